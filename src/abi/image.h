@@ -1,0 +1,137 @@
+/* image: a signed, position-independent ELF file holding everything a worker needs to run a component or module.
+ *
+ *   ELF header, program headers (R: head and tables; RX: .text; RW: .data.rel.ro), then page-aligned .memory.N
+ *   sections that are mapped copy-on-write into slots, section headers, symbols (so that perf, gdb and objdump read it).
+ *
+ * All of it is plain structs at file offsets, read in place. Numbers are little-endian. An image is trusted once its
+ * signature holds: readers check the signature and the digest, not every offset.
+ */
+#ifndef ORLO_ABI_IMAGE_H
+#define ORLO_ABI_IMAGE_H
+
+#include "abi/abi.h"
+
+/* A run of bytes or of structs in the image. */
+struct abi_span {
+    uint64_t offset; /* from the image's start */
+    uint64_t count;  /* of elements, or of bytes */
+};
+
+/* One memory group: how its context and its memory 0 start. */
+struct abi_image_group {
+    uint64_t context_bytes;     /* page multiple; the context ends at GS */
+    uint64_t hot_bytes;         /* the last hot_bytes of the context are copied whole at every acquire */
+    struct abi_span context;    /* initial context, context_bytes long, page-aligned; pointers by context_relocs */
+    struct abi_span relocs;     /* struct abi_context_reloc */
+    bool has_memory;
+    uint64_t memory_bytes;      /* initial size (after snapshot: size then) */
+    uint64_t memory_bytes_max;  /* declared maximum, at most 4 GiB */
+    struct abi_span memory;     /* initial content, page-aligned in the file; the rest up to memory_bytes is zero */
+};
+
+/* A word of the initial context that holds an address. */
+struct abi_context_reloc {
+    int32_t at; /* GS + at */
+    enum { ABI_CONTEXT_FUNC,   /* &funcs[target] */
+           ABI_CONTEXT_GROUP,  /* GS value of group `target` (per slot) plus addend: FAR records */
+    } kind;
+    uint32_t target;
+    int32_t addend;
+};
+
+struct abi_image_segment { /* of data */
+    struct abi_span bytes;
+};
+struct abi_image_elem { /* a run of references: funcs[] index + 1, 0 null; used where every element is a ref.func or null */
+    struct abi_span refs; /* u32 */
+    int32_t dynamic_offset; /* non-zero: the elements are u64 at GS + this, written by the init function */
+    uint32_t count;
+};
+struct abi_image_instance { /* one core instance */
+    uint32_t group;
+    uint32_t init_func;          /* funcs[] index of the init function (globals, segments, then start), or UINT32_MAX */
+    struct abi_span memories;    /* struct abi_layout_memory + limits: abi_image_memory */
+    struct abi_span tables;      /* abi_image_table */
+    struct abi_span data;        /* abi_image_segment */
+    struct abi_span elems;       /* abi_image_elem */
+    int32_t dropped_offset;      /* GS + this: one byte per data segment, then one per element segment; 1 = dropped */
+    struct abi_span code_funcs;  /* abi_image_code, ascending */
+    struct abi_span name;        /* of the module, bytes */
+};
+struct abi_image_memory {
+    struct abi_layout_memory layout;
+    bool memory64;
+    uint64_t pages_max;
+    uint32_t owner_instance, owner_index; /* who defines it */
+};
+struct abi_image_table {
+    struct abi_layout_table layout;
+    bool table64, is_funcref;
+    uint64_t count_max;
+    uint32_t owner_instance, owner_index;
+};
+struct abi_image_code { /* text ranges, ascending by start over the whole image */
+    uint32_t start, size;
+    uint32_t instance, func_index;
+    uint32_t sites;              /* offset into the sites section */
+    struct abi_span name;        /* from the name section, or empty */
+};
+struct abi_image_host { /* a host import */
+    struct abi_span module, name;
+    uint32_t instance; /* the first core instance that imports it */
+    uint32_t type_id;
+    uint32_t arg_slots, result_slots;
+    uint32_t plan_kind, plan_index; /* for components: which plan_core_def it is; 0 for core imports */
+};
+struct abi_image_export { /* of a core instance */
+    struct abi_span name;
+    uint32_t instance;
+    uint32_t kind;  /* wasm_extern_kind */
+    uint32_t index; /* func: funcs[] index; else index in the instance's space */
+};
+
+struct abi_image_head {
+    uint8_t magic[8]; /* "orlo\0img" in the .orlo note; version follows */
+    uint32_t version;
+    uint32_t machine;            /* EM_X86_64, EM_AARCH64 */
+    uint64_t cpu_features;       /* bits the code needs; abi_cpu_features() of the host must include them */
+    uint8_t wasm_digest[32];     /* SHA-256 of the .wasm: its identity */
+    uint64_t file_bytes;
+    struct abi_span text, funcs /* struct abi_func, relocated */, sites;
+    struct abi_span groups, instances, codes, hosts, exports;
+    struct abi_span types;       /* u32 pairs: supertype id + 1 of each canonical type id, for TYPE_CHECK */
+    struct abi_span plan;        /* the component plan, as plan_save wrote it; empty for a core module */
+    struct abi_span start_steps; /* u32: init functions (funcs[] index) left to run at request time, in order; empty after a whole snapshot */
+    uint32_t snapshot;           /* 1: groups' memory and context are the state after instantiation */
+};
+
+uint64_t abi_cpu_features(void);
+
+/* ---- signing ------------------------------------------------------------------------------------------------ */
+
+/* The key of a node or a build host (Ed25519). A worker holds only the public half. */
+struct abi_key_public {
+    uint8_t bytes[32];
+};
+
+/* ---- reading ------------------------------------------------------------------------------------------------ */
+
+struct abi_image {
+    const uint8_t *base; /* the whole file, mapped: text executable, data relocated */
+    size_t size;
+    const struct abi_image_head *head;
+    struct abi_func *funcs;
+    int fd;              /* kept for mapping memory sections; owned */
+};
+/* Maps fd, which must not be writable by anyone any more (a sealed memfd or a file opened read-only), after checking
+ * its signature against `key`. Takes fd. ERR_SIGNATURE, ERR_MALFORMED, ERR_UNSUPPORTED (machine, version, CPU), ERR_IO. */
+err abi_image_open(int fd, const struct abi_key_public *key, struct abi_image *out, struct diag *d);
+void abi_image_close(struct abi_image *im);
+#define abi_image_at(im, span, type) ((const type *)(const void *)((im)->base + (span).offset))
+static inline str abi_image_str(const struct abi_image *im, struct abi_span s) {
+    return (str){im->base + s.offset, (size_t)s.count};
+}
+/* The text range holding pc (an address), or NULL. Async-signal-safe. */
+const struct abi_image_code *abi_image_find(const struct abi_image *im, const void *pc);
+
+#endif

@@ -1,0 +1,12 @@
+/* clock: nanoseconds. */
+#include "base/base.h"
+#include <time.h>
+
+static uint64_t read_ns(clockid_t id) {
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t clock_mono_ns(void) { return read_ns(CLOCK_MONOTONIC); }
+uint64_t clock_wall_ns(void) { return read_ns(CLOCK_REALTIME); }
