@@ -1,0 +1,130 @@
+/* Tests of base: strings, arenas, vectors, maps, buffers, readers, diagnostics. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include "base/base.h"
+
+static void test_str(void **state) {
+    assert_true(str_eq(STR("ab"), str_c("ab")));
+    assert_false(str_eq(STR("ab"), STR("abc")));
+    assert_true(str_eq_nocase(STR("Content-Length"), STR("content-LENGTH")));
+    assert_true(str_cmp(STR("a"), STR("ab")) < 0 && str_cmp(STR("b"), STR("ab")) > 0);
+    str before, after;
+    assert_true(str_cut(STR("k=v=w"), '=', &before, &after));
+    assert_true(str_eqc(before, "k") && str_eqc(after, "v=w"));
+    assert_false(str_cut(STR("kv"), '=', &before, &after));
+    assert_int_equal(after.n, 0);
+    assert_true(str_eqc(str_trim(STR(" \t x y\t")), "x y"));
+    assert_int_equal(str_sub(STR("abc"), 5, 2).n, 0);
+    uint64_t v;
+    assert_true(str_to_u64(STR("18446744073709551615"), &v) && v == UINT64_MAX);
+    assert_false(str_to_u64(STR("18446744073709551616"), &v));
+    assert_false(str_to_u64(STR(""), &v) || str_to_u64(STR("-1"), &v) || str_to_u64(STR("1 "), &v));
+}
+
+static void test_utf8(void **state) {
+    assert_true(str_is_utf8(STR("plain ascii, long enough for the fast path")));
+    assert_true(str_is_utf8(STR("\xc3\xa9 \xe2\x98\x83 \xf0\x9f\x98\x80")));
+    static const char *const bad[] = {"\x80",         "\xc0\x80",         "\xc1\xbf",     "\xe0\x9f\xbf",     "\xed\xa0\x80",
+                                      "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x98", "abcdefgh\xff"};
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) assert_false(str_is_utf8(str_c(bad[i])));
+}
+
+static int cleaned[3], cleaned_count;
+static void note_cleanup(void *arg) { cleaned[cleaned_count++] = *(int *)arg; }
+
+static void test_arena(void **state) {
+    arena *a = arena_new(0);
+    uint8_t *first = arena_alloc(a, 3, 1);
+    for (int i = 1; i < 3000; i++) {
+        uint64_t *p = arena_array(a, uint64_t, (size_t)i % 50 + 1);
+        assert_int_equal((uintptr_t)p % 8, 0);
+        assert_int_equal(p[i % 50], 0);
+        p[0] = UINT64_MAX;
+    }
+    assert_int_equal(first[2], 0);
+    int one = 1, two = 2;
+    arena_cleanup(a, note_cleanup, &one);
+    arena_cleanup(a, note_cleanup, &two);
+    arena_reset(a);
+    assert_int_equal(cleaned_count, 2);
+    assert_true(cleaned[0] == 2 && cleaned[1] == 1);
+    assert_true(str_eqc(arena_fmt(a, "%d-%s", 7, "x"), "7-x"));
+    arena_free(a);
+    assert_int_equal(cleaned_count, 2);
+
+    arena *small = arena_new(10000);
+    assert_non_null(arena_try_alloc(small, 8000, 8));
+    assert_null(arena_try_alloc(small, 8000, 8));
+    assert_non_null(arena_try_alloc(small, 500, 8));
+    arena_free(small);
+}
+
+static void test_vec_and_map(void **state) {
+    arena *a = arena_new(0);
+    VEC(uint32_t) v = {0};
+    struct map m = {0};
+    for (uint32_t i = 0; i < 5000; i++) {
+        vec_push(a, &v, i);
+        assert_true(map_put(a, &m, arena_fmt(a, "key%u", i), i));
+    }
+    assert_int_equal(v.n, 5000);
+    assert_false(map_put(a, &m, STR("key7"), 99));
+    for (uint32_t i = 0; i < 5000; i++) {
+        uint64_t got;
+        assert_int_equal(v.p[i], i);
+        assert_true(map_get(&m, arena_fmt(a, "key%u", i), &got));
+        assert_int_equal(got, i == 7 ? 99 : i);
+    }
+    uint64_t got;
+    assert_false(map_get(&m, STR("nokey"), &got));
+    assert_false(map_get(&(struct map){0}, STR("x"), &got));
+    arena_free(a);
+}
+
+static void test_buf(void **state) {
+    struct buf b = {.max = 40};
+    assert_true(buf_puts(&b, STR("hello ")) && buf_printf(&b, "%s", "world"));
+    assert_true(str_eqc(buf_str(&b), "hello world"));
+    buf_drop(&b, 6);
+    assert_true(str_eqc(buf_str(&b), "world"));
+    assert_false(buf_put(&b, "0123456789012345678901234567890123456789", 40));
+    assert_true(b.full && b.n == 5);
+    buf_free(&b);
+    struct buf j = {0};
+    assert_true(buf_json_escape(&j, STR("a\"\\\n\x01z\xc3\xa9")));
+    assert_true(str_eqc(buf_str(&j), "a\\\"\\\\\\n\\u0001z\xc3\xa9"));
+    buf_free(&j);
+    assert_true(buf_json_escape(&j, STR("\xff")));
+    assert_true(str_eqc(buf_str(&j), "\xef\xbf\xbd"));
+    buf_free(&j);
+}
+
+static void test_rd(void **state) {
+    struct rd r = rd_of(STR("\x01\x02\x00\x00\x00xyz"));
+    assert_int_equal(rd_u8(&r), 1);
+    assert_int_equal(rd_u32le(&r), 2);
+    assert_int_equal(rd_bytes(&r, 4).n, 0);
+    assert_non_null(r.fail);
+    assert_int_equal(r.fail_at, 5);
+    assert_int_equal(rd_u8(&r), 0);
+    assert_int_equal(r.fail_at, 5);
+}
+
+static void test_diag(void **state) {
+    struct diag d = DIAG_INIT;
+    assert_int_equal(diag_set(&d, ERR_INVALID, 12, "type %d", 3), ERR_INVALID);
+    (void)diag_set(&d, ERR_IO, 13, "later");
+    diag_prefix(&d, "func %d", 9);
+    assert_string_equal(d.text, "func 9: type 3");
+    assert_int_equal(d.offset, 12);
+    assert_string_equal(err_name(ERR_MALFORMED), "MALFORMED");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_str),  cmocka_unit_test(test_utf8), cmocka_unit_test(test_arena),
+                                       cmocka_unit_test(test_vec_and_map), cmocka_unit_test(test_buf),  cmocka_unit_test(test_rd),
+                                       cmocka_unit_test(test_diag)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Runs every test of the project and adds up what they report.
+
+Three sources: the unit tests that meson knows (sanitized build), the programs below, and the conformance suites.
+A test program reports in one of three ways: cmocka's closing lines, a line 'N passed, N failed, N skipped', or its exit
+status alone (77: skipped, and its last line is the reason). Usage: tools/test.py [FILTER…]
+"""
+import json, os, re, subprocess, sys, time
+from concurrent.futures import ThreadPoolExecutor
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SHARED = os.path.join(ROOT, "..", "shared")
+TIMEOUT_S = 1800
+
+
+def unit_tests():
+    out = subprocess.run(["meson", "introspect", "--tests", os.path.join(ROOT, "build-test")],
+                         capture_output=True, text=True, check=True).stdout
+    for t in json.loads(out):
+        yield t["name"], t["cmd"], t.get("env") or {}, t.get("timeout") or 600
+
+
+def programs():
+    """(name, command, path that must exist or None): whole-system tests, on the release build unless it says otherwise."""
+    py = sys.executable
+    orlo = os.path.join(ROOT, "build", "orlo")
+    spec = os.path.join(ROOT, "build", "tests", "orlo-spec")
+    yield "walls", [py, "tests/walls.py"], None
+    for script in ("tests/serve/run.py", "tests/guests/run.py"):
+        if os.path.exists(os.path.join(ROOT, script)):
+            yield script.split("/")[1], [py, script, orlo], None
+    for suite in ("core", "component"):
+        yield "spec/" + suite, [spec, os.path.join(SHARED, "spec", suite)], os.path.join(SHARED, "spec", suite)
+    for suite in ("p1-c", "p1-rust", "p1-as"):
+        path = os.path.join(SHARED, "spec", "wasi", suite)
+        yield "wasi/" + suite, [py, "tests/wasi/run.py", orlo, path], path
+
+
+class Result:
+    def __init__(self, name):
+        self.name, self.passed, self.failed, self.skipped, self.notes, self.seconds = name, 0, 0, 0, [], 0.0
+
+
+def read_report(r, code, text):
+    plain = re.findall(r"^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$", text, re.M)
+    cmocka_pass = re.findall(r"^\[  PASSED  \] (\d+) test", text, re.M)
+    cmocka_fail = re.findall(r"^\[  FAILED  \] (\d+) test", text, re.M)
+    cmocka_skip = re.findall(r"^\[  SKIPPED \] (\d+) test", text, re.M)
+    if plain:
+        r.passed, r.failed, r.skipped = (int(x or 0) for x in plain[-1])
+    elif cmocka_pass:
+        r.passed = sum(map(int, cmocka_pass))
+        r.failed = sum(map(int, cmocka_fail))
+        r.skipped = sum(map(int, cmocka_skip))
+    elif code == 77:
+        r.skipped = 1
+        r.notes.append((text.strip().splitlines() or ["no reason given"])[-1])
+    elif code == 0:
+        r.passed = 1
+    if code not in (0, 77) and r.failed == 0:
+        r.failed = 1
+        r.notes.append(f"exit status {code}")
+
+
+def run_one(name, cmd, env, timeout):
+    r = Result(name)
+    started = time.monotonic()
+    full = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:handle_segv=0:handle_sigfpe=0:handle_sigbus=0:handle_sigill=0:allow_user_segv_handler=1",
+                UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1", **env)
+    try:
+        p = subprocess.run(cmd, cwd=ROOT, env=full, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, timeout=timeout)
+        text, code = p.stdout.decode("utf-8", "replace"), p.returncode
+    except subprocess.TimeoutExpired as e:
+        text, code = (e.stdout or b"").decode("utf-8", "replace"), f"timeout after {timeout} s"
+    except OSError as e:
+        text, code = str(e), 127
+    read_report(r, code, text)
+    r.seconds = time.monotonic() - started
+    skips = [l for l in text.splitlines() if re.match(r"(SKIP|skipped?)\b", l)]
+    r.notes += skips[:20]
+    if r.failed:
+        r.notes.append(text[-6000:])
+    return r
+
+
+def main():
+    filters = sys.argv[1:]
+    chosen = lambda name: not filters or any(f in name for f in filters)
+    parallel, serial, results = [], [], []
+    for name, cmd, env, timeout in unit_tests():
+        if chosen(name):
+            parallel.append((name, cmd, env, timeout))
+    for name, cmd, needs in programs():
+        if not chosen(name):
+            continue
+        if needs and not os.path.exists(needs):
+            r = Result(name)
+            r.skipped = 1
+            r.notes.append(f"SKIP {name}: {os.path.relpath(needs, ROOT)} is not here")
+            results.append(r)
+        else:
+            serial.append((name, cmd, {}, TIMEOUT_S))
+
+    def report(r):
+        status = "FAIL" if r.failed else "skip" if r.skipped and not r.passed else "ok"
+        print(f"{status:4} {r.name}  {r.passed} passed, {r.failed} failed, {r.skipped} skipped  ({r.seconds:.1f} s)", flush=True)
+        for note in r.notes:
+            print("     " + note.replace("\n", "\n     "), flush=True)
+
+    for r in results:
+        report(r)
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        for r in pool.map(lambda t: run_one(*t), parallel):
+            report(r)
+            results.append(r)
+    for t in serial:
+        r = run_one(*t)
+        report(r)
+        results.append(r)
+    total = [sum(getattr(r, k) for r in results) for k in ("passed", "failed", "skipped")]
+    print("%d passed, %d failed, %d skipped" % tuple(total))
+    sys.exit(1 if total[1] or not total[0] else 0)
+
+
+main()
