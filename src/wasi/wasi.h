@@ -1,0 +1,128 @@
+/* wasi: the world a guest sees. Preview 1, WASI 0.2 and the CGI face of both; the node room drives it.
+ *
+ *   image --wasi_app_new--> app --wasi_start--> run (fresh instance, fiber) --done--> node --wasi_run_free--> slot reset
+ *
+ * 1. Guest semantics live here: what an import does, how a request becomes CGI or an incoming-request. Policy lives in
+ *    the node: deadlines, error pages, logs, what is granted.
+ * 2. Nothing is granted by default. What struct wasi_config does not name, no guest of the app can reach.
+ * 3. One run is one instance: a request served or a command run. Its outcome is reported exactly once, on the loop's
+ *    stack, never from inside wasi_start.
+ * 4. Host memory that a guest can make grow (handles, bodies, headers, strings) is charged to its run and capped.
+ */
+#ifndef ORLO_WASI_H
+#define ORLO_WASI_H
+
+#include "base/base.h"
+#include "engine/engine.h"
+
+struct net_loop;
+struct net_exchange; /* one request and its response on a server connection: net/net.h */
+
+/* ---- what is granted --------------------------------------------------------------------------------------- */
+
+struct wasi_env {
+    str key, value;
+};
+struct wasi_preopen {
+    int fd;         /* a directory, opened by the node; borrowed */
+    str guest;      /* the path the guest sees, "/data" */
+    bool read_only;
+};
+/* An outgoing host the guest may reach. */
+struct wasi_allow {
+    str host;       /* name or address, lower case; "*" any; "*.example.org" any name below it */
+    uint16_t port;  /* 0: any */
+};
+/* Where a guest's bytes go: a descriptor, or a function called with what the guest wrote (not line by line). */
+struct wasi_out {
+    int fd;         /* used when write is NULL; -1 discards */
+    void (*write)(void *arg, str bytes);
+    void *arg;
+};
+
+/* Per app; strings and arrays are copied by wasi_app_new. */
+struct wasi_config {
+    const str *args; /* argv; [0] is the program's name. Served as CGI, a guest gets args[0] only */
+    size_t args_count;
+    const struct wasi_env *env;
+    size_t env_count;
+    const struct wasi_preopen *preopens;
+    size_t preopens_count;
+    const struct wasi_allow *allow_http;
+    size_t allow_http_count;
+    struct {                          /* 0: the default in wasi_limits_default */
+        uint64_t body_bytes_max;      /* a request body that the guest collects through the host: CGI stdin is streamed */
+        uint64_t head_bytes_max;      /* fields of one header or trailer block that a guest builds */
+        uint64_t host_bytes_max;      /* host memory charged to one run */
+        uint32_t handles_max;         /* resources or descriptors alive in one run */
+        uint32_t outgoing_max;        /* outgoing requests alive in one run */
+        uint64_t outgoing_timeout_ms; /* connect and first byte, where the guest sets none */
+    } limits;
+    str server_name;                  /* SERVER_SOFTWARE: "orlo/0.1.0" */
+};
+
+/* ---- an app: a loaded image bound to its host functions ----------------------------------------------------- */
+
+/* What an image offers to be run as. X-macro in wasi_kind.def: name, what a person reads, served?, run as a command? */
+enum wasi_kind {
+#define X(name, text, serves, runs) WASI_##name,
+#include "wasi/wasi_kind.def"
+#undef X
+    WASI_KIND_COUNT
+};
+const char *wasi_kind_text(enum wasi_kind k);
+bool wasi_kind_serves(enum wasi_kind k); /* wasi_start with an exchange works */
+bool wasi_kind_runs(enum wasi_kind k);   /* wasi_start without one works */
+enum wasi_kind wasi_kind_of(const struct abi_image *im);
+
+struct wasi_app;
+/* Takes im (also on failure). Loads it into e and binds every host import. loop carries timers and outgoing requests.
+ * ERR_LINK: an import that is not offered, the diagnostic names it and the nearest that is. ERR_UNSUPPORTED: of no kind. */
+err wasi_app_new(struct engine *e, struct net_loop *loop, struct abi_image im, const struct wasi_config *config,
+                 struct wasi_app **out, struct diag *d);
+void wasi_app_free(struct wasi_app *app); /* no run of it may be alive */
+enum wasi_kind wasi_app_kind(const struct wasi_app *app);
+struct engine_image *wasi_app_image(const struct wasi_app *app);
+
+/* ---- a run -------------------------------------------------------------------------------------------------- */
+
+enum wasi_end {
+    WASI_END_OK,          /* served: the whole response was handed to the exchange. Command: exit_status is set */
+    WASI_END_TRAP,        /* the guest trapped; trap points at the record */
+    WASI_END_EXIT,        /* served: the guest exited before its response was whole; exit_status is set */
+    WASI_END_NO_RESPONSE, /* returned without a response, or without finishing its body */
+    WASI_END_BAD_RESPONSE,/* what it wrote is no response (CGI header, illegal field, length not kept); text says why */
+    WASI_END_ERROR,       /* the guest itself set an error (wasi:http error-code); text names it */
+    WASI_END_CLIENT_GONE, /* the exchange was closed by the other side first */
+    WASI_END_KILLED,      /* wasi_run_kill */
+    WASI_END_LIMIT,       /* a limit of the run was passed; text names it */
+};
+struct wasi_outcome {
+    enum wasi_end end;
+    bool head_sent;   /* the response's head went out: too late for an error page */
+    int exit_status;
+    char text[256];   /* empty, or why; for the log */
+    const struct engine_trap_record *trap; /* of the run's instance; valid until wasi_run_free. NULL without a trap */
+    uint64_t instance_ns;                  /* wall time from wasi_start until the guest's last instruction */
+};
+
+struct wasi_run_config {
+    struct net_exchange *exchange; /* a request to serve, or NULL: run as a command. Borrowed until done is called */
+    str request_id;                /* borrowed until wasi_run_free; in HTTP_X_REQUEST_ID for CGI */
+    str remote;                    /* the client's address without port; empty: unknown */
+    bool https;
+    int stdin_fd;                  /* command only: -1 is empty. A served CGI guest reads the request's body */
+    struct wasi_out out, err;      /* stdout (command and 0.2 only: a CGI guest's stdout is the response) and stderr */
+    void (*done)(void *arg, const struct wasi_outcome *outcome);
+    void *arg;
+};
+struct wasi_run;
+/* Acquires a fresh instance and starts the guest on a fiber at the next engine_run. config is copied, but not its strings.
+ * NULL: no instance is free (answer 503). */
+struct wasi_run *wasi_start(struct wasi_app *app, const struct wasi_run_config *config);
+/* Stops the guest; done is called with WASI_END_KILLED (or what had happened before) at a later engine_run. */
+void wasi_run_kill(struct wasi_run *run);
+/* After done: resets and returns the instance's slot, frees the run. Call it once the response is out. */
+void wasi_run_free(struct wasi_run *run);
+
+#endif
