@@ -75,7 +75,7 @@ size_t arena_bytes(const arena *a);
 str arena_str(arena *a, str s);           /* a copy; one NUL byte follows it */
 char *arena_cstr(arena *a, str s);
 str arena_fmt(arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
-str arena_vfmt(arena *a, const char *fmt, va_list ap);
+str arena_vfmt(arena *a, const char *fmt, va_list ap) PRINTF_LIKE(2, 0) __attribute__((nonnull));
 #define arena_make(a, type) ((type *)arena_alloc((a), sizeof(type), _Alignof(type)))
 #define arena_array(a, type, n) ((type *)arena_array_bytes((a), sizeof(type), (n), _Alignof(type)))
 void *arena_array_bytes(arena *a, size_t size, size_t n, size_t align);
