@@ -1,0 +1,57 @@
+/* sites: a function's list of pcs that may trap or be returned to.
+ *
+ *   site  = leb128(pc delta << 3 | kind) leb128(zigzag(wasm offset delta))
+ *   end   = the byte 7, which is no kind
+ *
+ * Deltas start from 0, 0. Two bytes a site are usual.
+ */
+#include "abi/abi.h"
+
+enum { SITES_END = 7 };
+static_assert((int)ABI_SITE_TRAP < (int)SITES_END);
+
+static size_t put_leb(uint8_t *p, uint64_t v) {
+    size_t n = 0;
+    for (; v >= 0x80; v >>= 7) p[n++] = (uint8_t)(v | 0x80);
+    p[n++] = (uint8_t)v;
+    return n;
+}
+
+void abi_sites_put(struct buf *out, struct abi_sites_writer *w, struct abi_site s) {
+    ENSURE(s.pc >= w->pc && s.kind <= ABI_SITE_TRAP);
+    int32_t step = (int32_t)(s.wasm_offset - w->wasm_offset);
+    uint32_t zigzag = (uint32_t)step << 1 ^ (uint32_t)(step >> 31);
+    uint8_t b[12];
+    size_t n = put_leb(b, (uint64_t)(s.pc - w->pc) << 3 | s.kind);
+    n += put_leb(b + n, zigzag);
+    buf_put(out, b, n);
+    *w = (struct abi_sites_writer){s.pc, s.wasm_offset};
+}
+
+void abi_sites_end(struct buf *out) { buf_putc(out, SITES_END); }
+
+static uint64_t get_leb(const uint8_t **p) {
+    uint64_t v = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        uint8_t b = *(*p)++;
+        v |= (uint64_t)(b & 0x7f) << shift;
+        if (!(b & 0x80)) break;
+    }
+    return v;
+}
+
+bool abi_sites_find(const uint8_t *list, uint32_t pc, struct abi_site *out) {
+    uint32_t at = 0, wasm = 0;
+    while (*list != SITES_END) {
+        uint64_t head = get_leb(&list);
+        uint32_t zigzag = (uint32_t)get_leb(&list);
+        at += (uint32_t)(head >> 3);
+        wasm += zigzag >> 1 ^ (0 - (zigzag & 1));
+        if (at > pc) return false;
+        if (at == pc) {
+            *out = (struct abi_site){at, wasm, (enum abi_site_kind)(head & 7)};
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,50 @@
+/* sites: what is put is found, and nothing else. */
+#include "abi/abi.h"
+#include <setjmp.h>
+#include <cmocka.h>
+
+static void test_round_trip(void **state) {
+    static const struct abi_site sites[] = {
+        {0, 40, ABI_SITE_MEMORY},    {5, 42, ABI_SITE_CALL},         {20, 41, ABI_SITE_INDIRECT},
+        {4000, 900, ABI_SITE_TRAP},  {4001, 12, ABI_SITE_DIVIDE},    {1u << 30, 0x7fffffff, ABI_SITE_NULL},
+        {(1u << 30) + 1, 0, ABI_SITE_CALL}, {UINT32_MAX, 0xffffffff, ABI_SITE_TRAP},
+    };
+    struct buf b = {0};
+    struct abi_sites_writer w = {0};
+    buf_puts(&b, STR("xx"));
+    for (size_t i = 0; i < ARRAY_COUNT(sites); i++) abi_sites_put(&b, &w, sites[i]);
+    abi_sites_end(&b);
+    struct abi_site got;
+    for (size_t i = 0; i < ARRAY_COUNT(sites); i++) {
+        assert_true(abi_sites_find(b.p + 2, sites[i].pc, &got));
+        assert_int_equal(got.wasm_offset, sites[i].wasm_offset);
+        assert_int_equal(got.kind, sites[i].kind);
+        assert_int_equal(got.pc, sites[i].pc);
+    }
+    assert_false(abi_sites_find(b.p + 2, 1, &got));
+    assert_false(abi_sites_find(b.p + 2, 4002, &got));
+    buf_free(&b);
+}
+
+static void test_empty(void **state) {
+    struct buf b = {0};
+    struct abi_site got;
+    abi_sites_end(&b);
+    assert_false(abi_sites_find(b.p, 0, &got));
+    buf_free(&b);
+}
+
+static void test_trap_texts(void **state) {
+    assert_string_equal(abi_trap_text(ABI_TRAP_UNREACHABLE), "unreachable");
+    assert_string_equal(abi_trap_text(ABI_TRAP_STACK_OVERFLOW), "call stack exhausted");
+    assert_string_equal(abi_trap_text(ABI_TRAP_COUNT), "unknown trap");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_trap_texts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,69 @@
+/* crypto: thin calls into OpenSSL 3's libcrypto, algorithms fetched once. */
+#include "crypto/crypto.h"
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <sys/random.h>
+
+void crypto_sha256(str s, uint8_t out[CRYPTO_SHA256_BYTES]) {
+    unsigned n = 0;
+    ENSURE(EVP_Digest(s.n ? s.p : (const uint8_t *)"", s.n, out, &n, EVP_sha256(), NULL) == 1);
+    ENSURE(n == CRYPTO_SHA256_BYTES);
+}
+
+static EVP_PKEY *secret_key(const uint8_t seed[CRYPTO_ED25519_SECRET_BYTES]) {
+    EVP_PKEY *k = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, CRYPTO_ED25519_SECRET_BYTES);
+    ENSURE(k);
+    return k;
+}
+
+void crypto_ed25519_of_seed(const uint8_t seed[CRYPTO_ED25519_SECRET_BYTES], struct crypto_ed25519 *out) {
+    EVP_PKEY *k = secret_key(seed);
+    size_t n = sizeof out->public;
+    ENSURE(EVP_PKEY_get_raw_public_key(k, out->public, &n) == 1 && n == sizeof out->public);
+    memcpy(out->secret, seed, sizeof out->secret);
+    EVP_PKEY_free(k);
+}
+
+void crypto_ed25519_new(struct crypto_ed25519 *out) {
+    uint8_t seed[CRYPTO_ED25519_SECRET_BYTES];
+    crypto_random(seed, sizeof seed);
+    crypto_ed25519_of_seed(seed, out);
+    OPENSSL_cleanse(seed, sizeof seed);
+}
+
+void crypto_ed25519_sign(const struct crypto_ed25519 *key, str message,
+                         uint8_t out[CRYPTO_ED25519_SIGNATURE_BYTES]) {
+    EVP_PKEY *k = secret_key(key->secret);
+    EVP_MD_CTX *c = EVP_MD_CTX_new();
+    size_t n = CRYPTO_ED25519_SIGNATURE_BYTES;
+    ENSURE(c && EVP_DigestSignInit(c, NULL, NULL, NULL, k) == 1);
+    ENSURE(EVP_DigestSign(c, out, &n, message.p, message.n) == 1 && n == CRYPTO_ED25519_SIGNATURE_BYTES);
+    EVP_MD_CTX_free(c);
+    EVP_PKEY_free(k);
+}
+
+bool crypto_ed25519_verify(const uint8_t public[CRYPTO_ED25519_PUBLIC_BYTES], str message,
+                           const uint8_t signature[CRYPTO_ED25519_SIGNATURE_BYTES]) {
+    EVP_PKEY *k = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, public, CRYPTO_ED25519_PUBLIC_BYTES);
+    if (!k) return false;
+    EVP_MD_CTX *c = EVP_MD_CTX_new();
+    ENSURE(c);
+    bool ok = EVP_DigestVerifyInit(c, NULL, NULL, NULL, k) == 1 &&
+              EVP_DigestVerify(c, signature, CRYPTO_ED25519_SIGNATURE_BYTES, message.p, message.n) == 1;
+    EVP_MD_CTX_free(c);
+    EVP_PKEY_free(k);
+    return ok;
+}
+
+void crypto_random(void *out, size_t n) {
+    for (uint8_t *p = out; n;) {
+        ssize_t got = getrandom(p, n, 0);
+        if (got < 0 && errno == EINTR) continue;
+        ENSURE(got > 0);
+        p += got;
+        n -= (size_t)got;
+    }
+}
+
+bool crypto_equal(const void *a, const void *b, size_t n) { return CRYPTO_memcmp(a, b, n) == 0; }
