@@ -1,0 +1,255 @@
+/* net: the event loop, the HTTP server, the outgoing HTTP client. The one room that sees libuv and libcurl.
+ *
+ *   loop      one per process; everything here runs on its thread, but for what says otherwise
+ *   source    bytes that arrive (a request's body, a fetched response's body): pulled, so a slow reader slows the sender
+ *   sink      bytes that leave (a response's body, a fetch's request body): pushed while there is room, told when room returns
+ *   exchange  one request to the server and its response
+ *   fetch     one request of ours and its response
+ *
+ * 1. Callbacks come from the loop, never from inside a call made here, so a caller needs no guard against re-entrance.
+ *    (A reply to a wrong use comes as an err at once.)
+ * 2. A `str` handed out borrows: each function says until when.
+ * 3. A slow peer costs its own connection and bounded memory; nothing here blocks.
+ */
+#ifndef ORLO_NET_H
+#define ORLO_NET_H
+
+#include "base/base.h"
+
+/* ---- loop ---------------------------------------------------------------------------------------------- */
+
+struct net_loop;
+struct net_loop *net_loop_new(void); /* after fork, in the process that runs it */
+void net_loop_free(struct net_loop *l); /* what was made on it must be freed before */
+void net_loop_run(struct net_loop *l);  /* until net_loop_stop; also returns when nothing can happen any more */
+void net_loop_stop(struct net_loop *l);
+/* Monotonic, as of this turn of the loop: free to call, up to a turn old, 1 ms grain. */
+uint64_t net_loop_now_ns(const struct net_loop *l);
+
+/* The turn hook: fn runs once a turn, after the turn's I/O events were handled, when net_loop_wake was called since, or fn
+ * returned true ("more to do") the last time. While it returns true the loop polls I/O without sleeping between calls. */
+void net_loop_on_turn(struct net_loop *l, bool (*fn)(void *arg), void *arg);
+void net_loop_wake(struct net_loop *l); /* the hook runs before the loop sleeps; from the loop's thread (any callback) */
+void net_loop_wake_async(struct net_loop *l); /* the same from a signal handler or another thread */
+/* fn(arg) on the loop's thread, soon; from any thread. */
+void net_loop_post(struct net_loop *l, void (*fn)(void *arg), void *arg);
+/* fn(arg, signum) on the loop when the signal came. fn NULL: forget it. */
+void net_loop_on_signal(struct net_loop *l, int signum, void (*fn)(void *arg, int signum), void *arg);
+
+struct net_timer;
+struct net_timer *net_timer_new(struct net_loop *l, void (*fn)(void *arg), void *arg);
+void net_timer_start(struct net_timer *t, uint64_t after_ms, uint64_t repeat_ms); /* restarts; repeat_ms 0: once */
+void net_timer_stop(struct net_timer *t);
+void net_timer_free(struct net_timer *t); /* NULL is fine; also from its own fn */
+
+/* Watches a descriptor (pipe, socketpair, socket), level-triggered. The descriptor stays the caller's. */
+enum { NET_READABLE = 1, NET_WRITABLE = 2 };
+struct net_watch;
+struct net_watch *net_watch_new(struct net_loop *l, int fd, unsigned events, void (*fn)(void *arg, unsigned events), void *arg);
+void net_watch_events(struct net_watch *w, unsigned events); /* 0: pause */
+void net_watch_free(struct net_watch *w); /* before fd is closed; also from its own fn */
+
+/* ---- fields ---------------------------------------------------------------------------------------------- */
+
+struct net_field {
+    str name, value; /* as on the wire: case kept, value without surrounding whitespace */
+};
+bool net_field_name_ok(str name);   /* a token (RFC 9110 §5.1) */
+bool net_field_value_ok(str value); /* no CR, LF, NUL or other control but HTAB (RFC 9110 §5.5) */
+bool net_token_ok(str s);           /* as a method is spelled */
+
+/* Failures of HTTP, ours or a peer's, as wasi:http's error-code names them. */
+enum net_error {
+    NET_OK,
+#define X(name, wit, text) NET_##name,
+#include "net/http_error.def"
+#undef X
+    NET_ERROR_COUNT
+};
+const char *net_error_text(enum net_error e);
+const char *net_error_wit(enum net_error e);
+
+/* ---- source: bytes that arrive ----------------------------------------------------------------------------- */
+
+struct net_source;
+enum net_flow {
+    NET_FLOW_DATA,   /* *data is at least one byte */
+    NET_FLOW_WAIT,   /* nothing now; the notify function is called when that changes */
+    NET_FLOW_END,    /* all of it was consumed; trailers are there */
+    NET_FLOW_FAILED, /* it will not complete: net_source_error */
+};
+/* The first peek of a request body with `Expect: 100-continue` sends the 100. *data borrows until the next consume or peek. */
+enum net_flow net_source_peek(struct net_source *s, str *data);
+void net_source_consume(struct net_source *s, size_t n); /* of what peek showed */
+/* Copies up to n bytes: peek and consume in one. *got > 0 iff DATA. */
+enum net_flow net_source_read(struct net_source *s, void *p, size_t n, size_t *got);
+enum net_error net_source_error(const struct net_source *s);
+/* After END; borrows for the life of the source. */
+const struct net_field *net_source_trailers(const struct net_source *s, uint32_t *count);
+/* fn(arg) when, after a peek that answered WAIT, there is something else to say. fn NULL: nobody listens. */
+void net_source_notify(struct net_source *s, void (*fn)(void *arg), void *arg);
+
+/* ---- sink: bytes that leave ---------------------------------------------------------------------------------- */
+
+struct net_sink;
+/* What a write takes now. 0: full (or failed); the notify function is called when there is room, when all is flushed,
+ * and when the sink failed. */
+size_t net_sink_room(const struct net_sink *s);
+/* Takes all of data (copied, or sent at once) or nothing. ERR_AGAIN: more than net_sink_room. ERR_CLOSED: the peer is gone
+ * or the sink was finished. ERR_INVALID: more than the declared content-length, nothing taken. */
+[[nodiscard]] err net_sink_write(struct net_sink *s, str data);
+bool net_sink_flushed(const struct net_sink *s); /* all that was written has left for the kernel */
+/* Ends the body. Trailers are sent if the framing can carry them (chunked), else dropped. ERR_INVALID: fewer bytes than the
+ * declared content-length (the connection will be closed), or a bad trailer. */
+[[nodiscard]] err net_sink_finish(struct net_sink *s, const struct net_field *trailers, uint32_t count);
+enum net_error net_sink_error(const struct net_sink *s); /* NET_OK while it works */
+void net_sink_notify(struct net_sink *s, void (*fn)(void *arg), void *arg);
+
+/* ---- HTTP server ------------------------------------------------------------------------------------------------ */
+
+struct net_server;
+struct net_exchange;
+
+/* 0 means the default that stands behind each; NET_NO_LIMIT switches a deadline off. */
+#define NET_NO_LIMIT UINT32_MAX
+struct net_server_config {
+    struct net_loop *loop;
+    str listen;            /* "127.0.0.1:8080", "[::1]:8080", "localhost:0", ":8080" (all addresses, both families) */
+    int fd;                /* > 0: a listening socket to take over (it is closed with the server); `listen` is only its name */
+    bool reuse_port;       /* SO_REUSEPORT: one socket per worker on the same port */
+    bool tls_upstream;     /* requests came by TLS to somebody before us: scheme is https */
+    uint32_t connections_max;   /* 10,000; above: 503 and closed */
+    uint32_t header_ms_max;     /* 10,000: from the first byte of a request to the end of its head */
+    uint32_t body_ms_max;       /* 30,000: between two reads of the body's bytes while the handler waits for them */
+    uint32_t idle_ms_max;       /* 60,000: between requests */
+    uint32_t handler_ms_max;    /* 60,000: from head to end of the response; then NET_EVENT_DEADLINE */
+    uint32_t write_ms_max;      /* 30,000: no byte of the response accepted by the client */
+    uint32_t half_closed_ms_max; /* 5,000: the client shut down its sending side before it had the answer; then it is gone */
+    uint32_t head_bytes_max;    /* 64 KiB: request line and header section; above: 431 */
+    uint32_t target_bytes_max;  /* 16 KiB: above: 414 */
+    uint32_t fields_max;        /* 128: above: 431 */
+    uint64_t body_bytes_max;    /* 0: no limit; above: 413 (before the handler if content-length says so) */
+    uint32_t queue_bytes_max;   /* 64 KiB: response bytes queued per connection */
+    str server_name;            /* value of a Server header; empty: none */
+    /* A request's head is complete. The owner holds x until it calls net_exchange_end. */
+    void (*on_request)(struct net_exchange *x, void *arg);
+    void *arg;
+};
+/* ERR_BUSY: the port is in use; ERR_DENIED: not permitted; ERR_INVALID: bad address; ERR_NOT_FOUND: no such host; ERR_IO. */
+[[nodiscard]] err net_server_new(const struct net_server_config *config, struct net_server **out, struct diag *d);
+/* A listening socket without a server, for a supervisor to pass on (close-on-exec set). *port: as chosen, if not NULL. */
+[[nodiscard]] err net_listen(str address, bool reuse_port, int *fd, uint16_t *port, struct diag *d);
+uint16_t net_server_port(const struct net_server *s);
+str net_server_address(const struct net_server *s); /* "127.0.0.1:8080"; lives as long as the server */
+/* Stops accepting, closes idle connections, answers what is in flight with Connection: close. on_drained when no connection
+ * is left, or after ms_max, when the rest is cut off. */
+void net_server_drain(struct net_server *s, uint32_t ms_max, void (*on_drained)(void *arg), void *arg);
+void net_server_free(struct net_server *s); /* cuts off what is left; its exchanges must have been ended */
+struct net_server_stats {
+    uint64_t accepted, refused, requests, bad_requests, bytes_in, bytes_out;
+    uint32_t connections, idle;
+};
+struct net_server_stats net_server_stats(const struct net_server *s);
+
+/* A request's head. Borrows until net_exchange_end. */
+struct net_request {
+    str method;     /* as sent: "GET" */
+    str scheme;     /* "http" or "https" */
+    str authority;  /* from an absolute-form target, else Host; may be empty (HTTP/1.0) */
+    str path;       /* with query; "/" for an empty path in absolute-form, "*" for OPTIONS *, empty for CONNECT */
+    const struct net_field *fields; /* in order, Host and framing fields included */
+    uint32_t fields_count;
+    uint8_t version_minor;          /* 1: HTTP/1.1, 0: HTTP/1.0 */
+    bool has_body;                  /* a content-length or transfer-encoding was sent */
+    uint64_t content_length;        /* UINT64_MAX: chunked, unknown */
+};
+const struct net_request *net_exchange_request(const struct net_exchange *x);
+str net_exchange_peer(const struct net_exchange *x); /* "203.0.113.7"; borrows until net_exchange_end */
+uint16_t net_exchange_peer_port(const struct net_exchange *x);
+struct net_source *net_exchange_source(struct net_exchange *x); /* the request's body */
+struct net_sink *net_exchange_sink(struct net_exchange *x);     /* the response's body; writes before respond: ERR_USAGE */
+void net_exchange_set_user(struct net_exchange *x, void *user);
+void *net_exchange_user(const struct net_exchange *x);
+
+enum net_event {
+    NET_EVENT_GONE,     /* the client is gone: nothing written will arrive. Source and sink have failed */
+    NET_EVENT_DEADLINE, /* handler_ms_max passed; the owner decides (once) */
+};
+void net_exchange_listen(struct net_exchange *x, void (*fn)(void *arg, enum net_event event), void *arg);
+
+/* 1xx but 100 and 101. ERR_CLOSED, ERR_USAGE (after the head), ERR_INVALID. Silently nothing for HTTP/1.0. */
+[[nodiscard]] err net_exchange_inform(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count);
+/* The response's head, fields in their order and case. A content-length field is checked and kept; without one the body is
+ * chunked, or its length is written if it is all there before anything was sent (or the connection's end delimits it for HTTP/1.0).
+ * Fields of the connection (connection, keep-alive, transfer-encoding, upgrade, proxy-connection) are left out, but that
+ * `connection: close` is honoured. Date is added when absent. The head leaves together with the first of the body.
+ * ERR_INVALID: status not 200..999, a bad field, two content-lengths. ERR_USAGE: twice. ERR_CLOSED: client gone. */
+[[nodiscard]] err net_exchange_respond(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count);
+/* All of it at once: head, body, finish. */
+[[nodiscard]] err net_exchange_reply(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count, str body);
+bool net_exchange_responded(const struct net_exchange *x); /* the head was given: a 500 is no longer possible */
+/* The owner is done with x and everything of it. Without a finished response the connection is closed (a bare 500 is sent when
+ * there was no head). Otherwise what is queued goes out and the next request may come. */
+void net_exchange_end(struct net_exchange *x);
+struct net_exchange_stats {
+    uint64_t started_ns;            /* net_loop_now_ns when the head was complete */
+    uint64_t body_bytes_in, body_bytes_out;
+    uint16_t status;                /* 0: none yet */
+};
+struct net_exchange_stats net_exchange_stats(const struct net_exchange *x);
+
+/* Standard reason phrase; "" if unknown. */
+const char *net_status_text(uint16_t status);
+
+/* ---- HTTP client -------------------------------------------------------------------------------------------------- */
+
+struct net_client;
+struct net_fetch;
+
+struct net_client_config {
+    struct net_loop *loop;
+    uint32_t connections_max;   /* open at once, over all hosts; 256 */
+    uint32_t idle_max;          /* kept for reuse; 64 */
+    str ca_file;                /* PEM; empty: the system's */
+};
+[[nodiscard]] err net_client_new(const struct net_client_config *config, struct net_client **out, struct diag *d);
+void net_client_free(struct net_client *c); /* its fetches must have been freed */
+
+/* Requests in flight on behalf of one owner (an app, an instance): a counter with a cap, kept by the caller. */
+struct net_quota {
+    uint32_t used, max; /* max 0: no cap */
+};
+
+struct net_fetch_request {
+    str method, scheme, authority, path; /* scheme http or https; path with query, empty is "/" */
+    const struct net_field *fields;      /* sent in this order and case; Host comes from authority unless given; none is added but framing */
+    uint32_t fields_count;
+    bool has_body;           /* the body will be written to net_fetch_sink; its content-length is read from fields, else chunked */
+    uint32_t connect_ms_max;       /* 0: 30,000 */
+    uint32_t first_byte_ms_max;    /* 0: 60,000; from the end of connecting */
+    uint32_t between_bytes_ms_max; /* 0: 60,000; while the reader wants bytes */
+    uint32_t head_bytes_max;       /* 0: 64 KiB, of the response */
+    struct net_quota *quota;       /* NULL: none; must outlive the fetch */
+    /* False: the address may not be connected to (DESTINATION_IP_PROHIBITED). NULL: all may. `address` is a struct sockaddr. */
+    bool (*allow_address)(void *arg, const void *address);
+    void *allow_address_arg;
+};
+/* Everything of rq is copied. Failures (even a full quota) come as the fetch's error; only a misuse returns an err:
+ * ERR_INVALID (method, URI or field), *out NULL. on_change(arg): the head arrived or the fetch failed. */
+[[nodiscard]] err net_fetch_new(struct net_client *c, const struct net_fetch_request *rq, void (*on_change)(void *arg), void *arg,
+                                struct net_fetch **out);
+void net_fetch_free(struct net_fetch *f); /* cancels what is under way; from any callback too */
+
+struct net_response {
+    uint16_t status;
+    const struct net_field *fields; /* in order; for HTTP/1.1 case kept */
+    uint32_t fields_count;
+};
+/* NULL while it has not come, or never will (net_fetch_error). Borrows until net_fetch_free. */
+const struct net_response *net_fetch_response(const struct net_fetch *f);
+enum net_error net_fetch_error(const struct net_fetch *f); /* NET_OK: none so far */
+str net_fetch_error_text(const struct net_fetch *f);       /* for a log, e.g. "Could not resolve host: x" */
+struct net_source *net_fetch_source(struct net_fetch *f);  /* the response's body */
+struct net_sink *net_fetch_sink(struct net_fetch *f);      /* the request's body */
+
+#endif
