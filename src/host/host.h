@@ -1,0 +1,240 @@
+/* host: the canonical ABI. Runs components: binds what they import to typed C, calls what they export.
+ *
+ *   image + plan --host_component_load--> host_component --acquire--> host_instance --host_call_*--> guest
+ *
+ * A value crosses between guest and C in its *host layout*, the C type that orlo-wit-bindgen prints for a WIT type
+ * (src/wit/README.md has the table). One `struct host_type` per type says where each part lies in linear memory
+ * (canonical layout) and in C (host layout); one generic lift and one generic lower walk it. Component-to-component
+ * calls and the conformance runner use the same walk.
+ *
+ * 1. A host function is C generated from WIT: `enum abi_trap wasi_io_poll_pollable_block(struct host_call *call,
+ *    struct wasi_io_poll_pollable *self)`. It runs on the guest's fiber and may park it (engine_park).
+ * 2. Strings and lists in arguments live until the function returns. They may point straight into linear memory: a function
+ *    that parks in the middle of a task-concurrent guest (WASI 0.3) copies what it checks before it parks.
+ * 3. *result is zeroed before the call; what it points to must live until the function has returned to the canonical ABI:
+ *    host_alloc(call, ...), the arguments, or longer.
+ * 4. A resource is a C object: own<T> and borrow<T> are `struct <name> *`. An own<T> argument belongs to the function;
+ *    an own<T> result belongs to the guest's handle table, which calls the resource's drop when the guest drops it or the
+ *    instance is released, whichever comes first. A borrow<T> lives until the function returns.
+ * 5. After a trap the instance is dead: every later call into it traps, and it can only be released.
+ * 6. Everything a guest can make grow is capped: handles, bytes lifted in a call, and what host_charge counts.
+ *
+ * A host interface in 15 lines (WIT: interface counter { resource counter { constructor(start: u32); next: func() -> u32; } }):
+ *
+ *   #include "acme_counter.h"                        // generated
+ *   struct acme_counter_counter { uint32_t n; };     // the rep is yours to define
+ *   enum abi_trap acme_counter_counter_new(struct host_call *call, uint32_t start, struct acme_counter_counter **result) {
+ *       if (!host_charge(call->instance, sizeof **result)) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too many counters");
+ *       *result = calloc(1, sizeof **result);
+ *       (*result)->n = start;
+ *       return ABI_TRAP_NONE;
+ *   }
+ *   enum abi_trap acme_counter_counter_next(struct host_call *call, struct acme_counter_counter *self, uint32_t *result) {
+ *       *result = self->n++;
+ *       return ABI_TRAP_NONE;
+ *   }
+ *   void acme_counter_counter_drop(struct host_instance *in, struct acme_counter_counter *self) { host_uncharge(in, sizeof *self); free(self); }
+ *   // offered with: const struct host_interface *const list[] = {&acme_counter_interface}; struct host_offer offer = {.interfaces = list, .interfaces_count = 1};
+ */
+#ifndef ORLO_HOST_H
+#define ORLO_HOST_H
+
+#include "engine/engine.h"
+
+struct plan; /* component/plan.h */
+struct host_component;
+struct host_instance;
+struct host_call;
+struct host_export;
+struct host_type;
+
+/* ---- types ---------------------------------------------------------------------------------------------------- */
+
+enum host_kind {
+    HOST_BOOL, HOST_S8, HOST_U8, HOST_S16, HOST_U16, HOST_S32, HOST_U32, HOST_S64, HOST_U64, HOST_F32, HOST_F64,
+    HOST_CHAR,    /* uint32_t, a Unicode scalar value */
+    HOST_STRING,  /* str, UTF-8 */
+    HOST_LIST,    /* {T *p; size_t n;}; list<u8> is str; map<k, v> is a list of pairs */
+    HOST_ARRAY,   /* a list of fixed length: T[count] */
+    HOST_RECORD,  /* struct; tuples have fields f0, f1, … */
+    HOST_VARIANT, /* {uint32_t tag; union} */
+    HOST_ENUM,    /* enum, 4 bytes */
+    HOST_FLAGS,   /* uint32_t, bit i is label i */
+    HOST_OPTION,  /* {bool some; T value;} */
+    HOST_RESULT,  /* {bool is_err; union {T ok; E err;};} */
+    HOST_OWN,     /* the rep: for host resources a pointer to the object; for a guest's, its 32-bit rep in a uint64_t */
+    HOST_BORROW,
+    HOST_STREAM, HOST_FUTURE, HOST_ERROR_CONTEXT, /* pointers; WASI 0.3 */
+};
+
+/* A resource type's identity is its address. */
+struct host_resource {
+    const char *name;                                      /* as in WIT */
+    void (*drop)(struct host_instance *in, void *rep);     /* host resources; NULL for a guest's */
+    uint32_t guest;                                        /* a guest's: index of the resource in its plan, + 1 */
+};
+
+struct host_field { /* of a record; a case of a variant, option or result; a label of an enum or flags */
+    const char *name;
+    const struct host_type *type; /* NULL: a case without payload, a label */
+    uint32_t host_offset;         /* records: in C */
+    uint32_t offset;              /* records: in linear memory */
+};
+
+/* Generated tables fill the first part; host_type_layout computes the second (and the host part, where it is 0). */
+struct host_type {
+    uint8_t kind;           /* enum host_kind */
+    uint8_t is_tuple;
+    uint32_t count;         /* of fields; elements of a HOST_ARRAY */
+    const struct host_field *fields;
+    const struct host_type *elem;         /* of lists, arrays, streams, futures */
+    const struct host_resource *resource; /* of own and borrow */
+    uint32_t host_size, host_align, host_payload; /* in C; where a variant's payload starts */
+
+    uint32_t size, align, payload;        /* in linear memory (CanonicalABI.md#alignment, #element-size) */
+    uint8_t tag_bytes;                    /* of the discriminant, or of flags */
+    uint8_t plain;                        /* same bytes in both layouts and every bit pattern is valid: memcpy */
+    uint8_t has_borrow, has_own;
+    uint32_t flat_count;                  /* core values it flattens to */
+    const uint8_t *flat;                  /* enum host_flat of each; NULL when flat_count > HOST_FLAT_MAX */
+};
+enum host_flat { HOST_FLAT_I32, HOST_FLAT_I64, HOST_FLAT_F32, HOST_FLAT_F64 };
+enum { HOST_FLAT_MAX = 16, HOST_FLAT_RESULTS_MAX = 1, HOST_FLAT_ASYNC_MAX = 4 };
+
+/* ---- what the host offers ------------------------------------------------------------------------------------- */
+
+/* args: the parameters as a C struct (the record `params`); result: the result's C type, zeroed. */
+typedef enum abi_trap (*host_fn)(struct host_call *call, void *args, void *result);
+
+struct host_func {
+    const char *name;                /* as in the component: "get-environment", "[method]fields.append" */
+    const struct host_type *params;  /* HOST_RECORD of the parameters, in order; NULL: none */
+    const struct host_type *result;  /* NULL: none */
+    host_fn fn;
+    bool async;
+};
+struct host_version {
+    uint16_t major, minor, patch;
+};
+struct host_interface {
+    const char *name;                /* "wasi:http/types"; a bare function of a world: "" */
+    struct host_version version;     /* what we implement; {0}: unversioned */
+    const struct host_func *funcs;
+    uint32_t funcs_count;
+    const struct { const char *name; const struct host_resource *resource; } *resources;
+    uint32_t resources_count;
+};
+
+/* A function for core modules (preview 1), on the canonical array. */
+struct host_core_func {
+    const char *module, *name;
+    const char *sig; /* "iil:i": parameters, colon, results; i i32, l i64, f f32, d f64 */
+    engine_host_fn fn;
+};
+
+struct host_offer { /* borrowed for the life of the components loaded with it */
+    const struct host_interface *const *interfaces;
+    uint32_t interfaces_count;
+    const struct host_core_func *core;
+    uint32_t core_count;
+};
+
+/* Whether an offered version serves an imported one: the same semver track (0.2.x; 1.x.y; 0.0.x only itself).
+ * Names come as in components: "wasi:http/types@0.2.3". Pre-releases match only themselves. */
+bool host_name_matches(str imported, const struct host_interface *offered);
+
+/* Checks every import of plan against offer, types included. ERR_LINK: the diag lists what is missing, by interface, and
+ * the nearest thing offered. Needs no engine: for `orlo inspect` and `orlo compile`. */
+err host_offer_check(const struct host_offer *offer, const struct plan *plan, struct diag *d);
+
+/* ---- components: one per image and worker ----------------------------------------------------------------------- */
+
+struct host_limits {
+    uint32_t handles_max;      /* per component instance; 0: 65,536 */
+    uint64_t call_bytes_max;   /* lifted in one call; 0: 64 MiB */
+    uint64_t host_bytes_max;   /* what host_charge counts per instance; 0: 64 MiB */
+};
+
+/* Takes im, also on failure. Loads it into e and binds every host import. ERR_LINK as above; ERR_MALFORMED: its plan. */
+err host_component_load(struct engine *e, struct abi_image im, const struct host_offer *offer,
+                        const struct host_limits *limits, struct host_component **out, struct diag *d);
+void host_component_unload(struct host_component *c); /* no instance of it may be alive */
+struct engine_image *host_component_image(const struct host_component *c);
+const struct plan *host_component_plan(const struct host_component *c); /* NULL: a core module */
+
+/* What a generated header says about an exported function: &wasi_http_incoming_handler_handle_export. */
+struct host_export_desc {
+    const struct host_interface *interface; /* name and version; funcs and resources unused. NULL: exported by the component itself */
+    struct host_func func;                  /* fn unused */
+};
+/* NULL when the component does not export it on that semver track; or with another type: then d says so. */
+const struct host_export *host_component_export(const struct host_component *c, const struct host_export_desc *desc, struct diag *d);
+/* By names as in the component ("" for functions exported by the component itself), any type. NULL: no such export. */
+const struct host_export *host_component_export_named(const struct host_component *c, str interface, str func);
+const struct host_type *host_export_params(const struct host_export *ex); /* HOST_RECORD; NULL: none */
+const struct host_type *host_export_result(const struct host_export *ex);
+
+/* ---- instances ----------------------------------------------------------------------------------------------------- */
+
+/* user is the owner's (a request's context). NULL: no slot free. */
+struct host_instance *host_instance_acquire(struct host_component *c, void *user);
+/* On a fiber of the instance: runs what of the instantiation the snapshot does not hold. */
+[[nodiscard]] enum abi_trap host_instance_start(struct host_instance *in);
+/* Drops every handle the guest still holds, then resets the slot. No fiber of it may be alive. */
+void host_instance_release(struct host_instance *in);
+void *host_instance_user(struct host_instance *in);
+void host_instance_set_user(struct host_instance *in, void *user);
+struct engine_instance *host_instance_engine(struct host_instance *in); /* for engine_spawn, engine_kill, engine_last_trap */
+struct host_component *host_instance_component(struct host_instance *in);
+struct host_instance *host_instance_of(struct engine_instance *in);     /* in host_core_func: of engine_call_instance(call) */
+bool host_instance_dead(const struct host_instance *in);                /* it has trapped */
+
+/* Counts bytes of host memory held for the guest. False: over host_bytes_max, nothing counted. */
+[[nodiscard]] bool host_charge(struct host_instance *in, uint64_t bytes);
+void host_uncharge(struct host_instance *in, uint64_t bytes);
+
+/* ---- calls --------------------------------------------------------------------------------------------------------- */
+
+/* A call in progress, from the guest (host functions get one) or into it (host_call_begin). */
+struct host_call {
+    struct host_instance *instance;
+    struct host_call *outer;      /* the call that this one is nested in, on this fiber */
+    uint32_t caller;              /* component instance whose code called; UINT32_MAX: the host */
+    struct host_chunk *chunks;    /* memory of the call */
+    uint8_t *free, *limit;
+    uint64_t bytes;               /* allocated so far */
+    struct host_lend *lends;      /* handles lent for the call */
+    struct host_moved *moved;     /* reps of owns lifted and not yet handed over */
+};
+/* Memory that lives until the call ends; not zeroed. NULL past call_bytes_max. */
+void *host_alloc(struct host_call *call, size_t n, size_t align);
+str host_alloc_str(struct host_call *call, str s); /* a copy; {NULL, 0} past the cap */
+/* Records a text and gives the trap: return host_trap(call, ABI_TRAP_HOST, "blob %u is gone", n). */
+enum abi_trap host_trap(struct host_call *call, enum abi_trap t, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static inline void *host_user(struct host_call *call) { return host_instance_user(call->instance); }
+
+/* Calling an export, on a fiber of the instance:
+ *
+ *   struct host_call call;
+ *   host_call_begin(&call, instance);
+ *   enum abi_trap t = wasi_cli_run_call_run(&call, export, &result);   // generated, over host_call_export
+ *   ... what result points to lives until
+ *   host_call_end(&call);
+ *
+ * own<T> arguments are taken even on a trap; own<T> results belong to the caller. post-return has run on return. */
+void host_call_begin(struct host_call *call, struct host_instance *in);
+void host_call_end(struct host_call *call);
+[[nodiscard]] enum abi_trap host_call_export(struct host_call *call, const struct host_export *ex, const void *args, void *result);
+
+/* ---- dynamic values: the conformance runner, logs, tests --------------------------------------------------------------- */
+
+/* Calls the drop of every host resource that value owns. */
+void host_value_drop(struct host_instance *in, const struct host_type *t, const void *value);
+/* The same value, by content. */
+bool host_value_equal(const struct host_type *t, const void *a, const void *b);
+/* Fills in the layouts of *t, whose parts are filled in already. ptr_bytes: 4, or 8 for memory64. Copies nothing but `flat`. */
+void host_type_layout(arena *out, struct host_type *t, unsigned ptr_bytes);
+/* Structure and names; resources by address. where gets the path to the first difference. */
+bool host_type_equal(const struct host_type *a, const struct host_type *b, char *where, size_t where_size);
+
+#endif
