@@ -17,16 +17,34 @@ struct engine_image;
 struct engine_instance;
 struct engine_fiber;
 
+/* How a released slot finds the pages its guest wrote. The last two are for kernels without PAGEMAP_SCAN (before 6.7). */
+enum engine_reset {
+    ENGINE_RESET_AUTO,    /* what ORLO_ENGINE_RESET (scan, pagemap, madvise) says, else the best that the kernel has */
+    ENGINE_RESET_SCAN,    /* ioctl PAGEMAP_SCAN */
+    ENGINE_RESET_PAGEMAP, /* /proc/self/pagemap read for ranges up to 2 MiB, else as MADVISE */
+    ENGINE_RESET_MADVISE, /* the first 64 KiB copied, the rest given back to the kernel */
+};
+
 struct engine_config {
-    uint64_t memory_bytes_max;     /* per instance, over all its memories; 0: 4 GiB each */
+    uint64_t memory_bytes_max;     /* per instance, over all its memories and tables; 0: 4 GiB each memory */
     uint32_t slots_max;            /* instances alive at once; 0: 1000 */
+    uint32_t fibers_max;           /* fibers alive at once; 0: 4 * slots_max */
     uint64_t slice_ns;             /* a guest that ran this long without yielding is preempted; 0: 10 ms */
+    enum engine_reset reset;
+    bool verify;                   /* after each reset compare the whole slot with its image, abort on a difference; for tests.
+                                      ORLO_ENGINE_VERIFY=1 does the same */
     /* Called when a fiber became ready while the loop may be asleep, so that the owner arranges to call engine_run. */
     void (*on_ready)(void *arg);
     void *on_ready_arg;
 };
+/* One engine a thread. Made in the process that uses it (after fork), before it gives up its rights: it opens
+ * /proc/self/pagemap, sets an alternate signal stack for the thread and takes SIGSEGV, SIGBUS, SIGFPE, SIGILL and
+ * SIGVTALRM of the process. config may be NULL. Never NULL. */
 struct engine *engine_new(const struct engine_config *config);
-void engine_free(struct engine *e);
+void engine_free(struct engine *e); /* no instance may be alive; unloads all images */
+/* Work that was put off to keep it from requests: gives back memory of slots and stacks that grew or stay unused, makes
+ * the next slot of busy images. For the loop, when it has nothing else to do. True: there is more to do. */
+bool engine_idle(struct engine *e);
 
 /* ---- images ---- */
 
@@ -52,6 +70,9 @@ void *engine_instance_user(struct engine_instance *in);
 struct engine_image *engine_instance_image(struct engine_instance *in);
 struct engine *engine_instance_engine(struct engine_instance *in);
 
+/* GS value of one of its image's groups: the context lies below it, memory 0 at it. For the snapshot maker. */
+uint8_t *engine_instance_gs(struct engine_instance *in, uint32_t group);
+
 struct engine_bytes {
     uint8_t *p;
     uint64_t n;
@@ -63,7 +84,23 @@ const struct abi_func *engine_export_func(struct engine_image *image, uint32_t i
 bool engine_export_memory(struct engine_image *image, uint32_t instance, str name, uint32_t *index);
 /* A global's 8 (v128: 16) bytes in place. NULL: no such export. */
 uint64_t *engine_export_global(struct engine_instance *in, uint32_t instance, str name);
+/* The records that FAR words of other instances point to; for memory 0 of a group one that the engine keeps current. */
+struct abi_memory *engine_memory_record(struct engine_instance *in, uint32_t instance, uint32_t index);
+struct abi_table *engine_table_record(struct engine_instance *in, uint32_t instance, uint32_t table, struct abi_table *fixed);
 uint64_t engine_table_get(struct engine_instance *in, uint32_t instance, uint32_t table, uint64_t i); /* 0 when out of bounds */
+
+/* ---- stores: instances linked to each other at run time (an embedder's, the specification's test suite) ----
+ *
+ * The funcs[].group of an image for a store are numbered over the store: its group 0 is engine_store_groups() at the time
+ * of engine_store_acquire. type_ids must be unique over the store as well. */
+
+struct engine_store;
+struct engine_store *engine_store_new(struct engine *e);
+void engine_store_free(struct engine_store *s); /* releases its instances, the newest first */
+uint32_t engine_store_groups(const struct engine_store *s);
+struct engine_instance *engine_store_acquire(struct engine_store *s, struct engine_image *image, void *user);
+/* Writes the 8-byte word at GS + offset of the core instance's group: a FAR record's address, a struct abi_func *, a value. */
+void engine_instance_bind_far(struct engine_instance *in, uint32_t instance, int32_t offset, const void *address);
 
 /* ---- calls ---- */
 
