@@ -10,6 +10,7 @@
 #define ORLO_ABI_IMAGE_H
 
 #include "abi/abi.h"
+#include "crypto/crypto.h"
 
 /* A run of bytes or of structs in the image. */
 struct abi_span {
@@ -97,7 +98,8 @@ struct abi_image_head {
     uint64_t cpu_features;       /* bits the code needs; abi_cpu_features() of the host must include them */
     uint8_t wasm_digest[32];     /* SHA-256 of the .wasm: its identity */
     uint64_t file_bytes;
-    struct abi_span text, funcs /* struct abi_func, relocated */, sites;
+    uint32_t group_base;         /* number of groups[0] in abi_ctx.groups and in abi_func.group: 0 but in a store of images */
+    struct abi_span text, funcs /* struct abi_func, by instance and func_index; relocated */, sites;
     struct abi_span groups, instances, codes, hosts, exports;
     struct abi_span types;       /* u32 pairs: supertype id + 1 of each canonical type id, for TYPE_CHECK */
     struct abi_span plan;        /* the component plan, as plan_save wrote it; empty for a core module */
@@ -105,14 +107,62 @@ struct abi_image_head {
     uint32_t snapshot;           /* 1: groups' memory and context are the state after instantiation */
 };
 
-uint64_t abi_cpu_features(void);
+/* What this machine's CPU offers of what compilers may use. */
+enum abi_cpu {
+    ABI_CPU_SSE41 = 1 << 0,
+    ABI_CPU_SSE42 = 1 << 1,
+    ABI_CPU_POPCNT = 1 << 2,
+    ABI_CPU_LZCNT = 1 << 3,
+    ABI_CPU_BMI1 = 1 << 4,
+    ABI_CPU_BMI2 = 1 << 5,
+    ABI_CPU_AVX = 1 << 6,
+    ABI_CPU_AVX2 = 1 << 7,
+    ABI_CPU_FMA = 1 << 8,
+};
+uint64_t abi_cpu_features(void); /* bits of enum abi_cpu */
+
+/* ---- writing ------------------------------------------------------------------------------------------------ */
+
+/* Collects what goes into an image; all bytes are borrowed until abi_image_write. Sections come in the order they are begun:
+ * .rodata first, then .text and directly behind it, page-aligned, .data.rel.ro (so that text may address records relative to
+ * itself before anything is written), then whatever else. */
+struct abi_image_section {
+    const char *name;
+    uint32_t type, flags, align; /* SHT_*, SHF_* */
+    uint64_t offset, bytes;
+    uint32_t link, info, entry_bytes;
+};
+struct abi_image_chunk {
+    const void *p;
+    uint64_t offset, bytes;
+};
+struct abi_image_writer {
+    arena *arena;
+    struct abi_image_head head; /* the caller's to fill, but magic, version, file_bytes */
+    VEC(struct abi_image_section) sections;
+    VEC(struct abi_image_chunk) chunks;
+    uint64_t end;
+};
+void abi_image_writer_init(struct abi_image_writer *w, arena *scratch);
+/* Begins a section: .rodata (ABI_SECTION_TABLES) is begun already. Its first byte is page-aligned. */
+enum abi_section { ABI_SECTION_TABLES, ABI_SECTION_TEXT, ABI_SECTION_RELRO, ABI_SECTION_MAPPED };
+void abi_image_begin(struct abi_image_writer *w, enum abi_section kind, const char *name);
+/* Adds count elements of size bytes to the current section at the next multiple of align (a power of two, at least 1). */
+struct abi_span abi_image_add(struct abi_image_writer *w, const void *p, uint64_t count, size_t size, size_t align);
+/* Adds sections with ELF symbols for the code ranges: "wasm[instance]::name", names[] parallel to codes. */
+void abi_image_add_symbols(struct abi_image_writer *w, const struct abi_image_code *codes, const str *names, uint64_t n);
 
 /* ---- signing ------------------------------------------------------------------------------------------------ */
+
+/* The last 64 bytes of the file are the Ed25519 signature of "orlo image 1" and the SHA-256 of all bytes before them. */
 
 /* The key of a node or a build host (Ed25519). A worker holds only the public half. */
 struct abi_key_public {
     uint8_t bytes[32];
 };
+/* Writes the file to fd from its start, signed; key NULL: unsigned (64 zero bytes), for this process's own use only.
+ * ERR_IO. */
+[[nodiscard]] err abi_image_write(struct abi_image_writer *w, int fd, const struct crypto_ed25519 *key, struct diag *d);
 
 /* ---- reading ------------------------------------------------------------------------------------------------ */
 
@@ -124,13 +174,16 @@ struct abi_image {
     int fd;              /* kept for mapping memory sections; owned */
 };
 /* Maps fd, which must not be writable by anyone any more (a sealed memfd or a file opened read-only), after checking
- * its signature against `key`. Takes fd. ERR_SIGNATURE, ERR_MALFORMED, ERR_UNSUPPORTED (machine, version, CPU), ERR_IO. */
+ * its signature against `key`; NULL: not checked, for an image that this very process has made. Takes fd, also when it fails.
+ * text is mapped read-execute, records are relocated in private pages and then made read-only. ERR_SIGNATURE, ERR_MALFORMED, ERR_UNSUPPORTED (machine, version, CPU), ERR_IO. */
 err abi_image_open(int fd, const struct abi_key_public *key, struct abi_image *out, struct diag *d);
 void abi_image_close(struct abi_image *im);
 #define abi_image_at(im, span, type) ((const type *)(const void *)((im)->base + (span).offset))
 static inline str abi_image_str(const struct abi_image *im, struct abi_span s) {
     return (str){im->base + s.offset, (size_t)s.count};
 }
+/* The record of function func_index of a core instance (of those that have one: exported, referenced, start), or NULL. */
+struct abi_func *abi_image_func(const struct abi_image *im, uint32_t instance, uint32_t func_index);
 /* The text range holding pc (an address), or NULL. Async-signal-safe. */
 const struct abi_image_code *abi_image_find(const struct abi_image *im, const void *pc);
 

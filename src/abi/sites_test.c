@@ -1,6 +1,7 @@
 /* sites: what is put is found, and nothing else. */
 #include "abi/abi.h"
 #include <setjmp.h>
+#include <stdarg.h>
 #include <cmocka.h>
 
 static void test_round_trip(void **state) {

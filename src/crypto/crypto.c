@@ -11,6 +11,23 @@ void crypto_sha256(str s, uint8_t out[CRYPTO_SHA256_BYTES]) {
     ENSURE(n == CRYPTO_SHA256_BYTES);
 }
 
+/* The stream is OpenSSL's context under a name of ours. */
+struct crypto_sha256_stream *crypto_sha256_begin(void) {
+    EVP_MD_CTX *c = EVP_MD_CTX_new();
+    ENSURE(c && EVP_DigestInit_ex(c, EVP_sha256(), NULL) == 1);
+    return (struct crypto_sha256_stream *)c;
+}
+
+void crypto_sha256_add(struct crypto_sha256_stream *h, str s) {
+    ENSURE(EVP_DigestUpdate((EVP_MD_CTX *)h, s.p, s.n) == 1);
+}
+
+void crypto_sha256_end(struct crypto_sha256_stream *h, uint8_t out[CRYPTO_SHA256_BYTES]) {
+    unsigned n = 0;
+    ENSURE(EVP_DigestFinal_ex((EVP_MD_CTX *)h, out, &n) == 1 && n == CRYPTO_SHA256_BYTES);
+    EVP_MD_CTX_free((EVP_MD_CTX *)h);
+}
+
 static EVP_PKEY *secret_key(const uint8_t seed[CRYPTO_ED25519_SECRET_BYTES]) {
     EVP_PKEY *k = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, CRYPTO_ED25519_SECRET_BYTES);
     ENSURE(k);

@@ -16,6 +16,10 @@ enum {
 
 /* SHA-256 (FIPS 180-4) of all of s. */
 void crypto_sha256(str s, uint8_t out[CRYPTO_SHA256_BYTES]);
+/* The same in pieces. */
+struct crypto_sha256_stream *crypto_sha256_begin(void);
+void crypto_sha256_add(struct crypto_sha256_stream *h, str s);
+void crypto_sha256_end(struct crypto_sha256_stream *h, uint8_t out[CRYPTO_SHA256_BYTES]); /* frees h */
 
 /* Ed25519 (RFC 8032, pure). The secret is the 32-byte seed. */
 struct crypto_ed25519 {

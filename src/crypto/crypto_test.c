@@ -1,6 +1,7 @@
 /* crypto: published vectors, and that a changed bit is noticed. */
 #include "crypto/crypto.h"
 #include <setjmp.h>
+#include <stdarg.h>
 #include <cmocka.h>
 
 static void unhex(const char *hex, uint8_t *out, size_t n) {
@@ -20,6 +21,17 @@ static void test_sha256(void **state) {
     crypto_sha256((str){0}, got);
     unhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", want, 32);
     assert_memory_equal(got, want, 32);
+}
+
+static void test_sha256_in_pieces(void **state) {
+    uint8_t whole[32], pieces[32];
+    crypto_sha256(STR("The quick brown fox"), whole);
+    struct crypto_sha256_stream *h = crypto_sha256_begin();
+    crypto_sha256_add(h, STR("The quick"));
+    crypto_sha256_add(h, (str){0});
+    crypto_sha256_add(h, STR(" brown fox"));
+    crypto_sha256_end(h, pieces);
+    assert_memory_equal(whole, pieces, 32);
 }
 
 /* RFC 8032 §7.1, test 3. */
@@ -55,6 +67,7 @@ static void test_new_keys_differ(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_sha256_in_pieces),
         cmocka_unit_test(test_ed25519),
         cmocka_unit_test(test_new_keys_differ),
     };

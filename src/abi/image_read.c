@@ -1,0 +1,121 @@
+/* image_read: maps an image whose signature holds.
+ *
+ * 1. Nothing in the file is used before the signature has been checked over all of it.
+ * 2. No page is writable and executable at any time: text is never written, records are never executable.
+ */
+#include "abi/image_int.h"
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool signature_holds(const uint8_t *p, size_t n, const struct abi_key_public *key) {
+    struct abi_image_signed m = {.purpose = ABI_IMAGE_PURPOSE};
+    crypto_sha256((str){p, n - ABI_IMAGE_SIGNATURE}, m.digest);
+    return crypto_ed25519_verify(key->bytes, (str){(const uint8_t *)&m, sizeof m}, p + n - ABI_IMAGE_SIGNATURE);
+}
+
+static err check_head(const struct abi_image *im, struct diag *d) {
+    const struct abi_image_head *h = im->head;
+    if (memcmp(h->magic, ABI_IMAGE_MAGIC, sizeof h->magic) != 0 || h->file_bytes != im->size)
+        return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "not an Orlo image, or a part of one");
+    if (h->version != ABI_IMAGE_VERSION)
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
+                        "the image has format version %u, this program reads %u: compile it again", h->version, ABI_IMAGE_VERSION);
+#if defined(__x86_64__)
+    uint32_t machine = EM_X86_64;
+#elif defined(__aarch64__)
+    uint32_t machine = EM_AARCH64;
+#endif
+    if (h->machine != machine)
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "the image is for another machine (ELF machine %u)", h->machine);
+    uint64_t missing = h->cpu_features & ~abi_cpu_features();
+    if (missing)
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
+                        "the image needs CPU features that this machine lacks (0x%llx): compile it here", (unsigned long long)missing);
+    return ERR_OK;
+}
+
+/* Text becomes executable; records get their addresses and become read-only. */
+static err relocate(struct abi_image *im, struct diag *d) {
+    const struct abi_image_head *h = im->head;
+    uint8_t *base = (uint8_t *)(uintptr_t)im->base;
+    if (h->text.count && mprotect(base + h->text.offset, h->text.count, PROT_READ | PROT_EXEC) < 0)
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot make the image executable: %s", strerror(errno));
+    size_t bytes = h->funcs.count * sizeof(struct abi_func);
+    if (!bytes) return ERR_OK;
+    im->funcs = (struct abi_func *)(void *)(base + h->funcs.offset);
+    if (mprotect(im->funcs, bytes, PROT_READ | PROT_WRITE) < 0)
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot relocate the image: %s", strerror(errno));
+    for (uint64_t i = 0; i < h->funcs.count; i++) {
+        struct abi_func *f = &im->funcs[i];
+        f->code = base + (uintptr_t)f->code;
+        if (f->entry) f->entry = base + (uintptr_t)f->entry;
+    }
+    if (mprotect(im->funcs, bytes, PROT_READ) < 0)
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot relocate the image: %s", strerror(errno));
+    return ERR_OK;
+}
+
+static err check_and_relocate(struct abi_image *im, const struct abi_key_public *key, struct diag *d) {
+    if (key && !signature_holds(im->base, im->size, key))
+        return diag_set(d, ERR_SIGNATURE, DIAG_NOWHERE,
+                        "the image's signature does not hold: it was changed, cut short, or made by a host this node does not trust");
+    im->head = (const struct abi_image_head *)(const void *)(im->base + ABI_IMAGE_HEAD);
+    TRY(check_head(im, d));
+    return relocate(im, d);
+}
+
+err abi_image_open(int fd, const struct abi_key_public *key, struct abi_image *out, struct diag *d) {
+    *out = (struct abi_image){.fd = fd};
+    struct stat st;
+    err e = ERR_OK;
+    if (fstat(fd, &st) < 0)
+        e = diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot read the image: %s", strerror(errno));
+    else if (st.st_size < (off_t)(ABI_IMAGE_HEAD + sizeof(struct abi_image_head) + ABI_IMAGE_SIGNATURE))
+        e = diag_set(d, ERR_SIGNATURE, DIAG_NOWHERE, "the image is too short to be one");
+    if (e == ERR_OK) {
+        out->size = (size_t)st.st_size;
+        void *p = mmap(NULL, out->size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+        if (p == MAP_FAILED)
+            e = diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot map the image: %s", strerror(errno));
+        else
+            out->base = p;
+    }
+    if (e == ERR_OK) e = check_and_relocate(out, key, d);
+    if (e != ERR_OK) abi_image_close(out);
+    return e;
+}
+
+void abi_image_close(struct abi_image *im) {
+    if (im->base) munmap((void *)(uintptr_t)im->base, im->size);
+    if (im->fd >= 0) close(im->fd);
+    *im = (struct abi_image){.fd = -1};
+}
+
+struct abi_func *abi_image_func(const struct abi_image *im, uint32_t instance, uint32_t func_index) {
+    uint64_t lo = 0, hi = im->head->funcs.count;
+    while (lo < hi) {
+        uint64_t mid = lo + (hi - lo) / 2;
+        struct abi_func *f = &im->funcs[mid];
+        if (f->instance == instance && f->func_index == func_index) return f;
+        if (f->instance < instance || (f->instance == instance && f->func_index < func_index)) lo = mid + 1;
+        else hi = mid;
+    }
+    return NULL;
+}
+
+const struct abi_image_code *abi_image_find(const struct abi_image *im, const void *pc) {
+    const struct abi_image_head *h = im->head;
+    uintptr_t at = (uintptr_t)pc - (uintptr_t)im->base - h->text.offset;
+    if (at >= h->text.count) return NULL;
+    const struct abi_image_code *codes = abi_image_at(im, h->codes, struct abi_image_code);
+    uint64_t lo = 0, hi = h->codes.count;
+    while (lo < hi) {
+        uint64_t mid = lo + (hi - lo) / 2;
+        if (codes[mid].start <= at) lo = mid + 1;
+        else hi = mid;
+    }
+    if (!lo || at - codes[lo - 1].start >= codes[lo - 1].size) return NULL;
+    return &codes[lo - 1];
+}
