@@ -53,12 +53,15 @@ struct abi_image_instance { /* one core instance */
     uint32_t init_func;          /* funcs[] index of the init function (globals, segments, then start), or UINT32_MAX */
     struct abi_span memories;    /* struct abi_layout_memory + limits: abi_image_memory */
     struct abi_span tables;      /* abi_image_table */
+    struct abi_span globals;     /* struct abi_layout_global, by global index */
     struct abi_span data;        /* abi_image_segment */
     struct abi_span elems;       /* abi_image_elem */
     int32_t dropped_offset;      /* GS + this: one byte per data segment, then one per element segment; 1 = dropped */
     struct abi_span code_funcs;  /* abi_image_code, ascending */
     struct abi_span name;        /* of the module, bytes */
 };
+/* A NEAR memory's record in the initial context holds its initial and maximum bytes; the engine sets its base. A GS memory
+ * whose layout.offset is not 0 has a struct abi_memory there which the engine keeps current: what FAR words point to. */
 struct abi_image_memory {
     struct abi_layout_memory layout;
     bool memory64;
