@@ -60,8 +60,8 @@ struct abi_image_instance { /* one core instance */
     struct abi_span code_funcs;  /* abi_image_code, ascending */
     struct abi_span name;        /* of the module, bytes */
 };
-/* A NEAR memory's record in the initial context holds its initial and maximum bytes; the engine sets its base. A GS memory
- * whose layout.offset is not 0 has a struct abi_memory there which the engine keeps current: what FAR words point to. */
+/* A NEAR memory's record in the initial context holds its initial and maximum bytes; the engine sets its base. A GS memory's
+ * layout.offset is ABI_CTX(base): the context's first three words are a struct abi_memory, which FAR words point to. */
 struct abi_image_memory {
     struct abi_layout_memory layout;
     bool memory64;
@@ -104,7 +104,7 @@ struct abi_image_head {
     uint32_t group_base;         /* number of groups[0] in abi_ctx.groups and in abi_func.group: 0 but in a store of images */
     struct abi_span text, funcs /* struct abi_func, by instance and func_index; relocated */, sites;
     struct abi_span groups, instances, codes, hosts, exports;
-    struct abi_span types;       /* u32 pairs: supertype id + 1 of each canonical type id, for TYPE_CHECK */
+    struct abi_span types;       /* u32: by canonical type id, id of the supertype + 1, or 0; for TYPE_CHECK */
     struct abi_span plan;        /* the component plan, as plan_save wrote it; empty for a core module */
     struct abi_span start_steps; /* u32: init functions (funcs[] index) left to run at request time, in order; empty after a whole snapshot */
     uint32_t snapshot;           /* 1: groups' memory and context are the state after instantiation */
@@ -166,6 +166,9 @@ struct abi_key_public {
 /* Writes the file to fd from its start, signed; key NULL: unsigned (64 zero bytes), for this process's own use only.
  * ERR_IO. */
 [[nodiscard]] err abi_image_write(struct abi_image_writer *w, int fd, const struct crypto_ed25519 *key, struct diag *d);
+
+/* Signs an image that was written without a key: fd is readable and writable. ERR_MALFORMED, ERR_IO. */
+err abi_image_sign(int fd, const struct crypto_ed25519 *key, struct diag *d);
 
 /* ---- reading ------------------------------------------------------------------------------------------------ */
 
