@@ -7,7 +7,8 @@
  * 2. Nothing is granted by default. What struct wasi_config does not name, no guest of the app can reach.
  * 3. One run is one instance: a request served or a command run. Its outcome is reported exactly once, on the loop's
  *    stack, never from inside wasi_start.
- * 4. Host memory that a guest can make grow (handles, bodies, headers, strings) is charged to its run and capped.
+ * 4. The node listens to the exchange's events (deadline, client gone) and kills the run; wasi listens to source and sink.
+ * 5. Host memory that a guest can make grow (handles, bodies, headers, strings) is charged to its run and capped.
  */
 #ifndef ORLO_WASI_H
 #define ORLO_WASI_H
@@ -16,6 +17,7 @@
 #include "engine/engine.h"
 
 struct net_loop;
+struct plan; /* component/plan.h */
 struct net_exchange; /* one request and its response on a server connection: net/net.h */
 
 /* ---- what is granted --------------------------------------------------------------------------------------- */
@@ -50,13 +52,13 @@ struct wasi_config {
     size_t preopens_count;
     const struct wasi_allow *allow_http;
     size_t allow_http_count;
-    struct {                          /* 0: the default in wasi_limits_default */
+    struct {                          /* 0: the default in limits.def */
         uint64_t body_bytes_max;      /* a request body that the guest collects through the host: CGI stdin is streamed */
         uint64_t head_bytes_max;      /* fields of one header or trailer block that a guest builds */
         uint64_t host_bytes_max;      /* host memory charged to one run */
         uint32_t handles_max;         /* resources or descriptors alive in one run */
         uint32_t outgoing_max;        /* outgoing requests alive in one run */
-        uint64_t outgoing_timeout_ms; /* connect and first byte, where the guest sets none */
+        uint64_t outgoing_timeout_ms; /* connect and first byte, where the guest sets none; all defaults: limits.def */
     } limits;
     str server_name;                  /* SERVER_SOFTWARE: "orlo/0.1.0" */
 };
@@ -74,6 +76,9 @@ const char *wasi_kind_text(enum wasi_kind k);
 bool wasi_kind_serves(enum wasi_kind k); /* wasi_start with an exchange works */
 bool wasi_kind_runs(enum wasi_kind k);   /* wasi_start without one works */
 enum wasi_kind wasi_kind_of(const struct abi_image *im);
+enum wasi_kind wasi_kind_of_plan(const struct plan *plan); /* of a component's plan */
+/* Are all imports offered? ERR_LINK: the diagnostic names what is not, and the nearest that is. Needs no engine. */
+err wasi_offer_check(const struct plan *plan, struct diag *d);
 
 struct wasi_app;
 /* Takes im (also on failure). Loads it into e and binds every host import. loop carries timers and outgoing requests.
@@ -122,6 +127,8 @@ struct wasi_run;
 struct wasi_run *wasi_start(struct wasi_app *app, const struct wasi_run_config *config);
 /* Stops the guest; done is called with WASI_END_KILLED (or what had happened before) at a later engine_run. */
 void wasi_run_kill(struct wasi_run *run);
+/* Calls done for the runs that have ended: after every engine_run, on the loop's stack. */
+void wasi_app_turn(struct wasi_app *app);
 /* After done: resets and returns the instance's slot, frees the run. Call it once the response is out. */
 void wasi_run_free(struct wasi_run *run);
 

@@ -1,0 +1,137 @@
+/* compile: from the file named on the command line to an image in a sealed memfd.
+ *
+ * 1. A job makes the image without holding any key. The node signs what is kept in a file.
+ * 2. Workers get a sealed memfd from the process that filled it, by inheritance: nobody can have changed it since, so it is
+ *    not hashed again by each of them. An image from a file is copied into one first and its signature checked there.
+ */
+#include "link/link.h"
+#include "node/node_int.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct compile_args {
+    uint64_t bytes, memory_bytes_max;
+};
+
+static err compile_job(void *arg, int in, int out, struct diag *d) {
+    const struct compile_args *a = arg;
+    void *p = a->bytes ? mmap(NULL, a->bytes, PROT_READ, MAP_PRIVATE, in, 0) : NULL;
+    if (p == MAP_FAILED) return diag_set(d, ERR_IO, DIAG_NOWHERE, "it cannot be read: %s", strerror(errno));
+    struct link_options options = {.memory_bytes_max = a->memory_bytes_max};
+    struct link_stats stats;
+    return link_file((str){p, a->bytes}, &options, out, &stats, d);
+}
+
+static int new_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }
+
+static err seal(int fd, struct diag *d) {
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0) return ERR_OK;
+    return diag_set(d, ERR_IO, DIAG_NOWHERE, "the image cannot be sealed: %s", strerror(errno));
+}
+
+/* Fills a new memfd with the image; not sealed yet. */
+static err compile_to_memfd(const struct node_input *in, const char *name, const struct node_limits *limits, int *fd, struct diag *d) {
+    *fd = new_memfd("orlo-image");
+    if (*fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));
+    struct compile_args args = {in->bytes, limits->memory_bytes_max};
+    char what[300];
+    const char *base = strrchr(name, '/');
+    snprintf(what, sizeof what, "compiling %.200s", base ? base + 1 : name);
+    err e = node_job(compile_job, &args, in->fd, *fd, limits, what, d);
+    if (e == ERR_OK) return ERR_OK;
+    close(*fd);
+    *fd = -1;
+    return e;
+}
+
+static err copy_all(int from, int to, uint64_t bytes, struct diag *d) {
+    off_t at = 0;
+    while ((uint64_t)at < bytes) {
+        ssize_t n = sendfile(to, from, &at, bytes - (uint64_t)at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "it cannot be copied: %s", n ? strerror(errno) : "it became shorter");
+    }
+    return ERR_OK;
+}
+
+/* The image in a file, copied where nobody can change it, if this node made it. */
+static err take_image(const struct node_input *in, const char *state_dir, int *fd, struct diag *d) {
+    struct crypto_ed25519 key;
+    err e = node_key_load(state_dir, false, &key, d);
+    if (e != ERR_OK) {
+        diag_prefix(d, "an image is served only if this node's key signed it");
+        return e == ERR_NOT_FOUND ? ERR_SIGNATURE : e;
+    }
+    struct abi_key_public public;
+    memcpy(public.bytes, key.public, sizeof public.bytes);
+    explicit_bzero(&key, sizeof key);
+    *fd = new_memfd("orlo-image");
+    if (*fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));
+    e = copy_all(in->fd, *fd, in->bytes, d);
+    if (e == ERR_OK) e = seal(*fd, d);
+    struct abi_image im;
+    if (e == ERR_OK) e = abi_image_open(fcntl(*fd, F_DUPFD_CLOEXEC, 3), &public, &im, d);
+    if (e == ERR_OK) {
+        abi_image_close(&im);
+        return ERR_OK;
+    }
+    close(*fd);
+    *fd = -1;
+    return e;
+}
+
+err node_image_for(const struct node_input *in, const char *name, const char *state_dir, const struct node_limits *limits,
+                   int *image_fd, struct diag *d) {
+    if (in->is_image) return take_image(in, state_dir, image_fd, d);
+    TRY(compile_to_memfd(in, name, limits, image_fd, d));
+    err e = seal(*image_fd, d);
+    if (e != ERR_OK) {
+        close(*image_fd);
+        *image_fd = -1;
+    }
+    return e;
+}
+
+/* Beside the output first, so that nobody ever sees half of it. */
+static err write_file(int image_fd, uint64_t bytes, const char *output, struct diag *d) {
+    arena *scratch = arena_new(0);
+    char *aside = arena_cstr(scratch, arena_fmt(scratch, "%s.%d.part", output, (int)getpid()));
+    err e = ERR_OK;
+    int fd = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0) e = diag_set(d, ERR_DENIED, DIAG_NOWHERE, "%s cannot be written: %s", output, strerror(errno));
+    if (e == ERR_OK) {
+        e = copy_all(image_fd, fd, bytes, d);
+        if (e == ERR_OK && fsync(fd)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s cannot be written: %s", output, strerror(errno));
+        close(fd);
+        if (e == ERR_OK && rename(aside, output)) e = diag_set(d, ERR_DENIED, DIAG_NOWHERE, "%s cannot be written: %s", output, strerror(errno));
+        if (e != ERR_OK) unlink(aside);
+    }
+    arena_free(scratch);
+    return e;
+}
+
+err node_compile(const struct node_compile_config *config, struct node_compiled *out, struct diag *d) {
+    uint64_t started_ns = clock_mono_ns();
+    struct node_limits limits = config->limits;
+    node_limits_fill(&limits);
+    struct node_input in;
+    TRY(node_input_open(config->file, &in, d));
+    struct crypto_ed25519 key;
+    int fd = -1;
+    err e = in.is_image ? diag_set(d, ERR_INVALID, DIAG_NOWHERE, "it is compiled already") : ERR_OK;
+    if (e == ERR_OK) e = node_key_load(config->state_dir, true, &key, d);
+    if (e == ERR_OK) e = compile_to_memfd(&in, config->file, &limits, &fd, d);
+    if (e == ERR_OK) e = abi_image_sign(fd, &key, d);
+    struct stat st = {0};
+    if (e == ERR_OK) e = fstat(fd, &st) ? diag_set(d, ERR_IO, DIAG_NOWHERE, "%s", strerror(errno)) : ERR_OK;
+    if (e == ERR_OK) e = write_file(fd, (uint64_t)st.st_size, config->output, d);
+    *out = (struct node_compiled){in.bytes, (uint64_t)st.st_size, clock_mono_ns() - started_ns};
+    explicit_bzero(&key, sizeof key);
+    if (fd >= 0) close(fd);
+    close(in.fd);
+    return e;
+}

@@ -1,0 +1,139 @@
+/* guest: everything a process needs to run guests, brought up in the order that lets it give up its rights in time:
+ *
+ *   loop, engine (opens /proc/self/pagemap) -> granted folders -> image mapped -> descriptors closed -> sandbox -> app bound
+ */
+#include "engine/engine.h"
+#include "net/net.h"
+#include "node/node_int.h"
+#include "wasi/wasi.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+enum { PATHS_MAX = 64, IDLE_MS = 20 };
+static const uint64_t turn_ns_max = 5000000; /* of guests, before the loop looks at its sockets again */
+
+/* What name resolution and TLS read, where an outgoing host is granted. */
+static const char *const resolver_paths[] = {
+    "/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/host.conf", "/etc/services", "/etc/ssl",
+    "/etc/pki", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/usr/lib/ssl", "/run/systemd/resolve",
+    "/etc/ld.so.cache", "/usr/lib", "/lib", "/lib64", "/proc/sys/net",
+};
+
+static void on_ready(void *arg) { net_loop_wake(((struct node_guest *)arg)->loop); }
+
+/* One turn: what the owner has to do, then guests, then arranges for upkeep once all is quiet. */
+static bool turn(void *arg) {
+    struct node_guest *g = arg;
+    bool more = g->turn && g->turn(g->turn_arg);
+    more |= engine_run(g->engine, turn_ns_max);
+    wasi_app_turn(g->app);
+    if (!more && !g->idle_armed) {
+        g->idle_armed = true;
+        net_timer_start(g->idle, IDLE_MS, 0);
+    }
+    return more;
+}
+
+static void on_idle(void *arg) {
+    struct node_guest *g = arg;
+    g->idle_armed = engine_idle(g->engine);
+    if (g->idle_armed) net_timer_start(g->idle, 1, 0);
+}
+
+/* ---- the sandbox ---- */
+
+struct opened {
+    struct node_sandbox_path paths[PATHS_MAX];
+    struct wasi_preopen preopens[PATHS_MAX];
+    size_t paths_count, preopens_count;
+};
+
+static err open_dirs(const struct node_grants *grants, struct opened *o, struct diag *d) {
+    for (uint32_t i = 0; i < grants->dirs.n; i++) {
+        const struct node_dir *dir = &grants->dirs.p[i];
+        int fd = open((const char *)dir->host.p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+            return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the folder " STR_FMT " cannot be granted: %s", STR_ARG(dir->host), strerror(errno));
+        if (o->paths_count == PATHS_MAX / 2) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "at most %d folders can be granted", PATHS_MAX / 2);
+        o->paths[o->paths_count++] = (struct node_sandbox_path){fd, !dir->read_only};
+        o->preopens[o->preopens_count++] = (struct wasi_preopen){fd, dir->guest, dir->read_only};
+    }
+    return ERR_OK;
+}
+
+/* Only to make Landlock rules of them; closed afterwards. */
+static void open_resolver_paths(struct opened *o) {
+    for (size_t i = 0; i < ARRAY_COUNT(resolver_paths); i++) {
+        int fd = open(resolver_paths[i], O_PATH | O_CLOEXEC);
+        if (fd >= 0) o->paths[o->paths_count++] = (struct node_sandbox_path){fd, false};
+    }
+}
+
+static err lock_up(const struct node_guest_config *config, struct opened *o, struct diag *d) {
+    bool network = config->grants->allow_http.n > 0;
+    if (network) open_resolver_paths(o);
+    err e = node_sandbox_worker(o->paths, o->paths_count, network, d);
+    for (size_t i = o->preopens_count; i < o->paths_count; i++) close(o->paths[i].fd);
+    return e;
+}
+
+/* ---- the app ---- */
+
+static err new_app(struct node_guest *g, const struct node_guest_config *config, struct abi_image im, const struct opened *o,
+                   struct diag *d) {
+    arena *scratch = arena_new(0);
+    const struct node_grants *grants = config->grants;
+    struct wasi_env *env = arena_array(scratch, struct wasi_env, grants->env.n);
+    for (uint32_t i = 0; i < grants->env.n; i++) env[i] = (struct wasi_env){grants->env.p[i].key, grants->env.p[i].value};
+    struct wasi_allow *allow = arena_array(scratch, struct wasi_allow, grants->allow_http.n);
+    for (uint32_t i = 0; i < grants->allow_http.n; i++)
+        allow[i] = (struct wasi_allow){grants->allow_http.p[i].host, grants->allow_http.p[i].port};
+    struct wasi_config wasi = {
+        .args = config->args,
+        .args_count = config->args_count,
+        .env = env,
+        .env_count = grants->env.n,
+        .preopens = o->preopens,
+        .preopens_count = o->preopens_count,
+        .allow_http = allow,
+        .allow_http_count = grants->allow_http.n,
+        .limits.body_bytes_max = config->limits->body_bytes_max,
+        .server_name = STR("orlo/" ORLO_VERSION),
+    };
+    err e = wasi_app_new(g->engine, g->loop, im, &wasi, &g->app, d);
+    arena_free(scratch);
+    return e;
+}
+
+err node_guest_open(struct node_guest *g, const struct node_guest_config *config, struct diag *d) {
+    struct opened o = {0};
+    TRY(open_dirs(config->grants, &o, d));
+    struct abi_image im;
+    TRY(abi_image_open(fcntl(config->image_fd, F_DUPFD_CLOEXEC, 3), NULL, &im, d));
+    int keep[64], n = 0;
+    ENSURE(config->keep_count + o.preopens_count + 1 <= ARRAY_COUNT(keep));
+    for (size_t i = 0; i < config->keep_count; i++) keep[n++] = config->keep[i];
+    for (size_t i = 0; i < o.preopens_count; i++) keep[n++] = o.preopens[i].fd;
+    keep[n++] = im.fd;
+    node_close_fds_except(keep, (size_t)n);
+    g->loop = net_loop_new();
+    struct engine_config engine = {
+        .memory_bytes_max = config->limits->memory_bytes_max,
+        .slots_max = (uint32_t)MIN(config->limits->instances_max, UINT32_MAX),
+        .on_ready = on_ready,
+        .on_ready_arg = g,
+    };
+    g->engine = engine_new(&engine);
+    g->idle = net_timer_new(g->loop, on_idle, g);
+    net_loop_on_turn(g->loop, turn, g);
+    TRY(lock_up(config, &o, d));
+    return new_app(g, config, im, &o, d);
+}
+
+void node_guest_close(struct node_guest *g) {
+    if (g->app) wasi_app_free(g->app);
+    net_timer_free(g->idle);
+    engine_free(g->engine);
+    net_loop_free(g->loop);
+}

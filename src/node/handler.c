@@ -1,0 +1,244 @@
+/* handler: one request, one fresh instance. Policy around what wasi does: ids, deadlines, error pages, logs.
+ *
+ *   RUNNING ──done──> answered, logged ──> AFTER ──next turn──> instance reset, request freed
+ *      └─ deadline or client gone: killed, done comes with WASI_END_KILLED
+ *
+ * 1. The exchange is ended in `done`, so that the response is on its way before the instance is reset (node_handler_turn).
+ * 2. Every request makes one access-log event, if that is asked for; a guest's failure makes one event more, with its backtrace.
+ */
+#include "engine/engine.h"
+#include "net/net.h"
+#include "node/node_int.h"
+#include "wasi/wasi.h"
+
+enum { ID_BYTES = 16 };
+
+struct request {
+    struct node_handler *handler;
+    struct net_exchange *exchange;
+    struct wasi_run *run;
+    struct request *next;   /* of the AFTER list, or of the free list */
+    enum { BY_NOBODY, BY_DEADLINE, BY_CLIENT } killed;
+    char id[ID_BYTES + 1];
+    struct node_lines out, err;
+};
+struct node_handler {
+    struct node_guest *guest;
+    bool access_log;
+    uint64_t id_state;
+    struct request *after, *free;
+    uint32_t busy;
+};
+
+/* ---- ids: unique in the node, not guessable from one another ---- */
+
+static uint64_t mix(uint64_t x) { /* splitmix64's finaliser: a bijection */
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+static void new_id(struct node_handler *h, char id[ID_BYTES + 1]) {
+    uint64_t v = mix(h->id_state += 0x9e3779b97f4a7c15u);
+    for (int i = 0; i < ID_BYTES; i++) id[i] = "0123456789abcdef"[(v >> (60 - 4 * i)) & 15];
+    id[ID_BYTES] = 0;
+}
+
+/* ---- error pages ---- */
+
+static bool wants(const struct net_request *rq, const char *type) {
+    for (uint32_t i = 0; i < rq->fields_count; i++) {
+        if (!str_eq_nocase(rq->fields[i].name, STR("accept"))) continue;
+        str v = rq->fields[i].value, t = str_c(type);
+        for (size_t k = 0; k + t.n <= v.n; k++)
+            if (str_eq_nocase(str_sub(v, k, t.n), t)) return true;
+    }
+    return false;
+}
+
+/* A page of ours, in the form the client asked for, with the request's id and nothing of the guest's insides. */
+static void reply_error(struct request *r, uint16_t status, const char *what) {
+    const struct net_request *rq = net_exchange_request(r->exchange);
+    char page[700];
+    const char *reason = net_status_text(status), *type;
+    int n;
+    if (wants(rq, "text/html")) {
+        type = "text/html; charset=utf-8";
+        n = snprintf(page, sizeof page,
+                     "<!doctype html><meta charset=utf-8><title>%u %s</title>"
+                     "<body style=\"font:16px/1.5 system-ui;max-width:36em;margin:4em auto;padding:0 1em\">"
+                     "<h1>%u %s</h1><p>%s<p><small>Request <code>%s</code></small>\n",
+                     status, reason, status, reason, what, r->id);
+    } else if (wants(rq, "json")) {
+        type = "application/json";
+        n = snprintf(page, sizeof page, "{\"status\":%u,\"error\":\"%s\",\"message\":\"%s\",\"request_id\":\"%s\"}\n", status, reason, what, r->id);
+    } else {
+        type = "text/plain; charset=utf-8";
+        n = snprintf(page, sizeof page, "%u %s\n%s\nRequest %s\n", status, reason, what, r->id);
+    }
+    struct net_field fields[] = {
+        {STR("content-type"), str_c(type)},
+        {STR("x-request-id"), str_c(r->id)},
+        {STR("cache-control"), STR("no-store")},
+        {STR("retry-after"), STR("1")},
+    };
+    uint32_t count = (uint32_t)ARRAY_COUNT(fields) - (status != 503);
+    err e = net_exchange_reply(r->exchange, status, fields, count, (str){(uint8_t *)page, (size_t)n});
+    if (e != ERR_OK) log_event(LOG_DEBUG, "error-page-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
+}
+
+/* ---- logs ---- */
+
+static void log_access(struct request *r) {
+    if (!r->handler->access_log) return;
+    const struct net_request *rq = net_exchange_request(r->exchange);
+    struct net_exchange_stats stats = net_exchange_stats(r->exchange);
+    uint64_t us = (clock_mono_ns() - stats.started_ns) / 1000;
+    log_event(LOG_INFO, "request", LF_CSTR("request", r->id), LF_STR("method", rq->method), LF_STR("path", rq->path),
+              LF_U64("status", r->killed == BY_CLIENT ? 499 : stats.status), LF_U64("bytes_in", stats.body_bytes_in),
+              LF_U64("bytes_out", stats.body_bytes_out), LF_F64("ms", (double)us / 1000.0),
+              LF_STR("client", net_exchange_peer(r->exchange)));
+}
+
+static const char *const end_text[] = {
+    [WASI_END_OK] = "ok",
+    [WASI_END_TRAP] = "the guest trapped",
+    [WASI_END_EXIT] = "the guest exited before its response was whole",
+    [WASI_END_NO_RESPONSE] = "the guest returned without a whole response",
+    [WASI_END_BAD_RESPONSE] = "the guest's response is malformed",
+    [WASI_END_ERROR] = "the guest reported an error",
+    [WASI_END_CLIENT_GONE] = "the client went away",
+    [WASI_END_KILLED] = "the guest was stopped",
+    [WASI_END_LIMIT] = "the guest passed a limit",
+};
+
+static void log_failure(struct request *r, const struct wasi_outcome *o) {
+    const char *why = r->killed == BY_DEADLINE ? "the guest passed its deadline" : end_text[o->end];
+    const char *detail = o->text[0] ? o->text : o->trap ? (o->trap->text[0] ? o->trap->text : abi_trap_text(o->trap->trap)) : "";
+    struct buf trace = {.max = 16 * KiB};
+    if (o->trap) node_backtrace_line(o->trap, &trace);
+    log_event(LOG_ERROR, "guest-failed", LF_CSTR("request", r->id), LF_CSTR("reason", why), LF_CSTR("detail", detail),
+              LF_I64("exit_status", o->exit_status), LF_BOOL("head_sent", o->head_sent), LF_STR("backtrace", buf_str(&trace)));
+    buf_free(&trace);
+}
+
+/* ---- a request's life ---- */
+
+static void answer_failure(struct request *r, const struct wasi_outcome *o) {
+    if (r->killed == BY_DEADLINE) reply_error(r, 504, "The app took too long to answer.");
+    else if (o->end == WASI_END_LIMIT) reply_error(r, 500, "The app needed more than it may use.");
+    else reply_error(r, 500, "The app failed to answer.");
+}
+
+static void on_done(void *arg, const struct wasi_outcome *o) {
+    struct request *r = arg;
+    bool gone = r->killed == BY_CLIENT || o->end == WASI_END_CLIENT_GONE;
+    if (gone) r->killed = BY_CLIENT;
+    node_lines_end(&r->out);
+    node_lines_end(&r->err);
+    if (o->end != WASI_END_OK && !gone) {
+        log_failure(r, o);
+        if (!net_exchange_responded(r->exchange)) answer_failure(r, o);
+    }
+    log_access(r);
+    net_exchange_listen(r->exchange, NULL, NULL);
+    net_exchange_end(r->exchange);
+    r->exchange = NULL;
+    r->next = r->handler->after;
+    r->handler->after = r;
+    net_loop_wake(r->handler->guest->loop);
+}
+
+static void on_event(void *arg, enum net_event event) {
+    struct request *r = arg;
+    if (r->killed != BY_NOBODY) return;
+    r->killed = event == NET_EVENT_GONE ? BY_CLIENT : BY_DEADLINE;
+    wasi_run_kill(r->run);
+    net_loop_wake(r->handler->guest->loop);
+}
+
+static struct request *new_request(struct node_handler *h, struct net_exchange *x) {
+    struct request *r = h->free;
+    if (r) h->free = r->next;
+    else r = malloc(sizeof *r);
+    ENSURE(r);
+    r->handler = h;
+    r->exchange = x;
+    r->run = NULL;
+    r->next = NULL;
+    r->killed = BY_NOBODY;
+    new_id(h, r->id);
+    r->out.stream = "stdout", r->err.stream = "stderr";
+    r->out.request_id = r->err.request_id = r->id;
+    r->out.logged = r->out.dropped = r->out.n = 0;
+    r->err.logged = r->err.dropped = r->err.n = 0;
+    return r;
+}
+
+void node_handler_request(struct net_exchange *x, void *handler) {
+    struct node_handler *h = handler;
+    struct request *r = new_request(h, x);
+    struct wasi_run_config config = {
+        .exchange = x,
+        .request_id = {(uint8_t *)r->id, ID_BYTES},
+        .remote = net_exchange_peer(x),
+        .https = str_eqc(net_exchange_request(x)->scheme, "https"),
+        .stdin_fd = -1,
+        .out = {.fd = -1, .write = node_lines_put, .arg = &r->out},
+        .err = {.fd = -1, .write = node_lines_put, .arg = &r->err},
+        .done = on_done,
+        .arg = r,
+    };
+    r->run = wasi_start(h->guest->app, &config);
+    if (!r->run) {
+        reply_error(r, 503, "Too many requests are being served. Try again.");
+        log_access(r);
+        net_exchange_end(x);
+        r->next = h->free;
+        h->free = r;
+        return;
+    }
+    h->busy++;
+    net_exchange_listen(x, on_event, r);
+    net_loop_wake(h->guest->loop);
+}
+
+/* Responses of the last turn are out: now their instances are reset. */
+static bool handler_turn(void *arg) {
+    struct node_handler *h = arg;
+    struct request *r = h->after;
+    h->after = NULL;
+    while (r) {
+        struct request *next = r->next;
+        wasi_run_free(r->run);
+        r->next = h->free;
+        h->free = r;
+        h->busy--;
+        r = next;
+    }
+    return false;
+}
+
+struct node_handler *node_handler_new(struct node_guest *g, const struct node_worker_config *config) {
+    struct node_handler *h = calloc(1, sizeof *h);
+    ENSURE(h);
+    h->guest = g;
+    h->access_log = !config->serve->no_access_log;
+    crypto_random(&h->id_state, sizeof h->id_state);
+    g->turn = handler_turn;
+    g->turn_arg = h;
+    return h;
+}
+
+uint32_t node_handler_busy(const struct node_handler *h) { return h->busy; }
+
+void node_handler_free(struct node_handler *h) {
+    handler_turn(h);
+    ENSURE(!h->busy);
+    while (h->free) {
+        struct request *r = h->free;
+        h->free = r->next;
+        free(r);
+    }
+    free(h);
+}

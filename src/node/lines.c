@@ -1,0 +1,49 @@
+/* lines: what a guest prints becomes log events, one a line, with the request it belongs to. A guest cannot flood the log:
+ * past LINES_MAX lines of a request the rest is counted and the count is logged. */
+#include "node/node_int.h"
+
+enum { LINES_MAX = 1000 };
+
+static void emit(struct node_lines *l, str line) {
+    if (line.n && line.p[line.n - 1] == '\r') line.n--;
+    if (l->logged >= LINES_MAX) {
+        l->dropped++;
+        return;
+    }
+    l->logged++;
+    log_event(LOG_INFO, "guest", LF_CSTR("request", l->request_id), LF_CSTR("stream", l->stream), LF_STR("text", line));
+}
+
+void node_lines_put(void *lines, str bytes) {
+    struct node_lines *l = lines;
+    while (bytes.n) {
+        size_t end = str_find(bytes, '\n');
+        bool whole = end < bytes.n;
+        if (whole && !l->n) { /* the usual case: no copy */
+            emit(l, str_sub(bytes, 0, MIN(end, (size_t)8192)));
+        } else {
+            size_t take = MIN(end, sizeof l->text - l->n);
+            memcpy(l->text + l->n, bytes.p, take);
+            l->n += (uint32_t)take;
+            if (take < end) { /* longer than what is kept: cut in several lines */
+                emit(l, (str){(uint8_t *)l->text, l->n});
+                l->n = 0;
+                bytes = str_sub(bytes, take, bytes.n);
+                continue;
+            }
+            if (whole) {
+                emit(l, (str){(uint8_t *)l->text, l->n});
+                l->n = 0;
+            }
+        }
+        bytes = str_sub(bytes, end + whole, bytes.n);
+    }
+}
+
+void node_lines_end(struct node_lines *l) {
+    if (l->n) emit(l, (str){(uint8_t *)l->text, l->n});
+    l->n = 0;
+    if (l->dropped)
+        log_event(LOG_WARN, "guest-lines-dropped", LF_CSTR("request", l->request_id), LF_CSTR("stream", l->stream),
+                  LF_U64("lines", l->dropped));
+}

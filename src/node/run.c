@@ -1,0 +1,86 @@
+/* run: this process becomes the one worker of a command, with its own standard streams. */
+#include "engine/engine.h"
+#include "net/net.h"
+#include "node/node_int.h"
+#include "wasi/wasi.h"
+#include <signal.h>
+#include <unistd.h>
+
+struct running {
+    struct node_guest guest;
+    struct wasi_outcome outcome;
+    struct buf trace;
+    bool done;
+};
+
+static void on_done(void *arg, const struct wasi_outcome *o) {
+    struct running *r = arg;
+    r->outcome = *o;
+    r->done = true;
+    if (o->trap) engine_trap_print(o->trap, &r->trace);
+    net_loop_stop(r->guest.loop);
+}
+
+static err outcome_of(struct running *r, int *status, struct diag *d) {
+    *status = r->outcome.exit_status;
+    switch (r->outcome.end) {
+    case WASI_END_OK:
+    case WASI_END_EXIT: return ERR_OK;
+    case WASI_END_TRAP:
+        return diag_set(d, ERR_TRAP, DIAG_NOWHERE, "the guest trapped\n%.*s", (int)MIN(r->trace.n, (size_t)700), (const char *)r->trace.p);
+    default:
+        return diag_set(d, ERR_TRAP, DIAG_NOWHERE, "the guest was stopped%s%s", r->outcome.text[0] ? ": " : "", r->outcome.text);
+    }
+}
+
+static err run_image(const struct node_run_config *config, const struct node_limits *limits, int image_fd, int *status, struct diag *d) {
+    arena *mem = arena_new(0);
+    str *args = arena_array(mem, str, config->args_count + 1);
+    const char *slash = strrchr(config->file, '/');
+    args[0] = str_c(slash ? slash + 1 : config->file);
+    for (size_t i = 0; i < config->args_count; i++) args[i + 1] = str_c(config->args[i]);
+    struct node_guest_config guest = {
+        .image_fd = image_fd,
+        .grants = &config->grants,
+        .limits = limits,
+        .args = args,
+        .args_count = config->args_count + 1,
+    };
+    struct running r = {.done = false};
+    TRY(node_guest_open(&r.guest, &guest, d));
+    enum wasi_kind kind = wasi_app_kind(r.guest.app);
+    if (!wasi_kind_runs(kind))
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it is a %s: start it with orlo serve", wasi_kind_text(kind));
+    struct wasi_run_config run = {
+        .stdin_fd = STDIN_FILENO,
+        .out = {.fd = STDOUT_FILENO},
+        .err = {.fd = STDERR_FILENO},
+        .done = on_done,
+        .arg = &r,
+    };
+    struct wasi_run *started = wasi_start(r.guest.app, &run);
+    if (!started) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "no instance can be made: address space or memory is out");
+    net_loop_wake(r.guest.loop);
+    while (!r.done) net_loop_run(r.guest.loop);
+    err e = outcome_of(&r, status, d);
+    buf_free(&r.trace);
+    wasi_run_free(started);
+    node_guest_close(&r.guest);
+    arena_free(mem);
+    return e;
+}
+
+err node_run(const struct node_run_config *config, int *status, struct diag *d) {
+    struct node_limits limits = config->limits;
+    node_limits_fill(&limits);
+    limits.instances_max = 1;
+    struct node_input in;
+    TRY(node_grants_check(&config->grants, d));
+    TRY(node_input_open(config->file, &in, d));
+    int image_fd = -1;
+    err e = node_image_for(&in, config->file, config->state_dir, &limits, &image_fd, d);
+    close(in.fd);
+    if (e != ERR_OK) return e;
+    signal(SIGPIPE, SIG_IGN); /* the guest sees EPIPE */
+    return run_image(config, &limits, image_fd, status, d);
+}

@@ -1,0 +1,1 @@
+/* The headers that offer.def's rows need. */

@@ -1,0 +1,69 @@
+/* Inside the wasi room: what an app and a run are to the kinds (p1, p2, …).
+ *
+ *   app.c      app and run: config, instances, fibers, outcomes
+ *   kinds.def  one row a kind of guest: its struct wasi_ops
+ *   offer.def  what the host offers: interfaces (components) and core functions (preview 1)
+ *
+ * A kind's main runs on the run's fiber, in a fresh and started instance, and says how it ended with one wasi_run_end…
+ * (the first one holds). What it allocates in run->mem lives until wasi_run_free; what must be undone before the instance is
+ * released (fetches, descriptors) joins run->mem by arena_cleanup: cleanups run before the release, newest first.
+ */
+#ifndef ORLO_WASI_INT_H
+#define ORLO_WASI_INT_H
+
+#include "host/host.h"
+#include "net/net.h"
+#include "wasi/wasi.h"
+
+struct wasi_ops {
+    /* Once an app: looks its exports up, keeps what it needs in app->kind_data (allocated in app->mem). */
+    err (*bind)(struct wasi_app *app, struct diag *d);
+    /* On the fiber. With run->config.exchange it answers that request, without it runs the command. */
+    void (*main)(struct wasi_run *run);
+    /* On the loop's stack, before the run's memory is given back. May be NULL. */
+    void (*release)(struct wasi_run *run);
+};
+
+struct wasi_app {
+    arena *mem;
+    struct engine *engine;
+    struct net_loop *loop;
+    struct host_component *component;
+    enum wasi_kind kind;
+    const struct wasi_ops *ops;
+    void *kind_data;
+    struct wasi_config config;   /* strings and arrays in mem, limits filled in */
+    struct net_client *client;   /* made at the first use: wasi_app_client */
+    struct wasi_run *finished, *free;
+    uint32_t alive;
+};
+
+struct wasi_run {
+    struct wasi_app *app;
+    struct host_instance *in;    /* its user is this run: host_user(call), host_instance_user(in) */
+    arena *mem;
+    struct wasi_run_config config;
+    void *state;                 /* the kind's */
+    struct wasi_outcome outcome;
+    bool ended, killed;
+    uint64_t started_ns;
+    struct wasi_run *next;
+};
+
+/* The run's outcome; the first call holds, later ones are ignored. */
+void wasi_run_end(struct wasi_run *run, enum wasi_end end, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* The outcome that trap t makes: END_EXIT with the code, END_KILLED, END_CLIENT_GONE or END_TRAP. */
+void wasi_run_end_trap(struct wasi_run *run, enum abi_trap t);
+/* Writes bytes where `out` says. */
+void wasi_out_write(const struct wasi_out *out, str bytes);
+/* The app's outgoing client; NULL when nothing may be reached (config.allow_http is empty). */
+struct net_client *wasi_app_client(struct wasi_app *app);
+/* May the guest reach host (without port, any case) at this port? */
+bool wasi_app_allows(const struct wasi_app *app, str host, uint16_t port);
+
+/* kinds.def and offer.def name these. */
+#define X(kind, ops) extern const struct wasi_ops ops;
+#include "wasi/kinds.def"
+#undef X
+
+#endif
