@@ -70,7 +70,7 @@ enum host_kind {
 /* A resource type's identity is its address. */
 struct host_resource {
     const char *name;                                      /* as in WIT */
-    void (*drop)(struct host_instance *in, void *rep);     /* host resources; NULL for a guest's */
+    void (*drop)(struct host_instance *in, void *rep);     /* host resources, on any stack: it must not park. NULL: a guest's */
     uint32_t guest;                                        /* a guest's: index of the resource in its plan, + 1 */
 };
 
@@ -81,7 +81,7 @@ struct host_field { /* of a record; a case of a variant, option or result; a lab
     uint32_t offset;              /* records: in linear memory */
 };
 
-/* Generated tables fill the first part; host_type_layout computes the second (and the host part, where it is 0). */
+/* Generated tables fill the first part. At load each type of a plan becomes one of these, whole, with the same host part. */
 struct host_type {
     uint8_t kind;           /* enum host_kind */
     uint8_t is_tuple;
@@ -95,11 +95,10 @@ struct host_type {
     uint8_t tag_bytes;                    /* of the discriminant, or of flags */
     uint8_t plain;                        /* same bytes in both layouts and every bit pattern is valid: memcpy */
     uint8_t has_borrow, has_own;
-    uint32_t flat_count;                  /* core values it flattens to */
-    const uint8_t *flat;                  /* enum host_flat of each; NULL when flat_count > HOST_FLAT_MAX */
+    uint32_t flat_count;                  /* core values it flattens to; PLAN_FLAT_MAX + 1: more than are passed flat */
+    const uint8_t *flat;                  /* enum plan_flat of each */
 };
-enum host_flat { HOST_FLAT_I32, HOST_FLAT_I64, HOST_FLAT_F32, HOST_FLAT_F64 };
-enum { HOST_FLAT_MAX = 16, HOST_FLAT_RESULTS_MAX = 1, HOST_FLAT_ASYNC_MAX = 4 };
+extern const struct host_type host_type_primitives[HOST_STRING + 1];
 
 /* ---- what the host offers ------------------------------------------------------------------------------------- */
 
@@ -116,12 +115,16 @@ struct host_func {
 struct host_version {
     uint16_t major, minor, patch;
 };
+struct host_interface_resource {
+    const char *name;
+    const struct host_resource *resource;
+};
 struct host_interface {
     const char *name;                /* "wasi:http/types"; a bare function of a world: "" */
     struct host_version version;     /* what we implement; {0}: unversioned */
     const struct host_func *funcs;
     uint32_t funcs_count;
-    const struct { const char *name; const struct host_resource *resource; } *resources;
+    const struct host_interface_resource *resources;
     uint32_t resources_count;
 };
 
@@ -198,13 +201,12 @@ void host_uncharge(struct host_instance *in, uint64_t bytes);
 /* A call in progress, from the guest (host functions get one) or into it (host_call_begin). */
 struct host_call {
     struct host_instance *instance;
-    struct host_call *outer;      /* the call that this one is nested in, on this fiber */
     uint32_t caller;              /* component instance whose code called; UINT32_MAX: the host */
     struct host_chunk *chunks;    /* memory of the call */
     uint8_t *free, *limit;
     uint64_t bytes;               /* allocated so far */
-    struct host_lend *lends;      /* handles lent for the call */
-    struct host_moved *moved;     /* reps of owns lifted and not yet handed over */
+    struct host_lend *lends;      /* handles lent until the call ends */
+    struct host_moved *moved;     /* owns lifted and not yet handed over */
 };
 /* Memory that lives until the call ends; not zeroed. NULL past call_bytes_max. */
 void *host_alloc(struct host_call *call, size_t n, size_t align);
@@ -232,8 +234,6 @@ void host_call_end(struct host_call *call);
 void host_value_drop(struct host_instance *in, const struct host_type *t, const void *value);
 /* The same value, by content. */
 bool host_value_equal(const struct host_type *t, const void *a, const void *b);
-/* Fills in the layouts of *t, whose parts are filled in already. ptr_bytes: 4, or 8 for memory64. Copies nothing but `flat`. */
-void host_type_layout(arena *out, struct host_type *t, unsigned ptr_bytes);
 /* Structure and names; resources by address. where gets the path to the first difference. */
 bool host_type_equal(const struct host_type *a, const struct host_type *b, char *where, size_t where_size);
 
