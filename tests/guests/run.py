@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""Serves the real guests of ../shared/guests, made by ordinary toolchains, and asks them over HTTP with curl.
+
+Usage: tests/guests/run.py ORLO [FILTER…]. Prints `ok|FAIL|SKIP GUEST CASE`, and 'N passed, N failed, N skipped'.
+"""
+import concurrent.futures, hashlib, http.server, json, os, re, select, signal, subprocess, sys, tempfile, threading, time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+GUESTS = os.path.join(ROOT, "..", "shared", "guests")
+
+# guest: (first line of GET /, answer to /compute?n=50 (a part of it), what else it does)
+TABLE = {
+    "c-cgi": ("Hello from C (WASI preview 1 CGI)", "n=50 x=9d8dbb3a5bde4347 acc=2545.711737", "json echo trap:/trap exit env redirect"),
+    "cpp-cgi": ("Hello from C++ (WASI preview 1 CGI)", "n=50 sum=1.96731e+11", "json echo"),
+    "rust-cgi": ("Hello from Rust (WASI preview 1 CGI)", "n=50 x=11352936094994678599", "json echo trap:/panic loop gzip"),
+    "go-cgi": ("Hello from Go (WASI preview 1, net/http/cgi)", "n=50 primes=15 sha=1a6562590ef19d10", "json echo"),
+    "zig-cgi": ("Hello from Zig (WASI preview 1 CGI)", "n=50 sha=ca3c0b2554f1a2abbf12", "json echo"),
+    "as-cgi": ("Hello from AssemblyScript (WASI preview 1 CGI)", "n=50 primes=15 distinct=50", "json echo trap:/throw"),
+    "sqlite-cgi": ("Hello from SQLite 3.54.1 (WASI preview 1 CGI)", '{"k":"k73","n":"2","a":"7.15","l":"3","r":"1"}', "json echo count"),
+    "quickjs-cgi": ("Hello from JavaScript (QuickJS, WASI preview 1 CGI)", "n=50 primes=15 distinct=50 top=W0,W1,W100 dot=687.5", "json echo"),
+    "lua-noeh-cgi": ("Hello from Lua 5.4 (WASI preview 1 CGI)", "n=50 primes=15 distinct=50", "json echo trap:/pcall?n=1"),
+    "c-raw-p2": ("Hello from C /", None, ""),
+    "c-p2": ("Hello from C (WASI 0.2, wit-bindgen)", "n=50 x=9d8dbb3a5bde4347 acc=2545.711737", "json echo fetch sleep trap:/trap noreply"),
+    "rust-p2": ("Hello from Rust (WASI 0.2, wstd)", "n=50 primes=15 x=11352936094994678599", "json echo fetch sleep trap:/panic env"),
+    "go-p2": ("Hello from Go (WASI 0.2, net/http)", "n=50 primes=15", "json echo fetch sleep"),
+    "py-p2": ("Hello from Python (WASI 0.2)", "n=50 primes=15 top=[('w0', 1), ('w1', 1), ('w100', 1)]", "json echo fetch sleep"),
+    "js-fetch": ("Hello from JavaScript (WASI 0.2, fetch event)", "n=50 x=2670584965", "json echo fetch sleep upper"),
+    "js-hono": ("Hello from Hono (WASI 0.2, StarlingMonkey)", "n=50 primes=15 distinct=50", "json echo fetch teapot"),
+}
+BODY = os.urandom(400_000)
+
+
+class Upstream(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        body = b"upstream says " + self.path.encode() + b"\n" + b"x" * 100_000
+        self.send_response(203)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", "text/plain")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+class Served:
+    def __init__(self, orlo, wasm, *flags):
+        self.log = tempfile.TemporaryFile()
+        self.proc = subprocess.Popen([orlo, "serve", wasm, "--listen", "127.0.0.1:0", *flags], stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.base, deadline, line = None, time.monotonic() + 60, b""
+        while time.monotonic() < deadline:
+            if not select.select([self.proc.stderr], [], [], 1)[0]:
+                continue
+            piece = os.read(self.proc.stderr.fileno(), 65536)
+            line += piece
+            if not piece or (m := re.search(rb"http://[0-9.:]+", line)):
+                self.base = m.group(0).decode() if piece else None
+                break
+        self.text = line
+        threading.Thread(target=self.drain, daemon=True).start()
+
+    def drain(self):
+        while piece := os.read(self.proc.stderr.fileno(), 65536):
+            self.text += piece
+
+    def stop(self):
+        self.proc.send_signal(signal.SIGTERM)
+        try:
+            return self.proc.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.proc.kill()
+            return "had to be killed"
+
+
+def curl(url, *args, data=None, timeout=60):
+    """(status, body) by curl."""
+    p = subprocess.run(["curl", "-s", "-m", str(timeout), "-w", "\n%{http_code}", *args,
+                        *(["--data-binary", "@-", "-H", "Content-Type: application/octet-stream"] if data is not None else []), url],
+                       input=data, stdout=subprocess.PIPE)
+    body, _, code = p.stdout.rpartition(b"\n")
+    return int(code), body
+
+
+class Cases:
+    def __init__(self, s, name, upstream):
+        self.s, self.name, self.upstream = s, name, upstream
+
+    def expect(self, got, want):
+        if got != want:
+            raise AssertionError(f"got {got!r:.300}, expected {want!r:.200}")
+
+    def hello(self, first):
+        code, body = curl(self.s.base + "/")
+        self.expect((code, body.decode().splitlines()[:1]), (200, [first]))
+
+    def compute(self, part):
+        code, body = curl(self.s.base + "/compute?n=50")
+        self.expect((code, part in body.decode()), (200, True))
+
+    def not_found(self):
+        self.expect(curl(self.s.base + "/nowhere")[0], 404)
+
+    def json(self):
+        code, body = curl(self.s.base + "/json?name=Ada")
+        self.expect((code, json.loads(body)["hello"]), (200, "Ada"))
+
+    def echo(self):
+        code, body = curl(self.s.base + "/echo", data=BODY)
+        self.expect((code, len(body), body == BODY), (200, len(BODY), True))
+        code, body = curl(self.s.base + "/echo", "-H", "Transfer-Encoding: chunked", data=BODY)
+        self.expect((code, body == BODY), (200, True))
+
+    def upper(self):
+        self.expect(curl(self.s.base + "/upper", data=b"abcXYZ1"), (200, b"ABCXYZ1"))
+
+    def fetch(self):
+        code, body = curl(self.s.base + "/fetch?url=" + self.upstream + "/some/path")
+        self.expect((code, body[:24], len(body)), (203, b"upstream says /some/path", 100_025))
+
+    def sleep(self):
+        started = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            codes = [r[0] for r in pool.map(lambda _: curl(self.s.base + "/sleep?ms=400"), range(16))]
+        self.expect(codes, [200] * 16)
+        took = time.monotonic() - started
+        if took > 4:  # one after another would be 6.4 s
+            raise AssertionError(f"16 concurrent sleeps of 0.4 s took {took:.1f} s")
+
+    def concurrent(self, first):
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            got = set(pool.map(lambda _: (lambda r: (r[0], r[1].decode().splitlines()[0]))(curl(self.s.base + "/")), range(64)))
+        self.expect(got, {(200, first)})
+
+    def trap(self, path):
+        self.expect(curl(self.s.base + path)[0], 500)
+        if not re.search(rb"trap|exit", self.s.text):
+            time.sleep(0.3)
+        self.expect(bool(re.search(rb"trap|exit", self.s.text)), True)
+
+    def exit(self):
+        self.expect(curl(self.s.base + "/exit?code=3")[0], 500)
+
+    def noreply(self):
+        self.expect(curl(self.s.base + "/noreply")[0], 500)
+
+    def teapot(self):
+        self.expect(curl(self.s.base + "/teapot"), (418, b"short and stout\n"))
+
+    def redirect(self):
+        p = subprocess.run(["curl", "-s", "-i", "-m", "10", self.s.base + "/redirect?url=https://example.org/x"], stdout=subprocess.PIPE)
+        self.expect((p.stdout[:12], b"ocation: https://example.org/x" in p.stdout), (b"HTTP/1.1 302", True))
+
+    def env(self):
+        body = curl(self.s.base + ("/json" if self.name == "c-cgi" else "/env"))[1]
+        self.expect((b"GREETING=hi" in body, b"HOME=" in body), (True, False))
+
+    def count(self):
+        self.expect([b'"n":"%d"' % i in curl(self.s.base + "/count")[1] for i in (1, 2, 3)], [True] * 3)
+
+    def gzip(self):
+        code, body = curl(self.s.base + "/gzip", "--compressed", data=BODY)
+        self.expect((code, body == BODY), (200, True))
+
+    def loop(self):
+        """A guest that never ends holds up nobody, and ends by its deadline."""
+        p = subprocess.Popen(["curl", "-s", "-m", "30", "-o", "/dev/null", "-w", "%{http_code}", self.s.base + "/loop"], stdout=subprocess.PIPE)
+        time.sleep(0.3)
+        self.expect(curl(self.s.base + "/", timeout=3)[0], 200)
+        self.expect(p.communicate()[0] in (b"504", b"500"), True)
+
+
+def run_guest(orlo, name, upstream, report):
+    first, compute, extra = TABLE[name]
+    wasm = os.path.join(GUESTS, name + ".wasm")
+    flags = ["--env", "GREETING=hi", "--allow-http", upstream.split("//")[1], "--timeout", "8s"]
+    data = tempfile.mkdtemp(prefix="orlo-guest-")
+    if "count" in extra.split():
+        flags += ["--dir", data + "::/data", "--env", "DB=/data/x.db", "--workers", "1"]
+    s = Served(orlo, wasm, *flags)
+    if not s.base:
+        return report(name, "serve", f"no address; exit status {s.proc.poll()}: {s.text[-1500:].decode('utf-8', 'replace')}")
+    report(name, "serve", None)
+    c = Cases(s, name, upstream)
+    todo = [("hello", (first,)), ("concurrent", (first,))] + ([("compute", (compute,)), ("not_found", ())] if compute else [])
+    for word in extra.split():
+        case, _, arg = word.partition(":")
+        todo.append((case, (arg,) if arg else ()))
+    todo.append(("hello", (first,)))
+    for case, args in todo:
+        try:
+            getattr(c, case)(*args)
+            report(name, case, None)
+        except Exception as e:
+            report(name, case, f"{type(e).__name__}: {e}")
+    code = s.stop()
+    report(name, "stop", None if code == 0 else f"exit status {code}; {s.text[-1000:].decode('utf-8', 'replace')}")
+
+
+def main():
+    orlo, filters = os.path.abspath(sys.argv[1]), sys.argv[2:]
+    if not os.path.isdir(GUESTS):
+        print("SKIP guests: ../shared/guests is not here")
+        print(f"0 passed, 0 failed, {len(TABLE)} skipped")
+        return
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    upstream = "http://127.0.0.1:%d" % server.server_address[1]
+    passed = failed = 0
+
+    def report(guest, case, why):
+        nonlocal passed, failed
+        passed, failed = passed + (why is None), failed + (why is not None)
+        print(f"FAIL {guest} {case}: {why}" if why else f"ok {guest} {case}", flush=True)
+
+    for name in TABLE:
+        if not filters or any(f in name for f in filters):
+            run_guest(orlo, name, upstream, report)
+    print(f"{passed} passed, {failed} failed, 0 skipped")
+    sys.exit(1 if failed else 0)
+
+
+main()
