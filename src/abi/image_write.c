@@ -148,22 +148,41 @@ static uint8_t *make_front(struct abi_image_writer *w, uint64_t headers_offset, 
 
 struct sink {
     int fd;
-    uint64_t at;
+    uint64_t at;                       /* of what has been put */
+    uint64_t pending;                  /* bytes in buffer, not yet written */
     struct crypto_sha256_stream *hash; /* NULL: none */
     int error;                         /* errno of the first failure */
+    uint8_t buffer[64 << 10];          /* gathers what is small */
 };
 
-static void sink_put(struct sink *s, const void *p, uint64_t n) {
+static void sink_write(struct sink *s, const uint8_t *p, uint64_t n, uint64_t at) {
     if (s->hash) crypto_sha256_add(s->hash, (str){p, n});
-    for (const uint8_t *q = p; n && !s->error;) {
-        ssize_t k = pwrite(s->fd, q, MIN(n, (uint64_t)1 << 30), (off_t)s->at);
+    while (n && !s->error) {
+        ssize_t k = pwrite(s->fd, p, MIN(n, (uint64_t)1 << 30), (off_t)at);
         if (k < 0 && errno == EINTR) continue;
         if (k <= 0) {
             s->error = k ? errno : EIO;
             return;
         }
-        q += k, n -= (uint64_t)k, s->at += (uint64_t)k;
+        p += k, n -= (uint64_t)k, at += (uint64_t)k;
     }
+}
+
+static void sink_flush(struct sink *s) {
+    sink_write(s, s->buffer, s->pending, s->at - s->pending);
+    s->pending = 0;
+}
+
+static void sink_put(struct sink *s, const void *p, uint64_t n) {
+    if (s->pending + n > sizeof s->buffer) sink_flush(s);
+    if (n > sizeof s->buffer / 2) {
+        sink_flush(s);
+        sink_write(s, p, n, s->at);
+    } else if (n) {
+        memcpy(s->buffer + s->pending, p, n);
+        s->pending += n;
+    }
+    s->at += n;
 }
 
 static void sink_zero_to(struct sink *s, uint64_t offset) {
@@ -188,6 +207,7 @@ err abi_image_write(struct abi_image_writer *w, int fd, const struct crypto_ed25
         sink_put(&s, w->chunks.p[i].p, w->chunks.p[i].bytes);
     }
     uint8_t signature[ABI_IMAGE_SIGNATURE] = {0};
+    sink_flush(&s);
     if (key) {
         struct abi_image_signed m = {.purpose = ABI_IMAGE_PURPOSE};
         crypto_sha256_end(s.hash, m.digest);
@@ -195,6 +215,7 @@ err abi_image_write(struct abi_image_writer *w, int fd, const struct crypto_ed25
         crypto_ed25519_sign(key, (str){(const uint8_t *)&m, sizeof m}, signature);
     }
     sink_put(&s, signature, sizeof signature);
+    sink_flush(&s);
     if (!s.error && ftruncate(fd, (off_t)w->head.file_bytes) < 0) s.error = errno;
     return s.error ? diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot write the image: %s", strerror(s.error)) : ERR_OK;
 }
