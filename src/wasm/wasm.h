@@ -437,7 +437,7 @@ struct wasm_block_type {
     const wasm_type *params, *results;
     uint32_t params_count, results_count;
     uint32_t type;
-    wasm_type result; /* the storage of `results` when type is WASM_NO_INDEX: point there after a copy, or use wasm_get_block_type's out */
+    wasm_type result; /* what `results` points to when type is WASM_NO_INDEX: mind it when copying the struct */
 };
 void wasm_get_block_type(const struct wasm_module *m, const uint8_t **p, struct wasm_block_type *out);
 wasm_type wasm_get_type(const uint8_t **p);  /* value type */

@@ -1,0 +1,57 @@
+/* module: look-ups in a decoded module, and the name section. */
+#include "wasm/wasm_int.h"
+
+const char *wasm_extern_text(enum wasm_extern kind) {
+    static const char *const text[] = {"func", "table", "memory", "global", "tag"};
+    return (unsigned)kind < ARRAY_COUNT(text) ? text[kind] : "?";
+}
+
+const struct wasm_export *wasm_export_find(const struct wasm_module *m, str name) {
+    for (uint32_t i = 0; i < m->exports_count; i++)
+        if (str_eq(m->exports[i].name, name)) return &m->exports[i];
+    return NULL;
+}
+
+bool wasm_custom_find(const struct wasm_module *m, str name, str *bytes) {
+    for (uint32_t i = 0; i < m->customs_count; i++)
+        if (str_eq(m->customs[i].name, name)) {
+            *bytes = m->customs[i].bytes;
+            return true;
+        }
+    return false;
+}
+
+static void read_func_names(arena *out, struct wasm_module *m, struct rd *r) {
+    str *names = arena_array(out, str, m->funcs_count);
+    m->func_names = names;
+    uint32_t n = wasm_rd_count(r, UINT32_MAX, 2, "");
+    for (uint32_t i = 0; i < n && !r->fail; i++) {
+        uint32_t index = wasm_rd_u32(r);
+        str name = wasm_rd_name(r);
+        if (!r->fail && index < m->funcs_count) names[index] = name;
+    }
+}
+
+void wasm_names_decode(arena *out, struct wasm_module *m) {
+    str bytes;
+    if (m->func_names || !wasm_custom_find(m, STR("name"), &bytes)) return;
+    struct rd r = rd_of(bytes);
+    while (rd_left(&r)) {
+        uint8_t id = rd_u8(&r);
+        struct rd sub = rd_of(rd_bytes(&r, wasm_rd_u32(&r)));
+        if (r.fail) return;
+        if (id == 0) m->name = wasm_rd_name(&sub);
+        if (id == 1 && !m->func_names) read_func_names(out, m, &sub);
+    }
+}
+
+str wasm_func_name(const struct wasm_module *m, uint32_t func_index) {
+    if (func_index >= m->funcs_count) return (str){0};
+    if (m->func_names && m->func_names[func_index].n) return m->func_names[func_index];
+    for (uint32_t i = 0; i < m->exports_count; i++)
+        if (m->exports[i].kind == WASM_EXTERN_FUNC && m->exports[i].index == func_index) return m->exports[i].name;
+    if (func_index >= m->funcs_imported) return (str){0};
+    for (uint32_t i = 0; i < m->imports_count; i++)
+        if (m->imports[i].kind == WASM_EXTERN_FUNC && m->imports[i].index == func_index) return m->imports[i].name;
+    return (str){0};
+}
