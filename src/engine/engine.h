@@ -84,7 +84,7 @@ const struct abi_func *engine_export_func(struct engine_image *image, uint32_t i
 bool engine_export_memory(struct engine_image *image, uint32_t instance, str name, uint32_t *index);
 /* A global's 8 (v128: 16) bytes in place. NULL: no such export. */
 uint64_t *engine_export_global(struct engine_instance *in, uint32_t instance, str name);
-/* The records that FAR words of other instances point to; for memory 0 of a group one that the engine keeps current. */
+/* The records that FAR words of other instances point to. */
 struct abi_memory *engine_memory_record(struct engine_instance *in, uint32_t instance, uint32_t index);
 struct abi_table *engine_table_record(struct engine_instance *in, uint32_t instance, uint32_t table, struct abi_table *fixed);
 uint64_t engine_table_get(struct engine_instance *in, uint32_t instance, uint32_t table, uint64_t i); /* 0 when out of bounds */

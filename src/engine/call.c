@@ -1,0 +1,72 @@
+/* call: from C into compiled code, and from compiled code into host functions. */
+#include "engine/engine_int.h"
+
+#define HELD(x64, c) static_assert((x64) == (c))
+HELD(X64_CTX_GROUPS, ABI_CTX(groups));
+HELD(X64_CTX_INSTANCE, ABI_CTX(instance));
+HELD(X64_CTX_NATIVE_LIMIT, ABI_CTX(native_limit));
+HELD(X64_FUNC_CODE, offsetof(struct abi_func, code));
+HELD(X64_FUNC_ENTRY, offsetof(struct abi_func, entry));
+HELD(X64_FUNC_GROUP, offsetof(struct abi_func, group));
+HELD(X64_INSTANCE_TRAP_STACK, offsetof(struct engine_instance, trap_stack));
+HELD(X64_FRAME_SP, offsetof(struct engine_frame, sp));
+HELD(X64_SAVED_GS, offsetof(struct engine_saved, gs));
+HELD(X64_SAVED_XSAVE, offsetof(struct engine_saved, xsave));
+/* The first words of a context are the record of memory 0. */
+HELD(offsetof(struct abi_memory, bytes), offsetof(struct abi_ctx, memory_bytes));
+HELD(offsetof(struct abi_memory, bytes_max), offsetof(struct abi_ctx, memory_bytes_max));
+HELD(X64_TRAP_STACK_OVERFLOW, ABI_TRAP_STACK_OVERFLOW);
+
+enum abi_trap engine_call(struct engine_instance *in, const struct abi_func *f, uint64_t *args) {
+    struct engine_fiber *fiber = in->engine->current;
+    ENSURE(fiber);
+    if (UNLIKELY(fiber->in->killed)) {
+        in->record = (struct engine_trap_record){.trap = ABI_TRAP_INTERRUPTED, .address = UINT64_MAX};
+        in->record_filled = true;
+        return ABI_TRAP_INTERRUPTED;
+    }
+    if (!fiber->frame) in->record_filled = false;
+    struct engine_frame frame = {.up = fiber->frame, .in = in, .host = fiber->host};
+    uint8_t *top = fiber->frame_top;
+    fiber->frame = &frame;
+    fiber->host = NULL;
+    int unwound = engine_x64_enter(f, args, top, &frame, in->group_gs[f->group]);
+    fiber->frame = frame.up;
+    fiber->host = frame.host;
+    fiber->frame_top = top;
+    return unwound ? in->record.trap : ABI_TRAP_NONE;
+}
+
+enum abi_trap engine_instance_start(struct engine_instance *in) {
+    const struct abi_image *im = &in->image->im;
+    const uint32_t *steps = abi_image_at(im, im->head->start_steps, uint32_t);
+    for (uint64_t i = 0; i < im->head->start_steps.count; i++) {
+        uint64_t none[1] = {0};
+        enum abi_trap t = engine_call(in, &im->funcs[steps[i]], none);
+        if (t != ABI_TRAP_NONE) return t;
+    }
+    return ABI_TRAP_NONE;
+}
+
+void engine_host_dispatch(struct engine_instance *in, uint32_t import, uint64_t *args, void **sp) {
+    struct engine *e = in->engine;
+    struct engine_fiber *f = e->current;
+    const struct engine_host *host = &in->image->hosts[import];
+    struct engine_call call = {.in = in, .host = host, .import = import, .sp = sp};
+    uint8_t *end = (uint8_t *)(args + host->slots), *top = f->frame_top;
+    if (UNLIKELY(f->in->killed)) engine_raise(e, ABI_TRAP_INTERRUPTED, sp);
+    if (UNLIKELY(end > f->frame_limit)) engine_raise(e, ABI_TRAP_STACK_OVERFLOW, sp);
+    f->frame_top = (uint8_t *)(uintptr_t)align_up((uintptr_t)end, 16);
+    f->host = &call;
+    enum abi_trap t = host->fn(&call, args);
+    f->host = NULL;
+    f->frame_top = top;
+    if (UNLIKELY(!engine_slice_check(e))) t = ABI_TRAP_INTERRUPTED;
+    if (UNLIKELY(t != ABI_TRAP_NONE)) engine_raise(e, t, sp);
+    f->frame->in->record_filled = false; /* of a trap in a nested call, which the host function dealt with */
+}
+
+struct engine_instance *engine_call_instance(struct engine_call *call) { return call->in; }
+void *engine_call_data(struct engine_call *call) { return call->host->data; }
+uint32_t engine_call_import(struct engine_call *call) { return call->import; }
+uint32_t engine_call_caller(struct engine_call *call) { return call->host->caller; }

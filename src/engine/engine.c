@@ -1,0 +1,236 @@
+/* engine: the engine itself, its images, and what is asked of them by name. */
+#include "engine/engine_int.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* ---- the engine ---- */
+
+#ifndef HWCAP2_FSGSBASE
+#define HWCAP2_FSGSBASE (1 << 1)
+#endif
+
+struct engine *engine_new(const struct engine_config *config) {
+    ENSURE(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE); /* Linux 5.9 and an x86-64 since 2012 */
+    struct engine *e = calloc(1, sizeof *e);
+    ENSURE(e);
+    if (config) e->config = *config;
+    struct engine_config *c = &e->config;
+    if (!c->slots_max) c->slots_max = 1000;
+    if (!c->fibers_max) c->fibers_max = 4 * c->slots_max;
+    if (!c->slice_ns) c->slice_ns = 10'000'000;
+    const char *verify = getenv("ORLO_ENGINE_VERIFY");
+    if (verify && verify[0] == '1') c->verify = true;
+    e->ready_last = &e->ready_first;
+    engine_slots_init(e);
+    engine_signals_init(e);
+    engine_tick_init(e);
+    return e;
+}
+
+void engine_free(struct engine *e) {
+    if (!e) return;
+    ENSURE(!e->alive && !e->fibers_alive && !e->current);
+    while (e->images) engine_image_unload(e->images);
+    engine_tick_free(e);
+    engine_signals_free(e);
+    engine_fibers_free(e);
+    if (e->pagemap >= 0) close(e->pagemap);
+    free(e);
+}
+
+bool engine_idle(struct engine *e) {
+    uint64_t now = clock_mono_ns();
+    return engine_slots_idle(e, now) | engine_fibers_idle(e, now);
+}
+
+/* ---- images ---- */
+
+/* Makes the template of a group's context: its bytes with the FUNC words in place, in a memfd that slots map
+ * copy-on-write, or in plain memory when slots copy it whole. */
+static void load_context(struct engine_image *image, struct engine_image_group *g, const struct abi_image_group *ag) {
+    const struct abi_image *im = &image->im;
+    g->context_bytes = ag->context_bytes;
+    g->hot_bytes = ag->hot_bytes;
+    g->whole = g->context_bytes <= ENGINE_WHOLE_CONTEXT;
+    g->fd = -1;
+    uint8_t *t;
+    if (g->whole) {
+        t = arena_alloc(image->arena, g->context_bytes, 64);
+    } else {
+        g->fd = memfd_create("orlo-context", MFD_CLOEXEC);
+        ENSURE(g->fd >= 0 && ftruncate(g->fd, (off_t)g->context_bytes) == 0);
+        t = mmap(NULL, g->context_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, g->fd, 0);
+        ENSURE(t != MAP_FAILED);
+    }
+    memcpy(t, im->base + ag->context.offset, MIN(ag->context.count, g->context_bytes));
+    const struct abi_context_reloc *relocs = abi_image_at(im, ag->relocs, struct abi_context_reloc);
+    struct abi_context_reloc *left = arena_array(image->arena, struct abi_context_reloc, ag->relocs.count);
+    for (uint64_t i = 0; i < ag->relocs.count; i++) {
+        if (relocs[i].kind == ABI_CONTEXT_FUNC) {
+            uint64_t address = (uintptr_t)&im->funcs[relocs[i].target] + (uint64_t)(int64_t)relocs[i].addend;
+            memcpy(t + g->context_bytes + relocs[i].at, &address, 8);
+        } else {
+            left[g->relocs_count++] = relocs[i];
+        }
+    }
+    g->relocs = left;
+    g->template = t;
+    if (!g->whole) ENSURE(mprotect(t, g->context_bytes, PROT_READ) == 0);
+}
+
+static void load_group(struct engine_image *image, struct engine_image_group *g, const struct abi_image_group *ag) {
+    load_context(image, g, ag);
+    image->slot_bytes += ABI_STACK_GUARD_BYTES;
+    g->low = image->slot_bytes;
+    g->gs = g->low + g->context_bytes;
+    image->slot_bytes = g->gs;
+    if (!ag->has_memory) return;
+    g->has_memory = true;
+    g->memory_bytes = ag->memory_bytes;
+    g->memory_bytes_max = MIN(ag->memory_bytes_max, 4 * GiB);
+    g->content = image->im.base + ag->memory.offset;
+    g->content_bytes = MIN(ag->memory.count, g->memory_bytes);
+    g->content_offset = ag->memory.offset;
+    g->content_mapped = g->content_bytes & ~(uint64_t)(ABI_PAGE - 1);
+    image->slot_bytes += ABI_MEMORY_RESERVE;
+    image->initial_bytes += g->memory_bytes;
+}
+
+/* Finds the memories with an address space of their own. */
+static void load_memories(struct engine_image *image) {
+    const struct abi_image *im = &image->im;
+    VEC(struct engine_image_memory) own = {0};
+    for (uint32_t i = 0; i < im->head->instances.count; i++) {
+        const struct abi_image_instance *ai = &image->instances[i];
+        const struct abi_image_memory *m = abi_image_at(im, ai->memories, struct abi_image_memory);
+        for (uint32_t k = 0; k < ai->memories.count; k++) {
+            if (m[k].owner_instance != i || m[k].owner_index != k) continue;
+            if (m[k].layout.where != ABI_MEMORY_NEAR) continue;
+            const struct engine_image_group *g = &image->groups[ai->group];
+            struct abi_memory record;
+            memcpy(&record, g->template + g->context_bytes + m[k].layout.offset, sizeof record);
+            uint64_t max = m[k].memory64 ? record.bytes_max : MIN(record.bytes_max, 4 * GiB);
+            uint64_t reserve = MAX(MIN(max, ENGINE_MEMORY64_RESERVE), (uint64_t)ABI_PAGE);
+            vec_push(image->arena, &own, ((struct engine_image_memory){ai->group, m[k].layout.offset, record.bytes, max, reserve}));
+            image->initial_bytes += record.bytes;
+        }
+    }
+    image->memories = own.p;
+    image->memories_count = own.n;
+}
+
+static enum abi_trap unbound(struct engine_call *call, uint64_t *args) {
+    struct engine_instance *in = call->in;
+    const struct abi_image *im = &in->image->im;
+    const struct abi_image_host *h = abi_image_at(im, im->head->hosts, struct abi_image_host) + call->import;
+    str module = abi_image_str(im, h->module), name = abi_image_str(im, h->name);
+    return engine_trap(in, ABI_TRAP_HOST, "the import \"" STR_FMT "\" \"" STR_FMT "\" is not offered here", STR_ARG(module),
+                       STR_ARG(name));
+}
+
+struct engine_image *engine_image_load(struct engine *e, struct abi_image im) {
+    arena *a = arena_new(0);
+    struct engine_image *image = arena_make(a, struct engine_image);
+    *image = (struct engine_image){.engine = e, .im = im, .arena = a, .next = e->images};
+    const struct abi_image_head *h = im.head;
+    image->instances = abi_image_at(&im, h->instances, struct abi_image_instance);
+    image->text = im.base + h->text.offset;
+    image->text_end = image->text + h->text.count;
+    image->groups_count = (uint32_t)h->groups.count;
+    image->groups = arena_array(a, struct engine_image_group, MAX(image->groups_count, 1));
+    const struct abi_image_group *groups = abi_image_at(&im, h->groups, struct abi_image_group);
+    for (uint32_t i = 0; i < image->groups_count; i++) load_group(image, &image->groups[i], &groups[i]);
+    image->slot_bytes += ABI_STACK_GUARD_BYTES;
+    load_memories(image);
+    image->hosts_count = (uint32_t)h->hosts.count;
+    image->hosts = arena_array(a, struct engine_host, MAX(image->hosts_count, 1));
+    const struct abi_image_host *hosts = abi_image_at(&im, h->hosts, struct abi_image_host);
+    for (uint32_t i = 0; i < image->hosts_count; i++)
+        image->hosts[i] = (struct engine_host){.fn = unbound,
+                                               .slots = MAX(MAX(hosts[i].arg_slots, hosts[i].result_slots), 1),
+                                               .caller = hosts[i].instance};
+    e->images = image;
+    engine_texts_publish(e);
+    return image;
+}
+
+void engine_image_unload(struct engine_image *image) {
+    struct engine *e = image->engine;
+    ENSURE(!image->alive);
+    while (image->free_count) engine_slot_free(image->free[--image->free_count]);
+    free(image->free);
+    struct engine_image **at = &e->images;
+    while (*at != image) at = &(*at)->next;
+    *at = image->next;
+    engine_texts_publish(e);
+    for (uint32_t i = 0; i < image->groups_count; i++) {
+        struct engine_image_group *g = &image->groups[i];
+        if (g->whole) continue;
+        munmap((void *)(uintptr_t)g->template, g->context_bytes);
+        close(g->fd);
+    }
+    abi_image_close(&image->im);
+    arena_free(image->arena);
+}
+
+const struct abi_image *engine_image_abi(const struct engine_image *image) { return &image->im; }
+
+void engine_image_bind(struct engine_image *image, uint32_t host_index, engine_host_fn fn, void *data) {
+    ENSURE(host_index < image->hosts_count);
+    image->hosts[host_index].fn = fn;
+    image->hosts[host_index].data = data;
+}
+
+/* ---- exports ---- */
+
+static const struct abi_image_export *find_export(const struct engine_image *image, uint32_t instance, str name,
+                                                  enum wasm_extern kind) {
+    const struct abi_image *im = &image->im;
+    const struct abi_image_export *x = abi_image_at(im, im->head->exports, struct abi_image_export);
+    for (uint64_t i = 0; i < im->head->exports.count; i++)
+        if (x[i].instance == instance && x[i].kind == (uint32_t)kind && str_eq(abi_image_str(im, x[i].name), name)) return &x[i];
+    return NULL;
+}
+
+const struct abi_func *engine_export_func(struct engine_image *image, uint32_t instance, str name) {
+    const struct abi_image_export *x = find_export(image, instance, name, WASM_EXTERN_FUNC);
+    return x ? &image->im.funcs[x->index] : NULL;
+}
+
+bool engine_export_memory(struct engine_image *image, uint32_t instance, str name, uint32_t *index) {
+    const struct abi_image_export *x = find_export(image, instance, name, WASM_EXTERN_MEMORY);
+    if (x) *index = x->index;
+    return x;
+}
+
+uint64_t *engine_export_global(struct engine_instance *in, uint32_t instance, str name) {
+    const struct engine_image *image = in->image;
+    const struct abi_image_export *x = find_export(image, instance, name, WASM_EXTERN_GLOBAL);
+    if (!x) return NULL;
+    const struct abi_image_instance *ai = &image->instances[instance];
+    const struct abi_layout_global *g = abi_image_at(&image->im, ai->globals, struct abi_layout_global) + x->index;
+    uint8_t *at = in->groups[ai->group].gs + g->offset;
+    return g->far ? *(uint64_t **)(void *)at : (uint64_t *)(void *)at;
+}
+
+struct engine_bytes engine_memory(struct engine_instance *in, uint32_t instance, uint32_t index) {
+    struct abi_memory *m = engine_find_memory(in, instance, index);
+    return (struct engine_bytes){m->base, m->bytes};
+}
+
+struct abi_memory *engine_memory_record(struct engine_instance *in, uint32_t instance, uint32_t index) {
+    return engine_find_memory(in, instance, index);
+}
+
+struct abi_table *engine_table_record(struct engine_instance *in, uint32_t instance, uint32_t table, struct abi_table *fixed) {
+    return engine_find_table(in, instance, table, fixed);
+}
+
+uint64_t engine_table_get(struct engine_instance *in, uint32_t instance, uint32_t table, uint64_t i) {
+    struct abi_table fixed;
+    const struct abi_table *t = engine_find_table(in, instance, table, &fixed);
+    return i < t->count ? t->elements[i] : 0;
+}

@@ -1,0 +1,256 @@
+/* engine, inside. See engine.h for what it is.
+ *
+ *   engine ─┬─ images ── free slots (LIFO), templates of contexts
+ *           ├─ ready fibers (FIFO), stacks at rest
+ *           └─ the slice timer
+ *   instance = slot; fiber ── frames: one a nested engine_call, each with the host call it was made from
+ */
+#ifndef ORLO_ENGINE_INT_H
+#define ORLO_ENGINE_INT_H
+
+#include "engine/engine.h"
+#include "engine/x64.h"
+#include <signal.h>
+#include <time.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ENGINE_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ENGINE_ASAN 1
+#endif
+#endif
+#ifndef ENGINE_ASAN
+#define ENGINE_ASAN 0
+#endif
+/* For functions that read stacks as words, or leave them without returning. */
+#define NO_ASAN __attribute__((no_sanitize_address))
+
+enum {
+    ENGINE_WHOLE_CONTEXT = 8 << 10,  /* contexts up to this size are anonymous and reset by one copy */
+    ENGINE_WHOLE_MEMORY = 64 << 10,  /* memories in use up to this size likewise: less than one page fault costs */
+    ENGINE_PAGEMAP_MAX = 2 << 20,    /* ENGINE_RESET_PAGEMAP reads page tables of ranges up to this */
+    ENGINE_HEADROOM = 256 << 10,     /* of the native stack, left when host code starts */
+    ENGINE_STORE_GROUPS_MAX = 16384,
+    ENGINE_TABLE_COUNT_MAX = 10'000'000, /* the limit of the JavaScript API specification */
+    ENGINE_DIRTY_MAX = 4096,         /* pages put back by copying; what is above is given back to the kernel */
+    ENGINE_BULK_PIECE = 1 << 20,     /* bytes of a bulk operation between two looks at the slice */
+};
+#define ENGINE_MEMORY64_RESERVE (64 * GiB) /* address space of a memory that may grow further than that */
+
+/* ---- images ---- */
+
+struct engine_host { /* a host import and who serves it */
+    engine_host_fn fn;
+    void *data;
+    uint32_t slots; /* the greater of its arguments and results */
+    uint32_t caller;
+};
+struct engine_image_group {
+    uint64_t low;            /* offset of the context in the slot */
+    uint64_t gs;             /* and of its end */
+    uint64_t context_bytes, hot_bytes;
+    bool whole;              /* the context is anonymous memory and copied whole */
+    int fd;                  /* memfd of the template, unless whole */
+    const uint8_t *template; /* the context with its FUNC words in place */
+    const struct abi_context_reloc *relocs; /* only GROUP ones are left to do */
+    uint32_t relocs_count;
+    bool has_memory;
+    uint64_t memory_bytes, memory_bytes_max;
+    const uint8_t *content;  /* the start of the memory, in the mapped image */
+    uint64_t content_bytes;  /* the rest is zero */
+    uint64_t content_mapped; /* whole pages of it, mapped from the file */
+    uint64_t content_offset; /* in the file */
+};
+struct engine_image_memory { /* with an address space of its own */
+    uint32_t group;
+    int32_t offset;          /* of its record, from GS */
+    uint64_t bytes, bytes_max, reserve;
+};
+struct engine_image {
+    struct engine *engine;
+    struct engine_image *next;
+    struct abi_image im;
+    const struct abi_image_instance *instances;
+    struct engine_host *hosts;
+    struct engine_image_group *groups;
+    uint32_t groups_count, hosts_count;
+    struct engine_image_memory *memories;
+    uint32_t memories_count;
+    uint64_t slot_bytes;     /* address space */
+    uint64_t initial_bytes;  /* of all memories */
+    const uint8_t *text, *text_end;
+    struct engine_instance **free; /* a stack */
+    uint32_t free_count, free_cap, alive;
+    bool wants_slot;         /* engine_idle should make one, */
+    uint32_t wants_trim;     /* and trim this many */
+    arena *arena;
+};
+
+/* ---- instances ---- */
+
+struct engine_group {
+    uint8_t *gs;
+    struct abi_memory memory; /* memory 0 as it is now */
+    const struct engine_image_group *of;
+};
+struct engine_grown { /* a table's elements after they left the context */
+    struct engine_grown *next;
+    uint64_t cap; /* elements */
+    uint64_t elements[];
+};
+struct engine_instance {
+    void *trap_stack; /* X64_INSTANCE_TRAP_STACK: its engine's */
+    struct engine *engine;
+    struct engine_image *image;
+    void *user;
+    bool killed, release_pending, alive;
+    uint32_t fibers_count;
+    struct engine_fiber *fibers;
+    uint8_t *slot;
+    uint8_t **group_gs;        /* abi_ctx.groups: its own, or its store's */
+    uint8_t **own_gs;
+    uint32_t group_base;
+    struct engine_store *store;
+    struct engine_instance *store_next;
+    struct engine_group *groups;
+    struct abi_memory **memories; /* records of image->memories, in the context */
+    uint8_t **memory_base;
+    uint64_t memory_used;      /* bytes charged: memories and grown tables */
+    struct engine_grown *grown;
+    uint64_t idle_since_ns;
+    uint32_t dirty_first, dirty_last; /* pages put back at the first reset since the last trim, and at the latest */
+    bool trimmed, wants_trim;
+    const struct engine_fiber *limits_of; /* whose stack limits the contexts hold */
+    struct engine_trap_record record;
+    bool record_filled;        /* the record has frames: it is of the trap under way */
+};
+struct engine_store {
+    struct engine *engine;
+    struct engine_instance *instances; /* newest first */
+    uint32_t groups_count;
+    uint8_t **group_gs;
+};
+
+/* ---- fibers ---- */
+
+struct engine_frame { /* an engine_call under way */
+    void *sp; /* X64_FRAME_SP */
+    struct engine_frame *up;
+    struct engine_instance *in;
+    struct engine_call *host; /* the host call that made it, or NULL */
+};
+struct engine_call { /* a host call under way */
+    struct engine_instance *in;
+    const struct engine_host *host;
+    uint32_t import;
+    void **sp; /* the guest's, at its return address */
+};
+struct engine_saved { /* registers of a preempted fiber */
+    uint64_t gregs[18], gs;
+    void *xsave;
+};
+enum engine_fiber_state { FIBER_FREE, FIBER_READY, FIBER_RUNNING, FIBER_PARKED, FIBER_DONE };
+struct engine_fiber {
+    void *sp;
+    struct engine *engine;
+    struct engine_instance *in;
+    enum engine_fiber_state state;
+    bool wake;      /* engine_ready came; the next park returns at once */
+    bool preempted; /* saved holds its state, sp nothing */
+    void (*fn)(void *arg);
+    void *arg;
+    struct engine_frame *frame; /* innermost */
+    struct engine_call *host;   /* the host call the innermost frame's guest is in, or NULL */
+    uint8_t *frame_top;         /* first free byte of the frame stack for what host code calls */
+    uint8_t *native_low, *native_top, *frame_low, *frame_limit;
+    struct engine_fiber *next_ready;
+    struct engine_fiber *next, **prev; /* of the instance; or in the pool */
+    uint64_t idle_since_ns;
+    bool dirty;                 /* used since its stacks were last given back */
+    bool overflowed;            /* all of a stack was used */
+    struct engine_saved saved;
+    void *asan_fake;
+};
+
+struct engine_texts { /* published to signal handlers: image texts by address */
+    uint32_t n;
+    struct engine_image *images[];
+};
+struct engine {
+    struct engine_config config;
+    struct engine_image *images;
+    struct engine_texts *texts;
+    uint32_t alive, fibers_alive;
+    int pagemap;
+    enum engine_reset reset;
+    void *trap_stack; /* its top */
+    uint8_t *stacks;  /* the trap stack and the signal stack */
+    stack_t old_stack;
+    uint64_t xsave_max;    /* room for a signal frame's register state */
+    /* fibers */
+    struct engine_fiber *current; /* read by the tick's handler on this thread */
+    struct engine_fiber *ready_first, **ready_last;
+    struct engine_fiber *pool;
+    void *sched_sp;
+    bool running;
+    uint64_t run_seq, tick_seq;
+    bool tick_armed, preempt_pending;
+    timer_t tick;
+    void *asan_fake;
+    const void *asan_bottom;
+    size_t asan_size;
+};
+
+/* x64.S */
+int engine_x64_enter(const struct abi_func *f, uint64_t *args, void *frame_top, struct engine_frame *fr, uint8_t *gs);
+__attribute__((noreturn)) void engine_x64_unwind(struct engine_frame *fr);
+void engine_x64_host(void), engine_x64_call(void), engine_x64_trap(void), engine_x64_far(void), engine_x64_start(void);
+void engine_x64_switch(void **save, void *sp);
+void engine_x64_switch_in(void);
+void engine_x64_resume(void **save, const struct engine_saved *s);
+void engine_x64_switch_unwind(void **save, struct engine_frame *fr);
+
+/* What x64.S calls. */
+void engine_host_dispatch(struct engine_instance *in, uint32_t import, uint64_t *args, void **sp);
+void engine_rt_dispatch(struct engine_instance *in, uint32_t op, uint64_t *args, void **sp);
+__attribute__((noreturn)) void engine_trap_raise(struct engine_instance *in, enum abi_trap t, void **sp);
+__attribute__((noreturn)) void engine_fiber_main(struct engine_fiber *f);
+
+/* slot.c */
+void engine_slots_init(struct engine *e);
+void engine_slot_free(struct engine_instance *in);
+void engine_slot_reset(struct engine_instance *in); /* and back on the free list */
+bool engine_slots_idle(struct engine *e, uint64_t now);
+void engine_instance_limits(struct engine_instance *in, const struct engine_fiber *f);
+void engine_memory_changed(struct engine_group *g); /* tells the context */
+bool engine_charge(struct engine_instance *in, uint64_t bytes); /* against memory_bytes_max */
+
+/* fiber.c */
+bool engine_fibers_idle(struct engine *e, uint64_t now);
+void engine_fibers_free(struct engine *e);
+void engine_fiber_leave_by_signal(struct engine *e, struct engine_fiber *f);
+bool engine_slice_check(struct engine *e); /* in host code of a fiber: gives others their turn if it is over; false: killed */
+
+/* trap.c */
+extern __thread struct engine *engine_of_thread;
+void engine_signals_init(struct engine *e);
+void engine_signals_free(struct engine *e);
+struct engine_image *engine_image_of(const struct engine *e, const void *pc); /* whose text holds pc; async-signal-safe */
+void engine_texts_publish(struct engine *e);
+/* Fills the record of the trap under way on f: pc is where, sp[0..] the guest's stack. Async-signal-safe. */
+void engine_record(struct engine_fiber *f, enum abi_trap t, const uint8_t *pc, void **sp, uint64_t address);
+/* Records and ends the innermost engine_call of the current fiber. */
+__attribute__((noreturn)) void engine_raise(struct engine *e, enum abi_trap t, void **sp);
+
+/* preempt.c */
+void engine_tick_init(struct engine *e);
+void engine_tick_free(struct engine *e);
+void engine_tick_arm(struct engine *e); /* after e->current and run_seq were set */
+
+/* rtcall.c: how memories and tables are found, for engine.c's accessors too */
+struct abi_memory *engine_find_memory(struct engine_instance *in, uint32_t instance, uint32_t index);
+/* Its record; a fixed table's is made in *fixed. */
+struct abi_table *engine_find_table(struct engine_instance *in, uint32_t instance, uint32_t index, struct abi_table *fixed);
+
+#endif

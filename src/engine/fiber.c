@@ -1,0 +1,280 @@
+/* fiber: stacks, the ready queue, parking, killing.
+ *
+ *   [ guard | native stack, grows down | registers when preempted ][ frame stack, grows up | guard ]
+ *
+ *              spawn            engine_run
+ *                └──> READY ─────────────────> RUNNING ──> DONE
+ *                       ^ ^── yield, preempted ──┤
+ *                       └──── ready ── PARKED <──┘ park
+ *
+ * 1. Stacks are pooled and never unmapped while the engine lives: a stale engine_ready wakes a stranger, no worse.
+ * 2. e->current is the fiber whose stack we are on, NULL on the loop's. Its limits are in the contexts of its instance.
+ * 3. A killed instance's fibers run once more, to unwind: host code sees park fail, guest code ends where it is.
+ */
+#include "engine/engine_int.h"
+#include <sys/mman.h>
+
+#if ENGINE_ASAN
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+enum { FIBER_IDLE_S = 5 };
+#define STACKS_BYTES ((size_t)ABI_NATIVE_STACK_BYTES + ABI_FRAME_STACK_BYTES + 2 * ABI_STACK_GUARD_BYTES)
+
+/* ---- what AddressSanitizer must know of switches ---- */
+
+static void asan_leave(struct engine *e, struct engine_fiber *f, bool for_good) {
+#if ENGINE_ASAN
+    __sanitizer_start_switch_fiber(for_good ? NULL : &f->asan_fake, e->asan_bottom, e->asan_size);
+#else
+    (void)e, (void)f, (void)for_good;
+#endif
+}
+static void asan_arrived(struct engine *e, struct engine_fiber *f) { /* on a fiber's stack */
+#if ENGINE_ASAN
+    __sanitizer_finish_switch_fiber(f->asan_fake, &e->asan_bottom, &e->asan_size);
+#else
+    (void)e, (void)f;
+#endif
+}
+static void asan_enter(struct engine *e, struct engine_fiber *f) {
+#if ENGINE_ASAN
+    __sanitizer_start_switch_fiber(&e->asan_fake, f->native_low, ABI_NATIVE_STACK_BYTES);
+#else
+    (void)e, (void)f;
+#endif
+}
+static void asan_back(struct engine *e) { /* on the loop's stack */
+#if ENGINE_ASAN
+    __sanitizer_finish_switch_fiber(e->asan_fake, NULL, NULL);
+#else
+    (void)e;
+#endif
+}
+
+void engine_fiber_leave_by_signal(struct engine *e, struct engine_fiber *f) { asan_leave(e, f, false); }
+
+/* ---- stacks ---- */
+
+static struct engine_fiber *fiber_new(struct engine *e) {
+    uint8_t *p = mmap(NULL, STACKS_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+    madvise(p, STACKS_BYTES, MADV_NOHUGEPAGE);
+    uint8_t *low = p + ABI_STACK_GUARD_BYTES;
+    struct engine_fiber *f = NULL;
+    if (mprotect(low, ABI_NATIVE_STACK_BYTES + ABI_FRAME_STACK_BYTES, PROT_READ | PROT_WRITE) == 0) f = calloc(1, sizeof *f);
+    if (!f) {
+        munmap(p, STACKS_BYTES);
+        return NULL;
+    }
+    f->engine = e;
+    f->native_low = low;
+    f->frame_low = low + ABI_NATIVE_STACK_BYTES;
+    f->frame_limit = f->frame_low + ABI_FRAME_STACK_BYTES;
+    f->native_top = f->frame_low - e->xsave_max;
+    f->saved.xsave = f->native_top;
+    return f;
+}
+
+static void fiber_trim(struct engine_fiber *f) {
+    madvise(f->native_low, ABI_NATIVE_STACK_BYTES + ABI_FRAME_STACK_BYTES, MADV_DONTNEED);
+    f->dirty = false;
+}
+
+void engine_fibers_free(struct engine *e) {
+    while (e->pool) {
+        struct engine_fiber *f = e->pool;
+        e->pool = f->next;
+        munmap(f->native_low - ABI_STACK_GUARD_BYTES, STACKS_BYTES);
+        free(f);
+    }
+}
+
+bool engine_fibers_idle(struct engine *e, uint64_t now) {
+    for (struct engine_fiber *f = e->pool; f; f = f->next) {
+        if (!f->dirty) continue;
+        if (!f->idle_since_ns) f->idle_since_ns = now;
+        if ((now - f->idle_since_ns) / 1'000'000'000 < FIBER_IDLE_S) continue;
+        fiber_trim(f);
+        return true;
+    }
+    return false;
+}
+
+/* ---- the ready queue ---- */
+
+static void push_ready(struct engine *e, struct engine_fiber *f) {
+    bool was_empty = !e->ready_first;
+    f->state = FIBER_READY;
+    f->next_ready = NULL;
+    *e->ready_last = f;
+    e->ready_last = &f->next_ready;
+    if (was_empty && !e->running && e->config.on_ready) e->config.on_ready(e->config.on_ready_arg);
+}
+
+static struct engine_fiber *pop_ready(struct engine *e) {
+    struct engine_fiber *f = e->ready_first;
+    e->ready_first = f->next_ready;
+    if (!e->ready_first) e->ready_last = &e->ready_first;
+    return f;
+}
+
+void engine_ready(struct engine_fiber *f) {
+    if (f->state == FIBER_FREE || f->state == FIBER_DONE || f->wake) return;
+    f->wake = true;
+    if (f->state == FIBER_PARKED) push_ready(f->engine, f);
+}
+
+/* ---- life ---- */
+
+struct engine_fiber *engine_spawn(struct engine_instance *in, void (*fn)(void *arg), void *arg) {
+    struct engine *e = in->engine;
+    if (e->fibers_alive >= e->config.fibers_max) return NULL;
+    struct engine_fiber *f = e->pool;
+    if (f) e->pool = f->next;
+    else if (!(f = fiber_new(e))) return NULL;
+    e->fibers_alive++;
+    f->in = in;
+    f->fn = fn;
+    f->arg = arg;
+    f->wake = f->preempted = false;
+    f->frame = NULL;
+    f->host = NULL;
+    f->frame_top = f->frame_low;
+    f->asan_fake = NULL;
+    uint64_t *sp = (uint64_t *)(void *)f->native_top;
+    *--sp = 0; /* ends backtraces */
+    *--sp = (uintptr_t)engine_x64_start;
+    *--sp = 0;            /* rbp */
+    *--sp = 0;            /* rbx */
+    *--sp = (uintptr_t)f; /* r12 */
+    for (int i = 13; i <= 15; i++) *--sp = 0;
+    f->sp = sp;
+    f->prev = &in->fibers;
+    if ((f->next = in->fibers)) f->next->prev = &f->next;
+    in->fibers = f;
+    in->fibers_count++;
+    push_ready(e, f);
+    return f;
+}
+
+void engine_fiber_main(struct engine_fiber *f) {
+    struct engine *e = f->engine;
+    asan_arrived(e, f);
+    f->fn(f->arg);
+    f->state = FIBER_DONE;
+    asan_leave(e, f, true);
+    engine_x64_switch(&f->sp, e->sched_sp);
+    __builtin_unreachable();
+}
+
+static void fiber_end(struct engine *e, struct engine_fiber *f) {
+    struct engine_instance *in = f->in;
+    if ((*f->prev = f->next)) f->next->prev = f->prev;
+    in->fibers_count--;
+    e->fibers_alive--;
+    f->state = FIBER_FREE;
+    f->in = NULL;
+    f->idle_since_ns = 0;
+    f->dirty = true;
+    if (f->overflowed) fiber_trim(f);
+    f->overflowed = false;
+    f->next = e->pool;
+    e->pool = f;
+    if (in->release_pending && !in->fibers_count) {
+        in->release_pending = false;
+        engine_release(in);
+    }
+}
+
+/* ---- switching ---- */
+
+/* From a fiber's C code to the loop. GS is the fiber's own again afterwards. */
+static void leave(struct engine *e, struct engine_fiber *f) {
+    uint64_t gs;
+    __asm__ volatile("rdgsbase %0" : "=r"(gs));
+    asan_leave(e, f, false);
+    engine_x64_switch(&f->sp, e->sched_sp);
+    asan_arrived(e, f);
+    __asm__ volatile("wrgsbase %0" : : "r"(gs));
+}
+
+static void resume_preempted(struct engine *e, struct engine_fiber *f) {
+    f->preempted = false;
+    asan_enter(e, f);
+    asan_arrived(e, f); /* compiled code cannot say so itself */
+    if (!f->in->killed) {
+        engine_x64_resume(&e->sched_sp, &f->saved);
+        return;
+    }
+    f->frame->in->record_filled = false;
+    engine_record(f, ABI_TRAP_INTERRUPTED, (const uint8_t *)(uintptr_t)f->saved.gregs[X64_SAVED_RIP / 8],
+                  (void **)(uintptr_t)f->saved.gregs[X64_SAVED_RSP / 8], UINT64_MAX);
+    engine_x64_switch_unwind(&e->sched_sp, f->frame);
+}
+
+static void run_one(struct engine *e, struct engine_fiber *f) {
+    f->state = FIBER_RUNNING;
+    e->run_seq++;
+    e->preempt_pending = false;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&e->current, f, __ATOMIC_RELAXED); /* read by the tick's handler; set before the tick is looked at */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (!__atomic_load_n(&e->tick_armed, __ATOMIC_RELAXED)) engine_tick_arm(e);
+    engine_instance_limits(f->in, f);
+    if (f->preempted) {
+        resume_preempted(e, f);
+    } else {
+        asan_enter(e, f);
+        engine_x64_switch(&e->sched_sp, f->sp);
+    }
+    asan_back(e);
+    __atomic_store_n(&e->current, NULL, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (f->state == FIBER_DONE) fiber_end(e, f);
+    else if (f->preempted) push_ready(e, f);
+}
+
+bool engine_run(struct engine *e, uint64_t max_ns) {
+    ENSURE(!e->current && !e->running);
+    if (!e->ready_first) return false;
+    e->running = true;
+    uint64_t start = clock_mono_ns();
+    while (e->ready_first) {
+        run_one(e, pop_ready(e));
+        if (e->ready_first && clock_mono_ns() - start >= max_ns) break;
+    }
+    e->running = false;
+    return e->ready_first;
+}
+
+struct engine_fiber *engine_fiber_current(struct engine *e) { return e->current; }
+
+bool engine_park(struct engine *e) {
+    struct engine_fiber *f = e->current;
+    ENSURE(f);
+    if (!f->wake && !f->in->killed) {
+        f->state = FIBER_PARKED;
+        leave(e, f);
+    }
+    f->wake = false;
+    return !f->in->killed;
+}
+
+void engine_yield(struct engine *e) {
+    struct engine_fiber *f = e->current;
+    ENSURE(f);
+    push_ready(e, f);
+    leave(e, f);
+}
+
+bool engine_slice_check(struct engine *e) {
+    if (UNLIKELY(__atomic_load_n(&e->preempt_pending, __ATOMIC_RELAXED))) engine_yield(e);
+    return !e->current->in->killed;
+}
+
+void engine_kill(struct engine_instance *in) {
+    if (in->killed) return;
+    in->killed = true;
+    for (struct engine_fiber *f = in->fibers; f; f = f->next) engine_ready(f);
+}

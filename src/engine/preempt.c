@@ -1,0 +1,107 @@
+/* preempt: the slice timer, and taking a guest off the core at any instruction.
+ *
+ * A timer ticks once a slice while fibers run and is switched off by the first tick that finds none running: a loop that is mostly
+ * asleep pays one tick at most, a busy one two signals a slice. A tick that finds the fiber which the previous tick (or the
+ * arming) saw takes it off: in compiled code at once, in host code at its return (preempt_pending).
+ *
+ * To take it off at once, the handler copies all registers, the vector state too, from the signal's frame to the fiber and returns
+ * into the loop's half of a switch: nothing is written on the guest's native stack, which may be as good as full.
+ * engine_x64_resume brings all of it back.
+ */
+#include "engine/engine_int.h"
+#include <signal.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+enum { RESUME_BYTES = 16 }; /* that engine_x64_resume writes below sp */
+
+static void set_timer(struct engine *e, uint64_t ns) {
+    struct timespec t = {.tv_sec = (time_t)(ns / 1'000'000'000), .tv_nsec = (long)(ns % 1'000'000'000)};
+    timer_settime(e->tick, 0, &(struct itimerspec){.it_interval = t, .it_value = t}, NULL);
+}
+
+void engine_tick_arm(struct engine *e) {
+    e->tick_seq = e->run_seq;
+    __atomic_store_n(&e->tick_armed, true, __ATOMIC_RELAXED); /* the handler on this thread may clear it at once */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    set_timer(e, e->config.slice_ns);
+}
+
+/* Bytes of the register state in a signal frame, standard XSAVE format: the kernel notes them in the bytes FXSAVE leaves free. */
+static uint32_t xsave_bytes(const void *fpregs) {
+    uint32_t magic, size;
+    memcpy(&magic, (const uint8_t *)fpregs + 464, 4);
+    memcpy(&size, (const uint8_t *)fpregs + 464 + 16, 4);
+    return magic == 0x46505853 ? size : 0;
+}
+
+NO_ASAN static void copy(void *to, const void *from, size_t n) { __builtin_memcpy(to, from, n); }
+
+/* The guest's registers go to f, the thread to the loop. */
+NO_ASAN static void take_off(struct engine *e, struct engine_fiber *f, ucontext_t *uc) {
+    uint32_t n = xsave_bytes(uc->uc_mcontext.fpregs);
+    if (!n || n > e->xsave_max) return; /* never: the room was asked of the kernel */
+    for (int i = 0; i < 18; i++) f->saved.gregs[i] = (uint64_t)uc->uc_mcontext.gregs[i];
+    __asm__ volatile("rdgsbase %0" : "=r"(f->saved.gs));
+    copy(f->saved.xsave, uc->uc_mcontext.fpregs, n);
+    f->preempted = true;
+    engine_fiber_leave_by_signal(e, f);
+    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)engine_x64_switch_in;
+    uc->uc_mcontext.gregs[REG_RDI] = (greg_t)(uintptr_t)e->sched_sp;
+    uc->uc_mcontext.gregs[REG_EFL] = 0x202;
+}
+
+NO_ASAN static void on_tick(int sig, siginfo_t *info, void *context) {
+    (void)sig, (void)info;
+    ucontext_t *uc = context;
+    struct engine *e = engine_of_thread;
+    if (!e) return;
+    struct engine_fiber *f = __atomic_load_n(&e->current, __ATOMIC_RELAXED);
+    if (!f) {
+        __atomic_store_n(&e->tick_armed, false, __ATOMIC_RELAXED);
+        set_timer(e, 0);
+        return;
+    }
+    if (e->tick_seq != e->run_seq) {
+        e->tick_seq = e->run_seq;
+        return;
+    }
+    const uint8_t *pc = (const uint8_t *)(uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
+    const uint8_t *sp = (const uint8_t *)(uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
+    if (!f->frame || !engine_image_of(e, pc)) {
+        __atomic_store_n(&e->preempt_pending, true, __ATOMIC_RELAXED);
+    } else if (sp - f->native_low >= RESUME_BYTES) {
+        take_off(e, f, uc);
+    } else { /* the stack is full but for a word or two: a guest must not be able to keep the core by standing there */
+        f->frame->in->record_filled = false;
+        engine_record(f, ABI_TRAP_STACK_OVERFLOW, pc, (void **)(uintptr_t)sp, UINT64_MAX);
+        uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)engine_x64_unwind;
+        uc->uc_mcontext.gregs[REG_RDI] = (greg_t)(uintptr_t)f->frame;
+        uc->uc_mcontext.gregs[REG_EFL] = 0x202;
+    }
+}
+
+void engine_tick_init(struct engine *e) {
+    uint64_t frame = getauxval(AT_MINSIGSTKSZ); /* of a whole signal frame */
+    e->xsave_max = align_up(MAX(frame, 2048ull), ABI_PAGE);
+    struct sigaction sa = {.sa_sigaction = on_tick, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+    ENSURE(sigaction(SIGVTALRM, &sa, NULL) == 0);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGVTALRM);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGVTALRM};
+    ev.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+    ENSURE(timer_create(CLOCK_MONOTONIC, &ev, &e->tick) == 0);
+}
+
+void engine_tick_free(struct engine *e) {
+    timer_delete(e->tick);
+    e->tick_armed = false;
+}

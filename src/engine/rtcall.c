@@ -1,0 +1,333 @@
+/* rtcall: the runtime calls of compiled code, one function each, in rtcall.def's order of arguments.
+ *
+ * 1. Sizes and indices arrive as u64 and are checked here: compiled code checks nothing before a runtime call.
+ * 2. A long copy looks at the slice between pieces, so others of the same instance may run in the middle: it holds no pointer
+ *    that they could move. Memories never move; tables do, so their operations are not cut.
+ */
+#include "engine/engine_int.h"
+#include <sys/mman.h>
+
+struct rt {
+    struct engine *e;
+    struct engine_instance *in;
+};
+
+/* ---- finding things ---- */
+
+static const struct abi_image_instance *core(const struct engine_instance *in, uint64_t instance) {
+    return &in->image->instances[instance];
+}
+
+static uint8_t *gs_of(const struct engine_instance *in, uint64_t instance) { return in->groups[core(in, instance)->group].gs; }
+
+struct abi_memory *engine_find_memory(struct engine_instance *in, uint32_t instance, uint32_t index) {
+    const struct abi_image_instance *ai = core(in, instance);
+    const struct abi_image_memory *m = abi_image_at(&in->image->im, ai->memories, struct abi_image_memory) + index;
+    const struct engine_group *g = &in->groups[ai->group];
+    uint8_t *at = g->gs + m->layout.offset;
+    if (m->layout.where == ABI_MEMORY_GS) return (struct abi_memory *)(void *)abi_ctx_of(g->gs);
+    if (m->layout.where == ABI_MEMORY_NEAR) return (struct abi_memory *)(void *)at;
+    return *(struct abi_memory **)(void *)at;
+}
+
+struct abi_table *engine_find_table(struct engine_instance *in, uint32_t instance, uint32_t index, struct abi_table *fixed) {
+    const struct abi_image_instance *ai = core(in, instance);
+    const struct abi_image_table *t = abi_image_at(&in->image->im, ai->tables, struct abi_image_table) + index;
+    uint8_t *at = in->groups[ai->group].gs + t->layout.offset;
+    if (t->layout.where == ABI_TABLE_NEAR) return (struct abi_table *)(void *)at;
+    if (t->layout.where == ABI_TABLE_FAR) return *(struct abi_table **)(void *)at;
+    *fixed = (struct abi_table){(uint64_t *)(void *)at, t->layout.count, t->layout.count};
+    return fixed;
+}
+
+static struct abi_memory *memory(const struct rt *rt, uint64_t instance, uint64_t index) {
+    return engine_find_memory(rt->in, (uint32_t)instance, (uint32_t)index);
+}
+
+static struct abi_table *table(const struct rt *rt, uint64_t instance, uint64_t index, struct abi_table *fixed) {
+    return engine_find_table(rt->in, (uint32_t)instance, (uint32_t)index, fixed);
+}
+
+static bool outside(uint64_t at, uint64_t n, uint64_t size) { return n > size || at > size - n; }
+
+/* Instances that can reach each other's memories and tables: in's own, or its store's. */
+static struct engine_instance *first_linked(struct engine_instance *in) { return in->store ? in->store->instances : in; }
+static struct engine_instance *next_linked(struct engine_instance *in) { return in->store ? in->store_next : NULL; }
+
+/* ---- memories ---- */
+
+/* The owner of the memory at base, its group if it is memory 0 there, and the most bytes its reservation can hold. */
+struct owner {
+    struct engine_instance *in;
+    struct engine_group *group;
+    uint64_t room;
+};
+static struct owner owner_of_memory(struct engine_instance *from, const uint8_t *base) {
+    for (struct engine_instance *in = first_linked(from); in; in = next_linked(in)) {
+        const struct engine_image *image = in->image;
+        for (uint32_t i = 0; i < image->groups_count; i++)
+            if (in->groups[i].gs == base) return (struct owner){in, &in->groups[i], in->groups[i].memory.bytes_max};
+        for (uint32_t i = 0; i < image->memories_count; i++)
+            if (in->memory_base[i] == base) return (struct owner){in, NULL, image->memories[i].reserve};
+    }
+    ENSURE(!"a memory of a linked instance");
+    return (struct owner){0};
+}
+
+static bool grow_memory(struct engine_instance *from, struct abi_memory *m, uint64_t pages) {
+    struct owner o = owner_of_memory(from, m->base);
+    struct abi_memory *truth = o.group ? &o.group->memory : m;
+    uint64_t max = MIN(truth->bytes_max, o.room), old = truth->bytes;
+    if (old > max || pages > (max - old) / ABI_WASM_PAGE) return false;
+    if (!pages) return true;
+    uint64_t more = pages * ABI_WASM_PAGE;
+    if (!engine_charge(o.in, more)) return false;
+    if (mprotect(truth->base + old, more, PROT_READ | PROT_WRITE) != 0) {
+        o.in->memory_used -= more;
+        return false;
+    }
+    truth->bytes = old + more;
+    if (o.group) engine_memory_changed(o.group);
+    return true;
+}
+
+static enum abi_trap rt_MEMORY_GROW(const struct rt *rt, uint64_t *a) {
+    struct abi_memory *m = memory(rt, a[0], a[1]);
+    uint64_t old = m->bytes / ABI_WASM_PAGE;
+    a[0] = grow_memory(rt->in, m, a[2]) ? old : UINT64_MAX;
+    return ABI_TRAP_NONE;
+}
+
+static enum abi_trap rt_MEMORY_SIZE(const struct rt *rt, uint64_t *a) {
+    a[0] = memory(rt, a[0], a[1])->bytes / ABI_WASM_PAGE;
+    return ABI_TRAP_NONE;
+}
+
+/* memmove in pieces: from the end down where a piece would overwrite what is still to be read. */
+static enum abi_trap copy_pieces(struct engine *e, uint8_t *dst, const uint8_t *src, uint64_t n) {
+    bool down = dst > src && dst < src + n;
+    while (n > ENGINE_BULK_PIECE) {
+        n -= ENGINE_BULK_PIECE;
+        if (down) {
+            memmove(dst + n, src + n, ENGINE_BULK_PIECE);
+        } else {
+            memmove(dst, src, ENGINE_BULK_PIECE);
+            dst += ENGINE_BULK_PIECE;
+            src += ENGINE_BULK_PIECE;
+        }
+        if (!engine_slice_check(e)) return ABI_TRAP_INTERRUPTED;
+    }
+    memmove(dst, src, n);
+    return ABI_TRAP_NONE;
+}
+
+static enum abi_trap rt_MEMORY_COPY(const struct rt *rt, uint64_t *a) {
+    struct abi_memory *to = memory(rt, a[0], a[1]), *from = memory(rt, a[0], a[2]);
+    uint64_t dst = a[3], src = a[4], n = a[5];
+    if (outside(dst, n, to->bytes) || outside(src, n, from->bytes)) return ABI_TRAP_MEMORY_OUT_OF_BOUNDS;
+    return copy_pieces(rt->e, to->base + dst, from->base + src, n);
+}
+
+static enum abi_trap rt_MEMORY_FILL(const struct rt *rt, uint64_t *a) {
+    struct abi_memory *m = memory(rt, a[0], a[1]);
+    uint64_t dst = a[2], n = a[4];
+    if (outside(dst, n, m->bytes)) return ABI_TRAP_MEMORY_OUT_OF_BOUNDS;
+    uint8_t *at = m->base + dst;
+    for (; n > ENGINE_BULK_PIECE; n -= ENGINE_BULK_PIECE, at += ENGINE_BULK_PIECE) {
+        memset(at, (uint8_t)a[3], ENGINE_BULK_PIECE);
+        if (!engine_slice_check(rt->e)) return ABI_TRAP_INTERRUPTED;
+    }
+    memset(at, (uint8_t)a[3], n);
+    return ABI_TRAP_NONE;
+}
+
+/* One byte a data segment, then one an element segment; 1: dropped. */
+static uint8_t *dropped(const struct rt *rt, uint64_t instance) {
+    return gs_of(rt->in, instance) + core(rt->in, instance)->dropped_offset;
+}
+
+static enum abi_trap rt_MEMORY_INIT(const struct rt *rt, uint64_t *a) {
+    const struct abi_image_instance *ai = core(rt->in, a[0]);
+    struct abi_memory *m = memory(rt, a[0], a[1]);
+    uint64_t segment = a[2], dst = a[3], src = a[4], n = a[5];
+    str bytes = abi_image_str(&rt->in->image->im, abi_image_at(&rt->in->image->im, ai->data, struct abi_image_segment)[segment].bytes);
+    if (dropped(rt, a[0])[segment]) bytes.n = 0;
+    if (outside(dst, n, m->bytes) || outside(src, n, bytes.n)) return ABI_TRAP_MEMORY_OUT_OF_BOUNDS;
+    return n ? copy_pieces(rt->e, m->base + dst, bytes.p + src, n) : ABI_TRAP_NONE;
+}
+
+static enum abi_trap rt_DATA_DROP(const struct rt *rt, uint64_t *a) {
+    dropped(rt, a[0])[a[1]] = 1;
+    return ABI_TRAP_NONE;
+}
+
+/* ---- tables ---- */
+
+static enum abi_trap rt_TABLE_GET(const struct rt *rt, uint64_t *a) {
+    struct abi_table fixed, *t = table(rt, a[0], a[1], &fixed);
+    if (a[2] >= t->count) return ABI_TRAP_TABLE_OUT_OF_BOUNDS;
+    a[0] = t->elements[a[2]];
+    return ABI_TRAP_NONE;
+}
+
+static enum abi_trap rt_TABLE_SET(const struct rt *rt, uint64_t *a) {
+    struct abi_table fixed, *t = table(rt, a[0], a[1], &fixed);
+    if (a[2] >= t->count) return ABI_TRAP_TABLE_OUT_OF_BOUNDS;
+    t->elements[a[2]] = a[3];
+    return ABI_TRAP_NONE;
+}
+
+/* Whose context the record of a table lies in. */
+static struct engine_instance *owner_of_table(struct engine_instance *from, const struct abi_table *t) {
+    const uint8_t *p = (const uint8_t *)t;
+    for (struct engine_instance *in = first_linked(from); in; in = next_linked(in))
+        if (p >= in->slot && p < in->slot + in->image->slot_bytes) return in;
+    ENSURE(!"a table of a linked instance");
+    return NULL;
+}
+
+/* Moves the elements to where cap of them have room. */
+static bool move_table(struct engine_instance *owner, struct abi_table *t, uint64_t cap) {
+    struct engine_grown **at = &owner->grown;
+    while (*at && (*at)->elements != t->elements) at = &(*at)->next;
+    struct engine_grown *old = *at, *grown;
+    uint64_t more = (cap - (old ? old->cap : 0)) * sizeof(uint64_t);
+    if (!engine_charge(owner, more)) return false;
+    if (!(grown = malloc(sizeof *grown + cap * sizeof(uint64_t)))) {
+        owner->memory_used -= more;
+        return false;
+    }
+    if (t->count) memcpy(grown->elements, t->elements, t->count * sizeof(uint64_t));
+    grown->cap = cap;
+    grown->next = old ? old->next : owner->grown;
+    if (old) *at = grown;
+    else owner->grown = grown;
+    free(old);
+    t->elements = grown->elements;
+    return true;
+}
+
+static bool grow_table(struct engine_instance *from, struct abi_table *t, uint64_t n, uint64_t ref) {
+    uint64_t max = MIN(t->max, (uint64_t)ENGINE_TABLE_COUNT_MAX);
+    if (t->count > max || n > max - t->count) return false;
+    if (!n) return true;
+    struct engine_instance *owner = owner_of_table(from, t);
+    uint64_t need = t->count + n, cap = 0;
+    for (struct engine_grown *g = owner->grown; g; g = g->next)
+        if (g->elements == t->elements) cap = g->cap;
+    if (need > cap && !move_table(owner, t, MAX(need, MIN(2 * t->count, max)))) return false;
+    for (uint64_t i = t->count; i < need; i++) t->elements[i] = ref;
+    t->count = need;
+    return true;
+}
+
+static enum abi_trap rt_TABLE_GROW(const struct rt *rt, uint64_t *a) {
+    struct abi_table fixed, *t = table(rt, a[0], a[1], &fixed);
+    uint64_t old = t->count;
+    bool ok = t == &fixed ? !a[3] : grow_table(rt->in, t, a[3], a[2]);
+    a[0] = ok ? old : UINT64_MAX;
+    return ABI_TRAP_NONE;
+}
+
+static enum abi_trap rt_TABLE_SIZE(const struct rt *rt, uint64_t *a) {
+    struct abi_table fixed;
+    a[0] = table(rt, a[0], a[1], &fixed)->count;
+    return ABI_TRAP_NONE;
+}
+
+static enum abi_trap rt_TABLE_FILL(const struct rt *rt, uint64_t *a) {
+    struct abi_table fixed, *t = table(rt, a[0], a[1], &fixed);
+    uint64_t at = a[2], n = a[4];
+    if (outside(at, n, t->count)) return ABI_TRAP_TABLE_OUT_OF_BOUNDS;
+    for (uint64_t i = 0; i < n; i++) t->elements[at + i] = a[3];
+    return ABI_TRAP_NONE;
+}
+
+static enum abi_trap rt_TABLE_COPY(const struct rt *rt, uint64_t *a) {
+    struct abi_table fixed_to, fixed_from, *to = table(rt, a[0], a[1], &fixed_to), *from = table(rt, a[0], a[2], &fixed_from);
+    uint64_t dst = a[3], src = a[4], n = a[5];
+    if (outside(dst, n, to->count) || outside(src, n, from->count)) return ABI_TRAP_TABLE_OUT_OF_BOUNDS;
+    if (n) memmove(to->elements + dst, from->elements + src, n * sizeof(uint64_t));
+    return ABI_TRAP_NONE;
+}
+
+static uint64_t *dynamic_elements(const struct rt *rt, uint64_t instance, const struct abi_image_elem *elem) {
+    return (uint64_t *)(void *)(gs_of(rt->in, instance) + elem->dynamic_offset);
+}
+
+static const struct abi_image_elem *elem_of(const struct rt *rt, uint64_t instance, uint64_t segment) {
+    return abi_image_at(&rt->in->image->im, core(rt->in, instance)->elems, struct abi_image_elem) + segment;
+}
+
+static uint8_t *elem_dropped(const struct rt *rt, uint64_t instance, uint64_t segment) {
+    return dropped(rt, instance) + core(rt->in, instance)->data.count + segment;
+}
+
+static enum abi_trap rt_TABLE_INIT(const struct rt *rt, uint64_t *a) {
+    struct abi_table fixed, *t = table(rt, a[0], a[1], &fixed);
+    const struct abi_image *im = &rt->in->image->im;
+    const struct abi_image_elem *elem = elem_of(rt, a[0], a[2]);
+    uint64_t dst = a[3], src = a[4], n = a[5], count = *elem_dropped(rt, a[0], a[2]) ? 0 : elem->count;
+    if (outside(dst, n, t->count) || outside(src, n, count)) return ABI_TRAP_TABLE_OUT_OF_BOUNDS;
+    if (!n) return ABI_TRAP_NONE;
+    if (elem->dynamic_offset) {
+        memcpy(t->elements + dst, dynamic_elements(rt, a[0], elem) + src, n * sizeof(uint64_t));
+        return ABI_TRAP_NONE;
+    }
+    const uint32_t *refs = abi_image_at(im, elem->refs, uint32_t) + src;
+    for (uint64_t i = 0; i < n; i++) t->elements[dst + i] = refs[i] ? (uintptr_t)&im->funcs[refs[i] - 1] : 0;
+    return ABI_TRAP_NONE;
+}
+
+static enum abi_trap rt_ELEM_DROP(const struct rt *rt, uint64_t *a) {
+    *elem_dropped(rt, a[0], a[1]) = 1;
+    return ABI_TRAP_NONE;
+}
+
+static enum abi_trap rt_ELEM_SET(const struct rt *rt, uint64_t *a) {
+    const struct abi_image_elem *elem = elem_of(rt, a[0], a[1]);
+    ENSURE(elem->dynamic_offset && a[2] < elem->count);
+    dynamic_elements(rt, a[0], elem)[a[2]] = a[3];
+    return ABI_TRAP_NONE;
+}
+
+/* ---- types ---- */
+
+/* The supertype's id + 1, or 0. */
+static uint32_t super_of(const struct abi_image *im, uint32_t type_id) {
+    const uint32_t(*types)[2] = (const uint32_t(*)[2])abi_image_at(im, im->head->types, uint32_t);
+    for (uint64_t i = 0; i < im->head->types.count; i++)
+        if (types[i][0] == type_id) return types[i][1];
+    return 0;
+}
+
+static enum abi_trap rt_TYPE_CHECK(const struct rt *rt, uint64_t *a) {
+    const struct abi_func *f = (const struct abi_func *)(uintptr_t)a[1];
+    const struct engine_image *of = engine_image_of(rt->e, f->code);
+    uint32_t id = f->type_id + 1; /* its type is declared in its own image, whose pairs have the whole chain */
+    while (id && id - 1 != (uint32_t)a[2]) id = super_of(&(of ? of : rt->in->image)->im, id - 1);
+    a[0] = id != 0;
+    return ABI_TRAP_NONE;
+}
+
+/* ---- dispatch ---- */
+
+typedef enum abi_trap (*rt_fn)(const struct rt *rt, uint64_t *args);
+static const rt_fn rt_fns[] = {
+#define X(name, args, results) [ABI_RT_##name] = rt_##name,
+#include "abi/rtcall.def"
+#undef X
+};
+enum { RT_SLOTS_MAX = 6 };
+
+void engine_rt_dispatch(struct engine_instance *in, uint32_t op, uint64_t *args, void **sp) {
+    struct engine *e = in->engine;
+    struct engine_fiber *f = e->current;
+    if (UNLIKELY(f->in->killed)) engine_raise(e, ABI_TRAP_INTERRUPTED, sp);
+    if (UNLIKELY((uint8_t *)(args + RT_SLOTS_MAX) > f->frame_limit)) engine_raise(e, ABI_TRAP_STACK_OVERFLOW, sp);
+    ENSURE(op < ABI_RT_COUNT);
+    const struct rt rt = {e, in};
+    enum abi_trap t = rt_fns[op](&rt, args);
+    if (UNLIKELY(!engine_slice_check(e))) t = ABI_TRAP_INTERRUPTED;
+    if (UNLIKELY(t != ABI_TRAP_NONE)) engine_trap_raise(in, t, sp);
+}
