@@ -9,7 +9,9 @@
 struct running {
     struct node_guest guest;
     struct wasi_outcome outcome;
-    struct buf trace;
+    struct buf trace; /* of a trap; the record itself lives no longer than the instance */
+    enum abi_trap trap;
+    char trap_text[256];
     bool done;
 };
 
@@ -17,7 +19,11 @@ static void on_done(void *arg, const struct wasi_outcome *o) {
     struct running *r = arg;
     r->outcome = *o;
     r->done = true;
-    if (o->trap) engine_trap_print(o->trap, &r->trace);
+    if (o->trap) {
+        engine_trap_print(o->trap, &r->trace);
+        r->trap = o->trap->trap;
+        memcpy(r->trap_text, o->trap->text, sizeof r->trap_text);
+    }
     net_loop_stop(r->guest.loop);
 }
 
@@ -27,7 +33,9 @@ static err outcome_of(struct running *r, int *status, struct diag *d) {
     case WASI_END_OK:
     case WASI_END_EXIT: return ERR_OK;
     case WASI_END_TRAP:
-        return diag_set(d, ERR_TRAP, DIAG_NOWHERE, "the guest trapped\n%.*s", (int)MIN(r->trace.n, (size_t)700), (const char *)r->trace.p);
+        fwrite(r->trace.p, 1, r->trace.n, stderr); /* longer than a diagnostic may be */
+        return diag_set(d, ERR_TRAP, DIAG_NOWHERE, "the guest trapped: %s",
+                        r->trap_text[0] ? r->trap_text : abi_trap_text(r->trap));
     default:
         return diag_set(d, ERR_TRAP, DIAG_NOWHERE, "the guest was stopped%s%s", r->outcome.text[0] ? ": " : "", r->outcome.text);
     }

@@ -1,0 +1,171 @@
+/* orlo: the program. Reads the command line, starts the command, says on standard error what went wrong, and ends with a
+ * status of sysexits.h. */
+#include "cli/cli_int.h"
+#include <sysexits.h>
+#include <unistd.h>
+
+static int exit_status(err e) {
+    switch (e) {
+    case ERR_OK: return EX_OK;
+    case ERR_USAGE: return EX_USAGE;
+    case ERR_MALFORMED:
+    case ERR_INVALID:
+    case ERR_UNSUPPORTED:
+    case ERR_LINK:
+    case ERR_SIGNATURE:
+    case ERR_LIMIT: return EX_DATAERR;
+    case ERR_NOT_FOUND: return EX_NOINPUT;
+    case ERR_BUSY:
+    case ERR_NETWORK: return EX_UNAVAILABLE;
+    case ERR_EXISTS: return EX_CANTCREAT;
+    case ERR_IO: return EX_IOERR;
+    case ERR_DENIED: return EX_NOPERM;
+    case ERR_TRAP: return EX_SOFTWARE;
+    default: return EX_SOFTWARE;
+    }
+}
+
+/* "orlo: app.wasm: at byte 1234: what" */
+static int complain(const char *about, err e, const struct diag *d) {
+    const char *text = d->text[0] ? d->text : err_text(e);
+    fputs("orlo: ", stderr);
+    if (about) fprintf(stderr, "%s: ", about);
+    if (d->offset != DIAG_NOWHERE) fprintf(stderr, "at byte %llu (0x%llx): ", (unsigned long long)d->offset, (unsigned long long)d->offset);
+    fprintf(stderr, "%s\n", text);
+    return exit_status(e);
+}
+
+static err read_grants(arena *mem, const struct cli_options *o, struct node_grants *g, struct diag *d) {
+    for (uint32_t i = 0; i < o->env.n; i++) TRY(node_grant_env(mem, g, str_c(o->env.p[i]), d));
+    for (uint32_t i = 0; i < o->dir.n; i++) TRY(node_grant_dir(mem, g, str_c(o->dir.p[i]), d));
+    for (uint32_t i = 0; i < o->allow_http.n; i++) TRY(node_grant_http(mem, g, str_c(o->allow_http.p[i]), d));
+    return ERR_OK;
+}
+
+static err set_log(const struct cli_options *o, bool json, struct diag *d) {
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    enum log_level level = LOG_INFO;
+    if (o->log_format && strcmp(o->log_format, "text") != 0 && strcmp(o->log_format, "json") != 0)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--log-format is text or json, not '%s'", o->log_format);
+    if (o->log_format) json = !strcmp(o->log_format, "json");
+    if (o->log_level) {
+        size_t i = 0;
+        while (i < ARRAY_COUNT(levels) && strcmp(levels[i], o->log_level) != 0) i++;
+        if (i == ARRAY_COUNT(levels))
+            return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--log-level is debug, info, warn or error, not '%s'", o->log_level);
+        level = (enum log_level)i;
+    }
+    log_init(STDERR_FILENO, json, level);
+    return ERR_OK;
+}
+
+static int serve(arena *mem, const struct cli_options *o) {
+    struct diag d = DIAG_INIT;
+    struct node_serve_config config = {
+        .file = o->operands.p[0],
+        .workers = (uint32_t)MIN(o->workers, UINT32_MAX),
+        .limits = o->limits,
+        .drain_ms_max = o->drain_ms_max ? o->drain_ms_max : 10000,
+        .no_access_log = o->no_access_log,
+        .state_dir = o->state_dir,
+    };
+    struct node_listen *listen = arena_array(mem, struct node_listen, o->listen.n);
+    err e = set_log(o, !isatty(STDERR_FILENO), &d);
+    for (uint32_t i = 0; e == ERR_OK && i < o->listen.n; i++) e = node_listen_parse(str_c(o->listen.p[i]), &listen[i], &d);
+    config.listen = listen;
+    config.listen_count = o->listen.n;
+    if (e == ERR_OK) e = read_grants(mem, o, &config.grants, &d);
+    if (e != ERR_OK) return complain(NULL, ERR_USAGE, &d);
+    e = node_serve(&config, &d);
+    if (e == ERR_OK) return EX_OK;
+    bool about_file = e != ERR_BUSY && e != ERR_NETWORK && e != ERR_USAGE && e != ERR_DENIED;
+    return complain(about_file ? config.file : NULL, e, &d);
+}
+
+static int run(arena *mem, const struct cli_options *o) {
+    struct diag d = DIAG_INIT;
+    struct node_run_config config = {
+        .file = o->operands.p[0],
+        .args = o->operands.p + 1,
+        .args_count = o->operands.n - 1,
+        .limits = o->limits,
+        .state_dir = o->state_dir,
+    };
+    err e = set_log(o, false, &d);
+    if (e == ERR_OK) e = read_grants(mem, o, &config.grants, &d);
+    if (e != ERR_OK) return complain(NULL, ERR_USAGE, &d);
+    int status = 0;
+    e = node_run(&config, &status, &d);
+    return e == ERR_OK ? status : complain(config.file, e, &d);
+}
+
+static int inspect(const struct cli_options *o) {
+    struct diag d = DIAG_INIT;
+    enum node_inspect_format format = o->json ? NODE_INSPECT_JSON : o->wat ? NODE_INSPECT_WAT : NODE_INSPECT_TEXT;
+    err e = node_inspect(o->operands.p[0], format, STDOUT_FILENO, &o->limits, &d);
+    return e == ERR_OK ? EX_OK : complain(o->operands.p[0], e, &d);
+}
+
+static int compile(const struct cli_options *o) {
+    struct diag d = DIAG_INIT;
+    struct node_compile_config config = {.file = o->operands.p[0], .output = o->output, .limits = o->limits, .state_dir = o->state_dir};
+    struct node_compiled out;
+    err e = node_compile(&config, &out, &d);
+    if (e != ERR_OK) return complain(config.file, e, &d);
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "%s: %llu bytes of WebAssembly to %llu bytes in %.2f s\n", config.output, (unsigned long long)out.wasm_bytes,
+                (unsigned long long)out.image_bytes, (double)out.ns / 1e9);
+    return EX_OK;
+}
+
+static int help(arena *mem, const struct cli_options *o) {
+    if (o->markdown) {
+        cli_help_markdown(stdout);
+        return EX_OK;
+    }
+    if (!o->operands.n) {
+        cli_help(stdout);
+        return EX_OK;
+    }
+    char *argv[] = {(char *)(uintptr_t)"orlo", (char *)(uintptr_t)o->operands.p[0], (char *)(uintptr_t)"--help"};
+    struct cli_options about;
+    struct diag d = DIAG_INIT;
+    err e = cli_parse(mem, 3, argv, &about, &d);
+    if (e != ERR_OK) return complain(NULL, e, &d);
+    cli_help_command(stdout, about.command);
+    return EX_OK;
+}
+
+static int dispatch(arena *mem, struct cli_options *o) {
+    o->limits.compile_s_max = (o->compile_ms_max + 999) / 1000;
+    if (o->help && o->command) {
+        cli_help_command(stdout, o->command);
+        return EX_OK;
+    }
+    switch (o->command) {
+    case CLI_serve: return serve(mem, o);
+    case CLI_run: return run(mem, o);
+    case CLI_inspect: return inspect(o);
+    case CLI_compile: return compile(o);
+    default: return help(mem, o);
+    }
+}
+
+int main(int argc, char **argv) {
+    arena *mem = arena_new(0);
+    struct cli_options options;
+    struct diag d = DIAG_INIT;
+    err e = cli_parse(mem, argc, argv, &options, &d);
+    int status;
+    if (e != ERR_OK) {
+        status = complain(NULL, e, &d);
+    } else if (options.version) {
+        puts("orlo " ORLO_VERSION);
+        status = EX_OK;
+    } else {
+        status = dispatch(mem, &options);
+    }
+    arena_free(mem);
+    if (fflush(stdout) != 0 && status == EX_OK) status = EX_IOERR;
+    return status;
+}

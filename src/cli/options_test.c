@@ -1,0 +1,105 @@
+/* The command line: what is understood, and what is said about what is not. */
+#include "cli/cli_int.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+static struct cli_options o;
+static struct diag d;
+
+static err parse(arena *mem, const char *line) {
+    static char words[512];
+    char *argv[32] = {words};
+    int argc = 0;
+    snprintf(words, sizeof words, "orlo %s", line);
+    for (char *p = words; *p;) {
+        argv[argc++] = p;
+        p += strcspn(p, " ");
+        if (*p) *p++ = 0;
+    }
+    d = (struct diag)DIAG_INIT;
+    return cli_parse(mem, argc, argv, &o, &d);
+}
+
+static void test_serve(void **state) {
+    arena *mem = arena_new(0);
+    assert_int_equal(parse(mem, "serve app.wasm --listen :80 --listen=[::1]:81 --workers 3 --timeout 500ms --max-memory 64M"), ERR_OK);
+    assert_int_equal(o.command, CLI_serve);
+    assert_string_equal(o.operands.p[0], "app.wasm");
+    assert_int_equal(o.listen.n, 2);
+    assert_string_equal(o.listen.p[1], "[::1]:81");
+    assert_int_equal(o.workers, 3);
+    assert_int_equal(o.limits.handler_ms_max, 500);
+    assert_int_equal(o.limits.memory_bytes_max, 64 * MiB);
+    arena_free(mem);
+}
+
+static void test_run_arguments(void **state) {
+    arena *mem = arena_new(0);
+    assert_int_equal(parse(mem, "run a.wasm --env A=1 -- --env -x y"), ERR_OK);
+    assert_int_equal(o.env.n, 1);
+    assert_int_equal(o.operands.n, 4);
+    assert_string_equal(o.operands.p[1], "--env");
+    assert_string_equal(o.operands.p[3], "y");
+    assert_int_equal(parse(mem, "run -- a.wasm"), ERR_USAGE);
+    arena_free(mem);
+}
+
+static void test_output(void **state) {
+    arena *mem = arena_new(0);
+    assert_int_equal(parse(mem, "compile a.wasm -o b"), ERR_OK);
+    assert_string_equal(o.output, "b");
+    assert_int_equal(parse(mem, "compile a.wasm -ob"), ERR_OK);
+    assert_string_equal(o.output, "b");
+    assert_int_equal(parse(mem, "compile a.wasm"), ERR_USAGE);
+    assert_int_equal(parse(mem, "serve a.wasm -o b"), ERR_USAGE);
+    arena_free(mem);
+}
+
+static void assert_says(arena *mem, const char *line, const char *part) {
+    assert_int_equal(parse(mem, line), ERR_USAGE);
+    if (!strstr(d.text, part)) fail_msg("'%s' says '%s', not '%s'", line, d.text, part);
+}
+
+static void test_suggestions(void **state) {
+    arena *mem = arena_new(0);
+    assert_says(mem, "serve a.wasm --lisen :80", "did you mean --listen?");
+    assert_says(mem, "serve a.wasm --http x", "did you mean --allow-http?");
+    assert_says(mem, "serve a.wasm --memory=1", "did you mean --max-memory?");
+    assert_says(mem, "srve a.wasm", "did you mean serve?");
+    assert_says(mem, "a.wasm", "orlo serve a.wasm");
+    assert_says(mem, "serve a.wasm --qqqqqqq", "--help");
+    assert_says(mem, "serve", "which file?");
+    assert_says(mem, "serve a.wasm b.wasm", "b.wasm");
+    assert_says(mem, "serve a.wasm --listen", "needs a value");
+    assert_says(mem, "serve a.wasm --workers many", "number");
+    assert_says(mem, "serve a.wasm --workers 0", "number");
+    assert_says(mem, "serve a.wasm --max-body 5q", "size");
+    assert_says(mem, "serve a.wasm --timeout soon", "time");
+    assert_says(mem, "serve a.wasm --no-access-log=yes", "no value");
+    assert_says(mem, "inspect a.wasm --wat --json", "not both");
+    arena_free(mem);
+}
+
+static void test_units(void **state) {
+    uint64_t v;
+    assert_true(cli_parse_bytes("65536", &v) && v == 65536);
+    assert_true(cli_parse_bytes("2KiB", &v) && v == 2048);
+    assert_true(cli_parse_bytes("1g", &v) && v == GiB);
+    assert_false(cli_parse_bytes("1.5g", &v));
+    assert_false(cli_parse_bytes("", &v));
+    assert_false(cli_parse_bytes("18446744073709551615g", &v));
+    assert_true(cli_parse_ms("2m", &v) && v == 120000);
+    assert_true(cli_parse_ms("3", &v) && v == 3000);
+    assert_true(cli_parse_ms("5ms", &v) && v == 5);
+    assert_false(cli_parse_ms("-5ms", &v));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_serve),       cmocka_unit_test(test_run_arguments), cmocka_unit_test(test_output),
+        cmocka_unit_test(test_suggestions), cmocka_unit_test(test_units),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

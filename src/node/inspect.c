@@ -1,0 +1,335 @@
+/* inspect: what a file is, says it needs, and would need to be granted. Read in a job; what comes out is text. */
+#include "component/component.h"
+#include "component/plan.h"
+#include "node/node_int.h"
+#include "wasi/wasi.h"
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct facts {
+    const char *name;
+    str bytes;
+    uint8_t digest[CRYPTO_SHA256_BYTES];
+    enum wasi_kind kind;
+    struct plan plan;
+    struct component *component; /* NULL: a core module */
+    struct wasm_module module;
+    struct diag missing; /* imports that are not offered; empty: all are */
+};
+struct inspect_args {
+    const char *name;
+    uint64_t bytes;
+    enum node_inspect_format format;
+};
+
+/* ---- gathering ---- */
+
+static err read_module(arena *mem, struct facts *f, struct diag *d) {
+    TRY(wasm_decode(mem, f->bytes, &f->module, d));
+    TRY(wasm_validate(mem, &f->module, NULL, d));
+    TRY(wasm_validate_bodies(&f->module, d));
+    wasm_names_decode(mem, &f->module);
+    plan_of_core_module(mem, &f->module, 0, f->bytes.n, &f->plan);
+    const struct wasm_export *start = wasm_export_find(&f->module, STR("_start"));
+    f->kind = start && start->kind == WASM_EXTERN_FUNC ? WASI_P1_COMMAND : WASI_NONE;
+    return ERR_OK;
+}
+
+static err gather(arena *mem, struct facts *f, struct diag *d) {
+    if (wasm_is_module(f->bytes)) {
+        TRY(read_module(mem, f, d));
+    } else {
+        TRY(component_decode(mem, f->bytes, &f->component, d));
+        TRY(component_validate_code(f->component, d));
+        TRY(component_plan(mem, f->component, &f->plan, d));
+        f->kind = wasi_kind_of_plan(&f->plan);
+    }
+    crypto_sha256(f->bytes, f->digest);
+    f->missing = (struct diag)DIAG_INIT;
+    if (wasi_offer_check(&f->plan, &f->missing) != ERR_OK) diag_set(&f->missing, ERR_LINK, DIAG_NOWHERE, "an import is not offered");
+    return ERR_OK;
+}
+
+/* ---- grants ---- */
+
+static const struct {
+    const char *module, *name; /* an imported interface (without version) and "", or a core import */
+    const char *flag, *what;
+} grants[] = {
+    {"wasi:http/outgoing-handler", "", "--allow-http HOST[:PORT]", "sends HTTP requests"},
+    {"wasi:http/client", "", "--allow-http HOST[:PORT]", "sends HTTP requests"},
+    {"wasi:filesystem/preopens", "", "--dir HOST::GUEST", "opens files"},
+    {"wasi:cli/environment", "", "--env KEY=VALUE", "reads environment variables or arguments"},
+    {"wasi_snapshot_preview1", "environ_get", "--env KEY=VALUE", "reads environment variables"},
+    {"wasi_snapshot_preview1", "path_open", "--dir HOST::GUEST", "opens files"},
+};
+
+static bool imports(const struct facts *f, const char *module, const char *name) {
+    for (uint32_t i = 0; i < f->plan.imports_count; i++) {
+        struct component_name n;
+        component_name_split(f->plan.imports[i].interface, &n);
+        if (str_eqc(n.bare, module) && (!*name || str_eqc(f->plan.imports[i].name, name))) return true;
+    }
+    for (uint32_t i = 0; i < f->plan.host_imports_count; i++)
+        if (str_eqc(f->plan.host_imports[i].module, module) && str_eqc(f->plan.host_imports[i].name, name)) return true;
+    return false;
+}
+
+/* Two rows may name one flag; a file needs it once. */
+static bool needs_grant(const struct facts *f, size_t i) {
+    if (!imports(f, grants[i].module, grants[i].name)) return false;
+    for (size_t k = 0; k < i; k++)
+        if (!strcmp(grants[k].flag, grants[i].flag) && imports(f, grants[k].module, grants[k].name)) return false;
+    return true;
+}
+
+/* ---- text ---- */
+
+static void put_digest(struct buf *b, const struct facts *f) {
+    buf_puts(b, STR("sha256:"));
+    for (size_t i = 0; i < sizeof f->digest; i++) buf_printf(b, "%02x", f->digest[i]);
+}
+
+static void put_core_type(struct buf *b, const struct wasm_module *m, const struct wasm_import *im) {
+    char text[64];
+    if (im->kind != WASM_EXTERN_FUNC) {
+        buf_puts(b, str_c(wasm_extern_text(im->kind)));
+        return;
+    }
+    const struct wasm_deftype *t = wasm_func_type(m, im->index);
+    buf_puts(b, STR("func("));
+    for (uint32_t i = 0; i < t->params_count; i++)
+        buf_printf(b, "%s%s", i ? ", " : "", wasm_type_text(t->params[i], text, sizeof text));
+    buf_puts(b, STR(")"));
+    for (uint32_t i = 0; i < t->results_count; i++)
+        buf_printf(b, "%s%s", i ? ", " : " -> ", wasm_type_text(t->results[i], text, sizeof text));
+}
+
+static void put_core_interface(struct buf *b, const struct wasm_module *m) {
+    buf_puts(b, STR("imports\n"));
+    for (uint32_t i = 0; i < m->imports_count; i++) {
+        const struct wasm_import *im = &m->imports[i];
+        buf_printf(b, "  " STR_FMT "." STR_FMT ": ", STR_ARG(im->module), STR_ARG(im->name));
+        put_core_type(b, m, im);
+        buf_putc(b, '\n');
+    }
+    buf_puts(b, STR("exports\n"));
+    for (uint32_t i = 0; i < m->exports_count; i++)
+        buf_printf(b, "  " STR_FMT ": %s\n", STR_ARG(m->exports[i].name), wasm_extern_text(m->exports[i].kind));
+}
+
+typedef void (*memory_fn)(struct buf *b, uint32_t instance, const struct wasm_limits *l, bool first);
+
+/* Memories that the core instances define, each once. */
+static void each_memory(const struct facts *f, struct buf *b, memory_fn fn) {
+    bool first = true;
+    for (uint32_t i = 0; i < f->plan.core_instances_count; i++) {
+        const struct wasm_module *m = f->plan.modules[f->plan.core_instances[i].module].module;
+        for (uint32_t k = m->memories_imported; k < m->memories_count; k++, first = false)
+            fn(b, i, &m->memories[k].limits, first);
+    }
+}
+
+static void memory_text(struct buf *b, uint32_t instance, const struct wasm_limits *l, bool first) {
+    buf_printf(b, "  core instance %u: %llu KiB", instance, (unsigned long long)l->min * 64);
+    if (l->has_max) buf_printf(b, ", at most %llu KiB", (unsigned long long)l->max * 64);
+    buf_puts(b, l->is64 ? STR(", 64-bit addresses\n") : STR("\n"));
+}
+
+static void print_text(const struct facts *f, struct buf *b) {
+    buf_printf(b, "file      %s\n", f->name);
+    buf_printf(b, "kind      %s\n", f->kind ? wasi_kind_text(f->kind) : f->component ? "component of no kind Orlo runs" : "core module of no kind Orlo runs");
+    buf_printf(b, "size      %zu bytes, %u core modules, %u core instances\n", f->bytes.n, f->plan.modules_count, f->plan.core_instances_count);
+    buf_puts(b, STR("digest    "));
+    put_digest(b, f);
+    buf_puts(b, STR("\n\n"));
+    if (f->component) component_inspect(&f->plan, b);
+    else put_core_interface(b, &f->module);
+    buf_puts(b, STR("memories\n"));
+    each_memory(f, b, memory_text);
+    buf_puts(b, STR("grants that it may ask for; none is given unless you say so\n"));
+    bool any = false;
+    for (size_t i = 0; i < ARRAY_COUNT(grants); i++)
+        if (needs_grant(f, i)) {
+            buf_printf(b, "  %-26s it %s\n", grants[i].flag, grants[i].what);
+            any = true;
+        }
+    if (!any) buf_puts(b, STR("  none\n"));
+    if (f->missing.text[0]) buf_printf(b, "not offered here\n  %s\n", f->missing.text);
+}
+
+/* ---- JSON ---- */
+
+static void json_str(struct buf *b, str s) {
+    buf_putc(b, '"');
+    buf_json_escape(b, s);
+    buf_putc(b, '"');
+}
+
+static void json_core_imports(struct buf *b, const struct wasm_module *m) {
+    for (uint32_t i = 0; i < m->imports_count; i++) {
+        struct buf type = {0};
+        put_core_type(&type, m, &m->imports[i]);
+        buf_puts(b, i ? STR(",{\"module\":") : STR("{\"module\":"));
+        json_str(b, m->imports[i].module);
+        buf_puts(b, STR(",\"name\":"));
+        json_str(b, m->imports[i].name);
+        buf_puts(b, STR(",\"type\":"));
+        json_str(b, buf_str(&type));
+        buf_putc(b, '}');
+        buf_free(&type);
+    }
+}
+
+static void json_func(struct buf *b, const struct plan *plan, str name, uint32_t func_type) {
+    struct buf type = {0};
+    plan_print_func(plan, func_type, &type);
+    buf_puts(b, STR("\"name\":"));
+    json_str(b, name);
+    buf_puts(b, STR(",\"type\":"));
+    json_str(b, buf_str(&type));
+    buf_free(&type);
+}
+
+static void json_component_imports(struct buf *b, const struct plan *plan) {
+    for (uint32_t i = 0; i < plan->imports_count; i++) {
+        buf_puts(b, i ? STR(",{\"interface\":") : STR("{\"interface\":"));
+        json_str(b, plan->imports[i].interface);
+        buf_putc(b, ',');
+        json_func(b, plan, plan->imports[i].name, plan->imports[i].type);
+        buf_putc(b, '}');
+    }
+}
+
+static void json_component_exports(struct buf *b, const struct plan *plan) {
+    bool first = true;
+    for (uint32_t i = 0; i < plan->exports_count; i++) {
+        const struct plan_export *ex = &plan->exports[i];
+        if (ex->kind != PLAN_EXPORT_FUNC) continue;
+        buf_puts(b, first ? STR("{\"interface\":") : STR(",{\"interface\":"));
+        json_str(b, ex->parent == PLAN_NONE ? (str){0} : plan->exports[ex->parent].name);
+        buf_putc(b, ',');
+        json_func(b, plan, ex->name, ex->index);
+        buf_putc(b, '}');
+        first = false;
+    }
+}
+
+static void json_core_exports(struct buf *b, const struct wasm_module *m) {
+    for (uint32_t i = 0; i < m->exports_count; i++) {
+        buf_puts(b, i ? STR(",{\"name\":") : STR("{\"name\":"));
+        json_str(b, m->exports[i].name);
+        buf_printf(b, ",\"type\":\"%s\"}", wasm_extern_text(m->exports[i].kind));
+    }
+}
+
+static void memory_json(struct buf *b, uint32_t instance, const struct wasm_limits *l, bool first) {
+    buf_printf(b, "%s{\"core_instance\":%u,\"pages\":%llu,\"pages_max\":", first ? "" : ",", instance, (unsigned long long)l->min);
+    if (l->has_max) buf_printf(b, "%llu", (unsigned long long)l->max);
+    else buf_puts(b, STR("null"));
+    buf_printf(b, ",\"address\":\"%s\"}", l->is64 ? "i64" : "i32");
+}
+
+static void json_grants(struct buf *b, const struct facts *f) {
+    bool first = true;
+    for (size_t i = 0; i < ARRAY_COUNT(grants); i++)
+        if (needs_grant(f, i)) {
+            buf_printf(b, "%s{\"flag\":\"%s\",\"what\":\"%s\"}", first ? "" : ",", grants[i].flag, grants[i].what);
+            first = false;
+        }
+}
+
+static void print_json(const struct facts *f, struct buf *b) {
+    static const char *const kind_name[] = {
+#define X(name, text, serves, runs) #name,
+#include "wasi/wasi_kind.def"
+#undef X
+    };
+    buf_puts(b, STR("{\"file\":"));
+    json_str(b, str_c(f->name));
+    buf_printf(b, ",\"format\":\"%s\",\"kind\":\"%s\",\"kind_text\":\"%s\",\"serves\":%s,\"runs\":%s,\"bytes\":%zu,\"digest\":\"",
+               f->component ? "component" : "module", kind_name[f->kind], wasi_kind_text(f->kind),
+               wasi_kind_serves(f->kind) ? "true" : "false", wasi_kind_runs(f->kind) ? "true" : "false", f->bytes.n);
+    put_digest(b, f);
+    buf_printf(b, "\",\"core_modules\":%u,\"core_instances\":%u,\"imports\":[", f->plan.modules_count, f->plan.core_instances_count);
+    if (f->component) json_component_imports(b, &f->plan);
+    else json_core_imports(b, &f->module);
+    buf_puts(b, STR("],\"exports\":["));
+    if (f->component) json_component_exports(b, &f->plan);
+    else json_core_exports(b, &f->module);
+    buf_puts(b, STR("],\"memories\":["));
+    each_memory(f, b, memory_json);
+    buf_puts(b, STR("],\"grants\":["));
+    json_grants(b, f);
+    buf_puts(b, STR("],\"not_offered\":"));
+    if (f->missing.text[0]) json_str(b, str_c(f->missing.text));
+    else buf_puts(b, STR("null"));
+    buf_puts(b, STR("}\n"));
+}
+
+/* ---- the job ---- */
+
+static err write_out(int out, const struct buf *b, struct diag *d) {
+    for (size_t at = 0; at < b->n;) {
+        ssize_t n = write(out, b->p + at, b->n - at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot write: %s", strerror(errno));
+        at += (size_t)n;
+    }
+    return ERR_OK;
+}
+
+static err print_facts(const struct facts *f, enum node_inspect_format format, struct buf *b, struct diag *d) {
+    switch (format) {
+    case NODE_INSPECT_TEXT: print_text(f, b); return ERR_OK;
+    case NODE_INSPECT_JSON: print_json(f, b); return ERR_OK;
+    case NODE_INSPECT_WAT: break;
+    }
+    if (f->component) return component_print(f->component, b, d);
+    wasm_print(b, &f->module);
+    return ERR_OK;
+}
+
+static err inspect_job(void *arg, int in, int out, struct diag *d) {
+    const struct inspect_args *a = arg;
+    void *p = a->bytes ? mmap(NULL, a->bytes, PROT_READ, MAP_PRIVATE, in, 0) : NULL;
+    if (p == MAP_FAILED) return diag_set(d, ERR_IO, DIAG_NOWHERE, "it cannot be read: %s", strerror(errno));
+    arena *mem = arena_new(0);
+    struct facts facts = {.name = a->name, .bytes = {p, a->bytes}};
+    TRY(gather(mem, &facts, d));
+    struct buf b = {0};
+    TRY(print_facts(&facts, a->format, &b, d));
+    return write_out(out, &b, d);
+}
+
+err node_inspect(const char *file, enum node_inspect_format format, int fd, const struct node_limits *given, struct diag *d) {
+    struct node_limits limits = *given;
+    node_limits_fill(&limits);
+    struct node_input in;
+    TRY(node_input_open(file, &in, d));
+    if (in.is_image) {
+        close(in.fd);
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it is an ELF file, perhaps an image: inspect the .wasm it was compiled from");
+    }
+    int text = memfd_create("orlo-inspect", MFD_CLOEXEC); /* nothing is shown of a file that turns out to be bad */
+    if (text < 0) {
+        close(in.fd);
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));
+    }
+    const char *slash = strrchr(file, '/');
+    struct inspect_args args = {slash ? slash + 1 : file, in.bytes, format};
+    char what[300];
+    snprintf(what, sizeof what, "reading %.200s", args.name);
+    err e = node_job(inspect_job, &args, in.fd, text, &limits, what, d);
+    close(in.fd);
+    uint8_t bytes[16384];
+    off_t at = 0;
+    ssize_t n;
+    while (e == ERR_OK && (n = pread(text, bytes, sizeof bytes, at)) > 0) {
+        e = write_out(fd, &(struct buf){.p = bytes, .n = (size_t)n}, d);
+        at += n;
+    }
+    close(text);
+    return e;
+}
