@@ -182,12 +182,16 @@ void net_exchange_listen(struct net_exchange *x, void (*fn)(void *arg, enum net_
 /* The response's head, fields in their order and case. A content-length field is checked and kept; without one the body is
  * chunked, or its length is written if it is all there before anything was sent (or the connection's end delimits it for HTTP/1.0).
  * Fields of the connection (connection, keep-alive, transfer-encoding, upgrade, proxy-connection) are left out, but that
- * `connection: close` is honoured. Date is added when absent. The head leaves together with the first of the body.
+ * `connection: close` is honoured. Date is added when absent. Head and
+ * body leave together if they come in one turn of the loop.
  * ERR_INVALID: status not 200..999, a bad field, two content-lengths. ERR_USAGE: twice. ERR_CLOSED: client gone. */
 [[nodiscard]] err net_exchange_respond(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count);
 /* All of it at once: head, body, finish. */
 [[nodiscard]] err net_exchange_reply(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count, str body);
-bool net_exchange_responded(const struct net_exchange *x); /* the head was given: a 500 is no longer possible */
+bool net_exchange_responded(const struct net_exchange *x);
+/* Takes a response back of which nothing has left yet, so that another can be given instead (a guest that trapped). True also when
+ * there was none; false: too late. */
+bool net_exchange_retract(struct net_exchange *x);
 /* The owner is done with x and everything of it. Without a finished response the connection is closed (a bare 500 is sent when
  * there was no head). Otherwise what is queued goes out and the next request may come. */
 void net_exchange_end(struct net_exchange *x);

@@ -1,0 +1,116 @@
+/* http1: the HTTP/1.1 codec (RFC 9112), server side. No I/O: bytes in, a request out; a response in, bytes out.
+ *
+ * 1. The same bytes give the same answer however they are split.
+ * 2. What two parsers could read in two ways is refused (400 and the connection closed), not repaired.
+ * 3. Nothing here allocates but the trailers of a body, which are rare.
+ */
+#ifndef ORLO_NET_HTTP1_H
+#define ORLO_NET_HTTP1_H
+
+#include "net/net.h"
+
+struct http1_limits {
+    uint32_t head_bytes_max, target_bytes_max, fields_max;
+    uint64_t body_bytes_max; /* UINT64_MAX: none */
+};
+
+enum http1_result {
+    HTTP1_MORE,  /* the bytes so far are fine */
+    HTTP1_DONE,
+    HTTP1_ERROR, /* status and why say what to answer; the connection must be closed after */
+};
+
+/* ---- request head ---- */
+
+struct http1_head {
+    const struct http1_limits *limits;
+    struct net_field *fields; /* room for limits->fields_max; the caller's */
+    struct net_request rq;    /* valid after DONE; points into the bytes parsed and to fields */
+    uint32_t bytes;           /* of the head, after DONE */
+    uint32_t scanned;         /* bytes known not to end a head */
+    bool keep_alive;
+    bool expect_continue;
+    bool chunked;
+    uint16_t status;          /* after ERROR: the answer's status */
+    const char *why;
+};
+/* Ready for a next request. */
+void http1_head_init(struct http1_head *h, const struct http1_limits *limits, struct net_field *fields);
+/* p[0..n): everything received since the end of the last request. Call again with the same bytes and more after MORE; the bytes
+ * may have moved in between. Writes into p in one case: absolute-form without a path but with a query gets its "/". */
+enum http1_result http1_head_parse(struct http1_head *h, uint8_t *p, size_t n);
+
+/* ---- request body ---- */
+
+struct http1_body {
+    uint8_t state;
+    bool chunked;
+    uint8_t digits;       /* of the chunk size being read */
+    uint16_t line_bytes;  /* of the extension being read */
+    uint32_t ext_bytes;   /* of all extensions */
+    uint64_t left;        /* of the content-length or the chunk */
+    uint64_t total, max;  /* announced so far; allowed */
+    struct buf trailer;   /* the trailer section's bytes */
+    struct net_field *trailers;
+    uint32_t trailers_count;
+    uint16_t status;      /* after ERROR */
+    const char *why;
+};
+/* length: UINT64_MAX: chunked; 0: none. */
+void http1_body_init(struct http1_body *b, uint64_t length, uint64_t bytes_max);
+void http1_body_free(struct http1_body *b);
+/* Looks at p[0..n), the next bytes. *skip: framing bytes done with; the data that follows them, if any, is *data. DONE: the body
+ * ended after *skip bytes. MORE with empty data: all of p was used. The data stays until http1_body_took says how much went. */
+enum http1_result http1_body_next(struct http1_body *b, const uint8_t *p, size_t n, size_t *skip, str *data);
+void http1_body_took(struct http1_body *b, size_t n);
+bool http1_body_done(const struct http1_body *b);
+
+/* ---- response ---- */
+
+struct http1_date {
+    uint64_t second;
+    char text[64]; /* IMF-fixdate (RFC 9110 §5.6.7) */
+};
+const char *http1_date_text(struct http1_date *d, uint64_t wall_s); /* 29 bytes; formatted once a second */
+
+enum http1_framing {
+    HTTP1_FRAME_NONE,   /* no body by rule (HEAD, 204, 304), or its length is in the owner's content-length */
+    HTTP1_FRAME_LENGTH, /* as content_length below says */
+    HTTP1_FRAME_LATE,   /* the framing field is written later into the gap */
+    HTTP1_FRAME_CLOSE,  /* ends with the connection */
+};
+
+struct http1_response {
+    uint16_t status;
+    const struct net_field *fields;
+    uint32_t fields_count;
+    /* found by http1_response_check */
+    uint64_t content_length; /* UINT64_MAX: no such field */
+    bool has_date, close, has_server;
+    size_t bytes; /* upper bound of the encoded head */
+};
+/* ERR_INVALID: a field is bad, or there are two content-lengths. */
+[[nodiscard]] err http1_response_check(struct http1_response *r);
+
+struct http1_frame {
+    bool no_length;   /* leave the owner's content-length out (204) */
+    bool close;       /* write connection: close */
+    bool keep_alive;  /* write connection: keep-alive (HTTP/1.0) */
+    const char *date; /* 29 bytes, or NULL */
+    str server;
+};
+enum { HTTP1_GAP_BYTES = 64 }; /* the most that http1_gap_fill writes */
+/* Writes status line and fields, without the framing field and the empty line; returns the end. out has room for r->bytes. */
+uint8_t *http1_response_write(const struct http1_response *r, const struct http1_frame *f, uint8_t *out);
+/* What completes a head, into out[0..HTTP1_GAP_BYTES): */
+size_t http1_end_plain(uint8_t *out);
+size_t http1_end_length(uint8_t *out, uint64_t length);
+size_t http1_end_chunked(uint8_t *out);
+/* Chunk framing: "1a2b\r\n", at most 18 bytes. */
+size_t http1_chunk_head(uint8_t *out, uint64_t n);
+/* "0\r\n", trailers, "\r\n" appended to out. ERR_INVALID: a bad trailer, nothing appended. */
+[[nodiscard]] err http1_chunk_last(struct buf *out, const struct net_field *trailers, uint32_t count);
+/* Fields of the connection, which are not the owner's to set (RFC 9110 §7.6.1). */
+bool http1_field_hop(str name);
+
+#endif

@@ -1,0 +1,168 @@
+/* http1: responses (RFC 9112 §4–7, RFC 9110 §15). */
+#include "net/http1_int.h"
+#include <time.h>
+
+const char *net_status_text(uint16_t status) {
+    switch (status) {
+#define S(code, text)                                                                                                    \
+    case code: return text;
+        S(100, "Continue") S(101, "Switching Protocols") S(102, "Processing") S(103, "Early Hints")
+        S(200, "OK") S(201, "Created") S(202, "Accepted") S(203, "Non-Authoritative Information") S(204, "No Content")
+        S(205, "Reset Content") S(206, "Partial Content") S(207, "Multi-Status") S(208, "Already Reported") S(226, "IM Used")
+        S(300, "Multiple Choices") S(301, "Moved Permanently") S(302, "Found") S(303, "See Other") S(304, "Not Modified")
+        S(305, "Use Proxy") S(307, "Temporary Redirect") S(308, "Permanent Redirect")
+        S(400, "Bad Request") S(401, "Unauthorized") S(402, "Payment Required") S(403, "Forbidden") S(404, "Not Found")
+        S(405, "Method Not Allowed") S(406, "Not Acceptable") S(407, "Proxy Authentication Required") S(408, "Request Timeout")
+        S(409, "Conflict") S(410, "Gone") S(411, "Length Required") S(412, "Precondition Failed") S(413, "Content Too Large")
+        S(414, "URI Too Long") S(415, "Unsupported Media Type") S(416, "Range Not Satisfiable") S(417, "Expectation Failed")
+        S(418, "I'm a teapot") S(421, "Misdirected Request") S(422, "Unprocessable Content") S(423, "Locked")
+        S(424, "Failed Dependency") S(425, "Too Early") S(426, "Upgrade Required") S(428, "Precondition Required")
+        S(429, "Too Many Requests") S(431, "Request Header Fields Too Large") S(451, "Unavailable For Legal Reasons")
+        S(500, "Internal Server Error") S(501, "Not Implemented") S(502, "Bad Gateway") S(503, "Service Unavailable")
+        S(504, "Gateway Timeout") S(505, "HTTP Version Not Supported") S(506, "Variant Also Negotiates")
+        S(507, "Insufficient Storage") S(508, "Loop Detected") S(510, "Not Extended") S(511, "Network Authentication Required")
+#undef S
+    default: return "";
+    }
+}
+
+const char *http1_date_text(struct http1_date *d, uint64_t wall_s) {
+    if (d->second == wall_s && d->text[0]) return d->text;
+    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    time_t t = (time_t)wall_s;
+    struct tm tm;
+    ENSURE(gmtime_r(&t, &tm));
+    snprintf(d->text, sizeof d->text, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday, tm.tm_mday,
+             months + 3 * tm.tm_mon, (tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min, tm.tm_sec % 100);
+    d->second = wall_s;
+    return d->text;
+}
+
+bool http1_field_hop(str name) {
+    switch (name.n) {
+    case 7: return HTTP1_IS(name, "upgrade");
+    case 10: return HTTP1_IS(name, "connection") || HTTP1_IS(name, "keep-alive");
+    case 16: return HTTP1_IS(name, "proxy-connection");
+    case 17: return HTTP1_IS(name, "transfer-encoding");
+    default: return false;
+    }
+}
+
+static bool has_token(str list, const char *token, size_t n) {
+    while (list.n) {
+        str item;
+        str_cut(list, ',', &item, &list);
+        item = str_trim(item);
+        if (item.n == n && http1_is(item.p, token, n)) return true;
+    }
+    return false;
+}
+
+err http1_response_check(struct http1_response *r) {
+    if (r->status < 100 || r->status > 999) return ERR_INVALID;
+    r->content_length = UINT64_MAX;
+    r->has_date = r->close = r->has_server = false;
+    size_t bytes = 9 + 4 + 40 + HTTP1_GAP_BYTES; /* status line with the longest reason phrase */
+    bytes += 6 + 29 + 2 + 24 + 2;                /* Date, Connection */
+    for (uint32_t i = 0; i < r->fields_count; i++) {
+        const struct net_field *f = &r->fields[i];
+        if (!net_token_ok(f->name) || !net_field_value_ok(f->value)) return ERR_INVALID;
+        bytes += f->name.n + f->value.n + 4;
+        if (HTTP1_IS(f->name, "date")) r->has_date = true;
+        else if (HTTP1_IS(f->name, "server")) r->has_server = true;
+        else if (HTTP1_IS(f->name, "content-length")) {
+            uint64_t n;
+            if (r->content_length != UINT64_MAX || !str_to_u64(f->value, &n) || n > INT64_MAX) return ERR_INVALID;
+            r->content_length = n;
+        } else if (HTTP1_IS(f->name, "connection") && has_token(f->value, "close", 5)) r->close = true;
+    }
+    r->bytes = bytes;
+    return ERR_OK;
+}
+
+static uint8_t *put(uint8_t *out, const void *p, size_t n) {
+    memcpy(out, p, n);
+    return out + n;
+}
+#define PUT(out, lit) put((out), (lit), sizeof(lit) - 1)
+
+static uint8_t *put_field(uint8_t *out, str name, str value) {
+    out = put(out, name.p, name.n);
+    *out++ = ':';
+    *out++ = ' ';
+    if (value.n) out = put(out, value.p, value.n);
+    *out++ = '\r';
+    *out++ = '\n';
+    return out;
+}
+
+uint8_t *http1_response_write(const struct http1_response *r, const struct http1_frame *f, uint8_t *out) {
+    if (LIKELY(r->status == 200)) {
+        out = PUT(out, "HTTP/1.1 200 OK\r\n");
+    } else {
+        out = PUT(out, "HTTP/1.1 ");
+        *out++ = (uint8_t)('0' + r->status / 100);
+        *out++ = (uint8_t)('0' + r->status / 10 % 10);
+        *out++ = (uint8_t)('0' + r->status % 10);
+        *out++ = ' ';
+        const char *text = net_status_text(r->status);
+        out = put(out, text, strlen(text));
+        out = PUT(out, "\r\n");
+    }
+    for (uint32_t i = 0; i < r->fields_count; i++) {
+        const struct net_field *field = &r->fields[i];
+        if (http1_field_hop(field->name) || (f->no_length && HTTP1_IS(field->name, "content-length"))) continue;
+        out = put_field(out, field->name, field->value);
+    }
+    if (f->date) {
+        out = PUT(out, "Date: ");
+        out = put(out, f->date, 29);
+        out = PUT(out, "\r\n");
+    }
+    if (f->server.n) out = put_field(out, STR("Server"), f->server);
+    if (f->close) out = PUT(out, "Connection: close\r\n");
+    else if (f->keep_alive) out = PUT(out, "Connection: keep-alive\r\n");
+    return out;
+}
+
+static size_t put_decimal(uint8_t *out, uint64_t v) {
+    uint8_t digits[20];
+    size_t n = 0;
+    do digits[n++] = (uint8_t)('0' + v % 10);
+    while (v /= 10);
+    for (size_t i = 0; i < n; i++) out[i] = digits[n - 1 - i];
+    return n;
+}
+
+size_t http1_end_plain(uint8_t *out) { return (size_t)(PUT(out, "\r\n") - out); }
+
+size_t http1_end_length(uint8_t *out, uint64_t length) {
+    uint8_t *p = PUT(out, "Content-Length: ");
+    p += put_decimal(p, length);
+    return (size_t)(PUT(p, "\r\n\r\n") - out);
+}
+
+size_t http1_end_chunked(uint8_t *out) { return (size_t)(PUT(out, "Transfer-Encoding: chunked\r\n\r\n") - out); }
+
+size_t http1_chunk_head(uint8_t *out, uint64_t n) {
+    int digits = n ? (67 - __builtin_clzll(n)) / 4 : 1;
+    for (int i = digits; i-- > 0; n >>= 4) out[i] = (uint8_t)"0123456789abcdef"[n & 15];
+    out[digits] = '\r';
+    out[digits + 1] = '\n';
+    return (size_t)digits + 2;
+}
+
+err http1_chunk_last(struct buf *out, const struct net_field *trailers, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        if (!net_token_ok(trailers[i].name) || !net_field_value_ok(trailers[i].value)) return ERR_INVALID;
+    buf_puts(out, STR("0\r\n"));
+    for (uint32_t i = 0; i < count; i++) {
+        if (http1_field_hop(trailers[i].name) || HTTP1_IS(trailers[i].name, "content-length")) continue;
+        buf_puts(out, trailers[i].name);
+        buf_puts(out, STR(": "));
+        buf_puts(out, trailers[i].value);
+        buf_puts(out, STR("\r\n"));
+    }
+    buf_puts(out, STR("\r\n"));
+    return ERR_OK;
+}

@@ -1,0 +1,309 @@
+/* server: the listening socket, the set of connections, their deadlines, draining. */
+#include "net/server_int.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- addresses ---- */
+
+static err split_address(str address, char host[256], char port[16], struct diag *d) {
+    size_t colon = address.n;
+    while (colon && address.p[colon - 1] != ':') colon--;
+    str h = str_sub(address, 0, colon ? colon - 1 : 0), p = str_sub(address, colon, address.n);
+    if (h.n >= 2 && h.p[0] == '[' && h.p[h.n - 1] == ']') h = str_sub(h, 1, h.n - 2);
+    else if (str_find(h, ':') < h.n) colon = 0;
+    uint64_t number;
+    if (!colon || !str_to_u64(p, &number) || number > 65535 || h.n >= 256 || str_find(h, 0) < h.n)
+        return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "\"" STR_FMT "\" is no address to listen on: write HOST:PORT, [IPV6]:PORT or :PORT",
+                        STR_ARG(address));
+    snprintf(host, 256, STR_FMT, STR_ARG(h));
+    snprintf(port, 16, "%u", (unsigned)number);
+    return ERR_OK;
+}
+
+static int listen_on(const struct addrinfo *a, bool reuse_port, bool both) {
+    enum { BACKLOG = 1024 };
+    int one = 1, zero = 0;
+    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (reuse_port) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+    if (a->ai_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, both ? &zero : &one, sizeof one);
+    if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0) return fd;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+static uint16_t port_of(int fd) {
+    struct sockaddr_storage a;
+    socklen_t n = sizeof a;
+    if (getsockname(fd, (struct sockaddr *)&a, &n) != 0) return 0;
+    return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port : ((struct sockaddr_in *)&a)->sin_port);
+}
+
+static err listen_failed(int why, str address, struct diag *d) {
+    if (why == EADDRINUSE)
+        return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "cannot listen on " STR_FMT ": the port is in use by another program; choose another port",
+                        STR_ARG(address));
+    if (why == EACCES || why == EPERM)
+        return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "cannot listen on " STR_FMT ": not permitted (ports below 1024 need privileges)",
+                        STR_ARG(address));
+    if (why == EADDRNOTAVAIL)
+        return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "cannot listen on " STR_FMT ": this machine has no such address", STR_ARG(address));
+    return diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot listen on " STR_FMT ": %s", STR_ARG(address), strerror(why));
+}
+
+err net_listen(str address, bool reuse_port, int *fd, uint16_t *port, struct diag *d) {
+    char host[256], service[16];
+    TRY(split_address(address, host, service, d));
+    bool any = !host[0];
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list;
+    int e = getaddrinfo(any ? "::" : host, service, &hints, &list);
+    if (e == 0) {
+        int why = 0;
+        *fd = -1;
+        for (struct addrinfo *a = list; a && *fd < 0; a = a->ai_next)
+            if ((*fd = listen_on(a, reuse_port, any)) < 0 && (!why || why == EADDRNOTAVAIL || why == EAFNOSUPPORT)) why = errno;
+        freeaddrinfo(list);
+        if (*fd < 0 && any && (why == EAFNOSUPPORT || why == EADDRNOTAVAIL)) {
+            /* No IPv6 here. */
+            struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(service))};
+            struct addrinfo a = {.ai_family = AF_INET, .ai_addr = (struct sockaddr *)&in4, .ai_addrlen = sizeof in4};
+            *fd = listen_on(&a, reuse_port, false);
+            why = errno;
+        }
+        if (*fd < 0) return listen_failed(why, address, d);
+        if (port) *port = port_of(*fd);
+        return ERR_OK;
+    }
+    return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "cannot listen on " STR_FMT ": %s", STR_ARG(address), gai_strerror(e));
+}
+
+/* ---- connections ---- */
+
+static void refuse(struct net_server *s, int fd) {
+    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 1\r\n"
+                                 "Content-Length: 45\r\nConnection: close\r\n\r\n"
+                                 "503 Service Unavailable: too many connections";
+    uint8_t sink[4096];
+    s->stats.refused++;
+    ssize_t n = recv(fd, sink, sizeof sink, MSG_DONTWAIT); /* what was sent already would turn our close into a reset */
+    n = send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)n;
+    shutdown(fd, SHUT_WR);
+    close(fd);
+}
+
+/* Out of descriptors: the spare one is given up for a moment to take a connection off the queue and close it. */
+static bool make_way(struct net_server *s) {
+    if (s->spare_fd < 0) return false;
+    close(s->spare_fd);
+    int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0) refuse(s, fd);
+    s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return fd >= 0;
+}
+
+static void accept_some(struct net_server *s) {
+    enum { BATCH = 64 };
+    for (int i = 0; i < BATCH; i++) {
+        struct sockaddr_storage peer;
+        socklen_t n = sizeof peer;
+        int fd = accept4(s->listen_fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            if ((errno == EMFILE || errno == ENFILE) && make_way(s)) continue;
+            if (errno == EINTR || errno == ECONNABORTED) continue;
+            return;
+        }
+        if (s->stats.connections >= s->c.connections_max) {
+            refuse(s, fd);
+            continue;
+        }
+        s->stats.accepted++;
+        if (!uv_is_active((uv_handle_t *)&s->sweep)) uv_timer_again(&s->sweep);
+        net_conn_start(s, fd, &peer, n);
+    }
+}
+
+static void on_events(uv_poll_t *h, int status, int events) {
+    enum { BATCH = 256 };
+    struct net_server *s = container_of(h, struct net_server, poll);
+    struct epoll_event ev[BATCH];
+    (void)status, (void)events;
+    net_conn_free_dead(s);
+    int n = epoll_wait(s->epoll_fd, ev, BATCH, 0);
+    for (int i = 0; i < n; i++) {
+        if (ev[i].data.ptr == s) accept_some(s);
+        else net_conn_on_events(ev[i].data.ptr, ev[i].events);
+    }
+    net_conn_free_dead(s);
+}
+
+static void on_sweep(uv_timer_t *h) {
+    struct net_server *s = container_of(h, struct net_server, sweep);
+    uint64_t now = net_loop_now_ns(s->loop);
+    for (struct net_conn *c = s->conns.next; c != &s->conns; c = c->next) net_conn_sweep(c, now);
+    if (s->draining && s->drain_deadline_ns && now >= s->drain_deadline_ns) {
+        s->drain_deadline_ns = 0;
+        for (struct net_conn *c = s->conns.next, *next; c != &s->conns; c = next) {
+            next = c->next;
+            net_conn_kill(c);
+        }
+        net_job_queue(s->loop, &s->drained_job);
+    }
+    if (s->conns.next == &s->conns && !s->draining) uv_timer_stop(&s->sweep);
+}
+
+static void drained(struct net_job *job) {
+    struct net_server *s = container_of(job, struct net_server, drained_job);
+    uv_timer_stop(&s->sweep);
+    void (*fn)(void *) = s->on_drained;
+    s->on_drained = NULL;
+    if (fn) fn(s->on_drained_arg);
+}
+
+/* ---- life ---- */
+
+static void set_defaults(struct net_server *s, const struct net_server_config *config) {
+    s->c = *config;
+#define DEFAULT(name, value)                                                                                             \
+    if (!s->c.name) s->c.name = (value)
+    DEFAULT(connections_max, 10'000);
+    DEFAULT(header_ms_max, 10'000);
+    DEFAULT(body_ms_max, 30'000);
+    DEFAULT(idle_ms_max, 60'000);
+    DEFAULT(handler_ms_max, 60'000);
+    DEFAULT(write_ms_max, 30'000);
+    DEFAULT(half_closed_ms_max, 5'000);
+    DEFAULT(head_bytes_max, 64 << 10);
+    DEFAULT(target_bytes_max, 16 << 10);
+    DEFAULT(fields_max, 128);
+    DEFAULT(queue_bytes_max, 64 << 10);
+#undef DEFAULT
+    s->limits = (struct http1_limits){s->c.head_bytes_max, s->c.target_bytes_max, s->c.fields_max,
+                                      s->c.body_bytes_max ? s->c.body_bytes_max : UINT64_MAX};
+    snprintf(s->name, sizeof s->name, STR_FMT, STR_ARG(config->server_name));
+    s->c.server_name = str_c(s->name);
+    uint32_t shortest = MIN(MIN(s->c.header_ms_max, s->c.body_ms_max), MIN(s->c.idle_ms_max, s->c.handler_ms_max));
+    shortest = MIN(shortest, MIN(s->c.write_ms_max, s->c.half_closed_ms_max));
+    s->sweep_ms = MAX(10u, MIN(shortest / 4, 500u));
+    size_t fields = sizeof(struct net_field) * s->c.fields_max;
+    /* Kept for reuse: 64 × 16 KiB + 8 × 64 KiB = 1.5 MiB. */
+    s->small = (struct net_pool){.block_bytes = MAX((size_t)NET_SMALL_BYTES, fields + NET_SMALL_BYTES / 2), .free_max = 64};
+    s->large = (struct net_pool){.block_bytes = NET_LARGE_BYTES, .free_max = 8};
+}
+
+static err open_epoll(struct net_server *s, struct diag *d) {
+    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event ev = {EPOLLIN, {.ptr = s}};
+    if (s->epoll_fd < 0 || epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->listen_fd, &ev) != 0)
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot watch the listening socket: %s", strerror(errno));
+    return ERR_OK;
+}
+
+static void name_address(struct net_server *s) {
+    struct sockaddr_storage a = {0};
+    socklen_t n = sizeof a;
+    char host[INET6_ADDRSTRLEN] = "?", port[8] = "0";
+    if (getsockname(s->listen_fd, (struct sockaddr *)&a, &n) == 0)
+        getnameinfo((struct sockaddr *)&a, n, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
+    s->port = port_of(s->listen_fd);
+    snprintf(s->address, sizeof s->address, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+err net_server_new(const struct net_server_config *config, struct net_server **out, struct diag *d) {
+    struct net_server *s = calloc(1, sizeof *s);
+    ENSURE(s);
+    *out = NULL;
+    set_defaults(s, config);
+    s->loop = config->loop;
+    s->conns.next = s->conns.prev = &s->conns;
+    s->drained_job.fn = drained;
+    err e = ERR_OK;
+    s->listen_fd = config->fd;
+    if (config->fd <= 0) e = net_listen(config->listen, config->reuse_port, &s->listen_fd, NULL, d);
+    else if (fcntl(config->fd, F_SETFL, fcntl(config->fd, F_GETFL) | O_NONBLOCK) != 0)
+        e = diag_set(d, ERR_IO, DIAG_NOWHERE, "descriptor %d is no listening socket: %s", config->fd, strerror(errno));
+    if (e != ERR_OK) {
+        free(s);
+        return e;
+    }
+    e = open_epoll(s, d);
+    if (e != ERR_OK) {
+        if (s->epoll_fd >= 0) close(s->epoll_fd);
+        if (config->fd <= 0) close(s->listen_fd);
+        free(s);
+        return e;
+    }
+    int one = 1;
+    setsockopt(s->listen_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* connections inherit it */
+    s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    name_address(s);
+    ENSURE(uv_poll_init(&s->loop->uv, &s->poll, s->epoll_fd) == 0 && uv_timer_init(&s->loop->uv, &s->sweep) == 0);
+    uv_poll_start(&s->poll, UV_READABLE, on_events);
+    uv_timer_start(&s->sweep, on_sweep, s->sweep_ms, s->sweep_ms);
+    uv_timer_stop(&s->sweep);
+    s->closing = 2;
+    *out = s;
+    return ERR_OK;
+}
+
+uint16_t net_server_port(const struct net_server *s) { return s->port; }
+str net_server_address(const struct net_server *s) { return str_c(s->address); }
+struct net_server_stats net_server_stats(const struct net_server *s) { return s->stats; }
+
+static void stop_listening(struct net_server *s) {
+    if (s->listen_fd < 0) return;
+    close(s->listen_fd);
+    s->listen_fd = -1;
+}
+
+void net_server_drain(struct net_server *s, uint32_t ms_max, void (*on_drained)(void *arg), void *arg) {
+    s->on_drained = on_drained;
+    s->on_drained_arg = arg;
+    if (s->draining) return;
+    accept_some(s); /* who was let in by the kernel is served */
+    s->draining = true;
+    stop_listening(s);
+    s->drain_deadline_ns = net_loop_now_ns(s->loop) + MAX(ms_max, 1u) * 1000000ull;
+    for (struct net_conn *c = s->conns.next, *next; c != &s->conns; c = next) {
+        next = c->next;
+        bool idle = c->state == NET_CONN_READING && !c->in.base && !net_bytes_left(&c->out);
+        if (idle && !net_conn_has_input(c)) net_conn_kill(c);
+    }
+    uv_timer_again(&s->sweep);
+    if (!s->stats.connections) net_job_queue(s->loop, &s->drained_job);
+}
+
+static void on_closed(uv_handle_t *h) {
+    struct net_server *s = h->data;
+    if (--s->closing) return;
+    free(s);
+}
+
+void net_server_free(struct net_server *s) {
+    if (!s) return;
+    s->draining = false;
+    stop_listening(s);
+    for (struct net_conn *c = s->conns.next, *next; c != &s->conns; c = next) {
+        next = c->next;
+        ENSURE(!c->x.live);
+        net_conn_kill(c);
+    }
+    net_conn_free_dead(s);
+    for (struct net_conn *c = s->spare, *next; c; c = next) next = c->next, free(c);
+    net_pool_free(&s->small);
+    net_pool_free(&s->large);
+    net_job_cancel(&s->drained_job);
+    s->poll.data = s->sweep.data = s;
+    uv_close((uv_handle_t *)&s->poll, on_closed);
+    uv_close((uv_handle_t *)&s->sweep, on_closed);
+    close(s->epoll_fd);
+    if (s->spare_fd >= 0) close(s->spare_fd);
+}
