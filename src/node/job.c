@@ -23,6 +23,7 @@ struct report {
 static _Noreturn void child(node_job_fn fn, void *arg, int in, int out, int report_fd, const struct node_limits *limits) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NAME, "orlo-job");
+    for (int sig = 1; sig < 32; sig++) signal(sig, SIG_DFL);
     signal(SIGINT, SIG_IGN); /* the parent decides */
     sigset_t none;
     sigemptyset(&none);

@@ -1,0 +1,148 @@
+/* A job has two descriptors, limits, and nothing else; however it ends, the node is told in words. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "node/node_int.h"
+
+static const struct node_limits limits = {.compile_memory_bytes_max = 64 * MiB, .compile_s_max = 1};
+
+static err run(node_job_fn fn, void *arg, char text[768]) {
+    int in = open("/dev/null", O_RDONLY), out = memfd_create("out", 0);
+    struct diag d = DIAG_INIT;
+    err e = node_job(fn, arg, in, out, &limits, "testing", &d);
+    close(in);
+    if (e == ERR_OK) {
+        lseek(out, 0, SEEK_SET);
+        ssize_t n = read(out, text, 767);
+        text[MAX(n, 0)] = 0;
+    } else {
+        snprintf(text, 768, "%s", d.text);
+    }
+    close(out);
+    return e;
+}
+
+static err writes(void *arg, int in, int out, struct diag *d) { return write(out, "hello", 5) == 5 ? ERR_OK : ERR_IO; }
+static err fails(void *arg, int in, int out, struct diag *d) { return diag_set(d, ERR_INVALID, 42, "no good"); }
+static err opens(void *arg, int in, int out, struct diag *d) { return open("/etc/passwd", O_RDONLY) < 0 ? ERR_OK : ERR_OK; }
+static err connects(void *arg, int in, int out, struct diag *d) { return socket(AF_INET, SOCK_STREAM, 0) < 0 ? ERR_OK : ERR_OK; }
+static err forks(void *arg, int in, int out, struct diag *d) { return fork() < 0 ? ERR_OK : ERR_OK; }
+static err executes(void *arg, int in, int out, struct diag *d) {
+    execl("/bin/true", "true", (char *)NULL);
+    return ERR_OK;
+}
+static err crashes(void *arg, int in, int out, struct diag *d) {
+    raise(SIGSEGV);
+    return ERR_OK;
+}
+static err spins(void *arg, int in, int out, struct diag *d) {
+    for (volatile uint64_t i = 0;; i++) {}
+}
+static err hoards(void *arg, int in, int out, struct diag *d) {
+    void *p = mmap(NULL, 128 * MiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "refused") : ERR_OK;
+}
+static err reserves(void *arg, int in, int out, struct diag *d) {
+    void *p = mmap(NULL, 8 * GiB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p != MAP_FAILED ? ERR_OK : ERR_LIMIT;
+}
+static err looks_around(void *arg, int in, int out, struct diag *d) {
+    for (int fd = 3; fd < 64; fd++) {
+        bool open_fd = fcntl(fd, F_GETFD) >= 0;
+        if (open_fd && fd != in && fd != out && fd != *(int *)arg) dprintf(out, "%d ", fd);
+        if (open_fd && fd == *(int *)arg) dprintf(out, "leaked ");
+    }
+    return ERR_OK;
+}
+
+static void test_results(void **state) {
+    char text[768];
+    assert_int_equal(run(writes, NULL, text), ERR_OK);
+    assert_string_equal(text, "hello");
+    assert_int_equal(run(fails, NULL, text), ERR_INVALID);
+    assert_string_equal(text, "no good");
+    assert_int_equal(run(reserves, NULL, text), ERR_OK);
+}
+
+static void test_walls(void **state) {
+    char text[768];
+    node_job_fn forbidden[] = {opens, connects, forks, executes};
+    for (size_t i = 0; i < ARRAY_COUNT(forbidden); i++) {
+        assert_int_equal(run(forbidden[i], NULL, text), ERR_INVALID);
+        assert_non_null(strstr(text, "signal 31"));
+    }
+}
+
+static void test_deaths(void **state) {
+    char text[768];
+    assert_int_equal(run(crashes, NULL, text), ERR_INVALID);
+    assert_non_null(strstr(text, "signal 11"));
+    assert_int_equal(run(spins, NULL, text), ERR_LIMIT);
+    assert_non_null(strstr(text, "processor time"));
+    assert_int_equal(run(hoards, NULL, text), ERR_LIMIT);
+    assert_string_equal(text, "refused");
+}
+
+/* Only in, out and the pipe for the report are open in a job. */
+static void test_descriptors(void **state) {
+    char text[768];
+    int secret = dup(STDERR_FILENO);
+    assert_int_equal(run(looks_around, &secret, text), ERR_OK);
+    assert_null(strstr(text, "leaked"));
+    assert_true(strlen(text) <= 3); /* the report's pipe */
+    close(secret);
+}
+
+static void test_grants(void **state) {
+    arena *mem = arena_new(0);
+    struct node_grants g = {0};
+    struct diag d = DIAG_INIT;
+    assert_int_equal(node_grant_env(mem, &g, STR("A=b=c"), &d), ERR_OK);
+    assert_true(str_eqc(g.env.p[0].value, "b=c"));
+    assert_int_equal(node_grant_env(mem, &g, STR("A="), &d), ERR_OK);
+    assert_int_equal(g.env.n, 1);
+    assert_int_equal(node_grant_env(mem, &g, STR("NOT_SET_ANYWHERE"), &d), ERR_NOT_FOUND);
+    assert_int_equal(node_grant_dir(mem, &g, STR("/tmp::/data:ro"), &d), ERR_OK);
+    assert_true(g.dirs.p[0].read_only && str_eqc(g.dirs.p[0].host, "/tmp") && str_eqc(g.dirs.p[0].guest, "/data"));
+    assert_int_equal(node_grant_dir(mem, &g, STR("::/data"), &d), ERR_USAGE);
+    assert_int_equal(node_grant_http(mem, &g, STR("Example.org:8443"), &d), ERR_OK);
+    assert_true(str_eqc(g.allow_http.p[0].host, "example.org") && g.allow_http.p[0].port == 8443);
+    assert_int_equal(node_grant_http(mem, &g, STR("[::1]:80"), &d), ERR_OK);
+    assert_true(str_eqc(g.allow_http.p[1].host, "::1") && g.allow_http.p[1].port == 80);
+    assert_int_equal(node_grant_http(mem, &g, STR("*"), &d), ERR_OK);
+    assert_int_equal(node_grant_http(mem, &g, STR("http://x"), &d), ERR_USAGE);
+    assert_int_equal(node_grant_http(mem, &g, STR("x:0"), &d), ERR_USAGE);
+    assert_int_equal(node_grant_http(mem, &g, STR("x:99999"), &d), ERR_USAGE);
+    arena_free(mem);
+}
+
+static void test_listen(void **state) {
+    struct node_listen l;
+    struct diag d = DIAG_INIT;
+    assert_int_equal(node_listen_parse(STR(":80"), &l, &d), ERR_OK);
+    assert_true(l.host.n == 0 && l.port == 80);
+    assert_int_equal(node_listen_parse(STR("[::1]:0"), &l, &d), ERR_OK);
+    assert_true(str_eqc(l.host, "::1") && l.port == 0);
+    assert_int_equal(node_listen_parse(STR("9000"), &l, &d), ERR_OK);
+    assert_true(str_eqc(l.host, "127.0.0.1") && l.port == 9000);
+    assert_int_equal(node_listen_parse(STR("example.org"), &l, &d), ERR_OK);
+    assert_int_equal(l.port, 8080);
+    assert_int_equal(node_listen_parse(STR("x:"), &l, &d), ERR_USAGE);
+    assert_int_equal(node_listen_parse(STR("x:70000"), &l, &d), ERR_USAGE);
+    assert_int_equal(node_listen_parse(STR("70000"), &l, &d), ERR_USAGE);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_results),     cmocka_unit_test(test_walls),  cmocka_unit_test(test_deaths),
+        cmocka_unit_test(test_descriptors), cmocka_unit_test(test_grants), cmocka_unit_test(test_listen),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
