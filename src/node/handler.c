@@ -19,6 +19,7 @@ struct request {
     struct wasi_run *run;
     struct request *next;   /* of the AFTER list, or of the free list */
     enum { BY_NOBODY, BY_DEADLINE, BY_CLIENT } killed;
+    uint64_t started_ns;
     char id[ID_BYTES + 1];
     struct node_lines out, err;
 };
@@ -93,7 +94,7 @@ static void log_access(struct request *r) {
     if (!r->handler->access_log) return;
     const struct net_request *rq = net_exchange_request(r->exchange);
     struct net_exchange_stats stats = net_exchange_stats(r->exchange);
-    uint64_t us = (clock_mono_ns() - stats.started_ns) / 1000;
+    uint64_t us = (clock_mono_ns() - r->started_ns) / 1000;
     log_event(LOG_INFO, "request", LF_CSTR("request", r->id), LF_STR("method", rq->method), LF_STR("path", rq->path),
               LF_U64("status", r->killed == BY_CLIENT ? 499 : stats.status), LF_U64("bytes_in", stats.body_bytes_in),
               LF_U64("bytes_out", stats.body_bytes_out), LF_F64("ms", (double)us / 1000.0),
@@ -116,9 +117,15 @@ static void log_failure(struct request *r, const struct wasi_outcome *o) {
     const char *why = r->killed == BY_DEADLINE ? "the guest passed its deadline" : end_text[o->end];
     const char *detail = o->text[0] ? o->text : o->trap ? (o->trap->text[0] ? o->trap->text : abi_trap_text(o->trap->trap)) : "";
     struct buf trace = {.max = 16 * KiB};
-    if (o->trap) node_backtrace_line(o->trap, &trace);
-    log_event(LOG_ERROR, "guest-failed", LF_CSTR("request", r->id), LF_CSTR("reason", why), LF_CSTR("detail", detail),
-              LF_I64("exit_status", o->exit_status), LF_BOOL("head_sent", o->head_sent), LF_STR("backtrace", buf_str(&trace)));
+    struct log_field fields[6] = {LF_CSTR("request", r->id), LF_CSTR("reason", why), LF_BOOL("head_sent", o->head_sent)};
+    size_t n = 3;
+    if (detail[0]) fields[n++] = LF_CSTR("detail", detail);
+    if (o->end == WASI_END_EXIT) fields[n++] = LF_I64("exit_status", o->exit_status);
+    if (o->trap) {
+        node_backtrace_line(o->trap, &trace);
+        fields[n++] = LF_STR("backtrace", buf_str(&trace));
+    }
+    log_emit(LOG_ERROR, "guest-failed", fields, n);
     buf_free(&trace);
 }
 
@@ -167,6 +174,7 @@ static struct request *new_request(struct node_handler *h, struct net_exchange *
     r->run = NULL;
     r->next = NULL;
     r->killed = BY_NOBODY;
+    r->started_ns = clock_mono_ns();
     new_id(h, r->id);
     r->out.stream = "stdout", r->err.stream = "stderr";
     r->out.request_id = r->err.request_id = r->id;
