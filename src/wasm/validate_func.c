@@ -473,13 +473,7 @@ static bool rare(struct wasm_validator *v) {
     if (may_call_out(v->op)) v->info.is_leaf = false;
     switch (v->op) {
     case WASM_OP_UNREACHABLE: return unreachable(v);
-    case WASM_OP_BLOCK:
-    case WASM_OP_LOOP:
-    case WASM_OP_IF: return block(v);
     case WASM_OP_ELSE: return else_op(v);
-    case WASM_OP_END: return end_op(v);
-    case WASM_OP_BR: return br(v);
-    case WASM_OP_BR_IF: return br_if(v);
     case WASM_OP_BR_TABLE: return br_table(v);
     case WASM_OP_RETURN: return return_op(v);
     case WASM_OP_CALL:
@@ -491,11 +485,7 @@ static bool rare(struct wasm_validator *v) {
     case WASM_OP_THROW:
     case WASM_OP_THROW_REF: return throw_op(v);
     case WASM_OP_TRY_TABLE: return try_table(v);
-    case WASM_OP_DROP: return drop(v);
-    case WASM_OP_SELECT: return select_op(v);
     case WASM_OP_SELECT_T: return select_typed(v);
-    case WASM_OP_GLOBAL_GET:
-    case WASM_OP_GLOBAL_SET: return global(v);
     case WASM_OP_TABLE_GET:
     case WASM_OP_TABLE_SET: return wv_bulk_op(v);
     case WASM_OP_REF_NULL:
@@ -532,6 +522,15 @@ static void first_set(struct wasm_validator *v, uint32_t x) {
 
 static bool local_unknown(struct wasm_validator *v, uint32_t x) { return wv_invalid(v, "unknown local %u", x); }
 
+/* Length of a LEB128 number of at most four bytes; 0: longer, or too near the end to say. */
+static inline unsigned short_leb(const uint8_t *p, const uint8_t *end) {
+    if (UNLIKELY(end - p < 4)) return p < end && *p < 0x80;
+    uint32_t x;
+    memcpy(&x, p, sizeof x);
+    uint32_t stops = ~x & 0x80808080;
+    return stops ? (unsigned)__builtin_ctz(stops) / 8 + 1 : 0;
+}
+
 #define SAVE() (v->r.p = p, v->sp = sp, v->top = top)
 #define LOAD() (p = v->r.p, sp = v->sp, top = v->top)
 #define FAIL(call)                                                                                                     \
@@ -565,16 +564,17 @@ static bool local_unknown(struct wasm_validator *v, uint32_t x) { return wv_inva
             LOAD();                                                                                                    \
         }                                                                                                              \
     } while (0)
-#define SKIP_LEB(bits)                                                                                                 \
+/* Up to four bytes are a valid number of 32 bits or more, signed or not: found without a branch on the length. */
+#define SKIP_LEB(bits, is_signed)                                                                                      \
     do {                                                                                                               \
-        if (LIKELY(p < end && *p < 0x80)) {                                                                            \
-            p++;                                                                                                       \
-        } else {                                                                                                       \
+        unsigned n = short_leb(p, end);                                                                                \
+        if (UNLIKELY(!n)) {                                                                                            \
             v->r.p = p;                                                                                                \
-            wasm_rd_leb_slow(&v->r, bits, true);                                                                       \
+            wasm_rd_leb_slow(&v->r, bits, is_signed);                                                                  \
             if (UNLIKELY(v->r.fail)) return wv_read_failed(v);                                                         \
             p = v->r.p;                                                                                                \
         }                                                                                                              \
+        p += n;                                                                                                        \
     } while (0)
 #define SKIP_BYTES(n)                                                                                                  \
     do {                                                                                                               \
@@ -585,18 +585,46 @@ static bool local_unknown(struct wasm_validator *v, uint32_t x) { return wv_inva
         }                                                                                                              \
         p += (n);                                                                                                      \
     } while (0)
+/* [t] -> [r], [t t] -> [r], [a t] -> [] */
+#define UNARY(t, r)                                                                                                    \
+    do {                                                                                                               \
+        if (LIKELY(sp > base && sp[-1] == (t))) {                                                                      \
+            sp[-1] = (r);                                                                                              \
+        } else {                                                                                                       \
+            POP(t);                                                                                                    \
+            PUSH(r);                                                                                                   \
+        }                                                                                                              \
+    } while (0)
+#define BINARY(t, r)                                                                                                   \
+    do {                                                                                                               \
+        if (LIKELY(sp - base >= 2 && sp[-1] == (t) && sp[-2] == (t))) {                                                \
+            sp--, sp[-1] = (r);                                                                                                \
+        } else {                                                                                                       \
+            POP(t);                                                                                                    \
+            POP(t);                                                                                                    \
+            PUSH(r);                                                                                                   \
+        }                                                                                                              \
+    } while (0)
 /* memarg of memory 0 with i32 addresses; anything else goes to the general path, which reports too. */
 #define PLAIN_MEMARG()                                                                                                 \
     if (UNLIKELY(!memory0 || end - p < 2 || p[0] > wasm_ops[op].aux)) goto general;                                    \
-    if (LIKELY(p[1] < 0x80)) {                                                                                         \
-        p += 2;                                                                                                        \
-    } else {                                                                                                           \
+    unsigned n = short_leb(p + 1, end);                                                                                \
+    if (UNLIKELY(!n)) {                                                                                                \
         v->r.p = p + 1;                                                                                                \
         uint64_t offset = wasm_rd_leb_slow(&v->r, 64, false);                                                          \
         if (UNLIKELY(v->r.fail)) return wv_read_failed(v);                                                             \
         if (UNLIKELY(offset > UINT32_MAX)) FAIL(wv_invalid(v, "offset out of range"));                                 \
-        p = v->r.p;                                                                                                    \
-    }
+        p = v->r.p - 1;                                                                                                \
+    }                                                                                                                  \
+    p += n + 1
+/* An instruction that works on the validator's fields. */
+#define THROUGH(call)                                                                                                  \
+    do {                                                                                                               \
+        SAVE();                                                                                                        \
+        if (UNLIKELY(!(call))) return false;                                                                           \
+        LOAD();                                                                                                        \
+        base = v->base, weight = v->weight;                                                                            \
+    } while (0)
 
 /* The flat loop over a body's instructions. */
 static bool run(struct wasm_validator *v) {
@@ -631,16 +659,16 @@ static bool run(struct wasm_validator *v) {
             v->local_weight[x] = add_saturated(v->local_weight[x], weight);
             v->local_flags[x] |= weight != 0;
             wasm_type t = v->locals[x];
-            POP(t);
-            if (op == WASM_OP_LOCAL_TEE) PUSH(t);
+            if (op == WASM_OP_LOCAL_TEE) UNARY(t, t);
+            else POP(t);
             continue;
         }
         case WASM_OP_I32_CONST:
-            SKIP_LEB(32);
+            SKIP_LEB(32, true);
             PUSH(WASM_I32);
             continue;
         case WASM_OP_I64_CONST:
-            SKIP_LEB(64);
+            SKIP_LEB(64, true);
             PUSH(WASM_I64);
             continue;
         case WASM_OP_F32_CONST:
@@ -653,31 +681,45 @@ static bool run(struct wasm_validator *v) {
             continue;
         case WASM_OP_I32_LOAD ... WASM_OP_I64_LOAD32_U: {
             PLAIN_MEMARG();
-            POP(WASM_I32);
-            PUSH(v->signatures[op].result);
+            wasm_type t = v->signatures[op].result;
+            UNARY(WASM_I32, t);
             continue;
         }
         case WASM_OP_I32_STORE ... WASM_OP_I64_STORE32: {
             PLAIN_MEMARG();
-            POP(v->signatures[op].operands[1]);
+            wasm_type t = v->signatures[op].operands[1];
+            POP(t);
             POP(WASM_I32);
             continue;
         }
-        case WASM_OP_I32_EQZ ... WASM_OP_I64_EXTEND32_S: {
+        case WASM_OP_I32_EQZ: UNARY(WASM_I32, WASM_I32); continue;
+        case WASM_OP_I32_EQ ... WASM_OP_I32_GE_U:
+        case WASM_OP_I32_ADD ... WASM_OP_I32_ROTR: BINARY(WASM_I32, WASM_I32); continue;
+        case WASM_OP_I64_EQZ ... WASM_OP_I32_POPCNT:
+        case WASM_OP_I64_CLZ ... WASM_OP_I64_EXTEND32_S: {
             const struct signature *s = &v->signatures[op];
-            if (s->operands_count == 2) POP(s->operands[1]);
-            POP(s->operands[0]);
-            PUSH(s->result);
+            wasm_type t = s->operands[0], r = s->result;
+            if (s->operands_count == 2) BINARY(t, r);
+            else UNARY(t, r);
             continue;
         }
         case WASM_OP_NOP: continue;
+        case WASM_OP_BR_IF: THROUGH(br_if(v)); continue;
+        case WASM_OP_BR: THROUGH(br(v)); continue;
+        case WASM_OP_BLOCK:
+        case WASM_OP_LOOP:
+        case WASM_OP_IF: THROUGH(block(v)); continue;
+        case WASM_OP_GLOBAL_GET:
+        case WASM_OP_GLOBAL_SET: THROUGH(global(v)); continue;
+        case WASM_OP_DROP: THROUGH(drop(v)); continue;
+        case WASM_OP_SELECT: THROUGH(select_op(v)); continue;
+        case WASM_OP_END:
+            THROUGH(end_op(v));
+            if (UNLIKELY(!v->frames_count)) break;
+            continue;
         default:
         general:
-            SAVE();
-            if (UNLIKELY(!rare(v))) return false;
-            LOAD();
-            base = v->base, weight = v->weight;
-            if (UNLIKELY(!v->frames_count)) break;
+            THROUGH(rare(v));
             continue;
         }
         v->info.instrs_count = instrs;

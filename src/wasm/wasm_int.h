@@ -10,6 +10,11 @@ uint64_t wasm_rd_leb_slow(struct rd *r, unsigned bits, bool is_signed);
 
 static inline uint32_t wasm_rd_u32(struct rd *r) {
     if (LIKELY(r->p < r->end && *r->p < 0x80)) return *r->p++;
+    if (LIKELY(r->end - r->p >= 2 && r->p[1] < 0x80)) {
+        uint32_t x = (*r->p & 0x7fu) | (uint32_t)r->p[1] << 7;
+        r->p += 2;
+        return x;
+    }
     return (uint32_t)wasm_rd_leb_slow(r, 32, false);
 }
 static inline uint64_t wasm_rd_u64(struct rd *r) {
