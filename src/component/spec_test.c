@@ -1,0 +1,99 @@
+/* The component model's suite, validation only: `module` and `module_definition` must be valid, function bodies included, and
+ * `assert_invalid`, `assert_malformed` must fail. Argument: the suite's folder. Exit code 77 where it is not there.
+ * A second argument, -v, prints what is said about each bad one whose text differs from the suite's. */
+#include "component/component.h"
+
+#include <dirent.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct {
+    uint32_t passed, failed, skipped, worded;
+    bool verbose;
+} run;
+
+static bool read_file(const char *path, struct buf *b) {
+    FILE *in = fopen(path, "rb");
+    if (!in) return false;
+    uint8_t chunk[65536];
+    for (size_t n; (n = fread(chunk, 1, sizeof chunk, in)) > 0;) buf_put(b, chunk, n);
+    fclose(in);
+    return true;
+}
+
+static err validate(str bytes, struct diag *d) {
+    arena *a = arena_new(0);
+    struct component *c;
+    err e = component_decode(a, bytes, &c, d);
+    if (e == ERR_OK) e = component_validate_code(c, d);
+    arena_free(a);
+    return e;
+}
+
+static const char *member(json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
+
+static void command(const char *folder, const char *file, json_t *c) {
+    const char *type = member(c, "type"), *name = member(c, "filename"), *kind = member(c, "module_type");
+    bool good = !strcmp(type, "module") || !strcmp(type, "module_definition") || !strcmp(type, "assert_uninstantiable") ||
+                !strcmp(type, "assert_unlinkable");
+    bool bad = !strcmp(type, "assert_invalid") || !strcmp(type, "assert_malformed");
+    if (!good && !bad) return;
+    if (!name || (kind && !strcmp(kind, "text"))) {
+        run.skipped++;
+        return;
+    }
+    char path[1024];
+    struct buf b = {0};
+    struct diag d = DIAG_INIT;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (!read_file(path, &b)) {
+        run.failed++;
+        printf("%s: cannot be read\n", path);
+        return;
+    }
+    err e = validate(buf_str(&b), &d);
+    buf_free(&b);
+    const char *text = member(c, "text");
+    if (good == (e == ERR_OK)) run.passed++;
+    else {
+        run.failed++;
+        printf("%s:%lld %s: %s: %s (%s at 0x%llx)\n", file, (long long)json_integer_value(json_object_get(c, "line")), name, type,
+               good ? d.text : text, good ? err_name(e) : "accepted", (unsigned long long)d.offset);
+    }
+    if (!bad || e == ERR_OK || !text) return;
+    if (strstr(d.text, text)) run.worded++;
+    else if (run.verbose) printf("%s: wording: want `%s`, have `%s`\n", name, text, d.text);
+}
+
+static void suite(const char *folder, const char *name) {
+    char path[1024];
+    json_error_t error;
+    snprintf(path, sizeof path, "%s/%s.json", folder, name);
+    json_t *root = json_load_file(path, JSON_ALLOW_NUL, &error), *c;
+    size_t i;
+    if (!root) return;
+    json_array_foreach(json_object_get(root, "commands"), i, c) command(folder, name, c);
+    json_decref(root);
+}
+
+static bool walk(const char *folder, unsigned depth) {
+    DIR *dir = opendir(folder);
+    if (!dir) return false;
+    for (struct dirent *e; (e = readdir(dir));) {
+        char path[1024];
+        if (e->d_name[0] == '.' || e->d_type != DT_DIR) continue;
+        if (snprintf(path, sizeof path, "%s/%s", folder, e->d_name) >= (int)sizeof path) continue;
+        if (depth == 0) walk(path, 1);
+        else suite(path, e->d_name);
+    }
+    closedir(dir);
+    return true;
+}
+
+int main(int argc, char **argv) {
+    run.verbose = argc > 2;
+    if (argc < 2 || !walk(argv[1], 0)) return 77;
+    printf("%u passed, %u failed, %u skipped; %u failures in the suite's words\n", run.passed, run.failed, run.skipped, run.worded);
+    return run.failed != 0;
+}
