@@ -295,16 +295,13 @@ static enum abi_trap rt_ELEM_SET(const struct rt *rt, uint64_t *a) {
 
 /* The supertype's id + 1, or 0. */
 static uint32_t super_of(const struct abi_image *im, uint32_t type_id) {
-    const uint32_t(*types)[2] = (const uint32_t(*)[2])abi_image_at(im, im->head->types, uint32_t);
-    for (uint64_t i = 0; i < im->head->types.count; i++)
-        if (types[i][0] == type_id) return types[i][1];
-    return 0;
+    return type_id < im->head->types.count ? abi_image_at(im, im->head->types, uint32_t)[type_id] : 0;
 }
 
 static enum abi_trap rt_TYPE_CHECK(const struct rt *rt, uint64_t *a) {
     const struct abi_func *f = (const struct abi_func *)(uintptr_t)a[1];
     const struct engine_image *of = engine_image_of(rt->e, f->code);
-    uint32_t id = f->type_id + 1; /* its type is declared in its own image, whose pairs have the whole chain */
+    uint32_t id = f->type_id + 1; /* its own image has the whole chain of its supertypes */
     while (id && id - 1 != (uint32_t)a[2]) id = super_of(&(of ? of : rt->in->image)->im, id - 1);
     a[0] = id != 0;
     return ABI_TRAP_NONE;
