@@ -1,0 +1,69 @@
+/* A CGI guest for tests (RFC 3875): well-behaved on some paths, badly on others. */
+#include "p1.h"
+
+static void hello(const char *path) {
+    put(1, "Content-Type: text/plain\r\nX-Guest: cgi\r\n\r\nhello from ");
+    put(1, path);
+    put(1, "\n");
+}
+
+static void echo(void) {
+    static char piece[65536];
+    put(1, "Content-Type: application/octet-stream\r\n\r\n");
+    for (size_t n; (n = get_bytes(0, piece, sizeof piece));) put_bytes(1, piece, n);
+}
+
+static void show_environ(void) {
+    put(1, "Content-Type: text/plain\n\n");
+    for (size_t i = 0; i < words_count; i++) {
+        put(1, words[i]);
+        put(1, "\n");
+    }
+}
+
+static void big(void) {
+    static char piece[65536];
+    memset(piece, 'x', sizeof piece);
+    put(1, "Content-Type: text/plain\n\n");
+    for (int i = 0; i < 256; i++)
+        if (!put_bytes(1, piece, sizeof piece)) proc_exit(3);
+}
+
+__attribute__((noinline)) static void recurse(volatile int *p) {
+    volatile int deeper = *p + 1;
+    recurse(&deeper);
+    *p = deeper;
+}
+
+static unsigned counter; /* a fresh instance has 0 */
+
+__attribute__((export_name("_start"))) void start(void) {
+    load_environ();
+    const char *path = variable("PATH_INFO");
+    if (!path[0]) path = "/";
+    if (same(path, "/echo")) echo();
+    else if (same(path, "/env")) show_environ();
+    else if (same(path, "/status")) put(1, "Status: 418 I'm a teapot\nContent-Type: text/plain\n\nshort and stout\n");
+    else if (same(path, "/trap")) __builtin_trap();
+    else if (same(path, "/loop")) for (volatile int i = 0;; i++) {}
+    else if (same(path, "/deep")) recurse(&(volatile int){0});
+    else if (same(path, "/far")) *(volatile char *)0x7fff0000 = 1;
+    else if (same(path, "/exit")) proc_exit(7);
+    else if (same(path, "/nothing")) return;
+    else if (same(path, "/garbage")) put(1, "this is no header\n\nbody\n");
+    else if (same(path, "/half")) {
+        static char piece[65536];
+        memset(piece, 'y', sizeof piece);
+        put(1, "Content-Type: text/plain\n\n");
+        for (int i = 0; i < 8; i++) put_bytes(1, piece, sizeof piece);
+        __builtin_trap();
+    } else if (same(path, "/stderr")) {
+        put(2, "first line\nsecond ");
+        put(2, "line\nunfinished");
+        hello(path);
+    } else if (same(path, "/counter")) {
+        put(1, "Content-Type: text/plain\n\n");
+        put_number(1, ++counter);
+    } else if (same(path, "/big")) big();
+    else hello(path);
+}

@@ -1,0 +1,710 @@
+#!/usr/bin/env python3
+"""Whole-system tests of the orlo program: commands, bad input, serving, failing guests, dying workers, logs.
+
+Usage: tests/serve/run.py ORLO [FILTER]. Its guests are built from tests/guests with clang and wasm-ld.
+Prints `ok|FAIL|SKIP NAME` lines, and 'N passed, N failed, N skipped'.
+"""
+import concurrent.futures, contextlib, hashlib, json, os, re, resource, select, shutil, signal, socket, stat, struct, subprocess, sys, tempfile, threading, time, traceback
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ORLO = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else os.path.join(ROOT, "build", "orlo")
+WORK = tempfile.mkdtemp(prefix="orlo-test-")
+os.environ["ORLO_STATE"] = os.path.join(WORK, "state")
+GUESTS = {}
+
+
+class Skip(Exception):
+    pass
+
+
+# ---- guests -------------------------------------------------------------------------------------------------------
+
+
+def tool(*names):
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    return None
+
+
+def guest(name):
+    """The path of tests/guests/NAME.c, compiled."""
+    if name not in GUESTS:
+        clang = tool("clang", "clang-14", "clang-19")
+        ld = tool("wasm-ld", "wasm-ld-14", "wasm-ld-19")
+        if not clang or not ld:
+            raise Skip("needs clang and wasm-ld")
+        out = os.path.join(WORK, name + ".wasm")
+        subprocess.run([clang, "--target=wasm32", "-O2", "-nostdlib", "-fuse-ld=" + ld, "-Wl,--no-entry", "-o", out,
+                        os.path.join(ROOT, "tests", "guests", name + ".c")], check=True)
+        GUESTS[name] = out
+    return GUESTS[name]
+
+
+def file_of(name, data):
+    path = os.path.join(WORK, name)
+    with open(path, "wb") as f:
+        f.write(data)
+    return path
+
+
+# ---- running orlo ---------------------------------------------------------------------------------------------------
+
+
+def orlo(*args, data=b"", env=None, timeout=60):
+    p = subprocess.run([ORLO, *args], input=data, capture_output=True, timeout=timeout, env=dict(os.environ, **(env or {})))
+    return p.returncode, p.stdout.decode("utf-8", "replace"), p.stderr.decode("utf-8", "replace")
+
+
+class Server:
+    def __init__(self, wasm, *flags, listen="127.0.0.1:0"):
+        self.proc = subprocess.Popen([ORLO, "serve", wasm, "--listen", listen, "--log-format", "json", *flags], stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.text, self.url = b"", None
+        self.changed = threading.Condition()
+        threading.Thread(target=self.read, daemon=True).start()
+        line = self.wait_event("serving", 60)
+        self.url = line["url"]
+        self.port = int(self.url.rsplit(":", 1)[1])
+
+    def read(self):
+        while piece := os.read(self.proc.stderr.fileno(), 65536):
+            with self.changed:
+                self.text += piece
+                self.changed.notify_all()
+        with self.changed:
+            self.changed.notify_all()
+
+    def events(self, name=None):
+        lines = [json.loads(l) for l in self.text.decode("utf-8", "replace").split("\n")[:-1]]
+        return [l for l in lines if name is None or l["event"] == name]
+
+    def wait_event(self, name, seconds=10, count=1, **fields):
+        deadline = time.monotonic() + seconds
+        fits = lambda e: all(e.get(k) == v for k, v in fields.items())
+        with self.changed:
+            while True:
+                found = [e for e in self.events(name) if fits(e)]
+                if len(found) >= count:
+                    return found[-1]
+                left = deadline - time.monotonic()
+                assert left > 0, f"no event {name} {fields} in:\n{self.text.decode()}"
+                assert self.proc.poll() is None or self.changed.wait(0.5) or True
+                self.changed.wait(min(left, 0.2))
+                if self.proc.poll() is not None and self.proc.stderr.closed:
+                    raise AssertionError(self.text.decode())
+
+    def workers(self):
+        out = subprocess.run(["ps", "--ppid", str(self.proc.pid), "-o", "pid="], capture_output=True, text=True).stdout
+        return [int(p) for p in out.split()]
+
+    def stop(self, sig=signal.SIGTERM, timeout=20):
+        if self.proc.poll() is None:
+            self.proc.send_signal(sig)
+        try:
+            return self.proc.wait(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.proc.kill()
+            self.proc.wait()
+            raise AssertionError("it had to be killed")
+
+
+@contextlib.contextmanager
+def serving(wasm, *flags, **more):
+    s = Server(wasm, *flags, **more)
+    try:
+        yield s
+        assert s.stop() == 0, s.text.decode()
+    finally:
+        if s.proc.poll() is None:
+            s.proc.kill()
+            s.proc.wait()
+
+
+class Answer:
+    pass
+
+
+def curl(url, *args, data=None, timeout=30):
+    head = tempfile.NamedTemporaryFile(dir=WORK, delete=False)
+    if data is not None:
+        args = (*args, "--data-binary", "@-")
+    p = subprocess.run(["curl", "-s", "-m", str(timeout), "-D", head.name, "-o", "-", *args, url], input=data, capture_output=True)
+    a = Answer()
+    a.code, a.body = p.returncode, p.stdout
+    a.text = p.stdout.decode("utf-8", "replace")
+    a.head = head.read().decode("latin-1")
+    head.close()
+    os.unlink(head.name)
+    heads = [b for b in a.head.split("\r\n\r\n") if b]
+    a.status = int(heads[-1].split()[1]) if heads else 0
+    a.fields = {k.lower(): v.strip() for k, v in (l.split(":", 1) for l in (heads[-1] if heads else "").split("\r\n")[1:] if ":" in l)}
+    return a
+
+
+def raw(port, request, timeout=10):
+    """What a server says to these bytes until it closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as s:
+        s.sendall(request)
+        got = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := s.recv(65536):
+                got += piece
+        return got
+
+
+def check(condition, *about):
+    if not condition:
+        raise AssertionError(" ".join(map(repr, about)))
+
+
+def eq(a, b):
+    if a != b:
+        raise AssertionError(f"{a!r} is not {b!r}")
+
+
+def has(text, *parts):
+    for p in parts:
+        if p not in text:
+            raise AssertionError(f"{p!r} is not in {text!r}")
+
+
+# ---- commands ----------------------------------------------------------------------------------------------------------
+
+
+def test_version():
+    code, out, errors = orlo("--version")
+    eq(code, 0)
+    check(re.fullmatch(r"orlo \d+\.\d+\.\d+\n", out), out)
+
+
+def test_help():
+    for args in (["--help"], ["help"], ["serve", "--help"], ["help", "run"], ["inspect", "-h"], ["compile", "--help"]):
+        code, out, errors = orlo(*args)
+        eq((code, errors), (0, ""))
+        check(len(out) > 200 and "orlo" in out, args, out)
+
+
+def test_wrong_use():
+    for args, says in (([], "orlo --help"), (["serve"], "which file?"), (["srve", "x"], "did you mean serve?"),
+                       (["serve", "x", "--lisen", "1"], "did you mean --listen?"), (["serve", "x", "--workers", "no"], "--workers"),
+                       (["serve", "x", "--listen", "1:2:x]"], ""), (["compile", "x"], "-o IMAGE"), (["app.wasm"], "orlo serve app.wasm"),
+                       (["serve", "x", "--env", "NOT_SET_ANYWHERE"], "NOT_SET_ANYWHERE"), (["serve", "x", "--log-level", "loud"], "loud")):
+        code, out, errors = orlo(*args)
+        check(code in (64, 66) and out == "", args, code, out)
+        has(errors, "orlo: ", says)
+        check(len(errors.splitlines()) == 1, errors)
+
+
+def test_configuration_reference():
+    code, out, errors = orlo("help", "--markdown")
+    eq(code, 0)
+    with open(os.path.join(ROOT, "docs", "configuration.md"), encoding="utf-8") as f:
+        page = f.read()
+    begin, end = "<!-- orlo help --markdown -->\n", "<!-- end -->"
+    inside = page.split(begin)[1].split(end)[0]
+    check(inside == out, "docs/configuration.md is not up to date: put the output of `orlo help --markdown` between its two marks")
+
+
+# ---- bad files ------------------------------------------------------------------------------------------------------------
+
+MODULE = b"\0asm\1\0\0\0"
+
+
+def section(number, body):
+    return bytes([number, len(body)]) + body
+
+
+def refused(path, status, *parts):
+    for command in (["serve", path, "--listen", "127.0.0.1:0"], ["run", path], ["compile", path, "-o", os.path.join(WORK, "never.image")]):
+        code, out, errors = orlo(*command)
+        check(code == status, command, code, errors)
+        has(errors, "orlo: ", *parts)
+        check(out == "" and len(errors.splitlines()) == 1, errors)
+        check(not os.path.exists(os.path.join(WORK, "never.image")))
+
+
+def test_no_such_file():
+    refused(os.path.join(WORK, "nowhere.wasm"), 66, "nowhere.wasm", "no such file")
+
+
+def test_folder():
+    refused(WORK, 66, "folder")
+
+
+def test_empty_file():
+    refused(file_of("empty.wasm", b""), 65, "empty")
+
+
+def test_text_file():
+    refused(file_of("text.wasm", b"(module)\n"), 65, "text")
+    refused(file_of("page.wasm", b"<!doctype html><p>not found"), 65, "page.wasm")
+
+
+def test_foreign_elf():
+    for command in (["serve", "/bin/true", "--listen", "127.0.0.1:0"], ["run", "/bin/true"]):
+        code, out, errors = orlo(*command)
+        check(code == 65, code, errors)
+        has(errors, "/bin/true", "key")
+
+
+def test_truncated():
+    with open(guest("cgi"), "rb") as f:
+        data = f.read()
+    refused(file_of("cut.wasm", data[: len(data) // 2]), 65, "at byte ")
+    refused(file_of("head.wasm", data[:6]), 65, "head.wasm")
+
+
+def test_every_cut():
+    """A file cut anywhere is refused in words, by a job that does not crash."""
+    with open(os.path.join(ROOT, "examples", "hello", "hello.wasm"), "rb") as f:
+        data = f.read()
+    for n in range(0, len(data), 7):
+        code, out, errors = orlo("inspect", file_of("cut.wasm", data[:n]))
+        if n > 8 and code == 0:
+            continue  # cut between two sections
+        check(code == 65 and "died" not in errors, n, code, errors)
+
+
+def test_invalid_body():
+    # (func (export "_start") i32.add)
+    body = section(1, b"\1\x60\0\0") + section(3, b"\1\0") + section(7, b"\1\6_start\0\0") + section(10, b"\1\3\0\x6a\x0b")
+    refused(file_of("invalid.wasm", MODULE + body), 65, "at byte ")
+
+
+def test_no_kind():
+    body = section(1, b"\1\x60\0\0") + section(3, b"\1\0") + section(7, b"\1\3run\0\0") + section(10, b"\1\2\0\x0b")
+    path = file_of("kind.wasm", MODULE + body)
+    for command in (["serve", path, "--listen", "127.0.0.1:0"], ["run", path]):
+        code, out, errors = orlo(*command)
+        check(code == 65, code, errors)
+        has(errors, "_start", "wasi:http/incoming-handler")
+
+
+def test_missing_import():
+    name = b"\x16wasi_snapshot_preview1\x08fd_wrtie"
+    body = section(1, b"\1\x60\0\0") + section(2, b"\1" + name + b"\0\0") + section(3, b"\1\0") + section(7, b"\1\6_start\0\1") + section(10, b"\1\2\0\x0b")
+    path = file_of("import.wasm", MODULE + body)
+    for command in (["serve", path, "--listen", "127.0.0.1:0"], ["run", path]):
+        code, out, errors = orlo(*command)
+        check(code == 65, code, errors)
+        has(errors, "fd_wrtie", "fd_write")
+
+
+def test_wrong_import_type():
+    name = b"\x16wasi_snapshot_preview1\x08fd_write"
+    body = section(1, b"\1\x60\0\0") + section(2, b"\1" + name + b"\0\0") + section(3, b"\1\0") + section(7, b"\1\6_start\0\1") + section(10, b"\1\2\0\x0b")
+    code, out, errors = orlo("run", file_of("type.wasm", MODULE + body))
+    check(code == 65, code, errors)
+    has(errors, "fd_write")
+
+
+def test_port_in_use():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = s.getsockname()[1]
+        code, out, errors = orlo("serve", guest("cgi"), "--listen", f"127.0.0.1:{port}")
+    eq(code, 69)
+    has(errors, str(port), "in use")
+
+
+def test_port_of_another_orlo():
+    with serving(guest("cgi")) as s:
+        code, out, errors = orlo("serve", guest("cgi"), "--listen", f"127.0.0.1:{s.port}")
+        eq(code, 69)
+        has(errors, "in use")
+
+
+def test_missing_folder():
+    code, out, errors = orlo("serve", guest("cgi"), "--listen", "127.0.0.1:0", "--dir", os.path.join(WORK, "nothing") + "::/data")
+    check(code in (66, 77), code)
+    has(errors, "nothing")
+
+
+# ---- inspect, compile, run ---------------------------------------------------------------------------------------------------
+
+
+def test_inspect():
+    code, out, errors = orlo("inspect", guest("cgi"))
+    eq((code, errors), (0, ""))
+    has(out, "preview 1 command", "fd_write", "_start", "--env", "sha256:")
+
+
+def test_inspect_json():
+    with open(guest("cgi"), "rb") as f:
+        data = f.read()
+    code, out, errors = orlo("inspect", guest("cgi"), "--json")
+    eq((code, errors), (0, ""))
+    j = json.loads(out)
+    eq(j["digest"], "sha256:" + hashlib.sha256(data).hexdigest())
+    eq((j["kind"], j["bytes"], j["serves"], j["runs"]), ("P1_COMMAND", len(data), True, True))
+    check({"module": "wasi_snapshot_preview1", "name": "proc_exit", "type": "func(i32)"} in j["imports"], j["imports"])
+    check(any(e["name"] == "_start" for e in j["exports"]))
+    check(j["memories"][0]["pages"] >= 1 and j["not_offered"] is None, j)
+
+
+def test_inspect_wat():
+    code, out, errors = orlo("inspect", guest("cgi"), "--wat")
+    eq((code, errors), (0, ""))
+    has(out, "(module", "fd_write", "unreachable")
+
+
+def test_compile_and_serve():
+    image = os.path.join(WORK, "cgi.image")
+    code, out, errors = orlo("compile", guest("cgi"), "-o", image)
+    eq((code, errors), (0, ""))
+    key = os.path.join(os.environ["ORLO_STATE"], "node.key")
+    eq(stat.S_IMODE(os.stat(key).st_mode), 0o600)
+    with open(image, "rb") as f:
+        data = bytearray(f.read())
+    eq(bytes(data[:4]), b"\x7fELF")
+    with serving(image) as s:
+        eq(curl(s.url).status, 200)
+    code, out, errors = orlo("serve", image, "--listen", "127.0.0.1:0", "--state", os.path.join(WORK, "other"))
+    check(code == 65, code, errors)
+    data[len(data) // 2] ^= 1
+    for bad in (bytes(data), bytes(data[:-100])):
+        code, out, errors = orlo("serve", file_of("bad.image", bad), "--listen", "127.0.0.1:0")
+        check(code == 65, code, errors)
+        has(errors, "signature")
+
+
+def test_run():
+    g = guest("command")
+    eq(orlo("run", g), (0, "no arguments\n", ""))
+    eq(orlo("run", g, "--", "args", "a b", "--env"), (0, "command.wasm\nargs\na b\n--env\n", ""))
+    eq(orlo("run", g, "--", "env"), (0, "", ""))
+    eq(orlo("run", g, "--env", "A=1", "--env", "HOME", "--", "env", env={"HOME": "/h"}), (0, "A=1\nHOME=/h\n", ""))
+    eq(orlo("run", g, "--", "exit"), (7, "", "leaving\n"))
+    data = os.urandom(300_000).hex().encode()
+    code, out, errors = orlo("run", g, "--", "cat", data=data)
+    eq((code, out == data.decode(), errors), (0, True, ""))
+
+
+def test_run_trap():
+    code, out, errors = orlo("run", guest("command"), "--", "trap")
+    eq((code, out), (70, ""))
+    has(errors, "unreachable", "start")
+
+
+# ---- serving -------------------------------------------------------------------------------------------------------------------
+
+
+def test_serve():
+    with serving(guest("cgi")) as s:
+        a = curl(s.url + "/")
+        eq((a.status, a.text, a.fields["x-guest"], a.fields["content-type"]), (200, "hello from /\n", "cgi", "text/plain"))
+        a = curl(s.url + "/status")
+        eq((a.status, a.text), (418, "short and stout\n"))
+        a = curl(s.url + "/", "-I")
+        eq((a.status, a.body), (200, b""))
+        a = curl(s.url + "/big")
+        eq((a.status, len(a.body)), (200, 16 << 20))
+
+
+def test_example():
+    with serving(os.path.join(ROOT, "examples", "hello", "hello.wasm")) as s:
+        a = curl(s.url)
+        eq(a.status, 200)
+        has(a.text, "Hello from WebAssembly")
+
+
+def test_echo():
+    body = os.urandom(3_000_000)
+    with serving(guest("cgi")) as s:
+        a = curl(s.url + "/echo", data=body)
+        eq((a.status, a.body == body), (200, True))
+        a = curl(s.url + "/echo", "-H", "transfer-encoding: chunked", data=body)
+        eq((a.status, a.body == body), (200, True))
+        a = curl(s.url + "/echo", data=b"")
+        eq((a.status, a.body), (200, b""))
+
+
+def test_cgi_variables():
+    with serving(guest("cgi"), "--env", "GREETING=ciao") as s:
+        a = curl(s.url + "/env?q=1&r=%20", "-H", "X-One: two", "-H", "Proxy: evil", data=b"12345")
+        lines = dict(l.split("=", 1) for l in a.text.splitlines())
+        for k, v in {"REQUEST_METHOD": "POST", "PATH_INFO": "/env", "QUERY_STRING": "q=1&r=%20", "HTTP_X_ONE": "two", "CONTENT_LENGTH": "5",
+                     "GATEWAY_INTERFACE": "CGI/1.1", "SERVER_PROTOCOL": "HTTP/1.1", "GREETING": "ciao", "REMOTE_ADDR": "127.0.0.1"}.items():
+            check(lines.get(k) == v, k, lines.get(k), v)
+        check("HTTP_PROXY" not in lines and "PATH" not in lines and "HOME" not in lines, lines)
+
+
+def test_fresh_instances():
+    with serving(guest("cgi"), "--workers", "1") as s:
+        for i in range(20):
+            eq(curl(s.url + "/counter").text, "1")
+
+
+def test_failures():
+    """Each bad guest is answered with 500 and an id that the log knows; nobody else notices."""
+    with serving(guest("cgi"), "--workers", "1") as s:
+        for path, reason, detail in (("/trap", "trapped", "unreachable"), ("/far", "trapped", "out of bounds"), ("/deep", "trapped", "exhausted"),
+                                     ("/exit", None, None), ("/nothing", None, None), ("/garbage", None, None)):
+            a = curl(s.url + path)
+            eq((path, a.status), (path, 500))
+            request = a.fields["x-request-id"]
+            has(a.text, request)
+            e = s.wait_event("guest-failed", request=request)
+            if reason:
+                has(e["reason"], reason)
+                has(e["detail"], detail)
+                has(e["backtrace"], "start" if path != "/deep" else "recurse")
+            eq(s.wait_event("request", request=request)["status"], 500)
+            eq(curl(s.url).status, 200)
+        eq(s.events("worker-died"), [])
+
+
+def test_error_page_forms():
+    with serving(guest("cgi")) as s:
+        a = curl(s.url + "/trap", "-H", "accept: text/html,*/*")
+        check("text/html" in a.fields["content-type"] and a.fields["x-request-id"] in a.text, a.text)
+        a = curl(s.url + "/trap", "-H", "accept: application/json")
+        eq(json.loads(a.text)["request_id"], a.fields["x-request-id"])
+
+
+def test_death_mid_body():
+    with serving(guest("cgi")) as s:
+        a = curl(s.url + "/half")
+        check(a.status == 200 and a.code != 0, a.status, a.code)  # cut off, not ended in order
+        check(s.wait_event("guest-failed")["head_sent"] is True)
+        eq(curl(s.url).status, 200)
+
+
+def test_endless_loop():
+    with serving(guest("cgi"), "--workers", "1", "--timeout", "700ms") as s:
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            loops = [pool.submit(curl, s.url + "/loop") for _ in range(3)]
+            time.sleep(0.2)
+            started = time.monotonic()
+            eq(curl(s.url).status, 200)  # while the loops run
+            check(time.monotonic() - started < 2)
+            for l in loops:
+                eq(l.result().status, 504)
+        e = s.wait_event("guest-failed", count=3)
+        has(e["reason"], "deadline")
+
+
+def test_client_goes_away():
+    with serving(guest("cgi"), "--workers", "1", "--timeout", "20s") as s:
+        with socket.create_connection(("127.0.0.1", s.port)) as c:
+            c.sendall(b"GET /loop HTTP/1.1\r\nHost: x\r\n\r\n")
+            time.sleep(0.3)
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset
+        eq(s.wait_event("request", path="/loop")["status"], 499)
+        eq(curl(s.url).status, 200)
+
+
+def test_guest_lines():
+    with serving(guest("cgi")) as s:
+        eq(curl(s.url + "/stderr").status, 200)
+        s.wait_event("guest", count=3)
+        lines = s.events("guest")
+        eq([l["text"] for l in lines], ["first line", "second line", "unfinished"])
+        eq({l["stream"] for l in lines}, {"stderr"})
+        eq({l["request"] for l in lines}, {s.wait_event("request", path="/stderr")["request"]})
+
+
+def test_access_log():
+    with serving(guest("cgi")) as s:
+        curl(s.url + "/echo?x=1", data=b"12345")
+        e = s.wait_event("request")
+        eq((e["method"], e["path"], e["status"], e["bytes_in"], e["bytes_out"], e["client"]), ("POST", "/echo?x=1", 200, 5, 5, "127.0.0.1"))
+        check(e["ms"] >= 0 and len(e["request"]) == 16 and e["level"] == "info" and e["time"].endswith("Z"))
+    with serving(guest("cgi"), "--no-access-log") as s:
+        eq(curl(s.url).status, 200)
+        eq(curl(s.url + "/trap").status, 500)
+        s.wait_event("guest-failed")
+        eq(s.events("request"), [])
+
+
+def test_body_limit():
+    with serving(guest("cgi"), "--max-body", "1K") as s:
+        eq(curl(s.url + "/echo", data=b"x" * 1024).status, 200)
+        eq(curl(s.url + "/echo", data=b"x" * 1025).status, 413)
+
+
+def test_malformed_http():
+    with serving(guest("cgi")) as s:
+        for request, status in ((b"nonsense\r\n\r\n", b"400"), (b"GET / HTTP/1.1\r\n\r\n", b"400"), (b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", b"505"),
+                                (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", b"400"),
+                                (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1, 2\r\n\r\n", b"400")):
+            check(raw(s.port, request).startswith(b"HTTP/1.1 " + status), request, raw(s.port, request)[:80])
+        eq(curl(s.url).status, 200)
+
+
+def test_idle_connections():
+    count = 5000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count + 200:
+        raise Skip(f"only {hard} descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count + 200 if soft != resource.RLIM_INFINITY and soft < count + 200 else soft, hard))
+    with serving(guest("cgi"), "--no-access-log") as s:
+        idle = []
+        try:
+            for i in range(count):
+                c = socket.create_connection(("127.0.0.1", s.port))
+                if i % 2:
+                    c.sendall(b"GET / HTT")
+                idle.append(c)
+            started = time.monotonic()
+            for _ in range(20):
+                eq(curl(s.url).status, 200)
+            check(time.monotonic() - started < 10)
+        finally:
+            for c in idle:
+                c.close()
+
+
+def test_concurrent():
+    with serving(guest("cgi")) as s, concurrent.futures.ThreadPoolExecutor(16) as pool:
+        bodies = [os.urandom(100_000) for _ in range(60)]
+        for body, a in zip(bodies, pool.map(lambda b: curl(s.url + "/echo", data=b), bodies)):
+            eq((a.status, a.body == body), (200, True))
+
+
+# ---- processes --------------------------------------------------------------------------------------------------------------------
+
+
+def test_workers():
+    with serving(guest("cgi"), "--workers", "3") as s:
+        eq(len(s.workers()), 3)
+
+
+def test_worker_dies():
+    with serving(guest("cgi"), "--workers", "1") as s:
+        for i in range(2):
+            old = s.workers()
+            os.kill(old[0], signal.SIGKILL)
+            eq(s.wait_event("worker-died", count=i + 1)["signal"], 9)
+            eq(curl(s.url, "--retry", "3", "--retry-connrefused").status, 200)
+            check(s.workers() != old)
+
+
+def test_queue_survives_worker():
+    """Connections that a dead worker had not accepted are answered by its successor."""
+    with serving(guest("cgi"), "--workers", "1") as s:
+        os.kill(s.workers()[0], signal.SIGSTOP)
+        with concurrent.futures.ThreadPoolExecutor(5) as pool:
+            waiting = [pool.submit(curl, s.url) for _ in range(5)]
+            time.sleep(0.5)
+            os.kill(s.workers()[0], signal.SIGKILL)
+            eq([w.result().status for w in waiting], [200] * 5)
+
+
+def test_supervisor_dies():
+    s = Server(guest("cgi"), "--workers", "2")
+    workers = s.workers()
+    s.proc.kill()
+    s.proc.wait()
+    deadline = time.monotonic() + 10
+    alive = lambda p: os.path.exists(f"/proc/{p}") and open(f"/proc/{p}/stat").read().rsplit(")", 1)[1].split()[0] != "Z"
+    while any(map(alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    check(not any(map(alive, workers)))
+
+
+def slow_post(port, path, seconds):
+    """A request whose body takes a while: what is answered, until the server closes or the answer is whole."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as c:
+        c.sendall(b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab")
+        time.sleep(seconds)
+        c.sendall(b"cd")
+        got = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := c.recv(65536):
+                got += piece
+        return got
+
+
+def test_drain():
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        s = Server(guest("cgi"), "--workers", "2")
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            slow = pool.submit(slow_post, s.port, b"/echo", 1.5)
+            time.sleep(0.5)
+            eq(s.stop(sig), 0)
+            got = slow.result()
+            check(got.startswith(b"HTTP/1.1 200") and b"abcd" in got.replace(b"\r\n", b""), got)
+        with contextlib.suppress(ConnectionRefusedError):
+            raw(s.port, b"")
+            raise AssertionError("it still listens")
+        eq([e["event"] for e in s.events()][-1], "stopped")
+
+
+def test_drain_deadline():
+    s = Server(guest("cgi"), "--workers", "1", "--drain-timeout", "500ms", "--timeout", "60s")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        loop = pool.submit(curl, s.url + "/loop")
+        time.sleep(0.3)
+        started = time.monotonic()
+        eq(s.stop(), 0)
+        check(time.monotonic() - started < 5)
+        check(loop.result().status != 200)
+
+
+def test_second_signal():
+    s = Server(guest("cgi"), "--workers", "1", "--drain-timeout", "60s", "--timeout", "60s")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        loop = pool.submit(curl, s.url + "/loop")
+        time.sleep(0.3)
+        s.proc.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        check(s.proc.poll() is None)
+        eq(s.stop(signal.SIGINT, timeout=5), 0)
+        loop.result()
+
+
+def test_sandbox():
+    """A worker has no right to exec, and sees no file that was not granted."""
+    with serving(guest("cgi"), "--workers", "1") as s:
+        status = open(f"/proc/{s.workers()[0]}/status").read()
+        check(re.search(r"^Seccomp:\s+2$", status, re.M) and re.search(r"^NoNewPrivs:\s+1$", status, re.M), status)
+
+
+def test_idle_memory():
+    """Supervisor and one worker together, as the kernel shares their pages out. Debug builds are larger: not judged."""
+    with serving(os.path.join(ROOT, "examples", "hello", "hello.wasm"), "--workers", "1") as s:
+        eq(curl(s.url).status, 200)
+        time.sleep(0.3)
+        kib = 0
+        for pid in [s.proc.pid, *s.workers()]:
+            try:
+                text = open(f"/proc/{pid}/smaps_rollup").read()
+            except PermissionError:
+                raise Skip("smaps of a worker may not be read by this user")
+            kib += int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1))
+        print(f"     idle node: {kib} KiB resident")
+        check(kib <= 16 << 10, kib)
+
+
+# ---- main ----------------------------------------------------------------------------------------------------------------------------
+
+
+def main():
+    wanted = sys.argv[2] if len(sys.argv) > 2 else ""
+    passed = failed = skipped = 0
+    try:
+        for name, fn in list(globals().items()):
+            if not name.startswith("test_") or wanted not in name:
+                continue
+            try:
+                fn()
+                passed += 1
+                print("ok " + name[5:], flush=True)
+            except Skip as e:
+                skipped += 1
+                print(f"SKIP {name[5:]}: {e}", flush=True)
+            except Exception as e:
+                failed += 1
+                where = traceback.extract_tb(e.__traceback__)
+                line = next((f.lineno for f in reversed(where) if f.name == name), 0)
+                print(f"FAIL {name[5:]} (line {line}): {type(e).__name__}: {str(e)[:3000]}", flush=True)
+    finally:
+        shutil.rmtree(WORK, ignore_errors=True)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    sys.exit(1 if failed else 0)
+
+
+main()
