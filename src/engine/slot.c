@@ -345,7 +345,7 @@ static void verify_group(struct engine_instance *in, struct engine_group *g) {
         if (&in->groups[image->memories[i].group] == g) forget_record(g, now, image->memories[i].offset);
     ENSURE(memcmp(now, of->template, of->context_bytes) == 0);
     free(now);
-    ENSURE(memcmp(g->gs, of->content, of->content_bytes) == 0);
+    if (of->content_bytes) ENSURE(memcmp(g->gs, of->content, of->content_bytes) == 0);
     verify_zero(g->gs + of->content_bytes, of->memory_bytes - of->content_bytes);
 }
 
