@@ -1,0 +1,390 @@
+/* call: calls into the guest and out of it (CanonicalABI.md, canon lift, canon lower, canon resource.*).
+ *
+ *   core code --binding--> host function                    lift arguments, call, lower the result
+ *   core code --binding--> lift of another component        lift, lower into it, call, lift, lower back, post-return
+ *   C --host_call_export--> lift                            lower, call, lift, post-return
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "host/host_int.h"
+
+/* ---- memory of a call ------------------------------------------------------------------------------------------------ */
+
+static void *alloc_slow(struct host_call *call, size_t n, size_t align) {
+    struct host_component *c = call->instance->component;
+    size_t bytes = n + align > HOST_CHUNK_BYTES ? n + align : HOST_CHUNK_BYTES;
+    if (n > c->limits.call_bytes_max || call->bytes + bytes > c->limits.call_bytes_max) return NULL;
+    struct host_chunk *k = c->chunks;
+    if (bytes == HOST_CHUNK_BYTES && k) {
+        c->chunks = k->next;
+        c->chunks_count--;
+    } else {
+        k = malloc(sizeof *k + bytes);
+        if (!k) return NULL;
+        k->bytes = bytes;
+    }
+    call->bytes += bytes;
+    k->next = call->chunks;
+    call->chunks = k;
+    uint8_t *p = (uint8_t *)(uintptr_t)align_up((uintptr_t)(k + 1), align);
+    if (bytes == HOST_CHUNK_BYTES) { /* a chunk made for one block leaves the current one in use */
+        call->free = p + n;
+        call->limit = (uint8_t *)(k + 1) + bytes;
+    }
+    return p;
+}
+
+void *host_alloc(struct host_call *call, size_t n, size_t align) {
+    uintptr_t p = (uintptr_t)align_up((uintptr_t)call->free, align);
+    if (LIKELY(call->free && n <= (uintptr_t)call->limit - p && p <= (uintptr_t)call->limit)) {
+        call->free = (uint8_t *)p + n;
+        return (void *)p;
+    }
+    return alloc_slow(call, n, align);
+}
+
+str host_alloc_str(struct host_call *call, str s) {
+    uint8_t *p = host_alloc(call, s.n + 1, 1);
+    if (!p) return (str){};
+    if (s.n) memcpy(p, s.p, s.n);
+    return (str){p, s.n};
+}
+
+static void begin(struct host_call *call, struct host_instance *in, uint32_t caller) {
+    *call = (struct host_call){.instance = in, .caller = caller};
+}
+
+void host_call_begin(struct host_call *call, struct host_instance *in) { begin(call, in, UINT32_MAX); }
+
+void host_call_end(struct host_call *call) {
+    if (call->lends) host_lends_return(call);
+    if (LIKELY(!call->chunks)) return;
+    struct host_component *c = call->instance->component;
+    for (struct host_chunk *k = call->chunks, *next; k; k = next) {
+        next = k->next;
+        if (k->bytes == HOST_CHUNK_BYTES && c->chunks_count < HOST_CHUNKS_KEPT) {
+            k->next = c->chunks;
+            c->chunks = k;
+            c->chunks_count++;
+        } else {
+            free(k);
+        }
+    }
+    call->chunks = NULL;
+    call->free = call->limit = NULL;
+}
+
+/* ---- traps --------------------------------------------------------------------------------------------------------------- */
+
+enum abi_trap host_fail(struct host_instance *in, enum abi_trap t, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(in->text, sizeof in->text, fmt, ap);
+    va_end(ap);
+    return in->engine ? engine_trap(in->engine, t, "%s", in->text) : t;
+}
+
+enum abi_trap host_trap(struct host_call *call, enum abi_trap t, const char *fmt, ...) {
+    char text[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    return host_fail(call->instance, t, "%s", text);
+}
+
+/* ---- core calls -------------------------------------------------------------------------------------------------------------- */
+
+enum abi_trap host_core_call(struct host_instance *in, const struct host_core *f, uint64_t *args) {
+    return LIKELY(f->func) ? engine_call(in->engine, f->func, args) : host_binding_call(in, f->canon, args);
+}
+
+void host_cx_memory(struct host_cx *cx) {
+    if (!cx->o->has_memory) return;
+    struct host_instance *in = cx->in;
+    struct abi_memory *m = in->memories[cx->o->memory];
+    if (UNLIKELY(!m)) {
+        const struct host_memory *of = &in->component->memories.p[cx->o->memory];
+        m = in->memories[cx->o->memory] = engine_memory_record(in->engine, of->instance, of->index);
+    }
+    cx->mem = (struct engine_bytes){m->base, m->bytes};
+}
+
+enum abi_trap host_cx_realloc(struct host_cx *cx, const uint64_t args[4], uint64_t *ptr) {
+    if (UNLIKELY(!host_core_given(&cx->o->realloc))) return host_fail(cx->in, ABI_TRAP_HOST, "no realloc function is given for this call");
+    uint64_t slots[4] = {args[0], args[1], args[2], args[3]};
+    bool before = cx->ci->no_leave;
+    cx->ci->no_leave = true;
+    enum abi_trap trap = host_core_call(cx->in, &cx->o->realloc, slots);
+    cx->ci->no_leave = before;
+    *ptr = cx->o->memory64 ? slots[0] : (uint32_t)slots[0];
+    if (!trap) host_cx_memory(cx);
+    return trap;
+}
+
+void host_cx_init(struct host_cx *cx, struct host_call *call, const struct host_options *o) {
+    struct host_instance *in = call->instance;
+    *cx = (struct host_cx){.call = call, .in = in, .o = o, .ci = &in->cis[o->ci], .reallocate = host_cx_realloc};
+    host_cx_memory(cx);
+}
+
+/* ---- entering and leaving (CanonicalABI.md, Component Instances) ------------------------------------------------------------------ */
+
+static bool holds(const struct host_instance *in, uint32_t outer, uint32_t inner) {
+    for (; inner != PLAN_NONE; inner = in->cis[inner].parent)
+        if (inner == outer) return true;
+    return false;
+}
+
+enum abi_trap host_enter(struct host_instance *in, uint32_t callee, uint32_t caller) {
+    for (uint32_t i = callee; i != PLAN_NONE && !holds(in, i, caller); i = in->cis[i].parent)
+        if (UNLIKELY(in->cis[i].entered)) return host_fail(in, ABI_TRAP_CANNOT_ENTER, "cannot enter component instance");
+    for (uint32_t i = callee; i != PLAN_NONE && !holds(in, i, caller); i = in->cis[i].parent) in->cis[i].entered = true;
+    return ABI_TRAP_NONE;
+}
+
+void host_leave(struct host_instance *in, uint32_t callee, uint32_t caller) {
+    for (uint32_t i = callee; i != PLAN_NONE && !holds(in, i, caller); i = in->cis[i].parent) in->cis[i].entered = false;
+}
+
+static enum abi_trap cannot_leave(struct host_instance *in) {
+    return host_fail(in, ABI_TRAP_CANNOT_LEAVE, "cannot leave component instance");
+}
+
+/* ---- lifted functions ------------------------------------------------------------------------------------------------------------- */
+
+/* Who calls a lifted function: C, or a lowered function of another component instance. */
+struct caller {
+    struct host_cx *cx;              /* NULL: C */
+    const struct host_binding *binding;
+    uint64_t *slots;                 /* where its flat result goes */
+    uint64_t result_ptr;             /* where its result goes in memory */
+};
+
+static enum abi_trap lower_params(struct host_cx *cx, const struct host_lift *l, const struct host_type *t, const void *args, uint64_t *flat) {
+    if (!t) return ABI_TRAP_NONE;
+    if (!l->params_spilled) return host_lower_flat(cx, t, &flat, args);
+    enum abi_trap trap = host_allocate(cx, t->align, t->size, "parameter", flat);
+    return trap ? trap : host_store(cx, t, *flat, args);
+}
+
+static enum abi_trap lift_result(struct host_cx *cx, const struct host_lift *l, const struct host_type *t, const uint64_t *flat, void *result) {
+    if (!t) return ABI_TRAP_NONE;
+    const uint64_t *v = flat;
+    enum abi_trap trap = l->result_spilled ? host_load_at(cx, t, cx->o->memory64 ? *flat : (uint32_t)*flat, result) : host_lift_flat(cx, t, &v, result);
+    if (trap) host_moved_drop(cx->call);
+    else cx->call->moved = NULL;
+    return trap;
+}
+
+static enum abi_trap lower_result(struct host_cx *cx, const struct host_binding *b, const void *result, uint64_t *slots, uint64_t ptr) {
+    cx->owns = 0;
+    host_cx_memory(cx);
+    enum abi_trap trap = b->result_spilled ? host_store_at(cx, b->result, ptr, result) : host_lower_flat(cx, b->result, &slots, result);
+    if (trap && b->result->has_own) host_value_drop_from(cx->in, b->result, result, cx->owns);
+    return trap;
+}
+
+static enum abi_trap run_post_return(struct host_cx *cx, const struct host_lift *l, uint64_t result) {
+    uint64_t slots[1] = {result};
+    cx->ci->no_leave = true;
+    enum abi_trap trap = host_core_call(cx->in, &l->o.post_return, slots);
+    cx->ci->no_leave = false;
+    return trap;
+}
+
+/* args and result are in host layout; the callee has been entered. */
+static enum abi_trap run_lift(struct host_call *call, const struct host_lift *l, const struct caller *from, const void *args, void *result) {
+    struct host_instance *in = call->instance;
+    const struct host_type *params = l->params[l->o.memory64], *result_type = l->result[l->o.memory64];
+    struct host_task task = {.component_instance = l->o.ci};
+    struct host_cx cx;
+    uint64_t flat[PLAN_FLAT_MAX + 1] = {0};
+    host_cx_init(&cx, call, &l->o);
+    cx.task = &task;
+    cx.fused = from->cx;
+    cx.copy = !from->cx;
+    enum abi_trap trap = lower_params(&cx, l, params, args, flat);
+    if (trap) {
+        if (params && params->has_own) host_value_drop_from(in, params, args, cx.owns);
+        return trap;
+    }
+    struct host_task *before = in->task;
+    in->task = &task;
+    trap = host_core_call(in, &l->func, flat);
+    in->task = before;
+    if (trap) return trap;
+    uint64_t returned = flat[0];
+    host_cx_memory(&cx);
+    trap = lift_result(&cx, l, result_type, flat, result);
+    if (!trap && task.borrows) trap = host_fail(in, ABI_TRAP_HOST, "borrow handles still remain at the end of the call");
+    if (!trap && from->cx && result_type) trap = lower_result(from->cx, from->binding, result, from->slots, from->result_ptr);
+    if (trap || !host_core_given(&l->o.post_return)) return trap;
+    return run_post_return(&cx, l, returned);
+}
+
+/* Room for a value in host layout: small when it fits. */
+static void *room(struct host_call *call, const struct host_type *t, void *small) {
+    if (!t) return NULL;
+    return t->host_size <= HOST_VALUE_STACK_BYTES ? small : host_alloc(call, t->host_size, 16);
+}
+
+enum abi_trap host_call_export(struct host_call *call, const struct host_export *ex, const void *args, void *result) {
+    struct host_instance *in = call->instance;
+    const struct host_lift *l = ex->lift;
+    const struct host_type *params = l->params[l->o.memory64];
+    const struct caller from = {};
+    _Alignas(16) uint8_t unwanted[HOST_VALUE_STACK_BYTES];
+    const struct host_type *t = l->result[l->o.memory64];
+    bool discard = t && !result;
+    if (discard) result = room(call, t, unwanted);
+    enum abi_trap trap = ABI_TRAP_NONE;
+    if (in->dead) trap = host_fail(in, ABI_TRAP_CANNOT_ENTER, "cannot enter component instance");
+    else if (t && !result) trap = host_fail(in, ABI_TRAP_OUT_OF_MEMORY, "a call passes more data than this host takes at once");
+    if (!trap) trap = host_enter(in, l->o.ci, PLAN_NONE);
+    if (trap) {
+        if (params) host_value_drop(in, params, args);
+        return trap;
+    }
+    trap = run_lift(call, l, &from, args, result);
+    if (trap) in->dead = true;
+    else host_leave(in, l->o.ci, PLAN_NONE);
+    if (!trap && discard) host_value_drop(in, t, result);
+    return trap;
+}
+
+/* ---- lowered functions --------------------------------------------------------------------------------------------------------------- */
+
+static enum abi_trap lift_params(struct host_cx *cx, const struct host_binding *b, const uint64_t *slots, void *args) {
+    if (!b->params) return ABI_TRAP_NONE;
+    const uint64_t *v = slots;
+    enum abi_trap trap = b->params_spilled ? host_load_at(cx, b->params, cx->o->memory64 ? *slots : (uint32_t)*slots, args)
+                                           : host_lift_flat(cx, b->params, &v, args);
+    if (trap && cx->call->moved) host_moved_drop(cx->call);
+    cx->call->moved = NULL;
+    return trap;
+}
+
+static enum abi_trap call_lift(struct host_call *call, const struct host_binding *b, struct host_cx *cx, const void *args, void *result,
+                               uint64_t *slots, uint64_t result_ptr) {
+    struct host_instance *in = call->instance;
+    const struct caller from = {cx, b, slots, result_ptr};
+    enum abi_trap trap = host_enter(in, b->lift->o.ci, b->o.ci);
+    if (trap) {
+        if (b->params) host_value_drop(in, b->params, args);
+        return trap;
+    }
+    trap = run_lift(call, b->lift, &from, args, result);
+    if (!trap) host_leave(in, b->lift->o.ci, b->o.ci);
+    return trap;
+}
+
+static enum abi_trap call_lowered(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
+    struct host_call call;
+    struct host_cx cx;
+    _Alignas(16) uint8_t args_small[HOST_VALUE_STACK_BYTES], result_small[HOST_VALUE_STACK_BYTES];
+    begin(&call, in, b->o.ci);
+    host_cx_init(&cx, &call, &b->o);
+    cx.fused = b->lift;
+    uint64_t result_ptr = b->result_spilled ? slots[b->params_flat] : 0;
+    if (!b->o.memory64) result_ptr = (uint32_t)result_ptr;
+    void *args = room(&call, b->params, args_small), *result = room(&call, b->result, result_small);
+    enum abi_trap trap;
+    if ((b->params && !args) || (b->result && !result))
+        trap = host_fail(in, ABI_TRAP_OUT_OF_MEMORY, "a call passes more data than this host takes at once");
+    else
+        trap = lift_params(&cx, b, slots, args);
+    if (!trap && b->result) memset(result, 0, b->result->host_size);
+    if (!trap && b->lift) {
+        trap = call_lift(&call, b, &cx, args, result, slots, result_ptr);
+    } else if (!trap) {
+        trap = b->fn(&call, args, result);
+        if (!trap && b->result) trap = lower_result(&cx, b, result, slots, result_ptr);
+    }
+    host_call_end(&call);
+    return trap;
+}
+
+/* ---- resources ------------------------------------------------------------------------------------------------------------------------ */
+
+static enum abi_trap wrong_handle(struct host_instance *in, const struct host_binding *b, const struct host_handle *h, uint32_t i) {
+    if (!h) return host_fail(in, ABI_TRAP_HOST, "unknown handle index %u", i);
+    const char *want = b->resource->drop ? b->resource->name : "guest-defined resource";
+    const char *have = h->type->drop ? h->type->name : "guest-defined resource";
+    return host_fail(in, ABI_TRAP_HOST, "handle index %u used with the wrong type, expected %s but found %s%s", i, want,
+                     h->type->drop ? "" : "a different ", have);
+}
+
+/* The destructor is a function of the instance that defines the resource, called as one (canon resource.drop). */
+static enum abi_trap run_destructor(struct host_instance *in, const struct host_binding *b, uint64_t rep) {
+    enum abi_trap trap = host_enter(in, b->dtor_ci, b->o.ci);
+    if (trap) return trap;
+    if (host_core_given(&b->dtor)) {
+        struct host_task task = {.component_instance = b->dtor_ci}, *before = in->task;
+        uint64_t slots[1] = {rep};
+        in->task = &task;
+        trap = host_core_call(in, &b->dtor, slots);
+        in->task = before;
+    }
+    if (!trap) host_leave(in, b->dtor_ci, b->o.ci);
+    return trap;
+}
+
+static enum abi_trap resource_drop(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
+    struct host_table *table = &in->cis[b->o.ci].table;
+    uint32_t i = (uint32_t)slots[0];
+    struct host_handle *h = host_table_get(table, i);
+    if (!h || h->type != b->resource) return wrong_handle(in, b, h, i);
+    if (h->lends) return host_fail(in, ABI_TRAP_HOST, "cannot remove owned resource while borrowed");
+    struct host_handle dropped = *h;
+    host_table_remove(table, i);
+    if (dropped.kind == HOST_HANDLE_BORROW) {
+        dropped.scope->borrows--;
+        return ABI_TRAP_NONE;
+    }
+    if (!dropped.type->drop) return run_destructor(in, b, dropped.rep);
+    dropped.type->drop(in, (void *)(uintptr_t)dropped.rep);
+    return ABI_TRAP_NONE;
+}
+
+static enum abi_trap resource_new(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
+    struct host_table *table = &in->cis[b->o.ci].table;
+    uint64_t rep = b->wide ? slots[0] : (uint32_t)slots[0];
+    slots[0] = host_table_add(table, (struct host_handle){.type = b->resource, .rep = rep, .kind = HOST_HANDLE_OWN});
+    return slots[0] ? ABI_TRAP_NONE : host_fail(in, ABI_TRAP_HOST, "the handle table is full: %u handles are alive", table->alive);
+}
+
+static enum abi_trap resource_rep(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
+    uint32_t i = (uint32_t)slots[0];
+    const struct host_handle *h = host_table_get(&in->cis[b->o.ci].table, i);
+    if (!h || h->type != b->resource) return wrong_handle(in, b, h, i);
+    slots[0] = h->rep;
+    return ABI_TRAP_NONE;
+}
+
+/* ---- all of them ------------------------------------------------------------------------------------------------------------------------ */
+
+enum abi_trap host_binding_call(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
+    struct host_task *task = in->task;
+    if (b->kind == HOST_BIND_CONTEXT_GET) {
+        slots[0] = !task ? 0 : b->wide ? task->storage[b->slot] : (uint32_t)task->storage[b->slot];
+        return ABI_TRAP_NONE;
+    }
+    if (b->kind == HOST_BIND_CONTEXT_SET) {
+        if (task) task->storage[b->slot] = b->wide ? slots[0] : (uint32_t)slots[0];
+        return ABI_TRAP_NONE;
+    }
+    if (b->kind == HOST_BIND_RESOURCE_REP) return resource_rep(in, b, slots);
+    if (UNLIKELY(in->cis[b->o.ci].no_leave)) return cannot_leave(in);
+    switch (b->kind) {
+    case HOST_BIND_RESOURCE_NEW: return resource_new(in, b, slots);
+    case HOST_BIND_RESOURCE_DROP: return resource_drop(in, b, slots);
+    default: return call_lowered(in, b, slots);
+    }
+}
+
+enum abi_trap host_bound(struct engine_call *call, uint64_t *args) {
+    struct host_instance *in = engine_instance_user(engine_call_instance(call));
+    return host_binding_call(in, engine_call_data(call), args);
+}
