@@ -17,7 +17,6 @@ static int exit_status(err e) {
     case ERR_NOT_FOUND: return EX_NOINPUT;
     case ERR_BUSY:
     case ERR_NETWORK: return EX_UNAVAILABLE;
-    case ERR_EXISTS: return EX_CANTCREAT;
     case ERR_IO: return EX_IOERR;
     case ERR_DENIED: return EX_NOPERM;
     case ERR_TRAP: return EX_SOFTWARE;
@@ -111,6 +110,7 @@ static int compile(const struct cli_options *o) {
     struct node_compile_config config = {.file = o->operands.p[0], .output = o->output, .limits = o->limits, .state_dir = o->state_dir};
     struct node_compiled out;
     err e = node_compile(&config, &out, &d);
+    if (e == ERR_IO) return complain(NULL, e, &d), EX_CANTCREAT;
     if (e != ERR_OK) return complain(config.file, e, &d);
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "%s: %llu bytes of WebAssembly to %llu bytes in %.2f s\n", config.output, (unsigned long long)out.wasm_bytes,

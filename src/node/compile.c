@@ -102,12 +102,12 @@ static err write_file(int image_fd, uint64_t bytes, const char *output, struct d
     char *aside = arena_cstr(scratch, arena_fmt(scratch, "%s.%d.part", output, (int)getpid()));
     err e = ERR_OK;
     int fd = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0) e = diag_set(d, ERR_DENIED, DIAG_NOWHERE, "%s cannot be written: %s", output, strerror(errno));
+    if (fd < 0) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s cannot be written: %s", output, strerror(errno));
     if (e == ERR_OK) {
         e = copy_all(image_fd, fd, bytes, d);
         if (e == ERR_OK && fsync(fd)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s cannot be written: %s", output, strerror(errno));
         close(fd);
-        if (e == ERR_OK && rename(aside, output)) e = diag_set(d, ERR_DENIED, DIAG_NOWHERE, "%s cannot be written: %s", output, strerror(errno));
+        if (e == ERR_OK && rename(aside, output)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s cannot be written: %s", output, strerror(errno));
         if (e != ERR_OK) unlink(aside);
     }
     arena_free(scratch);

@@ -117,6 +117,7 @@ err node_guest_open(struct node_guest *g, const struct node_guest_config *config
     for (size_t i = 0; i < o.preopens_count; i++) keep[n++] = o.preopens[i].fd;
     keep[n++] = im.fd;
     node_close_fds_except(keep, (size_t)n);
+    setenv("UV_USE_IO_URING", "0", 1); /* the sandbox has no rings */
     g->loop = net_loop_new();
     struct engine_config engine = {
         .memory_bytes_max = config->limits->memory_bytes_max,

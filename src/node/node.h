@@ -100,7 +100,8 @@ struct node_compile_config {
 struct node_compiled {
     uint64_t wasm_bytes, image_bytes, ns;
 };
-/* Writes an image signed by the node's key, which is made at the first use. The output appears whole or not at all. */
+/* Writes an image signed by the node's key, which is made at the first use. The output appears whole or not at all.
+ * ERR_IO: the output cannot be written; otherwise as node_serve. */
 [[nodiscard]] err node_compile(const struct node_compile_config *config, struct node_compiled *out, struct diag *d);
 
 enum node_inspect_format { NODE_INSPECT_TEXT, NODE_INSPECT_JSON, NODE_INSPECT_WAT };

@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WORKERS_MAX = 256 };
+enum { WORKERS_MAX = 256, EARLY_DEATHS_MAX = 3 };
 static const uint64_t pause_first_ns = 50000000u, pause_most_ns = 10000000000u, healthy_ns = 10000000000u;
 
 enum slot_state { EMPTY, STARTING, READY };
@@ -38,6 +38,7 @@ struct supervisor {
     uint32_t workers;
     int image_fd, signal_fd;
     bool announced, draining, hangup_ends;
+    uint32_t early_deaths; /* of workers that never said a word, before any was ready */
     uint64_t kill_at_ns;
     err failed; /* what a worker said before any was ready */
     struct diag *d;
@@ -130,6 +131,9 @@ static void died(struct supervisor *s, uint32_t i, int status) {
     slot->pause_ns = healthy ? 0 : slot->pause_ns ? MIN(slot->pause_ns * 2, pause_most_ns) : pause_first_ns;
     slot->spawn_at_ns = now + slot->pause_ns;
     if (s->failed != ERR_OK) return;
+    if (!s->announced && !was_ready && ++s->early_deaths >= EARLY_DEATHS_MAX)
+        s->failed = diag_set(s->d, ERR_TRAP, DIAG_NOWHERE, "its workers die as they start (%s %d)", WIFSIGNALED(status) ? "signal" : "status",
+                             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     if (WIFSIGNALED(status))
         log_event(LOG_ERROR, "worker-died", LF_U64("worker", i), LF_I64("signal", WTERMSIG(status)),
                   LF_CSTR("name", strsignal(WTERMSIG(status))), LF_U64("restart_ms", slot->pause_ns / 1000000u));

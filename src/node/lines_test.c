@@ -1,0 +1,78 @@
+/* What a guest prints, in whatever pieces, becomes one event a line. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "node/node_int.h"
+
+static char text[4 << 20];
+static int fd;
+
+static void begin(struct node_lines *l) {
+    *l = (struct node_lines){.stream = "stderr", .request_id = "r1"};
+    ftruncate(fd, 0) == 0 ? (void)0 : abort();
+    lseek(fd, 0, SEEK_SET);
+}
+static size_t logged(void) { /* the number of lines; all of it in text */
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    text[n] = 0;
+    size_t count = 0;
+    for (ssize_t i = 0; i < n; i++) count += text[i] == '\n';
+    return count;
+}
+
+static void test_pieces(void **state) {
+    struct node_lines l;
+    for (size_t step = 1; step < 20; step++) {
+        str all = STR("one\ntwo\r\n\nfour, unfinished");
+        begin(&l);
+        while (all.n) {
+            node_lines_put(&l, str_sub(all, 0, step));
+            all = str_sub(all, step, all.n);
+        }
+        assert_int_equal(logged(), 3);
+        node_lines_end(&l);
+        assert_int_equal(logged(), 4);
+        assert_non_null(strstr(text, "\"text\":\"one\""));
+        assert_non_null(strstr(text, "\"text\":\"two\""));
+        assert_non_null(strstr(text, "\"text\":\"\""));
+        assert_non_null(strstr(text, "\"text\":\"four, unfinished\""));
+        assert_non_null(strstr(text, "\"request\":\"r1\""));
+    }
+}
+
+static void test_long_line(void **state) {
+    struct node_lines l;
+    static uint8_t x[5000];
+    memset(x, 'z', sizeof x);
+    begin(&l);
+    for (int i = 0; i < 3; i++) node_lines_put(&l, (str){x, sizeof x});
+    node_lines_put(&l, STR("\n"));
+    node_lines_end(&l);
+    logged();
+    size_t n = 0;
+    for (char *p = text; *p; p++) n += *p == 'z';
+    assert_int_equal(n, 3 * sizeof x);
+}
+
+static void test_flood(void **state) {
+    struct node_lines l;
+    begin(&l);
+    for (int i = 0; i < 5000; i++) node_lines_put(&l, STR("again\n"));
+    node_lines_end(&l);
+    assert_int_equal(logged(), 1001);
+    assert_non_null(strstr(text, "\"lines\":4000"));
+}
+
+int main(void) {
+    fd = memfd_create("log", 0);
+    log_init(fd, true, LOG_INFO);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_long_line),
+        cmocka_unit_test(test_flood),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
