@@ -140,6 +140,20 @@ static void test_another_key_is_refused(void **state) {
     assert_int_equal(abi_image_open(write_image(NULL, NULL), &pub, &im, NULL), ERR_SIGNATURE);
 }
 
+static void test_sign_later(void **state) {
+    struct abi_key_public pub = public_key();
+    struct abi_image im;
+    int fd = write_image(NULL, NULL);
+    assert_int_equal(abi_image_sign(fd, &key, NULL), ERR_OK);
+    assert_int_equal(abi_image_open(dup(fd), &pub, &im, NULL), ERR_OK);
+    abi_image_close(&im);
+    assert_int_equal(ftruncate(fd, lseek(fd, 0, SEEK_END) - 1), 0);
+    assert_int_equal(abi_image_sign(fd, &key, NULL), ERR_MALFORMED);
+    assert_int_equal(ftruncate(fd, 10), 0);
+    assert_int_equal(abi_image_sign(fd, &key, NULL), ERR_MALFORMED);
+    close(fd);
+}
+
 static void other_machine(struct abi_image_head *h) { h->machine = EM_S390; }
 static void other_cpu(struct abi_image_head *h) { h->cpu_features = 1ull << 63; }
 
@@ -181,6 +195,7 @@ int main(void) {
         cmocka_unit_test(test_any_changed_byte_is_refused),
         cmocka_unit_test(test_cut_or_extended_is_refused),
         cmocka_unit_test(test_another_key_is_refused),
+        cmocka_unit_test(test_sign_later),
         cmocka_unit_test(test_unsupported_is_said),
         cmocka_unit_test(test_never_writable_and_executable),
     };
