@@ -46,6 +46,8 @@ bool engine_idle(struct engine *e) {
     return engine_slots_idle(e, now) | engine_fibers_idle(e, now);
 }
 
+uint32_t engine_idle_wait_ms(const struct engine *e) { return engine_slots_waiting(e) || engine_fibers_waiting(e) ? 1000 : 0; }
+
 /* ---- images ---- */
 
 /* Makes the template of a group's context: its bytes with the FUNC words in place, in a memfd that slots map

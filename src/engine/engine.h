@@ -38,13 +38,15 @@ struct engine_config {
     void *on_ready_arg;
 };
 /* One engine a thread. Made in the process that uses it (after fork), before it gives up its rights: it opens
- * /proc/self/pagemap, sets an alternate signal stack for the thread and takes SIGSEGV, SIGBUS, SIGFPE, SIGILL and
+ * /proc/self/pagemap (unless config->reset is MADVISE), sets an alternate signal stack for the thread and takes SIGSEGV, SIGBUS, SIGFPE, SIGILL and
  * SIGVTALRM of the process. config may be NULL. Never NULL. */
 struct engine *engine_new(const struct engine_config *config);
 void engine_free(struct engine *e); /* no instance may be alive; unloads all images */
 /* Work that was put off to keep it from requests: gives back memory of slots and stacks that grew or stay unused, makes
  * the next slot of busy images. For the loop, when it has nothing else to do. True: there is more to do. */
 bool engine_idle(struct engine *e);
+/* After engine_idle had nothing more to do: call it again in so many milliseconds if nothing runs meanwhile. 0: no need. */
+uint32_t engine_idle_wait_ms(const struct engine *e);
 
 /* ---- images ---- */
 
@@ -64,7 +66,7 @@ void engine_image_bind(struct engine_image *image, uint32_t host_index, engine_h
 struct engine_instance *engine_acquire(struct engine_image *image, void *user);
 /* Runs what of the instantiation the snapshot does not hold (start_steps), on the current fiber. */
 enum abi_trap engine_instance_start(struct engine_instance *in);
-/* No fiber of it may be alive. Resets the slot and puts it on its image's LIFO list. */
+/* Resets the slot and puts it on its image's LIFO list: at once, or, while fibers of it are alive, when the last one has ended. */
 void engine_release(struct engine_instance *in);
 void *engine_instance_user(struct engine_instance *in);
 struct engine_image *engine_instance_image(struct engine_instance *in);

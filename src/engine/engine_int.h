@@ -222,12 +222,14 @@ void engine_slots_init(struct engine *e);
 void engine_slot_free(struct engine_instance *in);
 void engine_slot_reset(struct engine_instance *in); /* and back on the free list */
 bool engine_slots_idle(struct engine *e, uint64_t now);
+bool engine_slots_waiting(const struct engine *e); /* some may want work of idle times later */
 void engine_instance_limits(struct engine_instance *in, const struct engine_fiber *f);
 void engine_memory_changed(struct engine_group *g); /* tells the context */
 bool engine_charge(struct engine_instance *in, uint64_t bytes); /* against memory_bytes_max */
 
 /* fiber.c */
 bool engine_fibers_idle(struct engine *e, uint64_t now);
+bool engine_fibers_waiting(const struct engine *e);
 void engine_fibers_free(struct engine *e);
 void engine_fiber_leave_by_signal(struct engine *e, struct engine_fiber *f);
 bool engine_slice_check(struct engine *e); /* in host code of a fiber: gives others their turn if it is over; false: killed */

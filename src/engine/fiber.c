@@ -101,6 +101,12 @@ bool engine_fibers_idle(struct engine *e, uint64_t now) {
     return false;
 }
 
+bool engine_fibers_waiting(const struct engine *e) {
+    for (const struct engine_fiber *f = e->pool; f; f = f->next)
+        if (f->dirty) return true;
+    return false;
+}
+
 /* ---- the ready queue ---- */
 
 static void push_ready(struct engine *e, struct engine_fiber *f) {

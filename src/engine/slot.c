@@ -72,8 +72,8 @@ static bool can_read_pagemap(struct engine *e) {
 }
 
 void engine_slots_init(struct engine *e) {
-    e->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     enum engine_reset best = ENGINE_RESET_MADVISE, want = e->config.reset;
+    e->pagemap = want == ENGINE_RESET_MADVISE ? -1 : open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     if (e->pagemap >= 0 && can_read_pagemap(e)) best = ENGINE_RESET_PAGEMAP;
     if (e->pagemap >= 0 && can_scan(e)) best = ENGINE_RESET_SCAN;
     const char *env = getenv("ORLO_ENGINE_RESET");
@@ -496,7 +496,8 @@ static bool idle_image(struct engine_image *image, uint64_t now) {
             engine_slot_free(in);
             return true;
         }
-        if (in->wants_trim || (idle_s >= TRIM_IDLE_S && !in->trimmed)) {
+        uint64_t trim_s = i + 1 < image->free_count ? TRIM_IDLE_S : FREE_IDLE_S; /* the next one to be used stays warm longer */
+        if (in->wants_trim || (idle_s >= trim_s && !in->trimmed)) {
             trim(in);
             return true;
         }
@@ -508,6 +509,12 @@ bool engine_slots_idle(struct engine *e, uint64_t now) {
     bool more = false;
     for (struct engine_image *image = e->images; image; image = image->next) more |= idle_image(image, now);
     return more;
+}
+
+bool engine_slots_waiting(const struct engine *e) {
+    for (const struct engine_image *image = e->images; image; image = image->next)
+        if (image->free_count > 1 || (image->free_count && !image->free[0]->trimmed)) return true;
+    return false;
 }
 
 /* ---- small things asked of instances ---- */

@@ -183,7 +183,8 @@ err link_snapshot(struct link *l, int fd, const struct link_options *o) {
     struct run *r = arena_make(l->a, struct run);
     l->run = r;
     r->l = l;
-    r->engine = engine_new(&(struct engine_config){.memory_bytes_max = o->memory_bytes_max, .slots_max = 2});
+    r->engine = engine_new(&(struct engine_config){.memory_bytes_max = o->memory_bytes_max, .slots_max = 2,
+                                                   .reset = ENGINE_RESET_MADVISE} /* a job may open no file */);
     uint64_t hosts = im.head->hosts.count;
     r->image = engine_image_load(r->engine, im);
     for (uint32_t i = 0; i < hosts; i++) engine_image_bind(r->image, i, refuse, r);

@@ -28,8 +28,9 @@ static bool turn(void *arg) {
     bool more = g->turn && g->turn(g->turn_arg);
     more |= engine_run(g->engine, turn_ns_max);
     wasi_app_turn(g->app);
-    if (!more && !g->idle_armed) {
+    if (!more && (!g->idle_armed || g->idle_late)) {
         g->idle_armed = true;
+        g->idle_late = false;
         net_timer_start(g->idle, IDLE_MS, 0);
     }
     return more;
@@ -37,8 +38,10 @@ static bool turn(void *arg) {
 
 static void on_idle(void *arg) {
     struct node_guest *g = arg;
-    g->idle_armed = engine_idle(g->engine);
-    if (g->idle_armed) net_timer_start(g->idle, 1, 0);
+    g->idle_late = !engine_idle(g->engine);
+    uint32_t wait_ms = g->idle_late ? engine_idle_wait_ms(g->engine) : 1;
+    g->idle_armed = wait_ms;
+    if (wait_ms) net_timer_start(g->idle, wait_ms, 0);
 }
 
 /* ---- the sandbox ---- */

@@ -77,7 +77,7 @@ struct node_guest {
     struct engine *engine;
     struct wasi_app *app;
     struct net_timer *idle;
-    bool idle_armed;
+    bool idle_armed, idle_late; /* the timer runs; it only waits for things to stay unused */
     bool (*turn)(void *arg);  /* before the engine runs; may be NULL */
     void *turn_arg;
 };
