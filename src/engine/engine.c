@@ -48,6 +48,8 @@ bool engine_idle(struct engine *e) {
 
 uint32_t engine_idle_wait_ms(const struct engine *e) { return engine_slots_waiting(e) || engine_fibers_waiting(e) ? 1000 : 0; }
 
+uint64_t engine_turns(const struct engine *e) { return e->run_seq; }
+
 /* ---- images ---- */
 
 /* Makes the template of a group's context: its bytes with the FUNC words in place, in a memfd that slots map

@@ -47,6 +47,7 @@ void engine_free(struct engine *e); /* no instance may be alive; unloads all ima
 bool engine_idle(struct engine *e);
 /* After engine_idle had nothing more to do: call it again in so many milliseconds if nothing runs meanwhile. 0: no need. */
 uint32_t engine_idle_wait_ms(const struct engine *e);
+uint64_t engine_turns(const struct engine *e); /* how often a fiber has been given the core so far */
 
 /* ---- images ---- */
 

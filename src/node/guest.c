@@ -28,7 +28,9 @@ static bool turn(void *arg) {
     bool more = g->turn && g->turn(g->turn_arg);
     more |= engine_run(g->engine, turn_ns_max);
     wasi_app_turn(g->app);
-    if (!more && (!g->idle_armed || g->idle_late)) {
+    uint64_t turns = engine_turns(g->engine);
+    if (!more && turns != g->turns_seen && (!g->idle_armed || g->idle_late)) {
+        g->turns_seen = turns;
         g->idle_armed = true;
         g->idle_late = false;
         net_timer_start(g->idle, IDLE_MS, 0);

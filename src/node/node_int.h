@@ -78,6 +78,7 @@ struct node_guest {
     struct wasi_app *app;
     struct net_timer *idle;
     bool idle_armed, idle_late; /* the timer runs; it only waits for things to stay unused */
+    uint64_t turns_seen;      /* of the engine, when upkeep was last arranged for */
     bool (*turn)(void *arg);  /* before the engine runs; may be NULL */
     void *turn_arg;
 };
