@@ -1,5 +1,5 @@
-/* wasm_validate FILE...: MB of wasm code per second that one core decodes and validates. A component counts by the core modules
- * inside it. Each figure is the best of several runs. */
+/* wasm_validate FILE...: MB of wasm code per second that one core decodes and validates. A component counts
+ * by the core modules inside it. Each figure is the best of several runs. */
 #include "wasm/wasm.h"
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -41,9 +41,11 @@ static void measure(const char *path, str bytes) {
         if (t2 - t0 < best) best = t2 - t0, decode = t1 - t0;
         arena_free(a);
     }
-    printf("%s: code %.2f MB, %llu instructions, %.2f ms (module level %.2f ms), %.0f MB/s, %.1f ns/instruction\n", path,
-           (double)m.code_bytes / 1e6, (unsigned long long)instrs, (double)best / 1e6, (double)decode / 1e6,
-           (double)m.code_bytes * 1e3 / (double)best, instrs ? (double)best / (double)instrs : 0.0);
+    printf("%s: code %.2f MB, %llu instructions, %.2f ms (module level %.2f ms), %.0f MB/s, %.1f "
+           "ns/instruction\n",
+           path, (double)m.code_bytes / 1e6, (unsigned long long)instrs, (double)best / 1e6,
+           (double)decode / 1e6, (double)m.code_bytes * 1e3 / (double)best,
+           instrs ? (double)best / (double)instrs : 0.0);
 }
 
 /* Core modules of a component: sections with id 1, and inside nested components, sections with id 4. */

@@ -30,7 +30,8 @@ static uint32_t read_index(struct decoder *d) {
     return MIN(index, WASM_NO_INDEX - 1);
 }
 
-/* ---- types (§5.5.4) -------------------------------------------------------------------------------------------- */
+/* ---- types (§5.5.4)
+ * -------------------------------------------------------------------------------------------- */
 
 static const wasm_type *read_types(struct decoder *d, uint32_t *count, uint32_t max, const char *over) {
     uint32_t n = wasm_rd_count(&d->r, max, 1, over);
@@ -51,7 +52,8 @@ static bool read_mutability(struct decoder *d) {
 
 static struct wasm_field read_field(struct decoder *d) {
     struct wasm_field f = {0};
-    if (rd_left(&d->r) && (*d->r.p == 0x78 || *d->r.p == 0x77)) f.type = *d->r.p++ == 0x78 ? WASM_I8 : WASM_I16;
+    if (rd_left(&d->r) && (*d->r.p == 0x78 || *d->r.p == 0x77))
+        f.type = *d->r.p++ == 0x78 ? WASM_I8 : WASM_I16;
     else f.type = wasm_rd_type(&d->r);
     f.mutable = read_mutability(d);
     return f;
@@ -65,7 +67,9 @@ static void read_comp_type(struct decoder *d, struct wasm_deftype *t, uint8_t fo
         t->params = read_types(d, &t->params_count, WASM_MAX_PARAMS, OVER("parameters of a function type"));
         t->results = read_types(d, &t->results_count, WASM_MAX_RESULTS, OVER("results of a function type"));
         return;
-    case 0x5f: n = wasm_rd_count(&d->r, WASM_MAX_FIELDS, 2, OVER("fields of a structure type")); [[fallthrough]];
+    case 0x5f:
+        n = wasm_rd_count(&d->r, WASM_MAX_FIELDS, 2, OVER("fields of a structure type"));
+        [[fallthrough]];
     case 0x5e: {
         struct wasm_field *f = arena_array(d->out, struct wasm_field, n);
         for (uint32_t i = 0; i < n; i++) f[i] = read_field(d);
@@ -73,7 +77,9 @@ static void read_comp_type(struct decoder *d, struct wasm_deftype *t, uint8_t fo
         t->fields = f, t->fields_count = n;
         return;
     }
-    default: d->r.p -= !d->r.fail; rd_fail(&d->r, "malformed type: expected a function, structure or array type");
+    default:
+        d->r.p -= !d->r.fail;
+        rd_fail(&d->r, "malformed type: expected a function, structure or array type");
     }
 }
 
@@ -106,7 +112,8 @@ static void read_type_section(struct decoder *d) {
     }
 }
 
-/* ---- what imports and definitions share -------------------------------------------------------------------------- */
+/* ---- what imports and definitions share
+ * -------------------------------------------------------------------------- */
 
 static struct wasm_limits read_limits(struct decoder *d, bool memory) {
     const uint8_t *at = d->r.p;
@@ -139,7 +146,8 @@ static struct wasm_tag read_tag_type(struct decoder *d) {
     return (struct wasm_tag){.type = wasm_rd_u32(&d->r)};
 }
 
-/* ---- sections ------------------------------------------------------------------------------------------------------ */
+/* ---- sections
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void read_import(struct decoder *d, struct wasm_import *i) {
     i->module = wasm_rd_name(&d->r);
@@ -151,13 +159,22 @@ static void read_import(struct decoder *d, struct wasm_import *i) {
         i->index = d->funcs.n;
         vec_push(d->out, &d->funcs, (struct wasm_func){.type = wasm_rd_u32(&d->r)});
         return;
-    case WASM_EXTERN_TABLE: i->index = d->tables.n; vec_push(d->out, &d->tables, read_table_type(d)); return;
+    case WASM_EXTERN_TABLE:
+        i->index = d->tables.n;
+        vec_push(d->out, &d->tables, read_table_type(d));
+        return;
     case WASM_EXTERN_MEMORY:
         i->index = d->memories.n;
         vec_push(d->out, &d->memories, (struct wasm_memory){read_limits(d, true)});
         return;
-    case WASM_EXTERN_GLOBAL: i->index = d->globals.n; vec_push(d->out, &d->globals, read_global_type(d)); return;
-    case WASM_EXTERN_TAG: i->index = d->tags.n; vec_push(d->out, &d->tags, read_tag_type(d)); return;
+    case WASM_EXTERN_GLOBAL:
+        i->index = d->globals.n;
+        vec_push(d->out, &d->globals, read_global_type(d));
+        return;
+    case WASM_EXTERN_TAG:
+        i->index = d->tags.n;
+        vec_push(d->out, &d->tags, read_tag_type(d));
+        return;
     default: d->r.p -= !d->r.fail; rd_fail(&d->r, "malformed import kind");
     }
 }
@@ -173,7 +190,8 @@ static void read_import_section(struct decoder *d) {
 }
 
 static void read_function_section(struct decoder *d) {
-    uint32_t n = wasm_rd_count(&d->r, WASM_MAX_FUNCS - MIN(d->funcs.n, (uint32_t)WASM_MAX_FUNCS), 1, OVER("functions"));
+    uint32_t n = wasm_rd_count(&d->r, WASM_MAX_FUNCS - MIN(d->funcs.n, (uint32_t)WASM_MAX_FUNCS), 1,
+                               OVER("functions"));
     for (uint32_t i = 0; i < n && !d->r.fail; i++)
         vec_push(d->out, &d->funcs, (struct wasm_func){.type = wasm_rd_u32(&d->r)});
 }
@@ -235,11 +253,14 @@ static void read_elem_kind(struct decoder *d) {
     }
 }
 
-/* §5.5.12: bit 0 passive or declarative, bit 1 explicit table (or, with bit 0, declarative), bit 2 expressions. */
+/* §5.5.12: bit 0 passive or declarative, bit 1 explicit table (or, with bit 0, declarative), bit 2
+ * expressions. */
 static void read_elem(struct decoder *d, struct wasm_elem *e) {
     uint32_t flags = wasm_rd_u32(&d->r);
     if (flags > 7) rd_fail(&d->r, "malformed elements segment kind");
-    e->mode = !(flags & 1) ? WASM_SEGMENT_ACTIVE : flags & 2 ? WASM_SEGMENT_DECLARATIVE : WASM_SEGMENT_PASSIVE;
+    e->mode = !(flags & 1) ? WASM_SEGMENT_ACTIVE
+              : flags & 2  ? WASM_SEGMENT_DECLARATIVE
+                           : WASM_SEGMENT_PASSIVE;
     if ((flags & 3) == 2) e->table = wasm_rd_u32(&d->r);
     if (!(flags & 1)) e->offset = wasm_rd_expr(&d->r);
     e->type = flags & 4 ? WASM_FUNCREF : wasm_ref(WASM_HEAP_FUNC, false);
@@ -278,7 +299,8 @@ static void read_code_section(struct decoder *d) {
     }
     for (uint32_t i = 0; i < n && !d->r.fail; i++) {
         uint32_t size = wasm_rd_u32(&d->r);
-        if (size > rd_left(&d->r)) rd_fail(&d->r, "length out of bounds: unexpected end of section or function");
+        if (size > rd_left(&d->r))
+            rd_fail(&d->r, "length out of bounds: unexpected end of section or function");
         else if (size > WASM_MAX_BODY_BYTES) rd_fail(&d->r, OVER("size of a function body"));
         d->funcs.p[d->m->funcs_imported + i].body = rd_bytes(&d->r, size);
     }
@@ -301,7 +323,8 @@ static void read_data_section(struct decoder *d) {
         if (flags == 2) s->memory = wasm_rd_u32(&d->r);
         if (flags != 1) s->offset = wasm_rd_expr(&d->r);
         uint32_t size = wasm_rd_u32(&d->r);
-        if (size > rd_left(&d->r)) rd_fail(&d->r, "length out of bounds: unexpected end of section or function");
+        if (size > rd_left(&d->r))
+            rd_fail(&d->r, "length out of bounds: unexpected end of section or function");
         s->bytes = rd_bytes(&d->r, size);
     }
 }
@@ -331,7 +354,8 @@ static void read_section(struct decoder *d, uint8_t id) {
     }
 }
 
-/* §5.5.2: sections come at most once and in this order; tags stand between memories and globals, the data count before code. */
+/* §5.5.2: sections come at most once and in this order; tags stand between memories and globals, the data
+ * count before code. */
 static void read_sections(struct decoder *d, const uint8_t *end) {
     static const uint8_t order[14] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 12, 13, 11, 6};
     while (d->r.p < end && !d->r.fail) {
@@ -344,7 +368,8 @@ static void read_sections(struct decoder *d, const uint8_t *end) {
         const uint8_t *at = d->r.p - 1;
         uint32_t size = wasm_rd_u32(&d->r);
         if (size > rd_left(&d->r)) {
-            rd_fail(&d->r, "length out of bounds: the section is longer than the rest of the file (unexpected end)");
+            rd_fail(&d->r,
+                    "length out of bounds: the section is longer than the rest of the file (unexpected end)");
             return;
         }
         if (id && order[id] <= d->last) {

@@ -1,7 +1,7 @@
 /* print: a module as text (§6), plain instructions, one a line, indented by block.
  *
- * Reads with the unchecked readers: module and bodies have been validated. A function is called by its name where the name
- * section gives it one that no other function has, else by its index. */
+ * Reads with the unchecked readers: module and bodies have been validated. A function is called by its name
+ * where the name section gives it one that no other function has, else by its index. */
 #include "wasm/wasm_int.h"
 #include <math.h>
 
@@ -12,7 +12,9 @@ struct printer {
     arena *scratch;
 };
 
-/* ---- pieces ---------------------------------------------------------------------------------------------------------- */
+/* ---- pieces
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static void put(struct printer *p, const char *s) { buf_puts(p->out, str_c(s)); }
 #define putf(p, ...) buf_printf((p)->out, __VA_ARGS__)
@@ -111,7 +113,8 @@ static void put_f64(struct printer *p, const uint8_t *at) {
     else put_float(p, v, 15, 17, false);
 }
 
-/* ---- instructions ------------------------------------------------------------------------------------------------------ */
+/* ---- instructions
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void put_block_type(struct printer *p, const uint8_t **c) {
     struct wasm_block_type t;
@@ -260,7 +263,8 @@ static void put_body(struct printer *p, const struct wasm_func *f) {
     }
 }
 
-/* ---- fields of the module ---------------------------------------------------------------------------------------------------- */
+/* ---- fields of the module
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void put_field(struct printer *p, const struct wasm_field *f) {
     if (f->mutable) put(p, "(mut ");
@@ -285,7 +289,8 @@ static void put_deftype(struct printer *p, uint32_t i) {
         put_field(p, &t->fields[0]);
     } else {
         put(p, "(struct");
-        for (uint32_t k = 0; k < t->fields_count; k++) put(p, " (field "), put_field(p, &t->fields[k]), put(p, ")");
+        for (uint32_t k = 0; k < t->fields_count; k++)
+            put(p, " (field "), put_field(p, &t->fields[k]), put(p, ")");
     }
     put(p, plain ? "))" : ")))");
 }
@@ -312,7 +317,8 @@ static void put_limits(struct printer *p, const struct wasm_limits *l) {
 static void put_definition(struct printer *p, enum wasm_extern kind, uint32_t index) {
     const struct wasm_module *m = p->m;
     putf(p, "(%s ", wasm_extern_text(kind));
-    if (kind == WASM_EXTERN_FUNC && p->named && p->named[index]) put_id(p, m->func_names[index]), buf_putc(p->out, ' ');
+    if (kind == WASM_EXTERN_FUNC && p->named && p->named[index])
+        put_id(p, m->func_names[index]), buf_putc(p->out, ' ');
     putf(p, "(;%u;)", index);
     switch (kind) {
     case WASM_EXTERN_FUNC: put_type_use(p, m->funcs[index].type); return;
@@ -409,7 +415,8 @@ static void print_segments(struct printer *p) {
     }
 }
 
-/* ---- names, and all together --------------------------------------------------------------------------------------------------- */
+/* ---- names, and all together
+ * --------------------------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b) {
     return str_cmp(**(const str *const *)a, **(const str *const *)b);
@@ -425,7 +432,8 @@ static void find_unique_names(struct printer *p) {
         if (m->func_names[i].n) sorted[n++] = &m->func_names[i];
     qsort(sorted, n, sizeof *sorted, by_name);
     for (uint32_t i = 0; i < n; i++) {
-        bool twin = (i && str_eq(*sorted[i - 1], *sorted[i])) || (i + 1 < n && str_eq(*sorted[i], *sorted[i + 1]));
+        bool twin =
+            (i && str_eq(*sorted[i - 1], *sorted[i])) || (i + 1 < n && str_eq(*sorted[i], *sorted[i + 1]));
         p->named[sorted[i] - m->func_names] = !twin;
     }
 }

@@ -1,8 +1,9 @@
-/* spec_test DIR: decodes and validates every binary module of the specification's test suite (JSON form) under DIR.
+/* spec_test DIR: decodes and validates every binary module of the specification's test suite (JSON form)
+ * under DIR.
  *
- * Modules that are to be linked or run must be accepted; assert_malformed and assert_invalid must be refused, each with its own
- * kind of error. Modules in the text format are skipped and counted. -v prints each failure, and where our wording differs.
- * Exit: 0 all passed, 1 some failed, 77 no such folder. */
+ * Modules that are to be linked or run must be accepted; assert_malformed and assert_invalid must be refused,
+ * each with its own kind of error. Modules in the text format are skipped and counted. -v prints each
+ * failure, and where our wording differs. Exit: 0 all passed, 1 some failed, 77 no such folder. */
 #include "wasm/wasm.h"
 #include <dirent.h>
 #include <jansson.h>
@@ -71,8 +72,8 @@ static void run_command(const char *dir, const char *file, json_t *c, struct tal
     if (e == want) t->passed++;
     else t->failed++;
     if (e != want && verbose)
-        printf("%s:%lld: expected %s%s%s, got %s \"%s\" at %llu (%s)\n", file, line, err_name(want), text ? " " : "",
-               text ? text : "", err_name(e), d.text, (unsigned long long)d.offset, path);
+        printf("%s:%lld: expected %s%s%s, got %s \"%s\" at %llu (%s)\n", file, line, err_name(want),
+               text ? " " : "", text ? text : "", err_name(e), d.text, (unsigned long long)d.offset, path);
     if (e == want && e && text && !strstr(d.text, text)) {
         t->reworded++;
         if (verbose) printf("%s:%lld: wording: suite \"%s\", ours \"%s\"\n", file, line, text, d.text);
@@ -110,7 +111,7 @@ int main(int argc, char **argv) {
         free(entries[i]);
     }
     free(entries);
-    printf("%u passed, %u failed, %u skipped (modules in text), %u refused in other words than the suite's\n", all.passed, all.failed,
-           all.skipped, all.reworded);
+    printf("%u passed, %u failed, %u skipped (modules in text), %u refused in other words than the suite's\n",
+           all.passed, all.failed, all.skipped, all.reworded);
     return all.failed || !all.passed;
 }

@@ -1,15 +1,16 @@
 /* types: value types as text, and the registry of canonical types.
  *
- * A recursion group is serialised with references into itself as relative indices and references to earlier types as their
- * canonical ids (§3.1.2, "rolling"). Equal serialisations are equal groups, so equality of types is equality of ids. */
+ * A recursion group is serialised with references into itself as relative indices and references to earlier
+ * types as their canonical ids (§3.1.2, "rolling"). Equal serialisations are equal groups, so equality of
+ * types is equality of ids. */
 #include "wasm/wasm_int.h"
 
 enum { IDS_MAX = 1 << 26 }; /* what the bits of a wasm_type hold */
 
 const char *wasm_type_text(wasm_type t, char *buf, size_t n) {
     static const char *const plain[] = {"any type", "i32", "i64", "f32", "f64", "v128", "i8", "i16"};
-    static const char *const heaps[] = {"func",  "extern", "any",  "eq",     "i31",      "struct", "array",
-                                        "exn",   "none",   "nofunc", "noextern", "noexn",  "bottom"};
+    static const char *const heaps[] = {"func", "extern", "any",    "eq",       "i31",   "struct", "array",
+                                        "exn",  "none",   "nofunc", "noextern", "noexn", "bottom"};
     if (!wasm_is_ref(t)) {
         snprintf(buf, n, "%s", plain[t & 7]);
         return buf;
@@ -28,7 +29,8 @@ struct wasm_types *wasm_types_new(arena *out) {
     return ts;
 }
 
-/* ---- subtyping (§3.3) -------------------------------------------------------------------------------------------- */
+/* ---- subtyping (§3.3)
+ * -------------------------------------------------------------------------------------------- */
 
 bool wasm_types_sub(const struct wasm_types *ts, uint32_t sub, uint32_t super) {
     if (sub == super) return true;
@@ -45,8 +47,8 @@ static bool abstract_sub(uint32_t sub, uint32_t super) {
     case WASM_HEAP_STRUCT:
     case WASM_HEAP_ARRAY: return super == WASM_HEAP_EQ || super == WASM_HEAP_ANY;
     case WASM_HEAP_NONE:
-        return super == WASM_HEAP_I31 || super == WASM_HEAP_STRUCT || super == WASM_HEAP_ARRAY || super == WASM_HEAP_EQ ||
-               super == WASM_HEAP_ANY;
+        return super == WASM_HEAP_I31 || super == WASM_HEAP_STRUCT || super == WASM_HEAP_ARRAY ||
+               super == WASM_HEAP_EQ || super == WASM_HEAP_ANY;
     case WASM_HEAP_NOFUNC: return super == WASM_HEAP_FUNC;
     case WASM_HEAP_NOEXTERN: return super == WASM_HEAP_EXTERN;
     case WASM_HEAP_NOEXN: return super == WASM_HEAP_EXN;
@@ -56,8 +58,9 @@ static bool abstract_sub(uint32_t sub, uint32_t super) {
 
 bool wasm_types_heap_sub(const struct wasm_types *ts, uint32_t sub, uint32_t super) {
     if (sub == super) return true;
-    static const uint8_t kind[] = {
-        [WASM_COMP_FUNC] = WASM_HEAP_FUNC, [WASM_COMP_STRUCT] = WASM_HEAP_STRUCT, [WASM_COMP_ARRAY] = WASM_HEAP_ARRAY};
+    static const uint8_t kind[] = {[WASM_COMP_FUNC] = WASM_HEAP_FUNC,
+                                   [WASM_COMP_STRUCT] = WASM_HEAP_STRUCT,
+                                   [WASM_COMP_ARRAY] = WASM_HEAP_ARRAY};
     if (wasm_heap_is_index(sub)) {
         uint32_t id = wasm_heap_index(sub);
         if (wasm_heap_is_index(super)) return wasm_types_sub(ts, id, wasm_heap_index(super));
@@ -98,7 +101,8 @@ bool wasm_type_equal(const struct wasm_module *m, wasm_type a, wasm_type b) {
     return a == b || wasm_type_canon(m, a) == wasm_type_canon(m, b);
 }
 
-/* ---- interning ------------------------------------------------------------------------------------------------------ */
+/* ---- interning
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* Where the indices of a group are resolved: ids of earlier types, and the group's own bounds. */
 struct rolling {
@@ -170,11 +174,13 @@ static void add_deftype(struct wasm_types *ts, const struct rolling *g, const st
 }
 
 static bool too_deep(const struct wasm_types *ts, const struct rolling *g, const struct wasm_deftype *types) {
-    for (uint32_t i = 0; i < g->count; i++) { /* a super may stand in the group: count the steps to its outside */
+    for (uint32_t i = 0; i < g->count;
+         i++) { /* a super may stand in the group: count the steps to its outside */
         uint32_t up = g->start + i, steps = 0;
         while (up != WASM_NO_INDEX && up - g->start < g->count && steps <= WASM_MAX_SUBTYPE_DEPTH + 1)
             up = types[up - g->start].super, steps++;
-        uint32_t outside = up == WASM_NO_INDEX || up - g->start < g->count ? 0 : ts->depths.p[outside_id(g, up)] + 1u;
+        uint32_t outside =
+            up == WASM_NO_INDEX || up - g->start < g->count ? 0 : ts->depths.p[outside_id(g, up)] + 1u;
         if (steps - 1 + outside > WASM_MAX_SUBTYPE_DEPTH) return true;
     }
     return false;
@@ -208,8 +214,8 @@ err wasm_types_intern(struct wasm_types *ts, const struct wasm_module *m, const 
 }
 
 /* The group starts where no id can be, so that no id is taken for a reference into the group. */
-uint32_t wasm_types_func(struct wasm_types *ts, const wasm_type *params, uint32_t params_count, const wasm_type *results,
-                         uint32_t results_count) {
+uint32_t wasm_types_func(struct wasm_types *ts, const wasm_type *params, uint32_t params_count,
+                         const wasm_type *results, uint32_t results_count) {
     struct wasm_deftype t = {.comp = WASM_COMP_FUNC,
                              .final = true,
                              .super = WASM_NO_INDEX,

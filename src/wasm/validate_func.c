@@ -1,10 +1,13 @@
-/* validate_func: one pass over a function body (§3.4), which also counts what the one-pass compiler wants to know.
+/* validate_func: one pass over a function body (§3.4), which also counts what the one-pass compiler wants to
+ * know.
  *
- * run() keeps cursor and stack pointer in registers and handles what bodies consist of: locals, constants, numbers, memory.
- * All else goes through rare(), which works on the validator's fields. See validate_int.h for the invariants. */
+ * run() keeps cursor and stack pointer in registers and handles what bodies consist of: locals, constants,
+ * numbers, memory. All else goes through rare(), which works on the validator's fields. See validate_int.h
+ * for the invariants. */
 #include "wasm/validate_int.h"
 
-/* ---- failures -------------------------------------------------------------------------------------------------------- */
+/* ---- failures
+ * -------------------------------------------------------------------------------------------------------- */
 
 static uint64_t here(const struct wasm_validator *v) { return (uint64_t)(v->op_at - v->r.start); }
 
@@ -41,7 +44,9 @@ bool wv_read_failed(struct wasm_validator *v) {
     return false;
 }
 
-/* ---- operands ---------------------------------------------------------------------------------------------------------- */
+/* ---- operands
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static struct frame *top_frame(struct wasm_validator *v) { return &v->frames[v->frames_count - 1]; }
 
@@ -49,14 +54,16 @@ static bool mismatch(struct wasm_validator *v, wasm_type want, wasm_type found) 
     char w[40], f[40];
     const char *op = wasm_ops[v->op].text;
     wasm_type_text(want, w, sizeof w);
-    if (found == WASM_BOT) return wv_invalid(v, "type mismatch: %s expects %s, but the stack is empty", op, w);
+    if (found == WASM_BOT)
+        return wv_invalid(v, "type mismatch: %s expects %s, but the stack is empty", op, w);
     return wv_invalid(v, "type mismatch: %s expects %s, found %s", op, w, wasm_type_text(found, f, sizeof f));
 }
 
 bool wv_pop_slow(struct wasm_validator *v, wasm_type t) {
     if (v->sp == v->base) return top_frame(v)->unreachable ? true : mismatch(v, t, WASM_BOT);
     wasm_type found = v->sp[-1];
-    if (UNLIKELY(found != t && found != WASM_BOT && !wasm_type_sub(v->m, found, t))) return mismatch(v, t, found);
+    if (UNLIKELY(found != t && found != WASM_BOT && !wasm_type_sub(v->m, found, t)))
+        return mismatch(v, t, found);
     v->sp--;
     return true;
 }
@@ -110,7 +117,9 @@ void wv_unreachable(struct wasm_validator *v) {
     v->weight = 0;
 }
 
-/* ---- immediates ---------------------------------------------------------------------------------------------------------- */
+/* ---- immediates
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 bool wv_u32(struct wasm_validator *v, uint32_t *x) {
     *x = wasm_rd_u32(&v->r);
@@ -128,7 +137,8 @@ const struct wasm_deftype *wv_read_type(struct wasm_validator *v, enum wasm_comp
     static const char *const names[] = {"function", "structure", "array"};
     if (!wv_u32(v, index)) return NULL;
     if (*index < v->m->types_count && v->m->types[*index].comp == comp) return &v->m->types[*index];
-    if (*index < v->m->types_count) wv_invalid(v, "type mismatch: type %u is not of a %s", *index, names[comp]);
+    if (*index < v->m->types_count)
+        wv_invalid(v, "type mismatch: type %u is not of a %s", *index, names[comp]);
     else wv_invalid(v, "unknown type %u", *index);
     return NULL;
 }
@@ -141,7 +151,8 @@ const struct wasm_table *wv_read_table(struct wasm_validator *v) {
     return NULL;
 }
 
-static const struct frame *label(struct wasm_validator *v, uint32_t depth, const wasm_type **types, uint32_t *n) {
+static const struct frame *label(struct wasm_validator *v, uint32_t depth, const wasm_type **types,
+                                 uint32_t *n) {
     if (UNLIKELY(depth >= v->frames_count)) {
         wv_invalid(v, "unknown label %u", depth);
         return NULL;
@@ -158,7 +169,8 @@ const struct frame *wv_read_label(struct wasm_validator *v, const wasm_type **ty
     return wv_u32(v, &depth) ? label(v, depth, types, n) : NULL;
 }
 
-/* ---- control (§3.4.10) ------------------------------------------------------------------------------------------------------- */
+/* ---- control (§3.4.10)
+ * ------------------------------------------------------------------------------------------------------- */
 
 static bool grow_frames(struct wasm_validator *v) {
     if (v->frames_cap >= WASM_MAX_NESTING) return wv_limit(v, "nested blocks");
@@ -192,12 +204,14 @@ static void forget_inits(struct wasm_validator *v, uint32_t keep) {
     while (v->undo_count > keep) v->local_set[v->undo[--v->undo_count]] = 0;
 }
 
-/* Checks that the block leaves its results and nothing else; restores what was around it. The results are not pushed. */
+/* Checks that the block leaves its results and nothing else; restores what was around it. The results are not
+ * pushed. */
 static bool close_frame(struct wasm_validator *v) {
     struct frame *f = top_frame(v);
     if (!wv_pop_types(v, f->results, f->results_count)) return false;
     if (UNLIKELY(v->sp != v->base))
-        return wv_invalid(v, "type mismatch: %u values too many on the stack at the end of the block", (unsigned)(v->sp - v->base));
+        return wv_invalid(v, "type mismatch: %u values too many on the stack at the end of the block",
+                          (unsigned)(v->sp - v->base));
     forget_inits(v, f->inits);
     v->weight = f->weight;
     return true;
@@ -254,7 +268,8 @@ static bool end_op(struct wasm_validator *v) {
         if (f->params_count != f->results_count)
             return wv_invalid(v, "type mismatch: an if without else must give what it takes");
         for (uint32_t i = 0; i < f->params_count; i++)
-            if (!wasm_type_sub(v->m, f->params[i], f->results[i])) return mismatch(v, f->results[i], f->params[i]);
+            if (!wasm_type_sub(v->m, f->params[i], f->results[i]))
+                return mismatch(v, f->results[i], f->params[i]);
     }
     v->frames_count--;
     v->base = v->frames_count ? v->stack + top_frame(v)->height : v->stack;
@@ -286,7 +301,8 @@ static bool br_table(struct wasm_validator *v) {
         uint32_t n;
         if (!wv_read_label(v, &t, &n)) return false;
         if (i == 0) arity = n;
-        if (n != arity) return wv_invalid(v, "type mismatch: labels of br_table take different numbers of values");
+        if (n != arity)
+            return wv_invalid(v, "type mismatch: labels of br_table take different numbers of values");
         if ((i == 0 || t != last) && !check_top(v, t, n)) return false;
         last = t;
     }
@@ -300,7 +316,9 @@ static bool return_op(struct wasm_validator *v) {
     return true;
 }
 
-/* ---- calls -------------------------------------------------------------------------------------------------------------- */
+/* ---- calls
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t add_saturated(uint32_t a, uint32_t b) { return a + b < a ? UINT32_MAX : a + b; }
 
@@ -316,7 +334,8 @@ static bool finish_tail_call(struct wasm_validator *v, const struct wasm_deftype
     if (t->results_count != f->results_count)
         return wv_invalid(v, "type mismatch: %s of a function with other results", wasm_ops[v->op].text);
     for (uint32_t i = 0; i < f->results_count; i++)
-        if (!wasm_type_sub(v->m, t->results[i], f->results[i])) return mismatch(v, f->results[i], t->results[i]);
+        if (!wasm_type_sub(v->m, t->results[i], f->results[i]))
+            return mismatch(v, f->results[i], t->results[i]);
     if (!wv_pop_types(v, t->params, t->params_count)) return false;
     wv_unreachable(v);
     return true;
@@ -360,7 +379,9 @@ static bool call(struct wasm_validator *v) {
     }
 }
 
-/* ---- exceptions ------------------------------------------------------------------------------------------------------------ */
+/* ---- exceptions
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static const struct wasm_deftype *read_tag(struct wasm_validator *v) {
     uint32_t index;
@@ -410,12 +431,14 @@ static bool try_table(struct wasm_validator *v) {
            wv_push_types(v, t.params, t.params_count);
 }
 
-/* ---- parametric, globals -------------------------------------------------------------------------------------------------- */
+/* ---- parametric, globals
+ * -------------------------------------------------------------------------------------------------- */
 
 static bool select_op(struct wasm_validator *v) {
     wasm_type a, b;
     if (!wv_pop(v, WASM_I32) || !wv_pop_any(v, &a) || !wv_pop_any(v, &b)) return false;
-    if (wasm_is_ref(a) || wasm_is_ref(b)) return wv_invalid(v, "type mismatch: select of references must name its type");
+    if (wasm_is_ref(a) || wasm_is_ref(b))
+        return wv_invalid(v, "type mismatch: select of references must name its type");
     if (a != b && a != WASM_BOT && b != WASM_BOT) return mismatch(v, b, a);
     return wv_push(v, a == WASM_BOT ? b : a);
 }
@@ -448,13 +471,16 @@ static bool unreachable(struct wasm_validator *v) {
     return true;
 }
 
-/* ---- dispatch ---------------------------------------------------------------------------------------------------------------- */
+/* ---- dispatch
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
 /* Instructions behind which a runtime call may stand. */
 static bool may_call_out(uint32_t op) {
     if (op < WASM_BASE_FB)
-        return (op >= WASM_OP_THROW && op <= WASM_OP_THROW_REF) || (op >= WASM_OP_CALL && op <= WASM_OP_RETURN_CALL_REF) ||
-               op == WASM_OP_TABLE_GET || op == WASM_OP_TABLE_SET || op == WASM_OP_MEMORY_GROW || op == WASM_OP_MEMORY_SIZE;
+        return (op >= WASM_OP_THROW && op <= WASM_OP_THROW_REF) ||
+               (op >= WASM_OP_CALL && op <= WASM_OP_RETURN_CALL_REF) || op == WASM_OP_TABLE_GET ||
+               op == WASM_OP_TABLE_SET || op == WASM_OP_MEMORY_GROW || op == WASM_OP_MEMORY_SIZE;
     return op < WASM_BASE_FC || (op >= WASM_OP_MEMORY_INIT && op < WASM_BASE_FD);
 }
 
@@ -520,7 +546,9 @@ static void first_set(struct wasm_validator *v, uint32_t x) {
     v->undo[v->undo_count++] = x;
 }
 
-static bool local_unknown(struct wasm_validator *v, uint32_t x) { return wv_invalid(v, "unknown local %u", x); }
+static bool local_unknown(struct wasm_validator *v, uint32_t x) {
+    return wv_invalid(v, "unknown local %u", x);
+}
 
 /* Length of a LEB128 number of at most four bytes; 0: longer, or too near the end to say. */
 static inline unsigned short_leb(const uint8_t *p, const uint8_t *end) {
@@ -533,97 +561,98 @@ static inline unsigned short_leb(const uint8_t *p, const uint8_t *end) {
 
 #define SAVE() (v->r.p = p, v->sp = sp, v->top = top)
 #define LOAD() (p = v->r.p, sp = v->sp, top = v->top)
-#define FAIL(call)                                                                                                     \
-    do {                                                                                                               \
-        SAVE();                                                                                                        \
-        return call;                                                                                                   \
+#define FAIL(call)                                                                                           \
+    do {                                                                                                     \
+        SAVE();                                                                                              \
+        return call;                                                                                         \
     } while (0)
-#define READ_U32(x)                                                                                                    \
-    uint32_t x;                                                                                                        \
-    if (LIKELY(p < end && *p < 0x80)) {                                                                                \
-        x = *p++;                                                                                                      \
-    } else {                                                                                                           \
-        v->r.p = p;                                                                                                    \
-        x = (uint32_t)wasm_rd_leb_slow(&v->r, 32, false);                                                              \
-        if (UNLIKELY(v->r.fail)) return wv_read_failed(v);                                                             \
-        p = v->r.p;                                                                                                    \
+#define READ_U32(x)                                                                                          \
+    uint32_t x;                                                                                              \
+    if (LIKELY(p < end && *p < 0x80)) {                                                                      \
+        x = *p++;                                                                                            \
+    } else {                                                                                                 \
+        v->r.p = p;                                                                                          \
+        x = (uint32_t)wasm_rd_leb_slow(&v->r, 32, false);                                                    \
+        if (UNLIKELY(v->r.fail)) return wv_read_failed(v);                                                   \
+        p = v->r.p;                                                                                          \
     }
-#define PUSH(t)                                                                                                        \
-    do {                                                                                                               \
-        if (UNLIKELY(sp == v->limit)) FAIL(wv_limit(v, "operands"));                                                   \
-        *sp++ = (t);                                                                                                   \
-        if (sp > top) top = sp;                                                                                        \
+#define PUSH(t)                                                                                              \
+    do {                                                                                                     \
+        if (UNLIKELY(sp == v->limit)) FAIL(wv_limit(v, "operands"));                                         \
+        *sp++ = (t);                                                                                         \
+        if (sp > top) top = sp;                                                                              \
     } while (0)
-#define POP(t)                                                                                                         \
-    do {                                                                                                               \
-        if (LIKELY(sp > base && sp[-1] == (t))) {                                                                      \
-            sp--;                                                                                                      \
-        } else {                                                                                                       \
-            SAVE();                                                                                                    \
-            if (!wv_pop_slow(v, (t))) return false;                                                                    \
-            LOAD();                                                                                                    \
-        }                                                                                                              \
+#define POP(t)                                                                                               \
+    do {                                                                                                     \
+        if (LIKELY(sp > base && sp[-1] == (t))) {                                                            \
+            sp--;                                                                                            \
+        } else {                                                                                             \
+            SAVE();                                                                                          \
+            if (!wv_pop_slow(v, (t))) return false;                                                          \
+            LOAD();                                                                                          \
+        }                                                                                                    \
     } while (0)
-/* Up to four bytes are a valid number of 32 bits or more, signed or not: found without a branch on the length. */
-#define SKIP_LEB(bits, is_signed)                                                                                      \
-    do {                                                                                                               \
-        unsigned n = short_leb(p, end);                                                                                \
-        if (UNLIKELY(!n)) {                                                                                            \
-            v->r.p = p;                                                                                                \
-            wasm_rd_leb_slow(&v->r, bits, is_signed);                                                                  \
-            if (UNLIKELY(v->r.fail)) return wv_read_failed(v);                                                         \
-            p = v->r.p;                                                                                                \
-        }                                                                                                              \
-        p += n;                                                                                                        \
+/* Up to four bytes are a valid number of 32 bits or more, signed or not: found without a branch on the
+ * length. */
+#define SKIP_LEB(bits, is_signed)                                                                            \
+    do {                                                                                                     \
+        unsigned n = short_leb(p, end);                                                                      \
+        if (UNLIKELY(!n)) {                                                                                  \
+            v->r.p = p;                                                                                      \
+            wasm_rd_leb_slow(&v->r, bits, is_signed);                                                        \
+            if (UNLIKELY(v->r.fail)) return wv_read_failed(v);                                               \
+            p = v->r.p;                                                                                      \
+        }                                                                                                    \
+        p += n;                                                                                              \
     } while (0)
-#define SKIP_BYTES(n)                                                                                                  \
-    do {                                                                                                               \
-        if (UNLIKELY((size_t)(end - p) < (n))) {                                                                       \
-            v->r.p = p;                                                                                                \
-            rd_fail(&v->r, "unexpected end");                                                                          \
-            return wv_read_failed(v);                                                                                  \
-        }                                                                                                              \
-        p += (n);                                                                                                      \
+#define SKIP_BYTES(n)                                                                                        \
+    do {                                                                                                     \
+        if (UNLIKELY((size_t)(end - p) < (n))) {                                                             \
+            v->r.p = p;                                                                                      \
+            rd_fail(&v->r, "unexpected end");                                                                \
+            return wv_read_failed(v);                                                                        \
+        }                                                                                                    \
+        p += (n);                                                                                            \
     } while (0)
 /* [t] -> [r], [t t] -> [r], [a t] -> [] */
-#define UNARY(t, r)                                                                                                    \
-    do {                                                                                                               \
-        if (LIKELY(sp > base && sp[-1] == (t))) {                                                                      \
-            sp[-1] = (r);                                                                                              \
-        } else {                                                                                                       \
-            POP(t);                                                                                                    \
-            PUSH(r);                                                                                                   \
-        }                                                                                                              \
+#define UNARY(t, r)                                                                                          \
+    do {                                                                                                     \
+        if (LIKELY(sp > base && sp[-1] == (t))) {                                                            \
+            sp[-1] = (r);                                                                                    \
+        } else {                                                                                             \
+            POP(t);                                                                                          \
+            PUSH(r);                                                                                         \
+        }                                                                                                    \
     } while (0)
-#define BINARY(t, r)                                                                                                   \
-    do {                                                                                                               \
-        if (LIKELY(sp - base >= 2 && sp[-1] == (t) && sp[-2] == (t))) {                                                \
-            sp--, sp[-1] = (r);                                                                                                \
-        } else {                                                                                                       \
-            POP(t);                                                                                                    \
-            POP(t);                                                                                                    \
-            PUSH(r);                                                                                                   \
-        }                                                                                                              \
+#define BINARY(t, r)                                                                                         \
+    do {                                                                                                     \
+        if (LIKELY(sp - base >= 2 && sp[-1] == (t) && sp[-2] == (t))) {                                      \
+            sp--, sp[-1] = (r);                                                                              \
+        } else {                                                                                             \
+            POP(t);                                                                                          \
+            POP(t);                                                                                          \
+            PUSH(r);                                                                                         \
+        }                                                                                                    \
     } while (0)
 /* memarg of memory 0 with i32 addresses; anything else goes to the general path, which reports too. */
-#define PLAIN_MEMARG()                                                                                                 \
-    if (UNLIKELY(!memory0 || end - p < 2 || p[0] > wasm_ops[op].aux)) goto general;                                    \
-    unsigned n = short_leb(p + 1, end);                                                                                \
-    if (UNLIKELY(!n)) {                                                                                                \
-        v->r.p = p + 1;                                                                                                \
-        uint64_t offset = wasm_rd_leb_slow(&v->r, 64, false);                                                          \
-        if (UNLIKELY(v->r.fail)) return wv_read_failed(v);                                                             \
-        if (UNLIKELY(offset > UINT32_MAX)) FAIL(wv_invalid(v, "offset out of range"));                                 \
-        p = v->r.p - 1;                                                                                                \
-    }                                                                                                                  \
+#define PLAIN_MEMARG()                                                                                       \
+    if (UNLIKELY(!memory0 || end - p < 2 || p[0] > wasm_ops[op].aux)) goto general;                          \
+    unsigned n = short_leb(p + 1, end);                                                                      \
+    if (UNLIKELY(!n)) {                                                                                      \
+        v->r.p = p + 1;                                                                                      \
+        uint64_t offset = wasm_rd_leb_slow(&v->r, 64, false);                                                \
+        if (UNLIKELY(v->r.fail)) return wv_read_failed(v);                                                   \
+        if (UNLIKELY(offset > UINT32_MAX)) FAIL(wv_invalid(v, "offset out of range"));                       \
+        p = v->r.p - 1;                                                                                      \
+    }                                                                                                        \
     p += n + 1
 /* An instruction that works on the validator's fields. */
-#define THROUGH(call)                                                                                                  \
-    do {                                                                                                               \
-        SAVE();                                                                                                        \
-        if (UNLIKELY(!(call))) return false;                                                                           \
-        LOAD();                                                                                                        \
-        base = v->base, weight = v->weight;                                                                            \
+#define THROUGH(call)                                                                                        \
+    do {                                                                                                     \
+        SAVE();                                                                                              \
+        if (UNLIKELY(!(call))) return false;                                                                 \
+        LOAD();                                                                                              \
+        base = v->base, weight = v->weight;                                                                  \
     } while (0)
 
 /* The flat loop over a body's instructions. */
@@ -727,7 +756,9 @@ static bool run(struct wasm_validator *v) {
     }
 }
 
-/* ---- bodies -------------------------------------------------------------------------------------------------------------------- */
+/* ---- bodies
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 static bool add_locals(struct wasm_validator *v, uint32_t n, wasm_type t) {
     if (n > WASM_MAX_LOCALS - v->locals_count) return wv_limit(v, "locals of a function");
@@ -786,7 +817,8 @@ static bool validate_body(struct wasm_validator *v, uint32_t type) {
     memset(v->local_set, 0, v->locals_count);
     memset(v->local_set, 1, v->params_count);
     v->info.code = (str){v->r.p, rd_left(&v->r)};
-    return run_whole(v, &(struct wasm_block_type){.results = ft->results, .results_count = ft->results_count});
+    return run_whole(v,
+                     &(struct wasm_block_type){.results = ft->results, .results_count = ft->results_count});
 }
 
 static void give_info(struct wasm_validator *v, uint32_t type, struct wasm_func_info *info) {
@@ -798,7 +830,8 @@ static void give_info(struct wasm_validator *v, uint32_t type, struct wasm_func_
     info->operands_max = (uint32_t)(v->top - v->stack);
 }
 
-err wasm_validate_func(struct wasm_validator *v, uint32_t func_index, struct wasm_func_info *info, struct diag *d) {
+err wasm_validate_func(struct wasm_validator *v, uint32_t func_index, struct wasm_func_info *info,
+                       struct diag *d) {
     const struct wasm_func *f = &v->m->funcs[func_index];
     ENSURE(func_index >= v->m->funcs_imported && func_index < v->m->funcs_count);
     start_body(v, f->body, d);
@@ -813,7 +846,8 @@ err wasm_validate_func(struct wasm_validator *v, uint32_t func_index, struct was
     return v->e;
 }
 
-err wasm_validate_made_up(struct wasm_validator *v, uint32_t type, str body, struct wasm_func_info *info, struct diag *d) {
+err wasm_validate_made_up(struct wasm_validator *v, uint32_t type, str body, struct wasm_func_info *info,
+                          struct diag *d) {
     start_body(v, body, d);
     v->made_up = true;
     if (!validate_body(v, type)) return v->e;
@@ -827,7 +861,8 @@ err wasm_validate_expr(struct wasm_validator *v, wasm_expr e, wasm_type t, struc
     return run_whole(v, &(struct wasm_block_type){.results = &t, .results_count = 1}) ? ERR_OK : v->e;
 }
 
-/* ---- the validator itself -------------------------------------------------------------------------------------------------------- */
+/* ---- the validator itself
+ * -------------------------------------------------------------------------------------------------------- */
 
 static uint8_t type_of_letter(char c) {
     switch (c) {

@@ -1,5 +1,5 @@
-/* The function validator's state (Appendix, "Validation Algorithm"), for its two files: validate_func.c runs the body and has
- * control flow, validate_ops.c the families that are rare in practice.
+/* The function validator's state (Appendix, "Validation Algorithm"), for its two files: validate_func.c runs
+ * the body and has control flow, validate_ops.c the families that are rare in practice.
  *
  *   stack  |<- values of outer blocks ->|<- this block's ->|
  *          stack                        base               sp        limit
@@ -58,14 +58,16 @@ struct wasm_validator {
     struct signature signatures[WASM_OPS_END];
 };
 
-/* ---- failures ---------------------------------------------------------------------------------------------------- */
+/* ---- failures
+ * ---------------------------------------------------------------------------------------------------- */
 
 bool wv_invalid(struct wasm_validator *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 bool wv_malformed(struct wasm_validator *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 bool wv_limit(struct wasm_validator *v, const char *what);
 bool wv_read_failed(struct wasm_validator *v); /* reports v->r's failure; false */
 
-/* ---- operands ------------------------------------------------------------------------------------------------------ */
+/* ---- operands
+ * ------------------------------------------------------------------------------------------------------ */
 
 bool wv_pop_slow(struct wasm_validator *v, wasm_type t);
 bool wv_pop_any(struct wasm_validator *v, wasm_type *t); /* WASM_BOT under unreachable code */
@@ -89,7 +91,8 @@ static inline bool wv_push(struct wasm_validator *v, wasm_type t) {
     return true;
 }
 
-/* ---- immediates: read and looked up; NULL or false after a failure -------------------------------------------------- */
+/* ---- immediates: read and looked up; NULL or false after a failure
+ * -------------------------------------------------- */
 
 bool wv_u32(struct wasm_validator *v, uint32_t *x);
 bool wv_type_valid(struct wasm_validator *v, wasm_type t);
@@ -98,9 +101,9 @@ const struct wasm_table *wv_read_table(struct wasm_validator *v);
 const struct frame *wv_read_label(struct wasm_validator *v, const wasm_type **types, uint32_t *n);
 
 /* Instructions of validate_ops.c; v->op says which. */
-bool wv_reference_op(struct wasm_validator *v);  /* 0xd0..0xd6, FB 20..30 */
-bool wv_aggregate_op(struct wasm_validator *v);  /* FB 0..19 */
-bool wv_bulk_op(struct wasm_validator *v);       /* tables, FC 8..17 without a fixed signature */
-bool wv_fixed_op(struct wasm_validator *v);      /* whatever has a fixed signature */
+bool wv_reference_op(struct wasm_validator *v); /* 0xd0..0xd6, FB 20..30 */
+bool wv_aggregate_op(struct wasm_validator *v); /* FB 0..19 */
+bool wv_bulk_op(struct wasm_validator *v);      /* tables, FC 8..17 without a fixed signature */
+bool wv_fixed_op(struct wasm_validator *v);     /* whatever has a fixed signature */
 
 #endif

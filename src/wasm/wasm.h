@@ -1,10 +1,13 @@
-/* wasm: the binary format of WebAssembly 3.0. Decodes, validates, prints; knows nothing of compilers or engines.
+/* wasm: the binary format of WebAssembly 3.0. Decodes, validates, prints; knows nothing of compilers or
+ * engines.
  *
  *   bytes ── wasm_decode ──> struct wasm_module ── wasm_validate ──> types canonical, module-level rules hold
  *                                 │                        │
- *                                 └── wasm_print           └── wasm_validate_func, one body at a time ──> struct wasm_func_info
+ *                                 └── wasm_print           └── wasm_validate_func, one body at a time ──>
+ * struct wasm_func_info
  *
- * 1. A module borrows the bytes it was decoded from; every str in it points into them. Arrays live in the arena.
+ * 1. A module borrows the bytes it was decoded from; every str in it points into them. Arrays live in the
+ * arena.
  * 2. Nothing here keeps more of a function than wasm_func_info, and that only until the next function.
  * 3. After wasm_validate_func succeeded, a body may be read with the unchecked readers wasm_get_* below.
  * 4. opcodes.def is the one list of instructions.
@@ -18,7 +21,8 @@
 
 #define WASM_NO_INDEX UINT32_MAX
 
-/* Implementation limits: those of the JavaScript API specification ("Limits"), so that what runs elsewhere runs here. */
+/* Implementation limits: those of the JavaScript API specification ("Limits"), so that what runs elsewhere
+ * runs here. */
 enum {
     WASM_MAX_TYPES = 1'000'000,
     WASM_MAX_FUNCS = 1'000'000,
@@ -32,18 +36,19 @@ enum {
     WASM_MAX_MEMORIES = 1'000,
     WASM_MAX_PARAMS = 1'000,
     WASM_MAX_RESULTS = 1'000,
-    WASM_MAX_LOCALS = 50'000,     /* parameters included */
+    WASM_MAX_LOCALS = 50'000, /* parameters included */
     WASM_MAX_FIELDS = 10'000,
     WASM_MAX_SUBTYPE_DEPTH = 63,
     WASM_MAX_BODY_BYTES = 7'654'321,
-    WASM_MAX_NESTING = 1 << 20,   /* control frames in one body */
+    WASM_MAX_NESTING = 1 << 20, /* control frames in one body */
 };
 
-/* ---- value types (§2.3) -------------------------------------------------------------------------------
+/* ---- value types (§2.3) -----------------------------------------------------------------------------
  *
  * A wasm_type is one number: 0..7 for the types below; for references  heap << 5 | nullable << 4 | 8.
- * heap < WASM_HEAP_INDEX is an abstract heap type, else WASM_HEAP_INDEX + type index (of the module; canonical id in wasm_types).
- * Equal numbers are equal types; different references may still be equal (wasm_type_equal, wasm_type_sub). */
+ * heap < WASM_HEAP_INDEX is an abstract heap type, else WASM_HEAP_INDEX + type index (of the module;
+ * canonical id in wasm_types). Equal numbers are equal types; different references may still be equal
+ * (wasm_type_equal, wasm_type_sub). */
 
 typedef uint32_t wasm_type;
 
@@ -99,7 +104,7 @@ static inline uint32_t wasm_type_slots(wasm_type t) { return t == WASM_V128 ? 2 
 /* The text of t, as in the text format, e.g. "(ref null 3)"; writes at most n bytes and returns buf. */
 const char *wasm_type_text(wasm_type t, char *buf, size_t n);
 
-/* ---- type definitions (§2.3.8-2.3.11) -------------------------------------------------------------------- */
+/* ---- type definitions (§2.3.8-2.3.11) --------------------------------------------------------------- */
 
 enum wasm_comp { WASM_COMP_FUNC, WASM_COMP_STRUCT, WASM_COMP_ARRAY };
 
@@ -115,14 +120,14 @@ struct wasm_deftype {
     uint32_t group_start, group_count; /* its recursion group, as type indices */
     const wasm_type *params, *results; /* WASM_COMP_FUNC */
     uint32_t params_count, results_count;
-    const struct wasm_field *fields;   /* WASM_COMP_STRUCT; WASM_COMP_ARRAY has one */
+    const struct wasm_field *fields; /* WASM_COMP_STRUCT; WASM_COMP_ARRAY has one */
     uint32_t fields_count;
 };
 
-/* ---- canonical types: one id for each distinct type, whatever module it came from (§3.1, "Type equivalence") --
+/* ---- canonical types: one id for each distinct type, whatever module it came from (§3.1)
  *
- * Two types get the same id iff their recursion groups are equal after rolling. Ids count from 0 in order of interning.
- * Shareable by any number of modules decoded one after the other; not locked. */
+ * Two types get the same id iff their recursion groups are equal after rolling. Ids count from 0 in order of
+ * interning. Shareable by any number of modules decoded one after the other; not locked. */
 
 struct wasm_types {
     arena *arena;
@@ -131,27 +136,36 @@ struct wasm_types {
     struct map groups;             /* serialised group -> id of its first type */
 };
 struct wasm_types *wasm_types_new(arena *out);
-/* id of a function type made up by the caller (heap types inside hold ids); final, no supertype. Arrays are copied. */
-uint32_t wasm_types_func(struct wasm_types *ts, const wasm_type *params, uint32_t params_count, const wasm_type *results,
-                         uint32_t results_count);
+/* id of a function type made up by the caller (heap types inside hold ids); final, no supertype. Arrays are
+ * copied. */
+uint32_t wasm_types_func(struct wasm_types *ts, const wasm_type *params, uint32_t params_count,
+                         const wasm_type *results, uint32_t results_count);
 bool wasm_types_sub(const struct wasm_types *ts, uint32_t sub, uint32_t super); /* by id, reflexive */
 /* Subtyping of value types whose heap types hold ids (§3.3). */
 bool wasm_types_value_sub(const struct wasm_types *ts, wasm_type sub, wasm_type super);
 
-/* ---- module (§2.5) --------------------------------------------------------------------------------------- */
+/* ---- module (§2.5) ---------------------------------------------------------------------------------- */
 
 struct wasm_limits {
     uint64_t min, max; /* max = UINT64_MAX when there is none */
     bool has_max;
-    bool is64;         /* address type i64 */
-    bool shared;       /* threads proposal */
+    bool is64;   /* address type i64 */
+    bool shared; /* threads proposal */
 };
-static inline wasm_type wasm_address_type(const struct wasm_limits *l) { return l->is64 ? WASM_I64 : WASM_I32; }
+static inline wasm_type wasm_address_type(const struct wasm_limits *l) {
+    return l->is64 ? WASM_I64 : WASM_I32;
+}
 
 /* The bytes of a constant expression, its `end` included. Empty where there is none. */
 typedef str wasm_expr;
 
-enum wasm_extern { WASM_EXTERN_FUNC, WASM_EXTERN_TABLE, WASM_EXTERN_MEMORY, WASM_EXTERN_GLOBAL, WASM_EXTERN_TAG };
+enum wasm_extern {
+    WASM_EXTERN_FUNC,
+    WASM_EXTERN_TABLE,
+    WASM_EXTERN_MEMORY,
+    WASM_EXTERN_GLOBAL,
+    WASM_EXTERN_TAG
+};
 const char *wasm_extern_text(enum wasm_extern kind); /* "func", "table", ... */
 
 struct wasm_import {
@@ -187,7 +201,7 @@ struct wasm_tag {
 enum wasm_segment { WASM_SEGMENT_ACTIVE, WASM_SEGMENT_PASSIVE, WASM_SEGMENT_DECLARATIVE };
 struct wasm_elem {
     enum wasm_segment mode;
-    uint32_t table;  /* active only */
+    uint32_t table;   /* active only */
     wasm_expr offset; /* active only */
     wasm_type type;
     uint32_t count;
@@ -222,28 +236,31 @@ struct wasm_module {
     uint32_t types_count, imports_count, exports_count, elems_count, datas_count, customs_count;
     uint32_t funcs_count, tables_count, memories_count, globals_count, tags_count;
     uint32_t funcs_imported, tables_imported, memories_imported, globals_imported, tags_imported;
-    uint32_t start;         /* function index, or WASM_NO_INDEX */
+    uint32_t start; /* function index, or WASM_NO_INDEX */
     bool has_data_count;
-    uint64_t code_bytes;    /* size of the code section */
+    uint64_t code_bytes; /* size of the code section */
 
     /* Set by wasm_validate. */
-    struct wasm_types *canon;   /* the registry, */
-    const uint32_t *type_ids;   /* canonical id by type index, */
-    const uint8_t *funcs_declared; /* bit i & 7 of byte i >> 3: function i occurs outside function bodies (§3.5.16, refs) */
+    struct wasm_types *canon;      /* the registry, */
+    const uint32_t *type_ids;      /* canonical id by type index, */
+    const uint8_t *funcs_declared; /* bit i & 7 of byte i >> 3: function i occurs outside function bodies
+                                      (§3.5.16, refs) */
 
     /* Set by wasm_names_decode. */
     str name;              /* module name */
     const str *func_names; /* by function index, empty where unnamed; NULL when there is no name section */
 };
 
-/* Decodes the structure of a module (§5): all sections, without looking into function bodies beyond their sizes.
- * m is overwritten; borrows bytes, arrays in out. ERR_MALFORMED, ERR_LIMIT; d gets the reason and the byte offset. */
+/* Decodes the structure of a module (§5): all sections, without looking into function bodies beyond their
+ * sizes. m is overwritten; borrows bytes, arrays in out. ERR_MALFORMED, ERR_LIMIT; d gets the reason and the
+ * byte offset. */
 [[nodiscard]] err wasm_decode(arena *out, str bytes, struct wasm_module *m, struct diag *d);
 /* True if bytes start as a core module does (magic and version 1); a component has version 0xd, layer 1. */
 bool wasm_is_module(str bytes);
 
-/* Checks all module-level rules and constant expressions (§3.5), not the bodies. types: the registry to enter the module's
- * types in; NULL makes one in out. Fills type_ids, canon, funcs_declared. ERR_INVALID, ERR_MALFORMED, ERR_LIMIT. */
+/* Checks all module-level rules and constant expressions (§3.5), not the bodies. types: the registry to enter
+ * the module's types in; NULL makes one in out. Fills type_ids, canon, funcs_declared. ERR_INVALID,
+ * ERR_MALFORMED, ERR_LIMIT. */
 [[nodiscard]] err wasm_validate(arena *out, struct wasm_module *m, struct wasm_types *types, struct diag *d);
 
 static inline const struct wasm_deftype *wasm_func_type(const struct wasm_module *m, uint32_t func_index) {
@@ -260,7 +277,8 @@ const struct wasm_export *wasm_export_find(const struct wasm_module *m, str name
 bool wasm_custom_find(const struct wasm_module *m, str name, str *bytes);
 /* Reads the name section (Appendix, "Name Section") into m; a malformed one is read as far as it goes. */
 void wasm_names_decode(arena *out, struct wasm_module *m);
-/* Name for a person: from the name section, else an export or an import of that function, else empty. Linear in the worst case. */
+/* Name for a person: from the name section, else an export or an import of that function, else empty. Linear
+ * in the worst case. */
 str wasm_func_name(const struct wasm_module *m, uint32_t func_index);
 /* Subtyping and equality of value types of m (type indices inside); after wasm_validate. */
 bool wasm_type_sub(const struct wasm_module *m, wasm_type sub, wasm_type super);
@@ -268,90 +286,96 @@ bool wasm_type_equal(const struct wasm_module *m, wasm_type a, wasm_type b);
 /* t with canonical ids in place of m's type indices. */
 wasm_type wasm_type_canon(const struct wasm_module *m, wasm_type t);
 
-/* ---- function bodies (§3.4, Appendix "Validation Algorithm") -------------------------------------------------
+/* ---- function bodies (§3.4, Appendix "Validation Algorithm")
+ * -------------------------------------------------
  *
  * The validator counts, on its way, what a one-pass compiler cannot know in advance.
- * Weight: an instruction outside of loops weighs 1, in n nested loops 32^n; sums saturate at UINT32_MAX; code that cannot be
- * reached weighs nothing. */
+ * Weight: an instruction outside of loops weighs 1, in n nested loops 32^n; sums saturate at UINT32_MAX; code
+ * that cannot be reached weighs nothing. */
 
 enum {
-    WASM_LOCAL_WRITTEN = 1,    /* set or teed in reachable code; a parameter without it keeps its argument */
-    WASM_LOCAL_NEEDS_ZERO = 2, /* a reachable local.get may come before any local.set: must start at its default. Others need no
-                                  zeroing (the set that dominates a get is found by block structure). Never set for parameters */
+    WASM_LOCAL_WRITTEN = 1, /* set or teed in reachable code; a parameter without it keeps its argument */
+    WASM_LOCAL_NEEDS_ZERO =
+        2, /* a reachable local.get may come before any local.set: must start at its default. Others need no
+              zeroing (the set that dominates a get is found by block structure). Never set for parameters */
 };
 
 struct wasm_func_info {
-    uint32_t type;                /* type index */
-    str code;                     /* instructions, after the locals' declarations; the last byte is the closing `end` */
+    uint32_t type; /* type index */
+    str code;      /* instructions, after the locals' declarations; the last byte is the closing `end` */
     const wasm_type *locals;      /* parameters first, declarations expanded */
     const uint32_t *local_weight; /* by local: weight of its gets, sets and tees */
     const uint8_t *local_flags;   /* by local: WASM_LOCAL_* */
     uint32_t params_count, locals_count;
-    uint32_t calls_count;         /* call, call_indirect, call_ref; the return_ forms are not counted */
+    uint32_t calls_count; /* call, call_indirect, call_ref; the return_ forms are not counted */
     uint32_t calls_weight;
     uint32_t tail_calls_count;
-    uint32_t instrs_count;        /* all instructions, unreachable ones too */
-    uint32_t loop_depth_max;      /* nested loops */
-    uint32_t controls_max;        /* nested control frames, the function's own included */
-    uint32_t operands_max;        /* height of the operand stack in values; a v128 is one */
-    bool uses_v128;               /* a v128 operation or a v128 local: a frame slot may be two u64 wide */
-    bool is_leaf;                 /* no call, tail call, throw, nor an instruction a runtime call may stand behind */
+    uint32_t instrs_count;   /* all instructions, unreachable ones too */
+    uint32_t loop_depth_max; /* nested loops */
+    uint32_t controls_max;   /* nested control frames, the function's own included */
+    uint32_t operands_max;   /* height of the operand stack in values; a v128 is one */
+    bool uses_v128;          /* a v128 operation or a v128 local: a frame slot may be two u64 wide */
+    bool is_leaf; /* no call, tail call, throw, nor an instruction a runtime call may stand behind */
 };
 
 struct wasm_validator; /* stacks that are reused from body to body; one thread */
 /* m has passed wasm_validate. Freed with out. */
 struct wasm_validator *wasm_validator_new(arena *out, const struct wasm_module *m);
-/* Validates the body of function func_index (not an import). info may be NULL; its arrays belong to v and stand until v's next
- * call. ERR_INVALID, ERR_MALFORMED, ERR_LIMIT; d says "func N <name>: what" with the byte offset. */
-[[nodiscard]] err wasm_validate_func(struct wasm_validator *v, uint32_t func_index, struct wasm_func_info *info, struct diag *d);
-/* The same for a body that is not in the module, as the initialiser a linker makes up: it may set immutable globals and take
- * a reference to any function. type: type index of its signature, or WASM_NO_INDEX for [] -> []. */
-[[nodiscard]] err wasm_validate_made_up(struct wasm_validator *v, uint32_t type, str body, struct wasm_func_info *info,
-                                        struct diag *d);
+/* Validates the body of function func_index (not an import). info may be NULL; its arrays belong to v and
+ * stand until v's next call. ERR_INVALID, ERR_MALFORMED, ERR_LIMIT; d says "func N <name>: what" with the
+ * byte offset. */
+[[nodiscard]] err wasm_validate_func(struct wasm_validator *v, uint32_t func_index,
+                                     struct wasm_func_info *info, struct diag *d);
+/* The same for a body that is not in the module, as the initialiser a linker makes up: it may set immutable
+ * globals and take a reference to any function. type: type index of its signature, or WASM_NO_INDEX for [] ->
+ * []. */
+[[nodiscard]] err wasm_validate_made_up(struct wasm_validator *v, uint32_t type, str body,
+                                        struct wasm_func_info *info, struct diag *d);
 /* All bodies, in order. */
 [[nodiscard]] err wasm_validate_bodies(const struct wasm_module *m, struct diag *d);
 
-/* ---- instructions: opcodes.def ------------------------------------------------------------------------------- */
+/* ---- instructions: opcodes.def
+ * ------------------------------------------------------------------------------- */
 
 /* What follows an opcode. Indices and counts are LEB128 u32 unless said. */
 enum wasm_imm {
     WASM_IMM_NONE,
-    WASM_IMM_BLOCK,        /* block type */
+    WASM_IMM_BLOCK, /* block type */
     WASM_IMM_LABEL,
-    WASM_IMM_BR_TABLE,     /* vec(label), label */
+    WASM_IMM_BR_TABLE, /* vec(label), label */
     WASM_IMM_FUNC,
-    WASM_IMM_INDIRECT,     /* type, table */
+    WASM_IMM_INDIRECT, /* type, table */
     WASM_IMM_TYPE,
-    WASM_IMM_SELECT,       /* vec(value type) */
+    WASM_IMM_SELECT, /* vec(value type) */
     WASM_IMM_LOCAL,
     WASM_IMM_GLOBAL,
     WASM_IMM_TABLE,
     WASM_IMM_TAG,
-    WASM_IMM_TRY_TABLE,    /* block type, vec(catch) */
-    WASM_IMM_MEMARG,       /* alignment and flags, [memory], offset u64 */
-    WASM_IMM_MEMARG_LANE,  /* memarg, lane byte */
+    WASM_IMM_TRY_TABLE,   /* block type, vec(catch) */
+    WASM_IMM_MEMARG,      /* alignment and flags, [memory], offset u64 */
+    WASM_IMM_MEMARG_LANE, /* memarg, lane byte */
     WASM_IMM_MEMORY,
-    WASM_IMM_MEMORY_COPY,  /* destination memory, source memory */
-    WASM_IMM_MEMORY_INIT,  /* data, memory */
+    WASM_IMM_MEMORY_COPY, /* destination memory, source memory */
+    WASM_IMM_MEMORY_INIT, /* data, memory */
     WASM_IMM_DATA,
-    WASM_IMM_TABLE_COPY,   /* destination table, source table */
-    WASM_IMM_TABLE_INIT,   /* elem, table */
+    WASM_IMM_TABLE_COPY, /* destination table, source table */
+    WASM_IMM_TABLE_INIT, /* elem, table */
     WASM_IMM_ELEM,
-    WASM_IMM_I32,          /* s32 */
-    WASM_IMM_I64,          /* s64 */
-    WASM_IMM_F32,          /* 4 bytes */
-    WASM_IMM_F64,          /* 8 bytes */
-    WASM_IMM_V128,         /* 16 bytes */
-    WASM_IMM_SHUFFLE,      /* 16 lane bytes */
-    WASM_IMM_LANE,         /* lane byte */
-    WASM_IMM_HEAP,         /* heap type, s33 */
-    WASM_IMM_CAST,         /* br_on_cast: flags byte, label, heap type, heap type */
-    WASM_IMM_TYPE_FIELD,   /* type, field */
-    WASM_IMM_TYPE_COUNT,   /* type, count */
-    WASM_IMM_TYPE_DATA,    /* type, data */
-    WASM_IMM_TYPE_ELEM,    /* type, elem */
-    WASM_IMM_TYPE_TYPE,    /* type, type */
-    WASM_IMM_FENCE,        /* zero byte */
+    WASM_IMM_I32,        /* s32 */
+    WASM_IMM_I64,        /* s64 */
+    WASM_IMM_F32,        /* 4 bytes */
+    WASM_IMM_F64,        /* 8 bytes */
+    WASM_IMM_V128,       /* 16 bytes */
+    WASM_IMM_SHUFFLE,    /* 16 lane bytes */
+    WASM_IMM_LANE,       /* lane byte */
+    WASM_IMM_HEAP,       /* heap type, s33 */
+    WASM_IMM_CAST,       /* br_on_cast: flags byte, label, heap type, heap type */
+    WASM_IMM_TYPE_FIELD, /* type, field */
+    WASM_IMM_TYPE_COUNT, /* type, count */
+    WASM_IMM_TYPE_DATA,  /* type, data */
+    WASM_IMM_TYPE_ELEM,  /* type, elem */
+    WASM_IMM_TYPE_TYPE,  /* type, type */
+    WASM_IMM_FENCE,      /* zero byte */
 };
 
 /* An opcode as one number: the byte itself, or the code behind a prefix byte plus the prefix's base. */
@@ -377,7 +401,8 @@ struct wasm_op_info {
 };
 extern const struct wasm_op_info wasm_ops[WASM_OPS_END];
 
-/* ---- unchecked readers, for bodies that passed validation ------------------------------------------------------ */
+/* ---- unchecked readers, for bodies that passed validation
+ * ------------------------------------------------------ */
 
 static inline uint64_t wasm_get_leb_more(const uint8_t **p, uint64_t v) {
     const uint8_t *q = *p;
@@ -432,23 +457,26 @@ static inline struct wasm_memarg wasm_get_memarg(const uint8_t **p) {
     return a;
 }
 
-/* A block's type. Either `type` is a type index, or it is WASM_NO_INDEX and there are no parameters and 0 or 1 results. */
+/* A block's type. Either `type` is a type index, or it is WASM_NO_INDEX and there are no parameters and 0 or
+ * 1 results. */
 struct wasm_block_type {
     const wasm_type *params, *results;
     uint32_t params_count, results_count;
     uint32_t type;
-    wasm_type result; /* what `results` points to when type is WASM_NO_INDEX: mind it when copying the struct */
+    wasm_type
+        result; /* what `results` points to when type is WASM_NO_INDEX: mind it when copying the struct */
 };
 void wasm_get_block_type(const struct wasm_module *m, const uint8_t **p, struct wasm_block_type *out);
-wasm_type wasm_get_type(const uint8_t **p);  /* value type */
-uint32_t wasm_get_heap(const uint8_t **p);   /* heap type: abstract, or WASM_HEAP_INDEX + type index */
+wasm_type wasm_get_type(const uint8_t **p); /* value type */
+uint32_t wasm_get_heap(const uint8_t **p);  /* heap type: abstract, or WASM_HEAP_INDEX + type index */
 /* Steps over the immediates of op. */
 void wasm_skip_imm(const uint8_t **p, enum wasm_op op);
 
-/* ---- text (§6) ------------------------------------------------------------------------------------------------- */
+/* ---- text (§6)
+ * ------------------------------------------------------------------------------------------------- */
 
-/* Appends the module in the text format, with names from the name section (wasm_names_decode) where they are unambiguous. m has
- * passed wasm_validate and its bodies wasm_validate_bodies. */
+/* Appends the module in the text format, with names from the name section (wasm_names_decode) where they are
+ * unambiguous. m has passed wasm_validate and its bodies wasm_validate_bodies. */
 void wasm_print(struct buf *out, const struct wasm_module *m);
 
 #endif
