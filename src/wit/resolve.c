@@ -251,6 +251,21 @@ static err add_item(struct resolver *r, struct wit_world *w, struct wit_item ite
 
 static err resolve_world(struct resolver *r, struct wit_world *w);
 
+static void rename_item(struct resolver *r, struct wit_item *item, str to) {
+    item->name = to;
+    if (item->func) {
+        struct wit_func *f = arena_make(r->set->arena, struct wit_func);
+        *f = *item->func;
+        f->name = f->full_name = to;
+        item->func = f;
+    } else if (!item->path) {
+        struct wit_interface *i = arena_make(r->set->arena, struct wit_interface);
+        *i = *item->interface;
+        i->name = to;
+        item->interface = i;
+    }
+}
+
 static err resolve_include(struct resolver *r, struct wit_world *w, const struct wit_include *inc) {
     str name;
     struct wit_package *k = path_package(r, w->package, inc->path, &name);
@@ -261,7 +276,7 @@ static err resolve_include(struct resolver *r, struct wit_world *w, const struct
     for (uint32_t i = 0; i < other->items.n; i++) {
         struct wit_item item = other->items.p[i];
         for (uint32_t n = 0; n < inc->with.n; n++)
-            if (item.name.n && str_eq(item.name, inc->with.p[n].from)) item.name = inc->with.p[n].to;
+            if (item.name.n && str_eq(item.name, inc->with.p[n].from)) rename_item(r, &item, inc->with.p[n].to);
         TRY(add_item(r, w, item, true));
     }
     for (uint32_t i = 0; i < other->types->defs.n; i++)
