@@ -127,8 +127,8 @@ uint64_t abi_cpu_features(void); /* bits of enum abi_cpu */
 /* ---- writing ------------------------------------------------------------------------------------------------ */
 
 /* Collects what goes into an image; all bytes are borrowed until abi_image_write. Sections come in the order they are begun:
- * .rodata first, then .text and directly behind it, page-aligned, .data.rel.ro (so that text may address records relative to
- * itself before anything is written), then whatever else. */
+ * .text first and directly behind it, page-aligned, .data.rel.ro (so that text may address records relative to itself before
+ * anything is written), then whatever else. */
 struct abi_image_section {
     const char *name;
     uint32_t type, flags, align; /* SHT_*, SHF_* */
@@ -145,10 +145,11 @@ struct abi_image_writer {
     VEC(struct abi_image_section) sections;
     VEC(struct abi_image_chunk) chunks;
     uint64_t end;
+    bool text_written; /* the file has .text and .data.rel.ro already, from an earlier abi_image_write of the same */
 };
 void abi_image_writer_init(struct abi_image_writer *w, arena *scratch);
-/* Begins a section: .rodata (ABI_SECTION_TABLES) is begun already. Its first byte is page-aligned. */
-enum abi_section { ABI_SECTION_TABLES, ABI_SECTION_TEXT, ABI_SECTION_RELRO, ABI_SECTION_MAPPED };
+/* Begins a section. Its first byte is page-aligned. */
+enum abi_section { ABI_SECTION_TEXT, ABI_SECTION_RELRO, ABI_SECTION_TABLES, ABI_SECTION_MAPPED };
 void abi_image_begin(struct abi_image_writer *w, enum abi_section kind, const char *name);
 /* Adds count elements of size bytes to the current section at the next multiple of align (a power of two, at least 1). */
 struct abi_span abi_image_add(struct abi_image_writer *w, const void *p, uint64_t count, size_t size, size_t align);

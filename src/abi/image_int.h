@@ -1,9 +1,9 @@
 /* What image_write.c and image_read.c agree on.
  *
  *   0            ELF header
- *   64           program headers: R all before .text, RX .text, RW .data.rel.ro, R the rest, NOTE
+ *   64           program headers: R the head, RX .text, RW .data.rel.ro, R the rest, NOTE
  *   HEAD_OFFSET  note: name "orlo", description struct abi_image_head
- *   TABLES       .rodata …, each section page-aligned
+ *   4096         .text, .data.rel.ro, .rodata, …, each section page-aligned
  *   size - 64    signature
  */
 #ifndef ORLO_ABI_IMAGE_INT_H

@@ -18,9 +18,6 @@ static int write_image(const struct crypto_ed25519 *k, void (*change)(struct abi
     abi_image_writer_init(&w, a);
     const struct abi_image_code codes[] = {{.start = 0, .size = 6, .instance = 0, .func_index = 3},
                                            {.start = 16, .size = 6, .instance = 1, .func_index = 0}};
-    w.head.codes = abi_image_add(&w, codes, 2, sizeof codes[0], 8);
-    struct abi_image_group group = {.has_memory = true, .memory_bytes = 65536};
-    w.head.groups = abi_image_add(&w, &group, 1, sizeof group, 8);
     abi_image_begin(&w, ABI_SECTION_TEXT, ".text");
     w.head.text = abi_image_add(&w, text, sizeof text, 1, 16);
     abi_image_begin(&w, ABI_SECTION_RELRO, ".data.rel.ro");
@@ -29,6 +26,10 @@ static int write_image(const struct crypto_ed25519 *k, void (*change)(struct abi
         {.code = (void *)(uintptr_t)at, .instance = 0, .func_index = 3},
         {.code = (void *)(uintptr_t)(at + 16), .entry = (void *)(uintptr_t)at, .instance = 1, .func_index = 0}};
     w.head.funcs = abi_image_add(&w, funcs, 2, sizeof funcs[0], 8);
+    abi_image_begin(&w, ABI_SECTION_TABLES, ".rodata");
+    w.head.codes = abi_image_add(&w, codes, 2, sizeof codes[0], 8);
+    struct abi_image_group group = {.has_memory = true, .memory_bytes = 65536};
+    w.head.groups = abi_image_add(&w, &group, 1, sizeof group, 8);
     abi_image_begin(&w, ABI_SECTION_MAPPED, ".memory.0");
     group.memory = abi_image_add(&w, memory, sizeof memory, 1, 1);
     abi_image_add_symbols(&w, codes, (const str[]){STR_INIT("first"), {0}}, 2);

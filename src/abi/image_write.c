@@ -16,7 +16,6 @@ void abi_image_writer_init(struct abi_image_writer *w, arena *scratch) {
     *vec_add(w->arena, &w->sections) =
         (struct abi_image_section){.name = ".note.orlo", .type = SHT_NOTE, .flags = SHF_ALLOC, .align = 4,
                                    .offset = ABI_IMAGE_NOTE, .bytes = w->end - ABI_IMAGE_NOTE};
-    abi_image_begin(w, ABI_SECTION_TABLES, ".rodata");
 }
 
 static struct abi_image_section *begin(struct abi_image_writer *w, struct abi_image_section s) {
@@ -28,7 +27,7 @@ static struct abi_image_section *begin(struct abi_image_writer *w, struct abi_im
 }
 
 void abi_image_begin(struct abi_image_writer *w, enum abi_section kind, const char *name) {
-    static const uint32_t flags[] = {SHF_ALLOC, SHF_ALLOC | SHF_EXECINSTR, SHF_ALLOC | SHF_WRITE, SHF_ALLOC};
+    static const uint32_t flags[] = {SHF_ALLOC | SHF_EXECINSTR, SHF_ALLOC | SHF_WRITE, SHF_ALLOC, SHF_ALLOC};
     begin(w, (struct abi_image_section){.name = name, .type = SHT_PROGBITS, .flags = flags[kind], .align = ABI_PAGE});
 }
 
@@ -185,6 +184,13 @@ static void sink_put(struct sink *s, const void *p, uint64_t n) {
     s->at += n;
 }
 
+/* Steps over what is in the file already. */
+static void sink_skip(struct sink *s, const void *p, uint64_t n) {
+    sink_flush(s);
+    if (s->hash) crypto_sha256_add(s->hash, (str){p, n});
+    s->at += n;
+}
+
 static void sink_zero_to(struct sink *s, uint64_t offset) {
     static const uint8_t zero[ABI_PAGE];
     while (s->at < offset && !s->error) sink_put(s, zero, MIN(offset - s->at, sizeof zero));
@@ -200,11 +206,14 @@ err abi_image_write(struct abi_image_writer *w, int fd, const struct crypto_ed25
     w->head.version = ABI_IMAGE_VERSION;
     w->head.file_bytes = w->end + ABI_IMAGE_SIGNATURE;
 
+    uint64_t text_end = w->head.funcs.offset + w->head.funcs.count * sizeof(struct abi_func);
     struct sink s = {.fd = fd, .hash = key ? crypto_sha256_begin() : NULL};
     sink_put(&s, make_front(w, headers, load_end), ABI_IMAGE_HEAD + sizeof w->head);
     for (uint32_t i = 0; i < w->chunks.n; i++) {
-        sink_zero_to(&s, w->chunks.p[i].offset);
-        sink_put(&s, w->chunks.p[i].p, w->chunks.p[i].bytes);
+        const struct abi_image_chunk *c = &w->chunks.p[i];
+        sink_zero_to(&s, c->offset);
+        if (w->text_written && c->offset < text_end) sink_skip(&s, c->p, c->bytes);
+        else sink_put(&s, c->p, c->bytes);
     }
     uint8_t signature[ABI_IMAGE_SIGNATURE] = {0};
     sink_flush(&s);

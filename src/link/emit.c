@@ -407,6 +407,10 @@ err link_emit(struct link *l, int fd, const struct crypto_ed25519 *key, bool sym
     e.w.head.group_base = l->group_base;
     e.w.head.snapshot = l->snapshot;
     memcpy(e.w.head.wasm_digest, l->wasm_digest, sizeof e.w.head.wasm_digest);
+    e.w.text_written = l->text_written;
+    add_text(&e);
+    add_records(&e);
+    abi_image_begin(&e.w, ABI_SECTION_TABLES, ".rodata");
     struct abi_image_group *groups = add_groups(&e);
     add_codes(&e);
     add_instances(&e);
@@ -416,8 +420,6 @@ err link_emit(struct link *l, int fd, const struct crypto_ed25519 *key, bool sym
     add_steps(&e);
     add_plan(&e);
     add_sites(&e);
-    add_text(&e);
-    add_records(&e);
     add_groups_content(&e, groups);
     if (symbols) abi_image_add_symbols(&e.w, e.codes, e.names, e.codes_count);
     err r = abi_image_write(&e.w, fd, key, l->d);

@@ -60,7 +60,8 @@ static void count(const struct link *l, str wasm, struct link_stats *s) {
     }
 }
 
-static err make_snapshot(struct link *l, const struct link_options *o) {
+/* The image is written as it is before its instantiation, run, and written again; its text stays where it is. */
+static err make_snapshot(struct link *l, int fd, const struct link_options *o) {
     bool any = false;
     for (uint32_t i = 0; i < l->instances_count; i++) any = any || l->instances[i].init_record != LINK_NONE;
     if (!any) {
@@ -68,13 +69,8 @@ static err make_snapshot(struct link *l, const struct link_options *o) {
         l->snapshot = true;
         return ERR_OK;
     }
-    int fd = memfd_create("orlo-snapshot", MFD_CLOEXEC);
-    if (fd < 0) return diag_set(l->d, ERR_IO, DIAG_NOWHERE, "cannot make a memory file: %s", strerror(errno));
-    err e = link_emit(l, fd, NULL, false, NULL);
-    if (e != ERR_OK) {
-        close(fd);
-        return e;
-    }
+    TRY(link_emit(l, fd, NULL, false, NULL));
+    l->text_written = true;
     return link_snapshot(l, fd, o);
 }
 
@@ -85,7 +81,7 @@ static err run(struct link *l, str wasm, const struct link_options *o, int fd, s
     TRY(link_layout(l));
     TRY(link_compile(l));
     uint64_t t1 = clock_mono_ns();
-    if (!o->no_snapshot) TRY(make_snapshot(l, o));
+    if (!o->no_snapshot) TRY(make_snapshot(l, fd, o));
     uint64_t t2 = clock_mono_ns();
     TRY(link_emit(l, fd, o->key, !o->no_symbols, s));
     count(l, wasm, s);

@@ -98,6 +98,7 @@ struct link {
     uint8_t wasm_digest[CRYPTO_SHA256_BYTES];
     /* a snapshot's outcome */
     bool snapshot;
+    bool text_written;             /* the file to be written has the text already */
     uint32_t steps_done;           /* core instances whose init has run */
     struct run *run;               /* keeps the engine alive whose memories the image is written from */
 };
@@ -116,7 +117,7 @@ void link_make_init(struct link *l, struct link_instance *in);
 void link_objects_free(struct link *l);
 /* Writes the image as things stand now; may be called again after a snapshot. key NULL: unsigned. */
 [[nodiscard]] err link_emit(struct link *l, int fd, const struct crypto_ed25519 *key, bool symbols, struct link_stats *stats);
-/* snapshot.c: fd holds the unsigned image. Takes fd. ERR_TRAP. */
+/* snapshot.c: fd holds the unsigned image; the caller's. ERR_TRAP. */
 [[nodiscard]] err link_snapshot(struct link *l, int fd, const struct link_options *o);
 void link_snapshot_free(struct link *l);
 

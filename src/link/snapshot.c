@@ -4,9 +4,13 @@
  *    initialisation is what the snapshot holds. So the outcome cannot depend on the world.
  * 2. Addresses in the outcome become relocations again: words that hold funcrefs, and those that refer to groups. Anything
  *    else that is tied to this process (a grown table, a memory beside the groups' own) forgoes the snapshot.
+ * 3. The final image overwrites the file that the instance was made from, and its memories are read from the instance then: so
+ *    nothing of an instance may be a mapping of that file. It is not: before a snapshot no memory has content in the image.
  */
 #include "engine/engine.h"
 #include "link/link_int.h"
+#include <errno.h>
+#include <fcntl.h>
 
 enum { SNAPSHOT_MEMORY_MAX = 256 << 20 };
 
@@ -179,7 +183,9 @@ static err snapshot(struct link *l, struct run *r, uint64_t ns_max) {
 
 err link_snapshot(struct link *l, int fd, const struct link_options *o) {
     struct abi_image im;
-    TRY(abi_image_open(fd, NULL, &im, l->d));
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (own < 0) return diag_set(l->d, ERR_IO, DIAG_NOWHERE, "no descriptor: %s", strerror(errno));
+    TRY(abi_image_open(own, NULL, &im, l->d));
     struct run *r = arena_make(l->a, struct run);
     l->run = r;
     r->l = l;

@@ -1,0 +1,226 @@
+/* link: from bytes to a running instance, with every part in between real. */
+#include "link/link.h"
+#include "engine/engine.h"
+#include "component/plan.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "link/guests_test.h"
+
+#define BYTES(a) ((str){(a), sizeof(a)})
+
+static struct crypto_ed25519 key;
+static struct engine *engine;
+
+static err compile(str wasm, bool no_snapshot, struct abi_image *im, struct link_stats *stats, struct diag *d) {
+    struct link_options o = {.key = &key, .no_snapshot = no_snapshot};
+    int fd;
+    TRY(link_file_memfd(wasm, &o, &fd, stats, d));
+    struct abi_key_public pub;
+    memcpy(pub.bytes, key.public, sizeof pub.bytes);
+    return abi_image_open(fd, &pub, im, d);
+}
+
+static struct engine_image *load(str wasm, bool no_snapshot, struct link_stats *stats) {
+    struct abi_image im;
+    struct diag d = DIAG_INIT;
+    if (compile(wasm, no_snapshot, &im, stats, &d) != ERR_OK) fail_msg("%s", d.text);
+    return engine_image_load(engine, im);
+}
+
+/* ---- calls ---- */
+
+struct call {
+    struct engine_instance *in;
+    const struct abi_func *f; /* NULL: the start */
+    uint64_t *args;
+    enum abi_trap trap;
+};
+static void run_call(void *arg) {
+    struct call *c = arg;
+    c->trap = c->f ? engine_call(c->in, c->f, c->args) : engine_instance_start(c->in);
+}
+static enum abi_trap run(struct engine_instance *in, const struct abi_func *f, uint64_t *args) {
+    struct call c = {in, f, args, ABI_TRAP_COUNT};
+    assert_non_null(engine_spawn(in, run_call, &c));
+    while (engine_instance_fibers(in)) engine_run(engine, 1'000'000'000);
+    return c.trap;
+}
+static enum abi_trap call(struct engine_instance *in, uint32_t instance, const char *name, uint64_t *args) {
+    const struct abi_func *f = engine_export_func(engine_instance_image(in), instance, str_c(name));
+    assert_non_null(f);
+    return run(in, f, args);
+}
+static uint64_t call_ok(struct engine_instance *in, uint32_t instance, const char *name, uint64_t a, uint64_t b) {
+    uint64_t args[4] = {a, b};
+    assert_int_equal(call(in, instance, name, args), ABI_TRAP_NONE);
+    return args[0];
+}
+
+/* ---- tests ---- */
+
+static void test_add(void **state) {
+    struct link_stats stats;
+    struct engine_image *image = load(BYTES(wasm_add), false, &stats);
+    assert_int_equal(stats.wasm_bytes, sizeof wasm_add);
+    assert_true(stats.text_bytes > 0 && stats.image_bytes > stats.text_bytes && stats.snapshot);
+    assert_int_equal(stats.functions, 2);
+    struct engine_instance *in = engine_acquire(image, NULL);
+    assert_int_equal(run(in, NULL, NULL), ABI_TRAP_NONE);
+    assert_int_equal(call_ok(in, 0, "add", 2, 40), 42);
+    assert_int_equal(call_ok(in, 0, "add", 0xffffffff, 2), 1);
+    engine_release(in);
+    engine_image_unload(image);
+}
+
+static void test_backtrace_has_names(void **state) {
+    struct engine_image *image = load(BYTES(wasm_add), false, NULL);
+    struct engine_instance *in = engine_acquire(image, NULL);
+    uint64_t args[2] = {70000};
+    assert_int_equal(call(in, 0, "crash", args), ABI_TRAP_MEMORY_OUT_OF_BOUNDS);
+    const struct engine_trap_record *r = engine_last_trap(in);
+    assert_int_equal(r->address, 70000);
+    assert_int_equal(r->frames_count, 1);
+    assert_true(str_eqc(r->frames[0].name, "crash"));
+    assert_true(str_eqc(r->frames[0].module, "adder"));
+    assert_int_equal(r->frames[0].func_index, 1);
+    assert_int_equal(wasm_add[r->frames[0].wasm_offset], 0x28); /* i32.load */
+    engine_release(in);
+    engine_image_unload(image);
+}
+
+/* The same with and without a snapshot: what an instance looks like after its start. */
+static void check_state(bool no_snapshot) {
+    struct link_stats stats;
+    struct engine_image *image = load(BYTES(wasm_state), no_snapshot, &stats);
+    const struct abi_image_head *h = engine_image_abi(image)->head;
+    assert_int_equal(stats.snapshot, !no_snapshot);
+    assert_int_equal(h->snapshot, !no_snapshot);
+    assert_int_equal(h->start_steps.count, no_snapshot ? 1 : 0);
+    for (int round = 0; round < 3; round++) {
+        struct engine_instance *in = engine_acquire(image, NULL);
+        assert_int_equal(run(in, NULL, NULL), ABI_TRAP_NONE);
+        assert_int_equal(*(uint32_t *)engine_export_global(in, 0, STR("count")), 6);
+        assert_int_equal(*(uint32_t *)engine_export_global(in, 0, STR("twice")), 42);
+        assert_int_not_equal(*engine_export_global(in, 0, STR("fn")), 0);
+        assert_int_equal(call_ok(in, 0, "apply", 1, 20), 21);
+        assert_int_equal(call_ok(in, 0, "apply", 2, 20), 40);
+        uint64_t args[2] = {3, 20};
+        assert_int_equal(call(in, 0, "apply", args), ABI_TRAP_INDIRECT_NULL);
+        assert_int_equal(call_ok(in, 0, "load", 100, 0), 0x01020304);
+        assert_int_equal(call_ok(in, 0, "size", 0, 0), 3);
+        struct engine_bytes memory = engine_memory(in, 0, 0);
+        assert_int_equal(memory.n, 3 * 65536);
+        assert_memory_equal(memory.p + 70000, "hello", 5);
+        call_ok(in, 0, "init", 0, 0);
+        assert_memory_equal(memory.p, "passive", 7);
+        engine_release(in);
+    }
+    engine_image_unload(image);
+}
+static void test_instantiation(void **state) { check_state(true); }
+static void test_snapshot(void **state) { check_state(false); }
+
+static enum abi_trap add_one(struct engine_call *c, uint64_t *args) {
+    (*(int *)engine_call_data(c))++;
+    args[0]++;
+    return ABI_TRAP_NONE;
+}
+
+/* A start function that calls the host is left to request time, with nothing of its effects in the image. */
+static void test_host_call_in_start(void **state) {
+    struct link_stats stats;
+    struct engine_image *image = load(BYTES(wasm_host), false, &stats);
+    const struct abi_image *im = engine_image_abi(image);
+    assert_false(stats.snapshot);
+    assert_int_equal(im->head->start_steps.count, 1);
+    assert_int_equal(im->head->hosts.count, 1);
+    const struct abi_image_host *h = abi_image_at(im, im->head->hosts, struct abi_image_host);
+    assert_true(str_eqc(abi_image_str(im, h->module), "env") && str_eqc(abi_image_str(im, h->name), "tick"));
+    assert_int_equal(h->arg_slots, 1);
+    assert_int_equal(h->result_slots, 1);
+    int calls = 0;
+    engine_image_bind(image, 0, add_one, &calls);
+    for (int round = 1; round <= 2; round++) {
+        struct engine_instance *in = engine_acquire(image, NULL);
+        assert_int_equal(run(in, NULL, NULL), ABI_TRAP_NONE);
+        assert_int_equal(calls, round);
+        assert_int_equal(*(uint32_t *)engine_export_global(in, 0, STR("seen")), 42);
+        assert_int_equal(call_ok(in, 0, "load", 8, 0), 0x61746164);
+        engine_release(in);
+    }
+    engine_image_unload(image);
+}
+
+static void expect(str wasm, err want, const char *text) {
+    struct abi_image im;
+    struct diag d = DIAG_INIT;
+    assert_int_equal(compile(wasm, false, &im, NULL, &d), want);
+    if (!strstr(d.text, text)) fail_msg("\"%s\" does not contain \"%s\"", d.text, text);
+}
+
+static void test_failures_are_said(void **state) {
+    expect(BYTES(wasm_trap), ERR_TRAP, "unreachable");
+    expect(BYTES(wasm_trap), ERR_TRAP, "boom");
+    expect(BYTES(wasm_segment), ERR_TRAP, "out of bounds memory access");
+    expect(BYTES(wasm_memimport), ERR_LINK, "\"env\" \"memory\"");
+    expect((str){wasm_add, sizeof wasm_add - 3}, ERR_MALFORMED, "");
+    expect(STR("\x7f" "ELF"), ERR_MALFORMED, "");
+    expect((str){0}, ERR_MALFORMED, "");
+    uint8_t bad[sizeof wasm_add];
+    memcpy(bad, wasm_add, sizeof bad);
+    for (size_t i = 0; i < sizeof bad; i++)
+        if (bad[i] == 0x6a) bad[i] = 0x7c; /* i64.add of two i32 */
+    expect(BYTES(bad), ERR_INVALID, "");
+}
+
+/* Core instances with one memory share a group, memoryless ones join it, another memory is another group. */
+static void test_component(void **state) {
+    struct link_stats stats;
+    struct engine_image *image = load(BYTES(wasm_two), false, &stats);
+    const struct abi_image *im = engine_image_abi(image);
+    assert_int_equal(stats.core_instances, 6);
+    assert_int_equal(stats.groups, 2);
+    assert_true(stats.component && stats.snapshot);
+    const struct abi_image_instance *t = abi_image_at(im, im->head->instances, struct abi_image_instance);
+    assert_int_equal(t[0].group, t[1].group);
+    assert_int_equal(t[0].group, t[2].group);
+    assert_int_equal(t[0].group, t[3].group);
+    assert_int_not_equal(t[0].group, t[4].group);
+    assert_int_equal(t[0].group, t[5].group);
+    assert_int_equal(im->head->hosts.count, 1);
+    assert_true(im->head->plan.count > 0);
+    int calls = 0;
+    engine_image_bind(image, 0, add_one, &calls);
+    struct engine_instance *in = engine_acquire(image, NULL);
+    assert_int_equal(call_ok(in, 2, "run", 10, 0), 1000 + 1024 + 11);
+    assert_int_equal(call_ok(in, 2, "run", 10, 0), 1024 + 1048 + 11);
+    assert_int_equal(calls, 2);
+    assert_int_equal(call_ok(in, 5, "peek", 16, 0), 77 + 1024); /* a call into the other group, and back */
+    engine_release(in);
+    engine_image_unload(image);
+}
+
+static int set_up(void **state) {
+    crypto_ed25519_new(&key);
+    engine = engine_new(&(struct engine_config){.verify = true});
+    return 0;
+}
+static int tear_down(void **state) {
+    engine_free(engine);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_add),
+        cmocka_unit_test(test_backtrace_has_names),
+        cmocka_unit_test(test_instantiation),
+        cmocka_unit_test(test_snapshot),
+        cmocka_unit_test(test_host_call_in_start),
+        cmocka_unit_test(test_failures_are_said),
+        cmocka_unit_test(test_component),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
