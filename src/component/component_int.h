@@ -90,6 +90,7 @@ struct ctype {
     uint64_t bytes[2];              /* value types: element size, 32- and 64-bit pointers */
     uint8_t align[2];
     struct cres *res;               /* CT_RESOURCE */
+    str name;                       /* that it was imported or exported under; for people */
     const struct cextern *imports, *exports; /* CT_COMPONENT; CT_INSTANCE: exports */
     uint32_t imports_count, exports_count;
     struct map exports_by_name;

@@ -215,6 +215,7 @@ static err add(struct cvalidator *v, struct cscope *s, bool import, const struct
     const char *direction = import ? "import" : "export";
     struct cnames *names = import ? &s->import_names : &s->export_names;
     *e = open_instance(v, s, import, *e);
+    if (e->kind == CE_TYPE) ((struct ctype *)(uintptr_t)e->type)->name = name->name; /* made for this import or export */
     if (e->kind == CE_TYPE && e->type->kind == CT_RESOURCE) {
         if (e->type == e->referenced && import) vec_push(v->arena, &s->imported, e->type->res);
         else if (e->type == e->referenced) vec_push(v->arena, &s->fresh, e->type->res);

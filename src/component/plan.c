@@ -167,6 +167,14 @@ static void print_result(const struct plan *plan, const struct plan_type *t, str
 
 void plan_print_type(const struct plan *plan, uint32_t type, struct buf *out) {
     const struct plan_type *t = &plan->types[type];
+    bool nominal = t->kind == COMPONENT_TYPE_RECORD || t->kind == COMPONENT_TYPE_VARIANT || t->kind == COMPONENT_TYPE_FLAGS ||
+                   t->kind == COMPONENT_TYPE_ENUM;
+    if (t->name.n && nominal) buf_puts(out, t->name);
+    else plan_print_type_definition(plan, type, out);
+}
+
+void plan_print_type_definition(const struct plan *plan, uint32_t type, struct buf *out) {
+    const struct plan_type *t = &plan->types[type];
     const char *text = component_type_text(t->kind);
     switch (t->kind) {
     case COMPONENT_TYPE_RECORD:
@@ -253,7 +261,7 @@ static void inspect_exports(const struct plan *plan, struct buf *out) {
         case PLAN_EXPORT_RESOURCE: buf_puts(out, STR(": resource")); break;
         case PLAN_EXPORT_TYPE:
             buf_puts(out, STR(" = "));
-            plan_print_type(plan, x->index, out);
+            plan_print_type_definition(plan, x->index, out);
             break;
         case PLAN_EXPORT_INSTANCE: break;
         case PLAN_EXPORT_OTHER: buf_puts(out, STR(": (a type, component or core module)")); break;

@@ -79,6 +79,7 @@ struct plan_type {
     uint32_t fields_first, fields_count; /* fields[]: RECORD fields, TUPLE members (no label), VARIANT cases, FLAGS, ENUM */
     uint32_t discriminant_size;          /* VARIANT, ENUM, OPTION, RESULT: 1, 2 or 4; else 0 */
     uint32_t payload_offset[2];          /* VARIANT, OPTION, RESULT: from the start, per pointer size */
+    str name;              /* one that it is imported or exported under, for people; may be empty */
     bool has_borrow;       /* transitively */
     bool has_pointer;      /* transitively a string, list or map: lifting needs memory, lowering realloc */
     bool has_handle;       /* transitively a handle, stream, future or error-context */
@@ -209,8 +210,10 @@ void plan_canon_sig(const struct plan *plan, const struct plan_canon *canon, str
 /* Look-ups at deployment. interface empty: at the root. An exported interface is matched by semver track, the exact name first. */
 const struct plan_export *plan_export_find(const struct plan *plan, str interface, str name);
 
-/* A type in WIT's spelling, appended. */
+/* A type in WIT's spelling, appended: by its name if it has one. */
 void plan_print_type(const struct plan *plan, uint32_t type, struct buf *out);
+/* As the right side of its definition: never by its own name. */
+void plan_print_type_definition(const struct plan *plan, uint32_t type, struct buf *out);
 void plan_print_func(const struct plan *plan, uint32_t func_type, struct buf *out);
 
 #endif

@@ -129,6 +129,7 @@ static void io_type(struct io *io, struct plan_type *t) {
     IO_ENUM(io, t->kind, COMPONENT_TYPE_COUNT);
     io_index_or_none(io, &t->element, p->types_count);
     io_index_or_none(io, &t->error, p->types_count);
+    io_str(io, &t->name);
     io_u32(io, &t->length);
     io_index_or_none(io, &t->resource, p->resources_count);
     io_range(io, &t->fields_first, &t->fields_count, p->fields_count);

@@ -145,8 +145,13 @@ uint32_t pbuild_type(struct pbuild *b, const struct ctype *t, struct plan_type *
     uint32_t parts[] = {n->kind, n->element, n->error, n->resource, n->length};
     buf_put(k, parts, sizeof parts);
     key_fields(k, fields, fields_count);
-    if (map_get(&b->structures, buf_str(k), &known)) return (uint32_t)known;
+    if (map_get(&b->structures, buf_str(k), &known)) {
+        struct plan_type *same = &b->types.p[known];
+        if (!same->name.n) same->name = t->name;
+        return (uint32_t)known;
+    }
     str key = arena_str(b->arena, buf_str(k));
+    n->name = t->name;
     describe(b, t, n, fields, fields_count);
     n->fields_first = put_fields(b, fields, fields_count);
     n->fields_count = fields_count;

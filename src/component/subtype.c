@@ -218,12 +218,6 @@ void csub_rename(struct csubst *s, struct centity want, struct centity have) {
     }
 }
 
-static const struct cextern *extern_find(const struct cextern *x, uint32_t n, str name) {
-    for (uint32_t i = 0; i < n; i++)
-        if (str_eq(x[i].name, name)) return &x[i];
-    return NULL;
-}
-
 err csub_open(struct csubst *s, const struct cextern *have, uint32_t have_count, const struct cextern *want, uint32_t want_count,
               struct cres *const *vars, uint32_t vars_count, const char *direction, struct diag *d, uint64_t at) {
     struct cptrs *unbound = csub_vars(s->ts, vars, vars_count);
@@ -238,15 +232,11 @@ err csub_open(struct csubst *s, const struct cextern *have, uint32_t have_count,
     csubst_init(&checks, s->ts);
     checks.res = s->res;
     for (uint32_t i = 0; i < want_count; i++) {
-        const struct cextern *h = have_count < 8 ? extern_find(have, have_count, want[i].name) : NULL;
-        uint64_t at_have;
-        if (!h) {
-            map_get(&by_name, want[i].name, &at_have);
-            h = &have[at_have];
-        }
-        WITHIN(csub_entity(s->ts, h->e, csubst_entity(&checks, want[i].e), d, at), "type mismatch for %s `" STR_FMT "`", direction,
-               STR_ARG(want[i].name));
-        csub_rename(s, want[i].e, h->e);
+        uint64_t h = 0;
+        map_get(&by_name, want[i].name, &h);
+        WITHIN(csub_entity(s->ts, have[h].e, csubst_entity(&checks, want[i].e), d, at), "type mismatch for %s `" STR_FMT "`",
+               direction, STR_ARG(want[i].name));
+        csub_rename(s, want[i].e, have[h].e);
     }
     return ERR_OK;
 }

@@ -227,6 +227,7 @@ const struct ctype *ctypes_alias(struct ctypes *ts, const struct ctype *t) {
     uint32_t uid = copy->uid;
     *copy = *t;
     copy->uid = uid;
+    copy->name = (str){0};
     return copy;
 }
 
