@@ -169,8 +169,7 @@ static void make_room(struct net_conn *c) {
     c->in.end = left;
     net_bytes_release(&old);
     c->fields = c->in.base;
-    c->head.fields = c->fields;
-    c->head.rq.fields = c->fields;
+    http1_head_init(&c->head, &c->server->limits, c->fields);
 }
 
 /* An incomplete head that is short waits in memory of its size, so that slow clients hold little. */

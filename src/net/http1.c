@@ -1,7 +1,7 @@
 /* http1: request heads (RFC 9112 §2–3, §5–6).
  *
- * A head that came whole is parsed in one pass. One that came in pieces is tried once with the first piece, so that plain
- * rubbish is refused at once, then only searched for its end, each byte once, and parsed when that is there.
+ * Parsing goes line by line and stops in front of the first line that is not complete; only that line is looked at again when
+ * more came. What is wrong in a line is refused as soon as it can be seen.
  */
 #include "net/http1_int.h"
 
@@ -57,7 +57,7 @@ bool net_field_value_ok(str value) { return http1_scan_text(value.p, 0, value.n)
 void http1_head_init(struct http1_head *h, const struct http1_limits *limits, struct net_field *fields) {
     h->limits = limits;
     h->fields = fields;
-    h->scanned = 0;
+    h->base = NULL;
     h->bytes = 0;
     h->keep_alive = h->expect_continue = h->chunked = false;
     h->status = 0;
@@ -196,18 +196,11 @@ static enum http1_result resolve_target(struct http1_head *h, str host) {
 
 /* ---- fields that matter to framing ---- */
 
-struct seen {
-    str host, length, expect;
-    uint8_t hosts, lengths, codings; /* occurrences, saturating */
-    bool coding_unknown, coding_bad, coding_other, chunked;
-    bool close, keep_alive;
-};
-
 static void count(uint8_t *n) {
     if (*n < UINT8_MAX) ++*n;
 }
 
-static void see_connection(struct seen *s, str value) {
+static void see_connection(struct http1_seen *s, str value) {
     while (value.n) {
         str token;
         str_cut(value, ',', &token, &value);
@@ -218,7 +211,7 @@ static void see_connection(struct seen *s, str value) {
 }
 
 /* Several fields are one list (RFC 9110 §5.3). */
-static void see_coding(struct seen *s, str value) {
+static void see_coding(struct http1_seen *s, str value) {
     count(&s->codings);
     for (bool more = true; more;) {
         str token;
@@ -234,7 +227,7 @@ static void see_coding(struct seen *s, str value) {
     }
 }
 
-static void see(struct seen *s, const struct net_field *f) {
+static void see(struct http1_seen *s, const struct net_field *f) {
     switch (f->name.n) {
     case 4:
         if (http1_is(f->name.p, "host", 4)) count(&s->hosts), s->host = f->value;
@@ -256,7 +249,7 @@ static void see(struct seen *s, const struct net_field *f) {
 }
 
 /* §6.3, and §6.1 for what is refused. */
-static enum http1_result resolve_framing(struct http1_head *h, const struct seen *s) {
+static enum http1_result resolve_framing(struct http1_head *h, const struct http1_seen *s) {
     if (s->codings) {
         if (s->lengths) return refuse(h, 400, "both content-length and transfer-encoding");
         if (h->rq.version_minor == 0) return refuse(h, 400, "transfer-encoding in HTTP/1.0");
@@ -278,7 +271,7 @@ static enum http1_result resolve_framing(struct http1_head *h, const struct seen
     return HTTP1_DONE;
 }
 
-static enum http1_result resolve(struct http1_head *h, const struct seen *s) {
+static enum http1_result resolve(struct http1_head *h, const struct http1_seen *s) {
     /* §3.2: exactly one Host in HTTP/1.1, valid. */
     if (s->hosts > 1) return refuse(h, 400, "more than one host field");
     if (!s->hosts && h->rq.version_minor >= 1) return refuse(h, 400, "no host field");
@@ -298,64 +291,64 @@ static enum http1_result resolve(struct http1_head *h, const struct seen *s) {
 
 /* ---- the whole head ---- */
 
-static enum http1_result fields(struct http1_head *h, const uint8_t *p, size_t n, size_t *at, struct seen *s) {
-    uint32_t count = 0;
-    for (size_t i = *at;;) {
-        if (i == n) return HTTP1_MORE;
-        if (p[i] == '\r') {
-            if (i + 1 == n) return HTTP1_MORE;
-            if (p[i + 1] != '\n') return refuse(h, 400, "carriage return without line feed");
-            *at = i + 2;
-            h->rq.fields_count = count;
+/* Empty lines before a request are skipped (§2.2), a few. */
+static enum http1_result empty_lines(struct http1_head *h, const uint8_t *p, size_t n, size_t *i) {
+    enum { EMPTY_LINES_MAX = 2 };
+    for (;; *i += 2) {
+        if (*i == n) return HTTP1_MORE;
+        if (LIKELY(p[*i] != '\r')) return HTTP1_DONE;
+        if (h->empty_lines == EMPTY_LINES_MAX) return refuse(h, 400, "malformed request line");
+        if (*i + 1 == n) return HTTP1_MORE;
+        if (p[*i + 1] != '\n') return refuse(h, 400, "malformed request line");
+        h->empty_lines++;
+    }
+}
+
+static enum http1_result field_lines(struct http1_head *h, const uint8_t *p, size_t n, size_t *i) {
+    for (;;) {
+        if (*i == n) return HTTP1_MORE;
+        if (p[*i] == '\r') {
+            if (*i + 1 == n) return HTTP1_MORE;
+            if (p[*i + 1] != '\n') return refuse(h, 400, "carriage return without line feed");
+            *i += 2;
             return HTTP1_DONE;
         }
-        if (count == h->limits->fields_max) return refuse(h, 431, "too many header fields");
-        enum http1_result r = http1_field_line(p, n, &i, &h->fields[count], &h->why);
+        if (h->rq.fields_count == h->limits->fields_max) return refuse(h, 431, "too many header fields");
+        struct net_field *f = &h->fields[h->rq.fields_count];
+        enum http1_result r = http1_field_line(p, n, i, f, &h->why);
         if (r != HTTP1_DONE) return r == HTTP1_MORE ? r : refuse(h, 400, h->why);
-        see(s, &h->fields[count++]);
+        see(&h->seen, f);
+        h->rq.fields_count++;
     }
 }
 
-static enum http1_result parse(struct http1_head *h, uint8_t *p, size_t n) {
-    enum { EMPTY_LINES_MAX = 2 }; /* before a request; §2.2 asks for at least one */
-    size_t i = 0;
-    for (int lines = 0;; lines++, i += 2) {
-        if (i == n) return HTTP1_MORE;
-        if (LIKELY(p[i] != '\r')) break;
-        if (i + 1 == n) return HTTP1_MORE;
-        if (p[i + 1] != '\n' || lines == EMPTY_LINES_MAX) return refuse(h, 400, "malformed request line");
+static enum http1_result parse(struct http1_head *h, uint8_t *p, size_t n, size_t *i) {
+    enum http1_result r;
+    if (!h->line_done) {
+        r = empty_lines(h, p, n, i);
+        if (r != HTTP1_DONE) return r;
+        r = request_line(h, p, n, i);
+        if (r != HTTP1_DONE) return r;
+        h->line_done = true;
     }
-    enum http1_result r = request_line(h, p, n, &i);
-    if (r != HTTP1_DONE) return r;
-    struct seen s = {0};
-    r = fields(h, p, n, &i, &s);
-    if (r != HTTP1_DONE) return r;
-    if (i > h->limits->head_bytes_max) return refuse(h, 431, "header section too large");
-    h->bytes = (uint32_t)i;
-    return resolve(h, &s);
-}
-
-/* Is there an end of a head that is not before `scanned`? An end with bare line feeds counts: parse refuses it. */
-static bool has_end(struct http1_head *h, const uint8_t *p, size_t n) {
-    size_t i = h->scanned > 3 ? h->scanned - 3 : 0;
-    while (i < n) {
-        const uint8_t *lf = memchr(p + i, '\n', n - i);
-        if (!lf) break;
-        i = (size_t)(lf - p) + 1;
-        if (i < n && (p[i] == '\n' || (p[i] == '\r' && i + 1 < n && p[i + 1] == '\n'))) return true;
-    }
-    return false;
+    return field_lines(h, p, n, i);
 }
 
 enum http1_result http1_head_parse(struct http1_head *h, uint8_t *p, size_t n) {
-    if (h->scanned && !has_end(h, p, n) && n <= h->limits->head_bytes_max) {
-        h->scanned = (uint32_t)n;
-        return HTTP1_MORE;
+    if (h->base != p) {
+        h->base = p;
+        h->at = 0;
+        h->empty_lines = 0;
+        h->line_done = false;
+        h->rq.fields_count = 0;
+        h->seen = (struct http1_seen){0};
     }
-    enum http1_result r = parse(h, p, n);
-    if (r == HTTP1_MORE) {
-        if (n > h->limits->head_bytes_max) return refuse(h, 431, "header section too large");
-        h->scanned = (uint32_t)n;
-    }
-    return r;
+    size_t i = h->at;
+    enum http1_result r = parse(h, p, n, &i);
+    h->at = (uint32_t)i;
+    if (r == HTTP1_ERROR) return r;
+    if (UNLIKELY((r == HTTP1_DONE ? i : n) > h->limits->head_bytes_max)) return refuse(h, 431, "header section too large");
+    if (r == HTTP1_MORE) return r;
+    h->bytes = (uint32_t)i;
+    return resolve(h, &h->seen);
 }

@@ -22,12 +22,24 @@ enum http1_result {
 
 /* ---- request head ---- */
 
+/* What the fields so far say about framing and the connection. */
+struct http1_seen {
+    str host, length, expect;
+    uint8_t hosts, lengths, codings; /* occurrences, saturating */
+    bool coding_unknown, coding_bad, coding_other, chunked;
+    bool close, keep_alive;
+};
+
 struct http1_head {
     const struct http1_limits *limits;
     struct net_field *fields; /* room for limits->fields_max; the caller's */
     struct net_request rq;    /* valid after DONE; points into the bytes parsed and to fields */
     uint32_t bytes;           /* of the head, after DONE */
-    uint32_t scanned;         /* bytes known not to end a head */
+    const uint8_t *base;      /* the bytes parsed so far stood here; NULL: nothing parsed */
+    uint32_t at;              /* offset of the first line that is not parsed */
+    uint8_t empty_lines;
+    bool line_done;           /* the request line is parsed */
+    struct http1_seen seen;
     bool keep_alive;
     bool expect_continue;
     bool chunked;
@@ -36,8 +48,8 @@ struct http1_head {
 };
 /* Ready for a next request. */
 void http1_head_init(struct http1_head *h, const struct http1_limits *limits, struct net_field *fields);
-/* p[0..n): everything received since the end of the last request. Call again with the same bytes and more after MORE; the bytes
- * may have moved in between. Writes into p in one case: absolute-form without a path but with a query gets its "/". */
+/* p[0..n): everything received since the end of the last request. Call again with the same bytes and more after MORE; if they
+ * moved in between, parsing begins anew. Writes into p in one case: absolute-form without a path but with a query gets its "/". */
 enum http1_result http1_head_parse(struct http1_head *h, uint8_t *p, size_t n);
 
 /* ---- request body ---- */
