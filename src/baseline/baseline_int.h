@@ -1,0 +1,410 @@
+/* baseline_int: what the files of this room share: the state of a compilation, the compile-time operand stack, registers.
+ *
+ *   compile.c   module and function, prologue, dispatch          pins.c    which locals live in registers
+ *   stack.c     operands: where they are, spilling               control.c blocks and branches
+ *   calls.c     calls, runtime calls, thunks, entry adapters     emit_*.c  the families of instructions
+ *   target.h    what a target provides                           x64_*.c   x86-64
+ *
+ * A frame, in slots of 8 bytes from r13:  parameters, locals | saved registers | operands | arguments of a call …
+ *
+ * 1. An operand is an immediate, a lazy reference to a local, a register it owns, its home slot, or a lazy load.
+ * 2. A pinned local is in its register at every label, every branch and every instruction boundary, but while a call runs, when
+ *    those in caller-saved registers are in their home slots.
+ * 3. i32 values are zero-extended to 64 bits in registers, and in slots.
+ * 4. At a label all operands below are immediates or in their home slots (flush_all at its start).
+ * 5. A cache (cache_of) says that a temporary equals an unpinned local; registers with one may be taken at any time.
+ * 6. A lazy load is on the stack only between instructions that cannot be seen to come before it (pending).
+ * 7. The scratch registers belong to the target's code of one instruction; operands never are in them.
+ */
+#ifndef ORLO_BASELINE_INT_H
+#define ORLO_BASELINE_INT_H
+
+#include "baseline/baseline.h"
+
+enum value_kind { V_IMM, V_LOCAL, V_REG, V_SLOT, V_MEM, V_FLAGS };
+enum value_type { T_I32 = WASM_I32, T_I64, T_F32, T_F64, T_V128, T_REF = WASM_REF_BIT };
+enum { NO_REG = 0xff, NO_LABEL = UINT32_MAX };
+
+static inline enum value_type type_of(wasm_type t) { return t & WASM_REF_BIT ? T_REF : (enum value_type)t; }
+static inline bool type_is_float(unsigned t) { return 0x38 >> t & 1; } /* lives in a vector register */
+static inline unsigned type_is_64(unsigned t) { return 0x104 >> t & 1; } /* of integers: i64 and references */
+static inline uint32_t type_slots(unsigned t) { return t == T_V128 ? 2 : 1; }
+
+struct value {
+    uint8_t kind, type;
+    uint8_t reg;   /* V_REG; V_MEM: the base, or NO_REG; V_FLAGS: the target's condition */
+    uint8_t owned; /* V_MEM: the base is a temporary of this operand */
+    uint32_t slot; /* home */
+    union {
+        uint64_t imm;
+        uint32_t local;
+        struct { /* V_MEM: a full-width load from the group's memory 0 */
+            int32_t disp;
+            uint32_t wasm_offset;
+        };
+    };
+};
+
+struct local {
+    uint8_t type, reg; /* NO_REG: not pinned */
+    uint8_t cache;     /* a temporary that holds it too, or NO_REG */
+    uint8_t flags;     /* WASM_LOCAL_* */
+    uint32_t slot;
+};
+
+struct label {
+    uint32_t at;    /* in text, or NO_LABEL while not bound */
+    uint32_t fixes; /* list of branches to it, 0 ends */
+};
+struct fix { /* the 32 bits at `at` become label - base */
+    uint32_t at, base, next;
+};
+
+enum control_kind { C_FUNC, C_BLOCK, C_LOOP, C_IF, C_ELSE };
+struct control {
+    uint8_t kind;
+    uint8_t result; /* the type of the only result, 0: none or several */
+    uint32_t params_count, results_count;
+    const wasm_type *params, *results; /* NULL where `result` says it all */
+    uint32_t height;                   /* operands below the parameters, the sentinel included */
+    uint32_t synced;                   /* as at the start */
+    struct label label, otherwise;
+};
+
+struct stub { /* code put behind the function: a trap */
+    struct label label;
+    uint8_t trap, nan_type; /* nan_type: T_F32, T_F64: INVALID_CONVERSION if `reg` is a NaN */
+    uint8_t reg;
+    uint32_t wasm_offset;
+    uint32_t resume; /* far calls: where to go back to, else NO_LABEL */
+};
+enum { STUB_FAR_CALL = 0xff }; /* in `trap` */
+
+struct pool_use {
+    uint32_t at, base;
+    uint64_t v;
+};
+
+struct compiler {
+    /* hot */
+    uint8_t *p, *limit;  /* output; beyond limit ROOM bytes are left */
+    const uint8_t *pc;   /* wasm, behind the opcode and what was read of its immediates */
+    const uint8_t *op;   /* the current opcode */
+    struct value *sp, *floor; /* operands; those below floor are immediates or in their slots */
+    struct local *locals;
+    uint32_t free;       /* temporaries no operand owns */
+    uint32_t temps;      /* all temporaries of this function */
+    uint32_t cached;     /* temporaries with a cache */
+    uint32_t synced;     /* caller-saved pins whose home slot is up to date */
+    uint32_t hint;       /* local the next instruction stores the result to, or WASM_NO_INDEX */
+    uint8_t hint_bytes;
+    bool hint_tee;
+    bool pending;        /* a V_MEM is on the stack */
+    bool flags_live;     /* a V_FLAGS is being consumed: no instruction may change the flags */
+    bool dead;           /* the code read now cannot be reached */
+    uint8_t flags_reg, flags_w; /* at text position flags_at the zero flag tells about this register */
+    const uint8_t *flags_at;
+    uint32_t cache_of[32];
+
+    struct control *controls;
+    uint32_t controls_n, controls_cap;
+    struct value *stack;
+    uint32_t stack_cap, locals_cap;
+    uint8_t *text;       /* = out->text.p */
+    uint32_t func_start;
+    uint32_t func_index;
+    uint32_t stack_slot; /* slot of the first operand */
+    uint32_t pins_saved; /* callee-saved registers in use, stored from slot save_slot */
+    uint32_t save_slot;
+    uint32_t pins_caller; /* caller-saved registers with a pin */
+    uint32_t pin_local[32];
+    uint32_t pins_synced; /* those whose local is never written */
+    bool epilogue_short;
+
+    struct fix *fixes;
+    uint32_t fixes_n, fixes_cap;
+    VEC(struct stub) stubs;
+    VEC(struct pool_use) pool;
+    VEC(uint32_t) depths; /* of a br_table */
+    VEC(struct label *) labels;
+    VEC(struct fix) calls; /* forward calls within the object: base = function index */
+    struct abi_sites_writer sites;
+
+    const struct abi_layout *layout;
+    const struct wasm_module *m;
+    const struct baseline_options *options;
+    struct abi_object *out;
+    arena *arena;
+    uint8_t *needs_record; /* by function index: has been put into refs */
+    uint32_t constants[8]; /* positions in text of shared constants, target's */
+    uint64_t cpu;
+    err failed;
+    struct diag *d;
+};
+enum { ROOM = 4096, LAZY_MAX = 64 };
+
+/* ---- output ---- */
+
+void code_grow(struct compiler *c, size_t more);
+static inline void code_reserve(struct compiler *c, size_t more) {
+    if (UNLIKELY((size_t)(c->limit - c->p) < more + ROOM || c->p > c->limit)) code_grow(c, more + ROOM);
+}
+static inline uint32_t code_at(const struct compiler *c) { return (uint32_t)(c->p - c->text); }
+static inline uint32_t op_offset(const struct compiler *c) {
+    return (uint32_t)MIN(wasm_offset(c->m, c->op), (uint64_t)UINT32_MAX);
+}
+static inline void site_at(struct compiler *c, enum abi_site_kind kind, uint32_t wasm_offset) {
+    abi_sites_put(&c->out->sites, &c->sites, (struct abi_site){code_at(c) - c->func_start, wasm_offset, kind});
+}
+static inline void site(struct compiler *c, enum abi_site_kind kind) { site_at(c, kind, op_offset(c)); }
+
+void label_use(struct compiler *c, struct label *l, uint32_t at, uint32_t base); /* the 32 bits at `at` */
+void label_bind(struct compiler *c, struct label *l);
+/* A cold label that raises the trap, at the current instruction's offset. */
+struct label *trap_stub(struct compiler *c, enum abi_trap trap);
+struct label *stub_add(struct compiler *c, struct stub s);
+void unsupported(struct compiler *c);
+
+/* ---- registers and operands: stack.c ---- */
+
+void spill(struct compiler *c, bool floating); /* frees a temporary */
+void flush(struct compiler *c, struct value *v); /* to its home slot */
+void flush_all(struct compiler *c);              /* all but immediates; the floor rises */
+void flush_whole(struct compiler *c, struct value *from); /* as flush_all, and immediates from `from` up */
+void unlazy(struct compiler *c, uint32_t local); /* copies of the local's value for lazy references to it */
+void materialise(struct compiler *c);            /* loads what is pending */
+void claim(struct compiler *c, uint8_t reg);     /* makes this temporary the caller's, moving its owner away */
+void floor_slow(struct compiler *c);
+void caches_kill(struct compiler *c, uint32_t regs);
+uint8_t into_temp(struct compiler *c, struct value *v); /* into a register that may be changed */
+
+static inline uint32_t bit(unsigned reg) { return 1u << reg; }
+enum { INT_REGS = 0xffff };
+
+static inline void cache_kill(struct compiler *c, uint8_t r) {
+    if (UNLIKELY(c->cached & bit(r))) {
+        c->locals[c->cache_of[r]].cache = NO_REG;
+        c->cached &= ~bit(r);
+    }
+}
+static inline void cache_set(struct compiler *c, uint8_t r, uint32_t local) {
+    if (!(c->temps & bit(r))) return;
+    cache_kill(c, r);
+    if (c->locals[local].cache != NO_REG) c->cached &= ~bit(c->locals[local].cache);
+    c->locals[local].cache = r;
+    c->cache_of[r] = local;
+    c->cached |= bit(r);
+}
+static inline void cache_drop(struct compiler *c, struct local *l) {
+    if (l->cache != NO_REG) c->cached &= ~bit(l->cache), l->cache = NO_REG;
+}
+
+/* Prefers a register without a cache, and keeps the first (that of results) for last. */
+static inline uint8_t alloc(struct compiler *c, bool floating) {
+    uint32_t in_class = floating ? ~(uint32_t)INT_REGS : INT_REGS;
+    if (UNLIKELY(!(c->free & in_class))) spill(c, floating);
+    uint32_t m = c->free & in_class;
+    uint32_t better = m & ~c->cached & ~0x10001u;
+    if (!better) better = m & ~c->cached;
+    if (!better) better = m;
+    uint8_t r = (uint8_t)__builtin_ctz(better);
+    c->free &= ~bit(r);
+    cache_kill(c, r);
+    return r;
+}
+static inline void release_reg(struct compiler *c, uint8_t r) { c->free |= bit(r); }
+static inline void release(struct compiler *c, const struct value *v) {
+    if (v->kind == V_REG || (v->kind == V_MEM && v->owned)) c->free |= bit(v->reg);
+}
+/* All but d. */
+static inline void release_except(struct compiler *c, const struct value *v, uint8_t d) {
+    if ((v->kind == V_REG || (v->kind == V_MEM && v->owned)) && v->reg != d) c->free |= bit(v->reg);
+}
+
+/* The register that holds v now, or NO_REG. */
+static inline uint8_t reg_of(const struct compiler *c, const struct value *v) {
+    if (v->kind == V_REG) return v->reg;
+    if (v->kind == V_LOCAL) {
+        const struct local *l = &c->locals[v->local];
+        return l->reg & l->cache; /* at most one of them is not NO_REG (all ones) */
+    }
+    return NO_REG;
+}
+static inline uint32_t slot_of(const struct compiler *c, const struct value *v) {
+    return v->kind == V_LOCAL ? c->locals[v->local].slot : v->slot;
+}
+static inline bool is_imm(const struct value *v) { return v->kind == V_IMM; }
+static inline bool imm_is_32(const struct value *v) { /* as a sign-extended operand */
+    return v->kind == V_IMM && (!type_is_64(v->type) || (int64_t)v->imm == (int32_t)v->imm);
+}
+
+static inline struct value *push(struct compiler *c) {
+    struct value *v = c->sp++;
+    v->slot = v[-1].slot + type_slots(v[-1].type);
+    if (UNLIKELY((size_t)(c->sp - c->floor) > LAZY_MAX)) floor_slow(c);
+    return v;
+}
+static inline void push_reg(struct compiler *c, unsigned type, uint8_t reg) {
+    struct value *v = push(c);
+    v->kind = V_REG, v->type = (uint8_t)type, v->reg = reg;
+}
+static inline void push_imm(struct compiler *c, unsigned type, uint64_t imm) {
+    struct value *v = push(c);
+    v->kind = V_IMM, v->type = (uint8_t)type, v->imm = imm;
+}
+static inline void push_local(struct compiler *c, uint32_t local) {
+    struct value *v = push(c);
+    v->kind = V_LOCAL, v->type = c->locals[local].type, v->local = local;
+}
+static inline void push_slot(struct compiler *c, unsigned type) {
+    struct value *v = push(c);
+    v->kind = V_SLOT, v->type = (uint8_t)type;
+}
+static inline void push_flags(struct compiler *c, uint8_t cc) {
+    struct value *v = push(c);
+    v->kind = V_FLAGS, v->type = T_I32, v->reg = cc;
+}
+static inline struct value pop(struct compiler *c) { return *--c->sp; }
+/* a and b were popped: the lazy load is off the stack if it was one of them. */
+static inline void took(struct compiler *c, const struct value *a, const struct value *b) {
+    if (UNLIKELY(c->pending) && (a->kind == V_MEM || b->kind == V_MEM)) c->pending = false;
+}
+
+/* In a register that may only be read. */
+uint8_t into_reg_slow(struct compiler *c, struct value *v);
+static inline uint8_t into_reg(struct compiler *c, struct value *v) {
+    uint8_t r = reg_of(c, v);
+    return LIKELY(r != NO_REG) ? r : into_reg_slow(c, v);
+}
+
+/* The register for a result: that of the local which the next instruction sets, else a temporary of a popped operand, else a
+ * new one. Between dest and finish the target emits; finish releases the operands and pushes the result. */
+static inline uint8_t dest_hint(struct compiler *c) {
+    const uint8_t *q = c->pc;
+    c->hint = WASM_NO_INDEX;
+    if (*q != WASM_OP_LOCAL_SET && *q != WASM_OP_LOCAL_TEE) return NO_REG;
+    uint32_t l = q[1], n = 2;
+    if (UNLIKELY(l >= 0x80)) {
+        if (q[2] >= 0x80) return NO_REG;
+        l = (l & 0x7f) | (uint32_t)q[2] << 7;
+        n = 3;
+    }
+    uint8_t r = c->locals[l].reg;
+    if (r == NO_REG) return NO_REG;
+    unlazy(c, l);
+    c->hint = l;
+    c->hint_bytes = (uint8_t)n;
+    c->hint_tee = *q == WASM_OP_LOCAL_TEE;
+    return r;
+}
+static inline uint8_t dest(struct compiler *c, unsigned type, const struct value *a, const struct value *b) {
+    uint8_t r = dest_hint(c);
+    if (r != NO_REG) return r;
+    bool f = type_is_float(type);
+    if (a && a->kind == V_REG && type_is_float(a->type) == f) r = a->reg;
+    else if (b && b->kind == V_REG && type_is_float(b->type) == f) r = b->reg;
+    else return alloc(c, f);
+    cache_kill(c, r);
+    return r;
+}
+static inline void finish(struct compiler *c, unsigned type, uint8_t d, const struct value *a, const struct value *b) {
+    if (a) release_except(c, a, d);
+    if (b) release_except(c, b, d);
+    if (c->hint != WASM_NO_INDEX) {
+        c->pc += c->hint_bytes;
+        c->synced &= ~bit(d);
+        if (c->hint_tee) push_local(c, c->hint);
+    } else {
+        push_reg(c, type, d);
+    }
+}
+
+/* ---- families ---- */
+
+enum alu { ALU_ADD, ALU_SUB, ALU_AND, ALU_OR, ALU_XOR, ALU_MUL };
+enum shift { SHIFT_SHL, SHIFT_SHR_S, SHIFT_SHR_U, SHIFT_ROTL, SHIFT_ROTR };
+enum div { DIV_S, DIV_U, REM_S, REM_U };
+enum unary { UN_CLZ, UN_CTZ, UN_POPCNT, UN_EXT8, UN_EXT16, UN_EXT32, UN_WRAP, UN_ZEXT32 };
+enum cond { EQ, NE, LT_S, LT_U, GT_S, GT_U, LE_S, LE_U, GE_S, GE_U };
+enum fcond { FEQ, FNE, FLT, FGT, FLE, FGE };
+enum fbin { FBIN_ADD, FBIN_SUB, FBIN_MUL, FBIN_DIV, FBIN_MIN, FBIN_MAX, FBIN_COPYSIGN };
+enum fun { FUN_ABS, FUN_NEG, FUN_CEIL, FUN_FLOOR, FUN_TRUNC, FUN_NEAREST, FUN_SQRT };
+/* What a memory access moves. */
+enum access { A_8S, A_8U, A_16S, A_16U, A_32S, A_32, A_64, A_F32, A_F64, A_V128 };
+
+void emit_alu(struct compiler *c, enum alu op, unsigned type);
+void emit_shift(struct compiler *c, enum shift op, unsigned type);
+void emit_div(struct compiler *c, enum div op, unsigned type);
+void emit_unary(struct compiler *c, enum unary op, unsigned from, unsigned to);
+void emit_compare(struct compiler *c, enum cond cond, unsigned type);
+void emit_eqz(struct compiler *c, unsigned type);
+void emit_select(struct compiler *c);
+
+void emit_fbin(struct compiler *c, enum fbin op, unsigned type);
+void emit_fun(struct compiler *c, enum fun op, unsigned type);
+void emit_fcompare(struct compiler *c, enum fcond cond, unsigned type);
+void emit_trunc(struct compiler *c, unsigned from, unsigned to, bool is_signed, bool saturating);
+void emit_convert(struct compiler *c, unsigned from, unsigned to, bool is_signed);
+void emit_float_to_float(struct compiler *c, unsigned from, unsigned to);
+void emit_reinterpret(struct compiler *c, unsigned from, unsigned to);
+
+void emit_load(struct compiler *c, enum access a, unsigned type);
+void emit_store(struct compiler *c, enum access a, unsigned type);
+void emit_memory_size(struct compiler *c);
+void emit_memory_grow(struct compiler *c);
+void emit_memory_copy(struct compiler *c);
+void emit_memory_fill(struct compiler *c);
+void emit_memory_init(struct compiler *c);
+void emit_data_drop(struct compiler *c);
+
+void emit_local_get(struct compiler *c);
+void emit_local_set(struct compiler *c, bool tee);
+void emit_global_get(struct compiler *c);
+void emit_global_set(struct compiler *c);
+void emit_table_get(struct compiler *c);
+void emit_table_set(struct compiler *c);
+void emit_table_call(struct compiler *c, enum abi_rtcall rt); /* size, grow, fill, copy, init, elem.drop */
+void emit_ref_null(struct compiler *c);
+void emit_ref_func(struct compiler *c);
+void emit_ref_as_non_null(struct compiler *c);
+void emit_elem_set(struct compiler *c);
+void emit_drop(struct compiler *c);
+
+void emit_unreachable(struct compiler *c);
+void emit_block(struct compiler *c, enum control_kind kind);
+void emit_if(struct compiler *c);
+void emit_else(struct compiler *c);
+void emit_end(struct compiler *c);
+void emit_br(struct compiler *c);
+void emit_br_if(struct compiler *c);
+void emit_br_table(struct compiler *c);
+void emit_return(struct compiler *c);
+void emit_br_on_null(struct compiler *c, bool on_null);
+void skip_dead(struct compiler *c);
+void control_push(struct compiler *c, enum control_kind kind, const struct wasm_block_type *t);
+static inline struct control *control_at(struct compiler *c, uint32_t depth) {
+    return &c->controls[c->controls_n - 1 - depth];
+}
+
+void emit_call(struct compiler *c);
+void emit_call_indirect(struct compiler *c);
+void emit_call_ref(struct compiler *c);
+/* A runtime call: `lead` immediates, then the `n` topmost operands, popped. The result, if any, is in the target's first
+ * result register, pushed as `result` (0: none). */
+void emit_rtcall(struct compiler *c, enum abi_rtcall rt, const uint32_t *lead, uint32_t lead_n, uint32_t n, unsigned result);
+void needs_record(struct compiler *c, uint32_t func_index);
+
+/* ---- pins.c ---- */
+
+void pins_choose(struct compiler *c, const struct wasm_func_info *info);
+/* The register parameter i of a function type arrives in, given how many of each kind came before; NO_REG: its slot. */
+static inline uint8_t arg_reg(unsigned type, uint32_t *ints, uint32_t *floats);
+
+#include "baseline/target.h"
+
+static inline uint8_t arg_reg(unsigned type, uint32_t *ints, uint32_t *floats) {
+    if (type_is_float(type)) return *floats < TARGET_FLOAT_ARGS ? target_float_args[(*floats)++] : NO_REG;
+    return *ints < TARGET_INT_ARGS ? target_int_args[(*ints)++] : NO_REG;
+}
+
+#endif

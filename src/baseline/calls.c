@@ -1,0 +1,153 @@
+/* calls: wasm calls and runtime calls.
+ *
+ * A callee's frame starts at the slot of its first argument. Arguments in registers leave their slots empty. The first result
+ * comes in a register, the others in the slots of the callee's frame: where the caller's operands belong anyway. */
+#include "baseline/baseline_int.h"
+
+static uint32_t next_slot(const struct value *below) { return below->slot + type_slots(below->type); }
+
+struct moves {
+    uint8_t d[TARGET_INT_ARGS + TARGET_FLOAT_ARGS], s[TARGET_INT_ARGS + TARGET_FLOAT_ARGS];
+    uint8_t type[TARGET_INT_ARGS + TARGET_FLOAT_ARGS];
+    unsigned n;
+};
+
+/* Moves between registers as if all at once; a cycle is broken by a scratch register. */
+static void move_all(struct compiler *c, struct moves *m) {
+    while (m->n) {
+        unsigned i = 0, j = 0;
+        for (; i < m->n; i++) {
+            for (j = 0; j < m->n && (j == i || m->s[j] != m->d[i]); j++) {}
+            if (j == m->n) break;
+        }
+        if (i == m->n) {
+            uint8_t scratch = type_is_float(m->type[0]) ? TARGET_FLOAT_SCRATCH : TARGET_SCRATCH;
+            target_move_reg(c, m->type[0], scratch, m->s[0]);
+            m->s[0] = scratch;
+            continue;
+        }
+        target_move_reg(c, m->type[i], m->d[i], m->s[i]);
+        m->n--;
+        m->d[i] = m->d[m->n], m->s[i] = m->s[m->n], m->type[i] = m->type[m->n];
+    }
+}
+
+static void save_pins(struct compiler *c) {
+    for (uint32_t m = c->pins_caller & ~c->synced; m; m &= m - 1) {
+        const struct local *l = &c->locals[c->pin_local[__builtin_ctz(m)]];
+        target_store_reg(c, l->type, l->reg, l->slot);
+    }
+    c->synced |= c->pins_caller;
+}
+
+static void reload_pins(struct compiler *c) {
+    for (uint32_t m = c->pins_caller; m; m &= m - 1) {
+        const struct local *l = &c->locals[c->pin_local[__builtin_ctz(m)]];
+        target_load_slot(c, l->type, l->reg, l->slot);
+    }
+}
+
+/* Puts the topmost operands where a function of type t wants its arguments, and all else where a call leaves it alone.
+ * Gives the slot of the callee's frame. Allocates nothing, so that the caller may keep the first result register. */
+static uint32_t place_args(struct compiler *c, const struct wasm_deftype *t) {
+    uint32_t n = t->params_count;
+    struct value *base = c->sp - n;
+    code_reserve(c, (size_t)n * 32 + 512);
+    for (struct value *v = c->floor; v < base; v++)
+        if (v->kind == V_REG) flush(c, v);
+    save_pins(c);
+    uint32_t ints = 0, floats = 0;
+    struct moves moves = {.n = 0};
+    uint8_t reg[TARGET_INT_ARGS + TARGET_FLOAT_ARGS];
+    struct value *in_reg[TARGET_INT_ARGS + TARGET_FLOAT_ARGS];
+    unsigned regs_n = 0;
+    for (struct value *v = base; v < c->sp; v++) {
+        uint8_t d = arg_reg(v->type, &ints, &floats), s;
+        if (d == NO_REG) {
+            flush(c, v);
+        } else if ((s = reg_of(c, v)) == NO_REG) {
+            reg[regs_n] = d, in_reg[regs_n++] = v;
+        } else if (s != d) {
+            moves.d[moves.n] = d, moves.s[moves.n] = s, moves.type[moves.n++] = v->type;
+        }
+    }
+    move_all(c, &moves);
+    for (unsigned i = 0; i < regs_n; i++) {
+        /* What was in a cache then may be overwritten now: take it from the slot. */
+        caches_kill(c, bit(reg[i]));
+        target_move(c, reg[i], in_reg[i]);
+    }
+    return n ? base->slot : next_slot(c->sp - 1);
+}
+
+static void take_results(struct compiler *c, const struct wasm_deftype *t) {
+    c->sp -= t->params_count;
+    c->free = c->temps;
+    caches_kill(c, UINT32_MAX);
+    reload_pins(c);
+    for (uint32_t i = 0; i < t->results_count; i++) {
+        unsigned type = type_of(t->results[i]);
+        if (i == 0) {
+            uint8_t r = type_is_float(type) ? TARGET_FLOAT_RESULT : TARGET_INT_RESULT;
+            c->free &= ~bit(r);
+            push_reg(c, type, r);
+        } else {
+            push_slot(c, type);
+        }
+    }
+}
+
+void emit_call(struct compiler *c) {
+    uint32_t f = wasm_get_u32(&c->pc);
+    const struct wasm_deftype *t = wasm_func_type(c->m, f);
+    target_call(c, f, place_args(c, t));
+    take_results(c, t);
+}
+
+/* Keeps the first result register for the record; the popped operand may own it. */
+static void claim_record(struct compiler *c, const struct value *v) {
+    if (v->kind == V_REG && v->reg == TARGET_INT_RESULT) cache_kill(c, TARGET_INT_RESULT);
+    else claim(c, TARGET_INT_RESULT);
+}
+
+void emit_call_indirect(struct compiler *c) {
+    uint32_t type = wasm_get_u32(&c->pc), table = wasm_get_u32(&c->pc);
+    const struct wasm_deftype *t = &c->m->types[type];
+    struct value index = pop(c);
+    claim_record(c, &index);
+    target_indirect_record(c, table, type, &index);
+    release_except(c, &index, TARGET_INT_RESULT);
+    target_call_record(c, place_args(c, t), c->layout->funcrefs_far);
+    take_results(c, t);
+}
+
+void emit_call_ref(struct compiler *c) {
+    const struct wasm_deftype *t = &c->m->types[wasm_get_u32(&c->pc)];
+    struct value ref = pop(c);
+    claim_record(c, &ref);
+    target_ref_record(c, &ref);
+    release_except(c, &ref, TARGET_INT_RESULT);
+    target_call_record(c, place_args(c, t), c->layout->funcrefs_far);
+    take_results(c, t);
+}
+
+void emit_rtcall(struct compiler *c, enum abi_rtcall rt, const uint32_t *lead, uint32_t lead_n, uint32_t n, unsigned result) {
+    uint32_t frame = next_slot(c->sp - 1), slot = frame;
+    for (uint32_t i = 0; i < lead_n; i++) {
+        struct value v = {.kind = V_IMM, .type = T_I32, .imm = lead[i]};
+        target_store(c, &v, slot++);
+    }
+    for (struct value *v = c->sp - n; v < c->sp; v++) {
+        target_store(c, v, slot);
+        slot += type_slots(v->type);
+        release(c, v);
+    }
+    c->sp -= n;
+    for (struct value *v = c->floor; v < c->sp; v++)
+        if (v->kind == V_REG && bit(v->reg) & TARGET_RT_CLOBBERS) flush(c, v);
+    caches_kill(c, TARGET_RT_CLOBBERS);
+    target_rtcall(c, rt, frame);
+    if (!result) return;
+    c->free &= ~bit(TARGET_INT_RESULT);
+    push_reg(c, result, TARGET_INT_RESULT);
+}

@@ -1,0 +1,368 @@
+/* compile: a core instance, its functions one after the other, and the dispatch over their instructions. */
+#include "baseline/baseline_int.h"
+
+#include <stdlib.h>
+
+enum { OP_ELEM_SET = 0xf0 }; /* init functions only */
+
+/* ---- output ---- */
+
+void code_grow(struct compiler *c, size_t more) {
+    struct buf *text = &c->out->text;
+    text->n = code_at(c);
+    ENSURE(buf_reserve(text, more + 2 * ROOM + (64 << 10)));
+    c->text = text->p;
+    c->p = text->p + text->n;
+    c->limit = text->p + text->cap - ROOM;
+    c->flags_at = NULL;
+}
+
+static void align_code(struct compiler *c) {
+    code_reserve(c, 32);
+    while (code_at(c) & 15) *c->p++ = 0xcc;
+}
+
+struct label *stub_add(struct compiler *c, struct stub s) {
+    vec_push(c->arena, &c->stubs, s);
+    return &c->stubs.p[c->stubs.n - 1].label;
+}
+
+struct label *trap_stub(struct compiler *c, enum abi_trap trap) {
+    return stub_add(c, (struct stub){.label = {NO_LABEL, 0},
+                                     .trap = (uint8_t)trap,
+                                     .wasm_offset = op_offset(c),
+                                     .resume = NO_LABEL});
+}
+
+void unsupported(struct compiler *c) {
+    if (c->failed) return;
+    const uint8_t *p = c->op;
+    enum wasm_op op = wasm_get_op(&p);
+    const char *text = (uint32_t)op < WASM_OPS_END && wasm_ops[op].text ? wasm_ops[op].text : "?";
+    c->failed = diag_set(c->d, ERR_UNSUPPORTED, wasm_offset(c->m, c->op), "func %u: the instruction %s is not supported",
+                         c->func_index, text);
+}
+
+/* ---- a function ---- */
+
+static void set_up_locals(struct compiler *c, const struct wasm_func_info *info) {
+    if (info->locals_count > c->locals_cap) {
+        c->locals_cap = MAX(info->locals_count, c->locals_cap * 2);
+        c->locals = arena_array(c->arena, struct local, c->locals_cap);
+    }
+    uint32_t slot = 0;
+    for (uint32_t i = 0; i < info->locals_count; i++) {
+        unsigned type = type_of(info->locals[i]);
+        c->locals[i] = (struct local){.type = (uint8_t)type,
+                                      .reg = NO_REG,
+                                      .cache = NO_REG,
+                                      .flags = info->local_flags[i],
+                                      .slot = slot};
+        slot += type_slots(type);
+    }
+    c->save_slot = slot;
+}
+
+static void set_up_stack(struct compiler *c, const struct wasm_func_info *info) {
+    uint32_t need = info->operands_max + 16;
+    if (need > c->stack_cap) {
+        c->stack_cap = MAX(need, c->stack_cap * 2);
+        c->stack = arena_array(c->arena, struct value, c->stack_cap);
+    }
+    c->stack_slot = c->save_slot + (uint32_t)__builtin_popcount(c->pins_saved);
+    c->stack[0] = (struct value){.kind = V_SLOT, .type = T_I32, .slot = c->stack_slot - 1};
+    c->sp = c->floor = c->stack + 1;
+    c->temps = TARGET_TEMPS;
+    if (!c->options->registers) c->temps |= (TARGET_CALLER_INT | TARGET_CALLER_FLOAT) & ~c->pins_caller;
+    c->free = c->temps;
+    c->cached = 0;
+    c->synced = c->pins_synced;
+    c->pending = c->flags_live = c->dead = false;
+    c->flags_at = NULL;
+    c->controls_n = 0;
+    c->fixes_n = 1;
+    c->stubs.n = c->pool.n = 0;
+}
+
+/* Parameters go where their locals live. Gives whether the frame was written. */
+static bool place_params(struct compiler *c, const struct wasm_func_info *info) {
+    uint32_t ints = 0, floats = 0;
+    bool touched = false;
+    for (uint32_t i = 0; i < info->params_count; i++) {
+        const struct local *l = &c->locals[i];
+        uint8_t r = arg_reg(l->type, &ints, &floats);
+        code_reserve(c, 64);
+        if (l->reg == NO_REG) {
+            if (r != NO_REG && info->local_weight[i]) target_store_reg(c, l->type, r, l->slot), touched = true;
+        } else if (r == NO_REG) {
+            target_load_slot(c, l->type, l->reg, l->slot);
+        } else {
+            target_move_reg(c, l->type, l->reg, r);
+        }
+    }
+    return touched;
+}
+
+static bool zero_locals(struct compiler *c, const struct wasm_func_info *info) {
+    uint32_t run = 0, run_slot = 0;
+    bool touched = false;
+    for (uint32_t i = info->params_count; i < info->locals_count; i++) {
+        const struct local *l = &c->locals[i];
+        if (!(l->flags & WASM_LOCAL_NEEDS_ZERO)) continue;
+        if (l->reg != NO_REG) {
+            code_reserve(c, 16);
+            target_zero(c, l->reg);
+            continue;
+        }
+        if (run && run_slot + run != l->slot) {
+            target_zero_slots(c, run_slot, run);
+            run = 0;
+        }
+        if (!run) run_slot = l->slot;
+        run += type_slots(l->type);
+        touched = true;
+    }
+    if (run) target_zero_slots(c, run_slot, run);
+    return touched;
+}
+
+static void prologue(struct compiler *c, const struct wasm_func_info *info) {
+    uint32_t slots = c->stack_slot + 2 * info->operands_max + 16; /* a v128 has two; the last are a runtime call's */
+    target_check_frame(c, slots);
+    bool touched = c->pins_saved;
+    uint32_t slot = c->save_slot;
+    for (uint32_t m = c->pins_saved; m; m &= m - 1, slot++) {
+        uint8_t r = (uint8_t)__builtin_ctz(m);
+        target_store_reg(c, r < 16 ? T_I64 : T_F64, r, slot);
+    }
+    touched |= place_params(c, info);
+    touched |= zero_locals(c, info);
+    if (info->calls_count) {
+        for (uint32_t m = c->pins_synced; m; m &= m - 1) {
+            const struct local *l = &c->locals[c->pin_local[__builtin_ctz(m)]];
+            target_store_reg(c, l->type, l->reg, l->slot);
+            touched = true;
+        }
+        if (!touched) target_touch_frame(c);
+    }
+}
+
+static void push_const(struct compiler *c, unsigned type, unsigned bytes) {
+    uint64_t v = 0;
+    memcpy(&v, c->pc, bytes);
+    c->pc += bytes;
+    push_imm(c, type, v);
+}
+
+/* Instructions that may stand between a lazy load and its consumer: they cannot be seen to come after it. */
+static const uint8_t keeps_pending[256] = {
+    [WASM_OP_LOCAL_GET] = 1,
+    [WASM_OP_I32_CONST... WASM_OP_F64_CONST] = 1,
+    [WASM_OP_I32_EQZ... WASM_OP_F64_GE] = 1,
+    [WASM_OP_I32_ADD... WASM_OP_I32_MUL] = 1,
+    [WASM_OP_I32_AND... WASM_OP_I32_XOR] = 1,
+    [WASM_OP_I64_ADD... WASM_OP_I64_MUL] = 1,
+    [WASM_OP_I64_AND... WASM_OP_I64_XOR] = 1,
+    [WASM_OP_F32_ADD... WASM_OP_F32_DIV] = 1,
+    [WASM_OP_F64_ADD... WASM_OP_F64_DIV] = 1,
+};
+
+static void body(struct compiler *c) {
+    while (c->controls_n) {
+        if (UNLIKELY(c->dead)) skip_dead(c);
+        if (UNLIKELY(c->p > c->limit)) code_grow(c, ROOM);
+        c->op = c->pc;
+        if (UNLIKELY(c->pending) && !keeps_pending[*c->pc]) materialise(c);
+        uint32_t op = *c->pc++;
+        if (UNLIKELY(op >= 0xf0)) {
+            if (op == OP_ELEM_SET) {
+                emit_elem_set(c);
+                continue;
+            }
+            c->pc--;
+            op = wasm_get_op(&c->pc);
+        }
+        switch (op) {
+#define X(name, statement)                                                                                             \
+    case WASM_OP_##name: statement; break;
+#include "baseline/ops.def"
+#undef X
+        default: unsupported(c); return;
+        }
+    }
+}
+
+static void put_stubs(struct compiler *c) {
+    for (uint32_t i = 0; i < c->stubs.n; i++) {
+        struct stub *s = &c->stubs.p[i];
+        if (!s->label.fixes) continue;
+        code_reserve(c, 64);
+        label_bind(c, &s->label);
+        target_stub(c, s);
+    }
+}
+
+static void begin_function(struct compiler *c, uint32_t func_index) {
+    align_code(c);
+    c->func_index = func_index;
+    c->func_start = code_at(c);
+    c->sites = (struct abi_sites_writer){0};
+    c->out->funcs[func_index] = (struct abi_object_func){.start = c->func_start, .sites = (uint32_t)c->out->sites.n};
+}
+
+static void end_function(struct compiler *c, uint32_t func_index) {
+    target_end_function(c);
+    c->out->funcs[func_index].size = code_at(c) - c->func_start;
+    abi_sites_end(&c->out->sites);
+}
+
+static err compile_function(struct compiler *c, uint32_t func_index, const struct wasm_deftype *t,
+                            const struct wasm_func_info *info) {
+    begin_function(c, func_index);
+    c->pc = c->op = info->code.p;
+    set_up_locals(c, info);
+    pins_choose(c, info);
+    set_up_stack(c, info);
+    c->epilogue_short = !c->pins_saved && t->results_count <= 1;
+    prologue(c, info);
+    struct wasm_block_type bt = {.type = WASM_NO_INDEX, .results = t->results, .results_count = t->results_count};
+    control_push(c, C_FUNC, &bt);
+    body(c);
+    if (c->failed) return c->failed;
+    put_stubs(c);
+    end_function(c, func_index);
+    return code_at(c) > INT32_MAX / 2 ? diag_set(c->d, ERR_LIMIT, DIAG_NOWHERE, "the machine code is larger than 1 GiB") : ERR_OK;
+}
+
+/* ---- a core instance ---- */
+
+static void host_thunks(struct compiler *c) {
+    for (uint32_t i = 0; i < c->m->funcs_imported; i++) {
+        c->out->funcs[i] = (struct abi_object_func){0};
+        if (c->layout->funcs[i].where != ABI_FUNC_HOST) continue;
+        begin_function(c, i);
+        target_host_thunk(c, wasm_func_type(c->m, i), c->layout->funcs[i].host_index);
+        end_function(c, i);
+    }
+}
+
+static err compile_functions(struct compiler *c) {
+    struct wasm_validator *v = wasm_validator_new(c->arena, c->m);
+    for (uint32_t i = c->m->funcs_imported; i < c->m->funcs_count; i++) {
+        struct wasm_func_info info;
+        TRY(wasm_validate_func(v, i, &info, c->d));
+        TRY(compile_function(c, i, wasm_func_type(c->m, i), &info));
+    }
+    return ERR_OK;
+}
+
+/* Operands at once, at most: what stands between two instructions that take all there are. */
+static uint32_t init_operands_max(str code) {
+    uint32_t depth = 0, max = 0;
+    for (const uint8_t *p = code.p, *end = p + code.n; p < end;) {
+        if (*p == OP_ELEM_SET) {
+            p++;
+            wasm_get_u32(&p), wasm_get_u32(&p);
+            depth = 0;
+            continue;
+        }
+        enum wasm_op op = wasm_get_op(&p);
+        const char *sig = (uint32_t)op < WASM_OPS_END ? wasm_ops[op].sig : NULL;
+        bool fixed = sig && *sig != '*';
+        bool push = op == WASM_OP_LOCAL_GET || op == WASM_OP_GLOBAL_GET || op == WASM_OP_REF_FUNC || op == WASM_OP_REF_NULL ||
+                    (fixed && *sig == ':');
+        bool all = op == WASM_OP_GLOBAL_SET || op == WASM_OP_LOCAL_SET || op == WASM_OP_TABLE_SET || op == WASM_OP_CALL ||
+                   op == WASM_OP_MEMORY_INIT || op == WASM_OP_TABLE_INIT || op == WASM_OP_TABLE_FILL;
+        depth = all ? 0 : depth + push;
+        max = MAX(max, depth);
+        wasm_skip_imm(&p, op);
+    }
+    return max + 16;
+}
+
+static err compile_init(struct compiler *c, const struct baseline_init *init) {
+    static const struct wasm_deftype nothing = {.comp = WASM_COMP_FUNC, .final = true};
+    uint32_t *weights = arena_array(c->arena, uint32_t, init->locals_count + 1);
+    uint8_t *flags = arena_array(c->arena, uint8_t, init->locals_count + 1);
+    memset(flags, WASM_LOCAL_WRITTEN | WASM_LOCAL_NEEDS_ZERO, init->locals_count);
+    struct wasm_func_info info = {.code = init->code,
+                                  .locals = init->locals,
+                                  .locals_count = init->locals_count,
+                                  .local_weight = weights,
+                                  .local_flags = flags,
+                                  .calls_count = 1,
+                                  .calls_weight = 1,
+                                  .operands_max = init_operands_max(init->code)};
+    return compile_function(c, c->m->funcs_count, &nothing, &info);
+}
+
+static void resolve_calls(struct compiler *c) {
+    for (uint32_t i = 0; i < c->calls.n; i++)
+        target_resolve_call(c, c->calls.p[i].at, c->out->funcs[c->calls.p[i].base].start);
+}
+
+static void list_refs(struct compiler *c) {
+    for (uint32_t i = 0; i < c->m->funcs_count; i++) {
+        bool declared = c->m->funcs_declared && c->m->funcs_declared[i >> 3] >> (i & 7) & 1;
+        if (declared || c->needs_record[i] || i == c->m->start) vec_push(c->arena, &c->out->refs, i);
+    }
+}
+
+static uint32_t put_entry(struct compiler *c, const struct wasm_deftype *t) {
+    align_code(c);
+    uint32_t at = code_at(c);
+    target_entry(c, t);
+    return at;
+}
+
+/* One adapter for each distinct type. */
+static void put_entries(struct compiler *c) {
+    uint32_t n = c->m->types_count, ids = 0;
+    uint32_t *entries = arena_array(c->arena, uint32_t, (size_t)n + 1);
+    for (uint32_t i = 0; i < n; i++) ids = MAX(ids, c->layout->type_ids[i] + 1);
+    uint32_t *by_id = arena_array(c->arena, uint32_t, ids);
+    memset(entries, 0xff, (n + 1) * sizeof *entries);
+    for (uint32_t i = 0; i < c->out->refs.n; i++) {
+        uint32_t type = c->m->funcs[c->out->refs.p[i]].type;
+        uint32_t *made = &by_id[c->layout->type_ids[type]];
+        if (!*made) *made = put_entry(c, &c->m->types[type]);
+        entries[type] = *made;
+    }
+    if (c->options->init) entries[n] = put_entry(c, &(struct wasm_deftype){.comp = WASM_COMP_FUNC});
+    c->out->entries = entries;
+}
+
+static err compile_all(struct compiler *c) {
+    target_begin(c);
+    host_thunks(c);
+    TRY(compile_functions(c));
+    if (c->options->init) TRY(compile_init(c, c->options->init));
+    resolve_calls(c);
+    list_refs(c);
+    put_entries(c);
+    return ERR_OK;
+}
+
+err baseline_compile(const struct abi_layout *layout, const struct baseline_options *o, arena *a, struct abi_object *out,
+                     struct diag *d) {
+    const struct wasm_module *m = layout->module;
+    *out = (struct abi_object){.funcs_count = m->funcs_count};
+    struct compiler *c = arena_make(a, struct compiler);
+    *c = (struct compiler){.layout = layout, .m = m, .options = o, .out = out, .arena = a, .cpu = o->cpu_features, .d = d};
+    uint32_t funcs = m->funcs_count + (o->init != NULL);
+    out->funcs = arena_array(a, struct abi_object_func, (size_t)funcs + 1);
+    for (uint32_t i = 0; i < funcs; i++) out->funcs[i].start = UINT32_MAX;
+    c->needs_record = arena_array(a, uint8_t, (size_t)m->funcs_count + 1);
+    c->controls_cap = 64;
+    c->controls = arena_array(a, struct control, c->controls_cap);
+    code_grow(c, m->code_bytes * 2);
+    err e = compile_all(c);
+    out->text.n = code_at(c);
+    if (e) baseline_object_free(out);
+    return e;
+}
+
+void baseline_object_free(struct abi_object *object) {
+    buf_free(&object->text);
+    buf_free(&object->sites);
+}

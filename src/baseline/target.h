@@ -1,0 +1,101 @@
+/* target: what a target provides to the neutral part. Included by baseline_int.h only.
+ *
+ * Registers are numbers 0..31: general ones below 16, vector ones from 16. In `d = a op b`, d is a register; a and b are operands
+ * of any kind but V_FLAGS, and still own their registers; d may be a register of theirs. Nothing but d and the scratch registers
+ * changes (and caches of temporaries it allocates).
+ */
+#ifndef ORLO_BASELINE_TARGET_H
+#define ORLO_BASELINE_TARGET_H
+
+/* x86-64. r13 frame, r10 and xmm15 scratch, rsp. rax and xmm0 also carry the first result. */
+enum {
+    TARGET_INT_ARGS = 4,
+    TARGET_FLOAT_ARGS = 4,
+    TARGET_INT_RESULT = 0,    /* rax */
+    TARGET_FLOAT_RESULT = 16, /* xmm0 */
+    TARGET_SCRATCH = 10,      /* r10 */
+    TARGET_FLOAT_SCRATCH = 31,
+    TARGET_RT_CLOBBERS = 0x70007,   /* rax rcx rdx, xmm0-2 */
+    TARGET_TEMPS = 0x70007,         /* always temporaries */
+    TARGET_CALLER_INT = 0x3c8,      /* rbx rsi rdi r8 r9: pins that a call clobbers, or temporaries */
+    TARGET_CALLEE_INT = 0xd820,     /* rbp r11 r12 r14 r15: pins that a call preserves */
+    TARGET_CALLER_FLOAT = 0x1f80000, /* xmm3-8 */
+    TARGET_CALLEE_FLOAT = 0x7e000000, /* xmm9-14; f32 and f64 only */
+};
+static const uint8_t target_int_args[TARGET_INT_ARGS] = {7, 6, 8, 9};      /* rdi rsi r8 r9 */
+static const uint8_t target_float_args[TARGET_FLOAT_ARGS] = {19, 20, 21, 22}; /* xmm3-6 */
+
+enum { CC_ALWAYS = 0xfe }; /* else a target's condition code; c ^ 1 is its opposite */
+
+/* Once an object: shared constants and the like at the start of text. */
+void target_begin(struct compiler *c);
+/* Moves v into d. Keeps the flags when c->flags_live. */
+void target_move(struct compiler *c, uint8_t d, const struct value *v);
+void target_move_reg(struct compiler *c, unsigned type, uint8_t d, uint8_t s);
+/* Stores v to a frame slot; changes the scratch registers only. */
+void target_store(struct compiler *c, const struct value *v, uint32_t slot);
+void target_load_slot(struct compiler *c, unsigned type, uint8_t d, uint32_t slot);
+void target_store_reg(struct compiler *c, unsigned type, uint8_t s, uint32_t slot);
+void target_zero(struct compiler *c, uint8_t d);
+void target_zero_slots(struct compiler *c, uint32_t slot, uint32_t n); /* prologue: may change the first float temporary */
+
+void target_alu(struct compiler *c, enum alu op, unsigned w, uint8_t d, struct value *a, struct value *b);
+void target_add_shifted(struct compiler *c, uint8_t d, struct value *base, struct value *index, unsigned shift); /* i32 */
+void target_shift(struct compiler *c, enum shift op, unsigned w, uint8_t d, struct value *a, struct value *b);
+void target_div(struct compiler *c, enum div op, unsigned type, struct value *a, struct value *b); /* pushes */
+void target_unary(struct compiler *c, enum unary op, unsigned w, uint8_t d, struct value *a);
+/* Sets the flags; gives the condition code that stands for `cond`. */
+uint8_t target_compare(struct compiler *c, enum cond cond, unsigned w, struct value *a, struct value *b);
+uint8_t target_test_bits(struct compiler *c, unsigned w, struct value *a, struct value *b); /* a & b != 0 */
+uint8_t target_test(struct compiler *c, unsigned w, struct value *a);                       /* a != 0 */
+uint8_t target_fcompare(struct compiler *c, enum fcond cond, unsigned type, struct value *a, struct value *b);
+void target_set(struct compiler *c, uint8_t d, uint8_t cc, bool zeroed); /* d = cc ? 1 : 0 */
+void target_select(struct compiler *c, unsigned type, uint8_t cc, uint8_t d, struct value *a, struct value *b);
+
+void target_fbin(struct compiler *c, enum fbin op, unsigned type, uint8_t d, struct value *a, struct value *b);
+void target_fun(struct compiler *c, enum fun op, unsigned type, uint8_t d, struct value *a);
+void target_trunc(struct compiler *c, unsigned from, unsigned to, bool is_signed, bool saturating, uint8_t d, struct value *a);
+void target_convert(struct compiler *c, unsigned from, unsigned to, bool is_signed, uint8_t d, struct value *a);
+void target_float_to_float(struct compiler *c, unsigned from, uint8_t d, struct value *a);
+void target_reinterpret(struct compiler *c, unsigned from, uint8_t d, struct value *a);
+
+/* Memory: the address operand, the constant offset. */
+void target_load(struct compiler *c, enum access a, unsigned type, uint32_t memory, uint64_t offset, uint8_t d,
+                 struct value *addr);
+void target_load_sum(struct compiler *c, enum access a, uint8_t d, struct value *x, struct value *y, unsigned shift);
+void target_store_memory(struct compiler *c, enum access a, uint32_t memory, uint64_t offset, struct value *addr,
+                         struct value *v);
+void target_load_lazy(struct compiler *c, uint8_t d, const struct value *v); /* v is V_MEM */
+void target_memory_size(struct compiler *c, uint32_t memory, uint8_t d);
+/* memory.copy and memory.fill of a small constant size, inline; false: not done, nothing emitted. */
+bool target_copy_small(struct compiler *c, struct value *dst, struct value *src, uint64_t n);
+bool target_fill_small(struct compiler *c, struct value *dst, uint64_t byte, uint64_t n);
+void target_global_get(struct compiler *c, uint32_t global, uint8_t d);
+void target_global_set(struct compiler *c, uint32_t global, struct value *v);
+void target_table_get(struct compiler *c, uint32_t table, uint8_t d, struct value *index);
+void target_table_set(struct compiler *c, uint32_t table, struct value *index, struct value *v);
+void target_table_size(struct compiler *c, uint32_t table, uint8_t d);
+void target_ref_func(struct compiler *c, uint32_t func_index, uint8_t d);
+
+void target_jump(struct compiler *c, uint8_t cc, struct label *l); /* cc or CC_ALWAYS */
+void target_jump_table(struct compiler *c, uint8_t index, struct label **labels, uint32_t n); /* index < n */
+void target_bind_loop(struct compiler *c); /* alignment, before a loop's label */
+void target_trap(struct compiler *c, enum abi_trap trap); /* in place */
+void target_stub(struct compiler *c, struct stub *s);
+
+/* Calls: arguments are in place; `frame` is the slot of the callee's frame. */
+void target_call(struct compiler *c, uint32_t func_index, uint32_t frame);
+/* Puts the record of a checked funcref into the first result register, which the caller has claimed. */
+void target_indirect_record(struct compiler *c, uint32_t table, uint32_t type_index, struct value *index);
+void target_ref_record(struct compiler *c, struct value *ref);
+void target_call_record(struct compiler *c, uint32_t frame, bool may_be_far);
+void target_rtcall(struct compiler *c, enum abi_rtcall rt, uint32_t frame);
+void target_check_frame(struct compiler *c, uint32_t slots); /* a frame that may reach beyond the guard: compares */
+void target_touch_frame(struct compiler *c);
+void target_return(struct compiler *c);
+void target_host_thunk(struct compiler *c, const struct wasm_deftype *t, uint32_t host_index);
+void target_entry(struct compiler *c, const struct wasm_deftype *t);
+void target_end_function(struct compiler *c); /* pools */
+void target_resolve_call(struct compiler *c, uint32_t at, uint32_t func_start);
+
+#endif

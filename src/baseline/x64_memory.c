@@ -1,0 +1,318 @@
+/* x64_memory: linear memory, globals, tables.
+ *
+ * The group's memory 0 is at GS: base register + constant, no check, the guard catches. Any other memory (and constants beyond the
+ * guard) is compared with its size first. */
+#include "baseline/x64_int.h"
+
+static const uint8_t access_bytes[] = {[A_8S] = 1, [A_8U] = 1, [A_16S] = 2, [A_16U] = 2, [A_32S] = 4,
+                                       [A_32] = 4, [A_64] = 8, [A_F32] = 4, [A_F64] = 8, [A_V128] = 16};
+
+/* The checked form: leaves base and address in registers. Of a popped operand; the temporary is released by the caller. */
+static struct x64_mem checked(struct compiler *c, uint32_t memory, uint64_t offset, unsigned bytes, struct value *addr,
+                              uint8_t *temp) {
+    const struct abi_layout_memory *l = &c->layout->memories[memory];
+    bool is64 = c->m->memories[memory].limits.is64;
+    struct x64_mem size = l->where == ABI_MEMORY_GS ? x64_gs(ABI_CTX(memory_bytes)) : x64_gs(l->offset + 8);
+    struct x64_mem base = l->where == ABI_MEMORY_GS ? x64_gs(ABI_CTX(base)) : x64_gs(l->offset);
+    uint8_t ra = into_reg(c, addr), t = alloc(c, false);
+    ra = into_reg(c, addr);
+    *temp = t;
+    struct label *bad = NULL;
+    uint64_t reach;
+    bool far_out = __builtin_add_overflow(offset, bytes, &reach);
+    if (!is64 && reach <= INT32_MAX) {
+        x64_lea(&c->p, 1, t, x64_at(ra, (int32_t)reach));
+    } else { /* 64-bit addresses may wrap */
+        x64_mov_ri(&c->p, t, far_out ? UINT64_MAX : reach);
+        x64_alu_rr(&c->p, 1, X64_ADD, t, ra);
+        bad = trap_stub(c, ABI_TRAP_MEMORY_OUT_OF_BOUNDS);
+        target_jump(c, CC_B, bad);
+    }
+    if (l->where == ABI_MEMORY_FAR) {
+        x64_load(&c->p, 1, SCRATCH, x64_gs(l->offset));
+        size = x64_at(SCRATCH, 8), base = x64_at(SCRATCH, 0);
+    }
+    x64_alu_rm(&c->p, 1, X64_CMP, t, size);
+    target_jump(c, CC_A, bad ? bad : trap_stub(c, ABI_TRAP_MEMORY_OUT_OF_BOUNDS));
+    x64_load(&c->p, 1, SCRATCH, base);
+    /* t is the address behind the access. */
+    return (struct x64_mem){SCRATCH, t, 0, false, false, -(int32_t)bytes};
+}
+
+/* Where an access goes. *temp: a temporary to release, or NO_REG. May put the address into a register of addr. */
+static struct x64_mem address(struct compiler *c, enum access a, uint32_t memory, uint64_t offset, struct value *addr,
+                              uint8_t *temp) {
+    *temp = NO_REG;
+    unsigned bytes = access_bytes[a];
+    if (c->layout->memories[memory].where != ABI_MEMORY_GS || offset + 16 > ABI_GUARD_BYTES)
+        return checked(c, memory, offset, bytes, addr, temp);
+    if (is_imm(addr) && addr->imm + offset <= INT32_MAX) return x64_gs((int32_t)(addr->imm + offset));
+    uint8_t r = into_reg(c, addr);
+    return (struct x64_mem){r, X64_NONE, 0, true, false, (int32_t)offset};
+}
+
+static void load_from(struct compiler *c, enum access a, uint8_t d, struct x64_mem m, bool to64) {
+    switch (a) {
+    case A_8S: x64_0f_rm(&c->p, 0, to64, 0xbe, d, m); break;
+    case A_8U: x64_0f_rm(&c->p, 0, 0, 0xb6, d, m); break;
+    case A_16S: x64_0f_rm(&c->p, 0, to64, 0xbf, d, m); break;
+    case A_16U: x64_0f_rm(&c->p, 0, 0, 0xb7, d, m); break;
+    case A_32S: x64_rm(&c->p, 1, 0x63, d, m); break;
+    case A_32: x64_load(&c->p, 0, d, m); break;
+    case A_64: x64_load(&c->p, 1, d, m); break;
+    case A_F32: sse_rm(c, 0xf3, 0x10, d, m); break;
+    case A_F64: sse_rm(c, 0xf2, 0x10, d, m); break;
+    case A_V128: sse_rm(c, 0, 0x10, d, m); break;
+    }
+}
+
+void target_load(struct compiler *c, enum access a, unsigned type, uint32_t memory, uint64_t offset, uint8_t d,
+                 struct value *addr) {
+    uint8_t temp;
+    struct x64_mem m = address(c, a, memory, offset, addr, &temp);
+    site(c, ABI_SITE_MEMORY);
+    load_from(c, a, d, m, type == T_I64);
+    if (temp != NO_REG) release_reg(c, temp);
+}
+
+void target_load_sum(struct compiler *c, enum access a, uint8_t d, struct value *x, struct value *y, unsigned shift) {
+    uint8_t rx = reg_or_scratch(c, x), ry = reg_or_scratch(c, y);
+    site(c, ABI_SITE_MEMORY);
+    load_from(c, a, d, (struct x64_mem){rx, ry, (uint8_t)shift, true, true, 0}, false);
+}
+
+void target_load_lazy(struct compiler *c, uint8_t d, const struct value *v) {
+    static const uint8_t access[] = {[T_I32] = A_32, [T_I64] = A_64, [T_F32] = A_F32, [T_F64] = A_F64};
+    mem_site(c, v);
+    load_from(c, access[v->type], d, mem_of(c, v), false);
+}
+
+static void store_imm(struct compiler *c, enum access a, struct x64_mem m, uint64_t imm) {
+    switch (a) {
+    case A_8S:
+    case A_8U: x64_store8_imm(&c->p, m, (uint8_t)imm); break;
+    case A_16S:
+    case A_16U: x64_store16_imm(&c->p, m, (uint16_t)imm); break;
+    case A_64: x64_store_imm(&c->p, 1, m, (int32_t)imm); break;
+    default: x64_store_imm(&c->p, 0, m, (int32_t)imm); break;
+    }
+}
+
+static void store_to(struct compiler *c, enum access a, struct x64_mem m, uint8_t s) {
+    switch (a) {
+    case A_8S:
+    case A_8U: x64_store8(&c->p, s, m); break;
+    case A_16S:
+    case A_16U: x64_store16(&c->p, s, m); break;
+    case A_32S:
+    case A_32: x64_store(&c->p, 0, s, m); break;
+    case A_64: x64_store(&c->p, 1, s, m); break;
+    case A_F32: sse_rm(c, 0xf3, 0x11, s, m); break;
+    case A_F64: sse_rm(c, 0xf2, 0x11, s, m); break;
+    case A_V128: sse_rm(c, 0, 0x11, s, m); break;
+    }
+}
+
+void target_store_memory(struct compiler *c, enum access a, uint32_t memory, uint64_t offset, struct value *addr,
+                         struct value *v) {
+    uint8_t temp;
+    bool as_imm = is_imm(v) && (a < A_64 || a == A_F32 || (a == A_64 && imm_is_32(v)) || (a == A_F64 && v->imm == 0));
+    if (!as_imm) into_reg(c, v);
+    struct x64_mem m = address(c, a, memory, offset, addr, &temp);
+    if (as_imm) {
+        site(c, ABI_SITE_MEMORY);
+        store_imm(c, a == A_F32 ? A_32 : a == A_F64 ? A_64 : a, m, v->imm);
+    } else {
+        uint8_t s = into_reg(c, v);
+        if (m.base != SCRATCH && m.base != X64_NONE && reg_of(c, addr) == NO_REG) { /* the address was only cached, and is lost */
+            target_move(c, SCRATCH, addr);
+            m.base = SCRATCH;
+        }
+        site(c, ABI_SITE_MEMORY);
+        store_to(c, a, m, s);
+    }
+    if (temp != NO_REG) release_reg(c, temp);
+}
+
+void target_memory_size(struct compiler *c, uint32_t memory, uint8_t d) {
+    const struct abi_layout_memory *l = &c->layout->memories[memory];
+    if (l->where == ABI_MEMORY_GS) {
+        x64_load(&c->p, 1, d, x64_gs(ABI_CTX(memory_bytes)));
+    } else if (l->where == ABI_MEMORY_NEAR) {
+        x64_load(&c->p, 1, d, x64_gs(l->offset + 8));
+    } else {
+        x64_load(&c->p, 1, d, x64_gs(l->offset));
+        x64_load(&c->p, 1, d, x64_at(d, 8));
+    }
+    x64_shift_ri(&c->p, 1, X64_SHR, d, 16);
+}
+
+/* Pieces of a constant size: 16, 8, 4, 2, 1 bytes; the last may overlap the one before. */
+struct piece {
+    uint8_t at, log2;
+};
+static unsigned pieces_of(uint64_t n, struct piece *out) {
+    unsigned k = 0, at = 0;
+    while (at < n) {
+        unsigned left = (unsigned)n - at;
+        unsigned log2 = left >= 16 ? 4 : 31 - (unsigned)__builtin_clz(left);
+        if (left != 1u << log2 && left < 16 && n >= 2u << log2 && log2 < 4) { /* overlap backwards */
+            log2++;
+            out[k++] = (struct piece){(uint8_t)(n - (1u << log2)), (uint8_t)log2};
+            break;
+        }
+        out[k++] = (struct piece){(uint8_t)at, (uint8_t)log2};
+        at += 1u << log2;
+    }
+    return k;
+}
+
+static const uint8_t access_by_log2[] = {A_8U, A_16U, A_32, A_64, A_V128};
+
+/* All loads come before all stores, and the last piece is stored first: if any byte is out of bounds, nothing is written. */
+bool target_copy_small(struct compiler *c, struct value *dst, struct value *src, uint64_t n) {
+    struct piece piece[8];
+    if (n == 0 || n > 48 || c->layout->memories[0].where != ABI_MEMORY_GS) return false;
+    unsigned k = pieces_of(n, piece);
+    if (k > 3) return false;
+    uint8_t d = into_reg(c, dst), s = into_reg(c, src);
+    uint8_t reg[3];
+    for (unsigned i = 0; i < k; i++) reg[i] = i == 0 ? (piece[i].log2 == 4 ? FSCRATCH : SCRATCH) : alloc(c, piece[i].log2 == 4);
+    d = into_reg(c, dst), s = into_reg(c, src);
+    d = into_reg(c, dst);
+    for (unsigned i = 0; i < k; i++) {
+        struct x64_mem m = {s, X64_NONE, 0, true, false, piece[i].at};
+        site(c, ABI_SITE_MEMORY);
+        load_from(c, access_by_log2[piece[i].log2], reg[i], m, false);
+    }
+    for (unsigned i = k; i-- > 0;) {
+        struct x64_mem m = {d, X64_NONE, 0, true, false, piece[i].at};
+        site(c, ABI_SITE_MEMORY);
+        store_to(c, access_by_log2[piece[i].log2], m, reg[i]);
+        if (i) release_reg(c, reg[i]);
+    }
+    return true;
+}
+
+bool target_fill_small(struct compiler *c, struct value *dst, uint64_t byte, uint64_t n) {
+    struct piece piece[8];
+    if (n == 0 || n > 64 || c->layout->memories[0].where != ABI_MEMORY_GS) return false;
+    unsigned k = pieces_of(n, piece);
+    if (n >= 16 && byte != 0) return false;
+    uint8_t d = into_reg(c, dst);
+    uint64_t pattern = (byte & 0xff) * 0x0101010101010101ull;
+    if (n >= 16) sse3_rr(c, 0, 0, 0x57, FSCRATCH, FSCRATCH, FSCRATCH);
+    bool loaded = false;
+    for (unsigned i = k; i-- > 0;) {
+        struct x64_mem m = {d, X64_NONE, 0, true, false, piece[i].at};
+        if (piece[i].log2 < 4 && !loaded) x64_mov_ri(&c->p, SCRATCH, pattern), loaded = true;
+        site(c, ABI_SITE_MEMORY);
+        store_to(c, access_by_log2[piece[i].log2], m, piece[i].log2 == 4 ? FSCRATCH : SCRATCH);
+    }
+    return true;
+}
+
+/* ---- globals ---- */
+
+static struct x64_mem global_at(struct compiler *c, uint32_t global) {
+    const struct abi_layout_global *g = &c->layout->globals[global];
+    if (!g->far) return x64_gs(g->offset);
+    x64_load(&c->p, 1, SCRATCH, x64_gs(g->offset));
+    return x64_at(SCRATCH, 0);
+}
+
+static enum access access_of(unsigned type) {
+    switch (type) {
+    case T_I32: return A_32;
+    case T_F32: return A_F32;
+    case T_F64: return A_F64;
+    case T_V128: return A_V128;
+    default: return A_64;
+    }
+}
+
+void target_global_get(struct compiler *c, uint32_t global, uint8_t d) {
+    load_from(c, access_of(type_of(c->m->globals[global].type)), d, global_at(c, global), false);
+}
+
+void target_global_set(struct compiler *c, uint32_t global, struct value *v) {
+    unsigned type = type_of(c->m->globals[global].type);
+    if (is_imm(v) && imm_is_32(v) && !type_is_float(type)) {
+        struct x64_mem m = global_at(c, global);
+        /* i32 globals are 8 bytes, zero-extended. */
+        if (type == T_I32 && (int32_t)v->imm < 0) store_imm(c, A_32, m, v->imm);
+        else store_imm(c, A_64, m, v->imm);
+        return;
+    }
+    uint8_t r = into_reg(c, v);
+    store_to(c, type == T_I32 ? A_64 : access_of(type), global_at(c, global), r);
+}
+
+/* ---- tables ---- */
+
+/* The address of an element, its index checked. Uses the scratch register; *temp as in checked(). */
+static struct x64_mem element(struct compiler *c, uint32_t table, enum abi_trap trap, struct value *index, uint8_t *temp) {
+    const struct abi_layout_table *t = &c->layout->tables[table];
+    *temp = NO_REG;
+    if (t->where == ABI_TABLE_FIXED && is_imm(index) && index->imm < t->count)
+        return x64_gs(t->offset + (int32_t)index->imm * 8);
+    uint8_t r = into_reg(c, index);
+    if (t->where == ABI_TABLE_FIXED) {
+        x64_alu_ri(&c->p, 1, X64_CMP, r, (int32_t)t->count);
+        target_jump(c, CC_AE, trap_stub(c, trap));
+        return (struct x64_mem){X64_NONE, r, 3, true, false, t->offset};
+    }
+    if (t->where == ABI_TABLE_NEAR) {
+        x64_alu_rm(&c->p, 1, X64_CMP, r, x64_gs(t->offset + 8));
+        target_jump(c, CC_AE, trap_stub(c, trap));
+        x64_load(&c->p, 1, SCRATCH, x64_gs(t->offset));
+    } else {
+        x64_load(&c->p, 1, SCRATCH, x64_gs(t->offset));
+        x64_alu_rm(&c->p, 1, X64_CMP, r, x64_at(SCRATCH, 8));
+        target_jump(c, CC_AE, trap_stub(c, trap));
+        x64_load(&c->p, 1, SCRATCH, x64_at(SCRATCH, 0));
+    }
+    return (struct x64_mem){SCRATCH, r, 3, false, false, 0};
+}
+
+void target_table_get(struct compiler *c, uint32_t table, uint8_t d, struct value *index) {
+    uint8_t temp;
+    x64_load(&c->p, 1, d, element(c, table, ABI_TRAP_TABLE_OUT_OF_BOUNDS, index, &temp));
+}
+
+void target_table_set(struct compiler *c, uint32_t table, struct value *index, struct value *v) {
+    uint8_t temp, r = into_temp(c, v);
+    x64_store(&c->p, 1, r, element(c, table, ABI_TRAP_TABLE_OUT_OF_BOUNDS, index, &temp));
+}
+
+void target_table_size(struct compiler *c, uint32_t table, uint8_t d) {
+    const struct abi_layout_table *t = &c->layout->tables[table];
+    if (t->where == ABI_TABLE_FIXED) {
+        x64_mov_ri(&c->p, d, t->count);
+    } else if (t->where == ABI_TABLE_NEAR) {
+        x64_load(&c->p, 1, d, x64_gs(t->offset + 8));
+    } else {
+        x64_load(&c->p, 1, d, x64_gs(t->offset));
+        x64_load(&c->p, 1, d, x64_at(d, 8));
+    }
+}
+
+/* ---- funcrefs ---- */
+
+static int32_t record_field(size_t offset) { return (int32_t)offset; }
+
+void target_indirect_record(struct compiler *c, uint32_t table, uint32_t type_index, struct value *index) {
+    uint8_t temp;
+    struct x64_mem m = element(c, table, ABI_TRAP_INDIRECT_OUT_OF_BOUNDS, index, &temp);
+    x64_load(&c->p, 1, RAX, m);
+    site(c, ABI_SITE_INDIRECT);
+    x64_alu_mi(&c->p, 0, X64_CMP, x64_at(RAX, record_field(offsetof(struct abi_func, type_id))),
+               (int32_t)c->layout->type_ids[type_index]);
+    target_jump(c, CC_NE, trap_stub(c, ABI_TRAP_INDIRECT_TYPE));
+}
+
+void target_ref_record(struct compiler *c, struct value *ref) {
+    target_move(c, RAX, ref);
+    x64_test_rr(&c->p, 1, RAX, RAX);
+    target_jump(c, CC_E, trap_stub(c, ABI_TRAP_NULL_FUNCTION));
+}
