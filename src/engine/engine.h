@@ -37,7 +37,7 @@ struct engine_config {
     void (*on_ready)(void *arg);
     void *on_ready_arg;
 };
-/* One engine a thread. Made in the process that uses it (after fork), before it gives up its rights: it opens
+/* Usually one a thread; several may exist, and engine_run of one from within another's host function works. Made in the process that uses it (after fork), before it gives up its rights: it opens
  * /proc/self/pagemap (unless config->reset is MADVISE), sets an alternate signal stack for the thread and takes SIGSEGV, SIGBUS, SIGFPE, SIGILL and
  * SIGVTALRM of the process. config may be NULL. Never NULL. */
 struct engine *engine_new(const struct engine_config *config);

@@ -185,8 +185,7 @@ struct engine {
     int pagemap;
     enum engine_reset reset;
     void *trap_stack; /* its top */
-    uint8_t *stacks;  /* the trap stack and the signal stack */
-    stack_t old_stack;
+    uint8_t *trap_stack_low;
     uint64_t xsave_max;    /* room for a signal frame's register state */
     /* fibers */
     struct engine_fiber *current; /* read by the tick's handler on this thread */
@@ -205,7 +204,8 @@ struct engine {
 /* x64.S */
 int engine_x64_enter(const struct abi_func *f, uint64_t *args, void *frame_top, struct engine_frame *fr, uint8_t *gs);
 __attribute__((noreturn)) void engine_x64_unwind(struct engine_frame *fr);
-void engine_x64_host(void), engine_x64_call(void), engine_x64_trap(void), engine_x64_far(void), engine_x64_start(void);
+void engine_x64_host(void), engine_x64_call(void), engine_x64_trap(void), engine_x64_far(void), engine_x64_far_end(void);
+void engine_x64_start(void);
 void engine_x64_switch(void **save, void *sp);
 void engine_x64_switch_in(void);
 void engine_x64_resume(void **save, const struct engine_saved *s);
@@ -235,7 +235,7 @@ void engine_fiber_leave_by_signal(struct engine *e, struct engine_fiber *f);
 bool engine_slice_check(struct engine *e); /* in host code of a fiber: gives others their turn if it is over; false: killed */
 
 /* trap.c */
-extern __thread struct engine *engine_of_thread;
+extern __thread struct engine *engine_of_thread; /* the one in engine_run; read by its signal handlers */
 void engine_signals_init(struct engine *e);
 void engine_signals_free(struct engine *e);
 struct engine_image *engine_image_of(const struct engine *e, const void *pc); /* whose text holds pc; async-signal-safe */

@@ -348,7 +348,35 @@ static void test_far(void **state) {
     assert_int_equal(call2(in, GUEST_far, (uintptr_t)testguest_func(image, 2, GUEST_unreachable), 0, NULL), ABI_TRAP_UNREACHABLE);
     assert_int_equal(engine_last_trap(in)->frames_count, 2);
     assert_int_equal(engine_last_trap(in)->frames[0].instance, 2);
+    /* The native stack ends in the guest's own call, in the stub's push, or in the stub's call. */
+    uint64_t record = (uintptr_t)testguest_func(image, 0, GUEST_far_recurse);
+    for (enum testguest_func f = GUEST_far_recurse2; f <= GUEST_far_recurse; f++) {
+        assert_int_equal(call2(in, f, record, 0, NULL), ABI_TRAP_STACK_OVERFLOW);
+        assert_int_equal(engine_last_trap(in)->frames_count, ENGINE_FRAMES_MAX);
+    }
     assert_int_equal(gs_now(), gs);
+    engine_release(in);
+    engine_free(e);
+}
+
+/* A host function may run another engine, and engines may end in any order. */
+static enum abi_trap host_other_engine(struct engine_call *call, uint64_t *args) {
+    struct engine *e = make(0, 100'000);
+    struct engine_instance *in = engine_acquire(load(e, &plain), NULL);
+    args[0] = call2(in, GUEST_load, 0xffffffff, 0, NULL) == ABI_TRAP_MEMORY_OUT_OF_BOUNDS;
+    engine_release(in);
+    engine_free(e);
+    return ABI_TRAP_NONE;
+}
+
+static void test_engines_nest(void **state) {
+    struct engine *first = make(0, 0), *e = make(0, 0);
+    struct engine_image *image = load(e, &plain);
+    struct engine_instance *in = engine_acquire(image, NULL);
+    engine_free(first);
+    engine_image_bind(image, 0, host_other_engine, NULL);
+    assert_int_equal(ok2(in, GUEST_host0, 0, 0), 1);
+    assert_int_equal(call2(in, GUEST_load, 0xffffffff, 0, NULL), ABI_TRAP_MEMORY_OUT_OF_BOUNDS);
     engine_release(in);
     engine_free(e);
 }
@@ -691,7 +719,7 @@ int main(void) {
         cmocka_unit_test(test_kill_itself_and_unstarted), cmocka_unit_test(test_on_ready),
         cmocka_unit_test(test_preempt_keeps_registers), cmocka_unit_test(test_kill_a_loop),
         cmocka_unit_test(test_preempt_on_a_full_stack), cmocka_unit_test(test_slices_in_the_host),
-        cmocka_unit_test(test_store),             cmocka_unit_test(test_exports),
+        cmocka_unit_test(test_engines_nest),      cmocka_unit_test(test_store),             cmocka_unit_test(test_exports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,11 +245,14 @@ bool engine_run(struct engine *e, uint64_t max_ns) {
     ENSURE(!e->current && !e->running);
     if (!e->ready_first) return false;
     e->running = true;
+    struct engine *outer = engine_of_thread;
+    engine_of_thread = e;
     uint64_t start = clock_mono_ns();
     while (e->ready_first) {
         run_one(e, pop_ready(e));
         if (e->ready_first && clock_mono_ns() - start >= max_ns) break;
     }
+    engine_of_thread = outer;
     e->running = false;
     return e->ready_first;
 }

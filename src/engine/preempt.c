@@ -58,12 +58,12 @@ NO_ASAN static void take_off(struct engine *e, struct engine_fiber *f, ucontext_
 }
 
 NO_ASAN static void on_tick(int sig, siginfo_t *info, void *context) {
-    (void)sig, (void)info;
+    (void)sig;
+    if (info->si_code != SI_TIMER) return;
     ucontext_t *uc = context;
-    struct engine *e = engine_of_thread;
-    if (!e) return;
+    struct engine *e = info->si_value.sival_ptr; /* whose timer it is */
     struct engine_fiber *f = __atomic_load_n(&e->current, __ATOMIC_RELAXED);
-    if (!f) {
+    if (!f || e != engine_of_thread) {
         __atomic_store_n(&e->tick_armed, false, __ATOMIC_RELAXED);
         set_timer(e, 0);
         return;
@@ -96,12 +96,12 @@ void engine_tick_init(struct engine *e) {
     sigemptyset(&set);
     sigaddset(&set, SIGVTALRM);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGVTALRM};
+    struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGVTALRM, .sigev_value.sival_ptr = e};
     ev.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
     ENSURE(timer_create(CLOCK_MONOTONIC, &ev, &e->tick) == 0);
 }
 
 void engine_tick_free(struct engine *e) {
-    timer_delete(e->tick);
+    timer_delete(e->tick); /* a signal of it that is under way comes before this returns */
     e->tick_armed = false;
 }

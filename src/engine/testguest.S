@@ -266,5 +266,16 @@ FUNCTION context
 
 FUNCTION nothing
     ret
+
+/* far_recurse(record): calls record, which is its own, by rt_far; the other two begin with a word or two more on the stack */
+FUNCTION far_recurse2
+    pushq %rdi
+FUNCTION far_recurse1
+    pushq %rdi
+FUNCTION far_recurse
+    movq %rdi, %rax
+    call *%gs:CTX_RT_FAR
+LABEL far_recurse_ret
+    ret
 FUNCTION end
     .section .note.GNU-stack, "", @progbits

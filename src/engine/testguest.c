@@ -30,7 +30,8 @@ static const uint8_t *const starts[] = {
     X(deep, deep_ret, CALL)                                                                          \
     X(rt, rt_ret, CALL)                                                                              \
     X(far, far_ret, CALL)                                                                            \
-    X(stand, stand_ret, CALL)
+    X(stand, stand_ret, CALL)                                                                        \
+    X(far_recurse, far_recurse_ret, CALL)
 #define X(func, label, kind) extern const uint8_t testguest_##label[];
 SITES
 #undef X

@@ -8,7 +8,8 @@ enum testguest_func {
 #define X(name) GUEST_##name,
 #define TESTGUEST_FUNCS                                                                              \
     X(load) X(store) X(fill) X(divide) X(unreachable) X(outer) X(null) X(recurse) X(frames) X(host0) X(deep) X(rt) X(far) X(gs)        \
-        X(forever) X(stand) X(spin) X(global) X(context) X(nothing)
+        X(forever) X(stand) X(spin) X(global) X(context) X(nothing) X(far_recurse2) \
+        X(far_recurse1) X(far_recurse)
     TESTGUEST_FUNCS
 #undef X
     GUEST_COUNT

@@ -188,16 +188,23 @@ void engine_trap_print(const struct engine_trap_record *r, struct buf *out) {
 static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 static struct sigaction old_actions[ARRAY_COUNT(fault_signals)];
 static int engines; /* how many; engines are made and freed by one thread at a time in the programs we have */
+static __thread struct {
+    int engines;
+    void *stack; /* signal handlers' */
+    stack_t old_stack;
+} thread_signals;
 
 static bool in_range(const uint8_t *p, const uint8_t *from, const uint8_t *to) { return p >= from && p < to; }
 
 /* The trap that a fault in compiled code is, or NONE: not a guest's doing. */
 static enum abi_trap classify(struct engine_fiber *f, int sig, const uint8_t *pc, const uint8_t *address, const uint8_t *gs) {
     const struct engine_image *image = engine_image_of(f->engine, pc);
-    if (!image || (sig != SIGSEGV && sig != SIGFPE)) return ABI_TRAP_NONE;
+    bool far = in_range(pc, (const uint8_t *)(uintptr_t)engine_x64_far, (const uint8_t *)(uintptr_t)engine_x64_far_end);
+    if ((!image && !far) || (sig != SIGSEGV && sig != SIGFPE)) return ABI_TRAP_NONE;
     if (sig == SIGSEGV && (in_range(address, f->native_low - ABI_STACK_GUARD_BYTES, f->native_low) ||
                            in_range(address, f->frame_limit, f->frame_limit + ABI_STACK_GUARD_BYTES)))
         return ABI_TRAP_STACK_OVERFLOW;
+    if (!image) return ABI_TRAP_NONE;
     const struct abi_image_code *code = abi_image_find(&image->im, pc);
     struct abi_site s;
     if (!code || !find_site(image, code, pc, &s)) return ABI_TRAP_NONE;
@@ -260,13 +267,16 @@ NO_ASAN static void on_fault(int sig, siginfo_t *info, void *context) {
 }
 
 void engine_signals_init(struct engine *e) {
-    ENSURE(!engine_of_thread);
-    e->stacks = mmap(NULL, TRAP_STACK_BYTES + SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    ENSURE(e->stacks != MAP_FAILED);
-    e->trap_stack = e->stacks + TRAP_STACK_BYTES;
-    stack_t stack = {.ss_sp = e->trap_stack, .ss_size = SIGNAL_STACK_BYTES};
-    ENSURE(sigaltstack(&stack, &e->old_stack) == 0);
-    engine_of_thread = e;
+    e->trap_stack_low = mmap(NULL, TRAP_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ENSURE(e->trap_stack_low != MAP_FAILED);
+    e->trap_stack = e->trap_stack_low + TRAP_STACK_BYTES;
+    if (!thread_signals.engines++) {
+        void *p = mmap(NULL, SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        ENSURE(p != MAP_FAILED);
+        thread_signals.stack = p;
+        stack_t stack = {.ss_sp = p, .ss_size = SIGNAL_STACK_BYTES};
+        ENSURE(sigaltstack(&stack, &thread_signals.old_stack) == 0);
+    }
     if (engines++) return;
     struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigaddset(&sa.sa_mask, SIGVTALRM);
@@ -277,8 +287,10 @@ void engine_signals_init(struct engine *e) {
 void engine_signals_free(struct engine *e) {
     if (!--engines)
         for (size_t i = 0; i < ARRAY_COUNT(fault_signals); i++) sigaction(fault_signals[i], &old_actions[i], NULL);
-    engine_of_thread = NULL;
-    sigaltstack(&e->old_stack, NULL);
-    munmap(e->stacks, TRAP_STACK_BYTES + SIGNAL_STACK_BYTES);
+    if (!--thread_signals.engines) {
+        sigaltstack(&thread_signals.old_stack, NULL);
+        munmap(thread_signals.stack, SIGNAL_STACK_BYTES);
+    }
+    munmap(e->trap_stack_low, TRAP_STACK_BYTES);
     free(e->texts);
 }

@@ -133,7 +133,7 @@ FUNCTION engine_x64_trap
     ud2
 
 /* Compiled code calls rax = struct abi_func * of any group, its arguments in place. r10 and rbx are free before the call,
- * r10 after it. */
+ * r10 after it. The only stub that may meet the native stack's guard. */
 FUNCTION engine_x64_far
     rdgsbase %r10
     pushq %r10
@@ -145,6 +145,7 @@ FUNCTION engine_x64_far
     popq %r10
     wrgsbase %r10
     ret
+FUNCTION engine_x64_far_end
 
 /* void engine_x64_switch(void **save, void *sp): stores this stack's sp in *save and goes on where sp was stored. */
 FUNCTION engine_x64_switch
