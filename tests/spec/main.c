@@ -124,7 +124,8 @@ static struct counts run_here(const char *path, bool validate_only, bool verbose
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
     struct spec_file f = {.path = path, .folder = folder, .commands = json_object_get(root, "commands"),
                           .validate_only = validate_only, .verbose = verbose};
-    spec_core(&f);
+    if (spec_is_component(&f)) spec_component(&f);
+    else spec_core(&f);
     json_decref(root);
     return (struct counts){f.passed, f.failed, f.skipped};
 }

@@ -31,6 +31,8 @@ str spec_member_str(json_t *object, const char *key);
 bool spec_binary(struct spec_file *f, json_t *command, str *bytes);
 
 void spec_core(struct spec_file *f);
+bool spec_is_component(struct spec_file *f); /* by the first binary it names */
+void spec_component(struct spec_file *f);
 extern const uint8_t spec_spectest[];
 extern const size_t spec_spectest_size;
 
