@@ -1,0 +1,50 @@
+/* fs: files beneath a granted directory. What preview 1, 0.2 and 0.3 share; none of their descriptors or rights.
+ *
+ * 1. A path is resolved by the kernel beneath `dir` (openat2, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS): no `..`, absolute path or
+ *    link leads out, whoever changes the tree meanwhile. Leading out is EPERM.
+ * 2. Descriptors made here are close-on-exec. None is ever a terminal of this process.
+ * 3. Functions return 0 or an errno of this system; fs_errno.def maps those to each WASI's own.
+ */
+#ifndef ORLO_WASI_FS_H
+#define ORLO_WASI_FS_H
+
+#include "base/base.h"
+#include <sys/stat.h>
+#include <time.h>
+
+struct fs_open {
+    bool create, directory, exclusive, truncate;     /* open-flags */
+    bool follow;                                     /* a link as last component */
+    bool read, write, append, nonblock, dsync, sync; /* descriptor-flags */
+};
+/* EISDIR: a directory opened for writing. A FIFO or device never blocks the open. */
+[[nodiscard]] int fs_open(int dir, str path, const struct fs_open *how, int *fd);
+
+[[nodiscard]] int fs_stat(int dir, str path, bool follow, struct stat *out);
+[[nodiscard]] int fs_set_times(int dir, str path, bool follow, const struct timespec times[2]); /* UTIME_OMIT, UTIME_NOW */
+[[nodiscard]] int fs_mkdir(int dir, str path);
+[[nodiscard]] int fs_rmdir(int dir, str path);
+[[nodiscard]] int fs_unlink(int dir, str path);                /* EISDIR for a directory */
+[[nodiscard]] int fs_rename(int dir, str path, int new_dir, str new_path);
+[[nodiscard]] int fs_link(int dir, str path, int new_dir, str new_path); /* links are not followed */
+[[nodiscard]] int fs_symlink(str target, int dir, str path);   /* EPERM: an absolute target */
+/* The link's target, at most cap bytes of it; *n its length. */
+[[nodiscard]] int fs_readlink(int dir, str path, uint8_t *p, size_t cap, size_t *n);
+
+/* ---- reading a directory ---- */
+
+struct fs_dir;
+struct fs_entry {
+    str name;        /* until the next call */
+    uint64_t inode;
+    uint64_t next;   /* cookie of the entry after this one */
+    uint8_t type;    /* DT_* */
+};
+/* fd stays the caller's; positions are independent of it. "." and ".." are entries. */
+[[nodiscard]] int fs_dir_open(int fd, struct fs_dir **out);
+void fs_dir_close(struct fs_dir *d); /* NULL is fine */
+void fs_dir_seek(struct fs_dir *d, uint64_t cookie); /* 0: the start */
+/* 0 and *end when there are no more. */
+[[nodiscard]] int fs_dir_next(struct fs_dir *d, struct fs_entry *out, bool *end);
+
+#endif
