@@ -107,14 +107,14 @@ static void put_core_type(struct buf *b, const struct wasm_module *m, const stru
 }
 
 static void put_core_interface(struct buf *b, const struct wasm_module *m) {
-    buf_puts(b, STR("imports\n"));
+    buf_puts(b, STR("imports:\n"));
     for (uint32_t i = 0; i < m->imports_count; i++) {
         const struct wasm_import *im = &m->imports[i];
         buf_printf(b, "  " STR_FMT "." STR_FMT ": ", STR_ARG(im->module), STR_ARG(im->name));
         put_core_type(b, m, im);
         buf_putc(b, '\n');
     }
-    buf_puts(b, STR("exports\n"));
+    buf_puts(b, STR("exports:\n"));
     for (uint32_t i = 0; i < m->exports_count; i++)
         buf_printf(b, "  " STR_FMT ": %s\n", STR_ARG(m->exports[i].name), wasm_extern_text(m->exports[i].kind));
 }
@@ -146,9 +146,9 @@ static void print_text(const struct facts *f, struct buf *b) {
     buf_puts(b, STR("\n\n"));
     if (f->component) component_inspect(&f->plan, b);
     else put_core_interface(b, &f->module);
-    buf_puts(b, STR("memories\n"));
+    buf_puts(b, STR("memories:\n"));
     each_memory(f, b, memory_text);
-    buf_puts(b, STR("grants that it may ask for; none is given unless you say so\n"));
+    buf_puts(b, STR("grants that it may ask for; none is given unless you say so:\n"));
     bool any = false;
     for (size_t i = 0; i < ARRAY_COUNT(grants); i++)
         if (needs_grant(f, i)) {
@@ -156,7 +156,7 @@ static void print_text(const struct facts *f, struct buf *b) {
             any = true;
         }
     if (!any) buf_puts(b, STR("  none\n"));
-    if (f->missing.text[0]) buf_printf(b, "not offered here\n  %s\n", f->missing.text);
+    if (f->missing.text[0]) buf_printf(b, "not offered here:\n  %s\n", f->missing.text);
 }
 
 /* ---- JSON ---- */

@@ -1,6 +1,6 @@
 /* sandbox: what a process gives up, for good: seccomp by a list of what is allowed, Landlock for files, rlimits for a job.
  *
- * 1. Whatever is not in sandbox.def kills a job and answers EPERM in a worker (libraries probe); exec and its kin kill both.
+ * 1. Whatever is not in sandbox.def answers EPERM (libraries probe); exec and its kin kill, in a job also sockets and processes.
  * 2. A job has no files, no sockets, and dies of its memory and CPU limits.
  * 3. A worker that was granted no outgoing host cannot make a socket at all.
  * The filter's order does not cost: Linux (5.11) keeps a bitmap of what is allowed whatever its arguments.
@@ -111,12 +111,23 @@ static void build(struct filter *f, bool job, bool network) {
     }
     rule(f, SYS_io_uring_setup, refuse(ENOSYS)); /* a filter does not see what goes through a ring; libraries do without */
     rule(f, SYS_clone3, refuse(ENOSYS)); /* its flags are behind a pointer; libc falls back to clone */
-    if (!job) rule_thread(f);
+    if (job) {
+        rule(f, SYS_openat, refuse(ENOENT)); /* libraries look for their configuration: there is none */
+        rule(f, SYS_socket, SECCOMP_RET_KILL_PROCESS);
+        rule(f, SYS_clone, SECCOMP_RET_KILL_PROCESS);
+#ifdef __x86_64__
+        rule(f, SYS_open, refuse(ENOENT));
+        rule(f, SYS_fork, SECCOMP_RET_KILL_PROCESS);
+        rule(f, SYS_vfork, SECCOMP_RET_KILL_PROCESS);
+#endif
+    } else {
+        rule_thread(f);
+    }
     /* Each of these leaves the accumulator holding an argument only on paths that have answered. */
     rule_own_signal(f, SYS_tgkill);
     rule_own_signal(f, SYS_kill);
     rule_prlimit(f);
-    answer(f, job ? SECCOMP_RET_KILL_PROCESS : refuse(EPERM));
+    answer(f, refuse(EPERM));
 }
 
 static err install(bool job, bool network, struct diag *d) {
