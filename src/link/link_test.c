@@ -29,6 +29,10 @@ static struct engine_image *load(str wasm, bool no_snapshot, struct link_stats *
     return engine_image_load(engine, im);
 }
 
+/* In each test and not around all: cmocka takes the engine's signals before each. */
+static void engine_begin(void) { engine = engine_new(&(struct engine_config){.verify = true}); }
+static void engine_end(void) { engine_free(engine); }
+
 /* ---- calls ---- */
 
 struct call {
@@ -61,6 +65,7 @@ static uint64_t call_ok(struct engine_instance *in, uint32_t instance, const cha
 /* ---- tests ---- */
 
 static void test_add(void **state) {
+    engine_begin();
     struct link_stats stats;
     struct engine_image *image = load(BYTES(wasm_add), false, &stats);
     assert_int_equal(stats.wasm_bytes, sizeof wasm_add);
@@ -72,9 +77,11 @@ static void test_add(void **state) {
     assert_int_equal(call_ok(in, 0, "add", 0xffffffff, 2), 1);
     engine_release(in);
     engine_image_unload(image);
+    engine_end();
 }
 
 static void test_backtrace_has_names(void **state) {
+    engine_begin();
     struct engine_image *image = load(BYTES(wasm_add), false, NULL);
     struct engine_instance *in = engine_acquire(image, NULL);
     uint64_t args[2] = {70000};
@@ -88,10 +95,12 @@ static void test_backtrace_has_names(void **state) {
     assert_int_equal(wasm_add[r->frames[0].wasm_offset], 0x28); /* i32.load */
     engine_release(in);
     engine_image_unload(image);
+    engine_end();
 }
 
 /* The same with and without a snapshot: what an instance looks like after its start. */
 static void check_state(bool no_snapshot) {
+    engine_begin();
     struct link_stats stats;
     struct engine_image *image = load(BYTES(wasm_state), no_snapshot, &stats);
     const struct abi_image_head *h = engine_image_abi(image)->head;
@@ -118,6 +127,7 @@ static void check_state(bool no_snapshot) {
         engine_release(in);
     }
     engine_image_unload(image);
+    engine_end();
 }
 static void test_instantiation(void **state) { check_state(true); }
 static void test_snapshot(void **state) { check_state(false); }
@@ -130,6 +140,7 @@ static enum abi_trap add_one(struct engine_call *c, uint64_t *args) {
 
 /* A start function that calls the host is left to request time, with nothing of its effects in the image. */
 static void test_host_call_in_start(void **state) {
+    engine_begin();
     struct link_stats stats;
     struct engine_image *image = load(BYTES(wasm_host), false, &stats);
     const struct abi_image *im = engine_image_abi(image);
@@ -151,6 +162,7 @@ static void test_host_call_in_start(void **state) {
         engine_release(in);
     }
     engine_image_unload(image);
+    engine_end();
 }
 
 static void expect(str wasm, err want, const char *text) {
@@ -177,6 +189,7 @@ static void test_failures_are_said(void **state) {
 
 /* Core instances with one memory share a group, memoryless ones join it, another memory is another group. */
 static void test_component(void **state) {
+    engine_begin();
     struct link_stats stats;
     struct engine_image *image = load(BYTES(wasm_two), false, &stats);
     const struct abi_image *im = engine_image_abi(image);
@@ -200,16 +213,7 @@ static void test_component(void **state) {
     assert_int_equal(call_ok(in, 5, "peek", 16, 0), 77 + 1024); /* a call into the other group, and back */
     engine_release(in);
     engine_image_unload(image);
-}
-
-static int set_up(void **state) {
-    crypto_ed25519_new(&key);
-    engine = engine_new(&(struct engine_config){.verify = true});
-    return 0;
-}
-static int tear_down(void **state) {
-    engine_free(engine);
-    return 0;
+    engine_end();
 }
 
 int main(void) {
@@ -222,5 +226,6 @@ int main(void) {
         cmocka_unit_test(test_failures_are_said),
         cmocka_unit_test(test_component),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    crypto_ed25519_new(&key);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
