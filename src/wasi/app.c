@@ -20,15 +20,15 @@ static const struct {
 #include "wasi/wasi_kind.def"
 #undef X
 };
-const char *wasi_kind_text(enum wasi_kind k) { return k < WASI_KIND_COUNT ? kinds[k].text : "?"; }
-bool wasi_kind_serves(enum wasi_kind k) { return k < WASI_KIND_COUNT && kinds[k].serves; }
-bool wasi_kind_runs(enum wasi_kind k) { return k < WASI_KIND_COUNT && kinds[k].runs; }
-
 static const struct wasi_ops *const ops_of[WASI_KIND_COUNT] = {
 #define X(kind, ops) [WASI_##kind] = &ops,
 #include "wasi/kinds.def"
 #undef X
 };
+
+const char *wasi_kind_text(enum wasi_kind k) { return k < WASI_KIND_COUNT ? kinds[k].text : "?"; }
+bool wasi_kind_serves(enum wasi_kind k) { return k < WASI_KIND_COUNT && kinds[k].serves && ops_of[k]; }
+bool wasi_kind_runs(enum wasi_kind k) { return k < WASI_KIND_COUNT && kinds[k].runs && ops_of[k]; }
 
 enum wasi_kind wasi_kind_of_plan(const struct plan *plan) {
     static const struct {
