@@ -1,0 +1,593 @@
+/* The server over real sockets. The handler's paths are listed at `routes`. */
+#include "net/net_test.h"
+
+/* ---- handlers ---- */
+
+struct call {
+    struct net_exchange *x;
+    struct test_server *t;
+    struct net_timer *timer;
+    size_t left;     /* of /big */
+    bool responded, body_done;
+};
+
+static void end(struct call *c) {
+    net_timer_free(c->timer);
+    net_exchange_end(c->x);
+    free(c);
+}
+
+static void reply(struct net_exchange *x, uint16_t status, const char *text) {
+    err e = net_exchange_reply(x, status, NULL, 0, str_c(text));
+    (void)e;
+}
+
+static void on_event(void *arg, enum net_event event) {
+    struct call *c = arg;
+    __atomic_add_fetch(event == NET_EVENT_GONE ? &c->t->gone : &c->t->deadlines, 1, __ATOMIC_RELAXED);
+    if (event == NET_EVENT_DEADLINE) reply(c->x, 504, "too slow\n");
+    end(c);
+}
+
+static void echo(void *arg) {
+    struct call *c = arg;
+    struct net_source *in = net_exchange_source(c->x);
+    struct net_sink *out = net_exchange_sink(c->x);
+    str data;
+    for (;;) {
+        enum net_flow f = net_source_peek(in, &data);
+        if (f == NET_FLOW_WAIT) return;
+        if (f == NET_FLOW_FAILED) {
+            end(c);
+            return;
+        }
+        if (!c->responded) {
+            err e = net_exchange_respond(c->x, 200, NULL, 0);
+            ENSURE(e == ERR_OK || e == ERR_CLOSED);
+            c->responded = true;
+        }
+        if (f == NET_FLOW_END) {
+            uint32_t n;
+            const struct net_field *trailers = net_source_trailers(in, &n);
+            err e = net_sink_finish(out, trailers, n);
+            ENSURE(e == ERR_OK || e == ERR_CLOSED);
+            end(c);
+            return;
+        }
+        size_t room = net_sink_room(out);
+        if (!room) return;
+        data.n = MIN(data.n, room);
+        err e = net_sink_write(out, data);
+        ENSURE(e == ERR_OK || e == ERR_CLOSED);
+        __atomic_add_fetch(&c->t->body_bytes, data.n, __ATOMIC_RELAXED);
+        net_source_consume(in, data.n);
+    }
+}
+
+static void big(void *arg) {
+    struct call *c = arg;
+    static uint8_t block[20000];
+    struct net_sink *out = net_exchange_sink(c->x);
+    while (c->left) {
+        size_t n = MIN(MIN(c->left, sizeof block), net_sink_room(out));
+        if (!n) return;
+        err e = net_sink_write(out, (str){block, n});
+        ENSURE(e == ERR_OK);
+        c->left -= n;
+    }
+    err e = net_sink_finish(out, NULL, 0);
+    ENSURE(e == ERR_OK);
+    end(c);
+}
+
+static void slow_done(void *arg) {
+    struct call *c = arg;
+    reply(c->x, 200, "slow\n");
+    end(c);
+}
+
+static void abort_later(void *arg) { end(arg); }
+
+static struct call *call_new(struct net_exchange *x, struct test_server *t) {
+    struct call *c = calloc(1, sizeof *c);
+    c->x = x;
+    c->t = t;
+    net_exchange_listen(x, on_event, c);
+    return c;
+}
+
+static void route_echo(struct net_exchange *x, struct test_server *t) {
+    struct call *c = call_new(x, t);
+    net_source_notify(net_exchange_source(x), echo, c);
+    net_sink_notify(net_exchange_sink(x), echo, c);
+    echo(c);
+}
+static void route_big(struct net_exchange *x, struct test_server *t) {
+    struct call *c = call_new(x, t);
+    c->left = 20'000'000;
+    net_sink_notify(net_exchange_sink(x), big, c);
+    err e = net_exchange_respond(x, 200, NULL, 0);
+    ENSURE(e == ERR_OK);
+    big(c);
+}
+static void route_slow(struct net_exchange *x, struct test_server *t) {
+    struct call *c = call_new(x, t);
+    c->timer = net_timer_new(t->loop, slow_done, c);
+    net_timer_start(c->timer, 200, 0);
+}
+static void route_hold(struct net_exchange *x, struct test_server *t) { call_new(x, t); }
+static void route_none(struct net_exchange *x, struct test_server *t) { net_exchange_end(x); }
+static void route_hello(struct net_exchange *x, struct test_server *t) {
+    reply(x, 200, "hello\n");
+    net_exchange_end(x);
+}
+static void route_parts(struct net_exchange *x, struct test_server *t) {
+    struct net_field f[] = {{STR("X-One"), STR("1")}, {STR("x-one"), STR("2")}};
+    err e = net_exchange_inform(x, 103, f, 1);
+    if (e == ERR_OK) e = net_exchange_respond(x, 200, f, 2);
+    ENSURE(net_sink_write(net_exchange_sink(x), STR("ab")) == ERR_OK && net_sink_write(net_exchange_sink(x), STR("cd")) == ERR_OK);
+    ENSURE(net_sink_finish(net_exchange_sink(x), NULL, 0) == ERR_OK && e == ERR_OK);
+    net_exchange_end(x);
+}
+/* Dies with half of a response in the queue, or (later) on the wire. */
+static void route_dies(struct net_exchange *x, struct test_server *t) {
+    err e = net_exchange_respond(x, 200, NULL, 0);
+    ENSURE(e == ERR_OK && net_sink_write(net_exchange_sink(x), STR("half")) == ERR_OK);
+    net_exchange_end(x);
+}
+static void route_dies_later(struct net_exchange *x, struct test_server *t) {
+    struct call *c = call_new(x, t);
+    err e = net_exchange_respond(x, 200, NULL, 0);
+    ENSURE(e == ERR_OK && net_sink_write(net_exchange_sink(x), STR("half")) == ERR_OK);
+    c->timer = net_timer_new(t->loop, abort_later, c);
+    net_timer_start(c->timer, 30, 0);
+}
+static void route_short(struct net_exchange *x, struct test_server *t) {
+    struct net_field f = {STR("Content-Length"), STR("10")};
+    err e = net_exchange_respond(x, 200, &f, 1);
+    ENSURE(e == ERR_OK && net_sink_write(net_exchange_sink(x), STR("12345678901")) == ERR_INVALID);
+    ENSURE(net_sink_write(net_exchange_sink(x), STR("12345")) == ERR_OK && net_sink_finish(net_exchange_sink(x), NULL, 0) == ERR_INVALID);
+    net_exchange_end(x);
+}
+static void route_wrong(struct net_exchange *x, struct test_server *t) {
+    struct net_field bad = {STR("X"), STR("a\r\nb: c")};
+    ENSURE(net_sink_write(net_exchange_sink(x), STR("x")) == ERR_USAGE);
+    ENSURE(net_exchange_respond(x, 100, NULL, 0) == ERR_INVALID && net_exchange_respond(x, 1000, NULL, 0) == ERR_INVALID);
+    ENSURE(net_exchange_respond(x, 200, &bad, 1) == ERR_INVALID);
+    ENSURE(net_exchange_respond(x, 200, NULL, 0) == ERR_OK && net_exchange_respond(x, 200, NULL, 0) == ERR_USAGE);
+    ENSURE(net_exchange_retract(x) && !net_exchange_responded(x));
+    reply(x, 502, "sorry\n");
+    ENSURE(net_sink_write(net_exchange_sink(x), STR("x")) == ERR_CLOSED);
+    net_exchange_end(x);
+}
+static void route_empty(struct net_exchange *x, struct test_server *t) {
+    struct net_field f = {STR("Content-Length"), STR("3")};
+    err e = net_exchange_respond(x, 204, &f, 1);
+    ENSURE(e == ERR_OK && net_sink_finish(net_exchange_sink(x), NULL, 0) == ERR_OK);
+    net_exchange_end(x);
+}
+static void route_peer(struct net_exchange *x, struct test_server *t) {
+    char text[64];
+    str p = net_exchange_peer(x);
+    snprintf(text, sizeof text, STR_FMT, STR_ARG(p));
+    reply(x, 200, text);
+    net_exchange_end(x);
+}
+
+static const struct {
+    const char *path;
+    void (*fn)(struct net_exchange *x, struct test_server *t);
+} routes[] = {
+    {"/hello", route_hello}, {"/echo", route_echo},   {"/big", route_big},   {"/slow", route_slow},   {"/hold", route_hold},
+    {"/none", route_none},   {"/parts", route_parts}, {"/dies", route_dies}, {"/short", route_short}, {"/dies-later", route_dies_later},
+    {"/wrong", route_wrong}, {"/empty", route_empty}, {"/peer", route_peer},
+};
+
+static void on_request(struct net_exchange *x, void *arg) {
+    for (size_t i = 0; i < ARRAY_COUNT(routes); i++)
+        if (str_eqc(net_exchange_request(x)->path, routes[i].path)) {
+            routes[i].fn(x, arg);
+            return;
+        }
+    reply(x, 404, "no such path\n");
+    net_exchange_end(x);
+}
+
+/* ---- the tests ---- */
+
+static struct test_server server;
+
+static void start(struct net_server_config c) {
+    c.on_request = on_request;
+    test_server_start(&server, c);
+}
+
+static const char *talk_for(int quiet_ms, const char *bytes, struct buf *out) { return test_talk(server.port, bytes, strlen(bytes), out, quiet_ms); }
+static const char *talk(const char *bytes, struct buf *out) { return talk_for(300, bytes, out); }
+
+#define assert_has(text, part)                                                                       \
+    do {                                                                                             \
+        if (!strstr((text), (part))) fail_msg("no \"%s\" in:\n%s", (part), (text));                  \
+    } while (0)
+#define assert_has_not(text, part)                                                                   \
+    do {                                                                                             \
+        if (strstr((text), (part))) fail_msg("\"%s\" in:\n%s", (part), (text));                      \
+    } while (0)
+
+static size_t count(const char *text, const char *part) {
+    size_t n = 0;
+    for (const char *p = text; (p = strstr(p, part)); p += strlen(part)) n++;
+    return n;
+}
+
+static void simple_requests(void **state) {
+    struct buf b = {0};
+    start((struct net_server_config){.server_name = STR("test")});
+    const char *r = talk("GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", &b);
+    assert_has(r, "HTTP/1.1 200 OK\r\nDate: ");
+    assert_has(r, " GMT\r\nServer: test\r\nConnection: close\r\nContent-Length: 6\r\n\r\nhello\n<end>");
+    r = talk("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "hello\n<quiet>");
+    r = talk("HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "HTTP/1.1 200 OK\r\n");
+    assert_has(r, "\r\n\r\n<quiet>");
+    r = talk("GET /hello HTTP/1.0\r\n\r\n", &b);
+    assert_has(r, "Connection: close\r\nContent-Length: 6\r\n\r\nhello\n<end>");
+    r = talk("GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", &b);
+    assert_has(r, "Connection: keep-alive\r\nContent-Length: 6\r\n\r\nhello\n<quiet>");
+    r = talk("GET /parts HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "HTTP/1.1 103 Early Hints\r\nX-One: 1\r\n\r\nHTTP/1.1 200 OK\r\nX-One: 1\r\nx-one: 2\r\n");
+    assert_has(r, "Content-Length: 4\r\n\r\nabcd<quiet>");
+    r = talk("GET /empty HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "HTTP/1.1 204 No Content\r\n");
+    assert_has_not(r, "ontent-");
+    r = talk("GET /peer HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "\r\n\r\n127.0.0.1<quiet>");
+    r = talk("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "HTTP/1.1 501 Not Implemented\r\n");
+    assert_has(r, "<end>");
+    buf_free(&b);
+    test_server_stop(&server);
+    assert_int_equal(server.stats.connections, 0);
+    assert_int_equal(server.stats.idle, 0);
+}
+
+static void pipelined(void **state) {
+    struct buf b = {0}, in = {0};
+    start((struct net_server_config){0});
+    for (int i = 0; i < 3000; i++) buf_puts(&in, STR("GET /hello HTTP/1.1\r\nHost: a\r\nX-Padding: 0123456789012345678901234567890123456789\r\n\r\n"));
+    buf_puts(&in, STR("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345"));
+    buf_puts(&in, STR("GET /slow HTTP/1.1\r\nHost: a\r\n\r\nPOST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"));
+    buf_puts(&in, STR("GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n"));
+    const char *r = test_talk(server.port, (char *)in.p, in.n, &b, 3000);
+    assert_int_equal(count(r, "HTTP/1.1 200 OK"), 3004);
+    assert_int_equal(count(r, "\r\n\r\nhello\n"), 3001);
+    assert_has(r, "\r\n\r\n12345HTTP/1.1");
+    assert_has(r, "\r\n\r\nslow\nHTTP/1.1");
+    assert_has(r, "\r\n\r\nabcHTTP/1.1");
+    assert_has(r, "hello\n<end>");
+    buf_free(&b);
+    buf_free(&in);
+    test_server_stop(&server);
+}
+
+/* A conversation cut at every place gets the same answers. */
+static void split_everywhere(void **state) {
+    static const char in[] = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\nPOST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                             "3;x\r\nabc\r\n2\r\nde\r\n0\r\nT: u\r\n\r\nPOST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\nxyz";
+    struct buf b = {0};
+    start((struct net_server_config){0});
+    for (size_t split = 1; split < sizeof in - 1; split++) {
+        int fd = test_connect(server.port);
+        assert_true(fd >= 0 && test_send(fd, in, split));
+        test_sleep_ms(1);
+        assert_true(test_send(fd, in + split, sizeof in - 1 - split));
+        b.n = 0;
+        test_recv(fd, &b, 1000, NULL);
+        close(fd);
+        const char *r = (const char *)b.p;
+        assert_int_equal(count(r, "HTTP/1.1 200 OK"), 3);
+        assert_has(r, "hello\n");
+        assert_has(r, "T: u\r\n\r\n");
+        assert_has(r, "<end>");
+    }
+    buf_free(&b);
+    test_server_stop(&server);
+}
+
+static void bad_requests(void **state) {
+    static const struct {
+        const char *bytes, *status;
+    } bad[] = {
+        {"GET  / HTTP/1.1\r\n\r\n", "400 "},
+        {"GET / HTTP/1.1\r\n\r\n", "400 "},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n", "400 "},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n", "413 "},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n", "413 "},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n", "400 "},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: cow\r\n\r\n", "501 "},
+        {"GET / HTTP/3.0\r\nHost: a\r\n\r\n", "505 "},
+        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: x\r\n\r\n", "417 "},
+        {"\x16\x03\x01", "400 "},
+    };
+    struct buf b = {0};
+    start((struct net_server_config){.body_bytes_max = 1000});
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        const char *r = talk(bad[i].bytes, &b);
+        if (strncmp(r, "HTTP/1.1 ", 9) != 0 || strncmp(r + 9, bad[i].status, 4) != 0) fail_msg("%s\n got %s", bad[i].bytes, r);
+        assert_int_equal(count(r, "HTTP/1.1 "), 1);
+        assert_has(r, "Connection: close\r\n");
+        assert_has(r, "<end>");
+    }
+    buf_free(&b);
+    test_server_stop(&server);
+}
+
+static void bodies(void **state) {
+    struct buf b = {0};
+    start((struct net_server_config){0});
+    /* The 100 comes when the handler first reads, and not before. */
+    int fd = test_connect(server.port);
+    test_sends(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    test_recv(fd, &b, 1000, "\r\n\r\n");
+    assert_string_equal(b.p, "HTTP/1.1 100 Continue\r\n\r\n");
+    b.n = 0;
+    test_sends(fd, "12345");
+    test_recv(fd, &b, 1000, "12345");
+    assert_has((char *)b.p, "Content-Length: 5\r\n\r\n12345");
+    close(fd);
+    /* A handler that does not read answers at once, and closes. */
+    const char *r = talk("POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n", &b);
+    assert_has(r, "HTTP/1.1 200 OK\r\n");
+    assert_has(r, "Connection: close\r\n");
+    assert_has(r, "hello\n<end>");
+    /* An unread body that is short is skipped, and the connection goes on. */
+    r = talk("POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_int_equal(count(r, "hello\n"), 2);
+    assert_has(r, "hello\n<quiet>");
+    /* Cut off in the middle: no answer is due. */
+    fd = test_connect(server.port);
+    test_sends(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12");
+    test_sleep_ms(20);
+    shutdown(fd, SHUT_WR);
+    b.n = 0;
+    test_recv(fd, &b, 1000, NULL);
+    close(fd);
+    assert_has_not((char *)b.p, "<quiet>");
+    buf_free(&b);
+    test_server_stop(&server);
+}
+
+static void *send_much(void *arg) {
+    int fd = *(int *)arg;
+    static char block[1 << 16];
+    memset(block, 'x', sizeof block);
+    test_sends(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 33554432\r\n\r\n");
+    for (int i = 0; i < 512; i++) test_send(fd, block, sizeof block);
+    return NULL;
+}
+
+/* 32 MiB through an echo while the reader sleeps first: the server must stop reading, not store. */
+static void streams_with_backpressure(void **state) {
+    struct buf b = {0};
+    pthread_t sender;
+    start((struct net_server_config){0});
+    int fd = test_connect(server.port);
+    pthread_create(&sender, NULL, send_much, &fd);
+    test_sleep_ms(300);
+    uint64_t stored = __atomic_load_n(&server.body_bytes, __ATOMIC_RELAXED);
+    assert_true(stored < 16 * MiB); /* what sockets hold, and 64 KiB of ours */
+    test_recv(fd, &b, 3000, NULL);
+    pthread_join(sender, NULL);
+    close(fd);
+    assert_int_equal(server.body_bytes, 32 * MiB);
+    assert_true(b.n > 32 * MiB && b.n < 33 * MiB);
+    assert_has((char *)b.p + b.n - 20, "\r\n0\r\n\r\n<end>");
+    buf_free(&b);
+    test_server_stop(&server);
+}
+
+static void responses_that_fail(void **state) {
+    struct buf b = {0};
+    start((struct net_server_config){0});
+    const char *r = talk("GET /none HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "HTTP/1.1 500 Internal Server Error\r\n");
+    assert_has(r, "<end>");
+    r = talk("GET /dies HTTP/1.1\r\nHost: a\r\n\r\n", &b); /* nothing had left yet */
+    assert_has(r, "HTTP/1.1 500 Internal Server Error\r\n");
+    assert_has_not(r, "half");
+    r = talk("GET /dies-later HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "HTTP/1.1 200 OK\r\n");
+    assert_has(r, "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n<end>");
+    r = talk("GET /dies-later HTTP/1.0\r\n\r\n", &b);
+    assert_has(r, "Connection: close\r\n\r\nhalf");
+    assert_has(r, "<reset>"); /* an orderly end would look like the body's */
+    r = talk("GET /short HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "\r\n\r\n12345<end>");
+    r = talk("GET /wrong HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "HTTP/1.1 502 Bad Gateway\r\n");
+    assert_has(r, "sorry\n<quiet>");
+    buf_free(&b);
+    test_server_stop(&server);
+}
+
+static void wait_for(uint32_t *counter, uint32_t value) {
+    for (int i = 0; i < 300 && __atomic_load_n(counter, __ATOMIC_RELAXED) < value; i++) test_sleep_ms(10);
+    assert_int_equal(__atomic_load_n(counter, __ATOMIC_RELAXED), value);
+}
+
+static void clients_that_leave(void **state) {
+    start((struct net_server_config){.half_closed_ms_max = 100});
+    struct buf b = {0};
+    int fd = test_connect(server.port);
+    test_sends(fd, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    test_sleep_ms(20);
+    close(fd); /* a FIN: gone after half_closed_ms_max */
+    wait_for(&server.gone, 1);
+    fd = test_connect(server.port);
+    test_sends(fd, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\nmore that nobody reads");
+    test_sleep_ms(20);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+    close(fd); /* a reset, noticed though nobody reads */
+    wait_for(&server.gone, 2);
+    fd = test_connect(server.port);
+    test_sends(fd, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+    test_recv(fd, &b, 1000, "\r\n\r\n");
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+    close(fd);
+    wait_for(&server.gone, 3);
+    /* Half closed, but still listening: it is answered. */
+    b.n = 0;
+    fd = test_connect(server.port);
+    test_sends(fd, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    shutdown(fd, SHUT_WR);
+    test_recv(fd, &b, 1000, NULL);
+    close(fd);
+    assert_has((char *)b.p, "hello\n<end>");
+    buf_free(&b);
+    test_server_stop(&server);
+}
+
+static void deadlines(void **state) {
+    struct buf b = {0};
+    start((struct net_server_config){.header_ms_max = 100, .body_ms_max = 100, .idle_ms_max = 100, .handler_ms_max = 200, .write_ms_max = 100});
+    int fd = test_connect(server.port); /* slowloris: a byte now and then does not help */
+    for (const char *p = "GET /hello HTT"; *p; p++) {
+        test_send(fd, p, 1);
+        test_sleep_ms(20);
+    }
+    test_recv(fd, &b, 1000, NULL);
+    assert_has((char *)b.p, "HTTP/1.1 408 Request Timeout\r\n");
+    assert_has((char *)b.p, "<end>");
+    close(fd);
+    const char *r = talk("", &b); /* nothing at all */
+    assert_string_equal(r, "<end>");
+    r = talk("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", &b); /* idle */
+    assert_has(r, "hello\n<end>");
+    r = talk("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12", &b);
+    assert_has(r, "HTTP/1.1 200 OK\r\n"); /* the echo had begun */
+    assert_has(r, "<end>");
+    r = talk_for(1000, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "HTTP/1.1 504 Gateway Timeout\r\n");
+    assert_int_equal(server.deadlines, 1);
+    fd = test_connect(server.port); /* does not read its answer */
+    test_sends(fd, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for(&server.gone, 1);
+    close(fd);
+    buf_free(&b);
+    test_server_stop(&server);
+}
+
+static void limits_of_connections(void **state) {
+    struct buf b = {0};
+    start((struct net_server_config){.connections_max = 2});
+    int one = test_connect(server.port), two = test_connect(server.port);
+    test_sleep_ms(30);
+    const char *r = talk("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "HTTP/1.1 503 Service Unavailable\r\n");
+    close(one);
+    test_sleep_ms(30);
+    r = talk("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "hello\n");
+    close(two);
+    buf_free(&b);
+    test_server_stop(&server);
+}
+
+static void drain(void **state) {
+    struct buf b = {0};
+    start((struct net_server_config){0});
+    int idle = test_connect(server.port), busy = test_connect(server.port);
+    test_sends(idle, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    test_recv(idle, &b, 1000, "hello\n");
+    test_sends(busy, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    test_sleep_ms(50);
+    test_server_stop(&server); /* returns when drained */
+    assert_int_equal(test_connect(server.port), -1);
+    b.n = 0;
+    test_recv(idle, &b, 1000, NULL);
+    assert_string_equal(b.p, "<end>");
+    b.n = 0;
+    test_recv(busy, &b, 1000, NULL);
+    assert_has((char *)b.p, "Connection: close\r\n");
+    assert_has((char *)b.p, "slow\n<end>");
+    close(idle);
+    close(busy);
+    buf_free(&b);
+}
+
+static void many_connections(void **state) {
+    enum { WANTED = 5000 };
+    struct rlimit rl;
+    struct buf b = {0};
+    getrlimit(RLIMIT_NOFILE, &rl);
+    rl.rlim_cur = rl.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &rl);
+    int n = (int)MIN((uint64_t)WANTED, (rl.rlim_cur - 100) / 2);
+    int *fds = calloc((size_t)n, sizeof *fds);
+    start((struct net_server_config){0});
+    for (int i = 0; i < n; i++) {
+        fds[i] = test_connect(server.port);
+        assert_true(fds[i] >= 0);
+        if (i % 2) test_sends(fds[i], "GET /hello HTTP/1.1\r\nHost: a\r\nX-Slow: ");
+    }
+    uint64_t before = clock_mono_ns();
+    for (int i = 0; i < 200; i++) {
+        const char *r = talk_for(2000, "GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", &b);
+        assert_has(r, "hello\n<end>");
+    }
+    assert_true(clock_mono_ns() - before < 10'000'000'000); /* served, not starved */
+    for (int i = 1; i < n; i += 500) {
+        test_sends(fds[i], "y\r\n\r\n");
+        b.n = 0;
+        test_recv(fds[i], &b, 2000, "hello\n");
+        assert_has((char *)b.p, "hello\n");
+    }
+    for (int i = 0; i < n; i++) close(fds[i]);
+    free(fds);
+    buf_free(&b);
+    test_server_stop(&server);
+    assert_int_equal(server.stats.connections, 0);
+}
+
+static void addresses(void **state) {
+    struct diag d = DIAG_INIT;
+    int fd, fd2;
+    uint16_t port;
+    static const char *const bad[] = {"", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", "::1:80", "[::1]", "host:80:90"};
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) assert_int_equal(net_listen(str_c(bad[i]), false, &fd, NULL, &d), ERR_INVALID);
+    assert_int_equal(net_listen(STR("127.0.0.1:0"), false, &fd, &port, NULL), ERR_OK);
+    assert_true(port != 0);
+    char again[32];
+    snprintf(again, sizeof again, "127.0.0.1:%u", port);
+    d = (struct diag)DIAG_INIT;
+    assert_int_equal(net_listen(str_c(again), false, &fd2, NULL, &d), ERR_BUSY);
+    assert_has(d.text, "in use");
+    /* An inherited socket serves. */
+    struct buf b = {0};
+    start((struct net_server_config){.fd = fd});
+    assert_int_equal(server.port, port);
+    assert_string_equal((const char *)net_server_address(server.server).p, again);
+    assert_has(talk("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", &b), "hello\n");
+    test_server_stop(&server);
+    /* All addresses, both families; two sockets on a port. */
+    assert_int_equal(net_listen(STR(":0"), true, &fd, &port, NULL), ERR_OK);
+    snprintf(again, sizeof again, ":%u", port);
+    assert_int_equal(net_listen(str_c(again), true, &fd2, NULL, NULL), ERR_OK);
+    close(fd);
+    close(fd2);
+    buf_free(&b);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(simple_requests), cmocka_unit_test(pipelined),
+        cmocka_unit_test(split_everywhere), cmocka_unit_test(bad_requests),
+        cmocka_unit_test(bodies), cmocka_unit_test(streams_with_backpressure),
+        cmocka_unit_test(responses_that_fail), cmocka_unit_test(clients_that_leave),
+        cmocka_unit_test(deadlines), cmocka_unit_test(limits_of_connections),
+        cmocka_unit_test(drain), cmocka_unit_test(many_connections),
+        cmocka_unit_test(addresses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
