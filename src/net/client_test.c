@@ -1,0 +1,497 @@
+/* The client against scripted servers on loopback, and against our own. */
+#include "net/net_test.h"
+#include <fcntl.h>
+
+/* ---- a scripted server: one connection after the other, each answered from the script ---- */
+
+struct scripted {
+    pthread_t thread;
+    int fd;
+    uint16_t port;
+    const char *const *steps; /* "<" reads up to an empty line; "~" sleeps 300 ms; "!" resets; else is sent; ends with NULL */
+    int connections;
+    struct buf got;
+};
+
+static void *scripted_main(void *arg) {
+    struct scripted *s = arg;
+    for (int i = 0; i < s->connections; i++) {
+        int fd = accept(s->fd, NULL, NULL);
+        bool reset = false;
+        for (const char *const *step = s->steps; *step && fd >= 0; step++) {
+            if (strcmp(*step, "<") == 0) {
+                size_t before = s->got.n;
+                uint8_t c;
+                while (recv(fd, &c, 1, 0) == 1) {
+                    buf_putc(&s->got, c);
+                    if (s->got.n >= before + 4 && memcmp(s->got.p + s->got.n - 4, "\r\n\r\n", 4) == 0) break;
+                }
+            } else if (strcmp(*step, "~") == 0) test_sleep_ms(300);
+            else if (strcmp(*step, "!") == 0) reset = true;
+            else test_sends(fd, *step);
+        }
+        if (reset) setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+        close(fd);
+    }
+    return NULL;
+}
+
+static void scripted_start(struct scripted *s, int connections, const char *const *steps) {
+    *s = (struct scripted){.steps = steps, .connections = connections};
+    assert_int_equal(net_listen(STR("127.0.0.1:0"), false, &s->fd, &s->port, NULL), ERR_OK);
+    fcntl(s->fd, F_SETFL, 0); /* blocking */
+    pthread_create(&s->thread, NULL, scripted_main, s);
+}
+
+static void scripted_stop(struct scripted *s) {
+    pthread_join(s->thread, NULL);
+    close(s->fd);
+    buf_putc(&s->got, 0);
+}
+
+/* ---- one fetch, run to its end ---- */
+
+struct result {
+    struct net_loop *loop;
+    struct net_fetch *f;
+    struct net_timer *limit;
+    struct buf body, fields, trailers;
+    enum net_error error;
+    uint16_t status;
+    uint64_t to_send, sent;
+    bool finish_sent, slow, ended, cancel;
+    uint64_t read_max; /* stop reading here */
+    const struct net_field *send_trailers;
+    uint32_t send_trailers_count;
+};
+
+static void stop(struct result *r) {
+    r->ended = true;
+    net_loop_stop(r->loop);
+}
+
+static void on_read(void *arg) {
+    struct result *r = arg;
+    str data;
+    if (r->ended) return;
+    for (;;) {
+        enum net_flow f = net_source_peek(net_fetch_source(r->f), &data);
+        if (f == NET_FLOW_WAIT) return;
+        if (f == NET_FLOW_END || f == NET_FLOW_FAILED) {
+            uint32_t n;
+            const struct net_field *t = net_source_trailers(net_fetch_source(r->f), &n);
+            for (uint32_t i = 0; i < n; i++) buf_printf(&r->trailers, STR_FMT "=" STR_FMT ";", STR_ARG(t[i].name), STR_ARG(t[i].value));
+            r->error = net_source_error(net_fetch_source(r->f));
+            stop(r);
+            return;
+        }
+        if (r->read_max && r->body.n >= r->read_max) return;
+        buf_puts(&r->body, data);
+        net_source_consume(net_fetch_source(r->f), data.n);
+    }
+}
+
+static void on_write(void *arg) {
+    struct result *r = arg;
+    static uint8_t block[1 << 16];
+    struct net_sink *s = net_fetch_sink(r->f);
+    while (r->sent < r->to_send) {
+        size_t n = MIN(MIN(net_sink_room(s), r->to_send - r->sent), sizeof block);
+        if (!n) return;
+        memset(block, 'x', n);
+        if (net_sink_write(s, (str){block, n}) != ERR_OK) return;
+        r->sent += n;
+    }
+    if (!r->finish_sent) {
+        err e = net_sink_finish(s, r->send_trailers, r->send_trailers_count);
+        (void)e;
+        r->finish_sent = true;
+    }
+}
+
+static void on_change(void *arg) {
+    struct result *r = arg;
+    const struct net_response *p = net_fetch_response(r->f);
+    if (p && !r->status) {
+        r->status = p->status;
+        for (uint32_t i = 0; i < p->fields_count; i++)
+            buf_printf(&r->fields, STR_FMT "=" STR_FMT ";", STR_ARG(p->fields[i].name), STR_ARG(p->fields[i].value));
+    }
+    if (r->cancel && p) {
+        stop(r);
+        return;
+    }
+    on_read(r);
+}
+
+static void on_limit(void *arg) { stop(arg); }
+
+static struct net_loop *loop;
+static struct net_client *client;
+static char authority[64];
+
+static struct net_fetch_request request(uint16_t port, const char *method, const char *path) {
+    snprintf(authority, sizeof authority, "127.0.0.1:%u", port);
+    return (struct net_fetch_request){.method = str_c(method), .scheme = STR("http"), .authority = str_c(authority), .path = str_c(path)};
+}
+
+static void run(struct result *r, const struct net_fetch_request *rq) {
+    r->loop = loop;
+    assert_int_equal(net_fetch_new(client, rq, on_change, r, &r->f), ERR_OK);
+    net_source_notify(net_fetch_source(r->f), on_read, r);
+    if (rq->has_body) {
+        net_sink_notify(net_fetch_sink(r->f), on_write, r);
+        on_write(r);
+    }
+    r->limit = net_timer_new(loop, on_limit, r);
+    net_timer_start(r->limit, 5000, 0);
+    net_loop_run(loop);
+    if (!r->error) r->error = net_fetch_error(r->f);
+    if (getenv("NET_TEST_VERBOSE")) print_message("%u %s: " STR_FMT "\n", r->status, net_error_wit(r->error), STR_ARG(net_fetch_error_text(r->f)));
+    net_timer_free(r->limit);
+    net_fetch_free(r->f);
+    buf_putc(&r->body, 0);
+    r->body.n--;
+    buf_putc(&r->fields, 0);
+    buf_putc(&r->trailers, 0);
+}
+
+static void result_free(struct result *r) {
+    buf_free(&r->body);
+    buf_free(&r->fields);
+    buf_free(&r->trailers);
+    *r = (struct result){0};
+}
+
+static int setup(void **state) {
+    loop = net_loop_new();
+    return net_client_new(&(struct net_client_config){.loop = loop}, &client, NULL) != ERR_OK;
+}
+
+static int teardown(void **state) {
+    net_client_free(client);
+    net_loop_free(loop);
+    return 0;
+}
+
+/* ---- the tests ---- */
+
+static void head_and_body(void **state) {
+    static const char *const steps[] = {"<", "HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 203 Fine\r\nX-Case: One\r\nx-case:two \r\nEmpty:\r\n",
+                                        "Content-Length: 5\r\n\r\nhe", "~", "llo", NULL};
+    struct scripted s;
+    struct result r = {0};
+    scripted_start(&s, 1, steps);
+    struct net_fetch_request rq = request(s.port, "PATCH", "/a/../b?c={d}&e=%zz");
+    struct net_field fields[] = {{STR("X-Zed"), STR("1")}, {STR("x-Alpha"), STR("2")}, {STR("X-Zed"), STR("")}, {STR("Connection"), STR("upgrade")},
+                                 {STR("accept"), STR("a/b")}};
+    rq.fields = fields;
+    rq.fields_count = ARRAY_COUNT(fields);
+    run(&r, &rq);
+    scripted_stop(&s);
+    assert_int_equal(r.error, NET_OK);
+    assert_int_equal(r.status, 203);
+    assert_string_equal(r.fields.p, "X-Case=One;x-case=two;Empty=;Content-Length=5;");
+    assert_string_equal(r.body.p, "hello");
+    char want[256];
+    snprintf(want, sizeof want, "PATCH /a/../b?c={d}&e=%%zz HTTP/1.1\r\nHost: %s\r\nX-Zed: 1\r\nx-Alpha: 2\r\nX-Zed:\r\naccept: a/b\r\nContent-Length: 0\r\n\r\n", authority);
+    assert_string_equal(s.got.p, want);
+    buf_free(&s.got);
+    result_free(&r);
+}
+
+static void chunks_and_trailers(void **state) {
+    static const char *const steps[] = {"<", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n3\r\nabc\r\n", "2;x\r\nde\r\n0\r\nT: u\r\n\r\n", NULL};
+    struct scripted s;
+    struct result r = {0};
+    scripted_start(&s, 1, steps);
+    struct net_fetch_request rq = request(s.port, "GET", "");
+    run(&r, &rq);
+    scripted_stop(&s);
+    assert_int_equal(r.error, NET_OK);
+    assert_string_equal(r.body.p, "abcde");
+    assert_string_equal(r.trailers.p, "T=u;");
+    assert_non_null(strstr((char *)s.got.p, "GET / HTTP/1.1\r\n"));
+    buf_free(&s.got);
+    result_free(&r);
+}
+
+/* What a server does wrong, and what we call it. */
+static void failures(void **state) {
+    static const struct {
+        const char *steps[4];
+        enum net_error error;
+    } cases[] = {
+        {{"<", NULL}, NET_CONNECTION_TERMINATED},
+        {{"<", "!", NULL}, NET_CONNECTION_TERMINATED},
+        {{"<", "HTTP/1.1 200 OK\r\nX", NULL}, NET_CONNECTION_TERMINATED},
+        {{"<", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", NULL}, NET_HTTP_RESPONSE_INCOMPLETE},
+        {{"<", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc", NULL}, NET_HTTP_RESPONSE_INCOMPLETE},
+        {{"<", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n", NULL}, NET_HTTP_RESPONSE_TRANSFER_CODING},
+        {{"<", "SSH-2.0-OpenSSH\r\n", NULL}, NET_HTTP_PROTOCOL_ERROR},
+        {{"<", "HTTP/1.1 200 OK\r\nA B: c\r\n\r\n", NULL}, NET_HTTP_PROTOCOL_ERROR},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct scripted s;
+        struct result r = {0};
+        scripted_start(&s, 1, cases[i].steps);
+        struct net_fetch_request rq = request(s.port, "GET", "/");
+        run(&r, &rq);
+        scripted_stop(&s);
+        if (r.error != cases[i].error) fail_msg("%s: got %s, want %s", cases[i].steps[1], net_error_wit(r.error), net_error_wit(cases[i].error));
+        buf_free(&s.got);
+        result_free(&r);
+    }
+}
+
+static void nobody_there(void **state) {
+    int fd;
+    uint16_t port;
+    struct result r = {0};
+    assert_int_equal(net_listen(STR("127.0.0.1:0"), false, &fd, &port, NULL), ERR_OK);
+    close(fd);
+    struct net_fetch_request rq = request(port, "GET", "/");
+    run(&r, &rq);
+    assert_int_equal(r.error, NET_CONNECTION_REFUSED);
+    result_free(&r);
+    rq.authority = STR("no-such-name.invalid");
+    run(&r, &rq);
+    assert_int_equal(r.error, NET_DNS_ERROR);
+    result_free(&r);
+}
+
+static void timeouts(void **state) {
+    static const char *const silent[] = {"<", "~", "~", NULL};
+    static const char *const stalls[] = {"<", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", "~", "~", NULL};
+    struct scripted s;
+    struct result r = {0};
+    scripted_start(&s, 1, silent);
+    struct net_fetch_request rq = request(s.port, "GET", "/");
+    rq.first_byte_ms_max = 100;
+    run(&r, &rq);
+    scripted_stop(&s);
+    assert_int_equal(r.error, NET_HTTP_RESPONSE_TIMEOUT);
+    buf_free(&s.got);
+    result_free(&r);
+    scripted_start(&s, 1, stalls);
+    rq = request(s.port, "GET", "/");
+    rq.between_bytes_ms_max = 100;
+    run(&r, &rq);
+    scripted_stop(&s);
+    assert_int_equal(r.error, NET_CONNECTION_READ_TIMEOUT);
+    assert_int_equal(r.status, 200);
+    assert_string_equal(r.body.p, "abc");
+    buf_free(&s.got);
+    result_free(&r);
+}
+
+static void large_head(void **state) {
+    static char head[8000];
+    memcpy(head, "HTTP/1.1 200 OK\r\nX: ", 20);
+    memset(head + 20, 'x', sizeof head - 30);
+    memcpy(head + sizeof head - 10, "\r\n\r\n", 5);
+    const char *const steps[] = {"<", head, NULL};
+    struct scripted s;
+    struct result r = {0};
+    scripted_start(&s, 1, steps);
+    struct net_fetch_request rq = request(s.port, "GET", "/");
+    rq.head_bytes_max = 1000;
+    run(&r, &rq);
+    scripted_stop(&s);
+    assert_int_equal(r.error, NET_HTTP_RESPONSE_HEADER_SECTION_SIZE);
+    buf_free(&s.got);
+    result_free(&r);
+}
+
+static bool deny(void *arg, const void *address) {
+    ++*(int *)arg;
+    return false;
+}
+static bool allow_first(void *arg, const void *address) { return ++*(int *)arg <= 2; }
+
+static void addresses_may_be_denied(void **state) {
+    static const char *const steps[] = {"<", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "<", NULL};
+    struct scripted s;
+    struct result r = {0};
+    int asked = 0;
+    scripted_start(&s, 1, steps);
+    struct net_fetch_request rq = request(s.port, "GET", "/");
+    rq.allow_address_arg = &asked;
+    rq.allow_address = deny;
+    run(&r, &rq);
+    assert_int_equal(r.error, NET_DESTINATION_IP_PROHIBITED);
+    assert_true(asked > 0);
+    result_free(&r);
+    asked = 0;
+    rq.allow_address = allow_first;
+    run(&r, &rq);
+    assert_int_equal(r.error, NET_OK);
+    assert_int_equal(asked, 2); /* before connecting, and when connected */
+    result_free(&r);
+    run(&r, &rq); /* a connection that is kept is asked about as well */
+    assert_int_equal(r.error, NET_DESTINATION_IP_PROHIBITED);
+    result_free(&r);
+    scripted_stop(&s);
+    buf_free(&s.got);
+}
+
+static void quota(void **state) {
+    struct net_quota q = {.used = 1, .max = 1};
+    struct result r = {0};
+    struct net_fetch_request rq = request(1, "GET", "/");
+    rq.quota = &q;
+    run(&r, &rq);
+    assert_int_equal(r.error, NET_CONNECTION_LIMIT_REACHED);
+    assert_int_equal(q.used, 1);
+    result_free(&r);
+    q.used = 0;
+    run(&r, &rq);
+    assert_int_equal(r.error, NET_CONNECTION_REFUSED);
+    assert_int_equal(q.used, 0);
+    result_free(&r);
+}
+
+static void misuse(void **state) {
+    struct net_fetch *f;
+    struct net_field bad = {STR("X"), STR("a\nb")}, length = {STR("Content-Length"), STR("5")};
+    struct net_fetch_request rq = request(1, "GET", "/");
+    static const char *const authorities[] = {"", "a b", "u@h", "h/x", "h?x", "h#x"}, *const paths[] = {"x", "/a b", "/#", "/\r\nX: y"},
+                            *const methods[] = {"", "GET /", "CONNECT"}, *const schemes[] = {"", "ftp", "file", "HTTP "};
+#define EACH(list, member)                                                                           \
+    for (size_t i = 0; i < ARRAY_COUNT(list); i++) {                                                 \
+        struct net_fetch_request b = rq;                                                             \
+        b.member = str_c(list[i]);                                                                   \
+        assert_int_equal(net_fetch_new(client, &b, NULL, NULL, &f), ERR_INVALID);                    \
+        assert_null(f);                                                                              \
+    }
+    EACH(authorities, authority)
+    EACH(paths, path)
+    EACH(methods, method)
+    EACH(schemes, scheme)
+#undef EACH
+    rq.fields_count = 1;
+    rq.fields = &bad;
+    assert_int_equal(net_fetch_new(client, &rq, NULL, NULL, &f), ERR_INVALID);
+    rq.fields = &length; /* but no body */
+    assert_int_equal(net_fetch_new(client, &rq, NULL, NULL, &f), ERR_INVALID);
+}
+
+/* ---- against our own server ---- */
+
+struct echo {
+    struct net_exchange *x;
+    bool responded;
+};
+
+static void echo_event(void *arg, enum net_event event) {
+    struct echo *c = arg;
+    net_exchange_end(c->x);
+    free(c);
+}
+
+static void echo(void *arg) {
+    struct echo *c = arg;
+    str data;
+    for (;;) {
+        enum net_flow f = net_source_peek(net_exchange_source(c->x), &data);
+        if (f == NET_FLOW_WAIT) return;
+        if (!c->responded) {
+            err e = net_exchange_respond(c->x, 200, NULL, 0);
+            (void)e;
+            c->responded = true;
+        }
+        if (f != NET_FLOW_DATA) {
+            uint32_t n;
+            const struct net_field *t = net_source_trailers(net_exchange_source(c->x), &n);
+            if (f == NET_FLOW_END && net_sink_finish(net_exchange_sink(c->x), t, n) != ERR_OK) {}
+            echo_event(c, NET_EVENT_GONE);
+            return;
+        }
+        data.n = MIN(data.n, net_sink_room(net_exchange_sink(c->x)));
+        if (!data.n || net_sink_write(net_exchange_sink(c->x), data) != ERR_OK) return;
+        net_source_consume(net_exchange_source(c->x), data.n);
+    }
+}
+
+static void on_request(struct net_exchange *x, void *arg) {
+    struct echo *c = calloc(1, sizeof *c);
+    c->x = x;
+    net_exchange_listen(x, echo_event, c);
+    net_source_notify(net_exchange_source(x), echo, c);
+    net_sink_notify(net_exchange_sink(x), echo, c);
+    echo(c);
+}
+
+static void uploads(void **state) {
+    struct test_server t;
+    struct result r = {.to_send = 8 << 20};
+    test_server_start(&t, (struct net_server_config){.on_request = on_request});
+    struct net_fetch_request rq = request(t.port, "POST", "/");
+    struct net_field trailer = {STR("X-Sum"), STR("7")}, length = {STR("Content-Length"), STR("100000")};
+    r.send_trailers = &trailer;
+    r.send_trailers_count = 1;
+    rq.has_body = true;
+    run(&r, &rq); /* chunked */
+    assert_int_equal(r.error, NET_OK);
+    assert_int_equal(r.body.n, 8 << 20);
+    assert_string_equal(r.trailers.p, "X-Sum=7;");
+    result_free(&r);
+    r.to_send = 100000;
+    rq.fields = &length;
+    rq.fields_count = 1;
+    run(&r, &rq);
+    assert_int_equal(r.error, NET_OK);
+    assert_int_equal(r.body.n, 100000);
+    result_free(&r);
+    r.to_send = 99999; /* too short */
+    run(&r, &rq);
+    assert_int_equal(r.error, NET_HTTP_REQUEST_BODY_SIZE);
+    result_free(&r);
+    r.to_send = 0;
+    length.value = STR("0");
+    run(&r, &rq);
+    assert_int_equal(r.error, NET_OK);
+    assert_int_equal(r.body.n, 0);
+    result_free(&r);
+    test_server_stop(&t);
+    assert_true(t.stats.accepted <= 3); /* connections are used again, but for the one cut off */
+}
+
+/* A reader that stops holds the sender back; then it cancels. */
+static void a_slow_reader_and_cancel(void **state) {
+    struct test_server t;
+    struct result r = {.to_send = 1 << 30, .read_max = 100000};
+    test_server_start(&t, (struct net_server_config){.on_request = on_request});
+    struct net_fetch_request rq = request(t.port, "POST", "/");
+    rq.has_body = true;
+    r.loop = loop;
+    assert_int_equal(net_fetch_new(client, &rq, on_change, &r, &r.f), ERR_OK);
+    net_source_notify(net_fetch_source(r.f), on_read, &r);
+    net_sink_notify(net_fetch_sink(r.f), on_write, &r);
+    r.limit = net_timer_new(loop, on_limit, &r);
+    net_timer_start(r.limit, 500, 0);
+    net_loop_run(loop);
+    assert_true(r.body.n >= 100000 && r.body.n < 400000);
+    assert_true(r.sent < 32 << 20); /* sockets and buffers, not a GiB */
+    net_timer_free(r.limit);
+    net_fetch_free(r.f);
+    result_free(&r);
+    /* The loop goes on working. */
+    r.to_send = 10;
+    run(&r, &rq);
+    assert_int_equal(r.error, NET_OK);
+    assert_int_equal(r.body.n, 10);
+    result_free(&r);
+    test_server_stop(&t);
+}
+
+int main(void) {
+    setenv("http_proxy", "http://127.0.0.1:9", 1); /* must not matter */
+    setenv("ALL_PROXY", "http://127.0.0.1:9", 1);
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(head_and_body), T(chunks_and_trailers), T(failures), T(nobody_there), T(timeouts), T(large_head), T(addresses_may_be_denied),
+        T(quota), T(misuse), T(uploads), T(a_slow_reader_and_cancel),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
