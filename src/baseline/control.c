@@ -17,10 +17,10 @@ void label_use(struct compiler *c, struct label *l, uint32_t at, uint32_t base) 
         memcpy(c->text + at, &v, 4);
         return;
     }
-    if (c->fixes_n == c->fixes_cap) {
+    if (c->fixes_n >= c->fixes_cap) {
         c->fixes_cap = c->fixes_cap ? c->fixes_cap * 2 : 256;
         struct fix *bigger = arena_array(c->arena, struct fix, c->fixes_cap);
-        if (c->fixes_n) memcpy(bigger, c->fixes, c->fixes_n * sizeof *bigger);
+        if (c->fixes) memcpy(bigger, c->fixes, c->fixes_n * sizeof *bigger);
         c->fixes = bigger;
     }
     c->fixes[c->fixes_n] = (struct fix){at, base, l->fixes};
