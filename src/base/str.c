@@ -30,7 +30,7 @@ bool str_ends(str s, str suffix) {
 
 str str_sub(str s, size_t from, size_t n) {
     from = MIN(from, s.n);
-    return (str){s.p + from, MIN(n, s.n - from)};
+    return (str){from ? s.p + from : s.p, MIN(n, s.n - from)}; /* s may be {NULL, 0} */
 }
 
 size_t str_find(str s, uint8_t c) {
