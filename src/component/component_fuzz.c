@@ -1,0 +1,116 @@
+/* component_fuzz: any bytes through component decoder, validator, plan, its two-way serialisation and the printers.
+ *
+ * What must hold: a refusal says why and where; a plan comes back from its bytes as it was; all its core definitions name items
+ * that exist and that were there before their user. With libFuzzer (-DORLO_LIBFUZZER -fsanitize=fuzzer) or alone:
+ * component_fuzz [--canary] FOLDER replays a corpus; the canary breaks the second property on purpose. */
+#include "component/component.h"
+#include "component/plan.h"
+
+#include <dirent.h>
+
+static bool canary;
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_order(const struct plan *p) {
+    for (uint32_t i = 0; i < p->core_instances_count; i++) {
+        const struct plan_core_instance *c = &p->core_instances[i];
+        ENSURE(c->module < p->modules_count && c->imports_first + c->imports_count <= p->import_defs_count);
+        for (uint32_t k = 0; k < c->imports_count; k++) {
+            const struct plan_core_def *d = &p->import_defs[c->imports_first + k];
+            ENSURE(d->kind == PLAN_DEF_EXPORT || d->kind == PLAN_DEF_CANON);
+            ENSURE(d->kind != PLAN_DEF_EXPORT || d->instance < i);
+            ENSURE(d->kind != PLAN_DEF_CANON || d->index < p->canons_count);
+        }
+    }
+}
+
+static void check_types(const struct plan *p) {
+    struct plan_core_sig sig;
+    for (uint32_t i = COMPONENT_PRIMITIVES; i < p->types_count; i++) {
+        const struct plan_type *t = &p->types[i];
+        ENSURE(t->element == PLAN_NONE || t->element < i);
+        ENSURE(t->error == PLAN_NONE || t->error < i);
+        ENSURE(t->layout[0].align && t->layout[1].align && t->layout[0].flat_count);
+    }
+    for (uint32_t i = 0; i < p->lifts_count; i++) plan_lift_sig(p, &p->lifts[i], &sig);
+    for (uint32_t i = 0; i < p->canons_count; i++) plan_canon_sig(p, &p->canons[i], &sig);
+}
+
+static void check_round_trip(arena *a, const struct plan *p) {
+    struct buf first = {0}, second = {0};
+    struct plan again;
+    plan_save(p, &first);
+    ENSURE(plan_load(a, buf_str(&first), &again) == ERR_OK);
+    plan_save(&again, &second);
+    if (canary) second.p[second.n - 1] ^= 1;
+    ENSURE(str_eq(buf_str(&first), buf_str(&second)));
+    for (size_t n = 0; n < first.n; n += 1 + first.n / 16) ENSURE(plan_load(a, (str){first.p, n}, &again) == ERR_MALFORMED);
+    buf_free(&first);
+    buf_free(&second);
+}
+
+static void print(const struct component *c, const struct plan *p) {
+    struct buf text = {.max = 1 * MiB}, wat = {.max = 1 * MiB};
+    if (p) component_inspect(p, &text);
+    ENSURE(component_print(c, &wat, NULL) == ERR_OK);
+    buf_free(&text);
+    buf_free(&wat);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    arena *a = arena_new(0);
+    struct component *c;
+    struct plan plan;
+    struct diag d = DIAG_INIT;
+    err e = component_decode(a, (str){data, size}, &c, &d);
+    ENSURE(e == ERR_OK || d.text[0]);
+    ENSURE(d.offset == DIAG_NOWHERE || d.offset <= size);
+    if (e == ERR_OK) {
+        e = component_plan(a, c, &plan, &d);
+        ENSURE(e == ERR_OK || d.text[0]);
+        if (e == ERR_OK) {
+            check_order(&plan);
+            check_types(&plan);
+            check_round_trip(a, &plan);
+        }
+        print(c, e == ERR_OK ? &plan : NULL);
+    }
+    arena_free(a);
+    return 0;
+}
+
+#ifndef ORLO_LIBFUZZER
+static unsigned replay(const char *folder, const char *name) {
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "rb");
+    if (!f) return 0;
+    static uint8_t bytes[1 << 20];
+    size_t n = fread(bytes, 1, sizeof bytes, f);
+    fclose(f);
+    uint8_t *exact = malloc(n ? n : 1); /* so that a sanitizer sees the first byte too many */
+    memcpy(exact, bytes, n);
+    LLVMFuzzerTestOneInput(exact, n);
+    free(exact);
+    return 1;
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1 && !strcmp(argv[1], "--canary")) canary = true, argc--, argv++;
+    struct dirent **entries;
+    int n = argc > 1 ? scandir(argv[1], &entries, NULL, alphasort) : -1;
+    if (n < 0) {
+        fprintf(stderr, "usage: component_fuzz [--canary] FOLDER\n");
+        return 64;
+    }
+    unsigned replayed = 0;
+    for (int i = 0; i < n; i++) {
+        if (entries[i]->d_name[0] != '.') replayed += replay(argv[1], entries[i]->d_name);
+        free(entries[i]);
+    }
+    free(entries);
+    printf("%u files replayed\n", replayed);
+    return replayed == 0;
+}
+#endif
