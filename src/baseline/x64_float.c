@@ -205,14 +205,9 @@ static void saturate_32(struct compiler *c, unsigned from, bool is_signed, uint8
         cvt_to_int(c, T_F64, 0, d, FSCRATCH);
         x64_land(nan, c->p);
     } else {
-        /* max gives its second operand for a NaN: zero. d is not a source, so it may be zeroed through. */
+        sse3_constant(c, 0xf2, 0x5f, FSCRATCH, FSCRATCH, K_ZERO); /* max gives its second operand for a NaN */
         sse3_constant(c, 0xf2, 0x5d, FSCRATCH, FSCRATCH, K_U32_MAX);
         cvt_to_int(c, T_F64, 1, d, FSCRATCH);
-        x64_zero(&c->p, SCRATCH);
-        sse_rr(c, 0x66, 0x2e, FSCRATCH, FSCRATCH);
-        x64_cmov_rr(&c->p, 1, CC_P, d, SCRATCH);
-        x64_test_rr(&c->p, 1, d, d);
-        x64_cmov_rr(&c->p, 1, CC_S, d, SCRATCH);
     }
 }
 

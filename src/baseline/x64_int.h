@@ -16,6 +16,7 @@ enum x64_constant {
     K_ABS64,
     K_SIGN32,
     K_SIGN64,
+    K_ZERO,
     K_I32_MIN,   /* as f64, and so on: the bounds of saturation */
     K_I32_MAX,
     K_U32_MAX,
