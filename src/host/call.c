@@ -155,7 +155,7 @@ static enum abi_trap cannot_leave(struct host_instance *in) {
 /* ---- lifted functions ------------------------------------------------------------------------------------------------------------- */
 
 /* Who calls a lifted function: C, or a lowered function of another component instance. */
-struct caller {
+struct host_from {
     struct host_cx *cx;              /* NULL: C */
     const struct host_binding *binding;
     uint64_t *slots;                 /* where its flat result goes */
@@ -194,11 +194,39 @@ static enum abi_trap run_post_return(struct host_cx *cx, const struct host_lift 
     return trap;
 }
 
+/* The task's result has been lifted: to the caller. */
+static enum abi_trap deliver(struct host_task *task, const struct host_type *t) {
+    const struct host_from *from = task->from;
+    if (task->borrows) return host_fail(task->call->instance, ABI_TRAP_HOST, "borrow handles still remain at the end of the call");
+    task->returned = true;
+    return from->cx && t ? lower_result(from->cx, from->binding, task->result, from->slots, from->result_ptr) : ABI_TRAP_NONE;
+}
+
+/* Tasks that wait have no place yet (WASI 0.3): an asynchronous lift must have returned when its core function does. */
+static enum abi_trap check_returned(struct host_instance *in, const struct host_task *task, uint64_t code) {
+    if (task->lift->callback && (uint32_t)code != 0) return host_fail(in, ABI_TRAP_HOST, "tasks that wait (WASI 0.3) are not supported");
+    return task->returned ? ABI_TRAP_NONE : host_fail(in, ABI_TRAP_HOST, "the task ended without returning a result");
+}
+
+static enum abi_trap run_task(struct host_cx *cx, struct host_task *task, uint64_t *flat) {
+    const struct host_lift *l = task->lift;
+    const struct host_type *t = l->result[l->o.memory64];
+    enum abi_trap trap = host_core_call(cx->in, &l->func, flat);
+    if (trap) return trap;
+    if (l->is_async) return check_returned(cx->in, task, flat[0]);
+    uint64_t returned = flat[0];
+    host_cx_memory(cx);
+    trap = lift_result(cx, l, t, flat, task->result);
+    if (!trap) trap = deliver(task, t);
+    if (!trap && host_core_given(&l->o.post_return)) trap = run_post_return(cx, l, returned);
+    return trap;
+}
+
 /* args and result are in host layout; the callee has been entered. */
-static enum abi_trap run_lift(struct host_call *call, const struct host_lift *l, const struct caller *from, const void *args, void *result) {
+static enum abi_trap run_lift(struct host_call *call, const struct host_lift *l, const struct host_from *from, const void *args, void *result) {
     struct host_instance *in = call->instance;
-    const struct host_type *params = l->params[l->o.memory64], *result_type = l->result[l->o.memory64];
-    struct host_task task = {.component_instance = l->o.ci};
+    const struct host_type *params = l->params[l->o.memory64];
+    struct host_task task = {.lift = l, .call = call, .from = from, .result = result}, *before = in->task;
     struct host_cx cx;
     uint64_t flat[PLAN_FLAT_MAX + 1] = {0};
     host_cx_init(&cx, call, &l->o);
@@ -210,18 +238,31 @@ static enum abi_trap run_lift(struct host_call *call, const struct host_lift *l,
         if (params && params->has_own) host_value_drop_from(in, params, args, cx.owns);
         return trap;
     }
-    struct host_task *before = in->task;
     in->task = &task;
-    trap = host_core_call(in, &l->func, flat);
+    trap = run_task(&cx, &task, flat);
     in->task = before;
-    if (trap) return trap;
-    uint64_t returned = flat[0];
-    host_cx_memory(&cx);
-    trap = lift_result(&cx, l, result_type, flat, result);
-    if (!trap && task.borrows) trap = host_fail(in, ABI_TRAP_HOST, "borrow handles still remain at the end of the call");
-    if (!trap && from->cx && result_type) trap = lower_result(from->cx, from->binding, result, from->slots, from->result_ptr);
-    if (trap || !host_core_given(&l->o.post_return)) return trap;
-    return run_post_return(&cx, l, returned);
+    return trap;
+}
+
+/* canon task.return: the parameters are the result. */
+static enum abi_trap task_return(struct host_instance *in, const struct host_binding *b, const uint64_t *slots) {
+    struct host_task *task = in->task;
+    if (!task || !task->lift || !task->lift->is_async || task->lift->o.ci != b->o.ci)
+        return host_fail(in, ABI_TRAP_HOST, "task.return outside of an asynchronous function");
+    if (task->returned) return host_fail(in, ABI_TRAP_HOST, "task.return was called already");
+    const struct host_type *t = task->lift->result[b->o.memory64];
+    if (t != b->result || task->lift->o.encoding != b->o.encoding || (b->o.has_memory && task->lift->o.memory != b->o.memory))
+        return host_fail(in, ABI_TRAP_HOST, "task.return's type or options are not those of the function");
+    struct host_cx cx;
+    host_cx_init(&cx, task->call, &b->o);
+    cx.fused = task->from->cx;
+    cx.copy = !task->from->cx;
+    enum abi_trap trap = ABI_TRAP_NONE;
+    const uint64_t *v = slots;
+    if (t) trap = b->params_spilled ? host_load_at(&cx, t, b->o.memory64 ? *slots : (uint32_t)*slots, task->result) : host_lift_flat(&cx, t, &v, task->result);
+    if (trap) host_moved_drop(task->call);
+    task->call->moved = NULL;
+    return trap ? trap : deliver(task, t);
 }
 
 /* Room for a value in host layout: small when it fits. */
@@ -234,7 +275,7 @@ enum abi_trap host_call_export(struct host_call *call, const struct host_export 
     struct host_instance *in = call->instance;
     const struct host_lift *l = ex->lift;
     const struct host_type *params = l->params[l->o.memory64];
-    const struct caller from = {};
+    const struct host_from from = {};
     _Alignas(16) uint8_t unwanted[HOST_VALUE_STACK_BYTES];
     const struct host_type *t = l->result[l->o.memory64];
     bool discard = t && !result;
@@ -269,7 +310,7 @@ static enum abi_trap lift_params(struct host_cx *cx, const struct host_binding *
 static enum abi_trap call_lift(struct host_call *call, const struct host_binding *b, struct host_cx *cx, const void *args, void *result,
                                uint64_t *slots, uint64_t result_ptr) {
     struct host_instance *in = call->instance;
-    const struct caller from = {cx, b, slots, result_ptr};
+    const struct host_from from = {cx, b, slots, result_ptr};
     enum abi_trap trap = host_enter(in, b->lift->o.ci, b->o.ci);
     if (trap) {
         if (b->params) host_value_drop(in, b->params, args);
@@ -279,6 +320,8 @@ static enum abi_trap call_lift(struct host_call *call, const struct host_binding
     if (!trap) host_leave(in, b->lift->o.ci, b->o.ci);
     return trap;
 }
+
+enum { SUBTASK_RETURNED = 2 }; /* CanonicalABI.md, Subtask State */
 
 static enum abi_trap call_lowered(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     struct host_call call;
@@ -302,6 +345,7 @@ static enum abi_trap call_lowered(struct host_instance *in, const struct host_bi
         trap = b->fn(&call, args, result);
         if (!trap && b->result) trap = lower_result(&cx, b, result, slots, result_ptr);
     }
+    if (b->is_async) slots[0] = SUBTASK_RETURNED;
     host_call_end(&call);
     return trap;
 }
@@ -321,7 +365,7 @@ static enum abi_trap run_destructor(struct host_instance *in, const struct host_
     enum abi_trap trap = host_enter(in, b->dtor_ci, b->o.ci);
     if (trap) return trap;
     if (host_core_given(&b->dtor)) {
-        struct host_task task = {.component_instance = b->dtor_ci}, *before = in->task;
+        struct host_task task = {}, *before = in->task;
         uint64_t slots[1] = {rep};
         in->task = &task;
         trap = host_core_call(in, &b->dtor, slots);
@@ -365,21 +409,36 @@ static enum abi_trap resource_rep(struct host_instance *in, const struct host_bi
 
 /* ---- all of them ------------------------------------------------------------------------------------------------------------------------ */
 
+static enum abi_trap context(struct host_task *task, const struct host_binding *b, uint64_t *slots) {
+    uint64_t none = 0, *storage = task ? &task->storage[b->slot] : &none;
+    if (b->kind == HOST_BIND_CONTEXT_GET) slots[0] = b->wide ? *storage : (uint32_t)*storage;
+    else *storage = b->wide ? slots[0] : (uint32_t)slots[0];
+    return ABI_TRAP_NONE;
+}
+
+static enum abi_trap backpressure(struct host_instance *in, const struct host_binding *b) {
+    struct host_ci *ci = &in->cis[b->o.ci];
+    bool inc = b->kind == HOST_BIND_BACKPRESSURE_INC;
+    if (ci->backpressure == (inc ? UINT16_MAX : 0)) return host_fail(in, ABI_TRAP_HOST, "backpressure counter out of range");
+    ci->backpressure = (uint16_t)(inc ? ci->backpressure + 1 : ci->backpressure - 1);
+    return ABI_TRAP_NONE;
+}
+
 enum abi_trap host_binding_call(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
-    struct host_task *task = in->task;
-    if (b->kind == HOST_BIND_CONTEXT_GET) {
-        slots[0] = !task ? 0 : b->wide ? task->storage[b->slot] : (uint32_t)task->storage[b->slot];
-        return ABI_TRAP_NONE;
+    switch (b->kind) { /* those that may be called where the instance may not be left */
+    case HOST_BIND_CONTEXT_GET:
+    case HOST_BIND_CONTEXT_SET: return context(in->task, b, slots);
+    case HOST_BIND_RESOURCE_REP: return resource_rep(in, b, slots);
+    case HOST_BIND_BACKPRESSURE_INC:
+    case HOST_BIND_BACKPRESSURE_DEC: return backpressure(in, b);
+    default: break;
     }
-    if (b->kind == HOST_BIND_CONTEXT_SET) {
-        if (task) task->storage[b->slot] = b->wide ? slots[0] : (uint32_t)slots[0];
-        return ABI_TRAP_NONE;
-    }
-    if (b->kind == HOST_BIND_RESOURCE_REP) return resource_rep(in, b, slots);
     if (UNLIKELY(in->cis[b->o.ci].no_leave)) return cannot_leave(in);
     switch (b->kind) {
     case HOST_BIND_RESOURCE_NEW: return resource_new(in, b, slots);
     case HOST_BIND_RESOURCE_DROP: return resource_drop(in, b, slots);
+    case HOST_BIND_TASK_RETURN: return task_return(in, b, slots);
+    case HOST_BIND_UNSUPPORTED: return host_fail(in, ABI_TRAP_HOST, "%s (WASI 0.3) is not supported", b->name);
     default: return call_lowered(in, b, slots);
     }
 }

@@ -3,6 +3,8 @@
 
 #include "host/host_int.h"
 
+enum { FLAT_ASYNC_MAX = 4 }; /* MAX_FLAT_ASYNC_PARAMS */
+
 struct loader {
     struct host_component *c;
     const struct host_offer *offer;
@@ -48,15 +50,12 @@ static const struct host_type *result_of(struct loader *l, uint32_t func_type, b
     return t == PLAN_NONE ? NULL : types_for(l, ptr64)[t];
 }
 
-static err unsupported(struct loader *l, const char *what) {
-    return diag_set(l->d, ERR_UNSUPPORTED, DIAG_NOWHERE, "this component uses %s (WASI 0.3), which this version does not run", what);
-}
-
-static err load_lift(struct loader *l, uint32_t i) {
+static void load_lift(struct loader *l, uint32_t i) {
     const struct plan_lift *p = &l->c->plan.lifts[i];
     struct host_lift *lift = &l->c->lifts[i];
     bool wide = p->options.memory64;
-    if (p->options.is_async) return unsupported(l, "an asynchronous export");
+    lift->is_async = p->options.is_async;
+    lift->callback = p->options.callback.kind != PLAN_DEF_NONE;
     lift->func = core_of(l, &p->func);
     lift->o = options_of(l, &p->options, p->instance);
     lift->params[wide] = params_of(l, p->type, wide);
@@ -64,22 +63,21 @@ static err load_lift(struct loader *l, uint32_t i) {
     lift->params_flat = lift->params[wide] ? lift->params[wide]->flat_count : 0;
     lift->params_spilled = lift->params_flat > PLAN_FLAT_MAX;
     lift->result_spilled = lift->result[wide] && lift->result[wide]->flat_count > 1;
-    return ERR_OK;
 }
 
-static err load_lower(struct loader *l, const struct plan_canon *p, struct host_binding *b) {
-    if (p->options.is_async) return unsupported(l, "asynchronous calls");
+static void load_lower(struct loader *l, const struct plan_canon *p, struct host_binding *b) {
     bool wide = p->options.memory64;
     b->params = params_of(l, p->func_type, wide);
     b->result = result_of(l, p->func_type, wide);
     uint32_t flat = b->params ? b->params->flat_count : 0;
-    b->params_spilled = flat > PLAN_FLAT_MAX;
+    b->is_async = p->options.is_async;
+    b->params_spilled = flat > (b->is_async ? FLAT_ASYNC_MAX : PLAN_FLAT_MAX);
     b->params_flat = b->params_spilled ? 1 : flat;
-    b->result_spilled = b->result && b->result->flat_count > 1;
+    b->result_spilled = b->result && (b->is_async || b->result->flat_count > 1);
     if (p->target.kind == PLAN_FUNC_LIFT) {
         b->kind = HOST_BIND_LIFT;
         b->lift = &l->c->lifts[p->target.index];
-        return ERR_OK;
+        return;
     }
     b->kind = HOST_BIND_IMPORT;
     const struct host_func *f = host_offer_find(l->offer, &l->c->plan.imports[p->target.index]);
@@ -88,7 +86,13 @@ static err load_lower(struct loader *l, const struct plan_canon *p, struct host_
     if (f->result) ENSURE(b->result->host_size == f->result->host_size && b->result->host_payload == f->result->host_payload);
     b->fn = f->fn;
     b->name = f->name;
-    return ERR_OK;
+}
+
+static void load_task_return(struct loader *l, const struct plan_canon *p, struct host_binding *b) {
+    b->kind = HOST_BIND_TASK_RETURN;
+    if (p->type == PLAN_NONE) return;
+    b->result = types_for(l, b->o.memory64)[p->type];
+    b->params_spilled = b->result->flat_count > PLAN_FLAT_MAX;
 }
 
 static void load_resource(struct loader *l, const struct plan_canon *p, struct host_binding *b) {
@@ -105,17 +109,23 @@ static err load_canon(struct loader *l, uint32_t i) {
     struct host_binding *b = &l->c->bindings[i];
     b->o = options_of(l, &p->options, p->instance);
     switch (p->kind) {
-    case COMPONENT_CANON_LOWER: return load_lower(l, p, b);
+    case COMPONENT_CANON_LOWER: load_lower(l, p, b); return ERR_OK;
+    case COMPONENT_CANON_TASK_RETURN: load_task_return(l, p, b); return ERR_OK;
     case COMPONENT_CANON_RESOURCE_NEW: b->kind = HOST_BIND_RESOURCE_NEW; break;
     case COMPONENT_CANON_RESOURCE_REP: b->kind = HOST_BIND_RESOURCE_REP; break;
     case COMPONENT_CANON_RESOURCE_DROP: b->kind = HOST_BIND_RESOURCE_DROP; break;
+    case COMPONENT_CANON_BACKPRESSURE_INC: b->kind = HOST_BIND_BACKPRESSURE_INC; return ERR_OK;
+    case COMPONENT_CANON_BACKPRESSURE_DEC: b->kind = HOST_BIND_BACKPRESSURE_DEC; return ERR_OK;
     case COMPONENT_CANON_CONTEXT_GET:
     case COMPONENT_CANON_CONTEXT_SET:
         b->kind = p->kind == COMPONENT_CANON_CONTEXT_GET ? HOST_BIND_CONTEXT_GET : HOST_BIND_CONTEXT_SET;
         b->slot = p->immediate;
         b->wide = p->immediate64;
         return b->slot < 2 ? ERR_OK : diag_set(l->d, ERR_MALFORMED, DIAG_NOWHERE, "context slot %u", b->slot);
-    default: return unsupported(l, component_canon_text(p->kind));
+    default:
+        b->kind = HOST_BIND_UNSUPPORTED;
+        b->name = component_canon_text(p->kind);
+        return ERR_OK;
     }
     load_resource(l, p, b);
     return ERR_OK;
@@ -138,7 +148,7 @@ static err load_plan(struct loader *l, str bytes) {
     TRY(host_offer_check_types(l->offer, plan, c->resources, types_for(l, false), l->d));
     c->lifts = arena_array(c->arena, struct host_lift, plan->lifts_count);
     c->bindings = arena_array(c->arena, struct host_binding, plan->canons_count);
-    for (uint32_t i = 0; i < plan->lifts_count; i++) TRY(load_lift(l, i));
+    for (uint32_t i = 0; i < plan->lifts_count; i++) load_lift(l, i);
     for (uint32_t i = 0; i < plan->canons_count; i++) TRY(load_canon(l, i));
     load_exports(c);
     if (l->missing) return diag_set(l->d, ERR_MALFORMED, DIAG_NOWHERE, "the image lacks functions that its component plan names");

@@ -48,9 +48,13 @@ void host_instance_free(struct host_instance *in);
 
 /* A task: a call of a lifted function, as the borrow scope of its arguments (CanonicalABI.md, Tasks). */
 struct host_task {
-    uint32_t component_instance;
+    const struct host_lift *lift;   /* NULL: a destructor */
+    struct host_call *call;
+    const struct host_from *from;   /* who called */
+    void *result;                   /* in host layout */
     uint32_t borrows;
-    uint64_t storage[2]; /* context.get, context.set */
+    bool returned;
+    uint64_t storage[2];            /* context.get, context.set */
 };
 
 struct host_ci { /* a component instance */
@@ -58,6 +62,7 @@ struct host_ci { /* a component instance */
     uint32_t parent;
     bool entered;   /* the specification's `not may_enter` */
     bool no_leave;  /* `not may_leave` */
+    uint16_t backpressure;
 };
 
 struct host_instance {
@@ -96,6 +101,7 @@ struct host_options {
 };
 
 struct host_lift { /* a lifted function */
+    bool is_async, callback; /* its result comes by task.return; the core function gives a callback code */
     struct host_core func;
     struct host_options o;
     const struct host_type *params[2], *result[2]; /* as its own memory sees them, [memory64] */
@@ -108,15 +114,19 @@ enum host_binding_kind {
     HOST_BIND_LIFT,     /* lowered function of another component instance */
     HOST_BIND_RESOURCE_NEW, HOST_BIND_RESOURCE_REP, HOST_BIND_RESOURCE_DROP,
     HOST_BIND_CONTEXT_GET, HOST_BIND_CONTEXT_SET,
+    HOST_BIND_TASK_RETURN,
+    HOST_BIND_BACKPRESSURE_INC, HOST_BIND_BACKPRESSURE_DEC,
+    HOST_BIND_UNSUPPORTED, /* traps when it is called */
 };
 struct host_binding { /* of one canonical definition */
     enum host_binding_kind kind;
     struct host_options o;
     const struct host_type *params, *result; /* as the caller's memory sees them */
     bool params_spilled, result_spilled;
+    bool is_async;                           /* gives a subtask's state */
     uint32_t params_flat;
     host_fn fn;                              /* IMPORT */
-    const char *name;
+    const char *name;                        /* IMPORT, UNSUPPORTED */
     const struct host_lift *lift;            /* LIFT */
     const struct host_resource *resource;    /* RESOURCE_* */
     struct host_core dtor;                   /* RESOURCE_DROP of a guest's resource */

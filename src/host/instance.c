@@ -60,6 +60,7 @@ void host_instance_release(struct host_instance *in) {
     for (uint32_t i = 0; i < cis_count(c); i++) {
         if (in->cis[i].table.n) drop_handles(in, &in->cis[i].table);
         in->cis[i].entered = in->cis[i].no_leave = false;
+        in->cis[i].backpressure = 0;
     }
     engine_release(in->engine);
     memset(in->memories, 0, (c->memories.n + 1) * sizeof *in->memories);
