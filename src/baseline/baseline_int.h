@@ -241,7 +241,7 @@ static inline bool imm_is_32(const struct value *v) { /* as a sign-extended oper
 static inline struct value *push(struct compiler *c) {
     struct value *v = c->sp++;
     v->slot = v[-1].slot + type_slots(v[-1].type);
-    if (UNLIKELY((size_t)(c->sp - c->floor) > LAZY_MAX)) floor_slow(c);
+    if (UNLIKELY((size_t)(v - c->floor) > LAZY_MAX)) floor_slow(c); /* v is below the floor, or far above it */
     return v;
 }
 static inline void push_reg(struct compiler *c, unsigned type, uint8_t reg) {

@@ -547,18 +547,25 @@ static void compile(arena *a, const struct baseline_options *o) {
     must(baseline_compile(&layout, o, a, &object, &d), &d);
 }
 
+/* Processor time: the machine may be shared. */
+static uint64_t cpu_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1'000'000'000 + (uint64_t)t.tv_nsec;
+}
+
 static int time_it(const struct baseline_options *o, int rounds) {
     uint64_t best = UINT64_MAX, bodies = 0, best_validate = UINT64_MAX;
     for (uint32_t i = m.funcs_imported; i < m.funcs_count; i++) bodies += m.funcs[i].body.n;
     for (int i = 0; i < rounds; i++) {
         arena *a = arena_new(0);
-        uint64_t t = clock_mono_ns();
+        uint64_t t = cpu_ns();
         struct diag d = DIAG_INIT;
         must(wasm_validate_bodies(&m, &d), &d);
-        best_validate = MIN(best_validate, clock_mono_ns() - t);
-        t = clock_mono_ns();
+        best_validate = MIN(best_validate, cpu_ns() - t);
+        t = cpu_ns();
         compile(a, o);
-        best = MIN(best, clock_mono_ns() - t);
+        best = MIN(best, cpu_ns() - t);
         if (i + 1 < rounds) baseline_object_free(&object);
         arena_free(a);
     }
