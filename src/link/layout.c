@@ -260,7 +260,7 @@ static err lay_out_func_import(struct link *l, uint32_t index, uint32_t import) 
         f->where = ABI_FUNC_FAR;
         f->offset = take_hot(&l->groups[in->group], 8, 8);
         l->crossing = true;
-        vec_push(l->a, &l->func_words, ((struct link_func_word){in->group, def->instance, def->index, f->offset}));
+        vec_push(l->a, &l->func_words, ((struct link_func_word){in->group, def->instance, def->index, f->offset, true}));
         return ERR_OK;
     }
     case PLAN_DEF_CANON: host = &l->canon_hosts[def->index]; break;

@@ -47,6 +47,7 @@ struct link_group {
 struct link_func_word {
     uint32_t group, instance, func;
     int32_t at;
+    bool is_import; /* of a function import: nobody can change it */
 };
 
 /* A function of the host's; instance and import name it. */

@@ -86,7 +86,7 @@ static bool capture_refs(struct capture *c, uint32_t group, int32_t at, uint64_t
         uint64_t k = (p[i] - first) / sizeof(struct abi_func);
         if (p[i] < first || k >= c->im->head->funcs.count || (p[i] - first) % sizeof(struct abi_func)) return false;
         const struct abi_func *f = &c->im->funcs[k];
-        vec_push(c->l->a, &c->words, ((struct link_func_word){group, f->instance, f->func_index, at + (int32_t)(8 * i)}));
+        vec_push(c->l->a, &c->words, ((struct link_func_word){group, f->instance, f->func_index, at + (int32_t)(8 * i), false}));
         p[i] = 0;
     }
     return true;
@@ -122,6 +122,16 @@ static bool capture_group_words(struct capture *c, uint32_t group) {
     return true;
 }
 
+/* Words of function imports stay as they were. */
+static void capture_import_words(struct capture *c) {
+    for (uint32_t i = 0; i < c->l->func_words.n; i++) {
+        const struct link_func_word *w = &c->l->func_words.p[i];
+        if (!w->is_import) continue;
+        memset(c->contexts[w->group] + c->l->groups[w->group].context_bytes + w->at, 0, 8);
+        vec_push(c->l->a, &c->words, *w);
+    }
+}
+
 static uint64_t used_bytes(const uint8_t *p, uint64_t n) {
     static const uint8_t zero[ABI_PAGE];
     while (n >= ABI_PAGE && memcmp(p + n - ABI_PAGE, zero, ABI_PAGE) == 0) n -= ABI_PAGE;
@@ -139,6 +149,7 @@ static bool capture(struct link *l, struct run *r) {
         memcpy(c.contexts[i], gs - g->context_bytes, g->context_bytes - sizeof(struct abi_ctx));
         if (!capture_group_words(&c, i)) return false;
     }
+    capture_import_words(&c);
     for (uint32_t i = 0; i < l->instances_count; i++)
         if (!capture_instance(&c, &l->instances[i])) return false;
     for (uint32_t i = 0; i < l->groups_count; i++) {
