@@ -138,6 +138,7 @@ struct abi_image_section {
 struct abi_image_chunk {
     const void *p;
     uint64_t offset, bytes;
+    bool sparse; /* pages of zeroes become holes in the file: of ABI_SECTION_MAPPED */
 };
 struct abi_image_writer {
     arena *arena;
@@ -145,6 +146,7 @@ struct abi_image_writer {
     VEC(struct abi_image_section) sections;
     VEC(struct abi_image_chunk) chunks;
     uint64_t end;
+    bool sparse;
     bool text_written; /* the file has .text and .data.rel.ro already, from an earlier abi_image_write of the same */
 };
 void abi_image_writer_init(struct abi_image_writer *w, arena *scratch);

@@ -76,7 +76,8 @@ err abi_image_open(int fd, const struct abi_key_public *key, struct abi_image *o
         e = diag_set(d, ERR_SIGNATURE, DIAG_NOWHERE, "the image is too short to be one");
     if (e == ERR_OK) {
         out->size = (size_t)st.st_size;
-        void *p = mmap(NULL, out->size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+        /* All of it is read for the signature; else what is used comes in by faults. */
+        void *p = mmap(NULL, out->size, PROT_READ, MAP_PRIVATE | (key ? MAP_POPULATE : 0), fd, 0);
         if (p == MAP_FAILED)
             e = diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot map the image: %s", strerror(errno));
         else

@@ -20,6 +20,7 @@ void abi_image_writer_init(struct abi_image_writer *w, arena *scratch) {
 
 static struct abi_image_section *begin(struct abi_image_writer *w, struct abi_image_section s) {
     w->end = align_up(w->end, s.align);
+    w->sparse = false;
     s.offset = w->end;
     struct abi_image_section *at = vec_add(w->arena, &w->sections);
     *at = s;
@@ -29,6 +30,7 @@ static struct abi_image_section *begin(struct abi_image_writer *w, struct abi_im
 void abi_image_begin(struct abi_image_writer *w, enum abi_section kind, const char *name) {
     static const uint32_t flags[] = {SHF_ALLOC | SHF_EXECINSTR, SHF_ALLOC | SHF_WRITE, SHF_ALLOC, SHF_ALLOC};
     begin(w, (struct abi_image_section){.name = name, .type = SHT_PROGBITS, .flags = flags[kind], .align = ABI_PAGE});
+    w->sparse = kind == ABI_SECTION_MAPPED;
 }
 
 struct abi_span abi_image_add(struct abi_image_writer *w, const void *p, uint64_t count, size_t size, size_t align) {
@@ -36,7 +38,7 @@ struct abi_span abi_image_add(struct abi_image_writer *w, const void *p, uint64_
     w->end = align_up(w->end, align);
     struct abi_span span = {w->end, count};
     if (count)
-        vec_push(w->arena, &w->chunks, ((struct abi_image_chunk){.p = p, .offset = w->end, .bytes = count * size}));
+        vec_push(w->arena, &w->chunks, ((struct abi_image_chunk){.p = p, .offset = w->end, .bytes = count * size, .sparse = w->sparse}));
     w->end += count * size;
     s->bytes = w->end - s->offset;
     return span;
@@ -154,8 +156,7 @@ struct sink {
     uint8_t buffer[64 << 10];          /* gathers what is small */
 };
 
-static void sink_write(struct sink *s, const uint8_t *p, uint64_t n, uint64_t at) {
-    if (s->hash) crypto_sha256_add(s->hash, (str){p, n});
+static void file_write(struct sink *s, const uint8_t *p, uint64_t n, uint64_t at) {
     while (n && !s->error) {
         ssize_t k = pwrite(s->fd, p, MIN(n, (uint64_t)1 << 30), (off_t)at);
         if (k < 0 && errno == EINTR) continue;
@@ -165,6 +166,11 @@ static void sink_write(struct sink *s, const uint8_t *p, uint64_t n, uint64_t at
         }
         p += k, n -= (uint64_t)k, at += (uint64_t)k;
     }
+}
+
+static void sink_write(struct sink *s, const uint8_t *p, uint64_t n, uint64_t at) {
+    if (s->hash) crypto_sha256_add(s->hash, (str){p, n});
+    file_write(s, p, n, at);
 }
 
 static void sink_flush(struct sink *s) {
@@ -191,6 +197,24 @@ static void sink_skip(struct sink *s, const void *p, uint64_t n) {
     s->at += n;
 }
 
+static bool page_is_zero(const uint8_t *p, uint64_t n) {
+    static const uint8_t zero[ABI_PAGE];
+    return memcmp(p, zero, MIN(n, sizeof zero)) == 0;
+}
+
+/* Leaves out pages of zeroes: what lies behind the text in the file was cut off before. */
+static void sink_put_sparse(struct sink *s, const uint8_t *p, uint64_t n) {
+    sink_flush(s);
+    if (s->hash) crypto_sha256_add(s->hash, (str){p, n});
+    for (uint64_t at = 0; at < n;) {
+        uint64_t from = at;
+        while (at < n && !page_is_zero(p + at, n - at)) at += ABI_PAGE;
+        if (at > from) file_write(s, p + from, MIN(at, n) - from, s->at + from);
+        while (at < n && page_is_zero(p + at, n - at)) at += ABI_PAGE;
+    }
+    s->at += n;
+}
+
 static void sink_zero_to(struct sink *s, uint64_t offset) {
     static const uint8_t zero[ABI_PAGE];
     while (s->at < offset && !s->error) sink_put(s, zero, MIN(offset - s->at, sizeof zero));
@@ -208,11 +232,13 @@ err abi_image_write(struct abi_image_writer *w, int fd, const struct crypto_ed25
 
     uint64_t text_end = w->head.funcs.offset + w->head.funcs.count * sizeof(struct abi_func);
     struct sink s = {.fd = fd, .hash = key ? crypto_sha256_begin() : NULL};
+    if (ftruncate(fd, w->text_written ? (off_t)text_end : 0) < 0) s.error = errno;
     sink_put(&s, make_front(w, headers, load_end), ABI_IMAGE_HEAD + sizeof w->head);
     for (uint32_t i = 0; i < w->chunks.n; i++) {
         const struct abi_image_chunk *c = &w->chunks.p[i];
         sink_zero_to(&s, c->offset);
         if (w->text_written && c->offset < text_end) sink_skip(&s, c->p, c->bytes);
+        else if (c->sparse) sink_put_sparse(&s, c->p, c->bytes);
         else sink_put(&s, c->p, c->bytes);
     }
     uint8_t signature[ABI_IMAGE_SIGNATURE] = {0};

@@ -7,7 +7,7 @@
  */
 #include "abi/abi.h"
 
-enum { SITES_END = 7 };
+enum { SITES_END = 7, SITE_BYTES_MAX = 12 };
 static_assert((int)ABI_SITE_TRAP < (int)SITES_END);
 
 static size_t put_leb(uint8_t *p, uint64_t v) {
@@ -21,10 +21,10 @@ void abi_sites_put(struct buf *out, struct abi_sites_writer *w, struct abi_site 
     ENSURE(s.pc >= w->pc && s.kind <= ABI_SITE_TRAP);
     int32_t step = (int32_t)(s.wasm_offset - w->wasm_offset);
     uint32_t zigzag = (uint32_t)step << 1 ^ (uint32_t)(step >> 31);
-    uint8_t b[12];
+    if (UNLIKELY(out->cap - out->n < SITE_BYTES_MAX) && !buf_reserve(out, SITE_BYTES_MAX)) return;
+    uint8_t *b = out->p + out->n;
     size_t n = put_leb(b, (uint64_t)(s.pc - w->pc) << 3 | s.kind);
-    n += put_leb(b + n, zigzag);
-    buf_put(out, b, n);
+    out->n += n + put_leb(b + n, zigzag);
     *w = (struct abi_sites_writer){s.pc, s.wasm_offset};
 }
 
