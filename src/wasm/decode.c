@@ -30,8 +30,7 @@ static uint32_t read_index(struct decoder *d) {
     return MIN(index, WASM_NO_INDEX - 1);
 }
 
-/* ---- types (§5.5.4)
- * -------------------------------------------------------------------------------------------- */
+/* ---- types (§5.5.4) ----------------------------------------------------------------------------- */
 
 static const wasm_type *read_types(struct decoder *d, uint32_t *count, uint32_t max, const char *over) {
     uint32_t n = wasm_rd_count(&d->r, max, 1, over);
@@ -112,8 +111,7 @@ static void read_type_section(struct decoder *d) {
     }
 }
 
-/* ---- what imports and definitions share
- * -------------------------------------------------------------------------- */
+/* ---- what imports and definitions share --------------------------------------------------------- */
 
 static struct wasm_limits read_limits(struct decoder *d, bool memory) {
     const uint8_t *at = d->r.p;
@@ -146,8 +144,7 @@ static struct wasm_tag read_tag_type(struct decoder *d) {
     return (struct wasm_tag){.type = wasm_rd_u32(&d->r)};
 }
 
-/* ---- sections
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- sections ----------------------------------------------------------------------------------- */
 
 static void read_import(struct decoder *d, struct wasm_import *i) {
     i->module = wasm_rd_name(&d->r);

@@ -38,8 +38,9 @@ void wasm_names_decode(arena *out, struct wasm_module *m) {
     struct rd r = rd_of(bytes);
     while (rd_left(&r)) {
         uint8_t id = rd_u8(&r);
-        struct rd sub = rd_of(rd_bytes(&r, wasm_rd_u32(&r)));
+        str content = rd_bytes(&r, wasm_rd_u32(&r));
         if (r.fail) return;
+        struct rd sub = rd_of(content);
         if (id == 0) m->name = wasm_rd_name(&sub);
         if (id == 1 && !m->func_names) read_func_names(out, m, &sub);
     }

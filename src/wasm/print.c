@@ -12,9 +12,7 @@ struct printer {
     arena *scratch;
 };
 
-/* ---- pieces
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- pieces ------------------------------------------------------------------------------------- */
 
 static void put(struct printer *p, const char *s) { buf_puts(p->out, str_c(s)); }
 #define putf(p, ...) buf_printf((p)->out, __VA_ARGS__)
@@ -113,8 +111,7 @@ static void put_f64(struct printer *p, const uint8_t *at) {
     else put_float(p, v, 15, 17, false);
 }
 
-/* ---- instructions
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- instructions ------------------------------------------------------------------------------- */
 
 static void put_block_type(struct printer *p, const uint8_t **c) {
     struct wasm_block_type t;
@@ -263,8 +260,7 @@ static void put_body(struct printer *p, const struct wasm_func *f) {
     }
 }
 
-/* ---- fields of the module
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- fields of the module ----------------------------------------------------------------------- */
 
 static void put_field(struct printer *p, const struct wasm_field *f) {
     if (f->mutable) put(p, "(mut ");
@@ -415,8 +411,7 @@ static void print_segments(struct printer *p) {
     }
 }
 
-/* ---- names, and all together
- * --------------------------------------------------------------------------------------------------- */
+/* ---- names, and all together -------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b) {
     return str_cmp(**(const str *const *)a, **(const str *const *)b);

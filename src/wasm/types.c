@@ -29,8 +29,7 @@ struct wasm_types *wasm_types_new(arena *out) {
     return ts;
 }
 
-/* ---- subtyping (§3.3)
- * -------------------------------------------------------------------------------------------- */
+/* ---- subtyping (§3.3) --------------------------------------------------------------------------- */
 
 bool wasm_types_sub(const struct wasm_types *ts, uint32_t sub, uint32_t super) {
     if (sub == super) return true;
@@ -101,8 +100,7 @@ bool wasm_type_equal(const struct wasm_module *m, wasm_type a, wasm_type b) {
     return a == b || wasm_type_canon(m, a) == wasm_type_canon(m, b);
 }
 
-/* ---- interning
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- interning ---------------------------------------------------------------------------------- */
 
 /* Where the indices of a group are resolved: ids of earlier types, and the group's own bounds. */
 struct rolling {

@@ -13,8 +13,7 @@ struct checker {
     uint8_t *declared;
 };
 
-/* ---- types (§3.2.4-3.2.8)
- * ------------------------------------------------------------------------------------------ */
+/* ---- types (§3.2.4-3.2.8) ----------------------------------------------------------------------- */
 
 static bool type_in_bounds(wasm_type t, uint32_t bound) {
     return !wasm_is_ref(t) || !wasm_heap_is_index(wasm_heap_of(t)) ||
@@ -87,14 +86,14 @@ static err check_types(struct checker *c, arena *out) {
     return ERR_OK;
 }
 
-/* ---- declared functions
- * ---------------------------------------------------------------------------------------------- */
+/* ---- declared functions ------------------------------------------------------------------------- */
 
 static void declare(struct checker *c, uint64_t func) {
     if (func < c->m->funcs_count) c->declared[func >> 3] |= (uint8_t)(1u << (func & 7));
 }
 
 static void declare_in_expr(struct checker *c, wasm_expr e) {
+    if (!e.n) return;
     const uint8_t *p = e.p, *end = e.p + e.n;
     while (p < end) {
         enum wasm_op op = wasm_get_op(&p);
@@ -117,8 +116,7 @@ static void declare_funcs(struct checker *c) {
         }
 }
 
-/* ---- constant expressions (§3.4.17)
- * -------------------------------------------------------------------------------------- */
+/* ---- constant expressions (§3.4.17) ------------------------------------------------------------- */
 
 static bool is_constant(enum wasm_op op) {
     switch (op) {
@@ -170,9 +168,7 @@ static err check_expr(struct checker *c, wasm_expr e, wasm_type t, uint32_t glob
     return wasm_validate_expr(c->v, e, t, c->d);
 }
 
-/* ---- definitions
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- definitions -------------------------------------------------------------------------------- */
 
 static err check_func_type(struct checker *c, uint32_t type, const char *what, uint32_t index) {
     if (type < c->m->types_count && c->m->types[type].comp == WASM_COMP_FUNC) return ERR_OK;

@@ -6,8 +6,7 @@
  * for the invariants. */
 #include "wasm/validate_int.h"
 
-/* ---- failures
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- failures ----------------------------------------------------------------------------------- */
 
 static uint64_t here(const struct wasm_validator *v) { return (uint64_t)(v->op_at - v->r.start); }
 
@@ -44,9 +43,7 @@ bool wv_read_failed(struct wasm_validator *v) {
     return false;
 }
 
-/* ---- operands
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- operands ----------------------------------------------------------------------------------- */
 
 static struct frame *top_frame(struct wasm_validator *v) { return &v->frames[v->frames_count - 1]; }
 
@@ -117,9 +114,7 @@ void wv_unreachable(struct wasm_validator *v) {
     v->weight = 0;
 }
 
-/* ---- immediates
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- immediates --------------------------------------------------------------------------------- */
 
 bool wv_u32(struct wasm_validator *v, uint32_t *x) {
     *x = wasm_rd_u32(&v->r);
@@ -169,8 +164,7 @@ const struct frame *wv_read_label(struct wasm_validator *v, const wasm_type **ty
     return wv_u32(v, &depth) ? label(v, depth, types, n) : NULL;
 }
 
-/* ---- control (§3.4.10)
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- control (§3.4.10) -------------------------------------------------------------------------- */
 
 static bool grow_frames(struct wasm_validator *v) {
     if (v->frames_cap >= WASM_MAX_NESTING) return wv_limit(v, "nested blocks");
@@ -316,9 +310,7 @@ static bool return_op(struct wasm_validator *v) {
     return true;
 }
 
-/* ---- calls
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- calls -------------------------------------------------------------------------------------- */
 
 static uint32_t add_saturated(uint32_t a, uint32_t b) { return a + b < a ? UINT32_MAX : a + b; }
 
@@ -379,9 +371,7 @@ static bool call(struct wasm_validator *v) {
     }
 }
 
-/* ---- exceptions
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- exceptions --------------------------------------------------------------------------------- */
 
 static const struct wasm_deftype *read_tag(struct wasm_validator *v) {
     uint32_t index;
@@ -431,8 +421,7 @@ static bool try_table(struct wasm_validator *v) {
            wv_push_types(v, t.params, t.params_count);
 }
 
-/* ---- parametric, globals
- * -------------------------------------------------------------------------------------------------- */
+/* ---- parametric, globals ------------------------------------------------------------------------ */
 
 static bool select_op(struct wasm_validator *v) {
     wasm_type a, b;
@@ -466,14 +455,12 @@ static bool drop(struct wasm_validator *v) {
     return wv_pop_any(v, &t);
 }
 
-static bool unreachable(struct wasm_validator *v) {
+static bool unreachable_op(struct wasm_validator *v) {
     wv_unreachable(v);
     return true;
 }
 
-/* ---- dispatch
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- dispatch ----------------------------------------------------------------------------------- */
 
 /* Instructions behind which a runtime call may stand. */
 static bool may_call_out(uint32_t op) {
@@ -498,7 +485,7 @@ static bool prefixed(struct wasm_validator *v) {
 static bool rare(struct wasm_validator *v) {
     if (may_call_out(v->op)) v->info.is_leaf = false;
     switch (v->op) {
-    case WASM_OP_UNREACHABLE: return unreachable(v);
+    case WASM_OP_UNREACHABLE: return unreachable_op(v);
     case WASM_OP_ELSE: return else_op(v);
     case WASM_OP_BR_TABLE: return br_table(v);
     case WASM_OP_RETURN: return return_op(v);
@@ -756,9 +743,7 @@ static bool run(struct wasm_validator *v) {
     }
 }
 
-/* ---- bodies
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- bodies ------------------------------------------------------------------------------------- */
 
 static bool add_locals(struct wasm_validator *v, uint32_t n, wasm_type t) {
     if (n > WASM_MAX_LOCALS - v->locals_count) return wv_limit(v, "locals of a function");
@@ -861,8 +846,7 @@ err wasm_validate_expr(struct wasm_validator *v, wasm_expr e, wasm_type t, struc
     return run_whole(v, &(struct wasm_block_type){.results = &t, .results_count = 1}) ? ERR_OK : v->e;
 }
 
-/* ---- the validator itself
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the validator itself ----------------------------------------------------------------------- */
 
 static uint8_t type_of_letter(char c) {
     switch (c) {

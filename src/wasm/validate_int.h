@@ -58,16 +58,14 @@ struct wasm_validator {
     struct signature signatures[WASM_OPS_END];
 };
 
-/* ---- failures
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- failures ----------------------------------------------------------------------------------- */
 
 bool wv_invalid(struct wasm_validator *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 bool wv_malformed(struct wasm_validator *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 bool wv_limit(struct wasm_validator *v, const char *what);
 bool wv_read_failed(struct wasm_validator *v); /* reports v->r's failure; false */
 
-/* ---- operands
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- operands ----------------------------------------------------------------------------------- */
 
 bool wv_pop_slow(struct wasm_validator *v, wasm_type t);
 bool wv_pop_any(struct wasm_validator *v, wasm_type *t); /* WASM_BOT under unreachable code */
@@ -91,8 +89,7 @@ static inline bool wv_push(struct wasm_validator *v, wasm_type t) {
     return true;
 }
 
-/* ---- immediates: read and looked up; NULL or false after a failure
- * -------------------------------------------------- */
+/* ---- immediates: read and looked up; NULL or false after a failure ------------------------------ */
 
 bool wv_u32(struct wasm_validator *v, uint32_t *x);
 bool wv_type_valid(struct wasm_validator *v, wasm_type t);

@@ -2,8 +2,7 @@
  * operations, and all that have a fixed signature but no place in the quick loop of validate_func.c. */
 #include "wasm/validate_int.h"
 
-/* ---- fixed signatures, with whatever immediates
- * --------------------------------------------------------------------- */
+/* ---- fixed signatures, with whatever immediates ------------------------------------------------- */
 
 /* A memory's address type; WASM_BOT after a failure. */
 static wasm_type memory_address(struct wasm_validator *v, uint32_t index) {
@@ -90,8 +89,7 @@ bool wv_fixed_op(struct wasm_validator *v) {
     return s->result == WASM_BOT || wv_push(v, s->result == ADDRESS ? address : s->result);
 }
 
-/* ---- tables and bulk operations (§3.4.5-3.4.6)
- * ------------------------------------------------------------------------ */
+/* ---- tables and bulk operations (§3.4.5-3.4.6) -------------------------------------------------- */
 
 /* The length of a copy between two address types is of the smaller one. */
 static wasm_type smaller(wasm_type a, wasm_type b) {
@@ -146,8 +144,7 @@ bool wv_bulk_op(struct wasm_validator *v) {
     }
 }
 
-/* ---- references (§3.4.2, §3.4.10)
- * --------------------------------------------------------------------------------------- */
+/* ---- references (§3.4.2, §3.4.10) --------------------------------------------------------------- */
 
 static bool read_heap(struct wasm_validator *v, uint32_t *heap) {
     *heap = wasm_rd_heap(&v->r);
@@ -257,8 +254,7 @@ bool wv_reference_op(struct wasm_validator *v) {
     }
 }
 
-/* ---- structures and arrays (§3.4.2)
- * ---------------------------------------------------------------------------------------- */
+/* ---- structures and arrays (§3.4.2) ------------------------------------------------------------- */
 
 enum { ARRAY_FIXED_MAX = 10'000 };
 

@@ -287,7 +287,6 @@ bool wasm_type_equal(const struct wasm_module *m, wasm_type a, wasm_type b);
 wasm_type wasm_type_canon(const struct wasm_module *m, wasm_type t);
 
 /* ---- function bodies (§3.4, Appendix "Validation Algorithm")
- * -------------------------------------------------
  *
  * The validator counts, on its way, what a one-pass compiler cannot know in advance.
  * Weight: an instruction outside of loops weighs 1, in n nested loops 32^n; sums saturate at UINT32_MAX; code
@@ -334,8 +333,7 @@ struct wasm_validator *wasm_validator_new(arena *out, const struct wasm_module *
 /* All bodies, in order. */
 [[nodiscard]] err wasm_validate_bodies(const struct wasm_module *m, struct diag *d);
 
-/* ---- instructions: opcodes.def
- * ------------------------------------------------------------------------------- */
+/* ---- instructions: opcodes.def ------------------------------------------------------------------ */
 
 /* What follows an opcode. Indices and counts are LEB128 u32 unless said. */
 enum wasm_imm {
@@ -401,8 +399,7 @@ struct wasm_op_info {
 };
 extern const struct wasm_op_info wasm_ops[WASM_OPS_END];
 
-/* ---- unchecked readers, for bodies that passed validation
- * ------------------------------------------------------ */
+/* ---- unchecked readers, for bodies that passed validation --------------------------------------- */
 
 static inline uint64_t wasm_get_leb_more(const uint8_t **p, uint64_t v) {
     const uint8_t *q = *p;
@@ -472,8 +469,7 @@ uint32_t wasm_get_heap(const uint8_t **p);  /* heap type: abstract, or WASM_HEAP
 /* Steps over the immediates of op. */
 void wasm_skip_imm(const uint8_t **p, enum wasm_op op);
 
-/* ---- text (§6)
- * ------------------------------------------------------------------------------------------------- */
+/* ---- text (§6) ---------------------------------------------------------------------------------- */
 
 /* Appends the module in the text format, with names from the name section (wasm_names_decode) where they are
  * unambiguous. m has passed wasm_validate and its bodies wasm_validate_bodies. */

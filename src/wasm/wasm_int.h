@@ -5,8 +5,7 @@
 
 #include "wasm/wasm.h"
 
-/* ---- checked readers (§5.2): strict LEB128, sticky failure in the rd
- * ---------------------------------------- */
+/* ---- checked readers (§5.2): strict LEB128, sticky failure in the rd ---------------------------- */
 
 uint64_t wasm_rd_leb_slow(struct rd *r, unsigned bits, bool is_signed);
 
@@ -45,8 +44,7 @@ err wasm_rd_err(const struct rd *r, struct diag *d);
 wasm_type wasm_type_of_byte(uint8_t b);
 uint32_t wasm_heap_of_byte(uint8_t b);
 
-/* ---- types
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- types -------------------------------------------------------------------------------------- */
 
 /* Enters the recursion group of m's types [start, start + count); ids of earlier types are in ids. Gives the
  * id of the first. */
@@ -55,8 +53,7 @@ uint32_t wasm_heap_of_byte(uint8_t b);
 bool wasm_types_heap_sub(const struct wasm_types *ts, uint32_t sub, uint32_t super);
 bool wasm_heap_sub(const struct wasm_module *m, uint32_t sub, uint32_t super);
 
-/* ---- validator
- * --------------------------------------------------------------------------------------------------- */
+/* ---- validator ---------------------------------------------------------------------------------- */
 
 /* The expression gives one value of type t. Which instructions are constant is checked elsewhere. */
 [[nodiscard]] err wasm_validate_expr(struct wasm_validator *v, wasm_expr e, wasm_type t, struct diag *d);
