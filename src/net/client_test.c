@@ -485,13 +485,72 @@ static void a_slow_reader_and_cancel(void **state) {
     test_server_stop(&t);
 }
 
+/* ---- TLS, with OpenSSL's own server where its program is ---- */
+
+static bool shell(const char *command) { return system(command) == 0; }
+
+static void tls(void **state) {
+    char dir[] = "/tmp/net-tls-XXXXXX", command[1024], ca[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(ca, sizeof ca, "%s/cert", dir);
+    snprintf(command, sizeof command,
+             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost "
+             "-addext subjectAltName=DNS:localhost -keyout %s/key -out %s/cert >%s/log 2>&1", dir, dir, dir);
+    if (!shell("command -v openssl >/dev/null 2>&1") || !shell(command)) {
+        rmdir(dir);
+        skip();
+    }
+    int fd;
+    uint16_t port;
+    assert_int_equal(net_listen(STR("127.0.0.1:0"), false, &fd, &port, NULL), ERR_OK);
+    close(fd);
+    snprintf(command, sizeof command, "openssl s_server -accept 127.0.0.1:%u -key %s/key -cert %s/cert -www >%s/log 2>&1 & echo $! >%s/pid; sleep 0.5",
+             port, dir, dir, dir, dir);
+    assert_true(shell(command));
+    snprintf(authority, sizeof authority, "localhost:%u", port);
+    struct net_fetch_request rq = {.method = STR("GET"), .scheme = STR("https"), .authority = str_c(authority), .path = STR("/")};
+    struct result r = {0};
+    run(&r, &rq); /* nobody we know signed it */
+    assert_int_equal(r.error, NET_TLS_CERTIFICATE_ERROR);
+    result_free(&r);
+    net_client_free(client);
+    assert_int_equal(net_client_new(&(struct net_client_config){.loop = loop, .ca_file = str_c(ca)}, &client, NULL), ERR_OK);
+    run(&r, &rq);
+    assert_int_equal(r.error, NET_OK);
+    assert_int_equal(r.status, 200);
+    assert_non_null(strstr((char *)r.body.p, "TLS"));
+    result_free(&r);
+    snprintf(authority, sizeof authority, "127.0.0.1:%u", port); /* another name than the certificate's */
+    rq.authority = str_c(authority);
+    run(&r, &rq);
+    assert_int_equal(r.error, NET_TLS_CERTIFICATE_ERROR);
+    result_free(&r);
+    rq.scheme = STR("http");
+    run(&r, &rq);
+    assert_int_not_equal(r.error, NET_OK);
+    result_free(&r);
+    /* Speaking TLS to somebody who does not. */
+    static const char *const steps[] = {"HTTP/1.1 400 Bad\r\n\r\n", "~", NULL};
+    struct scripted s;
+    scripted_start(&s, 1, steps);
+    rq = request(s.port, "GET", "/");
+    rq.scheme = STR("https");
+    run(&r, &rq);
+    assert_int_equal(r.error, NET_TLS_PROTOCOL_ERROR);
+    result_free(&r);
+    scripted_stop(&s);
+    buf_free(&s.got);
+    snprintf(command, sizeof command, "kill $(cat %s/pid); rm -r %s", dir, dir);
+    assert_true(shell(command));
+}
+
 int main(void) {
     setenv("http_proxy", "http://127.0.0.1:9", 1); /* must not matter */
     setenv("ALL_PROXY", "http://127.0.0.1:9", 1);
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(head_and_body), T(chunks_and_trailers), T(failures), T(nobody_there), T(timeouts), T(large_head), T(addresses_may_be_denied),
-        T(quota), T(misuse), T(uploads), T(a_slow_reader_and_cancel),
+        T(quota), T(misuse), T(uploads), T(a_slow_reader_and_cancel), T(tls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -361,7 +361,7 @@ err net_exchange_respond(struct net_exchange *x, uint16_t status, const struct n
 bool net_exchange_retract(struct net_exchange *x) {
     struct net_conn *c = conn_of(x);
     if (!x->responded) return true;
-    if (!x->retractable || c->failed) return false;
+    if (!x->retractable || x->finished || c->failed) return false;
     c->out.end = x->head_at;
     x->responded = x->retractable = x->undecided = x->finished = x->chunked = x->no_body = x->broken = false;
     x->left = UINT64_MAX;

@@ -189,8 +189,8 @@ void net_exchange_listen(struct net_exchange *x, void (*fn)(void *arg, enum net_
 /* All of it at once: head, body, finish. */
 [[nodiscard]] err net_exchange_reply(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count, str body);
 bool net_exchange_responded(const struct net_exchange *x);
-/* Takes a response back of which nothing has left yet, so that another can be given instead (a guest that trapped). True also when
- * there was none; false: too late. */
+/* Takes back a response that is not finished and of which nothing has left yet, so that another can be given instead (a guest that
+ * trapped). True also when there was none; false: too late. */
 bool net_exchange_retract(struct net_exchange *x);
 /* The owner is done with x and everything of it. Without a finished response the connection is closed (a bare 500 is sent when
  * there was no head). Otherwise what is queued goes out and the next request may come. */

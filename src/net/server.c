@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -106,7 +107,7 @@ static bool make_way(struct net_server *s) {
     close(s->spare_fd);
     int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0) refuse(s, fd);
-    s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    s->spare_fd = eventfd(0, EFD_CLOEXEC);
     return fd >= 0;
 }
 
@@ -243,7 +244,7 @@ err net_server_new(const struct net_server_config *config, struct net_server **o
     }
     int one = 1;
     setsockopt(s->listen_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* connections inherit it */
-    s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    s->spare_fd = eventfd(0, EFD_CLOEXEC);
     name_address(s);
     ENSURE(uv_poll_init(&s->loop->uv, &s->poll, s->epoll_fd) == 0 && uv_timer_init(&s->loop->uv, &s->sweep) == 0);
     uv_poll_start(&s->poll, UV_READABLE, on_events);

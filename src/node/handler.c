@@ -145,7 +145,7 @@ static void on_done(void *arg, const struct wasi_outcome *o) {
     node_lines_end(&r->err);
     if (o->end != WASI_END_OK && !gone) {
         log_failure(r, o);
-        if (!net_exchange_responded(r->exchange)) answer_failure(r, o);
+        if (net_exchange_retract(r->exchange)) answer_failure(r, o);
     }
     log_access(r);
     net_exchange_listen(r->exchange, NULL, NULL);
