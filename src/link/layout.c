@@ -40,7 +40,7 @@ static err resolve_defs(struct link *l, uint32_t index) {
         case WASM_EXTERN_MEMORY: in->defs_memories[im->index] = def; break;
         case WASM_EXTERN_TABLE: in->defs_tables[im->index] = def; break;
         case WASM_EXTERN_GLOBAL: in->defs_globals[im->index] = def; break;
-        default: return diag_set(l->d, ERR_UNSUPPORTED, DIAG_NOWHERE, "imports a tag");
+        default: break; /* a tag: nothing of it is in a context */
         }
     }
     return ERR_OK;
@@ -180,7 +180,7 @@ static void lay_out_defined(struct link *l, uint32_t index) {
         if (gs_group(l, (struct link_def){index, i}) != LINK_NONE) continue;
         in->memories[i] = (struct abi_layout_memory){ABI_MEMORY_NEAR, take_hot(g, sizeof(struct abi_memory), 8)};
     }
-    in->dropped = take_hot(g, m->datas_count + m->elems_count, 1);
+    in->dropped = take_hot(g, (uint32_t)align_up(m->datas_count + m->elems_count, 8), 8); /* what lies below stays aligned */
 }
 
 /* ---- imports: words that refer to what others define ---- */

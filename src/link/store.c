@@ -10,7 +10,7 @@ struct link_store_instance {
     const struct wasm_module *m;
     struct engine_instance *in;
     /* By index, imports first. */
-    struct link_store_item *funcs, *tables, *memories, *globals;
+    struct link_store_item *funcs, *tables, *memories, *globals, *tags;
 };
 
 struct link_store {
@@ -51,8 +51,9 @@ static struct link_store_item *item_of(struct link_store_instance *in, enum wasm
     case WASM_EXTERN_TABLE: return &in->tables[index];
     case WASM_EXTERN_MEMORY: return &in->memories[index];
     case WASM_EXTERN_GLOBAL: return &in->globals[index];
-    default: return NULL;
+    case WASM_EXTERN_TAG: return &in->tags[index];
     }
+    return NULL;
 }
 
 bool link_store_export(struct link_store_instance *in, str name, struct link_store_item *out) {
@@ -95,8 +96,9 @@ static bool item_matches(struct link_store *s, const struct link_store_item *hav
         if (have->mutable != g->mutable) return false;
         return g->mutable ? types_equal(s, have->type, type) : wasm_types_value_sub(s->types, have->type, type);
     }
-    default: return false;
+    case WASM_EXTERN_TAG: return have->type_id == m->type_ids[m->tags[want->index].type];
     }
+    return false;
 }
 
 static err resolve(struct link_store *s, struct link_store_instance *in, struct link_outside *outside, struct diag *d) {
@@ -105,7 +107,6 @@ static err resolve(struct link_store *s, struct link_store_instance *in, struct 
         const struct wasm_import *im = &m->imports[i];
         uint64_t from;
         struct link_store_item item;
-        if (im->kind == WASM_EXTERN_TAG) return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "imports a tag");
         if (!map_get(&s->names, im->module, &from) || !link_store_export((struct link_store_instance *)(uintptr_t)from, im->name, &item))
             return diag_set(d, ERR_LINK, DIAG_NOWHERE, "unknown import \"" STR_FMT "\" \"" STR_FMT "\"", STR_ARG(im->module), STR_ARG(im->name));
         if (!item_matches(s, &item, m, im))
@@ -150,6 +151,8 @@ static void define_items(struct link_store_instance *in, const struct link_insta
     for (uint32_t i = m->memories_imported; i < m->memories_count; i++)
         in->memories[i] = (struct link_store_item){.kind = WASM_EXTERN_MEMORY, .limits = m->memories[i].limits,
                                                    .record = gs + li->memories[i].offset};
+    for (uint32_t i = m->tags_imported; i < m->tags_count; i++)
+        in->tags[i] = (struct link_store_item){.kind = WASM_EXTERN_TAG, .type_id = m->type_ids[m->tags[i].type]};
     for (uint32_t i = m->globals_imported; i < m->globals_count; i++)
         in->globals[i] = (struct link_store_item){.kind = WASM_EXTERN_GLOBAL, .type = wasm_type_canon(m, m->globals[i].type),
                                                   .mutable = m->globals[i].mutable, .record = gs + li->globals[i].offset};
@@ -235,6 +238,7 @@ static err instantiate(struct link_store *s, struct link_store_instance *in, str
     in->tables = arena_array(s->a, struct link_store_item, m->tables_count);
     in->memories = arena_array(s->a, struct link_store_item, m->memories_count);
     in->globals = arena_array(s->a, struct link_store_item, m->globals_count);
+    in->tags = arena_array(s->a, struct link_store_item, m->tags_count);
     struct link_outside *outside = arena_array(s->a, struct link_outside, m->imports_count + 1);
     struct link_instance li = {.m = m, .outside = outside};
     struct link l = {.a = s->a, .d = d, .types = s->types, .instances = &li, .instances_count = 1,
