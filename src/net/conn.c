@@ -118,7 +118,7 @@ bool net_conn_recv(struct net_conn *c, struct net_bytes *b) {
     }
     if (n == 0) c->eof = true;
     else if (errno == EAGAIN || errno == EWOULDBLOCK) c->readable = false;
-    else if (errno != EINTR) c->failed = true;
+    else if (errno != EINTR) net_conn_fail(c);
     return false;
 }
 
@@ -277,8 +277,11 @@ static bool drop_input(struct net_conn *c) {
 }
 
 static void go_on_lingering(struct net_conn *c) {
-    while (drop_input(c) && c->discarded < 16 * MiB) {}
-    if (c->eof || c->failed || c->discarded >= 16 * MiB) bury(c);
+    enum { ROUNDS = 16, BYTES_MAX = 16 << 20 };
+    int rounds = 0;
+    while (rounds < ROUNDS && drop_input(c)) rounds++;
+    if (c->eof || c->failed || c->discarded >= BYTES_MAX) bury(c);
+    else if (rounds == ROUNDS) net_conn_later(c); /* others first */
 }
 
 /* The body's bytes end: the rest of them belongs to the next request. */

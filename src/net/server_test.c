@@ -550,6 +550,64 @@ static void many_connections(void **state) {
     assert_int_equal(server.stats.connections, 0);
 }
 
+/* Clients that do anything: pieces, pauses, half closes, resets, rubbish, at every moment. What must hold: nobody crashes, a sane
+ * client is served after all that, and nothing is left over. NET_TEST_SEED replays a run. */
+static uint64_t rng;
+static uint32_t random_below(uint32_t n) {
+    rng = rng * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((rng >> 33) % n);
+}
+
+static void chaotic_client(struct buf *b) {
+    static const char *const parts[] = {
+        "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789",
+        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", "5\r\nhello\r\n", "0\r\n\r\n", "0\r\nA: b\r\n\r\n",
+        "GET /dies HTTP/1.1\r\nHost: a\r\n\r\n", "GET /dies-later HTTP/1.1\r\nHost: a\r\n\r\n", "GET /big HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n", "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+        "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n", "GET /none HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET /short HTTP/1.1\r\nHost: a\r\n\r\n",
+        "HEAD /parts HTTP/1.1\r\nHost: a\r\n\r\n", "\r\n", "rubbish", "GET /big HTTP/1.0\r\n\r\n", "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /wrong HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    };
+    int fd = test_connect(server.port);
+    if (fd < 0) return;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){0, 2000}, sizeof(struct timeval));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){0, 2000}, sizeof(struct timeval));
+    for (uint32_t i = 0, n = 1 + random_below(12); i < n; i++) {
+        const char *p = parts[random_below(ARRAY_COUNT(parts))];
+        size_t whole = strlen(p), k = random_below(4) ? whole : random_below((uint32_t)whole + 1);
+        uint8_t sink[4096];
+        switch (random_below(12)) {
+        case 0: shutdown(fd, SHUT_WR); break;
+        case 1: test_sleep_ms(random_below(3)); break;
+        case 2:
+            if (recv(fd, sink, sizeof sink, 0) == 0) i = n;
+            break;
+        default:
+            if (!test_send(fd, p, k)) i = n;
+            if (k < whole && random_below(2) && !test_send(fd, p + k, whole - k)) i = n;
+            break;
+        }
+    }
+    if (random_below(3) == 0) setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+    close(fd);
+}
+
+static void chaos(void **state) {
+    struct buf b = {0};
+    const char *seed = getenv("NET_TEST_SEED");
+    rng = seed ? strtoull(seed, NULL, 10) : clock_wall_ns();
+    print_message("NET_TEST_SEED=%llu\n", (unsigned long long)rng);
+    start((struct net_server_config){.half_closed_ms_max = 50, .handler_ms_max = 300, .idle_ms_max = 300, .body_ms_max = 100, .header_ms_max = 100, .write_ms_max = 100});
+    for (int i = 0; i < 1000; i++) chaotic_client(&b);
+    const char *r = talk("GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", &b);
+    assert_has(r, "hello\n<end>");
+    test_sleep_ms(700);
+    buf_free(&b);
+    test_server_stop(&server);
+    assert_int_equal(server.stats.connections, 0);
+    assert_int_equal(server.stats.idle, 0);
+}
+
 static void addresses(void **state) {
     struct diag d = DIAG_INIT;
     int fd, fd2;
@@ -587,7 +645,7 @@ int main(void) {
         cmocka_unit_test(responses_that_fail), cmocka_unit_test(clients_that_leave),
         cmocka_unit_test(deadlines), cmocka_unit_test(limits_of_connections),
         cmocka_unit_test(drain), cmocka_unit_test(many_connections),
-        cmocka_unit_test(addresses),
+        cmocka_unit_test(chaos), cmocka_unit_test(addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
