@@ -77,9 +77,10 @@ static bool read_report(int fd, struct report *report, struct progress *p) {
 static err explain_death(int status, const struct node_limits *limits, struct diag *d) {
     if (WIFSIGNALED(status)) {
         int sig = WTERMSIG(status);
-        if (sig == SIGXCPU || sig == SIGKILL)
+        if (sig == SIGXCPU)
             return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "it took more than %llu s of processor time (--compile-timeout)",
                             (unsigned long long)limits->compile_s_max);
+        if (sig == SIGKILL) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "the job was killed; this machine may be out of memory");
         if (sig == SIGXFSZ || sig == SIGABRT)
             return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "the job gave up (signal %d): it may need more than %llu MiB of memory (--compile-memory)",
                             sig, (unsigned long long)(limits->compile_memory_bytes_max / MiB));

@@ -201,8 +201,9 @@ static bool cap(int which, uint64_t value) {
 }
 
 err node_sandbox_job(uint64_t memory_bytes_max, uint64_t cpu_s_max, struct diag *d) {
+    struct rlimit cpu = {cpu_s_max, cpu_s_max + 1}; /* a signal of its own at the soft limit, SIGKILL at the hard one */
     /* RLIMIT_DATA counts private writable pages, reserved address space not: what an instance reserves is PROT_NONE. */
-    if (!cap(RLIMIT_DATA, memory_bytes_max) || !cap(RLIMIT_CPU, cpu_s_max) || !cap(RLIMIT_CORE, 0) ||
+    if (!cap(RLIMIT_DATA, memory_bytes_max) || setrlimit(RLIMIT_CPU, &cpu) || !cap(RLIMIT_CORE, 0) ||
         !cap(RLIMIT_FSIZE, memory_bytes_max) || !cap(RLIMIT_NOFILE, 64))
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
