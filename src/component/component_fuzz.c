@@ -53,7 +53,9 @@ static void check_round_trip(arena *a, const struct plan *p) {
 static void print(const struct component *c, const struct plan *p) {
     struct buf text = {.max = 1 * MiB}, wat = {.max = 1 * MiB};
     if (p) component_inspect(p, &text);
-    ENSURE(component_print(c, &wat, NULL) == ERR_OK);
+    struct diag d = DIAG_INIT;
+    err e = component_print(c, &wat, &d); /* a function body may be invalid */
+    ENSURE(e == ERR_OK || d.text[0]);
     buf_free(&text);
     buf_free(&wat);
 }
