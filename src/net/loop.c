@@ -97,7 +97,8 @@ void net_loop_free(struct net_loop *l) {
 
 void net_loop_run(struct net_loop *l) {
     l->stopped = false;
-    while (!l->stopped && (uv_run(&l->uv, UV_RUN_DEFAULT) || l->wake || l->jobs.next != &l->jobs)) {}
+    do arm_idle(l); /* a wake keeps the loop alive even when nothing else does */
+    while (!l->stopped && (uv_run(&l->uv, UV_RUN_DEFAULT) || l->wake || l->jobs.next != &l->jobs));
 }
 
 void net_loop_stop(struct net_loop *l) {

@@ -69,7 +69,14 @@ static err run_image(const struct node_run_config *config, const struct node_lim
     struct wasi_run *started = wasi_start(r.guest.app, &run);
     if (!started) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "no instance can be made: address space or memory is out");
     net_loop_wake(r.guest.loop);
-    while (!r.done) net_loop_run(r.guest.loop);
+    net_loop_run(r.guest.loop);
+    if (!r.done) { /* nothing is left that could wake the guest */
+        wasi_run_kill(started);
+        net_loop_wake(r.guest.loop);
+        net_loop_run(r.guest.loop);
+        if (r.done && !r.outcome.text[0]) snprintf(r.outcome.text, sizeof r.outcome.text, "it waits for something that cannot happen");
+    }
+    if (!r.done) return diag_set(d, ERR_TRAP, DIAG_NOWHERE, "the guest cannot be stopped");
     err e = outcome_of(&r, status, d);
     buf_free(&r.trace);
     wasi_run_free(started);
