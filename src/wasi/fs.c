@@ -48,7 +48,7 @@ static int open_parent(int dir, struct path *p, int *parent, const char **name) 
     size_t slash = end;
     while (slash > 0 && p->text[slash - 1] != '/') slash--;
     if (end - slash == 2 && memcmp(p->text + slash, "..", 2) == 0) {
-        int whole;
+        int whole = -1;
         int e = open_beneath(dir, p->text, O_PATH, &whole);
         if (e) return e;
         close(whole);
@@ -111,7 +111,7 @@ static int open_name(int dir, str path, bool follow, int *fd) {
 }
 
 int fs_stat(int dir, str path, bool follow, struct stat *out) {
-    int fd, e = open_name(dir, path, follow, &fd);
+    int fd = -1, e = open_name(dir, path, follow, &fd);
     if (e) return e;
     e = result_of(fstat(fd, out));
     close(fd);
@@ -119,7 +119,7 @@ int fs_stat(int dir, str path, bool follow, struct stat *out) {
 }
 
 int fs_set_times(int dir, str path, bool follow, const struct timespec times[2]) {
-    int fd, e = open_name(dir, path, follow, &fd);
+    int fd = -1, e = open_name(dir, path, follow, &fd);
     if (e) return e;
     e = result_of(utimensat(fd, "", times, AT_EMPTY_PATH));
     close(fd);

@@ -1,0 +1,352 @@
+/* p1: descriptors. */
+#include "wasi/p1_int.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* Every function ends with one of these. */
+static enum abi_trap done(uint64_t *a, uint32_t e) {
+    a[0] = e;
+    return ABI_TRAP_NONE;
+}
+static enum abi_trap done_host(uint64_t *a, int result) { return done(a, result < 0 ? p1_errno_of(errno) : 0); }
+
+/* `d`: the descriptor args[0] with these rights, or the function ends. */
+#define DESC(rights)                                                                                         \
+    struct p1 *p = p1_of(call);                                                                              \
+    uint32_t desc_errno_ = 0;                                                                                \
+    struct p1_desc *d = p1_desc(p, a[0], (rights), &desc_errno_);                                            \
+    if (!d) return done(a, desc_errno_)
+#define REGULAR(rights)                                                                                      \
+    DESC(rights);                                                                                            \
+    if (d->kind != P1_FILE) return done(a, d->kind == P1_DIR ? P1_EISDIR : P1_ESPIPE)
+
+/* ---- the table of descriptors ---- */
+
+struct p1_desc *p1_desc(struct p1 *p, uint64_t fd, uint64_t rights, uint32_t *e) {
+    struct p1_desc *d = fd < p->fds.n ? &p->fds.p[fd] : NULL;
+    if (!d || d->kind == P1_CLOSED) {
+        *e = P1_EBADF;
+        return NULL;
+    }
+    if ((d->base & rights) != rights) {
+        *e = P1_NOTCAPABLE;
+        return NULL;
+    }
+    return d;
+}
+
+uint32_t p1_desc_add(struct p1 *p, struct p1_desc d, uint32_t *fd) {
+    uint32_t i = 3;
+    while (i < p->fds.n && p->fds.p[i].kind != P1_CLOSED) i++;
+    if (p->open_count >= p->run->app->config.limits.handles_max) {
+        p1_desc_close(&d);
+        return P1_EMFILE;
+    }
+    if (i < p->fds.n) p->fds.p[i] = d;
+    else vec_push(p->run->mem, &p->fds, d);
+    p->open_count++;
+    *fd = i;
+    return P1_SUCCESS;
+}
+
+void p1_desc_close(struct p1_desc *d) {
+    fs_dir_close(d->dir);
+    if ((d->kind == P1_FILE || d->kind == P1_DIR) && !d->borrowed) close(d->fd);
+    *d = (struct p1_desc){};
+}
+
+enum p1_filetype p1_filetype_of(mode_t mode) {
+    switch (mode & S_IFMT) {
+    case S_IFREG: return P1_REGULAR_FILE;
+    case S_IFDIR: return P1_DIRECTORY;
+    case S_IFLNK: return P1_SYMBOLIC_LINK;
+    case S_IFCHR: return P1_CHARACTER_DEVICE;
+    case S_IFBLK: return P1_BLOCK_DEVICE;
+    case S_IFSOCK: return P1_SOCKET_STREAM;
+    default: return P1_UNKNOWN;
+    }
+}
+
+enum abi_trap p1_fd_close(struct engine_call *call, uint64_t *a) {
+    DESC(0);
+    if (d->kind == P1_FILE || d->kind == P1_DIR) p->open_count -= !d->is_preopen;
+    p1_desc_close(d);
+    return done(a, 0);
+}
+
+enum abi_trap p1_fd_renumber(struct engine_call *call, uint64_t *a) {
+    DESC(0);
+    uint32_t e = 0;
+    struct p1_desc *to = p1_desc(p, a[1], 0, &e);
+    if (!to) return done(a, e);
+    if (d->is_preopen || to->is_preopen) return done(a, P1_ENOTSUP);
+    if (to == d) return done(a, 0);
+    struct p1_desc moved = *d;
+    *d = (struct p1_desc){};
+    p->open_count -= to->kind == P1_FILE || to->kind == P1_DIR;
+    p1_desc_close(to);
+    *to = moved;
+    return done(a, 0);
+}
+
+/* ---- what a descriptor is ---- */
+
+enum abi_trap p1_fd_fdstat_get(struct engine_call *call, uint64_t *a) {
+    DESC(0);
+    uint8_t *m = p1_mem(p, a[1], 24);
+    if (!m) return done(a, P1_EFAULT);
+    memset(m, 0, 24);
+    m[0] = d->filetype;
+    memcpy(m + 2, &d->flags, 2);
+    memcpy(m + 8, &d->base, 8);
+    memcpy(m + 16, &d->inheriting, 8);
+    return done(a, 0);
+}
+
+enum abi_trap p1_fd_fdstat_set_flags(struct engine_call *call, uint64_t *a) {
+    DESC(P1_RIGHT(P1_R_SET_FLAGS));
+    uint16_t flags = (uint16_t)a[1];
+    if (flags & ~(P1_FDFLAG_APPEND | P1_FDFLAG_NONBLOCK | d->flags)) return done(a, P1_ENOTSUP); /* sync modes are chosen at open */
+    if (d->kind == P1_FILE && fcntl(d->fd, F_SETFL, (flags & P1_FDFLAG_APPEND ? O_APPEND : 0)) < 0)
+        return done(a, p1_errno_of(errno));
+    d->flags = flags;
+    return done(a, 0);
+}
+
+enum abi_trap p1_fd_fdstat_set_rights(struct engine_call *call, uint64_t *a) {
+    DESC(0);
+    if ((a[1] & ~d->base) || (a[2] & ~d->inheriting)) return done(a, P1_NOTCAPABLE);
+    d->base = a[1];
+    d->inheriting = a[2];
+    return done(a, 0);
+}
+
+bool p1_put_filestat(struct p1 *p, uint64_t ptr, const struct stat *st) {
+    uint8_t *m = p1_mem(p, ptr, 64);
+    if (!m) return false;
+    uint64_t field[8] = {st->st_dev, st->st_ino, p1_filetype_of(st->st_mode), st->st_nlink, (uint64_t)st->st_size,
+                         (uint64_t)st->st_atim.tv_sec * 1000000000u + (uint64_t)st->st_atim.tv_nsec,
+                         (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec,
+                         (uint64_t)st->st_ctim.tv_sec * 1000000000u + (uint64_t)st->st_ctim.tv_nsec};
+    memcpy(m, field, sizeof field);
+    return true;
+}
+
+enum abi_trap p1_fd_filestat_get(struct engine_call *call, uint64_t *a) {
+    DESC(P1_RIGHT(P1_R_FD_FILESTAT_GET));
+    struct stat st = {};
+    if (d->fd >= 0 && d->kind >= P1_FILE && fstat(d->fd, &st) < 0) return done(a, p1_errno_of(errno));
+    uint64_t ptr = a[1];
+    if (!p1_put_filestat(p, ptr, &st)) return done(a, P1_EFAULT);
+    if (d->kind < P1_FILE) p1_mem(p, ptr, 64)[16] = d->filetype;
+    return done(a, 0);
+}
+
+enum abi_trap p1_fd_filestat_set_size(struct engine_call *call, uint64_t *a) {
+    DESC(P1_RIGHT(P1_R_FD_SET_SIZE));
+    if (d->kind != P1_FILE) return done(a, P1_EINVAL);
+    if (a[1] > INT64_MAX) return done(a, P1_EINVAL);
+    return done_host(a, ftruncate(d->fd, (off_t)a[1]));
+}
+
+uint32_t p1_times(uint64_t atim, uint64_t mtim, uint32_t fstflags, struct timespec out[2]) {
+    enum { ATIM = 1, ATIM_NOW = 2, MTIM = 4, MTIM_NOW = 8 };
+    if ((fstflags & ATIM && fstflags & ATIM_NOW) || (fstflags & MTIM && fstflags & MTIM_NOW) || fstflags > 15) return P1_EINVAL;
+    out[0] = (struct timespec){(time_t)(atim / 1000000000u), (long)(atim % 1000000000u)};
+    out[1] = (struct timespec){(time_t)(mtim / 1000000000u), (long)(mtim % 1000000000u)};
+    if (!(fstflags & ATIM)) out[0].tv_nsec = fstflags & ATIM_NOW ? UTIME_NOW : UTIME_OMIT;
+    if (!(fstflags & MTIM)) out[1].tv_nsec = fstflags & MTIM_NOW ? UTIME_NOW : UTIME_OMIT;
+    return P1_SUCCESS;
+}
+
+enum abi_trap p1_fd_filestat_set_times(struct engine_call *call, uint64_t *a) {
+    DESC(P1_RIGHT(P1_R_FD_SET_TIMES));
+    struct timespec times[2];
+    uint32_t e = p1_times(a[1], a[2], (uint32_t)a[3], times);
+    if (e) return done(a, e);
+    if (d->read_only) return done(a, P1_EROFS);
+    return done_host(a, futimens(d->fd, times));
+}
+
+enum abi_trap p1_fd_prestat_get(struct engine_call *call, uint64_t *a) {
+    DESC(0);
+    if (!d->is_preopen) return done(a, P1_EBADF);
+    return done(a, p1_put_u32(p, a[1], 0) && p1_put_u32(p, a[1] + 4, (uint32_t)d->preopen.n) ? 0 : P1_EFAULT);
+}
+
+enum abi_trap p1_fd_prestat_dir_name(struct engine_call *call, uint64_t *a) {
+    DESC(0);
+    if (!d->is_preopen) return done(a, P1_EBADF);
+    if (a[2] < d->preopen.n) return done(a, P1_ENAMETOOLONG);
+    uint8_t *m = p1_mem(p, a[1], d->preopen.n);
+    if (!m) return done(a, P1_EFAULT);
+    if (d->preopen.n) memcpy(m, d->preopen.p, d->preopen.n);
+    return done(a, 0);
+}
+
+/* ---- reading and writing ---- */
+
+/* An iovec array of the guest as one of ours; at most IOV_MAX are used (a short transfer is allowed). -1: outside of memory. */
+static int iovecs(struct p1 *p, uint64_t ptr, uint64_t count, struct iovec *out) {
+    int n = (int)MIN(count, (uint64_t)IOV_MAX);
+    uint8_t *m = p1_mem(p, ptr, 8 * (uint64_t)n);
+    if (!m) return -1;
+    for (int i = 0; i < n; i++) {
+        uint32_t v[2];
+        memcpy(v, m + 8 * i, 8);
+        out[i] = (struct iovec){p1_mem(p, v[0], v[1]), v[1]};
+        if (!out[i].iov_base) return -1;
+    }
+    return n;
+}
+
+enum abi_trap p1_fd_read(struct engine_call *call, uint64_t *a) {
+    DESC(P1_RIGHT(P1_R_READ));
+    struct iovec v[IOV_MAX];
+    int n = iovecs(p, a[1], a[2], v), error = 0;
+    if (n < 0) return done(a, P1_EFAULT);
+    size_t got = 0;
+    if (d->kind == P1_STDIN) {
+        int i = 0;
+        while (i < n && !v[i].iov_len) i++;
+        enum abi_trap t = i < n ? p->stdio->read(p->run, v[i].iov_base, v[i].iov_len, &got, &error) : ABI_TRAP_NONE;
+        if (t) return t;
+    } else if (d->kind == P1_FILE) {
+        ssize_t r = readv(d->fd, v, n);
+        if (r < 0) error = errno;
+        else got = (size_t)r;
+    } else error = d->kind == P1_DIR ? EISDIR : EBADF;
+    if (error) return done(a, p1_errno_of(error));
+    return done(a, p1_put_u32(p, a[3], (uint32_t)got) ? 0 : P1_EFAULT);
+}
+
+static enum abi_trap write_standard(struct p1 *p, struct p1_desc *d, const struct iovec *v, int n, size_t *wrote, int *error) {
+    for (int i = 0; i < n && !*error; i++) {
+        str bytes = {v[i].iov_base, v[i].iov_len};
+        if (!bytes.n) continue;
+        if (d->kind == P1_STDERR) wasi_out_write(&p->run->config.err, bytes);
+        else {
+            enum abi_trap t = p->stdio->write(p->run, bytes, error);
+            if (t) return t;
+        }
+        if (!*error) *wrote += bytes.n;
+    }
+    return ABI_TRAP_NONE;
+}
+
+enum abi_trap p1_fd_write(struct engine_call *call, uint64_t *a) {
+    DESC(P1_RIGHT(P1_R_WRITE));
+    struct iovec v[IOV_MAX];
+    int n = iovecs(p, a[1], a[2], v), error = 0;
+    if (n < 0) return done(a, P1_EFAULT);
+    size_t wrote = 0;
+    if (d->kind == P1_STDOUT || d->kind == P1_STDERR) {
+        enum abi_trap t = write_standard(p, d, v, n, &wrote, &error);
+        if (t) return t;
+    } else if (d->kind == P1_FILE) {
+        ssize_t r = writev(d->fd, v, n);
+        if (r < 0) error = errno;
+        else wrote = (size_t)r;
+    } else error = d->kind == P1_DIR ? EISDIR : EBADF;
+    if (error) return done(a, p1_errno_of(error));
+    return done(a, p1_put_u32(p, a[3], (uint32_t)wrote) ? 0 : P1_EFAULT);
+}
+
+static enum abi_trap positioned(struct engine_call *call, uint64_t *a, uint64_t rights,
+                                ssize_t (*move)(int, const struct iovec *, int, off_t)) {
+    REGULAR(rights | P1_RIGHT(P1_R_SEEK));
+    struct iovec v[IOV_MAX];
+    int n = iovecs(p, a[1], a[2], v);
+    if (n < 0) return done(a, P1_EFAULT);
+    if (a[3] > INT64_MAX) return done(a, P1_EINVAL);
+    ssize_t moved = move(d->fd, v, n, (off_t)a[3]);
+    if (moved < 0) return done(a, p1_errno_of(errno));
+    return done(a, p1_put_u32(p, a[4], (uint32_t)moved) ? 0 : P1_EFAULT);
+}
+
+enum abi_trap p1_fd_pread(struct engine_call *call, uint64_t *a) { return positioned(call, a, P1_RIGHT(P1_R_READ), preadv); }
+enum abi_trap p1_fd_pwrite(struct engine_call *call, uint64_t *a) { return positioned(call, a, P1_RIGHT(P1_R_WRITE), pwritev); }
+
+enum abi_trap p1_fd_seek(struct engine_call *call, uint64_t *a) {
+    static const int whence[] = {SEEK_SET, SEEK_CUR, SEEK_END};
+    REGULAR(a[1] == 0 && a[2] == 1 ? P1_RIGHT(P1_R_TELL) : P1_RIGHT(P1_R_SEEK) | P1_RIGHT(P1_R_TELL));
+    if (a[2] >= ARRAY_COUNT(whence)) return done(a, P1_EINVAL);
+    off_t at = lseek(d->fd, (off_t)a[1], whence[a[2]]);
+    if (at < 0) return done(a, p1_errno_of(errno));
+    return done(a, p1_put_u64(p, a[3], (uint64_t)at) ? 0 : P1_EFAULT);
+}
+
+enum abi_trap p1_fd_tell(struct engine_call *call, uint64_t *a) {
+    REGULAR(P1_RIGHT(P1_R_TELL));
+    off_t at = lseek(d->fd, 0, SEEK_CUR);
+    if (at < 0) return done(a, p1_errno_of(errno));
+    return done(a, p1_put_u64(p, a[1], (uint64_t)at) ? 0 : P1_EFAULT);
+}
+
+enum abi_trap p1_fd_sync(struct engine_call *call, uint64_t *a) {
+    DESC(P1_RIGHT(P1_R_SYNC));
+    return d->kind < P1_FILE ? done(a, P1_EINVAL) : done_host(a, fsync(d->fd));
+}
+
+enum abi_trap p1_fd_datasync(struct engine_call *call, uint64_t *a) {
+    DESC(P1_RIGHT(P1_R_DATASYNC));
+    return d->kind < P1_FILE ? done(a, P1_EINVAL) : done_host(a, fdatasync(d->fd));
+}
+
+enum abi_trap p1_fd_advise(struct engine_call *call, uint64_t *a) {
+    static const int advice[] = {POSIX_FADV_NORMAL,   POSIX_FADV_SEQUENTIAL, POSIX_FADV_RANDOM,
+                                 POSIX_FADV_WILLNEED, POSIX_FADV_DONTNEED,   POSIX_FADV_NOREUSE};
+    DESC(P1_RIGHT(P1_R_ADVISE));
+    if (d->kind == P1_DIR) return done(a, P1_EBADF);
+    if (d->kind != P1_FILE) return done(a, P1_ESPIPE);
+    if (a[3] >= ARRAY_COUNT(advice) || a[1] > INT64_MAX || a[2] > INT64_MAX) return done(a, P1_EINVAL);
+    return done(a, p1_errno_of(posix_fadvise(d->fd, (off_t)a[1], (off_t)a[2], advice[a[3]])));
+}
+
+enum abi_trap p1_fd_allocate(struct engine_call *call, uint64_t *a) {
+    REGULAR(P1_RIGHT(P1_R_ALLOCATE));
+    if (a[1] > INT64_MAX || a[2] > INT64_MAX) return done(a, P1_EINVAL);
+    return done_host(a, fallocate(d->fd, 0, (off_t)a[1], (off_t)a[2]));
+}
+
+/* ---- directories ---- */
+
+enum { DIRENT_BYTES = 24 };
+
+/* One entry as the guest sees it, cut at the end of its buffer. */
+static size_t put_entry(uint8_t *m, size_t room, const struct fs_entry *e) {
+    static const uint8_t type[] = {[DT_BLK] = P1_BLOCK_DEVICE, [DT_CHR] = P1_CHARACTER_DEVICE, [DT_DIR] = P1_DIRECTORY,
+                                   [DT_LNK] = P1_SYMBOLIC_LINK, [DT_REG] = P1_REGULAR_FILE,     [DT_SOCK] = P1_SOCKET_STREAM};
+    uint8_t head[DIRENT_BYTES] = {};
+    uint32_t length = (uint32_t)e->name.n;
+    memcpy(head, &e->next, 8);
+    memcpy(head + 8, &e->inode, 8);
+    memcpy(head + 16, &length, 4);
+    head[20] = e->type < ARRAY_COUNT(type) ? type[e->type] : P1_UNKNOWN;
+    size_t n = MIN(room, sizeof head), rest = MIN(room - n, e->name.n);
+    memcpy(m, head, n);
+    if (rest) memcpy(m + n, e->name.p, rest);
+    return n + rest;
+}
+
+enum abi_trap p1_fd_readdir(struct engine_call *call, uint64_t *a) {
+    DESC(P1_RIGHT(P1_R_READDIR));
+    uint8_t *m = p1_mem(p, a[1], a[2]);
+    if (!m) return done(a, P1_EFAULT);
+    if (d->kind != P1_DIR) return done(a, P1_ENOTDIR);
+    int e = d->dir ? 0 : fs_dir_open(d->fd, &d->dir);
+    if (e) return done(a, p1_errno_of(e));
+    fs_dir_seek(d->dir, a[3]);
+    size_t used = 0;
+    bool end = false;
+    while (used < a[2] && !end) {
+        struct fs_entry entry;
+        if ((e = fs_dir_next(d->dir, &entry, &end))) return done(a, p1_errno_of(e));
+        if (!end) used += put_entry(m + used, a[2] - used, &entry);
+    }
+    return done(a, p1_put_u32(p, a[4], (uint32_t)used) ? 0 : P1_EFAULT);
+}

@@ -1,0 +1,112 @@
+/* p1: poll_oneoff. Parks the fiber until a clock rings or standard input has something. */
+#include "wasi/p1_int.h"
+
+enum { SUBSCRIPTION_BYTES = 48, EVENT_BYTES = 32 };
+enum { EVENT_CLOCK, EVENT_FD_READ, EVENT_FD_WRITE };
+enum { CLOCK_ABSTIME = 1 };
+
+struct subscription {
+    uint64_t userdata;
+    uint8_t type;
+    uint32_t id; /* clock or descriptor */
+    uint64_t timeout;
+    uint16_t flags;
+};
+
+static struct subscription subscription_at(const uint8_t *m) {
+    struct subscription s = {.type = m[8]};
+    memcpy(&s.userdata, m, 8);
+    memcpy(&s.id, m + 16, 4);
+    memcpy(&s.timeout, m + 24, 8);
+    memcpy(&s.flags, m + 40, 2);
+    return s;
+}
+
+static void put_event(uint8_t *m, const struct subscription *s, uint32_t e, uint64_t nbytes) {
+    uint16_t code = (uint16_t)e;
+    memset(m, 0, EVENT_BYTES);
+    memcpy(m, &s->userdata, 8);
+    memcpy(m + 8, &code, 2);
+    m[10] = s->type;
+    memcpy(m + 16, &nbytes, 8);
+}
+
+/* How a subscription stands. Clocks: *due is when it rings on the monotonic clock. */
+enum standing { READY, WAITS, WAITS_FOR_INPUT };
+
+static enum standing stand(struct p1 *p, const struct subscription *s, uint64_t started, uint64_t *due, uint32_t *e) {
+    *e = 0;
+    if (s->type == EVENT_CLOCK) {
+        uint64_t now = clock_mono_ns(), base = started;
+        if (s->id > 1) {
+            *e = P1_EINVAL;
+            return READY;
+        }
+        if (s->flags & CLOCK_ABSTIME) {
+            uint64_t reads = s->id == 0 ? clock_wall_ns() : now;
+            *due = s->timeout > reads ? now + MIN(s->timeout - reads, UINT64_MAX - now) : now;
+        } else *due = base + MIN(s->timeout, UINT64_MAX - base);
+        return *due <= now ? READY : WAITS;
+    }
+    struct p1_desc *d = p1_desc(p, s->id, 0, e);
+    if (!d) return READY;
+    bool reads = s->type == EVENT_FD_READ;
+    if (d->kind == P1_DIR || (!reads && d->kind == P1_STDIN) || (reads && (d->kind == P1_STDOUT || d->kind == P1_STDERR))) *e = P1_EBADF;
+    return reads && d->kind == P1_STDIN && !p->stdio->readable(p->run) ? WAITS_FOR_INPUT : READY;
+}
+
+/* Fills in events for what is ready; *next is when the first clock rings. */
+static uint32_t collect(struct p1 *p, const uint8_t *in, uint8_t *out, uint64_t n, uint64_t started, uint64_t *next, bool *input) {
+    uint32_t events = 0;
+    *next = UINT64_MAX;
+    *input = false;
+    for (uint64_t i = 0; i < n; i++) {
+        struct subscription s = subscription_at(in + i * SUBSCRIPTION_BYTES);
+        uint64_t due = 0;
+        uint32_t e;
+        enum standing now = stand(p, &s, started, &due, &e);
+        if (now == READY) put_event(out + EVENT_BYTES * (uint64_t)events++, &s, e, s.type == EVENT_CLOCK || e ? 0 : 1);
+        else if (now == WAITS) *next = MIN(*next, due);
+        else *input = true;
+    }
+    return events;
+}
+
+static void ring(void *arg) { engine_ready(arg); }
+
+/* Parks until `next` or input. False: the run was killed. */
+static bool wait_for(struct p1 *p, uint64_t next, bool input) {
+    struct engine *e = p->run->app->engine;
+    struct engine_fiber *fiber = engine_fiber_current(e);
+    struct net_timer *timer = NULL;
+    uint64_t now = clock_mono_ns();
+    if (next != UINT64_MAX) {
+        timer = net_timer_new(p->run->app->loop, ring, fiber);
+        net_timer_start(timer, next > now ? (next - now + 999999) / 1000000 : 0, 0);
+    }
+    if (input) p->stdio->notify(p->run, fiber);
+    bool alive = engine_park(e);
+    if (input) p->stdio->notify(p->run, NULL);
+    net_timer_free(timer);
+    return alive;
+}
+
+enum abi_trap p1_poll_oneoff(struct engine_call *call, uint64_t *a) {
+    struct p1 *p = p1_of(call);
+    uint64_t in_at = a[0], out_at = a[1], n = a[2], count_at = a[3], started = clock_mono_ns();
+    a[0] = P1_EINVAL;
+    if (n == 0) return ABI_TRAP_NONE;
+    for (;;) {
+        uint8_t *in = p1_mem(p, in_at, n * SUBSCRIPTION_BYTES), *out = p1_mem(p, out_at, n * EVENT_BYTES);
+        a[0] = P1_EFAULT;
+        if (!in || !out) return ABI_TRAP_NONE;
+        uint64_t next;
+        bool input;
+        uint32_t events = collect(p, in, out, n, started, &next, &input);
+        if (events) {
+            a[0] = p1_put_u32(p, count_at, events) ? P1_SUCCESS : P1_EFAULT;
+            return ABI_TRAP_NONE;
+        }
+        if (!wait_for(p, next, input)) return ABI_TRAP_INTERRUPTED;
+    }
+}
