@@ -45,9 +45,7 @@ bool wv_read_failed(struct wasm_validator *v) {
 
 /* ---- operands ----------------------------------------------------------------------------------- */
 
-static struct frame *top_frame(struct wasm_validator *v) { return &v->frames[v->frames_count - 1]; }
-
-static bool mismatch(struct wasm_validator *v, wasm_type want, wasm_type found) {
+bool wv_mismatch(struct wasm_validator *v, wasm_type want, wasm_type found) {
     char w[40], f[40];
     const char *op = wasm_ops[v->op].text;
     wasm_type_text(want, w, sizeof w);
@@ -57,10 +55,10 @@ static bool mismatch(struct wasm_validator *v, wasm_type want, wasm_type found) 
 }
 
 bool wv_pop_slow(struct wasm_validator *v, wasm_type t) {
-    if (v->sp == v->base) return top_frame(v)->unreachable ? true : mismatch(v, t, WASM_BOT);
+    if (v->sp == v->base) return wv_top_frame(v)->unreachable ? true : wv_mismatch(v, t, WASM_BOT);
     wasm_type found = v->sp[-1];
     if (UNLIKELY(found != t && found != WASM_BOT && !wasm_type_sub(v->m, found, t)))
-        return mismatch(v, t, found);
+        return wv_mismatch(v, t, found);
     v->sp--;
     return true;
 }
@@ -71,7 +69,7 @@ bool wv_pop_any(struct wasm_validator *v, wasm_type *t) {
         *t = *--v->sp;
         return true;
     }
-    if (top_frame(v)->unreachable) return true;
+    if (wv_top_frame(v)->unreachable) return true;
     return wv_invalid(v, "type mismatch: %s expects a value, but the stack is empty", wasm_ops[v->op].text);
 }
 
@@ -96,21 +94,9 @@ bool wv_push_types(struct wasm_validator *v, const wasm_type *t, uint32_t n) {
     return true;
 }
 
-/* As a pop of all types and a push of what was there. */
-static bool check_top(struct wasm_validator *v, const wasm_type *t, uint32_t n) {
-    wasm_type *sp = v->sp;
-    for (; n; n--) {
-        if (sp == v->base) return top_frame(v)->unreachable ? true : mismatch(v, t[n - 1], WASM_BOT);
-        wasm_type found = *--sp;
-        if (found != t[n - 1] && found != WASM_BOT && !wasm_type_sub(v->m, found, t[n - 1]))
-            return mismatch(v, t[n - 1], found);
-    }
-    return true;
-}
-
 void wv_unreachable(struct wasm_validator *v) {
     v->sp = v->base;
-    top_frame(v)->unreachable = true;
+    wv_top_frame(v)->unreachable = true;
     v->weight = 0;
 }
 
@@ -146,281 +132,6 @@ const struct wasm_table *wv_read_table(struct wasm_validator *v) {
     return NULL;
 }
 
-static const struct frame *label(struct wasm_validator *v, uint32_t depth, const wasm_type **types,
-                                 uint32_t *n) {
-    if (UNLIKELY(depth >= v->frames_count)) {
-        wv_invalid(v, "unknown label %u", depth);
-        return NULL;
-    }
-    const struct frame *f = &v->frames[v->frames_count - 1 - depth];
-    bool loop = f->op == WASM_OP_LOOP;
-    *types = loop ? f->params : f->results;
-    *n = loop ? f->params_count : f->results_count;
-    return f;
-}
-
-const struct frame *wv_read_label(struct wasm_validator *v, const wasm_type **types, uint32_t *n) {
-    uint32_t depth;
-    return wv_u32(v, &depth) ? label(v, depth, types, n) : NULL;
-}
-
-/* ---- control (§3.4.10) -------------------------------------------------------------------------- */
-
-static bool grow_frames(struct wasm_validator *v) {
-    if (v->frames_cap >= WASM_MAX_NESTING) return wv_limit(v, "nested blocks");
-    v->frames_cap = v->frames_cap ? v->frames_cap * 2 : 64;
-    v->frames = realloc(v->frames, v->frames_cap * sizeof *v->frames);
-    ENSURE(v->frames);
-    return true;
-}
-
-/* The parameters have been popped and will be pushed by the caller. */
-static bool open_frame(struct wasm_validator *v, uint32_t op, const struct wasm_block_type *t) {
-    if (UNLIKELY(v->frames_count == v->frames_cap) && !grow_frames(v)) return false;
-    v->frames[v->frames_count++] = (struct frame){.params = t->params,
-                                                  .results = t->results,
-                                                  .params_count = t->params_count,
-                                                  .results_count = t->results_count,
-                                                  .height = (uint32_t)(v->sp - v->stack),
-                                                  .inits = v->undo_count,
-                                                  .weight = v->weight,
-                                                  .op = (uint16_t)op};
-    v->base = v->sp;
-    if (v->frames_count > v->info.controls_max) v->info.controls_max = v->frames_count;
-    if (op == WASM_OP_LOOP) {
-        if (++v->loops > v->info.loop_depth_max) v->info.loop_depth_max = v->loops;
-        v->weight = v->weight > UINT32_MAX / 32 ? UINT32_MAX : v->weight * 32;
-    }
-    return true;
-}
-
-static void forget_inits(struct wasm_validator *v, uint32_t keep) {
-    while (v->undo_count > keep) v->local_set[v->undo[--v->undo_count]] = 0;
-}
-
-/* Checks that the block leaves its results and nothing else; restores what was around it. The results are not
- * pushed. */
-static bool close_frame(struct wasm_validator *v) {
-    struct frame *f = top_frame(v);
-    if (!wv_pop_types(v, f->results, f->results_count)) return false;
-    if (UNLIKELY(v->sp != v->base))
-        return wv_invalid(v, "type mismatch: %u values too many on the stack at the end of the block",
-                          (unsigned)(v->sp - v->base));
-    forget_inits(v, f->inits);
-    v->weight = f->weight;
-    return true;
-}
-
-static bool read_block_type(struct wasm_validator *v, struct wasm_block_type *t) {
-    *t = (struct wasm_block_type){.type = WASM_NO_INDEX};
-    if (v->r.p == v->r.end) return rd_u8(&v->r), wv_read_failed(v);
-    uint8_t b = *v->r.p;
-    if (b == 0x40) {
-        v->r.p++;
-        return true;
-    }
-    if (b >= 0x63 && b < 0x80 && (b <= 0x64 || wasm_type_of_byte(b) != WASM_BOT)) {
-        wasm_type *one = arena_make(v->scratch, wasm_type);
-        *one = wasm_rd_type(&v->r);
-        t->results = one, t->results_count = 1;
-        return wv_type_valid(v, *one);
-    }
-    int64_t index = wasm_rd_s(&v->r, 33);
-    if (v->r.fail) return wv_read_failed(v);
-    if (index < 0) return wv_malformed(v, "malformed block type");
-    if (index >= v->m->types_count || v->m->types[index].comp != WASM_COMP_FUNC)
-        return wv_invalid(v, "unknown type %lld: not a function type", (long long)index);
-    const struct wasm_deftype *d = &v->m->types[index];
-    t->type = (uint32_t)index;
-    t->params = d->params, t->params_count = d->params_count;
-    t->results = d->results, t->results_count = d->results_count;
-    return true;
-}
-
-static bool block(struct wasm_validator *v) {
-    struct wasm_block_type t;
-    if (!read_block_type(v, &t)) return false;
-    if (v->op == WASM_OP_IF && !wv_pop(v, WASM_I32)) return false;
-    return wv_pop_types(v, t.params, t.params_count) && open_frame(v, v->op, &t) &&
-           wv_push_types(v, t.params, t.params_count);
-}
-
-static bool else_op(struct wasm_validator *v) {
-    if (top_frame(v)->op != WASM_OP_IF) return wv_malformed(v, "illegal opcode: else without if");
-    if (!close_frame(v)) return false;
-    struct frame *f = top_frame(v);
-    f->op = WASM_OP_ELSE;
-    f->unreachable = false;
-    return wv_push_types(v, f->params, f->params_count);
-}
-
-static bool end_op(struct wasm_validator *v) {
-    struct frame *f = top_frame(v);
-    if (!close_frame(v)) return false;
-    if (f->op == WASM_OP_LOOP) v->loops--;
-    if (f->op == WASM_OP_IF) { /* the missing else passes the parameters on */
-        if (f->params_count != f->results_count)
-            return wv_invalid(v, "type mismatch: an if without else must give what it takes");
-        for (uint32_t i = 0; i < f->params_count; i++)
-            if (!wasm_type_sub(v->m, f->params[i], f->results[i]))
-                return mismatch(v, f->results[i], f->params[i]);
-    }
-    v->frames_count--;
-    v->base = v->frames_count ? v->stack + top_frame(v)->height : v->stack;
-    return wv_push_types(v, f->results, f->results_count);
-}
-
-static bool br(struct wasm_validator *v) {
-    const wasm_type *t;
-    uint32_t n;
-    if (!wv_read_label(v, &t, &n) || !wv_pop_types(v, t, n)) return false;
-    wv_unreachable(v);
-    return true;
-}
-
-static bool br_if(struct wasm_validator *v) {
-    const wasm_type *t;
-    uint32_t n;
-    if (!wv_read_label(v, &t, &n) || !wv_pop(v, WASM_I32)) return false;
-    return n == 0 || (wv_pop_types(v, t, n) && wv_push_types(v, t, n));
-}
-
-static bool br_table(struct wasm_validator *v) {
-    if (!wv_pop(v, WASM_I32)) return false;
-    uint32_t count = wasm_rd_count(&v->r, UINT32_MAX - 1, 1, "");
-    const wasm_type *last = NULL;
-    uint32_t arity = 0;
-    for (uint32_t i = 0; i <= count; i++) {
-        const wasm_type *t;
-        uint32_t n;
-        if (!wv_read_label(v, &t, &n)) return false;
-        if (i == 0) arity = n;
-        if (n != arity)
-            return wv_invalid(v, "type mismatch: labels of br_table take different numbers of values");
-        if ((i == 0 || t != last) && !check_top(v, t, n)) return false;
-        last = t;
-    }
-    wv_unreachable(v);
-    return true;
-}
-
-static bool return_op(struct wasm_validator *v) {
-    if (!wv_pop_types(v, v->frames[0].results, v->frames[0].results_count)) return false;
-    wv_unreachable(v);
-    return true;
-}
-
-/* ---- calls -------------------------------------------------------------------------------------- */
-
-static uint32_t add_saturated(uint32_t a, uint32_t b) { return a + b < a ? UINT32_MAX : a + b; }
-
-static bool finish_call(struct wasm_validator *v, const struct wasm_deftype *t) {
-    v->info.calls_count++;
-    v->info.calls_weight = add_saturated(v->info.calls_weight, v->weight);
-    return wv_pop_types(v, t->params, t->params_count) && wv_push_types(v, t->results, t->results_count);
-}
-
-static bool finish_tail_call(struct wasm_validator *v, const struct wasm_deftype *t) {
-    const struct frame *f = &v->frames[0];
-    v->info.tail_calls_count++;
-    if (t->results_count != f->results_count)
-        return wv_invalid(v, "type mismatch: %s of a function with other results", wasm_ops[v->op].text);
-    for (uint32_t i = 0; i < f->results_count; i++)
-        if (!wasm_type_sub(v->m, t->results[i], f->results[i]))
-            return mismatch(v, f->results[i], t->results[i]);
-    if (!wv_pop_types(v, t->params, t->params_count)) return false;
-    wv_unreachable(v);
-    return true;
-}
-
-static const struct wasm_deftype *callee_indirect(struct wasm_validator *v) {
-    uint32_t index;
-    const struct wasm_deftype *t = wv_read_type(v, WASM_COMP_FUNC, &index);
-    const struct wasm_table *table = t ? wv_read_table(v) : NULL;
-    if (!table) return NULL;
-    if (!wasm_type_sub(v->m, table->type, WASM_FUNCREF)) {
-        wv_invalid(v, "type mismatch: %s through a table that does not hold functions", wasm_ops[v->op].text);
-        return NULL;
-    }
-    return wv_pop(v, wasm_address_type(&table->limits)) ? t : NULL;
-}
-
-static const struct wasm_deftype *callee_ref(struct wasm_validator *v) {
-    uint32_t index;
-    const struct wasm_deftype *t = wv_read_type(v, WASM_COMP_FUNC, &index);
-    return t && wv_pop(v, wasm_ref_index(index, true)) ? t : NULL;
-}
-
-static const struct wasm_deftype *callee(struct wasm_validator *v) {
-    uint32_t index;
-    if (!wv_u32(v, &index)) return NULL;
-    if (index < v->m->funcs_count) return wasm_func_type(v->m, index);
-    wv_invalid(v, "unknown function %u", index);
-    return NULL;
-}
-
-static bool call(struct wasm_validator *v) {
-    const struct wasm_deftype *t;
-    switch (v->op) {
-    case WASM_OP_CALL: return (t = callee(v)) && finish_call(v, t);
-    case WASM_OP_CALL_INDIRECT: return (t = callee_indirect(v)) && finish_call(v, t);
-    case WASM_OP_CALL_REF: return (t = callee_ref(v)) && finish_call(v, t);
-    case WASM_OP_RETURN_CALL: return (t = callee(v)) && finish_tail_call(v, t);
-    case WASM_OP_RETURN_CALL_INDIRECT: return (t = callee_indirect(v)) && finish_tail_call(v, t);
-    default: return (t = callee_ref(v)) && finish_tail_call(v, t);
-    }
-}
-
-/* ---- exceptions --------------------------------------------------------------------------------- */
-
-static const struct wasm_deftype *read_tag(struct wasm_validator *v) {
-    uint32_t index;
-    if (!wv_u32(v, &index)) return NULL;
-    if (index < v->m->tags_count) return &v->m->types[v->m->tags[index].type];
-    wv_invalid(v, "unknown tag %u", index);
-    return NULL;
-}
-
-static bool throw_op(struct wasm_validator *v) {
-    if (v->op == WASM_OP_THROW) {
-        const struct wasm_deftype *t = read_tag(v);
-        if (!t || !wv_pop_types(v, t->params, t->params_count)) return false;
-    } else if (!wv_pop(v, wasm_ref(WASM_HEAP_EXN, true))) {
-        return false;
-    }
-    wv_unreachable(v);
-    return true;
-}
-
-/* A handler's label takes the tag's values and, with _ref, the exception (§3.4.10, catch clauses). */
-static bool read_catch(struct wasm_validator *v) {
-    static const struct wasm_deftype nothing;
-    uint8_t kind = rd_u8(&v->r);
-    if (v->r.fail) return wv_read_failed(v);
-    if (kind > 3) return wv_malformed(v, "malformed catch clause");
-    const struct wasm_deftype *tag = kind < 2 ? read_tag(v) : &nothing;
-    const wasm_type *t;
-    uint32_t n, with_ref = kind & 1;
-    if (!tag || !wv_read_label(v, &t, &n)) return false;
-    if (n != tag->params_count + with_ref)
-        return wv_invalid(v, "type mismatch: the label of a catch clause takes another number of values");
-    for (uint32_t i = 0; i < tag->params_count; i++)
-        if (!wasm_type_sub(v->m, tag->params[i], t[i])) return mismatch(v, t[i], tag->params[i]);
-    wasm_type exn = wasm_ref(WASM_HEAP_EXN, false);
-    return !with_ref || wasm_type_sub(v->m, exn, t[n - 1]) ? true : mismatch(v, t[n - 1], exn);
-}
-
-static bool try_table(struct wasm_validator *v) {
-    struct wasm_block_type t;
-    if (!read_block_type(v, &t)) return false;
-    uint32_t count = wasm_rd_count(&v->r, UINT32_MAX, 2, "");
-    if (v->r.fail) return wv_read_failed(v);
-    for (uint32_t i = 0; i < count; i++)
-        if (!read_catch(v)) return false;
-    return wv_pop_types(v, t.params, t.params_count) && open_frame(v, v->op, &t) &&
-           wv_push_types(v, t.params, t.params_count);
-}
-
 /* ---- parametric, globals ------------------------------------------------------------------------ */
 
 static bool select_op(struct wasm_validator *v) {
@@ -428,7 +139,7 @@ static bool select_op(struct wasm_validator *v) {
     if (!wv_pop(v, WASM_I32) || !wv_pop_any(v, &a) || !wv_pop_any(v, &b)) return false;
     if (wasm_is_ref(a) || wasm_is_ref(b))
         return wv_invalid(v, "type mismatch: select of references must name its type");
-    if (a != b && a != WASM_BOT && b != WASM_BOT) return mismatch(v, b, a);
+    if (a != b && a != WASM_BOT && b != WASM_BOT) return wv_mismatch(v, b, a);
     return wv_push(v, a == WASM_BOT ? b : a);
 }
 
@@ -440,7 +151,7 @@ static bool select_typed(struct wasm_validator *v) {
     return wv_type_valid(v, t) && wv_pop(v, WASM_I32) && wv_pop(v, t) && wv_pop(v, t) && wv_push(v, t);
 }
 
-static bool global(struct wasm_validator *v) {
+static bool global_op(struct wasm_validator *v) {
     uint32_t index;
     if (!wv_u32(v, &index)) return false;
     if (index >= v->m->globals_count) return wv_invalid(v, "unknown global %u", index);
@@ -450,7 +161,7 @@ static bool global(struct wasm_validator *v) {
     return wv_pop(v, g->type);
 }
 
-static bool drop(struct wasm_validator *v) {
+static bool drop_op(struct wasm_validator *v) {
     wasm_type t;
     return wv_pop_any(v, &t);
 }
@@ -486,18 +197,18 @@ static bool rare(struct wasm_validator *v) {
     if (may_call_out(v->op)) v->info.is_leaf = false;
     switch (v->op) {
     case WASM_OP_UNREACHABLE: return unreachable_op(v);
-    case WASM_OP_ELSE: return else_op(v);
-    case WASM_OP_BR_TABLE: return br_table(v);
-    case WASM_OP_RETURN: return return_op(v);
+    case WASM_OP_ELSE: return wv_else(v);
+    case WASM_OP_BR_TABLE: return wv_br_table(v);
+    case WASM_OP_RETURN: return wv_return(v);
     case WASM_OP_CALL:
     case WASM_OP_CALL_INDIRECT:
     case WASM_OP_CALL_REF:
     case WASM_OP_RETURN_CALL:
     case WASM_OP_RETURN_CALL_INDIRECT:
-    case WASM_OP_RETURN_CALL_REF: return call(v);
+    case WASM_OP_RETURN_CALL_REF: return wv_call(v);
     case WASM_OP_THROW:
-    case WASM_OP_THROW_REF: return throw_op(v);
-    case WASM_OP_TRY_TABLE: return try_table(v);
+    case WASM_OP_THROW_REF: return wv_throw(v);
+    case WASM_OP_TRY_TABLE: return wv_try_table(v);
     case WASM_OP_SELECT_T: return select_typed(v);
     case WASM_OP_TABLE_GET:
     case WASM_OP_TABLE_SET: return wv_bulk_op(v);
@@ -531,6 +242,12 @@ static bool get_unset(struct wasm_validator *v, uint32_t x) {
 static void first_set(struct wasm_validator *v, uint32_t x) {
     v->local_set[x] = 1;
     v->undo[v->undo_count++] = x;
+}
+
+static inline void count_set(struct wasm_validator *v, uint32_t x, uint32_t weight) {
+    if (!v->local_set[x]) first_set(v, x);
+    v->local_weight[x] = wv_add_saturated(v->local_weight[x], weight);
+    v->local_flags[x] |= weight != 0;
 }
 
 static bool local_unknown(struct wasm_validator *v, uint32_t x) {
@@ -642,105 +359,156 @@ static inline unsigned short_leb(const uint8_t *p, const uint8_t *end) {
         base = v->base, weight = v->weight;                                                                  \
     } while (0)
 
+/* To the next instruction's label. Each copy of this jump has its own history for the branch predictor, which
+ * is a tenth of the time. */
+#define NEXT()                                                                                               \
+    do {                                                                                                     \
+        v->op_at = p;                                                                                        \
+        if (UNLIKELY(p == end)) return no_end(v);                                                            \
+        v->op = op = *p++;                                                                                   \
+        instrs++;                                                                                            \
+        goto *go[op];                                                                                        \
+    } while (0)
+
+static bool no_end(struct wasm_validator *v) {
+    v->r.p = v->r.end;
+    rd_fail(&v->r, "unexpected end of section or function: END opcode expected");
+    return wv_read_failed(v);
+}
+
 /* The flat loop over a body's instructions. */
 static bool run(struct wasm_validator *v) {
+    static const void *const go[256] = {
+        [0] = &&general,
+        [WASM_OP_NOP] = &&nop,
+        [WASM_OP_BLOCK... WASM_OP_IF] = &&block,
+        [WASM_OP_ELSE... WASM_OP_END - 1] = &&general,
+        [WASM_OP_END] = &&end_of_block,
+        [WASM_OP_BR] = &&br,
+        [WASM_OP_BR_IF] = &&br_if,
+        [WASM_OP_BR_TABLE... WASM_OP_DROP - 1] = &&general,
+        [WASM_OP_DROP] = &&drop,
+        [WASM_OP_SELECT] = &&select,
+        [WASM_OP_SELECT_T... WASM_OP_LOCAL_GET - 1] = &&general,
+        [WASM_OP_LOCAL_GET] = &&local_get,
+        [WASM_OP_LOCAL_SET] = &&local_set,
+        [WASM_OP_LOCAL_TEE] = &&local_tee,
+        [WASM_OP_GLOBAL_GET... WASM_OP_GLOBAL_SET] = &&global,
+        [WASM_OP_TABLE_GET... WASM_OP_I32_LOAD - 1] = &&general,
+        [WASM_OP_I32_LOAD... WASM_OP_I64_LOAD32_U] = &&load,
+        [WASM_OP_I32_STORE... WASM_OP_I64_STORE32] = &&store,
+        [WASM_OP_MEMORY_SIZE... WASM_OP_MEMORY_GROW] = &&general,
+        [WASM_OP_I32_CONST] = &&i32_const,
+        [WASM_OP_I64_CONST] = &&i64_const,
+        [WASM_OP_F32_CONST] = &&f32_const,
+        [WASM_OP_F64_CONST] = &&f64_const,
+        [WASM_OP_I32_EQZ] = &&i32_eqz,
+        [WASM_OP_I32_EQ... WASM_OP_I32_GE_U] = &&i32_binary,
+        [WASM_OP_I64_EQZ... WASM_OP_I32_POPCNT] = &&number,
+        [WASM_OP_I32_ADD... WASM_OP_I32_ROTR] = &&i32_binary,
+        [WASM_OP_I64_CLZ... WASM_OP_I64_EXTEND32_S] = &&number,
+        [WASM_OP_I64_EXTEND32_S + 1 ... 255] = &&general,
+    };
     const uint8_t *p = v->r.p, *const end = v->r.end;
     wasm_type *sp = v->sp, *top = v->top, *base = v->base;
-    uint32_t weight = v->weight, instrs = 0;
+    uint32_t weight = v->weight, instrs = 0, op;
     const bool memory0 = v->memory0_is32;
-    for (;;) {
-        v->op_at = p;
-        if (UNLIKELY(p == end)) {
-            v->r.p = p;
-            rd_fail(&v->r, "unexpected end of section or function: END opcode expected");
-            return wv_read_failed(v);
-        }
-        uint32_t op = *p++;
-        v->op = op;
-        instrs++;
-        switch (op) {
-        case WASM_OP_LOCAL_GET: {
-            READ_U32(x);
-            if (UNLIKELY(x >= v->locals_count)) FAIL(local_unknown(v, x));
-            if (UNLIKELY(!v->local_set[x]) && !get_unset(v, x)) return false;
-            v->local_weight[x] = add_saturated(v->local_weight[x], weight);
-            PUSH(v->locals[x]);
-            continue;
-        }
-        case WASM_OP_LOCAL_SET:
-        case WASM_OP_LOCAL_TEE: {
-            READ_U32(x);
-            if (UNLIKELY(x >= v->locals_count)) FAIL(local_unknown(v, x));
-            if (!v->local_set[x]) first_set(v, x);
-            v->local_weight[x] = add_saturated(v->local_weight[x], weight);
-            v->local_flags[x] |= weight != 0;
-            wasm_type t = v->locals[x];
-            if (op == WASM_OP_LOCAL_TEE) UNARY(t, t);
-            else POP(t);
-            continue;
-        }
-        case WASM_OP_I32_CONST:
-            SKIP_LEB(32, true);
-            PUSH(WASM_I32);
-            continue;
-        case WASM_OP_I64_CONST:
-            SKIP_LEB(64, true);
-            PUSH(WASM_I64);
-            continue;
-        case WASM_OP_F32_CONST:
-            SKIP_BYTES(4);
-            PUSH(WASM_F32);
-            continue;
-        case WASM_OP_F64_CONST:
-            SKIP_BYTES(8);
-            PUSH(WASM_F64);
-            continue;
-        case WASM_OP_I32_LOAD ... WASM_OP_I64_LOAD32_U: {
-            PLAIN_MEMARG();
-            wasm_type t = v->signatures[op].result;
-            UNARY(WASM_I32, t);
-            continue;
-        }
-        case WASM_OP_I32_STORE ... WASM_OP_I64_STORE32: {
-            PLAIN_MEMARG();
-            wasm_type t = v->signatures[op].operands[1];
-            POP(t);
-            POP(WASM_I32);
-            continue;
-        }
-        case WASM_OP_I32_EQZ: UNARY(WASM_I32, WASM_I32); continue;
-        case WASM_OP_I32_EQ ... WASM_OP_I32_GE_U:
-        case WASM_OP_I32_ADD ... WASM_OP_I32_ROTR: BINARY(WASM_I32, WASM_I32); continue;
-        case WASM_OP_I64_EQZ ... WASM_OP_I32_POPCNT:
-        case WASM_OP_I64_CLZ ... WASM_OP_I64_EXTEND32_S: {
-            const struct signature *s = &v->signatures[op];
-            wasm_type t = s->operands[0], r = s->result;
-            if (s->operands_count == 2) BINARY(t, r);
-            else UNARY(t, r);
-            continue;
-        }
-        case WASM_OP_NOP: continue;
-        case WASM_OP_BR_IF: THROUGH(br_if(v)); continue;
-        case WASM_OP_BR: THROUGH(br(v)); continue;
-        case WASM_OP_BLOCK:
-        case WASM_OP_LOOP:
-        case WASM_OP_IF: THROUGH(block(v)); continue;
-        case WASM_OP_GLOBAL_GET:
-        case WASM_OP_GLOBAL_SET: THROUGH(global(v)); continue;
-        case WASM_OP_DROP: THROUGH(drop(v)); continue;
-        case WASM_OP_SELECT: THROUGH(select_op(v)); continue;
-        case WASM_OP_END:
-            THROUGH(end_op(v));
-            if (UNLIKELY(!v->frames_count)) break;
-            continue;
-        default:
-        general:
-            THROUGH(rare(v));
-            continue;
-        }
-        v->info.instrs_count = instrs;
-        return true;
-    }
+    NEXT();
+
+local_get : {
+    READ_U32(x);
+    if (UNLIKELY(x >= v->locals_count)) FAIL(local_unknown(v, x));
+    if (UNLIKELY(!v->local_set[x]) && !get_unset(v, x)) return false;
+    v->local_weight[x] = wv_add_saturated(v->local_weight[x], weight);
+    PUSH(v->locals[x]);
+    NEXT();
+}
+local_set : {
+    READ_U32(x);
+    if (UNLIKELY(x >= v->locals_count)) FAIL(local_unknown(v, x));
+    count_set(v, x, weight);
+    wasm_type t = v->locals[x];
+    POP(t);
+    NEXT();
+}
+local_tee : {
+    READ_U32(x);
+    if (UNLIKELY(x >= v->locals_count)) FAIL(local_unknown(v, x));
+    count_set(v, x, weight);
+    wasm_type t = v->locals[x];
+    UNARY(t, t);
+    NEXT();
+}
+i32_const:
+    SKIP_LEB(32, true);
+    PUSH(WASM_I32);
+    NEXT();
+i64_const:
+    SKIP_LEB(64, true);
+    PUSH(WASM_I64);
+    NEXT();
+f32_const:
+    SKIP_BYTES(4);
+    PUSH(WASM_F32);
+    NEXT();
+f64_const:
+    SKIP_BYTES(8);
+    PUSH(WASM_F64);
+    NEXT();
+load : {
+    PLAIN_MEMARG();
+    wasm_type t = v->signatures[op].result;
+    UNARY(WASM_I32, t);
+    NEXT();
+}
+store : {
+    PLAIN_MEMARG();
+    wasm_type t = v->signatures[op].operands[1];
+    POP(t);
+    POP(WASM_I32);
+    NEXT();
+}
+i32_eqz:
+    UNARY(WASM_I32, WASM_I32);
+    NEXT();
+i32_binary:
+    BINARY(WASM_I32, WASM_I32);
+    NEXT();
+number : {
+    const struct signature *s = &v->signatures[op];
+    wasm_type t = s->operands[0], r = s->result;
+    if (s->operands_count == 2) BINARY(t, r);
+    else UNARY(t, r);
+    NEXT();
+}
+nop:
+    NEXT();
+br_if:
+    THROUGH(wv_br_if(v));
+    NEXT();
+br:
+    THROUGH(wv_br(v));
+    NEXT();
+block:
+    THROUGH(wv_block(v));
+    NEXT();
+global:
+    THROUGH(global_op(v));
+    NEXT();
+drop:
+    THROUGH(drop_op(v));
+    NEXT();
+select:
+    THROUGH(select_op(v));
+    NEXT();
+end_of_block:
+    THROUGH(wv_end(v));
+    if (LIKELY(v->frames_count)) NEXT();
+    v->info.instrs_count = instrs;
+    return true;
+general:
+    THROUGH(rare(v));
+    NEXT();
 }
 
 /* ---- bodies ------------------------------------------------------------------------------------- */
@@ -784,7 +552,7 @@ static void start_body(struct wasm_validator *v, str body, struct diag *d) {
 }
 
 static bool run_whole(struct wasm_validator *v, const struct wasm_block_type *t) {
-    if (!open_frame(v, WASM_OP_BLOCK, t) || !run(v)) return false;
+    if (!wv_open_frame(v, WASM_OP_BLOCK, t) || !run(v)) return false;
     if (v->r.p == v->r.end) return true;
     v->op_at = v->r.p;
     return wv_malformed(v, "unexpected content after the end of the function: section size mismatch");

@@ -1,5 +1,5 @@
-/* The function validator's state (Appendix, "Validation Algorithm"), for its two files: validate_func.c runs
- * the body and has control flow, validate_ops.c the families that are rare in practice.
+/* The function validator's state (Appendix, "Validation Algorithm"), for its three files: validate_func.c
+ * runs the body, validate_control.c has control flow, validate_ops.c the families that are rare in practice.
  *
  *   stack  |<- values of outer blocks ->|<- this block's ->|
  *          stack                        base               sp        limit
@@ -67,6 +67,10 @@ bool wv_read_failed(struct wasm_validator *v); /* reports v->r's failure; false 
 
 /* ---- operands ----------------------------------------------------------------------------------- */
 
+static inline struct frame *wv_top_frame(struct wasm_validator *v) { return &v->frames[v->frames_count - 1]; }
+static inline uint32_t wv_add_saturated(uint32_t a, uint32_t b) { return a + b < a ? UINT32_MAX : a + b; }
+bool wv_mismatch(struct wasm_validator *v, wasm_type want,
+                 wasm_type found); /* found WASM_BOT: nothing there */
 bool wv_pop_slow(struct wasm_validator *v, wasm_type t);
 bool wv_pop_any(struct wasm_validator *v, wasm_type *t); /* WASM_BOT under unreachable code */
 bool wv_pop_ref(struct wasm_validator *v, wasm_type *t); /* any reference */
@@ -96,6 +100,19 @@ bool wv_type_valid(struct wasm_validator *v, wasm_type t);
 const struct wasm_deftype *wv_read_type(struct wasm_validator *v, enum wasm_comp comp, uint32_t *index);
 const struct wasm_table *wv_read_table(struct wasm_validator *v);
 const struct frame *wv_read_label(struct wasm_validator *v, const wasm_type **types, uint32_t *n);
+
+/* Instructions of validate_control.c; v->op says which. */
+bool wv_open_frame(struct wasm_validator *v, uint32_t op, const struct wasm_block_type *t);
+bool wv_block(struct wasm_validator *v); /* block, loop, if */
+bool wv_else(struct wasm_validator *v);
+bool wv_end(struct wasm_validator *v);
+bool wv_br(struct wasm_validator *v);
+bool wv_br_if(struct wasm_validator *v);
+bool wv_br_table(struct wasm_validator *v);
+bool wv_return(struct wasm_validator *v);
+bool wv_call(struct wasm_validator *v);  /* all six kinds of call */
+bool wv_throw(struct wasm_validator *v); /* throw, throw_ref */
+bool wv_try_table(struct wasm_validator *v);
 
 /* Instructions of validate_ops.c; v->op says which. */
 bool wv_reference_op(struct wasm_validator *v); /* 0xd0..0xd6, FB 20..30 */
