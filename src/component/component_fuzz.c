@@ -25,16 +25,20 @@ static void check_order(const struct plan *p) {
     }
 }
 
-static void check_types(const struct plan *p) {
+static void check_sigs(const struct plan *p) {
     struct plan_core_sig sig;
+    for (uint32_t i = 0; i < p->lifts_count; i++) plan_lift_sig(p, &p->lifts[i], &sig);
+    for (uint32_t i = 0; i < p->canons_count; i++) plan_canon_sig(p, &p->canons[i], &sig);
+}
+
+static void check_types(const struct plan *p) {
     for (uint32_t i = COMPONENT_PRIMITIVES; i < p->types_count; i++) {
         const struct plan_type *t = &p->types[i];
         ENSURE(t->element == PLAN_NONE || t->element < i);
         ENSURE(t->error == PLAN_NONE || t->error < i);
         ENSURE(t->layout[0].align && t->layout[1].align && t->layout[0].flat_count);
     }
-    for (uint32_t i = 0; i < p->lifts_count; i++) plan_lift_sig(p, &p->lifts[i], &sig);
-    for (uint32_t i = 0; i < p->canons_count; i++) plan_canon_sig(p, &p->canons[i], &sig);
+    check_sigs(p);
 }
 
 static void check_round_trip(arena *a, const struct plan *p) {
@@ -48,6 +52,24 @@ static void check_round_trip(arena *a, const struct plan *p) {
     for (size_t n = 0; n < first.n; n += 1 + first.n / 16) ENSURE(plan_load(a, (str){first.p, n}, &again) == ERR_MALFORMED);
     buf_free(&first);
     buf_free(&second);
+}
+
+/* A plan with a byte changed is refused, or is one that the look-ups can stand. */
+static void check_changed(arena *a, const struct plan *p, uint8_t by, uint32_t at) {
+    struct buf b = {0}, text = {.max = 64 * KiB};
+    struct plan changed;
+    plan_save(p, &b);
+    for (uint32_t i = 0; i < 8; i++) {
+        uint8_t *byte = &b.p[(at + i * 97) % b.n];
+        *byte ^= by;
+        if (plan_load(a, buf_str(&b), &changed) == ERR_OK) {
+            check_sigs(&changed);
+            component_inspect(&changed, &text);
+        }
+        *byte ^= by;
+    }
+    buf_free(&b);
+    buf_free(&text);
 }
 
 static void print(const struct component *c, const struct plan *p) {
@@ -75,6 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             check_order(&plan);
             check_types(&plan);
             check_round_trip(a, &plan);
+            check_changed(a, &plan, size ? data[size - 1] | 1 : 1, size > 1 ? (uint32_t)data[size - 2] * 131u + data[size / 2] : 0);
         }
         print(c, e == ERR_OK ? &plan : NULL);
     }

@@ -16,7 +16,7 @@
 
 enum {
     CMAX_TYPE_SIZE = 1'000'000, /* nodes of a type, written out as a tree */
-    CMAX_TYPE_DEPTH = 100,      /* nesting of value types */
+    CMAX_TYPE_DEPTH = 100,      /* nesting of value types; twice that for instance and component types */
     CMAX_SCOPE_DEPTH = 100,     /* nested components and types */
     CMAX_COUNT = 100'000,       /* entries of one index space, names of one scope */
     CMAX_PARAMS = 1'000,        /* parameters, fields, cases */

@@ -282,7 +282,7 @@ static err module_decl(struct cvalidator *v, struct cscope *outer, struct module
     switch (kind) {
     case 0: return module_import(v, m, r);
     case 1:
-        if (!crd_end(r) && *r->p == 0x50) CMALFORMED(at, "invalid leading byte (0x50) for core type: a module type may not hold module types");
+        if (!crd_end(r) && *r->p == 0x50) CFAIL(at, "invalid leading byte (0x50) for core type: a module type may not hold module types");
         return cdec_core_type(v, &m->scope, r);
     case 2: return module_alias(v, outer, m, r);
     case 3: return module_export(v, m, r);

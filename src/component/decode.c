@@ -293,9 +293,7 @@ static err section(struct cvalidator *v, struct cscope *s, uint8_t id, uint64_t 
     case 4: return nested_component(v, s, r);
     case 9: CUNSUPPORTED(id_at, "component start functions are not supported");
     case 12: CUNSUPPORTED(id_at, "component values are not supported");
-    default:
-        if (id >= ARRAY_COUNT(vectors)) CMALFORMED(id_at, "malformed section id: %u", id);
-        return items(v, s, r, vectors[id]);
+    default: return items(v, s, r, vectors[id]);
     }
 }
 
@@ -322,6 +320,7 @@ static err decode_component(struct cvalidator *v, struct component *c, struct cs
         uint32_t size;
         str body;
         TRY(crd_u8(&r, &id));
+        if (id > 12) CMALFORMED(at, "malformed section id: %u", id);
         TRY(crd_u32(&r, &size));
         uint64_t body_at = crd_at(&r);
         TRY(crd_bytes(&r, size, &body));

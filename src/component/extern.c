@@ -16,7 +16,7 @@ static err attribute(struct cvalidator *v, struct crd *r, struct cextern_name *n
                  {"versionsuffix", &n->has_version_suffix, &n->version_suffix},
                  {"external-id", &n->has_external_id, &n->external_id}};
     if (b >= ARRAY_COUNT(kinds)) CMALFORMED(at, "invalid leading byte (0x%x) for name option", b);
-    if (*kinds[b].has) CMALFORMED(at, "duplicate '%s' option in name", kinds[b].text);
+    if (*kinds[b].has) CFAIL(at, "duplicate '%s' option in name", kinds[b].text);
     *kinds[b].has = true;
     return crd_name(r, kinds[b].value);
 }

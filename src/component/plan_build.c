@@ -398,20 +398,35 @@ static err instantiate(struct builder *p, struct pcomponent c, uint32_t parent, 
 
 /* ---- the outside ------------------------------------------------------------------------------------------------------------------------ */
 
-static err import_resource(struct builder *p, struct env *e, const struct cres *r, str interface, str name, uint32_t *out) {
+/* What all versions of an interface on one semver track have in common. */
+static void put_track(struct buf *b, str interface) {
+    struct component_name n;
+    component_name_split(interface, &n);
+    const struct component_version *v = &n.version;
+    buf_puts(b, n.bare);
+    if (!v->present) return;
+    buf_printf(b, "@%llu", (unsigned long long)v->major);
+    if (!v->major || v->pre.n) buf_printf(b, ".%llu", (unsigned long long)v->minor);
+    if ((!v->major && !v->minor) || v->pre.n) buf_printf(b, ".%llu", (unsigned long long)v->patch);
+    if (v->pre.n) buf_printf(b, "-" STR_FMT, STR_ARG(v->pre));
+}
+
+static uint32_t import_resource(struct builder *p, struct env *e, const struct cres *r, str interface, str name) {
     void *known = cptrs_get(e->resources, r->id);
-    *out = known ? number_of(known) : PLAN_NONE;
-    for (uint32_t i = 0; i < p->b.resources.n && *out == PLAN_NONE; i++) {
-        const struct plan_resource *x = &p->b.resources.p[i];
-        if (x->imported && str_eq(x->name, name) && component_name_matches(x->interface, interface)) *out = i;
-    }
-    if (*out == PLAN_NONE) {
+    uint64_t index;
+    if (known) return number_of(known);
+    struct buf *key = &p->b.key;
+    key->n = 0;
+    put_track(key, interface);
+    buf_printf(key, "\n" STR_FMT, STR_ARG(name));
+    if (!map_get(&p->b.imported_resources, buf_str(key), &index)) {
         struct plan_resource n = {.imported = true, .instance = PLAN_NONE, .interface = interface, .name = name, .label = name};
-        *out = p->b.resources.n;
+        index = p->b.resources.n;
+        map_put(p->b.arena, &p->b.imported_resources, arena_str(p->b.arena, buf_str(key)), index);
         vec_push(p->b.arena, &p->b.resources, n);
     }
-    cptrs_put(p->b.arena, e->resources, r->id, number(*out));
-    return ERR_OK;
+    cptrs_put(p->b.arena, e->resources, r->id, number((uint32_t)index));
+    return (uint32_t)index;
 }
 
 static err import_instance(struct builder *p, struct env *e, struct centity type, str interface, struct pitem *out) {
@@ -441,7 +456,7 @@ static err import_item(struct builder *p, struct env *e, struct centity type, st
     case CE_TYPE:
         out->type = type.type;
         out->env = e;
-        if (type.type->kind == CT_RESOURCE) return import_resource(p, e, type.type->res, interface, name, &out->resource);
+        if (type.type->kind == CT_RESOURCE) out->resource = import_resource(p, e, type.type->res, interface, name);
         return ERR_OK;
     case CE_INSTANCE: return import_instance(p, e, type, interface, out);
     default:

@@ -29,6 +29,7 @@ struct pbuild {
     VEC(struct plan_export) exports;
     struct map structures;      /* key of a type or function type -> its index */
     struct map modules_by_offset;
+    struct map imported_resources; /* interface on its track, and name -> index in resources */
     struct cptrs *types_by_uid; /* ctype uid -> plan type + 1: those without resources */
     struct buf key;
 };

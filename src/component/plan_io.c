@@ -247,6 +247,42 @@ static void io_plan(struct io *io, struct plan *p) {
 #undef X
 }
 
+/* Types refer only to earlier ones, and have the parts that their kind has. */
+static bool types_are_sound(const struct plan *p) {
+    for (uint32_t i = 0; i < p->types_count; i++) {
+        const struct plan_type *t = &p->types[i];
+        bool handle = t->kind == COMPONENT_TYPE_OWN || t->kind == COMPONENT_TYPE_BORROW;
+        bool needs = t->kind == COMPONENT_TYPE_LIST || t->kind == COMPONENT_TYPE_FIXED_LIST || t->kind == COMPONENT_TYPE_OPTION ||
+                     t->kind == COMPONENT_TYPE_MAP;
+        bool members = t->kind == COMPONENT_TYPE_RECORD || t->kind == COMPONENT_TYPE_TUPLE;
+        if ((i < COMPONENT_PRIMITIVES) != (t->kind < COMPONENT_PRIMITIVES) || (handle && t->resource == PLAN_NONE)) return false;
+        if (needs && t->element == PLAN_NONE) return false;
+        if ((t->element != PLAN_NONE && t->element >= i) || (t->error != PLAN_NONE && t->error >= i)) return false;
+        for (uint32_t k = 0; k < t->fields_count; k++) {
+            uint32_t part = p->fields[t->fields_first + k].type;
+            if (part == PLAN_NONE ? members : part >= i) return false;
+        }
+    }
+    for (uint32_t i = 0; i < p->func_types_count; i++)
+        for (uint32_t k = 0; k < p->func_types[i].params_count; k++)
+            if (p->fields[p->func_types[i].params_first + k].type == PLAN_NONE) return false;
+    return true;
+}
+
+/* What the kinds of canons and exports need. */
+static bool items_are_sound(const struct plan *p) {
+    for (uint32_t i = 0; i < p->canons_count; i++) {
+        const struct plan_canon *c = &p->canons[i];
+        if (c->kind >= COMPONENT_CANON_RESOURCE_NEW && c->kind <= COMPONENT_CANON_RESOURCE_REP && c->resource == PLAN_NONE) return false;
+        if (c->kind >= COMPONENT_CANON_STREAM_NEW && c->kind <= COMPONENT_CANON_FUTURE_DROP_WRITABLE && c->type == PLAN_NONE) return false;
+    }
+    for (uint32_t i = 0; i < p->exports_count; i++) {
+        const struct plan_export *x = &p->exports[i];
+        if ((x->parent != PLAN_NONE && x->parent >= i) || (x->kind == PLAN_EXPORT_FUNC && x->func.index == PLAN_NONE)) return false;
+    }
+    return true;
+}
+
 void plan_save(const struct plan *plan, struct buf *out) {
     struct io io = {.out = out};
     struct plan copy = *plan; /* the tables are only read when writing */
@@ -258,5 +294,6 @@ err plan_load(arena *out, str bytes, struct plan *plan) {
     *plan = (struct plan){0};
     io_plan(&io, plan);
     if (io.in.fail || rd_left(&io.in) || plan->types_count < COMPONENT_PRIMITIVES) return ERR_MALFORMED;
+    if (!types_are_sound(plan) || !items_are_sound(plan)) return ERR_MALFORMED;
     return ERR_OK;
 }

@@ -74,8 +74,8 @@ err crd_name(struct crd *r, str *v) {
 err crd_count(struct crd *r, uint32_t max, const char *what, uint32_t *v) {
     uint64_t at = crd_at(r);
     TRY(crd_u32(r, v));
-    if (*v > max) return diag_set(r->d, ERR_LIMIT, at, "%u %s are over the limit of %u", *v, what, max);
     if (*v > (size_t)(r->end - r->p)) return crd_eof(r);
+    if (*v > max) return diag_set(r->d, ERR_LIMIT, at, "%u %s are over the limit of %u", *v, what, max);
     return ERR_OK;
 }
 

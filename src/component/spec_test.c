@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 static struct {
-    uint32_t passed, failed, skipped, worded;
+    uint32_t passed, failed, skipped, worded, classed;
     bool verbose;
 } run;
 
@@ -62,6 +62,9 @@ static void command(const char *folder, const char *file, json_t *c) {
                good ? d.text : text, good ? err_name(e) : "accepted", (unsigned long long)d.offset);
     }
     if (!bad || e == ERR_OK || !text) return;
+    err want = strcmp(type, "assert_malformed") ? ERR_INVALID : ERR_MALFORMED;
+    if (e == want) run.classed++;
+    else if (run.verbose) printf("%s: class: want %s, have %s `%s`\n", name, err_name(want), err_name(e), d.text);
     if (strstr(d.text, text)) run.worded++;
     else if (run.verbose) printf("%s: wording: want `%s`, have `%s`\n", name, text, d.text);
 }
@@ -94,6 +97,6 @@ static bool walk(const char *folder, unsigned depth) {
 int main(int argc, char **argv) {
     run.verbose = argc > 2;
     if (argc < 2 || !walk(argv[1], 0)) return 77;
-    printf("%u passed, %u failed, %u skipped; %u failures in the suite's words\n", run.passed, run.failed, run.skipped, run.worded);
+    printf("%u passed, %u failed, %u skipped; of the failures %u of the suite's kind, %u in its words\n", run.passed, run.failed, run.skipped, run.classed, run.worded);
     return run.failed != 0;
 }

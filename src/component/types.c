@@ -244,21 +244,25 @@ const struct ctype *ctypes_res_node(struct ctypes *ts, struct cres *r) {
     return t;
 }
 
-static uint64_t entity_size(struct centity e) { return e.kind == CE_MODULE ? e.module->size : e.type->size; }
+/* Takes in what an import or export contributes. */
+static void absorb_entity(struct ctype *t, struct centity e, uint64_t *size) {
+    *size += 1 + (e.kind == CE_MODULE ? e.module->size : e.type->size);
+    if (e.kind == CE_MODULE) return;
+    t->has_resource |= e.type->has_resource;
+    t->depth = (uint8_t)MAX(t->depth, MIN(e.type->depth + 1, 255));
+}
 
 err ctypes_seal(struct ctypes *ts, struct ctype *t, struct diag *d, uint64_t at) {
     uint64_t size = 1;
-    for (uint32_t i = 0; i < t->imports_count; i++) size += 1 + entity_size(t->imports[i].e);
+    t->depth = 1;
+    for (uint32_t i = 0; i < t->imports_count; i++) absorb_entity(t, t->imports[i].e, &size);
     for (uint32_t i = 0; i < t->exports_count; i++) {
-        const struct cextern *x = &t->exports[i];
-        size += 1 + entity_size(x->e);
-        if (x->e.kind != CE_MODULE) t->has_resource |= x->e.type->has_resource;
-        map_put(ts->arena, &t->exports_by_name, x->name, i);
+        absorb_entity(t, t->exports[i].e, &size);
+        map_put(ts->arena, &t->exports_by_name, t->exports[i].name, i);
     }
-    for (uint32_t i = 0; i < t->imports_count; i++)
-        if (t->imports[i].e.kind != CE_MODULE) t->has_resource |= t->imports[i].e.type->has_resource;
     if (size >= CMAX_TYPE_SIZE)
         return diag_set(d, ERR_LIMIT, at, "effective type size exceeds the limit of %u", CMAX_TYPE_SIZE);
+    if (t->depth > 2 * CMAX_TYPE_DEPTH) return diag_set(d, ERR_LIMIT, at, "type nesting is too deep");
     t->size = (uint32_t)size;
     return ERR_OK;
 }
