@@ -1,8 +1,10 @@
-/* component_fuzz: any bytes through component decoder, validator, plan, its two-way serialisation and the printers.
+/* component_fuzz: any bytes through component decoder, validator, plan, its two-way serialisation and the
+ * printers.
  *
- * What must hold: a refusal says why and where; a plan comes back from its bytes as it was; all its core definitions name items
- * that exist and that were there before their user. With libFuzzer (-DORLO_LIBFUZZER -fsanitize=fuzzer) or alone:
- * component_fuzz [--canary] FOLDER replays a corpus; the canary breaks the second property on purpose. */
+ * What must hold: a refusal says why and where; a plan comes back from its bytes as it was; all its core
+ * definitions name items that exist and that were there before their user. With libFuzzer (-DORLO_LIBFUZZER
+ * -fsanitize=fuzzer) or alone: component_fuzz [--canary] FOLDER replays a corpus; the canary breaks the
+ * second property on purpose. */
 #include "component/component.h"
 #include "component/plan.h"
 
@@ -49,7 +51,8 @@ static void check_round_trip(arena *a, const struct plan *p) {
     plan_save(&again, &second);
     if (canary) second.p[second.n - 1] ^= 1;
     ENSURE(str_eq(buf_str(&first), buf_str(&second)));
-    for (size_t n = 0; n < first.n; n += 1 + first.n / 16) ENSURE(plan_load(a, (str){first.p, n}, &again) == ERR_MALFORMED);
+    for (size_t n = 0; n < first.n; n += 1 + first.n / 16)
+        ENSURE(plan_load(a, (str){first.p, n}, &again) == ERR_MALFORMED);
     buf_free(&first);
     buf_free(&second);
 }
@@ -97,7 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             check_order(&plan);
             check_types(&plan);
             check_round_trip(a, &plan);
-            check_changed(a, &plan, size ? data[size - 1] | 1 : 1, size > 1 ? (uint32_t)data[size - 2] * 131u + data[size / 2] : 0);
+            check_changed(a, &plan, size ? data[size - 1] | 1 : 1,
+                          size > 1 ? (uint32_t)data[size - 2] * 131u + data[size / 2] : 0);
         }
         print(c, e == ERR_OK ? &plan : NULL);
     }

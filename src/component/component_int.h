@@ -1,10 +1,13 @@
-/* component_int: the decoded component and its types, as decoding, validation, plan building and printing share them.
+/* component_int: the decoded component and its types, as decoding, validation, plan building and printing
+ * share them.
  *
- * 1. A ctype is immutable once made. Its address is its *name* (visibility rules go by it); its `sid` is its structure:
- *    two value or function types are equal iff their sids are equal.
- * 2. A resource's identity is its struct cres. Abstract resources (imports, results of instantiation, ascribed exports) get
- *    a cres of their own; which real resource stands behind one is known only to the plan (plan_build.c).
- * 3. Instances in index spaces are opened: no bound resources (`fresh` empty). Instance types and component types bind theirs.
+ * 1. A ctype is immutable once made. Its address is its *name* (visibility rules go by it); its `sid` is its
+ * structure: two value or function types are equal iff their sids are equal.
+ * 2. A resource's identity is its struct cres. Abstract resources (imports, results of instantiation,
+ * ascribed exports) get a cres of their own; which real resource stands behind one is known only to the plan
+ * (plan_build.c).
+ * 3. Instances in index spaces are opened: no bound resources (`fresh` empty). Instance types and component
+ * types bind theirs.
  * 4. A component is the list of its definitions, in order; plan_build.c replays them for each instantiation.
  */
 #ifndef ORLO_COMPONENT_INT_H
@@ -23,7 +26,8 @@ enum {
 };
 #define CMAX_VALUE_BYTES (1u << 28) /* Binary.md: elem_size(t, 'i64') is less than this */
 
-/* ---- types ------------------------------------------------------------------------------------------------------- */
+/* ---- types
+ * ------------------------------------------------------------------------------------------------------- */
 
 struct cscope;
 struct ctype;
@@ -38,9 +42,9 @@ struct cres {
 /* A core function, table, memory, global or tag type; type ids are canonical. */
 struct ccore {
     enum wasm_extern kind;
-    uint32_t type_id;  /* func, tag */
-    wasm_type type;    /* table elements, global */
-    bool mutable;      /* global */
+    uint32_t type_id;          /* func, tag */
+    wasm_type type;            /* table elements, global */
+    bool mutable;              /* global */
     struct wasm_limits limits; /* table, memory */
 };
 struct ccore_named {
@@ -76,21 +80,22 @@ struct cfield {
     const struct ctype *type; /* NULL: no payload */
 };
 struct ctype {
-    uint8_t kind;      /* enum component_type_kind or CT_* */
-    bool is_async;     /* CT_FUNC */
+    uint8_t kind;  /* enum component_type_kind or CT_* */
+    bool is_async; /* CT_FUNC */
     bool has_borrow, has_resource, has_pointer;
     uint8_t depth;
-    uint32_t uid;      /* of this name */
-    uint32_t sid;      /* of the structure; value and function types */
-    uint32_t size;     /* nodes, as a tree */
-    uint32_t length;   /* COMPONENT_TYPE_FIXED_LIST */
-    const struct ctype *elem, *err; /* as plan_type.element and .error; OWN, BORROW: the resource; CT_FUNC: result */
-    const struct cfield *fields;    /* RECORD, VARIANT, TUPLE, FLAGS, ENUM; CT_FUNC: parameters */
+    uint32_t uid;    /* of this name */
+    uint32_t sid;    /* of the structure; value and function types */
+    uint32_t size;   /* nodes, as a tree */
+    uint32_t length; /* COMPONENT_TYPE_FIXED_LIST */
+    const struct ctype *elem,
+        *err; /* as plan_type.element and .error; OWN, BORROW: the resource; CT_FUNC: result */
+    const struct cfield *fields; /* RECORD, VARIANT, TUPLE, FLAGS, ENUM; CT_FUNC: parameters */
     uint32_t fields_count;
-    uint64_t bytes[2];              /* value types: element size, 32- and 64-bit pointers */
+    uint64_t bytes[2]; /* value types: element size, 32- and 64-bit pointers */
     uint8_t align[2];
-    struct cres *res;               /* CT_RESOURCE */
-    str name;                       /* that it was imported or exported under; for people */
+    struct cres *res;                        /* CT_RESOURCE */
+    str name;                                /* that it was imported or exported under; for people */
     const struct cextern *imports, *exports; /* CT_COMPONENT; CT_INSTANCE: exports */
     uint32_t imports_count, exports_count;
     struct map exports_by_name;
@@ -98,11 +103,23 @@ struct ctype {
     uint32_t imported_count, fresh_count;
 };
 
-/* ---- definitions --------------------------------------------------------------------------------------------------- */
+/* ---- definitions
+ * --------------------------------------------------------------------------------------------------- */
 
 enum csort { /* of an index */
-    CSORT_CORE_FUNC, CSORT_CORE_TABLE, CSORT_CORE_MEMORY, CSORT_CORE_GLOBAL, CSORT_CORE_TAG, CSORT_CORE_TYPE, CSORT_CORE_MODULE,
-    CSORT_CORE_INSTANCE, CSORT_FUNC, CSORT_VALUE, CSORT_TYPE, CSORT_COMPONENT, CSORT_INSTANCE
+             CSORT_CORE_FUNC,
+             CSORT_CORE_TABLE,
+             CSORT_CORE_MEMORY,
+             CSORT_CORE_GLOBAL,
+             CSORT_CORE_TAG,
+             CSORT_CORE_TYPE,
+             CSORT_CORE_MODULE,
+             CSORT_CORE_INSTANCE,
+             CSORT_FUNC,
+             CSORT_VALUE,
+             CSORT_TYPE,
+             CSORT_COMPONENT,
+             CSORT_INSTANCE
 };
 struct cref { /* a named argument, or an inline export */
     str name;
@@ -118,29 +135,41 @@ struct coptions { /* canonopt*; indices into core index spaces, PLAN_NONE: absen
 };
 struct ccanon {
     enum component_canon_kind kind;
-    uint32_t func;    /* LIFT: core function; LOWER: function */
-    const struct ctype *type; /* LIFT, LOWER: function type; RESOURCE_*: resource; STREAM_*, FUTURE_*; TASK_RETURN: result or NULL */
+    uint32_t func;            /* LIFT: core function; LOWER: function */
+    const struct ctype *type; /* LIFT, LOWER: function type; RESOURCE_*: resource; STREAM_*, FUTURE_*;
+                                 TASK_RETURN: result or NULL */
     struct coptions options;
     bool is_async, cancellable, shared;
-    uint32_t memory, table;  /* immediates, else PLAN_NONE */
+    uint32_t memory, table; /* immediates, else PLAN_NONE */
     uint32_t immediate;
     bool immediate64;
     bool memory64;
 };
 
 enum cdef_kind {
-    CDEF_MODULE, CDEF_CORE_INSTANCE, CDEF_CORE_EXPORTS, CDEF_COMPONENT, CDEF_INSTANCE, CDEF_EXPORTS, CDEF_ALIAS_EXPORT,
-    CDEF_ALIAS_CORE_EXPORT, CDEF_ALIAS_OUTER, CDEF_CANON, CDEF_IMPORT, CDEF_EXPORT
+    CDEF_MODULE,
+    CDEF_CORE_INSTANCE,
+    CDEF_CORE_EXPORTS,
+    CDEF_COMPONENT,
+    CDEF_INSTANCE,
+    CDEF_EXPORTS,
+    CDEF_ALIAS_EXPORT,
+    CDEF_ALIAS_CORE_EXPORT,
+    CDEF_ALIAS_OUTER,
+    CDEF_CANON,
+    CDEF_IMPORT,
+    CDEF_EXPORT
 };
 struct cdef {
     enum cdef_kind kind;
-    enum csort sort;       /* aliases, EXPORT */
-    uint32_t index;        /* instantiated module or component; instance aliased; outer count; EXPORT: index; MODULE: modules[] */
+    enum csort sort; /* aliases, EXPORT */
+    uint32_t index; /* instantiated module or component; instance aliased; outer count; EXPORT: index; MODULE:
+                       modules[] */
     uint32_t outer_index;
-    str name;              /* alias export, import, export */
+    str name;                /* alias export, import, export */
     const struct cref *refs; /* arguments, inline exports; args of a core instantiation: sort CORE_INSTANCE */
     uint32_t refs_count;
-    struct centity e;      /* IMPORT, EXPORT (the new item), INSTANCE, ALIAS_EXPORT: type of the result */
+    struct centity e; /* IMPORT, EXPORT (the new item), INSTANCE, ALIAS_EXPORT: type of the result */
     const struct ccanon *canon;
     struct component *component; /* COMPONENT */
 };
@@ -153,8 +182,8 @@ struct cmodule { /* an embedded core module */
 
 /* Attributes of imports and exports that the plan or a person may want. */
 struct component {
-    str bytes;             /* of this component, preamble included */
-    uint64_t offset;       /* in the file */
+    str bytes;       /* of this component, preamble included */
+    uint64_t offset; /* in the file */
     struct cscope *scope;
     const struct ctype *type;
     VEC(struct cdef) defs;
@@ -163,7 +192,8 @@ struct component {
     uint32_t depth;
 };
 
-/* ---- making types (types.c) ------------------------------------------------------------------------------------------ */
+/* ---- making types (types.c)
+ * ------------------------------------------------------------------------------------------ */
 
 struct ctypes { /* one for a root component and everything in it */
     arena *arena;
@@ -175,9 +205,10 @@ struct ctypes { /* one for a root component and everything in it */
 };
 struct ctypes *ctypes_new(arena *out);
 
-/* Completes a value or function type whose kind, elem, err, fields, length are set: sizes, flags, sid; a copy in the arena.
- * ERR_LIMIT, ERR_INVALID: too large, too deep. */
-[[nodiscard]] err ctypes_make(struct ctypes *ts, const struct ctype *proto, const struct ctype **out, struct diag *d, uint64_t at);
+/* Completes a value or function type whose kind, elem, err, fields, length are set: sizes, flags, sid; a copy
+ * in the arena. ERR_LIMIT, ERR_INVALID: too large, too deep. */
+[[nodiscard]] err ctypes_make(struct ctypes *ts, const struct ctype *proto, const struct ctype **out,
+                              struct diag *d, uint64_t at);
 struct ctype *ctypes_new_node(struct ctypes *ts, uint8_t kind);
 /* A new name for t. */
 const struct ctype *ctypes_alias(struct ctypes *ts, const struct ctype *t);
@@ -223,25 +254,31 @@ struct cflat {
 };
 void cflat_type(struct cflat *f, const struct ctype *t, bool ptr64);
 /* The core signature of a lifted or lowered function of type ft. */
-void cflat_func(const struct ctype *ft, bool lift, bool is_async, bool has_callback, bool ptr64, struct plan_core_sig *sig);
+void cflat_func(const struct ctype *ft, bool lift, bool is_async, bool has_callback, bool ptr64,
+                struct plan_core_sig *sig);
 
-/* ---- subtyping (subtype.c) --------------------------------------------------------------------------------------------- */
+/* ---- subtyping (subtype.c)
+ * --------------------------------------------------------------------------------------------- */
 
-[[nodiscard]] err csub_entity(struct ctypes *ts, struct centity a, struct centity b, struct diag *d, uint64_t at);
-[[nodiscard]] err csub_core(struct ctypes *ts, const struct ccore *a, const struct ccore *b, struct diag *d, uint64_t at);
-/* Wherever `want` names an unbound resource among `vars` (by id), binds it to the resource that `have` has in the same place.
- * Where `have` lacks one, nothing is bound: csub_entity then says what is wrong. */
+[[nodiscard]] err csub_entity(struct ctypes *ts, struct centity a, struct centity b, struct diag *d,
+                              uint64_t at);
+[[nodiscard]] err csub_core(struct ctypes *ts, const struct ccore *a, const struct ccore *b, struct diag *d,
+                            uint64_t at);
+/* Wherever `want` names an unbound resource among `vars` (by id), binds it to the resource that `have` has in
+ * the same place. Where `have` lacks one, nothing is bound: csub_entity then says what is wrong. */
 void csub_bind(struct csubst *s, const struct cptrs *vars, struct centity want, struct centity have);
 struct cptrs *csub_vars(struct ctypes *ts, struct cres *const *res, uint32_t n);
 /* Renames the types that `want` names to those of `have`; the two match. */
 void csub_rename(struct csubst *s, struct centity want, struct centity have);
-/* Checks `have` (by name) against what the component type c imports or exports, opening it; s collects what it binds. */
-[[nodiscard]] err csub_open(struct csubst *s, const struct cextern *have, uint32_t have_count, const struct cextern *want,
-                            uint32_t want_count, struct cres *const *vars, uint32_t vars_count, const char *direction,
-                            struct diag *d, uint64_t at);
+/* Checks `have` (by name) against what the component type c imports or exports, opening it; s collects what
+ * it binds. */
+[[nodiscard]] err csub_open(struct csubst *s, const struct cextern *have, uint32_t have_count,
+                            const struct cextern *want, uint32_t want_count, struct cres *const *vars,
+                            uint32_t vars_count, const char *direction, struct diag *d, uint64_t at);
 const char *centity_text(enum centity_kind k);
 
-/* ---- names (name.c) ------------------------------------------------------------------------------------------------------ */
+/* ---- names (name.c)
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* Checks s against the grammar of labels; what: "record field name" … for the message. */
 [[nodiscard]] err cname_label(str s, const char *what, struct diag *d, uint64_t at);
@@ -252,7 +289,9 @@ const char *centity_text(enum centity_kind k);
 str cname_canonical(arena *out, str name);
 bool cname_canonversion(str s);
 
-/* ---- reading ---------------------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
 /* A cursor with the offset of its start in the file, and where to report. */
 struct crd {
@@ -268,21 +307,24 @@ static inline bool crd_end(const struct crd *r) { return r->p == r->end; }
 [[nodiscard]] err crd_u64(struct crd *r, uint64_t *v);
 [[nodiscard]] err crd_bytes(struct crd *r, uint32_t n, str *v);
 [[nodiscard]] err crd_name(struct crd *r, str *v); /* UTF-8 checked */
-[[nodiscard]] err crd_count(struct crd *r, uint32_t max, const char *what, uint32_t *v); /* of a vec; each entry takes a byte */
+[[nodiscard]] err crd_count(struct crd *r, uint32_t max, const char *what,
+                            uint32_t *v); /* of a vec; each entry takes a byte */
 
-/* ---- scopes: a component, or a component or instance type, being decoded (decode.c) ------------------------------------------ */
+/* ---- scopes: a component, or a component or instance type, being decoded (decode.c)
+ * ------------------------------------------ */
 
-struct cnames { /* strongly unique names of one direction */
-    struct map canonical;          /* canonical -> index in names */
+struct cnames {           /* strongly unique names of one direction */
+    struct map canonical; /* canonical -> index in names */
     VEC(str) names;
-    struct map resources;          /* names of resources, for [static] */
-    struct cptrs *resource_names;  /* ctype uid of a resource -> its name (str *), for [method] and [constructor] */
+    struct map resources; /* names of resources, for [static] */
+    struct cptrs
+        *resource_names; /* ctype uid of a resource -> its name (str *), for [method] and [constructor] */
 };
 enum cscope_kind { CSCOPE_COMPONENT, CSCOPE_COMPONENT_TYPE, CSCOPE_INSTANCE_TYPE };
 struct ccore_func {
     uint32_t type_id;
 };
-struct ccore_type_def { /* entry of the core type index space */
+struct ccore_type_def {                /* entry of the core type index space */
     const struct cmodule_type *module; /* or a canonical type */
     uint32_t type_id;
 };
@@ -301,8 +343,8 @@ struct cscope {
     struct cnames import_names, export_names;
     VEC(struct cres *) imported, fresh;
     struct cptrs *named_imports, *named_exports; /* ctype uids that have an external name */
-    struct component *component; /* of CSCOPE_COMPONENT */
-    uint8_t context_type;        /* of context.get/set seen: 0 none, else WASM_I32 or WASM_I64 */
+    struct component *component;                 /* of CSCOPE_COMPONENT */
+    uint8_t context_type; /* of context.get/set seen: 0 none, else WASM_I32 or WASM_I64 */
     uint64_t type_size;
 };
 
@@ -314,49 +356,55 @@ struct cvalidator {
 };
 
 /* sections and declarations, by file */
-[[nodiscard]] err cdec_core_type(struct cvalidator *v, struct cscope *s, struct crd *r);               /* core.c */
-[[nodiscard]] err cdec_core_instance(struct cvalidator *v, struct cscope *s, struct crd *r);           /* core.c */
-[[nodiscard]] err cdec_core_module(struct cvalidator *v, struct cscope *s, struct crd *r);             /* core.c */
-[[nodiscard]] err cdec_core_valtype(struct cvalidator *v, struct cscope *s, struct crd *r, wasm_type *t); /* core.c */
-[[nodiscard]] err ccore_export(struct cvalidator *v, const struct cscope *s, uint32_t instance, str name, enum wasm_extern kind,
-                               struct ccore *out, uint64_t at);                                        /* core.c */
-[[nodiscard]] err cdec_type(struct cvalidator *v, struct cscope *s, struct crd *r);                    /* type_dec.c */
+[[nodiscard]] err cdec_core_type(struct cvalidator *v, struct cscope *s, struct crd *r);     /* core.c */
+[[nodiscard]] err cdec_core_instance(struct cvalidator *v, struct cscope *s, struct crd *r); /* core.c */
+[[nodiscard]] err cdec_core_module(struct cvalidator *v, struct cscope *s, struct crd *r);   /* core.c */
+[[nodiscard]] err cdec_core_valtype(struct cvalidator *v, struct cscope *s, struct crd *r,
+                                    wasm_type *t); /* core.c */
+[[nodiscard]] err ccore_export(struct cvalidator *v, const struct cscope *s, uint32_t instance, str name,
+                               enum wasm_extern kind, struct ccore *out, uint64_t at); /* core.c */
+[[nodiscard]] err cdec_type(struct cvalidator *v, struct cscope *s, struct crd *r);    /* type_dec.c */
 [[nodiscard]] err cdec_valtype(struct cvalidator *v, struct cscope *s, struct crd *r, const struct ctype **t);
 [[nodiscard]] err cdec_externtype(struct cvalidator *v, struct cscope *s, struct crd *r, struct centity *e);
-[[nodiscard]] err cdec_resultlist(struct cvalidator *v, struct cscope *s, struct crd *r, const struct ctype **t);
-[[nodiscard]] err cdec_canon(struct cvalidator *v, struct cscope *s, struct crd *r);                   /* canon.c */
-[[nodiscard]] err cdec_alias(struct cvalidator *v, struct cscope *s, struct crd *r);                   /* alias.c */
-[[nodiscard]] err cdec_instance(struct cvalidator *v, struct cscope *s, struct crd *r);                /* instance.c */
-[[nodiscard]] err cdec_import(struct cvalidator *v, struct cscope *s, struct crd *r);                  /* extern.c */
-[[nodiscard]] err cdec_export(struct cvalidator *v, struct cscope *s, struct crd *r);                  /* extern.c */
-[[nodiscard]] err cdec_exportdecl(struct cvalidator *v, struct cscope *s, struct crd *r);              /* extern.c */
+[[nodiscard]] err cdec_resultlist(struct cvalidator *v, struct cscope *s, struct crd *r,
+                                  const struct ctype **t);
+[[nodiscard]] err cdec_canon(struct cvalidator *v, struct cscope *s, struct crd *r);      /* canon.c */
+[[nodiscard]] err cdec_alias(struct cvalidator *v, struct cscope *s, struct crd *r);      /* alias.c */
+[[nodiscard]] err cdec_instance(struct cvalidator *v, struct cscope *s, struct crd *r);   /* instance.c */
+[[nodiscard]] err cdec_import(struct cvalidator *v, struct cscope *s, struct crd *r);     /* extern.c */
+[[nodiscard]] err cdec_export(struct cvalidator *v, struct cscope *s, struct crd *r);     /* extern.c */
+[[nodiscard]] err cdec_exportdecl(struct cvalidator *v, struct cscope *s, struct crd *r); /* extern.c */
 /* A sort byte, two for core sorts. */
 [[nodiscard]] err cdec_sort(struct crd *r, enum csort *sort);
 
 /* The type of item `index` of a sort that can be imported and exported. */
-[[nodiscard]] err cscope_entity(struct cvalidator *v, struct cscope *s, enum csort sort, uint32_t index, struct centity *e, uint64_t at);
+[[nodiscard]] err cscope_entity(struct cvalidator *v, struct cscope *s, enum csort sort, uint32_t index,
+                                struct centity *e, uint64_t at);
 /* Appends an item to its index space. */
 [[nodiscard]] err cscope_push(struct cvalidator *v, struct cscope *s, struct centity e, uint64_t at);
-[[nodiscard]] err cscope_type(struct cvalidator *v, struct cscope *s, uint32_t index, const struct ctype **t, uint64_t at);
+[[nodiscard]] err cscope_type(struct cvalidator *v, struct cscope *s, uint32_t index, const struct ctype **t,
+                              uint64_t at);
 struct cscope *cscope_new(struct cvalidator *v, struct cscope *parent, enum cscope_kind kind);
-struct cdef *cscope_def(struct cvalidator *v, struct cscope *s, enum cdef_kind kind); /* NULL in a type scope */
+struct cdef *cscope_def(struct cvalidator *v, struct cscope *s,
+                        enum cdef_kind kind); /* NULL in a type scope */
 /* The name of an import or export, with its attributes. */
 struct cextern_name {
     str name, implements, version_suffix, external_id;
     bool has_implements, has_version_suffix, has_external_id;
 };
 [[nodiscard]] err cdec_extern_name(struct cvalidator *v, struct crd *r, struct cextern_name *n);
-/* Checks and enters a name of an import or export: grammar, uniqueness, the rules of annotated names and attributes. */
-[[nodiscard]] err cnames_add(struct cvalidator *v, struct cnames *n, const char *direction, const struct cextern_name *name,
-                             struct centity e, uint64_t at);
+/* Checks and enters a name of an import or export: grammar, uniqueness, the rules of annotated names and
+ * attributes. */
+[[nodiscard]] err cnames_add(struct cvalidator *v, struct cnames *n, const char *direction,
+                             const struct cextern_name *name, struct centity e, uint64_t at);
 /* The type of scope s, closed. */
 [[nodiscard]] err cscope_close(struct cvalidator *v, struct cscope *s, const struct ctype **t, uint64_t at);
 
 /* The code is written out, so that compilers see that these never return ERR_OK. */
-#define CERR(code, at, ...)                                                                                                      \
-    do {                                                                                                                         \
-        (void)diag_set(v->d, code, (at), __VA_ARGS__);                                                                           \
-        return code;                                                                                                             \
+#define CERR(code, at, ...)                                                                                  \
+    do {                                                                                                     \
+        (void)diag_set(v->d, code, (at), __VA_ARGS__);                                                       \
+        return code;                                                                                         \
     } while (0)
 #define CFAIL(at, ...) CERR(ERR_INVALID, at, __VA_ARGS__)
 #define CMALFORMED(at, ...) CERR(ERR_MALFORMED, at, __VA_ARGS__)

@@ -1,7 +1,9 @@
-/* core: core types, core modules and core instances inside a component (Binary.md, Instance and Type Definitions). */
+/* core: core types, core modules and core instances inside a component (Binary.md, Instance and Type
+ * Definitions). */
 #include "component/component_int.h"
 
-/* ---- value types ------------------------------------------------------------------------------------------------------- */
+/* ---- value types
+ * ------------------------------------------------------------------------------------------------------- */
 
 static bool abstract_heap(int64_t code, uint32_t *heap) {
     switch (code) {
@@ -78,7 +80,8 @@ static err func_type(struct cvalidator *v, struct cscope *s, struct crd *r, uint
     return ERR_OK;
 }
 
-/* ---- other type definitions: through a module made up of them ------------------------------------------------------------ */
+/* ---- other type definitions: through a module made up of them
+ * ------------------------------------------------------------ */
 
 /* Steps over a type definition; min: the lowest concrete type index it refers to. */
 static err skip_valtype(struct cvalidator *v, struct crd *r, uint32_t *min) {
@@ -131,8 +134,8 @@ static void put_u32(struct buf *b, uint32_t value) {
     buf_putc(b, (uint8_t)value);
 }
 
-/* A group of types that is not one plain function type: decoded and made canonical by `wasm`, as the last group of a module
- * whose earlier types are placeholders, so that its indices mean what they mean here. */
+/* A group of types that is not one plain function type: decoded and made canonical by `wasm`, as the last
+ * group of a module whose earlier types are placeholders, so that its indices mean what they mean here. */
 static err rec_group(struct cvalidator *v, struct cscope *s, struct crd *r) {
     uint64_t at = crd_at(r);
     const uint8_t *start = r->p;
@@ -167,17 +170,20 @@ static err rec_group(struct cvalidator *v, struct cscope *s, struct crd *r) {
     return ERR_OK;
 }
 
-/* ---- external types -------------------------------------------------------------------------------------------------------- */
+/* ---- external types
+ * -------------------------------------------------------------------------------------------------------- */
 
 static err limits(struct cvalidator *v, struct crd *r, struct wasm_limits *l, bool memory) {
     uint8_t flags;
     uint64_t at = crd_at(r);
     TRY(crd_u8(r, &flags));
     if (flags > 7) CMALFORMED(at, "malformed limits flags 0x%x", flags);
-    *l = (struct wasm_limits){.max = UINT64_MAX, .has_max = flags & 1, .shared = flags & 2, .is64 = flags & 4};
+    *l =
+        (struct wasm_limits){.max = UINT64_MAX, .has_max = flags & 1, .shared = flags & 2, .is64 = flags & 4};
     TRY(crd_u64(r, &l->min));
     if (l->has_max) TRY(crd_u64(r, &l->max));
-    if (!l->is64 && (l->min > UINT32_MAX || (l->has_max && l->max > UINT32_MAX))) CMALFORMED(at, "integer too large");
+    if (!l->is64 && (l->min > UINT32_MAX || (l->has_max && l->max > UINT32_MAX)))
+        CMALFORMED(at, "integer too large");
     if (l->min > l->max) CFAIL(at, "size minimum must not be greater than maximum");
     uint64_t pages_max = l->is64 ? 1ull << 48 : 1ull << 16;
     if (memory && (l->min > pages_max || (l->has_max && l->max > pages_max)))
@@ -193,7 +199,8 @@ static err core_func_index(struct cvalidator *v, struct cscope *s, struct crd *r
     if (index >= s->core_types.n) CFAIL(at, "unknown type %u: type index out of bounds", index);
     const struct ccore_type_def *t = &s->core_types.p[index];
     if (t->module) CFAIL(at, "type index %u is a module type, not a sub type", index);
-    if (v->ts->core->defs.p[t->type_id].comp != WASM_COMP_FUNC) CFAIL(at, "type index %u is not a function type", index);
+    if (v->ts->core->defs.p[t->type_id].comp != WASM_COMP_FUNC)
+        CFAIL(at, "type index %u is not a function type", index);
     *id = t->type_id;
     return ERR_OK;
 }
@@ -224,7 +231,9 @@ static err core_externtype(struct cvalidator *v, struct cscope *s, struct crd *r
     }
 }
 
-/* ---- module types --------------------------------------------------------------------------------------------------------------- */
+/* ---- module types
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 struct module_decls {
     struct cscope scope; /* only its core types */
@@ -250,7 +259,8 @@ static err module_export(struct cvalidator *v, struct module_decls *m, struct cr
     struct ccore_named x = {0};
     TRY(crd_name(r, &x.name));
     TRY(core_externtype(v, &m->scope, r, &x.type));
-    if (!map_put(v->arena, &m->export_names, x.name, 1)) CFAIL(at, "export name `" STR_FMT "` already defined", STR_ARG(x.name));
+    if (!map_put(v->arena, &m->export_names, x.name, 1))
+        CFAIL(at, "export name `" STR_FMT "` already defined", STR_ARG(x.name));
     vec_push(v->arena, &m->exports, x);
     return ERR_OK;
 }
@@ -282,7 +292,8 @@ static err module_decl(struct cvalidator *v, struct cscope *outer, struct module
     switch (kind) {
     case 0: return module_import(v, m, r);
     case 1:
-        if (!crd_end(r) && *r->p == 0x50) CFAIL(at, "invalid leading byte (0x50) for core type: a module type may not hold module types");
+        if (!crd_end(r) && *r->p == 0x50)
+            CFAIL(at, "invalid leading byte (0x50) for core type: a module type may not hold module types");
         return cdec_core_type(v, &m->scope, r);
     case 2: return module_alias(v, outer, m, r);
     case 3: return module_export(v, m, r);
@@ -296,7 +307,8 @@ static err module_type(struct cvalidator *v, struct cscope *s, struct crd *r) {
     TRY(crd_count(r, CMAX_COUNT, "declarations of a module type", &n));
     for (uint32_t i = 0; i < n; i++) TRY(module_decl(v, s, m, r));
     struct cmodule_type *t = arena_make(v->arena, struct cmodule_type);
-    *t = (struct cmodule_type){m->imports.p, m->exports.p, m->imports.n, m->exports.n, 1 + m->imports.n + m->exports.n};
+    *t = (struct cmodule_type){m->imports.p, m->exports.p, m->imports.n, m->exports.n,
+                               1 + m->imports.n + m->exports.n};
     struct ccore_type_def def = {t, 0};
     vec_push(v->arena, &s->core_types, def);
     return ERR_OK;
@@ -317,7 +329,8 @@ err cdec_core_type(struct cvalidator *v, struct cscope *s, struct crd *r) {
         return ERR_OK;
     case 0x00: /* a non-final subtype is prefixed here */
         r->p++;
-        if (crd_end(r) || *r->p != 0x50) CMALFORMED(crd_at(r), "invalid leading byte for non-final core type, 0x50 expected");
+        if (crd_end(r) || *r->p != 0x50)
+            CMALFORMED(crd_at(r), "invalid leading byte for non-final core type, 0x50 expected");
         return rec_group(v, s, r);
     case 0x4e:
     case 0x4f:
@@ -327,7 +340,9 @@ err cdec_core_type(struct cvalidator *v, struct cscope *s, struct crd *r) {
     }
 }
 
-/* ---- modules ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- modules
+ * -----------------------------------------------------------------------------------------------------------------------
+ */
 
 static struct ccore item_type(const struct wasm_module *m, enum wasm_extern kind, uint32_t index) {
     struct ccore t = {.kind = kind};
@@ -370,9 +385,11 @@ static err unique_imports(struct cvalidator *v, const struct cmodule_type *t, ui
     struct map seen = {0};
     for (uint32_t i = 0; i < t->imports_count; i++) {
         const struct ccore_named *x = &t->imports[i];
-        str key = arena_fmt(v->arena, "%zu:" STR_FMT ":" STR_FMT, x->module.n, STR_ARG(x->module), STR_ARG(x->name));
+        str key = arena_fmt(v->arena, "%zu:" STR_FMT ":" STR_FMT, x->module.n, STR_ARG(x->module),
+                            STR_ARG(x->name));
         if (!map_put(v->arena, &seen, key, 1))
-            CFAIL(at, "duplicate import name `" STR_FMT ":" STR_FMT "`", STR_ARG(x->module), STR_ARG(x->name));
+            CFAIL(at, "duplicate import name `" STR_FMT ":" STR_FMT "`", STR_ARG(x->module),
+                  STR_ARG(x->name));
     }
     return ERR_OK;
 }
@@ -388,7 +405,8 @@ err cdec_core_module(struct cvalidator *v, struct cscope *s, struct crd *r) {
     err e = wasm_decode(v->arena, bytes, m, &d);
     if (e == ERR_OK) e = wasm_validate(v->arena, m, v->ts->core, &d);
     if (e != ERR_OK)
-        return diag_set(v->d, e, d.offset == DIAG_NOWHERE ? at : at + d.offset, "core module %u: %s", s->core_modules.n, d.text);
+        return diag_set(v->d, e, d.offset == DIAG_NOWHERE ? at : at + d.offset, "core module %u: %s",
+                        s->core_modules.n, d.text);
     const struct cmodule_type *t = type_of_module(v, m);
     TRY(unique_imports(v, t, at));
     struct cmodule entry = {at, m, t};
@@ -398,9 +416,12 @@ err cdec_core_module(struct cvalidator *v, struct cscope *s, struct crd *r) {
     return cscope_push(v, s, (struct centity){.kind = CE_MODULE, .module = t}, at);
 }
 
-/* ---- core instances -------------------------------------------------------------------------------------------------------------------- */
+/* ---- core instances
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
-static struct ccore_instance_type *instance_type(struct cvalidator *v, struct ccore_named *exports, uint32_t n) {
+static struct ccore_instance_type *instance_type(struct cvalidator *v, struct ccore_named *exports,
+                                                 uint32_t n) {
     struct ccore_instance_type *t = arena_make(v->arena, struct ccore_instance_type);
     t->exports = exports;
     t->exports_count = n;
@@ -408,8 +429,8 @@ static struct ccore_instance_type *instance_type(struct cvalidator *v, struct cc
     return t;
 }
 
-static err check_args(struct cvalidator *v, struct cscope *s, const struct cmodule_type *m, const struct cref *args, uint32_t n,
-                      uint64_t at) {
+static err check_args(struct cvalidator *v, struct cscope *s, const struct cmodule_type *m,
+                      const struct cref *args, uint32_t n, uint64_t at) {
     struct map by_name = {0};
     for (uint32_t i = 0; i < n; i++)
         if (!map_put(v->arena, &by_name, args[i].name, args[i].index))
@@ -421,12 +442,14 @@ static err check_args(struct cvalidator *v, struct cscope *s, const struct cmodu
             CFAIL(at, "missing module instantiation argument named `" STR_FMT "`", STR_ARG(x->module));
         const struct ccore_instance_type *t = s->core_instances.p[instance];
         if (!map_get(&t->by_name, x->name, &item))
-            CFAIL(at, "module instantiation argument `" STR_FMT "` does not export an item named `" STR_FMT "`", STR_ARG(x->module),
-                  STR_ARG(x->name));
+            CFAIL(at,
+                  "module instantiation argument `" STR_FMT "` does not export an item named `" STR_FMT "`",
+                  STR_ARG(x->module), STR_ARG(x->name));
         err e = csub_core(v->ts, &t->exports[item].type, &x->type, v->d, at);
         if (e != ERR_OK) {
-            diag_prefix(v->d, "type mismatch for export `" STR_FMT "` of module instantiation argument `" STR_FMT "`",
-                        STR_ARG(x->name), STR_ARG(x->module));
+            diag_prefix(
+                v->d, "type mismatch for export `" STR_FMT "` of module instantiation argument `" STR_FMT "`",
+                STR_ARG(x->name), STR_ARG(x->module));
             return e;
         }
     }
@@ -443,7 +466,8 @@ static err instantiate(struct cvalidator *v, struct cscope *s, struct crd *r) {
         uint8_t kind;
         TRY(crd_name(r, &args[i].name));
         TRY(crd_u8(r, &kind));
-        if (kind != 0x12) CMALFORMED(crd_at(r) - 1, "invalid leading byte (0x%x) for instantiation arg kind", kind);
+        if (kind != 0x12)
+            CMALFORMED(crd_at(r) - 1, "invalid leading byte (0x%x) for instantiation arg kind", kind);
         TRY(crd_u32(r, &args[i].index));
         args[i].sort = CSORT_CORE_INSTANCE;
         if (args[i].index >= s->core_instances.n)
@@ -460,12 +484,16 @@ static err instantiate(struct cvalidator *v, struct cscope *s, struct crd *r) {
     return ERR_OK;
 }
 
-static err core_item(struct cvalidator *v, struct cscope *s, uint8_t kind, uint32_t index, struct ccore *out, uint64_t at) {
-    uint32_t counts[] = {s->core_funcs.n, s->core_tables.n, s->core_memories.n, s->core_globals.n, s->core_tags.n};
+static err core_item(struct cvalidator *v, struct cscope *s, uint8_t kind, uint32_t index, struct ccore *out,
+                     uint64_t at) {
+    uint32_t counts[] = {s->core_funcs.n, s->core_tables.n, s->core_memories.n, s->core_globals.n,
+                         s->core_tags.n};
     static const char *const text[] = {"core function", "table", "memory", "global", "tag"};
     static const char *const index_text[] = {"function", "table", "memory", "global", "tag"};
-    if (kind >= ARRAY_COUNT(counts)) CMALFORMED(at, "invalid leading byte (0x%x) for core external kind", kind);
-    if (index >= counts[kind]) CFAIL(at, "unknown %s %u: %s index out of bounds", text[kind], index, index_text[kind]);
+    if (kind >= ARRAY_COUNT(counts))
+        CMALFORMED(at, "invalid leading byte (0x%x) for core external kind", kind);
+    if (index >= counts[kind])
+        CFAIL(at, "unknown %s %u: %s index out of bounds", text[kind], index, index_text[kind]);
     switch (kind) {
     case 0: *out = (struct ccore){.kind = WASM_EXTERN_FUNC, .type_id = s->core_funcs.p[index]}; break;
     case 1: *out = s->core_tables.p[index]; break;
@@ -492,7 +520,8 @@ static err inline_exports(struct cvalidator *v, struct cscope *s, struct crd *r)
         refs[i].sort = (enum csort)(CSORT_CORE_FUNC + kind);
         exports[i].name = refs[i].name;
         if (!map_put(v->arena, &seen, refs[i].name, 1))
-            CFAIL(at, "duplicate instantiation export name `" STR_FMT "` already defined", STR_ARG(refs[i].name));
+            CFAIL(at, "duplicate instantiation export name `" STR_FMT "` already defined",
+                  STR_ARG(refs[i].name));
     }
     vec_push(v->arena, &s->core_instances, instance_type(v, exports, n));
     struct cdef *def = cscope_def(v, s, CDEF_CORE_EXPORTS);
@@ -511,14 +540,17 @@ err cdec_core_instance(struct cvalidator *v, struct cscope *s, struct crd *r) {
     CMALFORMED(at, "invalid leading byte (0x%x) for core instance", kind);
 }
 
-err ccore_export(struct cvalidator *v, const struct cscope *s, uint32_t instance, str name, enum wasm_extern kind, struct ccore *out,
-                 uint64_t at) {
+err ccore_export(struct cvalidator *v, const struct cscope *s, uint32_t instance, str name,
+                 enum wasm_extern kind, struct ccore *out, uint64_t at) {
     uint64_t i;
-    if (instance >= s->core_instances.n) CFAIL(at, "unknown core instance %u: instance index out of bounds", instance);
+    if (instance >= s->core_instances.n)
+        CFAIL(at, "unknown core instance %u: instance index out of bounds", instance);
     const struct ccore_instance_type *t = s->core_instances.p[instance];
-    if (!map_get(&t->by_name, name, &i)) CFAIL(at, "core instance %u has no export named `" STR_FMT "`", instance, STR_ARG(name));
+    if (!map_get(&t->by_name, name, &i))
+        CFAIL(at, "core instance %u has no export named `" STR_FMT "`", instance, STR_ARG(name));
     if (t->exports[i].type.kind != kind)
-        CFAIL(at, "export `" STR_FMT "` for core instance %u is not a %s", STR_ARG(name), instance, wasm_extern_text(kind));
+        CFAIL(at, "export `" STR_FMT "` for core instance %u is not a %s", STR_ARG(name), instance,
+              wasm_extern_text(kind));
     *out = t->exports[i].type;
     return ERR_OK;
 }

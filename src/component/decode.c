@@ -1,9 +1,13 @@
-/* decode: the sections of a component; aliases and instances (Binary.md, Component, Instance and Alias Definitions).
+/* decode: the sections of a component; aliases and instances (Binary.md, Component, Instance and Alias
+ * Definitions).
  *
- * One pass: each definition is decoded, checked and entered in its index space before the next is looked at. */
+ * One pass: each definition is decoded, checked and entered in its index space before the next is looked at.
+ */
 #include "component/component_int.h"
 
-/* ---- sorts ---------------------------------------------------------------------------------------------------------------- */
+/* ---- sorts
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
 static err core_sort(struct crd *r, enum csort *sort, const char *what) {
     uint64_t at = crd_at(r);
@@ -18,12 +22,15 @@ static err core_sort(struct crd *r, enum csort *sort, const char *what) {
     case 0x10: *sort = CSORT_CORE_TYPE; return ERR_OK;
     case 0x11: *sort = CSORT_CORE_MODULE; return ERR_OK;
     case 0x12: *sort = CSORT_CORE_INSTANCE; return ERR_OK;
-    default: (void)diag_set(r->d, ERR_MALFORMED, at, "invalid leading byte (0x%x) for %s", b, what); return ERR_MALFORMED;
+    default:
+        (void)diag_set(r->d, ERR_MALFORMED, at, "invalid leading byte (0x%x) for %s", b, what);
+        return ERR_MALFORMED;
     }
 }
 
 static err sort_of(struct crd *r, enum csort *sort, const char *what) {
-    static const enum csort sorts[] = {[1] = CSORT_FUNC, [2] = CSORT_VALUE, [3] = CSORT_TYPE, [4] = CSORT_COMPONENT, [5] = CSORT_INSTANCE};
+    static const enum csort sorts[] = {
+        [1] = CSORT_FUNC, [2] = CSORT_VALUE, [3] = CSORT_TYPE, [4] = CSORT_COMPONENT, [5] = CSORT_INSTANCE};
     uint64_t at = crd_at(r);
     uint8_t b;
     TRY(crd_u8(r, &b));
@@ -40,21 +47,26 @@ err cdec_sort(struct crd *r, enum csort *sort) {
     uint64_t at = crd_at(r);
     TRY(sort_of(r, sort, "component external kind"));
     if (*sort < CSORT_FUNC && *sort != CSORT_CORE_MODULE)
-        return diag_set(r->d, ERR_MALFORMED, at, "invalid leading byte (0x%x) for component external kind", r->p[-1]);
+        return diag_set(r->d, ERR_MALFORMED, at, "invalid leading byte (0x%x) for component external kind",
+                        r->p[-1]);
     return ERR_OK;
 }
 
 static const char *sort_text(enum csort s) {
-    static const char *const text[] = {"func", "table", "memory", "global", "tag", "type", "module", "instance",
-                                       "func", "value", "type", "component", "instance"};
+    static const char *const text[] = {"func", "table",     "memory",   "global", "tag",
+                                       "type", "module",    "instance", "func",   "value",
+                                       "type", "component", "instance"};
     return text[s];
 }
 
-/* ---- aliases ----------------------------------------------------------------------------------------------------------------- */
+/* ---- aliases
+ * -----------------------------------------------------------------------------------------------------------------
+ */
 
 static err alias_export(struct cvalidator *v, struct cscope *s, struct crd *r, enum csort sort, uint64_t at) {
-    static const enum csort sorts[] = {[CE_MODULE] = CSORT_CORE_MODULE, [CE_FUNC] = CSORT_FUNC, [CE_VALUE] = CSORT_VALUE,
-                                       [CE_TYPE] = CSORT_TYPE, [CE_COMPONENT] = CSORT_COMPONENT, [CE_INSTANCE] = CSORT_INSTANCE};
+    static const enum csort sorts[] = {
+        [CE_MODULE] = CSORT_CORE_MODULE, [CE_FUNC] = CSORT_FUNC,           [CE_VALUE] = CSORT_VALUE,
+        [CE_TYPE] = CSORT_TYPE,          [CE_COMPONENT] = CSORT_COMPONENT, [CE_INSTANCE] = CSORT_INSTANCE};
     uint32_t instance;
     str name;
     TRY(crd_u32(r, &instance));
@@ -67,7 +79,8 @@ static err alias_export(struct cvalidator *v, struct cscope *s, struct crd *r, e
     const struct cextern *x = ctype_export(s->instances.p[instance], name);
     if (!x) CFAIL(at, "instance %u has no export named `" STR_FMT "`", instance, STR_ARG(name));
     if (sorts[x->e.kind] != sort)
-        CFAIL(at, "export `" STR_FMT "` for instance %u is not a %s", STR_ARG(name), instance, sort_text(sort));
+        CFAIL(at, "export `" STR_FMT "` for instance %u is not a %s", STR_ARG(name), instance,
+              sort_text(sort));
     struct cdef *def = cscope_def(v, s, CDEF_ALIAS_EXPORT);
     if (def) {
         def->sort = sort;
@@ -78,24 +91,42 @@ static err alias_export(struct cvalidator *v, struct cscope *s, struct crd *r, e
     return cscope_push(v, s, x->e, at);
 }
 
-static err alias_core_export(struct cvalidator *v, struct cscope *s, struct crd *r, enum csort sort, uint64_t at) {
+static err alias_core_export(struct cvalidator *v, struct cscope *s, struct crd *r, enum csort sort,
+                             uint64_t at) {
     uint32_t instance;
     str name;
     struct ccore item;
     if (sort > CSORT_CORE_TAG) CMALFORMED(at, "invalid leading byte for core instance export kind");
     TRY(crd_u32(r, &instance));
     TRY(crd_name(r, &name));
-    if (s->kind != CSCOPE_COMPONENT) CFAIL(at, "aliases in a component or instance type may only refer to types or instances");
+    if (s->kind != CSCOPE_COMPONENT)
+        CFAIL(at, "aliases in a component or instance type may only refer to types or instances");
     TRY(ccore_export(v, s, instance, name, (enum wasm_extern)sort, &item, at));
     uint32_t n = 0;
     switch (item.kind) {
-    case WASM_EXTERN_FUNC: vec_push(v->arena, &s->core_funcs, item.type_id); n = s->core_funcs.n; break;
-    case WASM_EXTERN_TABLE: vec_push(v->arena, &s->core_tables, item); n = s->core_tables.n; break;
-    case WASM_EXTERN_MEMORY: vec_push(v->arena, &s->core_memories, item); n = s->core_memories.n; break;
-    case WASM_EXTERN_GLOBAL: vec_push(v->arena, &s->core_globals, item); n = s->core_globals.n; break;
-    case WASM_EXTERN_TAG: vec_push(v->arena, &s->core_tags, item); n = s->core_tags.n; break;
+    case WASM_EXTERN_FUNC:
+        vec_push(v->arena, &s->core_funcs, item.type_id);
+        n = s->core_funcs.n;
+        break;
+    case WASM_EXTERN_TABLE:
+        vec_push(v->arena, &s->core_tables, item);
+        n = s->core_tables.n;
+        break;
+    case WASM_EXTERN_MEMORY:
+        vec_push(v->arena, &s->core_memories, item);
+        n = s->core_memories.n;
+        break;
+    case WASM_EXTERN_GLOBAL:
+        vec_push(v->arena, &s->core_globals, item);
+        n = s->core_globals.n;
+        break;
+    case WASM_EXTERN_TAG:
+        vec_push(v->arena, &s->core_tags, item);
+        n = s->core_tags.n;
+        break;
     }
-    if (n > CMAX_COUNT) CLIMIT(at, "core %ss count exceeds the limit of %u", wasm_extern_text(item.kind), CMAX_COUNT);
+    if (n > CMAX_COUNT)
+        CLIMIT(at, "core %ss count exceeds the limit of %u", wasm_extern_text(item.kind), CMAX_COUNT);
     struct cdef *def = cscope_def(v, s, CDEF_ALIAS_CORE_EXPORT);
     def->sort = sort;
     def->index = instance;
@@ -103,11 +134,13 @@ static err alias_core_export(struct cvalidator *v, struct cscope *s, struct crd 
     return ERR_OK;
 }
 
-static err outer_type(struct cvalidator *v, struct cscope *s, struct cscope *outer, bool crosses, uint32_t index, uint64_t at) {
+static err outer_type(struct cvalidator *v, struct cscope *s, struct cscope *outer, bool crosses,
+                      uint32_t index, uint64_t at) {
     const struct ctype *t;
     TRY(cscope_type(v, outer, index, &t, at));
     if (crosses && ctypes_has_free(v->ts, t))
-        CFAIL(at, "cannot alias outer type which transitively refers to resources not defined in the current component");
+        CFAIL(at, "cannot alias outer type which transitively refers to resources not defined in the current "
+                  "component");
     return cscope_push(v, s, (struct centity){.kind = CE_TYPE, .type = t, .referenced = t}, at);
 }
 
@@ -151,7 +184,8 @@ err cdec_alias(struct cvalidator *v, struct cscope *s, struct crd *r) {
     if (b == 0) TRY(crd_u8(&ahead, &b));
     TRY(crd_u8(&ahead, &target));
     if (target > 2) CMALFORMED(crd_at(&ahead) - 1, "invalid leading byte (0x%x) for alias", target);
-    static const char *const whats[] = {"component external kind", "core instance export kind", "component outer alias kind"};
+    static const char *const whats[] = {"component external kind", "core instance export kind",
+                                        "component outer alias kind"};
     TRY(sort_of(r, &sort, whats[target]));
     TRY(crd_u8(r, &target));
     if (target == 0) return alias_export(v, s, r, sort, at);
@@ -161,7 +195,9 @@ err cdec_alias(struct cvalidator *v, struct cscope *s, struct crd *r) {
     return alias_outer(v, s, r, sort, at);
 }
 
-/* ---- instances ------------------------------------------------------------------------------------------------------------------ */
+/* ---- instances
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
 static err arguments(struct cvalidator *v, struct cscope *s, struct crd *r, struct cref **out, uint32_t *n) {
     struct map seen = {0};
@@ -174,21 +210,22 @@ static err arguments(struct cvalidator *v, struct cscope *s, struct crd *r, stru
         TRY(crd_u32(r, &refs[i].index));
         TRY(cscope_entity(v, s, refs[i].sort, refs[i].index, &refs[i].e, at));
         if (!map_put(v->arena, &seen, refs[i].name, 1))
-            CFAIL(at, "instantiation argument `" STR_FMT "` conflicts with previous argument `" STR_FMT "`", STR_ARG(refs[i].name),
-                  STR_ARG(refs[i].name));
+            CFAIL(at, "instantiation argument `" STR_FMT "` conflicts with previous argument `" STR_FMT "`",
+                  STR_ARG(refs[i].name), STR_ARG(refs[i].name));
     }
     *out = refs;
     return ERR_OK;
 }
 
 /* The type of an instance of component type c given arguments. */
-static err instance_of(struct cvalidator *v, const struct ctype *c, const struct cref *args, uint32_t n, const struct ctype **out,
-                       uint64_t at) {
+static err instance_of(struct cvalidator *v, const struct ctype *c, const struct cref *args, uint32_t n,
+                       const struct ctype **out, uint64_t at) {
     struct csubst s;
     struct cextern *have = arena_array(v->arena, struct cextern, n);
     for (uint32_t i = 0; i < n; i++) have[i] = (struct cextern){args[i].name, args[i].e};
     csubst_init(&s, v->ts);
-    TRY(csub_open(&s, have, n, c->imports, c->imports_count, c->imported, c->imported_count, "import", v->d, at));
+    TRY(csub_open(&s, have, n, c->imports, c->imports_count, c->imported, c->imported_count, "import", v->d,
+                  at));
     for (uint32_t i = 0; i < c->fresh_count; i++)
         csubst_bind(&s, c->fresh[i], ctypes_res_node(v->ts, ctypes_new_res(v->ts, NULL)));
     struct cextern *exports = arena_array(v->arena, struct cextern, c->exports_count);
@@ -207,7 +244,8 @@ static err instantiate(struct cvalidator *v, struct cscope *s, struct crd *r, ui
     const struct ctype *t;
     TRY(crd_u32(r, &component));
     TRY(arguments(v, s, r, &args, &n));
-    if (component >= s->components.n) CFAIL(at, "unknown component %u: component index out of bounds", component);
+    if (component >= s->components.n)
+        CFAIL(at, "unknown component %u: component index out of bounds", component);
     TRY(instance_of(v, s->components.p[component], args, n, &t, at));
     struct cdef *def = cscope_def(v, s, CDEF_INSTANCE);
     def->index = component;
@@ -254,7 +292,9 @@ err cdec_instance(struct cvalidator *v, struct cscope *s, struct crd *r) {
     CMALFORMED(at, "invalid leading byte (0x%x) for instance", b);
 }
 
-/* ---- sections --------------------------------------------------------------------------------------------------------------------- */
+/* ---- sections
+ * ---------------------------------------------------------------------------------------------------------------------
+ */
 
 static err decode_component(struct cvalidator *v, struct component *c, struct cscope *parent, struct crd r);
 
@@ -272,7 +312,8 @@ static err nested_component(struct cvalidator *v, struct cscope *s, struct crd *
     return cscope_push(v, s, (struct centity){.kind = CE_COMPONENT, .type = c->type}, at);
 }
 
-static err items(struct cvalidator *v, struct cscope *s, struct crd *r, err (*item)(struct cvalidator *, struct cscope *, struct crd *)) {
+static err items(struct cvalidator *v, struct cscope *s, struct crd *r,
+                 err (*item)(struct cvalidator *, struct cscope *, struct crd *)) {
     uint32_t n;
     TRY(crd_count(r, CMAX_COUNT, "definitions", &n));
     for (uint32_t i = 0; i < n; i++) TRY(item(v, s, r));
@@ -311,8 +352,7 @@ static err decode_component(struct cvalidator *v, struct component *c, struct cs
     struct cscope *s = cscope_new(v, parent, CSCOPE_COMPONENT);
     c->scope = s;
     s->component = c;
-    if (s->depth > CMAX_SCOPE_DEPTH)
-        CLIMIT(crd_at(&r), "components nested deeper than %u", CMAX_SCOPE_DEPTH);
+    if (s->depth > CMAX_SCOPE_DEPTH) CLIMIT(crd_at(&r), "components nested deeper than %u", CMAX_SCOPE_DEPTH);
     TRY(preamble(v, &r));
     while (!crd_end(&r)) {
         uint64_t at = crd_at(&r);
@@ -326,7 +366,8 @@ static err decode_component(struct cvalidator *v, struct component *c, struct cs
         TRY(crd_bytes(&r, size, &body));
         struct crd in = {body.p, body.p + body.n, body.p, body_at, v->d};
         TRY(section(v, s, id, at, &in));
-        if (!crd_end(&in)) CMALFORMED(crd_at(&in), "section size mismatch: unexpected data at the end of the section");
+        if (!crd_end(&in))
+            CMALFORMED(crd_at(&in), "section size mismatch: unexpected data at the end of the section");
     }
     return cscope_close(v, s, &c->type, crd_at(&r));
 }
@@ -347,7 +388,8 @@ err component_validate_code(const struct component *c, struct diag *d) {
         struct diag inner = DIAG_INIT;
         err e = wasm_validate_bodies(m->module, &inner);
         if (e != ERR_OK)
-            return diag_set(d, e, inner.offset == DIAG_NOWHERE ? m->offset : m->offset + inner.offset, "core module %u: %s", i, inner.text);
+            return diag_set(d, e, inner.offset == DIAG_NOWHERE ? m->offset : m->offset + inner.offset,
+                            "core module %u: %s", i, inner.text);
     }
     for (uint32_t i = 0; i < c->defs.n; i++)
         if (c->defs.p[i].kind == CDEF_COMPONENT) TRY(component_validate_code(c->defs.p[i].component, d));

@@ -30,19 +30,20 @@ static void bad(str bytes, err want, uint64_t offset, const char *text) {
     struct diag d = DIAG_INIT;
     err e = decode(bytes, &d);
     if (e != want || !strstr(d.text, text) || d.offset != offset)
-        fail_msg("want %s at %llu: %s; have %s at %llu: %s", err_name(want), (unsigned long long)offset, text, err_name(e),
-                 (unsigned long long)d.offset, d.text);
+        fail_msg("want %s at %llu: %s; have %s at %llu: %s", err_name(want), (unsigned long long)offset, text,
+                 err_name(e), (unsigned long long)d.offset, d.text);
 }
 
 #define SIZED(...) sizeof((const uint8_t[]){__VA_ARGS__}), __VA_ARGS__
 #define SECTION(id, ...) id, SIZED(__VA_ARGS__)
 
 /* A component that exports function "f" of its core module; sections end at 41, 47, 56, 63, 71. */
-#define CORE_MODULE                                                                                                               \
-    CORE_HEADER, SECTION(1, 1, 0x60, 0, 0), SECTION(3, 1, 0), SECTION(7, 1, 1, 'f', 0, 0), SECTION(10, 1, 2, 0, 0x0b)
-#define LIFTED                                                                                                                    \
-    HEADER, SECTION(1, CORE_MODULE), SECTION(2, 1, 0, 0, 0) /* core instance */,                                                  \
-        SECTION(6, 1, 0, 0, 1, 0, 1, 'f') /* its f */, SECTION(7, 1, 0x40, 0, 1, 0) /* (func) */,                                  \
+#define CORE_MODULE                                                                                          \
+    CORE_HEADER, SECTION(1, 1, 0x60, 0, 0), SECTION(3, 1, 0), SECTION(7, 1, 1, 'f', 0, 0),                   \
+        SECTION(10, 1, 2, 0, 0x0b)
+#define LIFTED                                                                                               \
+    HEADER, SECTION(1, CORE_MODULE), SECTION(2, 1, 0, 0, 0) /* core instance */,                             \
+        SECTION(6, 1, 0, 0, 1, 0, 1, 'f') /* its f */, SECTION(7, 1, 0x40, 0, 1, 0) /* (func) */,            \
         SECTION(8, 1, 0, 0, 0, 0, 0) /* canon lift */, SECTION(11, 1, 0, 1, 'f', 1, 0, 0)
 
 static void test_kinds(void **state) {
@@ -60,7 +61,9 @@ static void test_kinds(void **state) {
         {"\0asm\x01", 5, COMPONENT_KIND_UNKNOWN, "unexpected end-of-file"},
         {"\0a", 2, COMPONENT_KIND_UNKNOWN, "unexpected end-of-file"},
         {"", 0, COMPONENT_KIND_UNKNOWN, "empty"},
-        {"\x7f" "ELF\x02\x01\x01\0", 8, COMPONENT_KIND_UNKNOWN, "ELF"},
+        {"\x7f"
+         "ELF\x02\x01\x01\0",
+         8, COMPONENT_KIND_UNKNOWN, "ELF"},
         {"\x1f\x8b\x08\0", 4, COMPONENT_KIND_UNKNOWN, "gzip"},
         {"(component)", 11, COMPONENT_KIND_UNKNOWN, "text format"},
         {";; hi\n(module)", 14, COMPONENT_KIND_UNKNOWN, "text format"},
@@ -69,7 +72,8 @@ static void test_kinds(void **state) {
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct diag d = DIAG_INIT;
-        assert_int_equal(component_kind((str){(const uint8_t *)cases[i].bytes, cases[i].n}, &d), cases[i].kind);
+        assert_int_equal(component_kind((str){(const uint8_t *)cases[i].bytes, cases[i].n}, &d),
+                         cases[i].kind);
         assert_non_null(strstr(d.text, cases[i].text));
     }
 }
@@ -78,9 +82,9 @@ static void test_good(void **state) {
     (void)state;
     good(BYTES(HEADER));
     good(BYTES(LIFTED));
-    good(BYTES(HEADER, 0, 5, 4, 'n', 'o', 't', 'e'));                            /* custom section */
-    good(BYTES(HEADER, 4, 8, HEADER));                                /* nested component */
-    good(BYTES(HEADER, 7, 8, 2, 0x72, 1, 1, 0x78, 0x79, 0x70, 0));    /* record, and list of it */
+    good(BYTES(HEADER, 0, 5, 4, 'n', 'o', 't', 'e'));              /* custom section */
+    good(BYTES(HEADER, 4, 8, HEADER));                             /* nested component */
+    good(BYTES(HEADER, 7, 8, 2, 0x72, 1, 1, 0x78, 0x79, 0x70, 0)); /* record, and list of it */
 }
 
 static void test_truncated(void **state) {
@@ -102,10 +106,13 @@ static void test_malformed(void **state) {
     bad(BYTES(HEADER, 13, 0), ERR_MALFORMED, 8, "malformed section id");
     bad(BYTES(HEADER, 7, 2, 0, 0), ERR_MALFORMED, 11, "section size mismatch");
     bad(BYTES(HEADER, 7, 0xff, 0xff, 0xff, 0xff, 0x7f), ERR_MALFORMED, 9, "integer too large");
-    bad(BYTES(HEADER, 7, 0x80, 0x80, 0x80, 0x80, 0x80, 0), ERR_MALFORMED, 9, "integer representation too long");
-    bad(BYTES(HEADER, 7, 2, 1, 0x62), ERR_MALFORMED, 11, "invalid leading byte (0x62) for component defined type");
+    bad(BYTES(HEADER, 7, 0x80, 0x80, 0x80, 0x80, 0x80, 0), ERR_MALFORMED, 9,
+        "integer representation too long");
+    bad(BYTES(HEADER, 7, 2, 1, 0x62), ERR_MALFORMED, 11,
+        "invalid leading byte (0x62) for component defined type");
     bad(BYTES(HEADER, 2, 2, 1, 2), ERR_MALFORMED, 11, "invalid leading byte (0x2) for core instance");
-    bad(BYTES(HEADER, 8, 2, 1, 0x43), ERR_MALFORMED, 11, "invalid leading byte (0x43) for canonical function");
+    bad(BYTES(HEADER, 8, 2, 1, 0x43), ERR_MALFORMED, 11,
+        "invalid leading byte (0x43) for canonical function");
     bad(BYTES(HEADER, 10, 7, 1, 0, 1, 0xff, 1, 0, 0), ERR_MALFORMED, 13, "malformed UTF-8 encoding");
     bad(BYTES(HEADER, 1, 8, HEADER), ERR_MALFORMED, 10, "expected a version header for a module");
     bad(BYTES(HEADER, 1, 10, CORE_HEADER, 0x55, 0), ERR_MALFORMED, 18, "core module 0");
@@ -115,31 +122,40 @@ static void test_invalid(void **state) {
     (void)state;
     bad(BYTES(HEADER, 7, 3, 1, 0x70, 0), ERR_INVALID, 12, "type index out of bounds");
     bad(BYTES(HEADER, 7, 3, 1, 0x72, 0), ERR_INVALID, 11, "record type must have at least one field");
-    bad(BYTES(HEADER, 7, 8, 1, 0x6e, 2, 1, 'a', 1, 'A', 0), ERR_INVALID, 15, "flag name `A` conflicts with previous flag name `a`");
+    bad(BYTES(HEADER, 7, 8, 1, 0x6e, 2, 1, 'a', 1, 'A', 0), ERR_INVALID, 15,
+        "flag name `A` conflicts with previous flag name `a`");
     bad(BYTES(HEADER, 7, 5, 1, 0x6d, 1, 1, '1'), ERR_INVALID, 13, "enum tag name `1` is not in kebab case");
-    bad(BYTES(HEADER, 7, 4, 1, 0x67, 0x7d, 0), ERR_INVALID, 11, "Fixed-length lists must have more than zero elements");
-    bad(BYTES(HEADER, 7, 7, 1, 0x67, 0x7d, 0x80, 0x80, 0x80, 0x80, 1), ERR_MALFORMED, 17, "unexpected end-of-file");
-    bad(BYTES(HEADER, 7, 8, 1, 0x67, 0x7d, 0x80, 0x80, 0x80, 0x80, 1), ERR_INVALID, 11, "exceeds maximum byte size");
+    bad(BYTES(HEADER, 7, 4, 1, 0x67, 0x7d, 0), ERR_INVALID, 11,
+        "Fixed-length lists must have more than zero elements");
+    bad(BYTES(HEADER, 7, 7, 1, 0x67, 0x7d, 0x80, 0x80, 0x80, 0x80, 1), ERR_MALFORMED, 17,
+        "unexpected end-of-file");
+    bad(BYTES(HEADER, 7, 8, 1, 0x67, 0x7d, 0x80, 0x80, 0x80, 0x80, 1), ERR_INVALID, 11,
+        "exceeds maximum byte size");
     bad(BYTES(HEADER, 7, 4, 1, 0x66, 1, 0x74), ERR_INVALID, 11, "`stream<char>` is not valid");
     bad(BYTES(HEADER, 8, 3, 1, 2, 0), ERR_INVALID, 12, "type index out of bounds");
     bad(BYTES(HEADER, 11, 7, 1, 0, 1, 'f', 1, 0, 0), ERR_INVALID, 11, "function index out of bounds");
-    bad(BYTES(LIFTED, 11, 7, 1, 0, 1, 'F', 1, 0, 0), ERR_INVALID, 83, "export name `F` conflicts with previous name `f`");
+    bad(BYTES(LIFTED, 11, 7, 1, 0, 1, 'F', 1, 0, 0), ERR_INVALID, 83,
+        "export name `F` conflicts with previous name `f`");
     bad(BYTES(HEADER, 5, 4, 1, 0, 0, 0), ERR_INVALID, 11, "unknown component 0");
     bad(BYTES(HEADER, 6, 5, 1, 3, 2, 1, 0), ERR_INVALID, 11, "invalid outer alias count of 1");
 }
 
-/* (resource) in a type; resource.new of an imported one; a function that mentions a resource without a name. */
+/* (resource) in a type; resource.new of an imported one; a function that mentions a resource without a name.
+ */
 static void test_resources(void **state) {
     (void)state;
     good(BYTES(HEADER, 7, 4, 1, 0x3f, 0x7f, 0, 8, 3, 1, 2, 0));
-    bad(BYTES(HEADER, 7, 7, 1, 0x42, 1, 1, 0x3f, 0x7f, 0), ERR_INVALID, 14, "resources can only be defined within a concrete component");
-    bad(BYTES(HEADER, 10, 6, 1, 0, 1, 'r', 3, 1, 8, 3, 1, 2, 0), ERR_INVALID, 19, "type 0 is not a local resource");
+    bad(BYTES(HEADER, 7, 7, 1, 0x42, 1, 1, 0x3f, 0x7f, 0), ERR_INVALID, 14,
+        "resources can only be defined within a concrete component");
+    bad(BYTES(HEADER, 10, 6, 1, 0, 1, 'r', 3, 1, 8, 3, 1, 2, 0), ERR_INVALID, 19,
+        "type 0 is not a local resource");
     bad(BYTES(HEADER, 7, 4, 1, 0x3f, 0x7c, 0), ERR_INVALID, 11, "represented by `i32` or `i64`");
-    bad(BYTES(HEADER, 7, 13, 3, 0x3f, 0x7f, 0, 0x69, 0, 0x40, 1, 1, 'x', 1, 1, 0, 10, 6, 1, 0, 1, 'f', 1, 2), ERR_INVALID, 26,
-        "func not valid to be used as import");
+    bad(BYTES(HEADER, 7, 13, 3, 0x3f, 0x7f, 0, 0x69, 0, 0x40, 1, 1, 'x', 1, 1, 0, 10, 6, 1, 0, 1, 'f', 1, 2),
+        ERR_INVALID, 26, "func not valid to be used as import");
 }
 
-/* 40 records, each of two of the one before, are 2^40 bytes; 40 lists of pairs of lists are a tree of 2^40 nodes. */
+/* 40 records, each of two of the one before, are 2^40 bytes; 40 lists of pairs of lists are a tree of 2^40
+ * nodes. */
 static void test_blow_up(void **state) {
     (void)state;
     for (int lists = 0; lists < 2; lists++) {
@@ -155,7 +171,8 @@ static void test_blow_up(void **state) {
             buf_put(&types, list, sizeof list);
             n++;
         }
-        uint8_t head[] = {HEADER, 7, (uint8_t)((types.n + 1) | 0x80), (uint8_t)((types.n + 1) >> 7), (uint8_t)n};
+        uint8_t head[] = {HEADER, 7, (uint8_t)((types.n + 1) | 0x80), (uint8_t)((types.n + 1) >> 7),
+                          (uint8_t)n};
         buf_put(&file, head, sizeof head);
         buf_puts(&file, buf_str(&types));
         struct diag d = DIAG_INIT;
@@ -189,8 +206,9 @@ static void test_nesting(void **state) {
 
 int main(void) {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kinds),     cmocka_unit_test(test_good),    cmocka_unit_test(test_truncated), cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_invalid),   cmocka_unit_test(test_resources), cmocka_unit_test(test_blow_up), cmocka_unit_test(test_nesting),
+        cmocka_unit_test(test_kinds),     cmocka_unit_test(test_good),    cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_malformed), cmocka_unit_test(test_invalid), cmocka_unit_test(test_resources),
+        cmocka_unit_test(test_blow_up),   cmocka_unit_test(test_nesting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

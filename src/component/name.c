@@ -1,5 +1,5 @@
-/* name: the grammar of labels, extern names and versions (Explainer.md, Import and Export Definitions; semver.org 2.0.0),
- * strong uniqueness, and how imports match what is offered. */
+/* name: the grammar of labels, extern names and versions (Explainer.md, Import and Export Definitions;
+ * semver.org 2.0.0), strong uniqueness, and how imports match what is offered. */
 #include "component/component_int.h"
 
 #include <stdio.h>
@@ -8,7 +8,8 @@ static bool is_lower(uint8_t c) { return c >= 'a' && c <= 'z'; }
 static bool is_upper(uint8_t c) { return c >= 'A' && c <= 'Z'; }
 static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
 
-/* label ::= first-fragment ('-' fragment)*: each fragment is all lower or all upper case, the first starts with a letter. */
+/* label ::= first-fragment ('-' fragment)*: each fragment is all lower or all upper case, the first starts
+ * with a letter. */
 static bool is_label(str s) {
     bool lower = false, upper = false, first = true, any = false;
     for (size_t i = 0; i < s.n; i++) {
@@ -35,8 +36,9 @@ err cname_label(str s, const char *what, struct diag *d, uint64_t at) {
 
 static err kebab(str s, str whole, struct diag *d, uint64_t at) {
     if (is_label(s)) return ERR_OK;
-    return diag_set(d, ERR_INVALID, at, "`" STR_FMT "` is not in kebab case: `" STR_FMT "` is not a valid extern name", STR_ARG(s),
-                    STR_ARG(whole));
+    return diag_set(d, ERR_INVALID, at,
+                    "`" STR_FMT "` is not in kebab case: `" STR_FMT "` is not a valid extern name",
+                    STR_ARG(s), STR_ARG(whole));
 }
 
 /* Cuts the run of label characters off the front of *s. */
@@ -61,25 +63,30 @@ static err take_part(str *rest, str whole, bool lowercase, struct diag *d, uint6
     for (size_t i = 0; lowercase && i < part.n; i++)
         if (is_upper(part.p[i]))
             return diag_set(d, ERR_INVALID, at,
-                            "character `%c` is not lowercase in package name/namespace: `" STR_FMT "` is not a valid extern name",
+                            "character `%c` is not lowercase in package name/namespace: `" STR_FMT
+                            "` is not a valid extern name",
                             part.p[i], STR_ARG(whole));
     return ERR_OK;
 }
 
-/* ---- versions ------------------------------------------------------------------------------------------------------ */
+/* ---- versions
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* Reads a numeric identifier; *why says what is wrong. */
 static bool take_number(str *s, uint64_t *v, char *why, size_t why_bytes) {
     size_t n = 0;
     uint64_t value = 0;
     while (n < s->n && is_digit(s->p[n])) {
-        if (n > 0 && value == 0) return snprintf(why, why_bytes, "invalid leading zero in version number"), false;
-        if (value > (UINT64_MAX - 9) / 10) return snprintf(why, why_bytes, "version number is too large"), false;
+        if (n > 0 && value == 0)
+            return snprintf(why, why_bytes, "invalid leading zero in version number"), false;
+        if (value > (UINT64_MAX - 9) / 10)
+            return snprintf(why, why_bytes, "version number is too large"), false;
         value = value * 10 + (s->p[n++] - '0');
     }
     if (n == 0) {
         if (s->n == 0) snprintf(why, why_bytes, "unexpected end of input in version number");
-        else if (s->p[0] >= 0x20 && s->p[0] < 0x7f) snprintf(why, why_bytes, "unexpected character '%c' in version number", s->p[0]);
+        else if (s->p[0] >= 0x20 && s->p[0] < 0x7f)
+            snprintf(why, why_bytes, "unexpected character '%c' in version number", s->p[0]);
         else snprintf(why, why_bytes, "unexpected byte 0x%02x in version number", s->p[0]);
         return false;
     }
@@ -95,12 +102,14 @@ static bool take_dot(str *s, char *why, size_t why_bytes) {
     return false;
 }
 
-/* Dot-separated identifiers (semver §9, §10): not empty; numeric ones of a pre-release have no leading zero. */
+/* Dot-separated identifiers (semver §9, §10): not empty; numeric ones of a pre-release have no leading zero.
+ */
 static bool take_identifiers(str *s, bool pre, str *out, char *why, size_t why_bytes) {
     size_t n = 0, start = 0;
     bool all_digits = true;
     for (;; n++) {
-        bool more = n < s->n && (is_lower(s->p[n]) || is_upper(s->p[n]) || is_digit(s->p[n]) || s->p[n] == '-');
+        bool more =
+            n < s->n && (is_lower(s->p[n]) || is_upper(s->p[n]) || is_digit(s->p[n]) || s->p[n] == '-');
         if (more) {
             all_digits &= is_digit(s->p[n]);
             continue;
@@ -181,7 +190,8 @@ bool cname_canonversion(str s) {
     return take_number(&rest, &v, why, sizeof why) && rest.n == 0 && v > 0;
 }
 
-/* ---- extern names ---------------------------------------------------------------------------------------------------- */
+/* ---- extern names
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* interfacename without its version; *version: what follows '@', p NULL when there is none. */
 static err interface_path(str s, str *version, struct diag *d, uint64_t at) {
@@ -189,18 +199,22 @@ static err interface_path(str s, str *version, struct diag *d, uint64_t at) {
     *version = (str){NULL, 0};
     TRY(take_part(&rest, s, true, d, at));
     if (!take(&rest, STR(":")))
-        return diag_set(d, ERR_INVALID, at, "expected `:` at `" STR_FMT "`: `" STR_FMT "` is not a valid extern name", STR_ARG(rest),
-                        STR_ARG(s));
+        return diag_set(d, ERR_INVALID, at,
+                        "expected `:` at `" STR_FMT "`: `" STR_FMT "` is not a valid extern name",
+                        STR_ARG(rest), STR_ARG(s));
     TRY(take_part(&rest, s, true, d, at));
     if (!take(&rest, STR("/")))
-        return diag_set(d, ERR_INVALID, at, "expected `/` after package name: `" STR_FMT "` is not a valid extern name", STR_ARG(s));
+        return diag_set(d, ERR_INVALID, at,
+                        "expected `/` after package name: `" STR_FMT "` is not a valid extern name",
+                        STR_ARG(s));
     TRY(take_part(&rest, s, false, d, at));
     if (take(&rest, STR("@"))) {
         *version = rest;
         return ERR_OK;
     }
     if (rest.n)
-        return diag_set(d, ERR_INVALID, at, "trailing characters found: `" STR_FMT "`: `" STR_FMT "` is not a valid extern name",
+        return diag_set(d, ERR_INVALID, at,
+                        "trailing characters found: `" STR_FMT "`: `" STR_FMT "` is not a valid extern name",
                         STR_ARG(rest), STR_ARG(s));
     return ERR_OK;
 }
@@ -211,7 +225,8 @@ err cname_interface(str s, struct diag *d, uint64_t at) {
     char why[96];
     TRY(interface_path(s, &version, d, at));
     if (version.p && !parse_version(version, &v, why, sizeof why) && !cname_canonversion(version))
-        return diag_set(d, ERR_INVALID, at, "`" STR_FMT "` is not valid: invalid interface version: %s", STR_ARG(s), why);
+        return diag_set(d, ERR_INVALID, at, "`" STR_FMT "` is not valid: invalid interface version: %s",
+                        STR_ARG(s), why);
     return ERR_OK;
 }
 
@@ -222,7 +237,9 @@ err cname_extern(str s, bool *is_interface, struct diag *d, uint64_t at) {
     if (take(&rest, STR("[method]")) || take(&rest, STR("[static]"))) {
         str resource, func;
         if (!str_cut(rest, '.', &resource, &func))
-            return diag_set(d, ERR_INVALID, at, "failed to find `.` character: `" STR_FMT "` is not a valid extern name", STR_ARG(s));
+            return diag_set(d, ERR_INVALID, at,
+                            "failed to find `.` character: `" STR_FMT "` is not a valid extern name",
+                            STR_ARG(s));
         TRY(kebab(resource, s, d, at));
         return kebab(func, s, d, at);
     }
@@ -243,7 +260,8 @@ str cname_canonical(arena *out, str name) {
     return (str){p, rest.n};
 }
 
-/* ---- splitting, matching ------------------------------------------------------------------------------------------------ */
+/* ---- splitting, matching
+ * ------------------------------------------------------------------------------------------------ */
 
 void component_func_name_split(str name, struct component_func_name *out) {
     str rest = name;

@@ -1,7 +1,8 @@
 /* plan: look-ups in a finished plan, core signatures, and WIT-like text of its types. */
 #include "component/plan.h"
 
-/* ---- core signatures (CanonicalABI.md, Flattening) -------------------------------------------------------------------------- */
+/* ---- core signatures (CanonicalABI.md, Flattening)
+ * -------------------------------------------------------------------------- */
 
 static void param(struct plan_core_sig *s, enum plan_flat t) { s->params[s->params_count++] = (uint8_t)t; }
 static void result(struct plan_core_sig *s, enum plan_flat t) { s->results[s->results_count++] = (uint8_t)t; }
@@ -53,7 +54,8 @@ static void task_return_sig(const struct plan *plan, const struct plan_canon *c,
     params_of(&ft, ptr64, PLAN_FLAT_MAX, s);
 }
 
-/* The rest, as "params:results" in letters: i i32, l i64, p a pointer, t the type of a context slot, r a representation. */
+/* The rest, as "params:results" in letters: i i32, l i64, p a pointer, t the type of a context slot, r a
+ * representation. */
 static const char *builtin_sig(enum component_canon_kind k) {
     switch (k) {
     case COMPONENT_CANON_RESOURCE_NEW: return "r:i";
@@ -109,11 +111,14 @@ void plan_canon_sig(const struct plan *plan, const struct plan_canon *c, struct 
     }
 }
 
-/* ---- look-ups ---------------------------------------------------------------------------------------------------------------- */
+/* ---- look-ups
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
 static const struct plan_export *export_in(const struct plan *plan, uint32_t parent, str name) {
     for (uint32_t i = 0; i < plan->exports_count; i++)
-        if (plan->exports[i].parent == parent && str_eq(plan->exports[i].name, name)) return &plan->exports[i];
+        if (plan->exports[i].parent == parent && str_eq(plan->exports[i].name, name))
+            return &plan->exports[i];
     return NULL;
 }
 
@@ -131,7 +136,9 @@ const struct plan_export *plan_export_find(const struct plan *plan, str interfac
     return NULL;
 }
 
-/* ---- text -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- text
+ * --------------------------------------------------------------------------------------------------------------------------
+ */
 
 static void print_resource(const struct plan *plan, uint32_t resource, struct buf *out) {
     const struct plan_resource *r = &plan->resources[resource];
@@ -139,7 +146,8 @@ static void print_resource(const struct plan *plan, uint32_t resource, struct bu
     else buf_printf(out, "resource-%u", resource);
 }
 
-static void print_fields(const struct plan *plan, const struct plan_type *t, const char *open, struct buf *out) {
+static void print_fields(const struct plan *plan, const struct plan_type *t, const char *open,
+                         struct buf *out) {
     buf_printf(out, "%s", open);
     for (uint32_t i = 0; i < t->fields_count; i++) {
         const struct plan_field *f = &plan->fields[t->fields_first + i];
@@ -167,8 +175,8 @@ static void print_result(const struct plan *plan, const struct plan_type *t, str
 
 void plan_print_type(const struct plan *plan, uint32_t type, struct buf *out) {
     const struct plan_type *t = &plan->types[type];
-    bool nominal = t->kind == COMPONENT_TYPE_RECORD || t->kind == COMPONENT_TYPE_VARIANT || t->kind == COMPONENT_TYPE_FLAGS ||
-                   t->kind == COMPONENT_TYPE_ENUM;
+    bool nominal = t->kind == COMPONENT_TYPE_RECORD || t->kind == COMPONENT_TYPE_VARIANT ||
+                   t->kind == COMPONENT_TYPE_FLAGS || t->kind == COMPONENT_TYPE_ENUM;
     if (t->name.n && nominal) buf_puts(out, t->name);
     else plan_print_type_definition(plan, type, out);
 }
@@ -229,7 +237,8 @@ static void inspect_imports(const struct plan *plan, struct buf *out) {
     buf_puts(out, STR("imports:\n"));
     for (uint32_t i = 0; i < plan->imports_count; i++) {
         const struct plan_import *x = &plan->imports[i];
-        if (x->interface.n && !str_eq(x->interface, interface)) buf_printf(out, "  " STR_FMT "\n", STR_ARG(x->interface));
+        if (x->interface.n && !str_eq(x->interface, interface))
+            buf_printf(out, "  " STR_FMT "\n", STR_ARG(x->interface));
         interface = x->interface;
         buf_printf(out, "%s" STR_FMT ": ", x->interface.n ? "    " : "  ", STR_ARG(x->name));
         plan_print_func(plan, x->type, out);

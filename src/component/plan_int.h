@@ -27,10 +27,10 @@ struct pbuild {
     VEC(struct plan_canon) canons;
     VEC(struct plan_import) imports;
     VEC(struct plan_export) exports;
-    struct map structures;      /* key of a type or function type -> its index */
+    struct map structures; /* key of a type or function type -> its index */
     struct map modules_by_offset;
     struct map imported_resources; /* interface on its track, and name -> index in resources */
-    struct cptrs *types_by_uid; /* ctype uid -> plan type + 1: those without resources */
+    struct cptrs *types_by_uid;    /* ctype uid -> plan type + 1: those without resources */
     struct buf key;
 };
 
@@ -39,8 +39,9 @@ void pbuild_finish(struct pbuild *b, struct plan *plan);
 /* Index of the module, which is entered at its first use. */
 uint32_t pbuild_module(struct pbuild *b, const struct cmodule *m);
 /* Index of the type like t; n has kind, element, error, resource and length. */
-uint32_t pbuild_type(struct pbuild *b, const struct ctype *t, struct plan_type *n, struct plan_field *fields, uint32_t fields_count);
-uint32_t pbuild_func_type(struct pbuild *b, const struct ctype *t, struct plan_func_type *n, struct plan_field *params,
-                          uint32_t params_count);
+uint32_t pbuild_type(struct pbuild *b, const struct ctype *t, struct plan_type *n, struct plan_field *fields,
+                     uint32_t fields_count);
+uint32_t pbuild_func_type(struct pbuild *b, const struct ctype *t, struct plan_func_type *n,
+                          struct plan_field *params, uint32_t params_count);
 
 #endif

@@ -60,10 +60,12 @@ static void test_lift(void **state) {
     assert_int_equal(p.modules_count, 2);
     assert_int_equal(p.core_instances_count, 2);
     const struct plan_core_instance *main = &p.core_instances[1];
-    assert_int_equal(main->imports_count, 4); /* h.log, h.get, h.many: lowered; libc.m: the memory of instance 0 */
+    assert_int_equal(main->imports_count,
+                     4); /* h.log, h.get, h.many: lowered; libc.m: the memory of instance 0 */
     const struct plan_core_def *imports = &p.import_defs[main->imports_first];
     for (uint32_t i = 0; i < 3; i++) assert_int_equal(imports[i].kind, PLAN_DEF_CANON);
-    assert_true(imports[3].kind == PLAN_DEF_EXPORT && imports[3].instance == 0 && imports[3].extern_kind == WASM_EXTERN_MEMORY);
+    assert_true(imports[3].kind == PLAN_DEF_EXPORT && imports[3].instance == 0 &&
+                imports[3].extern_kind == WASM_EXTERN_MEMORY);
 
     const struct plan_canon *log = &p.canons[imports[0].index], *many = &p.canons[imports[2].index];
     assert_int_equal(log->kind, COMPONENT_CANON_LOWER);
@@ -108,7 +110,8 @@ static void test_nested(void **state) {
         assert_int_equal(p.resources[i].instance, 1 + i);
         assert_int_equal(p.resources[i].destructor.instance, i);
         assert_true(str_eqc(p.resources[i].label, "r") || i == 1);
-        const struct plan_canon *lower = canon_of(&p, COMPONENT_CANON_LOWER, i), *drop = canon_of(&p, COMPONENT_CANON_RESOURCE_DROP, 2 + i);
+        const struct plan_canon *lower = canon_of(&p, COMPONENT_CANON_LOWER, i),
+                                *drop = canon_of(&p, COMPONENT_CANON_RESOURCE_DROP, 2 + i);
         assert_int_equal(lower->instance, 3 + i);
         assert_int_equal(lower->target.kind, PLAN_FUNC_LIFT);
         const struct plan_lift *callee = &p.lifts[lower->target.index];
@@ -145,7 +148,8 @@ static void test_tracks(void **state) {
     struct plan p;
     plan_of(a, "wasi", &p);
     assert_int_equal(p.resources_count, 3);
-    assert_true(str_eqc(p.resources[0].interface, "wasi:io/error@0.2.3") && str_eqc(p.resources[0].name, "error"));
+    assert_true(str_eqc(p.resources[0].interface, "wasi:io/error@0.2.3") &&
+                str_eqc(p.resources[0].name, "error"));
     assert_true(str_eqc(p.resources[1].name, "output-stream"));
     assert_true(str_eqc(p.resources[2].interface, "wasi:io/error@0.3.0-rc-1"));
     assert_int_equal(p.imports_count, 3);
@@ -162,17 +166,28 @@ static void test_async(void **state) {
         enum component_canon_kind kind;
         const char *sig;
     } cases[] = {
-        {COMPONENT_CANON_LOWER, "i:i"},          {COMPONENT_CANON_TASK_RETURN, "ii:"},   {COMPONENT_CANON_STREAM_NEW, ":l"},
-        {COMPONENT_CANON_STREAM_READ, "iii:i"},  {COMPONENT_CANON_FUTURE_READ, "ii:i"},  {COMPONENT_CANON_FUTURE_CANCEL_READ, "i:i"},
-        {COMPONENT_CANON_WAITABLE_JOIN, "ii:"},  {COMPONENT_CANON_CONTEXT_GET, ":i"},    {COMPONENT_CANON_CONTEXT_SET, "i:"},
-        {COMPONENT_CANON_THREAD_YIELD, ":i"},    {COMPONENT_CANON_SUBTASK_DROP, "i:"},   {COMPONENT_CANON_BACKPRESSURE_INC, ":"},
-        {COMPONENT_CANON_THREAD_NEW_INDIRECT, "ii:i"}, {COMPONENT_CANON_ERROR_CONTEXT_NEW, "ii:i"},
+        {COMPONENT_CANON_LOWER, "i:i"},
+        {COMPONENT_CANON_TASK_RETURN, "ii:"},
+        {COMPONENT_CANON_STREAM_NEW, ":l"},
+        {COMPONENT_CANON_STREAM_READ, "iii:i"},
+        {COMPONENT_CANON_FUTURE_READ, "ii:i"},
+        {COMPONENT_CANON_FUTURE_CANCEL_READ, "i:i"},
+        {COMPONENT_CANON_WAITABLE_JOIN, "ii:"},
+        {COMPONENT_CANON_CONTEXT_GET, ":i"},
+        {COMPONENT_CANON_CONTEXT_SET, "i:"},
+        {COMPONENT_CANON_THREAD_YIELD, ":i"},
+        {COMPONENT_CANON_SUBTASK_DROP, "i:"},
+        {COMPONENT_CANON_BACKPRESSURE_INC, ":"},
+        {COMPONENT_CANON_THREAD_NEW_INDIRECT, "ii:i"},
+        {COMPONENT_CANON_ERROR_CONTEXT_NEW, "ii:i"},
     };
     plan_of(a, "async", &p);
-    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) expect_sig(&p, canon_of(&p, cases[i].kind, 0), cases[i].sig);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
+        expect_sig(&p, canon_of(&p, cases[i].kind, 0), cases[i].sig);
     assert_true(canon_of(&p, COMPONENT_CANON_LOWER, 0)->options.is_async);
     assert_true(canon_of(&p, COMPONENT_CANON_SUBTASK_CANCEL, 0)->is_async);
-    assert_int_equal(canon_of(&p, COMPONENT_CANON_WAITABLE_SET_WAIT, 0)->options.memory.kind, PLAN_DEF_EXPORT);
+    assert_int_equal(canon_of(&p, COMPONENT_CANON_WAITABLE_SET_WAIT, 0)->options.memory.kind,
+                     PLAN_DEF_EXPORT);
     assert_int_equal(p.types[canon_of(&p, COMPONENT_CANON_STREAM_READ, 0)->type].kind, COMPONENT_TYPE_STREAM);
     struct plan_core_sig s;
     plan_lift_sig(&p, &p.lifts[0], &s);
@@ -180,7 +195,8 @@ static void test_async(void **state) {
     arena_free(a);
 }
 
-/* CanonicalABI.md, Element Size and Flattening, on types of every shape: size, alignment and core types for 32-bit pointers. */
+/* CanonicalABI.md, Element Size and Flattening, on types of every shape: size, alignment and core types for
+ * 32-bit pointers. */
 static void test_layout(void **state) {
     (void)state;
     static const struct {
@@ -207,7 +223,9 @@ static void test_layout(void **state) {
                 assert_int_equal(l->align, cases[i].align);
                 assert_int_equal(l->flat_count, strlen(cases[i].flat));
                 for (uint32_t k = 0; k < l->flat_count; k++)
-                    assert_int_equal(l->flat[k], cases[i].flat[k] == 'i' ? PLAN_I32 : cases[i].flat[k] == 'f' ? PLAN_F32 : PLAN_F64);
+                    assert_int_equal(l->flat[k], cases[i].flat[k] == 'i'   ? PLAN_I32
+                                                 : cases[i].flat[k] == 'f' ? PLAN_F32
+                                                                           : PLAN_F64);
             }
             buf_free(&text);
         }
@@ -218,7 +236,8 @@ static void test_layout(void **state) {
 
 static void test_core_module(void **state) {
     (void)state;
-    static const uint8_t bytes[] = {0, 'a', 's', 'm', 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 2, 7, 1, 1, 'e', 1, 'f', 0, 0};
+    static const uint8_t bytes[] = {0, 'a', 's', 'm', 1, 0, 0,   0, 1,   4, 1, 0x60,
+                                    0, 0,   2,   7,   1, 1, 'e', 1, 'f', 0, 0};
     arena *a = arena_new(0);
     struct wasm_module m;
     struct plan p, q;
@@ -236,8 +255,9 @@ static void test_core_module(void **state) {
 
 int main(int argc, char **argv) {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lift),  cmocka_unit_test(test_nested), cmocka_unit_test(test_aliases),     cmocka_unit_test(test_tracks),
-        cmocka_unit_test(test_async), cmocka_unit_test(test_layout), cmocka_unit_test(test_core_module),
+        cmocka_unit_test(test_lift),        cmocka_unit_test(test_nested), cmocka_unit_test(test_aliases),
+        cmocka_unit_test(test_tracks),      cmocka_unit_test(test_async),  cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_core_module),
     };
     if (argc < 2) return 64;
     corpus = argv[1];

@@ -1,5 +1,6 @@
-/* print: a component as text (Explainer.md; the syntax that wasm-tools parse reads). Reads the bytes a second time, without
- * checks: they passed component_decode. Items are named by index, which stands in a comment where one is defined. */
+/* print: a component as text (Explainer.md; the syntax that wasm-tools parse reads). Reads the bytes a second
+ * time, without checks: they passed component_decode. Items are named by index, which stands in a comment
+ * where one is defined. */
 #include "component/component_int.h"
 
 enum { INDEX_SORTS = CSORT_INSTANCE + 1, INDENT = 2 };
@@ -9,12 +10,13 @@ struct printer {
     struct buf *out;
     const struct component *c;
     uint32_t depth;
-    uint32_t modules;          /* printed so far */
-    uint32_t n[INDEX_SORTS];   /* sizes of the index spaces so far */
+    uint32_t modules;        /* printed so far */
+    uint32_t n[INDEX_SORTS]; /* sizes of the index spaces so far */
 };
 
-static const char *const sort_names[] = {"core func", "core table", "core memory", "core global", "core tag", "core type",
-                                         "core module", "core instance", "func", "value", "type", "component", "instance"};
+static const char *const sort_names[] = {
+    "core func",     "core table", "core memory", "core global", "core tag",  "core type", "core module",
+    "core instance", "func",       "value",       "type",        "component", "instance"};
 
 static uint8_t u8(struct printer *p) {
     uint8_t v = 0;
@@ -60,19 +62,25 @@ static void quote(struct printer *p, str s) {
 static void define(struct printer *p, enum csort s) { buf_printf(p->out, " (;%u;)", p->n[s]++); }
 
 static enum csort sort(struct printer *p) {
-    static const enum csort by_byte[] = {[1] = CSORT_FUNC, [2] = CSORT_VALUE, [3] = CSORT_TYPE, [4] = CSORT_COMPONENT, [5] = CSORT_INSTANCE};
+    static const enum csort by_byte[] = {
+        [1] = CSORT_FUNC, [2] = CSORT_VALUE, [3] = CSORT_TYPE, [4] = CSORT_COMPONENT, [5] = CSORT_INSTANCE};
     uint8_t b = u8(p);
     if (b) return by_byte[b];
     b = u8(p);
     return b < 0x10 ? (enum csort)(CSORT_CORE_FUNC + b) : (enum csort)(CSORT_CORE_TYPE + b - 0x10);
 }
 
-static void reference(struct printer *p, enum csort s, uint32_t index) { buf_printf(p->out, "(%s %u)", sort_names[s], index); }
+static void reference(struct printer *p, enum csort s, uint32_t index) {
+    buf_printf(p->out, "(%s %u)", sort_names[s], index);
+}
 
-/* ---- core types ---------------------------------------------------------------------------------------------------------- */
+/* ---- core types
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static const char *heap_name(int64_t code) {
-    static const char *const names[] = {"noexn", "nofunc", "noextern", "none", "func", "extern", "any", "eq", "i31", "struct", "array", "exn"};
+    static const char *const names[] = {"noexn", "nofunc", "noextern", "none",   "func",  "extern",
+                                        "any",   "eq",     "i31",      "struct", "array", "exn"};
     return names[-0x0c - code];
 }
 
@@ -238,12 +246,15 @@ static void core_type(struct printer *p) {
     put(p, ")");
 }
 
-/* ---- types ------------------------------------------------------------------------------------------------------------------- */
+/* ---- types
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 static const char *primitive(uint8_t b) {
     switch (b) {
-#define X(name, code, text)                                                                                                      \
-    case code: return text;
+#define X(name, code, text)                                                                                  \
+    case code:                                                                                               \
+        return text;
 #include "component/type.def"
 #undef X
     default: return "?";
@@ -265,7 +276,8 @@ static bool optional_valtype(struct printer *p, const char *open, const char *cl
 }
 
 static void fields(struct printer *p, uint8_t b) {
-    static const char *const open[] = {[0x72 - 0x6d] = " (field ", [0x71 - 0x6d] = " (case ", [0x6e - 0x6d] = " ", [0x6d - 0x6d] = " "};
+    static const char *const open[] = {
+        [0x72 - 0x6d] = " (field ", [0x71 - 0x6d] = " (case ", [0x6e - 0x6d] = " ", [0x6d - 0x6d] = " "};
     for (uint32_t n = u32(p); n; n--) {
         put(p, open[b - 0x6d]);
         quote(p, name(p));
@@ -361,7 +373,9 @@ static void type(struct printer *p) {
     put(p, ")");
 }
 
-/* ---- names, externs ------------------------------------------------------------------------------------------------------------ */
+/* ---- names, externs
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static void extern_name(struct printer *p) {
     static const char *const attributes[] = {" (implements ", " (versionsuffix ", " (external-id "};
@@ -376,7 +390,8 @@ static void extern_name(struct printer *p) {
 }
 
 static void extern_type(struct printer *p, bool defines) {
-    static const enum csort sorts[] = {CSORT_CORE_MODULE, CSORT_FUNC, CSORT_VALUE, CSORT_TYPE, CSORT_COMPONENT, CSORT_INSTANCE};
+    static const enum csort sorts[] = {CSORT_CORE_MODULE, CSORT_FUNC,      CSORT_VALUE,
+                                       CSORT_TYPE,        CSORT_COMPONENT, CSORT_INSTANCE};
     uint8_t b = u8(p);
     if (b == 0) u8(p);
     buf_printf(p->out, "(%s", sort_names[sorts[b]]);
@@ -424,7 +439,9 @@ static void export(struct printer *p) {
     put(p, ")");
 }
 
-/* ---- aliases, instances ------------------------------------------------------------------------------------------------------------- */
+/* ---- aliases, instances
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 static void alias(struct printer *p) {
     enum csort s = sort(p);
@@ -469,11 +486,19 @@ static void instance(struct printer *p, bool core) {
     put(p, instantiate ? "))" : ")");
 }
 
-/* ---- canonical definitions ------------------------------------------------------------------------------------------------------------ */
+/* ---- canonical definitions
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static void options(struct printer *p) {
-    static const char *const text[] = {" string-encoding=utf8", " string-encoding=utf16", " string-encoding=latin1+utf16",
-                                       " (memory", " (realloc", " (post-return", " async", " (callback"};
+    static const char *const text[] = {" string-encoding=utf8",
+                                       " string-encoding=utf16",
+                                       " string-encoding=latin1+utf16",
+                                       " (memory",
+                                       " (realloc",
+                                       " (post-return",
+                                       " async",
+                                       " (callback"};
     for (uint32_t n = u32(p); n; n--) {
         uint8_t b = u8(p);
         put(p, text[b]);
@@ -538,7 +563,8 @@ static void canon(struct printer *p) {
     }
 }
 
-/* ---- types of components and instances; components ---------------------------------------------------------------------------------------- */
+/* ---- types of components and instances; components
+ * ---------------------------------------------------------------------------------------- */
 
 static void core_type_definition(struct printer *p) {
     size_t at = p->out->n;
@@ -593,11 +619,19 @@ static void core_module(struct printer *p) {
     buf_free(&text);
 }
 
-static void print_component(struct buf *out, const struct component *c, uint32_t depth, const char *open, uint32_t index);
+static void print_component(struct buf *out, const struct component *c, uint32_t depth, const char *open,
+                            uint32_t index);
 
-static void section(struct printer *p, uint8_t id, const struct component *const *nested, uint32_t *nested_done) {
-    static void (*const items[])(struct printer *) = {[2] = core_instance, [3] = core_type_definition, [5] = component_instance,
-                                                      [6] = alias, [7] = type, [8] = canon, [10] = import, [11] = export};
+static void section(struct printer *p, uint8_t id, const struct component *const *nested,
+                    uint32_t *nested_done) {
+    static void (*const items[])(struct printer *) = {[2] = core_instance,
+                                                      [3] = core_type_definition,
+                                                      [5] = component_instance,
+                                                      [6] = alias,
+                                                      [7] = type,
+                                                      [8] = canon,
+                                                      [10] = import,
+                                                      [11] = export};
     if (id == 1) {
         line(p);
         core_module(p);
@@ -613,7 +647,8 @@ static void section(struct printer *p, uint8_t id, const struct component *const
     }
 }
 
-static void print_component(struct buf *out, const struct component *c, uint32_t depth, const char *open, uint32_t index) {
+static void print_component(struct buf *out, const struct component *c, uint32_t depth, const char *open,
+                            uint32_t index) {
     VEC(const struct component *) nested = {0};
     arena *scratch = arena_new(0);
     uint32_t nested_done = 0;

@@ -79,7 +79,8 @@ err crd_count(struct crd *r, uint32_t max, const char *what, uint32_t *v) {
     return ERR_OK;
 }
 
-/* ---- kinds ------------------------------------------------------------------------------------------------------- */
+/* ---- kinds
+ * ------------------------------------------------------------------------------------------------------- */
 
 static const struct {
     uint8_t magic[8];
@@ -114,42 +115,49 @@ static void say_what_it_is(str bytes, struct diag *d) {
         return;
     }
     for (size_t i = 0; i < ARRAY_COUNT(other_formats); i++)
-        if (bytes.n >= other_formats[i].n && memcmp(bytes.p, other_formats[i].magic, other_formats[i].n) == 0) {
+        if (bytes.n >= other_formats[i].n &&
+            memcmp(bytes.p, other_formats[i].magic, other_formats[i].n) == 0) {
             diag_set(d, ERR_MALFORMED, 0, "not WebAssembly: it looks like %s", other_formats[i].text);
             return;
         }
     str head = bytes;
-    while (head.n && (*head.p == ' ' || *head.p == '\n' || *head.p == '\r' || *head.p == '\t')) head = str_sub(head, 1, head.n);
+    while (head.n && (*head.p == ' ' || *head.p == '\n' || *head.p == '\r' || *head.p == '\t'))
+        head = str_sub(head, 1, head.n);
     if (looks_like_text(bytes) && head.n && (*head.p == '(' || *head.p == ';'))
-        diag_set(d, ERR_MALFORMED, 0, "this is the text format (.wat); turn it into binary first, e.g. with wasm-tools parse");
+        diag_set(d, ERR_MALFORMED, 0,
+                 "this is the text format (.wat); turn it into binary first, e.g. with wasm-tools parse");
     else if (looks_like_text(bytes))
         diag_set(d, ERR_MALFORMED, 0, "not WebAssembly: it looks like plain text");
-    else
-        diag_set(d, ERR_MALFORMED, 0, "not WebAssembly: it does not start with \"\\0asm\"");
+    else diag_set(d, ERR_MALFORMED, 0, "not WebAssembly: it does not start with \"\\0asm\"");
 }
 
 enum component_kind component_kind(str bytes, struct diag *d) {
     static const uint8_t magic[4] = {0, 'a', 's', 'm'};
     if (bytes.n < 4 || memcmp(bytes.p, magic, 4) != 0) {
         if (bytes.n > 0 && bytes.n < 4 && memcmp(bytes.p, magic, bytes.n) == 0)
-            diag_set(d, ERR_MALFORMED, bytes.n, "unexpected end-of-file: a .wasm starts with 8 bytes, this file has %zu", bytes.n);
-        else
-            say_what_it_is(bytes, d);
+            diag_set(d, ERR_MALFORMED, bytes.n,
+                     "unexpected end-of-file: a .wasm starts with 8 bytes, this file has %zu", bytes.n);
+        else say_what_it_is(bytes, d);
         return COMPONENT_KIND_UNKNOWN;
     }
     if (bytes.n < 8) {
-        diag_set(d, ERR_MALFORMED, bytes.n, "unexpected end-of-file: a .wasm starts with 8 bytes, this file has %zu", bytes.n);
+        diag_set(d, ERR_MALFORMED, bytes.n,
+                 "unexpected end-of-file: a .wasm starts with 8 bytes, this file has %zu", bytes.n);
         return COMPONENT_KIND_UNKNOWN;
     }
     unsigned version = bytes.p[4] | (unsigned)bytes.p[5] << 8, layer = bytes.p[6] | (unsigned)bytes.p[7] << 8;
     if (layer == 0 && version == 1) return COMPONENT_KIND_MODULE;
     if (layer == 1 && version == 0x0d) return COMPONENT_KIND_COMPONENT;
     if (layer == 1)
-        diag_set(d, ERR_UNSUPPORTED, 4, "unknown binary version: a component of pre-release version 0x%x; version 0xd is understood (use newer tools)",
+        diag_set(d, ERR_UNSUPPORTED, 4,
+                 "unknown binary version: a component of pre-release version 0x%x; version 0xd is understood "
+                 "(use newer tools)",
                  version);
     else
-        diag_set(d, ERR_UNSUPPORTED, 4, "unknown binary version 0x%x, layer %u; core modules have version 1, components 0xd and layer 1",
-                 version, layer);
+        diag_set(
+            d, ERR_UNSUPPORTED, 4,
+            "unknown binary version 0x%x, layer %u; core modules have version 1, components 0xd and layer 1",
+            version, layer);
     return COMPONENT_KIND_UNKNOWN;
 }
 

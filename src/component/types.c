@@ -1,19 +1,23 @@
-/* types: making component types; structure ids; sizes; substitution of resources; flattening (CanonicalABI.md). */
+/* types: making component types; structure ids; sizes; substitution of resources; flattening
+ * (CanonicalABI.md). */
 #include "component/component_int.h"
 
 #include <stdlib.h>
 
-/* ---- u32 -> pointer ------------------------------------------------------------------------------------------------ */
+/* ---- u32 -> pointer
+ * ------------------------------------------------------------------------------------------------ */
 
 struct cptrs {
     struct {
         uint32_t key; /* + 1; 0: free */
         void *value;
-    } *slots;
+    } * slots;
     uint32_t n, cap;
 };
 
-struct cptrs *cptrs_new(arena *out) { return arena_make(out, struct cptrs); }
+struct cptrs *cptrs_new(arena *out) {
+    return arena_make(out, struct cptrs);
+}
 
 static uint32_t cptrs_slot(const struct cptrs *m, uint32_t key) {
     uint32_t i = (key * 0x9e3779b1u) & (m->cap - 1);
@@ -53,7 +57,8 @@ bool cptrs_other(const struct cptrs *m, const struct cptrs *a, const struct cptr
     return false;
 }
 
-/* ---- layout (CanonicalABI.md, Alignment, Element Size) ---------------------------------------------------------------- */
+/* ---- layout (CanonicalABI.md, Alignment, Element Size)
+ * ---------------------------------------------------------------- */
 
 static unsigned discriminant_bytes(uint32_t cases) { return cases <= 256 ? 1 : cases <= 65536 ? 2 : 4; }
 
@@ -77,7 +82,8 @@ static void layout_fields(struct ctype *t, int w) {
     t->align[w] = (uint8_t)align;
 }
 
-static void layout_cases(struct ctype *t, int w, const struct ctype *const *payloads, uint32_t n, uint32_t cases) {
+static void layout_cases(struct ctype *t, int w, const struct ctype *const *payloads, uint32_t n,
+                         uint32_t cases) {
     uint64_t disc = discriminant_bytes(cases), align = 1, size = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (!payloads[i]) continue;
@@ -118,7 +124,9 @@ static void layout(struct ctype *t) {
             t->align[w] = (uint8_t)t->bytes[w];
             break;
         case COMPONENT_TYPE_OPTION: layout_cases(t, w, &t->elem, 1, 2); break;
-        case COMPONENT_TYPE_RESULT: layout_cases(t, w, (const struct ctype *const[]){t->elem, t->err}, 2, 2); break;
+        case COMPONENT_TYPE_RESULT:
+            layout_cases(t, w, (const struct ctype *const[]){t->elem, t->err}, 2, 2);
+            break;
         case COMPONENT_TYPE_LIST:
         case COMPONENT_TYPE_MAP:
             t->bytes[w] = 2 * ptr;
@@ -133,7 +141,9 @@ static void layout(struct ctype *t) {
     }
 }
 
-/* ---- making ---------------------------------------------------------------------------------------------------------- */
+/* ---- making
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 struct ctype *ctypes_new_node(struct ctypes *ts, uint8_t kind) {
     struct ctype *t = arena_make(ts->arena, struct ctype);
@@ -194,7 +204,8 @@ static void absorb(struct ctype *t, const struct ctype *part, uint64_t *size) {
     *size += part->size;
 }
 
-err ctypes_make(struct ctypes *ts, const struct ctype *proto, const struct ctype **out, struct diag *d, uint64_t at) {
+err ctypes_make(struct ctypes *ts, const struct ctype *proto, const struct ctype **out, struct diag *d,
+                uint64_t at) {
     struct ctype *t = ctypes_new_node(ts, proto->kind);
     uint32_t uid = t->uid;
     uint64_t size = 1;
@@ -272,9 +283,11 @@ const struct cextern *ctype_export(const struct ctype *t, str name) {
     return map_get(&t->exports_by_name, name, &i) ? &t->exports[i] : NULL;
 }
 
-/* ---- free resources -------------------------------------------------------------------------------------------------
+/* ---- free resources
+ * -------------------------------------------------------------------------------------------------
  *
- * A bound resource occurs only inside its binder, so the free ones are those met minus those bound anywhere on the way. */
+ * A bound resource occurs only inside its binder, so the free ones are those met minus those bound anywhere
+ * on the way. */
 
 struct walk {
     struct ctypes *ts;
@@ -319,9 +332,12 @@ bool ctypes_has_free(struct ctypes *ts, const struct ctype *t) {
     return t->has_resource && cptrs_count(ctypes_free(ts, &x, 1)) > 0;
 }
 
-/* ---- substitution ------------------------------------------------------------------------------------------------------ */
+/* ---- substitution
+ * ------------------------------------------------------------------------------------------------------ */
 
-void csubst_init(struct csubst *s, struct ctypes *ts) { *s = (struct csubst){ts, cptrs_new(ts->arena), cptrs_new(ts->arena), false}; }
+void csubst_init(struct csubst *s, struct ctypes *ts) {
+    *s = (struct csubst){ts, cptrs_new(ts->arena), cptrs_new(ts->arena), false};
+}
 
 void csubst_bind(struct csubst *s, const struct cres *from, const struct ctype *to) {
     cptrs_put(s->ts->arena, s->res, from->id, (void *)(uintptr_t)to);
@@ -332,7 +348,9 @@ void csubst_rename(struct csubst *s, const struct ctype *from, const struct ctyp
     s->renames = true;
 }
 
-const struct ctype *csubst_res(const struct csubst *s, const struct cres *from) { return cptrs_get(s->res, from->id); }
+const struct ctype *csubst_res(const struct csubst *s, const struct cres *from) {
+    return cptrs_get(s->res, from->id);
+}
 
 struct centity csubst_entity(struct csubst *s, struct centity e) {
     if (e.kind == CE_MODULE) return e;
@@ -341,7 +359,8 @@ struct centity csubst_entity(struct csubst *s, struct centity e) {
     return e;
 }
 
-static const struct cextern *subst_externs(struct csubst *s, const struct cextern *x, uint32_t n, bool *changed) {
+static const struct cextern *subst_externs(struct csubst *s, const struct cextern *x, uint32_t n,
+                                           bool *changed) {
     struct cextern *copy = arena_array(s->ts->arena, struct cextern, n);
     for (uint32_t i = 0; i < n; i++) {
         copy[i] = (struct cextern){x[i].name, csubst_entity(s, x[i].e)};
@@ -352,7 +371,8 @@ static const struct cextern *subst_externs(struct csubst *s, const struct cexter
 
 static bool subst_parts(struct csubst *s, struct ctype *t) {
     bool changed = false;
-    const struct ctype *elem = t->elem ? csubst_type(s, t->elem) : NULL, *error = t->err ? csubst_type(s, t->err) : NULL;
+    const struct ctype *elem = t->elem ? csubst_type(s, t->elem) : NULL,
+                       *error = t->err ? csubst_type(s, t->err) : NULL;
     changed |= elem != t->elem || error != t->err;
     t->elem = elem;
     t->err = error;
@@ -394,7 +414,9 @@ const struct ctype *csubst_type(struct csubst *s, const struct ctype *t) {
     return result;
 }
 
-/* ---- flattening ---------------------------------------------------------------------------------------------------------- */
+/* ---- flattening
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static void flat_push(struct cflat *f, enum plan_flat k) {
     if (f->count < PLAN_FLAT_MAX) f->types[f->count] = (uint8_t)k;
@@ -414,7 +436,8 @@ static void flat_case(struct cflat *f, uint32_t from, const struct ctype *payloa
     cflat_type(&part, payload, ptr64);
     for (uint32_t i = 0; i < part.count; i++) {
         if (from + i < f->count) {
-            if (from + i < PLAN_FLAT_MAX && i < PLAN_FLAT_MAX) f->types[from + i] = flat_join(f->types[from + i], part.types[i]);
+            if (from + i < PLAN_FLAT_MAX && i < PLAN_FLAT_MAX)
+                f->types[from + i] = flat_join(f->types[from + i], part.types[i]);
         } else {
             flat_push(f, part.types[MIN(i, PLAN_FLAT_MAX - 1u)]);
         }
@@ -422,9 +445,9 @@ static void flat_case(struct cflat *f, uint32_t from, const struct ctype *payloa
 }
 
 void cflat_type(struct cflat *f, const struct ctype *t, bool ptr64) {
-    static const uint8_t primitive[COMPONENT_PRIMITIVES] = {
-        PLAN_I32, PLAN_I32, PLAN_I32, PLAN_I32, PLAN_I32, PLAN_I32, PLAN_I32,
-        PLAN_I64, PLAN_I64, PLAN_F32, PLAN_F64, PLAN_I32, PLAN_I32, PLAN_I32};
+    static const uint8_t primitive[COMPONENT_PRIMITIVES] = {PLAN_I32, PLAN_I32, PLAN_I32, PLAN_I32, PLAN_I32,
+                                                            PLAN_I32, PLAN_I32, PLAN_I64, PLAN_I64, PLAN_F32,
+                                                            PLAN_F64, PLAN_I32, PLAN_I32, PLAN_I32};
     enum plan_flat ptr = ptr64 ? PLAN_I64 : PLAN_I32;
     if (f->count > PLAN_FLAT_MAX) return;
     switch (t->kind) {
@@ -436,7 +459,8 @@ void cflat_type(struct cflat *f, const struct ctype *t, bool ptr64) {
         return;
     case COMPONENT_TYPE_RECORD:
     case COMPONENT_TYPE_TUPLE:
-        for (uint32_t i = 0; i < t->fields_count && f->count <= PLAN_FLAT_MAX; i++) cflat_type(f, t->fields[i].type, ptr64);
+        for (uint32_t i = 0; i < t->fields_count && f->count <= PLAN_FLAT_MAX; i++)
+            cflat_type(f, t->fields[i].type, ptr64);
         return;
     case COMPONENT_TYPE_FIXED_LIST:
         for (uint32_t i = 0; i < t->length && f->count <= PLAN_FLAT_MAX; i++) cflat_type(f, t->elem, ptr64);
@@ -456,7 +480,8 @@ void cflat_type(struct cflat *f, const struct ctype *t, bool ptr64) {
 }
 
 /* flatten_functype: MAX_FLAT_PARAMS 16, MAX_FLAT_ASYNC_PARAMS 4, MAX_FLAT_RESULTS 1. */
-void cflat_func(const struct ctype *ft, bool lift, bool is_async, bool has_callback, bool ptr64, struct plan_core_sig *sig) {
+void cflat_func(const struct ctype *ft, bool lift, bool is_async, bool has_callback, bool ptr64,
+                struct plan_core_sig *sig) {
     struct cflat params = {0}, results = {0};
     enum plan_flat ptr = ptr64 ? PLAN_I64 : PLAN_I32;
     uint32_t params_max = !lift && is_async ? 4 : PLAN_FLAT_MAX;
