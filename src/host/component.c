@@ -155,14 +155,24 @@ static err load_plan(struct loader *l, str bytes) {
     return ERR_OK;
 }
 
-static err bind_core(struct loader *l, uint32_t host_index, str module, str name) {
-    struct plan_host_import import = {.module = module, .name = name};
+/* "iil:i" has so many letters before and after its colon (all of one slot but v128, which no host function takes). */
+static bool slots_fit(const struct abi_image_host *host, const char *sig) {
+    const char *colon = strchr(sig, ':');
+    return colon && (size_t)(colon - sig) == host->arg_slots && strlen(colon + 1) == host->result_slots;
+}
+
+static err bind_core(struct loader *l, uint32_t host_index, const struct abi_image *im, const struct abi_image_host *host) {
+    struct plan_host_import import = {.module = abi_image_str(im, host->module), .name = abi_image_str(im, host->name)};
     const struct host_core_func *f = host_offer_find_core(l->offer, &import);
-    if (!f)
-        return diag_set(l->d, ERR_LINK, DIAG_NOWHERE, "this module imports what is not offered here:\n  function " STR_FMT "." STR_FMT,
-                        STR_ARG(module), STR_ARG(name));
-    engine_image_bind(l->c->image, host_index, f->fn, NULL);
-    return ERR_OK;
+    if (f && slots_fit(host, f->sig)) {
+        engine_image_bind(l->c->image, host_index, f->fn, NULL);
+        return ERR_OK;
+    }
+    if (f)
+        return diag_set(l->d, ERR_LINK, DIAG_NOWHERE, "this module imports " STR_FMT "." STR_FMT " with another type than it is offered with",
+                        STR_ARG(import.module), STR_ARG(import.name));
+    struct plan missing = {.is_core = true, .host_imports = &import, .host_imports_count = 1};
+    return host_offer_check(l->offer, &missing, l->d);
 }
 
 static err bind_hosts(struct loader *l) {
@@ -170,7 +180,7 @@ static err bind_hosts(struct loader *l) {
     const struct abi_image_host *hosts = abi_image_at(im, im->head->hosts, struct abi_image_host);
     for (uint32_t i = 0; i < im->head->hosts.count; i++) {
         if (hosts[i].plan_kind != PLAN_DEF_CANON) {
-            TRY(bind_core(l, i, abi_image_str(im, hosts[i].module), abi_image_str(im, hosts[i].name)));
+            TRY(bind_core(l, i, im, &hosts[i]));
             continue;
         }
         if (hosts[i].plan_index >= l->c->plan.canons_count) return diag_set(l->d, ERR_MALFORMED, DIAG_NOWHERE, "the image's host imports and plan differ");

@@ -6,6 +6,8 @@
  */
 #include "link/link.h"
 #include "node/node_int.h"
+#include "wasi/wasi.h"
+#include "wasm/wasm.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -17,10 +19,43 @@ struct compile_args {
     uint64_t bytes, memory_bytes_max;
 };
 
+static bool types_fit(const wasm_type *types, uint32_t count, const char *letters, size_t n) {
+    static const struct {
+        char letter;
+        wasm_type type;
+    } table[] = {{'i', WASM_I32}, {'l', WASM_I64}, {'f', WASM_F32}, {'d', WASM_F64}};
+    if (count != n) return false;
+    for (uint32_t i = 0; i < count; i++)
+        for (size_t k = 0; k < ARRAY_COUNT(table); k++)
+            if (table[k].letter == letters[i] && table[k].type != types[i]) return false;
+    return true;
+}
+
+/* A module's imports have the types they are offered with. That they are offered at all is the worker's to say. */
+static err check_import_types(str wasm, struct diag *d) {
+    if (!wasm_is_module(wasm)) return ERR_OK; /* a component's are checked with its plan */
+    arena *scratch = arena_new(0);
+    struct wasm_module m;
+    err e = wasm_decode(scratch, wasm, &m, d);
+    for (uint32_t i = 0; e == ERR_OK && i < m.imports_count; i++) {
+        const struct wasm_import *im = &m.imports[i];
+        const char *sig = im->kind == WASM_EXTERN_FUNC ? wasi_core_sig(im->module, im->name) : NULL;
+        if (!sig || m.funcs[im->index].type >= m.types_count || m.types[m.funcs[im->index].type].comp != WASM_COMP_FUNC) continue;
+        const struct wasm_deftype *t = wasm_func_type(&m, im->index);
+        size_t params = strcspn(sig, ":");
+        if (!types_fit(t->params, t->params_count, sig, params) || !types_fit(t->results, t->results_count, sig + params + 1, strlen(sig + params + 1)))
+            e = diag_set(d, ERR_LINK, DIAG_NOWHERE, "it imports " STR_FMT "." STR_FMT " with another type than it is offered with", STR_ARG(im->module),
+                         STR_ARG(im->name));
+    }
+    arena_free(scratch);
+    return e;
+}
+
 static err compile_job(void *arg, int in, int out, struct diag *d) {
     const struct compile_args *a = arg;
     void *p = a->bytes ? mmap(NULL, a->bytes, PROT_READ, MAP_PRIVATE, in, 0) : NULL;
     if (p == MAP_FAILED) return diag_set(d, ERR_IO, DIAG_NOWHERE, "it cannot be read: %s", strerror(errno));
+    TRY(check_import_types((str){p, a->bytes}, d));
     struct link_options options = {.memory_bytes_max = a->memory_bytes_max};
     struct link_stats stats;
     return link_file((str){p, a->bytes}, &options, out, &stats, d);

@@ -108,6 +108,13 @@ static const struct host_offer *offer(void) {
 
 err wasi_offer_check(const struct plan *plan, struct diag *d) { return host_offer_check(offer(), plan, d); }
 
+const char *wasi_core_sig(str module, str name) {
+    const struct host_offer *all = offer();
+    for (uint32_t i = 0; i < all->core_count; i++)
+        if (str_eqc(module, all->core[i].module) && str_eqc(name, all->core[i].name)) return all->core[i].sig;
+    return NULL;
+}
+
 /* ---- apps ---- */
 
 static str *copy_strs(arena *out, const str *from, size_t n) {

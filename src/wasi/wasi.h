@@ -79,6 +79,8 @@ enum wasi_kind wasi_kind_of(const struct abi_image *im);
 enum wasi_kind wasi_kind_of_plan(const struct plan *plan); /* of a component's plan */
 /* Are all imports offered? ERR_LINK: the diagnostic names what is not, and the nearest that is. Needs no engine. */
 err wasi_offer_check(const struct plan *plan, struct diag *d);
+/* The type that a core function is offered with, "iil:i" (parameters, colon, results; i i32, l i64, f f32, d f64); NULL: none. */
+const char *wasi_core_sig(str module, str name);
 
 struct wasi_app;
 /* Takes im (also on failure). Loads it into e and binds every host import. loop carries timers and outgoing requests.
