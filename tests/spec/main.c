@@ -50,8 +50,8 @@ static bool read_file(const char *path, str *out) {
     char chunk[65536];
     for (size_t n; (n = fread(chunk, 1, sizeof chunk, in)) > 0;) buf_put(&b, chunk, n);
     fclose(in);
+    buf_reserve(&b, 1);
     *out = buf_str(&b);
-    if (!out->p) out->p = (const uint8_t *)"";
     return true;
 }
 
@@ -195,6 +195,8 @@ int main(int argc, char **argv) {
         if (listed && c.failed) expected_files++;
         sum.passed += c.passed, sum.failed += c.failed, sum.skipped += c.skipped;
     }
+    free((void *)(uintptr_t)expected.p);
+    arena_free(l.a);
     if (expected_files) printf("%u files fail as expected-failures.txt expects\n", expected_files);
     if (unexpected) printf("%u files do not do what is expected of them\n", unexpected);
     printf("%u passed, %u failed, %u skipped\n", sum.passed, sum.failed, sum.skipped);
