@@ -8,6 +8,8 @@
 
 /* ---- the engine ---- */
 
+enum { SLICE_NS_MIN = 20'000 }; /* a tick must take less than a slice, else nothing else is done */
+
 #ifndef HWCAP2_FSGSBASE
 #define HWCAP2_FSGSBASE (1 << 1)
 #endif
@@ -20,7 +22,9 @@ struct engine *engine_new(const struct engine_config *config) {
     struct engine_config *c = &e->config;
     if (!c->slots_max) c->slots_max = 1000;
     if (!c->fibers_max) c->fibers_max = 4 * c->slots_max;
-    if (!c->slice_ns) c->slice_ns = 10'000'000;
+    const char *slice = getenv("ORLO_ENGINE_SLICE_NS");
+    if (!c->slice_ns && slice) str_to_u64(str_c(slice), &c->slice_ns);
+    c->slice_ns = c->slice_ns ? MAX(c->slice_ns, (uint64_t)SLICE_NS_MIN) : 10'000'000;
     const char *verify = getenv("ORLO_ENGINE_VERIFY");
     if (verify && verify[0] == '1') c->verify = true;
     e->ready_last = &e->ready_first;

@@ -29,7 +29,8 @@ struct engine_config {
     uint64_t memory_bytes_max;     /* per instance, over all its memories and tables; 0: 4 GiB each memory */
     uint32_t slots_max;            /* instances alive at once; 0: 1000 */
     uint32_t fibers_max;           /* fibers alive at once; 0: 4 * slots_max */
-    uint64_t slice_ns;             /* a guest that ran this long without yielding is preempted; 0: 10 ms */
+    uint64_t slice_ns;             /* a guest that ran this long without yielding is preempted; 0: what
+                                      ORLO_ENGINE_SLICE_NS says, else 10 ms; at least 20 us */
     enum engine_reset reset;
     bool verify;                   /* after each reset compare the whole slot with its image, abort on a difference; for tests.
                                       ORLO_ENGINE_VERIFY=1 does the same */
@@ -37,9 +38,10 @@ struct engine_config {
     void (*on_ready)(void *arg);
     void *on_ready_arg;
 };
-/* Usually one a thread; several may exist, and engine_run of one from within another's host function works. Made in the process that uses it (after fork), before it gives up its rights: it opens
- * /proc/self/pagemap (unless config->reset is MADVISE), sets an alternate signal stack for the thread and takes SIGSEGV, SIGBUS, SIGFPE, SIGILL and
- * SIGVTALRM of the process. config may be NULL. Never NULL. */
+/* Usually one a thread; several may exist, and engine_run of one from within another's host function works. Made in the
+ * process that uses it (after fork), before it gives up its rights: it opens /proc/self/pagemap (unless config->reset is
+ * MADVISE), sets an alternate signal stack for the thread and takes SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGVTALRM of the
+ * process. config may be NULL. Never NULL. */
 struct engine *engine_new(const struct engine_config *config);
 void engine_free(struct engine *e); /* no instance may be alive; unloads all images */
 /* Work that was put off to keep it from requests: gives back memory of slots and stacks that grew or stay unused, makes
