@@ -45,7 +45,8 @@ static err crashes(void *arg, int in, int out, struct diag *d) {
     return ERR_OK;
 }
 static err spins(void *arg, int in, int out, struct diag *d) {
-    for (volatile uint64_t i = 0;; i++) {}
+    for (volatile uint64_t i = 0; i < UINT64_MAX; i++) {}
+    return ERR_OK;
 }
 static err hoards(void *arg, int in, int out, struct diag *d) {
     void *p = mmap(NULL, 128 * MiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
