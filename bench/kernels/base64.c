@@ -27,10 +27,10 @@ int main(void) {
     uint32_t sum = 0;
     for (int i = 0; i < 64; i++) value[(uint8_t)set[i]] = (uint8_t)i;
     for (size_t i = 0; i < sizeof in; i++) in[i] = (uint8_t)(i * 31 ^ i >> 7);
-    for (int round = 0; round < 1500; round++) {
+    for (int round = 0; round < 4000; round++) {
         size_t n = encode(in, sizeof in, out), k = decode(out, n, back);
-        sum = sum * 33 + back[k - 1] + out[round] + (memcmp(in, back, sizeof in) != 0);
-        in[round] ^= (uint8_t)sum;
+        sum = sum * 33 + back[k - 1] + out[round & 65535] + (memcmp(in, back, sizeof in) != 0);
+        in[round & 65535] ^= (uint8_t)sum;
     }
     printf("%u\n", sum);
 }

@@ -71,7 +71,7 @@ int main(void) {
     }
     strcpy(q, "]");
     int ok = 1;
-    for (int i = 0; i < 120; i++) {
+    for (int i = 0; i < 400; i++) {
         p = text;
         ok &= parse_value(0);
     }

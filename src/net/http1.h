@@ -59,7 +59,7 @@ struct http1_body {
     bool chunked;
     uint8_t digits;       /* of the chunk size being read */
     uint16_t line_bytes;  /* of the extension being read */
-    uint32_t ext_bytes;   /* of all extensions */
+    uint32_t ext_bytes;   /* of extensions, less what the data excuses */
     uint64_t left;        /* of the content-length or the chunk */
     uint64_t total, max;  /* announced so far; allowed */
     struct buf trailer;   /* the trailer section's bytes */

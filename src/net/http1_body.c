@@ -11,7 +11,7 @@ enum { SIZE, DIGITS, SPACE, EXT, SIZE_LF, DATA, DATA_CR, DATA_LF, LINE, IN_LINE,
 enum {
     SIZE_DIGITS_MAX = 16,
     EXT_LINE_BYTES_MAX = 256,       /* of one chunk's extension */
-    EXT_BYTES_MAX = 16 << 10,       /* of all extensions of a body: no real client sends any */
+    EXT_BYTES_MAX = 16 << 10,       /* of extensions, beyond two bytes for each of data: a flood of them is an attack */
     TRAILER_BYTES_MAX = 16 << 10,
     TRAILERS_MAX = 64,
 };
@@ -51,6 +51,7 @@ static enum http1_result chunk_size_done(struct http1_body *b) {
     }
     if (b->left > b->max || b->total > b->max - b->left) return refuse(b, 413, "request body too large");
     b->total += b->left;
+    b->ext_bytes -= (uint32_t)MIN((uint64_t)b->ext_bytes, 2 * b->left);
     b->state = DATA;
     return HTTP1_DONE;
 }
@@ -83,7 +84,7 @@ static enum http1_result size_byte(struct http1_body *b, uint8_t c) {
         if (c != '\n') return refuse(b, 400, "carriage return without line feed in a chunk");
         return chunk_size_done(b);
     }
-    if (++b->line_bytes > EXT_LINE_BYTES_MAX || ++b->ext_bytes > EXT_BYTES_MAX) return refuse(b, 400, "chunk extension too long");
+    if (c != '\r' && (++b->line_bytes > EXT_LINE_BYTES_MAX || ++b->ext_bytes > EXT_BYTES_MAX)) return refuse(b, 400, "chunk extension too long");
     return HTTP1_DONE;
 }
 
