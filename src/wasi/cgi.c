@@ -2,13 +2,19 @@
  *
  * 1. The body goes in and out as a stream; both wait for the other side by parking the fiber.
  * 2. A Location without Status is a 302; a path in it goes to the client as it is (§6.2.2 would have it served from here).
- * 3. The Proxy header never becomes HTTP_PROXY; names with '_' are dropped, since they could pass for another's.
+ * 3. A body of unknown length (chunked) is collected up to COLLECT_BYTES_MAX, so that the program gets the CONTENT_LENGTH that
+ *    §4.1.2 promises; a longer one is streamed without.
+ * 4. The Proxy header never becomes HTTP_PROXY; names with '_' are dropped, since they could pass for another's.
  */
 #include "wasi/cgi_head.h"
 #include "wasi/p1_int.h"
 #include <errno.h>
 
+enum { COLLECT_BYTES_MAX = 1 << 20 };
+
 struct cgi {
+    struct buf collected;             /* the start of the body, or all of it */
+    size_t collected_read;
     struct cgi_head head;
     struct net_source *source;
     struct net_sink *sink;
@@ -90,9 +96,46 @@ static void put_server(struct p1 *p, uint32_t *cap, const struct net_request *r)
     put(p, cap, STR("SERVER_PORT"), port.n ? port : p->run->config.https ? STR("443") : STR("80"));
 }
 
+static void wake_fiber(void *arg) { engine_ready(arg); }
+
+/* Waits until the source has something to say. False: the run was killed. */
+static bool wait_for_body(struct wasi_run *run, struct net_source *source) {
+    net_source_notify(source, wake_fiber, engine_fiber_current(run->app->engine));
+    bool alive = engine_park(run->app->engine);
+    net_source_notify(source, NULL, NULL);
+    return alive;
+}
+
+/* The length of a chunked body that is short enough; UINT64_MAX: it is longer, or it failed. */
+static uint64_t collect(struct wasi_run *run, struct cgi *cgi) {
+    while (cgi->collected.n < COLLECT_BYTES_MAX) {
+        str data;
+        enum net_flow flow = net_source_peek(cgi->source, &data);
+        if (flow == NET_FLOW_END) return cgi->collected.n;
+        if (flow == NET_FLOW_FAILED || (flow == NET_FLOW_WAIT && !wait_for_body(run, cgi->source))) break;
+        if (flow != NET_FLOW_DATA) continue;
+        size_t take = MIN(data.n, COLLECT_BYTES_MAX - cgi->collected.n);
+        buf_put(&cgi->collected, data.p, take);
+        net_source_consume(cgi->source, take);
+    }
+    return UINT64_MAX;
+}
+
+static void free_bytes(void *arg) {
+    struct cgi *cgi = arg;
+    buf_free(&cgi->head.bytes);
+    buf_free(&cgi->collected);
+}
+
 void cgi_begin(struct p1 *p) {
     struct wasi_run *run = p->run;
     const struct net_request *r = net_exchange_request(run->config.exchange);
+    p->cgi = arena_make(run->mem, struct cgi);
+    p->cgi->source = net_exchange_source(run->config.exchange);
+    p->cgi->sink = net_exchange_sink(run->config.exchange);
+    p->cgi->head.bytes.max = run->app->config.limits.head_bytes_max;
+    arena_cleanup(run->mem, free_bytes, p->cgi);
+    uint64_t length = r->content_length != UINT64_MAX || !r->has_body ? r->content_length : collect(run, p->cgi);
     str path, query;
     uint32_t cap = p->env_count;
     str_cut(r->path, '?', &path, &query);
@@ -109,25 +152,18 @@ void cgi_begin(struct p1 *p) {
     put(p, &cap, STR("QUERY_STRING"), query);
     put(p, &cap, STR("REMOTE_ADDR"), run->config.remote);
     put(p, &cap, STR("REMOTE_HOST"), run->config.remote);
-    if (r->has_body && r->content_length != UINT64_MAX)
-        put(p, &cap, STR("CONTENT_LENGTH"), arena_fmt(run->mem, "%llu", (unsigned long long)r->content_length));
+    if (r->has_body && length != UINT64_MAX)
+        put(p, &cap, STR("CONTENT_LENGTH"), arena_fmt(run->mem, "%llu", (unsigned long long)length));
     put_fields(p, &cap, r);
     if (run->config.request_id.n) put(p, &cap, STR("HTTP_X_REQUEST_ID"), run->config.request_id);
-
-    p->cgi = arena_make(run->mem, struct cgi);
-    p->cgi->source = net_exchange_source(run->config.exchange);
-    p->cgi->sink = net_exchange_sink(run->config.exchange);
-    p->cgi->head.bytes.max = run->app->config.limits.head_bytes_max;
-    arena_cleanup(run->mem, (void (*)(void *))buf_free, &p->cgi->head.bytes);
 }
 
 /* ---- standard input: the request's body ---- */
 
-static void wake_fiber(void *arg) { engine_ready(arg); }
-
 static bool body_readable(struct wasi_run *run) {
+    struct cgi *cgi = ((struct p1 *)run->state)->cgi;
     str data;
-    return net_source_peek(((struct p1 *)run->state)->cgi->source, &data) != NET_FLOW_WAIT;
+    return cgi->collected_read < cgi->collected.n || net_source_peek(cgi->source, &data) != NET_FLOW_WAIT;
 }
 
 static void body_notify(struct wasi_run *run, struct engine_fiber *fiber) {
@@ -135,15 +171,16 @@ static void body_notify(struct wasi_run *run, struct engine_fiber *fiber) {
 }
 
 static enum abi_trap body_read(struct wasi_run *run, void *to, size_t n, size_t *got, int *error) {
-    struct net_source *source = ((struct p1 *)run->state)->cgi->source;
-    *got = 0;
-    enum net_flow flow;
-    while ((flow = net_source_read(source, to, n, got)) == NET_FLOW_WAIT) {
-        body_notify(run, engine_fiber_current(run->app->engine));
-        bool alive = engine_park(run->app->engine);
-        body_notify(run, NULL);
-        if (!alive) return ABI_TRAP_INTERRUPTED;
+    struct cgi *cgi = ((struct p1 *)run->state)->cgi;
+    *got = MIN(n, cgi->collected.n - cgi->collected_read);
+    if (*got) {
+        memcpy(to, cgi->collected.p + cgi->collected_read, *got);
+        cgi->collected_read += *got;
+        return ABI_TRAP_NONE;
     }
+    enum net_flow flow;
+    while ((flow = net_source_read(cgi->source, to, n, got)) == NET_FLOW_WAIT)
+        if (!wait_for_body(run, cgi->source)) return ABI_TRAP_INTERRUPTED;
     if (flow == NET_FLOW_FAILED) *error = EIO;
     return ABI_TRAP_NONE;
 }

@@ -26,7 +26,7 @@ static int to_path(str s, struct path *out) {
 
 /* openat2 beneath dir. EAGAIN means that a rename raced with `..`: the kernel could not tell, so ask again. */
 static int open_beneath(int dir, const char *path, uint64_t flags, int *fd) {
-    struct open_how how = {.flags = flags | O_CLOEXEC | O_NOCTTY,
+    struct open_how how = {.flags = flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY), /* openat2 refuses both at once */
                            .mode = flags & O_CREAT ? 0666 : 0,
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     for (int tries = 0; tries < 100; tries++) {

@@ -83,11 +83,10 @@ enum abi_trap p1_fd_renumber(struct engine_call *call, uint64_t *a) {
     uint32_t e = 0;
     struct p1_desc *to = p1_desc(p, a[1], 0, &e);
     if (!to) return done(a, e);
-    if (d->is_preopen || to->is_preopen) return done(a, P1_ENOTSUP);
     if (to == d) return done(a, 0);
     struct p1_desc moved = *d;
     *d = (struct p1_desc){};
-    p->open_count -= to->kind == P1_FILE || to->kind == P1_DIR;
+    p->open_count -= (to->kind == P1_FILE || to->kind == P1_DIR) && !to->is_preopen;
     p1_desc_close(to);
     *to = moved;
     return done(a, 0);

@@ -129,6 +129,7 @@ enum abi_trap p1_path_open(struct engine_call *call, uint64_t *a) {
     bool write = base & (P1_RIGHT(P1_R_WRITE) | P1_RIGHT(P1_R_ALLOCATE) | P1_RIGHT(P1_R_FD_SET_SIZE)) && !(oflags & DIRECTORY);
     if ((oflags & (CREAT | TRUNC) || base & P1_RIGHT(P1_R_WRITE)) && at.dir->read_only && !(oflags & DIRECTORY))
         return done(a, P1_EROFS);
+    if (oflags & DIRECTORY && base & P1_RIGHT(P1_R_WRITE)) return done(a, P1_EISDIR);
     struct fs_open how = {.create = oflags & CREAT, .directory = oflags & DIRECTORY, .exclusive = oflags & EXCL,
                           .truncate = oflags & TRUNC, .follow = lookup & FOLLOW,
                           .read = !write || base & P1_RIGHT(P1_R_READ), .write = write || oflags & TRUNC,
@@ -136,7 +137,7 @@ enum abi_trap p1_path_open(struct engine_call *call, uint64_t *a) {
                           .dsync = fdflags & P1_FDFLAG_DSYNC, .sync = fdflags & (P1_FDFLAG_SYNC | P1_FDFLAG_RSYNC)};
     struct p1_desc d = {};
     int e = fs_open(at.dir->fd, at.path, &how, &d.fd);
-    if (e == EISDIR && how.write && !(oflags & (CREAT | TRUNC))) { /* rights that mean nothing for a directory are dropped */
+    if (e == EISDIR && how.write && !(oflags & (CREAT | TRUNC)) && !(base & P1_RIGHT(P1_R_WRITE))) { /* rights that mean nothing for a directory are dropped */
         how.write = false;
         how.read = true;
         e = fs_open(at.dir->fd, at.path, &how, &d.fd);
