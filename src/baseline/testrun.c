@@ -453,6 +453,7 @@ static void load_text(arena *a) {
         memcpy(text + r->at, &v, 4);
     }
     if (mprotect(text, n, PROT_READ | PROT_EXEC)) die("mprotect");
+    if (getenv("TESTRUN_BASE")) fprintf(stderr, "text %p\n", (void *)text);
 }
 
 static void set_up(arena *a) {
