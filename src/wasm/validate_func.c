@@ -182,10 +182,26 @@ static bool may_call_out(uint32_t op) {
     return op < WASM_BASE_FC || (op >= WASM_OP_MEMORY_INIT && op < WASM_BASE_FD);
 }
 
+/* Names what is not in the table, and what to do where compilers are known to make it. */
+static bool illegal(struct wasm_validator *v) {
+    uint8_t b = *v->op_at;
+    if (b >= 0xfb && b <= 0xfe) {
+        struct rd r = {v->op_at + 1, v->r.end, v->r.start, NULL, 0};
+        uint32_t code = wasm_rd_u32(&r);
+        if (r.fail) return v->r = r, wv_read_failed(v);
+        return wv_malformed(v, "illegal opcode %02x %u: not an instruction of WebAssembly 3.0", b, code);
+    }
+    const char *why = "not an instruction of WebAssembly 3.0";
+    if (b == 0x06 || b == 0x07 || b == 0x09 || b == 0x18 || b == 0x19)
+        why = "legacy exception handling; compile for the standard form (clang: -mllvm "
+              "-wasm-use-legacy-eh=false)";
+    return wv_malformed(v, "illegal opcode %02x: %s", b, why);
+}
+
 static bool prefixed(struct wasm_validator *v) {
     v->r.p = v->op_at;
     v->op = wasm_rd_op(&v->r);
-    if (v->r.fail) return wv_read_failed(v);
+    if (v->r.fail) return illegal(v);
     if (v->op >= WASM_BASE_FD) v->info.uses_v128 = true;
     if (may_call_out(v->op)) v->info.is_leaf = false;
     if (v->signatures[v->op].fixed) return wv_fixed_op(v);
@@ -225,7 +241,7 @@ static bool rare(struct wasm_validator *v) {
     case 0xfe: return prefixed(v);
     default:
         if (v->signatures[v->op].fixed) return wv_fixed_op(v);
-        return wv_malformed(v, "illegal opcode %02x", v->op);
+        return illegal(v);
     }
 }
 

@@ -46,7 +46,10 @@ static void test_types_of_operands(void **state) {
     expect_ok(MODULE(NOTHING, 0, 0x41, 0, 0x28, 2, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x1a, 0x0b));
     expect_ok(MODULE(NOTHING, 0, 0xd2, 0, 0x1a, 0x0b));
     expect_error(MODULE(NOTHING, 0, 0xff, 0x0b), ERR_MALFORMED, at + 1, "illegal opcode ff");
-    expect_error(MODULE(NOTHING, 0, 0xfd, 0xff, 0x7f, 0x0b), ERR_MALFORMED, at + 1, "illegal opcode");
+    expect_error(MODULE(NOTHING, 0, 0xfd, 0xff, 0x7f, 0x0b), ERR_MALFORMED, at + 1,
+                 "illegal opcode fd 16383");
+    expect_error(MODULE(NOTHING, 0, 0x06, 0x40, 0x0b, 0x0b), ERR_MALFORMED, at + 1,
+                 "legacy exception handling");
     expect_error(MODULE(NOTHING, 0, 0x41, 0), ERR_MALFORMED, at + 3, "END opcode expected");
     expect_error(MODULE(NOTHING, 0, 0x0b, 0x0b), ERR_MALFORMED, at + 2, "section size mismatch");
     expect_error(MODULE(NOTHING, 0, 0x05, 0x0b), ERR_MALFORMED, at + 1, "else without if");
