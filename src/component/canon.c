@@ -26,9 +26,7 @@ static struct sig sig_of_flat(const struct plan_core_sig *f) {
     return s;
 }
 
-/* ---- options
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- options ------------------------------------------------------------------------------------ */
 
 static err core_func(struct cvalidator *v, struct cscope *s, uint32_t index, const struct wasm_deftype **t,
                      uint64_t at) {
@@ -135,9 +133,7 @@ static bool params_have_pointer(const struct ctype *ft) {
     return false;
 }
 
-/* ---- lift and lower
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- lift and lower ----------------------------------------------------------------------------- */
 
 static void put_types(char *out, size_t n, const wasm_type *types, uint32_t count) {
     size_t at = (size_t)snprintf(out, n, "[");
@@ -240,9 +236,7 @@ static err task_return(struct cvalidator *v, struct ccanon *c, struct sig *sig, 
     return ERR_OK;
 }
 
-/* ---- built-ins
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- built-ins ---------------------------------------------------------------------------------- */
 
 #define SIG(has, res, ...)                                                                                   \
     ((struct sig){.params = {__VA_ARGS__},                                                                   \
@@ -334,7 +328,9 @@ static err thread_start_builtin(struct cvalidator *v, struct cscope *s, struct c
     const struct ccore *table = &s->core_tables.p[c->table];
     if (table->type != WASM_FUNCREF || table->limits.shared)
         CFAIL(at, "table is not a table of (ref null func)");
-    if (table->limits.is64) index = WASM_I64;
+    c->table64 = table->limits.is64;
+    c->immediate64 = t->params[0] == WASM_I64;
+    if (c->table64) index = WASM_I64;
     *sig = SIG(true, WASM_I32, index, t->params[0]);
     return ERR_OK;
 }
@@ -361,9 +357,7 @@ static struct sig plain_builtin(enum component_canon_kind k) {
     }
 }
 
-/* ---- decoding
- * ------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- decoding ----------------------------------------------------------------------------------- */
 
 struct immediates { /* what does not go into the ccanon */
     uint32_t type_index, core_type;

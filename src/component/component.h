@@ -9,8 +9,7 @@
 
 #include "base/base.h"
 
-/* ---- kinds
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- kinds -------------------------------------------------------------------------------------- */
 
 /* Value types. COMPONENT_TYPE_BOOL … COMPONENT_TYPE_ERROR_CONTEXT are the primitives. */
 enum component_type_kind {
@@ -33,16 +32,14 @@ const char *component_canon_text(enum component_canon_kind k);
 
 enum component_encoding { COMPONENT_UTF8, COMPONENT_UTF16, COMPONENT_LATIN1_UTF16 };
 
-/* ---- what a file is
- * -------------------------------------------------------------------------------------------- */
+/* ---- what a file is ----------------------------------------------------------------------------- */
 
 enum component_kind { COMPONENT_KIND_UNKNOWN, COMPONENT_KIND_MODULE, COMPONENT_KIND_COMPONENT };
 /* By the first bytes only. For UNKNOWN, d says what the bytes look like (text, ELF, gzip, another version,
  * empty …). d may be NULL. */
 enum component_kind component_kind(str bytes, struct diag *d);
 
-/* ---- decoding and validation
- * ------------------------------------------------------------------------------------ */
+/* ---- decoding and validation -------------------------------------------------------------------- */
 
 struct component; /* a decoded and valid component; borrows the bytes */
 
@@ -58,8 +55,7 @@ struct plan;
  * (an imported core module or component), ERR_LIMIT if it instantiates more than PLAN_INSTANCES_MAX. */
 [[nodiscard]] err component_plan(arena *out, const struct component *c, struct plan *plan, struct diag *d);
 
-/* ---- names
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- names -------------------------------------------------------------------------------------- */
 
 /* A version of semver 2.0 (semver.org §2, §9, §10). */
 struct component_version {
@@ -99,8 +95,7 @@ struct component_func_name {
 };
 void component_func_name_split(str name, struct component_func_name *out);
 
-/* ---- printing
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- printing ----------------------------------------------------------------------------------- */
 
 /* The component as text (.wat), core modules through wasm_print. */
 [[nodiscard]] err component_print(const struct component *c, struct buf *out, struct diag *d);

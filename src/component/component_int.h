@@ -26,8 +26,7 @@ enum {
 };
 #define CMAX_VALUE_BYTES (1u << 28) /* Binary.md: elem_size(t, 'i64') is less than this */
 
-/* ---- types
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- types -------------------------------------------------------------------------------------- */
 
 struct cscope;
 struct ctype;
@@ -88,8 +87,8 @@ struct ctype {
     uint32_t sid;    /* of the structure; value and function types */
     uint32_t size;   /* nodes, as a tree */
     uint32_t length; /* COMPONENT_TYPE_FIXED_LIST */
-    const struct ctype *elem,
-        *err; /* as plan_type.element and .error; OWN, BORROW: the resource; CT_FUNC: result */
+    /* As plan_type.element and .error; OWN, BORROW: the resource; CT_FUNC: result. */
+    const struct ctype *elem, *err;
     const struct cfield *fields; /* RECORD, VARIANT, TUPLE, FLAGS, ENUM; CT_FUNC: parameters */
     uint32_t fields_count;
     uint64_t bytes[2]; /* value types: element size, 32- and 64-bit pointers */
@@ -103,8 +102,7 @@ struct ctype {
     uint32_t imported_count, fresh_count;
 };
 
-/* ---- definitions
- * --------------------------------------------------------------------------------------------------- */
+/* ---- definitions -------------------------------------------------------------------------------- */
 
 enum csort { /* of an index */
              CSORT_CORE_FUNC,
@@ -142,7 +140,7 @@ struct ccanon {
     bool is_async, cancellable, shared;
     uint32_t memory, table; /* immediates, else PLAN_NONE */
     uint32_t immediate;
-    bool immediate64;
+    bool immediate64, table64;
     bool memory64;
 };
 
@@ -192,8 +190,7 @@ struct component {
     uint32_t depth;
 };
 
-/* ---- making types (types.c)
- * ------------------------------------------------------------------------------------------ */
+/* ---- making types (types.c) --------------------------------------------------------------------- */
 
 struct ctypes { /* one for a root component and everything in it */
     arena *arena;
@@ -257,8 +254,7 @@ void cflat_type(struct cflat *f, const struct ctype *t, bool ptr64);
 void cflat_func(const struct ctype *ft, bool lift, bool is_async, bool has_callback, bool ptr64,
                 struct plan_core_sig *sig);
 
-/* ---- subtyping (subtype.c)
- * --------------------------------------------------------------------------------------------- */
+/* ---- subtyping (subtype.c) ---------------------------------------------------------------------- */
 
 [[nodiscard]] err csub_entity(struct ctypes *ts, struct centity a, struct centity b, struct diag *d,
                               uint64_t at);
@@ -277,8 +273,7 @@ void csub_rename(struct csubst *s, struct centity want, struct centity have);
                             uint32_t vars_count, const char *direction, struct diag *d, uint64_t at);
 const char *centity_text(enum centity_kind k);
 
-/* ---- names (name.c)
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- names (name.c) ----------------------------------------------------------------------------- */
 
 /* Checks s against the grammar of labels; what: "record field name" … for the message. */
 [[nodiscard]] err cname_label(str s, const char *what, struct diag *d, uint64_t at);
@@ -289,9 +284,7 @@ const char *centity_text(enum centity_kind k);
 str cname_canonical(arena *out, str name);
 bool cname_canonversion(str s);
 
-/* ---- reading
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ------------------------------------------------------------------------------------ */
 
 /* A cursor with the offset of its start in the file, and where to report. */
 struct crd {
@@ -310,15 +303,14 @@ static inline bool crd_end(const struct crd *r) { return r->p == r->end; }
 [[nodiscard]] err crd_count(struct crd *r, uint32_t max, const char *what,
                             uint32_t *v); /* of a vec; each entry takes a byte */
 
-/* ---- scopes: a component, or a component or instance type, being decoded (decode.c)
- * ------------------------------------------ */
+/* ---- scopes: a component, or a component or instance type, being decoded (decode.c) ------------- */
 
 struct cnames {           /* strongly unique names of one direction */
     struct map canonical; /* canonical -> index in names */
     VEC(str) names;
     struct map resources; /* names of resources, for [static] */
-    struct cptrs
-        *resource_names; /* ctype uid of a resource -> its name (str *), for [method] and [constructor] */
+    /* ctype uid of a resource -> its name (str *), for [method] and [constructor] */
+    struct cptrs *resource_names;
 };
 enum cscope_kind { CSCOPE_COMPONENT, CSCOPE_COMPONENT_TYPE, CSCOPE_INSTANCE_TYPE };
 struct ccore_func {

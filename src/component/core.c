@@ -2,8 +2,7 @@
  * Definitions). */
 #include "component/component_int.h"
 
-/* ---- value types
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- value types -------------------------------------------------------------------------------- */
 
 static bool abstract_heap(int64_t code, uint32_t *heap) {
     switch (code) {
@@ -80,8 +79,7 @@ static err func_type(struct cvalidator *v, struct cscope *s, struct crd *r, uint
     return ERR_OK;
 }
 
-/* ---- other type definitions: through a module made up of them
- * ------------------------------------------------------------ */
+/* ---- other type definitions: through a module made up of them ----------------------------------- */
 
 /* Steps over a type definition; min: the lowest concrete type index it refers to. */
 static err skip_valtype(struct cvalidator *v, struct crd *r, uint32_t *min) {
@@ -170,8 +168,7 @@ static err rec_group(struct cvalidator *v, struct cscope *s, struct crd *r) {
     return ERR_OK;
 }
 
-/* ---- external types
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- external types ----------------------------------------------------------------------------- */
 
 static err limits(struct cvalidator *v, struct crd *r, struct wasm_limits *l, bool memory) {
     uint8_t flags;
@@ -231,9 +228,7 @@ static err core_externtype(struct cvalidator *v, struct cscope *s, struct crd *r
     }
 }
 
-/* ---- module types
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- module types ------------------------------------------------------------------------------- */
 
 struct module_decls {
     struct cscope scope; /* only its core types */
@@ -340,9 +335,7 @@ err cdec_core_type(struct cvalidator *v, struct cscope *s, struct crd *r) {
     }
 }
 
-/* ---- modules
- * -----------------------------------------------------------------------------------------------------------------------
- */
+/* ---- modules ------------------------------------------------------------------------------------ */
 
 static struct ccore item_type(const struct wasm_module *m, enum wasm_extern kind, uint32_t index) {
     struct ccore t = {.kind = kind};
@@ -416,9 +409,7 @@ err cdec_core_module(struct cvalidator *v, struct cscope *s, struct crd *r) {
     return cscope_push(v, s, (struct centity){.kind = CE_MODULE, .module = t}, at);
 }
 
-/* ---- core instances
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- core instances ----------------------------------------------------------------------------- */
 
 static struct ccore_instance_type *instance_type(struct cvalidator *v, struct ccore_named *exports,
                                                  uint32_t n) {

@@ -5,9 +5,7 @@
  */
 #include "component/component_int.h"
 
-/* ---- sorts
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- sorts -------------------------------------------------------------------------------------- */
 
 static err core_sort(struct crd *r, enum csort *sort, const char *what) {
     uint64_t at = crd_at(r);
@@ -59,9 +57,7 @@ static const char *sort_text(enum csort s) {
     return text[s];
 }
 
-/* ---- aliases
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- aliases ------------------------------------------------------------------------------------ */
 
 static err alias_export(struct cvalidator *v, struct cscope *s, struct crd *r, enum csort sort, uint64_t at) {
     static const enum csort sorts[] = {
@@ -195,9 +191,7 @@ err cdec_alias(struct cvalidator *v, struct cscope *s, struct crd *r) {
     return alias_outer(v, s, r, sort, at);
 }
 
-/* ---- instances
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- instances ---------------------------------------------------------------------------------- */
 
 static err arguments(struct cvalidator *v, struct cscope *s, struct crd *r, struct cref **out, uint32_t *n) {
     struct map seen = {0};
@@ -292,9 +286,7 @@ err cdec_instance(struct cvalidator *v, struct cscope *s, struct crd *r) {
     CMALFORMED(at, "invalid leading byte (0x%x) for instance", b);
 }
 
-/* ---- sections
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* ---- sections ----------------------------------------------------------------------------------- */
 
 static err decode_component(struct cvalidator *v, struct component *c, struct cscope *parent, struct crd r);
 

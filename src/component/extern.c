@@ -2,8 +2,7 @@
  * Definitions, External Visibility of Types). */
 #include "component/component_int.h"
 
-/* ---- names and attributes
- * ------------------------------------------------------------------------------------------------ */
+/* ---- names and attributes ----------------------------------------------------------------------- */
 
 static err attribute(struct cvalidator *v, struct crd *r, struct cextern_name *n) {
     uint64_t at = crd_at(r);
@@ -65,9 +64,7 @@ static err check_attributes(struct cvalidator *v, const struct cextern_name *n, 
     return ERR_OK;
 }
 
-/* ---- annotated names
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- annotated names ---------------------------------------------------------------------------- */
 
 static err named_resource(struct cvalidator *v, const struct cnames *n, const struct ctype *resource,
                           str want, uint64_t at) {
@@ -143,8 +140,7 @@ static void register_resource(struct cvalidator *v, struct cnames *n, str name,
     map_put(v->arena, &n->resources, name, 1);
 }
 
-/* ---- external visibility
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- external visibility ------------------------------------------------------------------------ */
 
 static bool is_named(const struct cptrs *named, const struct ctype *t) {
     return cptrs_get(named, t->uid) != NULL;
@@ -205,9 +201,7 @@ static bool name_types(struct cvalidator *v, struct cscope *s, bool import, stru
     }
 }
 
-/* ---- imports and exports
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- imports and exports ------------------------------------------------------------------------ */
 
 /* An instance type's bound resources become resources of the scope: each import or export of the type has its
  * own. */

@@ -69,8 +69,7 @@ static err take_part(str *rest, str whole, bool lowercase, struct diag *d, uint6
     return ERR_OK;
 }
 
-/* ---- versions
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- versions ----------------------------------------------------------------------------------- */
 
 /* Reads a numeric identifier; *why says what is wrong. */
 static bool take_number(str *s, uint64_t *v, char *why, size_t why_bytes) {
@@ -190,8 +189,7 @@ bool cname_canonversion(str s) {
     return take_number(&rest, &v, why, sizeof why) && rest.n == 0 && v > 0;
 }
 
-/* ---- extern names
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- extern names ------------------------------------------------------------------------------- */
 
 /* interfacename without its version; *version: what follows '@', p NULL when there is none. */
 static err interface_path(str s, str *version, struct diag *d, uint64_t at) {
@@ -260,8 +258,7 @@ str cname_canonical(arena *out, str name) {
     return (str){p, rest.n};
 }
 
-/* ---- splitting, matching
- * ------------------------------------------------------------------------------------------------ */
+/* ---- splitting, matching ------------------------------------------------------------------------ */
 
 void component_func_name_split(str name, struct component_func_name *out) {
     str rest = name;

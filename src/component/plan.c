@@ -1,8 +1,7 @@
 /* plan: look-ups in a finished plan, core signatures, and WIT-like text of its types. */
 #include "component/plan.h"
 
-/* ---- core signatures (CanonicalABI.md, Flattening)
- * -------------------------------------------------------------------------- */
+/* ---- core signatures (CanonicalABI.md, Flattening) ---------------------------------------------- */
 
 static void param(struct plan_core_sig *s, enum plan_flat t) { s->params[s->params_count++] = (uint8_t)t; }
 static void result(struct plan_core_sig *s, enum plan_flat t) { s->results[s->results_count++] = (uint8_t)t; }
@@ -54,8 +53,8 @@ static void task_return_sig(const struct plan *plan, const struct plan_canon *c,
     params_of(&ft, ptr64, PLAN_FLAT_MAX, s);
 }
 
-/* The rest, as "params:results" in letters: i i32, l i64, p a pointer, t the type of a context slot, r a
- * representation. */
+/* The rest, as "params:results" in letters: i i32, l i64, p a pointer, t the type of a context slot or start
+ * argument, x a table index, r a representation. */
 static const char *builtin_sig(enum component_canon_kind k) {
     switch (k) {
     case COMPONENT_CANON_RESOURCE_NEW: return "r:i";
@@ -75,7 +74,7 @@ static const char *builtin_sig(enum component_canon_kind k) {
     case COMPONENT_CANON_WAITABLE_JOIN: return "ii:";
     case COMPONENT_CANON_THREAD_NEW_INDIRECT:
     case COMPONENT_CANON_THREAD_SPAWN_REF:
-    case COMPONENT_CANON_THREAD_SPAWN_INDIRECT: return "ii:i";
+    case COMPONENT_CANON_THREAD_SPAWN_INDIRECT: return "xt:i";
     case COMPONENT_CANON_SUBTASK_CANCEL:
     case COMPONENT_CANON_STREAM_CANCEL_READ:
     case COMPONENT_CANON_STREAM_CANCEL_WRITE:
@@ -104,16 +103,14 @@ void plan_canon_sig(const struct plan *plan, const struct plan_canon *c, struct 
     bool after = false;
     for (const char *p = builtin_sig(c->kind); *p; p++) {
         bool wide = *p == 'l' || (*p == 'p' && c->options.memory64) || (*p == 't' && c->immediate64) ||
-                    (*p == 'r' && plan->resources[c->resource].rep64);
+                    (*p == 'x' && c->table64) || (*p == 'r' && plan->resources[c->resource].rep64);
         if (*p == ':') after = true;
         else if (after) result(s, wide ? PLAN_I64 : PLAN_I32);
         else param(s, wide ? PLAN_I64 : PLAN_I32);
     }
 }
 
-/* ---- look-ups
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- look-ups ----------------------------------------------------------------------------------- */
 
 static const struct plan_export *export_in(const struct plan *plan, uint32_t parent, str name) {
     for (uint32_t i = 0; i < plan->exports_count; i++)
@@ -136,9 +133,7 @@ const struct plan_export *plan_export_find(const struct plan *plan, str interfac
     return NULL;
 }
 
-/* ---- text
- * --------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- text --------------------------------------------------------------------------------------- */
 
 static void print_resource(const struct plan *plan, uint32_t resource, struct buf *out) {
     const struct plan_resource *r = &plan->resources[resource];

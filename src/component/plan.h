@@ -22,24 +22,24 @@
 #define PLAN_NONE UINT32_MAX
 enum { PLAN_INSTANCES_MAX = 1000, PLAN_FLAT_MAX = 16 /* MAX_FLAT_PARAMS */ };
 
-/* ---- core side
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- core side ---------------------------------------------------------------------------------- */
 
 /* A core module: bytes in the file. The same bytes instantiated twice are one module. */
 struct plan_module {
     uint64_t offset, size;
-    const struct wasm_module
-        *module; /* decoded; only where the plan was built (compile job), NULL after plan_load */
+    /* Decoded; only where the plan was built (the compile job), NULL after plan_load. */
+    const struct wasm_module *module;
 };
 
 /* A core function, table, memory, global or tag. */
 struct plan_core_def {
     enum plan_core_def_kind {
         PLAN_DEF_NONE,
-        PLAN_DEF_EXPORT, /* item `index` (in the index space of `extern_kind`) of core_instances[instance],
-                            which defines it */
-        PLAN_DEF_CANON,  /* a function: canons[index] (a lowered function or a built-in) */
-        PLAN_DEF_HOST    /* of a plain core module: host_imports[index] */
+        /* Item `index`, in the index space of `extern_kind`, of core_instances[instance], which defines it.
+         */
+        PLAN_DEF_EXPORT,
+        PLAN_DEF_CANON, /* a function: canons[index] (a lowered function or a built-in) */
+        PLAN_DEF_HOST   /* of a plain core module: host_imports[index] */
     } kind;
     uint32_t extern_kind; /* enum wasm_extern_kind */
     uint32_t instance, index;
@@ -48,8 +48,8 @@ struct plan_core_def {
 struct plan_core_instance {
     uint32_t module;             /* modules[] */
     uint32_t component_instance; /* instances[]: whose it is */
-    uint32_t imports_first,
-        imports_count; /* import_defs[]: one per import of the module, in the module's order */
+    /* import_defs[]: one per import of the module, in the module's order */
+    uint32_t imports_first, imports_count;
 };
 
 /* A plain core module's import, for a host to match by names. */
@@ -59,17 +59,14 @@ struct plan_host_import {
     uint32_t core_instance, import; /* whose import it is */
 };
 
-/* ---- component instances
- * --------------------------------------------------------------------------------------------- */
+/* ---- component instances ------------------------------------------------------------------------ */
 
 /* Each has its own handle table and its may_enter/may_leave state. instances[0] is the root. */
 struct plan_instance {
     uint32_t parent; /* PLAN_NONE for the root */
 };
 
-/* ---- types
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- types -------------------------------------------------------------------------------------- */
 
 /* Canonical ABI layout for 32-bit [0] and 64-bit [1] pointers (CanonicalABI.md, Alignment, Element Size,
  * Flattening). */
@@ -81,13 +78,13 @@ struct plan_layout {
 };
 struct plan_type {
     enum component_type_kind kind;
-    uint32_t element;  /* LIST, FIXED_LIST, OPTION, STREAM, FUTURE: element; RESULT: ok; MAP: key. PLAN_NONE:
-                          no payload */
+    /* LIST, FIXED_LIST, OPTION, STREAM, FUTURE: the element; RESULT: ok; MAP: key. PLAN_NONE: no payload */
+    uint32_t element;
     uint32_t error;    /* RESULT: error; MAP: value. PLAN_NONE: no payload */
     uint32_t length;   /* FIXED_LIST */
     uint32_t resource; /* OWN, BORROW: resources[] */
-    uint32_t fields_first,
-        fields_count; /* fields[]: RECORD fields, TUPLE members (no label), VARIANT cases, FLAGS, ENUM */
+    /* fields[]: RECORD fields, TUPLE members (no label), VARIANT cases, FLAGS, ENUM */
+    uint32_t fields_first, fields_count;
     uint32_t discriminant_size; /* VARIANT, ENUM, OPTION, RESULT: 1, 2 or 4; else 0 */
     uint32_t payload_offset[2]; /* VARIANT, OPTION, RESULT: from the start, per pointer size */
     str name;                   /* one that it is imported or exported under, for people; may be empty */
@@ -104,10 +101,10 @@ struct plan_field {
 
 struct plan_func_type {
     bool is_async;
-    uint32_t params_first, params_count; /* fields[]; offset = as in a tuple of the parameters (when they are
-                                            passed in memory) */
-    uint32_t result;                     /* types[], PLAN_NONE */
-    struct plan_layout params[2];        /* of the parameters as one tuple */
+    /* fields[]; offsets as in a tuple of the parameters, for when they are passed in memory */
+    uint32_t params_first, params_count;
+    uint32_t result;              /* types[], PLAN_NONE */
+    struct plan_layout params[2]; /* of the parameters as one tuple */
 };
 
 struct plan_resource {
@@ -121,9 +118,7 @@ struct plan_resource {
     str label;           /* a name to show people, either way; may be empty */
 };
 
-/* ---- functions
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- functions ---------------------------------------------------------------------------------- */
 
 struct plan_options {
     enum component_encoding encoding;
@@ -153,14 +148,15 @@ struct plan_canon {
     struct plan_options options;
     struct plan_func target; /* LOWER */
     uint32_t func_type;      /* LOWER: func_types[]; THREAD_*: PLAN_NONE */
-    uint32_t type;      /* STREAM_*, FUTURE_*: types[] (the stream or future itself); TASK_RETURN: result or
-                           PLAN_NONE */
+    /* types[]. STREAM_*, FUTURE_*: the stream or future itself; TASK_RETURN: the result, or PLAN_NONE */
+    uint32_t type;
     uint32_t resource;  /* RESOURCE_*: resources[] */
     bool is_async;      /* *.CANCEL_*, SUBTASK_CANCEL: the async immediate */
     bool cancellable;   /* THREAD_*, WAITABLE_SET_WAIT/POLL */
     bool shared;        /* THREAD_SPAWN_*, THREAD_AVAILABLE_PARALLELISM */
     uint32_t immediate; /* CONTEXT_GET/SET: slot index */
-    bool immediate64;   /* CONTEXT_GET/SET: i64 */
+    bool immediate64;   /* CONTEXT_GET/SET: i64; THREAD_NEW_INDIRECT: the start function takes an i64 */
+    bool table64;       /* THREAD_NEW_INDIRECT: the table's indices are i64 */
     struct plan_core_def table; /* THREAD_NEW_INDIRECT, THREAD_SPAWN_INDIRECT */
 };
 /* WAITABLE_SET_WAIT/POLL keep their memory in options.memory. */
@@ -171,18 +167,17 @@ struct plan_core_sig {
     uint8_t params[PLAN_FLAT_MAX + 1], results[1]; /* enum plan_flat */
     uint32_t params_count, results_count;
     bool params_in_memory; /* too many: one pointer instead */
-    bool result_in_memory; /* too large: lower: a pointer after the parameters; lift: the result is a pointer
-                            */
+    /* Too large. Lower: a pointer after the parameters; lift: the result is a pointer. */
+    bool result_in_memory;
 };
 
-/* ---- outside
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- outside ------------------------------------------------------------------------------------ */
 
 /* A function that the root needs from its host. */
 struct plan_import {
-    str interface; /* "wasi:http/types@0.2.3"; empty for a function imported at the root; nested instances:
-                      "a/b" by '/' */
+    /* "wasi:http/types@0.2.3"; empty for a function imported at the root; "a/b" for instance b of instance a
+     */
+    str interface;
     str name;      /* "[method]fields.append" */
     uint32_t type; /* func_types[] */
 };
@@ -231,7 +226,7 @@ void plan_save(const struct plan *plan, struct buf *out);
 /* plan's strings borrow `bytes`. Every index is checked once here, so users need not. ERR_MALFORMED. */
 [[nodiscard]] err plan_load(arena *out, str bytes, struct plan *plan);
 
-/* Core signatures. ptr64: pointers are i64. */
+/* Core signatures. */
 void plan_lift_sig(const struct plan *plan, const struct plan_lift *lift, struct plan_core_sig *sig);
 void plan_canon_sig(const struct plan *plan, const struct plan_canon *canon, struct plan_core_sig *sig);
 

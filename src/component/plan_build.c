@@ -66,8 +66,7 @@ struct builder {
 static void *number(uint32_t n) { return (void *)(uintptr_t)(n + 1u); }
 static uint32_t number_of(void *v) { return (uint32_t)(uintptr_t)v - 1u; }
 
-/* ---- resources and types
- * ------------------------------------------------------------------------------------------------- */
+/* ---- resources and types ------------------------------------------------------------------------ */
 
 static struct plan_core_def core_def(const struct env *e, enum wasm_extern kind, uint32_t index) {
     return index == PLAN_NONE ? (struct plan_core_def){0} : e->core[kind].p[index];
@@ -136,9 +135,7 @@ static err func_type_of(struct builder *p, struct env *e, const struct ctype *t,
     return ERR_OK;
 }
 
-/* ---- items
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- items -------------------------------------------------------------------------------------- */
 
 static void inst_put(struct builder *p, struct pinst *inst, str name, struct pitem item) {
     map_put(p->b.arena, &inst->by_name, name, inst->items.n);
@@ -201,9 +198,7 @@ static err item_at(struct builder *p, struct env *e, enum csort sort, uint32_t i
     }
 }
 
-/* ---- core instances
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- core instances ----------------------------------------------------------------------------- */
 
 static struct plan_core_def core_export(struct builder *p, const struct pcore_inst *inst, str name) {
     uint64_t i;
@@ -254,9 +249,7 @@ static void core_inline_exports(struct builder *p, struct env *e, const struct c
     vec_push(p->b.arena, &e->core_instances, inst);
 }
 
-/* ---- canonical definitions
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- canonical definitions ---------------------------------------------------------------------- */
 
 static struct plan_options options_of(const struct env *e, const struct ccanon *c) {
     uint32_t memory = c->memory != PLAN_NONE ? c->memory : c->options.memory;
@@ -295,6 +288,7 @@ static err canon(struct builder *p, struct env *e, const struct ccanon *c) {
                            .shared = c->shared,
                            .immediate = c->immediate,
                            .immediate64 = c->immediate64,
+                           .table64 = c->table64,
                            .target = {PLAN_FUNC_IMPORT, PLAN_NONE},
                            .table = core_def(e, WASM_EXTERN_TABLE, c->table)};
     if (c->kind == COMPONENT_CANON_LOWER) {
@@ -308,9 +302,7 @@ static err canon(struct builder *p, struct env *e, const struct ccanon *c) {
     return ERR_OK;
 }
 
-/* ---- instances
- * ------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- instances ---------------------------------------------------------------------------------- */
 
 static err instantiate(struct builder *p, struct pcomponent c, uint32_t parent, const struct pinst *args,
                        struct env **env, struct pinst **exports);
@@ -434,9 +426,7 @@ static err instantiate(struct builder *p, struct pcomponent c, uint32_t parent, 
     return ERR_OK;
 }
 
-/* ---- the outside
- * ------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- the outside -------------------------------------------------------------------------------- */
 
 /* What all versions of an interface on one semver track have in common. */
 static void put_track(struct buf *b, str interface) {

@@ -104,8 +104,7 @@ static void io_options(struct io *io, struct plan_options *o) {
     io_core_def(io, &o->callback);
 }
 
-/* ---- one function a table
- * -------------------------------------------------------------------------------------------------- */
+/* ---- one function a table ----------------------------------------------------------------------- */
 
 static void io_module(struct io *io, struct plan_module *m) {
     io_u64(io, &m->offset);
@@ -195,6 +194,7 @@ static void io_canon(struct io *io, struct plan_canon *c) {
     io_bool(io, &c->shared);
     io_u32(io, &c->immediate);
     io_bool(io, &c->immediate64);
+    io_bool(io, &c->table64);
     io_core_def(io, &c->table);
     if (!io->out && c->kind == COMPONENT_CANON_LOWER &&
         (c->target.index == PLAN_NONE || c->func_type == PLAN_NONE))

@@ -60,9 +60,7 @@ void pbuild_finish(struct pbuild *b, struct plan *plan) {
     };
 }
 
-/* ---- modules
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- modules ------------------------------------------------------------------------------------ */
 
 static struct pmodule module_info(struct pbuild *b, const struct wasm_module *m) {
     struct pmodule info = {.module = m};
@@ -90,9 +88,7 @@ uint32_t pbuild_module(struct pbuild *b, const struct cmodule *m) {
     return index;
 }
 
-/* ---- types
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- types -------------------------------------------------------------------------------------- */
 
 static void key_u32(struct buf *k, uint32_t v) { buf_put(k, &v, sizeof v); }
 
@@ -217,9 +213,7 @@ uint32_t pbuild_func_type(struct pbuild *b, const struct ctype *t, struct plan_f
     return b->func_types.n - 1;
 }
 
-/* ---- plain core modules
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- plain core modules ------------------------------------------------------------------------- */
 
 void plan_of_core_module(arena *out, const struct wasm_module *module, uint64_t offset, uint64_t size,
                          struct plan *plan) {

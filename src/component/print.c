@@ -74,9 +74,7 @@ static void reference(struct printer *p, enum csort s, uint32_t index) {
     buf_printf(p->out, "(%s %u)", sort_names[s], index);
 }
 
-/* ---- core types
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- core types --------------------------------------------------------------------------------- */
 
 static const char *heap_name(int64_t code) {
     static const char *const names[] = {"noexn", "nofunc", "noextern", "none",   "func",  "extern",
@@ -246,9 +244,7 @@ static void core_type(struct printer *p) {
     put(p, ")");
 }
 
-/* ---- types
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- types -------------------------------------------------------------------------------------- */
 
 static const char *primitive(uint8_t b) {
     switch (b) {
@@ -373,9 +369,7 @@ static void type(struct printer *p) {
     put(p, ")");
 }
 
-/* ---- names, externs
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- names, externs ----------------------------------------------------------------------------- */
 
 static void extern_name(struct printer *p) {
     static const char *const attributes[] = {" (implements ", " (versionsuffix ", " (external-id "};
@@ -439,9 +433,7 @@ static void export(struct printer *p) {
     put(p, ")");
 }
 
-/* ---- aliases, instances
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- aliases, instances ------------------------------------------------------------------------- */
 
 static void alias(struct printer *p) {
     enum csort s = sort(p);
@@ -486,9 +478,7 @@ static void instance(struct printer *p, bool core) {
     put(p, instantiate ? "))" : ")");
 }
 
-/* ---- canonical definitions
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- canonical definitions ---------------------------------------------------------------------- */
 
 static void options(struct printer *p) {
     static const char *const text[] = {" string-encoding=utf8",
@@ -563,8 +553,7 @@ static void canon(struct printer *p) {
     }
 }
 
-/* ---- types of components and instances; components
- * ---------------------------------------------------------------------------------------- */
+/* ---- types of components and instances; components ---------------------------------------------- */
 
 static void core_type_definition(struct printer *p) {
     size_t at = p->out->n;

@@ -88,9 +88,7 @@ err cscope_entity(struct cvalidator *v, struct cscope *s, enum csort sort, uint3
     }
 }
 
-/* ---- closing
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- closing ------------------------------------------------------------------------------------ */
 
 /* The resources that a component's exports name, and that it does not import: each instance has its own. */
 static void explicit_resources(struct cvalidator *v, struct cscope *s, struct cptrs *imported,

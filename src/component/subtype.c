@@ -21,8 +21,7 @@ const char *centity_text(enum centity_kind k) {
         }                                                                                                    \
     } while (0)
 
-/* ---- value types: equal, or a walk to the first difference
- * ---------------------------------------------------------------- */
+/* ---- value types: equal, or a walk to the first difference -------------------------------------- */
 
 static const char *kind_text(const struct ctype *t) {
     return component_type_text((enum component_type_kind)t->kind);
@@ -114,9 +113,7 @@ static err sub_func(const struct ctype *a, const struct ctype *b, struct diag *d
     MISMATCH("function types are not the same");
 }
 
-/* ---- core
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* ---- core --------------------------------------------------------------------------------------- */
 
 static bool limits_match(const struct wasm_limits *a, const struct wasm_limits *b) {
     if (a->min < b->min) return false;
@@ -210,8 +207,7 @@ static err sub_module(struct ctypes *ts, const struct cmodule_type *a, const str
     return ERR_OK;
 }
 
-/* ---- instances and components
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- instances and components ------------------------------------------------------------------- */
 
 struct cptrs *csub_vars(struct ctypes *ts, struct cres *const *res, uint32_t n) {
     struct cptrs *vars = cptrs_new(ts->arena);

@@ -44,9 +44,7 @@ static err optional_valtype(struct cvalidator *v, struct cscope *s, struct crd *
     return b ? cdec_valtype(v, s, r, t) : ERR_OK;
 }
 
-/* ---- labels
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- labels ------------------------------------------------------------------------------------- */
 
 struct labels {
     const char *what; /* "record field" */
@@ -70,8 +68,7 @@ static err label(struct cvalidator *v, struct crd *r, struct labels *l, str *nam
     return ERR_OK;
 }
 
-/* ---- value types
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- value types -------------------------------------------------------------------------------- */
 
 static err fields(struct cvalidator *v, struct cscope *s, struct crd *r, struct labels *l, uint32_t max,
                   struct ctype *t) {
@@ -180,8 +177,7 @@ static err value_type(struct cvalidator *v, struct cscope *s, struct crd *r, enu
     return ctypes_make(v->ts, &t, out, v->d, at);
 }
 
-/* ---- functions, resources
- * --------------------------------------------------------------------------------------------------- */
+/* ---- functions, resources ----------------------------------------------------------------------- */
 
 err cdec_resultlist(struct cvalidator *v, struct cscope *s, struct crd *r, const struct ctype **t) {
     uint64_t at = crd_at(r);
@@ -229,8 +225,7 @@ static err resource_type(struct cvalidator *v, struct cscope *s, struct crd *r, 
     return ERR_OK;
 }
 
-/* ---- component and instance types
- * ------------------------------------------------------------------------------------------- */
+/* ---- component and instance types --------------------------------------------------------------- */
 
 static err declaration(struct cvalidator *v, struct cscope *s, struct crd *r) {
     uint64_t at = crd_at(r);
@@ -288,9 +283,7 @@ err cdec_type(struct cvalidator *v, struct cscope *s, struct crd *r) {
     return ERR_OK;
 }
 
-/* ---- extern types
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- extern types ------------------------------------------------------------------------------- */
 
 static err type_bound(struct cvalidator *v, struct cscope *s, struct crd *r, struct centity *e) {
     uint64_t bound_at = crd_at(r);

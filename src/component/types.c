@@ -4,8 +4,7 @@
 
 #include <stdlib.h>
 
-/* ---- u32 -> pointer
- * ------------------------------------------------------------------------------------------------ */
+/* ---- u32 -> pointer ----------------------------------------------------------------------------- */
 
 struct cptrs {
     struct {
@@ -57,8 +56,7 @@ bool cptrs_other(const struct cptrs *m, const struct cptrs *a, const struct cptr
     return false;
 }
 
-/* ---- layout (CanonicalABI.md, Alignment, Element Size)
- * ---------------------------------------------------------------- */
+/* ---- layout (CanonicalABI.md, Alignment, Element Size) ------------------------------------------ */
 
 static unsigned discriminant_bytes(uint32_t cases) { return cases <= 256 ? 1 : cases <= 65536 ? 2 : 4; }
 
@@ -141,9 +139,7 @@ static void layout(struct ctype *t) {
     }
 }
 
-/* ---- making
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- making ------------------------------------------------------------------------------------- */
 
 struct ctype *ctypes_new_node(struct ctypes *ts, uint8_t kind) {
     struct ctype *t = arena_make(ts->arena, struct ctype);
@@ -283,10 +279,9 @@ const struct cextern *ctype_export(const struct ctype *t, str name) {
     return map_get(&t->exports_by_name, name, &i) ? &t->exports[i] : NULL;
 }
 
-/* ---- free resources
- * -------------------------------------------------------------------------------------------------
- *
- * A bound resource occurs only inside its binder, so the free ones are those met minus those bound anywhere
+/* ---- free resources ----------------------------------------------------------------------------- */
+
+/* A bound resource occurs only inside its binder, so the free ones are those met minus those bound anywhere
  * on the way. */
 
 struct walk {
@@ -332,8 +327,7 @@ bool ctypes_has_free(struct ctypes *ts, const struct ctype *t) {
     return t->has_resource && cptrs_count(ctypes_free(ts, &x, 1)) > 0;
 }
 
-/* ---- substitution
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- substitution ------------------------------------------------------------------------------- */
 
 void csubst_init(struct csubst *s, struct ctypes *ts) {
     *s = (struct csubst){ts, cptrs_new(ts->arena), cptrs_new(ts->arena), false};
@@ -414,9 +408,7 @@ const struct ctype *csubst_type(struct csubst *s, const struct ctype *t) {
     return result;
 }
 
-/* ---- flattening
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- flattening --------------------------------------------------------------------------------- */
 
 static void flat_push(struct cflat *f, enum plan_flat k) {
     if (f->count < PLAN_FLAT_MAX) f->types[f->count] = (uint8_t)k;
