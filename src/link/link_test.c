@@ -216,6 +216,88 @@ static void test_component(void **state) {
     engine_end();
 }
 
+/* Memories, tables, globals and functions seen from other groups; memory 0 of one core instance is memory 1 of another. */
+static void test_across_groups(void **state) {
+    engine_begin();
+    for (int round = 0; round < 2; round++) {
+        struct link_stats stats;
+        struct engine_image *image = load(BYTES(wasm_wide), round, &stats);
+        assert_int_equal(stats.groups, 3);
+        struct engine_instance *in = engine_acquire(image, NULL);
+        assert_int_equal(run(in, NULL, NULL), ABI_TRAP_NONE);
+        const uint32_t a = 0, b = 1, own = 2, c = 3, d = 4;
+        assert_int_equal(call_ok(in, b, "far", 32, 0), 8 + 42 + 42);
+        assert_int_equal(call_ok(in, b, "far", 64, 0), 9 + 5 + 5);
+        assert_int_equal(call_ok(in, c, "copy", 64, 0), 5);
+        assert_int_equal(call_ok(in, own, "get", 0, 0), 5);
+        assert_int_equal(call_ok(in, a, "through", 32, 0), 1000 + 1); /* d's function with d's memory */
+        assert_int_equal(call_ok(in, d, "call", 32, 0), 10 + 42);      /* a's function with a's memory */
+        engine_release(in);
+        engine_image_unload(image);
+    }
+    engine_end();
+}
+
+static void test_computed_elements(void **state) {
+    engine_begin();
+    for (int round = 0; round < 2; round++) {
+        struct link_stats stats;
+        struct engine_image *image = load(BYTES(wasm_dynamic), round, &stats);
+        assert_int_equal(stats.snapshot, !round);
+        struct engine_instance *in = engine_acquire(image, NULL);
+        assert_int_equal(run(in, NULL, NULL), ABI_TRAP_NONE);
+        assert_int_equal(call_ok(in, 0, "call", 0, 0), 1);
+        assert_int_equal(call_ok(in, 0, "call", 2, 0), 2);
+        uint64_t args[2] = {3};
+        assert_int_equal(call(in, 0, "call", args), ABI_TRAP_INDIRECT_NULL);
+        assert_int_equal(call(in, 0, "later", args), ABI_TRAP_NONE);
+        assert_int_equal(call_ok(in, 0, "call", 0, 0), 2);
+        assert_int_equal(call_ok(in, 0, "call", 1, 0), 1);
+        assert_int_equal(call(in, 0, "later", args), ABI_TRAP_TABLE_OUT_OF_BOUNDS);
+        engine_release(in);
+        engine_image_unload(image);
+    }
+    engine_end();
+}
+
+/* What a snapshot cannot hold, or what takes too long, is done when an instance starts. */
+static void test_snapshot_forgone(void **state) {
+    engine_begin();
+    struct link_stats stats;
+    struct engine_image *image = load(BYTES(wasm_grow), false, &stats);
+    assert_false(stats.snapshot);
+    struct engine_instance *in = engine_acquire(image, NULL);
+    assert_int_equal(run(in, NULL, NULL), ABI_TRAP_NONE);
+    assert_int_equal(call_ok(in, 0, "size", 0, 0), 4);
+    engine_release(in);
+    engine_image_unload(image);
+    struct link_options o = {.snapshot_ns_max = 20'000'000};
+    int fd;
+    assert_int_equal(link_file_memfd(BYTES(wasm_forever), &o, &fd, &stats, NULL), ERR_OK);
+    assert_false(stats.snapshot);
+    close(fd);
+    engine_end();
+}
+
+/* The same input gives the same image. */
+static void test_deterministic(void **state) {
+    static const str inputs[] = {{wasm_state, sizeof wasm_state}, {wasm_wide, sizeof wasm_wide}};
+    for (size_t i = 0; i < ARRAY_COUNT(inputs); i++) {
+        struct abi_image a, b;
+        assert_int_equal(compile(inputs[i], false, &a, NULL, NULL), ERR_OK);
+        assert_int_equal(compile(inputs[i], false, &b, NULL, NULL), ERR_OK);
+        assert_int_equal(a.size, b.size);
+        uint8_t *x = malloc(a.size), *y = malloc(a.size); /* from the files: the mappings are relocated */
+        assert_int_equal(pread(a.fd, x, a.size, 0), a.size);
+        assert_int_equal(pread(b.fd, y, a.size, 0), a.size);
+        assert_memory_equal(x, y, a.size);
+        free(x);
+        free(y);
+        abi_image_close(&a);
+        abi_image_close(&b);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_add),
@@ -225,6 +307,10 @@ int main(void) {
         cmocka_unit_test(test_host_call_in_start),
         cmocka_unit_test(test_failures_are_said),
         cmocka_unit_test(test_component),
+        cmocka_unit_test(test_across_groups),
+        cmocka_unit_test(test_computed_elements),
+        cmocka_unit_test(test_snapshot_forgone),
+        cmocka_unit_test(test_deterministic),
     };
     crypto_ed25519_new(&key);
     return cmocka_run_group_tests(tests, NULL, NULL);
