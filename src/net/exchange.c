@@ -46,11 +46,23 @@ static enum net_flow peek_buffered(struct net_conn *c, str *data) {
     }
 }
 
+/* The client is told to send its body. A response that was given already, but has not left, waits behind it. */
 static void send_continue(struct net_conn *c) {
-    c->x.continue_due = false;
-    if (c->x.responded || c->failed) return;
-    net_out_put(c, "HTTP/1.1 100 Continue\r\n\r\n", 25);
-    net_out_flush(c);
+    static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    enum { N = sizeof line - 1 };
+    struct net_exchange *x = &c->x;
+    x->continue_due = false;
+    if (c->failed || (x->responded && !x->retractable)) return;
+    net_out_put(c, line, N);
+    if (!x->responded) {
+        net_out_flush(c);
+        return;
+    }
+    uint8_t *head = c->out.p + x->head_at;
+    memmove(head + N, head, c->out.end - N - x->head_at);
+    memcpy(head, line, N);
+    x->head_at += N;
+    x->gap_at += N;
 }
 
 static void arm_body_deadline(struct net_conn *c) {
@@ -318,6 +330,7 @@ err net_exchange_inform(struct net_exchange *x, uint16_t status, const struct ne
     if (status < 102 || status > 199) return ERR_INVALID;
     TRY(http1_response_check(&r));
     if (c->head.rq.version_minor == 0) return ERR_OK;
+    if (pending(c) >= c->server->c.queue_bytes_max) return ERR_AGAIN;
     net_out_reserve(c, r.bytes);
     c->out.end = (uint32_t)(http1_response_write(&r, &f, c->out.p + c->out.end) - c->out.p);
     put_end(c);

@@ -177,7 +177,7 @@ enum net_event {
 };
 void net_exchange_listen(struct net_exchange *x, void (*fn)(void *arg, enum net_event event), void *arg);
 
-/* 1xx but 100 and 101. ERR_CLOSED, ERR_USAGE (after the head), ERR_INVALID. Silently nothing for HTTP/1.0. */
+/* 1xx but 100 and 101. ERR_CLOSED, ERR_USAGE (after the head), ERR_INVALID, ERR_AGAIN (queue full). Silently nothing for HTTP/1.0. */
 [[nodiscard]] err net_exchange_inform(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count);
 /* The response's head, fields in their order and case. A content-length field is checked and kept; without one the body is
  * chunked, or its length is written if it is all there before anything was sent (or the connection's end delimits it for HTTP/1.0).

@@ -129,6 +129,16 @@ static void route_parts(struct net_exchange *x, struct test_server *t) {
     ENSURE(net_sink_finish(net_exchange_sink(x), NULL, 0) == ERR_OK && e == ERR_OK);
     net_exchange_end(x);
 }
+/* Answers first, then reads. */
+static void route_early(struct net_exchange *x, struct test_server *t) {
+    err e = net_exchange_respond(x, 200, NULL, 0);
+    ENSURE(e == ERR_OK && net_sink_write(net_exchange_sink(x), STR("early:")) == ERR_OK);
+    struct call *c = call_new(x, t);
+    c->responded = true;
+    net_source_notify(net_exchange_source(x), echo, c);
+    net_sink_notify(net_exchange_sink(x), echo, c);
+    echo(c);
+}
 /* Dies with half of a response in the queue, or (later) on the wire. */
 static void route_dies(struct net_exchange *x, struct test_server *t) {
     err e = net_exchange_respond(x, 200, NULL, 0);
@@ -181,6 +191,7 @@ static const struct {
     {"/hello", route_hello}, {"/echo", route_echo},   {"/big", route_big},   {"/slow", route_slow},   {"/hold", route_hold},
     {"/none", route_none},   {"/parts", route_parts}, {"/dies", route_dies}, {"/short", route_short}, {"/dies-later", route_dies_later},
     {"/wrong", route_wrong}, {"/empty", route_empty}, {"/peer", route_peer},
+    {"/early", route_early},
 };
 
 static void on_request(struct net_exchange *x, void *arg) {
@@ -335,6 +346,16 @@ static void bodies(void **state) {
     test_sends(fd, "12345");
     test_recv(fd, &b, 1000, "12345");
     assert_has((char *)b.p, "Content-Length: 5\r\n\r\n12345");
+    close(fd);
+    /* A handler that answers before it reads: the 100 still comes before the answer. */
+    fd = test_connect(server.port);
+    test_sends(fd, "POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    b.n = 0;
+    test_recv(fd, &b, 1000, "early:");
+    assert_int_equal(strncmp((char *)b.p, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n", 42), 0);
+    test_sends(fd, "12345");
+    test_recv(fd, &b, 1000, NULL);
+    assert_has((char *)b.p, "\r\n\r\n6\r\nearly:\r\n5\r\n12345\r\n0\r\n\r\n<end>");
     close(fd);
     /* A handler that does not read answers at once, and closes. */
     const char *r = talk("POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n", &b);
