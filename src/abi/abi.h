@@ -1,16 +1,20 @@
 /* abi: the contract between compilers (baseline, later LLVM) and the engine. Neither includes the other.
  *
  *            lower addresses                                     GS = base
- *   [ guard | cold: table elements, … | hot: globals, descriptors, struct abi_ctx ][ linear memory 0 … ][ guard ]
+ *   [ guard | cold: table elements, … | hot: globals, descriptors, struct abi_ctx ][ linear memory 0 … ][
+ * guard ]
  *             <---------- context, offsets from GS are negative --------------->
  *
- * 1. A *group* is the core instances that share memory 0, with their one context block. GS holds the group's base.
- *    A component's core instances fall into one or more groups; all groups of an image live in one slot.
- * 2. A global, table or memory is NEAR (its record is at GS + offset) or FAR (a pointer to its record is at GS + offset).
- * 3. Every reference is 8 bytes; null is 0. A funcref is the address of a struct abi_func. A table is an array of references.
- * 4. wasm frames live on the frame stack (grows up, r13); the native stack holds return addresses, nothing of the guest's.
- * 5. Between engine and compiled code, values travel in the *canonical array*: u64 slots, i32 zero-extended, f32 in the
- *    low half, v128 in two slots, results written over the arguments from slot 0.
+ * 1. A *group* is the core instances that share memory 0, with their one context block. GS holds the group's
+ * base. A component's core instances fall into one or more groups; all groups of an image live in one slot.
+ * 2. A global, table or memory is NEAR (its record is at GS + offset) or FAR (a pointer to its record is at
+ * GS + offset).
+ * 3. Every reference is 8 bytes; null is 0. A funcref is the address of a struct abi_func. A table is an
+ * array of references.
+ * 4. wasm frames live on the frame stack (grows up, r13); the native stack holds return addresses, nothing of
+ * the guest's.
+ * 5. Between engine and compiled code, values travel in the *canonical array*: u64 slots, i32 zero-extended,
+ * f32 in the low half, v128 in two slots, results written over the arguments from slot 0.
  */
 #ifndef ORLO_ABI_H
 #define ORLO_ABI_H
@@ -23,9 +27,12 @@ enum {
     ABI_WASM_PAGE = 65536,
     /* A wasm32 memory access whose constant offset is below this needs no check: the guard catches it. */
     ABI_GUARD_BYTES = 32 << 20,
-    ABI_NATIVE_STACK_BYTES = 512 << 10, /* a fiber's; 256 KiB of it are left when host code starts, else STACK_OVERFLOW */
+    ABI_NATIVE_STACK_BYTES =
+        512 << 10, /* a fiber's; 256 KiB of it are left when host code starts, else STACK_OVERFLOW */
     ABI_FRAME_STACK_BYTES = 2 << 20,
-    ABI_STACK_GUARD_BYTES = 64 << 10,   /* PROT_NONE at the end of both stacks; a frame larger than this compares with frame_limit */
+    ABI_STACK_GUARD_BYTES =
+        64
+        << 10, /* PROT_NONE at the end of both stacks; a frame larger than this compares with frame_limit */
 };
 #define ABI_MEMORY_RESERVE (4 * GiB + ABI_GUARD_BYTES)
 
@@ -38,9 +45,12 @@ struct abi_ctx {
 };
 /* Offset of a context field from GS (negative). */
 #define ABI_CTX(field) ((int32_t)offsetof(struct abi_ctx, field) - (int32_t)sizeof(struct abi_ctx))
-static inline struct abi_ctx *abi_ctx_of(uint8_t *gs) { return (struct abi_ctx *)(void *)(gs - sizeof(struct abi_ctx)); }
+static inline struct abi_ctx *abi_ctx_of(uint8_t *gs) {
+    return (struct abi_ctx *)(void *)(gs - sizeof(struct abi_ctx));
+}
 
-/* What a funcref points to. Lives in the image's data, relocated once when a process maps the image. 40 bytes. */
+/* What a funcref points to. Lives in the image's data, relocated once when a process maps the image. 40
+ * bytes. */
 struct abi_func {
     void *code;          /* compiled code, wasm calling convention */
     void *entry;         /* adapter from the canonical array: abi_entry_fn */
@@ -50,7 +60,8 @@ struct abi_func {
     uint32_t func_index; /* and the function's index there */
     uint64_t sig;        /* slots of arguments and results: low and high 32 bits */
 };
-/* Calls f with GS set to f's group: args in the canonical array, results over them. frame: the frame stack's first free byte. */
+/* Calls f with GS set to f's group: args in the canonical array, results over them. frame: the frame stack's
+ * first free byte. */
 typedef void (*abi_entry_fn)(const struct abi_func *f, uint64_t *args, void *frame);
 
 /* Records of a table and of a memory other than a group's memory 0 (or seen from another group). */
@@ -78,12 +89,15 @@ enum abi_rtcall {
     ABI_RT_COUNT
 };
 
-/* ---- layout: where the compiled code of one core instance finds what it uses ----------------------------- */
+/* ---- layout: where the compiled code of one core instance finds what it uses -----------------------------
+ */
 
 struct abi_layout_memory {
-    enum { ABI_MEMORY_GS, /* the group's memory 0, wasm32: GS-relative, guard pages, no checks */
-           ABI_MEMORY_NEAR, /* struct abi_memory at GS + offset: base loaded, bounds compared (memory64, second memories) */
-           ABI_MEMORY_FAR   /* struct abi_memory * at GS + offset */
+    enum {
+        ABI_MEMORY_GS,   /* the group's memory 0, wasm32: GS-relative, guard pages, no checks */
+        ABI_MEMORY_NEAR, /* struct abi_memory at GS + offset: base loaded, bounds compared (memory64, second
+                            memories) */
+        ABI_MEMORY_FAR   /* struct abi_memory * at GS + offset */
     } where;
     int32_t offset;
 };
@@ -92,18 +106,21 @@ struct abi_layout_global {
     int32_t offset;
 };
 struct abi_layout_table {
-    enum { ABI_TABLE_FIXED, /* `count` elements at GS + offset, never grows */
-           ABI_TABLE_NEAR,  /* struct abi_table at GS + offset */
-           ABI_TABLE_FAR    /* struct abi_table * at GS + offset */
+    enum {
+        ABI_TABLE_FIXED, /* `count` elements at GS + offset, never grows */
+        ABI_TABLE_NEAR,  /* struct abi_table at GS + offset */
+        ABI_TABLE_FAR    /* struct abi_table * at GS + offset */
     } where;
     int32_t offset;
     uint32_t count;
 };
 struct abi_layout_func { /* one per function import */
-    enum { ABI_FUNC_DIRECT, /* function `func_index` of core instance `instance`, same image and group: call rel32 */
-           ABI_FUNC_NEAR,   /* struct abi_func * at GS + offset, same group */
-           ABI_FUNC_FAR,    /* struct abi_func * at GS + offset, another group: through rt_far */
-           ABI_FUNC_HOST    /* host import number `host_index` of the image */
+    enum {
+        ABI_FUNC_DIRECT, /* function `func_index` of core instance `instance`, same image and group: call
+                            rel32 */
+        ABI_FUNC_NEAR,   /* struct abi_func * at GS + offset, same group */
+        ABI_FUNC_FAR,    /* struct abi_func * at GS + offset, another group: through rt_far */
+        ABI_FUNC_HOST    /* host import number `host_index` of the image */
     } where;
     int32_t offset;
     uint32_t instance, func_index;
@@ -113,41 +130,49 @@ struct abi_layout {
     const struct wasm_module *module;
     uint32_t instance; /* this core instance's index in the image */
     uint32_t group;
-    bool funcrefs_far; /* a funcref met at run time may belong to another group: compare abi_func.group, else call directly */
-    const struct abi_layout_func *funcs;       /* by import index */
-    const struct abi_layout_memory *memories;  /* by memory index, imported first */
+    bool funcrefs_far; /* a funcref met at run time may belong to another group: compare abi_func.group, else
+                          call directly */
+    const struct abi_layout_func *funcs;      /* by import index */
+    const struct abi_layout_memory *memories; /* by memory index, imported first */
     const struct abi_layout_table *tables;
     const struct abi_layout_global *globals;
     const uint32_t *type_ids; /* canonical id of each type index of the module */
 };
 
-/* ---- object: what a compiler makes of one core instance ---------------------------------------------------- */
+/* ---- object: what a compiler makes of one core instance
+ * ---------------------------------------------------- */
 
 enum abi_reloc_kind {
-    ABI_RELOC_FUNC_PC32,    /* target = function index, instance: rel32 to its code */
-    ABI_RELOC_RECORD_PC32,  /* target = function index, instance: rel32 to its struct abi_func */
-    ABI_RELOC_ENTRY_PC32    /* unused by wasm code; the linker's */
+    ABI_RELOC_FUNC_PC32,   /* target = function index, instance: rel32 to its code */
+    ABI_RELOC_RECORD_PC32, /* target = function index, instance: rel32 to its struct abi_func */
+    ABI_RELOC_ENTRY_PC32   /* unused by wasm code; the linker's */
 };
 struct abi_reloc {
-    uint32_t at; /* offset in text of the 32-bit field; value = S + addend - P, addend is in the field (-4 on x86-64) */
+    uint32_t at; /* offset in text of the 32-bit field; value = S + addend - P, addend is in the field (-4 on
+                    x86-64) */
     uint32_t kind, instance, target;
 };
 struct abi_object_func {
-    uint32_t start, size; /* in text; imports that are host functions get a thunk here, other imports have size 0 */
-    uint32_t sites;       /* offset of the function's site list in `sites` */
+    uint32_t start,
+        size;       /* in text; imports that are host functions get a thunk here, other imports have size 0 */
+    uint32_t sites; /* offset of the function's site list in `sites` */
 };
 struct abi_object {
-    struct buf text;                /* position-independent; constant pools included; 16-aligned functions */
-    struct buf sites;               /* abi_sites_* */
-    struct abi_object_func *funcs;  /* by function index, imports first; funcs_count, then the init function if asked */
+    struct buf text;  /* position-independent; constant pools included; 16-aligned functions */
+    struct buf sites; /* abi_sites_* */
+    struct abi_object_func
+        *funcs; /* by function index, imports first; funcs_count, then the init function if asked */
     uint32_t funcs_count;
     VEC(struct abi_reloc) relocs;
-    VEC(uint32_t) refs;             /* functions of this module that need a struct abi_func: ref.func, elements, exports, start */
-    uint64_t cpu_features;          /* enum abi_cpu: what the code needs */
-    uint32_t *entries;              /* by type index: offset in text of the entry adapter, UINT32_MAX where none was needed */
+    VEC(uint32_t)
+    refs; /* functions of this module that need a struct abi_func: ref.func, elements, exports, start */
+    uint64_t cpu_features; /* enum abi_cpu: what the code needs */
+    uint32_t
+        *entries; /* by type index: offset in text of the entry adapter, UINT32_MAX where none was needed */
 };
 
-/* ---- sites: pc -> wasm offset and trap kind, delta coded, one list a function ------------------------------- */
+/* ---- sites: pc -> wasm offset and trap kind, delta coded, one list a function
+ * ------------------------------- */
 
 enum abi_site_kind {
     ABI_SITE_CALL,     /* the return address of a call; names a frame in a backtrace */
@@ -158,7 +183,7 @@ enum abi_site_kind {
     ABI_SITE_TRAP,     /* the return address of a call of rt_trap */
 };
 struct abi_site {
-    uint32_t pc;          /* offset from the function's start: of the instruction (faults), after it (calls) */
+    uint32_t pc; /* offset from the function's start: of the instruction (faults), after it (calls) */
     uint32_t wasm_offset; /* in the module's bytes */
     enum abi_site_kind kind;
 };

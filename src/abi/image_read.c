@@ -12,7 +12,8 @@
 static bool signature_holds(const uint8_t *p, size_t n, const struct abi_key_public *key) {
     struct abi_image_signed m = {.purpose = ABI_IMAGE_PURPOSE};
     crypto_sha256((str){p, n - ABI_IMAGE_SIGNATURE}, m.digest);
-    return crypto_ed25519_verify(key->bytes, (str){(const uint8_t *)&m, sizeof m}, p + n - ABI_IMAGE_SIGNATURE);
+    return crypto_ed25519_verify(key->bytes, (str){(const uint8_t *)&m, sizeof m},
+                                 p + n - ABI_IMAGE_SIGNATURE);
 }
 
 static err check_head(const struct abi_image *im, struct diag *d) {
@@ -21,18 +22,21 @@ static err check_head(const struct abi_image *im, struct diag *d) {
         return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "not an Orlo image, or a part of one");
     if (h->version != ABI_IMAGE_VERSION)
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
-                        "the image has format version %u, this program reads %u: compile it again", h->version, ABI_IMAGE_VERSION);
+                        "the image has format version %u, this program reads %u: compile it again",
+                        h->version, ABI_IMAGE_VERSION);
 #if defined(__x86_64__)
     uint32_t machine = EM_X86_64;
 #elif defined(__aarch64__)
     uint32_t machine = EM_AARCH64;
 #endif
     if (h->machine != machine)
-        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "the image is for another machine (ELF machine %u)", h->machine);
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "the image is for another machine (ELF machine %u)",
+                        h->machine);
     uint64_t missing = h->cpu_features & ~abi_cpu_features();
     if (missing)
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
-                        "the image needs CPU features that this machine lacks (0x%llx): compile it here", (unsigned long long)missing);
+                        "the image needs CPU features that this machine lacks (0x%llx): compile it here",
+                        (unsigned long long)missing);
     return ERR_OK;
 }
 
@@ -60,7 +64,8 @@ static err relocate(struct abi_image *im, struct diag *d) {
 static err check_and_relocate(struct abi_image *im, const struct abi_key_public *key, struct diag *d) {
     if (key && !signature_holds(im->base, im->size, key))
         return diag_set(d, ERR_SIGNATURE, DIAG_NOWHERE,
-                        "the image's signature does not hold: it was changed, cut short, or made by a host this node does not trust");
+                        "the image's signature does not hold: it was changed, cut short, or made by a host "
+                        "this node does not trust");
     im->head = (const struct abi_image_head *)(const void *)(im->base + ABI_IMAGE_HEAD);
     TRY(check_head(im, d));
     return relocate(im, d);
@@ -80,8 +85,7 @@ err abi_image_open(int fd, const struct abi_key_public *key, struct abi_image *o
         void *p = mmap(NULL, out->size, PROT_READ, MAP_PRIVATE | (key ? MAP_POPULATE : 0), fd, 0);
         if (p == MAP_FAILED)
             e = diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot map the image: %s", strerror(errno));
-        else
-            out->base = p;
+        else out->base = p;
     }
     if (e == ERR_OK) e = check_and_relocate(out, key, d);
     if (e != ERR_OK) abi_image_close(out);

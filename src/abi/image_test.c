@@ -1,4 +1,5 @@
-/* image: what is written is read back; what was changed or cut is refused; nothing is writable and executable. */
+/* image: what is written is read back; what was changed or cut is refused; nothing is writable and
+ * executable. */
 #include "abi/image_int.h"
 #include <fcntl.h>
 #include <setjmp.h>
@@ -22,9 +23,11 @@ static int write_image(const struct crypto_ed25519 *k, void (*change)(struct abi
     w.head.text = abi_image_add(&w, text, sizeof text, 1, 16);
     abi_image_begin(&w, ABI_SECTION_RELRO, ".data.rel.ro");
     uint64_t at = w.head.text.offset;
-    const struct abi_func funcs[] = {
-        {.code = (void *)(uintptr_t)at, .instance = 0, .func_index = 3},
-        {.code = (void *)(uintptr_t)(at + 16), .entry = (void *)(uintptr_t)at, .instance = 1, .func_index = 0}};
+    const struct abi_func funcs[] = {{.code = (void *)(uintptr_t)at, .instance = 0, .func_index = 3},
+                                     {.code = (void *)(uintptr_t)(at + 16),
+                                      .entry = (void *)(uintptr_t)at,
+                                      .instance = 1,
+                                      .func_index = 0}};
     w.head.funcs = abi_image_add(&w, funcs, 2, sizeof funcs[0], 8);
     abi_image_begin(&w, ABI_SECTION_TABLES, ".rodata");
     w.head.codes = abi_image_add(&w, codes, 2, sizeof codes[0], 8);

@@ -13,9 +13,12 @@ void abi_image_writer_init(struct abi_image_writer *w, arena *scratch) {
     *w = (struct abi_image_writer){.arena = scratch, .end = ABI_IMAGE_HEAD + sizeof(struct abi_image_head)};
     w->head.machine = EM_X86_64;
     *vec_add(w->arena, &w->sections) = (struct abi_image_section){.name = ""};
-    *vec_add(w->arena, &w->sections) =
-        (struct abi_image_section){.name = ".note.orlo", .type = SHT_NOTE, .flags = SHF_ALLOC, .align = 4,
-                                   .offset = ABI_IMAGE_NOTE, .bytes = w->end - ABI_IMAGE_NOTE};
+    *vec_add(w->arena, &w->sections) = (struct abi_image_section){.name = ".note.orlo",
+                                                                  .type = SHT_NOTE,
+                                                                  .flags = SHF_ALLOC,
+                                                                  .align = 4,
+                                                                  .offset = ABI_IMAGE_NOTE,
+                                                                  .bytes = w->end - ABI_IMAGE_NOTE};
 }
 
 static struct abi_image_section *begin(struct abi_image_writer *w, struct abi_image_section s) {
@@ -29,16 +32,20 @@ static struct abi_image_section *begin(struct abi_image_writer *w, struct abi_im
 
 void abi_image_begin(struct abi_image_writer *w, enum abi_section kind, const char *name) {
     static const uint32_t flags[] = {SHF_ALLOC | SHF_EXECINSTR, SHF_ALLOC | SHF_WRITE, SHF_ALLOC, SHF_ALLOC};
-    begin(w, (struct abi_image_section){.name = name, .type = SHT_PROGBITS, .flags = flags[kind], .align = ABI_PAGE});
+    begin(w, (struct abi_image_section){
+                 .name = name, .type = SHT_PROGBITS, .flags = flags[kind], .align = ABI_PAGE});
     w->sparse = kind == ABI_SECTION_MAPPED;
 }
 
-struct abi_span abi_image_add(struct abi_image_writer *w, const void *p, uint64_t count, size_t size, size_t align) {
+struct abi_span abi_image_add(struct abi_image_writer *w, const void *p, uint64_t count, size_t size,
+                              size_t align) {
     struct abi_image_section *s = &w->sections.p[w->sections.n - 1];
     w->end = align_up(w->end, align);
     struct abi_span span = {w->end, count};
     if (count)
-        vec_push(w->arena, &w->chunks, ((struct abi_image_chunk){.p = p, .offset = w->end, .bytes = count * size, .sparse = w->sparse}));
+        vec_push(
+            w->arena, &w->chunks,
+            ((struct abi_image_chunk){.p = p, .offset = w->end, .bytes = count * size, .sparse = w->sparse}));
     w->end += count * size;
     s->bytes = w->end - s->offset;
     return span;
@@ -50,7 +57,8 @@ static uint32_t section_index(const struct abi_image_writer *w, const char *name
     return 0;
 }
 
-void abi_image_add_symbols(struct abi_image_writer *w, const struct abi_image_code *codes, const str *names, uint64_t n) {
+void abi_image_add_symbols(struct abi_image_writer *w, const struct abi_image_code *codes, const str *names,
+                           uint64_t n) {
     Elf64_Sym *syms = arena_array(w->arena, Elf64_Sym, n + 1);
     uint64_t strings_max = 1;
     for (uint64_t i = 0; i < n; i++) strings_max += names[i].n + 32;
@@ -60,14 +68,23 @@ void abi_image_add_symbols(struct abi_image_writer *w, const struct abi_image_co
     uint64_t text_offset = text ? w->sections.p[text].offset : 0;
     for (uint64_t i = 0; i < n; i++) {
         const struct abi_image_code *c = &codes[i];
-        syms[i + 1] = (Elf64_Sym){.st_name = (Elf64_Word)at, .st_info = ELF64_ST_INFO(STB_LOCAL, STT_FUNC),
-                                  .st_shndx = text, .st_value = text_offset + c->start, .st_size = c->size};
-        int k = names[i].n ? snprintf(strings + at, strings_max - at, "wasm[%u]::" STR_FMT, c->instance, STR_ARG(names[i]))
-                           : snprintf(strings + at, strings_max - at, "wasm[%u]::func[%u]", c->instance, c->func_index);
+        syms[i + 1] = (Elf64_Sym){.st_name = (Elf64_Word)at,
+                                  .st_info = ELF64_ST_INFO(STB_LOCAL, STT_FUNC),
+                                  .st_shndx = text,
+                                  .st_value = text_offset + c->start,
+                                  .st_size = c->size};
+        int k = names[i].n ? snprintf(strings + at, strings_max - at, "wasm[%u]::" STR_FMT, c->instance,
+                                      STR_ARG(names[i]))
+                           : snprintf(strings + at, strings_max - at, "wasm[%u]::func[%u]", c->instance,
+                                      c->func_index);
         at += (uint64_t)k + 1;
     }
-    begin(w, (struct abi_image_section){.name = ".symtab", .type = SHT_SYMTAB, .align = 8, .link = w->sections.n + 1,
-                                        .info = (uint32_t)n + 1, .entry_bytes = sizeof(Elf64_Sym)});
+    begin(w, (struct abi_image_section){.name = ".symtab",
+                                        .type = SHT_SYMTAB,
+                                        .align = 8,
+                                        .link = w->sections.n + 1,
+                                        .info = (uint32_t)n + 1,
+                                        .entry_bytes = sizeof(Elf64_Sym)});
     abi_image_add(w, syms, n + 1, sizeof *syms, 8);
     begin(w, (struct abi_image_section){.name = ".strtab", .type = SHT_STRTAB, .align = 1});
     abi_image_add(w, strings, at, 1, 1);
@@ -88,22 +105,36 @@ static uint64_t add_section_headers(struct abi_image_writer *w) {
         const struct abi_image_section *s = &w->sections.p[i];
         size_t n = strlen(s->name) + 1;
         memcpy(names + at, s->name, n);
-        headers[i] = (Elf64_Shdr){.sh_name = (Elf64_Word)at, .sh_type = s->type, .sh_flags = s->flags,
-                                  .sh_addr = s->flags & SHF_ALLOC ? s->offset : 0, .sh_offset = s->offset, .sh_size = s->bytes,
-                                  .sh_link = s->link, .sh_info = s->info, .sh_addralign = s->align, .sh_entsize = s->entry_bytes};
+        headers[i] = (Elf64_Shdr){.sh_name = (Elf64_Word)at,
+                                  .sh_type = s->type,
+                                  .sh_flags = s->flags,
+                                  .sh_addr = s->flags & SHF_ALLOC ? s->offset : 0,
+                                  .sh_offset = s->offset,
+                                  .sh_size = s->bytes,
+                                  .sh_link = s->link,
+                                  .sh_info = s->info,
+                                  .sh_addralign = s->align,
+                                  .sh_entsize = s->entry_bytes};
         at += n;
     }
     w->end = align_up(w->end, 8);
     uint64_t offset = w->end;
-    vec_push(w->arena, &w->chunks,
-             ((struct abi_image_chunk){.p = headers, .offset = offset, .bytes = w->sections.n * sizeof *headers}));
+    vec_push(
+        w->arena, &w->chunks,
+        ((struct abi_image_chunk){.p = headers, .offset = offset, .bytes = w->sections.n * sizeof *headers}));
     w->end += w->sections.n * sizeof *headers;
     return offset;
 }
 
 static Elf64_Phdr load(uint32_t flags, uint64_t from, uint64_t to) {
-    return (Elf64_Phdr){.p_type = PT_LOAD, .p_flags = flags, .p_offset = from, .p_vaddr = from, .p_paddr = from,
-                        .p_filesz = to - from, .p_memsz = to - from, .p_align = ABI_PAGE};
+    return (Elf64_Phdr){.p_type = PT_LOAD,
+                        .p_flags = flags,
+                        .p_offset = from,
+                        .p_vaddr = from,
+                        .p_paddr = from,
+                        .p_filesz = to - from,
+                        .p_memsz = to - from,
+                        .p_align = ABI_PAGE};
 }
 
 /* The bytes before the first section: ELF header, program headers, note. */
@@ -252,5 +283,6 @@ err abi_image_write(struct abi_image_writer *w, int fd, const struct crypto_ed25
     sink_put(&s, signature, sizeof signature);
     sink_flush(&s);
     if (!s.error && ftruncate(fd, (off_t)w->head.file_bytes) < 0) s.error = errno;
-    return s.error ? diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot write the image: %s", strerror(s.error)) : ERR_OK;
+    return s.error ? diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot write the image: %s", strerror(s.error))
+                   : ERR_OK;
 }

@@ -6,8 +6,9 @@
 
 static void test_round_trip(void **state) {
     static const struct abi_site sites[] = {
-        {0, 40, ABI_SITE_MEMORY},    {5, 42, ABI_SITE_CALL},         {20, 41, ABI_SITE_INDIRECT},
-        {4000, 900, ABI_SITE_TRAP},  {4001, 12, ABI_SITE_DIVIDE},    {1u << 30, 0x7fffffff, ABI_SITE_NULL},
+        {0, 40, ABI_SITE_MEMORY},           {5, 42, ABI_SITE_CALL},
+        {20, 41, ABI_SITE_INDIRECT},        {4000, 900, ABI_SITE_TRAP},
+        {4001, 12, ABI_SITE_DIVIDE},        {1u << 30, 0x7fffffff, ABI_SITE_NULL},
         {(1u << 30) + 1, 0, ABI_SITE_CALL}, {UINT32_MAX, 0xffffffff, ABI_SITE_TRAP},
     };
     struct buf b = {0};

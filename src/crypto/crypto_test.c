@@ -45,7 +45,8 @@ static void test_ed25519(void **state) {
     str message = {(const uint8_t *)"\xaf\x82", 2};
     crypto_ed25519_sign(&k, message, got);
     unhex("6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
-          "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a", want, 64);
+          "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
+          want, 64);
     assert_memory_equal(got, want, 64);
     assert_true(crypto_ed25519_verify(k.public, message, got));
     for (int bit = 0; bit < 512; bit += 7) {

@@ -1,7 +1,9 @@
 /* emit: compiles every core instance and lays objects and tables out as an image.
  *
- * 1. Records (struct abi_func) are numbered by core instance, then function index; a core instance's init function is last.
- * 2. .data.rel.ro lies directly behind .text, page-aligned: so text reaches records before anything is written.
+ * 1. Records (struct abi_func) are numbered by core instance, then function index; a core instance's init
+ * function is last.
+ * 2. .data.rel.ro lies directly behind .text, page-aligned: so text reaches records before anything is
+ * written.
  * 3. What is put into the writer is borrowed: tables live in an arena until the file is written.
  */
 #include "link/link_int.h"
@@ -74,7 +76,8 @@ static err compile_one(struct link *l, uint32_t index, uint64_t cpu) {
     struct baseline_init init = {.code = buf_str(&in->init)};
     struct baseline_options o = {.cpu_features = cpu, .init = has_init(in) ? &init : NULL};
     err e = baseline_compile(&in->layout, &o, l->a, &in->object, l->d);
-    if (e != ERR_OK && l->instances_count > 1) diag_prefix(l->d, "core module %u", l->plan->core_instances[index].module);
+    if (e != ERR_OK && l->instances_count > 1)
+        diag_prefix(l->d, "core module %u", l->plan->core_instances[index].module);
     return e;
 }
 
@@ -97,7 +100,8 @@ err link_compile(struct link *l) {
         in->init_record = has_init(in) ? l->records_count - 1 : LINK_NONE;
     }
     if (text > INT32_MAX || sites > UINT32_MAX)
-        return diag_set(l->d, ERR_LIMIT, DIAG_NOWHERE, "%llu MiB of machine code: at most 2 GiB fit", (unsigned long long)(text >> 20));
+        return diag_set(l->d, ERR_LIMIT, DIAG_NOWHERE, "%llu MiB of machine code: at most 2 GiB fit",
+                        (unsigned long long)(text >> 20));
     for (uint32_t i = 0; i < l->instances_count; i++) apply_relocs(l, &l->instances[i]);
     return ERR_OK;
 }
@@ -128,7 +132,9 @@ static uint64_t sig_of(const struct wasm_deftype *t) {
     return args | results << 32;
 }
 
-static void *text_address(const struct emit *e, uint64_t at) { return (void *)(uintptr_t)(e->w.head.text.offset + at); }
+static void *text_address(const struct emit *e, uint64_t at) {
+    return (void *)(uintptr_t)(e->w.head.text.offset + at);
+}
 
 static uint32_t group_of_func(const struct link *l, const struct link_instance *in, uint32_t func) {
     if (func < in->m->funcs_imported && !in->outside && in->funcs[func].where != ABI_FUNC_HOST)
@@ -142,8 +148,10 @@ static void record(struct emit *e, uint32_t index, uint32_t func, struct abi_fun
     bool is_init = func == in->m->funcs_count;
     uint32_t type = is_init ? in->m->types_count : in->m->funcs[func].type;
     uint32_t entry = in->object.entries[type];
-    *out = (struct abi_func){.instance = index, .func_index = func,
-                             .code = text_address(e, is_init ? in->text_at + in->object.funcs[func].start : code_of(l, index, func)),
+    *out = (struct abi_func){.instance = index,
+                             .func_index = func,
+                             .code = text_address(e, is_init ? in->text_at + in->object.funcs[func].start
+                                                             : code_of(l, index, func)),
                              .entry = entry == UINT32_MAX ? NULL : text_address(e, in->text_at + entry),
                              .group = l->group_base + (is_init ? in->group : group_of_func(l, in, func))};
     if (is_init) out->type_id = l->init_type_id;
@@ -204,8 +212,12 @@ static void add_codes(struct emit *e) {
             const struct abi_object_func *of = &in->object.funcs[f];
             if (!of->size) continue;
             struct abi_image_code *c = &e->codes[e->codes_count++];
-            *c = (struct abi_image_code){.start = in->text_at + of->start, .size = of->size, .instance = i, .func_index = f,
-                                         .sites = in->sites_at + of->sites, .name = add_str(e, names[f])};
+            *c = (struct abi_image_code){.start = in->text_at + of->start,
+                                         .size = of->size,
+                                         .instance = i,
+                                         .func_index = f,
+                                         .sites = in->sites_at + of->sites,
+                                         .name = add_str(e, names[f])};
             sorted = sorted && (c == &e->codes[first] || c[-1].start < c->start);
         }
         if (!sorted) qsort(&e->codes[first], e->codes_count - first, sizeof *e->codes, by_start);
@@ -218,8 +230,10 @@ static struct abi_span add_memories(struct emit *e, const struct link_instance *
     const struct wasm_module *m = in->m;
     struct abi_image_memory *t = arena_array(e->a, struct abi_image_memory, m->memories_count);
     for (uint32_t i = 0; i < m->memories_count; i++)
-        t[i] = (struct abi_image_memory){.layout = in->memories[i], .memory64 = m->memories[i].limits.is64,
-                                         .pages_max = m->memories[i].limits.max, .owner_instance = in->defs_memories[i].instance,
+        t[i] = (struct abi_image_memory){.layout = in->memories[i],
+                                         .memory64 = m->memories[i].limits.is64,
+                                         .pages_max = m->memories[i].limits.max,
+                                         .owner_instance = in->defs_memories[i].instance,
                                          .owner_index = in->defs_memories[i].index};
     return abi_image_add(&e->w, t, m->memories_count, sizeof *t, 8);
 }
@@ -228,21 +242,26 @@ static struct abi_span add_tables(struct emit *e, const struct link_instance *in
     const struct wasm_module *m = in->m;
     struct abi_image_table *t = arena_array(e->a, struct abi_image_table, m->tables_count);
     for (uint32_t i = 0; i < m->tables_count; i++)
-        t[i] = (struct abi_image_table){.layout = in->tables[i], .table64 = m->tables[i].limits.is64,
+        t[i] = (struct abi_image_table){.layout = in->tables[i],
+                                        .table64 = m->tables[i].limits.is64,
                                         .is_funcref = wasm_type_sub(m, m->tables[i].type, WASM_FUNCREF),
-                                        .count_max = m->tables[i].limits.max, .owner_instance = in->defs_tables[i].instance,
+                                        .count_max = m->tables[i].limits.max,
+                                        .owner_instance = in->defs_tables[i].instance,
                                         .owner_index = in->defs_tables[i].index};
     return abi_image_add(&e->w, t, m->tables_count, sizeof *t, 8);
 }
 
 /* Segments that the snapshot has applied are dropped: their bytes are needed no more. */
-static bool is_applied(const struct link *l, const struct link_instance *in) { return in->layout.instance < l->steps_done; }
+static bool is_applied(const struct link *l, const struct link_instance *in) {
+    return in->layout.instance < l->steps_done;
+}
 
 static struct abi_span add_data(struct emit *e, const struct link_instance *in) {
     const struct wasm_module *m = in->m;
     struct abi_image_segment *t = arena_array(e->a, struct abi_image_segment, m->datas_count);
     for (uint32_t i = 0; i < m->datas_count; i++)
-        if (m->datas[i].mode == WASM_SEGMENT_PASSIVE || !is_applied(e->l, in)) t[i].bytes = add_str(e, m->datas[i].bytes);
+        if (m->datas[i].mode == WASM_SEGMENT_PASSIVE || !is_applied(e->l, in))
+            t[i].bytes = add_str(e, m->datas[i].bytes);
     return abi_image_add(&e->w, t, m->datas_count, sizeof *t, 8);
 }
 
@@ -251,13 +270,16 @@ static struct abi_span add_elems(struct emit *e, const struct link_instance *in)
     struct abi_image_elem *t = arena_array(e->a, struct abi_image_elem, m->elems_count);
     for (uint32_t i = 0; i < m->elems_count; i++) {
         const struct wasm_elem *seg = &m->elems[i];
-        if (seg->mode == WASM_SEGMENT_DECLARATIVE || (seg->mode == WASM_SEGMENT_ACTIVE && is_applied(e->l, in))) continue;
+        if (seg->mode == WASM_SEGMENT_DECLARATIVE ||
+            (seg->mode == WASM_SEGMENT_ACTIVE && is_applied(e->l, in)))
+            continue;
         t[i].dynamic_offset = in->elems[i].dynamic_offset;
         t[i].count = seg->count;
         if (!in->elems[i].refs) continue;
         uint32_t *refs = arena_array(e->a, uint32_t, seg->count);
         for (uint32_t k = 0; k < seg->count; k++)
-            if (in->elems[i].refs[k]) refs[k] = record_of(e->l, in->layout.instance, in->elems[i].refs[k] - 1) + 1;
+            if (in->elems[i].refs[k])
+                refs[k] = record_of(e->l, in->layout.instance, in->elems[i].refs[k] - 1) + 1;
         t[i].refs = abi_image_add(&e->w, refs, seg->count, sizeof *refs, 4);
     }
     return abi_image_add(&e->w, t, m->elems_count, sizeof *t, 8);
@@ -272,10 +294,16 @@ static void add_instances(struct emit *e) {
         uint32_t first = code;
         while (code < e->codes_count && e->codes[code].instance == i) code++;
         t[i] = (struct abi_image_instance){
-            .group = in->group, .init_func = in->init_record, .memories = add_memories(e, in), .tables = add_tables(e, in),
+            .group = in->group,
+            .init_func = in->init_record,
+            .memories = add_memories(e, in),
+            .tables = add_tables(e, in),
             .globals = abi_image_add(&e->w, in->globals, in->m->globals_count, sizeof *in->globals, 8),
-            .data = add_data(e, in), .elems = add_elems(e, in), .dropped_offset = in->dropped,
-            .code_funcs = {e->w.head.codes.offset + first * sizeof *e->codes, code - first}, .name = add_str(e, in->m->name)};
+            .data = add_data(e, in),
+            .elems = add_elems(e, in),
+            .dropped_offset = in->dropped,
+            .code_funcs = {e->w.head.codes.offset + first * sizeof *e->codes, code - first},
+            .name = add_str(e, in->m->name)};
     }
     e->w.head.instances = abi_image_add(&e->w, t, l->instances_count, sizeof *t, 8);
 }
@@ -286,9 +314,14 @@ static void add_hosts(struct emit *e) {
     for (uint32_t i = 0; i < l->hosts.n; i++) {
         const struct link_host *h = &l->hosts.p[i];
         const struct wasm_import *im = &l->instances[h->instance].m->imports[h->import];
-        t[i] = (struct abi_image_host){.module = add_str(e, im->module), .name = add_str(e, im->name), .instance = h->instance,
-                                       .type_id = h->type_id, .arg_slots = h->arg_slots, .result_slots = h->result_slots,
-                                       .plan_kind = h->plan_kind, .plan_index = h->plan_index};
+        t[i] = (struct abi_image_host){.module = add_str(e, im->module),
+                                       .name = add_str(e, im->name),
+                                       .instance = h->instance,
+                                       .type_id = h->type_id,
+                                       .arg_slots = h->arg_slots,
+                                       .result_slots = h->result_slots,
+                                       .plan_kind = h->plan_kind,
+                                       .plan_index = h->plan_index};
     }
     e->w.head.hosts = abi_image_add(&e->w, t, l->hosts.n, sizeof *t, 8);
 }
@@ -303,7 +336,8 @@ static void add_exports(struct emit *e) {
         for (uint32_t k = 0; k < m->exports_count; k++) {
             const struct wasm_export *x = &m->exports[k];
             uint32_t index = x->kind == WASM_EXTERN_FUNC ? record_of(l, i, x->index) : x->index;
-            t[n++] = (struct abi_image_export){.name = add_str(e, x->name), .instance = i, .kind = x->kind, .index = index};
+            t[n++] = (struct abi_image_export){
+                .name = add_str(e, x->name), .instance = i, .kind = x->kind, .index = index};
         }
     }
     e->w.head.exports = abi_image_add(&e->w, t, n, sizeof *t, 8);
@@ -312,7 +346,8 @@ static void add_exports(struct emit *e) {
 static void add_types(struct emit *e) {
     const struct wasm_types *ts = e->l->types;
     uint32_t *t = arena_array(e->a, uint32_t, ts->defs.n);
-    for (uint32_t i = 0; i < ts->defs.n; i++) t[i] = ts->defs.p[i].super == WASM_NO_INDEX ? 0 : ts->defs.p[i].super + 1;
+    for (uint32_t i = 0; i < ts->defs.n; i++)
+        t[i] = ts->defs.p[i].super == WASM_NO_INDEX ? 0 : ts->defs.p[i].super + 1;
     e->w.head.types = abi_image_add(&e->w, t, ts->defs.n, sizeof *t, 4);
 }
 
@@ -355,14 +390,18 @@ static struct abi_span add_context_relocs(struct emit *e, uint32_t group) {
     return abi_image_add(&e->w, t, n, sizeof *t, 8);
 }
 
-/* The groups' table goes into .rodata now; what it says of the sections after it is filled in by add_groups_content. */
+/* The groups' table goes into .rodata now; what it says of the sections after it is filled in by
+ * add_groups_content. */
 static struct abi_image_group *add_groups(struct emit *e) {
     const struct link *l = e->l;
     struct abi_image_group *t = arena_array(e->a, struct abi_image_group, l->groups_count);
     for (uint32_t i = 0; i < l->groups_count; i++) {
         const struct link_group *g = &l->groups[i];
-        t[i] = (struct abi_image_group){.context_bytes = g->context_bytes, .hot_bytes = sizeof(struct abi_ctx) + g->hot,
-                                        .relocs = add_context_relocs(e, i), .has_memory = g->has_memory, .memory_bytes = g->memory_bytes};
+        t[i] = (struct abi_image_group){.context_bytes = g->context_bytes,
+                                        .hot_bytes = sizeof(struct abi_ctx) + g->hot,
+                                        .relocs = add_context_relocs(e, i),
+                                        .has_memory = g->has_memory,
+                                        .memory_bytes = g->memory_bytes};
         if (!g->has_memory) continue;
         uint64_t max = l->instances[g->memory_instance].m->memories[g->memory_index].limits.max;
         t[i].memory_bytes_max = MIN(max, 4 * GiB / ABI_WASM_PAGE) * ABI_WASM_PAGE;
@@ -400,7 +439,8 @@ static void add_plan(struct emit *e) {
     e->w.head.plan = abi_image_add(&e->w, e->plan.p, e->plan.n, 1, 8);
 }
 
-err link_emit(struct link *l, int fd, const struct crypto_ed25519 *key, bool symbols, struct link_stats *stats) {
+err link_emit(struct link *l, int fd, const struct crypto_ed25519 *key, bool symbols,
+              struct link_stats *stats) {
     struct emit e = {.l = l, .a = arena_new(0)};
     abi_image_writer_init(&e.w, e.a);
     e.w.head.cpu_features = l->cpu_features;

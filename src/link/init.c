@@ -1,8 +1,8 @@
 /* init: what an instantiation still has to do when the context is laid out, as a wasm function [] -> [].
  *
- * The order is that of the core specification (Execution, Modules, Instantiation): globals, tables, element segments' values,
- * then active element segments, active data segments, the start function. What is constant and cannot trap goes into the
- * initial context instead.
+ * The order is that of the core specification (Execution, Modules, Instantiation): globals, tables, element
+ * segments' values, then active element segments, active data segments, the start function. What is constant
+ * and cannot trap goes into the initial context instead.
  */
 #include "link/link_int.h"
 
@@ -79,7 +79,8 @@ static bool constant_global(struct link *l, struct link_instance *in, uint32_t i
     case 0xd2: {
         uint32_t f = wasm_get_u32(&p);
         if (p != end) return false;
-        vec_push(l->a, &l->func_words, ((struct link_func_word){in->group, in->layout.instance, f, at, false}));
+        vec_push(l->a, &l->func_words,
+                 ((struct link_func_word){in->group, in->layout.instance, f, at, false}));
         return true;
     }
     default: return false;

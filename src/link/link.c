@@ -35,7 +35,8 @@ static void set_up(struct link *l) {
     l->instances_count = p->core_instances_count;
     l->instances = arena_array(l->a, struct link_instance, l->instances_count + 1);
     for (uint32_t i = 0; i < p->modules_count; i++)
-        wasm_names_decode(l->a, (struct wasm_module *)(uintptr_t)p->modules[i].module); /* ours: made in decode */
+        wasm_names_decode(l->a,
+                          (struct wasm_module *)(uintptr_t)p->modules[i].module); /* ours: made in decode */
     for (uint32_t i = 0; i < l->instances_count; i++) {
         struct link_instance *in = &l->instances[i];
         const struct plan_core_instance *pi = &p->core_instances[i];
@@ -60,7 +61,8 @@ static void count(const struct link *l, str wasm, struct link_stats *s) {
     }
 }
 
-/* The image is written as it is before its instantiation, run, and written again; its text stays where it is. */
+/* The image is written as it is before its instantiation, run, and written again; its text stays where it is.
+ */
 static err make_snapshot(struct link *l, int fd, const struct link_options *o) {
     bool any = false;
     for (uint32_t i = 0; i < l->instances_count; i++) any = any || l->instances[i].init_record != LINK_NONE;
@@ -109,7 +111,8 @@ err link_file(str wasm, const struct link_options *o, int fd, struct link_stats 
     return e;
 }
 
-err link_file_memfd(str wasm, const struct link_options *o, int *fd, struct link_stats *stats, struct diag *d) {
+err link_file_memfd(str wasm, const struct link_options *o, int *fd, struct link_stats *stats,
+                    struct diag *d) {
     *fd = memfd_create("orlo-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (*fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot make a memory file: %s", strerror(errno));
     err e = link_file(wasm, o, *fd, stats, d);

@@ -1,7 +1,9 @@
-/* link: from .wasm bytes to a signed image. Runs in compile jobs (and in tests), never in a worker that serves.
+/* link: from .wasm bytes to a signed image. Runs in compile jobs (and in tests), never in a worker that
+ * serves.
  *
- *   bytes -> component plan (a core module is a plan of one core instance) -> groups and offsets -> baseline, per core
- *   instance -> init functions -> image -> (snapshot) the image's own instantiation run once, its outcome written back
+ *   bytes -> component plan (a core module is a plan of one core instance) -> groups and offsets -> baseline,
+ * per core instance -> init functions -> image -> (snapshot) the image's own instantiation run once, its
+ * outcome written back
  */
 #ifndef ORLO_LINK_H
 #define ORLO_LINK_H
@@ -20,23 +22,25 @@ struct link_options {
 
 /* What was done and how long it took. */
 struct link_stats {
-    uint64_t wasm_bytes;      /* of the input */
-    uint64_t code_bytes;      /* of function bodies in it */
-    uint64_t text_bytes;      /* machine code made */
+    uint64_t wasm_bytes; /* of the input */
+    uint64_t code_bytes; /* of function bodies in it */
+    uint64_t text_bytes; /* machine code made */
     uint64_t image_bytes;
     uint32_t core_instances, functions, groups;
     bool component;
-    bool snapshot;            /* the whole instantiation is in the image */
-    uint64_t decode_ns;       /* decoding and validation, and the plan */
+    bool snapshot;      /* the whole instantiation is in the image */
+    uint64_t decode_ns; /* decoding and validation, and the plan */
     uint64_t compile_ns, snapshot_ns, write_ns, total_ns;
 };
 
-/* Writes the image of a component or core module to fd from its start (an empty file or memfd). ERR_MALFORMED, ERR_INVALID,
- * ERR_UNSUPPORTED, ERR_LINK (imports do not fit), ERR_TRAP (instantiation trapped: d has the text and the backtrace), ERR_IO.
- * What is imported from the host is listed in the image; whether the host offers it is the loader's to say. */
+/* Writes the image of a component or core module to fd from its start (an empty file or memfd).
+ * ERR_MALFORMED, ERR_INVALID, ERR_UNSUPPORTED, ERR_LINK (imports do not fit), ERR_TRAP (instantiation
+ * trapped: d has the text and the backtrace), ERR_IO. What is imported from the host is listed in the image;
+ * whether the host offers it is the loader's to say. */
 err link_file(str wasm, const struct link_options *o, int fd, struct link_stats *stats, struct diag *d);
 
 /* The same into a sealed memfd, ready for abi_image_open; the caller owns it. */
-err link_file_memfd(str wasm, const struct link_options *o, int *fd, struct link_stats *stats, struct diag *d);
+err link_file_memfd(str wasm, const struct link_options *o, int *fd, struct link_stats *stats,
+                    struct diag *d);
 
 #endif

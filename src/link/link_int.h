@@ -35,11 +35,12 @@ struct link_elem {
 struct link_group {
     bool has_memory;
     uint32_t memory_instance, memory_index; /* who defines memory 0 */
-    uint32_t hot, cold;      /* bytes below struct abi_ctx, and below those */
+    uint32_t hot, cold;                     /* bytes below struct abi_ctx, and below those */
     uint64_t context_bytes;
-    uint8_t *context;        /* context_bytes; GS is its end */
-    VEC(struct abi_context_reloc) relocs; /* FUNC targets are funcs[] indices only after emit: see func_relocs */
-    const uint8_t *memory;   /* a snapshot's content, or NULL */
+    uint8_t *context; /* context_bytes; GS is its end */
+    VEC(struct abi_context_reloc)
+    relocs;                /* FUNC targets are funcs[] indices only after emit: see func_relocs */
+    const uint8_t *memory; /* a snapshot's content, or NULL */
     uint64_t memory_stored, memory_bytes;
 };
 
@@ -59,8 +60,8 @@ struct link_host {
 
 struct link_instance {
     const struct wasm_module *m;
-    const struct plan_core_def *imports;  /* one per import of m */
-    const struct link_outside *outside;   /* store only: the same, live */
+    const struct plan_core_def *imports; /* one per import of m */
+    const struct link_outside *outside;  /* store only: the same, live */
     uint32_t group;
     struct abi_layout layout;
     struct abi_layout_func *funcs;
@@ -87,21 +88,21 @@ struct link {
     uint32_t instances_count;
     struct link_group *groups;
     uint32_t groups_count;
-    bool crossing;                 /* some core instance uses a function, table or global of another group */
-    uint32_t group_base;           /* store only */
+    bool crossing;       /* some core instance uses a function, table or global of another group */
+    uint32_t group_base; /* store only */
     VEC(struct link_func_word) func_words;
     VEC(struct link_host) hosts;
-    uint32_t *canon_hosts;         /* host index by plan canon, by plan host import */
+    uint32_t *canon_hosts; /* host index by plan canon, by plan host import */
     uint32_t *import_hosts;
     uint64_t cpu_features;
     uint32_t records_count;
-    uint32_t init_type_id;         /* canonical id of [] -> [] */
+    uint32_t init_type_id; /* canonical id of [] -> [] */
     uint8_t wasm_digest[CRYPTO_SHA256_BYTES];
     /* a snapshot's outcome */
     bool snapshot;
-    bool text_written;             /* the file to be written has the text already */
-    uint32_t steps_done;           /* core instances whose init has run */
-    struct run *run;               /* keeps the engine alive whose memories the image is written from */
+    bool text_written;   /* the file to be written has the text already */
+    uint32_t steps_done; /* core instances whose init has run */
+    struct run *run;     /* keeps the engine alive whose memories the image is written from */
 };
 
 /* Byte `offset` (negative) of a group's initial context. */
@@ -117,7 +118,8 @@ void link_make_init(struct link *l, struct link_instance *in);
 [[nodiscard]] err link_compile(struct link *l);
 void link_objects_free(struct link *l);
 /* Writes the image as things stand now; may be called again after a snapshot. key NULL: unsigned. */
-[[nodiscard]] err link_emit(struct link *l, int fd, const struct crypto_ed25519 *key, bool symbols, struct link_stats *stats);
+[[nodiscard]] err link_emit(struct link *l, int fd, const struct crypto_ed25519 *key, bool symbols,
+                            struct link_stats *stats);
 /* snapshot.c: fd holds the unsigned image; the caller's. ERR_TRAP. */
 [[nodiscard]] err link_snapshot(struct link *l, int fd, const struct link_options *o);
 void link_snapshot_free(struct link *l);

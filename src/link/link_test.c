@@ -13,7 +13,8 @@
 static struct crypto_ed25519 key;
 static struct engine *engine;
 
-static err compile(str wasm, bool no_snapshot, struct abi_image *im, struct link_stats *stats, struct diag *d) {
+static err compile(str wasm, bool no_snapshot, struct abi_image *im, struct link_stats *stats,
+                   struct diag *d) {
     struct link_options o = {.key = &key, .no_snapshot = no_snapshot};
     int fd;
     TRY(link_file_memfd(wasm, &o, &fd, stats, d));
@@ -56,7 +57,8 @@ static enum abi_trap call(struct engine_instance *in, uint32_t instance, const c
     assert_non_null(f);
     return run(in, f, args);
 }
-static uint64_t call_ok(struct engine_instance *in, uint32_t instance, const char *name, uint64_t a, uint64_t b) {
+static uint64_t call_ok(struct engine_instance *in, uint32_t instance, const char *name, uint64_t a,
+                        uint64_t b) {
     uint64_t args[4] = {a, b};
     assert_int_equal(call(in, instance, name, args), ABI_TRAP_NONE);
     return args[0];
@@ -178,7 +180,9 @@ static void test_failures_are_said(void **state) {
     expect(BYTES(wasm_segment), ERR_TRAP, "out of bounds memory access");
     expect(BYTES(wasm_memimport), ERR_LINK, "\"env\" \"memory\"");
     expect((str){wasm_add, sizeof wasm_add - 3}, ERR_MALFORMED, "");
-    expect(STR("\x7f" "ELF"), ERR_MALFORMED, "");
+    expect(STR("\x7f"
+               "ELF"),
+           ERR_MALFORMED, "");
     expect((str){0}, ERR_MALFORMED, "");
     uint8_t bad[sizeof wasm_add];
     memcpy(bad, wasm_add, sizeof bad);
@@ -216,7 +220,8 @@ static void test_component(void **state) {
     engine_end();
 }
 
-/* Memories, tables, globals and functions seen from other groups; memory 0 of one core instance is memory 1 of another. */
+/* Memories, tables, globals and functions seen from other groups; memory 0 of one core instance is memory 1
+ * of another. */
 static void test_across_groups(void **state) {
     engine_begin();
     for (int round = 0; round < 2; round++) {
@@ -231,7 +236,7 @@ static void test_across_groups(void **state) {
         assert_int_equal(call_ok(in, c, "copy", 64, 0), 5);
         assert_int_equal(call_ok(in, own, "get", 0, 0), 5);
         assert_int_equal(call_ok(in, a, "through", 32, 0), 1000 + 1); /* d's function with d's memory */
-        assert_int_equal(call_ok(in, d, "call", 32, 0), 10 + 42);      /* a's function with a's memory */
+        assert_int_equal(call_ok(in, d, "call", 32, 0), 10 + 42);     /* a's function with a's memory */
         engine_release(in);
         engine_image_unload(image);
     }

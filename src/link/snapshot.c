@@ -1,11 +1,13 @@
 /* snapshot: runs the instantiation once, here, and makes its outcome the image's initial state.
  *
- * 1. No host function is offered: the first host call ends the attempt, and what comes before that core instance's
- *    initialisation is what the snapshot holds. So the outcome cannot depend on the world.
- * 2. Addresses in the outcome become relocations again: words that hold funcrefs, and those that refer to groups. Anything
- *    else that is tied to this process (a grown table, a memory beside the groups' own) forgoes the snapshot.
- * 3. The final image overwrites the file that the instance was made from, and its memories are read from the instance then: so
- *    nothing of an instance may be a mapping of that file. It is not: before a snapshot no memory has content in the image.
+ * 1. No host function is offered: the first host call ends the attempt, and what comes before that core
+ * instance's initialisation is what the snapshot holds. So the outcome cannot depend on the world.
+ * 2. Addresses in the outcome become relocations again: words that hold funcrefs, and those that refer to
+ * groups. Anything else that is tied to this process (a grown table, a memory beside the groups' own) forgoes
+ * the snapshot.
+ * 3. The final image overwrites the file that the instance was made from, and its memories are read from the
+ * instance then: so nothing of an instance may be a mapping of that file. It is not: before a snapshot no
+ * memory has content in the image.
  */
 #include "engine/engine.h"
 #include "link/link_int.h"
@@ -19,8 +21,8 @@ struct run {
     struct engine *engine;
     struct engine_image *image;
     struct engine_instance *in;
-    uint32_t limit;      /* core instances to initialise */
-    uint32_t done;       /* of them, how many were */
+    uint32_t limit; /* core instances to initialise */
+    uint32_t done;  /* of them, how many were */
     bool called_host;
     bool finished;
     enum abi_trap trap;
@@ -84,9 +86,11 @@ static bool capture_refs(struct capture *c, uint32_t group, int32_t at, uint64_t
     for (uint64_t i = 0; i < count; i++) {
         if (!p[i]) continue;
         uint64_t k = (p[i] - first) / sizeof(struct abi_func);
-        if (p[i] < first || k >= c->im->head->funcs.count || (p[i] - first) % sizeof(struct abi_func)) return false;
+        if (p[i] < first || k >= c->im->head->funcs.count || (p[i] - first) % sizeof(struct abi_func))
+            return false;
         const struct abi_func *f = &c->im->funcs[k];
-        vec_push(c->l->a, &c->words, ((struct link_func_word){group, f->instance, f->func_index, at + (int32_t)(8 * i), false}));
+        vec_push(c->l->a, &c->words,
+                 ((struct link_func_word){group, f->instance, f->func_index, at + (int32_t)(8 * i), false}));
         p[i] = 0;
     }
     return true;
@@ -97,14 +101,17 @@ static bool capture_instance(struct capture *c, const struct link_instance *in) 
     for (uint32_t i = m->memories_imported; i < m->memories_count; i++)
         if (in->memories[i].where == ABI_MEMORY_NEAR && in->memories[i].offset != ABI_CTX(base)) return false;
     for (uint32_t i = m->globals_imported; i < m->globals_count; i++)
-        if (wasm_is_ref(m->globals[i].type) && !capture_refs(c, in->group, in->globals[i].offset, 1)) return false;
+        if (wasm_is_ref(m->globals[i].type) && !capture_refs(c, in->group, in->globals[i].offset, 1))
+            return false;
     for (uint32_t i = m->tables_imported; i < m->tables_count; i++) {
         int32_t at = in->table_elements[i];
-        
+
         if (!capture_refs(c, in->group, at, in->tables[i].count)) return false;
     }
     for (uint32_t i = 0; i < m->elems_count; i++)
-        if (in->elems[i].dynamic_offset && !capture_refs(c, in->group, in->elems[i].dynamic_offset, m->elems[i].count)) return false;
+        if (in->elems[i].dynamic_offset &&
+            !capture_refs(c, in->group, in->elems[i].dynamic_offset, m->elems[i].count))
+            return false;
     return true;
 }
 
@@ -144,7 +151,8 @@ static bool capture(struct link *l, struct run *r) {
     for (uint32_t i = 0; i < l->groups_count; i++) {
         const struct link_group *g = &l->groups[i];
         const uint8_t *gs = engine_instance_gs(r->in, i);
-        if (g->has_memory && abi_ctx_of((uint8_t *)(uintptr_t)gs)->memory_bytes > SNAPSHOT_MEMORY_MAX) return false;
+        if (g->has_memory && abi_ctx_of((uint8_t *)(uintptr_t)gs)->memory_bytes > SNAPSHOT_MEMORY_MAX)
+            return false;
         c.contexts[i] = arena_alloc(l->a, g->context_bytes, 16);
         memcpy(c.contexts[i], gs - g->context_bytes, g->context_bytes - sizeof(struct abi_ctx));
         if (!capture_group_words(&c, i)) return false;
@@ -172,7 +180,8 @@ static bool capture(struct link *l, struct run *r) {
 static err report_trap(struct link *l, struct run *r) {
     struct buf text = {0};
     engine_trap_print(engine_last_trap(r->in), &text);
-    err e = diag_set(l->d, ERR_TRAP, DIAG_NOWHERE, "instantiation trapped: " STR_FMT, STR_ARG(buf_str(&text)));
+    err e =
+        diag_set(l->d, ERR_TRAP, DIAG_NOWHERE, "instantiation trapped: " STR_FMT, STR_ARG(buf_str(&text)));
     buf_free(&text);
     return e;
 }
@@ -187,7 +196,8 @@ static err snapshot(struct link *l, struct run *r, uint64_t ns_max) {
     if (r->trap != ABI_TRAP_NONE) return report_trap(l, r);
     if (!capture(l, r)) return ERR_OK;
     l->steps_done = r->done;
-    while (l->steps_done < l->instances_count && l->instances[l->steps_done].init_record == LINK_NONE) l->steps_done++;
+    while (l->steps_done < l->instances_count && l->instances[l->steps_done].init_record == LINK_NONE)
+        l->steps_done++;
     l->snapshot = l->steps_done == l->instances_count;
     return ERR_OK;
 }
@@ -200,8 +210,10 @@ err link_snapshot(struct link *l, int fd, const struct link_options *o) {
     struct run *r = arena_make(l->a, struct run);
     l->run = r;
     r->l = l;
-    r->engine = engine_new(&(struct engine_config){.memory_bytes_max = o->memory_bytes_max, .slots_max = 2,
-                                                   .reset = ENGINE_RESET_MADVISE} /* a job may open no file */);
+    r->engine =
+        engine_new(&(struct engine_config){.memory_bytes_max = o->memory_bytes_max,
+                                           .slots_max = 2,
+                                           .reset = ENGINE_RESET_MADVISE} /* a job may open no file */);
     uint64_t hosts = im.head->hosts.count;
     r->image = engine_image_load(r->engine, im);
     for (uint32_t i = 0; i < hosts; i++) engine_image_bind(r->image, i, refuse, r);

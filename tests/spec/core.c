@@ -12,7 +12,9 @@ struct core {
     struct map definitions; /* name -> command */
 };
 
-static bool is(json_t *command, const char *type) { return str_eqc(str_c(spec_member(command, "type")), type); }
+static bool is(json_t *command, const char *type) {
+    return str_eqc(str_c(spec_member(command, "type")), type);
+}
 
 /* ---- modules ---- */
 
@@ -76,7 +78,8 @@ static void module_definition(struct core *c, json_t *command) {
 static void module_instance(struct core *c, json_t *command) {
     const char *module = spec_member(command, "module");
     uint64_t definition;
-    if (!map_get(&c->definitions, str_c(module ? module : ""), &definition)) spec_fail(c->f, command, "no such definition");
+    if (!map_get(&c->definitions, str_c(module ? module : ""), &definition))
+        spec_fail(c->f, command, "no such definition");
     else instantiate(c, command, (json_t *)(uintptr_t)definition, spec_member(command, "instance"));
 }
 
@@ -137,7 +140,8 @@ static void assert_return(struct core *c, json_t *command) {
     static struct outcome o;
     if (!act(c, command, &o)) return;
     if (o.trap != ABI_TRAP_NONE) {
-        spec_fail(c->f, command, "%s: trapped: %s", spec_member(json_object_get(command, "action"), "field"), abi_trap_text(o.trap));
+        spec_fail(c->f, command, "%s: trapped: %s", spec_member(json_object_get(command, "action"), "field"),
+                  abi_trap_text(o.trap));
         return;
     }
     size_t i;
@@ -145,7 +149,8 @@ static void assert_return(struct core *c, json_t *command) {
     json_t *expected;
     json_array_foreach(json_object_get(command, "expected"), i, expected) {
         if (!spec_matches(expected, &o.values[n])) {
-            spec_fail(c->f, command, "%s: %s", spec_member(json_object_get(command, "action"), "field"), spec_value_text(expected, &o.values[n]));
+            spec_fail(c->f, command, "%s: %s", spec_member(json_object_get(command, "action"), "field"),
+                      spec_value_text(expected, &o.values[n]));
             return;
         }
         n += spec_slots(expected);
@@ -162,10 +167,12 @@ static void assert_trap(struct core *c, json_t *command) {
     if (json_object_get(command, "action")) {
         if (!act(c, command, &o)) return;
     }
-    const char *want = is(command, "assert_exception") ? abi_trap_text(ABI_TRAP_EXCEPTION) : spec_member(command, "text");
+    const char *want =
+        is(command, "assert_exception") ? abi_trap_text(ABI_TRAP_EXCEPTION) : spec_member(command, "text");
     const char *field = spec_member(json_object_get(command, "action"), "field");
     if (o.trap == ABI_TRAP_NONE) spec_fail(c->f, command, "%s: no trap, want \"%s\"", field, want);
-    else if (!text_fits(abi_trap_text(o.trap), want)) spec_fail(c->f, command, "%s: \"%s\", want \"%s\"", field, abi_trap_text(o.trap), want);
+    else if (!text_fits(abi_trap_text(o.trap), want))
+        spec_fail(c->f, command, "%s: \"%s\", want \"%s\"", field, abi_trap_text(o.trap), want);
     else spec_pass(c->f);
 }
 
@@ -187,7 +194,8 @@ static void assert_invalid(struct core *c, json_t *command) {
     }
     err e = validate(bytes, &d);
     if (e == ERR_OK) spec_fail(c->f, command, "accepted; want \"%s\"", spec_member(command, "text"));
-    else if (e != ERR_INVALID && e != ERR_MALFORMED) spec_fail(c->f, command, "%s: %s; want \"%s\"", err_text(e), d.text, spec_member(command, "text"));
+    else if (e != ERR_INVALID && e != ERR_MALFORMED)
+        spec_fail(c->f, command, "%s: %s; want \"%s\"", err_text(e), d.text, spec_member(command, "text"));
     else spec_pass(c->f);
 }
 
@@ -208,7 +216,8 @@ static void assert_not_instantiated(struct core *c, json_t *command) {
     if (e == ERR_OK) e = link_store_instantiate(c->store, bytes, &in, &trap, &d);
     const char *text = spec_member(command, "text");
     if (e != want) spec_fail(c->f, command, "%s: %s; want \"%s\"", err_text(e), d.text, text);
-    else if (!text_fits(d.text, text) && !str_starts(str_c(d.text), str_c(text))) spec_fail(c->f, command, "\"%s\", want \"%s\"", d.text, text);
+    else if (!text_fits(d.text, text) && !str_starts(str_c(d.text), str_c(text)))
+        spec_fail(c->f, command, "\"%s\", want \"%s\"", d.text, text);
     else spec_pass(c->f);
 }
 
@@ -228,10 +237,14 @@ static void run_command(struct core *c, json_t *command) {
     else if (is(command, "register")) register_module(c, command);
     else if (is(command, "action")) action(c, command);
     else if (is(command, "assert_return")) assert_return(c, command);
-    else if (is(command, "assert_trap") && json_object_get(command, "filename")) assert_not_instantiated(c, command);
-    else if (is(command, "assert_trap") || is(command, "assert_exhaustion") || is(command, "assert_exception")) assert_trap(c, command);
+    else if (is(command, "assert_trap") && json_object_get(command, "filename"))
+        assert_not_instantiated(c, command);
+    else if (is(command, "assert_trap") || is(command, "assert_exhaustion") ||
+             is(command, "assert_exception"))
+        assert_trap(c, command);
     else if (is(command, "assert_invalid") || is(command, "assert_malformed")) assert_invalid(c, command);
-    else if (is(command, "assert_unlinkable") || is(command, "assert_uninstantiable")) assert_not_instantiated(c, command);
+    else if (is(command, "assert_unlinkable") || is(command, "assert_uninstantiable"))
+        assert_not_instantiated(c, command);
     else spec_fail(c->f, command, "an unknown command: %s", spec_member(command, "type"));
 }
 
@@ -243,7 +256,8 @@ void spec_core(struct spec_file *f) {
         enum abi_trap trap;
         struct diag d = DIAG_INIT;
         c.store = link_store_new(e);
-        if (link_store_instantiate(c.store, (str){spec_spectest, spec_spectest_size}, &spectest, &trap, &d) == ERR_OK)
+        if (link_store_instantiate(c.store, (str){spec_spectest, spec_spectest_size}, &spectest, &trap, &d) ==
+            ERR_OK)
             link_store_register(c.store, STR("spectest"), spectest);
         else fprintf(stderr, "spectest cannot be instantiated: %s\n", d.text);
     }

@@ -1,6 +1,6 @@
-/* orlo-spec [--validate] [-v] PATH…: runs conformance suites. Each file runs in a process of its own, so that one that brings it
- * down or never ends costs no other. Exit code 1: something failed that expected-failures.txt does not name, or something named
- * there passes by now (the list may only shrink).
+/* orlo-spec [--validate] [-v] PATH…: runs conformance suites. Each file runs in a process of its own, so that
+ * one that brings it down or never ends costs no other. Exit code 1: something failed that
+ * expected-failures.txt does not name, or something named there passes by now (the list may only shrink).
  */
 #include "spec.h"
 #include <dirent.h>
@@ -32,11 +32,14 @@ void spec_skip(struct spec_file *f, json_t *command, const char *why) {
     f->skipped++;
     const char *name = spec_member(command, "filename");
     if (f->verbose)
-        printf("%s:%lld: skipped (%s): %s\n", f->path, (long long)json_integer_value(json_object_get(command, "line")), why,
+        printf("%s:%lld: skipped (%s): %s\n", f->path,
+               (long long)json_integer_value(json_object_get(command, "line")), why,
                name ? name : spec_member(command, "type"));
 }
 
-const char *spec_member(json_t *object, const char *key) { return json_string_value(json_object_get(object, key)); }
+const char *spec_member(json_t *object, const char *key) {
+    return json_string_value(json_object_get(object, key));
+}
 
 str spec_member_str(json_t *object, const char *key) {
     json_t *v = json_object_get(object, key);
@@ -122,8 +125,11 @@ static struct counts run_here(const char *path, bool validate_only, bool verbose
     char folder[1024];
     const char *slash = strrchr(path, '/');
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
-    struct spec_file f = {.path = path, .folder = folder, .commands = json_object_get(root, "commands"),
-                          .validate_only = validate_only, .verbose = verbose};
+    struct spec_file f = {.path = path,
+                          .folder = folder,
+                          .commands = json_object_get(root, "commands"),
+                          .validate_only = validate_only,
+                          .verbose = verbose};
     if (spec_is_component(&f)) spec_component(&f);
     else spec_core(&f);
     json_decref(root);
@@ -152,7 +158,8 @@ static struct counts run_apart(const char *path, bool validate_only, bool verbos
     if (!whole) {
         got = (struct counts){.failed = 1};
         if (WIFSIGNALED(status))
-            printf("%s: %s\n", path, WTERMSIG(status) == SIGALRM ? "does not end" : strsignal(WTERMSIG(status)));
+            printf("%s: %s\n", path,
+                   WTERMSIG(status) == SIGALRM ? "does not end" : strsignal(WTERMSIG(status)));
         else printf("%s: ended early\n", path);
     }
     return got;
@@ -189,8 +196,13 @@ int main(int argc, char **argv) {
         const char *path = l.paths.p[i];
         struct counts c = run_apart(path, validate_only, verbose);
         bool listed = is_expected(expected, path);
-        printf("%s %s: %u passed, %u failed, %u skipped\n", !c.failed ? "ok  " : listed ? "list" : "FAIL", path, c.passed, c.failed, c.skipped);
-        if (listed && !c.failed) printf("FAIL %s: passes whole, take it off %s\n", path, SPEC_EXPECTED_FAILURES);
+        printf("%s %s: %u passed, %u failed, %u skipped\n",
+               !c.failed ? "ok  "
+               : listed  ? "list"
+                         : "FAIL",
+               path, c.passed, c.failed, c.skipped);
+        if (listed && !c.failed)
+            printf("FAIL %s: passes whole, take it off %s\n", path, SPEC_EXPECTED_FAILURES);
         if (listed != (c.failed != 0)) unexpected++;
         if (listed && c.failed) expected_files++;
         sum.passed += c.passed, sum.failed += c.failed, sum.skipped += c.skipped;

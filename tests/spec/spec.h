@@ -13,7 +13,7 @@
 struct spec_file {
     const char *path, *folder; /* of the JSON file */
     json_t *commands;
-    bool validate_only;        /* run only what needs no execution */
+    bool validate_only; /* run only what needs no execution */
     bool verbose;
     uint32_t passed, failed, skipped;
 };
@@ -26,8 +26,8 @@ void spec_skip(struct spec_file *f, json_t *command, const char *why);
 /* Member of a JSON object as a string, or NULL; the other keeps NUL bytes. */
 const char *spec_member(json_t *object, const char *key);
 str spec_member_str(json_t *object, const char *key);
-/* The bytes of the binary that a command names (its "binary_filename", else "filename"); false: text only, or not there.
- * Owned by the runner until the process ends. */
+/* The bytes of the binary that a command names (its "binary_filename", else "filename"); false: text only, or
+ * not there. Owned by the runner until the process ends. */
 bool spec_binary(struct spec_file *f, json_t *command, str *bytes);
 
 void spec_core(struct spec_file *f);

@@ -1,7 +1,7 @@
 /* values: wast2json's spelling of values against canonical slots.
  *
- * Integers and floats are decimal strings of their bits; floats may be "nan:canonical" or "nan:arithmetic". A host reference
- * n is the word n + 1, so that none is null.
+ * Integers and floats are decimal strings of their bits; floats may be "nan:canonical" or "nan:arithmetic". A
+ * host reference n is the word n + 1, so that none is null.
  */
 #include "spec.h"
 #include <stdlib.h>
@@ -32,7 +32,9 @@ static bool vector_bits(json_t *value, uint8_t out[16]) {
     return true;
 }
 
-static bool is_reference(json_t *value) { return str_ends(str_c(spec_member(value, "type")), STR("ref")) || is(value, "refnull"); }
+static bool is_reference(json_t *value) {
+    return str_ends(str_c(spec_member(value, "type")), STR("ref")) || is(value, "refnull");
+}
 
 uint32_t spec_argument(json_t *value, uint64_t *args) {
     const char *text = json_string_value(json_object_get(value, "value"));
@@ -60,8 +62,10 @@ static bool lane_matches(const char *text, uint64_t got, uint32_t n, bool is_flo
     uint64_t mask = n == 8 ? UINT64_MAX : (1ull << 8 * n) - 1;
     uint64_t exponent = n == 4 ? 0x7f800000 : 0x7ff0000000000000, quiet = n == 4 ? 0x400000 : 0x8000000000000;
     uint64_t sign = n == 4 ? 0x80000000 : 0x8000000000000000;
-    if (is_float && text && strcmp(text, "nan:canonical") == 0) return (got & mask & ~sign) == (exponent | quiet);
-    if (is_float && text && strcmp(text, "nan:arithmetic") == 0) return (got & (exponent | quiet)) == (exponent | quiet);
+    if (is_float && text && strcmp(text, "nan:canonical") == 0)
+        return (got & mask & ~sign) == (exponent | quiet);
+    if (is_float && text && strcmp(text, "nan:arithmetic") == 0)
+        return (got & (exponent | quiet)) == (exponent | quiet);
     uint64_t want;
     return bits(text, &want) && (want & mask) == (got & mask);
 }
@@ -73,7 +77,8 @@ static bool vector_matches(json_t *expected, const uint64_t *got) {
     for (uint32_t i = 0; i < 16 / n; i++) {
         uint64_t v = 0;
         memcpy(&v, (const uint8_t *)got + i * n, n);
-        if (!lane_matches(json_string_value(json_array_get(lanes, i)), v, n, type && type[0] == 'f')) return false;
+        if (!lane_matches(json_string_value(json_array_get(lanes, i)), v, n, type && type[0] == 'f'))
+            return false;
     }
     return true;
 }
@@ -93,14 +98,16 @@ bool spec_matches(json_t *expected, const uint64_t *got) {
     if (is(expected, "either")) {
         size_t i;
         json_t *one;
-        json_array_foreach(json_object_get(expected, "values"), i, one) if (spec_matches(one, got)) return true;
+        json_array_foreach(json_object_get(expected, "values"), i,
+                           one) if (spec_matches(one, got)) return true;
         return false;
     }
     if (is(expected, "v128")) return vector_matches(expected, got);
     if (is_reference(expected)) return reference_matches(expected, got[0]);
     bool is_float = is(expected, "f32") || is(expected, "f64");
     uint32_t n = is(expected, "i32") || is(expected, "f32") ? 4 : 8;
-    if (is(expected, "i32") && got[0] >> 32) return false; /* an i32 is zero-extended; an f32 is the low half, whatever the other */
+    if (is(expected, "i32") && got[0] >> 32)
+        return false; /* an i32 is zero-extended; an f32 is the low half, whatever the other */
     return lane_matches(json_string_value(json_object_get(expected, "value")), got[0], n, is_float);
 }
 
@@ -112,8 +119,10 @@ uint32_t spec_slots(json_t *expected) {
 const char *spec_value_text(json_t *expected, const uint64_t *got) {
     static char text[512];
     char *want = json_dumps(expected, JSON_COMPACT);
-    int n = snprintf(text, sizeof text, "got %llu (0x%llx", (unsigned long long)got[0], (unsigned long long)got[0]);
-    if (spec_slots(expected) == 2) n += snprintf(text + n, sizeof text - (size_t)n, ", 0x%llx", (unsigned long long)got[1]);
+    int n = snprintf(text, sizeof text, "got %llu (0x%llx", (unsigned long long)got[0],
+                     (unsigned long long)got[0]);
+    if (spec_slots(expected) == 2)
+        n += snprintf(text + n, sizeof text - (size_t)n, ", 0x%llx", (unsigned long long)got[1]);
     snprintf(text + n, sizeof text - (size_t)n, "), want %.300s", want ? want : "?");
     free(want);
     return text;
