@@ -1,5 +1,6 @@
-/* lifecycle: what an instance costs, from acquire to reset, and what crossing between host and guest costs. Prints one line a
- * measurement: name, p50 and p99 in microseconds; with a number after the bar where there is one (DESIGN, "Where we must be").
+/* lifecycle: what an instance costs, from acquire to reset, and what crossing between host and guest costs.
+ * Prints one line a measurement: name, p50 and p99 in microseconds; with a number after the bar where there
+ * is one (DESIGN, "Where we must be").
  *
  *   lifecycle_bench [rounds]     (default 20000; pin it to a core: taskset -c 1 lifecycle_bench)
  */
@@ -62,12 +63,15 @@ static void cycle(struct engine *e, struct engine_image *image, uint64_t pages, 
     samples[2][i] = c - a;
 }
 
-static struct engine *make(enum engine_reset reset) { return engine_new(&(struct engine_config){.reset = reset}); }
+static struct engine *make(enum engine_reset reset) {
+    return engine_new(&(struct engine_config){.reset = reset});
+}
 
 static void small(void) {
     struct engine *e = make(ENGINE_RESET_AUTO);
-    struct engine_image *image = engine_image_load(
-        e, testguest_image(&(struct testguest){.memory_bytes = 65536, .memory_bytes_max = 65536, .content_bytes = 5000}));
+    struct engine_image *image =
+        engine_image_load(e, testguest_image(&(struct testguest){
+                                 .memory_bytes = 65536, .memory_bytes_max = 65536, .content_bytes = 5000}));
     for (uint32_t i = 0; i < 1000; i++) cycle(e, image, 0, 0);
     for (uint32_t i = 0; i < rounds; i++) cycle(e, image, 0, i);
     print("small guest: fresh instance, fiber, call", samples[0], rounds, 1, "bar p50 2, p99 10");
@@ -75,16 +79,21 @@ static void small(void) {
     engine_free(e);
 }
 
-static void dirty(const char *name, enum engine_reset reset, uint64_t memory, uint64_t content, uint64_t pages, const char *bar) {
+static void dirty(const char *name, enum engine_reset reset, uint64_t memory, uint64_t content,
+                  uint64_t pages, const char *bar) {
     struct engine *e = make(reset);
-    struct engine_image *image = engine_image_load(
-        e, testguest_image(&(struct testguest){.memory_bytes = memory, .memory_bytes_max = memory, .content_bytes = content,
-                                               .context_bytes = 64 << 10, .table_count = 4000}));
+    struct engine_image *image =
+        engine_image_load(e, testguest_image(&(struct testguest){.memory_bytes = memory,
+                                                                 .memory_bytes_max = memory,
+                                                                 .content_bytes = content,
+                                                                 .context_bytes = 64 << 10,
+                                                                 .table_count = 4000}));
     uint32_t n = pages > 100 ? rounds / 10 : rounds;
     for (uint32_t i = 0; i < 200; i++) cycle(e, image, pages, 0);
     for (uint32_t i = 0; i < n; i++) cycle(e, image, pages, i);
     char text[100];
-    snprintf(text, sizeof text, "%s, %llu KiB, %llu dirty pages: whole cycle", name, (unsigned long long)memory >> 10, (unsigned long long)pages);
+    snprintf(text, sizeof text, "%s, %llu KiB, %llu dirty pages: whole cycle", name,
+             (unsigned long long)memory >> 10, (unsigned long long)pages);
     print(text, samples[2], n, 1, bar);
     engine_free(e);
 }
@@ -117,11 +126,18 @@ static void run_crossing(void *arg) {
     }
 }
 
-static void crossing(const char *name, enum testguest_func f, uint64_t a, uint64_t b, void (*step)(struct crossing *c)) {
+static void crossing(const char *name, enum testguest_func f, uint64_t a, uint64_t b,
+                     void (*step)(struct crossing *c)) {
     struct engine *e = make(ENGINE_RESET_AUTO);
-    struct engine_image *image = engine_image_load(e, testguest_image(&(struct testguest){.memory_bytes = 65536, .memory_bytes_max = 65536, .hosts = 1}));
+    struct engine_image *image = engine_image_load(
+        e,
+        testguest_image(&(struct testguest){.memory_bytes = 65536, .memory_bytes_max = 65536, .hosts = 1}));
     engine_image_bind(image, 0, host_nothing, NULL);
-    struct crossing c = {.e = e, .in = engine_acquire(image, NULL), .f = testguest_func(image, 0, f), .args = {a, b}, .step = step};
+    struct crossing c = {.e = e,
+                         .in = engine_acquire(image, NULL),
+                         .f = testguest_func(image, 0, f),
+                         .args = {a, b},
+                         .step = step};
     engine_spawn(c.in, run_crossing, &c);
     while (engine_run(e, UINT64_MAX)) {}
     print(name, samples[0], rounds / 10, PER, "");
@@ -135,9 +151,12 @@ int main(int argc, char **argv) {
     calibrate();
     small();
     static const uint64_t pages[] = {2, 16, 64, 250};
-    for (size_t i = 0; i < ARRAY_COUNT(pages); i++) dirty("scan", ENGINE_RESET_SCAN, 1 << 20, 1 << 20, pages[i], pages[i] == 16 ? "bar p50 5" : "");
-    for (size_t i = 0; i < ARRAY_COUNT(pages); i++) dirty("pagemap", ENGINE_RESET_PAGEMAP, 1 << 20, 1 << 20, pages[i], "");
-    for (size_t i = 0; i < ARRAY_COUNT(pages); i++) dirty("madvise", ENGINE_RESET_MADVISE, 1 << 20, 1 << 20, pages[i], "");
+    for (size_t i = 0; i < ARRAY_COUNT(pages); i++)
+        dirty("scan", ENGINE_RESET_SCAN, 1 << 20, 1 << 20, pages[i], pages[i] == 16 ? "bar p50 5" : "");
+    for (size_t i = 0; i < ARRAY_COUNT(pages); i++)
+        dirty("pagemap", ENGINE_RESET_PAGEMAP, 1 << 20, 1 << 20, pages[i], "");
+    for (size_t i = 0; i < ARRAY_COUNT(pages); i++)
+        dirty("madvise", ENGINE_RESET_MADVISE, 1 << 20, 1 << 20, pages[i], "");
     dirty("scan", ENGINE_RESET_SCAN, 16 << 20, 10 << 20, 121, "");
     dirty("scan", ENGINE_RESET_SCAN, 32 << 20, 20 << 20, 534, "");
     crossing("yield: to the loop and back", GUEST_nothing, 0, 0, step_yield);

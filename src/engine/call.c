@@ -66,7 +66,9 @@ void engine_host_dispatch(struct engine_instance *in, uint32_t import, uint64_t 
     f->frame->in->record_filled = false; /* of a trap in a nested call, which the host function dealt with */
 }
 
-struct engine_instance *engine_call_instance(struct engine_call *call) { return call->in; }
+struct engine_instance *engine_call_instance(struct engine_call *call) {
+    return call->in;
+}
 void *engine_call_data(struct engine_call *call) { return call->host->data; }
 uint32_t engine_call_import(struct engine_call *call) { return call->import; }
 uint32_t engine_call_caller(struct engine_call *call) { return call->host->caller; }

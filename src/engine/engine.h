@@ -1,10 +1,10 @@
-/* engine: runs images. One `struct engine` per worker process and thread; nothing here is shared between threads.
+/* engine: runs images. One `struct engine` per worker process; nothing here is shared between threads.
  *
- *   image --acquire--> instance (a slot: context and linear memories of all groups) --spawn--> fiber --call--> guest
+ *   image --acquire--> instance (a slot: contexts, memories) --spawn--> fiber --call--> guest
  *
  * 1. An instance is as fresh as its image when acquired: nothing of an earlier request is left in it.
  * 2. Guest code runs only on a fiber. A host function runs on the calling guest's fiber and may park it.
- * 3. A trap ends the innermost engine_call on its fiber; it is data, and never unwinds through C frames of host code.
+ * 3. A trap ends the innermost engine_call on its fiber; it is data, and never unwinds host code's C frames.
  */
 #ifndef ORLO_ENGINE_H
 #define ORLO_ENGINE_H
@@ -17,37 +17,41 @@ struct engine_image;
 struct engine_instance;
 struct engine_fiber;
 
-/* How a released slot finds the pages its guest wrote. The last two are for kernels without PAGEMAP_SCAN (before 6.7). */
+/* How a released slot finds the pages its guest wrote. The last two are for kernels without PAGEMAP_SCAN
+ * (before 6.7). */
 enum engine_reset {
-    ENGINE_RESET_AUTO,    /* what ORLO_ENGINE_RESET (scan, pagemap, madvise) says, else the best that the kernel has */
+    ENGINE_RESET_AUTO,    /* what ORLO_ENGINE_RESET (scan, pagemap, madvise) says, else the best there is */
     ENGINE_RESET_SCAN,    /* ioctl PAGEMAP_SCAN */
     ENGINE_RESET_PAGEMAP, /* /proc/self/pagemap read for ranges up to 2 MiB, else as MADVISE */
     ENGINE_RESET_MADVISE, /* the first 64 KiB copied, the rest given back to the kernel */
 };
 
 struct engine_config {
-    uint64_t memory_bytes_max;     /* per instance, over all its memories and tables; 0: 4 GiB each memory */
-    uint32_t slots_max;            /* instances alive at once; 0: 1000 */
-    uint32_t fibers_max;           /* fibers alive at once; 0: 4 * slots_max */
-    uint64_t slice_ns;             /* a guest that ran this long without yielding is preempted; 0: what
-                                      ORLO_ENGINE_SLICE_NS says, else 10 ms; at least 20 us */
+    uint64_t memory_bytes_max; /* per instance, over all its memories and tables; 0: 4 GiB each memory */
+    uint32_t slots_max;        /* instances alive at once; 0: 1000 */
+    uint32_t fibers_max;       /* fibers alive at once; 0: 4 * slots_max */
+    uint64_t slice_ns;         /* a guest that ran this long without yielding is preempted; 0: what
+                                  ORLO_ENGINE_SLICE_NS says, else 10 ms; at least 20 us */
     enum engine_reset reset;
-    bool verify;                   /* after each reset compare the whole slot with its image, abort on a difference; for tests.
-                                      ORLO_ENGINE_VERIFY=1 does the same */
-    /* Called when a fiber became ready while the loop may be asleep, so that the owner arranges to call engine_run. */
+    bool verify; /* after each reset compare the whole slot with its image, abort on a difference; for tests.
+                    ORLO_ENGINE_VERIFY=1 does the same */
+    /* Called when a fiber became ready while the loop may be asleep, so that the owner arranges to call
+     * engine_run. */
     void (*on_ready)(void *arg);
     void *on_ready_arg;
 };
-/* Usually one a thread; several may exist, and engine_run of one from within another's host function works. Made in the
- * process that uses it (after fork), before it gives up its rights: it opens /proc/self/pagemap (unless config->reset is
- * MADVISE), sets an alternate signal stack for the thread and takes SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGVTALRM of the
- * process. config may be NULL. Never NULL. */
+/* Usually one a thread; several may exist, and engine_run of one from within another's host function works.
+ * Made in the process that uses it (after fork), before it gives up its rights: it opens /proc/self/pagemap
+ * (unless config->reset is MADVISE), sets an alternate signal stack for the thread and takes SIGSEGV, SIGBUS,
+ * SIGFPE, SIGILL and SIGVTALRM of the process. config may be NULL. Never NULL. */
 struct engine *engine_new(const struct engine_config *config);
 void engine_free(struct engine *e); /* no instance may be alive; unloads all images */
-/* Work that was put off to keep it from requests: gives back memory of slots and stacks that grew or stay unused, makes
- * the next slot of busy images. For the loop, when it has nothing else to do. True: there is more to do. */
+/* Work that was put off to keep it from requests: gives back memory of slots and stacks that grew or stay
+ * unused, makes the next slot of busy images. For the loop, when it has nothing else to do. True: there is
+ * more to do. */
 bool engine_idle(struct engine *e);
-/* After engine_idle had nothing more to do: call it again in so many milliseconds if nothing runs meanwhile. 0: no need. */
+/* After engine_idle had nothing more to do: call it again in so many milliseconds if nothing runs meanwhile.
+ * 0: no need. */
 uint32_t engine_idle_wait_ms(const struct engine *e);
 uint64_t engine_turns(const struct engine *e); /* how often a fiber has been given the core so far */
 
@@ -59,7 +63,8 @@ void engine_image_unload(struct engine_image *image); /* no instance of it may b
 const struct abi_image *engine_image_abi(const struct engine_image *image);
 
 struct engine_call; /* a host call in progress */
-/* args: the canonical array, results written over it. A trap other than NONE unwinds the guest to its engine_call. */
+/* args: the canonical array, results written over it. A trap other than NONE unwinds the guest to its
+ * engine_call. */
 typedef enum abi_trap (*engine_host_fn)(struct engine_call *call, uint64_t *args);
 void engine_image_bind(struct engine_image *image, uint32_t host_index, engine_host_fn fn, void *data);
 
@@ -69,13 +74,14 @@ void engine_image_bind(struct engine_image *image, uint32_t host_index, engine_h
 struct engine_instance *engine_acquire(struct engine_image *image, void *user);
 /* Runs what of the instantiation the snapshot does not hold (start_steps), on the current fiber. */
 enum abi_trap engine_instance_start(struct engine_instance *in);
-/* Resets the slot and puts it on its image's LIFO list: at once, or, while fibers of it are alive, when the last one has ended. */
+/* Resets the slot and puts it on its image's LIFO list: at once, or, while fibers of it are alive, when the
+ * last one has ended. */
 void engine_release(struct engine_instance *in);
 void *engine_instance_user(struct engine_instance *in);
 struct engine_image *engine_instance_image(struct engine_instance *in);
 struct engine *engine_instance_engine(struct engine_instance *in);
 
-/* GS value of one of its image's groups: the context lies below it, memory 0 at it. For the snapshot maker. */
+/* GS of one of its image's groups: the context lies below it, memory 0 at it. For the snapshot maker. */
 uint8_t *engine_instance_gs(struct engine_instance *in, uint32_t group);
 
 struct engine_bytes {
@@ -91,67 +97,74 @@ bool engine_export_memory(struct engine_image *image, uint32_t instance, str nam
 uint64_t *engine_export_global(struct engine_instance *in, uint32_t instance, str name);
 /* The records that FAR words of other instances point to. */
 struct abi_memory *engine_memory_record(struct engine_instance *in, uint32_t instance, uint32_t index);
-struct abi_table *engine_table_record(struct engine_instance *in, uint32_t instance, uint32_t table, struct abi_table *fixed);
-uint64_t engine_table_get(struct engine_instance *in, uint32_t instance, uint32_t table, uint64_t i); /* 0 when out of bounds */
+struct abi_table *engine_table_record(struct engine_instance *in, uint32_t instance, uint32_t table,
+                                      struct abi_table *fixed);
+/* 0 when i is out of bounds. */
+uint64_t engine_table_get(struct engine_instance *in, uint32_t instance, uint32_t table, uint64_t i);
 
-/* ---- stores: instances linked to each other at run time (an embedder's, the specification's test suite) ----
+/* ---- stores: instances linked to each other at run time (an embedder's, the specification's suite) ----
  *
- * The funcs[].group of an image for a store are numbered over the store: its group 0 is engine_store_groups() at the time
- * of engine_store_acquire. type_ids must be unique over the store as well. */
+ * The funcs[].group of an image for a store are numbered over the store: its group 0 is engine_store_groups()
+ * at the time of engine_store_acquire. type_ids must be unique over the store as well. */
 
 struct engine_store;
 struct engine_store *engine_store_new(struct engine *e);
 void engine_store_free(struct engine_store *s); /* releases its instances, the newest first */
 uint32_t engine_store_groups(const struct engine_store *s);
 struct engine_instance *engine_store_acquire(struct engine_store *s, struct engine_image *image, void *user);
-/* Writes the 8-byte word at GS + offset of the core instance's group: a FAR record's address, a struct abi_func *, a value. */
-void engine_instance_bind_far(struct engine_instance *in, uint32_t instance, int32_t offset, const void *address);
+/* Writes the 8-byte word at GS + offset of the core instance's group: a FAR record's address, a struct
+ * abi_func *, a value. */
+void engine_instance_bind_far(struct engine_instance *in, uint32_t instance, int32_t offset,
+                              const void *address);
 
 /* ---- calls ---- */
 
-/* Calls f; args is the canonical array, long enough for arguments and results. Only on a fiber of the instance; may nest
- * (a host function calling realloc). On a trap the reason is in engine_last_trap. */
+/* Calls f; args is the canonical array, long enough for arguments and results. Only on a fiber of the
+ * instance; may nest (a host function calling realloc). On a trap the reason is in engine_last_trap. */
 [[nodiscard]] enum abi_trap engine_call(struct engine_instance *in, const struct abi_func *f, uint64_t *args);
 
 struct engine_instance *engine_call_instance(struct engine_call *call);
-void *engine_call_data(struct engine_call *call);       /* as bound */
-uint32_t engine_call_import(struct engine_call *call);  /* host index */
-uint32_t engine_call_caller(struct engine_call *call);  /* the core instance that called (the import's first owner if thunks are shared) */
+void *engine_call_data(struct engine_call *call);      /* as bound */
+uint32_t engine_call_import(struct engine_call *call); /* host index */
+/* The core instance that called, or the first that has this import, if thunks are shared. */
+uint32_t engine_call_caller(struct engine_call *call);
 /* Records a text for the trap and returns `t`: return engine_trap(call, ABI_TRAP_HOST, "..."). */
-enum abi_trap engine_trap(struct engine_instance *in, enum abi_trap t, const char *fmt, ...) PRINTF_LIKE(3, 4);
+enum abi_trap engine_trap(struct engine_instance *in, enum abi_trap t, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
 
 enum { ENGINE_FRAMES_MAX = 64 };
 struct engine_trap_record {
     enum abi_trap trap;
-    char text[256];       /* empty: abi_trap_text(trap) says it */
-    int32_t exit_code;    /* for ABI_TRAP_EXIT */
-    uint64_t address;     /* offset in linear memory of an out-of-bounds access, or UINT64_MAX */
+    char text[256];    /* empty: abi_trap_text(trap) says it */
+    int32_t exit_code; /* for ABI_TRAP_EXIT */
+    uint64_t address;  /* offset in linear memory of an out-of-bounds access, or UINT64_MAX */
     uint32_t frames_count;
     struct {
         uint32_t instance, func_index, wasm_offset;
-        str module, name; /* borrow the image; empty if unnamed */
+        str module, name;        /* borrow the image; empty if unnamed */
     } frames[ENGINE_FRAMES_MAX]; /* innermost first */
 };
 const struct engine_trap_record *engine_last_trap(struct engine_instance *in);
 /* "wasm trap: unreachable\n  0: name (module, func 12, offset 0x1a2b)\n …" */
 void engine_trap_print(const struct engine_trap_record *r, struct buf *out);
-enum abi_trap engine_exit(struct engine_instance *in, int32_t code); /* records EXIT; returned from a host function */
+/* Records EXIT and returns it: return engine_exit(in, code) in a host function. */
+enum abi_trap engine_exit(struct engine_instance *in, int32_t code);
 
 /* ---- fibers ---- */
 
 /* A new fiber of the instance that will run fn(arg) from engine_run. NULL when stacks are out. */
 struct engine_fiber *engine_spawn(struct engine_instance *in, void (*fn)(void *arg), void *arg);
-/* Runs ready fibers until none is ready (each at most a slice before others get a turn), or `max_ns` have passed.
- * True: some are still ready, call again soon. */
+/* Runs ready fibers until none is ready (each at most a slice before others get a turn), or `max_ns` have
+ * passed. True: some are still ready, call again soon. */
 bool engine_run(struct engine *e, uint64_t max_ns);
 struct engine_fiber *engine_fiber_current(struct engine *e); /* NULL on the loop's own stack */
-/* Suspends the current fiber until engine_ready. False: the instance was killed meanwhile; the caller releases what it holds
- * and returns ABI_TRAP_INTERRUPTED. A ready that came before the park is not lost. */
+/* Suspends the current fiber until engine_ready. False: the instance was killed meanwhile; the caller
+ * releases what it holds and returns ABI_TRAP_INTERRUPTED. A ready that came before the park is not lost. */
 [[nodiscard]] bool engine_park(struct engine *e);
 void engine_ready(struct engine_fiber *f); /* idempotent; from the loop or from any fiber of this engine */
 void engine_yield(struct engine *e);       /* park, ready at once: others get their turn */
-/* Every fiber of the instance unwinds with ABI_TRAP_INTERRUPTED, at once if it is running guest code or parked. The fn given
- * to engine_spawn sees it as the trap of its engine_call. */
+/* Every fiber of the instance unwinds with ABI_TRAP_INTERRUPTED, at once if it is running guest code or
+ * parked. The fn given to engine_spawn sees it as the trap of its engine_call. */
 void engine_kill(struct engine_instance *in);
 uint32_t engine_instance_fibers(struct engine_instance *in); /* alive */
 

@@ -27,14 +27,15 @@
 #define NO_ASAN __attribute__((no_sanitize_address))
 
 enum {
-    ENGINE_WHOLE_CONTEXT = 8 << 10,  /* contexts up to this size are anonymous and reset by one copy */
-    ENGINE_WHOLE_MEMORY = 64 << 10,  /* memories in use up to this size likewise: less than one page fault costs */
-    ENGINE_PAGEMAP_MAX = 2 << 20,    /* ENGINE_RESET_PAGEMAP reads page tables of ranges up to this */
-    ENGINE_HEADROOM = 256 << 10,     /* of the native stack, left when host code starts */
+    ENGINE_WHOLE_CONTEXT = 8 << 10, /* contexts up to this size are anonymous and reset by one copy */
+    ENGINE_WHOLE_MEMORY =
+        64 << 10, /* memories in use up to this size likewise: less than one page fault costs */
+    ENGINE_PAGEMAP_MAX = 2 << 20, /* ENGINE_RESET_PAGEMAP reads page tables of ranges up to this */
+    ENGINE_HEADROOM = 256 << 10,  /* of the native stack, left when host code starts */
     ENGINE_STORE_GROUPS_MAX = 16384,
     ENGINE_TABLE_COUNT_MAX = 10'000'000, /* the limit of the JavaScript API specification */
-    ENGINE_DIRTY_MAX = 4096,         /* pages put back by copying; what is above is given back to the kernel */
-    ENGINE_BULK_PIECE = 1 << 20,     /* bytes of a bulk operation between two looks at the slice */
+    ENGINE_DIRTY_MAX = 4096,     /* pages put back by copying; what is above is given back to the kernel */
+    ENGINE_BULK_PIECE = 1 << 20, /* bytes of a bulk operation between two looks at the slice */
 };
 #define ENGINE_MEMORY64_RESERVE (64 * GiB) /* address space of a memory that may grow further than that */
 
@@ -47,12 +48,12 @@ struct engine_host { /* a host import and who serves it */
     uint32_t caller;
 };
 struct engine_image_group {
-    uint64_t low;            /* offset of the context in the slot */
-    uint64_t gs;             /* and of its end */
+    uint64_t low; /* offset of the context in the slot */
+    uint64_t gs;  /* and of its end */
     uint64_t context_bytes, hot_bytes;
-    bool whole;              /* the context is anonymous memory and copied whole */
-    int fd;                  /* memfd of the template, unless whole */
-    const uint8_t *template; /* the context with its FUNC words in place */
+    bool whole;                             /* the context is anonymous memory and copied whole */
+    int fd;                                 /* memfd of the template, unless whole */
+    const uint8_t *template;                /* the context with its FUNC words in place */
     const struct abi_context_reloc *relocs; /* only GROUP ones are left to do */
     uint32_t relocs_count;
     bool has_memory;
@@ -64,7 +65,7 @@ struct engine_image_group {
 };
 struct engine_image_memory { /* with an address space of its own */
     uint32_t group;
-    int32_t offset;          /* of its record, from GS */
+    int32_t offset; /* of its record, from GS */
     uint64_t bytes, bytes_max, reserve;
 };
 struct engine_image {
@@ -77,13 +78,13 @@ struct engine_image {
     uint32_t groups_count, hosts_count;
     struct engine_image_memory *memories;
     uint32_t memories_count;
-    uint64_t slot_bytes;     /* address space */
-    uint64_t initial_bytes;  /* of all memories */
+    uint64_t slot_bytes;    /* address space */
+    uint64_t initial_bytes; /* of all memories */
     const uint8_t *text, *text_end;
     struct engine_instance **free; /* a stack */
     uint32_t free_count, free_cap, alive;
-    bool wants_slot;         /* engine_idle should make one, */
-    uint32_t wants_trim;     /* and trim this many */
+    bool wants_slot;     /* engine_idle should make one, */
+    uint32_t wants_trim; /* and trim this many */
     arena *arena;
 };
 
@@ -108,7 +109,7 @@ struct engine_instance {
     uint32_t fibers_count;
     struct engine_fiber *fibers;
     uint8_t *slot;
-    uint8_t **group_gs;        /* abi_ctx.groups: its own, or its store's */
+    uint8_t **group_gs; /* abi_ctx.groups: its own, or its store's */
     uint8_t **own_gs;
     uint32_t group_base;
     struct engine_store *store;
@@ -116,14 +117,15 @@ struct engine_instance {
     struct engine_group *groups;
     struct abi_memory **memories; /* records of image->memories, in the context */
     uint8_t **memory_base;
-    uint64_t memory_used;      /* bytes charged: memories and grown tables */
+    uint64_t memory_used; /* bytes charged: memories and grown tables */
     struct engine_grown *grown;
     uint64_t idle_since_ns;
-    uint32_t dirty_first, dirty_last; /* pages put back at the first reset since the last trim, and at the latest */
+    uint32_t dirty_first,
+        dirty_last; /* pages put back at the first reset since the last trim, and at the latest */
     bool trimmed, wants_trim;
     const struct engine_fiber *limits_of; /* whose stack limits the contexts hold */
     struct engine_trap_record record;
-    bool record_filled;        /* the record has frames: it is of the trap under way */
+    bool record_filled; /* the record has frames: it is of the trap under way */
 };
 struct engine_store {
     struct engine *engine;
@@ -135,7 +137,7 @@ struct engine_store {
 /* ---- fibers ---- */
 
 struct engine_frame { /* an engine_call under way */
-    void *sp; /* X64_FRAME_SP */
+    void *sp;         /* X64_FRAME_SP */
     struct engine_frame *up;
     struct engine_instance *in;
     struct engine_call *host; /* the host call that made it, or NULL */
@@ -167,8 +169,8 @@ struct engine_fiber {
     struct engine_fiber *next_ready;
     struct engine_fiber *next, **prev; /* of the instance; or in the pool */
     uint64_t idle_since_ns;
-    bool dirty;                 /* used since its stacks were last given back */
-    bool overflowed;            /* all of a stack was used */
+    bool dirty;      /* used since its stacks were last given back */
+    bool overflowed; /* all of a stack was used */
     struct engine_saved saved;
     void *asan_fake;
 };
@@ -186,7 +188,7 @@ struct engine {
     enum engine_reset reset;
     void *trap_stack; /* its top */
     uint8_t *trap_stack_low;
-    uint64_t xsave_max;    /* room for a signal frame's register state */
+    uint64_t xsave_max; /* room for a signal frame's register state */
     /* fibers */
     struct engine_fiber *current; /* read by the tick's handler on this thread */
     struct engine_fiber *ready_first, **ready_last;
@@ -202,9 +204,11 @@ struct engine {
 };
 
 /* x64.S */
-int engine_x64_enter(const struct abi_func *f, uint64_t *args, void *frame_top, struct engine_frame *fr, uint8_t *gs);
+int engine_x64_enter(const struct abi_func *f, uint64_t *args, void *frame_top, struct engine_frame *fr,
+                     uint8_t *gs);
 __attribute__((noreturn)) void engine_x64_unwind(struct engine_frame *fr);
-void engine_x64_host(void), engine_x64_call(void), engine_x64_trap(void), engine_x64_far(void), engine_x64_far_end(void);
+void engine_x64_host(void), engine_x64_call(void), engine_x64_trap(void), engine_x64_far(void),
+    engine_x64_far_end(void);
 void engine_x64_start(void);
 void engine_x64_switch(void **save, void *sp);
 void engine_x64_switch_in(void);
@@ -224,7 +228,7 @@ void engine_slot_reset(struct engine_instance *in); /* and back on the free list
 bool engine_slots_idle(struct engine *e, uint64_t now);
 bool engine_slots_waiting(const struct engine *e); /* some may want work of idle times later */
 void engine_instance_limits(struct engine_instance *in, const struct engine_fiber *f);
-void engine_memory_changed(struct engine_group *g); /* tells the context */
+void engine_memory_changed(struct engine_group *g);             /* tells the context */
 bool engine_charge(struct engine_instance *in, uint64_t bytes); /* against memory_bytes_max */
 
 /* fiber.c */
@@ -232,13 +236,15 @@ bool engine_fibers_idle(struct engine *e, uint64_t now);
 bool engine_fibers_waiting(const struct engine *e);
 void engine_fibers_free(struct engine *e);
 void engine_fiber_leave_by_signal(struct engine *e, struct engine_fiber *f);
-bool engine_slice_check(struct engine *e); /* in host code of a fiber: gives others their turn if it is over; false: killed */
+bool engine_slice_check(
+    struct engine *e); /* in host code of a fiber: gives others their turn if it is over; false: killed */
 
 /* trap.c */
 extern __thread struct engine *engine_of_thread; /* the one in engine_run; read by its signal handlers */
 void engine_signals_init(struct engine *e);
 void engine_signals_free(struct engine *e);
-struct engine_image *engine_image_of(const struct engine *e, const void *pc); /* whose text holds pc; async-signal-safe */
+struct engine_image *engine_image_of(const struct engine *e,
+                                     const void *pc); /* whose text holds pc; async-signal-safe */
 void engine_texts_publish(struct engine *e);
 /* Fills the record of the trap under way on f: pc is where, sp[0..] the guest's stack. Async-signal-safe. */
 void engine_record(struct engine_fiber *f, enum abi_trap t, const uint8_t *pc, void **sp, uint64_t address);
@@ -253,6 +259,7 @@ void engine_tick_arm(struct engine *e); /* after e->current and run_seq were set
 /* rtcall.c: how memories and tables are found, for engine.c's accessors too */
 struct abi_memory *engine_find_memory(struct engine_instance *in, uint32_t instance, uint32_t index);
 /* Its record; a fixed table's is made in *fixed. */
-struct abi_table *engine_find_table(struct engine_instance *in, uint32_t instance, uint32_t index, struct abi_table *fixed);
+struct abi_table *engine_find_table(struct engine_instance *in, uint32_t instance, uint32_t index,
+                                    struct abi_table *fixed);
 
 #endif

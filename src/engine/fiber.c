@@ -7,9 +7,12 @@
  *                       ^ ^── yield, preempted ──┤
  *                       └──── ready ── PARKED <──┘ park
  *
- * 1. Stacks are pooled and never unmapped while the engine lives: a stale engine_ready wakes a stranger, no worse.
- * 2. e->current is the fiber whose stack we are on, NULL on the loop's. Its limits are in the contexts of its instance.
- * 3. A killed instance's fibers run once more, to unwind: host code sees park fail, guest code ends where it is.
+ * 1. Stacks are pooled and never unmapped while the engine lives: a stale engine_ready wakes a stranger, no
+ *    worse.
+ * 2. e->current is the fiber whose stack we are on, NULL on the loop's. Its limits are in the contexts of its
+ *    instance.
+ * 3. A killed instance's fibers run once more, to unwind: host code sees park fail, guest code ends where it
+ *    is.
  */
 #include "engine/engine_int.h"
 #include <sys/mman.h>
@@ -62,7 +65,8 @@ static struct engine_fiber *fiber_new(struct engine *e) {
     madvise(p, STACKS_BYTES, MADV_NOHUGEPAGE);
     uint8_t *low = p + ABI_STACK_GUARD_BYTES;
     struct engine_fiber *f = NULL;
-    if (mprotect(low, ABI_NATIVE_STACK_BYTES + ABI_FRAME_STACK_BYTES, PROT_READ | PROT_WRITE) == 0) f = calloc(1, sizeof *f);
+    if (mprotect(low, ABI_NATIVE_STACK_BYTES + ABI_FRAME_STACK_BYTES, PROT_READ | PROT_WRITE) == 0)
+        f = calloc(1, sizeof *f);
     if (!f) {
         munmap(p, STACKS_BYTES);
         return NULL;
@@ -224,7 +228,8 @@ static void run_one(struct engine *e, struct engine_fiber *f) {
     e->run_seq++;
     e->preempt_pending = false;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    __atomic_store_n(&e->current, f, __ATOMIC_RELAXED); /* read by the tick's handler; set before the tick is looked at */
+    __atomic_store_n(&e->current, f,
+                     __ATOMIC_RELAXED); /* read by the tick's handler; set before the tick is looked at */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (!__atomic_load_n(&e->tick_armed, __ATOMIC_RELAXED)) engine_tick_arm(e);
     engine_instance_limits(f->in, f);
@@ -257,7 +262,9 @@ bool engine_run(struct engine *e, uint64_t max_ns) {
     return e->ready_first;
 }
 
-struct engine_fiber *engine_fiber_current(struct engine *e) { return e->current; }
+struct engine_fiber *engine_fiber_current(struct engine *e) {
+    return e->current;
+}
 
 bool engine_park(struct engine *e) {
     struct engine_fiber *f = e->current;

@@ -1,12 +1,13 @@
 /* preempt: the slice timer, and taking a guest off the core at any instruction.
  *
- * A timer ticks once a slice while fibers run and is switched off by the first tick that finds none running: a loop that is mostly
- * asleep pays one tick at most, a busy one two signals a slice. A tick that finds the fiber which the previous tick (or the
- * arming) saw takes it off: in compiled code at once, in host code at its return (preempt_pending).
+ * A timer ticks once a slice while fibers run and is switched off by the first tick that finds none running:
+ * a loop that is mostly asleep pays one tick at most, a busy one two signals a slice. A tick that finds the
+ * fiber which the previous tick (or the arming) saw takes it off: in compiled code at once, in host code at
+ * its return (preempt_pending).
  *
- * To take it off at once, the handler copies all registers, the vector state too, from the signal's frame to the fiber and returns
- * into the loop's half of a switch: nothing is written on the guest's native stack, which may be as good as full.
- * engine_x64_resume brings all of it back.
+ * To take it off at once, the handler copies all registers, the vector state too, from the signal's frame to
+ * the fiber and returns into the loop's half of a switch: nothing is written on the guest's native stack,
+ * which may be as good as full. engine_x64_resume brings all of it back.
  */
 #include "engine/engine_int.h"
 #include <signal.h>
@@ -28,12 +29,14 @@ static void set_timer(struct engine *e, uint64_t ns) {
 
 void engine_tick_arm(struct engine *e) {
     e->tick_seq = e->run_seq;
-    __atomic_store_n(&e->tick_armed, true, __ATOMIC_RELAXED); /* the handler on this thread may clear it at once */
+    __atomic_store_n(&e->tick_armed, true,
+                     __ATOMIC_RELAXED); /* the handler on this thread may clear it at once */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     set_timer(e, e->config.slice_ns);
 }
 
-/* Bytes of the register state in a signal frame, standard XSAVE format: the kernel notes them in the bytes FXSAVE leaves free. */
+/* Bytes of the register state in a signal frame, standard XSAVE format: the kernel notes them in the bytes
+ * FXSAVE leaves free. */
 static uint32_t xsave_bytes(const void *fpregs) {
     uint32_t magic, size;
     memcpy(&magic, (const uint8_t *)fpregs + 464, 4);
@@ -78,7 +81,8 @@ NO_ASAN static void on_tick(int sig, siginfo_t *info, void *context) {
         __atomic_store_n(&e->preempt_pending, true, __ATOMIC_RELAXED);
     } else if (sp - f->native_low >= RESUME_BYTES) {
         take_off(e, f, uc);
-    } else { /* the stack is full but for a word or two: a guest must not be able to keep the core by standing there */
+    } else { /* the stack is full but for a word or two: a guest must not be able to keep the core by standing
+                there */
         f->frame->in->record_filled = false;
         engine_record(f, ABI_TRAP_STACK_OVERFLOW, pc, (void **)(uintptr_t)sp, UINT64_MAX);
         uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)engine_x64_unwind;
@@ -96,7 +100,8 @@ void engine_tick_init(struct engine *e) {
     sigemptyset(&set);
     sigaddset(&set, SIGVTALRM);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGVTALRM, .sigev_value.sival_ptr = e};
+    struct sigevent ev = {
+        .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGVTALRM, .sigev_value.sival_ptr = e};
     ev.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
     ENSURE(timer_create(CLOCK_MONOTONIC, &ev, &e->tick) == 0);
 }

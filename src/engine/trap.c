@@ -1,10 +1,11 @@
 /* trap: from a fault or a call of rt_trap to a record and the end of the innermost engine_call.
  *
- * 1. Everything between a signal and the sigreturn is async-signal-safe: it reads images and stacks, and writes the record.
- * 2. Only faults at pcs that the image lists as sites of their kind, at addresses that fit, are a guest's. Any other fault is
- *    our own bug: it is reported and takes its default action.
- * 3. A record belongs to the trap under way until its engine_call returned (record_filled): host functions that hand on the
- *    trap of a nested call keep it.
+ * 1. Everything between a signal and the sigreturn is async-signal-safe: it reads images and stacks, and
+ *    writes the record.
+ * 2. Only faults at pcs that the image lists as sites of their kind, at addresses that fit, are a guest's.
+ *    Any other fault is our own bug: it is reported and takes its default action.
+ * 3. A record belongs to the trap under way until its engine_call returned (record_filled): host functions
+ *    that hand on the trap of a nested call keep it.
  */
 #include "engine/engine_int.h"
 #include <signal.h>
@@ -47,8 +48,8 @@ struct engine_image *engine_image_of(const struct engine *e, const void *pc) {
 
 /* ---- backtraces ---- */
 
-static void add_frame(struct engine_trap_record *r, const struct engine_image *image, const struct abi_image_code *code,
-                      uint32_t wasm_offset) {
+static void add_frame(struct engine_trap_record *r, const struct engine_image *image,
+                      const struct abi_image_code *code, uint32_t wasm_offset) {
     if (r->frames_count == ENGINE_FRAMES_MAX) return;
     str module = {0};
     if (code->instance < image->im.head->instances.count)
@@ -61,7 +62,8 @@ static void add_frame(struct engine_trap_record *r, const struct engine_image *i
     r->frames[n].name = abi_image_str(&image->im, code->name);
 }
 
-static bool find_site(const struct engine_image *image, const struct abi_image_code *code, const uint8_t *pc, struct abi_site *s) {
+static bool find_site(const struct engine_image *image, const struct abi_image_code *code, const uint8_t *pc,
+                      struct abi_site *s) {
     const uint8_t *sites = image->im.base + image->im.head->sites.offset + code->sites;
     return abi_sites_find(sites, (uint32_t)(pc - image->text) - code->start, s);
 }
@@ -70,13 +72,15 @@ static bool find_site(const struct engine_image *image, const struct abi_image_c
 static void try_word(struct engine *e, struct engine_trap_record *r, const uint8_t *word) {
     const struct engine_image *image = engine_image_of(e, word);
     if (!image) return;
-    const struct abi_image_code *code = abi_image_find(&image->im, word - 1); /* a call may be the last instruction */
+    const struct abi_image_code *code =
+        abi_image_find(&image->im, word - 1); /* a call may be the last instruction */
     struct abi_site s;
     if (code && find_site(image, code, word, &s) && (s.kind == ABI_SITE_CALL || s.kind == ABI_SITE_TRAP))
         add_frame(r, image, code, s.wasm_offset);
 }
 
-/* The function at pc itself. Where pc is a call that met the stack's guard, its site is that of the return address. */
+/* The function at pc itself. Where pc is a call that met the stack's guard, its site is that of the return
+ * address. */
 static void add_pc(struct engine *e, struct engine_trap_record *r, const uint8_t *pc) {
     const struct engine_image *image = engine_image_of(e, pc);
     const struct abi_image_code *code = image ? abi_image_find(&image->im, pc) : NULL;
@@ -88,7 +92,8 @@ static void add_pc(struct engine *e, struct engine_trap_record *r, const uint8_t
 }
 
 /* Scans the stacks of the nested engine_calls, from sp up. Host code between them is left out. */
-NO_ASAN static void backtrace(struct engine *e, struct engine_trap_record *r, const struct engine_frame *frame, void **sp) {
+NO_ASAN static void backtrace(struct engine *e, struct engine_trap_record *r,
+                              const struct engine_frame *frame, void **sp) {
     for (;;) {
         for (; sp < (void **)frame->sp && r->frames_count < ENGINE_FRAMES_MAX; sp++) try_word(e, r, *sp);
         if (!frame->host || r->frames_count == ENGINE_FRAMES_MAX) return;
@@ -197,9 +202,11 @@ static __thread struct {
 static bool in_range(const uint8_t *p, const uint8_t *from, const uint8_t *to) { return p >= from && p < to; }
 
 /* The trap that a fault in compiled code is, or NONE: not a guest's doing. */
-static enum abi_trap classify(struct engine_fiber *f, int sig, const uint8_t *pc, const uint8_t *address, const uint8_t *gs) {
+static enum abi_trap classify(struct engine_fiber *f, int sig, const uint8_t *pc, const uint8_t *address,
+                              const uint8_t *gs) {
     const struct engine_image *image = engine_image_of(f->engine, pc);
-    bool far = in_range(pc, (const uint8_t *)(uintptr_t)engine_x64_far, (const uint8_t *)(uintptr_t)engine_x64_far_end);
+    bool far = in_range(pc, (const uint8_t *)(uintptr_t)engine_x64_far,
+                        (const uint8_t *)(uintptr_t)engine_x64_far_end);
     if ((!image && !far) || (sig != SIGSEGV && sig != SIGFPE)) return ABI_TRAP_NONE;
     if (sig == SIGSEGV && (in_range(address, f->native_low - ABI_STACK_GUARD_BYTES, f->native_low) ||
                            in_range(address, f->frame_limit, f->frame_limit + ABI_STACK_GUARD_BYTES)))
@@ -209,7 +216,8 @@ static enum abi_trap classify(struct engine_fiber *f, int sig, const uint8_t *pc
     struct abi_site s;
     if (!code || !find_site(image, code, pc, &s)) return ABI_TRAP_NONE;
     if (sig == SIGFPE) return s.kind == ABI_SITE_DIVIDE ? ABI_TRAP_INTEGER_OVERFLOW : ABI_TRAP_NONE;
-    if (s.kind == ABI_SITE_MEMORY && in_range(address, gs, gs + ABI_MEMORY_RESERVE)) return ABI_TRAP_MEMORY_OUT_OF_BOUNDS;
+    if (s.kind == ABI_SITE_MEMORY && in_range(address, gs, gs + ABI_MEMORY_RESERVE))
+        return ABI_TRAP_MEMORY_OUT_OF_BOUNDS;
     if (s.kind == ABI_SITE_INDIRECT && (uintptr_t)address < ABI_PAGE) return ABI_TRAP_INDIRECT_NULL;
     if (s.kind == ABI_SITE_NULL && (uintptr_t)address < ABI_PAGE) return ABI_TRAP_NULL_REFERENCE;
     return ABI_TRAP_NONE;
@@ -232,7 +240,8 @@ static void report(int sig, uintptr_t pc, uintptr_t address) {
     (void)ignored;
 }
 
-/* Not a guest's: to whoever handled the signal before us, or the default action when the instruction is run again. */
+/* Not a guest's: to whoever handled the signal before us, or the default action when the instruction is run
+ * again. */
 static void not_ours(int sig, siginfo_t *info, ucontext_t *uc) {
     for (size_t i = 0; i < ARRAY_COUNT(fault_signals); i++) {
         if (fault_signals[i] != sig) continue;
@@ -251,7 +260,8 @@ NO_ASAN static void on_fault(int sig, siginfo_t *info, void *context) {
     ucontext_t *uc = context;
     struct engine *e = engine_of_thread;
     struct engine_fiber *f = e ? e->current : NULL;
-    const uint8_t *pc = (const uint8_t *)(uintptr_t)uc->uc_mcontext.gregs[REG_RIP], *address = info->si_addr, *gs;
+    const uint8_t *pc = (const uint8_t *)(uintptr_t)uc->uc_mcontext.gregs[REG_RIP], *address = info->si_addr,
+                  *gs;
     __asm__ volatile("rdgsbase %0" : "=r"(gs));
     enum abi_trap t = f && f->frame && info->si_code > 0 ? classify(f, sig, pc, address, gs) : ABI_TRAP_NONE;
     if (t == ABI_TRAP_NONE) {
@@ -267,7 +277,8 @@ NO_ASAN static void on_fault(int sig, siginfo_t *info, void *context) {
 }
 
 void engine_signals_init(struct engine *e) {
-    e->trap_stack_low = mmap(NULL, TRAP_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    e->trap_stack_low =
+        mmap(NULL, TRAP_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ENSURE(e->trap_stack_low != MAP_FAILED);
     e->trap_stack = e->trap_stack_low + TRAP_STACK_BYTES;
     if (!thread_signals.engines++) {
@@ -286,7 +297,8 @@ void engine_signals_init(struct engine *e) {
 
 void engine_signals_free(struct engine *e) {
     if (!--engines)
-        for (size_t i = 0; i < ARRAY_COUNT(fault_signals); i++) sigaction(fault_signals[i], &old_actions[i], NULL);
+        for (size_t i = 0; i < ARRAY_COUNT(fault_signals); i++)
+            sigaction(fault_signals[i], &old_actions[i], NULL);
     if (!--thread_signals.engines) {
         sigaltstack(&thread_signals.old_stack, NULL);
         munmap(thread_signals.stack, SIGNAL_STACK_BYTES);
