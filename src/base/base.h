@@ -157,7 +157,8 @@ bool buf_putc(struct buf *b, uint8_t c);
 bool buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_drop(struct buf *b, size_t n);       /* the first n bytes */
 static inline str buf_str(const struct buf *b) { return (str){b->p, b->n}; }
-/* Appends s as the inside of a JSON string (RFC 8259 §7); bytes that are not UTF-8 become U+FFFD. */
+/* Appends s as the inside of a JSON string (RFC 8259 §7), fit for a terminal: all controls escaped. Where s is not UTF-8, its
+ * bytes from 0x80 become U+FFFD. */
 bool buf_json_escape(struct buf *b, str s);
 
 /* ---- rd: sticky reader. The first failure parks the cursor and keeps its offset and reason. ------- */
@@ -198,7 +199,10 @@ struct log_field {
 #define LF_BOOL(k, v) ((struct log_field){(k), LOG_BOOL, {.b = (v)}})
 void log_init(int fd, bool json, enum log_level min); /* default: stderr, JSON unless it is a terminal, LOG_INFO */
 void log_emit(enum log_level level, const char *event, const struct log_field *fields, size_t n);
-/* log_event(LOG_INFO, "started", LF_STR("address", a), LF_U64("workers", n)); one write(2) a line. */
+/* Lines but errors are held back until log_flush, so that a busy process writes several at once. */
+void log_hold(bool hold);
+void log_flush(void);
+/* log_event(LOG_INFO, "started", LF_STR("address", a), LF_U64("workers", n)); one write(2) a line, unless held. */
 #define log_event(level, event, ...)                                                                 \
     log_emit((level), (event), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, )(struct log_field){0}}, \
              sizeof((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, )(struct log_field){0}}) /    \

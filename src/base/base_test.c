@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include "base/base.h"
 
 static void test_str(void **state) {
@@ -99,6 +101,40 @@ static void test_buf(void **state) {
     assert_true(buf_json_escape(&j, STR("\xff")));
     assert_true(str_eqc(buf_str(&j), "\xef\xbf\xbd"));
     buf_free(&j);
+    assert_true(buf_json_escape(&j, STR("\x7f\xc2\x9b\xc2\xa0\xe2\x82\xac")));
+    assert_true(str_eqc(buf_str(&j), "\\u007f\\u009b\xc2\xa0\xe2\x82\xac"));
+    buf_free(&j);
+}
+
+static void test_log(void **state) {
+    static char text[64 << 10];
+    int fd = memfd_create("log", 0);
+    log_init(fd, true, LOG_INFO);
+    log_event(LOG_DEBUG, "unseen");
+    log_event(LOG_INFO, "one", LF_STR("s", STR("a\"b")), LF_U64("u", UINT64_MAX), LF_I64("i", -1), LF_BOOL("b", true), LF_F64("f", 1.5));
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    text[n] = 0;
+    assert_non_null(strstr(text, "\"level\":\"info\",\"event\":\"one\",\"s\":\"a\\\"b\",\"u\":18446744073709551615,\"i\":-1,\"b\":true,\"f\":1.500}\n"));
+    assert_null(strstr(text, "unseen"));
+    log_hold(true);
+    log_event(LOG_INFO, "two");
+    assert_int_equal(pread(fd, text, sizeof text - 1, 0), n);
+    log_event(LOG_ERROR, "three");
+    assert_true(pread(fd, text, sizeof text - 1, 0) > n);
+    log_event(LOG_INFO, "four");
+    log_hold(false);
+    text[n = pread(fd, text, sizeof text - 1, 0)] = 0;
+    assert_non_null(strstr(text, "four"));
+    static uint8_t giant[20000];
+    for (size_t i = 0; i + 1 < sizeof giant; i += 2) giant[i] = 0xc3, giant[i + 1] = 0xa9;
+    log_init(fd, false, LOG_INFO);
+    log_event(LOG_INFO, "five", LF_STR("s", ((str){giant + 1, sizeof giant - 2})), LF_CSTR("spaced", "x y"), LF_CSTR("plain", "xy"), LF_CSTR("none", ""));
+    ssize_t end = pread(fd, text, sizeof text - 1, n);
+    text[end] = 0;
+    assert_true(end > 16 << 10 && text[end - 1] == '\n');
+    assert_non_null(strstr(text, " spaced=\"x y\" plain=xy none=\"\"\n"));
+    log_init(STDERR_FILENO, true, LOG_INFO);
+    close(fd);
 }
 
 static void test_rd(void **state) {
@@ -125,6 +161,6 @@ static void test_diag(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_str),  cmocka_unit_test(test_utf8), cmocka_unit_test(test_arena),
                                        cmocka_unit_test(test_vec_and_map), cmocka_unit_test(test_buf),  cmocka_unit_test(test_rd),
-                                       cmocka_unit_test(test_diag)};
+                                       cmocka_unit_test(test_diag), cmocka_unit_test(test_log)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,16 +55,30 @@ void buf_drop(struct buf *b, size_t n) {
     if (b->n && n) memmove(b->p, b->p + n, b->n);
 }
 
+/* Bytes from s[i] that need no escaping. */
+static size_t plain_run(str s, size_t i, bool utf8) {
+    size_t from = i;
+    for (; i < s.n; i++) {
+        uint8_t c = s.p[i];
+        if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f || (c >= 0x80 && (!utf8 || c == 0xc2))) break;
+    }
+    return i - from;
+}
+
 bool buf_json_escape(struct buf *b, str s) {
     bool utf8 = str_is_utf8(s);
     for (size_t i = 0; i < s.n; i++) {
+        size_t n = plain_run(s, i, utf8);
+        buf_put(b, s.p + i, n);
+        if ((i += n) == s.n) break;
         uint8_t c = s.p[i];
         if (c == '"' || c == '\\') buf_putc(b, '\\'), buf_putc(b, c);
         else if (c == '\n') buf_puts(b, STR("\\n"));
         else if (c == '\r') buf_puts(b, STR("\\r"));
         else if (c == '\t') buf_puts(b, STR("\\t"));
-        else if (c < 0x20 || c == 0x7f) buf_printf(b, "\\u%04x", c);
-        else if (c >= 0x80 && !utf8) buf_puts(b, STR("\xef\xbf\xbd"));
+        else if (c < 0x80) buf_printf(b, "\\u%04x", c);
+        else if (!utf8) buf_puts(b, STR("\xef\xbf\xbd"));
+        else if (s.p[i + 1] < 0xa0) buf_printf(b, "\\u%04x", s.p[++i]); /* C1 controls: some terminals obey them */
         else buf_putc(b, c);
     }
     return !b->full;

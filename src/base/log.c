@@ -1,12 +1,21 @@
-/* log: one line an event, one write(2) a line. Text for people on a terminal, JSON for machines. */
+/* log: one line an event. Text for people on a terminal, JSON for machines.
+ *
+ * A line is one write(2), unless its writer holds lines back (log_hold) to write those of one turn at once; errors are never
+ * held. One thread logs.
+ */
 #include "base/base.h"
 #include <time.h>
 #include <unistd.h>
 
+enum { VALUE_MAX = 16 << 10, HELD_MAX = 32 << 10 }; /* bytes of a string that are shown; of lines held back */
+
 static struct {
     int fd;
-    bool ready, json;
+    bool ready, json, hold;
     enum log_level min;
+    struct buf lines; /* being made, and held back */
+    time_t second;    /* whose text is: */
+    char second_text[24];
 } sink = {.fd = STDERR_FILENO, .min = LOG_INFO};
 
 void log_init(int fd, bool json, enum log_level min) {
@@ -20,46 +29,86 @@ static const char *const level_name[] = {"debug", "info", "warn", "error"};
 
 static void put_time(struct buf *b) {
     uint64_t ns = clock_wall_ns();
-    time_t seconds = (time_t)(ns / 1000000000u);
-    struct tm tm;
-    gmtime_r(&seconds, &tm);
-    buf_printf(b, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-               tm.tm_min, tm.tm_sec, (unsigned)(ns / 1000000u % 1000u));
+    time_t second = (time_t)(ns / 1000000000u);
+    if (second != sink.second) {
+        struct tm tm;
+        sink.second = second;
+        gmtime_r(&second, &tm);
+        strftime(sink.second_text, sizeof sink.second_text, "%Y-%m-%dT%H:%M:%S", &tm);
+    }
+    unsigned ms = (unsigned)(ns / 1000000u % 1000u);
+    char tail[5] = {'.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z'};
+    buf_puts(b, str_c(sink.second_text));
+    buf_put(b, tail, sizeof tail);
+}
+
+static void put_u64(struct buf *b, uint64_t v) {
+    char text[20], *p = text + sizeof text;
+    do *--p = (char)('0' + v % 10);
+    while (v /= 10);
+    buf_put(b, p, (size_t)(text + sizeof text - p));
+}
+
+/* The beginning of a long string, cut between two characters. */
+static str shown(str s) {
+    if (s.n <= VALUE_MAX) return s;
+    s.n = VALUE_MAX;
+    while (s.n && (s.p[s.n] & 0xc0) == 0x80) s.n--;
+    return s;
+}
+
+static bool needs_quotes(str s) {
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] == ' ' || s.p[i] == '=' || s.p[i] == '"') return true;
+    return !s.n;
 }
 
 static void put_value(struct buf *b, const struct log_field *f, bool json) {
     switch (f->kind) {
     case LOG_STR:
-        if (json) buf_putc(b, '"'), buf_json_escape(b, f->s), buf_putc(b, '"');
-        else buf_json_escape(b, f->s);
+        if (json || needs_quotes(f->s)) buf_putc(b, '"'), buf_json_escape(b, shown(f->s)), buf_putc(b, '"');
+        else buf_json_escape(b, shown(f->s));
         break;
-    case LOG_U64: buf_printf(b, "%llu", (unsigned long long)f->u); break;
+    case LOG_U64: put_u64(b, f->u); break;
     case LOG_I64: buf_printf(b, "%lld", (long long)f->i); break;
     case LOG_F64: buf_printf(b, "%.3f", f->f); break;
     case LOG_BOOL: buf_puts(b, f->b ? STR("true") : STR("false")); break;
     }
 }
 
+static void put_line(struct buf *b, enum log_level level, const char *event, const struct log_field *fields, size_t n) {
+    bool json = sink.json;
+    if (json) buf_puts(b, STR("{\"time\":\""));
+    put_time(b);
+    buf_puts(b, json ? STR("\",\"level\":\"") : STR(" "));
+    buf_puts(b, str_c(level_name[level]));
+    buf_puts(b, json ? STR("\",\"event\":\"") : level == LOG_INFO || level == LOG_WARN ? STR("  ") : STR(" "));
+    buf_puts(b, str_c(event));
+    if (json) buf_putc(b, '"');
+    for (size_t i = 0; i < n; i++) {
+        buf_puts(b, json ? STR(",\"") : STR(" "));
+        buf_puts(b, str_c(fields[i].key));
+        buf_puts(b, json ? STR("\":") : STR("="));
+        put_value(b, &fields[i], json);
+    }
+    buf_puts(b, json ? STR("}\n") : STR("\n"));
+}
+
+void log_hold(bool hold) {
+    sink.hold = hold;
+    if (!hold) log_flush();
+}
+
+void log_flush(void) {
+    if (sink.lines.n && write(sink.fd, sink.lines.p, sink.lines.n) < 0) { /* a log that cannot be written must not stop the server */
+    }
+    sink.lines.n = 0;
+}
+
 void log_emit(enum log_level level, const char *event, const struct log_field *fields, size_t n) {
     if (!sink.ready) log_init(STDERR_FILENO, !isatty(STDERR_FILENO), LOG_INFO);
     if (level < sink.min) return;
-    struct buf b = {.max = 64 * KiB};
-    if (sink.json) {
-        buf_puts(&b, STR("{\"time\":\""));
-        put_time(&b);
-        buf_printf(&b, "\",\"level\":\"%s\",\"event\":\"%s\"", level_name[level], event);
-    } else {
-        put_time(&b);
-        buf_printf(&b, " %-5s %s", level_name[level], event);
-    }
-    for (size_t i = 0; i < n; i++) {
-        buf_printf(&b, sink.json ? ",\"%s\":" : " %s=", fields[i].key);
-        put_value(&b, &fields[i], sink.json);
-    }
-    if (b.full) b.n = MIN(b.n, (size_t)(64 * KiB - 2)); /* a cut line beats a lost one */
-    b.max = 0;
-    buf_puts(&b, sink.json ? STR("}\n") : STR("\n"));
-    if (write(sink.fd, b.p, b.n) < 0) { /* a log that cannot be written must not stop the server */
-    }
-    buf_free(&b);
+    put_line(&sink.lines, level, event, fields, n);
+    if (!sink.hold || level == LOG_ERROR || sink.lines.n > HELD_MAX) log_flush();
+    if (!sink.lines.n && sink.lines.cap > 4 * HELD_MAX) buf_free(&sink.lines); /* after a giant */
 }

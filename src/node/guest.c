@@ -28,6 +28,7 @@ static bool turn(void *arg) {
     bool more = g->turn && g->turn(g->turn_arg);
     more |= engine_run(g->engine, turn_ns_max);
     wasi_app_turn(g->app);
+    log_flush();
     uint64_t turns = engine_turns(g->engine);
     if (!more && turns != g->turns_seen && (!g->idle_armed || g->idle_late)) {
         g->turns_seen = turns;

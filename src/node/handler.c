@@ -202,6 +202,7 @@ void node_handler_request(struct net_exchange *x, void *handler) {
         reply_error(r, 503, "Too many requests are being served. Try again.");
         log_access(r);
         net_exchange_end(x);
+        net_loop_wake(h->guest->loop);
         r->next = h->free;
         h->free = r;
         return;
@@ -233,6 +234,7 @@ struct node_handler *node_handler_new(struct node_guest *g, const struct node_wo
     h->guest = g;
     h->access_log = !config->serve->no_access_log;
     crypto_random(&h->id_state, sizeof h->id_state);
+    log_hold(true); /* the lines of one turn are written at once, at its end */
     g->turn = handler_turn;
     g->turn_arg = h;
     return h;

@@ -124,6 +124,7 @@ int node_worker_main(const struct node_worker_config *config) {
     }
     say_hello(config, ERR_OK, (uint32_t)wasi_app_kind(w.guest.app), &d);
     net_loop_run(w.guest.loop);
+    log_hold(false);
     if (node_handler_busy(w.handler)) return 0; /* cut off by the deadline: the system takes back what they hold */
     for (uint32_t i = 0; i < w.servers_count; i++) net_server_free(w.servers[i]);
     if (w.control) net_watch_free(w.control);
