@@ -1,0 +1,215 @@
+/* WASI 0.2 inside the wasi room: what its interfaces share.
+ *
+ *   p2.c          a component's run: incoming-handler, cli/run
+ *   p2_io.c       error, poll, streams             p2_cli.c      environment, exit, standard streams, terminals
+ *   p2_clock.c    clocks, random                   p2_fields.c   fields
+ *   p2_http.c     messages and bodies              p2_fetch.c    outgoing-handler
+ *
+ * 1. Every resource is a struct p2_object, counted: whoever keeps a pointer to another one holds a reference, so the order in
+ *    which a guest drops them cannot leave a pointer to nothing.
+ * 2. Objects outlive the run's memory (the guest's handles are dropped last), so they are on the heap, charged to the instance.
+ *    A drop touches the exchange only while the run is going on (p2_going).
+ * 3. What waits, waits on a fiber: an object is asked `ready`, and told whom to wake.
+ */
+#ifndef ORLO_WASI_P2_INT_H
+#define ORLO_WASI_P2_INT_H
+
+#include "wasi/wasi_int.h"
+#include "wasi_p2.h"
+
+struct p2_object {
+    uint32_t refs;
+    uint32_t bytes; /* charged */
+    void (*destroy)(struct host_instance *in, void *self);
+};
+/* Zeroed, one reference, charged to the instance. NULL: over its limit (P2_NEW returns the trap). */
+void *p2_object_new(struct host_instance *in, size_t size, void (*destroy)(struct host_instance *in, void *self));
+void *p2_ref(void *object); /* gives it back */
+void p2_unref(struct host_instance *in, void *object); /* NULL is fine */
+#define P2_NEW(call, var, type, destroy)                                                                     \
+    struct type *var = p2_object_new((call)->instance, sizeof(struct type), (destroy));                      \
+    if (!var) return host_trap((call), ABI_TRAP_OUT_OF_MEMORY, "the host memory of this instance is used up")
+
+static inline struct wasi_run *p2_run(struct host_call *call) { return host_user(call); }
+static inline bool p2_going(struct host_instance *in) {
+    struct wasi_run *run = host_instance_user(in);
+    return run && !run->ended;
+}
+
+/* ---- waiting ---- */
+
+/* What a pollable looks at. */
+struct p2_event {
+    bool (*ready)(void *object);
+    void (*listen)(void *object, struct engine_fiber *f); /* wake f on a change, until told NULL */
+};
+struct wasi_io_poll_pollable {
+    struct p2_object o;
+    const struct p2_event *event;
+    void *object; /* referenced */
+};
+enum abi_trap p2_pollable(struct host_call *call, const struct p2_event *event, void *object, struct wasi_io_poll_pollable **out);
+/* Parks until ready. False: the run was killed. */
+bool p2_wait(struct wasi_run *run, const struct p2_event *event, void *object);
+void p2_wake(void *fiber); /* engine_ready, as a callback */
+
+/* ---- errors ---- */
+
+struct wasi_io_error_error {
+    struct p2_object o;
+    enum net_error net; /* NET_OK: not of HTTP */
+    int host_errno;     /* 0: not of a file */
+    str text;           /* static */
+};
+struct wasi_io_error_error *p2_error(struct host_instance *in, enum net_error net, int host_errno);
+
+/* ---- streams ---- */
+
+enum p2_state { P2_OPEN, P2_CLOSED, P2_FAILED };
+
+/* Where a stream's bytes come from. read: WAIT and END leave *got 0; FAILED sets *e. */
+struct p2_source {
+    enum net_flow (*read)(struct wasi_io_streams_input_stream *s, void *p, size_t n, size_t *got, struct wasi_io_error_error **e);
+    struct p2_event event; /* on the stream */
+};
+struct wasi_io_streams_input_stream {
+    struct p2_object o;
+    struct host_instance *in;
+    const struct p2_source *source;
+    void *origin;       /* referenced; may be NULL */
+    bool closed;
+    int fd;             /* of files and standard input */
+    uint64_t offset;    /* of files */
+    struct net_source *body;
+    struct net_watch *watch;
+    struct net_loop *loop;
+};
+enum abi_trap p2_input_stream(struct host_call *call, const struct p2_source *source, void *origin,
+                              struct wasi_io_streams_input_stream **out);
+extern const struct p2_source p2_source_body, p2_source_fd, p2_source_empty;
+
+/* Where a stream's bytes go. room 0 with NONE pending error: wait. */
+struct p2_sink {
+    size_t (*room)(struct wasi_io_streams_output_stream *s);
+    /* All of bytes (at most room). False: failed, *e says why (NULL: it was closed). */
+    bool (*write)(struct wasi_io_streams_output_stream *s, str bytes, struct wasi_io_error_error **e);
+    /* Whether it can take no more for good. */
+    enum p2_state (*state)(struct wasi_io_streams_output_stream *s, struct wasi_io_error_error **e);
+    struct p2_event event;
+};
+struct wasi_io_streams_output_stream {
+    struct p2_object o;
+    struct host_instance *in;
+    const struct p2_sink *sink;
+    void *origin;       /* referenced; may be NULL */
+    bool closed;
+    uint64_t permit;    /* what check-write allowed and was not yet written */
+    int fd;
+    uint64_t offset;
+    bool append;
+};
+enum abi_trap p2_output_stream(struct host_call *call, const struct p2_sink *sink, void *origin,
+                               struct wasi_io_streams_output_stream **out);
+
+/* ---- fields ---- */
+
+struct wasi_http_types_fields {
+    struct p2_object o;
+    struct host_instance *in;
+    bool immutable;
+    struct p2_field {
+        struct net_field f; /* must be first: arrays of it are handed out as they are */
+        bool owned;         /* name and value are one heap block at f.name.p */
+    } *list;
+    uint32_t count, cap;
+    size_t bytes;           /* of owned names and values; charged */
+    void *origin;           /* referenced: borrowed names and values live in it */
+};
+/* Copies nothing but the array: names and values borrow from origin. Fields of the connection and Host are left out. */
+struct wasi_http_types_fields *p2_fields_of(struct host_instance *in, const struct net_field *list, uint32_t count, void *origin);
+/* The plain array in call memory. */
+struct net_field *p2_fields_array(struct host_call *call, const struct wasi_http_types_fields *f);
+void p2_fields_destroy(struct host_instance *in, void *self);
+bool p2_fields_content_length(const struct wasi_http_types_fields *f, uint64_t *length);
+
+/* ---- bodies ---- */
+
+/* A body that a guest writes: of its response, or of a request of its own. Bytes wait in `pending` until the message is sent. */
+struct wasi_http_types_outgoing_body {
+    struct p2_object o;
+    struct host_instance *in;
+    struct net_sink *sink;       /* NULL until the message is sent */
+    struct buf pending;
+    bool stream_taken, finished, has_length, abandoned;
+    uint64_t length, written;    /* declared content-length; bytes so far */
+    struct net_field *trailers;  /* kept until the message is sent; heap */
+    struct wasi_http_types_fields *trailer_fields;
+    void *origin;                /* referenced: what owns the sink */
+    void (*wants_out)(void *arg); /* request: bytes or the end are there, so send the head; arg is wants_out_arg */
+    void *wants_out_arg;
+    struct engine_fiber *waiter;
+    enum net_error error;
+};
+struct wasi_http_types_outgoing_body *p2_body_new(struct host_instance *in, const struct wasi_http_types_fields *headers);
+/* The message's head went out: the body's bytes go to sink from now on. */
+void p2_body_attach(struct wasi_http_types_outgoing_body *b, struct net_sink *sink, void *origin);
+
+/* A body that arrives. */
+struct wasi_http_types_incoming_body {
+    struct p2_object o;
+    struct host_instance *in;
+    struct net_source *source;
+    bool stream_taken;
+    void *origin; /* referenced: what owns source; NULL: the exchange */
+};
+
+struct wasi_http_types_incoming_request {
+    struct p2_object o;
+    struct net_exchange *exchange;
+    const struct net_request *request;
+    bool https, consumed;
+};
+struct wasi_http_types_outgoing_response {
+    struct p2_object o;
+    uint16_t status;
+    struct wasi_http_types_fields *headers;
+    struct wasi_http_types_outgoing_body *body;
+};
+struct wasi_http_types_response_outparam {
+    struct p2_object o;
+    struct net_exchange *exchange;
+};
+struct wasi_http_types_outgoing_request {
+    struct p2_object o;
+    str method, authority, path; /* heap; authority and path as set */
+    bool has_authority, has_path, has_scheme;
+    struct wasi_http_types_scheme scheme;
+    str scheme_other;
+    struct wasi_http_types_fields *headers;
+    struct wasi_http_types_outgoing_body *body;
+};
+struct wasi_http_types_request_options {
+    struct p2_object o;
+    struct wasi_p2_option_u64 connect, first_byte, between_bytes;
+};
+struct wasi_http_types_incoming_response {
+    struct p2_object o;
+    struct p2_fetch *fetch; /* referenced */
+    const struct net_response *response;
+    bool consumed;
+};
+
+/* A net error as wasi:http has it; text lives as long as the process. */
+void p2_error_code(enum net_error e, struct wasi_http_types_error_code *out);
+str p2_method_text(const struct wasi_http_types_method *m);
+void p2_method_of(str text, struct wasi_http_types_method *out);
+
+/* What a run remembers of the response that its guest makes; run->state. */
+struct p2_served {
+    bool answered;                               /* the outparam was set */
+    struct wasi_http_types_outgoing_body *body;  /* of the response, referenced; NULL: none was taken */
+    struct net_quota quota;                      /* outgoing requests */
+    bool error_set;
+};
+
+#endif
