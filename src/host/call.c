@@ -268,7 +268,7 @@ static enum abi_trap task_return(struct host_instance *in, const struct host_bin
 /* Room for a value in host layout: small when it fits. */
 static void *room(struct host_call *call, const struct host_type *t, void *small) {
     if (!t) return NULL;
-    return t->host_size <= HOST_VALUE_STACK_BYTES ? small : host_alloc(call, t->host_size, 16);
+    return LIKELY(t->host_size <= HOST_VALUE_STACK_BYTES) ? small : host_alloc(call, t->host_size, 16);
 }
 
 enum abi_trap host_call_export(struct host_call *call, const struct host_export *ex, const void *args, void *result) {
@@ -321,6 +321,12 @@ static enum abi_trap call_lift(struct host_call *call, const struct host_binding
     return trap;
 }
 
+/* p has room for 16 bytes and is aligned to them. */
+static void clear(void *p, size_t n) {
+    if (LIKELY(n <= 16)) memset(p, 0, 16);
+    else memset(p, 0, n);
+}
+
 enum { SUBTASK_RETURNED = 2 }; /* CanonicalABI.md, Subtask State */
 
 static enum abi_trap call_lowered(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
@@ -338,7 +344,7 @@ static enum abi_trap call_lowered(struct host_instance *in, const struct host_bi
         trap = host_fail(in, ABI_TRAP_OUT_OF_MEMORY, "a call passes more data than this host takes at once");
     else
         trap = lift_params(&cx, b, slots, args);
-    if (!trap && b->result) memset(result, 0, b->result->host_size);
+    if (!trap && b->result) clear(result, b->result->host_size);
     if (!trap && b->lift) {
         trap = call_lift(&call, b, &cx, args, result, slots, result_ptr);
     } else if (!trap) {
@@ -425,6 +431,7 @@ static enum abi_trap backpressure(struct host_instance *in, const struct host_bi
 }
 
 enum abi_trap host_binding_call(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
+    if (LIKELY(b->kind <= HOST_BIND_LIFT)) return in->cis[b->o.ci].no_leave ? cannot_leave(in) : call_lowered(in, b, slots);
     switch (b->kind) { /* those that may be called where the instance may not be left */
     case HOST_BIND_CONTEXT_GET:
     case HOST_BIND_CONTEXT_SET: return context(in->task, b, slots);
@@ -439,7 +446,7 @@ enum abi_trap host_binding_call(struct host_instance *in, const struct host_bind
     case HOST_BIND_RESOURCE_DROP: return resource_drop(in, b, slots);
     case HOST_BIND_TASK_RETURN: return task_return(in, b, slots);
     case HOST_BIND_UNSUPPORTED: return host_fail(in, ABI_TRAP_HOST, "%s (WASI 0.3) is not supported", b->name);
-    default: return call_lowered(in, b, slots);
+    default: ENSURE(false);
     }
 }
 

@@ -221,16 +221,37 @@ static enum abi_trap lift_flat_variant(struct host_cx *cx, const struct host_typ
 
 static uint64_t pointer(const struct host_cx *cx, uint64_t v) { return cx->o->memory64 ? v : (uint32_t)v; }
 
+/* Numbers, which most parameters are, without a call each. */
+static inline bool lift_number(const struct host_type *t, uint64_t v, void *dst) {
+    if (t->kind < HOST_S8 || t->kind > HOST_F64) return false;
+    switch (t->host_size) {
+    case 1: *(uint8_t *)dst = (uint8_t)v; break;
+    case 2: *(uint16_t *)dst = (uint16_t)v; break;
+    case 4: *(uint32_t *)dst = (uint32_t)v; break;
+    default: *(uint64_t *)dst = v; break;
+    }
+    return true;
+}
+
+static enum abi_trap lift_flat_record(struct host_cx *cx, const struct host_type *t, const uint64_t **v, uint8_t *dst) {
+    for (const struct host_field *f = t->fields, *end = f + t->count; f < end; f++) {
+        if (lift_number(f->type, **v, dst + f->host_offset)) {
+            ++*v;
+            continue;
+        }
+        enum abi_trap trap = host_lift_flat(cx, f->type, v, dst + f->host_offset);
+        if (UNLIKELY(trap)) return trap;
+    }
+    return ABI_TRAP_NONE;
+}
+
 enum abi_trap host_lift_flat(struct host_cx *cx, const struct host_type *t, const uint64_t **v, void *dst) {
     const uint64_t *at = *v;
     enum abi_trap trap = ABI_TRAP_NONE;
     switch ((enum host_kind)t->kind) {
     case HOST_STRING: *v += 2; return host_lift_string(cx, pointer(cx, at[0]), pointer(cx, at[1]), dst);
     case HOST_LIST: *v += 2; return lift_list(cx, t, pointer(cx, at[0]), pointer(cx, at[1]), dst);
-    case HOST_RECORD:
-        for (uint32_t i = 0; !trap && i < t->count; i++)
-            trap = host_lift_flat(cx, t->fields[i].type, v, (uint8_t *)dst + t->fields[i].host_offset);
-        return trap;
+    case HOST_RECORD: return lift_flat_record(cx, t, v, dst);
     case HOST_ARRAY:
         for (uint32_t i = 0; !trap && i < t->count; i++) trap = host_lift_flat(cx, t->elem, v, (uint8_t *)dst + i * t->elem->host_size);
         return trap;
