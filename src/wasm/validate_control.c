@@ -43,6 +43,24 @@ static bool grow_frames(struct wasm_validator *v) {
     return true;
 }
 
+/* The straight code before a branch out of a loop runs as often as what it branches to: its uses of locals and its
+ * calls, counted with the loop's weight, are counted again with `weight` (calls: calls_weight). */
+void wv_recount(struct wasm_validator *v, uint32_t weight, uint32_t calls_weight) {
+    if (v->weight == UINT32_MAX) return;
+    const uint8_t *p = v->straight;
+    for (unsigned n = 0; p < v->op_at && n < 64; n++) {
+        enum wasm_op op = wasm_get_op(&p);
+        if (op == WASM_OP_LOCAL_GET || op == WASM_OP_LOCAL_SET || op == WASM_OP_LOCAL_TEE) {
+            uint32_t *w = &v->local_weight[wasm_get_u32(&p)];
+            if (*w != UINT32_MAX) *w -= v->weight - weight;
+            continue;
+        }
+        bool call = op == WASM_OP_CALL || op == WASM_OP_CALL_INDIRECT || op == WASM_OP_CALL_REF;
+        if (call && v->info.calls_weight != UINT32_MAX) v->info.calls_weight -= v->weight - calls_weight;
+        wasm_skip_imm(&p, op);
+    }
+}
+
 /* The parameters have been popped and will be pushed by the caller. */
 bool wv_open_frame(struct wasm_validator *v, uint32_t op, const struct wasm_block_type *t) {
     if (UNLIKELY(v->frames_count == v->frames_cap) && !grow_frames(v)) return false;
@@ -55,6 +73,7 @@ bool wv_open_frame(struct wasm_validator *v, uint32_t op, const struct wasm_bloc
                                                   .weight = v->weight,
                                                   .op = (uint16_t)op};
     v->base = v->sp;
+    v->straight = v->r.p;
     if (v->frames_count > v->info.controls_max) v->info.controls_max = v->frames_count;
     if (op == WASM_OP_LOOP) {
         if (++v->loops > v->info.loop_depth_max) v->info.loop_depth_max = v->loops;
@@ -77,6 +96,7 @@ static bool close_frame(struct wasm_validator *v) {
                           (unsigned)(v->sp - v->base));
     forget_inits(v, f->inits);
     v->weight = f->weight;
+    v->straight = v->r.p;
     return true;
 }
 
@@ -142,7 +162,10 @@ bool wv_end(struct wasm_validator *v) {
 bool wv_br(struct wasm_validator *v) {
     const wasm_type *t;
     uint32_t n;
-    if (!wv_read_label(v, &t, &n) || !wv_pop_types(v, t, n)) return false;
+    const struct frame *f = wv_read_label(v, &t, &n);
+    if (!f || !wv_pop_types(v, t, n)) return false;
+    uint64_t weight = f->op == WASM_OP_LOOP ? (uint64_t)f->weight * 32 : f->weight;
+    if (weight < v->weight) wv_recount(v, (uint32_t)weight, (uint32_t)weight);
     wv_unreachable(v);
     return true;
 }
@@ -151,6 +174,7 @@ bool wv_br_if(struct wasm_validator *v) {
     const wasm_type *t;
     uint32_t n;
     if (!wv_read_label(v, &t, &n) || !wv_pop(v, WASM_I32)) return false;
+    v->straight = v->r.p;
     return n == 0 || (wv_pop_types(v, t, n) && wv_push_types(v, t, n));
 }
 
@@ -175,6 +199,7 @@ bool wv_br_table(struct wasm_validator *v) {
 
 bool wv_return(struct wasm_validator *v) {
     if (!wv_pop_types(v, v->frames[0].results, v->frames[0].results_count)) return false;
+    if (v->weight > 1) wv_recount(v, 1, 1);
     wv_unreachable(v);
     return true;
 }

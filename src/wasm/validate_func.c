@@ -167,6 +167,7 @@ static bool drop_op(struct wasm_validator *v) {
 }
 
 static bool unreachable_op(struct wasm_validator *v) {
+    if (v->weight) wv_recount(v, 1, 0); /* a failure: it hardly ever runs */
     wv_unreachable(v);
     return true;
 }
@@ -563,6 +564,7 @@ static void start_body(struct wasm_validator *v, str body, struct diag *d) {
     v->sp = v->base = v->top = v->stack;
     v->frames_count = v->locals_count = v->params_count = v->undo_count = v->loops = 0;
     v->weight = 1;
+    v->straight = body.p;
     v->info = (struct wasm_func_info){.is_leaf = true};
     arena_reset(v->scratch);
 }
@@ -585,6 +587,7 @@ static bool validate_body(struct wasm_validator *v, uint32_t type) {
     memset(v->local_flags, 0, v->locals_count);
     memset(v->local_set, 0, v->locals_count);
     memset(v->local_set, 1, v->params_count);
+    v->straight = v->r.p;
     v->info.code = (str){v->r.p, rd_left(&v->r)};
     return run_whole(v,
                      &(struct wasm_block_type){.results = ft->results, .results_count = ft->results_count});

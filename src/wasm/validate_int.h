@@ -51,6 +51,7 @@ struct wasm_validator {
     uint32_t undo_count, locals_count, params_count;
 
     uint32_t weight, loops;
+    const uint8_t *straight; /* since here the code has neither labels nor branches */
     struct wasm_func_info info;
     bool made_up;
     bool memory0_is32; /* memory 0 exists and has i32 addresses: the quick case */
@@ -77,6 +78,7 @@ bool wv_pop_ref(struct wasm_validator *v, wasm_type *t); /* any reference */
 bool wv_pop_types(struct wasm_validator *v, const wasm_type *t, uint32_t n);
 bool wv_push_types(struct wasm_validator *v, const wasm_type *t, uint32_t n);
 void wv_unreachable(struct wasm_validator *v);
+void wv_recount(struct wasm_validator *v, uint32_t weight, uint32_t calls_weight);
 
 static inline bool wv_pop(struct wasm_validator *v, wasm_type t) {
     if (LIKELY(v->sp > v->base && v->sp[-1] == t)) {
