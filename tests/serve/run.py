@@ -60,7 +60,7 @@ class Server:
     def __init__(self, wasm, *flags, listen="127.0.0.1:0"):
         self.proc = subprocess.Popen([ORLO, "serve", wasm, "--listen", listen, "--log-format", "json", *flags], stdin=subprocess.DEVNULL,
                                      stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        self.text, self.url = b"", None
+        self.text, self.url, self.ended = b"", None, False
         self.changed = threading.Condition()
         threading.Thread(target=self.read, daemon=True).start()
         line = self.wait_event("serving", 60)
@@ -73,10 +73,11 @@ class Server:
                 self.text += piece
                 self.changed.notify_all()
         with self.changed:
+            self.ended = True
             self.changed.notify_all()
 
     def events(self, name=None):
-        lines = [json.loads(l) for l in self.text.decode("utf-8", "replace").split("\n")[:-1]]
+        lines = [json.loads(l) for l in self.text.decode("utf-8", "replace").split("\n")[:-1] if l.startswith("{")]
         return [l for l in lines if name is None or l["event"] == name]
 
     def wait_event(self, name, seconds=10, count=1, **fields):
@@ -88,11 +89,9 @@ class Server:
                 if len(found) >= count:
                     return found[-1]
                 left = deadline - time.monotonic()
-                assert left > 0, f"no event {name} {fields} in:\n{self.text.decode()}"
-                assert self.proc.poll() is None or self.changed.wait(0.5) or True
+                if left <= 0 or (self.proc.poll() is not None and self.ended):
+                    raise AssertionError(f"no event {name} {fields} in:\n{self.text.decode('utf-8', 'replace')}")
                 self.changed.wait(min(left, 0.2))
-                if self.proc.poll() is not None and self.proc.stderr.closed:
-                    raise AssertionError(self.text.decode())
 
     def workers(self):
         out = subprocess.run(["ps", "--ppid", str(self.proc.pid), "-o", "pid="], capture_output=True, text=True).stdout
@@ -702,6 +701,32 @@ def test_drain():
             raw(s.port, b"")
             raise AssertionError("it still listens")
         eq([e["event"] for e in s.events()][-1], "stopped")
+
+
+def test_several_addresses():
+    with serving(guest("cgi"), "--listen", "[::1]:0", "--listen", ":0") as s:
+        ports = set()
+        for pid in [s.proc.pid]:
+            out = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True).stdout if shutil.which("ss") else ""
+            ports = {l.split()[3] for l in out.splitlines() if f"pid={pid}," in l}
+        for address in ports:
+            host, port = address.rsplit(":", 1)
+            host = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1"}.get(host, host)
+            eq(curl(f"http://{host}:{port}/", "-g").status, 200)
+        check(not shutil.which("ss") or len(ports) == 3, ports)
+
+
+def test_text_log():
+    p = subprocess.Popen([ORLO, "serve", guest("cgi"), "--listen", "127.0.0.1:0", "--log-format", "text"], stderr=subprocess.PIPE, text=True)
+    try:
+        line = p.stderr.readline()
+        check(re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z info  serving url=http://127\.0\.0\.1:\d+ file=", line), line)
+        curl(re.search(r"http://[0-9.:]+", line).group(0) + "/x y".replace(" ", "%20"))
+        line = p.stderr.readline()
+        has(line, " info  request request=", " method=GET path=/x%20y status=200 ")
+    finally:
+        p.terminate()
+        p.wait()
 
 
 def test_drain_deadline():
