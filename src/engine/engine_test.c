@@ -763,6 +763,122 @@ static void test_exports(void **state) {
     engine_free(e);
 }
 
+/* ---- everything at once, by chance ---- */
+
+enum { CROWD = 12, CROWD_TASKS = 4 };
+struct member {
+    struct engine_instance *in;
+    struct task tasks[CROWD_TASKS];
+    bool running[CROWD_TASKS], killed;
+};
+static uint64_t dice;
+static uint64_t roll(uint64_t n) {
+    dice ^= dice << 13, dice ^= dice >> 7, dice ^= dice << 17;
+    return dice % n;
+}
+
+static struct engine_fiber *crowd_parked[CROWD * CROWD_TASKS];
+static uint32_t crowd_parked_n;
+
+static enum abi_trap host_crowd(struct engine_call *call, uint64_t *args) {
+    struct engine *e = engine_instance_engine(engine_call_instance(call));
+    struct engine_image *image = engine_instance_image(engine_call_instance(call));
+    switch (args[0] % 4) {
+    case 0:
+        crowd_parked[crowd_parked_n++] = engine_fiber_current(e);
+        return engine_park(e) ? ABI_TRAP_NONE : ABI_TRAP_INTERRUPTED;
+    case 1: engine_yield(e); return ABI_TRAP_NONE;
+    case 2: {
+        uint64_t nested[2] = {args[0] / 4, 0};
+        return engine_call(engine_call_instance(call), testguest_func(image, 0, GUEST_host0), nested);
+    }
+    default: return engine_trap(engine_call_instance(call), ABI_TRAP_HOST, "by chance");
+    }
+}
+
+static void start_task(struct member *m, uint32_t k, struct engine_image *image) {
+    static const enum testguest_func funcs[] = {GUEST_fill,    GUEST_host0, GUEST_outer,   GUEST_recurse,
+                                                GUEST_forever, GUEST_store, GUEST_context, GUEST_rt,
+                                                GUEST_deep,    GUEST_frames};
+    enum testguest_func f = funcs[roll(ARRAY_COUNT(funcs))];
+    uint64_t args[8] = {roll(1 << 21), roll(300)};
+    if (f == GUEST_context)
+        args[0] = (uint64_t) - (int64_t)(8 * (24 + roll(480))), args[1] = roll(UINT64_MAX);
+    if (f == GUEST_deep) args[0] = roll(50'000);
+    if (f == GUEST_host0) args[0] = roll(256);
+    if (f == GUEST_rt) {
+        static const uint64_t calls[][6] = {{ABI_RT_MEMORY_GROW, 0, 0, 9},
+                                            {ABI_RT_MEMORY_FILL, 0, 0, 4096, 0xaa, 900'000},
+                                            {ABI_RT_TABLE_GROW, 0, 0, 1, 999}};
+        memcpy(args, calls[roll(ARRAY_COUNT(calls))], sizeof calls[0]);
+    }
+    m->tasks[k] = (struct task){.in = m->in, .f = testguest_func(image, 0, f)};
+    memcpy(m->tasks[k].args, args, sizeof args);
+    m->running[k] = engine_spawn(m->in, run_task, &m->tasks[k]);
+}
+
+static void step_member(struct member *m, struct engine_image *image) {
+    bool busy = false;
+    for (uint32_t k = 0; k < CROWD_TASKS; k++) {
+        if (m->running[k] && m->tasks[k].done) m->running[k] = false;
+        busy |= m->running[k];
+    }
+    if (!m->in) {
+        m->killed = false;
+        m->in = engine_acquire(image, NULL);
+    } else if (!busy && roll(3)) {
+        engine_release(m->in); /* verified by the engine against the image */
+        m->in = NULL;
+    } else if (!m->killed) {
+        uint32_t k = (uint32_t)roll(CROWD_TASKS);
+        if (!m->running[k]) start_task(m, k, image);
+        else if (!roll(4)) engine_kill(m->in), m->killed = true;
+    }
+}
+
+static void crowd(struct engine *e, struct engine_image *images[2]) {
+    struct member *members = calloc(CROWD, sizeof *members);
+    crowd_parked_n = 0;
+    for (uint32_t step = 0; step < 1500; step++) {
+        uint64_t i = roll(CROWD);
+        step_member(&members[i], images[i % 2]);
+        if (roll(2)) engine_run(e, roll(300'000));
+        while (crowd_parked_n && (crowd_parked_n > CROWD || !roll(3)))
+            engine_ready(crowd_parked[--crowd_parked_n]);
+        if (!roll(50)) engine_idle(e);
+    }
+    for (uint32_t i = 0; i < CROWD; i++) {
+        if (!members[i].in) continue;
+        engine_kill(members[i].in);
+        engine_release(members[i].in);
+    }
+    while (engine_run(e, UINT64_MAX)) {}
+    free(members);
+}
+
+static void test_crowd(void **state) {
+    const char *seed = getenv("ORLO_TEST_SEED");
+    for (size_t r = 0; r < ARRAY_COUNT(resets); r++) {
+        uint64_t start = clock_mono_ns() | 1;
+        if (seed) str_to_u64(str_c(seed), &start);
+        dice = start;
+        print_message("ORLO_TEST_SEED=%llu\n", (unsigned long long)start);
+        struct engine *e = make(resets[r], 50'000);
+        struct engine_image *images[2] = {
+            load(e, &(struct testguest){.memory_bytes = 1 << 20,
+                                        .memory_bytes_max = 4 << 20,
+                                        .content_bytes = 99'999,
+                                        .hosts = 1,
+                                        .context_bytes = 32 << 10,
+                                        .table_count = 100}),
+            load(e, &(struct testguest){
+                        .memory_bytes = 65536, .memory_bytes_max = 65536, .content_bytes = 10, .hosts = 1})};
+        for (int i = 0; i < 2; i++) engine_image_bind(images[i], 0, host_crowd, NULL);
+        crowd(e, images);
+        engine_free(e); /* nothing is alive */
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fresh_small),
@@ -788,6 +904,7 @@ int main(void) {
         cmocka_unit_test(test_preempt_on_a_full_stack),
         cmocka_unit_test(test_slices_in_the_host),
         cmocka_unit_test(test_engines_nest),
+        cmocka_unit_test(test_crowd),
         cmocka_unit_test(test_store),
         cmocka_unit_test(test_exports),
     };
