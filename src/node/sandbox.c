@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -92,6 +93,17 @@ static void rule_prlimit(struct filter *f) {
     answer(f, refuse(EPERM));
 }
 
+/* Internet sockets, and what name resolution asks about interfaces; no local ones, which lead to other programs. */
+static void rule_socket(struct filter *f) {
+    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 6));
+    load(f, offsetof(struct seccomp_data, args[0]));
+    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 2, 0));
+    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 1, 0));
+    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 0, 1));
+    answer(f, SECCOMP_RET_ALLOW);
+    answer(f, refuse(EPERM));
+}
+
 static void build(struct filter *f, bool job, bool network) {
     load(f, offsetof(struct seccomp_data, arch));
     put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OWN_ARCH, 1, 0));
@@ -105,7 +117,7 @@ static void build(struct filter *f, bool job, bool network) {
         if (job ? allowed[i].job : allowed[i].worker) rule(f, allowed[i].nr, SECCOMP_RET_ALLOW);
     for (size_t i = 0; i < ARRAY_COUNT(deadly); i++) rule(f, deadly[i], SECCOMP_RET_KILL_PROCESS);
     if (network) {
-        rule(f, SYS_socket, SECCOMP_RET_ALLOW);
+        rule_socket(f);
         rule(f, SYS_connect, SECCOMP_RET_ALLOW);
         rule(f, SYS_bind, SECCOMP_RET_ALLOW);
     }
@@ -141,12 +153,12 @@ static err install(bool job, bool network, struct diag *d) {
 
 /* ---- Landlock ---- */
 
-static const uint64_t files_read = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
-static const uint64_t files_of_a_file = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE
-#ifdef LANDLOCK_ACCESS_FS_TRUNCATE
-                                        | LANDLOCK_ACCESS_FS_TRUNCATE
+#ifndef LANDLOCK_ACCESS_FS_TRUNCATE
+#define LANDLOCK_ACCESS_FS_TRUNCATE (1ull << 14) /* version 3: the kernel may be newer than the headers */
 #endif
-    ;
+static const uint64_t files_read = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+static const uint64_t files_of_a_file = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE |
+                                        LANDLOCK_ACCESS_FS_TRUNCATE;
 
 /* What this kernel can control, of what we would; 0: no Landlock. */
 static uint64_t files_handled(void) {
@@ -156,9 +168,7 @@ static uint64_t files_handled(void) {
 #ifdef LANDLOCK_ACCESS_FS_REFER
     if (version >= 2) all |= LANDLOCK_ACCESS_FS_REFER;
 #endif
-#ifdef LANDLOCK_ACCESS_FS_TRUNCATE
     if (version >= 3) all |= LANDLOCK_ACCESS_FS_TRUNCATE;
-#endif
     return all;
 }
 

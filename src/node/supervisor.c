@@ -243,10 +243,21 @@ static void act(struct supervisor *s) {
         if (s->slots[i].state == EMPTY && now >= s->slots[i].spawn_at_ns) spawn(s, i);
 }
 
+/* A container's share of processor time, in cores, rounded up; 0: no limit. */
+static uint32_t cores_quota(void) {
+    char text[64] = "";
+    int fd = open("/sys/fs/cgroup/cpu.max", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return 0;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    unsigned long long quota, period; /* "max 100000" has no quota */
+    return n > 0 && sscanf(text, "%llu %llu", &quota, &period) == 2 && period ? (uint32_t)((quota + period - 1) / period) : 0;
+}
+
 static uint32_t cores(void) {
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set)) return 1;
-    return (uint32_t)MAX(CPU_COUNT(&set), 1);
+    uint32_t n = sched_getaffinity(0, sizeof set, &set) ? 1 : (uint32_t)MAX(CPU_COUNT(&set), 1), quota = cores_quota();
+    return quota ? MIN(n, quota) : n;
 }
 
 /* Each connection is a descriptor: as many as the system lets this user have. */
