@@ -317,8 +317,11 @@ struct ccore_func {
     uint32_t type_id;
 };
 struct ccore_type_def {                /* entry of the core type index space */
-    const struct cmodule_type *module; /* or a canonical type */
+    const struct cmodule_type *module; /* or a canonical type: */
     uint32_t type_id;
+    /* Defined in this scope, so that its bytes mean here what they meant there. */
+    enum { CCORE_TYPE_ELSEWHERE, CCORE_TYPE_FIRST, CCORE_TYPE_MEMBER } origin;
+    str group; /* the bytes of its recursion group; FIRST */
 };
 struct cscope {
     enum cscope_kind kind;

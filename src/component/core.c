@@ -81,18 +81,25 @@ static err func_type(struct cvalidator *v, struct cscope *s, struct crd *r, uint
 
 /* ---- other type definitions: through a module made up of them ----------------------------------- */
 
-/* Steps over a type definition; min: the lowest concrete type index it refers to. */
-static err skip_valtype(struct cvalidator *v, struct crd *r, uint32_t *min) {
+/* A reference to a type that is not defined in this scope could not be repeated in the made-up module. */
+static err concrete(struct cvalidator *v, struct cscope *s, int64_t index, uint64_t at) {
+    if (index >= 0 && index < s->core_types.n && s->core_types.p[index].origin == CCORE_TYPE_ELSEWHERE)
+        CUNSUPPORTED(at,
+                     "a recursion group that refers to a core type of an outer component is not supported");
+    return ERR_OK;
+}
+
+static err skip_valtype(struct cvalidator *v, struct cscope *s, struct crd *r) {
+    uint64_t at = crd_at(r);
     uint8_t b;
     int64_t code;
     TRY(crd_u8(r, &b));
     if (b != 0x63 && b != 0x64) return ERR_OK;
     TRY(crd_s33(r, &code));
-    if (code >= 0) *min = MIN(*min, (uint32_t)code);
-    return ERR_OK;
+    return concrete(v, s, code, at);
 }
 
-static err skip_comptype(struct cvalidator *v, struct crd *r, uint32_t *min) {
+static err skip_comptype(struct cvalidator *v, struct cscope *s, struct crd *r) {
     uint8_t b;
     uint32_t n;
     uint64_t at = crd_at(r);
@@ -100,7 +107,7 @@ static err skip_comptype(struct cvalidator *v, struct crd *r, uint32_t *min) {
     if (b == 0x60) {
         for (int k = 0; k < 2; k++) {
             TRY(crd_count(r, CMAX_PARAMS, "core parameters or results", &n));
-            while (n--) TRY(skip_valtype(v, r, min));
+            while (n--) TRY(skip_valtype(v, s, r));
         }
         return ERR_OK;
     }
@@ -108,23 +115,24 @@ static err skip_comptype(struct cvalidator *v, struct crd *r, uint32_t *min) {
     n = 1;
     if (b == 0x5f) TRY(crd_count(r, CMAX_PARAMS * 10, "fields", &n));
     while (n--) {
-        TRY(skip_valtype(v, r, min));
+        TRY(skip_valtype(v, s, r));
         TRY(crd_u8(r, &b));
     }
     return ERR_OK;
 }
 
-static err skip_subtype(struct cvalidator *v, struct crd *r, uint32_t *min) {
+static err skip_subtype(struct cvalidator *v, struct cscope *s, struct crd *r) {
     uint32_t n, super;
     if (!crd_end(r) && (*r->p == 0x50 || *r->p == 0x4f)) {
         r->p++;
         TRY(crd_count(r, CMAX_PARAMS, "supertypes", &n));
         while (n--) {
+            uint64_t at = crd_at(r);
             TRY(crd_u32(r, &super));
-            *min = MIN(*min, super);
+            TRY(concrete(v, s, super, at));
         }
     }
-    return skip_comptype(v, r, min);
+    return skip_comptype(v, s, r);
 }
 
 static void put_u32(struct buf *b, uint32_t value) {
@@ -132,39 +140,69 @@ static void put_u32(struct buf *b, uint32_t value) {
     buf_putc(b, (uint8_t)value);
 }
 
-/* A group of types that is not one plain function type: decoded and made canonical by `wasm`, as the last
- * group of a module whose earlier types are placeholders, so that its indices mean what they mean here. */
+/* A module of the scope's types so far, then the group: an index means in it what it means here. */
+static str module_of_types(struct cvalidator *v, const struct cscope *s, str group) {
+    struct buf types = {0}, module = {0}, count = {0};
+    uint32_t groups = 1;
+    for (uint32_t i = 0; i < s->core_types.n; i++) {
+        const struct ccore_type_def *t = &s->core_types.p[i];
+        groups += t->origin != CCORE_TYPE_MEMBER;
+        buf_puts(&types, t->origin == CCORE_TYPE_ELSEWHERE ? STR("\x60\0\0") : t->group);
+    }
+    buf_puts(&types, group);
+    put_u32(&count, groups);
+    buf_put(&module, "\0asm\x01\0\0\0\x01", 9);
+    put_u32(&module, (uint32_t)(count.n + types.n));
+    buf_puts(&module, buf_str(&count));
+    buf_puts(&module, buf_str(&types));
+    str bytes = arena_str(v->arena, buf_str(&module));
+    buf_free(&types);
+    buf_free(&module);
+    buf_free(&count);
+    return bytes;
+}
+
+static void push_group(struct cvalidator *v, struct cscope *s, str group, const uint32_t *ids, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        struct ccore_type_def def = {.type_id = ids[i], .origin = i ? CCORE_TYPE_MEMBER : CCORE_TYPE_FIRST};
+        if (i == 0) def.group = group;
+        vec_push(v->arena, &s->core_types, def);
+    }
+}
+
+/* A group of types that is not one plain function type: `wasm` makes it canonical, as part of a module. */
 static err rec_group(struct cvalidator *v, struct cscope *s, struct crd *r) {
     uint64_t at = crd_at(r);
     const uint8_t *start = r->p;
-    uint32_t n = 1, min = UINT32_MAX, before = s->core_types.n;
+    uint32_t n = 1, before = s->core_types.n;
     if (!crd_end(r) && *r->p == 0x4e) {
         r->p++;
         TRY(crd_count(r, CMAX_COUNT, "types of a recursion group", &n));
     }
-    for (uint32_t i = 0; i < n; i++) TRY(skip_subtype(v, r, &min));
-    if (min < before)
-        CUNSUPPORTED(at, "a core type of a component that refers to an earlier one is not supported");
+    for (uint32_t i = 0; i < n; i++) TRY(skip_subtype(v, s, r));
     if (before > 10'000) CLIMIT(at, "more than 10000 core types in a component");
-    struct buf section = {0}, module = {0};
-    put_u32(&section, before + 1);
-    for (uint32_t i = 0; i < before; i++) buf_put(&section, "\x60\x00\x00", 3);
-    buf_put(&section, start, (size_t)(r->p - start));
-    buf_put(&module, "\0asm\x01\0\0\0\x01", 9);
-    put_u32(&module, (uint32_t)section.n);
-    buf_puts(&module, buf_str(&section));
-    str bytes = arena_str(v->arena, buf_str(&module));
-    buf_free(&section);
-    buf_free(&module);
+    if (n == 0) return ERR_OK;
+    str group = {start, (size_t)(r->p - start)};
     struct wasm_module *m = arena_make(v->arena, struct wasm_module);
     struct diag d = DIAG_INIT;
-    err e = wasm_decode(v->arena, bytes, m, &d);
+    err e = wasm_decode(v->arena, module_of_types(v, s, group), m, &d);
     if (e == ERR_OK) e = wasm_validate(v->arena, m, v->ts->core, &d);
     if (e != ERR_OK) return diag_set(v->d, e, at, "%s", d.text);
-    for (uint32_t i = 0; i < n; i++) {
-        struct ccore_type_def def = {NULL, m->type_ids[before + i]};
-        vec_push(v->arena, &s->core_types, def);
-    }
+    push_group(v, s, group, m->type_ids + before, n);
+    return ERR_OK;
+}
+
+/* A function type is taken as it stands, which allows references to any type; one that refers to itself is a
+ * recursion group. */
+static err func_or_group(struct cvalidator *v, struct cscope *s, struct crd *r) {
+    struct cvalidator quiet = *v;
+    struct crd ahead = *r;
+    uint32_t id = 0;
+    quiet.d = ahead.d = NULL;
+    ahead.p++;
+    if (func_type(&quiet, s, &ahead, &id) != ERR_OK) return rec_group(v, s, r);
+    push_group(v, s, (str){r->p, (size_t)(ahead.p - r->p)}, &id, 1);
+    r->p = ahead.p;
     return ERR_OK;
 }
 
@@ -274,7 +312,8 @@ static err module_alias(struct cvalidator *v, struct cscope *outer, struct modul
     for (uint32_t i = 1; i < count && s; i++) s = s->parent;
     if (!s) CFAIL(at, "invalid outer alias count of %u", count);
     if (index >= s->core_types.n) CFAIL(at, "unknown type %u: type index out of bounds", index);
-    struct ccore_type_def def = s->core_types.p[index];
+    struct ccore_type_def def = {
+        s->core_types.p[index].module, s->core_types.p[index].type_id, CCORE_TYPE_ELSEWHERE, {0}};
     if (def.module) CFAIL(at, "type index %u is a module type, not a sub type", index);
     vec_push(v->arena, &m->scope.core_types, def);
     return ERR_OK;
@@ -287,8 +326,8 @@ static err module_decl(struct cvalidator *v, struct cscope *outer, struct module
     switch (kind) {
     case 0: return module_import(v, m, r);
     case 1:
-        if (!crd_end(r) && *r->p == 0x50)
-            CFAIL(at, "invalid leading byte (0x50) for core type: a module type may not hold module types");
+        /* 0x50 is a subtype here: a module type may not hold module types. */
+        if (!crd_end(r) && *r->p == 0x50) return rec_group(v, &m->scope, r);
         return cdec_core_type(v, &m->scope, r);
     case 2: return module_alias(v, outer, m, r);
     case 3: return module_export(v, m, r);
@@ -304,7 +343,7 @@ static err module_type(struct cvalidator *v, struct cscope *s, struct crd *r) {
     struct cmodule_type *t = arena_make(v->arena, struct cmodule_type);
     *t = (struct cmodule_type){m->imports.p, m->exports.p, m->imports.n, m->exports.n,
                                1 + m->imports.n + m->exports.n};
-    struct ccore_type_def def = {t, 0};
+    struct ccore_type_def def = {.module = t};
     vec_push(v->arena, &s->core_types, def);
     return ERR_OK;
 }
@@ -313,15 +352,10 @@ err cdec_core_type(struct cvalidator *v, struct cscope *s, struct crd *r) {
     uint64_t at = crd_at(r);
     if (crd_end(r)) CMALFORMED(at, "unexpected end-of-file");
     uint8_t b = *r->p;
-    struct ccore_type_def def = {0};
     if (s->core_types.n >= CMAX_COUNT) CLIMIT(at, "core types count exceeds the limit of %u", CMAX_COUNT);
     switch (b) {
     case 0x50: r->p++; return module_type(v, s, r);
-    case 0x60:
-        r->p++;
-        TRY(func_type(v, s, r, &def.type_id));
-        vec_push(v->arena, &s->core_types, def);
-        return ERR_OK;
+    case 0x60: return func_or_group(v, s, r);
     case 0x00: /* a non-final subtype is prefixed here */
         r->p++;
         if (crd_end(r) || *r->p != 0x50)

@@ -163,7 +163,8 @@ static err alias_outer(struct cvalidator *v, struct cscope *s, struct crd *r, en
     if (sort == CSORT_TYPE) return outer_type(v, s, outer, crosses, index, at);
     if (sort == CSORT_CORE_TYPE) {
         if (index >= outer->core_types.n) CFAIL(at, "unknown type %u: type index out of bounds", index);
-        struct ccore_type_def copy = outer->core_types.p[index];
+        const struct ccore_type_def *t = &outer->core_types.p[index];
+        struct ccore_type_def copy = {t->module, t->type_id, CCORE_TYPE_ELSEWHERE, {0}};
         vec_push(v->arena, &s->core_types, copy);
         return ERR_OK;
     }
