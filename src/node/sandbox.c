@@ -65,12 +65,12 @@ static void rule(struct filter *f, int nr, uint32_t action) {
 static uint32_t refuse(int why) { return SECCOMP_RET_ERRNO | (uint32_t)why; }
 
 /* A thread of this process, not a process. */
-static void rule_thread(struct filter *f) {
+static void rule_thread(struct filter *f, uint32_t otherwise) {
     put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 4));
     load(f, offsetof(struct seccomp_data, args[0]));
     put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 1));
     answer(f, SECCOMP_RET_ALLOW);
-    answer(f, refuse(EPERM));
+    answer(f, otherwise);
 }
 
 /* A signal to this process only: raise, abort and the preemption ticker, not a neighbour. */
@@ -126,14 +126,14 @@ static void build(struct filter *f, bool job, bool network) {
     if (job) {
         rule(f, SYS_openat, refuse(ENOENT)); /* libraries look for their configuration: there is none */
         rule(f, SYS_socket, SECCOMP_RET_KILL_PROCESS);
-        rule(f, SYS_clone, SECCOMP_RET_KILL_PROCESS);
+        rule_thread(f, SECCOMP_RET_KILL_PROCESS);
 #ifdef __x86_64__
         rule(f, SYS_open, refuse(ENOENT));
         rule(f, SYS_fork, SECCOMP_RET_KILL_PROCESS);
         rule(f, SYS_vfork, SECCOMP_RET_KILL_PROCESS);
 #endif
     } else {
-        rule_thread(f);
+        rule_thread(f, refuse(EPERM));
     }
     /* Each of these leaves the accumulator holding an argument only on paths that have answered. */
     rule_own_signal(f, SYS_tgkill);
