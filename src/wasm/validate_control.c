@@ -43,8 +43,8 @@ static bool grow_frames(struct wasm_validator *v) {
     return true;
 }
 
-/* The straight code before a branch out of a loop runs as often as what it branches to: its uses of locals and its
- * calls, counted with the loop's weight, are counted again with `weight` (calls: calls_weight). */
+/* The straight code before a branch out of a loop runs as often as what it branches to: its uses of locals
+ * and its calls, counted with the loop's weight, are counted again with `weight` (calls: calls_weight). */
 void wv_recount(struct wasm_validator *v, uint32_t weight, uint32_t calls_weight) {
     if (v->weight == UINT32_MAX) return;
     const uint8_t *p = v->straight;

@@ -153,6 +153,25 @@ static void test_counts_more(void **state) {
     arena_free(o.a);
 }
 
+/* Code of a loop that leaves it weighs what it goes to; calls before a failure weigh nothing. */
+static void test_counts_of_exits(void **state) {
+    (void)state;
+    struct one o =
+        count(MODULE(I32_TO_I32, 1, 3, 0x7f, 0x03, 0x40, /* loop */
+                     0x20, 0, 0x04, 0x40,                /*   local.get 0, if */
+                     0x20, 1, 0x10, 0, 0x0f, 0x0b,       /*     local.get 1, call 0, return, end */
+                     0x20, 0, 0x04, 0x40,                /*   local.get 0, if */
+                     0x20, 2, 0x10, 0, 0x1a, 0x00, 0x0b, /*     local.get 2, call 0, drop, unreachable, end */
+                     0x20, 3, 0x10, 0, 0x1a, 0x0c, 0, 0x0b, /*   local.get 3, call 0, drop, br 0, end */
+                     0x00, 0x0b));
+    assert_int_equal(o.info.local_weight[0], 64);
+    assert_int_equal(o.info.local_weight[1], 1);
+    assert_int_equal(o.info.local_weight[2], 1);
+    assert_int_equal(o.info.local_weight[3], 32);
+    assert_int_equal(o.info.calls_weight, 1 + 0 + 32);
+    arena_free(o.a);
+}
+
 static void test_made_up(void **state) {
     (void)state;
     struct one o = count(MODULE(NOTHING, 0, 0x0b));
@@ -255,6 +274,7 @@ int main(void) {
         cmocka_unit_test(test_locals),
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_counts_more),
+        cmocka_unit_test(test_counts_of_exits),
         cmocka_unit_test(test_made_up),
         cmocka_unit_test(test_module_rules),
         cmocka_unit_test(test_canonical_types),

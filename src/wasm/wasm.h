@@ -290,7 +290,8 @@ wasm_type wasm_type_canon(const struct wasm_module *m, wasm_type t);
  *
  * The validator counts, on its way, what a one-pass compiler cannot know in advance.
  * Weight: an instruction outside of loops weighs 1, in n nested loops 32^n; sums saturate at UINT32_MAX; code
- * that cannot be reached weighs nothing. */
+ * that cannot be reached weighs nothing. Straight code whose end leaves the loop (br, return) weighs as much
+ * as what it goes to; before `unreachable` it weighs 1 and its calls nothing. */
 
 enum {
     WASM_LOCAL_WRITTEN = 1, /* set or teed in reachable code; a parameter without it keeps its argument */
