@@ -83,7 +83,10 @@ static err func_type(struct cvalidator *v, struct cscope *s, struct crd *r, uint
 
 /* A reference to a type that is not defined in this scope could not be repeated in the made-up module. */
 static err concrete(struct cvalidator *v, struct cscope *s, int64_t index, uint64_t at) {
-    if (index >= 0 && index < s->core_types.n && s->core_types.p[index].origin == CCORE_TYPE_ELSEWHERE)
+    if (index < 0 || index >= s->core_types.n) return ERR_OK;
+    const struct ccore_type_def *t = &s->core_types.p[index];
+    if (t->module) CFAIL(at, "type index %lld is a module type, not a sub type", (long long)index);
+    if (t->origin == CCORE_TYPE_ELSEWHERE)
         CUNSUPPORTED(at,
                      "a recursion group that refers to a core type of an outer component is not supported");
     return ERR_OK;

@@ -12,6 +12,7 @@
 static struct {
     uint32_t passed, failed, skipped, worded, classed;
     bool verbose;
+    arena *paths;
 } run;
 
 static bool read_file(const char *path, struct buf *b) {
@@ -32,6 +33,12 @@ static err validate(str bytes, struct diag *d) {
     return e;
 }
 
+/* A path of two parts, until the process ends. */
+static const char *join(const char *folder, const char *name, const char *suffix) {
+    if (!run.paths) run.paths = arena_new(0);
+    return arena_cstr(run.paths, arena_fmt(run.paths, "%s/%s%s", folder, name, suffix));
+}
+
 static const char *member(json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
 
 static void command(const char *folder, const char *file, json_t *c) {
@@ -44,10 +51,9 @@ static void command(const char *folder, const char *file, json_t *c) {
         run.skipped++;
         return;
     }
-    char path[1024];
+    const char *path = join(folder, name, "");
     struct buf b = {0};
     struct diag d = DIAG_INIT;
-    snprintf(path, sizeof path, "%s/%s", folder, name);
     if (!read_file(path, &b)) {
         run.failed++;
         printf("%s: cannot be read\n", path);
@@ -73,10 +79,8 @@ static void command(const char *folder, const char *file, json_t *c) {
 }
 
 static void suite(const char *folder, const char *name) {
-    char path[1024];
     json_error_t error;
-    snprintf(path, sizeof path, "%s/%s.json", folder, name);
-    json_t *root = json_load_file(path, JSON_ALLOW_NUL, &error), *c;
+    json_t *root = json_load_file(join(folder, name, ".json"), JSON_ALLOW_NUL, &error), *c;
     size_t i;
     if (!root) return;
     json_array_foreach(json_object_get(root, "commands"), i, c) command(folder, name, c);
@@ -87,9 +91,8 @@ static bool walk(const char *folder, unsigned depth) {
     DIR *dir = opendir(folder);
     if (!dir) return false;
     for (struct dirent *e; (e = readdir(dir));) {
-        char path[1024];
         if (e->d_name[0] == '.' || e->d_type != DT_DIR) continue;
-        if (snprintf(path, sizeof path, "%s/%s", folder, e->d_name) >= (int)sizeof path) continue;
+        const char *path = join(folder, e->d_name, "");
         if (depth == 0) walk(path, 1);
         else suite(path, e->d_name);
     }
@@ -100,6 +103,7 @@ static bool walk(const char *folder, unsigned depth) {
 int main(int argc, char **argv) {
     run.verbose = argc > 2;
     if (argc < 2 || !walk(argv[1], 0)) return 77;
+    arena_free(run.paths);
     printf("%u passed, %u failed, %u skipped; of the failures %u of the suite's kind, %u in its words\n",
            run.passed, run.failed, run.skipped, run.classed, run.worded);
     return run.failed != 0;
