@@ -1,5 +1,6 @@
-/* Lifting and lowering over a made-up memory: random types and random values go in and come out the same; random bytes are
- * lifted or refused, never more. Handle tables against a model. A printed seed replays a run: abi_test SEED. */
+/* Lifting and lowering over a made-up memory: random types and random values go in and come out the same;
+ * random bytes are lifted or refused, never more. Handle tables against a model. A printed seed replays a
+ * run: abi_test SEED. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@ static uint64_t rnd(void) {
 }
 static uint32_t below(uint32_t n) { return (uint32_t)(rnd() % n); }
 
-/* ---- a random plan of types: layouts straight from the specification's formulas ------------------------------------------ */
+/* ---- a random plan of types: layouts straight from the specification's formulas --------------- */
 
 enum { TYPES_MAX = 400, FIELDS_MAX = 4000 };
 struct maker {
@@ -97,7 +98,8 @@ static void lay_cases(struct maker *m, struct plan_type *t, const uint32_t *case
 
 static uint32_t new_type(struct maker *m, enum component_type_kind kind) {
     ENSURE(m->plan.types_count < TYPES_MAX);
-    m->types[m->plan.types_count] = (struct plan_type){.kind = kind, .element = PLAN_NONE, .error = PLAN_NONE, .resource = PLAN_NONE};
+    m->types[m->plan.types_count] =
+        (struct plan_type){.kind = kind, .element = PLAN_NONE, .error = PLAN_NONE, .resource = PLAN_NONE};
     return m->plan.types_count++;
 }
 
@@ -105,10 +107,12 @@ static void primitives(struct maker *m) {
     static const struct {
         uint32_t size;
         uint8_t flat;
-    } of[] = {[COMPONENT_TYPE_BOOL] = {1, PLAN_I32}, [COMPONENT_TYPE_S8] = {1, PLAN_I32},  [COMPONENT_TYPE_U8] = {1, PLAN_I32},
-              [COMPONENT_TYPE_S16] = {2, PLAN_I32},  [COMPONENT_TYPE_U16] = {2, PLAN_I32}, [COMPONENT_TYPE_S32] = {4, PLAN_I32},
-              [COMPONENT_TYPE_U32] = {4, PLAN_I32},  [COMPONENT_TYPE_S64] = {8, PLAN_I64}, [COMPONENT_TYPE_U64] = {8, PLAN_I64},
-              [COMPONENT_TYPE_F32] = {4, PLAN_F32},  [COMPONENT_TYPE_F64] = {8, PLAN_F64}, [COMPONENT_TYPE_CHAR] = {4, PLAN_I32},
+    } of[] = {[COMPONENT_TYPE_BOOL] = {1, PLAN_I32}, [COMPONENT_TYPE_S8] = {1, PLAN_I32},
+              [COMPONENT_TYPE_U8] = {1, PLAN_I32},   [COMPONENT_TYPE_S16] = {2, PLAN_I32},
+              [COMPONENT_TYPE_U16] = {2, PLAN_I32},  [COMPONENT_TYPE_S32] = {4, PLAN_I32},
+              [COMPONENT_TYPE_U32] = {4, PLAN_I32},  [COMPONENT_TYPE_S64] = {8, PLAN_I64},
+              [COMPONENT_TYPE_U64] = {8, PLAN_I64},  [COMPONENT_TYPE_F32] = {4, PLAN_F32},
+              [COMPONENT_TYPE_F64] = {8, PLAN_F64},  [COMPONENT_TYPE_CHAR] = {4, PLAN_I32},
               [COMPONENT_TYPE_STRING] = {0, 0},      [COMPONENT_TYPE_ERROR_CONTEXT] = {4, PLAN_I32}};
     for (uint32_t k = 0; k < COMPONENT_PRIMITIVES; k++) {
         uint32_t i = new_type(m, k);
@@ -119,18 +123,22 @@ static void primitives(struct maker *m) {
 
 static uint32_t make_type(struct maker *m, unsigned depth, bool handles);
 
-static uint32_t add_fields(struct maker *m, uint32_t n, unsigned depth, bool handles, bool payloads, bool optional) {
+static uint32_t add_fields(struct maker *m, uint32_t n, unsigned depth, bool handles, bool payloads,
+                           bool optional) {
     uint32_t types[40];
-    for (uint32_t i = 0; i < n; i++) types[i] = payloads && !(optional && below(3) == 0) ? make_type(m, depth, handles) : PLAN_NONE;
+    for (uint32_t i = 0; i < n; i++)
+        types[i] = payloads && !(optional && below(3) == 0) ? make_type(m, depth, handles) : PLAN_NONE;
     uint32_t first = m->plan.fields_count;
     ENSURE(first + n <= FIELDS_MAX);
-    for (uint32_t i = 0; i < n; i++) m->fields[first + i] = (struct plan_field){.name = arena_fmt(m->a, "n%u", i), .type = types[i]};
+    for (uint32_t i = 0; i < n; i++)
+        m->fields[first + i] = (struct plan_field){.name = arena_fmt(m->a, "n%u", i), .type = types[i]};
     m->plan.fields_count += n;
     return first;
 }
 
 static uint32_t make_variant(struct maker *m, unsigned depth, bool handles) {
-    uint32_t n = 1 + below(5), first = add_fields(m, n, depth, handles, true, true), cases[40], i = new_type(m, COMPONENT_TYPE_VARIANT);
+    uint32_t n = 1 + below(5), first = add_fields(m, n, depth, handles, true, true), cases[40],
+             i = new_type(m, COMPONENT_TYPE_VARIANT);
     for (uint32_t k = 0; k < n; k++) cases[k] = m->fields[first + k].type;
     m->types[i].fields_first = first, m->types[i].fields_count = n;
     lay_cases(m, &m->types[i], cases, n);
@@ -143,7 +151,8 @@ static uint32_t make_type(struct maker *m, unsigned depth, bool handles) {
     if (depth == 0) return below(COMPONENT_TYPE_ERROR_CONTEXT);
     switch (below(handles ? 12 : 10)) {
     case 0:
-        n = 1 + below(5), e = add_fields(m, n, depth - 1, handles, true, false), i = new_type(m, below(2) ? COMPONENT_TYPE_RECORD : COMPONENT_TYPE_TUPLE);
+        n = 1 + below(5), e = add_fields(m, n, depth - 1, handles, true, false),
+        i = new_type(m, below(2) ? COMPONENT_TYPE_RECORD : COMPONENT_TYPE_TUPLE);
         m->types[i].fields_first = e, m->types[i].fields_count = n;
         lay_record(m, &m->types[i]);
         return i;
@@ -160,7 +169,8 @@ static uint32_t make_type(struct maker *m, unsigned depth, bool handles) {
         lay_cases(m, &m->types[i], none, n);
         return i;
     case 5:
-        n = 1 + below(32), e = add_fields(m, n, 0, false, false, false), i = new_type(m, COMPONENT_TYPE_FLAGS);
+        n = 1 + below(32), e = add_fields(m, n, 0, false, false, false),
+        i = new_type(m, COMPONENT_TYPE_FLAGS);
         m->types[i].fields_first = e, m->types[i].fields_count = n;
         lay_scalar(&m->types[i], n <= 8 ? 1 : n <= 16 ? 2 : 4, PLAN_I32);
         return i;
@@ -170,7 +180,8 @@ static uint32_t make_type(struct maker *m, unsigned depth, bool handles) {
         lay_cases(m, &m->types[i], (uint32_t[]){PLAN_NONE, e}, 2);
         return i;
     case 7: {
-        uint32_t ok = below(3) ? make_type(m, depth - 1, handles) : PLAN_NONE, bad = below(3) ? make_type(m, depth - 1, handles) : PLAN_NONE;
+        uint32_t ok = below(3) ? make_type(m, depth - 1, handles) : PLAN_NONE,
+                 bad = below(3) ? make_type(m, depth - 1, handles) : PLAN_NONE;
         i = new_type(m, COMPONENT_TYPE_RESULT);
         m->types[i].element = ok, m->types[i].error = bad;
         lay_cases(m, &m->types[i], (uint32_t[]){ok, bad}, 2);
@@ -186,7 +197,8 @@ static uint32_t make_type(struct maker *m, unsigned depth, bool handles) {
         }
         return i;
     case 9:
-        e = below(COMPONENT_TYPE_ERROR_CONTEXT), n = make_type(m, depth - 1, handles), i = new_type(m, COMPONENT_TYPE_MAP);
+        e = below(COMPONENT_TYPE_ERROR_CONTEXT), n = make_type(m, depth - 1, handles),
+        i = new_type(m, COMPONENT_TYPE_MAP);
         m->types[i].element = e, m->types[i].error = n;
         lay_pair(&m->types[i]);
         return i;
@@ -198,7 +210,7 @@ static uint32_t make_type(struct maker *m, unsigned depth, bool handles) {
     }
 }
 
-/* ---- random values --------------------------------------------------------------------------------------------------------- */
+/* ---- random values ---------------------------------------------------------------------------- */
 
 static size_t put_scalar_value(uint8_t *out, uint32_t kind) {
     static const uint32_t ranges[4][2] = {{0x20, 0x7f}, {0x80, 0x100}, {0x100, 0xd800}, {0xe000, 0x110000}};
@@ -234,7 +246,9 @@ static void random_value(arena *a, const struct host_type *t, uint8_t *out) {
     uint64_t bits = rnd();
     switch ((enum host_kind)t->kind) {
     case HOST_BOOL: *out = below(2); break;
-    case HOST_CHAR: i = below(2) ? below(0xd800) : 0xe000 + below(0x110000 - 0xe000), memcpy(out, &i, 4); break;
+    case HOST_CHAR:
+        i = below(2) ? below(0xd800) : 0xe000 + below(0x110000 - 0xe000), memcpy(out, &i, 4);
+        break;
     case HOST_STRING: *(str *)(void *)out = random_string(a); break;
     case HOST_LIST:
         list.n = below(4) ? below(6) : 0;
@@ -255,13 +269,15 @@ static void random_value(arena *a, const struct host_type *t, uint8_t *out) {
         if (t->fields[i].type) random_value(a, t->fields[i].type, out + t->host_payload);
         break;
     case HOST_ENUM: i = below(t->count), memcpy(out, &i, 4); break;
-    case HOST_FLAGS: i = (uint32_t)bits & (t->count == 32 ? UINT32_MAX : (1u << t->count) - 1), memcpy(out, &i, 4); break;
+    case HOST_FLAGS:
+        i = (uint32_t)bits & (t->count == 32 ? UINT32_MAX : (1u << t->count) - 1), memcpy(out, &i, 4);
+        break;
     case HOST_OWN: made++, memcpy(out, &next_rep, 8), next_rep++; break;
     default: memcpy(out, &bits, t->host_size); break;
     }
 }
 
-/* ---- a made-up guest --------------------------------------------------------------------------------------------------------- */
+/* ---- a made-up guest -------------------------------------------------------------------------- */
 
 enum { MEMORY_BYTES = 256 << 10 };
 struct guest {
@@ -296,7 +312,12 @@ static void guest_init(struct guest *g, uint8_t encoding, bool memory64) {
     host_call_begin(&g->call, &g->in);
 }
 static struct host_cx guest_cx(struct guest *g) {
-    return (struct host_cx){.call = &g->call, .in = &g->in, .o = &g->o, .ci = &g->ci, .mem = {g->memory, MEMORY_BYTES}, .reallocate = fake_realloc};
+    return (struct host_cx){.call = &g->call,
+                            .in = &g->in,
+                            .o = &g->o,
+                            .ci = &g->ci,
+                            .mem = {g->memory, MEMORY_BYTES},
+                            .reallocate = fake_realloc};
 }
 static void guest_free(struct guest *g) {
     host_call_end(&g->call);
@@ -312,7 +333,8 @@ static struct maker *maker_new(arena *a) {
     struct maker *m = arena_make(a, struct maker);
     m->a = a;
     m->resources[0] = (struct plan_resource){.imported = true};
-    m->plan = (struct plan){.types = m->types, .fields = m->fields, .resources = m->resources, .resources_count = 1};
+    m->plan = (struct plan){
+        .types = m->types, .fields = m->fields, .resources = m->resources, .resources_count = 1};
     primitives(m);
     return m;
 }
@@ -356,7 +378,8 @@ static void garbage(arena *a, const struct host_type *t, struct guest *g) {
     uint8_t *out = arena_alloc(a, t->host_size, 16);
     cx.mem.n = 4096;
     for (uint32_t i = 0; i < 4096; i++) g->memory[i] = below(3) ? (uint8_t)below(8) : (uint8_t)rnd();
-    for (int i = 0; i < 3; i++) host_table_add(&g->ci.table, (struct host_handle){.type = &thing, .rep = 1, .kind = HOST_HANDLE_OWN});
+    for (int i = 0; i < 3; i++)
+        host_table_add(&g->ci.table, (struct host_handle){.type = &thing, .rep = 1, .kind = HOST_HANDLE_OWN});
     uint64_t before = dropped;
     enum abi_trap trap = host_load_at(&cx, t, align_up(below(4200), below(2) ? t->align : 1), out);
     if (trap) host_moved_drop(&g->call);
@@ -387,7 +410,7 @@ static void with_random_types(bool handles, void (*with)(arena *, const struct h
 static void test_round_trip(void **s) { with_random_types(true, round_trip); }
 static void test_garbage(void **s) { with_random_types(true, garbage); }
 
-/* ---- strings between encodings --------------------------------------------------------------------------------------------------- */
+/* ---- strings between encodings ---------------------------------------------------------------- */
 
 /* From each encoding to each, as between components: through a lift that keeps the encoding. */
 static void test_transcode(void **s) {
@@ -405,7 +428,9 @@ static void test_transcode(void **s) {
         no_trap(&to, host_lower_string(&tx, kept, &p, &n), "lower between");
         tx.fused = false;
         no_trap(&to, host_lift_string(&tx, p, n, &out), "lift");
-        if (!str_eq(in, out)) fail_msg("seed %llu: a string changed from encoding %u to %u", (unsigned long long)seed, from.o.encoding, to.o.encoding);
+        if (!str_eq(in, out))
+            fail_msg("seed %llu: a string changed from encoding %u to %u", (unsigned long long)seed,
+                     from.o.encoding, to.o.encoding);
         guest_free(&from);
         guest_free(&to);
     }
@@ -429,8 +454,10 @@ static void check_bytes(uint8_t encoding, const void *bytes, uint64_t units, con
 }
 
 static void test_bad_strings(void **s) {
-    static const char utf8[][32] = {"\xff", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "a\x80", "\xe2\x28\xa1", "\xc3\x28"};
-    for (size_t i = 0; i < ARRAY_COUNT(utf8); i++) check_bytes(COMPONENT_UTF8, utf8[i], strlen(utf8[i]), "invalid utf-8");
+    static const char utf8[][32] = {"\xff",  "\xc0\x80",     "\xed\xa0\x80", "\xf4\x90\x80\x80",
+                                    "a\x80", "\xe2\x28\xa1", "\xc3\x28"};
+    for (size_t i = 0; i < ARRAY_COUNT(utf8); i++)
+        check_bytes(COMPONENT_UTF8, utf8[i], strlen(utf8[i]), "invalid utf-8");
     check_bytes(COMPONENT_UTF8, (char[32]){"ab\xe2\x82\xac"}, 4, "incomplete utf-8 byte sequence");
     check_bytes(COMPONENT_UTF8, (char[32]){"ab\xe2\x82\xac"}, 5, NULL);
     check_bytes(COMPONENT_UTF16, (uint16_t[16]){0xd800, 0x41}, 2, "unpaired surrogate");
@@ -443,7 +470,7 @@ static void test_bad_strings(void **s) {
     check_bytes(COMPONENT_UTF8, (char[32]){""}, UINT32_MAX, "out of bounds");
 }
 
-/* ---- handle tables ------------------------------------------------------------------------------------------------------------------ */
+/* ---- handle tables ---------------------------------------------------------------------------- */
 
 static void test_table(void **s) {
     enum { MAX = 300 };
@@ -453,7 +480,8 @@ static void test_table(void **s) {
     for (int step = 0; step < 100000; step++) {
         if (below(2)) {
             uint64_t rep = rnd() | 1;
-            uint32_t i = host_table_add(&t, (struct host_handle){.type = &thing, .rep = rep, .kind = HOST_HANDLE_OWN});
+            uint32_t i =
+                host_table_add(&t, (struct host_handle){.type = &thing, .rep = rep, .kind = HOST_HANDLE_OWN});
             assert_int_equal(i == 0, alive == MAX);
             if (!i) continue;
             assert_true(i <= MAX);
@@ -498,10 +526,24 @@ static void test_handles(void **s) {
     struct guest g;
     guest_init(&g, COMPONENT_UTF8, false);
     struct host_cx cx = guest_cx(&g);
-    const struct host_type own = {.kind = HOST_OWN, .resource = &thing, .size = 4, .align = 4, .has_own = 1, .host_size = 8, .host_align = 8};
-    const struct host_type borrow = {.kind = HOST_BORROW, .resource = &thing, .size = 4, .align = 4, .has_borrow = 1, .host_size = 8, .host_align = 8};
+    const struct host_type own = {.kind = HOST_OWN,
+                                  .resource = &thing,
+                                  .size = 4,
+                                  .align = 4,
+                                  .has_own = 1,
+                                  .host_size = 8,
+                                  .host_align = 8};
+    const struct host_type borrow = {.kind = HOST_BORROW,
+                                     .resource = &thing,
+                                     .size = 4,
+                                     .align = 4,
+                                     .has_borrow = 1,
+                                     .host_size = 8,
+                                     .host_align = 8};
     const struct host_resource other = {"other", count_drop, 0};
-    uint64_t i = host_table_add(&g.ci.table, (struct host_handle){.type = &thing, .rep = 77, .kind = HOST_HANDLE_OWN}), rep;
+    uint64_t i = host_table_add(&g.ci.table,
+                                (struct host_handle){.type = &thing, .rep = 77, .kind = HOST_HANDLE_OWN}),
+             rep;
     const uint64_t *v = &i;
     no_trap(&g, host_lift_flat(&cx, &borrow, &v, &rep), "borrow");
     assert_int_equal(rep, 77);
@@ -533,7 +575,8 @@ static void test_handles(void **s) {
 static void test_amplification(void **s) {
     arena *a = arena_new(0);
     struct maker *m = maker_new(a);
-    uint32_t inner = new_type(m, COMPONENT_TYPE_LIST), outer = new_type(m, COMPONENT_TYPE_LIST), most = new_type(m, COMPONENT_TYPE_LIST);
+    uint32_t inner = new_type(m, COMPONENT_TYPE_LIST), outer = new_type(m, COMPONENT_TYPE_LIST),
+             most = new_type(m, COMPONENT_TYPE_LIST);
     m->types[inner].element = COMPONENT_TYPE_BOOL;
     m->types[outer].element = inner;
     m->types[most].element = outer;
@@ -561,8 +604,9 @@ int main(int argc, char **argv) {
     state_ = seed * 0x9e3779b97f4a7c15 + 1;
     printf("seed %llu\n", (unsigned long long)seed);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_garbage),     cmocka_unit_test(test_transcode),
-        cmocka_unit_test(test_bad_strings), cmocka_unit_test(test_table),      cmocka_unit_test(test_table_order),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_transcode),  cmocka_unit_test(test_bad_strings),
+        cmocka_unit_test(test_table),      cmocka_unit_test(test_table_order),
         cmocka_unit_test(test_handles),    cmocka_unit_test(test_amplification),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

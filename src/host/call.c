@@ -1,15 +1,14 @@
 /* call: calls into the guest and out of it (CanonicalABI.md, canon lift, canon lower, canon resource.*).
  *
  *   core code --binding--> host function                    lift arguments, call, lower the result
- *   core code --binding--> lift of another component        lift, lower into it, call, lift, lower back, post-return
- *   C --host_call_export--> lift                            lower, call, lift, post-return
- */
+ *   core code --binding--> lift of another component        lift, lower into it, call, lift, lower back
+ *   C --host_call_export--> lift                            lower, call, lift, post-return */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "host/host_int.h"
 
-/* ---- memory of a call ------------------------------------------------------------------------------------------------ */
+/* ---- memory of a call ------------------------------------------------------------------------- */
 
 static void *alloc_slow(struct host_call *call, size_t n, size_t align) {
     struct host_component *c = call->instance->component;
@@ -75,7 +74,7 @@ void host_call_end(struct host_call *call) {
     call->free = call->limit = NULL;
 }
 
-/* ---- traps --------------------------------------------------------------------------------------------------------------- */
+/* ---- traps ------------------------------------------------------------------------------------ */
 
 enum abi_trap host_fail(struct host_instance *in, enum abi_trap t, const char *fmt, ...) {
     va_list ap;
@@ -94,7 +93,7 @@ enum abi_trap host_trap(struct host_call *call, enum abi_trap t, const char *fmt
     return host_fail(call->instance, t, "%s", text);
 }
 
-/* ---- core calls -------------------------------------------------------------------------------------------------------------- */
+/* ---- core calls ------------------------------------------------------------------------------- */
 
 enum abi_trap host_core_call(struct host_instance *in, const struct host_core *f, uint64_t *args) {
     return LIKELY(f->func) ? engine_call(in->engine, f->func, args) : host_binding_call(in, f->canon, args);
@@ -112,7 +111,8 @@ void host_cx_memory(struct host_cx *cx) {
 }
 
 enum abi_trap host_cx_realloc(struct host_cx *cx, const uint64_t args[4], uint64_t *ptr) {
-    if (UNLIKELY(!host_core_given(&cx->o->realloc))) return host_fail(cx->in, ABI_TRAP_HOST, "no realloc function is given for this call");
+    if (UNLIKELY(!host_core_given(&cx->o->realloc)))
+        return host_fail(cx->in, ABI_TRAP_HOST, "no realloc function is given for this call");
     uint64_t slots[4] = {args[0], args[1], args[2], args[3]};
     bool before = cx->ci->no_leave;
     cx->ci->no_leave = true;
@@ -125,11 +125,12 @@ enum abi_trap host_cx_realloc(struct host_cx *cx, const uint64_t args[4], uint64
 
 void host_cx_init(struct host_cx *cx, struct host_call *call, const struct host_options *o) {
     struct host_instance *in = call->instance;
-    *cx = (struct host_cx){.call = call, .in = in, .o = o, .ci = &in->cis[o->ci], .reallocate = host_cx_realloc};
+    *cx = (struct host_cx){
+        .call = call, .in = in, .o = o, .ci = &in->cis[o->ci], .reallocate = host_cx_realloc};
     host_cx_memory(cx);
 }
 
-/* ---- entering and leaving (CanonicalABI.md, Component Instances) ------------------------------------------------------------------ */
+/* ---- entering and leaving (CanonicalABI.md, Component Instances) ------------------------------ */
 
 static bool holds(const struct host_instance *in, uint32_t outer, uint32_t inner) {
     for (; inner != PLAN_NONE; inner = in->cis[inner].parent)
@@ -139,49 +140,58 @@ static bool holds(const struct host_instance *in, uint32_t outer, uint32_t inner
 
 enum abi_trap host_enter(struct host_instance *in, uint32_t callee, uint32_t caller) {
     for (uint32_t i = callee; i != PLAN_NONE && !holds(in, i, caller); i = in->cis[i].parent)
-        if (UNLIKELY(in->cis[i].entered)) return host_fail(in, ABI_TRAP_CANNOT_ENTER, "cannot enter component instance");
-    for (uint32_t i = callee; i != PLAN_NONE && !holds(in, i, caller); i = in->cis[i].parent) in->cis[i].entered = true;
+        if (UNLIKELY(in->cis[i].entered))
+            return host_fail(in, ABI_TRAP_CANNOT_ENTER, "cannot enter component instance");
+    for (uint32_t i = callee; i != PLAN_NONE && !holds(in, i, caller); i = in->cis[i].parent)
+        in->cis[i].entered = true;
     return ABI_TRAP_NONE;
 }
 
 void host_leave(struct host_instance *in, uint32_t callee, uint32_t caller) {
-    for (uint32_t i = callee; i != PLAN_NONE && !holds(in, i, caller); i = in->cis[i].parent) in->cis[i].entered = false;
+    for (uint32_t i = callee; i != PLAN_NONE && !holds(in, i, caller); i = in->cis[i].parent)
+        in->cis[i].entered = false;
 }
 
 static enum abi_trap cannot_leave(struct host_instance *in) {
     return host_fail(in, ABI_TRAP_CANNOT_LEAVE, "cannot leave component instance");
 }
 
-/* ---- lifted functions ------------------------------------------------------------------------------------------------------------- */
+/* ---- lifted functions ------------------------------------------------------------------------- */
 
 /* Who calls a lifted function: C, or a lowered function of another component instance. */
 struct host_from {
-    struct host_cx *cx;              /* NULL: C */
+    struct host_cx *cx; /* NULL: C */
     const struct host_binding *binding;
-    uint64_t *slots;                 /* where its flat result goes */
-    uint64_t result_ptr;             /* where its result goes in memory */
+    uint64_t *slots;     /* where its flat result goes */
+    uint64_t result_ptr; /* where its result goes in memory */
 };
 
-static enum abi_trap lower_params(struct host_cx *cx, const struct host_lift *l, const struct host_type *t, const void *args, uint64_t *flat) {
+static enum abi_trap lower_params(struct host_cx *cx, const struct host_lift *l, const struct host_type *t,
+                                  const void *args, uint64_t *flat) {
     if (!t) return ABI_TRAP_NONE;
     if (!l->params_spilled) return host_lower_flat(cx, t, &flat, args);
     enum abi_trap trap = host_allocate(cx, t->align, t->size, "parameter", flat);
     return trap ? trap : host_store(cx, t, *flat, args);
 }
 
-static enum abi_trap lift_result(struct host_cx *cx, const struct host_lift *l, const struct host_type *t, const uint64_t *flat, void *result) {
+static enum abi_trap lift_result(struct host_cx *cx, const struct host_lift *l, const struct host_type *t,
+                                 const uint64_t *flat, void *result) {
     if (!t) return ABI_TRAP_NONE;
     const uint64_t *v = flat;
-    enum abi_trap trap = l->result_spilled ? host_load_at(cx, t, cx->o->memory64 ? *flat : (uint32_t)*flat, result) : host_lift_flat(cx, t, &v, result);
+    enum abi_trap trap = l->result_spilled
+                             ? host_load_at(cx, t, cx->o->memory64 ? *flat : (uint32_t)*flat, result)
+                             : host_lift_flat(cx, t, &v, result);
     if (trap) host_moved_drop(cx->call);
     else cx->call->moved = NULL;
     return trap;
 }
 
-static enum abi_trap lower_result(struct host_cx *cx, const struct host_binding *b, const void *result, uint64_t *slots, uint64_t ptr) {
+static enum abi_trap lower_result(struct host_cx *cx, const struct host_binding *b, const void *result,
+                                  uint64_t *slots, uint64_t ptr) {
     cx->owns = 0;
     host_cx_memory(cx);
-    enum abi_trap trap = b->result_spilled ? host_store_at(cx, b->result, ptr, result) : host_lower_flat(cx, b->result, &slots, result);
+    enum abi_trap trap = b->result_spilled ? host_store_at(cx, b->result, ptr, result)
+                                           : host_lower_flat(cx, b->result, &slots, result);
     if (trap && b->result->has_own) host_value_drop_from(cx->in, b->result, result, cx->owns);
     return trap;
 }
@@ -197,15 +207,20 @@ static enum abi_trap run_post_return(struct host_cx *cx, const struct host_lift 
 /* The task's result has been lifted: to the caller. */
 static enum abi_trap deliver(struct host_task *task, const struct host_type *t) {
     const struct host_from *from = task->from;
-    if (task->borrows) return host_fail(task->call->instance, ABI_TRAP_HOST, "borrow handles still remain at the end of the call");
+    if (task->borrows)
+        return host_fail(task->call->instance, ABI_TRAP_HOST,
+                         "borrow handles still remain at the end of the call");
     task->returned = true;
-    return from->cx && t ? lower_result(from->cx, from->binding, task->result, from->slots, from->result_ptr) : ABI_TRAP_NONE;
+    return from->cx && t ? lower_result(from->cx, from->binding, task->result, from->slots, from->result_ptr)
+                         : ABI_TRAP_NONE;
 }
 
 /* Tasks that wait have no place yet (WASI 0.3): an asynchronous lift must have returned when its core function does. */
 static enum abi_trap check_returned(struct host_instance *in, const struct host_task *task, uint64_t code) {
-    if (task->lift->callback && (uint32_t)code != 0) return host_fail(in, ABI_TRAP_HOST, "tasks that wait (WASI 0.3) are not supported");
-    return task->returned ? ABI_TRAP_NONE : host_fail(in, ABI_TRAP_HOST, "the task ended without returning a result");
+    if (task->lift->callback && (uint32_t)code != 0)
+        return host_fail(in, ABI_TRAP_HOST, "tasks that wait (WASI 0.3) are not supported");
+    return task->returned ? ABI_TRAP_NONE
+                          : host_fail(in, ABI_TRAP_HOST, "the task ended without returning a result");
 }
 
 static enum abi_trap run_task(struct host_cx *cx, struct host_task *task, uint64_t *flat) {
@@ -223,7 +238,8 @@ static enum abi_trap run_task(struct host_cx *cx, struct host_task *task, uint64
 }
 
 /* args and result are in host layout; the callee has been entered. */
-static enum abi_trap run_lift(struct host_call *call, const struct host_lift *l, const struct host_from *from, const void *args, void *result) {
+static enum abi_trap run_lift(struct host_call *call, const struct host_lift *l, const struct host_from *from,
+                              const void *args, void *result) {
     struct host_instance *in = call->instance;
     const struct host_type *params = l->params[l->o.memory64];
     struct host_task task = {.lift = l, .call = call, .from = from, .result = result}, *before = in->task;
@@ -245,13 +261,15 @@ static enum abi_trap run_lift(struct host_call *call, const struct host_lift *l,
 }
 
 /* canon task.return: the parameters are the result. */
-static enum abi_trap task_return(struct host_instance *in, const struct host_binding *b, const uint64_t *slots) {
+static enum abi_trap task_return(struct host_instance *in, const struct host_binding *b,
+                                 const uint64_t *slots) {
     struct host_task *task = in->task;
     if (!task || !task->lift || !task->lift->is_async || task->lift->o.ci != b->o.ci)
         return host_fail(in, ABI_TRAP_HOST, "task.return outside of an asynchronous function");
     if (task->returned) return host_fail(in, ABI_TRAP_HOST, "task.return was called already");
     const struct host_type *t = task->lift->result[b->o.memory64];
-    if (t != b->result || task->lift->o.encoding != b->o.encoding || (b->o.has_memory && task->lift->o.memory != b->o.memory))
+    if (t != b->result || task->lift->o.encoding != b->o.encoding ||
+        (b->o.has_memory && task->lift->o.memory != b->o.memory))
         return host_fail(in, ABI_TRAP_HOST, "task.return's type or options are not those of the function");
     struct host_cx cx;
     host_cx_init(&cx, task->call, &b->o);
@@ -259,7 +277,10 @@ static enum abi_trap task_return(struct host_instance *in, const struct host_bin
     cx.copy = !task->from->cx;
     enum abi_trap trap = ABI_TRAP_NONE;
     const uint64_t *v = slots;
-    if (t) trap = b->params_spilled ? host_load_at(&cx, t, b->o.memory64 ? *slots : (uint32_t)*slots, task->result) : host_lift_flat(&cx, t, &v, task->result);
+    if (t)
+        trap = b->params_spilled
+                   ? host_load_at(&cx, t, b->o.memory64 ? *slots : (uint32_t)*slots, task->result)
+                   : host_lift_flat(&cx, t, &v, task->result);
     if (trap) host_moved_drop(task->call);
     task->call->moved = NULL;
     return trap ? trap : deliver(task, t);
@@ -271,7 +292,8 @@ static void *room(struct host_call *call, const struct host_type *t, void *small
     return LIKELY(t->host_size <= HOST_VALUE_STACK_BYTES) ? small : host_alloc(call, t->host_size, 16);
 }
 
-enum abi_trap host_call_export(struct host_call *call, const struct host_export *ex, const void *args, void *result) {
+enum abi_trap host_call_export(struct host_call *call, const struct host_export *ex, const void *args,
+                               void *result) {
     struct host_instance *in = call->instance;
     const struct host_lift *l = ex->lift;
     const struct host_type *params = l->params[l->o.memory64];
@@ -282,7 +304,8 @@ enum abi_trap host_call_export(struct host_call *call, const struct host_export 
     if (discard) result = room(call, t, unwanted);
     enum abi_trap trap = ABI_TRAP_NONE;
     if (in->dead) trap = host_fail(in, ABI_TRAP_CANNOT_ENTER, "cannot enter component instance");
-    else if (t && !result) trap = host_fail(in, ABI_TRAP_OUT_OF_MEMORY, "a call passes more data than this host takes at once");
+    else if (t && !result)
+        trap = host_fail(in, ABI_TRAP_OUT_OF_MEMORY, "a call passes more data than this host takes at once");
     if (!trap) trap = host_enter(in, l->o.ci, PLAN_NONE);
     if (trap) {
         if (params) host_value_drop(in, params, args);
@@ -295,20 +318,22 @@ enum abi_trap host_call_export(struct host_call *call, const struct host_export 
     return trap;
 }
 
-/* ---- lowered functions --------------------------------------------------------------------------------------------------------------- */
+/* ---- lowered functions ------------------------------------------------------------------------ */
 
-static enum abi_trap lift_params(struct host_cx *cx, const struct host_binding *b, const uint64_t *slots, void *args) {
+static enum abi_trap lift_params(struct host_cx *cx, const struct host_binding *b, const uint64_t *slots,
+                                 void *args) {
     if (!b->params) return ABI_TRAP_NONE;
     const uint64_t *v = slots;
-    enum abi_trap trap = b->params_spilled ? host_load_at(cx, b->params, cx->o->memory64 ? *slots : (uint32_t)*slots, args)
-                                           : host_lift_flat(cx, b->params, &v, args);
+    enum abi_trap trap = b->params_spilled
+                             ? host_load_at(cx, b->params, cx->o->memory64 ? *slots : (uint32_t)*slots, args)
+                             : host_lift_flat(cx, b->params, &v, args);
     if (trap && cx->call->moved) host_moved_drop(cx->call);
     cx->call->moved = NULL;
     return trap;
 }
 
-static enum abi_trap call_lift(struct host_call *call, const struct host_binding *b, struct host_cx *cx, const void *args, void *result,
-                               uint64_t *slots, uint64_t result_ptr) {
+static enum abi_trap call_lift(struct host_call *call, const struct host_binding *b, struct host_cx *cx,
+                               const void *args, void *result, uint64_t *slots, uint64_t result_ptr) {
     struct host_instance *in = call->instance;
     const struct host_from from = {cx, b, slots, result_ptr};
     enum abi_trap trap = host_enter(in, b->lift->o.ci, b->o.ci);
@@ -342,8 +367,7 @@ static enum abi_trap call_lowered(struct host_instance *in, const struct host_bi
     enum abi_trap trap;
     if ((b->params && !args) || (b->result && !result))
         trap = host_fail(in, ABI_TRAP_OUT_OF_MEMORY, "a call passes more data than this host takes at once");
-    else
-        trap = lift_params(&cx, b, slots, args);
+    else trap = lift_params(&cx, b, slots, args);
     if (!trap && b->result) clear(result, b->result->host_size);
     if (!trap && b->lift) {
         trap = call_lift(&call, b, &cx, args, result, slots, result_ptr);
@@ -356,13 +380,15 @@ static enum abi_trap call_lowered(struct host_instance *in, const struct host_bi
     return trap;
 }
 
-/* ---- resources ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- resources -------------------------------------------------------------------------------- */
 
-static enum abi_trap wrong_handle(struct host_instance *in, const struct host_binding *b, const struct host_handle *h, uint32_t i) {
+static enum abi_trap wrong_handle(struct host_instance *in, const struct host_binding *b,
+                                  const struct host_handle *h, uint32_t i) {
     if (!h) return host_fail(in, ABI_TRAP_HOST, "unknown handle index %u", i);
     const char *want = b->resource->drop ? b->resource->name : "guest-defined resource";
     const char *have = h->type->drop ? h->type->name : "guest-defined resource";
-    return host_fail(in, ABI_TRAP_HOST, "handle index %u used with the wrong type, expected %s but found %s%s", i, want,
+    return host_fail(in, ABI_TRAP_HOST,
+                     "handle index %u used with the wrong type, expected %s but found %s%s", i, want,
                      h->type->drop ? "" : "a different ", have);
 }
 
@@ -401,8 +427,11 @@ static enum abi_trap resource_drop(struct host_instance *in, const struct host_b
 static enum abi_trap resource_new(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     struct host_table *table = &in->cis[b->o.ci].table;
     uint64_t rep = b->wide ? slots[0] : (uint32_t)slots[0];
-    slots[0] = host_table_add(table, (struct host_handle){.type = b->resource, .rep = rep, .kind = HOST_HANDLE_OWN});
-    return slots[0] ? ABI_TRAP_NONE : host_fail(in, ABI_TRAP_HOST, "the handle table is full: %u handles are alive", table->alive);
+    slots[0] =
+        host_table_add(table, (struct host_handle){.type = b->resource, .rep = rep, .kind = HOST_HANDLE_OWN});
+    return slots[0]
+               ? ABI_TRAP_NONE
+               : host_fail(in, ABI_TRAP_HOST, "the handle table is full: %u handles are alive", table->alive);
 }
 
 static enum abi_trap resource_rep(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
@@ -413,7 +442,7 @@ static enum abi_trap resource_rep(struct host_instance *in, const struct host_bi
     return ABI_TRAP_NONE;
 }
 
-/* ---- all of them ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- all of them ------------------------------------------------------------------------------ */
 
 static enum abi_trap context(struct host_task *task, const struct host_binding *b, uint64_t *slots) {
     uint64_t none = 0, *storage = task ? &task->storage[b->slot] : &none;
@@ -425,13 +454,15 @@ static enum abi_trap context(struct host_task *task, const struct host_binding *
 static enum abi_trap backpressure(struct host_instance *in, const struct host_binding *b) {
     struct host_ci *ci = &in->cis[b->o.ci];
     bool inc = b->kind == HOST_BIND_BACKPRESSURE_INC;
-    if (ci->backpressure == (inc ? UINT16_MAX : 0)) return host_fail(in, ABI_TRAP_HOST, "backpressure counter out of range");
+    if (ci->backpressure == (inc ? UINT16_MAX : 0))
+        return host_fail(in, ABI_TRAP_HOST, "backpressure counter out of range");
     ci->backpressure = (uint16_t)(inc ? ci->backpressure + 1 : ci->backpressure - 1);
     return ABI_TRAP_NONE;
 }
 
 enum abi_trap host_binding_call(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
-    if (LIKELY(b->kind <= HOST_BIND_LIFT)) return in->cis[b->o.ci].no_leave ? cannot_leave(in) : call_lowered(in, b, slots);
+    if (LIKELY(b->kind <= HOST_BIND_LIFT))
+        return in->cis[b->o.ci].no_leave ? cannot_leave(in) : call_lowered(in, b, slots);
     switch (b->kind) { /* those that may be called where the instance may not be left */
     case HOST_BIND_CONTEXT_GET:
     case HOST_BIND_CONTEXT_SET: return context(in->task, b, slots);
@@ -445,7 +476,8 @@ enum abi_trap host_binding_call(struct host_instance *in, const struct host_bind
     case HOST_BIND_RESOURCE_NEW: return resource_new(in, b, slots);
     case HOST_BIND_RESOURCE_DROP: return resource_drop(in, b, slots);
     case HOST_BIND_TASK_RETURN: return task_return(in, b, slots);
-    case HOST_BIND_UNSUPPORTED: return host_fail(in, ABI_TRAP_HOST, "%s (WASI 0.3) is not supported", b->name);
+    case HOST_BIND_UNSUPPORTED:
+        return host_fail(in, ABI_TRAP_HOST, "%s (WASI 0.3) is not supported", b->name);
     default: ENSURE(false);
     }
 }

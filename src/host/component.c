@@ -1,4 +1,5 @@
-/* component: binds a loaded image: its plan's lifts, canonical definitions and exports, resolved to what calls use. */
+/* component: binds a loaded image: its plan's lifts, canonical definitions and exports, resolved to what
+ * calls use. */
 #include <stdlib.h>
 
 #include "host/host_int.h"
@@ -23,14 +24,18 @@ static uint32_t memory_number(struct host_component *c, const struct plan_core_d
 
 static struct host_core core_of(struct loader *l, const struct plan_core_def *def) {
     struct host_core f = {};
-    if (def->kind == PLAN_DEF_EXPORT) f.func = abi_image_func(engine_image_abi(l->c->image), def->instance, def->index);
+    if (def->kind == PLAN_DEF_EXPORT)
+        f.func = abi_image_func(engine_image_abi(l->c->image), def->instance, def->index);
     if (def->kind == PLAN_DEF_CANON) f.canon = &l->c->bindings[def->index];
     if (def->kind != PLAN_DEF_NONE && !host_core_given(&f)) l->missing = true;
     return f;
 }
 
 static struct host_options options_of(struct loader *l, const struct plan_options *p, uint32_t ci) {
-    struct host_options o = {.memory64 = p->memory64, .encoding = (uint8_t)p->encoding, .ci = ci, .has_memory = p->memory.kind == PLAN_DEF_EXPORT};
+    struct host_options o = {.memory64 = p->memory64,
+                             .encoding = (uint8_t)p->encoding,
+                             .ci = ci,
+                             .has_memory = p->memory.kind == PLAN_DEF_EXPORT};
     if (o.has_memory) o.memory = memory_number(l->c, &p->memory);
     o.realloc = core_of(l, &p->realloc);
     o.post_return = core_of(l, &p->post_return);
@@ -38,7 +43,9 @@ static struct host_options options_of(struct loader *l, const struct plan_option
 }
 
 static const struct host_type *const *types_for(struct loader *l, bool ptr64) {
-    if (!l->types[ptr64]) l->types[ptr64] = l->c->types[ptr64] = host_types_of_plan(l->c->arena, &l->c->plan, l->c->resources, ptr64);
+    if (!l->types[ptr64])
+        l->types[ptr64] = l->c->types[ptr64] =
+            host_types_of_plan(l->c->arena, &l->c->plan, l->c->resources, ptr64);
     return l->types[ptr64];
 }
 
@@ -83,7 +90,9 @@ static void load_lower(struct loader *l, const struct plan_canon *p, struct host
     const struct host_func *f = host_offer_find(l->offer, &l->c->plan.imports[p->target.index]);
     ENSURE(f); /* host_offer_check_types found it */
     if (f->params) ENSURE(b->params->host_size == f->params->host_size);
-    if (f->result) ENSURE(b->result->host_size == f->result->host_size && b->result->host_payload == f->result->host_payload);
+    if (f->result)
+        ENSURE(b->result->host_size == f->result->host_size &&
+               b->result->host_payload == f->result->host_payload);
     b->fn = f->fn;
     b->name = f->name;
 }
@@ -135,13 +144,15 @@ static void load_exports(struct host_component *c) {
     c->exports = arena_array(c->arena, struct host_export, c->plan.exports_count);
     for (uint32_t i = 0; i < c->plan.exports_count; i++) {
         const struct plan_export *p = &c->plan.exports[i];
-        if (p->kind == PLAN_EXPORT_FUNC && p->func.kind == PLAN_FUNC_LIFT) c->exports[i].lift = &c->lifts[p->func.index];
+        if (p->kind == PLAN_EXPORT_FUNC && p->func.kind == PLAN_FUNC_LIFT)
+            c->exports[i].lift = &c->lifts[p->func.index];
     }
 }
 
 static err load_plan(struct loader *l, str bytes) {
     struct host_component *c = l->c;
-    if (plan_load(c->arena, bytes, &c->plan)) return diag_set(l->d, ERR_MALFORMED, DIAG_NOWHERE, "the image's component plan cannot be read");
+    if (plan_load(c->arena, bytes, &c->plan))
+        return diag_set(l->d, ERR_MALFORMED, DIAG_NOWHERE, "the image's component plan cannot be read");
     const struct plan *plan = &c->plan;
     c->has_plan = true;
     c->resources = host_resources_of_plan(c->arena, plan, l->offer);
@@ -151,7 +162,9 @@ static err load_plan(struct loader *l, str bytes) {
     for (uint32_t i = 0; i < plan->lifts_count; i++) load_lift(l, i);
     for (uint32_t i = 0; i < plan->canons_count; i++) TRY(load_canon(l, i));
     load_exports(c);
-    if (l->missing) return diag_set(l->d, ERR_MALFORMED, DIAG_NOWHERE, "the image lacks functions that its component plan names");
+    if (l->missing)
+        return diag_set(l->d, ERR_MALFORMED, DIAG_NOWHERE,
+                        "the image lacks functions that its component plan names");
     return ERR_OK;
 }
 
@@ -161,15 +174,19 @@ static bool slots_fit(const struct abi_image_host *host, const char *sig) {
     return colon && (size_t)(colon - sig) == host->arg_slots && strlen(colon + 1) == host->result_slots;
 }
 
-static err bind_core(struct loader *l, uint32_t host_index, const struct abi_image *im, const struct abi_image_host *host) {
-    struct plan_host_import import = {.module = abi_image_str(im, host->module), .name = abi_image_str(im, host->name)};
+static err bind_core(struct loader *l, uint32_t host_index, const struct abi_image *im,
+                     const struct abi_image_host *host) {
+    struct plan_host_import import = {.module = abi_image_str(im, host->module),
+                                      .name = abi_image_str(im, host->name)};
     const struct host_core_func *f = host_offer_find_core(l->offer, &import);
     if (f && slots_fit(host, f->sig)) {
         engine_image_bind(l->c->image, host_index, f->fn, NULL);
         return ERR_OK;
     }
     if (f)
-        return diag_set(l->d, ERR_LINK, DIAG_NOWHERE, "this module imports " STR_FMT "." STR_FMT " with another type than it is offered with",
+        return diag_set(l->d, ERR_LINK, DIAG_NOWHERE,
+                        "this module imports " STR_FMT "." STR_FMT
+                        " with another type than it is offered with",
                         STR_ARG(import.module), STR_ARG(import.name));
     struct plan missing = {.is_core = true, .host_imports = &import, .host_imports_count = 1};
     return host_offer_check(l->offer, &missing, l->d);
@@ -183,14 +200,15 @@ static err bind_hosts(struct loader *l) {
             TRY(bind_core(l, i, im, &hosts[i]));
             continue;
         }
-        if (hosts[i].plan_index >= l->c->plan.canons_count) return diag_set(l->d, ERR_MALFORMED, DIAG_NOWHERE, "the image's host imports and plan differ");
+        if (hosts[i].plan_index >= l->c->plan.canons_count)
+            return diag_set(l->d, ERR_MALFORMED, DIAG_NOWHERE, "the image's host imports and plan differ");
         engine_image_bind(l->c->image, i, host_bound, &l->c->bindings[hosts[i].plan_index]);
     }
     return ERR_OK;
 }
 
-err host_component_load(struct engine *e, struct abi_image im, const struct host_offer *offer, const struct host_limits *limits,
-                        struct host_component **out, struct diag *d) {
+err host_component_load(struct engine *e, struct abi_image im, const struct host_offer *offer,
+                        const struct host_limits *limits, struct host_component **out, struct diag *d) {
     arena *a = arena_new(0);
     struct host_component *c = arena_make(a, struct host_component);
     *c = (struct host_component){.arena = a, .image = engine_image_load(e, im)};
@@ -223,12 +241,17 @@ void host_component_unload(struct host_component *c) {
     arena_free(c->arena);
 }
 
-struct engine_image *host_component_image(const struct host_component *c) { return c->image; }
-const struct plan *host_component_plan(const struct host_component *c) { return c->has_plan ? &c->plan : NULL; }
+struct engine_image *host_component_image(const struct host_component *c) {
+    return c->image;
+}
+const struct plan *host_component_plan(const struct host_component *c) {
+    return c->has_plan ? &c->plan : NULL;
+}
 
-/* ---- exports ------------------------------------------------------------------------------------------------------------- */
+/* ---- exports ---------------------------------------------------------------------------------- */
 
-const struct host_export *host_component_export_named(const struct host_component *c, str interface, str func) {
+const struct host_export *host_component_export_named(const struct host_component *c, str interface,
+                                                      str func) {
     if (!c->has_plan) return NULL;
     const struct plan_export *p = plan_export_find(&c->plan, interface, func);
     if (!p || p->kind != PLAN_EXPORT_FUNC) return NULL;
@@ -240,31 +263,41 @@ static str desc_interface(const struct host_export_desc *desc, char *buf, size_t
     if (!desc->interface) return (str){};
     struct diag text = DIAG_INIT;
     struct host_version v = desc->interface->version;
-    if (v.major || v.minor || v.patch) (void)diag_set(&text, ERR_OK, 0, "%s@%u.%u.%u", desc->interface->name, v.major, v.minor, v.patch);
+    if (v.major || v.minor || v.patch)
+        (void)diag_set(&text, ERR_OK, 0, "%s@%u.%u.%u", desc->interface->name, v.major, v.minor, v.patch);
     else (void)diag_set(&text, ERR_OK, 0, "%s", desc->interface->name);
     size_t len = MIN(strlen(text.text), n);
     memcpy(buf, text.text, len);
     return (str){(const uint8_t *)buf, len};
 }
 
-static bool type_fits(const struct host_type *have, const struct host_type *want, bool params, char *where, size_t n) {
+static bool type_fits(const struct host_type *have, const struct host_type *want, bool params, char *where,
+                      size_t n) {
     if (!have || !want) return !have == !want;
     struct host_type w = *want;
     w.is_tuple |= params;
     return host_type_equal(have, &w, where, n);
 }
 
-const struct host_export *host_component_export(const struct host_component *c, const struct host_export_desc *desc, struct diag *d) {
+const struct host_export *host_component_export(const struct host_component *c,
+                                                const struct host_export_desc *desc, struct diag *d) {
     char name[256], where[200] = "";
-    const struct host_export *ex = host_component_export_named(c, desc_interface(desc, name, sizeof name), str_c(desc->func.name));
+    const struct host_export *ex =
+        host_component_export_named(c, desc_interface(desc, name, sizeof name), str_c(desc->func.name));
     if (!ex) return NULL;
     if (type_fits(host_export_params(ex), desc->func.params, true, where, sizeof where) &&
         type_fits(host_export_result(ex), desc->func.result, false, where, sizeof where))
         return ex;
-    (void)diag_set(d, ERR_LINK, DIAG_NOWHERE, "the component's export \"%s\" of %s has another type than it should have (%s)", desc->func.name,
-                   desc->interface ? desc->interface->name : "its world", where[0] ? where : "number of parameters or results");
+    (void)diag_set(d, ERR_LINK, DIAG_NOWHERE,
+                   "the component's export \"%s\" of %s has another type than it should have (%s)",
+                   desc->func.name, desc->interface ? desc->interface->name : "its world",
+                   where[0] ? where : "number of parameters or results");
     return NULL;
 }
 
-const struct host_type *host_export_params(const struct host_export *ex) { return ex->lift->params[ex->lift->o.memory64]; }
-const struct host_type *host_export_result(const struct host_export *ex) { return ex->lift->result[ex->lift->o.memory64]; }
+const struct host_type *host_export_params(const struct host_export *ex) {
+    return ex->lift->params[ex->lift->o.memory64];
+}
+const struct host_type *host_export_result(const struct host_export *ex) {
+    return ex->lift->result[ex->lift->o.memory64];
+}

@@ -2,39 +2,48 @@
  *
  *   image + plan --host_component_load--> host_component --acquire--> host_instance --host_call_*--> guest
  *
- * A value crosses between guest and C in its *host layout*, the C type that orlo-wit-bindgen prints for a WIT type
- * (src/wit/README.md has the table). One `struct host_type` per type says where each part lies in linear memory
- * (canonical layout) and in C (host layout); one generic lift and one generic lower walk it. Component-to-component
- * calls and the conformance runner use the same walk.
+ * A value crosses between guest and C in its *host layout*, the C type that orlo-wit-bindgen prints for a WIT
+ * type (src/wit/README.md has the table). One `struct host_type` per type says where each part lies in linear
+ * memory (canonical layout) and in C (host layout); one generic lift and one generic lower walk it. Calls
+ * between components and the conformance runner use the same walk.
  *
  * 1. A host function is C generated from WIT: `enum abi_trap wasi_io_poll_pollable_block(struct host_call *call,
  *    struct wasi_io_poll_pollable *self)`. It runs on the guest's fiber and may park it (engine_park).
- * 2. Strings and lists in arguments live until the function returns. They may point straight into linear memory: a function
- *    that parks in the middle of a task-concurrent guest (WASI 0.3) copies what it checks before it parks.
- * 3. *result is zeroed before the call; what it points to must live until the function has returned to the canonical ABI:
- *    host_alloc(call, ...), the arguments, or longer.
- * 4. A resource is a C object: own<T> and borrow<T> are `struct <name> *`. An own<T> argument belongs to the function;
- *    an own<T> result belongs to the guest's handle table, which calls the resource's drop when the guest drops it or the
- *    instance is released, whichever comes first. A borrow<T> lives until the function returns.
+ * 2. Strings and lists in arguments live until the function returns. They may point straight into linear memory:
+ *    a function that parks while other tasks of the guest run (WASI 0.3) copies what it checks before it parks.
+ * 3. *result is zeroed before the call; what it points to must live until the function has returned to the
+ *    canonical ABI: host_alloc(call, ...), the arguments, or longer.
+ * 4. A resource is a C object: own<T> and borrow<T> are `struct <name> *`. An own<T> argument belongs to the
+ *    function; an own<T> result belongs to the guest's handle table, which calls the resource's drop when the
+ *    guest drops it or the instance is released, whichever comes first. A borrow<T> lives until the function
+ *    returns. At release drops come newest handle first, but indices are reused: count references where one
+ *    object needs another.
  * 5. After a trap the instance is dead: every later call into it traps, and it can only be released.
- * 6. Everything a guest can make grow is capped: handles, bytes lifted in a call, and what host_charge counts.
+ * 6. What a guest can make grow is capped: handles, bytes lifted in a call, and what host_charge counts.
  *
- * A host interface in 15 lines (WIT: interface counter { resource counter { constructor(start: u32); next: func() -> u32; } }):
+ * A host interface in 15 lines, for this WIT:
+ * package acme:counter; interface counter { resource counter { constructor(start: u32); next: func() -> u32; } }
  *
- *   #include "acme_counter.h"                        // generated
- *   struct acme_counter_counter { uint32_t n; };     // the rep is yours to define
- *   enum abi_trap acme_counter_counter_new(struct host_call *call, uint32_t start, struct acme_counter_counter **result) {
- *       if (!host_charge(call->instance, sizeof **result)) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too many counters");
+ *   #include "acme.h"                                         // generated
+ *   struct acme_counter_counter_counter { uint32_t n; };      // the object is yours to define
+ *   enum abi_trap acme_counter_counter_counter_new(struct host_call *call, uint32_t start,
+ *                                                  struct acme_counter_counter_counter **result) {
+ *       if (!host_charge(call->instance, sizeof **result)) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too many");
  *       *result = calloc(1, sizeof **result);
  *       (*result)->n = start;
  *       return ABI_TRAP_NONE;
  *   }
- *   enum abi_trap acme_counter_counter_next(struct host_call *call, struct acme_counter_counter *self, uint32_t *result) {
+ *   enum abi_trap acme_counter_counter_counter_next(struct host_call *call, struct acme_counter_counter_counter *self,
+ *                                                   uint32_t *result) {
  *       *result = self->n++;
  *       return ABI_TRAP_NONE;
  *   }
- *   void acme_counter_counter_drop(struct host_instance *in, struct acme_counter_counter *self) { host_uncharge(in, sizeof *self); free(self); }
- *   // offered with: const struct host_interface *const list[] = {&acme_counter_interface}; struct host_offer offer = {.interfaces = list, .interfaces_count = 1};
+ *   void acme_counter_counter_counter_drop(struct host_instance *in, struct acme_counter_counter_counter *self) {
+ *       host_uncharge(in, sizeof *self);
+ *       free(self);
+ *   }
+ *   static const struct host_interface *const list[] = {&acme_counter_counter_interface};
+ *   static const struct host_offer offer = {.interfaces = list, .interfaces_count = 1}; // for host_component_load
  */
 #ifndef ORLO_HOST_H
 #define ORLO_HOST_H
@@ -48,10 +57,11 @@ struct host_call;
 struct host_export;
 struct host_type;
 
-/* ---- types ---------------------------------------------------------------------------------------------------- */
+/* ---- types ------------------------------------------------------------------------------------ */
 
 enum host_kind {
-    HOST_BOOL, HOST_S8, HOST_U8, HOST_S16, HOST_U16, HOST_S32, HOST_U32, HOST_S64, HOST_U64, HOST_F32, HOST_F64,
+    HOST_BOOL, HOST_S8, HOST_U8, HOST_S16, HOST_U16, HOST_S32, HOST_U32, HOST_S64, HOST_U64,
+    HOST_F32, HOST_F64,
     HOST_CHAR,    /* uint32_t, a Unicode scalar value */
     HOST_STRING,  /* str, UTF-8 */
     HOST_LIST,    /* {T *p; size_t n;}; list<u8> is str; map<k, v> is a list of pairs */
@@ -62,16 +72,16 @@ enum host_kind {
     HOST_FLAGS,   /* uint32_t, bit i is label i */
     HOST_OPTION,  /* {bool some; T value;} */
     HOST_RESULT,  /* {bool is_err; union {T ok; E err;};} */
-    HOST_OWN,     /* the rep: for host resources a pointer to the object; for a guest's, its 32-bit rep in a uint64_t */
+    HOST_OWN,     /* of a host resource: a pointer to the object; of a guest's: its rep, in a uint64_t */
     HOST_BORROW,
     HOST_STREAM, HOST_FUTURE, HOST_ERROR_CONTEXT, /* pointers; WASI 0.3 */
 };
 
 /* A resource type's identity is its address. */
 struct host_resource {
-    const char *name;                                      /* as in WIT */
-    void (*drop)(struct host_instance *in, void *rep);     /* host resources, on any stack: it must not park. NULL: a guest's */
-    uint32_t guest;                                        /* a guest's: index of the resource in its plan, + 1 */
+    const char *name;                                  /* as in WIT */
+    void (*drop)(struct host_instance *in, void *rep); /* on any stack: it must not park. NULL: a guest's */
+    uint32_t guest;                                    /* a guest's: index of the resource in its plan, + 1 */
 };
 
 struct host_field { /* of a record; a case of a variant, option or result; a label of an enum or flags */
@@ -81,7 +91,7 @@ struct host_field { /* of a record; a case of a variant, option or result; a lab
     uint32_t offset;              /* records: in linear memory */
 };
 
-/* Generated tables fill the first part. At load each type of a plan becomes one of these, whole, with the same host part. */
+/* Generated tables fill the first part. At load each type of a plan becomes one of these, whole. */
 struct host_type {
     uint8_t kind;           /* enum host_kind */
     uint8_t is_tuple;
@@ -93,14 +103,14 @@ struct host_type {
 
     uint32_t size, align, payload;        /* in linear memory (CanonicalABI.md#alignment, #element-size) */
     uint8_t tag_bytes;                    /* of the discriminant, or of flags */
-    uint8_t plain;                        /* same bytes in both layouts and every bit pattern is valid: memcpy */
+    uint8_t plain;                        /* same bytes in both layouts, every bit pattern valid: memcpy */
     uint8_t has_borrow, has_own;
-    uint32_t flat_count;                  /* core values it flattens to; PLAN_FLAT_MAX + 1: more than are passed flat */
+    uint32_t flat_count;                  /* core values it flattens to; PLAN_FLAT_MAX + 1: too many */
     const uint8_t *flat;                  /* enum plan_flat of each */
 };
 extern const struct host_type host_type_primitives[HOST_STRING + 1];
 
-/* ---- what the host offers ------------------------------------------------------------------------------------- */
+/* ---- what the host offers --------------------------------------------------------------------- */
 
 /* args: the parameters as a C struct (the record `params`); result: the result's C type, zeroed. */
 typedef enum abi_trap (*host_fn)(struct host_call *call, void *args, void *result);
@@ -146,11 +156,11 @@ struct host_offer { /* borrowed for the life of the components loaded with it */
  * Names come as in components: "wasi:http/types@0.2.3". Pre-releases match only themselves. */
 bool host_name_matches(str imported, const struct host_interface *offered);
 
-/* Checks every import of plan against offer, types included. ERR_LINK: the diag lists what is missing, by interface, and
- * the nearest thing offered. Needs no engine: for `orlo inspect` and `orlo compile`. */
+/* Checks every import of plan against offer, types included. ERR_LINK: the diag lists what is missing, by
+ * interface, and the nearest thing offered. Needs no engine: for `orlo inspect` and `orlo compile`. */
 err host_offer_check(const struct host_offer *offer, const struct plan *plan, struct diag *d);
 
-/* ---- components: one per image and worker ----------------------------------------------------------------------- */
+/* ---- components: one per image and worker ----------------------------------------------------- */
 
 struct host_limits {
     uint32_t handles_max;      /* per component instance; 0: 65,536 */
@@ -158,7 +168,8 @@ struct host_limits {
     uint64_t host_bytes_max;   /* what host_charge counts per instance; 0: 64 MiB */
 };
 
-/* Takes im, also on failure. Loads it into e and binds every host import. ERR_LINK as above; ERR_MALFORMED: its plan. */
+/* Takes im, also on failure. Loads it into e and binds every host import. ERR_LINK as above; ERR_MALFORMED:
+ * its plan. */
 err host_component_load(struct engine *e, struct abi_image im, const struct host_offer *offer,
                         const struct host_limits *limits, struct host_component **out, struct diag *d);
 void host_component_unload(struct host_component *c); /* no instance of it may be alive */
@@ -167,17 +178,19 @@ const struct plan *host_component_plan(const struct host_component *c); /* NULL:
 
 /* What a generated header says about an exported function: &wasi_http_incoming_handler_handle_export. */
 struct host_export_desc {
-    const struct host_interface *interface; /* name and version; funcs and resources unused. NULL: exported by the component itself */
+    const struct host_interface *interface; /* name and version. NULL: exported by the component itself */
     struct host_func func;                  /* fn unused */
 };
 /* NULL when the component does not export it on that semver track; or with another type: then d says so. */
-const struct host_export *host_component_export(const struct host_component *c, const struct host_export_desc *desc, struct diag *d);
-/* By names as in the component ("" for functions exported by the component itself), any type. NULL: no such export. */
-const struct host_export *host_component_export_named(const struct host_component *c, str interface, str func);
+const struct host_export *host_component_export(const struct host_component *c,
+                                                const struct host_export_desc *desc, struct diag *d);
+/* By names as in the component ("": functions exported by the component itself), any type. NULL: none. */
+const struct host_export *host_component_export_named(const struct host_component *c, str interface,
+                                                      str func);
 const struct host_type *host_export_params(const struct host_export *ex); /* HOST_RECORD; NULL: none */
 const struct host_type *host_export_result(const struct host_export *ex);
 
-/* ---- instances ----------------------------------------------------------------------------------------------------- */
+/* ---- instances -------------------------------------------------------------------------------- */
 
 /* user is the owner's (a request's context). NULL: no slot free. */
 struct host_instance *host_instance_acquire(struct host_component *c, void *user);
@@ -187,16 +200,16 @@ struct host_instance *host_instance_acquire(struct host_component *c, void *user
 void host_instance_release(struct host_instance *in);
 void *host_instance_user(struct host_instance *in);
 void host_instance_set_user(struct host_instance *in, void *user);
-struct engine_instance *host_instance_engine(struct host_instance *in); /* for engine_spawn, engine_kill, engine_last_trap */
+struct engine_instance *host_instance_engine(struct host_instance *in); /* to spawn, kill, ask for the trap */
 struct host_component *host_instance_component(struct host_instance *in);
-struct host_instance *host_instance_of(struct engine_instance *in);     /* in host_core_func: of engine_call_instance(call) */
+struct host_instance *host_instance_of(struct engine_instance *in); /* for host_core_func: engine_call_instance */
 bool host_instance_dead(const struct host_instance *in);                /* it has trapped */
 
 /* Counts bytes of host memory held for the guest. False: over host_bytes_max, nothing counted. */
 [[nodiscard]] bool host_charge(struct host_instance *in, uint64_t bytes);
 void host_uncharge(struct host_instance *in, uint64_t bytes);
 
-/* ---- calls --------------------------------------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------------------ */
 
 /* A call in progress, from the guest (host functions get one) or into it (host_call_begin). */
 struct host_call {
@@ -223,12 +236,13 @@ static inline void *host_user(struct host_call *call) { return host_instance_use
  *   ... what result points to lives until
  *   host_call_end(&call);
  *
- * own<T> arguments are taken even on a trap; own<T> results belong to the caller. post-return has run on return. */
+ * own<T> arguments are taken even on a trap; own<T> results belong to the caller. post-return has run. */
 void host_call_begin(struct host_call *call, struct host_instance *in);
 void host_call_end(struct host_call *call);
-[[nodiscard]] enum abi_trap host_call_export(struct host_call *call, const struct host_export *ex, const void *args, void *result);
+[[nodiscard]] enum abi_trap host_call_export(struct host_call *call, const struct host_export *ex,
+                                             const void *args, void *result);
 
-/* ---- dynamic values: the conformance runner, logs, tests --------------------------------------------------------------- */
+/* ---- dynamic values: the conformance runner, logs, tests -------------------------------------- */
 
 /* Calls the drop of every host resource that value owns. */
 void host_value_drop(struct host_instance *in, const struct host_type *t, const void *value);

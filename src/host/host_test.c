@@ -1,5 +1,6 @@
-/* A component compiled, loaded and called end to end: its imports are the typed functions below, its exports are called through
- * generated bindings. The guest is testdata/guest.wat. `host_test --bench GUEST` prints what a call costs. */
+/* A component compiled, loaded and called end to end: its imports are the typed functions below, its exports
+ * are called through generated bindings. The guest is testdata/guest.wat. `host_test --bench GUEST` prints
+ * what a call costs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,7 +11,7 @@
 #include "host_test_wit.h"
 #include "link/link.h"
 
-/* ---- the host's side ---------------------------------------------------------------------------------------------------- */
+/* ---- the host's side -------------------------------------------------------------------------- */
 
 struct acme_test_counters_counter {
     uint32_t n;
@@ -26,7 +27,8 @@ static struct acme_test_counters_counter *counter_new(uint32_t n) {
     return c;
 }
 
-enum abi_trap acme_test_counters_counter_new(struct host_call *call, uint32_t start, struct acme_test_counters_counter **result) {
+enum abi_trap acme_test_counters_counter_new(struct host_call *call, uint32_t start,
+                                             struct acme_test_counters_counter **result) {
     *result = counter_new(start);
     return ABI_TRAP_NONE;
 }
@@ -34,11 +36,13 @@ void acme_test_counters_counter_drop(struct host_instance *in, struct acme_test_
     alive--;
     free(self);
 }
-enum abi_trap acme_test_counters_counter_next(struct host_call *call, struct acme_test_counters_counter *self, uint32_t *result) {
+enum abi_trap acme_test_counters_counter_next(struct host_call *call, struct acme_test_counters_counter *self,
+                                              uint32_t *result) {
     *result = self->n++;
     return ABI_TRAP_NONE;
 }
-enum abi_trap acme_test_counters_counter_merge(struct host_call *call, struct acme_test_counters_counter *a, struct acme_test_counters_counter *b,
+enum abi_trap acme_test_counters_counter_merge(struct host_call *call, struct acme_test_counters_counter *a,
+                                               struct acme_test_counters_counter *b,
                                                struct acme_test_counters_counter **result) {
     a->n += b->n;
     acme_test_counters_counter_drop(call->instance, b);
@@ -52,7 +56,8 @@ enum abi_trap acme_test_counters_add(struct host_call *call, uint32_t a, uint32_
 enum abi_trap acme_test_counters_shout(struct host_call *call, str name, str *result) {
     uint8_t *p = host_alloc(call, name.n + 1, 1);
     if (!p) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too loud");
-    for (size_t i = 0; i < name.n; i++) p[i] = name.p[i] >= 'a' && name.p[i] <= 'z' ? name.p[i] - 32 : name.p[i];
+    for (size_t i = 0; i < name.n; i++)
+        p[i] = name.p[i] >= 'a' && name.p[i] <= 'z' ? name.p[i] - 32 : name.p[i];
     p[name.n] = '!';
     *result = (str){p, name.n + 1};
     return ABI_TRAP_NONE;
@@ -61,15 +66,17 @@ enum abi_trap acme_test_counters_length(struct host_call *call, str name, uint32
     *result = (uint32_t)name.n;
     return ABI_TRAP_NONE;
 }
-enum abi_trap acme_test_counters_read(struct host_call *call, struct acme_test_counters_counter *which, str name,
-                                      struct host_test_wit_result_test_counters_reading_test_counters_problem *result) {
+enum abi_trap
+acme_test_counters_read(struct host_call *call, struct acme_test_counters_counter *which, str name,
+                        struct host_test_wit_result_test_counters_reading_test_counters_problem *result) {
     static uint16_t values[] = {1, 2, 3, 40000};
     if (str_eqc(name, "gone")) {
         result->is_err = true;
         result->err.tag = ACME_TEST_COUNTERS_PROBLEM_GONE;
     } else if (str_eqc(name, "bad")) {
         result->is_err = true;
-        result->err = (struct acme_test_counters_problem){ACME_TEST_COUNTERS_PROBLEM_BAD_NAME, {.bad_name = name}};
+        result->err =
+            (struct acme_test_counters_problem){ACME_TEST_COUNTERS_PROBLEM_BAD_NAME, {.bad_name = name}};
     } else if (str_eqc(name, "code")) {
         result->is_err = true;
         result->err = (struct acme_test_counters_problem){ACME_TEST_COUNTERS_PROBLEM_CODE, {.code = -5}};
@@ -87,12 +94,13 @@ enum abi_trap acme_test_counters_pause(struct host_call *call) {
 enum abi_trap acme_test_counters_fail(struct host_call *call, str why) {
     return host_trap(call, ABI_TRAP_HOST, "failed for " STR_FMT, STR_ARG(why));
 }
-enum abi_trap acme_test_counters_many(struct host_call *call, str a, str b, str c, str d, str e, str f, str g, str h, uint64_t i, uint64_t *result) {
+enum abi_trap acme_test_counters_many(struct host_call *call, str a, str b, str c, str d, str e, str f, str g,
+                                      str h, uint64_t i, uint64_t *result) {
     *result = a.n + b.n + c.n + d.n + e.n + f.n + g.n + h.n + i;
     return ABI_TRAP_NONE;
 }
 
-/* ---- running --------------------------------------------------------------------------------------------------------------- */
+/* ---- running ---------------------------------------------------------------------------------- */
 
 static const struct host_interface *const interfaces[] = {&acme_test_counters_interface};
 static const struct host_offer offer = {.interfaces = interfaces, .interfaces_count = 1};
@@ -107,7 +115,8 @@ static str guest_bytes(void) {
     return (str){bytes, n};
 }
 
-static err load(const struct host_offer *o, const struct host_limits *limits, struct host_component **c, struct diag *d) {
+static err load(const struct host_offer *o, const struct host_limits *limits, struct host_component **c,
+                struct diag *d) {
     const struct link_options options = {};
     struct link_stats stats;
     struct abi_image im;
@@ -162,7 +171,7 @@ static const struct host_export *find(struct job *j, const struct host_export_de
     return ex;
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------------------------------- */
+/* ---- tests ------------------------------------------------------------------------------------ */
 
 static void call_values(struct job *j) {
     struct host_call call;
@@ -170,11 +179,15 @@ static void call_values(struct job *j) {
     uint64_t big = 0;
     str s;
     host_call_begin(&call, j->in);
-    assert_int_equal(acme_test_runner_call_add(&call, find(j, &acme_test_runner_add_export), 40, 2, &n), ABI_TRAP_NONE);
+    assert_int_equal(acme_test_runner_call_add(&call, find(j, &acme_test_runner_add_export), 40, 2, &n),
+                     ABI_TRAP_NONE);
     assert_int_equal(n, 42);
-    assert_int_equal(acme_test_runner_call_shout(&call, find(j, &acme_test_runner_shout_export), STR("hé there"), &s), ABI_TRAP_NONE);
+    assert_int_equal(
+        acme_test_runner_call_shout(&call, find(j, &acme_test_runner_shout_export), STR("hé there"), &s),
+        ABI_TRAP_NONE);
     assert_true(str_eqc(s, "Hé THERE!")); /* and not what post-return made of it */
-    assert_int_equal(acme_test_runner_call_many(&call, find(j, &acme_test_runner_many_export), &big), ABI_TRAP_NONE);
+    assert_int_equal(acme_test_runner_call_many(&call, find(j, &acme_test_runner_many_export), &big),
+                     ABI_TRAP_NONE);
     assert_int_equal(big, 1000000000000 + 28);
     const struct host_export *read = find(j, &acme_test_runner_read_export);
     assert_int_equal(acme_test_runner_call_read(&call, read, STR("four"), &n), ABI_TRAP_NONE);
@@ -199,18 +212,24 @@ static void call_resources(struct job *j) {
     struct acme_test_counters_counter *given, *lent = counter_new(50);
     uint32_t n;
     host_call_begin(&call, j->in);
-    assert_int_equal(acme_test_runner_call_take(&call, find(j, &acme_test_runner_take_export), counter_new(3), &n), ABI_TRAP_NONE);
+    assert_int_equal(
+        acme_test_runner_call_take(&call, find(j, &acme_test_runner_take_export), counter_new(3), &n),
+        ABI_TRAP_NONE);
     assert_int_equal(n, 1003);
     assert_int_equal(alive, 1); /* the guest merged, used and dropped the others */
-    assert_int_equal(acme_test_runner_call_give(&call, find(j, &acme_test_runner_give_export), &given), ABI_TRAP_NONE);
+    assert_int_equal(acme_test_runner_call_give(&call, find(j, &acme_test_runner_give_export), &given),
+                     ABI_TRAP_NONE);
     assert_int_equal(given->n, 5);
     acme_test_counters_counter_drop(j->in, given);
-    assert_int_equal(acme_test_runner_call_peek(&call, find(j, &acme_test_runner_peek_export), lent, false, &n), ABI_TRAP_NONE);
+    assert_int_equal(
+        acme_test_runner_call_peek(&call, find(j, &acme_test_runner_peek_export), lent, false, &n),
+        ABI_TRAP_NONE);
     assert_int_equal(n, 50);
     assert_int_equal(lent->n, 51);
     acme_test_counters_counter_drop(j->in, lent);
     assert_int_equal(alive, 0);
-    assert_int_equal(acme_test_runner_call_make(&call, find(j, &acme_test_runner_make_export), 9), ABI_TRAP_NONE);
+    assert_int_equal(acme_test_runner_call_make(&call, find(j, &acme_test_runner_make_export), 9),
+                     ABI_TRAP_NONE);
     assert_int_equal(alive, 4); /* left for the release */
     host_call_end(&call);
 }
@@ -246,7 +265,9 @@ static void call_boom(struct job *j) {
     j->trap = acme_test_runner_call_boom(&call, find(j, &acme_test_runner_boom_export));
     assert_int_equal(j->trap, ABI_TRAP_UNREACHABLE);
     /* dead: nothing runs any more, and an own given to it is dropped */
-    assert_int_equal(acme_test_runner_call_take(&call, find(j, &acme_test_runner_take_export), counter_new(3), &n), ABI_TRAP_CANNOT_ENTER);
+    assert_int_equal(
+        acme_test_runner_call_take(&call, find(j, &acme_test_runner_take_export), counter_new(3), &n),
+        ABI_TRAP_CANNOT_ENTER);
     assert_int_equal(alive, 0);
     host_call_end(&call);
 }
@@ -324,7 +345,7 @@ static void test_parking(void **s) {
     host_component_unload(c);
 }
 
-/* ---- offers ------------------------------------------------------------------------------------------------------------------- */
+/* ---- offers ----------------------------------------------------------------------------------- */
 
 static void check_missing(const struct host_interface *in, const char *const *want) {
     const struct host_interface *const list[] = {in};
@@ -337,9 +358,12 @@ static void check_missing(const struct host_interface *in, const char *const *wa
 }
 static void test_missing(void **s) {
     struct host_interface in = acme_test_counters_interface;
-    check_missing(NULL, (const char *[]){"imports what is not offered here", "acme:test/counters@1.1.0: no such interface", NULL});
+    check_missing(NULL, (const char *[]){"imports what is not offered here",
+                                         "acme:test/counters@1.1.0: no such interface", NULL});
     in.version = (struct host_version){2, 0, 0};
-    check_missing(&in, (const char *[]){"acme:test/counters@1.1.0: not this version; acme:test/counters@2.0.0 is offered", NULL});
+    check_missing(
+        &in, (const char *[]){
+                 "acme:test/counters@1.1.0: not this version; acme:test/counters@2.0.0 is offered", NULL});
     in.version = (struct host_version){1, 9, 0};
     in.name = "acme:test/counter";
     check_missing(&in, (const char *[]){"no such interface; the nearest is acme:test/counter@1.9.0", NULL});
@@ -352,14 +376,16 @@ static void test_missing(void **s) {
         if (!strcmp(funcs[i].name, "add")) funcs[i].result = &host_type_primitives[HOST_U64];
         if (!strcmp(funcs[i].name, "length")) funcs[i].params = NULL;
     }
-    check_missing(&in, (const char *[]){"no function \"shout\"; the nearest is \"shouts\"", "\"add\" has another type than the one offered (u32 and u64)",
+    check_missing(&in, (const char *[]){"no function \"shout\"; the nearest is \"shouts\"",
+                                        "\"add\" has another type than the one offered (u32 and u64)",
                                         "\"length\" has another type", NULL});
     in = acme_test_counters_interface;
     in.resources_count = 0;
     check_missing(&in, (const char *[]){"no resource \"counter\"", NULL});
 }
 static void test_names(void **s) {
-    const struct host_interface v02 = {.name = "wasi:io/poll", .version = {0, 2, 12}}, v1 = {.name = "a:b/c", .version = {1, 2, 0}},
+    const struct host_interface v02 = {.name = "wasi:io/poll", .version = {0, 2, 12}},
+                                v1 = {.name = "a:b/c", .version = {1, 2, 0}},
                                 v001 = {.name = "a:b/c", .version = {0, 0, 3}}, none = {.name = "a:b/c"};
     assert_true(host_name_matches(STR("wasi:io/poll@0.2.0"), &v02));
     assert_true(host_name_matches(STR("wasi:io/poll@0.2.99"), &v02));
@@ -389,21 +415,23 @@ static void test_exports(void **s) {
     host_component_unload(c);
 }
 
-/* ---- what a call costs ---------------------------------------------------------------------------------------------------------- */
+/* ---- what a call costs ------------------------------------------------------------------------ */
 
 static void bench(struct job *j) {
     enum { N = 5'000'000 };
     struct host_call call;
     uint32_t n;
     host_call_begin(&call, j->in);
-    const struct host_export *add = find(j, &acme_test_runner_repeat_add_export), *length = find(j, &acme_test_runner_repeat_length_export);
+    const struct host_export *add = find(j, &acme_test_runner_repeat_add_export),
+                             *length = find(j, &acme_test_runner_repeat_length_export);
     for (int i = 0; i < 3; i++) {
         uint64_t t0 = clock_mono_ns();
         ENSURE(!acme_test_runner_call_repeat_add(&call, add, N, &n));
         uint64_t t1 = clock_mono_ns();
         ENSURE(!acme_test_runner_call_repeat_length(&call, length, N, &n));
         uint64_t t2 = clock_mono_ns();
-        printf("host call, two scalars: %.1f ns; one string: %.1f ns\n", (double)(t1 - t0) / N, (double)(t2 - t1) / N);
+        printf("host call, two scalars: %.1f ns; one string: %.1f ns\n", (double)(t1 - t0) / N,
+               (double)(t2 - t1) / N);
     }
     const struct host_export *one = find(j, &acme_test_runner_add_export);
     uint64_t t0 = clock_mono_ns();
@@ -425,8 +453,9 @@ int main(int argc, char **argv) {
         return 0;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),  cmocka_unit_test(test_resources), cmocka_unit_test(test_traps), cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_parking), cmocka_unit_test(test_missing),   cmocka_unit_test(test_names), cmocka_unit_test(test_exports),
+        cmocka_unit_test(test_values), cmocka_unit_test(test_resources), cmocka_unit_test(test_traps),
+        cmocka_unit_test(test_limits), cmocka_unit_test(test_parking),   cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_names),  cmocka_unit_test(test_exports),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     engine_free(engine);

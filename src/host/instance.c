@@ -1,10 +1,12 @@
-/* instance: what the host keeps per engine instance. Records are kept on a free list of their component, with their handle
- * tables, so that acquiring one allocates nothing. */
+/* instance: what the host keeps per engine instance. Records are kept on a free list of their component, with
+ * their handle tables, so that acquiring one allocates nothing. */
 #include <stdlib.h>
 
 #include "host/host_int.h"
 
-static uint32_t cis_count(const struct host_component *c) { return c->has_plan ? c->plan.instances_count : 1; }
+static uint32_t cis_count(const struct host_component *c) {
+    return c->has_plan ? c->plan.instances_count : 1;
+}
 
 static struct host_instance *instance_new(struct host_component *c) {
     struct host_instance *in = calloc(1, sizeof *in);
@@ -81,9 +83,15 @@ enum abi_trap host_instance_start(struct host_instance *in) {
 
 void *host_instance_user(struct host_instance *in) { return in->user; }
 void host_instance_set_user(struct host_instance *in, void *user) { in->user = user; }
-struct engine_instance *host_instance_engine(struct host_instance *in) { return in->engine; }
-struct host_component *host_instance_component(struct host_instance *in) { return in->component; }
-struct host_instance *host_instance_of(struct engine_instance *in) { return engine_instance_user(in); }
+struct engine_instance *host_instance_engine(struct host_instance *in) {
+    return in->engine;
+}
+struct host_component *host_instance_component(struct host_instance *in) {
+    return in->component;
+}
+struct host_instance *host_instance_of(struct engine_instance *in) {
+    return engine_instance_user(in);
+}
 bool host_instance_dead(const struct host_instance *in) { return in->dead; }
 
 bool host_charge(struct host_instance *in, uint64_t bytes) {

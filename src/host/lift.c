@@ -1,10 +1,11 @@
 /* lift: values out of the guest (CanonicalABI.md, Loading, Flat Lifting), into host layout.
  *
- * 1. host_load's caller has checked alignment and bounds of the value itself; what it points to is checked here.
- * 2. Lists whose elements have the same bytes in both layouts, and UTF-8 strings, are not copied: they point into linear
- *    memory (unless cx->copy). Linear memory is never unmapped or moved under a running call.
- * 3. An own leaves the handle table when it is lifted; call->moved remembers it until the whole value has been lifted.
- */
+ * 1. host_load's caller has checked alignment and bounds of the value itself; what it points to is checked
+ *    here.
+ * 2. Lists whose elements have the same bytes in both layouts, and UTF-8 strings, are not copied: they point
+ *    into linear memory (unless cx->copy). Linear memory is never unmapped or moved under a running call.
+ * 3. An own leaves the handle table when it is lifted; call->moved remembers it until the whole value has
+ *    been lifted. */
 #include "host/host_int.h"
 
 struct host_lend {
@@ -28,7 +29,7 @@ static uint64_t load_int(const struct host_cx *cx, uint64_t ptr, uint32_t bytes)
     return v;
 }
 
-/* ---- handles --------------------------------------------------------------------------------------------------------- */
+/* ---- handles ---------------------------------------------------------------------------------- */
 
 static const char *resource_text(const struct host_resource *r, char *out, size_t n) {
     if (!r) return "a resource that is not offered";
@@ -40,13 +41,16 @@ static const char *resource_text(const struct host_resource *r, char *out, size_
     return out;
 }
 
-static enum abi_trap find_handle(struct host_cx *cx, const struct host_resource *type, uint32_t i, struct host_handle **out) {
+static enum abi_trap find_handle(struct host_cx *cx, const struct host_resource *type, uint32_t i,
+                                 struct host_handle **out) {
     struct host_handle *h = host_table_get(&cx->ci->table, i);
     if (UNLIKELY(!h)) return host_fail(cx->in, ABI_TRAP_HOST, "unknown handle index %u", i);
     if (UNLIKELY(h->type != type)) {
         char want[64], have[64];
-        const char *different = h->type->drop || type->drop ? resource_text(h->type, have, sizeof have) : "a different guest-defined resource";
-        return host_fail(cx->in, ABI_TRAP_HOST, "handle index %u used with the wrong type, expected %s but found %s", i,
+        const char *different = h->type->drop || type->drop ? resource_text(h->type, have, sizeof have)
+                                                            : "a different guest-defined resource";
+        return host_fail(cx->in, ABI_TRAP_HOST,
+                         "handle index %u used with the wrong type, expected %s but found %s", i,
                          resource_text(type, want, sizeof want), different);
     }
     *out = h;
@@ -58,7 +62,8 @@ static enum abi_trap lift_own(struct host_cx *cx, const struct host_type *t, uin
     enum abi_trap trap = find_handle(cx, t->resource, i, &h);
     if (trap) return trap;
     if (h->lends) return host_fail(cx->in, ABI_TRAP_HOST, "cannot remove owned resource while borrowed");
-    if (h->kind != HOST_HANDLE_OWN) return host_fail(cx->in, ABI_TRAP_HOST, "cannot lift own resource from a borrow");
+    if (h->kind != HOST_HANDLE_OWN)
+        return host_fail(cx->in, ABI_TRAP_HOST, "cannot lift own resource from a borrow");
     struct host_moved *m = host_alloc(cx->call, sizeof *m, _Alignof(struct host_moved));
     if (!m) return too_much(cx);
     *m = (struct host_moved){cx->call->moved, t->resource, h->rep};
@@ -93,7 +98,7 @@ void host_lends_return(struct host_call *call) {
     call->lends = NULL;
 }
 
-/* ---- scalars ------------------------------------------------------------------------------------------------------------ */
+/* ---- scalars ---------------------------------------------------------------------------------- */
 
 /* From a core value, or as many bytes of memory as the type has. */
 static enum abi_trap lift_scalar(struct host_cx *cx, const struct host_type *t, uint64_t v, void *dst) {
@@ -111,15 +116,19 @@ static enum abi_trap lift_scalar(struct host_cx *cx, const struct host_type *t, 
     case HOST_F64: *(uint64_t *)dst = v; break;
     case HOST_CHAR: {
         uint32_t c = (uint32_t)v;
-        if (UNLIKELY(c >= 0x110000 || (c >= 0xd800 && c < 0xe000))) return host_fail(cx->in, ABI_TRAP_HOST, "invalid `char` bit pattern");
+        if (UNLIKELY(c >= 0x110000 || (c >= 0xd800 && c < 0xe000)))
+            return host_fail(cx->in, ABI_TRAP_HOST, "invalid `char` bit pattern");
         *(uint32_t *)dst = c;
         break;
     }
     case HOST_ENUM:
-        if (UNLIKELY((uint32_t)v >= t->count)) return host_fail(cx->in, ABI_TRAP_HOST, "invalid variant discriminant");
+        if (UNLIKELY((uint32_t)v >= t->count))
+            return host_fail(cx->in, ABI_TRAP_HOST, "invalid variant discriminant");
         *(uint32_t *)dst = (uint32_t)v;
         break;
-    case HOST_FLAGS: *(uint32_t *)dst = t->count >= 32 ? (uint32_t)v : (uint32_t)v & ((1u << t->count) - 1); break;
+    case HOST_FLAGS:
+        *(uint32_t *)dst = t->count >= 32 ? (uint32_t)v : (uint32_t)v & ((1u << t->count) - 1);
+        break;
     case HOST_OWN: return lift_own(cx, t, (uint32_t)v, dst);
     case HOST_BORROW: return lift_borrow(cx, t, (uint32_t)v, dst);
     default: return host_fail(cx->in, ABI_TRAP_HOST, "streams, futures and error contexts are not supported");
@@ -127,9 +136,10 @@ static enum abi_trap lift_scalar(struct host_cx *cx, const struct host_type *t, 
     return ABI_TRAP_NONE;
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------------------------- */
+/* ---- memory ----------------------------------------------------------------------------------- */
 
-static enum abi_trap load_elements(struct host_cx *cx, const struct host_type *e, uint64_t ptr, uint64_t n, uint8_t *dst) {
+static enum abi_trap load_elements(struct host_cx *cx, const struct host_type *e, uint64_t ptr, uint64_t n,
+                                   uint8_t *dst) {
     for (uint64_t i = 0; i < n; i++) {
         enum abi_trap trap = host_load(cx, e, ptr + i * e->size, dst + i * e->host_size);
         if (trap) return trap;
@@ -137,13 +147,15 @@ static enum abi_trap load_elements(struct host_cx *cx, const struct host_type *e
     return ABI_TRAP_NONE;
 }
 
-static enum abi_trap lift_list(struct host_cx *cx, const struct host_type *t, uint64_t ptr, uint64_t n, void *dst) {
+static enum abi_trap lift_list(struct host_cx *cx, const struct host_type *t, uint64_t ptr, uint64_t n,
+                               void *dst) {
     const struct host_type *e = t->elem;
     struct {
         uint8_t *p;
         size_t n;
     } *list = dst;
-    if (UNLIKELY(n > HOST_LIST_BYTES_MAX)) return host_fail(cx->in, ABI_TRAP_HOST, "list content out-of-bounds");
+    if (UNLIKELY(n > HOST_LIST_BYTES_MAX))
+        return host_fail(cx->in, ABI_TRAP_HOST, "list content out-of-bounds");
     uint64_t bytes = n * e->size;
     if (UNLIKELY(ptr & (e->align - 1))) return host_fail(cx->in, ABI_TRAP_HOST, "unaligned pointer");
     if (UNLIKELY(bytes > HOST_LIST_BYTES_MAX || bytes > cx->mem.n || ptr > cx->mem.n - bytes))
@@ -188,7 +200,8 @@ enum abi_trap host_load(struct host_cx *cx, const struct host_type *t, uint64_t 
     }
     uint32_t word = cx->o->memory64 ? 8 : 4;
     switch ((enum host_kind)t->kind) {
-    case HOST_STRING: return host_lift_string(cx, load_int(cx, ptr, word), load_int(cx, ptr + word, word), dst);
+    case HOST_STRING:
+        return host_lift_string(cx, load_int(cx, ptr, word), load_int(cx, ptr + word, word), dst);
     case HOST_LIST: return lift_list(cx, t, load_int(cx, ptr, word), load_int(cx, ptr + word, word), dst);
     case HOST_ARRAY: return load_elements(cx, t->elem, ptr, t->count, dst);
     case HOST_RECORD: return load_record(cx, t, ptr, dst);
@@ -206,13 +219,14 @@ enum abi_trap host_load_at(struct host_cx *cx, const struct host_type *t, uint64
     return host_load(cx, t, ptr, dst);
 }
 
-/* ---- flat ------------------------------------------------------------------------------------------------------------------- */
+/* ---- flat ------------------------------------------------------------------------------------- */
 
 /* Payload values are joined slots: an i32 or f32 in a wider slot is its low half (wrap_i64_to_i32, reinterpret), which is
  * what taking a core value's low bits does. */
-static enum abi_trap lift_flat_variant(struct host_cx *cx, const struct host_type *t, const uint64_t **v, uint8_t *dst) {
+static enum abi_trap lift_flat_variant(struct host_cx *cx, const struct host_type *t, const uint64_t **v,
+                                       uint8_t *dst) {
     const uint64_t *payload = *v + 1;
-    uint32_t i = (uint32_t)**v;
+    uint32_t i = (uint32_t) * *v;
     *v += t->flat_count;
     enum abi_trap trap = set_case(cx, t, i, dst);
     if (trap || !t->fields[i].type) return trap;
@@ -233,7 +247,8 @@ static inline bool lift_number(const struct host_type *t, uint64_t v, void *dst)
     return true;
 }
 
-static enum abi_trap lift_flat_record(struct host_cx *cx, const struct host_type *t, const uint64_t **v, uint8_t *dst) {
+static enum abi_trap lift_flat_record(struct host_cx *cx, const struct host_type *t, const uint64_t **v,
+                                      uint8_t *dst) {
     for (const struct host_field *f = t->fields, *end = f + t->count; f < end; f++) {
         if (lift_number(f->type, **v, dst + f->host_offset)) {
             ++*v;
@@ -253,7 +268,8 @@ enum abi_trap host_lift_flat(struct host_cx *cx, const struct host_type *t, cons
     case HOST_LIST: *v += 2; return lift_list(cx, t, pointer(cx, at[0]), pointer(cx, at[1]), dst);
     case HOST_RECORD: return lift_flat_record(cx, t, v, dst);
     case HOST_ARRAY:
-        for (uint32_t i = 0; !trap && i < t->count; i++) trap = host_lift_flat(cx, t->elem, v, (uint8_t *)dst + i * t->elem->host_size);
+        for (uint32_t i = 0; !trap && i < t->count; i++)
+            trap = host_lift_flat(cx, t->elem, v, (uint8_t *)dst + i * t->elem->host_size);
         return trap;
     case HOST_VARIANT:
     case HOST_OPTION:

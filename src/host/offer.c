@@ -3,14 +3,15 @@
 
 #include "host/host_int.h"
 
-/* ---- matching ------------------------------------------------------------------------------------------------------------ */
+/* ---- matching --------------------------------------------------------------------------------- */
 
 bool host_name_matches(str imported, const struct host_interface *offered) {
     struct component_name n;
     component_name_split(imported, &n);
     if (!str_eqc(n.bare, offered->name)) return false;
     struct host_version v = offered->version;
-    struct component_version o = {.present = v.major || v.minor || v.patch, .major = v.major, .minor = v.minor, .patch = v.patch};
+    struct component_version o = {
+        .present = v.major || v.minor || v.patch, .major = v.major, .minor = v.minor, .patch = v.patch};
     return component_version_same_track(&n.version, &o);
 }
 
@@ -35,9 +36,11 @@ const struct host_func *host_offer_find(const struct host_offer *offer, const st
     return NULL;
 }
 
-const struct host_core_func *host_offer_find_core(const struct host_offer *offer, const struct plan_host_import *import) {
+const struct host_core_func *host_offer_find_core(const struct host_offer *offer,
+                                                  const struct plan_host_import *import) {
     for (uint32_t i = 0; i < offer->core_count; i++)
-        if (str_eqc(import->module, offer->core[i].module) && str_eqc(import->name, offer->core[i].name)) return &offer->core[i];
+        if (str_eqc(import->module, offer->core[i].module) && str_eqc(import->name, offer->core[i].name))
+            return &offer->core[i];
     return NULL;
 }
 
@@ -51,7 +54,8 @@ static const struct host_resource *find_resource(const struct host_offer *offer,
     return NULL;
 }
 
-const struct host_resource *const *host_resources_of_plan(arena *out, const struct plan *plan, const struct host_offer *offer) {
+const struct host_resource *const *host_resources_of_plan(arena *out, const struct plan *plan,
+                                                          const struct host_offer *offer) {
     const struct host_resource **all = arena_array(out, const struct host_resource *, plan->resources_count);
     for (uint32_t i = 0; i < plan->resources_count; i++) {
         const struct plan_resource *r = &plan->resources[i];
@@ -66,7 +70,7 @@ const struct host_resource *const *host_resources_of_plan(arena *out, const stru
     return all;
 }
 
-/* ---- what is nearest --------------------------------------------------------------------------------------------------------- */
+/* ---- what is nearest -------------------------------------------------------------------------- */
 
 enum { DISTANCE_MAX = 96 }; /* bytes of a name that are compared */
 
@@ -101,7 +105,7 @@ static void consider(struct nearest *n, const char *name, struct host_version v)
     *n = (struct nearest){n->want, name, d, v};
 }
 
-/* ---- reporting ------------------------------------------------------------------------------------------------------------------ */
+/* ---- reporting -------------------------------------------------------------------------------- */
 
 struct report {
     arena *scratch;
@@ -135,23 +139,26 @@ static void no_interface(struct report *r, const struct host_offer *offer, str n
     struct component_name n;
     component_name_split(name, &n);
     struct nearest near = {.want = n.bare};
-    for (uint32_t i = 0; i < offer->interfaces_count; i++) consider(&near, offer->interfaces[i]->name, offer->interfaces[i]->version);
+    for (uint32_t i = 0; i < offer->interfaces_count; i++)
+        consider(&near, offer->interfaces[i]->name, offer->interfaces[i]->version);
     if (near.name && near.distance == 0)
-        line(r, STR_FMT ": not this version; %s" STR_FMT " is offered", STR_ARG(name), near.name, STR_ARG(show_version(r, near.version)));
+        line(r, STR_FMT ": not this version; %s" STR_FMT " is offered", STR_ARG(name), near.name,
+             STR_ARG(show_version(r, near.version)));
     else if (near.name)
-        line(r, STR_FMT ": no such interface; the nearest is %s" STR_FMT, STR_ARG(name), near.name, STR_ARG(show_version(r, near.version)));
+        line(r, STR_FMT ": no such interface; the nearest is %s" STR_FMT, STR_ARG(name), near.name,
+             STR_ARG(show_version(r, near.version)));
     else line(r, STR_FMT ": no such interface", STR_ARG(name));
 }
 
 static void no_func(struct report *r, const struct host_interface *in, const struct plan_import *import) {
     struct nearest near = {.want = import->name};
     for (uint32_t i = 0; i < in->funcs_count; i++) consider(&near, in->funcs[i].name, in->version);
-    line(r, STR_FMT ": no function \"" STR_FMT "\"%s%s%s", STR_ARG(import->interface), STR_ARG(import->name), near.name ? "; the nearest is \"" : "",
-         near.name ? near.name : "", near.name ? "\"" : "");
+    line(r, STR_FMT ": no function \"" STR_FMT "\"%s%s%s", STR_ARG(import->interface), STR_ARG(import->name),
+         near.name ? "; the nearest is \"" : "", near.name ? near.name : "", near.name ? "\"" : "");
 }
 
-static void check_import(struct report *r, const struct host_offer *offer, const struct plan *plan, const struct plan_import *import,
-                         const struct host_type *const *types) {
+static void check_import(struct report *r, const struct host_offer *offer, const struct plan *plan,
+                         const struct plan_import *import, const struct host_type *const *types) {
     const struct host_interface *in = find_interface(offer, import->interface);
     const struct host_func *f = host_offer_find(offer, import);
     if (!in && import->interface.n) {
@@ -159,7 +166,8 @@ static void check_import(struct report *r, const struct host_offer *offer, const
         return;
     }
     if (!in) {
-        line(r, "function \"" STR_FMT "\" of the component's own world: only interfaces are offered", STR_ARG(import->name));
+        line(r, "function \"" STR_FMT "\" of the component's own world: only interfaces are offered",
+             STR_ARG(import->name));
         return;
     }
     if (!f) {
@@ -171,7 +179,9 @@ static void check_import(struct report *r, const struct host_offer *offer, const
     const struct host_type *result = ft->result == PLAN_NONE ? NULL : types[ft->result];
     char where[200] = "";
     bool same = !params == !f->params && !result == !f->result;
-    if (!same) (void)snprintf(where, sizeof where, "with and without %s", !params != !f->params ? "parameters" : "a result");
+    if (!same)
+        (void)snprintf(where, sizeof where, "with and without %s",
+                       !params != !f->params ? "parameters" : "a result");
     if (same && params) {
         struct host_type offered = *f->params;
         offered.is_tuple = 1; /* parameters are matched by position */
@@ -179,13 +189,16 @@ static void check_import(struct report *r, const struct host_offer *offer, const
     }
     if (same && result) same = host_type_equal(result, f->result, where, sizeof where);
     if (!same)
-        line(r, STR_FMT ": \"" STR_FMT "\" has another type than the one offered (%s)", STR_ARG(import->interface), STR_ARG(import->name), where);
+        line(r, STR_FMT ": \"" STR_FMT "\" has another type than the one offered (%s)",
+             STR_ARG(import->interface), STR_ARG(import->name), where);
 }
 
-static void check_core(struct report *r, const struct host_offer *offer, const struct plan_host_import *import) {
+static void check_core(struct report *r, const struct host_offer *offer,
+                       const struct plan_host_import *import) {
     if (import->extern_kind == 0 && host_offer_find_core(offer, import)) return;
     if (import->extern_kind != 0) {
-        line(r, STR_FMT "." STR_FMT ": a memory, table, global or tag; only functions are offered", STR_ARG(import->module), STR_ARG(import->name));
+        line(r, STR_FMT "." STR_FMT ": a memory, table, global or tag; only functions are offered",
+             STR_ARG(import->module), STR_ARG(import->name));
         return;
     }
     struct nearest near = {.want = import->name};
@@ -195,14 +208,16 @@ static void check_core(struct report *r, const struct host_offer *offer, const s
         consider(&near, offer->core[i].name, (struct host_version){});
         if (near.name != before) module = offer->core[i].module;
     }
-    line(r, "function " STR_FMT "." STR_FMT "%s%s%s%s", STR_ARG(import->module), STR_ARG(import->name), near.name ? "; the nearest is " : "", module,
-         near.name ? "." : "", near.name ? near.name : "");
+    line(r, "function " STR_FMT "." STR_FMT "%s%s%s%s", STR_ARG(import->module), STR_ARG(import->name),
+         near.name ? "; the nearest is " : "", module, near.name ? "." : "", near.name ? near.name : "");
 }
 
-err host_offer_check_types(const struct host_offer *offer, const struct plan *plan, const struct host_resource *const *resources,
-                           const struct host_type *const *types, struct diag *d) {
+err host_offer_check_types(const struct host_offer *offer, const struct plan *plan,
+                           const struct host_resource *const *resources, const struct host_type *const *types,
+                           struct diag *d) {
     struct report r = {.scratch = arena_new(0), .text = {.max = 700}};
-    for (uint32_t i = 0; i < plan->imports_count; i++) check_import(&r, offer, plan, &plan->imports[i], types);
+    for (uint32_t i = 0; i < plan->imports_count; i++)
+        check_import(&r, offer, plan, &plan->imports[i], types);
     for (uint32_t i = 0; i < plan->resources_count; i++) {
         const struct plan_resource *p = &plan->resources[i];
         if (!p->imported || resources[i]) continue;
@@ -213,7 +228,8 @@ err host_offer_check_types(const struct host_offer *offer, const struct plan *pl
     err e = ERR_OK;
     if (r.lines) {
         const char *what = plan->is_core ? "module" : "component";
-        e = diag_set(d, ERR_LINK, DIAG_NOWHERE, "this %s imports what is not offered here:" STR_FMT, what, STR_ARG(buf_str(&r.text)));
+        e = diag_set(d, ERR_LINK, DIAG_NOWHERE, "this %s imports what is not offered here:" STR_FMT, what,
+                     STR_ARG(buf_str(&r.text)));
         if (r.more && d) {
             size_t n = strlen(d->text);
             snprintf(d->text + n, sizeof d->text - n, "\n  and %u more", r.more);

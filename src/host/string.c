@@ -1,17 +1,18 @@
-/* string: strings between linear memory and str, in three encodings (CanonicalABI.md, load_string, store_string).
+/* string: strings between linear memory and str, in three encodings (CanonicalABI.md, load_string,
+ * store_string).
  *
- * 1. What is lifted for C is UTF-8. Between components a string keeps its encoding until it is lowered, so that the callee
- *    sees the calls of realloc that the specification prescribes: str.n holds the code units, its top bits the encoding.
- * 2. A string is validated when it is lifted. A caller that shares its memory with the callee may still change it before
- *    it is lowered; so decoding here never reads past the units, and never trusts them.
- */
+ * 1. What is lifted for C is UTF-8. Between components a string keeps its encoding until it is lowered, so
+ *    that the callee sees the calls of realloc that the specification prescribes: str.n holds the code units,
+ *    its top bits the encoding.
+ * 2. A string is validated when it is lifted. A caller that shares its memory with the callee may still
+ *    change it before it is lowered; so decoding here never reads past the units, and never trusts them. */
 #include "host/host_int.h"
 
 enum encoding { UTF8, UTF16, LATIN1, UTF16_TAGGED }; /* TAGGED: utf16 of a latin1+utf16 side */
 #define UNITS_BITS 62
 #define UNITS_MASK ((1ull << UNITS_BITS) - 1)
 
-/* ---- checking ------------------------------------------------------------------------------------------------------- */
+/* ---- checking --------------------------------------------------------------------------------- */
 
 /* 0 well-formed; 1 not; 2 cut short at the end. */
 static int check_utf8(const uint8_t *p, size_t n) {
@@ -29,7 +30,12 @@ static int check_utf8(const uint8_t *p, size_t n) {
         }
         uint32_t more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
         if (c < 0xc2 || c > 0xf4) return 1;
-        uint8_t low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80, high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+        uint8_t low = c == 0xe0   ? 0xa0
+                      : c == 0xf0 ? 0x90
+                                  : 0x80,
+                high = c == 0xed   ? 0x9f
+                       : c == 0xf4 ? 0x8f
+                                   : 0xbf;
         for (uint32_t k = 1; k <= more; k++) {
             if (i + k == n) return 2;
             if (p[i + k] < low || p[i + k] > high) return 1;
@@ -54,7 +60,7 @@ static bool check_utf16(const uint8_t *p, size_t units) {
     return true;
 }
 
-/* ---- decoding and encoding ---------------------------------------------------------------------------------------------- */
+/* ---- decoding and encoding -------------------------------------------------------------------- */
 
 struct decoder {
     const uint8_t *p;
@@ -81,7 +87,8 @@ static uint32_t decode(struct decoder *d) {
     if (d->e == UTF8) return decode_utf8(d);
     if (d->e == LATIN1) return d->p[d->i++];
     uint32_t u = unit16(d->p, d->i++);
-    if (is_high(u) && d->i < d->n && is_low(unit16(d->p, d->i))) u = 0x10000 + ((u - 0xd800) << 10) + (unit16(d->p, d->i++) - 0xdc00u);
+    if (is_high(u) && d->i < d->n && is_low(unit16(d->p, d->i)))
+        u = 0x10000 + ((u - 0xd800) << 10) + (unit16(d->p, d->i++) - 0xdc00u);
     return u;
 }
 
@@ -113,12 +120,14 @@ static size_t encode_utf16(uint8_t *out, uint32_t u) {
     return 2 + put16(out + 2, 0xdc00 + (u & 0x3ff));
 }
 
-/* ---- lifting --------------------------------------------------------------------------------------------------------------- */
+/* ---- lifting ---------------------------------------------------------------------------------- */
 
 /* UTF-8 of a checked string, in the call's memory. */
 static enum abi_trap to_utf8(struct host_cx *cx, const uint8_t *p, size_t units, enum encoding e, str *out) {
     uint8_t *to = host_alloc(cx->call, units * (e == LATIN1 ? 2 : 3) + 1, 1);
-    if (!to) return host_fail(cx->in, ABI_TRAP_OUT_OF_MEMORY, "a call passes more data than this host takes at once");
+    if (!to)
+        return host_fail(cx->in, ABI_TRAP_OUT_OF_MEMORY,
+                         "a call passes more data than this host takes at once");
     size_t n = 0;
     for (struct decoder d = {p, 0, units, e}; d.i < d.n;) n += encode_utf8(to + n, decode(&d));
     *out = (str){to, n};
@@ -127,11 +136,15 @@ static enum abi_trap to_utf8(struct host_cx *cx, const uint8_t *p, size_t units,
 
 static enum abi_trap lift_utf8(struct host_cx *cx, const uint8_t *p, size_t n, str *out) {
     int bad = check_utf8(p, n);
-    if (bad) return host_fail(cx->in, ABI_TRAP_HOST, bad == 2 ? "incomplete utf-8 byte sequence" : "invalid utf-8 in a string");
+    if (bad)
+        return host_fail(cx->in, ABI_TRAP_HOST,
+                         bad == 2 ? "incomplete utf-8 byte sequence" : "invalid utf-8 in a string");
     *out = (str){p, n};
     if (!cx->copy || !n) return ABI_TRAP_NONE;
     *out = host_alloc_str(cx->call, *out);
-    return out->p ? ABI_TRAP_NONE : host_fail(cx->in, ABI_TRAP_OUT_OF_MEMORY, "a call passes more data than this host takes at once");
+    return out->p ? ABI_TRAP_NONE
+                  : host_fail(cx->in, ABI_TRAP_OUT_OF_MEMORY,
+                              "a call passes more data than this host takes at once");
 }
 
 enum abi_trap host_lift_string(struct host_cx *cx, uint64_t ptr, uint64_t tagged, str *out) {
@@ -147,16 +160,19 @@ enum abi_trap host_lift_string(struct host_cx *cx, uint64_t ptr, uint64_t tagged
     uint64_t bytes = units > HOST_LIST_BYTES_MAX ? UINT64_MAX : units << wide;
     if (UNLIKELY(e != UTF8 && ptr & 1)) return host_fail(cx->in, ABI_TRAP_HOST, "unaligned pointer");
     if (UNLIKELY(bytes > HOST_LIST_BYTES_MAX || bytes > cx->mem.n || ptr > cx->mem.n - bytes))
-        return host_fail(cx->in, ABI_TRAP_HOST, cx->fused ? "string content out-of-bounds" : "string pointer/length out of bounds of memory");
+        return host_fail(cx->in, ABI_TRAP_HOST,
+                         cx->fused ? "string content out-of-bounds"
+                                   : "string pointer/length out of bounds of memory");
     const uint8_t *p = cx->mem.p + ptr;
     if (e == UTF8) return lift_utf8(cx, p, units, out);
-    if (wide && !check_utf16(p, units)) return host_fail(cx->in, ABI_TRAP_HOST, "invalid utf-16 in a string: unpaired surrogate");
+    if (wide && !check_utf16(p, units))
+        return host_fail(cx->in, ABI_TRAP_HOST, "invalid utf-16 in a string: unpaired surrogate");
     if (!cx->fused) return to_utf8(cx, p, units, e, out);
     *out = (str){p, units | (uint64_t)e << UNITS_BITS};
     return ABI_TRAP_NONE;
 }
 
-/* ---- lowering ---------------------------------------------------------------------------------------------------------------- */
+/* ---- lowering --------------------------------------------------------------------------------- */
 
 struct target { /* the block being written */
     struct host_cx *cx;
@@ -170,9 +186,12 @@ static enum abi_trap resize(struct target *t, uint32_t align, uint64_t bytes) {
     if (trap) return trap;
     t->bytes = bytes;
     bool fused = t->cx->fused;
-    if (t->ptr & (align - 1)) return host_fail(t->cx->in, ABI_TRAP_HOST, fused ? "unaligned pointer" : "realloc return: result not aligned");
+    if (t->ptr & (align - 1))
+        return host_fail(t->cx->in, ABI_TRAP_HOST,
+                         fused ? "unaligned pointer" : "realloc return: result not aligned");
     if (bytes > t->cx->mem.n || t->ptr > t->cx->mem.n - bytes)
-        return host_fail(t->cx->in, ABI_TRAP_HOST, fused ? "string content out-of-bounds" : "realloc return: beyond end of memory");
+        return host_fail(t->cx->in, ABI_TRAP_HOST,
+                         fused ? "string content out-of-bounds" : "realloc return: beyond end of memory");
     return ABI_TRAP_NONE;
 }
 static uint8_t *at(struct target *t) { return t->cx->mem.p + t->ptr; }
@@ -211,7 +230,8 @@ static enum abi_trap to_guest_utf16(struct target *t, struct decoder *d, uint64_
     return trap;
 }
 
-static enum abi_trap widen(struct target *t, struct decoder *d, uint64_t worst, uint64_t n, uint32_t u, uint64_t *units) {
+static enum abi_trap widen(struct target *t, struct decoder *d, uint64_t worst, uint64_t n, uint32_t u,
+                           uint64_t *units) {
     enum abi_trap trap = resize(t, 2, worst);
     if (trap) return trap;
     for (uint64_t j = n; j--;) put16(at(t) + 2 * j, at(t)[j]);
@@ -250,8 +270,10 @@ static enum abi_trap probably_utf16(struct target *t, struct decoder *d, uint64_
 }
 
 enum abi_trap host_lower_string(struct host_cx *cx, str s, uint64_t *ptr, uint64_t *units) {
-    struct decoder d = {s.p, 0, cx->fused ? s.n & UNITS_MASK : s.n, cx->fused ? (enum encoding)(s.n >> UNITS_BITS) : UTF8};
-    if (d.n > HOST_LIST_BYTES_MAX) return host_fail(cx->in, ABI_TRAP_HOST, "a string of %zu code units is too long to pass", d.n);
+    struct decoder d = {s.p, 0, cx->fused ? s.n & UNITS_MASK : s.n,
+                        cx->fused ? (enum encoding)(s.n >> UNITS_BITS) : UTF8};
+    if (d.n > HOST_LIST_BYTES_MAX)
+        return host_fail(cx->in, ABI_TRAP_HOST, "a string of %zu code units is too long to pass", d.n);
     struct target t = {.cx = cx, .align = cx->o->encoding == COMPONENT_UTF8 ? 1 : 2};
     enum abi_trap trap;
     *units = d.n;

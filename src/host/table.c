@@ -1,5 +1,5 @@
-/* table: the handle table of one component instance (CanonicalABI.md, Table State). Freed indices are given out again,
- * the last freed first, as the specification's table does. */
+/* table: the handle table of one component instance (CanonicalABI.md, Table State). Freed indices are given
+ * out again, the last freed first, as the specification's table does. */
 #include <stdlib.h>
 
 #include "host/host_int.h"

@@ -37,12 +37,15 @@ static void drop_in(struct drop *d, const struct host_type *t, const uint8_t *v)
     }
 }
 
-void host_value_drop_from(struct host_instance *in, const struct host_type *t, const void *value, uint32_t skip) {
+void host_value_drop_from(struct host_instance *in, const struct host_type *t, const void *value,
+                          uint32_t skip) {
     struct drop d = {in, skip};
     drop_in(&d, t, value);
 }
 
-void host_value_drop(struct host_instance *in, const struct host_type *t, const void *value) { host_value_drop_from(in, t, value, 0); }
+void host_value_drop(struct host_instance *in, const struct host_type *t, const void *value) {
+    host_value_drop_from(in, t, value, 0);
+}
 
 static bool equal_list(const struct host_type *e, const uint8_t *a, const uint8_t *b, size_t n) {
     for (size_t i = 0; i < n; i++)
@@ -73,7 +76,9 @@ bool host_value_equal(const struct host_type *t, const void *a, const void *b) {
     case HOST_RECORD:
         for (uint32_t i = 0; i < t->count; i++) {
             const struct host_field *f = &t->fields[i];
-            if (!host_value_equal(f->type, (const uint8_t *)a + f->host_offset, (const uint8_t *)b + f->host_offset)) return false;
+            if (!host_value_equal(f->type, (const uint8_t *)a + f->host_offset,
+                                  (const uint8_t *)b + f->host_offset))
+                return false;
         }
         return true;
     case HOST_VARIANT:

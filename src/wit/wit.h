@@ -1,11 +1,12 @@
-/* wit: the WIT text format (component-model design/mvp/WIT.md): parser, name resolution, C bindings. Build time only.
+/* wit: the WIT text format (component-model design/mvp/WIT.md): parser, name resolution, C bindings. Build
+ * time only.
  *
  *   files --wit_parse--> packages of interfaces and worlds --wit_resolve--> every name bound --wit_gen--> C
  *
  * 1. Everything is allocated in the arena of the set and borrows the texts parsed into it.
- * 2. Items gated by @unstable whose feature is not enabled are dropped by the resolver; @since and @deprecated are kept.
- * 3. A type's meaning is found through wit_type_target: aliases (`type a = b`, `use`) lead to one definition.
- */
+ * 2. Items gated by @unstable whose feature is not enabled are dropped by the resolver; @since and
+ *    @deprecated are kept.
+ * 3. A type's meaning is found through wit_type_target: aliases (`type a = b`, `use`) lead to one definition. */
 #ifndef ORLO_WIT_H
 #define ORLO_WIT_H
 
@@ -13,10 +14,12 @@
 #include "component/component.h"
 
 enum wit_kind {
-    WIT_BOOL, WIT_S8, WIT_U8, WIT_S16, WIT_U16, WIT_S32, WIT_U32, WIT_S64, WIT_U64, WIT_F32, WIT_F64, WIT_CHAR, WIT_STRING,
+    WIT_BOOL, WIT_S8, WIT_U8, WIT_S16, WIT_U16, WIT_S32, WIT_U32, WIT_S64, WIT_U64, WIT_F32, WIT_F64,
+    WIT_CHAR, WIT_STRING,
     WIT_LAST_PRIMITIVE = WIT_STRING,
     WIT_ERROR_CONTEXT,
-    WIT_LIST, WIT_FIXED_LIST, WIT_OPTION, WIT_RESULT, WIT_TUPLE, WIT_MAP, WIT_STREAM, WIT_FUTURE, WIT_OWN, WIT_BORROW,
+    WIT_LIST, WIT_FIXED_LIST, WIT_OPTION, WIT_RESULT, WIT_TUPLE, WIT_MAP, WIT_STREAM, WIT_FUTURE,
+    WIT_OWN, WIT_BORROW,
     WIT_RECORD, WIT_VARIANT, WIT_ENUM, WIT_FLAGS, /* only as the body of a definition */
     WIT_NAME, /* a name; resolved: def is set. A resource's bare name becomes WIT_OWN */
 };
@@ -138,8 +141,8 @@ struct wit_set {
     bool all_features;
 };
 
-/* Parses one file into package `into`, or where it says itself (NULL: by its package declaration; a file without one
- * joins `fallback`). Borrows text and file. ERR_MALFORMED; the diag starts with "file:line: ". */
+/* Parses one file. *package: the package of the files beside it, or NULL; out: this file's (one without a name if
+ * neither says any). Borrows text and file. ERR_MALFORMED; the diag starts with "file:line: ". */
 [[nodiscard]] err wit_parse(struct wit_set *set, str file, str text, struct wit_package **package, struct diag *d);
 /* Binds every name. ERR_INVALID, diag as above. */
 [[nodiscard]] err wit_resolve(struct wit_set *set, struct diag *d);
@@ -149,26 +152,29 @@ struct wit_set {
 
 /* NULL: none. version empty: any, if there is one only. */
 struct wit_package *wit_find_package(const struct wit_set *set, str ns, str name, str version);
-struct wit_world *wit_find_world(const struct wit_set *set, str name); /* "app" in the root package, or "ns:pkg/app@version" */
+/* "app" in the root package, or "ns:pkg/app@version". */
+struct wit_world *wit_find_world(const struct wit_set *set, str name);
 /* Through `use`: the definition itself. */
 struct wit_def *wit_def_target(struct wit_def *def);
 /* Through aliases: the definition's body, or the type expression itself. A resource: OWN or BORROW with def. */
 const struct wit_type *wit_type_target(const struct wit_type *t);
 
-/* ---- C bindings ------------------------------------------------------------------------------------------------ */
+/* ---- C bindings ------------------------------------------------------------------------------- */
 
 struct wit_gen_options {
     str name;                      /* of the header: "wasi_p2" gives wasi_p2.h */
     str rename_from, rename_to;    /* a namespace's C prefix: wasi → wasi3; empty: none */
 };
 /* The header: C types, prototypes, tables' declarations. ERR_INVALID: two items with one C name. */
-[[nodiscard]] err wit_gen_header(struct wit_set *set, struct wit_world *world, const struct wit_gen_options *o, struct buf *out, struct diag *d);
+[[nodiscard]] err wit_gen_header(struct wit_set *set, struct wit_world *world, const struct wit_gen_options *o,
+                                 struct buf *out, struct diag *d);
 /* The tables and trampolines of one interface. */
 [[nodiscard]] err wit_gen_source(struct wit_set *set, struct wit_world *world, struct wit_interface *i,
                                  const struct wit_gen_options *o, struct buf *out, struct diag *d);
 /* "wasi_http_types": the interface's C prefix, and the name of its source file. */
 str wit_c_prefix(arena *out, const struct wit_interface *i, const struct wit_gen_options *o);
 /* Header and sources into the folder dir. ERR_IO, ERR_INVALID. */
-[[nodiscard]] err wit_gen_files(struct wit_set *set, struct wit_world *world, const struct wit_gen_options *o, const char *dir, struct diag *d);
+[[nodiscard]] err wit_gen_files(struct wit_set *set, struct wit_world *world, const struct wit_gen_options *o,
+                                const char *dir, struct diag *d);
 
 #endif

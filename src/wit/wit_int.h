@@ -6,11 +6,11 @@
 
 enum wit_token_kind {
     WIT_TOKEN_END,
-    WIT_TOKEN_ID,      /* text: the identifier without its '%' */
+    WIT_TOKEN_ID, /* text: the identifier without its '%' */
     WIT_TOKEN_INTEGER,
-    WIT_TOKEN_STRING,  /* text: between the quotes, escapes not undone */
+    WIT_TOKEN_STRING, /* text: between the quotes, escapes not undone */
     WIT_TOKEN_ARROW,
-    WIT_TOKEN_PUNCT,   /* one of = , : ; ( ) { } < > * / . @ _ */
+    WIT_TOKEN_PUNCT, /* one of = , : ; ( ) { } < > * / . @ _ */
 };
 struct wit_token {
     enum wit_token_kind kind;
@@ -35,6 +35,7 @@ str wit_lex_version(struct wit_lexer *l); /* right after '@': the longest semver
 void wit_lex_fail(struct wit_lexer *l, uint32_t line, const char *fmt, ...) PRINTF_LIKE(3, 4);
 bool wit_is_keyword(str s);
 
-err wit_fail_at(struct diag *d, const struct wit_pos *pos, const char *fmt, ...) PRINTF_LIKE(3, 4); /* ERR_INVALID */
+err wit_fail_at(struct diag *d, const struct wit_pos *pos, const char *fmt, ...)
+    PRINTF_LIKE(3, 4); /* ERR_INVALID */
 
 #endif

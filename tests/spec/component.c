@@ -1,4 +1,5 @@
-/* component: the commands of the component model's suite. Each module is compiled, loaded and instantiated as the node does it. */
+/* component: the commands of the component model's suite. Each module is compiled, loaded and instantiated as
+ * the node does it. */
 #include "spec.h"
 #include "component/component.h"
 #include "host/host.h"
@@ -22,22 +23,23 @@ struct suite {
     VEC(struct instance *) alive;
 };
 
-static bool is(json_t *command, const char *type) { return str_eqc(str_c(spec_member(command, "type")), type); }
+static bool is(json_t *command, const char *type) {
+    return str_eqc(str_c(spec_member(command, "type")), type);
+}
 
 bool spec_is_component(struct spec_file *f) {
     size_t i;
     json_t *command;
     str bytes;
-    json_array_foreach(f->commands, i, command)
-        if (spec_binary(f, command, &bytes)) {
-            enum component_kind k = component_kind(bytes, NULL);
-            if (k == COMPONENT_KIND_COMPONENT) return true;
-            if (k == COMPONENT_KIND_MODULE) return false;
-        }
+    json_array_foreach(f->commands, i, command) if (spec_binary(f, command, &bytes)) {
+        enum component_kind k = component_kind(bytes, NULL);
+        if (k == COMPONENT_KIND_COMPONENT) return true;
+        if (k == COMPONENT_KIND_MODULE) return false;
+    }
     return strstr(f->path, "component") != NULL;
 }
 
-/* ---- components ---------------------------------------------------------------------------------------------------- */
+/* ---- components ------------------------------------------------------------------------------- */
 
 static err validate(str bytes, struct diag *d) {
     arena *a = arena_new(0);
@@ -134,11 +136,12 @@ static void module_definition(struct suite *s, json_t *command) {
 static void module_instance(struct suite *s, json_t *command) {
     const char *module = spec_member(command, "module");
     uint64_t definition;
-    if (!map_get(&s->definitions, str_c(module ? module : ""), &definition)) spec_fail(s->f, command, "no such definition");
+    if (!map_get(&s->definitions, str_c(module ? module : ""), &definition))
+        spec_fail(s->f, command, "no such definition");
     else instantiate(s, command, (json_t *)(uintptr_t)definition, spec_member(command, "instance"));
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------------ */
+/* ---- values ----------------------------------------------------------------------------------- */
 
 static bool put_int(const struct host_type *t, json_t *v, void *out) {
     const char *text = json_string_value(v);
@@ -164,8 +167,7 @@ static bool put(struct suite *s, const struct host_type *t, json_t *v, uint8_t *
 static bool put_all(struct suite *s, const struct host_type *e, json_t *v, uint8_t *out) {
     size_t i;
     json_t *item;
-    json_array_foreach(v, i, item)
-        if (!put(s, e, item, out + i * e->host_size)) return false;
+    json_array_foreach(v, i, item) if (!put(s, e, item, out + i * e->host_size)) return false;
     return true;
 }
 
@@ -224,7 +226,8 @@ static bool put(struct suite *s, const struct host_type *t, json_t *json, uint8_
     }
     case HOST_ARRAY: return json_array_size(v) == t->count && put_all(s, t->elem, v, out);
     case HOST_RECORD: return put_record(s, t, v, out);
-    case HOST_VARIANT: return put_case(s, t, label(t, spec_member(v, "case")), json_object_get(v, "payload"), out);
+    case HOST_VARIANT:
+        return put_case(s, t, label(t, spec_member(v, "case")), json_object_get(v, "payload"), out);
     case HOST_ENUM: {
         uint32_t i = label(t, json_string_value(v));
         memcpy(out, &i, 4);
@@ -245,7 +248,7 @@ static bool put(struct suite *s, const struct host_type *t, json_t *json, uint8_
     }
 }
 
-/* ---- actions ------------------------------------------------------------------------------------------------------------- */
+/* ---- actions ---------------------------------------------------------------------------------- */
 
 /* False: it has been reported. */
 static bool target(struct suite *s, json_t *command, const char *name, struct instance **out) {
@@ -272,7 +275,8 @@ static bool put_args(struct suite *s, json_t *args, const struct host_type *para
     if (!params) return json_array_size(args) == 0;
     if (json_array_size(args) != params->count) return false;
     for (uint32_t i = 0; i < params->count; i++)
-        if (!put(s, params->fields[i].type, json_array_get(args, i), out + params->fields[i].host_offset)) return false;
+        if (!put(s, params->fields[i].type, json_array_get(args, i), out + params->fields[i].host_offset))
+            return false;
     return true;
 }
 
@@ -313,8 +317,10 @@ static void judge(struct suite *s, json_t *command, const struct outcome *o) {
         return;
     }
     uint8_t *want = t ? arena_alloc(s->a, t->host_size, 16) : NULL;
-    if (t && !put(s, t, json_array_get(expected, 0), want)) spec_fail(s->f, command, "%s: the expected value is not of its type", field);
-    else if (t && !host_value_equal(t, o->result, want)) spec_fail(s->f, command, "%s: another result", field);
+    if (t && !put(s, t, json_array_get(expected, 0), want))
+        spec_fail(s->f, command, "%s: the expected value is not of its type", field);
+    else if (t && !host_value_equal(t, o->result, want))
+        spec_fail(s->f, command, "%s: another result", field);
     else spec_pass(s->f);
 }
 
@@ -351,7 +357,7 @@ static void assert_trap(struct suite *s, json_t *command) {
     host_call_end(&o.call);
 }
 
-/* ---- components that must not work ----------------------------------------------------------------------------------------- */
+/* ---- components that must not work ------------------------------------------------------------ */
 
 static void assert_invalid(struct suite *s, json_t *command) {
     str bytes;
@@ -363,7 +369,8 @@ static void assert_invalid(struct suite *s, json_t *command) {
     }
     err e = validate(bytes, &d);
     if (e == ERR_OK) spec_fail(s->f, command, "accepted; want \"%s\"", text);
-    else if (e != ERR_INVALID && e != ERR_MALFORMED && e != ERR_LIMIT) spec_fail(s->f, command, "%s: %s; want \"%s\"", err_text(e), d.text, text);
+    else if (e != ERR_INVALID && e != ERR_MALFORMED && e != ERR_LIMIT)
+        spec_fail(s->f, command, "%s: %s; want \"%s\"", err_text(e), d.text, text);
     else spec_pass(s->f);
 }
 
@@ -380,11 +387,12 @@ static void assert_not_instantiated(struct suite *s, json_t *command) {
     err e = s->f->validate_only ? validate(bytes, &d) : instantiate_bytes(s, bytes, &i, &d);
     if (s->f->validate_only && e == ERR_OK) spec_pass(s->f);
     else if (e != want) spec_fail(s->f, command, "%s: %s; want \"%s\"", err_text(e), d.text, text);
-    else if (want == ERR_TRAP && !text_fits(d.text, text)) spec_fail(s->f, command, "\"%s\", want \"%s\"", d.text, text);
+    else if (want == ERR_TRAP && !text_fits(d.text, text))
+        spec_fail(s->f, command, "\"%s\", want \"%s\"", d.text, text);
     else spec_pass(s->f);
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------------------------------------- */
+/* ---- all of it -------------------------------------------------------------------------------- */
 
 static void run_command(struct suite *s, json_t *command) {
     if (is(command, "module")) instantiate(s, command, command, spec_member(command, "name"));
@@ -394,7 +402,9 @@ static void run_command(struct suite *s, json_t *command) {
     else if (is(command, "assert_return")) assert_return(s, command);
     else if (is(command, "assert_trap") && !json_object_get(command, "filename")) assert_trap(s, command);
     else if (is(command, "assert_invalid") || is(command, "assert_malformed")) assert_invalid(s, command);
-    else if (is(command, "assert_unlinkable") || is(command, "assert_uninstantiable") || is(command, "assert_trap")) assert_not_instantiated(s, command);
+    else if (is(command, "assert_unlinkable") || is(command, "assert_uninstantiable") ||
+             is(command, "assert_trap"))
+        assert_not_instantiated(s, command);
     else spec_fail(s->f, command, "an unknown command: %s", spec_member(command, "type"));
 }
 
