@@ -47,7 +47,8 @@ void engine_free(struct engine *e) {
 
 bool engine_idle(struct engine *e) {
     uint64_t now = clock_mono_ns();
-    return engine_slots_idle(e, now) | engine_fibers_idle(e, now);
+    bool slots = engine_slots_idle(e, now), fibers = engine_fibers_idle(e, now);
+    return slots || fibers;
 }
 
 uint32_t engine_idle_wait_ms(const struct engine *e) {

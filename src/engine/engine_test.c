@@ -763,6 +763,43 @@ static void test_exports(void **state) {
     engine_free(e);
 }
 
+/* ---- work put off ---- */
+
+static void test_idle(void **state) {
+    const struct testguest g = {.memory_bytes = 1 << 20,
+                                .memory_bytes_max = 4 << 20,
+                                .content_bytes = 70'000,
+                                .context_bytes = 32 << 10,
+                                .table_count = 500};
+    struct engine *e = make(0, 0);
+    struct engine_image *image = load(e, &g);
+    struct engine_instance *in[3];
+    assert_int_equal(engine_idle_wait_ms(e), 0);
+    for (int i = 0; i < 3; i++) {
+        in[i] = engine_acquire(image, NULL);
+        ok2(in[i], GUEST_fill, 0, 256);
+    }
+    assert_true(engine_idle(e)); /* the next slot is made before it is asked for */
+    assert_int_equal(image->free_count, 1);
+    for (int i = 0; i < 3; i++) engine_release(in[i]);
+    const uint64_t s = 1'000'000'000, now = clock_mono_ns();
+    assert_false(engine_slots_idle(e, now));
+    assert_int_equal(engine_idle_wait_ms(e), 1000);
+    while (engine_slots_idle(e, now + 6 * s)) {}
+    assert_int_equal(image->free_count, 4);
+    assert_true(in[0]->trimmed && in[1]->trimmed && !in[2]->trimmed);
+    while (engine_slots_idle(e, now + 61 * s)) {}
+    assert_int_equal(image->free_count, 1);
+    assert_true(image->free[0] == in[2] && in[2]->trimmed);
+    assert_false(engine_fibers_idle(e, now));
+    while (engine_fibers_idle(e, now + 61 * s)) {}
+    assert_int_equal(engine_idle_wait_ms(e), 0);
+    struct engine_instance *again = engine_acquire(image, NULL);
+    check_fresh(again, &g);
+    engine_release(again);
+    engine_free(e);
+}
+
 /* ---- everything at once, by chance ---- */
 
 enum { CROWD = 12, CROWD_TASKS = 4 };
@@ -905,6 +942,7 @@ int main(void) {
         cmocka_unit_test(test_slices_in_the_host),
         cmocka_unit_test(test_engines_nest),
         cmocka_unit_test(test_crowd),
+        cmocka_unit_test(test_idle),
         cmocka_unit_test(test_store),
         cmocka_unit_test(test_exports),
     };
