@@ -1,4 +1,5 @@
-/* inspect: what a file is, says it needs, and would need to be granted. Read in a job; what comes out is text. */
+/* inspect: what a file is, says it needs, and would need to be granted. Read in a job; what comes out is
+ * text. */
 #include "component/component.h"
 #include "component/plan.h"
 #include "node/node_int.h"
@@ -47,7 +48,8 @@ static err gather(arena *mem, struct facts *f, struct diag *d) {
     }
     crypto_sha256(f->bytes, f->digest);
     f->missing = (struct diag)DIAG_INIT;
-    if (wasi_offer_check(&f->plan, &f->missing) != ERR_OK) diag_set(&f->missing, ERR_LINK, DIAG_NOWHERE, "an import is not offered");
+    if (wasi_offer_check(&f->plan, &f->missing) != ERR_OK)
+        diag_set(&f->missing, ERR_LINK, DIAG_NOWHERE, "an import is not offered");
     return ERR_OK;
 }
 
@@ -72,7 +74,8 @@ static bool imports(const struct facts *f, const char *module, const char *name)
         if (str_eqc(n.bare, module) && (!*name || str_eqc(f->plan.imports[i].name, name))) return true;
     }
     for (uint32_t i = 0; i < f->plan.host_imports_count; i++)
-        if (str_eqc(f->plan.host_imports[i].module, module) && str_eqc(f->plan.host_imports[i].name, name)) return true;
+        if (str_eqc(f->plan.host_imports[i].module, module) && str_eqc(f->plan.host_imports[i].name, name))
+            return true;
     return false;
 }
 
@@ -80,7 +83,8 @@ static bool imports(const struct facts *f, const char *module, const char *name)
 static bool needs_grant(const struct facts *f, size_t i) {
     if (!imports(f, grants[i].module, grants[i].name)) return false;
     for (size_t k = 0; k < i; k++)
-        if (!strcmp(grants[k].flag, grants[i].flag) && imports(f, grants[k].module, grants[k].name)) return false;
+        if (!strcmp(grants[k].flag, grants[i].flag) && imports(f, grants[k].module, grants[k].name))
+            return false;
     return true;
 }
 
@@ -116,7 +120,8 @@ static void put_core_interface(struct buf *b, const struct wasm_module *m) {
     }
     buf_puts(b, STR("exports:\n"));
     for (uint32_t i = 0; i < m->exports_count; i++)
-        buf_printf(b, "  " STR_FMT ": %s\n", STR_ARG(m->exports[i].name), wasm_extern_text(m->exports[i].kind));
+        buf_printf(b, "  " STR_FMT ": %s\n", STR_ARG(m->exports[i].name),
+                   wasm_extern_text(m->exports[i].kind));
 }
 
 typedef void (*memory_fn)(struct buf *b, uint32_t instance, const struct wasm_limits *l, bool first);
@@ -139,8 +144,12 @@ static void memory_text(struct buf *b, uint32_t instance, const struct wasm_limi
 
 static void print_text(const struct facts *f, struct buf *b) {
     buf_printf(b, "file      %s\n", f->name);
-    buf_printf(b, "kind      %s\n", f->kind ? wasi_kind_text(f->kind) : f->component ? "component of no kind Orlo runs" : "core module of no kind Orlo runs");
-    buf_printf(b, "size      %zu bytes, %u core modules, %u core instances\n", f->bytes.n, f->plan.modules_count, f->plan.core_instances_count);
+    buf_printf(b, "kind      %s\n",
+               f->kind        ? wasi_kind_text(f->kind)
+               : f->component ? "component of no kind Orlo runs"
+                              : "core module of no kind Orlo runs");
+    buf_printf(b, "size      %zu bytes, %u core modules, %u core instances\n", f->bytes.n,
+               f->plan.modules_count, f->plan.core_instances_count);
     buf_puts(b, STR("digest    "));
     put_digest(b, f);
     buf_puts(b, STR("\n\n"));
@@ -225,7 +234,8 @@ static void json_core_exports(struct buf *b, const struct wasm_module *m) {
 }
 
 static void memory_json(struct buf *b, uint32_t instance, const struct wasm_limits *l, bool first) {
-    buf_printf(b, "%s{\"core_instance\":%u,\"pages\":%llu,\"pages_max\":", first ? "" : ",", instance, (unsigned long long)l->min);
+    buf_printf(b, "%s{\"core_instance\":%u,\"pages\":%llu,\"pages_max\":", first ? "" : ",", instance,
+               (unsigned long long)l->min);
     if (l->has_max) buf_printf(b, "%llu", (unsigned long long)l->max);
     else buf_puts(b, STR("null"));
     buf_printf(b, ",\"address\":\"%s\"}", l->is64 ? "i64" : "i32");
@@ -235,7 +245,8 @@ static void json_grants(struct buf *b, const struct facts *f) {
     bool first = true;
     for (size_t i = 0; i < ARRAY_COUNT(grants); i++)
         if (needs_grant(f, i)) {
-            buf_printf(b, "%s{\"flag\":\"%s\",\"what\":\"%s\"}", first ? "" : ",", grants[i].flag, grants[i].what);
+            buf_printf(b, "%s{\"flag\":\"%s\",\"what\":\"%s\"}", first ? "" : ",", grants[i].flag,
+                       grants[i].what);
             first = false;
         }
 }
@@ -248,11 +259,15 @@ static void print_json(const struct facts *f, struct buf *b) {
     };
     buf_puts(b, STR("{\"file\":"));
     json_str(b, str_c(f->name));
-    buf_printf(b, ",\"format\":\"%s\",\"kind\":\"%s\",\"kind_text\":\"%s\",\"serves\":%s,\"runs\":%s,\"bytes\":%zu,\"digest\":\"",
+    buf_printf(b,
+               ",\"format\":\"%s\",\"kind\":\"%s\",\"kind_text\":\"%s\",\"serves\":%s,\"runs\":%s,\"bytes\":%"
+               "zu,\"digest\":\"",
                f->component ? "component" : "module", kind_name[f->kind], wasi_kind_text(f->kind),
-               wasi_kind_serves(f->kind) ? "true" : "false", wasi_kind_runs(f->kind) ? "true" : "false", f->bytes.n);
+               wasi_kind_serves(f->kind) ? "true" : "false", wasi_kind_runs(f->kind) ? "true" : "false",
+               f->bytes.n);
     put_digest(b, f);
-    buf_printf(b, "\",\"core_modules\":%u,\"core_instances\":%u,\"imports\":[", f->plan.modules_count, f->plan.core_instances_count);
+    buf_printf(b, "\",\"core_modules\":%u,\"core_instances\":%u,\"imports\":[", f->plan.modules_count,
+               f->plan.core_instances_count);
     if (f->component) json_component_imports(b, &f->plan);
     else json_core_imports(b, &f->module);
     buf_puts(b, STR("],\"exports\":["));
@@ -280,7 +295,8 @@ static err write_out(int out, const struct buf *b, struct diag *d) {
     return ERR_OK;
 }
 
-static err print_facts(const struct facts *f, enum node_inspect_format format, struct buf *b, struct diag *d) {
+static err print_facts(const struct facts *f, enum node_inspect_format format, struct buf *b,
+                       struct diag *d) {
     switch (format) {
     case NODE_INSPECT_TEXT: print_text(f, b); return ERR_OK;
     case NODE_INSPECT_JSON: print_json(f, b); return ERR_OK;
@@ -303,16 +319,19 @@ static err inspect_job(void *arg, int in, int out, struct diag *d) {
     return write_out(out, &b, d);
 }
 
-err node_inspect(const char *file, enum node_inspect_format format, int fd, const struct node_limits *given, struct diag *d) {
+err node_inspect(const char *file, enum node_inspect_format format, int fd, const struct node_limits *given,
+                 struct diag *d) {
     struct node_limits limits = *given;
     node_limits_fill(&limits);
     struct node_input in;
     TRY(node_input_open(file, &in, d));
     if (in.is_image) {
         close(in.fd);
-        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it is an ELF file, perhaps an image: inspect the .wasm it was compiled from");
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
+                        "it is an ELF file, perhaps an image: inspect the .wasm it was compiled from");
     }
-    int text = memfd_create("orlo-inspect", MFD_CLOEXEC); /* nothing is shown of a file that turns out to be bad */
+    int text =
+        memfd_create("orlo-inspect", MFD_CLOEXEC); /* nothing is shown of a file that turns out to be bad */
     if (text < 0) {
         close(in.fd);
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include "node/node_int.h"
 
-static const struct node_limits limits = {.compile_memory_bytes_max = 64 * MiB, .compile_s_max = 1};
+static const struct node_limits limits = {.compile_memory_bytes_max = 64 * MiB, .compile_s_max = 2};
 
 static err run(node_job_fn fn, void *arg, char text[768]) {
     int in = open("/dev/null", O_RDONLY), out = memfd_create("out", 0);
@@ -29,12 +29,18 @@ static err run(node_job_fn fn, void *arg, char text[768]) {
     return e;
 }
 
-static err writes(void *arg, int in, int out, struct diag *d) { return write(out, "hello", 5) == 5 ? ERR_OK : ERR_IO; }
-static err fails(void *arg, int in, int out, struct diag *d) { return diag_set(d, ERR_INVALID, 42, "no good"); }
+static err writes(void *arg, int in, int out, struct diag *d) {
+    return write(out, "hello", 5) == 5 ? ERR_OK : ERR_IO;
+}
+static err fails(void *arg, int in, int out, struct diag *d) {
+    return diag_set(d, ERR_INVALID, 42, "no good");
+}
 static err opens(void *arg, int in, int out, struct diag *d) {
     return open("/etc/passwd", O_RDONLY) < 0 && errno == ENOENT ? ERR_OK : ERR_DENIED;
 }
-static err connects(void *arg, int in, int out, struct diag *d) { return socket(AF_INET, SOCK_STREAM, 0) < 0 ? ERR_OK : ERR_OK; }
+static err connects(void *arg, int in, int out, struct diag *d) {
+    return socket(AF_INET, SOCK_STREAM, 0) < 0 ? ERR_OK : ERR_OK;
+}
 static err forks(void *arg, int in, int out, struct diag *d) { return fork() < 0 ? ERR_OK : ERR_OK; }
 static err executes(void *arg, int in, int out, struct diag *d) {
     execl("/bin/true", "true", (char *)NULL);
@@ -55,6 +61,10 @@ static err hoards(void *arg, int in, int out, struct diag *d) {
 static err reserves(void *arg, int in, int out, struct diag *d) {
     void *p = mmap(NULL, 8 * GiB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p != MAP_FAILED ? ERR_OK : ERR_LIMIT;
+}
+static err works_a_while(void *arg, int in, int out, struct diag *d) {
+    for (uint64_t end = clock_mono_ns() + 1400000000u; clock_mono_ns() < end;) {}
+    return ERR_OK;
 }
 static err looks_around(void *arg, int in, int out, struct diag *d) {
     for (int fd = 3; fd < 64; fd++) {
@@ -94,6 +104,23 @@ static void test_deaths(void **state) {
     assert_string_equal(text, "refused");
 }
 
+/* On a terminal, work of more than a second is seen to go on, and leaves no trace. */
+static void test_progress(void **state) {
+    char text[768], seen[256] = "";
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY), saved = dup(STDERR_FILENO);
+    assert_true(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
+    int side = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+    dup2(side, STDERR_FILENO);
+    err e = run(works_a_while, NULL, text);
+    dup2(saved, STDERR_FILENO);
+    fcntl(terminal, F_SETFL, O_NONBLOCK);
+    ssize_t n = read(terminal, seen, sizeof seen - 1);
+    assert_int_equal(e, ERR_OK);
+    assert_true(n > 0);
+    assert_string_equal(seen, "\rtesting … 1 s\x1b[K\r\x1b[K");
+    close(side), close(terminal), close(saved);
+}
+
 /* Only in, out and the pipe for the report are open in a job. */
 static void test_descriptors(void **state) {
     char text[768];
@@ -114,7 +141,8 @@ static void test_grants(void **state) {
     assert_int_equal(g.env.n, 1);
     assert_int_equal(node_grant_env(mem, &g, STR("NOT_SET_ANYWHERE"), &d), ERR_NOT_FOUND);
     assert_int_equal(node_grant_dir(mem, &g, STR("/tmp::/data:ro"), &d), ERR_OK);
-    assert_true(g.dirs.p[0].read_only && str_eqc(g.dirs.p[0].host, "/tmp") && str_eqc(g.dirs.p[0].guest, "/data"));
+    assert_true(g.dirs.p[0].read_only && str_eqc(g.dirs.p[0].host, "/tmp") &&
+                str_eqc(g.dirs.p[0].guest, "/data"));
     assert_int_equal(node_grant_dir(mem, &g, STR("::/data"), &d), ERR_USAGE);
     assert_int_equal(node_grant_http(mem, &g, STR("Example.org:8443"), &d), ERR_OK);
     assert_true(str_eqc(g.allow_http.p[0].host, "example.org") && g.allow_http.p[0].port == 8443);
@@ -145,8 +173,9 @@ static void test_listen(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_results),     cmocka_unit_test(test_walls),  cmocka_unit_test(test_deaths),
-        cmocka_unit_test(test_descriptors), cmocka_unit_test(test_grants), cmocka_unit_test(test_listen),
+        cmocka_unit_test(test_results),     cmocka_unit_test(test_walls),    cmocka_unit_test(test_deaths),
+        cmocka_unit_test(test_descriptors), cmocka_unit_test(test_progress), cmocka_unit_test(test_grants),
+        cmocka_unit_test(test_listen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,17 @@
-/* node: processes around guests. The supervisor, its workers, the sandboxed jobs, what is granted, and what is logged.
+/* node: processes around guests. The supervisor, its workers, the sandboxed jobs, what is granted, and what
+ * is logged.
  *
  *   cli ── node_serve ── supervisor ─┬─ job      untrusted wasm in, image out; no files, no network, bounded
  *                                    ├─ worker 0 its own listening sockets, an event loop, instances, guests
  *                                    └─ worker N
  *   cli ── node_run ──── job, then this process becomes the one worker of a command
  *
- * 1. Untrusted wasm is parsed in a job and nowhere else. A worker maps images that this node, or a key it trusts, signed.
- * 2. The supervisor opens every listening socket, one per worker and address, and keeps them: a worker that dies loses the
- *    requests it had taken, not those that wait in its queue.
- * 3. Nothing is granted by default; a process that runs guests can exec nothing and reach no file that was not granted.
+ * 1. Untrusted wasm is parsed in a job and nowhere else. A worker maps images that this node, or a key it
+ * trusts, signed.
+ * 2. The supervisor opens every listening socket, one per worker and address, and keeps them: a worker that
+ * dies loses the requests it had taken, not those that wait in its queue.
+ * 3. Nothing is granted by default; a process that runs guests can exec nothing and reach no file that was
+ * not granted.
  */
 #ifndef ORLO_NODE_H
 #define ORLO_NODE_H
@@ -40,13 +43,13 @@ struct node_grants {
 /* "HOST", "HOST:PORT", "*.HOST", "[::1]:80", "*". */
 [[nodiscard]] err node_grant_http(arena *out, struct node_grants *g, str arg, struct diag *d);
 
-struct node_limits { /* 0 takes the default that flags.def names */
-    uint64_t memory_bytes_max;  /* linear memories of one instance */
-    uint64_t body_bytes_max;    /* a request's body */
-    uint64_t handler_ms_max;    /* from the request's head to the end of its response */
+struct node_limits {           /* 0 takes the default that flags.def names */
+    uint64_t memory_bytes_max; /* linear memories of one instance */
+    uint64_t body_bytes_max;   /* a request's body */
+    uint64_t handler_ms_max;   /* from the request's head to the end of its response */
     uint64_t header_ms_max, body_idle_ms_max, idle_ms_max;
-    uint64_t instances_max;     /* alive at once in a worker */
-    uint64_t connections_max;   /* open at once in a worker */
+    uint64_t instances_max;   /* alive at once in a worker */
+    uint64_t connections_max; /* open at once in a worker */
     uint64_t compile_memory_bytes_max;
     uint64_t compile_s_max;
 };
@@ -61,19 +64,19 @@ struct node_listen {
 [[nodiscard]] err node_listen_parse(str arg, struct node_listen *out, struct diag *d);
 
 struct node_serve_config {
-    const char *file;              /* .wasm or image */
+    const char *file; /* .wasm or image */
     const struct node_listen *listen;
-    size_t listen_count;           /* 0: 127.0.0.1:8080 */
-    uint32_t workers;              /* 0: one per core this process may use */
+    size_t listen_count; /* 0: 127.0.0.1:8080 */
+    uint32_t workers;    /* 0: one per core this process may use */
     struct node_grants grants;
     struct node_limits limits;
-    uint64_t drain_ms_max;         /* after SIGTERM, until what still runs is cut off */
+    uint64_t drain_ms_max; /* after SIGTERM, until what still runs is cut off */
     bool no_access_log;
-    const char *state_dir;         /* where the node's key is; NULL: the default. Read only for an image */
+    const char *state_dir; /* where the node's key is; NULL: the default. Read only for an image */
 };
 /* Runs until SIGTERM or SIGINT. ERR_OK after a drain. Otherwise d says what is wrong:
- * ERR_NOT_FOUND, ERR_IO (the file), ERR_MALFORMED, ERR_INVALID, ERR_UNSUPPORTED, ERR_LINK, ERR_SIGNATURE (its content),
- * ERR_BUSY (a port), ERR_DENIED (a folder, a privileged port), ERR_LIMIT, ERR_USAGE. */
+ * ERR_NOT_FOUND, ERR_IO (the file), ERR_MALFORMED, ERR_INVALID, ERR_UNSUPPORTED, ERR_LINK, ERR_SIGNATURE (its
+ * content), ERR_BUSY (a port), ERR_DENIED (a folder, a privileged port), ERR_LIMIT, ERR_USAGE. */
 [[nodiscard]] err node_serve(const struct node_serve_config *config, struct diag *d);
 
 /* ---- run ---- */
@@ -86,8 +89,8 @@ struct node_run_config {
     struct node_limits limits;
     const char *state_dir;
 };
-/* Runs a command with this process's standard streams; *status is the guest's exit status. A guest's trap is printed to
- * stderr with its backtrace and gives ERR_TRAP. */
+/* Runs a command with this process's standard streams; *status is the guest's exit status. A guest's trap is
+ * printed to stderr with its backtrace and gives ERR_TRAP. */
 [[nodiscard]] err node_run(const struct node_run_config *config, int *status, struct diag *d);
 
 /* ---- compile, inspect ---- */
@@ -100,13 +103,14 @@ struct node_compile_config {
 struct node_compiled {
     uint64_t wasm_bytes, image_bytes, ns;
 };
-/* Writes an image signed by the node's key, which is made at the first use. The output appears whole or not at all.
- * ERR_IO: the output cannot be written; otherwise as node_serve. */
-[[nodiscard]] err node_compile(const struct node_compile_config *config, struct node_compiled *out, struct diag *d);
+/* Writes an image signed by the node's key, which is made at the first use. The output appears whole or not
+ * at all. ERR_IO: the output cannot be written; otherwise as node_serve. */
+[[nodiscard]] err node_compile(const struct node_compile_config *config, struct node_compiled *out,
+                               struct diag *d);
 
 enum node_inspect_format { NODE_INSPECT_TEXT, NODE_INSPECT_JSON, NODE_INSPECT_WAT };
 /* Writes what is to be known about the file to fd. */
-[[nodiscard]] err node_inspect(const char *file, enum node_inspect_format format, int fd, const struct node_limits *limits,
-                               struct diag *d);
+[[nodiscard]] err node_inspect(const char *file, enum node_inspect_format format, int fd,
+                               const struct node_limits *limits, struct diag *d);
 
 #endif

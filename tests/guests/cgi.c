@@ -45,9 +45,11 @@ __attribute__((export_name("_start"))) void start(void) {
     if (!path[0]) path = "/";
     if (same(path, "/echo")) echo();
     else if (same(path, "/env")) show_environ();
-    else if (same(path, "/status")) put(1, "Status: 418 I'm a teapot\nContent-Type: text/plain\n\nshort and stout\n");
+    else if (same(path, "/status"))
+        put(1, "Status: 418 I'm a teapot\nContent-Type: text/plain\n\nshort and stout\n");
     else if (same(path, "/trap")) __builtin_trap();
-    else if (same(path, "/loop")) for (volatile int i = 0;; i++) {}
+    else if (same(path, "/loop"))
+        for (volatile int i = 0;; i++) {}
     else if (same(path, "/deep")) put_number(1, (unsigned)recurse(0));
     else if (same(path, "/far")) *(volatile char *)0x7fff0000 = 1;
     else if (same(path, "/exit")) proc_exit(7);
