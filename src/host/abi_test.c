@@ -599,6 +599,32 @@ static void test_amplification(void **s) {
     arena_free(a);
 }
 
+/* So are strings that share their bytes: each has to be looked at. */
+static void test_shared_strings(void **s) {
+    arena *a = arena_new(0);
+    struct maker *m = maker_new(a);
+    uint32_t list = new_type(m, COMPONENT_TYPE_LIST);
+    m->types[list].element = COMPONENT_TYPE_STRING;
+    lay_pair(&m->types[list]);
+    const struct host_resource *const resources[1] = {&thing};
+    const struct host_type *t = host_types_of_plan(a, &m->plan, resources, false)[list];
+    struct guest g;
+    guest_init(&g, COMPONENT_UTF8, false);
+    struct host_cx cx = guest_cx(&g);
+    memset(g.memory, 'a', MEMORY_BYTES);
+    uint32_t pair[2] = {0x10000, 0x20000};
+    for (uint32_t i = 0; i < 8000; i++) memcpy(g.memory + i * 8, pair, 8);
+    struct {
+        void *p;
+        size_t n;
+    } out;
+    uint64_t flat[2] = {0, 8000};
+    const uint64_t *v = flat;
+    assert_int_equal(host_lift_flat(&cx, t, &v, &out), ABI_TRAP_OUT_OF_MEMORY);
+    guest_free(&g);
+    arena_free(a);
+}
+
 int main(int argc, char **argv) {
     seed = argc > 1 ? strtoull(argv[1], NULL, 10) : clock_wall_ns() % 1000000007;
     state_ = seed * 0x9e3779b97f4a7c15 + 1;
@@ -608,6 +634,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_transcode),  cmocka_unit_test(test_bad_strings),
         cmocka_unit_test(test_table),      cmocka_unit_test(test_table_order),
         cmocka_unit_test(test_handles),    cmocka_unit_test(test_amplification),
+        cmocka_unit_test(test_shared_strings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

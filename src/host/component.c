@@ -214,7 +214,7 @@ err host_component_load(struct engine *e, struct abi_image im, const struct host
     *c = (struct host_component){.arena = a, .image = engine_image_load(e, im)};
     if (limits) c->limits = *limits;
     if (!c->limits.handles_max) c->limits.handles_max = 65536;
-    if (!c->limits.call_bytes_max) c->limits.call_bytes_max = 64 * MiB;
+    if (!c->limits.call_bytes_max) c->limits.call_bytes_max = 16 * MiB;
     if (!c->limits.host_bytes_max) c->limits.host_bytes_max = 64 * MiB;
     struct loader l = {.c = c, .offer = offer, .d = d};
     str plan = abi_image_str(&im, im.head->plan);

@@ -164,7 +164,7 @@ err host_offer_check(const struct host_offer *offer, const struct plan *plan, st
 
 struct host_limits {
     uint32_t handles_max;      /* per component instance; 0: 65,536 */
-    uint64_t call_bytes_max;   /* lifted in one call; 0: 64 MiB */
+    uint64_t call_bytes_max;   /* host memory that one call's values take; 0: 16 MiB */
     uint64_t host_bytes_max;   /* what host_charge counts per instance; 0: 64 MiB */
 };
 
@@ -218,6 +218,7 @@ struct host_call {
     struct host_chunk *chunks;    /* memory of the call */
     uint8_t *free, *limit;
     uint64_t bytes;               /* allocated so far */
+    uint64_t checked;             /* bytes of strings looked at so far */
     struct host_lend *lends;      /* handles lent until the call ends */
     struct host_moved *moved;     /* owns lifted and not yet handed over */
 };

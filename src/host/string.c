@@ -163,6 +163,10 @@ enum abi_trap host_lift_string(struct host_cx *cx, uint64_t ptr, uint64_t tagged
         return host_fail(cx->in, ABI_TRAP_HOST,
                          cx->fused ? "string content out-of-bounds"
                                    : "string pointer/length out of bounds of memory");
+    cx->call->checked += bytes; /* many strings may share their bytes: what is checked twice counts twice */
+    if (UNLIKELY(cx->call->checked > HOST_LIST_BYTES_MAX))
+        return host_fail(cx->in, ABI_TRAP_OUT_OF_MEMORY,
+                         "a call passes more data than this host takes at once");
     const uint8_t *p = cx->mem.p + ptr;
     if (e == UTF8) return lift_utf8(cx, p, units, out);
     if (wide && !check_utf16(p, units))
