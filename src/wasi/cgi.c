@@ -6,13 +6,15 @@
  *    §4.1.2 promises; a longer one is streamed without.
  * 4. The Proxy header never becomes HTTP_PROXY; names with '_' are dropped, since they could pass for another's.
  */
+#include "wasi/cgi.h"
 #include "wasi/cgi_head.h"
-#include "wasi/p1_int.h"
 #include <errno.h>
 
-enum { COLLECT_BYTES_MAX = 1 << 20 };
+enum { COLLECT_BYTES_MAX = 1 << 20, HEAD_ROOM = 64 << 10 };
 
 struct cgi {
+    struct wasi_run *run;
+    VEC(struct wasi_env) env;
     struct buf collected;             /* the start of the body, or all of it */
     size_t collected_read;
     struct cgi_head head;
@@ -23,14 +25,9 @@ struct cgi {
 
 /* ---- meta-variables (§4.1) ---- */
 
-static void put(struct p1 *p, uint32_t *cap, str key, str value) {
-    if (p->env_count == *cap) { /* an array that grows, kept in the run's memory */
-        struct wasi_env *more = arena_array(p->run->mem, struct wasi_env, *cap * 2 + 32);
-        if (p->env_count) memcpy(more, p->env, p->env_count * sizeof *more);
-        p->env = more;
-        *cap = *cap * 2 + 32;
-    }
-    p->env[p->env_count++] = (struct wasi_env){key, value};
+static void put(struct cgi *c, str key, str value) {
+    struct wasi_env pair = {key, value};
+    vec_push(c->run->mem, &c->env, pair);
 }
 
 static int hex_digit(uint8_t c) {
@@ -64,12 +61,12 @@ static str variable_of(arena *mem, str name) {
     return (str){to, name.n + 5};
 }
 
-static void put_fields(struct p1 *p, uint32_t *cap, const struct net_request *r) {
-    arena *mem = p->run->mem;
+static void put_fields(struct cgi *c, const struct net_request *r) {
+    arena *mem = c->run->mem;
     for (uint32_t i = 0; i < r->fields_count; i++) {
         str name = r->fields[i].name, value = r->fields[i].value;
         if (str_eq_nocase(name, STR("content-type"))) {
-            put(p, cap, STR("CONTENT_TYPE"), value);
+            put(c, STR("CONTENT_TYPE"), value);
             continue;
         }
         if (str_eq_nocase(name, STR("proxy")) || str_eq_nocase(name, STR("content-length")) ||
@@ -77,14 +74,14 @@ static void put_fields(struct p1 *p, uint32_t *cap, const struct net_request *r)
             continue;
         str key = variable_of(mem, name);
         uint32_t k = 0;
-        while (k < p->env_count && !str_eq(p->env[k].key, key)) k++;
-        if (k == p->env_count) put(p, cap, key, value);
-        else p->env[k].value = arena_fmt(mem, STR_FMT "%s" STR_FMT, STR_ARG(p->env[k].value),
+        while (k < c->env.n && !str_eq(c->env.p[k].key, key)) k++;
+        if (k == c->env.n) put(c, key, value);
+        else c->env.p[k].value = arena_fmt(mem, STR_FMT "%s" STR_FMT, STR_ARG(c->env.p[k].value),
                                          str_eq(key, STR("HTTP_COOKIE")) ? "; " : ", ", STR_ARG(value));
     }
 }
 
-static void put_server(struct p1 *p, uint32_t *cap, const struct net_request *r) {
+static void put_server(struct cgi *c, const struct net_request *r) {
     str host = r->authority, port = STR("");
     size_t colon = host.n;
     while (colon > 0 && host.p[colon - 1] >= '0' && host.p[colon - 1] <= '9') colon--;
@@ -92,114 +89,113 @@ static void put_server(struct p1 *p, uint32_t *cap, const struct net_request *r)
         port = str_sub(host, colon, host.n);
         host.n = colon - 1;
     }
-    put(p, cap, STR("SERVER_NAME"), host.n ? host : STR("localhost"));
-    put(p, cap, STR("SERVER_PORT"), port.n ? port : p->run->config.https ? STR("443") : STR("80"));
+    put(c, STR("SERVER_NAME"), host.n ? host : STR("localhost"));
+    put(c, STR("SERVER_PORT"), port.n ? port : c->run->config.https ? STR("443") : STR("80"));
 }
 
 static void wake_fiber(void *arg) { engine_ready(arg); }
 
 /* Waits until the source has something to say. False: the run was killed. */
-static bool wait_for_body(struct wasi_run *run, struct net_source *source) {
-    net_source_notify(source, wake_fiber, engine_fiber_current(run->app->engine));
-    bool alive = engine_park(run->app->engine);
-    net_source_notify(source, NULL, NULL);
+static bool wait_for_body(struct cgi *c) {
+    struct engine *engine = c->run->app->engine;
+    cgi_listen_input(c, engine_fiber_current(engine));
+    bool alive = engine_park(engine);
+    cgi_listen_input(c, NULL);
     return alive;
 }
 
 /* The length of a chunked body that is short enough; UINT64_MAX: it is longer, or it failed. */
-static uint64_t collect(struct wasi_run *run, struct cgi *cgi) {
-    while (cgi->collected.n < COLLECT_BYTES_MAX) {
+static uint64_t collect(struct cgi *c) {
+    while (c->collected.n < COLLECT_BYTES_MAX) {
         str data;
-        enum net_flow flow = net_source_peek(cgi->source, &data);
-        if (flow == NET_FLOW_END) return cgi->collected.n;
-        if (flow == NET_FLOW_FAILED || (flow == NET_FLOW_WAIT && !wait_for_body(run, cgi->source))) break;
+        enum net_flow flow = net_source_peek(c->source, &data);
+        if (flow == NET_FLOW_END) return c->collected.n;
+        if (flow == NET_FLOW_FAILED || (flow == NET_FLOW_WAIT && !wait_for_body(c))) break;
         if (flow != NET_FLOW_DATA) continue;
-        size_t take = MIN(data.n, COLLECT_BYTES_MAX - cgi->collected.n);
-        buf_put(&cgi->collected, data.p, take);
-        net_source_consume(cgi->source, take);
+        size_t take = MIN(data.n, COLLECT_BYTES_MAX - c->collected.n);
+        buf_put(&c->collected, data.p, take);
+        net_source_consume(c->source, take);
     }
     return UINT64_MAX;
 }
 
 static void free_bytes(void *arg) {
-    struct cgi *cgi = arg;
-    buf_free(&cgi->head.bytes);
-    buf_free(&cgi->collected);
+    struct cgi *c = arg;
+    buf_free(&c->head.bytes);
+    buf_free(&c->collected);
 }
 
-void cgi_begin(struct p1 *p) {
-    struct wasi_run *run = p->run;
+struct cgi *cgi_begin(struct wasi_run *run) {
+    const struct wasi_config *config = &run->app->config;
     const struct net_request *r = net_exchange_request(run->config.exchange);
-    p->cgi = arena_make(run->mem, struct cgi);
-    p->cgi->source = net_exchange_source(run->config.exchange);
-    p->cgi->sink = net_exchange_sink(run->config.exchange);
-    p->cgi->head.bytes.max = run->app->config.limits.head_bytes_max;
-    arena_cleanup(run->mem, free_bytes, p->cgi);
-    uint64_t length = r->content_length != UINT64_MAX || !r->has_body ? r->content_length : collect(run, p->cgi);
+    struct cgi *c = arena_make(run->mem, struct cgi);
+    c->run = run;
+    c->source = net_exchange_source(run->config.exchange);
+    c->sink = net_exchange_sink(run->config.exchange);
+    c->head.bytes.max = config->limits.head_bytes_max;
+    arena_cleanup(run->mem, free_bytes, c);
+    for (size_t i = 0; i < config->env_count; i++) put(c, config->env[i].key, config->env[i].value);
+    uint64_t length = r->content_length != UINT64_MAX || !r->has_body ? r->content_length : collect(c);
     str path, query;
-    uint32_t cap = p->env_count;
     str_cut(r->path, '?', &path, &query);
-    put(p, &cap, STR("GATEWAY_INTERFACE"), STR("CGI/1.1"));
-    put(p, &cap, STR("SERVER_SOFTWARE"), run->app->config.server_name);
-    put(p, &cap, STR("SERVER_PROTOCOL"), r->version_minor ? STR("HTTP/1.1") : STR("HTTP/1.0"));
-    put_server(p, &cap, r);
-    put(p, &cap, STR("REQUEST_METHOD"), r->method);
-    put(p, &cap, STR("REQUEST_URI"), r->path);
-    put(p, &cap, STR("REQUEST_SCHEME"), run->config.https ? STR("https") : STR("http"));
-    if (run->config.https) put(p, &cap, STR("HTTPS"), STR("on"));
-    put(p, &cap, STR("SCRIPT_NAME"), STR(""));
-    put(p, &cap, STR("PATH_INFO"), decode_path(run->mem, path));
-    put(p, &cap, STR("QUERY_STRING"), query);
-    put(p, &cap, STR("REMOTE_ADDR"), run->config.remote);
-    put(p, &cap, STR("REMOTE_HOST"), run->config.remote);
+    put(c, STR("GATEWAY_INTERFACE"), STR("CGI/1.1"));
+    put(c, STR("SERVER_SOFTWARE"), config->server_name);
+    put(c, STR("SERVER_PROTOCOL"), r->version_minor ? STR("HTTP/1.1") : STR("HTTP/1.0"));
+    put_server(c, r);
+    put(c, STR("REQUEST_METHOD"), r->method);
+    put(c, STR("REQUEST_URI"), r->path);
+    put(c, STR("REQUEST_SCHEME"), run->config.https ? STR("https") : STR("http"));
+    if (run->config.https) put(c, STR("HTTPS"), STR("on"));
+    put(c, STR("SCRIPT_NAME"), STR(""));
+    put(c, STR("PATH_INFO"), decode_path(run->mem, path));
+    put(c, STR("QUERY_STRING"), query);
+    put(c, STR("REMOTE_ADDR"), run->config.remote);
+    put(c, STR("REMOTE_HOST"), run->config.remote);
     if (r->has_body && length != UINT64_MAX)
-        put(p, &cap, STR("CONTENT_LENGTH"), arena_fmt(run->mem, "%llu", (unsigned long long)length));
-    put_fields(p, &cap, r);
-    if (run->config.request_id.n) put(p, &cap, STR("HTTP_X_REQUEST_ID"), run->config.request_id);
+        put(c, STR("CONTENT_LENGTH"), arena_fmt(run->mem, "%llu", (unsigned long long)length));
+    put_fields(c, r);
+    if (run->config.request_id.n) put(c, STR("HTTP_X_REQUEST_ID"), run->config.request_id);
+    return c;
+}
+
+const struct wasi_env *cgi_env(const struct cgi *c, uint32_t *count) {
+    *count = c->env.n;
+    return c->env.p;
 }
 
 /* ---- standard input: the request's body ---- */
 
-static bool body_readable(struct wasi_run *run) {
-    struct cgi *cgi = ((struct p1 *)run->state)->cgi;
+bool cgi_readable(struct cgi *c) {
     str data;
-    return cgi->collected_read < cgi->collected.n || net_source_peek(cgi->source, &data) != NET_FLOW_WAIT;
+    return c->collected_read < c->collected.n || net_source_peek(c->source, &data) != NET_FLOW_WAIT;
 }
 
-static void body_notify(struct wasi_run *run, struct engine_fiber *fiber) {
-    net_source_notify(((struct p1 *)run->state)->cgi->source, fiber ? wake_fiber : NULL, fiber);
-}
+void cgi_listen_input(struct cgi *c, struct engine_fiber *f) { net_source_notify(c->source, f ? wake_fiber : NULL, f); }
 
-static enum abi_trap body_read(struct wasi_run *run, void *to, size_t n, size_t *got, int *error) {
-    struct cgi *cgi = ((struct p1 *)run->state)->cgi;
-    *got = MIN(n, cgi->collected.n - cgi->collected_read);
-    if (*got) {
-        memcpy(to, cgi->collected.p + cgi->collected_read, *got);
-        cgi->collected_read += *got;
-        return ABI_TRAP_NONE;
-    }
-    enum net_flow flow;
-    while ((flow = net_source_read(cgi->source, to, n, got)) == NET_FLOW_WAIT)
-        if (!wait_for_body(run, cgi->source)) return ABI_TRAP_INTERRUPTED;
-    if (flow == NET_FLOW_FAILED) *error = EIO;
-    return ABI_TRAP_NONE;
+enum net_flow cgi_read(struct cgi *c, void *p, size_t n, size_t *got) {
+    *got = MIN(n, c->collected.n - c->collected_read);
+    if (!*got) return net_source_read(c->source, p, n, got);
+    memcpy(p, c->collected.p + c->collected_read, *got);
+    c->collected_read += *got;
+    return NET_FLOW_DATA;
 }
 
 /* ---- standard output: the response ---- */
 
 /* Sends all of bytes, waiting for the client as needed. */
-static enum abi_trap send_body(struct wasi_run *run, struct cgi *cgi, str bytes, int *error) {
+static enum abi_trap send_body(struct cgi *c, str bytes, int *error) {
+    struct wasi_run *run = c->run;
     while (bytes.n) {
-        size_t room = net_sink_room(cgi->sink);
-        if (!room && net_sink_error(cgi->sink) == NET_OK) {
-            net_sink_notify(cgi->sink, wake_fiber, engine_fiber_current(run->app->engine));
+        size_t room = net_sink_room(c->sink);
+        if (!room && net_sink_error(c->sink) == NET_OK) {
+            cgi_listen_output(c, engine_fiber_current(run->app->engine));
             bool alive = engine_park(run->app->engine);
-            net_sink_notify(cgi->sink, NULL, NULL);
+            cgi_listen_output(c, NULL);
             if (!alive) return ABI_TRAP_INTERRUPTED;
             continue;
         }
         str piece = str_sub(bytes, 0, MAX(room, (size_t)1));
-        err e = net_sink_write(cgi->sink, piece);
+        err e = net_sink_write(c->sink, piece);
         if (e == ERR_INVALID) wasi_run_end(run, WASI_END_BAD_RESPONSE, "%s", "it wrote more than its Content-Length");
         if (e == ERR_CLOSED) wasi_run_end(run, WASI_END_CLIENT_GONE, "%s", "");
         if (e != ERR_OK && e != ERR_AGAIN) {
@@ -211,42 +207,44 @@ static enum abi_trap send_body(struct wasi_run *run, struct cgi *cgi, str bytes,
     return ABI_TRAP_NONE;
 }
 
-static enum abi_trap response_write(struct wasi_run *run, str bytes, int *error) {
-    struct cgi *cgi = ((struct p1 *)run->state)->cgi;
+enum abi_trap cgi_write(struct cgi *c, str bytes, int *error) {
+    struct wasi_run *run = c->run;
     if (run->ended) {
         *error = EPIPE;
         return ABI_TRAP_NONE;
     }
-    if (!cgi->responded) {
+    if (!c->responded) {
         size_t used = bytes.n;
         const char *why = NULL;
-        enum cgi_result r = cgi_head_feed(&cgi->head, run->mem, bytes, &used, &why);
+        enum cgi_result r = cgi_head_feed(&c->head, run->mem, bytes, &used, &why);
         if (r == CGI_MORE) return ABI_TRAP_NONE;
-        err e = r == CGI_DONE ? net_exchange_respond(run->config.exchange, cgi->head.status, cgi->head.fields.p, cgi->head.fields.n) : ERR_INVALID;
+        err e = r == CGI_DONE ? net_exchange_respond(run->config.exchange, c->head.status, c->head.fields.p, c->head.fields.n) : ERR_INVALID;
         if (r == CGI_DONE && e != ERR_OK) why = e == ERR_CLOSED ? NULL : "its header cannot be sent";
         if (e != ERR_OK) {
             wasi_run_end(run, why ? WASI_END_BAD_RESPONSE : WASI_END_CLIENT_GONE, "%s", why ? why : "");
             *error = EPIPE;
             return ABI_TRAP_NONE;
         }
-        cgi->responded = true;
+        c->responded = true;
         bytes = str_sub(bytes, used, bytes.n);
     }
-    return send_body(run, cgi, bytes, error);
+    return send_body(c, bytes, error);
 }
 
-const struct p1_stdio p1_stdio_cgi = {body_read, response_write, body_readable, body_notify};
+size_t cgi_room(const struct cgi *c) { return c->responded ? net_sink_room(c->sink) : HEAD_ROOM; }
+bool cgi_broken(const struct cgi *c) { return c->run->ended || net_sink_error(c->sink) != NET_OK; }
+void cgi_listen_output(struct cgi *c, struct engine_fiber *f) { net_sink_notify(c->sink, f ? wake_fiber : NULL, f); }
 
-void cgi_end(struct p1 *p, int status) {
-    struct wasi_run *run = p->run;
+void cgi_end(struct cgi *c, int status) {
+    struct wasi_run *run = c->run;
     run->outcome.exit_status = status;
-    if (!p->cgi->responded) {
+    if (!c->responded) {
         if (status) wasi_run_end(run, WASI_END_EXIT, "%s", "it exited before its header was whole");
-        else if (p->cgi->head.bytes.n) wasi_run_end(run, WASI_END_BAD_RESPONSE, "%s", "it ended inside its header");
+        else if (c->head.bytes.n) wasi_run_end(run, WASI_END_BAD_RESPONSE, "%s", "it ended inside its header");
         else wasi_run_end(run, WASI_END_NO_RESPONSE, "%s", "");
         return;
     }
-    err e = net_sink_finish(p->cgi->sink, NULL, 0);
+    err e = net_sink_finish(c->sink, NULL, 0);
     if (e == ERR_INVALID) wasi_run_end(run, WASI_END_BAD_RESPONSE, "%s", "it wrote less than its Content-Length");
     else wasi_run_end(run, e == ERR_OK ? WASI_END_OK : WASI_END_CLIENT_GONE, "%s", "");
 }

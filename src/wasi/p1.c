@@ -1,4 +1,5 @@
 /* p1: a preview 1 program: its standard streams, its run, the table of its functions. */
+#include "wasi/cgi.h"
 #include "wasi/p1_int.h"
 #include <errno.h>
 #include <poll.h>
@@ -84,7 +85,31 @@ static enum abi_trap command_write(struct wasi_run *run, str bytes, int *error) 
     return ABI_TRAP_NONE;
 }
 
-const struct p1_stdio p1_stdio_command = {command_read, command_write, command_readable, command_notify};
+static const struct p1_stdio command_stdio = {command_read, command_write, command_readable, command_notify};
+
+/* ---- a served program's ---- */
+
+static struct cgi *cgi_of(struct wasi_run *run) { return ((struct p1 *)run->state)->cgi; }
+
+static bool served_readable(struct wasi_run *run) { return cgi_readable(cgi_of(run)); }
+static void served_notify(struct wasi_run *run, struct engine_fiber *fiber) { cgi_listen_input(cgi_of(run), fiber); }
+
+static enum abi_trap served_read(struct wasi_run *run, void *to, size_t n, size_t *got, int *error) {
+    struct cgi *c = cgi_of(run);
+    enum net_flow flow;
+    while ((flow = cgi_read(c, to, n, got)) == NET_FLOW_WAIT) {
+        cgi_listen_input(c, engine_fiber_current(run->app->engine));
+        bool alive = engine_park(run->app->engine);
+        cgi_listen_input(c, NULL);
+        if (!alive) return ABI_TRAP_INTERRUPTED;
+    }
+    if (flow == NET_FLOW_FAILED) *error = EIO;
+    return ABI_TRAP_NONE;
+}
+
+static enum abi_trap served_write(struct wasi_run *run, str bytes, int *error) { return cgi_write(cgi_of(run), bytes, error); }
+
+static const struct p1_stdio served_stdio = {served_read, served_write, served_readable, served_notify};
 
 /* ---- descriptors of a new run ---- */
 
@@ -148,17 +173,19 @@ static void run_start(struct wasi_run *run) {
     add_descriptors(p);
     p->args = run->app->config.args;
     p->args_count = (uint32_t)run->app->config.args_count;
+    p->env = run->app->config.env;
     p->env_count = (uint32_t)run->app->config.env_count;
-    p->env = arena_array(run->mem, struct wasi_env, p->env_count + 1);
-    if (p->env_count) memcpy(p->env, run->app->config.env, p->env_count * sizeof *p->env);
-    p->stdio = run->config.exchange ? &p1_stdio_cgi : &p1_stdio_command;
-    if (run->config.exchange) cgi_begin(p);
+    p->stdio = run->config.exchange ? &served_stdio : &command_stdio;
+    if (run->config.exchange) {
+        p->cgi = cgi_begin(run);
+        p->env = cgi_env(p->cgi, &p->env_count);
+    }
 
     uint64_t none[1] = {0};
     enum abi_trap t = engine_call(p->in, p->start, none);
     int status = t == ABI_TRAP_EXIT ? engine_last_trap(p->in)->exit_code : 0;
     if (t != ABI_TRAP_NONE && t != ABI_TRAP_EXIT) wasi_run_end_trap(run, t);
-    else if (run->config.exchange) cgi_end(p, status);
+    else if (run->config.exchange) cgi_end(p->cgi, status);
     else {
         run->outcome.exit_status = status;
         wasi_run_end(run, WASI_END_OK, "%s", "");

@@ -60,7 +60,6 @@ struct p1_stdio {
     /* Calls engine_ready(fiber) when readable, until told NULL. */
     void (*notify)(struct wasi_run *run, struct engine_fiber *fiber);
 };
-extern const struct p1_stdio p1_stdio_command, p1_stdio_cgi;
 
 struct p1 {
     struct wasi_run *run;
@@ -72,7 +71,7 @@ struct p1 {
     struct engine_fiber *stdin_waiter;
     const str *args;
     uint32_t args_count;
-    struct wasi_env *env;
+    const struct wasi_env *env;
     uint32_t env_count;
     struct cgi *cgi;                /* served */
     uint32_t open_count;
@@ -93,13 +92,6 @@ enum p1_filetype p1_filetype_of(mode_t mode);
 bool p1_put_filestat(struct p1 *p, uint64_t ptr, const struct stat *st);
 /* fstflags and times of *_set_times; 0 or an errno of preview 1. */
 uint32_t p1_times(uint64_t atim, uint64_t mtim, uint32_t fstflags, struct timespec out[2]);
-
-/* ---- CGI ---- */
-
-/* Meta-variables into p->env (RFC 3875 §4.1). */
-void cgi_begin(struct p1 *p);
-/* The program returned or exited with `status`: the response must be whole by now. */
-void cgi_end(struct p1 *p, int status);
 
 /* What is offered: offer.def. */
 enum { WASI_P1_FUNCS_COUNT = 1
