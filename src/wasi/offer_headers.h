@@ -1,2 +1,3 @@
 /* The headers that offer.def's rows need. */
 #include "wasi/p1_int.h"
+#include "wasi_p2.h"

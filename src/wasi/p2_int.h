@@ -142,7 +142,6 @@ struct wasi_http_types_outgoing_body {
     struct buf pending;
     bool stream_taken, finished, has_length, abandoned;
     uint64_t length, written;    /* declared content-length; bytes so far */
-    struct net_field *trailers;  /* kept until the message is sent; heap */
     struct wasi_http_types_fields *trailer_fields;
     void *origin;                /* referenced: what owns the sink */
     void (*wants_out)(void *arg); /* request: bytes or the end are there, so send the head; arg is wants_out_arg */
@@ -192,6 +191,20 @@ struct wasi_http_types_request_options {
     struct p2_object o;
     struct wasi_p2_option_u64 connect, first_byte, between_bytes;
 };
+/* A request of the guest's under way. */
+struct p2_fetch {
+    struct p2_object o;
+    struct host_instance *in;
+    struct net_fetch *fetch;                       /* NULL until the head is sent */
+    struct wasi_http_types_outgoing_request *request; /* referenced, until then */
+    struct wasi_http_types_outgoing_body *body;    /* referenced; NULL: none */
+    struct wasi_http_types_request_options *options; /* referenced; may be NULL */
+    enum net_error error;                          /* it could not even be sent */
+    struct engine_fiber *waiter;
+    bool taken;                                    /* its response was handed out */
+};
+struct net_source *p2_fetch_source(struct p2_fetch *f);
+
 struct wasi_http_types_incoming_response {
     struct p2_object o;
     struct p2_fetch *fetch; /* referenced */
@@ -208,8 +221,6 @@ void p2_method_of(str text, struct wasi_http_types_method *out);
 struct p2_served {
     bool answered;                               /* the outparam was set */
     struct wasi_http_types_outgoing_body *body;  /* of the response, referenced; NULL: none was taken */
-    struct net_quota quota;                      /* outgoing requests */
-    bool error_set;
 };
 
 #endif

@@ -4,9 +4,10 @@
  *   kinds.def  one row a kind of guest: its struct wasi_ops
  *   offer.def  what the host offers: interfaces (components) and core functions (preview 1)
  *
- * A kind's main runs on the run's fiber, in a fresh and started instance, and says how it ended with one wasi_run_end…
- * (the first one holds). What it allocates in run->mem lives until wasi_run_free; what must be undone before the instance is
- * released (fetches, descriptors) joins run->mem by arena_cleanup: cleanups run before the release, newest first.
+ * A kind's main runs on the run's fiber, in a fresh and started instance, and says how it ended with one
+ * wasi_run_end… (the first one holds). What it allocates in run->mem lives until wasi_run_free; what must be
+ * undone before the instance is released (fetches, descriptors) joins run->mem by arena_cleanup: cleanups run
+ * before the release, newest first.
  */
 #ifndef ORLO_WASI_INT_H
 #define ORLO_WASI_INT_H
@@ -32,21 +33,22 @@ struct wasi_app {
     enum wasi_kind kind;
     const struct wasi_ops *ops;
     void *kind_data;
-    struct wasi_config config;   /* strings and arrays in mem, limits filled in */
-    struct net_client *client;   /* made at the first use: wasi_app_client */
+    struct wasi_config config; /* strings and arrays in mem, limits filled in */
+    struct net_client *client; /* made at the first use: wasi_app_client */
     struct wasi_run *finished, *free;
     uint32_t alive;
 };
 
 struct wasi_run {
     struct wasi_app *app;
-    struct host_instance *in;    /* its user is this run: host_user(call), host_instance_user(in) */
+    struct host_instance *in; /* its user is this run: host_user(call), host_instance_user(in) */
     arena *mem;
     struct wasi_run_config config;
-    void *state;                 /* the kind's */
+    void *state; /* the kind's */
     struct wasi_outcome outcome;
     bool ended, killed;
     uint64_t started_ns;
+    struct net_quota outgoing; /* requests of its own under way */
     struct wasi_run *next;
 };
 

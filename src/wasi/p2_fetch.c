@@ -1,0 +1,357 @@
+/* p2: wasi:http/outgoing-handler and the requests it sends.
+ *
+ * 1. A host that was not granted is HTTP-request-denied, before anything is looked up or connected.
+ * 2. A request with a body is not sent before the body's first bytes or its end are known, or somebody waits for the answer: so a
+ *    body that is whole (often an empty one) goes with its length rather than chunked.
+ * 3. CDN-Loop (RFC 8586) counts how often a request came through us; past LOOPS_MAX it is loop-detected, so an app that fetches
+ *    itself ends.
+ */
+#include "wasi/p2_int.h"
+#include <stdlib.h>
+
+enum { LOOPS_MAX = 8 };
+#define LOOP_TOKEN "orlo"
+
+/* ---- outgoing request ---- */
+
+static str heap_str(str s) {
+    uint8_t *p = malloc(s.n + 1);
+    ENSURE(p);
+    if (s.n) memcpy(p, s.p, s.n);
+    return (str){p, s.n};
+}
+static void free_str(str s) { free((void *)(uintptr_t)s.p); }
+
+static void outgoing_request_destroy(struct host_instance *in, void *self) {
+    struct wasi_http_types_outgoing_request *r = self;
+    free_str(r->method);
+    free_str(r->authority);
+    free_str(r->path);
+    free_str(r->scheme_other);
+    p2_unref(in, r->headers);
+    p2_unref(in, r->body);
+}
+
+enum abi_trap wasi_http_types_outgoing_request_new(struct host_call *call, struct wasi_http_types_fields *headers,
+                                                   struct wasi_http_types_outgoing_request **result) {
+    struct wasi_http_types_outgoing_request *r = p2_object_new(call->instance, sizeof *r, outgoing_request_destroy);
+    if (!r) {
+        p2_unref(call->instance, headers);
+        return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "the host memory of this instance is used up");
+    }
+    headers->immutable = true;
+    r->headers = headers;
+    r->method = heap_str(STR("GET"));
+    *result = r;
+    return ABI_TRAP_NONE;
+}
+
+void wasi_http_types_outgoing_request_drop(struct host_instance *in, struct wasi_http_types_outgoing_request *self) { p2_unref(in, self); }
+
+enum abi_trap wasi_http_types_outgoing_request_body(struct host_call *call, struct wasi_http_types_outgoing_request *self,
+                                                    struct wasi_p2_result_http_types_outgoing_body_void *result) {
+    if ((result->is_err = self->body)) return ABI_TRAP_NONE;
+    self->body = p2_body_new(call->instance, self->headers);
+    if (!self->body) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "the host memory of this instance is used up");
+    result->ok = p2_ref(self->body);
+    return ABI_TRAP_NONE;
+}
+
+enum abi_trap wasi_http_types_outgoing_request_method(struct host_call *call, struct wasi_http_types_outgoing_request *self,
+                                                      struct wasi_http_types_method *result) {
+    p2_method_of(self->method, result);
+    return ABI_TRAP_NONE;
+}
+
+enum abi_trap wasi_http_types_outgoing_request_set_method(struct host_call *call, struct wasi_http_types_outgoing_request *self,
+                                                          const struct wasi_http_types_method *method, struct wasi_p2_result_void_void *result) {
+    str text = p2_method_text(method);
+    if ((result->is_err = !net_token_ok(text) || text.n > 64)) return ABI_TRAP_NONE;
+    free_str(self->method);
+    self->method = heap_str(text);
+    return ABI_TRAP_NONE;
+}
+
+enum { URI_BYTES_MAX = 64 << 10 };
+
+/* Printable ASCII but space, '"', '<', '>', '\\', '^', '`', '{', '|', '}' and what ends the part (RFC 3986). */
+static bool uri_part_ok(str s, const char *ends) {
+    if (s.n > URI_BYTES_MAX) return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] >= 0x7f || strchr("\"<>\\^`{|}", s.p[i]) || strchr(ends, s.p[i])) return false;
+    return true;
+}
+
+static void set_part(const struct wasi_p2_option_string *from, bool ok, str *to, bool *has, struct wasi_p2_result_void_void *result) {
+    if ((result->is_err = from->some && !ok)) return;
+    free_str(*to);
+    *to = from->some ? heap_str(from->value) : (str){0};
+    *has = from->some;
+}
+
+enum abi_trap wasi_http_types_outgoing_request_path_with_query(struct host_call *call, struct wasi_http_types_outgoing_request *self,
+                                                               struct wasi_p2_option_string *result) {
+    result->some = self->has_path;
+    result->value = self->path;
+    return ABI_TRAP_NONE;
+}
+
+enum abi_trap wasi_http_types_outgoing_request_set_path_with_query(struct host_call *call, struct wasi_http_types_outgoing_request *self,
+                                                                   const struct wasi_p2_option_string *path_with_query,
+                                                                   struct wasi_p2_result_void_void *result) {
+    set_part(path_with_query, uri_part_ok(path_with_query->value, "#"), &self->path, &self->has_path, result);
+    return ABI_TRAP_NONE;
+}
+
+enum abi_trap wasi_http_types_outgoing_request_scheme(struct host_call *call, struct wasi_http_types_outgoing_request *self,
+                                                      struct wasi_p2_option_http_types_scheme *result) {
+    result->some = self->has_scheme;
+    result->value = self->scheme;
+    result->value.other = self->scheme_other;
+    return ABI_TRAP_NONE;
+}
+
+enum abi_trap wasi_http_types_outgoing_request_set_scheme(struct host_call *call, struct wasi_http_types_outgoing_request *self,
+                                                          const struct wasi_p2_option_http_types_scheme *scheme,
+                                                          struct wasi_p2_result_void_void *result) {
+    bool other = scheme->some && scheme->value.tag == WASI_HTTP_TYPES_SCHEME_OTHER;
+    if ((result->is_err = other && (!net_token_ok(scheme->value.other) || scheme->value.other.n > 64))) return ABI_TRAP_NONE;
+    self->has_scheme = scheme->some;
+    if (!scheme->some) return ABI_TRAP_NONE;
+    self->scheme.tag = scheme->value.tag;
+    free_str(self->scheme_other);
+    self->scheme_other = other ? heap_str(scheme->value.other) : (str){0};
+    return ABI_TRAP_NONE;
+}
+
+enum abi_trap wasi_http_types_outgoing_request_authority(struct host_call *call, struct wasi_http_types_outgoing_request *self,
+                                                         struct wasi_p2_option_string *result) {
+    result->some = self->has_authority;
+    result->value = self->authority;
+    return ABI_TRAP_NONE;
+}
+
+enum abi_trap wasi_http_types_outgoing_request_set_authority(struct host_call *call, struct wasi_http_types_outgoing_request *self,
+                                                             const struct wasi_p2_option_string *authority,
+                                                             struct wasi_p2_result_void_void *result) {
+    set_part(authority, uri_part_ok(authority->value, "/?#@"), &self->authority, &self->has_authority, result);
+    return ABI_TRAP_NONE;
+}
+
+enum abi_trap wasi_http_types_outgoing_request_headers(struct host_call *call, struct wasi_http_types_outgoing_request *self,
+                                                       struct wasi_http_types_fields **result) {
+    *result = p2_ref(self->headers);
+    return ABI_TRAP_NONE;
+}
+
+/* ---- what may be reached ---- */
+
+/* "host:port" or "[v6]:port" taken apart; port 0 when it says none. False: the port is no number. */
+static bool split_authority(str authority, str *host, uint16_t *port) {
+    size_t colon = authority.n;
+    while (colon > 0 && authority.p[colon - 1] != ':' && authority.p[colon - 1] != ']') colon--;
+    *port = 0;
+    *host = authority;
+    if (colon == 0 || authority.p[colon - 1] != ':') return authority.n > 0;
+    uint64_t v;
+    *host = str_sub(authority, 0, colon - 1);
+    if (colon == authority.n) return host->n > 0;
+    if (!str_to_u64(str_sub(authority, colon, authority.n), &v) || v == 0 || v > UINT16_MAX) return false;
+    *port = (uint16_t)v;
+    return host->n > 0;
+}
+
+/* How often the request that is being served came through here; *value gets its CDN-Loop. */
+static uint32_t loops_of(const struct net_exchange *x, str *value) {
+    uint32_t n = 0;
+    const struct net_request *r = x ? net_exchange_request(x) : NULL;
+    for (uint32_t i = 0; r && i < r->fields_count; i++) {
+        if (!str_eq_nocase(r->fields[i].name, STR("cdn-loop"))) continue;
+        str rest = *value = r->fields[i].value, one;
+        do {
+            str_cut(rest, ',', &one, &rest);
+            n += str_eqc(str_trim(one), LOOP_TOKEN);
+        } while (rest.n);
+    }
+    return n;
+}
+
+/* ---- sending ---- */
+
+static void on_change(void *arg) {
+    struct p2_fetch *f = arg;
+    if (f->waiter) engine_ready(f->waiter);
+}
+
+static void fetch_destroy(struct host_instance *in, void *self) {
+    struct p2_fetch *f = self;
+    if (f->body) f->body->wants_out = NULL;
+    if (f->fetch) net_fetch_free(f->fetch);
+    p2_unref(in, f->request);
+    p2_unref(in, f->body);
+    p2_unref(in, f->options);
+}
+
+static uint32_t milliseconds(struct wasi_p2_option_u64 ns, uint64_t otherwise) {
+    uint64_t ms = ns.some ? (ns.value + 999999) / 1000000 : otherwise;
+    return (uint32_t)MIN(MAX(ms, (uint64_t)1), (uint64_t)UINT32_MAX - 1);
+}
+
+/* The fields to send: the guest's, the length of a body that is whole, and CDN-Loop. */
+static uint32_t fields_to_send(struct p2_fetch *f, arena *scratch, const struct wasi_run *run, bool whole, struct net_field *to) {
+    const struct wasi_http_types_fields *headers = f->request->headers;
+    uint32_t n = 0;
+    str seen = {0};
+    for (; n < headers->count; n++) to[n] = headers->list[n].f;
+    if (whole && !f->body->has_length)
+        to[n++] = (struct net_field){STR("content-length"), arena_fmt(scratch, "%zu", f->body->pending.n)};
+    loops_of(run->config.exchange, &seen);
+    to[n++] = (struct net_field){STR("cdn-loop"), seen.n ? arena_fmt(scratch, STR_FMT ", " LOOP_TOKEN, STR_ARG(seen)) : STR(LOOP_TOKEN)};
+    return n;
+}
+
+static void send_fetch(struct p2_fetch *f) {
+    if (f->fetch || f->error != NET_OK || !p2_going(f->in)) return;
+    struct wasi_run *run = host_instance_user(f->in);
+    struct wasi_http_types_outgoing_request *r = f->request;
+    uint64_t otherwise = run->app->config.limits.outgoing_timeout_ms;
+    struct wasi_http_types_request_options none = {.o.refs = 1}, *o = f->options ? f->options : &none;
+    arena *scratch = arena_new(0);
+    struct net_field *fields = arena_array(scratch, struct net_field, r->headers->count + 2);
+    bool empty = f->body && f->body->finished && !f->body->pending.n && !f->body->trailer_fields;
+    bool needs_length = !(str_eqc(r->method, "GET") || str_eqc(r->method, "HEAD") || str_eqc(r->method, "DELETE"));
+    bool has_body = f->body && !(empty && !needs_length && !f->body->has_length);
+    struct net_fetch_request rq = {
+        .method = r->method,
+        .scheme = r->has_scheme && r->scheme.tag == WASI_HTTP_TYPES_SCHEME_HTTP ? STR("http") : STR("https"),
+        .authority = r->authority,
+        .path = r->path,
+        .fields = fields,
+        .fields_count = fields_to_send(f, scratch, run, has_body && f->body->finished && !f->body->trailer_fields, fields),
+        .has_body = has_body,
+        .connect_ms_max = milliseconds(o->connect, otherwise),
+        .first_byte_ms_max = milliseconds(o->first_byte, otherwise),
+        .between_bytes_ms_max = milliseconds(o->between_bytes, otherwise),
+        .head_bytes_max = (uint32_t)MIN(run->app->config.limits.head_bytes_max, (uint64_t)UINT32_MAX),
+        .quota = &run->outgoing,
+    };
+    err e = net_fetch_new(wasi_app_client(run->app), &rq, on_change, f, &f->fetch);
+    arena_free(scratch);
+    if (e != ERR_OK) f->error = NET_HTTP_REQUEST_URI_INVALID;
+    else if (has_body) p2_body_attach(f->body, net_fetch_sink(f->fetch), f);
+    if (f->body) f->body->wants_out = NULL;
+    /* The body holds a reference to the fetch now; the fetch needs none of the body any more, so that neither keeps the other. */
+    p2_unref(f->in, f->body);
+    f->body = NULL;
+    on_change(f);
+}
+
+static void body_wants_out(void *arg) { send_fetch(arg); }
+
+struct net_source *p2_fetch_source(struct p2_fetch *f) { return net_fetch_source(f->fetch); }
+
+/* NET_OK, or why the request may not be sent. */
+static enum net_error refuse(struct wasi_run *run, const struct wasi_http_types_outgoing_request *r) {
+    str host, seen = {0};
+    uint16_t port;
+    if (r->has_scheme && r->scheme.tag == WASI_HTTP_TYPES_SCHEME_OTHER) return NET_HTTP_PROTOCOL_ERROR;
+    if (!r->has_authority || !split_authority(r->authority, &host, &port)) return NET_HTTP_REQUEST_URI_INVALID;
+    if (!port) port = r->has_scheme && r->scheme.tag == WASI_HTTP_TYPES_SCHEME_HTTP ? 80 : 443;
+    if (!wasi_app_allows(run->app, host, port)) {
+        log_event(LOG_WARN, "outgoing-request-denied", LF_STR("request", run->config.request_id), LF_STR("host", host), LF_U64("port", port),
+                  LF_CSTR("grant", "--allow-http HOST[:PORT]"));
+        return NET_HTTP_REQUEST_DENIED;
+    }
+    if (loops_of(run->config.exchange, &seen) >= LOOPS_MAX) return NET_LOOP_DETECTED;
+    return wasi_app_client(run->app) ? NET_OK : NET_CONFIGURATION_ERROR;
+}
+
+/* ---- the future response ---- */
+
+struct wasi_http_types_future_incoming_response {
+    struct p2_object o;
+    struct p2_fetch *fetch; /* referenced */
+};
+
+static void future_destroy(struct host_instance *in, void *self) { p2_unref(in, ((struct wasi_http_types_future_incoming_response *)self)->fetch); }
+
+void wasi_http_types_future_incoming_response_drop(struct host_instance *in, struct wasi_http_types_future_incoming_response *self) {
+    p2_unref(in, self);
+}
+
+enum abi_trap wasi_http_outgoing_handler_handle(struct host_call *call, struct wasi_http_types_outgoing_request *request,
+                                                const struct wasi_p2_option_http_types_request_options *options,
+                                                struct wasi_p2_result_http_types_future_incoming_response_http_types_error_code *result) {
+    struct host_instance *in = call->instance;
+    struct wasi_http_types_request_options *o = options->some ? options->value : NULL;
+    enum net_error refused = refuse(p2_run(call), request);
+    if (refused != NET_OK) {
+        p2_unref(in, request);
+        p2_unref(in, o);
+        result->is_err = true;
+        p2_error_code(refused, &result->err);
+        return ABI_TRAP_NONE;
+    }
+    struct p2_fetch *f = p2_object_new(in, sizeof *f, fetch_destroy);
+    struct wasi_http_types_future_incoming_response *future = f ? p2_object_new(in, sizeof *future, future_destroy) : NULL;
+    if (!future) {
+        p2_unref(in, f);
+        p2_unref(in, request);
+        p2_unref(in, o);
+        return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "the host memory of this instance is used up");
+    }
+    f->in = in;
+    f->request = request;
+    f->options = o;
+    f->body = p2_ref(request->body);
+    future->fetch = f;
+    if (f->body && !f->body->finished && !f->body->pending.n) {
+        f->body->wants_out = body_wants_out;
+        f->body->wants_out_arg = f;
+    } else send_fetch(f);
+    result->ok = future;
+    return ABI_TRAP_NONE;
+}
+
+static void incoming_response_destroy(struct host_instance *in, void *self) {
+    p2_unref(in, ((struct wasi_http_types_incoming_response *)self)->fetch);
+}
+
+static bool fetch_done(const struct p2_fetch *f) {
+    return f->error != NET_OK || (f->fetch && (net_fetch_response(f->fetch) || net_fetch_error(f->fetch) != NET_OK));
+}
+static bool future_ready(void *object) {
+    struct p2_fetch *f = ((struct wasi_http_types_future_incoming_response *)object)->fetch;
+    return f->taken || fetch_done(f);
+}
+static void future_listen(void *object, struct engine_fiber *fiber) {
+    struct p2_fetch *f = ((struct wasi_http_types_future_incoming_response *)object)->fetch;
+    f->waiter = fiber;
+    if (fiber) send_fetch(f);
+}
+static const struct p2_event future_event = {future_ready, future_listen};
+
+enum abi_trap wasi_http_types_future_incoming_response_subscribe(struct host_call *call, struct wasi_http_types_future_incoming_response *self,
+                                                                 struct wasi_io_poll_pollable **result) {
+    return p2_pollable(call, &future_event, self, result);
+}
+
+enum abi_trap wasi_http_types_future_incoming_response_get(
+    struct host_call *call, struct wasi_http_types_future_incoming_response *self,
+    struct wasi_p2_option_result_result_http_types_incoming_response_http_types_error_code_void *result) {
+    struct p2_fetch *f = self->fetch;
+    result->some = future_ready(self);
+    if (!result->some || (result->value.is_err = f->taken)) return ABI_TRAP_NONE;
+    f->taken = true;
+    const struct net_response *response = f->fetch ? net_fetch_response(f->fetch) : NULL;
+    if (!response) {
+        result->value.ok.is_err = true;
+        p2_error_code(f->error != NET_OK ? f->error : net_fetch_error(f->fetch), &result->value.ok.err);
+        return ABI_TRAP_NONE;
+    }
+    P2_NEW(call, r, wasi_http_types_incoming_response, incoming_response_destroy);
+    r->fetch = p2_ref(f);
+    r->response = response;
+    result->value.ok.ok = r;
+    return ABI_TRAP_NONE;
+}
