@@ -356,6 +356,11 @@ static err decode_component(struct cvalidator *v, struct component *c, struct cs
         if (id > 12) CMALFORMED(at, "malformed section id: %u", id);
         TRY(crd_u32(&r, &size));
         uint64_t body_at = crd_at(&r);
+        if ((size_t)(r.end - r.p) < size)
+            CMALFORMED(
+                at,
+                "unexpected end-of-file: section %u is %u bytes long, %zu are left: the file is cut short",
+                id, size, (size_t)(r.end - r.p));
         TRY(crd_bytes(&r, size, &body));
         struct crd in = {body.p, body.p + body.n, body.p, body_at, v->d};
         TRY(section(v, s, id, at, &in));
