@@ -1,7 +1,6 @@
 /* app: a loaded image with its config; its runs.
  *
- *   wasi_start ─> fiber: instance start, ops->main ─> finished list ─> wasi_app_turn ─> done ─> wasi_run_free
- * ─> free list
+ *   wasi_start ─> fiber: instance start, ops->main ─> finished list ─> wasi_app_turn ─> done ─> wasi_run_free ─> free list
  *
  * 1. `done` is called from wasi_app_turn alone: on the loop's stack, when the fiber has returned.
  * 2. Runs are recycled with their arenas: a request in the steady state allocates nothing here.
@@ -42,8 +41,7 @@ enum wasi_kind wasi_kind_of_plan(const struct plan *plan) {
         {"wasi:cli/run@0.3.0", "run", WASI_P3_COMMAND},
     };
     for (size_t i = 0; i < ARRAY_COUNT(exports); i++)
-        if (plan_export_find(plan, str_c(exports[i].interface), str_c(exports[i].func)))
-            return exports[i].kind;
+        if (plan_export_find(plan, str_c(exports[i].interface), str_c(exports[i].func))) return exports[i].kind;
     return WASI_NONE;
 }
 
@@ -56,16 +54,14 @@ static bool exports_start(const struct abi_image *im) {
 }
 
 static bool is_core_module(const struct abi_image *im, arena *scratch, struct plan *plan) {
-    return !im->head->plan.count || plan_load(scratch, abi_image_str(im, im->head->plan), plan) != ERR_OK ||
-           plan->is_core;
+    return !im->head->plan.count || plan_load(scratch, abi_image_str(im, im->head->plan), plan) != ERR_OK || plan->is_core;
 }
 
 enum wasi_kind wasi_kind_of(const struct abi_image *im) {
     arena *scratch = arena_new(0);
     struct plan plan;
-    enum wasi_kind kind = is_core_module(im, scratch, &plan)
-                              ? (exports_start(im) ? WASI_P1_COMMAND : WASI_NONE)
-                              : wasi_kind_of_plan(&plan);
+    enum wasi_kind kind = is_core_module(im, scratch, &plan) ? (exports_start(im) ? WASI_P1_COMMAND : WASI_NONE)
+                                                             : wasi_kind_of_plan(&plan);
     arena_free(scratch);
     return kind;
 }
@@ -156,22 +152,20 @@ static err load(struct wasi_app *app, struct abi_image im, struct diag *d) {
     app->kind = wasi_kind_of(&im);
     app->ops = ops_of[app->kind];
     if (app->kind == WASI_NONE || !app->ops) {
-        err e = diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
-                         app->kind ? "it is a %s, which this version does not run"
-                                   : "%s: it exports neither wasi:http/incoming-handler, "
-                                     "nor wasi:cli/run, nor _start",
+        err e = diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, app->kind ? "it is a %s, which this version does not run"
+                                                                     : "%s: it exports neither wasi:http/incoming-handler, "
+                                                                       "nor wasi:cli/run, nor _start",
                          wasi_kind_text(app->kind));
         abi_image_close(&im);
         return e;
     }
-    struct host_limits limits = {.handles_max = app->config.limits.handles_max,
-                                 .host_bytes_max = app->config.limits.host_bytes_max};
+    struct host_limits limits = {.handles_max = app->config.limits.handles_max, .host_bytes_max = app->config.limits.host_bytes_max};
     TRY(host_component_load(app->engine, im, offer(), &limits, &app->component, d));
     return app->ops->bind(app, d);
 }
 
-err wasi_app_new(struct engine *e, struct net_loop *loop, struct abi_image im,
-                 const struct wasi_config *config, struct wasi_app **out, struct diag *d) {
+err wasi_app_new(struct engine *e, struct net_loop *loop, struct abi_image im, const struct wasi_config *config,
+                 struct wasi_app **out, struct diag *d) {
     arena *mem = arena_new(0);
     struct wasi_app *app = arena_make(mem, struct wasi_app);
     *app = (struct wasi_app){.mem = mem, .engine = e, .loop = loop};
@@ -200,9 +194,7 @@ void wasi_app_free(struct wasi_app *app) {
 }
 
 enum wasi_kind wasi_app_kind(const struct wasi_app *app) { return app->kind; }
-struct engine_image *wasi_app_image(const struct wasi_app *app) {
-    return host_component_image(app->component);
-}
+struct engine_image *wasi_app_image(const struct wasi_app *app) { return host_component_image(app->component); }
 
 struct net_client *wasi_app_client(struct wasi_app *app) {
     if (app->client || !app->config.allow_http_count) return app->client;
@@ -250,11 +242,7 @@ void wasi_run_end_trap(struct wasi_run *run, enum abi_trap t) {
     bool killed = run->killed || t == ABI_TRAP_INTERRUPTED;
     if (t == ABI_TRAP_EXIT) run->outcome.exit_status = record->exit_code;
     else run->outcome.trap = record;
-    wasi_run_end(run,
-                 t == ABI_TRAP_EXIT ? WASI_END_EXIT
-                 : killed           ? WASI_END_KILLED
-                                    : WASI_END_TRAP,
-                 "%s", "");
+    wasi_run_end(run, t == ABI_TRAP_EXIT ? WASI_END_EXIT : killed ? WASI_END_KILLED : WASI_END_TRAP, "%s", "");
 }
 
 void wasi_out_write(const struct wasi_out *out, str bytes) {

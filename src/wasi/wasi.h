@@ -1,17 +1,14 @@
 /* wasi: the world a guest sees. Preview 1, WASI 0.2 and the CGI face of both; the node room drives it.
  *
- *   image --wasi_app_new--> app --wasi_start--> run (fresh instance, fiber) --done--> node --wasi_run_free-->
- * slot reset
+ *   image --wasi_app_new--> app --wasi_start--> run (fresh instance, fiber) --done--> node --wasi_run_free--> slot reset
  *
- * 1. Guest semantics live here: what an import does, how a request becomes CGI or an incoming-request. Policy
- * lives in the node: deadlines, error pages, logs, what is granted.
+ * 1. Guest semantics live here: what an import does, how a request becomes CGI or an incoming-request. Policy lives in
+ *    the node: deadlines, error pages, logs, what is granted.
  * 2. Nothing is granted by default. What struct wasi_config does not name, no guest of the app can reach.
- * 3. One run is one instance: a request served or a command run. Its outcome is reported exactly once, on the
- * loop's stack, never from inside wasi_start.
- * 4. The node listens to the exchange's events (deadline, client gone) and kills the run; wasi listens to
- * source and sink.
- * 5. Host memory that a guest can make grow (handles, bodies, headers, strings) is charged to its run and
- * capped.
+ * 3. One run is one instance: a request served or a command run. Its outcome is reported exactly once, on the loop's
+ *    stack, never from inside wasi_start.
+ * 4. The node listens to the exchange's events (deadline, client gone) and kills the run; wasi listens to source and sink.
+ * 5. Host memory that a guest can make grow (handles, bodies, headers, strings) is charged to its run and capped.
  */
 #ifndef ORLO_WASI_H
 #define ORLO_WASI_H
@@ -20,29 +17,27 @@
 #include "engine/engine.h"
 
 struct net_loop;
-struct plan;         /* component/plan.h */
+struct plan; /* component/plan.h */
 struct net_exchange; /* one request and its response on a server connection: net/net.h */
 
-/* ---- what is granted
- * --------------------------------------------------------------------------------------- */
+/* ---- what is granted --------------------------------------------------------------------------------------- */
 
 struct wasi_env {
     str key, value;
 };
 struct wasi_preopen {
-    int fd;    /* a directory, opened by the node; borrowed */
-    str guest; /* the path the guest sees, "/data" */
+    int fd;         /* a directory, opened by the node; borrowed */
+    str guest;      /* the path the guest sees, "/data" */
     bool read_only;
 };
 /* An outgoing host the guest may reach. */
 struct wasi_allow {
-    str host;      /* name or address, lower case; "*" any; "*.example.org" any name below it */
-    uint16_t port; /* 0: any */
+    str host;       /* name or address, lower case; "*" any; "*.example.org" any name below it */
+    uint16_t port;  /* 0: any */
 };
-/* Where a guest's bytes go: a descriptor, or a function called with what the guest wrote (not line by line).
- */
+/* Where a guest's bytes go: a descriptor, or a function called with what the guest wrote (not line by line). */
 struct wasi_out {
-    int fd; /* used when write is NULL; -1 discards */
+    int fd;         /* used when write is NULL; -1 discards */
     void (*write)(void *arg, str bytes);
     void *arg;
 };
@@ -58,23 +53,19 @@ struct wasi_config {
     const struct wasi_allow *allow_http;
     size_t allow_http_count;
     struct {                          /* 0: the default in limits.def */
-        uint64_t body_bytes_max;      /* a request body that the guest collects through the host: CGI stdin is
-                                         streamed */
+        uint64_t body_bytes_max;      /* a request body that the guest collects through the host: CGI stdin is streamed */
         uint64_t head_bytes_max;      /* fields of one header or trailer block that a guest builds */
         uint64_t host_bytes_max;      /* host memory charged to one run */
         uint32_t handles_max;         /* resources or descriptors alive in one run */
         uint32_t outgoing_max;        /* outgoing requests alive in one run */
-        uint64_t outgoing_timeout_ms; /* connect and first byte, where the guest sets none; all defaults:
-                                         limits.def */
+        uint64_t outgoing_timeout_ms; /* connect and first byte, where the guest sets none; all defaults: limits.def */
     } limits;
-    str server_name; /* SERVER_SOFTWARE: "orlo/0.1.0" */
+    str server_name;                  /* SERVER_SOFTWARE: "orlo/0.1.0" */
 };
 
-/* ---- an app: a loaded image bound to its host functions
- * ----------------------------------------------------- */
+/* ---- an app: a loaded image bound to its host functions ----------------------------------------------------- */
 
-/* What an image offers to be run as. X-macro in wasi_kind.def: name, what a person reads, served?, run as a
- * command? */
+/* What an image offers to be run as. X-macro in wasi_kind.def: name, what a person reads, served?, run as a command? */
 enum wasi_kind {
 #define X(name, text, serves, runs) WASI_##name,
 #include "wasi/wasi_kind.def"
@@ -86,66 +77,57 @@ bool wasi_kind_serves(enum wasi_kind k); /* wasi_start with an exchange works */
 bool wasi_kind_runs(enum wasi_kind k);   /* wasi_start without one works */
 enum wasi_kind wasi_kind_of(const struct abi_image *im);
 enum wasi_kind wasi_kind_of_plan(const struct plan *plan); /* of a component's plan */
-/* Are all imports offered? ERR_LINK: the diagnostic names what is not, and the nearest that is. Needs no
- * engine. */
+/* Are all imports offered? ERR_LINK: the diagnostic names what is not, and the nearest that is. Needs no engine. */
 err wasi_offer_check(const struct plan *plan, struct diag *d);
-/* The type that a core function is offered with, "iil:i" (parameters, colon, results; i i32, l i64, f f32, d
- * f64); NULL: none. */
+/* The type that a core function is offered with, "iil:i" (parameters, colon, results; i i32, l i64, f f32, d f64); NULL: none. */
 const char *wasi_core_sig(str module, str name);
 
 struct wasi_app;
-/* Takes im (also on failure). Loads it into e and binds every host import. loop carries timers and outgoing
- * requests. ERR_LINK: an import that is not offered, the diagnostic names it and the nearest that is.
- * ERR_UNSUPPORTED: of no kind. */
-err wasi_app_new(struct engine *e, struct net_loop *loop, struct abi_image im,
-                 const struct wasi_config *config, struct wasi_app **out, struct diag *d);
+/* Takes im (also on failure). Loads it into e and binds every host import. loop carries timers and outgoing requests.
+ * ERR_LINK: an import that is not offered, the diagnostic names it and the nearest that is. ERR_UNSUPPORTED: of no kind. */
+err wasi_app_new(struct engine *e, struct net_loop *loop, struct abi_image im, const struct wasi_config *config,
+                 struct wasi_app **out, struct diag *d);
 void wasi_app_free(struct wasi_app *app); /* no run of it may be alive */
 enum wasi_kind wasi_app_kind(const struct wasi_app *app);
 struct engine_image *wasi_app_image(const struct wasi_app *app);
 
-/* ---- a run
- * -------------------------------------------------------------------------------------------------- */
+/* ---- a run -------------------------------------------------------------------------------------------------- */
 
 enum wasi_end {
-    WASI_END_OK,   /* served: the whole response was handed to the exchange. Command: exit_status is set */
-    WASI_END_TRAP, /* the guest trapped; trap points at the record */
-    WASI_END_EXIT, /* served: the guest exited before its response was whole; exit_status is set */
-    WASI_END_NO_RESPONSE,  /* returned without a response, or without finishing its body */
-    WASI_END_BAD_RESPONSE, /* what it wrote is no response (CGI header, illegal field, length not kept); text
-                              says why */
-    WASI_END_ERROR,        /* the guest itself set an error (wasi:http error-code); text names it */
-    WASI_END_CLIENT_GONE,  /* the exchange was closed by the other side first */
-    WASI_END_KILLED,       /* wasi_run_kill */
-    WASI_END_LIMIT,        /* a limit of the run was passed; text names it */
+    WASI_END_OK,          /* served: the whole response was handed to the exchange. Command: exit_status is set */
+    WASI_END_TRAP,        /* the guest trapped; trap points at the record */
+    WASI_END_EXIT,        /* served: the guest exited before its response was whole; exit_status is set */
+    WASI_END_NO_RESPONSE, /* returned without a response, or without finishing its body */
+    WASI_END_BAD_RESPONSE,/* what it wrote is no response (CGI header, illegal field, length not kept); text says why */
+    WASI_END_ERROR,       /* the guest itself set an error (wasi:http error-code); text names it */
+    WASI_END_CLIENT_GONE, /* the exchange was closed by the other side first */
+    WASI_END_KILLED,      /* wasi_run_kill */
+    WASI_END_LIMIT,       /* a limit of the run was passed; text names it */
 };
 struct wasi_outcome {
     enum wasi_end end;
-    bool head_sent; /* the response's head went out: too late for an error page */
+    bool head_sent;   /* the response's head went out: too late for an error page */
     int exit_status;
-    char text[256]; /* empty, or why; for the log */
-    const struct engine_trap_record
-        *trap;            /* of the run's instance; valid until wasi_run_free. NULL without a trap */
-    uint64_t instance_ns; /* wall time from wasi_start until the guest's last instruction */
+    char text[256];   /* empty, or why; for the log */
+    const struct engine_trap_record *trap; /* of the run's instance; valid until wasi_run_free. NULL without a trap */
+    uint64_t instance_ns;                  /* wall time from wasi_start until the guest's last instruction */
 };
 
 struct wasi_run_config {
-    struct net_exchange
-        *exchange;  /* a request to serve, or NULL: run as a command. Borrowed until done is called */
-    str request_id; /* borrowed until wasi_run_free; in HTTP_X_REQUEST_ID for CGI */
-    str remote;     /* the client's address without port; empty: unknown */
+    struct net_exchange *exchange; /* a request to serve, or NULL: run as a command. Borrowed until done is called */
+    str request_id;                /* borrowed until wasi_run_free; in HTTP_X_REQUEST_ID for CGI */
+    str remote;                    /* the client's address without port; empty: unknown */
     bool https;
-    int stdin_fd; /* command only: -1 is empty. A served CGI guest reads the request's body */
-    struct wasi_out out,
-        err; /* stdout (command and 0.2 only: a CGI guest's stdout is the response) and stderr */
+    int stdin_fd;                  /* command only: -1 is empty. A served CGI guest reads the request's body */
+    struct wasi_out out, err;      /* stdout (command and 0.2 only: a CGI guest's stdout is the response) and stderr */
     void (*done)(void *arg, const struct wasi_outcome *outcome);
     void *arg;
 };
 struct wasi_run;
-/* Acquires a fresh instance and starts the guest on a fiber at the next engine_run. config is copied, but not
- * its strings. NULL: no instance is free (answer 503). */
+/* Acquires a fresh instance and starts the guest on a fiber at the next engine_run. config is copied, but not its strings.
+ * NULL: no instance is free (answer 503). */
 struct wasi_run *wasi_start(struct wasi_app *app, const struct wasi_run_config *config);
-/* Stops the guest; done is called with WASI_END_KILLED (or what had happened before) at a later engine_run.
- */
+/* Stops the guest; done is called with WASI_END_KILLED (or what had happened before) at a later engine_run. */
 void wasi_run_kill(struct wasi_run *run);
 /* Calls done for the runs that have ended: after every engine_run, on the loop's stack. */
 void wasi_app_turn(struct wasi_app *app);
