@@ -71,7 +71,7 @@ test)
 spec)
     need_packages build test
     build_release
-    exec build/tests/orlo-spec "$@"
+    exec build/tests/spec/orlo-spec "$@"
     ;;
 wasi)
     need_packages build test

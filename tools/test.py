@@ -24,7 +24,7 @@ def programs():
     """(name, command, path that must exist or None): whole-system tests, on the release build unless it says otherwise."""
     py = sys.executable
     orlo = os.path.join(ROOT, "build", "orlo")
-    spec = os.path.join(ROOT, "build", "tests", "orlo-spec")
+    spec = os.path.join(ROOT, "build", "tests", "spec", "orlo-spec")
     yield "walls", [py, "tests/walls.py"], None
     for script in ("tests/serve/run.py", "tests/guests/run.py"):
         if os.path.exists(os.path.join(ROOT, script)):
