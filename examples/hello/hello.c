@@ -8,14 +8,13 @@ struct iovec {
     const char *p;
     size_t n;
 };
-__attribute__((import_module("wasi_snapshot_preview1"), import_name("fd_write"))) int
-fd_write(int fd, const struct iovec *v, size_t count, size_t *done);
+__attribute__((import_module("wasi_snapshot_preview1"), import_name("fd_write"))) int fd_write(int fd, const struct iovec *v,
+                                                                                               size_t count, size_t *done);
 
-static const char answer[] =
-    "Content-Type: text/plain; charset=utf-8\r\n"
-    "\r\n"
-    "Hello from WebAssembly.\n"
-    "This answer was computed in a sandbox made for this one request and gone by now.\n";
+static const char answer[] = "Content-Type: text/plain; charset=utf-8\r\n"
+                             "\r\n"
+                             "Hello from WebAssembly.\n"
+                             "This answer was computed in a sandbox made for this one request and gone by now.\n";
 
 __attribute__((export_name("_start"))) void start(void) {
     size_t done;

@@ -27,13 +27,11 @@ struct cli_options {
     uint32_t guest_from; /* first of the operands that came after "--" */
 };
 
-/* Reads the command line. ERR_USAGE: d says what is wrong and the nearest thing there is. Strings are argv's.
- */
+/* Reads the command line. ERR_USAGE: d says what is wrong and the nearest thing there is. Strings are argv's. */
 [[nodiscard]] err cli_parse(arena *out, int argc, char **argv, struct cli_options *options, struct diag *d);
 
-bool cli_parse_bytes(const char *text,
-                     uint64_t *out); /* "65536", "64K", "64KiB", "1.5G" no: whole numbers only */
-bool cli_parse_ms(const char *text, uint64_t *out); /* "500ms", "30s", "2m", "1h"; a bare number is seconds */
+bool cli_parse_bytes(const char *text, uint64_t *out); /* "65536", "64K", "64KiB", "1.5G" no: whole numbers only */
+bool cli_parse_ms(const char *text, uint64_t *out);    /* "500ms", "30s", "2m", "1h"; a bare number is seconds */
 
 void cli_help(FILE *to);
 void cli_help_command(FILE *to, enum cli_command command);

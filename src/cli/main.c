@@ -1,5 +1,5 @@
-/* orlo: the program. Reads the command line, starts the command, says on standard error what went wrong, and
- * ends with a status of sysexits.h. */
+/* orlo: the program. Reads the command line, starts the command, says on standard error what went wrong, and ends with a
+ * status of sysexits.h. */
 #include "cli/cli_int.h"
 #include <sysexits.h>
 #include <unistd.h>
@@ -30,8 +30,7 @@ static int complain(const char *about, err e, const struct diag *d) {
     fputs("orlo: ", stderr);
     if (about) fprintf(stderr, "%s: ", about);
     if (d->offset != DIAG_NOWHERE)
-        fprintf(stderr, "at byte %llu (0x%llx): ", (unsigned long long)d->offset,
-                (unsigned long long)d->offset);
+        fprintf(stderr, "at byte %llu (0x%llx): ", (unsigned long long)d->offset, (unsigned long long)d->offset);
     fprintf(stderr, "%s\n", text);
     return exit_status(e);
 }
@@ -53,8 +52,7 @@ static err set_log(const struct cli_options *o, bool json, struct diag *d) {
         size_t i = 0;
         while (i < ARRAY_COUNT(levels) && strcmp(levels[i], o->log_level) != 0) i++;
         if (i == ARRAY_COUNT(levels))
-            return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--log-level is debug, info, warn or error, not '%s'",
-                            o->log_level);
+            return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--log-level is debug, info, warn or error, not '%s'", o->log_level);
         level = (enum log_level)i;
     }
     log_init(STDERR_FILENO, json, level);
@@ -73,8 +71,7 @@ static int serve(arena *mem, const struct cli_options *o) {
     };
     struct node_listen *listen = arena_array(mem, struct node_listen, o->listen.n);
     err e = set_log(o, !isatty(STDERR_FILENO), &d);
-    for (uint32_t i = 0; e == ERR_OK && i < o->listen.n; i++)
-        e = node_listen_parse(str_c(o->listen.p[i]), &listen[i], &d);
+    for (uint32_t i = 0; e == ERR_OK && i < o->listen.n; i++) e = node_listen_parse(str_c(o->listen.p[i]), &listen[i], &d);
     config.listen = listen;
     config.listen_count = o->listen.n;
     if (e == ERR_OK) e = read_grants(mem, o, &config.grants, &d);
@@ -104,9 +101,7 @@ static int run(arena *mem, const struct cli_options *o) {
 
 static int inspect(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
-    enum node_inspect_format format = o->json  ? NODE_INSPECT_JSON
-                                      : o->wat ? NODE_INSPECT_WAT
-                                               : NODE_INSPECT_TEXT;
+    enum node_inspect_format format = o->json ? NODE_INSPECT_JSON : o->wat ? NODE_INSPECT_WAT : NODE_INSPECT_TEXT;
     err e = node_inspect(o->operands.p[0], format, STDOUT_FILENO, &o->limits, &d);
     return e == ERR_OK ? EX_OK : complain(o->operands.p[0], e, &d);
 }
@@ -121,8 +116,7 @@ static int compile(const struct cli_options *o) {
     if (e != ERR_OK) return complain(config.file, e, &d);
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "%s: %llu bytes of WebAssembly to %llu bytes in %.2f s\n", config.output,
-                (unsigned long long)out.wasm_bytes, (unsigned long long)out.image_bytes,
-                (double)out.ns / 1e9);
+                (unsigned long long)out.wasm_bytes, (unsigned long long)out.image_bytes, (double)out.ns / 1e9);
     return EX_OK;
 }
 
@@ -135,8 +129,7 @@ static int help(arena *mem, const struct cli_options *o) {
         cli_help(stdout);
         return EX_OK;
     }
-    char *argv[] = {(char *)(uintptr_t) "orlo", (char *)(uintptr_t)o->operands.p[0],
-                    (char *)(uintptr_t) "--help"};
+    char *argv[] = {(char *)(uintptr_t) "orlo", (char *)(uintptr_t)o->operands.p[0], (char *)(uintptr_t) "--help"};
     struct cli_options about;
     struct diag d = DIAG_INIT;
     err e = cli_parse(mem, 3, argv, &about, &d);

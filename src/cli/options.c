@@ -3,13 +3,7 @@
 #include <stdlib.h>
 
 enum kind { ON, TEXT, COUNT, BYTES, MS, LIST };
-enum {
-    SERVE = 1 << CLI_serve,
-    RUN = 1 << CLI_run,
-    INSPECT = 1 << CLI_inspect,
-    COMPILE = 1 << CLI_compile,
-    HELP = 1 << CLI_help
-};
+enum { SERVE = 1 << CLI_serve, RUN = 1 << CLI_run, INSPECT = 1 << CLI_inspect, COMPILE = 1 << CLI_compile, HELP = 1 << CLI_help };
 
 static const struct flag {
     unsigned commands;
@@ -18,7 +12,7 @@ static const struct flag {
     size_t field;
     const char *argument, *usual, *help;
 } flags[] = {
-#define X(commands, name, kind, field, argument, usual, help)                                                \
+#define X(commands, name, kind, field, argument, usual, help)                                                                    \
     {commands, name, kind, offsetof(struct cli_options, field), argument, usual, help},
 #include "cli/flags.def"
 #undef X
@@ -47,8 +41,7 @@ static unsigned distance(const char *a, const char *b) {
         for (size_t k = 1; k <= m; k++) {
             unsigned best = d[i - 1][k - 1] + (a[i - 1] != b[k - 1]);
             best = MIN(best, MIN(d[i - 1][k], d[i][k - 1]) + 1);
-            if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1])
-                best = MIN(best, d[i - 2][k - 2] + 1);
+            if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1]) best = MIN(best, d[i - 2][k - 2] + 1);
             d[i][k] = best;
         }
     return d[n][m];
@@ -87,9 +80,7 @@ static bool number_and_unit(const char *text, uint64_t *number, str *unit) {
     return str_to_u64(str_sub(s, 0, digits), number);
 }
 
-static bool scale(uint64_t number, uint64_t by, uint64_t *out) {
-    return !__builtin_mul_overflow(number, by, out);
-}
+static bool scale(uint64_t number, uint64_t by, uint64_t *out) { return !__builtin_mul_overflow(number, by, out); }
 
 bool cli_parse_bytes(const char *text, uint64_t *out) {
     uint64_t n;
@@ -118,8 +109,7 @@ bool cli_parse_ms(const char *text, uint64_t *out) {
     return false;
 }
 
-static err set_value(arena *out, const struct flag *f, const char *value, struct cli_options *o,
-                     struct diag *d) {
+static err set_value(arena *out, const struct flag *f, const char *value, struct cli_options *o, struct diag *d) {
     void *field = (char *)o + f->field;
     switch (f->kind) {
     case ON: *(bool *)field = true; return ERR_OK;
@@ -130,12 +120,10 @@ static err set_value(arena *out, const struct flag *f, const char *value, struct
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--%s takes a number above 0, not '%s'", f->name, value);
     case BYTES:
         if (cli_parse_bytes(value, field) && *(uint64_t *)field) return ERR_OK;
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--%s takes a size such as 64M or 1GiB, not '%s'",
-                        f->name, value);
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--%s takes a size such as 64M or 1GiB, not '%s'", f->name, value);
     case MS:
         if (cli_parse_ms(value, field) && *(uint64_t *)field) return ERR_OK;
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--%s takes a time such as 500ms, 30s or 2m, not '%s'",
-                        f->name, value);
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--%s takes a time such as 500ms, 30s or 2m, not '%s'", f->name, value);
     }
     return ERR_OK;
 }
@@ -144,9 +132,7 @@ static err set_value(arena *out, const struct flag *f, const char *value, struct
 
 static const struct flag *find_flag(const char *name, size_t n, enum cli_command command) {
     for (size_t i = 0; i < ARRAY_COUNT(flags); i++)
-        if (flags[i].commands & 1u << command && strlen(flags[i].name) == n &&
-            !memcmp(flags[i].name, name, n))
-            return &flags[i];
+        if (flags[i].commands & 1u << command && strlen(flags[i].name) == n && !memcmp(flags[i].name, name, n)) return &flags[i];
     return NULL;
 }
 
@@ -155,10 +141,9 @@ static err unknown_flag(const char *arg, enum cli_command command, struct diag *
     snprintf(name, sizeof name, "%.*s", (int)strcspn(arg + 2, "="), arg + 2);
     const char *near = nearest_flag(name, command);
     if (near)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%s'; did you mean --%s?",
-                        commands[command].name, arg, near);
-    return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%s'; see: orlo %s --help",
-                    commands[command].name, arg, commands[command].name);
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%s'; did you mean --%s?", commands[command].name, arg, near);
+    return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%s'; see: orlo %s --help", commands[command].name, arg,
+                    commands[command].name);
 }
 
 /* Reads the flag at argv[*i], and its value. */
@@ -171,8 +156,7 @@ static err read_flag(arena *out, int argc, char **argv, int *i, struct cli_optio
         if (output) arg = "--output";
     }
     if (arg[1] != '-')
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "there is no flag '%s'; see: orlo %s --help", arg,
-                        commands[o->command].name);
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "there is no flag '%s'; see: orlo %s --help", arg, commands[o->command].name);
     size_t n = strcspn(arg + 2, "=");
     const struct flag *f = find_flag(arg + 2, n, o->command);
     if (!f) return unknown_flag(arg, o->command, d);
@@ -180,8 +164,7 @@ static err read_flag(arena *out, int argc, char **argv, int *i, struct cli_optio
     if (f->kind == ON && value) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--%s takes no value", f->name);
     if (f->kind != ON && !value) {
         if (*i + 1 >= argc)
-            return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--%s needs a value: --%s %s", f->name, f->name,
-                            f->argument);
+            return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--%s needs a value: --%s %s", f->name, f->name, f->argument);
         value = argv[++*i];
     }
     return set_value(out, f, value, o, d);
@@ -198,21 +181,18 @@ static err unknown_command(const char *word, struct diag *d) {
     for (int c = 1; c < CLI_COMMANDS; c++) names[c - 1] = commands[c].name;
     const char *near = nearest(word, names, CLI_COMMANDS - 1);
     str s = str_c(word);
-    if (near)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "there is no command '%s'; did you mean %s?", word, near);
+    if (near) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "there is no command '%s'; did you mean %s?", word, near);
     if (str_ends(s, STR(".wasm")))
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "what is to be done with it? Try: orlo serve %s", word);
     return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "there is no command '%s'; see: orlo --help", word);
 }
 
 static err first_word(int argc, char **argv, struct cli_options *o, struct diag *d) {
-    if (argc < 2)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "nothing to do; try: orlo serve FILE, or orlo --help");
+    if (argc < 2) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "nothing to do; try: orlo serve FILE, or orlo --help");
     const char *word = argv[1];
     if (!strcmp(word, "--help") || !strcmp(word, "-h")) o->help = true;
     else if (!strcmp(word, "--version") || !strcmp(word, "-V")) o->version = true;
-    else if (word[0] == '-')
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "a command comes before the flags; see: orlo --help");
+    else if (word[0] == '-') return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "a command comes before the flags; see: orlo --help");
     else if (!(o->command = find_command(word))) return unknown_command(word, d);
     return ERR_OK;
 }
@@ -221,11 +201,9 @@ static err check_operands(const struct cli_options *o, struct diag *d) {
     const char *name = commands[o->command].name;
     if (o->help || o->command == CLI_help) return ERR_OK;
     if (!o->operands.n || (o->operands.n && o->guest_from == 0))
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "which file? orlo %s %s", name,
-                        commands[o->command].args);
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "which file? orlo %s %s", name, commands[o->command].args);
     if (o->operands.n > 1 && o->command != CLI_run)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s takes one file; what is '%s'?", name,
-                        o->operands.p[1]);
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s takes one file; what is '%s'?", name, o->operands.p[1]);
     if (o->command == CLI_compile && !o->output)
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "where to? orlo compile FILE -o IMAGE");
     if (o->json && o->wat) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--json or --wat, not both");
@@ -239,8 +217,7 @@ err cli_parse(arena *out, int argc, char **argv, struct cli_options *o, struct d
     for (int i = 2; i < argc; i++) {
         const char *arg = argv[i];
         if (o->guest_from == UINT32_MAX && !strcmp(arg, "--")) o->guest_from = o->operands.n;
-        else if (o->guest_from == UINT32_MAX && arg[0] == '-' && arg[1])
-            TRY(read_flag(out, argc, argv, &i, o, d));
+        else if (o->guest_from == UINT32_MAX && arg[0] == '-' && arg[1]) TRY(read_flag(out, argc, argv, &i, o, d));
         else vec_push(out, &o->operands, arg);
     }
     return check_operands(o, d);
@@ -249,8 +226,7 @@ err cli_parse(arena *out, int argc, char **argv, struct cli_options *o, struct d
 /* ---- help ---- */
 
 void cli_help(FILE *to) {
-    fputs("orlo " ORLO_VERSION
-          ": answers HTTP with WebAssembly, each request in a fresh sandbox.\n\nUsage: orlo COMMAND …\n\n",
+    fputs("orlo " ORLO_VERSION ": answers HTTP with WebAssembly, each request in a fresh sandbox.\n\nUsage: orlo COMMAND …\n\n",
           to);
     for (int c = 1; c < CLI_COMMANDS; c++) {
         char left[64];
@@ -260,15 +236,13 @@ void cli_help(FILE *to) {
     }
     fputs("\n  orlo COMMAND --help       what it takes\n  orlo --version\n\n"
           "Start: orlo serve app.wasm, then open http://127.0.0.1:8080/\n"
-          "Exit status: 0 done, 64 wrong use, 65 bad file, 66 no such file, 69 a port is in use, 70 a guest "
-          "trapped,\n"
+          "Exit status: 0 done, 64 wrong use, 65 bad file, 66 no such file, 69 a port is in use, 70 a guest trapped,\n"
           "73 output cannot be written, 77 not permitted.\n",
           to);
 }
 
 void cli_help_command(FILE *to, enum cli_command c) {
-    fprintf(to, "orlo %s %s: %s\n\n%s", commands[c].name, commands[c].args, commands[c].summary,
-            commands[c].text);
+    fprintf(to, "orlo %s %s: %s\n\n%s", commands[c].name, commands[c].args, commands[c].summary, commands[c].text);
     fputs("\nFlags\n", to);
     for (size_t i = 0; i < ARRAY_COUNT(flags); i++) {
         const struct flag *f = &flags[i];
@@ -301,8 +275,8 @@ static void markdown_flag(FILE *to, const struct flag *f) {
 void cli_help_markdown(FILE *to) {
     for (int c = 1; c < CLI_COMMANDS; c++) {
         if (c == CLI_help) continue;
-        fprintf(to, "## orlo %s %s\n\n%s.\n\n| flag | default | |\n|---|---|---|\n", commands[c].name,
-                commands[c].args, commands[c].summary);
+        fprintf(to, "## orlo %s %s\n\n%s.\n\n| flag | default | |\n|---|---|---|\n", commands[c].name, commands[c].args,
+                commands[c].summary);
         for (size_t i = 0; i < ARRAY_COUNT(flags); i++)
             if (flags[i].commands & 1u << c) markdown_flag(to, &flags[i]);
         fputc('\n', to);

@@ -24,10 +24,8 @@ static err parse(arena *mem, const char *line) {
 
 static void test_serve(void **state) {
     arena *mem = arena_new(0);
-    assert_int_equal(
-        parse(mem,
-              "serve app.wasm --listen :80 --listen=[::1]:81 --workers 3 --timeout 500ms --max-memory 64M"),
-        ERR_OK);
+    assert_int_equal(parse(mem, "serve app.wasm --listen :80 --listen=[::1]:81 --workers 3 --timeout 500ms --max-memory 64M"),
+                     ERR_OK);
     assert_int_equal(o.command, CLI_serve);
     assert_string_equal(o.operands.p[0], "app.wasm");
     assert_int_equal(o.listen.n, 2);
@@ -101,9 +99,8 @@ static void test_units(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_serve),  cmocka_unit_test(test_run_arguments),
-        cmocka_unit_test(test_output), cmocka_unit_test(test_suggestions),
-        cmocka_unit_test(test_units),
+        cmocka_unit_test(test_serve),       cmocka_unit_test(test_run_arguments), cmocka_unit_test(test_output),
+        cmocka_unit_test(test_suggestions), cmocka_unit_test(test_units),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,8 @@
 /* compile: from the file named on the command line to an image in a sealed memfd.
  *
  * 1. A job makes the image without holding any key. The node signs what is kept in a file.
- * 2. Workers get a sealed memfd from the process that filled it, by inheritance: nobody can have changed it
- * since, so it is not hashed again by each of them. An image from a file is copied into one first and its
- * signature checked there.
+ * 2. Workers get a sealed memfd from the process that filled it, by inheritance: nobody can have changed it since, so it is
+ *    not hashed again by each of them. An image from a file is copied into one first and its signature checked there.
  */
 #include "link/link.h"
 #include "node/node_int.h"
@@ -32,8 +31,7 @@ static bool types_fit(const wasm_type *types, uint32_t count, const char *letter
     return true;
 }
 
-/* A module's imports have the types they are offered with. That they are offered at all is the worker's to
- * say. */
+/* A module's imports have the types they are offered with. That they are offered at all is the worker's to say. */
 static err check_import_types(str wasm, struct diag *d) {
     if (!wasm_is_module(wasm)) return ERR_OK; /* a component's are checked with its plan */
     arena *scratch = arena_new(0);
@@ -42,16 +40,14 @@ static err check_import_types(str wasm, struct diag *d) {
     for (uint32_t i = 0; e == ERR_OK && i < m.imports_count; i++) {
         const struct wasm_import *im = &m.imports[i];
         const char *sig = im->kind == WASM_EXTERN_FUNC ? wasi_core_sig(im->module, im->name) : NULL;
-        if (!sig || m.funcs[im->index].type >= m.types_count ||
-            m.types[m.funcs[im->index].type].comp != WASM_COMP_FUNC)
-            continue;
+        if (!sig || m.funcs[im->index].type >= m.types_count || m.types[m.funcs[im->index].type].comp != WASM_COMP_FUNC) continue;
         const struct wasm_deftype *t = wasm_func_type(&m, im->index);
         size_t params = strcspn(sig, ":");
         if (!types_fit(t->params, t->params_count, sig, params) ||
             !types_fit(t->results, t->results_count, sig + params + 1, strlen(sig + params + 1)))
             e = diag_set(d, ERR_LINK, DIAG_NOWHERE,
-                         "it imports " STR_FMT "." STR_FMT " with another type than it is offered with",
-                         STR_ARG(im->module), STR_ARG(im->name));
+                         "it imports " STR_FMT "." STR_FMT " with another type than it is offered with", STR_ARG(im->module),
+                         STR_ARG(im->name));
     }
     arena_free(scratch);
     return e;
@@ -75,8 +71,8 @@ static err seal(int fd, struct diag *d) {
 }
 
 /* Fills a new memfd with the image; not sealed yet. */
-static err compile_to_memfd(const struct node_input *in, const char *name, const struct node_limits *limits,
-                            int *fd, struct diag *d) {
+static err compile_to_memfd(const struct node_input *in, const char *name, const struct node_limits *limits, int *fd,
+                            struct diag *d) {
     *fd = new_memfd("orlo-image");
     if (*fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));
     struct compile_args args = {in->bytes, limits->memory_bytes_max};
@@ -96,8 +92,7 @@ static err copy_all(int from, int to, uint64_t bytes, struct diag *d) {
         ssize_t n = sendfile(to, from, &at, bytes - (uint64_t)at);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0)
-            return diag_set(d, ERR_IO, DIAG_NOWHERE, "it cannot be copied: %s",
-                            n ? strerror(errno) : "it became shorter");
+            return diag_set(d, ERR_IO, DIAG_NOWHERE, "it cannot be copied: %s", n ? strerror(errno) : "it became shorter");
     }
     return ERR_OK;
 }
@@ -128,8 +123,8 @@ static err take_image(const struct node_input *in, const char *state_dir, int *f
     return e;
 }
 
-err node_image_for(const struct node_input *in, const char *name, const char *state_dir,
-                   const struct node_limits *limits, int *image_fd, struct diag *d) {
+err node_image_for(const struct node_input *in, const char *name, const char *state_dir, const struct node_limits *limits,
+                   int *image_fd, struct diag *d) {
     if (in->is_image) return take_image(in, state_dir, image_fd, d);
     TRY(compile_to_memfd(in, name, limits, image_fd, d));
     err e = seal(*image_fd, d);
@@ -149,8 +144,7 @@ static err write_file(int image_fd, uint64_t bytes, const char *output, struct d
     if (fd < 0) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s cannot be written: %s", output, strerror(errno));
     if (e == ERR_OK) {
         e = copy_all(image_fd, fd, bytes, d);
-        if (e == ERR_OK && fsync(fd))
-            e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s cannot be written: %s", output, strerror(errno));
+        if (e == ERR_OK && fsync(fd)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s cannot be written: %s", output, strerror(errno));
         close(fd);
         if (e == ERR_OK && rename(aside, output))
             e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s cannot be written: %s", output, strerror(errno));

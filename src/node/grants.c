@@ -1,5 +1,4 @@
-/* grants: what the command line grants, and where it listens, from text. Every error says what was expected.
- */
+/* grants: what the command line grants, and where it listens, from text. Every error says what was expected. */
 #include "node/node_int.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +6,7 @@
 #include <unistd.h>
 
 void node_limits_fill(struct node_limits *limits) {
-#define X(field, value)                                                                                      \
+#define X(field, value)                                                                                                          \
     if (!limits->field) limits->field = (value);
 #include "node/limits.def"
 #undef X
@@ -19,14 +18,12 @@ err node_grant_env(arena *out, struct node_grants *g, str arg, struct diag *d) {
         const char *own = getenv(arena_cstr(out, arg));
         if (!own)
             return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE,
-                            "'" STR_FMT "' is not set here; write " STR_FMT
-                            "=VALUE to give the guest a value",
-                            STR_ARG(arg), STR_ARG(arg));
+                            "'" STR_FMT "' is not set here; write " STR_FMT "=VALUE to give the guest a value", STR_ARG(arg),
+                            STR_ARG(arg));
         key = arg;
         value = str_c(own);
     }
-    if (!key.n)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "expected KEY=VALUE, not '" STR_FMT "'", STR_ARG(arg));
+    if (!key.n) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "expected KEY=VALUE, not '" STR_FMT "'", STR_ARG(arg));
     struct node_env env = {arena_str(out, key), arena_str(out, value)};
     for (uint32_t i = 0; i < g->env.n; i++)
         if (str_eq(g->env.p[i].key, key)) { /* the later one holds */
@@ -61,8 +58,7 @@ err node_grant_dir(arena *out, struct node_grants *g, str arg, struct diag *d) {
     if (!cut_double_colon(rest, &host, &guest)) guest = host;
     if (!host.n || !guest.n)
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
-                        "expected HOST::GUEST, a folder here and the path the guest sees, not '" STR_FMT "'",
-                        STR_ARG(arg));
+                        "expected HOST::GUEST, a folder here and the path the guest sees, not '" STR_FMT "'", STR_ARG(arg));
     if (memchr(host.p, 0, host.n)) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "a path with a NUL byte");
     dir.host = arena_str(out, host);
     dir.guest = arena_str(out, guest);
@@ -75,15 +71,13 @@ err node_grants_check(const struct node_grants *g, struct diag *d) {
         int fd = open((const char *)g->dirs.p[i].host.p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
             return diag_set(d, errno == ENOENT ? ERR_NOT_FOUND : ERR_DENIED, DIAG_NOWHERE,
-                            "the folder " STR_FMT " cannot be granted: %s", STR_ARG(g->dirs.p[i].host),
-                            strerror(errno));
+                            "the folder " STR_FMT " cannot be granted: %s", STR_ARG(g->dirs.p[i].host), strerror(errno));
         close(fd);
     }
     return ERR_OK;
 }
 
-/* "HOST", "HOST:PORT", "[ADDRESS]:PORT", ":PORT". A bare IPv6 address has no port. False: the port is no
- * port. */
+/* "HOST", "HOST:PORT", "[ADDRESS]:PORT", ":PORT". A bare IPv6 address has no port. False: the port is no port. */
 static bool cut_host_port(str arg, str *host, str *port) {
     *port = (str){0};
     if (arg.n && arg.p[0] == '[') {
@@ -117,12 +111,10 @@ err node_grant_http(arena *out, struct node_grants *g, str arg, struct diag *d) 
     struct node_allow allow = {0};
     str host, port;
     if (str_starts(arg, STR("http://")) || str_starts(arg, STR("https://")))
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
-                        "expected HOST or HOST:PORT without a scheme, not '" STR_FMT "'", STR_ARG(arg));
-    if (!cut_host_port(arg, &host, &port) || !host.n ||
-        (port.n && !str_eqc(port, "*") && !parse_port(port, false, &allow.port)))
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "expected HOST or HOST:PORT, not '" STR_FMT "'",
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "expected HOST or HOST:PORT without a scheme, not '" STR_FMT "'",
                         STR_ARG(arg));
+    if (!cut_host_port(arg, &host, &port) || !host.n || (port.n && !str_eqc(port, "*") && !parse_port(port, false, &allow.port)))
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "expected HOST or HOST:PORT, not '" STR_FMT "'", STR_ARG(arg));
     str lower = arena_str(out, host);
     for (size_t i = 0; i < lower.n; i++) {
         uint8_t *c = (uint8_t *)lower.p + i;
@@ -144,8 +136,7 @@ err node_listen_parse(str arg, struct node_listen *out, struct diag *d) {
     }
     str host, port;
     if (!cut_host_port(arg, &host, &port) || (!host.n && !port.n))
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
-                        "expected HOST:PORT, such as 127.0.0.1:8080 or :8080, not '" STR_FMT "'",
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "expected HOST:PORT, such as 127.0.0.1:8080 or :8080, not '" STR_FMT "'",
                         STR_ARG(arg));
     if (port.n && !parse_port(port, true, &out->port))
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "'" STR_FMT "' is no port: 0 to 65535", STR_ARG(port));

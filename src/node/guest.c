@@ -1,8 +1,6 @@
-/* guest: everything a process needs to run guests, brought up in the order that lets it give up its rights in
- * time:
+/* guest: everything a process needs to run guests, brought up in the order that lets it give up its rights in time:
  *
- *   loop, engine (opens /proc/self/pagemap) -> granted folders -> image mapped -> descriptors closed ->
- * sandbox -> app bound
+ *   loop, engine (opens /proc/self/pagemap) -> granted folders -> image mapped -> descriptors closed -> sandbox -> app bound
  */
 #include "engine/engine.h"
 #include "net/net.h"
@@ -76,8 +74,8 @@ static err open_dirs(const struct node_grants *grants, struct opened *o, struct 
         const struct node_dir *dir = &grants->dirs.p[i];
         int fd = open((const char *)dir->host.p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
-            return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the folder " STR_FMT " cannot be granted: %s",
-                            STR_ARG(dir->host), strerror(errno));
+            return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the folder " STR_FMT " cannot be granted: %s", STR_ARG(dir->host),
+                            strerror(errno));
         if (o->paths_count == PATHS_MAX / 2)
             return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "at most %d folders can be granted", PATHS_MAX / 2);
         o->paths[o->paths_count++] = (struct node_sandbox_path){fd, !dir->read_only};
@@ -104,13 +102,12 @@ static err lock_up(const struct node_guest_config *config, struct opened *o, str
 
 /* ---- the app ---- */
 
-static err new_app(struct node_guest *g, const struct node_guest_config *config, struct abi_image im,
-                   const struct opened *o, struct diag *d) {
+static err new_app(struct node_guest *g, const struct node_guest_config *config, struct abi_image im, const struct opened *o,
+                   struct diag *d) {
     arena *scratch = arena_new(0);
     const struct node_grants *grants = config->grants;
     struct wasi_env *env = arena_array(scratch, struct wasi_env, grants->env.n);
-    for (uint32_t i = 0; i < grants->env.n; i++)
-        env[i] = (struct wasi_env){grants->env.p[i].key, grants->env.p[i].value};
+    for (uint32_t i = 0; i < grants->env.n; i++) env[i] = (struct wasi_env){grants->env.p[i].key, grants->env.p[i].value};
     struct wasi_allow *allow = arena_array(scratch, struct wasi_allow, grants->allow_http.n);
     for (uint32_t i = 0; i < grants->allow_http.n; i++)
         allow[i] = (struct wasi_allow){grants->allow_http.p[i].host, grants->allow_http.p[i].port};

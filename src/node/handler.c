@@ -3,10 +3,8 @@
  *   RUNNING ──done──> answered, logged ──> AFTER ──next turn──> instance reset, request freed
  *      └─ deadline or client gone: killed, done comes with WASI_END_KILLED
  *
- * 1. The exchange is ended in `done`, so that the response is on its way before the instance is reset
- * (node_handler_turn).
- * 2. Every request makes one access-log event, if that is asked for; a guest's failure makes one event more,
- * with its backtrace.
+ * 1. The exchange is ended in `done`, so that the response is on its way before the instance is reset (node_handler_turn).
+ * 2. Every request makes one access-log event, if that is asked for; a guest's failure makes one event more, with its backtrace.
  */
 #include "engine/engine.h"
 #include "net/net.h"
@@ -59,8 +57,7 @@ static bool wants(const struct net_request *rq, const char *type) {
     return false;
 }
 
-/* A page of ours, in the form the client asked for, with the request's id and nothing of the guest's insides.
- */
+/* A page of ours, in the form the client asked for, with the request's id and nothing of the guest's insides. */
 static void reply_error(struct request *r, uint16_t status, const char *what) {
     const struct net_request *rq = net_exchange_request(r->exchange);
     char page[700];
@@ -75,8 +72,7 @@ static void reply_error(struct request *r, uint16_t status, const char *what) {
                      status, reason, status, reason, what, r->id);
     } else if (wants(rq, "json")) {
         type = "application/json";
-        n = snprintf(page, sizeof page,
-                     "{\"status\":%u,\"error\":\"%s\",\"message\":\"%s\",\"request_id\":\"%s\"}\n", status,
+        n = snprintf(page, sizeof page, "{\"status\":%u,\"error\":\"%s\",\"message\":\"%s\",\"request_id\":\"%s\"}\n", status,
                      reason, what, r->id);
     } else {
         type = "text/plain; charset=utf-8";
@@ -90,9 +86,7 @@ static void reply_error(struct request *r, uint16_t status, const char *what) {
     };
     uint32_t count = (uint32_t)ARRAY_COUNT(fields) - (status != 503);
     err e = net_exchange_reply(r->exchange, status, fields, count, (str){(uint8_t *)page, (size_t)n});
-    if (e != ERR_OK)
-        log_event(LOG_DEBUG, "error-page-not-sent", LF_CSTR("request", r->id),
-                  LF_CSTR("reason", err_text(e)));
+    if (e != ERR_OK) log_event(LOG_DEBUG, "error-page-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
 }
 
 /* ---- logs ---- */
@@ -102,10 +96,10 @@ static void log_access(struct request *r) {
     const struct net_request *rq = net_exchange_request(r->exchange);
     struct net_exchange_stats stats = net_exchange_stats(r->exchange);
     uint64_t us = (clock_mono_ns() - r->started_ns) / 1000;
-    log_event(LOG_INFO, "request", LF_CSTR("request", r->id), LF_STR("method", rq->method),
-              LF_STR("path", rq->path), LF_U64("status", r->killed == BY_CLIENT ? 499 : stats.status),
-              LF_U64("bytes_in", stats.body_bytes_in), LF_U64("bytes_out", stats.body_bytes_out),
-              LF_F64("ms", (double)us / 1000.0), LF_STR("client", net_exchange_peer(r->exchange)));
+    log_event(LOG_INFO, "request", LF_CSTR("request", r->id), LF_STR("method", rq->method), LF_STR("path", rq->path),
+              LF_U64("status", r->killed == BY_CLIENT ? 499 : stats.status), LF_U64("bytes_in", stats.body_bytes_in),
+              LF_U64("bytes_out", stats.body_bytes_out), LF_F64("ms", (double)us / 1000.0),
+              LF_STR("client", net_exchange_peer(r->exchange)));
 }
 
 static const char *const end_text[] = {
@@ -122,12 +116,9 @@ static const char *const end_text[] = {
 
 static void log_failure(struct request *r, const struct wasi_outcome *o) {
     const char *why = r->killed == BY_DEADLINE ? "the guest passed its deadline" : end_text[o->end];
-    const char *detail = o->text[0] ? o->text
-                         : o->trap  ? (o->trap->text[0] ? o->trap->text : abi_trap_text(o->trap->trap))
-                                    : "";
+    const char *detail = o->text[0] ? o->text : o->trap ? (o->trap->text[0] ? o->trap->text : abi_trap_text(o->trap->trap)) : "";
     struct buf trace = {.max = 16 * KiB};
-    struct log_field fields[6] = {LF_CSTR("request", r->id), LF_CSTR("reason", why),
-                                  LF_BOOL("head_sent", o->head_sent)};
+    struct log_field fields[6] = {LF_CSTR("request", r->id), LF_CSTR("reason", why), LF_BOOL("head_sent", o->head_sent)};
     size_t n = 3;
     if (detail[0]) fields[n++] = LF_CSTR("detail", detail);
     if (o->end == WASI_END_EXIT) fields[n++] = LF_I64("exit_status", o->exit_status);

@@ -1,5 +1,4 @@
-/* inspect: what a file is, says it needs, and would need to be granted. Read in a job; what comes out is
- * text. */
+/* inspect: what a file is, says it needs, and would need to be granted. Read in a job; what comes out is text. */
 #include "component/component.h"
 #include "component/plan.h"
 #include "node/node_int.h"
@@ -74,8 +73,7 @@ static bool imports(const struct facts *f, const char *module, const char *name)
         if (str_eqc(n.bare, module) && (!*name || str_eqc(f->plan.imports[i].name, name))) return true;
     }
     for (uint32_t i = 0; i < f->plan.host_imports_count; i++)
-        if (str_eqc(f->plan.host_imports[i].module, module) && str_eqc(f->plan.host_imports[i].name, name))
-            return true;
+        if (str_eqc(f->plan.host_imports[i].module, module) && str_eqc(f->plan.host_imports[i].name, name)) return true;
     return false;
 }
 
@@ -83,8 +81,7 @@ static bool imports(const struct facts *f, const char *module, const char *name)
 static bool needs_grant(const struct facts *f, size_t i) {
     if (!imports(f, grants[i].module, grants[i].name)) return false;
     for (size_t k = 0; k < i; k++)
-        if (!strcmp(grants[k].flag, grants[i].flag) && imports(f, grants[k].module, grants[k].name))
-            return false;
+        if (!strcmp(grants[k].flag, grants[i].flag) && imports(f, grants[k].module, grants[k].name)) return false;
     return true;
 }
 
@@ -120,8 +117,7 @@ static void put_core_interface(struct buf *b, const struct wasm_module *m) {
     }
     buf_puts(b, STR("exports:\n"));
     for (uint32_t i = 0; i < m->exports_count; i++)
-        buf_printf(b, "  " STR_FMT ": %s\n", STR_ARG(m->exports[i].name),
-                   wasm_extern_text(m->exports[i].kind));
+        buf_printf(b, "  " STR_FMT ": %s\n", STR_ARG(m->exports[i].name), wasm_extern_text(m->exports[i].kind));
 }
 
 typedef void (*memory_fn)(struct buf *b, uint32_t instance, const struct wasm_limits *l, bool first);
@@ -148,8 +144,8 @@ static void print_text(const struct facts *f, struct buf *b) {
                f->kind        ? wasi_kind_text(f->kind)
                : f->component ? "component of no kind Orlo runs"
                               : "core module of no kind Orlo runs");
-    buf_printf(b, "size      %zu bytes, %u core modules, %u core instances\n", f->bytes.n,
-               f->plan.modules_count, f->plan.core_instances_count);
+    buf_printf(b, "size      %zu bytes, %u core modules, %u core instances\n", f->bytes.n, f->plan.modules_count,
+               f->plan.core_instances_count);
     buf_puts(b, STR("digest    "));
     put_digest(b, f);
     buf_puts(b, STR("\n\n"));
@@ -245,8 +241,7 @@ static void json_grants(struct buf *b, const struct facts *f) {
     bool first = true;
     for (size_t i = 0; i < ARRAY_COUNT(grants); i++)
         if (needs_grant(f, i)) {
-            buf_printf(b, "%s{\"flag\":\"%s\",\"what\":\"%s\"}", first ? "" : ",", grants[i].flag,
-                       grants[i].what);
+            buf_printf(b, "%s{\"flag\":\"%s\",\"what\":\"%s\"}", first ? "" : ",", grants[i].flag, grants[i].what);
             first = false;
         }
 }
@@ -259,12 +254,9 @@ static void print_json(const struct facts *f, struct buf *b) {
     };
     buf_puts(b, STR("{\"file\":"));
     json_str(b, str_c(f->name));
-    buf_printf(b,
-               ",\"format\":\"%s\",\"kind\":\"%s\",\"kind_text\":\"%s\",\"serves\":%s,\"runs\":%s,\"bytes\":%"
-               "zu,\"digest\":\"",
+    buf_printf(b, ",\"format\":\"%s\",\"kind\":\"%s\",\"kind_text\":\"%s\",\"serves\":%s,\"runs\":%s,\"bytes\":%zu,\"digest\":\"",
                f->component ? "component" : "module", kind_name[f->kind], wasi_kind_text(f->kind),
-               wasi_kind_serves(f->kind) ? "true" : "false", wasi_kind_runs(f->kind) ? "true" : "false",
-               f->bytes.n);
+               wasi_kind_serves(f->kind) ? "true" : "false", wasi_kind_runs(f->kind) ? "true" : "false", f->bytes.n);
     put_digest(b, f);
     buf_printf(b, "\",\"core_modules\":%u,\"core_instances\":%u,\"imports\":[", f->plan.modules_count,
                f->plan.core_instances_count);
@@ -295,8 +287,7 @@ static err write_out(int out, const struct buf *b, struct diag *d) {
     return ERR_OK;
 }
 
-static err print_facts(const struct facts *f, enum node_inspect_format format, struct buf *b,
-                       struct diag *d) {
+static err print_facts(const struct facts *f, enum node_inspect_format format, struct buf *b, struct diag *d) {
     switch (format) {
     case NODE_INSPECT_TEXT: print_text(f, b); return ERR_OK;
     case NODE_INSPECT_JSON: print_json(f, b); return ERR_OK;
@@ -319,8 +310,7 @@ static err inspect_job(void *arg, int in, int out, struct diag *d) {
     return write_out(out, &b, d);
 }
 
-err node_inspect(const char *file, enum node_inspect_format format, int fd, const struct node_limits *given,
-                 struct diag *d) {
+err node_inspect(const char *file, enum node_inspect_format format, int fd, const struct node_limits *given, struct diag *d) {
     struct node_limits limits = *given;
     node_limits_fill(&limits);
     struct node_input in;
@@ -330,8 +320,7 @@ err node_inspect(const char *file, enum node_inspect_format format, int fd, cons
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
                         "it is an ELF file, perhaps an image: inspect the .wasm it was compiled from");
     }
-    int text =
-        memfd_create("orlo-inspect", MFD_CLOEXEC); /* nothing is shown of a file that turns out to be bad */
+    int text = memfd_create("orlo-inspect", MFD_CLOEXEC); /* nothing is shown of a file that turns out to be bad */
     if (text < 0) {
         close(in.fd);
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));

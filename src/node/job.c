@@ -1,10 +1,9 @@
 /* job: a function that reads untrusted bytes, run in a child that has two descriptors and nothing else.
  *
- *   parent ── fork ──> child: closes everything but in, out, report; limits, Landlock, seccomp; fn(arg, in,
- * out) <─ report ─ err and diagnostic, one fixed record
+ *   parent ── fork ──> child: closes everything but in, out, report; limits, Landlock, seccomp; fn(arg, in, out)
+ *          <─ report ─ err and diagnostic, one fixed record
  *
- * What the child reports is data of fixed size; a child that dies without reporting is explained by how it
- * died.
+ * What the child reports is data of fixed size; a child that dies without reporting is explained by how it died.
  */
 #include "node/node_int.h"
 #include <errno.h>
@@ -21,8 +20,7 @@ struct report {
     struct diag diag;
 };
 
-static _Noreturn void child(node_job_fn fn, void *arg, int in, int out, int report_fd,
-                            const struct node_limits *limits) {
+static _Noreturn void child(node_job_fn fn, void *arg, int in, int out, int report_fd, const struct node_limits *limits) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NAME, "orlo-job");
     for (int sig = 1; sig < 32; sig++) signal(sig, SIG_DFL);
@@ -80,28 +78,21 @@ static err explain_death(int status, const struct node_limits *limits, struct di
     if (WIFSIGNALED(status)) {
         int sig = WTERMSIG(status);
         if (sig == SIGXCPU)
-            return diag_set(d, ERR_LIMIT, DIAG_NOWHERE,
-                            "it took more than %llu s of processor time (--compile-timeout)",
+            return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "it took more than %llu s of processor time (--compile-timeout)",
                             (unsigned long long)limits->compile_s_max);
-        if (sig == SIGKILL)
-            return diag_set(d, ERR_LIMIT, DIAG_NOWHERE,
-                            "the job was killed; this machine may be out of memory");
+        if (sig == SIGKILL) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "the job was killed; this machine may be out of memory");
         if (sig == SIGXFSZ || sig == SIGABRT)
-            return diag_set(
-                d, ERR_LIMIT, DIAG_NOWHERE,
-                "the job gave up (signal %d): it may need more than %llu MiB of memory (--compile-memory)",
-                sig, (unsigned long long)(limits->compile_memory_bytes_max / MiB));
-        return diag_set(
-            d, ERR_INVALID, DIAG_NOWHERE,
-            "the job that reads it died of signal %d (%s); nothing else was harmed: please report it", sig,
-            strsignal(sig));
+            return diag_set(d, ERR_LIMIT, DIAG_NOWHERE,
+                            "the job gave up (signal %d): it may need more than %llu MiB of memory (--compile-memory)", sig,
+                            (unsigned long long)(limits->compile_memory_bytes_max / MiB));
+        return diag_set(d, ERR_INVALID, DIAG_NOWHERE,
+                        "the job that reads it died of signal %d (%s); nothing else was harmed: please report it", sig,
+                        strsignal(sig));
     }
-    return diag_set(d, ERR_IO, DIAG_NOWHERE, "the job that reads it ended without a word (status %d)",
-                    WEXITSTATUS(status));
+    return diag_set(d, ERR_IO, DIAG_NOWHERE, "the job that reads it ended without a word (status %d)", WEXITSTATUS(status));
 }
 
-err node_job(node_job_fn fn, void *arg, int in, int out, const struct node_limits *limits, const char *what,
-             struct diag *d) {
+err node_job(node_job_fn fn, void *arg, int in, int out, const struct node_limits *limits, const char *what, struct diag *d) {
     int pipe_fd[2];
     if (pipe2(pipe_fd, O_CLOEXEC)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no pipe: %s", strerror(errno));
     fflush(NULL);
@@ -121,7 +112,6 @@ err node_job(node_job_fn fn, void *arg, int in, int out, const struct node_limit
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
     if (!reported) return explain_death(status, limits, d);
     if (report.err == ERR_OK) return ERR_OK;
-    diag_set(d, (err)report.err, report.diag.offset, "%s",
-             report.diag.text[0] ? report.diag.text : err_text((err)report.err));
+    diag_set(d, (err)report.err, report.diag.offset, "%s", report.diag.text[0] ? report.diag.text : err_text((err)report.err));
     return (err)report.err;
 }

@@ -29,18 +29,12 @@ static err run(node_job_fn fn, void *arg, char text[768]) {
     return e;
 }
 
-static err writes(void *arg, int in, int out, struct diag *d) {
-    return write(out, "hello", 5) == 5 ? ERR_OK : ERR_IO;
-}
-static err fails(void *arg, int in, int out, struct diag *d) {
-    return diag_set(d, ERR_INVALID, 42, "no good");
-}
+static err writes(void *arg, int in, int out, struct diag *d) { return write(out, "hello", 5) == 5 ? ERR_OK : ERR_IO; }
+static err fails(void *arg, int in, int out, struct diag *d) { return diag_set(d, ERR_INVALID, 42, "no good"); }
 static err opens(void *arg, int in, int out, struct diag *d) {
     return open("/etc/passwd", O_RDONLY) < 0 && errno == ENOENT ? ERR_OK : ERR_DENIED;
 }
-static err connects(void *arg, int in, int out, struct diag *d) {
-    return socket(AF_INET, SOCK_STREAM, 0) < 0 ? ERR_OK : ERR_OK;
-}
+static err connects(void *arg, int in, int out, struct diag *d) { return socket(AF_INET, SOCK_STREAM, 0) < 0 ? ERR_OK : ERR_OK; }
 static err forks(void *arg, int in, int out, struct diag *d) { return fork() < 0 ? ERR_OK : ERR_OK; }
 static err executes(void *arg, int in, int out, struct diag *d) {
     execl("/bin/true", "true", (char *)NULL);
@@ -141,8 +135,7 @@ static void test_grants(void **state) {
     assert_int_equal(g.env.n, 1);
     assert_int_equal(node_grant_env(mem, &g, STR("NOT_SET_ANYWHERE"), &d), ERR_NOT_FOUND);
     assert_int_equal(node_grant_dir(mem, &g, STR("/tmp::/data:ro"), &d), ERR_OK);
-    assert_true(g.dirs.p[0].read_only && str_eqc(g.dirs.p[0].host, "/tmp") &&
-                str_eqc(g.dirs.p[0].guest, "/data"));
+    assert_true(g.dirs.p[0].read_only && str_eqc(g.dirs.p[0].host, "/tmp") && str_eqc(g.dirs.p[0].guest, "/data"));
     assert_int_equal(node_grant_dir(mem, &g, STR("::/data"), &d), ERR_USAGE);
     assert_int_equal(node_grant_http(mem, &g, STR("Example.org:8443"), &d), ERR_OK);
     assert_true(str_eqc(g.allow_http.p[0].host, "example.org") && g.allow_http.p[0].port == 8443);

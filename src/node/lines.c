@@ -1,5 +1,5 @@
-/* lines: what a guest prints becomes log events, one a line, with the request it belongs to. A guest cannot
- * flood the log: past LINES_MAX lines of a request the rest is counted and the count is logged. */
+/* lines: what a guest prints becomes log events, one a line, with the request it belongs to. A guest cannot flood the log:
+ * past LINES_MAX lines of a request the rest is counted and the count is logged. */
 #include "node/node_int.h"
 
 enum { LINES_MAX = 1000 };
@@ -11,8 +11,7 @@ static void emit(struct node_lines *l, str line) {
         return;
     }
     l->logged++;
-    log_event(LOG_INFO, "guest", LF_CSTR("request", l->request_id), LF_CSTR("stream", l->stream),
-              LF_STR("text", line));
+    log_event(LOG_INFO, "guest", LF_CSTR("request", l->request_id), LF_CSTR("stream", l->stream), LF_STR("text", line));
 }
 
 void node_lines_put(void *lines, str bytes) {
@@ -45,6 +44,6 @@ void node_lines_end(struct node_lines *l) {
     if (l->n) emit(l, (str){(uint8_t *)l->text, l->n});
     l->n = 0;
     if (l->dropped)
-        log_event(LOG_WARN, "guest-lines-dropped", LF_CSTR("request", l->request_id),
-                  LF_CSTR("stream", l->stream), LF_U64("lines", l->dropped));
+        log_event(LOG_WARN, "guest-lines-dropped", LF_CSTR("request", l->request_id), LF_CSTR("stream", l->stream),
+                  LF_U64("lines", l->dropped));
 }

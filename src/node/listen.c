@@ -1,8 +1,7 @@
-/* listen: a set of listening sockets for every worker, on the same addresses (SO_REUSEPORT: the kernel
- * spreads connections).
+/* listen: a set of listening sockets for every worker, on the same addresses (SO_REUSEPORT: the kernel spreads connections).
  *
- * SO_REUSEPORT lets any process of the same user join a port in silence, so the address is first bound
- * without it: a port in use is then said so.
+ * SO_REUSEPORT lets any process of the same user join a port in silence, so the address is first bound without it: a port
+ * in use is then said so.
  */
 #include "node/node_int.h"
 #include <errno.h>
@@ -25,8 +24,7 @@ static uint16_t *port_of(struct address *a) {
 
 static str shown_url(arena *out, struct address *a) {
     char host[NI_MAXHOST];
-    if (getnameinfo((struct sockaddr *)&a->storage, a->length, host, sizeof host, NULL, 0, NI_NUMERICHOST))
-        return STR("?");
+    if (getnameinfo((struct sockaddr *)&a->storage, a->length, host, sizeof host, NULL, 0, NI_NUMERICHOST)) return STR("?");
     bool any = !strcmp(host, "0.0.0.0") || !strcmp(host, "::");
     bool six = a->storage.ss_family == AF_INET6;
     unsigned port = ntohs(*port_of(a));
@@ -39,17 +37,13 @@ static err bind_failed(int why, const struct node_listen *l, struct diag *d) {
     int n = l->host.n ? (int)l->host.n : 1;
     switch (why) {
     case EADDRINUSE:
-        return diag_set(d, ERR_BUSY, DIAG_NOWHERE,
-                        "port %u on %.*s is in use by another program; choose another with --listen", l->port,
-                        n, host);
+        return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "port %u on %.*s is in use by another program; choose another with --listen",
+                        l->port, n, host);
     case EACCES:
-        return diag_set(d, ERR_DENIED, DIAG_NOWHERE,
-                        "port %u may not be used by this user (ports below 1024 need the right to)", l->port);
-    case EADDRNOTAVAIL:
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%.*s is no address of this machine", n, host);
-    default:
-        return diag_set(d, ERR_NETWORK, DIAG_NOWHERE, "cannot listen on %.*s port %u: %s", n, host, l->port,
-                        strerror(why));
+        return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "port %u may not be used by this user (ports below 1024 need the right to)",
+                        l->port);
+    case EADDRNOTAVAIL: return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%.*s is no address of this machine", n, host);
+    default: return diag_set(d, ERR_NETWORK, DIAG_NOWHERE, "cannot listen on %.*s port %u: %s", n, host, l->port, strerror(why));
     }
 }
 
@@ -59,8 +53,7 @@ static int bound(const struct address *a, bool reuse_port, bool both_families) {
     if (fd < 0) return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (reuse_port) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-    if (a->storage.ss_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, both_families ? &off : &on, sizeof on);
+    if (a->storage.ss_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, both_families ? &off : &on, sizeof on);
     if (bind(fd, (const struct sockaddr *)&a->storage, a->length) == 0) return fd;
     int why = errno;
     close(fd);
@@ -83,8 +76,8 @@ static err probe(struct address *a, bool both, const struct node_listen *l, stru
     return ERR_OK;
 }
 
-static err open_address(arena *out, struct address *a, bool both, const struct node_listen *l,
-                        uint32_t workers, struct node_sockets *sets, struct diag *d) {
+static err open_address(arena *out, struct address *a, bool both, const struct node_listen *l, uint32_t workers,
+                        struct node_sockets *sets, struct diag *d) {
     TRY(probe(a, both, l, d));
     for (uint32_t i = 0; i < workers; i++) {
         int fd = bound(a, true, both);
@@ -96,8 +89,7 @@ static err open_address(arena *out, struct address *a, bool both, const struct n
     return ERR_OK;
 }
 
-static err open_one(arena *out, const struct node_listen *l, uint32_t workers, struct node_sockets *sets,
-                    struct diag *d) {
+static err open_one(arena *out, const struct node_listen *l, uint32_t workers, struct node_sockets *sets, struct diag *d) {
     if (!l->host.n) { /* every address: one socket for both families, or IPv4 alone where there is no IPv6 */
         struct address any = {.length = sizeof(struct sockaddr_in6)};
         *(struct sockaddr_in6 *)(void *)&any.storage =
@@ -105,14 +97,12 @@ static err open_one(arena *out, const struct node_listen *l, uint32_t workers, s
         int fd = bound(&any, true, true);
         if (fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
             any = (struct address){.length = sizeof(struct sockaddr_in)};
-            *(struct sockaddr_in *)(void *)&any.storage =
-                (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(l->port)};
+            *(struct sockaddr_in *)(void *)&any.storage = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(l->port)};
         }
         if (fd >= 0) close(fd);
         return open_address(out, &any, true, l, workers, sets, d);
     }
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_ADDRCONFIG},
-                    *found = NULL;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_ADDRCONFIG}, *found = NULL;
     char *host = arena_cstr(out, l->host);
     int bad = getaddrinfo(host, NULL, &hints, &found);
     if (bad) { /* AI_ADDRCONFIG hides loopback on a machine without a network */
@@ -120,8 +110,7 @@ static err open_one(arena *out, const struct node_listen *l, uint32_t workers, s
         bad = getaddrinfo(host, NULL, &hints, &found);
     }
     if (bad)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s is neither an address nor a known name: %s", host,
-                        gai_strerror(bad));
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s is neither an address nor a known name: %s", host, gai_strerror(bad));
     struct address a = {.length = found->ai_addrlen};
     memcpy(&a.storage, found->ai_addr, found->ai_addrlen);
     *port_of(&a) = htons(l->port);
@@ -129,8 +118,8 @@ static err open_one(arena *out, const struct node_listen *l, uint32_t workers, s
     return open_address(out, &a, false, l, workers, sets, d);
 }
 
-err node_listen_open(arena *out, const struct node_serve_config *config, uint32_t workers,
-                     struct node_sockets *sets, struct diag *d) {
+err node_listen_open(arena *out, const struct node_serve_config *config, uint32_t workers, struct node_sockets *sets,
+                     struct diag *d) {
     static const struct node_listen usual = {STR_INIT("127.0.0.1"), 8080};
     const struct node_listen *listens = config->listen_count ? config->listen : &usual;
     size_t count = config->listen_count ? config->listen_count : 1;

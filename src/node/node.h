@@ -1,17 +1,14 @@
-/* node: processes around guests. The supervisor, its workers, the sandboxed jobs, what is granted, and what
- * is logged.
+/* node: processes around guests. The supervisor, its workers, the sandboxed jobs, what is granted, and what is logged.
  *
  *   cli ── node_serve ── supervisor ─┬─ job      untrusted wasm in, image out; no files, no network, bounded
  *                                    ├─ worker 0 its own listening sockets, an event loop, instances, guests
  *                                    └─ worker N
  *   cli ── node_run ──── job, then this process becomes the one worker of a command
  *
- * 1. Untrusted wasm is parsed in a job and nowhere else. A worker maps images that this node, or a key it
- * trusts, signed.
- * 2. The supervisor opens every listening socket, one per worker and address, and keeps them: a worker that
- * dies loses the requests it had taken, not those that wait in its queue.
- * 3. Nothing is granted by default; a process that runs guests can exec nothing and reach no file that was
- * not granted.
+ * 1. Untrusted wasm is parsed in a job and nowhere else. A worker maps images that this node, or a key it trusts, signed.
+ * 2. The supervisor opens every listening socket, one per worker and address, and keeps them: a worker that dies loses the
+ *    requests it had taken, not those that wait in its queue.
+ * 3. Nothing is granted by default; a process that runs guests can exec nothing and reach no file that was not granted.
  */
 #ifndef ORLO_NODE_H
 #define ORLO_NODE_H
@@ -75,8 +72,8 @@ struct node_serve_config {
     const char *state_dir; /* where the node's key is; NULL: the default. Read only for an image */
 };
 /* Runs until SIGTERM or SIGINT. ERR_OK after a drain. Otherwise d says what is wrong:
- * ERR_NOT_FOUND, ERR_IO (the file), ERR_MALFORMED, ERR_INVALID, ERR_UNSUPPORTED, ERR_LINK, ERR_SIGNATURE (its
- * content), ERR_BUSY (a port), ERR_DENIED (a folder, a privileged port), ERR_LIMIT, ERR_USAGE. */
+ * ERR_NOT_FOUND, ERR_IO (the file), ERR_MALFORMED, ERR_INVALID, ERR_UNSUPPORTED, ERR_LINK, ERR_SIGNATURE (its content),
+ * ERR_BUSY (a port), ERR_DENIED (a folder, a privileged port), ERR_LIMIT, ERR_USAGE. */
 [[nodiscard]] err node_serve(const struct node_serve_config *config, struct diag *d);
 
 /* ---- run ---- */
@@ -89,8 +86,8 @@ struct node_run_config {
     struct node_limits limits;
     const char *state_dir;
 };
-/* Runs a command with this process's standard streams; *status is the guest's exit status. A guest's trap is
- * printed to stderr with its backtrace and gives ERR_TRAP. */
+/* Runs a command with this process's standard streams; *status is the guest's exit status. A guest's trap is printed to
+ * stderr with its backtrace and gives ERR_TRAP. */
 [[nodiscard]] err node_run(const struct node_run_config *config, int *status, struct diag *d);
 
 /* ---- compile, inspect ---- */
@@ -103,14 +100,13 @@ struct node_compile_config {
 struct node_compiled {
     uint64_t wasm_bytes, image_bytes, ns;
 };
-/* Writes an image signed by the node's key, which is made at the first use. The output appears whole or not
- * at all. ERR_IO: the output cannot be written; otherwise as node_serve. */
-[[nodiscard]] err node_compile(const struct node_compile_config *config, struct node_compiled *out,
-                               struct diag *d);
+/* Writes an image signed by the node's key, which is made at the first use. The output appears whole or not at all.
+ * ERR_IO: the output cannot be written; otherwise as node_serve. */
+[[nodiscard]] err node_compile(const struct node_compile_config *config, struct node_compiled *out, struct diag *d);
 
 enum node_inspect_format { NODE_INSPECT_TEXT, NODE_INSPECT_JSON, NODE_INSPECT_WAT };
 /* Writes what is to be known about the file to fd. */
-[[nodiscard]] err node_inspect(const char *file, enum node_inspect_format format, int fd,
-                               const struct node_limits *limits, struct diag *d);
+[[nodiscard]] err node_inspect(const char *file, enum node_inspect_format format, int fd, const struct node_limits *limits,
+                               struct diag *d);
 
 #endif

@@ -23,8 +23,8 @@ struct node_input {
 
 /* ---- key.c ---- */
 
-/* The key kept in the state folder, made if there is none: folder 0700, file 0600. dir NULL: $ORLO_STATE,
- * else $XDG_STATE_HOME/orlo, else ~/.local/state/orlo. */
+/* The key kept in the state folder, made if there is none: folder 0700, file 0600. dir NULL: $ORLO_STATE, else
+ * $XDG_STATE_HOME/orlo, else ~/.local/state/orlo. */
 [[nodiscard]] err node_key_load(const char *dir, bool make, struct crypto_ed25519 *out, struct diag *d);
 
 /* ---- sandbox.c: what a process gives up, for good ---- */
@@ -33,10 +33,9 @@ struct node_sandbox_path {
     int fd; /* of a file or directory */
     bool write;
 };
-/* No exec, no ptrace, no new privileges; files only below `paths` (Landlock, where the kernel has it); new
- * sockets only with `network`. */
-[[nodiscard]] err node_sandbox_worker(const struct node_sandbox_path *paths, size_t count, bool network,
-                                      struct diag *d);
+/* No exec, no ptrace, no new privileges; files only below `paths` (Landlock, where the kernel has it); new sockets only
+ * with `network`. */
+[[nodiscard]] err node_sandbox_worker(const struct node_sandbox_path *paths, size_t count, bool network, struct diag *d);
 /* The few system calls that a computation between two descriptors needs; anything else kills. */
 [[nodiscard]] err node_sandbox_job(uint64_t memory_bytes_max, uint64_t cpu_s_max, struct diag *d);
 /* Every descriptor above stderr but those kept is closed. */
@@ -45,16 +44,14 @@ void node_close_fds_except(const int *keep, size_t count);
 /* ---- job.c: a function in a sandboxed child ---- */
 
 typedef err (*node_job_fn)(void *arg, int in, int out, struct diag *d);
-/* Runs fn in a child that has `in` (read-only), `out` and nothing else; waits, with a progress line on a
- * terminal. A child that dies of a limit or a bug is reported in d like any failure. what: "compiling
- * app.wasm". */
-[[nodiscard]] err node_job(node_job_fn fn, void *arg, int in, int out, const struct node_limits *limits,
-                           const char *what, struct diag *d);
+/* Runs fn in a child that has `in` (read-only), `out` and nothing else; waits, with a progress line on a terminal.
+ * A child that dies of a limit or a bug is reported in d like any failure. what: "compiling app.wasm". */
+[[nodiscard]] err node_job(node_job_fn fn, void *arg, int in, int out, const struct node_limits *limits, const char *what,
+                           struct diag *d);
 
 /* ---- compile.c ---- */
 
-/* A sealed memfd with the image for `in`: compiled in a job, or, for an image, copied and checked against the
- * node's key. */
+/* A sealed memfd with the image for `in`: compiled in a job, or, for an image, copied and checked against the node's key. */
 [[nodiscard]] err node_image_for(const struct node_input *in, const char *name, const char *state_dir,
                                  const struct node_limits *limits, int *image_fd, struct diag *d);
 
@@ -69,8 +66,7 @@ struct node_sockets {
     VEC(int) fds; /* one per address */
     str shown;    /* "http://127.0.0.1:8080" of the first */
 };
-/* workers sets of sockets bound to the same addresses, listening, non-blocking. Port 0 is chosen once for
- * all. */
+/* workers sets of sockets bound to the same addresses, listening, non-blocking. Port 0 is chosen once for all. */
 [[nodiscard]] err node_listen_open(arena *out, const struct node_serve_config *config, uint32_t workers,
                                    struct node_sockets *sets, struct diag *d);
 
@@ -95,10 +91,8 @@ struct node_guest_config {
     const int *keep; /* descriptors that stay open besides the guest's own and the standard streams */
     size_t keep_count;
 };
-/* Maps the image, opens what is granted, gives up the process's rights, binds the app. On failure the process
- * is to end. */
-[[nodiscard]] err node_guest_open(struct node_guest *g, const struct node_guest_config *config,
-                                  struct diag *d);
+/* Maps the image, opens what is granted, gives up the process's rights, binds the app. On failure the process is to end. */
+[[nodiscard]] err node_guest_open(struct node_guest *g, const struct node_guest_config *config, struct diag *d);
 void node_guest_close(struct node_guest *g);
 
 /* ---- handler.c: requests of a worker ---- */

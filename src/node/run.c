@@ -37,13 +37,12 @@ static err outcome_of(struct running *r, int *status, struct diag *d) {
         return diag_set(d, ERR_TRAP, DIAG_NOWHERE, "the guest trapped: %s",
                         r->trap_text[0] ? r->trap_text : abi_trap_text(r->trap));
     default:
-        return diag_set(d, ERR_TRAP, DIAG_NOWHERE, "the guest was stopped%s%s",
-                        r->outcome.text[0] ? ": " : "", r->outcome.text);
+        return diag_set(d, ERR_TRAP, DIAG_NOWHERE, "the guest was stopped%s%s", r->outcome.text[0] ? ": " : "", r->outcome.text);
     }
 }
 
-static err run_image(const struct node_run_config *config, const struct node_limits *limits, int image_fd,
-                     int *status, struct diag *d) {
+static err run_image(const struct node_run_config *config, const struct node_limits *limits, int image_fd, int *status,
+                     struct diag *d) {
     arena *mem = arena_new(0);
     str *args = arena_array(mem, str, config->args_count + 1);
     const char *slash = strrchr(config->file, '/');
@@ -60,8 +59,7 @@ static err run_image(const struct node_run_config *config, const struct node_lim
     TRY(node_guest_open(&r.guest, &guest, d));
     enum wasi_kind kind = wasi_app_kind(r.guest.app);
     if (!wasi_kind_runs(kind))
-        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it is a %s: start it with orlo serve",
-                        wasi_kind_text(kind));
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it is a %s: start it with orlo serve", wasi_kind_text(kind));
     struct wasi_run_config run = {
         .stdin_fd = STDIN_FILENO,
         .out = {.fd = STDOUT_FILENO},
@@ -70,9 +68,7 @@ static err run_image(const struct node_run_config *config, const struct node_lim
         .arg = &r,
     };
     struct wasi_run *started = wasi_start(r.guest.app, &run);
-    if (!started)
-        return diag_set(d, ERR_LIMIT, DIAG_NOWHERE,
-                        "no instance can be made: address space or memory is out");
+    if (!started) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "no instance can be made: address space or memory is out");
     net_loop_wake(r.guest.loop);
     net_loop_run(r.guest.loop);
     if (!r.done) { /* nothing is left that could wake the guest */

@@ -1,8 +1,6 @@
-/* sandbox: what a process gives up, for good: seccomp by a list of what is allowed, Landlock for files,
- * rlimits for a job.
+/* sandbox: what a process gives up, for good: seccomp by a list of what is allowed, Landlock for files, rlimits for a job.
  *
- * 1. Whatever is not in sandbox.def answers EPERM (libraries probe); exec and its kin kill, in a job also
- * sockets and processes.
+ * 1. Whatever is not in sandbox.def answers EPERM (libraries probe); exec and its kin kill, in a job also sockets and processes.
  * 2. A job has no files, no sockets, and dies of its memory and CPU limits.
  * 3. A worker that was granted no outgoing host cannot make a socket at all.
  * The filter's order does not cost: Linux (5.11) keeps a bitmap of what is allowed whatever its arguments.
@@ -42,10 +40,9 @@ static const struct {
 
 /* Calls that no process of ours that touches guest bytes could need: making one is an attack or a bug. */
 static const int deadly[] = {
-    SYS_execve,     SYS_execveat,    SYS_ptrace,       SYS_process_vm_readv, SYS_process_vm_writev,
-    SYS_mount,      SYS_umount2,     SYS_pivot_root,   SYS_chroot,           SYS_bpf,
-    SYS_kexec_load, SYS_init_module, SYS_finit_module, SYS_delete_module,    SYS_setns,
-    SYS_unshare,    SYS_keyctl,      SYS_add_key,      SYS_request_key,      SYS_perf_event_open,
+    SYS_execve,     SYS_execveat, SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_mount,           SYS_umount2,
+    SYS_pivot_root, SYS_chroot,   SYS_bpf,    SYS_kexec_load,       SYS_init_module,       SYS_finit_module,    SYS_delete_module,
+    SYS_setns,      SYS_unshare,  SYS_keyctl, SYS_add_key,          SYS_request_key,       SYS_perf_event_open,
 };
 
 enum { FILTER_MAX = 400 };
@@ -61,9 +58,7 @@ static void put(struct filter *f, struct sock_filter op) {
 static void load(struct filter *f, size_t offset) {
     put(f, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
 }
-static void answer(struct filter *f, uint32_t action) {
-    put(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action));
-}
+static void answer(struct filter *f, uint32_t action) { put(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action)); }
 /* The accumulator holds the call's number: if it is nr, the action. */
 static void rule(struct filter *f, int nr, uint32_t action) {
     put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 0, 1));
@@ -89,8 +84,7 @@ static void rule_own_signal(struct filter *f, int nr) {
     answer(f, refuse(EPERM));
 }
 
-/* Reading one's limits is fine; changing them, or another process's, is not: the third argument must be null.
- */
+/* Reading one's limits is fine; changing them, or another process's, is not: the third argument must be null. */
 static void rule_prlimit(struct filter *f) {
     put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prlimit64, 0, 6));
     load(f, offsetof(struct seccomp_data, args[2]));
@@ -101,8 +95,7 @@ static void rule_prlimit(struct filter *f) {
     answer(f, refuse(EPERM));
 }
 
-/* Internet sockets, and what name resolution asks about interfaces; no local ones, which lead to other
- * programs. */
+/* Internet sockets, and what name resolution asks about interfaces; no local ones, which lead to other programs. */
 static void rule_socket(struct filter *f) {
     put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 6));
     load(f, offsetof(struct seccomp_data, args[0]));
@@ -130,9 +123,8 @@ static void build(struct filter *f, bool job, bool network) {
         rule(f, SYS_connect, SECCOMP_RET_ALLOW);
         rule(f, SYS_bind, SECCOMP_RET_ALLOW);
     }
-    rule(f, SYS_io_uring_setup,
-         refuse(ENOSYS)); /* a filter does not see what goes through a ring; libraries do without */
-    rule(f, SYS_clone3, refuse(ENOSYS)); /* its flags are behind a pointer; libc falls back to clone */
+    rule(f, SYS_io_uring_setup, refuse(ENOSYS)); /* a filter does not see what goes through a ring; libraries do without */
+    rule(f, SYS_clone3, refuse(ENOSYS));         /* its flags are behind a pointer; libc falls back to clone */
     if (job) {
         rule(f, SYS_openat, refuse(ENOENT)); /* libraries look for their configuration: there is none */
         rule(f, SYS_socket, SECCOMP_RET_KILL_PROCESS);
@@ -157,8 +149,7 @@ static err install(bool job, bool network, struct diag *d) {
     build(&f, job, network);
     struct sock_fprog program = {.len = f.n, .filter = f.op};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
-        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "this kernel refuses a seccomp filter: %s",
-                        strerror(errno));
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "this kernel refuses a seccomp filter: %s", strerror(errno));
     return ERR_OK;
 }
 
@@ -168,8 +159,8 @@ static err install(bool job, bool network, struct diag *d) {
 #define LANDLOCK_ACCESS_FS_TRUNCATE (1ull << 14) /* version 3: the kernel may be newer than the headers */
 #endif
 static const uint64_t files_read = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
-static const uint64_t files_of_a_file = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |
-                                        LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_TRUNCATE;
+static const uint64_t files_of_a_file =
+    LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_TRUNCATE;
 
 /* What this kernel can control, of what we would; 0: no Landlock. */
 static uint64_t files_handled(void) {
@@ -197,12 +188,10 @@ static err lock_files(const struct node_sandbox_path *paths, size_t count, struc
         ok = fstat(paths[i].fd, &st) == 0;
         uint64_t want = paths[i].write ? handled & ~LANDLOCK_ACCESS_FS_EXECUTE : files_read;
         if (!S_ISDIR(st.st_mode)) want &= files_of_a_file;
-        struct landlock_path_beneath_attr under = {.allowed_access = want & handled,
-                                                   .parent_fd = paths[i].fd};
+        struct landlock_path_beneath_attr under = {.allowed_access = want & handled, .parent_fd = paths[i].fd};
         ok = ok && syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &under, 0) == 0;
     }
-    ok = ok && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         syscall(SYS_landlock_restrict_self, rules, 0) == 0;
+    ok = ok && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && syscall(SYS_landlock_restrict_self, rules, 0) == 0;
     int why = errno;
     if (rules >= 0) close(rules);
     return ok ? ERR_OK : diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "Landlock refuses: %s", strerror(why));
@@ -224,10 +213,8 @@ static bool cap(int which, uint64_t value) {
 }
 
 err node_sandbox_job(uint64_t memory_bytes_max, uint64_t cpu_s_max, struct diag *d) {
-    struct rlimit cpu = {cpu_s_max,
-                         cpu_s_max + 1}; /* a signal of its own at the soft limit, SIGKILL at the hard one */
-    /* RLIMIT_DATA counts private writable pages, reserved address space not: what an instance reserves is
-     * PROT_NONE. */
+    struct rlimit cpu = {cpu_s_max, cpu_s_max + 1}; /* a signal of its own at the soft limit, SIGKILL at the hard one */
+    /* RLIMIT_DATA counts private writable pages, reserved address space not: what an instance reserves is PROT_NONE. */
     if (!cap(RLIMIT_DATA, memory_bytes_max) || setrlimit(RLIMIT_CPU, &cpu) || !cap(RLIMIT_CORE, 0) ||
         !cap(RLIMIT_FSIZE, memory_bytes_max) || !cap(RLIMIT_NOFILE, 64))
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));

@@ -1,10 +1,9 @@
 /* supervisor: opens the ports, has the image made, keeps one worker per core alive, and brings them to rest.
  *
- *   worker slot:  EMPTY ──spawn──> STARTING ──hello──> READY ──dies──> EMPTY (spawned again after a pause
- * that grows) └──says why not──> the first time: node_serve fails with that message
+ *   worker slot:  EMPTY ──spawn──> STARTING ──hello──> READY ──dies──> EMPTY (spawned again after a pause that grows)
+ *                                     └──says why not──> the first time: node_serve fails with that message
  *
- * 1. It reads no byte of a guest or of a request: what it learns from a worker is one struct node_hello and
- * its death.
+ * 1. It reads no byte of a guest or of a request: what it learns from a worker is one struct node_hello and its death.
  * 2. Sockets belong to the slot, not to the worker: a new worker takes over the queue of the one that died.
  */
 #include "node/node_int.h"
@@ -91,8 +90,7 @@ static void announce(struct supervisor *s, uint32_t kind) {
         if (s->slots[i].state != READY) return;
     s->announced = true;
     log_event(LOG_INFO, "serving", LF_STR("url", s->sets[0].shown), LF_CSTR("file", s->config->file),
-              LF_CSTR("kind", node_kind_text(kind)), LF_U64("workers", s->workers),
-              LF_U64("pid", (uint64_t)getpid()));
+              LF_CSTR("kind", node_kind_text(kind)), LF_U64("workers", s->workers), LF_U64("pid", (uint64_t)getpid()));
 }
 
 static void hear(struct supervisor *s, uint32_t i) {
@@ -134,13 +132,12 @@ static void died(struct supervisor *s, uint32_t i, int status) {
     slot->spawn_at_ns = now + slot->pause_ns;
     if (s->failed != ERR_OK) return;
     if (!s->announced && !was_ready && ++s->early_deaths >= EARLY_DEATHS_MAX)
-        s->failed = diag_set(s->d, ERR_TRAP, DIAG_NOWHERE, "its workers die as they start (%s %d)",
-                             WIFSIGNALED(status) ? "signal" : "status",
-                             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        s->failed =
+            diag_set(s->d, ERR_TRAP, DIAG_NOWHERE, "its workers die as they start (%s %d)",
+                     WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     if (WIFSIGNALED(status))
         log_event(LOG_ERROR, "worker-died", LF_U64("worker", i), LF_I64("signal", WTERMSIG(status)),
-                  LF_CSTR("name", strsignal(WTERMSIG(status))),
-                  LF_U64("restart_ms", slot->pause_ns / 1000000u));
+                  LF_CSTR("name", strsignal(WTERMSIG(status))), LF_U64("restart_ms", slot->pause_ns / 1000000u));
     else
         log_event(LOG_ERROR, "worker-died", LF_U64("worker", i), LF_I64("status", WEXITSTATUS(status)),
                   LF_U64("restart_ms", slot->pause_ns / 1000000u));
@@ -175,11 +172,9 @@ static void begin_drain(struct supervisor *s, const char *why) {
     s->draining = true;
     /* The workers have a deadline of their own; this one is for a worker that does not get there. */
     s->kill_at_ns = clock_mono_ns() + (s->config->drain_ms_max + 1000) * 1000000u;
-    if (s->announced)
-        log_event(LOG_INFO, "draining", LF_CSTR("signal", why), LF_U64("ms_max", s->config->drain_ms_max));
+    if (s->announced) log_event(LOG_INFO, "draining", LF_CSTR("signal", why), LF_U64("ms_max", s->config->drain_ms_max));
     for (uint32_t i = 0; i < s->workers; i++)
-        for (uint32_t k = 0; k < s->sets[i].fds.n; k++)
-            close(s->sets[i].fds.p[k]); /* the workers close theirs */
+        for (uint32_t k = 0; k < s->sets[i].fds.n; k++) close(s->sets[i].fds.p[k]); /* the workers close theirs */
     signal_all(s, SIGTERM);
 }
 
@@ -226,8 +221,7 @@ static int until_due(const struct supervisor *s, uint64_t now) {
 
 static void wait_turn(struct supervisor *s) {
     struct pollfd fds[WORKERS_MAX + 1] = {{.fd = s->signal_fd, .events = POLLIN}};
-    for (uint32_t i = 0; i < s->workers; i++)
-        fds[i + 1] = (struct pollfd){.fd = s->slots[i].control_fd, .events = POLLIN};
+    for (uint32_t i = 0; i < s->workers; i++) fds[i + 1] = (struct pollfd){.fd = s->slots[i].control_fd, .events = POLLIN};
     int n = poll(fds, s->workers + 1, until_due(s, clock_mono_ns()));
     if (n < 0) return;
     for (uint32_t i = 0; i < s->workers; i++)
@@ -258,15 +252,12 @@ static uint32_t cores_quota(void) {
     ssize_t n = read(fd, text, sizeof text - 1);
     close(fd);
     unsigned long long quota, period; /* "max 100000" has no quota */
-    return n > 0 && sscanf(text, "%llu %llu", &quota, &period) == 2 && period
-               ? (uint32_t)((quota + period - 1) / period)
-               : 0;
+    return n > 0 && sscanf(text, "%llu %llu", &quota, &period) == 2 && period ? (uint32_t)((quota + period - 1) / period) : 0;
 }
 
 static uint32_t cores(void) {
     cpu_set_t set;
-    uint32_t n = sched_getaffinity(0, sizeof set, &set) ? 1 : (uint32_t)MAX(CPU_COUNT(&set), 1),
-             quota = cores_quota();
+    uint32_t n = sched_getaffinity(0, sizeof set, &set) ? 1 : (uint32_t)MAX(CPU_COUNT(&set), 1), quota = cores_quota();
     return quota ? MIN(n, quota) : n;
 }
 
@@ -283,25 +274,18 @@ static err prepare(struct supervisor *s) {
     TRY(node_grants_check(&s->config->grants, s->d));
     TRY(node_input_open(s->config->file, &in, s->d));
     err e = node_listen_open(s->mem, s->config, s->workers, s->sets, s->d);
-    if (e == ERR_OK)
-        e = node_image_for(&in, s->config->file, s->config->state_dir, &s->limits, &s->image_fd, s->d);
+    if (e == ERR_OK) e = node_image_for(&in, s->config->file, s->config->state_dir, &s->limits, &s->image_fd, s->d);
     close(in.fd);
-    if (e == ERR_OK && !catch_signals(s))
-        e = diag_set(s->d, ERR_IO, DIAG_NOWHERE, "no signalfd: %s", strerror(errno));
+    if (e == ERR_OK && !catch_signals(s)) e = diag_set(s->d, ERR_IO, DIAG_NOWHERE, "no signalfd: %s", strerror(errno));
     return e;
 }
 
 err node_serve(const struct node_serve_config *config, struct diag *d) {
-    struct supervisor s = {.config = config,
-                           .limits = config->limits,
-                           .mem = arena_new(0),
-                           .image_fd = -1,
-                           .signal_fd = -1,
-                           .d = d};
+    struct supervisor s = {
+        .config = config, .limits = config->limits, .mem = arena_new(0), .image_fd = -1, .signal_fd = -1, .d = d};
     node_limits_fill(&s.limits);
     s.workers = config->workers ? config->workers : cores();
-    if (s.workers > WORKERS_MAX)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "at most %d workers", WORKERS_MAX);
+    if (s.workers > WORKERS_MAX) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "at most %d workers", WORKERS_MAX);
     s.sets = arena_array(s.mem, struct node_sockets, s.workers);
     s.slots = arena_array(s.mem, struct slot, s.workers);
     for (uint32_t i = 0; i < s.workers; i++) s.slots[i].control_fd = -1;

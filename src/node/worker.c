@@ -53,8 +53,7 @@ static uint32_t ms_of(uint64_t ms) { return (uint32_t)MIN(ms, NET_NO_LIMIT); }
 static err open_servers(struct worker *w, struct diag *d) {
     const struct node_limits *l = w->config->limits;
     const struct node_sockets *sockets = &w->config->sockets;
-    if (sockets->fds.n > SERVERS_MAX)
-        return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "at most %d addresses", SERVERS_MAX);
+    if (sockets->fds.n > SERVERS_MAX) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "at most %d addresses", SERVERS_MAX);
     for (uint32_t i = 0; i < sockets->fds.n; i++) {
         struct net_server_config config = {
             .loop = w->guest.loop,
@@ -94,8 +93,7 @@ static err open_worker(struct worker *w, struct diag *d) {
     TRY(node_guest_open(&w->guest, &guest, d));
     enum wasi_kind kind = wasi_app_kind(w->guest.app);
     if (!wasi_kind_serves(kind))
-        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it is a %s, which cannot be served",
-                        wasi_kind_text(kind));
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it is a %s, which cannot be served", wasi_kind_text(kind));
     w->handler = node_handler_new(&w->guest, c);
     TRY(open_servers(w, d));
     net_loop_on_signal(w->guest.loop, SIGTERM, on_signal, w);
@@ -105,8 +103,7 @@ static err open_worker(struct worker *w, struct diag *d) {
 
 static void say_hello(const struct node_worker_config *config, err e, uint32_t kind, const struct diag *d) {
     struct node_hello hello = {.err = (uint32_t)e, .kind = kind, .diag = *d};
-    if (send(config->control_fd, &hello, sizeof hello, MSG_NOSIGNAL) <
-        0) { /* the supervisor is gone: seen as EOF soon */
+    if (send(config->control_fd, &hello, sizeof hello, MSG_NOSIGNAL) < 0) { /* the supervisor is gone: seen as EOF soon */
     }
 }
 
@@ -128,8 +125,7 @@ int node_worker_main(const struct node_worker_config *config) {
     say_hello(config, ERR_OK, (uint32_t)wasi_app_kind(w.guest.app), &d);
     net_loop_run(w.guest.loop);
     log_hold(false);
-    if (node_handler_busy(w.handler))
-        return 0; /* cut off by the deadline: the system takes back what they hold */
+    if (node_handler_busy(w.handler)) return 0; /* cut off by the deadline: the system takes back what they hold */
     for (uint32_t i = 0; i < w.servers_count; i++) net_server_free(w.servers[i]);
     if (w.control) net_watch_free(w.control);
     node_handler_free(w.handler);

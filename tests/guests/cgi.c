@@ -45,8 +45,7 @@ __attribute__((export_name("_start"))) void start(void) {
     if (!path[0]) path = "/";
     if (same(path, "/echo")) echo();
     else if (same(path, "/env")) show_environ();
-    else if (same(path, "/status"))
-        put(1, "Status: 418 I'm a teapot\nContent-Type: text/plain\n\nshort and stout\n");
+    else if (same(path, "/status")) put(1, "Status: 418 I'm a teapot\nContent-Type: text/plain\n\nshort and stout\n");
     else if (same(path, "/trap")) __builtin_trap();
     else if (same(path, "/loop"))
         for (volatile int i = 0;; i++) {}

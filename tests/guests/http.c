@@ -1,9 +1,9 @@
-/* A WASI 0.2 HTTP component for tests, by hand against the canonical ABI: well-behaved on some paths, badly
- * on others.
+/* A WASI 0.2 HTTP component for tests, by hand against the canonical ABI: well-behaved on some paths, badly on others.
  *
- * http.wasm is checked in, because Debian has no tool that makes a component of a core module. To make it
- * anew: mkdir wit && cp -r http.wit ../../wit/wasi-0.2/deps wit/ clang --target=wasm32 -O2 -nostdlib
- * -Wl,--no-entry -o core.wasm http.c wasm-tools component embed wit -w http-guest core.wasm -o embedded.wasm
+ * http.wasm is checked in, because Debian has no tool that makes a component of a core module. To make it anew:
+ *   mkdir wit && cp -r http.wit ../../wit/wasi-0.2/deps wit/
+ *   clang --target=wasm32 -O2 -nostdlib -Wl,--no-entry -o core.wasm http.c
+ *   wasm-tools component embed wit -w http-guest core.wasm -o embedded.wasm
  *   wasm-tools component new embedded.wasm -o http.wasm
  */
 #include <stddef.h>
@@ -28,10 +28,8 @@ IMPORT(TYPES, "[method]incoming-request.consume") void request_consume(int self,
 IMPORT(TYPES, "[resource-drop]incoming-request") void request_drop(int);
 IMPORT(TYPES, "[method]incoming-body.stream") void incoming_stream(int self, void *ret);
 IMPORT(TYPES, "[resource-drop]incoming-body") void incoming_drop(int);
-IMPORT(STREAMS, "[method]output-stream.blocking-write-and-flush")
-void stream_write(int self, const void *p, size_t n, void *ret);
-IMPORT(STREAMS, "[method]output-stream.blocking-splice")
-void stream_splice(int self, int from, uint64_t n, void *ret);
+IMPORT(STREAMS, "[method]output-stream.blocking-write-and-flush") void stream_write(int self, const void *p, size_t n, void *ret);
+IMPORT(STREAMS, "[method]output-stream.blocking-splice") void stream_splice(int self, int from, uint64_t n, void *ret);
 IMPORT(STREAMS, "[resource-drop]output-stream") void output_drop(int);
 IMPORT(STREAMS, "[resource-drop]input-stream") void input_drop(int);
 IMPORT("wasi:cli/stderr@0.2.12", "get-stderr") int get_stderr(void);
@@ -47,8 +45,7 @@ void *memset(void *to, int c, size_t n) {
 
 static uint8_t heap[1 << 17] __attribute__((aligned(8)));
 static size_t heap_used;
-__attribute__((export_name("cabi_realloc"))) void *cabi_realloc(void *old, size_t old_n, size_t align,
-                                                                size_t n) {
+__attribute__((export_name("cabi_realloc"))) void *cabi_realloc(void *old, size_t old_n, size_t align, size_t n) {
     heap_used = (heap_used + align - 1) & ~(align - 1);
     void *p = heap + heap_used;
     heap_used += n;
@@ -125,12 +122,10 @@ static void echo(int request, int outparam) {
 
 static unsigned counter;
 
-__attribute__((export_name("wasi:http/incoming-handler@0.2.12#handle"))) void handle(int request,
-                                                                                     int outparam) {
+__attribute__((export_name("wasi:http/incoming-handler@0.2.12#handle"))) void handle(int request, int outparam) {
     union ret r;
     request_path(request, &r);
-    if (r.is_err)
-        path = (const char *)(intptr_t)r.word[1], path_n = (size_t)r.word[2]; /* option: the case is `some` */
+    if (r.is_err) path = (const char *)(intptr_t)r.word[1], path_n = (size_t)r.word[2]; /* option: the case is `some` */
     counter++;
     if (is("/echo")) {
         echo(request, outparam);
