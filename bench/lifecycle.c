@@ -2,7 +2,7 @@
  * Prints one line a measurement: name, p50 and p99 in microseconds; with a number after the bar where there
  * is one (DESIGN, "Where we must be").
  *
- *   lifecycle_bench [rounds]     (default 20000; pin it to a core: taskset -c 1 lifecycle_bench)
+ *   lifecycle_bench [rounds [name]]     (default 20000, all; pin it to a core: taskset -c 1 lifecycle_bench)
  */
 #include "engine/testguest.h"
 #include <stdio.h>
@@ -10,6 +10,7 @@
 
 enum { ROUNDS_MAX = 1'000'000 };
 static uint32_t rounds = 20'000;
+static const char *only = ""; /* measurements whose name begins so */
 static double ticks_per_us;
 static uint64_t samples[4][ROUNDS_MAX];
 
@@ -37,6 +38,8 @@ static void print(const char *name, uint64_t *v, uint32_t n, double per, const c
            (double)v[(uint64_t)n * 99 / 100] / ticks_per_us / per, bar);
 }
 
+static bool wanted(const char *name) { return str_starts(str_c(name), str_c(only)); }
+
 struct task {
     struct engine_instance *in;
     const struct abi_func *f;
@@ -63,15 +66,12 @@ static void cycle(struct engine *e, struct engine_image *image, uint64_t pages, 
     samples[2][i] = c - a;
 }
 
-static struct engine *make(enum engine_reset reset) {
-    return engine_new(&(struct engine_config){.reset = reset});
-}
+static struct engine *make(enum engine_reset reset) { return engine_new(&(struct engine_config){.reset = reset}); }
 
 static void small(void) {
     struct engine *e = make(ENGINE_RESET_AUTO);
-    struct engine_image *image =
-        engine_image_load(e, testguest_image(&(struct testguest){
-                                 .memory_bytes = 65536, .memory_bytes_max = 65536, .content_bytes = 5000}));
+    struct engine_image *image = engine_image_load(
+        e, testguest_image(&(struct testguest){.memory_bytes = 65536, .memory_bytes_max = 65536, .content_bytes = 5000}));
     for (uint32_t i = 0; i < 1000; i++) cycle(e, image, 0, 0);
     for (uint32_t i = 0; i < rounds; i++) cycle(e, image, 0, i);
     print("small guest: fresh instance, fiber, call", samples[0], rounds, 1, "bar p50 2, p99 10");
@@ -79,22 +79,39 @@ static void small(void) {
     engine_free(e);
 }
 
-static void dirty(const char *name, enum engine_reset reset, uint64_t memory, uint64_t content,
-                  uint64_t pages, const char *bar) {
+static void dirty(const char *name, enum engine_reset reset, uint64_t memory, uint64_t content, uint64_t pages, const char *bar) {
+    char text[100];
+    snprintf(text, sizeof text, "%s, %llu KiB, %llu dirty pages: whole cycle", name, (unsigned long long)memory >> 10,
+             (unsigned long long)pages);
+    if (!wanted(text)) return;
     struct engine *e = make(reset);
-    struct engine_image *image =
-        engine_image_load(e, testguest_image(&(struct testguest){.memory_bytes = memory,
-                                                                 .memory_bytes_max = memory,
-                                                                 .content_bytes = content,
-                                                                 .context_bytes = 64 << 10,
-                                                                 .table_count = 4000}));
+    struct engine_image *image = engine_image_load(e, testguest_image(&(struct testguest){.memory_bytes = memory,
+                                                                                          .memory_bytes_max = memory,
+                                                                                          .content_bytes = content,
+                                                                                          .context_bytes = 64 << 10,
+                                                                                          .table_count = 4000}));
     uint32_t n = pages > 100 ? rounds / 10 : rounds;
     for (uint32_t i = 0; i < 200; i++) cycle(e, image, pages, 0);
     for (uint32_t i = 0; i < n; i++) cycle(e, image, pages, i);
-    char text[100];
-    snprintf(text, sizeof text, "%s, %llu KiB, %llu dirty pages: whole cycle", name,
-             (unsigned long long)memory >> 10, (unsigned long long)pages);
     print(text, samples[2], n, 1, bar);
+    engine_free(e);
+}
+
+/* Slots that are made on the request's path, when more are in use than ever before. */
+static void new_slots(void) {
+    enum { SLOTS = 500 };
+    struct engine *e = make(ENGINE_RESET_AUTO);
+    struct engine_image *image = engine_image_load(
+        e, testguest_image(&(struct testguest){
+               .memory_bytes = 1 << 20, .memory_bytes_max = 1 << 20, .content_bytes = 1 << 19, .context_bytes = 16 << 10}));
+    struct engine_instance *in[SLOTS];
+    for (int i = 0; i < SLOTS; i++) {
+        uint64_t a = ticks();
+        in[i] = engine_acquire(image, NULL);
+        samples[0][i] = ticks() - a;
+    }
+    print("acquire that makes a new slot", samples[0], SLOTS, 1, "");
+    for (int i = 0; i < SLOTS; i++) engine_release(in[i]);
     engine_free(e);
 }
 
@@ -126,18 +143,14 @@ static void run_crossing(void *arg) {
     }
 }
 
-static void crossing(const char *name, enum testguest_func f, uint64_t a, uint64_t b,
-                     void (*step)(struct crossing *c)) {
+static void crossing(const char *name, enum testguest_func f, uint64_t a, uint64_t b, void (*step)(struct crossing *c)) {
+    if (!wanted(name)) return;
     struct engine *e = make(ENGINE_RESET_AUTO);
-    struct engine_image *image = engine_image_load(
-        e,
-        testguest_image(&(struct testguest){.memory_bytes = 65536, .memory_bytes_max = 65536, .hosts = 1}));
+    struct engine_image *image =
+        engine_image_load(e, testguest_image(&(struct testguest){.memory_bytes = 65536, .memory_bytes_max = 65536, .hosts = 1}));
     engine_image_bind(image, 0, host_nothing, NULL);
-    struct crossing c = {.e = e,
-                         .in = engine_acquire(image, NULL),
-                         .f = testguest_func(image, 0, f),
-                         .args = {a, b},
-                         .step = step};
+    struct crossing c = {
+        .e = e, .in = engine_acquire(image, NULL), .f = testguest_func(image, 0, f), .args = {a, b}, .step = step};
     engine_spawn(c.in, run_crossing, &c);
     while (engine_run(e, UINT64_MAX)) {}
     print(name, samples[0], rounds / 10, PER, "");
@@ -147,16 +160,16 @@ static void crossing(const char *name, enum testguest_func f, uint64_t a, uint64
 
 int main(int argc, char **argv) {
     uint64_t n;
+    if (argc > 2) only = argv[2];
     if (argc > 1 && str_to_u64(str_c(argv[1]), &n) && n >= 1000 && n <= ROUNDS_MAX) rounds = (uint32_t)n;
     calibrate();
-    small();
+    if (wanted("small")) small();
+    if (wanted("acquire")) new_slots();
     static const uint64_t pages[] = {2, 16, 64, 250};
     for (size_t i = 0; i < ARRAY_COUNT(pages); i++)
         dirty("scan", ENGINE_RESET_SCAN, 1 << 20, 1 << 20, pages[i], pages[i] == 16 ? "bar p50 5" : "");
-    for (size_t i = 0; i < ARRAY_COUNT(pages); i++)
-        dirty("pagemap", ENGINE_RESET_PAGEMAP, 1 << 20, 1 << 20, pages[i], "");
-    for (size_t i = 0; i < ARRAY_COUNT(pages); i++)
-        dirty("madvise", ENGINE_RESET_MADVISE, 1 << 20, 1 << 20, pages[i], "");
+    for (size_t i = 0; i < ARRAY_COUNT(pages); i++) dirty("pagemap", ENGINE_RESET_PAGEMAP, 1 << 20, 1 << 20, pages[i], "");
+    for (size_t i = 0; i < ARRAY_COUNT(pages); i++) dirty("madvise", ENGINE_RESET_MADVISE, 1 << 20, 1 << 20, pages[i], "");
     dirty("scan", ENGINE_RESET_SCAN, 16 << 20, 10 << 20, 121, "");
     dirty("scan", ENGINE_RESET_SCAN, 32 << 20, 20 << 20, 534, "");
     crossing("yield: to the loop and back", GUEST_nothing, 0, 0, step_yield);

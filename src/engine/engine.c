@@ -51,9 +51,7 @@ bool engine_idle(struct engine *e) {
     return slots || fibers;
 }
 
-uint32_t engine_idle_wait_ms(const struct engine *e) {
-    return engine_slots_waiting(e) || engine_fibers_waiting(e) ? 1000 : 0;
-}
+uint32_t engine_idle_wait_ms(const struct engine *e) { return engine_slots_waiting(e) || engine_fibers_waiting(e) ? 1000 : 0; }
 
 uint64_t engine_turns(const struct engine *e) { return e->run_seq; }
 
@@ -61,8 +59,7 @@ uint64_t engine_turns(const struct engine *e) { return e->run_seq; }
 
 /* Makes the template of a group's context: its bytes with the FUNC words in place, in a memfd that slots map
  * copy-on-write, or in plain memory when slots copy it whole. */
-static void load_context(struct engine_image *image, struct engine_image_group *g,
-                         const struct abi_image_group *ag) {
+static void load_context(struct engine_image *image, struct engine_image_group *g, const struct abi_image_group *ag) {
     const struct abi_image *im = &image->im;
     g->context_bytes = ag->context_bytes;
     g->hot_bytes = ag->hot_bytes;
@@ -93,8 +90,7 @@ static void load_context(struct engine_image *image, struct engine_image_group *
     if (!g->whole) ENSURE(mprotect(t, g->context_bytes, PROT_READ) == 0);
 }
 
-static void load_group(struct engine_image *image, struct engine_image_group *g,
-                       const struct abi_image_group *ag) {
+static void load_group(struct engine_image *image, struct engine_image_group *g, const struct abi_image_group *ag) {
     load_context(image, g, ag);
     image->slot_bytes += ABI_STACK_GUARD_BYTES;
     g->low = image->slot_bytes;
@@ -127,9 +123,8 @@ static void load_memories(struct engine_image *image) {
             memcpy(&record, g->template + g->context_bytes + m[k].layout.offset, sizeof record);
             uint64_t max = m[k].memory64 ? record.bytes_max : MIN(record.bytes_max, 4 * GiB);
             uint64_t reserve = MAX(MIN(max, ENGINE_MEMORY64_RESERVE), (uint64_t)ABI_PAGE);
-            vec_push(
-                image->arena, &own,
-                ((struct engine_image_memory){ai->group, m[k].layout.offset, record.bytes, max, reserve}));
+            vec_push(image->arena, &own,
+                     ((struct engine_image_memory){ai->group, m[k].layout.offset, record.bytes, max, reserve}));
             image->initial_bytes += record.bytes;
         }
     }
@@ -142,14 +137,14 @@ static enum abi_trap unbound(struct engine_call *call, uint64_t *args) {
     const struct abi_image *im = &in->image->im;
     const struct abi_image_host *h = abi_image_at(im, im->head->hosts, struct abi_image_host) + call->import;
     str module = abi_image_str(im, h->module), name = abi_image_str(im, h->name);
-    return engine_trap(in, ABI_TRAP_HOST, "the import \"" STR_FMT "\" \"" STR_FMT "\" is not offered here",
-                       STR_ARG(module), STR_ARG(name));
+    return engine_trap(in, ABI_TRAP_HOST, "the import \"" STR_FMT "\" \"" STR_FMT "\" is not offered here", STR_ARG(module),
+                       STR_ARG(name));
 }
 
 struct engine_image *engine_image_load(struct engine *e, struct abi_image im) {
     arena *a = arena_new(0);
     struct engine_image *image = arena_make(a, struct engine_image);
-    *image = (struct engine_image){.engine = e, .im = im, .arena = a, .next = e->images};
+    *image = (struct engine_image){.engine = e, .im = im, .arena = a, .next = e->images, .wants_slot = true};
     const struct abi_image_head *h = im.head;
     image->instances = abi_image_at(&im, h->instances, struct abi_image_instance);
     image->text = im.base + h->text.offset;
@@ -164,10 +159,8 @@ struct engine_image *engine_image_load(struct engine *e, struct abi_image im) {
     image->hosts = arena_array(a, struct engine_host, MAX(image->hosts_count, 1));
     const struct abi_image_host *hosts = abi_image_at(&im, h->hosts, struct abi_image_host);
     for (uint32_t i = 0; i < image->hosts_count; i++)
-        image->hosts[i] =
-            (struct engine_host){.fn = unbound,
-                                 .slots = MAX(MAX(hosts[i].arg_slots, hosts[i].result_slots), 1),
-                                 .caller = hosts[i].instance};
+        image->hosts[i] = (struct engine_host){
+            .fn = unbound, .slots = MAX(MAX(hosts[i].arg_slots, hosts[i].result_slots), 1), .caller = hosts[i].instance};
     e->images = image;
     engine_texts_publish(e);
     return image;
@@ -202,14 +195,12 @@ void engine_image_bind(struct engine_image *image, uint32_t host_index, engine_h
 
 /* ---- exports ---- */
 
-static const struct abi_image_export *find_export(const struct engine_image *image, uint32_t instance,
-                                                  str name, enum wasm_extern kind) {
+static const struct abi_image_export *find_export(const struct engine_image *image, uint32_t instance, str name,
+                                                  enum wasm_extern kind) {
     const struct abi_image *im = &image->im;
     const struct abi_image_export *x = abi_image_at(im, im->head->exports, struct abi_image_export);
     for (uint64_t i = 0; i < im->head->exports.count; i++)
-        if (x[i].instance == instance && x[i].kind == (uint32_t)kind &&
-            str_eq(abi_image_str(im, x[i].name), name))
-            return &x[i];
+        if (x[i].instance == instance && x[i].kind == (uint32_t)kind && str_eq(abi_image_str(im, x[i].name), name)) return &x[i];
     return NULL;
 }
 
@@ -229,8 +220,7 @@ uint64_t *engine_export_global(struct engine_instance *in, uint32_t instance, st
     const struct abi_image_export *x = find_export(image, instance, name, WASM_EXTERN_GLOBAL);
     if (!x) return NULL;
     const struct abi_image_instance *ai = &image->instances[instance];
-    const struct abi_layout_global *g =
-        abi_image_at(&image->im, ai->globals, struct abi_layout_global) + x->index;
+    const struct abi_layout_global *g = abi_image_at(&image->im, ai->globals, struct abi_layout_global) + x->index;
     uint8_t *at = in->groups[ai->group].gs + g->offset;
     return g->far ? *(uint64_t **)(void *)at : (uint64_t *)(void *)at;
 }
@@ -244,8 +234,7 @@ struct abi_memory *engine_memory_record(struct engine_instance *in, uint32_t ins
     return engine_find_memory(in, instance, index);
 }
 
-struct abi_table *engine_table_record(struct engine_instance *in, uint32_t instance, uint32_t table,
-                                      struct abi_table *fixed) {
+struct abi_table *engine_table_record(struct engine_instance *in, uint32_t instance, uint32_t table, struct abi_table *fixed) {
     return engine_find_table(in, instance, table, fixed);
 }
 

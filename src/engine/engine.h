@@ -97,8 +97,7 @@ bool engine_export_memory(struct engine_image *image, uint32_t instance, str nam
 uint64_t *engine_export_global(struct engine_instance *in, uint32_t instance, str name);
 /* The records that FAR words of other instances point to. */
 struct abi_memory *engine_memory_record(struct engine_instance *in, uint32_t instance, uint32_t index);
-struct abi_table *engine_table_record(struct engine_instance *in, uint32_t instance, uint32_t table,
-                                      struct abi_table *fixed);
+struct abi_table *engine_table_record(struct engine_instance *in, uint32_t instance, uint32_t table, struct abi_table *fixed);
 /* 0 when i is out of bounds. */
 uint64_t engine_table_get(struct engine_instance *in, uint32_t instance, uint32_t table, uint64_t i);
 
@@ -114,8 +113,7 @@ uint32_t engine_store_groups(const struct engine_store *s);
 struct engine_instance *engine_store_acquire(struct engine_store *s, struct engine_image *image, void *user);
 /* Writes the 8-byte word at GS + offset of the core instance's group: a FAR record's address, a struct
  * abi_func *, a value. */
-void engine_instance_bind_far(struct engine_instance *in, uint32_t instance, int32_t offset,
-                              const void *address);
+void engine_instance_bind_far(struct engine_instance *in, uint32_t instance, int32_t offset, const void *address);
 
 /* ---- calls ---- */
 
@@ -129,8 +127,7 @@ uint32_t engine_call_import(struct engine_call *call); /* host index */
 /* The core instance that called, or the first that has this import, if thunks are shared. */
 uint32_t engine_call_caller(struct engine_call *call);
 /* Records a text for the trap and returns `t`: return engine_trap(call, ABI_TRAP_HOST, "..."). */
-enum abi_trap engine_trap(struct engine_instance *in, enum abi_trap t, const char *fmt, ...)
-    PRINTF_LIKE(3, 4);
+enum abi_trap engine_trap(struct engine_instance *in, enum abi_trap t, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 enum { ENGINE_FRAMES_MAX = 64 };
 struct engine_trap_record {

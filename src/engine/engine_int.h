@@ -28,14 +28,13 @@
 
 enum {
     ENGINE_WHOLE_CONTEXT = 8 << 10, /* contexts up to this size are anonymous and reset by one copy */
-    ENGINE_WHOLE_MEMORY =
-        64 << 10, /* memories in use up to this size likewise: less than one page fault costs */
-    ENGINE_PAGEMAP_MAX = 2 << 20, /* ENGINE_RESET_PAGEMAP reads page tables of ranges up to this */
-    ENGINE_HEADROOM = 256 << 10,  /* of the native stack, left when host code starts */
+    ENGINE_WHOLE_MEMORY = 64 << 10, /* memories in use up to this size likewise: less than one page fault costs */
+    ENGINE_PAGEMAP_MAX = 2 << 20,   /* ENGINE_RESET_PAGEMAP reads page tables of ranges up to this */
+    ENGINE_HEADROOM = 256 << 10,    /* of the native stack, left when host code starts */
     ENGINE_STORE_GROUPS_MAX = 16384,
     ENGINE_TABLE_COUNT_MAX = 10'000'000, /* the limit of the JavaScript API specification */
-    ENGINE_DIRTY_MAX = 4096,     /* pages put back by copying; what is above is given back to the kernel */
-    ENGINE_BULK_PIECE = 1 << 20, /* bytes of a bulk operation between two looks at the slice */
+    ENGINE_DIRTY_MAX = 4096,             /* pages put back by copying; what is above is given back to the kernel */
+    ENGINE_BULK_PIECE = 1 << 20,         /* bytes of a bulk operation between two looks at the slice */
 };
 #define ENGINE_MEMORY64_RESERVE (64 * GiB) /* address space of a memory that may grow further than that */
 
@@ -120,8 +119,7 @@ struct engine_instance {
     uint64_t memory_used; /* bytes charged: memories and grown tables */
     struct engine_grown *grown;
     uint64_t idle_since_ns;
-    uint32_t dirty_first,
-        dirty_last; /* pages put back at the first reset since the last trim, and at the latest */
+    uint32_t dirty_first, dirty_last; /* pages put back at the first reset since the last trim, and at the latest */
     bool trimmed, wants_trim;
     const struct engine_fiber *limits_of; /* whose stack limits the contexts hold */
     struct engine_trap_record record;
@@ -204,11 +202,9 @@ struct engine {
 };
 
 /* x64.S */
-int engine_x64_enter(const struct abi_func *f, uint64_t *args, void *frame_top, struct engine_frame *fr,
-                     uint8_t *gs);
+int engine_x64_enter(const struct abi_func *f, uint64_t *args, void *frame_top, struct engine_frame *fr, uint8_t *gs);
 __attribute__((noreturn)) void engine_x64_unwind(struct engine_frame *fr);
-void engine_x64_host(void), engine_x64_call(void), engine_x64_trap(void), engine_x64_far(void),
-    engine_x64_far_end(void);
+void engine_x64_host(void), engine_x64_call(void), engine_x64_trap(void), engine_x64_far(void), engine_x64_far_end(void);
 void engine_x64_start(void);
 void engine_x64_switch(void **save, void *sp);
 void engine_x64_switch_in(void);
@@ -236,15 +232,13 @@ bool engine_fibers_idle(struct engine *e, uint64_t now);
 bool engine_fibers_waiting(const struct engine *e);
 void engine_fibers_free(struct engine *e);
 void engine_fiber_leave_by_signal(struct engine *e, struct engine_fiber *f);
-bool engine_slice_check(
-    struct engine *e); /* in host code of a fiber: gives others their turn if it is over; false: killed */
+bool engine_slice_check(struct engine *e); /* in host code of a fiber: gives others their turn if it is over; false: killed */
 
 /* trap.c */
 extern __thread struct engine *engine_of_thread; /* the one in engine_run; read by its signal handlers */
 void engine_signals_init(struct engine *e);
 void engine_signals_free(struct engine *e);
-struct engine_image *engine_image_of(const struct engine *e,
-                                     const void *pc); /* whose text holds pc; async-signal-safe */
+struct engine_image *engine_image_of(const struct engine *e, const void *pc); /* whose text holds pc; async-signal-safe */
 void engine_texts_publish(struct engine *e);
 /* Fills the record of the trap under way on f: pc is where, sp[0..] the guest's stack. Async-signal-safe. */
 void engine_record(struct engine_fiber *f, enum abi_trap t, const uint8_t *pc, void **sp, uint64_t address);
@@ -259,7 +253,6 @@ void engine_tick_arm(struct engine *e); /* after e->current and run_seq were set
 /* rtcall.c: how memories and tables are found, for engine.c's accessors too */
 struct abi_memory *engine_find_memory(struct engine_instance *in, uint32_t instance, uint32_t index);
 /* Its record; a fixed table's is made in *fixed. */
-struct abi_table *engine_find_table(struct engine_instance *in, uint32_t instance, uint32_t index,
-                                    struct abi_table *fixed);
+struct abi_table *engine_find_table(struct engine_instance *in, uint32_t instance, uint32_t index, struct abi_table *fixed);
 
 #endif

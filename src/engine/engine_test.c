@@ -36,8 +36,7 @@ static enum abi_trap call(struct engine_instance *in, const struct abi_func *f, 
     return t.trap;
 }
 
-static enum abi_trap call2(struct engine_instance *in, enum testguest_func f, uint64_t a, uint64_t b,
-                           uint64_t *result) {
+static enum abi_trap call2(struct engine_instance *in, enum testguest_func f, uint64_t a, uint64_t b, uint64_t *result) {
     uint64_t args[8] = {a, b};
     enum abi_trap t = call(in, testguest_func(engine_instance_image(in), 0, f), args, 8);
     if (result) *result = args[0];
@@ -57,18 +56,16 @@ static enum abi_trap rt(struct engine_instance *in, enum abi_rtcall op, uint64_t
     a[0] = args[0];
     return t;
 }
-#define RT(in, op, result, ...)                                                                              \
-    ({                                                                                                       \
-        uint64_t a_[] = {__VA_ARGS__, 0};                                                                    \
-        enum abi_trap t_ = rt((in), ABI_RT_##op, a_, ARRAY_COUNT(a_) - 1);                                   \
-        uint64_t *r_ = (result);                                                                             \
-        if (r_) *r_ = a_[0];                                                                                 \
-        t_;                                                                                                  \
+#define RT(in, op, result, ...)                                                                                                  \
+    ({                                                                                                                           \
+        uint64_t a_[] = {__VA_ARGS__, 0};                                                                                        \
+        enum abi_trap t_ = rt((in), ABI_RT_##op, a_, ARRAY_COUNT(a_) - 1);                                                       \
+        uint64_t *r_ = (result);                                                                                                 \
+        if (r_) *r_ = a_[0];                                                                                                     \
+        t_;                                                                                                                      \
     })
 
-static struct engine_image *load(struct engine *e, const struct testguest *g) {
-    return engine_image_load(e, testguest_image(g));
-}
+static struct engine_image *load(struct engine *e, const struct testguest *g) { return engine_image_load(e, testguest_image(g)); }
 
 static struct engine *make(enum engine_reset reset, uint64_t slice_ns) {
     return engine_new(&(struct engine_config){.reset = reset, .verify = true, .slice_ns = slice_ns});
@@ -86,12 +83,10 @@ static void check_fresh(struct engine_instance *in, const struct testguest *g) {
     struct engine_bytes m = engine_memory(in, 0, 0);
     assert_int_equal(m.n, g->memory_bytes);
     for (uint64_t i = 0; i < m.n; i++)
-        if (m.p[i] != (i < g->content_bytes ? testguest_content(i) : 0))
-            fail_msg("byte %llu", (unsigned long long)i);
+        if (m.p[i] != (i < g->content_bytes ? testguest_content(i) : 0)) fail_msg("byte %llu", (unsigned long long)i);
     assert_int_equal(ok2(in, GUEST_global, 0x1111, 0), 0x1111);
     for (uint32_t i = 0; i < g->table_count; i++) {
-        const struct abi_func *f =
-            i % 3 ? NULL : &engine_image_abi(engine_instance_image(in))->funcs[i % GUEST_COUNT];
+        const struct abi_func *f = i % 3 ? NULL : &engine_image_abi(engine_instance_image(in))->funcs[i % GUEST_COUNT];
         assert_ptr_equal((void *)(uintptr_t)engine_table_get(in, 0, 0, i), f);
     }
     assert_int_equal(engine_table_get(in, 0, 0, g->table_count), 0);
@@ -105,8 +100,7 @@ static void check_fresh(struct engine_instance *in, const struct testguest *g) {
 static void soil(struct engine_instance *in, const struct testguest *g, unsigned round) {
     if (g->memory_bytes_max > g->memory_bytes) {
         uint64_t old;
-        uint64_t pages =
-            MIN((g->memory_bytes_max - g->memory_bytes) / ABI_WASM_PAGE, (uint64_t)1 + 40 * (round % 3));
+        uint64_t pages = MIN((g->memory_bytes_max - g->memory_bytes) / ABI_WASM_PAGE, (uint64_t)1 + 40 * (round % 3));
         assert_int_equal(RT(in, MEMORY_GROW, &old, 0, 0, pages), ABI_TRAP_NONE);
         assert_int_equal(old, g->memory_bytes / ABI_WASM_PAGE);
     }
@@ -125,8 +119,7 @@ static void soil(struct engine_instance *in, const struct testguest *g, unsigned
     assert_int_equal(RT(in, DATA_DROP, NULL, 0, 0), ABI_TRAP_NONE);
     if (g->near_bytes_max) {
         assert_int_equal(RT(in, MEMORY_GROW, NULL, 0, 1, 3), ABI_TRAP_NONE);
-        assert_int_equal(RT(in, MEMORY_FILL, NULL, 0, 1, 0, 0xdd, g->near_bytes + 3 * ABI_WASM_PAGE),
-                         ABI_TRAP_NONE);
+        assert_int_equal(RT(in, MEMORY_FILL, NULL, 0, 1, 0, 0xdd, g->near_bytes + 3 * ABI_WASM_PAGE), ABI_TRAP_NONE);
     }
     if (round % 3 == 1) assert_int_equal(call2(in, GUEST_unreachable, 0, 0, NULL), ABI_TRAP_UNREACHABLE);
 }
@@ -167,14 +160,11 @@ static void test_fresh_large(void **state) {
                                    .near_bytes_max = 1 << 20});
 }
 static void test_fresh_no_memory(void **state) { fresh_with(&(struct testguest){.table_count = 10}); }
-static void test_fresh_empty_memory(void **state) {
-    fresh_with(&(struct testguest){.memory_bytes_max = 1 << 20});
-}
+static void test_fresh_empty_memory(void **state) { fresh_with(&(struct testguest){.memory_bytes_max = 1 << 20}); }
 
 /* What a trap, a kill and a preempted fiber leave behind is put back too. */
 static void test_fresh_after_kill(void **state) {
-    const struct testguest g = {
-        .memory_bytes = 1 << 20, .memory_bytes_max = 4 << 20, .content_bytes = 70'000};
+    const struct testguest g = {.memory_bytes = 1 << 20, .memory_bytes_max = 4 << 20, .content_bytes = 70'000};
     for (size_t r = 0; r < ARRAY_COUNT(resets); r++) {
         struct engine *e = make(resets[r], 100'000);
         struct engine_image *image = load(e, &g);
@@ -198,8 +188,7 @@ static void test_lifo(void **state) {
     struct engine *e = make(0, 0);
     struct engine_image *a = load(e, &(struct testguest){.memory_bytes_max = 65536});
     struct engine_image *b = load(e, &(struct testguest){.memory_bytes_max = 65536});
-    struct engine_instance *x = engine_acquire(a, NULL), *y = engine_acquire(a, NULL),
-                           *z = engine_acquire(b, NULL);
+    struct engine_instance *x = engine_acquire(a, NULL), *y = engine_acquire(a, NULL), *z = engine_acquire(b, NULL);
     engine_release(x);
     engine_release(z);
     engine_release(y);
@@ -214,12 +203,10 @@ static void test_lifo(void **state) {
 }
 
 static void test_exhaustion(void **state) {
-    struct engine *e =
-        engine_new(&(struct engine_config){.slots_max = 3, .fibers_max = 4, .memory_bytes_max = 1 << 20});
+    struct engine *e = engine_new(&(struct engine_config){.slots_max = 3, .fibers_max = 4, .memory_bytes_max = 1 << 20});
     struct engine_image *image =
         load(e, &(struct testguest){.memory_bytes = 65536, .memory_bytes_max = 4 * GiB, .table_count = 10});
-    struct engine_image *big =
-        load(e, &(struct testguest){.memory_bytes = 2 << 20, .memory_bytes_max = 4 * GiB});
+    struct engine_image *big = load(e, &(struct testguest){.memory_bytes = 2 << 20, .memory_bytes_max = 4 * GiB});
     struct engine_instance *in[3];
     assert_null(engine_acquire(big, NULL));
     for (int i = 0; i < 3; i++) assert_non_null(in[i] = engine_acquire(image, NULL));
@@ -305,9 +292,7 @@ static void test_own_faults_are_fatal(void **state) {
             volatile uintptr_t low = 8;
             if (kind == 0) *(volatile int *)low = 1;
             if (kind == 1) call2(in, GUEST_null, (uintptr_t)in->slot, 0, NULL);
-            if (kind == 2)
-                call2(in, GUEST_divide, 1, 0,
-                      NULL); /* #DE at a site: INTEGER_OVERFLOW, since zero is compared for */
+            if (kind == 2) call2(in, GUEST_divide, 1, 0, NULL); /* #DE at a site: INTEGER_OVERFLOW, since zero is compared for */
             _exit(7);
         }
         int status;
@@ -373,8 +358,7 @@ static void test_host_calls(void **state) {
 
 static void test_far(void **state) {
     struct engine *e = make(0, 0);
-    struct engine_image *image =
-        load(e, &(struct testguest){.groups = 3, .memory_bytes = 65536, .memory_bytes_max = 65536});
+    struct engine_image *image = load(e, &(struct testguest){.groups = 3, .memory_bytes = 65536, .memory_bytes_max = 65536});
     struct engine_instance *in = engine_acquire(image, NULL);
     uint64_t gs = gs_now();
     for (uint32_t g = 0; g < 3; g++) {
@@ -384,8 +368,7 @@ static void test_far(void **state) {
         assert_int_equal(call(in, f, args, 2), ABI_TRAP_NONE);
         assert_ptr_equal((void *)(uintptr_t)args[0], engine_instance_gs(in, g));
     }
-    assert_int_equal(call2(in, GUEST_far, (uintptr_t)testguest_func(image, 2, GUEST_unreachable), 0, NULL),
-                     ABI_TRAP_UNREACHABLE);
+    assert_int_equal(call2(in, GUEST_far, (uintptr_t)testguest_func(image, 2, GUEST_unreachable), 0, NULL), ABI_TRAP_UNREACHABLE);
     assert_int_equal(engine_last_trap(in)->frames_count, 2);
     assert_int_equal(engine_last_trap(in)->frames[0].instance, 2);
     /* The native stack ends in the guest's own call, in the stub's push, or in the stub's call. */
@@ -425,9 +408,8 @@ static void test_engines_nest(void **state) {
 
 static void test_memory_calls(void **state) {
     struct engine *e = make(0, 100'000);
-    struct engine_image *image = load(
-        e,
-        &(struct testguest){.memory_bytes = 65536, .memory_bytes_max = 64 << 20, .near_bytes_max = 1 << 20});
+    struct engine_image *image =
+        load(e, &(struct testguest){.memory_bytes = 65536, .memory_bytes_max = 64 << 20, .near_bytes_max = 1 << 20});
     struct engine_instance *in = engine_acquire(image, NULL);
     uint64_t r;
     assert_int_equal(call2(in, GUEST_store, 65536, 1, NULL), ABI_TRAP_MEMORY_OUT_OF_BOUNDS);
@@ -448,8 +430,7 @@ static void test_memory_calls(void **state) {
     static const uint64_t moves[][3] = {{5, 0, 3'000'000},      {0, 5, 3'000'000}, {1 << 20, 0, 40 << 20},
                                         {0, 1 << 20, 40 << 20}, {0, 0, 10},        {64 << 20, 64 << 20, 0}};
     for (size_t i = 0; i < ARRAY_COUNT(moves); i++) {
-        assert_int_equal(RT(in, MEMORY_COPY, NULL, 0, 0, 0, moves[i][0], moves[i][1], moves[i][2]),
-                         ABI_TRAP_NONE);
+        assert_int_equal(RT(in, MEMORY_COPY, NULL, 0, 0, 0, moves[i][0], moves[i][1], moves[i][2]), ABI_TRAP_NONE);
         memmove(want + moves[i][0], want + moves[i][1], moves[i][2]);
         assert_memory_equal(want, m.p, m.n);
     }
@@ -487,8 +468,7 @@ static void test_table_calls(void **state) {
     assert_int_equal(r, (uintptr_t)&f[3]);
     assert_int_equal(RT(in, TABLE_SET, NULL, 0, 0, 16, 0), ABI_TRAP_TABLE_OUT_OF_BOUNDS);
     assert_int_equal(RT(in, TABLE_INIT, NULL, 0, 0, 0, 4, 0, 4), ABI_TRAP_NONE);
-    for (uint64_t i = 0; i < 4; i++)
-        assert_int_equal(engine_table_get(in, 0, 0, 4 + i), i ? (uintptr_t)&f[i - 1] : 0);
+    for (uint64_t i = 0; i < 4; i++) assert_int_equal(engine_table_get(in, 0, 0, 4 + i), i ? (uintptr_t)&f[i - 1] : 0);
     assert_int_equal(RT(in, TABLE_INIT, NULL, 0, 0, 0, 13, 0, 4), ABI_TRAP_TABLE_OUT_OF_BOUNDS);
     assert_int_equal(RT(in, TABLE_COPY, NULL, 0, 0, 0, 0, 4, 12), ABI_TRAP_NONE);
     assert_int_equal(engine_table_get(in, 0, 0, 1), (uintptr_t)&f[0]);
@@ -551,8 +531,7 @@ static void test_park_orders(void **state) {
     engine_free(w.e);
 }
 
-static enum abi_trap host_early(struct engine_call *call,
-                                uint64_t *args) { /* a ready before the park is not lost */
+static enum abi_trap host_early(struct engine_call *call, uint64_t *args) { /* a ready before the park is not lost */
     struct world *w = engine_call_data(call);
     engine_ready(engine_fiber_current(w->e));
     args[0] = engine_park(w->e);
@@ -632,8 +611,7 @@ static void test_preempt_keeps_registers(void **state) {
     struct engine_instance *ins[2] = {engine_acquire(image, NULL), engine_acquire(image, NULL)};
     struct task t[FIBERS];
     for (uint64_t i = 0; i < FIBERS; i++) {
-        t[i] = (struct task){
-            .in = ins[i % 2], .f = testguest_func(image, 0, GUEST_spin), .args = {N, i * 0x9e3779b97f4a7c15}};
+        t[i] = (struct task){.in = ins[i % 2], .f = testguest_func(image, 0, GUEST_spin), .args = {N, i * 0x9e3779b97f4a7c15}};
         engine_spawn(ins[i % 2], run_task, &t[i]);
     }
     unsigned turns = 0;
@@ -706,16 +684,14 @@ static void test_slices_in_the_host(void **state) {
     while (engine_run(w.e, 1'000'000)) {}
     assert_int_equal(busy.args[0], 5);
     RT(in, MEMORY_GROW, NULL, 0, 0, 2000);
-    struct task fill = {.in = in,
-                        .f = testguest_func(w.image, 0, GUEST_rt),
-                        .args = {ABI_RT_MEMORY_FILL, 0, 0, 0, 1, 2000 * ABI_WASM_PAGE}};
+    struct task fill = {
+        .in = in, .f = testguest_func(w.image, 0, GUEST_rt), .args = {ABI_RT_MEMORY_FILL, 0, 0, 0, 1, 2000 * ABI_WASM_PAGE}};
     engine_spawn(in, run_task, &fill);
     assert_true(engine_run(w.e, 1));
     engine_kill(in);
     while (engine_run(w.e, 1)) {}
     assert_int_equal(fill.trap, ABI_TRAP_INTERRUPTED);
-    assert_int_equal(engine_memory(in, 0, 0).p[2001 * ABI_WASM_PAGE - ABI_WASM_PAGE - 1],
-                     0); /* the end was not reached */
+    assert_int_equal(engine_memory(in, 0, 0).p[2001 * ABI_WASM_PAGE - ABI_WASM_PAGE - 1], 0); /* the end was not reached */
     engine_release(in);
     engine_release(other);
     engine_free(w.e);
@@ -735,17 +711,15 @@ static void test_store(void **state) {
         assert_non_null(in[i]);
     }
     const struct abi_func *gs = testguest_func(engine_instance_image(in[2]), 0, GUEST_gs);
-    assert_ptr_equal((void *)(uintptr_t)ok2(in[0], GUEST_far, (uintptr_t)gs, 0),
-                     engine_instance_gs(in[2], 0));
+    assert_ptr_equal((void *)(uintptr_t)ok2(in[0], GUEST_far, (uintptr_t)gs, 0), engine_instance_gs(in[2], 0));
     engine_instance_bind_far(in[0], 0, TESTGUEST_GLOBAL, engine_memory_record(in[1], 0, 0));
     struct abi_memory *m = (void *)(uintptr_t)ok2(in[0], GUEST_global, 0, 0);
     assert_int_equal(m->bytes, 65536);
     RT(in[1], MEMORY_GROW, NULL, 0, 0, 2);
     assert_int_equal(m->bytes, 3 * 65536);
-    assert_int_equal(call2(in[0], GUEST_far,
-                           (uintptr_t)testguest_func(engine_instance_image(in[1]), 0, GUEST_unreachable), 0,
-                           NULL),
-                     ABI_TRAP_UNREACHABLE);
+    assert_int_equal(
+        call2(in[0], GUEST_far, (uintptr_t)testguest_func(engine_instance_image(in[1]), 0, GUEST_unreachable), 0, NULL),
+        ABI_TRAP_UNREACHABLE);
     assert_int_equal(engine_last_trap(in[0])->frames_count, 2);
     engine_store_free(s);
     engine_free(e);
@@ -834,19 +808,16 @@ static enum abi_trap host_crowd(struct engine_call *call, uint64_t *args) {
 }
 
 static void start_task(struct member *m, uint32_t k, struct engine_image *image) {
-    static const enum testguest_func funcs[] = {GUEST_fill,    GUEST_host0, GUEST_outer,   GUEST_recurse,
-                                                GUEST_forever, GUEST_store, GUEST_context, GUEST_rt,
-                                                GUEST_deep,    GUEST_frames};
+    static const enum testguest_func funcs[] = {GUEST_fill,  GUEST_host0,   GUEST_outer, GUEST_recurse, GUEST_forever,
+                                                GUEST_store, GUEST_context, GUEST_rt,    GUEST_deep,    GUEST_frames};
     enum testguest_func f = funcs[roll(ARRAY_COUNT(funcs))];
     uint64_t args[8] = {roll(1 << 21), roll(300)};
-    if (f == GUEST_context)
-        args[0] = (uint64_t) - (int64_t)(8 * (24 + roll(480))), args[1] = roll(UINT64_MAX);
+    if (f == GUEST_context) args[0] = (uint64_t) - (int64_t)(8 * (24 + roll(480))), args[1] = roll(UINT64_MAX);
     if (f == GUEST_deep) args[0] = roll(50'000);
     if (f == GUEST_host0) args[0] = roll(256);
     if (f == GUEST_rt) {
-        static const uint64_t calls[][6] = {{ABI_RT_MEMORY_GROW, 0, 0, 9},
-                                            {ABI_RT_MEMORY_FILL, 0, 0, 4096, 0xaa, 900'000},
-                                            {ABI_RT_TABLE_GROW, 0, 0, 1, 999}};
+        static const uint64_t calls[][6] = {
+            {ABI_RT_MEMORY_GROW, 0, 0, 9}, {ABI_RT_MEMORY_FILL, 0, 0, 4096, 0xaa, 900'000}, {ABI_RT_TABLE_GROW, 0, 0, 1, 999}};
         memcpy(args, calls[roll(ARRAY_COUNT(calls))], sizeof calls[0]);
     }
     m->tasks[k] = (struct task){.in = m->in, .f = testguest_func(image, 0, f)};
@@ -880,8 +851,7 @@ static void crowd(struct engine *e, struct engine_image *images[2]) {
         uint64_t i = roll(CROWD);
         step_member(&members[i], images[i % 2]);
         if (roll(2)) engine_run(e, roll(300'000));
-        while (crowd_parked_n && (crowd_parked_n > CROWD || !roll(3)))
-            engine_ready(crowd_parked[--crowd_parked_n]);
+        while (crowd_parked_n && (crowd_parked_n > CROWD || !roll(3))) engine_ready(crowd_parked[--crowd_parked_n]);
         if (!roll(50)) engine_idle(e);
     }
     for (uint32_t i = 0; i < CROWD; i++) {
@@ -908,8 +878,7 @@ static void test_crowd(void **state) {
                                         .hosts = 1,
                                         .context_bytes = 32 << 10,
                                         .table_count = 100}),
-            load(e, &(struct testguest){
-                        .memory_bytes = 65536, .memory_bytes_max = 65536, .content_bytes = 10, .hosts = 1})};
+            load(e, &(struct testguest){.memory_bytes = 65536, .memory_bytes_max = 65536, .content_bytes = 10, .hosts = 1})};
         for (int i = 0; i < 2; i++) engine_image_bind(images[i], 0, host_crowd, NULL);
         crowd(e, images);
         engine_free(e); /* nothing is alive */

@@ -65,8 +65,7 @@ static struct engine_fiber *fiber_new(struct engine *e) {
     madvise(p, STACKS_BYTES, MADV_NOHUGEPAGE);
     uint8_t *low = p + ABI_STACK_GUARD_BYTES;
     struct engine_fiber *f = NULL;
-    if (mprotect(low, ABI_NATIVE_STACK_BYTES + ABI_FRAME_STACK_BYTES, PROT_READ | PROT_WRITE) == 0)
-        f = calloc(1, sizeof *f);
+    if (mprotect(low, ABI_NATIVE_STACK_BYTES + ABI_FRAME_STACK_BYTES, PROT_READ | PROT_WRITE) == 0) f = calloc(1, sizeof *f);
     if (!f) {
         munmap(p, STACKS_BYTES);
         return NULL;
@@ -228,8 +227,7 @@ static void run_one(struct engine *e, struct engine_fiber *f) {
     e->run_seq++;
     e->preempt_pending = false;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    __atomic_store_n(&e->current, f,
-                     __ATOMIC_RELAXED); /* read by the tick's handler; set before the tick is looked at */
+    __atomic_store_n(&e->current, f, __ATOMIC_RELAXED); /* read by the tick's handler; set before the tick is looked at */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (!__atomic_load_n(&e->tick_armed, __ATOMIC_RELAXED)) engine_tick_arm(e);
     engine_instance_limits(f->in, f);

@@ -29,8 +29,7 @@ static void set_timer(struct engine *e, uint64_t ns) {
 
 void engine_tick_arm(struct engine *e) {
     e->tick_seq = e->run_seq;
-    __atomic_store_n(&e->tick_armed, true,
-                     __ATOMIC_RELAXED); /* the handler on this thread may clear it at once */
+    __atomic_store_n(&e->tick_armed, true, __ATOMIC_RELAXED); /* the handler on this thread may clear it at once */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     set_timer(e, e->config.slice_ns);
 }
@@ -100,8 +99,7 @@ void engine_tick_init(struct engine *e) {
     sigemptyset(&set);
     sigaddset(&set, SIGVTALRM);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    struct sigevent ev = {
-        .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGVTALRM, .sigev_value.sival_ptr = e};
+    struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGVTALRM, .sigev_value.sival_ptr = e};
     ev.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
     ENSURE(timer_create(CLOCK_MONOTONIC, &ev, &e->tick) == 0);
 }

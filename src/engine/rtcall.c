@@ -19,14 +19,11 @@ static const struct abi_image_instance *core(const struct engine_instance *in, u
     return &in->image->instances[instance];
 }
 
-static uint8_t *gs_of(const struct engine_instance *in, uint64_t instance) {
-    return in->groups[core(in, instance)->group].gs;
-}
+static uint8_t *gs_of(const struct engine_instance *in, uint64_t instance) { return in->groups[core(in, instance)->group].gs; }
 
 struct abi_memory *engine_find_memory(struct engine_instance *in, uint32_t instance, uint32_t index) {
     const struct abi_image_instance *ai = core(in, instance);
-    const struct abi_image_memory *m =
-        abi_image_at(&in->image->im, ai->memories, struct abi_image_memory) + index;
+    const struct abi_image_memory *m = abi_image_at(&in->image->im, ai->memories, struct abi_image_memory) + index;
     const struct engine_group *g = &in->groups[ai->group];
     uint8_t *at = g->gs + m->layout.offset;
     if (m->layout.where == ABI_MEMORY_GS) return (struct abi_memory *)(void *)abi_ctx_of(g->gs);
@@ -34,11 +31,9 @@ struct abi_memory *engine_find_memory(struct engine_instance *in, uint32_t insta
     return *(struct abi_memory **)(void *)at;
 }
 
-struct abi_table *engine_find_table(struct engine_instance *in, uint32_t instance, uint32_t index,
-                                    struct abi_table *fixed) {
+struct abi_table *engine_find_table(struct engine_instance *in, uint32_t instance, uint32_t index, struct abi_table *fixed) {
     const struct abi_image_instance *ai = core(in, instance);
-    const struct abi_image_table *t =
-        abi_image_at(&in->image->im, ai->tables, struct abi_image_table) + index;
+    const struct abi_image_table *t = abi_image_at(&in->image->im, ai->tables, struct abi_image_table) + index;
     uint8_t *at = in->groups[ai->group].gs + t->layout.offset;
     if (t->layout.where == ABI_TABLE_NEAR) return (struct abi_table *)(void *)at;
     if (t->layout.where == ABI_TABLE_FAR) return *(struct abi_table **)(void *)at;
@@ -50,20 +45,15 @@ static struct abi_memory *memory(const struct rt *rt, uint64_t instance, uint64_
     return engine_find_memory(rt->in, (uint32_t)instance, (uint32_t)index);
 }
 
-static struct abi_table *table(const struct rt *rt, uint64_t instance, uint64_t index,
-                               struct abi_table *fixed) {
+static struct abi_table *table(const struct rt *rt, uint64_t instance, uint64_t index, struct abi_table *fixed) {
     return engine_find_table(rt->in, (uint32_t)instance, (uint32_t)index, fixed);
 }
 
 static bool outside(uint64_t at, uint64_t n, uint64_t size) { return n > size || at > size - n; }
 
 /* Instances that can reach each other's memories and tables: in's own, or its store's. */
-static struct engine_instance *first_linked(struct engine_instance *in) {
-    return in->store ? in->store->instances : in;
-}
-static struct engine_instance *next_linked(struct engine_instance *in) {
-    return in->store ? in->store_next : NULL;
-}
+static struct engine_instance *first_linked(struct engine_instance *in) { return in->store ? in->store->instances : in; }
+static struct engine_instance *next_linked(struct engine_instance *in) { return in->store ? in->store_next : NULL; }
 
 /* ---- memories ---- */
 
@@ -78,8 +68,7 @@ static struct owner owner_of_memory(struct engine_instance *from, const uint8_t 
     for (struct engine_instance *in = first_linked(from); in; in = next_linked(in)) {
         const struct engine_image *image = in->image;
         for (uint32_t i = 0; i < image->groups_count; i++)
-            if (in->groups[i].gs == base)
-                return (struct owner){in, &in->groups[i], in->groups[i].memory.bytes_max};
+            if (in->groups[i].gs == base) return (struct owner){in, &in->groups[i], in->groups[i].memory.bytes_max};
         for (uint32_t i = 0; i < image->memories_count; i++)
             if (in->memory_base[i] == base) return (struct owner){in, NULL, image->memories[i].reserve};
     }
@@ -164,8 +153,7 @@ static enum abi_trap rt_MEMORY_INIT(const struct rt *rt, uint64_t *a) {
     struct abi_memory *m = memory(rt, a[0], a[1]);
     uint64_t segment = a[2], dst = a[3], src = a[4], n = a[5];
     str bytes =
-        abi_image_str(&rt->in->image->im,
-                      abi_image_at(&rt->in->image->im, ai->data, struct abi_image_segment)[segment].bytes);
+        abi_image_str(&rt->in->image->im, abi_image_at(&rt->in->image->im, ai->data, struct abi_image_segment)[segment].bytes);
     if (dropped(rt, a[0])[segment]) bytes.n = 0;
     if (outside(dst, n, m->bytes) || outside(src, n, bytes.n)) return ABI_TRAP_MEMORY_OUT_OF_BOUNDS;
     return n ? copy_pieces(rt->e, m->base + dst, bytes.p + src, n) : ABI_TRAP_NONE;
@@ -259,8 +247,7 @@ static enum abi_trap rt_TABLE_FILL(const struct rt *rt, uint64_t *a) {
 }
 
 static enum abi_trap rt_TABLE_COPY(const struct rt *rt, uint64_t *a) {
-    struct abi_table fixed_to, fixed_from, *to = table(rt, a[0], a[1], &fixed_to),
-                                           *from = table(rt, a[0], a[2], &fixed_from);
+    struct abi_table fixed_to, fixed_from, *to = table(rt, a[0], a[1], &fixed_to), *from = table(rt, a[0], a[2], &fixed_from);
     uint64_t dst = a[3], src = a[4], n = a[5];
     if (outside(dst, n, to->count) || outside(src, n, from->count)) return ABI_TRAP_TABLE_OUT_OF_BOUNDS;
     if (n) memmove(to->elements + dst, from->elements + src, n * sizeof(uint64_t));
@@ -337,8 +324,7 @@ void engine_rt_dispatch(struct engine_instance *in, uint32_t op, uint64_t *args,
     struct engine *e = in->engine;
     struct engine_fiber *f = e->current;
     if (UNLIKELY(f->in->killed)) engine_raise(e, ABI_TRAP_INTERRUPTED, sp);
-    if (UNLIKELY((uint8_t *)(args + RT_SLOTS_MAX) > f->frame_limit))
-        engine_raise(e, ABI_TRAP_STACK_OVERFLOW, sp);
+    if (UNLIKELY((uint8_t *)(args + RT_SLOTS_MAX) > f->frame_limit)) engine_raise(e, ABI_TRAP_STACK_OVERFLOW, sp);
     ENSURE(op < ABI_RT_COUNT);
     const struct rt rt = {e, in};
     enum abi_trap t = rt_fns[op](&rt, args);

@@ -42,8 +42,7 @@ static uint8_t *page_up(uint8_t *p) { return page_down(p + ABI_PAGE - 1); }
 
 /* Pages of [from, to) that this process wrote: anonymous, not the shared page of zeroes; swapped-out ones
  * too. */
-static long pagemap_scan(const struct engine *e, uint8_t *from, uint8_t *to, struct page_region *out,
-                         size_t n, uint8_t **end) {
+static long pagemap_scan(const struct engine *e, uint8_t *from, uint8_t *to, struct page_region *out, size_t n, uint8_t **end) {
     struct pm_scan_arg a = {.size = sizeof a,
                             .start = (uintptr_t)from,
                             .end = (uintptr_t)to,
@@ -62,8 +61,8 @@ static bool can_scan(struct engine *e) {
     uint8_t *p = mmap(NULL, 3 * ABI_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *end;
     ENSURE(p != MAP_FAILED);
     *(volatile uint8_t *)&p[ABI_PAGE] = 1;
-    bool ok = pagemap_scan(e, p, p + 3 * ABI_PAGE, r, 4, &end) == 1 &&
-              r[0].start == (uintptr_t)p + ABI_PAGE && r[0].end == (uintptr_t)p + 2 * ABI_PAGE;
+    bool ok = pagemap_scan(e, p, p + 3 * ABI_PAGE, r, 4, &end) == 1 && r[0].start == (uintptr_t)p + ABI_PAGE &&
+              r[0].end == (uintptr_t)p + 2 * ABI_PAGE;
     munmap(p, 3 * ABI_PAGE);
     return ok;
 }
@@ -144,8 +143,7 @@ static uint32_t reset_by_pagemap(struct engine *e, const struct engine_group *g,
         size_t n = MIN((size_t)(to - at) / ABI_PAGE, (size_t)ENTRIES);
         ENSURE(pread(e->pagemap, entry, n * 8, (off_t)((uintptr_t)at / ABI_PAGE * 8)) == (ssize_t)(n * 8));
         for (size_t i = 0; i < n; i++, at += ABI_PAGE) {
-            bool there = entry[i] >> 62 & 3,
-                 file = entry[i] >> 61 & 1; /* present or swapped; not anonymous */
+            bool there = entry[i] >> 62 & 3, file = entry[i] >> 61 & 1; /* present or swapped; not anonymous */
             if (!there || file) continue;
             put_back(g, at, at + ABI_PAGE);
             pages++;
@@ -173,8 +171,7 @@ static uint32_t reset_by_madvise(const struct engine_group *g, uint8_t *from, ui
 static uint32_t reset_range(struct engine *e, const struct engine_group *g, uint8_t *from, uint8_t *to) {
     if (from >= to) return 0;
     if (e->reset == ENGINE_RESET_SCAN) return reset_by_scan(e, g, from, to);
-    if (e->reset == ENGINE_RESET_PAGEMAP && to - from <= ENGINE_PAGEMAP_MAX)
-        return reset_by_pagemap(e, g, from, to);
+    if (e->reset == ENGINE_RESET_PAGEMAP && to - from <= ENGINE_PAGEMAP_MAX) return reset_by_pagemap(e, g, from, to);
     return reset_by_madvise(g, from, to);
 }
 
@@ -213,8 +210,7 @@ static void finish_contexts(struct engine_instance *in) {
     const struct engine_image *image = in->image;
     for (uint32_t i = 0; i < image->groups_count; i++) finish_context(in, &in->groups[i]);
     for (uint32_t i = 0; i < image->memories_count; i++)
-        *in->memories[i] =
-            (struct abi_memory){in->memory_base[i], image->memories[i].bytes, image->memories[i].bytes_max};
+        *in->memories[i] = (struct abi_memory){in->memory_base[i], image->memories[i].bytes, image->memories[i].bytes_max};
     in->limits_of = NULL;
 }
 
@@ -234,8 +230,7 @@ void engine_instance_limits(struct engine_instance *in, const struct engine_fibe
 
 static uint32_t reset_group(struct engine *e, struct engine_group *g) {
     const struct engine_image_group *of = g->of;
-    uint8_t *low = g->gs - of->context_bytes, *cold_end = page_up(g->gs - of->hot_bytes),
-            *used_end = g->gs + g->memory.bytes;
+    uint8_t *low = g->gs - of->context_bytes, *cold_end = page_up(g->gs - of->hot_bytes), *used_end = g->gs + g->memory.bytes;
     uint32_t pages = 0;
     if (of->whole) memcpy(low, of->template, of->context_bytes);
     uint8_t *from = of->whole ? g->gs : low;
@@ -245,15 +240,12 @@ static uint32_t reset_group(struct engine *e, struct engine_group *g) {
         if (!of->whole) pages = reset_range(e, g, low, cold_end);
         put_back(g, g->gs, used_end);
     }
-    if (!of->whole)
-        memcpy(g->gs - of->hot_bytes, of->template + of->context_bytes - of->hot_bytes, of->hot_bytes);
+    if (!of->whole) memcpy(g->gs - of->hot_bytes, of->template + of->context_bytes - of->hot_bytes, of->hot_bytes);
     return pages;
 }
 
 /* Takes access to [from, to) away again. False: the kernel has no room for the mapping. */
-static bool shrink(uint8_t *from, uint8_t *to) {
-    return from >= to || mprotect(from, (size_t)(to - from), PROT_NONE) == 0;
-}
+static bool shrink(uint8_t *from, uint8_t *to) { return from >= to || mprotect(from, (size_t)(to - from), PROT_NONE) == 0; }
 
 static void free_grown(struct engine_instance *in) {
     while (in->grown) {
@@ -347,8 +339,8 @@ static void verify_group(struct engine_instance *in, struct engine_group *g) {
     uint8_t *now = malloc(of->context_bytes), *low = g->gs - of->context_bytes;
     ENSURE(now);
     memcpy(now, low, of->context_bytes);
-    memcpy(now + of->context_bytes - sizeof(struct abi_ctx),
-           of->template + of->context_bytes - sizeof(struct abi_ctx), sizeof(struct abi_ctx));
+    memcpy(now + of->context_bytes - sizeof(struct abi_ctx), of->template + of->context_bytes - sizeof(struct abi_ctx),
+           sizeof(struct abi_ctx));
     for (uint32_t i = 0; i < of->relocs_count; i++) {
         const struct abi_context_reloc *r = &of->relocs[i];
         memcpy(now + of->context_bytes + r->at, of->template + of->context_bytes + r->at, 8);
@@ -364,8 +356,7 @@ static void verify_group(struct engine_instance *in, struct engine_group *g) {
 
 static void verify(struct engine_instance *in) {
     for (uint32_t i = 0; i < in->image->groups_count; i++) verify_group(in, &in->groups[i]);
-    for (uint32_t i = 0; i < in->image->memories_count; i++)
-        verify_zero(in->memory_base[i], in->image->memories[i].bytes);
+    for (uint32_t i = 0; i < in->image->memories_count; i++) verify_zero(in->memory_base[i], in->image->memories[i].bytes);
 }
 
 /* ---- making and freeing slots ---- */
@@ -379,8 +370,7 @@ static bool map_group(const struct engine_image *image, struct engine_group *g, 
     } else if (mmap(low, of->context_bytes, rw, fixed, of->fd, 0) == MAP_FAILED) {
         return false;
     }
-    if (of->content_mapped &&
-        mmap(g->gs, of->content_mapped, rw, fixed, image->im.fd, (off_t)of->content_offset) == MAP_FAILED)
+    if (of->content_mapped && mmap(g->gs, of->content_mapped, rw, fixed, image->im.fd, (off_t)of->content_offset) == MAP_FAILED)
         return false;
     uint64_t rest = of->memory_bytes - of->content_mapped;
     return !rest || mprotect(g->gs + of->content_mapped, rest, rw) == 0;
@@ -389,8 +379,7 @@ static bool map_group(const struct engine_image *image, struct engine_group *g, 
 static uint8_t *reserve(uint64_t bytes) {
     uint8_t *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) return NULL;
-    madvise(p, bytes,
-            MADV_NOHUGEPAGE); /* resets copy 4 KiB, not 2 MiB; an error only means there are no huge pages */
+    madvise(p, bytes, MADV_NOHUGEPAGE); /* resets copy 4 KiB, not 2 MiB; an error only means there are no huge pages */
     return p;
 }
 
@@ -408,9 +397,7 @@ static bool map_slot(struct engine_instance *in) {
         const struct engine_image_memory *m = &image->memories[i];
         in->memories[i] = (struct abi_memory *)(void *)(in->groups[m->group].gs + m->offset);
         if (!(in->memory_base[i] = reserve(m->reserve))) return false;
-        if (m->bytes &&
-            mprotect(in->memory_base[i], align_up(m->bytes, ABI_PAGE), PROT_READ | PROT_WRITE) != 0)
-            return false;
+        if (m->bytes && mprotect(in->memory_base[i], align_up(m->bytes, ABI_PAGE), PROT_READ | PROT_WRITE) != 0) return false;
     }
     return true;
 }
@@ -427,8 +414,7 @@ void engine_slot_free(struct engine_instance *in) {
 
 static struct engine_instance *slot_new(struct engine_image *image) {
     size_t groups = image->groups_count, memories = image->memories_count;
-    size_t bytes = sizeof(struct engine_instance) +
-                   groups * (sizeof(struct engine_group) + sizeof(uint8_t *)) +
+    size_t bytes = sizeof(struct engine_instance) + groups * (sizeof(struct engine_group) + sizeof(uint8_t *)) +
                    memories * (sizeof(struct abi_memory *) + sizeof(uint8_t *));
     struct engine_instance *in = calloc(1, bytes);
     ENSURE(in);
@@ -514,9 +500,7 @@ static bool idle_image(struct engine_image *image, uint64_t now) {
             engine_slot_free(in);
             return true;
         }
-        uint64_t trim_s = i + 1 < image->free_count
-                              ? TRIM_IDLE_S
-                              : FREE_IDLE_S; /* the next one to be used stays warm longer */
+        uint64_t trim_s = i + 1 < image->free_count ? TRIM_IDLE_S : FREE_IDLE_S; /* the next one to be used stays warm longer */
         if (in->wants_trim || (idle_s >= trim_s && !in->trimmed)) {
             trim(in);
             return true;
@@ -549,8 +533,7 @@ struct engine *engine_instance_engine(struct engine_instance *in) {
 uint32_t engine_instance_fibers(struct engine_instance *in) { return in->fibers_count; }
 uint8_t *engine_instance_gs(struct engine_instance *in, uint32_t group) { return in->groups[group].gs; }
 
-void engine_instance_bind_far(struct engine_instance *in, uint32_t instance, int32_t offset,
-                              const void *address) {
+void engine_instance_bind_far(struct engine_instance *in, uint32_t instance, int32_t offset, const void *address) {
     memcpy(in->groups[in->image->instances[instance].group].gs + offset, &address, sizeof address);
 }
 

@@ -15,22 +15,22 @@ static const uint8_t *const starts[] = {
 #undef X
         testguest_end};
 
-#define SITES                                                                                                \
-    X(load, load_site, MEMORY)                                                                               \
-    X(store, store_site, MEMORY)                                                                             \
-    X(fill, fill_site, MEMORY)                                                                               \
-    X(divide, divide_site, DIVIDE)                                                                           \
-    X(unreachable, unreachable_ret, TRAP)                                                                    \
-    X(outer, outer_ret, CALL)                                                                                \
-    X(null, null_site, INDIRECT)                                                                             \
-    X(null, null_ret, CALL)                                                                                  \
-    X(recurse, recurse_ret, CALL)                                                                            \
-    X(frames, frames_ret, CALL)                                                                              \
-    X(host0, host0_ret, CALL)                                                                                \
-    X(deep, deep_ret, CALL)                                                                                  \
-    X(rt, rt_ret, CALL)                                                                                      \
-    X(far, far_ret, CALL)                                                                                    \
-    X(stand, stand_ret, CALL)                                                                                \
+#define SITES                                                                                                                    \
+    X(load, load_site, MEMORY)                                                                                                   \
+    X(store, store_site, MEMORY)                                                                                                 \
+    X(fill, fill_site, MEMORY)                                                                                                   \
+    X(divide, divide_site, DIVIDE)                                                                                               \
+    X(unreachable, unreachable_ret, TRAP)                                                                                        \
+    X(outer, outer_ret, CALL)                                                                                                    \
+    X(null, null_site, INDIRECT)                                                                                                 \
+    X(null, null_ret, CALL)                                                                                                      \
+    X(recurse, recurse_ret, CALL)                                                                                                \
+    X(frames, frames_ret, CALL)                                                                                                  \
+    X(host0, host0_ret, CALL)                                                                                                    \
+    X(deep, deep_ret, CALL)                                                                                                      \
+    X(rt, rt_ret, CALL)                                                                                                          \
+    X(far, far_ret, CALL)                                                                                                        \
+    X(stand, stand_ret, CALL)                                                                                                    \
     X(far_recurse, far_recurse_ret, CALL)
 #define X(func, label, kind) extern const uint8_t testguest_##label[];
 SITES
@@ -38,9 +38,7 @@ SITES
 
 uint8_t testguest_content(uint64_t i) { return (uint8_t)((i * 7 + i / 4096) | 1); }
 
-static struct abi_span add_str(struct abi_image_writer *w, const char *s) {
-    return abi_image_add(w, s, strlen(s), 1, 1);
-}
+static struct abi_span add_str(struct abi_image_writer *w, const char *s) { return abi_image_add(w, s, strlen(s), 1, 1); }
 
 /* One text, listed once a group; the sites' wasm offsets are 100 * function + their place. */
 static void add_codes(struct abi_image_writer *w, uint32_t groups) {
@@ -63,11 +61,9 @@ static void add_codes(struct abi_image_writer *w, uint32_t groups) {
                                          .name = add_str(w, names[f])};
             struct abi_sites_writer sw = {0};
             uint32_t n = 0;
-#define X(func, label, site)                                                                                 \
-    if (GUEST_##func == f)                                                                                   \
-        abi_sites_put(                                                                                       \
-            &sites, &sw,                                                                                     \
-            (struct abi_site){(uint32_t)(testguest_##label - starts[f]), 100 * f + n++, ABI_SITE_##site});
+#define X(func, label, site)                                                                                                     \
+    if (GUEST_##func == f)                                                                                                       \
+        abi_sites_put(&sites, &sw, (struct abi_site){(uint32_t)(testguest_##label - starts[f]), 100 * f + n++, ABI_SITE_##site});
             SITES
 #undef X
             abi_sites_end(&sites);
@@ -79,19 +75,15 @@ static void add_codes(struct abi_image_writer *w, uint32_t groups) {
     buf_free(&sites);
 }
 
-static void add_instance(struct abi_image_writer *w, const struct testguest *g, struct abi_image_instance *in,
-                         uint32_t group) {
-    *in = (struct abi_image_instance){
-        .group = group, .init_func = UINT32_MAX, .dropped_offset = TESTGUEST_DROPPED};
+static void add_instance(struct abi_image_writer *w, const struct testguest *g, struct abi_image_instance *in, uint32_t group) {
+    *in = (struct abi_image_instance){.group = group, .init_func = UINT32_MAX, .dropped_offset = TESTGUEST_DROPPED};
     in->name = add_str(w, "guest");
     struct abi_image_memory *m = arena_array(w->arena, struct abi_image_memory, 2);
     m[0] = (struct abi_image_memory){.layout = {ABI_MEMORY_GS, ABI_CTX(base)}, .owner_instance = group};
-    m[1] = (struct abi_image_memory){
-        .layout = {ABI_MEMORY_NEAR, TESTGUEST_NEAR}, .owner_instance = group, .owner_index = 1};
+    m[1] = (struct abi_image_memory){.layout = {ABI_MEMORY_NEAR, TESTGUEST_NEAR}, .owner_instance = group, .owner_index = 1};
     in->memories = abi_image_add(w, m, g->near_bytes_max && !group ? 2 : 1, sizeof *m, 8);
     struct abi_image_table *t = arena_make(w->arena, struct abi_image_table);
-    *t = (struct abi_image_table){.layout = {ABI_TABLE_NEAR, TESTGUEST_TABLE, g->table_count},
-                                  .owner_instance = group};
+    *t = (struct abi_image_table){.layout = {ABI_TABLE_NEAR, TESTGUEST_TABLE, g->table_count}, .owner_instance = group};
     in->tables = abi_image_add(w, t, 1, sizeof *t, 8);
     struct abi_image_segment *s = arena_make(w->arena, struct abi_image_segment);
     s->bytes = add_str(w, "segment bytes");
@@ -107,25 +99,20 @@ static void add_hosts(struct abi_image_writer *w, uint32_t n) {
     struct abi_image_host *h = arena_array(w->arena, struct abi_image_host, MAX(n, 1u));
     for (uint32_t i = 0; i < n; i++) {
         str name = arena_fmt(w->arena, "%u", i);
-        h[i] = (struct abi_image_host){.module = add_str(w, "test"),
-                                       .name = abi_image_add(w, name.p, name.n, 1, 1),
-                                       .arg_slots = 2,
-                                       .result_slots = 1};
+        h[i] = (struct abi_image_host){
+            .module = add_str(w, "test"), .name = abi_image_add(w, name.p, name.n, 1, 1), .arg_slots = 2, .result_slots = 1};
     }
     w->head.hosts = abi_image_add(w, h, n, sizeof *h, 8);
 }
 
 static void add_exports(struct abi_image_writer *w) {
     struct abi_image_export *x = arena_array(w->arena, struct abi_image_export, 2);
-    x[0] =
-        (struct abi_image_export){.name = add_str(w, "load"), .kind = WASM_EXTERN_FUNC, .index = GUEST_load};
+    x[0] = (struct abi_image_export){.name = add_str(w, "load"), .kind = WASM_EXTERN_FUNC, .index = GUEST_load};
     x[1] = (struct abi_image_export){.name = add_str(w, "memory"), .kind = WASM_EXTERN_MEMORY};
     w->head.exports = abi_image_add(w, x, 2, sizeof *x, 8);
 }
 
-static void put_word(uint8_t *context, uint64_t bytes, int32_t at, uint64_t v) {
-    memcpy(context + bytes + at, &v, 8);
-}
+static void put_word(uint8_t *context, uint64_t bytes, int32_t at, uint64_t v) { memcpy(context + bytes + at, &v, 8); }
 
 static uint8_t *make_context(struct abi_image_writer *w, const struct testguest *g, uint64_t bytes) {
     uint8_t *c = arena_alloc(w->arena, bytes, 16);
@@ -137,15 +124,13 @@ static uint8_t *make_context(struct abi_image_writer *w, const struct testguest 
     return c;
 }
 
-static struct abi_span add_relocs(struct abi_image_writer *w, const struct testguest *g, uint64_t bytes,
-                                  uint32_t group, uint32_t groups) {
+static struct abi_span add_relocs(struct abi_image_writer *w, const struct testguest *g, uint64_t bytes, uint32_t group,
+                                  uint32_t groups) {
     struct abi_context_reloc *r = arena_array(w->arena, struct abi_context_reloc, g->table_count + 2);
     uint32_t n = 0;
-    r[n++] = (struct abi_context_reloc){
-        .at = TESTGUEST_TABLE, .kind = ABI_CONTEXT_GROUP, .target = group, .addend = -(int32_t)bytes};
-    if (groups > 1)
-        r[n++] =
-            (struct abi_context_reloc){.at = TESTGUEST_FAR, .kind = ABI_CONTEXT_GROUP, .target = groups - 1};
+    r[n++] =
+        (struct abi_context_reloc){.at = TESTGUEST_TABLE, .kind = ABI_CONTEXT_GROUP, .target = group, .addend = -(int32_t)bytes};
+    if (groups > 1) r[n++] = (struct abi_context_reloc){.at = TESTGUEST_FAR, .kind = ABI_CONTEXT_GROUP, .target = groups - 1};
     for (uint32_t i = 0; i < g->table_count; i += 3)
         r[n++] = (struct abi_context_reloc){
             .at = (int32_t)(8 * i) - (int32_t)bytes, .kind = ABI_CONTEXT_FUNC, .target = i % GUEST_COUNT};
@@ -164,12 +149,11 @@ static void add_text(struct abi_image_writer *w, const struct testguest *g, uint
     struct abi_func *f = arena_array(w->arena, struct abi_func, GUEST_COUNT * groups);
     for (uint32_t i = 0; i < GUEST_COUNT * groups; i++) {
         uint64_t text = w->head.text.offset + i / GUEST_COUNT * n;
-        f[i] = (struct abi_func){
-            .code = (void *)(uintptr_t)(text + (uint64_t)(starts[i % GUEST_COUNT] - testguest_text)),
-            .entry = (void *)(uintptr_t)(text + (uint64_t)(testguest_entry - testguest_text)),
-            .group = g->group_base + i / GUEST_COUNT,
-            .instance = i / GUEST_COUNT,
-            .func_index = i % GUEST_COUNT};
+        f[i] = (struct abi_func){.code = (void *)(uintptr_t)(text + (uint64_t)(starts[i % GUEST_COUNT] - testguest_text)),
+                                 .entry = (void *)(uintptr_t)(text + (uint64_t)(testguest_entry - testguest_text)),
+                                 .group = g->group_base + i / GUEST_COUNT,
+                                 .instance = i / GUEST_COUNT,
+                                 .func_index = i % GUEST_COUNT};
     }
     w->head.funcs = abi_image_add(w, f, GUEST_COUNT * groups, sizeof *f, 8);
 }

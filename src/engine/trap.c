@@ -48,8 +48,8 @@ struct engine_image *engine_image_of(const struct engine *e, const void *pc) {
 
 /* ---- backtraces ---- */
 
-static void add_frame(struct engine_trap_record *r, const struct engine_image *image,
-                      const struct abi_image_code *code, uint32_t wasm_offset) {
+static void add_frame(struct engine_trap_record *r, const struct engine_image *image, const struct abi_image_code *code,
+                      uint32_t wasm_offset) {
     if (r->frames_count == ENGINE_FRAMES_MAX) return;
     str module = {0};
     if (code->instance < image->im.head->instances.count)
@@ -72,8 +72,7 @@ static bool find_site(const struct engine_image *image, const struct abi_image_c
 static void try_word(struct engine *e, struct engine_trap_record *r, const uint8_t *word) {
     const struct engine_image *image = engine_image_of(e, word);
     if (!image) return;
-    const struct abi_image_code *code =
-        abi_image_find(&image->im, word - 1); /* a call may be the last instruction */
+    const struct abi_image_code *code = abi_image_find(&image->im, word - 1); /* a call may be the last instruction */
     struct abi_site s;
     if (code && find_site(image, code, word, &s) && (s.kind == ABI_SITE_CALL || s.kind == ABI_SITE_TRAP))
         add_frame(r, image, code, s.wasm_offset);
@@ -92,8 +91,7 @@ static void add_pc(struct engine *e, struct engine_trap_record *r, const uint8_t
 }
 
 /* Scans the stacks of the nested engine_calls, from sp up. Host code between them is left out. */
-NO_ASAN static void backtrace(struct engine *e, struct engine_trap_record *r,
-                              const struct engine_frame *frame, void **sp) {
+NO_ASAN static void backtrace(struct engine *e, struct engine_trap_record *r, const struct engine_frame *frame, void **sp) {
     for (;;) {
         for (; sp < (void **)frame->sp && r->frames_count < ENGINE_FRAMES_MAX; sp++) try_word(e, r, *sp);
         if (!frame->host || r->frames_count == ENGINE_FRAMES_MAX) return;
@@ -202,11 +200,9 @@ static __thread struct {
 static bool in_range(const uint8_t *p, const uint8_t *from, const uint8_t *to) { return p >= from && p < to; }
 
 /* The trap that a fault in compiled code is, or NONE: not a guest's doing. */
-static enum abi_trap classify(struct engine_fiber *f, int sig, const uint8_t *pc, const uint8_t *address,
-                              const uint8_t *gs) {
+static enum abi_trap classify(struct engine_fiber *f, int sig, const uint8_t *pc, const uint8_t *address, const uint8_t *gs) {
     const struct engine_image *image = engine_image_of(f->engine, pc);
-    bool far = in_range(pc, (const uint8_t *)(uintptr_t)engine_x64_far,
-                        (const uint8_t *)(uintptr_t)engine_x64_far_end);
+    bool far = in_range(pc, (const uint8_t *)(uintptr_t)engine_x64_far, (const uint8_t *)(uintptr_t)engine_x64_far_end);
     if ((!image && !far) || (sig != SIGSEGV && sig != SIGFPE)) return ABI_TRAP_NONE;
     if (sig == SIGSEGV && (in_range(address, f->native_low - ABI_STACK_GUARD_BYTES, f->native_low) ||
                            in_range(address, f->frame_limit, f->frame_limit + ABI_STACK_GUARD_BYTES)))
@@ -216,8 +212,7 @@ static enum abi_trap classify(struct engine_fiber *f, int sig, const uint8_t *pc
     struct abi_site s;
     if (!code || !find_site(image, code, pc, &s)) return ABI_TRAP_NONE;
     if (sig == SIGFPE) return s.kind == ABI_SITE_DIVIDE ? ABI_TRAP_INTEGER_OVERFLOW : ABI_TRAP_NONE;
-    if (s.kind == ABI_SITE_MEMORY && in_range(address, gs, gs + ABI_MEMORY_RESERVE))
-        return ABI_TRAP_MEMORY_OUT_OF_BOUNDS;
+    if (s.kind == ABI_SITE_MEMORY && in_range(address, gs, gs + ABI_MEMORY_RESERVE)) return ABI_TRAP_MEMORY_OUT_OF_BOUNDS;
     if (s.kind == ABI_SITE_INDIRECT && (uintptr_t)address < ABI_PAGE) return ABI_TRAP_INDIRECT_NULL;
     if (s.kind == ABI_SITE_NULL && (uintptr_t)address < ABI_PAGE) return ABI_TRAP_NULL_REFERENCE;
     return ABI_TRAP_NONE;
@@ -260,8 +255,7 @@ NO_ASAN static void on_fault(int sig, siginfo_t *info, void *context) {
     ucontext_t *uc = context;
     struct engine *e = engine_of_thread;
     struct engine_fiber *f = e ? e->current : NULL;
-    const uint8_t *pc = (const uint8_t *)(uintptr_t)uc->uc_mcontext.gregs[REG_RIP], *address = info->si_addr,
-                  *gs;
+    const uint8_t *pc = (const uint8_t *)(uintptr_t)uc->uc_mcontext.gregs[REG_RIP], *address = info->si_addr, *gs;
     __asm__ volatile("rdgsbase %0" : "=r"(gs));
     enum abi_trap t = f && f->frame && info->si_code > 0 ? classify(f, sig, pc, address, gs) : ABI_TRAP_NONE;
     if (t == ABI_TRAP_NONE) {
@@ -277,8 +271,7 @@ NO_ASAN static void on_fault(int sig, siginfo_t *info, void *context) {
 }
 
 void engine_signals_init(struct engine *e) {
-    e->trap_stack_low =
-        mmap(NULL, TRAP_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    e->trap_stack_low = mmap(NULL, TRAP_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ENSURE(e->trap_stack_low != MAP_FAILED);
     e->trap_stack = e->trap_stack_low + TRAP_STACK_BYTES;
     if (!thread_signals.engines++) {
@@ -291,14 +284,12 @@ void engine_signals_init(struct engine *e) {
     if (engines++) return;
     struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigaddset(&sa.sa_mask, SIGVTALRM);
-    for (size_t i = 0; i < ARRAY_COUNT(fault_signals); i++)
-        ENSURE(sigaction(fault_signals[i], &sa, &old_actions[i]) == 0);
+    for (size_t i = 0; i < ARRAY_COUNT(fault_signals); i++) ENSURE(sigaction(fault_signals[i], &sa, &old_actions[i]) == 0);
 }
 
 void engine_signals_free(struct engine *e) {
     if (!--engines)
-        for (size_t i = 0; i < ARRAY_COUNT(fault_signals); i++)
-            sigaction(fault_signals[i], &old_actions[i], NULL);
+        for (size_t i = 0; i < ARRAY_COUNT(fault_signals); i++) sigaction(fault_signals[i], &old_actions[i], NULL);
     if (!--thread_signals.engines) {
         sigaltstack(&thread_signals.old_stack, NULL);
         munmap(thread_signals.stack, SIGNAL_STACK_BYTES);
