@@ -1,6 +1,7 @@
 /* compile: a core instance, its functions one after the other, and the dispatch over their instructions. */
 #include "baseline/baseline_int.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 enum { OP_ELEM_SET = 0xf0 }; /* init functions only */
@@ -39,8 +40,8 @@ void unsupported(struct compiler *c) {
     const uint8_t *p = c->op;
     enum wasm_op op = wasm_get_op(&p);
     const char *text = (uint32_t)op < WASM_OPS_END && wasm_ops[op].text ? wasm_ops[op].text : "?";
-    c->failed = diag_set(c->d, ERR_UNSUPPORTED, wasm_offset(c->m, c->op), "func %u: the instruction %s is not supported",
-                         c->func_index, text);
+    c->failed = diag_set(c->d, ERR_UNSUPPORTED, wasm_offset(c->m, c->op),
+                         "func %u: the instruction %s is not supported", c->func_index, text);
 }
 
 /* ---- a function ---- */
@@ -93,7 +94,8 @@ static bool place_params(struct compiler *c, const struct wasm_func_info *info) 
         uint8_t r = arg_reg(l->type, &ints, &floats);
         code_reserve(c, 64);
         if (l->reg == NO_REG) {
-            if (r != NO_REG && info->local_weight[i]) target_store_reg(c, l->type, r, l->slot), touched = true;
+            if (r != NO_REG && info->local_weight[i])
+                target_store_reg(c, l->type, r, l->slot), touched = true;
         } else if (r == NO_REG) {
             target_load_slot(c, l->type, l->reg, l->slot);
         } else {
@@ -127,7 +129,8 @@ static bool zero_locals(struct compiler *c, const struct wasm_func_info *info) {
 }
 
 static void prologue(struct compiler *c, const struct wasm_func_info *info) {
-    uint32_t slots = c->stack_slot + 2 * info->operands_max + 16; /* a v128 has two; the last are a runtime call's */
+    uint32_t slots =
+        c->stack_slot + 2 * info->operands_max + 16; /* a v128 has two; the last are a runtime call's */
     target_check_frame(c, slots);
     bool touched = c->pins_saved;
     uint32_t slot = c->save_slot;
@@ -183,8 +186,10 @@ static void body(struct compiler *c) {
             op = wasm_get_op(&c->pc);
         }
         switch (op) {
-#define X(name, statement)                                                                                             \
-    case WASM_OP_##name: statement; break;
+#define X(name, statement)                                                                                   \
+    case WASM_OP_##name:                                                                                     \
+        statement;                                                                                           \
+        break;
 #include "baseline/ops.def"
 #undef X
         default: unsupported(c); return;
@@ -207,7 +212,8 @@ static void begin_function(struct compiler *c, uint32_t func_index) {
     c->func_index = func_index;
     c->func_start = code_at(c);
     c->sites = (struct abi_sites_writer){0};
-    c->out->funcs[func_index] = (struct abi_object_func){.start = c->func_start, .sites = (uint32_t)c->out->sites.n};
+    c->out->funcs[func_index] =
+        (struct abi_object_func){.start = c->func_start, .sites = (uint32_t)c->out->sites.n};
 }
 
 static void end_function(struct compiler *c, uint32_t func_index) {
@@ -225,13 +231,16 @@ static err compile_function(struct compiler *c, uint32_t func_index, const struc
     set_up_stack(c, info);
     c->epilogue_short = !c->pins_saved && t->results_count <= 1;
     prologue(c, info);
-    struct wasm_block_type bt = {.type = WASM_NO_INDEX, .results = t->results, .results_count = t->results_count};
+    struct wasm_block_type bt = {
+        .type = WASM_NO_INDEX, .results = t->results, .results_count = t->results_count};
     control_push(c, C_FUNC, &bt);
     body(c);
     if (c->failed) return c->failed;
     put_stubs(c);
     end_function(c, func_index);
-    return code_at(c) > INT32_MAX / 2 ? diag_set(c->d, ERR_LIMIT, DIAG_NOWHERE, "the machine code is larger than 1 GiB") : ERR_OK;
+    return code_at(c) > INT32_MAX / 2
+               ? diag_set(c->d, ERR_LIMIT, DIAG_NOWHERE, "the machine code is larger than 1 GiB")
+               : ERR_OK;
 }
 
 /* ---- a core instance ---- */
@@ -246,9 +255,9 @@ static void host_thunks(struct compiler *c) {
     }
 }
 
-static err compile_functions(struct compiler *c) {
+static err compile_functions(struct compiler *c, uint32_t from, uint32_t to) {
     struct wasm_validator *v = wasm_validator_new(c->arena, c->m);
-    for (uint32_t i = c->m->funcs_imported; i < c->m->funcs_count; i++) {
+    for (uint32_t i = from; i < to; i++) {
         struct wasm_func_info info;
         TRY(wasm_validate_func(v, i, &info, c->d));
         TRY(compile_function(c, i, wasm_func_type(c->m, i), &info));
@@ -269,10 +278,11 @@ static uint32_t init_operands_max(str code) {
         enum wasm_op op = wasm_get_op(&p);
         const char *sig = (uint32_t)op < WASM_OPS_END ? wasm_ops[op].sig : NULL;
         bool fixed = sig && *sig != '*';
-        bool push = op == WASM_OP_LOCAL_GET || op == WASM_OP_GLOBAL_GET || op == WASM_OP_REF_FUNC || op == WASM_OP_REF_NULL ||
-                    (fixed && *sig == ':');
-        bool all = op == WASM_OP_GLOBAL_SET || op == WASM_OP_LOCAL_SET || op == WASM_OP_TABLE_SET || op == WASM_OP_CALL ||
-                   op == WASM_OP_MEMORY_INIT || op == WASM_OP_TABLE_INIT || op == WASM_OP_TABLE_FILL;
+        bool push = op == WASM_OP_LOCAL_GET || op == WASM_OP_GLOBAL_GET || op == WASM_OP_REF_FUNC ||
+                    op == WASM_OP_REF_NULL || (fixed && *sig == ':');
+        bool all = op == WASM_OP_GLOBAL_SET || op == WASM_OP_LOCAL_SET || op == WASM_OP_TABLE_SET ||
+                   op == WASM_OP_CALL || op == WASM_OP_MEMORY_INIT || op == WASM_OP_TABLE_INIT ||
+                   op == WASM_OP_TABLE_FILL;
         depth = all ? 0 : depth + push;
         max = MAX(max, depth);
         wasm_skip_imm(&p, op);
@@ -332,10 +342,118 @@ static void put_entries(struct compiler *c) {
     c->out->entries = entries;
 }
 
+/* ---- several threads: each makes the code of a run of functions, put one behind the other afterwards ----
+ */
+
+enum { PARTS_MAX = 8, PART_BYTES = 512 << 10 /* of bodies; less is not worth a thread */ };
+
+struct part {
+    pthread_t thread;
+    bool started;
+    struct compiler *c;
+    struct abi_object object;
+    struct diag d;
+    uint32_t from, to;
+    err e;
+};
+
+static struct compiler *compiler_new(const struct compiler *like, struct abi_object *out, arena *a,
+                                     struct diag *d) {
+    const struct wasm_module *m = like->m;
+    *out = (struct abi_object){.funcs_count = m->funcs_count};
+    struct compiler *c = arena_make(a, struct compiler);
+    *c = (struct compiler){.layout = like->layout,
+                           .m = m,
+                           .options = like->options,
+                           .out = out,
+                           .arena = a,
+                           .cpu = like->cpu,
+                           .d = d,
+                           .controls_cap = 64};
+    uint32_t funcs = m->funcs_count + (c->options->init != NULL);
+    out->funcs = arena_array(a, struct abi_object_func, (size_t)funcs + 1);
+    for (uint32_t i = 0; i < funcs; i++) out->funcs[i].start = UINT32_MAX;
+    c->needs_record = arena_array(a, uint8_t, (size_t)m->funcs_count + 1);
+    c->controls = arena_array(a, struct control, c->controls_cap);
+    return c;
+}
+
+static void *compile_part(void *arg) {
+    struct part *p = arg;
+    target_begin(p->c);
+    p->e = compile_functions(p->c, p->from, p->to);
+    p->object.text.n = code_at(p->c);
+    return NULL;
+}
+
+/* The functions of part p begin here; gives where part p + 1 does. Parts have about the same number of bytes.
+ */
+static uint32_t part_end(const struct wasm_module *m, uint32_t from, uint64_t bytes) {
+    uint64_t sum = 0;
+    while (from < m->funcs_count && sum < bytes) sum += m->funcs[from++].body.n;
+    return from;
+}
+
+static void take_part(struct compiler *c, const struct part *p) {
+    align_code(c);
+    code_reserve(c, p->object.text.n);
+    uint32_t base = code_at(c), sites = (uint32_t)c->out->sites.n;
+    memcpy(c->p, p->object.text.p, p->object.text.n);
+    c->p += p->object.text.n;
+    buf_puts(&c->out->sites, buf_str(&p->object.sites));
+    for (uint32_t i = p->from; i < p->to; i++) {
+        struct abi_object_func f = p->object.funcs[i];
+        c->out->funcs[i] = (struct abi_object_func){f.start + base, f.size, f.sites + sites};
+    }
+    for (uint32_t i = 0; i < p->object.relocs.n; i++) {
+        struct abi_reloc r = p->object.relocs.p[i];
+        r.at += base;
+        vec_push(c->arena, &c->out->relocs, r);
+    }
+    for (uint32_t i = 0; i < p->c->calls.n; i++) {
+        struct fix call = p->c->calls.p[i];
+        call.at += base;
+        vec_push(c->arena, &c->calls, call);
+    }
+    for (uint32_t i = 0; i < c->m->funcs_count; i++) c->needs_record[i] |= p->c->needs_record[i];
+}
+
+static err compile_in_parts(struct compiler *c, uint32_t n) {
+    struct part *parts = arena_array(c->arena, struct part, n);
+    uint64_t each = c->m->code_bytes / n + 1;
+    uint32_t first_end = part_end(c->m, c->m->funcs_imported, each), from = first_end;
+    for (uint32_t i = 1; i < n; i++) {
+        struct part *p = &parts[i];
+        *p = (struct part){
+            .d = DIAG_INIT, .from = from, .to = i + 1 < n ? part_end(c->m, from, each) : c->m->funcs_count};
+        from = p->to;
+        p->c = compiler_new(c, &p->object, arena_new(0), &p->d);
+        code_grow(p->c, each * 2);
+        p->started = pthread_create(&p->thread, NULL, compile_part, p) == 0;
+    }
+    err e = compile_functions(c, c->m->funcs_imported, first_end);
+    for (uint32_t i = 1; i < n; i++) {
+        struct part *p = &parts[i];
+        if (p->started) pthread_join(p->thread, NULL);
+        else compile_part(p);
+        if (!e && p->e) e = diag_set(c->d, p->e, p->d.offset, "%s", p->d.text);
+        if (!e) take_part(c, p);
+        baseline_object_free(&p->object);
+        arena_free(p->c->arena);
+    }
+    return e;
+}
+
+static err compile_bodies(struct compiler *c) {
+    uint64_t n = MIN(MIN((uint64_t)c->options->threads, c->m->code_bytes / PART_BYTES), (uint64_t)PARTS_MAX);
+    return n > 1 ? compile_in_parts(c, (uint32_t)n)
+                 : compile_functions(c, c->m->funcs_imported, c->m->funcs_count);
+}
+
 static err compile_all(struct compiler *c) {
     target_begin(c);
     host_thunks(c);
-    TRY(compile_functions(c));
+    TRY(compile_bodies(c));
     if (c->options->init) TRY(compile_init(c, c->options->init));
     resolve_calls(c);
     list_refs(c);
@@ -343,18 +461,11 @@ static err compile_all(struct compiler *c) {
     return ERR_OK;
 }
 
-err baseline_compile(const struct abi_layout *layout, const struct baseline_options *o, arena *a, struct abi_object *out,
-                     struct diag *d) {
+err baseline_compile(const struct abi_layout *layout, const struct baseline_options *o, arena *a,
+                     struct abi_object *out, struct diag *d) {
     const struct wasm_module *m = layout->module;
-    *out = (struct abi_object){.funcs_count = m->funcs_count};
-    struct compiler *c = arena_make(a, struct compiler);
-    *c = (struct compiler){.layout = layout, .m = m, .options = o, .out = out, .arena = a, .cpu = o->cpu_features, .d = d};
-    uint32_t funcs = m->funcs_count + (o->init != NULL);
-    out->funcs = arena_array(a, struct abi_object_func, (size_t)funcs + 1);
-    for (uint32_t i = 0; i < funcs; i++) out->funcs[i].start = UINT32_MAX;
-    c->needs_record = arena_array(a, uint8_t, (size_t)m->funcs_count + 1);
-    c->controls_cap = 64;
-    c->controls = arena_array(a, struct control, c->controls_cap);
+    struct compiler like = {.layout = layout, .m = m, .options = o, .cpu = o->cpu_features};
+    struct compiler *c = compiler_new(&like, out, a, d);
     code_grow(c, m->code_bytes * 2);
     err e = compile_all(c);
     out->text.n = code_at(c);

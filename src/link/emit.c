@@ -74,7 +74,8 @@ static err compile_one(struct link *l, uint32_t index, uint64_t cpu) {
     struct link_instance *in = &l->instances[index];
     link_make_init(l, in);
     struct baseline_init init = {.code = buf_str(&in->init)};
-    struct baseline_options o = {.cpu_features = cpu, .init = has_init(in) ? &init : NULL};
+    struct baseline_options o = {
+        .cpu_features = cpu, .init = has_init(in) ? &init : NULL, .threads = l->threads};
     err e = baseline_compile(&in->layout, &o, l->a, &in->object, l->d);
     if (e != ERR_OK && l->instances_count > 1)
         diag_prefix(l->d, "core module %u", l->plan->core_instances[index].module);

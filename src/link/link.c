@@ -2,6 +2,8 @@
 #include "link/link_int.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -76,12 +78,40 @@ static err make_snapshot(struct link *l, int fd, const struct link_options *o) {
     return link_snapshot(l, fd, o);
 }
 
+/* The digest is made while the code is. */
+struct digest {
+    str wasm;
+    uint8_t *out;
+    pthread_t thread;
+    bool started;
+};
+
+static void *make_digest(void *arg) {
+    struct digest *d = arg;
+    crypto_sha256(d->wasm, d->out);
+    return NULL;
+}
+
+static uint32_t cpus(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) < 0) return 1;
+    return MIN((uint32_t)CPU_COUNT(&set), 4u);
+}
+
+static err lay_out_and_compile(struct link *l, str wasm) {
+    struct digest digest = {.wasm = wasm, .out = l->wasm_digest};
+    digest.started = l->threads > 1 && pthread_create(&digest.thread, NULL, make_digest, &digest) == 0;
+    err e = link_layout(l);
+    if (e == ERR_OK) e = link_compile(l);
+    if (digest.started) pthread_join(digest.thread, NULL);
+    else make_digest(&digest);
+    return e;
+}
+
 static err run(struct link *l, str wasm, const struct link_options *o, int fd, struct link_stats *s) {
     set_up(l);
-    crypto_sha256(wasm, l->wasm_digest);
     uint64_t t0 = clock_mono_ns();
-    TRY(link_layout(l));
-    TRY(link_compile(l));
+    TRY(lay_out_and_compile(l, wasm));
     uint64_t t1 = clock_mono_ns();
     if (!o->no_snapshot) TRY(make_snapshot(l, fd, o));
     uint64_t t2 = clock_mono_ns();
@@ -99,7 +129,7 @@ err link_file(str wasm, const struct link_options *o, int fd, struct link_stats 
     *s = (struct link_stats){0};
     arena *a = arena_new(0);
     struct plan *plan = arena_make(a, struct plan);
-    struct link l = {.a = a, .plan = plan, .d = d};
+    struct link l = {.a = a, .plan = plan, .d = d, .threads = o->threads ? o->threads : cpus()};
     uint64_t start = clock_mono_ns();
     err e = decode(a, wasm, plan, &s->component, d);
     s->decode_ns = clock_mono_ns() - start;

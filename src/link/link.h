@@ -17,7 +17,8 @@ struct link_options {
     bool no_snapshot;                 /* leave the whole instantiation to request time */
     bool no_symbols;                  /* no ELF symbols: smaller, but perf and gdb see addresses only */
     uint64_t snapshot_ns_max;         /* an instantiation that runs longer is left to request time; 0: 2 s */
-    uint64_t memory_bytes_max;        /* of the instance during the snapshot; 0: the engine's default */
+    uint32_t threads;          /* to compile large modules with; 0: as many as there are CPUs, at most 4 */
+    uint64_t memory_bytes_max; /* of the instance during the snapshot; 0: the engine's default */
 };
 
 /* What was done and how long it took. */

@@ -95,6 +95,7 @@ struct link {
     uint32_t *canon_hosts; /* host index by plan canon, by plan host import */
     uint32_t *import_hosts;
     uint64_t cpu_features;
+    uint32_t threads; /* to compile with */
     uint32_t records_count;
     uint32_t init_type_id; /* canonical id of [] -> [] */
     uint8_t wasm_digest[CRYPTO_SHA256_BYTES];
