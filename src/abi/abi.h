@@ -190,8 +190,26 @@ struct abi_site {
 struct abi_sites_writer {
     uint32_t pc, wasm_offset;
 };
-/* Sites of one function come in ascending pc order except that wasm_offset may step back (cold stubs). */
-void abi_sites_put(struct buf *out, struct abi_sites_writer *w, struct abi_site s);
+void abi_sites_put_long(struct buf *out, uint64_t head, uint32_t zigzag);
+/* Sites of one function come in ascending pc order except that wasm_offset may step back (cold stubs). Inline: the compiler puts
+ * one for every memory access. */
+static inline void abi_sites_put(struct buf *out, struct abi_sites_writer *w, struct abi_site s) {
+    ENSURE(s.pc >= w->pc && s.kind <= ABI_SITE_TRAP);
+    uint64_t head = (uint64_t)(s.pc - w->pc) << 3 | s.kind;
+    int32_t step = (int32_t)(s.wasm_offset - w->wasm_offset);
+    uint32_t zigzag = (uint32_t)step << 1 ^ (uint32_t)(step >> 31);
+    *w = (struct abi_sites_writer){s.pc, s.wasm_offset};
+    if (LIKELY(head < 0x4000 && zigzag < 0x80 && out->cap - out->n >= 3)) { /* as put_long writes them */
+        uint8_t *p = out->p + out->n;
+        uint32_t two = head >= 0x80;
+        p[0] = (uint8_t)((head & 0x7f) | two << 7);
+        p[1] = (uint8_t)(head >> 7);
+        p[1 + two] = (uint8_t)zigzag;
+        out->n += 2 + two;
+    } else {
+        abi_sites_put_long(out, head, zigzag);
+    }
+}
 void abi_sites_end(struct buf *out);
 /* The site at exactly pc. Async-signal-safe. list points into a mapped image. */
 bool abi_sites_find(const uint8_t *list, uint32_t pc, struct abi_site *out);

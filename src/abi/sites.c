@@ -17,15 +17,11 @@ static size_t put_leb(uint8_t *p, uint64_t v) {
     return n;
 }
 
-void abi_sites_put(struct buf *out, struct abi_sites_writer *w, struct abi_site s) {
-    ENSURE(s.pc >= w->pc && s.kind <= ABI_SITE_TRAP);
-    int32_t step = (int32_t)(s.wasm_offset - w->wasm_offset);
-    uint32_t zigzag = (uint32_t)step << 1 ^ (uint32_t)(step >> 31);
-    if (UNLIKELY(out->cap - out->n < SITE_BYTES_MAX) && !buf_reserve(out, SITE_BYTES_MAX)) return;
-    uint8_t *b = out->p + out->n;
-    size_t n = put_leb(b, (uint64_t)(s.pc - w->pc) << 3 | s.kind);
-    out->n += n + put_leb(b + n, zigzag);
-    *w = (struct abi_sites_writer){s.pc, s.wasm_offset};
+void abi_sites_put_long(struct buf *out, uint64_t head, uint32_t zigzag) {
+    uint8_t b[16];
+    size_t n = put_leb(b, head);
+    n += put_leb(b + n, zigzag);
+    buf_put(out, b, n);
 }
 
 void abi_sites_end(struct buf *out) { buf_putc(out, SITES_END); }

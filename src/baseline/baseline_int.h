@@ -30,11 +30,17 @@ static inline bool type_is_float(unsigned t) { return 0x38 >> t & 1; } /* lives 
 static inline unsigned type_is_64(unsigned t) { return 0x104 >> t & 1; } /* of integers: i64 and references */
 static inline uint32_t type_slots(unsigned t) { return t == T_V128 ? 2 : 1; }
 
+/* Written and copied as two words: a load of a word that was stored in pieces waits for all of them. */
 struct value {
-    uint8_t kind, type;
-    uint8_t reg;   /* V_REG; V_MEM: the base, or NO_REG; V_FLAGS: the target's condition */
-    uint8_t owned; /* V_MEM: the base is a temporary of this operand */
-    uint32_t slot; /* home */
+    union {
+        struct {
+            uint8_t kind, type;
+            uint8_t reg;   /* V_REG; V_MEM: the base, or NO_REG; V_FLAGS: the target's condition */
+            uint8_t owned; /* V_MEM: the base is a temporary of this operand */
+            uint32_t slot; /* home */
+        };
+        uint64_t head;
+    };
     union {
         uint64_t imm;
         uint32_t local;
@@ -44,6 +50,12 @@ struct value {
         };
     };
 };
+static inline uint64_t value_head(enum value_kind kind, unsigned type, uint8_t reg, bool owned, uint32_t slot) {
+    return (uint64_t)kind | (uint64_t)type << 8 | (uint64_t)reg << 16 | (uint64_t)owned << 24 | (uint64_t)slot << 32;
+}
+/* v is in the register, or in its slot, now. */
+static inline void value_in_reg(struct value *v, uint8_t reg) { v->head = value_head(V_REG, v->type, reg, false, v->slot); }
+static inline void value_in_slot(struct value *v) { v->head = value_head(V_SLOT, v->type, 0, false, v->slot); }
 
 struct local {
     uint8_t type, reg; /* NO_REG: not pinned */
@@ -238,33 +250,35 @@ static inline bool imm_is_32(const struct value *v) { /* as a sign-extended oper
     return v->kind == V_IMM && (!type_is_64(v->type) || (int64_t)v->imm == (int32_t)v->imm);
 }
 
-static inline struct value *push(struct compiler *c) {
+/* The slot above an operand's. */
+static inline uint32_t next_slot(const struct value *below) { return below->slot + type_slots(below->type); }
+
+static inline struct value *push(struct compiler *c, enum value_kind kind, unsigned type, uint8_t reg) {
     struct value *v = c->sp++;
-    v->slot = v[-1].slot + type_slots(v[-1].type);
+    v->head = value_head(kind, type, reg, false, next_slot(v - 1));
     if (UNLIKELY((size_t)(v - c->floor) > LAZY_MAX)) floor_slow(c); /* v is below the floor, or far above it */
     return v;
 }
-static inline void push_reg(struct compiler *c, unsigned type, uint8_t reg) {
-    struct value *v = push(c);
-    v->kind = V_REG, v->type = (uint8_t)type, v->reg = reg;
-}
-static inline void push_imm(struct compiler *c, unsigned type, uint64_t imm) {
-    struct value *v = push(c);
-    v->kind = V_IMM, v->type = (uint8_t)type, v->imm = imm;
-}
+static inline void push_reg(struct compiler *c, unsigned type, uint8_t reg) { push(c, V_REG, type, reg); }
+static inline void push_imm(struct compiler *c, unsigned type, uint64_t imm) { push(c, V_IMM, type, 0)->imm = imm; }
 static inline void push_local(struct compiler *c, uint32_t local) {
-    struct value *v = push(c);
-    v->kind = V_LOCAL, v->type = c->locals[local].type, v->local = local;
+    push(c, V_LOCAL, c->locals[local].type, 0)->imm = local;
 }
-static inline void push_slot(struct compiler *c, unsigned type) {
-    struct value *v = push(c);
-    v->kind = V_SLOT, v->type = (uint8_t)type;
+static inline void push_slot(struct compiler *c, unsigned type) { push(c, V_SLOT, type, 0); }
+static inline void push_flags(struct compiler *c, uint8_t cc) { push(c, V_FLAGS, T_I32, cc); }
+/* v again, with the home that belongs to its place now. */
+static inline void push_value(struct compiler *c, const struct value *v) {
+    struct value *top = push(c, (enum value_kind)v->kind, v->type, v->reg);
+    top->owned = v->owned;
+    top->imm = v->imm;
 }
-static inline void push_flags(struct compiler *c, uint8_t cc) {
-    struct value *v = push(c);
-    v->kind = V_FLAGS, v->type = T_I32, v->reg = cc;
+static inline struct value pop(struct compiler *c) {
+    const struct value *v = --c->sp;
+    struct value r;
+    r.head = v->head;
+    r.imm = v->imm;
+    return r;
 }
-static inline struct value pop(struct compiler *c) { return *--c->sp; }
 /* a and b were popped: the lazy load is off the stack if it was one of them. */
 static inline void took(struct compiler *c, const struct value *a, const struct value *b) {
     if (UNLIKELY(c->pending) && (a->kind == V_MEM || b->kind == V_MEM)) c->pending = false;

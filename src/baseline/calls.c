@@ -4,8 +4,6 @@
  * comes in a register, the others in the slots of the callee's frame: where the caller's operands belong anyway. */
 #include "baseline/baseline_int.h"
 
-static uint32_t next_slot(const struct value *below) { return below->slot + type_slots(below->type); }
-
 struct moves {
     uint8_t d[TARGET_INT_ARGS + TARGET_FLOAT_ARGS], s[TARGET_INT_ARGS + TARGET_FLOAT_ARGS];
     uint8_t type[TARGET_INT_ARGS + TARGET_FLOAT_ARGS];

@@ -7,8 +7,6 @@
 
 static uint8_t result_reg(unsigned type) { return type_is_float(type) ? TARGET_FLOAT_RESULT : TARGET_INT_RESULT; }
 
-static uint32_t next_slot(const struct value *below) { return below->slot + type_slots(below->type); }
-
 /* ---- labels ---- */
 
 void label_use(struct compiler *c, struct label *l, uint32_t at, uint32_t base) {
@@ -324,7 +322,7 @@ static void end_without_else(struct compiler *c, struct control *k) {
     c->dead = false;
 }
 
-static void end_function(struct compiler *c, struct control *k) {
+static void end_of_function(struct compiler *c, struct control *k) {
     bool alive = !c->dead || k->label.fixes;
     if (!c->dead) settle(c, k);
     label_bind(c, &k->label);
@@ -351,7 +349,7 @@ static void end_function(struct compiler *c, struct control *k) {
 void emit_end(struct compiler *c) {
     struct control *k = control_at(c, 0);
     if (k->kind == C_FUNC) {
-        end_function(c, k);
+        end_of_function(c, k);
         c->controls_n--;
         return;
     }

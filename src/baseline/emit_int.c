@@ -135,11 +135,8 @@ void emit_unary(struct compiler *c, enum unary op, unsigned from, unsigned to) {
     struct value a = pop(c);
     took(c, &a, &a);
     if (op == UN_ZEXT32 && (a.kind == V_IMM || a.kind == V_REG)) { /* i32 are zero-extended already */
-        struct value *v = push(c);
-        uint32_t slot = v->slot;
-        *v = a;
-        v->slot = slot;
-        v->type = T_I64;
+        a.type = T_I64;
+        push_value(c, &a);
         return;
     }
     uint8_t d = dest(c, to, &a, NULL);

@@ -33,9 +33,7 @@ static bool load_lazily(struct compiler *c, unsigned type, const struct wasm_mem
         v.reg = into_reg(c, addr);
         v.owned = addr->kind == V_REG;
     }
-    struct value *top = push(c);
-    v.slot = top->slot;
-    *top = v;
+    push_value(c, &v);
     c->pending = true;
     return true;
 }
@@ -95,8 +93,8 @@ void emit_memory_copy(struct compiler *c) {
             return;
         }
         c->sp += 3; /* in temporaries now, which the operands own */
-        c->sp[-3].kind = V_REG, c->sp[-3].reg = dst.reg;
-        c->sp[-2].kind = V_REG, c->sp[-2].reg = src.reg;
+        value_in_reg(c->sp - 3, dst.reg);
+        value_in_reg(c->sp - 2, src.reg);
         if (c->floor > c->sp - 3) c->floor = c->sp - 3;
     }
     uint32_t lead[] = {c->layout->instance, to, from};
@@ -113,7 +111,7 @@ void emit_memory_fill(struct compiler *c) {
             return;
         }
         c->sp += 3;
-        c->sp[-3].kind = V_REG, c->sp[-3].reg = dst.reg;
+        value_in_reg(c->sp - 3, dst.reg);
         if (c->floor > c->sp - 3) c->floor = c->sp - 3;
     }
     uint32_t lead[] = {c->layout->instance, memory};

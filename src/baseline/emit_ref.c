@@ -13,10 +13,7 @@ static void set_in_slot(struct compiler *c, uint32_t index, struct value *v, boo
         cache_set(c, v->reg, index);
         if (!tee) release(c, v);
     }
-    if (!tee) return;
-    struct value *top = push(c);
-    v->slot = top->slot;
-    *top = *v;
+    if (tee) push_value(c, v);
 }
 
 void emit_local_set(struct compiler *c, bool tee) {

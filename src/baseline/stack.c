@@ -18,7 +18,7 @@ void flush(struct compiler *c, struct value *v) {
     target_store(c, v, v->slot);
     release(c, v);
     if (v->kind == V_MEM) c->pending = false;
-    v->kind = V_SLOT;
+    value_in_slot(v);
 }
 
 void flush_all(struct compiler *c) {
@@ -54,8 +54,7 @@ uint8_t into_reg_slow(struct compiler *c, struct value *v) {
     target_move(c, r, v);
     if (v->kind == V_LOCAL) cache_set(c, r, v->local);
     if (v->kind == V_MEM && v->owned && r != v->reg) release_reg(c, v->reg);
-    v->kind = V_REG;
-    v->reg = r;
+    value_in_reg(v, r);
     return r;
 }
 
@@ -71,8 +70,7 @@ uint8_t into_temp(struct compiler *c, struct value *v) {
     }
     uint8_t r = alloc(c, type_is_float(v->type));
     target_move(c, r, v);
-    v->kind = V_REG;
-    v->reg = r;
+    value_in_reg(v, r);
     return r;
 }
 
@@ -88,8 +86,7 @@ void unlazy(struct compiler *c, uint32_t local) {
             }
             target_move(c, r, v);
             if (v->kind == V_MEM) c->pending = false;
-            v->kind = V_REG;
-            v->reg = r;
+            value_in_reg(v, r);
         }
     }
 }
@@ -120,7 +117,7 @@ void claim(struct compiler *c, uint8_t reg) {
         if (v->kind == V_REG && c->free & (type_is_float(v->type) ? ~(uint32_t)INT_REGS : INT_REGS)) {
             uint8_t r = alloc(c, type_is_float(v->type));
             target_move(c, r, v);
-            v->reg = r;
+            value_in_reg(v, r);
         } else {
             flush(c, v);
             c->free &= ~bit(reg);

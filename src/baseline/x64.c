@@ -190,7 +190,7 @@ void target_jump_table(struct compiler *c, uint8_t index, struct label **labels,
     code_reserve(c, (size_t)n * 4 + 64);
     uint8_t *at = x64_lea_rip(&c->p, SCRATCH);
     uint32_t after = code_at(c);
-    x64_rm(&c->p, 1, 0x63, index, (struct x64_mem){SCRATCH, index, 2, false, false, 0});
+    x64_rm(&c->p, 1, 0x63, index, x64_mem(SCRATCH, index, 2, 0, 0));
     x64_alu_rr(&c->p, 1, X64_ADD, SCRATCH, index);
     x64_jmp_r(&c->p, SCRATCH);
     while (code_at(c) & 3) *c->p++ = 0xcc;

@@ -49,7 +49,7 @@ static bool alu_three(struct compiler *c, enum alu op, unsigned w, uint8_t d, st
         return false;
     }
     if (op == ALU_ADD && ra != NO_REG && rb != NO_REG && ra != d && rb != d) {
-        x64_lea(&c->p, w, d, (struct x64_mem){ra, rb, 0, false, false, 0});
+        x64_lea(&c->p, w, d, x64_mem(ra, rb, 0, 0, 0));
         return true;
     }
     return false;
@@ -65,7 +65,7 @@ static void mul_imm(struct compiler *c, unsigned w, uint8_t d, const struct valu
     }
     if (v == 3 || v == 5 || v == 9) {
         r = reg_or_scratch(c, a);
-        x64_lea(&c->p, w, d, (struct x64_mem){r, r, v == 3 ? 1 : v == 5 ? 2 : 3, false, false, 0});
+        x64_lea(&c->p, w, d, x64_mem(r, r, v == 3 ? 1 : v == 5 ? 2 : 3, 0, 0));
         return;
     }
     if (r != NO_REG) {
@@ -154,9 +154,9 @@ void target_alu(struct compiler *c, enum alu op, unsigned w, uint8_t d, struct v
 void target_add_shifted(struct compiler *c, uint8_t d, struct value *base, struct value *index, unsigned shift) {
     uint8_t ri = reg_of(c, index);
     if (is_imm(base)) {
-        x64_lea(&c->p, 0, d, (struct x64_mem){X64_NONE, ri, (uint8_t)shift, false, false, (int32_t)base->imm});
+        x64_lea(&c->p, 0, d, x64_mem(X64_NONE, ri, shift, 0, (int32_t)base->imm));
     } else {
-        x64_lea(&c->p, 0, d, (struct x64_mem){reg_or_scratch(c, base), ri, (uint8_t)shift, false, false, 0});
+        x64_lea(&c->p, 0, d, x64_mem(reg_or_scratch(c, base), ri, shift, 0, 0));
     }
 }
 
@@ -178,8 +178,8 @@ static void shift_imm(struct compiler *c, enum shift op, unsigned w, uint8_t d, 
         return;
     }
     if (op == SHIFT_SHL && n <= 3 && ra != NO_REG && ra != d) {
-        if (n == 1) x64_lea(&c->p, w, d, (struct x64_mem){ra, ra, 0, false, false, 0});
-        else x64_lea(&c->p, w, d, (struct x64_mem){X64_NONE, ra, (uint8_t)n, false, false, 0});
+        if (n == 1) x64_lea(&c->p, w, d, x64_mem(ra, ra, 0, 0, 0));
+        else x64_lea(&c->p, w, d, x64_mem(X64_NONE, ra, n, 0, 0));
         return;
     }
     target_move(c, d, a);

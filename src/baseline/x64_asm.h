@@ -15,19 +15,22 @@ enum { X64_INSTR_MAX = 16 };
 /* Condition codes, as in jcc, setcc, cmovcc; c ^ 1 is the opposite. */
 enum x64_cc { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, CC_P, CC_NP, CC_L, CC_GE, CC_LE, CC_G };
 
+/* A memory operand, packed into one word so that it travels in a register. */
 struct x64_mem {
-    uint8_t base, index, scale; /* X64_NONE: none; scale is a shift */
-    bool gs, addr32;            /* addr32: the sum wraps at 32 bits */
-    int32_t disp;
+    uint64_t bits; /* base, index (X64_NONE: none), scale as a shift, flags: a byte each; then disp */
 };
+enum { X64_GS = 1, X64_ADDR32 = 2 }; /* relative to GS; the sum of base and index wraps at 32 bits */
 
-static inline struct x64_mem x64_slot(uint32_t slot) {
-    return (struct x64_mem){R13, X64_NONE, 0, false, false, (int32_t)(slot * 8)};
+static inline struct x64_mem x64_mem(unsigned base, unsigned index, unsigned scale, unsigned flags, int32_t disp) {
+    return (struct x64_mem){base | index << 8 | scale << 16 | flags << 24 | (uint64_t)(uint32_t)disp << 32};
 }
-static inline struct x64_mem x64_gs(int32_t disp) { return (struct x64_mem){X64_NONE, X64_NONE, 0, true, false, disp}; }
-static inline struct x64_mem x64_at(uint8_t base, int32_t disp) {
-    return (struct x64_mem){base, X64_NONE, 0, false, false, disp};
-}
+static inline uint8_t x64_base(struct x64_mem m) { return (uint8_t)m.bits; }
+static inline uint8_t x64_index(struct x64_mem m) { return (uint8_t)(m.bits >> 8); }
+static inline uint8_t x64_scale(struct x64_mem m) { return (uint8_t)(m.bits >> 16); }
+static inline int32_t x64_disp(struct x64_mem m) { return (int32_t)(m.bits >> 32); }
+static inline struct x64_mem x64_slot(uint32_t slot) { return x64_mem(R13, X64_NONE, 0, 0, (int32_t)(slot * 8)); }
+static inline struct x64_mem x64_gs(int32_t disp) { return x64_mem(X64_NONE, X64_NONE, 0, X64_GS, disp); }
+static inline struct x64_mem x64_at(uint8_t base, int32_t disp) { return x64_mem(base, X64_NONE, 0, 0, disp); }
 
 static inline void x64_put32(uint8_t *p, uint32_t v) { memcpy(p, &v, 4); }
 static inline void x64_put64(uint8_t *p, uint64_t v) { memcpy(p, &v, 8); }
@@ -53,30 +56,33 @@ static inline uint8_t *x64_modrm_rip(uint8_t *p, unsigned reg) {
     return p + 1; /* the caller writes disp32 */
 }
 static inline uint8_t *x64_modrm_mem(uint8_t *p, unsigned reg, struct x64_mem m) {
-    unsigned r = (reg & 7) << 3;
-    if (UNLIKELY(m.base == X64_NONE)) { /* [disp32] or [index*scale + disp32], by SIB without base */
+    unsigned r = (reg & 7) << 3, base = x64_base(m), index = x64_index(m);
+    int32_t disp = x64_disp(m);
+    if (UNLIKELY(base == X64_NONE)) { /* [disp32] or [index*scale + disp32], by SIB without base */
         *p++ = (uint8_t)(r | 4);
-        *p++ = (uint8_t)(m.index == X64_NONE ? 0x25 : m.scale << 6 | (m.index & 7) << 3 | 5);
-        x64_put32(p, (uint32_t)m.disp);
+        *p++ = (uint8_t)(index == X64_NONE ? 0x25 : (unsigned)x64_scale(m) << 6 | (index & 7) << 3 | 5);
+        x64_put32(p, (uint32_t)disp);
         return p + 4;
     }
-    bool short_disp = m.disp == (int8_t)m.disp;
-    unsigned mod = m.disp == 0 && (m.base & 7) != 5 ? 0 : short_disp ? 0x40 : 0x80;
-    if (m.index != X64_NONE || (m.base & 7) == 4) {
+    unsigned bytes = disp == 0 && (base & 7) != 5 ? 0 : disp == (int8_t)disp ? 1 : 4;
+    unsigned mod = bytes == 4 ? 0x80 : bytes << 6;
+    if (index != X64_NONE || (base & 7) == 4) {
         *p++ = (uint8_t)(mod | r | 4);
-        *p++ = (uint8_t)(m.scale << 6 | (m.index == X64_NONE ? 4 : m.index & 7) << 3 | (m.base & 7));
+        *p++ = (uint8_t)((unsigned)x64_scale(m) << 6 | (index == X64_NONE ? 4 : index & 7) << 3 | (base & 7));
     } else {
-        *p++ = (uint8_t)(mod | r | (m.base & 7));
+        *p++ = (uint8_t)(mod | r | (base & 7));
     }
-    x64_put32(p, (uint32_t)m.disp);
-    return p + (mod == 0 ? 0 : mod == 0x40 ? 1 : 4);
+    x64_put32(p, (uint32_t)disp);
+    return p + bytes;
 }
 static inline uint8_t *x64_prefix_mem(uint8_t *p, struct x64_mem m) {
+    unsigned flags = m.bits >> 24 & 0xff;
     *p = 0x65;
-    p += m.gs;
+    p += flags & X64_GS;
     *p = 0x67;
-    return p + m.addr32;
+    return p + (flags >> 1);
 }
+/* The bits for REX of a register that may be none. */
 static inline unsigned x64_bits(uint8_t reg) { return reg == X64_NONE ? 0 : reg; }
 
 /* ---- one-byte opcodes ---- */
@@ -88,21 +94,21 @@ static inline void x64_rr(uint8_t **pp, unsigned w, uint8_t op, unsigned reg, un
 }
 static inline void x64_rm(uint8_t **pp, unsigned w, uint8_t op, unsigned reg, struct x64_mem m) {
     uint8_t *p = x64_prefix_mem(*pp, m);
-    p = x64_rex(p, w, reg, x64_bits(m.index), x64_bits(m.base));
+    p = x64_rex(p, w, reg, x64_bits(x64_index(m)), x64_bits(x64_base(m)));
     *p++ = op;
     *pp = x64_modrm_mem(p, reg, m);
 }
 /* Byte and 16-bit stores: op 0x88 with a byte register, 0x89 behind 0x66. */
 static inline void x64_store8(uint8_t **pp, unsigned reg, struct x64_mem m) {
     uint8_t *p = x64_prefix_mem(*pp, m);
-    p = x64_rex8(p, 0, reg, x64_bits(m.index), x64_bits(m.base), reg);
+    p = x64_rex8(p, 0, reg, x64_bits(x64_index(m)), x64_bits(x64_base(m)), reg);
     *p++ = 0x88;
     *pp = x64_modrm_mem(p, reg, m);
 }
 static inline void x64_store16(uint8_t **pp, unsigned reg, struct x64_mem m) {
     uint8_t *p = x64_prefix_mem(*pp, m);
     *p++ = 0x66;
-    p = x64_rex(p, 0, reg, x64_bits(m.index), x64_bits(m.base));
+    p = x64_rex(p, 0, reg, x64_bits(x64_index(m)), x64_bits(x64_base(m)));
     *p++ = 0x89;
     *pp = x64_modrm_mem(p, reg, m);
 }
@@ -170,7 +176,7 @@ static inline void x64_store8_imm(uint8_t **pp, struct x64_mem m, uint8_t imm) {
 static inline void x64_store16_imm(uint8_t **pp, struct x64_mem m, uint16_t imm) {
     uint8_t *p = x64_prefix_mem(*pp, m);
     *p++ = 0x66;
-    p = x64_rex(p, 0, 0, x64_bits(m.index), x64_bits(m.base));
+    p = x64_rex(p, 0, 0, x64_bits(x64_index(m)), x64_bits(x64_base(m)));
     *p++ = 0xc7;
     p = x64_modrm_mem(p, 0, m);
     memcpy(p, &imm, 2);
@@ -257,7 +263,7 @@ static inline void x64_0f_rr8(uint8_t **pp, unsigned w, uint8_t op, unsigned reg
 static inline void x64_0f_rm(uint8_t **pp, uint8_t prefix, unsigned w, uint8_t op, unsigned reg, struct x64_mem m) {
     uint8_t *p = x64_prefix_mem(*pp, m);
     p = x64_sse_prefix(p, prefix);
-    p = x64_rex(p, w, reg, x64_bits(m.index), x64_bits(m.base));
+    p = x64_rex(p, w, reg, x64_bits(x64_index(m)), x64_bits(x64_base(m)));
     *p++ = 0x0f;
     *p++ = op;
     *pp = x64_modrm_mem(p, reg, m);
@@ -312,7 +318,7 @@ static inline void x64_vex_rr(uint8_t **pp, unsigned vpp, unsigned map, unsigned
 static inline void x64_vex_rm(uint8_t **pp, unsigned vpp, unsigned map, unsigned w, uint8_t op, unsigned reg, unsigned v,
                               struct x64_mem m) {
     uint8_t *p = x64_prefix_mem(*pp, m);
-    p = x64_vex(p, vpp, map, w, reg, v, x64_bits(m.index), x64_bits(m.base));
+    p = x64_vex(p, vpp, map, w, reg, v, x64_bits(x64_index(m)), x64_bits(x64_base(m)));
     *p++ = op;
     *pp = x64_modrm_mem(p, reg, m);
 }

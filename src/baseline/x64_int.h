@@ -29,7 +29,7 @@ enum x64_constant {
 
 /* Where an operand that is neither in a register nor an immediate is. */
 static inline struct x64_mem mem_of(const struct compiler *c, const struct value *v) {
-    if (v->kind == V_MEM) return (struct x64_mem){v->reg, X64_NONE, 0, true, false, v->disp};
+    if (v->kind == V_MEM) return x64_mem(v->reg, X64_NONE, 0, X64_GS, v->disp);
     return x64_slot(slot_of(c, v));
 }
 /* Right before an instruction that has v as its memory operand. */

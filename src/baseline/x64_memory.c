@@ -36,7 +36,7 @@ static struct x64_mem checked(struct compiler *c, uint32_t memory, uint64_t offs
     target_jump(c, CC_A, bad ? bad : trap_stub(c, ABI_TRAP_MEMORY_OUT_OF_BOUNDS));
     x64_load(&c->p, 1, SCRATCH, base);
     /* t is the address behind the access. */
-    return (struct x64_mem){SCRATCH, t, 0, false, false, -(int32_t)bytes};
+    return x64_mem(SCRATCH, t, 0, 0, -(int32_t)bytes);
 }
 
 /* Where an access goes. *temp: a temporary to release, or NO_REG. May put the address into a register of addr. */
@@ -48,7 +48,7 @@ static struct x64_mem address(struct compiler *c, enum access a, uint32_t memory
         return checked(c, memory, offset, bytes, addr, temp);
     if (is_imm(addr) && addr->imm + offset <= INT32_MAX) return x64_gs((int32_t)(addr->imm + offset));
     uint8_t r = into_reg(c, addr);
-    return (struct x64_mem){r, X64_NONE, 0, true, false, (int32_t)offset};
+    return x64_mem(r, X64_NONE, 0, X64_GS, (int32_t)offset);
 }
 
 static void load_from(struct compiler *c, enum access a, uint8_t d, struct x64_mem m, bool to64) {
@@ -78,7 +78,7 @@ void target_load(struct compiler *c, enum access a, unsigned type, uint32_t memo
 void target_load_sum(struct compiler *c, enum access a, uint8_t d, struct value *x, struct value *y, unsigned shift) {
     uint8_t rx = reg_or_scratch(c, x), ry = reg_or_scratch(c, y);
     site(c, ABI_SITE_MEMORY);
-    load_from(c, a, d, (struct x64_mem){rx, ry, (uint8_t)shift, true, true, 0}, false);
+    load_from(c, a, d, x64_mem(rx, ry, shift, X64_GS | X64_ADDR32, 0), false);
 }
 
 void target_load_lazy(struct compiler *c, uint8_t d, const struct value *v) {
@@ -124,9 +124,9 @@ void target_store_memory(struct compiler *c, enum access a, uint32_t memory, uin
         store_imm(c, a == A_F32 ? A_32 : a == A_F64 ? A_64 : a, m, v->imm);
     } else {
         uint8_t s = into_reg(c, v);
-        if (m.base != SCRATCH && m.base != X64_NONE && reg_of(c, addr) == NO_REG) { /* the address was only cached, and is lost */
+        if (x64_base(m) != SCRATCH && x64_base(m) != X64_NONE && reg_of(c, addr) == NO_REG) { /* the address was only cached, and is lost */
             target_move(c, SCRATCH, addr);
-            m.base = SCRATCH;
+            m = x64_mem(SCRATCH, x64_index(m), x64_scale(m), X64_GS, x64_disp(m));
         }
         site(c, ABI_SITE_MEMORY);
         store_to(c, a, m, s);
@@ -181,12 +181,12 @@ bool target_copy_small(struct compiler *c, struct value *dst, struct value *src,
     d = into_reg(c, dst), s = into_reg(c, src);
     d = into_reg(c, dst);
     for (unsigned i = 0; i < k; i++) {
-        struct x64_mem m = {s, X64_NONE, 0, true, false, piece[i].at};
+        struct x64_mem m = x64_mem(s, X64_NONE, 0, X64_GS, piece[i].at);
         site(c, ABI_SITE_MEMORY);
         load_from(c, access_by_log2[piece[i].log2], reg[i], m, false);
     }
     for (unsigned i = k; i-- > 0;) {
-        struct x64_mem m = {d, X64_NONE, 0, true, false, piece[i].at};
+        struct x64_mem m = x64_mem(d, X64_NONE, 0, X64_GS, piece[i].at);
         site(c, ABI_SITE_MEMORY);
         store_to(c, access_by_log2[piece[i].log2], m, reg[i]);
         if (i) release_reg(c, reg[i]);
@@ -204,7 +204,7 @@ bool target_fill_small(struct compiler *c, struct value *dst, uint64_t byte, uin
     if (n >= 16) sse3_rr(c, 0, 0, 0x57, FSCRATCH, FSCRATCH, FSCRATCH);
     bool loaded = false;
     for (unsigned i = k; i-- > 0;) {
-        struct x64_mem m = {d, X64_NONE, 0, true, false, piece[i].at};
+        struct x64_mem m = x64_mem(d, X64_NONE, 0, X64_GS, piece[i].at);
         if (piece[i].log2 < 4 && !loaded) x64_mov_ri(&c->p, SCRATCH, pattern), loaded = true;
         site(c, ABI_SITE_MEMORY);
         store_to(c, access_by_log2[piece[i].log2], m, piece[i].log2 == 4 ? FSCRATCH : SCRATCH);
@@ -260,7 +260,7 @@ static struct x64_mem element(struct compiler *c, uint32_t table, enum abi_trap 
     if (t->where == ABI_TABLE_FIXED) {
         x64_alu_ri(&c->p, 1, X64_CMP, r, (int32_t)t->count);
         target_jump(c, CC_AE, trap_stub(c, trap));
-        return (struct x64_mem){X64_NONE, r, 3, true, false, t->offset};
+        return x64_mem(X64_NONE, r, 3, X64_GS, t->offset);
     }
     if (t->where == ABI_TABLE_NEAR) {
         x64_alu_rm(&c->p, 1, X64_CMP, r, x64_gs(t->offset + 8));
@@ -272,7 +272,7 @@ static struct x64_mem element(struct compiler *c, uint32_t table, enum abi_trap 
         target_jump(c, CC_AE, trap_stub(c, trap));
         x64_load(&c->p, 1, SCRATCH, x64_at(SCRATCH, 0));
     }
-    return (struct x64_mem){SCRATCH, r, 3, false, false, 0};
+    return x64_mem(SCRATCH, r, 3, 0, 0);
 }
 
 void target_table_get(struct compiler *c, uint32_t table, uint8_t d, struct value *index) {
