@@ -4,7 +4,8 @@
  *    here.
  * 2. Lists whose elements have the same bytes in both layouts, and UTF-8 strings, are not copied: they point
  *    into linear memory (unless cx->copy). Linear memory is never unmapped or moved under a running call.
- * 3. An own leaves the handle table when it is lifted; call->moved remembers it until the whole value has
+ * 3. NaNs keep their bits both ways, which the specification allows (maybe_scramble_nan).
+ * 4. An own leaves the handle table when it is lifted; call->moved remembers it until the whole value has
  *    been lifted. */
 #include "host/host_int.h"
 
