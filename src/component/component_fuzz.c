@@ -2,17 +2,11 @@
  * printers.
  *
  * What must hold: a refusal says why and where; a plan comes back from its bytes as it was; all its core
- * definitions name items that exist and that were there before their user. With libFuzzer (-DORLO_LIBFUZZER
- * -fsanitize=fuzzer) or alone: component_fuzz [--canary] FOLDER replays a corpus; the canary breaks the
- * second property on purpose. */
+ * definitions name items that exist and that were there before their user. The canary breaks the second of
+ * these. */
+#include "base/fuzz.h"
 #include "component/component.h"
 #include "component/plan.h"
-
-#include <dirent.h>
-
-static bool canary;
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_order(const struct plan *p) {
     for (uint32_t i = 0; i < p->core_instances_count; i++) {
@@ -108,38 +102,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     arena_free(a);
     return 0;
 }
-
-#ifndef ORLO_LIBFUZZER
-static unsigned replay(const char *folder, const char *name) {
-    char path[1024];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "rb");
-    if (!f) return 0;
-    static uint8_t bytes[1 << 20];
-    size_t n = fread(bytes, 1, sizeof bytes, f);
-    fclose(f);
-    uint8_t *exact = malloc(n ? n : 1); /* so that a sanitizer sees the first byte too many */
-    memcpy(exact, bytes, n);
-    LLVMFuzzerTestOneInput(exact, n);
-    free(exact);
-    return 1;
-}
-
-int main(int argc, char **argv) {
-    if (argc > 1 && !strcmp(argv[1], "--canary")) canary = true, argc--, argv++;
-    struct dirent **entries;
-    int n = argc > 1 ? scandir(argv[1], &entries, NULL, alphasort) : -1;
-    if (n < 0) {
-        fprintf(stderr, "usage: component_fuzz [--canary] FOLDER\n");
-        return 64;
-    }
-    unsigned replayed = 0;
-    for (int i = 0; i < n; i++) {
-        if (entries[i]->d_name[0] != '.') replayed += replay(argv[1], entries[i]->d_name);
-        free(entries[i]);
-    }
-    free(entries);
-    printf("%u files replayed\n", replayed);
-    return replayed == 0;
-}
-#endif

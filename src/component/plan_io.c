@@ -39,15 +39,19 @@ static void io_str(struct io *io, str *s) {
     else *s = rd_bytes(&io->in, n);
 }
 
-/* An index below count. */
+/* An index below count; what is read instead of one that is not is harmless, and the load fails. */
 static void io_index(struct io *io, uint32_t *v, uint32_t count) {
     io_u32(io, v);
-    if (!io->out && *v >= count) rd_fail(&io->in, "index out of range");
+    if (io->out || *v < count) return;
+    rd_fail(&io->in, "index out of range");
+    *v = 0;
 }
 
 static void io_index_or_none(struct io *io, uint32_t *v, uint32_t count) {
     io_u32(io, v);
-    if (!io->out && *v != PLAN_NONE && *v >= count) rd_fail(&io->in, "index out of range");
+    if (io->out || *v == PLAN_NONE || *v < count) return;
+    rd_fail(&io->in, "index out of range");
+    *v = PLAN_NONE;
 }
 
 static void io_range(struct io *io, uint32_t *first, uint32_t *n, uint32_t count) {
@@ -56,11 +60,11 @@ static void io_range(struct io *io, uint32_t *first, uint32_t *n, uint32_t count
     if (!io->out && (*first > count || *n > count - *first)) rd_fail(&io->in, "range out of range");
 }
 
-#define IO_ENUM(io, field, count)                                                                            \
-    do {                                                                                                     \
-        uint32_t enum_ = (uint32_t)(field);                                                                  \
-        io_index(io, &enum_, count);                                                                         \
-        (field) = (typeof(field))enum_;                                                                      \
+#define IO_ENUM(io, field, count)                                                                                                \
+    do {                                                                                                                         \
+        uint32_t enum_ = (uint32_t)(field);                                                                                      \
+        io_index(io, &enum_, count);                                                                                             \
+        (field) = (typeof(field))enum_;                                                                                          \
     } while (0)
 
 static void io_core_def(struct io *io, struct plan_core_def *d) {
@@ -78,8 +82,7 @@ static void io_core_def(struct io *io, struct plan_core_def *d) {
 
 static void io_func(struct io *io, struct plan_func *f) {
     IO_ENUM(io, f->kind, PLAN_FUNC_IMPORT + 1);
-    io_index_or_none(io, &f->index,
-                     f->kind == PLAN_FUNC_LIFT ? io->plan->lifts_count : io->plan->imports_count);
+    io_index_or_none(io, &f->index, f->kind == PLAN_FUNC_LIFT ? io->plan->lifts_count : io->plan->imports_count);
 }
 
 static void io_layout(struct io *io, struct plan_layout *l) {
@@ -125,9 +128,7 @@ static void io_host_import(struct io *io, struct plan_host_import *h) {
     io_u32(io, &h->import);
 }
 
-static void io_instance(struct io *io, struct plan_instance *i) {
-    io_index_or_none(io, &i->parent, io->plan->instances_count);
-}
+static void io_instance(struct io *io, struct plan_instance *i) { io_index_or_none(io, &i->parent, io->plan->instances_count); }
 
 static void io_type(struct io *io, struct plan_type *t) {
     const struct plan *p = io->plan;
@@ -196,8 +197,7 @@ static void io_canon(struct io *io, struct plan_canon *c) {
     io_bool(io, &c->immediate64);
     io_bool(io, &c->table64);
     io_core_def(io, &c->table);
-    if (!io->out && c->kind == COMPONENT_CANON_LOWER &&
-        (c->target.index == PLAN_NONE || c->func_type == PLAN_NONE))
+    if (!io->out && c->kind == COMPONENT_CANON_LOWER && (c->target.index == PLAN_NONE || c->func_type == PLAN_NONE))
         rd_fail(&io->in, "a lower without a target");
 }
 
@@ -219,19 +219,19 @@ static void io_export(struct io *io, struct plan_export *x) {
 }
 
 /* X(table, struct, function) in file order. */
-#define PLAN_TABLES(X)                                                                                       \
-    X(modules, plan_module, io_module)                                                                       \
-    X(core_instances, plan_core_instance, io_core_instance)                                                  \
-    X(import_defs, plan_core_def, io_core_def)                                                               \
-    X(host_imports, plan_host_import, io_host_import)                                                        \
-    X(instances, plan_instance, io_instance)                                                                 \
-    X(types, plan_type, io_type)                                                                             \
-    X(fields, plan_field, io_field)                                                                          \
-    X(func_types, plan_func_type, io_func_type)                                                              \
-    X(resources, plan_resource, io_resource)                                                                 \
-    X(lifts, plan_lift, io_lift)                                                                             \
-    X(canons, plan_canon, io_canon)                                                                          \
-    X(imports, plan_import, io_import)                                                                       \
+#define PLAN_TABLES(X)                                                                                                           \
+    X(modules, plan_module, io_module)                                                                                           \
+    X(core_instances, plan_core_instance, io_core_instance)                                                                      \
+    X(import_defs, plan_core_def, io_core_def)                                                                                   \
+    X(host_imports, plan_host_import, io_host_import)                                                                            \
+    X(instances, plan_instance, io_instance)                                                                                     \
+    X(types, plan_type, io_type)                                                                                                 \
+    X(fields, plan_field, io_field)                                                                                              \
+    X(func_types, plan_func_type, io_func_type)                                                                                  \
+    X(resources, plan_resource, io_resource)                                                                                     \
+    X(lifts, plan_lift, io_lift)                                                                                                 \
+    X(canons, plan_canon, io_canon)                                                                                              \
+    X(imports, plan_import, io_import)                                                                                           \
     X(exports, plan_export, io_export)
 
 static void io_plan(struct io *io, struct plan *p) {
@@ -239,18 +239,16 @@ static void io_plan(struct io *io, struct plan *p) {
     io->plan = p;
     io_u32(io, &magic);
     io_u32(io, &version);
-    if (!io->out && (magic != 0x706c726f || version != VERSION))
-        rd_fail(&io->in, "not a plan, or of another version");
+    if (!io->out && (magic != 0x706c726f || version != VERSION)) rd_fail(&io->in, "not a plan, or of another version");
     io_bool(io, &p->is_core);
-#define X(table, type, fn)                                                                                   \
-    io_u32(io, &p->table##_count);                                                                           \
-    if (!io->out && p->table##_count > rd_left(&io->in) / ELEMENT_BYTES_MIN)                                 \
-        rd_fail(&io->in, "count out of range");
+#define X(table, type, fn)                                                                                                       \
+    io_u32(io, &p->table##_count);                                                                                               \
+    if (!io->out && p->table##_count > rd_left(&io->in) / ELEMENT_BYTES_MIN) rd_fail(&io->in, "count out of range");
     PLAN_TABLES(X)
 #undef X
     if (!io->out && io->in.fail) return;
-#define X(table, type, fn)                                                                                   \
-    if (!io->out) p->table = arena_array(io->arena, struct type, p->table##_count);                          \
+#define X(table, type, fn)                                                                                                       \
+    if (!io->out) p->table = arena_array(io->arena, struct type, p->table##_count);                                              \
     for (uint32_t i = 0; i < p->table##_count; i++) fn(io, &p->table[i]);
     PLAN_TABLES(X)
 #undef X
@@ -261,15 +259,12 @@ static bool types_are_sound(const struct plan *p) {
     for (uint32_t i = 0; i < p->types_count; i++) {
         const struct plan_type *t = &p->types[i];
         bool handle = t->kind == COMPONENT_TYPE_OWN || t->kind == COMPONENT_TYPE_BORROW;
-        bool needs = t->kind == COMPONENT_TYPE_LIST || t->kind == COMPONENT_TYPE_FIXED_LIST ||
-                     t->kind == COMPONENT_TYPE_OPTION || t->kind == COMPONENT_TYPE_MAP;
+        bool needs = t->kind == COMPONENT_TYPE_LIST || t->kind == COMPONENT_TYPE_FIXED_LIST || t->kind == COMPONENT_TYPE_OPTION ||
+                     t->kind == COMPONENT_TYPE_MAP;
         bool members = t->kind == COMPONENT_TYPE_RECORD || t->kind == COMPONENT_TYPE_TUPLE;
-        if ((i < COMPONENT_PRIMITIVES) != (t->kind < COMPONENT_PRIMITIVES) ||
-            (handle && t->resource == PLAN_NONE))
-            return false;
+        if ((i < COMPONENT_PRIMITIVES) != (t->kind < COMPONENT_PRIMITIVES) || (handle && t->resource == PLAN_NONE)) return false;
         if (needs && t->element == PLAN_NONE) return false;
-        if ((t->element != PLAN_NONE && t->element >= i) || (t->error != PLAN_NONE && t->error >= i))
-            return false;
+        if ((t->element != PLAN_NONE && t->element >= i) || (t->error != PLAN_NONE && t->error >= i)) return false;
         for (uint32_t k = 0; k < t->fields_count; k++) {
             uint32_t part = p->fields[t->fields_first + k].type;
             if (part == PLAN_NONE ? members : part >= i) return false;
@@ -285,17 +280,14 @@ static bool types_are_sound(const struct plan *p) {
 static bool items_are_sound(const struct plan *p) {
     for (uint32_t i = 0; i < p->canons_count; i++) {
         const struct plan_canon *c = &p->canons[i];
-        if (c->kind >= COMPONENT_CANON_RESOURCE_NEW && c->kind <= COMPONENT_CANON_RESOURCE_REP &&
-            c->resource == PLAN_NONE)
+        if (c->kind >= COMPONENT_CANON_RESOURCE_NEW && c->kind <= COMPONENT_CANON_RESOURCE_REP && c->resource == PLAN_NONE)
             return false;
-        if (c->kind >= COMPONENT_CANON_STREAM_NEW && c->kind <= COMPONENT_CANON_FUTURE_DROP_WRITABLE &&
-            c->type == PLAN_NONE)
+        if (c->kind >= COMPONENT_CANON_STREAM_NEW && c->kind <= COMPONENT_CANON_FUTURE_DROP_WRITABLE && c->type == PLAN_NONE)
             return false;
     }
     for (uint32_t i = 0; i < p->exports_count; i++) {
         const struct plan_export *x = &p->exports[i];
-        if ((x->parent != PLAN_NONE && x->parent >= i) ||
-            (x->kind == PLAN_EXPORT_FUNC && x->func.index == PLAN_NONE))
+        if ((x->parent != PLAN_NONE && x->parent >= i) || (x->kind == PLAN_EXPORT_FUNC && x->func.index == PLAN_NONE))
             return false;
     }
     return true;
