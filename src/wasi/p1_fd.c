@@ -42,7 +42,7 @@ struct p1_desc *p1_desc(struct p1 *p, uint64_t fd, uint64_t rights, uint32_t *e)
 uint32_t p1_desc_add(struct p1 *p, struct p1_desc d, uint32_t *fd) {
     uint32_t i = 3;
     while (i < p->fds.n && p->fds.p[i].kind != P1_CLOSED) i++;
-    if (p->open_count >= p->run->app->config.limits.handles_max) {
+    if (p->open_count >= p->run->app->config.limits.files_max) {
         p1_desc_close(&d);
         return P1_EMFILE;
     }

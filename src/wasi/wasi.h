@@ -56,7 +56,8 @@ struct wasi_config {
         uint64_t body_bytes_max;      /* a request body that the guest collects through the host: CGI stdin is streamed */
         uint64_t head_bytes_max;      /* fields of one header or trailer block that a guest builds */
         uint64_t host_bytes_max;      /* host memory charged to one run */
-        uint32_t handles_max;         /* resources or descriptors alive in one run */
+        uint32_t handles_max;         /* resources alive in one run */
+        uint32_t files_max;           /* files that one run has open */
         uint32_t outgoing_max;        /* outgoing requests alive in one run */
         uint64_t outgoing_timeout_ms; /* connect and first byte, where the guest sets none; all defaults: limits.def */
     } limits;

@@ -49,6 +49,7 @@ struct wasi_run {
     bool ended, killed;
     uint64_t started_ns;
     struct net_quota outgoing; /* requests of its own under way */
+    uint32_t files;              /* open for a 0.2 guest */
     struct wasi_run *next;
 };
 
