@@ -60,12 +60,10 @@ static void test_lift(void **state) {
     assert_int_equal(p.modules_count, 2);
     assert_int_equal(p.core_instances_count, 2);
     const struct plan_core_instance *main = &p.core_instances[1];
-    assert_int_equal(main->imports_count,
-                     4); /* h.log, h.get, h.many: lowered; libc.m: the memory of instance 0 */
+    assert_int_equal(main->imports_count, 4); /* h.log, h.get, h.many: lowered; libc.m: the memory of instance 0 */
     const struct plan_core_def *imports = &p.import_defs[main->imports_first];
     for (uint32_t i = 0; i < 3; i++) assert_int_equal(imports[i].kind, PLAN_DEF_CANON);
-    assert_true(imports[3].kind == PLAN_DEF_EXPORT && imports[3].instance == 0 &&
-                imports[3].extern_kind == WASM_EXTERN_MEMORY);
+    assert_true(imports[3].kind == PLAN_DEF_EXPORT && imports[3].instance == 0 && imports[3].extern_kind == WASM_EXTERN_MEMORY);
 
     const struct plan_canon *log = &p.canons[imports[0].index], *many = &p.canons[imports[2].index];
     assert_int_equal(log->kind, COMPONENT_CANON_LOWER);
@@ -148,8 +146,7 @@ static void test_tracks(void **state) {
     struct plan p;
     plan_of(a, "wasi", &p);
     assert_int_equal(p.resources_count, 3);
-    assert_true(str_eqc(p.resources[0].interface, "wasi:io/error@0.2.3") &&
-                str_eqc(p.resources[0].name, "error"));
+    assert_true(str_eqc(p.resources[0].interface, "wasi:io/error@0.2.3") && str_eqc(p.resources[0].name, "error"));
     assert_true(str_eqc(p.resources[1].name, "output-stream"));
     assert_true(str_eqc(p.resources[2].interface, "wasi:io/error@0.3.0-rc-1"));
     assert_int_equal(p.imports_count, 3);
@@ -182,12 +179,10 @@ static void test_async(void **state) {
         {COMPONENT_CANON_ERROR_CONTEXT_NEW, "ii:i"},
     };
     plan_of(a, "async", &p);
-    for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
-        expect_sig(&p, canon_of(&p, cases[i].kind, 0), cases[i].sig);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) expect_sig(&p, canon_of(&p, cases[i].kind, 0), cases[i].sig);
     assert_true(canon_of(&p, COMPONENT_CANON_LOWER, 0)->options.is_async);
     assert_true(canon_of(&p, COMPONENT_CANON_SUBTASK_CANCEL, 0)->is_async);
-    assert_int_equal(canon_of(&p, COMPONENT_CANON_WAITABLE_SET_WAIT, 0)->options.memory.kind,
-                     PLAN_DEF_EXPORT);
+    assert_int_equal(canon_of(&p, COMPONENT_CANON_WAITABLE_SET_WAIT, 0)->options.memory.kind, PLAN_DEF_EXPORT);
     assert_int_equal(p.types[canon_of(&p, COMPONENT_CANON_STREAM_READ, 0)->type].kind, COMPONENT_TYPE_STREAM);
     struct plan_core_sig s;
     plan_lift_sig(&p, &p.lifts[0], &s);
@@ -234,10 +229,46 @@ static void test_layout(void **state) {
     arena_free(a);
 }
 
+/* A byte changed anywhere: refused, or a plan that can be looked at. */
+static void test_damaged(void **state) {
+    (void)state;
+    arena *a = arena_new(0);
+    struct plan p, q;
+    struct plan_core_sig sig;
+    struct buf b = {0};
+    plan_of(a, "nested", &p);
+    plan_save(&p, &b);
+    uint32_t refused = 0;
+    for (size_t i = 0; i < b.n; i++) {
+        struct buf text = {.max = 64 * KiB};
+        arena *scratch = arena_new(0);
+        b.p[i] ^= 0xa5;
+        if (plan_load(scratch, buf_str(&b), &q) == ERR_OK) {
+            component_inspect(&q, &text);
+            for (uint32_t k = 0; k < q.canons_count; k++) plan_canon_sig(&q, &q.canons[k], &sig);
+        } else refused++;
+        b.p[i] ^= 0xa5;
+        buf_free(&text);
+        arena_free(scratch);
+    }
+    assert_in_range(refused, b.n / 4, b.n - 1);
+    buf_free(&b);
+    arena_free(a);
+}
+
+/* Core types that refer to each other and to themselves; the module's types are the same as the component's. */
+static void test_core_types(void **state) {
+    (void)state;
+    arena *a = arena_new(0);
+    struct plan p;
+    plan_of(a, "gc", &p);
+    assert_int_equal(p.core_instances_count, 2);
+    arena_free(a);
+}
+
 static void test_core_module(void **state) {
     (void)state;
-    static const uint8_t bytes[] = {0, 'a', 's', 'm', 1, 0, 0,   0, 1,   4, 1, 0x60,
-                                    0, 0,   2,   7,   1, 1, 'e', 1, 'f', 0, 0};
+    static const uint8_t bytes[] = {0, 'a', 's', 'm', 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 2, 7, 1, 1, 'e', 1, 'f', 0, 0};
     arena *a = arena_new(0);
     struct wasm_module m;
     struct plan p, q;
@@ -255,9 +286,9 @@ static void test_core_module(void **state) {
 
 int main(int argc, char **argv) {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lift),        cmocka_unit_test(test_nested), cmocka_unit_test(test_aliases),
-        cmocka_unit_test(test_tracks),      cmocka_unit_test(test_async),  cmocka_unit_test(test_layout),
-        cmocka_unit_test(test_core_module),
+        cmocka_unit_test(test_lift),        cmocka_unit_test(test_nested),  cmocka_unit_test(test_aliases),
+        cmocka_unit_test(test_tracks),      cmocka_unit_test(test_async),   cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_core_module), cmocka_unit_test(test_damaged), cmocka_unit_test(test_core_types),
     };
     if (argc < 2) return 64;
     corpus = argv[1];
