@@ -6,31 +6,41 @@ usage() {
     cat <<'TEXT'
 ./dev up                    install what is missing, build, serve the example, print its URL
 ./dev build                 build build/orlo (release)
-./dev test [FILTER…]        all tests, or those whose name contains a filter, with ASan and UBSan
+./dev test [FILTER…]       all tests, or those whose name contains a filter, with ASan and UBSan
 ./dev spec PATH…            conformance suites (JSON made by wast2json), e.g. ./dev spec ../shared/spec/core
 ./dev wasi PATH…            WASI test suites, e.g. ./dev wasi ../shared/spec/wasi/p1-c
-./dev fuzz [TARGET] [--seconds N]   fuzz one target or each in turn (needs clang)
-./dev bench [NAME…]         measurements, as ratios against peers found on PATH
+./dev fuzz [TARGET…] [--seconds N]   fuzz one target or each in turn, 60 s each (needs clang)
+./dev bench [NAME…] [--json]   measurements, as ratios against peers found on PATH
 ./dev fmt [--check]         clang-format over the sources
 ./dev ci                    what CI runs: install packages, build, all tests
 TEXT
 }
 
-# Installs the packages of tools/packages.txt for the given needs, if any is missing.
+# Runs a command up to four times: mirrors have moments.
+persist() {
+    local pause
+    for pause in 2 10 30; do
+        "$@" && return
+        echo "dev: '$*' failed; again in $pause s" >&2
+        sleep "$pause"
+    done
+    "$@"
+}
+
+# Installs the packages of tools/packages.txt for the given needs, if any is missing. Elsewhere than on Debian and its kin, what is
+# missing is meson's to say.
 need_packages() {
-    local missing=() need package
-    while read -r need package; do
-        [[ $need == "#" || -z $need ]] && continue
-        [[ " $* " == *" $need "* ]] || continue
-        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-    done < <(grep -v '^#' tools/packages.txt)
-    [[ ${#missing[@]} -eq 0 ]] && return
-    command -v apt-get >/dev/null || { echo "dev: please install: ${missing[*]}" >&2; exit 69; }
-    local sudo=""
-    [[ $(id -u) -eq 0 ]] || sudo=sudo
-    echo "Installing ${missing[*]}" >&2
-    $sudo apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    command -v dpkg-query >/dev/null && command -v apt-get >/dev/null || return 0
+    local wanted missing sudo=()
+    wanted=$(awk -v needs=" $* " '!/^#/ && index(needs, " " $1 " ") { print $2 }' tools/packages.txt | sort -u)
+    missing=$(comm -23 <(echo "$wanted") <(dpkg-query -W -f='${db:Status-Status} ${Package}\n' $wanted 2>/dev/null | awk '$1 == "installed" { print $2 }' | sort -u))
+    [[ -n $missing ]] || return 0
+    [[ $(id -u) -eq 0 ]] || sudo=(sudo)
+    echo "Installing" $missing >&2
+    # An update that fails is no reason to stop: the lists there are may do.
+    persist "${sudo[@]}" apt-get update -qq || true
+    persist "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null ||
+        { echo "dev: please install:" $missing >&2; exit 69; }
 }
 
 configure() { # folder, meson options…
@@ -39,13 +49,14 @@ configure() { # folder, meson options…
     [[ -f $dir/build.ninja ]] || meson setup "$dir" "$@" >/dev/null || { cat "$dir/meson-logs/meson-log.txt" >&2; exit 70; }
 }
 
-build_release() {
+build_release() { # targets…
     configure build
-    ninja -C build --quiet
+    ninja -C build --quiet "$@"
     ln -sf build/compile_commands.json compile_commands.json
 }
 
-build_sanitized() {
+build_tests() {
+    build_release orlo tests/spec/orlo-spec src/node/node_job_test # a job's sandbox does not fit sanitizers
     configure build-test -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
     ninja -C build-test --quiet
 }
@@ -55,17 +66,16 @@ verb=${1:-help}
 case $verb in
 up)
     need_packages build
-    build_release
+    build_release orlo
     exec build/orlo serve examples/hello/hello.wasm "$@"
     ;;
 build)
     need_packages build
-    build_release
+    build_release orlo
     ;;
 test)
     need_packages build test
-    build_release
-    build_sanitized
+    build_tests
     exec python3 tools/test.py "$@"
     ;;
 spec)
@@ -75,19 +85,21 @@ spec)
     ;;
 wasi)
     need_packages build test
-    build_release
+    build_release orlo
     exec python3 tests/wasi/run.py build/orlo "$@"
     ;;
-fuzz) exec bash tools/fuzz.sh "$@" ;;
+fuzz)
+    need_packages build fuzz
+    exec python3 tools/fuzz.py "$@"
+    ;;
 bench)
-    need_packages build
-    build_release
+    need_packages build bench
+    build_release orlo $(python3 bench/run.py --targets)
     exec python3 bench/run.py "$@"
     ;;
 ci)
     need_packages build test
-    build_release
-    build_sanitized
+    build_tests
     exec python3 tools/test.py
     ;;
 fmt)

@@ -1,15 +1,10 @@
 /* http1_fuzz: any bytes as what a client sends: heads, bodies, the next request, until they end or are refused.
  *
  * What must hold: the same bytes give the same answers whole, byte by byte and in random pieces; nothing that reads in two ways is
- * accepted (checked with eyes of its own on the accepted bytes); what was accepted can be written back within its bounds. With
- * libFuzzer (-DORLO_LIBFUZZER -fsanitize=fuzzer) or alone: http1_fuzz [--canary] FOLDER replays a corpus; the canary breaks the
- * first property on purpose, so a run that does not abort has checked nothing. */
+ * accepted (checked with eyes of its own on the accepted bytes); what was accepted can be written back within its bounds. The
+ * canary breaks the first of these. */
+#include "base/fuzz.h"
 #include "net/http1.h"
-#include <dirent.h>
-
-static bool canary;
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct http1_limits limits = {.head_bytes_max = 4096, .target_bytes_max = 1024, .fields_max = 32, .body_bytes_max = 1 << 20};
 
@@ -152,38 +147,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     buf_free(&pieces);
     return 0;
 }
-
-#ifndef ORLO_LIBFUZZER
-static unsigned replay(const char *folder, const char *name) {
-    char path[1024];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "rb");
-    if (!f) return 0;
-    static uint8_t bytes[1 << 20];
-    size_t n = fread(bytes, 1, sizeof bytes, f);
-    fclose(f);
-    uint8_t *exact = malloc(n ? n : 1); /* so that a sanitizer sees the first byte too many */
-    memcpy(exact, bytes, n);
-    LLVMFuzzerTestOneInput(exact, n);
-    free(exact);
-    return 1;
-}
-
-int main(int argc, char **argv) {
-    if (argc > 1 && !strcmp(argv[1], "--canary")) canary = true, argc--, argv++;
-    struct dirent **entries;
-    int n = argc > 1 ? scandir(argv[1], &entries, NULL, alphasort) : -1;
-    if (n < 0) {
-        fprintf(stderr, "usage: http1_fuzz [--canary] FOLDER\n");
-        return 64;
-    }
-    unsigned replayed = 0;
-    for (int i = 0; i < n; i++) {
-        if (entries[i]->d_name[0] != '.') replayed += replay(argv[1], entries[i]->d_name);
-        free(entries[i]);
-    }
-    free(entries);
-    printf("%u files replayed\n", replayed);
-    return replayed == 0;
-}
-#endif

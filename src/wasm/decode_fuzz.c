@@ -1,15 +1,9 @@
 /* decode_fuzz: any bytes through decoder, validator, name section and printer.
  *
  * What must hold for accepted modules: the unchecked readers walk each body to exactly its end, counts are
- * within their bounds, and printing ends. With libFuzzer (-DORLO_LIBFUZZER -fsanitize=fuzzer) or alone:
- * decode_fuzz [--canary] FOLDER replays a corpus; the canary breaks the first property on purpose, so a run
- * that does not abort has checked nothing. */
+ * within their bounds, and printing ends. The canary breaks the first of these. */
+#include "base/fuzz.h"
 #include "wasm/wasm.h"
-#include <dirent.h>
-
-static bool canary;
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_body(const struct wasm_func_info *info) {
     const uint8_t *p = info->code.p, *end = info->code.p + info->code.n;
@@ -54,38 +48,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     arena_free(a);
     return 0;
 }
-
-#ifndef ORLO_LIBFUZZER
-static unsigned replay(const char *folder, const char *name) {
-    char path[1024];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "rb");
-    if (!f) return 0;
-    static uint8_t bytes[1 << 20];
-    size_t n = fread(bytes, 1, sizeof bytes, f);
-    fclose(f);
-    uint8_t *exact = malloc(n ? n : 1); /* so that a sanitizer sees the first byte too many */
-    memcpy(exact, bytes, n);
-    LLVMFuzzerTestOneInput(exact, n);
-    free(exact);
-    return 1;
-}
-
-int main(int argc, char **argv) {
-    if (argc > 1 && !strcmp(argv[1], "--canary")) canary = true, argc--, argv++;
-    struct dirent **entries;
-    int n = argc > 1 ? scandir(argv[1], &entries, NULL, alphasort) : -1;
-    if (n < 0) {
-        fprintf(stderr, "usage: decode_fuzz [--canary] FOLDER\n");
-        return 64;
-    }
-    unsigned replayed = 0;
-    for (int i = 0; i < n; i++) {
-        if (entries[i]->d_name[0] != '.') replayed += replay(argv[1], entries[i]->d_name);
-        free(entries[i]);
-    }
-    free(entries);
-    printf("%u files replayed\n", replayed);
-    return replayed == 0;
-}
-#endif
