@@ -13,6 +13,7 @@ TABLE = {
     "c-cgi": ("Hello from C (WASI preview 1 CGI)", "n=50 x=9d8dbb3a5bde4347 acc=2545.711737", "json echo trap:/trap exit env redirect"),
     "cpp-cgi": ("Hello from C++ (WASI preview 1 CGI)", "n=50 sum=1.96731e+11", "json echo"),
     "rust-cgi": ("Hello from Rust (WASI preview 1 CGI)", "n=50 x=11352936094994678599", "json echo trap:/panic loop gzip"),
+    "rust-cli-p2": ("Hello from Rust (WASI preview 1 CGI)", "n=50 x=11352936094994678599", "json echo trap:/panic loop"),
     "go-cgi": ("Hello from Go (WASI preview 1, net/http/cgi)", "n=50 primes=15 sha=1a6562590ef19d10", "json echo"),
     "zig-cgi": ("Hello from Zig (WASI preview 1 CGI)", "n=50 sha=ca3c0b2554f1a2abbf12", "json echo"),
     "as-cgi": ("Hello from AssemblyScript (WASI preview 1 CGI)", "n=50 primes=15 distinct=50", "json echo trap:/throw"),
