@@ -14,9 +14,7 @@ enum { CONTEXT_BYTES_MAX = 64 << 20 };
 
 /* ---- definitions ---- */
 
-static const struct plan_core_def *import_def(const struct link_instance *in, uint32_t import) {
-    return &in->imports[import];
-}
+static const struct plan_core_def *import_def(const struct link_instance *in, uint32_t import) { return &in->imports[import]; }
 
 /* Resolves memories, tables and globals to who defines them. Plans name the definer, so one step is enough.
  */
@@ -26,12 +24,9 @@ static err resolve_defs(struct link *l, uint32_t index) {
     in->defs_memories = arena_array(l->a, struct link_def, m->memories_count);
     in->defs_tables = arena_array(l->a, struct link_def, m->tables_count);
     in->defs_globals = arena_array(l->a, struct link_def, m->globals_count);
-    for (uint32_t i = m->memories_imported; i < m->memories_count; i++)
-        in->defs_memories[i] = (struct link_def){index, i};
-    for (uint32_t i = m->tables_imported; i < m->tables_count; i++)
-        in->defs_tables[i] = (struct link_def){index, i};
-    for (uint32_t i = m->globals_imported; i < m->globals_count; i++)
-        in->defs_globals[i] = (struct link_def){index, i};
+    for (uint32_t i = m->memories_imported; i < m->memories_count; i++) in->defs_memories[i] = (struct link_def){index, i};
+    for (uint32_t i = m->tables_imported; i < m->tables_count; i++) in->defs_tables[i] = (struct link_def){index, i};
+    for (uint32_t i = m->globals_imported; i < m->globals_count; i++) in->defs_globals[i] = (struct link_def){index, i};
     for (uint32_t i = 0; i < m->imports_count; i++) {
         const struct wasm_import *im = &m->imports[i];
         if (im->kind == WASM_EXTERN_FUNC) continue;
@@ -40,8 +35,7 @@ static err resolve_defs(struct link *l, uint32_t index) {
             const struct plan_core_def *p = import_def(in, i);
             if (p->kind != PLAN_DEF_EXPORT)
                 return diag_set(l->d, ERR_LINK, DIAG_NOWHERE,
-                                "imports the %s \"" STR_FMT "\" \"" STR_FMT
-                                "\": only functions can be had from the host",
+                                "imports the %s \"" STR_FMT "\" \"" STR_FMT "\": only functions can be had from the host",
                                 wasm_extern_text(im->kind), STR_ARG(im->module), STR_ARG(im->name));
             def = (struct link_def){p->instance, p->index};
         }
@@ -71,16 +65,14 @@ static struct link_def gs_memory(const struct link *l, const struct link_instanc
 /* The group whose memory 0 it is, or LINK_NONE. */
 static uint32_t gs_group(const struct link *l, struct link_def def) {
     for (uint32_t g = 0; g < l->groups_count; g++)
-        if (l->groups[g].has_memory && l->groups[g].memory_instance == def.instance &&
-            l->groups[g].memory_index == def.index)
+        if (l->groups[g].has_memory && l->groups[g].memory_instance == def.instance && l->groups[g].memory_index == def.index)
             return g;
     return LINK_NONE;
 }
 
 static uint32_t new_group(struct link *l, struct link_def memory) {
-    l->groups[l->groups_count] = (struct link_group){.has_memory = memory.instance != LINK_NONE,
-                                                     .memory_instance = memory.instance,
-                                                     .memory_index = memory.index};
+    l->groups[l->groups_count] = (struct link_group){
+        .has_memory = memory.instance != LINK_NONE, .memory_instance = memory.instance, .memory_index = memory.index};
     return l->groups_count++;
 }
 
@@ -91,13 +83,11 @@ static uint32_t neighbours_group(const struct link *l, uint32_t index) {
         const struct link_instance *other = &l->instances[i];
         if (other->group == LINK_NONE || other->outside) continue;
         for (uint32_t k = 0; k < other->m->imports_count; k++)
-            if (other->imports[k].kind == PLAN_DEF_EXPORT && other->imports[k].instance == index)
-                return other->group;
+            if (other->imports[k].kind == PLAN_DEF_EXPORT && other->imports[k].instance == index) return other->group;
     }
     const struct link_instance *in = &l->instances[index];
     for (uint32_t k = 0; !in->outside && k < in->m->imports_count; k++)
-        if (in->imports[k].kind == PLAN_DEF_EXPORT &&
-            l->instances[in->imports[k].instance].group != LINK_NONE)
+        if (in->imports[k].kind == PLAN_DEF_EXPORT && l->instances[in->imports[k].instance].group != LINK_NONE)
             return l->instances[in->imports[k].instance].group;
     return LINK_NONE;
 }
@@ -130,11 +120,11 @@ static void assign_groups(struct link *l) {
 
 /* ---- offsets ---- */
 
-/* bytes of a group's hot part, before any cold is given out. */
+/* bytes of a group's hot part, before any cold is given out. What exceeds the limit is refused by make_contexts. */
 static int32_t take_hot(struct link_group *g, uint32_t bytes, uint32_t align) {
     uint64_t end = align_up(sizeof(struct abi_ctx) + g->hot + bytes, align);
-    g->hot = (uint32_t)(end - sizeof(struct abi_ctx));
-    return -(int32_t)end;
+    g->hot = (uint32_t)MIN(end - sizeof(struct abi_ctx), (uint64_t)CONTEXT_BYTES_MAX + 1);
+    return -(int32_t)(sizeof(struct abi_ctx) + g->hot);
 }
 static int32_t take_cold(struct link_group *g, uint64_t bytes) {
     g->cold = (uint32_t)MIN(g->cold + bytes, (uint64_t)CONTEXT_BYTES_MAX + 1);
@@ -148,35 +138,30 @@ static bool mentions_table_grow(const struct wasm_module *m) {
     return false;
 }
 
-/* Which defined tables need a record. */
-static bool *tables_with_record(struct link *l, uint32_t index) {
-    const struct link_instance *in = &l->instances[index];
-    bool *needs = arena_array(l->a, bool, in->m->tables_count);
-    for (uint32_t t = in->m->tables_imported; t < in->m->tables_count; t++) {
-        const struct wasm_limits *lim = &in->m->tables[t].limits;
-        if (in->outside) needs[t] = true;
-        for (uint32_t i = 0; i < l->instances_count; i++) {
-            const struct link_instance *user = &l->instances[i];
-            for (uint32_t k = 0; k < user->m->tables_count; k++) {
-                if (user->defs_tables[k].instance != index || user->defs_tables[k].index != t) continue;
-                if (user->group != in->group || (user->grows_tables && lim->max > lim->min)) needs[t] = true;
-            }
+/* Which defined tables need a record, as seen by each of their users. */
+static void mark_records(struct link *l) {
+    for (uint32_t i = 0; i < l->instances_count; i++) {
+        const struct link_instance *user = &l->instances[i];
+        for (uint32_t k = 0; k < user->m->tables_count; k++) {
+            struct link_def def = user->defs_tables[k];
+            if (def.instance == LINK_NONE) continue;
+            struct link_instance *owner = &l->instances[def.instance];
+            const struct wasm_limits *lim = &owner->m->tables[def.index].limits;
+            if (owner->outside || user->group != owner->group || (user->grows_tables && lim->max > lim->min))
+                owner->tables[def.index].where = ABI_TABLE_NEAR;
         }
     }
-    return needs;
 }
 
 static err lay_out_defined_tables(struct link *l, uint32_t index) {
     struct link_instance *in = &l->instances[index];
     struct link_group *g = &l->groups[in->group];
-    const bool *record = tables_with_record(l, index);
     for (uint32_t t = in->m->tables_imported; t < in->m->tables_count; t++) {
         const struct wasm_limits *lim = &in->m->tables[t].limits;
         if (lim->min > CONTEXT_BYTES_MAX / 8)
             return diag_set(l->d, ERR_LIMIT, DIAG_NOWHERE, "a table of %llu elements: at most %u can be had",
                             (unsigned long long)lim->min, (unsigned)(CONTEXT_BYTES_MAX / 8));
-        in->tables[t].where = record[t] ? ABI_TABLE_NEAR : ABI_TABLE_FIXED;
-        if (record[t]) in->tables[t].offset = take_hot(g, sizeof(struct abi_table), 8);
+        if (in->tables[t].where == ABI_TABLE_NEAR) in->tables[t].offset = take_hot(g, sizeof(struct abi_table), 8);
         in->tables[t].count = (uint32_t)lim->min;
     }
     return ERR_OK;
@@ -192,19 +177,16 @@ static void lay_out_defined(struct link *l, uint32_t index) {
     }
     for (uint32_t i = m->memories_imported; i < m->memories_count; i++) {
         if (gs_group(l, (struct link_def){index, i}) != LINK_NONE) continue;
-        in->memories[i] =
-            (struct abi_layout_memory){ABI_MEMORY_NEAR, take_hot(g, sizeof(struct abi_memory), 8)};
+        in->memories[i] = (struct abi_layout_memory){ABI_MEMORY_NEAR, take_hot(g, sizeof(struct abi_memory), 8)};
     }
-    in->dropped = take_hot(g, (uint32_t)align_up(m->datas_count + m->elems_count, 8),
-                           8); /* what lies below stays aligned */
+    in->dropped = take_hot(g, (uint32_t)align_up(m->datas_count + m->elems_count, 8), 8); /* what lies below stays aligned */
 }
 
 /* ---- imports: words that refer to what others define ---- */
 
 static void group_word(struct link *l, uint32_t in_group, int32_t at, uint32_t target, int32_t addend) {
     vec_push(l->a, &l->groups[in_group].relocs,
-             ((struct abi_context_reloc){
-                 .at = at, .kind = ABI_CONTEXT_GROUP, .target = target, .addend = addend}));
+             ((struct abi_context_reloc){.at = at, .kind = ABI_CONTEXT_GROUP, .target = target, .addend = addend}));
 }
 
 static void lay_out_memory(struct link *l, struct link_instance *in, uint32_t i) {
@@ -217,8 +199,7 @@ static void lay_out_memory(struct link *l, struct link_instance *in, uint32_t i)
     uint32_t gs = gs_group(l, def), group = gs != LINK_NONE ? gs : owner->group;
     int32_t record = gs != LINK_NONE ? ABI_CTX(base) : owner->memories[def.index].offset;
     if (group == in->group) {
-        in->memories[i] =
-            (struct abi_layout_memory){i == 0 && gs != LINK_NONE ? ABI_MEMORY_GS : ABI_MEMORY_NEAR, record};
+        in->memories[i] = (struct abi_layout_memory){i == 0 && gs != LINK_NONE ? ABI_MEMORY_GS : ABI_MEMORY_NEAR, record};
         return;
     }
     in->memories[i] = (struct abi_layout_memory){ABI_MEMORY_FAR, take_hot(&l->groups[in->group], 8, 8)};
@@ -240,18 +221,15 @@ static void lay_out_global_import(struct link *l, struct link_instance *in, uint
 
 static void lay_out_table_import(struct link *l, struct link_instance *in, uint32_t i) {
     struct link_def def = in->defs_tables[i];
-    if (def.instance != LINK_NONE && l->instances[def.instance].group == in->group)
-        return; /* copied once cold is laid out */
-    in->tables[i] =
-        (struct abi_layout_table){.where = ABI_TABLE_FAR, .offset = take_hot(&l->groups[in->group], 8, 8)};
+    if (def.instance != LINK_NONE && l->instances[def.instance].group == in->group) return; /* copied once cold is laid out */
+    in->tables[i] = (struct abi_layout_table){.where = ABI_TABLE_FAR, .offset = take_hot(&l->groups[in->group], 8, 8)};
     if (def.instance == LINK_NONE) return;
     const struct link_instance *owner = &l->instances[def.instance];
     group_word(l, in->group, in->tables[i].offset, owner->group, owner->tables[def.index].offset);
     l->crossing = true;
 }
 
-static uint32_t add_host(struct link *l, uint32_t index, uint32_t import, uint32_t func, uint32_t kind,
-                         uint32_t plan_index) {
+static uint32_t add_host(struct link *l, uint32_t index, uint32_t import, uint32_t func, uint32_t kind, uint32_t plan_index) {
     const struct link_instance *in = &l->instances[index];
     const struct wasm_deftype *t = wasm_func_type(in->m, func);
     struct link_host h = {.instance = index,
@@ -284,16 +262,14 @@ static err lay_out_func_import(struct link *l, uint32_t index, uint32_t import) 
         f->where = ABI_FUNC_FAR;
         f->offset = take_hot(&l->groups[in->group], 8, 8);
         l->crossing = true;
-        vec_push(l->a, &l->func_words,
-                 ((struct link_func_word){in->group, def->instance, def->index, f->offset, true}));
+        vec_push(l->a, &l->func_words, ((struct link_func_word){in->group, def->instance, def->index, f->offset, true}));
         return ERR_OK;
     }
     case PLAN_DEF_CANON: host = &l->canon_hosts[def->index]; break;
     case PLAN_DEF_HOST: host = &l->import_hosts[def->index]; break;
     default:
-        return diag_set(l->d, ERR_LINK, DIAG_NOWHERE,
-                        "the import \"" STR_FMT "\" \"" STR_FMT "\" is given nothing", STR_ARG(im->module),
-                        STR_ARG(im->name));
+        return diag_set(l->d, ERR_LINK, DIAG_NOWHERE, "the import \"" STR_FMT "\" \"" STR_FMT "\" is given nothing",
+                        STR_ARG(im->module), STR_ARG(im->name));
     }
     if (*host == LINK_NONE) *host = add_host(l, index, import, im->index, def->kind, def->index);
     f->where = ABI_FUNC_HOST;
@@ -344,9 +320,7 @@ static void lay_out_cold(struct link *l, struct link_instance *in) {
 
 /* ---- contexts ---- */
 
-static void put_u64(const struct link_group *g, int32_t at, uint64_t v) {
-    memcpy(link_context_at(g, at), &v, 8);
-}
+static void put_u64(const struct link_group *g, int32_t at, uint64_t v) { memcpy(link_context_at(g, at), &v, 8); }
 
 static void fill_context(struct link *l, struct link_instance *in) {
     struct link_group *g = &l->groups[in->group];
@@ -361,13 +335,11 @@ static void fill_context(struct link *l, struct link_instance *in) {
         if (in->memories[i].where != ABI_MEMORY_NEAR || in->memories[i].offset == ABI_CTX(base)) continue;
         const struct wasm_limits *lim = &m->memories[i].limits;
         uint64_t max = lim->max > UINT64_MAX / ABI_WASM_PAGE ? UINT64_MAX : lim->max * ABI_WASM_PAGE;
-        put_u64(g, in->memories[i].offset + (int32_t)offsetof(struct abi_memory, bytes),
-                lim->min * ABI_WASM_PAGE);
+        put_u64(g, in->memories[i].offset + (int32_t)offsetof(struct abi_memory, bytes), lim->min * ABI_WASM_PAGE);
         put_u64(g, in->memories[i].offset + (int32_t)offsetof(struct abi_memory, bytes_max), max);
     }
     for (uint32_t i = 0; i < m->elems_count; i++)
-        if (m->elems[i].mode == WASM_SEGMENT_DECLARATIVE)
-            *link_context_at(g, in->dropped + (int32_t)(m->datas_count + i)) = 1;
+        if (m->elems[i].mode == WASM_SEGMENT_DECLARATIVE) *link_context_at(g, in->dropped + (int32_t)(m->datas_count + i)) = 1;
 }
 
 static err make_contexts(struct link *l) {
@@ -379,8 +351,7 @@ static err make_contexts(struct link *l) {
         g->context_bytes = align_up(sizeof(struct abi_ctx) + g->hot + g->cold, ABI_PAGE);
         g->context = arena_alloc(l->a, g->context_bytes, 16);
         if (g->has_memory)
-            g->memory_bytes =
-                l->instances[g->memory_instance].m->memories[g->memory_index].limits.min * ABI_WASM_PAGE;
+            g->memory_bytes = l->instances[g->memory_instance].m->memories[g->memory_index].limits.min * ABI_WASM_PAGE;
     }
     for (uint32_t i = 0; i < l->instances_count; i++) fill_context(l, &l->instances[i]);
     return ERR_OK;
@@ -423,6 +394,7 @@ err link_layout(struct link *l) {
         TRY(resolve_defs(l, i));
     }
     assign_groups(l);
+    mark_records(l);
     for (uint32_t i = 0; i < l->instances_count; i++) {
         TRY(lay_out_defined_tables(l, i));
         lay_out_defined(l, i);
