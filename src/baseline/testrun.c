@@ -492,7 +492,16 @@ static int run_start(void) {
     return t ? 134 : 0;
 }
 
-static int run_spec(void) {
+static void print_memory_hash(void) {
+    uint64_t h = 0;
+    for (uint32_t i = 0; i < m.memories_count; i++) {
+        struct abi_memory *mem = memory(i);
+        h = h * 31 + str_hash((str){mem->base, mem->bytes});
+    }
+    printf("memory %lx\n", (unsigned long)h);
+}
+
+static int run_spec(bool memory_hash) {
     static char line[65536];
     while (fgets(line, sizeof line, stdin)) {
         uint8_t name[2048];
@@ -522,6 +531,7 @@ static int run_spec(void) {
         }
         fflush(stdout);
     }
+    if (memory_hash) print_memory_hash();
     return 0;
 }
 
@@ -578,12 +588,13 @@ static int time_it(const struct baseline_options *o, int rounds) {
 
 int main(int argc, char **argv) {
     struct baseline_options o = {0};
-    bool spec = false, dump = false;
+    bool spec = false, dump = false, memory_hash = false;
     int rounds = 0, i = 1;
     if (!baseline_cpu_features(&o.cpu_features)) die("this machine is too old");
     for (; i < argc && argv[i][0] == '-'; i++) {
         if (!strcmp(argv[i], "--spec")) spec = true;
         else if (!strcmp(argv[i], "--dump")) dump = true;
+        else if (!strcmp(argv[i], "--memory-hash")) memory_hash = true; /* with --spec: a last line */
         else if (!strcmp(argv[i], "--checked")) checked = true;
         else if (!strcmp(argv[i], "--time") && i + 1 < argc) rounds = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--registers") && i + 1 < argc) o.registers = (uint32_t)atoi(argv[++i]);
@@ -616,5 +627,5 @@ int main(int argc, char **argv) {
         fprintf(stderr, "trap in instantiation: %s\n", abi_trap_text(t));
         if (!spec) return 134;
     }
-    return spec ? run_spec() : run_start();
+    return spec ? run_spec(memory_hash) : run_start();
 }
