@@ -75,7 +75,7 @@ static err compile_one(struct link *l, uint32_t index, uint64_t cpu) {
     link_make_init(l, in);
     struct baseline_init init = {.code = buf_str(&in->init)};
     struct baseline_options o = {
-        .cpu_features = cpu, .init = has_init(in) ? &init : NULL, .threads = l->threads};
+        .cpu_features = cpu, .init = has_init(in) ? &init : NULL, .threads = l->threads, .registers = l->registers};
     err e = baseline_compile(&in->layout, &o, l->a, &in->object, l->d);
     if (e != ERR_OK && l->instances_count > 1)
         diag_prefix(l->d, "core module %u", l->plan->core_instances[index].module);
@@ -86,6 +86,7 @@ err link_compile(struct link *l) {
     uint64_t cpu;
     if (!baseline_cpu_features(&cpu))
         return diag_set(l->d, ERR_UNSUPPORTED, DIAG_NOWHERE, "this machine's CPU lacks SSE4.2 or POPCNT");
+    cpu &= ~l->cpu_features_unused;
     l->cpu_features = image_cpu(cpu);
     uint64_t text = 0, sites = 0;
     for (uint32_t i = 0; i < l->instances_count; i++) {

@@ -129,7 +129,8 @@ err link_file(str wasm, const struct link_options *o, int fd, struct link_stats 
     *s = (struct link_stats){0};
     arena *a = arena_new(0);
     struct plan *plan = arena_make(a, struct plan);
-    struct link l = {.a = a, .plan = plan, .d = d, .threads = o->threads ? o->threads : cpus()};
+    struct link l = {.a = a, .plan = plan, .d = d, .threads = o->threads ? o->threads : cpus(),
+                     .registers = o->registers, .cpu_features_unused = o->cpu_features_unused};
     uint64_t start = clock_mono_ns();
     err e = decode(a, wasm, plan, &s->component, d);
     s->decode_ns = clock_mono_ns() - start;

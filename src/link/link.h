@@ -19,6 +19,8 @@ struct link_options {
     uint64_t snapshot_ns_max;         /* an instantiation that runs longer is left to request time; 0: 2 s */
     uint32_t threads;          /* to compile large modules with; 0: as many as there are CPUs, at most 4 */
     uint64_t memory_bytes_max; /* of the instance during the snapshot; 0: the engine's default */
+    uint32_t registers;           /* tests: baseline_options.registers */
+    uint64_t cpu_features_unused; /* tests: BASELINE_CPU_* that the code must do without */
 };
 
 /* What was done and how long it took. */

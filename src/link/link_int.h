@@ -96,6 +96,8 @@ struct link {
     uint32_t *import_hosts;
     uint64_t cpu_features;
     uint32_t threads; /* to compile with */
+    uint32_t registers; /* as in link_options */
+    uint64_t cpu_features_unused;
     uint32_t records_count;
     uint32_t init_type_id; /* canonical id of [] -> [] */
     uint8_t wasm_digest[CRYPTO_SHA256_BYTES];
