@@ -39,7 +39,7 @@ struct supervisor {
     int image_fd, signal_fd;
     bool announced, draining, hangup_ends;
     uint32_t early_deaths; /* of workers that never said a word, before any was ready */
-    uint64_t kill_at_ns;
+    uint64_t started_ns, kill_at_ns;
     err failed; /* what a worker said before any was ready */
     struct diag *d;
 };
@@ -90,7 +90,8 @@ static void announce(struct supervisor *s, uint32_t kind) {
         if (s->slots[i].state != READY) return;
     s->announced = true;
     log_event(LOG_INFO, "serving", LF_STR("url", s->sets[0].shown), LF_CSTR("file", s->config->file),
-              LF_CSTR("kind", node_kind_text(kind)), LF_U64("workers", s->workers), LF_U64("pid", (uint64_t)getpid()));
+              LF_CSTR("kind", node_kind_text(kind)), LF_U64("workers", s->workers), LF_U64("pid", (uint64_t)getpid()),
+              LF_U64("start_ms", (clock_mono_ns() - s->started_ns) / 1000000u));
 }
 
 static void hear(struct supervisor *s, uint32_t i) {
@@ -276,13 +277,14 @@ static err prepare(struct supervisor *s) {
     err e = node_listen_open(s->mem, s->config, s->workers, s->sets, s->d);
     if (e == ERR_OK) e = node_image_for(&in, s->config->file, s->config->state_dir, &s->limits, &s->image_fd, s->d);
     close(in.fd);
+    log_event(LOG_DEBUG, "image-ready", LF_U64("ms", (clock_mono_ns() - s->started_ns) / 1000000u));
     if (e == ERR_OK && !catch_signals(s)) e = diag_set(s->d, ERR_IO, DIAG_NOWHERE, "no signalfd: %s", strerror(errno));
     return e;
 }
 
 err node_serve(const struct node_serve_config *config, struct diag *d) {
     struct supervisor s = {
-        .config = config, .limits = config->limits, .mem = arena_new(0), .image_fd = -1, .signal_fd = -1, .d = d};
+        .config = config, .limits = config->limits, .mem = arena_new(0), .image_fd = -1, .signal_fd = -1, .d = d, .started_ns = clock_mono_ns()};
     node_limits_fill(&s.limits);
     s.workers = config->workers ? config->workers : cores();
     if (s.workers > WORKERS_MAX) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "at most %d workers", WORKERS_MAX);
