@@ -181,7 +181,9 @@ void engine_trap_print(const struct engine_trap_record *r, struct buf *out) {
         buf_puts(out, STR(" ("));
         if (r->frames[i].module.n) put_name(out, r->frames[i].module);
         else buf_printf(out, "module %u", r->frames[i].instance);
-        buf_printf(out, ", func %u, offset 0x%x)\n", r->frames[i].func_index, r->frames[i].wasm_offset);
+        buf_printf(out, ", func %u", r->frames[i].func_index);
+        if (r->frames[i].wasm_offset != UINT32_MAX) buf_printf(out, ", offset 0x%x", r->frames[i].wasm_offset); /* else made up */
+        buf_puts(out, STR(")\n"));
     }
     if (r->frames_count == ENGINE_FRAMES_MAX) buf_puts(out, STR("  ...\n"));
 }
