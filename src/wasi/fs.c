@@ -138,8 +138,14 @@ int fs_symlink(str target, int dir, str path) {
 
 int fs_readlink(int dir, str path, uint8_t *p, size_t cap, size_t *n) {
     char target[PATH_MAX];
-    ssize_t got = 0;
-    int e = WITH_PARENT(dir, path, (int)(got = readlinkat(parent, name, target, sizeof target)));
+    struct stat st;
+    int fd = -1, e = open_name(dir, path, false, &fd);
+    if (e) return e;
+    e = result_of(fstat(fd, &st));
+    if (!e && !S_ISLNK(st.st_mode)) e = EINVAL;
+    ssize_t got = e ? 0 : readlinkat(fd, "", target, sizeof target);
+    if (got < 0) e = errno;
+    close(fd);
     if (e) return e;
     *n = MIN((size_t)got, cap);
     if (*n) memcpy(p, target, *n);
@@ -166,7 +172,15 @@ static int link_unfollowed(int dir, const char *name, int new_dir, const char *n
 }
 
 int fs_rename(int dir, str path, int new_dir, str new_path) { return on_two(dir, path, new_dir, new_path, renameat); }
-int fs_link(int dir, str path, int new_dir, str new_path) { return on_two(dir, path, new_dir, new_path, link_unfollowed); }
+
+/* With a slash at its end the path names a directory, of which the kernel makes no second link; but it would follow a link there
+ * first, wherever that leads. */
+int fs_link(int dir, str path, int new_dir, str new_path) {
+    struct stat st;
+    int e = str_ends(path, STR("/")) ? fs_stat(dir, path, false, &st) : 0;
+    if (e) return e;
+    return str_ends(path, STR("/")) ? EPERM : on_two(dir, path, new_dir, new_path, link_unfollowed);
+}
 
 /* ---- reading a directory ---- */
 
