@@ -20,6 +20,7 @@
 #define ORLO_BASELINE_INT_H
 
 #include "baseline/baseline.h"
+#include "baseline/x64_regs.h"
 
 enum value_kind { V_IMM, V_LOCAL, V_REG, V_SLOT, V_MEM, V_FLAGS };
 enum value_type { T_I32 = WASM_I32, T_I64, T_F32, T_F64, T_V128, T_REF = WASM_REF_BIT };
@@ -99,7 +100,7 @@ struct pool_use {
 
 struct compiler {
     /* hot */
-    uint8_t *p, *limit;  /* output; beyond limit ROOM bytes are left */
+    uint8_t *p, *limit;  /* output; beyond limit something is to be done before the next instruction */
     const uint8_t *pc;   /* wasm, behind the opcode and what was read of its immediates */
     const uint8_t *op;   /* the current opcode */
     struct value *sp, *floor; /* operands; those below floor are immediates or in their slots */
@@ -123,6 +124,7 @@ struct compiler {
     struct value *stack;
     uint32_t stack_cap, locals_cap;
     uint8_t *text;       /* = out->text.p */
+    uint8_t *end;        /* beyond it ROOM bytes are left */
     uint32_t func_start;
     uint32_t func_index;
     uint32_t stack_slot; /* slot of the first operand */
@@ -155,20 +157,25 @@ struct compiler {
 };
 enum { ROOM = 4096, LAZY_MAX = 64 };
 
+/* Small and everywhere on the hot path. */
+#define HOT static inline __attribute__((always_inline))
+
 /* ---- output ---- */
 
 void code_grow(struct compiler *c, size_t more);
 static inline void code_reserve(struct compiler *c, size_t more) {
-    if (UNLIKELY((size_t)(c->limit - c->p) < more + ROOM || c->p > c->limit)) code_grow(c, more + ROOM);
+    if (UNLIKELY(c->p > c->end || (size_t)(c->end - c->p) < more)) code_grow(c, more + ROOM);
 }
+/* Before the next instruction: the code is dead, a load is pending, or room is short. */
+static inline void attention_needed(struct compiler *c) { c->limit = NULL; }
 static inline uint32_t code_at(const struct compiler *c) { return (uint32_t)(c->p - c->text); }
 static inline uint32_t op_offset(const struct compiler *c) {
     return (uint32_t)MIN(wasm_offset(c->m, c->op), (uint64_t)UINT32_MAX);
 }
-static inline void site_at(struct compiler *c, enum abi_site_kind kind, uint32_t wasm_offset) {
+HOT void site_at(struct compiler *c, enum abi_site_kind kind, uint32_t wasm_offset) {
     abi_sites_put(&c->out->sites, &c->sites, (struct abi_site){code_at(c) - c->func_start, wasm_offset, kind});
 }
-static inline void site(struct compiler *c, enum abi_site_kind kind) { site_at(c, kind, op_offset(c)); }
+HOT void site(struct compiler *c, enum abi_site_kind kind) { site_at(c, kind, op_offset(c)); }
 
 void label_use(struct compiler *c, struct label *l, uint32_t at, uint32_t base); /* the 32 bits at `at` */
 void label_bind(struct compiler *c, struct label *l);
@@ -193,7 +200,7 @@ uint8_t into_temp(struct compiler *c, struct value *v); /* into a register that 
 static inline uint32_t bit(unsigned reg) { return 1u << reg; }
 enum { INT_REGS = 0xffff };
 
-static inline void cache_kill(struct compiler *c, uint8_t r) {
+HOT void cache_kill(struct compiler *c, uint8_t r) {
     if (UNLIKELY(c->cached & bit(r))) {
         c->locals[c->cache_of[r]].cache = NO_REG;
         c->cached &= ~bit(r);
@@ -225,16 +232,16 @@ static inline uint8_t alloc(struct compiler *c, bool floating) {
     return r;
 }
 static inline void release_reg(struct compiler *c, uint8_t r) { c->free |= bit(r); }
-static inline void release(struct compiler *c, const struct value *v) {
+HOT void release(struct compiler *c, const struct value *v) {
     if (v->kind == V_REG || (v->kind == V_MEM && v->owned)) c->free |= bit(v->reg);
 }
 /* All but d. */
-static inline void release_except(struct compiler *c, const struct value *v, uint8_t d) {
+HOT void release_except(struct compiler *c, const struct value *v, uint8_t d) {
     if ((v->kind == V_REG || (v->kind == V_MEM && v->owned)) && v->reg != d) c->free |= bit(v->reg);
 }
 
 /* The register that holds v now, or NO_REG. */
-static inline uint8_t reg_of(const struct compiler *c, const struct value *v) {
+HOT uint8_t reg_of(const struct compiler *c, const struct value *v) {
     if (v->kind == V_REG) return v->reg;
     if (v->kind == V_LOCAL) {
         const struct local *l = &c->locals[v->local];
@@ -251,20 +258,20 @@ static inline bool imm_is_32(const struct value *v) { /* as a sign-extended oper
 }
 
 /* The slot above an operand's. */
-static inline uint32_t next_slot(const struct value *below) { return below->slot + type_slots(below->type); }
+HOT uint32_t next_slot(const struct value *below) { return below->slot + type_slots(below->type); }
 
-static inline struct value *push(struct compiler *c, enum value_kind kind, unsigned type, uint8_t reg) {
+HOT struct value *push(struct compiler *c, enum value_kind kind, unsigned type, uint8_t reg) {
     struct value *v = c->sp++;
     v->head = value_head(kind, type, reg, false, next_slot(v - 1));
     if (UNLIKELY((size_t)(v - c->floor) > LAZY_MAX)) floor_slow(c); /* v is below the floor, or far above it */
     return v;
 }
-static inline void push_reg(struct compiler *c, unsigned type, uint8_t reg) { push(c, V_REG, type, reg); }
-static inline void push_imm(struct compiler *c, unsigned type, uint64_t imm) { push(c, V_IMM, type, 0)->imm = imm; }
-static inline void push_local(struct compiler *c, uint32_t local) {
+HOT void push_reg(struct compiler *c, unsigned type, uint8_t reg) { push(c, V_REG, type, reg); }
+HOT void push_imm(struct compiler *c, unsigned type, uint64_t imm) { push(c, V_IMM, type, 0)->imm = imm; }
+HOT void push_local(struct compiler *c, uint32_t local) {
     push(c, V_LOCAL, c->locals[local].type, 0)->imm = local;
 }
-static inline void push_slot(struct compiler *c, unsigned type) { push(c, V_SLOT, type, 0); }
+HOT void push_slot(struct compiler *c, unsigned type) { push(c, V_SLOT, type, 0); }
 static inline void push_flags(struct compiler *c, uint8_t cc) { push(c, V_FLAGS, T_I32, cc); }
 /* v again, with the home that belongs to its place now. */
 static inline void push_value(struct compiler *c, const struct value *v) {
@@ -272,7 +279,7 @@ static inline void push_value(struct compiler *c, const struct value *v) {
     top->owned = v->owned;
     top->imm = v->imm;
 }
-static inline struct value pop(struct compiler *c) {
+HOT struct value pop(struct compiler *c) {
     const struct value *v = --c->sp;
     struct value r;
     r.head = v->head;
@@ -280,20 +287,20 @@ static inline struct value pop(struct compiler *c) {
     return r;
 }
 /* a and b were popped: the lazy load is off the stack if it was one of them. */
-static inline void took(struct compiler *c, const struct value *a, const struct value *b) {
+HOT void took(struct compiler *c, const struct value *a, const struct value *b) {
     if (UNLIKELY(c->pending) && (a->kind == V_MEM || b->kind == V_MEM)) c->pending = false;
 }
 
 /* In a register that may only be read. */
 uint8_t into_reg_slow(struct compiler *c, struct value *v);
-static inline uint8_t into_reg(struct compiler *c, struct value *v) {
+HOT uint8_t into_reg(struct compiler *c, struct value *v) {
     uint8_t r = reg_of(c, v);
     return LIKELY(r != NO_REG) ? r : into_reg_slow(c, v);
 }
 
 /* The register for a result: that of the local which the next instruction sets, else a temporary of a popped operand, else a
  * new one. Between dest and finish the target emits; finish releases the operands and pushes the result. */
-static inline uint8_t dest_hint(struct compiler *c) {
+HOT uint8_t dest_hint(struct compiler *c) {
     const uint8_t *q = c->pc;
     c->hint = WASM_NO_INDEX;
     if (*q != WASM_OP_LOCAL_SET && *q != WASM_OP_LOCAL_TEE) return NO_REG;
@@ -311,17 +318,25 @@ static inline uint8_t dest_hint(struct compiler *c) {
     c->hint_tee = *q == WASM_OP_LOCAL_TEE;
     return r;
 }
-static inline uint8_t dest(struct compiler *c, unsigned type, const struct value *a, const struct value *b) {
+HOT uint8_t dest(struct compiler *c, unsigned type, const struct value *a, const struct value *b) {
     uint8_t r = dest_hint(c);
     if (r != NO_REG) return r;
     bool f = type_is_float(type);
+    if (*c->pc == WASM_OP_END || *c->pc == WASM_OP_RETURN) { /* most likely a block's only result */
+        r = f ? TARGET_FLOAT_RESULT : TARGET_INT_RESULT;
+        if (c->free & bit(r)) {
+            c->free &= ~bit(r);
+            cache_kill(c, r);
+            return r;
+        }
+    }
     if (a && a->kind == V_REG && type_is_float(a->type) == f) r = a->reg;
     else if (b && b->kind == V_REG && type_is_float(b->type) == f) r = b->reg;
     else return alloc(c, f);
     cache_kill(c, r);
     return r;
 }
-static inline void finish(struct compiler *c, unsigned type, uint8_t d, const struct value *a, const struct value *b) {
+HOT void finish(struct compiler *c, unsigned type, uint8_t d, const struct value *a, const struct value *b) {
     if (a) release_except(c, a, d);
     if (b) release_except(c, b, d);
     if (c->hint != WASM_NO_INDEX) {
@@ -371,7 +386,6 @@ void emit_memory_fill(struct compiler *c);
 void emit_memory_init(struct compiler *c);
 void emit_data_drop(struct compiler *c);
 
-void emit_local_get(struct compiler *c);
 void emit_local_set(struct compiler *c, bool tee);
 void emit_global_get(struct compiler *c);
 void emit_global_set(struct compiler *c);
@@ -388,7 +402,7 @@ void emit_unreachable(struct compiler *c);
 void emit_block(struct compiler *c, enum control_kind kind);
 void emit_if(struct compiler *c);
 void emit_else(struct compiler *c);
-void emit_end(struct compiler *c);
+bool emit_end(struct compiler *c); /* true: of the function */
 void emit_br(struct compiler *c);
 void emit_br_if(struct compiler *c);
 void emit_br_table(struct compiler *c);
@@ -411,11 +425,9 @@ void needs_record(struct compiler *c, uint32_t func_index);
 /* ---- pins.c ---- */
 
 void pins_choose(struct compiler *c, const struct wasm_func_info *info);
-/* The register parameter i of a function type arrives in, given how many of each kind came before; NO_REG: its slot. */
-static inline uint8_t arg_reg(unsigned type, uint32_t *ints, uint32_t *floats);
-
 #include "baseline/target.h"
 
+/* The register parameter i of a function type arrives in, given how many of each kind came before; NO_REG: its slot. */
 static inline uint8_t arg_reg(unsigned type, uint32_t *ints, uint32_t *floats) {
     if (type_is_float(type)) return *floats < TARGET_FLOAT_ARGS ? target_float_args[(*floats)++] : NO_REG;
     return *ints < TARGET_INT_ARGS ? target_int_args[(*ints)++] : NO_REG;

@@ -14,7 +14,8 @@ void code_grow(struct compiler *c, size_t more) {
     ENSURE(buf_reserve(text, more + 2 * ROOM + (64 << 10)));
     c->text = text->p;
     c->p = text->p + text->n;
-    c->limit = text->p + text->cap - ROOM;
+    c->limit = c->end = text->p + text->cap - ROOM;
+    if (c->pending || c->dead) attention_needed(c);
     c->flags_at = NULL;
 }
 
@@ -170,13 +171,21 @@ static const uint8_t keeps_pending[256] = {
     [WASM_OP_F64_ADD... WASM_OP_F64_DIV] = 1,
 };
 
+/* What stands in the way of the next instruction: see attention_needed. */
+static void attend(struct compiler *c) {
+    if (c->dead) skip_dead(c);
+    if (c->p > c->end) code_grow(c, ROOM);
+    if (c->pending && !keeps_pending[*c->pc]) materialise(c);
+    c->limit = c->pending ? NULL : c->end;
+}
+
 static void body(struct compiler *c) {
-    while (c->controls_n) {
-        if (UNLIKELY(c->dead)) skip_dead(c);
-        if (UNLIKELY(c->p > c->limit)) code_grow(c, ROOM);
-        c->op = c->pc;
-        if (UNLIKELY(c->pending) && !keeps_pending[*c->pc]) materialise(c);
-        uint32_t op = *c->pc++;
+    for (;;) {
+        if (UNLIKELY(c->p > c->limit)) attend(c);
+        const uint8_t *pc = c->pc;
+        c->op = pc;
+        uint32_t op = *pc++;
+        c->pc = pc;
         if (UNLIKELY(op >= 0xf0)) {
             if (op == OP_ELEM_SET) {
                 emit_elem_set(c);
@@ -186,10 +195,8 @@ static void body(struct compiler *c) {
             op = wasm_get_op(&c->pc);
         }
         switch (op) {
-#define X(name, statement)                                                                                   \
-    case WASM_OP_##name:                                                                                     \
-        statement;                                                                                           \
-        break;
+#define X(name, statement)                                                                                             \
+    case WASM_OP_##name: statement; break;
 #include "baseline/ops.def"
 #undef X
         default: unsupported(c); return;

@@ -35,6 +35,11 @@ void label_bind(struct compiler *c, struct label *l) {
     c->flags_at = NULL;
 }
 
+static void set_dead(struct compiler *c) {
+    c->dead = true;
+    attention_needed(c);
+}
+
 /* ---- entering and leaving ---- */
 
 void control_push(struct compiler *c, enum control_kind kind, const struct wasm_block_type *t) {
@@ -156,7 +161,7 @@ static void branch(struct compiler *c, uint32_t depth) {
     settle(c, k);
     if (k->kind == C_FUNC && c->epilogue_short) target_return(c);
     else target_jump(c, CC_ALWAYS, &k->label);
-    c->dead = true;
+    set_dead(c);
 }
 
 /* The value on top into the register, other operands out of it; only moves. */
@@ -280,7 +285,7 @@ void emit_br_table(struct compiler *c) {
     if (arity(control_at(c, c->depths.p[n]))) table_with_values(c, &index, c->depths.p, n);
     else if (n < TABLE_MIN) table_by_compares(c, &index, c->labels.p, n);
     else table_by_jump(c, &index, c->labels.p, n);
-    c->dead = true;
+    set_dead(c);
 }
 
 /* ---- else, end ---- */
@@ -346,26 +351,30 @@ static void end_of_function(struct compiler *c, struct control *k) {
     target_return(c);
 }
 
-void emit_end(struct compiler *c) {
+bool emit_end(struct compiler *c) {
     struct control *k = control_at(c, 0);
     if (k->kind == C_FUNC) {
         end_of_function(c, k);
         c->controls_n--;
-        return;
+        return true;
     }
     c->controls_n--;
-    if (k->kind == C_LOOP || (k->kind == C_BLOCK && !k->label.fixes)) return; /* reached from above only, or not at all */
+    if (k->kind == C_LOOP || (k->kind == C_BLOCK && !k->label.fixes)) { /* reached from above only, or not at all */
+        if (c->dead) attention_needed(c);
+        return false;
+    }
     if (!c->dead) settle(c, k);
     if (k->kind == C_IF) end_without_else(c, k);
-    else if (c->dead && !k->label.fixes) return;
+    else if (c->dead && !k->label.fixes) return attention_needed(c), false;
     label_bind(c, &k->label);
     revive(c, k->height);
     push_results(c, k);
+    return false;
 }
 
 void emit_unreachable(struct compiler *c) {
     target_trap(c, ABI_TRAP_UNREACHABLE);
-    c->dead = true;
+    set_dead(c);
 }
 
 /* Steps over code that cannot be reached, up to the `else` or `end` of the current block. */

@@ -35,6 +35,7 @@ static bool load_lazily(struct compiler *c, unsigned type, const struct wasm_mem
     }
     push_value(c, &v);
     c->pending = true;
+    attention_needed(c);
     return true;
 }
 

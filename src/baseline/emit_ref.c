@@ -1,8 +1,6 @@
 /* emit_ref: locals, globals, tables, references. */
 #include "baseline/baseline_int.h"
 
-void emit_local_get(struct compiler *c) { push_local(c, wasm_get_u32(&c->pc)); }
-
 /* v goes to a local that has no register; a temporary keeps it too. */
 static void set_in_slot(struct compiler *c, uint32_t index, struct value *v, bool tee) {
     struct local *l = &c->locals[index];

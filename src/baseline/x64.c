@@ -116,16 +116,22 @@ void target_move(struct compiler *c, uint8_t d, const struct value *v) {
 }
 
 void target_load_slot(struct compiler *c, unsigned type, uint8_t d, uint32_t slot) {
+    if (LIKELY(!type_is_float(type))) {
+        x64_rs(&c->p, type_is_64(type), 0x8b, d, slot);
+        return;
+    }
     struct x64_mem m = x64_slot(slot);
-    if (!type_is_float(type)) x64_load(&c->p, type_is_64(type), d, m);
-    else if (type == T_V128) sse_rm(c, 0, 0x10, d, m);
+    if (type == T_V128) sse_rm(c, 0, 0x10, d, m);
     else sse_rm(c, scalar(type), 0x10, d, m);
 }
 
 void target_store_reg(struct compiler *c, unsigned type, uint8_t s, uint32_t slot) {
+    if (LIKELY(!type_is_float(type))) {
+        x64_rs(&c->p, 1, 0x89, s, slot);
+        return;
+    }
     struct x64_mem m = x64_slot(slot);
-    if (!type_is_float(type)) x64_store(&c->p, 1, s, m);
-    else if (type == T_V128) sse_rm(c, 0, 0x11, s, m);
+    if (type == T_V128) sse_rm(c, 0, 0x11, s, m);
     else sse_rm(c, scalar(type), 0x11, s, m);
 }
 

@@ -36,7 +36,7 @@ static inline void x64_put32(uint8_t *p, uint32_t v) { memcpy(p, &v, 4); }
 static inline void x64_put64(uint8_t *p, uint64_t v) { memcpy(p, &v, 8); }
 
 /* REX where it is needed: written always, kept when it says something. */
-static inline uint8_t *x64_rex(uint8_t *p, unsigned w, unsigned reg, unsigned index, unsigned base) {
+static inline __attribute__((always_inline)) uint8_t *x64_rex(uint8_t *p, unsigned w, unsigned reg, unsigned index, unsigned base) {
     uint8_t rex = (uint8_t)(0x40 | w << 3 | (reg >> 3 & 1) << 2 | (index >> 3 & 1) << 1 | (base >> 3 & 1));
     *p = rex;
     return p + (rex != 0x40);
@@ -47,7 +47,7 @@ static inline uint8_t *x64_rex8(uint8_t *p, unsigned w, unsigned reg, unsigned i
     *p = rex;
     return p + (rex != 0x40 || (byte_reg & 15) >= 4);
 }
-static inline uint8_t *x64_modrm_rr(uint8_t *p, unsigned reg, unsigned rm) {
+static inline __attribute__((always_inline)) uint8_t *x64_modrm_rr(uint8_t *p, unsigned reg, unsigned rm) {
     *p = (uint8_t)(0xc0 | (reg & 7) << 3 | (rm & 7));
     return p + 1;
 }
@@ -87,16 +87,62 @@ static inline unsigned x64_bits(uint8_t reg) { return reg == X64_NONE ? 0 : reg;
 
 /* ---- one-byte opcodes ---- */
 
-static inline void x64_rr(uint8_t **pp, unsigned w, uint8_t op, unsigned reg, unsigned rm) {
+static inline __attribute__((always_inline)) void x64_rr(uint8_t **pp, unsigned w, uint8_t op, unsigned reg, unsigned rm) {
     uint8_t *p = x64_rex(*pp, w, reg, 0, rm);
     *p++ = op;
     *pp = x64_modrm_rr(p, reg, rm);
 }
+/* [base + disp] or gs:[base + disp] of a base that needs no SIB byte: nearly all there are. */
+static inline bool x64_is_plain(struct x64_mem m) {
+    return (m.bits & 0xff00) == 0xff00 && (m.bits & 7) != 4 && (m.bits >> 24 & X64_ADDR32) == 0 && (m.bits & 0xff) != X64_NONE;
+}
+static inline uint8_t *x64_plain_prefix(uint8_t *p, unsigned w, unsigned reg, struct x64_mem m) {
+    uint8_t rex = (uint8_t)(0x40 | w << 3 | (reg & 8) >> 1 | (m.bits & 8) >> 3);
+    *p = 0x65;
+    p += m.bits >> 24 & 1;
+    *p = rex;
+    return p + (rex != 0x40);
+}
+static inline uint8_t *x64_plain_modrm(uint8_t *p, unsigned reg, struct x64_mem m) {
+    unsigned rm = (reg & 7) << 3 | (m.bits & 7);
+    int32_t disp = x64_disp(m);
+    if (disp == (int8_t)disp) {
+        unsigned some = disp != 0 || (m.bits & 7) == 5;
+        p[0] = (uint8_t)(rm | some << 6);
+        p[1] = (uint8_t)disp;
+        return p + 1 + some;
+    }
+    p[0] = (uint8_t)(rm | 0x80);
+    x64_put32(p + 1, (uint32_t)disp);
+    return p + 5;
+}
 static inline void x64_rm(uint8_t **pp, unsigned w, uint8_t op, unsigned reg, struct x64_mem m) {
-    uint8_t *p = x64_prefix_mem(*pp, m);
+    uint8_t *p = *pp;
+    if (LIKELY(x64_is_plain(m))) {
+        p = x64_plain_prefix(p, w, reg, m);
+        *p++ = op;
+        *pp = x64_plain_modrm(p, reg, m);
+        return;
+    }
+    p = x64_prefix_mem(p, m);
     p = x64_rex(p, w, reg, x64_bits(x64_index(m)), x64_bits(x64_base(m)));
     *p++ = op;
     *pp = x64_modrm_mem(p, reg, m);
+}
+/* Of the frame, by slot. */
+static inline void x64_rs(uint8_t **pp, unsigned w, uint8_t op, unsigned reg, uint32_t slot) {
+    uint8_t *p = *pp;
+    p[0] = (uint8_t)(0x41 | w << 3 | (reg & 8) >> 1);
+    p[1] = op;
+    if (LIKELY(slot < 16)) {
+        p[2] = (uint8_t)(0x45 | (reg & 7) << 3);
+        p[3] = (uint8_t)(slot * 8);
+        *pp = p + 4;
+    } else {
+        p[2] = (uint8_t)(0x85 | (reg & 7) << 3);
+        x64_put32(p + 3, slot * 8);
+        *pp = p + 7;
+    }
 }
 /* Byte and 16-bit stores: op 0x88 with a byte register, 0x89 behind 0x66. */
 static inline void x64_store8(uint8_t **pp, unsigned reg, struct x64_mem m) {
@@ -261,7 +307,14 @@ static inline void x64_0f_rr8(uint8_t **pp, unsigned w, uint8_t op, unsigned reg
     *pp = x64_modrm_rr(p, reg, rm);
 }
 static inline void x64_0f_rm(uint8_t **pp, uint8_t prefix, unsigned w, uint8_t op, unsigned reg, struct x64_mem m) {
-    uint8_t *p = x64_prefix_mem(*pp, m);
+    uint8_t *p = *pp;
+    if (LIKELY(prefix == 0 && x64_is_plain(m))) {
+        p = x64_plain_prefix(p, w, reg, m);
+        p[0] = 0x0f, p[1] = op;
+        *pp = x64_plain_modrm(p + 2, reg, m);
+        return;
+    }
+    p = x64_prefix_mem(p, m);
     p = x64_sse_prefix(p, prefix);
     p = x64_rex(p, w, reg, x64_bits(x64_index(m)), x64_bits(x64_base(m)));
     *p++ = 0x0f;
