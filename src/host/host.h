@@ -74,7 +74,8 @@ enum host_kind {
     HOST_RESULT,  /* {bool is_err; union {T ok; E err;};} */
     HOST_OWN,     /* of a host resource: a pointer to the object; of a guest's: its rep, in a uint64_t */
     HOST_BORROW,
-    HOST_STREAM, HOST_FUTURE, HOST_ERROR_CONTEXT, /* pointers; WASI 0.3 */
+    HOST_STREAM, HOST_FUTURE, /* struct host_stream *, struct host_future *: the readable end */
+    HOST_ERROR_CONTEXT,       /* struct host_error_context * */
 };
 
 /* A resource type's identity is its address. */
@@ -107,6 +108,7 @@ struct host_type {
     uint8_t has_borrow, has_own;
     uint32_t flat_count;                  /* core values it flattens to; PLAN_FLAT_MAX + 1: too many */
     const uint8_t *flat;                  /* enum plan_flat of each */
+    uint32_t plan_type;                   /* index in its plan; PLAN_NONE: parameters, parts of a map */
 };
 extern const struct host_type host_type_primitives[HOST_STRING + 1];
 
@@ -164,6 +166,7 @@ err host_offer_check(const struct host_offer *offer, const struct plan *plan, st
 
 struct host_limits {
     uint32_t handles_max;      /* per component instance; 0: 65,536 */
+    uint32_t threads_max;      /* tasks and threads alive in an instance; 0: 1,000 */
     uint64_t call_bytes_max;   /* host memory that one call's values take; 0: 16 MiB */
     uint64_t host_bytes_max;   /* what host_charge counts per instance; 0: 64 MiB */
 };
@@ -196,8 +199,18 @@ const struct host_type *host_export_result(const struct host_export *ex);
 struct host_instance *host_instance_acquire(struct host_component *c, void *user);
 /* On a fiber of the instance: runs what of the instantiation the snapshot does not hold. */
 [[nodiscard]] enum abi_trap host_instance_start(struct host_instance *in);
-/* Drops every handle the guest still holds, then resets the slot. No fiber of it may be alive. */
+/* Drops every handle the guest still holds, then resets the slot. No fiber that the owner spawned may be alive.
+ * Tasks still alive (WASI 0.3) end with ABI_TRAP_INTERRUPTED: their invocations are done, host_pending's are
+ * gone, streams close. Those that hold a stack unwind on it in the next engine_run, and only then the slot is
+ * free: user stays valid until then where a host function may be parked (host_instance_kill first, and wait for
+ * engine_instance_fibers to be 0, to know when). */
 void host_instance_release(struct host_instance *in);
+/* Ends everything that runs or waits in it, as engine_kill, tasks without a stack included. From any stack. */
+void host_instance_kill(struct host_instance *in);
+/* Tasks alive, those that have returned and still run included. */
+uint32_t host_instance_tasks(const struct host_instance *in);
+/* fn is called, on any stack, when the last task has ended: nothing of the guest runs or waits. NULL: not any more. */
+void host_instance_on_idle(struct host_instance *in, void (*fn)(struct host_instance *in, void *arg), void *arg);
 void *host_instance_user(struct host_instance *in);
 void host_instance_set_user(struct host_instance *in, void *user);
 struct engine_instance *host_instance_engine(struct host_instance *in); /* to spawn, kill, ask for the trap */
@@ -242,6 +255,136 @@ void host_call_begin(struct host_call *call, struct host_instance *in);
 void host_call_end(struct host_call *call);
 [[nodiscard]] enum abi_trap host_call_export(struct host_call *call, const struct host_export *ex,
                                              const void *args, void *result);
+
+/* ---- asynchronous imports (WASI 0.3) ----------------------------------------------------------
+ *
+ * A host function for an `async func` may return before it is done:
+ *
+ *   enum abi_trap wasi_clocks_monotonic_clock_wait_for(struct host_call *call, uint64_t ns) {
+ *       struct timer *t = timer_new(ns, on_time);                   // on_time: host_pending_done(t->p)
+ *       t->p = host_pend(call, &timer_ops, t);
+ *       return t->p ? ABI_TRAP_NONE : host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too many calls at once");
+ *   }
+ *
+ * The arguments (copied out of linear memory), *result and host_alloc's memory live until it is done. A guest
+ * that called it synchronously waits, others of its tasks run on; one that called it asynchronously has a subtask.
+ * A host function that does not pend is done when it returns. One of a plain `func` must not pend; it may park. */
+struct host_pending;
+struct host_pending_ops {
+    /* The guest asks to cancel: later, or right here, host_pending_cancelled or (it is done all the same)
+     * host_pending_done. NULL: requests are not heard. */
+    void (*cancel)(struct host_pending *p, void *arg);
+    /* The instance trapped or is being released: p is invalid once this returns. What was to be a result is not
+     * taken: arguments that the function owns are its own to drop. */
+    void (*gone)(struct host_pending *p, void *arg);
+};
+/* Only in an async host function, once. NULL: too many. */
+struct host_pending *host_pend(struct host_call *call, const struct host_pending_ops *ops, void *arg);
+/* *result is the result: owned values in it are taken. p is invalid afterwards. From any stack of this worker. */
+void host_pending_done(struct host_pending *p);
+/* Only after ops->cancel: there is no result. */
+void host_pending_cancelled(struct host_pending *p);
+/* The instance traps. */
+void host_pending_trap(struct host_pending *p, enum abi_trap t, const char *fmt, ...) PRINTF_LIKE(3, 4);
+struct host_instance *host_pending_instance(const struct host_pending *p);
+
+/* ---- calls without waiting (WASI 0.3) ---------------------------------------------------------
+ *
+ * From any stack of the worker; no fiber is needed, several calls may be under way in an instance:
+ *
+ *   host_invoke(&req->inv, in, export, &args, &result, on_done, req);
+ *   void on_done(struct host_invocation *inv, void *arg) { inv->trap ? … : use result …; host_invoke_end(inv); }
+ *
+ * done is called once, on any stack, and must not park: when the task has returned its value (it may run on: see
+ * host_instance_on_idle), was cancelled, or the instance trapped. result's memory lives until host_invoke_end.
+ * A guest that waits for what can never come (no task of the instance can run, no host function is pending, no
+ * host end of a stream or future is open) traps: "deadlock detected". */
+struct host_invocation;
+typedef void (*host_done_fn)(struct host_invocation *inv, void *arg);
+struct host_invocation { /* the caller's to allocate */
+    struct host_call call;
+    enum abi_trap trap; /* its text: engine_last_trap */
+    bool done, cancelled;
+    /* private: */
+    host_done_fn on_done;
+    void *arg;
+    const struct host_export *ex;
+    const void *args;
+    void *result;
+    struct host_task *task;
+    struct host_invocation *next, **prev;
+};
+/* args must live until done; own<T>, streams and futures in it are taken, whatever happens. result: in the
+ * export's C type, zeroed here; NULL: dropped. */
+void host_invoke(struct host_invocation *inv, struct host_instance *in, const struct host_export *ex,
+                 const void *args, void *result, host_done_fn on_done, void *arg);
+/* Asks the guest to cancel; done comes sooner or later, as cancelled or not. */
+void host_invoke_cancel(struct host_invocation *inv);
+void host_invoke_end(struct host_invocation *inv); /* after done: frees the memory of the result */
+
+/* ---- streams and futures (WASI 0.3) -----------------------------------------------------------
+ *
+ * A stream has a readable and a writable end; each is held by a guest or by the host. A value stream<T> is its
+ * readable end: as an argument it is the host function's, as a result or an argument of an export it becomes the
+ * guest's, as own<T> does.
+ *
+ * Nothing is buffered: elements are copied between the host's memory and the guest's when both sides are there,
+ * so a side that does not read holds the other one up. The host's side is never in a wait: it reads or writes what
+ * is possible now, and its waker says when to try again.
+ *
+ *   read:  for (;;) switch (host_stream_read(s, buf, sizeof buf, &n)) {
+ *              case HOST_COPY_DONE:    use n elements; continue;
+ *              case HOST_COPY_BLOCKED: return;                    // the waker will be called
+ *              case HOST_COPY_CLOSED:  host_stream_close(s); return;
+ *          }
+ *
+ * The waker is called when the guest has begun to write (read), or has dropped its end, or the instance is gone;
+ * on any stack, in the middle of the guest's call: it must not park, and may use and close this stream or future.
+ * Elements are in host layout: u8 is a byte, a string is a str. Those with strings or lists are lifted into
+ * `memory` (NULL: T has none), and live as long as that call. Ends outlive the instance: reading then gives CLOSED. */
+enum host_copy {
+    HOST_COPY_DONE,    /* *n elements, at least one */
+    HOST_COPY_BLOCKED, /* the other side is not there yet */
+    HOST_COPY_CLOSED,  /* the other end was dropped */
+    HOST_COPY_TRAPPED, /* an element could not be lifted or lowered: the instance is dead */
+};
+struct host_stream;        /* a readable end: this is the value stream<T> */
+struct host_stream_writer; /* a writable end */
+struct host_future;
+struct host_future_writer;
+struct host_error_context;
+typedef void (*host_waker)(void *arg);
+
+/* The host holds both ends; giving the value to a guest gives it the readable one. NULL: over host_bytes_max. A
+ * guest may hand the readable end back (an echo): then host code reads what host code writes, which works too. */
+struct host_stream *host_stream_new(struct host_instance *in, struct host_stream_writer **writer);
+void host_stream_set_waker(struct host_stream *s, host_waker fn, void *arg); /* fn may be NULL */
+/* 1 … max elements. */
+enum host_copy host_stream_read(struct host_stream *s, struct host_call *memory, void *out, size_t max,
+                                size_t *n);
+size_t host_stream_ready(const struct host_stream *s); /* elements that the other side offers now */
+void host_stream_close(struct host_stream *s);
+
+void host_stream_writer_set_waker(struct host_stream_writer *w, host_waker fn, void *arg);
+/* p stays the caller's; owned values in the first *n elements are taken. Elements with strings or lists need the
+ * guest's realloc: BLOCKED may come although a guest reads, and the waker when it is possible. */
+enum host_copy host_stream_write(struct host_stream_writer *w, const void *p, size_t count, size_t *n);
+size_t host_stream_writer_ready(const struct host_stream_writer *w); /* elements that the other side asks for now */
+void host_stream_writer_close(struct host_stream_writer *w);
+
+/* A future is a stream of one element. A writable end must be written before it is closed. */
+struct host_future *host_future_new(struct host_instance *in, struct host_future_writer **writer);
+void host_future_set_waker(struct host_future *f, host_waker fn, void *arg);
+enum host_copy host_future_read(struct host_future *f, struct host_call *memory, void *out); /* DONE: close it */
+void host_future_close(struct host_future *f);
+void host_future_writer_set_waker(struct host_future_writer *w, host_waker fn, void *arg);
+enum host_copy host_future_write(struct host_future_writer *w, const void *p); /* DONE or CLOSED (nobody wants it): close it */
+void host_future_writer_close(struct host_future_writer *w);
+
+/* An error context is its message, for people: at most 1 KiB of it is kept. */
+struct host_error_context *host_error_context_new(struct host_instance *in, str message); /* NULL: too many */
+str host_error_context_message(const struct host_error_context *e);
+void host_error_context_drop(struct host_error_context *e);
 
 /* ---- dynamic values: the conformance runner, logs, tests -------------------------------------- */
 
