@@ -177,7 +177,7 @@ static void core_extern(struct printer *p) {
     put(p, ")");
 }
 
-static void core_type(struct printer *p);
+static void core_type(struct printer *p, bool in_module);
 
 static void module_type(struct printer *p) {
     uint32_t outer_types = p->n[CSORT_CORE_TYPE];
@@ -188,7 +188,7 @@ static void module_type(struct printer *p) {
         uint8_t kind = u8(p);
         line(p);
         if (kind == 1) {
-            core_type(p);
+            core_type(p, true);
             continue;
         }
         if (kind == 2) {
@@ -217,8 +217,9 @@ static void module_type(struct printer *p) {
     p->n[CSORT_CORE_TYPE] = outer_types;
 }
 
-/* One definition, without "core": that is a matter of the context. */
-static void core_type(struct printer *p) {
+/* One definition, without "core": that is a matter of the context. Inside a module type 0x50 begins a subtype, as in
+ * a module, since no module type can stand there. */
+static void core_type(struct printer *p, bool in_module) {
     uint8_t b = *p->r.p;
     if (b == 0x00) u8(p); /* the prefix of a non-final subtype */
     if (b == 0x4e) {
@@ -237,7 +238,7 @@ static void core_type(struct printer *p) {
     put(p, "(type");
     uint32_t index = p->n[CSORT_CORE_TYPE]++;
     buf_printf(p->out, " (;%u;) ", index);
-    if (b == 0x50) {
+    if (b == 0x50 && !in_module) {
         u8(p);
         module_type(p);
     } else core_subtype(p);
@@ -557,7 +558,7 @@ static void canon(struct printer *p) {
 
 static void core_type_definition(struct printer *p) {
     size_t at = p->out->n;
-    core_type(p); /* "(type …" or "(rec …" becomes "(core type …", "(core rec …" */
+    core_type(p, false); /* "(type …" or "(rec …" becomes "(core type …", "(core rec …" */
     str text = str_sub(buf_str(p->out), at, p->out->n);
     struct buf copy = {0};
     buf_puts(&copy, text);

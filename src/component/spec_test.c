@@ -102,7 +102,10 @@ static bool walk(const char *folder, unsigned depth) {
 
 int main(int argc, char **argv) {
     run.verbose = argc > 2;
-    if (argc < 2 || !walk(argv[1], 0)) return 77;
+    if (argc < 2 || !walk(argv[1], 0)) {
+        printf("skipped: no folder %s\n", argc > 1 ? argv[1] : "named");
+        return 77;
+    }
     arena_free(run.paths);
     printf("%u passed, %u failed, %u skipped; of the failures %u of the suite's kind, %u in its words\n",
            run.passed, run.failed, run.skipped, run.classed, run.worded);
