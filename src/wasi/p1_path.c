@@ -125,10 +125,10 @@ static void describe(struct p1_desc *d, const struct place *at, uint64_t base, u
 enum abi_trap p1_path_open(struct engine_call *call, uint64_t *a) {
     uint64_t lookup = a[1], oflags = a[4], base = a[5], inheriting = a[6], fdflags = a[7], out = a[8];
     PLACE(a[0], needed_rights(oflags, fdflags), a[2], a[3], false);
+    bool refuse = base & P1_RIGHT(P1_R_WRITE) && at.dir->read_only; /* unless it is a folder, for which the right means nothing */
     base &= at.dir->inheriting;
     bool write = base & (P1_RIGHT(P1_R_WRITE) | P1_RIGHT(P1_R_ALLOCATE) | P1_RIGHT(P1_R_FD_SET_SIZE)) && !(oflags & DIRECTORY);
-    if ((oflags & (CREAT | TRUNC) || base & P1_RIGHT(P1_R_WRITE)) && at.dir->read_only && !(oflags & DIRECTORY))
-        return done(a, P1_EROFS);
+    if (oflags & (CREAT | TRUNC) && at.dir->read_only && !(oflags & DIRECTORY)) return done(a, P1_EROFS);
     if (oflags & DIRECTORY && base & P1_RIGHT(P1_R_WRITE)) return done(a, P1_EISDIR);
     struct fs_open how = {.create = oflags & CREAT, .directory = oflags & DIRECTORY, .exclusive = oflags & EXCL,
                           .truncate = oflags & TRUNC, .follow = lookup & FOLLOW,
@@ -144,6 +144,10 @@ enum abi_trap p1_path_open(struct engine_call *call, uint64_t *a) {
     }
     if (e) return done(a, p1_errno_of(e));
     describe(&d, &at, base, inheriting, (uint16_t)fdflags);
+    if (refuse && d.kind != P1_DIR) {
+        p1_desc_close(&d);
+        return done(a, P1_EROFS);
+    }
     uint32_t fd = 0, refused = p1_desc_add(p, d, &fd);
     if (refused) return done(a, refused);
     return done(a, p1_put_u32(p, out, fd) ? 0 : P1_EFAULT);

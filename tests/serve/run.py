@@ -387,6 +387,42 @@ def test_run_trap():
     has(errors, "unreachable", "start")
 
 
+def test_folders():
+    """A guest reaches what lies in the folders it was granted, as it was granted, and nothing else."""
+    root = tempfile.mkdtemp(dir=WORK)
+    for d in ("mine", "shown", "hidden"):
+        os.mkdir(os.path.join(root, d))
+        with open(os.path.join(root, d, "note"), "w") as f:
+            f.write("in " + d)
+    for d in ("mine", "shown"):
+        os.symlink("../hidden/note", os.path.join(root, d, "out"))
+        os.symlink(os.path.join(root, "hidden"), os.path.join(root, d, "hidden"))
+    os.mkdir(os.path.join(root, "shown", "sub"))
+
+    def files(*operations):
+        code, out, errors = orlo("run", guest("files"), "--dir", root + "/mine::/mine", "--dir", root + "/shown::/shown:ro", "--", *operations)
+        eq((code, errors), (0, ""))
+        return out.split("\n")[:-1]
+
+    ACCES, BADF, EXIST, NOENT, NOTDIR, PERM, ROFS, XDEV = 2, 8, 20, 44, 54, 63, 69, 75
+    eq(files("name:3", "name:4", "name:5", "read:3:note", "read:4:note", "write:3:new:text", "read:3:new", "read:3:missing"),
+       ["/mine", "/shown", f"errno {BADF}", "in mine", "in shown", "", "text", f"errno {NOENT}"])
+    eq(open(os.path.join(root, "mine", "new")).read(), "text")
+    ways_out = ("../hidden/note", "/etc/passwd", "out", "hidden/note", "sub/../../hidden/note", "./../mine/note")
+    for fd in "34":
+        eq(files("mkdir:3:sub", *(f"{verb}:{fd}:{path}" for verb in ("read", "stat") for path in ways_out))[1:], [f"errno {PERM}"] * 12)
+    eq(files(*(f"{verb}:3:{path}:text" for verb in ("write", "truncate", "over") for path in ways_out)), [f"errno {PERM}"] * 18)
+    eq(files("rename:3:note:../hidden/taken", "link:3:../hidden/note:taken", "symlink:3:new-link:/etc/passwd", "mkdir:3:../hidden/made",
+             "unlink:3:../hidden/note", "rmdir:3:../hidden"), [f"errno {PERM}"] * 6)
+    eq(files("write:4:new:text", "over:4:note:text", "truncate:4:note", "mkdir:4:made", "rmdir:4:sub", "unlink:4:note", "touch:4:note",
+             "rename:4:note:renamed", "link:4:note:linked", "symlink:4:link:note", "give:3:note:given"), [f"errno {ROFS}"] * 11)
+    eq(files("rename:3:new:renamed", "link:3:renamed:linked", "symlink:3:link:linked", "read:3:link", "readlink:3:link", "mkdir:3:sub",
+             "rmdir:3:sub", "unlink:3:linked", "read:3:link"), ["", "", "", "text", "linked", f"errno {EXIST}", "", "", f"errno {NOENT}"])
+    eq(files("openall:3:note"), ["1024 errno 33"])
+    for d, names in (("mine", ["hidden", "link", "note", "out", "renamed"]), ("shown", ["hidden", "note", "out", "sub"]), ("hidden", ["note"])):
+        eq((sorted(os.listdir(os.path.join(root, d))), open(os.path.join(root, d, "note")).read()), (names, "in " + d))
+
+
 # ---- serving -------------------------------------------------------------------------------------------------------------------
 
 

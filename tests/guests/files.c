@@ -1,0 +1,102 @@
+/* A command for tests of granted folders: each argument is one operation, VERB:FD:PATH[:MORE]; it prints what came of it:
+ * bytes, or "errno N". The folders are descriptors 3, 4, ... in the order they were granted. */
+#include "p1.h"
+
+IMPORT("path_open")
+int path_open(int fd, int lookup, const char *path, size_t n, int oflags, int64_t rights, int64_t inheriting, int fdflags, int *out);
+IMPORT("path_create_directory") int path_create_directory(int fd, const char *path, size_t n);
+IMPORT("path_remove_directory") int path_remove_directory(int fd, const char *path, size_t n);
+IMPORT("path_unlink_file") int path_unlink_file(int fd, const char *path, size_t n);
+IMPORT("path_filestat_get") int path_filestat_get(int fd, int lookup, const char *path, size_t n, void *stat);
+IMPORT("path_filestat_set_times")
+int path_filestat_set_times(int fd, int lookup, const char *path, size_t n, int64_t atim, int64_t mtim, int flags);
+IMPORT("path_rename") int path_rename(int fd, const char *path, size_t n, int new_fd, const char *new_path, size_t m);
+IMPORT("path_link") int path_link(int fd, int lookup, const char *path, size_t n, int new_fd, const char *new_path, size_t m);
+IMPORT("path_symlink") int path_symlink(const char *target, size_t m, int fd, const char *path, size_t n);
+IMPORT("path_readlink") int path_readlink(int fd, const char *path, size_t n, char *to, size_t cap, size_t *used);
+IMPORT("fd_close") int fd_close(int fd);
+IMPORT("fd_filestat_set_size") int fd_filestat_set_size(int fd, int64_t size);
+IMPORT("fd_prestat_dir_name") int fd_prestat_dir_name(int fd, char *to, size_t n);
+
+enum { FOLLOW = 1, CREAT = 1, TRUNC = 8, R_READ = 1 << 1, R_WRITE = 1 << 6, R_SET_SIZE = 1 << 22 };
+
+static char *words_of[4];
+
+/* Cuts at ':' in place. */
+static void split(char *s) {
+    for (int i = 0; i < 4; i++) words_of[i] = "";
+    for (int i = 0; i < 4; i++) {
+        words_of[i] = s;
+        while (*s && *s != ':') s++;
+        if (!*s) return;
+        *s++ = 0;
+    }
+}
+
+static int copy_out(int fd, const char *path, size_t n) {
+    static char piece[4096];
+    int file, e = path_open(fd, FOLLOW, path, n, 0, R_READ, 0, 0, &file);
+    if (e) return e;
+    for (size_t got; (got = get_bytes(file, piece, sizeof piece));) put_bytes(1, piece, got);
+    return fd_close(file);
+}
+
+static int write_file(int fd, const char *path, size_t n, const char *text, int oflags) {
+    int file, e = path_open(fd, FOLLOW, path, n, oflags, R_WRITE, 0, 0, &file);
+    if (e) return e;
+    put(file, text);
+    return fd_close(file);
+}
+
+/* As many files as it is given: prints how many. */
+static int open_all(int fd, const char *path, size_t n) {
+    uint64_t count = 0;
+    int file, e;
+    while (!(e = path_open(fd, FOLLOW, path, n, 0, R_READ, 0, 0, &file))) count++;
+    put_number(1, count);
+    put(1, " ");
+    return e;
+}
+
+static int operate(const char *verb, int fd, const char *path, const char *more) {
+    size_t n = length(path), m = length(more);
+    static char text[4096];
+    if (same(verb, "read")) return copy_out(fd, path, n);
+    if (same(verb, "write")) return write_file(fd, path, n, more, CREAT | TRUNC);
+    if (same(verb, "over")) return write_file(fd, path, n, more, 0);
+    if (same(verb, "truncate")) return write_file(fd, path, n, "", TRUNC);
+    if (same(verb, "mkdir")) return path_create_directory(fd, path, n);
+    if (same(verb, "rmdir")) return path_remove_directory(fd, path, n);
+    if (same(verb, "unlink")) return path_unlink_file(fd, path, n);
+    if (same(verb, "stat")) return path_filestat_get(fd, FOLLOW, path, n, text);
+    if (same(verb, "touch")) return path_filestat_set_times(fd, 0, path, n, 0, 0, 2 | 8);
+    if (same(verb, "rename")) return path_rename(fd, path, n, fd, more, m);
+    if (same(verb, "give")) return path_rename(fd, path, n, fd + 1, more, m);
+    if (same(verb, "link")) return path_link(fd, 0, path, n, fd, more, m);
+    if (same(verb, "symlink")) return path_symlink(more, m, fd, path, n);
+    if (same(verb, "openall")) return open_all(fd, path, n);
+    if (same(verb, "name")) {
+        int e = 0;
+        memset(text, 0, sizeof text);
+        for (size_t k = 0; k < 64 && (e = fd_prestat_dir_name(fd, text, k)); k++) {}
+        put(1, text);
+        return e;
+    }
+    if (same(verb, "readlink")) {
+        size_t used = 0;
+        int e = path_readlink(fd, path, n, text, sizeof text, &used);
+        put_bytes(1, text, used);
+        return e;
+    }
+    return -1;
+}
+
+__attribute__((export_name("_start"))) void start(void) {
+    load_args();
+    for (size_t i = 1; i < words_count; i++) {
+        split(words[i]);
+        int e = operate(words_of[0], words_of[1][0] - '0', words_of[2], words_of[3]);
+        if (e) put(1, "errno "), put_number(1, (uint64_t)e);
+        put(1, "\n");
+    }
+}
