@@ -134,6 +134,7 @@ struct compiler {
     uint32_t pin_local[32];
     uint32_t pins_synced; /* those whose local is never written */
     bool epilogue_short;
+    bool memory0_direct; /* memory 0 exists and is at GS */
 
     struct fix *fixes;
     uint32_t fixes_n, fixes_cap;

@@ -376,6 +376,7 @@ static struct compiler *compiler_new(const struct compiler *like, struct abi_obj
                            .arena = a,
                            .cpu = like->cpu,
                            .d = d,
+                           .memory0_direct = m->memories_count && like->layout->memories[0].where == ABI_MEMORY_GS,
                            .controls_cap = 64};
     uint32_t funcs = m->funcs_count + (c->options->init != NULL);
     out->funcs = arena_array(a, struct abi_object_func, (size_t)funcs + 1);

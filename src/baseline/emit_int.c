@@ -34,7 +34,7 @@ static bool flags_wanted(const struct compiler *c) {
 
 /* base + (index << 1..3), and a load from there: both are one instruction on most targets. */
 static bool load_of_sum(struct compiler *c, struct value *a, struct value *b) {
-    if (c->layout->module->memories_count == 0 || c->layout->memories[0].where != ABI_MEMORY_GS) return false;
+    if (!c->memory0_direct) return false;
     enum access access;
     unsigned type;
     switch (*c->pc) {
@@ -106,7 +106,7 @@ void emit_shift(struct compiler *c, enum shift op, unsigned type) {
                 into_reg(c, &a);
                 if (!is_imm(&x)) into_reg(c, &x);
                 if (*c->pc == WASM_OP_I32_LOAD && c->pc[1] < 0x40 && c->pc[2] == 0 && !is_imm(&x) &&
-                    c->layout->memories[0].where == ABI_MEMORY_GS) {
+                    c->memory0_direct) {
                     c->op = c->pc;
                     c->pc += 3;
                     uint8_t d = dest(c, T_I32, &x, &a);

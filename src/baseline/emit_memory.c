@@ -20,8 +20,8 @@ static bool consumer_follows(const uint8_t *pc) {
 }
 
 static bool load_lazily(struct compiler *c, unsigned type, const struct wasm_memarg *m, struct value *addr) {
-    if (c->layout->memories[m->memory].where != ABI_MEMORY_GS || m->offset + 16 > ABI_GUARD_BYTES) return false;
     if (!consumer_follows(c->pc)) return false;
+    if (!c->memory0_direct || m->memory != 0 || m->offset + 16 > ABI_GUARD_BYTES) return false;
     struct value v = {.kind = V_MEM, .type = (uint8_t)type, .reg = NO_REG};
     v.disp = (int32_t)m->offset;
     v.wasm_offset = op_offset(c);

@@ -40,9 +40,11 @@ static struct x64_mem checked(struct compiler *c, uint32_t memory, uint64_t offs
 }
 
 /* Where an access goes. *temp: a temporary to release, or NO_REG. May put the address into a register of addr. */
-static struct x64_mem address(struct compiler *c, enum access a, uint32_t memory, uint64_t offset, struct value *addr,
-                              uint8_t *temp) {
+static inline struct x64_mem address(struct compiler *c, enum access a, uint32_t memory, uint64_t offset, struct value *addr,
+                                     uint8_t *temp) {
     *temp = NO_REG;
+    if (LIKELY(c->memory0_direct && memory == 0 && offset + 16 <= ABI_GUARD_BYTES && !is_imm(addr)))
+        return x64_mem(into_reg(c, addr), X64_NONE, 0, X64_GS, (int32_t)offset);
     unsigned bytes = access_bytes[a];
     if (c->layout->memories[memory].where != ABI_MEMORY_GS || offset + 16 > ABI_GUARD_BYTES)
         return checked(c, memory, offset, bytes, addr, temp);
