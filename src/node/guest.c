@@ -37,8 +37,7 @@ static const char *const resolver_paths[] = {
 static void on_ready(void *arg) { net_loop_wake(((struct node_guest *)arg)->loop); }
 
 /* One turn: what the owner has to do, then guests, then arranges for upkeep once all is quiet. */
-static bool turn(void *arg) {
-    struct node_guest *g = arg;
+bool node_guest_turn(struct node_guest *g) {
     bool more = g->turn && g->turn(g->turn_arg);
     more |= engine_run(g->engine, turn_ns_max);
     wasi_app_turn(g->app);
@@ -52,6 +51,8 @@ static bool turn(void *arg) {
     }
     return more;
 }
+
+static bool on_turn(void *arg) { return node_guest_turn(arg); }
 
 static void on_idle(void *arg) {
     struct node_guest *g = arg;
@@ -149,7 +150,7 @@ err node_guest_open(struct node_guest *g, const struct node_guest_config *config
     };
     g->engine = engine_new(&engine);
     g->idle = net_timer_new(g->loop, on_idle, g);
-    net_loop_on_turn(g->loop, turn, g);
+    net_loop_on_turn(g->loop, on_turn, g);
     TRY(lock_up(config, &o, d));
     return new_app(g, config, im, &o, d);
 }

@@ -1,23 +1,26 @@
 /* handler: one request, one fresh instance. Policy around what wasi does: ids, deadlines, error pages, logs.
  *
  *   RUNNING ──done──> answered, logged ──> AFTER ──next turn──> instance reset, request freed
- *      └─ deadline or client gone: killed, done comes with WASI_END_KILLED
+ *    │  └─ deadline or client gone: killed, done comes with WASI_END_KILLED
+ *   WAITING: all instances are in use; the first to wait gets the first that is free
  *
  * 1. The exchange is ended in `done`, so that the response is on its way before the instance is reset (node_handler_turn).
- * 2. Every request makes one access-log event, if that is asked for; a guest's failure makes one event more, with its backtrace.
+ * 2. Many requests that come at once are run in batches, so that guests that only compute share few instances, still in the cache.
+ * 3. Every request makes one access-log event, if that is asked for; a guest's failure makes one event more, with its backtrace.
  */
 #include "engine/engine.h"
 #include "net/net.h"
 #include "node/node_int.h"
 #include "wasi/wasi.h"
 
-enum { ID_BYTES = 16 };
+enum { ID_BYTES = 16, BATCH = 8 };
 
 struct request {
     struct node_handler *handler;
     struct net_exchange *exchange;
     struct wasi_run *run;
-    struct request *next; /* of the AFTER list, or of the free list */
+    struct request *next; /* of the AFTER, the WAITING or the free list */
+    struct request *prev; /* of the WAITING list */
     enum { BY_NOBODY, BY_DEADLINE, BY_CLIENT } killed;
     uint64_t started_ns;
     char id[ID_BYTES + 1];
@@ -28,7 +31,9 @@ struct node_handler {
     bool access_log;
     uint64_t id_state;
     struct request *after, *free;
-    uint32_t busy;
+    struct request *first, *last; /* WAITING */
+    uint32_t busy, waiting, waiting_max;
+    uint32_t batch; /* started, but not run yet */
 };
 
 /* ---- ids: unique in the node, not guessable from one another ---- */
@@ -157,10 +162,48 @@ static void on_done(void *arg, const struct wasi_outcome *o) {
     net_loop_wake(r->handler->guest->loop);
 }
 
+static void recycle(struct request *r) {
+    r->next = r->handler->free;
+    r->handler->free = r;
+}
+
+/* ---- waiting for an instance ---- */
+
+static void wait_for_instance(struct request *r) {
+    struct node_handler *h = r->handler;
+    r->prev = h->last;
+    r->next = NULL;
+    *(h->last ? &h->last->next : &h->first) = r;
+    h->last = r;
+    h->waiting++;
+}
+
+static void wait_no_more(struct request *r) {
+    struct node_handler *h = r->handler;
+    *(r->prev ? &r->prev->next : &h->first) = r->next;
+    *(r->next ? &r->next->prev : &h->last) = r->prev;
+    h->waiting--;
+}
+
+/* Answers a request that never got an instance. */
+static void turn_away(struct request *r) {
+    if (r->killed != BY_CLIENT) reply_error(r, 503, "Too many requests are being served. Try again.");
+    log_access(r);
+    net_exchange_listen(r->exchange, NULL, NULL);
+    net_exchange_end(r->exchange);
+    net_loop_wake(r->handler->guest->loop);
+    recycle(r);
+}
+
 static void on_event(void *arg, enum net_event event) {
     struct request *r = arg;
     if (r->killed != BY_NOBODY) return;
     r->killed = event == NET_EVENT_GONE ? BY_CLIENT : BY_DEADLINE;
+    if (!r->run) {
+        wait_no_more(r);
+        turn_away(r);
+        return;
+    }
     wasi_run_kill(r->run);
     net_loop_wake(r->handler->guest->loop);
 }
@@ -184,14 +227,13 @@ static struct request *new_request(struct node_handler *h, struct net_exchange *
     return r;
 }
 
-void node_handler_request(struct net_exchange *x, void *handler) {
-    struct node_handler *h = handler;
-    struct request *r = new_request(h, x);
+static bool start(struct request *r) {
+    struct node_handler *h = r->handler;
     struct wasi_run_config config = {
-        .exchange = x,
+        .exchange = r->exchange,
         .request_id = {(uint8_t *)r->id, ID_BYTES},
-        .remote = net_exchange_peer(x),
-        .https = str_eqc(net_exchange_request(x)->scheme, "https"),
+        .remote = net_exchange_peer(r->exchange),
+        .https = str_eqc(net_exchange_request(r->exchange)->scheme, "https"),
         .stdin_fd = -1,
         .out = {.fd = -1, .write = node_lines_put, .arg = &r->out},
         .err = {.fd = -1, .write = node_lines_put, .arg = &r->err},
@@ -199,34 +241,46 @@ void node_handler_request(struct net_exchange *x, void *handler) {
         .arg = r,
     };
     r->run = wasi_start(h->guest->app, &config);
-    if (!r->run) {
-        reply_error(r, 503, "Too many requests are being served. Try again.");
-        log_access(r);
-        net_exchange_end(x);
-        net_loop_wake(h->guest->loop);
-        r->next = h->free;
-        h->free = r;
-        return;
-    }
-    h->busy++;
-    net_exchange_listen(x, on_event, r);
-    net_loop_wake(h->guest->loop);
+    h->busy += r->run != NULL;
+    return r->run;
 }
 
-/* Responses of the last turn are out: now their instances are reset. */
+void node_handler_request(struct net_exchange *x, void *handler) {
+    struct node_handler *h = handler;
+    struct request *r = new_request(h, x);
+    if (h->waiting || !start(r)) {
+        if (!h->busy || h->waiting >= h->waiting_max) {
+            turn_away(r);
+            return;
+        }
+        wait_for_instance(r);
+    }
+    net_exchange_listen(x, on_event, r);
+    net_loop_wake(h->guest->loop);
+    if (++h->batch >= BATCH) node_guest_turn(h->guest);
+}
+
+/* Responses of the last turn are out: now their instances are reset, and those that wait are started. */
 static bool handler_turn(void *arg) {
     struct node_handler *h = arg;
     struct request *r = h->after;
     h->after = NULL;
+    h->batch = 0;
     while (r) {
         struct request *next = r->next;
         wasi_run_free(r->run);
-        r->next = h->free;
-        h->free = r;
+        recycle(r);
         h->busy--;
         r = next;
     }
-    return false;
+    uint32_t n = 0;
+    for (; n < BATCH && h->first && start(h->first); n++) wait_no_more(h->first);
+    while (h->first && !h->busy) { /* nothing runs, and yet nothing can be started: memory is out */
+        r = h->first;
+        wait_no_more(r);
+        turn_away(r);
+    }
+    return n == BATCH;
 }
 
 struct node_handler *node_handler_new(struct node_guest *g, const struct node_worker_config *config) {
@@ -234,6 +288,7 @@ struct node_handler *node_handler_new(struct node_guest *g, const struct node_wo
     ENSURE(h);
     h->guest = g;
     h->access_log = !config->serve->no_access_log;
+    h->waiting_max = (uint32_t)MIN(config->limits->connections_max, UINT32_MAX);
     crypto_random(&h->id_state, sizeof h->id_state);
     log_hold(true); /* the lines of one turn are written at once, at its end */
     g->turn = handler_turn;

@@ -93,6 +93,8 @@ struct node_guest_config {
 };
 /* Maps the image, opens what is granted, gives up the process's rights, binds the app. On failure the process is to end. */
 [[nodiscard]] err node_guest_open(struct node_guest *g, const struct node_guest_config *config, struct diag *d);
+/* Runs guests for a while and reports what ended: the loop's turn hook, and for an owner that has started many. */
+bool node_guest_turn(struct node_guest *g);
 void node_guest_close(struct node_guest *g);
 
 /* ---- handler.c: requests of a worker ---- */

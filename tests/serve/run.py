@@ -599,6 +599,25 @@ def test_concurrent():
             eq((a.status, a.body == body), (200, True))
 
 
+def test_more_requests_than_instances():
+    with serving(guest("cgi"), "--workers", "1", "--max-instances", "2") as s, concurrent.futures.ThreadPoolExecutor(24) as pool:
+        for a in pool.map(lambda _: curl(s.url + "/big"), range(48)):
+            eq((a.status, len(a.body)), (200, 16 << 20))
+    with serving(guest("cgi"), "--workers", "1", "--max-instances", "2", "--timeout", "1s") as s, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        loops = [pool.submit(curl, s.url + "/loop") for _ in range(2)]
+        time.sleep(0.2)
+        waiting = [pool.submit(curl, s.url) for _ in range(3)]
+        time.sleep(0.2)
+        with socket.create_connection(("127.0.0.1", s.port)) as c:  # one that waits and goes away
+            c.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            time.sleep(0.1)
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        eq([l.result().status for l in loops], [504, 504])
+        for w in waiting:
+            check(w.result().status in (200, 503), w.result().status)
+        eq(curl(s.url).status, 200)
+
+
 # ---- a component -----------------------------------------------------------------------------------------------------------------
 
 COMPONENT = os.path.join(ROOT, "tests", "guests", "http.wasm")
