@@ -14,20 +14,32 @@ enum { LOOPS_MAX = 8 };
 
 /* ---- outgoing request ---- */
 
-static str heap_str(str s) {
+static void free_str(struct host_instance *in, str s) {
+    host_uncharge(in, s.n);
+    free((void *)(uintptr_t)s.p);
+}
+
+/* *to becomes a charged copy of s. False: over the instance's limit. */
+[[nodiscard]] static bool replace_str(struct host_instance *in, str *to, str s) {
+    if (!host_charge(in, s.n)) return false;
     uint8_t *p = malloc(s.n + 1);
     ENSURE(p);
     if (s.n) memcpy(p, s.p, s.n);
-    return (str){p, s.n};
+    free_str(in, *to);
+    *to = (str){p, s.n};
+    return true;
 }
-static void free_str(str s) { free((void *)(uintptr_t)s.p); }
+
+static enum abi_trap no_memory(struct host_call *call) {
+    return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "the host memory of this instance is used up");
+}
 
 static void outgoing_request_destroy(struct host_instance *in, void *self) {
     struct wasi_http_types_outgoing_request *r = self;
-    free_str(r->method);
-    free_str(r->authority);
-    free_str(r->path);
-    free_str(r->scheme_other);
+    free_str(in, r->method);
+    free_str(in, r->authority);
+    free_str(in, r->path);
+    free_str(in, r->scheme_other);
     p2_unref(in, r->headers);
     p2_unref(in, r->body);
 }
@@ -37,11 +49,14 @@ enum abi_trap wasi_http_types_outgoing_request_new(struct host_call *call, struc
     struct wasi_http_types_outgoing_request *r = p2_object_new(call->instance, sizeof *r, outgoing_request_destroy);
     if (!r) {
         p2_unref(call->instance, headers);
-        return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "the host memory of this instance is used up");
+        return no_memory(call);
     }
     headers->immutable = true;
     r->headers = headers;
-    r->method = heap_str(STR("GET"));
+    if (!replace_str(call->instance, &r->method, STR("GET"))) {
+        p2_unref(call->instance, r);
+        return no_memory(call);
+    }
     *result = r;
     return ABI_TRAP_NONE;
 }
@@ -52,7 +67,7 @@ enum abi_trap wasi_http_types_outgoing_request_body(struct host_call *call, stru
                                                     struct wasi_p2_result_http_types_outgoing_body_void *result) {
     if ((result->is_err = self->body)) return ABI_TRAP_NONE;
     self->body = p2_body_new(call->instance, self->headers);
-    if (!self->body) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "the host memory of this instance is used up");
+    if (!self->body) return no_memory(call);
     result->ok = p2_ref(self->body);
     return ABI_TRAP_NONE;
 }
@@ -67,9 +82,7 @@ enum abi_trap wasi_http_types_outgoing_request_set_method(struct host_call *call
                                                           const struct wasi_http_types_method *method, struct wasi_p2_result_void_void *result) {
     str text = p2_method_text(method);
     if ((result->is_err = !net_token_ok(text) || text.n > 64)) return ABI_TRAP_NONE;
-    free_str(self->method);
-    self->method = heap_str(text);
-    return ABI_TRAP_NONE;
+    return replace_str(call->instance, &self->method, text) ? ABI_TRAP_NONE : no_memory(call);
 }
 
 enum { URI_BYTES_MAX = 64 << 10 };
@@ -82,11 +95,11 @@ static bool uri_part_ok(str s, const char *ends) {
     return true;
 }
 
-static void set_part(const struct wasi_p2_option_string *from, bool ok, str *to, bool *has, struct wasi_p2_result_void_void *result) {
-    if ((result->is_err = from->some && !ok)) return;
-    free_str(*to);
-    *to = from->some ? heap_str(from->value) : (str){0};
+static enum abi_trap set_part(struct host_call *call, const struct wasi_p2_option_string *from, bool ok, str *to, bool *has,
+                              struct wasi_p2_result_void_void *result) {
+    if ((result->is_err = from->some && !ok)) return ABI_TRAP_NONE;
     *has = from->some;
+    return replace_str(call->instance, to, from->some ? from->value : (str){0}) ? ABI_TRAP_NONE : no_memory(call);
 }
 
 enum abi_trap wasi_http_types_outgoing_request_path_with_query(struct host_call *call, struct wasi_http_types_outgoing_request *self,
@@ -99,8 +112,7 @@ enum abi_trap wasi_http_types_outgoing_request_path_with_query(struct host_call 
 enum abi_trap wasi_http_types_outgoing_request_set_path_with_query(struct host_call *call, struct wasi_http_types_outgoing_request *self,
                                                                    const struct wasi_p2_option_string *path_with_query,
                                                                    struct wasi_p2_result_void_void *result) {
-    set_part(path_with_query, uri_part_ok(path_with_query->value, "#"), &self->path, &self->has_path, result);
-    return ABI_TRAP_NONE;
+    return set_part(call, path_with_query, uri_part_ok(path_with_query->value, "#"), &self->path, &self->has_path, result);
 }
 
 enum abi_trap wasi_http_types_outgoing_request_scheme(struct host_call *call, struct wasi_http_types_outgoing_request *self,
@@ -119,9 +131,7 @@ enum abi_trap wasi_http_types_outgoing_request_set_scheme(struct host_call *call
     self->has_scheme = scheme->some;
     if (!scheme->some) return ABI_TRAP_NONE;
     self->scheme.tag = scheme->value.tag;
-    free_str(self->scheme_other);
-    self->scheme_other = other ? heap_str(scheme->value.other) : (str){0};
-    return ABI_TRAP_NONE;
+    return replace_str(call->instance, &self->scheme_other, other ? scheme->value.other : (str){0}) ? ABI_TRAP_NONE : no_memory(call);
 }
 
 enum abi_trap wasi_http_types_outgoing_request_authority(struct host_call *call, struct wasi_http_types_outgoing_request *self,
@@ -134,8 +144,7 @@ enum abi_trap wasi_http_types_outgoing_request_authority(struct host_call *call,
 enum abi_trap wasi_http_types_outgoing_request_set_authority(struct host_call *call, struct wasi_http_types_outgoing_request *self,
                                                              const struct wasi_p2_option_string *authority,
                                                              struct wasi_p2_result_void_void *result) {
-    set_part(authority, uri_part_ok(authority->value, "/?#@"), &self->authority, &self->has_authority, result);
-    return ABI_TRAP_NONE;
+    return set_part(call, authority, uri_part_ok(authority->value, "/?#@"), &self->authority, &self->has_authority, result);
 }
 
 enum abi_trap wasi_http_types_outgoing_request_headers(struct host_call *call, struct wasi_http_types_outgoing_request *self,
@@ -240,9 +249,11 @@ static void send_fetch(struct p2_fetch *f) {
     if (e != ERR_OK) f->error = NET_HTTP_REQUEST_URI_INVALID;
     else if (has_body) p2_body_attach(f->body, net_fetch_sink(f->fetch), f);
     if (f->body) f->body->wants_out = NULL;
-    /* The body holds a reference to the fetch now; the fetch needs none of the body any more, so that neither keeps the other. */
+    /* The body holds a reference to the fetch now; the fetch lets go of body and request, so that none keeps the others. */
     p2_unref(f->in, f->body);
+    p2_unref(f->in, f->request);
     f->body = NULL;
+    f->request = NULL;
     on_change(f);
 }
 
@@ -298,7 +309,7 @@ enum abi_trap wasi_http_outgoing_handler_handle(struct host_call *call, struct w
         p2_unref(in, f);
         p2_unref(in, request);
         p2_unref(in, o);
-        return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "the host memory of this instance is used up");
+        return no_memory(call);
     }
     f->in = in;
     f->request = request;

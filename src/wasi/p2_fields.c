@@ -19,35 +19,38 @@ static void release_field(struct wasi_http_types_fields *f, struct p2_field *e) 
     if (!e->owned) return;
     size_t bytes = e->f.name.n + e->f.value.n;
     f->bytes -= bytes;
-    host_uncharge(f->in, bytes + sizeof *e);
+    host_uncharge(f->in, bytes);
     free((void *)(uintptr_t)e->f.name.p);
 }
 
 void p2_fields_destroy(struct host_instance *in, void *self) {
     struct wasi_http_types_fields *f = self;
     for (uint32_t i = 0; i < f->count; i++) release_field(f, &f->list[i]);
+    host_uncharge(in, f->cap * sizeof *f->list);
     free(f->list);
     p2_unref(in, f->origin);
 }
 
-static struct p2_field *add_slot(struct wasi_http_types_fields *f) {
-    if (f->count == f->cap) {
-        f->cap = f->cap ? f->cap * 2 : 8;
-        f->list = realloc(f->list, f->cap * sizeof *f->list);
-        ENSURE(f->list);
-    }
-    return &f->list[f->count++];
+/* Room for n more. False: over the instance's limit. */
+static bool reserve(struct wasi_http_types_fields *f, uint32_t n) {
+    if (n <= f->cap - f->count) return true;
+    uint32_t cap = MAX(f->count + n, f->cap * 2);
+    if (!host_charge(f->in, (cap - f->cap) * sizeof *f->list)) return false;
+    f->cap = cap;
+    f->list = realloc(f->list, cap * sizeof *f->list);
+    ENSURE(f->list);
+    return true;
 }
 
 /* A copy of name and value; false: over a limit. */
 static bool add_copy(struct wasi_http_types_fields *f, str name, str value) {
     size_t bytes = name.n + value.n, max = ((struct wasi_run *)host_instance_user(f->in))->app->config.limits.head_bytes_max;
-    if (bytes > max || f->bytes > max - bytes || !host_charge(f->in, bytes + sizeof(struct p2_field))) return false;
+    if (bytes > max || f->bytes > max - bytes || !reserve(f, 1) || !host_charge(f->in, bytes)) return false;
     uint8_t *p = malloc(bytes + 1);
     ENSURE(p);
     if (name.n) memcpy(p, name.p, name.n);
     if (value.n) memcpy(p + name.n, value.p, value.n);
-    *add_slot(f) = (struct p2_field){{{p, name.n}, {p + name.n, value.n}}, true};
+    f->list[f->count++] = (struct p2_field){{{p, name.n}, {p + name.n, value.n}}, true};
     f->bytes += bytes;
     return true;
 }
@@ -67,8 +70,12 @@ struct wasi_http_types_fields *p2_fields_of(struct host_instance *in, const stru
     f->in = in;
     f->immutable = true;
     f->origin = p2_ref(origin);
+    if (!reserve(f, count)) {
+        p2_unref(in, f);
+        return NULL;
+    }
     for (uint32_t i = 0; i < count; i++)
-        if (!is_forbidden(list[i].name)) *add_slot(f) = (struct p2_field){list[i], false};
+        if (!is_forbidden(list[i].name)) f->list[f->count++] = (struct p2_field){list[i], false};
     return f;
 }
 

@@ -185,10 +185,14 @@ enum abi_trap wasi_http_types_future_trailers_get(struct host_call *call, struct
 
 /* ---- outgoing body ---- */
 
+static void free_pending(struct wasi_http_types_outgoing_body *b) {
+    host_uncharge(b->in, b->pending.n);
+    buf_free(&b->pending);
+}
+
 static void outgoing_body_destroy(struct host_instance *in, void *self) {
     struct wasi_http_types_outgoing_body *b = self;
-    host_uncharge(in, b->pending.cap);
-    buf_free(&b->pending);
+    free_pending(b);
     p2_unref(in, b->trailer_fields);
     p2_unref(in, b->origin);
 }
@@ -204,17 +208,19 @@ struct wasi_http_types_outgoing_body *p2_body_new(struct host_instance *in, cons
 
 /* The end of the body goes out, as far as it can. */
 static void send_end(struct wasi_http_types_outgoing_body *b) {
-    struct net_field trailers[64];
-    uint32_t n = 0;
-    for (; b->trailer_fields && n < b->trailer_fields->count && n < ARRAY_COUNT(trailers); n++) trailers[n] = b->trailer_fields->list[n].f;
+    uint32_t n = b->trailer_fields ? b->trailer_fields->count : 0;
+    struct net_field *trailers = calloc(n + 1, sizeof *trailers);
+    ENSURE(trailers);
+    for (uint32_t i = 0; i < n; i++) trailers[i] = b->trailer_fields->list[i].f;
     if (net_sink_finish(b->sink, trailers, n) != ERR_OK && b->error == NET_OK) b->error = NET_CONNECTION_TERMINATED;
+    free(trailers);
 }
 
 void p2_body_attach(struct wasi_http_types_outgoing_body *b, struct net_sink *sink, void *origin) {
     b->sink = sink;
     b->origin = p2_ref(origin);
     if (b->pending.n && net_sink_write(sink, buf_str(&b->pending)) != ERR_OK) b->error = NET_CONNECTION_TERMINATED;
-    buf_free(&b->pending);
+    free_pending(b);
     if (b->finished) send_end(b);
     if (b->waiter) engine_ready(b->waiter);
 }
@@ -241,7 +247,9 @@ static bool body_write(struct wasi_io_streams_output_stream *s, str bytes, struc
         *e = p2_error(s->in, b->error, 0);
         return false;
     }
-    err failed = b->sink ? net_sink_write(b->sink, bytes) : buf_puts(&b->pending, bytes) ? ERR_OK : ERR_LIMIT;
+    err failed = b->sink                                                             ? net_sink_write(b->sink, bytes)
+                 : host_charge(b->in, bytes.n) && buf_puts(&b->pending, bytes) ? ERR_OK
+                                                                               : ERR_LIMIT;
     if (failed != ERR_OK) {
         b->error = NET_CONNECTION_TERMINATED;
         *e = p2_error(s->in, b->error, 0);

@@ -139,7 +139,7 @@ struct wasi_http_types_outgoing_body {
     struct p2_object o;
     struct host_instance *in;
     struct net_sink *sink;       /* NULL until the message is sent */
-    struct buf pending;
+    struct buf pending;          /* its bytes are charged */
     bool stream_taken, finished, has_length, abandoned;
     uint64_t length, written;    /* declared content-length; bytes so far */
     struct wasi_http_types_fields *trailer_fields;
