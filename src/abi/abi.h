@@ -211,7 +211,12 @@ static inline void abi_sites_put(struct buf *out, struct abi_sites_writer *w, st
     }
 }
 void abi_sites_end(struct buf *out);
-/* The site at exactly pc. Async-signal-safe. list points into a mapped image. */
-bool abi_sites_find(const uint8_t *list, uint32_t pc, struct abi_site *out);
+/* The site at exactly pc whose kind is in the set `kinds` (1 << kind): where a call returns to an instruction that may fault, both
+ * have one, the call's first. Async-signal-safe. list points into a mapped image. */
+bool abi_sites_find_kind(const uint8_t *list, uint32_t pc, uint32_t kinds, struct abi_site *out);
+/* The first of any kind. */
+static inline bool abi_sites_find(const uint8_t *list, uint32_t pc, struct abi_site *out) {
+    return abi_sites_find_kind(list, pc, UINT32_MAX, out);
+}
 
 #endif

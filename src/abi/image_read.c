@@ -12,8 +12,23 @@
 static bool signature_holds(const uint8_t *p, size_t n, const struct abi_key_public *key) {
     struct abi_image_signed m = {.purpose = ABI_IMAGE_PURPOSE};
     crypto_sha256((str){p, n - ABI_IMAGE_SIGNATURE}, m.digest);
-    return crypto_ed25519_verify(key->bytes, (str){(const uint8_t *)&m, sizeof m},
-                                 p + n - ABI_IMAGE_SIGNATURE);
+    return crypto_ed25519_verify(key->bytes, (str){(const uint8_t *)&m, sizeof m}, p + n - ABI_IMAGE_SIGNATURE);
+}
+
+static bool span_fits(const struct abi_image *im, struct abi_span s, size_t element) {
+    return !s.count || (s.offset <= im->size && s.count <= (im->size - s.offset) / element);
+}
+
+/* The tables that the head names are in the file. What they hold is the signer's word. */
+static bool spans_fit(const struct abi_image *im) {
+    const struct abi_image_head *h = im->head;
+    bool aligned = !(h->text.offset % ABI_PAGE) && !(h->funcs.offset % ABI_PAGE);
+    return aligned && span_fits(im, h->text, 1) && span_fits(im, h->funcs, sizeof(struct abi_func)) &&
+           span_fits(im, h->sites, 1) && span_fits(im, h->groups, sizeof(struct abi_image_group)) &&
+           span_fits(im, h->instances, sizeof(struct abi_image_instance)) &&
+           span_fits(im, h->codes, sizeof(struct abi_image_code)) && span_fits(im, h->hosts, sizeof(struct abi_image_host)) &&
+           span_fits(im, h->exports, sizeof(struct abi_image_export)) && span_fits(im, h->types, sizeof(uint32_t)) &&
+           span_fits(im, h->plan, 1) && span_fits(im, h->start_steps, sizeof(uint32_t));
 }
 
 static err check_head(const struct abi_image *im, struct diag *d) {
@@ -22,16 +37,16 @@ static err check_head(const struct abi_image *im, struct diag *d) {
         return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "not an Orlo image, or a part of one");
     if (h->version != ABI_IMAGE_VERSION)
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
-                        "the image has format version %u, this program reads %u: compile it again",
-                        h->version, ABI_IMAGE_VERSION);
+                        "the image has format version %u, this program reads %u: compile it again", h->version,
+                        ABI_IMAGE_VERSION);
 #if defined(__x86_64__)
     uint32_t machine = EM_X86_64;
 #elif defined(__aarch64__)
     uint32_t machine = EM_AARCH64;
 #endif
     if (h->machine != machine)
-        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "the image is for another machine (ELF machine %u)",
-                        h->machine);
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "the image is for another machine (ELF machine %u)", h->machine);
+    if (!spans_fit(im)) return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "the image's tables lie outside of it");
     uint64_t missing = h->cpu_features & ~abi_cpu_features();
     if (missing)
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
@@ -75,16 +90,14 @@ err abi_image_open(int fd, const struct abi_key_public *key, struct abi_image *o
     *out = (struct abi_image){.fd = fd};
     struct stat st;
     err e = ERR_OK;
-    if (fstat(fd, &st) < 0)
-        e = diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot read the image: %s", strerror(errno));
+    if (fstat(fd, &st) < 0) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot read the image: %s", strerror(errno));
     else if (st.st_size < (off_t)(ABI_IMAGE_HEAD + sizeof(struct abi_image_head) + ABI_IMAGE_SIGNATURE))
         e = diag_set(d, ERR_SIGNATURE, DIAG_NOWHERE, "the image is too short to be one");
     if (e == ERR_OK) {
         out->size = (size_t)st.st_size;
         /* All of it is read for the signature; else what is used comes in by faults. */
         void *p = mmap(NULL, out->size, PROT_READ, MAP_PRIVATE | (key ? MAP_POPULATE : 0), fd, 0);
-        if (p == MAP_FAILED)
-            e = diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot map the image: %s", strerror(errno));
+        if (p == MAP_FAILED) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot map the image: %s", strerror(errno));
         else out->base = p;
     }
     if (e == ERR_OK) e = check_and_relocate(out, key, d);

@@ -23,11 +23,9 @@ static int write_image(const struct crypto_ed25519 *k, void (*change)(struct abi
     w.head.text = abi_image_add(&w, text, sizeof text, 1, 16);
     abi_image_begin(&w, ABI_SECTION_RELRO, ".data.rel.ro");
     uint64_t at = w.head.text.offset;
-    const struct abi_func funcs[] = {{.code = (void *)(uintptr_t)at, .instance = 0, .func_index = 3},
-                                     {.code = (void *)(uintptr_t)(at + 16),
-                                      .entry = (void *)(uintptr_t)at,
-                                      .instance = 1,
-                                      .func_index = 0}};
+    const struct abi_func funcs[] = {
+        {.code = (void *)(uintptr_t)at, .instance = 0, .func_index = 3},
+        {.code = (void *)(uintptr_t)(at + 16), .entry = (void *)(uintptr_t)at, .instance = 1, .func_index = 0}};
     w.head.funcs = abi_image_add(&w, funcs, 2, sizeof funcs[0], 8);
     abi_image_begin(&w, ABI_SECTION_TABLES, ".rodata");
     w.head.codes = abi_image_add(&w, codes, 2, sizeof codes[0], 8);
@@ -161,6 +159,17 @@ static void test_sign_later(void **state) {
 static void other_machine(struct abi_image_head *h) { h->machine = EM_S390; }
 static void other_cpu(struct abi_image_head *h) { h->cpu_features = 1ull << 63; }
 
+static void many_funcs(struct abi_image_head *h) { h->funcs.count = UINT64_MAX / 8; }
+static void far_codes(struct abi_image_head *h) { h->codes.offset = 1 << 30; }
+static void crooked_text(struct abi_image_head *h) { h->text.offset += 16; }
+
+static void test_tables_lie_in_the_file(void **state) {
+    struct abi_image im;
+    assert_int_equal(abi_image_open(write_image(NULL, many_funcs), NULL, &im, NULL), ERR_MALFORMED);
+    assert_int_equal(abi_image_open(write_image(NULL, far_codes), NULL, &im, NULL), ERR_MALFORMED);
+    assert_int_equal(abi_image_open(write_image(NULL, crooked_text), NULL, &im, NULL), ERR_MALFORMED);
+}
+
 static void test_unsupported_is_said(void **state) {
     struct abi_key_public pub = public_key();
     struct abi_image im;
@@ -200,6 +209,7 @@ int main(void) {
         cmocka_unit_test(test_cut_or_extended_is_refused),
         cmocka_unit_test(test_another_key_is_refused),
         cmocka_unit_test(test_sign_later),
+        cmocka_unit_test(test_tables_lie_in_the_file),
         cmocka_unit_test(test_unsupported_is_said),
         cmocka_unit_test(test_never_writable_and_executable),
     };

@@ -36,7 +36,7 @@ static uint64_t get_leb(const uint8_t **p) {
     return v;
 }
 
-bool abi_sites_find(const uint8_t *list, uint32_t pc, struct abi_site *out) {
+bool abi_sites_find_kind(const uint8_t *list, uint32_t pc, uint32_t kinds, struct abi_site *out) {
     uint32_t at = 0, wasm = 0;
     while (*list != SITES_END) {
         uint64_t head = get_leb(&list);
@@ -44,7 +44,7 @@ bool abi_sites_find(const uint8_t *list, uint32_t pc, struct abi_site *out) {
         at += (uint32_t)(head >> 3);
         wasm += zigzag >> 1 ^ (0 - (zigzag & 1));
         if (at > pc) return false;
-        if (at == pc) {
+        if (at == pc && kinds >> (head & 7) & 1) {
             *out = (struct abi_site){at, wasm, (enum abi_site_kind)(head & 7)};
             return true;
         }

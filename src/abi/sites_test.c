@@ -28,6 +28,21 @@ static void test_round_trip(void **state) {
     buf_free(&b);
 }
 
+/* A load straight behind a call stands at the call's return address. */
+static void test_two_at_one_pc(void **state) {
+    struct buf b = {0};
+    struct abi_sites_writer w = {0};
+    abi_sites_put(&b, &w, (struct abi_site){9, 30, ABI_SITE_CALL});
+    abi_sites_put(&b, &w, (struct abi_site){9, 34, ABI_SITE_MEMORY});
+    abi_sites_end(&b);
+    struct abi_site got;
+    assert_true(abi_sites_find(b.p, 9, &got) && got.wasm_offset == 30);
+    assert_true(abi_sites_find_kind(b.p, 9, 1 << ABI_SITE_MEMORY, &got) && got.wasm_offset == 34);
+    assert_true(abi_sites_find_kind(b.p, 9, 1 << ABI_SITE_CALL, &got) && got.wasm_offset == 30);
+    assert_false(abi_sites_find_kind(b.p, 9, 1 << ABI_SITE_DIVIDE, &got));
+    buf_free(&b);
+}
+
 static void test_empty(void **state) {
     struct buf b = {0};
     struct abi_site got;
@@ -45,6 +60,7 @@ static void test_trap_texts(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_two_at_one_pc),
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_trap_texts),
     };
