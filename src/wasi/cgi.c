@@ -15,7 +15,7 @@ enum { COLLECT_BYTES_MAX = 1 << 20, HEAD_ROOM = 64 << 10 };
 struct cgi {
     struct wasi_run *run;
     VEC(struct wasi_env) env;
-    struct buf collected;             /* the start of the body, or all of it */
+    struct buf collected; /* the start of the body, or all of it */
     size_t collected_read;
     struct cgi_head head;
     struct net_source *source;
@@ -76,8 +76,9 @@ static void put_fields(struct cgi *c, const struct net_request *r) {
         uint32_t k = 0;
         while (k < c->env.n && !str_eq(c->env.p[k].key, key)) k++;
         if (k == c->env.n) put(c, key, value);
-        else c->env.p[k].value = arena_fmt(mem, STR_FMT "%s" STR_FMT, STR_ARG(c->env.p[k].value),
-                                         str_eq(key, STR("HTTP_COOKIE")) ? "; " : ", ", STR_ARG(value));
+        else
+            c->env.p[k].value = arena_fmt(mem, STR_FMT "%s" STR_FMT, STR_ARG(c->env.p[k].value),
+                                          str_eq(key, STR("HTTP_COOKIE")) ? "; " : ", ", STR_ARG(value));
     }
 }
 
@@ -218,7 +219,8 @@ enum abi_trap cgi_write(struct cgi *c, str bytes, int *error) {
         const char *why = NULL;
         enum cgi_result r = cgi_head_feed(&c->head, run->mem, bytes, &used, &why);
         if (r == CGI_MORE) return ABI_TRAP_NONE;
-        err e = r == CGI_DONE ? net_exchange_respond(run->config.exchange, c->head.status, c->head.fields.p, c->head.fields.n) : ERR_INVALID;
+        err e = r == CGI_DONE ? net_exchange_respond(run->config.exchange, c->head.status, c->head.fields.p, c->head.fields.n)
+                              : ERR_INVALID;
         if (r == CGI_DONE && e != ERR_OK) why = e == ERR_CLOSED ? NULL : "its header cannot be sent";
         if (e != ERR_OK) {
             wasi_run_end(run, why ? WASI_END_BAD_RESPONSE : WASI_END_CLIENT_GONE, "%s", why ? why : "");

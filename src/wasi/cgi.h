@@ -15,14 +15,14 @@ const struct wasi_env *cgi_env(const struct cgi *c, uint32_t *count);
 
 /* Standard input: the request's body. WAIT: nothing now. */
 enum net_flow cgi_read(struct cgi *c, void *p, size_t n, size_t *got);
-bool cgi_readable(struct cgi *c);                              /* cgi_read would not say WAIT */
-void cgi_listen_input(struct cgi *c, struct engine_fiber *f);  /* readies f when it became readable, until told NULL */
+bool cgi_readable(struct cgi *c);                             /* cgi_read would not say WAIT */
+void cgi_listen_input(struct cgi *c, struct engine_fiber *f); /* readies f when it became readable, until told NULL */
 
 /* Standard output: the response. Writes all of bytes, parks for the client as needed. INTERRUPTED: the run was killed;
  * *error: EPIPE, the response is over (run->outcome says why). */
 enum abi_trap cgi_write(struct cgi *c, str bytes, int *error);
-size_t cgi_room(const struct cgi *c);                          /* what cgi_write takes without parking */
-bool cgi_broken(const struct cgi *c);                          /* nothing more will be taken */
+size_t cgi_room(const struct cgi *c); /* what cgi_write takes without parking */
+bool cgi_broken(const struct cgi *c); /* nothing more will be taken */
 void cgi_listen_output(struct cgi *c, struct engine_fiber *f);
 
 /* The program returned or exited with `status`: the response must be whole by now. */

@@ -65,16 +65,16 @@ static int open_parent(int dir, struct path *p, int *parent, const char **name) 
 static int result_of(int r) { return r < 0 ? errno : 0; }
 
 /* Resolves path's parent and runs `call` (an expression in `parent` and `name`) on it. */
-#define WITH_PARENT(dir, path, call)                                                                         \
-    ({                                                                                                       \
-        struct path path_;                                                                                   \
-        int parent = -1;                                                                                     \
-        const char *name = NULL;                                                                             \
-        int e_ = to_path((path), &path_);                                                                    \
-        if (!e_) e_ = open_parent((dir), &path_, &parent, &name);                                            \
-        if (!e_) e_ = result_of(call);                                                                       \
-        if (parent >= 0) close(parent);                                                                      \
-        e_;                                                                                                  \
+#define WITH_PARENT(dir, path, call)                                                                                             \
+    ({                                                                                                                           \
+        struct path path_;                                                                                                       \
+        int parent = -1;                                                                                                         \
+        const char *name = NULL;                                                                                                 \
+        int e_ = to_path((path), &path_);                                                                                        \
+        if (!e_) e_ = open_parent((dir), &path_, &parent, &name);                                                                \
+        if (!e_) e_ = result_of(call);                                                                                           \
+        if (parent >= 0) close(parent);                                                                                          \
+        e_;                                                                                                                      \
     })
 
 static uint64_t open_flags(const struct fs_open *h) {

@@ -26,10 +26,17 @@ static void put_file(int dir, const char *name, const char *text) {
 
 static int make_tree(void **state) {
     static const char *const links[][2] = {
-        {"file", "to_file"},          {"dir", "to_dir"},        {"../file", "dir/back"},
-        {"../outside/secret", "out"}, {"../outside", "out_dir"}, {"..", "up"},
-        {"dir/../../outside/secret", "deep"}, {"loop", "loop"},  {"nothing", "dangling"},
-        {"../outside/nothing", "out_dangling"}, {"/proc/self/root", "proc"},
+        {"file", "to_file"},
+        {"dir", "to_dir"},
+        {"../file", "dir/back"},
+        {"../outside/secret", "out"},
+        {"../outside", "out_dir"},
+        {"..", "up"},
+        {"dir/../../outside/secret", "deep"},
+        {"loop", "loop"},
+        {"nothing", "dangling"},
+        {"../outside/nothing", "out_dangling"},
+        {"/proc/self/root", "proc"},
     };
     char absolute[128];
     snprintf(base, sizeof base, "/tmp/orlo-fs-test.XXXXXX");
@@ -73,7 +80,8 @@ static void check_outside(void) {
 
 /* ---- opening ---- */
 
-#define BYTES(lit) {(const uint8_t *)(lit), sizeof(lit) - 1}
+#define BYTES(lit)                                                                                                               \
+    { (const uint8_t *)(lit), sizeof(lit) - 1 }
 static const struct {
     str path;
     int want;        /* errno of opening it for reading, links followed */
@@ -132,7 +140,9 @@ static void test_open(void **state) {
         for (int follow = 0; follow < 2; follow++) {
             struct fs_open how = {.read = true, .follow = follow};
             int fd = -1, want = follow ? opens[i].want : opens[i].want_itself, e = fs_open(in, opens[i].path, &how, &fd);
-            if (e != want) fail_msg("open of " STR_FMT " (follow %d): %s, not %s", STR_ARG(opens[i].path), follow, strerror(e), strerror(want));
+            if (e != want)
+                fail_msg("open of " STR_FMT " (follow %d): %s, not %s", STR_ARG(opens[i].path), follow, strerror(e),
+                         strerror(want));
             if (!e) {
                 assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
                 close(fd);
@@ -141,7 +151,8 @@ static void test_open(void **state) {
 }
 
 static void test_long_names(void **state) {
-    static const size_t lengths[][2] = {{255, ENOENT}, {256, ENAMETOOLONG}, {4095, ENAMETOOLONG}, {4096, ENAMETOOLONG}, {1 << 20, ENAMETOOLONG}};
+    static const size_t lengths[][2] = {
+        {255, ENOENT}, {256, ENAMETOOLONG}, {4095, ENAMETOOLONG}, {4096, ENAMETOOLONG}, {1 << 20, ENAMETOOLONG}};
     uint8_t *name = malloc(1 << 20);
     struct fs_open how = {.read = true};
     int fd;
@@ -156,7 +167,8 @@ static void test_long_names(void **state) {
 
 /* The links of /proc that are no paths, even where /proc itself is granted. */
 static void test_magic_links(void **state) {
-    static const char *const paths[] = {"self/root", "self/root/etc/passwd", "self/cwd/x", "self/exe", "self/fd/0", "thread-self/root/"};
+    static const char *const paths[] = {"self/root", "self/root/etc/passwd", "self/cwd/x", "self/exe",
+                                        "self/fd/0", "thread-self/root/"};
     int proc = open("/proc", O_RDONLY | O_DIRECTORY), fd;
     struct fs_open how = {.read = true, .follow = true};
     struct stat st;
@@ -195,8 +207,17 @@ static void test_open_flags(void **state) {
 
 /* ---- every operation on every way out ---- */
 
-static const char *const ways_out[] = {"../outside/secret", "../outside/new", "../new", "/tmp/orlo-fs-test-new", "out_dir/secret", "out_dir/new",
-                                       "up/outside/secret", "up/new", "dir/../../outside/secret", "out_dir/", "proc/tmp/orlo-fs-test-new"};
+static const char *const ways_out[] = {"../outside/secret",
+                                       "../outside/new",
+                                       "../new",
+                                       "/tmp/orlo-fs-test-new",
+                                       "out_dir/secret",
+                                       "out_dir/new",
+                                       "up/outside/secret",
+                                       "up/new",
+                                       "dir/../../outside/secret",
+                                       "out_dir/",
+                                       "proc/tmp/orlo-fs-test-new"};
 
 /* The operations with a path; the number of them. */
 static int operate(int op, str path) {
@@ -267,7 +288,8 @@ static void test_links_themselves(void **state) {
     assert_true(str_eqc((str){text, n}, "../o"));
     assert_int_equal(fs_readlink(in, STR("file"), text, sizeof text, &n), EINVAL);
     assert_int_equal(fs_rename(in, STR("out"), in, STR("dir/moved")), 0);
-    assert_int_equal(fs_open(in, STR("dir/moved"), &(struct fs_open){.read = true, .follow = true}, &(int){0}), ENOENT); /* dir/../outside */
+    assert_int_equal(fs_open(in, STR("dir/moved"), &(struct fs_open){.read = true, .follow = true}, &(int){0}),
+                     ENOENT); /* dir/../outside */
     assert_int_equal(fs_link(in, STR("dir/moved"), in, STR("out")), 0);
     assert_int_equal(fs_unlink(in, STR("dir/moved")), 0);
     assert_int_equal(fs_symlink(STR("/etc/passwd"), in, STR("dir/moved")), EPERM);
@@ -329,13 +351,83 @@ static void test_directory(void **state) {
 
 /* The errno of preview 1, in the order of its witx. */
 static const char *const p1_names[] = {
-    "0", "E2BIG", "EACCES", "EADDRINUSE", "EADDRNOTAVAIL", "EAFNOSUPPORT", "EAGAIN", "EALREADY", "EBADF", "EBADMSG", "EBUSY", "ECANCELED",
-    "ECHILD", "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EDEADLK", "EDESTADDRREQ", "EDOM", "EDQUOT", "EEXIST", "EFAULT", "EFBIG",
-    "EHOSTUNREACH", "EIDRM", "EILSEQ", "EINPROGRESS", "EINTR", "EINVAL", "EIO", "EISCONN", "EISDIR", "ELOOP", "EMFILE", "EMLINK", "EMSGSIZE",
-    "EMULTIHOP", "ENAMETOOLONG", "ENETDOWN", "ENETRESET", "ENETUNREACH", "ENFILE", "ENOBUFS", "ENODEV", "ENOENT", "ENOEXEC", "ENOLCK",
-    "ENOLINK", "ENOMEM", "ENOMSG", "ENOPROTOOPT", "ENOSPC", "ENOSYS", "ENOTCONN", "ENOTDIR", "ENOTEMPTY", "ENOTRECOVERABLE", "ENOTSOCK",
-    "ENOTSUP", "ENOTTY", "ENXIO", "EOVERFLOW", "EOWNERDEAD", "EPERM", "EPIPE", "EPROTO", "EPROTONOSUPPORT", "EPROTOTYPE", "ERANGE", "EROFS",
-    "ESPIPE", "ESRCH", "ESTALE", "ETIMEDOUT", "ETXTBSY", "EXDEV", "ENOTCAPABLE",
+    "0",
+    "E2BIG",
+    "EACCES",
+    "EADDRINUSE",
+    "EADDRNOTAVAIL",
+    "EAFNOSUPPORT",
+    "EAGAIN",
+    "EALREADY",
+    "EBADF",
+    "EBADMSG",
+    "EBUSY",
+    "ECANCELED",
+    "ECHILD",
+    "ECONNABORTED",
+    "ECONNREFUSED",
+    "ECONNRESET",
+    "EDEADLK",
+    "EDESTADDRREQ",
+    "EDOM",
+    "EDQUOT",
+    "EEXIST",
+    "EFAULT",
+    "EFBIG",
+    "EHOSTUNREACH",
+    "EIDRM",
+    "EILSEQ",
+    "EINPROGRESS",
+    "EINTR",
+    "EINVAL",
+    "EIO",
+    "EISCONN",
+    "EISDIR",
+    "ELOOP",
+    "EMFILE",
+    "EMLINK",
+    "EMSGSIZE",
+    "EMULTIHOP",
+    "ENAMETOOLONG",
+    "ENETDOWN",
+    "ENETRESET",
+    "ENETUNREACH",
+    "ENFILE",
+    "ENOBUFS",
+    "ENODEV",
+    "ENOENT",
+    "ENOEXEC",
+    "ENOLCK",
+    "ENOLINK",
+    "ENOMEM",
+    "ENOMSG",
+    "ENOPROTOOPT",
+    "ENOSPC",
+    "ENOSYS",
+    "ENOTCONN",
+    "ENOTDIR",
+    "ENOTEMPTY",
+    "ENOTRECOVERABLE",
+    "ENOTSOCK",
+    "ENOTSUP",
+    "ENOTTY",
+    "ENXIO",
+    "EOVERFLOW",
+    "EOWNERDEAD",
+    "EPERM",
+    "EPIPE",
+    "EPROTO",
+    "EPROTONOSUPPORT",
+    "EPROTOTYPE",
+    "ERANGE",
+    "EROFS",
+    "ESPIPE",
+    "ESRCH",
+    "ESTALE",
+    "ETIMEDOUT",
+    "ETXTBSY",
+    "EXDEV",
+    "ENOTCAPABLE",
 };
 
 static void test_errno(void **state) {

@@ -18,8 +18,9 @@ static_assert(ARRAY_COUNT(wasi_p1_funcs) == WASI_P1_FUNCS_COUNT);
 uint32_t p1_errno_of(int host) {
     switch (host) {
     case 0: return P1_SUCCESS;
-#define X(name, p1, p2)                                                                                      \
-    case name: return p1;
+#define X(name, p1, p2)                                                                                                          \
+    case name:                                                                                                                   \
+        return p1;
 #include "wasi/fs_errno.def"
 #undef X
     default: return P1_EIO;
@@ -113,23 +114,25 @@ static const struct p1_stdio served_stdio = {served_read, served_write, served_r
 
 /* ---- descriptors of a new run ---- */
 
-const uint64_t p1_rights_write = P1_RIGHT(P1_R_DATASYNC) | P1_RIGHT(P1_R_WRITE) | P1_RIGHT(P1_R_ALLOCATE) | P1_RIGHT(P1_R_FD_SET_SIZE);
-const uint64_t p1_rights_file =
-    P1_RIGHT(P1_R_DATASYNC) | P1_RIGHT(P1_R_READ) | P1_RIGHT(P1_R_SEEK) | P1_RIGHT(P1_R_SET_FLAGS) | P1_RIGHT(P1_R_SYNC) |
-    P1_RIGHT(P1_R_TELL) | P1_RIGHT(P1_R_WRITE) | P1_RIGHT(P1_R_ADVISE) | P1_RIGHT(P1_R_ALLOCATE) |
-    P1_RIGHT(P1_R_FD_FILESTAT_GET) | P1_RIGHT(P1_R_FD_SET_SIZE) | P1_RIGHT(P1_R_FD_SET_TIMES) | P1_RIGHT(P1_R_POLL);
-const uint64_t p1_rights_dir =
-    P1_RIGHT(P1_R_SET_FLAGS) | P1_RIGHT(P1_R_SYNC) | P1_RIGHT(P1_R_ADVISE) | P1_RIGHT(P1_R_CREATE_DIRECTORY) |
-    P1_RIGHT(P1_R_CREATE_FILE) | P1_RIGHT(P1_R_LINK_SOURCE) | P1_RIGHT(P1_R_LINK_TARGET) | P1_RIGHT(P1_R_OPEN) |
-    P1_RIGHT(P1_R_READDIR) | P1_RIGHT(P1_R_READLINK) | P1_RIGHT(P1_R_RENAME_SOURCE) | P1_RIGHT(P1_R_RENAME_TARGET) |
-    P1_RIGHT(P1_R_PATH_FILESTAT_GET) | P1_RIGHT(P1_R_PATH_SET_SIZE) | P1_RIGHT(P1_R_PATH_SET_TIMES) |
-    P1_RIGHT(P1_R_FD_FILESTAT_GET) | P1_RIGHT(P1_R_FD_SET_TIMES) | P1_RIGHT(P1_R_SYMLINK) |
-    P1_RIGHT(P1_R_REMOVE_DIRECTORY) | P1_RIGHT(P1_R_UNLINK_FILE) | P1_RIGHT(P1_R_POLL);
+const uint64_t p1_rights_write =
+    P1_RIGHT(P1_R_DATASYNC) | P1_RIGHT(P1_R_WRITE) | P1_RIGHT(P1_R_ALLOCATE) | P1_RIGHT(P1_R_FD_SET_SIZE);
+const uint64_t p1_rights_file = P1_RIGHT(P1_R_DATASYNC) | P1_RIGHT(P1_R_READ) | P1_RIGHT(P1_R_SEEK) | P1_RIGHT(P1_R_SET_FLAGS) |
+                                P1_RIGHT(P1_R_SYNC) | P1_RIGHT(P1_R_TELL) | P1_RIGHT(P1_R_WRITE) | P1_RIGHT(P1_R_ADVISE) |
+                                P1_RIGHT(P1_R_ALLOCATE) | P1_RIGHT(P1_R_FD_FILESTAT_GET) | P1_RIGHT(P1_R_FD_SET_SIZE) |
+                                P1_RIGHT(P1_R_FD_SET_TIMES) | P1_RIGHT(P1_R_POLL);
+const uint64_t p1_rights_dir = P1_RIGHT(P1_R_SET_FLAGS) | P1_RIGHT(P1_R_SYNC) | P1_RIGHT(P1_R_ADVISE) |
+                               P1_RIGHT(P1_R_CREATE_DIRECTORY) | P1_RIGHT(P1_R_CREATE_FILE) | P1_RIGHT(P1_R_LINK_SOURCE) |
+                               P1_RIGHT(P1_R_LINK_TARGET) | P1_RIGHT(P1_R_OPEN) | P1_RIGHT(P1_R_READDIR) |
+                               P1_RIGHT(P1_R_READLINK) | P1_RIGHT(P1_R_RENAME_SOURCE) | P1_RIGHT(P1_R_RENAME_TARGET) |
+                               P1_RIGHT(P1_R_PATH_FILESTAT_GET) | P1_RIGHT(P1_R_PATH_SET_SIZE) | P1_RIGHT(P1_R_PATH_SET_TIMES) |
+                               P1_RIGHT(P1_R_FD_FILESTAT_GET) | P1_RIGHT(P1_R_FD_SET_TIMES) | P1_RIGHT(P1_R_SYMLINK) |
+                               P1_RIGHT(P1_R_REMOVE_DIRECTORY) | P1_RIGHT(P1_R_UNLINK_FILE) | P1_RIGHT(P1_R_POLL);
 const uint64_t p1_rights_inherit = p1_rights_dir | p1_rights_file;
 
 static void add_standard(struct p1 *p, int kind, int fd, uint64_t right) {
     struct stat st;
-    struct p1_desc d = {.kind = kind, .fd = fd, .borrowed = true, .base = right | P1_RIGHT(P1_R_POLL) | P1_RIGHT(P1_R_FD_FILESTAT_GET)};
+    struct p1_desc d = {
+        .kind = kind, .fd = fd, .borrowed = true, .base = right | P1_RIGHT(P1_R_POLL) | P1_RIGHT(P1_R_FD_FILESTAT_GET)};
     d.filetype = p->run->config.exchange || fd < 0 || fstat(fd, &st) != 0 ? P1_UNKNOWN
                  : isatty(fd)                                             ? P1_CHARACTER_DEVICE
                                                                           : p1_filetype_of(st.st_mode);
@@ -143,9 +146,15 @@ static void add_descriptors(struct p1 *p) {
     add_standard(p, P1_STDOUT, run->config.out.write ? -1 : run->config.out.fd, P1_RIGHT(P1_R_WRITE));
     add_standard(p, P1_STDERR, run->config.err.write ? -1 : run->config.err.fd, P1_RIGHT(P1_R_WRITE));
     for (size_t i = 0; i < config->preopens_count; i++) {
-        struct p1_desc d = {.kind = P1_DIR, .filetype = P1_DIRECTORY, .fd = config->preopens[i].fd, .borrowed = true,
-                            .is_preopen = true, .preopen = config->preopens[i].guest, .read_only = config->preopens[i].read_only,
-                            .base = p1_rights_dir, .inheriting = p1_rights_inherit};
+        struct p1_desc d = {.kind = P1_DIR,
+                            .filetype = P1_DIRECTORY,
+                            .fd = config->preopens[i].fd,
+                            .borrowed = true,
+                            .is_preopen = true,
+                            .preopen = config->preopens[i].guest,
+                            .read_only = config->preopens[i].read_only,
+                            .base = p1_rights_dir,
+                            .inheriting = p1_rights_inherit};
         if (d.read_only) d.inheriting &= ~p1_rights_write;
         vec_push(run->mem, &p->fds, d);
     }

@@ -9,8 +9,8 @@ static enum abi_trap done(uint64_t *a, uint32_t e) {
     return ABI_TRAP_NONE;
 }
 
-enum { FOLLOW = 1 };                                                  /* lookupflags */
-enum { CREAT = 1, DIRECTORY = 2, EXCL = 4, TRUNC = 8 };               /* oflags */
+enum { FOLLOW = 1 };                                    /* lookupflags */
+enum { CREAT = 1, DIRECTORY = 2, EXCL = 4, TRUNC = 8 }; /* oflags */
 
 /* Where a path begins, and the path. */
 struct place {
@@ -30,10 +30,10 @@ static uint32_t place(struct p1 *p, uint64_t fd, uint64_t rights, uint64_t ptr, 
     return writes && out->dir->read_only ? P1_EROFS : P1_SUCCESS;
 }
 
-#define PLACE(fd, rights, ptr, n, writes)                                                                    \
-    struct p1 *p = p1_of(call);                                                                              \
-    struct place at;                                                                                         \
-    uint32_t place_errno_ = place(p, (fd), (rights), (ptr), (n), (writes), &at);                             \
+#define PLACE(fd, rights, ptr, n, writes)                                                                                        \
+    struct p1 *p = p1_of(call);                                                                                                  \
+    struct place at;                                                                                                             \
+    uint32_t place_errno_ = place(p, (fd), (rights), (ptr), (n), (writes), &at);                                                 \
     if (place_errno_) return done(a, place_errno_)
 
 enum abi_trap p1_path_create_directory(struct engine_call *call, uint64_t *a) {
@@ -130,14 +130,21 @@ enum abi_trap p1_path_open(struct engine_call *call, uint64_t *a) {
     bool write = base & (P1_RIGHT(P1_R_WRITE) | P1_RIGHT(P1_R_ALLOCATE) | P1_RIGHT(P1_R_FD_SET_SIZE)) && !(oflags & DIRECTORY);
     if (oflags & (CREAT | TRUNC) && at.dir->read_only && !(oflags & DIRECTORY)) return done(a, P1_EROFS);
     if (oflags & DIRECTORY && base & P1_RIGHT(P1_R_WRITE)) return done(a, P1_EISDIR);
-    struct fs_open how = {.create = oflags & CREAT, .directory = oflags & DIRECTORY, .exclusive = oflags & EXCL,
-                          .truncate = oflags & TRUNC, .follow = lookup & FOLLOW,
-                          .read = !write || base & P1_RIGHT(P1_R_READ), .write = write || oflags & TRUNC,
-                          .append = fdflags & P1_FDFLAG_APPEND, .nonblock = fdflags & P1_FDFLAG_NONBLOCK,
-                          .dsync = fdflags & P1_FDFLAG_DSYNC, .sync = fdflags & (P1_FDFLAG_SYNC | P1_FDFLAG_RSYNC)};
+    struct fs_open how = {.create = oflags & CREAT,
+                          .directory = oflags & DIRECTORY,
+                          .exclusive = oflags & EXCL,
+                          .truncate = oflags & TRUNC,
+                          .follow = lookup & FOLLOW,
+                          .read = !write || base & P1_RIGHT(P1_R_READ),
+                          .write = write || oflags & TRUNC,
+                          .append = fdflags & P1_FDFLAG_APPEND,
+                          .nonblock = fdflags & P1_FDFLAG_NONBLOCK,
+                          .dsync = fdflags & P1_FDFLAG_DSYNC,
+                          .sync = fdflags & (P1_FDFLAG_SYNC | P1_FDFLAG_RSYNC)};
     struct p1_desc d = {};
     int e = fs_open(at.dir->fd, at.path, &how, &d.fd);
-    if (e == EISDIR && how.write && !(oflags & (CREAT | TRUNC)) && !(base & P1_RIGHT(P1_R_WRITE))) { /* rights that mean nothing for a directory are dropped */
+    if (e == EISDIR && how.write && !(oflags & (CREAT | TRUNC)) &&
+        !(base & P1_RIGHT(P1_R_WRITE))) { /* rights that mean nothing for a directory are dropped */
         how.write = false;
         how.read = true;
         e = fs_open(at.dir->fd, at.path, &how, &d.fd);

@@ -43,7 +43,8 @@ enum abi_trap wasi_cli_environment_get_environment(struct host_call *call, struc
     result->p = host_alloc(call, (n + 1) * sizeof *result->p, _Alignof(str));
     if (!result->p) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory for the environment");
     for (result->n = 0; result->n < n; result->n++)
-        result->p[result->n] = (struct wasi_p2_tuple2_string_string){utf8_of(call, env[result->n].key), utf8_of(call, env[result->n].value)};
+        result->p[result->n] =
+            (struct wasi_p2_tuple2_string_string){utf8_of(call, env[result->n].key), utf8_of(call, env[result->n].value)};
     return ABI_TRAP_NONE;
 }
 
@@ -56,7 +57,9 @@ enum abi_trap wasi_cli_environment_get_arguments(struct host_call *call, struct 
 }
 
 /* There is none: paths are relative to what is granted. */
-enum abi_trap wasi_cli_environment_initial_cwd(struct host_call *call, struct wasi_p2_option_string *result) { return ABI_TRAP_NONE; }
+enum abi_trap wasi_cli_environment_initial_cwd(struct host_call *call, struct wasi_p2_option_string *result) {
+    return ABI_TRAP_NONE;
+}
 
 /* ---- exit ---- */
 
@@ -72,7 +75,8 @@ enum abi_trap wasi_cli_exit_exit_with_code(struct host_call *call, uint8_t statu
 static struct cgi *cgi_in(void *stream) {
     return cgi_of(host_instance_user(((struct wasi_io_streams_input_stream *)stream)->in));
 }
-static enum net_flow request_read(struct wasi_io_streams_input_stream *s, void *p, size_t n, size_t *got, struct wasi_io_error_error **e) {
+static enum net_flow request_read(struct wasi_io_streams_input_stream *s, void *p, size_t n, size_t *got,
+                                  struct wasi_io_error_error **e) {
     enum net_flow flow = cgi_read(cgi_in(s), p, n, got);
     if (flow == NET_FLOW_FAILED) *e = p2_error(s->in, NET_OK, EIO);
     return flow;
@@ -144,7 +148,8 @@ struct wasi_cli_terminal_output_terminal_output {
 void wasi_cli_terminal_input_terminal_input_drop(struct host_instance *in, struct wasi_cli_terminal_input_terminal_input *self) {
     p2_unref(in, self);
 }
-void wasi_cli_terminal_output_terminal_output_drop(struct host_instance *in, struct wasi_cli_terminal_output_terminal_output *self) {
+void wasi_cli_terminal_output_terminal_output_drop(struct host_instance *in,
+                                                   struct wasi_cli_terminal_output_terminal_output *self) {
     p2_unref(in, self);
 }
 

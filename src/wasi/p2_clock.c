@@ -60,11 +60,13 @@ static enum abi_trap subscribe(struct host_call *call, uint64_t due, struct wasi
     return t;
 }
 
-enum abi_trap wasi_clocks_monotonic_clock_subscribe_instant(struct host_call *call, uint64_t when, struct wasi_io_poll_pollable **result) {
+enum abi_trap wasi_clocks_monotonic_clock_subscribe_instant(struct host_call *call, uint64_t when,
+                                                            struct wasi_io_poll_pollable **result) {
     return subscribe(call, when, result);
 }
 
-enum abi_trap wasi_clocks_monotonic_clock_subscribe_duration(struct host_call *call, uint64_t when, struct wasi_io_poll_pollable **result) {
+enum abi_trap wasi_clocks_monotonic_clock_subscribe_duration(struct host_call *call, uint64_t when,
+                                                             struct wasi_io_poll_pollable **result) {
     uint64_t now = clock_mono_ns();
     return subscribe(call, now + MIN(when, UINT64_MAX - now), result);
 }
@@ -86,12 +88,16 @@ static enum abi_trap fill(struct host_call *call, uint8_t *to, size_t n) {
 static enum abi_trap random_bytes(struct host_call *call, uint64_t len, str *result) {
     if (!len) return ABI_TRAP_NONE;
     uint8_t *p = host_alloc(call, len, 1);
-    if (!p) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "%llu random bytes are more than a call may return", (unsigned long long)len);
+    if (!p)
+        return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "%llu random bytes are more than a call may return",
+                         (unsigned long long)len);
     *result = (str){p, len};
     return fill(call, p, len);
 }
 
-enum abi_trap wasi_random_random_get_random_bytes(struct host_call *call, uint64_t len, str *result) { return random_bytes(call, len, result); }
+enum abi_trap wasi_random_random_get_random_bytes(struct host_call *call, uint64_t len, str *result) {
+    return random_bytes(call, len, result);
+}
 enum abi_trap wasi_random_random_get_random_u64(struct host_call *call, uint64_t *result) {
     return fill(call, (uint8_t *)result, sizeof *result);
 }

@@ -11,8 +11,9 @@
 
 enum wasi_filesystem_types_error_code p2_fs_code(int host) {
     switch (host) {
-#define X(name, p1, p2)                                                                                      \
-    case name: return WASI_FILESYSTEM_TYPES_ERROR_CODE_##p2;
+#define X(name, p1, p2)                                                                                                          \
+    case name:                                                                                                                   \
+        return WASI_FILESYSTEM_TYPES_ERROR_CODE_##p2;
 #include "wasi/fs_errno.def"
 #undef X
     default: return WASI_FILESYSTEM_TYPES_ERROR_CODE_IO;
@@ -56,7 +57,9 @@ static void descriptor_destroy(struct host_instance *in, void *self) {
     if (d->allocated) uncount_file(in);
     if (!d->borrowed && d->fd >= 0) close(d->fd);
 }
-void wasi_filesystem_types_descriptor_drop(struct host_instance *in, struct wasi_filesystem_types_descriptor *self) { p2_unref(in, self); }
+void wasi_filesystem_types_descriptor_drop(struct host_instance *in, struct wasi_filesystem_types_descriptor *self) {
+    p2_unref(in, self);
+}
 
 enum abi_trap wasi_filesystem_preopens_get_directories(struct host_call *call,
                                                        struct wasi_p2_list_tuple2_filesystem_types_descriptor_string *result) {
@@ -93,10 +96,12 @@ enum abi_trap wasi_filesystem_types_descriptor_get_type(
     return ABI_TRAP_NONE;
 }
 
-enum abi_trap wasi_filesystem_types_descriptor_is_same_object(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
+enum abi_trap wasi_filesystem_types_descriptor_is_same_object(struct host_call *call,
+                                                              struct wasi_filesystem_types_descriptor *self,
                                                               struct wasi_filesystem_types_descriptor *other, bool *result) {
     struct stat a, b;
-    *result = self == other || (fstat(self->fd, &a) == 0 && fstat(other->fd, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+    *result =
+        self == other || (fstat(self->fd, &a) == 0 && fstat(other->fd, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino);
     return ABI_TRAP_NONE;
 }
 
@@ -130,7 +135,8 @@ enum abi_trap wasi_filesystem_types_descriptor_stat(
 
 /* The lower half names the object (libc makes an inode number of it), the upper also changes with its contents. */
 static struct wasi_filesystem_types_metadata_hash_value hash_of(const struct stat *st) {
-    uint64_t what[] = {st->st_dev, st->st_ino, (uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec, (uint64_t)st->st_size};
+    uint64_t what[] = {st->st_dev, st->st_ino, (uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec,
+                       (uint64_t)st->st_size};
     return (struct wasi_filesystem_types_metadata_hash_value){str_hash((str){(const uint8_t *)what, 2 * sizeof *what}),
                                                               str_hash((str){(const uint8_t *)what, sizeof what})};
 }
@@ -165,7 +171,8 @@ enum abi_trap wasi_filesystem_types_descriptor_set_times(struct host_call *call,
 }
 
 enum abi_trap wasi_filesystem_types_descriptor_set_size(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
-                                                        uint64_t size, struct wasi_p2_result_void_filesystem_types_error_code *result) {
+                                                        uint64_t size,
+                                                        struct wasi_p2_result_void_filesystem_types_error_code *result) {
     if (self->type == TYPE(DIRECTORY)) P2_FS_FAIL(EISDIR);
     if (self->read_only) P2_FS_FAIL(EROFS);
     if (!(self->flags & FLAG(WRITE))) P2_FS_FAIL(EBADF);
@@ -190,7 +197,8 @@ static void entries_destroy(struct host_instance *in, void *self) {
     uncount_file(in);
     host_uncharge(in, DIR_BYTES);
 }
-void wasi_filesystem_types_directory_entry_stream_drop(struct host_instance *in, struct wasi_filesystem_types_directory_entry_stream *self) {
+void wasi_filesystem_types_directory_entry_stream_drop(struct host_instance *in,
+                                                       struct wasi_filesystem_types_directory_entry_stream *self) {
     p2_unref(in, self);
 }
 
@@ -233,7 +241,7 @@ enum abi_trap wasi_filesystem_types_directory_entry_stream_read_directory_entry(
 
 /* ---- paths ---- */
 
-#define FOLLOWS(path_flags) ((path_flags) & WASI_FILESYSTEM_TYPES_PATH_FLAGS_SYMLINK_FOLLOW)
+#define FOLLOWS(path_flags) ((path_flags)&WASI_FILESYSTEM_TYPES_PATH_FLAGS_SYMLINK_FOLLOW)
 
 /* 0, or why paths cannot start here. */
 static int may(const struct wasi_filesystem_types_descriptor *d, bool change) {
@@ -272,19 +280,20 @@ enum abi_trap wasi_filesystem_types_descriptor_set_times_at(struct host_call *ca
     P2_FS_END(fs_set_times(self->fd, path, FOLLOWS(path_flags), times));
 }
 
-enum abi_trap wasi_filesystem_types_descriptor_create_directory_at(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
-                                                                   str path,
-                                                                   struct wasi_p2_result_void_filesystem_types_error_code *result) {
+enum abi_trap
+wasi_filesystem_types_descriptor_create_directory_at(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
+                                                     str path, struct wasi_p2_result_void_filesystem_types_error_code *result) {
     P2_FS_TRY(may(self, true));
     P2_FS_END(fs_mkdir(self->fd, path));
 }
-enum abi_trap wasi_filesystem_types_descriptor_remove_directory_at(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
-                                                                   str path,
-                                                                   struct wasi_p2_result_void_filesystem_types_error_code *result) {
+enum abi_trap
+wasi_filesystem_types_descriptor_remove_directory_at(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
+                                                     str path, struct wasi_p2_result_void_filesystem_types_error_code *result) {
     P2_FS_TRY(may(self, true));
     P2_FS_END(fs_rmdir(self->fd, path));
 }
-enum abi_trap wasi_filesystem_types_descriptor_unlink_file_at(struct host_call *call, struct wasi_filesystem_types_descriptor *self, str path,
+enum abi_trap wasi_filesystem_types_descriptor_unlink_file_at(struct host_call *call,
+                                                              struct wasi_filesystem_types_descriptor *self, str path,
                                                               struct wasi_p2_result_void_filesystem_types_error_code *result) {
     P2_FS_TRY(may(self, true));
     P2_FS_END(fs_unlink(self->fd, path));
@@ -305,15 +314,17 @@ enum abi_trap wasi_filesystem_types_descriptor_link_at(struct host_call *call, s
     if (FOLLOWS(old_path_flags)) P2_FS_FAIL(EINVAL);
     P2_FS_END(fs_link(self->fd, old_path, new_descriptor->fd, new_path));
 }
-enum abi_trap wasi_filesystem_types_descriptor_rename_at(struct host_call *call, struct wasi_filesystem_types_descriptor *self, str old_path,
-                                                         struct wasi_filesystem_types_descriptor *new_descriptor, str new_path,
+enum abi_trap wasi_filesystem_types_descriptor_rename_at(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
+                                                         str old_path, struct wasi_filesystem_types_descriptor *new_descriptor,
+                                                         str new_path,
                                                          struct wasi_p2_result_void_filesystem_types_error_code *result) {
     P2_FS_TRY(may(self, true));
     P2_FS_TRY(may(new_descriptor, true));
     P2_FS_END(fs_rename(self->fd, old_path, new_descriptor->fd, new_path));
 }
 
-enum abi_trap wasi_filesystem_types_descriptor_readlink_at(struct host_call *call, struct wasi_filesystem_types_descriptor *self, str path,
+enum abi_trap wasi_filesystem_types_descriptor_readlink_at(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
+                                                           str path,
                                                            struct wasi_p2_result_string_filesystem_types_error_code *result) {
     size_t n = 0;
     uint8_t *to = host_alloc(call, PATH_MAX, 1);
@@ -330,11 +341,16 @@ enum abi_trap wasi_filesystem_types_descriptor_readlink_at(struct host_call *cal
 
 #define OPEN(name) (open_flags & WASI_FILESYSTEM_TYPES_OPEN_FLAGS_##name)
 
-static int open_file(const struct wasi_filesystem_types_descriptor *base, bool follow, str path, wasi_filesystem_types_open_flags open_flags,
-                     struct wasi_filesystem_types_descriptor *d) {
+static int open_file(const struct wasi_filesystem_types_descriptor *base, bool follow, str path,
+                     wasi_filesystem_types_open_flags open_flags, struct wasi_filesystem_types_descriptor *d) {
     bool write = d->flags & FLAG(WRITE) || OPEN(TRUNCATE);
-    struct fs_open how = {.create = OPEN(CREATE), .directory = OPEN(DIRECTORY), .exclusive = OPEN(EXCLUSIVE), .truncate = OPEN(TRUNCATE),
-                          .follow = follow, .write = write, .read = !write || d->flags & FLAG(READ),
+    struct fs_open how = {.create = OPEN(CREATE),
+                          .directory = OPEN(DIRECTORY),
+                          .exclusive = OPEN(EXCLUSIVE),
+                          .truncate = OPEN(TRUNCATE),
+                          .follow = follow,
+                          .write = write,
+                          .read = !write || d->flags & FLAG(READ),
                           .dsync = d->flags & FLAG(DATA_INTEGRITY_SYNC),
                           .sync = d->flags & (FLAG(FILE_INTEGRITY_SYNC) | FLAG(REQUESTED_WRITE_SYNC))};
     struct stat st;

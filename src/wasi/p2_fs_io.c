@@ -47,9 +47,10 @@ static int write_at(struct wasi_run *run, int fd, str bytes, uint64_t offset, bo
 
 /* ---- at an offset ---- */
 
-enum abi_trap wasi_filesystem_types_descriptor_read(struct host_call *call, struct wasi_filesystem_types_descriptor *self, uint64_t length,
-                                                    uint64_t offset,
-                                                    struct wasi_p2_result_tuple2_list_u8_bool_filesystem_types_error_code *result) {
+enum abi_trap
+wasi_filesystem_types_descriptor_read(struct host_call *call, struct wasi_filesystem_types_descriptor *self, uint64_t length,
+                                      uint64_t offset,
+                                      struct wasi_p2_result_tuple2_list_u8_bool_filesystem_types_error_code *result) {
     size_t n = MIN(length, (uint64_t)SLICE_BYTES), got;
     P2_FS_TRY(may(self, FLAG(READ)));
     uint8_t *p = host_alloc(call, n + 1, 1);
@@ -60,8 +61,9 @@ enum abi_trap wasi_filesystem_types_descriptor_read(struct host_call *call, stru
     return ABI_TRAP_NONE;
 }
 
-enum abi_trap wasi_filesystem_types_descriptor_write(struct host_call *call, struct wasi_filesystem_types_descriptor *self, str buffer,
-                                                     uint64_t offset, struct wasi_p2_result_u64_filesystem_types_error_code *result) {
+enum abi_trap wasi_filesystem_types_descriptor_write(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
+                                                     str buffer, uint64_t offset,
+                                                     struct wasi_p2_result_u64_filesystem_types_error_code *result) {
     size_t wrote;
     P2_FS_TRY(may(self, FLAG(WRITE)));
     int e = write_at(p2_run(call), self->fd, buffer, offset, false, &wrote);
@@ -75,7 +77,8 @@ enum abi_trap wasi_filesystem_types_descriptor_write(struct host_call *call, str
 static bool always_ready(void *object) { return true; }
 static void never_listen(void *object, struct engine_fiber *f) {}
 
-static enum net_flow file_read(struct wasi_io_streams_input_stream *s, void *p, size_t n, size_t *got, struct wasi_io_error_error **why) {
+static enum net_flow file_read(struct wasi_io_streams_input_stream *s, void *p, size_t n, size_t *got,
+                               struct wasi_io_error_error **why) {
     int e = read_at(s->fd, p, n, s->offset, got);
     if (e == EAGAIN) return NET_FLOW_WAIT; /* a FIFO, a device */
     if (e) *why = p2_error(s->in, NET_OK, e);
@@ -106,7 +109,8 @@ static bool file_write(struct wasi_io_streams_output_stream *s, str bytes, struc
 static enum p2_state file_state(struct wasi_io_streams_output_stream *s, struct wasi_io_error_error **why) { return P2_OPEN; }
 static const struct p2_sink sink_file = {file_room, file_write, file_state, {always_ready, never_listen}};
 
-static enum abi_trap write_stream(struct host_call *call, struct wasi_filesystem_types_descriptor *self, uint64_t offset, bool append,
+static enum abi_trap write_stream(struct host_call *call, struct wasi_filesystem_types_descriptor *self, uint64_t offset,
+                                  bool append,
                                   struct wasi_p2_result_io_streams_output_stream_filesystem_types_error_code *result) {
     P2_FS_TRY(may(self, FLAG(WRITE)));
     enum abi_trap t = p2_output_stream(call, &sink_file, self, &result->ok);
@@ -130,8 +134,8 @@ enum abi_trap wasi_filesystem_types_descriptor_append_via_stream(
 
 /* ---- advice and durability ---- */
 
-enum abi_trap wasi_filesystem_types_descriptor_advise(struct host_call *call, struct wasi_filesystem_types_descriptor *self, uint64_t offset,
-                                                      uint64_t length, enum wasi_filesystem_types_advice advice,
+enum abi_trap wasi_filesystem_types_descriptor_advise(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
+                                                      uint64_t offset, uint64_t length, enum wasi_filesystem_types_advice advice,
                                                       struct wasi_p2_result_void_filesystem_types_error_code *result) {
     static const int host[] = {POSIX_FADV_NORMAL,   POSIX_FADV_SEQUENTIAL, POSIX_FADV_RANDOM,
                                POSIX_FADV_WILLNEED, POSIX_FADV_DONTNEED,   POSIX_FADV_NOREUSE};

@@ -9,16 +9,20 @@ struct wasi_sockets_network_network {
     struct p2_object o;
 };
 
-enum abi_trap wasi_sockets_instance_network_instance_network(struct host_call *call, struct wasi_sockets_network_network **result) {
+enum abi_trap wasi_sockets_instance_network_instance_network(struct host_call *call,
+                                                             struct wasi_sockets_network_network **result) {
     P2_NEW(call, n, wasi_sockets_network_network, NULL);
     *result = n;
     return ABI_TRAP_NONE;
 }
-void wasi_sockets_network_network_drop(struct host_instance *in, struct wasi_sockets_network_network *self) { p2_unref(in, self); }
+void wasi_sockets_network_network_drop(struct host_instance *in, struct wasi_sockets_network_network *self) {
+    p2_unref(in, self);
+}
 
 /* ---- what is refused ---- */
 
-#define REFUSED(result) (*(result) = (typeof(*(result))){.is_err = true, .err = WASI_SOCKETS_NETWORK_ERROR_CODE_ACCESS_DENIED}, ABI_TRAP_NONE)
+#define REFUSED(result)                                                                                                          \
+    (*(result) = (typeof(*(result))){.is_err = true, .err = WASI_SOCKETS_NETWORK_ERROR_CODE_ACCESS_DENIED}, ABI_TRAP_NONE)
 
 enum abi_trap wasi_sockets_tcp_create_socket_create_tcp_socket(
     struct host_call *call, enum wasi_sockets_network_ip_address_family address_family,
@@ -38,11 +42,13 @@ enum abi_trap wasi_sockets_ip_name_lookup_resolve_addresses(
 
 /* ---- what nobody can call: METHOD(resource, name, result, other parameters) ---- */
 
-static enum abi_trap no_socket(struct host_call *call) { return host_trap(call, ABI_TRAP_HOST, "wasi:sockets: there is no such socket"); }
+static enum abi_trap no_socket(struct host_call *call) {
+    return host_trap(call, ABI_TRAP_HOST, "wasi:sockets: there is no such socket");
+}
 
-#define METHOD(resource, name, type, ...)                                                                    \
-    enum abi_trap resource##_##name(struct host_call *call, struct resource *self __VA_OPT__(, ) __VA_ARGS__, type *result) { \
-        return no_socket(call);                                                                              \
+#define METHOD(resource, name, type, ...)                                                                                        \
+    enum abi_trap resource##_##name(struct host_call *call, struct resource *self __VA_OPT__(, ) __VA_ARGS__, type *result) {    \
+        return no_socket(call);                                                                                                  \
     }
 #define RESULT(t) struct wasi_p2_result_##t##_sockets_network_error_code
 #define ADDRESS const struct wasi_sockets_network_ip_socket_address *address
@@ -82,7 +88,8 @@ void wasi_sockets_tcp_tcp_socket_drop(struct host_instance *in, struct wasi_sock
 #define UDP(...) METHOD(wasi_sockets_udp_udp_socket, __VA_ARGS__)
 UDP(start_bind, RESULT(void), NETWORK, ADDRESS)
 UDP(finish_bind, RESULT(void))
-UDP(stream, RESULT(tuple2_sockets_udp_incoming_datagram_stream_sockets_udp_outgoing_datagram_stream), const struct wasi_p2_option_sockets_network_ip_socket_address *remote_address)
+UDP(stream, RESULT(tuple2_sockets_udp_incoming_datagram_stream_sockets_udp_outgoing_datagram_stream),
+    const struct wasi_p2_option_sockets_network_ip_socket_address *remote_address)
 UDP(local_address, RESULT(sockets_network_ip_socket_address))
 UDP(remote_address, RESULT(sockets_network_ip_socket_address))
 UDP(address_family, enum wasi_sockets_network_ip_address_family)
@@ -98,15 +105,18 @@ void wasi_sockets_udp_udp_socket_drop(struct host_instance *in, struct wasi_sock
 #define INCOMING(...) METHOD(wasi_sockets_udp_incoming_datagram_stream, __VA_ARGS__)
 INCOMING(receive, RESULT(list_sockets_udp_incoming_datagram), uint64_t max_results)
 INCOMING(subscribe, struct wasi_io_poll_pollable *)
-void wasi_sockets_udp_incoming_datagram_stream_drop(struct host_instance *in, struct wasi_sockets_udp_incoming_datagram_stream *self) {}
+void wasi_sockets_udp_incoming_datagram_stream_drop(struct host_instance *in,
+                                                    struct wasi_sockets_udp_incoming_datagram_stream *self) {}
 
 #define OUTGOING(...) METHOD(wasi_sockets_udp_outgoing_datagram_stream, __VA_ARGS__)
 OUTGOING(check_send, RESULT(u64))
 OUTGOING(send, RESULT(u64), struct wasi_p2_list_sockets_udp_outgoing_datagram datagrams)
 OUTGOING(subscribe, struct wasi_io_poll_pollable *)
-void wasi_sockets_udp_outgoing_datagram_stream_drop(struct host_instance *in, struct wasi_sockets_udp_outgoing_datagram_stream *self) {}
+void wasi_sockets_udp_outgoing_datagram_stream_drop(struct host_instance *in,
+                                                    struct wasi_sockets_udp_outgoing_datagram_stream *self) {}
 
 #define ADDRESSES(...) METHOD(wasi_sockets_ip_name_lookup_resolve_address_stream, __VA_ARGS__)
 ADDRESSES(resolve_next_address, RESULT(option_sockets_network_ip_address))
 ADDRESSES(subscribe, struct wasi_io_poll_pollable *)
-void wasi_sockets_ip_name_lookup_resolve_address_stream_drop(struct host_instance *in, struct wasi_sockets_ip_name_lookup_resolve_address_stream *self) {}
+void wasi_sockets_ip_name_lookup_resolve_address_stream_drop(struct host_instance *in,
+                                                             struct wasi_sockets_ip_name_lookup_resolve_address_stream *self) {}

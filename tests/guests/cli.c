@@ -25,7 +25,8 @@ IMPORT("wasi:cli/terminal-stdout", "get-terminal-stdout") void terminal_stdout(v
 #define STREAMS "wasi:io/streams"
 IMPORT(STREAMS, "[method]input-stream.blocking-read") void blocking_read(int self, int64_t n, void *ret);
 IMPORT(STREAMS, "[method]input-stream.subscribe") int subscribe(int self);
-IMPORT(STREAMS, "[method]output-stream.blocking-write-and-flush") void blocking_write(int self, const void *p, size_t n, void *ret);
+IMPORT(STREAMS, "[method]output-stream.blocking-write-and-flush")
+void blocking_write(int self, const void *p, size_t n, void *ret);
 IMPORT(STREAMS, "[method]output-stream.blocking-splice") void blocking_splice(int self, int from, int64_t n, void *ret);
 IMPORT(STREAMS, "[method]output-stream.check-write") void check_write(int self, void *ret);
 IMPORT(STREAMS, "[method]output-stream.write") void write_stream(int self, const void *p, size_t n, void *ret);
@@ -44,7 +45,8 @@ IMPORT("wasi:random/random", "get-random-u64") uint64_t random_u64(void);
 IMPORT("wasi:random/insecure-seed", "insecure-seed") void insecure_seed(void *ret);
 #define FS "wasi:filesystem/types"
 IMPORT("wasi:filesystem/preopens", "get-directories") void get_directories(void *ret);
-IMPORT(FS, "[method]descriptor.open-at") void open_at(int self, int path_flags, const char *p, size_t n, int open_flags, int flags, void *ret);
+IMPORT(FS, "[method]descriptor.open-at")
+void open_at(int self, int path_flags, const char *p, size_t n, int open_flags, int flags, void *ret);
 IMPORT(FS, "[method]descriptor.read") void read_at(int self, uint64_t n, uint64_t offset, void *ret);
 IMPORT(FS, "[method]descriptor.write") void write_at(int self, const void *p, size_t n, uint64_t offset, void *ret);
 IMPORT(FS, "[method]descriptor.append-via-stream") void append_stream(int self, void *ret);
@@ -64,9 +66,12 @@ IMPORT(FS, "[method]descriptor.is-same-object") int is_same_object(int self, int
 IMPORT(FS, "[method]descriptor.create-directory-at") void create_directory_at(int self, const char *p, size_t n, void *ret);
 IMPORT(FS, "[method]descriptor.remove-directory-at") void remove_directory_at(int self, const char *p, size_t n, void *ret);
 IMPORT(FS, "[method]descriptor.unlink-file-at") void unlink_file_at(int self, const char *p, size_t n, void *ret);
-IMPORT(FS, "[method]descriptor.rename-at") void rename_at(int self, const char *p, size_t n, int to, const char *q, size_t m, void *ret);
-IMPORT(FS, "[method]descriptor.link-at") void link_at(int self, int flags, const char *p, size_t n, int to, const char *q, size_t m, void *ret);
-IMPORT(FS, "[method]descriptor.symlink-at") void symlink_at(int self, const char *p, size_t n, const char *q, size_t m, void *ret);
+IMPORT(FS, "[method]descriptor.rename-at")
+void rename_at(int self, const char *p, size_t n, int to, const char *q, size_t m, void *ret);
+IMPORT(FS, "[method]descriptor.link-at")
+void link_at(int self, int flags, const char *p, size_t n, int to, const char *q, size_t m, void *ret);
+IMPORT(FS, "[method]descriptor.symlink-at")
+void symlink_at(int self, const char *p, size_t n, const char *q, size_t m, void *ret);
 IMPORT(FS, "[method]descriptor.readlink-at") void readlink_at(int self, const char *p, size_t n, void *ret);
 IMPORT(FS, "filesystem-error-code") void filesystem_error_code(int err, void *ret);
 IMPORT(FS, "[resource-drop]descriptor") void descriptor_drop(int);
@@ -74,7 +79,8 @@ IMPORT("wasi:io/error", "[resource-drop]error") void error_drop(int);
 IMPORT("wasi:sockets/tcp-create-socket", "create-tcp-socket") void create_tcp_socket(int family, void *ret);
 IMPORT("wasi:sockets/udp-create-socket", "create-udp-socket") void create_udp_socket(int family, void *ret);
 IMPORT("wasi:sockets/instance-network", "instance-network") int instance_network(void);
-IMPORT("wasi:sockets/ip-name-lookup", "resolve-addresses") void resolve_addresses(int network, const char *p, size_t n, void *ret);
+IMPORT("wasi:sockets/ip-name-lookup", "resolve-addresses")
+void resolve_addresses(int network, const char *p, size_t n, void *ret);
 
 /* ---- memory and text ---- */
 
@@ -167,7 +173,10 @@ static int dir = -1, dirs_list[8];
 static void choose(size_t i) {
     if (dir < 0) {
         get_directories(ret);
-        struct { int handle; struct text path; } *all = (void *)list(0).p;
+        struct {
+            int handle;
+            struct text path;
+        } *all = (void *)list(0).p;
         for (size_t k = 0, n = u32(4); k < n && k < 8; k++) dirs_list[k] = all[k].handle;
     }
     dir = dirs_list[i];
@@ -261,9 +270,10 @@ static int file_verb(struct text verb, struct text path, struct text more) {
     static const struct {
         struct text verb;
         int open_flags, flags;
-    } verbs[] = {{T("read"), 0, READ},  {T("stream"), 0, READ}, {T("write"), CREATE | TRUNCATE, WRITE}, {T("append"), 0, WRITE},
-                 {T("patch"), 0, WRITE}, {T("size"), 0, WRITE},  {T("touch"), 0, READ},                  {T("flags"), 0, READ},
-                 {T("badtime"), 0, READ}, {T("type"), 0, READ},  {T("stat"), 0, READ},                   {T("same"), 0, READ}};
+    } verbs[] = {{T("read"), 0, READ},    {T("stream"), 0, READ}, {T("write"), CREATE | TRUNCATE, WRITE},
+                 {T("append"), 0, WRITE}, {T("patch"), 0, WRITE}, {T("size"), 0, WRITE},
+                 {T("touch"), 0, READ},   {T("flags"), 0, READ},  {T("badtime"), 0, READ},
+                 {T("type"), 0, READ},    {T("stat"), 0, READ},   {T("same"), 0, READ}};
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (!same(verb, verbs[i].verb)) continue;
         int f = open(path, verbs[i].open_flags, verbs[i].flags);
@@ -325,7 +335,8 @@ static void random_verb(uint64_t n) {
     struct text b = list(0);
     insecure_seed(ret);
     uint64_t seed = u64(0);
-    put_number(a.n), put(T(" ")), put_number(n ? !same(a, b) : 2), put_number(random_u64() != random_u64()), put_number(seed != u64(8));
+    put_number(a.n), put(T(" ")), put_number(n ? !same(a, b) : 2), put_number(random_u64() != random_u64()),
+        put_number(seed != u64(8));
 }
 
 static void sockets(void) {
@@ -346,7 +357,9 @@ static void operate(struct text s) {
     if (file_verb(verb, a, s) || path_verb(verb, a, s)) return;
     if (same(verb, T("env"))) {
         get_environment(ret);
-        struct { struct text key, value; } *env = (void *)list(0).p;
+        struct {
+            struct text key, value;
+        } *env = (void *)list(0).p;
         for (size_t i = 0, n = u32(4); i < n; i++) put(env[i].key), put(T("=")), put(env[i].value), put(T(" "));
     } else if (same(verb, T("cwd"))) initial_cwd(ret), put_number(ret[0]);
     else if (same(verb, T("terminals"))) terminal_stdin(ret), put_number(ret[0]), terminal_stdout(ret), put_number(ret[0]);

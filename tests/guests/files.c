@@ -3,7 +3,8 @@
 #include "p1.h"
 
 IMPORT("path_open")
-int path_open(int fd, int lookup, const char *path, size_t n, int oflags, int64_t rights, int64_t inheriting, int fdflags, int *out);
+int path_open(int fd, int lookup, const char *path, size_t n, int oflags, int64_t rights, int64_t inheriting, int fdflags,
+              int *out);
 IMPORT("path_create_directory") int path_create_directory(int fd, const char *path, size_t n);
 IMPORT("path_remove_directory") int path_remove_directory(int fd, const char *path, size_t n);
 IMPORT("path_unlink_file") int path_unlink_file(int fd, const char *path, size_t n);
