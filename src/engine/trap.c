@@ -48,6 +48,11 @@ struct engine_image *engine_image_of(const struct engine *e, const void *pc) {
 
 /* ---- backtraces ---- */
 
+enum {
+    CALL_SITES = 1 << ABI_SITE_CALL | 1 << ABI_SITE_TRAP,
+    FAULT_SITES = 1 << ABI_SITE_MEMORY | 1 << ABI_SITE_INDIRECT | 1 << ABI_SITE_NULL | 1 << ABI_SITE_DIVIDE,
+};
+
 static void add_frame(struct engine_trap_record *r, const struct engine_image *image, const struct abi_image_code *code,
                       uint32_t wasm_offset) {
     if (r->frames_count == ENGINE_FRAMES_MAX) return;
@@ -63,9 +68,9 @@ static void add_frame(struct engine_trap_record *r, const struct engine_image *i
 }
 
 static bool find_site(const struct engine_image *image, const struct abi_image_code *code, const uint8_t *pc,
-                      struct abi_site *s) {
+                      uint32_t kinds, struct abi_site *s) {
     const uint8_t *sites = image->im.base + image->im.head->sites.offset + code->sites;
-    return abi_sites_find(sites, (uint32_t)(pc - image->text) - code->start, s);
+    return abi_sites_find_kind(sites, (uint32_t)(pc - image->text) - code->start, kinds, s);
 }
 
 /* A word of the stack: a frame if it is the return address of a call. */
@@ -74,7 +79,7 @@ static void try_word(struct engine *e, struct engine_trap_record *r, const uint8
     if (!image) return;
     const struct abi_image_code *code = abi_image_find(&image->im, word - 1); /* a call may be the last instruction */
     struct abi_site s;
-    if (code && find_site(image, code, word, &s) && (s.kind == ABI_SITE_CALL || s.kind == ABI_SITE_TRAP))
+    if (code && find_site(image, code, word, CALL_SITES, &s))
         add_frame(r, image, code, s.wasm_offset);
 }
 
@@ -86,7 +91,7 @@ static void add_pc(struct engine *e, struct engine_trap_record *r, const uint8_t
     if (!code) return;
     struct abi_site s = {0};
     for (int skip = 0; skip <= 10; skip++)
-        if (find_site(image, code, pc + skip, &s)) break;
+        if (find_site(image, code, pc + skip, skip ? CALL_SITES | FAULT_SITES : FAULT_SITES, &s)) break;
     add_frame(r, image, code, s.wasm_offset);
 }
 
@@ -212,7 +217,7 @@ static enum abi_trap classify(struct engine_fiber *f, int sig, const uint8_t *pc
     if (!image) return ABI_TRAP_NONE;
     const struct abi_image_code *code = abi_image_find(&image->im, pc);
     struct abi_site s;
-    if (!code || !find_site(image, code, pc, &s)) return ABI_TRAP_NONE;
+    if (!code || !find_site(image, code, pc, FAULT_SITES, &s)) return ABI_TRAP_NONE;
     if (sig == SIGFPE) return s.kind == ABI_SITE_DIVIDE ? ABI_TRAP_INTEGER_OVERFLOW : ABI_TRAP_NONE;
     if (s.kind == ABI_SITE_MEMORY && in_range(address, gs, gs + ABI_MEMORY_RESERVE)) return ABI_TRAP_MEMORY_OUT_OF_BOUNDS;
     if (s.kind == ABI_SITE_INDIRECT && (uintptr_t)address < ABI_PAGE) return ABI_TRAP_INDIRECT_NULL;

@@ -1,0 +1,1 @@
+def module(rng): return None

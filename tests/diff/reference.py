@@ -1,0 +1,159 @@
+"""What Wasmtime makes of a module, in the lines orlo-diff writes."""
+import ctypes, hashlib, threading, time
+
+import wasmtime
+from wasmtime import _ffi as ffi
+from wasmtime import TrapCode
+
+SECONDS_MAX = 10
+TABLE_SHOWN_MAX = 64
+TRAPS = {
+    TrapCode.STACK_OVERFLOW: "call stack exhausted",
+    TrapCode.MEMORY_OUT_OF_BOUNDS: "out of bounds memory access",
+    TrapCode.TABLE_OUT_OF_BOUNDS: "out of bounds table access",
+    TrapCode.INDIRECT_CALL_TO_NULL: "uninitialized element",
+    TrapCode.BAD_SIGNATURE: "indirect call type mismatch",
+    TrapCode.INTEGER_OVERFLOW: "integer overflow",
+    TrapCode.INTEGER_DIVISION_BY_ZERO: "integer divide by zero",
+    TrapCode.BAD_CONVERSION_TO_INTEGER: "invalid conversion to integer",
+    TrapCode.UNREACHABLE: "unreachable",
+    TrapCode.INTERRUPT: "time",
+    TrapCode.NULL_REFERENCE: "null reference",
+    TrapCode.ARRAY_OUT_OF_BOUNDS: "out of bounds array access",
+    TrapCode.CAST_FAILURE: "cast failure",
+    TrapCode.ALLOCATION_TOO_LARGE: "the instance's memory limit is reached",
+}
+# Our texts for what Wasmtime does not tell apart.
+SAME_TRAP = {"undefined element": "out of bounds table access", "null function reference": "null reference"}
+
+KINDS = {"i32": ffi.WASMTIME_I32.value, "i64": ffi.WASMTIME_I64.value, "f32": ffi.WASMTIME_F32.value, "f64": ffi.WASMTIME_F64.value,
+         "v128": ffi.WASMTIME_V128.value}
+BY_KIND = {v: k for k, v in KINDS.items()}
+
+
+def value_text(kind, of):
+    """of: a union of which only bits are read, so that no NaN changes on its way."""
+    name = BY_KIND.get(kind)
+    if name in ("i32", "f32"):
+        bits = of.i32 & 0xffffffff
+        return "f32:nan" if name == "f32" and bits & 0x7fffffff > 0x7f800000 else f"{name}:{bits:08x}"
+    if name in ("i64", "f64"):
+        bits = of.i64 & (1 << 64) - 1
+        return "f64:nan" if name == "f64" and bits & ~(1 << 63) > 0x7ff << 52 else f"{name}:{bits:016x}"
+    if name == "v128":
+        return "v128:" + bytes(of.v128)[::-1].hex()
+    return "ref:" + ("x" if (of.funcref.store_id if kind == ffi.WASMTIME_FUNCREF.value else of.externref.store_id) else "-")
+
+
+def type_name(t):
+    return "externref" if str(t) == "anyref" else str(t)  # the package calls it so
+
+
+class Reference:
+    def __init__(self):
+        config = wasmtime.Config()
+        config.parallel_compilation = False
+        config.cranelift_opt_level = "none"
+        config.epoch_interruption = True
+        config.max_wasm_stack = 3 << 19
+        for feature in ("memory64", "multi_memory", "tail_call", "function_references", "gc", "exceptions", "relaxed_simd"):
+            setattr(config, "wasm_" + feature, True)
+        config.wasm_relaxed_simd_deterministic = True
+        self.engine = wasmtime.Engine(config)
+        threading.Thread(target=self.tick, daemon=True).start()
+
+    def tick(self):
+        while True:
+            time.sleep(1)
+            self.engine.increment_epoch()
+
+    def module(self, wasm):
+        return wasmtime.Module(self.engine, wasm)
+
+    @staticmethod
+    def exports(module):
+        """[(name, kind, [parameters], [results])]; types as their names."""
+        out = []
+        for x in module.exports:
+            if isinstance(x.type, wasmtime.FuncType):
+                out.append((x.name, "func", [type_name(t) for t in x.type.params], [type_name(t) for t in x.type.results]))
+            else:
+                out.append((x.name, type(x.type).__name__[:-4].lower(), [], []))
+        return out
+
+    def run(self, module, calls, exports):
+        """calls: [(export index, [slots])]. Lines without the last "end"."""
+        store = wasmtime.Store(self.engine)
+        store.set_epoch_deadline(SECONDS_MAX)
+        instance, out = ffi.wasmtime_instance_t(), []
+        text = trap_of(lambda trap: ffi.wasmtime_instance_new(store._context(), module.ptr(), None, 0, ctypes.byref(instance), trap))
+        if text:
+            return [text if text.startswith("error") else f"start trap {text}"]
+        externs = []
+        for i in range(len(exports)):
+            item, name, n = ffi.wasmtime_extern_t(), ctypes.POINTER(ctypes.c_char)(), ctypes.c_size_t()
+            ok = ffi.wasmtime_instance_export_nth(store._context(), ctypes.byref(instance), i, ctypes.byref(name), ctypes.byref(n), ctypes.byref(item))
+            assert ok
+            externs.append(item)
+        for index, slots in calls:
+            out.append(self.call(store, externs[index].of.func, exports[index], index, slots))
+            if out[-1].endswith("trap time"):
+                return ["time"]
+        for i, (_, kind, _, _) in enumerate(exports):
+            out += self.state(store, externs[i].of, i, kind)
+        return out
+
+    @staticmethod
+    def call(store, func, export, index, slots):
+        params, results = export[2], export[3]
+        args, got, at = (ffi.wasmtime_val_t * len(params))(), (ffi.wasmtime_val_t * len(results))(), 0
+        for i, t in enumerate(params):
+            slot = slots[at]
+            at += 2 if t == "v128" else 1
+            if t in ("i32", "f32"):
+                args[i].kind, args[i].of.i32 = KINDS[t], ctypes.c_int32(slot & 0xffffffff).value
+            elif t in ("i64", "f64"):
+                args[i].kind, args[i].of.i64 = KINDS[t], ctypes.c_int64(slot).value
+            elif t == "v128":
+                args[i].kind = KINDS[t]
+                ctypes.memmove(ctypes.byref(args[i].of), slot.to_bytes(8, "little") + slots[at - 1].to_bytes(8, "little"), 16)
+            elif t == "externref":
+                args[i] = wasmtime.Val.externref(slot or None)._new_raw(store)
+            else:
+                args[i].kind = ffi.WASMTIME_FUNCREF.value
+        head = " ".join([f"call {index}", *(f"{s:x}" for s in slots)])
+        text = trap_of(lambda trap: ffi.wasmtime_func_call(store._context(), ctypes.byref(func), args, len(params), got, len(results), trap))
+        return f"{head} trap {text}" if text else " ".join([head + " ->", *(value_text(v.kind, v.of) for v in got)])
+
+    @staticmethod
+    def state(store, of, i, kind):
+        context = store._context()
+        if kind == "global":
+            v = ffi.wasmtime_val_t()
+            ffi.wasmtime_global_get(context, ctypes.byref(of.global_), ctypes.byref(v))
+            return [f"global {i} {value_text(v.kind, v.of)}"]
+        if kind == "memory":
+            n = ffi.wasmtime_memory_data_size(context, ctypes.byref(of.memory))
+            data = ctypes.string_at(ffi.wasmtime_memory_data(context, ctypes.byref(of.memory)), n) if n else b""
+            return [f"memory {i} {n} {hashlib.sha256(data).hexdigest()[:16]}"]
+        if kind == "table":
+            n = ffi.wasmtime_table_size(context, ctypes.byref(of.table))
+            shown = ""
+            for k in range(min(n, TABLE_SHOWN_MAX)):
+                v = ffi.wasmtime_val_t()
+                assert ffi.wasmtime_table_get(context, ctypes.byref(of.table), k, ctypes.byref(v))
+                shown += value_text(v.kind, v.of)[-1]
+            return [f"table {i} {n} {shown}"]
+        return []
+
+
+def trap_of(fn):
+    """fn is given a pointer for a trap and returns an error or null. None, or the trap's text, or "error …"."""
+    trap = ctypes.POINTER(ffi.wasm_trap_t)()
+    error = fn(ctypes.byref(trap))
+    if error:
+        return "error " + str(wasmtime.WasmtimeError._from_ptr(error)).replace("\n", " ")
+    if trap:
+        t = wasmtime.Trap._from_ptr(trap)
+        return TRAPS.get(t.trap_code, f"({t.trap_code})")
+    return None
