@@ -1,0 +1,392 @@
+#!/usr/bin/env python3
+"""Measurements with their bars, peers measured in the same run: ./dev bench [NAME…] [--json]
+
+Names: js-start compile hello guests lifecycle kernels echo idle; none means all. A row is a figure, its bar, where it must end,
+and a verdict; rows without a bar are there to be read. Times are processor time where requests are counted: other work on the
+machine then disturbs least; rounds of ours and the peer's alternate, and the median of their ratios counts. Servers run on the
+first core, what loads them on the last. Peers (nginx, wasmtime, clang) are measured when on PATH. Nothing here fails a build.
+"""
+import contextlib, hashlib, json, os, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, threading, time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.path.join(ROOT, "build")
+ORLO = os.path.join(BUILD, "orlo")
+GUESTS = os.path.join(ROOT, "..", "shared", "guests")
+HTTP_GUEST = os.path.join(ROOT, "tests", "guests", "http.wasm")
+TARGETS = ["src/engine/lifecycle_bench", "bench/compile_bench"]  # that ./dev builds before
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, LOAD_CORE = str(CORES[0]), str(CORES[-1])
+TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
+WORK = tempfile.mkdtemp(prefix="orlo-bench-")
+ROWS, JSON = [], False
+
+
+class Absent(Exception):
+    """What a measurement needs is not here."""
+
+
+# ---- rows ----------------------------------------------------------------------------------------------------------------------------------
+
+
+def row(bench, name, value, unit, bar=None, end=None, least=False, note=""):
+    """bar, end: at most this (least: at least)."""
+    good = lambda limit: limit is None or (value >= limit if least else value <= limit)
+    verdict = "" if bar is None else "met" if good(end) else "bar met" if good(bar) else "MISSED"
+    ROWS.append({"bench": bench, "name": name, "value": value, "unit": unit, "bar": bar, "end": end, "verdict": verdict, "note": note})
+    if not JSON:
+        sign = "≥" if least else "≤"
+        limits = f"{sign} {bar:g}" + (f", end {end:g}" if end is not None else "") if bar is not None else ""
+        print(f"{bench:9} {name:48} {value:>11,.2f} {unit:12} {limits:18} {verdict:8} {note}".rstrip(), flush=True)
+
+
+def skipped(bench, name, why):
+    ROWS.append({"bench": bench, "name": name, "verdict": "skipped", "note": why})
+    if not JSON:
+        print(f"{bench:9} {name:48} skipped: {why}", flush=True)
+
+
+def need(program):
+    if not shutil.which(program):
+        raise Absent(f"{program} is not on PATH")
+    return program
+
+
+def guest(name):
+    path = os.path.join(GUESTS, name + ".wasm")
+    if not os.path.exists(path):
+        raise Absent(f"../shared/guests/{name}.wasm is not here")
+    return path
+
+
+# ---- servers ---------------------------------------------------------------------------------------------------------------------------------
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def pids_below(pid):
+    found = [pid]
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            for child in open(f"/proc/{pid}/task/{task}/children").read().split():
+                found += pids_below(int(child))
+    return found
+
+
+def cpu_us(pids):
+    total = 0
+    for pid in pids:
+        fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+        total += (int(fields[11]) + int(fields[12])) * TICK_US
+    return total
+
+
+def cpu_ms_so_far(pids):
+    """With what their ended children spent."""
+    return sum(sum(map(int, open(f"/proc/{p}/stat").read().rsplit(")", 1)[1].split()[11:15])) for p in pids) * TICK_US / 1000
+
+
+def memory_kib(pid, file, field):
+    return int(re.search(rf"^{field}:\s+(\d+)", open(f"/proc/{pid}/{file}").read(), re.M).group(1))
+
+
+class Server:
+    """A server on `port` in a process group of its own; ready when it answers `path` with 200."""
+
+    def __init__(self, name, command, port, path="/", pin=True, ready_s=60):
+        self.name, self.port = name, port
+        self.log = open(os.path.join(WORK, name + ".log"), "wb")
+        pinned = ["taskset", "-c", SERVER_CORE] if pin and shutil.which("taskset") else []
+        self.started = time.monotonic()
+        self.proc = subprocess.Popen([*pinned, *command], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
+        while not self.answers(path):
+            if self.proc.poll() is not None or time.monotonic() - self.started > ready_s:
+                self.stop()
+                raise RuntimeError(f"{name} does not serve: " + open(self.log.name, errors="replace").read()[-600:])
+            time.sleep(0.0005)
+        self.ready_ms = (time.monotonic() - self.started) * 1000
+
+    def answers(self, path):
+        with contextlib.suppress(OSError):
+            with socket.create_connection(("127.0.0.1", self.port), timeout=30) as s:
+                s.sendall(f"GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n".encode())
+                return s.recv(12).startswith(b"HTTP/1.1 200")
+        return False
+
+    def pids(self):
+        return pids_below(self.proc.pid)
+
+    def load(self, path, connections, seconds):
+        """{cpu: µs of processor time a request, rps, p50, p99 in µs}, of one round."""
+        pinned = ["taskset", "-c", LOAD_CORE] if shutil.which("taskset") else []
+        pids = self.pids()
+        before = cpu_us(pids)
+        out = subprocess.run([*pinned, "wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", f"http://127.0.0.1:{self.port}{path}"],
+                             capture_output=True, text=True, check=True).stdout
+        spent = cpu_us(pids) - before
+        requests = int(re.search(r"(\d+) requests in", out).group(1))
+        bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+        if bad or not requests:
+            raise RuntimeError(f"{self.name}{path}: {bad.group(0) if bad else 'no answer at all'}")
+        percentile = lambda p: (lambda m: float(m.group(1)) * {"us": 1, "ms": 1000, "s": 1e6}[m.group(2)])(re.search(rf"{p}%\s+([\d.]+)(us|ms|s)", out))
+        return {"cpu": spent / requests, "rps": float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)), "p50": percentile(50), "p99": percentile(99)}
+
+    def stop(self):
+        with contextlib.suppress(OSError):
+            os.killpg(self.proc.pid, signal.SIGTERM)
+        try:
+            self.proc.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.proc.pid, signal.SIGKILL)
+            self.proc.wait()
+        self.log.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *about):
+        self.stop()
+
+
+def orlo(wasm, *flags, workers=1, **more):
+    port = free_port()
+    count = ["--workers", str(workers)] if workers else []
+    return Server("orlo", [ORLO, "serve", wasm, "--listen", f"127.0.0.1:{port}", *count, "--no-access-log", *flags], port, **more)
+
+
+def nginx():
+    port = free_port()
+    conf = os.path.join(WORK, "nginx.conf")
+    temp = " ".join(f"{k}_temp_path {WORK};" for k in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    with open(conf, "w") as f:
+        f.write(f"daemon off; worker_processes 1; master_process off; pid {WORK}/nginx.pid; error_log {WORK}/nginx-error.log;\n"
+                f"events {{ worker_connections 20000; }}\nhttp {{ access_log off; keepalive_requests 100000000; default_type text/plain; {temp}\n"
+                f"server {{ listen 127.0.0.1:{port}; location / {{ return 200 \"Hello from C /\\n\"; }} }} }}\n")
+    return Server("nginx", [need("nginx"), "-c", conf], port)
+
+
+def wasmtime(wasm):
+    """wasmtime serve, of a file compiled before; that is kept, since it takes long."""
+    need("wasmtime")
+    version = subprocess.run(["wasmtime", "--version"], capture_output=True).stdout
+    digest = hashlib.sha256(version + open(wasm, "rb").read()).hexdigest()[:16]
+    kept = os.path.join(BUILD, "bench-cache", digest + ".cwasm")
+    if not os.path.exists(kept):
+        os.makedirs(os.path.dirname(kept), exist_ok=True)
+        subprocess.run(["wasmtime", "compile", "-o", kept + ".part", wasm], check=True, stderr=subprocess.DEVNULL)
+        os.rename(kept + ".part", kept)
+    port = free_port()
+    return Server("wasmtime", ["wasmtime", "serve", "--allow-precompiled", "-S", "cli", "--addr", f"127.0.0.1:{port}", kept], port)
+
+
+def against(ours, peer, path, connections, seconds, rounds):
+    """Rounds in turn: (median of the ratios of processor time, our rounds, the peer's). peer: None measures us alone."""
+    us, them = [], []
+    for s in (ours, peer):
+        if s:
+            s.load(path, connections, 1)
+    for _ in range(rounds):
+        us.append(ours.load(path, connections, seconds))
+        if peer:
+            them.append(peer.load(path, connections, seconds))
+    ratio = statistics.median(a["cpu"] / b["cpu"] for a, b in zip(us, them)) if peer else None
+    return ratio, us, them
+
+
+def median(rounds, key):
+    return statistics.median(r[key] for r in rounds)
+
+
+# ---- measurements ---------------------------------------------------------------------------------------------------------------------------------
+
+
+def js_start():
+    wasm = guest("js-fetch")
+    open(wasm, "rb").read()
+    times, spent = [], []
+    for _ in range(5):
+        with orlo(wasm, workers=0, pin=False) as s:
+            times.append(s.ready_ms)
+            spent.append(cpu_ms_so_far(s.pids()))
+    row("js-start", "bytes to first answer, js-fetch (14.4 MB)", statistics.median(times), "ms", 500, 200,
+        note=f"best {min(times):.0f}; processor time {statistics.median(spent):.0f} ms on {len(CORES)} cores")
+
+
+def compile_speed():
+    for name in ("js-fetch", "go-p2", "py-p2"):
+        try:
+            wasm = guest(name)
+        except Absent as e:
+            skipped("compile", name, str(e))
+            continue
+        out = subprocess.run([os.path.join(BUILD, "bench", "compile_bench"), wasm], capture_output=True, text=True, check=True).stdout
+        s = json.loads(out)
+        row("compile", f"{name}: validation and compilation, per core", s["code_bytes"] / 1e3 / (s["decode_ms"] + s["compile_ms"]), "MB/s", 60, 100, least=True,
+            note=f"{s['code_bytes'] / 1e6:.1f} MB of code, {s['functions']} functions")
+        row("compile", f"{name}: image", s["image_bytes"] / s["wasm_bytes"], "bytes/byte", note=f"of wasm; snapshot {'whole' if s['snapshot'] else 'in part'}, {s['snapshot_ms']:.0f} ms")
+
+
+def hello():
+    need("wrk")
+    try:
+        name, wasm = "c-raw-p2", guest("c-raw-p2")
+    except Absent:
+        name, wasm = "tests' http", HTTP_GUEST
+    with contextlib.ExitStack() as stack:
+        ours = stack.enter_context(orlo(wasm))
+        peer = stack.enter_context(nginx()) if shutil.which("nginx") else None
+        ratio, us, them = against(ours, peer, "/", 64, 1, 7)
+        if peer:
+            row("hello", f"{name}: processor time, × nginx return 200", ratio, "×", 2, 1.25, note=f"{median(us, 'cpu'):.2f} µs to {median(them, 'cpu'):.2f} µs a request")
+        else:
+            skipped("hello", f"{name}: × nginx return 200", "nginx is not on PATH")
+        row("hello", "requests a second, one worker on one core", median(us, "rps"), "1/s", note=f"nginx {median(them, 'rps'):.0f}" if peer else "")
+        row("hello", "p50, 64 connections", median(us, "p50"), "µs", note=f"nginx {median(them, 'p50'):.0f}" if peer else "")
+        row("hello", "p99, 64 connections", median(us, "p99"), "µs", note=f"nginx {median(them, 'p99'):.0f}" if peer else "")
+
+
+def guests():
+    need("wrk")
+    for name in ("js-fetch", "go-p2", "py-p2"):
+        try:
+            wasm = guest(name)
+        except Absent as e:
+            skipped("guests", name, str(e))
+            continue
+        with contextlib.ExitStack() as stack:
+            ours = stack.enter_context(orlo(wasm))
+            peer = stack.enter_context(wasmtime(wasm)) if shutil.which("wasmtime") else None
+            for path in ("/", "/json?name=Ada"):
+                ratio, us, them = against(ours, peer, path, 4, 2, 3)
+                note = f"{median(us, 'cpu'):.0f} µs a request, {median(us, 'rps'):.0f}/s, p50 {median(us, 'p50') / 1000:.1f} ms, p99 {median(us, 'p99') / 1000:.1f} ms"
+                if peer:
+                    row("guests", f"{name} {path}: time, × wasmtime serve", ratio, "×", 0.6, 0.3, note=note + f"; wasmtime {median(them, 'cpu'):.0f} µs")
+                else:
+                    skipped("guests", f"{name} {path}: × wasmtime serve", "wasmtime is not on PATH; " + note)
+
+
+def lifecycle():
+    """The program's own lines: 'name   p50 X  p99 Y us  bar p50 A, p99 B'."""
+    runs = []
+    for _ in range(3):
+        pinned = ["taskset", "-c", LOAD_CORE] if shutil.which("taskset") else []
+        runs.append(subprocess.run([*pinned, os.path.join(BUILD, TARGETS[0])], capture_output=True, text=True, check=True).stdout.splitlines())
+    for lines in zip(*runs):
+        found = [re.match(r"(.+?)\s+p50\s+([\d.]+)\s+p99\s+([\d.]+) us\s*(.*)", l) for l in lines]
+        if not all(found) or not re.search(r"bar|^small|^engine_call|^yield|^the same|121|534", lines[0]):
+            continue
+        for p, group in (("p50", 2), ("p99", 3)):
+            bar = re.search(p + r" (\d+)", found[0].group(4))
+            if bar or p == "p50":
+                row("lifecycle", f"{found[0].group(1)[:39]} {p}", statistics.median(float(m.group(group)) for m in found), "µs", float(bar.group(1)) if bar else None)
+
+
+def kernels():
+    if not shutil.which("clang-19") and not shutil.which("clang"):
+        raise Absent("clang is not on PATH")
+    p = subprocess.run([sys.executable, os.path.join(ROOT, "bench", "kernels.py"), "--rounds", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if p.returncode:
+        raise Absent("kernels.py: " + (p.stderr.strip() or p.stdout.strip())[-300:])
+    ratios = {}
+    for line in p.stdout.splitlines():
+        m = re.match(r"(\w+)\s.*orlo\s+([\d.]+)(?:\s+wasmtime\s+([\d.]+))?", line)
+        if m:
+            ratios[m.group(1)] = (float(m.group(2)), float(m.group(3)) if m.group(3) else None)
+    whole, theirs = ratios.pop("geomean")
+    row("kernels", f"{len(ratios)} kernels, geomean, × clang -O2", whole, "×", 1.5, 1.25,
+        note="worst " + ", ".join(f"{n} {r[0]:.2f}" for n, r in sorted(ratios.items(), key=lambda i: -i[1][0])[:4]))
+    if theirs:
+        row("kernels", "the same, × wasmtime", whole / theirs, "×", 1, note=f"wasmtime {theirs:.2f} × clang -O2")
+    else:
+        skipped("kernels", "the same, × wasmtime", "wasmtime is not on PATH")
+
+
+def post(port, mib):
+    """Posts so many MiB to /echo by chunks and reads them back; seconds."""
+    piece = bytes(1 << 20)
+    started = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        s.sendall(f"POST /echo HTTP/1.1\r\nHost: bench\r\nContent-Length: {mib << 20}\r\nConnection: close\r\n\r\n".encode())
+        threading.Thread(target=lambda: [s.sendall(piece) for _ in range(mib)], daemon=True).start()
+        got, head, buffer = 0, b"", bytearray(1 << 20)
+        while n := s.recv_into(buffer):
+            if b"\r\n\r\n" not in head:
+                head += bytes(buffer[:n])
+                n = len(head.split(b"\r\n\r\n", 1)[1]) if b"\r\n\r\n" in head else 0
+            got += n
+    if not head.startswith(b"HTTP/1.1 200") or got < mib << 20:
+        raise RuntimeError(f"echo: {got} bytes came back of {mib << 20}: {head[:200]!r}")
+    return time.monotonic() - started
+
+
+def echo():
+    todo = [("tests' http", HTTP_GUEST, 1024), ("js-fetch", os.path.join(GUESTS, "js-fetch.wasm"), 1024)]
+    for name, wasm, mib in todo:
+        if not os.path.exists(wasm):
+            skipped("echo", name, "../shared/guests is not here")
+            continue
+        with orlo(wasm, "--timeout", "600s") as s:
+            worker = s.pids()[-1]
+            post(s.port, 32)
+            small = memory_kib(worker, "status", "VmHWM")
+            seconds = post(s.port, mib)
+            peak = memory_kib(worker, "status", "VmHWM")
+            row("echo", f"{name}: growth of peak RSS, 32 MiB to {mib} MiB", (peak - small) / 1024, "MiB", 4, note=f"peak {peak / 1024:.1f} MiB, {mib / seconds:.0f} MiB/s")
+
+
+def idle():
+    with orlo(os.path.join(ROOT, "examples", "hello", "hello.wasm"), workers=0, pin=False) as s:
+        time.sleep(0.5)
+        pids = s.pids()
+        try:
+            pss = sum(memory_kib(p, "smaps_rollup", "Pss") for p in pids) / 1024
+        except OSError as e:
+            pss = None
+        rss = [memory_kib(p, "status", "VmRSS") / 1024 for p in pids]
+        note = f"RSS of supervisor {rss[0]:.1f}, each worker {max(rss[1:], default=0):.1f}"
+        if pss is None:
+            row("idle", f"node with {len(pids) - 1} workers, resident (RSS)", sum(rss), "MiB", 16, note=note)
+        else:
+            row("idle", f"node with {len(pids) - 1} workers, resident (PSS)", pss, "MiB", 16, note=note)
+            row("idle", "supervisor and one worker, RSS", sum(rss[:2]), "MiB", 16, note="counts what they share twice")
+
+
+BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "guests": guests, "lifecycle": lifecycle, "kernels": kernels, "echo": echo, "idle": idle}
+
+
+def main():
+    global JSON
+    args = sys.argv[1:]
+    if "--targets" in args:
+        print(" ".join(TARGETS))
+        return 0
+    JSON = "--json" in args
+    names = [a for a in args if a != "--json"]
+    unknown = [n for n in names if n not in BENCHES]
+    if unknown:
+        print(f"bench: no measurement '{unknown[0]}'; there are: {' '.join(BENCHES)}", file=sys.stderr)
+        return 64
+    os.environ["ORLO_STATE"] = os.path.join(WORK, "state")
+    started, broken = time.monotonic(), 0
+    for name in names or BENCHES:
+        try:
+            BENCHES[name]()
+        except Absent as e:
+            skipped(name, name, str(e))
+        except (RuntimeError, OSError, subprocess.SubprocessError) as e:
+            broken += 1
+            skipped(name, name, f"it failed: {e}")
+    shutil.rmtree(WORK, ignore_errors=True)
+    verdicts = [r["verdict"] for r in ROWS]
+    if JSON:
+        print(json.dumps({"cores": len(CORES), "load_before": os.getloadavg()[2], "seconds": round(time.monotonic() - started, 1), "rows": ROWS}, indent=1))
+    else:
+        print(f"{verdicts.count('met')} met to the end, {verdicts.count('bar met')} at their bar, {verdicts.count('MISSED')} missed, "
+              f"{verdicts.count('skipped')} skipped  ({time.monotonic() - started:.0f} s, load {os.getloadavg()[0]:.1f})")
+    return 1 if broken else 0
+
+
+sys.exit(main())
