@@ -37,13 +37,13 @@ struct value {
         struct {
             uint8_t kind, type;
             uint8_t reg;   /* V_REG; V_MEM: the base, or NO_REG; V_FLAGS: the target's condition */
-            uint8_t owned; /* V_MEM: the base is a temporary of this operand */
+            uint8_t owned; /* V_MEM: the base is a temporary of this operand. V_REG: see known_bits */
             uint32_t slot; /* home */
         };
         uint64_t head;
     };
     union {
-        uint64_t imm;
+        uint64_t imm; /* of a vector: the address of its 16 bytes */
         uint32_t local;
         struct { /* V_MEM: a full-width load from the group's memory 0 */
             int32_t disp;
@@ -51,9 +51,11 @@ struct value {
         };
     };
 };
-static inline uint64_t value_head(enum value_kind kind, unsigned type, uint8_t reg, bool owned, uint32_t slot) {
+static inline uint64_t value_head(enum value_kind kind, unsigned type, uint8_t reg, unsigned owned, uint32_t slot) {
     return (uint64_t)kind | (uint64_t)type << 8 | (uint64_t)reg << 16 | (uint64_t)owned << 24 | (uint64_t)slot << 32;
 }
+/* Of an i32 in V_REG: it is below 1 << known_bits; 0 says nothing. So an address made of it may be seen not to wrap. */
+static inline unsigned known_bits(const struct value *v) { return v->kind == V_REG ? v->owned : 0; }
 /* v is in the register, or in its slot, now. */
 static inline void value_in_reg(struct value *v, uint8_t reg) { v->head = value_head(V_REG, v->type, reg, false, v->slot); }
 static inline void value_in_slot(struct value *v) { v->head = value_head(V_SLOT, v->type, 0, false, v->slot); }
@@ -98,6 +100,11 @@ struct pool_use {
     uint64_t v;
 };
 
+struct pool16_use { /* a constant of 16 bytes: the 32 bits at `at` become its place - base */
+    uint32_t at, base;
+    uint64_t v[2];
+};
+
 struct compiler {
     /* hot */
     uint8_t *p, *limit;  /* output; beyond limit something is to be done before the next instruction */
@@ -112,6 +119,7 @@ struct compiler {
     uint32_t hint;       /* local the next instruction stores the result to, or WASM_NO_INDEX */
     uint8_t hint_bytes;
     bool hint_tee;
+    uint32_t addend;     /* the load that comes next adds this to its offset */
     bool pending;        /* a V_MEM is on the stack */
     bool flags_live;     /* a V_FLAGS is being consumed: no instruction may change the flags */
     bool dead;           /* the code read now cannot be reached */
@@ -140,6 +148,7 @@ struct compiler {
     uint32_t fixes_n, fixes_cap;
     VEC(struct stub) stubs;
     VEC(struct pool_use) pool;
+    VEC(struct pool16_use) pool16;
     VEC(uint32_t) depths; /* of a br_table */
     VEC(struct label *) labels;
     VEC(struct fix) calls; /* forward calls within the object: base = function index */
@@ -197,6 +206,7 @@ void claim(struct compiler *c, uint8_t reg);     /* makes this temporary the cal
 void floor_slow(struct compiler *c);
 void caches_kill(struct compiler *c, uint32_t regs);
 uint8_t into_temp(struct compiler *c, struct value *v); /* into a register that may be changed */
+void hold(struct compiler *c, struct value *v);         /* into a register that no alloc takes away */
 
 static inline uint32_t bit(unsigned reg) { return 1u << reg; }
 enum { INT_REGS = 0xffff };
@@ -349,6 +359,12 @@ HOT void finish(struct compiler *c, unsigned type, uint8_t d, const struct value
     }
 }
 
+/* What finish just pushed is an i32 below 1 << bits. */
+HOT void set_known_bits(struct compiler *c, unsigned bits) {
+    struct value *v = c->sp - 1;
+    if (c->hint == WASM_NO_INDEX && bits && bits < 32) v->head = value_head(V_REG, T_I32, v->reg, bits, v->slot);
+}
+
 /* ---- families ---- */
 
 enum alu { ALU_ADD, ALU_SUB, ALU_AND, ALU_OR, ALU_XOR, ALU_MUL };
@@ -386,6 +402,19 @@ void emit_memory_copy(struct compiler *c);
 void emit_memory_fill(struct compiler *c);
 void emit_memory_init(struct compiler *c);
 void emit_data_drop(struct compiler *c);
+
+void emit_v128_const(struct compiler *c);
+void emit_simd(struct compiler *c, uint32_t op, unsigned n); /* n vectors to one */
+void emit_simd_shift(struct compiler *c, uint32_t op);
+void emit_simd_test(struct compiler *c, uint32_t op);
+void emit_simd_bitmask(struct compiler *c, uint32_t op);
+void emit_simd_splat(struct compiler *c, uint32_t op);
+void emit_simd_extract(struct compiler *c, uint32_t op, unsigned type);
+void emit_simd_replace(struct compiler *c, uint32_t op);
+void emit_simd_shuffle(struct compiler *c);
+void emit_simd_load(struct compiler *c, uint32_t op);
+void emit_simd_load_lane(struct compiler *c, unsigned log2);
+void emit_simd_store_lane(struct compiler *c, unsigned log2);
 
 void emit_local_set(struct compiler *c, bool tee);
 void emit_global_get(struct compiler *c);

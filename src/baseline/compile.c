@@ -83,7 +83,7 @@ static void set_up_stack(struct compiler *c, const struct wasm_func_info *info) 
     c->flags_at = NULL;
     c->controls_n = 0;
     c->fixes_n = 1;
-    c->stubs.n = c->pool.n = 0;
+    c->stubs.n = c->pool.n = c->pool16.n = 0;
 }
 
 /* Parameters go where their locals live. Gives whether the frame was written. */

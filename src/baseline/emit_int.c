@@ -32,30 +32,77 @@ static bool flags_wanted(const struct compiler *c) {
     return *c->pc == WASM_OP_BR_IF || *c->pc == WASM_OP_IF || *c->pc == WASM_OP_SELECT;
 }
 
+/* The loads that are folded into address arithmetic. */
+static bool access_of_load(uint8_t op, enum access *access, unsigned *type) {
+    *type = T_I32;
+    switch (op) {
+    case WASM_OP_I32_LOAD: *access = A_32; return true;
+    case WASM_OP_I64_LOAD: *access = A_64, *type = T_I64; return true;
+    case WASM_OP_F32_LOAD: *access = A_F32, *type = T_F32; return true;
+    case WASM_OP_F64_LOAD: *access = A_F64, *type = T_F64; return true;
+    case WASM_OP_I32_LOAD8_S: *access = A_8S; return true;
+    case WASM_OP_I32_LOAD8_U: *access = A_8U; return true;
+    case WASM_OP_I32_LOAD16_S: *access = A_16S; return true;
+    case WASM_OP_I32_LOAD16_U: *access = A_16U; return true;
+    default: return false;
+    }
+}
+
 /* base + (index << 1..3), and a load from there: both are one instruction on most targets. */
 static bool load_of_sum(struct compiler *c, struct value *a, struct value *b) {
     if (!c->memory0_direct) return false;
     enum access access;
     unsigned type;
-    switch (*c->pc) {
-    case WASM_OP_I32_LOAD: access = A_32, type = T_I32; break;
-    case WASM_OP_I64_LOAD: access = A_64, type = T_I64; break;
-    case WASM_OP_F32_LOAD: access = A_F32, type = T_F32; break;
-    case WASM_OP_F64_LOAD: access = A_F64, type = T_F64; break;
-    case WASM_OP_I32_LOAD8_S: access = A_8S, type = T_I32; break;
-    case WASM_OP_I32_LOAD8_U: access = A_8U, type = T_I32; break;
-    case WASM_OP_I32_LOAD16_S: access = A_16S, type = T_I32; break;
-    case WASM_OP_I32_LOAD16_U: access = A_16U, type = T_I32; break;
-    default: return false;
-    }
+    if (!access_of_load(*c->pc, &access, &type)) return false;
     if (c->pc[1] >= 0x40 || c->pc[2] != 0) return false;
     if (reg_of(c, a) == NO_REG || reg_of(c, b) == NO_REG) return false;
     c->op = c->pc;
     c->pc += 3;
+    hold(c, a), hold(c, b);
     uint8_t d = dest(c, type, a, b);
     target_load_sum(c, access, d, a, b, 0);
     finish(c, type, d, a, b);
     return true;
+}
+
+static bool is_load(uint8_t op) { return op >= WASM_OP_I32_LOAD && op <= WASM_OP_I64_LOAD32_U; }
+
+/* a + constant, taken by a load of memory 0: part of its offset if the sum cannot wrap. */
+static bool addend_of_load(struct compiler *c, const struct value *a, uint64_t imm) {
+    unsigned bits = known_bits(a);
+    if (!bits || !is_load(*c->pc) || !c->memory0_direct || c->pc[1] >= 0x40) return false;
+    if (imm >= ABI_GUARD_BYTES / 2 || c->addend) return false;
+    c->addend = (uint32_t)imm;
+    push_value(c, a);
+    return true;
+}
+
+/* index << n, constant, add, load: one instruction if nothing can wrap. */
+static bool load_of_shifted(struct compiler *c, struct value *index, unsigned n) {
+    unsigned bits = known_bits(index);
+    if (!bits || bits + n > 31 || *c->pc != WASM_OP_I32_CONST || !c->memory0_direct) return false;
+    const uint8_t *q = c->pc + 1;
+    uint32_t base = (uint32_t)wasm_get_s32(&q);
+    if (*q != WASM_OP_I32_ADD || !is_load(q[1]) || q[2] >= 0x40 || base >= ABI_GUARD_BYTES / 2) return false;
+    enum access access;
+    unsigned type;
+    if (!access_of_load(q[1], &access, &type)) return false;
+    const uint8_t *op = ++q;
+    q += 2;
+    uint64_t disp = base + wasm_get_u64(&q);
+    if (disp >= ABI_GUARD_BYTES / 2) return false;
+    c->op = op;
+    c->pc = q;
+    uint8_t d = dest(c, type, index, NULL);
+    target_load_scaled(c, access, d, index->reg, n, (int32_t)disp);
+    finish(c, type, d, index, NULL);
+    return true;
+}
+
+/* Bits of a result, from what is known of the operands. */
+static unsigned alu_bits(enum alu op, const struct value *a, const struct value *b) {
+    if (is_imm(b) && op == ALU_AND && b->imm) return 32 - (unsigned)__builtin_clz((uint32_t)b->imm);
+    return 0;
 }
 
 void emit_alu(struct compiler *c, enum alu op, unsigned type) {
@@ -68,6 +115,7 @@ void emit_alu(struct compiler *c, enum alu op, unsigned type) {
             push_imm(c, type, v);
             return;
         }
+        if (op == ALU_ADD && type == T_I32 && addend_of_load(c, &a, b.imm)) return;
     } else if (op == ALU_ADD && type == T_I32 && load_of_sum(c, &a, &b)) {
         return;
     }
@@ -87,43 +135,56 @@ void emit_alu(struct compiler *c, enum alu op, unsigned type) {
         }
         c->pc = pc;
     }
+    unsigned bits = type == T_I32 ? alu_bits(op, &a, &b) : 0;
     uint8_t d = dest(c, type, &a, &b);
     target_alu(c, op, type_is_64(type), d, &a, &b);
     finish(c, type, d, &a, &b);
+    set_known_bits(c, bits);
+}
+
+static unsigned shift_bits(enum shift op, unsigned bits, unsigned n) {
+    if (op == SHIFT_SHL) return bits ? bits + n : 0;
+    if (op != SHIFT_SHR_U || n == 0) return 0;
+    bits = bits ? bits : 32;
+    return bits > n ? bits - n : 1;
+}
+
+/* base + (index << n), and a load from there */
+static bool add_shifted(struct compiler *c, struct value *index, unsigned n) {
+    if (*c->pc != WASM_OP_I32_ADD || c->sp[-1].kind == V_MEM) return false;
+    struct value base = pop(c);
+    c->pc++;
+    hold(c, index);
+    if (!is_imm(&base)) hold(c, &base);
+    if (*c->pc == WASM_OP_I32_LOAD && c->pc[1] < 0x40 && c->pc[2] == 0 && !is_imm(&base) && c->memory0_direct) {
+        c->op = c->pc;
+        c->pc += 3;
+        uint8_t d = dest(c, T_I32, &base, index);
+        target_load_sum(c, A_32, d, &base, index, n);
+        finish(c, T_I32, d, &base, index);
+        return true;
+    }
+    uint8_t d = dest(c, T_I32, index, &base);
+    target_add_shifted(c, d, &base, index, n);
+    finish(c, T_I32, d, index, &base);
+    return true;
 }
 
 void emit_shift(struct compiler *c, enum shift op, unsigned type) {
     struct value b = pop(c), a = pop(c);
     took(c, &a, &b);
+    unsigned bits = 0;
     if (is_imm(&b)) {
         b.imm &= type_is_64(type) ? 63 : 31;
-        /* base + (index << n) */
-        if (op == SHIFT_SHL && type == T_I32 && b.imm >= 1 && b.imm <= 3 && *c->pc == WASM_OP_I32_ADD) {
-            struct value *base = c->sp - 1;
-            if (base->kind != V_MEM) {
-                struct value x = pop(c);
-                c->pc++;
-                into_reg(c, &a);
-                if (!is_imm(&x)) into_reg(c, &x);
-                if (*c->pc == WASM_OP_I32_LOAD && c->pc[1] < 0x40 && c->pc[2] == 0 && !is_imm(&x) &&
-                    c->memory0_direct) {
-                    c->op = c->pc;
-                    c->pc += 3;
-                    uint8_t d = dest(c, T_I32, &x, &a);
-                    target_load_sum(c, A_32, d, &x, &a, (unsigned)b.imm);
-                    finish(c, T_I32, d, &x, &a);
-                    return;
-                }
-                uint8_t d = dest(c, T_I32, &a, &x);
-                target_add_shifted(c, d, &x, &a, (unsigned)b.imm);
-                finish(c, T_I32, d, &a, &x);
-                return;
-            }
-        }
+        unsigned n = (unsigned)b.imm;
+        if (type == T_I32 && op == SHIFT_SHL && n >= 1 && n <= 3 && load_of_shifted(c, &a, n)) return;
+        if (type == T_I32) bits = shift_bits(op, known_bits(&a), n);
+        if (op == SHIFT_SHL && type == T_I32 && n >= 1 && n <= 3 && add_shifted(c, &a, n)) return;
     }
     uint8_t d = dest(c, type, &a, NULL);
     target_shift(c, op, type_is_64(type), d, &a, &b);
     finish(c, type, d, &a, &b);
+    set_known_bits(c, bits);
 }
 
 void emit_div(struct compiler *c, enum div op, unsigned type) {

@@ -41,6 +41,8 @@ static bool load_lazily(struct compiler *c, unsigned type, const struct wasm_mem
 
 void emit_load(struct compiler *c, enum access a, unsigned type) {
     struct wasm_memarg m = wasm_get_memarg(&c->pc);
+    m.offset += c->addend;
+    c->addend = 0;
     struct value addr = pop(c);
     bool full = a == A_64 || a == A_F32 || a == A_F64 || (a == A_32 && type == T_I32);
     if (full && load_lazily(c, type, &m, &addr)) return;
@@ -48,6 +50,7 @@ void emit_load(struct compiler *c, enum access a, unsigned type) {
     uint8_t d = dest(c, type, &addr, NULL);
     target_load(c, a, type, m.memory, m.offset, d, &addr);
     finish(c, type, d, &addr, NULL);
+    if (type == T_I32 && (a == A_8U || a == A_16U)) set_known_bits(c, a == A_8U ? 8 : 16);
 }
 
 void emit_store(struct compiler *c, enum access a, unsigned type) {

@@ -81,6 +81,15 @@ class Function:
         return b"\x43" + struct.pack("<f", v) if t == F else b"\x44" + struct.pack("<d", v)
 
     def address(self, n):
+        r = self.r
+        k = r.random()
+        if k < 0.3:  # what compilers make of an index into a table
+            e = self.expr(I, n - 1) + (b"\x41\xff\x00\x71" if r.random() < 0.6 else b"\x41" + s(r.randrange(25, 32)) + b"\x76")
+            if r.random() < 0.6:
+                e += b"\x41" + s(r.randrange(0, 4)) + b"\x74"
+            return e + b"\x41" + s(r.choice([0, 16, 1000, 60000, 65400, 70000000])) + b"\x6a"
+        if k < 0.4:  # base + (index << n), which may wrap
+            return self.expr(I, n - 1) + self.expr(I, n - 1) + b"\x41" + s(r.randrange(1, 4)) + b"\x74\x6a" + (b"" if r.random() < 0.1 else b"\x41" + s(MEMORY_MASK) + b"\x71")
         return self.expr(I, n - 1) + b"\x41" + s(MEMORY_MASK) + b"\x71"
 
     def condition(self, n):

@@ -74,6 +74,19 @@ uint8_t into_temp(struct compiler *c, struct value *v) {
     return r;
 }
 
+void hold(struct compiler *c, struct value *v) {
+    if (v->kind == V_REG || (v->kind == V_LOCAL && c->locals[v->local].reg != NO_REG)) return;
+    uint8_t r = reg_of(c, v);
+    if (r != NO_REG && c->free & bit(r)) { /* the cache becomes the operand's own */
+        c->free &= ~bit(r);
+        value_in_reg(v, r);
+    } else if (r != NO_REG) {
+        into_temp(c, v);
+    } else {
+        into_reg_slow(c, v);
+    }
+}
+
 void unlazy(struct compiler *c, uint32_t local) {
     uint8_t pin = c->locals[local].reg;
     for (struct value *v = c->sp; v-- > c->floor;) {

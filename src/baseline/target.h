@@ -45,6 +45,8 @@ void target_reinterpret(struct compiler *c, unsigned from, uint8_t d, struct val
 void target_load(struct compiler *c, enum access a, unsigned type, uint32_t memory, uint64_t offset, uint8_t d,
                  struct value *addr);
 void target_load_sum(struct compiler *c, enum access a, uint8_t d, struct value *x, struct value *y, unsigned shift);
+/* From (index << shift) + disp of memory 0, which is known not to wrap. */
+void target_load_scaled(struct compiler *c, enum access a, uint8_t d, uint8_t index, unsigned shift, int32_t disp);
 void target_store_memory(struct compiler *c, enum access a, uint32_t memory, uint64_t offset, struct value *addr,
                          struct value *v);
 void target_load_lazy(struct compiler *c, uint8_t d, const struct value *v); /* v is V_MEM */
@@ -58,6 +60,25 @@ void target_table_get(struct compiler *c, uint32_t table, uint8_t d, struct valu
 void target_table_set(struct compiler *c, uint32_t table, struct value *index, struct value *v);
 void target_table_size(struct compiler *c, uint32_t table, uint8_t d);
 void target_ref_func(struct compiler *c, uint32_t func_index, uint8_t d);
+
+/* Vectors. Operands that are held are in registers, which do not change. */
+enum { SIMD_NO_REGS = 0xff };
+/* The temporaries target_simd wants for this instruction, whose operands are held; SIMD_NO_REGS: none, operands of any kind. */
+unsigned target_simd_temps(uint32_t op);
+void target_simd(struct compiler *c, uint32_t op, unsigned n, uint8_t d, struct value *v, const uint8_t *t);
+/* Held but for the count; t a temporary. */
+void target_simd_shift(struct compiler *c, uint32_t op, uint8_t d, struct value *a, struct value *n, uint8_t t);
+uint8_t target_simd_test(struct compiler *c, uint32_t op, struct value *a); /* gives the condition */
+void target_simd_bitmask(struct compiler *c, uint32_t op, uint8_t d, struct value *a);
+void target_simd_splat(struct compiler *c, uint32_t op, uint8_t d, struct value *a);
+void target_simd_extract(struct compiler *c, uint32_t op, uint8_t lane, uint8_t d, struct value *a);
+void target_simd_replace(struct compiler *c, uint32_t op, uint8_t lane, uint8_t d, struct value *a, struct value *x);
+void target_simd_shuffle(struct compiler *c, uint8_t *lanes, uint8_t d, struct value *a, struct value *b); /* changes lanes */
+void target_simd_load(struct compiler *c, uint32_t op, uint32_t memory, uint64_t offset, uint8_t d, struct value *addr);
+void target_simd_load_lane(struct compiler *c, unsigned log2, uint8_t lane, uint32_t memory, uint64_t offset, uint8_t d,
+                           struct value *addr, struct value *a);
+void target_simd_store_lane(struct compiler *c, unsigned log2, uint8_t lane, uint32_t memory, uint64_t offset,
+                            struct value *addr, struct value *a);
 
 void target_jump(struct compiler *c, uint8_t cc, struct label *l); /* cc or CC_ALWAYS */
 void target_jump_table(struct compiler *c, uint8_t index, struct label **labels, uint32_t n); /* index < n */

@@ -48,6 +48,7 @@ void sse3_pool(struct compiler *c, uint8_t prefix, uint8_t op, uint8_t d, uint8_
 }
 
 void target_end_function(struct compiler *c) {
+    x64_put_pool16(c);
     if (!c->pool.n) return;
     code_reserve(c, c->pool.n * 8 + 16);
     while (code_at(c) & 7) *c->p++ = 0xcc;
@@ -88,7 +89,9 @@ void target_zero(struct compiler *c, uint8_t d) {
 }
 
 static void move_float_imm(struct compiler *c, uint8_t d, const struct value *v) {
-    if (v->imm == 0) {
+    if (v->type == T_V128) {
+        x64_move_v128(c, d, v);
+    } else if (v->imm == 0) {
         target_zero(c, d);
     } else if (v->type == T_F32) {
         x64_mov_ri(&c->p, SCRATCH, v->imm);
@@ -139,7 +142,7 @@ void target_store(struct compiler *c, const struct value *v, uint32_t slot) {
     uint8_t r = reg_of(c, v);
     if (r != NO_REG) {
         target_store_reg(c, v->type, r, slot);
-    } else if (is_imm(v)) {
+    } else if (is_imm(v) && v->type != T_V128) {
         if ((int64_t)v->imm == (int32_t)v->imm) {
             x64_store_imm(&c->p, 1, x64_slot(slot), (int32_t)v->imm);
         } else {

@@ -129,6 +129,35 @@ static void power_of_two_signed(struct compiler *c, bool rem, unsigned type, str
     finish(c, type, d, a, NULL);
 }
 
+/* Unsigned 32-bit x / v = x * m >> 32 + s, where an m below 2^32 does. */
+static bool magic_u32(uint32_t v, uint32_t *m, unsigned *s) {
+    for (*s = 0; *s < 32; ++*s) {
+        uint64_t pow = 1ull << (32 + *s), q = pow / v + (pow % v != 0);
+        if (q > UINT32_MAX) return false;
+        if (q * v - pow <= 1ull << *s) {
+            *m = (uint32_t)q;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void by_magic_u32(struct compiler *c, bool rem, struct value *a, uint32_t v, uint32_t m, unsigned s) {
+    uint8_t x = into_reg(c, a);
+    x64_mov_ri(&c->p, SCRATCH, m);
+    x64_imul_rr(&c->p, 1, SCRATCH, x);
+    x64_shift_ri(&c->p, 1, X64_SHR, SCRATCH, (uint8_t)(32 + s));
+    if (rem) x64_imul_rri(&c->p, 0, SCRATCH, SCRATCH, (int32_t)v);
+    uint8_t d = dest(c, T_I32, a, NULL);
+    if (rem) {
+        target_move(c, d, a);
+        x64_alu_rr(&c->p, 0, X64_SUB, d, SCRATCH);
+    } else {
+        x64_mov_rr(&c->p, 0, d, SCRATCH);
+    }
+    finish(c, T_I32, d, a, NULL);
+}
+
 /* Unsigned 32-bit x / v = high 64 bits of x * ceil(2^64 / v). */
 static void by_constant_u32(struct compiler *c, bool rem, struct value *a, uint32_t v) {
     struct value none = {.kind = V_IMM};
@@ -218,9 +247,12 @@ static void by_constant_u64(struct compiler *c, bool rem, struct value *a, uint6
 
 static bool by_constant(struct compiler *c, enum div op, unsigned type, struct value *a, uint64_t v) {
     bool rem = op == REM_S || op == REM_U;
+    uint32_t m;
+    unsigned s;
     if (is_imm(a) || v == 0) return false;
     if (op == DIV_U || op == REM_U) {
         if (!(v & (v - 1))) power_of_two_unsigned(c, rem, type, a, (unsigned)__builtin_ctzll(v));
+        else if (type == T_I32 && magic_u32((uint32_t)v, &m, &s)) by_magic_u32(c, rem, a, (uint32_t)v, m, s);
         else if (type == T_I32) by_constant_u32(c, rem, a, (uint32_t)v);
         else by_constant_u64(c, rem, a, v);
         return true;

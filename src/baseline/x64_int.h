@@ -79,6 +79,11 @@ static inline void sse3_rm(struct compiler *c, uint8_t prefix, uint8_t op, uint8
 void sse3_constant(struct compiler *c, uint8_t prefix, uint8_t op, uint8_t d, uint8_t a, enum x64_constant k);
 /* d = a op [rip + pool], v the constant's bits */
 void sse3_pool(struct compiler *c, uint8_t prefix, uint8_t op, uint8_t d, uint8_t a, uint64_t v);
+/* Where an access of 1 << log2 bytes goes, for one instruction; *temp: a temporary to release then, or NO_REG. The address is in a
+ * register, or an immediate. Uses the scratch register. */
+struct x64_mem x64_address(struct compiler *c, unsigned log2, uint32_t memory, uint64_t offset, struct value *addr, uint8_t *temp);
+void x64_move_v128(struct compiler *c, uint8_t d, const struct value *v); /* v an immediate */
+void x64_put_pool16(struct compiler *c);
 static inline uint8_t scalar(unsigned type) { return type == T_F64 ? 0xf2 : 0xf3; } /* sd or ss */
 static inline uint8_t packed(unsigned type) { return type == T_F64 ? 0x66 : 0; }    /* pd or ps */
 

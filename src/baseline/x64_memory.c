@@ -53,6 +53,11 @@ static inline struct x64_mem address(struct compiler *c, enum access a, uint32_t
     return x64_mem(r, X64_NONE, 0, X64_GS, (int32_t)offset);
 }
 
+struct x64_mem x64_address(struct compiler *c, unsigned log2, uint32_t memory, uint64_t offset, struct value *addr, uint8_t *temp) {
+    static const enum access by_log2[] = {A_8U, A_16U, A_32, A_64, A_V128};
+    return address(c, by_log2[log2], memory, offset, addr, temp);
+}
+
 static void load_from(struct compiler *c, enum access a, uint8_t d, struct x64_mem m, bool to64) {
     switch (a) {
     case A_8S: x64_0f_rm(&c->p, 0, to64, 0xbe, d, m); break;
@@ -83,8 +88,14 @@ void target_load_sum(struct compiler *c, enum access a, uint8_t d, struct value 
     load_from(c, a, d, x64_mem(rx, ry, shift, X64_GS | X64_ADDR32, 0), false);
 }
 
+void target_load_scaled(struct compiler *c, enum access a, uint8_t d, uint8_t index, unsigned shift, int32_t disp) {
+    site(c, ABI_SITE_MEMORY);
+    load_from(c, a, d, x64_mem(X64_NONE, index, shift, X64_GS, disp), false);
+}
+
 void target_load_lazy(struct compiler *c, uint8_t d, const struct value *v) {
-    static const uint8_t access[] = {[T_I32] = A_32, [T_I64] = A_64, [T_F32] = A_F32, [T_F64] = A_F64};
+    static const uint8_t access[] = {[T_I32] = A_32, [T_I64] = A_64, [T_F32] = A_F32, [T_F64] = A_F64,
+                                     [T_V128] = A_V128};
     mem_site(c, v);
     load_from(c, access[v->type], d, mem_of(c, v), false);
 }
