@@ -207,7 +207,7 @@ static void run_module(const struct request *q, struct buf *out) {
     if (e == ERR_OK) e = link_file_memfd(q->wasm, &o, &fd, NULL, &d);
     if (e == ERR_OK) e = abi_image_open(fd, NULL, &im, &d);
     const char *trap = strstr(d.text, "wasm trap: ");
-    if (e == ERR_TRAP && trap) buf_printf(out, "start trap %.*s\n", (int)strcspn(trap + 11, "\n"), trap + 11);
+    if (e == ERR_TRAP && trap) buf_printf(out, "start trap %.*s\n", (int)strcspn(trap + 11, "\n("), trap + 11);
     else if (e != ERR_OK) buf_printf(out, "error %s: %s\n", err_name(e), d.text);
     else run_image(q, &m, im, out);
     arena_free(a);

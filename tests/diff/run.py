@@ -156,7 +156,7 @@ class Orlo:
 def comparable(line):
     for ours, common in reference.SAME_TRAP.items():
         line = line.replace("trap " + ours, "trap " + common)
-    return line
+    return line.rstrip()
 
 
 def difference(want, got):
