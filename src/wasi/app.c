@@ -8,6 +8,7 @@
 #include "component/plan.h"
 #include "wasi/wasi_int.h"
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
 /* ---- kinds ---- */
@@ -245,17 +246,18 @@ void wasi_run_end_trap(struct wasi_run *run, enum abi_trap t) {
     wasi_run_end(run, t == ABI_TRAP_EXIT ? WASI_END_EXIT : killed ? WASI_END_KILLED : WASI_END_TRAP, "%s", "");
 }
 
-void wasi_out_write(const struct wasi_out *out, str bytes) {
+int wasi_out_write(const struct wasi_out *out, str bytes) {
     if (out->write) {
         out->write(out->arg, bytes);
-        return;
+        return 0;
     }
     while (out->fd >= 0 && bytes.n) {
         ssize_t n = write(out->fd, bytes.p, bytes.n);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return;
-        bytes = str_sub(bytes, (size_t)n, bytes.n);
+        if (n < 0 && errno == EAGAIN) poll(&(struct pollfd){.fd = out->fd, .events = POLLOUT}, 1, -1); /* shared with a shell that set it so */
+        else if (n < 0 && errno != EINTR) return errno;
+        if (n > 0) bytes = str_sub(bytes, (size_t)n, bytes.n);
     }
+    return 0;
 }
 
 static void run_main(void *arg) {

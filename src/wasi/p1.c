@@ -82,7 +82,7 @@ static enum abi_trap command_read(struct wasi_run *run, void *to, size_t n, size
 }
 
 static enum abi_trap command_write(struct wasi_run *run, str bytes, int *error) {
-    wasi_out_write(&run->config.out, bytes);
+    *error = wasi_out_write(&run->config.out, bytes);
     return ABI_TRAP_NONE;
 }
 

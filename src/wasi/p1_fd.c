@@ -227,7 +227,7 @@ static enum abi_trap write_standard(struct p1 *p, struct p1_desc *d, const struc
     for (int i = 0; i < n && !*error; i++) {
         str bytes = {v[i].iov_base, v[i].iov_len};
         if (!bytes.n) continue;
-        if (d->kind == P1_STDERR) wasi_out_write(&p->run->config.err, bytes);
+        if (d->kind == P1_STDERR) *error = wasi_out_write(&p->run->config.err, bytes);
         else {
             enum abi_trap t = p->stdio->write(p->run, bytes, error);
             if (t) return t;

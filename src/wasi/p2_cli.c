@@ -99,13 +99,16 @@ enum { ROOM = 64 << 10 };
 
 static struct wasi_run *run_out(struct wasi_io_streams_output_stream *s) { return host_instance_user(s->in); }
 static size_t out_room(struct wasi_io_streams_output_stream *s) { return ROOM; }
+static bool put(struct wasi_io_streams_output_stream *s, const struct wasi_out *out, str bytes, struct wasi_io_error_error **e) {
+    int error = wasi_out_write(out, bytes);
+    if (error) *e = p2_error(s->in, NET_OK, error);
+    return !error;
+}
 static bool out_write(struct wasi_io_streams_output_stream *s, str bytes, struct wasi_io_error_error **e) {
-    wasi_out_write(&run_out(s)->config.out, bytes);
-    return true;
+    return put(s, &run_out(s)->config.out, bytes, e);
 }
 static bool err_write(struct wasi_io_streams_output_stream *s, str bytes, struct wasi_io_error_error **e) {
-    wasi_out_write(&run_out(s)->config.err, bytes);
-    return true;
+    return put(s, &run_out(s)->config.err, bytes, e);
 }
 static enum p2_state out_state(struct wasi_io_streams_output_stream *s, struct wasi_io_error_error **e) { return P2_OPEN; }
 static bool out_ready(void *object) { return true; }

@@ -57,8 +57,8 @@ struct wasi_run {
 void wasi_run_end(struct wasi_run *run, enum wasi_end end, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The outcome that trap t makes: END_EXIT with the code, END_KILLED, END_CLIENT_GONE or END_TRAP. */
 void wasi_run_end_trap(struct wasi_run *run, enum abi_trap t);
-/* Writes bytes where `out` says. */
-void wasi_out_write(const struct wasi_out *out, str bytes);
+/* Writes bytes where `out` says. 0 or an errno: the other side is gone. */
+[[nodiscard]] int wasi_out_write(const struct wasi_out *out, str bytes);
 /* The app's outgoing client; NULL when nothing may be reached (config.allow_http is empty). */
 struct net_client *wasi_app_client(struct wasi_app *app);
 /* May the guest reach host (without port, any case) at this port? */

@@ -15,7 +15,7 @@ __attribute__((export_name("_start"))) void start(void) {
         for (size_t i = 0; i < words_count; i++) put(1, words[i]), put(1, "\n");
     } else if (same(verb, "cat")) {
         static char piece[4096];
-        for (size_t n; (n = get_bytes(0, piece, sizeof piece));) put_bytes(1, piece, n);
+        for (size_t n; (n = get_bytes(0, piece, sizeof piece)) && put_bytes(1, piece, n);) {}
     } else if (same(verb, "exit")) {
         put(2, "leaving\n");
         proc_exit(7);

@@ -381,6 +381,19 @@ def test_run():
     eq((code, out == data.decode(), errors), (0, True, ""))
 
 
+def test_output_closed():
+    """Who writes to a pipe that nobody reads is told so, and can end."""
+    for g, status in ((guest("command"), 0), (COMMAND, 70)): # the one stops, the other takes it for a trap
+        with open("/dev/zero") as zero:
+            p = subprocess.Popen([ORLO, "run", g, "--", "cat"], stdin=zero, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            eq(p.stdout.read(10), bytes(10))
+            p.stdout.close()
+            try:
+                eq(p.wait(timeout=20), status)
+            finally:
+                p.kill()
+
+
 def test_run_trap():
     code, out, errors = orlo("run", guest("command"), "--", "trap")
     eq((code, out), (70, ""))
