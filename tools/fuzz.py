@@ -5,6 +5,8 @@ Every src/ROOM/NAME_fuzz.c whose corpus a meson test replays is a target; it is 
 build-fuzz/. For each in turn: the canary must be found first (else the target checks nothing), then N seconds (60) from the
 checked-in corpus and what earlier runs added in build-fuzz/corpus/. What fails is left in build-fuzz/found/ with the command
 that replays it. Exit status 1 when anything did.
+
+./dev fuzz diff [--seconds N] [--seed S] runs random modules on Orlo and on Wasmtime instead: see tests/diff/run.py.
 """
 import json, os, shutil, subprocess, sys, time
 
@@ -73,8 +75,20 @@ def fuzz(name, program, corpus, seconds):
     return "\n".join(why) + "\n" + replay
 
 
+def diff(args):
+    """Compiled code against another engine's, with options of its own (tests/diff/run.py)."""
+    build = os.path.join(ROOT, "build")
+    if not os.path.exists(os.path.join(build, "build.ninja")):
+        subprocess.run(["meson", "setup", build], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    program = os.path.join(build, "tests", "diff", "orlo-diff")
+    subprocess.run(["ninja", "-C", build, "--quiet", os.path.relpath(program, build)], check=True)
+    sys.exit(subprocess.run([sys.executable, os.path.join(ROOT, "tests", "diff", "run.py"), program, *args]).returncode)
+
+
 def main():
     wanted, seconds, args = [], 60, sys.argv[1:]
+    if args[:1] == ["diff"]:
+        diff(args[1:])
     while args:
         a = args.pop(0)
         if a == "--seconds" and args and args[0].isdigit():
@@ -83,8 +97,6 @@ def main():
             die(f"no option '{a}'; usage: ./dev fuzz [TARGET…] [--seconds N]", 64)
         else:
             wanted.append(a)
-    if "diff" in wanted:
-        die("'diff' (compiled code against a reference interpreter) is not there yet; it comes with the conformance work", 69)
     configure()
     all_targets = targets()
     chosen = {n: t for n, t in all_targets.items() if not wanted or any(w in n for w in wanted)}

@@ -45,8 +45,61 @@ def value_text(kind, of):
     return "ref:" + ("x" if (of.funcref.store_id if kind == ffi.WASMTIME_FUNCREF.value else of.externref.store_id) else "-")
 
 
-def type_name(t):
-    return "externref" if str(t) == "anyref" else str(t)  # the package calls it so
+class Reader:
+    def __init__(self, p):
+        self.p, self.at = p, 0
+
+    def byte(self):
+        self.at += 1
+        return self.p[self.at - 1]
+
+    def u(self):
+        v = shift = 0
+        while True:
+            b = self.byte()
+            v |= (b & 0x7f) << shift
+            shift += 7
+            if not b & 0x80:
+                return v
+
+    def bytes(self):
+        n = self.u()
+        self.at += n
+        return self.p[self.at - n:self.at]
+
+    def type(self):
+        b = self.byte()
+        if b in (0x63, 0x64):  # (ref null? heap type)
+            null, heap = b == 0x63, self.byte()
+            while heap & 0x80:
+                heap = self.byte()
+            return f"(ref {'null ' if null else ''}{heap})"
+        return TYPES.get(b, f"(ref null {b})")
+
+
+TYPES = {0x7f: "i32", 0x7e: "i64", 0x7d: "f32", 0x7c: "f64", 0x7b: "v128", 0x70: "funcref", 0x6f: "externref"}
+
+
+def exports_of(wasm):
+    """[(name, kind, [parameters], [results])] of a module without imports; types as their names."""
+    types, funcs, out = [], [], []
+    module = Reader(wasm)
+    module.at = 8
+    while module.at < len(wasm):
+        number, r = module.byte(), Reader(module.bytes())
+        if number == 1:
+            for _ in range(r.u()):
+                if r.byte() != 0x60:
+                    return []  # of a later standard
+                types.append(([r.type() for _ in range(r.u())], [r.type() for _ in range(r.u())]))
+        elif number == 3:
+            funcs = [r.u() for _ in range(r.u())]
+        elif number == 7:
+            for _ in range(r.u()):
+                name, kind, index = r.bytes().decode(errors="replace"), r.byte(), r.u()
+                params, results = types[funcs[index]] if kind == 0 else ([], [])
+                out.append((name, ["func", "table", "memory", "global", "tag"][kind], params, results))
+    return out
 
 
 class Reference:
@@ -69,17 +122,6 @@ class Reference:
 
     def module(self, wasm):
         return wasmtime.Module(self.engine, wasm)
-
-    @staticmethod
-    def exports(module):
-        """[(name, kind, [parameters], [results])]; types as their names."""
-        out = []
-        for x in module.exports:
-            if isinstance(x.type, wasmtime.FuncType):
-                out.append((x.name, "func", [type_name(t) for t in x.type.params], [type_name(t) for t in x.type.results]))
-            else:
-                out.append((x.name, type(x.type).__name__[:-4].lower(), [], []))
-        return out
 
     def run(self, module, calls, exports):
         """calls: [(export index, [slots])]. Lines without the last "end"."""

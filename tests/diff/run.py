@@ -107,7 +107,7 @@ CONFIGS = [
 
 def smith(rng):
     flags = {
-        "canonicalize-nans": True, "export-everything": True, "max-imports": 0, "simd-enabled": False, "relaxed-simd-enabled": False,
+        "canonicalize-nans": True, "export-everything": True, "max-imports": 0, "simd-enabled": rng.random() < 0.5, "relaxed-simd-enabled": False,
         "threads-enabled": False, "gc-enabled": False, "exceptions-enabled": False, "tail-call-enabled": False,
         "custom-page-sizes-enabled": False, "custom-descriptors-enabled": False, "wide-arithmetic-enabled": False,
         "compact-imports-enabled": False, "generate-custom-sections": False, "extended-const-enabled": True,
@@ -189,7 +189,7 @@ class Pair:
         except reference.wasmtime.WasmtimeError as e:
             lines = self.orlo.run(wasm, [], configs[0])
             return None if lines[0].startswith("error") else ("validity", f"only Wasmtime refuses it: {str(e)[:300]}", configs[0])
-        exports = self.reference.exports(module)
+        exports = reference.exports_of(wasm)
         calls = calls_of(exports, seed, rounds)
         want = self.reference.run(module, calls, exports)
         if want == ["time"]:
@@ -279,7 +279,7 @@ def keep(a, pair):
     name, file = a.keep
     wasm = read(file)
     module = pair.reference.module(wasm)
-    exports = pair.reference.exports(module)
+    exports = reference.exports_of(wasm)
     calls = calls_of(exports, a.seed, 2)
     want = pair.reference.run(module, calls, exports) + ["end"]
     got = pair.orlo.run(wasm, calls, "")
