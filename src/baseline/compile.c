@@ -8,14 +8,21 @@ enum { OP_ELEM_SET = 0xf0 }; /* init functions only */
 
 /* ---- output ---- */
 
+/* Far more than any real module needs; crafted ones (branches that carry a thousand values) would fill the memory. */
+static uint64_t code_max(const struct compiler *c) { return MIN((64 << 20) + c->m->code_bytes * 32, (uint64_t)1 << 30); }
+
 void code_grow(struct compiler *c, size_t more) {
     struct buf *text = &c->out->text;
     text->n = code_at(c);
+    if (text->n + more > code_max(c)) { /* what follows is thrown away: it overwrites the start */
+        if (!c->failed) c->failed = diag_set(c->d, ERR_LIMIT, DIAG_NOWHERE, "func %u: too much machine code", c->func_index);
+        text->n = 0;
+    }
     ENSURE(buf_reserve(text, more + 2 * ROOM + (64 << 10)));
     c->text = text->p;
     c->p = text->p + text->n;
     c->limit = c->end = text->p + text->cap - ROOM;
-    if (c->pending || c->dead) attention_needed(c);
+    if (c->pending || c->dead || c->failed) attention_needed(c);
     c->flags_at = NULL;
 }
 
@@ -181,7 +188,10 @@ static void attend(struct compiler *c) {
 
 static void body(struct compiler *c) {
     for (;;) {
-        if (UNLIKELY(c->p > c->limit)) attend(c);
+        if (UNLIKELY(c->p > c->limit)) {
+            attend(c);
+            if (c->failed) return;
+        }
         const uint8_t *pc = c->pc;
         c->op = pc;
         uint32_t op = *pc++;

@@ -250,16 +250,18 @@ static void table_by_jump(struct compiler *c, struct value *index, struct label 
     target_jump_table(c, index->reg, labels, n);
 }
 
-/* Where labels differ in what they carry, each target gets a piece of code that puts it there. */
+/* Where labels carry values, each label gets a piece of code that puts them there. */
 static void table_with_values(struct compiler *c, struct value *index, const uint32_t *depths, uint32_t n) {
-    struct label *pieces = arena_array(c->arena, struct label, (size_t)n + 1);
+    struct label *pieces = arena_array(c->arena, struct label, c->controls_n);
     struct label **labels = arena_array(c->arena, struct label *, (size_t)n + 1);
-    for (uint32_t i = 0; i <= n; i++) pieces[i].at = NO_LABEL, labels[i] = &pieces[i];
+    for (uint32_t i = 0; i < c->controls_n; i++) pieces[i].at = NO_LABEL;
+    for (uint32_t i = 0; i <= n; i++) labels[i] = &pieces[depths[i]];
     table_by_jump(c, index, labels, n);
-    for (uint32_t i = 0; i <= n; i++) {
-        struct control *k = control_at(c, depths[i]);
+    for (uint32_t depth = 0; depth < c->controls_n && !c->failed; depth++) {
+        if (!pieces[depth].fixes) continue;
+        struct control *k = control_at(c, depth);
         code_reserve(c, 256);
-        label_bind(c, &pieces[i]);
+        label_bind(c, &pieces[depth]);
         if (carries_in_reg(k)) target_move(c, result_reg(k->result), c->sp - 1);
         else store_carried(c, k);
         target_jump(c, CC_ALWAYS, &k->label);

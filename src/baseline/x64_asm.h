@@ -411,7 +411,10 @@ static inline uint8_t *x64_jmp8(uint8_t **pp) {
     *pp = p + 1;
     return p;
 }
-static inline void x64_land(uint8_t *at, const uint8_t *here) { *at = (uint8_t)(here - at - 1); }
+static inline void x64_land(uint8_t *at, const uint8_t *here) {
+    ENSURE(here - at - 1 < 128);
+    *at = (uint8_t)(here - at - 1);
+}
 static inline void x64_ret(uint8_t **pp) { *(*pp)++ = 0xc3; }
 static inline void x64_call_m(uint8_t **pp, struct x64_mem m) { x64_rm(pp, 0, 0xff, 2, m); }
 static inline void x64_jmp_r(uint8_t **pp, unsigned r) { x64_rr(pp, 0, 0xff, 4, r); }
