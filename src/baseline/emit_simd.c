@@ -4,25 +4,6 @@
  * A vector constant is an immediate; its bytes are in the function's body, or in the arena, and the operand says where. */
 #include "baseline/baseline_int.h"
 
-/* v in a register that stays as it is until v is released, whatever is allocated. */
-static void hold(struct compiler *c, struct value *v) {
-    if (v->kind == V_REG) return;
-    if (v->kind == V_LOCAL) {
-        const struct local *l = &c->locals[v->local];
-        if (l->reg != NO_REG) return;
-        if (l->cache != NO_REG) {
-            if (c->free & bit(l->cache)) {
-                c->free &= ~bit(l->cache);
-                value_in_reg(v, l->cache);
-            } else {
-                into_temp(c, v);
-            }
-            return;
-        }
-    }
-    into_reg_slow(c, v);
-}
-
 static void push_v128(struct compiler *c, const void *bytes) { push_imm(c, T_V128, (uintptr_t)bytes); }
 
 void emit_v128_const(struct compiler *c) {

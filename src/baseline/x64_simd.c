@@ -2,8 +2,6 @@
  * one machine instruction is enough, or what makes the sequence. */
 #include "baseline/x64_simd.h"
 
-enum { S = FSCRATCH };
-
 /* ---- encoding ---- */
 
 static inline uint8_t prefix_of(uint32_t in) { return (uint8_t)(in >> 16); }

@@ -10,6 +10,8 @@
 
 #include "baseline/x64_int.h"
 
+enum { S = FSCRATCH };
+
 #define VI(prefix, map, op) ((uint32_t)(prefix) << 16 | (map) << 8 | (op))
 #define VI_W (1u << 24)
 

@@ -1,8 +1,6 @@
 /* x64_simd_float: vector instructions on floating point numbers that take more than one machine instruction. */
 #include "baseline/x64_simd.h"
 
-enum { S = FSCRATCH };
-
 static bool of_f64(const struct simd_row *row) { return row->insn & PD; }
 
 SIMD_SEQUENCE(simd_fabs) {

@@ -1,8 +1,6 @@
 /* x64_simd_lane: vector instructions that move lanes: splat, extract, replace, shuffle, and those on memory. */
 #include "baseline/x64_simd.h"
 
-enum { S = FSCRATCH };
-
 static bool has_avx2(const struct compiler *c) { return has_avx(c) && c->cpu & BASELINE_CPU_AVX2; }
 
 /* ---- splat, extract, replace ---- */
