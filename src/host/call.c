@@ -96,6 +96,7 @@ enum abi_trap host_trap(struct host_call *call, enum abi_trap t, const char *fmt
 /* ---- core calls ------------------------------------------------------------------------------- */
 
 enum abi_trap host_core_call(struct host_instance *in, const struct host_core *f, uint64_t *args) {
+    if (UNLIKELY(in->dead)) return in->trap;
     return LIKELY(f->func) ? engine_call(in->engine, f->func, args) : host_binding_call(in, f->canon, args);
 }
 
@@ -110,14 +111,31 @@ void host_cx_memory(struct host_cx *cx) {
     cx->mem = (struct engine_bytes){m->base, m->bytes};
 }
 
+/* A thread for code that cannot leave its instance: realloc has a context of its own. */
+static void helper_thread(struct host_thread *t, const struct host_thread *outer) {
+    t->in = outer ? outer->in : NULL;
+    t->task = NULL;
+    t->ci = NULL;
+    t->state = HOST_THREAD_RUNNING;
+    t->nested = true;
+    t->index = 0;
+    t->storage[0] = t->storage[1] = 0;
+    t->fiber = outer ? outer->fiber : NULL;
+    t->resumer = NULL;
+}
+
 enum abi_trap host_cx_realloc(struct host_cx *cx, const uint64_t args[4], uint64_t *ptr) {
     if (UNLIKELY(!host_core_given(&cx->o->realloc)))
         return host_fail(cx->in, ABI_TRAP_HOST, "no realloc function is given for this call");
     uint64_t slots[4] = {args[0], args[1], args[2], args[3]};
     bool before = cx->ci->no_leave;
+    struct host_thread th, *outer = cx->in->thread;
+    helper_thread(&th, outer);
+    cx->in->thread = &th;
     cx->ci->no_leave = true;
     enum abi_trap trap = host_core_call(cx->in, &cx->o->realloc, slots);
     cx->ci->no_leave = before;
+    cx->in->thread = outer;
     *ptr = cx->o->memory64 ? slots[0] : (uint32_t)slots[0];
     if (!trap) host_cx_memory(cx);
     return trap;
@@ -147,6 +165,12 @@ enum abi_trap host_enter(struct host_instance *in, uint32_t callee, uint32_t cal
     return ABI_TRAP_NONE;
 }
 
+bool host_may_enter(const struct host_instance *in, uint32_t callee, uint32_t caller) {
+    for (uint32_t i = callee; i != PLAN_NONE && !holds(in, i, caller); i = in->cis[i].parent)
+        if (in->cis[i].entered) return false;
+    return true;
+}
+
 void host_leave(struct host_instance *in, uint32_t callee, uint32_t caller) {
     for (uint32_t i = callee; i != PLAN_NONE && !holds(in, i, caller); i = in->cis[i].parent)
         in->cis[i].entered = false;
@@ -156,172 +180,80 @@ static enum abi_trap cannot_leave(struct host_instance *in) {
     return host_fail(in, ABI_TRAP_CANNOT_LEAVE, "cannot leave component instance");
 }
 
-/* ---- lifted functions ------------------------------------------------------------------------- */
+/* ---- calls of exports ------------------------------------------------------------------------- */
 
-/* Who calls a lifted function: C, or a lowered function of another component instance. */
-struct host_from {
-    struct host_cx *cx; /* NULL: C */
-    const struct host_binding *binding;
-    uint64_t *slots;     /* where its flat result goes */
-    uint64_t result_ptr; /* where its result goes in memory */
-};
-
-static enum abi_trap lower_params(struct host_cx *cx, const struct host_lift *l, const struct host_type *t,
-                                  const void *args, uint64_t *flat) {
-    if (!t) return ABI_TRAP_NONE;
-    if (!l->params_spilled) return host_lower_flat(cx, t, &flat, args);
-    enum abi_trap trap = host_allocate(cx, t->align, t->size, "parameter", flat);
-    return trap ? trap : host_store(cx, t, *flat, args);
+static void wake_caller(struct host_invocation *inv, void *arg) {
+    (void)inv;
+    engine_ready(arg);
 }
 
-static enum abi_trap lift_result(struct host_cx *cx, const struct host_lift *l, const struct host_type *t,
-                                 const uint64_t *flat, void *result) {
-    if (!t) return ABI_TRAP_NONE;
-    const uint64_t *v = flat;
-    enum abi_trap trap = l->result_spilled
-                             ? host_load_at(cx, t, cx->o->memory64 ? *flat : (uint32_t)*flat, result)
-                             : host_lift_flat(cx, t, &v, result);
-    if (trap) host_moved_drop(cx->call);
-    else cx->call->moved = NULL;
-    return trap;
-}
-
-static enum abi_trap lower_result(struct host_cx *cx, const struct host_binding *b, const void *result,
-                                  uint64_t *slots, uint64_t ptr) {
-    cx->owns = 0;
-    host_cx_memory(cx);
-    enum abi_trap trap = b->result_spilled ? host_store_at(cx, b->result, ptr, result)
-                                           : host_lower_flat(cx, b->result, &slots, result);
-    if (trap && b->result->has_own) host_value_drop_from(cx->in, b->result, result, cx->owns);
-    return trap;
-}
-
-static enum abi_trap run_post_return(struct host_cx *cx, const struct host_lift *l, uint64_t result) {
-    uint64_t slots[1] = {result};
-    cx->ci->no_leave = true;
-    enum abi_trap trap = host_core_call(cx->in, &l->o.post_return, slots);
-    cx->ci->no_leave = false;
-    return trap;
-}
-
-/* The task's result has been lifted: to the caller. */
-static enum abi_trap deliver(struct host_task *task, const struct host_type *t) {
-    const struct host_from *from = task->from;
-    if (task->borrows)
-        return host_fail(task->call->instance, ABI_TRAP_HOST,
-                         "borrow handles still remain at the end of the call");
-    task->returned = true;
-    return from->cx && t ? lower_result(from->cx, from->binding, task->result, from->slots, from->result_ptr)
-                         : ABI_TRAP_NONE;
-}
-
-/* Tasks that wait have no place yet (WASI 0.3): an asynchronous lift must have returned when its core function does. */
-static enum abi_trap check_returned(struct host_instance *in, const struct host_task *task, uint64_t code) {
-    if (task->lift->callback && (uint32_t)code != 0)
-        return host_fail(in, ABI_TRAP_HOST, "tasks that wait (WASI 0.3) are not supported");
-    return task->returned ? ABI_TRAP_NONE
-                          : host_fail(in, ABI_TRAP_HOST, "the task ended without returning a result");
-}
-
-static enum abi_trap run_task(struct host_cx *cx, struct host_task *task, uint64_t *flat) {
-    const struct host_lift *l = task->lift;
-    const struct host_type *t = l->result[l->o.memory64];
-    enum abi_trap trap = host_core_call(cx->in, &l->func, flat);
-    if (trap) return trap;
-    if (l->is_async) return check_returned(cx->in, task, flat[0]);
-    uint64_t returned = flat[0];
-    host_cx_memory(cx);
-    trap = lift_result(cx, l, t, flat, task->result);
-    if (!trap) trap = deliver(task, t);
-    if (!trap && host_core_given(&l->o.post_return)) trap = run_post_return(cx, l, returned);
-    return trap;
-}
-
-/* args and result are in host layout; the callee has been entered. */
-static enum abi_trap run_lift(struct host_call *call, const struct host_lift *l, const struct host_from *from,
-                              const void *args, void *result) {
+/* An asynchronous lift: it may go on after it has returned, so it gets its own fiber. */
+static enum abi_trap call_apart(struct host_call *call, const struct host_export *ex, const void *args,
+                                void *result) {
     struct host_instance *in = call->instance;
-    const struct host_type *params = l->params[l->o.memory64];
-    struct host_task task = {.lift = l, .call = call, .from = from, .result = result}, *before = in->task;
-    struct host_cx cx;
-    uint64_t flat[PLAN_FLAT_MAX + 1] = {0};
-    host_cx_init(&cx, call, &l->o);
-    cx.task = &task;
-    cx.fused = from->cx;
-    cx.copy = !from->cx;
-    enum abi_trap trap = lower_params(&cx, l, params, args, flat);
-    if (trap) {
-        if (params && params->has_own) host_value_drop_from(in, params, args, cx.owns);
-        return trap;
+    struct engine *e = engine_instance_engine(in->engine);
+    struct host_invocation inv = {.call = {.instance = in},
+                                  .ex = ex,
+                                  .args = args,
+                                  .result = result,
+                                  .on_done = wake_caller,
+                                  .arg = engine_fiber_current(e)};
+    host_invoke_with(&inv, call);
+    while (!inv.done)
+        if (!engine_park(e)) host_die(in, ABI_TRAP_INTERRUPTED);
+    return inv.trap;
+}
+
+/* On the caller's own fiber. */
+static enum abi_trap call_here(struct host_call *call, const struct host_lift *l, const void *args,
+                               void *result) {
+    struct host_instance *in = call->instance;
+    struct host_thread th = {};
+    struct host_task task = {.lift = l, .call = call, .args = args, .result = result, .implicit = &th};
+    task.thread.in = in;
+    in->calls++;
+    enum abi_trap trap = host_base_begin(in, &th, &task);
+    th.nested = !l->async_type;
+    if (!trap && l->async_type) {
+        struct host_ci *ci = th.ci;
+        if (host_has_backpressure(&task) || ci->entering)
+            trap = host_wait(in, HOST_WAIT_ENTER, NULL, false, NULL);
+        if (!trap) ci->exclusive = &th;
     }
-    in->task = &task;
-    trap = run_task(&cx, &task, flat);
-    in->task = before;
+    if (!trap) trap = host_task_run_here(in, &task, &th);
+    const struct host_type *params = l->params[l->o.memory64];
+    if (trap && task.args && params) host_value_drop(in, params, task.args);
+    in->calls--;
+    if (trap && th.in) host_die(in, trap);
+    if (th.in) host_base_end(in, &th);
     return trap;
-}
-
-/* canon task.return: the parameters are the result. */
-static enum abi_trap task_return(struct host_instance *in, const struct host_binding *b,
-                                 const uint64_t *slots) {
-    struct host_task *task = in->task;
-    if (!task || !task->lift || !task->lift->is_async || task->lift->o.ci != b->o.ci)
-        return host_fail(in, ABI_TRAP_HOST, "task.return outside of an asynchronous function");
-    if (task->returned) return host_fail(in, ABI_TRAP_HOST, "task.return was called already");
-    const struct host_type *t = task->lift->result[b->o.memory64];
-    if (t != b->result || task->lift->o.encoding != b->o.encoding ||
-        (b->o.has_memory && task->lift->o.memory != b->o.memory))
-        return host_fail(in, ABI_TRAP_HOST, "task.return's type or options are not those of the function");
-    struct host_cx cx;
-    host_cx_init(&cx, task->call, &b->o);
-    cx.fused = task->from->cx;
-    cx.copy = !task->from->cx;
-    enum abi_trap trap = ABI_TRAP_NONE;
-    const uint64_t *v = slots;
-    if (t)
-        trap = b->params_spilled
-                   ? host_load_at(&cx, t, b->o.memory64 ? *slots : (uint32_t)*slots, task->result)
-                   : host_lift_flat(&cx, t, &v, task->result);
-    if (trap) host_moved_drop(task->call);
-    task->call->moved = NULL;
-    return trap ? trap : deliver(task, t);
-}
-
-/* Room for a value in host layout: small when it fits. */
-static void *room(struct host_call *call, const struct host_type *t, void *small) {
-    if (!t) return NULL;
-    return LIKELY(t->host_size <= HOST_VALUE_STACK_BYTES) ? small : host_alloc(call, t->host_size, 16);
 }
 
 enum abi_trap host_call_export(struct host_call *call, const struct host_export *ex, const void *args,
                                void *result) {
     struct host_instance *in = call->instance;
     const struct host_lift *l = ex->lift;
-    const struct host_type *params = l->params[l->o.memory64];
-    const struct host_from from = {};
+    const struct host_type *params = l->params[l->o.memory64], *t = l->result[l->o.memory64];
     _Alignas(16) uint8_t unwanted[HOST_VALUE_STACK_BYTES];
-    const struct host_type *t = l->result[l->o.memory64];
     bool discard = t && !result;
-    if (discard) result = room(call, t, unwanted);
+    if (discard) result = host_room(call, t, unwanted);
     enum abi_trap trap = ABI_TRAP_NONE;
-    if (in->dead) trap = host_fail(in, ABI_TRAP_CANNOT_ENTER, "cannot enter component instance");
-    else if (t && !result)
-        trap = host_fail(in, ABI_TRAP_OUT_OF_MEMORY, "a call passes more data than this host takes at once");
-    if (!trap) trap = host_enter(in, l->o.ci, PLAN_NONE);
+    if (in->dead || (in->engine && host_on_thread(in)))
+        trap = host_fail(in, ABI_TRAP_CANNOT_ENTER, "cannot enter component instance");
+    else if (t && !result) trap = host_too_much(in);
     if (trap) {
         if (params) host_value_drop(in, params, args);
         return trap;
     }
-    trap = run_lift(call, l, &from, args, result);
-    if (trap) in->dead = true;
-    else host_leave(in, l->o.ci, PLAN_NONE);
+    trap = l->is_async ? call_apart(call, ex, args, result) : call_here(call, l, args, result);
     if (!trap && discard) host_value_drop(in, t, result);
     return trap;
 }
 
 /* ---- lowered functions ------------------------------------------------------------------------ */
 
-static enum abi_trap lift_params(struct host_cx *cx, const struct host_binding *b, const uint64_t *slots,
-                                 void *args) {
+enum abi_trap host_lift_params(struct host_cx *cx, const struct host_binding *b, const uint64_t *slots,
+                               void *args) {
     if (!b->params) return ABI_TRAP_NONE;
     const uint64_t *v = slots;
     enum abi_trap trap = b->params_spilled
@@ -332,17 +264,45 @@ static enum abi_trap lift_params(struct host_cx *cx, const struct host_binding *
     return trap;
 }
 
-static enum abi_trap call_lift(struct host_call *call, const struct host_binding *b, struct host_cx *cx,
-                               const void *args, void *result, uint64_t *slots, uint64_t result_ptr) {
-    struct host_instance *in = call->instance;
-    const struct host_from from = {cx, b, slots, result_ptr};
+enum abi_trap host_lower_result(struct host_cx *cx, const struct host_binding *b, const void *result,
+                                uint64_t *slots, uint64_t ptr) {
+    cx->owns = 0;
+    host_cx_memory(cx);
+    enum abi_trap trap = b->result_spilled ? host_store_at(cx, b->result, ptr, result)
+                                           : host_lower_flat(cx, b->result, &slots, result);
+    if (trap && b->result->has_own) host_value_drop_from(cx->in, b->result, result, cx->owns);
+    return trap;
+}
+
+/* The callee's function is not async: it runs on this stack, and has returned when it is back. */
+static enum abi_trap call_lift(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
+    struct host_subtask s;
+    struct host_thread th = {.nested = true}, *outer = in->thread;
+    struct host_task task = {.lift = b->lift, .subtask = &s, .implicit = &th};
+    uint64_t flat[HOST_FLAT_ASYNC_MAX + 1];
+    s.in = in;
+    s.b = b;
+    s.state = HOST_SUBTASK_STARTING;
+    s.listed = s.cancel_requested = false;
+    s.callee = &task;
+    s.waiter = NULL;
+    s.slots = slots;
+    if (b->is_async) s.slots = memcpy(flat, slots, MIN(b->params_flat, HOST_FLAT_ASYNC_MAX) * sizeof *slots);
+    uint64_t ptr = b->result_spilled ? slots[b->params_flat] : 0;
+    s.result_ptr = b->o.memory64 ? ptr : (uint32_t)ptr;
+    begin(&s.call, in, b->o.ci);
+    task.call = &s.call;
     enum abi_trap trap = host_enter(in, b->lift->o.ci, b->o.ci);
-    if (trap) {
-        if (b->params) host_value_drop(in, b->params, args);
-        return trap;
-    }
-    trap = run_lift(call, b->lift, &from, args, result);
+    if (trap) return trap;
+    host_thread_add(in, &th, &task, &in->cis[b->lift->o.ci], HOST_STEP_OWN);
+    th.fiber = outer->fiber;
+    th.state = HOST_THREAD_RUNNING;
+    in->thread = &th;
+    trap = host_task_run_here(in, &task, &th);
+    host_thread_remove(&th);
+    if (in->thread == &th) in->thread = outer;
     if (!trap) host_leave(in, b->lift->o.ci, b->o.ci);
+    host_call_end(&s.call);
     return trap;
 }
 
@@ -352,31 +312,29 @@ static void clear(void *p, size_t n) {
     else memset(p, 0, n);
 }
 
-enum { SUBTASK_RETURNED = 2 }; /* CanonicalABI.md, Subtask State */
-
-static enum abi_trap call_lowered(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
+static enum abi_trap call_host(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     struct host_call call;
     struct host_cx cx;
     _Alignas(16) uint8_t args_small[HOST_VALUE_STACK_BYTES], result_small[HOST_VALUE_STACK_BYTES];
     begin(&call, in, b->o.ci);
     host_cx_init(&cx, &call, &b->o);
-    cx.fused = b->lift;
     uint64_t result_ptr = b->result_spilled ? slots[b->params_flat] : 0;
     if (!b->o.memory64) result_ptr = (uint32_t)result_ptr;
-    void *args = room(&call, b->params, args_small), *result = room(&call, b->result, result_small);
+    void *args = host_room(&call, b->params, args_small), *result = host_room(&call, b->result, result_small);
     enum abi_trap trap;
-    if ((b->params && !args) || (b->result && !result))
-        trap = host_fail(in, ABI_TRAP_OUT_OF_MEMORY, "a call passes more data than this host takes at once");
-    else trap = lift_params(&cx, b, slots, args);
+    if ((b->params && !args) || (b->result && !result)) trap = host_too_much(in);
+    else trap = host_lift_params(&cx, b, slots, args);
     if (!trap && b->result) clear(result, b->result->host_size);
-    if (!trap && b->lift) {
-        trap = call_lift(&call, b, &cx, args, result, slots, result_ptr);
-    } else if (!trap) {
-        trap = b->fn(&call, args, result);
-        if (!trap && b->result) trap = lower_result(&cx, b, result, slots, result_ptr);
-    }
-    if (b->is_async) slots[0] = SUBTASK_RETURNED;
+    if (!trap) trap = b->fn(&call, args, result);
+    if (!trap && b->result) trap = host_lower_result(&cx, b, result, slots, result_ptr);
     host_call_end(&call);
+    return trap;
+}
+
+static enum abi_trap call_lowered(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
+    if (b->async_type) return host_lower_async(in, b, slots);
+    enum abi_trap trap = b->lift ? call_lift(in, b, slots) : call_host(in, b, slots);
+    if (b->is_async) slots[0] = HOST_SUBTASK_RETURNED;
     return trap;
 }
 
@@ -397,11 +355,16 @@ static enum abi_trap run_destructor(struct host_instance *in, const struct host_
     enum abi_trap trap = host_enter(in, b->dtor_ci, b->o.ci);
     if (trap) return trap;
     if (host_core_given(&b->dtor)) {
-        struct host_task task = {}, *before = in->task;
+        struct host_thread th = {.nested = true}, *outer = in->thread;
+        struct host_task task = {.state = HOST_TASK_RESOLVED, .implicit = &th};
         uint64_t slots[1] = {rep};
-        in->task = &task;
+        host_thread_add(in, &th, &task, &in->cis[b->dtor_ci], HOST_STEP_OWN);
+        th.fiber = outer->fiber;
+        th.state = HOST_THREAD_RUNNING;
+        in->thread = &th;
         trap = host_core_call(in, &b->dtor, slots);
-        in->task = before;
+        host_thread_remove(&th);
+        if (in->thread == &th) in->thread = outer;
     }
     if (!trap) host_leave(in, b->dtor_ci, b->o.ci);
     return trap;
@@ -444,8 +407,8 @@ static enum abi_trap resource_rep(struct host_instance *in, const struct host_bi
 
 /* ---- all of them ------------------------------------------------------------------------------ */
 
-static enum abi_trap context(struct host_task *task, const struct host_binding *b, uint64_t *slots) {
-    uint64_t none = 0, *storage = task ? &task->storage[b->slot] : &none;
+static enum abi_trap context(struct host_thread *t, const struct host_binding *b, uint64_t *slots) {
+    uint64_t none = 0, *storage = t ? &t->storage[b->slot] : &none;
     if (b->kind == HOST_BIND_CONTEXT_GET) slots[0] = b->wide ? *storage : (uint32_t)*storage;
     else *storage = b->wide ? slots[0] : (uint32_t)slots[0];
     return ABI_TRAP_NONE;
@@ -457,6 +420,7 @@ static enum abi_trap backpressure(struct host_instance *in, const struct host_bi
     if (ci->backpressure == (inc ? UINT16_MAX : 0))
         return host_fail(in, ABI_TRAP_HOST, "backpressure counter out of range");
     ci->backpressure = (uint16_t)(inc ? ci->backpressure + 1 : ci->backpressure - 1);
+    if (!ci->backpressure) host_unhold(ci);
     return ABI_TRAP_NONE;
 }
 
@@ -465,7 +429,7 @@ enum abi_trap host_binding_call(struct host_instance *in, const struct host_bind
         return in->cis[b->o.ci].no_leave ? cannot_leave(in) : call_lowered(in, b, slots);
     switch (b->kind) { /* those that may be called where the instance may not be left */
     case HOST_BIND_CONTEXT_GET:
-    case HOST_BIND_CONTEXT_SET: return context(in->task, b, slots);
+    case HOST_BIND_CONTEXT_SET: return context(in->thread, b, slots);
     case HOST_BIND_RESOURCE_REP: return resource_rep(in, b, slots);
     case HOST_BIND_BACKPRESSURE_INC:
     case HOST_BIND_BACKPRESSURE_DEC: return backpressure(in, b);
@@ -475,9 +439,9 @@ enum abi_trap host_binding_call(struct host_instance *in, const struct host_bind
     switch (b->kind) {
     case HOST_BIND_RESOURCE_NEW: return resource_new(in, b, slots);
     case HOST_BIND_RESOURCE_DROP: return resource_drop(in, b, slots);
-    case HOST_BIND_TASK_RETURN: return task_return(in, b, slots);
+    case HOST_BIND_TASK: return b->builtin(in, b, slots);
     case HOST_BIND_UNSUPPORTED:
-        return host_fail(in, ABI_TRAP_HOST, "%s (WASI 0.3) is not supported", b->name);
+        return host_fail(in, ABI_TRAP_HOST, "%s is not supported", b->name);
     default: ENSURE(false);
     }
 }

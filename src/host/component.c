@@ -4,8 +4,6 @@
 
 #include "host/host_int.h"
 
-enum { FLAT_ASYNC_MAX = 4 }; /* MAX_FLAT_ASYNC_PARAMS */
-
 struct loader {
     struct host_component *c;
     const struct host_offer *offer;
@@ -63,7 +61,9 @@ static void load_lift(struct loader *l, uint32_t i) {
     bool wide = p->options.memory64;
     lift->is_async = p->options.is_async;
     lift->callback = p->options.callback.kind != PLAN_DEF_NONE;
+    lift->async_type = l->c->plan.func_types[p->type].is_async;
     lift->func = core_of(l, &p->func);
+    lift->callback_func = core_of(l, &p->options.callback);
     lift->o = options_of(l, &p->options, p->instance);
     lift->params[wide] = params_of(l, p->type, wide);
     lift->result[wide] = result_of(l, p->type, wide);
@@ -78,7 +78,8 @@ static void load_lower(struct loader *l, const struct plan_canon *p, struct host
     b->result = result_of(l, p->func_type, wide);
     uint32_t flat = b->params ? b->params->flat_count : 0;
     b->is_async = p->options.is_async;
-    b->params_spilled = flat > (b->is_async ? FLAT_ASYNC_MAX : PLAN_FLAT_MAX);
+    b->async_type = l->c->plan.func_types[p->func_type].is_async;
+    b->params_spilled = flat > (b->is_async ? HOST_FLAT_ASYNC_MAX : PLAN_FLAT_MAX);
     b->params_flat = b->params_spilled ? 1 : flat;
     b->result_spilled = b->result && (b->is_async || b->result->flat_count > 1);
     if (p->target.kind == PLAN_FUNC_LIFT) {
@@ -98,19 +99,80 @@ static void load_lower(struct loader *l, const struct plan_canon *p, struct host
 }
 
 static void load_task_return(struct loader *l, const struct plan_canon *p, struct host_binding *b) {
-    b->kind = HOST_BIND_TASK_RETURN;
     if (p->type == PLAN_NONE) return;
     b->result = types_for(l, b->o.memory64)[p->type];
     b->params_spilled = b->result->flat_count > PLAN_FLAT_MAX;
 }
 
-static void load_resource(struct loader *l, const struct plan_canon *p, struct host_binding *b) {
+static const host_builtin builtins[COMPONENT_CANON_COUNT] = {
+    [COMPONENT_CANON_TASK_RETURN] = host_task_return,
+    [COMPONENT_CANON_TASK_CANCEL] = host_task_cancel,
+    [COMPONENT_CANON_SUBTASK_CANCEL] = host_subtask_cancel,
+    [COMPONENT_CANON_SUBTASK_DROP] = host_subtask_drop,
+    [COMPONENT_CANON_WAITABLE_SET_NEW] = host_wset_new,
+    [COMPONENT_CANON_WAITABLE_SET_WAIT] = host_wset_wait,
+    [COMPONENT_CANON_WAITABLE_SET_POLL] = host_wset_poll,
+    [COMPONENT_CANON_WAITABLE_SET_DROP] = host_wset_drop,
+    [COMPONENT_CANON_WAITABLE_JOIN] = host_waitable_join,
+    [COMPONENT_CANON_STREAM_NEW] = host_pipe_new_builtin,
+    [COMPONENT_CANON_STREAM_READ] = host_end_read,
+    [COMPONENT_CANON_STREAM_WRITE] = host_end_write,
+    [COMPONENT_CANON_STREAM_CANCEL_READ] = host_end_cancel_read,
+    [COMPONENT_CANON_STREAM_CANCEL_WRITE] = host_end_cancel_write,
+    [COMPONENT_CANON_STREAM_DROP_READABLE] = host_end_drop_readable,
+    [COMPONENT_CANON_STREAM_DROP_WRITABLE] = host_end_drop_writable,
+    [COMPONENT_CANON_FUTURE_NEW] = host_pipe_new_builtin,
+    [COMPONENT_CANON_FUTURE_READ] = host_end_read,
+    [COMPONENT_CANON_FUTURE_WRITE] = host_end_write,
+    [COMPONENT_CANON_FUTURE_CANCEL_READ] = host_end_cancel_read,
+    [COMPONENT_CANON_FUTURE_CANCEL_WRITE] = host_end_cancel_write,
+    [COMPONENT_CANON_FUTURE_DROP_READABLE] = host_end_drop_readable,
+    [COMPONENT_CANON_FUTURE_DROP_WRITABLE] = host_end_drop_writable,
+    [COMPONENT_CANON_ERROR_CONTEXT_NEW] = host_error_context_new_builtin,
+    [COMPONENT_CANON_ERROR_CONTEXT_DEBUG_MESSAGE] = host_error_context_debug_message,
+    [COMPONENT_CANON_ERROR_CONTEXT_DROP] = host_error_context_drop_builtin,
+    [COMPONENT_CANON_THREAD_INDEX] = host_thread_index,
+    [COMPONENT_CANON_THREAD_NEW_INDIRECT] = host_thread_new_indirect,
+    [COMPONENT_CANON_THREAD_RESUME_LATER] = host_thread_resume_later,
+    [COMPONENT_CANON_THREAD_SUSPEND] = host_thread_suspend,
+    [COMPONENT_CANON_THREAD_YIELD] = host_thread_yield,
+    [COMPONENT_CANON_THREAD_SUSPEND_THEN_RESUME] = host_thread_suspend_then_resume,
+    [COMPONENT_CANON_THREAD_YIELD_THEN_RESUME] = host_thread_yield_then_resume,
+    [COMPONENT_CANON_THREAD_SUSPEND_THEN_PROMOTE] = host_thread_suspend_then_promote,
+    [COMPONENT_CANON_THREAD_YIELD_THEN_PROMOTE] = host_thread_yield_then_promote,
+};
+
+static void load_builtin(struct loader *l, const struct plan_canon *p, struct host_binding *b) {
+    const struct plan *plan = &l->c->plan;
+    b->builtin = builtins[p->kind];
+    b->kind = b->builtin ? HOST_BIND_TASK : HOST_BIND_UNSUPPORTED;
+    b->name = component_canon_text(p->kind);
+    b->is_async = p->options.is_async;
+    b->async_op = p->is_async;
+    b->cancellable = p->cancellable;
+    if (p->kind >= COMPONENT_CANON_STREAM_NEW && p->kind <= COMPONENT_CANON_FUTURE_DROP_WRITABLE) {
+        b->end_type = p->kind >= COMPONENT_CANON_FUTURE_NEW ? &host_is_future : &host_is_stream;
+        b->elem = plan->types[p->type].element;
+        (void)types_for(l, b->o.memory64); /* so that they are there */
+    }
+    if (p->kind == COMPONENT_CANON_THREAD_NEW_INDIRECT) {
+        b->table_instance = p->table.instance;
+        b->table = p->table.index;
+        b->table64 = p->table64;
+        b->wide = p->immediate64;
+    }
+}
+
+static err load_resource(struct loader *l, const struct plan_canon *p, struct host_binding *b,
+                         enum host_binding_kind kind) {
+    b->kind = kind;
     const struct plan_resource *r = &l->c->plan.resources[p->resource];
     b->resource = l->c->resources[p->resource];
     b->wide = r->rep64;
-    if (r->imported) return;
+    if (r->imported) return ERR_OK;
     b->dtor = core_of(l, &r->destructor);
     b->dtor_ci = r->instance;
+    return ERR_OK;
 }
 
 static err load_canon(struct loader *l, uint32_t i) {
@@ -119,10 +181,10 @@ static err load_canon(struct loader *l, uint32_t i) {
     b->o = options_of(l, &p->options, p->instance);
     switch (p->kind) {
     case COMPONENT_CANON_LOWER: load_lower(l, p, b); return ERR_OK;
-    case COMPONENT_CANON_TASK_RETURN: load_task_return(l, p, b); return ERR_OK;
-    case COMPONENT_CANON_RESOURCE_NEW: b->kind = HOST_BIND_RESOURCE_NEW; break;
-    case COMPONENT_CANON_RESOURCE_REP: b->kind = HOST_BIND_RESOURCE_REP; break;
-    case COMPONENT_CANON_RESOURCE_DROP: b->kind = HOST_BIND_RESOURCE_DROP; break;
+    case COMPONENT_CANON_TASK_RETURN: load_task_return(l, p, b); break;
+    case COMPONENT_CANON_RESOURCE_NEW: return load_resource(l, p, b, HOST_BIND_RESOURCE_NEW);
+    case COMPONENT_CANON_RESOURCE_REP: return load_resource(l, p, b, HOST_BIND_RESOURCE_REP);
+    case COMPONENT_CANON_RESOURCE_DROP: return load_resource(l, p, b, HOST_BIND_RESOURCE_DROP);
     case COMPONENT_CANON_BACKPRESSURE_INC: b->kind = HOST_BIND_BACKPRESSURE_INC; return ERR_OK;
     case COMPONENT_CANON_BACKPRESSURE_DEC: b->kind = HOST_BIND_BACKPRESSURE_DEC; return ERR_OK;
     case COMPONENT_CANON_CONTEXT_GET:
@@ -131,12 +193,9 @@ static err load_canon(struct loader *l, uint32_t i) {
         b->slot = p->immediate;
         b->wide = p->immediate64;
         return b->slot < 2 ? ERR_OK : diag_set(l->d, ERR_MALFORMED, DIAG_NOWHERE, "context slot %u", b->slot);
-    default:
-        b->kind = HOST_BIND_UNSUPPORTED;
-        b->name = component_canon_text(p->kind);
-        return ERR_OK;
+    default: break;
     }
-    load_resource(l, p, b);
+    load_builtin(l, p, b);
     return ERR_OK;
 }
 
@@ -214,6 +273,7 @@ err host_component_load(struct engine *e, struct abi_image im, const struct host
     *c = (struct host_component){.arena = a, .image = engine_image_load(e, im)};
     if (limits) c->limits = *limits;
     if (!c->limits.handles_max) c->limits.handles_max = 65536;
+    if (!c->limits.threads_max) c->limits.threads_max = 1000;
     if (!c->limits.call_bytes_max) c->limits.call_bytes_max = 16 * MiB;
     if (!c->limits.host_bytes_max) c->limits.host_bytes_max = 64 * MiB;
     struct loader l = {.c = c, .offer = offer, .d = d};

@@ -105,7 +105,8 @@ struct host_type {
     uint32_t size, align, payload;        /* in linear memory (CanonicalABI.md#alignment, #element-size) */
     uint8_t tag_bytes;                    /* of the discriminant, or of flags */
     uint8_t plain;                        /* same bytes in both layouts, every bit pattern valid: memcpy */
-    uint8_t has_borrow, has_own;
+    uint8_t has_borrow, has_own;          /* own: also streams, futures and error contexts */
+    uint8_t has_pointer;                  /* strings or lists: lowering needs the guest's realloc */
     uint32_t flat_count;                  /* core values it flattens to; PLAN_FLAT_MAX + 1: too many */
     const uint8_t *flat;                  /* enum plan_flat of each */
     uint32_t plan_type;                   /* index in its plan; PLAN_NONE: parameters, parts of a map */
@@ -234,6 +235,7 @@ struct host_call {
     uint64_t checked;             /* bytes of strings looked at so far */
     struct host_lend *lends;      /* handles lent until the call ends */
     struct host_moved *moved;     /* owns lifted and not yet handed over */
+    struct host_subtask *subtask; /* of an async host function */
 };
 /* Memory that lives until the call ends; not zeroed. NULL past call_bytes_max. */
 void *host_alloc(struct host_call *call, size_t n, size_t align);
@@ -313,6 +315,7 @@ struct host_invocation { /* the caller's to allocate */
     void *result;
     struct host_task *task;
     struct host_invocation *next, **prev;
+    bool discard, cancel_asked, cancel_wanted;
 };
 /* args must live until done; own<T>, streams and futures in it are taken, whatever happens. result: in the
  * export's C type, zeroed here; NULL: dropped. */

@@ -24,12 +24,16 @@ static struct host_instance *instance_new(struct host_component *c) {
     for (uint32_t i = 0; i < n; i++) {
         in->cis[i].parent = c->has_plan ? c->plan.instances[i].parent : PLAN_NONE;
         in->cis[i].table.max = c->limits.handles_max;
+        in->cis[i].threads.max = c->limits.threads_max;
     }
     return in;
 }
 
 void host_instance_free(struct host_instance *in) {
-    for (uint32_t i = 0; i < cis_count(in->component); i++) free(in->cis[i].table.p);
+    for (uint32_t i = 0; i < cis_count(in->component); i++) {
+        free(in->cis[i].table.p);
+        free(in->cis[i].threads.p);
+    }
     free(in->cis);
     free(in->memories);
     free(in);
@@ -47,37 +51,93 @@ struct host_instance *host_instance_acquire(struct host_component *c, void *user
     return NULL;
 }
 
+static void drop_handle(struct host_instance *in, const struct host_handle *h) {
+    void *rep = (void *)(uintptr_t)h->rep;
+    switch ((enum host_handle_kind)h->kind) {
+    case HOST_HANDLE_OWN:
+        if (h->type->drop) h->type->drop(in, rep);
+        break;
+    case HOST_HANDLE_SUBTASK: host_subtask_free(rep); break;
+    case HOST_HANDLE_WAITABLE_SET: free(rep); break;
+    case HOST_HANDLE_ERROR_CONTEXT: host_error_context_drop(rep); break;
+    default: break; /* streams and futures: host_pipes_gone */
+    }
+}
+
 /* The newest first: what was made later may use what was made earlier. */
 static void drop_handles(struct host_instance *in, struct host_table *t) {
     for (uint32_t i = t->n; i-- > 1;) {
-        struct host_handle *h = &t->p[i];
-        if (h->kind == HOST_HANDLE_OWN && h->type->drop) h->type->drop(in, (void *)(uintptr_t)h->rep);
-        h->kind = HOST_HANDLE_FREE;
+        drop_handle(in, &t->p[i]);
+        t->p[i].kind = HOST_HANDLE_FREE;
     }
-    host_table_clear(t);
 }
 
-void host_instance_release(struct host_instance *in) {
-    struct host_component *c = in->component;
-    for (uint32_t i = 0; i < cis_count(c); i++) {
-        if (in->cis[i].table.n) drop_handles(in, &in->cis[i].table);
-        in->cis[i].entered = in->cis[i].no_leave = false;
-        in->cis[i].backpressure = 0;
+static void reset_ci(struct host_ci *ci) {
+    host_table_clear(&ci->table);
+    host_table_clear(&ci->threads);
+    ci->entered = ci->no_leave = false;
+    ci->backpressure = 0;
+    ci->entering = 0;
+    ci->exclusive = NULL;
+    ci->waiting = ci->held = (struct host_node){};
+}
+
+static void drop_threads(struct host_instance *in) {
+    while (!host_list_empty(&in->threads)) {
+        struct host_thread *t = container_of(in->threads.next, struct host_thread, of_instance);
+        t->state = HOST_THREAD_SUSPENDED; /* what it waits for may be gone */
+        host_thread_free(t);
     }
+}
+
+void host_instance_finish(struct host_instance *in) {
+    struct host_component *c = in->component;
+    host_pendings_gone(in);
+    if (!host_list_empty(&in->pipes)) host_pipes_gone(in, true);
+    if (!host_list_empty(&in->threads)) drop_threads(in);
+    for (uint32_t i = cis_count(c); i-- > 0;)
+        if (in->cis[i].table.n) drop_handles(in, &in->cis[i].table);
+    for (uint32_t i = 0; i < cis_count(c); i++) reset_ci(&in->cis[i]);
     engine_release(in->engine);
     memset(in->memories, 0, (c->memories.n + 1) * sizeof *in->memories);
-    in->engine = NULL;
-    in->user = NULL;
-    in->task = NULL;
-    in->charged = 0;
-    in->dead = false;
-    in->next = c->free_instances;
+    struct abi_memory **memories = in->memories;
+    struct host_ci *cis = in->cis;
+    *in = (struct host_instance){.component = c, .memories = memories, .cis = cis, .next = c->free_instances};
     c->free_instances = in;
 }
 
+void host_instance_release(struct host_instance *in) {
+    in->on_idle = NULL;
+    if (UNLIKELY(in->threads_count || in->calls)) host_die(in, ABI_TRAP_INTERRUPTED);
+    if (in->fibers) {
+        in->releasing = true;
+        engine_kill(in->engine);
+        return;
+    }
+    host_instance_finish(in);
+}
+
+void host_instance_kill(struct host_instance *in) {
+    host_die(in, ABI_TRAP_INTERRUPTED);
+    engine_kill(in->engine);
+}
+
+uint32_t host_instance_tasks(const struct host_instance *in) { return in->tasks; }
+
+void host_instance_on_idle(struct host_instance *in, void (*fn)(struct host_instance *in, void *arg),
+                           void *arg) {
+    in->on_idle = fn;
+    in->on_idle_arg = arg;
+}
+
 enum abi_trap host_instance_start(struct host_instance *in) {
-    enum abi_trap t = engine_instance_start(in->engine);
-    if (t) in->dead = true;
+    struct host_thread th = {};
+    struct host_task task = {.state = HOST_TASK_RESOLVED, .implicit = &th};
+    enum abi_trap t = host_base_begin(in, &th, &task);
+    th.nested = true;
+    if (!t) t = engine_instance_start(in->engine);
+    if (t) host_die(in, t);
+    if (th.in) host_base_end(in, &th);
     return t;
 }
 

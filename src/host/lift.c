@@ -58,6 +58,14 @@ static enum abi_trap find_handle(struct host_cx *cx, const struct host_resource 
     return ABI_TRAP_NONE;
 }
 
+enum abi_trap host_moved_add(struct host_cx *cx, const struct host_resource *type, uint64_t rep) {
+    struct host_moved *m = host_alloc(cx->call, sizeof *m, _Alignof(struct host_moved));
+    if (!m) return too_much(cx);
+    *m = (struct host_moved){cx->call->moved, type, rep};
+    cx->call->moved = m;
+    return ABI_TRAP_NONE;
+}
+
 static enum abi_trap lift_own(struct host_cx *cx, const struct host_type *t, uint32_t i, void *dst) {
     struct host_handle *h;
     enum abi_trap trap = find_handle(cx, t->resource, i, &h);
@@ -65,10 +73,8 @@ static enum abi_trap lift_own(struct host_cx *cx, const struct host_type *t, uin
     if (h->lends) return host_fail(cx->in, ABI_TRAP_HOST, "cannot remove owned resource while borrowed");
     if (h->kind != HOST_HANDLE_OWN)
         return host_fail(cx->in, ABI_TRAP_HOST, "cannot lift own resource from a borrow");
-    struct host_moved *m = host_alloc(cx->call, sizeof *m, _Alignof(struct host_moved));
-    if (!m) return too_much(cx);
-    *m = (struct host_moved){cx->call->moved, t->resource, h->rep};
-    cx->call->moved = m;
+    trap = host_moved_add(cx, t->resource, h->rep);
+    if (trap) return trap;
     memcpy(dst, &h->rep, sizeof h->rep);
     host_table_remove(&cx->ci->table, i);
     return ABI_TRAP_NONE;
@@ -132,7 +138,10 @@ static enum abi_trap lift_scalar(struct host_cx *cx, const struct host_type *t, 
         break;
     case HOST_OWN: return lift_own(cx, t, (uint32_t)v, dst);
     case HOST_BORROW: return lift_borrow(cx, t, (uint32_t)v, dst);
-    default: return host_fail(cx->in, ABI_TRAP_HOST, "streams, futures and error contexts are not supported");
+    case HOST_STREAM:
+    case HOST_FUTURE: return host_lift_end(cx, t, (uint32_t)v, dst);
+    case HOST_ERROR_CONTEXT: return host_lift_error_context(cx, (uint32_t)v, dst);
+    default: ENSURE(false);
     }
     return ABI_TRAP_NONE;
 }

@@ -91,7 +91,10 @@ static enum abi_trap lower_scalar(struct host_cx *cx, const struct host_type *t,
         break;
     case HOST_OWN: return lower_own(cx, t, *(const uint64_t *)src, out);
     case HOST_BORROW: return lower_borrow(cx, t, *(const uint64_t *)src, out);
-    default: return host_fail(cx->in, ABI_TRAP_HOST, "streams, futures and error contexts are not supported");
+    case HOST_STREAM:
+    case HOST_FUTURE: return host_lower_end(cx, t, *(void *const *)src, out);
+    case HOST_ERROR_CONTEXT: return host_lower_error_context(cx, *(void *const *)src, out);
+    default: ENSURE(false);
     }
     return ABI_TRAP_NONE;
 }

@@ -47,6 +47,7 @@ static void note_inner(struct host_type *t, const struct host_type *inner) {
     if (!inner) return;
     t->has_own |= inner->has_own;
     t->has_borrow |= inner->has_borrow;
+    t->has_pointer |= inner->has_pointer;
 }
 
 void host_layout_record(struct host_type *t, struct host_field *fields) {
@@ -112,7 +113,7 @@ static const struct host_type *map_entry(struct builder *b, const struct plan_ty
     const struct host_type *k = type_of(b, p->element), *v = type_of(b, p->error);
     f[0] = (struct host_field){.name = "f0", .type = k};
     f[1] = (struct host_field){.name = "f1", .type = v, .offset = (uint32_t)align_up(k->size, v->align)};
-    *t = (struct host_type){.kind = HOST_RECORD, .is_tuple = 1, .count = 2, .align = MAX(k->align, v->align)};
+    *t = (struct host_type){.kind = HOST_RECORD, .is_tuple = 1, .plan_type = PLAN_NONE, .count = 2, .align = MAX(k->align, v->align)};
     t->size = (uint32_t)align_up(f[1].offset + v->size, t->align);
     host_layout_record(t, f);
     return t;
@@ -154,6 +155,7 @@ static void build_host_part(struct builder *b, struct host_type *t, const struct
     case HOST_LIST:
         t->elem = p->kind == COMPONENT_TYPE_MAP ? map_entry(b, p) : type_of(b, p->element);
         note_inner(t, t->elem);
+        t->has_pointer = 1;
         set_host(t, sizeof(str), _Alignof(str));
         break;
     case HOST_ARRAY:
@@ -173,12 +175,17 @@ static void build_host_part(struct builder *b, struct host_type *t, const struct
     case HOST_STREAM:
     case HOST_FUTURE:
         if (p->element != PLAN_NONE) t->elem = type_of(b, p->element);
+        t->has_own = 1;
         set_host(t, 8, 8);
         break;
-    case HOST_ERROR_CONTEXT: set_host(t, 8, 8); break;
+    case HOST_ERROR_CONTEXT:
+        t->has_own = 1;
+        set_host(t, 8, 8);
+        break;
     default: {
         const struct host_type *prim = &host_type_primitives[t->kind];
         set_host(t, prim->host_size, prim->host_align);
+        t->has_pointer = t->kind == HOST_STRING;
         t->plain = t->kind != HOST_BOOL && t->kind != HOST_CHAR && t->kind != HOST_STRING;
     }
     }
@@ -190,6 +197,7 @@ static const struct host_type *type_of(struct builder *b, uint32_t index) {
     const struct plan_layout *l = &p->layout[b->ptr64];
     struct host_type *t = arena_make(b->out, struct host_type);
     t->kind = kinds[p->kind];
+    t->plan_type = index;
     t->size = l->size;
     t->align = l->align;
     t->payload = p->payload_offset[b->ptr64];
@@ -223,6 +231,7 @@ const struct host_type *host_params_of_plan(arena *out, const struct plan *plan,
     const struct plan_layout *l = &f->params[ptr64];
     *t = (struct host_type){.kind = HOST_RECORD,
                             .is_tuple = 1,
+                            .plan_type = PLAN_NONE,
                             .count = f->params_count,
                             .size = l->size,
                             .align = l->align,

@@ -18,6 +18,15 @@ static void drop_in(struct drop *d, const struct host_type *t, const uint8_t *v)
         if (d->skip) d->skip--;
         else if (t->resource->drop) t->resource->drop(d->in, *(void *const *)(const void *)v);
         break;
+    case HOST_STREAM:
+    case HOST_FUTURE:
+        if (d->skip) d->skip--;
+        else host_end_drop(&(*(struct host_pipe *const *)(const void *)v)->end[0]);
+        break;
+    case HOST_ERROR_CONTEXT:
+        if (d->skip) d->skip--;
+        else host_error_context_drop(*(struct host_error_context *const *)(const void *)v);
+        break;
     case HOST_LIST:
         for (size_t k = 0; k < list->n; k++) drop_in(d, t->elem, list->p + k * t->elem->host_size);
         break;

@@ -1,0 +1,103 @@
+/* invoke: calls of exports that do not wait for their end on the caller's stack. */
+#include <stdlib.h>
+
+#include "host/host_int.h"
+
+static void unlink_invocation(struct host_instance *in, struct host_invocation *inv) {
+    if ((*inv->prev = inv->next)) inv->next->prev = inv->prev;
+    in->calls--;
+    inv->task = NULL;
+    inv->done = true;
+}
+
+static const struct host_type *params_of(const struct host_invocation *inv) {
+    return host_export_params(inv->ex);
+}
+
+void host_invocation_resolved(struct host_invocation *inv, bool cancelled) {
+    struct host_instance *in = inv->call.instance;
+    const struct host_type *t = host_export_result(inv->ex);
+    unlink_invocation(in, inv);
+    inv->cancelled = cancelled;
+    if (t && inv->discard && !cancelled) host_value_drop(in, t, inv->result);
+    inv->on_done(inv, inv->arg);
+}
+
+void host_invocations_fail(struct host_instance *in, enum abi_trap t) {
+    while (in->invocations) {
+        struct host_invocation *inv = in->invocations;
+        if (inv->task) {
+            if (inv->task->args && params_of(inv)) host_value_drop(in, params_of(inv), inv->task->args);
+            inv->task->args = NULL;
+            inv->task->inv = NULL;
+        }
+        unlink_invocation(in, inv);
+        inv->trap = t;
+        inv->on_done(inv, inv->arg);
+    }
+}
+
+static void fail_now(struct host_invocation *inv, enum abi_trap t, const char *text) {
+    struct host_instance *in = inv->call.instance;
+    if (params_of(inv)) host_value_drop(in, params_of(inv), inv->args);
+    inv->trap = host_fail(in, t, "%s", text);
+    inv->done = true;
+    inv->on_done(inv, inv->arg);
+}
+
+void host_invoke_with(struct host_invocation *inv, struct host_call *memory) {
+    struct host_instance *in = inv->call.instance;
+    const struct host_type *t = host_export_result(inv->ex);
+    if (in->dead) {
+        fail_now(inv, ABI_TRAP_CANNOT_ENTER, "cannot enter component instance");
+        return;
+    }
+    inv->discard = t && !inv->result;
+    if (inv->discard) inv->result = host_alloc(memory, t->host_size, 16);
+    struct host_task *task = !t || inv->result ? host_task_new(in, inv->ex->lift) : NULL;
+    if (!task) {
+        fail_now(inv, ABI_TRAP_OUT_OF_MEMORY, "too many tasks are alive in this instance");
+        return;
+    }
+    if (t) memset(inv->result, 0, t->host_size);
+    inv->task = task;
+    task->inv = inv;
+    task->call = memory;
+    task->args = inv->args;
+    task->result = inv->result;
+    inv->prev = &in->invocations;
+    if ((inv->next = in->invocations)) inv->next->prev = &inv->next;
+    in->invocations = inv;
+    in->calls++;
+    host_wait_without_fiber(&task->thread, HOST_WAIT_ENTER, NULL, true);
+    host_schedule(in);
+}
+
+void host_invoke(struct host_invocation *inv, struct host_instance *in, const struct host_export *ex,
+                 const void *args, void *result, host_done_fn on_done, void *arg) {
+    *inv = (struct host_invocation){.ex = ex, .args = args, .result = result, .on_done = on_done, .arg = arg};
+    host_call_begin(&inv->call, in);
+    host_invoke_with(inv, &inv->call);
+}
+
+static enum abi_trap cancel_wanted(struct host_instance *in, void *arg) {
+    (void)arg;
+    for (struct host_invocation *inv = in->invocations, *next; inv; inv = next) {
+        next = inv->next;
+        if (!inv->cancel_wanted) continue;
+        inv->cancel_wanted = false;
+        return host_task_request_cancel(in, inv->task, PLAN_NONE);
+    }
+    return ABI_TRAP_NONE;
+}
+
+void host_invoke_cancel(struct host_invocation *inv) {
+    if (inv->done || inv->cancel_asked) return;
+    inv->cancel_wanted = inv->cancel_asked = true;
+    if (!host_job(inv->call.instance, cancel_wanted, NULL)) inv->cancel_wanted = inv->cancel_asked = false;
+}
+
+void host_invoke_end(struct host_invocation *inv) {
+    ENSURE(inv->done);
+    host_call_end(&inv->call);
+}
