@@ -1,6 +1,7 @@
 /* link: from bytes to a running instance, with every part in between real. */
 #include "link/link.h"
 #include "engine/engine.h"
+#include "link/store.h"
 #include "component/plan.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,8 +14,7 @@
 static struct crypto_ed25519 key;
 static struct engine *engine;
 
-static err compile(str wasm, bool no_snapshot, struct abi_image *im, struct link_stats *stats,
-                   struct diag *d) {
+static err compile(str wasm, bool no_snapshot, struct abi_image *im, struct link_stats *stats, struct diag *d) {
     struct link_options o = {.key = &key, .no_snapshot = no_snapshot};
     int fd;
     TRY(link_file_memfd(wasm, &o, &fd, stats, d));
@@ -57,8 +57,7 @@ static enum abi_trap call(struct engine_instance *in, uint32_t instance, const c
     assert_non_null(f);
     return run(in, f, args);
 }
-static uint64_t call_ok(struct engine_instance *in, uint32_t instance, const char *name, uint64_t a,
-                        uint64_t b) {
+static uint64_t call_ok(struct engine_instance *in, uint32_t instance, const char *name, uint64_t a, uint64_t b) {
     uint64_t args[4] = {a, b};
     assert_int_equal(call(in, instance, name, args), ABI_TRAP_NONE);
     return args[0];
@@ -303,6 +302,49 @@ static void test_deterministic(void **state) {
     }
 }
 
+/* ---- stores ---- */
+
+static struct link_store_instance *add_to_store(struct link_store *s, str wasm, err want, const char *text) {
+    struct link_store_instance *in;
+    enum abi_trap trap;
+    struct diag d = DIAG_INIT;
+    assert_int_equal(link_store_instantiate(s, wasm, &in, &trap, &d), want);
+    if (!strstr(d.text, text)) fail_msg("\"%s\" does not contain \"%s\"", d.text, text);
+    return in;
+}
+
+static uint64_t store_call(struct link_store_instance *in, const char *name, uint64_t arg) {
+    struct link_store_item f;
+    uint64_t args[2] = {arg};
+    assert_true(link_store_export(in, str_c(name), &f) && f.kind == WASM_EXTERN_FUNC);
+    assert_int_equal(link_store_call(in, f.func, args), ABI_TRAP_NONE);
+    return args[0];
+}
+
+static void test_store(void **state) {
+    engine_begin();
+    struct link_store *s = link_store_new(engine);
+    add_to_store(s, BYTES(wasm_store_b), ERR_LINK, "unknown import");
+    struct link_store_instance *a = add_to_store(s, BYTES(wasm_store_a), ERR_OK, "");
+    link_store_register(s, STR("a"), a);
+    struct link_store_instance *b = add_to_store(s, BYTES(wasm_store_b), ERR_OK, "");
+    assert_int_equal(store_call(b, "again", 5), 105);
+    assert_int_equal(store_call(b, "run", 5), 205 + 10);
+    assert_int_equal(store_call(a, "add", 1), 201); /* b wrote a's memory */
+    struct link_store_item count;
+    assert_true(link_store_export(a, STR("count"), &count));
+    assert_int_equal(*(uint32_t *)count.record, 2);
+    add_to_store(s, BYTES(wasm_store_unknown), ERR_LINK, "unknown import");
+    add_to_store(s, BYTES(wasm_store_type), ERR_LINK, "incompatible import type");
+    add_to_store(s, BYTES(wasm_store_mutable), ERR_LINK, "incompatible import type");
+    add_to_store(s, BYTES(wasm_store_limits), ERR_LINK, "incompatible import type");
+    assert_int_equal(store_call(a, "grow", 0), 1);
+    assert_int_equal(store_call(b, "size", 0), 2);
+    add_to_store(s, BYTES(wasm_store_limits), ERR_OK, ""); /* what counts is the size now */
+    link_store_free(s);
+    engine_end();
+}
+
 /* ---- a large module, made here: what several threads compile ---- */
 
 enum { LARGE_FUNCS = 4000, LARGE_PADDING = 150, LARGE_EXPORT = 100, LARGE_CRASH = LARGE_FUNCS - 1 };
@@ -336,8 +378,7 @@ static struct buf make_large(void) {
     for (uint32_t k = 0; k < LARGE_FUNCS; k++) put_u32(&s, 0);
     put_section(&b, 3, &s);
     put_u32(&s, LARGE_FUNCS / LARGE_EXPORT + 1);
-    for (uint32_t k = 0; k < LARGE_FUNCS; k += LARGE_EXPORT)
-        buf_printf(&s, "%cf%04u%c", 5, k, 0), put_u32(&s, k);
+    for (uint32_t k = 0; k < LARGE_FUNCS; k += LARGE_EXPORT) buf_printf(&s, "%cf%04u%c", 5, k, 0), put_u32(&s, k);
     buf_printf(&s, "%ccrash%c", 5, 0);
     put_u32(&s, LARGE_CRASH);
     put_section(&b, 7, &s);
@@ -424,6 +465,7 @@ int main(void) {
         cmocka_unit_test(test_computed_elements),
         cmocka_unit_test(test_snapshot_forgone),
         cmocka_unit_test(test_deterministic),
+        cmocka_unit_test(test_store),
         cmocka_unit_test(test_several_threads),
     };
     crypto_ed25519_new(&key);

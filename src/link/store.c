@@ -20,6 +20,8 @@ struct link_store {
     struct wasm_types *types;
     struct map names;
     VEC(struct link_store_instance *) instances;
+    uint32_t registers;
+    uint64_t cpu_features_unused;
 };
 
 struct link_store *link_store_new(struct engine *e) {
@@ -30,6 +32,11 @@ struct link_store *link_store_new(struct engine *e) {
     s->groups = engine_store_new(e);
     s->types = wasm_types_new(a);
     return s;
+}
+
+void link_store_restrict(struct link_store *s, uint32_t registers, uint64_t cpu_features_unused) {
+    s->registers = registers;
+    s->cpu_features_unused = cpu_features_unused;
 }
 
 void link_store_free(struct link_store *s) {
@@ -278,6 +285,8 @@ static err instantiate(struct link_store *s, struct link_store_instance *in, str
                      .types = s->types,
                      .instances = &li,
                      .instances_count = 1,
+                     .registers = s->registers,
+                     .cpu_features_unused = s->cpu_features_unused,
                      .group_base = engine_store_groups(s->groups),
                      .init_type_id = wasm_types_func(s->types, NULL, 0, NULL, 0)};
     TRY(resolve(s, in, outside, d));

@@ -211,6 +211,7 @@ int main(int argc, char **argv) {
     arena_free(l.a);
     if (expected_files) printf("%u files fail as expected-failures.txt expects\n", expected_files);
     if (unexpected) printf("%u files do not do what is expected of them\n", unexpected);
+    if (sum.skipped && !verbose) printf("-v names what was skipped\n");
     printf("%u passed, %u failed, %u skipped\n", sum.passed, sum.failed, sum.skipped);
     return unexpected != 0;
 }
