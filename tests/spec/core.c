@@ -1,4 +1,7 @@
-/* core: the commands of core WebAssembly's suite, run in one store. */
+/* core: the commands of core WebAssembly's suite, run in one store.
+ *
+ * Two environment variables restrict the compiler: ORLO_SPEC_REGISTERS, baseline_options.registers; ORLO_SPEC_WITHOUT_CPU, a mask of
+ * BASELINE_CPU_* that the code does without. */
 #include "spec.h"
 #include "link/store.h"
 
@@ -248,6 +251,11 @@ static void run_command(struct core *c, json_t *command) {
     else spec_fail(c->f, command, "an unknown command: %s", spec_member(command, "type"));
 }
 
+static uint64_t number_of(const char *variable) {
+    const char *text = getenv(variable);
+    return text ? strtoull(text, NULL, 0) : 0;
+}
+
 void spec_core(struct spec_file *f) {
     struct core c = {.f = f, .a = arena_new(0)};
     if (!f->validate_only) {
@@ -256,6 +264,7 @@ void spec_core(struct spec_file *f) {
         enum abi_trap trap;
         struct diag d = DIAG_INIT;
         c.store = link_store_new(e);
+        link_store_restrict(c.store, (uint32_t)number_of("ORLO_SPEC_REGISTERS"), number_of("ORLO_SPEC_WITHOUT_CPU"));
         if (link_store_instantiate(c.store, (str){spec_spectest, spec_spectest_size}, &spectest, &trap, &d) ==
             ERR_OK)
             link_store_register(c.store, STR("spectest"), spectest);
