@@ -1,7 +1,9 @@
 /* pins: which locals live in registers for the whole function.
  *
  * A caller-saved register costs a store and a load at each call; a callee-saved one a store and a load in the function. Weights
- * count uses, 32 times as much for each loop around them. */
+ * count uses, 32 times as much for each loop around them.
+ *
+ * Of a callee-saved vector register only the lower half is preserved, as f32 and f64 need: a v128 in one costs both. */
 #include "baseline/baseline_int.h"
 
 enum { CANDIDATES = 12, WORTH_SAVING = 3 };
@@ -33,6 +35,10 @@ static void pin(struct compiler *c, uint32_t local, uint8_t reg, uint32_t *calle
         if (!(l->flags & WASM_LOCAL_WRITTEN)) c->pins_synced |= bit(reg);
     } else {
         c->pins_saved |= bit(reg);
+        if (l->type == T_V128) {
+            c->pins_caller |= bit(reg);
+            if (!(l->flags & WASM_LOCAL_WRITTEN)) c->pins_synced |= bit(reg);
+        }
     }
     *caller &= ~bit(reg), *callee &= ~bit(reg);
 }
@@ -48,10 +54,13 @@ static void assign(struct compiler *c, const struct candidates *k, const uint8_t
         if (arg[i] != NO_REG) reserved |= bit(arg[i]);
     for (unsigned i = 0; i < k->n; i++) {
         uint64_t w = k->weight[i];
+        bool wide = c->locals[k->local[i]].type == T_V128;
         bool is_arg = arg[i] != NO_REG, cheap_calls = w > toll, saveable = callee && w >= (uint64_t)WORTH_SAVING + (is_arg && !calls);
-        if (is_arg && cheap_calls && caller & bit(arg[i]) && (toll < 2 || !saveable)) {
+        bool prefer_caller = toll < 2 || !saveable || wide;
+        if (wide) saveable &= cheap_calls;
+        if (is_arg && cheap_calls && caller & bit(arg[i]) && prefer_caller) {
             pin(c, k->local[i], arg[i], &caller, &callee);
-        } else if (!is_arg && cheap_calls && caller & ~reserved && (toll < 2 || !saveable)) {
+        } else if (!is_arg && cheap_calls && caller & ~reserved && prefer_caller) {
             pin(c, k->local[i], take_highest(caller & ~reserved), &caller, &callee);
         } else if (saveable) {
             pin(c, k->local[i], take_highest(callee), &caller, &callee);
@@ -72,7 +81,7 @@ void pins_choose(struct compiler *c, const struct wasm_func_info *info) {
     c->pins_caller = c->pins_saved = c->pins_synced = 0;
     for (uint32_t i = 0; i < info->locals_count; i++) {
         uint32_t w = info->local_weight[i];
-        if (w == 0 || c->locals[i].type == T_V128) continue;
+        if (w == 0) continue;
         if (w < 2 && i >= info->params_count) continue;
         if (type_is_float(c->locals[i].type)) consider(&floats, floats_max, i, w);
         else consider(&ints, ints_max, i, w);
