@@ -48,7 +48,8 @@ def main():
             source = os.path.join(root, "bench/kernels", name + ".c")
             native, wasm = os.path.join(tmp, name), os.path.join(tmp, name + ".wasm")
             subprocess.run([clang, "-O2", "-w", source, "-o", native, "-lm"], check=True)
-            subprocess.run([clang, "--target=wasm32-wasi", "-O2", "-w", source, "-o", wasm, "-lm"], check=True)
+            vectors = ["-msimd128"] if name.startswith("simd") else []
+            subprocess.run([clang, "--target=wasm32-wasi", "-O2", "-w", *vectors, source, "-o", wasm, "-lm"], check=True)
             commands = [[native], runner + [wasm]]
             if wasmtime:
                 cached = os.path.join(tmp, name + ".cwasm")
