@@ -305,7 +305,7 @@ static enum abi_trap fake_realloc(struct host_cx *cx, const uint64_t args[4], ui
 static void guest_init(struct guest *g, uint8_t encoding, bool memory64) {
     *g = (struct guest){.memory = malloc(MEMORY_BYTES), .top = 64};
     memset(g->memory, 0xa5, 4096);
-    g->c.limits = (struct host_limits){1000, 64 * MiB, 64 * MiB};
+    g->c.limits = (struct host_limits){.handles_max = 1000, .call_bytes_max = 64 * MiB, .host_bytes_max = 64 * MiB};
     g->in = (struct host_instance){.component = &g->c, .cis = &g->ci};
     g->ci = (struct host_ci){.parent = PLAN_NONE, .table.max = 100000};
     g->o = (struct host_options){.encoding = encoding, .memory64 = memory64};
