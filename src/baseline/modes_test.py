@@ -7,7 +7,7 @@ usage: modes_test.py TESTRUN [--seed N] [--count N] [--wasmtime]     A failure p
 import os, random, struct, subprocess, sys, tempfile
 
 MODES = [[], ["--registers", "1"], ["--registers", "4"], ["--cpu", "0"], ["--checked"], ["--registers", "2", "--cpu", "0", "--checked"]]
-I, L, F, D = 0x7F, 0x7E, 0x7D, 0x7C
+I, L, F, D, V = 0x7F, 0x7E, 0x7D, 0x7C, 0x7B
 MEMORY_MASK = 0xFFC
 
 
@@ -55,15 +55,44 @@ LOAD = {I: [0x28, 0x2C, 0x2D, 0x2E, 0x2F], L: [0x29, 0x30, 0x31, 0x32, 0x33, 0x3
 STORE = {I: [0x36, 0x3A, 0x3B], L: [0x37, 0x3C, 0x3D, 0x3E]}
 
 
+# Vector instructions by shape. Those of V_FLOAT give NaNs whose bits may differ: they are made zero at once.
+V_BINARY = [0x0E, *range(0x23, 0x4D), 0x4E, 0x4F, 0x50, 0x51, 0x65, 0x66, *range(0x6E, 0x74), *range(0x76, 0x7A), 0x7B, 0x82, 0x85, 0x86,
+            *range(0x8E, 0x94), *range(0x95, 0x9A), *range(0x9B, 0xA0), 0xAE, 0xB1, *range(0xB5, 0xBB), *range(0xBC, 0xC0), 0xCE, 0xD1,
+            *range(0xD5, 0xE0), 0xEA, 0xEB, 0xF6, 0xF7, 0x112]
+V_UNARY = [0x4D, 0x60, 0x61, 0x62, *range(0x7C, 0x82), *range(0x87, 0x8B), 0xA0, 0xA1, *range(0xA7, 0xAB), 0xC0, 0xC1, *range(0xC7, 0xCB),
+           0xE0, 0xE1, 0xEC, 0xED, *range(0xF8, 0x100)]
+V_SHIFT = [0x6B, 0x6C, 0x6D, 0x8B, 0x8C, 0x8D, 0xAB, 0xAC, 0xAD, 0xCB, 0xCC, 0xCD]
+V_FLOAT = {1: [0x5E, 0x5F, 0x67, 0x68, 0x69, 0x6A, 0x74, 0x75, 0x7A, 0x94, 0xE3, 0xEF],
+           2: [*range(0xE4, 0xEA), *range(0xF0, 0xF6)]}
+V_TO_INT = [0x53, 0x63, 0x64, 0x83, 0x84, 0xA3, 0xA4, 0xC3, 0xC4]
+V_LANES = {I: [(0x15, 16), (0x16, 16), (0x18, 8), (0x19, 8), (0x1B, 4)], L: [(0x1D, 2)], F: [(0x1F, 4)], D: [(0x21, 2)]}
+V_REPLACE = [(I, 0x17, 16), (I, 0x1A, 8), (I, 0x1C, 4), (L, 0x1E, 2), (F, 0x20, 4), (D, 0x22, 2)]
+V_SPLAT = [(I, 0x0F), (I, 0x10), (I, 0x11), (L, 0x12), (F, 0x13), (D, 0x14)]
+V_LOAD = [*range(0x00, 0x0B), 0x5C, 0x5D]
+SHUFFLES = [[0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23], [24, 8, 25, 9, 26, 10, 27, 11, 28, 12, 29, 13, 30, 14, 31, 15],
+            [8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31], [16, 17, 18, 19, 0, 1, 2, 3, 20, 21, 22, 23, 4, 5, 6, 7],
+            [8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31], [*range(5, 21)], [(i + 27) % 32 for i in range(16)],
+            [(i + 3) % 16 for i in range(16)], [12, 13, 14, 15, 0, 1, 2, 3, 20, 21, 22, 23, 28, 29, 30, 31], [20, 21, 22, 23] * 2 + [0, 1, 2, 3] * 2,
+            [0, 1, 18, 19, 4, 5, 22, 23, 24, 25, 10, 11, 12, 13, 30, 31], [4, 5, 6, 7] * 4, [28, 29, 30, 31, 16, 17, 18, 19] * 2, [*range(16)]]
+
+
+def vop(code):
+    return b"\xfd" + u(code)
+
+
 class Function:
     """A body: locals of random types, expressions and statements, loops that end."""
 
     def __init__(self, r, index, types):
         self.r, self.index, self.types = r, index, types
         self.params, self.results = types[index]
-        self.locals = list(self.params) + [r.choice([I, I, I, L, L, F, D]) for _ in range(r.randrange(0, 30))]
+        self.vectors = VECTORS_ON[0]
+        self.locals = list(self.params) + [r.choice([I, I, I, L, L, F, D] + [V] * 5 * self.vectors) for _ in range(r.randrange(0, 30))]
         self.counters = [len(self.locals) + k for k in range(4)]
         self.locals += [I] * 4
+        if self.vectors:
+            self.locals.append(V)
+            self.counters.append(len(self.locals) - 1)
         self.depth, self.loops, self.calls = 0, 0, 3
         self.labels = [[t for t in self.results]]
 
@@ -77,6 +106,10 @@ class Function:
             return b"\x41" + s(r.choice([0, 1, -1, 2, 7, 10, 255, 256, 65535, -2147483648, 2147483647, r.randrange(-2**31, 2**31), r.randrange(-200, 200)]))
         if t == L:
             return b"\x42" + s(r.choice([0, 1, -1, 3, 10, 255, 1 << 32, (1 << 32) - 1, -2**63, 2**63 - 1, r.randrange(-2**63, 2**63), r.randrange(-200, 200)]))
+        if t == V:
+            w = r.choice([1, 2, 4, 8, 16])
+            k = bytes(r.choice([0, 1, 2, 0x7F, 0x80, 0xFF, r.randrange(256)]) for _ in range(w)) * (16 // w)
+            return vop(0x0C) + (k if r.random() < 0.8 else struct.pack("<4f", *[r.choice([0.0, -0.0, 1.5, -2.0, 3e9, -3e9, 5e9, r.uniform(-100, 100)]) for _ in range(4)]))
         v = r.choice([0.0, 1.0, -1.0, 0.5, -0.0, 3.75, 1e10, -2.5e9, 1e19, r.uniform(-1000, 1000)])
         return b"\x43" + struct.pack("<f", v) if t == F else b"\x44" + struct.pack("<d", v)
 
@@ -93,11 +126,50 @@ class Function:
         return self.expr(I, n - 1) + b"\x41" + s(MEMORY_MASK) + b"\x71"
 
     def condition(self, n):
+        if self.vectors and self.r.random() < 0.2:
+            return self.expr(V, n - 1) + vop(self.r.choice([0x53, 0x63, 0x83, 0xA3, 0xC3])) + self.r.choice([b"", b"\x45"])
         t = self.r.choice([I, I, L, F, D])
         e = self.expr(t, n - 1) + self.expr(t, n - 1) + op(self.r.choice(COMPARE[t]))
         for _ in range(self.r.choice([0, 0, 0, 1, 2])):
             e += b"\x45"
         return e if self.r.random() < 0.7 else self.expr(I, n - 1)
+
+    def number(self, e, f32):
+        """The vector e with zeros for NaNs."""
+        t = u(self.counters[-1])
+        return e + b"\x22" + t + b"\x20" + t + b"\x20" + t + vop(0x41 if f32 else 0x47) + vop(0x4E)
+
+    def vector(self, n):
+        r = self.r
+        k = r.randrange(20)
+        if k < 7:
+            return self.expr(V, n - 1) + self.expr(V, n - 1) + vop(r.choice(V_BINARY))
+        if k < 9:
+            return self.expr(V, n - 1) + vop(r.choice(V_UNARY))
+        if k < 11:
+            return self.expr(V, n - 1) + (self.const(I) if r.random() < 0.6 else self.expr(I, n - 1)) + vop(r.choice(V_SHIFT))
+        if k == 11:
+            return self.expr(V, n - 1) + self.expr(V, n - 1) + self.expr(V, n - 1) + vop(0x52)
+        if k == 12:
+            lanes = r.choice(SHUFFLES) if r.random() < 0.7 else [r.randrange(32) for _ in range(16)]
+            return self.expr(V, n - 1) + self.expr(V, n - 1) + vop(0x0D) + bytes(lanes)
+        if k in (13, 14):
+            count = r.choice([1, 2, 2])
+            code = r.choice(V_FLOAT[count])
+            f32 = code in (0x5E, 0x67, 0x68, 0x69, 0x6A) or 0xE3 <= code < 0xEC
+            return self.number(b"".join(self.expr(V, n - 1) for _ in range(count)) + vop(code), f32)
+        if k == 15:
+            src, code = r.choice(V_SPLAT)
+            e = self.expr(src, n - 1) + vop(code)
+        elif k == 16:
+            src, code, lanes = r.choice(V_REPLACE)
+            e = self.expr(V, n - 1) + self.expr(src, n - 1) + vop(code) + bytes([r.randrange(lanes)])
+        elif k == 17:
+            lane = r.randrange(4)
+            return self.address(n) + self.expr(V, n - 1) + vop(0x54 + lane) + b"\x00" + u(r.choice([0, 8, 300])) + bytes([r.randrange(16 >> lane)])
+        else:
+            return self.address(n) + vop(r.choice(V_LOAD + [0, 0, 0, 0])) + b"\x00" + u(r.choice([0, 0, 16, 300]))
+        return self.number(e, src == F) if src in (F, D) else e
 
     def expr(self, t, n):
         r = self.r
@@ -105,6 +177,13 @@ class Function:
             l = self.local(t)
             return b"\x20" + u(l) if l is not None and r.random() < 0.75 else self.const(t)
         k = r.randrange(16)
+        if t == V and k < 9:
+            return self.vector(n)
+        if t != V and self.vectors and r.random() < 0.15:
+            if t == I and r.random() < 0.5:
+                return self.expr(V, n - 1) + vop(r.choice(V_TO_INT))
+            code, lanes = r.choice(V_LANES[t])
+            return self.expr(V, n - 1) + vop(code) + bytes([r.randrange(lanes)])
         if k < 5:
             b = self.const(t) if r.random() < 0.3 else self.expr(t, n - 1)
             code = r.choice(BINARY[t])
@@ -168,6 +247,12 @@ class Function:
             if l is None:
                 return b"\x01"
             return self.expr(self.locals[l], n) + b"\x21" + u(l)
+        if k == 5 and self.vectors and r.random() < 0.5:
+            lane = r.randrange(4)
+            e = self.address(n) + self.expr(V, n)
+            if r.random() < 0.7:
+                return e + vop(0x0B) + b"\x00" + u(r.choice([0, 0, 16, 200]))
+            return e + vop(0x58 + lane) + b"\x00" + u(r.choice([0, 8, 200])) + bytes([r.randrange(16 >> lane)])
         if k == 5:
             t = r.choice([I, L])
             return self.address(n) + self.expr(t, n) + op(r.choice(STORE[t]), 0) + u(r.choice([0, 0, 8, 200]))
@@ -234,12 +319,17 @@ class Function:
         return u(len(declared) + len(body)) + declared + body
 
 
+VECTORS_ON = [False]  # in the module that is being made
+
+
 def module(r):
     count = r.randrange(2, 7)
+    VECTORS_ON[0] = vectors = r.random() < 0.5
     types = []
     for _ in range(count):
-        params = [r.choice([I, I, I, L, L, F, D]) for _ in range(r.choice([0, 1, 2, 3, 4, 6, 12]))]
-        results = [r.choice([I, L, I, L, D])for _ in range(r.choice([0, 1, 1, 1, 1, 2, 3]))]
+        inner = vectors and len(types) < count - 1 and r.random() < 0.6  # called by others only: it may take and give vectors
+        params = [r.choice([I, I, I, L, L, F, D] + [V] * 5 * inner) for _ in range(r.choice([0, 1, 2, 3, 4, 6, 12]))]
+        results = [r.choice([I, L, I, L, D] + [V] * 5 * inner) for _ in range(r.choice([0, 1, 1, 1, 1, 2, 3]))]
         types.append((params, results))
     codes = [Function(r, i, types).code() for i in range(count)]
     m = b"\0asm\1\0\0\0"
@@ -255,7 +345,9 @@ def module(r):
     m += section(11, vec([b"\0\x41\x00\x0b" + vec([bytes([(i * 37) & 255]) for i in range(600)])]))
     calls = []
     for _ in range(3):
-        for i, (params, _) in enumerate(types):
+        for i, (params, results) in enumerate(types):
+            if V in params + results:
+                continue
             args = []
             for t in params:
                 if t == I:

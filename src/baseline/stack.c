@@ -92,11 +92,11 @@ void unlazy(struct compiler *c, uint32_t local) {
     for (struct value *v = c->sp; v-- > c->floor;) {
         bool refers = v->kind == V_LOCAL ? v->local == local : v->kind == V_MEM && v->reg == pin && pin != NO_REG;
         if (UNLIKELY(refers)) {
-            uint8_t r = alloc(c, type_is_float(v->type));
-            if (v->kind == V_SLOT) { /* spilled by alloc */
-                release_reg(c, r);
+            if (!(c->free & (type_is_float(v->type) ? ~(uint32_t)INT_REGS : INT_REGS))) {
+                flush(c, v); /* the instruction being made may own all registers */
                 continue;
             }
+            uint8_t r = alloc(c, type_is_float(v->type));
             target_move(c, r, v);
             if (v->kind == V_MEM) c->pending = false;
             value_in_reg(v, r);
