@@ -72,6 +72,12 @@ static void load_lift(struct loader *l, uint32_t i) {
     lift->result_spilled = lift->result[wide] && lift->result[wide]->flat_count > 1;
 }
 
+static bool is_within(const struct plan *plan, uint32_t inner, uint32_t outer) {
+    for (; inner != PLAN_NONE; inner = plan->instances[inner].parent)
+        if (inner == outer) return true;
+    return false;
+}
+
 static void load_lower(struct loader *l, const struct plan_canon *p, struct host_binding *b) {
     bool wide = p->options.memory64;
     b->params = params_of(l, p->func_type, wide);
@@ -85,6 +91,8 @@ static void load_lower(struct loader *l, const struct plan_canon *p, struct host
     if (p->target.kind == PLAN_FUNC_LIFT) {
         b->kind = HOST_BIND_LIFT;
         b->lift = &l->c->lifts[p->target.index];
+        uint32_t callee = l->c->plan.lifts[p->target.index].instance;
+        b->related = is_within(&l->c->plan, callee, p->instance) || is_within(&l->c->plan, p->instance, callee);
         return;
     }
     b->kind = HOST_BIND_IMPORT;

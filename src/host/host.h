@@ -167,9 +167,9 @@ err host_offer_check(const struct host_offer *offer, const struct plan *plan, st
 
 struct host_limits {
     uint32_t handles_max;      /* per component instance; 0: 65,536 */
-    uint32_t threads_max;      /* tasks and threads alive in an instance; 0: 1,000 */
     uint64_t call_bytes_max;   /* host memory that one call's values take; 0: 16 MiB */
     uint64_t host_bytes_max;   /* what host_charge counts per instance; 0: 64 MiB */
+    uint32_t threads_max;      /* tasks and threads alive in an instance; 0: 1,000 */
 };
 
 /* Takes im, also on failure. Loads it into e and binds every host import. ERR_LINK as above; ERR_MALFORMED:

@@ -268,6 +268,7 @@ struct host_instance {
     struct engine_instance *engine; /* NULL only in tests of lifting and lowering */
     void *user;
     struct host_thread *thread;   /* the running one */
+    struct host_thread *given;    /* it, if the event loop chose it and it has not begun to run */
     struct abi_memory **memories; /* by host_component.memories[]; NULL: not asked for yet */
     struct host_ci *cis;          /* by plan index */
     uint64_t charged;
@@ -347,6 +348,7 @@ struct host_binding { /* of one canonical definition */
     const char *name;                     /* IMPORT, TASK, UNSUPPORTED */
     host_builtin builtin;                 /* TASK */
     bool async_type;                      /* IMPORT, LIFT: an async func */
+    bool related;                         /* LIFT: caller and callee are one instance, or one in the other */
     bool async_op, cancellable;           /* TASK: its immediates */
     const struct host_resource *end_type; /* stream.*, future.*: which of both */
     uint32_t elem;                        /* of their payload, types[]; PLAN_NONE: none */
@@ -481,6 +483,7 @@ enum abi_trap host_wait(struct host_instance *in, enum host_wait wait, void *on,
 /* t, without a fiber from here on, is to be resumed by the event loop when it can. */
 void host_wait_without_fiber(struct host_thread *t, enum host_wait wait, void *on, bool cancellable);
 void host_stop_waiting(struct host_thread *t);
+bool host_is_ready(const struct host_thread *t); /* what it waits for has come */
 void host_poke(struct host_thread *t); /* what it waits for may have come */
 void host_unhold(struct host_ci *ci);  /* exclusive use or backpressure has ended */
 bool host_thread_excluded(const struct host_thread *t); /* one that needs its instance for itself */

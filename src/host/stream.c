@@ -351,6 +351,7 @@ enum abi_trap host_end_write(struct host_instance *in, const struct host_binding
     return start_copy(in, b, slots, true);
 }
 
+/* What was copied before the event was taken is said with CANCELLED too (async/cancel-stream of the suite). */
 static enum abi_trap cancel(struct host_instance *in, const struct host_binding *b, uint64_t *slots,
                             bool writable) {
     struct host_end *e;
@@ -361,6 +362,7 @@ static enum abi_trap cancel(struct host_instance *in, const struct host_binding 
     if (e->w.set && !b->async_op) return host_in_set(in);
     e->state = HOST_COPY_CANCELLING;
     if (!e->w.has_event) host_pipe_cancel(e);
+    else if (!e->pipe->future && e->result == HOST_RESULT_COMPLETED) e->result = HOST_RESULT_CANCELLED;
     slots[0] = host_waitable_take(&e->w).p2;
     return ABI_TRAP_NONE;
 }
@@ -377,7 +379,7 @@ static enum abi_trap drop(struct host_instance *in, const struct host_binding *b
     enum abi_trap trap = find(in, b, slots[0], writable, false, &e);
     if (trap) return trap;
     if (e->state == HOST_COPY_COPYING || e->state == HOST_COPY_CANCELLING)
-        return host_fail(in, ABI_TRAP_HOST, "cannot drop busy %s", noun(e->pipe));
+        return host_fail(in, ABI_TRAP_HOST, "cannot %s busy %s", writable ? "drop" : "remove", noun(e->pipe));
     if (e->pipe->future && writable && e->state != HOST_COPY_OVER)
         return host_fail(in, ABI_TRAP_HOST, "cannot drop future write end without first writing a value");
     host_table_remove(&in->cis[b->o.ci].table, e->w.index);

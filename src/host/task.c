@@ -292,7 +292,12 @@ void host_task_free(struct host_task *task) {
 }
 
 enum abi_trap host_task_begin(struct host_instance *in, struct host_task *task) {
-    struct host_thread *t = &task->thread;
+    struct host_thread *t = &task->thread, *holder = t->ci->exclusive;
+    if (needs_exclusive(task->lift) && holder && host_is_ready(holder) && !t->ci->entering) {
+        /* It could go on by now: so it does, first (async/sync-streams of the suite counts on it). */
+        enum abi_trap trap = host_resume(in, holder, false);
+        if (trap) return trap;
+    }
     if (!host_has_backpressure(task) && !t->ci->entering) return host_resume(in, t, false);
     host_wait_without_fiber(t, HOST_WAIT_ENTER, NULL, true);
     return ABI_TRAP_NONE;

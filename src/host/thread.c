@@ -46,7 +46,7 @@ bool host_thread_excluded(const struct host_thread *t) {
 
 /* ---- waiting ---------------------------------------------------------------------------------- */
 
-static bool is_ready(const struct host_thread *t) {
+bool host_is_ready(const struct host_thread *t) {
     if (t->state != HOST_THREAD_WAITING) return false;
     switch ((enum host_wait)t->wait) {
     case HOST_WAIT_NOTHING: return true;
@@ -95,7 +95,7 @@ static void start_waiting(struct host_thread *t, enum host_wait wait, void *on, 
     }
     if (t->nested) return;
     if (t->ci) host_list_push(&t->ci->waiting, &t->of_ci);
-    if (is_ready(t)) host_poke(t);
+    if (host_is_ready(t)) host_poke(t);
     else if (is_held(t)) host_list_push(&t->ci->held, &t->queue);
 }
 
@@ -164,6 +164,7 @@ static enum abi_trap sleep_until(struct host_instance *in, struct host_thread *t
         t->asleep = false;
         if (!alive) host_die(in, ABI_TRAP_INTERRUPTED);
     }
+    if (in->given == t) in->given = NULL;
     return in->dead ? in->trap : ABI_TRAP_NONE;
 }
 
@@ -186,7 +187,7 @@ enum abi_trap host_cannot_block(struct host_instance *in, const char *also) {
 static struct host_thread *another_of(struct host_ci *ci) {
     if (ci) HOST_EACH(n, &ci->waiting) {
         struct host_thread *t = container_of(n, struct host_thread, of_ci);
-        if (is_ready(t) && !host_thread_excluded(t) && t != ci->exclusive) return t;
+        if (host_is_ready(t) && !host_thread_excluded(t) && t != ci->exclusive) return t;
     }
     return NULL;
 }
@@ -196,7 +197,7 @@ static struct host_thread *another_of(struct host_ci *ci) {
 static enum abi_trap block_nested(struct host_instance *in, struct host_thread *b, struct host_thread *x) {
     for (;; x = NULL) {
         if (!x) {
-            if (is_ready(b)) {
+            if (host_is_ready(b)) {
                 host_stop_waiting(b);
                 b->state = HOST_THREAD_RUNNING;
                 return ABI_TRAP_NONE;
@@ -240,6 +241,7 @@ enum abi_trap host_wait(struct host_instance *in, enum host_wait wait, void *on,
     struct host_thread *t = in->thread;
     if (cancelled) *cancelled = host_deliver_cancel(t->task, cancellable);
     if (cancelled && *cancelled) return ABI_TRAP_NONE;
+    if (wait == HOST_WAIT_SET && host_wset_has_event(on)) return ABI_TRAP_NONE;
     start_waiting(t, wait, on, cancellable);
     return block(in, NULL, cancelled);
 }
@@ -262,7 +264,7 @@ void host_schedule(struct host_instance *in) {
     while (!host_list_empty(&in->ready)) {
         struct host_thread *t = container_of(in->ready.next, struct host_thread, queue);
         host_list_remove(&t->queue);
-        if (!is_ready(t)) {
+        if (!host_is_ready(t)) {
             if (is_held(t)) host_list_push(&t->ci->held, &t->queue);
             continue;
         }
@@ -271,30 +273,49 @@ void host_schedule(struct host_instance *in) {
         t->resumer = NULL;
         enum abi_trap trap = host_enter(in, host_ci_number(in, t->ci), PLAN_NONE);
         if (!trap) trap = give(in, t);
+        in->given = t;
         if (trap) host_die(in, trap);
         return;
     }
     check_deadlock(in);
 }
 
+/* A call of the host's goes before what the event loop chose and that has not begun: back it goes. */
+static void take_back(struct host_instance *in) {
+    struct host_thread *t = in->given;
+    in->given = NULL;
+    in->thread = NULL;
+    host_leave(in, host_ci_number(in, t->ci), PLAN_NONE);
+    if (!t->asleep) t->fiber = NULL; /* the one that was spawned ends at once */
+    t->state = HOST_THREAD_SUSPENDED;
+    start_waiting(t, t->wait, t->on, t->cancellable);
+}
+
 static void idle(struct host_instance *in) {
     if (!in->tasks && !in->thread && in->on_idle) in->on_idle(in, in->on_idle_arg);
+}
+
+/* t runs until it waits without a fiber, or has ended. */
+static void run_on_fiber(struct host_instance *in, struct host_thread *t) {
+    struct host_ci *ci = t->ci;
+    in->given = NULL;
+    enum abi_trap trap = in->dead ? in->trap : host_thread_run(t);
+    if (trap) host_die(in, trap);
+    if (in->dead) {
+        if (in->thread == t) in->thread = NULL;
+        return;
+    }
+    struct host_thread *resumer = t->resumer;
+    t->resumer = NULL;
+    if (t->state == HOST_THREAD_RUNNING) host_thread_free(t); /* it has ended */
+    give_back(in, ci, resumer);
 }
 
 static void fiber_main(void *arg) {
     struct host_thread *t = arg;
     struct host_instance *in = t->in;
-    struct host_ci *ci = t->ci;
-    enum abi_trap trap = in->dead ? in->trap : host_thread_run(t);
-    if (trap) host_die(in, trap);
-    if (!in->dead) {
-        struct host_thread *resumer = t->resumer;
-        t->resumer = NULL;
-        if (t->state == HOST_THREAD_RUNNING) host_thread_free(t); /* it has ended */
-        give_back(in, ci, resumer);
-    } else if (in->thread == t) {
-        in->thread = NULL;
-    }
+    if (in->given == t) engine_yield(engine_of(in)); /* calls of the host's that are ready go first */
+    if (in->thread == t && t->fiber == engine_fiber_current(engine_of(in))) run_on_fiber(in, t);
     idle(in);
     if (!--in->fibers && in->releasing) host_instance_finish(in);
 }
@@ -323,7 +344,8 @@ enum abi_trap host_base_begin(struct host_instance *in, struct host_thread *t, s
         return host_fail(in, ABI_TRAP_CANNOT_ENTER, "cannot enter component instance");
     host_thread_add(in, t, task, ci == PLAN_NONE ? NULL : &in->cis[ci], HOST_STEP_OWN);
     t->fiber = engine_fiber_current(engine_of(in));
-    if (LIKELY(!in->thread && host_list_empty(&in->ready))) {
+    if (UNLIKELY(in->thread && in->thread == in->given)) take_back(in);
+    if (LIKELY(!in->thread)) {
         t->state = HOST_THREAD_RUNNING;
         in->thread = t;
         return host_enter(in, ci, PLAN_NONE);
@@ -452,7 +474,7 @@ static enum abi_trap then_promote(struct host_instance *in, const struct host_bi
                                   uint64_t *slots) {
     struct host_thread *other = NULL;
     enum abi_trap trap = find(in, b, slots[0], false, &other);
-    return trap ? trap : let_go(in, b, yield, is_ready(other) ? other : NULL, slots);
+    return trap ? trap : let_go(in, b, yield, host_is_ready(other) ? other : NULL, slots);
 }
 
 enum abi_trap host_thread_suspend_then_promote(struct host_instance *in, const struct host_binding *b,

@@ -133,8 +133,7 @@ enum abi_trap host_waitable_join(struct host_instance *in, const struct host_bin
     if (!h || (h->kind != HOST_HANDLE_SUBTASK && h->kind != HOST_HANDLE_END))
         return host_no_such(in, ci, wi, "waitable");
     struct host_waitable *w = (struct host_waitable *)(uintptr_t)h->rep;
-    if (w->waiter)
-        return host_fail(in, ABI_TRAP_HOST, "cannot join a waitable set: a synchronous operation waits for it");
+    if (w->waiter) return host_in_set(in);
     struct host_wset *s = si ? host_wset_get(in, ci, si) : NULL;
     if (si && !s) return host_no_such(in, ci, si, "waitable set");
     host_waitable_leave(w);
