@@ -56,6 +56,7 @@ static void divide(struct compiler *c, enum div op, unsigned w, uint8_t rb) {
 
 static void general(struct compiler *c, enum div op, unsigned type, struct value *a, struct value *b) {
     unsigned w = type_is_64(type);
+    if (reg_of(c, b) != NO_REG) hold(c, b); /* else what moves out of rax or rdx may move over its cache */
     uint8_t rb = reg_of(c, b);
     bool checked = is_imm(b) && b->imm != 0;
     if (rb == NO_REG || rb == RAX || rb == RDX) {
