@@ -404,6 +404,7 @@ void emit_memory_init(struct compiler *c);
 void emit_data_drop(struct compiler *c);
 
 void emit_v128_const(struct compiler *c);
+bool simd_folds(const struct compiler *c, const uint8_t *pc); /* the instruction at pc may have a lazy load as operand */
 void emit_simd(struct compiler *c, uint32_t op, unsigned n); /* n vectors to one */
 void emit_simd_shift(struct compiler *c, uint32_t op);
 void emit_simd_test(struct compiler *c, uint32_t op);

@@ -182,7 +182,7 @@ static const uint8_t keeps_pending[256] = {
 static void attend(struct compiler *c) {
     if (c->dead) skip_dead(c);
     if (c->p > c->end) code_grow(c, ROOM);
-    if (c->pending && !keeps_pending[*c->pc]) materialise(c);
+    if (c->pending && !keeps_pending[*c->pc] && !simd_folds(c, c->pc)) materialise(c);
     c->limit = c->pending ? NULL : c->end;
 }
 

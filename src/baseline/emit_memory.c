@@ -13,14 +13,16 @@ static bool folds_load(uint8_t op) {
 }
 
 /* The load is worth keeping lazy: its consumer is next, or next but a constant or local. */
-static bool consumer_follows(const uint8_t *pc) {
+static bool consumer_follows(const struct compiler *c, unsigned type) {
+    const uint8_t *pc = c->pc;
+    if (type == T_V128) return simd_folds(c, *pc == WASM_OP_LOCAL_GET && pc[1] < 0x80 ? pc + 2 : pc);
     if (folds_load(pc[0])) return true;
     bool pushes = pc[0] == WASM_OP_LOCAL_GET || pc[0] == WASM_OP_I32_CONST || pc[0] == WASM_OP_I64_CONST;
     return pushes && pc[1] < 0x80 && folds_load(pc[2]);
 }
 
 static bool load_lazily(struct compiler *c, unsigned type, const struct wasm_memarg *m, struct value *addr) {
-    if (!consumer_follows(c->pc)) return false;
+    if (!consumer_follows(c, type)) return false;
     if (!c->memory0_direct || m->memory != 0 || m->offset + 16 > ABI_GUARD_BYTES) return false;
     struct value v = {.kind = V_MEM, .type = (uint8_t)type, .reg = NO_REG};
     v.disp = (int32_t)m->offset;
@@ -44,7 +46,7 @@ void emit_load(struct compiler *c, enum access a, unsigned type) {
     m.offset += c->addend;
     c->addend = 0;
     struct value addr = pop(c);
-    bool full = a == A_64 || a == A_F32 || a == A_F64 || (a == A_32 && type == T_I32);
+    bool full = a == A_64 || a == A_F32 || a == A_F64 || a == A_V128 || (a == A_32 && type == T_I32);
     if (full && load_lazily(c, type, &m, &addr)) return;
     if (!is_imm(&addr)) into_reg(c, &addr);
     uint8_t d = dest(c, type, &addr, NULL);

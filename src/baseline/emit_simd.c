@@ -11,6 +11,11 @@ void emit_v128_const(struct compiler *c) {
     c->pc += 16;
 }
 
+bool simd_folds(const struct compiler *c, const uint8_t *pc) {
+    if (*pc != 0xfd) return false;
+    return target_simd_folds(c, wasm_get_op(&pc));
+}
+
 void emit_simd(struct compiler *c, uint32_t op, unsigned n) {
     struct value v[3];
     for (unsigned i = n; i-- > 0;) v[i] = pop(c);

@@ -65,6 +65,7 @@ void target_ref_func(struct compiler *c, uint32_t func_index, uint8_t d);
 enum { SIMD_NO_REGS = 0xff };
 /* The temporaries target_simd wants for this instruction, whose operands are held; SIMD_NO_REGS: none, operands of any kind. */
 unsigned target_simd_temps(uint32_t op);
+bool target_simd_folds(const struct compiler *c, uint32_t op); /* it may have a lazy load as operand */
 void target_simd(struct compiler *c, uint32_t op, unsigned n, uint8_t d, struct value *v, const uint8_t *t);
 /* Held but for the count; t a temporary. */
 void target_simd_shift(struct compiler *c, uint32_t op, uint8_t d, struct value *a, struct value *n, uint8_t t);

@@ -174,8 +174,8 @@ static void two_sources(struct compiler *c, const struct simd_row *row, uint8_t 
     ROW(shape##_EQ, .insn = CMPPS | pd, .flags = HAS_IMM | COMMUTES, .imm = 0),                                        \
         ROW(shape##_NE, .insn = CMPPS | pd, .flags = HAS_IMM | COMMUTES, .imm = 4), WITH(shape##_LT, CMPPS | pd, 1),   \
         ROW(shape##_GT, .insn = CMPPS | pd, .flags = HAS_IMM | SWAPS, .imm = 1), WITH(shape##_LE, CMPPS | pd, 2),      \
-        ROW(shape##_GE, .insn = CMPPS | pd, .flags = HAS_IMM | SWAPS, .imm = 2), ONE(shape##_ADD, ADDPS | pd),         \
-        ONE(shape##_SUB, SUBPS | pd), ONE(shape##_MUL, MULPS | pd), ONE(shape##_DIV, DIVPS | pd),                      \
+        ROW(shape##_GE, .insn = CMPPS | pd, .flags = HAS_IMM | SWAPS, .imm = 2), BOTH(shape##_ADD, ADDPS | pd),        \
+        ONE(shape##_SUB, SUBPS | pd), BOTH(shape##_MUL, MULPS | pd), ONE(shape##_DIV, DIVPS | pd),                     \
         SEQ(shape##_MIN, simd_fmin, .insn = MINPS | pd, .temps = 1),                                                   \
         SEQ(shape##_MAX, simd_fmax, .insn = MAXPS | pd, .temps = 1), SWAPPED(shape##_PMIN, MINPS | pd),                \
         SWAPPED(shape##_PMAX, MAXPS | pd), ONE(shape##_RELAXED_MIN, MINPS | pd),                                       \
@@ -296,6 +296,11 @@ static const struct simd_row rows[WASM_OPS_END - WASM_BASE_FD] = {
 unsigned target_simd_temps(uint32_t op) {
     const struct simd_row *row = &rows[op - WASM_BASE_FD];
     return row->emit ? row->temps : SIMD_NO_REGS;
+}
+
+bool target_simd_folds(const struct compiler *c, uint32_t op) {
+    const struct simd_row *row = &rows[op - WASM_BASE_FD];
+    return has_avx(c) && row->insn && !row->emit;
 }
 
 void target_simd(struct compiler *c, uint32_t op, unsigned n, uint8_t d, struct value *v, const uint8_t *t) {
