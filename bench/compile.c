@@ -49,10 +49,9 @@ static bool measure(const char *path, str wasm) {
     printf("{\"file\": \"%s\", \"wasm_bytes\": %llu, \"code_bytes\": %llu, \"text_bytes\": %llu, \"image_bytes\": %llu, "
            "\"functions\": %u, \"snapshot\": %s, \"decode_ms\": %.3f, \"compile_ms\": %.3f, \"snapshot_ms\": %.3f, "
            "\"write_ms\": %.3f}\n",
-           path, (unsigned long long)best.wasm_bytes, (unsigned long long)best.code_bytes,
-           (unsigned long long)best.text_bytes, (unsigned long long)best.image_bytes, best.functions,
-           best.snapshot ? "true" : "false", (double)best.decode_ns / 1e6, (double)best.compile_ns / 1e6,
-           (double)best.snapshot_ns / 1e6, (double)best.write_ns / 1e6);
+           path, (unsigned long long)best.wasm_bytes, (unsigned long long)best.code_bytes, (unsigned long long)best.text_bytes,
+           (unsigned long long)best.image_bytes, best.functions, best.snapshot ? "true" : "false", (double)best.decode_ns / 1e6,
+           (double)best.compile_ns / 1e6, (double)best.snapshot_ns / 1e6, (double)best.write_ns / 1e6);
     return true;
 }
 
