@@ -383,6 +383,49 @@ def run(testrun, mode, path, calls, types):
     return p.returncode, [normal(types, i, out[k] if k < len(out) else "") for k, (i, _) in enumerate(calls)], out[len(calls):], p.stderr.decode()
 
 
+def lane_lists(r):
+    """Shuffles of every form that machine instructions have, and some of none."""
+    for log2 in range(4):
+        for high in (0, 8):
+            for swap in (0, 1):
+                yield [((i >> log2 & 1) ^ swap) * 16 + high + (i >> log2 + 1 << log2) + (i & (1 << log2) - 1) for i in range(16)]
+    for k in range(32):
+        yield [(i + k) % 32 for i in range(16)]
+        yield [(i + k) % 16 + k // 16 * 16 for i in range(16)]
+    for _ in range(60):
+        a, b = r.randrange(2), r.randrange(2)
+        yield [4 * (r.randrange(4) + 4 * (a if i < 2 else b)) + k for i in range(4) for k in range(4)]
+        yield [2 * (i + r.choice([0, 8])) + k for i in range(8) for k in range(2)]
+        yield [r.randrange(32) for _ in range(16)]
+        yield [r.randrange(16) for _ in range(16)]
+
+
+def shuffles(testrun):
+    """Results of shuffles against what they ought to be: modes share the choice of instructions."""
+    lists = list(lane_lists(random.Random(5)))
+    x, y = bytes(range(100, 116)), bytes(range(200, 216))
+    codes = []
+    for k, lanes in enumerate(lists):
+        second = b"\x20\x00" if k % 5 == 4 else b"\x20\x01"
+        shuffled = b"\x20\x00" + second + vop(0x0D) + bytes(lanes)
+        extract = b"\x21\x02\x20\x02" + vop(0x1D) + b"\x00\x20\x02" + vop(0x1D) + b"\x01"
+        body = b"\x01" + u(3) + b"\x7b" + vop(0x0C) + x + b"\x21\x00" + vop(0x0C) + y + b"\x21\x01" + shuffled + extract + b"\x0b"
+        codes.append(u(len(body)) + body)
+    m = b"\0asm\1\0\0\0" + section(1, vec([b"\x60\x00\x02\x7e\x7e"])) + section(3, vec([b"\0"] * len(lists)))
+    m += section(7, vec([u(len(n)) + n + b"\0" + u(i) for i, n in ((i, b"f%d" % i) for i in range(len(lists)))])) + section(10, vec(codes))
+    with tempfile.NamedTemporaryFile(suffix=".wasm") as f:
+        f.write(m)
+        f.flush()
+        for mode in MODES:
+            lines = "".join(("f%d" % i).encode().hex() + "\n" for i in range(len(lists)))
+            out = subprocess.run([testrun] + mode + ["--spec", f.name], input=lines.encode(), stdout=subprocess.PIPE, check=True).stdout.decode().split("\n")
+            for k, lanes in enumerate(lists):
+                both = x + (x if k % 5 == 4 else y)
+                want = "ok %d %d" % struct.unpack("<QQ", bytes(both[i] for i in lanes))
+                if out[k] != want:
+                    sys.exit(f"shuffle {lanes}, mode {mode}: {out[k]}, not {want}")
+
+
 def main():
     args = sys.argv[1:]
     if not args:
@@ -395,6 +438,7 @@ def main():
         elif args[0] == "--count":
             count = int(args[1])
         args = args[2:]
+    shuffles(testrun)
     trapped = returned = 0
     for k in range(seed, seed + count):
         m, types, calls = module(random.Random(k))
