@@ -60,17 +60,31 @@ static inline unsigned known_bits(const struct value *v) { return v->kind == V_R
 static inline void value_in_reg(struct value *v, uint8_t reg) { v->head = value_head(V_REG, v->type, reg, false, v->slot); }
 static inline void value_in_slot(struct value *v) { v->head = value_head(V_SLOT, v->type, 0, false, v->slot); }
 
+struct label {
+    uint32_t at;    /* in text, or NO_LABEL while not bound */
+    uint32_t fixes; /* list of branches to it, 0 ends */
+};
 struct local {
     uint8_t type, reg; /* NO_REG: not pinned */
     uint8_t cache;     /* a temporary that holds it too, or NO_REG */
     uint8_t flags;     /* WASM_LOCAL_* */
     uint32_t slot;
+    uint16_t uses;     /* in the loop that loops.c looks at; 0 between */
+    bool lent, loop_written;
 };
+/* A register that a loop has for a local of its own: loops.c. */
+struct loan {
+    uint8_t reg;
+    bool written; /* the loop sets `to` */
+    bool synced;
+    uint32_t from, to;
+};
+struct loop_exit { /* branches from such a loop to the control `index` */
+    uint32_t index;
+    struct label label;
+};
+enum { LOANS_MAX = 16 };
 
-struct label {
-    uint32_t at;    /* in text, or NO_LABEL while not bound */
-    uint32_t fixes; /* list of branches to it, 0 ends */
-};
 struct fix { /* the 32 bits at `at` become label - base */
     uint32_t at, base, next;
 };
@@ -83,6 +97,7 @@ struct control {
     const wasm_type *params, *results; /* NULL where `result` says it all */
     uint32_t height;                   /* operands below the parameters, the sentinel included */
     uint32_t synced;                   /* as at the start */
+    uint32_t exit;                     /* its place in loop_exits, if it is there */
     struct label label, otherwise;
 };
 
@@ -141,6 +156,10 @@ struct compiler {
     uint32_t pins_caller; /* caller-saved registers with a pin */
     uint32_t pin_local[32];
     uint32_t pins_synced; /* those whose local is never written */
+    bool unpinned_hot;    /* there is a local without a register that loops use */
+    struct loan loans[LOANS_MAX];
+    uint32_t loans_n, loop_index; /* of the loop that has them: its control */
+    VEC(struct loop_exit) loop_exits;
     bool epilogue_short;
     bool memory0_direct; /* memory 0 exists and is at GS */
 
@@ -452,6 +471,18 @@ void emit_call_ref(struct compiler *c);
  * result register, pushed as `result` (0: none). */
 void emit_rtcall(struct compiler *c, enum abi_rtcall rt, const uint32_t *lead, uint32_t lead_n, uint32_t n, unsigned result);
 void needs_record(struct compiler *c, uint32_t func_index);
+
+/* ---- loops.c ---- */
+
+void loop_enter(struct compiler *c);     /* before an innermost loop's label */
+void loop_leave(struct compiler *c);     /* at its end, if loans_n */
+void loop_give_back(struct compiler *c); /* right before a branch out of it */
+struct label *loop_exit_label(struct compiler *c, uint32_t depth); /* to branch to instead of control `depth`'s */
+/* The branch leaves the loop that has loans, and not the function. */
+static inline bool leaves_loans(const struct compiler *c, uint32_t depth) {
+    uint32_t index = c->controls_n - 1 - depth;
+    return UNLIKELY(c->loans_n) && index < c->loop_index && index != 0;
+}
 
 /* ---- pins.c ---- */
 

@@ -103,6 +103,7 @@ void emit_block(struct compiler *c, enum control_kind kind) {
     struct wasm_block_type t = read_block_type(c, &storage);
     if (kind == C_LOOP) {
         flush_whole(c, c->sp - t.params_count);
+        if (UNLIKELY(c->unpinned_hot)) loop_enter(c);
         target_bind_loop(c);
         forget(c);
     } else {
@@ -159,6 +160,7 @@ static void settle(struct compiler *c, const struct control *k) {
 static void branch(struct compiler *c, uint32_t depth) {
     struct control *k = control_at(c, depth);
     settle(c, k);
+    if (leaves_loans(c, depth)) loop_give_back(c);
     if (k->kind == C_FUNC && c->epilogue_short) target_return(c);
     else target_jump(c, CC_ALWAYS, &k->label);
     set_dead(c);
@@ -189,13 +191,14 @@ static void branch_if(struct compiler *c, uint32_t depth, uint8_t cc) {
             struct label over = {NO_LABEL, 0};
             target_jump(c, cc ^ 1, &over);
             store_carried(c, k);
+            if (leaves_loans(c, depth)) loop_give_back(c);
             target_jump(c, CC_ALWAYS, &k->label);
             label_bind(c, &over);
             c->flags_live = false;
             return;
         }
     }
-    target_jump(c, cc, &k->label);
+    target_jump(c, cc, leaves_loans(c, depth) ? loop_exit_label(c, depth) : &k->label);
     c->flags_live = false;
 }
 
@@ -264,6 +267,7 @@ static void table_with_values(struct compiler *c, struct value *index, const uin
         label_bind(c, &pieces[depth]);
         if (carries_in_reg(k)) target_move(c, result_reg(k->result), c->sp - 1);
         else store_carried(c, k);
+        if (leaves_loans(c, depth)) loop_give_back(c);
         target_jump(c, CC_ALWAYS, &k->label);
     }
 }
@@ -276,7 +280,12 @@ void emit_br_table(struct compiler *c) {
     for (uint32_t i = 0; i <= n; i++) {
         uint32_t depth = wasm_get_u32(&c->pc);
         vec_push(c->arena, &c->depths, depth);
-        vec_push(c->arena, &c->labels, &control_at(c, depth)->label);
+        if (leaves_loans(c, depth)) loop_exit_label(c, depth); /* made now, so that none moves below */
+    }
+    for (uint32_t i = 0; i <= n; i++) {
+        uint32_t depth = c->depths.p[i];
+        struct label *l = leaves_loans(c, depth) ? loop_exit_label(c, depth) : &control_at(c, depth)->label;
+        vec_push(c->arena, &c->labels, l);
     }
     if (is_imm(&index)) {
         branch(c, c->depths.p[MIN((uint32_t)index.imm, n)]);
@@ -360,6 +369,7 @@ bool emit_end(struct compiler *c) {
         c->controls_n--;
         return true;
     }
+    if (UNLIKELY(c->loans_n) && k->kind == C_LOOP) loop_leave(c);
     c->controls_n--;
     if (k->kind == C_LOOP || (k->kind == C_BLOCK && !k->label.fixes)) { /* reached from above only, or not at all */
         if (c->dead) attention_needed(c);

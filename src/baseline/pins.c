@@ -102,5 +102,9 @@ void pins_choose(struct compiler *c, const struct wasm_func_info *info) {
         }
         assign(c, k, arg, f ? TARGET_CALLER_FLOAT : TARGET_CALLER_INT, f ? TARGET_CALLEE_FLOAT : TARGET_CALLEE_INT,
                info->calls_weight);
-    }
+    }    if (!info->calls_count) c->pins_synced = 0; /* nobody stores them */
+    c->loans_n = 0;
+    c->unpinned_hot = false;
+    for (uint32_t i = 0; i < info->locals_count && info->loop_depth_max; i++)
+        c->unpinned_hot |= c->locals[i].reg == NO_REG && info->local_weight[i] >= 64 && c->locals[i].type != T_V128;
 }
