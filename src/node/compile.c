@@ -1,8 +1,9 @@
 /* compile: from the file named on the command line to an image in a sealed memfd.
  *
- * 1. A job makes the image without holding any key. The node signs what is kept in a file.
- * 2. Workers get a sealed memfd from the process that filled it, by inheritance: nobody can have changed it since, so it is
- *    not hashed again by each of them. An image from a file is copied into one first and its signature checked there.
+ * 1. A job makes the image without holding any key. The node signs it: with its own key what is kept in a file, with one
+ *    that lives for this start what is served at once.
+ * 2. Workers get a sealed memfd and the public half of the key, and check the signature when they map it. An image from a file is
+ *    copied into a memfd first, so that what was checked cannot change.
  */
 #include "link/link.h"
 #include "node/node_int.h"
@@ -98,22 +99,22 @@ static err copy_all(int from, int to, uint64_t bytes, struct diag *d) {
 }
 
 /* The image in a file, copied where nobody can change it, if this node made it. */
-static err take_image(const struct node_input *in, const char *state_dir, int *fd, struct diag *d) {
+static err take_image(const struct node_input *in, const char *state_dir, struct node_image *image, struct diag *d) {
     struct crypto_ed25519 key;
     err e = node_key_load(state_dir, false, &key, d);
     if (e != ERR_OK) {
         diag_prefix(d, "an image is served only if this node's key signed it");
         return e == ERR_NOT_FOUND ? ERR_SIGNATURE : e;
     }
-    struct abi_key_public public;
-    memcpy(public.bytes, key.public, sizeof public.bytes);
+    memcpy(image->key.bytes, key.public, sizeof image->key.bytes);
     explicit_bzero(&key, sizeof key);
+    int *fd = &image->fd;
     *fd = new_memfd("orlo-image");
     if (*fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));
     e = copy_all(in->fd, *fd, in->bytes, d);
     if (e == ERR_OK) e = seal(*fd, d);
     struct abi_image im;
-    if (e == ERR_OK) e = abi_image_open(fcntl(*fd, F_DUPFD_CLOEXEC, 3), &public, &im, d);
+    if (e == ERR_OK) e = abi_image_open(fcntl(*fd, F_DUPFD_CLOEXEC, 3), &image->key, &im, d);
     if (e == ERR_OK) {
         abi_image_close(&im);
         return ERR_OK;
@@ -124,13 +125,18 @@ static err take_image(const struct node_input *in, const char *state_dir, int *f
 }
 
 err node_image_for(const struct node_input *in, const char *name, const char *state_dir, const struct node_limits *limits,
-                   int *image_fd, struct diag *d) {
-    if (in->is_image) return take_image(in, state_dir, image_fd, d);
-    TRY(compile_to_memfd(in, name, limits, image_fd, d));
-    err e = seal(*image_fd, d);
+                   struct node_image *image, struct diag *d) {
+    if (in->is_image) return take_image(in, state_dir, image, d);
+    TRY(compile_to_memfd(in, name, limits, &image->fd, d));
+    struct crypto_ed25519 key;
+    crypto_ed25519_new(&key);
+    memcpy(image->key.bytes, key.public, sizeof image->key.bytes);
+    err e = abi_image_sign(image->fd, &key, d);
+    explicit_bzero(&key, sizeof key);
+    if (e == ERR_OK) e = seal(image->fd, d);
     if (e != ERR_OK) {
-        close(*image_fd);
-        *image_fd = -1;
+        close(image->fd);
+        image->fd = -1;
     }
     return e;
 }

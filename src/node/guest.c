@@ -133,7 +133,7 @@ err node_guest_open(struct node_guest *g, const struct node_guest_config *config
     struct opened o = {0};
     TRY(open_dirs(config->grants, &o, d));
     struct abi_image im;
-    TRY(abi_image_open(fcntl(config->image_fd, F_DUPFD_CLOEXEC, 3), NULL, &im, d));
+    TRY(abi_image_open(fcntl(config->image.fd, F_DUPFD_CLOEXEC, 3), &config->image.key, &im, d));
     int keep[64], n = 0;
     ENSURE(config->keep_count + o.preopens_count + 1 <= ARRAY_COUNT(keep));
     for (size_t i = 0; i < config->keep_count; i++) keep[n++] = config->keep[i];

@@ -51,9 +51,15 @@ typedef err (*node_job_fn)(void *arg, int in, int out, struct diag *d);
 
 /* ---- compile.c ---- */
 
-/* A sealed memfd with the image for `in`: compiled in a job, or, for an image, copied and checked against the node's key. */
+/* A sealed memfd with a signed image, and the key that must have signed it: whoever maps it checks. */
+struct node_image {
+    int fd; /* owned; -1: none */
+    struct abi_key_public key;
+};
+/* The image for `in`: compiled in a job and signed here with a key that lives no longer than this call, or, for an image, copied
+ * and checked against the node's key. */
 [[nodiscard]] err node_image_for(const struct node_input *in, const char *name, const char *state_dir,
-                                 const struct node_limits *limits, int *image_fd, struct diag *d);
+                                 const struct node_limits *limits, struct node_image *image, struct diag *d);
 
 /* ---- grants.c ---- */
 
@@ -83,7 +89,7 @@ struct node_guest {
     void *turn_arg;
 };
 struct node_guest_config {
-    int image_fd;
+    struct node_image image; /* its fd is borrowed */
     const struct node_grants *grants;
     const struct node_limits *limits;
     const str *args;
@@ -128,7 +134,7 @@ struct node_worker_config {
     const struct node_serve_config *serve;
     const struct node_limits *limits; /* defaults filled in */
     struct node_sockets sockets;
-    int image_fd;   /* sealed; borrowed, the worker dups it */
+    struct node_image image; /* its fd is borrowed, the worker dups it */
     int control_fd; /* to the supervisor; EOF: it is gone */
     uint32_t index, workers;
 };

@@ -41,7 +41,7 @@ static err outcome_of(struct running *r, int *status, struct diag *d) {
     }
 }
 
-static err run_image(const struct node_run_config *config, const struct node_limits *limits, int image_fd, int *status,
+static err run_image(const struct node_run_config *config, const struct node_limits *limits, const struct node_image *image, int *status,
                      struct diag *d) {
     arena *mem = arena_new(0);
     str *args = arena_array(mem, str, config->args_count + 1);
@@ -49,7 +49,7 @@ static err run_image(const struct node_run_config *config, const struct node_lim
     args[0] = str_c(slash ? slash + 1 : config->file);
     for (size_t i = 0; i < config->args_count; i++) args[i + 1] = str_c(config->args[i]);
     struct node_guest_config guest = {
-        .image_fd = image_fd,
+        .image = *image,
         .grants = &config->grants,
         .limits = limits,
         .args = args,
@@ -94,10 +94,10 @@ err node_run(const struct node_run_config *config, int *status, struct diag *d) 
     struct node_input in;
     TRY(node_grants_check(&config->grants, d));
     TRY(node_input_open(config->file, &in, d));
-    int image_fd = -1;
-    err e = node_image_for(&in, config->file, config->state_dir, &limits, &image_fd, d);
+    struct node_image image = {.fd = -1};
+    err e = node_image_for(&in, config->file, config->state_dir, &limits, &image, d);
     close(in.fd);
     if (e != ERR_OK) return e;
     signal(SIGPIPE, SIG_IGN); /* the guest sees EPIPE */
-    return run_image(config, &limits, image_fd, status, d);
+    return run_image(config, &limits, &image, status, d);
 }

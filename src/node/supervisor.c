@@ -36,7 +36,8 @@ struct supervisor {
     struct node_sockets *sets;
     struct slot *slots;
     uint32_t workers;
-    int image_fd, signal_fd;
+    struct node_image image;
+    int signal_fd;
     bool announced, draining, hangup_ends;
     uint32_t early_deaths; /* of workers that never said a word, before any was ready */
     uint64_t started_ns, kill_at_ns;
@@ -54,7 +55,7 @@ static _Noreturn void become_worker(struct supervisor *s, uint32_t i, int contro
         .serve = s->config,
         .limits = &s->limits,
         .sockets = s->sets[i],
-        .image_fd = s->image_fd,
+        .image = s->image,
         .control_fd = control_fd,
         .index = i,
         .workers = s->workers,
@@ -275,7 +276,7 @@ static err prepare(struct supervisor *s) {
     TRY(node_grants_check(&s->config->grants, s->d));
     TRY(node_input_open(s->config->file, &in, s->d));
     err e = node_listen_open(s->mem, s->config, s->workers, s->sets, s->d);
-    if (e == ERR_OK) e = node_image_for(&in, s->config->file, s->config->state_dir, &s->limits, &s->image_fd, s->d);
+    if (e == ERR_OK) e = node_image_for(&in, s->config->file, s->config->state_dir, &s->limits, &s->image, s->d);
     close(in.fd);
     log_event(LOG_DEBUG, "image-ready", LF_U64("ms", (clock_mono_ns() - s->started_ns) / 1000000u));
     if (e == ERR_OK && !catch_signals(s)) e = diag_set(s->d, ERR_IO, DIAG_NOWHERE, "no signalfd: %s", strerror(errno));
@@ -284,7 +285,7 @@ static err prepare(struct supervisor *s) {
 
 err node_serve(const struct node_serve_config *config, struct diag *d) {
     struct supervisor s = {
-        .config = config, .limits = config->limits, .mem = arena_new(0), .image_fd = -1, .signal_fd = -1, .d = d, .started_ns = clock_mono_ns()};
+        .config = config, .limits = config->limits, .mem = arena_new(0), .image.fd = -1, .signal_fd = -1, .d = d, .started_ns = clock_mono_ns()};
     node_limits_fill(&s.limits);
     s.workers = config->workers ? config->workers : cores();
     if (s.workers > WORKERS_MAX) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "at most %d workers", WORKERS_MAX);
@@ -303,7 +304,7 @@ err node_serve(const struct node_serve_config *config, struct diag *d) {
         e = s.failed;
         if (e == ERR_OK) log_event(LOG_INFO, "stopped");
     }
-    if (s.image_fd >= 0) close(s.image_fd);
+    if (s.image.fd >= 0) close(s.image.fd);
     if (s.signal_fd >= 0) close(s.signal_fd);
     arena_free(s.mem);
     return e;

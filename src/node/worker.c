@@ -82,7 +82,7 @@ static err open_worker(struct worker *w, struct diag *d) {
     const char *slash = strrchr(c->serve->file, '/');
     str name = str_c(slash ? slash + 1 : c->serve->file);
     struct node_guest_config guest = {
-        .image_fd = c->image_fd,
+        .image = c->image,
         .grants = &c->serve->grants,
         .limits = c->limits,
         .args = &name,
