@@ -1,14 +1,14 @@
 """Random modules aimed at what a one-pass compiler gets wrong: locals beyond the registers, deep operand stacks, joins with values,
-fused compares and addresses, calls with many arguments, edge values of every operator. Always valid, always ends.
+fused compares and addresses, vectors, calls with many arguments, edge values of every operator. Always valid, always ends.
 
 What must not differ between engines is kept from differing here: the bits of NaNs. An operand is *settled* when its bits follow
 from the specification; unsettled ones are made so before their bits can be seen (stored, reinterpreted, copied as a sign).
 """
 import struct
 
-I32, I64, F32, F64 = "i32", "i64", "f32", "f64"
+I32, I64, F32, F64, V128 = "i32", "i64", "f32", "f64", "v128"
 NUMBERS = (I32, I64, F32, F64)
-CODE = {I32: 0x7f, I64: 0x7e, F32: 0x7d, F64: 0x7c, "funcref": 0x70, "externref": 0x6f}
+CODE = {I32: 0x7f, I64: 0x7e, F32: 0x7d, F64: 0x7c, V128: 0x7b, "funcref": 0x70, "externref": 0x6f}
 COST_MAX = 400_000  # instructions a function may run, its callees' included
 
 
@@ -48,10 +48,6 @@ def signed(v, bits):
 
 # ---- operators: {result: [(code, operands)]} ----
 
-def ops(first, names, operands, result):
-    return {result: [(first + i, operands) for i in range(names)]}
-
-
 COMPARES = [(0x45, (I32,)), *((c, (I32, I32)) for c in range(0x46, 0x50)), (0x50, (I64,)), *((c, (I64, I64)) for c in range(0x51, 0x5b)),
             *((c, (F32, F32)) for c in range(0x5b, 0x61)), *((c, (F64, F64)) for c in range(0x61, 0x67))]
 UNARY = {I32: [0x67, 0x68, 0x69, 0xc0, 0xc1], I64: [0x79, 0x7a, 0x7b, 0xc2, 0xc3, 0xc4], F32: list(range(0x8b, 0x92)), F64: list(range(0x99, 0xa0))}
@@ -67,6 +63,20 @@ REINTERPRET = {I32: (0xbc, F32), I64: (0xbd, F64), F32: (0xbe, I32), F64: (0xbf,
 LOADS = {I32: [(0x28, 2), (0x2c, 0), (0x2d, 0), (0x2e, 1), (0x2f, 1)],
          I64: [(0x29, 3), (0x30, 0), (0x31, 0), (0x32, 1), (0x33, 1), (0x34, 2), (0x35, 2)], F32: [(0x2a, 2)], F64: [(0x2b, 3)]}
 STORES = {I32: [(0x36, 2), (0x3a, 0), (0x3b, 1)], I64: [(0x37, 3), (0x3c, 0), (0x3d, 1), (0x3e, 2)], F32: [(0x38, 2)], F64: [(0x39, 3)]}
+# Vector instructions, by what they take: code behind 0xfd
+VECTOR_UNARY = [77, 96, 97, 98, *range(124, 130), *range(135, 139), 160, 161, *range(167, 171), 192, 193, *range(199, 203), 224, 225, 236, 237,
+                248, 249, 250, 251, 252, 253, 254, 255]
+VECTOR_BINARY = [14, *range(35, 77), *range(78, 82), 101, 102, *range(110, 116), *range(118, 122), 123, 130, 133, 134, *range(142, 148), 149,
+                 *range(150, 154), 155, *range(156, 160), 174, 177, 181, *range(182, 187), *range(188, 192), 206, 209, 213, *range(214, 224), 234, 235,
+                 246, 247]
+VECTOR_SHIFT = [107, 108, 109, 139, 140, 141, 171, 172, 173, 203, 204, 205]
+VECTOR_F32 = {1: [94, 103, 104, 105, 106, 227], 2: range(228, 234)}  # by operands; NaNs may come out
+VECTOR_F64 = {1: [95, 116, 117, 122, 148, 239], 2: range(240, 246)}
+VECTOR_SPLAT = {15: I32, 16: I32, 17: I32, 18: I64, 19: F32, 20: F64}
+VECTOR_REPLACE = {23: (I32, 16), 26: (I32, 8), 28: (I32, 4), 30: (I64, 2), 32: (F32, 4), 34: (F64, 2)}
+VECTOR_EXTRACT = {I32: [(21, 16), (22, 16), (24, 8), (25, 8), (27, 4), *((c, 0) for c in (83, 99, 100, 131, 132, 163, 164, 195, 196))], I64: [(29, 2)],
+                  F32: [(31, 4)], F64: [(33, 2)]}
+VECTOR_LOADS = [(0, 4), *((c, 3) for c in range(1, 7)), (7, 0), (8, 1), (9, 2), (10, 3), (92, 2), (93, 3)]  # and log2 of the bytes
 INTS = [0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 255, 256, 1000, 32767, 32768, 65535, 65536, (1 << 24) - 1,
         (1 << 31) - 1, 1 << 31, (1 << 31) + 1, (1 << 32) - 1, 1 << 32, (1 << 63) - 1, 1 << 63, -1, -2, -3, -4, -8, -127, -128, -129, -256, -32768,
         -65536, -(1 << 31), -(1 << 31) - 1, -(1 << 63), -(1 << 63) + 1, 0x5555555555555555, 0x0123456789abcdef]
@@ -103,7 +113,7 @@ class Func:
         return self.rng.choice(found) if found else None
 
     def settle(self, t):
-        if t not in (F32, F64):
+        if t not in (F32, F64):  # vectors always are
             return
         if t not in self.scratch:
             self.scratch[t] = u(self.local(t, kept=True))
@@ -121,7 +131,11 @@ class Func:
 
     def const(self, t):
         r = self.rng
-        if t in (I32, I64):
+        if t == V128:
+            lane = r.choice([1, 2, 4, 8])
+            self.op(0xfd, u(12), b"".join((r.choice(INTS) & (1 << 8 * lane) - 1).to_bytes(lane, "little") for _ in range(16 // lane)))
+            self.quiet(65), self.quiet(71)
+        elif t in (I32, I64):
             v = r.choice(INTS) if r.random() < 0.8 else r.getrandbits(64)
             bits = 32 if t == I32 else 64
             self.op(0x41 if t == I32 else 0x42, s(signed(v & (1 << bits) - 1, bits)))
@@ -184,14 +198,28 @@ class Func:
 
     def load(self, t, depth):
         memory = self.m.memory()
+        if t == V128:
+            code, align = self.rng.choice(VECTOR_LOADS)
+            offset = self.address(memory, depth)
+            self.op(0xfd, u(code), self.memarg(memory, align, offset))
+            return True
         code, align = self.rng.choice(LOADS[t])
         offset = self.address(memory, depth)
         self.op(code, self.memarg(memory, align, offset))
         return True
 
     def store(self, depth):
-        t = self.rng.choice(NUMBERS)
+        t = self.rng.choice(self.m.numbers)
         memory = self.m.memory()
+        if t == V128:
+            lane = self.rng.choice([None, 0, 1, 2, 3])
+            offset = self.address(memory, depth)
+            self.expr(V128, depth - 1)
+            if lane is None:
+                self.op(0xfd, u(11), self.memarg(memory, 4, offset))
+            else:
+                self.op(0xfd, u(88 + lane), self.memarg(memory, lane, offset), self.rng.randrange(16 >> lane))
+            return
         code, align = self.rng.choice(STORES[t])
         offset = self.address(memory, depth)
         self.settled_expr(t, depth - 1)
@@ -230,15 +258,78 @@ class Func:
         if depth <= 0 or self.cost > COST_MAX or len(self.code) > self.m.bytes_max:
             return self.leaf(t)
         r = self.rng
+        if t == V128 and r.random() < 0.75:
+            return self.vector(depth)
+        if self.m.simd and t != V128 and r.random() < 0.12:
+            code, lanes = r.choice(VECTOR_EXTRACT[t])
+            self.expr(V128, depth - 1)
+            self.op(0xfd, u(code), *([r.randrange(lanes)] if lanes else []))
+            return True
+        if t == V128:
+            return getattr(self, "e_" + r.choice(["leaf", "tee", "select", "if", "block", "call", "load", "load"]))(t, depth)
         kinds = self.m.weights_int if t in (I32, I64) else self.m.weights_float
         return getattr(self, "e_" + r.choices(kinds[0], kinds[1])[0])(t, depth)
+
+    def quiet(self, equal):
+        """Makes the NaNs of a vector's lanes one value; `equal`: the comparison of those lanes."""
+        if V128 not in self.scratch:
+            self.scratch[V128] = u(self.local(V128, kept=True))
+        x = self.scratch[V128]
+        self.op(0x22, x)
+        self.op(0xfd, u(12), b"\0\0\xc0\x7f" * 4 if equal == 65 else b"\0\0\0\0\0\0\xf8\x7f" * 2)
+        self.op(0x20, x), self.op(0x20, x), self.op(0xfd, u(equal)), self.op(0xfd, u(82))
+
+    def vector(self, depth):
+        r = self.rng
+        what = r.random()
+        if what < 0.35:
+            self.expr(V128, depth - 1), self.expr(V128, depth - 1)
+            self.op(0xfd, u(r.choice(VECTOR_BINARY)))
+        elif what < 0.5:
+            self.expr(V128, depth - 1)
+            self.op(0xfd, u(r.choice(VECTOR_UNARY)))
+        elif what < 0.6:
+            self.expr(V128, depth - 1), self.expr(I32, depth - 1)
+            self.op(0xfd, u(r.choice(VECTOR_SHIFT)))
+        elif what < 0.72:
+            table, equal = r.choice([(VECTOR_F32, 65), (VECTOR_F64, 71)])
+            operands = r.choice([1, 2, 2])
+            for _ in range(operands):
+                self.expr(V128, depth - 1)
+            code = r.choice(table[operands])
+            self.op(0xfd, u(code))
+            self.quiet(65 if code == 94 else 71 if code == 95 else equal)
+        elif what < 0.78:
+            self.expr(V128, depth - 1), self.expr(V128, depth - 1), self.expr(V128, depth - 1)
+            self.op(0xfd, u(82))
+        elif what < 0.84:
+            self.expr(V128, depth - 1), self.expr(V128, depth - 1)
+            patterns = [[r.randrange(32) for _ in range(16)], [(r.randrange(8) * 4 + i % 4) if not i % 4 else 0 for i in range(16)],
+                        [(i + 5) % 32 for i in range(16)], [i // 2 + 16 * (i % 2) for i in range(16)]]
+            self.op(0xfd, u(13), bytes(r.choice(patterns)))
+        elif what < 0.92:
+            code = r.choice(list(VECTOR_SPLAT))
+            self.settled_expr(VECTOR_SPLAT[code], depth - 1)
+            self.op(0xfd, u(code))
+        elif what < 0.98:
+            code = r.choice(list(VECTOR_REPLACE))
+            t, lanes = VECTOR_REPLACE[code]
+            self.expr(V128, depth - 1)
+            self.settled_expr(t, depth - 1)
+            self.op(0xfd, u(code), r.randrange(lanes))
+        else:
+            lane, memory = r.randint(0, 3), self.m.memory()
+            offset = self.address(memory, depth)
+            self.expr(V128, depth - 1)
+            self.op(0xfd, u(84 + lane), self.memarg(memory, lane, offset), r.randrange(16 >> lane))
+        return True
 
     def leaf(self, t):
         r = self.rng
         x = self.pick(t)
         if x is not None and r.random() < 0.65:
             self.op(0x20, u(x))
-            return self.settled[x] or t in (I32, I64)
+            return self.settled[x] or t in (I32, I64, V128)
         g = [i for i, (gt, _) in enumerate(self.m.globals) if gt == t]
         if g and r.random() < 0.15:
             self.op(0x23, u(r.choice(g)))
@@ -272,7 +363,7 @@ class Func:
         else:
             self.expr(t, depth - 1)
         self.op(self.rng.choice(BINARY[t]))
-        return t in (I32, I64)
+        return t in (I32, I64, V128)
 
     def e_divide(self, t, depth):
         self.expr(t, depth - 1)
@@ -347,13 +438,13 @@ class Func:
         self.few(depth - 1), self.expr(t, depth - 1)
         self.labels.pop()
         self.op(0x0b)
-        return t in (I32, I64)
+        return t in (I32, I64, V128)
 
     def e_block(self, t, depth):
         """A block with parameters and several results, of which all but t are used up behind it."""
         r = self.rng
-        params = [r.choice(NUMBERS) for _ in range(r.choice([0, 0, 1, 2, 3, 6]))]
-        before, after = ([r.choice(NUMBERS) for _ in range(r.choice([0, 0, 0, 1, 2, 4]))] for _ in range(2))
+        params = [r.choice(self.m.numbers) for _ in range(r.choice([0, 0, 1, 2, 3, 6]))]
+        before, after = ([r.choice(self.m.numbers) for _ in range(r.choice([0, 0, 0, 1, 2, 4]))] for _ in range(2))
         results = before + [t] + after
         for p in params:
             self.expr(p, depth - 2)
@@ -377,7 +468,7 @@ class Func:
             self.op(0x21, u(keep))
             self.consume(before)
             self.op(0x20, u(keep))
-        return t in (I32, I64)
+        return t in (I32, I64, V128)
 
     def junk(self, results):
         """Unreachable code that leaves the given types."""
@@ -409,7 +500,7 @@ class Func:
             self.op(0x21, u(keep))
             self.consume(f.results[:at])
             self.op(0x20, u(keep))
-        return t in (I32, I64)
+        return t in (I32, I64, V128)
 
     def call(self, f, depth):
         r = self.rng
@@ -468,7 +559,7 @@ class Func:
         getattr(self, "s_" + self.rng.choices(kinds[0], kinds[1])[0])(depth)
 
     def s_set(self, depth):
-        t = self.rng.choice(NUMBERS)
+        t = self.rng.choice(self.m.numbers)
         x = self.pick(t)
         if x is None:
             return
@@ -479,7 +570,7 @@ class Func:
 
     def s_update(self, depth):
         """x = x op y, as compilers write it."""
-        t = self.rng.choice(NUMBERS)
+        t = self.rng.choice(self.m.numbers)
         x = self.pick(t)
         if x is None:
             return
@@ -489,7 +580,10 @@ class Func:
         self.expr(t, depth - 2)
         if not first:
             self.op(0x20, u(x))
-        self.op(self.rng.choice(BINARY[t]))
+        if t == V128:
+            self.op(0xfd, u(self.rng.choice(VECTOR_BINARY)))
+        else:
+            self.op(self.rng.choice(BINARY[t]))
         if self.settled[x]:
             self.settle(t)
         self.op(0x22 if self.rng.random() < 0.3 else 0x21, u(x))
@@ -498,7 +592,7 @@ class Func:
 
     def s_move(self, depth):
         """Gets of several locals, then sets in another order: moves that must not trample each other."""
-        t = self.rng.choice(NUMBERS)
+        t = self.rng.choice(self.m.numbers)
         xs = [self.pick(t) for _ in range(self.rng.randint(2, 6))]
         if xs[0] is None:
             return
@@ -523,7 +617,7 @@ class Func:
         self.bulk()
 
     def s_drop(self, depth):
-        self.expr(self.rng.choice(NUMBERS), depth - 1)
+        self.expr(self.rng.choice(self.m.numbers), depth - 1)
         self.op(0x1a)
 
     def s_if(self, depth):
@@ -542,9 +636,9 @@ class Func:
     def s_if_values(self, depth):
         """An if with parameters and results, with or without an else."""
         r = self.rng
-        params = [r.choice(NUMBERS) for _ in range(r.randint(1, 5))]
+        params = [r.choice(self.m.numbers) for _ in range(r.randint(1, 5))]
         has_else = r.random() < 0.6
-        results = [r.choice(NUMBERS) for _ in range(r.randint(0, 5))] if has_else else params
+        results = [r.choice(self.m.numbers) for _ in range(r.randint(0, 5))] if has_else else params
         for p in params:
             self.expr(p, depth - 2)
         self.condition(depth - 1)
@@ -602,7 +696,7 @@ class Func:
     def s_switch(self, depth):
         """Nested blocks, one br_table into them."""
         n = self.rng.randint(1, 12)
-        types = [self.rng.choice(NUMBERS) for _ in range(self.rng.choice([0, 0, 1, 2, 3]))]
+        types = [self.rng.choice(self.m.numbers) for _ in range(self.rng.choice([0, 0, 1, 2, 3]))]
         for _ in range(n):
             self.op(0x02, s(self.m.type([], types)))
             self.labels.append(types)
@@ -629,8 +723,8 @@ class Func:
         if self.times * times > 20000:
             return self.s_set(depth)
         counter = self.local(I32, kept=True)
-        params = [r.choice(NUMBERS) for _ in range(r.choice([0, 0, 0, 1, 2, 4]))]
-        results = [r.choice(NUMBERS) for _ in range(r.choice([0, 0, 1, 3]))]
+        params = [r.choice(self.m.numbers) for _ in range(r.choice([0, 0, 0, 1, 2, 4]))]
+        results = [r.choice(self.m.numbers) for _ in range(r.choice([0, 0, 1, 3]))]
         self.const_i32(times), self.op(0x21, u(counter))
         for p in params:
             self.expr(p, depth - 2)
@@ -707,12 +801,14 @@ class Module:
     def __init__(self, rng):
         self.rng, self.types, self.done, self.slots = rng, [], [], {}
         self.traps = rng.random() < 0.6
+        self.simd = rng.random() < 0.4
+        self.numbers = NUMBERS + (V128,) * self.simd
         self.bytes_max = rng.choice([300, 2000, 8000])
         # (64-bit?, pages, maximum)
         self.memories = [(rng.random() < 0.12, rng.choice([1, 1, 2]), 3)]
         if rng.random() < 0.2:
             self.memories += [(rng.random() < 0.3, 1, 2) for _ in range(rng.randint(1, 2))]
-        self.globals = [(t, True) for t in NUMBERS] + [(rng.choice(NUMBERS), rng.random() < 0.7) for _ in range(rng.randint(0, 6))]
+        self.globals = [(t, True) for t in self.numbers] + [(rng.choice(self.numbers), rng.random() < 0.7) for _ in range(rng.randint(0, 6))]
         self.zero = len(self.globals)  # always 0
         self.globals_all = self.globals + [(I32, True)]
         self.table_size = 32
@@ -735,16 +831,16 @@ class Module:
 
     def signature(self):
         r = self.rng
-        params = [r.choice(NUMBERS) for _ in range(r.choice([0, 1, 2, 3, 4, 6, 10, 20]))]
-        results = [r.choice(NUMBERS) for _ in range(r.choice([0, 1, 1, 1, 2, 3, 8, 16]))]
+        params = [r.choice(self.numbers) for _ in range(r.choice([0, 1, 2, 3, 4, 6, 10, 20]))]
+        results = [r.choice(self.numbers) for _ in range(r.choice([0, 1, 1, 1, 2, 3, 8, 16]))]
         return params, results
 
     def micro(self):
         """A few operators on the parameters themselves, each a function of its own."""
         r = self.rng
         for _ in range(r.randint(10, 50)):
-            params = [r.choice(NUMBERS) for _ in range(r.choice([1, 2, 2, 3, 4]))]
-            f = Func(self, params, [r.choice(NUMBERS) for _ in range(r.choice([1, 1, 2, 3]))])
+            params = [r.choice(self.numbers) for _ in range(r.choice([1, 2, 2, 3, 4]))]
+            f = Func(self, params, [r.choice(self.numbers) for _ in range(r.choice([1, 1, 2, 3]))])
             if r.random() < 0.3:
                 self.locals(f, 3)
             for t in f.results:
@@ -754,7 +850,7 @@ class Module:
             self.add(f)
 
     def locals(self, f, most):
-        for t in NUMBERS:
+        for t in self.numbers:
             for _ in range(self.rng.randint(0, most)):
                 f.local(t, settled=self.rng.random() < 0.5)
 
@@ -790,7 +886,7 @@ class Module:
         passive = [u(1) + b"\0" + vec([u(r.choice(self.done).number)])]
         elems = passive + elems
         limits = lambda is64, low, high: bytes([1 | (4 if is64 else 0)]) + u(low) + u(high)
-        zero = {I32: b"\x41\0", I64: b"\x42\0", F32: b"\x43" + bytes(4), F64: b"\x44" + bytes(8)}
+        zero = {I32: b"\x41\0", I64: b"\x42\0", F32: b"\x43" + bytes(4), F64: b"\x44" + bytes(8), V128: b"\xfd\x0c" + bytes(16)}
         data = [u(1) + vec([bytes([b]) for b in r.randbytes(64)])]
         for i, (is64, pages, _) in enumerate(self.memories):
             where = (b"\x42" if is64 else b"\x41") + s(r.choice([0, 64, 0x4000, (pages << 16) - 600])) + b"\x0b"
