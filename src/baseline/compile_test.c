@@ -22,7 +22,7 @@ static void put_text(struct buf *m, uint8_t id, const char *bytes, size_t n) {
 }
 #define SECTION(m, id, bytes) put_text(m, id, bytes, sizeof(bytes) - 1)
 
-static uint8_t type_byte(char c) { return c == 'i' ? 0x7f : c == 'l' ? 0x7e : c == 'f' ? 0x7d : 0x7c; }
+static uint8_t type_byte(char c) { return c == 'i' ? 0x7f : c == 'l' ? 0x7e : c == 'f' ? 0x7d : c == 'v' ? 0x7b : 0x7c; }
 static void put_types(struct buf *b, str letters) {
     buf_putc(b, (uint8_t)letters.n);
     for (size_t i = 0; i < letters.n; i++) buf_putc(b, type_byte((char)letters.p[i]));
