@@ -188,6 +188,10 @@ static void check_import(struct report *r, const struct host_offer *offer, const
         same = host_type_equal(params, &offered, where, sizeof where);
     }
     if (same && result) same = host_type_equal(result, f->result, where, sizeof where);
+    if (same && f->async != ft->is_async) {
+        same = false;
+        (void)snprintf(where, sizeof where, "async and not async");
+    }
     if (!same)
         line(r, STR_FMT ": \"" STR_FMT "\" has another type than the one offered (%s)",
              STR_ARG(import->interface), STR_ARG(import->name), where);

@@ -187,13 +187,23 @@ static bool number_or_none(const struct host_end *e) {
     return !t || (t->kind >= HOST_S8 && t->kind <= HOST_F64);
 }
 
+/* What is copied at one meeting: bounded, as nobody else runs meanwhile. The rest is a later one's, which partial
+ * copies allow. */
+enum { MEETING_BYTES_MAX = 16 << 20, MEETING_VALUES_MAX = 1024 };
+
+static uint32_t most(const struct host_end *e) {
+    const struct host_type *t = elem_of(e);
+    if (!t) return UINT32_MAX;
+    return t->plain ? MAX(MEETING_BYTES_MAX / t->size, 1u) : MEETING_VALUES_MAX;
+}
+
 /* Both are there; e has come last. */
 static enum abi_trap meet(struct host_instance *in, struct host_end *e, struct host_end *o) {
     struct host_pipe *p = e->pipe;
     if (e->w.ci == o->w.ci && !number_or_none(e))
         return host_fail(in, ABI_TRAP_HOST, "cannot read from and write to intra-component %s", noun(p));
     if (remain(o)) {
-        uint32_t n = MIN(remain(e), remain(o));
+        uint32_t n = MIN(MIN(remain(e), remain(o)), most(e));
         if (n) {
             enum abi_trap trap = e->writable ? copy(in, e, o, n) : copy(in, o, e, n);
             if (trap) return trap;
