@@ -365,6 +365,7 @@ static enum abi_trap run_destructor(struct host_instance *in, const struct host_
         th.state = HOST_THREAD_RUNNING;
         in->thread = &th;
         trap = host_core_call(in, &b->dtor, slots);
+        host_task_leave_stack(in, &task, &th);
         host_thread_remove(&th);
         if (in->thread == &th) in->thread = outer;
     }
@@ -450,5 +451,6 @@ enum abi_trap host_binding_call(struct host_instance *in, const struct host_bind
 
 enum abi_trap host_bound(struct engine_call *call, uint64_t *args) {
     struct host_instance *in = engine_instance_user(engine_call_instance(call));
-    return host_binding_call(in, engine_call_data(call), args);
+    enum abi_trap t = host_binding_call(in, engine_call_data(call), args);
+    return UNLIKELY(in->dead) && !t ? in->trap : t; /* a waker may have found out that it must trap */
 }

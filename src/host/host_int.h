@@ -510,6 +510,8 @@ enum abi_trap host_task_begin(struct host_instance *in, struct host_task *task);
 enum abi_trap host_task_request_cancel(struct host_instance *in, struct host_task *task, uint32_t caller);
 /* A function that is not async, on its caller's stack. */
 enum abi_trap host_task_run_here(struct host_instance *in, struct host_task *task, struct host_thread *t);
+/* A task on the stack ends, with its implicit thread: threads that outlive it keep a copy. */
+void host_task_leave_stack(struct host_instance *in, struct host_task *task, struct host_thread *implicit);
 bool host_has_backpressure(const struct host_task *task);
 enum abi_trap host_lower_result(struct host_cx *cx, const struct host_binding *b, const void *result,
                                 uint64_t *slots, uint64_t ptr);

@@ -137,6 +137,7 @@ enum abi_trap host_instance_start(struct host_instance *in) {
     th.nested = true;
     if (!t) t = engine_instance_start(in->engine);
     if (t) host_die(in, t);
+    host_task_leave_stack(in, &task, &th);
     if (th.in) host_base_end(in, &th);
     return t;
 }

@@ -303,14 +303,17 @@ enum abi_trap host_task_begin(struct host_instance *in, struct host_task *task) 
     return ABI_TRAP_NONE;
 }
 
-/* A task on the stack whose threads outlive it. */
-static void outlived(struct host_task *task) {
+void host_task_leave_stack(struct host_instance *in, struct host_task *task, struct host_thread *implicit) {
+    host_list_remove(&implicit->of_task);
+    if (LIKELY(host_list_empty(&task->threads))) return;
     struct host_task *heap = malloc(sizeof *heap);
     ENSURE(heap);
     *heap = *task;
+    heap->implicit = NULL;
     heap->threads = (struct host_node){};
     heap->counted = true;
-    heap->thread.in->tasks++;
+    heap->thread.in = in;
+    in->tasks++;
     HOST_EACH(n, &task->threads) {
         struct host_thread *t = container_of(n, struct host_thread, of_task);
         host_list_remove(n);
@@ -326,11 +329,7 @@ enum abi_trap host_task_run_here(struct host_instance *in, struct host_task *tas
     enum abi_trap trap = start(&cx, task, flat);
     if (!trap) trap = run_sync(&cx, task, flat);
     if (!trap) trap = thread_ends(t);
-    host_list_remove(&t->of_task);
-    if (UNLIKELY(!host_list_empty(&task->threads))) {
-        task->thread.in = in;
-        outlived(task);
-    }
+    host_task_leave_stack(in, task, t);
     return trap;
 }
 

@@ -357,10 +357,11 @@ enum abi_trap host_base_begin(struct host_instance *in, struct host_thread *t, s
 
 void host_base_end(struct host_instance *in, struct host_thread *t) {
     struct host_ci *ci = t->ci;
+    struct host_thread *resumer = t->resumer;
     host_thread_remove(t);
     if (in->thread != t) return;
     if (in->dead) in->thread = NULL;
-    else give_back(in, ci, NULL);
+    else give_back(in, ci, resumer);
 }
 
 void host_die(struct host_instance *in, enum abi_trap t) {
