@@ -92,6 +92,7 @@ class Func:
         self.settled = [False] * len(params)  # by local
         self.kept = set()  # locals that random code leaves alone: counters, scratch
         self.code, self.labels, self.cost, self.times = bytearray(), [], 0, 1
+        self.loops = []  # around: [height in labels, parameters, counter, whether a continue goes there]
         self.scratch = {}
 
     # -- building blocks --
@@ -728,20 +729,25 @@ class Func:
         self.const_i32(times), self.op(0x21, u(counter))
         for p in params:
             self.expr(p, depth - 2)
+        loop = [len(self.labels), params, counter, False]
+        if r.random() < 0.25 and not params and not results:
+            return self.while_loop(depth, times, loop)
         self.op(0x03, s(self.m.type(params, results)))
-        self.labels.append(None)  # only the counted branch goes back
+        self.labels.append(None)  # only counted branches go back
+        self.loops.append(loop)
         before, self.times = self.times, self.times * times
         self.consume(params)
         self.few(depth - 1)
         self.statement(depth - 1)
         for p in params:
             self.expr(p, depth - 2)
-        self.op(0x20, u(counter)), self.const_i32(r.choice([-1 & 0xffffffff])), self.op(0x6a), self.op(0x22, u(counter))
-        what = r.random()
+        self.op(0x20, u(counter)), self.const_i32(0xffffffff), self.op(0x6a), self.op(0x22, u(counter))
+        self.loops.pop()
+        what = 0.5 if loop[3] else r.random()  # a continue may have left it below 0
         if what < 0.4:
             self.op(0x0d, u(0))
         elif what < 0.7:
-            self.const_i32(0), self.op(r.choice([0x47, 0x4b])), self.op(0x0d, u(0))
+            self.const_i32(0), self.op(0x4a if loop[3] else r.choice([0x47, 0x4b, 0x4a])), self.op(0x0d, u(0))
         else:
             self.op(0x45), self.op(0x45), self.op(0x0d, u(0))
         self.times = before
@@ -751,6 +757,42 @@ class Func:
         self.labels.pop()
         self.op(0x0b)
         self.consume(results)
+
+    def while_loop(self, depth, times, loop):
+        """block loop (counter <= 0: out) … br 0"""
+        counter = u(loop[2])
+        loop[0] += 1
+        self.op(0x02, 0x40), self.op(0x03, 0x40)
+        self.labels += [[], None]
+        self.loops.append(loop)
+        before, self.times = self.times, self.times * times
+        self.op(0x20, counter), self.const_i32(0), self.op(0x4c), self.op(0x0d, u(1))
+        self.statement(depth - 1)
+        self.few(depth - 1)
+        self.op(0x20, counter), self.const_i32(1), self.op(0x6b), self.op(0x21, counter)
+        self.op(0x0c, u(0))
+        self.times = before
+        self.loops.pop()
+        del self.labels[-2:]
+        self.op(0x0b), self.op(0x0b)
+
+    def s_continue(self, depth):
+        """To the start of a loop around, maybe over others; counted like its end."""
+        if not self.loops:
+            return
+        loop = self.rng.choice(self.loops)
+        height, params, counter, _ = loop
+        loop[3] = True
+        for p in params:
+            self.expr(p, depth - 2)
+        self.condition(depth - 1)
+        self.op(0x04, s(self.m.type(params, params)))
+        self.labels.append(None)
+        self.op(0x20, u(counter)), self.const_i32(0xffffffff), self.op(0x6a), self.op(0x22, u(counter))
+        self.const_i32(0), self.op(0x4a), self.op(0x0d, u(len(self.labels) - 1 - height))
+        self.labels.pop()
+        self.op(0x0b)
+        self.consume(params)
 
     def s_call(self, depth):
         callees = [f for f in self.m.done if self.cost + self.times * f.cost < COST_MAX]
@@ -799,7 +841,7 @@ class Func:
 
 class Module:
     def __init__(self, rng):
-        self.rng, self.types, self.done, self.slots = rng, [], [], {}
+        self.rng, self.types, self.done, self.slots, self.imports = rng, [], [], {}, 0
         self.traps = rng.random() < 0.6
         self.simd = rng.random() < 0.4
         self.numbers = NUMBERS + (V128,) * self.simd
@@ -817,8 +859,16 @@ class Module:
                              block=0.5, call=0.6, size=0.2, ref=0.2, **{"if": 0.7})
         self.weights_float = w(leaf=2, tee=2, unary=2, binary=5, convert=1.5, reinterpret=0.7, copysign=0.5, load=1.5, select=1.2, block=0.5, call=0.6,
                                **{"if": 0.7})
-        self.weights_statement = w(set=4, update=3, move=0.7, store=3, bulk=0.5, drop=0.5, if_values=0.6, br_if=1, switch=0.5, loop=1, call=1,
-                                   table=0.3, stop=0.1, **{"global": 1, "if": 1.5})
+        self.weights_statement = w(set=4, update=3, move=0.7, store=3, bulk=0.5, drop=0.5, if_values=0.6, br_if=1, switch=0.5, loop=1.5, call=1,
+                                   table=0.3, stop=0.1, **{"global": 1, "if": 1.5, "continue": 0.7})
+
+    def host(self):
+        """Functions of the host's: results are a hash of the arguments (reference.py, orlo-diff.c)."""
+        for number in range(self.rng.choice([0, 0, 1, 2, 4])):
+            f = Func(self, *([self.rng.choice(NUMBERS) for _ in range(self.rng.choice(n))] for n in ([0, 1, 2, 3, 6, 12], [0, 1, 1, 2, 5])))
+            f.number, f.type, f.cost = number, self.type(f.params, f.results), 200
+            self.done.append(f)
+            self.imports += 1
 
     def memory(self):
         return self.rng.randrange(len(self.memories))
@@ -858,8 +908,9 @@ class Module:
         r = self.rng
         for _ in range(r.randint(2, 8)):
             f = Func(self, *self.signature())
-            if len(self.done) and r.random() < 0.3:
-                f.params, f.results = self.done[0].params, self.done[0].results  # so that tables hold several of a type
+            if len(self.done) > self.imports and r.random() < 0.3:
+                like = self.done[self.imports]
+                f.params, f.results = like.params, like.results  # so that tables hold several of a type
                 f.locals, f.settled = list(f.params), [False] * len(f.params)
             self.locals(f, r.choice([1, 3, 8, 20]))
             f.labels.append(f.results)
@@ -895,22 +946,24 @@ class Module:
         exports += [(f"g{i}", 3, i) for i in range(len(self.globals_all))] + [("t1", 1, 1)]
         out = b"\0asm\1\0\0\0"
         out += section(1, vec([b"\x60" + vec([bytes([CODE[t]]) for t in p]) + vec([bytes([CODE[t]]) for t in q]) for p, q in self.types]))
-        out += section(3, vec([u(f.type) for f in self.done]))
+        out += section(2, vec([b"\1h" + u(2) + b"f%d" % f.number + b"\0" + u(f.type) for f in self.done[:self.imports]]))
+        out += section(3, vec([u(f.type) for f in self.done[self.imports:]]))
         out += section(4, vec([b"\x70" + limits(False, self.table_size, self.table_size), b"\x70" + limits(False, 8, 10)]))
         out += section(5, vec([limits(*m) for m in self.memories]))
         out += section(6, vec([bytes([CODE[t], mutable]) + zero[t] + b"\x0b" for t, mutable in self.globals_all]))
         out += section(7, vec([u(len(n)) + n.encode() + bytes([k]) + u(i) for n, k, i in exports]))
         out += section(9, vec(elems + [u(3) + b"\0" + vec([u(f.number) for f in self.done])]))
         out += section(12, u(len(data)))
-        out += section(10, vec([f.body for f in self.done]))
+        out += section(10, vec([f.body for f in self.done[self.imports:]]))
         out += section(11, vec(data))
         return out
 
 
 def module(rng):
     m = Module(rng)
+    m.host()
     if rng.random() < 0.5:
         m.micro()
-    if not m.done or rng.random() < 0.4:
+    if len(m.done) == m.imports or rng.random() < 0.4:
         m.large()
     return m.emit()

@@ -72,6 +72,50 @@ static uint32_t put_value(struct buf *out, wasm_type t, const uint64_t *v) {
     return wasm_type_slots(t);
 }
 
+/* ---- the host ---- */
+
+static uint64_t settled(wasm_type t, uint64_t v) {
+    if (t == WASM_F32) return (v & 0x7fffffff) > 0x7f800000 ? 0x7fc00000 : (uint32_t)v; /* the high half is anything */
+    if (t == WASM_F64 && (v & INT64_MAX) > 0x7ffull << 52) return 0x7ff8ull << 48;
+    return v;
+}
+
+struct host {
+    const struct wasm_deftype *type;
+    uint32_t number; /* of the import */
+};
+
+/* Every imported function: its results are a hash of its arguments (as in reference.py). */
+static enum abi_trap host_hash(struct engine_call *call, uint64_t *args) {
+    const struct host *host = engine_call_data(call);
+    const struct wasm_deftype *t = host->type;
+    uint64_t h = 0xcbf29ce484222325 ^ host->number;
+    for (uint32_t i = 0; i < t->params_count; i++) h = (h ^ settled(t->params[i], args[i])) * 0x100000001b3;
+    if ((h >> 32 & 0x3f) == 5) return engine_trap(engine_call_instance(call), ABI_TRAP_HOST, "the host fails");
+    for (uint32_t k = 0; k < t->results_count; k++) {
+        uint64_t x = h * (2 * k + 1);
+        x ^= x >> 29;
+        float f = (float)(x & 0xffff) - 32768;
+        double d = (double)(x & UINT32_MAX) - 2147483648.0;
+        args[k] = t->results[k] == WASM_I32 ? (uint32_t)x : x;
+        if (t->results[k] == WASM_F32) args[k] = 0, memcpy(&args[k], &f, sizeof f);
+        if (t->results[k] == WASM_F64) memcpy(&args[k], &d, sizeof d);
+    }
+    return ABI_TRAP_NONE;
+}
+
+static void bind_host(struct engine_image *image, const struct wasm_module *m, arena *a) {
+    const struct abi_image *im = engine_image_abi(image);
+    const struct abi_image_host *hosts = abi_image_at(im, im->head->hosts, struct abi_image_host);
+    for (uint32_t i = 0; i < im->head->hosts.count; i++)
+        for (uint32_t k = 0; k < m->imports_count; k++) {
+            if (!str_eq(m->imports[k].name, abi_image_str(im, hosts[i].name))) continue;
+            struct host *h = arena_make(a, struct host);
+            *h = (struct host){wasm_func_type(m, m->imports[k].index), m->imports[k].index};
+            engine_image_bind(image, i, host_hash, h);
+        }
+}
+
 /* ---- one instance ---- */
 
 struct run {
@@ -157,9 +201,10 @@ static void run_twins(struct engine *e, struct engine_image *image, struct run *
     for (uint32_t i = 0; i < n; i++) engine_release(runs[i].in);
 }
 
-static void run_image(const struct request *q, const struct wasm_module *m, struct abi_image im, struct buf *out) {
+static void run_image(const struct request *q, const struct wasm_module *m, struct abi_image im, arena *a, struct buf *out) {
     struct engine *e = engine_new(&(struct engine_config){.slice_ns = q->config.slice_ns, .verify = true});
     struct engine_image *image = engine_image_load(e, im);
+    bind_host(image, m, a);
     static struct run runs[TWINS_MAX + 1];
     uint32_t twins = (uint32_t)MAX(1u, MIN(q->config.twins, (uint64_t)TWINS_MAX));
     for (uint32_t i = 0; i <= TWINS_MAX; i++) runs[i].q = q, runs[i].m = m;
@@ -209,7 +254,7 @@ static void run_module(const struct request *q, struct buf *out) {
     const char *trap = strstr(d.text, "wasm trap: ");
     if (e == ERR_TRAP && trap) buf_printf(out, "start trap %.*s\n", (int)strcspn(trap + 11, "\n("), trap + 11);
     else if (e != ERR_OK) buf_printf(out, "error %s: %s\n", err_name(e), d.text);
-    else run_image(q, &m, im, out);
+    else run_image(q, &m, im, a, out);
     arena_free(a);
 }
 

@@ -189,9 +189,9 @@ class Pair:
         except reference.wasmtime.WasmtimeError as e:
             lines = self.orlo.run(wasm, [], configs[0])
             return None if lines[0].startswith("error") else ("validity", f"only Wasmtime refuses it: {str(e)[:300]}", configs[0])
-        exports = reference.exports_of(wasm)
+        exports, imports = reference.exports_of(wasm)
         calls = calls_of(exports, seed, rounds)
-        want = self.reference.run(module, calls, exports)
+        want = self.reference.run(module, calls, exports, imports)
         if want == ["time"]:
             self.skipped += 1
             return None
@@ -279,9 +279,9 @@ def keep(a, pair):
     name, file = a.keep
     wasm = read(file)
     module = pair.reference.module(wasm)
-    exports = reference.exports_of(wasm)
+    exports, imports = reference.exports_of(wasm)
     calls = calls_of(exports, a.seed, 2)
-    want = pair.reference.run(module, calls, exports) + ["end"]
+    want = pair.reference.run(module, calls, exports, imports) + ["end"]
     got = pair.orlo.run(wasm, calls, "")
     want = [g if comparable(g) == comparable(w) else w for w, g in zip(want, got + [""] * len(want))]
     folder = os.path.join(HERE, "regressions")
