@@ -59,7 +59,7 @@ enum {
     ROUNDPS = VI(0x66, 3, 0x08), ROUNDPD = VI(0x66, 3, 0x09),
     CVTDQ2PS = VI(0, 1, 0x5b), CVTTPS2DQ = VI(0xf3, 1, 0x5b), CVTTPD2DQ = VI(0x66, 1, 0xe6), CVTDQ2PD = VI(0xf3, 1, 0xe6),
     CVTPD2PS = VI(0x66, 1, 0x5a), CVTPS2PD = VI(0, 1, 0x5a),
-    /* The last four digits in hexadecimal: 132, 213, 231 have the low digit 8 in 9x, Ax, Bx. */
+    /* 213: d = a d + s; 231: d = a s + d; N: the product negated */
     FMADD213PS = VI(0x66, 2, 0xa8), FMADD231PS = VI(0x66, 2, 0xb8), FNMADD213PS = VI(0x66, 2, 0xac),
     FNMADD231PS = VI(0x66, 2, 0xbc),
 };
