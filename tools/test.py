@@ -22,7 +22,7 @@ def unit_tests():
         for t in json.loads(out):
             if t["name"] not in seen:
                 seen.add(t["name"])
-                yield t["name"], t["cmd"], t.get("env") or {}, t.get("timeout") or 600
+                yield t["name"], t["cmd"], t.get("env") or {}, t.get("timeout") or 600, t.get("workdir") or os.path.join(ROOT, folder)
 
 
 def programs():
@@ -70,13 +70,13 @@ def read_report(r, code, text):
         r.skipped, r.failed = r.skipped + r.failed, 0
 
 
-def run_one(name, cmd, env, timeout):
+def run_one(name, cmd, env, timeout, cwd=ROOT):
     r = Result(name)
     started = time.monotonic()
     full = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:handle_segv=0:handle_sigfpe=0:handle_sigbus=0:handle_sigill=0:allow_user_segv_handler=1",
                 UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1", **env)
     try:
-        p = subprocess.run(cmd, cwd=ROOT, env=full, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        p = subprocess.run(cmd, cwd=cwd, env=full, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, timeout=timeout)
         text, code = p.stdout.decode("utf-8", "replace"), p.returncode
     except subprocess.TimeoutExpired as e:
@@ -98,9 +98,9 @@ def main():
     filters = sys.argv[1:]
     chosen = lambda name: not filters or any(f in name for f in filters)
     parallel, serial, results = [], [], []
-    for name, cmd, env, timeout in unit_tests():
-        if chosen(name):
-            parallel.append((name, cmd, env, timeout))
+    for test in unit_tests():
+        if chosen(test[0]):
+            parallel.append(test)
     for name, cmd, needs in programs():
         if not chosen(name):
             continue
