@@ -468,7 +468,8 @@ static void set_up(arena *a) {
     x->rt_call = (void *)stub_rt, x->rt_host = (void *)stub_host, x->rt_trap = (void *)stub_trap;
     x->frame_limit = (uint64_t)frame_stack + FRAME_BYTES;
     syscall(SYS_arch_prctl, ARCH_SET_GS, gs);
-    stack_t ss = {.ss_sp = malloc(65536), .ss_size = 65536};
+    static uint8_t signal_stack[65536];
+    stack_t ss = {.ss_sp = signal_stack, .ss_size = sizeof signal_stack};
     sigaltstack(&ss, NULL);
     struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     sigaction(SIGSEGV, &sa, NULL), sigaction(SIGFPE, &sa, NULL), sigaction(SIGBUS, &sa, NULL), sigaction(SIGILL, &sa, NULL);
