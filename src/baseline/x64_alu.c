@@ -41,7 +41,7 @@ static bool alu_three(struct compiler *c, enum alu op, unsigned w, uint8_t d, st
             return true;
         }
         if (ra == NO_REG || ra == d) return false;
-        if (op == ALU_SUB) v = -v;
+        if (op == ALU_SUB) v = (int64_t)(0 - (uint64_t)v);
         if ((op == ALU_ADD || op == ALU_SUB) && v == (int32_t)v) {
             x64_lea(&c->p, w, d, x64_at(ra, (int32_t)v));
             return true;

@@ -6,7 +6,8 @@ from the specification; unsettled ones are made so before their bits can be seen
 """
 import struct
 
-I32, I64, F32, F64, V128 = "i32", "i64", "f32", "f64", "v128"
+from operators import *  # noqa: F403
+
 NUMBERS = (I32, I64, F32, F64)
 CODE = {I32: 0x7f, I64: 0x7e, F32: 0x7d, F64: 0x7c, V128: 0x7b, "funcref": 0x70, "externref": 0x6f}
 COST_MAX = 400_000  # instructions a function may run, its callees' included
@@ -44,45 +45,6 @@ def section(number, content):
 
 def signed(v, bits):
     return v - (1 << bits) if v >> (bits - 1) & 1 else v
-
-
-# ---- operators: {result: [(code, operands)]} ----
-
-COMPARES = [(0x45, (I32,)), *((c, (I32, I32)) for c in range(0x46, 0x50)), (0x50, (I64,)), *((c, (I64, I64)) for c in range(0x51, 0x5b)),
-            *((c, (F32, F32)) for c in range(0x5b, 0x61)), *((c, (F64, F64)) for c in range(0x61, 0x67))]
-UNARY = {I32: [0x67, 0x68, 0x69, 0xc0, 0xc1], I64: [0x79, 0x7a, 0x7b, 0xc2, 0xc3, 0xc4], F32: list(range(0x8b, 0x92)), F64: list(range(0x99, 0xa0))}
-BINARY = {I32: [0x6a, 0x6b, 0x6c, *range(0x71, 0x79)], I64: [0x7c, 0x7d, 0x7e, *range(0x83, 0x8b)], F32: list(range(0x92, 0x98)),
-          F64: list(range(0xa0, 0xa6))}
-DIVIDE = {I32: range(0x6d, 0x71), I64: range(0x7f, 0x83)}
-COPYSIGN = {F32: 0x98, F64: 0xa6}
-CONVERT = {I32: [(0xa7, I64)], I64: [(0xac, I32), (0xad, I32)], F32: [(0xb2, I32), (0xb3, I32), (0xb4, I64), (0xb5, I64), (0xb6, F64)],
-           F64: [(0xb7, I32), (0xb8, I32), (0xb9, I64), (0xba, I64), (0xbb, F32)]}
-TRUNC = {I32: [(0xa8, F32), (0xa9, F32), (0xaa, F64), (0xab, F64)], I64: [(0xae, F32), (0xaf, F32), (0xb0, F64), (0xb1, F64)]}
-TRUNC_SAT = {I32: [(0, F32), (1, F32), (2, F64), (3, F64)], I64: [(4, F32), (5, F32), (6, F64), (7, F64)]}
-REINTERPRET = {I32: (0xbc, F32), I64: (0xbd, F64), F32: (0xbe, I32), F64: (0xbf, I64)}
-LOADS = {I32: [(0x28, 2), (0x2c, 0), (0x2d, 0), (0x2e, 1), (0x2f, 1)],
-         I64: [(0x29, 3), (0x30, 0), (0x31, 0), (0x32, 1), (0x33, 1), (0x34, 2), (0x35, 2)], F32: [(0x2a, 2)], F64: [(0x2b, 3)]}
-STORES = {I32: [(0x36, 2), (0x3a, 0), (0x3b, 1)], I64: [(0x37, 3), (0x3c, 0), (0x3d, 1), (0x3e, 2)], F32: [(0x38, 2)], F64: [(0x39, 3)]}
-# Vector instructions, by what they take: code behind 0xfd
-VECTOR_UNARY = [77, 96, 97, 98, *range(124, 130), *range(135, 139), 160, 161, *range(167, 171), 192, 193, *range(199, 203), 224, 225, 236, 237,
-                248, 249, 250, 251, 252, 253, 254, 255]
-VECTOR_BINARY = [14, *range(35, 77), *range(78, 82), 101, 102, *range(110, 116), *range(118, 122), 123, 130, 133, 134, *range(142, 148), 149,
-                 *range(150, 154), 155, *range(156, 160), 174, 177, 181, *range(182, 187), *range(188, 192), 206, 209, 213, *range(214, 224), 234, 235,
-                 246, 247]
-VECTOR_SHIFT = [107, 108, 109, 139, 140, 141, 171, 172, 173, 203, 204, 205]
-VECTOR_F32 = {1: [94, 103, 104, 105, 106, 227], 2: range(228, 234)}  # by operands; NaNs may come out
-VECTOR_F64 = {1: [95, 116, 117, 122, 148, 239], 2: range(240, 246)}
-VECTOR_SPLAT = {15: I32, 16: I32, 17: I32, 18: I64, 19: F32, 20: F64}
-VECTOR_REPLACE = {23: (I32, 16), 26: (I32, 8), 28: (I32, 4), 30: (I64, 2), 32: (F32, 4), 34: (F64, 2)}
-VECTOR_EXTRACT = {I32: [(21, 16), (22, 16), (24, 8), (25, 8), (27, 4), *((c, 0) for c in (83, 99, 100, 131, 132, 163, 164, 195, 196))], I64: [(29, 2)],
-                  F32: [(31, 4)], F64: [(33, 2)]}
-VECTOR_LOADS = [(0, 4), *((c, 3) for c in range(1, 7)), (7, 0), (8, 1), (9, 2), (10, 3), (92, 2), (93, 3)]  # and log2 of the bytes
-INTS = [0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 255, 256, 1000, 32767, 32768, 65535, 65536, (1 << 24) - 1,
-        (1 << 31) - 1, 1 << 31, (1 << 31) + 1, (1 << 32) - 1, 1 << 32, (1 << 63) - 1, 1 << 63, -1, -2, -3, -4, -8, -127, -128, -129, -256, -32768,
-        -65536, -(1 << 31), -(1 << 31) - 1, -(1 << 63), -(1 << 63) + 1, 0x5555555555555555, 0x0123456789abcdef]
-FLOATS = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -2.5, 0.49999999999999994, 3.0, 1e10, -1e10, 2147483647.0, 2147483648.0, -2147483648.0, -2147483649.0,
-          4294967295.0, 4294967296.0, 9223372036854775807.0, -9223372036854775808.0, 18446744073709551615.0, 18446744073709549568.0, 1e-45, 1e-310,
-          5e-324, 1.17549435e-38, 2.2250738585072014e-308, 3.4028235e38, 1.7976931348623157e308, float("inf"), float("-inf"), 16777217.0, 0.1, -0.9999999]
 
 
 class Func:

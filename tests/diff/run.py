@@ -139,7 +139,8 @@ class Orlo:
     def run(self, wasm, calls, config):
         """Its lines, the last one "end" or "crash …"."""
         if not self.process or self.process.poll() is not None:
-            self.process = subprocess.Popen([self.program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self.process = subprocess.Popen([self.program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                            env=dict(os.environ, UBSAN_OPTIONS="halt_on_error=1", ASAN_OPTIONS="detect_leaks=0"))
         text = "".join(f"{i} {' '.join(f'{s:x}' for s in slots)}\n" for i, slots in calls)
         self.process.stdin.write(f"module {len(wasm)} {len(calls)} {config}\n".encode() + wasm + text.encode())
         self.process.stdin.flush()
