@@ -179,7 +179,7 @@ struct compiler {
     struct abi_object *out;
     arena *arena;
     uint8_t *needs_record; /* by function index: has been put into refs */
-    uint32_t constants[8]; /* positions in text of shared constants, target's */
+    uint32_t bulk_helpers[2]; /* positions in text */
     uint64_t cpu;
     err failed;
     struct diag *d;
@@ -470,6 +470,7 @@ void emit_call_ref(struct compiler *c);
 /* A runtime call: `lead` immediates, then the `n` topmost operands, popped. The result, if any, is in the target's first
  * result register, pushed as `result` (0: none). */
 void emit_rtcall(struct compiler *c, enum abi_rtcall rt, const uint32_t *lead, uint32_t lead_n, uint32_t n, unsigned result);
+void emit_bulk(struct compiler *c, bool fill, const uint32_t *lead, uint32_t lead_n);
 void needs_record(struct compiler *c, uint32_t func_index);
 
 /* ---- loops.c ---- */

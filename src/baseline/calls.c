@@ -149,3 +149,33 @@ void emit_rtcall(struct compiler *c, enum abi_rtcall rt, const uint32_t *lead, u
     c->free &= ~bit(TARGET_INT_RESULT);
     push_reg(c, result, TARGET_INT_RESULT);
 }
+
+/* memory.copy or memory.fill of memory 0: short ones by the target's helper, the others by the runtime. */
+void emit_bulk(struct compiler *c, bool fill, const uint32_t *lead, uint32_t lead_n) {
+    struct value *v = c->sp - 3;
+    uint32_t frame = next_slot(c->sp - 1);
+    for (struct value *o = c->floor; o < v; o++)
+        if (o->kind == V_REG && bit(o->reg) & TARGET_RT_CLOBBERS) flush(c, o);
+    struct moves moves = {.n = 0};
+    bool later[3];
+    for (unsigned i = 0; i < 3; i++) {
+        uint8_t s = reg_of(c, &v[i]);
+        later[i] = s == NO_REG;
+        if (later[i] || s == target_bulk_args[i]) continue;
+        moves.d[moves.n] = target_bulk_args[i], moves.s[moves.n] = s, moves.type[moves.n++] = T_I64;
+    }
+    move_all(c, &moves);
+    for (unsigned i = 0; i < 3; i++)
+        if (later[i]) target_move(c, target_bulk_args[i], &v[i]);
+    for (unsigned i = 0; i < 3; i++) release(c, &v[i]);
+    caches_kill(c, TARGET_RT_CLOBBERS);
+    c->sp -= 3;
+    struct label done = target_bulk_helper(c, fill);
+    for (uint32_t i = 0; i < lead_n; i++) {
+        struct value n = {.kind = V_IMM, .type = T_I32, .imm = lead[i]};
+        target_store(c, &n, frame + i);
+    }
+    for (unsigned i = 0; i < 3; i++) target_store_reg(c, T_I64, target_bulk_args[i], frame + lead_n + i);
+    target_rtcall(c, fill ? ABI_RT_MEMORY_FILL : ABI_RT_MEMORY_COPY, frame);
+    label_bind(c, &done);
+}

@@ -104,7 +104,9 @@ void emit_memory_copy(struct compiler *c) {
         if (c->floor > c->sp - 3) c->floor = c->sp - 3;
     }
     uint32_t lead[] = {c->layout->instance, to, from};
-    emit_rtcall(c, ABI_RT_MEMORY_COPY, lead, 3, 3, 0);
+    bool short_one = c->memory0_direct && to == 0 && from == 0 && !is_imm(c->sp - 1);
+    if (short_one) emit_bulk(c, false, lead, 3);
+    else emit_rtcall(c, ABI_RT_MEMORY_COPY, lead, 3, 3, 0);
 }
 
 void emit_memory_fill(struct compiler *c) {
@@ -121,7 +123,8 @@ void emit_memory_fill(struct compiler *c) {
         if (c->floor > c->sp - 3) c->floor = c->sp - 3;
     }
     uint32_t lead[] = {c->layout->instance, memory};
-    emit_rtcall(c, ABI_RT_MEMORY_FILL, lead, 2, 3, 0);
+    if (c->memory0_direct && memory == 0 && !is_imm(c->sp - 1)) emit_bulk(c, true, lead, 2);
+    else emit_rtcall(c, ABI_RT_MEMORY_FILL, lead, 2, 3, 0);
 }
 
 void emit_memory_init(struct compiler *c) {

@@ -304,6 +304,11 @@ class Function:
                 return e
         if k == 13:
             size = r.choice([0, 1, 3, 4, 7, 8, 12, 15, 16, 20, 24, 31, 32, 33, 47, 48, 64, 100])
+            if r.random() < 0.4:  # a size known at run time only
+                length = self.expr(I, n) + b"\x41" + s(r.choice([15, 31, 63, 127])) + b"\x71"
+                if r.random() < 0.5:
+                    return self.address(n) + self.address(n) + length + b"\xfc\x0a\x00\x00"
+                return self.address(n) + self.expr(I, n) + length + b"\xfc\x0b\x00"
             if r.random() < 0.5:
                 return self.address(n) + self.address(n) + b"\x41" + s(size) + b"\xfc\x0a\x00\x00"
             return self.address(n) + b"\x41" + s(r.choice([0, 0, 5, -1])) + b"\x41" + s(size) + b"\xfc\x0b\x00"

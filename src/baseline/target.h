@@ -53,6 +53,9 @@ void target_load_lazy(struct compiler *c, uint8_t d, const struct value *v); /* 
 void target_memory_size(struct compiler *c, uint32_t memory, uint8_t d);
 /* memory.copy and memory.fill of a small constant size, inline; false: not done, nothing emitted. */
 bool target_copy_small(struct compiler *c, struct value *dst, struct value *src, uint64_t n);
+/* Calls the helper for sizes known at run time, dst, src or byte, and size in target_bulk_args; jumps to the label it gives when that
+ * did it. Changes what a runtime call does, but if it did nothing the arguments are still there. */
+struct label target_bulk_helper(struct compiler *c, bool fill);
 bool target_fill_small(struct compiler *c, struct value *dst, uint64_t byte, uint64_t n);
 void target_global_get(struct compiler *c, uint32_t global, uint8_t d);
 void target_global_set(struct compiler *c, uint32_t global, struct value *v);

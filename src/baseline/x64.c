@@ -19,6 +19,7 @@ void target_begin(struct compiler *c) {
     };
     memcpy(c->p, k, sizeof k);
     c->p += sizeof k;
+    x64_put_helpers(c);
 }
 
 /* An instruction with a RIP-relative operand; gives where its disp32 is, which ends it. */

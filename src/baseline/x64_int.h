@@ -87,6 +87,8 @@ void x64_put_pool16(struct compiler *c);
 static inline uint8_t scalar(unsigned type) { return type == T_F64 ? 0xf2 : 0xf3; } /* sd or ss */
 static inline uint8_t packed(unsigned type) { return type == T_F64 ? 0x66 : 0; }    /* pd or ps */
 
+void x64_put_helpers(struct compiler *c); /* x64_memory.c */
+
 /* Short jumps taken when cc holds; x64_skip_end lands them. */
 struct x64_skip {
     uint8_t *at[2];

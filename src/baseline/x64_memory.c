@@ -225,6 +225,129 @@ bool target_fill_small(struct compiler *c, struct value *dst, uint64_t byte, uin
     return true;
 }
 
+/* ---- memory.copy and memory.fill of up to 64 bytes, sizes known at run time ----
+ *
+ * Helpers at the start of text. rax destination, rcx source or byte, rdx size, all 64 bits. The zero flag says that it is done;
+ * if not (too long, or out of bounds), the three registers are as they were. They change what a runtime call may, and never
+ * fault: bounds are compared, so they need no sites. */
+
+static struct x64_mem from_start(uint8_t base, int32_t at) { return x64_mem(base, X64_NONE, 0, X64_GS, at); }
+static struct x64_mem from_end(uint8_t base, int32_t at) { return x64_mem(base, RDX, 0, X64_GS, at); }
+
+/* Returns, with the zero flag clear as `above` leaves it: to the `ret` right before the helper. */
+static void return_if_above(struct compiler *c, const uint8_t *ret) {
+    *c->p++ = 0x70 | CC_A;
+    *c->p = (uint8_t)(ret - (c->p + 1));
+    c->p++;
+}
+
+static void helper_bounds(struct compiler *c, uint8_t base, const uint8_t *ret) {
+    x64_lea(&c->p, 1, SCRATCH, x64_mem(base, RDX, 0, 0, 0));
+    x64_alu_rm(&c->p, 1, X64_CMP, SCRATCH, x64_gs(ABI_CTX(memory_bytes)));
+    return_if_above(c, ret);
+}
+
+/* Starts a helper; gives where its `ret` for the slow case is. */
+static const uint8_t *helper_begin(struct compiler *c, unsigned which) {
+    const uint8_t *ret = c->p;
+    x64_ret(&c->p);
+    c->bulk_helpers[which] = code_at(c);
+    x64_alu_ri(&c->p, 1, X64_CMP, RDX, 64);
+    return_if_above(c, ret);
+    helper_bounds(c, RAX, ret);
+    return ret;
+}
+
+static void helper_end(struct compiler *c, uint8_t *done[], unsigned done_n) {
+    for (unsigned i = 0; i < done_n; i++) x64_land(done[i], c->p);
+    x64_alu_rr(&c->p, 0, X64_CMP, RAX, RAX);
+    x64_ret(&c->p);
+}
+
+/* Below 16 bytes: two overlapping pieces of 8, 4 or 2, or one byte. */
+static unsigned helper_small(struct compiler *c, bool copy, uint8_t *done[]) {
+    static const uint8_t access[] = {A_64, A_32, A_16U};
+    unsigned n = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        int32_t bytes = 8 >> i;
+        x64_test_ri(&c->p, 0, RDX, (uint32_t)bytes);
+        uint8_t *less = x64_jcc8(&c->p, CC_E);
+        if (copy) {
+            load_from(c, access[i], SCRATCH, from_start(RCX, 0), false);
+            load_from(c, access[i], RCX, from_end(RCX, -bytes), false);
+        }
+        store_to(c, access[i], from_start(RAX, 0), copy ? SCRATCH : RCX);
+        store_to(c, access[i], from_end(RAX, -bytes), RCX);
+        done[n++] = x64_jmp8(&c->p);
+        x64_land(less, c->p);
+    }
+    x64_test_rr(&c->p, 0, RDX, RDX);
+    done[n++] = x64_jcc8(&c->p, CC_E);
+    if (copy) load_from(c, A_8U, RCX, from_start(RCX, 0), false);
+    store_to(c, A_8U, from_start(RAX, 0), RCX);
+    return n;
+}
+
+static void copy_helper(struct compiler *c) {
+    uint8_t *done[8];
+    helper_bounds(c, RCX, helper_begin(c, 0));
+    x64_alu_ri(&c->p, 0, X64_CMP, RDX, 16);
+    uint8_t *large = x64_jcc8(&c->p, CC_AE);
+    unsigned n = helper_small(c, true, done);
+    helper_end(c, done, n);
+    x64_land(large, c->p);
+    load_from(c, A_V128, XMM0, from_start(RCX, 0), false);
+    load_from(c, A_V128, XMM0 + 1, from_end(RCX, -16), false);
+    x64_alu_ri(&c->p, 0, X64_CMP, RDX, 32);
+    uint8_t *two = x64_jcc8(&c->p, CC_BE);
+    load_from(c, A_V128, XMM0 + 2, from_start(RCX, 16), false);
+    load_from(c, A_V128, FSCRATCH, from_end(RCX, -32), false);
+    store_to(c, A_V128, from_start(RAX, 16), XMM0 + 2);
+    store_to(c, A_V128, from_end(RAX, -32), FSCRATCH);
+    x64_land(two, c->p);
+    store_to(c, A_V128, from_start(RAX, 0), XMM0);
+    store_to(c, A_V128, from_end(RAX, -16), XMM0 + 1);
+    helper_end(c, NULL, 0);
+}
+
+static void fill_helper(struct compiler *c) {
+    uint8_t *done[8];
+    helper_begin(c, 1);
+    x64_movzx8(&c->p, RCX, RCX);
+    x64_mov_ri(&c->p, SCRATCH, 0x0101010101010101);
+    x64_imul_rr(&c->p, 1, RCX, SCRATCH);
+    x64_alu_ri(&c->p, 0, X64_CMP, RDX, 16);
+    uint8_t *large = x64_jcc8(&c->p, CC_AE);
+    unsigned n = helper_small(c, false, done);
+    helper_end(c, done, n);
+    x64_land(large, c->p);
+    if (has_avx(c)) x64_vex_rr(&c->p, 1, 1, 1, 0x6e, XMM0, 0, RCX); /* movq */
+    else x64_0f_rr(&c->p, 0x66, 1, 0x6e, XMM0, RCX);
+    sse3_rr(c, 0x66, 0, 0x6c, XMM0, XMM0, XMM0); /* punpcklqdq */
+    x64_alu_ri(&c->p, 0, X64_CMP, RDX, 32);
+    uint8_t *two = x64_jcc8(&c->p, CC_BE);
+    store_to(c, A_V128, from_start(RAX, 16), XMM0);
+    store_to(c, A_V128, from_end(RAX, -32), XMM0);
+    x64_land(two, c->p);
+    store_to(c, A_V128, from_start(RAX, 0), XMM0);
+    store_to(c, A_V128, from_end(RAX, -16), XMM0);
+    helper_end(c, NULL, 0);
+}
+
+void x64_put_helpers(struct compiler *c) {
+    if (!c->memory0_direct) return;
+    copy_helper(c);
+    fill_helper(c);
+}
+
+struct label target_bulk_helper(struct compiler *c, bool fill) {
+    uint32_t at = (uint32_t)(x64_call(&c->p) - c->text);
+    target_resolve_call(c, at, c->bulk_helpers[fill]);
+    struct label done = {NO_LABEL, 0};
+    target_jump(c, CC_E, &done);
+    return done;
+}
+
 /* ---- globals ---- */
 
 static struct x64_mem global_at(struct compiler *c, uint32_t global) {

@@ -21,5 +21,6 @@ enum {
 };
 static const uint8_t target_int_args[TARGET_INT_ARGS] = {7, 6, 8, 9};      /* rdi rsi r8 r9 */
 static const uint8_t target_float_args[TARGET_FLOAT_ARGS] = {19, 20, 21, 22}; /* xmm3-6 */
+static const uint8_t target_bulk_args[3] = {0, 1, 2}; /* rax rcx rdx */
 
 #endif
