@@ -10,6 +10,7 @@ usage() {
 ./dev spec PATH…            conformance suites (JSON made by wast2json), e.g. ./dev spec ../shared/spec/core
 ./dev wasi PATH…            WASI test suites, e.g. ./dev wasi ../shared/spec/wasi/p1-c
 ./dev fuzz [TARGET…] [--seconds N]   fuzz one target or each in turn, 60 s each (needs clang)
+./dev fuzz diff [--seconds N] [--seed S]   random modules on Orlo and on Wasmtime: whatever differs is a bug
 ./dev bench [NAME…] [--json]   measurements, as ratios against peers found on PATH
 ./dev fmt [--check]         clang-format over the sources
 ./dev ci                    what CI runs: install packages, build, all tests
