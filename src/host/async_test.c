@@ -82,7 +82,7 @@ static struct host_component *load(const struct host_limits *limits) {
     const struct link_options options = {};
     struct link_stats stats;
     struct abi_image im;
-    struct host_component *c;
+    struct host_component *c = NULL;
     struct diag d = DIAG_INIT;
     int fd;
     if (link_file_memfd(guest_bytes(), &options, &fd, &stats, &d) || abi_image_open(fd, NULL, &im, &d) ||
