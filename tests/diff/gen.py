@@ -199,9 +199,19 @@ class Func:
                 self.op(const, s(n))
             else:
                 self.expr(t, 1), self.mask(127, is64)
+        end = self.m.memories[memory][1] << 16
+
+        def place():
+            """Somewhere, or at the end: where it just fits, or traps and leaves no byte changed."""
+            if r.random() < 0.7:
+                self.expr(t, 2), self.mask(0x7fff, is64)
+            else:
+                self.op(const, s(end - (r.choice([0, 1, 2, 7, n, n, n + 1, 31, 64, 127]) if self.m.traps else 300)))
         what = r.random()
         if what < 0.4:
-            self.expr(t, 2), self.mask(0x7fff, is64), self.expr(I32, 2), size(), self.op(0xfc, u(11), u(memory))
+            place(), self.expr(I32, 2), size(), self.op(0xfc, u(11), u(memory))
+        elif what < 0.55:
+            place(), place(), size(), self.op(0xfc, u(10), u(memory), u(memory))
         elif what < 0.85:
             x = self.local(t, kept=True) if len(self.locals) < 150 else None
             if x is not None:  # overlapping

@@ -374,8 +374,7 @@ static bool replay_one(const char *folder, const char *name) {
     VEC(struct call) calls = {0};
     for (str rest = want, line; rest.n;) {
         str_cut(rest, '\n', &line, &rest);
-        if (str_starts(line, STR("call ")))
-            vec_push(a, &calls, read_call(a, arena_cstr(a, str_sub(line, 5, line.n))));
+        if (str_starts(line, STR("call "))) vec_push(a, &calls, read_call(a, arena_cstr(a, str_sub(line, 5, line.n))));
     }
     bool ok = true;
     for (size_t i = 0; i < ARRAY_COUNT(replay_configs); i++) {
