@@ -67,8 +67,8 @@ static void add_frame(struct engine_trap_record *r, const struct engine_image *i
     r->frames[n].name = abi_image_str(&image->im, code->name);
 }
 
-static bool find_site(const struct engine_image *image, const struct abi_image_code *code, const uint8_t *pc,
-                      uint32_t kinds, struct abi_site *s) {
+static bool find_site(const struct engine_image *image, const struct abi_image_code *code, const uint8_t *pc, uint32_t kinds,
+                      struct abi_site *s) {
     const uint8_t *sites = image->im.base + image->im.head->sites.offset + code->sites;
     return abi_sites_find_kind(sites, (uint32_t)(pc - image->text) - code->start, kinds, s);
 }
@@ -79,8 +79,7 @@ static void try_word(struct engine *e, struct engine_trap_record *r, const uint8
     if (!image) return;
     const struct abi_image_code *code = abi_image_find(&image->im, word - 1); /* a call may be the last instruction */
     struct abi_site s;
-    if (code && find_site(image, code, word, CALL_SITES, &s))
-        add_frame(r, image, code, s.wasm_offset);
+    if (code && find_site(image, code, word, CALL_SITES, &s)) add_frame(r, image, code, s.wasm_offset);
 }
 
 /* The function at pc itself. Where pc is a call that met the stack's guard, its site is that of the return

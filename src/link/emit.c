@@ -77,8 +77,7 @@ static err compile_one(struct link *l, uint32_t index, uint64_t cpu) {
     struct baseline_options o = {
         .cpu_features = cpu, .init = has_init(in) ? &init : NULL, .threads = l->threads, .registers = l->registers};
     err e = baseline_compile(&in->layout, &o, l->a, &in->object, l->d);
-    if (e != ERR_OK && l->instances_count > 1)
-        diag_prefix(l->d, "core module %u", l->plan->core_instances[index].module);
+    if (e != ERR_OK && l->instances_count > 1) diag_prefix(l->d, "core module %u", l->plan->core_instances[index].module);
     return e;
 }
 
@@ -134,9 +133,7 @@ static uint64_t sig_of(const struct wasm_deftype *t) {
     return args | results << 32;
 }
 
-static void *text_address(const struct emit *e, uint64_t at) {
-    return (void *)(uintptr_t)(e->w.head.text.offset + at);
-}
+static void *text_address(const struct emit *e, uint64_t at) { return (void *)(uintptr_t)(e->w.head.text.offset + at); }
 
 static uint32_t group_of_func(const struct link *l, const struct link_instance *in, uint32_t func) {
     if (func < in->m->funcs_imported && !in->outside && in->funcs[func].where != ABI_FUNC_HOST)
@@ -150,12 +147,12 @@ static void record(struct emit *e, uint32_t index, uint32_t func, struct abi_fun
     bool is_init = func == in->m->funcs_count;
     uint32_t type = is_init ? in->m->types_count : in->m->funcs[func].type;
     uint32_t entry = in->object.entries[type];
-    *out = (struct abi_func){.instance = index,
-                             .func_index = func,
-                             .code = text_address(e, is_init ? in->text_at + in->object.funcs[func].start
-                                                             : code_of(l, index, func)),
-                             .entry = entry == UINT32_MAX ? NULL : text_address(e, in->text_at + entry),
-                             .group = l->group_base + (is_init ? in->group : group_of_func(l, in, func))};
+    *out =
+        (struct abi_func){.instance = index,
+                          .func_index = func,
+                          .code = text_address(e, is_init ? in->text_at + in->object.funcs[func].start : code_of(l, index, func)),
+                          .entry = entry == UINT32_MAX ? NULL : text_address(e, in->text_at + entry),
+                          .group = l->group_base + (is_init ? in->group : group_of_func(l, in, func))};
     if (is_init) out->type_id = l->init_type_id;
     else {
         out->type_id = in->m->type_ids[type];
@@ -254,16 +251,13 @@ static struct abi_span add_tables(struct emit *e, const struct link_instance *in
 }
 
 /* Segments that the snapshot has applied are dropped: their bytes are needed no more. */
-static bool is_applied(const struct link *l, const struct link_instance *in) {
-    return in->layout.instance < l->steps_done;
-}
+static bool is_applied(const struct link *l, const struct link_instance *in) { return in->layout.instance < l->steps_done; }
 
 static struct abi_span add_data(struct emit *e, const struct link_instance *in) {
     const struct wasm_module *m = in->m;
     struct abi_image_segment *t = arena_array(e->a, struct abi_image_segment, m->datas_count);
     for (uint32_t i = 0; i < m->datas_count; i++)
-        if (m->datas[i].mode == WASM_SEGMENT_PASSIVE || !is_applied(e->l, in))
-            t[i].bytes = add_str(e, m->datas[i].bytes);
+        if (m->datas[i].mode == WASM_SEGMENT_PASSIVE || !is_applied(e->l, in)) t[i].bytes = add_str(e, m->datas[i].bytes);
     return abi_image_add(&e->w, t, m->datas_count, sizeof *t, 8);
 }
 
@@ -272,16 +266,13 @@ static struct abi_span add_elems(struct emit *e, const struct link_instance *in)
     struct abi_image_elem *t = arena_array(e->a, struct abi_image_elem, m->elems_count);
     for (uint32_t i = 0; i < m->elems_count; i++) {
         const struct wasm_elem *seg = &m->elems[i];
-        if (seg->mode == WASM_SEGMENT_DECLARATIVE ||
-            (seg->mode == WASM_SEGMENT_ACTIVE && is_applied(e->l, in)))
-            continue;
+        if (seg->mode == WASM_SEGMENT_DECLARATIVE || (seg->mode == WASM_SEGMENT_ACTIVE && is_applied(e->l, in))) continue;
         t[i].dynamic_offset = in->elems[i].dynamic_offset;
         t[i].count = seg->count;
         if (!in->elems[i].refs) continue;
         uint32_t *refs = arena_array(e->a, uint32_t, seg->count);
         for (uint32_t k = 0; k < seg->count; k++)
-            if (in->elems[i].refs[k])
-                refs[k] = record_of(e->l, in->layout.instance, in->elems[i].refs[k] - 1) + 1;
+            if (in->elems[i].refs[k]) refs[k] = record_of(e->l, in->layout.instance, in->elems[i].refs[k] - 1) + 1;
         t[i].refs = abi_image_add(&e->w, refs, seg->count, sizeof *refs, 4);
     }
     return abi_image_add(&e->w, t, m->elems_count, sizeof *t, 8);
@@ -295,17 +286,17 @@ static void add_instances(struct emit *e) {
         const struct link_instance *in = &l->instances[i];
         uint32_t first = code;
         while (code < e->codes_count && e->codes[code].instance == i) code++;
-        t[i] = (struct abi_image_instance){
-            .group = in->group,
-            .init_func = in->init_record,
-            .memories = add_memories(e, in),
-            .tables = add_tables(e, in),
-            .globals = abi_image_add(&e->w, in->globals, in->m->globals_count, sizeof *in->globals, 8),
-            .data = add_data(e, in),
-            .elems = add_elems(e, in),
-            .dropped_offset = in->dropped,
-            .code_funcs = {e->w.head.codes.offset + first * sizeof *e->codes, code - first},
-            .name = add_str(e, in->m->name)};
+        t[i] = (struct abi_image_instance){.group = in->group,
+                                           .init_func = in->init_record,
+                                           .memories = add_memories(e, in),
+                                           .tables = add_tables(e, in),
+                                           .globals =
+                                               abi_image_add(&e->w, in->globals, in->m->globals_count, sizeof *in->globals, 8),
+                                           .data = add_data(e, in),
+                                           .elems = add_elems(e, in),
+                                           .dropped_offset = in->dropped,
+                                           .code_funcs = {e->w.head.codes.offset + first * sizeof *e->codes, code - first},
+                                           .name = add_str(e, in->m->name)};
     }
     e->w.head.instances = abi_image_add(&e->w, t, l->instances_count, sizeof *t, 8);
 }
@@ -338,8 +329,7 @@ static void add_exports(struct emit *e) {
         for (uint32_t k = 0; k < m->exports_count; k++) {
             const struct wasm_export *x = &m->exports[k];
             uint32_t index = x->kind == WASM_EXTERN_FUNC ? record_of(l, i, x->index) : x->index;
-            t[n++] = (struct abi_image_export){
-                .name = add_str(e, x->name), .instance = i, .kind = x->kind, .index = index};
+            t[n++] = (struct abi_image_export){.name = add_str(e, x->name), .instance = i, .kind = x->kind, .index = index};
         }
     }
     e->w.head.exports = abi_image_add(&e->w, t, n, sizeof *t, 8);
@@ -348,8 +338,7 @@ static void add_exports(struct emit *e) {
 static void add_types(struct emit *e) {
     const struct wasm_types *ts = e->l->types;
     uint32_t *t = arena_array(e->a, uint32_t, ts->defs.n);
-    for (uint32_t i = 0; i < ts->defs.n; i++)
-        t[i] = ts->defs.p[i].super == WASM_NO_INDEX ? 0 : ts->defs.p[i].super + 1;
+    for (uint32_t i = 0; i < ts->defs.n; i++) t[i] = ts->defs.p[i].super == WASM_NO_INDEX ? 0 : ts->defs.p[i].super + 1;
     e->w.head.types = abi_image_add(&e->w, t, ts->defs.n, sizeof *t, 4);
 }
 
@@ -441,8 +430,7 @@ static void add_plan(struct emit *e) {
     e->w.head.plan = abi_image_add(&e->w, e->plan.p, e->plan.n, 1, 8);
 }
 
-err link_emit(struct link *l, int fd, const struct crypto_ed25519 *key, bool symbols,
-              struct link_stats *stats) {
+err link_emit(struct link *l, int fd, const struct crypto_ed25519 *key, bool symbols, struct link_stats *stats) {
     struct emit e = {.l = l, .a = arena_new(0)};
     abi_image_writer_init(&e.w, e.a);
     e.w.head.cpu_features = l->cpu_features;

@@ -37,8 +37,7 @@ static void set_up(struct link *l) {
     l->instances_count = p->core_instances_count;
     l->instances = arena_array(l->a, struct link_instance, l->instances_count + 1);
     for (uint32_t i = 0; i < p->modules_count; i++)
-        wasm_names_decode(l->a,
-                          (struct wasm_module *)(uintptr_t)p->modules[i].module); /* ours: made in decode */
+        wasm_names_decode(l->a, (struct wasm_module *)(uintptr_t)p->modules[i].module); /* ours: made in decode */
     for (uint32_t i = 0; i < l->instances_count; i++) {
         struct link_instance *in = &l->instances[i];
         const struct plan_core_instance *pi = &p->core_instances[i];
@@ -129,8 +128,12 @@ err link_file(str wasm, const struct link_options *o, int fd, struct link_stats 
     *s = (struct link_stats){0};
     arena *a = arena_new(0);
     struct plan *plan = arena_make(a, struct plan);
-    struct link l = {.a = a, .plan = plan, .d = d, .threads = o->threads ? o->threads : cpus(),
-                     .registers = o->registers, .cpu_features_unused = o->cpu_features_unused};
+    struct link l = {.a = a,
+                     .plan = plan,
+                     .d = d,
+                     .threads = o->threads ? o->threads : cpus(),
+                     .registers = o->registers,
+                     .cpu_features_unused = o->cpu_features_unused};
     uint64_t start = clock_mono_ns();
     err e = decode(a, wasm, plan, &s->component, d);
     s->decode_ns = clock_mono_ns() - start;
@@ -142,8 +145,7 @@ err link_file(str wasm, const struct link_options *o, int fd, struct link_stats 
     return e;
 }
 
-err link_file_memfd(str wasm, const struct link_options *o, int *fd, struct link_stats *stats,
-                    struct diag *d) {
+err link_file_memfd(str wasm, const struct link_options *o, int *fd, struct link_stats *stats, struct diag *d) {
     *fd = memfd_create("orlo-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (*fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot make a memory file: %s", strerror(errno));
     err e = link_file(wasm, o, *fd, stats, d);

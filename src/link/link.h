@@ -17,10 +17,10 @@ struct link_options {
     bool no_snapshot;                 /* leave the whole instantiation to request time */
     bool no_symbols;                  /* no ELF symbols: smaller, but perf and gdb see addresses only */
     uint64_t snapshot_ns_max;         /* an instantiation that runs longer is left to request time; 0: 2 s */
-    uint32_t threads;          /* to compile large modules with; 0: as many as there are CPUs, at most 4 */
-    uint64_t memory_bytes_max; /* of the instance during the snapshot; 0: the engine's default */
-    uint32_t registers;           /* tests: baseline_options.registers */
-    uint64_t cpu_features_unused; /* tests: BASELINE_CPU_* that the code must do without */
+    uint32_t threads;                 /* to compile large modules with; 0: as many as there are CPUs, at most 4 */
+    uint64_t memory_bytes_max;        /* of the instance during the snapshot; 0: the engine's default */
+    uint32_t registers;               /* tests: baseline_options.registers */
+    uint64_t cpu_features_unused;     /* tests: BASELINE_CPU_* that the code must do without */
 };
 
 /* What was done and how long it took. */
@@ -43,7 +43,6 @@ struct link_stats {
 err link_file(str wasm, const struct link_options *o, int fd, struct link_stats *stats, struct diag *d);
 
 /* The same into a sealed memfd, ready for abi_image_open; the caller owns it. */
-err link_file_memfd(str wasm, const struct link_options *o, int *fd, struct link_stats *stats,
-                    struct diag *d);
+err link_file_memfd(str wasm, const struct link_options *o, int *fd, struct link_stats *stats, struct diag *d);
 
 #endif

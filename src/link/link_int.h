@@ -69,7 +69,7 @@ struct link_instance {
     struct abi_layout_table *tables;
     struct abi_layout_global *globals;
     struct link_elem *elems;
-    int32_t *table_elements; /* of NEAR tables defined here: where the initial elements are */
+    int32_t *table_elements;                                     /* of NEAR tables defined here: where the initial elements are */
     struct link_def *defs_memories, *defs_tables, *defs_globals; /* who defines each */
     int32_t dropped;
     bool grows_tables;
@@ -95,7 +95,7 @@ struct link {
     uint32_t *canon_hosts; /* host index by plan canon, by plan host import */
     uint32_t *import_hosts;
     uint64_t cpu_features;
-    uint32_t threads; /* to compile with */
+    uint32_t threads;   /* to compile with */
     uint32_t registers; /* as in link_options */
     uint64_t cpu_features_unused;
     uint32_t records_count;
@@ -121,8 +121,7 @@ void link_make_init(struct link *l, struct link_instance *in);
 [[nodiscard]] err link_compile(struct link *l);
 void link_objects_free(struct link *l);
 /* Writes the image as things stand now; may be called again after a snapshot. key NULL: unsigned. */
-[[nodiscard]] err link_emit(struct link *l, int fd, const struct crypto_ed25519 *key, bool symbols,
-                            struct link_stats *stats);
+[[nodiscard]] err link_emit(struct link *l, int fd, const struct crypto_ed25519 *key, bool symbols, struct link_stats *stats);
 /* snapshot.c: fd holds the unsigned image; the caller's. ERR_TRAP. */
 [[nodiscard]] err link_snapshot(struct link *l, int fd, const struct link_options *o);
 void link_snapshot_free(struct link *l);
