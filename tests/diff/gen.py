@@ -814,6 +814,7 @@ class Func:
 class Module:
     def __init__(self, rng):
         self.rng, self.types, self.done, self.slots, self.imports = rng, [], [], {}, 0
+        self.outer = None
         self.traps = rng.random() < 0.6
         self.simd = rng.random() < 0.4
         self.numbers = NUMBERS + (V128,) * self.simd
@@ -838,9 +839,25 @@ class Module:
         """Functions of the host's: results are a hash of the arguments (reference.py, orlo-diff.c)."""
         for number in range(self.rng.choice([0, 0, 1, 2, 4])):
             f = Func(self, *([self.rng.choice(NUMBERS) for _ in range(self.rng.choice(n))] for n in ([0, 1, 2, 3, 6, 12], [0, 1, 1, 2, 5])))
-            f.number, f.type, f.cost = number, self.type(f.params, f.results), 200
+            f.number, f.source, f.type, f.cost = number, number, self.type(f.params, f.results), 200
             self.done.append(f)
             self.imports += 1
+
+    def share(self, outer):
+        """All memories, tables and globals are another module's, and some functions."""
+        self.outer, self.memories, self.globals, self.globals_all, self.zero = outer, outer.memories, outer.globals, outer.globals_all, outer.zero
+        self.simd, self.numbers = outer.simd, outer.numbers
+        for number, source in enumerate(outer.done[:12]):
+            f = Func(self, source.params, source.results)
+            f.number, f.source, f.type, f.cost = number, source.number, self.type(f.params, f.results), source.cost
+            self.done.append(f)
+        self.imports = len(self.done)
+
+    def fill(self):
+        if self.rng.random() < 0.5:
+            self.micro()
+        if len(self.done) == self.imports or self.rng.random() < 0.4:
+            self.large()
 
     def memory(self):
         return self.rng.randrange(len(self.memories))
@@ -915,14 +932,21 @@ class Module:
             where = (b"\x42" if is64 else b"\x41") + s(r.choice([0, 64, 0x4000, (pages << 16) - 600])) + b"\x0b"
             data.append((u(0) if not i else u(2) + u(i)) + where + vec([bytes([b]) for b in r.randbytes(r.choice([16, 600]))]))
         exports = [(f"f{f.number}", 0, f.number) for f in self.done] + [(f"m{i}", 2, i) for i in range(len(self.memories))]
-        exports += [(f"g{i}", 3, i) for i in range(len(self.globals_all))] + [("t1", 1, 1)]
+        exports += [(f"g{i}", 3, i) for i in range(len(self.globals_all))] + [("t0", 1, 0), ("t1", 1, 1)]
         out = b"\0asm\1\0\0\0"
         out += section(1, vec([b"\x60" + vec([bytes([CODE[t]]) for t in p]) + vec([bytes([CODE[t]]) for t in q]) for p, q in self.types]))
-        out += section(2, vec([b"\1h" + u(2) + b"f%d" % f.number + b"\0" + u(f.type) for f in self.done[:self.imports]]))
+        tables = [b"\x70" + limits(False, self.table_size, self.table_size), b"\x70" + limits(False, 8, 10)]
+        memories = [limits(*m) for m in self.memories]
+        globals_ = [bytes([CODE[t], mutable]) for t, mutable in self.globals_all]
+        imports = [(f"f{f.source}", b"\0" + u(f.type)) for f in self.done[:self.imports]]
+        if self.outer:
+            imports += [(f"{letter}{i}", bytes([kind]) + d) for letter, kind, all_ in (("t", 1, tables), ("m", 2, memories), ("g", 3, globals_))
+                        for i, d in enumerate(all_)]
+        out += section(2, vec([b"\1h" + u(len(n)) + n.encode() + d for n, d in imports]))
         out += section(3, vec([u(f.type) for f in self.done[self.imports:]]))
-        out += section(4, vec([b"\x70" + limits(False, self.table_size, self.table_size), b"\x70" + limits(False, 8, 10)]))
-        out += section(5, vec([limits(*m) for m in self.memories]))
-        out += section(6, vec([bytes([CODE[t], mutable]) + zero[t] + b"\x0b" for t, mutable in self.globals_all]))
+        if not self.outer:
+            out += section(4, vec(tables)) + section(5, vec(memories))
+            out += section(6, vec([d + zero[t] + b"\x0b" for d, (t, _) in zip(globals_, self.globals_all)]))
         out += section(7, vec([u(len(n)) + n.encode() + bytes([k]) + u(i) for n, k, i in exports]))
         out += section(9, vec(elems + [u(3) + b"\0" + vec([u(f.number) for f in self.done])]))
         out += section(12, u(len(data)))
@@ -934,8 +958,14 @@ class Module:
 def module(rng):
     m = Module(rng)
     m.host()
-    if rng.random() < 0.5:
-        m.micro()
-    if len(m.done) == m.imports or rng.random() < 0.4:
-        m.large()
+    m.fill()
     return m.emit()
+
+
+def pair(rng):
+    """Two modules: the second one works with the memories, tables, globals and functions of the first."""
+    first, second = Module(rng), Module(rng)
+    first.fill()
+    second.share(first)
+    second.fill()
+    return first.emit(), second.emit()

@@ -11,9 +11,12 @@
  *   memory 6 65536 SHA-256 (first 8 bytes)
  *   table 7 4 -xx-                              which elements are null
  *   error TEXT                                  it cannot be linked; "start trap TEXT": not be instantiated
+ *
+ * Bytes that start with "pair" and a size hold two modules: the second one imports what it shares with the first ("h").
  */
 #include "engine/engine.h"
 #include "link/link.h"
+#include "link/store.h"
 #include <dirent.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -126,33 +129,42 @@ struct run {
     uint64_t args[SLOTS_MAX];
 };
 
+static void put_call(struct buf *out, const struct call *c, const struct wasm_deftype *t, enum abi_trap trap,
+                     const uint64_t *results) {
+    buf_printf(out, "call %u", c->export);
+    for (uint32_t i = 0; i < c->slots_count; i++) buf_printf(out, " %" PRIx64, c->slots[i]);
+    if (trap != ABI_TRAP_NONE) buf_printf(out, " trap %s", abi_trap_text(trap));
+    else buf_puts(out, STR(" ->"));
+    for (uint32_t i = 0, slot = 0; trap == ABI_TRAP_NONE && i < t->results_count; i++)
+        slot += put_value(out, t->results[i], results + slot);
+    buf_putc(out, '\n');
+}
+
 static void run_one_call(struct run *r, const struct call *c) {
     uint64_t *args = r->args;
     const struct wasm_export *x = &r->m->exports[c->export];
     const struct wasm_deftype *t = wasm_func_type(r->m, x->index);
     memset(args, 0, sizeof r->args);
     if (c->slots_count) memcpy(args, c->slots, c->slots_count * sizeof *args);
-    buf_printf(&r->out, "call %u", c->export);
-    for (uint32_t i = 0; i < c->slots_count; i++) buf_printf(&r->out, " %" PRIx64, c->slots[i]);
     const struct abi_func *f = engine_export_func(engine_instance_image(r->in), 0, x->name);
     ENSURE(f);
     enum abi_trap trap = engine_call(r->in, f, args);
-    if (trap != ABI_TRAP_NONE) buf_printf(&r->out, " trap %s", abi_trap_text(trap));
-    else buf_puts(&r->out, STR(" ->"));
-    for (uint32_t i = 0, slot = 0; trap == ABI_TRAP_NONE && i < t->results_count; i++)
-        slot += put_value(&r->out, t->results[i], args + slot);
-    buf_putc(&r->out, '\n');
+    put_call(&r->out, c, t, trap, args);
+}
+
+static void put_memory_bytes(struct buf *out, uint32_t export, str bytes) {
+    uint8_t digest[CRYPTO_SHA256_BYTES];
+    crypto_sha256(bytes, digest);
+    buf_printf(out, "memory %u %zu ", export, bytes.n);
+    for (int i = 0; i < 8; i++) buf_printf(out, "%02x", digest[i]);
+    buf_putc(out, '\n');
 }
 
 static void put_memory(struct run *r, uint32_t export) {
     uint32_t index;
     ENSURE(engine_export_memory(engine_instance_image(r->in), 0, r->m->exports[export].name, &index));
     struct engine_bytes b = engine_memory(r->in, 0, index);
-    uint8_t digest[CRYPTO_SHA256_BYTES];
-    crypto_sha256((str){b.p, b.n}, digest);
-    buf_printf(&r->out, "memory %u %" PRIu64 " ", export, b.n);
-    for (int i = 0; i < 8; i++) buf_printf(&r->out, "%02x", digest[i]);
-    buf_putc(&r->out, '\n');
+    put_memory_bytes(&r->out, export, (str){b.p, b.n});
 }
 
 static void put_table(struct run *r, uint32_t export) {
@@ -221,6 +233,56 @@ static void run_image(const struct request *q, const struct wasm_module *m, stru
     engine_free(e);
 }
 
+/* ---- two modules, one with the other's memories, tables, globals and functions ---- */
+
+static void put_item(const struct wasm_module *m, uint32_t export, const struct link_store_item *x, struct buf *out) {
+    if (x->kind == WASM_EXTERN_GLOBAL) {
+        buf_printf(out, "global %u", export);
+        put_value(out, m->globals[m->exports[export].index].type, x->record);
+        buf_putc(out, '\n');
+    } else if (x->kind == WASM_EXTERN_MEMORY) {
+        const struct abi_memory *memory = x->record;
+        put_memory_bytes(out, export, (str){memory->base, memory->bytes});
+    } else if (x->kind == WASM_EXTERN_TABLE) {
+        const struct abi_table *t = x->record;
+        buf_printf(out, "table %u %" PRIu64 " ", export, t->count);
+        for (uint64_t i = 0; i < t->count && i < TABLE_SHOWN_MAX; i++) buf_putc(out, t->elements[i] ? 'x' : '-');
+        buf_putc(out, '\n');
+    }
+}
+
+static void call_item(const struct wasm_module *m, struct link_store_instance *in, const struct call *c, struct buf *out) {
+    static uint64_t args[SLOTS_MAX];
+    struct link_store_item item;
+    ENSURE(link_store_export(in, m->exports[c->export].name, &item));
+    memset(args, 0, sizeof args);
+    if (c->slots_count) memcpy(args, c->slots, c->slots_count * sizeof *args);
+    put_call(out, c, wasm_func_type(m, m->exports[c->export].index), link_store_call(in, item.func, args), args);
+}
+
+static err run_pair(const struct request *q, const struct wasm_module *m, str first, str second, struct buf *out,
+                    struct diag *d) {
+    struct engine *e = engine_new(&(struct engine_config){.slice_ns = q->config.slice_ns, .verify = true});
+    struct link_store *store = link_store_new(e);
+    struct link_store_instance *a, *b;
+    enum abi_trap trap;
+    err error = link_store_instantiate(store, first, &a, &trap, d);
+    if (error == ERR_OK) {
+        link_store_register(store, STR("h"), a);
+        error = link_store_instantiate(store, second, &b, &trap, d);
+    }
+    if (error == ERR_TRAP) buf_printf(out, "start trap %s\n", abi_trap_text(trap));
+    for (uint32_t i = 0; error == ERR_OK && i < q->calls_count; i++) call_item(m, b, &q->calls[i], out);
+    for (uint32_t i = 0; error == ERR_OK && i < m->exports_count; i++) {
+        struct link_store_item item;
+        ENSURE(link_store_export(b, m->exports[i].name, &item));
+        put_item(m, i, &item, out);
+    }
+    link_store_free(store);
+    engine_free(e);
+    return error == ERR_TRAP ? ERR_OK : error;
+}
+
 /* ---- one module ---- */
 
 static bool calls_fit(const struct request *q, const struct wasm_module *m) {
@@ -236,6 +298,16 @@ static bool calls_fit(const struct request *q, const struct wasm_module *m) {
     return true;
 }
 
+/* "pair", the first one's size, both; else one module. */
+static str second_of(str wasm, str *first) {
+    uint32_t n;
+    *first = (str){0};
+    if (!str_starts(wasm, STR("pair")) || wasm.n < 8) return wasm;
+    memcpy(&n, wasm.p + 4, 4);
+    *first = str_sub(wasm, 8, n);
+    return str_sub(wasm, 8 + (size_t)n, wasm.n);
+}
+
 static void run_module(const struct request *q, struct buf *out) {
     arena *a = arena_new(0);
     struct wasm_module m;
@@ -246,9 +318,16 @@ static void run_module(const struct request *q, struct buf *out) {
                              .cpu_features_unused = q->config.cpu};
     int fd;
     struct abi_image im;
-    err e = wasm_decode(a, q->wasm, &m, &d);
+    str first, second = second_of(q->wasm, &first);
+    err e = wasm_decode(a, second, &m, &d);
     if (e == ERR_OK) e = wasm_validate(a, &m, NULL, &d);
     if (e == ERR_OK && !calls_fit(q, &m)) e = diag_set(&d, ERR_INVALID, DIAG_NOWHERE, "the calls do not fit the exports");
+    if (e == ERR_OK && first.n) {
+        e = run_pair(q, &m, first, second, out, &d);
+        if (e != ERR_OK) buf_printf(out, "error %s: %s\n", err_name(e), d.text);
+        arena_free(a);
+        return;
+    }
     if (e == ERR_OK) e = link_file_memfd(q->wasm, &o, &fd, NULL, &d);
     if (e == ERR_OK) e = abi_image_open(fd, NULL, &im, &d);
     const char *trap = strstr(d.text, "wasm trap: ");

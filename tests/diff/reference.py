@@ -81,7 +81,7 @@ TYPES = {0x7f: "i32", 0x7e: "i64", 0x7d: "f32", 0x7c: "f64", 0x7b: "v128", 0x70:
 
 
 def exports_of(wasm):
-    """[(name, kind, [parameters], [results])] of a module that imports functions alone, and these' types; types as their names."""
+    """[(name, kind, [parameters], [results])] of a module, and the types of imported functions; types as their names."""
     types, funcs, out, imports = [], [], [], []
     module = Reader(wasm)
     module.at = 8
@@ -95,9 +95,17 @@ def exports_of(wasm):
         elif number == 2:
             for _ in range(r.u()):
                 r.bytes(), r.bytes()
-                if r.byte() != 0:
-                    return [], []
-                funcs.append(r.u())
+                kind = r.byte()
+                if kind == 0:
+                    funcs.append(r.u())
+                    continue
+                r.type() if kind in (1, 3) else None
+                if kind == 3:
+                    r.byte()
+                elif r.byte() & 1:
+                    r.u(), r.u()
+                else:
+                    r.u()
             imports = [types[t] for t in funcs]
         elif number == 3:
             funcs += [r.u() for _ in range(r.u())]
@@ -107,6 +115,33 @@ def exports_of(wasm):
                 params, results = types[funcs[index]] if kind == 0 else ([], [])
                 out.append((name, ["func", "table", "memory", "global", "tag"][kind], params, results))
     return out, imports
+
+
+def import_names(wasm):
+    r = Reader(wasm)
+    r.at = 8
+    while r.at < len(wasm):
+        number, s = r.byte(), Reader(r.bytes())
+        if number != 2:
+            continue
+        names = []
+        for _ in range(s.u()):
+            s.bytes()
+            names.append(s.bytes().decode())
+            kind = s.byte()
+            if kind == 0:
+                s.u()
+                continue
+            if kind != 2:
+                s.byte()
+            if kind == 3:
+                s.byte()
+            elif s.byte() & 1:
+                s.u(), s.u()
+            else:
+                s.u()
+        return names
+    return []
 
 
 def bits_of(t, v):
@@ -159,15 +194,19 @@ class Reference:
     def module(self, wasm):
         return wasmtime.Module(self.engine, wasm)
 
-    def run(self, module, calls, exports, imports):
-        """calls: [(export index, [slots])]. Lines without the last "end"."""
+    def run(self, module, calls, exports, imports, outer=None):
+        """calls: [(export index, [slots])]. outer: (module, its bytes, the bytes of this) when it imports all of that. Lines without
+        the last "end"."""
         store = wasmtime.Store(self.engine)
         store.set_epoch_deadline(SECONDS_MAX)
         instance, out, types = ffi.wasmtime_instance_t(), [], {t: getattr(wasmtime.ValType, t)() for t in ("i32", "i64", "f32", "f64")}
-        given = (ffi.wasmtime_extern_t * len(imports))()
-        for i, (params, results) in enumerate(imports):
-            ty = wasmtime.FuncType([types[t] for t in params], [types[t] for t in results])
-            given[i] = wasmtime.Func(store, ty, host_function(i, params, results))._as_extern()
+        if outer:
+            given = self.provide(store, *outer)
+            if isinstance(given, str):
+                return [f"start trap {given}"]
+            imports = given
+        else:
+            given = self.host(store, imports, types)
         text = trap_of(lambda trap: ffi.wasmtime_instance_new(store._context(), module.ptr(), given, len(imports), ctypes.byref(instance), trap))
         if text:
             return [text if text.startswith("error") else f"start trap {text}"]
@@ -184,6 +223,29 @@ class Reference:
         for i, (_, kind, _, _) in enumerate(exports):
             out += self.state(store, externs[i].of, i, kind)
         return out
+
+    @staticmethod
+    def host(store, imports, types):
+        given = (ffi.wasmtime_extern_t * len(imports))()
+        for i, (params, results) in enumerate(imports):
+            ty = wasmtime.FuncType([types[t] for t in params], [types[t] for t in results])
+            given[i] = wasmtime.Func(store, ty, host_function(i, params, results))._as_extern()
+        return given
+
+    @staticmethod
+    def provide(store, module, wasm, importer):
+        """What the importer wants, from an instance of module; a text if its start traps."""
+        instance = ffi.wasmtime_instance_t()
+        text = trap_of(lambda trap: ffi.wasmtime_instance_new(store._context(), module.ptr(), None, 0, ctypes.byref(instance), trap))
+        if text:
+            return text
+        names = import_names(importer)
+        given = (ffi.wasmtime_extern_t * len(names))()
+        for i, name in enumerate(names):
+            bytes_ = name.encode()
+            assert ffi.wasmtime_instance_export_get(store._context(), ctypes.byref(instance), ctypes.create_string_buffer(bytes_), len(bytes_),
+                                                    ctypes.byref(given[i]))
+        return given
 
     @staticmethod
     def call(store, func, export, index, slots):

@@ -127,7 +127,22 @@ def smith(rng):
 def module_of(seed, number, kind):
     rng = random.Random(f"{seed} {number}")
     which = kind or ("smith" if rng.random() < 0.4 else "gen")
+    if which == "gen" and rng.random() < 0.25:
+        return joined(*gen.pair(rng))
     return smith(rng) if which == "smith" else gen.module(rng)
+
+
+def joined(first, second):
+    """Two modules in one file: "pair" and the first one's size stand in front. (wasm-tools shrinks only single ones.)"""
+    return b"pair" + len(first).to_bytes(4, "little") + first + second
+
+
+def parted(wasm):
+    """The first module or None, and the one to run."""
+    if wasm[:4] != b"pair":
+        return None, wasm
+    n = int.from_bytes(wasm[4:8], "little")
+    return wasm[8:8 + n], wasm[8 + n:]
 
 
 # ---- Orlo ----
@@ -185,14 +200,16 @@ class Pair:
 
     def compare(self, wasm, seed, configs, rounds=2):
         """None, or (class, text, configuration)."""
+        first, second = parted(wasm)
         try:
-            module = self.reference.module(wasm)
+            outer = first and (self.reference.module(first), first, second)
+            module = self.reference.module(second)
         except reference.wasmtime.WasmtimeError as e:
             lines = self.orlo.run(wasm, [], configs[0])
             return None if lines[0].startswith("error") else ("validity", f"only Wasmtime refuses it: {str(e)[:300]}", configs[0])
-        exports, imports = reference.exports_of(wasm)
+        exports, imports = reference.exports_of(second)
         calls = calls_of(exports, seed, rounds)
-        want = self.reference.run(module, calls, exports, imports)
+        want = self.reference.run(module, calls, exports, imports, outer)
         if want == ["time"]:
             self.skipped += 1
             return None
@@ -279,10 +296,11 @@ def shrink(a, pair):
 def keep(a, pair):
     name, file = a.keep
     wasm = read(file)
-    module = pair.reference.module(wasm)
-    exports, imports = reference.exports_of(wasm)
+    first, second = parted(wasm)
+    outer = first and (pair.reference.module(first), first, second)
+    exports, imports = reference.exports_of(second)
     calls = calls_of(exports, a.seed, 2)
-    want = pair.reference.run(module, calls, exports, imports) + ["end"]
+    want = pair.reference.run(pair.reference.module(second), calls, exports, imports, outer) + ["end"]
     got = pair.orlo.run(wasm, calls, "")
     want = [g if comparable(g) == comparable(w) else w for w, g in zip(want, got + [""] * len(want))]
     folder = os.path.join(HERE, "regressions")
