@@ -332,7 +332,7 @@ static enum abi_trap call_host(struct host_instance *in, const struct host_bindi
 }
 
 static enum abi_trap call_lowered(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
-    if (UNLIKELY(b->related)) /* the specification's suite, async/trap-on-reenter: for now, no donuts */
+    if (UNLIKELY(b->related)) /* parent and child instances may not call each other (the suite's async/trap-on-reenter) */
         return host_fail(in, ABI_TRAP_CANNOT_ENTER, "cannot enter component instance");
     if (b->async_type) return host_lower_async(in, b, slots);
     enum abi_trap trap = b->lift ? call_lift(in, b, slots) : call_host(in, b, slots);
