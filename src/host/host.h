@@ -366,6 +366,8 @@ void host_stream_set_waker(struct host_stream *s, host_waker fn, void *arg); /* 
 enum host_copy host_stream_read(struct host_stream *s, struct host_call *memory, void *out, size_t max,
                                 size_t *n);
 size_t host_stream_ready(const struct host_stream *s); /* elements that the other side offers now */
+bool host_stream_over(const struct host_stream *s); /* reading gives CLOSED */
+bool host_stream_gone(const struct host_stream *s); /* because the instance is gone, not because a guest dropped its end */
 void host_stream_close(struct host_stream *s);
 
 void host_stream_writer_set_waker(struct host_stream_writer *w, host_waker fn, void *arg);
@@ -373,6 +375,8 @@ void host_stream_writer_set_waker(struct host_stream_writer *w, host_waker fn, v
  * guest's realloc: BLOCKED may come although a guest reads, and the waker when it is possible. */
 enum host_copy host_stream_write(struct host_stream_writer *w, const void *p, size_t count, size_t *n);
 size_t host_stream_writer_ready(const struct host_stream_writer *w); /* elements that the other side asks for now */
+bool host_stream_writer_over(const struct host_stream_writer *w); /* writing gives CLOSED */
+bool host_stream_writer_gone(const struct host_stream_writer *w);
 void host_stream_writer_close(struct host_stream_writer *w);
 
 /* A future is a stream of one element. A writable end must be written before it is closed. */

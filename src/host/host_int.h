@@ -237,7 +237,7 @@ struct host_end {
 struct host_pipe {
     struct host_instance *in; /* NULL: it is gone */
     uint32_t elem;            /* types[], PLAN_NONE: no payload */
-    bool future, typed /* elem is known */, dropped;
+    bool future, typed /* elem is known */, dropped, gone /* dropped, with its instance */;
     uint32_t host_size;   /* of an element, once typed */
     uint32_t refs;        /* ends not dropped, jobs */
     struct host_end end[2];   /* readable, writable */

@@ -13,6 +13,8 @@ static struct host_end *writer_of(const struct host_stream_writer *w) {
     return &((struct host_pipe *)(uintptr_t)w)->end[1];
 }
 
+static bool is_over(const struct host_pipe *p) { return p->dropped || !p->in; }
+
 static struct host_pipe *both(struct host_instance *in, bool future) {
     struct host_pipe *p = in->dead ? NULL : host_pipe_new(in, future);
     if (!p) return NULL;
@@ -126,7 +128,7 @@ enum host_copy host_stream_read(struct host_stream *s, struct host_call *memory,
     struct host_end *e = reader_of(s);
     struct host_pipe *p = e->pipe;
     *n = 0;
-    if (p->dropped || !p->in) return HOST_COPY_CLOSED;
+    if (is_over(p)) return HOST_COPY_CLOSED;
     if (p->end[1].where == HOST_END_HOST) return copy_with_host(e, out, max, n);
     return p->pending ? copy_with_guest(p, memory, out, max, n) : HOST_COPY_BLOCKED;
 }
@@ -157,7 +159,7 @@ enum host_copy host_stream_write(struct host_stream_writer *w, const void *src, 
     struct host_pipe *p = e->pipe;
     void *from = (void *)(uintptr_t)src;
     *n = 0;
-    if (p->dropped || !p->in) return HOST_COPY_CLOSED;
+    if (is_over(p)) return HOST_COPY_CLOSED;
     if (!count) return HOST_COPY_BLOCKED;
     if (p->end[0].where == HOST_END_HOST) return p->typed ? copy_with_host(e, from, count, n) : HOST_COPY_BLOCKED;
     if (!p->pending || !can_write_here(p)) return HOST_COPY_BLOCKED;
@@ -177,6 +179,11 @@ size_t host_stream_writer_ready(const struct host_stream_writer *w) {
     const struct host_end *e = writer_of(w);
     return offered(e->pipe, &e->pipe->end[0]);
 }
+
+bool host_stream_gone(const struct host_stream *s) { return reader_of(s)->pipe->gone; }
+bool host_stream_writer_gone(const struct host_stream_writer *w) { return writer_of(w)->pipe->gone; }
+bool host_stream_over(const struct host_stream *s) { return is_over(reader_of(s)->pipe); }
+bool host_stream_writer_over(const struct host_stream_writer *w) { return is_over(writer_of(w)->pipe); }
 
 static void set_waker(struct host_end *e, host_waker fn, void *arg) {
     e->waker = fn;

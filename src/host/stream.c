@@ -105,7 +105,7 @@ void host_end_drop(struct host_end *e) {
 static void pipe_gone(struct host_pipe *p, bool release) {
     struct host_instance *in = p->in;
     p->pending = NULL;
-    p->dropped = true;
+    p->dropped = p->gone = true;
     for (int i = 0; i < 2; i++) wake_host(&p->end[i]);
     if (!release) return;
     for (int i = 0; i < 2; i++) {

@@ -1,0 +1,86 @@
+/* WASI 0.3 inside the wasi room: what its interfaces share. Bytes, results and values between the host's sources and sinks and
+ * a guest's streams and futures.
+ *
+ *   feed      a host's source  ──> stream<T>        stdin, a file's bytes, a socket's, a body that arrives; directory entries
+ *   drain     stream<u8>       ──> a host's sink    stdout, a file, a socket, a body that leaves
+ *   promise   a host's result  ──> future<T>        how either ended
+ *   await     future<T>        ──> a host's callback
+ *
+ * A read-via-stream in a few lines:
+ *
+ *   result->f1 = p3_promise_new(call->instance, sizeof(struct wasi_p3_result_…), &file->promise);
+ *   result->f0 = result->f1 ? p3_feed_new(call->instance, &file_feed, file, &file->feed) : NULL;
+ *   if (!result->f0) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, …);        // and undo: p3_promise_abandon, host_future_close
+ *   return ABI_TRAP_NONE;
+ *   …
+ *   static void file_over(void *arg) { p3_promise_keep(file->promise, &file->result, NULL); free(file); }
+ *
+ * 1. Everything here runs on any stack and never parks; callbacks must not park either. They may use and stop what they are
+ *    called for, and others.
+ * 2. Nothing is buffered: a guest that does not read stops the source, a full sink stops the guest that writes.
+ * 3. When the instance is gone (it trapped, or is released), feeds and drains are over, awaits get no value, promises are void.
+ *    So every `over` comes exactly once, unless the owner stops the thing itself; afterwards it is freed.
+ * 4. Each is charged to the instance.
+ */
+#ifndef ORLO_WASI_P3_INT_H
+#define ORLO_WASI_P3_INT_H
+
+#include "wasi/p2_int.h"
+#include "wasi_p3.h"
+
+/* ---- feed ---- */
+
+struct p3_feed;
+struct p3_feed_ops {
+    /* What is there now: *n elements in host layout (bytes, of a stream<u8>) at *p, which stay until the next peek or consume.
+     * want: how many the guest asks for at the moment (0: unknown). WAIT: the owner calls p3_feed_wake when that changes.
+     * END and FAILED: the stream ends here (`over` follows). */
+    enum net_flow (*peek)(void *arg, size_t want, const void **p, size_t *n);
+    /* The guest has n elements of what peek showed; owned values in them are its own now. */
+    void (*consume)(void *arg, size_t n);
+    /* The stream has ended: peek said so, the guest dropped its end, or the instance is gone. */
+    void (*over)(void *arg);
+};
+/* Gives the readable end, for a result or an argument of an export (or for host_stream_close, after p3_feed_stop). NULL: no memory.
+ * peek is first called when the guest reads. */
+struct host_stream *p3_feed_new(struct host_instance *in, const struct p3_feed_ops *ops, void *arg, struct p3_feed **out);
+void p3_feed_wake(struct p3_feed *f); /* peek has something else to say */
+void p3_feed_stop(struct p3_feed *f); /* ends the stream and frees the feed; `over` is not called */
+
+/* ---- drain ---- */
+
+struct p3_drain;
+struct p3_drain_ops {
+    /* How many bytes write takes now. 0: the owner calls p3_drain_wake when there is room, or p3_drain_stop. */
+    size_t (*room)(void *arg);
+    void (*write)(void *arg, str bytes); /* at most room, at least one */
+    /* The guest closed its end (gone: or its instance is gone, so what came may not be all). */
+    void (*over)(void *arg, bool gone);
+};
+/* Takes the stream. NULL: no memory (the stream is closed). Nothing flows before the first p3_drain_wake. */
+struct p3_drain *p3_drain_new(struct host_instance *in, struct host_stream *s, const struct p3_drain_ops *ops, void *arg);
+void p3_drain_wake(struct p3_drain *d); /* there may be room; callbacks may come before this returns */
+void p3_drain_stop(struct p3_drain *d); /* drops the readable end, which the guest sees; frees the drain; `over` is not called */
+
+/* ---- promise ---- */
+
+struct p3_promise;
+/* The readable end of a future whose value is known later. bytes: of the value in host layout. NULL: no memory. */
+struct host_future *p3_promise_new(struct host_instance *in, size_t bytes, struct p3_promise **out);
+/* The value is there: it is copied, but not what it points to, which must live as long as the process. drop is called for a value
+ * that nobody takes (NULL: it owns nothing); in is NULL when the instance is gone. p is the promise's own from here on. */
+void p3_promise_keep(struct p3_promise *p, const void *value, void (*drop)(struct host_instance *in, void *value));
+/* For a future that no guest has been given, and that the caller closes. */
+void p3_promise_abandon(struct p3_promise *p);
+
+/* ---- await ---- */
+
+struct p3_await;
+/* Takes the future. From p3_await_wake on, fn is called once, when the value is there, or with NULL: the instance is gone. What *value
+ * points to lives until fn returns; owned values in it are fn's. NULL: no memory (the future is closed, fn not called). */
+struct p3_await *p3_await_new(struct host_instance *in, struct host_future *f, size_t bytes, void (*fn)(void *arg, void *value),
+                              void *arg);
+void p3_await_wake(struct p3_await *a); /* fn may be called before this returns */
+void p3_await_stop(struct p3_await *a);  /* drops the readable end; fn is not called */
+
+#endif
