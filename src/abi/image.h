@@ -48,6 +48,10 @@ struct abi_context_reloc {
 struct abi_image_segment { /* of data */
     struct abi_span bytes;
 };
+struct abi_image_active { /* where an active data segment goes, if that is a constant */
+    uint64_t offset;
+    uint32_t memory;
+};
 struct abi_image_elem {     /* a run of references: funcs[] index + 1, 0 null; used where every element is a
                                ref.func or null */
     struct abi_span refs;   /* u32 */
@@ -62,6 +66,7 @@ struct abi_image_instance { /* one core instance */
     struct abi_span tables;   /* abi_image_table */
     struct abi_span globals;  /* struct abi_layout_global, by global index */
     struct abi_span data;     /* abi_image_segment */
+    struct abi_span active;   /* abi_image_active, by data segment; empty when the init function does no DATA_RUN */
     struct abi_span elems;    /* abi_image_elem */
     int32_t
         dropped_offset; /* GS + this: one byte per data segment, then one per element segment; 1 = dropped */

@@ -35,7 +35,9 @@ enum {
 
 /* A function [] -> [] that is not in the module: runs an instantiation. Its code may, besides all of wasm,
  * set immutable globals and use the opcode 0xf0: u32 segment, u32 index; pops a reference and makes it that
- * element of the element segment (ELEM_SET). It is trusted: not validated. */
+ * element of the element segment (ELEM_SET); and 0xf1: u32 segment, u32 n: that many active data segments
+ * (DATA_RUN). It is trusted: not validated. */
+enum { BASELINE_OP_ELEM_SET = 0xf0, BASELINE_OP_DATA_RUN = 0xf1 };
 struct baseline_init {
     str code; /* instructions; the last one is the closing `end` */
     const wasm_type *locals;

@@ -421,6 +421,7 @@ void emit_memory_copy(struct compiler *c);
 void emit_memory_fill(struct compiler *c);
 void emit_memory_init(struct compiler *c);
 void emit_data_drop(struct compiler *c);
+void emit_data_run(struct compiler *c);
 
 void emit_v128_const(struct compiler *c);
 bool simd_folds(const struct compiler *c, const uint8_t *pc); /* the instruction at pc may have a lazy load as operand */

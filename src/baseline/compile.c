@@ -4,8 +4,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { OP_ELEM_SET = 0xf0 }; /* init functions only */
-
 /* ---- output ---- */
 
 /* Far more than any real module needs; crafted ones (branches that carry a thousand values) would fill the memory. */
@@ -197,8 +195,9 @@ static void body(struct compiler *c) {
         uint32_t op = *pc++;
         c->pc = pc;
         if (UNLIKELY(op >= 0xf0)) {
-            if (op == OP_ELEM_SET) {
-                emit_elem_set(c);
+            if (op <= BASELINE_OP_DATA_RUN) {
+                if (op == BASELINE_OP_ELEM_SET) emit_elem_set(c);
+                else emit_data_run(c);
                 continue;
             }
             c->pc--;
@@ -286,7 +285,7 @@ static err compile_functions(struct compiler *c, uint32_t from, uint32_t to) {
 static uint32_t init_operands_max(str code) {
     uint32_t depth = 0, max = 0;
     for (const uint8_t *p = code.p, *end = p + code.n; p < end;) {
-        if (*p == OP_ELEM_SET) {
+        if (*p == BASELINE_OP_ELEM_SET || *p == BASELINE_OP_DATA_RUN) {
             p++;
             wasm_get_u32(&p), wasm_get_u32(&p);
             depth = 0;

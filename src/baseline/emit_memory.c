@@ -137,3 +137,9 @@ void emit_data_drop(struct compiler *c) {
     uint32_t lead[] = {c->layout->instance, wasm_get_u32(&c->pc)};
     emit_rtcall(c, ABI_RT_DATA_DROP, lead, 2, 0, 0);
 }
+
+void emit_data_run(struct compiler *c) {
+    uint32_t data = wasm_get_u32(&c->pc), n = wasm_get_u32(&c->pc);
+    uint32_t lead[] = {c->layout->instance, data, n};
+    emit_rtcall(c, ABI_RT_DATA_RUN, lead, 3, 0, 0);
+}

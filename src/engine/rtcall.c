@@ -148,15 +148,31 @@ static uint8_t *dropped(const struct rt *rt, uint64_t instance) {
     return gs_of(rt->in, instance) + core(rt->in, instance)->dropped_offset;
 }
 
+static str segment_bytes(const struct rt *rt, uint64_t instance, uint64_t segment) {
+    const struct abi_image *im = &rt->in->image->im;
+    return abi_image_str(im, abi_image_at(im, core(rt->in, instance)->data, struct abi_image_segment)[segment].bytes);
+}
+
 static enum abi_trap rt_MEMORY_INIT(const struct rt *rt, uint64_t *a) {
-    const struct abi_image_instance *ai = core(rt->in, a[0]);
     struct abi_memory *m = memory(rt, a[0], a[1]);
     uint64_t segment = a[2], dst = a[3], src = a[4], n = a[5];
-    str bytes =
-        abi_image_str(&rt->in->image->im, abi_image_at(&rt->in->image->im, ai->data, struct abi_image_segment)[segment].bytes);
+    str bytes = segment_bytes(rt, a[0], segment);
     if (dropped(rt, a[0])[segment]) bytes.n = 0;
     if (outside(dst, n, m->bytes) || outside(src, n, bytes.n)) return ABI_TRAP_MEMORY_OUT_OF_BOUNDS;
     return n ? copy_pieces(rt->e, m->base + dst, bytes.p + src, n) : ABI_TRAP_NONE;
+}
+
+static enum abi_trap rt_DATA_RUN(const struct rt *rt, uint64_t *a) {
+    const struct abi_image_instance *ai = core(rt->in, a[0]);
+    const struct abi_image_active *active = abi_image_at(&rt->in->image->im, ai->active, struct abi_image_active);
+    for (uint64_t d = a[1], end = d + a[2]; d < end; d++) {
+        uint64_t init[] = {a[0], active[d].memory, d, active[d].offset, 0, segment_bytes(rt, a[0], d).n};
+        enum abi_trap trap = rt_MEMORY_INIT(rt, init);
+        if (trap != ABI_TRAP_NONE) return trap;
+        dropped(rt, a[0])[d] = 1;
+        if (d % 1024 == 0 && !engine_slice_check(rt->e)) return ABI_TRAP_INTERRUPTED;
+    }
+    return ABI_TRAP_NONE;
 }
 
 static enum abi_trap rt_DATA_DROP(const struct rt *rt, uint64_t *a) {

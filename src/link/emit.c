@@ -261,6 +261,15 @@ static struct abi_span add_data(struct emit *e, const struct link_instance *in) 
     return abi_image_add(&e->w, t, m->datas_count, sizeof *t, 8);
 }
 
+static struct abi_span add_active(struct emit *e, const struct link_instance *in) {
+    const struct wasm_module *m = in->m;
+    if (is_applied(e->l, in)) return (struct abi_span){0};
+    struct abi_image_active *t = arena_array(e->a, struct abi_image_active, m->datas_count);
+    for (uint32_t i = 0; i < m->datas_count; i++)
+        if (m->datas[i].mode == WASM_SEGMENT_ACTIVE && link_constant(m->datas[i].offset, &t[i].offset)) t[i].memory = m->datas[i].memory;
+    return abi_image_add(&e->w, t, m->datas_count, sizeof *t, 8);
+}
+
 static struct abi_span add_elems(struct emit *e, const struct link_instance *in) {
     const struct wasm_module *m = in->m;
     struct abi_image_elem *t = arena_array(e->a, struct abi_image_elem, m->elems_count);
@@ -293,6 +302,7 @@ static void add_instances(struct emit *e) {
                                            .globals =
                                                abi_image_add(&e->w, in->globals, in->m->globals_count, sizeof *in->globals, 8),
                                            .data = add_data(e, in),
+                                           .active = add_active(e, in),
                                            .elems = add_elems(e, in),
                                            .dropped_offset = in->dropped,
                                            .code_funcs = {e->w.head.codes.offset + first * sizeof *e->codes, code - first},

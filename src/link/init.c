@@ -6,8 +6,6 @@
  */
 #include "link/link_int.h"
 
-enum { OP_ELEM_SET = 0xf0 }; /* baseline.h */
-
 static void op(struct buf *b, uint8_t byte) { buf_putc(b, byte); }
 
 static void op_fc(struct buf *b, uint8_t code) {
@@ -39,6 +37,16 @@ static void i32_const(struct buf *b, uint32_t v) {
 static void address_const(struct buf *b, bool is64, uint64_t v) {
     op(b, is64 ? 0x42 : 0x41);
     s64(b, is64 ? (int64_t)v : (int32_t)v);
+}
+
+bool link_constant(wasm_expr e, uint64_t *out) {
+    const uint8_t *p = e.p, *end = e.p + e.n - 1;
+    switch (wasm_get_op(&p)) {
+    case WASM_OP_I32_CONST: *out = (uint32_t)wasm_get_s32(&p); break;
+    case WASM_OP_I64_CONST: *out = (uint64_t)wasm_get_s64(&p); break;
+    default: return false;
+    }
+    return p == end;
 }
 
 /* The expression without its `end`. */
@@ -119,7 +127,7 @@ static void computed_elements(struct link_instance *in) {
         if (!in->elems[k].dynamic_offset) continue;
         for (uint32_t i = 0; i < e->count; i++) {
             expr(&in->init, e->exprs[i]);
-            op(&in->init, OP_ELEM_SET);
+            op(&in->init, BASELINE_OP_ELEM_SET);
             u32(&in->init, k);
             u32(&in->init, i);
         }
@@ -141,10 +149,26 @@ static void active_elements(struct link_instance *in) {
     }
 }
 
+/* Go's modules have 100,000 of them. */
+static uint32_t data_run(const struct wasm_module *m, uint32_t from) {
+    uint32_t k = from;
+    uint64_t offset;
+    while (k < m->datas_count && m->datas[k].mode == WASM_SEGMENT_ACTIVE && link_constant(m->datas[k].offset, &offset)) k++;
+    return k - from;
+}
+
 static void active_data(struct link_instance *in) {
     for (uint32_t k = 0; k < in->m->datas_count; k++) {
         const struct wasm_data *seg = &in->m->datas[k];
         if (seg->mode != WASM_SEGMENT_ACTIVE) continue;
+        uint32_t run = data_run(in->m, k);
+        if (run) {
+            op(&in->init, BASELINE_OP_DATA_RUN);
+            u32(&in->init, k);
+            u32(&in->init, run);
+            k += run - 1;
+            continue;
+        }
         expr(&in->init, seg->offset);
         i32_const(&in->init, 0);
         i32_const(&in->init, (uint32_t)seg->bytes.n);

@@ -117,6 +117,8 @@ static inline uint8_t *link_context_at(const struct link_group *g, int32_t offse
 [[nodiscard]] err link_layout(struct link *l);
 /* init.c: fills in->init; empty when nothing is left to run. Also constants of globals in the context. */
 void link_make_init(struct link *l, struct link_instance *in);
+/* The expression is a single i32.const, zero-extended to *out, or i64.const. */
+bool link_constant(wasm_expr e, uint64_t *out);
 /* emit.c: makes init functions and compiles; ERR_INVALID, ERR_MALFORMED, ERR_UNSUPPORTED, ERR_LIMIT. */
 [[nodiscard]] err link_compile(struct link *l);
 void link_objects_free(struct link *l);

@@ -5,6 +5,7 @@
  * numbers, memory. All else goes through rare(), which works on the validator's fields. See validate_int.h
  * for the invariants. */
 #include "wasm/validate_int.h"
+#include <sys/mman.h>
 
 /* ---- failures ----------------------------------------------------------------------------------- */
 
@@ -656,27 +657,43 @@ static void unpack_signature(struct signature *s, const char *sig) {
 
 static void free_stacks(void *arg) {
     struct wasm_validator *v = arg;
-    free(v->stack), free(v->frames), free(v->locals), free(v->local_weight);
-    free(v->local_flags), free(v->local_set), free(v->undo);
+    munmap(v->stacks, v->stacks_bytes);
+    free(v->frames);
     arena_free(v->scratch);
 }
 
-static void *lazily_zeroed(size_t n, size_t size) { /* pages that are never touched cost nothing */
-    void *p = calloc(n, size);
-    ENSURE(p);
-    return p;
+/* The parts of the stacks' mapping, one behind the other: *at is what is taken. Called with base NULL to sum up. */
+static void *part(uint8_t *base, size_t *at, size_t n, size_t size) {
+    size_t from = *at;
+    *at = align_up(from + n * size, 64);
+    return base ? base + from : NULL;
+}
+
+static size_t place_stacks(struct wasm_validator *v, uint8_t *base) {
+    size_t at = 0;
+    v->stack = part(base, &at, OPERANDS_MAX, sizeof *v->stack);
+    v->locals = part(base, &at, WASM_MAX_LOCALS, sizeof *v->locals);
+    v->local_weight = part(base, &at, WASM_MAX_LOCALS, sizeof *v->local_weight);
+    v->undo = part(base, &at, WASM_MAX_LOCALS, sizeof *v->undo);
+    v->local_flags = part(base, &at, WASM_MAX_LOCALS, 1);
+    v->local_set = part(base, &at, WASM_MAX_LOCALS, 1);
+    return at;
+}
+
+/* Mapped, since the pages that are never touched then cost nothing: calloc clears what it has had before, and a component has many
+ * modules. */
+static void map_stacks(struct wasm_validator *v) {
+    v->stacks_bytes = place_stacks(v, NULL);
+    v->stacks = mmap(NULL, v->stacks_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    ENSURE(v->stacks != MAP_FAILED);
+    place_stacks(v, v->stacks);
+    v->limit = v->stack + OPERANDS_MAX;
 }
 
 struct wasm_validator *wasm_validator_new(arena *out, const struct wasm_module *m) {
     struct wasm_validator *v = arena_make(out, struct wasm_validator);
     v->m = m;
-    v->stack = lazily_zeroed(OPERANDS_MAX, sizeof *v->stack);
-    v->limit = v->stack + OPERANDS_MAX;
-    v->locals = lazily_zeroed(WASM_MAX_LOCALS, sizeof *v->locals);
-    v->local_weight = lazily_zeroed(WASM_MAX_LOCALS, sizeof *v->local_weight);
-    v->undo = lazily_zeroed(WASM_MAX_LOCALS, sizeof *v->undo);
-    v->local_flags = lazily_zeroed(WASM_MAX_LOCALS, 1);
-    v->local_set = lazily_zeroed(WASM_MAX_LOCALS, 1);
+    map_stacks(v);
     v->scratch = arena_new(0);
     v->memory0_is32 = m->memories_count && !m->memories[0].limits.is64;
     for (uint32_t i = 0; i < WASM_OPS_END; i++) unpack_signature(&v->signatures[i], wasm_ops[i].sig);

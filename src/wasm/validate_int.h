@@ -40,6 +40,8 @@ struct wasm_validator {
     const uint8_t *op_at;
     uint32_t op; /* enum wasm_op of the instruction at op_at */
 
+    uint8_t *stacks; /* the mapping that stack, locals, local_weight, undo, local_flags and local_set lie in */
+    size_t stacks_bytes;
     wasm_type *stack, *sp, *base, *limit, *top;
     struct frame *frames;
     uint32_t frames_count, frames_cap;
