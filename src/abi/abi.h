@@ -143,15 +143,28 @@ struct abi_layout {
  * ---------------------------------------------------- */
 
 enum abi_reloc_kind {
-    ABI_RELOC_FUNC_PC32,   /* target = function index, instance: rel32 to its code */
-    ABI_RELOC_RECORD_PC32, /* target = function index, instance: rel32 to its struct abi_func */
-    ABI_RELOC_ENTRY_PC32   /* unused by wasm code; the linker's */
+    ABI_RELOC_FUNC_PC32,   /* target = function index, instance: the distance to its code */
+    ABI_RELOC_RECORD_PC32, /* target = function index, instance: the distance to its struct abi_func */
 };
 struct abi_reloc {
-    uint32_t at; /* offset in text of the 32-bit field; value = S + addend - P, addend is in the field (-4 on
-                    x86-64) */
+    uint32_t at; /* offset in text of what abi_reloc_apply changes */
     uint32_t kind, instance, target;
 };
+/* Writes how far `to` is from the place of the relocation at p, both counted in bytes: x86-64: a 32-bit field, relative to its end.
+ * aarch64: the immediates of movz and movk behind an adr of itself. */
+static inline void abi_reloc_apply(uint8_t *p, int64_t distance) {
+#if defined(__aarch64__)
+    uint32_t word[2];
+    memcpy(word, p, sizeof word);
+    distance += 4; /* the adr is before it */
+    word[0] = (word[0] & ~(0xffffu << 5)) | (uint32_t)(distance & 0xffff) << 5;
+    word[1] = (word[1] & ~(0xffffu << 5)) | (uint32_t)(distance >> 16 & 0xffff) << 5;
+    memcpy(p, word, sizeof word);
+#else
+    int32_t field = (int32_t)(distance - 4);
+    memcpy(p, &field, sizeof field);
+#endif
+}
 struct abi_object_func {
     uint32_t start,
         size;       /* in text; imports that are host functions get a thunk here, other imports have size 0 */

@@ -3,7 +3,7 @@
  *   compile.c   module and function, prologue, dispatch          pins.c    which locals live in registers
  *   stack.c     operands: where they are, spilling               control.c blocks and branches
  *   calls.c     calls, runtime calls, thunks, entry adapters     emit_*.c  the families of instructions
- *   target.h    what a target provides                           x64_*.c   x86-64
+ *   target.h    what a target provides                           x64_*.c   x86-64, arm64_*.c aarch64
  *
  * A frame, in slots of 8 bytes from r13:  parameters, locals | saved registers | operands | arguments of a call …
  *
@@ -20,7 +20,11 @@
 #define ORLO_BASELINE_INT_H
 
 #include "baseline/baseline.h"
+#if defined(__aarch64__)
+#include "baseline/arm64_regs.h"
+#else
 #include "baseline/x64_regs.h"
+#endif
 
 enum value_kind { V_IMM, V_LOCAL, V_REG, V_SLOT, V_MEM, V_FLAGS };
 enum value_type { T_I32 = WASM_I32, T_I64, T_F32, T_F64, T_V128, T_REF = WASM_REF_BIT };
@@ -85,7 +89,7 @@ struct loop_exit { /* branches from such a loop to the control `index` */
 };
 enum { LOANS_MAX = 16 };
 
-struct fix { /* the 32 bits at `at` become label - base */
+struct fix { /* target_patch at `at` */
     uint32_t at, base, next;
 };
 
@@ -162,6 +166,9 @@ struct compiler {
     VEC(struct loop_exit) loop_exits;
     bool epilogue_short;
     bool memory0_direct; /* memory 0 exists and is at GS */
+    bool calls_out;      /* the function has calls (not: runtime calls) */
+    bool far_branches, out_of_reach; /* branches of this function must reach anywhere in it; one did not */
+    bool far_calls;      /* likewise for calls in the object */
 
     struct fix *fixes;
     uint32_t fixes_n, fixes_cap;
@@ -206,7 +213,7 @@ HOT void site_at(struct compiler *c, enum abi_site_kind kind, uint32_t wasm_offs
 }
 HOT void site(struct compiler *c, enum abi_site_kind kind) { site_at(c, kind, op_offset(c)); }
 
-void label_use(struct compiler *c, struct label *l, uint32_t at, uint32_t base); /* the 32 bits at `at` */
+void label_use(struct compiler *c, struct label *l, uint32_t at, uint32_t base); /* what is at `at` refers to it: target_patch */
 void label_bind(struct compiler *c, struct label *l);
 /* A cold label that raises the trap, at the current instruction's offset. */
 struct label *trap_stub(struct compiler *c, enum abi_trap trap);

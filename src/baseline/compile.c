@@ -137,6 +137,7 @@ static bool zero_locals(struct compiler *c, const struct wasm_func_info *info) {
 static void prologue(struct compiler *c, const struct wasm_func_info *info) {
     uint32_t slots =
         c->stack_slot + 2 * info->operands_max + 16; /* a v128 has two; the last are a runtime call's */
+    target_enter(c);
     target_check_frame(c, slots);
     bool touched = c->pins_saved;
     uint32_t slot = c->save_slot;
@@ -238,13 +239,14 @@ static void end_function(struct compiler *c, uint32_t func_index) {
     abi_sites_end(&c->out->sites);
 }
 
-static err compile_function(struct compiler *c, uint32_t func_index, const struct wasm_deftype *t,
-                            const struct wasm_func_info *info) {
+static err compile_once(struct compiler *c, uint32_t func_index, const struct wasm_deftype *t,
+                        const struct wasm_func_info *info) {
     begin_function(c, func_index);
     c->pc = c->op = info->code.p;
     set_up_locals(c, info);
     pins_choose(c, info);
     set_up_stack(c, info);
+    c->calls_out = info->calls_count;
     c->epilogue_short = !c->pins_saved && t->results_count <= 1;
     prologue(c, info);
     struct wasm_block_type bt = {
@@ -257,6 +259,23 @@ static err compile_function(struct compiler *c, uint32_t func_index, const struc
     return code_at(c) > INT32_MAX / 2
                ? diag_set(c->d, ERR_LIMIT, DIAG_NOWHERE, "the machine code is larger than 1 GiB")
                : ERR_OK;
+}
+
+/* A function larger than branches reach is made again, of branches that reach further. */
+static err compile_function(struct compiler *c, uint32_t func_index, const struct wasm_deftype *t,
+                            const struct wasm_func_info *info) {
+    uint32_t start = code_at(c), relocs = c->out->relocs.n, calls = c->calls.n;
+    size_t sites = c->out->sites.n;
+    err e = compile_once(c, func_index, t, info);
+    if (e || !c->out_of_reach) return e;
+    c->p = c->text + start;
+    c->out->relocs.n = relocs, c->calls.n = calls, c->out->sites.n = sites;
+    c->out_of_reach = false;
+    c->far_branches = true;
+    e = compile_once(c, func_index, t, info);
+    c->far_branches = false;
+    ENSURE(e || !c->out_of_reach);
+    return e;
 }
 
 /* ---- a core instance ---- */
@@ -322,9 +341,10 @@ static err compile_init(struct compiler *c, const struct baseline_init *init) {
     return compile_function(c, c->m->funcs_count, &nothing, &info);
 }
 
-static void resolve_calls(struct compiler *c) {
+static bool resolve_calls(struct compiler *c) {
     for (uint32_t i = 0; i < c->calls.n; i++)
-        target_resolve_call(c, c->calls.p[i].at, c->out->funcs[c->calls.p[i].base].start);
+        if (!target_resolve_call(c, c->calls.p[i].at, c->out->funcs[c->calls.p[i].base].start)) return false;
+    return true;
 }
 
 static void list_refs(struct compiler *c) {
@@ -385,6 +405,7 @@ static struct compiler *compiler_new(const struct compiler *like, struct abi_obj
                            .arena = a,
                            .cpu = like->cpu,
                            .d = d,
+                           .far_calls = like->far_calls,
                            .memory0_direct = m->memories_count && like->layout->memories[0].where == ABI_MEMORY_GS,
                            .controls_cap = 64};
     uint32_t funcs = m->funcs_count + (c->options->init != NULL);
@@ -472,7 +493,11 @@ static err compile_all(struct compiler *c) {
     host_thunks(c);
     TRY(compile_bodies(c));
     if (c->options->init) TRY(compile_init(c, c->options->init));
-    resolve_calls(c);
+    if (!resolve_calls(c)) {
+        ENSURE(!c->far_calls);
+        c->far_calls = true;
+        return ERR_OK;
+    }
     list_refs(c);
     put_entries(c);
     return ERR_OK;
@@ -485,6 +510,13 @@ err baseline_compile(const struct abi_layout *layout, const struct baseline_opti
     struct compiler *c = compiler_new(&like, out, a, d);
     code_grow(c, m->code_bytes * 2);
     err e = compile_all(c);
+    if (!e && c->far_calls) { /* a module larger than calls reach is made again */
+        baseline_object_free(out);
+        like.far_calls = true;
+        c = compiler_new(&like, out, a, d);
+        code_grow(c, m->code_bytes * 2);
+        e = compile_all(c);
+    }
     out->text.n = code_at(c);
     if (e) baseline_object_free(out);
     return e;

@@ -11,8 +11,7 @@ static uint8_t result_reg(unsigned type) { return type_is_float(type) ? TARGET_F
 
 void label_use(struct compiler *c, struct label *l, uint32_t at, uint32_t base) {
     if (l->at != NO_LABEL) {
-        uint32_t v = l->at - base;
-        memcpy(c->text + at, &v, 4);
+        target_patch(c, at, base, l->at);
         return;
     }
     if (c->fixes_n >= c->fixes_cap) {
@@ -27,10 +26,7 @@ void label_use(struct compiler *c, struct label *l, uint32_t at, uint32_t base) 
 
 void label_bind(struct compiler *c, struct label *l) {
     l->at = code_at(c);
-    for (uint32_t i = l->fixes; i; i = c->fixes[i].next) {
-        uint32_t v = l->at - c->fixes[i].base;
-        memcpy(c->text + c->fixes[i].at, &v, 4);
-    }
+    for (uint32_t i = l->fixes; i; i = c->fixes[i].next) target_patch(c, c->fixes[i].at, c->fixes[i].base, l->at);
     l->fixes = 0;
     c->flags_at = NULL;
 }

@@ -221,7 +221,7 @@ void emit_compare(struct compiler *c, enum cond cond, unsigned type) {
         return;
     }
     uint8_t d = dest(c, T_I32, &a, &b);
-    bool zeroed = !uses_reg(c, &a, d) && !uses_reg(c, &b, d);
+    bool zeroed = TARGET_SET_ZEROED && !uses_reg(c, &a, d) && !uses_reg(c, &b, d);
     if (zeroed) target_zero(c, d);
     uint8_t cc = target_compare(c, cond, type_is_64(type), &a, &b);
     target_set(c, d, cc ^ (eqz & 1), zeroed);
@@ -239,7 +239,7 @@ void emit_eqz(struct compiler *c, unsigned type) {
         return;
     }
     uint8_t d = dest(c, T_I32, &a, NULL);
-    bool zeroed = !uses_reg(c, &a, d);
+    bool zeroed = TARGET_SET_ZEROED && !uses_reg(c, &a, d);
     if (zeroed) target_zero(c, d);
     uint8_t cc = target_test(c, type_is_64(type), &a);
     target_set(c, d, cc ^ (eqz & 1), zeroed);
@@ -257,7 +257,7 @@ void emit_fcompare(struct compiler *c, enum fcond cond, unsigned type) {
         return;
     }
     uint8_t d = dest(c, T_I32, &a, &b);
-    bool zeroed = !uses_reg(c, &a, d) && !uses_reg(c, &b, d);
+    bool zeroed = TARGET_SET_ZEROED && !uses_reg(c, &a, d) && !uses_reg(c, &b, d);
     if (zeroed) target_zero(c, d);
     uint8_t cc = target_fcompare(c, cond, type, &a, &b);
     target_set(c, d, cc ^ (eqz & 1), zeroed);

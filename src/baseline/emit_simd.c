@@ -57,9 +57,9 @@ void emit_simd_test(struct compiler *c, uint32_t op) {
         return;
     }
     uint8_t d = dest(c, T_I32, NULL, NULL);
-    target_zero(c, d);
+    if (TARGET_SET_ZEROED) target_zero(c, d);
     uint8_t cc = target_simd_test(c, op, &a);
-    target_set(c, d, cc ^ (eqz & 1), true);
+    target_set(c, d, cc ^ (eqz & 1), TARGET_SET_ZEROED);
     finish(c, T_I32, d, &a, NULL);
 }
 

@@ -11,6 +11,8 @@ enum { CC_ALWAYS = 0xfe }; /* else a target's condition code; c ^ 1 is its oppos
 
 /* Once an object: shared constants and the like at the start of text. */
 void target_begin(struct compiler *c);
+/* Makes what was emitted at `at` refer to text position `to`, counted from base; sets out_of_reach where it cannot. */
+void target_patch(struct compiler *c, uint32_t at, uint32_t base, uint32_t to);
 /* Moves v into d. Keeps the flags when c->flags_live. */
 void target_move(struct compiler *c, uint8_t d, const struct value *v);
 void target_move_reg(struct compiler *c, unsigned type, uint8_t d, uint8_t s);
@@ -99,10 +101,11 @@ void target_call_record(struct compiler *c, uint32_t frame, bool may_be_far);
 void target_rtcall(struct compiler *c, enum abi_rtcall rt, uint32_t frame);
 void target_check_frame(struct compiler *c, uint32_t slots); /* a frame that may reach beyond the guard: compares */
 void target_touch_frame(struct compiler *c);
+void target_enter(struct compiler *c); /* the first of the prologue */
 void target_return(struct compiler *c);
 void target_host_thunk(struct compiler *c, const struct wasm_deftype *t, uint32_t host_index);
 void target_entry(struct compiler *c, const struct wasm_deftype *t);
 void target_end_function(struct compiler *c); /* pools */
-void target_resolve_call(struct compiler *c, uint32_t at, uint32_t func_start);
+bool target_resolve_call(struct compiler *c, uint32_t at, uint32_t func_start); /* false: out of reach */
 
 #endif

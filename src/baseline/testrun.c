@@ -447,10 +447,7 @@ static void load_text(arena *a) {
     for (uint32_t i = 0; i < object.relocs.n; i++) {
         const struct abi_reloc *r = &object.relocs.p[i];
         if (r->kind != ABI_RELOC_RECORD_PC32) die("relocation");
-        int32_t v;
-        memcpy(&v, text + r->at, 4);
-        v += (int32_t)((uint8_t *)&near[r->target] - (text + r->at));
-        memcpy(text + r->at, &v, 4);
+        abi_reloc_apply(text + r->at, (uint8_t *)&near[r->target] - (text + r->at));
     }
     if (mprotect(text, n, PROT_READ | PROT_EXEC)) die("mprotect");
     if (getenv("TESTRUN_BASE")) fprintf(stderr, "text %p\n", (void *)text);

@@ -174,6 +174,8 @@ void target_zero_slots(struct compiler *c, uint32_t slot, uint32_t n) {
 
 /* ---- branches ---- */
 
+void target_patch(struct compiler *c, uint32_t at, uint32_t base, uint32_t to) { x64_put32(c->text + at, to - base); }
+
 void target_jump(struct compiler *c, uint8_t cc, struct label *l) {
     if (cc == CC_FNE) {
         target_jump(c, CC_P, l);
@@ -250,8 +252,9 @@ static void move_frame(struct compiler *c, int32_t slots) {
     if (slots) x64_alu_ri(&c->p, 1, slots > 0 ? X64_ADD : X64_SUB, R13, (slots > 0 ? slots : -slots) * 8);
 }
 
-void target_resolve_call(struct compiler *c, uint32_t at, uint32_t func_start) {
+bool target_resolve_call(struct compiler *c, uint32_t at, uint32_t func_start) {
     x64_put32(c->text + at, func_start - at - 4);
+    return true;
 }
 
 static void call_internal(struct compiler *c, uint32_t func_index) {
@@ -276,7 +279,6 @@ void target_call(struct compiler *c, uint32_t func_index, uint32_t frame) {
     move_frame(c, (int32_t)frame);
     if (f && f->where == ABI_FUNC_DIRECT) {
         uint32_t at = (uint32_t)(x64_call(&c->p) - c->text);
-        x64_put32(c->text + at, (uint32_t)-4);
         struct abi_reloc r = {at, ABI_RELOC_FUNC_PC32, f->instance, f->func_index};
         vec_push(c->arena, &c->out->relocs, r);
     } else {
@@ -310,7 +312,6 @@ void target_rtcall(struct compiler *c, enum abi_rtcall rt, uint32_t frame) {
 
 void target_ref_func(struct compiler *c, uint32_t func_index, uint8_t d) {
     uint8_t *at = x64_lea_rip(&c->p, d);
-    x64_put32(at, (uint32_t)-4);
     struct abi_reloc r = {(uint32_t)(at - c->text), ABI_RELOC_RECORD_PC32, c->layout->instance, func_index};
     vec_push(c->arena, &c->out->relocs, r);
 }
@@ -326,6 +327,8 @@ void target_check_frame(struct compiler *c, uint32_t slots) {
 }
 
 void target_touch_frame(struct compiler *c) { x64_rm(&c->p, 0, 0x84, RAX, x64_slot(0)); /* test [r13], al */ }
+
+void target_enter(struct compiler *c) { (void)c; }
 
 void target_return(struct compiler *c) { x64_ret(&c->p); }
 

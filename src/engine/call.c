@@ -1,21 +1,23 @@
 /* call: from C into compiled code, and from compiled code into host functions. */
 #include "engine/engine_int.h"
 
-#define HELD(x64, c) static_assert((x64) == (c))
-HELD(X64_CTX_GROUPS, ABI_CTX(groups));
-HELD(X64_CTX_INSTANCE, ABI_CTX(instance));
-HELD(X64_CTX_NATIVE_LIMIT, ABI_CTX(native_limit));
-HELD(X64_FUNC_CODE, offsetof(struct abi_func, code));
-HELD(X64_FUNC_ENTRY, offsetof(struct abi_func, entry));
-HELD(X64_FUNC_GROUP, offsetof(struct abi_func, group));
-HELD(X64_INSTANCE_TRAP_STACK, offsetof(struct engine_instance, trap_stack));
-HELD(X64_FRAME_SP, offsetof(struct engine_frame, sp));
+#define HELD(assembler, c) static_assert((assembler) == (c))
+HELD(ASM_CTX_GROUPS, ABI_CTX(groups));
+HELD(ASM_CTX_INSTANCE, ABI_CTX(instance));
+HELD(ASM_CTX_NATIVE_LIMIT, ABI_CTX(native_limit));
+HELD(ASM_FUNC_CODE, offsetof(struct abi_func, code));
+HELD(ASM_FUNC_ENTRY, offsetof(struct abi_func, entry));
+HELD(ASM_FUNC_GROUP, offsetof(struct abi_func, group));
+HELD(ASM_INSTANCE_TRAP_STACK, offsetof(struct engine_instance, trap_stack));
+HELD(ASM_FRAME_SP, offsetof(struct engine_frame, sp));
+#if defined(__x86_64__)
 HELD(X64_SAVED_GS, offsetof(struct engine_saved, gs));
-HELD(X64_SAVED_XSAVE, offsetof(struct engine_saved, xsave));
+HELD(X64_SAVED_VECTORS, offsetof(struct engine_saved, vectors));
+#endif
 /* The first words of a context are the record of memory 0. */
 HELD(offsetof(struct abi_memory, bytes), offsetof(struct abi_ctx, memory_bytes));
 HELD(offsetof(struct abi_memory, bytes_max), offsetof(struct abi_ctx, memory_bytes_max));
-HELD(X64_TRAP_STACK_OVERFLOW, ABI_TRAP_STACK_OVERFLOW);
+HELD(ASM_TRAP_STACK_OVERFLOW, ABI_TRAP_STACK_OVERFLOW);
 
 enum abi_trap engine_call(struct engine_instance *in, const struct abi_func *f, uint64_t *args) {
     struct engine_fiber *fiber = in->engine->current;
@@ -30,7 +32,7 @@ enum abi_trap engine_call(struct engine_instance *in, const struct abi_func *f, 
     uint8_t *top = fiber->frame_top;
     fiber->frame = &frame;
     fiber->host = NULL;
-    int unwound = engine_x64_enter(f, args, top, &frame, in->group_gs[f->group]);
+    int unwound = engine_asm_enter(f, args, top, &frame, in->group_gs[f->group]);
     fiber->frame = frame.up;
     fiber->host = frame.host;
     fiber->frame_top = top;

@@ -2,7 +2,6 @@
 #include "engine/engine_int.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -10,12 +9,8 @@
 
 enum { SLICE_NS_MIN = 20'000 }; /* a tick must take less than a slice, else nothing else is done */
 
-#ifndef HWCAP2_FSGSBASE
-#define HWCAP2_FSGSBASE (1 << 1)
-#endif
-
 struct engine *engine_new(const struct engine_config *config) {
-    ENSURE(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE); /* Linux 5.9 and an x86-64 since 2012 */
+    ENSURE(engine_machine_ok());
     struct engine *e = calloc(1, sizeof *e);
     ENSURE(e);
     if (config) e->config = *config;

@@ -9,7 +9,7 @@
 #define ORLO_ENGINE_INT_H
 
 #include "engine/engine.h"
-#include "engine/x64.h"
+#include "engine/machine.h"
 #include <signal.h>
 #include <time.h>
 
@@ -100,7 +100,7 @@ struct engine_grown { /* a table's elements after they left the context */
     uint64_t elements[];
 };
 struct engine_instance {
-    void *trap_stack; /* X64_INSTANCE_TRAP_STACK: its engine's */
+    void *trap_stack; /* ASM_INSTANCE_TRAP_STACK: its engine's */
     struct engine *engine;
     struct engine_image *image;
     void *user;
@@ -135,7 +135,7 @@ struct engine_store {
 /* ---- fibers ---- */
 
 struct engine_frame { /* an engine_call under way */
-    void *sp;         /* X64_FRAME_SP */
+    void *sp;         /* ASM_FRAME_SP */
     struct engine_frame *up;
     struct engine_instance *in;
     struct engine_call *host; /* the host call that made it, or NULL */
@@ -145,10 +145,6 @@ struct engine_call { /* a host call under way */
     const struct engine_host *host;
     uint32_t import;
     void **sp; /* the guest's, at its return address */
-};
-struct engine_saved { /* registers of a preempted fiber */
-    uint64_t gregs[18], gs;
-    void *xsave;
 };
 enum engine_fiber_state { FIBER_FREE, FIBER_READY, FIBER_RUNNING, FIBER_PARKED, FIBER_DONE };
 struct engine_fiber {
@@ -186,7 +182,7 @@ struct engine {
     enum engine_reset reset;
     void *trap_stack; /* its top */
     uint8_t *trap_stack_low;
-    uint64_t xsave_max; /* room for a signal frame's register state */
+    uint64_t vectors_max; /* room for a signal frame's register state */
     /* fibers */
     struct engine_fiber *current; /* read by the tick's handler on this thread */
     struct engine_fiber *ready_first, **ready_last;
@@ -201,20 +197,20 @@ struct engine {
     size_t asan_size;
 };
 
-/* x64.S */
-int engine_x64_enter(const struct abi_func *f, uint64_t *args, void *frame_top, struct engine_frame *fr, uint8_t *gs);
-__attribute__((noreturn)) void engine_x64_unwind(struct engine_frame *fr);
-void engine_x64_host(void), engine_x64_call(void), engine_x64_trap(void), engine_x64_far(void), engine_x64_far_end(void);
-void engine_x64_start(void);
-void engine_x64_switch(void **save, void *sp);
-void engine_x64_switch_in(void);
-void engine_x64_resume(void **save, const struct engine_saved *s);
-void engine_x64_switch_unwind(void **save, struct engine_frame *fr);
+/* x64.S, arm64.S */
+int engine_asm_enter(const struct abi_func *f, uint64_t *args, void *frame_top, struct engine_frame *fr, uint8_t *gs);
+__attribute__((noreturn)) void engine_asm_unwind(struct engine_frame *fr);
+void engine_asm_host(void), engine_asm_call(void), engine_asm_trap(void), engine_asm_far(void), engine_asm_far_end(void);
+void engine_asm_start(void);
+void engine_asm_switch(void **save, void *sp);
+void engine_asm_switch_in(void);
+void engine_asm_resume(void **save, const struct engine_saved *s);
+void engine_asm_switch_unwind(void **save, struct engine_frame *fr);
 
-/* What x64.S calls. */
+/* What they call. at: where the call of rt_trap returns to, link: where its function does; NULL: on the stack. */
 void engine_host_dispatch(struct engine_instance *in, uint32_t import, uint64_t *args, void **sp);
 void engine_rt_dispatch(struct engine_instance *in, uint32_t op, uint64_t *args, void **sp);
-__attribute__((noreturn)) void engine_trap_raise(struct engine_instance *in, enum abi_trap t, void **sp);
+__attribute__((noreturn)) void engine_trap_raise(struct engine_instance *in, enum abi_trap t, void **sp, const uint8_t *at, const uint8_t *link);
 __attribute__((noreturn)) void engine_fiber_main(struct engine_fiber *f);
 
 /* slot.c */
@@ -240,8 +236,14 @@ void engine_signals_init(struct engine *e);
 void engine_signals_free(struct engine *e);
 struct engine_image *engine_image_of(const struct engine *e, const void *pc); /* whose text holds pc; async-signal-safe */
 void engine_texts_publish(struct engine *e);
-/* Fills the record of the trap under way on f: pc is where, sp[0..] the guest's stack. Async-signal-safe. */
-void engine_record(struct engine_fiber *f, enum abi_trap t, const uint8_t *pc, void **sp, uint64_t address);
+/* Where a guest is: its instruction, or where a call of a stub returns to, one of them NULL or both; link, a return address that may
+ * not be on the stack yet, or NULL; sp[0..] its stack. */
+struct engine_where {
+    const uint8_t *pc, *back, *link;
+    void **sp;
+};
+/* Fills the record of the trap under way on f. Async-signal-safe. */
+void engine_record(struct engine_fiber *f, enum abi_trap t, struct engine_where at, uint64_t address);
 /* Records and ends the innermost engine_call of the current fiber. */
 __attribute__((noreturn)) void engine_raise(struct engine *e, enum abi_trap t, void **sp);
 

@@ -71,11 +71,7 @@ static struct engine *make(enum engine_reset reset, uint64_t slice_ns) {
     return engine_new(&(struct engine_config){.reset = reset, .verify = true, .slice_ns = slice_ns});
 }
 
-static uint64_t gs_now(void) {
-    uint64_t gs;
-    __asm__ volatile("rdgsbase %0" : "=r"(gs));
-    return gs;
-}
+static uint64_t gs_now(void) { return (uintptr_t)engine_base_get(); }
 
 /* ---- fresh state ---- */
 

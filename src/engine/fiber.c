@@ -74,8 +74,8 @@ static struct engine_fiber *fiber_new(struct engine *e) {
     f->native_low = low;
     f->frame_low = low + ABI_NATIVE_STACK_BYTES;
     f->frame_limit = f->frame_low + ABI_FRAME_STACK_BYTES;
-    f->native_top = f->frame_low - e->xsave_max;
-    f->saved.xsave = f->native_top;
+    f->native_top = f->frame_low - e->vectors_max;
+    f->saved.vectors = f->native_top;
     return f;
 }
 
@@ -151,14 +151,7 @@ struct engine_fiber *engine_spawn(struct engine_instance *in, void (*fn)(void *a
     f->host = NULL;
     f->frame_top = f->frame_low;
     f->asan_fake = NULL;
-    uint64_t *sp = (uint64_t *)(void *)f->native_top;
-    *--sp = 0; /* ends backtraces */
-    *--sp = (uintptr_t)engine_x64_start;
-    *--sp = 0;            /* rbp */
-    *--sp = 0;            /* rbx */
-    *--sp = (uintptr_t)f; /* r12 */
-    for (int i = 13; i <= 15; i++) *--sp = 0;
-    f->sp = sp;
+    f->sp = engine_first_sp(f->native_top, engine_asm_start, f);
     f->prev = &in->fibers;
     if ((f->next = in->fibers)) f->next->prev = &f->next;
     in->fibers = f;
@@ -173,7 +166,7 @@ void engine_fiber_main(struct engine_fiber *f) {
     f->fn(f->arg);
     f->state = FIBER_DONE;
     asan_leave(e, f, true);
-    engine_x64_switch(&f->sp, e->sched_sp);
+    engine_asm_switch(&f->sp, e->sched_sp);
     __builtin_unreachable();
 }
 
@@ -198,14 +191,13 @@ static void fiber_end(struct engine *e, struct engine_fiber *f) {
 
 /* ---- switching ---- */
 
-/* From a fiber's C code to the loop. GS is the fiber's own again afterwards. */
+/* From a fiber's C code to the loop. The base is the fiber's own again afterwards. */
 static void leave(struct engine *e, struct engine_fiber *f) {
-    uint64_t gs;
-    __asm__ volatile("rdgsbase %0" : "=r"(gs));
+    uint8_t *base = engine_base_get();
     asan_leave(e, f, false);
-    engine_x64_switch(&f->sp, e->sched_sp);
+    engine_asm_switch(&f->sp, e->sched_sp);
     asan_arrived(e, f);
-    __asm__ volatile("wrgsbase %0" : : "r"(gs));
+    engine_base_set(base);
 }
 
 static void resume_preempted(struct engine *e, struct engine_fiber *f) {
@@ -213,13 +205,14 @@ static void resume_preempted(struct engine *e, struct engine_fiber *f) {
     asan_enter(e, f);
     asan_arrived(e, f); /* compiled code cannot say so itself */
     if (!f->in->killed) {
-        engine_x64_resume(&e->sched_sp, &f->saved);
+        engine_asm_resume(&e->sched_sp, &f->saved);
         return;
     }
     f->frame->in->record_filled = false;
-    engine_record(f, ABI_TRAP_INTERRUPTED, (const uint8_t *)(uintptr_t)f->saved.gregs[X64_SAVED_RIP / 8],
-                  (void **)(uintptr_t)f->saved.gregs[X64_SAVED_RSP / 8], UINT64_MAX);
-    engine_x64_switch_unwind(&e->sched_sp, f->frame);
+    const struct engine_saved *s = &f->saved;
+    struct engine_where at = {engine_saved_pc(s), NULL, engine_saved_link(s), engine_saved_sp(s)};
+    engine_record(f, ABI_TRAP_INTERRUPTED, at, UINT64_MAX);
+    engine_asm_switch_unwind(&e->sched_sp, f->frame);
 }
 
 static void run_one(struct engine *e, struct engine_fiber *f) {
@@ -235,7 +228,7 @@ static void run_one(struct engine *e, struct engine_fiber *f) {
         resume_preempted(e, f);
     } else {
         asan_enter(e, f);
-        engine_x64_switch(&e->sched_sp, f->sp);
+        engine_asm_switch(&e->sched_sp, f->sp);
     }
     asan_back(e);
     __atomic_store_n(&e->current, NULL, __ATOMIC_RELAXED);

@@ -7,7 +7,7 @@
  *
  * To take it off at once, the handler copies all registers, the vector state too, from the signal's frame to
  * the fiber and returns into the loop's half of a switch: nothing is written on the guest's native stack,
- * which may be as good as full. engine_x64_resume brings all of it back.
+ * which may be as good as full. engine_asm_resume brings all of it back.
  */
 #include "engine/engine_int.h"
 #include <signal.h>
@@ -19,8 +19,6 @@
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
-
-enum { RESUME_BYTES = 16 }; /* that engine_x64_resume writes below sp */
 
 static void set_timer(struct engine *e, uint64_t ns) {
     struct timespec t = {.tv_sec = (time_t)(ns / 1'000'000'000), .tv_nsec = (long)(ns % 1'000'000'000)};
@@ -34,29 +32,14 @@ void engine_tick_arm(struct engine *e) {
     set_timer(e, e->config.slice_ns);
 }
 
-/* Bytes of the register state in a signal frame, standard XSAVE format: the kernel notes them in the bytes
- * FXSAVE leaves free. */
-static uint32_t xsave_bytes(const void *fpregs) {
-    uint32_t magic, size;
-    memcpy(&magic, (const uint8_t *)fpregs + 464, 4);
-    memcpy(&size, (const uint8_t *)fpregs + 464 + 16, 4);
-    return magic == 0x46505853 ? size : 0;
-}
-
-NO_ASAN static void copy(void *to, const void *from, size_t n) { __builtin_memcpy(to, from, n); }
-
 /* The guest's registers go to f, the thread to the loop. */
 NO_ASAN static void take_off(struct engine *e, struct engine_fiber *f, ucontext_t *uc) {
-    uint32_t n = xsave_bytes(uc->uc_mcontext.fpregs);
-    if (!n || n > e->xsave_max) return; /* never: the room was asked of the kernel */
-    for (int i = 0; i < 18; i++) f->saved.gregs[i] = (uint64_t)uc->uc_mcontext.gregs[i];
-    __asm__ volatile("rdgsbase %0" : "=r"(f->saved.gs));
-    copy(f->saved.xsave, uc->uc_mcontext.fpregs, n);
+    uint32_t n = engine_context_vector_bytes(uc);
+    if (!n || n > e->vectors_max) return; /* never: the room was asked of the kernel */
+    engine_context_save(uc, &f->saved);
     f->preempted = true;
     engine_fiber_leave_by_signal(e, f);
-    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)engine_x64_switch_in;
-    uc->uc_mcontext.gregs[REG_RDI] = (greg_t)(uintptr_t)e->sched_sp;
-    uc->uc_mcontext.gregs[REG_EFL] = 0x202;
+    engine_context_go(uc, engine_asm_switch_in, e->sched_sp);
 }
 
 NO_ASAN static void on_tick(int sig, siginfo_t *info, void *context) {
@@ -74,25 +57,22 @@ NO_ASAN static void on_tick(int sig, siginfo_t *info, void *context) {
         e->tick_seq = e->run_seq;
         return;
     }
-    const uint8_t *pc = (const uint8_t *)(uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
-    const uint8_t *sp = (const uint8_t *)(uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
-    if (!f->frame || !engine_image_of(e, pc)) {
+    struct engine_where at = {engine_context_pc(uc), NULL, engine_context_link(uc), engine_context_sp(uc)};
+    if (!f->frame || !engine_image_of(e, at.pc)) {
         __atomic_store_n(&e->preempt_pending, true, __ATOMIC_RELAXED);
-    } else if (sp - f->native_low >= RESUME_BYTES) {
+    } else if ((const uint8_t *)at.sp - f->native_low >= ENGINE_RESUME_BYTES) {
         take_off(e, f, uc);
     } else { /* the stack is full but for a word or two: a guest must not be able to keep the core by standing
                 there */
         f->frame->in->record_filled = false;
-        engine_record(f, ABI_TRAP_STACK_OVERFLOW, pc, (void **)(uintptr_t)sp, UINT64_MAX);
-        uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)engine_x64_unwind;
-        uc->uc_mcontext.gregs[REG_RDI] = (greg_t)(uintptr_t)f->frame;
-        uc->uc_mcontext.gregs[REG_EFL] = 0x202;
+        engine_record(f, ABI_TRAP_STACK_OVERFLOW, at, UINT64_MAX);
+        engine_context_go(uc, (void (*)(void))engine_asm_unwind, f->frame);
     }
 }
 
 void engine_tick_init(struct engine *e) {
     uint64_t frame = getauxval(AT_MINSIGSTKSZ); /* of a whole signal frame */
-    e->xsave_max = align_up(MAX(frame, 2048ull), ABI_PAGE);
+    e->vectors_max = align_up(MAX(frame, 2048ull), ABI_PAGE);
     struct sigaction sa = {.sa_sigaction = on_tick, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
     ENSURE(sigaction(SIGVTALRM, &sa, NULL) == 0);
     sigset_t set;

@@ -345,5 +345,5 @@ void engine_rt_dispatch(struct engine_instance *in, uint32_t op, uint64_t *args,
     const struct rt rt = {e, in};
     enum abi_trap t = rt_fns[op](&rt, args);
     if (UNLIKELY(!engine_slice_check(e))) t = ABI_TRAP_INTERRUPTED;
-    if (UNLIKELY(t != ABI_TRAP_NONE)) engine_trap_raise(in, t, sp);
+    if (UNLIKELY(t != ABI_TRAP_NONE)) engine_trap_raise(in, t, sp, NULL, NULL);
 }

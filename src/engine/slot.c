@@ -191,10 +191,10 @@ static void finish_context(struct engine_instance *in, struct engine_group *g) {
     *abi_ctx_of(g->gs) = (struct abi_ctx){
         .groups = in->group_gs,
         .instance = in,
-        .rt_call = (void *)(uintptr_t)engine_x64_call,
-        .rt_host = (void *)(uintptr_t)engine_x64_host,
-        .rt_trap = (void *)(uintptr_t)engine_x64_trap,
-        .rt_far = (void *)(uintptr_t)engine_x64_far,
+        .rt_call = (void *)(uintptr_t)engine_asm_call,
+        .rt_host = (void *)(uintptr_t)engine_asm_host,
+        .rt_trap = (void *)(uintptr_t)engine_asm_trap,
+        .rt_far = (void *)(uintptr_t)engine_asm_far,
     };
     for (uint32_t i = 0; i < of->relocs_count; i++) {
         const struct abi_context_reloc *r = &of->relocs[i];

@@ -94,6 +94,18 @@ static void add_pc(struct engine *e, struct engine_trap_record *r, const uint8_t
     add_frame(r, image, code, s.wasm_offset);
 }
 
+/* At an instruction, the link register is where its function returns to, unless that has called (then it points into the function
+ * itself) or has stored it (then it lies on the stack too). */
+NO_ASAN static void add_link(struct engine *e, struct engine_trap_record *r, struct engine_where at) {
+    const struct engine_image *image = engine_image_of(e, at.link);
+    if (!image) return;
+    if (at.pc) {
+        const struct abi_image_code *code = abi_image_find(&image->im, at.pc);
+        if (at.sp[1] == at.link || (code && code == abi_image_find(&image->im, at.link - 1))) return;
+    }
+    try_word(e, r, at.link);
+}
+
 /* Scans the stacks of the nested engine_calls, from sp up. Host code between them is left out. */
 NO_ASAN static void backtrace(struct engine *e, struct engine_trap_record *r, const struct engine_frame *frame, void **sp) {
     for (;;) {
@@ -106,7 +118,7 @@ NO_ASAN static void backtrace(struct engine *e, struct engine_trap_record *r, co
 
 /* ---- records ---- */
 
-void engine_record(struct engine_fiber *f, enum abi_trap t, const uint8_t *pc, void **sp, uint64_t address) {
+void engine_record(struct engine_fiber *f, enum abi_trap t, struct engine_where at, uint64_t address) {
     struct engine_instance *in = f->frame->in;
     struct engine_trap_record *r = &in->record;
     if (t == ABI_TRAP_STACK_OVERFLOW) f->overflowed = true;
@@ -119,20 +131,23 @@ void engine_record(struct engine_fiber *f, enum abi_trap t, const uint8_t *pc, v
     r->trap = t;
     if (r->frames_count) return;
     r->address = address;
-    if (pc) add_pc(f->engine, r, pc);
-    backtrace(f->engine, r, f->frame, sp);
+    if (at.pc) add_pc(f->engine, r, at.pc);
+    if (at.back) try_word(f->engine, r, at.back);
+    if (at.link) add_link(f->engine, r, at);
+    backtrace(f->engine, r, f->frame, at.sp);
 }
 
-NO_ASAN void engine_raise(struct engine *e, enum abi_trap t, void **sp) {
+__attribute__((noreturn)) NO_ASAN static void raise_at(struct engine *e, enum abi_trap t, struct engine_where at) {
     struct engine_fiber *f = e->current;
     if (t <= ABI_TRAP_NONE || t >= ABI_TRAP_COUNT) t = ABI_TRAP_HOST;
-    engine_record(f, t, NULL, sp, UINT64_MAX);
-    engine_x64_unwind(f->frame);
+    engine_record(f, t, at, UINT64_MAX);
+    engine_asm_unwind(f->frame);
 }
+NO_ASAN void engine_raise(struct engine *e, enum abi_trap t, void **sp) { raise_at(e, t, (struct engine_where){.sp = sp}); }
 
-NO_ASAN void engine_trap_raise(struct engine_instance *in, enum abi_trap t, void **sp) {
+NO_ASAN void engine_trap_raise(struct engine_instance *in, enum abi_trap t, void **sp, const uint8_t *at, const uint8_t *link) {
     in->engine->current->frame->in->record_filled = false;
-    engine_raise(in->engine, t, sp);
+    raise_at(in->engine, t, (struct engine_where){NULL, at, link, sp});
 }
 
 /* Starts a record whose frames are still to come. */
@@ -208,7 +223,7 @@ static bool in_range(const uint8_t *p, const uint8_t *from, const uint8_t *to) {
 /* The trap that a fault in compiled code is, or NONE: not a guest's doing. */
 static enum abi_trap classify(struct engine_fiber *f, int sig, const uint8_t *pc, const uint8_t *address, const uint8_t *gs) {
     const struct engine_image *image = engine_image_of(f->engine, pc);
-    bool far = in_range(pc, (const uint8_t *)(uintptr_t)engine_x64_far, (const uint8_t *)(uintptr_t)engine_x64_far_end);
+    bool far = in_range(pc, (const uint8_t *)(uintptr_t)engine_asm_far, (const uint8_t *)(uintptr_t)engine_asm_far_end);
     if ((!image && !far) || (sig != SIGSEGV && sig != SIGFPE)) return ABI_TRAP_NONE;
     if (sig == SIGSEGV && (in_range(address, f->native_low - ABI_STACK_GUARD_BYTES, f->native_low) ||
                            in_range(address, f->frame_limit, f->frame_limit + ABI_STACK_GUARD_BYTES)))
@@ -251,7 +266,7 @@ static void not_ours(int sig, siginfo_t *info, ucontext_t *uc) {
             old->sa_sigaction(sig, info, uc);
             return;
         }
-        report(sig, (uintptr_t)uc->uc_mcontext.gregs[REG_RIP], (uintptr_t)info->si_addr);
+        report(sig, (uintptr_t)engine_context_pc(uc), (uintptr_t)info->si_addr);
         sigaction(sig, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
         if (info->si_code <= 0) raise(sig); /* sent, not caused by an instruction */
     }
@@ -261,19 +276,16 @@ NO_ASAN static void on_fault(int sig, siginfo_t *info, void *context) {
     ucontext_t *uc = context;
     struct engine *e = engine_of_thread;
     struct engine_fiber *f = e ? e->current : NULL;
-    const uint8_t *pc = (const uint8_t *)(uintptr_t)uc->uc_mcontext.gregs[REG_RIP], *address = info->si_addr, *gs;
-    __asm__ volatile("rdgsbase %0" : "=r"(gs));
-    enum abi_trap t = f && f->frame && info->si_code > 0 ? classify(f, sig, pc, address, gs) : ABI_TRAP_NONE;
+    struct engine_where at = {engine_context_pc(uc), NULL, engine_context_link(uc), engine_context_sp(uc)};
+    const uint8_t *address = info->si_addr, *base = engine_context_base(uc);
+    enum abi_trap t = f && f->frame && info->si_code > 0 ? classify(f, sig, at.pc, address, base) : ABI_TRAP_NONE;
     if (t == ABI_TRAP_NONE) {
         not_ours(sig, info, uc);
         return;
     }
     f->frame->in->record_filled = false;
-    engine_record(f, t, pc, (void **)(uintptr_t)uc->uc_mcontext.gregs[REG_RSP],
-                  t == ABI_TRAP_MEMORY_OUT_OF_BOUNDS ? (uint64_t)(address - gs) : UINT64_MAX);
-    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)engine_x64_unwind;
-    uc->uc_mcontext.gregs[REG_RDI] = (greg_t)(uintptr_t)f->frame;
-    uc->uc_mcontext.gregs[REG_EFL] = 0x202; /* as the C ABI wants it: no direction flag */
+    engine_record(f, t, at, t == ABI_TRAP_MEMORY_OUT_OF_BOUNDS ? (uint64_t)(address - base) : UINT64_MAX);
+    engine_context_go(uc, (void (*)(void))engine_asm_unwind, f->frame);
 }
 
 void engine_signals_init(struct engine *e) {

@@ -1,12 +1,12 @@
 /* x64: entering and leaving compiled code, the stubs it calls, and the switch of fibers.
  *
- *   engine_x64_enter ──> entry adapter ──> compiled code ──> engine_x64_host / _call ──> C on the same stack
- *        ^                                      │ engine_x64_trap ──> C on the engine's trap stack
- *        └──────── engine_x64_unwind ───────────┘ or a signal
+ *   engine_asm_enter ──> entry adapter ──> compiled code ──> engine_asm_host / _call ──> C on the same stack
+ *        ^                                      │ engine_asm_trap ──> C on the engine's trap stack
+ *        └──────── engine_asm_unwind ───────────┘ or a signal
  *
  * 1. GS is changed only here and in switches: enter and far set it and put it back, unwind puts back what enter found.
  * 2. Stubs called by compiled code keep every register but rax, rcx, rdx, xmm0-2 and the flags.
- * 3. A frame of engine_x64_enter has the old GS at its sp, below it the entry adapter's return address.
+ * 3. A frame of engine_asm_enter has the old GS at its sp, below it the entry adapter's return address.
  */
 #include "engine/x64.h"
 
@@ -36,15 +36,15 @@
 
     .text
 
-/* int engine_x64_enter(const struct abi_func *f, uint64_t *args, void *frame_top, struct engine_frame *fr, uint8_t *gs)
+/* int engine_asm_enter(const struct abi_func *f, uint64_t *args, void *frame_top, struct engine_frame *fr, uint8_t *gs)
  * Calls f; 0, or 1 when it was unwound by a trap. */
-FUNCTION engine_x64_enter
+FUNCTION engine_asm_enter
     PUSH_CALLEE_SAVED
     rdgsbase %rax
     pushq %rax
     wrgsbase %r8
-    movq %rsp, X64_FRAME_SP(%rcx)
-    call *X64_FUNC_ENTRY(%rdi)
+    movq %rsp, ASM_FRAME_SP(%rcx)
+    call *ASM_FUNC_ENTRY(%rdi)
     xorl %eax, %eax
 .Lleave:
     popq %rcx
@@ -52,17 +52,17 @@ FUNCTION engine_x64_enter
     POP_CALLEE_SAVED
     ret
 
-/* noreturn void engine_x64_unwind(struct engine_frame *fr): its engine_x64_enter returns 1. */
-FUNCTION engine_x64_unwind
+/* noreturn void engine_asm_unwind(struct engine_frame *fr): its engine_asm_enter returns 1. */
+FUNCTION engine_asm_unwind
     cld
-    movq X64_FRAME_SP(%rdi), %rsp
+    movq ASM_FRAME_SP(%rdi), %rsp
     movl $1, %eax
     jmp .Lleave
 
 /* Compiled code calls engine (eax = what, rcx = canonical array): the C function gets (instance, what, array, sp). */
 .macro STUB name, target
 FUNCTION \name
-    cmpq %gs:X64_CTX_NATIVE_LIMIT, %rsp
+    cmpq %gs:ASM_CTX_NATIVE_LIMIT, %rsp
     jb .Lno_headroom
     pushq %rbp
     movq %rsp, %rbp
@@ -88,7 +88,7 @@ FUNCTION \name
     movaps %xmm14, 176(%rsp)
     movaps %xmm15, 192(%rsp)
     movq %rcx, 208(%rsp)
-    movq %gs:X64_CTX_INSTANCE, %rdi
+    movq %gs:ASM_CTX_INSTANCE, %rdi
     movl %eax, %esi
     movq %rcx, %rdx
     leaq 8(%rbp), %rcx
@@ -117,38 +117,40 @@ FUNCTION \name
     leave
     ret
 .endm
-STUB engine_x64_host, engine_host_dispatch
-STUB engine_x64_call, engine_rt_dispatch
+STUB engine_asm_host, engine_host_dispatch
+STUB engine_asm_call, engine_rt_dispatch
 
 .Lno_headroom:
-    movl $X64_TRAP_STACK_OVERFLOW, %eax
+    movl $ASM_TRAP_STACK_OVERFLOW, %eax
 /* Compiled code raises trap eax: C goes on, on a stack of the engine's, since this one may be full. */
-FUNCTION engine_x64_trap
+FUNCTION engine_asm_trap
     cld
-    movq %gs:X64_CTX_INSTANCE, %rdi
+    movq %gs:ASM_CTX_INSTANCE, %rdi
     movq %rsp, %rdx
     movl %eax, %esi
-    movq X64_INSTANCE_TRAP_STACK(%rdi), %rsp
-    call engine_trap_raise /* (instance, trap, sp), does not return */
+    movq ASM_INSTANCE_TRAP_STACK(%rdi), %rsp
+    xorl %ecx, %ecx
+    xorl %r8d, %r8d
+    call engine_trap_raise /* (instance, trap, sp, NULL, NULL), does not return */
     ud2
 
 /* Compiled code calls rax = struct abi_func * of any group, its arguments in place. r10 and rbx are free before the call,
  * r10 after it. The only stub that may meet the native stack's guard. */
-FUNCTION engine_x64_far
+FUNCTION engine_asm_far
     rdgsbase %r10
     pushq %r10
-    movq %gs:X64_CTX_GROUPS, %r10
-    movl X64_FUNC_GROUP(%rax), %ebx
+    movq %gs:ASM_CTX_GROUPS, %r10
+    movl ASM_FUNC_GROUP(%rax), %ebx
     movq (%r10,%rbx,8), %r10
     wrgsbase %r10
-    call *X64_FUNC_CODE(%rax)
+    call *ASM_FUNC_CODE(%rax)
     popq %r10
     wrgsbase %r10
     ret
-FUNCTION engine_x64_far_end
+FUNCTION engine_asm_far_end
 
-/* void engine_x64_switch(void **save, void *sp): stores this stack's sp in *save and goes on where sp was stored. */
-FUNCTION engine_x64_switch
+/* void engine_asm_switch(void **save, void *sp): stores this stack's sp in *save and goes on where sp was stored. */
+FUNCTION engine_asm_switch
     PUSH_CALLEE_SAVED
     movq %rsp, (%rdi)
     movq %rsi, %rsp
@@ -156,20 +158,20 @@ FUNCTION engine_x64_switch
     ret
 
 /* The second half of a switch, with the sp in rdi: where a signal handler sends a preempted fiber's thread. */
-FUNCTION engine_x64_switch_in
+FUNCTION engine_asm_switch_in
     movq %rdi, %rsp
     POP_CALLEE_SAVED
     ret
 
-/* void engine_x64_resume(void **save, const struct engine_saved *s): as switch, to a state that a signal interrupted.
+/* void engine_asm_resume(void **save, const struct engine_saved *s): as switch, to a state that a signal interrupted.
  * Writes the 16 bytes below its sp. */
-FUNCTION engine_x64_resume
+FUNCTION engine_asm_resume
     PUSH_CALLEE_SAVED
     movq %rsp, (%rdi)
     movq %rsi, %r15
     movq X64_SAVED_GS(%r15), %rax
     wrgsbase %rax
-    movq X64_SAVED_XSAVE(%r15), %rcx
+    movq X64_SAVED_VECTORS(%r15), %rcx
     movl $-1, %eax
     movl $-1, %edx
     xrstor64 (%rcx)
@@ -194,15 +196,15 @@ FUNCTION engine_x64_resume
     popfq
     ret
 
-/* void engine_x64_switch_unwind(void **save, struct engine_frame *fr): as switch, but fr's engine_x64_enter returns 1. */
-FUNCTION engine_x64_switch_unwind
+/* void engine_asm_switch_unwind(void **save, struct engine_frame *fr): as switch, but fr's engine_asm_enter returns 1. */
+FUNCTION engine_asm_switch_unwind
     PUSH_CALLEE_SAVED
     movq %rsp, (%rdi)
     movq %rsi, %rdi
-    jmp engine_x64_unwind
+    jmp engine_asm_unwind
 
 /* Where a new fiber starts, its struct in r12. */
-FUNCTION engine_x64_start
+FUNCTION engine_asm_start
     subq $8, %rsp
     movq %r12, %rdi
     xorl %ebp, %ebp

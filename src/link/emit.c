@@ -52,12 +52,9 @@ static void apply_relocs(struct link *l, struct link_instance *in) {
             ENSURE(r->kind == ABI_RELOC_RECORD_PC32 && record != LINK_NONE);
             s = records + (uint64_t)record * sizeof(struct abi_func);
         }
-        int32_t addend;
-        memcpy(&addend, in->object.text.p + r->at, 4);
-        int64_t v = (int64_t)s + addend - (int64_t)(in->text_at + r->at);
-        ENSURE(v == (int32_t)v);
-        int32_t field = (int32_t)v;
-        memcpy(in->object.text.p + r->at, &field, 4);
+        int64_t distance = (int64_t)s - (int64_t)(in->text_at + r->at);
+        ENSURE(distance == (int32_t)distance);
+        abi_reloc_apply(in->object.text.p + r->at, distance);
     }
 }
 
