@@ -49,6 +49,12 @@ struct net_watch *net_watch_new(struct net_loop *l, int fd, unsigned events, voi
 void net_watch_events(struct net_watch *w, unsigned events); /* 0: pause */
 void net_watch_free(struct net_watch *w); /* before fd is closed; also from its own fn */
 
+/* Work that the kernel may hold up, on another thread: fn(arg) there, then done(arg, ran) on the loop's thread. The threads are
+ * four, for the whole process, made at the first work (so after a sandbox was put on), and take no signals. */
+struct net_work;
+struct net_work *net_work_new(struct net_loop *l, void (*fn)(void *arg), void (*done)(void *arg, bool ran), void *arg);
+void net_work_cancel(struct net_work *w); /* before done: if fn has not begun it never will, and done is told so */
+
 /* ---- fields ---------------------------------------------------------------------------------------------- */
 
 struct net_field {

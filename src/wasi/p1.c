@@ -132,7 +132,7 @@ const uint64_t p1_rights_inherit = p1_rights_dir | p1_rights_file;
 static void add_standard(struct p1 *p, int kind, int fd, uint64_t right) {
     struct stat st;
     struct p1_desc d = {
-        .kind = kind, .fd = fd, .borrowed = true, .base = right | P1_RIGHT(P1_R_POLL) | P1_RIGHT(P1_R_FD_FILESTAT_GET)};
+        .kind = kind, .base = right | P1_RIGHT(P1_R_POLL) | P1_RIGHT(P1_R_FD_FILESTAT_GET)};
     d.filetype = p->run->config.exchange || fd < 0 || fstat(fd, &st) != 0 ? P1_UNKNOWN
                  : isatty(fd)                                             ? P1_CHARACTER_DEVICE
                                                                           : p1_filetype_of(st.st_mode);
@@ -148,8 +148,7 @@ static void add_descriptors(struct p1 *p) {
     for (size_t i = 0; i < config->preopens_count; i++) {
         struct p1_desc d = {.kind = P1_DIR,
                             .filetype = P1_DIRECTORY,
-                            .fd = config->preopens[i].fd,
-                            .borrowed = true,
+                            .file = fs_file_new(config->preopens[i].fd, true),
                             .is_preopen = true,
                             .preopen = config->preopens[i].guest,
                             .read_only = config->preopens[i].read_only,

@@ -14,14 +14,19 @@ static enum abi_trap done(uint64_t *a, uint32_t e) {
 }
 static enum abi_trap done_host(uint64_t *a, int result) { return done(a, result < 0 ? p1_errno_of(errno) : 0); }
 
+/* Ends it with what comes of a task that is all there is to do. */
+static enum abi_trap done_task(struct p1 *p, uint64_t *a, struct fs_task t) {
+    return fs_run(p->run, &t) ? done(a, p1_errno_of(t.error)) : ABI_TRAP_INTERRUPTED;
+}
+
 /* `d`: the descriptor args[0] with these rights, or the function ends. */
-#define DESC(rights)                                                                                         \
-    struct p1 *p = p1_of(call);                                                                              \
-    uint32_t desc_errno_ = 0;                                                                                \
-    struct p1_desc *d = p1_desc(p, a[0], (rights), &desc_errno_);                                            \
+#define DESC(rights)                                                                                                             \
+    struct p1 *p = p1_of(call);                                                                                                  \
+    uint32_t desc_errno_ = 0;                                                                                                    \
+    struct p1_desc *d = p1_desc(p, a[0], (rights), &desc_errno_);                                                                \
     if (!d) return done(a, desc_errno_)
-#define REGULAR(rights)                                                                                      \
-    DESC(rights);                                                                                            \
+#define REGULAR(rights)                                                                                                          \
+    DESC(rights);                                                                                                                \
     if (d->kind != P1_FILE) return done(a, d->kind == P1_DIR ? P1_EISDIR : P1_ESPIPE)
 
 /* ---- the table of descriptors ---- */
@@ -55,7 +60,7 @@ uint32_t p1_desc_add(struct p1 *p, struct p1_desc d, uint32_t *fd) {
 
 void p1_desc_close(struct p1_desc *d) {
     fs_dir_close(d->dir);
-    if ((d->kind == P1_FILE || d->kind == P1_DIR) && !d->borrowed) close(d->fd);
+    fs_file_unref(d->file);
     *d = (struct p1_desc){};
 }
 
@@ -109,9 +114,11 @@ enum abi_trap p1_fd_fdstat_get(struct engine_call *call, uint64_t *a) {
 enum abi_trap p1_fd_fdstat_set_flags(struct engine_call *call, uint64_t *a) {
     DESC(P1_RIGHT(P1_R_SET_FLAGS));
     uint16_t flags = (uint16_t)a[1];
-    if (flags & ~(P1_FDFLAG_APPEND | P1_FDFLAG_NONBLOCK | d->flags)) return done(a, P1_ENOTSUP); /* sync modes are chosen at open */
-    if (d->kind == P1_FILE && fcntl(d->fd, F_SETFL, (flags & P1_FDFLAG_APPEND ? O_APPEND : 0)) < 0)
-        return done(a, p1_errno_of(errno));
+    if (flags & ~(P1_FDFLAG_APPEND | P1_FDFLAG_NONBLOCK | d->flags))
+        return done(a, P1_ENOTSUP); /* sync modes are chosen at open */
+    int host =
+        (flags & P1_FDFLAG_APPEND ? O_APPEND : 0) | (d->file && !d->file->disk ? O_NONBLOCK : 0); /* a FIFO holds nobody up */
+    if (d->kind == P1_FILE && fcntl(d->file->fd, F_SETFL, host) < 0) return done(a, p1_errno_of(errno));
     d->flags = flags;
     return done(a, 0);
 }
@@ -127,7 +134,11 @@ enum abi_trap p1_fd_fdstat_set_rights(struct engine_call *call, uint64_t *a) {
 bool p1_put_filestat(struct p1 *p, uint64_t ptr, const struct stat *st) {
     uint8_t *m = p1_mem(p, ptr, 64);
     if (!m) return false;
-    uint64_t field[8] = {st->st_dev, st->st_ino, p1_filetype_of(st->st_mode), st->st_nlink, (uint64_t)st->st_size,
+    uint64_t field[8] = {st->st_dev,
+                         st->st_ino,
+                         p1_filetype_of(st->st_mode),
+                         st->st_nlink,
+                         (uint64_t)st->st_size,
                          (uint64_t)st->st_atim.tv_sec * 1000000000u + (uint64_t)st->st_atim.tv_nsec,
                          (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec,
                          (uint64_t)st->st_ctim.tv_sec * 1000000000u + (uint64_t)st->st_ctim.tv_nsec};
@@ -138,7 +149,7 @@ bool p1_put_filestat(struct p1 *p, uint64_t ptr, const struct stat *st) {
 enum abi_trap p1_fd_filestat_get(struct engine_call *call, uint64_t *a) {
     DESC(P1_RIGHT(P1_R_FD_FILESTAT_GET));
     struct stat st = {};
-    if (d->fd >= 0 && d->kind >= P1_FILE && fstat(d->fd, &st) < 0) return done(a, p1_errno_of(errno));
+    if (d->file && fstat(d->file->fd, &st) < 0) return done(a, p1_errno_of(errno));
     uint64_t ptr = a[1];
     if (!p1_put_filestat(p, ptr, &st)) return done(a, P1_EFAULT);
     if (d->kind < P1_FILE) p1_mem(p, ptr, 64)[16] = d->filetype;
@@ -149,7 +160,7 @@ enum abi_trap p1_fd_filestat_set_size(struct engine_call *call, uint64_t *a) {
     DESC(P1_RIGHT(P1_R_FD_SET_SIZE));
     if (d->kind != P1_FILE) return done(a, P1_EINVAL);
     if (a[1] > INT64_MAX) return done(a, P1_EINVAL);
-    return done_host(a, ftruncate(d->fd, (off_t)a[1]));
+    return done_task(p, a, (struct fs_task){.op = FS_RESIZE, .file = d->file, .offset = (int64_t)a[1]});
 }
 
 uint32_t p1_times(uint64_t atim, uint64_t mtim, uint32_t fstflags, struct timespec out[2]) {
@@ -168,7 +179,7 @@ enum abi_trap p1_fd_filestat_set_times(struct engine_call *call, uint64_t *a) {
     uint32_t e = p1_times(a[1], a[2], (uint32_t)a[3], times);
     if (e) return done(a, e);
     if (d->read_only) return done(a, P1_EROFS);
-    return done_host(a, futimens(d->fd, times));
+    return done_host(a, futimens(d->file->fd, times));
 }
 
 enum abi_trap p1_fd_prestat_get(struct engine_call *call, uint64_t *a) {
@@ -203,6 +214,16 @@ static int iovecs(struct p1 *p, uint64_t ptr, uint64_t count, struct iovec *out)
     return n;
 }
 
+/* False: the run was killed. */
+static bool move(struct p1 *p, struct p1_desc *d, enum fs_op op, const struct iovec *v, int n, int64_t offset, size_t *moved,
+                 int *error) {
+    struct fs_task t = {.op = op, .file = d->file, .v = v, .count = n, .offset = offset};
+    bool alive = fs_run_all(p->run, &t, d->flags & P1_FDFLAG_NONBLOCK);
+    *moved = t.moved;
+    *error = t.error;
+    return alive;
+}
+
 enum abi_trap p1_fd_read(struct engine_call *call, uint64_t *a) {
     DESC(P1_RIGHT(P1_R_READ));
     struct iovec v[IOV_MAX];
@@ -215,9 +236,7 @@ enum abi_trap p1_fd_read(struct engine_call *call, uint64_t *a) {
         enum abi_trap t = i < n ? p->stdio->read(p->run, v[i].iov_base, v[i].iov_len, &got, &error) : ABI_TRAP_NONE;
         if (t) return t;
     } else if (d->kind == P1_FILE) {
-        ssize_t r = readv(d->fd, v, n);
-        if (r < 0) error = errno;
-        else got = (size_t)r;
+        if (!move(p, d, FS_READ, v, n, FS_POSITION, &got, &error)) return ABI_TRAP_INTERRUPTED;
     } else error = d->kind == P1_DIR ? EISDIR : EBADF;
     if (error) return done(a, p1_errno_of(error));
     return done(a, p1_put_u32(p, a[3], (uint32_t)got) ? 0 : P1_EFAULT);
@@ -247,53 +266,52 @@ enum abi_trap p1_fd_write(struct engine_call *call, uint64_t *a) {
         enum abi_trap t = write_standard(p, d, v, n, &wrote, &error);
         if (t) return t;
     } else if (d->kind == P1_FILE) {
-        ssize_t r = writev(d->fd, v, n);
-        if (r < 0) error = errno;
-        else wrote = (size_t)r;
+        if (!move(p, d, FS_WRITE, v, n, FS_POSITION, &wrote, &error)) return ABI_TRAP_INTERRUPTED;
     } else error = d->kind == P1_DIR ? EISDIR : EBADF;
     if (error) return done(a, p1_errno_of(error));
     return done(a, p1_put_u32(p, a[3], (uint32_t)wrote) ? 0 : P1_EFAULT);
 }
 
-static enum abi_trap positioned(struct engine_call *call, uint64_t *a, uint64_t rights,
-                                ssize_t (*move)(int, const struct iovec *, int, off_t)) {
+static enum abi_trap positioned(struct engine_call *call, uint64_t *a, uint64_t rights, enum fs_op op) {
     REGULAR(rights | P1_RIGHT(P1_R_SEEK));
     struct iovec v[IOV_MAX];
     int n = iovecs(p, a[1], a[2], v);
     if (n < 0) return done(a, P1_EFAULT);
     if (a[3] > INT64_MAX) return done(a, P1_EINVAL);
-    ssize_t moved = move(d->fd, v, n, (off_t)a[3]);
-    if (moved < 0) return done(a, p1_errno_of(errno));
+    size_t moved = 0;
+    int error = 0;
+    if (!move(p, d, op, v, n, (int64_t)a[3], &moved, &error)) return ABI_TRAP_INTERRUPTED;
+    if (error) return done(a, p1_errno_of(error));
     return done(a, p1_put_u32(p, a[4], (uint32_t)moved) ? 0 : P1_EFAULT);
 }
 
-enum abi_trap p1_fd_pread(struct engine_call *call, uint64_t *a) { return positioned(call, a, P1_RIGHT(P1_R_READ), preadv); }
-enum abi_trap p1_fd_pwrite(struct engine_call *call, uint64_t *a) { return positioned(call, a, P1_RIGHT(P1_R_WRITE), pwritev); }
+enum abi_trap p1_fd_pread(struct engine_call *call, uint64_t *a) { return positioned(call, a, P1_RIGHT(P1_R_READ), FS_READ); }
+enum abi_trap p1_fd_pwrite(struct engine_call *call, uint64_t *a) { return positioned(call, a, P1_RIGHT(P1_R_WRITE), FS_WRITE); }
 
 enum abi_trap p1_fd_seek(struct engine_call *call, uint64_t *a) {
     static const int whence[] = {SEEK_SET, SEEK_CUR, SEEK_END};
     REGULAR(a[1] == 0 && a[2] == 1 ? P1_RIGHT(P1_R_TELL) : P1_RIGHT(P1_R_SEEK) | P1_RIGHT(P1_R_TELL));
     if (a[2] >= ARRAY_COUNT(whence)) return done(a, P1_EINVAL);
-    off_t at = lseek(d->fd, (off_t)a[1], whence[a[2]]);
+    off_t at = lseek(d->file->fd, (off_t)a[1], whence[a[2]]);
     if (at < 0) return done(a, p1_errno_of(errno));
     return done(a, p1_put_u64(p, a[3], (uint64_t)at) ? 0 : P1_EFAULT);
 }
 
 enum abi_trap p1_fd_tell(struct engine_call *call, uint64_t *a) {
     REGULAR(P1_RIGHT(P1_R_TELL));
-    off_t at = lseek(d->fd, 0, SEEK_CUR);
+    off_t at = lseek(d->file->fd, 0, SEEK_CUR);
     if (at < 0) return done(a, p1_errno_of(errno));
     return done(a, p1_put_u64(p, a[1], (uint64_t)at) ? 0 : P1_EFAULT);
 }
 
 enum abi_trap p1_fd_sync(struct engine_call *call, uint64_t *a) {
     DESC(P1_RIGHT(P1_R_SYNC));
-    return d->kind < P1_FILE ? done(a, P1_EINVAL) : done_host(a, fsync(d->fd));
+    return d->kind < P1_FILE ? done(a, P1_EINVAL) : done_task(p, a, (struct fs_task){.op = FS_SYNC, .file = d->file});
 }
 
 enum abi_trap p1_fd_datasync(struct engine_call *call, uint64_t *a) {
     DESC(P1_RIGHT(P1_R_DATASYNC));
-    return d->kind < P1_FILE ? done(a, P1_EINVAL) : done_host(a, fdatasync(d->fd));
+    return d->kind < P1_FILE ? done(a, P1_EINVAL) : done_task(p, a, (struct fs_task){.op = FS_DATASYNC, .file = d->file});
 }
 
 enum abi_trap p1_fd_advise(struct engine_call *call, uint64_t *a) {
@@ -303,13 +321,14 @@ enum abi_trap p1_fd_advise(struct engine_call *call, uint64_t *a) {
     if (d->kind == P1_DIR) return done(a, P1_EBADF);
     if (d->kind != P1_FILE) return done(a, P1_ESPIPE);
     if (a[3] >= ARRAY_COUNT(advice) || a[1] > INT64_MAX || a[2] > INT64_MAX) return done(a, P1_EINVAL);
-    return done(a, p1_errno_of(posix_fadvise(d->fd, (off_t)a[1], (off_t)a[2], advice[a[3]])));
+    return done(a, p1_errno_of(posix_fadvise(d->file->fd, (off_t)a[1], (off_t)a[2], advice[a[3]])));
 }
 
 enum abi_trap p1_fd_allocate(struct engine_call *call, uint64_t *a) {
     REGULAR(P1_RIGHT(P1_R_ALLOCATE));
     if (a[1] > INT64_MAX || a[2] > INT64_MAX) return done(a, P1_EINVAL);
-    return done_host(a, fallocate(d->fd, 0, (off_t)a[1], (off_t)a[2]));
+    return done_task(p, a,
+                     (struct fs_task){.op = FS_ALLOCATE, .file = d->file, .offset = (int64_t)a[1], .length = (int64_t)a[2]});
 }
 
 /* ---- directories ---- */
@@ -318,7 +337,7 @@ enum { DIRENT_BYTES = 24 };
 
 /* One entry as the guest sees it, cut at the end of its buffer. */
 static size_t put_entry(uint8_t *m, size_t room, const struct fs_entry *e) {
-    static const uint8_t type[] = {[DT_BLK] = P1_BLOCK_DEVICE, [DT_CHR] = P1_CHARACTER_DEVICE, [DT_DIR] = P1_DIRECTORY,
+    static const uint8_t type[] = {[DT_BLK] = P1_BLOCK_DEVICE,  [DT_CHR] = P1_CHARACTER_DEVICE, [DT_DIR] = P1_DIRECTORY,
                                    [DT_LNK] = P1_SYMBOLIC_LINK, [DT_REG] = P1_REGULAR_FILE,     [DT_SOCK] = P1_SOCKET_STREAM};
     uint8_t head[DIRENT_BYTES] = {};
     uint32_t length = (uint32_t)e->name.n;
@@ -337,7 +356,7 @@ enum abi_trap p1_fd_readdir(struct engine_call *call, uint64_t *a) {
     uint8_t *m = p1_mem(p, a[1], a[2]);
     if (!m) return done(a, P1_EFAULT);
     if (d->kind != P1_DIR) return done(a, P1_ENOTDIR);
-    int e = d->dir ? 0 : fs_dir_open(d->fd, &d->dir);
+    int e = d->dir ? 0 : fs_dir_open(d->file->fd, &d->dir);
     if (e) return done(a, p1_errno_of(e));
     fs_dir_seek(d->dir, a[3]);
     size_t used = 0;

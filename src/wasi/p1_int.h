@@ -11,8 +11,7 @@
 #ifndef ORLO_WASI_P1_INT_H
 #define ORLO_WASI_P1_INT_H
 
-#include "wasi/fs.h"
-#include "wasi/wasi_int.h"
+#include "wasi/fs_file.h"
 
 enum p1_errno {
     P1_SUCCESS = 0,
@@ -41,8 +40,7 @@ enum p1_filetype { P1_UNKNOWN, P1_BLOCK_DEVICE, P1_CHARACTER_DEVICE, P1_DIRECTOR
 struct p1_desc {
     enum { P1_CLOSED, P1_STDIN, P1_STDOUT, P1_STDERR, P1_FILE, P1_DIR } kind;
     enum p1_filetype filetype;
-    int fd;            /* FILE, DIR; of STDIN when it is a descriptor */
-    bool borrowed;     /* fd is not closed with it */
+    struct fs_file *file; /* FILE, DIR */
     bool is_preopen;
     str preopen;       /* name */
     bool read_only;

@@ -1,8 +1,6 @@
 /* p1: paths. */
 #include "wasi/p1_int.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 static enum abi_trap done(uint64_t *a, uint32_t e) {
     a[0] = e;
@@ -38,23 +36,24 @@ static uint32_t place(struct p1 *p, uint64_t fd, uint64_t rights, uint64_t ptr, 
 
 enum abi_trap p1_path_create_directory(struct engine_call *call, uint64_t *a) {
     PLACE(a[0], P1_RIGHT(P1_R_CREATE_DIRECTORY), a[1], a[2], true);
-    return done(a, p1_errno_of(fs_mkdir(at.dir->fd, at.path)));
+    return done(a, p1_errno_of(fs_mkdir(at.dir->file->fd, at.path)));
 }
 
 enum abi_trap p1_path_remove_directory(struct engine_call *call, uint64_t *a) {
     PLACE(a[0], P1_RIGHT(P1_R_REMOVE_DIRECTORY), a[1], a[2], true);
-    return done(a, p1_errno_of(fs_rmdir(at.dir->fd, at.path)));
+    return done(a, p1_errno_of(fs_rmdir(at.dir->file->fd, at.path)));
 }
 
 enum abi_trap p1_path_unlink_file(struct engine_call *call, uint64_t *a) {
     PLACE(a[0], P1_RIGHT(P1_R_UNLINK_FILE), a[1], a[2], true);
-    return done(a, p1_errno_of(fs_unlink(at.dir->fd, at.path)));
+    struct fs_task t = {.op = FS_UNLINK, .file = at.dir->file, .path = at.path};
+    return fs_run(p->run, &t) ? done(a, p1_errno_of(t.error)) : ABI_TRAP_INTERRUPTED;
 }
 
 enum abi_trap p1_path_filestat_get(struct engine_call *call, uint64_t *a) {
     PLACE(a[0], P1_RIGHT(P1_R_PATH_FILESTAT_GET), a[2], a[3], false);
     struct stat st;
-    int e = fs_stat(at.dir->fd, at.path, a[1] & FOLLOW, &st);
+    int e = fs_stat(at.dir->file->fd, at.path, a[1] & FOLLOW, &st);
     if (e) return done(a, p1_errno_of(e));
     return done(a, p1_put_filestat(p, a[4], &st) ? 0 : P1_EFAULT);
 }
@@ -64,7 +63,7 @@ enum abi_trap p1_path_filestat_set_times(struct engine_call *call, uint64_t *a) 
     struct timespec times[2];
     uint32_t e = p1_times(a[4], a[5], (uint32_t)a[6], times);
     if (e) return done(a, e);
-    return done(a, p1_errno_of(fs_set_times(at.dir->fd, at.path, a[1] & FOLLOW, times)));
+    return done(a, p1_errno_of(fs_set_times(at.dir->file->fd, at.path, a[1] & FOLLOW, times)));
 }
 
 enum abi_trap p1_path_link(struct engine_call *call, uint64_t *a) {
@@ -74,7 +73,7 @@ enum abi_trap p1_path_link(struct engine_call *call, uint64_t *a) {
     if (e) return done(a, e);
     if (at.dir->read_only) return done(a, P1_EROFS); /* a second name could be opened for writing */
     if (a[1] & FOLLOW) return done(a, P1_EINVAL);
-    return done(a, p1_errno_of(fs_link(at.dir->fd, at.path, to.dir->fd, to.path)));
+    return done(a, p1_errno_of(fs_link(at.dir->file->fd, at.path, to.dir->file->fd, to.path)));
 }
 
 enum abi_trap p1_path_rename(struct engine_call *call, uint64_t *a) {
@@ -82,14 +81,15 @@ enum abi_trap p1_path_rename(struct engine_call *call, uint64_t *a) {
     struct place to;
     uint32_t e = place(p, a[3], P1_RIGHT(P1_R_RENAME_TARGET), a[4], a[5], true, &to);
     if (e) return done(a, e);
-    return done(a, p1_errno_of(fs_rename(at.dir->fd, at.path, to.dir->fd, to.path)));
+    struct fs_task t = {.op = FS_RENAME, .file = at.dir->file, .to = to.dir->file, .path = at.path, .new_path = to.path};
+    return fs_run(p->run, &t) ? done(a, p1_errno_of(t.error)) : ABI_TRAP_INTERRUPTED;
 }
 
 enum abi_trap p1_path_symlink(struct engine_call *call, uint64_t *a) {
     PLACE(a[2], P1_RIGHT(P1_R_SYMLINK), a[3], a[4], true);
     str target = {p1_mem(p, a[0], a[1]), a[1]};
     if (!target.p) return done(a, P1_EFAULT);
-    return done(a, p1_errno_of(fs_symlink(target, at.dir->fd, at.path)));
+    return done(a, p1_errno_of(fs_symlink(target, at.dir->file->fd, at.path)));
 }
 
 enum abi_trap p1_path_readlink(struct engine_call *call, uint64_t *a) {
@@ -97,7 +97,7 @@ enum abi_trap p1_path_readlink(struct engine_call *call, uint64_t *a) {
     uint8_t *to = p1_mem(p, a[3], a[4]);
     if (!to) return done(a, P1_EFAULT);
     size_t n;
-    int e = fs_readlink(at.dir->fd, at.path, to, a[4], &n);
+    int e = fs_readlink(at.dir->file->fd, at.path, to, a[4], &n);
     if (e) return done(a, p1_errno_of(e));
     return done(a, p1_put_u32(p, a[5], (uint32_t)n) ? 0 : P1_EFAULT);
 }
@@ -113,7 +113,7 @@ static uint64_t needed_rights(uint64_t oflags, uint64_t fdflags) {
 
 static void describe(struct p1_desc *d, const struct place *at, uint64_t base, uint64_t inheriting, uint16_t fdflags) {
     struct stat st;
-    mode_t mode = fstat(d->fd, &st) == 0 ? st.st_mode : 0;
+    mode_t mode = fstat(d->file->fd, &st) == 0 ? st.st_mode : 0;
     d->filetype = p1_filetype_of(mode);
     d->kind = S_ISDIR(mode) ? P1_DIR : P1_FILE;
     d->read_only = at->dir->read_only;
@@ -130,26 +130,27 @@ enum abi_trap p1_path_open(struct engine_call *call, uint64_t *a) {
     bool write = base & (P1_RIGHT(P1_R_WRITE) | P1_RIGHT(P1_R_ALLOCATE) | P1_RIGHT(P1_R_FD_SET_SIZE)) && !(oflags & DIRECTORY);
     if (oflags & (CREAT | TRUNC) && at.dir->read_only && !(oflags & DIRECTORY)) return done(a, P1_EROFS);
     if (oflags & DIRECTORY && base & P1_RIGHT(P1_R_WRITE)) return done(a, P1_EISDIR);
-    struct fs_open how = {.create = oflags & CREAT,
-                          .directory = oflags & DIRECTORY,
-                          .exclusive = oflags & EXCL,
-                          .truncate = oflags & TRUNC,
-                          .follow = lookup & FOLLOW,
-                          .read = !write || base & P1_RIGHT(P1_R_READ),
-                          .write = write || oflags & TRUNC,
-                          .append = fdflags & P1_FDFLAG_APPEND,
-                          .nonblock = fdflags & P1_FDFLAG_NONBLOCK,
-                          .dsync = fdflags & P1_FDFLAG_DSYNC,
-                          .sync = fdflags & (P1_FDFLAG_SYNC | P1_FDFLAG_RSYNC)};
-    struct p1_desc d = {};
-    int e = fs_open(at.dir->fd, at.path, &how, &d.fd);
-    if (e == EISDIR && how.write && !(oflags & (CREAT | TRUNC)) &&
+    struct fs_task t = {.op = FS_OPEN, .file = at.dir->file, .path = at.path};
+    t.how = (struct fs_open){.create = oflags & CREAT,
+                             .directory = oflags & DIRECTORY,
+                             .exclusive = oflags & EXCL,
+                             .truncate = oflags & TRUNC,
+                             .follow = lookup & FOLLOW,
+                             .read = !write || base & P1_RIGHT(P1_R_READ),
+                             .write = write || oflags & TRUNC,
+                             .append = fdflags & P1_FDFLAG_APPEND,
+                             .nonblock = fdflags & P1_FDFLAG_NONBLOCK,
+                             .dsync = fdflags & P1_FDFLAG_DSYNC,
+                             .sync = fdflags & (P1_FDFLAG_SYNC | P1_FDFLAG_RSYNC)};
+    if (!fs_run(p->run, &t)) return ABI_TRAP_INTERRUPTED;
+    if (t.error == EISDIR && t.how.write && !(oflags & (CREAT | TRUNC)) &&
         !(base & P1_RIGHT(P1_R_WRITE))) { /* rights that mean nothing for a directory are dropped */
-        how.write = false;
-        how.read = true;
-        e = fs_open(at.dir->fd, at.path, &how, &d.fd);
+        t.how.write = false;
+        t.how.read = true;
+        if (!fs_run(p->run, &t)) return ABI_TRAP_INTERRUPTED;
     }
-    if (e) return done(a, p1_errno_of(e));
+    if (t.error) return done(a, p1_errno_of(t.error));
+    struct p1_desc d = {.file = fs_file_new(t.fd, false)};
     describe(&d, &at, base, inheriting, (uint16_t)fdflags);
     if (refuse && d.kind != P1_DIR) {
         p1_desc_close(&d);

@@ -2,11 +2,8 @@
 #include "wasi/p2_fs.h"
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <unistd.h>
 
-#define FLAG(name) WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_##name
 #define TYPE(name) WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_##name
 
 enum wasi_filesystem_types_error_code p2_fs_code(int host) {
@@ -27,8 +24,6 @@ enum abi_trap wasi_filesystem_types_filesystem_error_code(struct host_call *call
     return ABI_TRAP_NONE;
 }
 
-static int result_of(int r) { return r < 0 ? errno : 0; }
-
 /* ---- descriptors ---- */
 
 static enum wasi_filesystem_types_descriptor_type type_of(mode_t mode) {
@@ -44,18 +39,8 @@ static enum wasi_filesystem_types_descriptor_type type_of(mode_t mode) {
     }
 }
 
-/* One more file open in this run. False: it has as many as it may. */
-static bool count_file(struct wasi_run *run) {
-    if (run->files >= run->app->config.limits.files_max) return false;
-    run->files++;
-    return true;
-}
-static void uncount_file(struct host_instance *in) { ((struct wasi_run *)host_instance_user(in))->files--; }
-
 static void descriptor_destroy(struct host_instance *in, void *self) {
-    struct wasi_filesystem_types_descriptor *d = self;
-    if (d->allocated) uncount_file(in);
-    if (!d->borrowed && d->fd >= 0) close(d->fd);
+    fs_desc_close(host_instance_user(in), &((struct wasi_filesystem_types_descriptor *)self)->d);
 }
 void wasi_filesystem_types_descriptor_drop(struct host_instance *in, struct wasi_filesystem_types_descriptor *self) {
     p2_unref(in, self);
@@ -69,11 +54,7 @@ enum abi_trap wasi_filesystem_preopens_get_directories(struct host_call *call,
         const struct wasi_preopen *from = &config->preopens[result->n];
         struct wasi_filesystem_types_descriptor *d = p2_object_new(call->instance, sizeof *d, descriptor_destroy);
         if (!d) break;
-        d->fd = from->fd;
-        d->borrowed = true;
-        d->read_only = from->read_only;
-        d->type = TYPE(DIRECTORY);
-        d->flags = FLAG(READ);
+        d->d = fs_desc_preopen(from);
         result->p[result->n].f0 = d;
         result->p[result->n++].f1 = from->guest;
     }
@@ -85,23 +66,21 @@ enum abi_trap wasi_filesystem_preopens_get_directories(struct host_call *call,
 enum abi_trap wasi_filesystem_types_descriptor_get_flags(
     struct host_call *call, struct wasi_filesystem_types_descriptor *self,
     struct wasi_p2_result_filesystem_types_descriptor_flags_filesystem_types_error_code *result) {
-    result->ok = self->flags | (self->type == TYPE(DIRECTORY) && !self->read_only ? FLAG(MUTATE_DIRECTORY) : 0);
+    result->ok = fs_desc_flags(&self->d);
     return ABI_TRAP_NONE;
 }
 
 enum abi_trap wasi_filesystem_types_descriptor_get_type(
     struct host_call *call, struct wasi_filesystem_types_descriptor *self,
     struct wasi_p2_result_filesystem_types_descriptor_type_filesystem_types_error_code *result) {
-    result->ok = self->type;
+    result->ok = type_of(self->d.type);
     return ABI_TRAP_NONE;
 }
 
 enum abi_trap wasi_filesystem_types_descriptor_is_same_object(struct host_call *call,
                                                               struct wasi_filesystem_types_descriptor *self,
                                                               struct wasi_filesystem_types_descriptor *other, bool *result) {
-    struct stat a, b;
-    *result =
-        self == other || (fstat(self->fd, &a) == 0 && fstat(other->fd, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+    *result = fs_desc_same(&self->d, &other->d);
     return ABI_TRAP_NONE;
 }
 
@@ -128,35 +107,30 @@ enum abi_trap wasi_filesystem_types_descriptor_stat(
     struct host_call *call, struct wasi_filesystem_types_descriptor *self,
     struct wasi_p2_result_filesystem_types_descriptor_stat_filesystem_types_error_code *result) {
     struct stat st;
-    P2_FS_TRY(result_of(fstat(self->fd, &st)));
+    P2_FS_TRY(fs_desc_stat(&self->d, &st));
     result->ok = stat_of(&st);
     return ABI_TRAP_NONE;
 }
 
-/* The lower half names the object (libc makes an inode number of it), the upper also changes with its contents. */
 static struct wasi_filesystem_types_metadata_hash_value hash_of(const struct stat *st) {
-    uint64_t what[] = {st->st_dev, st->st_ino, (uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec,
-                       (uint64_t)st->st_size};
-    return (struct wasi_filesystem_types_metadata_hash_value){str_hash((str){(const uint8_t *)what, 2 * sizeof *what}),
-                                                              str_hash((str){(const uint8_t *)what, sizeof what})};
+    struct fs_hash h = fs_hash_of(st);
+    return (struct wasi_filesystem_types_metadata_hash_value){h.lower, h.upper};
 }
 
 enum abi_trap wasi_filesystem_types_descriptor_metadata_hash(
     struct host_call *call, struct wasi_filesystem_types_descriptor *self,
     struct wasi_p2_result_filesystem_types_metadata_hash_value_filesystem_types_error_code *result) {
     struct stat st;
-    P2_FS_TRY(result_of(fstat(self->fd, &st)));
+    P2_FS_TRY(fs_desc_stat(&self->d, &st));
     result->ok = hash_of(&st);
     return ABI_TRAP_NONE;
 }
 
-/* 0 or EINVAL: a time that the kernel would take for something else. */
+static_assert((int)FS_TIME_NOW == WASI_FILESYSTEM_TYPES_NEW_TIMESTAMP_NOW &&
+              (int)FS_TIME_SET == WASI_FILESYSTEM_TYPES_NEW_TIMESTAMP_TIMESTAMP);
 static int timespec_of(const struct wasi_filesystem_types_new_timestamp *from, struct timespec *to) {
-    *to = (struct timespec){.tv_nsec = from->tag == WASI_FILESYSTEM_TYPES_NEW_TIMESTAMP_NOW ? UTIME_NOW : UTIME_OMIT};
-    if (from->tag != WASI_FILESYSTEM_TYPES_NEW_TIMESTAMP_TIMESTAMP) return 0;
-    if (from->timestamp.seconds > INT64_MAX || from->timestamp.nanoseconds >= 1'000'000'000) return EINVAL;
-    *to = (struct timespec){(time_t)from->timestamp.seconds, from->timestamp.nanoseconds};
-    return 0;
+    if (from->tag == WASI_FILESYSTEM_TYPES_NEW_TIMESTAMP_TIMESTAMP && from->timestamp.seconds > INT64_MAX) return EINVAL;
+    return fs_timespec((enum fs_time)from->tag, (int64_t)from->timestamp.seconds, from->timestamp.nanoseconds, to);
 }
 
 enum abi_trap wasi_filesystem_types_descriptor_set_times(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
@@ -164,38 +138,28 @@ enum abi_trap wasi_filesystem_types_descriptor_set_times(struct host_call *call,
                                                          const struct wasi_filesystem_types_new_timestamp *modification,
                                                          struct wasi_p2_result_void_filesystem_types_error_code *result) {
     struct timespec times[2];
-    if (self->read_only) P2_FS_FAIL(EROFS);
     P2_FS_TRY(timespec_of(access, &times[0]));
     P2_FS_TRY(timespec_of(modification, &times[1]));
-    P2_FS_END(result_of(futimens(self->fd, times)));
+    P2_FS_END(fs_desc_set_times(&self->d, times));
 }
 
 enum abi_trap wasi_filesystem_types_descriptor_set_size(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
                                                         uint64_t size,
                                                         struct wasi_p2_result_void_filesystem_types_error_code *result) {
-    if (self->type == TYPE(DIRECTORY)) P2_FS_FAIL(EISDIR);
-    if (self->read_only) P2_FS_FAIL(EROFS);
-    if (!(self->flags & FLAG(WRITE))) P2_FS_FAIL(EBADF);
-    if (size > INT64_MAX) P2_FS_FAIL(EFBIG);
-    P2_FS_END(result_of(ftruncate(self->fd, (off_t)size)));
+    struct fs_task t;
+    P2_FS_RUN(call, t, fs_desc_resize(&self->d, size, &t));
+    return ABI_TRAP_NONE;
 }
 
 /* ---- reading a directory ---- */
 
-enum { DIR_BYTES = 32 << 10 }; /* what the C library buffers */
-
 struct wasi_filesystem_types_directory_entry_stream {
     struct p2_object o;
     struct fs_dir *dir;
-    bool allocated;
 };
 
 static void entries_destroy(struct host_instance *in, void *self) {
-    struct wasi_filesystem_types_directory_entry_stream *s = self;
-    fs_dir_close(s->dir);
-    if (!s->allocated) return;
-    uncount_file(in);
-    host_uncharge(in, DIR_BYTES);
+    fs_entries_close(host_instance_user(in), ((struct wasi_filesystem_types_directory_entry_stream *)self)->dir);
 }
 void wasi_filesystem_types_directory_entry_stream_drop(struct host_instance *in,
                                                        struct wasi_filesystem_types_directory_entry_stream *self) {
@@ -205,21 +169,14 @@ void wasi_filesystem_types_directory_entry_stream_drop(struct host_instance *in,
 enum abi_trap wasi_filesystem_types_descriptor_read_directory(
     struct host_call *call, struct wasi_filesystem_types_descriptor *self,
     struct wasi_p2_result_filesystem_types_directory_entry_stream_filesystem_types_error_code *result) {
-    if (self->type != TYPE(DIRECTORY)) P2_FS_FAIL(ENOTDIR);
     P2_NEW(call, s, wasi_filesystem_types_directory_entry_stream, entries_destroy);
-    int e = host_charge(call->instance, DIR_BYTES) ? 0 : ENOMEM;
-    if (!e && !count_file(p2_run(call))) {
-        host_uncharge(call->instance, DIR_BYTES);
-        e = EMFILE;
+    int e = fs_entries_open(p2_run(call), &self->d, &s->dir);
+    if (e) {
+        p2_unref(call->instance, s);
+        P2_FS_FAIL(e);
     }
-    s->allocated = !e;
-    if (!e) e = fs_dir_open(self->fd, &s->dir);
-    if (!e) {
-        result->ok = s;
-        return ABI_TRAP_NONE;
-    }
-    p2_unref(call->instance, s);
-    P2_FS_FAIL(e);
+    result->ok = s;
+    return ABI_TRAP_NONE;
 }
 
 static enum wasi_filesystem_types_descriptor_type entry_type(uint8_t dirent_type) { return type_of((mode_t)DTTOIF(dirent_type)); }
@@ -229,11 +186,8 @@ enum abi_trap wasi_filesystem_types_directory_entry_stream_read_directory_entry(
     struct wasi_p2_result_option_filesystem_types_directory_entry_filesystem_types_error_code *result) {
     struct fs_entry entry;
     bool end;
-    do {
-        P2_FS_TRY(fs_dir_next(self->dir, &entry, &end));
-        if (end) return ABI_TRAP_NONE;
-    } while (str_eqc(entry.name, ".") || str_eqc(entry.name, ".."));
-    if (!str_is_utf8(entry.name)) P2_FS_FAIL(EILSEQ);
+    P2_FS_TRY(fs_entries_next(self->dir, &entry, &end));
+    if (end) return ABI_TRAP_NONE;
     result->ok.some = true;
     result->ok.value = (struct wasi_filesystem_types_directory_entry){entry_type(entry.type), entry.name};
     return ABI_TRAP_NONE;
@@ -241,19 +195,11 @@ enum abi_trap wasi_filesystem_types_directory_entry_stream_read_directory_entry(
 
 /* ---- paths ---- */
 
-#define FOLLOWS(path_flags) ((path_flags)&WASI_FILESYSTEM_TYPES_PATH_FLAGS_SYMLINK_FOLLOW)
-
-/* 0, or why paths cannot start here. */
-static int may(const struct wasi_filesystem_types_descriptor *d, bool change) {
-    return d->type != TYPE(DIRECTORY) ? ENOTDIR : change && d->read_only ? EROFS : 0;
-}
-
 enum abi_trap wasi_filesystem_types_descriptor_stat_at(
     struct host_call *call, struct wasi_filesystem_types_descriptor *self, wasi_filesystem_types_path_flags path_flags, str path,
     struct wasi_p2_result_filesystem_types_descriptor_stat_filesystem_types_error_code *result) {
     struct stat st;
-    P2_FS_TRY(may(self, false));
-    P2_FS_TRY(fs_stat(self->fd, path, FOLLOWS(path_flags), &st));
+    P2_FS_TRY(fs_desc_stat_at(&self->d, path_flags, path, &st));
     result->ok = stat_of(&st);
     return ABI_TRAP_NONE;
 }
@@ -262,8 +208,7 @@ enum abi_trap wasi_filesystem_types_descriptor_metadata_hash_at(
     struct host_call *call, struct wasi_filesystem_types_descriptor *self, wasi_filesystem_types_path_flags path_flags, str path,
     struct wasi_p2_result_filesystem_types_metadata_hash_value_filesystem_types_error_code *result) {
     struct stat st;
-    P2_FS_TRY(may(self, false));
-    P2_FS_TRY(fs_stat(self->fd, path, FOLLOWS(path_flags), &st));
+    P2_FS_TRY(fs_desc_stat_at(&self->d, path_flags, path, &st));
     result->ok = hash_of(&st);
     return ABI_TRAP_NONE;
 }
@@ -274,53 +219,47 @@ enum abi_trap wasi_filesystem_types_descriptor_set_times_at(struct host_call *ca
                                                             const struct wasi_filesystem_types_new_timestamp *modification,
                                                             struct wasi_p2_result_void_filesystem_types_error_code *result) {
     struct timespec times[2];
-    P2_FS_TRY(may(self, true));
     P2_FS_TRY(timespec_of(access, &times[0]));
     P2_FS_TRY(timespec_of(modification, &times[1]));
-    P2_FS_END(fs_set_times(self->fd, path, FOLLOWS(path_flags), times));
+    P2_FS_END(fs_desc_set_times_at(&self->d, path_flags, path, times));
 }
 
 enum abi_trap
 wasi_filesystem_types_descriptor_create_directory_at(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
                                                      str path, struct wasi_p2_result_void_filesystem_types_error_code *result) {
-    P2_FS_TRY(may(self, true));
-    P2_FS_END(fs_mkdir(self->fd, path));
+    P2_FS_END(fs_desc_mkdir(&self->d, path));
 }
 enum abi_trap
 wasi_filesystem_types_descriptor_remove_directory_at(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
                                                      str path, struct wasi_p2_result_void_filesystem_types_error_code *result) {
-    P2_FS_TRY(may(self, true));
-    P2_FS_END(fs_rmdir(self->fd, path));
+    P2_FS_END(fs_desc_rmdir(&self->d, path));
 }
 enum abi_trap wasi_filesystem_types_descriptor_unlink_file_at(struct host_call *call,
                                                               struct wasi_filesystem_types_descriptor *self, str path,
                                                               struct wasi_p2_result_void_filesystem_types_error_code *result) {
-    P2_FS_TRY(may(self, true));
-    P2_FS_END(fs_unlink(self->fd, path));
+    struct fs_task t;
+    P2_FS_RUN(call, t, fs_desc_unlink(&self->d, path, &t));
+    return ABI_TRAP_NONE;
 }
 enum abi_trap wasi_filesystem_types_descriptor_symlink_at(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
                                                           str old_path, str new_path,
                                                           struct wasi_p2_result_void_filesystem_types_error_code *result) {
-    P2_FS_TRY(may(self, true));
-    P2_FS_END(fs_symlink(old_path, self->fd, new_path));
+    P2_FS_END(fs_desc_symlink(&self->d, old_path, new_path));
 }
 
 enum abi_trap wasi_filesystem_types_descriptor_link_at(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
                                                        wasi_filesystem_types_path_flags old_path_flags, str old_path,
                                                        struct wasi_filesystem_types_descriptor *new_descriptor, str new_path,
                                                        struct wasi_p2_result_void_filesystem_types_error_code *result) {
-    P2_FS_TRY(may(self, true)); /* read-only: a second name could be opened for writing */
-    P2_FS_TRY(may(new_descriptor, true));
-    if (FOLLOWS(old_path_flags)) P2_FS_FAIL(EINVAL);
-    P2_FS_END(fs_link(self->fd, old_path, new_descriptor->fd, new_path));
+    P2_FS_END(fs_desc_link(&self->d, old_path_flags, old_path, &new_descriptor->d, new_path));
 }
 enum abi_trap wasi_filesystem_types_descriptor_rename_at(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
                                                          str old_path, struct wasi_filesystem_types_descriptor *new_descriptor,
                                                          str new_path,
                                                          struct wasi_p2_result_void_filesystem_types_error_code *result) {
-    P2_FS_TRY(may(self, true));
-    P2_FS_TRY(may(new_descriptor, true));
-    P2_FS_END(fs_rename(self->fd, old_path, new_descriptor->fd, new_path));
+    struct fs_task t;
+    P2_FS_RUN(call, t, fs_desc_rename(&self->d, old_path, &new_descriptor->d, new_path, &t));
+    return ABI_TRAP_NONE;
 }
 
 enum abi_trap wasi_filesystem_types_descriptor_readlink_at(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
@@ -329,57 +268,30 @@ enum abi_trap wasi_filesystem_types_descriptor_readlink_at(struct host_call *cal
     size_t n = 0;
     uint8_t *to = host_alloc(call, PATH_MAX, 1);
     if (!to) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory for a link's target");
-    P2_FS_TRY(may(self, false));
-    P2_FS_TRY(fs_readlink(self->fd, path, to, PATH_MAX, &n));
-    if (n && to[0] == '/') P2_FS_FAIL(EPERM); /* readlink-at: not for absolute targets */
-    if (!str_is_utf8((str){to, n})) P2_FS_FAIL(EILSEQ);
+    P2_FS_TRY(fs_desc_readlink(&self->d, path, to, PATH_MAX, &n));
     result->ok = (str){to, n};
     return ABI_TRAP_NONE;
 }
 
 /* ---- opening ---- */
 
-#define OPEN(name) (open_flags & WASI_FILESYSTEM_TYPES_OPEN_FLAGS_##name)
-
-static int open_file(const struct wasi_filesystem_types_descriptor *base, bool follow, str path,
-                     wasi_filesystem_types_open_flags open_flags, struct wasi_filesystem_types_descriptor *d) {
-    bool write = d->flags & FLAG(WRITE) || OPEN(TRUNCATE);
-    struct fs_open how = {.create = OPEN(CREATE),
-                          .directory = OPEN(DIRECTORY),
-                          .exclusive = OPEN(EXCLUSIVE),
-                          .truncate = OPEN(TRUNCATE),
-                          .follow = follow,
-                          .write = write,
-                          .read = !write || d->flags & FLAG(READ),
-                          .dsync = d->flags & FLAG(DATA_INTEGRITY_SYNC),
-                          .sync = d->flags & (FLAG(FILE_INTEGRITY_SYNC) | FLAG(REQUESTED_WRITE_SYNC))};
-    struct stat st;
-    int e = fs_open(base->fd, path, &how, &d->fd);
-    if (!e) e = result_of(fstat(d->fd, &st));
-    if (!e) d->type = type_of(st.st_mode);
-    return e;
-}
-
 enum abi_trap wasi_filesystem_types_descriptor_open_at(
     struct host_call *call, struct wasi_filesystem_types_descriptor *self, wasi_filesystem_types_path_flags path_flags, str path,
     wasi_filesystem_types_open_flags open_flags, wasi_filesystem_types_descriptor_flags flags,
     struct wasi_p2_result_filesystem_types_descriptor_filesystem_types_error_code *result) {
-    P2_FS_TRY(may(self, OPEN(CREATE) || OPEN(TRUNCATE) || flags & (FLAG(WRITE) | FLAG(MUTATE_DIRECTORY))));
-    if (!count_file(p2_run(call))) P2_FS_FAIL(EMFILE);
-    struct wasi_filesystem_types_descriptor *d = p2_object_new(call->instance, sizeof *d, descriptor_destroy);
-    if (!d) {
-        uncount_file(call->instance);
-        return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "the host memory of this instance is used up");
+    struct fs_task t;
+    P2_NEW(call, d, wasi_filesystem_types_descriptor, descriptor_destroy);
+    int e = fs_desc_open(p2_run(call), &self->d, path_flags, path, open_flags, flags, &t);
+    if (!e && !fs_run(p2_run(call), &t)) {
+        fs_uncount(p2_run(call));
+        p2_unref(call->instance, d);
+        return ABI_TRAP_INTERRUPTED;
     }
-    d->fd = -1;
-    d->allocated = true;
-    d->read_only = self->read_only;
-    d->flags = flags & ~FLAG(MUTATE_DIRECTORY); /* which comes from self: libraries that open a folder seldom ask for it */
-    int e = open_file(self, FOLLOWS(path_flags), path, open_flags, d);
-    if (!e) {
-        result->ok = d;
-        return ABI_TRAP_NONE;
+    if (!e) e = fs_desc_opened(p2_run(call), self->d.read_only, flags, &t, &d->d);
+    if (e) {
+        p2_unref(call->instance, d);
+        P2_FS_FAIL(e);
     }
-    p2_unref(call->instance, d);
-    P2_FS_FAIL(e);
+    result->ok = d;
+    return ABI_TRAP_NONE;
 }

@@ -1,49 +1,13 @@
-/* p2: wasi:filesystem: the bytes of files, at an offset and as streams. See p2_fs.h.
- *
- * Files are read and written in place: they are ready at once, as a disk's page cache is. Long transfers go in slices, and
- * others have a turn between them.
+/* p2: wasi:filesystem: the bytes of files, at an offset and as streams. See fs_file.h for what waits for a disk.
  */
 #include "wasi/p2_fs.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
-enum { SLICE_BYTES = 1 << 20, STREAM_BYTES = 64 << 10 };
+enum { STREAM_BYTES = 64 << 10 };
 
-#define FLAG(name) WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_##name
-
-/* 0, or why d has no bytes to read (or write). */
-static int may(const struct wasi_filesystem_types_descriptor *d, wasi_filesystem_types_descriptor_flags how) {
-    return d->type == WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_DIRECTORY ? EISDIR
-           : d->flags & how                                           ? 0
-           : how == FLAG(WRITE) && d->read_only                       ? EROFS
-                                                                      : EBADF;
-}
-
-static int read_at(int fd, void *p, size_t n, uint64_t offset, size_t *got) {
-    *got = 0;
-    if (offset > INT64_MAX) return EINVAL;
-    ssize_t r = pread(fd, p, MIN(n, (size_t)SLICE_BYTES), (off_t)offset);
-    if (r > 0) *got = (size_t)r;
-    return r < 0 ? errno : 0;
-}
-
-/* At offset, or at the file's end. *wrote may be less than bytes on an error. */
-static int write_at(struct wasi_run *run, int fd, str bytes, uint64_t offset, bool append, size_t *wrote) {
-    *wrote = 0;
-    if (!append && offset > INT64_MAX - bytes.n) return EFBIG;
-    while (*wrote < bytes.n) {
-        struct iovec v = {(void *)(uintptr_t)(bytes.p + *wrote), MIN(bytes.n - *wrote, (size_t)SLICE_BYTES)};
-        ssize_t r = append ? pwritev2(fd, &v, 1, 0, RWF_APPEND) : pwrite(fd, v.iov_base, v.iov_len, (off_t)(offset + *wrote));
-        if (r < 0 && errno == EINTR) continue;
-        if (r < 0) return errno;
-        if (!r) return ENOSPC;
-        *wrote += (size_t)r;
-        if (*wrote < bytes.n) engine_yield(run->app->engine);
-    }
-    return 0;
-}
+static_assert((int)FS_D_WRITE == WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_WRITE &&
+              (int)FS_D_MUTATE == WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_MUTATE_DIRECTORY &&
+              (int)FS_O_TRUNCATE == WASI_FILESYSTEM_TYPES_OPEN_FLAGS_TRUNCATE);
 
 /* ---- at an offset ---- */
 
@@ -51,24 +15,25 @@ enum abi_trap
 wasi_filesystem_types_descriptor_read(struct host_call *call, struct wasi_filesystem_types_descriptor *self, uint64_t length,
                                       uint64_t offset,
                                       struct wasi_p2_result_tuple2_list_u8_bool_filesystem_types_error_code *result) {
-    size_t n = MIN(length, (uint64_t)SLICE_BYTES), got;
-    P2_FS_TRY(may(self, FLAG(READ)));
-    uint8_t *p = host_alloc(call, n + 1, 1);
-    if (!p) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory for the bytes read");
-    P2_FS_TRY(read_at(self->fd, p, n, offset, &got));
-    result->ok.f0 = (str){p, got};
-    result->ok.f1 = n && !got; /* the end */
+    struct iovec v = {NULL, MIN(length, (uint64_t)FS_SLICE_BYTES)};
+    struct fs_task t;
+    v.iov_base = host_alloc(call, v.iov_len + 1, 1);
+    if (!v.iov_base) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory for the bytes read");
+    P2_FS_RUN(call, t, fs_desc_read(&self->d, offset, &v, &t));
+    result->ok.f0 = (str){v.iov_base, t.moved};
+    result->ok.f1 = v.iov_len && !t.moved; /* the end */
     return ABI_TRAP_NONE;
 }
 
 enum abi_trap wasi_filesystem_types_descriptor_write(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
                                                      str buffer, uint64_t offset,
                                                      struct wasi_p2_result_u64_filesystem_types_error_code *result) {
-    size_t wrote;
-    P2_FS_TRY(may(self, FLAG(WRITE)));
-    int e = write_at(p2_run(call), self->fd, buffer, offset, false, &wrote);
-    if (e && !wrote) P2_FS_FAIL(e);
-    result->ok = wrote;
+    struct iovec v = {(void *)(uintptr_t)buffer.p, buffer.n};
+    struct fs_task t;
+    P2_FS_TRY(fs_desc_write(&self->d, offset, false, &v, &t));
+    if (!fs_run_all(p2_run(call), &t, true)) return ABI_TRAP_INTERRUPTED;
+    P2_FS_TRY(t.error);
+    result->ok = t.moved;
     return ABI_TRAP_NONE;
 }
 
@@ -77,11 +42,18 @@ enum abi_trap wasi_filesystem_types_descriptor_write(struct host_call *call, str
 static bool always_ready(void *object) { return true; }
 static void never_listen(void *object, struct engine_fiber *f) {}
 
+static struct fs_desc *desc_of(void *origin) { return &((struct wasi_filesystem_types_descriptor *)origin)->d; }
+
 static enum net_flow file_read(struct wasi_io_streams_input_stream *s, void *p, size_t n, size_t *got,
                                struct wasi_io_error_error **why) {
-    int e = read_at(s->fd, p, n, s->offset, got);
-    if (e == EAGAIN) return NET_FLOW_WAIT; /* a FIFO, a device */
+    struct iovec v = {p, n};
+    struct fs_task t;
+    int e = fs_desc_read(desc_of(s->origin), s->offset, &v, &t);
+    if (!e && !fs_run(host_instance_user(s->in), &t)) return NET_FLOW_WAIT; /* killed: nobody looks */
+    if (!e) e = t.error;
+    if (e == EAGAIN) return NET_FLOW_WAIT; /* a device */
     if (e) *why = p2_error(s->in, NET_OK, e);
+    *got = e ? 0 : t.moved;
     s->offset += *got;
     return e ? NET_FLOW_FAILED : *got ? NET_FLOW_DATA : NET_FLOW_END;
 }
@@ -90,19 +62,21 @@ static const struct p2_source source_file = {file_read, {always_ready, never_lis
 enum abi_trap wasi_filesystem_types_descriptor_read_via_stream(
     struct host_call *call, struct wasi_filesystem_types_descriptor *self, uint64_t offset,
     struct wasi_p2_result_io_streams_input_stream_filesystem_types_error_code *result) {
-    P2_FS_TRY(may(self, FLAG(READ)));
+    P2_FS_TRY(fs_desc_may(&self->d, FS_D_READ));
     enum abi_trap t = p2_input_stream(call, &source_file, self, &result->ok);
     if (t) return t;
-    result->ok->fd = self->fd;
     result->ok->offset = offset;
     return ABI_TRAP_NONE;
 }
 
 static size_t file_room(struct wasi_io_streams_output_stream *s) { return STREAM_BYTES; }
 static bool file_write(struct wasi_io_streams_output_stream *s, str bytes, struct wasi_io_error_error **why) {
-    size_t wrote;
-    int e = write_at(host_instance_user(s->in), s->fd, bytes, s->offset, s->append, &wrote);
-    s->offset += wrote;
+    struct iovec v = {(void *)(uintptr_t)bytes.p, bytes.n};
+    struct fs_task t;
+    int e = fs_desc_write(desc_of(s->origin), s->offset, s->append, &v, &t);
+    if (!e && !fs_run_all(host_instance_user(s->in), &t, true)) return false;
+    if (!e) e = t.error ? t.error : t.moved < bytes.n ? EIO : 0;
+    s->offset += e ? 0 : t.moved;
     if (e) *why = p2_error(s->in, NET_OK, e);
     return !e;
 }
@@ -112,10 +86,9 @@ static const struct p2_sink sink_file = {file_room, file_write, file_state, {alw
 static enum abi_trap write_stream(struct host_call *call, struct wasi_filesystem_types_descriptor *self, uint64_t offset,
                                   bool append,
                                   struct wasi_p2_result_io_streams_output_stream_filesystem_types_error_code *result) {
-    P2_FS_TRY(may(self, FLAG(WRITE)));
+    P2_FS_TRY(fs_desc_may(&self->d, FS_D_WRITE));
     enum abi_trap t = p2_output_stream(call, &sink_file, self, &result->ok);
     if (t) return t;
-    result->ok->fd = self->fd;
     result->ok->offset = offset;
     result->ok->append = append;
     return ABI_TRAP_NONE;
@@ -137,18 +110,18 @@ enum abi_trap wasi_filesystem_types_descriptor_append_via_stream(
 enum abi_trap wasi_filesystem_types_descriptor_advise(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
                                                       uint64_t offset, uint64_t length, enum wasi_filesystem_types_advice advice,
                                                       struct wasi_p2_result_void_filesystem_types_error_code *result) {
-    static const int host[] = {POSIX_FADV_NORMAL,   POSIX_FADV_SEQUENTIAL, POSIX_FADV_RANDOM,
-                               POSIX_FADV_WILLNEED, POSIX_FADV_DONTNEED,   POSIX_FADV_NOREUSE};
-    if (self->type == WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_DIRECTORY) P2_FS_FAIL(EBADF);
-    if (offset > INT64_MAX || length > INT64_MAX) P2_FS_FAIL(EINVAL);
-    P2_FS_END(posix_fadvise(self->fd, (off_t)offset, (off_t)length, host[advice]));
+    P2_FS_END(fs_desc_advise(&self->d, offset, length, advice));
 }
 
 enum abi_trap wasi_filesystem_types_descriptor_sync_data(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
                                                          struct wasi_p2_result_void_filesystem_types_error_code *result) {
-    P2_FS_END(fdatasync(self->fd) < 0 ? errno : 0);
+    struct fs_task t;
+    P2_FS_RUN(call, t, fs_desc_sync(&self->d, true, &t));
+    return ABI_TRAP_NONE;
 }
 enum abi_trap wasi_filesystem_types_descriptor_sync(struct host_call *call, struct wasi_filesystem_types_descriptor *self,
                                                     struct wasi_p2_result_void_filesystem_types_error_code *result) {
-    P2_FS_END(fsync(self->fd) < 0 ? errno : 0);
+    struct fs_task t;
+    P2_FS_RUN(call, t, fs_desc_sync(&self->d, false, &t));
+    return ABI_TRAP_NONE;
 }

@@ -80,7 +80,7 @@ struct wasi_io_streams_input_stream {
     const struct p2_source *source;
     void *origin;       /* referenced; may be NULL */
     bool closed;
-    int fd;             /* of files and standard input */
+    int fd;             /* of standard input */
     uint64_t offset;    /* of files */
     struct net_source *body;
     struct net_watch *watch;
@@ -106,7 +106,6 @@ struct wasi_io_streams_output_stream {
     void *origin;       /* referenced; may be NULL */
     bool closed;
     uint64_t permit;    /* what check-write allowed and was not yet written */
-    int fd;
     uint64_t offset;
     bool append;
 };

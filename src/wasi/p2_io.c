@@ -249,7 +249,6 @@ enum abi_trap p2_output_stream(struct host_call *call, const struct p2_sink *sin
     s->in = call->instance;
     s->sink = sink;
     s->origin = p2_ref(origin);
-    s->fd = -1;
     *out = s;
     return ABI_TRAP_NONE;
 }

@@ -1,0 +1,221 @@
+/* fs_desc: see fs_desc.h. */
+#include "wasi/fs_desc.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+static int result_of(int r) { return r < 0 ? errno : 0; }
+
+/* ---- descriptors ---- */
+
+struct fs_desc fs_desc_preopen(const struct wasi_preopen *from) {
+    return (struct fs_desc){
+        .file = fs_file_new(from->fd, true), .type = S_IFDIR, .read_only = from->read_only, .flags = FS_D_READ};
+}
+
+bool fs_count(struct wasi_run *run) {
+    if (run->files >= run->app->config.limits.files_max) return false;
+    run->files++;
+    return true;
+}
+void fs_uncount(struct wasi_run *run) { run->files--; }
+
+void fs_desc_close(struct wasi_run *run, struct fs_desc *d) {
+    if (d->counted) fs_uncount(run);
+    fs_file_unref(d->file);
+    *d = (struct fs_desc){};
+}
+
+uint32_t fs_desc_flags(const struct fs_desc *d) { return d->flags | (S_ISDIR(d->type) && !d->read_only ? FS_D_MUTATE : 0); }
+
+bool fs_desc_same(const struct fs_desc *a, const struct fs_desc *b) {
+    struct stat x, y;
+    if (a->file == b->file) return true;
+    return fstat(a->file->fd, &x) == 0 && fstat(b->file->fd, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+int fs_desc_may(const struct fs_desc *d, uint32_t read_or_write) {
+    if (S_ISDIR(d->type)) return EISDIR;
+    if (d->flags & read_or_write) return 0;
+    return read_or_write == FS_D_WRITE && d->read_only ? EROFS : EBADF;
+}
+
+int fs_desc_may_path(const struct fs_desc *d, bool change) {
+    if (!S_ISDIR(d->type)) return ENOTDIR;
+    return change && d->read_only ? EROFS : 0;
+}
+
+/* ---- attributes ---- */
+
+int fs_desc_stat(const struct fs_desc *d, struct stat *out) { return result_of(fstat(d->file->fd, out)); }
+
+int fs_desc_stat_at(const struct fs_desc *d, uint32_t path_flags, str path, struct stat *out) {
+    int e = fs_desc_may_path(d, false);
+    return e ? e : fs_stat(d->file->fd, path, path_flags & FS_P_FOLLOW, out);
+}
+
+struct fs_hash fs_hash_of(const struct stat *st) {
+    uint64_t what[] = {st->st_dev, st->st_ino, (uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec,
+                       (uint64_t)st->st_size};
+    return (struct fs_hash){str_hash((str){(const uint8_t *)what, 2 * sizeof *what}),
+                            str_hash((str){(const uint8_t *)what, sizeof what})};
+}
+
+int fs_timespec(enum fs_time how, int64_t seconds, uint32_t nanoseconds, struct timespec *out) {
+    *out = (struct timespec){.tv_nsec = how == FS_TIME_NOW ? UTIME_NOW : UTIME_OMIT};
+    if (how != FS_TIME_SET) return 0;
+    if (nanoseconds >= 1'000'000'000) return EINVAL;
+    *out = (struct timespec){(time_t)seconds, nanoseconds};
+    return 0;
+}
+
+int fs_desc_set_times(const struct fs_desc *d, const struct timespec times[2]) {
+    return d->read_only ? EROFS : result_of(futimens(d->file->fd, times));
+}
+
+int fs_desc_set_times_at(const struct fs_desc *d, uint32_t path_flags, str path, const struct timespec times[2]) {
+    int e = fs_desc_may_path(d, true);
+    return e ? e : fs_set_times(d->file->fd, path, path_flags & FS_P_FOLLOW, times);
+}
+
+int fs_desc_advise(const struct fs_desc *d, uint64_t offset, uint64_t length, uint32_t advice) {
+    static const int host[] = {POSIX_FADV_NORMAL,   POSIX_FADV_SEQUENTIAL, POSIX_FADV_RANDOM,
+                               POSIX_FADV_WILLNEED, POSIX_FADV_DONTNEED,   POSIX_FADV_NOREUSE};
+    if (S_ISDIR(d->type)) return EBADF;
+    if (advice >= ARRAY_COUNT(host) || offset > INT64_MAX || length > INT64_MAX) return EINVAL;
+    return posix_fadvise(d->file->fd, (off_t)offset, (off_t)length, host[advice]);
+}
+
+/* ---- paths ---- */
+
+int fs_desc_mkdir(const struct fs_desc *d, str path) {
+    int e = fs_desc_may_path(d, true);
+    return e ? e : fs_mkdir(d->file->fd, path);
+}
+int fs_desc_rmdir(const struct fs_desc *d, str path) {
+    int e = fs_desc_may_path(d, true);
+    return e ? e : fs_rmdir(d->file->fd, path);
+}
+int fs_desc_symlink(const struct fs_desc *d, str target, str path) {
+    int e = fs_desc_may_path(d, true);
+    return e ? e : fs_symlink(target, d->file->fd, path);
+}
+
+int fs_desc_link(const struct fs_desc *d, uint32_t path_flags, str path, const struct fs_desc *new_d, str new_path) {
+    int e = fs_desc_may_path(d, true); /* read-only: a second name could be opened for writing */
+    if (!e) e = fs_desc_may_path(new_d, true);
+    if (!e && path_flags & FS_P_FOLLOW) e = EINVAL;
+    return e ? e : fs_link(d->file->fd, path, new_d->file->fd, new_path);
+}
+
+int fs_desc_readlink(const struct fs_desc *d, str path, uint8_t *p, size_t cap, size_t *n) {
+    int e = fs_desc_may_path(d, false);
+    if (!e) e = fs_readlink(d->file->fd, path, p, cap, n);
+    if (e) return e;
+    return *n && p[0] == '/' ? EPERM : str_is_utf8((str){p, *n}) ? 0 : EILSEQ;
+}
+
+int fs_desc_unlink(const struct fs_desc *d, str path, struct fs_task *out) {
+    *out = (struct fs_task){.op = FS_UNLINK, .file = d->file, .path = path};
+    return fs_desc_may_path(d, true);
+}
+
+int fs_desc_rename(const struct fs_desc *d, str path, const struct fs_desc *new_d, str new_path, struct fs_task *out) {
+    int e = fs_desc_may_path(d, true);
+    *out = (struct fs_task){.op = FS_RENAME, .file = d->file, .to = new_d->file, .path = path, .new_path = new_path};
+    return e ? e : fs_desc_may_path(new_d, true);
+}
+
+/* ---- bytes ---- */
+
+int fs_desc_read(const struct fs_desc *d, uint64_t offset, struct iovec *v, struct fs_task *out) {
+    int e = fs_desc_may(d, FS_D_READ);
+    *out = (struct fs_task){.op = FS_READ, .file = d->file, .v = v, .count = 1, .offset = (int64_t)offset};
+    return e ? e : offset > INT64_MAX ? EINVAL : 0;
+}
+
+int fs_desc_write(const struct fs_desc *d, uint64_t offset, bool append, struct iovec *v, struct fs_task *out) {
+    int e = fs_desc_may(d, FS_D_WRITE);
+    *out = (struct fs_task){.op = FS_WRITE, .file = d->file, .v = v, .count = 1, .offset = append ? FS_END : (int64_t)offset};
+    return e ? e : !append && offset > INT64_MAX - v->iov_len ? EFBIG : 0;
+}
+
+int fs_desc_resize(const struct fs_desc *d, uint64_t size, struct fs_task *out) {
+    int e = fs_desc_may(d, FS_D_WRITE);
+    *out = (struct fs_task){.op = FS_RESIZE, .file = d->file, .offset = (int64_t)size};
+    return e ? e : size > INT64_MAX ? EFBIG : 0;
+}
+
+int fs_desc_sync(const struct fs_desc *d, bool data_only, struct fs_task *out) {
+    *out = (struct fs_task){.op = data_only ? FS_DATASYNC : FS_SYNC, .file = d->file};
+    return 0;
+}
+
+/* ---- opening ---- */
+
+int fs_desc_open(struct wasi_run *run, const struct fs_desc *d, uint32_t path_flags, str path, uint32_t open_flags,
+                 uint32_t flags, struct fs_task *out) {
+    bool write = flags & FS_D_WRITE || open_flags & FS_O_TRUNCATE;
+    int e = fs_desc_may_path(d, open_flags & (FS_O_CREATE | FS_O_TRUNCATE) || flags & (FS_D_WRITE | FS_D_MUTATE));
+    if (e) return e;
+    *out = (struct fs_task){.op = FS_OPEN,
+                            .file = d->file,
+                            .path = path,
+                            .how = {.create = open_flags & FS_O_CREATE,
+                                    .directory = open_flags & FS_O_DIRECTORY,
+                                    .exclusive = open_flags & FS_O_EXCLUSIVE,
+                                    .truncate = open_flags & FS_O_TRUNCATE,
+                                    .follow = path_flags & FS_P_FOLLOW,
+                                    .write = write,
+                                    .read = !write || flags & FS_D_READ,
+                                    .dsync = flags & FS_D_DATA_SYNC,
+                                    .sync = flags & (FS_D_FILE_SYNC | FS_D_REQUESTED_SYNC)},
+                            .fd = -1};
+    return fs_count(run) ? 0 : EMFILE;
+}
+
+int fs_desc_opened(struct wasi_run *run, bool read_only, uint32_t flags, const struct fs_task *t, struct fs_desc *out) {
+    struct stat st;
+    int e = t->error ? t->error : result_of(fstat(t->fd, &st));
+    if (e) {
+        fs_uncount(run);
+        if (!t->error) close(t->fd);
+        return e;
+    }
+    *out = (struct fs_desc){.file = fs_file_new(t->fd, false),
+                            .type = st.st_mode & S_IFMT,
+                            .read_only = read_only,
+                            .counted = true,
+                            /* MUTATE comes from the folder: libraries that open one seldom ask for it */
+                            .flags = flags & ~(uint32_t)FS_D_MUTATE};
+    return 0;
+}
+
+/* ---- directories ---- */
+
+enum { DIR_BYTES = 32 << 10 }; /* what the C library buffers */
+
+int fs_entries_open(struct wasi_run *run, const struct fs_desc *d, struct fs_dir **out) {
+    int e = fs_desc_may_path(d, false);
+    if (e) return e;
+    if (!fs_count(run)) return EMFILE;
+    e = host_charge(run->in, DIR_BYTES) ? 0 : ENOMEM;
+    if (!e && (e = fs_dir_open(d->file->fd, out))) host_uncharge(run->in, DIR_BYTES);
+    if (e) fs_uncount(run);
+    return e;
+}
+
+int fs_entries_next(struct fs_dir *dir, struct fs_entry *out, bool *end) {
+    do {
+        int e = fs_dir_next(dir, out, end);
+        if (e || *end) return e;
+    } while (str_eqc(out->name, ".") || str_eqc(out->name, ".."));
+    return str_is_utf8(out->name) ? 0 : EILSEQ;
+}
+
+void fs_entries_close(struct wasi_run *run, struct fs_dir *dir) {
+    if (!dir) return;
+    fs_dir_close(dir);
+    fs_uncount(run);
+    host_uncharge(run->in, DIR_BYTES);
+}

@@ -1,0 +1,79 @@
+/* fs_desc: what a descriptor of wasi:filesystem is, in 0.2 and in 0.3: the rules of both; their types are p2_fs.c's and p3_fs.c's.
+ *
+ * 1. What a descriptor may do comes from the folder it was found in: what lies in a read-only grant stays read-only, whatever
+ *    the guest opens on the way.
+ * 2. A descriptor's files count against limits.files_max, so that no guest takes them from the others of its worker.
+ * 3. Functions return 0 or an errno of this system. Those that fill in a task leave the doing to fs_run (0.2) or fs_try and
+ *    fs_defer (0.3).
+ */
+#ifndef ORLO_WASI_FS_DESC_H
+#define ORLO_WASI_FS_DESC_H
+
+#include "wasi/fs_file.h"
+
+/* As descriptor-flags, open-flags, path-flags and advice number them in both versions. */
+enum { FS_D_READ = 1, FS_D_WRITE = 2, FS_D_FILE_SYNC = 4, FS_D_DATA_SYNC = 8, FS_D_REQUESTED_SYNC = 16, FS_D_MUTATE = 32 };
+enum { FS_O_CREATE = 1, FS_O_DIRECTORY = 2, FS_O_EXCLUSIVE = 4, FS_O_TRUNCATE = 8 };
+enum { FS_P_FOLLOW = 1 };
+
+struct fs_desc {
+    struct fs_file *file; /* NULL: not open */
+    mode_t type;          /* S_IFMT of it */
+    bool read_only;       /* nothing may be changed through it */
+    bool counted;         /* in run->files */
+    uint32_t flags;       /* READ, WRITE and the sync flags, as asked for */
+};
+
+struct fs_desc fs_desc_preopen(const struct wasi_preopen *from);
+void fs_desc_close(struct wasi_run *run, struct fs_desc *d);
+uint32_t fs_desc_flags(const struct fs_desc *d); /* get-flags */
+bool fs_desc_same(const struct fs_desc *a, const struct fs_desc *b);
+
+/* One more file open in this run. False: it has as many as it may. */
+bool fs_count(struct wasi_run *run);
+void fs_uncount(struct wasi_run *run);
+
+/* Why d has no bytes to read (or write), or paths cannot start at it (with `change`: and alter something). */
+int fs_desc_may(const struct fs_desc *d, uint32_t read_or_write);
+int fs_desc_may_path(const struct fs_desc *d, bool change);
+
+int fs_desc_stat(const struct fs_desc *d, struct stat *out);
+int fs_desc_stat_at(const struct fs_desc *d, uint32_t path_flags, str path, struct stat *out);
+struct fs_hash {
+    uint64_t lower, upper; /* lower names the object (libc makes an inode number of it), upper changes with its contents too */
+};
+struct fs_hash fs_hash_of(const struct stat *st);
+
+/* A new-timestamp as the kernel wants it. EINVAL: what it would take for something else. */
+enum fs_time { FS_TIME_KEEP, FS_TIME_NOW, FS_TIME_SET };
+int fs_timespec(enum fs_time how, int64_t seconds, uint32_t nanoseconds, struct timespec *out);
+int fs_desc_set_times(const struct fs_desc *d, const struct timespec times[2]);
+int fs_desc_set_times_at(const struct fs_desc *d, uint32_t path_flags, str path, const struct timespec times[2]);
+
+int fs_desc_mkdir(const struct fs_desc *d, str path);
+int fs_desc_rmdir(const struct fs_desc *d, str path);
+int fs_desc_symlink(const struct fs_desc *d, str target, str path);
+int fs_desc_link(const struct fs_desc *d, uint32_t path_flags, str path, const struct fs_desc *new_d, str new_path);
+/* EPERM: an absolute target. EILSEQ: one that is no string of a component. */
+int fs_desc_readlink(const struct fs_desc *d, str path, uint8_t *p, size_t cap, size_t *n);
+int fs_desc_advise(const struct fs_desc *d, uint64_t offset, uint64_t length, uint32_t advice);
+
+int fs_desc_read(const struct fs_desc *d, uint64_t offset, struct iovec *v, struct fs_task *out);
+/* append: behind the last byte. */
+int fs_desc_write(const struct fs_desc *d, uint64_t offset, bool append, struct iovec *v, struct fs_task *out);
+int fs_desc_resize(const struct fs_desc *d, uint64_t size, struct fs_task *out);
+int fs_desc_sync(const struct fs_desc *d, bool data_only, struct fs_task *out);
+int fs_desc_unlink(const struct fs_desc *d, str path, struct fs_task *out);
+int fs_desc_rename(const struct fs_desc *d, str path, const struct fs_desc *new_d, str new_path, struct fs_task *out);
+
+/* open-at: counts a file in run. fs_desc_opened makes a descriptor of the outcome, or gives back what was counted. */
+int fs_desc_open(struct wasi_run *run, const struct fs_desc *d, uint32_t path_flags, str path, uint32_t open_flags,
+                 uint32_t flags, struct fs_task *out);
+int fs_desc_opened(struct wasi_run *run, bool read_only, uint32_t flags, const struct fs_task *t, struct fs_desc *out);
+
+/* read-directory: "." and ".." are left out. Counts a file and memory. EILSEQ: a name that is no string of a component. */
+int fs_entries_open(struct wasi_run *run, const struct fs_desc *d, struct fs_dir **out);
+int fs_entries_next(struct fs_dir *dir, struct fs_entry *out, bool *end);
+void fs_entries_close(struct wasi_run *run, struct fs_dir *dir); /* NULL is fine */
+
+#endif
