@@ -358,6 +358,12 @@ static const uint8_t wasm_store_b[] = {
     0x6f, 0x75, 0x6e, 0x74,
 };
 /*
+ * (module (memory 1 2 shared))
+ */
+static const uint8_t wasm_shared[] = {
+    0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x05, 0x04, 0x01, 0x03, 0x01, 0x02,
+};
+/*
  * (module (import "a" "nothing" (func)))
  */
 static const uint8_t wasm_store_unknown[] = {

@@ -167,10 +167,14 @@ static err lay_out_defined_tables(struct link *l, uint32_t index) {
     return ERR_OK;
 }
 
-static void lay_out_defined(struct link *l, uint32_t index) {
+static err lay_out_defined(struct link *l, uint32_t index) {
     struct link_instance *in = &l->instances[index];
     const struct wasm_module *m = in->m;
     struct link_group *g = &l->groups[in->group];
+    for (uint32_t i = m->memories_imported; i < m->memories_count; i++)
+        if (m->memories[i].limits.shared)
+            return diag_set(l->d, ERR_UNSUPPORTED, DIAG_NOWHERE,
+                            "core instance %u: shared memories (threads) are not supported: compile without -pthread", index);
     for (uint32_t i = m->globals_imported; i < m->globals_count; i++) {
         uint32_t bytes = m->globals[i].type == WASM_V128 ? 16 : 8;
         in->globals[i] = (struct abi_layout_global){.offset = take_hot(g, bytes, bytes)};
@@ -180,6 +184,7 @@ static void lay_out_defined(struct link *l, uint32_t index) {
         in->memories[i] = (struct abi_layout_memory){ABI_MEMORY_NEAR, take_hot(g, sizeof(struct abi_memory), 8)};
     }
     in->dropped = take_hot(g, (uint32_t)align_up(m->datas_count + m->elems_count, 8), 8); /* what lies below stays aligned */
+    return ERR_OK;
 }
 
 /* ---- imports: words that refer to what others define ---- */
@@ -397,7 +402,7 @@ err link_layout(struct link *l) {
     mark_records(l);
     for (uint32_t i = 0; i < l->instances_count; i++) {
         TRY(lay_out_defined_tables(l, i));
-        lay_out_defined(l, i);
+        TRY(lay_out_defined(l, i));
     }
     for (uint32_t i = 0; i < l->instances_count; i++) TRY(lay_out_imports(l, i));
     for (uint32_t i = 0; i < l->instances_count; i++) lay_out_cold(l, &l->instances[i]);
