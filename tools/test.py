@@ -34,6 +34,8 @@ def programs():
     for script in ("tests/serve/run.py", "tests/guests/run.py"):
         if os.path.exists(os.path.join(ROOT, script)):
             yield script.split("/")[1], [py, script, orlo], None
+    suites = [p for p in (os.path.join(SHARED, "spec", s) for s in ("core", "component")) if os.path.exists(p)]
+    yield "spec/canary", [py, "tests/spec/canary.py", spec, *suites, "--count", "50"], None
     for suite in ("core", "component"):
         yield "spec/" + suite, [spec, os.path.join(SHARED, "spec", suite)], os.path.join(SHARED, "spec", suite)
     for suite in ("p1-c", "p1-rust", "p1-as"):

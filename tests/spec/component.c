@@ -4,6 +4,7 @@
 #include "component/component.h"
 #include "host/host.h"
 #include "link/link.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,26 +13,26 @@ struct instance {
     struct host_instance *in; /* NULL: could not be instantiated */
 };
 
+/* In the place of an instance whose module was skipped: what acts on it is skipped, too. */
+#define SKIPPED ((struct instance *)1)
+
 struct suite {
     struct spec_file *f;
     arena *a;
     struct engine *engine;
-    struct instance *current;
-    bool current_skipped;
-    struct map instances;   /* by the test's own names */
-    struct map definitions; /* name -> command */
+    struct instance *current; /* NULL: could not be instantiated; SKIPPED */
+    struct map instances;     /* by the test's own names */
+    struct map definitions;   /* name -> command */
     VEC(struct instance *) alive;
 };
 
-static bool is(json_t *command, const char *type) {
-    return str_eqc(str_c(spec_member(command, "type")), type);
-}
+static bool is(json_t *command, const char *type) { return str_eqc(str_c(spec_member(command, "type")), type); }
 
 bool spec_is_component(struct spec_file *f) {
     size_t i;
     json_t *command;
     str bytes;
-    json_array_foreach(f->commands, i, command) if (spec_binary(f, command, &bytes)) {
+    json_array_foreach(f->commands, i, command) if (spec_read_binary(f, command, &bytes) == SPEC_BINARY) {
         enum component_kind k = component_kind(bytes, NULL);
         if (k == COMPONENT_KIND_COMPONENT) return true;
         if (k == COMPONENT_KIND_MODULE) return false;
@@ -100,26 +101,22 @@ static err instantiate_bytes(struct suite *s, str bytes, struct instance **out, 
 
 static void set_current(struct suite *s, const char *name, struct instance *i) {
     s->current = i;
-    s->current_skipped = !i;
     if (name) map_put(s->a, &s->instances, str_c(name), (uintptr_t)i);
 }
 
 static void instantiate(struct suite *s, json_t *command, json_t *definition, const char *name) {
     struct diag d = DIAG_INIT;
-    struct instance *i = NULL;
+    struct instance *i = SKIPPED;
     str bytes;
-    set_current(s, name, NULL);
-    if (!spec_binary(s->f, definition, &bytes)) {
-        spec_skip(s->f, command, "text format");
-        return;
-    }
+    enum spec_source from = spec_binary(s->f, command, definition, &bytes);
+    set_current(s, name, from == SPEC_TEXT ? SKIPPED : NULL);
+    if (from != SPEC_BINARY) return;
     err e = s->f->validate_only ? validate(bytes, &d) : instantiate_bytes(s, bytes, &i, &d);
-    if (e) {
+    if (e != ERR_OK) {
         spec_fail(s->f, command, "cannot be instantiated: %s", d.text[0] ? d.text : err_text(e));
-        s->current_skipped = false;
         return;
     }
-    if (i) set_current(s, name, i);
+    set_current(s, name, i);
     spec_pass(s->f);
 }
 
@@ -128,36 +125,64 @@ static void module_definition(struct suite *s, json_t *command) {
     struct diag d = DIAG_INIT;
     str bytes;
     map_put(s->a, &s->definitions, str_c(name ? name : ""), (uintptr_t)command);
-    if (!spec_binary(s->f, command, &bytes)) spec_skip(s->f, command, "text format");
-    else if (validate(bytes, &d)) spec_fail(s->f, command, "does not validate: %s", d.text);
+    if (spec_binary(s->f, command, command, &bytes) != SPEC_BINARY) return;
+    if (validate(bytes, &d)) spec_fail(s->f, command, "does not validate: %s", d.text);
     else spec_pass(s->f);
 }
 
 static void module_instance(struct suite *s, json_t *command) {
     const char *module = spec_member(command, "module");
     uint64_t definition;
-    if (!map_get(&s->definitions, str_c(module ? module : ""), &definition))
-        spec_fail(s->f, command, "no such definition");
+    if (!map_get(&s->definitions, str_c(module ? module : ""), &definition)) spec_fail(s->f, command, "no such definition");
     else instantiate(s, command, (json_t *)(uintptr_t)definition, spec_member(command, "instance"));
 }
 
 /* ---- values ----------------------------------------------------------------------------------- */
 
-static bool put_int(const struct host_type *t, json_t *v, void *out) {
-    const char *text = json_string_value(v);
-    if (!text) return false;
-    uint64_t n = text[0] == '-' ? (uint64_t)strtoll(text, NULL, 10) : strtoull(text, NULL, 10);
-    memcpy(out, &n, t->host_size);
+/* What the suites call each kind of type. */
+static const char *const kind_names[] = {
+    [HOST_BOOL] = "bool",       [HOST_S8] = "s8",     [HOST_U8] = "u8",       [HOST_S16] = "s16",
+    [HOST_U16] = "u16",         [HOST_S32] = "s32",   [HOST_U32] = "u32",     [HOST_S64] = "s64",
+    [HOST_U64] = "u64",         [HOST_F32] = "f32",   [HOST_F64] = "f64",     [HOST_CHAR] = "char",
+    [HOST_STRING] = "string",   [HOST_LIST] = "list", [HOST_ARRAY] = "list",  [HOST_RECORD] = "record",
+    [HOST_VARIANT] = "variant", [HOST_ENUM] = "enum", [HOST_FLAGS] = "flags", [HOST_OPTION] = "option",
+    [HOST_RESULT] = "result",
+};
+
+static bool is_of_kind(json_t *json, const struct host_type *t) {
+    const char *want = t->is_tuple ? "tuple" : t->kind < ARRAY_COUNT(kind_names) ? kind_names[t->kind] : NULL;
+    const char *got = spec_member(json, "type");
+    return want && got && !strcmp(got, want);
+}
+
+/* A number, or a float's bits: nothing is cut to size. */
+static bool put_number(const struct host_type *t, json_t *v, void *out) {
+    const char *text = json_string_value(v), *digits = text && *text == '-' ? text + 1 : text;
+    uint32_t bits = t->host_size * 8;
+    bool is_signed = t->kind == HOST_S8 || t->kind == HOST_S16 || t->kind == HOST_S32 || t->kind == HOST_S64;
+    if (!text || !*digits || strspn(digits, "0123456789") != strlen(digits)) return false;
+    errno = 0;
+    int64_t s = strtoll(text, NULL, 10);
+    if (is_signed && (errno || s < INT64_MIN >> (64 - bits) || s > INT64_MAX >> (64 - bits))) return false;
+    if (!is_signed) {
+        errno = 0;
+        uint64_t u = strtoull(text, NULL, 10);
+        if (errno || *text == '-' || u > UINT64_MAX >> (64 - bits)) return false;
+        s = (int64_t)u;
+    }
+    memcpy(out, &s, t->host_size);
     return true;
 }
 
+/* One character; jansson takes only well-formed UTF-8. */
 static bool put_char(json_t *v, uint32_t *out) {
     const uint8_t *p = (const uint8_t *)json_string_value(v);
     size_t n = json_string_length(v);
     if (!p || !n) return false;
     uint32_t more = p[0] < 0x80 ? 0 : p[0] >= 0xf0 ? 3 : p[0] >= 0xe0 ? 2 : 1;
     uint32_t u = more ? p[0] & (0x3fu >> more) : p[0];
-    for (uint32_t i = 1; i <= more && i < n; i++) u = u << 6 | (p[i] & 0x3f);
+    if (n != 1 + more) return false;
+    for (uint32_t i = 1; i <= more; i++) u = u << 6 | (p[i] & 0x3f);
     *out = u;
     return true;
 }
@@ -175,7 +200,11 @@ static bool put_record(struct suite *s, const struct host_type *t, json_t *v, ui
     if (json_array_size(v) != t->count) return false;
     for (uint32_t i = 0; i < t->count; i++) {
         json_t *item = json_array_get(v, i);
-        if (!t->is_tuple) item = json_array_get(item, 1);
+        if (!t->is_tuple) {
+            const char *name = json_string_value(json_array_get(item, 0));
+            if (!name || strcmp(name, t->fields[i].name) != 0) return false;
+            item = json_array_get(item, 1);
+        }
         if (!put(s, t->fields[i].type, item, out + t->fields[i].host_offset)) return false;
     }
     return true;
@@ -211,6 +240,7 @@ static bool put_flags(const struct host_type *t, json_t *v, uint32_t *out) {
 static bool put(struct suite *s, const struct host_type *t, json_t *json, uint8_t *out) {
     json_t *v = json_object_get(json, "value");
     memset(out, 0, t->host_size);
+    if (!is_of_kind(json, t)) return false;
     switch ((enum host_kind)t->kind) {
     case HOST_BOOL: *out = json_is_true(v); return json_is_boolean(v);
     case HOST_CHAR: return put_char(v, (uint32_t *)(void *)out);
@@ -226,8 +256,7 @@ static bool put(struct suite *s, const struct host_type *t, json_t *json, uint8_
     }
     case HOST_ARRAY: return json_array_size(v) == t->count && put_all(s, t->elem, v, out);
     case HOST_RECORD: return put_record(s, t, v, out);
-    case HOST_VARIANT:
-        return put_case(s, t, label(t, spec_member(v, "case")), json_object_get(v, "payload"), out);
+    case HOST_VARIANT: return put_case(s, t, label(t, spec_member(v, "case")), json_object_get(v, "payload"), out);
     case HOST_ENUM: {
         uint32_t i = label(t, json_string_value(v));
         memcpy(out, &i, 4);
@@ -244,7 +273,7 @@ static bool put(struct suite *s, const struct host_type *t, json_t *json, uint8_
     case HOST_STREAM:
     case HOST_FUTURE:
     case HOST_ERROR_CONTEXT: return false;
-    default: return put_int(t, v, out);
+    default: return put_number(t, v, out);
     }
 }
 
@@ -253,13 +282,12 @@ static bool put(struct suite *s, const struct host_type *t, json_t *json, uint8_
 /* False: it has been reported. */
 static bool target(struct suite *s, json_t *command, const char *name, struct instance **out) {
     uint64_t v = (uintptr_t)s->current;
-    bool known = s->current || s->current_skipped;
-    if (name) known = map_get(&s->instances, str_c(name), &v);
+    bool known = !name || map_get(&s->instances, str_c(name), &v);
     *out = (struct instance *)(uintptr_t)v;
-    if (*out) return true;
-    if (s->f->validate_only) spec_skip(s->f, command, "needs execution");
-    else if (known && s->current_skipped) spec_skip(s->f, command, "text format");
-    else spec_fail(s->f, command, "its component could not be instantiated");
+    if (!known) spec_fail(s->f, command, "no such instance: %s", name);
+    else if (*out == SKIPPED) spec_skip(s->f, command, s->f->validate_only ? "needs execution" : "text format");
+    else if (!*out) spec_fail(s->f, command, "its component could not be instantiated");
+    else return true;
     return false;
 }
 
@@ -275,8 +303,7 @@ static bool put_args(struct suite *s, json_t *args, const struct host_type *para
     if (!params) return json_array_size(args) == 0;
     if (json_array_size(args) != params->count) return false;
     for (uint32_t i = 0; i < params->count; i++)
-        if (!put(s, params->fields[i].type, json_array_get(args, i), out + params->fields[i].host_offset))
-            return false;
+        if (!put(s, params->fields[i].type, json_array_get(args, i), out + params->fields[i].host_offset)) return false;
     return true;
 }
 
@@ -297,6 +324,10 @@ static bool act(struct suite *s, json_t *command, struct outcome *o) {
         spec_fail(s->f, command, "its arguments are not of the function's type");
         return false;
     }
+    if (!is(action, "invoke")) {
+        spec_fail(s->f, command, "an unknown action: %s", spec_member(action, "type"));
+        return false;
+    }
     host_call_begin(&o->call, o->of->in);
     struct job j = {.in = o->of->in, .ex = o->ex, .call = &o->call, .args = args, .result = o->result};
     run(s, &j);
@@ -312,15 +343,14 @@ static void judge(struct suite *s, json_t *command, const struct outcome *o) {
         spec_fail(s->f, command, "%s: trapped: %s", field, trap_text(o->of->in, o->trap));
         return;
     }
-    if (!json_array_size(expected) != !t) {
+    if (json_array_size(expected) != (t ? 1 : 0)) {
         spec_fail(s->f, command, "%s: has %s result", field, t ? "a" : "no");
         return;
     }
     uint8_t *want = t ? arena_alloc(s->a, t->host_size, 16) : NULL;
     if (t && !put(s, t, json_array_get(expected, 0), want))
         spec_fail(s->f, command, "%s: the expected value is not of its type", field);
-    else if (t && !host_value_equal(t, o->result, want))
-        spec_fail(s->f, command, "%s: another result", field);
+    else if (t && !host_value_equal(t, o->result, want)) spec_fail(s->f, command, "%s: another result", field);
     else spec_pass(s->f);
 }
 
@@ -339,14 +369,11 @@ static void action(struct suite *s, json_t *command) {
     host_call_end(&o.call);
 }
 
-/* The suite's texts are those of several runtimes: one has to be in the other. */
-static bool text_fits(const char *got, const char *want) {
-    if (str_starts(str_c(want), STR("wasm trap: "))) want += strlen("wasm trap: ");
-    if (!strcmp(want, "wasm `unreachable` instruction executed")) want = "unreachable";
-    /* A runtime may refuse a synchronous call before the callee runs into what it must not; the specification
-     * (canon lower) calls it first. */
-    if (!strcmp(want, "cannot block a synchronous task before returning") && !strcmp(got, "unreachable")) return true;
-    return strstr(got, want) || strstr(want, got);
+/* A runtime may refuse a synchronous call before the callee runs into what it must not; the specification (canon lower) calls
+ * it first, and what the suite's callee does next is `unreachable`. */
+static bool trap_fits(const char *got, const char *want) {
+    return spec_text_fits(got, want) || (want && !strcmp(want, "cannot block a synchronous task before returning") &&
+                                         !strcmp(got, abi_trap_text(ABI_TRAP_UNREACHABLE)));
 }
 
 static void assert_trap(struct suite *s, json_t *command) {
@@ -355,7 +382,7 @@ static void assert_trap(struct suite *s, json_t *command) {
     const char *want = spec_member(command, "text"), *got = trap_text(o.of->in, o.trap);
     const char *field = spec_member(json_object_get(command, "action"), "field");
     if (!o.trap) spec_fail(s->f, command, "%s: no trap, want \"%s\"", field, want);
-    else if (!text_fits(got, want)) spec_fail(s->f, command, "%s: \"%s\", want \"%s\"", field, got, want);
+    else if (!trap_fits(got, want)) spec_fail(s->f, command, "%s: \"%s\", want \"%s\"", field, got, want);
     else spec_pass(s->f);
     host_call_end(&o.call);
 }
@@ -366,14 +393,13 @@ static void assert_invalid(struct suite *s, json_t *command) {
     str bytes;
     struct diag d = DIAG_INIT;
     const char *text = spec_member(command, "text");
-    if (!spec_binary(s->f, command, &bytes)) {
-        spec_skip(s->f, command, "text format");
-        return;
-    }
+    if (spec_binary(s->f, command, command, &bytes) != SPEC_BINARY) return;
     err e = validate(bytes, &d);
-    if (e == ERR_OK) spec_fail(s->f, command, "accepted; want \"%s\"", text);
-    else if (e != ERR_INVALID && e != ERR_MALFORMED && e != ERR_LIMIT)
-        spec_fail(s->f, command, "%s: %s; want \"%s\"", err_text(e), d.text, text);
+    /* The suite calls a byte that stands for no type invalid; to us, as to the core specification, it is malformed. */
+    bool is_malformed = is(command, "assert_malformed") || (text && !strcmp(text, "invalid leading byte"));
+    err want = is_malformed ? ERR_MALFORMED : ERR_INVALID;
+    if (e != want) spec_fail(s->f, command, "%s: \"%s\"; want %s: \"%s\"", err_text(e), d.text, err_text(want), text);
+    else if (!spec_text_fits(d.text, text)) spec_fail(s->f, command, "\"%s\"; want \"%s\"", d.text, text);
     else spec_pass(s->f);
 }
 
@@ -383,15 +409,11 @@ static void assert_not_instantiated(struct suite *s, json_t *command) {
     struct instance *i;
     err want = is(command, "assert_unlinkable") ? ERR_LINK : ERR_TRAP;
     const char *text = spec_member(command, "text");
-    if (!spec_binary(s->f, command, &bytes)) {
-        spec_skip(s->f, command, "text format");
-        return;
-    }
+    if (spec_binary(s->f, command, command, &bytes) != SPEC_BINARY) return;
     err e = s->f->validate_only ? validate(bytes, &d) : instantiate_bytes(s, bytes, &i, &d);
-    if (s->f->validate_only && e == ERR_OK) spec_pass(s->f);
-    else if (e != want) spec_fail(s->f, command, "%s: %s; want \"%s\"", err_text(e), d.text, text);
-    else if (want == ERR_TRAP && !text_fits(d.text, text))
-        spec_fail(s->f, command, "\"%s\", want \"%s\"", d.text, text);
+    if (s->f->validate_only && e == ERR_OK) spec_skip(s->f, command, "needs execution");
+    else if (e != want) spec_fail(s->f, command, "%s: \"%s\"; want %s: \"%s\"", err_text(e), d.text, err_text(want), text);
+    else if (!trap_fits(d.text, text)) spec_fail(s->f, command, "\"%s\", want \"%s\"", d.text, text);
     else spec_pass(s->f);
 }
 
@@ -405,8 +427,7 @@ static void run_command(struct suite *s, json_t *command) {
     else if (is(command, "assert_return")) assert_return(s, command);
     else if (is(command, "assert_trap") && !json_object_get(command, "filename")) assert_trap(s, command);
     else if (is(command, "assert_invalid") || is(command, "assert_malformed")) assert_invalid(s, command);
-    else if (is(command, "assert_unlinkable") || is(command, "assert_uninstantiable") ||
-             is(command, "assert_trap"))
+    else if (is(command, "assert_unlinkable") || is(command, "assert_uninstantiable") || is(command, "assert_trap"))
         assert_not_instantiated(s, command);
     else spec_fail(s->f, command, "an unknown command: %s", spec_member(command, "type"));
 }

@@ -1,20 +1,26 @@
-/* orlo-spec [--validate] [-v] PATH…: runs conformance suites. Each file runs in a process of its own, so that
- * one that brings it down or never ends costs no other. Exit code 1: something failed that
- * expected-failures.txt does not name, or something named there passes by now (the list may only shrink).
+/* orlo-spec [--validate] [-v] [-j N] PATH…: runs conformance suites. Each file runs in a process of its own, so that
+ * one that brings it down or never ends costs no other; what they print comes in the files' order. Exit code 1: something
+ * failed that expected-failures.txt does not name, or something named there passes by now (the list may only shrink).
  */
 #include "spec.h"
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FAILURES_PRINTED = 8, SECONDS_MAX = 120 };
+enum { FAILURES_PRINTED = 8, SECONDS_MAX = 240 };
+
+#define NAME(x) #x,
+static const char *const skipped_names[] = {SPEC_SKIPPED(NAME)};
+static_assert(ARRAY_COUNT(skipped_names) == ARRAY_COUNT(((struct spec_counts *)0)->skipped_of), "one count each");
 
 /* ---- for the suites ---- */
 
-void spec_pass(struct spec_file *f) { f->passed++; }
+void spec_pass(struct spec_file *f) { f->counts->passed++; }
 
 void spec_fail(struct spec_file *f, json_t *command, const char *fmt, ...) {
     char text[900];
@@ -22,24 +28,25 @@ void spec_fail(struct spec_file *f, json_t *command, const char *fmt, ...) {
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    if (f->failed++ < FAILURES_PRINTED || f->verbose)
+    uint32_t n = ++f->counts->failed;
+    if (n <= FAILURES_PRINTED || f->verbose)
         printf("%s:%lld: %s: %s\n", f->path, (long long)json_integer_value(json_object_get(command, "line")),
                spec_member(command, "type"), text);
-    else if (f->failed == FAILURES_PRINTED + 1) printf("%s: more failures (-v prints them)\n", f->path);
+    else if (n == FAILURES_PRINTED + 1) printf("%s: more failures (-v prints them)\n", f->path);
 }
 
 void spec_skip(struct spec_file *f, json_t *command, const char *why) {
-    f->skipped++;
-    const char *name = spec_member(command, "filename");
+    const char *name = spec_member(command, "filename"), *type = spec_member(command, "type");
+    size_t kind = 0;
+    while (kind < ARRAY_COUNT(skipped_names) - 1 && strcmp(type, skipped_names[kind]) != 0) kind++;
+    f->counts->skipped++;
+    f->counts->skipped_of[kind]++;
     if (f->verbose)
-        printf("%s:%lld: skipped (%s): %s\n", f->path,
-               (long long)json_integer_value(json_object_get(command, "line")), why,
-               name ? name : spec_member(command, "type"));
+        printf("%s:%lld: skipped (%s): %s %s\n", f->path, (long long)json_integer_value(json_object_get(command, "line")), why,
+               type, name ? name : "");
 }
 
-const char *spec_member(json_t *object, const char *key) {
-    return json_string_value(json_object_get(object, key));
-}
+const char *spec_member(json_t *object, const char *key) { return json_string_value(json_object_get(object, key)); }
 
 str spec_member_str(json_t *object, const char *key) {
     json_t *v = json_object_get(object, key);
@@ -58,14 +65,20 @@ static bool read_file(const char *path, str *out) {
     return true;
 }
 
-bool spec_binary(struct spec_file *f, json_t *command, str *bytes) {
-    const char *name = spec_member(command, "binary_filename");
-    const char *type = spec_member(command, "module_type");
-    if (!name && (!type || strcmp(type, "text") != 0)) name = spec_member(command, "filename");
-    if (!name) return false;
+enum spec_source spec_read_binary(struct spec_file *f, json_t *definition, str *bytes) {
+    const char *name = spec_member(definition, "binary_filename"), *type = spec_member(definition, "module_type");
+    if (!name && type && !strcmp(type, "text")) return SPEC_TEXT;
+    if (!name) name = spec_member(definition, "filename");
     char path[1024];
-    snprintf(path, sizeof path, "%s/%s", f->folder, name);
-    return read_file(path, bytes);
+    if (!name || snprintf(path, sizeof path, "%s/%s", f->folder, name) >= (int)sizeof path) return SPEC_MISSING;
+    return read_file(path, bytes) ? SPEC_BINARY : SPEC_MISSING;
+}
+
+enum spec_source spec_binary(struct spec_file *f, json_t *command, json_t *definition, str *bytes) {
+    enum spec_source from = spec_read_binary(f, definition, bytes);
+    if (from == SPEC_TEXT) spec_skip(f, command, "text format");
+    if (from == SPEC_MISSING) spec_fail(f, command, "its file is missing");
+    return from;
 }
 
 /* ---- files ---- */
@@ -111,107 +124,145 @@ static bool is_expected(str list, const char *path) {
 
 /* ---- running ---- */
 
-struct counts {
-    uint32_t passed, failed, skipped;
+struct options {
+    bool validate_only, verbose;
+    uint32_t jobs;
 };
 
-static struct counts run_here(const char *path, bool validate_only, bool verbose) {
+static void run_here(const char *path, const struct options *o, struct spec_counts *counts) {
     json_error_t error;
     json_t *root = json_load_file(path, JSON_ALLOW_NUL, &error);
-    if (!root || !json_is_array(json_object_get(root, "commands"))) {
+    json_t *commands = json_object_get(root, "commands");
+    if (!json_array_size(commands)) {
         printf("%s: not a suite: %s\n", path, root ? "no commands" : error.text);
-        return (struct counts){.failed = 1};
+        counts->failed = 1;
+        return;
     }
     char folder[1024];
     const char *slash = strrchr(path, '/');
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
-    struct spec_file f = {.path = path,
-                          .folder = folder,
-                          .commands = json_object_get(root, "commands"),
-                          .validate_only = validate_only,
-                          .verbose = verbose};
+    struct spec_file f = {path, folder, commands, o->validate_only, o->verbose, counts};
     if (spec_is_component(&f)) spec_component(&f);
     else spec_core(&f);
+    if (counts->passed + counts->failed + counts->skipped < json_array_size(commands)) {
+        printf("%s: a command was neither passed nor failed nor skipped\n", path);
+        counts->failed++;
+    }
     json_decref(root);
-    return (struct counts){f.passed, f.failed, f.skipped};
 }
 
-/* In a child; a crash or a time-out is a failure of the whole file. */
-static struct counts run_apart(const char *path, bool validate_only, bool verbose) {
-    int p[2];
-    struct counts got = {.failed = 1};
+struct job {
+    const char *path;
+    pid_t child;                /* 0: not started */
+    int out;                    /* what it prints; a memory file */
+    struct spec_counts *counts; /* shared with the child */
+};
+
+static void start(struct job *j, const struct options *o) {
+    j->out = memfd_create("orlo-spec", MFD_CLOEXEC);
     fflush(stdout);
-    if (pipe(p) < 0) return got;
-    pid_t child = fork();
-    if (child == 0) {
-        close(p[0]);
-        alarm(SECONDS_MAX);
-        got = run_here(path, validate_only, verbose);
-        fflush(stdout);
-        _exit(write(p[1], &got, sizeof got) == sizeof got ? 0 : 70);
-    }
-    close(p[1]);
-    bool whole = child > 0 && read(p[0], &got, sizeof got) == sizeof got;
-    close(p[0]);
+    j->child = fork();
+    ENSURE(j->out >= 0 && j->child >= 0);
+    if (j->child) return;
+    dup2(j->out, 1);
+    alarm(SECONDS_MAX);
+    run_here(j->path, o, j->counts);
+    fflush(stdout);
+    j->counts->whole = true;
+    _exit(0);
+}
+
+static void print_file(int fd) {
+    char chunk[4096];
+    for (ssize_t n; (n = read(fd, chunk, sizeof chunk)) > 0;) fwrite(chunk, 1, (size_t)n, stdout);
+}
+
+/* Waits for its end; a crash or a time-out is a failure of the whole file. */
+static void finish(struct job *j) {
     int status = 0;
-    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {}
-    if (!whole) {
-        got = (struct counts){.failed = 1};
-        if (WIFSIGNALED(status))
-            printf("%s: %s\n", path,
-                   WTERMSIG(status) == SIGALRM ? "does not end" : strsignal(WTERMSIG(status)));
-        else printf("%s: ended early\n", path);
+    while (waitpid(j->child, &status, 0) < 0 && errno == EINTR) {}
+    lseek(j->out, 0, SEEK_SET);
+    print_file(j->out);
+    close(j->out);
+    if (j->counts->whole && WIFEXITED(status) && !WEXITSTATUS(status)) return;
+    *j->counts = (struct spec_counts){.failed = 1};
+    if (!WIFSIGNALED(status)) printf("%s: ended early\n", j->path);
+    else if (WTERMSIG(status) == SIGALRM) printf("%s: does not end\n", j->path);
+    else printf("%s: %s\n", j->path, strsignal(WTERMSIG(status)));
+}
+
+static void add(struct spec_counts *sum, const struct spec_counts *c) {
+    sum->passed += c->passed, sum->failed += c->failed, sum->skipped += c->skipped;
+    for (size_t i = 0; i < ARRAY_COUNT(c->skipped_of); i++) sum->skipped_of[i] += c->skipped_of[i];
+}
+
+/* Runs all, o->jobs at a time; returns how many files do not do what is expected of them. */
+static uint32_t run_all(struct job *jobs, uint32_t n, const struct options *o, str expected, struct spec_counts *sum) {
+    uint32_t started = 0, unexpected = 0, expected_files = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        while (started < n && started < i + o->jobs) start(&jobs[started++], o);
+        finish(&jobs[i]);
+        const struct spec_counts *c = jobs[i].counts;
+        bool listed = is_expected(expected, jobs[i].path);
+        printf("%s %s: %u passed, %u failed, %u skipped\n",
+               !c->failed ? "ok  "
+               : listed   ? "list"
+                          : "FAIL",
+               jobs[i].path, c->passed, c->failed, c->skipped);
+        if (listed && !c->failed) printf("FAIL %s: passes whole, take it off %s\n", jobs[i].path, SPEC_EXPECTED_FAILURES);
+        unexpected += listed != (c->failed != 0);
+        expected_files += listed && c->failed;
+        add(sum, c);
     }
-    return got;
+    if (expected_files) printf("%u files fail as expected-failures.txt expects\n", expected_files);
+    if (unexpected) printf("%u files do not do what is expected of them\n", unexpected);
+    return unexpected;
 }
 
 static int usage(void) {
-    fputs("usage: orlo-spec [--validate] [-v] PATH...\n"
+    fputs("usage: orlo-spec [--validate] [-v] [-j N] PATH...\n"
           "  PATH        a JSON file made by wast2json, or a folder of them\n"
           "  --validate  only decoding and validation\n"
+          "  -j N        files at a time; as many as there are processors\n"
           "  -v          every failure, every skipped command\n",
           stderr);
     return 64;
 }
 
-int main(int argc, char **argv) {
-    struct path_list l = {.a = arena_new(0)};
-    bool validate_only = false, verbose = false;
+/* False: usage. Exits when a path is not there. */
+static bool read_options(int argc, char **argv, struct options *o, struct path_list *l) {
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--validate") == 0) validate_only = true;
-        else if (strcmp(argv[i], "-v") == 0) verbose = true;
-        else if (argv[i][0] == '-') return usage();
-        else if (!find(&l, argv[i])) {
+        if (!strcmp(argv[i], "--validate")) o->validate_only = true;
+        else if (!strcmp(argv[i], "-v")) o->verbose = true;
+        else if (!strcmp(argv[i], "-j") && i + 1 < argc) o->jobs = (uint32_t)atoi(argv[++i]);
+        else if (argv[i][0] == '-') return false;
+        else if (!find(l, argv[i])) {
             fprintf(stderr, "orlo-spec: %s: %s\n", argv[i], strerror(errno));
-            return 66;
+            exit(66);
         }
     }
-    if (!l.paths.n) return usage();
-    qsort(l.paths.p, l.paths.n, sizeof *l.paths.p, by_name);
+    return l->paths.n && o->jobs;
+}
+
+int main(int argc, char **argv) {
+    struct path_list l = {.a = arena_new(0)};
+    struct options o = {.jobs = (uint32_t)MAX(1, sysconf(_SC_NPROCESSORS_ONLN))};
+    if (!read_options(argc, argv, &o, &l)) return usage();
+    uint32_t n = l.paths.n;
+    qsort(l.paths.p, n, sizeof *l.paths.p, by_name);
     str expected = {0};
-    if (!validate_only) read_file(SPEC_EXPECTED_FAILURES, &expected);
-    struct counts sum = {0};
-    uint32_t unexpected = 0, expected_files = 0;
-    for (uint32_t i = 0; i < l.paths.n; i++) {
-        const char *path = l.paths.p[i];
-        struct counts c = run_apart(path, validate_only, verbose);
-        bool listed = is_expected(expected, path);
-        printf("%s %s: %u passed, %u failed, %u skipped\n",
-               !c.failed ? "ok  "
-               : listed  ? "list"
-                         : "FAIL",
-               path, c.passed, c.failed, c.skipped);
-        if (listed && !c.failed)
-            printf("FAIL %s: passes whole, take it off %s\n", path, SPEC_EXPECTED_FAILURES);
-        if (listed != (c.failed != 0)) unexpected++;
-        if (listed && c.failed) expected_files++;
-        sum.passed += c.passed, sum.failed += c.failed, sum.skipped += c.skipped;
-    }
+    if (!o.validate_only) read_file(SPEC_EXPECTED_FAILURES, &expected);
+    struct spec_counts sum = {0},
+                       *counts = mmap(NULL, n * sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ENSURE(counts != MAP_FAILED);
+    struct job *jobs = arena_array(l.a, struct job, n);
+    for (uint32_t i = 0; i < n; i++) jobs[i] = (struct job){.path = l.paths.p[i], .counts = &counts[i]};
+    uint32_t unexpected = run_all(jobs, n, &o, expected, &sum);
     free((void *)(uintptr_t)expected.p);
     arena_free(l.a);
-    if (expected_files) printf("%u files fail as expected-failures.txt expects\n", expected_files);
-    if (unexpected) printf("%u files do not do what is expected of them\n", unexpected);
-    if (sum.skipped && !verbose) printf("-v names what was skipped\n");
+    if (sum.skipped && !o.verbose) printf("-v names what was skipped\n");
+    for (size_t i = 0; i < ARRAY_COUNT(skipped_names); i++)
+        if (sum.skipped_of[i]) printf("skipped: %u %s\n", sum.skipped_of[i], skipped_names[i]);
     printf("%u passed, %u failed, %u skipped\n", sum.passed, sum.failed, sum.skipped);
     return unexpected != 0;
 }

@@ -2,127 +2,190 @@
  *
  * Integers and floats are decimal strings of their bits; floats may be "nan:canonical" or "nan:arithmetic". A
  * host reference n is the word n + 1, so that none is null.
+ *
+ * 1. A value is held against the type of the parameter or result it stands for: 1 as an i64 is not 1 as an i32.
+ * 2. Nothing is cut to size: a number that does not fit its type matches nothing.
  */
 #include "spec.h"
+#include <errno.h>
 #include <stdlib.h>
 
 static bool is(json_t *value, const char *type) { return str_eqc(str_c(spec_member(value, "type")), type); }
 
-static bool bits(const char *text, uint64_t *out) {
-    if (!text || !*text) return false;
-    char *end;
-    *out = text[0] == '-' ? (uint64_t)strtoll(text, &end, 10) : strtoull(text, &end, 10);
-    return !*end;
-}
-
-/* Bytes of a lane type, by its name: i8 … f64. */
-static uint32_t lane_bytes(const char *type) {
-    str t = str_c(type);
-    return str_eqc(t, "i8") ? 1 : str_eqc(t, "i16") ? 2 : str_eqc(t, "i32") || str_eqc(t, "f32") ? 4 : 8;
-}
-
-static bool vector_bits(json_t *value, uint8_t out[16]) {
-    uint32_t n = lane_bytes(spec_member(value, "lane_type"));
-    json_t *lanes = json_object_get(value, "value");
-    for (uint32_t i = 0; i < 16 / n; i++) {
-        uint64_t v;
-        if (!bits(json_string_value(json_array_get(lanes, i)), &v)) return false;
-        memcpy(out + i * n, &v, n);
+/* A decimal number of so many bits, signed or not. */
+static bool number(const char *text, uint32_t bits, uint64_t *out) {
+    if (!text || !*text || strspn(text + (*text == '-'), "0123456789") != strlen(text + (*text == '-'))) return false;
+    errno = 0;
+    if (*text == '-') {
+        int64_t v = strtoll(text, NULL, 10);
+        if (errno || v < INT64_MIN >> (64 - bits)) return false;
+        *out = (uint64_t)v & UINT64_MAX >> (64 - bits);
+    } else {
+        *out = strtoull(text, NULL, 10);
+        if (errno || *out > UINT64_MAX >> (64 - bits)) return false;
     }
     return true;
 }
 
-static bool is_reference(json_t *value) {
-    return str_ends(str_c(spec_member(value, "type")), STR("ref")) || is(value, "refnull");
+/* ---- numbers and vectors ---- */
+
+static const struct form {
+    const char *name;
+    wasm_type type; /* 0: a lane only */
+    uint32_t bits;
+    bool is_float;
+} forms[] = {
+    {"i8", 0, 8, false},          {"i16", 0, 16, false},       {"i32", WASM_I32, 32, false},
+    {"i64", WASM_I64, 64, false}, {"f32", WASM_F32, 32, true}, {"f64", WASM_F64, 64, true},
+};
+
+static const struct form *form_of(const char *name) {
+    for (size_t i = 0; name && i < ARRAY_COUNT(forms); i++)
+        if (!strcmp(name, forms[i].name)) return &forms[i];
+    return NULL;
 }
 
-uint32_t spec_argument(json_t *value, uint64_t *args) {
-    const char *text = json_string_value(json_object_get(value, "value"));
-    if (is(value, "v128")) {
-        uint8_t b[16];
-        if (!vector_bits(value, b)) return 0;
-        memcpy(args, b, 16);
-        return 2;
-    }
-    if (is_reference(value)) {
-        args[0] = 0;
-        if (text && strcmp(text, "null") != 0) {
-            if (!bits(text, args)) return 0;
-            args[0]++;
-        }
-        return 1;
-    }
-    if (!bits(text, args)) return 0;
-    if (is(value, "i32") || is(value, "f32")) args[0] = (uint32_t)args[0];
-    return 1;
+static bool nan_matches(const char *text, uint64_t got, uint32_t bits, bool *is_pattern) {
+    uint64_t exponent = bits == 32 ? 0x7f800000 : 0x7ff0000000000000, quiet = bits == 32 ? 0x400000 : 0x8000000000000;
+    uint64_t sign = 1ull << (bits - 1);
+    bool canonical = !strcmp(text, "nan:canonical");
+    *is_pattern = canonical || !strcmp(text, "nan:arithmetic");
+    if (canonical) return (got & ~sign) == (exponent | quiet);
+    return *is_pattern && (got & (exponent | quiet)) == (exponent | quiet);
 }
 
-/* text against the low n bytes of got, for a float of that size: NaN patterns or bits. */
-static bool lane_matches(const char *text, uint64_t got, uint32_t n, bool is_float) {
-    uint64_t mask = n == 8 ? UINT64_MAX : (1ull << 8 * n) - 1;
-    uint64_t exponent = n == 4 ? 0x7f800000 : 0x7ff0000000000000, quiet = n == 4 ? 0x400000 : 0x8000000000000;
-    uint64_t sign = n == 4 ? 0x80000000 : 0x8000000000000000;
-    if (is_float && text && strcmp(text, "nan:canonical") == 0)
-        return (got & mask & ~sign) == (exponent | quiet);
-    if (is_float && text && strcmp(text, "nan:arithmetic") == 0)
-        return (got & (exponent | quiet)) == (exponent | quiet);
+/* got: as wide as the form, zero-extended. */
+static bool form_matches(const struct form *f, const char *text, uint64_t got) {
     uint64_t want;
-    return bits(text, &want) && (want & mask) == (got & mask);
+    bool is_pattern = false;
+    if (!text) return false;
+    if (f->is_float && nan_matches(text, got, f->bits, &is_pattern)) return true;
+    return !is_pattern && number(text, f->bits, &want) && want == got;
+}
+
+/* The lane form of a vector that has as many lanes as it should; NULL: it has not. */
+static const struct form *lanes_of(json_t *value, json_t **lanes) {
+    const struct form *f = form_of(spec_member(value, "lane_type"));
+    *lanes = json_object_get(value, "value");
+    return f && json_array_size(*lanes) == 128 / f->bits ? f : NULL;
+}
+
+static bool vector_argument(json_t *value, uint64_t *args) {
+    json_t *lanes;
+    const struct form *f = lanes_of(value, &lanes);
+    for (uint32_t i = 0; f && i < 128 / f->bits; i++) {
+        uint64_t v;
+        if (!number(json_string_value(json_array_get(lanes, i)), f->bits, &v)) return false;
+        memcpy((uint8_t *)args + i * f->bits / 8, &v, f->bits / 8);
+    }
+    return f != NULL;
 }
 
 static bool vector_matches(json_t *expected, const uint64_t *got) {
-    const char *type = spec_member(expected, "lane_type");
-    uint32_t n = lane_bytes(type);
-    json_t *lanes = json_object_get(expected, "value");
-    for (uint32_t i = 0; i < 16 / n; i++) {
+    json_t *lanes;
+    const struct form *f = lanes_of(expected, &lanes);
+    for (uint32_t i = 0; f && i < 128 / f->bits; i++) {
         uint64_t v = 0;
-        memcpy(&v, (const uint8_t *)got + i * n, n);
-        if (!lane_matches(json_string_value(json_array_get(lanes, i)), v, n, type && type[0] == 'f'))
-            return false;
+        memcpy(&v, (const uint8_t *)got + i * f->bits / 8, f->bits / 8);
+        if (!form_matches(f, json_string_value(json_array_get(lanes, i)), v)) return false;
     }
+    return f != NULL;
+}
+
+/* ---- references ---- */
+
+static const struct reference {
+    const char *name;
+    uint32_t heap, top; /* enum wasm_heap */
+    bool is_null;       /* whatever it may say besides */
+} references[] = {
+    {"funcref", WASM_HEAP_FUNC, WASM_HEAP_FUNC, false},
+    {"externref", WASM_HEAP_EXTERN, WASM_HEAP_EXTERN, false},
+    {"anyref", WASM_HEAP_ANY, WASM_HEAP_ANY, false},
+    {"eqref", WASM_HEAP_EQ, WASM_HEAP_ANY, false},
+    {"i31ref", WASM_HEAP_I31, WASM_HEAP_ANY, false},
+    {"structref", WASM_HEAP_STRUCT, WASM_HEAP_ANY, false},
+    {"arrayref", WASM_HEAP_ARRAY, WASM_HEAP_ANY, false},
+    {"exnref", WASM_HEAP_EXN, WASM_HEAP_EXN, false},
+    {"nullref", WASM_HEAP_NONE, WASM_HEAP_ANY, true},
+    {"nullfuncref", WASM_HEAP_NOFUNC, WASM_HEAP_FUNC, true},
+    {"nullexternref", WASM_HEAP_NOEXTERN, WASM_HEAP_EXTERN, true},
+    {"nullexnref", WASM_HEAP_NOEXN, WASM_HEAP_EXN, true},
+    {"refnull", WASM_HEAP_BOT, WASM_HEAP_BOT, true}, /* of any type */
+};
+
+static const struct reference *reference_of(json_t *value) {
+    const char *name = spec_member(value, "type");
+    for (size_t i = 0; name && i < ARRAY_COUNT(references); i++)
+        if (!strcmp(name, references[i].name)) return &references[i];
+    return NULL;
+}
+
+static uint32_t top_of(uint32_t heap) {
+    for (size_t i = 0; i < ARRAY_COUNT(references); i++)
+        if (references[i].heap == heap) return references[i].top;
+    return WASM_HEAP_BOT;
+}
+
+/* May a value of this reference type stand where the type is wanted? A type defined by a module is a function,
+ * structure or array type: which one is the validator's matter. */
+static bool reference_fits(const struct reference *r, wasm_type type) {
+    if (!wasm_is_ref(type)) return false;
+    if (r->top == WASM_HEAP_BOT) return true;
+    if (wasm_heap_is_index(wasm_heap_of(type))) return r->top == WASM_HEAP_FUNC || r->top == WASM_HEAP_ANY;
+    return r->top == top_of(wasm_heap_of(type));
+}
+
+static bool reference_argument(json_t *value, const struct reference *r, uint64_t *args) {
+    const char *text = json_string_value(json_object_get(value, "value"));
+    args[0] = 0;
+    if (r->is_null || (text && !strcmp(text, "null"))) return true;
+    if (!number(text, 32, args)) return false;
+    args[0]++;
     return true;
 }
 
-static bool reference_matches(json_t *expected, uint64_t got) {
+static bool reference_matches(json_t *expected, const struct reference *r, uint64_t got) {
     const char *text = json_string_value(json_object_get(expected, "value"));
-    str type = str_c(spec_member(expected, "type"));
-    if (text && strcmp(text, "null") != 0) {
-        uint64_t want;
-        return bits(text, &want) && got == want + 1;
-    }
-    if (text || str_starts(type, STR("null")) || str_eqc(type, "refnull")) return got == 0;
-    return got != 0;
+    if (r->is_null || (text && !strcmp(text, "null"))) return got == 0;
+    if (!text) return got != 0;
+    uint64_t want;
+    return number(text, 32, &want) && got == want + 1;
 }
 
-bool spec_matches(json_t *expected, const uint64_t *got) {
+/* ---- any value ---- */
+
+bool spec_argument(json_t *value, wasm_type type, uint64_t *args) {
+    const struct reference *r = reference_of(value);
+    if (r) return reference_fits(r, type) && reference_argument(value, r, args);
+    if (is(value, "v128")) return type == WASM_V128 && vector_argument(value, args);
+    const struct form *f = form_of(spec_member(value, "type"));
+    return f && f->type && f->type == type && number(spec_member(value, "value"), f->bits, args);
+}
+
+bool spec_matches(json_t *expected, wasm_type type, const uint64_t *got) {
     if (is(expected, "either")) {
-        size_t i;
-        json_t *one;
-        json_array_foreach(json_object_get(expected, "values"), i,
-                           one) if (spec_matches(one, got)) return true;
+        json_t *values = json_object_get(expected, "values");
+        for (size_t i = 0; i < json_array_size(values); i++)
+            if (spec_matches(json_array_get(values, i), type, got)) return true;
         return false;
     }
-    if (is(expected, "v128")) return vector_matches(expected, got);
-    if (is_reference(expected)) return reference_matches(expected, got[0]);
-    bool is_float = is(expected, "f32") || is(expected, "f64");
-    uint32_t n = is(expected, "i32") || is(expected, "f32") ? 4 : 8;
-    if (is(expected, "i32") && got[0] >> 32)
-        return false; /* an i32 is zero-extended; an f32 is the low half, whatever the other */
-    return lane_matches(json_string_value(json_object_get(expected, "value")), got[0], n, is_float);
+    const struct reference *r = reference_of(expected);
+    if (r) return reference_fits(r, type) && reference_matches(expected, r, got[0]);
+    if (is(expected, "v128")) return type == WASM_V128 && vector_matches(expected, got);
+    const struct form *f = form_of(spec_member(expected, "type"));
+    if (!f || !f->type || f->type != type) return false;
+    /* An i32 is zero-extended; an f32 is the low half, whatever the other. */
+    uint64_t v = f->type == WASM_F32 ? (uint32_t)got[0] : got[0];
+    return form_matches(f, spec_member(expected, "value"), v);
 }
 
-uint32_t spec_slots(json_t *expected) {
-    if (is(expected, "either")) return spec_slots(json_array_get(json_object_get(expected, "values"), 0));
-    return is(expected, "v128") ? 2 : 1;
-}
-
-const char *spec_value_text(json_t *expected, const uint64_t *got) {
-    static char text[512];
+const char *spec_value_text(json_t *expected, wasm_type type, const uint64_t *got) {
+    static char text[512], name[64];
     char *want = json_dumps(expected, JSON_COMPACT);
-    int n = snprintf(text, sizeof text, "got %llu (0x%llx", (unsigned long long)got[0],
-                     (unsigned long long)got[0]);
-    if (spec_slots(expected) == 2)
-        n += snprintf(text + n, sizeof text - (size_t)n, ", 0x%llx", (unsigned long long)got[1]);
+    int n = snprintf(text, sizeof text, "got %s %llu (0x%llx", wasm_type_text(type, name, sizeof name),
+                     (unsigned long long)got[0], (unsigned long long)got[0]);
+    if (type == WASM_V128) n += snprintf(text + n, sizeof text - (size_t)n, ", 0x%llx", (unsigned long long)got[1]);
     snprintf(text + n, sizeof text - (size_t)n, "), want %.300s", want ? want : "?");
     free(want);
     return text;
