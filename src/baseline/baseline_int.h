@@ -467,6 +467,8 @@ void emit_br_table(struct compiler *c);
 void emit_return(struct compiler *c);
 void emit_br_on_null(struct compiler *c, bool on_null);
 void skip_dead(struct compiler *c);
+void set_dead(struct compiler *c); /* what follows cannot be reached */
+void restore_saved(struct compiler *c);
 void control_push(struct compiler *c, enum control_kind kind, const struct wasm_block_type *t);
 static inline struct control *control_at(struct compiler *c, uint32_t depth) {
     return &c->controls[c->controls_n - 1 - depth];
@@ -475,6 +477,9 @@ static inline struct control *control_at(struct compiler *c, uint32_t depth) {
 void emit_call(struct compiler *c);
 void emit_call_indirect(struct compiler *c);
 void emit_call_ref(struct compiler *c);
+void emit_return_call(struct compiler *c);
+void emit_return_call_indirect(struct compiler *c);
+void emit_return_call_ref(struct compiler *c);
 /* A runtime call: `lead` immediates, then the `n` topmost operands, popped. The result, if any, is in the target's first
  * result register, pushed as `result` (0: none). */
 void emit_rtcall(struct compiler *c, enum abi_rtcall rt, const uint32_t *lead, uint32_t lead_n, uint32_t n, unsigned result);

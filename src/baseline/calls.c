@@ -45,15 +45,9 @@ static void reload_pins(struct compiler *c) {
     }
 }
 
-/* Puts the topmost operands where a function of type t wants its arguments, and all else where a call leaves it alone.
- * Gives the slot of the callee's frame. Allocates nothing, so that the caller may keep the first result register. */
-static uint32_t place_args(struct compiler *c, const struct wasm_deftype *t) {
-    uint32_t n = t->params_count;
-    struct value *base = c->sp - n;
-    code_reserve(c, (size_t)n * 32 + 512);
-    for (struct value *v = c->floor; v < base; v++)
-        if (v->kind == V_REG) flush(c, v);
-    save_pins(c);
+/* The operands from `base` up as arguments: in their registers, the others in their home slots. Allocates nothing, so that the
+ * caller may keep the first result register. */
+static void place_operands(struct compiler *c, struct value *base) {
     uint32_t ints = 0, floats = 0;
     struct moves moves = {.n = 0};
     uint8_t reg[TARGET_INT_ARGS + TARGET_FLOAT_ARGS];
@@ -75,6 +69,18 @@ static uint32_t place_args(struct compiler *c, const struct wasm_deftype *t) {
         caches_kill(c, bit(reg[i]));
         target_move(c, reg[i], in_reg[i]);
     }
+}
+
+/* Puts the topmost operands where a function of type t wants its arguments, and all else where a call leaves it alone.
+ * Gives the slot of the callee's frame. */
+static uint32_t place_args(struct compiler *c, const struct wasm_deftype *t) {
+    uint32_t n = t->params_count;
+    struct value *base = c->sp - n;
+    code_reserve(c, (size_t)n * 32 + 512);
+    for (struct value *v = c->floor; v < base; v++)
+        if (v->kind == V_REG) flush(c, v);
+    save_pins(c);
+    place_operands(c, base);
     return n ? base->slot : next_slot(c->sp - 1);
 }
 
@@ -127,6 +133,56 @@ void emit_call_ref(struct compiler *c) {
     release_except(c, &ref, TARGET_INT_RESULT);
     target_call_record(c, place_args(c, t), c->layout->funcrefs_far);
     take_results(c, t);
+}
+
+/* ---- tail calls: the callee's frame is the caller's own ---- */
+
+/* Arguments on the frame stack move down from their home slots to the frame's start: never up, and in ascending order, so that none
+ * is overwritten before it has moved. What they overwrite is done with: locals, and registers that were saved. */
+static void leave_frame(struct compiler *c, const struct wasm_deftype *t) {
+    struct value *base = c->sp - t->params_count;
+    code_reserve(c, (size_t)t->params_count * 48 + 1024);
+    place_operands(c, base);
+    restore_saved(c);
+    uint32_t ints = 0, floats = 0, to = 0;
+    for (struct value *v = base; v < c->sp; v++) {
+        uint32_t n = type_slots(v->type);
+        bool in_slot = arg_reg(v->type, &ints, &floats) == NO_REG;
+        for (uint32_t k = 0; in_slot && k < n; k++) {
+            struct value word = {.kind = V_SLOT, .type = T_I64, .slot = v->slot + k};
+            target_store(c, &word, to + k);
+        }
+        to += n;
+    }
+}
+
+void emit_return_call(struct compiler *c) {
+    uint32_t f = wasm_get_u32(&c->pc);
+    leave_frame(c, wasm_func_type(c->m, f));
+    target_tail_call(c, f);
+    set_dead(c);
+}
+
+void emit_return_call_indirect(struct compiler *c) {
+    uint32_t type = wasm_get_u32(&c->pc), table = wasm_get_u32(&c->pc);
+    struct value index = pop(c);
+    claim_record(c, &index);
+    target_indirect_record(c, table, type, &index);
+    release_except(c, &index, TARGET_INT_RESULT);
+    leave_frame(c, &c->m->types[type]);
+    target_tail_call_record(c, c->layout->funcrefs_far);
+    set_dead(c);
+}
+
+void emit_return_call_ref(struct compiler *c) {
+    const struct wasm_deftype *t = &c->m->types[wasm_get_u32(&c->pc)];
+    struct value ref = pop(c);
+    claim_record(c, &ref);
+    target_ref_record(c, &ref);
+    release_except(c, &ref, TARGET_INT_RESULT);
+    leave_frame(c, t);
+    target_tail_call_record(c, c->layout->funcrefs_far);
+    set_dead(c);
 }
 
 void emit_rtcall(struct compiler *c, enum abi_rtcall rt, const uint32_t *lead, uint32_t lead_n, uint32_t n, unsigned result) {

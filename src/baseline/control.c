@@ -31,7 +31,7 @@ void label_bind(struct compiler *c, struct label *l) {
     c->flags_at = NULL;
 }
 
-static void set_dead(struct compiler *c) {
+void set_dead(struct compiler *c) {
     c->dead = true;
     attention_needed(c);
 }
@@ -334,16 +334,21 @@ static void end_without_else(struct compiler *c, struct control *k) {
     c->dead = false;
 }
 
-static void end_of_function(struct compiler *c, struct control *k) {
-    bool alive = !c->dead || k->label.fixes;
-    if (!c->dead) settle(c, k);
-    label_bind(c, &k->label);
-    if (!alive) return;
+/* The callee-saved registers as the caller had them. */
+void restore_saved(struct compiler *c) {
     uint32_t slot = c->save_slot;
     for (uint32_t m = c->pins_saved; m; m &= m - 1, slot++) {
         uint8_t r = (uint8_t)__builtin_ctz(m);
         target_load_slot(c, r < 16 ? T_I64 : T_F64, r, slot);
     }
+}
+
+static void end_of_function(struct compiler *c, struct control *k) {
+    bool alive = !c->dead || k->label.fixes;
+    if (!c->dead) settle(c, k);
+    label_bind(c, &k->label);
+    if (!alive) return;
+    restore_saved(c);
     if (k->results_count > 1) { /* to the frame's start, the first in its register */
         uint32_t from = c->stack_slot, to = 0;
         for (uint32_t i = 0; i < k->results_count; i++) {

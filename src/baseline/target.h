@@ -98,6 +98,10 @@ void target_call(struct compiler *c, uint32_t func_index, uint32_t frame);
 void target_indirect_record(struct compiler *c, uint32_t table, uint32_t type_index, struct value *index);
 void target_ref_record(struct compiler *c, struct value *ref);
 void target_call_record(struct compiler *c, uint32_t frame, bool may_be_far);
+/* Tail calls: the callee's frame is this function's, whose saved registers are back; jumps. A record of another group goes through
+ * rt_far_tail, which puts GS back once, however many of them follow each other. */
+void target_tail_call(struct compiler *c, uint32_t func_index);
+void target_tail_call_record(struct compiler *c, bool may_be_far); /* the record is in the first result register */
 void target_rtcall(struct compiler *c, enum abi_rtcall rt, uint32_t frame);
 void target_check_frame(struct compiler *c, uint32_t slots); /* a frame that may reach beyond the guard: compares */
 void target_touch_frame(struct compiler *c);

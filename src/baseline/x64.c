@@ -257,8 +257,8 @@ bool target_resolve_call(struct compiler *c, uint32_t at, uint32_t func_start) {
     return true;
 }
 
-static void call_internal(struct compiler *c, uint32_t func_index) {
-    uint32_t at = (uint32_t)(x64_call(&c->p) - c->text);
+/* `at`: the 32 bits of a call or jump to a function of this object. */
+static void to_internal(struct compiler *c, uint32_t func_index, uint32_t at) {
     uint32_t start = c->out->funcs[func_index].start;
     if (start != UINT32_MAX) {
         target_resolve_call(c, at, start);
@@ -268,22 +268,30 @@ static void call_internal(struct compiler *c, uint32_t func_index) {
     }
 }
 
+static const struct abi_layout_func *imported(const struct compiler *c, uint32_t func_index) {
+    return func_index < c->m->funcs_imported ? &c->layout->funcs[func_index] : NULL;
+}
+
+/* To a function whose code is at a distance known when the image is made. */
+static void to_near(struct compiler *c, uint32_t func_index, const struct abi_layout_func *f, const uint8_t *field) {
+    uint32_t at = (uint32_t)(field - c->text);
+    if (!f || f->where != ABI_FUNC_DIRECT) {
+        to_internal(c, func_index, at);
+        return;
+    }
+    struct abi_reloc r = {at, ABI_RELOC_FUNC_PC32, f->instance, f->func_index};
+    vec_push(c->arena, &c->out->relocs, r);
+}
+
 void target_call(struct compiler *c, uint32_t func_index, uint32_t frame) {
-    const struct abi_layout_func *f =
-        func_index < c->m->funcs_imported ? &c->layout->funcs[func_index] : NULL;
+    const struct abi_layout_func *f = imported(c, func_index);
     if (f && (f->where == ABI_FUNC_NEAR || f->where == ABI_FUNC_FAR)) {
         x64_load(&c->p, 1, RAX, x64_gs(f->offset));
         target_call_record(c, frame, f->where == ABI_FUNC_FAR);
         return;
     }
     move_frame(c, (int32_t)frame);
-    if (f && f->where == ABI_FUNC_DIRECT) {
-        uint32_t at = (uint32_t)(x64_call(&c->p) - c->text);
-        struct abi_reloc r = {at, ABI_RELOC_FUNC_PC32, f->instance, f->func_index};
-        vec_push(c->arena, &c->out->relocs, r);
-    } else {
-        call_internal(c, func_index);
-    }
+    to_near(c, func_index, f, x64_call(&c->p));
     site(c, ABI_SITE_CALL);
     move_frame(c, -(int32_t)frame);
 }
@@ -301,6 +309,26 @@ void target_call_record(struct compiler *c, uint32_t frame, bool may_be_far) {
     site(c, ABI_SITE_CALL);
     if (may_be_far) container_of(far_call, struct stub, label)->resume = code_at(c);
     move_frame(c, -(int32_t)frame);
+}
+
+void target_tail_call(struct compiler *c, uint32_t func_index) {
+    const struct abi_layout_func *f = imported(c, func_index);
+    if (f && (f->where == ABI_FUNC_NEAR || f->where == ABI_FUNC_FAR)) {
+        x64_load(&c->p, 1, RAX, x64_gs(f->offset));
+        target_tail_call_record(c, f->where == ABI_FUNC_FAR);
+        return;
+    }
+    to_near(c, func_index, f, x64_jmp(&c->p));
+}
+
+void target_tail_call_record(struct compiler *c, bool may_be_far) {
+    if (may_be_far) {
+        x64_alu_mi(&c->p, 0, X64_CMP, x64_at(RAX, offsetof(struct abi_func, group)), (int32_t)c->layout->group);
+        uint8_t *near = x64_jcc8(&c->p, CC_E);
+        x64_jmp_m(&c->p, x64_gs(ABI_CTX(rt_far_tail)));
+        x64_land(near, c->p);
+    }
+    x64_jmp_m(&c->p, x64_at(RAX, offsetof(struct abi_func, code)));
 }
 
 void target_rtcall(struct compiler *c, enum abi_rtcall rt, uint32_t frame) {

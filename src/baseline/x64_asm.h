@@ -417,6 +417,7 @@ static inline void x64_land(uint8_t *at, const uint8_t *here) {
 }
 static inline void x64_ret(uint8_t **pp) { *(*pp)++ = 0xc3; }
 static inline void x64_call_m(uint8_t **pp, struct x64_mem m) { x64_rm(pp, 0, 0xff, 2, m); }
+static inline void x64_jmp_m(uint8_t **pp, struct x64_mem m) { x64_rm(pp, 0, 0xff, 4, m); }
 static inline void x64_jmp_r(uint8_t **pp, unsigned r) { x64_rr(pp, 0, 0xff, 4, r); }
 static inline void x64_push(uint8_t **pp, unsigned r) {
     *pp = x64_rex(*pp, 0, 0, 0, r);

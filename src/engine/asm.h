@@ -3,6 +3,7 @@
 #define ORLO_ENGINE_ASM_H
 
 /* struct abi_ctx, from its end */
+#define ASM_CTX_BYTES 104
 #define ASM_CTX_GROUPS (-72)
 #define ASM_CTX_INSTANCE (-64)
 #define ASM_CTX_NATIVE_LIMIT (-24)

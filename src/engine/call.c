@@ -2,6 +2,7 @@
 #include "engine/engine_int.h"
 
 #define HELD(assembler, c) static_assert((assembler) == (c))
+HELD(ASM_CTX_BYTES, sizeof(struct abi_ctx));
 HELD(ASM_CTX_GROUPS, ABI_CTX(groups));
 HELD(ASM_CTX_INSTANCE, ABI_CTX(instance));
 HELD(ASM_CTX_NATIVE_LIMIT, ABI_CTX(native_limit));

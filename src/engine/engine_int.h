@@ -200,7 +200,8 @@ struct engine {
 /* x64.S, arm64.S */
 int engine_asm_enter(const struct abi_func *f, uint64_t *args, void *frame_top, struct engine_frame *fr, uint8_t *gs);
 __attribute__((noreturn)) void engine_asm_unwind(struct engine_frame *fr);
-void engine_asm_host(void), engine_asm_call(void), engine_asm_trap(void), engine_asm_far(void), engine_asm_far_end(void);
+void engine_asm_host(void), engine_asm_call(void), engine_asm_trap(void), engine_asm_far(void), engine_asm_far_tail(void);
+void engine_asm_far_return(void), engine_asm_far_end(void);
 void engine_asm_start(void);
 void engine_asm_switch(void **save, void *sp);
 void engine_asm_switch_in(void);

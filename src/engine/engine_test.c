@@ -808,7 +808,7 @@ static void start_task(struct member *m, uint32_t k, struct engine_image *image)
                                                 GUEST_store, GUEST_context, GUEST_rt,    GUEST_deep,    GUEST_frames};
     enum testguest_func f = funcs[roll(ARRAY_COUNT(funcs))];
     uint64_t args[8] = {roll(1 << 21), roll(300)};
-    if (f == GUEST_context) args[0] = (uint64_t) - (int64_t)(8 * (24 + roll(480))), args[1] = roll(UINT64_MAX);
+    if (f == GUEST_context) args[0] = (uint64_t) - (int64_t)(8 * (28 + roll(476))), args[1] = roll(UINT64_MAX);
     if (f == GUEST_deep) args[0] = roll(50'000);
     if (f == GUEST_host0) args[0] = roll(256);
     if (f == GUEST_rt) {

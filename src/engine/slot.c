@@ -195,6 +195,7 @@ static void finish_context(struct engine_instance *in, struct engine_group *g) {
         .rt_host = (void *)(uintptr_t)engine_asm_host,
         .rt_trap = (void *)(uintptr_t)engine_asm_trap,
         .rt_far = (void *)(uintptr_t)engine_asm_far,
+        .rt_far_tail = (void *)(uintptr_t)engine_asm_far_tail,
     };
     for (uint32_t i = 0; i < of->relocs_count; i++) {
         const struct abi_context_reloc *r = &of->relocs[i];

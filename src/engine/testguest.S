@@ -1,11 +1,13 @@
 /* testguest: machine code of hand-made guests for tests and measurements of the engine, in the compilers' protocol with the engine.
  * Private convention: arguments in rdi, rsi, result in rax, r12 = the canonical array. testguest.c copies [testguest_text,
  * testguest_end) into an image; labels ending in _site are pcs of sites, those in _ret return addresses. */
+#include "engine/asm.h"
+
 #define CTX_RT_CALL (-56)
 #define CTX_RT_HOST (-48)
 #define CTX_RT_TRAP (-40)
 #define CTX_RT_FAR (-32)
-#define GLOBAL (-104) /* the hot context's first word below struct abi_ctx */
+#define GLOBAL (-ASM_CTX_BYTES - 8) /* the hot context's first word below struct abi_ctx */
 
 .macro FUNCTION name
     .globl testguest_\name
@@ -134,7 +136,7 @@ LABEL host0_ret
     jne 9f
     /* GS is still this group's */
     rdgsbase %rcx
-    cmpq %gs:-96, %rcx
+    cmpq %gs:-ASM_CTX_BYTES, %rcx
     jne 9f
     ret
 9:  ud2

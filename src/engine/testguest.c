@@ -175,7 +175,7 @@ struct abi_image testguest_image(const struct testguest *g) {
     struct abi_image_group *t = arena_array(a, struct abi_image_group, groups);
     for (uint32_t i = 0; i < groups; i++)
         t[i] = (struct abi_image_group){.context_bytes = context_bytes,
-                                        .hot_bytes = 176,
+                                        .hot_bytes = -TESTGUEST_DROPPED,
                                         .has_memory = g->memory_bytes_max > 0,
                                         .memory_bytes = g->memory_bytes,
                                         .memory_bytes_max = g->memory_bytes_max,

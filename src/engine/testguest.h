@@ -30,7 +30,14 @@ struct testguest {
 /* In group 0 the context is, from GS down: struct abi_ctx, 8 bytes of global (0x1111), the table's record,
  * the near memory's record, a FAR word that points to the last group's context (0 if it is the only one), 16
  * bytes of dropped flags. */
-enum { TESTGUEST_GLOBAL = -104, TESTGUEST_TABLE = -128, TESTGUEST_NEAR = -152, TESTGUEST_FAR = -160, TESTGUEST_DROPPED = -176 };
+enum {
+    TESTGUEST_CTX = -(int)sizeof(struct abi_ctx),
+    TESTGUEST_GLOBAL = TESTGUEST_CTX - 8,
+    TESTGUEST_TABLE = TESTGUEST_CTX - 32,
+    TESTGUEST_NEAR = TESTGUEST_CTX - 56,
+    TESTGUEST_FAR = TESTGUEST_CTX - 64,
+    TESTGUEST_DROPPED = TESTGUEST_CTX - 80,
+};
 
 struct abi_image testguest_image(const struct testguest *g);
 const struct abi_func *testguest_func(struct engine_image *image, uint32_t group, enum testguest_func f);

@@ -144,9 +144,27 @@ FUNCTION engine_asm_far
     movq (%r10,%rbx,8), %r10
     wrgsbase %r10
     call *ASM_FUNC_CODE(%rax)
+    .globl engine_asm_far_return
+    .hidden engine_asm_far_return
+engine_asm_far_return:
     popq %r10
     wrgsbase %r10
     ret
+
+/* Compiled code tail-calls rax = struct abi_func * of any group: nothing of it is to stay on the native stack. So GS, which the
+ * caller's caller must find again, is pushed once: where the return address is that of engine_asm_far, it is there already. */
+FUNCTION engine_asm_far_tail
+    leaq engine_asm_far_return(%rip), %rcx
+    cmpq %rcx, (%rsp)
+    je 1f
+    rdgsbase %r10
+    pushq %r10
+    pushq %rcx
+1:  movq %gs:ASM_CTX_GROUPS, %r10
+    movl ASM_FUNC_GROUP(%rax), %ebx
+    movq (%r10,%rbx,8), %r10
+    wrgsbase %r10
+    jmp *ASM_FUNC_CODE(%rax)
 FUNCTION engine_asm_far_end
 
 /* void engine_asm_switch(void **save, void *sp): stores this stack's sp in *save and goes on where sp was stored. */

@@ -166,6 +166,21 @@ static void test_host_call_in_start(void **state) {
     engine_end();
 }
 
+/* A tail call of the host's: its function returns to the caller's caller. */
+static void test_host_tail_call(void **state) {
+    engine_begin();
+    struct engine_image *image = load(BYTES(wasm_tail), false, NULL);
+    int calls = 0;
+    engine_image_bind(image, 0, add_one, &calls);
+    struct engine_instance *in = engine_acquire(image, NULL);
+    assert_int_equal(call_ok(in, 0, "down", 1'000'000, 5), 1'000'006);
+    assert_int_equal(call_ok(in, 0, "twice", 100'000, 7), 200'016);
+    assert_int_equal(calls, 3);
+    engine_release(in);
+    engine_image_unload(image);
+    engine_end();
+}
+
 static void expect(str wasm, err want, const char *text) {
     struct abi_image im;
     struct diag d = DIAG_INIT;
@@ -460,6 +475,7 @@ int main(void) {
         cmocka_unit_test(test_instantiation),
         cmocka_unit_test(test_snapshot),
         cmocka_unit_test(test_host_call_in_start),
+        cmocka_unit_test(test_host_tail_call),
         cmocka_unit_test(test_failures_are_said),
         cmocka_unit_test(test_component),
         cmocka_unit_test(test_across_groups),

@@ -1,0 +1,128 @@
+;; Tail calls beyond the public suite: constant space across instances, arguments on the frame stack, both kinds of registers.
+
+(module $even
+  (memory (export "m") 1)
+  (global $calls (export "calls") (mut i32) (i32.const 0))
+  (type $step (func (param i64) (result i32)))
+  (table (export "t") 2 funcref)
+  (func $even (export "even") (type $step)
+    (i32.store (i32.const 0) (i32.const 0x11))   ;; GS is this instance's
+    (if (i64.eqz (local.get 0)) (then (return (i32.load8_u (i32.const 0)))))
+    (return_call_indirect (type $step) (i64.sub (local.get 0) (i64.const 1)) (i32.const 1)))
+  (elem (i32.const 0) $even)
+  (func (export "memory-0") (result i32) (i32.load (i32.const 0)))
+  ;; Callee-saved registers are busy here, and must be as they were after a long chain of far tail calls.
+  (func (export "around") (param i64) (result i64) (local i64 i64 i64 i64 f64)
+    (local.set 1 (i64.const 3)) (local.set 2 (i64.const 5)) (local.set 3 (i64.const 7)) (local.set 4 (i64.const 11))
+    (local.set 5 (f64.const 0.5))
+    (loop $l
+      (local.set 1 (i64.add (local.get 1) (i64.extend_i32_u
+        (call_indirect (type $step) (local.get 0) (i32.const 1)))))
+      (local.set 5 (f64.mul (local.get 5) (f64.const 2)))
+      (br_if $l (i32.wrap_i64 (local.tee 2 (i64.sub (local.get 2) (i64.const 1))))))
+    (i64.add (i64.add (local.get 1) (i64.mul (local.get 3) (local.get 4))) (i64.trunc_f64_u (local.get 5)))))
+(register "even")
+
+(module $odd
+  (import "even" "even" (func $even (param i64) (result i32)))
+  (import "even" "t" (table 2 funcref))
+  (memory 1)
+  (data (i32.const 0) "\22\22\22\22")
+  (func $odd (export "odd") (param i64) (result i32)
+    (if (i64.eqz (local.get 0)) (then (return (i32.load8_u (i32.const 0)))))
+    (return_call $even (i64.sub (local.get 0) (i64.const 1))))
+  (elem (i32.const 1) $odd)
+  (elem declare func $even)
+  (type $step (func (param i64) (result i32)))
+  (func (export "odd-ref") (param i64) (result i32)
+    (if (i64.eqz (local.get 0)) (then (return (i32.load8_u (i32.const 0)))))
+    (return_call_ref $step (i64.sub (local.get 0) (i64.const 1)) (ref.func $even)))
+  ;; An ordinary far call, a far tail call back, and GS afterwards.
+  (func (export "there-and-back") (result i32)
+    (drop (call $even (i64.const 3)))
+    (i32.load (i32.const 0))))
+
+(assert_return (invoke $odd "odd" (i64.const 0)) (i32.const 0x22))
+(assert_return (invoke $odd "odd" (i64.const 1)) (i32.const 0x11))
+(assert_return (invoke $odd "odd" (i64.const 3000001)) (i32.const 0x11))
+(assert_return (invoke $odd "odd" (i64.const 3000000)) (i32.const 0x22))
+(assert_return (invoke $odd "odd-ref" (i64.const 300001)) (i32.const 0x11))
+(assert_return (invoke $even "even" (i64.const 3000001)) (i32.const 0x22))
+(assert_return (invoke $even "around" (i64.const 100001)) (i64.const 181))
+(assert_return (invoke $odd "there-and-back") (i32.const 0x22222222))
+(assert_return (invoke $even "memory-0") (i32.const 0x11))
+
+;; More arguments than the caller has, of every kind, in registers and on the frame stack; results in many slots.
+(module
+  (type $many (func (param i32 i64 f32 f64 v128 i32 i64 i32 i64 f32 f64 f32 v128 externref i64) (result i64 f64 v128 externref i32)))
+  (table 1 funcref)
+  (elem (i32.const 0) $many)
+  (func $many (type $many)
+    (i64.add (i64.add (i64.extend_i32_u (i32.add (i32.add (local.get 0) (local.get 5)) (local.get 7)))
+                      (i64.add (local.get 1) (local.get 6)))
+             (i64.add (local.get 8) (local.get 14)))
+    (f64.add (f64.add (f64.promote_f32 (f32.add (f32.add (local.get 2) (local.get 9)) (local.get 11))) (local.get 3)) (local.get 10))
+    (i32x4.add (local.get 4) (local.get 12))
+    (local.get 13)
+    (i32.const 77))
+  (func $few (export "direct") (param i64 externref) (result i64 f64 v128 externref i32)
+    (return_call $many (i32.const 1) (local.get 0) (f32.const 1) (f64.const 2) (v128.const i32x4 1 2 3 4) (i32.const 2) (i64.const 20)
+      (i32.const 3) (i64.const 30) (f32.const 4) (f64.const 8) (f32.const 16) (v128.const i32x4 10 20 30 40) (local.get 1) (local.get 0)))
+  (func (export "indirect") (param i64 externref) (result i64 f64 v128 externref i32)
+    (return_call_indirect (type $many) (i32.const 1) (local.get 0) (f32.const 1) (f64.const 2) (v128.const i32x4 1 2 3 4) (i32.const 2)
+      (i64.const 20) (i32.const 3) (i64.const 30) (f32.const 4) (f64.const 8) (f32.const 16) (v128.const i32x4 10 20 30 40)
+      (local.get 1) (local.get 0) (i32.const 0)))
+  ;; The caller keeps values in callee-saved registers over a call whose callee saves some and leaves by a tail call.
+  (func $saves (param i64 externref) (result i64 f64 v128 externref i32) (local i64 i64 i64 i64 i64 f64)
+    (loop $l
+      (local.set 3 (i64.add (local.get 3) (local.get 0))) (local.set 4 (i64.xor (local.get 4) (local.get 3)))
+      (local.set 5 (i64.add (local.get 5) (local.get 4))) (local.set 6 (i64.add (local.get 6) (local.get 5)))
+      (local.set 7 (f64.add (local.get 7) (f64.const 1)))
+      (drop (call $id (local.get 6)))
+      (br_if $l (i64.lt_u (local.tee 2 (i64.add (local.get 2) (i64.const 1))) (i64.const 5))))
+    (return_call $few (local.get 0) (local.get 1)))
+  (func $id (param i64) (result i64) (local.get 0))
+  (func (export "saved") (param i64 externref) (result i64) (local i64 i64 i64 i64 i64 f64)
+    (local.set 3 (i64.const 1))
+    (loop $l
+      (local.set 3 (i64.add (local.get 3) (i64.const 1))) (local.set 4 (i64.add (local.get 4) (local.get 3)))
+      (local.set 5 (i64.add (local.get 5) (local.get 4))) (local.set 6 (i64.add (local.get 6) (local.get 5)))
+      (local.set 7 (f64.add (local.get 7) (f64.const 1)))
+      (call $saves (local.get 0) (local.get 1)) (drop) (drop) (drop) (drop)
+      (local.set 6 (i64.add (i64.mul (local.get 6) (i64.const 2))))
+      (br_if $l (i64.lt_u (local.tee 2 (i64.add (local.get 2) (i64.const 1))) (i64.const 3))))
+    (i64.add (i64.add (local.get 3) (local.get 4)) (i64.add (i64.add (local.get 5) (local.get 6)) (i64.trunc_f64_s (local.get 7)))))
+  ;; Arguments change places, and come from the very locals whose slots they go to.
+  (func $rotate (export "rotate") (param i32 i64 i64 i64 i64 i64 i64 i64) (result i64 i64)
+    (if (result i64 i64) (i32.eqz (local.get 0))
+      (then (i64.add (i64.mul (local.get 1) (i64.const 100)) (i64.mul (local.get 2) (i64.const 10))) (local.get 7))
+      (else (return_call $rotate (i32.sub (local.get 0) (i32.const 1)) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
+              (local.get 6) (local.get 7) (local.get 1))))))
+(assert_return (invoke "direct" (i64.const 100) (ref.extern 9)) (i64.const 256) (f64.const 31) (v128.const i32x4 11 22 33 44) (ref.extern 9) (i32.const 77))
+(assert_return (invoke "indirect" (i64.const 100) (ref.extern 9)) (i64.const 256) (f64.const 31) (v128.const i32x4 11 22 33 44) (ref.extern 9) (i32.const 77))
+(assert_return (invoke "saved" (i64.const 100) (ref.extern 9)) (i64.const 1900))
+(assert_return (invoke "rotate" (i32.const 700000) (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4) (i64.const 5) (i64.const 6) (i64.const 7)) (i64.const 120) (i64.const 7))
+(assert_return (invoke "rotate" (i32.const 700003) (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4) (i64.const 5) (i64.const 6) (i64.const 7)) (i64.const 450) (i64.const 3))
+
+;; The callee's frame is large: it meets the guard as any other.
+(module
+  (func $deep (export "deep") (param i32) (result i32)
+    (if (result i32) (i32.eqz (local.get 0)) (then (i32.const 0))
+      (else (i32.add (i32.const 1) (call $tail (i32.sub (local.get 0) (i32.const 1)))))))
+  (func $tail (param i32) (result i32) (return_call $deep (local.get 0))))
+(assert_return (invoke "deep" (i32.const 1000)) (i32.const 1000))
+(assert_exhaustion (invoke "deep" (i32.const 10000000)) "call stack exhausted")
+
+;; Null and wrong functions.
+(module
+  (type $f (func (result i32)))
+  (type $g (func (param i32) (result i32)))
+  (table 2 funcref)
+  (func $g (type $g) (local.get 0))
+  (elem (i32.const 1) $g)
+  (func (export "indirect") (param i32) (result i32) (return_call_indirect (type $f) (local.get 0)))
+  (func (export "null") (result i32) (return_call_ref $f (ref.null $f))))
+(assert_trap (invoke "indirect" (i32.const 0)) "uninitialized element")
+(assert_trap (invoke "indirect" (i32.const 1)) "indirect call type mismatch")
+(assert_trap (invoke "indirect" (i32.const 2)) "undefined element")
+(assert_trap (invoke "null") "null function reference")
