@@ -19,6 +19,7 @@
 #ifndef ORLO_ABI_H
 #define ORLO_ABI_H
 
+#include "abi/gc.h"
 #include "base/base.h"
 #include "wasm/wasm.h"
 

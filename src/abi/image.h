@@ -119,7 +119,7 @@ struct abi_image_head {
                             images */
     struct abi_span text, funcs /* struct abi_func, by instance and func_index; relocated */, sites;
     struct abi_span groups, instances, codes, hosts, exports;
-    struct abi_span types; /* u32: by canonical type id, id of the supertype + 1, or 0; for TYPE_CHECK */
+    struct abi_span types; /* struct abi_type, by canonical type id */
     struct abi_span plan;  /* the component plan, as plan_save wrote it; empty for a core module */
     struct abi_span start_steps; /* u32: init functions (funcs[] index) left to run at request time, in order;
                                     empty after a whole snapshot */

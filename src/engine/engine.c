@@ -22,6 +22,8 @@ struct engine *engine_new(const struct engine_config *config) {
     c->slice_ns = c->slice_ns ? MAX(c->slice_ns, (uint64_t)SLICE_NS_MIN) : 10'000'000;
     const char *verify = getenv("ORLO_ENGINE_VERIFY");
     if (verify && verify[0] == '1') c->verify = true;
+    const char *collect = getenv("ORLO_ENGINE_COLLECT");
+    if (collect && collect[0] == '1') c->collect_always = true;
     e->ready_last = &e->ready_first;
     engine_slots_init(e);
     engine_signals_init(e);

@@ -35,6 +35,7 @@ struct engine_config {
     enum engine_reset reset;
     bool verify; /* after each reset compare the whole slot with its image, abort on a difference; for tests.
                     ORLO_ENGINE_VERIFY=1 does the same */
+    bool collect_always; /* collect garbage at every allocation; for tests. ORLO_ENGINE_COLLECT=1 does the same */
     /* Called when a fiber became ready while the loop may be asleep, so that the owner arranges to call
      * engine_run. */
     void (*on_ready)(void *arg);

@@ -9,6 +9,7 @@
 #define ORLO_ENGINE_INT_H
 
 #include "engine/engine.h"
+#include "engine/heap.h"
 #include "engine/machine.h"
 #include <signal.h>
 #include <time.h>
@@ -118,6 +119,7 @@ struct engine_instance {
     uint8_t **memory_base;
     uint64_t memory_used; /* bytes charged: memories and grown tables */
     struct engine_grown *grown;
+    struct engine_heap own_heap, *heap; /* heap: its own, or its store's */
     uint64_t idle_since_ns;
     uint32_t dirty_first, dirty_last; /* pages put back at the first reset since the last trim, and at the latest */
     bool trimmed, wants_trim;
@@ -130,6 +132,7 @@ struct engine_store {
     struct engine_instance *instances; /* newest first */
     uint32_t groups_count;
     uint8_t **group_gs;
+    struct engine_heap heap;
 };
 
 /* ---- fibers ---- */
@@ -222,12 +225,15 @@ bool engine_slots_idle(struct engine *e, uint64_t now);
 bool engine_slots_waiting(const struct engine *e); /* some may want work of idle times later */
 void engine_instance_limits(struct engine_instance *in, const struct engine_fiber *f);
 void engine_memory_changed(struct engine_group *g);             /* tells the context */
+/* Makes the written pages of [from, to) zero, whole pages of anonymous memory. */
+void engine_reset_zero(struct engine *e, uint8_t *from, uint8_t *to);
 bool engine_charge(struct engine_instance *in, uint64_t bytes); /* against memory_bytes_max */
 
 /* fiber.c */
 bool engine_fibers_idle(struct engine *e, uint64_t now);
 bool engine_fibers_waiting(const struct engine *e);
 void engine_fibers_free(struct engine *e);
+void engine_fibers_unhold(struct engine *e, struct engine_heap *h); /* the collection is over */
 void engine_fiber_leave_by_signal(struct engine *e, struct engine_fiber *f);
 bool engine_slice_check(struct engine *e); /* in host code of a fiber: gives others their turn if it is over; false: killed */
 

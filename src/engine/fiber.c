@@ -121,6 +121,23 @@ static void push_ready(struct engine *e, struct engine_fiber *f) {
     if (was_empty && !e->running && e->config.on_ready) e->config.on_ready(e->config.on_ready_arg);
 }
 
+/* The collection of a fiber's heap is under way: it is put aside. */
+static bool hold(struct engine_fiber *f) {
+    struct engine_heap *h = f->in->heap;
+    if (LIKELY(!h->collecting) || h->collector == f) return false;
+    f->next_ready = h->held;
+    h->held = f;
+    return true;
+}
+
+void engine_fibers_unhold(struct engine *e, struct engine_heap *h) {
+    while (h->held) {
+        struct engine_fiber *f = h->held;
+        h->held = f->next_ready;
+        push_ready(e, f);
+    }
+}
+
 static struct engine_fiber *pop_ready(struct engine *e) {
     struct engine_fiber *f = e->ready_first;
     e->ready_first = f->next_ready;
@@ -245,7 +262,9 @@ bool engine_run(struct engine *e, uint64_t max_ns) {
     engine_of_thread = e;
     uint64_t start = clock_mono_ns();
     while (e->ready_first) {
-        run_one(e, pop_ready(e));
+        struct engine_fiber *f = pop_ready(e);
+        if (UNLIKELY(hold(f))) continue;
+        run_one(e, f);
         if (e->ready_first && clock_mono_ns() - start >= max_ns) break;
     }
     engine_of_thread = outer;

@@ -312,17 +312,19 @@ static enum abi_trap rt_ELEM_SET(const struct rt *rt, uint64_t *a) {
 
 /* ---- types ---- */
 
-/* The supertype's id + 1, or 0. */
-static uint32_t super_of(const struct abi_image *im, uint32_t type_id) {
-    return type_id < im->head->types.count ? abi_image_at(im, im->head->types, uint32_t)[type_id] : 0;
+/* By canonical id, reflexive. */
+static bool is_subtype(const struct rt *rt, uint32_t sub, uint32_t super) {
+    const struct engine_heap *h = rt->in->heap;
+    while (sub != super) {
+        if (sub >= h->types_count || !h->abi.types[sub].super) return false;
+        sub = h->abi.types[sub].super - 1;
+    }
+    return true;
 }
 
 static enum abi_trap rt_TYPE_CHECK(const struct rt *rt, uint64_t *a) {
     const struct abi_func *f = (const struct abi_func *)(uintptr_t)a[1];
-    const struct engine_image *of = engine_image_of(rt->e, f->code);
-    uint32_t id = f->type_id + 1; /* its own image has the whole chain of its supertypes */
-    while (id && id - 1 != (uint32_t)a[2]) id = super_of(&(of ? of : rt->in->image)->im, id - 1);
-    a[0] = id != 0;
+    a[0] = is_subtype(rt, f->type_id, (uint32_t)a[2]);
     return ABI_TRAP_NONE;
 }
 
@@ -339,11 +341,14 @@ enum { RT_SLOTS_MAX = 6 };
 void engine_rt_dispatch(struct engine_instance *in, uint32_t op, uint64_t *args, void **sp) {
     struct engine *e = in->engine;
     struct engine_fiber *f = e->current;
+    uint8_t *top = f->frame_top;
     if (UNLIKELY(f->in->killed)) engine_raise(e, ABI_TRAP_INTERRUPTED, sp);
     if (UNLIKELY((uint8_t *)(args + RT_SLOTS_MAX) > f->frame_limit)) engine_raise(e, ABI_TRAP_STACK_OVERFLOW, sp);
     ENSURE(op < ABI_RT_COUNT);
     const struct rt rt = {e, in};
+    f->frame_top = (uint8_t *)(args + RT_SLOTS_MAX); /* what a collection looks at, by this fiber or, while it waits, another */
     enum abi_trap t = rt_fns[op](&rt, args);
     if (UNLIKELY(!engine_slice_check(e))) t = ABI_TRAP_INTERRUPTED;
+    f->frame_top = top;
     if (UNLIKELY(t != ABI_TRAP_NONE)) engine_trap_raise(in, t, sp, NULL, NULL);
 }

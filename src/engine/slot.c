@@ -175,6 +175,8 @@ static uint32_t reset_range(struct engine *e, const struct engine_group *g, uint
     return reset_by_madvise(g, from, to);
 }
 
+void engine_reset_zero(struct engine *e, uint8_t *from, uint8_t *to) { reset_range(e, NULL, from, to); }
+
 /* ---- contexts ---- */
 
 void engine_memory_changed(struct engine_group *g) {
@@ -196,6 +198,7 @@ static void finish_context(struct engine_instance *in, struct engine_group *g) {
         .rt_trap = (void *)(uintptr_t)engine_asm_trap,
         .rt_far = (void *)(uintptr_t)engine_asm_far,
         .rt_far_tail = (void *)(uintptr_t)engine_asm_far_tail,
+        .heap = &in->heap->abi,
     };
     for (uint32_t i = 0; i < of->relocs_count; i++) {
         const struct abi_context_reloc *r = &of->relocs[i];
@@ -290,6 +293,8 @@ void engine_slot_reset(struct engine_instance *in) {
     free_grown(in);
     in->group_gs = in->own_gs;
     in->store = NULL;
+    in->heap = &in->own_heap;
+    engine_heap_reset(in->engine, in->heap);
     if (!reset_memories(in, &pages)) {
         engine_slot_free(in);
         return;
@@ -315,6 +320,7 @@ static void trim(struct engine_instance *in) {
     }
     for (uint32_t i = 0; i < image->memories_count; i++)
         give_back(in->memory_base[i], page_up(in->memory_base[i] + image->memories[i].bytes));
+    engine_heap_trim(&in->own_heap);
     finish_contexts(in);
     in->image->wants_trim -= in->wants_trim;
     in->wants_trim = false;
@@ -358,6 +364,7 @@ static void verify_group(struct engine_instance *in, struct engine_group *g) {
 static void verify(struct engine_instance *in) {
     for (uint32_t i = 0; i < in->image->groups_count; i++) verify_group(in, &in->groups[i]);
     for (uint32_t i = 0; i < in->image->memories_count; i++) verify_zero(in->memory_base[i], in->image->memories[i].bytes);
+    verify_zero(in->own_heap.base, in->own_heap.peak_bytes);
 }
 
 /* ---- making and freeing slots ---- */
@@ -409,6 +416,7 @@ void engine_slot_free(struct engine_instance *in) {
     for (uint32_t i = 0; i < image->memories_count; i++)
         if (in->memory_base[i]) munmap(in->memory_base[i], image->memories[i].reserve);
     if (in->slot) munmap(in->slot, image->slot_bytes);
+    engine_heap_free(&in->own_heap);
     in->image->wants_trim -= in->wants_trim;
     free(in);
 }
@@ -427,6 +435,8 @@ static struct engine_instance *slot_new(struct engine_image *image) {
     in->memories = (struct abi_memory **)(in->own_gs + groups);
     in->memory_base = (uint8_t **)(in->memories + memories);
     in->group_gs = in->own_gs;
+    in->heap = &in->own_heap;
+    engine_heap_types(in->heap, &image->im);
     if (!map_slot(in)) {
         engine_slot_free(in);
         return NULL;
@@ -554,6 +564,7 @@ void engine_store_free(struct engine_store *s) {
         s->instances = in->store_next;
         engine_release(in);
     }
+    engine_heap_free(&s->heap);
     free(s->group_gs);
     free(s);
 }
@@ -569,7 +580,10 @@ struct engine_instance *engine_store_acquire(struct engine_store *s, struct engi
     for (uint32_t i = 0; i < n; i++) {
         s->group_gs[s->groups_count++] = in->groups[i].gs;
         abi_ctx_of(in->groups[i].gs)->groups = s->group_gs;
+        abi_ctx_of(in->groups[i].gs)->heap = &s->heap.abi;
     }
+    in->heap = &s->heap;
+    engine_heap_types(in->heap, &image->im);
     in->group_gs = s->group_gs;
     in->store = s;
     in->store_next = s->instances;

@@ -344,9 +344,9 @@ static void add_exports(struct emit *e) {
 
 static void add_types(struct emit *e) {
     const struct wasm_types *ts = e->l->types;
-    uint32_t *t = arena_array(e->a, uint32_t, ts->defs.n);
-    for (uint32_t i = 0; i < ts->defs.n; i++) t[i] = ts->defs.p[i].super == WASM_NO_INDEX ? 0 : ts->defs.p[i].super + 1;
-    e->w.head.types = abi_image_add(&e->w, t, ts->defs.n, sizeof *t, 4);
+    struct abi_type *t = arena_array(e->a, struct abi_type, ts->defs.n);
+    abi_types_make(ts, t);
+    e->w.head.types = abi_image_add(&e->w, t, ts->defs.n, sizeof *t, sizeof *t);
 }
 
 static void add_sites(struct emit *e) {
