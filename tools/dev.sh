@@ -8,6 +8,7 @@ usage() {
 ./dev build                 build build/orlo (release)
 ./dev test [FILTER…]       all tests, or those whose name contains a filter, with ASan and UBSan
 ./dev spec PATH…            conformance suites (JSON made by wast2json), e.g. ./dev spec ../shared/spec/core
+./dev spec --table          all suites of ../shared/spec, and README's table of what passes
 ./dev wasi PATH…            WASI test suites, e.g. ./dev wasi ../shared/spec/wasi/p1-c
 ./dev fuzz [TARGET…] [--seconds N]   fuzz one target or each in turn, 60 s each (needs clang)
 ./dev fuzz diff [--seconds N] [--seed S]   random modules on Orlo and on Wasmtime: whatever differs is a bug
@@ -81,7 +82,8 @@ test)
     ;;
 spec)
     need_packages build test
-    build_release
+    build_release orlo tests/spec/orlo-spec
+    [[ ${1:-} == --table ]] && exec python3 tools/conformance.py --write "${@:2}"
     exec build/tests/spec/orlo-spec "$@"
     ;;
 wasi)
