@@ -36,10 +36,10 @@ enum wasi_kind wasi_kind_of_plan(const struct plan *plan) {
         const char *interface, *func;
         enum wasi_kind kind;
     } exports[] = {
+        {"wasi:http/handler@0.3.0", "handle", WASI_P3_HTTP}, /* who exports both means the newer */
         {"wasi:http/incoming-handler@0.2.0", "handle", WASI_P2_HTTP},
-        {"wasi:http/handler@0.3.0", "handle", WASI_P3_HTTP},
-        {"wasi:cli/run@0.2.0", "run", WASI_P2_COMMAND},
         {"wasi:cli/run@0.3.0", "run", WASI_P3_COMMAND},
+        {"wasi:cli/run@0.2.0", "run", WASI_P2_COMMAND},
     };
     for (size_t i = 0; i < ARRAY_COUNT(exports); i++)
         if (plan_export_find(plan, str_c(exports[i].interface), str_c(exports[i].func))) return exports[i].kind;

@@ -10,7 +10,7 @@
 #include "wasi/cgi_head.h"
 #include <errno.h>
 
-enum { COLLECT_BYTES_MAX = 1 << 20, HEAD_ROOM = 64 << 10 };
+enum { COLLECT_BYTES_MAX = 1 << 20, HEAD_ROOM = 4 << 10 };
 
 struct cgi {
     struct wasi_run *run;
@@ -18,6 +18,7 @@ struct cgi {
     struct buf collected; /* the start of the body, or all of it */
     size_t collected_read;
     struct cgi_head head;
+    struct buf backlog; /* of the body: what came with a head that took all the room; at most HEAD_ROOM */
     struct net_source *source;
     struct net_sink *sink;
     bool responded;
@@ -99,9 +100,9 @@ static void wake_fiber(void *arg) { engine_ready(arg); }
 /* Waits until the source has something to say. False: the run was killed. */
 static bool wait_for_body(struct cgi *c) {
     struct engine *engine = c->run->app->engine;
-    cgi_listen_input(c, engine_fiber_current(engine));
+    cgi_listen_input(c, wake_fiber, engine_fiber_current(engine));
     bool alive = engine_park(engine);
-    cgi_listen_input(c, NULL);
+    cgi_listen_input(c, NULL, NULL);
     return alive;
 }
 
@@ -123,6 +124,7 @@ static uint64_t collect(struct cgi *c) {
 static void free_bytes(void *arg) {
     struct cgi *c = arg;
     buf_free(&c->head.bytes);
+    buf_free(&c->backlog);
     buf_free(&c->collected);
 }
 
@@ -171,7 +173,7 @@ bool cgi_readable(struct cgi *c) {
     return c->collected_read < c->collected.n || net_source_peek(c->source, &data) != NET_FLOW_WAIT;
 }
 
-void cgi_listen_input(struct cgi *c, struct engine_fiber *f) { net_source_notify(c->source, f ? wake_fiber : NULL, f); }
+void cgi_listen_input(struct cgi *c, void (*fn)(void *arg), void *arg) { net_source_notify(c->source, fn, arg); }
 
 enum net_flow cgi_read(struct cgi *c, void *p, size_t n, size_t *got) {
     *got = MIN(n, c->collected.n - c->collected_read);
@@ -183,59 +185,81 @@ enum net_flow cgi_read(struct cgi *c, void *p, size_t n, size_t *got) {
 
 /* ---- standard output: the response ---- */
 
-/* Sends all of bytes, waiting for the client as needed. */
-static enum abi_trap send_body(struct cgi *c, str bytes, int *error) {
+/* Sends what there is room for; *bytes is the rest. 0 or EPIPE. */
+static int send_some(struct cgi *c, str *bytes) {
     struct wasi_run *run = c->run;
-    while (bytes.n) {
+    while (bytes->n) {
         size_t room = net_sink_room(c->sink);
-        if (!room && net_sink_error(c->sink) == NET_OK) {
-            cgi_listen_output(c, engine_fiber_current(run->app->engine));
-            bool alive = engine_park(run->app->engine);
-            cgi_listen_output(c, NULL);
-            if (!alive) return ABI_TRAP_INTERRUPTED;
-            continue;
-        }
-        str piece = str_sub(bytes, 0, MAX(room, (size_t)1));
+        if (!room && net_sink_error(c->sink) == NET_OK) return 0;
+        str piece = str_sub(*bytes, 0, MAX(room, (size_t)1));
         err e = net_sink_write(c->sink, piece);
         if (e == ERR_INVALID) wasi_run_end(run, WASI_END_BAD_RESPONSE, "%s", "it wrote more than its Content-Length");
         if (e == ERR_CLOSED) wasi_run_end(run, WASI_END_CLIENT_GONE, "%s", "");
-        if (e != ERR_OK && e != ERR_AGAIN) {
-            *error = EPIPE;
-            return ABI_TRAP_NONE;
-        }
-        if (e == ERR_OK) bytes = str_sub(bytes, piece.n, bytes.n);
+        if (e != ERR_OK && e != ERR_AGAIN) return EPIPE;
+        if (e == ERR_OK) *bytes = str_sub(*bytes, piece.n, bytes->n);
+    }
+    return 0;
+}
+
+static int send_backlog(struct cgi *c) {
+    str rest = {c->backlog.p, c->backlog.n};
+    int error = rest.n ? send_some(c, &rest) : 0;
+    if (rest.n) memmove(c->backlog.p, rest.p, rest.n);
+    c->backlog.n = rest.n;
+    return error;
+}
+
+/* What of bytes belongs to the body; the head is answered with when it is whole. 0 or EPIPE. */
+static int take_head(struct cgi *c, str *bytes) {
+    struct wasi_run *run = c->run;
+    if (run->ended) return EPIPE;
+    if (c->responded) return 0;
+    size_t used = bytes->n;
+    const char *why = NULL;
+    enum cgi_result r = cgi_head_feed(&c->head, run->mem, *bytes, &used, &why);
+    *bytes = r == CGI_MORE ? (str){} : str_sub(*bytes, used, bytes->n);
+    if (r == CGI_MORE) return 0;
+    err e = r == CGI_DONE ? net_exchange_respond(run->config.exchange, c->head.status, c->head.fields.p, c->head.fields.n)
+                          : ERR_INVALID;
+    if (r == CGI_DONE && e != ERR_OK) why = e == ERR_CLOSED ? NULL : "its header cannot be sent";
+    if (e != ERR_OK) {
+        wasi_run_end(run, why ? WASI_END_BAD_RESPONSE : WASI_END_CLIENT_GONE, "%s", why ? why : "");
+        return EPIPE;
+    }
+    c->responded = true;
+    return 0;
+}
+
+int cgi_put(struct cgi *c, str bytes) {
+    int error = take_head(c, &bytes);
+    if (!error) error = send_backlog(c);
+    if (!error && !c->backlog.n) error = send_some(c, &bytes);
+    if (!error && bytes.n) buf_puts(&c->backlog, bytes);
+    return error;
+}
+
+enum abi_trap cgi_write(struct cgi *c, str bytes, int *error) {
+    struct engine *engine = c->run->app->engine;
+    *error = take_head(c, &bytes);
+    while (!*error) {
+        *error = send_backlog(c);
+        if (!*error && !c->backlog.n) *error = send_some(c, &bytes);
+        if (*error || (!c->backlog.n && !bytes.n)) break;
+        cgi_listen_output(c, wake_fiber, engine_fiber_current(engine));
+        bool alive = engine_park(engine);
+        cgi_listen_output(c, NULL, NULL);
+        if (!alive) return ABI_TRAP_INTERRUPTED;
     }
     return ABI_TRAP_NONE;
 }
 
-enum abi_trap cgi_write(struct cgi *c, str bytes, int *error) {
-    struct wasi_run *run = c->run;
-    if (run->ended) {
-        *error = EPIPE;
-        return ABI_TRAP_NONE;
-    }
-    if (!c->responded) {
-        size_t used = bytes.n;
-        const char *why = NULL;
-        enum cgi_result r = cgi_head_feed(&c->head, run->mem, bytes, &used, &why);
-        if (r == CGI_MORE) return ABI_TRAP_NONE;
-        err e = r == CGI_DONE ? net_exchange_respond(run->config.exchange, c->head.status, c->head.fields.p, c->head.fields.n)
-                              : ERR_INVALID;
-        if (r == CGI_DONE && e != ERR_OK) why = e == ERR_CLOSED ? NULL : "its header cannot be sent";
-        if (e != ERR_OK) {
-            wasi_run_end(run, why ? WASI_END_BAD_RESPONSE : WASI_END_CLIENT_GONE, "%s", why ? why : "");
-            *error = EPIPE;
-            return ABI_TRAP_NONE;
-        }
-        c->responded = true;
-        bytes = str_sub(bytes, used, bytes.n);
-    }
-    return send_body(c, bytes, error);
+size_t cgi_room(struct cgi *c) {
+    if (!c->responded) return HEAD_ROOM;
+    if (send_backlog(c)) return 1; /* whoever writes is told */
+    return c->backlog.n ? 0 : net_sink_room(c->sink);
 }
-
-size_t cgi_room(const struct cgi *c) { return c->responded ? net_sink_room(c->sink) : HEAD_ROOM; }
 bool cgi_broken(const struct cgi *c) { return c->run->ended || net_sink_error(c->sink) != NET_OK; }
-void cgi_listen_output(struct cgi *c, struct engine_fiber *f) { net_sink_notify(c->sink, f ? wake_fiber : NULL, f); }
+void cgi_listen_output(struct cgi *c, void (*fn)(void *arg), void *arg) { net_sink_notify(c->sink, fn, arg); }
 
 void cgi_end(struct cgi *c, int status) {
     struct wasi_run *run = c->run;
@@ -244,6 +268,11 @@ void cgi_end(struct cgi *c, int status) {
         if (status) wasi_run_end(run, WASI_END_EXIT, "%s", "it exited before its header was whole");
         else if (c->head.bytes.n) wasi_run_end(run, WASI_END_BAD_RESPONSE, "%s", "it ended inside its header");
         else wasi_run_end(run, WASI_END_NO_RESPONSE, "%s", "");
+        return;
+    }
+    int error = 0;
+    if (cgi_write(c, (str){}, &error) != ABI_TRAP_NONE || error) { /* the backlog */
+        wasi_run_end(run, run->killed ? WASI_END_KILLED : WASI_END_CLIENT_GONE, "%s", "");
         return;
     }
     err e = net_sink_finish(c->sink, NULL, 0);

@@ -1,8 +1,8 @@
 /* p1: a preview 1 program: its standard streams, its run, the table of its functions. */
 #include "wasi/cgi.h"
 #include "wasi/p1_int.h"
+#include "wasi/standard.h"
 #include <errno.h>
-#include <poll.h>
 #include <unistd.h>
 
 /* ---- the table ---- */
@@ -53,31 +53,27 @@ bool p1_put_u64(struct p1 *p, uint64_t ptr, uint64_t v) {
 
 /* ---- a command's standard streams ---- */
 
-static void wake_fiber(void *arg, unsigned events) { engine_ready(arg); }
+static void wake_fiber(void *arg) { engine_ready(arg); }
 
 static bool command_readable(struct wasi_run *run) {
-    struct pollfd one = {.fd = run->config.stdin_fd, .events = POLLIN};
-    return one.fd < 0 || poll(&one, 1, 0) != 0;
+    return run->config.stdin_fd < 0 || std_ready(run->config.stdin_fd, NET_READABLE);
 }
 
 static void command_notify(struct wasi_run *run, struct engine_fiber *fiber) {
     struct p1 *p = run->state;
-    if (p->stdin_watch) net_watch_free(p->stdin_watch);
-    p->stdin_watch = fiber ? net_watch_new(run->app->loop, run->config.stdin_fd, NET_READABLE, wake_fiber, fiber) : NULL;
+    std_watch_free(p->stdin_watch);
+    p->stdin_watch = fiber ? std_watch_new(run->app->loop, run->config.stdin_fd, NET_READABLE, wake_fiber, fiber) : NULL;
 }
 
 static enum abi_trap command_read(struct wasi_run *run, void *to, size_t n, size_t *got, int *error) {
     *got = 0;
     if (run->config.stdin_fd < 0) return ABI_TRAP_NONE;
-    while (!command_readable(run)) {
+    while ((*error = std_read(run->config.stdin_fd, to, n, got)) == EAGAIN) {
         command_notify(run, engine_fiber_current(run->app->engine));
         bool alive = engine_park(run->app->engine);
         command_notify(run, NULL);
         if (!alive) return ABI_TRAP_INTERRUPTED;
     }
-    ssize_t r = read(run->config.stdin_fd, to, n);
-    if (r < 0) *error = errno;
-    else *got = (size_t)r;
     return ABI_TRAP_NONE;
 }
 
@@ -93,15 +89,17 @@ static const struct p1_stdio command_stdio = {command_read, command_write, comma
 static struct cgi *cgi_of(struct wasi_run *run) { return ((struct p1 *)run->state)->cgi; }
 
 static bool served_readable(struct wasi_run *run) { return cgi_readable(cgi_of(run)); }
-static void served_notify(struct wasi_run *run, struct engine_fiber *fiber) { cgi_listen_input(cgi_of(run), fiber); }
+static void served_notify(struct wasi_run *run, struct engine_fiber *fiber) {
+    cgi_listen_input(cgi_of(run), fiber ? wake_fiber : NULL, fiber);
+}
 
 static enum abi_trap served_read(struct wasi_run *run, void *to, size_t n, size_t *got, int *error) {
     struct cgi *c = cgi_of(run);
     enum net_flow flow;
     while ((flow = cgi_read(c, to, n, got)) == NET_FLOW_WAIT) {
-        cgi_listen_input(c, engine_fiber_current(run->app->engine));
+        cgi_listen_input(c, wake_fiber, engine_fiber_current(run->app->engine));
         bool alive = engine_park(run->app->engine);
-        cgi_listen_input(c, NULL);
+        cgi_listen_input(c, NULL, NULL);
         if (!alive) return ABI_TRAP_INTERRUPTED;
     }
     if (flow == NET_FLOW_FAILED) *error = EIO;
@@ -131,8 +129,7 @@ const uint64_t p1_rights_inherit = p1_rights_dir | p1_rights_file;
 
 static void add_standard(struct p1 *p, int kind, int fd, uint64_t right) {
     struct stat st;
-    struct p1_desc d = {
-        .kind = kind, .base = right | P1_RIGHT(P1_R_POLL) | P1_RIGHT(P1_R_FD_FILESTAT_GET)};
+    struct p1_desc d = {.kind = kind, .base = right | P1_RIGHT(P1_R_POLL) | P1_RIGHT(P1_R_FD_FILESTAT_GET)};
     d.filetype = p->run->config.exchange || fd < 0 || fstat(fd, &st) != 0 ? P1_UNKNOWN
                  : isatty(fd)                                             ? P1_CHARACTER_DEVICE
                                                                           : p1_filetype_of(st.st_mode);
@@ -161,7 +158,7 @@ static void add_descriptors(struct p1 *p) {
 
 static void close_all(void *arg) {
     struct p1 *p = arg;
-    if (p->stdin_watch) net_watch_free(p->stdin_watch);
+    std_watch_free(p->stdin_watch);
     for (uint32_t i = 0; i < p->fds.n; i++) p1_desc_close(&p->fds.p[i]);
 }
 

@@ -65,8 +65,7 @@ struct p1 {
     const struct abi_func *start;   /* _start */
     VEC(struct p1_desc) fds;
     const struct p1_stdio *stdio;
-    struct net_watch *stdin_watch;  /* command */
-    struct engine_fiber *stdin_waiter;
+    struct std_watch *stdin_watch; /* command */
     const str *args;
     uint32_t args_count;
     const struct wasi_env *env;

@@ -1,7 +1,7 @@
 /* p1: arguments, environment, clocks, random bytes, the process, sockets that are none. */
 #include "wasi/p1_int.h"
+#include "wasi/sys.h"
 #include <errno.h>
-#include <sys/random.h>
 #include <time.h>
 
 static enum abi_trap done(uint64_t *a, uint32_t e) {
@@ -72,13 +72,7 @@ enum abi_trap p1_clock_time_get(struct engine_call *call, uint64_t *a) {
 enum abi_trap p1_random_get(struct engine_call *call, uint64_t *a) {
     uint8_t *m = p1_mem(p1_of(call), a[0], a[1]);
     if (!m) return done(a, P1_EFAULT);
-    for (uint64_t n = 0; n < a[1];) {
-        ssize_t got = getrandom(m + n, MIN(a[1] - n, (uint64_t)(1 << 20)), 0);
-        if (got < 0 && errno != EINTR) return done(a, p1_errno_of(errno));
-        if (got > 0) n += (uint64_t)got;
-        if (n < a[1]) engine_yield(p1_of(call)->run->app->engine); /* a large buffer is filled in slices */
-    }
-    return done(a, 0);
+    return done(a, p1_errno_of(sys_random(p1_of(call)->run, m, a[1])));
 }
 
 /* ---- process ---- */

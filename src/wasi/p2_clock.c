@@ -1,7 +1,6 @@
 /* p2: wasi:clocks and wasi:random. */
 #include "wasi/p2_int.h"
-#include <errno.h>
-#include <sys/random.h>
+#include "wasi/sys.h"
 
 /* ---- clocks ---- */
 
@@ -71,42 +70,23 @@ enum abi_trap wasi_clocks_monotonic_clock_subscribe_duration(struct host_call *c
     return subscribe(call, now + MIN(when, UINT64_MAX - now), result);
 }
 
-/* ---- random: always the kernel's; what is called insecure costs the same ---- */
-
-enum { SLICE_BYTES = 1 << 20 };
-
-static enum abi_trap fill(struct host_call *call, uint8_t *to, size_t n) {
-    for (size_t done = 0; done < n;) {
-        ssize_t got = getrandom(to + done, MIN(n - done, (size_t)SLICE_BYTES), 0);
-        if (got < 0 && errno != EINTR) return host_trap(call, ABI_TRAP_HOST, "no random bytes: %s", strerrordesc_np(errno));
-        if (got > 0) done += (size_t)got;
-        if (done < n) engine_yield(p2_run(call)->app->engine); /* a large buffer is filled in slices */
-    }
-    return ABI_TRAP_NONE;
-}
-
-static enum abi_trap random_bytes(struct host_call *call, uint64_t len, str *result) {
-    if (!len) return ABI_TRAP_NONE;
-    uint8_t *p = host_alloc(call, len, 1);
-    if (!p)
-        return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "%llu random bytes are more than a call may return",
-                         (unsigned long long)len);
-    *result = (str){p, len};
-    return fill(call, p, len);
-}
+/* ---- random ---- */
 
 enum abi_trap wasi_random_random_get_random_bytes(struct host_call *call, uint64_t len, str *result) {
-    return random_bytes(call, len, result);
+    return sys_random_bytes(call, len, result);
 }
 enum abi_trap wasi_random_random_get_random_u64(struct host_call *call, uint64_t *result) {
-    return fill(call, (uint8_t *)result, sizeof *result);
+    return sys_random_fill(call, result, sizeof *result);
 }
 enum abi_trap wasi_random_insecure_get_insecure_random_bytes(struct host_call *call, uint64_t len, str *result) {
-    return random_bytes(call, len, result);
+    return sys_random_bytes(call, len, result);
 }
 enum abi_trap wasi_random_insecure_get_insecure_random_u64(struct host_call *call, uint64_t *result) {
-    return fill(call, (uint8_t *)result, sizeof *result);
+    return sys_random_fill(call, result, sizeof *result);
 }
 enum abi_trap wasi_random_insecure_seed_insecure_seed(struct host_call *call, struct wasi_p2_tuple2_u64_u64 *result) {
-    return fill(call, (uint8_t *)result, sizeof *result);
+    uint64_t seed[2];
+    enum abi_trap t = sys_seed(call, seed);
+    *result = (struct wasi_p2_tuple2_u64_u64){seed[0], seed[1]};
+    return t;
 }

@@ -83,7 +83,7 @@ struct wasi_io_streams_input_stream {
     int fd;             /* of standard input */
     uint64_t offset;    /* of files */
     struct net_source *body;
-    struct net_watch *watch;
+    struct std_watch *watch;
     struct net_loop *loop;
 };
 enum abi_trap p2_input_stream(struct host_call *call, const struct p2_source *source, void *origin,

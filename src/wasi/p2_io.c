@@ -1,9 +1,8 @@
 /* p2: wasi:io: errors, pollables, streams; and the counted objects that all resources are. */
 #include "wasi/p2_int.h"
+#include "wasi/standard.h"
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { STREAM_BYTES_MAX = 64 << 10, OBJECT_BYTES = 64 /* what the host keeps for a handle besides */ };
 
@@ -108,7 +107,7 @@ enum abi_trap wasi_io_poll_poll(struct host_call *call, struct wasi_p2_list_borr
 
 static void input_destroy(struct host_instance *in, void *self) {
     struct wasi_io_streams_input_stream *s = self;
-    if (s->watch) net_watch_free(s->watch);
+    std_watch_free(s->watch);
     p2_unref(in, s->origin);
 }
 
@@ -213,22 +212,16 @@ const struct p2_source p2_source_body = {body_read, {body_ready, body_listen}};
 
 /* A descriptor that may have nothing yet: a pipe, a terminal. */
 static enum net_flow fd_read(struct wasi_io_streams_input_stream *s, void *p, size_t n, size_t *got, struct wasi_io_error_error **e) {
-    if (!s->source->event.ready(s)) return NET_FLOW_WAIT;
-    ssize_t r = read(s->fd, p, n);
-    if (r > 0) *got = (size_t)r;
-    if (r < 0 && errno == EAGAIN) return NET_FLOW_WAIT;
-    if (r < 0) *e = p2_error(s->in, NET_OK, errno);
-    return r > 0 ? NET_FLOW_DATA : r ? NET_FLOW_FAILED : NET_FLOW_END;
+    int error = std_read(s->fd, p, n, got);
+    if (error == EAGAIN) return NET_FLOW_WAIT;
+    if (error) *e = p2_error(s->in, NET_OK, error);
+    return error ? NET_FLOW_FAILED : *got ? NET_FLOW_DATA : NET_FLOW_END;
 }
-static bool fd_ready(void *object) {
-    struct pollfd one = {.fd = ((struct wasi_io_streams_input_stream *)object)->fd, .events = POLLIN};
-    return poll(&one, 1, 0) != 0;
-}
-static void fd_wake(void *arg, unsigned events) { engine_ready(arg); }
+static bool fd_ready(void *object) { return std_ready(((struct wasi_io_streams_input_stream *)object)->fd, NET_READABLE); }
 static void fd_listen(void *object, struct engine_fiber *f) {
     struct wasi_io_streams_input_stream *s = object;
-    if (s->watch) net_watch_free(s->watch);
-    s->watch = f ? net_watch_new(s->loop, s->fd, NET_READABLE, fd_wake, f) : NULL;
+    std_watch_free(s->watch);
+    s->watch = f ? std_watch_new(s->loop, s->fd, NET_READABLE, p2_wake, f) : NULL;
 }
 const struct p2_source p2_source_fd = {fd_read, {fd_ready, fd_listen}};
 

@@ -50,6 +50,8 @@ struct wasi_run {
     uint64_t started_ns;
     struct net_quota outgoing; /* requests of its own under way */
     uint32_t files;              /* open for a 0.2 guest */
+    uint64_t seed[2];            /* of its insecure-seed, once seeded */
+    bool seeded;
     struct wasi_run *next;
 };
 

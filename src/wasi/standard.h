@@ -1,0 +1,24 @@
+/* standard: a command's standard streams: descriptors that it shares with whoever started it.
+ *
+ * 1. Their flags are left as they are (a shell would find its terminal in non-blocking mode), so it is asked before each
+ *    transfer whether it would wait.
+ * 2. What is waited for is watched through a descriptor of our own, as often as there are streams of it.
+ */
+#ifndef ORLO_WASI_STANDARD_H
+#define ORLO_WASI_STANDARD_H
+
+#include "net/net.h"
+
+/* events: NET_READABLE or NET_WRITABLE. Files are always ready. */
+bool std_ready(int fd, unsigned events);
+/* At most n bytes, now. 0 with *got 0: the end. EAGAIN: nothing there now. */
+[[nodiscard]] int std_read(int fd, void *p, size_t n, size_t *got);
+/* How much one write may carry without waiting for a reader; 0: none now. */
+size_t std_room(int fd);
+
+struct std_watch;
+/* fn(arg) whenever it is ready. NULL: it cannot be watched, because it is always ready. */
+struct std_watch *std_watch_new(struct net_loop *l, int fd, unsigned events, void (*fn)(void *arg), void *arg);
+void std_watch_free(struct std_watch *w); /* NULL is fine; also from fn */
+
+#endif

@@ -1,0 +1,92 @@
+/* sys: see sys.h. */
+#include "wasi/sys.h"
+#include "wasi/cgi.h"
+#include <errno.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+struct cgi *sys_cgi(struct wasi_run *run) {
+    bool command = run->app->kind == WASI_P2_COMMAND || run->app->kind == WASI_P3_COMMAND;
+    if (!command || !run->config.exchange) return NULL;
+    if (!run->state) run->state = cgi_begin(run);
+    return run->state;
+}
+
+/* A string of a component is UTF-8, so what is not becomes U+FFFD. {NULL, 0}: no memory. */
+static str utf8_of(struct host_call *call, str s) {
+    if (str_is_utf8(s)) return s;
+    uint8_t *p = host_alloc(call, s.n * 3, 1);
+    if (!p) return (str){};
+    size_t n = 0;
+    for (size_t i = 0; i < s.n;) {
+        size_t len = 1; /* of the character at i, or 0 */
+        while (len <= 4 && i + len <= s.n && !str_is_utf8(str_sub(s, i, len))) len++;
+        bool good = len <= 4 && i + len <= s.n;
+        memcpy(p + n, good ? s.p + i : (const uint8_t *)"\xef\xbf\xbd", good ? len : 3);
+        n += good ? len : 3;
+        i += good ? len : 1;
+    }
+    return (str){p, n};
+}
+
+enum abi_trap sys_environment(struct host_call *call, struct sys_pairs *out) {
+    struct wasi_run *run = host_user(call);
+    uint32_t n = (uint32_t)run->app->config.env_count;
+    struct cgi *cgi = sys_cgi(run);
+    const struct wasi_env *env = cgi ? cgi_env(cgi, &n) : run->app->config.env;
+    out->p = host_alloc(call, (n + 1) * sizeof *out->p, _Alignof(str));
+    if (!out->p) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory for the environment");
+    for (out->n = 0; out->n < n; out->n++)
+        out->p[out->n] = (struct sys_pair){utf8_of(call, env[out->n].key), utf8_of(call, env[out->n].value)};
+    return ABI_TRAP_NONE;
+}
+
+enum abi_trap sys_arguments(struct host_call *call, struct sys_strings *out) {
+    struct wasi_run *run = host_user(call);
+    const struct wasi_config *config = &run->app->config;
+    out->p = host_alloc(call, (config->args_count + 1) * sizeof(str), _Alignof(str));
+    if (!out->p) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory for the arguments");
+    for (out->n = 0; out->n < config->args_count; out->n++) out->p[out->n] = utf8_of(call, config->args[out->n]);
+    return ABI_TRAP_NONE;
+}
+
+bool sys_is_terminal(const struct wasi_run *run, enum sys_stream which) {
+    const struct wasi_out *out = which == SYS_STDOUT ? &run->config.out : &run->config.err;
+    int fd = which == SYS_STDIN ? run->config.stdin_fd : out->write ? -1 : out->fd;
+    return !run->config.exchange && fd >= 0 && isatty(fd);
+}
+
+/* ---- random: always the kernel's; what is called insecure costs the same ---- */
+
+int sys_random(struct wasi_run *run, uint8_t *p, size_t n) {
+    for (size_t done = 0; done < n;) {
+        ssize_t got = getrandom(p + done, MIN(n - done, (size_t)SYS_RANDOM_BYTES), 0);
+        if (got < 0 && errno != EINTR) return errno;
+        if (got > 0) done += (size_t)got;
+        if (done < n) engine_yield(run->app->engine);
+    }
+    return 0;
+}
+
+enum abi_trap sys_random_fill(struct host_call *call, void *p, size_t n) {
+    int e = sys_random(host_user(call), p, n);
+    return e ? host_trap(call, ABI_TRAP_HOST, "no random bytes: %s", strerrordesc_np(e)) : ABI_TRAP_NONE;
+}
+
+enum abi_trap sys_seed(struct host_call *call, uint64_t out[2]) {
+    struct wasi_run *run = host_user(call);
+    enum abi_trap t = run->seeded ? ABI_TRAP_NONE : sys_random_fill(call, run->seed, sizeof run->seed);
+    run->seeded = !t;
+    memcpy(out, run->seed, sizeof run->seed);
+    return t;
+}
+
+enum abi_trap sys_random_bytes(struct host_call *call, uint64_t n, str *out) {
+    if (!n) return ABI_TRAP_NONE;
+    uint8_t *p = host_alloc(call, n, 1);
+    if (!p)
+        return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "%llu random bytes are more than a call may return",
+                         (unsigned long long)n);
+    *out = (str){p, n};
+    return sys_random_fill(call, p, n);
+}
