@@ -192,7 +192,7 @@ enum abi_site_kind {
     ABI_SITE_CALL,     /* the return address of a call; names a frame in a backtrace */
     ABI_SITE_MEMORY,   /* may fault: MEMORY_OUT_OF_BOUNDS */
     ABI_SITE_INDIRECT, /* may fault on a null funcref: INDIRECT_NULL */
-    ABI_SITE_NULL,     /* may fault on a null reference: NULL_REFERENCE */
+    ABI_SITE_NULL,     /* may fault on a null reference: NULL_STRUCT, or NULL_ARRAY in an object's first 8 bytes */
     ABI_SITE_DIVIDE,   /* may raise #DE: INTEGER_OVERFLOW (zero divisors are compared for) */
     ABI_SITE_TRAP,     /* the return address of a call of rt_trap */
 };

@@ -185,6 +185,7 @@ struct compiler {
     const struct baseline_options *options;
     struct abi_object *out;
     arena *arena;
+    uint32_t **field_offsets; /* by type index, made when first needed */
     uint8_t *needs_record; /* by function index: has been put into refs */
     uint32_t bulk_helpers[2]; /* positions in text */
     uint64_t cpu;
@@ -456,6 +457,25 @@ void emit_ref_as_non_null(struct compiler *c);
 void emit_elem_set(struct compiler *c);
 void emit_drop(struct compiler *c);
 
+/* emit_gc.c */
+void emit_struct_new(struct compiler *c, bool fields);
+void emit_struct_get(struct compiler *c, bool is_signed);
+void emit_struct_set(struct compiler *c);
+void emit_array_new(struct compiler *c, bool with_default);
+void emit_array_new_fixed(struct compiler *c);
+void emit_array_new_segment(struct compiler *c, enum abi_rtcall rt);
+void emit_array_get(struct compiler *c, bool is_signed);
+void emit_array_set(struct compiler *c);
+void emit_array_len(struct compiler *c);
+void emit_array_fill(struct compiler *c);
+void emit_array_copy(struct compiler *c);
+void emit_array_init(struct compiler *c, enum abi_rtcall rt);
+void emit_ref_test(struct compiler *c, bool null_ok);
+void emit_ref_cast(struct compiler *c, bool null_ok);
+void emit_br_on_cast(struct compiler *c, bool on_fail);
+void emit_ref_i31(struct compiler *c);
+void emit_i31_get(struct compiler *c, bool is_signed);
+
 void emit_unreachable(struct compiler *c);
 void emit_block(struct compiler *c, enum control_kind kind);
 void emit_if(struct compiler *c);
@@ -466,6 +486,7 @@ void emit_br_if(struct compiler *c);
 void emit_br_table(struct compiler *c);
 void emit_return(struct compiler *c);
 void emit_br_on_null(struct compiler *c, bool on_null);
+void branch_if(struct compiler *c, uint32_t depth, uint8_t cc); /* flags_live is set */
 void skip_dead(struct compiler *c);
 void set_dead(struct compiler *c); /* what follows cannot be reached */
 void restore_saved(struct compiler *c);

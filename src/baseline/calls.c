@@ -114,13 +114,25 @@ static void claim_record(struct compiler *c, const struct value *v) {
     else claim(c, TARGET_INT_RESULT);
 }
 
-void emit_call_indirect(struct compiler *c) {
-    uint32_t type = wasm_get_u32(&c->pc), table = wasm_get_u32(&c->pc);
-    const struct wasm_deftype *t = &c->m->types[type];
+/* The checked function of the table that the topmost operand says, into the first result register. A type that is final has no
+ * subtypes; for others the runtime looks. */
+static void indirect_record(struct compiler *c, uint32_t table, uint32_t type) {
+    if (!c->m->types[type].final) {
+        uint32_t lead[] = {c->layout->instance, table, c->layout->type_ids[type]};
+        emit_rtcall(c, ABI_RT_TABLE_FUNC, lead, 3, 1, T_REF);
+        pop(c);
+        return;
+    }
     struct value index = pop(c);
     claim_record(c, &index);
     target_indirect_record(c, table, type, &index);
     release_except(c, &index, TARGET_INT_RESULT);
+}
+
+void emit_call_indirect(struct compiler *c) {
+    uint32_t type = wasm_get_u32(&c->pc), table = wasm_get_u32(&c->pc);
+    const struct wasm_deftype *t = &c->m->types[type];
+    indirect_record(c, table, type);
     target_call_record(c, place_args(c, t), c->layout->funcrefs_far);
     take_results(c, t);
 }
@@ -165,10 +177,7 @@ void emit_return_call(struct compiler *c) {
 
 void emit_return_call_indirect(struct compiler *c) {
     uint32_t type = wasm_get_u32(&c->pc), table = wasm_get_u32(&c->pc);
-    struct value index = pop(c);
-    claim_record(c, &index);
-    target_indirect_record(c, table, type, &index);
-    release_except(c, &index, TARGET_INT_RESULT);
+    indirect_record(c, table, type);
     leave_frame(c, &c->m->types[type]);
     target_tail_call_record(c, c->layout->funcrefs_far);
     set_dead(c);

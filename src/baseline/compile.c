@@ -314,7 +314,7 @@ static uint32_t init_operands_max(str code) {
         const char *sig = (uint32_t)op < WASM_OPS_END ? wasm_ops[op].sig : NULL;
         bool fixed = sig && *sig != '*';
         bool push = op == WASM_OP_LOCAL_GET || op == WASM_OP_GLOBAL_GET || op == WASM_OP_REF_FUNC ||
-                    op == WASM_OP_REF_NULL || (fixed && *sig == ':');
+                    op == WASM_OP_REF_NULL || (fixed && *sig == ':') || (uint32_t)op - WASM_BASE_FB < WASM_BASE_FC - WASM_BASE_FB;
         bool all = op == WASM_OP_GLOBAL_SET || op == WASM_OP_LOCAL_SET || op == WASM_OP_TABLE_SET ||
                    op == WASM_OP_CALL || op == WASM_OP_MEMORY_INIT || op == WASM_OP_TABLE_INIT ||
                    op == WASM_OP_TABLE_FILL;
@@ -411,6 +411,7 @@ static struct compiler *compiler_new(const struct compiler *like, struct abi_obj
     uint32_t funcs = m->funcs_count + (c->options->init != NULL);
     out->funcs = arena_array(a, struct abi_object_func, (size_t)funcs + 1);
     for (uint32_t i = 0; i < funcs; i++) out->funcs[i].start = UINT32_MAX;
+    c->field_offsets = arena_array(a, uint32_t *, (size_t)m->types_count + 1);
     c->needs_record = arena_array(a, uint8_t, (size_t)m->funcs_count + 1);
     c->controls = arena_array(a, struct control, c->controls_cap);
     return c;

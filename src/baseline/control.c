@@ -174,8 +174,7 @@ static void carry_in_reg(struct compiler *c, uint8_t reg) {
     push_reg(c, v.type, reg);
 }
 
-/* flags_live is set. */
-static void branch_if(struct compiler *c, uint32_t depth, uint8_t cc) {
+void branch_if(struct compiler *c, uint32_t depth, uint8_t cc) {
     struct control *k = control_at(c, depth);
     uint32_t n = arity(k);
     if (carries_in_reg(k)) {

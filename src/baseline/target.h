@@ -66,6 +66,16 @@ void target_table_set(struct compiler *c, uint32_t table, struct value *index, s
 void target_table_size(struct compiler *c, uint32_t table, uint8_t d);
 void target_ref_func(struct compiler *c, uint32_t func_index, uint8_t d);
 
+/* Objects: base is a register with a reference to one. The first access to a null one faults, if its offset is small. */
+void target_object_load(struct compiler *c, enum access a, uint8_t d, uint8_t base, uint32_t offset);
+void target_object_store(struct compiler *c, enum access a, uint8_t base, uint32_t offset, struct value *v);
+/* Traps unless index, held or a small immediate, is below the array's length. */
+void target_array_check(struct compiler *c, uint8_t base, const struct value *index);
+/* Then these cannot fault. */
+void target_element_load(struct compiler *c, enum access a, uint8_t d, uint8_t base, const struct value *index);
+void target_element_store(struct compiler *c, enum access a, uint8_t base, const struct value *index, struct value *v);
+void target_context_load(struct compiler *c, uint8_t d, int32_t offset); /* the 8 bytes at GS + offset */
+
 /* Vectors. Operands that are held are in registers, which do not change. */
 enum { SIMD_NO_REGS = 0xff };
 /* The temporaries target_simd wants for this instruction, whose operands are held; SIMD_NO_REGS: none, operands of any kind. */

@@ -126,10 +126,19 @@ static void store_to(struct compiler *c, enum access a, struct x64_mem m, uint8_
     }
 }
 
+static bool fits_imm(enum access a, const struct value *v) {
+    return is_imm(v) && (a < A_64 || a == A_F32 || (a == A_64 && imm_is_32(v)) || (a == A_F64 && v->imm == 0));
+}
+
+static void store_value(struct compiler *c, enum access a, struct x64_mem m, const struct value *v) {
+    if (fits_imm(a, v)) store_imm(c, a == A_F32 ? A_32 : a == A_F64 ? A_64 : a, m, v->imm);
+    else store_to(c, a, m, reg_of(c, v));
+}
+
 void target_store_memory(struct compiler *c, enum access a, uint32_t memory, uint64_t offset, struct value *addr,
                          struct value *v) {
     uint8_t temp;
-    bool as_imm = is_imm(v) && (a < A_64 || a == A_F32 || (a == A_64 && imm_is_32(v)) || (a == A_F64 && v->imm == 0));
+    bool as_imm = fits_imm(a, v);
     if (!as_imm) into_reg(c, v);
     struct x64_mem m = address(c, a, memory, offset, addr, &temp);
     if (as_imm) {
@@ -383,6 +392,47 @@ void target_global_set(struct compiler *c, uint32_t global, struct value *v) {
     uint8_t r = into_reg(c, v);
     store_to(c, type == T_I32 ? A_64 : access_of(type), global_at(c, global), r);
 }
+
+/* ---- objects ---- */
+
+/* The element's place; the scratch register may be part of it. */
+static struct x64_mem element_at(struct compiler *c, enum access a, uint8_t base, const struct value *index) {
+    if (is_imm(index)) return x64_at(base, (int32_t)((uint32_t)index->imm * access_bytes[a] + ABI_OBJECT_PAYLOAD));
+    uint8_t r = reg_of(c, index);
+    if (a != A_V128) return x64_mem(base, r, (unsigned)__builtin_ctz(access_bytes[a]), 0, (int32_t)ABI_OBJECT_PAYLOAD);
+    x64_lea(&c->p, 1, SCRATCH, x64_mem(base, r, 3, 0, 0)); /* there is no scale of 16 */
+    return x64_mem(SCRATCH, r, 3, 0, (int32_t)ABI_OBJECT_PAYLOAD);
+}
+
+void target_object_load(struct compiler *c, enum access a, uint8_t d, uint8_t base, uint32_t offset) {
+    site(c, ABI_SITE_NULL);
+    load_from(c, a, d, x64_at(base, (int32_t)offset), false);
+}
+
+void target_object_store(struct compiler *c, enum access a, uint8_t base, uint32_t offset, struct value *v) {
+    if (!fits_imm(a, v)) hold(c, v);
+    site(c, ABI_SITE_NULL);
+    store_value(c, a, x64_at(base, (int32_t)offset), v);
+}
+
+void target_array_check(struct compiler *c, uint8_t base, const struct value *index) {
+    struct x64_mem length = x64_at(base, (int32_t)offsetof(struct abi_gc_object, length));
+    site(c, ABI_SITE_NULL);
+    if (is_imm(index)) x64_alu_mi(&c->p, 0, X64_CMP, length, (int32_t)index->imm);
+    else x64_alu_mr(&c->p, 0, X64_CMP, length, reg_of(c, index));
+    target_jump(c, CC_BE, trap_stub(c, ABI_TRAP_ARRAY_OUT_OF_BOUNDS));
+}
+
+void target_element_load(struct compiler *c, enum access a, uint8_t d, uint8_t base, const struct value *index) {
+    load_from(c, a, d, element_at(c, a, base, index), false);
+}
+
+void target_element_store(struct compiler *c, enum access a, uint8_t base, const struct value *index, struct value *v) {
+    if (!fits_imm(a, v)) hold(c, v);
+    store_value(c, a, element_at(c, a, base, index), v);
+}
+
+void target_context_load(struct compiler *c, uint8_t d, int32_t offset) { x64_load(&c->p, 1, d, x64_gs(offset)); }
 
 /* ---- tables ---- */
 

@@ -259,6 +259,22 @@ void engine_tick_init(struct engine *e);
 void engine_tick_free(struct engine *e);
 void engine_tick_arm(struct engine *e); /* after e->current and run_seq were set */
 
+struct rt { /* a runtime call under way */
+    struct engine *e;
+    struct engine_instance *in;
+};
+/* rt_gc.c; arguments as in rtcall.def */
+enum abi_trap rt_STRUCT_NEW(const struct rt *rt, uint64_t *a), rt_ARRAY_NEW(const struct rt *rt, uint64_t *a),
+    rt_ARRAY_NEW_DEFAULT(const struct rt *rt, uint64_t *a), rt_ARRAY_NEW_DATA(const struct rt *rt, uint64_t *a),
+    rt_ARRAY_NEW_ELEM(const struct rt *rt, uint64_t *a), rt_ARRAY_FILL(const struct rt *rt, uint64_t *a),
+    rt_ARRAY_COPY(const struct rt *rt, uint64_t *a), rt_ARRAY_INIT_DATA(const struct rt *rt, uint64_t *a),
+    rt_ARRAY_INIT_ELEM(const struct rt *rt, uint64_t *a), rt_TYPE_TEST(const struct rt *rt, uint64_t *a);
+/* rtcall.c, for rt_gc.c: segments, empty once dropped; types by canonical id. */
+str engine_data_segment(struct engine_instance *in, uint64_t instance, uint64_t segment);
+uint64_t engine_elem_count(struct engine_instance *in, uint64_t instance, uint64_t segment);
+void engine_elem_copy(struct engine_instance *in, uint64_t instance, uint64_t segment, uint64_t src, uint64_t n, uint64_t *to);
+bool engine_type_sub(const struct engine_instance *in, uint32_t sub, uint32_t super); /* reflexive */
+
 /* rtcall.c: how memories and tables are found, for engine.c's accessors too */
 struct abi_memory *engine_find_memory(struct engine_instance *in, uint32_t instance, uint32_t index);
 /* Its record; a fixed table's is made in *fixed. */

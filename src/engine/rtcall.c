@@ -8,11 +8,6 @@
 #include "engine/engine_int.h"
 #include <sys/mman.h>
 
-struct rt {
-    struct engine *e;
-    struct engine_instance *in;
-};
-
 /* ---- finding things ---- */
 
 static const struct abi_image_instance *core(const struct engine_instance *in, uint64_t instance) {
@@ -153,11 +148,15 @@ static str segment_bytes(const struct rt *rt, uint64_t instance, uint64_t segmen
     return abi_image_str(im, abi_image_at(im, core(rt->in, instance)->data, struct abi_image_segment)[segment].bytes);
 }
 
+str engine_data_segment(struct engine_instance *in, uint64_t instance, uint64_t segment) {
+    const struct rt rt = {in->engine, in};
+    return dropped(&rt, instance)[segment] ? (str){0} : segment_bytes(&rt, instance, segment);
+}
+
 static enum abi_trap rt_MEMORY_INIT(const struct rt *rt, uint64_t *a) {
     struct abi_memory *m = memory(rt, a[0], a[1]);
-    uint64_t segment = a[2], dst = a[3], src = a[4], n = a[5];
-    str bytes = segment_bytes(rt, a[0], segment);
-    if (dropped(rt, a[0])[segment]) bytes.n = 0;
+    uint64_t dst = a[3], src = a[4], n = a[5];
+    str bytes = engine_data_segment(rt->in, a[0], a[2]);
     if (outside(dst, n, m->bytes) || outside(src, n, bytes.n)) return ABI_TRAP_MEMORY_OUT_OF_BOUNDS;
     return n ? copy_pieces(rt->e, m->base + dst, bytes.p + src, n) : ABI_TRAP_NONE;
 }
@@ -282,19 +281,29 @@ static uint8_t *elem_dropped(const struct rt *rt, uint64_t instance, uint64_t se
     return dropped(rt, instance) + core(rt->in, instance)->data.count + segment;
 }
 
-static enum abi_trap rt_TABLE_INIT(const struct rt *rt, uint64_t *a) {
-    struct abi_table fixed, *t = table(rt, a[0], a[1], &fixed);
-    const struct abi_image *im = &rt->in->image->im;
-    const struct abi_image_elem *elem = elem_of(rt, a[0], a[2]);
-    uint64_t dst = a[3], src = a[4], n = a[5], count = *elem_dropped(rt, a[0], a[2]) ? 0 : elem->count;
-    if (outside(dst, n, t->count) || outside(src, n, count)) return ABI_TRAP_TABLE_OUT_OF_BOUNDS;
-    if (!n) return ABI_TRAP_NONE;
+uint64_t engine_elem_count(struct engine_instance *in, uint64_t instance, uint64_t segment) {
+    const struct rt rt = {in->engine, in};
+    return *elem_dropped(&rt, instance, segment) ? 0 : elem_of(&rt, instance, segment)->count;
+}
+
+void engine_elem_copy(struct engine_instance *in, uint64_t instance, uint64_t segment, uint64_t src, uint64_t n, uint64_t *to) {
+    const struct rt rt = {in->engine, in};
+    const struct abi_image *im = &in->image->im;
+    const struct abi_image_elem *elem = elem_of(&rt, instance, segment);
+    if (!n) return;
     if (elem->dynamic_offset) {
-        memcpy(t->elements + dst, dynamic_elements(rt, a[0], elem) + src, n * sizeof(uint64_t));
-        return ABI_TRAP_NONE;
+        memcpy(to, dynamic_elements(&rt, instance, elem) + src, n * sizeof(uint64_t));
+        return;
     }
     const uint32_t *refs = abi_image_at(im, elem->refs, uint32_t) + src;
-    for (uint64_t i = 0; i < n; i++) t->elements[dst + i] = refs[i] ? (uintptr_t)&im->funcs[refs[i] - 1] : 0;
+    for (uint64_t i = 0; i < n; i++) to[i] = refs[i] ? (uintptr_t)&im->funcs[refs[i] - 1] : 0;
+}
+
+static enum abi_trap rt_TABLE_INIT(const struct rt *rt, uint64_t *a) {
+    struct abi_table fixed, *t = table(rt, a[0], a[1], &fixed);
+    uint64_t dst = a[3], src = a[4], n = a[5], count = engine_elem_count(rt->in, a[0], a[2]);
+    if (outside(dst, n, t->count) || outside(src, n, count)) return ABI_TRAP_TABLE_OUT_OF_BOUNDS;
+    engine_elem_copy(rt->in, a[0], a[2], src, n, t->elements + dst);
     return ABI_TRAP_NONE;
 }
 
@@ -312,9 +321,8 @@ static enum abi_trap rt_ELEM_SET(const struct rt *rt, uint64_t *a) {
 
 /* ---- types ---- */
 
-/* By canonical id, reflexive. */
-static bool is_subtype(const struct rt *rt, uint32_t sub, uint32_t super) {
-    const struct engine_heap *h = rt->in->heap;
+bool engine_type_sub(const struct engine_instance *in, uint32_t sub, uint32_t super) {
+    const struct engine_heap *h = in->heap;
     while (sub != super) {
         if (sub >= h->types_count || !h->abi.types[sub].super) return false;
         sub = h->abi.types[sub].super - 1;
@@ -322,9 +330,13 @@ static bool is_subtype(const struct rt *rt, uint32_t sub, uint32_t super) {
     return true;
 }
 
-static enum abi_trap rt_TYPE_CHECK(const struct rt *rt, uint64_t *a) {
-    const struct abi_func *f = (const struct abi_func *)(uintptr_t)a[1];
-    a[0] = is_subtype(rt, f->type_id, (uint32_t)a[2]);
+static enum abi_trap rt_TABLE_FUNC(const struct rt *rt, uint64_t *a) {
+    struct abi_table fixed, *t = table(rt, a[0], a[1], &fixed);
+    if (a[3] >= t->count) return ABI_TRAP_INDIRECT_OUT_OF_BOUNDS;
+    const struct abi_func *f = (const struct abi_func *)(uintptr_t)t->elements[a[3]];
+    if (!f) return ABI_TRAP_INDIRECT_NULL;
+    if (!engine_type_sub(rt->in, f->type_id, (uint32_t)a[2])) return ABI_TRAP_INDIRECT_TYPE;
+    a[0] = (uintptr_t)f;
     return ABI_TRAP_NONE;
 }
 

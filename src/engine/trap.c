@@ -235,7 +235,8 @@ static enum abi_trap classify(struct engine_fiber *f, int sig, const uint8_t *pc
     if (sig == SIGFPE) return s.kind == ABI_SITE_DIVIDE ? ABI_TRAP_INTEGER_OVERFLOW : ABI_TRAP_NONE;
     if (s.kind == ABI_SITE_MEMORY && in_range(address, gs, gs + ABI_MEMORY_RESERVE)) return ABI_TRAP_MEMORY_OUT_OF_BOUNDS;
     if (s.kind == ABI_SITE_INDIRECT && (uintptr_t)address < ABI_PAGE) return ABI_TRAP_INDIRECT_NULL;
-    if (s.kind == ABI_SITE_NULL && (uintptr_t)address < ABI_PAGE) return ABI_TRAP_NULL_REFERENCE;
+    if (s.kind == ABI_SITE_NULL && (uintptr_t)address < ABI_PAGE) /* an array's length is read first, a struct's header never */
+        return (uintptr_t)address < ABI_OBJECT_PAYLOAD ? ABI_TRAP_NULL_ARRAY : ABI_TRAP_NULL_STRUCT;
     return ABI_TRAP_NONE;
 }
 

@@ -109,10 +109,17 @@ static void globals(struct link *l, struct link_instance *in) {
 
 /* ---- tables and segments ---- */
 
+static bool is_null(wasm_expr e) {
+    const uint8_t *p = e.p;
+    if (wasm_get_op(&p) != WASM_OP_REF_NULL) return false;
+    wasm_get_heap(&p);
+    return p + 1 == e.p + e.n;
+}
+
 static void tables(struct link_instance *in) {
     for (uint32_t t = in->m->tables_imported; t < in->m->tables_count; t++) {
         const struct wasm_table *table = &in->m->tables[t];
-        if (!table->init.n || table->init.p[0] == 0xd0) continue;
+        if (!table->init.n || is_null(table->init)) continue;
         address_const(&in->init, table->limits.is64, 0);
         expr(&in->init, table->init);
         address_const(&in->init, table->limits.is64, table->limits.min);

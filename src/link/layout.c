@@ -286,8 +286,11 @@ static err lay_out_func_import(struct link *l, uint32_t index, uint32_t import) 
 
 static bool elem_is_static(const struct wasm_elem *e) {
     for (uint32_t i = 0; !e->funcs && i < e->count; i++) {
-        uint8_t op = e->exprs[i].n ? e->exprs[i].p[0] : 0;
-        if (op != 0xd0 && op != 0xd2) return false;
+        const uint8_t *p = e->exprs[i].p, *end = p + e->exprs[i].n;
+        enum wasm_op op = wasm_get_op(&p);
+        if (op != WASM_OP_REF_NULL && op != WASM_OP_REF_FUNC) return false;
+        wasm_skip_imm(&p, op);
+        if (p + 1 != end) return false; /* more than that one instruction and `end` */
     }
     return true;
 }

@@ -3,8 +3,8 @@
  * 1. No host function is offered: the first host call ends the attempt, and what comes before that core
  * instance's initialisation is what the snapshot holds. So the outcome cannot depend on the world.
  * 2. Addresses in the outcome become relocations again: words that hold funcrefs, and those that refer to
- * groups. Anything else that is tied to this process (a grown table, a memory beside the groups' own) forgoes
- * the snapshot.
+ * groups. Anything else that is tied to this process (a grown table, a memory beside the groups' own, a reference to a
+ * collected object) forgoes the snapshot.
  * 3. The final image overwrites the file that the instance was made from, and its memories are read from the
  * instance then: so nothing of an instance may be a mapping of that file. It is not: before a snapshot no
  * memory has content in the image.
@@ -84,7 +84,7 @@ static bool capture_refs(struct capture *c, uint32_t group, int32_t at, uint64_t
     uint64_t *p = (uint64_t *)(void *)(c->contexts[group] + g->context_bytes + at);
     uintptr_t first = (uintptr_t)c->im->funcs;
     for (uint64_t i = 0; i < count; i++) {
-        if (!p[i]) continue;
+        if (!p[i] || p[i] & (ABI_REF_I31 | ABI_REF_HOST)) continue; /* no address */
         uint64_t k = (p[i] - first) / sizeof(struct abi_func);
         if (p[i] < first || k >= c->im->head->funcs.count || (p[i] - first) % sizeof(struct abi_func))
             return false;

@@ -1,11 +1,12 @@
 /* values: wast2json's spelling of values against canonical slots.
  *
  * Integers and floats are decimal strings of their bits; floats may be "nan:canonical" or "nan:arithmetic". A
- * host reference n is the word n + 1, so that none is null.
+ * host reference n is abi_ref_host(n).
  *
  * 1. A value is held against the type of the parameter or result it stands for: 1 as an i64 is not 1 as an i32.
  * 2. Nothing is cut to size: a number that does not fit its type matches nothing.
  */
+#include "abi/abi.h"
 #include "spec.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -141,16 +142,30 @@ static bool reference_argument(json_t *value, const struct reference *r, uint64_
     args[0] = 0;
     if (r->is_null || (text && !strcmp(text, "null"))) return true;
     if (!number(text, 32, args)) return false;
-    args[0]++;
+    args[0] = abi_ref_host(args[0]);
     return true;
+}
+
+/* A reference that is not null says itself what it is, but for functions, whose results are funcrefs by type. */
+static bool is_of_heap(uint64_t ref, uint32_t heap) {
+    bool plain = !(ref & (ABI_REF_I31 | ABI_REF_HOST));
+    const struct abi_gc_object *o = (const struct abi_gc_object *)(uintptr_t)ref;
+    switch (heap) {
+    case WASM_HEAP_EQ: return !(ref & ABI_REF_HOST);
+    case WASM_HEAP_I31: return ref & ABI_REF_I31;
+    case WASM_HEAP_STRUCT: return plain && o->header & ABI_OBJECT_STRUCT;
+    case WASM_HEAP_ARRAY: return plain && o->header & ABI_OBJECT_ARRAY;
+    case WASM_HEAP_EXN: return plain && o->header & ABI_OBJECT_WORDS;
+    default: return true;
+    }
 }
 
 static bool reference_matches(json_t *expected, const struct reference *r, uint64_t got) {
     const char *text = json_string_value(json_object_get(expected, "value"));
     if (r->is_null || (text && !strcmp(text, "null"))) return got == 0;
-    if (!text) return got != 0;
+    if (!text) return got != 0 && is_of_heap(got, r->heap);
     uint64_t want;
-    return number(text, 32, &want) && got == want + 1;
+    return number(text, 32, &want) && got == abi_ref_host(want);
 }
 
 /* ---- any value ---- */
