@@ -318,8 +318,24 @@ void wasi_app_turn(struct wasi_app *app) {
     }
 }
 
+void wasi_late_add(struct wasi_run *run, struct wasi_late *l, void (*gone)(struct wasi_late *l)) {
+    *l = (struct wasi_late){.next = run->late, .prev = &run->late, .gone = gone};
+    if (l->next) l->next->prev = &l->next;
+    run->late = l;
+}
+
+void wasi_late_remove(struct wasi_late *l) {
+    *l->prev = l->next;
+    if (l->next) l->next->prev = l->prev;
+}
+
 void wasi_run_free(struct wasi_run *run) {
     struct wasi_app *app = run->app;
+    while (run->late) {
+        struct wasi_late *l = run->late;
+        wasi_late_remove(l);
+        l->gone(l);
+    }
     if (app->ops->release) app->ops->release(run);
     arena_reset(run->mem);
     host_instance_release(run->in);

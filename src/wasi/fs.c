@@ -41,17 +41,19 @@ static int open_beneath(int dir, const char *path, uint64_t flags, int *fd) {
 }
 
 /* The directory that holds the last component of path, and that component with its trailing slashes, for the calls that
- * take no resolve flags. None of them follows a link there. When it is `..`, the whole path must lead nowhere outside. */
+ * take no resolve flags. None of them follows a link there. When it is `..`, or a link with a slash behind it, the whole path must lead
+ * nowhere outside. */
 static int open_parent(int dir, struct path *p, int *parent, const char **name) {
     size_t n = strlen(p->text), end = n;
     while (end > 1 && p->text[end - 1] == '/') end--;
     size_t slash = end;
     while (slash > 0 && p->text[slash - 1] != '/') slash--;
-    if (end - slash == 2 && memcmp(p->text + slash, "..", 2) == 0) {
+    bool up = end - slash == 2 && memcmp(p->text + slash, "..", 2) == 0;
+    if (up || end < n) {
         int whole = -1;
         int e = open_beneath(dir, p->text, O_PATH, &whole);
-        if (e) return e;
-        close(whole);
+        if (e && (up || e == EPERM)) return e;
+        if (!e) close(whole);
     }
     *name = p->text + slash;
     if (slash == 0) return open_beneath(dir, ".", O_PATH | O_DIRECTORY, parent);
@@ -173,13 +175,14 @@ static int link_unfollowed(int dir, const char *name, int new_dir, const char *n
 
 int fs_rename(int dir, str path, int new_dir, str new_path) { return on_two(dir, path, new_dir, new_path, renameat); }
 
-/* With a slash at its end the path names a directory, of which the kernel makes no second link; but it would follow a link there
- * first, wherever that leads. */
+/* Of a directory the kernel makes no second link, but has other reasons to name as well. A slash at the end of a path names one; the
+ * kernel would follow a link there, wherever that leads, so it is not asked. */
 int fs_link(int dir, str path, int new_dir, str new_path) {
     struct stat st;
     int e = str_ends(path, STR("/")) ? fs_stat(dir, path, false, &st) : 0;
-    if (e) return e;
-    return str_ends(path, STR("/")) ? EPERM : on_two(dir, path, new_dir, new_path, link_unfollowed);
+    if (e || str_ends(path, STR("/"))) return e ? e : EPERM;
+    e = on_two(dir, path, new_dir, new_path, link_unfollowed);
+    return e == EXDEV && fs_stat(dir, path, false, &st) == 0 && S_ISDIR(st.st_mode) ? EPERM : e;
 }
 
 /* ---- reading a directory ---- */
@@ -219,6 +222,9 @@ int fs_dir_next(struct fs_dir *d, struct fs_entry *out, bool *end) {
     struct dirent *e = readdir(d->dir);
     *end = !e && !errno;
     if (!e) return errno;
-    *out = (struct fs_entry){str_c(e->d_name), e->d_ino, (uint64_t)telldir(d->dir), e->d_type};
+    uint8_t type = e->d_type;
+    struct stat st;
+    if (type == DT_UNKNOWN && fstatat(dirfd(d->dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0) type = IFTODT(st.st_mode);
+    *out = (struct fs_entry){str_c(e->d_name), e->d_ino, (uint64_t)telldir(d->dir), type};
     return 0;
 }

@@ -9,8 +9,10 @@ static int result_of(int r) { return r < 0 ? errno : 0; }
 /* ---- descriptors ---- */
 
 struct fs_desc fs_desc_preopen(const struct wasi_preopen *from) {
-    return (struct fs_desc){
-        .file = fs_file_new(from->fd, true), .type = S_IFDIR, .read_only = from->read_only, .flags = FS_D_READ};
+    return (struct fs_desc){.file = fs_file_new(from->fd, true),
+                            .type = S_IFDIR,
+                            .read_only = from->read_only,
+                            .flags = FS_D_READ | (from->read_only ? 0 : FS_D_MUTATE)};
 }
 
 bool fs_count(struct wasi_run *run) {
@@ -25,8 +27,6 @@ void fs_desc_close(struct wasi_run *run, struct fs_desc *d) {
     fs_file_unref(d->file);
     *d = (struct fs_desc){};
 }
-
-uint32_t fs_desc_flags(const struct fs_desc *d) { return d->flags | (S_ISDIR(d->type) && !d->read_only ? FS_D_MUTATE : 0); }
 
 bool fs_desc_same(const struct fs_desc *a, const struct fs_desc *b) {
     struct stat x, y;
@@ -153,10 +153,16 @@ int fs_desc_sync(const struct fs_desc *d, bool data_only, struct fs_task *out) {
 
 /* ---- opening ---- */
 
+/* What creates or truncates writes; what does not ask to write reads. */
+static uint32_t effective_flags(uint32_t open_flags, uint32_t flags) {
+    uint32_t more = open_flags & (FS_O_CREATE | FS_O_TRUNCATE) ? FS_D_WRITE : 0;
+    return flags | more | (flags & FS_D_WRITE ? 0 : FS_D_READ);
+}
+
 int fs_desc_open(struct wasi_run *run, const struct fs_desc *d, uint32_t path_flags, str path, uint32_t open_flags,
                  uint32_t flags, struct fs_task *out) {
-    bool write = flags & FS_D_WRITE || open_flags & FS_O_TRUNCATE;
-    int e = fs_desc_may_path(d, open_flags & (FS_O_CREATE | FS_O_TRUNCATE) || flags & (FS_D_WRITE | FS_D_MUTATE));
+    uint32_t effective = effective_flags(open_flags, flags);
+    int e = fs_desc_may_path(d, effective & (FS_D_WRITE | FS_D_MUTATE));
     if (e) return e;
     *out = (struct fs_task){.op = FS_OPEN,
                             .file = d->file,
@@ -166,15 +172,16 @@ int fs_desc_open(struct wasi_run *run, const struct fs_desc *d, uint32_t path_fl
                                     .exclusive = open_flags & FS_O_EXCLUSIVE,
                                     .truncate = open_flags & FS_O_TRUNCATE,
                                     .follow = path_flags & FS_P_FOLLOW,
-                                    .write = write,
-                                    .read = !write || flags & FS_D_READ,
+                                    .write = effective & FS_D_WRITE,
+                                    .read = effective & FS_D_READ,
                                     .dsync = flags & FS_D_DATA_SYNC,
                                     .sync = flags & (FS_D_FILE_SYNC | FS_D_REQUESTED_SYNC)},
                             .fd = -1};
     return fs_count(run) ? 0 : EMFILE;
 }
 
-int fs_desc_opened(struct wasi_run *run, bool read_only, uint32_t flags, const struct fs_task *t, struct fs_desc *out) {
+int fs_desc_opened(struct wasi_run *run, bool read_only, uint32_t open_flags, uint32_t flags, const struct fs_task *t,
+                   struct fs_desc *out) {
     struct stat st;
     int e = t->error ? t->error : result_of(fstat(t->fd, &st));
     if (e) {
@@ -186,8 +193,8 @@ int fs_desc_opened(struct wasi_run *run, bool read_only, uint32_t flags, const s
                             .type = st.st_mode & S_IFMT,
                             .read_only = read_only,
                             .counted = true,
-                            /* MUTATE comes from the folder: libraries that open one seldom ask for it */
-                            .flags = flags & ~(uint32_t)FS_D_MUTATE};
+                            .flags = effective_flags(open_flags, flags)};
+    if (!S_ISDIR(out->type)) out->flags &= ~(uint32_t)FS_D_MUTATE;
     return 0;
 }
 

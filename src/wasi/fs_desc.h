@@ -1,7 +1,8 @@
 /* fs_desc: what a descriptor of wasi:filesystem is, in 0.2 and in 0.3: the rules of both; their types are p2_fs.c's and p3_fs.c's.
  *
- * 1. What a descriptor may do comes from the folder it was found in: what lies in a read-only grant stays read-only, whatever
- *    the guest opens on the way.
+ * 1. What may be changed comes from the folder a descriptor was found in: what lies in a read-only grant stays read-only, whatever
+ *    the guest opens on the way. That a folder was opened without MUTATE takes nothing away: C libraries that open one to make
+ *    files in it seldom ask for it.
  * 2. A descriptor's files count against limits.files_max, so that no guest takes them from the others of its worker.
  * 3. Functions return 0 or an errno of this system. Those that fill in a task leave the doing to fs_run (0.2) or fs_try and
  *    fs_defer (0.3).
@@ -21,12 +22,11 @@ struct fs_desc {
     mode_t type;          /* S_IFMT of it */
     bool read_only;       /* nothing may be changed through it */
     bool counted;         /* in run->files */
-    uint32_t flags;       /* READ, WRITE and the sync flags, as asked for */
+    uint32_t flags;       /* get-flags: what was asked for, and what that implies */
 };
 
 struct fs_desc fs_desc_preopen(const struct wasi_preopen *from);
 void fs_desc_close(struct wasi_run *run, struct fs_desc *d);
-uint32_t fs_desc_flags(const struct fs_desc *d); /* get-flags */
 bool fs_desc_same(const struct fs_desc *a, const struct fs_desc *b);
 
 /* One more file open in this run. False: it has as many as it may. */
@@ -69,7 +69,8 @@ int fs_desc_rename(const struct fs_desc *d, str path, const struct fs_desc *new_
 /* open-at: counts a file in run. fs_desc_opened makes a descriptor of the outcome, or gives back what was counted. */
 int fs_desc_open(struct wasi_run *run, const struct fs_desc *d, uint32_t path_flags, str path, uint32_t open_flags,
                  uint32_t flags, struct fs_task *out);
-int fs_desc_opened(struct wasi_run *run, bool read_only, uint32_t flags, const struct fs_task *t, struct fs_desc *out);
+int fs_desc_opened(struct wasi_run *run, bool read_only, uint32_t open_flags, uint32_t flags, const struct fs_task *t,
+                   struct fs_desc *out);
 
 /* read-directory: "." and ".." are left out. Counts a file and memory. EILSEQ: a name that is no string of a component. */
 int fs_entries_open(struct wasi_run *run, const struct fs_desc *d, struct fs_dir **out);

@@ -146,10 +146,24 @@ struct fs_job {
     uint8_t bytes[]; /* of the transfer, or of the paths */
 };
 
+/* On a thread there is time for all of a WRITE. */
+static void write_whole(struct fs_job *job) {
+    struct fs_task part = job->t;
+    while (job->v.iov_len) {
+        transfer(&part, 0);
+        job->t.error = part.error;
+        if (part.error) return;
+        job->t.moved += part.moved;
+        job->v = (struct iovec){(uint8_t *)job->v.iov_base + part.moved, job->v.iov_len - part.moved};
+        if (part.offset >= 0) part.offset += (int64_t)part.moved;
+    }
+}
+
 static void work(void *arg) {
     struct fs_job *job = arg;
     uint64_t began = clock_mono_ns();
-    perform(&job->t);
+    if (job->t.op == FS_WRITE) write_whole(job);
+    else perform(&job->t);
     job->took_ns = clock_mono_ns() - began;
 }
 
@@ -158,6 +172,12 @@ static void free_job(struct fs_job *job) {
     fs_file_unref(job->t.to);
     free(job);
 }
+
+/* What is written for guests that are gone: their memory is no longer charged to anybody, so there is a limit to it. */
+enum { ORPHANS_BYTES_MAX = 16 << 20, ORPHAN_BYTES = 64 << 10 /* at least, for one: it is also an open file */ };
+static size_t orphans_bytes;
+
+static size_t weight(const struct fs_job *job) { return MAX(job->charged, (size_t)ORPHAN_BYTES); }
 
 static void uncharge(struct fs_job *job) {
     if (job->in) host_uncharge(job->in, job->charged);
@@ -170,8 +190,9 @@ static void finish(void *arg, bool ran) {
     if (job->done) {
         uncharge(job);
         job->done(job->arg, &job->t);
-    } else if (ran && job->t.op == FS_OPEN && !job->t.error) {
-        close(job->t.fd);
+    } else {
+        orphans_bytes -= weight(job);
+        if (ran && job->t.op == FS_OPEN && !job->t.error) close(job->t.fd);
     }
     free_job(job);
 }
@@ -217,6 +238,8 @@ struct fs_job *fs_defer(struct net_loop *loop, struct host_instance *in, const s
         job->v = (struct iovec){job->bytes, n};
         job->t.v = &job->v;
         job->t.count = 1;
+        job->t.moved = 0;
+        job->t.error = 0;
         if (t->op == FS_WRITE) gather(t, job->bytes, n);
     }
     job->work = net_work_new(loop, work, finish, job);
@@ -228,7 +251,8 @@ str fs_job_bytes(const struct fs_job *job) { return (str){job->bytes, job->t.mov
 void fs_job_abandon(struct fs_job *job) {
     uncharge(job);
     job->done = NULL;
-    if (job->t.op != FS_WRITE) net_work_cancel(job->work);
+    orphans_bytes += weight(job);
+    if (job->t.op != FS_WRITE || orphans_bytes > ORPHANS_BYTES_MAX) net_work_cancel(job->work);
 }
 
 /* ---- on a fiber ---- */

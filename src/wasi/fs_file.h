@@ -6,7 +6,8 @@
  *    What may take long is done on another thread (net_work), and the worker goes on: cold reads, writes once one was slow, sync,
  *    sizes, and whatever frees a large file. Looking a path up is never done there.
  * 3. A thread touches memory of its own only: guests' memory is read and written by the worker. Its memory is charged to the instance.
- * 4. What was accepted for writing is written, whatever becomes of the guest; anything else that has not begun is forgotten with it.
+ * 4. What was accepted for writing is written, whatever becomes of the guest (but when 16 MiB of it wait for guests that are gone);
+ *    anything else that has not begun is forgotten with it.
  */
 #ifndef ORLO_WASI_FS_FILE_H
 #define ORLO_WASI_FS_FILE_H

@@ -2,6 +2,7 @@
 #include "wasi/fs.h"
 #include "wasi/p1_int.h"
 #include "wasi/p2_fs.h"
+#include "wasi/p3_fs.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -441,14 +442,20 @@ static void test_errno(void **state) {
 #include "wasi/fs_errno.def"
 #undef X
     };
+    bool p3_used[WASI3_FILESYSTEM_TYPES_ERROR_CODE_OTHER + 1] = {};
     bool p2_used[WASI_FILESYSTEM_TYPES_ERROR_CODE_CROSS_DEVICE + 1] = {};
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         assert_string_equal(p1_names[rows[i].p1], rows[i].name);
         assert_int_equal(p1_errno_of(rows[i].host), rows[i].p1);
         assert_int_equal(p2_fs_code(rows[i].host), rows[i].p2);
+        p3_used[p3_fs_code(rows[i].host).tag] = true;
         p2_used[rows[i].p2] = true;
     }
     for (size_t i = 0; i < ARRAY_COUNT(p2_used); i++) assert_true(p2_used[i]); /* each case of error-code can be said */
+    for (size_t i = 0; i < ARRAY_COUNT(p3_used); i++) assert_true(p3_used[i]);
+    assert_int_equal(p3_fs_code(ENOENT).tag, WASI3_FILESYSTEM_TYPES_ERROR_CODE_NO_ENTRY);
+    assert_int_equal(p3_fs_code(EXDEV).tag, WASI3_FILESYSTEM_TYPES_ERROR_CODE_CROSS_DEVICE);
+    assert_true(p3_fs_code(ECHILD).other.some && str_eqc(p3_fs_code(ECHILD).other.value, "No child processes"));
     assert_string_equal(p1_names[P1_NOTCAPABLE], "ENOTCAPABLE");
     assert_int_equal(p1_errno_of(0), 0);
     assert_int_equal(p1_errno_of(12345), P1_EIO);

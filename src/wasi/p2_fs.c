@@ -66,7 +66,7 @@ enum abi_trap wasi_filesystem_preopens_get_directories(struct host_call *call,
 enum abi_trap wasi_filesystem_types_descriptor_get_flags(
     struct host_call *call, struct wasi_filesystem_types_descriptor *self,
     struct wasi_p2_result_filesystem_types_descriptor_flags_filesystem_types_error_code *result) {
-    result->ok = fs_desc_flags(&self->d);
+    result->ok = self->d.flags;
     return ABI_TRAP_NONE;
 }
 
@@ -287,7 +287,7 @@ enum abi_trap wasi_filesystem_types_descriptor_open_at(
         p2_unref(call->instance, d);
         return ABI_TRAP_INTERRUPTED;
     }
-    if (!e) e = fs_desc_opened(p2_run(call), self->d.read_only, flags, &t, &d->d);
+    if (!e) e = fs_desc_opened(p2_run(call), self->d.read_only, open_flags, flags, &t, &d->d);
     if (e) {
         p2_unref(call->instance, d);
         P2_FS_FAIL(e);

@@ -39,6 +39,12 @@ struct wasi_app {
     uint32_t alive;
 };
 
+/* Something that is still under way for a run when its guest has ended. */
+struct wasi_late {
+    struct wasi_late *next, **prev;
+    void (*gone)(struct wasi_late *l); /* the run is freed; it is off the list */
+};
+
 struct wasi_run {
     struct wasi_app *app;
     struct host_instance *in; /* its user is this run: host_user(call), host_instance_user(in) */
@@ -50,6 +56,7 @@ struct wasi_run {
     uint64_t started_ns;
     struct net_quota outgoing; /* requests of its own under way */
     uint32_t files;              /* open for a 0.2 guest */
+    struct wasi_late *late;
     uint64_t seed[2];            /* of its insecure-seed, once seeded */
     bool seeded;
     struct wasi_run *next;
@@ -61,6 +68,8 @@ void wasi_run_end(struct wasi_run *run, enum wasi_end end, const char *fmt, ...)
 void wasi_run_end_trap(struct wasi_run *run, enum abi_trap t);
 /* Writes bytes where `out` says. 0 or an errno: the other side is gone. */
 [[nodiscard]] int wasi_out_write(const struct wasi_out *out, str bytes);
+void wasi_late_add(struct wasi_run *run, struct wasi_late *l, void (*gone)(struct wasi_late *l));
+void wasi_late_remove(struct wasi_late *l);
 /* The app's outgoing client; NULL when nothing may be reached (config.allow_http is empty). */
 struct net_client *wasi_app_client(struct wasi_app *app);
 /* May the guest reach host (without port, any case) at this port? */
