@@ -21,7 +21,7 @@ struct cli_options {
     bool help, version, no_access_log, json, wat, markdown;
     const char *state_dir, *log_level, *log_format, *output;
     uint64_t workers, drain_ms_max, compile_ms_max;
-    cli_list listen, env, dir, allow_http;
+    cli_list listen, env, dir, allow_http, allow_net;
     struct node_limits limits;
     cli_list operands;   /* what is no flag: FILE, then the guest's arguments */
     uint32_t guest_from; /* first of the operands that came after "--" */

@@ -77,8 +77,7 @@ err node_grants_check(const struct node_grants *g, struct diag *d) {
     return ERR_OK;
 }
 
-/* "HOST", "HOST:PORT", "[ADDRESS]:PORT", ":PORT". A bare IPv6 address has no port. False: the port is no port. */
-static bool cut_host_port(str arg, str *host, str *port) {
+bool node_cut_host_port(str arg, str *host, str *port) {
     *port = (str){0};
     if (arg.n && arg.p[0] == '[') {
         size_t close = str_find(arg, ']');
@@ -113,7 +112,7 @@ err node_grant_http(arena *out, struct node_grants *g, str arg, struct diag *d) 
     if (str_starts(arg, STR("http://")) || str_starts(arg, STR("https://")))
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "expected HOST or HOST:PORT without a scheme, not '" STR_FMT "'",
                         STR_ARG(arg));
-    if (!cut_host_port(arg, &host, &port) || !host.n || (port.n && !str_eqc(port, "*") && !parse_port(port, false, &allow.port)))
+    if (!node_cut_host_port(arg, &host, &port) || !host.n || (port.n && !str_eqc(port, "*") && !parse_port(port, false, &allow.port)))
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "expected HOST or HOST:PORT, not '" STR_FMT "'", STR_ARG(arg));
     str lower = arena_str(out, host);
     for (size_t i = 0; i < lower.n; i++) {
@@ -135,7 +134,7 @@ err node_listen_parse(str arg, struct node_listen *out, struct diag *d) {
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "'" STR_FMT "' is no port: 0 to 65535", STR_ARG(arg));
     }
     str host, port;
-    if (!cut_host_port(arg, &host, &port) || (!host.n && !port.n))
+    if (!node_cut_host_port(arg, &host, &port) || (!host.n && !port.n))
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "expected HOST:PORT, such as 127.0.0.1:8080 or :8080, not '" STR_FMT "'",
                         STR_ARG(arg));
     if (port.n && !parse_port(port, true, &out->port))

@@ -93,8 +93,16 @@ static void open_resolver_paths(struct opened *o) {
     }
 }
 
+static unsigned network_of(const struct node_grants *g) {
+    enum { LISTENS = 1 << WASI_NET_LISTEN | 1 << WASI_NET_LISTEN_UDP };
+    unsigned network = g->allow_http.n || g->net.n ? NODE_SANDBOX_CONNECT : 0;
+    for (uint32_t i = 0; i < g->net.n; i++)
+        if (g->net.p[i].uses & LISTENS) network |= NODE_SANDBOX_LISTEN;
+    return network;
+}
+
 static err lock_up(const struct node_guest_config *config, struct opened *o, struct diag *d) {
-    bool network = config->grants->allow_http.n > 0;
+    unsigned network = network_of(config->grants);
     if (network) open_resolver_paths(o);
     err e = node_sandbox_worker(o->paths, o->paths_count, network, d);
     for (size_t i = o->preopens_count; i < o->paths_count; i++) close(o->paths[i].fd);
@@ -121,6 +129,8 @@ static err new_app(struct node_guest *g, const struct node_guest_config *config,
         .preopens_count = o->preopens_count,
         .allow_http = allow,
         .allow_http_count = grants->allow_http.n,
+        .allow_net = grants->net.p,
+        .allow_net_count = grants->net.n,
         .limits.body_bytes_max = config->limits->body_bytes_max,
         .server_name = STR("orlo/" ORLO_VERSION),
     };

@@ -60,6 +60,10 @@ static const struct {
 } grants[] = {
     {"wasi:http/outgoing-handler", "", "--allow-http HOST[:PORT]", "sends HTTP requests"},
     {"wasi:http/client", "", "--allow-http HOST[:PORT]", "sends HTTP requests"},
+    {"wasi:sockets/tcp", "", "--allow-net [KIND:]HOST[:PORT]", "uses sockets"},
+    {"wasi:sockets/udp", "", "--allow-net [KIND:]HOST[:PORT]", "uses sockets"},
+    {"wasi:sockets/types", "", "--allow-net [KIND:]HOST[:PORT]", "uses sockets"},
+    {"wasi:sockets/ip-name-lookup", "", "--allow-net [KIND:]HOST[:PORT]", "uses sockets"},
     {"wasi:filesystem/preopens", "", "--dir HOST::GUEST", "opens files"},
     {"wasi:cli/environment", "", "--env KEY=VALUE", "reads environment variables or arguments"},
     {"wasi_snapshot_preview1", "environ_get", "--env KEY=VALUE", "reads environment variables"},

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "node/node_int.h"
+#include "wasi/wasi.h"
 
 static const struct node_limits limits = {.compile_memory_bytes_max = 64 * MiB, .compile_s_max = 2};
 
@@ -148,6 +149,54 @@ static void test_grants(void **state) {
     arena_free(mem);
 }
 
+/* One grant that is fine: its rule. */
+static struct wasi_net_rule net_rule(arena *mem, const char *text) {
+    struct node_grants g = {0};
+    struct diag d = DIAG_INIT;
+    assert_int_equal(node_grant_net(mem, &g, str_c(text), &d), ERR_OK);
+    assert_int_equal(g.net.n, 1);
+    return g.net.p[0];
+}
+
+static void test_grants_net(void **state) {
+    enum { TCP = 1 << WASI_NET_TCP, UDP = 1 << WASI_NET_UDP, LISTEN = 1 << WASI_NET_LISTEN };
+    arena *mem = arena_new(0);
+    struct wasi_net_rule r = net_rule(mem, "*");
+    assert_true(r.any && r.uses == 0x1f && r.port_from == 0 && r.port_to == 65535);
+    r = net_rule(mem, "DB.Internal:5432");
+    assert_true(str_eqc(r.name, "db.internal") && r.uses == (TCP | UDP) && r.port_from == 5432 && r.port_to == 5432);
+    r = net_rule(mem, "tcp:*.example.org");
+    assert_true(str_eqc(r.name, "*.example.org") && r.uses == TCP && r.port_to == 65535);
+    r = net_rule(mem, "udp:10.0.0.0/8:53");
+    assert_true(!r.name.n && r.bits == 8 && r.uses == UDP && r.port_from == 53);
+    r = net_rule(mem, "[2001:db8::/32]:8000-8999");
+    assert_true(r.prefix.v6 && r.bits == 32 && r.port_from == 8000 && r.port_to == 8999);
+    r = net_rule(mem, "tcp:::1");
+    assert_true(r.prefix.v6 && r.bits == 128 && r.port_to == 65535);
+    r = net_rule(mem, "tcp:*:443");
+    assert_true(r.any && r.uses == TCP && r.port_from == 443);
+    r = net_rule(mem, "listen:8080");
+    assert_true(str_eqc(r.name, "localhost") && r.uses == LISTEN && r.port_from == 8080);
+    r = net_rule(mem, "listen::8080");
+    assert_true(r.any && r.uses == LISTEN && r.port_from == 8080);
+    r = net_rule(mem, "listen:0.0.0.0:8080");
+    assert_true(!r.any && r.bits == 0 && !r.prefix.v6);
+    r = net_rule(mem, "listen:127.0.0.1:0");
+    assert_true(r.bits == 32 && r.port_from == 0 && r.port_to == 0);
+    r = net_rule(mem, "lookup:m\xc3\xbcnchen.example");
+    assert_true(str_eqc(r.name, "xn--mnchen-3ya.example") && r.uses == 1 << WASI_NET_LOOKUP);
+    static const char *const bad[] = {"", ":80", "tcp:", "tcp::80", "http://x", "tcp:http://x:80", "x:70000", "x:9-1", "x:",
+                                      "tcp:10.0.0.0/33", "tcp:300.1.1.1:80", "listen:example.org:80", "lookup:1.2.3.4",
+                                      "lookup:", "lookup:a b", "tcp:a..b:1", "*:x", "**", "listen:70000"};
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        struct node_grants g = {0};
+        struct diag d = DIAG_INIT;
+        assert_int_equal(node_grant_net(mem, &g, str_c(bad[i]), &d), ERR_USAGE);
+        assert_true(d.text[0] && !g.net.n);
+    }
+    arena_free(mem);
+}
+
 static void test_listen(void **state) {
     struct node_listen l;
     struct diag d = DIAG_INIT;
@@ -168,7 +217,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_results),     cmocka_unit_test(test_walls),    cmocka_unit_test(test_deaths),
         cmocka_unit_test(test_descriptors), cmocka_unit_test(test_progress), cmocka_unit_test(test_grants),
-        cmocka_unit_test(test_listen),
+        cmocka_unit_test(test_grants_net),  cmocka_unit_test(test_listen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,10 +28,12 @@ struct node_allow { /* an outgoing host; port 0: any */
     str host;
     uint16_t port;
 };
+struct wasi_net_rule; /* wasi/wasi.h */
 struct node_grants {
     VEC(struct node_env) env;
     VEC(struct node_dir) dirs;
     VEC(struct node_allow) allow_http;
+    VEC(struct wasi_net_rule) net;
 };
 /* "K=V"; "K" takes the value from this process's environment (ERR_NOT_FOUND when it has none). */
 [[nodiscard]] err node_grant_env(arena *out, struct node_grants *g, str arg, struct diag *d);
@@ -39,6 +41,8 @@ struct node_grants {
 [[nodiscard]] err node_grant_dir(arena *out, struct node_grants *g, str arg, struct diag *d);
 /* "HOST", "HOST:PORT", "*.HOST", "[::1]:80", "*". */
 [[nodiscard]] err node_grant_http(arena *out, struct node_grants *g, str arg, struct diag *d);
+/* "tcp:HOST:PORT" and the like: grants_net.c has the forms. */
+[[nodiscard]] err node_grant_net(arena *out, struct node_grants *g, str arg, struct diag *d);
 
 struct node_limits {           /* 0 takes the default that flags.def names */
     uint64_t memory_bytes_max; /* linear memories of one instance */

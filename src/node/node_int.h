@@ -33,9 +33,10 @@ struct node_sandbox_path {
     int fd; /* of a file or directory */
     bool write;
 };
-/* No exec, no ptrace, no new privileges; files only below `paths` (Landlock, where the kernel has it); new sockets only
- * with `network`. */
-[[nodiscard]] err node_sandbox_worker(const struct node_sandbox_path *paths, size_t count, bool network, struct diag *d);
+enum { NODE_SANDBOX_CONNECT = 1, NODE_SANDBOX_LISTEN = 2 };
+/* No exec, no ptrace, no new privileges; files only below `paths` (Landlock, where the kernel has it); new internet sockets only
+ * with CONNECT, that accept connections only with LISTEN too. */
+[[nodiscard]] err node_sandbox_worker(const struct node_sandbox_path *paths, size_t count, unsigned network, struct diag *d);
 /* The few system calls that a computation between two descriptors needs; anything else kills. */
 [[nodiscard]] err node_sandbox_job(uint64_t memory_bytes_max, uint64_t cpu_s_max, struct diag *d);
 /* Every descriptor above stderr but those kept is closed. */
@@ -65,6 +66,8 @@ struct node_image {
 
 /* Every granted folder is there and may be opened. */
 [[nodiscard]] err node_grants_check(const struct node_grants *g, struct diag *d);
+/* "HOST", "HOST:PORT", "[ADDRESS]:PORT", ":PORT". A bare IPv6 address has no port. False: the port is no port. */
+bool node_cut_host_port(str arg, str *host, str *port);
 
 /* ---- listen.c ---- */
 

@@ -2,7 +2,8 @@
  *
  * 1. Whatever is not in sandbox.def answers EPERM (libraries probe); exec and its kin kill, in a job also sockets and processes.
  * 2. A job has no files, no sockets, and dies of its memory and CPU limits.
- * 3. A worker that was granted no outgoing host cannot make a socket at all.
+ * 3. A worker that was granted nothing of the network cannot make a socket at all; one that was granted no address to listen at cannot
+ *    make one that listens.
  * The filter's order does not cost: Linux (5.11) keeps a bitmap of what is allowed whatever its arguments.
  */
 #include "node/node_int.h"
@@ -95,18 +96,23 @@ static void rule_prlimit(struct filter *f) {
     answer(f, refuse(EPERM));
 }
 
-/* Internet sockets, and what name resolution asks about interfaces; no local ones, which lead to other programs. */
+/* Internet sockets for TCP and UDP (no raw ones, whatever the user may), and what name resolution asks about interfaces; no local
+ * ones, which lead to other programs. */
 static void rule_socket(struct filter *f) {
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 6));
+    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 10));
     load(f, offsetof(struct seccomp_data, args[0]));
     put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 2, 0));
     put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 1, 0));
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 0, 1));
+    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 4, 5));
+    load(f, offsetof(struct seccomp_data, args[1]));
+    put(f, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xf)); /* the rest is flags */
+    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOCK_STREAM, 1, 0));
+    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOCK_DGRAM, 0, 1));
     answer(f, SECCOMP_RET_ALLOW);
     answer(f, refuse(EPERM));
 }
 
-static void build(struct filter *f, bool job, bool network) {
+static void build(struct filter *f, bool job, unsigned network) {
     load(f, offsetof(struct seccomp_data, arch));
     put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OWN_ARCH, 1, 0));
     answer(f, SECCOMP_RET_KILL_PROCESS);
@@ -123,6 +129,7 @@ static void build(struct filter *f, bool job, bool network) {
         rule(f, SYS_connect, SECCOMP_RET_ALLOW);
         rule(f, SYS_bind, SECCOMP_RET_ALLOW);
     }
+    if (network & NODE_SANDBOX_LISTEN) rule(f, SYS_listen, SECCOMP_RET_ALLOW);
     rule(f, SYS_io_uring_setup, refuse(ENOSYS)); /* a filter does not see what goes through a ring; libraries do without */
     rule(f, SYS_clone3, refuse(ENOSYS));         /* its flags are behind a pointer; libc falls back to clone */
     if (job) {
@@ -144,7 +151,7 @@ static void build(struct filter *f, bool job, bool network) {
     answer(f, refuse(EPERM));
 }
 
-static err install(bool job, bool network, struct diag *d) {
+static err install(bool job, unsigned network, struct diag *d) {
     struct filter f = {.n = 0};
     build(&f, job, network);
     struct sock_fprog program = {.len = f.n, .filter = f.op};
@@ -199,7 +206,7 @@ static err lock_files(const struct node_sandbox_path *paths, size_t count, struc
 
 /* ---- the two sandboxes ---- */
 
-err node_sandbox_worker(const struct node_sandbox_path *paths, size_t count, bool network, struct diag *d) {
+err node_sandbox_worker(const struct node_sandbox_path *paths, size_t count, unsigned network, struct diag *d) {
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* no ptrace by the same user, no core with guests' memory */
     TRY(lock_files(paths, count, d));
     return install(false, network, d);
@@ -226,7 +233,7 @@ err node_sandbox_job(uint64_t memory_bytes_max, uint64_t cpu_s_max, struct diag 
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     TRY(lock_files(NULL, 0, d));
-    return install(true, false, d);
+    return install(true, 0, d);
 }
 
 static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }

@@ -140,6 +140,12 @@ static void copy_config(struct wasi_app *app, const struct wasi_config *c) {
     struct wasi_allow *allow = arena_array(mem, struct wasi_allow, c->allow_http_count);
     for (size_t i = 0; i < c->allow_http_count; i++)
         allow[i] = (struct wasi_allow){arena_str(mem, c->allow_http[i].host), c->allow_http[i].port};
+    struct wasi_net_rule *net = arena_array(mem, struct wasi_net_rule, c->allow_net_count);
+    for (size_t i = 0; i < c->allow_net_count; i++) {
+        net[i] = c->allow_net[i];
+        net[i].name = arena_str(mem, c->allow_net[i].name);
+    }
+    app->config.allow_net = net;
     app->config.env = env;
     app->config.preopens = preopens;
     app->config.allow_http = allow;

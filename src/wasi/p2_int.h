@@ -5,7 +5,7 @@
  *   p2_clock.c    clocks, random                   p2_fields.c   fields
  *   p2_http.c     messages and bodies              p2_fetch.c    outgoing-handler
  *   p2_fs.c       descriptors and paths            p2_fs_io.c    the bytes of files
- *   p2_sockets.c  sockets, which are refused
+ *   p2_network.c  networks, names                p2_tcp.c, p2_udp.c  sockets
  *
  * 1. Every resource is a struct p2_object, counted: whoever keeps a pointer to another one holds a reference, so the order in
  *    which a guest drops them cannot leave a pointer to nothing.

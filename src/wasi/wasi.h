@@ -15,6 +15,7 @@
 
 #include "base/base.h"
 #include "engine/engine.h"
+#include "net/addr.h"
 
 struct net_loop;
 struct plan; /* component/plan.h */
@@ -35,6 +36,20 @@ struct wasi_allow {
     str host;       /* name or address, lower case; "*" any; "*.example.org" any name below it */
     uint16_t port;  /* 0: any */
 };
+/* A part of the network that sockets of the guest may use. A host is one of: any, a name, a prefix. */
+enum wasi_net_use {
+#define X(name, text, what) WASI_NET_##name,
+#include "wasi/net_use.def"
+#undef X
+};
+struct wasi_net_rule {
+    unsigned uses;   /* 1 << enum wasi_net_use */
+    bool any;        /* every host but those that must be named: net_rules.h */
+    str name;        /* as net_name_ascii gives it; "*.example.org" any name below it; empty: the prefix */
+    struct net_addr prefix;
+    uint8_t bits;    /* of the prefix; 32 or 128 for one address */
+    uint16_t port_from, port_to; /* 0 in the range: a guest may leave the choice of its own port to the system */
+};
 /* Where a guest's bytes go: a descriptor, or a function called with what the guest wrote (not line by line). */
 struct wasi_out {
     int fd;         /* used when write is NULL; -1 discards */
@@ -52,6 +67,8 @@ struct wasi_config {
     size_t preopens_count;
     const struct wasi_allow *allow_http;
     size_t allow_http_count;
+    const struct wasi_net_rule *allow_net;
+    size_t allow_net_count;
     struct {                          /* 0: the default in limits.def */
         uint64_t body_bytes_max;      /* a request body that the guest collects through the host: CGI stdin is streamed */
         uint64_t head_bytes_max;      /* fields of one header or trailer block that a guest builds */
@@ -59,6 +76,8 @@ struct wasi_config {
         uint32_t handles_max;         /* resources alive in one run */
         uint32_t files_max;           /* files that one run has open */
         uint32_t outgoing_max;        /* outgoing requests alive in one run */
+        uint32_t sockets_max;         /* sockets that one run has open */
+        uint32_t lookups_max;         /* names that one run looks up at the same time */
         uint64_t outgoing_timeout_ms; /* connect and first byte, where the guest sets none; all defaults: limits.def */
     } limits;
     str server_name;                  /* SERVER_SOFTWARE: "orlo/0.1.0" */

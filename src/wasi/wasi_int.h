@@ -59,6 +59,11 @@ struct wasi_run {
     struct wasi_late *late;
     uint64_t seed[2];            /* of its insecure-seed, once seeded */
     bool seeded;
+    struct {
+        uint32_t sockets, lookups; /* of the guest: open, under way */
+        uint32_t denials;          /* logged */
+        struct net_names *names;   /* in mem; NULL: no lookup yet */
+    } net;
     struct wasi_run *next;
 };
 

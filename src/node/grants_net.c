@@ -1,0 +1,122 @@
+/* grants_net: what of the network is granted, from text.
+ *
+ *   "*"                      everything below, with anybody
+ *   [KIND:]HOST[:PORT]       KIND of wasi/net_use.def; without one tcp and udp. PORT: N, N-M or *; without one any
+ *   HOST                     name, *.name, *, address, address/bits; IPv6 with a port in brackets
+ *   listen:PORT              at this machine's loopback addresses; listen::PORT at all its addresses
+ *   lookup:NAME              a name's addresses, which do not become reachable by it
+ */
+#include "node/node_int.h"
+#include "wasi/wasi.h"
+
+static const char *const kinds[] = {
+#define X(name, text, what) [WASI_NET_##name] = text,
+#include "wasi/net_use.def"
+#undef X
+};
+enum { LISTENS = 1 << WASI_NET_LISTEN | 1 << WASI_NET_LISTEN_UDP };
+
+static err refuse(str arg, struct diag *d, const char *why) {
+    return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "'" STR_FMT "' is no grant of the network: %s", STR_ARG(arg), why);
+}
+
+static unsigned cut_kind(str arg, str *rest) {
+    str kind, after;
+    if (str_cut(arg, ':', &kind, &after))
+        for (size_t i = 0; i < ARRAY_COUNT(kinds); i++)
+            if (str_eqc(kind, kinds[i])) {
+                *rest = after;
+                return 1u << i;
+            }
+    *rest = arg;
+    return 1u << WASI_NET_TCP | 1u << WASI_NET_UDP;
+}
+
+static bool number(str s, uint64_t most, uint64_t *out) { return str_to_u64(s, out) && *out <= most; }
+
+static bool parse_ports(str s, struct wasi_net_rule *rule) {
+    str from, to;
+    uint64_t a = 0, b = UINT16_MAX;
+    if (s.n && !str_eqc(s, "*")) {
+        bool range = str_cut(s, '-', &from, &to);
+        if (!number(from, UINT16_MAX, &a) || !number(range ? to : from, UINT16_MAX, &b) || a > b) return false;
+    }
+    rule->port_from = (uint16_t)a;
+    rule->port_to = (uint16_t)b;
+    return true;
+}
+
+/* "10.0.0.0/8", "::1". False: it is neither an address nor a prefix. */
+static bool parse_prefix(str s, struct wasi_net_rule *rule) {
+    str address, bits;
+    uint64_t n;
+    bool prefix = str_cut(s, '/', &address, &bits);
+    if (!net_addr_parse(address, &rule->prefix)) return false;
+    uint64_t most = rule->prefix.v6 ? 128 : 32;
+    if (!prefix) n = most;
+    else if (!number(bits, most, &n)) return false;
+    /* "listen:0.0.0.0" means every address, as it does to bind */
+    if (!prefix && rule->uses & LISTENS && net_addr_class(&rule->prefix) == NET_ADDR_UNSPECIFIED) n = 0;
+    rule->bits = (uint8_t)n;
+    return true;
+}
+
+static bool parse_name(arena *out, str s, struct wasi_net_rule *rule) {
+    bool below = str_starts(s, STR("*."));
+    str ascii;
+    if (!net_name_ascii(out, below ? str_sub(s, 2, s.n) : s, &ascii)) return false;
+    uint64_t digits;
+    str last = ascii; /* of its labels: an address that net_addr_parse refused is no name either */
+    for (size_t dot; (dot = str_find(last, '.')) < last.n;) last = str_sub(last, dot + 1, last.n);
+    if (str_to_u64(last, &digits)) return false;
+    rule->name = below ? arena_fmt(out, "*." STR_FMT, STR_ARG(ascii)) : ascii;
+    return true;
+}
+
+static err parse_host(arena *out, str arg, str host, struct wasi_net_rule *rule, struct diag *d) {
+    bool listens = rule->uses & LISTENS;
+    if (str_eqc(host, "*") || (listens && !host.n)) rule->any = true;
+    else if (!host.n) return refuse(arg, d, "which host? * is any");
+    else if (!parse_prefix(host, rule) && !parse_name(out, host, rule))
+        return refuse(arg, d, "its host is no name, *.name, address or address/bits");
+    if (listens && rule->name.n && !str_eqc(rule->name, "localhost"))
+        return refuse(arg, d, "to listen takes an address of this machine, or localhost");
+    return ERR_OK;
+}
+
+static err parse_lookup(arena *out, str arg, str host, struct wasi_net_rule *rule, struct diag *d) {
+    if (str_eqc(host, "*")) rule->any = true;
+    else if (!parse_name(out, host, rule)) return refuse(arg, d, "lookup takes a name, *.name or *");
+    return ERR_OK;
+}
+
+err node_grant_net(arena *out, struct node_grants *g, str arg, struct diag *d) {
+    struct wasi_net_rule rule = {.port_to = UINT16_MAX};
+    str rest, host, port;
+    if (str_eqc(arg, "*")) {
+        rule.any = true;
+        rule.uses = (1u << ARRAY_COUNT(kinds)) - 1;
+        vec_push(out, &g->net, rule);
+        return ERR_OK;
+    }
+    rule.uses = cut_kind(arg, &rest);
+    size_t slash = str_find(rest, '/');
+    if (slash && str_starts(str_sub(rest, slash - 1, rest.n), STR("://")))
+        return refuse(arg, d, "it takes KIND:HOST:PORT, no URL; KIND is tcp, udp, listen, listen-udp or lookup");
+    if (rule.uses == 1u << WASI_NET_LOOKUP) {
+        TRY(parse_lookup(out, arg, rest, &rule, d));
+        vec_push(out, &g->net, rule);
+        return ERR_OK;
+    }
+    uint64_t alone;
+    if (rule.uses & LISTENS && number(rest, UINT16_MAX, &alone)) {
+        host = STR("localhost");
+        port = rest;
+    } else if (!node_cut_host_port(rest, &host, &port)) {
+        return refuse(arg, d, "expected KIND:HOST:PORT, such as tcp:db.internal:5432 or listen:127.0.0.1:8080");
+    }
+    if (!parse_ports(port, &rule)) return refuse(arg, d, "its port is none: a number up to 65535, FROM-TO or *");
+    TRY(parse_host(out, arg, host, &rule, d));
+    vec_push(out, &g->net, rule);
+    return ERR_OK;
+}

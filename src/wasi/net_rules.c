@@ -1,0 +1,92 @@
+/* net_rules: see net_rules.h. */
+#include "wasi/net_rules.h"
+
+static const struct {
+    const char *text;
+    bool listens;
+} uses[] = {
+#define X(name, text, what)                                                                                                      \
+    [WASI_NET_##name] = {text, WASI_NET_##name == WASI_NET_LISTEN || WASI_NET_##name == WASI_NET_LISTEN_UDP},
+#include "wasi/net_use.def"
+#undef X
+};
+
+const char *wasi_net_use_text(enum wasi_net_use use) { return uses[use].text; }
+
+static bool has(const struct wasi_net_rule *rule, enum wasi_net_use use) { return rule->uses >> use & 1; }
+
+/* What "*" and names may cover. */
+static bool ordinary(enum net_addr_class c, enum wasi_net_use use) {
+    return c == NET_ADDR_PUBLIC || c == NET_ADDR_PRIVATE || c == NET_ADDR_LOOPBACK ||
+           (uses[use].listens && c == NET_ADDR_UNSPECIFIED);
+}
+
+static bool knows(const struct net_names *names, uint32_t rule, const struct net_addr *a) {
+    for (uint32_t i = 0; names && i < names->count; i++)
+        if (names->list[i].rule == rule && net_addr_same_ip(&names->list[i].ip, a)) return true;
+    return false;
+}
+
+static bool covers(const struct wasi_net_rule *rule, uint32_t index, enum wasi_net_use use, const struct net_addr *a,
+                   const struct net_names *names) {
+    enum net_addr_class c = net_addr_class(a), all;
+    if (rule->any) return ordinary(c, use);
+    if (str_eqc(rule->name, "localhost")) return c == NET_ADDR_LOOPBACK;
+    if (rule->name.n) return knows(names, index, a);
+    if (!net_addr_in(a, &rule->prefix, rule->bits)) return false;
+    return ordinary(c, use) || (net_addr_prefix_class(&rule->prefix, rule->bits, &all) && all == c);
+}
+
+bool net_rules_allow(struct net_rules r, enum wasi_net_use use, const struct net_addr *a, const struct net_names *names) {
+    for (uint32_t i = 0; i < r.count; i++) {
+        const struct wasi_net_rule *rule = &r.list[i];
+        if (has(rule, use) && a->port >= rule->port_from && a->port <= rule->port_to && covers(rule, i, use, a, names))
+            return true;
+    }
+    return false;
+}
+
+bool net_rules_any(struct net_rules r, enum wasi_net_use use) {
+    for (size_t i = 0; i < r.count; i++)
+        if (has(&r.list[i], use)) return true;
+    return false;
+}
+
+/* ---- names ---- */
+
+static bool name_fits(str rule, str name) {
+    if (!str_starts(rule, STR("*."))) return str_eq(rule, name);
+    str tail = str_sub(rule, 1, rule.n); /* ".example.org" */
+    return name.n > tail.n && str_ends(name, tail);
+}
+
+static bool reaches(const struct wasi_net_rule *rule) { return has(rule, WASI_NET_TCP) || has(rule, WASI_NET_UDP); }
+
+bool net_rules_allow_lookup(struct net_rules r, str ascii) {
+    for (size_t i = 0; i < r.count; i++) {
+        const struct wasi_net_rule *rule = &r.list[i];
+        if ((has(rule, WASI_NET_LOOKUP) || reaches(rule)) && (rule->any || (rule->name.n && name_fits(rule->name, ascii))))
+            return true;
+    }
+    return false;
+}
+
+static void learn(struct net_names *names, uint32_t rule, const struct net_addr *a) {
+    if (knows(names, rule, a)) return;
+    names->list[names->next].rule = rule;
+    names->list[names->next].ip = *a;
+    names->next = (names->next + 1) % ARRAY_COUNT(names->list);
+    names->count = MIN(names->count + 1, (uint32_t)ARRAY_COUNT(names->list));
+}
+
+void net_names_learn(struct net_names *names, struct net_rules r, str ascii, const struct net_addr *list, uint32_t count) {
+    bool local = net_name_local(ascii);
+    for (uint32_t i = 0; i < r.count; i++) {
+        const struct wasi_net_rule *rule = &r.list[i];
+        if (!reaches(rule) || !rule->name.n || !name_fits(rule->name, ascii)) continue;
+        for (uint32_t k = 0; k < count; k++) {
+            enum net_addr_class c = net_addr_class(&list[k]);
+            if (c == NET_ADDR_PUBLIC || (c == NET_ADDR_PRIVATE && local)) learn(names, i, &list[k]);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+/* net_rules: what a rule covers, and what it never does. */
+#include "wasi/net_rules.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+enum { TCP = 1 << WASI_NET_TCP, UDP = 1 << WASI_NET_UDP, LISTEN = 1 << WASI_NET_LISTEN, LOOKUP = 1 << WASI_NET_LOOKUP };
+
+static struct net_addr at(const char *text, uint16_t port) {
+    struct net_addr a;
+    assert_true(net_addr_parse(str_c(text), &a));
+    a.port = port;
+    return a;
+}
+static struct wasi_net_rule any(unsigned uses) { return (struct wasi_net_rule){.uses = uses, .any = true, .port_to = 65535}; }
+static struct wasi_net_rule named(unsigned uses, const char *name) {
+    return (struct wasi_net_rule){.uses = uses, .name = str_c(name), .port_from = 443, .port_to = 443};
+}
+static struct wasi_net_rule prefix(unsigned uses, const char *text, uint8_t bits) {
+    return (struct wasi_net_rule){.uses = uses, .prefix = at(text, 0), .bits = bits, .port_from = 1, .port_to = 1024};
+}
+static bool allows(struct wasi_net_rule rule, enum wasi_net_use use, const char *text, uint16_t port) {
+    struct net_addr a = at(text, port);
+    return net_rules_allow((struct net_rules){&rule, 1}, use, &a, NULL);
+}
+
+static void wildcards(void **state) {
+    static const char *const open[] = {"1.1.1.1", "10.0.0.1", "127.0.0.1", "::1", "2001:db8::1", "fd00::1"};
+    static const char *const shut[] = {"169.254.169.254", "fe80::1", "fd00:ec2::254",      "100.100.100.200", "224.0.0.1",
+                                       "255.255.255.255", "ff02::1", "64:ff9b::a9fe:a9fe", "0.0.0.0",         "::"};
+    for (size_t i = 0; i < ARRAY_COUNT(open); i++) assert_true(allows(any(TCP), WASI_NET_TCP, open[i], 1));
+    for (size_t i = 0; i < ARRAY_COUNT(shut); i++) {
+        assert_false(allows(any(TCP | UDP), WASI_NET_TCP, shut[i], 1));
+        assert_false(allows(any(TCP | UDP), WASI_NET_UDP, shut[i], 1));
+        assert_false(allows(prefix(TCP, "0.0.0.0", 0), WASI_NET_TCP, shut[i], 1));
+        assert_false(allows(prefix(TCP, "::", 0), WASI_NET_TCP, shut[i], 1));
+    }
+    assert_false(allows(any(TCP), WASI_NET_UDP, "1.1.1.1", 1));
+    assert_false(allows(any(TCP | UDP | LOOKUP), WASI_NET_LISTEN, "127.0.0.1", 1));
+    assert_true(allows(any(LISTEN), WASI_NET_LISTEN, "0.0.0.0", 80));
+}
+
+static void prefixes(void **state) {
+    assert_true(allows(prefix(TCP, "169.254.169.254", 32), WASI_NET_TCP, "169.254.169.254", 80));
+    assert_true(allows(prefix(TCP, "169.254.0.0", 16), WASI_NET_TCP, "169.254.1.1", 80));
+    assert_false(allows(prefix(TCP, "169.0.0.0", 8), WASI_NET_TCP, "169.254.1.1", 80));
+    assert_true(allows(prefix(UDP, "224.0.0.251", 32), WASI_NET_UDP, "224.0.0.251", 80));
+    assert_true(allows(prefix(TCP, "10.1.0.0", 16), WASI_NET_TCP, "10.1.255.1", 1024));
+    assert_false(allows(prefix(TCP, "10.1.0.0", 16), WASI_NET_TCP, "10.2.0.1", 80));
+    assert_false(allows(prefix(TCP, "10.1.0.0", 16), WASI_NET_TCP, "10.1.0.1", 1025));
+    assert_false(allows(prefix(TCP, "10.1.0.0", 16), WASI_NET_TCP, "10.1.0.1", 0));
+    assert_false(allows(prefix(LISTEN, "127.0.0.1", 32), WASI_NET_LISTEN, "0.0.0.0", 80));
+    assert_true(allows(prefix(LISTEN, "0.0.0.0", 0), WASI_NET_LISTEN, "0.0.0.0", 80));
+    assert_true(allows(prefix(LISTEN, "0.0.0.0", 0), WASI_NET_LISTEN, "127.0.0.1", 80));
+    assert_false(allows(prefix(LISTEN, "0.0.0.0", 0), WASI_NET_LISTEN, "::1", 80));
+    assert_true(allows(named(TCP, "localhost"), WASI_NET_TCP, "127.0.0.1", 443));
+    assert_true(allows(named(TCP, "localhost"), WASI_NET_TCP, "::1", 443));
+    assert_false(allows(named(TCP, "localhost"), WASI_NET_TCP, "10.0.0.1", 443));
+}
+
+static void names(void **state) {
+    struct wasi_net_rule list[] = {named(TCP, "api.example.org"), named(TCP, "*.cdn.example.org"), named(UDP, "db"),
+                                   named(LOOKUP, "only.example.org")};
+    struct net_rules r = {list, ARRAY_COUNT(list)};
+    struct net_names n = {0};
+    assert_true(net_rules_allow_lookup(r, STR("api.example.org")));
+    assert_true(net_rules_allow_lookup(r, STR("a.b.cdn.example.org")));
+    assert_true(net_rules_allow_lookup(r, STR("only.example.org")));
+    assert_false(net_rules_allow_lookup(r, STR("cdn.example.org")));
+    assert_false(net_rules_allow_lookup(r, STR("evilcdn.example.org")));
+    assert_false(net_rules_allow_lookup(r, STR("example.org")));
+    struct net_addr a = at("203.0.113.5", 443);
+    assert_false(net_rules_allow(r, WASI_NET_TCP, &a, &n));
+    net_names_learn(&n, r, STR("only.example.org"), &a, 1); /* looking up is not reaching */
+    assert_false(net_rules_allow(r, WASI_NET_TCP, &a, &n));
+    net_names_learn(&n, r, STR("api.example.org"), &a, 1);
+    assert_true(net_rules_allow(r, WASI_NET_TCP, &a, &n));
+    assert_false(net_rules_allow(r, WASI_NET_UDP, &a, &n));
+    a.port = 444;
+    assert_false(net_rules_allow(r, WASI_NET_TCP, &a, &n));
+    /* a public name opens no address that is not public; a local one opens private ones, and still not the loopback or the link */
+    static const char *const inside[] = {"10.0.0.1", "127.0.0.1", "169.254.169.254", "::1", "fd00::1", "0.0.0.0"};
+    for (size_t i = 0; i < ARRAY_COUNT(inside); i++) {
+        a = at(inside[i], 443);
+        net_names_learn(&n, r, STR("api.example.org"), &a, 1);
+        net_names_learn(&n, r, STR("x.cdn.example.org"), &a, 1);
+        net_names_learn(&n, r, STR("db"), &a, 1);
+        assert_false(net_rules_allow(r, WASI_NET_TCP, &a, &n));
+        bool private = net_addr_class(&a) == NET_ADDR_PRIVATE;
+        assert_int_equal(net_rules_allow(r, WASI_NET_UDP, &a, &n), private);
+    }
+    for (int i = 0; i < 1000; i++) { /* it is a ring */
+        a = (struct net_addr){.port = 443, .ip = {8, 8, (uint8_t)(i >> 8), (uint8_t)i}};
+        net_names_learn(&n, r, STR("api.example.org"), &a, 1);
+        assert_true(net_rules_allow(r, WASI_NET_TCP, &a, &n));
+    }
+    a = at("203.0.113.5", 443);
+    assert_false(net_rules_allow(r, WASI_NET_TCP, &a, &n));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(wildcards), cmocka_unit_test(prefixes), cmocka_unit_test(names)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
