@@ -5,7 +5,7 @@ Usage: tools/conformance.py [--write] [--target NAME]
 Prints the table; --write also puts it into README.md, between its two markers. A target that is not built here (or cannot be
 run: see TARGETS) keeps the rows that README has. tools/test.py runs the same SUITES and fails when README claims more than they gave.
 """
-import os, re, shutil, subprocess, sys
+import fnmatch, os, re, shutil, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -13,14 +13,17 @@ SHARED = os.path.join(ROOT, "..", "shared")
 README = os.path.join(ROOT, "README.md")
 START, END = "<!-- conformance: written by ./dev spec --table -->", "<!-- end of conformance -->"
 
-# Name, what the table calls it, folder in ../shared/spec.
+# Name, what the table calls it, folder in ../shared/spec, and which of its tests (all).
 SUITES = [
     ("spec/core", "core WebAssembly 3.0", "core"),
     ("spec/component", "component model", "component"),
     ("wasi/p1-c", "WASI preview 1, C", "wasi/p1-c"),
     ("wasi/p1-rust", "WASI preview 1, Rust", "wasi/p1-rust"),
     ("wasi/p1-as", "WASI preview 1, AssemblyScript", "wasi/p1-as"),
-    ("wasi/p3", "WASI 0.3", "wasi/p3"),
+    ("wasi/p3-cli", "WASI 0.3: commands, clocks, random", "wasi/p3", "cli-*", "run-*", "*clock*", "random"),
+    ("wasi/p3-filesystem", "WASI 0.3: filesystem", "wasi/p3", "filesystem-*"),
+    ("wasi/p3-http", "WASI 0.3: HTTP", "wasi/p3", "http-*"),
+    ("wasi/p3-sockets", "WASI 0.3: sockets", "wasi/p3", "sockets-*"),
 ]
 
 # Name, build folder, what runs its programs.
@@ -38,7 +41,8 @@ def command_of(suite, target):
     _, build, runner = target
     if suite[0].startswith("spec/"):
         return runner + [os.path.join(ROOT, build, "tests", "spec", "orlo-spec"), folder_of(suite)]
-    return [sys.executable, os.path.join(ROOT, "tests", "wasi", "run.py"), os.path.join(ROOT, build, "orlo"), folder_of(suite)]
+    only = [a for glob in suite[3:] for a in ("--only", glob)]
+    return [sys.executable, os.path.join(ROOT, "tests", "wasi", "run.py"), os.path.join(ROOT, build, "orlo"), *only, folder_of(suite)]
 
 
 def can_run(suite, target):
@@ -51,7 +55,8 @@ def can_run(suite, target):
 
 def files_of(suite):
     ends = ".json" if suite[0].startswith("spec/") else ".wasm"
-    return sum(name.endswith(ends) for _, _, names in os.walk(folder_of(suite)) for name in names)
+    fits = lambda stem: not suite[3:] or any(fnmatch.fnmatch(stem, glob) for glob in suite[3:])
+    return sum(name.endswith(ends) and fits(name[:-len(ends)]) for _, _, names in os.walk(folder_of(suite)) for name in names)
 
 
 def counts_of(text):

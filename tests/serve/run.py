@@ -738,7 +738,7 @@ def test_command_component_folders():
     files(("read:note", "0123456789"), ("stream:note", "0123456789closed"), ("stream:note:5", "56789closed"), ("stream:note:99", "closed"),
           ("write:new:hello", "5"), ("append:new:_world", ""), ("read:new", "hello_world"), ("patch:new:XX", ""), ("read:new", "heXXo_world"),
           ("size:new:4", ""), ("read:new", "heXX"), ("touch:new", ""), ("stat:new", "6 4 1000"), ("badtime:new", INVALID), ("type:sub", "3"),
-          ("type:note", "6"), ("flags:note", "1"), ("flags:sub", "33"), ("mutable:sub", "33"), ("ls:sub", ""), ("ls:note", NOTDIR),
+          ("type:note", "6"), ("flags:note", "1"), ("flags:sub", "1"), ("mutable:sub", "33"), ("ls:sub", ""), ("ls:note", NOTDIR),
           ("ls:.", "abs=5 link=5 new=6 note=6 out=5 sub=3"), ("same:note:note", "11"), ("same:note:link", "11"), ("same:note:new", "00"),
           ("read:sub", DIRECTORY), ("readlink:link", "note"), ("readlink:note", INVALID), ("mkdir:sub", EXIST), ("mkdir:sub/a", ""),
           ("rename:sub/a:sub/b", ""), ("rmdir:sub/b", ""), ("unlink:new", ""), ("unlink:sub", DIRECTORY), ("link:note:twin", ""),

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs suites in the format of WebAssembly/wasi-testsuite (doc/specification.md there).
 
-Usage: tests/wasi/run.py ORLO PATH… : a PATH is a folder of .wasm with .json beside them, or one .wasm.
+Usage: tests/wasi/run.py ORLO [--only GLOB]… PATH… : a PATH is a folder of .wasm with .json beside them, or one .wasm; of those, the
+ones that a GLOB fits by name. Each test has a fresh copy of the folder it works in (fs-tests.dir).
 Prints one line for each test that does not pass, and a closing line 'N passed, N failed, N skipped'.
 """
-import http.client, http.server, json, os, re, select, shutil, signal, socket, subprocess, sys, tempfile, threading
+import fnmatch, http.client, http.server, json, os, re, select, shutil, signal, socket, subprocess, sys, tempfile, threading
 
 TIMEOUT_S = 20
 
@@ -242,7 +243,13 @@ class Case:
 
 
 def main():
-    orlo, paths = sys.argv[1], sys.argv[2:]
+    orlo, paths, globs = sys.argv[1] if sys.argv[1:] else "", [], []
+    args = iter(sys.argv[2:])
+    for arg in args:
+        if arg == "--only":
+            globs.append(next(args, ""))
+        else:
+            paths.append(arg)
     if not paths:
         sys.exit(__doc__)
     passed = failed = skipped = 0
@@ -251,6 +258,8 @@ def main():
         files = [path] if path.endswith(".wasm") else sorted(
             os.path.join(b, f) for b, _, fs in os.walk(path) for f in fs if f.endswith(".wasm"))
         for wasm in files:
+            if globs and not any(fnmatch.fnmatch(os.path.basename(wasm)[:-5], g) for g in globs):
+                continue
             name = os.path.relpath(wasm, os.path.dirname(os.path.dirname(wasm)))[:-5]
             if name in EXCLUDED:
                 print(f"SKIP {name}: {EXCLUDED[name]}")
