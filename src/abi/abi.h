@@ -138,6 +138,8 @@ struct abi_layout {
     const struct abi_layout_table *tables;
     const struct abi_layout_global *globals;
     const uint32_t *type_ids; /* canonical id of each type index of the module */
+    const uint32_t *tag_ids;  /* of each tag index: one id a tag that was defined, unique in the image (or in a store of images) */
+    bool unwind;              /* exceptions may pass: code lists how to leave its functions */
 };
 
 /* ---- object: what a compiler makes of one core instance
@@ -169,11 +171,13 @@ static inline void abi_reloc_apply(uint8_t *p, int64_t distance) {
 struct abi_object_func {
     uint32_t start,
         size;       /* in text; imports that are host functions get a thunk here, other imports have size 0 */
-    uint32_t sites; /* offset of the function's site list in `sites` */
+    uint32_t sites;  /* offset of the function's site list in `sites` */
+    uint32_t unwind; /* and of its struct abi_unwind in `unwind`, if the layout wants that */
 };
 struct abi_object {
     struct buf text;  /* position-independent; constant pools included; 16-aligned functions */
     struct buf sites; /* abi_sites_* */
+    struct buf unwind; /* struct abi_unwind, one behind the other */
     struct abi_object_func
         *funcs; /* by function index, imports first; funcs_count, then the init function if asked */
     uint32_t funcs_count;
@@ -195,20 +199,24 @@ enum abi_site_kind {
     ABI_SITE_NULL,     /* may fault on a null reference: NULL_STRUCT, or NULL_ARRAY in an object's first 8 bytes */
     ABI_SITE_DIVIDE,   /* may raise #DE: INTEGER_OVERFLOW (zero divisors are compared for) */
     ABI_SITE_TRAP,     /* the return address of a call of rt_trap */
+    ABI_SITE_UNWIND,   /* as CALL, of a call that an exception may leave */
 };
 struct abi_site {
     uint32_t pc; /* offset from the function's start: of the instruction (faults), after it (calls) */
     uint32_t wasm_offset; /* in the module's bytes */
     enum abi_site_kind kind;
+    uint32_t frame;  /* UNWIND: slots from the function's frame to the callee's; */
+    uint32_t clause; /* number + 1 of the first catch clause that applies, or 0 */
 };
 struct abi_sites_writer {
     uint32_t pc, wasm_offset;
 };
 void abi_sites_put_long(struct buf *out, uint64_t head, uint32_t zigzag);
+void abi_sites_put_unwind(struct buf *out, struct abi_site s);
 /* Sites of one function come in ascending pc order except that wasm_offset may step back (cold stubs). Inline: the compiler puts
  * one for every memory access. */
 static inline void abi_sites_put(struct buf *out, struct abi_sites_writer *w, struct abi_site s) {
-    ENSURE(s.pc >= w->pc && s.kind <= ABI_SITE_TRAP);
+    ENSURE(s.pc >= w->pc && s.kind <= ABI_SITE_UNWIND);
     uint64_t head = (uint64_t)(s.pc - w->pc) << 3 | s.kind;
     int32_t step = (int32_t)(s.wasm_offset - w->wasm_offset);
     uint32_t zigzag = (uint32_t)step << 1 ^ (uint32_t)(step >> 31);
@@ -223,6 +231,7 @@ static inline void abi_sites_put(struct buf *out, struct abi_sites_writer *w, st
     } else {
         abi_sites_put_long(out, head, zigzag);
     }
+    if (s.kind == ABI_SITE_UNWIND) abi_sites_put_unwind(out, s);
 }
 void abi_sites_end(struct buf *out);
 /* The site at exactly pc whose kind is in the set `kinds` (1 << kind): where a call returns to an instruction that may fault, both
@@ -232,5 +241,28 @@ bool abi_sites_find_kind(const uint8_t *list, uint32_t pc, uint32_t kinds, struc
 static inline bool abi_sites_find(const uint8_t *list, uint32_t pc, struct abi_site *out) {
     return abi_sites_find_kind(list, pc, UINT32_MAX, out);
 }
+
+/* ---- exceptions: how a function is left, and where its catch clauses are
+ * ----------------------------------------------------------------------- */
+
+/* rt_throw gets a tag's id, the payload's slots and the payload in the canonical array, or ABI_TAG_REF and an array that holds the
+ * reference. It walks the native stack by the sites of return addresses: each gives the frame of its function, which has the saved
+ * registers, and the first of the clauses around the call. A clause is entered with the frame's and the saved registers, and the
+ * base, as they were at the call; all others are lost. */
+enum { ABI_TAG_ANY = UINT32_MAX, ABI_TAG_REF = UINT32_MAX, ABI_PAYLOAD_SLOTS_MAX = 4096 };
+struct abi_clause { /* ids of tags, slots of the frame */
+    uint32_t next;  /* number + 1 of the clause to try after it, or 0 */
+    uint32_t tag;   /* or ABI_TAG_ANY: takes no payload */
+    uint32_t pad;   /* where it is entered, from the function's start */
+    uint32_t slot;  /* where it wants the payload, */
+    uint32_t slots; /* so many, */
+    uint32_t ref;   /* and behind it the exception, if this is 1 */
+};
+struct abi_unwind {
+    uint32_t saved;     /* registers saved, by the target's numbers, in ascending order */
+    uint32_t save_slot; /* from this slot of the frame */
+    uint32_t clauses_count;
+    struct abi_clause clauses[];
+};
 
 #endif

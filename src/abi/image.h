@@ -92,7 +92,12 @@ struct abi_image_code { /* text ranges, ascending by start over the whole image 
     uint32_t start, size;
     uint32_t instance, func_index;
     uint32_t sites;       /* offset into the sites section */
+    uint32_t unwind;      /* and of its struct abi_unwind in head.unwind; that is empty where no exception can be */
     struct abi_span name; /* from the name section, or empty */
+};
+struct abi_image_tag { /* one for each tag index of each core instance */
+    uint32_t id, slots; /* as in abi_layout.tag_ids; of its payload */
+    struct abi_span name; /* of an export or import, or empty */
 };
 struct abi_image_host { /* a host import */
     struct abi_span module, name;
@@ -120,6 +125,7 @@ struct abi_image_head {
     struct abi_span text, funcs /* struct abi_func, by instance and func_index; relocated */, sites;
     struct abi_span groups, instances, codes, hosts, exports;
     struct abi_span types; /* struct abi_type, by canonical type id */
+    struct abi_span tags, unwind; /* abi_image_tag; struct abi_unwind, one behind the other, bytes */
     struct abi_span plan;  /* the component plan, as plan_save wrote it; empty for a core module */
     struct abi_span start_steps; /* u32: init functions (funcs[] index) left to run at request time, in order;
                                     empty after a whole snapshot */

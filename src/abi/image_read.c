@@ -28,6 +28,7 @@ static bool spans_fit(const struct abi_image *im) {
            span_fits(im, h->instances, sizeof(struct abi_image_instance)) &&
            span_fits(im, h->codes, sizeof(struct abi_image_code)) && span_fits(im, h->hosts, sizeof(struct abi_image_host)) &&
            span_fits(im, h->exports, sizeof(struct abi_image_export)) && span_fits(im, h->types, sizeof(uint32_t)) &&
+           span_fits(im, h->tags, sizeof(struct abi_image_tag)) && span_fits(im, h->unwind, 1) &&
            span_fits(im, h->plan, 1) && span_fits(im, h->start_steps, sizeof(uint32_t));
 }
 

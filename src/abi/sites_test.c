@@ -6,10 +6,11 @@
 
 static void test_round_trip(void **state) {
     static const struct abi_site sites[] = {
-        {0, 40, ABI_SITE_MEMORY},           {5, 42, ABI_SITE_CALL},
-        {20, 41, ABI_SITE_INDIRECT},        {4000, 900, ABI_SITE_TRAP},
-        {4001, 12, ABI_SITE_DIVIDE},        {1u << 30, 0x7fffffff, ABI_SITE_NULL},
-        {(1u << 30) + 1, 0, ABI_SITE_CALL}, {UINT32_MAX, 0xffffffff, ABI_SITE_TRAP},
+        {0, 40, ABI_SITE_MEMORY, 0, 0},           {5, 42, ABI_SITE_CALL, 0, 0},
+        {20, 41, ABI_SITE_INDIRECT, 0, 0},        {4000, 900, ABI_SITE_TRAP, 0, 0},
+        {4001, 12, ABI_SITE_DIVIDE, 0, 0},        {1u << 30, 0x7fffffff, ABI_SITE_NULL, 0, 0},
+        {(1u << 30) + 1, 0, ABI_SITE_CALL, 0, 0}, {(1u << 30) + 9, 7, ABI_SITE_UNWIND, 3, 0},
+        {1u << 31, 8, ABI_SITE_UNWIND, 70000, 300}, {UINT32_MAX, 0xffffffff, ABI_SITE_TRAP, 0, 0},
     };
     struct buf b = {0};
     struct abi_sites_writer w = {0};
@@ -22,6 +23,8 @@ static void test_round_trip(void **state) {
         assert_int_equal(got.wasm_offset, sites[i].wasm_offset);
         assert_int_equal(got.kind, sites[i].kind);
         assert_int_equal(got.pc, sites[i].pc);
+        assert_int_equal(got.frame, sites[i].frame);
+        assert_int_equal(got.clause, sites[i].clause);
     }
     assert_false(abi_sites_find(b.p + 2, 1, &got));
     assert_false(abi_sites_find(b.p + 2, 4002, &got));
@@ -32,8 +35,8 @@ static void test_round_trip(void **state) {
 static void test_two_at_one_pc(void **state) {
     struct buf b = {0};
     struct abi_sites_writer w = {0};
-    abi_sites_put(&b, &w, (struct abi_site){9, 30, ABI_SITE_CALL});
-    abi_sites_put(&b, &w, (struct abi_site){9, 34, ABI_SITE_MEMORY});
+    abi_sites_put(&b, &w, (struct abi_site){9, 30, ABI_SITE_CALL, 0, 0});
+    abi_sites_put(&b, &w, (struct abi_site){9, 34, ABI_SITE_MEMORY, 0, 0});
     abi_sites_end(&b);
     struct abi_site got;
     assert_true(abi_sites_find(b.p, 9, &got) && got.wasm_offset == 30);

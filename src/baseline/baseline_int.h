@@ -3,6 +3,7 @@
  *   compile.c   module and function, prologue, dispatch          pins.c    which locals live in registers
  *   stack.c     operands: where they are, spilling               control.c blocks and branches
  *   calls.c     calls, runtime calls, thunks, entry adapters     emit_*.c  the families of instructions
+ *   exceptions.c  throwing, catch clauses, how functions are left
  *   target.h    what a target provides                           x64_*.c   x86-64, arm64_*.c aarch64
  *
  * A frame, in slots of 8 bytes from r13:  parameters, locals | saved registers | operands | arguments of a call …
@@ -93,7 +94,7 @@ struct fix { /* target_patch at `at` */
     uint32_t at, base, next;
 };
 
-enum control_kind { C_FUNC, C_BLOCK, C_LOOP, C_IF, C_ELSE };
+enum control_kind { C_FUNC, C_BLOCK, C_LOOP, C_IF, C_ELSE, C_TRY };
 struct control {
     uint8_t kind;
     uint8_t result; /* the type of the only result, 0: none or several */
@@ -102,6 +103,8 @@ struct control {
     uint32_t height;                   /* operands below the parameters, the sentinel included */
     uint32_t synced;                   /* as at the start */
     uint32_t exit;                     /* its place in loop_exits, if it is there */
+    uint32_t clauses, clauses_count;   /* C_TRY: its clauses, the first of them, */
+    uint32_t outer_clause;             /* and the first around it, as compiler.clause */
     struct label label, otherwise;
 };
 
@@ -111,6 +114,7 @@ struct stub { /* code put behind the function: a trap */
     uint8_t reg;
     uint32_t wasm_offset;
     uint32_t resume; /* far calls: where to go back to, else NO_LABEL */
+    uint32_t frame, clause; /* far calls: of their sites */
 };
 enum { STUB_FAR_CALL = 0xff }; /* in `trap` */
 
@@ -179,6 +183,9 @@ struct compiler {
     VEC(struct label *) labels;
     VEC(struct fix) calls; /* forward calls within the object: base = function index */
     struct abi_sites_writer sites;
+    uint32_t clause;                /* number + 1 of the first catch clause around the current instruction, or 0 */
+    VEC(struct abi_clause) clauses; /* of the function */
+    VEC(uint32_t) clause_controls;  /* parallel: the control each one branches to */
 
     const struct abi_layout *layout;
     const struct wasm_module *m;
@@ -210,9 +217,15 @@ static inline uint32_t op_offset(const struct compiler *c) {
     return (uint32_t)MIN(wasm_offset(c->m, c->op), (uint64_t)UINT32_MAX);
 }
 HOT void site_at(struct compiler *c, enum abi_site_kind kind, uint32_t wasm_offset) {
-    abi_sites_put(&c->out->sites, &c->sites, (struct abi_site){code_at(c) - c->func_start, wasm_offset, kind});
+    abi_sites_put(&c->out->sites, &c->sites, (struct abi_site){.pc = code_at(c) - c->func_start, .wasm_offset = wasm_offset, .kind = kind});
 }
 HOT void site(struct compiler *c, enum abi_site_kind kind) { site_at(c, kind, op_offset(c)); }
+/* Behind a call of a function whose frame is that many slots up, and which exceptions may leave. */
+HOT void call_site_at(struct compiler *c, uint32_t wasm_offset, uint32_t frame, uint32_t clause) {
+    struct abi_site s = {code_at(c) - c->func_start, wasm_offset, c->layout->unwind ? ABI_SITE_UNWIND : ABI_SITE_CALL, frame, clause};
+    abi_sites_put(&c->out->sites, &c->sites, s);
+}
+HOT void call_site(struct compiler *c, uint32_t frame) { call_site_at(c, op_offset(c), frame, c->clause); }
 
 void label_use(struct compiler *c, struct label *l, uint32_t at, uint32_t base); /* what is at `at` refers to it: target_patch */
 void label_bind(struct compiler *c, struct label *l);
@@ -277,6 +290,8 @@ HOT void release(struct compiler *c, const struct value *v) {
 HOT void release_except(struct compiler *c, const struct value *v, uint8_t d) {
     if ((v->kind == V_REG || (v->kind == V_MEM && v->owned)) && v->reg != d) c->free |= bit(v->reg);
 }
+
+static inline uint8_t result_reg(unsigned type) { return type_is_float(type) ? TARGET_FLOAT_RESULT : TARGET_INT_RESULT; }
 
 /* The register that holds v now, or NO_REG. */
 HOT uint8_t reg_of(const struct compiler *c, const struct value *v) {
@@ -501,6 +516,18 @@ void emit_call_ref(struct compiler *c);
 void emit_return_call(struct compiler *c);
 void emit_return_call_indirect(struct compiler *c);
 void emit_return_call_ref(struct compiler *c);
+void save_pins(struct compiler *c);   /* caller-saved ones, as a call wants it */
+void reload_pins(struct compiler *c); /* and behind it */
+
+/* ---- exceptions.c ---- */
+
+void emit_throw(struct compiler *c);
+void emit_throw_ref(struct compiler *c);
+/* The clauses at c->pc, of a try_table that is about to be entered; and at its end, where nothing falls into them. */
+void clauses_read(struct compiler *c, struct control *into);
+void clauses_enter(struct compiler *c, const struct control *k);
+void put_unwind(struct compiler *c, uint32_t func_index); /* at the function's end */
+
 /* A runtime call: `lead` immediates, then the `n` topmost operands, popped. The result, if any, is in the target's first
  * result register, pushed as `result` (0: none). */
 void emit_rtcall(struct compiler *c, enum abi_rtcall rt, const uint32_t *lead, uint32_t lead_n, uint32_t n, unsigned result);

@@ -30,7 +30,7 @@ static void move_all(struct compiler *c, struct moves *m) {
     }
 }
 
-static void save_pins(struct compiler *c) {
+void save_pins(struct compiler *c) {
     for (uint32_t m = c->pins_caller & ~c->synced; m; m &= m - 1) {
         const struct local *l = &c->locals[c->pin_local[__builtin_ctz(m)]];
         target_store_reg(c, l->type, l->reg, l->slot);
@@ -38,7 +38,7 @@ static void save_pins(struct compiler *c) {
     c->synced |= c->pins_caller;
 }
 
-static void reload_pins(struct compiler *c) {
+void reload_pins(struct compiler *c) {
     for (uint32_t m = c->pins_caller; m; m &= m - 1) {
         const struct local *l = &c->locals[c->pin_local[__builtin_ctz(m)]];
         target_load_slot(c, l->type, l->reg, l->slot);

@@ -89,6 +89,7 @@ static void set_up_stack(struct compiler *c, const struct wasm_func_info *info) 
     c->controls_n = 0;
     c->fixes_n = 1;
     c->stubs.n = c->pool.n = c->pool16.n = 0;
+    c->clauses.n = c->clause_controls.n = c->clause = 0;
 }
 
 /* Parameters go where their locals live. Gives whether the frame was written. */
@@ -246,7 +247,7 @@ static err compile_once(struct compiler *c, uint32_t func_index, const struct wa
     set_up_locals(c, info);
     pins_choose(c, info);
     set_up_stack(c, info);
-    c->calls_out = info->calls_count;
+    c->calls_out = info->calls_count || info->throws_count;
     c->epilogue_short = !c->pins_saved && t->results_count <= 1;
     prologue(c, info);
     struct wasm_block_type bt = {
@@ -256,6 +257,7 @@ static err compile_once(struct compiler *c, uint32_t func_index, const struct wa
     if (c->failed) return c->failed;
     put_stubs(c);
     end_function(c, func_index);
+    if (c->layout->unwind) put_unwind(c, func_index);
     return code_at(c) > INT32_MAX / 2
                ? diag_set(c->d, ERR_LIMIT, DIAG_NOWHERE, "the machine code is larger than 1 GiB")
                : ERR_OK;
@@ -265,11 +267,11 @@ static err compile_once(struct compiler *c, uint32_t func_index, const struct wa
 static err compile_function(struct compiler *c, uint32_t func_index, const struct wasm_deftype *t,
                             const struct wasm_func_info *info) {
     uint32_t start = code_at(c), relocs = c->out->relocs.n, calls = c->calls.n;
-    size_t sites = c->out->sites.n;
+    size_t sites = c->out->sites.n, unwind = c->out->unwind.n;
     err e = compile_once(c, func_index, t, info);
     if (e || !c->out_of_reach) return e;
     c->p = c->text + start;
-    c->out->relocs.n = relocs, c->calls.n = calls, c->out->sites.n = sites;
+    c->out->relocs.n = relocs, c->calls.n = calls, c->out->sites.n = sites, c->out->unwind.n = unwind;
     c->out_of_reach = false;
     c->far_branches = true;
     e = compile_once(c, func_index, t, info);
@@ -410,6 +412,7 @@ static struct compiler *compiler_new(const struct compiler *like, struct abi_obj
                            .controls_cap = 64};
     uint32_t funcs = m->funcs_count + (c->options->init != NULL);
     out->funcs = arena_array(a, struct abi_object_func, (size_t)funcs + 1);
+    if (like->layout->unwind) buf_put(&out->unwind, &(struct abi_unwind){0}, sizeof(struct abi_unwind)); /* of many functions */
     for (uint32_t i = 0; i < funcs; i++) out->funcs[i].start = UINT32_MAX;
     c->field_offsets = arena_array(a, uint32_t *, (size_t)m->types_count + 1);
     c->needs_record = arena_array(a, uint8_t, (size_t)m->funcs_count + 1);
@@ -436,13 +439,14 @@ static uint32_t part_end(const struct wasm_module *m, uint32_t from, uint64_t by
 static void take_part(struct compiler *c, const struct part *p) {
     align_code(c);
     code_reserve(c, p->object.text.n);
-    uint32_t base = code_at(c), sites = (uint32_t)c->out->sites.n;
+    uint32_t base = code_at(c), sites = (uint32_t)c->out->sites.n, unwind = (uint32_t)c->out->unwind.n;
     memcpy(c->p, p->object.text.p, p->object.text.n);
     c->p += p->object.text.n;
     buf_puts(&c->out->sites, buf_str(&p->object.sites));
+    buf_puts(&c->out->unwind, buf_str(&p->object.unwind));
     for (uint32_t i = p->from; i < p->to; i++) {
         struct abi_object_func f = p->object.funcs[i];
-        c->out->funcs[i] = (struct abi_object_func){f.start + base, f.size, f.sites + sites};
+        c->out->funcs[i] = (struct abi_object_func){f.start + base, f.size, f.sites + sites, f.unwind + unwind};
     }
     for (uint32_t i = 0; i < p->object.relocs.n; i++) {
         struct abi_reloc r = p->object.relocs.p[i];
@@ -526,4 +530,5 @@ err baseline_compile(const struct abi_layout *layout, const struct baseline_opti
 void baseline_object_free(struct abi_object *object) {
     buf_free(&object->text);
     buf_free(&object->sites);
+    buf_free(&object->unwind);
 }

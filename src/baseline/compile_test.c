@@ -207,7 +207,8 @@ static void test_refusals(void **state) {
     struct abi_layout_memory memories[1] = {{.where = ABI_MEMORY_GS}};
     struct abi_layout_table tables[1] = {{ABI_TABLE_FIXED, -512, 8}};
     struct abi_layout_global globals[2] = {{false, -256}, {false, -248}};
-    struct abi_layout layout = {&m, 0, 0, false, funcs, memories, tables, globals, m.type_ids};
+    struct abi_layout layout = {.module = &m, .funcs = funcs, .memories = memories, .tables = tables, .globals = globals,
+                                .type_ids = m.type_ids};
     struct abi_object o;
     assert_int_equal(baseline_compile(&layout, &(struct baseline_options){0}, a, &o, &d), ERR_INVALID);
     assert_true(d.offset != DIAG_NOWHERE && d.text[0]);

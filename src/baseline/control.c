@@ -5,8 +5,6 @@
  * register at a label (invariant 4), pins are where they always are (invariant 2): so joining paths needs no code. */
 #include "baseline/baseline_int.h"
 
-static uint8_t result_reg(unsigned type) { return type_is_float(type) ? TARGET_FLOAT_RESULT : TARGET_INT_RESULT; }
-
 /* ---- labels ---- */
 
 void label_use(struct compiler *c, struct label *l, uint32_t at, uint32_t base) {
@@ -97,6 +95,8 @@ static void revive(struct compiler *c, uint32_t height) {
 void emit_block(struct compiler *c, enum control_kind kind) {
     wasm_type storage;
     struct wasm_block_type t = read_block_type(c, &storage);
+    struct control handlers;
+    if (kind == C_TRY) clauses_read(c, &handlers);
     if (kind == C_LOOP) {
         flush_whole(c, c->sp - t.params_count);
         if (UNLIKELY(c->unpinned_hot)) loop_enter(c);
@@ -106,7 +106,24 @@ void emit_block(struct compiler *c, enum control_kind kind) {
         flush_all(c);
     }
     control_push(c, kind, &t);
-    if (kind == C_LOOP) label_bind(c, &control_at(c, 0)->label);
+    struct control *k = control_at(c, 0);
+    if (kind == C_LOOP) label_bind(c, &k->label);
+    if (kind != C_TRY) return;
+    k->clauses = handlers.clauses, k->clauses_count = handlers.clauses_count, k->outer_clause = handlers.outer_clause;
+    if (!k->clauses_count) k->kind = C_BLOCK;
+}
+
+static void settle(struct compiler *c, const struct control *k);
+
+/* Behind a try_table's code stand the places where its clauses are entered; what comes to its end jumps over them. */
+static void end_of_try(struct compiler *c, struct control *k) {
+    if (!c->dead) {
+        settle(c, k);
+        target_jump(c, CC_ALWAYS, &k->label);
+    }
+    c->clause = k->outer_clause;
+    clauses_enter(c, k);
+    set_dead(c);
 }
 
 /* The condition on top as flags; the operand is released. flags_live is set. */
@@ -370,6 +387,7 @@ bool emit_end(struct compiler *c) {
         return true;
     }
     if (UNLIKELY(c->loans_n) && k->kind == C_LOOP) loop_leave(c);
+    if (UNLIKELY(k->kind == C_TRY)) end_of_try(c, k);
     c->controls_n--;
     if (k->kind == C_LOOP || (k->kind == C_BLOCK && !k->label.fixes)) { /* reached from above only, or not at all */
         if (c->dead) attention_needed(c);

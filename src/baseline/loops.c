@@ -39,6 +39,8 @@ static bool scan_loop(struct compiler *c, struct scan *s) {
         case WASM_OP_TRY_TABLE: return false;
         case WASM_OP_BLOCK:
         case WASM_OP_IF: nested++; break;
+        case WASM_OP_THROW:
+        case WASM_OP_THROW_REF:
         case WASM_OP_CALL:
         case WASM_OP_CALL_INDIRECT:
         case WASM_OP_CALL_REF: s->calls = true; break;
@@ -109,7 +111,7 @@ void loop_enter(struct compiler *c) {
     ENSURE(c->loans_n == 0);
     c->loop_exits.n = 0;
     bool innermost = scan_loop(c, &s);
-    if (innermost) choose_loans(c, &s);
+    if (innermost && !(s.calls && c->clause)) choose_loans(c, &s); /* a catch clause finds pins where they are outside the loop */
     for (uint32_t i = 0; i < c->loans_n; i++) c->loans[i].written = c->locals[c->loans[i].to].loop_written;
     for (uint32_t i = 0; i < s.n; i++) {
         struct local *l = &c->locals[s.local[i]];

@@ -112,6 +112,8 @@ void target_call_record(struct compiler *c, uint32_t frame, bool may_be_far);
  * rt_far_tail, which puts GS back once, however many of them follow each other. */
 void target_tail_call(struct compiler *c, uint32_t func_index);
 void target_tail_call_record(struct compiler *c, bool may_be_far); /* the record is in the first result register */
+/* Calls rt_throw: the tag's id or ABI_TAG_REF, the payload, or the reference, in that many slots from `slot`. Does not return. */
+void target_throw(struct compiler *c, uint32_t tag, uint32_t slots, uint32_t slot);
 void target_rtcall(struct compiler *c, enum abi_rtcall rt, uint32_t frame);
 void target_check_frame(struct compiler *c, uint32_t slots); /* a frame that may reach beyond the guard: compares */
 void target_touch_frame(struct compiler *c);

@@ -5,6 +5,8 @@
  *   testrun --time N FILE.wasm           validates and compiles N times
  *   testrun --dump FILE.wasm             the machine code to stdout
  *
+ * Exceptions compile, but throwing one ends the program: that takes the engine.
+ *
  * --registers N  as in baseline_options     --cpu MASK  features to use
  * --checked      memory, tables and globals through records (ABI_*_FAR), to test that form
  *
@@ -285,7 +287,10 @@ static void lay_out(arena *a) {
         else
             tabs[i] = (struct abi_layout_table){checked ? ABI_TABLE_FAR : ABI_TABLE_NEAR, context_take(sizeof(struct abi_table)), 0};
     }
-    layout = (struct abi_layout){.module = &m, .funcs = funcs, .memories = mems, .tables = tabs, .globals = globals, .type_ids = m.type_ids};
+    uint32_t *tags = arena_array(a, uint32_t, m.tags_count + 1);
+    for (uint32_t i = 0; i < m.tags_count; i++) tags[i] = i;
+    layout = (struct abi_layout){.module = &m, .funcs = funcs, .memories = mems, .tables = tabs, .globals = globals, .type_ids = m.type_ids,
+                                 .tag_ids = tags, .unwind = m.tags_count};
 }
 
 static void leb(struct buf *b, int64_t v) {

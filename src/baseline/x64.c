@@ -228,7 +228,7 @@ void target_trap(struct compiler *c, enum abi_trap trap) { raise(c, trap, op_off
 void target_stub(struct compiler *c, struct stub *s) {
     if (s->trap == STUB_FAR_CALL) {
         x64_call_m(&c->p, x64_gs(ABI_CTX(rt_far)));
-        site_at(c, ABI_SITE_CALL, s->wasm_offset);
+        call_site_at(c, s->wasm_offset, s->frame, s->clause);
         uint8_t *back = x64_jmp(&c->p);
         x64_put32(back, s->resume - code_at(c));
         return;
@@ -292,7 +292,7 @@ void target_call(struct compiler *c, uint32_t func_index, uint32_t frame) {
     }
     move_frame(c, (int32_t)frame);
     to_near(c, func_index, f, x64_call(&c->p));
-    site(c, ABI_SITE_CALL);
+    call_site(c, frame);
     move_frame(c, -(int32_t)frame);
 }
 
@@ -302,11 +302,11 @@ void target_call_record(struct compiler *c, uint32_t frame, bool may_be_far) {
     struct label *far_call = NULL;
     if (may_be_far) {
         x64_alu_mi(&c->p, 0, X64_CMP, x64_at(RAX, offsetof(struct abi_func, group)), (int32_t)c->layout->group);
-        far_call = stub_add(c, (struct stub){.label = {NO_LABEL, 0}, .trap = STUB_FAR_CALL, .wasm_offset = op_offset(c)});
+        far_call = stub_add(c, (struct stub){.label = {NO_LABEL, 0}, .trap = STUB_FAR_CALL, .wasm_offset = op_offset(c), .frame = frame, .clause = c->clause});
         target_jump(c, CC_NE, far_call);
     }
     x64_call_m(&c->p, x64_at(RAX, offsetof(struct abi_func, code)));
-    site(c, ABI_SITE_CALL);
+    call_site(c, frame);
     if (may_be_far) container_of(far_call, struct stub, label)->resume = code_at(c);
     move_frame(c, -(int32_t)frame);
 }
@@ -329,6 +329,14 @@ void target_tail_call_record(struct compiler *c, bool may_be_far) {
         x64_land(near, c->p);
     }
     x64_jmp_m(&c->p, x64_at(RAX, offsetof(struct abi_func, code)));
+}
+
+void target_throw(struct compiler *c, uint32_t tag, uint32_t slots, uint32_t slot) {
+    x64_lea(&c->p, 1, RCX, x64_slot(slot));
+    x64_mov_ri(&c->p, RAX, tag);
+    x64_mov_ri(&c->p, RDX, slots);
+    x64_call_m(&c->p, x64_gs(ABI_CTX(rt_throw)));
+    call_site(c, 0);
 }
 
 void target_rtcall(struct compiler *c, enum abi_rtcall rt, uint32_t frame) {

@@ -3,7 +3,7 @@
 #define ORLO_ENGINE_ASM_H
 
 /* struct abi_ctx, from its end */
-#define ASM_CTX_BYTES 104
+#define ASM_CTX_BYTES 112
 #define ASM_CTX_GROUPS (-72)
 #define ASM_CTX_INSTANCE (-64)
 #define ASM_CTX_NATIVE_LIMIT (-24)
@@ -15,6 +15,12 @@
 #define ASM_INSTANCE_TRAP_STACK 0
 /* struct engine_frame */
 #define ASM_FRAME_SP 0
+/* struct engine_throw */
+#define ASM_THROW_FRAME 256
+#define ASM_THROW_BASE 264
+#define ASM_THROW_SP 272
+#define ASM_THROW_PC 280
+#define ASM_THROW_BYTES 288
 /* enum abi_trap */
 #define ASM_TRAP_STACK_OVERFLOW 10
 

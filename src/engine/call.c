@@ -11,6 +11,11 @@ HELD(ASM_FUNC_ENTRY, offsetof(struct abi_func, entry));
 HELD(ASM_FUNC_GROUP, offsetof(struct abi_func, group));
 HELD(ASM_INSTANCE_TRAP_STACK, offsetof(struct engine_instance, trap_stack));
 HELD(ASM_FRAME_SP, offsetof(struct engine_frame, sp));
+HELD(ASM_THROW_FRAME, offsetof(struct engine_throw, frame));
+HELD(ASM_THROW_BASE, offsetof(struct engine_throw, base));
+HELD(ASM_THROW_SP, offsetof(struct engine_throw, sp));
+HELD(ASM_THROW_PC, offsetof(struct engine_throw, pc));
+HELD(ASM_THROW_BYTES, sizeof(struct engine_throw));
 #if defined(__x86_64__)
 HELD(X64_SAVED_GS, offsetof(struct engine_saved, gs));
 HELD(X64_SAVED_VECTORS, offsetof(struct engine_saved, vectors));

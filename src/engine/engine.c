@@ -38,6 +38,7 @@ void engine_free(struct engine *e) {
     engine_tick_free(e);
     engine_signals_free(e);
     engine_fibers_free(e);
+    free(e->unwind_cache);
     if (e->pagemap >= 0) close(e->pagemap);
     free(e);
 }
@@ -172,6 +173,7 @@ void engine_image_unload(struct engine_image *image) {
     while (*at != image) at = &(*at)->next;
     *at = image->next;
     engine_texts_publish(e);
+    engine_unwind_forget(e);
     for (uint32_t i = 0; i < image->groups_count; i++) {
         struct engine_image_group *g = &image->groups[i];
         if (g->whole) continue;

@@ -186,6 +186,7 @@ struct engine {
     void *trap_stack; /* its top */
     uint8_t *trap_stack_low;
     uint64_t vectors_max; /* room for a signal frame's register state */
+    struct engine_unwind_entry *unwind_cache; /* by a hash of pc; made by the first throw */
     /* fibers */
     struct engine_fiber *current; /* read by the tick's handler on this thread */
     struct engine_fiber *ready_first, **ready_last;
@@ -200,10 +201,29 @@ struct engine {
     size_t asan_size;
 };
 
+/* ---- exceptions: unwind.c ---- */
+
+/* Where a throw is, and then where it goes on: what a function finds behind a call. */
+struct engine_throw {
+    uint64_t regs[32]; /* those that functions preserve, by the compilers' numbers; of vector ones the lower half */
+    uint8_t *frame;
+    uint8_t *base;
+    void **sp; /* of the native stack, at what the call of rt_throw has pushed; then above what the call of the catcher had */
+    const uint8_t *pc;
+};
+struct engine_unwind_entry { /* what is known of a return address */
+    const uint8_t *pc, *start; /* start: of its function */
+    const struct abi_unwind *unwind;
+    uint32_t group, frame, clause;
+};
+/* Called by engine_asm_throw; returns if a clause is to be entered. */
+void engine_throw(struct engine_instance *in, uint32_t tag, uint32_t slots, const uint64_t *payload, struct engine_throw *t);
+void engine_unwind_forget(struct engine *e); /* an image is gone */
+
 /* x64.S, arm64.S */
 int engine_asm_enter(const struct abi_func *f, uint64_t *args, void *frame_top, struct engine_frame *fr, uint8_t *gs);
 __attribute__((noreturn)) void engine_asm_unwind(struct engine_frame *fr);
-void engine_asm_host(void), engine_asm_call(void), engine_asm_trap(void), engine_asm_far(void), engine_asm_far_tail(void);
+void engine_asm_host(void), engine_asm_call(void), engine_asm_trap(void), engine_asm_far(void), engine_asm_far_tail(void), engine_asm_throw(void);
 void engine_asm_far_return(void), engine_asm_far_end(void);
 void engine_asm_start(void);
 void engine_asm_switch(void **save, void *sp);

@@ -197,6 +197,7 @@ static void finish_context(struct engine_instance *in, struct engine_group *g) {
         .rt_host = (void *)(uintptr_t)engine_asm_host,
         .rt_trap = (void *)(uintptr_t)engine_asm_trap,
         .rt_far = (void *)(uintptr_t)engine_asm_far,
+        .rt_throw = (void *)(uintptr_t)engine_asm_throw,
         .rt_far_tail = (void *)(uintptr_t)engine_asm_far_tail,
         .heap = &in->heap->abi,
     };

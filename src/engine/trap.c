@@ -49,7 +49,7 @@ struct engine_image *engine_image_of(const struct engine *e, const void *pc) {
 /* ---- backtraces ---- */
 
 enum {
-    CALL_SITES = 1 << ABI_SITE_CALL | 1 << ABI_SITE_TRAP,
+    CALL_SITES = 1 << ABI_SITE_CALL | 1 << ABI_SITE_TRAP | 1 << ABI_SITE_UNWIND,
     FAULT_SITES = 1 << ABI_SITE_MEMORY | 1 << ABI_SITE_INDIRECT | 1 << ABI_SITE_NULL | 1 << ABI_SITE_DIVIDE,
 };
 

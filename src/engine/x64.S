@@ -134,6 +134,52 @@ FUNCTION engine_asm_trap
     call engine_trap_raise /* (instance, trap, sp, NULL, NULL), does not return */
     ud2
 
+/* Compiled code throws: eax = tag, edx = slots, rcx = payload. The registers that functions preserve go into a struct engine_throw,
+ * engine_throw makes of them what a catch clause shall find, and that is entered. */
+FUNCTION engine_asm_throw
+    cmpq %gs:ASM_CTX_NATIVE_LIMIT, %rsp
+    jb .Lno_headroom
+    cld
+    movq %rsp, %r10
+    subq $ASM_THROW_BYTES, %rsp
+    andq $-16, %rsp
+    movq %rbp, 5*8(%rsp)
+    movq %r11, 11*8(%rsp)
+    movq %r12, 12*8(%rsp)
+    movq %r14, 14*8(%rsp)
+    movq %r15, 15*8(%rsp)
+    movsd %xmm9, 25*8(%rsp)
+    movsd %xmm10, 26*8(%rsp)
+    movsd %xmm11, 27*8(%rsp)
+    movsd %xmm12, 28*8(%rsp)
+    movsd %xmm13, 29*8(%rsp)
+    movsd %xmm14, 30*8(%rsp)
+    movq %r13, ASM_THROW_FRAME(%rsp)
+    movq %r10, ASM_THROW_SP(%rsp)
+    rdgsbase %r10
+    movq %r10, ASM_THROW_BASE(%rsp)
+    movq %gs:ASM_CTX_INSTANCE, %rdi
+    movl %eax, %esi
+    movq %rsp, %r8
+    call engine_throw /* (instance, tag, slots, payload, throw): returns if there is a clause */
+    movq ASM_THROW_BASE(%rsp), %rax
+    wrgsbase %rax
+    movq ASM_THROW_FRAME(%rsp), %r13
+    movq 5*8(%rsp), %rbp
+    movq 11*8(%rsp), %r11
+    movq 12*8(%rsp), %r12
+    movq 14*8(%rsp), %r14
+    movq 15*8(%rsp), %r15
+    movsd 25*8(%rsp), %xmm9
+    movsd 26*8(%rsp), %xmm10
+    movsd 27*8(%rsp), %xmm11
+    movsd 28*8(%rsp), %xmm12
+    movsd 29*8(%rsp), %xmm13
+    movsd 30*8(%rsp), %xmm14
+    movq ASM_THROW_PC(%rsp), %rcx
+    movq ASM_THROW_SP(%rsp), %rsp
+    jmp *%rcx
+
 /* Compiled code calls rax = struct abi_func * of any group, its arguments in place. r10 and rbx are free before the call,
  * r10 after it. The only stub that may meet the native stack's guard. */
 FUNCTION engine_asm_far

@@ -97,6 +97,13 @@ static inline const uint8_t *engine_saved_link(const struct engine_saved *s) {
     return NULL;
 }
 
+/* ---- the native stack, at what a call has pushed ---- */
+
+enum { ENGINE_RETURN_WORDS = 1, ENGINE_FAR_WORDS = 2 };
+static inline const uint8_t *engine_return_address(void **sp) { return sp[0]; }
+/* Where that is engine_asm_far_return: the base of the group that called; its own call lies ENGINE_FAR_WORDS above. */
+static inline uint8_t *engine_far_base(void **sp) { return sp[1]; }
+
 /* The stack of a fiber that starts at engine_asm_start, below `top`; gives its sp. */
 static inline void *engine_first_sp(void *top, void (*start)(void), void *fiber) {
     uint64_t *sp = top;

@@ -84,20 +84,22 @@ err link_compile(struct link *l) {
         return diag_set(l->d, ERR_UNSUPPORTED, DIAG_NOWHERE, "this machine's CPU lacks SSE4.2 or POPCNT");
     cpu &= ~l->cpu_features_unused;
     l->cpu_features = image_cpu(cpu);
-    uint64_t text = 0, sites = 0;
+    uint64_t text = 0, sites = 0, unwind = 0;
     for (uint32_t i = 0; i < l->instances_count; i++) {
         struct link_instance *in = &l->instances[i];
         TRY(compile_one(l, i, cpu));
         text = align_up(text, 16);
         in->text_at = (uint32_t)text;
         in->sites_at = (uint32_t)sites;
+        in->unwind_at = (uint32_t)unwind;
         in->records_first = l->records_count;
         text += in->object.text.n;
         sites += in->object.sites.n;
+        unwind += in->object.unwind.n;
         l->records_count += records_of(in);
         in->init_record = has_init(in) ? l->records_count - 1 : LINK_NONE;
     }
-    if (text > INT32_MAX || sites > UINT32_MAX)
+    if (text > INT32_MAX || sites > UINT32_MAX || unwind > UINT32_MAX)
         return diag_set(l->d, ERR_LIMIT, DIAG_NOWHERE, "%llu MiB of machine code: at most 2 GiB fit",
                         (unsigned long long)(text >> 20));
     for (uint32_t i = 0; i < l->instances_count; i++) apply_relocs(l, &l->instances[i]);
@@ -213,6 +215,7 @@ static void add_codes(struct emit *e) {
                                          .instance = i,
                                          .func_index = f,
                                          .sites = in->sites_at + of->sites,
+                                         .unwind = in->unwind_at + of->unwind,
                                          .name = add_str(e, names[f])};
             sorted = sorted && (c == &e->codes[first] || c[-1].start < c->start);
         }
@@ -349,6 +352,38 @@ static void add_types(struct emit *e) {
     e->w.head.types = abi_image_add(&e->w, t, ts->defs.n, sizeof *t, sizeof *t);
 }
 
+static uint32_t slots_of(const struct wasm_deftype *t) { return (uint32_t)sig_of(t); }
+
+static void add_tags(struct emit *e) {
+    const struct link *l = e->l;
+    uint64_t max = 0, n = 0;
+    for (uint32_t i = 0; i < l->instances_count; i++) max += l->instances[i].m->tags_count;
+    struct abi_image_tag *t = arena_array(e->a, struct abi_image_tag, max);
+    for (uint32_t i = 0; i < l->instances_count; i++) {
+        const struct link_instance *in = &l->instances[i];
+        const struct wasm_module *m = in->m;
+        str *names = arena_array(e->a, str, m->tags_count);
+        for (uint32_t k = 0; k < m->imports_count; k++)
+            if (m->imports[k].kind == WASM_EXTERN_TAG) names[m->imports[k].index] = m->imports[k].name;
+        for (uint32_t k = 0; k < m->exports_count; k++)
+            if (m->exports[k].kind == WASM_EXTERN_TAG) names[m->exports[k].index] = m->exports[k].name;
+        for (uint32_t k = 0; k < m->tags_count; k++)
+            t[n++] = (struct abi_image_tag){in->tag_ids[k], slots_of(&m->types[m->tags[k].type]), add_str(e, names[k])};
+    }
+    e->w.head.tags = abi_image_add(&e->w, t, n, sizeof *t, 8);
+}
+
+static void add_unwind(struct emit *e) {
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < e->l->instances_count; i++) {
+        const struct buf *u = &e->l->instances[i].object.unwind;
+        struct abi_span span = abi_image_add(&e->w, u->p, u->n, 1, 4);
+        if (!i) e->w.head.unwind.offset = span.offset;
+        n += u->n;
+    }
+    e->w.head.unwind.count = n;
+}
+
 static void add_sites(struct emit *e) {
     uint64_t n = 0;
     for (uint32_t i = 0; i < e->l->instances_count; i++) {
@@ -457,6 +492,8 @@ err link_emit(struct link *l, int fd, const struct crypto_ed25519 *key, bool sym
     add_steps(&e);
     add_plan(&e);
     add_sites(&e);
+    add_tags(&e);
+    add_unwind(&e);
     add_groups_content(&e, groups);
     if (symbols) abi_image_add_symbols(&e.w, e.codes, e.names, e.codes_count);
     err r = abi_image_write(&e.w, fd, key, l->d);

@@ -43,10 +43,29 @@ static err resolve_defs(struct link *l, uint32_t index) {
         case WASM_EXTERN_MEMORY: in->defs_memories[im->index] = def; break;
         case WASM_EXTERN_TABLE: in->defs_tables[im->index] = def; break;
         case WASM_EXTERN_GLOBAL: in->defs_globals[im->index] = def; break;
-        default: break; /* a tag: nothing of it is in a context */
+        default: break; /* a tag: give_tag_ids */
         }
     }
     return ERR_OK;
+}
+
+/* A tag is a number in code. Definers come first, so that one pass over the imports is enough. */
+static void give_tag_ids(struct link *l) {
+    for (uint32_t i = 0; i < l->instances_count; i++) {
+        struct link_instance *in = &l->instances[i];
+        in->tag_ids = arena_array(l->a, uint32_t, in->m->tags_count);
+        for (uint32_t t = in->m->tags_imported; t < in->m->tags_count; t++) in->tag_ids[t] = l->tags_count++;
+        l->unwind |= in->m->tags_count || in->outside;
+    }
+    for (uint32_t i = 0; i < l->instances_count; i++) {
+        struct link_instance *in = &l->instances[i];
+        for (uint32_t k = 0; k < in->m->imports_count; k++) {
+            const struct wasm_import *im = &in->m->imports[k];
+            if (im->kind != WASM_EXTERN_TAG) continue;
+            const struct plan_core_def *p = in->outside ? NULL : import_def(in, k);
+            in->tag_ids[im->index] = p ? l->instances[p->instance].tag_ids[p->index] : in->outside[k].tag;
+        }
+    }
 }
 
 static const struct wasm_memory *memory_of(const struct link *l, struct link_def def) {
@@ -401,6 +420,7 @@ err link_layout(struct link *l) {
         make_arrays(l, i);
         TRY(resolve_defs(l, i));
     }
+    give_tag_ids(l);
     assign_groups(l);
     mark_records(l);
     for (uint32_t i = 0; i < l->instances_count; i++) {
@@ -424,7 +444,9 @@ err link_layout(struct link *l) {
                                          .memories = in->memories,
                                          .tables = in->tables,
                                          .globals = in->globals,
-                                         .type_ids = in->m->type_ids};
+                                         .type_ids = in->m->type_ids,
+                                         .tag_ids = in->tag_ids,
+                                         .unwind = l->unwind};
     }
     return make_contexts(l);
 }

@@ -20,6 +20,7 @@
 struct link_outside {
     const struct abi_func *func;
     void *record; /* struct abi_memory, struct abi_table, or a global's cell */
+    uint32_t tag; /* its id */
 };
 
 /* The definition behind an index. instance LINK_NONE: outside of this image. */
@@ -68,6 +69,7 @@ struct link_instance {
     struct abi_layout_memory *memories;
     struct abi_layout_table *tables;
     struct abi_layout_global *globals;
+    uint32_t *tag_ids;
     struct link_elem *elems;
     int32_t *table_elements;                                     /* of NEAR tables defined here: where the initial elements are */
     struct link_def *defs_memories, *defs_tables, *defs_globals; /* who defines each */
@@ -75,7 +77,7 @@ struct link_instance {
     bool grows_tables;
     struct buf init;
     struct abi_object object;
-    uint32_t text_at, sites_at;
+    uint32_t text_at, sites_at, unwind_at;
     uint32_t records_first, init_record;
 };
 
@@ -90,6 +92,8 @@ struct link {
     uint32_t groups_count;
     bool crossing;       /* some core instance uses a function, table or global of another group */
     uint32_t group_base; /* store only */
+    uint32_t tags_count; /* ids of tags given so far; in a store, those of earlier images too */
+    bool unwind;         /* exceptions may be thrown */
     VEC(struct link_func_word) func_words;
     VEC(struct link_host) hosts;
     uint32_t *canon_hosts; /* host index by plan canon, by plan host import */

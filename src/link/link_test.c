@@ -181,6 +181,49 @@ static void test_host_tail_call(void **state) {
     engine_end();
 }
 
+/* Exceptions at instantiation, with and without a snapshot; a reset forgets those that were kept; what nobody catches. */
+static void check_throws(bool no_snapshot) {
+    engine_begin();
+    struct link_stats stats;
+    struct engine_image *image = load(BYTES(wasm_throws), no_snapshot, &stats);
+    assert_int_equal(stats.snapshot, !no_snapshot);
+    for (int round = 0; round < 3; round++) {
+        struct engine_instance *in = engine_acquire(image, NULL);
+        assert_int_equal(run(in, NULL, NULL), ABI_TRAP_NONE);
+        assert_int_equal(*(uint32_t *)engine_export_global(in, 0, STR("caught")), 42);
+        assert_int_equal(call_ok(in, 0, "keep", 0, 0), 0);
+        assert_int_equal(call_ok(in, 0, "keep", 0, 0), 7);
+        uint64_t args[2] = {0};
+        assert_int_equal(call(in, 0, "fail", args), ABI_TRAP_EXCEPTION);
+        const struct engine_trap_record *r = engine_last_trap(in);
+        assert_string_equal(r->text, "uncaught exception of tag \"oops\"");
+        assert_int_equal(r->frames_count, 1);
+        assert_true(str_eqc(r->frames[0].name, "fail"));
+        assert_int_equal(call_ok(in, 0, "keep", 0, 0), 7);
+        engine_release(in);
+    }
+    engine_image_unload(image);
+    engine_end();
+}
+static void test_exceptions(void **state) { check_throws(true); }
+static void test_exceptions_in_snapshot(void **state) { check_throws(false); }
+
+/* Exceptions are charged to the instance: a chain that never ends meets its limit. */
+static void test_exceptions_limit(void **state) {
+    struct engine_config config = {.memory_bytes_max = 8 << 20};
+    engine = engine_new(&config);
+    struct engine_image *image = load(BYTES(wasm_throws), false, NULL);
+    for (int round = 0; round < 2; round++) {
+        struct engine_instance *in = engine_acquire(image, NULL);
+        assert_int_equal(run(in, NULL, NULL), ABI_TRAP_NONE);
+        uint64_t args[2] = {0};
+        assert_int_equal(call(in, 0, "flood", args), ABI_TRAP_OUT_OF_MEMORY);
+        engine_release(in);
+    }
+    engine_image_unload(image);
+    engine_end();
+}
+
 static void expect(str wasm, err want, const char *text) {
     struct abi_image im;
     struct diag d = DIAG_INIT;
@@ -192,6 +235,7 @@ static void test_failures_are_said(void **state) {
     expect(BYTES(wasm_trap), ERR_TRAP, "unreachable");
     expect(BYTES(wasm_trap), ERR_TRAP, "boom");
     expect(BYTES(wasm_segment), ERR_TRAP, "out of bounds memory access");
+    expect(BYTES(wasm_throws_at_start), ERR_TRAP, "uncaught exception of tag \"boom\"");
     expect(BYTES(wasm_memimport), ERR_LINK, "\"env\" \"memory\"");
     expect(BYTES(wasm_shared), ERR_UNSUPPORTED, "shared memories (threads) are not supported");
     expect((str){wasm_add, sizeof wasm_add - 3}, ERR_MALFORMED, "");
@@ -476,6 +520,9 @@ int main(void) {
         cmocka_unit_test(test_snapshot),
         cmocka_unit_test(test_host_call_in_start),
         cmocka_unit_test(test_host_tail_call),
+        cmocka_unit_test(test_exceptions),
+        cmocka_unit_test(test_exceptions_in_snapshot),
+        cmocka_unit_test(test_exceptions_limit),
         cmocka_unit_test(test_failures_are_said),
         cmocka_unit_test(test_component),
         cmocka_unit_test(test_across_groups),

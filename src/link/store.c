@@ -20,6 +20,7 @@ struct link_store {
     struct wasm_types *types;
     struct map names;
     VEC(struct link_store_instance *) instances;
+    uint32_t tags_count;
     uint32_t registers;
     uint64_t cpu_features_unused;
 };
@@ -130,7 +131,7 @@ static err resolve(struct link_store *s, struct link_store_instance *in, struct 
                             "incompatible import type of \"" STR_FMT "\" \"" STR_FMT "\"",
                             STR_ARG(im->module), STR_ARG(im->name));
         *item_of(in, im->kind, im->index) = item;
-        outside[i] = (struct link_outside){item.func, item.record};
+        outside[i] = (struct link_outside){item.func, item.record, item.tag_id};
     }
     return ERR_OK;
 }
@@ -177,7 +178,7 @@ static void define_items(struct link_store_instance *in, const struct link_insta
                                                    .record = gs + li->memories[i].offset};
     for (uint32_t i = m->tags_imported; i < m->tags_count; i++)
         in->tags[i] =
-            (struct link_store_item){.kind = WASM_EXTERN_TAG, .type_id = m->type_ids[m->tags[i].type]};
+            (struct link_store_item){.kind = WASM_EXTERN_TAG, .type_id = m->type_ids[m->tags[i].type], .tag_id = li->tag_ids[i]};
     for (uint32_t i = m->globals_imported; i < m->globals_count; i++)
         in->globals[i] = (struct link_store_item){.kind = WASM_EXTERN_GLOBAL,
                                                   .type = wasm_type_canon(m, m->globals[i].type),
@@ -288,10 +289,12 @@ static err instantiate(struct link_store *s, struct link_store_instance *in, str
                      .registers = s->registers,
                      .cpu_features_unused = s->cpu_features_unused,
                      .group_base = engine_store_groups(s->groups),
+                     .tags_count = s->tags_count,
                      .init_type_id = wasm_types_func(s->types, NULL, 0, NULL, 0)};
     TRY(resolve(s, in, outside, d));
     struct abi_image im;
     err e = make_image(&l, &im);
+    s->tags_count = l.tags_count;
     if (e == ERR_OK) e = load(s, in, &li, im, d);
     link_objects_free(&l);
     return e;

@@ -37,7 +37,7 @@ struct link_store_item {
     const struct abi_func *func;
     void *record; /* struct abi_memory, struct abi_table, or a global's cell of 8 or 16 bytes */
     const struct wasm_deftype *sig; /* of a function */
-    uint32_t type_id;               /* of a tag: canonical */
+    uint32_t type_id, tag_id;       /* of a tag: canonical; abi_layout.tag_ids */
 };
 bool link_store_export(struct link_store_instance *in, str name, struct link_store_item *out);
 /* Calls a function of the store on a fiber; args is the canonical array. */

@@ -274,6 +274,7 @@ static const struct wasm_deftype *read_tag(struct wasm_validator *v) {
 }
 
 bool wv_throw(struct wasm_validator *v) {
+    v->info.throws_count++;
     if (v->op == WASM_OP_THROW) {
         const struct wasm_deftype *t = read_tag(v);
         if (!t || !wv_pop_types(v, t->params, t->params_count)) return false;

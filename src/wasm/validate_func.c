@@ -195,8 +195,8 @@ static bool illegal(struct wasm_validator *v) {
     }
     const char *why = "not an instruction of WebAssembly 3.0";
     if (b == 0x06 || b == 0x07 || b == 0x09 || b == 0x18 || b == 0x19)
-        why = "legacy exception handling; compile for the standard form (clang: -mllvm "
-              "-wasm-use-legacy-eh=false)";
+        why = "legacy exception handling; translate the module with wasm-opt --translate-to-exnref, or compile for the standard "
+              "form (clang: -mllvm -wasm-use-legacy-eh=false)";
     return wv_malformed(v, "illegal opcode %02x: %s", b, why);
 }
 

@@ -49,7 +49,7 @@ static void test_types_of_operands(void **state) {
     expect_error(MODULE(NOTHING, 0, 0xfd, 0xff, 0x7f, 0x0b), ERR_MALFORMED, at + 1,
                  "illegal opcode fd 16383");
     expect_error(MODULE(NOTHING, 0, 0x06, 0x40, 0x0b, 0x0b), ERR_MALFORMED, at + 1,
-                 "legacy exception handling");
+                 "wasm-opt --translate-to-exnref");
     expect_error(MODULE(NOTHING, 0, 0x41, 0), ERR_MALFORMED, at + 3, "END opcode expected");
     expect_error(MODULE(NOTHING, 0, 0x0b, 0x0b), ERR_MALFORMED, at + 2, "section size mismatch");
     expect_error(MODULE(NOTHING, 0, 0x05, 0x0b), ERR_MALFORMED, at + 1, "else without if");

@@ -309,7 +309,7 @@ struct wasm_func_info {
     uint32_t params_count, locals_count;
     uint32_t calls_count; /* call, call_indirect, call_ref; the return_ forms are not counted */
     uint32_t calls_weight;
-    uint32_t tail_calls_count;
+    uint32_t tail_calls_count, throws_count;
     uint32_t instrs_count;   /* all instructions, unreachable ones too */
     uint32_t loop_depth_max; /* nested loops */
     uint32_t controls_max;   /* nested control frames, the function's own included */

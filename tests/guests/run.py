@@ -19,6 +19,7 @@ TABLE = {
     "as-cgi": ("Hello from AssemblyScript (WASI preview 1 CGI)", "n=50 primes=15 distinct=50", "json echo trap:/throw"),
     "sqlite-cgi": ("Hello from SQLite 3.54.1 (WASI preview 1 CGI)", '{"k":"k73","n":"2","a":"7.15","l":"3","r":"1"}', "json echo count"),
     "quickjs-cgi": ("Hello from JavaScript (QuickJS, WASI preview 1 CGI)", "n=50 primes=15 distinct=50 top=W0,W1,W100 dot=687.5", "json echo"),
+    "lua-cgi": ("Hello from Lua 5.4 (WASI preview 1 CGI)", "n=50 primes=15 distinct=50", "json echo lua"),
     "lua-noeh-cgi": ("Hello from Lua 5.4 (WASI preview 1 CGI)", "n=50 primes=15 distinct=50", "json echo trap:/pcall?n=1"),
     "c-raw-p2": ("Hello from C /", None, ""),
     "c-p2": ("Hello from C (WASI 0.2, wit-bindgen)", "n=50 x=9d8dbb3a5bde4347 acc=2545.711737", "json echo fetch sleep trap:/trap noreply"),
@@ -157,6 +158,13 @@ class Cases:
     def env(self):
         body = curl(self.s.base + ("/json" if self.name == "c-cgi" else "/env"))[1]
         self.expect((b"GREETING=hi" in body, b"HOME=" in body), (True, False))
+
+    def lua(self):
+        """setjmp and longjmp are exceptions here."""
+        self.expect(curl(self.s.base + "/pcall?n=100000"), (200, b"n=100000 caught=100000\n"))
+        self.expect(curl(self.s.base + "/coroutines?n=1000"), (200, b"n=1000 sum=500500\n"))
+        code, body = curl(self.s.base + "/error")
+        self.expect((code, b"asked to" in body), (500, True))
 
     def count(self):
         self.expect([b'"n":"%d"' % i in curl(self.s.base + "/count")[1] for i in (1, 2, 3)], [True] * 3)
