@@ -116,6 +116,9 @@ static void test_log(void **state) {
     text[n] = 0;
     assert_non_null(strstr(text, "\"level\":\"info\",\"event\":\"one\",\"s\":\"a\\\"b\",\"u\":18446744073709551615,\"i\":-1,\"b\":true,\"f\":1.500}\n"));
     assert_null(strstr(text, "unseen"));
+    log_event(LOG_INFO, "numbers", LF_F64("a", 0), LF_F64("b", 12.0346), LF_F64("c", -1.5), LF_F64("d", 999999.9999), LF_F64("e", 1e13));
+    text[n = pread(fd, text, sizeof text - 1, 0)] = 0;
+    assert_non_null(strstr(text, "\"a\":0.000,\"b\":12.035,\"c\":-1.500,\"d\":1000000.000,\"e\":10000000000000.000}"));
     log_hold(true);
     log_event(LOG_INFO, "two");
     assert_int_equal(pread(fd, text, sizeof text - 1, 0), n);
