@@ -81,8 +81,10 @@ enum {
 };
 struct abi_run {
     uint8_t *next, *end;
+    uint64_t cell_bytes;
 };
 struct abi_heap {
+    void *allocate; /* assembler: a struct from a run, or by the runtime call STRUCT_NEW; target_new says how it is called */
     const struct abi_type *types;
     struct abi_run runs[ABI_CELL_CLASSES];
 };

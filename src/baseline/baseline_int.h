@@ -531,6 +531,8 @@ void put_unwind(struct compiler *c, uint32_t func_index); /* at the function's e
 /* A runtime call: `lead` immediates, then the `n` topmost operands, popped. The result, if any, is in the target's first
  * result register, pushed as `result` (0: none). */
 void emit_rtcall(struct compiler *c, enum abi_rtcall rt, const uint32_t *lead, uint32_t lead_n, uint32_t n, unsigned result);
+/* Pushes a new struct of at most ABI_CELL_MAX bytes, its header included. */
+void emit_new(struct compiler *c, uint32_t type_id, uint32_t bytes);
 void emit_bulk(struct compiler *c, bool fill, const uint32_t *lead, uint32_t lead_n);
 void needs_record(struct compiler *c, uint32_t func_index);
 

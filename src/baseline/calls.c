@@ -194,6 +194,20 @@ void emit_return_call_ref(struct compiler *c) {
     set_dead(c);
 }
 
+/* Operands out of the way of what a runtime call changes. */
+static void before_runtime(struct compiler *c) {
+    for (struct value *v = c->floor; v < c->sp; v++)
+        if (v->kind == V_REG && bit(v->reg) & TARGET_RT_CLOBBERS) flush(c, v);
+    caches_kill(c, TARGET_RT_CLOBBERS);
+}
+
+void emit_new(struct compiler *c, uint32_t type_id, uint32_t bytes) {
+    before_runtime(c);
+    target_new(c, type_id, abi_cell_class(bytes), next_slot(c->sp - 1));
+    c->free &= ~bit(TARGET_INT_RESULT);
+    push_reg(c, T_REF, TARGET_INT_RESULT);
+}
+
 void emit_rtcall(struct compiler *c, enum abi_rtcall rt, const uint32_t *lead, uint32_t lead_n, uint32_t n, unsigned result) {
     uint32_t frame = next_slot(c->sp - 1), slot = frame;
     for (uint32_t i = 0; i < lead_n; i++) {
@@ -206,9 +220,7 @@ void emit_rtcall(struct compiler *c, enum abi_rtcall rt, const uint32_t *lead, u
         release(c, v);
     }
     c->sp -= n;
-    for (struct value *v = c->floor; v < c->sp; v++)
-        if (v->kind == V_REG && bit(v->reg) & TARGET_RT_CLOBBERS) flush(c, v);
-    caches_kill(c, TARGET_RT_CLOBBERS);
+    before_runtime(c);
     target_rtcall(c, rt, frame);
     if (!result) return;
     c->free &= ~bit(TARGET_INT_RESULT);

@@ -29,6 +29,13 @@ static const uint32_t *offsets_of(struct compiler *c, uint32_t type) {
     return c->field_offsets[type];
 }
 
+/* Of the payload. */
+static uint32_t struct_bytes(struct compiler *c, uint32_t type) {
+    const struct wasm_deftype *t = &c->m->types[type];
+    uint32_t last = t->fields_count - 1;
+    return t->fields_count ? offsets_of(c, type)[last] + abi_field_bytes(t->fields[last].type) : 0;
+}
+
 static uint32_t id_of(const struct compiler *c, uint32_t type) { return c->layout->type_ids[type]; }
 
 /* Traps if the held reference is null. */
@@ -56,7 +63,9 @@ static void fill_object(struct compiler *c, const struct wasm_deftype *t, const 
 void emit_struct_new(struct compiler *c, bool fields) {
     uint32_t type = wasm_get_u32(&c->pc), lead[] = {id_of(c, type)};
     const struct wasm_deftype *t = &c->m->types[type];
-    emit_rtcall(c, ABI_RT_STRUCT_NEW, lead, 1, 0, T_REF);
+    uint32_t bytes = ABI_OBJECT_PAYLOAD + struct_bytes(c, type);
+    if (bytes <= ABI_CELL_MAX) emit_new(c, lead[0], bytes);
+    else emit_rtcall(c, ABI_RT_STRUCT_NEW, lead, 1, 0, T_REF);
     if (fields && t->fields_count) fill_object(c, t, offsets_of(c, type), t->fields_count);
 }
 

@@ -114,6 +114,8 @@ void target_tail_call(struct compiler *c, uint32_t func_index);
 void target_tail_call_record(struct compiler *c, bool may_be_far); /* the record is in the first result register */
 /* Calls rt_throw: the tag's id or ABI_TAG_REF, the payload, or the reference, in that many slots from `slot`. Does not return. */
 void target_throw(struct compiler *c, uint32_t tag, uint32_t slots, uint32_t slot);
+/* A new struct from the size class's run in the first result register; changes what a runtime call does. */
+void target_new(struct compiler *c, uint32_t type_id, uint32_t class, uint32_t frame);
 void target_rtcall(struct compiler *c, enum abi_rtcall rt, uint32_t frame);
 void target_check_frame(struct compiler *c, uint32_t slots); /* a frame that may reach beyond the guard: compares */
 void target_touch_frame(struct compiler *c);

@@ -346,6 +346,15 @@ void target_rtcall(struct compiler *c, enum abi_rtcall rt, uint32_t frame) {
     site(c, ABI_SITE_CALL);
 }
 
+void target_new(struct compiler *c, uint32_t type_id, uint32_t class, uint32_t frame) {
+    x64_load(&c->p, 1, SCRATCH, x64_gs(ABI_CTX(heap)));
+    x64_mov_ri(&c->p, RAX, offsetof(struct abi_heap, runs) + class * sizeof(struct abi_run));
+    x64_mov_ri(&c->p, RDX, abi_object_header(type_id, ABI_OBJECT_STRUCT));
+    x64_lea(&c->p, 1, RCX, x64_slot(frame));
+    x64_call_m(&c->p, x64_at(SCRATCH, offsetof(struct abi_heap, allocate)));
+    site(c, ABI_SITE_CALL);
+}
+
 void target_ref_func(struct compiler *c, uint32_t func_index, uint8_t d) {
     uint8_t *at = x64_lea_rip(&c->p, d);
     struct abi_reloc r = {(uint32_t)(at - c->text), ABI_RELOC_RECORD_PC32, c->layout->instance, func_index};

@@ -7,7 +7,7 @@
 #include "engine/engine_int.h"
 #include <stdlib.h>
 
-enum { STACK_MAX = 32 << 10, /* objects */ TRIGGER_MIN = 8 << 20 };
+enum { STACK_MAX = 32 << 10, /* objects */ QUEUE = 8 /* a power of two */ };
 
 struct collection {
     struct engine *e;
@@ -39,7 +39,7 @@ static void mark(struct collection *c, struct abi_gc_object *o) {
     uint64_t *word = &b->marked[cell / 64], bit = 1ull << cell % 64;
     if (*word & bit) return;
     *word |= bit;
-    if (!has_references(h, o->header)) return;
+    __builtin_prefetch(o);
     if (LIKELY(h->stack_n < STACK_MAX)) {
         h->stack[h->stack_n++] = o;
     } else {
@@ -91,10 +91,19 @@ static void scan_object(struct collection *c, const struct abi_gc_object *o) {
     }
 }
 
+/* Objects wait in a short queue between the stack and their scan, until what was prefetched is there. */
 static void drain(struct collection *c) {
     struct engine_heap *h = c->h;
-    while (h->stack_n && !c->killed) {
-        scan_object(c, h->stack[--h->stack_n]);
+    const struct abi_gc_object *queue[QUEUE] = {0};
+    uint32_t at = 0, waiting = 0;
+    while ((h->stack_n || waiting) && !c->killed) {
+        const struct abi_gc_object *o = queue[at];
+        queue[at] = NULL;
+        if (h->stack_n) queue[at] = h->stack[--h->stack_n], waiting++;
+        at = (at + 1) % QUEUE;
+        if (!o) continue;
+        waiting--;
+        if (has_references(h, o->header)) scan_object(c, o);
         worked(c, 1);
     }
 }
@@ -184,7 +193,7 @@ static void sweep(struct collection *c) {
     struct engine_heap *h = c->h;
     memset(h->partial, 0, sizeof h->partial);
     memset(h->current, 0, sizeof h->current);
-    memset(h->abi.runs, 0, sizeof h->abi.runs);
+    heap_runs_drop(h);
     h->live_bytes = 0;
     for (uint64_t i = h->bytes / HEAP_BLOCK; i-- > 0;) {
         struct heap_block *b = &h->blocks[i];
@@ -233,7 +242,7 @@ static __attribute__((noinline)) bool collect(struct engine_instance *in) {
         sweep(&c);
         h->collections++;
         h->allocated = 0;
-        h->trigger = c.e->config.collect_always ? 0 : MAX((uint64_t)TRIGGER_MIN, h->live_bytes);
+        h->trigger = heap_trigger(c.e, h->live_bytes);
     }
     end(c.e, h);
     return !c.killed;

@@ -223,7 +223,7 @@ void engine_unwind_forget(struct engine *e); /* an image is gone */
 /* x64.S, arm64.S */
 int engine_asm_enter(const struct abi_func *f, uint64_t *args, void *frame_top, struct engine_frame *fr, uint8_t *gs);
 __attribute__((noreturn)) void engine_asm_unwind(struct engine_frame *fr);
-void engine_asm_host(void), engine_asm_call(void), engine_asm_trap(void), engine_asm_far(void), engine_asm_far_tail(void), engine_asm_throw(void);
+void engine_asm_host(void), engine_asm_call(void), engine_asm_new(void), engine_asm_trap(void), engine_asm_far(void), engine_asm_far_tail(void), engine_asm_throw(void);
 void engine_asm_far_return(void), engine_asm_far_end(void);
 void engine_asm_start(void);
 void engine_asm_switch(void **save, void *sp);

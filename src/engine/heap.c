@@ -4,13 +4,18 @@
 
 enum {
     ACCESS_STEP = 1 << 20, /* bytes given access at once */
-    TRIGGER_MIN = 8 << 20, /* bytes allocated before a first collection */
     ZERO_PIECE = 1 << 20,  /* bytes of a large object cleared between two looks at the slice */
     KEEP_BYTES = 64 << 10, /* heaps up to this size are cleared by writing zeroes */
 };
 #define NO_BLOCK UINT64_MAX
 
 /* ---- the mapping ---- */
+
+/* A heap about three times as large as what lives in it; a small one stays within the caches, and is quick to clear after the request. */
+uint64_t heap_trigger(const struct engine *e, uint64_t live) {
+    enum { MIN_BYTES = 4 << 20 };
+    return e->config.collect_always ? 0 : MAX(2 * live, (uint64_t)MIN_BYTES);
+}
 
 static bool map_heap(struct engine_instance *in, struct engine_heap *h) {
     uint64_t limit = in->engine->config.memory_bytes_max;
@@ -31,13 +36,18 @@ static bool map_heap(struct engine_instance *in, struct engine_heap *h) {
     h->blocks = (struct heap_block *)(void *)(p + bits);
     h->base = p + bits + blocks;
     h->reserve = reserve;
-    h->trigger = in->engine->config.collect_always ? 0 : TRIGGER_MIN;
+    h->trigger = heap_trigger(in->engine, 0);
     return true;
 }
 
 void engine_heap_free(struct engine_heap *h) {
     if (h->mapping) munmap(h->mapping, h->mapping_bytes);
     *h = (struct engine_heap){0};
+}
+
+void engine_heap_init(struct engine_heap *h) {
+    h->abi.allocate = (void *)(uintptr_t)engine_asm_new;
+    for (uint32_t i = 0; i < ABI_CELL_CLASSES; i++) h->abi.runs[i] = (struct abi_run){.cell_bytes = abi_cell_bytes(i)};
 }
 
 void engine_heap_types(struct engine_heap *h, const struct abi_image *im) {
@@ -48,8 +58,8 @@ void engine_heap_types(struct engine_heap *h, const struct abi_image *im) {
 
 void engine_heap_reset(struct engine *e, struct engine_heap *h) {
     ENSURE(!h->collecting && !h->held);
-    memset(h->abi.runs, 0, sizeof h->abi.runs);
     if (!h->bytes) return;
+    heap_runs_drop(h);
     uint64_t blocks = h->bytes / HEAP_BLOCK;
     if (h->bytes <= KEEP_BYTES) memset(h->base, 0, h->bytes);
     else engine_reset_zero(e, h->base, h->base + h->bytes);
@@ -61,7 +71,7 @@ void engine_heap_reset(struct engine *e, struct engine_heap *h) {
     h->peak_bytes = MAX(h->peak_bytes, h->bytes);
     h->bytes = h->allocated = h->live_bytes = h->collections = 0;
     h->hint = 0;
-    h->trigger = e->config.collect_always ? 0 : TRIGGER_MIN;
+    h->trigger = heap_trigger(e, 0);
 }
 
 void engine_heap_trim(struct engine_heap *h) {
@@ -141,6 +151,10 @@ struct abi_gc_object *engine_heap_object(const struct engine_heap *h, uint64_t w
 
 /* ---- runs of cells ---- */
 
+void heap_runs_drop(struct engine_heap *h) {
+    for (uint32_t i = 0; i < ABI_CELL_CLASSES; i++) h->abi.runs[i].next = h->abi.runs[i].end = NULL;
+}
+
 /* The first cell from `from` up whose bit is as asked; b->count if there is none. */
 static uint32_t next_cell(const struct heap_block *b, uint32_t from, bool live) {
     while (from < b->count) {
@@ -164,7 +178,8 @@ static void take_run(struct engine_heap *h, uint32_t class, uint64_t block, uint
         i = end;
     }
     if (!b->fresh) memset(p, 0, bytes);
-    h->abi.runs[class] = (struct abi_run){p, p + bytes};
+    h->abi.runs[class].next = p;
+    h->abi.runs[class].end = p + bytes;
     h->allocated += bytes;
 }
 

@@ -84,12 +84,15 @@ bool engine_heap_collect(struct engine_instance *in);
 struct abi_gc_object *engine_heap_object(const struct engine_heap *h, uint64_t w);
 
 /* heap.c, for collect.c */
+void heap_runs_drop(struct engine_heap *h);
+uint64_t heap_trigger(const struct engine *e, uint64_t live); /* bytes to allocate before the next collection */
 uint32_t heap_cells(uint32_t class);
 /* The cell that starts at an address of the block, or UINT32_MAX. */
 uint32_t heap_cell_of(const struct heap_block *b, uint32_t offset);
 
 /* slot.c's: lives with the slot, or the store. */
 void engine_heap_reset(struct engine *e, struct engine_heap *h); /* empty and zero */
+void engine_heap_init(struct engine_heap *h); /* of a struct that is zero */
 /* Ids of a later image of a store include all of the earlier ones'. */
 void engine_heap_types(struct engine_heap *h, const struct abi_image *im);
 void engine_heap_trim(struct engine_heap *h); /* of a heap that was reset */

@@ -437,6 +437,7 @@ static struct engine_instance *slot_new(struct engine_image *image) {
     in->memory_base = (uint8_t **)(in->memories + memories);
     in->group_gs = in->own_gs;
     in->heap = &in->own_heap;
+    engine_heap_init(in->heap);
     engine_heap_types(in->heap, &image->im);
     if (!map_slot(in)) {
         engine_slot_free(in);
@@ -555,6 +556,7 @@ struct engine_store *engine_store_new(struct engine *e) {
     struct engine_store *s = calloc(1, sizeof *s);
     ENSURE(s && (s->group_gs = calloc(ENGINE_STORE_GROUPS_MAX, sizeof *s->group_gs)));
     s->engine = e;
+    engine_heap_init(&s->heap);
     return s;
 }
 

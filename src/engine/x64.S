@@ -120,6 +120,25 @@ FUNCTION \name
 STUB engine_asm_host, engine_host_dispatch
 STUB engine_asm_call, engine_rt_dispatch
 
+/* Compiled code wants a struct: r10 = abi_ctx.heap, eax = offset of the size class's run there, edx = header, rcx = canonical array, for
+ * the runtime call that makes it if the run is empty. The object in rax. As no signal takes the thread away from here, a cell is never
+ * given twice. */
+FUNCTION engine_asm_new
+    addq %rax, %r10
+    movq ASM_RUN_NEXT(%r10), %rax
+    cmpq ASM_RUN_END(%r10), %rax
+    je .Lempty
+    movq ASM_RUN_CELL_BYTES(%r10), %rcx
+    addq %rax, %rcx
+    movq %rcx, ASM_RUN_NEXT(%r10)
+    movl %edx, (%rax)
+    ret
+.Lempty:
+    shrl $ASM_OBJECT_TYPE_SHIFT, %edx
+    movq %rdx, (%rcx)
+    movl $ASM_RT_STRUCT_NEW, %eax
+    jmp engine_asm_call
+
 .Lno_headroom:
     movl $ASM_TRAP_STACK_OVERFLOW, %eax
 /* Compiled code raises trap eax: C goes on, on a stack of the engine's, since this one may be full. */
