@@ -23,3 +23,7 @@ uint64_t abi_cpu_features(void) {
 #endif
     return f;
 }
+
+const char *abi_machine_name(uint32_t machine) {
+    return machine == ABI_MACHINE_X86_64 ? "x86-64" : machine == ABI_MACHINE_AARCH64 ? "aarch64" : "another machine";
+}

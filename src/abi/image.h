@@ -116,7 +116,7 @@ struct abi_image_export { /* of a core instance */
 struct abi_image_head {
     uint8_t magic[8]; /* "orlo\0img" in the .orlo note; version follows */
     uint32_t version;
-    uint32_t machine;        /* EM_X86_64, EM_AARCH64 */
+    uint32_t machine;        /* ABI_MACHINE_* */
     uint64_t cpu_features;   /* bits the code needs; abi_cpu_features() of the host must include them */
     uint8_t wasm_digest[32]; /* SHA-256 of the .wasm: its identity */
     uint64_t file_bytes;
@@ -132,7 +132,19 @@ struct abi_image_head {
     uint32_t snapshot;           /* 1: groups' memory and context are the state after instantiation */
 };
 
-/* What this machine's CPU offers of what compilers may use. */
+/* abi_image_head.machine, as ELF numbers them; ABI_MACHINE: of this program. */
+enum {
+    ABI_MACHINE_X86_64 = 62,
+    ABI_MACHINE_AARCH64 = 183,
+#if defined(__aarch64__)
+    ABI_MACHINE = ABI_MACHINE_AARCH64
+#else
+    ABI_MACHINE = ABI_MACHINE_X86_64
+#endif
+};
+const char *abi_machine_name(uint32_t machine); /* "aarch64" and so on, as --target takes it */
+
+/* What this machine's CPU offers of what compilers may use, beyond what every aarch64 has. */
 enum abi_cpu {
     ABI_CPU_SSE41 = 1 << 0,
     ABI_CPU_SSE42 = 1 << 1,

@@ -40,13 +40,9 @@ static err check_head(const struct abi_image *im, struct diag *d) {
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
                         "the image has format version %u, this program reads %u: compile it again", h->version,
                         ABI_IMAGE_VERSION);
-#if defined(__x86_64__)
-    uint32_t machine = EM_X86_64;
-#elif defined(__aarch64__)
-    uint32_t machine = EM_AARCH64;
-#endif
-    if (h->machine != machine)
-        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "the image is for another machine (ELF machine %u)", h->machine);
+    if (h->machine != ABI_MACHINE)
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "the image is for %s, this machine is %s: compile it here", abi_machine_name(h->machine),
+                        abi_machine_name(ABI_MACHINE));
     if (!spans_fit(im)) return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "the image's tables lie outside of it");
     uint64_t missing = h->cpu_features & ~abi_cpu_features();
     if (missing)
@@ -62,6 +58,9 @@ static err relocate(struct abi_image *im, struct diag *d) {
     uint8_t *base = (uint8_t *)(uintptr_t)im->base;
     if (h->text.count && mprotect(base + h->text.offset, h->text.count, PROT_READ | PROT_EXEC) < 0)
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot make the image executable: %s", strerror(errno));
+#if defined(__aarch64__) /* the file's pages may have been written by another core, whose instruction caches are not kept alike */
+    if (h->text.count) __builtin___clear_cache((char *)base + h->text.offset, (char *)base + h->text.offset + h->text.count);
+#endif
     size_t bytes = h->funcs.count * sizeof(struct abi_func);
     if (!bytes) return ERR_OK;
     im->funcs = (struct abi_func *)(void *)(base + h->funcs.offset);

@@ -11,7 +11,7 @@
 
 void abi_image_writer_init(struct abi_image_writer *w, arena *scratch) {
     *w = (struct abi_image_writer){.arena = scratch, .end = ABI_IMAGE_HEAD + sizeof(struct abi_image_head)};
-    w->head.machine = EM_X86_64;
+    w->head.machine = ABI_MACHINE;
     *vec_add(w->arena, &w->sections) = (struct abi_image_section){.name = ""};
     *vec_add(w->arena, &w->sections) = (struct abi_image_section){.name = ".note.orlo",
                                                                   .type = SHT_NOTE,

@@ -171,6 +171,7 @@ struct compiler {
     bool epilogue_short;
     bool memory0_direct; /* memory 0 exists and is at GS */
     bool calls_out;      /* the function has calls (not: runtime calls) */
+    uint32_t body_bytes; /* of the function, wasm */
     bool far_branches, out_of_reach; /* branches of this function must reach anywhere in it; one did not */
     bool far_calls;      /* likewise for calls in the object */
 

@@ -248,6 +248,7 @@ static err compile_once(struct compiler *c, uint32_t func_index, const struct wa
     pins_choose(c, info);
     set_up_stack(c, info);
     c->calls_out = info->calls_count || info->throws_count;
+    c->body_bytes = (uint32_t)info->code.n;
     c->epilogue_short = !c->pins_saved && t->results_count <= 1;
     prologue(c, info);
     struct wasm_block_type bt = {
@@ -276,7 +277,7 @@ static err compile_function(struct compiler *c, uint32_t func_index, const struc
     c->far_branches = true;
     e = compile_once(c, func_index, t, info);
     c->far_branches = false;
-    ENSURE(e || !c->out_of_reach);
+    if (!e && c->out_of_reach) e = diag_set(c->d, ERR_LIMIT, DIAG_NOWHERE, "func %u: too much machine code", func_index);
     return e;
 }
 

@@ -1,6 +1,7 @@
 /* cpu: what the machine has. */
 #include "baseline/baseline.h"
 
+#if defined(__x86_64__)
 #include <cpuid.h>
 
 bool baseline_cpu_features(uint64_t *out) {
@@ -21,3 +22,10 @@ bool baseline_cpu_features(uint64_t *out) {
     if (__get_cpuid(0x80000001, &a, &b, &c, &d) && bmi && avx && c & bit_LZCNT) *out |= BASELINE_CPU_BMI;
     return true;
 }
+#else
+/* aarch64: the instructions of ARMv8.0 with floating point and NEON, which every such machine that runs Linux has. */
+bool baseline_cpu_features(uint64_t *out) {
+    *out = 0;
+    return true;
+}
+#endif

@@ -12,17 +12,15 @@
  *
  * Every fault must have its site: one that has none ends the program. */
 #include "baseline/baseline.h"
+#include "baseline/testrun_machine.h"
 
-#include <asm/prctl.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 enum { CONTEXT_BYTES = 8 << 20, FRAME_BYTES = 2 << 20, GUARD = 64 << 10, NATIVE_BYTES = 1 << 20 };
@@ -208,39 +206,21 @@ static uint64_t do_host(uint64_t *a, uint32_t index) {
     return 0;
 }
 
-/* ---- stubs: they save what compiled code expects to find again ---- */
+/* ---- what the stubs call ---- */
 
 uint64_t testrun_rt_synced(uint64_t *a, uint32_t rt);
 uint64_t testrun_host(uint64_t *a, uint32_t i);
 void testrun_trap(uint32_t t);
-void stub_rt(void);
-void stub_host(void);
-void stub_trap(void);
 __attribute__((used)) uint64_t testrun_host(uint64_t *a, uint32_t i) { return do_host(a, i); }
 __attribute__((used)) void testrun_trap(uint32_t t) { raise_trap((enum abi_trap)t); }
-#define SAVE_AND_CALL(name, fn)                                                                                                \
-    __asm__(".text\n.globl " name "\n" name ":\n push %rbp\n mov %rsp,%rbp\n push %rbx\n push %rsi\n push %rdi\n push %r8\n"   \
-            " push %r9\n push %r10\n push %r11\n sub $216,%rsp\n and $-16,%rsp\n"                                              \
-            " movups %xmm3,(%rsp)\n movups %xmm4,16(%rsp)\n movups %xmm5,32(%rsp)\n movups %xmm6,48(%rsp)\n"                   \
-            " movups %xmm7,64(%rsp)\n movups %xmm8,80(%rsp)\n movups %xmm9,96(%rsp)\n movups %xmm10,112(%rsp)\n"               \
-            " movups %xmm11,128(%rsp)\n movups %xmm12,144(%rsp)\n movups %xmm13,160(%rsp)\n movups %xmm14,176(%rsp)\n"         \
-            " mov %rcx,%rdi\n mov %eax,%esi\n call " fn "\n"                                                                   \
-            " movups (%rsp),%xmm3\n movups 16(%rsp),%xmm4\n movups 32(%rsp),%xmm5\n movups 48(%rsp),%xmm6\n"                   \
-            " movups 64(%rsp),%xmm7\n movups 80(%rsp),%xmm8\n movups 96(%rsp),%xmm9\n movups 112(%rsp),%xmm10\n"               \
-            " movups 128(%rsp),%xmm11\n movups 144(%rsp),%xmm12\n movups 160(%rsp),%xmm13\n movups 176(%rsp),%xmm14\n"         \
-            " lea -56(%rbp),%rsp\n pop %r11\n pop %r10\n pop %r9\n pop %r8\n pop %rdi\n pop %rsi\n pop %rbx\n pop %rbp\n"      \
-            " mov $0x5555555555555555,%rcx\n mov %rcx,%rdx\n ret\n")
-SAVE_AND_CALL("stub_rt", "testrun_rt_synced");
-SAVE_AND_CALL("stub_host", "testrun_host");
-__asm__(".globl stub_trap\nstub_trap:\n mov %eax,%edi\n and $-16,%rsp\n call testrun_trap\n");
 
 static void on_signal(int sig, siginfo_t *info, void *uc) {
     ucontext_t *u = uc;
-    uint64_t pc = (uint64_t)u->uc_mcontext.gregs[REG_RIP], at = (uint64_t)info->si_addr;
+    uint64_t pc = context_pc(u), at = (uint64_t)info->si_addr;
     bool guest = pc - (uint64_t)text < object.text.n;
     uint64_t frames_end = (uint64_t)frame_stack + FRAME_BYTES;
     if (guest && sig == SIGSEGV && at - frames_end < GUARD) raise_trap(ABI_TRAP_STACK_OVERFLOW);
-    uint64_t sp = (uint64_t)u->uc_mcontext.gregs[REG_RSP];
+    uint64_t sp = context_sp(u);
     if (guest && sig == SIGSEGV && at - (sp - 256) < 512) raise_trap(ABI_TRAP_STACK_OVERFLOW);
     struct abi_site s = {0};
     if (guest) {
@@ -454,6 +434,7 @@ static void load_text(arena *a) {
         if (r->kind != ABI_RELOC_RECORD_PC32) die("relocation");
         abi_reloc_apply(text + r->at, (uint8_t *)&near[r->target] - (text + r->at));
     }
+    __builtin___clear_cache((char *)text, (char *)text + n);
     if (mprotect(text, n, PROT_READ | PROT_EXEC)) die("mprotect");
     if (getenv("TESTRUN_BASE")) fprintf(stderr, "text %p\n", (void *)text);
 }
@@ -469,7 +450,6 @@ static void set_up(arena *a) {
     struct abi_ctx *x = abi_ctx_of(gs);
     x->rt_call = (void *)stub_rt, x->rt_host = (void *)stub_host, x->rt_trap = (void *)stub_trap;
     x->frame_limit = (uint64_t)frame_stack + FRAME_BYTES;
-    syscall(SYS_arch_prctl, ARCH_SET_GS, gs);
     static uint8_t signal_stack[65536];
     stack_t ss = {.ss_sp = signal_stack, .ss_size = sizeof signal_stack};
     sigaltstack(&ss, NULL);
@@ -480,7 +460,7 @@ static void set_up(arena *a) {
 static enum abi_trap call(const struct abi_func *f, uint64_t *args) {
     int t = sigsetjmp(trap_to, 1);
     if (t) return (enum abi_trap)(t - 1);
-    ((abi_entry_fn)f->entry)(f, args, frame_stack);
+    enter(f->entry, f, args, frame_stack, gs);
     return ABI_TRAP_NONE;
 }
 

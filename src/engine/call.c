@@ -24,6 +24,14 @@ HELD(ASM_THROW_BYTES, sizeof(struct engine_throw));
 #if defined(__x86_64__)
 HELD(X64_SAVED_GS, offsetof(struct engine_saved, gs));
 HELD(X64_SAVED_VECTORS, offsetof(struct engine_saved, vectors));
+#else
+HELD(ARM64_SAVED_SP, offsetof(struct engine_saved, sp));
+HELD(ARM64_SAVED_PC, offsetof(struct engine_saved, pc));
+HELD(ARM64_SAVED_FLAGS, offsetof(struct engine_saved, flags));
+HELD(ARM64_SAVED_VECTORS, offsetof(struct engine_saved, vectors));
+HELD(ARM64_FP_FPSR, offsetof(struct fpsimd_context, fpsr));
+HELD(ARM64_FP_FPCR, offsetof(struct fpsimd_context, fpcr));
+HELD(ARM64_FP_VECTORS, offsetof(struct fpsimd_context, vregs));
 #endif
 /* The first words of a context are the record of memory 0. */
 HELD(offsetof(struct abi_memory, bytes), offsetof(struct abi_ctx, memory_bytes));

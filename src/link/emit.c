@@ -59,6 +59,7 @@ static void apply_relocs(struct link *l, struct link_instance *in) {
 }
 
 static uint64_t image_cpu(uint64_t baseline) {
+    if (ABI_MACHINE != ABI_MACHINE_X86_64) return 0;
     uint64_t f = ABI_CPU_SSE41 | ABI_CPU_SSE42 | ABI_CPU_POPCNT;
     if (baseline & BASELINE_CPU_AVX) f |= ABI_CPU_AVX;
     if (baseline & BASELINE_CPU_AVX2) f |= ABI_CPU_AVX2;
