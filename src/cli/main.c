@@ -40,7 +40,7 @@ static err read_grants(arena *mem, const struct cli_options *o, struct node_gran
     for (uint32_t i = 0; i < o->dir.n; i++) TRY(node_grant_dir(mem, g, str_c(o->dir.p[i]), d));
     for (uint32_t i = 0; i < o->allow_http.n; i++) TRY(node_grant_http(mem, g, str_c(o->allow_http.p[i]), d));
     for (uint32_t i = 0; i < o->allow_net.n; i++) TRY(node_grant_net(mem, g, str_c(o->allow_net.p[i]), d));
-    return ERR_OK;
+    return o->forward ? node_grant_forward(mem, g, str_c(o->forward), d) : ERR_OK;
 }
 
 static err set_log(const struct cli_options *o, bool json, struct diag *d) {

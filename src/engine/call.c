@@ -69,6 +69,9 @@ enum abi_trap engine_instance_start(struct engine_instance *in) {
     return ABI_TRAP_NONE;
 }
 
+bool engine_image_starts(const struct engine_image *image) { return image->im.head->start_steps.count; }
+uint64_t engine_instance_growth(const struct engine_instance *in) { return in->memory_used - in->image->initial_bytes; }
+
 void engine_host_dispatch(struct engine_instance *in, uint32_t import, uint64_t *args, void **sp) {
     struct engine *e = in->engine;
     struct engine_fiber *f = e->current;

@@ -75,6 +75,8 @@ void engine_image_bind(struct engine_image *image, uint32_t host_index, engine_h
 struct engine_instance *engine_acquire(struct engine_image *image, void *user);
 /* Runs what of the instantiation the snapshot does not hold (start_steps), on the current fiber. */
 enum abi_trap engine_instance_start(struct engine_instance *in);
+bool engine_image_starts(const struct engine_image *image);       /* engine_instance_start has something to do */
+uint64_t engine_instance_growth(const struct engine_instance *in); /* bytes of memories and tables beyond the image's */
 /* Resets the slot and puts it on its image's LIFO list: at once, or, while fibers of it are alive, when the
  * last one has ended. */
 void engine_release(struct engine_instance *in);

@@ -278,7 +278,8 @@ enum abi_trap host_lower_result(struct host_cx *cx, const struct host_binding *b
 static enum abi_trap call_lift(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     struct host_subtask s;
     struct host_thread th = {.nested = true}, *outer = in->thread;
-    struct host_task task = {.lift = b->lift, .subtask = &s, .implicit = &th};
+    struct host_task task = {
+        .lift = b->lift, .subtask = &s, .implicit = &th, .root = outer->task ? outer->task->root : NULL};
     uint64_t flat[HOST_FLAT_ASYNC_MAX + 1];
     s.in = in;
     s.b = b;

@@ -212,12 +212,15 @@ void host_instance_kill(struct host_instance *in);
 uint32_t host_instance_tasks(const struct host_instance *in);
 /* fn is called, on any stack, when the last task has ended: nothing of the guest runs or waits. NULL: not any more. */
 void host_instance_on_idle(struct host_instance *in, void (*fn)(struct host_instance *in, void *arg), void *arg);
+/* fn is called, on any stack, when it dies: it trapped or was killed. Before that is told to its invocations. NULL: not any more. */
+void host_instance_on_death(struct host_instance *in, void (*fn)(struct host_instance *in, void *arg), void *arg);
+uint64_t host_instance_charged(const struct host_instance *in); /* what host_charge counts */
 void *host_instance_user(struct host_instance *in);
 void host_instance_set_user(struct host_instance *in, void *user);
 struct engine_instance *host_instance_engine(struct host_instance *in); /* to spawn, kill, ask for the trap */
 struct host_component *host_instance_component(struct host_instance *in);
 struct host_instance *host_instance_of(struct engine_instance *in); /* for host_core_func: engine_call_instance */
-bool host_instance_dead(const struct host_instance *in);                /* it has trapped */
+bool host_instance_dead(const struct host_instance *in);                /* it has trapped, or is being released */
 
 /* Counts bytes of host memory held for the guest. False: over host_bytes_max, nothing counted. */
 [[nodiscard]] bool host_charge(struct host_instance *in, uint64_t bytes);
@@ -310,10 +313,12 @@ struct host_invocation { /* the caller's to allocate */
     /* private: */
     host_done_fn on_done;
     void *arg;
+    void (*on_end)(struct host_invocation *inv, void *arg);
     const struct host_export *ex;
     const void *args;
     void *result;
     struct host_task *task;
+    uint32_t tasks; /* alive because of it, if on_end is set */
     struct host_invocation *next, **prev;
     bool discard, cancel_asked, cancel_wanted;
 };
@@ -321,6 +326,14 @@ struct host_invocation { /* the caller's to allocate */
  * export's C type, zeroed here; NULL: dropped. */
 void host_invoke(struct host_invocation *inv, struct host_instance *in, const struct host_export *ex,
                  const void *args, void *result, host_done_fn on_done, void *arg);
+/* Right after host_invoke, unless it is done already. fn is called, on any stack, when nothing of the call runs or waits any more: its
+ * task has ended (after done, perhaps long after) and so have those it called. inv must live until then, or until the instance's death,
+ * which is not told here. */
+void host_invoke_on_end(struct host_invocation *inv, void (*fn)(struct host_invocation *inv, void *arg));
+/* For whom the instance runs right now: the invocation, with on_end, whose task it is or was called by. NULL: none, or nothing runs. */
+struct host_invocation *host_instance_current(const struct host_instance *in);
+/* A call would have to wait: the guest runs (or was preempted), is in exclusive use, or exerts backpressure. */
+bool host_export_busy(const struct host_instance *in, const struct host_export *ex);
 /* Asks the guest to cancel; done comes sooner or later, as cancelled or not. */
 void host_invoke_cancel(struct host_invocation *inv);
 void host_invoke_end(struct host_invocation *inv); /* after done: frees the memory of the result */
@@ -375,6 +388,8 @@ void host_stream_writer_set_waker(struct host_stream_writer *w, host_waker fn, v
  * guest's realloc: BLOCKED may come although a guest reads, and the waker when it is possible. */
 enum host_copy host_stream_write(struct host_stream_writer *w, const void *p, size_t count, size_t *n);
 size_t host_stream_writer_ready(const struct host_stream_writer *w); /* elements that the other side asks for now */
+/* A guest was given elements and has not taken note of it yet: closing now would tell it both at once, which not every guest expects. */
+bool host_stream_writer_untold(const struct host_stream_writer *w);
 bool host_stream_writer_over(const struct host_stream_writer *w); /* writing gives CLOSED */
 bool host_stream_writer_gone(const struct host_stream_writer *w);
 void host_stream_writer_close(struct host_stream_writer *w);

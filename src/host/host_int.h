@@ -153,6 +153,7 @@ struct host_task {
     void *result;                  /* C called: in host layout */
     struct host_thread thread;     /* the implicit one */
     bool counted;                  /* in->tasks */
+    struct host_invocation *root;  /* C called it, or who called this; it counts this. NULL: nobody wants to know */
 };
 
 /* ---- waitables (CanonicalABI.md, Waitable State) ---------------------------------------------- */
@@ -285,6 +286,8 @@ struct host_instance {
     bool releasing;
     void (*on_idle)(struct host_instance *in, void *arg);
     void *on_idle_arg;
+    void (*on_death)(struct host_instance *in, void *arg);
+    void *on_death_arg;
     struct host_instance *next; /* free list of the component */
     char text[256];             /* of the last trap, where there is no engine */
 };
@@ -529,6 +532,8 @@ void host_pendings_gone(struct host_instance *in);
 void host_invocations_fail(struct host_instance *in, enum abi_trap t);
 /* The rest of inv is filled in; values go to memory. */
 void host_invoke_with(struct host_invocation *inv, struct host_call *memory);
+void host_task_set_root(struct host_task *task, struct host_invocation *root);
+void host_task_leave_root(struct host_task *task);
 void host_invocation_resolved(struct host_invocation *inv, bool cancelled);
 
 /* ---- waitables (waitable.c) ------------------------------------------------------------------- */

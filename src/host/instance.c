@@ -92,6 +92,7 @@ static void drop_threads(struct host_instance *in) {
 
 void host_instance_finish(struct host_instance *in) {
     struct host_component *c = in->component;
+    in->dead = true; /* who is told that its end is gone can see why */
     host_pendings_gone(in);
     if (!host_list_empty(&in->pipes)) host_pipes_gone(in, true);
     if (!host_list_empty(&in->threads)) drop_threads(in);
@@ -108,6 +109,7 @@ void host_instance_finish(struct host_instance *in) {
 
 void host_instance_release(struct host_instance *in) {
     in->on_idle = NULL;
+    in->on_death = NULL;
     if (UNLIKELY(in->threads_count || in->calls)) host_die(in, ABI_TRAP_INTERRUPTED);
     if (in->fibers) {
         in->releasing = true;
@@ -129,6 +131,13 @@ void host_instance_on_idle(struct host_instance *in, void (*fn)(struct host_inst
     in->on_idle = fn;
     in->on_idle_arg = arg;
 }
+
+void host_instance_on_death(struct host_instance *in, void (*fn)(struct host_instance *in, void *arg), void *arg) {
+    in->on_death = fn;
+    in->on_death_arg = arg;
+}
+
+uint64_t host_instance_charged(const struct host_instance *in) { return in->charged; }
 
 enum abi_trap host_instance_start(struct host_instance *in) {
     struct host_thread th = {};

@@ -80,6 +80,32 @@ void host_invoke(struct host_invocation *inv, struct host_instance *in, const st
     host_invoke_with(inv, &inv->call);
 }
 
+void host_invoke_on_end(struct host_invocation *inv, void (*fn)(struct host_invocation *inv, void *arg)) {
+    ENSURE(inv->task && !inv->on_end);
+    inv->on_end = fn;
+    host_task_set_root(inv->task, inv);
+}
+
+void host_task_set_root(struct host_task *task, struct host_invocation *root) {
+    task->root = root;
+    if (root) root->tasks++;
+}
+
+void host_task_leave_root(struct host_task *task) {
+    struct host_invocation *root = task->root;
+    task->root = NULL;
+    if (root && !--root->tasks && !root->call.instance->dead) root->on_end(root, root->arg);
+}
+
+struct host_invocation *host_instance_current(const struct host_instance *in) {
+    return in->thread && in->thread->task ? in->thread->task->root : NULL;
+}
+
+bool host_export_busy(const struct host_instance *in, const struct host_export *ex) {
+    const struct host_ci *ci = &in->cis[ex->lift->o.ci];
+    return in->thread || ci->exclusive || ci->backpressure || ci->entering;
+}
+
 static enum abi_trap cancel_wanted(struct host_instance *in, void *arg) {
     (void)arg;
     for (struct host_invocation *inv = in->invocations, *next; inv; inv = next) {

@@ -182,6 +182,10 @@ size_t host_stream_writer_ready(const struct host_stream_writer *w) {
 
 bool host_stream_gone(const struct host_stream *s) { return reader_of(s)->pipe->gone; }
 bool host_stream_writer_gone(const struct host_stream_writer *w) { return writer_of(w)->pipe->gone; }
+bool host_stream_writer_untold(const struct host_stream_writer *w) {
+    const struct host_end *reader = &writer_of(w)->pipe->end[0];
+    return reader->where == HOST_END_GUEST && reader->w.has_event;
+}
 bool host_stream_over(const struct host_stream *s) { return is_over(reader_of(s)->pipe); }
 bool host_stream_writer_over(const struct host_stream_writer *w) { return is_over(writer_of(w)->pipe); }
 

@@ -108,6 +108,7 @@ static enum abi_trap call_guest(struct host_subtask *s) {
     if (trap) return trap;
     struct host_task *task = host_task_new(in, s->b->lift);
     if (!task) return too_many(in);
+    host_task_set_root(task, host_instance_current(in));
     task->subtask = s;
     task->call = &s->call;
     s->callee = task;

@@ -288,6 +288,7 @@ struct host_task *host_task_new(struct host_instance *in, const struct host_lift
 
 void host_task_free(struct host_task *task) {
     if (task->counted) task->thread.in->tasks--;
+    host_task_leave_root(task);
     free(task);
 }
 
@@ -313,6 +314,7 @@ void host_task_leave_stack(struct host_instance *in, struct host_task *task, str
     heap->threads = (struct host_node){};
     heap->counted = true;
     heap->thread.in = in;
+    host_task_set_root(heap, task->root);
     in->tasks++;
     HOST_EACH(n, &task->threads) {
         struct host_thread *t = container_of(n, struct host_thread, of_task);

@@ -368,6 +368,7 @@ void host_die(struct host_instance *in, enum abi_trap t) {
     if (in->dead) return;
     in->dead = true;
     in->trap = t;
+    if (in->on_death) in->on_death(in, in->on_death_arg);
     if (in->thread && !host_on_thread(in)) engine_kill(in->engine);
     HOST_EACH(n, &in->threads) wake(container_of(n, struct host_thread, of_instance));
     host_invocations_fail(in, t);

@@ -107,7 +107,8 @@ void net_client_detach(struct net_fetch *f) {
     struct net_client *c = f->client;
     if (!f->easy) return;
     curl_multi_remove_handle(c->multi, f->easy);
-    if (c->idle_count < NET_FETCH_IDLE_EASY) {
+    bool had_trailers = f->rq.has_body && f->send_left == UINT64_MAX; /* curl 7.88 forgets to reset their state: a later upload would overflow */
+    if (c->idle_count < NET_FETCH_IDLE_EASY && !had_trailers) {
         curl_easy_reset(f->easy);
         c->idle[c->idle_count++] = f->easy;
     } else {

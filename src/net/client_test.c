@@ -424,18 +424,19 @@ static void on_request(struct net_exchange *x, void *arg) {
 
 static void uploads(void **state) {
     struct test_server t;
-    struct result r = {.to_send = 8 << 20};
+    struct result r;
     test_server_start(&t, (struct net_server_config){.on_request = on_request});
     struct net_fetch_request rq = request(t.port, "POST", "/");
     struct net_field trailer = {STR("X-Sum"), STR("7")}, length = {STR("Content-Length"), STR("100000")};
-    r.send_trailers = &trailer;
-    r.send_trailers_count = 1;
     rq.has_body = true;
-    run(&r, &rq); /* chunked */
-    assert_int_equal(r.error, NET_OK);
-    assert_int_equal(r.body.n, 8 << 20);
-    assert_string_equal(r.trailers.p, "X-Sum=7;");
-    result_free(&r);
+    for (int i = 0; i < 2; i++) { /* chunked; the second on the same connection */
+        r = (struct result){.to_send = 8 << 20, .send_trailers = &trailer, .send_trailers_count = 1};
+        run(&r, &rq);
+        assert_int_equal(r.error, NET_OK);
+        assert_int_equal(r.body.n, 8 << 20);
+        assert_string_equal(r.trailers.p, "X-Sum=7;");
+        result_free(&r);
+    }
     r.to_send = 100000;
     rq.fields = &length;
     rq.fields_count = 1;
@@ -446,6 +447,12 @@ static void uploads(void **state) {
     r.to_send = 99999; /* too short */
     run(&r, &rq);
     assert_int_equal(r.error, NET_HTTP_REQUEST_BODY_SIZE);
+    result_free(&r);
+    r.to_send = 4; /* written before it has begun */
+    length.value = STR("4");
+    run(&r, &rq);
+    assert_int_equal(r.error, NET_OK);
+    assert_int_equal(r.body.n, 4);
     result_free(&r);
     r.to_send = 0;
     length.value = STR("0");

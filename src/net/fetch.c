@@ -372,7 +372,8 @@ static void set_method(struct net_fetch *f) {
     curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
     if (f->rq.has_body) {
         curl_easy_setopt(e, CURLOPT_UPLOAD, 1L);
-        curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE, f->send_left == UINT64_MAX ? (curl_off_t)-1 : (curl_off_t)f->send_left);
+        uint64_t whole = f->send_left + net_queue_left(&f->send); /* some may have been written by now */
+        curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE, f->send_left == UINT64_MAX ? (curl_off_t)-1 : (curl_off_t)whole);
         curl_easy_setopt(e, CURLOPT_READFUNCTION, on_read);
         curl_easy_setopt(e, CURLOPT_READDATA, f);
         curl_easy_setopt(e, CURLOPT_TRAILERFUNCTION, on_trailers);

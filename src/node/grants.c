@@ -126,6 +126,20 @@ err node_grant_http(arena *out, struct node_grants *g, str arg, struct diag *d) 
     return ERR_OK;
 }
 
+err node_grant_forward(arena *out, struct node_grants *g, str arg, struct diag *d) {
+    str rest = arg, host, port;
+    uint16_t number;
+    bool https = str_starts(arg, STR("https://")), http = str_starts(arg, STR("http://"));
+    if (https || http) rest = str_sub(arg, https ? 8 : 7, arg.n);
+    if (rest.n && rest.p[rest.n - 1] == '/') rest.n--;
+    bool ok = (https || http) && node_cut_host_port(rest, &host, &port) && host.n && (!port.n || parse_port(port, false, &number));
+    for (size_t i = 0; ok && i < rest.n; i++) ok = rest.p[i] > ' ' && rest.p[i] < 0x7f && !strchr("/?#@", rest.p[i]);
+    if (!ok) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "expected http://HOST[:PORT] without a path, not '" STR_FMT "'", STR_ARG(arg));
+    g->forward_scheme = https ? STR("https") : STR("http");
+    g->forward_authority = arena_str(out, rest);
+    return ERR_OK;
+}
+
 err node_listen_parse(str arg, struct node_listen *out, struct diag *d) {
     *out = (struct node_listen){.port = 8080};
     if (arg.n && str_to_u64(arg, &(uint64_t){0})) { /* a port alone: on this machine only, like the default */

@@ -56,6 +56,7 @@ static bool on_turn(void *arg) { return node_guest_turn(arg); }
 
 static void on_idle(void *arg) {
     struct node_guest *g = arg;
+    g->out.logged = g->err.logged = 0;
     g->idle_late = !engine_idle(g->engine);
     uint32_t wait_ms = g->idle_late ? engine_idle_wait_ms(g->engine) : 1;
     g->idle_armed = wait_ms;
@@ -95,7 +96,7 @@ static void open_resolver_paths(struct opened *o) {
 
 static unsigned network_of(const struct node_grants *g) {
     enum { LISTENS = 1 << WASI_NET_LISTEN | 1 << WASI_NET_LISTEN_UDP };
-    unsigned network = g->allow_http.n || g->net.n ? NODE_SANDBOX_CONNECT : 0;
+    unsigned network = g->allow_http.n || g->net.n || g->forward_authority.n ? NODE_SANDBOX_CONNECT : 0;
     for (uint32_t i = 0; i < g->net.n; i++)
         if (g->net.p[i].uses & LISTENS) network |= NODE_SANDBOX_LISTEN;
     return network;
@@ -115,6 +116,8 @@ static err new_app(struct node_guest *g, const struct node_guest_config *config,
                    struct diag *d) {
     arena *scratch = arena_new(0);
     const struct node_grants *grants = config->grants;
+    g->out = (struct node_lines){.stream = "stdout", .request_id = ""};
+    g->err = (struct node_lines){.stream = "stderr", .request_id = ""};
     struct wasi_env *env = arena_array(scratch, struct wasi_env, grants->env.n);
     for (uint32_t i = 0; i < grants->env.n; i++) env[i] = (struct wasi_env){grants->env.p[i].key, grants->env.p[i].value};
     struct wasi_allow *allow = arena_array(scratch, struct wasi_allow, grants->allow_http.n);
@@ -131,7 +134,16 @@ static err new_app(struct node_guest *g, const struct node_guest_config *config,
         .allow_http_count = grants->allow_http.n,
         .allow_net = grants->net.p,
         .allow_net_count = grants->net.n,
+        .forward_scheme = grants->forward_scheme,
+        .forward_authority = grants->forward_authority,
         .limits.body_bytes_max = config->limits->body_bytes_max,
+        .limits.instance_requests = config->limits->instance_requests,
+        .limits.instance_reuse_max = config->limits->instance_reuse_max,
+        .limits.instance_idle_ms = config->limits->instance_idle_ms,
+        .limits.instance_growth_max = config->limits->instance_growth_max,
+        .limits.linger_ms = config->limits->handler_ms_max,
+        .out = {.fd = -1, .write = node_lines_put, .arg = &g->out},
+        .err = {.fd = -1, .write = node_lines_put, .arg = &g->err},
         .server_name = STR("orlo/" ORLO_VERSION),
     };
     err e = wasi_app_new(g->engine, g->loop, im, &wasi, &g->app, d);

@@ -204,7 +204,8 @@ static void on_event(void *arg, enum net_event event) {
         turn_away(r);
         return;
     }
-    wasi_run_kill(r->run);
+    if (event == NET_EVENT_GONE) wasi_run_cancel(r->run);
+    else wasi_run_kill(r->run);
     net_loop_wake(r->handler->guest->loop);
 }
 

@@ -146,6 +146,11 @@ static void test_grants(void **state) {
     assert_int_equal(node_grant_http(mem, &g, STR("http://x"), &d), ERR_USAGE);
     assert_int_equal(node_grant_http(mem, &g, STR("x:0"), &d), ERR_USAGE);
     assert_int_equal(node_grant_http(mem, &g, STR("x:99999"), &d), ERR_USAGE);
+    assert_int_equal(node_grant_forward(mem, &g, STR("https://next.example:8443/"), &d), ERR_OK);
+    assert_true(str_eqc(g.forward_scheme, "https") && str_eqc(g.forward_authority, "next.example:8443"));
+    assert_int_equal(node_grant_forward(mem, &g, STR("next.example"), &d), ERR_USAGE);
+    assert_int_equal(node_grant_forward(mem, &g, STR("http://x/path"), &d), ERR_USAGE);
+    assert_int_equal(node_grant_forward(mem, &g, STR("http://x:0"), &d), ERR_USAGE);
     arena_free(mem);
 }
 

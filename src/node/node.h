@@ -34,6 +34,7 @@ struct node_grants {
     VEC(struct node_dir) dirs;
     VEC(struct node_allow) allow_http;
     VEC(struct wasi_net_rule) net;
+    str forward_scheme, forward_authority; /* the server behind a middleware; empty: none */
 };
 /* "K=V"; "K" takes the value from this process's environment (ERR_NOT_FOUND when it has none). */
 [[nodiscard]] err node_grant_env(arena *out, struct node_grants *g, str arg, struct diag *d);
@@ -43,6 +44,8 @@ struct node_grants {
 [[nodiscard]] err node_grant_http(arena *out, struct node_grants *g, str arg, struct diag *d);
 /* "tcp:HOST:PORT" and the like: grants_net.c has the forms. */
 [[nodiscard]] err node_grant_net(arena *out, struct node_grants *g, str arg, struct diag *d);
+/* "http://HOST[:PORT]" or https: where what a middleware passes on goes. */
+[[nodiscard]] err node_grant_forward(arena *out, struct node_grants *g, str arg, struct diag *d);
 
 struct node_limits {           /* 0 takes the default that flags.def names */
     uint64_t memory_bytes_max; /* linear memories of one instance */
@@ -51,6 +54,10 @@ struct node_limits {           /* 0 takes the default that flags.def names */
     uint64_t header_ms_max, body_idle_ms_max, idle_ms_max;
     uint64_t instances_max;   /* alive at once in a worker */
     uint64_t connections_max; /* open at once in a worker */
+    uint64_t instance_requests;   /* of a WASI 0.3 service: served by one instance at a time; 0: it serves one request and is reset */
+    uint64_t instance_reuse_max;  /* then it is replaced */
+    uint64_t instance_idle_ms;    /* without a request, then it is given back */
+    uint64_t instance_growth_max; /* bytes of memory that it may have grown by and still take a request */
     uint64_t compile_memory_bytes_max;
     uint64_t compile_s_max;
 };

@@ -79,6 +79,18 @@ struct node_sockets {
 [[nodiscard]] err node_listen_open(arena *out, const struct node_serve_config *config, uint32_t workers,
                                    struct node_sockets *sets, struct diag *d);
 
+/* ---- lines.c: what a guest prints, a log event a line ---- */
+
+struct node_lines {
+    const char *stream; /* "stdout", "stderr" */
+    const char *request_id;
+    uint32_t logged, dropped;
+    uint32_t n;
+    char text[1024]; /* an unfinished line */
+};
+void node_lines_put(void *lines, str bytes); /* a wasi_out.write */
+void node_lines_end(struct node_lines *lines);
+
 /* ---- guest.c: a loop, an engine and an app in one process, as a worker and `orlo run` need them ---- */
 
 struct node_guest {
@@ -88,6 +100,7 @@ struct node_guest {
     struct net_timer *idle;
     bool idle_armed, idle_late; /* the timer runs; it only waits for things to stay unused */
     uint64_t turns_seen;        /* of the engine, when upkeep was last arranged for */
+    struct node_lines out, err; /* of guests, where no request is known */
     bool (*turn)(void *arg);    /* before the engine runs; may be NULL */
     void *turn_arg;
 };
@@ -113,18 +126,6 @@ struct node_handler *node_handler_new(struct node_guest *g, const struct node_wo
 void node_handler_request(struct net_exchange *x, void *handler); /* on_request of a net_server */
 uint32_t node_handler_busy(const struct node_handler *h);         /* requests in progress */
 void node_handler_free(struct node_handler *h);
-
-/* ---- lines.c: what a guest prints, a log event a line ---- */
-
-struct node_lines {
-    const char *stream; /* "stdout", "stderr" */
-    const char *request_id;
-    uint32_t logged, dropped;
-    uint32_t n;
-    char text[1024]; /* an unfinished line */
-};
-void node_lines_put(void *lines, str bytes); /* a wasi_out.write */
-void node_lines_end(struct node_lines *lines);
 
 /* ---- trap.c ---- */
 

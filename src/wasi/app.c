@@ -6,7 +6,7 @@
  * 2. Runs are recycled with their arenas: a request in the steady state allocates nothing here.
  */
 #include "component/plan.h"
-#include "wasi/wasi_int.h"
+#include "wasi/p3_http.h"
 #include <errno.h>
 #include <poll.h>
 #include <unistd.h>
@@ -129,6 +129,8 @@ static void copy_config(struct wasi_app *app, const struct wasi_config *c) {
     app->config = *c;
     app->config.args = copy_strs(mem, c->args, c->args_count);
     app->config.server_name = arena_str(mem, c->server_name);
+    app->config.forward_scheme = arena_str(mem, c->forward_scheme);
+    app->config.forward_authority = arena_str(mem, c->forward_authority);
     struct wasi_env *env = arena_array(mem, struct wasi_env, c->env_count);
     for (size_t i = 0; i < c->env_count; i++)
         env[i] = (struct wasi_env){arena_str(mem, c->env[i].key), arena_str(mem, c->env[i].value)};
@@ -189,6 +191,7 @@ err wasi_app_new(struct engine *e, struct net_loop *loop, struct abi_image im, c
 void wasi_app_free(struct wasi_app *app) {
     if (!app) return;
     ENSURE(!app->alive);
+    if (app->ops && app->ops->own) app->ops->own->close(app);
     while (app->free) {
         struct wasi_run *run = app->free;
         app->free = run->next;
@@ -204,7 +207,7 @@ enum wasi_kind wasi_app_kind(const struct wasi_app *app) { return app->kind; }
 struct engine_image *wasi_app_image(const struct wasi_app *app) { return host_component_image(app->component); }
 
 struct net_client *wasi_app_client(struct wasi_app *app) {
-    if (app->client || !app->config.allow_http_count) return app->client;
+    if (app->client || (!app->config.allow_http_count && !app->config.forward_authority.n)) return app->client;
     struct net_client_config config = {.loop = app->loop};
     struct diag d = DIAG_INIT;
     if (net_client_new(&config, &app->client, &d) != ERR_OK) {
@@ -266,6 +269,15 @@ int wasi_out_write(const struct wasi_out *out, str bytes) {
     return 0;
 }
 
+void wasi_run_finished(struct wasi_run *run) {
+    struct wasi_app *app = run->app;
+    if (run->config.exchange) run->outcome.head_sent = net_exchange_responded(run->config.exchange);
+    run->outcome.instance_ns = clock_mono_ns() - run->started_ns;
+    run->next = app->finished;
+    app->finished = run;
+    net_loop_wake(app->loop);
+}
+
 static void run_main(void *arg) {
     struct wasi_run *run = arg;
     struct wasi_app *app = run->app;
@@ -273,10 +285,7 @@ static void run_main(void *arg) {
     if (t == ABI_TRAP_NONE) app->ops->main(run);
     else wasi_run_end_trap(run, t);
     if (!run->ended) wasi_run_end(run, WASI_END_NO_RESPONSE, "%s", "");
-    if (run->config.exchange) run->outcome.head_sent = net_exchange_responded(run->config.exchange);
-    run->outcome.instance_ns = clock_mono_ns() - run->started_ns;
-    run->next = app->finished;
-    app->finished = run;
+    wasi_run_finished(run);
 }
 
 static struct wasi_run *new_run(struct wasi_app *app) {
@@ -294,25 +303,35 @@ static struct wasi_run *new_run(struct wasi_app *app) {
     return run;
 }
 
+static bool start_alone(struct wasi_run *run) {
+    run->in = host_instance_acquire(run->app->component, run);
+    if (run->in && engine_spawn(host_instance_engine(run->in), run_main, run)) return true;
+    if (run->in) host_instance_release(run->in);
+    return false;
+}
+
 struct wasi_run *wasi_start(struct wasi_app *app, const struct wasi_run_config *config) {
     struct wasi_run *run = new_run(app);
     run->config = *config;
     run->started_ns = clock_mono_ns();
-    run->in = host_instance_acquire(app->component, run);
-    if (run->in && engine_spawn(host_instance_engine(run->in), run_main, run)) {
+    if (app->ops->own ? app->ops->own->start(run) : start_alone(run)) {
         app->alive++;
         return run;
     }
-    if (run->in) host_instance_release(run->in);
     run->next = app->free;
     app->free = run;
     return NULL;
 }
 
-void wasi_run_kill(struct wasi_run *run) {
+static void kill_run(struct wasi_run *run, bool now) {
+    const struct wasi_own_ops *own = run->app->ops->own;
     run->killed = true;
-    engine_kill(host_instance_engine(run->in));
+    if (own) own->kill(run, now);
+    else engine_kill(host_instance_engine(run->in));
 }
+
+void wasi_run_kill(struct wasi_run *run) { kill_run(run, true); }
+void wasi_run_cancel(struct wasi_run *run) { kill_run(run, false); }
 
 void wasi_app_turn(struct wasi_app *app) {
     struct wasi_run *run = app->finished;
@@ -322,6 +341,7 @@ void wasi_app_turn(struct wasi_app *app) {
         run->config.done(run->config.arg, &run->outcome);
         run = next;
     }
+    if (app->ops->own) app->ops->own->turn(app);
 }
 
 void wasi_late_add(struct wasi_run *run, struct wasi_late *l, void (*gone)(struct wasi_late *l)) {
@@ -343,8 +363,10 @@ void wasi_run_free(struct wasi_run *run) {
         l->gone(l);
     }
     if (app->ops->release) app->ops->release(run);
+    if (app->ops->own) app->ops->own->free(run);
+    p3_client_gone(run);
     arena_reset(run->mem);
-    host_instance_release(run->in);
+    if (!app->ops->own) host_instance_release(run->in);
     run->in = NULL;
     run->next = app->free;
     app->free = run;

@@ -1,34 +1,14 @@
 /* p2: wasi:http/outgoing-handler and the requests it sends.
  *
- * 1. A host that was not granted is HTTP-request-denied, before anything is looked up or connected.
- * 2. A request with a body is not sent before the body's first bytes or its end are known, or somebody waits for the answer: so a
- *    body that is whole (often an empty one) goes with its length rather than chunked.
- * 3. CDN-Loop (RFC 8586) counts how often a request came through us; past LOOPS_MAX it is loop-detected, so an app that fetches
- *    itself ends.
+ * A request with a body is not sent before the body's first bytes or its end are known, or somebody waits for the answer: so a
+ * body that is whole (often an empty one) goes with its length rather than chunked.
  */
+#include "wasi/fields.h"
+#include "wasi/outgoing.h"
 #include "wasi/p2_int.h"
 #include <stdlib.h>
 
-enum { LOOPS_MAX = 8 };
-#define LOOP_TOKEN "orlo"
-
 /* ---- outgoing request ---- */
-
-static void free_str(struct host_instance *in, str s) {
-    host_uncharge(in, s.n);
-    free((void *)(uintptr_t)s.p);
-}
-
-/* *to becomes a charged copy of s. False: over the instance's limit. */
-[[nodiscard]] static bool replace_str(struct host_instance *in, str *to, str s) {
-    if (!host_charge(in, s.n)) return false;
-    uint8_t *p = malloc(s.n + 1);
-    ENSURE(p);
-    if (s.n) memcpy(p, s.p, s.n);
-    free_str(in, *to);
-    *to = (str){p, s.n};
-    return true;
-}
 
 static enum abi_trap no_memory(struct host_call *call) {
     return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "the host memory of this instance is used up");
@@ -36,10 +16,10 @@ static enum abi_trap no_memory(struct host_call *call) {
 
 static void outgoing_request_destroy(struct host_instance *in, void *self) {
     struct wasi_http_types_outgoing_request *r = self;
-    free_str(in, r->method);
-    free_str(in, r->authority);
-    free_str(in, r->path);
-    free_str(in, r->scheme_other);
+    charged_free(in, r->method);
+    charged_free(in, r->authority);
+    charged_free(in, r->path);
+    charged_free(in, r->scheme_other);
     p2_unref(in, r->headers);
     p2_unref(in, r->body);
 }
@@ -51,9 +31,9 @@ enum abi_trap wasi_http_types_outgoing_request_new(struct host_call *call, struc
         p2_unref(call->instance, headers);
         return no_memory(call);
     }
-    headers->immutable = true;
+    headers->f.immutable = true;
     r->headers = headers;
-    if (!replace_str(call->instance, &r->method, STR("GET"))) {
+    if (!charged_replace(call->instance, &r->method, STR("GET"))) {
         p2_unref(call->instance, r);
         return no_memory(call);
     }
@@ -82,24 +62,14 @@ enum abi_trap wasi_http_types_outgoing_request_set_method(struct host_call *call
                                                           const struct wasi_http_types_method *method, struct wasi_p2_result_void_void *result) {
     str text = p2_method_text(method);
     if ((result->is_err = !net_token_ok(text) || text.n > 64)) return ABI_TRAP_NONE;
-    return replace_str(call->instance, &self->method, text) ? ABI_TRAP_NONE : no_memory(call);
-}
-
-enum { URI_BYTES_MAX = 64 << 10 };
-
-/* Printable ASCII but space, '"', '<', '>', '\\', '^', '`', '{', '|', '}' and what ends the part (RFC 3986). */
-static bool uri_part_ok(str s, const char *ends) {
-    if (s.n > URI_BYTES_MAX) return false;
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] <= ' ' || s.p[i] >= 0x7f || strchr("\"<>\\^`{|}", s.p[i]) || strchr(ends, s.p[i])) return false;
-    return true;
+    return charged_replace(call->instance, &self->method, text) ? ABI_TRAP_NONE : no_memory(call);
 }
 
 static enum abi_trap set_part(struct host_call *call, const struct wasi_p2_option_string *from, bool ok, str *to, bool *has,
                               struct wasi_p2_result_void_void *result) {
     if ((result->is_err = from->some && !ok)) return ABI_TRAP_NONE;
     *has = from->some;
-    return replace_str(call->instance, to, from->some ? from->value : (str){0}) ? ABI_TRAP_NONE : no_memory(call);
+    return charged_replace(call->instance, to, from->some ? from->value : (str){0}) ? ABI_TRAP_NONE : no_memory(call);
 }
 
 enum abi_trap wasi_http_types_outgoing_request_path_with_query(struct host_call *call, struct wasi_http_types_outgoing_request *self,
@@ -112,7 +82,7 @@ enum abi_trap wasi_http_types_outgoing_request_path_with_query(struct host_call 
 enum abi_trap wasi_http_types_outgoing_request_set_path_with_query(struct host_call *call, struct wasi_http_types_outgoing_request *self,
                                                                    const struct wasi_p2_option_string *path_with_query,
                                                                    struct wasi_p2_result_void_void *result) {
-    return set_part(call, path_with_query, uri_part_ok(path_with_query->value, "#"), &self->path, &self->has_path, result);
+    return set_part(call, path_with_query, uri_part_ok(path_with_query->value, "#", false), &self->path, &self->has_path, result);
 }
 
 enum abi_trap wasi_http_types_outgoing_request_scheme(struct host_call *call, struct wasi_http_types_outgoing_request *self,
@@ -131,7 +101,7 @@ enum abi_trap wasi_http_types_outgoing_request_set_scheme(struct host_call *call
     self->has_scheme = scheme->some;
     if (!scheme->some) return ABI_TRAP_NONE;
     self->scheme.tag = scheme->value.tag;
-    return replace_str(call->instance, &self->scheme_other, other ? scheme->value.other : (str){0}) ? ABI_TRAP_NONE : no_memory(call);
+    return charged_replace(call->instance, &self->scheme_other, other ? scheme->value.other : (str){0}) ? ABI_TRAP_NONE : no_memory(call);
 }
 
 enum abi_trap wasi_http_types_outgoing_request_authority(struct host_call *call, struct wasi_http_types_outgoing_request *self,
@@ -144,45 +114,13 @@ enum abi_trap wasi_http_types_outgoing_request_authority(struct host_call *call,
 enum abi_trap wasi_http_types_outgoing_request_set_authority(struct host_call *call, struct wasi_http_types_outgoing_request *self,
                                                              const struct wasi_p2_option_string *authority,
                                                              struct wasi_p2_result_void_void *result) {
-    return set_part(call, authority, uri_part_ok(authority->value, "/?#@"), &self->authority, &self->has_authority, result);
+    return set_part(call, authority, uri_part_ok(authority->value, "/?#@", false), &self->authority, &self->has_authority, result);
 }
 
 enum abi_trap wasi_http_types_outgoing_request_headers(struct host_call *call, struct wasi_http_types_outgoing_request *self,
                                                        struct wasi_http_types_fields **result) {
     *result = p2_ref(self->headers);
     return ABI_TRAP_NONE;
-}
-
-/* ---- what may be reached ---- */
-
-/* "host:port" or "[v6]:port" taken apart; port 0 when it says none. False: the port is no number. */
-static bool split_authority(str authority, str *host, uint16_t *port) {
-    size_t colon = authority.n;
-    while (colon > 0 && authority.p[colon - 1] != ':' && authority.p[colon - 1] != ']') colon--;
-    *port = 0;
-    *host = authority;
-    if (colon == 0 || authority.p[colon - 1] != ':') return authority.n > 0;
-    uint64_t v;
-    *host = str_sub(authority, 0, colon - 1);
-    if (colon == authority.n) return host->n > 0;
-    if (!str_to_u64(str_sub(authority, colon, authority.n), &v) || v == 0 || v > UINT16_MAX) return false;
-    *port = (uint16_t)v;
-    return host->n > 0;
-}
-
-/* How often the request that is being served came through here; *value gets its CDN-Loop. */
-static uint32_t loops_of(const struct net_exchange *x, str *value) {
-    uint32_t n = 0;
-    const struct net_request *r = x ? net_exchange_request(x) : NULL;
-    for (uint32_t i = 0; r && i < r->fields_count; i++) {
-        if (!str_eq_nocase(r->fields[i].name, STR("cdn-loop"))) continue;
-        str rest = *value = r->fields[i].value, one;
-        do {
-            str_cut(rest, ',', &one, &rest);
-            n += str_eqc(str_trim(one), LOOP_TOKEN);
-        } while (rest.n);
-    }
-    return n;
 }
 
 /* ---- sending ---- */
@@ -201,21 +139,19 @@ static void fetch_destroy(struct host_instance *in, void *self) {
     p2_unref(in, f->options);
 }
 
-static uint32_t milliseconds(struct wasi_p2_option_u64 ns, uint64_t otherwise) {
-    uint64_t ms = ns.some ? (ns.value + 999999) / 1000000 : otherwise;
-    return (uint32_t)MIN(MAX(ms, (uint64_t)1), (uint64_t)UINT32_MAX - 1);
+static str scheme_of(const struct wasi_http_types_outgoing_request *r) {
+    if (r->has_scheme && r->scheme.tag == WASI_HTTP_TYPES_SCHEME_OTHER) return r->scheme_other;
+    return r->has_scheme && r->scheme.tag == WASI_HTTP_TYPES_SCHEME_HTTP ? STR("http") : STR("https");
 }
 
 /* The fields to send: the guest's, the length of a body that is whole, and CDN-Loop. */
 static uint32_t fields_to_send(struct p2_fetch *f, arena *scratch, const struct wasi_run *run, bool whole, struct net_field *to) {
     const struct wasi_http_types_fields *headers = f->request->headers;
     uint32_t n = 0;
-    str seen = {0};
-    for (; n < headers->count; n++) to[n] = headers->list[n].f;
+    for (; n < headers->f.count; n++) to[n] = headers->f.list[n].f;
     if (whole && !f->body->has_length)
         to[n++] = (struct net_field){STR("content-length"), arena_fmt(scratch, "%zu", f->body->pending.n)};
-    loops_of(run->config.exchange, &seen);
-    to[n++] = (struct net_field){STR("cdn-loop"), seen.n ? arena_fmt(scratch, STR_FMT ", " LOOP_TOKEN, STR_ARG(seen)) : STR(LOOP_TOKEN)};
+    to[n++] = outgoing_loop(scratch, outgoing_seen(run->config.exchange));
     return n;
 }
 
@@ -226,21 +162,21 @@ static void send_fetch(struct p2_fetch *f) {
     uint64_t otherwise = run->app->config.limits.outgoing_timeout_ms;
     struct wasi_http_types_request_options none = {.o.refs = 1}, *o = f->options ? f->options : &none;
     arena *scratch = arena_new(0);
-    struct net_field *fields = arena_array(scratch, struct net_field, r->headers->count + 2);
+    struct net_field *fields = arena_array(scratch, struct net_field, r->headers->f.count + 2);
     bool empty = f->body && f->body->finished && !f->body->pending.n && !f->body->trailer_fields;
     bool needs_length = !(str_eqc(r->method, "GET") || str_eqc(r->method, "HEAD") || str_eqc(r->method, "DELETE"));
     bool has_body = f->body && !(empty && !needs_length && !f->body->has_length);
     struct net_fetch_request rq = {
         .method = r->method,
-        .scheme = r->has_scheme && r->scheme.tag == WASI_HTTP_TYPES_SCHEME_HTTP ? STR("http") : STR("https"),
+        .scheme = scheme_of(r),
         .authority = r->authority,
         .path = r->path,
         .fields = fields,
         .fields_count = fields_to_send(f, scratch, run, has_body && f->body->finished && !f->body->trailer_fields, fields),
         .has_body = has_body,
-        .connect_ms_max = milliseconds(o->connect, otherwise),
-        .first_byte_ms_max = milliseconds(o->first_byte, otherwise),
-        .between_bytes_ms_max = milliseconds(o->between_bytes, otherwise),
+        .connect_ms_max = outgoing_ms(o->connect.some, o->connect.value, otherwise),
+        .first_byte_ms_max = outgoing_ms(o->first_byte.some, o->first_byte.value, otherwise),
+        .between_bytes_ms_max = outgoing_ms(o->between_bytes.some, o->between_bytes.value, otherwise),
         .head_bytes_max = (uint32_t)MIN(run->app->config.limits.head_bytes_max, (uint64_t)UINT32_MAX),
         .quota = &run->outgoing,
     };
@@ -261,22 +197,6 @@ static void body_wants_out(void *arg) { send_fetch(arg); }
 
 struct net_source *p2_fetch_source(struct p2_fetch *f) { return net_fetch_source(f->fetch); }
 
-/* NET_OK, or why the request may not be sent. */
-static enum net_error refuse(struct wasi_run *run, const struct wasi_http_types_outgoing_request *r) {
-    str host, seen = {0};
-    uint16_t port;
-    if (r->has_scheme && r->scheme.tag == WASI_HTTP_TYPES_SCHEME_OTHER) return NET_HTTP_PROTOCOL_ERROR;
-    if (!r->has_authority || !split_authority(r->authority, &host, &port)) return NET_HTTP_REQUEST_URI_INVALID;
-    if (!port) port = r->has_scheme && r->scheme.tag == WASI_HTTP_TYPES_SCHEME_HTTP ? 80 : 443;
-    if (!wasi_app_allows(run->app, host, port)) {
-        log_event(LOG_WARN, "outgoing-request-denied", LF_STR("request", run->config.request_id), LF_STR("host", host), LF_U64("port", port),
-                  LF_CSTR("grant", "--allow-http HOST[:PORT]"));
-        return NET_HTTP_REQUEST_DENIED;
-    }
-    if (loops_of(run->config.exchange, &seen) >= LOOPS_MAX) return NET_LOOP_DETECTED;
-    return wasi_app_client(run->app) ? NET_OK : NET_CONFIGURATION_ERROR;
-}
-
 /* ---- the future response ---- */
 
 struct wasi_http_types_future_incoming_response {
@@ -295,7 +215,9 @@ enum abi_trap wasi_http_outgoing_handler_handle(struct host_call *call, struct w
                                                 struct wasi_p2_result_http_types_future_incoming_response_http_types_error_code *result) {
     struct host_instance *in = call->instance;
     struct wasi_http_types_request_options *o = options->some ? options->value : NULL;
-    enum net_error refused = refuse(p2_run(call), request);
+    struct wasi_run *run = p2_run(call);
+    enum net_error refused = outgoing_refuse(run, scheme_of(request), request->has_authority ? request->authority : (str){},
+                                             outgoing_seen(run->config.exchange));
     if (refused != NET_OK) {
         p2_unref(in, request);
         p2_unref(in, o);

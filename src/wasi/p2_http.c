@@ -1,4 +1,5 @@
 /* p2: wasi:http/types: messages and their bodies. */
+#include "wasi/fields.h"
 #include "wasi/p2_int.h"
 #include <stdlib.h>
 
@@ -81,7 +82,7 @@ static enum abi_trap no_memory(struct host_call *call) {
 
 enum abi_trap wasi_http_types_incoming_request_headers(struct host_call *call, struct wasi_http_types_incoming_request *self,
                                                        struct wasi_http_types_fields **result) {
-    *result = p2_fields_of(call->instance, self->request->fields, self->request->fields_count, self);
+    *result = http_fields_of(call->instance, sizeof(struct wasi_http_types_fields), self->request->fields, self->request->fields_count, self);
     return *result ? ABI_TRAP_NONE : no_memory(call);
 }
 
@@ -179,7 +180,7 @@ enum abi_trap wasi_http_types_future_trailers_get(struct host_call *call, struct
     const struct net_field *list = net_source_trailers(source, &count);
     if (!count) return ABI_TRAP_NONE;
     result->value.ok.ok.some = true;
-    result->value.ok.ok.value = p2_fields_of(call->instance, list, count, self->body);
+    result->value.ok.ok.value = http_fields_of(call->instance, sizeof(struct wasi_http_types_fields), list, count, self->body);
     return result->value.ok.ok.value ? ABI_TRAP_NONE : no_memory(call);
 }
 
@@ -202,16 +203,16 @@ struct wasi_http_types_outgoing_body *p2_body_new(struct host_instance *in, cons
     if (!b) return NULL;
     b->in = in;
     b->pending.max = PENDING_BYTES_MAX;
-    b->has_length = p2_fields_content_length(headers, &b->length);
+    b->has_length = http_fields_content_length(&headers->f, &b->length);
     return b;
 }
 
 /* The end of the body goes out, as far as it can. */
 static void send_end(struct wasi_http_types_outgoing_body *b) {
-    uint32_t n = b->trailer_fields ? b->trailer_fields->count : 0;
+    uint32_t n = b->trailer_fields ? b->trailer_fields->f.count : 0;
     struct net_field *trailers = calloc(n + 1, sizeof *trailers);
     ENSURE(trailers);
-    for (uint32_t i = 0; i < n; i++) trailers[i] = b->trailer_fields->list[i].f;
+    for (uint32_t i = 0; i < n; i++) trailers[i] = b->trailer_fields->f.list[i].f;
     if (net_sink_finish(b->sink, trailers, n) != ERR_OK && b->error == NET_OK) b->error = NET_CONNECTION_TERMINATED;
     free(trailers);
 }
@@ -317,7 +318,7 @@ enum abi_trap wasi_http_types_outgoing_response_new(struct host_call *call, stru
         p2_unref(call->instance, headers);
         return no_memory(call);
     }
-    headers->immutable = true;
+    headers->f.immutable = true;
     r->headers = headers;
     r->status = 200;
     *result = r;
@@ -362,7 +363,7 @@ void wasi_http_types_response_outparam_drop(struct host_instance *in, struct was
 static void send_response(struct host_call *call, struct net_exchange *x, struct wasi_http_types_outgoing_response *r) {
     struct wasi_run *run = p2_run(call);
     struct p2_served *served = run->state;
-    err e = net_exchange_respond(x, r->status, p2_fields_array(call, r->headers), r->headers->count);
+    err e = net_exchange_respond(x, r->status, http_fields_array(call, &r->headers->f), r->headers->f.count);
     if (e != ERR_OK) {
         wasi_run_end(run, e == ERR_CLOSED ? WASI_END_CLIENT_GONE : WASI_END_BAD_RESPONSE, "%s",
                      e == ERR_CLOSED ? "" : "its status or headers cannot be sent");
@@ -432,7 +433,7 @@ enum abi_trap wasi_http_types_incoming_response_status(struct host_call *call, s
 
 enum abi_trap wasi_http_types_incoming_response_headers(struct host_call *call, struct wasi_http_types_incoming_response *self,
                                                         struct wasi_http_types_fields **result) {
-    *result = p2_fields_of(call->instance, self->response->fields, self->response->fields_count, self->fetch);
+    *result = http_fields_of(call->instance, sizeof(struct wasi_http_types_fields), self->response->fields, self->response->fields_count, self->fetch);
     return *result ? ABI_TRAP_NONE : no_memory(call);
 }
 

@@ -2,7 +2,7 @@
  *
  *   p2.c          a component's run: incoming-handler, cli/run
  *   p2_io.c       error, poll, streams             p2_cli.c      environment, exit, standard streams, terminals
- *   p2_clock.c    clocks, random                   p2_fields.c   fields
+ *   p2_clock.c    clocks, random                   p2_fields.c   fields, over fields.c
  *   p2_http.c     messages and bodies              p2_fetch.c    outgoing-handler
  *   p2_fs.c       descriptors and paths            p2_fs_io.c    the bytes of files
  *   p2_network.c  networks, names                p2_tcp.c, p2_udp.c  sockets
@@ -111,27 +111,6 @@ struct wasi_io_streams_output_stream {
 };
 enum abi_trap p2_output_stream(struct host_call *call, const struct p2_sink *sink, void *origin,
                                struct wasi_io_streams_output_stream **out);
-
-/* ---- fields ---- */
-
-struct wasi_http_types_fields {
-    struct p2_object o;
-    struct host_instance *in;
-    bool immutable;
-    struct p2_field {
-        struct net_field f; /* must be first: arrays of it are handed out as they are */
-        bool owned;         /* name and value are one heap block at f.name.p */
-    } *list;
-    uint32_t count, cap;
-    size_t bytes;           /* of owned names and values; charged */
-    void *origin;           /* referenced: borrowed names and values live in it */
-};
-/* Copies nothing but the array: names and values borrow from origin. Fields of the connection and Host are left out. */
-struct wasi_http_types_fields *p2_fields_of(struct host_instance *in, const struct net_field *list, uint32_t count, void *origin);
-/* The plain array in call memory. */
-struct net_field *p2_fields_array(struct host_call *call, const struct wasi_http_types_fields *f);
-void p2_fields_destroy(struct host_instance *in, void *self);
-bool p2_fields_content_length(const struct wasi_http_types_fields *f, uint64_t *length);
 
 /* ---- bodies ---- */
 

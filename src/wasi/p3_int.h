@@ -81,6 +81,6 @@ struct p3_await;
 struct p3_await *p3_await_new(struct host_instance *in, struct host_future *f, size_t bytes, void (*fn)(void *arg, void *value),
                               void *arg);
 void p3_await_wake(struct p3_await *a); /* fn may be called before this returns */
-void p3_await_stop(struct p3_await *a);  /* drops the readable end; fn is not called */
+void p3_await_stop(struct p3_await *a); /* drops the readable end; fn is not called */
 
 #endif

@@ -63,7 +63,8 @@ static void feed_some(struct p3_feed *f) {
         enum net_flow flow = f->ops->peek(f->arg, host_stream_writer_ready(f->w), &p, &n);
         if (!f->w || flow == NET_FLOW_WAIT) return;
         if (flow != NET_FLOW_DATA) {
-            feed_over(f);
+            if (host_stream_writer_untold(f->w)) f->asked = false; /* it will ask once more */
+            else feed_over(f);
             return;
         }
         enum host_copy copied = host_stream_write(f->w, p, n, &given);

@@ -69,6 +69,8 @@ struct wasi_config {
     size_t allow_http_count;
     const struct wasi_net_rule *allow_net;
     size_t allow_net_count;
+    str forward_scheme, forward_authority; /* the server that a 0.3 middleware's wasi:http/handler import reaches; empty: none */
+    struct wasi_out out, err;              /* where an instance writes that serves several requests, while it is not known for which */
     struct {                          /* 0: the default in limits.def */
         uint64_t body_bytes_max;      /* a request body that the guest collects through the host: CGI stdin is streamed */
         uint64_t head_bytes_max;      /* fields of one header or trailer block that a guest builds */
@@ -78,6 +80,12 @@ struct wasi_config {
         uint32_t outgoing_max;        /* outgoing requests alive in one run */
         uint32_t sockets_max;         /* sockets that one run has open */
         uint32_t lookups_max;         /* names that one run looks up at the same time */
+        uint64_t instance_requests;   /* 0.3 services: requests that an instance serves at the same time; UINT64_MAX: it serves one, alone */
+        uint64_t instance_reuse_max;  /* requests that an instance serves at all */
+        uint64_t instance_idle_ms;    /* without a request, then it is given back */
+        uint64_t instance_growth_max; /* bytes that it may have grown by and still take a request */
+        uint64_t linger_ms;           /* for a task of 0.3 to run on once its response is out */
+        uint64_t cancel_ms;           /* the same once it was cancelled */
         uint64_t outgoing_timeout_ms; /* connect and first byte, where the guest sets none; all defaults: limits.def */
     } limits;
     str server_name;                  /* SERVER_SOFTWARE: "orlo/0.1.0" */
@@ -149,6 +157,8 @@ struct wasi_run;
 struct wasi_run *wasi_start(struct wasi_app *app, const struct wasi_run_config *config);
 /* Stops the guest; done is called with WASI_END_KILLED (or what had happened before) at a later engine_run. */
 void wasi_run_kill(struct wasi_run *run);
+/* The same for a client that is gone: a guest that can hear it (0.3) is asked to stop, and has a while to do so. */
+void wasi_run_cancel(struct wasi_run *run);
 /* Calls done for the runs that have ended: after every engine_run, on the loop's stack. */
 void wasi_app_turn(struct wasi_app *app);
 /* After done: resets and returns the instance's slot, frees the run. Call it once the response is out. */

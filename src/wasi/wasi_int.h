@@ -16,6 +16,14 @@
 #include "net/net.h"
 #include "wasi/wasi.h"
 
+/* Of a kind whose runs share instances: it starts, stops and frees them, and calls wasi_run_finished. */
+struct wasi_own_ops {
+    bool (*start)(struct wasi_run *run);           /* false: no instance is free */
+    void (*kill)(struct wasi_run *run, bool now);  /* not now: the client is gone, the guest is asked to stop */
+    void (*free)(struct wasi_run *run);
+    void (*turn)(struct wasi_app *app);            /* after `done` was called for those that have finished */
+    void (*close)(struct wasi_app *app);           /* no run is alive */
+};
 struct wasi_ops {
     /* Once an app: looks its exports up, keeps what it needs in app->kind_data (allocated in app->mem). */
     err (*bind)(struct wasi_app *app, struct diag *d);
@@ -23,6 +31,7 @@ struct wasi_ops {
     void (*main)(struct wasi_run *run);
     /* On the loop's stack, before the run's memory is given back. May be NULL. */
     void (*release)(struct wasi_run *run);
+    const struct wasi_own_ops *own; /* NULL: one instance a run, in app.c */
 };
 
 struct wasi_app {
@@ -55,6 +64,7 @@ struct wasi_run {
     bool ended, killed;
     uint64_t started_ns;
     struct net_quota outgoing; /* requests of its own under way */
+    struct p3_fetch *fetches;    /* of those, what a 0.3 guest sent */
     uint32_t files;              /* open for a 0.2 guest */
     struct wasi_late *late;
     uint64_t seed[2];            /* of its insecure-seed, once seeded */
@@ -71,6 +81,8 @@ struct wasi_run {
 void wasi_run_end(struct wasi_run *run, enum wasi_end end, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The outcome that trap t makes: END_EXIT with the code, END_KILLED, END_CLIENT_GONE or END_TRAP. */
 void wasi_run_end_trap(struct wasi_run *run, enum abi_trap t);
+/* The run is over: `done` is called in the app's next turn. */
+void wasi_run_finished(struct wasi_run *run);
 /* Writes bytes where `out` says. 0 or an errno: the other side is gone. */
 [[nodiscard]] int wasi_out_write(const struct wasi_out *out, str bytes);
 void wasi_late_add(struct wasi_run *run, struct wasi_late *l, void (*gone)(struct wasi_late *l));

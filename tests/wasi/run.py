@@ -189,7 +189,7 @@ class Case:
     def op_request(self, op):
         if self.base is None:
             line = self.read_line(self.proc.stderr)
-            m = re.search(r"http://([^/\s]+)", line)
+            m = re.search(r"http://([^/\s\"]+)", line)
             if not m:
                 raise Failed(f"no http:// address in the first line of stderr: {line!r}")
             self.base = m.group(1)

@@ -1,0 +1,29 @@
+/* outgoing: what requests of a guest have in common in WASI 0.2 and 0.3: what may be reached, and what is sent besides the guest's fields.
+ *
+ * 1. A host that was not granted is HTTP-request-denied, before anything is looked up or connected.
+ * 2. CDN-Loop (RFC 8586) counts how often a request came through us; past a limit it is loop-detected, so an app that fetches itself
+ *    ends. */
+#ifndef ORLO_WASI_OUTGOING_H
+#define ORLO_WASI_OUTGOING_H
+
+#include "wasi/wasi_int.h"
+
+/* NET_OK, or why no request may go there. seen: the CDN-Loop of the request that is being served, empty: none. */
+enum net_error outgoing_refuse(struct wasi_run *run, str scheme, str authority, str seen);
+/* The CDN-Loop that the request on x came with; it borrows x's. x may be NULL. */
+str outgoing_seen(const struct net_exchange *x);
+bool outgoing_loops(str seen); /* it has come through here too often */
+/* The CDN-Loop to send. */
+struct net_field outgoing_loop(arena *out, str seen);
+/* Nanoseconds of an option, else `otherwise` milliseconds, as net takes them. */
+uint32_t outgoing_ms(bool some, uint64_t ns, uint64_t otherwise);
+
+/* Charged copies of strings. */
+void charged_free(struct host_instance *in, str s);
+/* *to becomes a copy of s. False: over the instance's limit. */
+[[nodiscard]] bool charged_replace(struct host_instance *in, str *to, str s);
+
+/* Printable ASCII but space, '"', '<', '>', '\\', '^', '`', '{', '|', '}' and what ends the part (RFC 3986); bytes above ASCII where asked. */
+bool uri_part_ok(str s, const char *ends, bool above_ascii);
+
+#endif
