@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measurements with their bars, peers measured in the same run: ./dev bench [NAME…] [--json]
 
-Names: js-start compile hello guests lifecycle kernels echo idle; none means all. A row is a figure, its bar, where it must end,
+Names: js-start compile hello guests lifecycle kernels exceptions echo idle; none means all. A row is a figure, its bar, where it must end,
 and a verdict; rows without a bar are there to be read. Times are processor time where requests are counted: other work on the
 machine then disturbs least; rounds of ours and the peer's alternate, and the median of their ratios counts. Servers run on the
 first core, what loads them on the last. Peers (nginx, wasmtime, clang) are measured when on PATH. Nothing here fails a build.
@@ -304,6 +304,35 @@ def kernels():
         skipped("kernels", "the same, × wasmtime", "wasmtime is not on PATH")
 
 
+LUA_LOOP = ("local n, caught = tonumber(arg[1]), 0 for i = 1, n do local ok = pcall(function() if i % 2 == 0 then error('x' .. i) "
+            "else local t = nil; return t.x end end) if not ok then caught = caught + 1 end end print(caught)")  # lua-cgi's /pcall
+
+
+def spent_s(command):
+    """Processor time of a program that ends by itself."""
+    before = os.times()
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    after = os.times()
+    return after.children_user - before.children_user + after.children_system - before.children_system
+
+
+def exceptions():
+    """Caught errors in Lua: setjmp and longjmp natively, throw and try_table in the guest. Both without their start."""
+    need("lua5.4")
+    wasm, script, n = guest("lua-cgi"), os.path.join(WORK, "pcall.lua"), 1_000_000
+    with open(script, "w") as f:
+        f.write(LUA_LOOP)
+    cgi = lambda n: ["--env", "REQUEST_METHOD=GET", "--env", "PATH_INFO=/pcall", "--env", f"QUERY_STRING=n={n}", wasm]
+    peers = {"native Lua": (lambda n: ["lua5.4", script, str(n)], n, 2)}
+    if shutil.which("wasmtime"):
+        peers["wasmtime"] = (lambda n: ["wasmtime", "run", "-W", "exceptions=y", *cgi(n)], n // 20, 1)
+    per = lambda command, n: (spent_s(command(n)) - spent_s(command(0))) / n * 1e6
+    rounds = [{"ours": per(lambda n: [ORLO, "run", *cgi(n)], n), **{k: per(*p[:2]) for k, p in peers.items()}} for _ in range(7)]
+    for name, (_, _, bar) in peers.items():
+        row("exceptions", f"lua-cgi: a caught error, × {name}", statistics.median(r["ours"] / r[name] for r in rounds), "×", bar,
+            note=f"{median(rounds, 'ours'):.2f} µs to {median(rounds, name):.2f} µs of processor time")
+
+
 def post(port, mib):
     """Posts so many MiB to /echo by chunks and reads them back; seconds."""
     piece = bytes(1 << 20)
@@ -361,7 +390,7 @@ def idle():
             row("idle", "supervisor and one worker, RSS", sum(rss[:2]), "MiB", 16, note="counts what they share twice")
 
 
-BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "guests": guests, "lifecycle": lifecycle, "kernels": kernels, "echo": echo, "idle": idle}
+BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "guests": guests, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "echo": echo, "idle": idle}
 
 
 def main():
