@@ -25,6 +25,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Enough for every module that run.py makes, but for those that ask for what no instance gets. */
+static const struct engine_config limits = {.memory_bytes_max = 256u << 20, .verify = true};
+
 enum { SLOTS_MAX = 2100, TWINS_MAX = 4, SECONDS_MAX = 30, EXPORTS_MAX = 4096, TABLE_SHOWN_MAX = 64 };
 
 /* How a module is compiled and run; none of it may show in the outcome. */
@@ -36,6 +39,7 @@ struct config {
     uint64_t slice_ns; /* 0: the default */
     uint64_t twins;    /* instances that run at the same time, preempting each other */
     uint64_t again;    /* then once more, in used slots */
+    uint64_t collect;  /* garbage, at every allocation */
 };
 static const struct {
     const char *name;
@@ -44,7 +48,7 @@ static const struct {
     {"registers", offsetof(struct config, registers)}, {"cpu", offsetof(struct config, cpu)},
     {"snapshot", offsetof(struct config, snapshot)},   {"threads", offsetof(struct config, threads)},
     {"slice", offsetof(struct config, slice_ns)},      {"twins", offsetof(struct config, twins)},
-    {"again", offsetof(struct config, again)},
+    {"again", offsetof(struct config, again)},         {"collect", offsetof(struct config, collect)},
 };
 
 struct call {
@@ -129,6 +133,14 @@ struct run {
     uint64_t args[SLOTS_MAX];
 };
 
+/* The canonical slots of a call; an externref is given by its number, 0 is null. */
+static void put_args(const struct call *c, const struct wasm_deftype *t, uint64_t *args) {
+    memset(args, 0, SLOTS_MAX * sizeof *args);
+    if (c->slots_count) memcpy(args, c->slots, c->slots_count * sizeof *args);
+    for (uint32_t i = 0, slot = 0; i < t->params_count; slot += wasm_type_slots(t->params[i++]))
+        if (t->params[i] == WASM_EXTERNREF && args[slot]) args[slot] = abi_ref_host(args[slot]);
+}
+
 static void put_call(struct buf *out, const struct call *c, const struct wasm_deftype *t, enum abi_trap trap,
                      const uint64_t *results) {
     buf_printf(out, "call %u", c->export);
@@ -144,8 +156,7 @@ static void run_one_call(struct run *r, const struct call *c) {
     uint64_t *args = r->args;
     const struct wasm_export *x = &r->m->exports[c->export];
     const struct wasm_deftype *t = wasm_func_type(r->m, x->index);
-    memset(args, 0, sizeof r->args);
-    if (c->slots_count) memcpy(args, c->slots, c->slots_count * sizeof *args);
+    put_args(c, t, args);
     const struct abi_func *f = engine_export_func(engine_instance_image(r->in), 0, x->name);
     ENSURE(f);
     enum abi_trap trap = engine_call(r->in, f, args);
@@ -214,7 +225,10 @@ static void run_twins(struct engine *e, struct engine_image *image, struct run *
 }
 
 static void run_image(const struct request *q, const struct wasm_module *m, struct abi_image im, arena *a, struct buf *out) {
-    struct engine *e = engine_new(&(struct engine_config){.slice_ns = q->config.slice_ns, .verify = true});
+    struct engine_config config = limits;
+    config.slice_ns = q->config.slice_ns;
+    config.collect_always = q->config.collect;
+    struct engine *e = engine_new(&config);
     struct engine_image *image = engine_image_load(e, im);
     bind_host(image, m, a);
     static struct run runs[TWINS_MAX + 1];
@@ -255,14 +269,17 @@ static void call_item(const struct wasm_module *m, struct link_store_instance *i
     static uint64_t args[SLOTS_MAX];
     struct link_store_item item;
     ENSURE(link_store_export(in, m->exports[c->export].name, &item));
-    memset(args, 0, sizeof args);
-    if (c->slots_count) memcpy(args, c->slots, c->slots_count * sizeof *args);
-    put_call(out, c, wasm_func_type(m, m->exports[c->export].index), link_store_call(in, item.func, args), args);
+    const struct wasm_deftype *t = wasm_func_type(m, m->exports[c->export].index);
+    put_args(c, t, args);
+    put_call(out, c, t, link_store_call(in, item.func, args), args);
 }
 
 static err run_pair(const struct request *q, const struct wasm_module *m, str first, str second, struct buf *out,
                     struct diag *d) {
-    struct engine *e = engine_new(&(struct engine_config){.slice_ns = q->config.slice_ns, .verify = true});
+    struct engine_config config = limits;
+    config.slice_ns = q->config.slice_ns;
+    config.collect_always = q->config.collect;
+    struct engine *e = engine_new(&config);
     struct link_store *store = link_store_new(e);
     struct link_store_instance *a, *b;
     enum abi_trap trap;
@@ -442,7 +459,7 @@ static str read_file(arena *a, const char *path) {
 static const struct config replay_configs[] = {
     {.snapshot = 1, .twins = 2, .slice_ns = 20'000, .again = 1},
     {.registers = 1, .again = 1},
-    {.registers = 4},
+    {.registers = 4, .collect = 1},
     {.cpu = UINT64_MAX},
 };
 

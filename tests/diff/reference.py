@@ -22,13 +22,17 @@ TRAPS = {
     TrapCode.ARRAY_OUT_OF_BOUNDS: "out of bounds array access",
     TrapCode.CAST_FAILURE: "cast failure",
     TrapCode.ALLOCATION_TOO_LARGE: "the instance's memory limit is reached",
+    TrapCode.UNCAUGHT_EXCEPTION: "uncaught exception",
 }
 # Our texts for what Wasmtime does not tell apart.
-SAME_TRAP = {"undefined element": "out of bounds table access", "null function reference": "null reference"}
+SAME_TRAP = {"undefined element": "out of bounds table access"} | {
+    f"null {what} reference": "null reference" for what in ("function", "structure", "array", "i31", "exception")}
 
 KINDS = {"i32": ffi.WASMTIME_I32.value, "i64": ffi.WASMTIME_I64.value, "f32": ffi.WASMTIME_F32.value, "f64": ffi.WASMTIME_F64.value,
          "v128": ffi.WASMTIME_V128.value}
 BY_KIND = {v: k for k, v in KINDS.items()}
+REFERENCES = {"funcref": ffi.WASMTIME_FUNCREF.value, "externref": ffi.WASMTIME_EXTERNREF.value, "nullexternref": ffi.WASMTIME_EXTERNREF.value, "anyref": 7,
+              "exnref": 8}  # wasmtime/val.h
 
 
 def value_text(kind, of):
@@ -42,7 +46,7 @@ def value_text(kind, of):
         return "f64:nan" if name == "f64" and bits & ~(1 << 63) > 0x7ff << 52 else f"{name}:{bits:016x}"
     if name == "v128":
         return "v128:" + bytes(of.v128)[::-1].hex()
-    return "ref:" + ("x" if (of.funcref.store_id if kind == ffi.WASMTIME_FUNCREF.value else of.externref.store_id) else "-")
+    return "ref:" + ("x" if (of.funcref.store_id if kind == ffi.WASMTIME_FUNCREF.value else of.externref.store_id) else "-")  # all alike
 
 
 class Reader:
@@ -67,52 +71,112 @@ class Reader:
         self.at += n
         return self.p[self.at - n:self.at]
 
+    def heap(self):
+        """A heap type: a name, or the number of a type."""
+        b = self.p[self.at]
+        if b & 0xc0 == 0x40:  # one byte, negative: abstract
+            self.at += 1
+            return HEAPS.get(b, "any")
+        return self.u()
+
     def type(self):
         b = self.byte()
         if b in (0x63, 0x64):  # (ref null? heap type)
-            null, heap = b == 0x63, self.byte()
-            while heap & 0x80:
-                heap = self.byte()
-            return f"(ref {'null ' if null else ''}{heap})"
-        return TYPES.get(b, f"(ref null {b})")
+            return ("ref null " if b == 0x63 else "ref ") + str(self.heap())
+        return TYPES.get(b, "i32")
+
+    def limits(self):
+        if self.byte() & 1:
+            self.u()
+        self.u()
+
+    def external(self):
+        """What is behind the names of an import: (kind, type number of a function)."""
+        kind = self.byte()
+        if kind == 0:
+            return kind, self.u()
+        if kind in (1, 3):
+            self.type()
+        if kind in (1, 2):
+            self.limits()
+        elif kind == 3:
+            self.byte()
+        elif kind == 4:
+            self.byte(), self.u()
+        return kind, None
+
+    def composite(self):
+        """(parameters, results) of a function type; the kind of another."""
+        form = self.byte()
+        if form in (0x4f, 0x50):
+            [self.u() for _ in range(self.u())]
+            form = self.byte()
+        if form == 0x60:
+            return [self.type() for _ in range(self.u())], [self.type() for _ in range(self.u())]
+        for _ in range(self.u() if form == 0x5f else 1):
+            self.type(), self.byte()
+        return "struct" if form == 0x5f else "array"
+
+    def types(self):
+        out = []
+        for _ in range(self.u()):
+            n = 1
+            if self.p[self.at] == 0x4e:  # a recursion group
+                self.at += 1
+                n = self.u()
+            out += [self.composite() for _ in range(n)]
+        return out
 
 
-TYPES = {0x7f: "i32", 0x7e: "i64", 0x7d: "f32", 0x7c: "f64", 0x7b: "v128", 0x70: "funcref", 0x6f: "externref"}
+def top(t, types):
+    """The top of the hierarchy that a reference type belongs to: func, extern, any, exn."""
+    last = t.split()[-1]
+    if last.isdigit():
+        return "func" if isinstance(types[int(last)], tuple) else "any"
+    name = last.removesuffix("ref")
+    return {"func": "func", "nofunc": "func", "nullfunc": "func", "extern": "extern", "noextern": "extern", "nullextern": "extern", "exn": "exn",
+            "noexn": "exn", "nullexn": "exn"}.get(name, "any")
+
+
+TYPES = {0x7f: "i32", 0x7e: "i64", 0x7d: "f32", 0x7c: "f64", 0x7b: "v128", 0x70: "funcref", 0x6f: "externref", 0x6e: "anyref", 0x6d: "eqref",
+         0x6c: "i31ref", 0x6b: "structref", 0x6a: "arrayref", 0x69: "exnref", 0x71: "nullref", 0x72: "nullexternref", 0x73: "nullfuncref",
+         0x74: "nullexnref"}
+HEAPS = {b: t[:-3] for b, t in TYPES.items() if b < 0x75}
 
 
 def exports_of(wasm):
-    """[(name, kind, [parameters], [results])] of a module, and the types of imported functions; types as their names."""
+    """[(name, kind, [parameters], [results])] of a module, and the types of imported functions. Types are their names: numbers, or
+    the tops of references' hierarchies ("anyref"; "nullexternref" where only null will do), with "!" where null is none of them."""
     types, funcs, out, imports = [], [], [], []
+
+    def simple(t):
+        if t in KINDS:
+            return t
+        if t in ("nullexternref", "ref null noextern"):
+            return "nullexternref"
+        return top(t, types) + "ref" + ("!" if t.startswith("ref ") and not t.startswith("ref null") else "")
+
+    def simple_all(t):
+        return [[simple(x) for x in part] for part in t]
     module = Reader(wasm)
     module.at = 8
     while module.at < len(wasm):
         number, r = module.byte(), Reader(module.bytes())
         if number == 1:
-            for _ in range(r.u()):
-                if r.byte() != 0x60:
-                    return [], []  # of a later standard
-                types.append(([r.type() for _ in range(r.u())], [r.type() for _ in range(r.u())]))
+            types = r.types()
         elif number == 2:
             for _ in range(r.u()):
                 r.bytes(), r.bytes()
-                kind = r.byte()
+                kind, t = r.external()
                 if kind == 0:
-                    funcs.append(r.u())
-                    continue
-                r.type() if kind in (1, 3) else None
-                if kind == 3:
-                    r.byte()
-                elif r.byte() & 1:
-                    r.u(), r.u()
-                else:
-                    r.u()
-            imports = [types[t] for t in funcs]
+                    funcs.append(t)
+            imports = [simple_all(types[t]) for t in funcs]
         elif number == 3:
             funcs += [r.u() for _ in range(r.u())]
         elif number == 7:
             for _ in range(r.u()):
                 name, kind, index = r.bytes().decode(errors="replace"), r.byte(), r.u()
-                params, results = types[funcs[index]] if kind == 0 else ([], [])
+                params, results = simple_all(types[funcs[index]]) if kind == 0 else ([], [])
                 out.append((name, ["func", "table", "memory", "global", "tag"][kind], params, results))
     return out, imports
 
@@ -128,18 +192,7 @@ def import_names(wasm):
         for _ in range(s.u()):
             s.bytes()
             names.append(s.bytes().decode())
-            kind = s.byte()
-            if kind == 0:
-                s.u()
-                continue
-            if kind != 2:
-                s.byte()
-            if kind == 3:
-                s.byte()
-            elif s.byte() & 1:
-                s.u(), s.u()
-            else:
-                s.u()
+            s.external()
         return names
     return []
 
@@ -263,10 +316,14 @@ class Reference:
                 ctypes.memmove(ctypes.byref(args[i].of), slot.to_bytes(8, "little") + slots[at - 1].to_bytes(8, "little"), 16)
             elif t == "externref":
                 args[i] = wasmtime.Val.externref(slot or None)._new_raw(store)
-            else:
-                args[i].kind = ffi.WASMTIME_FUNCREF.value
+            else:  # null
+                args[i].kind = REFERENCES[t]
         head = " ".join([f"call {index}", *(f"{s:x}" for s in slots)])
         text = trap_of(lambda trap: ffi.wasmtime_func_call(store._context(), ctypes.byref(func), args, len(params), got, len(results), trap))
+        if text == "uncaught exception":  # stays with the store until somebody takes it
+            exception = ffi.wasmtime_exnref_t()
+            ffi.wasmtime_context_take_exception(store._context(), ctypes.byref(exception))
+            ffi.wasmtime_exnref_unroot(ctypes.byref(exception))
         return f"{head} trap {text}" if text else " ".join([head + " ->", *(value_text(v.kind, v.of) for v in got)])
 
     @staticmethod
@@ -302,5 +359,7 @@ def trap_of(fn):
         t = wasmtime.Trap._from_ptr(trap)
         if "python exception" in t.message:
             return "a host call failed"
+        if "thrown Wasm exception" in t.message:
+            return "uncaught exception"
         return TRAPS.get(t.trap_code, f"({t.trap_code})")
     return None

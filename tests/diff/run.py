@@ -6,10 +6,11 @@
   run.py ORLO_DIFF --shrink FILE.wasm [--seed S] -o OUT.wasm            the smallest module found that differs in the same way
   run.py ORLO_DIFF --keep NAME FILE.wasm [--seed S]                     makes a regression test of it, with Wasmtime's outcome
 
-Modules come from `wasm-tools smith` (cargo install wasm-tools) and from gen.py here. Arguments of calls follow from S and the
-export's name, so that they stay the same while a module shrinks. What differs is put in build-fuzz/diff/.
+Modules come from `wasm-tools smith` (cargo install wasm-tools) and from gen.py here; those of the file `seeds` come first. Arguments
+of calls follow from S and the export's name, so that they stay the same while a module shrinks. What differs is put in
+build-fuzz/diff/.
 """
-import argparse, os, random, re, shutil, subprocess, sys, time
+import argparse, collections, os, random, re, shutil, subprocess, sys, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -87,7 +88,7 @@ def calls_of(exports, seed, rounds):
     calls = []
     for round_ in range(rounds):
         for i, (name, kind, params, _) in enumerate(exports):
-            if kind != "func" or any("(ref " in p and "null" not in p for p in params):
+            if kind != "func" or any(p.endswith("!") for p in params):
                 continue
             rng = random.Random(f"{seed} {name} {round_}")
             calls.append((i, [s for p in params for s in value(rng, p)]))
@@ -97,6 +98,7 @@ def calls_of(exports, seed, rounds):
 CONFIGS = [
     "snapshot=1 twins=2 slice=20000 again=1",
     "registers=1 again=1",
+    "collect=1 twins=2 registers=3",
     "registers=2 slice=20000 twins=3",
     "registers=4 snapshot=1",
     "cpu=0xffff snapshot=1 again=1",
@@ -108,7 +110,7 @@ CONFIGS = [
 def smith(rng):
     flags = {
         "canonicalize-nans": True, "export-everything": True, "max-imports": 0, "simd-enabled": rng.random() < 0.5, "relaxed-simd-enabled": False,
-        "threads-enabled": False, "gc-enabled": False, "exceptions-enabled": False, "tail-call-enabled": False,
+        "threads-enabled": False, "gc-enabled": rng.random() < 0.3, "exceptions-enabled": rng.random() < 0.3, "tail-call-enabled": rng.random() < 0.4,
         "custom-page-sizes-enabled": False, "custom-descriptors-enabled": False, "wide-arithmetic-enabled": False,
         "compact-imports-enabled": False, "generate-custom-sections": False, "extended-const-enabled": True,
         "memory64-enabled": rng.random() < 0.3, "max-memory32-bytes": 4 << 16, "max-memory64-bytes": 4 << 16, "memory-max-size-required": True,
@@ -175,16 +177,18 @@ def comparable(line):
     return line.rstrip()
 
 
+def is_unsupported(lines):
+    return re.match(r"error (ERR_)?UNSUPPORTED", lines[0]) is not None
+
+
 def difference(want, got):
     """None, or (its class, a text)."""
     if got[-1].startswith("crash"):
         return got[-1], got[-1]
-    if got[0].startswith("error ERR_UNSUPPORTED") or got[0].startswith("error UNSUPPORTED"):
-        return None
     for w, g in zip(want + ["end"], got):
         w, g = comparable(w), comparable(g)
-        if "stack exhausted" in w or "stack exhausted" in g:
-            return None  # the depth is the engine's choice, and what follows depends on it
+        if any("stack exhausted" in x or "memory limit" in x for x in (w, g)):
+            return None  # depth and heap are the engine's choice, and what follows depends on them
         if w == g:
             continue
         what = [re.sub(r"[0-9a-f]{8,}|nan", "V", re.sub(r"^(\w+) [0-9a-f ]*", r"\1 ", x)) for x in (w, g)]
@@ -196,7 +200,7 @@ def difference(want, got):
 
 class Pair:
     def __init__(self, program):
-        self.orlo, self.reference, self.skipped, self.calls = Orlo(program), reference.Reference(), 0, 0
+        self.orlo, self.reference, self.skipped, self.calls = Orlo(program), reference.Reference(), collections.Counter(), 0
 
     def compare(self, wasm, seed, configs, rounds=2):
         """None, or (class, text, configuration)."""
@@ -210,14 +214,15 @@ class Pair:
         exports, imports = reference.exports_of(second)
         calls = calls_of(exports, seed, rounds)
         want = self.reference.run(module, calls, exports, imports, outer)
-        if want == ["time"]:
-            self.skipped += 1
+        if want[-1].endswith("time"):
+            self.skipped["takes Wasmtime too long"] += 1
             return None
         self.calls += len(calls)
         for config in configs:
             got = self.orlo.run(wasm, calls, config)
-            if got[0].startswith("error ERR_UNSUPPORTED") or got[0].startswith("error UNSUPPORTED"):
-                self.skipped += 1
+            if is_unsupported(got):
+                self.skipped[re.sub(r"func \d+( <.*?>)?: |^error \w+: ", "", got[0])] += 1
+                return None
             d = difference(want, got)
             if d:
                 return d[0], d[1], config
@@ -232,30 +237,48 @@ def report(number, seed, wasm, d):
     print(f"DIFF module {number} of seed {seed}, {d[2]}: {d[0]}\n{d[1][:1500]}\n  {path}", flush=True)
 
 
+def numbers_of(a):
+    """(seed, number of a module, kind): those of the file `seeds` unless a seed is given, then as many as time allows."""
+    if a.seed is None:
+        for line in read(os.path.join(HERE, "seeds")).decode().splitlines():
+            if line and not line.startswith("#"):
+                seed, kind, count = line.split()
+                yield from ((seed, i, kind) for i in range(int(count)) if a.kind in (None, kind))
+        a.seed = str(random.SystemRandom().randrange(1 << 32))
+        print(f"     seed {a.seed}", flush=True)
+    number = a.first
+    while a.count is None or number < a.first + a.count:
+        yield a.seed, number, a.kind
+        number += 1
+
+
 def fuzz(a, pair):
     if a.kind != "gen" and not shutil.which("wasm-tools"):
         print("diff: wasm-tools is not on PATH (cargo install wasm-tools): only the generator of tests/diff is used", file=sys.stderr)
         a.kind = "gen"
-    started, number, found, no_module = time.monotonic(), a.first, 0, 0
-    said = started
-    while time.monotonic() - started < a.seconds and (a.count is None or number < a.first + a.count) and found < a.findings:
-        seed = f"{a.seed}-{number}"
-        wasm = module_of(a.seed, number, a.kind)
+    started = said = time.monotonic()
+    modules = found = no_module = 0
+    for seed_of_all, number, kind in numbers_of(a):
+        if time.monotonic() - started > a.seconds or found >= a.findings:
+            break
+        seed = f"{seed_of_all}-{number}"
+        wasm = module_of(seed_of_all, number, kind)
         rng = random.Random("configuration " + seed)
+        modules += 1
         if wasm is None:
             no_module += 1
         else:
             d = pair.compare(wasm, seed, rng.sample(CONFIGS, 2))
             if d:
                 found += 1
-                report(number, a.seed, wasm, d)
-        number += 1
+                report(number, seed_of_all, wasm, d)
         if time.monotonic() - said > 60:
             said = time.monotonic()
-            print(f"     {number - a.first} modules, {pair.calls} calls, {found} differences", flush=True)
-    took = time.monotonic() - started
-    print(f"{number - a.first} modules ({no_module} not made, {pair.skipped} not run), {pair.calls} calls, {(number - a.first) / took:.1f} modules a second; "
-          f"{found} differences", flush=True)
+            print(f"     {modules} modules, {pair.calls} calls, {found} differences", flush=True)
+    print(f"{modules} modules ({no_module} not made, {sum(pair.skipped.values())} not run), {pair.calls} calls, "
+          f"{modules / (time.monotonic() - started):.1f} modules a second; {found} differences", flush=True)
+    for why, n in pair.skipped.most_common(10):
+        print(f"     {n} not run: {why}")
     return found != 0
 
 
@@ -328,7 +351,6 @@ def main():
     p.add_argument("--keep", nargs=2, metavar=("NAME", "FILE"))
     p.add_argument("-o", dest="out", default="shrunk.wasm")
     a = p.parse_args()
-    a.seed = a.seed if a.seed is not None else str(random.SystemRandom().randrange(1 << 32))
     pair = Pair(a.orlo_diff)
     if a.shrink:
         a.file = a.shrink
@@ -337,7 +359,6 @@ def main():
         sys.exit(keep(a, pair))
     if a.file:
         sys.exit(check(a, pair))
-    print(f"     seed {a.seed}", flush=True)
     sys.exit(fuzz(a, pair))
 
 
