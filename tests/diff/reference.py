@@ -24,6 +24,7 @@ TRAPS = {
     TrapCode.ALLOCATION_TOO_LARGE: "the instance's memory limit is reached",
     TrapCode.UNCAUGHT_EXCEPTION: "uncaught exception",
 }
+BY_MESSAGE = {"python exception": "a host call failed", "thrown Wasm exception": "uncaught exception"}
 # Our texts for what Wasmtime does not tell apart.
 SAME_TRAP = {"undefined element": "out of bounds table access"} | {
     f"null {what} reference": "null reference" for what in ("function", "structure", "array", "i31", "exception")}
@@ -354,12 +355,11 @@ def trap_of(fn):
     error = fn(ctypes.byref(trap))
     if error:
         text = str(wasmtime.WasmtimeError._from_ptr(error)).replace("\n", " ")
-        return "a host call failed" if "python exception" in text else "error " + text
+        return next((ours for theirs, ours in BY_MESSAGE.items() if theirs in text), "error " + text)
     if trap:
         t = wasmtime.Trap._from_ptr(trap)
-        if "python exception" in t.message:
-            return "a host call failed"
-        if "thrown Wasm exception" in t.message:
-            return "uncaught exception"
+        for theirs, ours in BY_MESSAGE.items():
+            if theirs in t.message:
+                return ours
         return TRAPS.get(t.trap_code, f"({t.trap_code})")
     return None

@@ -1,6 +1,6 @@
 /* orlo-spec [--validate] [-v] [-j N] PATH…: runs conformance suites. Each file runs in a process of its own, so that
  * one that brings it down or never ends costs no other; what they print comes in the files' order. Exit code 1: something
- * failed that expected-failures.txt does not name, or something named there passes by now (the list may only shrink).
+ * failed. No failure is expected, and there is no list of such.
  */
 #include "spec.h"
 #include <dirent.h>
@@ -109,19 +109,6 @@ static bool find(struct path_list *l, const char *path) {
     return true;
 }
 
-/* Expected failures: lines that end paths without ".json"; '#' starts a comment. */
-static bool is_expected(str list, const char *path) {
-    str p = str_c(path), line;
-    if (str_ends(p, STR(".json"))) p.n -= 5;
-    while (list.n) {
-        str_cut(list, '\n', &line, &list);
-        str_cut(line, '#', &line, &(str){0});
-        line = str_trim(line);
-        if (line.n && str_ends(p, line) && (p.n == line.n || p.p[p.n - line.n - 1] == '/')) return true;
-    }
-    return false;
-}
-
 /* ---- running ---- */
 
 struct options {
@@ -196,27 +183,17 @@ static void add(struct spec_counts *sum, const struct spec_counts *c) {
     for (size_t i = 0; i < ARRAY_COUNT(c->skipped_of); i++) sum->skipped_of[i] += c->skipped_of[i];
 }
 
-/* Runs all, o->jobs at a time; returns how many files do not do what is expected of them. */
-static uint32_t run_all(struct job *jobs, uint32_t n, const struct options *o, str expected, struct spec_counts *sum) {
-    uint32_t started = 0, unexpected = 0, expected_files = 0;
+/* Runs all, o->jobs at a time. */
+static void run_all(struct job *jobs, uint32_t n, const struct options *o, struct spec_counts *sum) {
+    uint32_t started = 0;
     for (uint32_t i = 0; i < n; i++) {
         while (started < n && started < i + o->jobs) start(&jobs[started++], o);
         finish(&jobs[i]);
         const struct spec_counts *c = jobs[i].counts;
-        bool listed = is_expected(expected, jobs[i].path);
-        printf("%s %s: %u passed, %u failed, %u skipped\n",
-               !c->failed ? "ok  "
-               : listed   ? "list"
-                          : "FAIL",
-               jobs[i].path, c->passed, c->failed, c->skipped);
-        if (listed && !c->failed) printf("FAIL %s: passes whole, take it off %s\n", jobs[i].path, SPEC_EXPECTED_FAILURES);
-        unexpected += listed != (c->failed != 0);
-        expected_files += listed && c->failed;
+        printf("%s %s: %u passed, %u failed, %u skipped\n", c->failed ? "FAIL" : "ok  ", jobs[i].path, c->passed, c->failed,
+               c->skipped);
         add(sum, c);
     }
-    if (expected_files) printf("%u files fail as expected-failures.txt expects\n", expected_files);
-    if (unexpected) printf("%u files do not do what is expected of them\n", unexpected);
-    return unexpected;
 }
 
 static int usage(void) {
@@ -250,19 +227,16 @@ int main(int argc, char **argv) {
     if (!read_options(argc, argv, &o, &l)) return usage();
     uint32_t n = l.paths.n;
     qsort(l.paths.p, n, sizeof *l.paths.p, by_name);
-    str expected = {0};
-    if (!o.validate_only) read_file(SPEC_EXPECTED_FAILURES, &expected);
     struct spec_counts sum = {0},
                        *counts = mmap(NULL, n * sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ENSURE(counts != MAP_FAILED);
     struct job *jobs = arena_array(l.a, struct job, n);
     for (uint32_t i = 0; i < n; i++) jobs[i] = (struct job){.path = l.paths.p[i], .counts = &counts[i]};
-    uint32_t unexpected = run_all(jobs, n, &o, expected, &sum);
-    free((void *)(uintptr_t)expected.p);
+    run_all(jobs, n, &o, &sum);
     arena_free(l.a);
     if (sum.skipped && !o.verbose) printf("-v names what was skipped\n");
     for (size_t i = 0; i < ARRAY_COUNT(skipped_names); i++)
         if (sum.skipped_of[i]) printf("skipped: %u %s\n", sum.skipped_of[i], skipped_names[i]);
     printf("%u passed, %u failed, %u skipped\n", sum.passed, sum.failed, sum.skipped);
-    return unexpected != 0;
+    return sum.failed != 0;
 }
