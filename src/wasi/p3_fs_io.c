@@ -46,8 +46,16 @@ struct reader {
     bool ahead; /* nobody had asked for these bytes: read them again, they may have changed */
     bool end;
     int error;
-    uint8_t bytes[CHUNK_BYTES];
+    uint8_t *bytes; /* CHUNK_BYTES, from the first read on; charged */
 };
+
+static bool reader_has_bytes(struct reader *r) {
+    if (r->bytes) return true;
+    if (!host_charge(r->in, CHUNK_BYTES)) return false;
+    r->bytes = malloc(CHUNK_BYTES);
+    ENSURE(r->bytes);
+    return true;
+}
 
 static void reader_filled(struct reader *r, int error, size_t n) {
     r->at = 0;
@@ -66,10 +74,11 @@ static void reader_done(void *arg, struct fs_task *t) {
 }
 
 static enum net_flow reader_fill(struct reader *r, size_t want) {
-    struct iovec v = {r->bytes, want ? MIN(want, sizeof r->bytes) : sizeof r->bytes};
     struct wasi_run *run = host_instance_user(r->in);
     struct fs_task t;
-    int e = fs_desc_read(&r->d->d, r->offset, &v, &t);
+    int e = reader_has_bytes(r) ? 0 : ENOMEM;
+    struct iovec v = {r->bytes, want ? MIN(want, (size_t)CHUNK_BYTES) : CHUNK_BYTES};
+    if (!e) e = fs_desc_read(&r->d->d, r->offset, &v, &t);
     r->ahead = !want;
     if (!e && !fs_try(&t)) {
         r->job = fs_defer(run->app->loop, r->in, &t, reader_done, r);
@@ -101,7 +110,9 @@ static void reader_consume(void *arg, size_t n) {
 static void reader_free(struct reader *r) {
     if (r->job) fs_job_abandon(r->job);
     p2_unref(r->in, r->d);
+    if (r->bytes) host_uncharge(r->in, CHUNK_BYTES);
     host_uncharge(r->in, sizeof *r);
+    free(r->bytes);
     free(r);
 }
 
@@ -123,10 +134,7 @@ enum abi_trap wasi3_filesystem_types_descriptor_read_via_stream(
     if (!host_charge(call->instance, sizeof(struct reader))) return no_memory(call);
     struct reader *r = malloc(sizeof *r);
     ENSURE(r);
-    memset(r, 0, offsetof(struct reader, bytes));
-    r->in = call->instance;
-    r->d = p2_ref(self);
-    r->offset = offset;
+    *r = (struct reader){.in = call->instance, .d = p2_ref(self), .offset = offset};
     result->f1 = p3_promise_new(r->in, sizeof(p3_fs_result), &r->promise);
     result->f0 = result->f1 ? p3_feed_new(r->in, &reader_ops, r, &r->feed) : NULL;
     if (result->f0) return ABI_TRAP_NONE;

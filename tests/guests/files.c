@@ -92,12 +92,22 @@ static int operate(const char *verb, int fd, const char *path, const char *more)
     return -1;
 }
 
+static void operate_all(char *s) {
+    split(s);
+    int e = operate(words_of[0], words_of[1][0] - '0', words_of[2], words_of[3]);
+    if (e) put(1, "errno "), put_number(1, (uint64_t)e);
+    put(1, "\n");
+}
+
+/* Served as a CGI program, its query string is the one operation. */
 __attribute__((export_name("_start"))) void start(void) {
-    load_args();
-    for (size_t i = 1; i < words_count; i++) {
-        split(words[i]);
-        int e = operate(words_of[0], words_of[1][0] - '0', words_of[2], words_of[3]);
-        if (e) put(1, "errno "), put_number(1, (uint64_t)e);
-        put(1, "\n");
+    load_environ();
+    const char *query = variable("QUERY_STRING");
+    if (*query) {
+        put(1, "Content-Type: text/plain\n\n");
+        operate_all((char *)query);
+        return;
     }
+    load_args();
+    for (size_t i = 1; i < words_count; i++) operate_all(words[i]);
 }

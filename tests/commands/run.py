@@ -1,0 +1,311 @@
+#!/usr/bin/env python3
+"""Commands of WASI 0.3 and files of every WASI, through `orlo run` and `orlo serve`: what they may do, and that none of it holds
+anybody else up.
+
+Usage: tests/commands/run.py ORLO [FILTER…]. Prints `ok|FAIL NAME`, and 'N passed, N failed, N skipped'.
+"""
+import concurrent.futures, contextlib, http.client, os, pty, re, select, shutil, signal, subprocess, sys, tempfile, threading, time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ORLO = os.path.abspath(sys.argv[1]) if sys.argv[1:] else sys.exit(__doc__)
+CLI3 = os.path.join(ROOT, "tests", "guests", "cli3.wasm")
+WORK = tempfile.mkdtemp(prefix="orlo-commands-")
+
+
+class Skip(Exception):
+    pass
+
+
+def eq(got, want):
+    if got != want:
+        raise AssertionError(f"{got!r:.2000} is not {want!r:.1000}")
+
+
+def has(text, *parts):
+    for part in parts:
+        if part not in text:
+            raise AssertionError(f"{part!r} is not in {text!r:.2000}")
+
+
+def guest(name):
+    """tests/guests/NAME.c, compiled."""
+    out = os.path.join(WORK, name + ".wasm")
+    if not os.path.exists(out):
+        find = lambda *names: next((p for n in names if (p := shutil.which(n))), None)
+        clang, ld = find("clang", "clang-14", "clang-19"), find("wasm-ld", "wasm-ld-14", "wasm-ld-19")
+        if not clang or not ld:
+            raise Skip("needs clang and wasm-ld")
+        subprocess.run([clang, "--target=wasm32", "-O2", "-nostdlib", "-fuse-ld=" + ld, "-Wl,--no-entry", "-o", out,
+                        os.path.join(ROOT, "tests", "guests", name + ".c")], check=True)
+    return out
+
+
+def orlo(*args, data=b"", timeout=60):
+    p = subprocess.run([ORLO, *args], input=data, capture_output=True, timeout=timeout)
+    return p.returncode, p.stdout.decode("utf-8", "replace"), p.stderr.decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def serving(wasm, *flags):
+    """Yields HOST:PORT."""
+    p = subprocess.Popen([ORLO, "serve", wasm, "--listen", "127.0.0.1:0", "--workers", "1", *flags], stdin=subprocess.DEVNULL,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    text, address = b"", None
+    while address is None and (piece := os.read(p.stderr.fileno(), 65536)):
+        text += piece
+        if m := re.search(rb"http://([0-9.:]+)", text):
+            address = m.group(1).decode()
+    threading.Thread(target=lambda: p.stderr.read(), daemon=True).start()
+    try:
+        if not address:
+            raise AssertionError(text)
+        yield address
+    finally:
+        p.send_signal(signal.SIGTERM)
+        try:
+            code = p.wait(20)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            code = "killed"
+        if address:
+            eq(code, 0)
+
+
+def ask(address, path, body=None, timeout=20, chunked=False):
+    c = http.client.HTTPConnection(address, timeout=timeout)
+    c.request("POST" if body is not None else "GET", path, iter([body[:1000], body[1000:]]) if chunked else body, encode_chunked=chunked,
+              headers={"Transfer-Encoding": "chunked"} if chunked else {})
+    r = c.getresponse()
+    return r.status, r.read()
+
+
+def folders():
+    """mine (writable), shown (read-only), hidden (not granted), with links that lead out; and the flags that grant them."""
+    root = tempfile.mkdtemp(dir=WORK)
+    for d in ("mine/sub", "shown/sub", "hidden"):
+        os.makedirs(os.path.join(root, d))
+    for path, text in (("mine/note", "0123456789"), ("shown/note", "read me"), ("hidden/note", "hidden")):
+        with open(os.path.join(root, path), "w") as f:
+            f.write(text)
+    for link, target in (("mine/out", "../hidden/note"), ("mine/outdir", "../hidden"), ("mine/link", "note"), ("mine/abs", "/etc/passwd"),
+                         ("shown/out", "../hidden/note")):
+        os.symlink(target, os.path.join(root, link))
+    return root, ("--dir", root + "/mine::/mine", "--dir", root + "/shown::/shown:ro")
+
+
+# ---- a 0.3 command --------------------------------------------------------------------------------------------------
+
+
+def test_surroundings():
+    code, out, errors = orlo("run", CLI3, "--env", "A=1", "--env", "B=\u00e9", "--", "hello", "env", "cwd", "terminals", "err:oops")
+    eq((code, out, errors), (0, "hello\nA=1 B=\u00e9 \n0\n00\n0\n", "oops"))
+    code, out, errors = orlo("run", CLI3, "--", "sleep:20", "nosleep", "random:100", "random:0", "wall")
+    *lines, wall = out.splitlines()
+    eq((code, lines, errors), (0, ["quick late late", "4 soon", "100 11", "0 21"], ""))
+    if abs(int(wall) - time.time()) > 60:
+        raise AssertionError(wall)
+
+
+def test_exit():
+    for verb, status in (("exit:0", 0), ("exit:1", 1), ("code:42", 42), ("fail", 1), ("hello", 0)):
+        code, out, errors = orlo("run", CLI3, "--", verb)
+        eq((verb, code, errors), (verb, status, ""))
+
+
+def test_streams():
+    data = os.urandom(300_000).hex().encode()
+    eq(orlo("run", CLI3, "--", "cat", data=data), (0, data.decode() + "0\n", ""))
+    eq(orlo("run", CLI3, "--", "splice", data=data), (0, data.decode() + "00\n", ""))
+    path = os.path.join(WORK, "input")
+    with open(path, "wb") as f:
+        f.write(data)
+    with open(path) as stdin, open(path + ".out", "wb") as stdout:
+        p = subprocess.run([ORLO, "run", CLI3, "--", "cat"], stdin=stdin, stdout=stdout, timeout=60)
+    with open(path + ".out", "rb") as f:
+        eq((p.returncode, f.read()), (0, data + b"0\n"))
+
+
+def test_input_taken_back():
+    p = subprocess.Popen([ORLO, "run", CLI3, "--", "takeback"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    eq((p.stdout.read(), p.wait(20)), (b"blocked 2 0\n", 0)) # CANCELLED, nothing read; dropping the stream is no error
+    p.stdin.close()
+
+
+def test_nobody_reads():
+    """The other end of standard output is closed: the guest is told, as error-code::pipe."""
+    p = subprocess.Popen([ORLO, "run", CLI3, "--", "gush"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    eq(p.stdout.read(10), bytes(10))
+    p.stdout.close()
+    eq(p.wait(20), 12)
+
+
+def test_slow_reader():
+    """A pipe that is full stops the guest's write; nothing is lost."""
+    data = b"x" * 1_000_000
+    p = subprocess.Popen([ORLO, "run", CLI3, "--", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    threading.Thread(target=lambda: (p.stdin.write(data), p.stdin.close()), daemon=True).start()
+    time.sleep(0.5)
+    eq((p.stdout.read(), p.wait(20)), (data + b"0\n", 0))
+
+
+def test_terminal():
+    """Whoever started a command finds its terminal as it was."""
+    ours, theirs = pty.openpty()
+    before = os.get_blocking(theirs)
+    p = subprocess.Popen([ORLO, "run", CLI3, "--", "terminals", "cat"], stdin=theirs, stdout=theirs)
+    time.sleep(0.3) # it waits for input
+    os.write(ours, b"typed\n\x04")
+    got = b""
+    while p.poll() is None or select.select([ours], [], [], 0.2)[0]:
+        if select.select([ours], [], [], 0.2)[0]:
+            got += os.read(ours, 4096)
+    eq((p.returncode, os.get_blocking(theirs)), (0, before))
+    has(got.decode(), "11\r\n", "typed\r\ntyped\r\n0\r\n")
+    os.close(ours), os.close(theirs)
+
+
+def test_deadlock():
+    code, out, errors = orlo("run", CLI3, "--", "deadlock")
+    eq((code, out), (70, ""))
+    has(errors, "waits for something that cannot happen")
+
+
+def test_flood():
+    code, out, errors = orlo("run", CLI3, "--", "flood")
+    eq((code, out), (70, ""))
+    has(errors, "handle table is full")
+
+
+def test_folders():
+    """As the tests of 0.2, through 0.3."""
+    root, grants = folders()
+
+    def files(*rows):
+        """Rows: (operation, what it prints)."""
+        code, out, errors = orlo("run", CLI3, *grants, "--", *(r[0] for r in rows))
+        eq((code, errors), (0, ""))
+        for row, got in zip(rows, out.split("\n")):
+            eq((row[0], " ".join(sorted(got.split())) if "=" in got else got), row)
+
+    BADF, EXIST, INVALID, DIRECTORY, NOENT, NOTDIR, PERM, ROFS = (f"error {n}" for n in (2, 6, 11, 13, 19, 23, 30, 32))
+    files(("read:note", "0123456789"), ("read:note:5", "56789"), ("read:note:99", ""), ("write:new:hello", ""), ("append:new:_world", ""),
+          ("read:new", "hello_world"), ("patch:new:XX", ""), ("read:new", "heXXo_world"), ("size:new:4", ""), ("read:new", "heXX"),
+          ("touch:new", ""), ("stat:new", "5 4 1 1000"), ("badtime:new", INVALID), ("type:sub", "2"), ("type:note", "5"),
+          ("flags:note", "1"), ("flags:sub", "1"), ("mutable:sub", "33"), ("ls:sub", ""), ("ls:note", NOTDIR),
+          ("ls:.", "abs=4 link=4 new=5 note=5 out=4 outdir=4 sub=2"), ("same:note:note", "11"), ("same:note:link", "11"),
+          ("same:note:new", "00"), ("read:sub", DIRECTORY), ("readlink:link", "note"), ("readlink:note", INVALID), ("mkdir:sub", EXIST),
+          ("mkdir:sub/a", ""), ("rename:sub/a:sub/b", ""), ("rmdir:sub/b", ""), ("unlink:new", ""), ("unlink:sub", DIRECTORY),
+          ("link:note:twin", ""), ("same:note:twin", "11"), ("link:sub:twins", PERM), ("symlink:note:again", ""), ("readlink:again", "note"),
+          ("write:sub:x", DIRECTORY), ("read:missing", NOENT), ("drop:note", "1"), ("sync:note", ""))
+    files(*((verb, PERM) for verb in ("read:out", "read:../hidden/note", "read:/etc/passwd", "read:outdir/note", "readlink:abs",
+                                      "symlink:/etc/passwd:mine", "write:out:x", "write:../x:y", "mkdir:../x", "mkdir:outdir/x",
+                                      "unlink:../hidden/note", "rename:note:../hidden/x", "rename:note:outdir/x", "rmdir:outdir/",
+                                      "link:../hidden/note:taken", "append:out:x", "stat:out", "ls:..", "ls:outdir/")))
+    files(("dir:1", ""), ("read:note", "read me"), ("flags:sub", "1"), ("ls:.", "note=5 out=4 sub=2"), ("read:out", PERM),
+          *((verb, ROFS) for verb in ("write:new:x", "write:note:x", "append:note:x", "size:note:1", "touch:note", "mkdir:x", "rmdir:sub",
+                                      "unlink:note", "rename:note:x", "link:note:x", "symlink:note:x", "mutable:sub")),
+          ("dir:0", ""), ("give:note:taken", ROFS))
+    for path, text in (("mine/note", "0123456789"), ("shown/note", "read me"), ("hidden/note", "hidden")):
+        with open(os.path.join(root, path)) as f:
+            eq(f.read(), text)
+
+
+def test_large_files():
+    root, grants = folders()
+    code, out, errors = orlo("run", CLI3, *grants, "--", "big:large:160", "syncs:large:500", "cancel:large", "unlink:large")
+    eq((code, out, errors), (0, "10485760 same\n1 0\n1\n\n", ""))
+
+
+def test_open_files_are_counted():
+    """Also those that only a stream still holds."""
+    root, grants = folders()
+    code, out, errors = orlo("run", CLI3, *grants, "--", "openall:note")
+    eq((code, out.split(" ", 1)[1], errors), (0, "error 21\n", "")) # insufficient-memory, as 0.2 says too many files
+    if not 100 < int(out.split()[0]) <= 1024:
+        raise AssertionError(out)
+
+
+def test_huge_folder():
+    root, grants = folders()
+    for i in range(5000):
+        open(f"{root}/mine/sub/{'n' * 150}{i}", "w").close()
+    code, out, errors = orlo("run", CLI3, *grants, "--", "ls:sub")
+    eq((code, len(out.split()), len(set(out.split())), errors), (0, 5000, 5000, ""))
+
+
+def test_devices():
+    """A FIFO or a device in a granted folder answers at once, or not at all; it stops nobody."""
+    root, grants = folders()
+    os.mkfifo(root + "/mine/fifo")
+    code, out, errors = orlo("run", CLI3, *grants, "--", "type:fifo", "read:fifo", "write:fifo:x", timeout=20)
+    eq((code, out, errors), (0, "3\nerror 33\nerror 28\n", "")) # invalid-seek; no-such-device: nobody reads it
+
+
+# ---- preview 1 ------------------------------------------------------------------------------------------------------
+
+
+def test_p1_fifo():
+    """A preview 1 guest that reads a FIFO waits for it; the other requests of its worker do not."""
+    root, grants = folders()
+    os.mkfifo(root + "/mine/fifo")
+    p = subprocess.Popen([ORLO, "run", guest("files"), *grants, "--", "read:3:fifo"], stdout=subprocess.PIPE)
+    with open(root + "/mine/fifo", "w") as f:
+        time.sleep(0.2)
+        f.write("late")
+    eq((p.communicate(timeout=20)[0], p.returncode), (b"late\n", 0))
+    with serving(guest("files"), *grants, "--timeout", "5s") as address, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        writer = os.open(root + "/mine/fifo", os.O_RDWR)
+        waiting = pool.submit(ask, address, "/?read:3:fifo")
+        time.sleep(0.2)
+        started = time.monotonic()
+        for _ in range(5):
+            eq(ask(address, "/?read:3:note"), (200, b"0123456789\n"))
+        if waiting.done() or time.monotonic() - started > 3:
+            raise AssertionError("the FIFO held its worker up")
+        with contextlib.suppress(http.client.HTTPException, OSError): # killed at its deadline, when its head was out
+            eq(waiting.result()[0], 504)
+        eq(ask(address, "/?read:3:note"), (200, b"0123456789\n"))
+        os.close(writer)
+
+
+# ---- served as CGI --------------------------------------------------------------------------------------------------
+
+
+def test_served():
+    root, grants = folders()
+    body = os.urandom(200_000).hex().encode()
+    with serving(CLI3, *grants) as address:
+        eq(ask(address, "/some/path"), (200, b"GET\n/some/path\n0"))
+        eq(ask(address, "/x", body), (200, b"POST\n/x\n" + body + b"0"))
+        eq(ask(address, "/x", body, chunked=True), (200, b"POST\n/x\n" + body + b"0"))
+        eq(ask(address, "/?read:note"), (200, b"0123456789"))
+        eq(ask(address, "/?code:3")[0], 200)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            for got in pool.map(lambda i: ask(address, f"/?big:big{i}:20"), range(8)):
+                eq(got, (200, b"1310720 same"))
+        eq(ask(address, "/?ls:sub"), (200, b""))
+
+
+def main():
+    passed = failed = skipped = 0
+    try:
+        for name, fn in list(globals().items()):
+            if not name.startswith("test_") or (sys.argv[2:] and not any(f in name for f in sys.argv[2:])):
+                continue
+            try:
+                fn()
+                passed += 1
+                print("ok", name[5:], flush=True)
+            except Skip as e:
+                skipped += 1
+                print(f"SKIP {name[5:]}: {e}", flush=True)
+            except Exception as e:
+                failed += 1
+                print(f"FAIL {name[5:]} (line {e.__traceback__.tb_next.tb_lineno}): {type(e).__name__}: {str(e)[:3000]}", flush=True)
+    finally:
+        shutil.rmtree(WORK, ignore_errors=True)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    sys.exit(1 if failed else 0)
+
+
+main()
