@@ -471,6 +471,18 @@ void target_rtcall(struct compiler *c, enum abi_rtcall rt, uint32_t frame) {
     if (!c->calls_out) load_link(c);
 }
 
+void target_new(struct compiler *c, uint32_t type_id, uint32_t class, uint32_t frame) {
+    if (!c->calls_out) store_link(c);
+    put(c, arm64_ldst(ARM64_LOAD_X, X16, BASE, ABI_CTX(heap)));
+    arm64_set(c, X0, offsetof(struct abi_heap, runs) + class * sizeof(struct abi_run));
+    arm64_set(c, 2, abi_object_header(type_id, ABI_OBJECT_STRUCT));
+    arm64_add(c, 1, FRAME, (int64_t)frame * 8);
+    put_ldst(c, ARM64_LOAD_X, X17, arm64_at(c, X16, offsetof(struct abi_heap, allocate), 3));
+    put(c, arm64_blr(X17));
+    site(c, ABI_SITE_CALL);
+    if (!c->calls_out) load_link(c);
+}
+
 struct label target_bulk_helper(struct compiler *c, bool fill) {
     struct label done = {NO_LABEL, 0};
     uint32_t at = code_at(c);

@@ -122,6 +122,25 @@ FUNCTION \name
 STUB engine_asm_host, engine_host_dispatch
 STUB engine_asm_call, engine_rt_dispatch
 
+/* Compiled code wants a struct: x16 = abi_ctx.heap, x0 = offset of the size class's run there, w2 = header, x1 = canonical array, for
+ * the runtime call that makes it if the run is empty. The object in x0. As no signal takes the thread away from here, a cell is never
+ * given twice. */
+FUNCTION engine_asm_new
+    add x16, x16, x0
+    ldp x0, x17, [x16, #ASM_RUN_NEXT]
+    cmp x0, x17
+    b.eq .Lempty
+    ldr x17, [x16, #ASM_RUN_CELL_BYTES]
+    add x17, x17, x0
+    str x17, [x16, #ASM_RUN_NEXT]
+    str w2, [x0]
+    ret
+.Lempty:
+    lsr w2, w2, #ASM_OBJECT_TYPE_SHIFT
+    str x2, [x1]
+    mov w0, #ASM_RT_STRUCT_NEW
+    b engine_asm_call
+
 .Lno_headroom:
     mov w0, #ASM_TRAP_STACK_OVERFLOW
     mov x16, xzr

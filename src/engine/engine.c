@@ -24,6 +24,9 @@ struct engine *engine_new(const struct engine_config *config) {
     if (verify && verify[0] == '1') c->verify = true;
     const char *collect = getenv("ORLO_ENGINE_COLLECT");
     if (collect && collect[0] == '1') c->collect_always = true;
+    const char *reserve = getenv("ORLO_ENGINE_RESERVE");
+    if (!c->reserve_bytes_max && reserve) str_to_u64(str_c(reserve), &c->reserve_bytes_max);
+    if (!c->reserve_bytes_max) c->reserve_bytes_max = ENGINE_MEMORY64_RESERVE;
     e->ready_last = &e->ready_first;
     engine_slots_init(e);
     engine_signals_init(e);
@@ -120,7 +123,7 @@ static void load_memories(struct engine_image *image) {
             struct abi_memory record;
             memcpy(&record, g->template + g->context_bytes + m[k].layout.offset, sizeof record);
             uint64_t max = m[k].memory64 ? record.bytes_max : MIN(record.bytes_max, 4 * GiB);
-            uint64_t reserve = MAX(MIN(max, ENGINE_MEMORY64_RESERVE), (uint64_t)ABI_PAGE);
+            uint64_t reserve = MAX(MIN(max, image->engine->config.reserve_bytes_max), (uint64_t)ABI_PAGE);
             vec_push(image->arena, &own,
                      ((struct engine_image_memory){ai->group, m[k].layout.offset, record.bytes, max, reserve}));
             image->initial_bytes += record.bytes;

@@ -593,7 +593,7 @@ static void test_on_ready(void **state) {
 
 static void test_preempt_keeps_registers(void **state) {
     enum { N = 3'000'000, FIBERS = 4 };
-    if (!(abi_cpu_features() & ABI_CPU_AVX2)) skip();
+    if (ABI_MACHINE == ABI_MACHINE_X86_64 && !(abi_cpu_features() & ABI_CPU_AVX2)) skip();
     struct engine *calm = make(0, 1'000'000'000);
     struct engine_image *image = load(calm, &plain);
     struct engine_instance *in = engine_acquire(image, NULL);
@@ -644,15 +644,19 @@ static void run_stand(void *arg) {
     run_task(arg);
 }
 
-/* A guest that loops where its stack has no room left is stopped as one that overflowed. */
+/* A guest that loops where its stack has no room left is stopped as one that overflowed, unless taking it off needs no room there. */
 static void test_preempt_on_a_full_stack(void **state) {
     struct engine *e = make(0, 100'000);
     struct engine_image *image = load(e, &plain);
     struct engine_instance *in = engine_acquire(image, NULL);
     struct task t = {.in = in, .f = testguest_func(image, 0, GUEST_stand)};
     engine_spawn(in, run_stand, &t);
+    if (!ENGINE_RESUME_BYTES) {
+        for (int i = 0; i < 20; i++) assert_true(engine_run(e, 1'000'000));
+        engine_kill(in);
+    }
     while (engine_run(e, 1'000'000)) {}
-    assert_int_equal(t.trap, ABI_TRAP_STACK_OVERFLOW);
+    assert_int_equal(t.trap, ENGINE_RESUME_BYTES ? ABI_TRAP_STACK_OVERFLOW : ABI_TRAP_INTERRUPTED);
     engine_release(in);
     engine_free(e);
 }

@@ -18,8 +18,8 @@ uint64_t heap_trigger(const struct engine *e, uint64_t live) {
 }
 
 static bool map_heap(struct engine_instance *in, struct engine_heap *h) {
-    uint64_t limit = in->engine->config.memory_bytes_max;
-    uint64_t reserve = align_up(limit ? MIN(limit, HEAP_RESERVE) : HEAP_RESERVE, HEAP_BLOCK) / HEAP_BLOCK;
+    uint64_t limit = in->engine->config.memory_bytes_max, most = MIN(in->engine->config.reserve_bytes_max, HEAP_RESERVE);
+    uint64_t reserve = align_up(limit ? MIN(limit, most) : most, HEAP_BLOCK) / HEAP_BLOCK;
     uint64_t bits = align_up(align_up(reserve, 64) / 8, ABI_PAGE);
     uint64_t blocks = align_up(reserve * sizeof(struct heap_block), ABI_PAGE);
     uint64_t bytes = bits + blocks + reserve * HEAP_BLOCK;

@@ -158,9 +158,14 @@ static void from_c_frame(struct engine_instance *in) {
 }
 
 /* In a register that C keeps over calls, and nowhere else. */
+#if defined(__aarch64__)
+#define KEPT_REGISTER "x21"
+#else
+#define KEPT_REGISTER "r14"
+#endif
 static void from_register(struct engine_instance *in) {
     hidden list = make_list(in, 100);
-    register uint64_t kept __asm__("r14") = (uintptr_t)shown(list);
+    register uint64_t kept __asm__(KEPT_REGISTER) = (uintptr_t)shown(list);
     __asm__ volatile("" : "+r"(kept));
     churn(in);
     __asm__ volatile("" : "+r"(kept));

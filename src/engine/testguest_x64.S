@@ -1,4 +1,4 @@
-/* testguest: machine code of hand-made guests for tests and measurements of the engine, in the compilers' protocol with the engine.
+/* testguest_x64: machine code of hand-made guests for tests and measurements of the engine, in the compilers' protocol with the engine.
  * Private convention: arguments in rdi, rsi, result in rax, r12 = the canonical array. testguest.c copies [testguest_text,
  * testguest_end) into an image; labels ending in _site are pcs of sites, those in _ret return addresses. */
 #include "engine/asm.h"
