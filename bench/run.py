@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measurements with their bars, peers measured in the same run: ./dev bench [NAME…] [--json]
 
-Names: js-start compile hello guests lifecycle kernels exceptions echo idle; none means all. A row is a figure, its bar, where it must end,
+Names: js-start compile hello guests p3 lifecycle kernels exceptions echo idle; none means all. A row is a figure, its bar, where it must end,
 and a verdict; rows without a bar are there to be read. Times are processor time where requests are counted: other work on the
 machine then disturbs least; rounds of ours and the peer's alternate, and the median of their ratios counts. Servers run on the
 first core, what loads them on the last. Peers (nginx, wasmtime, clang) are measured when on PATH. Nothing here fails a build.
@@ -268,6 +268,23 @@ def guests():
                     skipped("guests", f"{name} {path}: × wasmtime serve", "wasmtime is not on PATH; " + note)
 
 
+def p3():
+    """WASI 0.3 in C: instances that are used again against wasmtime's, which reuses them too; a fresh one per request against 0.2."""
+    need("wrk")
+    for name, before in (("c-raw-p3", "c-raw-p2"), ("c-p3", "c-p2")):
+        with contextlib.ExitStack() as stack:
+            ours = stack.enter_context(orlo(guest(name), "--instance-concurrency", "16"))
+            peer = stack.enter_context(wasmtime(guest(name))) if shutil.which("wasmtime") else None
+            ratio, us, them = against(ours, peer, "/", 16, 1, 5)
+            if peer:
+                row("p3", f"{name}: instances reused, time, × wasmtime serve", ratio, "×", 0.5, 0.3, note=f"{median(us, 'cpu'):.2f} µs to {median(them, 'cpu'):.2f} µs a request")
+            else:
+                skipped("p3", f"{name}: × wasmtime serve", f"wasmtime is not on PATH; {median(us, 'cpu'):.2f} µs a request")
+        with orlo(guest(name)) as fresh, orlo(guest(before)) as older:
+            ratio, us, them = against(fresh, older, "/", 16, 1, 5)
+            row("p3", f"{name}: fresh instance per request, time, × {before}", ratio, "×", 1.2, note=f"{median(us, 'cpu'):.2f} µs to {median(them, 'cpu'):.2f} µs a request")
+
+
 def lifecycle():
     """The program's own lines: 'name   p50 X  p99 Y us  bar p50 A, p99 B'."""
     runs = []
@@ -390,7 +407,7 @@ def idle():
             row("idle", "supervisor and one worker, RSS", sum(rss[:2]), "MiB", 16, note="counts what they share twice")
 
 
-BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "guests": guests, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "echo": echo, "idle": idle}
+BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "echo": echo, "idle": idle}
 
 
 def main():
