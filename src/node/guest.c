@@ -151,6 +151,13 @@ static err new_app(struct node_guest *g, const struct node_guest_config *config,
     return e;
 }
 
+/* A task of each request that an instance may serve, and one more for what it does besides; others of a guest's own threads. */
+static uint32_t fibers_max(const struct node_limits *l) {
+    enum { MOST = 200'000 };
+    uint64_t slots = MIN(l->instances_max, (uint64_t)MOST), at_once = MIN(l->instance_requests, (uint64_t)MOST);
+    return (uint32_t)MIN(slots * (4 + 2 * at_once), (uint64_t)MOST);
+}
+
 err node_guest_open(struct node_guest *g, const struct node_guest_config *config, struct diag *d) {
     struct opened o = {0};
     TRY(open_dirs(config->grants, &o, d));
@@ -167,6 +174,7 @@ err node_guest_open(struct node_guest *g, const struct node_guest_config *config
     struct engine_config engine = {
         .memory_bytes_max = config->limits->memory_bytes_max,
         .slots_max = (uint32_t)MIN(config->limits->instances_max, UINT32_MAX),
+        .fibers_max = fibers_max(config->limits),
         .on_ready = on_ready,
         .on_ready_arg = g,
     };

@@ -59,7 +59,7 @@ struct home {
     struct link calls;
     uint32_t calls_count, runs_count, overdue_count, served;
     uint32_t pins; /* reported runs that show its trap record */
-    bool started, retired, dead;
+    bool started, retired, killed, dead; /* killed: by us, so that there is no trap to show */
     uint64_t idle_since_ns;
     struct link open;    /* of the service: it takes requests */
     struct link settled; /* of the service: to be looked at in the turn */
@@ -288,7 +288,7 @@ static struct call *running_call(struct home *h) {
 
 /* With nobody left to tell, a trap is told to the log. */
 static void log_trap(const struct engine_trap_record *r) {
-    if (r->trap == ABI_TRAP_INTERRUPTED || r->trap == ABI_TRAP_EXIT) return;
+    if (r->trap == ABI_TRAP_EXIT) return;
     log_event(LOG_ERROR, "guest-failed", LF_CSTR("reason", "the guest trapped after its response"),
               LF_CSTR("detail", r->text[0] ? r->text : abi_trap_text(r->trap)));
 }
@@ -299,10 +299,10 @@ static void on_death(struct host_instance *in, void *arg) {
     struct call *guilty = running_call(h);
     h->dead = h->resident.ended = true;
     retire(h);
-    if (guilty && guilty->run) {
+    if (!h->killed && guilty && guilty->run) {
         wasi_run_end_trap(guilty->run, record->trap);
         report(guilty);
-    } else {
+    } else if (!h->killed) {
         log_trap(record);
     }
     for (struct link *l = h->calls.next; l != &h->calls; l = l->next)
@@ -311,6 +311,7 @@ static void on_death(struct host_instance *in, void *arg) {
 }
 
 static void kill_home(struct home *h) {
+    h->killed = true;
     if (!h->dead) host_instance_kill(h->in);
     settle(h);
 }
@@ -488,7 +489,7 @@ static bool look_after(struct home *h) {
     retire(h);
     if (h->pins || h->runs_count) return false;
     if (engine_instance_fibers(host_instance_engine(h->in))) {
-        if (!h->dead) host_instance_kill(h->in);
+        kill_home(h);
         settle(h); /* once they have unwound */
         return false;
     }

@@ -760,6 +760,217 @@ def test_component_is_no_command():
     has(errors, "orlo serve")
 
 
+# ---- a WASI 0.3 service ----------------------------------------------------------------------------------------------------------
+
+SERVICE = os.path.join(ROOT, "tests", "guests", "http3.wasm")
+WAITER = os.path.join(ROOT, "tests", "guests", "http3wait.wasm")
+
+
+def test_service():
+    with serving(SERVICE, "--workers", "1") as s:
+        eq(s.events("serving")[0]["kind"], "WASI 0.3 HTTP component (wasi:http/handler)")
+        a = curl(s.url + "/some/path?q")
+        eq((a.status, a.text, a.fields["content-type"]), (200, "hello from /some/path?q\n", "text/plain"))
+        has(curl(s.url + "/fields", "-H", "X-Mine: 1", "-H", "X-Mine: 2").text, "X-Mine=1\nX-Mine=2\n")
+        a = curl(s.url + "/big")
+        eq((a.status, len(a.body)), (200, 16 << 20))
+        eq([curl(s.url + "/count").text for _ in range(3)], ["1\n"] * 3)  # each in a fresh instance
+        eq(raw(s.port, b"GET /trailers HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").endswith(b"0\r\nx-sum: 7\r\n\r\n"), True)
+        body = b"4\r\nbody\r\n0\r\nX-T: 1\r\n\r\n"
+        a = raw(s.port, b"POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+        check(a.endswith(b"4\r\nbody\r\n0\r\nX-T: 1\r\n\r\n"), a)
+        eq(curl(s.url + "/echo", data=b"").body, b"")
+        eq(s.events("guest-failed"), [])
+
+
+def test_service_echo():
+    body = os.urandom(3_000_000)
+    with serving(SERVICE, "--workers", "1") as s, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for path in ("/echo", "/slow"):
+            sent = body if path == "/echo" else body[:300_000]
+            for a in pool.map(lambda i: curl(s.url + path, data=sent), range(8)):
+                eq((a.status, a.body == sent), (200, True))
+
+
+def resident_kib(pid, field="VmHWM"):
+    return int(re.search(rf"^{field}:\s+(\d+)", open(f"/proc/{pid}/status").read(), re.M).group(1))
+
+
+def test_service_holds_back():
+    """A guest that reads slowly stops the client; one that is not read from is stopped itself. Memory stays as it was."""
+    with serving(SERVICE, "--workers", "1", "--timeout", "60s") as s:
+        worker = s.workers()[0]
+        curl(s.url + "/echo", data=os.urandom(4 << 20))
+        before = resident_kib(worker)
+        with socket.create_connection(("127.0.0.1", s.port)) as c:
+            c.sendall(b"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
+            c.settimeout(1)
+            sent, started = 0, time.monotonic()
+            with contextlib.suppress(TimeoutError):
+                while time.monotonic() - started < 3:
+                    sent += c.send(bytes(1 << 20))
+            check(sent < 64 << 20, f"{sent} bytes were taken from the client")  # 50 pieces a second of 16 KiB, and what buffers hold
+        with socket.create_connection(("127.0.0.1", s.port)) as c:
+            c.sendall(b"GET /sent HTTP/1.1\r\nHost: x\r\n\r\n")  # 65 MB that nobody reads
+            time.sleep(0.5)
+            eq(curl(s.url).status, 200)
+        check(resident_kib(worker) - before < 8 << 10, resident_kib(worker), before)
+
+
+def test_service_gigabyte():
+    """1 GiB through an echo, in both directions at once, in constant memory."""
+    with serving(SERVICE, "--workers", "1", "--timeout", "120s") as s:
+        worker = s.workers()[0]
+        curl(s.url + "/echo", data=os.urandom(8 << 20))
+        before = resident_kib(worker)
+        size, block = 1 << 30, os.urandom(1 << 20)
+        with socket.create_connection(("127.0.0.1", s.port)) as c:
+            c.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % size)
+
+            def send():
+                for _ in range(size >> 20):
+                    c.sendall(block)
+
+            sender = threading.Thread(target=send)
+            sender.start()
+            got, buffer = 0, bytearray(1 << 20)
+            while n := c.recv_into(buffer):
+                got += n
+            sender.join()
+        check(got > size, got)
+        check(resident_kib(worker) - before < 4 << 10, resident_kib(worker), before)
+
+
+def test_service_failures():
+    with serving(SERVICE, "--workers", "1", "--timeout", "1s") as s:
+        rows = [("/trap", 500, "unreachable"), ("/silent", 500, "without returning a result"), ("/stuck", 500, "deadlock"),
+                ("/error", 500, "TLS-protocol-error"), ("/status101", 500, "cannot be sent"), ("/never", 504, ""), ("/loop", 504, ""),
+                ("/forward", 500, "configuration-error"), ("/long", 500, "content-length"), ("/bad-end", 500, "internal-error"),
+                ("/misuse/2", 500, "unknown handle"), ("/misuse/3", 500, "was called already"), ("/misuse/4", 500, "handle table is full"),
+                ("/misuse/5", 500, "without first writing a value"), ("/misuse/8", 500, "unknown handle"), ("/misuse/9", 500, "handle table is full")]
+        for path, status, detail in rows:
+            a = curl(s.url + path)
+            eq((path, a.status), (path, status))
+            e = s.wait_event("guest-failed", request=a.fields["x-request-id"])
+            has(e.get("detail", ""), detail)
+            eq(curl(s.url).status, 200)
+        for path, detail in (("/misuse/1", "busy stream"), ("/misuse/6", "out of bounds")):  # with a body that does not come whole
+            with socket.create_connection(("127.0.0.1", s.port), timeout=10) as c:
+                c.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n".encode())
+                has(c.recv(65536).decode(), "500 Internal")
+            has(s.events("guest-failed")[-1]["detail"], detail)
+        for path in ("/late-trap", "/short", "/forgets", "/misuse/7"):
+            before = len(s.events("guest-failed"))
+            a = curl(s.url + path)
+            check(a.code != 0, path, a.status, a.code)  # cut off: never an answer that looks whole
+            s.wait_event("guest-failed", count=before + 1)
+            eq(curl(s.url).status, 200)
+        eq(s.events("worker-died"), [])
+
+
+def test_service_goes_on():
+    """What a task does after its response; it sees the request though the exchange has ended."""
+    with serving(SERVICE, "--workers", "1", "--instance-concurrency", "4") as s:
+        for path in ("/after", "/held"):
+            eq(curl(s.url + path).status, 200)
+        deadline = time.monotonic() + 5
+        while curl(s.url + "/later").text != "2\n" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        eq(curl(s.url + "/later").text, "2\n")
+        eq(curl(s.url + "/sent").status, 200)
+        with socket.create_connection(("127.0.0.1", s.port)) as c:
+            c.sendall(b"GET /sent HTTP/1.1\r\nHost: x\r\n\r\n")
+            c.recv(1000)
+        deadline = time.monotonic() + 5
+        while curl(s.url + "/sent-failed").text != "1\n" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        eq((curl(s.url + "/sent-ok").text, curl(s.url + "/sent-failed").text), ("1\n", "1\n"))
+        eq(s.events("guest-failed"), [])
+
+
+def test_service_cancel():
+    """A client that goes away cancels its task alone, and only that."""
+    def give_up(path):
+        with socket.create_connection(("127.0.0.1", s.port)) as c:
+            c.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            time.sleep(0.15)
+
+    with serving(WAITER, "--workers", "1", "--instance-concurrency", "8", "--max-instances", "1") as s:
+        give_up("/wait")
+        give_up("/wait")
+        s.wait_event("request", count=2, status=499)
+        eq(curl(s.url).status, 202)
+        eq([e["status"] for e in s.events("request")], [499, 499, 202])
+        eq(s.events("guest-failed"), [])
+    with serving(WAITER, "--workers", "1", "--max-instances", "1") as s:  # what does not listen is stopped, and makes room
+        give_up("/deaf")
+        deadline = time.monotonic() + 10
+        while curl(s.url).status != 200 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        eq(curl(s.url).status, 200)
+    with serving(WAITER, "--workers", "1", "--instance-concurrency", "8", "--max-instances", "1", "--timeout", "1s") as s:
+        eq(curl(s.url + "/wait").status, 504)
+        eq(curl(s.url).status in (200, 201), True)
+
+
+def test_service_shared():
+    """Several requests in one instance, that goes on being used; and what ends that."""
+    flags = ["--workers", "1", "--max-instances", "1", "--instance-concurrency", "8"]
+    with serving(SERVICE, *flags, "--timeout", "3s") as s, concurrent.futures.ThreadPoolExecutor(16) as pool:
+        started = time.monotonic()
+        eq([a.status for a in pool.map(lambda _: curl(s.url + "/sleep"), range(8))], [200] * 8)
+        check(time.monotonic() - started < 2, time.monotonic() - started)  # one after another: 2.4 s
+        eq(curl(s.url + "/count").text, "9\n")
+        eq([a.status for a in pool.map(lambda _: curl(s.url + "/sleep"), range(20))], [200] * 20)  # more than at a time: they wait
+        eq(curl(s.url + "/count").text, "30\n")
+        sleeping = [pool.submit(curl, s.url + "/sleep") for _ in range(3)]
+        time.sleep(0.1)
+        a = curl(s.url + "/trap")  # takes its instance with it: each request gets a status of its own
+        eq(a.status, 500)
+        eq([f.result().status for f in sleeping], [500] * 3)
+        failed = {e["request"]: e for e in s.events("guest-failed")}
+        eq(len(failed), 4)
+        has(failed[a.fields["x-request-id"]]["backtrace"], "handle")
+        eq(sorted("another request" in e.get("detail", "") for e in failed.values()), [False, True, True, True])
+        eq(curl(s.url + "/count").text, "1\n")
+    with serving(SERVICE, *flags, "--instance-requests", "3") as s:
+        eq([curl(s.url + "/count").text for _ in range(7)], ["1\n", "2\n", "3\n", "1\n", "2\n", "3\n", "1\n"])
+    with serving(SERVICE, *flags, "--instance-idle", "200ms") as s:
+        eq([curl(s.url + "/count").text for _ in range(2)], ["1\n", "2\n"])
+        time.sleep(0.6)
+        eq(curl(s.url + "/count").text, "1\n")
+
+
+def test_service_fair():
+    """A request that computes does not hold up those of other instances; one in its own instance has its deadline."""
+    with serving(SERVICE, "--workers", "1", "--instance-concurrency", "4", "--timeout", "1500ms") as s, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        loop = pool.submit(curl, s.url + "/loop")
+        time.sleep(0.2)
+        times = []
+        for _ in range(10):
+            started = time.monotonic()
+            eq(curl(s.url).status, 200)
+            times.append(time.monotonic() - started)
+        check(sorted(times)[5] < 0.5, times)  # far from the loop's deadline
+        eq(loop.result().status, 504)
+        eq(curl(s.url).status, 200)
+        eq(s.events("worker-died"), [])
+
+
+def test_service_forward():
+    """A middleware's next handler is the server that --forward names."""
+    with serving(SERVICE, "--workers", "1") as next_one:
+        with serving(SERVICE, "--workers", "1", "--forward", next_one.url) as s:
+            a = curl(s.url + "/forward")
+            eq((a.status, s.events("guest-failed")), (500, []))  # /forward of the next has none after it, and its page is passed on
+            has(a.text, next_one.wait_event("guest-failed")["request"])
+        with serving(SERVICE, "--workers", "1", "--forward", "http://127.0.0.1:1") as s:
+            eq(curl(s.url + "/forward").status, 500)
+    code, out, errors = orlo("serve", SERVICE, "--forward", "next:80")
+    eq((code, out), (64, ""))
+    has(errors, "expected http://HOST")
+
+
 # ---- processes --------------------------------------------------------------------------------------------------------------------
 
 
