@@ -58,7 +58,7 @@ struct home {
     struct host_instance *in;
     struct link calls;
     uint32_t calls_count, runs_count, overdue_count, served;
-    uint32_t pins; /* reported runs that show its trap record */
+    uint32_t pins;                       /* reported runs that show its trap record */
     bool started, retired, killed, dead; /* killed: by us, so that there is no trap to show */
     uint64_t idle_since_ns;
     struct link open;    /* of the service: it takes requests */
