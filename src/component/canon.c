@@ -330,6 +330,7 @@ static err thread_start_builtin(struct cvalidator *v, struct cscope *s, struct c
         CFAIL(at, "table is not a table of (ref null func)");
     c->table64 = table->limits.is64;
     c->immediate64 = t->params[0] == WASM_I64;
+    c->immediate = def->type_id;
     if (c->table64) index = WASM_I64;
     *sig = SIG(true, WASM_I32, index, t->params[0]);
     return ERR_OK;

@@ -154,7 +154,7 @@ struct plan_canon {
     bool is_async;      /* *.CANCEL_*, SUBTASK_CANCEL: the async immediate */
     bool cancellable;   /* THREAD_*, WAITABLE_SET_WAIT/POLL */
     bool shared;        /* THREAD_SPAWN_*, THREAD_AVAILABLE_PARALLELISM */
-    uint32_t immediate; /* CONTEXT_GET/SET: slot index */
+    uint32_t immediate; /* CONTEXT_GET/SET: slot index; THREAD_NEW_INDIRECT: canonical id of the start function's type */
     bool immediate64;   /* CONTEXT_GET/SET: i64; THREAD_NEW_INDIRECT: the start function takes an i64 */
     bool table64;       /* THREAD_NEW_INDIRECT: the table's indices are i64 */
     struct plan_core_def table; /* THREAD_NEW_INDIRECT, THREAD_SPAWN_INDIRECT */

@@ -168,6 +168,7 @@ static void load_builtin(struct loader *l, const struct plan_canon *p, struct ho
         b->table = p->table.index;
         b->table64 = p->table64;
         b->wide = p->immediate64;
+        b->start_type = p->immediate;
     }
 }
 

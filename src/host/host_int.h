@@ -361,7 +361,8 @@ struct host_binding { /* of one canonical definition */
     const struct host_resource *resource; /* RESOURCE_* */
     struct host_core dtor;                /* RESOURCE_DROP of a guest's resource */
     uint32_t dtor_ci;
-    uint32_t slot; /* CONTEXT_* */
+    uint32_t slot;       /* CONTEXT_* */
+    uint32_t start_type; /* thread.new-indirect: canonical id, as in abi_func */
     bool wide;     /* CONTEXT_*, thread.new-indirect: i64 */
 };
 

@@ -396,7 +396,7 @@ enum abi_trap host_thread_new_indirect(struct host_instance *in, const struct ho
         in->engine, b->table_instance, b->table, i);
     if (!f) return host_fail(in, ABI_TRAP_HOST, "thread.new-indirect: table element %llu is no function",
                              (unsigned long long)i);
-    if (f->sig != 1) /* one argument slot, no result */
+    if (f->type_id != b->start_type)
         return host_fail(in, ABI_TRAP_HOST, "thread.new-indirect: start function has the wrong type");
     if (in->threads_count >= in->component->limits.threads_max)
         return host_fail(in, ABI_TRAP_HOST, "too many threads are alive: %u", in->threads_count);
