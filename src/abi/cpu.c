@@ -1,5 +1,6 @@
 /* cpu: what the machine offers. */
-#include "abi/image.h"
+#include "abi/cpu.h"
+#include "base/base.h"
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -20,6 +21,8 @@ uint64_t abi_cpu_features(void) {
     f |= HAS(ABI_CPU_BMI1, "bmi") | HAS(ABI_CPU_BMI2, "bmi2") | (has_lzcnt() ? (uint64_t)ABI_CPU_LZCNT : 0);
     f |= HAS(ABI_CPU_AVX, "avx") | HAS(ABI_CPU_AVX2, "avx2") | HAS(ABI_CPU_FMA, "fma");
 #undef HAS
+    if (!(f & ABI_CPU_AVX)) f &= ~(uint64_t)ABI_CPU_VEX; /* or the system does not save the registers */
+    if ((f & ABI_CPU_BMI) != ABI_CPU_BMI) f &= ~(uint64_t)ABI_CPU_BMI;
 #endif
     return f;
 }

@@ -11,6 +11,7 @@
 #ifndef ORLO_ABI_IMAGE_H
 #define ORLO_ABI_IMAGE_H
 
+#include "abi/cpu.h"
 #include "abi/abi.h"
 #include "crypto/crypto.h"
 
@@ -131,32 +132,6 @@ struct abi_image_head {
                                     empty after a whole snapshot */
     uint32_t snapshot;           /* 1: groups' memory and context are the state after instantiation */
 };
-
-/* abi_image_head.machine, as ELF numbers them; ABI_MACHINE: of this program. */
-enum {
-    ABI_MACHINE_X86_64 = 62,
-    ABI_MACHINE_AARCH64 = 183,
-#if defined(__aarch64__)
-    ABI_MACHINE = ABI_MACHINE_AARCH64
-#else
-    ABI_MACHINE = ABI_MACHINE_X86_64
-#endif
-};
-const char *abi_machine_name(uint32_t machine); /* "aarch64" and so on, as --target takes it */
-
-/* What this machine's CPU offers of what compilers may use, beyond what every aarch64 has. */
-enum abi_cpu {
-    ABI_CPU_SSE41 = 1 << 0,
-    ABI_CPU_SSE42 = 1 << 1,
-    ABI_CPU_POPCNT = 1 << 2,
-    ABI_CPU_LZCNT = 1 << 3,
-    ABI_CPU_BMI1 = 1 << 4,
-    ABI_CPU_BMI2 = 1 << 5,
-    ABI_CPU_AVX = 1 << 6,
-    ABI_CPU_AVX2 = 1 << 7,
-    ABI_CPU_FMA = 1 << 8,
-};
-uint64_t abi_cpu_features(void); /* bits of enum abi_cpu */
 
 /* ---- writing
  * ------------------------------------------------------------------------------------------------ */

@@ -20,18 +20,9 @@
 #define ORLO_BASELINE_H
 
 #include "abi/abi.h"
+#include "abi/cpu.h"
 #include "base/base.h"
 #include "wasm/wasm.h"
-
-/* What the code may use beyond the minimum; abi_image_head.cpu_features. */
-enum {
-    BASELINE_CPU_AVX = 1 << 0,
-    BASELINE_CPU_BMI = 1 << 1, /* BMI1, BMI2 and LZCNT */
-    BASELINE_CPU_AVX2 = 1 << 2,
-    BASELINE_CPU_FMA = 1 << 3,
-};
-/* Of the machine this runs on; false: it lacks the minimum. */
-[[nodiscard]] bool baseline_cpu_features(uint64_t *out);
 
 /* A function [] -> [] that is not in the module: runs an instantiation. Its code may, besides all of wasm,
  * set immutable globals and use the opcode 0xf0: u32 segment, u32 index; pops a reference and makes it that
@@ -45,12 +36,12 @@ struct baseline_init {
 };
 
 struct baseline_options {
-    uint64_t cpu_features;            /* which the code may use; a subset of what its machine has */
+    uint64_t cpu_features;            /* ABI_CPU_*: which the code may use, a subset of what its machine has; ABI_CPU_MINIMUM
+                                         is always used */
     const struct baseline_init *init; /* NULL: none */
-    uint32_t threads;   /* for a large module: up to this many work on it; 0 is 1. The code depends on it, its
+    uint32_t threads;                 /* for a large module: up to this many work on it; 0 is 1. The code depends on it, its
                            meaning does not */
-    bool trust;         /* the bodies have been validated: for measurements only, validation also counts */
-    uint32_t registers; /* tests: use at most this many registers of each kind for locals (0: all, else 1 is
+    uint32_t registers;               /* tests: use at most this many registers of each kind for locals (0: all, else 1 is
                            none) */
 };
 
@@ -64,8 +55,8 @@ struct baseline_options {
  * record. entries  by type index, for the types of refs; entries[types_count] is the one of [] -> [], there
  * when init is. ERR_INVALID, ERR_MALFORMED (from the validator), ERR_LIMIT, ERR_UNSUPPORTED (an instruction
  * not implemented). */
-[[nodiscard]] err baseline_compile(const struct abi_layout *layout, const struct baseline_options *o,
-                                   arena *a, struct abi_object *out, struct diag *d);
+[[nodiscard]] err baseline_compile(const struct abi_layout *layout, const struct baseline_options *o, arena *a,
+                                   struct abi_object *out, struct diag *d);
 void baseline_object_free(struct abi_object *object);
 
 #endif

@@ -65,7 +65,7 @@ static struct abi_object compile(arena *a, str bytes) {
     static const struct abi_layout_memory memories[1] = {{.where = ABI_MEMORY_GS}};
     static const struct abi_layout_table tables[1] = {{ABI_TABLE_FIXED, -512, 8}};
     static const struct abi_layout_global globals[2] = {{false, -256}, {false, -248}};
-    static const struct baseline_options o = {.cpu_features = BASELINE_CPU_AVX | BASELINE_CPU_BMI};
+    static const struct baseline_options o = {.cpu_features = ABI_CPU_AVX | ABI_CPU_BMI};
     struct wasm_module *m = arena_make(a, struct wasm_module);
     struct diag d = DIAG_INIT;
     assert_int_equal(wasm_decode(a, bytes, m, &d), ERR_OK);

@@ -573,7 +573,8 @@ int main(int argc, char **argv) {
     struct baseline_options o = {0};
     bool spec = false, dump = false, memory_hash = false;
     int rounds = 0, i = 1;
-    if (!baseline_cpu_features(&o.cpu_features)) die("this machine is too old");
+    o.cpu_features = abi_cpu_features();
+    if (~o.cpu_features & ABI_CPU_MINIMUM) die("this machine is too old");
     for (; i < argc && argv[i][0] == '-'; i++) {
         if (!strcmp(argv[i], "--spec")) spec = true;
         else if (!strcmp(argv[i], "--dump")) dump = true;

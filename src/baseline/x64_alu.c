@@ -171,7 +171,7 @@ static void shift_imm(struct compiler *c, enum shift op, unsigned w, uint8_t d, 
         target_move(c, d, a);
         return;
     }
-    if (op >= SHIFT_ROTL && ra != NO_REG && ra != d && c->cpu & BASELINE_CPU_BMI) {
+    if (op >= SHIFT_ROTL && ra != NO_REG && ra != d && has_bmi(c)) {
         unsigned right = op == SHIFT_ROTR ? n : (w ? 64 : 32) - n;
         x64_vex_rr(&c->p, 3, 3, w, 0xf0, d, 0, ra); /* rorx */
         *c->p++ = (uint8_t)right;
@@ -204,7 +204,7 @@ void target_shift(struct compiler *c, enum shift op, unsigned w, uint8_t d, stru
         shift_imm(c, op, w, d, a, (unsigned)b->imm & (w ? 63 : 31));
         return;
     }
-    if (op >= SHIFT_ROTL || !(c->cpu & BASELINE_CPU_BMI)) {
+    if (op >= SHIFT_ROTL || !has_bmi(c)) {
         shift_cl(c, op, w, d, a, b);
         return;
     }
@@ -222,7 +222,7 @@ void target_shift(struct compiler *c, enum shift op, unsigned w, uint8_t d, stru
 /* ---- one operand ---- */
 
 static void count_zeros(struct compiler *c, bool leading, unsigned w, uint8_t d, uint8_t s) {
-    if (c->cpu & BASELINE_CPU_BMI) {
+    if (has_bmi(c)) {
         x64_0f_rr(&c->p, 0xf3, w, leading ? 0xbd : 0xbc, d, s);
         return;
     }

@@ -17,10 +17,10 @@ enum x64_constant {
     K_SIGN32,
     K_SIGN64,
     K_ZERO,
-    K_I32_MIN,   /* as f64, and so on: the bounds of saturation */
+    K_I32_MIN, /* as f64, and so on: the bounds of saturation */
     K_I32_MAX,
     K_U32_MAX,
-    K_2P63_F64,  /* 2^63 */
+    K_2P63_F64, /* 2^63 */
     K_2P63_F32,
     K_M2P63_F64, /* -2^63 */
     K_M2P63_F32,
@@ -56,7 +56,8 @@ static inline uint8_t freg_or_scratch(struct compiler *c, const struct value *v)
 /* ---- vector instructions in VEX or legacy form; prefix 0, 66, f3, f2; all of map 0f ---- */
 
 static inline unsigned vex_pp(uint8_t prefix) { return prefix == 0 ? 0 : prefix == 0x66 ? 1 : prefix == 0xf3 ? 2 : 3; }
-static inline bool has_avx(const struct compiler *c) { return c->cpu & BASELINE_CPU_AVX; }
+static inline bool has_avx(const struct compiler *c) { return c->cpu & ABI_CPU_AVX; }
+static inline bool has_bmi(const struct compiler *c) { return has_avx(c) && (c->cpu & ABI_CPU_BMI) == ABI_CPU_BMI; }
 /* One source: moves, compares, conversions that write all of d. */
 static inline void sse_rr(struct compiler *c, uint8_t prefix, uint8_t op, uint8_t d, uint8_t s) {
     if (has_avx(c)) x64_vex_rr(&c->p, vex_pp(prefix), 1, 0, op, d, 0, s);
@@ -81,7 +82,8 @@ void sse3_constant(struct compiler *c, uint8_t prefix, uint8_t op, uint8_t d, ui
 void sse3_pool(struct compiler *c, uint8_t prefix, uint8_t op, uint8_t d, uint8_t a, uint64_t v);
 /* Where an access of 1 << log2 bytes goes, for one instruction; *temp: a temporary to release then, or NO_REG. The address is in a
  * register, or an immediate. Uses the scratch register. */
-struct x64_mem x64_address(struct compiler *c, unsigned log2, uint32_t memory, uint64_t offset, struct value *addr, uint8_t *temp);
+struct x64_mem x64_address(struct compiler *c, unsigned log2, uint32_t memory, uint64_t offset, struct value *addr,
+                           uint8_t *temp);
 void x64_move_v128(struct compiler *c, uint8_t d, const struct value *v); /* v an immediate */
 void x64_put_pool16(struct compiler *c);
 static inline uint8_t scalar(unsigned type) { return type == T_F64 ? 0xf2 : 0xf3; } /* sd or ss */

@@ -51,7 +51,7 @@ static void fused(struct compiler *c, const struct simd_row *row, uint32_t in213
 }
 SIMD_SEQUENCE(simd_madd) {
     (void)t;
-    if (c->cpu & BASELINE_CPU_FMA && has_avx(c)) {
+    if (c->cpu & ABI_CPU_FMA && has_avx(c)) {
         fused(c, row, FMADD213PS, FMADD231PS, d, r);
         return;
     }
@@ -60,7 +60,7 @@ SIMD_SEQUENCE(simd_madd) {
 }
 SIMD_SEQUENCE(simd_nmadd) {
     (void)t;
-    if (c->cpu & BASELINE_CPU_FMA && has_avx(c)) {
+    if (c->cpu & ABI_CPU_FMA && has_avx(c)) {
         fused(c, row, FNMADD213PS, FNMADD231PS, d, r);
         return;
     }

@@ -1,7 +1,7 @@
 /* x64_simd_lane: vector instructions that move lanes: splat, extract, replace, shuffle, and those on memory. */
 #include "baseline/x64_simd.h"
 
-static bool has_avx2(const struct compiler *c) { return has_avx(c) && c->cpu & BASELINE_CPU_AVX2; }
+static bool has_avx2(const struct compiler *c) { return has_avx(c) && c->cpu & ABI_CPU_AVX2; }
 
 /* ---- splat, extract, replace ---- */
 

@@ -58,37 +58,26 @@ static void apply_relocs(struct link *l, struct link_instance *in) {
     }
 }
 
-static uint64_t image_cpu(uint64_t baseline) {
-    if (ABI_MACHINE != ABI_MACHINE_X86_64) return 0;
-    uint64_t f = ABI_CPU_SSE41 | ABI_CPU_SSE42 | ABI_CPU_POPCNT;
-    if (baseline & BASELINE_CPU_AVX) f |= ABI_CPU_AVX;
-    if (baseline & BASELINE_CPU_AVX2) f |= ABI_CPU_AVX2;
-    if (baseline & BASELINE_CPU_BMI) f |= ABI_CPU_BMI1 | ABI_CPU_BMI2 | ABI_CPU_LZCNT;
-    if (baseline & BASELINE_CPU_FMA) f |= ABI_CPU_FMA;
-    return f;
-}
-
-static err compile_one(struct link *l, uint32_t index, uint64_t cpu) {
+static err compile_one(struct link *l, uint32_t index) {
     struct link_instance *in = &l->instances[index];
     link_make_init(l, in);
     struct baseline_init init = {.code = buf_str(&in->init)};
     struct baseline_options o = {
-        .cpu_features = cpu, .init = has_init(in) ? &init : NULL, .threads = l->threads, .registers = l->registers};
+        .cpu_features = l->cpu_features, .init = has_init(in) ? &init : NULL, .threads = l->threads, .registers = l->registers};
     err e = baseline_compile(&in->layout, &o, l->a, &in->object, l->d);
     if (e != ERR_OK && l->instances_count > 1) diag_prefix(l->d, "core module %u", l->plan->core_instances[index].module);
     return e;
 }
 
 err link_compile(struct link *l) {
-    uint64_t cpu;
-    if (!baseline_cpu_features(&cpu))
+    l->cpu_features = abi_cpu_features();
+    if (~l->cpu_features & ABI_CPU_MINIMUM)
         return diag_set(l->d, ERR_UNSUPPORTED, DIAG_NOWHERE, "this machine's CPU lacks SSE4.2 or POPCNT");
-    cpu &= ~l->cpu_features_unused;
-    l->cpu_features = image_cpu(cpu);
+    l->cpu_features &= ~l->cpu_features_unused | ABI_CPU_MINIMUM;
     uint64_t text = 0, sites = 0, unwind = 0;
     for (uint32_t i = 0; i < l->instances_count; i++) {
         struct link_instance *in = &l->instances[i];
-        TRY(compile_one(l, i, cpu));
+        TRY(compile_one(l, i));
         text = align_up(text, 16);
         in->text_at = (uint32_t)text;
         in->sites_at = (uint32_t)sites;
@@ -267,7 +256,8 @@ static struct abi_span add_active(struct emit *e, const struct link_instance *in
     if (is_applied(e->l, in)) return (struct abi_span){0};
     struct abi_image_active *t = arena_array(e->a, struct abi_image_active, m->datas_count);
     for (uint32_t i = 0; i < m->datas_count; i++)
-        if (m->datas[i].mode == WASM_SEGMENT_ACTIVE && link_constant(m->datas[i].offset, &t[i].offset)) t[i].memory = m->datas[i].memory;
+        if (m->datas[i].mode == WASM_SEGMENT_ACTIVE && link_constant(m->datas[i].offset, &t[i].offset))
+            t[i].memory = m->datas[i].memory;
     return abi_image_add(&e->w, t, m->datas_count, sizeof *t, 8);
 }
 

@@ -20,7 +20,7 @@ struct link_options {
     uint32_t threads;                 /* to compile large modules with; 0: as many as there are CPUs, at most 4 */
     uint64_t memory_bytes_max;        /* of the instance during the snapshot; 0: the engine's default */
     uint32_t registers;               /* tests: baseline_options.registers */
-    uint64_t cpu_features_unused;     /* tests: BASELINE_CPU_* that the code must do without */
+    uint64_t cpu_features_unused;     /* tests: ABI_CPU_* that the code must do without */
 };
 
 /* What was done and how long it took. */

@@ -18,7 +18,7 @@ struct link_store_instance;
 
 struct link_store *link_store_new(struct engine *e);
 void link_store_free(struct link_store *s);
-/* For modules to come: baseline_options.registers, and BASELINE_CPU_* that their code must do without. */
+/* For modules to come: baseline_options.registers, and ABI_CPU_* that their code must do without. */
 void link_store_restrict(struct link_store *s, uint32_t registers, uint64_t cpu_features_unused);
 
 /* Decodes, validates, links and instantiates. bytes are copied. ERR_MALFORMED, ERR_INVALID, ERR_LIMIT,

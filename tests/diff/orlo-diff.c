@@ -33,7 +33,7 @@ enum { SLOTS_MAX = 2100, TWINS_MAX = 4, SECONDS_MAX = 30, EXPORTS_MAX = 4096, TA
 /* How a module is compiled and run; none of it may show in the outcome. */
 struct config {
     uint64_t registers; /* link_options.registers */
-    uint64_t cpu;       /* BASELINE_CPU_* not to be used */
+    uint64_t cpu;       /* ABI_CPU_* not to be used */
     uint64_t snapshot;
     uint64_t threads;
     uint64_t slice_ns; /* 0: the default */

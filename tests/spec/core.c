@@ -1,7 +1,7 @@
 /* core: the commands of core WebAssembly's suite, run in one store.
  *
  * Two environment variables restrict the compiler: ORLO_SPEC_REGISTERS, baseline_options.registers; ORLO_SPEC_WITHOUT_CPU, a mask of
- * BASELINE_CPU_* that the code does without. */
+ * ABI_CPU_* that the code does without. */
 #include "spec.h"
 #include "link/store.h"
 
