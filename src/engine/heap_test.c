@@ -172,21 +172,27 @@ static void from_register(struct engine_instance *in) {
     check_list(list, 100);
 }
 
-static void from_object(struct engine_instance *in) {
+/* A struct of 70 words, its last an object of words, whose last is an array of references, whose last is the list. */
+static __attribute__((noinline)) void make_chain(struct engine_instance *in, hidden list) {
     struct abi_gc_object *volatile large = new (in, LARGE, 0), *volatile words, *volatile refs;
+    put(global_of(in), hide(large));
     large->payload[69] = (uintptr_t)(words = engine_heap_new(in, ABI_OBJECT_WORDS, 3, 24, &(enum abi_trap){0}));
     words->payload[1] = 0x1234567;
     words->payload[2] = (uintptr_t)(refs = new (in, REFS, 100'000));
-    hidden list = make_list(in, 100), i31 = 77;
+    uint64_t i31 = 77;
     put(&refs->payload[99'999], list);
     refs->payload[5] = i31 << ABI_I31_SHIFT | ABI_REF_I31;
-    words = refs = NULL;
+    refs->payload[6] = abi_ref_host(5);
+}
+static void from_object(struct engine_instance *in) {
+    hidden list = make_list(in, 100);
+    make_chain(in, list);
     churn(in);
     check_list(list, 100);
-    large->payload[69] = 0;
-    large = NULL;
+    shown(hide((void *)(uintptr_t)*global_of(in)))->payload[69] = 0;
     collect(in);
     assert_false(is_there(in, list));
+    *global_of(in) = 0;
 }
 
 /* A word is a reference only if an object starts there. */
