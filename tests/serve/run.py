@@ -637,6 +637,21 @@ COMPONENT = os.path.join(ROOT, "tests", "guests", "http.wasm")
 COMMAND = os.path.join(ROOT, "tests", "guests", "cli.wasm")
 
 
+def test_collected_guest():
+    """Kotlin: objects, exceptions and casts; nothing of a request is left for the next; what stays reachable meets the limit."""
+    with serving(os.path.join(ROOT, "tests", "guests", "kotlin.wasm"), "--workers", "1", "--max-memory", "64M") as s:
+        hello = "Hello from Kotlin (WASI preview 1 CGI), seen 0\n"
+        compute = "n=20 counts=500 top=key415:60,key68:60,key321:59 trees=35.0 failures=20 words=[w9, w8]\n"
+        for _ in range(3):
+            eq(curl(s.url + "/").text, hello)
+            eq(curl(s.url + "/compute?n=20").text, compute)
+        curl(s.url + "/leak")
+        has(s.wait_event("guest-failed")["detail"], "memory limit")
+        eq(curl(s.url + "/cast").status, 500)
+        eq(curl(s.url + "/").text, hello)
+        eq(curl(s.url + "/compute?n=20").text, compute)
+
+
 def test_component():
     with serving(COMPONENT) as s:
         eq(s.events("serving")[0]["kind"], "WASI 0.2 HTTP component (wasi:http/incoming-handler)")
