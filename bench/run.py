@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measurements with their bars, peers measured in the same run: ./dev bench [NAME…] [--json]
 
-Names: js-start compile hello guests p3 lifecycle kernels exceptions echo idle; none means all. A row is a figure, its bar, where it must end,
+Names: js-start compile hello guests p3 lifecycle kernels exceptions collected echo idle; none means all. A row is a figure, its bar, where it must end,
 and a verdict; rows without a bar are there to be read. Times are processor time where requests are counted: other work on the
 machine then disturbs least; rounds of ours and the peer's alternate, and the median of their ratios counts. Servers run on the
 first core, what loads them on the last. Peers (nginx, wasmtime, clang) are measured when on PATH. Nothing here fails a build.
@@ -350,6 +350,20 @@ def exceptions():
             note=f"{median(rounds, 'ours'):.2f} µs to {median(rounds, name):.2f} µs of processor time")
 
 
+def collected():
+    """bench/gc/*.wat: the instructions of garbage collection, against Wasmtime with its own collector; both run compiled files."""
+    need("wasm-tools"), need("wasmtime")
+    features = "gc=y,function-references=y,tail-call=y"
+    for name in sorted(f[:-4] for f in os.listdir(os.path.join(ROOT, "bench", "gc")) if f.endswith(".wat")):
+        wasm, image, cached = (os.path.join(WORK, name + "." + e) for e in ("wasm", "image", "cwasm"))
+        subprocess.run(["wasm-tools", "parse", os.path.join(ROOT, "bench", "gc", name + ".wat"), "-o", wasm], check=True)
+        subprocess.run([ORLO, "compile", wasm, "-o", image], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(["wasmtime", "compile", "-W", features, "-o", cached, wasm], check=True)
+        rounds = [(spent_s([ORLO, "run", image]), spent_s(["wasmtime", "run", "-W", features, "--allow-precompiled", cached])) for _ in range(5)]
+        row("collected", f"{name}: processor time, × wasmtime", statistics.median(ours / theirs for ours, theirs in rounds), "×", 1,
+            note=f"{min(r[0] for r in rounds) * 1000:.0f} ms to {min(r[1] for r in rounds) * 1000:.0f} ms")
+
+
 def post(port, mib):
     """Posts so many MiB to /echo by chunks and reads them back; seconds."""
     piece = bytes(1 << 20)
@@ -407,7 +421,7 @@ def idle():
             row("idle", "supervisor and one worker, RSS", sum(rss[:2]), "MiB", 16, note="counts what they share twice")
 
 
-BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "echo": echo, "idle": idle}
+BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "collected": collected, "echo": echo, "idle": idle}
 
 
 def main():
