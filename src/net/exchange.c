@@ -311,6 +311,7 @@ void net_exchange_refuse(struct net_conn *c, uint16_t status, const char *why) {
     err e = http1_response_check(&r);
     ENSURE(e == ERR_OK && n > 0 && (size_t)n < sizeof body);
     c->server->stats.bad_requests++;
+    if (c->server->c.on_refused) c->server->c.on_refused(net_exchange_peer(&c->x), status, why, c->server->c.arg);
     c->x.undecided = false;
     put_response(c, &r, &f);
     net_out_put(c, end, http1_end_length(end, (uint64_t)n));

@@ -139,6 +139,9 @@ struct net_server_config {
     str server_name;            /* value of a Server header; empty: none */
     /* A request's head is complete. The owner holds x until it calls net_exchange_end. */
     void (*on_request)(struct net_exchange *x, void *arg);
+    /* The server itself answered what a client sent, with this status, because it is malformed, too large or too slow; before
+     * on_request, or with its exchange still to end. NULL: nobody wants to know. Borrows. */
+    void (*on_refused)(str peer, uint16_t status, const char *why, void *arg);
     void *arg;
 };
 /* ERR_BUSY: the port is in use; ERR_DENIED: not permitted; ERR_INVALID: bad address; ERR_NOT_FOUND: no such host; ERR_IO. */

@@ -107,6 +107,13 @@ static void log_access(struct request *r) {
               LF_STR("client", net_exchange_peer(r->exchange)));
 }
 
+void node_handler_refused(str peer, uint16_t status, const char *why, void *handler) {
+    const struct node_handler *h = handler;
+    if (!h->access_log) return;
+    log_event(LOG_INFO, "request-refused", LF_U64("status", status), LF_CSTR("reason", why), LF_STR("client", peer));
+    net_loop_wake(h->guest->loop); /* whose turn writes the line */
+}
+
 static const char *const end_text[] = {
     [WASI_END_OK] = "ok",
     [WASI_END_TRAP] = "the guest trapped",

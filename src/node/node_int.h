@@ -124,6 +124,7 @@ void node_guest_close(struct node_guest *g);
 struct node_handler;
 struct node_handler *node_handler_new(struct node_guest *g, const struct node_worker_config *config);
 void node_handler_request(struct net_exchange *x, void *handler); /* on_request of a net_server */
+void node_handler_refused(str peer, uint16_t status, const char *why, void *handler); /* on_refused */
 uint32_t node_handler_busy(const struct node_handler *h);         /* requests in progress */
 void node_handler_free(struct node_handler *h);
 

@@ -66,6 +66,7 @@ static err open_servers(struct worker *w, struct diag *d) {
             .handler_ms_max = ms_of(l->handler_ms_max),
             .body_bytes_max = l->body_bytes_max,
             .on_request = node_handler_request,
+            .on_refused = node_handler_refused,
             .arg = w->handler,
         };
         TRY(net_server_new(&config, &w->servers[i], d));
