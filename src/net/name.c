@@ -93,6 +93,12 @@ static bool put_label(struct buf *to, str label) {
     return label_ok(str_sub(buf_str(to), from, to->n));
 }
 
+static size_t digits_of(str s) {
+    size_t n = 0;
+    while (n < s.n && s.p[n] >= '0' && s.p[n] <= '9') n++;
+    return n;
+}
+
 bool net_name_ascii(arena *out, str name, str *ascii) {
     struct buf to = {.max = 4 * NAME_BYTES_MAX};
     if (name.n > 1 && name.p[name.n - 1] == '.') name.n--;
@@ -103,6 +109,9 @@ bool net_name_ascii(arena *out, str name, str *ascii) {
         if (dot < name.n) buf_putc(&to, '.');
         name = str_sub(name, dot + 1, name.n);
     }
+    str last = buf_str(&to);
+    for (size_t dot; (dot = str_find(last, '.')) < last.n;) last = str_sub(last, dot + 1, last.n);
+    ok = ok && digits_of(last) < last.n;
     if (ok) *ascii = arena_str(out, buf_str(&to));
     buf_free(&to);
     return ok;

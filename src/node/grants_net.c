@@ -65,10 +65,6 @@ static bool parse_name(arena *out, str s, struct wasi_net_rule *rule) {
     bool below = str_starts(s, STR("*."));
     str ascii;
     if (!net_name_ascii(out, below ? str_sub(s, 2, s.n) : s, &ascii)) return false;
-    uint64_t digits;
-    str last = ascii; /* of its labels: an address that net_addr_parse refused is no name either */
-    for (size_t dot; (dot = str_find(last, '.')) < last.n;) last = str_sub(last, dot + 1, last.n);
-    if (str_to_u64(last, &digits)) return false;
     rule->name = below ? arena_fmt(out, "*." STR_FMT, STR_ARG(ascii)) : ascii;
     return true;
 }

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "node/node_int.h"
 #include "wasi/wasi.h"
@@ -126,6 +127,44 @@ static void test_descriptors(void **state) {
     close(secret);
 }
 
+/* What a worker may do with sockets, in a child that gives up its rights: one letter for each call that works. */
+static void worker_sockets(unsigned network, char out[static 8]) {
+    int pipe_fds[2];
+    assert_int_equal(pipe(pipe_fds), 0);
+    pid_t child = fork();
+    if (!child) {
+        struct diag d = DIAG_INIT;
+        char text[8];
+        int n = 0;
+        if (node_sandbox_worker(NULL, 0, network, &d) != ERR_OK) _exit(1);
+        int tcp = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (tcp >= 0) text[n++] = 't';
+        if (socket(AF_INET6, SOCK_DGRAM, 0) >= 0 || errno == EAFNOSUPPORT) text[n++] = 'u';
+        if (tcp >= 0 && listen(tcp, 1) == 0) text[n++] = 'l';
+        if (socket(AF_INET, SOCK_RAW, 1) >= 0) text[n++] = 'r';
+        if (socket(AF_UNIX, SOCK_STREAM, 0) >= 0) text[n++] = 'x';
+        if (socket(AF_NETLINK, SOCK_RAW, 0) >= 0) text[n++] = 'n';
+        _exit(write(pipe_fds[1], text, (size_t)n) != n);
+    }
+    close(pipe_fds[1]);
+    int status;
+    ssize_t n = read(pipe_fds[0], out, 7);
+    out[n > 0 ? n : 0] = 0;
+    close(pipe_fds[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void test_worker_sockets(void **state) {
+    char can[8];
+    worker_sockets(0, can);
+    assert_string_equal(can, "");
+    worker_sockets(NODE_SANDBOX_CONNECT, can);
+    assert_string_equal(can, "tun");
+    worker_sockets(NODE_SANDBOX_CONNECT | NODE_SANDBOX_LISTEN, can);
+    assert_string_equal(can, "tuln");
+}
+
 static void test_grants(void **state) {
     arena *mem = arena_new(0);
     struct node_grants g = {0};
@@ -190,9 +229,25 @@ static void test_grants_net(void **state) {
     assert_true(r.bits == 32 && r.port_from == 0 && r.port_to == 0);
     r = net_rule(mem, "lookup:m\xc3\xbcnchen.example");
     assert_true(str_eqc(r.name, "xn--mnchen-3ya.example") && r.uses == 1 << WASI_NET_LOOKUP);
-    static const char *const bad[] = {"", ":80", "tcp:", "tcp::80", "http://x", "tcp:http://x:80", "x:70000", "x:9-1", "x:",
-                                      "tcp:10.0.0.0/33", "tcp:300.1.1.1:80", "listen:example.org:80", "lookup:1.2.3.4",
-                                      "lookup:", "lookup:a b", "tcp:a..b:1", "*:x", "**", "listen:70000"};
+    static const char *const bad[] = {"",
+                                      ":80",
+                                      "tcp:",
+                                      "tcp::80",
+                                      "http://x",
+                                      "tcp:http://x:80",
+                                      "x:70000",
+                                      "x:9-1",
+                                      "x:",
+                                      "tcp:10.0.0.0/33",
+                                      "tcp:300.1.1.1:80",
+                                      "listen:example.org:80",
+                                      "lookup:1.2.3.4",
+                                      "lookup:",
+                                      "lookup:a b",
+                                      "tcp:a..b:1",
+                                      "*:x",
+                                      "**",
+                                      "listen:70000"};
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         struct node_grants g = {0};
         struct diag d = DIAG_INIT;
@@ -220,9 +275,9 @@ static void test_listen(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_results),     cmocka_unit_test(test_walls),    cmocka_unit_test(test_deaths),
-        cmocka_unit_test(test_descriptors), cmocka_unit_test(test_progress), cmocka_unit_test(test_grants),
-        cmocka_unit_test(test_grants_net),  cmocka_unit_test(test_listen),
+        cmocka_unit_test(test_results),     cmocka_unit_test(test_walls),          cmocka_unit_test(test_deaths),
+        cmocka_unit_test(test_descriptors), cmocka_unit_test(test_progress),       cmocka_unit_test(test_grants),
+        cmocka_unit_test(test_grants_net),  cmocka_unit_test(test_worker_sockets), cmocka_unit_test(test_listen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
