@@ -227,12 +227,15 @@ static void check_concrete(struct compiler *c, uint8_t r, uint32_t type, uint8_t
     if (func) {
         struct value shift = {.kind = V_IMM, .type = T_I64, .imm = ABI_OBJECT_TYPE_SHIFT};
         target_shift(c, SHIFT_SHL, 1, t, &vt, &shift);
+    } else { /* the kind may be another than the wanted one: an offset for it would read between two ids */
+        struct value id_bits = {.kind = V_IMM, .type = T_I64, .imm = ~((1ull << ABI_OBJECT_TYPE_SHIFT) - 1)};
+        target_alu(c, ALU_AND, 1, t, &vt, &id_bits);
     }
     target_context_load(c, s, ABI_CTX(heap));
     target_object_load(c, A_64, s, s, offsetof(struct abi_heap, types));
     target_alu(c, ALU_ADD, 1, s, &vs, &vt);
     uint32_t depth = c->m->canon->depths.p[id];
-    target_object_load(c, A_32, t, s, offsetof(struct abi_type, display) + depth * 4 - kind);
+    target_object_load(c, A_32, t, s, offsetof(struct abi_type, display) + depth * 4);
     jump_if_equal(c, t, id, false, fail);
     label_bind(c, &same);
 }
