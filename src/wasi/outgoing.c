@@ -1,5 +1,6 @@
 /* outgoing: grants, loops and texts of a guest's requests (outgoing.h). */
 #include "wasi/outgoing.h"
+#include "wasi/p3_http.h"
 #include <stdlib.h>
 
 enum { LOOPS_MAX = 8, URI_BYTES_MAX = 64 << 10 };
@@ -56,6 +57,10 @@ static uint32_t loops_of(str seen) {
         n += str_eqc(str_trim(one), LOOP_TOKEN);
     }
     return n;
+}
+
+str outgoing_seen_by(const struct wasi_run *run) {
+    return run->config.exchange ? outgoing_seen(run->config.exchange) : p3_service_seen(run->in);
 }
 
 bool outgoing_loops(str seen) { return loops_of(seen) >= LOOPS_MAX; }

@@ -151,7 +151,7 @@ static uint32_t fields_to_send(struct p2_fetch *f, arena *scratch, const struct 
     for (; n < headers->f.count; n++) to[n] = headers->f.list[n].f;
     if (whole && !f->body->has_length)
         to[n++] = (struct net_field){STR("content-length"), arena_fmt(scratch, "%zu", f->body->pending.n)};
-    to[n++] = outgoing_loop(scratch, outgoing_seen(run->config.exchange));
+    to[n++] = outgoing_loop(scratch, outgoing_seen_by(run));
     return n;
 }
 
@@ -217,7 +217,7 @@ enum abi_trap wasi_http_outgoing_handler_handle(struct host_call *call, struct w
     struct wasi_http_types_request_options *o = options->some ? options->value : NULL;
     struct wasi_run *run = p2_run(call);
     enum net_error refused = outgoing_refuse(run, scheme_of(request), request->has_authority ? request->authority : (str){},
-                                             outgoing_seen(run->config.exchange));
+                                             outgoing_seen_by(run));
     if (refused != NET_OK) {
         p2_unref(in, request);
         p2_unref(in, o);

@@ -75,10 +75,15 @@ static void keep_trailers(struct p3_inlet *i, enum net_error e) {
     p3_promise_keep(promise, &r, drop_trailers);
 }
 
-/* Nobody reads the rest: on to the trailers. */
+/* Nobody reads the rest: on to the trailers, if those are wanted. */
 static void inlet_drain(struct p3_inlet *i) {
     str data;
-    enum net_flow flow;
+    enum net_flow flow = NET_FLOW_FAILED;
+    if (!i->trailers || p3_promise_unwanted(i->trailers)) {
+        keep_trailers(i, NET_CONNECTION_TERMINATED);
+        inlet_over(i);
+        return;
+    }
     while ((flow = net_source_peek(i->source, &data)) == NET_FLOW_DATA) net_source_consume(i->source, data.n);
     if (flow == NET_FLOW_WAIT) return;
     keep_trailers(i, flow == NET_FLOW_END ? NET_OK : net_source_error(i->source));

@@ -70,6 +70,7 @@ struct host_future *p3_promise_new(struct host_instance *in, size_t bytes, struc
 /* The value is there: it is copied, but not what it points to, which must live as long as the process. drop is called for a value
  * that nobody takes (NULL: it owns nothing); in is NULL when the instance is gone. p is the promise's own from here on. */
 void p3_promise_keep(struct p3_promise *p, const void *value, void (*drop)(struct host_instance *in, void *value));
+bool p3_promise_unwanted(const struct p3_promise *p); /* nobody can take it any more */
 /* For a future that no guest has been given, and that the caller closes. */
 void p3_promise_abandon(struct p3_promise *p);
 

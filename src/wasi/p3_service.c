@@ -420,11 +420,12 @@ static void kill_run(struct wasi_run *run, bool now) {
     if (!c || run->ended) return;
     struct home *h = c->home;
     fail(c, now ? WASI_END_KILLED : WASI_END_CLIENT_GONE, "");
-    if (call_over(c) || h->dead) return;
-    if (now && h->calls_count == 1) {
+    if (h->dead || (c->begun && c->task_over)) return;
+    if ((now || !h->started) && (h->calls_count == 1 || !h->runs_count)) {
         kill_home(h);
         return;
     }
+    if (!c->begun) return;
     c->due_ns = clock_mono_ns() + h->service->app->config.limits.cancel_ms * 1'000'000;
     host_invoke_cancel(&c->inv);
 }

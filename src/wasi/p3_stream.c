@@ -279,6 +279,8 @@ void p3_promise_keep(struct p3_promise *p, const void *value, void (*drop)(struc
     promise_free(p);
 }
 
+bool p3_promise_unwanted(const struct p3_promise *p) { return !p->w || host_stream_writer_over(as_stream(p->w)); }
+
 void p3_promise_abandon(struct p3_promise *p) {
     p->turn.taken = true;
     if (p->w) promise_close(p);
