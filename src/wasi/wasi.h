@@ -1,12 +1,12 @@
-/* wasi: the world a guest sees. Preview 1, WASI 0.2 and the CGI face of both; the node room drives it.
+/* wasi: the world a guest sees. Preview 1, WASI 0.2 and 0.3, and their CGI face; the node room drives it.
  *
  *   image --wasi_app_new--> app --wasi_start--> run (fresh instance, fiber) --done--> node --wasi_run_free--> slot reset
  *
  * 1. Guest semantics live here: what an import does, how a request becomes CGI or an incoming-request. Policy lives in
  *    the node: deadlines, error pages, logs, what is granted.
  * 2. Nothing is granted by default. What struct wasi_config does not name, no guest of the app can reach.
- * 3. One run is one instance: a request served or a command run. Its outcome is reported exactly once, on the loop's
- *    stack, never from inside wasi_start.
+ * 3. One run is a request served or a command run; it has an instance to itself, or (0.3 services) shares one. Its outcome is
+ *    reported exactly once, on the loop's stack, never from inside wasi_start.
  * 4. The node listens to the exchange's events (deadline, client gone) and kills the run; wasi listens to source and sink.
  * 5. Host memory that a guest can make grow (handles, bodies, headers, strings) is charged to its run and capped.
  */
@@ -152,7 +152,7 @@ struct wasi_run_config {
     void *arg;
 };
 struct wasi_run;
-/* Acquires a fresh instance and starts the guest on a fiber at the next engine_run. config is copied, but not its strings.
+/* Acquires an instance, a fresh one unless the app shares them, and starts the guest at the next engine_run. config is copied, but not its strings.
  * NULL: no instance is free (answer 503). */
 struct wasi_run *wasi_start(struct wasi_app *app, const struct wasi_run_config *config);
 /* Stops the guest; done is called with WASI_END_KILLED (or what had happened before) at a later engine_run. */
