@@ -185,6 +185,7 @@ struct abi_object {
     VEC(uint32_t)
     refs; /* functions of this module that need a struct abi_func: ref.func, elements, exports, start */
     uint64_t cpu_features; /* enum abi_cpu: what the code needs */
+    uint32_t frame_bytes_max; /* no function's frame is larger */
     uint32_t
         *entries; /* by type index: offset in text of the entry adapter, UINT32_MAX where none was needed */
 };

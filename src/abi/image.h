@@ -130,6 +130,7 @@ struct abi_image_head {
     struct abi_span plan;  /* the component plan, as plan_save wrote it; empty for a core module */
     struct abi_span start_steps; /* u32: init functions (funcs[] index) left to run at request time, in order;
                                     empty after a whole snapshot */
+    uint32_t frame_bytes_max;    /* no function's frame is larger: so much above its start a preempted one may hold references */
     uint32_t snapshot;           /* 1: groups' memory and context are the state after instantiation */
 };
 

@@ -135,9 +135,14 @@ static bool zero_locals(struct compiler *c, const struct wasm_func_info *info) {
     return touched;
 }
 
+static void note_frame(struct compiler *c, uint32_t slots) {
+    c->out->frame_bytes_max = MAX(c->out->frame_bytes_max, slots * 8);
+}
+
 static void prologue(struct compiler *c, const struct wasm_func_info *info) {
     uint32_t slots =
         c->stack_slot + 2 * info->operands_max + 16; /* a v128 has two; the last are a runtime call's */
+    note_frame(c, slots);
     target_enter(c);
     target_check_frame(c, slots);
     bool touched = c->pins_saved;
@@ -288,7 +293,9 @@ static void host_thunks(struct compiler *c) {
         c->out->funcs[i] = (struct abi_object_func){0};
         if (c->layout->funcs[i].where != ABI_FUNC_HOST) continue;
         begin_function(c, i);
-        target_host_thunk(c, wasm_func_type(c->m, i), c->layout->funcs[i].host_index);
+        const struct wasm_deftype *t = wasm_func_type(c->m, i);
+        note_frame(c, 2 * MAX(t->params_count, t->results_count) + 16);
+        target_host_thunk(c, t, c->layout->funcs[i].host_index);
         end_function(c, i);
     }
 }
@@ -460,6 +467,7 @@ static void take_part(struct compiler *c, const struct part *p) {
         vec_push(c->arena, &c->calls, call);
     }
     for (uint32_t i = 0; i < c->m->funcs_count; i++) c->needs_record[i] |= p->c->needs_record[i];
+    c->out->frame_bytes_max = MAX(c->out->frame_bytes_max, p->object.frame_bytes_max);
 }
 
 static err compile_in_parts(struct compiler *c, uint32_t n) {

@@ -74,6 +74,8 @@ static inline void engine_context_save(const ucontext_t *uc, struct engine_saved
     __builtin_memcpy(s->vectors, engine_context_vectors(uc), sizeof(struct fpsimd_context));
 }
 static inline const uint8_t *engine_saved_pc(const struct engine_saved *s) { return (const uint8_t *)(uintptr_t)s->pc; }
+/* The frame stack's address of the function that ran. */
+static inline uint8_t *engine_saved_frame(const struct engine_saved *s) { return (uint8_t *)(uintptr_t)s->x[27]; }
 static inline void **engine_saved_sp(const struct engine_saved *s) { return (void **)(uintptr_t)s->sp; }
 static inline const uint8_t *engine_saved_link(const struct engine_saved *s) { return (const uint8_t *)(uintptr_t)s->x[30]; }
 

@@ -134,10 +134,17 @@ static void mark_all(struct collection *c) {
 
 /* ---- roots ---- */
 
-/* Frames up to frame_top; a fiber that was taken off in compiled code may have more, nobody knows how much. */
+/* Where a fiber's frames end. If it was taken off in compiled code, the innermost one's size is not known, but a bound of it. */
+static const uint8_t *frames_end(const struct engine_heap *h, const struct engine_fiber *f) {
+    if (!f->preempted) return f->frame_top;
+    const uint8_t *frame = engine_saved_frame(&f->saved);
+    bool sane = frame >= f->frame_low && frame <= f->frame_limit;
+    return sane && (size_t)(f->frame_limit - frame) > h->frame_bytes_max ? frame + h->frame_bytes_max : f->frame_limit;
+}
+
 static void mark_fiber(struct collection *c, const struct engine_fiber *f, const void *native_sp) {
     mark_words(c, f, (const uint8_t *)f + sizeof *f / 8 * 8);
-    mark_words(c, f->frame_low, f->preempted ? f->frame_limit : f->frame_top);
+    mark_words(c, f->frame_low, frames_end(c->h, f));
     mark_words(c, native_sp, f->native_top);
 }
 

@@ -50,7 +50,8 @@ void engine_heap_init(struct engine_heap *h) {
     for (uint32_t i = 0; i < ABI_CELL_CLASSES; i++) h->abi.runs[i] = (struct abi_run){.cell_bytes = abi_cell_bytes(i)};
 }
 
-void engine_heap_types(struct engine_heap *h, const struct abi_image *im) {
+void engine_heap_image(struct engine_heap *h, const struct abi_image *im) {
+    h->frame_bytes_max = MAX(h->frame_bytes_max, im->head->frame_bytes_max);
     if (im->head->types.count <= h->types_count && h->abi.types) return;
     h->types_count = im->head->types.count;
     h->abi.types = abi_image_at(im, im->head->types, struct abi_type);

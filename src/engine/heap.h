@@ -46,6 +46,7 @@ struct heap_block {
 struct engine_heap {
     struct abi_heap abi; /* contexts point to it */
     uint64_t types_count;
+    uint32_t frame_bytes_max; /* of all images */
     uint8_t *mapping;
     uint64_t mapping_bytes;
     uint64_t *used; /* a bit a block */
@@ -93,8 +94,8 @@ uint32_t heap_cell_of(const struct heap_block *b, uint32_t offset);
 /* slot.c's: lives with the slot, or the store. */
 void engine_heap_reset(struct engine *e, struct engine_heap *h); /* empty and zero */
 void engine_heap_init(struct engine_heap *h); /* of a struct that is zero */
-/* Ids of a later image of a store include all of the earlier ones'. */
-void engine_heap_types(struct engine_heap *h, const struct abi_image *im);
+/* An image whose code uses the heap. Ids of a later image of a store include all of the earlier ones'. */
+void engine_heap_image(struct engine_heap *h, const struct abi_image *im);
 void engine_heap_trim(struct engine_heap *h); /* of a heap that was reset */
 void engine_heap_free(struct engine_heap *h);
 

@@ -438,7 +438,7 @@ static struct engine_instance *slot_new(struct engine_image *image) {
     in->group_gs = in->own_gs;
     in->heap = &in->own_heap;
     engine_heap_init(in->heap);
-    engine_heap_types(in->heap, &image->im);
+    engine_heap_image(in->heap, &image->im);
     if (!map_slot(in)) {
         engine_slot_free(in);
         return NULL;
@@ -586,7 +586,7 @@ struct engine_instance *engine_store_acquire(struct engine_store *s, struct engi
         abi_ctx_of(in->groups[i].gs)->heap = &s->heap.abi;
     }
     in->heap = &s->heap;
-    engine_heap_types(in->heap, &image->im);
+    engine_heap_image(in->heap, &image->im);
     in->group_gs = s->group_gs;
     in->store = s;
     in->store_next = s->instances;

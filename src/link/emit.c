@@ -469,6 +469,8 @@ err link_emit(struct link *l, int fd, const struct crypto_ed25519 *key, bool sym
     e.w.head.cpu_features = l->cpu_features;
     e.w.head.group_base = l->group_base;
     e.w.head.snapshot = l->snapshot;
+    for (uint32_t i = 0; i < l->instances_count; i++)
+        e.w.head.frame_bytes_max = MAX(e.w.head.frame_bytes_max, l->instances[i].object.frame_bytes_max);
     memcpy(e.w.head.wasm_digest, l->wasm_digest, sizeof e.w.head.wasm_digest);
     e.w.text_written = l->text_written;
     add_text(&e);

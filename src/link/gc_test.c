@@ -61,6 +61,8 @@ static uint64_t work_result(uint64_t n) { return 16 + 62 + 155 + 20 * (19 + n * 
 
 /* ---- collections at every allocation, several fibers taken off at any instruction ---- */
 
+enum { TIMES = 3 };
+
 static void work(bool always, uint64_t slice_ns, uint32_t registers, uint32_t fibers) {
     engine = engine_new(&(struct engine_config){.verify = true, .collect_always = always, .slice_ns = slice_ns});
     struct engine_image *image = load(BYTES(wasm_gc), registers, NULL);
@@ -68,11 +70,11 @@ static void work(bool always, uint64_t slice_ns, uint32_t registers, uint32_t fi
         struct engine_instance *in = engine_acquire(image, NULL);
         call(in, NULL, 0);
         struct call calls[8];
-        for (uint32_t i = 0; i < fibers; i++) spawn(in, &calls[i], "work", 5 + i, 10);
+        for (uint32_t i = 0; i < fibers; i++) spawn(in, &calls[i], "work", 5 + i, TIMES);
         finish(in);
         for (uint32_t i = 0; i < fibers; i++) {
             assert_int_equal(calls[i].trap, ABI_TRAP_NONE);
-            assert_int_equal(calls[i].sum, 10 * work_result(5 + i));
+            assert_int_equal(calls[i].sum, TIMES * work_result(5 + i));
         }
         assert_int_equal(call(in, "kept", 0), 7 + 8 + 9);
         assert_int_equal(call(in, "table", 0), 5 + 11 + 1);
