@@ -208,6 +208,30 @@ static void check_throws(bool no_snapshot) {
 static void test_exceptions(void **state) { check_throws(true); }
 static void test_exceptions_in_snapshot(void **state) { check_throws(false); }
 
+/* A guest that only throws and catches, most of its time in the engine's walk, gives others their turn and can be ended. */
+static void test_exceptions_give_way(void **state) {
+    static const uint64_t depths[] = {0, 5000};
+    engine = engine_new(&(struct engine_config){.slice_ns = 100'000});
+    struct engine_image *image = load(BYTES(wasm_throws), false, NULL);
+    const struct abi_func *forever = engine_export_func(image, 0, STR("forever"));
+    for (size_t i = 0; i < ARRAY_COUNT(depths); i++) {
+        struct engine_instance *in = engine_acquire(image, NULL), *other = engine_acquire(image, NULL);
+        uint64_t args[2] = {depths[i]};
+        struct call c = {in, forever, args, ABI_TRAP_COUNT};
+        assert_non_null(engine_spawn(in, run_call, &c));
+        while (*(uint32_t *)engine_export_global(in, 0, STR("caught")) != 7) assert_true(engine_run(engine, 1'000'000));
+        uint64_t none[2] = {0};
+        assert_int_equal(call(other, 0, "keep", none), ABI_TRAP_NONE);
+        engine_kill(in);
+        while (engine_instance_fibers(in)) engine_run(engine, 1'000'000);
+        assert_int_equal(c.trap, ABI_TRAP_INTERRUPTED);
+        engine_release(in);
+        engine_release(other);
+    }
+    engine_image_unload(image);
+    engine_end();
+}
+
 /* Exceptions are charged to the instance: a chain that never ends meets its limit. */
 static void test_exceptions_limit(void **state) {
     struct engine_config config = {.memory_bytes_max = 8 << 20};
@@ -523,6 +547,7 @@ int main(void) {
         cmocka_unit_test(test_exceptions),
         cmocka_unit_test(test_exceptions_in_snapshot),
         cmocka_unit_test(test_exceptions_limit),
+        cmocka_unit_test(test_exceptions_give_way),
         cmocka_unit_test(test_failures_are_said),
         cmocka_unit_test(test_component),
         cmocka_unit_test(test_across_groups),

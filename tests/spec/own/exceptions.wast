@@ -284,9 +284,9 @@
 (assert_trap (invoke "trap" (i32.const 2)) "out of bounds memory access")
 (assert_exhaustion (invoke "trap" (i32.const 3)) "call stack exhausted")
 (assert_return (invoke "depth" (i32.const 0)) (i32.const 1))
-(assert_return (invoke "depth" (i32.const 20000)) (i32.const 1))
+(assert_return (invoke "depth" (i32.const 10000)) (i32.const 1))
 (assert_exhaustion (invoke "depth" (i32.const 100000000)) "call stack exhausted")
-(assert_return (invoke "depth" (i32.const 20000)) (i32.const 1))
+(assert_return (invoke "depth" (i32.const 10000)) (i32.const 1))
 
 ;; ---- clauses: the first that matches, inner before outer, none of those left
 (module
