@@ -6,9 +6,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -311,6 +314,53 @@ static void test_times(void **state) {
     assert_int_equal(after.st_mtim.tv_sec, before.st_mtim.tv_sec);
 }
 
+/* Somebody else changes the tree all the while: `swap` is a folder, then a link that leads out, then a folder. */
+struct swapper {
+    int dir;
+    atomic_bool stop;
+};
+
+static void *swap_names(void *arg) {
+    struct swapper *s = arg;
+    while (!atomic_load(&s->stop)) syscall(SYS_renameat2, s->dir, "swap", s->dir, "other", RENAME_EXCHANGE);
+    return NULL;
+}
+
+static void test_changing_tree(void **state) {
+    static const str paths[] = {STR_INIT("swap/secret"), STR_INIT("swap/new"), STR_INIT("swap/../swap/secret"),
+                                STR_INIT("swap/")};
+    struct swapper s = {.dir = in};
+    struct stat secret, st;
+    pthread_t thread;
+    int fd, opened = 0;
+    assert_int_equal(fstatat(outside, "secret", &secret, 0), 0);
+    assert_int_equal(fs_mkdir(in, STR("swap")), 0);
+    put_file(in, "swap/secret", "of swap");
+    assert_int_equal(symlinkat("../outside", in, "other"), 0);
+    assert_int_equal(pthread_create(&thread, NULL, swap_names, &s), 0);
+    for (int i = 0; i < 4000; i++) {
+        str path = paths[i % ARRAY_COUNT(paths)];
+        if (fs_open(in, path, &(struct fs_open){.read = true, .follow = i & 1}, &fd) == 0) {
+            assert_int_equal(fstat(fd, &st), 0);
+            assert_true(st.st_ino != secret.st_ino);
+            opened++;
+            close(fd);
+        }
+        if (fs_stat(in, path, i & 1, &st) == 0) assert_true(st.st_ino != secret.st_ino);
+        if (fs_open(in, STR("swap/new"), &(struct fs_open){.write = true, .create = true, .truncate = true}, &fd) == 0) close(fd);
+        int ignored = fs_mkdir(in, STR("swap/sub")) | fs_rename(in, STR("file"), in, STR("swap/taken")) |
+                      fs_rename(in, STR("swap/taken"), in, STR("file")) | fs_link(in, STR("swap/secret"), in, STR("grabbed")) |
+                      fs_unlink(in, STR("swap/secret2")) | fs_rmdir(in, STR("swap/sub")) |
+                      fs_symlink(STR("x"), in, STR("swap/l"));
+        (void)ignored;
+    }
+    atomic_store(&s.stop, true);
+    pthread_join(thread, NULL);
+    assert_true(opened > 0);
+    if (fs_stat(in, STR("grabbed"), false, &st) == 0) assert_true(st.st_ino != secret.st_ino);
+    check_outside();
+}
+
 /* ---- directories ---- */
 
 static void test_directory(void **state) {
@@ -471,6 +521,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_ways_out, make_tree, remove_tree),
         cmocka_unit_test_setup_teardown(test_nothing_is_told, make_tree, remove_tree),
         cmocka_unit_test_setup_teardown(test_links_themselves, make_tree, remove_tree),
+        cmocka_unit_test_setup_teardown(test_changing_tree, make_tree, remove_tree),
         cmocka_unit_test_setup_teardown(test_times, make_tree, remove_tree),
         cmocka_unit_test_setup_teardown(test_directory, make_tree, remove_tree),
         cmocka_unit_test(test_errno),

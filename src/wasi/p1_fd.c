@@ -31,6 +31,12 @@ static enum abi_trap done_task(struct p1 *p, uint64_t *a, struct fs_task t) {
 
 /* ---- the table of descriptors ---- */
 
+/* Why d lacks one of these rights: what it is has no such thing, or it was not granted. */
+static uint32_t why_not(const struct p1_desc *d, uint64_t rights) {
+    if (d->kind == P1_FILE || (d->kind == P1_DIR && !(rights & ~p1_rights_dir))) return P1_NOTCAPABLE;
+    return d->kind != P1_DIR && rights & (P1_RIGHT(P1_R_SEEK) | P1_RIGHT(P1_R_TELL)) ? P1_ESPIPE : P1_EBADF;
+}
+
 struct p1_desc *p1_desc(struct p1 *p, uint64_t fd, uint64_t rights, uint32_t *e) {
     struct p1_desc *d = fd < p->fds.n ? &p->fds.p[fd] : NULL;
     if (!d || d->kind == P1_CLOSED) {
@@ -38,7 +44,7 @@ struct p1_desc *p1_desc(struct p1 *p, uint64_t fd, uint64_t rights, uint32_t *e)
         return NULL;
     }
     if ((d->base & rights) != rights) {
-        *e = P1_NOTCAPABLE;
+        *e = why_not(d, rights);
         return NULL;
     }
     return d;

@@ -129,7 +129,7 @@ enum abi_trap p1_path_open(struct engine_call *call, uint64_t *a) {
     base &= at.dir->inheriting;
     bool write = base & (P1_RIGHT(P1_R_WRITE) | P1_RIGHT(P1_R_ALLOCATE) | P1_RIGHT(P1_R_FD_SET_SIZE)) && !(oflags & DIRECTORY);
     if (oflags & (CREAT | TRUNC) && at.dir->read_only && !(oflags & DIRECTORY)) return done(a, P1_EROFS);
-    if (oflags & DIRECTORY && base & P1_RIGHT(P1_R_WRITE)) return done(a, P1_EISDIR);
+    if (oflags & DIRECTORY && oflags & (CREAT | EXCL | TRUNC)) return done(a, P1_EINVAL);
     struct fs_task t = {.op = FS_OPEN, .file = at.dir->file, .path = at.path};
     t.how = (struct fs_open){.create = oflags & CREAT,
                              .directory = oflags & DIRECTORY,
@@ -152,11 +152,15 @@ enum abi_trap p1_path_open(struct engine_call *call, uint64_t *a) {
     if (t.error) return done(a, p1_errno_of(t.error));
     struct p1_desc d = {.file = fs_file_new(t.fd, false)};
     describe(&d, &at, base, inheriting, (uint16_t)fdflags);
-    if (refuse && d.kind != P1_DIR) {
+    uint32_t refused = d.kind != P1_DIR                                    ? (refuse ? P1_EROFS : 0)
+                       : oflags & DIRECTORY && base & P1_RIGHT(P1_R_WRITE) ? P1_EISDIR
+                                                                           : 0;
+    if (refused) {
         p1_desc_close(&d);
-        return done(a, P1_EROFS);
+        return done(a, refused);
     }
-    uint32_t fd = 0, refused = p1_desc_add(p, d, &fd);
+    uint32_t fd = 0;
+    refused = p1_desc_add(p, d, &fd);
     if (refused) return done(a, refused);
     return done(a, p1_put_u32(p, out, fd) ? 0 : P1_EFAULT);
 }
