@@ -64,6 +64,7 @@ struct input {
     struct p3_feed *feed;
     struct p3_promise *promise;
     int error;
+    enum net_flow last; /* what a peek said: END and FAILED stand (a terminal would go on behind its end) */
     size_t at, n;
     uint8_t bytes[INPUT_BYTES];
 };
@@ -99,7 +100,9 @@ static enum net_flow input_fill(struct input *i, size_t want) {
 
 static enum net_flow input_peek(void *arg, size_t want, const void **p, size_t *n) {
     struct input *i = arg;
-    enum net_flow flow = i->at < i->n ? NET_FLOW_DATA : input_fill(i, want);
+    bool over = i->last == NET_FLOW_END || i->last == NET_FLOW_FAILED;
+    enum net_flow flow = over ? i->last : i->at < i->n ? NET_FLOW_DATA : input_fill(i, want);
+    i->last = flow;
     *p = i->bytes + i->at;
     *n = i->n - i->at;
     return flow;

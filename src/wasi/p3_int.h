@@ -34,7 +34,7 @@ struct p3_feed;
 struct p3_feed_ops {
     /* What is there now: *n elements in host layout (bytes, of a stream<u8>) at *p, which stay until the next peek or consume.
      * want: how many the guest asks for at the moment (0: unknown). WAIT: the owner calls p3_feed_wake when that changes.
-     * END and FAILED: the stream ends here (`over` follows). */
+     * END and FAILED: the stream ends here (`over` follows); whoever said so may be asked again, and says it again. */
     enum net_flow (*peek)(void *arg, size_t want, const void **p, size_t *n);
     /* The guest has n elements of what peek showed; owned values in them are its own now. */
     void (*consume)(void *arg, size_t n);

@@ -153,14 +153,17 @@ def test_terminal():
     ours, theirs = pty.openpty()
     before = os.get_blocking(theirs)
     p = subprocess.Popen([ORLO, "run", CLI3, "--", "terminals", "cat"], stdin=theirs, stdout=theirs)
-    time.sleep(0.3) # it waits for input
-    os.write(ours, b"typed\n\x04")
-    got = b""
-    while p.poll() is None or select.select([ours], [], [], 0.2)[0]:
-        if select.select([ours], [], [], 0.2)[0]:
-            got += os.read(ours, 4096)
-    eq((p.returncode, os.get_blocking(theirs)), (0, before))
-    has(got.decode(), "11\r\n", "typed\r\ntyped\r\n0\r\n")
+    got, deadline = b"", time.monotonic() + 30
+    for typed, answer in ((b"", b"11\r\n"), (b"typed\n", b"typed\r\ntyped\r\n"), (b"\x04", b"0\r\n")):
+        os.write(ours, typed)
+        while answer not in got and time.monotonic() < deadline:
+            if select.select([ours], [], [], 0.2)[0]:
+                got += os.read(ours, 4096)
+        has(got, answer)
+        got = b""
+    eq((p.wait(20), os.get_blocking(theirs)), (0, before))
+    os.write(ours, b"early\n\x04") # a terminal ends once; what is typed later would be another input
+    eq(subprocess.run([ORLO, "run", CLI3, "--", "cat"], stdin=theirs, stdout=subprocess.PIPE, timeout=20).stdout, b"early\n0\n")
     os.close(ours), os.close(theirs)
 
 
