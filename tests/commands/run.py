@@ -219,6 +219,21 @@ def test_large_files():
     eq((code, out, errors), (0, "10485760 same\n1 0\n1\n\n", ""))
 
 
+def test_left_behind():
+    """What a guest leaves under way when it exits or traps: bytes that were accepted are written, the rest is forgotten."""
+    root, grants = folders()
+    for how, status in (("exit", 0), ("drop", 0), ("trap", 70)):
+        code, out, errors = orlo("run", CLI3, *grants, "--", f"abandon:left-{how}:{how}")
+        eq((how, code, os.path.getsize(f"{root}/mine/left-{how}")), (how, status, 50000))
+    with serving(CLI3, *grants) as address, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(ask, address, f"/?abandon:served{i}:{how}") for i in range(20) for how in ("exit", "drop", "trap")]
+        for f in asked:
+            with contextlib.suppress(http.client.HTTPException, OSError): # a trap behind its head cuts the connection
+                f.result()
+        eq(ask(address, "/?read:note"), (200, b"0123456789"))
+    eq({os.path.getsize(f"{root}/mine/served{i}") for i in range(20)}, {50000})
+
+
 def test_open_files_are_counted():
     """Also those that only a stream still holds."""
     root, grants = folders()

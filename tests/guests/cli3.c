@@ -170,7 +170,7 @@ static void choose(size_t i) {
     dir = dirs_list[i];
 }
 
-enum { CREATE = 1, DIRECTORY = 2, EXCLUSIVE = 4, TRUNCATE = 8, READ = 1, WRITE = 2, MUTATE = 32 };
+enum { CREATE = 1, DIRECTORY = 2, EXCLUSIVE = 4, TRUNCATE = 8, READ = 1, WRITE = 2, FILE_SYNC = 4, MUTATE = 32 };
 
 /* -1: the error is printed. */
 static int open(struct text path, int open_flags, int flags) {
@@ -285,6 +285,21 @@ static void cancel_sync(int f) {
     put_number(end >= RETURNED);
 }
 
+/* Leaves with a write, a read and a sync under way that nobody waits for: by exit, or by a trap. */
+static void abandon(int f, struct text how) {
+    static _Alignas(8) unsigned char result[24];
+    static char page[50000];
+    int w;
+    begin_write(f, AT_START, &w);
+    out_write(w, page, sizeof page);
+    sync_async(f, result);
+    read_stream(f, 0, ret);
+    sync_async(f, result);
+    if (same(how, T("exit"))) exit_with_code(0);
+    if (same(how, T("drop"))) return out_drop(w), exit_with_code(0);
+    __builtin_trap();
+}
+
 static void with_file(struct text verb, int f, struct text more) {
     if (same(verb, T("read"))) read_all(f, number_of(more), 7);
     else if (same(verb, T("write"))) write_all(f, AT_START, more);
@@ -293,6 +308,7 @@ static void with_file(struct text verb, int f, struct text more) {
     else if (same(verb, T("big"))) big(f, number_of(more));
     else if (same(verb, T("syncs"))) syncs(f, number_of(more));
     else if (same(verb, T("cancel"))) cancel_sync(f);
+    else if (same(verb, T("abandon"))) abandon(f, more);
     else if (same(verb, T("size"))) set_size(f, number_of(more), ret), ok(4);
     else if (same(verb, T("sync"))) sync_file(f, ret), ok(4);
     else if (same(verb, T("touch"))) set_times(f, 2, -1, 5, 2, 1000, 0, ret), ok(4);
@@ -332,7 +348,7 @@ static int file_verb(struct text verb, struct text path, struct text more) {
                  {T("same"), 0, READ},    {T("drop"), 0, READ},
                  {T("big"), CREATE | TRUNCATE, READ | WRITE},
                  {T("syncs"), 0, WRITE},  {T("cancel"), 0, WRITE},
-                 {T("sync"), 0, READ}};
+                 {T("sync"), 0, READ},    {T("abandon"), CREATE | TRUNCATE, READ | WRITE | FILE_SYNC}};
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (!same(verb, verbs[i].verb)) continue;
         int f = open(path, verbs[i].open_flags, verbs[i].flags);
