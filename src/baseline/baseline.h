@@ -41,6 +41,7 @@ struct baseline_options {
     const struct baseline_init *init; /* NULL: none */
     uint32_t threads;                 /* for a large module: up to this many work on it; 0 is 1. The code depends on it, its
                            meaning does not */
+    bool far;                         /* tests: calls and branches in the forms that reach anywhere */
     uint32_t registers;               /* tests: use at most this many registers of each kind for locals (0: all, else 1 is
                            none) */
 };

@@ -281,7 +281,7 @@ static err compile_function(struct compiler *c, uint32_t func_index, const struc
     c->out_of_reach = false;
     c->far_branches = true;
     e = compile_once(c, func_index, t, info);
-    c->far_branches = false;
+    c->far_branches = c->options->far;
     if (!e && c->out_of_reach) e = diag_set(c->d, ERR_LIMIT, DIAG_NOWHERE, "func %u: too much machine code", func_index);
     return e;
 }
@@ -416,6 +416,7 @@ static struct compiler *compiler_new(const struct compiler *like, struct abi_obj
                            .cpu = like->cpu,
                            .d = d,
                            .far_calls = like->far_calls,
+                           .far_branches = like->options->far,
                            .memory0_direct = m->memories_count && like->layout->memories[0].where == ABI_MEMORY_GS,
                            .controls_cap = 64};
     uint32_t funcs = m->funcs_count + (c->options->init != NULL);
@@ -520,11 +521,11 @@ static err compile_all(struct compiler *c) {
 err baseline_compile(const struct abi_layout *layout, const struct baseline_options *o, arena *a,
                      struct abi_object *out, struct diag *d) {
     const struct wasm_module *m = layout->module;
-    struct compiler like = {.layout = layout, .m = m, .options = o, .cpu = o->cpu_features};
+    struct compiler like = {.layout = layout, .m = m, .options = o, .cpu = o->cpu_features, .far_calls = o->far};
     struct compiler *c = compiler_new(&like, out, a, d);
     code_grow(c, m->code_bytes * 2);
     err e = compile_all(c);
-    if (!e && c->far_calls) { /* a module larger than calls reach is made again */
+    if (!e && c->far_calls != o->far) { /* a module larger than calls reach is made again */
         baseline_object_free(out);
         like.far_calls = true;
         c = compiler_new(&like, out, a, d);

@@ -6,7 +6,7 @@ asked for by --wasmtime).
 usage: modes_test.py TESTRUN [--seed N] [--count N] [--wasmtime]     A failure prints its seed and keeps the module."""
 import os, random, struct, subprocess, sys, tempfile
 
-MODES = [[], ["--registers", "1"], ["--registers", "4"], ["--cpu", "0"], ["--checked"], ["--registers", "2", "--cpu", "0", "--checked"]]
+MODES = [[], ["--registers", "1"], ["--registers", "4"], ["--cpu", "0"], ["--checked"], ["--far"], ["--registers", "2", "--cpu", "0", "--checked"]]
 I, L, F, D, V = 0x7F, 0x7E, 0x7D, 0x7C, 0x7B
 MEMORY_MASK = 0xFFC
 
@@ -431,6 +431,38 @@ def shuffles(testrun):
                     sys.exit(f"shuffle {lanes}, mode {mode}: {out[k]}, not {want}")
 
 
+def large(testrun):
+    """A function over whose code conditional branches of aarch64 do not reach: it is made twice."""
+    n, r = 110_000, random.Random(3)
+    numbers = [r.randrange(-1 << 31, 1 << 31) for _ in range(n)]
+    filler = b"".join(b"\x20\x01\x41" + s(k) + b"\x73\x21\x01" for k in numbers)
+    out = b"\x02\x40"  # block: out if the argument is 0, 1, or has bit 2; else the filler, that many times
+    out += b"\x20\x00\x45\x0d\x00" + b"\x20\x00\x41\x01\x46\x0d\x00" + b"\x20\x00\x41\x04\x71\x0d\x00"
+    out += b"\x03\x40" + filler + b"\x44" + struct.pack("<d", 1.1) + b"\x20\x02\xa0\x21\x02"
+    out += b"\x20\x00\x41\x01\x6b\x22\x00\x0d\x00\x0b\x0b"
+    out += b"\x20\x01\x20\x02\xb6\xbc\x6a" + vop(0x0C) + struct.pack("<QQ", 5, 7) + vop(0x1B) + b"\x02\x6a\x0b"
+    body = b"\x02\x01\x7f\x01\x7c" + out
+    m = b"\0asm\1\0\0\0" + section(1, vec([b"\x60\x01\x7f\x01\x7f"])) + section(3, vec([b"\0"]))
+    m += section(7, vec([b"\x02f0\0\0"])) + section(10, vec([u(len(body)) + body]))
+    all_of_it = 0
+    for k in numbers:
+        all_of_it ^= k & 0xFFFFFFFF
+    with tempfile.NamedTemporaryFile(suffix=".wasm") as f:
+        f.write(m)
+        f.flush()
+        for mode in ([], ["--registers", "1"]):
+            for x in (0, 1, 2, 3, 4, 5, 11):
+                rounds = 0 if x in (0, 1) or x & 4 else x
+                total = 0.0
+                for _ in range(rounds):
+                    total += 1.1
+                bits, = struct.unpack("<I", struct.pack("<f", total))
+                want = "ok %d" % ((all_of_it * (rounds & 1) + bits + 7) & 0xFFFFFFFF)
+                got = subprocess.run([testrun] + mode + ["--spec", f.name], input=f"6630 {x}\n".encode(), stdout=subprocess.PIPE, check=True).stdout.decode().split("\n")[0]
+                if got != want:
+                    sys.exit(f"large function of {x}, mode {mode}: {got}, not {want}")
+
+
 def main():
     args = sys.argv[1:]
     if not args:
@@ -444,6 +476,7 @@ def main():
             count = int(args[1])
         args = args[2:]
     shuffles(testrun)
+    large(testrun)
     trapped = returned = 0
     for k in range(seed, seed + count):
         m, types, calls = module(random.Random(k))

@@ -7,7 +7,7 @@
  *
  * Exceptions compile, but throwing one ends the program: that takes the engine.
  *
- * --registers N  as in baseline_options     --cpu MASK  features to use
+ * --registers N  as in baseline_options     --cpu MASK  features to use     --far  as in baseline_options
  * --checked      memory, tables and globals through records (ABI_*_FAR), to test that form
  *
  * Every fault must have its site: one that has none ends the program. */
@@ -580,6 +580,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(argv[i], "--dump")) dump = true;
         else if (!strcmp(argv[i], "--memory-hash")) memory_hash = true; /* with --spec: a last line */
         else if (!strcmp(argv[i], "--checked")) checked = true;
+        else if (!strcmp(argv[i], "--far")) o.far = true;
         else if (!strcmp(argv[i], "--time") && i + 1 < argc) rounds = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--registers") && i + 1 < argc) o.registers = (uint32_t)atoi(argv[++i]);
         else if (!strcmp(argv[i], "--cpu") && i + 1 < argc) o.cpu_features &= strtoull(argv[++i], NULL, 0);
