@@ -29,7 +29,7 @@ SUITES = [
 # Name, build folder, what runs its programs.
 TARGETS = [
     ("x86-64", "build", []),
-    ("aarch64", "build-arm64", ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"]),
+    ("aarch64", "build-arm64", ["env", "ORLO_ENGINE_RESERVE=268435456", "qemu-aarch64"]),
 ]
 
 
@@ -48,7 +48,7 @@ def command_of(suite, target):
 def can_run(suite, target):
     """WASI suites start `orlo` itself, whose sandboxed processes an emulator of one process cannot be."""
     _, build, runner = target
-    if not os.path.isdir(folder_of(suite)) or (runner and (not shutil.which(runner[0]) or not suite[0].startswith("spec/"))):
+    if not os.path.isdir(folder_of(suite)) or (runner and (not shutil.which(runner[-1]) or not suite[0].startswith("spec/"))):
         return False
     return os.path.exists(os.path.join(ROOT, build, "tests", "spec", "orlo-spec"))
 

@@ -8,6 +8,7 @@ usage() {
 ./dev build                 build build/orlo (release)
 ./dev test [FILTER…]       all tests, or those whose name contains a filter, with ASan and UBSan
 ./dev spec PATH…            conformance suites (JSON made by wast2json), e.g. ./dev spec ../shared/spec/core
+./dev spec --target aarch64 PATH…   the same, cross-built in build-arm64, under qemu-user
 ./dev spec --table          all suites of ../shared/spec, and README's table of what passes
 ./dev wasi PATH…            WASI test suites, e.g. ./dev wasi ../shared/spec/wasi/p1-c
 ./dev fuzz [TARGET…] [--seconds N]   fuzz one target or each in turn, 60 s each (needs clang)
@@ -35,9 +36,12 @@ need_packages() {
     command -v dpkg-query >/dev/null && command -v apt-get >/dev/null || return 0
     local wanted missing sudo=()
     wanted=$(awk -v needs=" $* " '!/^#/ && index(needs, " " $1 " ") { print $2 }' tools/packages.txt | sort -u)
-    missing=$(comm -23 <(echo "$wanted") <(dpkg-query -W -f='${db:Status-Status} ${Package}\n' $wanted 2>/dev/null | awk '$1 == "installed" { print $2 }' | sort -u))
+    # A package of another architecture is listed, and asked for, with its name behind a colon.
+    missing=$(comm -23 <(echo "$wanted") <(dpkg-query -W -f='${db:Status-Status} ${Package} ${Architecture}\n' $wanted 2>/dev/null |
+        awk -v own="$(dpkg --print-architecture)" '$1 == "installed" { print $2 ($3 == own || $3 == "all" ? "" : ":" $3) }' | sort -u))
     [[ -n $missing ]] || return 0
     [[ $(id -u) -eq 0 ]] || sudo=(sudo)
+    if [[ $missing == *:arm64* ]]; then "${sudo[@]}" dpkg --add-architecture arm64; fi
     echo "Installing" $missing >&2
     # An update that fails is no reason to stop: the lists there are may do.
     persist "${sudo[@]}" apt-get update -qq || true
@@ -57,10 +61,21 @@ build_release() { # targets…
     ln -sf build/compile_commands.json compile_commands.json
 }
 
+# What qemu-user pays for each page of: see engine_config.
+export_emulated() { export ORLO_ENGINE_RESERVE=268435456; }
+can_cross() { [[ $(uname -m) != aarch64 ]] && command -v aarch64-linux-gnu-gcc qemu-aarch64 >/dev/null && [[ -d /usr/lib/aarch64-linux-gnu/pkgconfig ]]; }
+
+build_cross() { # targets…
+    configure build-arm64 --cross-file tools/aarch64.cross
+    ninja -C build-arm64 --quiet "$@"
+}
+
 build_tests() {
     build_release orlo tests/spec/orlo-spec src/node/node_job_test # a job's sandbox does not fit sanitizers
     configure build-test -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
     ninja -C build-test --quiet
+    # Without the tools, tools/test.py says that these are skipped.
+    if can_cross; then build_cross tests/spec/orlo-spec $(python3 tools/test.py --cross-targets); fi
 }
 
 verb=${1:-help}
@@ -81,6 +96,13 @@ test)
     exec python3 tools/test.py "$@"
     ;;
 spec)
+    if [[ ${1:-} == --target && ${2:-} == aarch64 && $(uname -m) != aarch64 ]]; then
+        need_packages build arm64
+        build_cross tests/spec/orlo-spec
+        export_emulated
+        exec qemu-aarch64 build-arm64/tests/spec/orlo-spec "${@:3}"
+    fi
+    [[ ${1:-} == --target ]] && { [[ $(uname -m) == "${2/x86-64/x86_64}" ]] || { echo "dev: --target x86-64 or aarch64" >&2; exit 64; }; shift 2; }
     need_packages build test
     build_release orlo tests/spec/orlo-spec
     [[ ${1:-} == --table ]] && exec python3 tools/conformance.py --write "${@:2}"
@@ -102,6 +124,7 @@ bench)
     ;;
 ci)
     need_packages build test
+    (need_packages arm64) || echo "dev: without a cross compiler: aarch64 is not tested" >&2
     build_tests
     exec python3 tools/test.py
     ;;

@@ -5,7 +5,7 @@ Three sources: the unit tests that meson knows (sanitized build), the programs b
 A test program reports in one of three ways: cmocka's closing lines, a line 'N passed, N failed, N skipped', or its exit
 status alone (77: skipped, and its last line is the reason). Usage: tools/test.py [FILTER…]
 """
-import json, os, re, subprocess, sys, time
+import json, os, re, shutil, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
 
 import conformance
@@ -27,6 +27,28 @@ def unit_tests():
                 yield t["name"], t["cmd"], t.get("env") or {}, t.get("timeout") or 600, t.get("workdir") or os.path.join(ROOT, folder)
 
 
+# Unit tests that are made for aarch64 too, and run by qemu-user: those near machine code.
+CROSS = {"baseline/modes": "src/baseline/testrun", "engine": "src/engine/engine_test", "engine/heap": "src/engine/heap_test",
+         "link": "src/link/link_test"}
+
+
+def cross_tests():
+    """(name, command, path that must exist or None, environment)"""
+    arm, emulator = conformance.TARGETS[1][1:]
+    arm = os.path.join(ROOT, arm)
+    here = shutil.which(emulator[-1]) and os.path.exists(os.path.join(arm, "tests", "spec", "orlo-spec"))
+    for name, program in CROSS.items():
+        program = os.path.join(arm, program)
+        cmd = emulator + [program]
+        if name == "baseline/modes":
+            cmd = [sys.executable, "src/baseline/modes_test.py", program, "--count", "3"]
+        yield "aarch64/" + name, cmd, program if here else "the cross compiler, or qemu-user"
+    for suite in conformance.SUITES:
+        if suite[0].startswith("spec/"):
+            folder = conformance.folder_of(suite)
+            yield "aarch64/" + suite[0], conformance.command_of(suite, conformance.TARGETS[1]), folder if here else "the cross compiler, or qemu-user"
+
+
 def programs():
     """(name, command, path that must exist or None): whole-system tests, on the release build unless it says otherwise."""
     py = sys.executable
@@ -40,6 +62,7 @@ def programs():
     yield "spec/canary", [py, "tests/spec/canary.py", spec, *suites, "--count", "50"], None
     for suite in conformance.SUITES:
         yield suite[0], conformance.command_of(suite, conformance.TARGETS[0]), conformance.folder_of(suite)
+    yield from cross_tests()
     checked = os.path.join(ROOT, "build-test", "tests", "spec", "orlo-spec")
     yield "spec/sanitized", [checked, *suites], suites[0] if suites else os.path.join(SHARED, "spec", "core")
 
@@ -107,6 +130,9 @@ def run_one(name, cmd, env, timeout, cwd=ROOT):
 
 
 def main():
+    if sys.argv[1:] == ["--cross-targets"]:  # for tools/dev.sh
+        print(*CROSS.values())
+        return
     filters = sys.argv[1:]
     chosen = lambda name: not filters or any(f in name for f in filters)
     parallel, serial, results = [], [], []
@@ -122,7 +148,7 @@ def main():
             r.notes.append(f"SKIP {name}: {os.path.relpath(needs, ROOT)} is not here")
             results.append(r)
         else:
-            serial.append((name, cmd, {}, TIMEOUT_S))
+            serial.append((name, cmd, {"MESON_EXE_WRAPPER": " ".join(conformance.TARGETS[1][2])} if name.startswith("aarch64/") else {}, TIMEOUT_S))
 
     def report(r):
         status = "FAIL" if r.failed else "skip" if r.skipped and not r.passed else "ok"

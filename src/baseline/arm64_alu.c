@@ -358,18 +358,18 @@ static unsigned form_of(bool is_signed, unsigned w, uint64_t v) {
     return sv > 2 || (sv < -2 && (-sv & (-sv - 1))) ? BY_SIGNED_MAGIC : BY_DIVISION;
 }
 
-/* The quotient in the scratch register; changes x17. */
-static void quotient(struct compiler *c, unsigned form, unsigned w, uint8_t x, uint64_t v) {
+/* The quotient in q, the scratch register or, by the unsigned forms, any; changes x17. */
+static void quotient(struct compiler *c, unsigned form, unsigned w, uint8_t q, uint8_t x, uint64_t v) {
     uint32_t m = 0;
     unsigned s = 0;
     switch (form) {
-    case BY_SHIFT: put(c, arm64_lsr(w, SCRATCH, x, (unsigned)__builtin_ctzll(v))); break;
+    case BY_SHIFT: put(c, arm64_lsr(w, q, x, (unsigned)__builtin_ctzll(v))); break;
     case BY_SIGNED_SHIFT: power_of_two_signed(c, w, x, (unsigned)__builtin_ctzll(v)); break;
     case BY_MAGIC:
         magic_u32((uint32_t)v, &m, &s);
         arm64_set(c, X17, m);
         put(c, arm64_mull(false, X17, x, X17));
-        put(c, arm64_lsr(1, SCRATCH, X17, 32 + s));
+        put(c, arm64_lsr(1, q, X17, 32 + s));
         break;
     default: magic_s32(c, x, (int32_t)v); break;
     }
@@ -389,9 +389,11 @@ void target_div(struct compiler *c, enum div op, unsigned type, struct value *a,
         struct value mask = {.kind = V_IMM, .type = (uint8_t)type, .imm = v - 1};
         target_alu(c, ALU_AND, w, d, a, &mask);
     } else {
-        quotient(c, form, w, x, v);
+        uint8_t q = !rem && (form == BY_SHIFT || form == BY_MAGIC) ? d : SCRATCH;
+        quotient(c, form, w, q, x, v);
         if (rem) arm64_set(c, X17, v);
-        put(c, rem ? arm64_madd(w, true, d, SCRATCH, X17, x) : arm64_mov(w, d, SCRATCH));
+        if (rem) put(c, arm64_madd(w, true, d, SCRATCH, X17, x));
+        else if (q != d) put(c, arm64_mov(w, d, q));
     }
     finish(c, type, d, a, NULL);
 }

@@ -1,4 +1,4 @@
-/* Machine code of small functions against golden.txt, byte for byte; object invariants. GOLDEN=write rewrites the file. */
+/* Machine code of small functions against golden_*.txt, byte for byte; object invariants. GOLDEN=write rewrites the file. */
 #include "baseline/baseline.h"
 
 #include <setjmp.h>
@@ -149,7 +149,7 @@ static void test_golden(void **state) {
                 if (now.p[at++] == '\n') start = at;
             str left, rest;
             str_cut((str){out.p + start, out.n - start}, '\n', &left, &rest);
-            print_message("golden.txt differs; now:\n" STR_FMT "\nGOLDEN=write rewrites it\n", STR_ARG(left));
+            print_message("the golden file differs; now:\n" STR_FMT "\nGOLDEN=write rewrites it\n", STR_ARG(left));
             fail();
         }
         FILE *f = fopen(path, "wb");
@@ -185,9 +185,10 @@ static void test_object(void **state) {
         assert_in_range(s.wasm_offset, bytes.n - 16, bytes.n);
     }
     assert_int_equal(kinds[ABI_SITE_MEMORY], 1);
-    assert_int_equal(kinds[ABI_SITE_DIVIDE], 1);
+    bool divides = ABI_MACHINE == ABI_MACHINE_X86_64; /* by itself the processor finds what overflows */
+    assert_int_equal(kinds[ABI_SITE_DIVIDE], divides ? 1 : 0);
     assert_int_equal(kinds[ABI_SITE_CALL], 1);
-    assert_int_equal(kinds[ABI_SITE_TRAP], 1);
+    assert_int_equal(kinds[ABI_SITE_TRAP], divides ? 1 : 2);
     assert_int_equal(o.relocs.n, 0);
     baseline_object_free(&o);
     buf_free(&bytes);
@@ -218,7 +219,7 @@ static void test_refusals(void **state) {
 }
 
 int main(int argc, char **argv) {
-    static char path[4096] = "src/baseline/golden.txt";
+    static char path[4096] = "src/baseline/golden_x64.txt";
     if (argc > 1) snprintf(path, sizeof path, "%s", argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(test_golden, path),

@@ -4,7 +4,7 @@ globals direct and through records: results, traps and memory must be the same e
 asked for by --wasmtime).
 
 usage: modes_test.py TESTRUN [--seed N] [--count N] [--wasmtime]     A failure prints its seed and keeps the module."""
-import os, random, struct, subprocess, sys, tempfile
+import os, random, shlex, struct, subprocess, sys, tempfile
 
 MODES = [[], ["--registers", "1"], ["--registers", "4"], ["--cpu", "0"], ["--checked"], ["--far"], ["--registers", "2", "--cpu", "0", "--checked"]]
 I, L, F, D, V = 0x7F, 0x7E, 0x7D, 0x7C, 0x7B
@@ -383,7 +383,7 @@ def normal(types, i, line):
 
 def run(testrun, mode, path, calls, types):
     lines = "".join(("f%d" % i).encode().hex() + "".join(f" {a}" for a in args) + "\n" for i, args in calls)
-    p = subprocess.run([testrun] + mode + ["--spec", "--memory-hash", path], input=lines.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    p = subprocess.run(testrun + mode + ["--spec", "--memory-hash", path], input=lines.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
     out = p.stdout.decode().split("\n")
     return p.returncode, [normal(types, i, out[k] if k < len(out) else "") for k, (i, _) in enumerate(calls)], out[len(calls):], p.stderr.decode()
 
@@ -423,7 +423,7 @@ def shuffles(testrun):
         f.flush()
         for mode in MODES:
             lines = "".join(("f%d" % i).encode().hex() + "\n" for i in range(len(lists)))
-            out = subprocess.run([testrun] + mode + ["--spec", f.name], input=lines.encode(), stdout=subprocess.PIPE, check=True).stdout.decode().split("\n")
+            out = subprocess.run(testrun + mode + ["--spec", f.name], input=lines.encode(), stdout=subprocess.PIPE, check=True).stdout.decode().split("\n")
             for k, lanes in enumerate(lists):
                 both = x + (x if k % 5 == 4 else y)
                 want = "ok %d %d" % struct.unpack("<QQ", bytes(both[i] for i in lanes))
@@ -458,7 +458,7 @@ def large(testrun):
                     total += 1.1
                 bits, = struct.unpack("<I", struct.pack("<f", total))
                 want = "ok %d" % ((all_of_it * (rounds & 1) + bits + 7) & 0xFFFFFFFF)
-                got = subprocess.run([testrun] + mode + ["--spec", f.name], input=f"6630 {x}\n".encode(), stdout=subprocess.PIPE, check=True).stdout.decode().split("\n")[0]
+                got = subprocess.run(testrun + mode + ["--spec", f.name], input=f"6630 {x}\n".encode(), stdout=subprocess.PIPE, check=True).stdout.decode().split("\n")[0]
                 if got != want:
                     sys.exit(f"large function of {x}, mode {mode}: {got}, not {want}")
 
@@ -467,7 +467,7 @@ def main():
     args = sys.argv[1:]
     if not args:
         sys.exit(__doc__)
-    testrun, args = args[0], args[1:]
+    testrun, args = shlex.split(os.environ.get("MESON_EXE_WRAPPER", "")) + args[:1], args[1:]
     seed, count = 1, 60
     while args:
         if args[0] == "--seed":
