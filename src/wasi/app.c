@@ -355,13 +355,17 @@ void wasi_late_remove(struct wasi_late *l) {
     if (l->next) l->next->prev = l->prev;
 }
 
-void wasi_run_free(struct wasi_run *run) {
-    struct wasi_app *app = run->app;
+void wasi_late_end(struct wasi_run *run) {
     while (run->late) {
         struct wasi_late *l = run->late;
         wasi_late_remove(l);
         l->gone(l);
     }
+}
+
+void wasi_run_free(struct wasi_run *run) {
+    struct wasi_app *app = run->app;
+    wasi_late_end(run);
     if (app->ops->release) app->ops->release(run);
     if (app->ops->own) app->ops->own->free(run);
     p3_client_gone(run);

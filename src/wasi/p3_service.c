@@ -358,6 +358,7 @@ static void home_release(struct home *h) {
     struct service *s = h->service;
     host_instance_on_death(h->in, NULL, NULL);
     p3_client_gone(&h->resident);
+    wasi_late_end(&h->resident);
     arena_reset(h->resident.mem);
     host_instance_release(h->in);
     while (!link_empty(&h->calls)) call_free(container_of(h->calls.next, struct call, of_home)); /* tasks of a dead one */

@@ -87,6 +87,7 @@ void wasi_run_finished(struct wasi_run *run);
 [[nodiscard]] int wasi_out_write(const struct wasi_out *out, str bytes);
 void wasi_late_add(struct wasi_run *run, struct wasi_late *l, void (*gone)(struct wasi_late *l));
 void wasi_late_remove(struct wasi_late *l);
+void wasi_late_end(struct wasi_run *run); /* all of them are gone: before their instance is released */
 /* The app's outgoing client; NULL when nothing may be reached (config.allow_http is empty). */
 struct net_client *wasi_app_client(struct wasi_app *app);
 /* May the guest reach host (without port, any case) at this port? */
