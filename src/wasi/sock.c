@@ -149,6 +149,7 @@ enum net_sock_error sock_bind(struct sock *s, const struct net_addr *local) {
     enum net_sock_error e = may_bind(s, local);
     if (e == NET_SOCK_OK) e = net_sock_bind(s->sock, local);
     s->bound = e == NET_SOCK_OK;
+    s->serves &= s->bound; /* or a port of the system's choice would be open to anybody later */
     if (s->bound) s->asked = *local;
     return e;
 }
