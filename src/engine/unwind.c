@@ -76,7 +76,8 @@ NO_ASAN static void leave(struct engine_throw *t, const struct engine_unwind_ent
 }
 
 /* The clause that takes a tag, with t as it finds it; NULL in *clause: none. */
-NO_ASAN static enum abi_trap find_clause(struct engine *e, struct engine_throw *t, uint32_t tag, const struct abi_clause **clause) {
+NO_ASAN static enum abi_trap find_clause(struct engine *e, struct engine_throw *t, uint32_t tag,
+                                         const struct abi_clause **clause) {
     const struct engine_fiber *f = e->current;
     void **end = f->frame->sp;
     *clause = NULL;
@@ -145,9 +146,8 @@ static enum abi_trap uncaught(struct engine_instance *in, const struct exception
     return engine_trap(in, ABI_TRAP_EXCEPTION, "uncaught exception of tag \"" STR_FMT "\"", STR_ARG(name));
 }
 
-static enum abi_trap throw(struct engine_instance *in, struct exception *x, struct engine_throw *t) {
-    const uint8_t *pc = engine_return_address(t->sp);
-    const struct abi_clause *clause;
+static enum abi_trap throw(struct engine_instance * in, struct exception *x, struct engine_throw *t) {
+    const uint8_t *pc = engine_return_address(t->sp); const struct abi_clause * clause;
     enum abi_trap trap = find_clause(in->engine, t, x->tag, &clause);
     if (trap != ABI_TRAP_NONE) return trap;
     return clause ? deliver(in, x, clause, t) : uncaught(in, x, pc);
