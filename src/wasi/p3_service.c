@@ -193,15 +193,16 @@ static void on_task_over(struct host_invocation *inv, void *arg) {
 static void on_response_over(void *arg, enum net_error e, const struct wasi3_http_types_error_code *code) {
     struct call *c = arg;
     if (!c->run) return;
+    bool gone = net_sink_error(net_exchange_sink(c->run->config.exchange)) != NET_OK;
     if (e == NET_OK) {
         c->response_over = true;
         maybe_report(c);
+    } else if (gone) {
+        fail(c, WASI_END_CLIENT_GONE, "");
     } else if (code) {
         fail(c, WASI_END_ERROR, net_error_wit(p3_error_of(code)));
     } else if (e == NET_HTTP_RESPONSE_BODY_SIZE) {
         fail(c, WASI_END_BAD_RESPONSE, "its body is not as long as its content-length says");
-    } else if (net_sink_error(net_exchange_sink(c->run->config.exchange)) != NET_OK) {
-        fail(c, WASI_END_CLIENT_GONE, "");
     } else {
         fail(c, WASI_END_NO_RESPONSE, net_error_text(e));
     }
@@ -382,13 +383,17 @@ static uint64_t capacity(const struct service *s) {
 }
 static bool reuses(const struct service *s) { return s->app->config.limits.instance_requests != UINT64_MAX; }
 
+/* One that can begin at once, else a new one, else one where it has to wait. */
 static struct home *pick(struct service *s) {
+    struct home *busy = NULL;
     uint32_t looked = 0;
     for (struct link *l = s->open.next; reuses(s) && l != &s->open && looked < LOOK_AT; l = l->next, looked++) {
         struct home *h = container_of(l, struct home, open);
         if (!h->started || !host_export_busy(h->in, s->handle)) return h;
+        if (!busy) busy = h;
     }
-    return home_new(s);
+    struct home *new = home_new(s);
+    return new ? new : busy;
 }
 
 static bool start(struct wasi_run *run) {

@@ -16,7 +16,8 @@ static struct host_component *component;
 static const char *guest_path;
 
 static const struct host_field sleep_fields[] = {{.name = "n", .type = &host_type_primitives[HOST_U32]}};
-static const struct host_type sleep_params = {.kind = HOST_RECORD, .count = 1, .fields = sleep_fields, .host_size = 4, .host_align = 4};
+static const struct host_type sleep_params = {
+    .kind = HOST_RECORD, .count = 1, .fields = sleep_fields, .host_size = 4, .host_align = 4};
 static enum abi_trap no_sleep(struct host_call *call, void *args, void *result) { return ABI_TRAP_NONE; }
 static const struct host_func timer_funcs[] = {{"sleep", &sleep_params, &host_type_primitives[HOST_U32], no_sleep, true}};
 static const struct host_interface timer = {.name = "acme:test/timer", .funcs = timer_funcs, .funcs_count = 1};
@@ -58,8 +59,8 @@ struct ends {
     struct p3_drain *drain;
     unsigned seed;
     uint8_t bytes[PIECE_MAX];
-    uint32_t fed, at, n;      /* consumed; what peek shows: bytes[at, n) */
-    bool dry;                 /* peek waits until it is woken */
+    uint32_t fed, at, n;                  /* consumed; what peek shows: bytes[at, n) */
+    bool dry;                             /* peek waits until it is woken */
     uint32_t feed_stop_at, drain_stop_at; /* in their callbacks; 0: never */
     bool fails;
     uint32_t room, drained, added;
@@ -187,7 +188,8 @@ static void test_stops(void **state) {
     for (int echo = 0; echo < 2; echo++)
         for (int who = 0; who < 3; who++) {
             struct host_instance *in = acquire();
-            struct ends e = {.seed = 7, .added = !echo, .feed_stop_at = who == 0 ? 5000 : 0, .drain_stop_at = who == 1 ? 5000 : 0};
+            struct ends e = {
+                .seed = 7, .added = !echo, .feed_stop_at = who == 0 ? 5000 : 0, .drain_stop_at = who == 1 ? 5000 : 0};
             struct flow f;
             begin(&f, &e, in, echo ? "echo" : "pump");
             if (who == 2) {
@@ -320,7 +322,7 @@ static int teardown(void **state) {
 }
 
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_flows),   cmocka_unit_test(test_stops), cmocka_unit_test(test_gone),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_flows), cmocka_unit_test(test_stops), cmocka_unit_test(test_gone),
                                        cmocka_unit_test(test_promise), cmocka_unit_test(test_await)};
     guest_path = argv[1];
     return cmocka_run_group_tests(tests, setup, teardown);

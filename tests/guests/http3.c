@@ -328,6 +328,16 @@ static __attribute__((noinline)) void handle_on(struct task *t, int request) {
         *(t->r.b[0] ? &sent_failed : &sent_ok) += 1;
         return;
     }
+    if (PATH("/grow")) {
+        __builtin_wasm_memory_grow(0, 160); /* 10 MiB */
+        return text(t, 200, "grown\n", 6);
+    }
+    if (PATH("/leak")) { /* 20 MB of the host's memory */
+        static char value[2000];
+        for (size_t i = 0; i < sizeof value; i++) value[i] = 'x';
+        for (int i = 0; i < 10000; i++) fields_append(fields_new(), "x", 1, value, sizeof value, t->r.b);
+        return text(t, 200, "leaked\n", 7);
+    }
     if (PATH("/never")) return sleep_ms(t, 3600000);
     if (PATH("/stuck")) { /* waits for what cannot come */
         await(t, 0);

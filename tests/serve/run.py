@@ -952,6 +952,9 @@ def test_service_shared():
         eq(curl(s.url + "/count").text, "1\n")
     with serving(SERVICE, *flags, "--instance-requests", "3") as s:
         eq([curl(s.url + "/count").text for _ in range(7)], ["1\n", "2\n", "3\n", "1\n", "2\n", "3\n", "1\n"])
+    with serving(SERVICE, *flags, "--instance-growth", "1M") as s:
+        eq([curl(s.url + p).text for p in ("/count", "/grow", "/count", "/count", "/leak", "/count")],
+           ["1\n", "grown\n", "1\n", "2\n", "leaked\n", "1\n"])
     with serving(SERVICE, *flags, "--instance-idle", "200ms") as s:
         eq([curl(s.url + "/count").text for _ in range(2)], ["1\n", "2\n"])
         time.sleep(0.6)
