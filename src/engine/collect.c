@@ -218,7 +218,7 @@ static void begin(struct collection *c) {
     struct engine_heap *h = c->h;
     h->collecting = true;
     h->collector = c->e->current;
-    h->stack = malloc(STACK_MAX * sizeof(struct abi_gc_object *));
+    if (!h->stack) h->stack = malloc(STACK_MAX * sizeof(struct abi_gc_object *));
     ENSURE(h->stack);
     h->stack_n = 0;
     h->overflowed = false;
@@ -231,8 +231,6 @@ static void begin(struct collection *c) {
 }
 
 static void end(struct engine *e, struct engine_heap *h) {
-    free(h->stack);
-    h->stack = NULL;
     h->collecting = false;
     h->collector = NULL;
     engine_fibers_unhold(e, h);

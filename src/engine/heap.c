@@ -1,5 +1,6 @@
 /* heap: blocks, runs of cells, large objects. See heap.h; collecting is in collect.c. */
 #include "engine/engine_int.h"
+#include <stdlib.h>
 #include <sys/mman.h>
 
 enum {
@@ -42,6 +43,7 @@ static bool map_heap(struct engine_instance *in, struct engine_heap *h) {
 
 void engine_heap_free(struct engine_heap *h) {
     if (h->mapping) munmap(h->mapping, h->mapping_bytes);
+    free(h->stack);
     *h = (struct engine_heap){0};
 }
 
@@ -81,6 +83,8 @@ void engine_heap_trim(struct engine_heap *h) {
     madvise(h->base, h->peak_bytes, MADV_DONTNEED);
     madvise(h->blocks, h->peak_bytes / HEAP_BLOCK * sizeof *h->blocks, MADV_DONTNEED);
     h->peak_bytes = 0;
+    free(h->stack);
+    h->stack = NULL;
 }
 
 /* ---- blocks ---- */

@@ -68,7 +68,7 @@ struct engine_heap {
     struct engine_fiber *collector;
     struct engine_fiber *held; /* ready, but of an instance that is being collected; by next_ready */
     /* marking */
-    struct abi_gc_object **stack;
+    struct abi_gc_object **stack; /* made at the first collection, kept for the next */
     uint32_t stack_n;
     bool overflowed;
 };

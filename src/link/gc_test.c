@@ -88,8 +88,8 @@ static void test_always(void **state) { work(true, 0, 0, 1); }
 static void test_few_registers(void **state) {
     for (uint32_t registers = 1; registers <= 4; registers++) work(true, 0, registers, 1);
 }
-static void test_fibers(void **state) { work(true, 20'000, 0, 8); }
-static void test_fibers_few_registers(void **state) { work(true, 20'000, 2, 8); }
+static void test_fibers(void **state) { work(true, 100'000, 0, 8); }
+static void test_fibers_few_registers(void **state) { work(true, 100'000, 2, 8); }
 static void test_seldom(void **state) { work(false, 20'000, 0, 8); }
 
 /* ---- a host call that waits while another fiber collects ---- */
