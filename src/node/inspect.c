@@ -31,8 +31,11 @@ static err read_module(arena *mem, struct facts *f, struct diag *d) {
     TRY(wasm_validate_bodies(&f->module, d));
     wasm_names_decode(mem, &f->module);
     plan_of_core_module(mem, &f->module, 0, f->bytes.n, &f->plan);
-    const struct wasm_export *start = wasm_export_find(&f->module, STR("_start"));
-    f->kind = start && start->kind == WASM_EXTERN_FUNC ? WASI_P1_COMMAND : WASI_NONE;
+    f->kind = WASI_NONE;
+    for (int i = 0; i < WASI_P1_ENTRIES; i++) {
+        const struct wasm_export *start = wasm_export_find(&f->module, wasi_p1_entries[i]);
+        if (start && start->kind == WASM_EXTERN_FUNC) f->kind = WASI_P1_COMMAND;
+    }
     return ERR_OK;
 }
 

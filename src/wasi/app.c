@@ -46,11 +46,14 @@ enum wasi_kind wasi_kind_of_plan(const struct plan *plan) {
     return WASI_NONE;
 }
 
-/* A core module that exports _start (a preview 1 command). */
+const str wasi_p1_entries[WASI_P1_ENTRIES] = {STR_INIT("_start"), STR_INIT("_initialize")};
+
+/* A core module that exports what a preview 1 command is entered by. */
 static bool exports_start(const struct abi_image *im) {
     const struct abi_image_export *ex = abi_image_at(im, im->head->exports, struct abi_image_export);
     for (uint64_t i = 0; i < im->head->exports.count; i++)
-        if (str_eq(abi_image_str(im, ex[i].name), STR("_start"))) return true;
+        for (int k = 0; k < WASI_P1_ENTRIES; k++)
+            if (str_eq(abi_image_str(im, ex[i].name), wasi_p1_entries[k])) return true;
     return false;
 }
 

@@ -165,8 +165,10 @@ static void close_all(void *arg) {
 /* ---- running ---- */
 
 static err bind(struct wasi_app *app, struct diag *d) {
-    app->kind_data = (void *)(uintptr_t)engine_export_func(wasi_app_image(app), 0, STR("_start"));
-    if (!app->kind_data) return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "_start is not a function");
+    const struct abi_func *f = NULL;
+    for (int i = 0; i < WASI_P1_ENTRIES && !f; i++) f = engine_export_func(wasi_app_image(app), 0, wasi_p1_entries[i]);
+    app->kind_data = (void *)(uintptr_t)f;
+    if (!f) return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "_start is not a function");
     return ERR_OK;
 }
 

@@ -101,6 +101,9 @@ enum wasi_kind {
     WASI_KIND_COUNT
 };
 const char *wasi_kind_text(enum wasi_kind k);
+/* What a preview 1 command is entered by, the first of them it exports: _start; or _initialize, where Kotlin's compiler runs main. */
+enum { WASI_P1_ENTRIES = 2 };
+extern const str wasi_p1_entries[WASI_P1_ENTRIES];
 bool wasi_kind_serves(enum wasi_kind k); /* wasi_start with an exchange works */
 bool wasi_kind_runs(enum wasi_kind k);   /* wasi_start without one works */
 enum wasi_kind wasi_kind_of(const struct abi_image *im);

@@ -3,8 +3,8 @@
 //   C="java -cp lib/* org.jetbrains.kotlin.cli.js.K2JSCompiler -Xwasm -Xwasm-target=wasm-wasi -ir-output-name main"
 //   $C -libraries stdlib.klib -ir-output-dir out -Xir-produce-klib-file kotlin.kt
 //   $C -libraries stdlib.klib:out/main.klib -ir-output-dir out -Xir-produce-js -Xir-dce -Xinclude=out/main.klib
-//   wasm-tools print out/main.wasm | sed 's/(export "_initialize" /(export "_start" /' | wasm-tools parse - | wasm-tools strip -a - -o kotlin.wasm
-// The compiler runs main() in what it exports as _initialize.
+//   wasm-tools strip -a out/main.wasm -o kotlin.wasm
+// The compiler runs main() in what it exports as _initialize; there is no _start.
 @file:OptIn(kotlin.wasm.unsafe.UnsafeWasmMemoryApi::class, kotlin.wasm.ExperimentalWasmInterop::class)
 
 import kotlin.wasm.unsafe.*
