@@ -367,8 +367,9 @@ enum abi_trap p1_fd_readdir(struct engine_call *call, uint64_t *a) {
     fs_dir_seek(d->dir, a[3]);
     size_t used = 0;
     bool end = false;
-    while (used < a[2] && !end) {
+    for (uint32_t n = 1; used < a[2] && !end; n++) {
         struct fs_entry entry;
+        if (n % 1024 == 0) engine_yield(p->run->app->engine); /* a large folder */
         if ((e = fs_dir_next(d->dir, &entry, &end))) return done(a, p1_errno_of(e));
         if (!end) used += put_entry(m + used, a[2] - used, &entry);
     }

@@ -1,9 +1,14 @@
 /* p3: feeds, drains, promises and awaits (p3_int.h).
  *
  * The other side of each may be host code too (a guest that passes a body on as it is), and then its callbacks come from inside of
- * ours. So each has a turn: who comes while it is taken only says "again", and what is freed in its own turn is freed at its end. */
+ * ours. So each has a turn: who comes while it is taken only says "again", and what is freed in its own turn is freed at its end.
+ *
+ * A file or a device gives and takes without end, so each moves so much at a time (PIECES_MAX): a guest that reads is given what there is
+ * by then, and a drain goes on in another turn of the loop. */
 #include "wasi/p3_int.h"
 #include <stdlib.h>
+
+enum { PIECES_MAX = 32 };
 
 struct turn {
     bool taken, again, freed;
@@ -53,7 +58,7 @@ static void feed_over(struct p3_feed *f) {
 }
 
 static void feed_some(struct p3_feed *f) {
-    while (f->w && f->asked) {
+    for (int pieces = 0; f->w && f->asked; pieces++) {
         const void *p;
         size_t n = 0, given;
         if (host_stream_writer_over(f->w)) {
@@ -68,8 +73,10 @@ static void feed_some(struct p3_feed *f) {
             return;
         }
         enum host_copy copied = host_stream_write(f->w, p, n, &given);
-        if (copied == HOST_COPY_DONE) f->ops->consume(f->arg, given);
-        else if (copied == HOST_COPY_BLOCKED) f->asked = f->turn.again;
+        if (copied == HOST_COPY_DONE) {
+            f->ops->consume(f->arg, given);
+            if (pieces == PIECES_MAX) f->asked = false; /* who reads was told of what it has, and will ask again */
+        } else if (copied == HOST_COPY_BLOCKED) f->asked = f->turn.again;
     }
 }
 
@@ -124,7 +131,13 @@ struct p3_drain {
     struct host_stream *s; /* NULL: closed */
     const struct p3_drain_ops *ops;
     void *arg;
+    struct net_timer *later; /* goes on with it */
 };
+
+static void drain_free(struct p3_drain *d) {
+    net_timer_free(d->later);
+    unmake(d->in, d, sizeof *d);
+}
 
 static void drain_close(struct p3_drain *d) {
     if (!d->s) return;
@@ -158,6 +171,17 @@ static bool drain_piece(struct p3_drain *d, uint8_t *p, size_t max) {
     return false;
 }
 
+static void drain_resume(void *arg) { p3_drain_wake(arg); }
+
+/* Others first. False: there is no loop to come back from. */
+static bool drain_pause(struct p3_drain *d) {
+    struct wasi_run *run = host_instance_user(d->in);
+    if (!d->s || !run) return false;
+    if (!d->later) d->later = net_timer_new(run->app->loop, drain_resume, d);
+    net_timer_start(d->later, 1, 0); /* at 0 it would ring in the same turn */
+    return true;
+}
+
 /* Through a large buffer, unless a drain that woke this one has it. */
 static void drain_some(struct p3_drain *d) {
     static uint8_t large[64 << 10];
@@ -165,7 +189,10 @@ static void drain_some(struct p3_drain *d) {
     uint8_t small[1 << 10];
     bool mine = !large_taken;
     large_taken = true;
-    while (drain_piece(d, mine ? large : small, mine ? sizeof large : sizeof small)) d->turn.again = false;
+    for (int pieces = 1; drain_piece(d, mine ? large : small, mine ? sizeof large : sizeof small); pieces++) {
+        d->turn.again = false;
+        if (pieces % PIECES_MAX == 0 && drain_pause(d)) break;
+    }
     if (mine) large_taken = false;
 }
 
@@ -177,7 +204,7 @@ void p3_drain_wake(struct p3_drain *d) {
         drain_some(d);
     }
     d->turn.taken = false;
-    if (d->turn.freed) unmake(d->in, d, sizeof *d);
+    if (d->turn.freed) drain_free(d);
 }
 
 static void drain_offered(void *arg) { p3_drain_wake(arg); }
@@ -198,7 +225,7 @@ void p3_drain_stop(struct p3_drain *d) {
     d->turn.taken = true;
     drain_close(d);
     d->turn.taken = taken;
-    if (!taken) unmake(d->in, d, sizeof *d);
+    if (!taken) drain_free(d);
 }
 
 /* ---- promise ---------------------------------------------------------------------------------- */

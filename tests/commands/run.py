@@ -219,6 +219,31 @@ def test_large_files():
     eq((code, out, errors), (0, "10485760 same\n1 0\n1\n\n", ""))
 
 
+def test_endless_transfer():
+    """The host alone moves a file into another; its worker serves others meanwhile, also when the file has no end."""
+    root, grants = folders()
+    data = os.urandom(5_000_000)
+    with open(root + "/mine/large", "wb") as f:
+        f.write(data)
+    code, out, errors = orlo("run", CLI3, *grants, "--", "transfer:large:copy", "transfer:note:missing/x")
+    eq((code, out, errors), (0, "\nerror 19\n", ""))
+    with open(root + "/mine/copy", "rb") as f:
+        eq(f.read() == data, True)
+    if not os.path.exists("/dev/zero") or not os.access("/dev", os.R_OK):
+        raise Skip("no /dev")
+    with serving(CLI3, "--dir", "/dev::/dev", *grants, "--timeout", "3s") as address, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        endless = [pool.submit(ask, address, "/?transfer:zero:null"), pool.submit(ask, address, "/?transfer:zero:full")]
+        time.sleep(0.5)
+        started = time.monotonic()
+        for _ in range(5):
+            eq(ask(address, "/?same:null:null"), (200, b"11"))
+        if time.monotonic() - started > 2:
+            raise AssertionError("it held its worker up")
+        for f in endless:
+            with contextlib.suppress(http.client.HTTPException, OSError):
+                f.result()
+
+
 def test_left_behind():
     """What a guest leaves under way when it exits or traps: bytes that were accepted are written, the rest is forgotten."""
     root, grants = folders()

@@ -285,6 +285,16 @@ static void cancel_sync(int f) {
     put_number(end >= RETURNED);
 }
 
+/* One file becomes another, in the host alone; prints whether each end was fine. */
+static void transfer(int f, struct text to) {
+    read_stream(f, 0, ret);
+    int s = (int)u32(0), result = (int)u32(4), g = open(to, CREATE | TRUNCATE, WRITE);
+    if (g < 0) return;
+    put_outcome(write_stream(g, s, 0));
+    put_outcome(result);
+    descriptor_drop(g);
+}
+
 /* Leaves with a write, a read and a sync under way that nobody waits for: by exit, or by a trap. */
 static void abandon(int f, struct text how) {
     static _Alignas(8) unsigned char result[24];
@@ -309,6 +319,7 @@ static void with_file(struct text verb, int f, struct text more) {
     else if (same(verb, T("syncs"))) syncs(f, number_of(more));
     else if (same(verb, T("cancel"))) cancel_sync(f);
     else if (same(verb, T("abandon"))) abandon(f, more);
+    else if (same(verb, T("transfer"))) transfer(f, more);
     else if (same(verb, T("size"))) set_size(f, number_of(more), ret), ok(4);
     else if (same(verb, T("sync"))) sync_file(f, ret), ok(4);
     else if (same(verb, T("touch"))) set_times(f, 2, -1, 5, 2, 1000, 0, ret), ok(4);
@@ -348,7 +359,7 @@ static int file_verb(struct text verb, struct text path, struct text more) {
                  {T("same"), 0, READ},    {T("drop"), 0, READ},
                  {T("big"), CREATE | TRUNCATE, READ | WRITE},
                  {T("syncs"), 0, WRITE},  {T("cancel"), 0, WRITE},
-                 {T("sync"), 0, READ},    {T("abandon"), CREATE | TRUNCATE, READ | WRITE | FILE_SYNC}};
+                 {T("sync"), 0, READ},    {T("transfer"), 0, READ}, {T("abandon"), CREATE | TRUNCATE, READ | WRITE | FILE_SYNC}};
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (!same(verb, verbs[i].verb)) continue;
         int f = open(path, verbs[i].open_flags, verbs[i].flags);
