@@ -52,22 +52,30 @@ static const struct net_addr *class_prefix(size_t i) {
 
 static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
-/* The IPv4 address that decides where a packet to this IPv6 address ends up. */
-static bool embedded(const struct net_addr *a, struct net_addr *out) {
-    static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b};
-    const uint8_t *v4 = !a->v6                              ? NULL
-                        : !memcmp(a->ip, nat64, 12)         ? a->ip + 12
-                        : a->ip[0] == 0x20 && a->ip[1] == 2 ? a->ip + 2
-                                                            : NULL;
-    if (!v4) return false;
-    *out = (struct net_addr){0};
-    memcpy(out->ip, v4, 4);
-    return true;
+/* Prefixes whose addresses carry an IPv4 one after them, which decides where a packet ends up: NAT64 (RFC 6052), 6to4 (RFC 3056). */
+static const struct {
+    struct net_addr prefix;
+    uint8_t bits;
+} carriers[] = {
+    {{.v6 = true, .ip = {0, 0x64, 0xff, 0x9b}}, 96},
+    {{.v6 = true, .ip = {0x20, 0x02}}, 16},
+};
+
+static bool embedded(const struct net_addr *a, struct net_addr *out, uint8_t *before) {
+    for (size_t i = 0; i < ARRAY_COUNT(carriers); i++)
+        if (net_addr_in(a, &carriers[i].prefix, carriers[i].bits)) {
+            *out = (struct net_addr){0};
+            *before = carriers[i].bits;
+            memcpy(out->ip, a->ip + *before / 8, 4);
+            return true;
+        }
+    return false;
 }
 
 enum net_addr_class net_addr_class(const struct net_addr *a) {
     struct net_addr inner;
-    if (embedded(a, &inner)) return net_addr_class(&inner);
+    uint8_t before;
+    if (embedded(a, &inner, &before)) return net_addr_class(&inner);
     if (a->v6 && !memcmp(a->ip, mapped, 12)) return NET_ADDR_MAPPED;
     for (size_t i = 0; i < CLASSES; i++)
         if (net_addr_in(a, class_prefix(i), classes[i].bits)) return classes[i].class;
@@ -87,14 +95,19 @@ bool net_addr_in(const struct net_addr *a, const struct net_addr *prefix, uint8_
 }
 
 bool net_addr_prefix_class(const struct net_addr *prefix, uint8_t bits, enum net_addr_class *out) {
-    struct net_addr first = *prefix, last = *prefix;
+    struct net_addr first = *prefix, last = *prefix, inner;
+    uint8_t before;
+    if (embedded(prefix, &inner, &before) && bits >= before)
+        return net_addr_prefix_class(&inner, (uint8_t)MIN(bits - before, 32), out);
     for (unsigned i = bits; i < (prefix->v6 ? 128u : 32u); i++) {
         first.ip[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
         last.ip[i / 8] |= (uint8_t)(0x80 >> i % 8);
     }
     *out = net_addr_class(&first);
     if (*out != net_addr_class(&last)) return false;
-    /* Both ends may lie outside of a class that lies between them. */
+    /* Both ends may lie outside of what lies between them. */
+    for (size_t i = 0; i < ARRAY_COUNT(carriers); i++)
+        if (carriers[i].bits > bits && net_addr_in(&carriers[i].prefix, prefix, bits)) return false;
     for (size_t i = 0; i < CLASSES; i++)
         if (classes[i].bits > bits && classes[i].class != *out && net_addr_in(class_prefix(i), prefix, bits)) return false;
     return true;

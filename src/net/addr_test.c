@@ -97,6 +97,12 @@ static void prefixes(void **state) {
     assert_false(net_addr_prefix_class(&p, 0, &c));
     p = addr("168.0.0.0"); /* both ends are public, an address in between is not */
     assert_false(net_addr_prefix_class(&p, 8, &c));
+    p = addr("2002::"); /* any IPv4 address may be in it */
+    assert_false(net_addr_prefix_class(&p, 8, &c));
+    p = addr("2002:a9fe::");
+    assert_true(net_addr_prefix_class(&p, 32, &c) && c == NET_ADDR_LINK_LOCAL);
+    p = addr("64:ff9b::a800:0");
+    assert_false(net_addr_prefix_class(&p, 104, &c));
     p = addr("10.0.0.0");
     assert_true(net_addr_prefix_class(&p, 8, &c) && c == NET_ADDR_PRIVATE);
 }
