@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Random modules on Orlo and on Wasmtime: whatever differs is a bug of one of them. `./dev fuzz diff` runs it.
 
-  run.py ORLO_DIFF [--seconds N] [--seed S] [--from I] [--count N] [--kind smith|gen]   fuzz; every module follows from S and its number
+  run.py ORLO_DIFF [--seconds N] [--seed S] [--from I] [--count N] [--kind smith|gen|types]   fuzz; every module follows from S and its number
   run.py ORLO_DIFF --check FILE.wasm [--seed S] [--class TEXT]          runs one; status 0 if the engines differ (in that way)
   run.py ORLO_DIFF --shrink FILE.wasm [--seed S] -o OUT.wasm            the smallest module found that differs in the same way
   run.py ORLO_DIFF --keep NAME FILE.wasm [--seed S]                     makes a regression test of it, with Wasmtime's outcome
 
-Modules come from `wasm-tools smith` (cargo install wasm-tools) and from gen.py here; those of the file `seeds` come first. Arguments
+Modules come from `wasm-tools smith` (cargo install wasm-tools), gen.py and typegraph.py here; those of the file `seeds` come first. Arguments
 of calls follow from S and the export's name, so that they stay the same while a module shrinks. What differs is put in
 build-fuzz/diff/.
 """
@@ -45,6 +45,7 @@ need_wasmtime()
 sys.path.insert(0, HERE)
 import gen  # noqa: E402
 import reference  # noqa: E402
+import typegraph  # noqa: E402
 
 # ---- modules and calls, from numbers ----
 
@@ -128,7 +129,9 @@ def smith(rng):
 
 def module_of(seed, number, kind):
     rng = random.Random(f"{seed} {number}")
-    which = kind or ("smith" if rng.random() < 0.4 else "gen")
+    which = kind or rng.choices(["smith", "gen", "types"], [8, 11, 1])[0]
+    if which == "types":
+        return typegraph.typegraph(rng)
     if which == "gen" and rng.random() < 0.25:
         return joined(*gen.pair(rng))
     return smith(rng) if which == "smith" else gen.module(rng)
@@ -253,7 +256,7 @@ def numbers_of(a):
 
 
 def fuzz(a, pair):
-    if a.kind != "gen" and not shutil.which("wasm-tools"):
+    if a.kind in (None, "smith") and not shutil.which("wasm-tools"):
         print("diff: wasm-tools is not on PATH (cargo install wasm-tools): only the generator of tests/diff is used", file=sys.stderr)
         a.kind = "gen"
     started = said = time.monotonic()
@@ -341,7 +344,7 @@ def main():
     p.add_argument("--seed", default=None)
     p.add_argument("--from", dest="first", type=int, default=0)
     p.add_argument("--count", type=int)
-    p.add_argument("--kind", choices=["smith", "gen"])
+    p.add_argument("--kind", choices=["smith", "gen", "types"])
     p.add_argument("--findings", type=int, default=10, help="stop after so many")
     p.add_argument("--check", dest="file")
     p.add_argument("--config")
