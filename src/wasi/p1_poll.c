@@ -1,7 +1,8 @@
-/* p1: poll_oneoff. Parks the fiber until a clock rings or standard input has something. */
+/* p1: poll_oneoff. Parks the fiber until a clock rings, or standard input or a FIFO has something. */
 #include "wasi/p1_int.h"
+#include "wasi/standard.h"
 
-enum { SUBSCRIPTION_BYTES = 48, EVENT_BYTES = 32 };
+enum { SUBSCRIPTION_BYTES = 48, EVENT_BYTES = 32, SUBSCRIPTIONS_MAX = 1 << 16 };
 enum { EVENT_CLOCK, EVENT_FD_READ, EVENT_FD_WRITE };
 enum { CLOCK_ABSTIME = 1 };
 
@@ -32,7 +33,7 @@ static void put_event(uint8_t *m, const struct subscription *s, uint32_t e, uint
 }
 
 /* How a subscription stands. Clocks: *due is when it rings on the monotonic clock. */
-enum standing { READY, WAITS, WAITS_FOR_INPUT };
+enum standing { READY, WAITS, WAITS_FOR_INPUT, WAITS_FOR_FILE };
 
 static enum standing stand(struct p1 *p, const struct subscription *s, uint64_t started, uint64_t *due, uint32_t *e) {
     *e = 0;
@@ -51,42 +52,67 @@ static enum standing stand(struct p1 *p, const struct subscription *s, uint64_t 
     struct p1_desc *d = p1_desc(p, s->id, 0, e);
     if (!d) return READY;
     bool reads = s->type == EVENT_FD_READ;
-    if (d->kind == P1_DIR || (!reads && d->kind == P1_STDIN) || (reads && (d->kind == P1_STDOUT || d->kind == P1_STDERR))) *e = P1_EBADF;
-    return reads && d->kind == P1_STDIN && !p->stdio->readable(p->run) ? WAITS_FOR_INPUT : READY;
+    if (d->kind == P1_DIR || (!reads && d->kind == P1_STDIN) || (reads && (d->kind == P1_STDOUT || d->kind == P1_STDERR)))
+        *e = P1_EBADF;
+    if (reads && d->kind == P1_STDIN && !p->stdio->readable(p->run)) return WAITS_FOR_INPUT;
+    bool waits = d->kind == P1_FILE && !d->file->disk && !std_ready(d->file->fd, reads ? NET_READABLE : NET_WRITABLE);
+    return waits ? WAITS_FOR_FILE : READY;
 }
 
-/* Fills in events for what is ready; *next is when the first clock rings. */
-static uint32_t collect(struct p1 *p, const uint8_t *in, uint8_t *out, uint64_t n, uint64_t started, uint64_t *next, bool *input) {
+/* What a call waits for. */
+struct wait {
+    uint64_t next; /* when the first clock rings */
+    bool input;
+};
+
+/* Fills in events for what is ready, and what to wait for. */
+static uint32_t collect(struct p1 *p, const uint8_t *in, uint8_t *out, uint64_t n, uint64_t started, struct wait *w) {
     uint32_t events = 0;
-    *next = UINT64_MAX;
-    *input = false;
+    w->next = UINT64_MAX;
+    w->input = false;
     for (uint64_t i = 0; i < n; i++) {
         struct subscription s = subscription_at(in + i * SUBSCRIPTION_BYTES);
         uint64_t due = 0;
         uint32_t e;
         enum standing now = stand(p, &s, started, &due, &e);
         if (now == READY) put_event(out + EVENT_BYTES * (uint64_t)events++, &s, e, s.type == EVENT_CLOCK || e ? 0 : 1);
-        else if (now == WAITS) *next = MIN(*next, due);
-        else *input = true;
+        else if (now == WAITS) w->next = MIN(w->next, due);
+        else if (now == WAITS_FOR_INPUT) w->input = true;
     }
     return events;
 }
 
 static void ring(void *arg) { engine_ready(arg); }
 
-/* Parks until `next` or input. False: the run was killed. */
-static bool wait_for(struct p1 *p, uint64_t next, bool input) {
+/* Watches the files that were found not to be ready. */
+static void watch_files(struct p1 *p, const uint8_t *in, uint64_t n, uint64_t started, struct engine_fiber *fiber) {
+    for (uint64_t i = 0; i < n && p->watches.n < p->run->app->config.limits.files_max; i++) {
+        struct subscription s = subscription_at(in + i * SUBSCRIPTION_BYTES);
+        uint64_t due;
+        uint32_t e;
+        if (s.type == EVENT_CLOCK || stand(p, &s, started, &due, &e) != WAITS_FOR_FILE) continue;
+        int fd = p1_desc(p, s.id, 0, &e)->file->fd;
+        struct std_watch *one =
+            std_watch_new(p->run->app->loop, fd, s.type == EVENT_FD_READ ? NET_READABLE : NET_WRITABLE, ring, fiber);
+        if (one) vec_push(p->run->mem, &p->watches, one);
+    }
+}
+
+/* Parks until one of them comes. False: the run was killed. */
+static bool wait_for(struct p1 *p, const uint8_t *in, uint64_t n, uint64_t started, struct wait *w) {
     struct engine *e = p->run->app->engine;
     struct engine_fiber *fiber = engine_fiber_current(e);
     struct net_timer *timer = NULL;
     uint64_t now = clock_mono_ns();
-    if (next != UINT64_MAX) {
+    if (w->next != UINT64_MAX) {
         timer = net_timer_new(p->run->app->loop, ring, fiber);
-        net_timer_start(timer, next > now ? (next - now + 999999) / 1000000 : 0, 0);
+        net_timer_start(timer, w->next > now ? (w->next - now + 999999) / 1000000 : 0, 0);
     }
-    if (input) p->stdio->notify(p->run, fiber);
+    if (w->input) p->stdio->notify(p->run, fiber);
+    watch_files(p, in, n, started, fiber);
     bool alive = engine_park(e);
-    if (input) p->stdio->notify(p->run, NULL);
+    if (w->input) p->stdio->notify(p->run, NULL);
+    while (p->watches.n) std_watch_free(p->watches.p[--p->watches.n]);
     net_timer_free(timer);
     return alive;
 }
@@ -95,18 +121,17 @@ enum abi_trap p1_poll_oneoff(struct engine_call *call, uint64_t *a) {
     struct p1 *p = p1_of(call);
     uint64_t in_at = a[0], out_at = a[1], n = a[2], count_at = a[3], started = clock_mono_ns();
     a[0] = P1_EINVAL;
-    if (n == 0) return ABI_TRAP_NONE;
+    struct wait w = {};
+    if (n == 0 || n > SUBSCRIPTIONS_MAX) return ABI_TRAP_NONE;
     for (;;) {
         uint8_t *in = p1_mem(p, in_at, n * SUBSCRIPTION_BYTES), *out = p1_mem(p, out_at, n * EVENT_BYTES);
         a[0] = P1_EFAULT;
         if (!in || !out) return ABI_TRAP_NONE;
-        uint64_t next;
-        bool input;
-        uint32_t events = collect(p, in, out, n, started, &next, &input);
+        uint32_t events = collect(p, in, out, n, started, &w);
         if (events) {
             a[0] = p1_put_u32(p, count_at, events) ? P1_SUCCESS : P1_EFAULT;
             return ABI_TRAP_NONE;
         }
-        if (!wait_for(p, next, input)) return ABI_TRAP_INTERRUPTED;
+        if (!wait_for(p, in, n, started, &w)) return ABI_TRAP_INTERRUPTED;
     }
 }

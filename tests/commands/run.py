@@ -55,7 +55,9 @@ def serving(wasm, *flags):
         text += piece
         if m := re.search(rb"http://([0-9.:]+)", text):
             address = m.group(1).decode()
-    threading.Thread(target=lambda: p.stderr.read(), daemon=True).start()
+    more = []
+    reader = threading.Thread(target=lambda: more.append(p.stderr.read()), daemon=True)
+    reader.start()
     try:
         if not address:
             raise AssertionError(text)
@@ -67,6 +69,10 @@ def serving(wasm, *flags):
         except subprocess.TimeoutExpired:
             p.kill()
             code = "killed"
+        reader.join(5)
+        said = b"".join(more).decode("utf-8", "replace")
+        if "Sanitizer" in said or "runtime error" in said or "worker-died" in said:
+            raise AssertionError(said[:3000])
         if address:
             eq(code, 0)
 
@@ -296,6 +302,13 @@ def test_p1_fifo():
         time.sleep(0.2)
         f.write("late")
     eq((p.communicate(timeout=20)[0], p.returncode), (b"late\n", 0))
+    eq(orlo("run", guest("files"), *grants, "--", "wait:3:note:9999", "wait:3:fifo:50"), (0, "1\n0\n", ""))
+    p = subprocess.Popen([ORLO, "run", guest("files"), *grants, "--", "wait:3:fifo:20000"], stdout=subprocess.PIPE)
+    with open(root + "/mine/fifo", "w") as f:
+        time.sleep(0.2)
+        f.write("late")
+        f.flush()
+        eq((p.stdout.read(), p.wait(10)), (b"1\n", 0))
     with serving(guest("files"), *grants, "--timeout", "5s") as address, concurrent.futures.ThreadPoolExecutor(1) as pool:
         writer = os.open(root + "/mine/fifo", os.O_RDWR)
         waiting = pool.submit(ask, address, "/?read:3:fifo")
@@ -327,6 +340,20 @@ def test_served():
             for got in pool.map(lambda i: ask(address, f"/?big:big{i}:20"), range(8)):
                 eq(got, (200, b"1310720 same"))
         eq(ask(address, "/?ls:sub"), (200, b""))
+
+
+def test_deadline():
+    """A served command that waits is stopped at its deadline, whatever it waits for."""
+    root, grants = folders()
+    with serving(CLI3, *grants, "--timeout", "1s") as address, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for query in ("sleep:60000", "flood", "deadlock"):
+            started = time.monotonic()
+            for f in [pool.submit(ask, address, "/?" + query) for _ in range(4)]:
+                with contextlib.suppress(http.client.HTTPException, OSError): # its head is out
+                    f.result()
+            if time.monotonic() - started > 10:
+                raise AssertionError(query)
+            eq(ask(address, "/?read:note"), (200, b"0123456789"))
 
 
 def main():

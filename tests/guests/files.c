@@ -19,6 +19,8 @@ IMPORT("fd_close") int fd_close(int fd);
 IMPORT("fd_filestat_set_size") int fd_filestat_set_size(int fd, int64_t size);
 IMPORT("fd_prestat_dir_name") int fd_prestat_dir_name(int fd, char *to, size_t n);
 
+IMPORT("poll_oneoff") int poll_oneoff(const void *in, void *out, size_t n, size_t *events);
+
 enum { FOLLOW = 1, CREAT = 1, TRUNC = 8, R_READ = 1 << 1, R_WRITE = 1 << 6, R_SET_SIZE = 1 << 22 };
 
 static char *words_of[4];
@@ -49,6 +51,22 @@ static int write_file(int fd, const char *path, size_t n, const char *text, int 
     return fd_close(file);
 }
 
+/* Waits until a file can be read, or some ms have passed: prints which it was, 1 the file, 0 the clock. */
+static int wait_file(int fd, const char *path, size_t n, const char *ms) {
+    static _Alignas(8) uint64_t subs[2][6], events[2][4];
+    uint64_t wait = 0;
+    size_t count;
+    int file, e = path_open(fd, FOLLOW, path, n, 0, R_READ | 1 << 27, 0, 0, &file);
+    if (e) return e;
+    while (*ms) wait = wait * 10 + (uint64_t)(*ms++ - '0');
+    subs[0][0] = 1, subs[0][1] = 1, subs[0][2] = (uint64_t)file;
+    subs[1][0] = 0, subs[1][1] = 0, subs[1][2] = 1, subs[1][3] = wait * 1000000;
+    e = poll_oneoff(subs, events, 2, &count);
+    if (!e) put_number(1, events[0][0]);
+    fd_close(file);
+    return e;
+}
+
 /* As many files as it is given: prints how many. */
 static int open_all(int fd, const char *path, size_t n) {
     uint64_t count = 0;
@@ -76,6 +94,7 @@ static int operate(const char *verb, int fd, const char *path, const char *more)
     if (same(verb, "link")) return path_link(fd, 0, path, n, fd, more, m);
     if (same(verb, "symlink")) return path_symlink(more, m, fd, path, n);
     if (same(verb, "openall")) return open_all(fd, path, n);
+    if (same(verb, "wait")) return wait_file(fd, path, n, more);
     if (same(verb, "name")) {
         int e = 0;
         memset(text, 0, sizeof text);
