@@ -98,7 +98,7 @@ struct abi_image_code { /* text ranges, ascending by start over the whole image 
 };
 struct abi_image_tag { /* one for each tag index of each core instance */
     uint32_t id, slots; /* as in abi_layout.tag_ids; of its payload */
-    struct abi_span name; /* of an export or import, or empty */
+    struct abi_span name; /* of the name section, else an export or import, or empty */
 };
 struct abi_image_host { /* a host import */
     struct abi_span module, name;

@@ -141,7 +141,10 @@ static str tag_name(const struct engine *e, const uint8_t *pc, uint32_t tag) {
 
 static enum abi_trap uncaught(struct engine_instance *in, const struct exception *x, const uint8_t *pc) {
     str name = tag_name(in->engine, pc, x->tag);
-    name.n = MIN(name.n, 100u);
+    uint8_t shown[100]; /* the guest's: control characters do not reach a terminal */
+    name.n = MIN(name.n, sizeof shown);
+    for (size_t i = 0; i < name.n; i++) shown[i] = name.p[i] < 0x20 || name.p[i] == 0x7f ? '?' : name.p[i];
+    name.p = shown;
     if (!name.n) return engine_trap(in, ABI_TRAP_EXCEPTION, "uncaught exception");
     return engine_trap(in, ABI_TRAP_EXCEPTION, "uncaught exception of tag \"" STR_FMT "\"", STR_ARG(name));
 }

@@ -358,6 +358,8 @@ static void add_tags(struct emit *e) {
             if (m->imports[k].kind == WASM_EXTERN_TAG) names[m->imports[k].index] = m->imports[k].name;
         for (uint32_t k = 0; k < m->exports_count; k++)
             if (m->exports[k].kind == WASM_EXTERN_TAG) names[m->exports[k].index] = m->exports[k].name;
+        for (uint32_t k = 0; m->tag_names && k < m->tags_count; k++)
+            if (m->tag_names[k].n) names[k] = m->tag_names[k];
         for (uint32_t k = 0; k < m->tags_count; k++)
             t[n++] = (struct abi_image_tag){in->tag_ids[k], slots_of(&m->types[m->tags[k].type]), add_str(e, names[k])};
     }

@@ -21,15 +21,16 @@ bool wasm_custom_find(const struct wasm_module *m, str name, str *bytes) {
     return false;
 }
 
-static void read_func_names(arena *out, struct wasm_module *m, struct rd *r) {
-    str *names = arena_array(out, str, m->funcs_count);
-    m->func_names = names;
+/* Of `count` things; names of indices beyond are passed over. */
+static const str *read_names(arena *out, uint32_t count, struct rd *r) {
+    str *names = arena_array(out, str, count);
     uint32_t n = wasm_rd_count(r, UINT32_MAX, 2, "");
     for (uint32_t i = 0; i < n && !r->fail; i++) {
         uint32_t index = wasm_rd_u32(r);
         str name = wasm_rd_name(r);
-        if (!r->fail && index < m->funcs_count) names[index] = name;
+        if (!r->fail && index < count) names[index] = name;
     }
+    return names;
 }
 
 void wasm_names_decode(arena *out, struct wasm_module *m) {
@@ -42,7 +43,8 @@ void wasm_names_decode(arena *out, struct wasm_module *m) {
         if (r.fail) return;
         struct rd sub = rd_of(content);
         if (id == 0) m->name = wasm_rd_name(&sub);
-        if (id == 1 && !m->func_names) read_func_names(out, m, &sub);
+        if (id == 1 && !m->func_names) m->func_names = read_names(out, m->funcs_count, &sub);
+        if (id == 11 && !m->tag_names) m->tag_names = read_names(out, m->tags_count, &sub);
     }
 }
 

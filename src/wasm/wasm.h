@@ -249,6 +249,7 @@ struct wasm_module {
     /* Set by wasm_names_decode. */
     str name;              /* module name */
     const str *func_names; /* by function index, empty where unnamed; NULL when there is no name section */
+    const str *tag_names;  /* by tag index, likewise */
 };
 
 /* Decodes the structure of a module (§5): all sections, without looking into function bodies beyond their
