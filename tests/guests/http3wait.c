@@ -4,6 +4,8 @@
  *   GET /deaf   waits, and does not listen
  *   GET /       how often it was cancelled
  *
+ * Its start asks the host for the time, so that every instance has to be started.
+ *
  * Made as http3.wasm is (http3.c), of http3.wit. */
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +26,7 @@ IMPORT(TYPES, "[future-drop-readable-2][static]response.new") void sent_drop(int
 IMPORT("[export]" HANDLER, "[task-return]handle") void task_return(int is_err, int a, int b, int64_t c, int d, int e, int f, int g);
 IMPORT("[export]$root", "[task-cancel]") void task_cancel(void);
 IMPORT("wasi:clocks/monotonic-clock@0.3.0", "[async-lower]wait-for") int wait_for(int64_t ns);
+IMPORT("wasi:clocks/monotonic-clock@0.3.0", "now") int64_t now(void);
 IMPORT("$root", "[waitable-set-new]") int set_new(void);
 IMPORT("$root", "[waitable-set-drop]") void set_drop(int);
 IMPORT("$root", "[waitable-join]") void join(int waitable, int set);
@@ -46,6 +49,9 @@ EXPORT("cabi_realloc") void *cabi_realloc(void *old, size_t n, size_t align, siz
     used += size;
     return p;
 }
+
+static int64_t started;
+EXPORT("_initialize") void initialize(void) { started = now(); }
 
 static int over(struct task *t) {
     set_drop(t->set);
@@ -82,6 +88,7 @@ EXPORT("[async-lift]" HANDLER "#handle") int handle(int request) {
         int32_t i[16];
     } r;
     int slot = 0;
+    if (!started) __builtin_trap();
     while (slot < TASKS && tasks[slot].set) slot++;
     struct task *t = &tasks[slot];
     request_path(request, &r);
