@@ -23,6 +23,7 @@ struct timer {
 };
 static struct timer timers[TIMERS_MAX];
 static uint32_t timers_count;
+static struct host_invocation *caller; /* of the latest sleep */
 
 static void timer_cancel(struct host_pending *p, void *arg) {
     struct timer *t = arg;
@@ -46,6 +47,7 @@ static enum abi_trap timer_sleep(struct host_call *call, void *args, void *resul
     }
     assert_true(timers_count < TIMERS_MAX);
     struct timer *t = &timers[timers_count++];
+    caller = host_instance_current(call->instance);
     *t = (struct timer){.n = n, .result = result};
     t->p = host_pend(call, &timer_ops, t);
     return ABI_TRAP_NONE;
@@ -122,7 +124,7 @@ static const struct host_export *named(struct host_instance *in, const char *nam
 struct later {
     struct host_invocation inv;
     uint32_t n, result;
-    bool done;
+    bool done, ended;
     char text[256];
 };
 static void later_done(struct host_invocation *inv, void *arg) {
@@ -169,6 +171,51 @@ static void test_concurrent(void **state) {
     }
     assert_int_equal(host_instance_tasks(in), 0);
     assert_int_equal(in->charged, 0);
+    end(in);
+}
+
+static void later_ended(struct host_invocation *inv, void *arg) {
+    struct later *l = arg;
+    assert_true(l->done && !l->ended);
+    l->ended = true;
+}
+
+/* Who runs, when a task is quite over, and when nothing more of an instance is to come. */
+static int deaths;
+static void on_death(struct host_instance *in, void *arg) {
+    struct later *l = arg;
+    assert_true(host_instance_dead(in) && !l->done); /* its invocations are told later */
+    deaths++;
+}
+static void test_ends(void **state) {
+    (void)state;
+    struct host_instance *in = start(load(NULL));
+    const struct host_export *later = named(in, "later"), *waits = named(in, "waits");
+    struct later a, b;
+    invoke(in, "later", &a, 1);
+    host_invoke_on_end(&a.inv, later_ended);
+    invoke(in, "later", &b, 2);
+    host_invoke_on_end(&b.inv, later_ended);
+    assert_true(host_export_busy(in, later)); /* they have not begun yet */
+    run_all();
+    assert_ptr_equal(caller, &b.inv);
+    assert_null(host_instance_current(in));
+    assert_false(host_export_busy(in, later));
+    timer_fire(&timers[0]);
+    run_all();
+    assert_true(a.done && a.ended && !b.ended);
+    struct later c;
+    invoke(in, "waits", &c, 3); /* holds its instance */
+    host_invoke_on_end(&c.inv, later_ended);
+    run_all();
+    assert_ptr_equal(caller, &c.inv);
+    assert_true(host_export_busy(in, waits));
+    deaths = 0;
+    host_instance_on_death(in, on_death, &b);
+    host_instance_kill(in);
+    run_all();
+    assert_int_equal(deaths, 1);
+    assert_true(b.done && b.inv.trap == ABI_TRAP_INTERRUPTED && !b.ended && c.done && !c.ended);
     end(in);
 }
 
@@ -441,7 +488,7 @@ int main(int argc, char **argv) {
     const struct engine_config config = {.verify = true};
     engine = engine_new(&config);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_concurrent), cmocka_unit_test(test_waits),   cmocka_unit_test(test_blocking_call),
+        cmocka_unit_test(test_concurrent), cmocka_unit_test(test_ends), cmocka_unit_test(test_waits),   cmocka_unit_test(test_blocking_call),
         cmocka_unit_test(test_cancel),     cmocka_unit_test(test_release), cmocka_unit_test(test_traps),
         cmocka_unit_test(test_pump),       cmocka_unit_test(test_echo),   cmocka_unit_test(test_future),    cmocka_unit_test(test_streams_outlive),
     };

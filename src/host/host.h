@@ -332,7 +332,8 @@ void host_invoke(struct host_invocation *inv, struct host_instance *in, const st
 void host_invoke_on_end(struct host_invocation *inv, void (*fn)(struct host_invocation *inv, void *arg));
 /* For whom the instance runs right now: the invocation, with on_end, whose task it is or was called by. NULL: none, or nothing runs. */
 struct host_invocation *host_instance_current(const struct host_instance *in);
-/* A call would have to wait: the guest runs (or was preempted), is in exclusive use, or exerts backpressure. */
+/* A call would have to wait: another is about to run, runs or was preempted, has the instance to itself, or the guest exerts
+ * backpressure. */
 bool host_export_busy(const struct host_instance *in, const struct host_export *ex);
 /* Asks the guest to cancel; done comes sooner or later, as cancelled or not. */
 void host_invoke_cancel(struct host_invocation *inv);
