@@ -254,7 +254,11 @@ static inline bool abi_sites_find(const uint8_t *list, uint32_t pc, struct abi_s
  * reference. It walks the native stack by the sites of return addresses: each gives the frame of its function, which has the saved
  * registers, and the first of the clauses around the call. A clause is entered with the frame's and the saved registers, and the
  * base, as they were at the call; all others are lost. */
-enum { ABI_TAG_ANY = UINT32_MAX, ABI_TAG_REF = UINT32_MAX, ABI_PAYLOAD_SLOTS_MAX = 4096 };
+enum {
+    ABI_TAG_ANY = UINT32_MAX,
+    ABI_TAG_REF = UINT32_MAX,
+    ABI_TAGS_MAX = 1 << (32 - ABI_OBJECT_TYPE_SHIFT), /* ids: an exception's is in its header */
+};
 struct abi_clause { /* ids of tags, slots of the frame */
     uint32_t next;  /* number + 1 of the clause to try after it, or 0 */
     uint32_t tag;   /* or ABI_TAG_ANY: takes no payload */

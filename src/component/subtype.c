@@ -137,8 +137,9 @@ static void put_func(struct ctypes *ts, uint32_t id, char *out, size_t n) {
     snprintf(out + MIN(at, n), n - MIN(at, n), ")");
 }
 
-static err sub_core_func(struct ctypes *ts, uint32_t a, uint32_t b, struct diag *d, uint64_t at) {
-    if (wasm_types_sub(ts->core, a, b)) return ERR_OK;
+/* Of tags both must be subtypes of each other (core specification, Matching, tag types): who throws and who catches see one payload. */
+static err sub_core_func(struct ctypes *ts, uint32_t a, uint32_t b, bool is_tag, struct diag *d, uint64_t at) {
+    if (wasm_types_sub(ts->core, a, b) && (!is_tag || wasm_types_sub(ts->core, b, a))) return ERR_OK;
     char at_text[160], bt_text[160];
     put_func(ts, a, at_text, sizeof at_text);
     put_func(ts, b, bt_text, sizeof bt_text);
@@ -151,7 +152,7 @@ err csub_core(struct ctypes *ts, const struct ccore *a, const struct ccore *b, s
         MISMATCH("expected %s, found %s", wasm_extern_text(b->kind), wasm_extern_text(a->kind));
     switch (a->kind) {
     case WASM_EXTERN_FUNC:
-    case WASM_EXTERN_TAG: return sub_core_func(ts, a->type_id, b->type_id, d, at);
+    case WASM_EXTERN_TAG: return sub_core_func(ts, a->type_id, b->type_id, a->kind == WASM_EXTERN_TAG, d, at);
     case WASM_EXTERN_TABLE:
         if (!wasm_types_value_sub(ts->core, a->type, b->type) ||
             !wasm_types_value_sub(ts->core, b->type, a->type))

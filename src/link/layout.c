@@ -50,10 +50,13 @@ static err resolve_defs(struct link *l, uint32_t index) {
 }
 
 /* A tag is a number in code. Definers come first, so that one pass over the imports is enough. */
-static void give_tag_ids(struct link *l) {
+static err give_tag_ids(struct link *l) {
     for (uint32_t i = 0; i < l->instances_count; i++) {
         struct link_instance *in = &l->instances[i];
         in->tag_ids = arena_array(l->a, uint32_t, in->m->tags_count);
+        uint32_t defined = in->m->tags_count - in->m->tags_imported;
+        if (defined > ABI_TAGS_MAX - l->tags_count)
+            return diag_set(l->d, ERR_LIMIT, DIAG_NOWHERE, "more than %u tags", (unsigned)ABI_TAGS_MAX);
         for (uint32_t t = in->m->tags_imported; t < in->m->tags_count; t++) in->tag_ids[t] = l->tags_count++;
         l->unwind |= in->m->tags_count || in->outside;
     }
@@ -66,6 +69,7 @@ static void give_tag_ids(struct link *l) {
             in->tag_ids[im->index] = p ? l->instances[p->instance].tag_ids[p->index] : in->outside[k].tag;
         }
     }
+    return ERR_OK;
 }
 
 static const struct wasm_memory *memory_of(const struct link *l, struct link_def def) {
@@ -420,7 +424,7 @@ err link_layout(struct link *l) {
         make_arrays(l, i);
         TRY(resolve_defs(l, i));
     }
-    give_tag_ids(l);
+    TRY(give_tag_ids(l));
     assign_groups(l);
     mark_records(l);
     for (uint32_t i = 0; i < l->instances_count; i++) {

@@ -56,3 +56,29 @@
 (assert_return (invoke "around" (u32.const 7)) (u32.const 8))
 (assert_return (invoke "tail" (u32.const 7)) (u32.const 8))
 (assert_trap (invoke "not-caught" (u32.const 7)) "uncaught exception")
+
+;; Who throws and who catches must agree on the payload's type: a subtype will not do.
+(assert_invalid
+  (component
+    (core module $a
+      (type $super (sub (func (param structref))))
+      (type $sub (sub $super (func (param anyref))))
+      (tag (export "t") (type $sub)))
+    (core module $b
+      (type $super (sub (func (param structref))))
+      (import "a" "t" (tag (type $super))))
+    (core instance $a (instantiate $a))
+    (core instance (instantiate $b (with "a" (instance $a)))))
+  "expected: (func (param structref))")
+(assert_invalid
+  (component
+    (core module $a
+      (type $super (sub (func (param structref))))
+      (tag (export "t") (type $super)))
+    (core module $b
+      (type $super (sub (func (param structref))))
+      (type $sub (sub $super (func (param anyref))))
+      (import "a" "t" (tag (type $sub))))
+    (core instance $a (instantiate $a))
+    (core instance (instantiate $b (with "a" (instance $a)))))
+  "expected: (func (param anyref))")
