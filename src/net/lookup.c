@@ -1,11 +1,11 @@
 /* lookup: names to addresses by getaddrinfo, which blocks, and so runs on threads of its own.
  *
- *   net_lookup_new ─> line ─> a thread: getaddrinfo ─> net_loop_post ─> fn
+ *   net_lookup_new ─> line ─> a thread: getaddrinfo ─> answered, net_loop_post ─> fn
  *
  * 1. At most THREADS_MAX threads run at once; one that finds the line empty ends. They are detached: getaddrinfo cannot be
  *    stopped, and nobody waits for it at the end of a process.
- * 2. A lookup is shared by its owner and its thread; the last one frees it. A thread touches the loop only while the lookup is
- *    owned, under the lock, and an owner outlives no loop.
+ * 2. A lookup that a thread is at work on is the thread's: given up meanwhile, it is freed there. Else it is its owner's.
+ *    A thread touches the loop only while the lookup is owned, under the lock, and an owner outlives no loop.
  */
 #include "net/sock.h"
 #include <errno.h>
@@ -18,22 +18,24 @@
 enum { THREADS_MAX = 16, STACK_BYTES = 512 << 10 };
 
 struct net_lookup {
-    struct net_lookup *next; /* in line */
+    struct net_lookup *next; /* in line, or answered */
     struct net_loop *loop;
     void (*fn)(void *arg);
     void *arg;
     char *name;
     /* under the lock: */
-    bool taken, owned, posted;
-    /* the thread's until it is posted, the owner's afterwards */
-    bool done;
+    enum { IN_LINE, AT_WORK, ANSWERED, DONE } state;
+    bool owned;
+    bool done; /* the loop's alone */
+    /* the thread's while it is AT_WORK */
     enum net_lookup_error error;
     uint32_t count;
     struct net_addr addresses[NET_LOOKUP_ADDRESSES_MAX];
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct net_lookup *first, **last = &first;
+static struct net_lookup *first, **last = &first; /* the line */
+static struct net_lookup *answered;
 static uint32_t threads;
 
 static void destroy(struct net_lookup *k) {
@@ -74,15 +76,31 @@ static void look_up(struct net_lookup *k) {
     if (k->error == NET_LOOKUP_OK && !k->count) k->error = NET_LOOKUP_NO_NAME;
 }
 
-static void on_done(void *arg) {
-    struct net_lookup *k = arg;
-    if (!k->owned) { /* given up after it was posted */
-        destroy(k);
-        return;
+static struct net_lookup *take_answered(const struct net_loop *l) {
+    pthread_mutex_lock(&lock);
+    struct net_lookup **at = &answered;
+    while (*at && (*at)->loop != l) at = &(*at)->next;
+    struct net_lookup *k = *at;
+    if (k) {
+        *at = k->next;
+        k->state = DONE;
+        k->done = true;
     }
-    k->posted = false;
-    k->done = true;
-    k->fn(k->arg);
+    pthread_mutex_unlock(&lock);
+    return k;
+}
+
+/* On the loop. Posted for each answer, it takes all there are. */
+static void on_answers(void *loop) {
+    for (struct net_lookup *k; (k = take_answered(loop));) k->fn(k->arg);
+}
+
+/* Under the lock. */
+static void answer(struct net_lookup *k) {
+    k->state = ANSWERED;
+    k->next = answered;
+    answered = k;
+    net_loop_post(k->loop, on_answers, k->loop);
 }
 
 static struct net_lookup *next_in_line(void) {
@@ -90,7 +108,7 @@ static struct net_lookup *next_in_line(void) {
     if (k) {
         first = k->next;
         if (!first) last = &first;
-        k->taken = true;
+        k->state = AT_WORK;
     } else {
         threads--;
     }
@@ -106,8 +124,8 @@ static void *work(void *arg) {
         if (!k) return NULL;
         look_up(k);
         pthread_mutex_lock(&lock);
-        bool owned = k->posted = k->owned;
-        if (owned) net_loop_post(k->loop, on_done, k);
+        bool owned = k->owned;
+        if (owned) answer(k);
         pthread_mutex_unlock(&lock);
         if (!owned) destroy(k);
     }
@@ -135,9 +153,8 @@ static bool start_thread(void) {
 static void fail_line(void) {
     for (struct net_lookup *k = first, *next; k; k = next) {
         next = k->next;
-        k->taken = k->posted = true;
         k->error = NET_LOOKUP_TEMPORARY;
-        net_loop_post(k->loop, on_done, k);
+        answer(k);
     }
     first = NULL;
     last = &first;
@@ -165,23 +182,23 @@ bool net_lookup_done(const struct net_lookup *k) { return k->done; }
 enum net_lookup_error net_lookup_error(const struct net_lookup *k) { return k->error; }
 
 const struct net_addr *net_lookup_addresses(const struct net_lookup *k, uint32_t *count) {
-    *count = k->done ? k->count : 0;
+    *count = net_lookup_done(k) ? k->count : 0;
     return k->addresses;
 }
 
-static void leave_line(struct net_lookup *k) {
-    struct net_lookup **at = &first;
+static void leave(struct net_lookup **at, struct net_lookup *k) {
     while (*at != k) at = &(*at)->next;
     *at = k->next;
-    if (!k->next) last = at;
+    if (last == &k->next) last = at;
 }
 
 void net_lookup_free(struct net_lookup *k) {
     if (!k) return;
     pthread_mutex_lock(&lock);
-    bool mine = !k->taken || k->done; /* else the thread's, or the post's, which frees it */
-    if (!k->taken) leave_line(k);
+    bool at_work = k->state == AT_WORK; /* its thread frees it */
+    if (k->state == IN_LINE) leave(&first, k);
+    if (k->state == ANSWERED) leave(&answered, k);
     k->owned = false;
     pthread_mutex_unlock(&lock);
-    if (mine) destroy(k);
+    if (!at_work) destroy(k);
 }

@@ -40,6 +40,7 @@ struct p3_feed {
     struct host_stream_writer *w; /* NULL: closed */
     const struct p3_feed_ops *ops;
     void *arg;
+    struct net_timer *later; /* goes on with it */
 };
 
 static void feed_close(struct p3_feed *f) {
@@ -50,7 +51,22 @@ static void feed_close(struct p3_feed *f) {
     host_stream_writer_close(w);
 }
 
-static void feed_free(struct p3_feed *f) { unmake(f->in, f, sizeof *f); }
+static void feed_free(struct p3_feed *f) {
+    net_timer_free(f->later);
+    unmake(f->in, f, sizeof *f);
+}
+
+static void feed_asked(void *arg);
+
+/* Others first. A guest that reads was told of what it has, and will ask again by itself; a drain may not, as each of the pieces was
+ * given to it by a call of ours. */
+static void feed_pause(struct p3_feed *f) {
+    struct wasi_run *run = host_instance_user(f->in);
+    f->asked = false;
+    if (!run) return;
+    if (!f->later) f->later = net_timer_new(run->app->loop, feed_asked, f);
+    net_timer_start(f->later, 1, 0); /* at 0 it would ring in the same turn */
+}
 
 static void feed_over(struct p3_feed *f) {
     feed_close(f);
@@ -75,7 +91,7 @@ static void feed_some(struct p3_feed *f) {
         enum host_copy copied = host_stream_write(f->w, p, n, &given);
         if (copied == HOST_COPY_DONE) {
             f->ops->consume(f->arg, given);
-            if (pieces == PIECES_MAX) f->asked = false; /* who reads was told of what it has, and will ask again */
+            if (pieces == PIECES_MAX) feed_pause(f);
         } else if (copied == HOST_COPY_BLOCKED) f->asked = f->turn.again;
     }
 }
