@@ -872,10 +872,11 @@ def test_service_failures():
             has(e.get("detail", ""), detail)
             eq(curl(s.url).status, 200)
         for path, detail in (("/misuse/1", "busy stream"), ("/misuse/6", "out of bounds")):  # with a body that does not come whole
+            before = len(s.events("guest-failed"))
             with socket.create_connection(("127.0.0.1", s.port), timeout=10) as c:
                 c.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n".encode())
                 has(c.recv(65536).decode(), "500 Internal")
-            has(s.events("guest-failed")[-1]["detail"], detail)
+            has(s.wait_event("guest-failed", count=before + 1)["detail"], detail)
         for path in ("/late-trap", "/short", "/forgets", "/misuse/7"):
             before = len(s.events("guest-failed"))
             a = curl(s.url + path)
