@@ -3,12 +3,12 @@
  * The other side of each may be host code too (a guest that passes a body on as it is), and then its callbacks come from inside of
  * ours. So each has a turn: who comes while it is taken only says "again", and what is freed in its own turn is freed at its end.
  *
- * A file or a device gives and takes without end, so each moves so much at a time (PIECES_MAX): a guest that reads is given what there is
+ * A file or a device gives and takes without end, so each moves so much at a time (…_MAX): a guest that reads is given what there is
  * by then, and a drain goes on in another turn of the loop. */
 #include "wasi/p3_int.h"
 #include <stdlib.h>
 
-enum { PIECES_MAX = 32 };
+enum { PIECES_MAX = 32, DRAIN_PIECES_MAX = 512, DRAIN_BYTES_MAX = 2 << 20 };
 
 struct turn {
     bool taken, again, freed;
@@ -168,17 +168,18 @@ static void drain_over(struct p3_drain *d, bool gone) {
     d->ops->over(d->arg, gone);
 }
 
-/* One read and write through p. False: nothing more for now. */
-static bool drain_piece(struct p3_drain *d, uint8_t *p, size_t max) {
-    size_t room = d->s ? d->ops->room(d->arg) : 0, n;
+/* One read and write of *n bytes through p. False: nothing more for now. */
+static bool drain_piece(struct p3_drain *d, uint8_t *p, size_t max, size_t *n) {
+    size_t room = d->s ? d->ops->room(d->arg) : 0;
+    *n = 0;
     if (!d->s) return false;
     if (host_stream_over(d->s)) {
         drain_over(d, host_stream_gone(d->s));
         return false;
     }
     if (!room) return false;
-    switch (host_stream_read(d->s, NULL, p, MIN(room, max), &n)) {
-    case HOST_COPY_DONE: d->ops->write(d->arg, (str){p, n}); return true;
+    switch (host_stream_read(d->s, NULL, p, MIN(room, max), n)) {
+    case HOST_COPY_DONE: d->ops->write(d->arg, (str){p, *n}); return true;
     case HOST_COPY_BLOCKED: return d->turn.again;
     case HOST_COPY_CLOSED:
     case HOST_COPY_TRAPPED:
@@ -205,9 +206,13 @@ static void drain_some(struct p3_drain *d) {
     uint8_t small[1 << 10];
     bool mine = !large_taken;
     large_taken = true;
-    for (int pieces = 1; drain_piece(d, mine ? large : small, mine ? sizeof large : sizeof small); pieces++) {
+    size_t n, bytes = 0, pieces = 0;
+    while (drain_piece(d, mine ? large : small, mine ? sizeof large : sizeof small, &n)) {
         d->turn.again = false;
-        if (pieces % PIECES_MAX == 0 && drain_pause(d)) break;
+        bytes += n;
+        if (++pieces < DRAIN_PIECES_MAX && bytes < DRAIN_BYTES_MAX) continue;
+        if (drain_pause(d)) break;
+        bytes = pieces = 0;
     }
     if (mine) large_taken = false;
 }
