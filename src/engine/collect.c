@@ -247,14 +247,14 @@ static __attribute__((noinline)) bool collect(struct engine_instance *in) {
         sweep(&c);
         h->collections++;
         h->allocated = 0;
-        h->trigger = heap_trigger(c.e, h->live_bytes);
+        h->trigger = heap_trigger(c.e, h);
     }
     end(c.e, h);
     return !c.killed;
 }
 
 bool engine_heap_collect(struct engine_instance *in) {
-    ENSURE(in->engine->current && !in->heap->collecting);
+    ENSURE(!in->heap->collecting && in->engine->current->in->heap == in->heap); /* else our stack would not be looked at */
     if (!in->heap->mapping) return true;
     __builtin_unwind_init(); /* stores all callee-saved registers in this frame */
     bool done = collect(in);

@@ -35,7 +35,8 @@ struct engine_config {
     enum engine_reset reset;
     bool verify; /* after each reset compare the whole slot with its image, abort on a difference; for tests.
                     ORLO_ENGINE_VERIFY=1 does the same */
-    bool collect_always; /* collect garbage at every allocation; for tests. ORLO_ENGINE_COLLECT=1 does the same */
+    bool collect_always; /* collect garbage at every allocation, an instance's first thousands of them; for tests. ORLO_ENGINE_COLLECT=1
+                            does the same */
     uint64_t reserve_bytes_max; /* address space of a heap, and of a memory that is not confined to 4 GiB by its type; 0: what
                                    ORLO_ENGINE_RESERVE says, else 4 and 64 GiB. Emulators pay for each page of it */
     /* Called when a fiber became ready while the loop may be asleep, so that the owner arranges to call

@@ -13,9 +13,10 @@ enum {
 /* ---- the mapping ---- */
 
 /* A heap about three times as large as what lives in it; a small one stays within the caches, and is quick to clear after the request. */
-uint64_t heap_trigger(const struct engine *e, uint64_t live) {
-    enum { MIN_BYTES = 4 << 20 };
-    return e->config.collect_always ? 0 : MAX(2 * live, (uint64_t)MIN_BYTES);
+uint64_t heap_trigger(const struct engine *e, const struct engine_heap *h) {
+    enum { MIN_BYTES = 4 << 20, ALWAYS_COUNT = 5000, ALWAYS_BYTES = 16 << 10 };
+    if (e->config.collect_always) return h->collections < ALWAYS_COUNT ? 0 : ALWAYS_BYTES;
+    return MAX(2 * h->live_bytes, (uint64_t)MIN_BYTES);
 }
 
 static bool map_heap(struct engine_instance *in, struct engine_heap *h) {
@@ -37,7 +38,7 @@ static bool map_heap(struct engine_instance *in, struct engine_heap *h) {
     h->blocks = (struct heap_block *)(void *)(p + bits);
     h->base = p + bits + blocks;
     h->reserve = reserve;
-    h->trigger = heap_trigger(in->engine, 0);
+    h->trigger = heap_trigger(in->engine, h);
     return true;
 }
 
@@ -74,7 +75,7 @@ void engine_heap_reset(struct engine *e, struct engine_heap *h) {
     h->peak_bytes = MAX(h->peak_bytes, h->bytes);
     h->bytes = h->allocated = h->live_bytes = h->collections = 0;
     h->hint = 0;
-    h->trigger = heap_trigger(e, 0);
+    h->trigger = heap_trigger(e, h);
 }
 
 void engine_heap_trim(struct engine_heap *h) {

@@ -86,7 +86,7 @@ struct abi_gc_object *engine_heap_object(const struct engine_heap *h, uint64_t w
 
 /* heap.c, for collect.c */
 void heap_runs_drop(struct engine_heap *h);
-uint64_t heap_trigger(const struct engine *e, uint64_t live); /* bytes to allocate before the next collection */
+uint64_t heap_trigger(const struct engine *e, const struct engine_heap *h); /* bytes to allocate before the next collection */
 uint32_t heap_cells(uint32_t class);
 /* The cell that starts at an address of the block, or UINT32_MAX. */
 uint32_t heap_cell_of(const struct heap_block *b, uint32_t offset);
