@@ -36,6 +36,7 @@ static void mark(struct collection *c, struct abi_gc_object *o) {
     uint64_t at = (uintptr_t)o - (uintptr_t)h->base;
     struct heap_block *b = &h->blocks[at / HEAP_BLOCK];
     uint32_t cell = heap_cell_of(b, at % HEAP_BLOCK);
+    ENSURE(cell != UINT32_MAX && (!c->e->config.verify || b->live[cell / 64] >> cell % 64 & 1));
     uint64_t *word = &b->marked[cell / 64], bit = 1ull << cell % 64;
     if (*word & bit) return;
     *word |= bit;

@@ -24,7 +24,7 @@ static bool map_heap(struct engine_instance *in, struct engine_heap *h) {
     uint64_t reserve = align_up(limit ? MIN(limit, most) : most, HEAP_BLOCK) / HEAP_BLOCK;
     uint64_t bits = align_up(align_up(reserve, 64) / 8, ABI_PAGE);
     uint64_t blocks = align_up(reserve * sizeof(struct heap_block), ABI_PAGE);
-    uint64_t bytes = bits + blocks + reserve * HEAP_BLOCK;
+    uint64_t guard = ABI_PAGE, bytes = bits + blocks + guard + reserve * HEAP_BLOCK + guard;
     uint8_t *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) return false;
     if (mprotect(p, bits + blocks, PROT_READ | PROT_WRITE) != 0) {
@@ -36,7 +36,7 @@ static bool map_heap(struct engine_instance *in, struct engine_heap *h) {
     h->mapping_bytes = bytes;
     h->used = (uint64_t *)(void *)p;
     h->blocks = (struct heap_block *)(void *)(p + bits);
-    h->base = p + bits + blocks;
+    h->base = p + bits + blocks + guard;
     h->reserve = reserve;
     h->trigger = heap_trigger(in->engine, h);
     return true;

@@ -1,7 +1,7 @@
 /* heap: the collected objects of an instance, or of all instances of a store.
  *
- *   [ used bits | struct heap_block … ][ block 0 | block 1 | … reserved, no access ]     one mapping
- *                                        16 KiB: cells of one size, or part of a large object
+ *   [ used bits | struct heap_block … ][ guard ][ block 0 | block 1 | … reserved, no access ][ guard ]     one mapping
+ *                                                 16 KiB: cells of one size, or part of a large object
  *
  * Mark and sweep; nothing moves. A block's `live` bits say which cells are objects, so that any word can be asked whether it is a
  * reference: frames, saved registers, contexts and native stacks are scanned word by word, and compiled code needs no maps of its
