@@ -63,6 +63,7 @@ static const struct {
 } grants[] = {
     {"wasi:http/outgoing-handler", "", "--allow-http HOST[:PORT]", "sends HTTP requests"},
     {"wasi:http/client", "", "--allow-http HOST[:PORT]", "sends HTTP requests"},
+    {"wasi:http/handler", "handle", "--forward URL", "passes requests on (a middleware)"},
     {"wasi:sockets/tcp", "", "--allow-net [KIND:]HOST[:PORT]", "uses sockets"},
     {"wasi:sockets/udp", "", "--allow-net [KIND:]HOST[:PORT]", "uses sockets"},
     {"wasi:sockets/types", "", "--allow-net [KIND:]HOST[:PORT]", "uses sockets"},
