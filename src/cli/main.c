@@ -1,6 +1,8 @@
 /* orlo: the program. Reads the command line, starts the command, says on standard error what went wrong, and ends with a
  * status of sysexits.h. */
 #include "cli/cli_int.h"
+#include <fcntl.h>
+#include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -154,7 +156,14 @@ static int dispatch(arena *mem, struct cli_options *o) {
     }
 }
 
+/* Started without a standard stream (`>&-`), the next file opened would become it, and what is printed would go there. */
+static void open_standard_streams(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) exit(EX_OSERR);
+}
+
 int main(int argc, char **argv) {
+    open_standard_streams();
     arena *mem = arena_new(0);
     struct cli_options options;
     struct diag d = DIAG_INIT;

@@ -51,8 +51,10 @@ struct std_watch *std_watch_new(struct net_loop *l, int fd, unsigned events, voi
     ENSURE(w);
     *w = (struct std_watch){.epoll = epoll, .fn = fn, .arg = arg};
     w->watch = net_watch_new(l, epoll, NET_READABLE, on_event, w);
-    ENSURE(w->watch);
-    return w;
+    if (w->watch) return w;
+    close(epoll);
+    free(w);
+    return NULL;
 }
 
 void std_watch_free(struct std_watch *w) {

@@ -17,7 +17,7 @@ bool std_ready(int fd, unsigned events);
 size_t std_room(int fd);
 
 struct std_watch;
-/* fn(arg) whenever it is ready. NULL: it cannot be watched, because it is always ready. */
+/* fn(arg) whenever it is ready. NULL: it cannot be watched, mostly because it is always ready. */
 struct std_watch *std_watch_new(struct net_loop *l, int fd, unsigned events, void (*fn)(void *arg), void *arg);
 void std_watch_free(struct std_watch *w); /* NULL is fine; also from fn */
 

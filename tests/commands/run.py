@@ -145,6 +145,20 @@ def test_nobody_reads():
     eq(p.wait(20), 12)
 
 
+def test_closed_streams():
+    """Started without its standard streams, a command has empty ones, not the next file that is opened."""
+    root, grants = folders()
+    for closed in ("0", "1", "2", "012"):
+        def close(closed=closed):
+            for fd in closed:
+                os.close(int(fd))
+        p = subprocess.run([ORLO, "run", CLI3, *grants, "--", "hello", "err:oops", "cat", "write:note:text"], stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=close, timeout=20)
+        eq((p.returncode, p.stdout, p.stderr), (0, b"" if "1" in closed else b"hello\n0\n0\n\n", b"" if "2" in closed else b"oops"))
+        with open(root + "/mine/note") as f:
+            eq(f.read(), "text")
+
+
 def test_slow_reader():
     """A pipe that is full stops the guest's write; nothing is lost."""
     data = b"x" * 1_000_000
