@@ -237,6 +237,17 @@ bool wasi_app_allows(const struct wasi_app *app, str host, uint16_t port) {
     return false;
 }
 
+bool wasi_app_allows_address(void *arg, const void *address) {
+    const struct wasi_app *app = arg;
+    struct net_addr a, named;
+    net_addr_of(address, &a);
+    enum net_addr_class c = net_addr_class(&a);
+    if (c == NET_ADDR_PUBLIC || c == NET_ADDR_PRIVATE || c == NET_ADDR_LOOPBACK) return true;
+    for (size_t i = 0; i < app->config.allow_http_count; i++)
+        if (net_addr_parse(app->config.allow_http[i].host, &named) && net_addr_same_ip(&named, &a)) return true;
+    return false;
+}
+
 /* ---- runs ---- */
 
 void wasi_run_end(struct wasi_run *run, enum wasi_end end, const char *fmt, ...) {

@@ -148,6 +148,8 @@ static enum net_error start(struct p3_fetch *f, struct wasi3_http_types_request 
         .between_bytes_ms_max = outgoing_ms(o->between_bytes.some, o->between_bytes.value, otherwise),
         .head_bytes_max = (uint32_t)MIN(run->app->config.limits.head_bytes_max, (uint64_t)UINT32_MAX),
         .quota = &run->outgoing,
+        .allow_address = wasi_app_allows_address,
+        .allow_address_arg = run->app,
     };
     err e = net_fetch_new(wasi_app_client(run->app), &rq, on_change, f, &f->fetch);
     arena_free(scratch);

@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 
 enum {
-    SYSTEM_BYTES = 64 << 10 /* for the buffers that the system and net keep for one */,
+    SYSTEM_BYTES = 128 << 10 /* for the buffers that the system and net keep for one */,
     DENIALS_LOGGED_MAX = 8,
     BACKLOG = 128
 };

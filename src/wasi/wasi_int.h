@@ -92,6 +92,9 @@ void wasi_late_end(struct wasi_run *run); /* all of them are gone: before their 
 struct net_client *wasi_app_client(struct wasi_app *app);
 /* May the guest reach host (without port, any case) at this port? */
 bool wasi_app_allows(const struct wasi_app *app, str host, uint16_t port);
+/* May a request of the guest's go to this address, whatever led there? Link-local ones (where clouds hand out credentials) only if a
+ * grant is that very address. A net_fetch_request's allow_address; arg: the app. */
+bool wasi_app_allows_address(void *app, const void *address);
 
 /* kinds.def and offer.def name these. */
 #define X(kind, ops) extern const struct wasi_ops ops;

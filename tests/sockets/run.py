@@ -144,9 +144,9 @@ class Served:
         while piece := os.read(self.p.stderr.fileno(), 65536):
             self.log += piece
 
-    def get(self, query):
+    def get(self, query, path="/"):
         try:
-            with urllib.request.urlopen(self.url + "/?" + query, timeout=30) as r:
+            with urllib.request.urlopen(self.url + path + "?" + query, timeout=30) as r:
                 return r.status, r.read().decode().splitlines()
         except urllib.error.HTTPError as e:
             return e.code, []
@@ -377,6 +377,18 @@ def test_served_to_the_end():
                 time.sleep(0.1)
             eq(s.worker_sockets() <= before, True)
             eq(s.get(f"connect={ECHO}"), (200, ["connected"]))
+
+
+def test_addresses_of_requests():
+    """--allow-http '*' is no way to addresses that must be named: 0.0.0.0 would lead to this machine."""
+    fetches = os.path.join(ROOT, "..", "shared", "guests", "c-p2.wasm")
+    if not os.path.exists(fetches):
+        return
+    port = server(lambda c: (c.recv(1000), c.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"))).split(":")[1]
+    for rule, code in (("*", 502), ("0.0.0.0", 200)):
+        with Served(fetches, "--allow-http", rule) as s:
+            eq(s.get(f"url=http://0.0.0.0:{port}/", path="/fetch")[0], code)
+            eq(s.get(f"url=http://127.0.0.1:{port}/", path="/fetch")[0], 200 if rule == "*" else 502)
 
 
 def main():
