@@ -24,25 +24,26 @@ struct fs_open {
 [[nodiscard]] int fs_set_times(int dir, str path, bool follow, const struct timespec times[2]); /* UTIME_OMIT, UTIME_NOW */
 [[nodiscard]] int fs_mkdir(int dir, str path);
 [[nodiscard]] int fs_rmdir(int dir, str path);
-[[nodiscard]] int fs_unlink(int dir, str path);                /* EISDIR for a directory */
+[[nodiscard]] int fs_unlink(int dir, str path); /* EISDIR for a directory */
 [[nodiscard]] int fs_rename(int dir, str path, int new_dir, str new_path);
 [[nodiscard]] int fs_link(int dir, str path, int new_dir, str new_path); /* links are not followed */
-[[nodiscard]] int fs_symlink(str target, int dir, str path);   /* EPERM: an absolute target */
+[[nodiscard]] int fs_symlink(str target, int dir, str path);             /* EPERM: an absolute target */
 /* The link's target, at most cap bytes of it; *n its length. */
 [[nodiscard]] int fs_readlink(int dir, str path, uint8_t *p, size_t cap, size_t *n);
 
 /* ---- reading a directory ---- */
 
 struct fs_dir;
+enum { FS_DIR_BYTES = 32 << 10 }; /* what one takes: the C library's buffer */
 struct fs_entry {
-    str name;        /* until the next call */
+    str name; /* until the next call */
     uint64_t inode;
-    uint64_t next;   /* cookie of the entry after this one */
-    uint8_t type;    /* DT_* */
+    uint64_t next; /* cookie of the entry after this one */
+    uint8_t type;  /* DT_* */
 };
 /* fd stays the caller's; positions are independent of it. "." and ".." are entries. */
 [[nodiscard]] int fs_dir_open(int fd, struct fs_dir **out);
-void fs_dir_close(struct fs_dir *d); /* NULL is fine */
+void fs_dir_close(struct fs_dir *d);                 /* NULL is fine */
 void fs_dir_seek(struct fs_dir *d, uint64_t cookie); /* 0: the start */
 /* 0 and *end when there are no more. */
 [[nodiscard]] int fs_dir_next(struct fs_dir *d, struct fs_entry *out, bool *end);

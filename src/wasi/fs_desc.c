@@ -200,14 +200,12 @@ int fs_desc_opened(struct wasi_run *run, bool read_only, uint32_t open_flags, ui
 
 /* ---- directories ---- */
 
-enum { DIR_BYTES = 32 << 10 }; /* what the C library buffers */
-
 int fs_entries_open(struct wasi_run *run, const struct fs_desc *d, struct fs_dir **out) {
     int e = fs_desc_may_path(d, false);
     if (e) return e;
     if (!fs_count(run)) return EMFILE;
-    e = host_charge(run->in, DIR_BYTES) ? 0 : ENOMEM;
-    if (!e && (e = fs_dir_open(d->file->fd, out))) host_uncharge(run->in, DIR_BYTES);
+    e = host_charge(run->in, FS_DIR_BYTES) ? 0 : ENOMEM;
+    if (!e && (e = fs_dir_open(d->file->fd, out))) host_uncharge(run->in, FS_DIR_BYTES);
     if (e) fs_uncount(run);
     return e;
 }
@@ -224,5 +222,5 @@ void fs_entries_close(struct wasi_run *run, struct fs_dir *dir) {
     if (!dir) return;
     fs_dir_close(dir);
     fs_uncount(run);
-    host_uncharge(run->in, DIR_BYTES);
+    host_uncharge(run->in, FS_DIR_BYTES);
 }

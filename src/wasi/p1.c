@@ -159,7 +159,7 @@ static void add_descriptors(struct p1 *p) {
 static void close_all(void *arg) {
     struct p1 *p = arg;
     std_watch_free(p->stdin_watch);
-    for (uint32_t i = 0; i < p->fds.n; i++) p1_desc_close(&p->fds.p[i]);
+    for (uint32_t i = 0; i < p->fds.n; i++) p1_desc_close(p, &p->fds.p[i]);
 }
 
 /* ---- running ---- */

@@ -54,7 +54,7 @@ uint32_t p1_desc_add(struct p1 *p, struct p1_desc d, uint32_t *fd) {
     uint32_t i = 3;
     while (i < p->fds.n && p->fds.p[i].kind != P1_CLOSED) i++;
     if (p->open_count >= p->run->app->config.limits.files_max) {
-        p1_desc_close(&d);
+        p1_desc_close(p, &d);
         return P1_EMFILE;
     }
     if (i < p->fds.n) p->fds.p[i] = d;
@@ -64,7 +64,8 @@ uint32_t p1_desc_add(struct p1 *p, struct p1_desc d, uint32_t *fd) {
     return P1_SUCCESS;
 }
 
-void p1_desc_close(struct p1_desc *d) {
+void p1_desc_close(struct p1 *p, struct p1_desc *d) {
+    if (d->dir) host_uncharge(p->run->in, FS_DIR_BYTES);
     fs_dir_close(d->dir);
     fs_file_unref(d->file);
     *d = (struct p1_desc){};
@@ -85,7 +86,7 @@ enum p1_filetype p1_filetype_of(mode_t mode) {
 enum abi_trap p1_fd_close(struct engine_call *call, uint64_t *a) {
     DESC(0);
     if (d->kind == P1_FILE || d->kind == P1_DIR) p->open_count -= !d->is_preopen;
-    p1_desc_close(d);
+    p1_desc_close(p, d);
     return done(a, 0);
 }
 
@@ -98,7 +99,7 @@ enum abi_trap p1_fd_renumber(struct engine_call *call, uint64_t *a) {
     struct p1_desc moved = *d;
     *d = (struct p1_desc){};
     p->open_count -= (to->kind == P1_FILE || to->kind == P1_DIR) && !to->is_preopen;
-    p1_desc_close(to);
+    p1_desc_close(p, to);
     *to = moved;
     return done(a, 0);
 }
@@ -357,12 +358,19 @@ static size_t put_entry(uint8_t *m, size_t room, const struct fs_entry *e) {
     return n + rest;
 }
 
+static int open_dir(struct p1 *p, struct p1_desc *d) {
+    if (!host_charge(p->run->in, FS_DIR_BYTES)) return ENOMEM;
+    int e = fs_dir_open(d->file->fd, &d->dir);
+    if (e) host_uncharge(p->run->in, FS_DIR_BYTES);
+    return e;
+}
+
 enum abi_trap p1_fd_readdir(struct engine_call *call, uint64_t *a) {
     DESC(P1_RIGHT(P1_R_READDIR));
     uint8_t *m = p1_mem(p, a[1], a[2]);
     if (!m) return done(a, P1_EFAULT);
     if (d->kind != P1_DIR) return done(a, P1_ENOTDIR);
-    int e = d->dir ? 0 : fs_dir_open(d->file->fd, &d->dir);
+    int e = d->dir ? 0 : open_dir(p, d);
     if (e) return done(a, p1_errno_of(e));
     fs_dir_seek(d->dir, a[3]);
     size_t used = 0;

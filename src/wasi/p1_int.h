@@ -85,7 +85,7 @@ bool p1_put_u64(struct p1 *p, uint64_t ptr, uint64_t v);
 struct p1_desc *p1_desc(struct p1 *p, uint64_t fd, uint64_t rights, uint32_t *e);
 /* A new descriptor's number in *fd; BADF when there are too many. Takes d. */
 uint32_t p1_desc_add(struct p1 *p, struct p1_desc d, uint32_t *fd);
-void p1_desc_close(struct p1_desc *d);
+void p1_desc_close(struct p1 *p, struct p1_desc *d);
 enum p1_filetype p1_filetype_of(mode_t mode);
 bool p1_put_filestat(struct p1 *p, uint64_t ptr, const struct stat *st);
 /* fstflags and times of *_set_times; 0 or an errno of preview 1. */

@@ -156,7 +156,7 @@ enum abi_trap p1_path_open(struct engine_call *call, uint64_t *a) {
                        : oflags & DIRECTORY && base & P1_RIGHT(P1_R_WRITE) ? P1_EISDIR
                                                                            : 0;
     if (refused) {
-        p1_desc_close(&d);
+        p1_desc_close(p, &d);
         return done(a, refused);
     }
     uint32_t fd = 0;

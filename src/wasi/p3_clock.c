@@ -31,9 +31,11 @@ struct nap {
     uint64_t due; /* on the monotonic clock */
 };
 
+enum { NAP_BYTES = sizeof(struct nap) + 256 /* its timer */ };
+
 static void nap_end(struct nap *n) {
     net_timer_free(n->timer);
-    host_uncharge(n->in, sizeof *n);
+    host_uncharge(n->in, NAP_BYTES);
     free(n);
 }
 
@@ -64,7 +66,7 @@ static const struct host_pending_ops nap_ops = {nap_cancel, nap_gone};
 static enum abi_trap nap_until(struct host_call *call, uint64_t due) {
     struct wasi_run *run = p2_run(call);
     if (due <= clock_mono_ns()) return ABI_TRAP_NONE;
-    if (!host_charge(call->instance, sizeof(struct nap))) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too many timers");
+    if (!host_charge(call->instance, NAP_BYTES)) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too many timers");
     struct nap *n = malloc(sizeof *n);
     ENSURE(n);
     *n = (struct nap){.in = call->instance, .due = due, .timer = net_timer_new(run->app->loop, nap_ring, n)};
