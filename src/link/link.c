@@ -42,7 +42,7 @@ static void set_up(struct link *l) {
         struct link_instance *in = &l->instances[i];
         const struct plan_core_instance *pi = &p->core_instances[i];
         in->m = p->modules[pi->module].module;
-        in->imports = p->import_defs + pi->imports_first;
+        if (pi->imports_count) in->imports = p->import_defs + pi->imports_first;
         ENSURE(pi->imports_count == in->m->imports_count);
         ENSURE(in->m->canon == l->instances[0].m->canon);
     }
