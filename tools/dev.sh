@@ -75,7 +75,7 @@ build_tests() {
     configure build-test -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
     ninja -C build-test --quiet
     # Without the tools, tools/test.py says that these are skipped.
-    if can_cross; then build_cross tests/spec/orlo-spec $(python3 tools/test.py --cross-targets); fi
+    if can_cross; then build_cross tests/spec/orlo-spec $(python3 tools/test.py --cross-targets) && ninja -C build --quiet src/baseline/testrun; fi
 }
 
 verb=${1:-help}

@@ -41,7 +41,7 @@ def cross_tests():
         program = os.path.join(arm, program)
         cmd = emulator + [program]
         if name == "baseline/modes":
-            cmd = [sys.executable, "src/baseline/modes_test.py", program, "--count", "3"]
+            cmd = [sys.executable, "src/baseline/modes_test.py", program, "--count", "5", "--against", os.path.join(ROOT, "build", "src", "baseline", "testrun")]
         yield "aarch64/" + name, cmd, program if here else "the cross compiler, or qemu-user"
     for suite in conformance.SUITES:
         if suite[0].startswith("spec/"):

@@ -182,7 +182,7 @@ static void access_slot(struct compiler *c, struct arm64_access a, uint8_t r, ui
         uint32_t word = arm64_ldst(a, r, FRAME, (int32_t)slot * 8);
         if (pair_up(c, word)) return;
         put(c, word);
-        note(c, NOTE_FUSE, 0);
+        note(c);
         return;
     }
     put_ldst(c, a, r, arm64_slot(c, slot, a.log2));

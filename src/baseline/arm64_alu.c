@@ -106,7 +106,7 @@ static void multiply(struct compiler *c, unsigned w, uint8_t d, struct value *a,
     }
     uint8_t n = left(c, a), m = right(c, b);
     put(c, arm64_madd(w, false, d, n, m, XZR));
-    note(c, NOTE_FUSE, 0);
+    note(c);
 }
 
 void target_alu(struct compiler *c, enum alu op, unsigned w, uint8_t d, struct value *a, struct value *b) {
@@ -150,7 +150,7 @@ static void shift_imm(struct compiler *c, enum shift op, unsigned w, uint8_t d, 
     case SHIFT_ROTL: put(c, arm64_ror(w, d, n, bits - by)); return;
     case SHIFT_ROTR: put(c, arm64_ror(w, d, n, by)); return;
     }
-    if (d != n) note(c, NOTE_FUSE, 0);
+    if (d != n) note(c);
 }
 
 void target_shift(struct compiler *c, enum shift op, unsigned w, uint8_t d, struct value *a, struct value *b) {
@@ -215,7 +215,7 @@ static void compare_zero(struct compiler *c, unsigned w, const struct value *a) 
     uint8_t n = reg_of(c, a);
     if (n == NO_REG) target_move(c, X16, a), n = X16;
     put(c, arm64_add_imm(w, ARM64_SUB | ARM64_S, XZR, n, 0));
-    note(c, NOTE_FUSE, 0);
+    note(c);
 }
 
 uint8_t target_compare(struct compiler *c, enum cond cond, unsigned w, struct value *a, struct value *b) {
@@ -255,7 +255,7 @@ uint8_t target_test_bits(struct compiler *c, unsigned w, struct value *a, struct
     if (is_imm(a)) swap_values(&a, &b);
     if (is_imm(b) && arm64_logical(w, imm_of(b, w), &bits)) {
         put(c, arm64_logic_imm(w, ARM64_ANDS, XZR, left(c, a), bits));
-        note(c, NOTE_FUSE, 0);
+        note(c);
         return CC_NE;
     }
     uint8_t n = left(c, a), m = right(c, b);
@@ -298,7 +298,7 @@ static void general(struct compiler *c, enum div op, unsigned type, struct value
     if (m == NO_REG) target_move(c, X17, b), m = X17;
     if (!constant) {
         put(c, arm64_add_imm(w, ARM64_SUB | ARM64_S, XZR, m, 0));
-        note(c, NOTE_FUSE, 0);
+        note(c);
         target_jump(c, CC_EQ, trap_stub(c, ABI_TRAP_INTEGER_DIVIDE_BY_ZERO));
     }
     if (op == DIV_S && !fits) {

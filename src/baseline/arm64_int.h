@@ -1,8 +1,8 @@
 /* arm64_int: what the arm64_*.c files share.
  *
- * flags_at, where it is the text position, says what the last instruction was, so that the next may take its place:
- *   NOTE_FUSE     a comparison with zero, a test, a multiplication, a load or store of the frame: its word tells which
- *   NOTE_ADDRESS  a load or store at x25, which is still the base plus the register flags_reg */
+ * Where flags_at is the text position, the last instruction may give its place to the next: a comparison with zero, a test, a
+ * multiplication, a shift, a load or store of the frame; its word tells which. sum_reg is the register whose sum with the base ADDR
+ * holds: put() sees to it that neither has changed since. */
 #ifndef ORLO_BASELINE_ARM64_INT_H
 #define ORLO_BASELINE_ARM64_INT_H
 
@@ -12,20 +12,23 @@
 enum { SCRATCH = TARGET_SCRATCH, FSCRATCH = TARGET_FLOAT_SCRATCH };
 enum { BASE = X28, FRAME = X27, WINDOW = X26, ADDR = X25, ADDR2 = X24, ADDR3 = X23 };
 enum { WINDOW_BYTES = 32 << 10 }; /* WINDOW is this much below BASE */
-enum { NOTE_FUSE = 1, NOTE_ADDRESS = 2 };
 enum { NO_INDEX = 0xff };
 
+/* What an instruction writes has its number in the lowest bits, but for calls and the second register of a pair. */
+static inline bool may_write(uint32_t word, unsigned reg) {
+    bool pair = (word & 0xfe400000) == 0xa8400000, call = (word & 0xfc000000) == ARM64_BL || (word & 0xfffffc1f) == 0xd63f0000;
+    return (word & 31) == reg || (pair && (word >> 10 & 31) == reg) || call;
+}
 HOT void put(struct compiler *c, uint32_t word) {
+    if (UNLIKELY(c->sum_reg != NO_REG) && (may_write(word, c->sum_reg) || may_write(word, ADDR))) c->sum_reg = NO_REG;
     memcpy(c->p, &word, 4);
     c->p += 4;
 }
-static inline void note(struct compiler *c, unsigned what, uint8_t reg) {
-    c->flags_at = c->p, c->flags_w = (uint8_t)what, c->flags_reg = reg;
-}
-/* The last instruction, if it may be replaced; else 0. */
+/* The instruction just emitted may be replaced by the next. */
+static inline void note(struct compiler *c) { c->flags_at = c->p; }
 static inline uint32_t last_word(const struct compiler *c) {
     uint32_t word = 0;
-    if (c->flags_at == c->p && c->flags_w == NOTE_FUSE) memcpy(&word, c->p - 4, 4);
+    if (c->flags_at == c->p) memcpy(&word, c->p - 4, 4);
     return word;
 }
 static inline void take_back(struct compiler *c) {
@@ -67,8 +70,6 @@ struct arm64_mem arm64_at(struct compiler *c, uint8_t base, int64_t disp, unsign
 struct arm64_mem arm64_context(struct compiler *c, int32_t offset, unsigned log2);         /* may use ADDR */
 struct arm64_mem arm64_slot(struct compiler *c, uint32_t slot, unsigned log2);             /* may use ADDR */
 struct arm64_mem arm64_address(struct compiler *c, unsigned log2, uint32_t memory, uint64_t offset, struct value *addr);
-/* After an access at m: what ADDR holds then. written: the general register that it loaded, or NO_REG. */
-void arm64_accessed(struct compiler *c, struct arm64_mem m, uint8_t address, uint8_t written);
 
 /* ---- what else they call of each other ---- */
 
@@ -87,6 +88,7 @@ static inline uint32_t arm64_skip(struct compiler *c, uint32_t branch) {
 static inline void arm64_land(struct compiler *c, uint32_t at) {
     target_patch(c, at, at, code_at(c));
     c->flags_at = NULL;
+    c->sum_reg = NO_REG;
 }
 
 #endif

@@ -68,11 +68,13 @@ static struct arm64_mem checked(struct compiler *c, uint32_t memory, uint64_t of
 /* base + r + offset of memory 0 */
 static struct arm64_mem direct(struct compiler *c, unsigned log2, uint64_t offset, uint8_t r) {
     if (offset == 0) return (struct arm64_mem){BASE, r, false, 0};
-    bool known = c->flags_at == c->p && c->flags_w == NOTE_ADDRESS && c->flags_reg == r;
     int64_t low = (int64_t)(offset & 0xfff);
     if (arm64_offset_fits(log2, (int64_t)offset)) low = (int64_t)offset;
     else if (!arm64_offset_fits(log2, low)) low = 0;
-    if (!known) put(c, arm64_add_reg(1, ARM64_ADD, ADDR, BASE, r, 0, 0));
+    if (c->sum_reg != r) {
+        put(c, arm64_add_reg(1, ARM64_ADD, ADDR, BASE, r, 0, 0));
+        c->sum_reg = r;
+    }
     uint64_t high = offset - (uint64_t)low;
     if (!high) return (struct arm64_mem){ADDR, NO_INDEX, false, (int32_t)low};
     if (high >> 24) {
@@ -103,25 +105,12 @@ struct arm64_mem arm64_address(struct compiler *c, unsigned log2, uint32_t memor
     return direct(c, log2, offset, r);
 }
 
-/* An access to base + `address` + constant left that sum in ADDR; the next one to the same needs no addition. */
-void arm64_accessed(struct compiler *c, struct arm64_mem m, uint8_t address, uint8_t written) {
-    if (m.index == NO_INDEX && (m.base == ADDR || m.base == ADDR2) && address < 16 && address != written) note(c, NOTE_ADDRESS, address);
-}
-
-/* The register that an access to memory 0 with this operand has its address in, if that sum is left in ADDR; else NO_REG. */
-static uint8_t summed(const struct compiler *c, uint32_t memory, uint64_t offset, const struct value *addr) {
-    if (!c->memory0_direct || memory != 0 || offset == 0 || offset + 16 > ABI_GUARD_BYTES || is_imm(addr)) return NO_REG;
-    return reg_of(c, addr);
-}
-
 void target_load(struct compiler *c, enum access a, unsigned type, uint32_t memory, uint64_t offset, uint8_t d, struct value *addr) {
     struct arm64_access load = load_access(a, type == T_I64);
     if (!is_imm(addr)) into_reg(c, addr);
-    uint8_t r = summed(c, memory, offset, addr);
     struct arm64_mem m = arm64_address(c, load.log2, memory, offset, addr);
     site(c, ABI_SITE_MEMORY);
     put_ldst(c, load, d, m);
-    arm64_accessed(c, m, r, d);
 }
 
 void target_load_sum(struct compiler *c, enum access a, uint8_t d, struct value *x, struct value *y, unsigned shift) {
@@ -171,11 +160,10 @@ static uint8_t to_store(struct compiler *c, struct arm64_access *store, const st
 void target_store_memory(struct compiler *c, enum access a, uint32_t memory, uint64_t offset, struct value *addr, struct value *v) {
     struct arm64_access store = store_access(a);
     if (!is_imm(addr)) into_reg(c, addr);
-    uint8_t s = to_store(c, &store, v), r = summed(c, memory, offset, addr);
+    uint8_t s = to_store(c, &store, v);
     struct arm64_mem m = arm64_address(c, store.log2, memory, offset, addr);
     site(c, ABI_SITE_MEMORY);
     put_ldst(c, store, s, m);
-    arm64_accessed(c, m, r, NO_REG);
 }
 
 void target_memory_size(struct compiler *c, uint32_t memory, uint8_t d) {
@@ -518,6 +506,6 @@ void target_indirect_record(struct compiler *c, uint32_t table, uint32_t type_in
 void target_ref_record(struct compiler *c, struct value *ref) {
     target_move(c, X0, ref);
     put(c, arm64_add_imm(1, ARM64_SUB | ARM64_S, XZR, X0, 0));
-    note(c, NOTE_FUSE, 0);
+    note(c);
     target_jump(c, CC_EQ, trap_stub(c, ABI_TRAP_NULL_FUNCTION));
 }

@@ -97,7 +97,7 @@ uint8_t target_simd_test(struct compiler *c, uint32_t op, struct value *a) {
     v2(c, neon_size(NEON_UMAXP, 2), VS, s, s);
     put(c, arm64_f_to_x(1, true, ARM64_FMOV_TO_X, X16, VS));
     put(c, arm64_add_imm(1, ARM64_SUB | ARM64_S, XZR, X16, 0));
-    note(c, NOTE_FUSE, 0);
+    note(c);
     return all ? CC_EQ : CC_NE;
 }
 

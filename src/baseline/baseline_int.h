@@ -148,6 +148,7 @@ struct compiler {
     bool dead;           /* the code read now cannot be reached */
     uint8_t flags_reg, flags_w; /* at text position flags_at the zero flag tells about this register */
     const uint8_t *flags_at;
+    uint8_t sum_reg; /* a target's: of which register the sum with the base is in a scratch register, or NO_REG; labels end it */
     uint32_t cache_of[32];
 
     struct control *controls;

@@ -86,6 +86,7 @@ static void set_up_stack(struct compiler *c, const struct wasm_func_info *info) 
     c->synced = c->pins_synced;
     c->pending = c->flags_live = c->dead = false;
     c->flags_at = NULL;
+    c->sum_reg = NO_REG;
     c->controls_n = 0;
     c->fixes_n = 1;
     c->stubs.n = c->pool.n = c->pool16.n = 0;

@@ -27,6 +27,7 @@ void label_bind(struct compiler *c, struct label *l) {
     for (uint32_t i = l->fixes; i; i = c->fixes[i].next) target_patch(c, c->fixes[i].at, c->fixes[i].base, l->at);
     l->fixes = 0;
     c->flags_at = NULL;
+    c->sum_reg = NO_REG;
 }
 
 void set_dead(struct compiler *c) {

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Random valid modules, run by testrun with many and few registers, with and without CPU features, with memory, tables and
-globals direct and through records: results, traps and memory must be the same everywhere (and as wasmtime's, when on PATH and
-asked for by --wasmtime).
+globals direct and through records: results, traps and memory must be the same everywhere.
 
-usage: modes_test.py TESTRUN [--seed N] [--count N] [--wasmtime]     A failure prints its seed and keeps the module."""
+usage: modes_test.py TESTRUN [--seed N] [--count N] [--against OTHER]    OTHER: a testrun of another machine's code     A failure prints its seed and keeps the module."""
 import os, random, shlex, struct, subprocess, sys, tempfile
 
 MODES = [[], ["--registers", "1"], ["--registers", "4"], ["--cpu", "0"], ["--checked"], ["--far"], ["--registers", "2", "--cpu", "0", "--checked"]]
@@ -468,12 +467,14 @@ def main():
     if not args:
         sys.exit(__doc__)
     testrun, args = shlex.split(os.environ.get("MESON_EXE_WRAPPER", "")) + args[:1], args[1:]
-    seed, count = 1, 60
+    seed, count, other = 1, 60, None
     while args:
         if args[0] == "--seed":
             seed = int(args[1])
         elif args[0] == "--count":
             count = int(args[1])
+        elif args[0] == "--against":
+            other = [args[1]]
         args = args[2:]
     shuffles(testrun)
     large(testrun)
@@ -483,10 +484,10 @@ def main():
         with tempfile.NamedTemporaryFile(suffix=".wasm", delete=False) as f:
             f.write(m)
         first = run(testrun, MODES[0], f.name, calls, types)
-        for mode in MODES:
-            got = run(testrun, mode, f.name, calls, types)
+        for program, mode in [(testrun, m) for m in MODES] + ([(other, [])] if other else []):
+            got = run(program, mode, f.name, calls, types)
             if got[0] or got[:3] != first[:3]:
-                print(f"seed {k}, mode {mode}: exit {got[0]}\n{first[1:3]}\n{got[1:3]}\n{got[3][-400:]}\nmodule: {f.name}")
+                print(f"seed {k}, {program} {mode}: exit {got[0]}\n{first[1:3]}\n{got[1:3]}\n{got[3][-400:]}\nmodule: {f.name}")
                 sys.exit(1)
         trapped += sum(l.startswith("trap") for l in first[1])
         returned += sum(l.startswith("ok") for l in first[1])
