@@ -19,6 +19,7 @@
 #ifndef ORLO_ABI_H
 #define ORLO_ABI_H
 
+#include "abi/cpu.h"
 #include "abi/gc.h"
 #include "base/base.h"
 #include "wasm/wasm.h"
@@ -159,18 +160,18 @@ struct abi_reloc {
 };
 /* Writes how far `to` is from the place of the relocation at p, both counted in bytes: x86-64: a 32-bit field, relative to its end.
  * aarch64: the immediates of movz and movk behind an adr of itself. */
-static inline void abi_reloc_apply(uint8_t *p, int64_t distance) {
-#if defined(__aarch64__)
+static inline void abi_reloc_apply(uint32_t machine, uint8_t *p, int64_t distance) {
+    if (machine == ABI_MACHINE_X86_64) {
+        int32_t field = (int32_t)(distance - 4);
+        memcpy(p, &field, sizeof field);
+        return;
+    }
     uint32_t word[2];
     memcpy(word, p, sizeof word);
     distance += 4; /* the adr is before it */
     word[0] = (word[0] & ~(0xffffu << 5)) | (uint32_t)(distance & 0xffff) << 5;
     word[1] = (word[1] & ~(0xffffu << 5)) | (uint32_t)(distance >> 16 & 0xffff) << 5;
     memcpy(p, word, sizeof word);
-#else
-    int32_t field = (int32_t)(distance - 4);
-    memcpy(p, &field, sizeof field);
-#endif
 }
 struct abi_object_func {
     uint32_t start,

@@ -27,6 +27,11 @@ uint64_t abi_cpu_features(void) {
     return f;
 }
 
+uint32_t abi_machine_named(const char *name) {
+    if (!strcmp(name, "x86-64")) return ABI_MACHINE_X86_64;
+    return !strcmp(name, "aarch64") ? ABI_MACHINE_AARCH64 : 0;
+}
+
 const char *abi_machine_name(uint32_t machine) {
     return machine == ABI_MACHINE_X86_64 ? "x86-64" : machine == ABI_MACHINE_AARCH64 ? "aarch64" : "another machine";
 }

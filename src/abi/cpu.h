@@ -14,7 +14,8 @@ enum {
     ABI_MACHINE = ABI_MACHINE_X86_64
 #endif
 };
-const char *abi_machine_name(uint32_t machine); /* "aarch64" and so on, as --target takes it */
+const char *abi_machine_name(uint32_t machine); /* "x86-64", "aarch64" */
+uint32_t abi_machine_named(const char *name);   /* 0: no such */
 
 /* What this machine's CPU offers of what compilers may use, beyond what every aarch64 has. */
 enum abi_cpu {
@@ -28,10 +29,12 @@ enum abi_cpu {
     ABI_CPU_AVX2 = 1 << 7,
     ABI_CPU_FMA = 1 << 8,
     /* On x86-64 code may take these for granted, */
-    ABI_CPU_MINIMUM = ABI_MACHINE == ABI_MACHINE_X86_64 ? ABI_CPU_SSE41 | ABI_CPU_SSE42 | ABI_CPU_POPCNT : 0,
+    ABI_CPU_MINIMUM_X86_64 = ABI_CPU_SSE41 | ABI_CPU_SSE42 | ABI_CPU_POPCNT,
+    ABI_CPU_MINIMUM = ABI_MACHINE == ABI_MACHINE_X86_64 ? ABI_CPU_MINIMUM_X86_64 : 0,
     ABI_CPU_BMI = ABI_CPU_BMI1 | ABI_CPU_BMI2 | ABI_CPU_LZCNT,                            /* and use these only together, */
     ABI_CPU_VEX = ABI_CPU_AVX | ABI_CPU_AVX2 | ABI_CPU_FMA | ABI_CPU_BMI1 | ABI_CPU_BMI2, /* or not without AVX. */
 };
+static inline uint64_t abi_cpu_minimum(uint32_t machine) { return machine == ABI_MACHINE_X86_64 ? ABI_CPU_MINIMUM_X86_64 : 0; }
 /* Bits of enum abi_cpu; none that the rules above make useless. */
 uint64_t abi_cpu_features(void);
 

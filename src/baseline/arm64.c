@@ -347,7 +347,7 @@ bool target_resolve_call(struct compiler *c, uint32_t at, uint32_t func_start) {
         memcpy(c->text + at, &word, 4);
         return true;
     }
-    abi_reloc_apply(c->text + at, (int64_t)func_start - at);
+    abi_reloc_apply(ABI_MACHINE_AARCH64, c->text + at, (int64_t)func_start - at);
     return true;
 }
 

@@ -36,6 +36,7 @@ struct baseline_init {
 };
 
 struct baseline_options {
+    uint32_t machine;                 /* ABI_MACHINE_*, which the code is for; 0: this program's */
     uint64_t cpu_features;            /* ABI_CPU_*: which the code may use, a subset of what its machine has; ABI_CPU_MINIMUM
                                          is always used */
     const struct baseline_init *init; /* NULL: none */

@@ -21,7 +21,7 @@
 #define ORLO_BASELINE_INT_H
 
 #include "baseline/baseline.h"
-#if defined(__aarch64__)
+#if BASELINE_MACHINE == 183 /* ABI_MACHINE_AARCH64; meson.build compiles this room once for each machine */
 #include "baseline/arm64_regs.h"
 #else
 #include "baseline/x64_regs.h"

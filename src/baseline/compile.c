@@ -519,8 +519,16 @@ static err compile_all(struct compiler *c) {
     return ERR_OK;
 }
 
+#ifndef BASELINE_OTHER /* the second copy of this room, whose functions have this before their names */
+err other_baseline_compile(const struct abi_layout *layout, const struct baseline_options *o, arena *a, struct abi_object *out,
+                           struct diag *d);
+#endif
+
 err baseline_compile(const struct abi_layout *layout, const struct baseline_options *o, arena *a,
                      struct abi_object *out, struct diag *d) {
+#ifndef BASELINE_OTHER
+    if (o->machine && o->machine != BASELINE_MACHINE) return other_baseline_compile(layout, o, a, out, d);
+#endif
     const struct wasm_module *m = layout->module;
     struct compiler like = {.layout = layout, .m = m, .options = o, .cpu = o->cpu_features, .far_calls = o->far};
     struct compiler *c = compiler_new(&like, out, a, d);

@@ -2,7 +2,7 @@
 """Random valid modules, run by testrun with many and few registers, with and without CPU features, with memory, tables and
 globals direct and through records: results, traps and memory must be the same everywhere.
 
-usage: modes_test.py TESTRUN [--seed N] [--count N] [--against OTHER]    OTHER: a testrun of another machine's code     A failure prints its seed and keeps the module."""
+usage: modes_test.py TESTRUN [--seed N] [--count N] [--against OTHER]    OTHER: of x86-64, where TESTRUN is of aarch64     A failure prints its seed and keeps the module."""
 import os, random, shlex, struct, subprocess, sys, tempfile
 
 MODES = [[], ["--registers", "1"], ["--registers", "4"], ["--cpu", "0"], ["--checked"], ["--far"], ["--registers", "2", "--cpu", "0", "--checked"]]
@@ -489,6 +489,11 @@ def main():
             if got[0] or got[:3] != first[:3]:
                 print(f"seed {k}, {program} {mode}: exit {got[0]}\n{first[1:3]}\n{got[1:3]}\n{got[3][-400:]}\nmodule: {f.name}")
                 sys.exit(1)
+        if other:  # and that program makes the very code for this machine
+            makes = [subprocess.run(c + ["--dump", f.name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
+                     for c in (testrun, other + ["--target", "aarch64"])]
+            if makes[0] != makes[1]:
+                sys.exit(f"seed {k}: {other} makes other code for aarch64 than {testrun}")
         trapped += sum(l.startswith("trap") for l in first[1])
         returned += sum(l.startswith("ok") for l in first[1])
         os.unlink(f.name)

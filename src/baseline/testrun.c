@@ -3,7 +3,7 @@
  *   testrun [options] FILE.wasm [ARGS]   runs _start with a little of WASI preview 1
  *   testrun --spec FILE.wasm             reads calls from stdin: hex name, arguments as u64; answers "ok V…" or "trap TEXT"
  *   testrun --time N FILE.wasm           validates and compiles N times
- *   testrun --dump FILE.wasm             the machine code to stdout
+ *   testrun --dump FILE.wasm             the machine code to stdout, of the machine that --target NAME says
  *
  * Exceptions compile, but throwing one ends the program: that takes the engine.
  *
@@ -432,7 +432,7 @@ static void load_text(arena *a) {
     for (uint32_t i = 0; i < object.relocs.n; i++) {
         const struct abi_reloc *r = &object.relocs.p[i];
         if (r->kind != ABI_RELOC_RECORD_PC32) die("relocation");
-        abi_reloc_apply(text + r->at, (uint8_t *)&near[r->target] - (text + r->at));
+        abi_reloc_apply(ABI_MACHINE, text + r->at, (uint8_t *)&near[r->target] - (text + r->at));
     }
     __builtin___clear_cache((char *)text, (char *)text + n);
     if (mprotect(text, n, PROT_READ | PROT_EXEC)) die("mprotect");
@@ -581,11 +581,14 @@ int main(int argc, char **argv) {
         else if (!strcmp(argv[i], "--memory-hash")) memory_hash = true; /* with --spec: a last line */
         else if (!strcmp(argv[i], "--checked")) checked = true;
         else if (!strcmp(argv[i], "--far")) o.far = true;
+        else if (!strcmp(argv[i], "--target") && i + 1 < argc) o.machine = abi_machine_named(argv[++i]);
         else if (!strcmp(argv[i], "--time") && i + 1 < argc) rounds = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--registers") && i + 1 < argc) o.registers = (uint32_t)atoi(argv[++i]);
         else if (!strcmp(argv[i], "--cpu") && i + 1 < argc) o.cpu_features &= strtoull(argv[++i], NULL, 0);
         else die("unknown option");
     }
+    if (o.machine && o.machine != ABI_MACHINE) o.cpu_features = abi_cpu_minimum(o.machine);
+    if (o.machine && o.machine != ABI_MACHINE && !dump) die("--target is for --dump");
     if (i == argc) die("usage: testrun [options] FILE.wasm [ARGS]");
     guest_args = argv + i, guest_args_n = argc - i;
     arena *a = arena_new(0);

@@ -19,7 +19,7 @@ typedef VEC(const char *) cli_list;
 struct cli_options {
     enum cli_command command;
     bool help, version, no_access_log, json, wat, markdown;
-    const char *state_dir, *log_level, *log_format, *output, *forward;
+    const char *state_dir, *log_level, *log_format, *output, *forward, *target;
     uint64_t workers, drain_ms_max, compile_ms_max;
     cli_list listen, env, dir, allow_http, allow_net;
     struct node_limits limits;

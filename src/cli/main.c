@@ -112,11 +112,11 @@ static int inspect(const struct cli_options *o) {
 static int compile(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
     struct node_compile_config config = {
-        .file = o->operands.p[0], .output = o->output, .limits = o->limits, .state_dir = o->state_dir};
+        .file = o->operands.p[0], .output = o->output, .limits = o->limits, .state_dir = o->state_dir, .target = o->target};
     struct node_compiled out;
     err e = node_compile(&config, &out, &d);
     if (e == ERR_IO) return complain(NULL, e, &d), EX_CANTCREAT;
-    if (e != ERR_OK) return complain(config.file, e, &d);
+    if (e != ERR_OK) return complain(e == ERR_USAGE ? NULL : config.file, e, &d);
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "%s: %llu bytes of WebAssembly to %llu bytes in %.2f s\n", config.output,
                 (unsigned long long)out.wasm_bytes, (unsigned long long)out.image_bytes, (double)out.ns / 1e9);

@@ -54,7 +54,7 @@ static void apply_relocs(struct link *l, struct link_instance *in) {
         }
         int64_t distance = (int64_t)s - (int64_t)(in->text_at + r->at);
         ENSURE(distance == (int32_t)distance);
-        abi_reloc_apply(in->object.text.p + r->at, distance);
+        abi_reloc_apply(l->machine, in->object.text.p + r->at, distance);
     }
 }
 
@@ -63,17 +63,18 @@ static err compile_one(struct link *l, uint32_t index) {
     link_make_init(l, in);
     struct baseline_init init = {.code = buf_str(&in->init)};
     struct baseline_options o = {
-        .cpu_features = l->cpu_features, .init = has_init(in) ? &init : NULL, .threads = l->threads, .registers = l->registers};
+        .machine = l->machine, .cpu_features = l->cpu_features, .init = has_init(in) ? &init : NULL, .threads = l->threads, .registers = l->registers};
     err e = baseline_compile(&in->layout, &o, l->a, &in->object, l->d);
     if (e != ERR_OK && l->instances_count > 1) diag_prefix(l->d, "core module %u", l->plan->core_instances[index].module);
     return e;
 }
 
 err link_compile(struct link *l) {
-    l->cpu_features = abi_cpu_features();
-    if (~l->cpu_features & ABI_CPU_MINIMUM)
+    uint64_t minimum = abi_cpu_minimum(l->machine);
+    l->cpu_features = l->machine == ABI_MACHINE ? abi_cpu_features() : minimum;
+    if (~l->cpu_features & minimum)
         return diag_set(l->d, ERR_UNSUPPORTED, DIAG_NOWHERE, "this machine's CPU lacks SSE4.2 or POPCNT");
-    l->cpu_features &= ~l->cpu_features_unused | ABI_CPU_MINIMUM;
+    l->cpu_features &= ~l->cpu_features_unused | minimum;
     uint64_t text = 0, sites = 0, unwind = 0;
     for (uint32_t i = 0; i < l->instances_count; i++) {
         struct link_instance *in = &l->instances[i];
@@ -468,6 +469,7 @@ static void add_plan(struct emit *e) {
 err link_emit(struct link *l, int fd, const struct crypto_ed25519 *key, bool symbols, struct link_stats *stats) {
     struct emit e = {.l = l, .a = arena_new(0)};
     abi_image_writer_init(&e.w, e.a);
+    e.w.head.machine = l->machine;
     e.w.head.cpu_features = l->cpu_features;
     e.w.head.group_base = l->group_base;
     e.w.head.snapshot = l->snapshot;

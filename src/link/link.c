@@ -72,6 +72,7 @@ static err make_snapshot(struct link *l, int fd, const struct link_options *o) {
         l->snapshot = true;
         return ERR_OK;
     }
+    if (l->machine != ABI_MACHINE) return ERR_OK; /* it cannot be run here */
     TRY(link_emit(l, fd, NULL, false, NULL));
     l->text_written = true;
     return link_snapshot(l, fd, o);
@@ -133,7 +134,8 @@ err link_file(str wasm, const struct link_options *o, int fd, struct link_stats 
                      .d = d,
                      .threads = o->threads ? o->threads : cpus(),
                      .registers = o->registers,
-                     .cpu_features_unused = o->cpu_features_unused};
+                     .cpu_features_unused = o->cpu_features_unused,
+                     .machine = o->machine ? o->machine : ABI_MACHINE};
     uint64_t start = clock_mono_ns();
     err e = decode(a, wasm, plan, &s->component, d);
     s->decode_ns = clock_mono_ns() - start;

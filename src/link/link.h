@@ -19,6 +19,8 @@ struct link_options {
     uint64_t snapshot_ns_max;         /* an instantiation that runs longer is left to request time; 0: 2 s */
     uint32_t threads;                 /* to compile large modules with; 0: as many as there are CPUs, at most 4 */
     uint64_t memory_bytes_max;        /* of the instance during the snapshot; 0: the engine's default */
+    uint32_t machine;                 /* ABI_MACHINE_*: which the image is for; 0: this one. For another there is no snapshot, and code
+                                         uses no more of its CPU than every one has */
     uint32_t registers;               /* tests: baseline_options.registers */
     uint64_t cpu_features_unused;     /* tests: ABI_CPU_* that the code must do without */
 };

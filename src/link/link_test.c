@@ -386,6 +386,29 @@ static void test_deterministic(void **state) {
     }
 }
 
+/* An image for the other machine says so, has no snapshot, and is not taken here. */
+static void test_other_machine(void **state) {
+    static const uint32_t machines[] = {ABI_MACHINE_X86_64, ABI_MACHINE_AARCH64};
+    for (size_t i = 0; i < ARRAY_COUNT(machines); i++) {
+        struct link_options o = {.key = &key, .machine = machines[i]};
+        struct link_stats stats;
+        struct diag d = DIAG_INIT;
+        struct abi_image im;
+        int fd;
+        assert_int_equal(link_file_memfd((str){wasm_state, sizeof wasm_state}, &o, &fd, &stats, &d), ERR_OK);
+        uint16_t elf_machine;
+        assert_int_equal(pread(fd, &elf_machine, sizeof elf_machine, 18), sizeof elf_machine);
+        assert_int_equal(elf_machine, machines[i]);
+        bool own = machines[i] == ABI_MACHINE;
+        assert_true(stats.text_bytes > 0 && stats.snapshot == own);
+        struct abi_key_public pub;
+        memcpy(pub.bytes, key.public, sizeof pub.bytes);
+        assert_int_equal(abi_image_open(fd, &pub, &im, &d), own ? ERR_OK : ERR_UNSUPPORTED);
+        if (own) abi_image_close(&im);
+        else assert_non_null(strstr(d.text, abi_machine_name(machines[i])));
+    }
+}
+
 /* ---- stores ---- */
 
 static struct link_store_instance *add_to_store(struct link_store *s, str wasm, err want, const char *text) {
@@ -554,6 +577,7 @@ int main(void) {
         cmocka_unit_test(test_computed_elements),
         cmocka_unit_test(test_snapshot_forgone),
         cmocka_unit_test(test_deterministic),
+        cmocka_unit_test(test_other_machine),
         cmocka_unit_test(test_store),
         cmocka_unit_test(test_several_threads),
     };

@@ -288,6 +288,7 @@ static err instantiate(struct link_store *s, struct link_store_instance *in, str
                      .instances_count = 1,
                      .registers = s->registers,
                      .cpu_features_unused = s->cpu_features_unused,
+                     .machine = ABI_MACHINE,
                      .group_base = engine_store_groups(s->groups),
                      .tags_count = s->tags_count,
                      .init_type_id = wasm_types_func(s->types, NULL, 0, NULL, 0)};

@@ -18,6 +18,7 @@
 
 struct compile_args {
     uint64_t bytes, memory_bytes_max;
+    uint32_t machine;
 };
 
 static bool types_fit(const wasm_type *types, uint32_t count, const char *letters, size_t n) {
@@ -59,7 +60,7 @@ static err compile_job(void *arg, int in, int out, struct diag *d) {
     void *p = a->bytes ? mmap(NULL, a->bytes, PROT_READ, MAP_PRIVATE, in, 0) : NULL;
     if (p == MAP_FAILED) return diag_set(d, ERR_IO, DIAG_NOWHERE, "it cannot be read: %s", strerror(errno));
     TRY(check_import_types((str){p, a->bytes}, d));
-    struct link_options options = {.memory_bytes_max = a->memory_bytes_max};
+    struct link_options options = {.memory_bytes_max = a->memory_bytes_max, .machine = a->machine};
     struct link_stats stats;
     return link_file((str){p, a->bytes}, &options, out, &stats, d);
 }
@@ -71,12 +72,12 @@ static err seal(int fd, struct diag *d) {
     return diag_set(d, ERR_IO, DIAG_NOWHERE, "the image cannot be sealed: %s", strerror(errno));
 }
 
-/* Fills a new memfd with the image; not sealed yet. */
-static err compile_to_memfd(const struct node_input *in, const char *name, const struct node_limits *limits, int *fd,
+/* Fills a new memfd with the image for a machine (0: this one); not sealed yet. */
+static err compile_to_memfd(const struct node_input *in, const char *name, uint32_t machine, const struct node_limits *limits, int *fd,
                             struct diag *d) {
     *fd = new_memfd("orlo-image");
     if (*fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));
-    struct compile_args args = {in->bytes, limits->memory_bytes_max};
+    struct compile_args args = {in->bytes, limits->memory_bytes_max, machine};
     char what[300];
     const char *base = strrchr(name, '/');
     snprintf(what, sizeof what, "compiling %.200s", base ? base + 1 : name);
@@ -127,7 +128,7 @@ static err take_image(const struct node_input *in, const char *state_dir, struct
 err node_image_for(const struct node_input *in, const char *name, const char *state_dir, const struct node_limits *limits,
                    struct node_image *image, struct diag *d) {
     if (in->is_image) return take_image(in, state_dir, image, d);
-    TRY(compile_to_memfd(in, name, limits, &image->fd, d));
+    TRY(compile_to_memfd(in, name, 0, limits, &image->fd, d));
     struct crypto_ed25519 key;
     crypto_ed25519_new(&key);
     memcpy(image->key.bytes, key.public, sizeof image->key.bytes);
@@ -165,12 +166,14 @@ err node_compile(const struct node_compile_config *config, struct node_compiled 
     struct node_limits limits = config->limits;
     node_limits_fill(&limits);
     struct node_input in;
+    uint32_t machine = config->target ? abi_machine_named(config->target) : ABI_MACHINE;
+    if (!machine) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--target is x86-64 or aarch64, not '%s'", config->target);
     TRY(node_input_open(config->file, &in, d));
     struct crypto_ed25519 key;
     int fd = -1;
     err e = in.is_image ? diag_set(d, ERR_INVALID, DIAG_NOWHERE, "it is compiled already") : ERR_OK;
     if (e == ERR_OK) e = node_key_load(config->state_dir, true, &key, d);
-    if (e == ERR_OK) e = compile_to_memfd(&in, config->file, &limits, &fd, d);
+    if (e == ERR_OK) e = compile_to_memfd(&in, config->file, machine, &limits, &fd, d);
     if (e == ERR_OK) e = abi_image_sign(fd, &key, d);
     struct stat st = {0};
     if (e == ERR_OK) e = fstat(fd, &st) ? diag_set(d, ERR_IO, DIAG_NOWHERE, "%s", strerror(errno)) : ERR_OK;

@@ -107,6 +107,7 @@ struct node_compile_config {
     const char *file, *output;
     struct node_limits limits;
     const char *state_dir;
+    const char *target; /* "x86-64", "aarch64"; NULL: this machine */
 };
 struct node_compiled {
     uint64_t wasm_bytes, image_bytes, ns;
