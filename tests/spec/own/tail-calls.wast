@@ -126,3 +126,28 @@
 (assert_trap (invoke "indirect" (i32.const 1)) "indirect call type mismatch")
 (assert_trap (invoke "indirect" (i32.const 2)) "undefined element")
 (assert_trap (invoke "null") "null function reference")
+
+;; The native stack ends in the middle of a far tail call, wherever that is: k more words shift it.
+(module $ping
+  (table (export "t") 1 funcref)
+  (type $f (func (param i32) (result i32)))
+  (memory 1)
+  (func $hop (type $f) (return_call_indirect (type $f) (local.get 0) (i32.const 0)))
+  (func $ping (export "ping") (type $f) (i32.add (call $hop (local.get 0)) (i32.const 1)))
+  (func $shift (export "shift") (param i32) (result i32)
+    (if (result i32) (i32.eqz (local.get 0)) (then (call $ping (i32.const 0)))
+      (else (i32.add (i32.const 1) (call $shift (i32.sub (local.get 0) (i32.const 1))))))))
+(register "ping")
+(module
+  (import "ping" "ping" (func $ping (param i32) (result i32)))
+  (import "ping" "t" (table 1 funcref))
+  (memory 1)
+  (func $pong (param i32) (result i32) (i32.add (call $ping (local.get 0)) (i32.const 1)))
+  (elem (i32.const 0) $pong))
+(assert_exhaustion (invoke $ping "shift" (i32.const 0)) "call stack exhausted")
+(assert_exhaustion (invoke $ping "shift" (i32.const 1)) "call stack exhausted")
+(assert_exhaustion (invoke $ping "shift" (i32.const 2)) "call stack exhausted")
+(assert_exhaustion (invoke $ping "shift" (i32.const 3)) "call stack exhausted")
+(assert_exhaustion (invoke $ping "shift" (i32.const 4)) "call stack exhausted")
+(assert_exhaustion (invoke $ping "shift" (i32.const 5)) "call stack exhausted")
+(assert_exhaustion (invoke $ping "shift" (i32.const 6)) "call stack exhausted")
