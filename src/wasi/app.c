@@ -254,6 +254,7 @@ void wasi_run_end(struct wasi_run *run, enum wasi_end end, const char *fmt, ...)
     if (run->ended) return;
     run->ended = true;
     run->outcome.end = end;
+    if (end == WASI_END_OK) return; /* most of the time */
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(run->outcome.text, sizeof run->outcome.text, fmt, ap);
@@ -318,6 +319,7 @@ static struct wasi_run *new_run(struct wasi_app *app) {
 }
 
 static bool start_alone(struct wasi_run *run) {
+    run->outgoing.max = run->app->config.limits.outgoing_max;
     run->in = host_instance_acquire(run->app->component, run);
     if (run->in && engine_spawn(host_instance_engine(run->in), run_main, run)) return true;
     if (run->in) host_instance_release(run->in);

@@ -40,7 +40,6 @@ static void unref_body(void *arg) {
 
 static void run_handler(struct wasi_run *run) {
     struct p2_served *served = arena_make(run->mem, struct p2_served);
-    run->outgoing.max = run->app->config.limits.outgoing_max;
     run->state = served;
     arena_cleanup(run->mem, unref_body, run);
     struct wasi_http_types_incoming_request *request;

@@ -247,10 +247,10 @@ enum abi_trap wasi3_http_types_request_get_options(struct host_call *call, struc
 
 enum abi_trap wasi3_http_types_request_get_headers(struct host_call *call, struct wasi3_http_types_request *self,
                                                    struct wasi3_http_types_fields **result) {
-    if (!self->headers) {
+    if (!self->headers && self->net) {
         self->headers = http_fields_of(call->instance, sizeof **result, self->net->fields, self->net->fields_count, NULL);
-        if (!self->headers) return p3_no_memory(call);
     }
+    if (!self->headers) return p3_no_memory(call); /* or there was none when its exchange ended */
     *result = p2_ref(self->headers);
     return ABI_TRAP_NONE;
 }

@@ -328,6 +328,11 @@ static void start_main(void *arg) {
     }
 }
 
+static uint64_t capacity(const struct service *s) {
+    uint64_t n = s->app->config.limits.instance_requests;
+    return n == UINT64_MAX ? 1 : n;
+}
+
 static struct home *home_new(struct service *s) {
     struct home *h = s->free_homes;
     arena *mem = h ? h->resident.mem : arena_new(0);
@@ -338,8 +343,7 @@ static struct home *home_new(struct service *s) {
     h->resident = (struct wasi_run){.app = s->app, .mem = mem, .started_ns = clock_mono_ns()};
     h->resident.config = (struct wasi_run_config){
         .stdin_fd = -1, .out = {.fd = -1, .write = home_out, .arg = h}, .err = {.fd = -1, .write = home_err, .arg = h}};
-    uint64_t at_once = s->app->config.limits.instance_requests;
-    h->resident.outgoing.max = s->app->config.limits.outgoing_max * (uint32_t)(at_once > 1000 ? 1 : at_once);
+    h->resident.outgoing.max = s->app->config.limits.outgoing_max * (uint32_t)MIN(capacity(s), (uint64_t)1000);
     link_init(&h->calls);
     h->resident.in = h->in = host_instance_acquire(s->app->component, &h->resident);
     h->started = !s->starts;
@@ -377,10 +381,6 @@ static bool worn(const struct home *h) {
            host_instance_charged(h->in) > c->limits.host_bytes_max / 4;
 }
 
-static uint64_t capacity(const struct service *s) {
-    uint64_t n = s->app->config.limits.instance_requests;
-    return n == UINT64_MAX ? 1 : n;
-}
 static bool reuses(const struct service *s) { return s->app->config.limits.instance_requests != UINT64_MAX; }
 
 /* One that can begin at once, else a new one, else one where it has to wait. */
