@@ -65,7 +65,7 @@ struct wasi_run {
     uint64_t started_ns;
     struct net_quota outgoing; /* requests of its own under way */
     struct p3_fetch *fetches;    /* of those, what a 0.3 guest sent */
-    uint32_t files;              /* open for a 0.2 guest */
+    uint32_t files;              /* open for a guest of 0.2 or 0.3 */
     struct wasi_late *late;
     uint64_t seed[2];            /* of its insecure-seed, once seeded */
     bool seeded;
