@@ -104,9 +104,13 @@ static int run(arena *mem, const struct cli_options *o) {
 
 static int inspect(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
-    enum node_inspect_format format = o->json ? NODE_INSPECT_JSON : o->wat ? NODE_INSPECT_WAT : NODE_INSPECT_TEXT;
-    err e = node_inspect(o->operands.p[0], format, STDOUT_FILENO, &o->limits, &d);
-    return e == ERR_OK ? EX_OK : complain(o->operands.p[0], e, &d);
+    struct node_inspect_config config = {.file = o->operands.p[0],
+                                         .format = o->json ? NODE_INSPECT_JSON : o->wat ? NODE_INSPECT_WAT : NODE_INSPECT_TEXT,
+                                         .fd = STDOUT_FILENO,
+                                         .limits = o->limits,
+                                         .state_dir = o->state_dir};
+    err e = node_inspect(&config, &d);
+    return e == ERR_OK ? EX_OK : complain(config.file, e, &d);
 }
 
 static int compile(const struct cli_options *o) {

@@ -104,7 +104,7 @@ static err take_image(const struct node_input *in, const char *state_dir, struct
     struct crypto_ed25519 key;
     err e = node_key_load(state_dir, false, &key, d);
     if (e != ERR_OK) {
-        diag_prefix(d, "an image is served only if this node's key signed it");
+        diag_prefix(d, "an image is taken only if this node's key signed it");
         return e == ERR_NOT_FOUND ? ERR_SIGNATURE : e;
     }
     memcpy(image->key.bytes, key.public, sizeof image->key.bytes);

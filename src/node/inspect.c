@@ -318,23 +318,31 @@ static err inspect_job(void *arg, int in, int out, struct diag *d) {
     return write_out(out, &b, d);
 }
 
-err node_inspect(const char *file, enum node_inspect_format format, int fd, const struct node_limits *given, struct diag *d) {
-    struct node_limits limits = *given;
+static err inspect_image(const struct node_input *in, const char *name, const struct node_inspect_config *c, struct diag *d) {
+    struct buf b = {0};
+    err e = node_inspect_image(in, name, c->state_dir, c->format, &b, d);
+    if (e == ERR_OK) e = write_out(c->fd, &b, d);
+    buf_free(&b);
+    return e;
+}
+
+err node_inspect(const struct node_inspect_config *c, struct diag *d) {
+    struct node_limits limits = c->limits;
     node_limits_fill(&limits);
     struct node_input in;
-    TRY(node_input_open(file, &in, d));
+    const char *slash = strrchr(c->file, '/'), *name = slash ? slash + 1 : c->file;
+    TRY(node_input_open(c->file, &in, d));
     if (in.is_image) {
+        err e = inspect_image(&in, name, c, d);
         close(in.fd);
-        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
-                        "it is an ELF file, perhaps an image: inspect the .wasm it was compiled from");
+        return e;
     }
     int text = memfd_create("orlo-inspect", MFD_CLOEXEC); /* nothing is shown of a file that turns out to be bad */
     if (text < 0) {
         close(in.fd);
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));
     }
-    const char *slash = strrchr(file, '/');
-    struct inspect_args args = {slash ? slash + 1 : file, in.bytes, format};
+    struct inspect_args args = {name, in.bytes, c->format};
     char what[300];
     snprintf(what, sizeof what, "reading %.200s", args.name);
     err e = node_job(inspect_job, &args, in.fd, text, &limits, what, d);
@@ -343,7 +351,7 @@ err node_inspect(const char *file, enum node_inspect_format format, int fd, cons
     off_t at = 0;
     ssize_t n;
     while (e == ERR_OK && (n = pread(text, bytes, sizeof bytes, at)) > 0) {
-        e = write_out(fd, &(struct buf){.p = bytes, .n = (size_t)n}, d);
+        e = write_out(c->fd, &(struct buf){.p = bytes, .n = (size_t)n}, d);
         at += n;
     }
     close(text);

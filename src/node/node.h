@@ -117,8 +117,14 @@ struct node_compiled {
 [[nodiscard]] err node_compile(const struct node_compile_config *config, struct node_compiled *out, struct diag *d);
 
 enum node_inspect_format { NODE_INSPECT_TEXT, NODE_INSPECT_JSON, NODE_INSPECT_WAT };
-/* Writes what is to be known about the file to fd. */
-[[nodiscard]] err node_inspect(const char *file, enum node_inspect_format format, int fd, const struct node_limits *limits,
-                               struct diag *d);
+struct node_inspect_config {
+    const char *file;
+    enum node_inspect_format format; /* of an image only TEXT and JSON */
+    int fd;
+    struct node_limits limits;
+    const char *state_dir; /* whose key an image has to be signed by */
+};
+/* Writes what is to be known about the file to fd: a component, a core module, an image. */
+[[nodiscard]] err node_inspect(const struct node_inspect_config *config, struct diag *d);
 
 #endif

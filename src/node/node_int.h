@@ -61,6 +61,9 @@ struct node_image {
  * and checked against the node's key. */
 [[nodiscard]] err node_image_for(const struct node_input *in, const char *name, const char *state_dir,
                                  const struct node_limits *limits, struct node_image *image, struct diag *d);
+/* What is to be known about an image that this node's key signed. ERR_SIGNATURE, ERR_UNSUPPORTED (as WebAssembly text), as node_image_for. */
+[[nodiscard]] err node_inspect_image(const struct node_input *in, const char *name, const char *state_dir,
+                                     enum node_inspect_format format, struct buf *b, struct diag *d);
 
 /* ---- grants.c ---- */
 

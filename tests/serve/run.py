@@ -4,7 +4,7 @@
 Usage: tests/serve/run.py ORLO [FILTER]. Its guests are built from tests/guests with clang and wasm-ld.
 Prints `ok|FAIL|SKIP NAME` lines, and 'N passed, N failed, N skipped'.
 """
-import concurrent.futures, contextlib, hashlib, json, os, re, resource, select, shutil, signal, socket, stat, struct, subprocess, sys, tempfile, threading, time, traceback
+import concurrent.futures, contextlib, hashlib, json, os, platform, re, resource, select, shutil, signal, socket, stat, struct, subprocess, sys, tempfile, threading, time, traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ORLO = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else os.path.join(ROOT, "build", "orlo")
@@ -341,6 +341,28 @@ def test_inspect_json():
     check({"module": "wasi_snapshot_preview1", "name": "proc_exit", "type": "func(i32)"} in j["imports"], j["imports"])
     check(any(e["name"] == "_start" for e in j["exports"]))
     check(j["memories"][0]["pages"] >= 1 and j["not_offered"] is None, j)
+
+
+def test_inspect_image():
+    with tempfile.TemporaryDirectory() as folder:
+        image, state = os.path.join(folder, "a.orlo"), os.path.join(folder, "state")
+        eq(orlo("compile", guest("cgi"), "-o", image, "--state", state)[0], 0)
+        code, out, errors = orlo("inspect", image, "--state", state)
+        eq((code, errors), (0, ""))
+        with open(guest("cgi"), "rb") as f:
+            digest = "sha256:" + hashlib.sha256(f.read()).hexdigest()
+        has(out, "preview 1 command", "fd_write", "_start", digest, platform.machine().replace("_", "-"))
+        j = json.loads(orlo("inspect", image, "--json", "--state", state)[1])
+        eq((j["format"], j["digest"], j["bytes"], j["serves"]), ("image", digest, os.path.getsize(image), True))
+        check(j["functions"] > 10 and j["code_bytes"] > 1000, j)
+        eq(orlo("inspect", image, "--wat", "--state", state)[0], 65)
+        code, out, errors = orlo("inspect", image, "--state", os.path.join(folder, "another"))
+        check(code == 65 and "key" in errors and not out, code, out, errors)
+        with open(image, "r+b") as f:
+            f.seek(5000)
+            f.write(b"!")
+        code, out, errors = orlo("inspect", image, "--state", state)
+        check(code == 65 and "signature" in errors and not out, code, out, errors)
 
 
 def test_inspect_wat():
