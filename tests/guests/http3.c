@@ -47,6 +47,8 @@ IMPORT(CLOCK, "[async-lower]wait-for") int wait_for(int64_t ns);
 IMPORT("$root", "[waitable-set-new]") int set_new(void);
 IMPORT("$root", "[waitable-set-drop]") void set_drop(int);
 IMPORT("$root", "[waitable-set-wait]") int set_wait(int set, void *event);
+IMPORT("$root", "[backpressure-inc]") void backpressure_inc(void);
+IMPORT("$root", "[backpressure-dec]") void backpressure_dec(void);
 IMPORT("$root", "[waitable-join]") void join(int waitable, int set);
 IMPORT("$root", "[subtask-drop]") void subtask_drop(int);
 
@@ -311,6 +313,12 @@ static __attribute__((noinline)) void handle_on(struct task *t, int request) {
     if (PATH("/sleep")) {
         sleep_ms(t, 300);
         return text(t, 200, "slept\n", 6);
+    }
+    if (PATH("/alone")) { /* asks not to be called meanwhile */
+        backpressure_inc();
+        sleep_ms(t, 300);
+        backpressure_dec();
+        return text(t, 200, digits, number(digits, served));
     }
     if (PATH("/after")) { /* goes on once it has answered */
         text(t, 200, "after\n", 6);

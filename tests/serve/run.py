@@ -910,7 +910,7 @@ def test_service_failures():
 
 def test_service_goes_on():
     """What a task does after its response; it sees the request though the exchange has ended."""
-    with serving(SERVICE, "--workers", "1", "--instance-concurrency", "4") as s:
+    with serving(SERVICE, "--workers", "1", "--instance-concurrency", "4", "--max-instances", "1") as s:
         for path in ("/after", "/held"):
             eq(curl(s.url + path).status, 200)
         deadline = time.monotonic() + 5
@@ -963,8 +963,8 @@ def test_service_shared():
         eq(curl(s.url + "/count").text, "9\n")
         eq([a.status for a in pool.map(lambda _: curl(s.url + "/sleep"), range(20))], [200] * 20)  # more than at a time: they wait
         eq(curl(s.url + "/count").text, "30\n")
-        sleeping = [pool.submit(curl, s.url + "/sleep") for _ in range(3)]
-        time.sleep(0.1)
+        sleeping = [pool.submit(curl, s.url + "/never") for _ in range(3)]
+        time.sleep(0.5)
         a = curl(s.url + "/trap")  # takes its instance with it: each request gets a status of its own
         eq(a.status, 500)
         eq([f.result().status for f in sleeping], [500] * 3)
@@ -985,7 +985,11 @@ def test_service_shared():
 
 
 def test_service_fair():
-    """A request that computes does not hold up those of other instances; one in its own instance has its deadline."""
+    """A request that computes, or whose guest asks not to be called, does not hold up others: they go to another instance."""
+    with serving(SERVICE, "--workers", "1", "--instance-concurrency", "4") as s, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        alone = pool.submit(curl, s.url + "/alone")
+        time.sleep(0.1)
+        eq([curl(s.url + "/count").text, alone.result().text], ["1\n", "1\n"])
     with serving(SERVICE, "--workers", "1", "--instance-concurrency", "4", "--timeout", "1500ms") as s, concurrent.futures.ThreadPoolExecutor(8) as pool:
         loop = pool.submit(curl, s.url + "/loop")
         time.sleep(0.2)
