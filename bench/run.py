@@ -390,7 +390,9 @@ def post(port, mib):
 
 def echo():
     # JavaScript leaves its handles to a collector that does not run in time for more (nor under Wasmtime): to be read only.
-    todo = [("tests' http", HTTP_GUEST, 1024, 4), ("js-fetch", os.path.join(GUESTS, "js-fetch.wasm"), 256, None)]
+    todo = [("tests' http", HTTP_GUEST, 1024, 4), ("js-fetch", os.path.join(GUESTS, "js-fetch.wasm"), 256, None),
+            ("WASI 0.3, through its memory", os.path.join(ROOT, "tests", "guests", "http3.wasm"), 1024, 4),
+            ("WASI 0.3, rust-p3-030, stream handed back", os.path.join(GUESTS, "rust-p3-030.wasm"), 1024, 4)]
     for name, wasm, mib, bar in todo:
         if not os.path.exists(wasm):
             skipped("echo", name, "../shared/guests is not here")
