@@ -491,6 +491,18 @@ def test_echo():
         eq((a.status, a.body), (200, b""))
 
 
+def test_hostile():
+    """Guests that mean harm (hostile/*.wat, beside what wasm-tools parse makes of them): each ends in an error, and no worker with it."""
+    folder = os.path.join(ROOT, "tests", "serve", "hostile")
+    for name in sorted(n for n in os.listdir(folder) if n.endswith(".wasm")):
+        with serving(os.path.join(folder, name), "--workers", "1", "--timeout", "200ms", "--max-memory", "128M") as s:
+            with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                answers = [a.status for a in pool.map(lambda _: curl(s.url), range(2))]
+            check(all(a in (500, 504) for a in answers), name, answers)
+            s.wait_event("guest-failed", count=2)
+            eq((name, s.events("worker-died")), (name, []))
+
+
 def test_cgi_variables():
     with serving(guest("cgi"), "--env", "GREETING=ciao") as s:
         a = curl(s.url + "/env?q=1&r=%20", "-H", "X-One: two", "-H", "Proxy: evil", data=b"12345")
