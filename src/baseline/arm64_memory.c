@@ -489,7 +489,7 @@ void target_table_size(struct compiler *c, uint32_t table, uint8_t d) {
 
 /* ---- funcrefs ---- */
 
-void target_indirect_record(struct compiler *c, uint32_t table, uint32_t type_index, struct value *index) {
+void target_indirect_record(struct compiler *c, uint32_t table, uint32_t type_index, struct value *index, struct label *other) {
     put_ldst(c, ARM64_LOAD_X, X0, element(c, table, ABI_TRAP_INDIRECT_OUT_OF_BOUNDS, index));
     site(c, ABI_SITE_INDIRECT);
     put(c, arm64_ldst(ARM64_LOAD_W, X16, X0, offsetof(struct abi_func, type_id)));
@@ -500,7 +500,7 @@ void target_indirect_record(struct compiler *c, uint32_t table, uint32_t type_in
         arm64_set(c, X17, id);
         put(c, arm64_add_reg(0, ARM64_SUB | ARM64_S, XZR, X16, X17, 0, 0));
     }
-    target_jump(c, CC_NE, trap_stub(c, ABI_TRAP_INDIRECT_TYPE));
+    target_jump(c, CC_NE, other ? other : trap_stub(c, ABI_TRAP_INDIRECT_TYPE));
 }
 
 void target_ref_record(struct compiler *c, struct value *ref) {

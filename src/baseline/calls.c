@@ -108,6 +108,13 @@ void emit_call(struct compiler *c) {
     take_results(c, t);
 }
 
+/* Operands out of the way of what a runtime call changes. */
+static void before_runtime(struct compiler *c) {
+    for (struct value *v = c->floor; v < c->sp; v++)
+        if (v->kind == V_REG && bit(v->reg) & TARGET_RT_CLOBBERS) flush(c, v);
+    caches_kill(c, TARGET_RT_CLOBBERS);
+}
+
 /* Keeps the first result register for the record; the popped operand may own it. */
 static void claim_record(struct compiler *c, const struct value *v) {
     if (v->kind == V_REG && v->reg == TARGET_INT_RESULT) cache_kill(c, TARGET_INT_RESULT);
@@ -115,18 +122,32 @@ static void claim_record(struct compiler *c, const struct value *v) {
 }
 
 /* The checked function of the table that the topmost operand says, into the first result register. A type that is final has no
- * subtypes; for others the runtime looks. */
+ * subtypes; for others the runtime looks, unless it is exactly that type. */
 static void indirect_record(struct compiler *c, uint32_t table, uint32_t type) {
-    if (!c->m->types[type].final) {
-        uint32_t lead[] = {c->layout->instance, table, c->layout->type_ids[type]};
-        emit_rtcall(c, ABI_RT_TABLE_FUNC, lead, 3, 1, T_REF);
-        pop(c);
+    struct value index = pop(c);
+    if (c->m->types[type].final) {
+        claim_record(c, &index);
+        target_indirect_record(c, table, type, &index, NULL);
+        release_except(c, &index, TARGET_INT_RESULT);
         return;
     }
-    struct value index = pop(c);
+    uint32_t frame = next_slot(c->sp), lead[] = {WASM_HEAP_INDEX + c->layout->type_ids[type], 0};
+    struct label other = {NO_LABEL, 0}, done = {NO_LABEL, 0};
+    before_runtime(c);
     claim_record(c, &index);
-    target_indirect_record(c, table, type, &index);
+    target_indirect_record(c, table, type, &index, &other);
+    target_jump(c, CC_ALWAYS, &done);
+    label_bind(c, &other);
+    for (uint32_t i = 0; i < 2; i++) target_store(c, &(struct value){.kind = V_IMM, .type = T_I32, .imm = lead[i]}, frame + i);
+    target_store_reg(c, T_REF, TARGET_INT_RESULT, frame + 2);
+    target_rtcall(c, ABI_RT_TYPE_TEST, frame);
+    struct value outcome = {.kind = V_REG, .type = T_I32, .reg = TARGET_INT_RESULT};
+    uint8_t yes = target_test(c, 0, &outcome);
+    target_jump(c, yes ^ 1, trap_stub(c, ABI_TRAP_INDIRECT_TYPE));
+    target_load_slot(c, T_REF, TARGET_INT_RESULT, frame + 2);
+    label_bind(c, &done);
     release_except(c, &index, TARGET_INT_RESULT);
+    caches_kill(c, UINT32_MAX);
 }
 
 void emit_call_indirect(struct compiler *c) {
@@ -192,13 +213,6 @@ void emit_return_call_ref(struct compiler *c) {
     leave_frame(c, t);
     target_tail_call_record(c, c->layout->funcrefs_far);
     set_dead(c);
-}
-
-/* Operands out of the way of what a runtime call changes. */
-static void before_runtime(struct compiler *c) {
-    for (struct value *v = c->floor; v < c->sp; v++)
-        if (v->kind == V_REG && bit(v->reg) & TARGET_RT_CLOBBERS) flush(c, v);
-    caches_kill(c, TARGET_RT_CLOBBERS);
 }
 
 void emit_new(struct compiler *c, uint32_t type_id, uint32_t bytes) {

@@ -104,8 +104,9 @@ void target_stub(struct compiler *c, struct stub *s);
 
 /* Calls: arguments are in place; `frame` is the slot of the callee's frame. */
 void target_call(struct compiler *c, uint32_t func_index, uint32_t frame);
-/* Puts the record of a checked funcref into the first result register, which the caller has claimed. */
-void target_indirect_record(struct compiler *c, uint32_t table, uint32_t type_index, struct value *index);
+/* Puts the record of a checked funcref into the first result register, which the caller has claimed. If its type is not exactly the
+ * wanted one it goes to `other`, the record there already; NULL: it traps. */
+void target_indirect_record(struct compiler *c, uint32_t table, uint32_t type_index, struct value *index, struct label *other);
 void target_ref_record(struct compiler *c, struct value *ref);
 void target_call_record(struct compiler *c, uint32_t frame, bool may_be_far);
 /* Tail calls: the callee's frame is this function's, whose saved registers are back; jumps. A record of another group goes through

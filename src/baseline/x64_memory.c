@@ -487,14 +487,14 @@ void target_table_size(struct compiler *c, uint32_t table, uint8_t d) {
 
 static int32_t record_field(size_t offset) { return (int32_t)offset; }
 
-void target_indirect_record(struct compiler *c, uint32_t table, uint32_t type_index, struct value *index) {
+void target_indirect_record(struct compiler *c, uint32_t table, uint32_t type_index, struct value *index, struct label *other) {
     uint8_t temp;
     struct x64_mem m = element(c, table, ABI_TRAP_INDIRECT_OUT_OF_BOUNDS, index, &temp);
     x64_load(&c->p, 1, RAX, m);
     site(c, ABI_SITE_INDIRECT);
     x64_alu_mi(&c->p, 0, X64_CMP, x64_at(RAX, record_field(offsetof(struct abi_func, type_id))),
                (int32_t)c->layout->type_ids[type_index]);
-    target_jump(c, CC_NE, trap_stub(c, ABI_TRAP_INDIRECT_TYPE));
+    target_jump(c, CC_NE, other ? other : trap_stub(c, ABI_TRAP_INDIRECT_TYPE));
 }
 
 void target_ref_record(struct compiler *c, struct value *ref) {

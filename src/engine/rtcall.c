@@ -330,16 +330,6 @@ bool engine_type_sub(const struct engine_instance *in, uint32_t sub, uint32_t su
     return true;
 }
 
-static enum abi_trap rt_TABLE_FUNC(const struct rt *rt, uint64_t *a) {
-    struct abi_table fixed, *t = table(rt, a[0], a[1], &fixed);
-    if (a[3] >= t->count) return ABI_TRAP_INDIRECT_OUT_OF_BOUNDS;
-    const struct abi_func *f = (const struct abi_func *)(uintptr_t)t->elements[a[3]];
-    if (!f) return ABI_TRAP_INDIRECT_NULL;
-    if (!engine_type_sub(rt->in, f->type_id, (uint32_t)a[2])) return ABI_TRAP_INDIRECT_TYPE;
-    a[0] = (uintptr_t)f;
-    return ABI_TRAP_NONE;
-}
-
 /* ---- dispatch ---- */
 
 typedef enum abi_trap (*rt_fn)(const struct rt *rt, uint64_t *args);
