@@ -38,6 +38,8 @@ HELD(offsetof(struct abi_memory, bytes), offsetof(struct abi_ctx, memory_bytes))
 HELD(offsetof(struct abi_memory, bytes_max), offsetof(struct abi_ctx, memory_bytes_max));
 HELD(ASM_TRAP_STACK_OVERFLOW, ABI_TRAP_STACK_OVERFLOW);
 
+enum { STALE_BYTES = 8 << 10 };
+
 enum abi_trap engine_call(struct engine_instance *in, const struct abi_func *f, uint64_t *args) {
     struct engine_fiber *fiber = in->engine->current;
     ENSURE(fiber);
@@ -49,6 +51,8 @@ enum abi_trap engine_call(struct engine_instance *in, const struct abi_func *f, 
     if (!fiber->frame) in->record_filled = false;
     struct engine_frame frame = {.up = fiber->frame, .in = in, .host = fiber->host};
     uint8_t *top = fiber->frame_top;
+    if (!fiber->frame && in->heap->bytes)
+        memset(top, 0, STALE_BYTES); /* of earlier calls, which a collection would take for ours */
     fiber->frame = &frame;
     fiber->host = NULL;
     int unwound = engine_asm_enter(f, args, top, &frame, in->group_gs[f->group]);

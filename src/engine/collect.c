@@ -144,7 +144,8 @@ static const uint8_t *frames_end(const struct engine_heap *h, const struct engin
 }
 
 static void mark_fiber(struct collection *c, const struct engine_fiber *f, const void *native_sp) {
-    mark_words(c, f, (const uint8_t *)f + sizeof *f / 8 * 8);
+    mark_words(c, f, &f->saved);
+    mark_words(c, f->preempted ? &f->saved : &f->saved + 1, f + 1); /* what an earlier one left there is nobody's */
     mark_words(c, f->frame_low, frames_end(c->h, f));
     mark_words(c, native_sp, f->native_top);
 }
