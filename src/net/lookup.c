@@ -7,6 +7,7 @@
  * 2. A lookup that a thread is at work on is the thread's: given up meanwhile, it is freed there. Else it is its owner's.
  *    A thread touches the loop only while the lookup is owned, under the lock, and an owner outlives no loop.
  */
+#include "net/net_int.h"
 #include "net/sock.h"
 #include <errno.h>
 #include <netdb.h>
@@ -92,7 +93,10 @@ static struct net_lookup *take_answered(const struct net_loop *l) {
 
 /* On the loop. Posted for each answer, it takes all there are. */
 static void on_answers(void *loop) {
-    for (struct net_lookup *k; (k = take_answered(loop));) k->fn(k->arg);
+    for (struct net_lookup *k; (k = take_answered(loop));) {
+        net_loop_let_go(loop);
+        k->fn(k->arg);
+    }
 }
 
 /* Under the lock. */
@@ -167,6 +171,7 @@ struct net_lookup *net_lookup_new(struct net_loop *l, str name, void (*fn)(void 
     ENSURE(k->name);
     memcpy(k->name, name.p, name.n);
     k->name[name.n] = 0;
+    net_loop_hold(l);
     pthread_mutex_lock(&lock);
     *last = k;
     last = &k->next;
@@ -194,6 +199,7 @@ static void leave(struct net_lookup **at, struct net_lookup *k) {
 
 void net_lookup_free(struct net_lookup *k) {
     if (!k) return;
+    if (!k->done) net_loop_let_go(k->loop);
     pthread_mutex_lock(&lock);
     bool at_work = k->state == AT_WORK; /* its thread frees it */
     if (k->state == IN_LINE) leave(&first, k);

@@ -139,6 +139,13 @@ void net_loop_post(struct net_loop *l, void (*fn)(void *arg), void *arg) {
     uv_async_send(&l->async);
 }
 
+void net_loop_hold(struct net_loop *l) {
+    if (!l->holds++) uv_ref((uv_handle_t *)&l->async);
+}
+void net_loop_let_go(struct net_loop *l) {
+    if (!--l->holds) uv_unref((uv_handle_t *)&l->async);
+}
+
 static void on_signal(uv_signal_t *h, int signum) {
     struct net_signal *s = container_of(h, struct net_signal, uv);
     if (s->fn) s->fn(s->arg, signum);

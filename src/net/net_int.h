@@ -41,10 +41,14 @@ struct net_loop {
     uv_mutex_t posts_lock;
     struct net_post *posts, **posts_end;
     bool wake_async;         /* atomic; pairs with on_async */
+    uint32_t holds;
     uint64_t wall_at_ms;     /* uv_now when wall_s was read */
     uint64_t wall_s;
 };
 
+/* What comes from another thread by net_loop_post is no handle: until it has come, the loop must not think that nothing can happen. */
+void net_loop_hold(struct net_loop *l);
+void net_loop_let_go(struct net_loop *l);
 void net_job_queue(struct net_loop *l, struct net_job *job); /* idempotent */
 void net_job_cancel(struct net_job *job);
 uint64_t net_loop_wall_s(struct net_loop *l); /* seconds since 1970, as of this turn */
