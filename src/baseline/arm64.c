@@ -117,7 +117,9 @@ struct arm64_mem arm64_context(struct compiler *c, int32_t offset, unsigned log2
     return arm64_at(c, BASE, offset, log2);
 }
 
-struct arm64_mem arm64_slot(struct compiler *c, uint32_t slot, unsigned log2) { return arm64_at(c, FRAME, (int64_t)slot * 8, log2); }
+struct arm64_mem arm64_slot(struct compiler *c, uint32_t slot, unsigned log2) {
+    return arm64_at(c, FRAME, (int64_t)slot * 8, log2);
+}
 
 /* ---- moves ---- */
 
@@ -400,7 +402,9 @@ void target_call(struct compiler *c, uint32_t func_index, uint32_t frame) {
     move_frame(c, -(int64_t)frame);
 }
 
-static void load_field(struct compiler *c, struct arm64_access a, uint8_t d, size_t offset) { put(c, arm64_ldst(a, d, X0, (int32_t)offset)); }
+static void load_field(struct compiler *c, struct arm64_access a, uint8_t d, size_t offset) {
+    put(c, arm64_ldst(a, d, X0, (int32_t)offset));
+}
 
 /* Sets the flags as of n less the constant; changes x17. */
 static void compare_word(struct compiler *c, uint8_t n, uint32_t v) {
@@ -419,7 +423,10 @@ void target_call_record(struct compiler *c, uint32_t frame, bool may_be_far) {
     if (may_be_far) {
         load_field(c, ARM64_LOAD_W, X16, offsetof(struct abi_func, group));
         compare_word(c, X16, c->layout->group);
-        far_stub = stub_add(c, (struct stub){.label = {NO_LABEL, 0}, .trap = STUB_FAR_CALL, .wasm_offset = op_offset(c), .frame = frame, .clause = c->clause});
+        far_stub = stub_add(
+            c,
+            (struct stub){
+                .label = {NO_LABEL, 0}, .trap = STUB_FAR_CALL, .wasm_offset = op_offset(c), .frame = frame, .clause = c->clause});
         target_jump(c, CC_NE, far_stub);
     }
     load_field(c, ARM64_LOAD_X, X16, offsetof(struct abi_func, code));

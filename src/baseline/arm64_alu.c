@@ -42,7 +42,8 @@ static bool multiply_add(struct compiler *c, bool sub, unsigned w, uint8_t d, co
 }
 
 /* a op (n << by), where the last instruction was the shift. */
-static bool shifted_operand(struct compiler *c, enum alu op, unsigned w, uint8_t d, const struct value *a, const struct value *b) {
+static bool shifted_operand(struct compiler *c, enum alu op, unsigned w, uint8_t d, const struct value *a,
+                            const struct value *b) {
     static const uint32_t logic[] = {[ALU_AND] = ARM64_AND, [ALU_OR] = ARM64_ORR, [ALU_XOR] = ARM64_EOR};
     uint32_t last = last_word(c);
     unsigned bits = w ? 64 : 32, immr = last >> 16 & 63, imms = last >> 10 & 63;
@@ -154,7 +155,8 @@ static void shift_imm(struct compiler *c, enum shift op, unsigned w, uint8_t d, 
 }
 
 void target_shift(struct compiler *c, enum shift op, unsigned w, uint8_t d, struct value *a, struct value *b) {
-    static const uint8_t codes[] = {[SHIFT_SHL] = ARM64_LSLV, [SHIFT_SHR_S] = ARM64_ASRV, [SHIFT_SHR_U] = ARM64_LSRV, [SHIFT_ROTR] = ARM64_RORV};
+    static const uint8_t codes[] = {
+        [SHIFT_SHL] = ARM64_LSLV, [SHIFT_SHR_S] = ARM64_ASRV, [SHIFT_SHR_U] = ARM64_LSRV, [SHIFT_ROTR] = ARM64_RORV};
     if (is_imm(b)) {
         shift_imm(c, op, w, d, left(c, a), (unsigned)b->imm & (w ? 63 : 31));
         return;
@@ -206,9 +208,9 @@ void target_unary(struct compiler *c, enum unary op, unsigned w, uint8_t d, stru
 
 /* ---- comparisons ---- */
 
-static const uint8_t cond_cc[] = {[EQ] = CC_EQ, [NE] = CC_NE, [LT_S] = CC_LT, [LT_U] = CC_LO, [GT_S] = CC_GT,
+static const uint8_t cond_cc[] = {[EQ] = CC_EQ,   [NE] = CC_NE,   [LT_S] = CC_LT, [LT_U] = CC_LO, [GT_S] = CC_GT,
                                   [GT_U] = CC_HI, [LE_S] = CC_LE, [LE_U] = CC_LS, [GE_S] = CC_GE, [GE_U] = CC_HS};
-static const uint8_t cond_swapped[] = {[EQ] = EQ, [NE] = NE, [LT_S] = GT_S, [LT_U] = GT_U, [GT_S] = LT_S,
+static const uint8_t cond_swapped[] = {[EQ] = EQ,     [NE] = NE,     [LT_S] = GT_S, [LT_U] = GT_U, [GT_S] = LT_S,
                                        [GT_U] = LT_U, [LE_S] = GE_S, [LE_U] = GE_U, [GE_S] = LE_S, [GE_U] = LE_U};
 
 static void compare_zero(struct compiler *c, unsigned w, const struct value *a) {

@@ -211,7 +211,18 @@ enum { ARM64_FMUL, ARM64_FDIV, ARM64_FADD, ARM64_FSUB, ARM64_FMAX, ARM64_FMIN };
 static inline uint32_t arm64_f2(bool d, unsigned op, unsigned to, unsigned n, unsigned m) {
     return 0x1e200800 | (uint32_t)d << 22 | op << 12 | arm64_v(m, 16) | arm64_v(n, 5) | arm64_v(to, 0);
 }
-enum { ARM64_FMOV, ARM64_FABS, ARM64_FNEG, ARM64_FSQRT, ARM64_FCVT_S, ARM64_FCVT_D, ARM64_FRINTN = 8, ARM64_FRINTP, ARM64_FRINTM, ARM64_FRINTZ };
+enum {
+    ARM64_FMOV,
+    ARM64_FABS,
+    ARM64_FNEG,
+    ARM64_FSQRT,
+    ARM64_FCVT_S,
+    ARM64_FCVT_D,
+    ARM64_FRINTN = 8,
+    ARM64_FRINTP,
+    ARM64_FRINTM,
+    ARM64_FRINTZ
+};
 static inline uint32_t arm64_f1(bool d, unsigned op, unsigned to, unsigned n) {
     return 0x1e204000 | (uint32_t)d << 22 | op << 15 | arm64_v(n, 5) | arm64_v(to, 0);
 }

@@ -242,7 +242,8 @@ static void test_reach(void **state) {
 }
 
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_assembler), cmocka_unit_test(test_logical), cmocka_unit_test(test_reach)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_assembler), cmocka_unit_test(test_logical),
+                                       cmocka_unit_test(test_reach)};
     if (argc > 1) assembler = argv[1];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

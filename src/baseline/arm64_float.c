@@ -13,8 +13,8 @@ static void sign_bits(struct compiler *c, bool f64, uint8_t d) { /* the sign bit
 }
 
 void target_fbin(struct compiler *c, enum fbin op, unsigned type, uint8_t d, struct value *a, struct value *b) {
-    static const uint8_t codes[] = {[FBIN_ADD] = ARM64_FADD, [FBIN_SUB] = ARM64_FSUB, [FBIN_MUL] = ARM64_FMUL, [FBIN_DIV] = ARM64_FDIV,
-                                    [FBIN_MIN] = ARM64_FMIN, [FBIN_MAX] = ARM64_FMAX};
+    static const uint8_t codes[] = {[FBIN_ADD] = ARM64_FADD, [FBIN_SUB] = ARM64_FSUB, [FBIN_MUL] = ARM64_FMUL,
+                                    [FBIN_DIV] = ARM64_FDIV, [FBIN_MIN] = ARM64_FMIN, [FBIN_MAX] = ARM64_FMAX};
     uint8_t n = in_freg(c, a, V16), m = in_freg(c, b, V16 + 1);
     if (op == FBIN_COPYSIGN) {
         sign_bits(c, is_f64(type), V16 + 2);
@@ -26,8 +26,9 @@ void target_fbin(struct compiler *c, enum fbin op, unsigned type, uint8_t d, str
 }
 
 void target_fun(struct compiler *c, enum fun op, unsigned type, uint8_t d, struct value *a) {
-    static const uint8_t codes[] = {[FUN_ABS] = ARM64_FABS, [FUN_NEG] = ARM64_FNEG, [FUN_SQRT] = ARM64_FSQRT, [FUN_CEIL] = ARM64_FRINTP,
-                                    [FUN_FLOOR] = ARM64_FRINTM, [FUN_TRUNC] = ARM64_FRINTZ, [FUN_NEAREST] = ARM64_FRINTN};
+    static const uint8_t codes[] = {
+        [FUN_ABS] = ARM64_FABS,     [FUN_NEG] = ARM64_FNEG,     [FUN_SQRT] = ARM64_FSQRT,    [FUN_CEIL] = ARM64_FRINTP,
+        [FUN_FLOOR] = ARM64_FRINTM, [FUN_TRUNC] = ARM64_FRINTZ, [FUN_NEAREST] = ARM64_FRINTN};
     put(c, arm64_f1(is_f64(type), codes[op], d, in_freg(c, a, V16)));
 }
 
@@ -105,8 +106,8 @@ void target_reinterpret(struct compiler *c, unsigned from, uint8_t d, struct val
         if (other.kind == V_IMM || other.kind == V_MEM) {
             target_move(c, d, &other);
         } else {
-            struct arm64_access load = type_is_float(from) ? (wide ? ARM64_LOAD_X : ARM64_LOAD_W)
-                                                           : ARM64_LDST(wide ? 3 : 2, wide ? 3 : 2, 1, 1);
+            struct arm64_access load =
+                type_is_float(from) ? (wide ? ARM64_LOAD_X : ARM64_LOAD_W) : ARM64_LDST(wide ? 3 : 2, wide ? 3 : 2, 1, 1);
             put_ldst(c, load, d, arm64_slot(c, slot_of(c, a), load.log2));
         }
         return;

@@ -67,8 +67,8 @@ static inline void put_ldst(struct compiler *c, struct arm64_access a, uint8_t t
     put(c, m.index == NO_INDEX ? arm64_ldst(a, t, m.base, m.disp) : arm64_ldst_reg(a, t, m.base, m.index, m.scaled));
 }
 struct arm64_mem arm64_at(struct compiler *c, uint8_t base, int64_t disp, unsigned log2); /* may use ADDR */
-struct arm64_mem arm64_context(struct compiler *c, int32_t offset, unsigned log2);         /* may use ADDR */
-struct arm64_mem arm64_slot(struct compiler *c, uint32_t slot, unsigned log2);             /* may use ADDR */
+struct arm64_mem arm64_context(struct compiler *c, int32_t offset, unsigned log2);        /* may use ADDR */
+struct arm64_mem arm64_slot(struct compiler *c, uint32_t slot, unsigned log2);            /* may use ADDR */
 struct arm64_mem arm64_address(struct compiler *c, unsigned log2, uint32_t memory, uint64_t offset, struct value *addr);
 
 /* ---- what else they call of each other ---- */

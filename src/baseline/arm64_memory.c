@@ -105,7 +105,8 @@ struct arm64_mem arm64_address(struct compiler *c, unsigned log2, uint32_t memor
     return direct(c, log2, offset, r);
 }
 
-void target_load(struct compiler *c, enum access a, unsigned type, uint32_t memory, uint64_t offset, uint8_t d, struct value *addr) {
+void target_load(struct compiler *c, enum access a, unsigned type, uint32_t memory, uint64_t offset, uint8_t d,
+                 struct value *addr) {
     struct arm64_access load = load_access(a, type == T_I64);
     if (!is_imm(addr)) into_reg(c, addr);
     struct arm64_mem m = arm64_address(c, load.log2, memory, offset, addr);
@@ -157,7 +158,8 @@ static uint8_t to_store(struct compiler *c, struct arm64_access *store, const st
     return t;
 }
 
-void target_store_memory(struct compiler *c, enum access a, uint32_t memory, uint64_t offset, struct value *addr, struct value *v) {
+void target_store_memory(struct compiler *c, enum access a, uint32_t memory, uint64_t offset, struct value *addr,
+                         struct value *v) {
     struct arm64_access store = store_access(a);
     if (!is_imm(addr)) into_reg(c, addr);
     uint8_t s = to_store(c, &store, v);

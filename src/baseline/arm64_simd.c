@@ -93,41 +93,39 @@ SEQUENCE(then) { /* insn2 of insn */
 #define SWAPPED(op, in) ROW(op, .insn = in, .swaps = true)
 #define SEQ(op, name, ...) ROW(op, .emit = name, __VA_ARGS__)
 #define SIZED(in, log2) ((in) | (log2) << 22)
-#define SIGNED_ORDERS(shape, n)                                                                                        \
-    ONE(shape##_EQ, SIZED(NEON_CMEQ, n)), SEQ(shape##_NE, inverse, .insn = SIZED(NEON_CMEQ, n)),                       \
-        ONE(shape##_GT_S, SIZED(NEON_CMGT, n)), ONE(shape##_GE_S, SIZED(NEON_CMGE, n)),                                \
-        SWAPPED(shape##_LT_S, SIZED(NEON_CMGT, n)), SWAPPED(shape##_LE_S, SIZED(NEON_CMGE, n)),                        \
-        ONE(shape##_ADD, SIZED(NEON_ADD, n)), ONE(shape##_SUB, SIZED(NEON_SUB, n)),                                    \
-        ONE(shape##_ABS, SIZED(NEON_ABS, n)), ONE(shape##_NEG, SIZED(NEON_NEG, n))
-#define ORDERS(shape, n)                                                                                               \
-    SIGNED_ORDERS(shape, n), ONE(shape##_GT_U, SIZED(NEON_CMHI, n)), ONE(shape##_GE_U, SIZED(NEON_CMHS, n)),           \
-        SWAPPED(shape##_LT_U, SIZED(NEON_CMHI, n)), SWAPPED(shape##_LE_U, SIZED(NEON_CMHS, n)),                        \
-        ONE(shape##_MIN_S, SIZED(NEON_SMIN, n)), ONE(shape##_MAX_S, SIZED(NEON_SMAX, n)),                              \
+#define SIGNED_ORDERS(shape, n)                                                                                                  \
+    ONE(shape##_EQ, SIZED(NEON_CMEQ, n)), SEQ(shape##_NE, inverse, .insn = SIZED(NEON_CMEQ, n)),                                 \
+        ONE(shape##_GT_S, SIZED(NEON_CMGT, n)), ONE(shape##_GE_S, SIZED(NEON_CMGE, n)),                                          \
+        SWAPPED(shape##_LT_S, SIZED(NEON_CMGT, n)), SWAPPED(shape##_LE_S, SIZED(NEON_CMGE, n)),                                  \
+        ONE(shape##_ADD, SIZED(NEON_ADD, n)), ONE(shape##_SUB, SIZED(NEON_SUB, n)), ONE(shape##_ABS, SIZED(NEON_ABS, n)),        \
+        ONE(shape##_NEG, SIZED(NEON_NEG, n))
+#define ORDERS(shape, n)                                                                                                         \
+    SIGNED_ORDERS(shape, n), ONE(shape##_GT_U, SIZED(NEON_CMHI, n)), ONE(shape##_GE_U, SIZED(NEON_CMHS, n)),                     \
+        SWAPPED(shape##_LT_U, SIZED(NEON_CMHI, n)), SWAPPED(shape##_LE_U, SIZED(NEON_CMHS, n)),                                  \
+        ONE(shape##_MIN_S, SIZED(NEON_SMIN, n)), ONE(shape##_MAX_S, SIZED(NEON_SMAX, n)),                                        \
         ONE(shape##_MIN_U, SIZED(NEON_UMIN, n)), ONE(shape##_MAX_U, SIZED(NEON_UMAX, n))
-#define SATURATES(shape, n)                                                                                            \
-    ONE(shape##_ADD_SAT_S, SIZED(NEON_SQADD, n)), ONE(shape##_ADD_SAT_U, SIZED(NEON_UQADD, n)),                        \
-        ONE(shape##_SUB_SAT_S, SIZED(NEON_SQSUB, n)), ONE(shape##_SUB_SAT_U, SIZED(NEON_UQSUB, n)),                    \
+#define SATURATES(shape, n)                                                                                                      \
+    ONE(shape##_ADD_SAT_S, SIZED(NEON_SQADD, n)), ONE(shape##_ADD_SAT_U, SIZED(NEON_UQADD, n)),                                  \
+        ONE(shape##_SUB_SAT_S, SIZED(NEON_SQSUB, n)), ONE(shape##_SUB_SAT_U, SIZED(NEON_UQSUB, n)),                              \
         ONE(shape##_AVGR_U, SIZED(NEON_URHADD, n))
-#define WIDENS(wide, narrow, n) /* n of the narrow shape */                                                            \
-    ONE(wide##_EXTEND_LOW_##narrow##_S, NEON_SXTL | 8 << (n) << 16),                                                   \
-        ONE(wide##_EXTEND_LOW_##narrow##_U, NEON_UXTL | 8 << (n) << 16),                                               \
-        ONE(wide##_EXTEND_HIGH_##narrow##_S, NEON_SXTL | NEON_2 | 8 << (n) << 16),                                     \
-        ONE(wide##_EXTEND_HIGH_##narrow##_U, NEON_UXTL | NEON_2 | 8 << (n) << 16),                                     \
-        ONE(wide##_EXTMUL_LOW_##narrow##_S, SIZED(NEON_SMULL, n)),                                                     \
-        ONE(wide##_EXTMUL_LOW_##narrow##_U, SIZED(NEON_UMULL, n)),                                                     \
-        ONE(wide##_EXTMUL_HIGH_##narrow##_S, SIZED(NEON_SMULL | NEON_2, n)),                                           \
+#define WIDENS(wide, narrow, n) /* n of the narrow shape */                                                                      \
+    ONE(wide##_EXTEND_LOW_##narrow##_S, NEON_SXTL | 8 << (n) << 16),                                                             \
+        ONE(wide##_EXTEND_LOW_##narrow##_U, NEON_UXTL | 8 << (n) << 16),                                                         \
+        ONE(wide##_EXTEND_HIGH_##narrow##_S, NEON_SXTL | NEON_2 | 8 << (n) << 16),                                               \
+        ONE(wide##_EXTEND_HIGH_##narrow##_U, NEON_UXTL | NEON_2 | 8 << (n) << 16),                                               \
+        ONE(wide##_EXTMUL_LOW_##narrow##_S, SIZED(NEON_SMULL, n)), ONE(wide##_EXTMUL_LOW_##narrow##_U, SIZED(NEON_UMULL, n)),    \
+        ONE(wide##_EXTMUL_HIGH_##narrow##_S, SIZED(NEON_SMULL | NEON_2, n)),                                                     \
         ONE(wide##_EXTMUL_HIGH_##narrow##_U, SIZED(NEON_UMULL | NEON_2, n))
-#define FLOATS(shape, d)                                                                                               \
-    ONE(shape##_EQ, NEON_FCMEQ | d), SEQ(shape##_NE, inverse, .insn = NEON_FCMEQ | d),                                 \
-        ONE(shape##_GT, NEON_FCMGT | d), ONE(shape##_GE, NEON_FCMGE | d), SWAPPED(shape##_LT, NEON_FCMGT | d),         \
-        SWAPPED(shape##_LE, NEON_FCMGE | d), ONE(shape##_ADD, NEON_FADD | d), ONE(shape##_SUB, NEON_FSUB | d),         \
-        ONE(shape##_MUL, NEON_FMUL | d), ONE(shape##_DIV, NEON_FDIV | d), ONE(shape##_MIN, NEON_FMIN | d),             \
-        ONE(shape##_MAX, NEON_FMAX | d), ONE(shape##_RELAXED_MIN, NEON_FMIN | d),                                      \
-        ONE(shape##_RELAXED_MAX, NEON_FMAX | d), SEQ(shape##_PMIN, pseudo, .insn = NEON_FCMGT | d),                    \
-        SEQ(shape##_PMAX, pseudo, .insn = NEON_FCMGT | d, .swaps = true), ONE(shape##_ABS, NEON_FABS | d),             \
-        ONE(shape##_NEG, NEON_FNEG | d), ONE(shape##_SQRT, NEON_FSQRT | d), ONE(shape##_CEIL, NEON_FRINTP | d),        \
-        ONE(shape##_FLOOR, NEON_FRINTM | d), ONE(shape##_TRUNC, NEON_FRINTZ | d),                                      \
-        ONE(shape##_NEAREST, NEON_FRINTN | d), SEQ(shape##_RELAXED_MADD, fused, .insn = NEON_FMLA | d),                \
+#define FLOATS(shape, d)                                                                                                         \
+    ONE(shape##_EQ, NEON_FCMEQ | d), SEQ(shape##_NE, inverse, .insn = NEON_FCMEQ | d), ONE(shape##_GT, NEON_FCMGT | d),          \
+        ONE(shape##_GE, NEON_FCMGE | d), SWAPPED(shape##_LT, NEON_FCMGT | d), SWAPPED(shape##_LE, NEON_FCMGE | d),               \
+        ONE(shape##_ADD, NEON_FADD | d), ONE(shape##_SUB, NEON_FSUB | d), ONE(shape##_MUL, NEON_FMUL | d),                       \
+        ONE(shape##_DIV, NEON_FDIV | d), ONE(shape##_MIN, NEON_FMIN | d), ONE(shape##_MAX, NEON_FMAX | d),                       \
+        ONE(shape##_RELAXED_MIN, NEON_FMIN | d), ONE(shape##_RELAXED_MAX, NEON_FMAX | d),                                        \
+        SEQ(shape##_PMIN, pseudo, .insn = NEON_FCMGT | d), SEQ(shape##_PMAX, pseudo, .insn = NEON_FCMGT | d, .swaps = true),     \
+        ONE(shape##_ABS, NEON_FABS | d), ONE(shape##_NEG, NEON_FNEG | d), ONE(shape##_SQRT, NEON_FSQRT | d),                     \
+        ONE(shape##_CEIL, NEON_FRINTP | d), ONE(shape##_FLOOR, NEON_FRINTM | d), ONE(shape##_TRUNC, NEON_FRINTZ | d),            \
+        ONE(shape##_NEAREST, NEON_FRINTN | d), SEQ(shape##_RELAXED_MADD, fused, .insn = NEON_FMLA | d),                          \
         SEQ(shape##_RELAXED_NMADD, fused, .insn = NEON_FMLS | d)
 
 static const struct simd_row rows[WASM_OPS_END - WASM_BASE_FD] = {

@@ -141,7 +141,8 @@ void target_simd_splat(struct compiler *c, uint32_t op, uint8_t d, struct value 
     }
 }
 
-static void move_lane(struct compiler *c, uint32_t in, unsigned log2, unsigned lane, uint8_t d, uint8_t s) { /* to a general register */
+static void move_lane(struct compiler *c, uint32_t in, unsigned log2, unsigned lane, uint8_t d,
+                      uint8_t s) { /* to a general register */
     put(c, neon_lane(in, log2, lane) | arm64_v(s, 5) | arm64_x(d, 0));
 }
 
@@ -288,8 +289,8 @@ void target_simd_load_lane(struct compiler *c, unsigned log2, uint8_t lane, uint
     insert(c, log2, lane, d, VS);
 }
 
-void target_simd_store_lane(struct compiler *c, unsigned log2, uint8_t lane, uint32_t memory, uint64_t offset,
-                            struct value *addr, struct value *a) {
+void target_simd_store_lane(struct compiler *c, unsigned log2, uint8_t lane, uint32_t memory, uint64_t offset, struct value *addr,
+                            struct value *a) {
     uint8_t s = reg_of(c, a);
     if (lane) v1(c, neon_lane(NEON_DUP_SCALAR, log2, lane), VS, s), s = VS;
     struct arm64_mem m = arm64_address(c, log2, memory, offset, addr);
