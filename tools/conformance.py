@@ -29,7 +29,7 @@ SUITES = [
 # Name, build folder, what runs its programs.
 TARGETS = [
     ("x86-64", "build", []),
-    ("aarch64", "build-arm64", ["env", "ORLO_ENGINE_RESERVE=268435456", "qemu-aarch64"]),
+    ("aarch64", "build-arm64", ["env", "ORLO_ENGINE_RESERVE=1073741824", "qemu-aarch64"]),
 ]
 
 

@@ -62,7 +62,7 @@ build_release() { # targets…
 }
 
 # What qemu-user pays for each page of: see engine_config.
-export_emulated() { export ORLO_ENGINE_RESERVE=268435456; }
+export_emulated() { export ORLO_ENGINE_RESERVE=1073741824; }
 can_cross() { [[ $(uname -m) != aarch64 ]] && command -v aarch64-linux-gnu-gcc qemu-aarch64 >/dev/null && [[ -d /usr/lib/aarch64-linux-gnu/pkgconfig ]]; }
 
 build_cross() { # targets…
