@@ -19,6 +19,7 @@
 #ifndef __ASSEMBLER__
 #include "base/base.h"
 #include <signal.h>
+#include <sys/auxv.h>
 #include <ucontext.h>
 
 enum { ENGINE_RESUME_BYTES = 0 }; /* engine_asm_resume writes nothing on the fiber's stack */
@@ -28,7 +29,10 @@ struct engine_saved { /* registers of a preempted fiber */
     void *vectors; /* struct fpsimd_context */
 };
 
-static inline bool engine_machine_ok(void) { return true; }
+/* What this machine would need for the engine to run; NULL: nothing. Some kernels have pages of 16 or 64 KiB. */
+static inline const char *engine_machine_lacks(void) {
+    return getauxval(AT_PAGESZ) == 4096 ? NULL : "a kernel with pages of 4 KiB is needed";
+}
 
 /* The base is in a register that C code and switches preserve. */
 static inline uint8_t *engine_base_get(void) { return NULL; }

@@ -10,7 +10,11 @@
 enum { SLICE_NS_MIN = 20'000 }; /* a tick must take less than a slice, else nothing else is done */
 
 struct engine *engine_new(const struct engine_config *config) {
-    ENSURE(engine_machine_ok());
+    const char *lacks = engine_machine_lacks();
+    if (lacks) {
+        fprintf(stderr, "orlo: this machine cannot run guests: %s\n", lacks);
+        abort();
+    }
     struct engine *e = calloc(1, sizeof *e);
     ENSURE(e);
     if (config) e->config = *config;

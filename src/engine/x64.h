@@ -42,8 +42,10 @@ struct engine_saved { /* registers of a preempted fiber */
     void *vectors; /* XSAVE's standard form */
 };
 
-/* Linux 5.9 and an x86-64 since 2012. */
-static inline bool engine_machine_ok(void) { return getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE; }
+/* What this machine would need for the engine to run; NULL: nothing. */
+static inline const char *engine_machine_lacks(void) {
+    return getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE ? NULL : "Linux 5.9 and a processor since 2012 are needed (FSGSBASE)";
+}
 
 /* The group whose code runs, kept by C code over a switch of fibers. */
 static inline uint8_t *engine_base_get(void) {
