@@ -1,8 +1,10 @@
 """Modules of nothing but types: random recursion groups, many of them alike but for little, in chains of subtypes; and for an object of each
-type the outcome of ref.test against all types. So two types are one for an engine exactly if they are for the other."""
+type the outcome of ref.test against all types, and calls of functions of each type through a table. So two types are one for an
+engine exactly if they are for the other."""
 from encode import heap, s, section, type_code, u, vec
 
 NUMBERS = ["i32", "i64", "f32", "f64"]
+ZERO = {"i32": b"\x41\0", "i64": b"\x42\0", "f32": b"\x43" + bytes(4), "f64": b"\x44" + bytes(8)}
 
 
 def field(rng, types, group_end):
@@ -85,13 +87,14 @@ class TypeGraph:
         funcs = [k for k in range(n) if self.types[k][0] == "func"]
         words = lambda of: (len(of) + 63) // 64
         ours = [b"\x60" + vec([]) + vec([type_code("i64")] * words(of)) for of in (data, funcs)]
+        ours.append(b"\x60" + vec([type_code("i32")]) + vec([type_code("i32")]))
         subjects = [k for k in range(n) if self.makeable(k) or self.types[k][0] == "func"]
         if len(subjects) > 60:
             subjects = rng.sample(subjects, 60)
         instances = [k for k in range(n) if self.types[k][0] == "func"]  # a function of each function type
         bodies = []
         for k in instances:
-            bodies.append(vec([]) + b"\x00\x0b")
+            bodies.append(vec([]) + b"".join(ZERO[t] for t in self.types[k][1][1]) + b"\x0b")
         number_of = {k: i for i, k in enumerate(instances)}
         for k in subjects:
             is_func = self.types[k][0] == "func"
@@ -110,12 +113,19 @@ class TypeGraph:
                     code += b"\x42\1\x86"  # what there is, one bit up, and this one
                     code += b"\x20\0\xfb" + u(rng.choice([20, 21])) + s(j) + b"\xad\x84"
             bodies.append(vec([u(1) + type_code("funcref" if is_func else "anyref")]) + bytes(code) + b"\x0b")
-        kinds = instances + [first_result + (self.types[k][0] == "func") for k in subjects]
+        callers = rng.sample(instances, min(len(instances), 12))
+        for k in callers:  # what stands below the arguments stays
+            params, results = self.types[k][1]
+            code = b"\x20\0\x41\3\x6c" + b"".join(ZERO[t] for t in params) + b"\x20\0\x41" + s(len(instances)) + b"\x70\x11" + u(k) + u(0)
+            bodies.append(vec([]) + code + b"\x1a" * len(results) + b"\x20\0\x6a\x0b")
+        kinds = instances + [first_result + (self.types[k][0] == "func") for k in subjects] + [first_result + 2] * len(callers)
         out = b"\0asm\1\0\0\0" + section(1, vec(groups + ours)) + section(3, vec([u(t) for t in kinds]))
         names = [(f"t{k}", len(instances) + i) for i, k in enumerate(subjects)]
+        names += [(f"c{k}", len(instances) + len(subjects) + i) for i, k in enumerate(callers)]
+        out += section(4, vec([b"\x70\0" + u(len(instances))]))
         out += section(7, vec([u(len(name)) + name.encode() + b"\0" + u(i) for name, i in names]))
         if instances:
-            out += section(9, vec([u(3) + b"\0" + vec([u(i) for i in range(len(instances))])]))
+            out += section(9, vec([u(0) + b"\x41\0\x0b" + vec([u(i) for i in range(len(instances))])]))
         return out + section(10, vec([u(len(b)) + b for b in bodies]))
 
     def make_array(self, k):
