@@ -31,7 +31,7 @@ class Absent(Exception):
 def row(bench, name, value, unit, bar=None, end=None, least=False, note=""):
     """bar, end: at most this (least: at least)."""
     good = lambda limit: limit is None or (value >= limit if least else value <= limit)
-    verdict = "" if bar is None else "met" if good(end) else "bar met" if good(bar) else "MISSED"
+    verdict = "" if bar is None else "MISSED" if not good(bar) else "met" if good(end) else "bar met"
     ROWS.append({"bench": bench, "name": name, "value": value, "unit": unit, "bar": bar, "end": end, "verdict": verdict, "note": note})
     if not JSON:
         sign = "≥" if least else "≤"
@@ -319,6 +319,9 @@ def kernels():
         row("kernels", "the same, × wasmtime", whole / theirs, "×", 1, note=f"wasmtime {theirs:.2f} × clang -O2")
     else:
         skipped("kernels", "the same, × wasmtime", "wasmtime is not on PATH")
+    vectors = {n: r[0] for n, r in ratios.items() if n.startswith("simd")}
+    row("kernels", "the slower of the vector kernels, × clang's SSE code", max(vectors.values()), "×", 1.5,
+        note=", ".join(f"{n} {r:.2f}" for n, r in sorted(vectors.items())))
 
 
 LUA_LOOP = ("local n, caught = tonumber(arg[1]), 0 for i = 1, n do local ok = pcall(function() if i % 2 == 0 then error('x' .. i) "

@@ -53,7 +53,7 @@ int main(void) {
     for (int i = 0; i < 64; i++)
         for (int j = 0; j < ROW; j++) rows[i][j] = (float)((i * j) % 9) * 0.25f - 1;
     double total = 0;
-    for (int round = 0; round < 2000; round++) {
+    for (int round = 0; round < 12000; round++) {
         move(&m);
         for (int i = 0; i < 63; i++) total += (double)dot(rows[i], rows[i + 1]);
     }
