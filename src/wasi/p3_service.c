@@ -259,7 +259,11 @@ static void begin(struct call *c) {
     const struct net_request *rq = net_exchange_request(x);
     struct host_instance *in = c->home->in;
     str seen = outgoing_seen(x);
-    if (seen.n) { c->seen = (str){memcpy(malloc(seen.n), seen.p, seen.n), seen.n}; }
+    if (seen.n) { /* at most a request head's bytes */
+        uint8_t *own = malloc(seen.n);
+        ENSURE(own);
+        c->seen = (str){memcpy(own, seen.p, seen.n), seen.n};
+    }
     bool https = run->config.https || str_eqc(rq->scheme, "https");
     p3_inlet_init(&c->inlet, in, net_exchange_source(x), on_inlet_over, c);
     c->request = p3_request_of(in, rq, https, &c->inlet);
