@@ -63,7 +63,19 @@ build_release() { # targets…
 
 # What qemu-user pays for each page of: see engine_config.
 export_emulated() { export ORLO_ENGINE_RESERVE=1073741824; }
-can_cross() { [[ $(uname -m) != aarch64 ]] && command -v aarch64-linux-gnu-gcc qemu-aarch64 >/dev/null && [[ -d /usr/lib/aarch64-linux-gnu/pkgconfig ]]; }
+# Whether programs for aarch64 can be built and run here. Looking for files would not tell: a compiler without its headers is one.
+can_cross() {
+    [[ $(uname -m) != aarch64 ]] && command -v aarch64-linux-gnu-gcc qemu-aarch64 >/dev/null || return 1
+    PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig pkg-config --exists libuv libcurl libcrypto cmocka jansson || return 1
+    local folder
+    folder=$(mktemp -d)
+    echo '#include <stdlib.h>
+        int main(void) { return abs(0); }' >"$folder/try.c"
+    local ok=0
+    { aarch64-linux-gnu-gcc -o "$folder/try" "$folder/try.c" && qemu-aarch64 "$folder/try"; } >/dev/null 2>&1 || ok=1
+    rm -r "$folder"
+    return $ok
+}
 
 build_cross() { # targets…
     configure build-arm64 --cross-file tools/aarch64.cross

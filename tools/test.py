@@ -55,7 +55,7 @@ def programs():
     orlo = os.path.join(ROOT, "build", "orlo")
     spec = os.path.join(ROOT, "build", "tests", "spec", "orlo-spec")
     yield "walls", [py, "tests/walls.py"], None
-    for script in ("tests/serve/run.py", "tests/guests/run.py", "tests/commands/run.py", "tests/sockets/run.py"):
+    for script in ("tests/serve/run.py", "tests/attack/run.py", "tests/guests/run.py", "tests/commands/run.py", "tests/sockets/run.py"):
         if os.path.exists(os.path.join(ROOT, script)):
             yield script.split("/")[1], [py, script, orlo], None
     suites = [p for p in (os.path.join(SHARED, "spec", s) for s in ("core", "component")) if os.path.exists(p)]

@@ -1,0 +1,196 @@
+"""What the whole-system tests share: guests compiled on the spot, an orlo that serves, clients, checks, and the runner.
+
+A test program is `tests/FOLDER/run.py ORLO [FILTER]`: it says `from harness import *` and ends with `run(globals())`, which calls
+each `test_…` whose name contains FILTER, prints `ok|FAIL|SKIP NAME` lines and 'N passed, N failed, N skipped'.
+"""
+import contextlib, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time, traceback
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ORLO = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else os.path.join(ROOT, "build", "orlo")
+WORK = tempfile.mkdtemp(prefix="orlo-test-")
+os.environ["ORLO_STATE"] = os.path.join(WORK, "state")
+GUESTS = {}
+
+
+class Skip(Exception):
+    pass
+
+
+# ---- guests -------------------------------------------------------------------------------------------------------
+
+
+def tool(*names):
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    return None
+
+
+def guest(name):
+    """The path of tests/guests/NAME.c, compiled."""
+    if name not in GUESTS:
+        clang = tool("clang", "clang-14", "clang-19")
+        ld = tool("wasm-ld", "wasm-ld-14", "wasm-ld-19")
+        if not clang or not ld:
+            raise Skip("needs clang and wasm-ld")
+        out = os.path.join(WORK, name + ".wasm")
+        subprocess.run([clang, "--target=wasm32", "-O2", "-nostdlib", "-fuse-ld=" + ld, "-Wl,--no-entry", "-o", out,
+                        os.path.join(ROOT, "tests", "guests", name + ".c")], check=True)
+        GUESTS[name] = out
+    return GUESTS[name]
+
+
+def file_of(name, data):
+    path = os.path.join(WORK, name)
+    with open(path, "wb") as f:
+        f.write(data)
+    return path
+
+
+# ---- running orlo ---------------------------------------------------------------------------------------------------
+
+
+def orlo(*args, data=b"", env=None, timeout=60):
+    p = subprocess.run([ORLO, *args], input=data, capture_output=True, timeout=timeout, env=dict(os.environ, **(env or {})))
+    return p.returncode, p.stdout.decode("utf-8", "replace"), p.stderr.decode("utf-8", "replace")
+
+
+class Server:
+    def __init__(self, wasm, *flags, listen="127.0.0.1:0"):
+        self.proc = subprocess.Popen([ORLO, "serve", wasm, "--listen", listen, "--log-format", "json", *flags], stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.text, self.url, self.ended = b"", None, False
+        self.changed = threading.Condition()
+        threading.Thread(target=self.read, daemon=True).start()
+        line = self.wait_event("serving", 60)
+        self.url = line["url"]
+        self.port = int(self.url.rsplit(":", 1)[1])
+
+    def read(self):
+        while piece := os.read(self.proc.stderr.fileno(), 65536):
+            with self.changed:
+                self.text += piece
+                self.changed.notify_all()
+        with self.changed:
+            self.ended = True
+            self.changed.notify_all()
+
+    def events(self, name=None):
+        lines = [json.loads(l) for l in self.text.decode("utf-8", "replace").split("\n")[:-1] if l.startswith("{")]
+        return [l for l in lines if name is None or l["event"] == name]
+
+    def wait_event(self, name, seconds=10, count=1, **fields):
+        deadline = time.monotonic() + seconds
+        fits = lambda e: all(e.get(k) == v for k, v in fields.items())
+        with self.changed:
+            while True:
+                found = [e for e in self.events(name) if fits(e)]
+                if len(found) >= count:
+                    return found[-1]
+                left = deadline - time.monotonic()
+                if left <= 0 or (self.proc.poll() is not None and self.ended):
+                    raise AssertionError(f"no event {name} {fields} in:\n{self.text.decode('utf-8', 'replace')}")
+                self.changed.wait(min(left, 0.2))
+
+    def workers(self):
+        out = subprocess.run(["ps", "--ppid", str(self.proc.pid), "-o", "pid="], capture_output=True, text=True).stdout
+        return [int(p) for p in out.split()]
+
+    def stop(self, sig=signal.SIGTERM, timeout=20):
+        if self.proc.poll() is None:
+            self.proc.send_signal(sig)
+        try:
+            return self.proc.wait(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.proc.kill()
+            self.proc.wait()
+            raise AssertionError("it had to be killed")
+
+
+@contextlib.contextmanager
+def serving(wasm, *flags, **more):
+    s = Server(wasm, *flags, **more)
+    try:
+        yield s
+        assert s.stop() == 0, s.text.decode()
+    finally:
+        if s.proc.poll() is None:
+            s.proc.kill()
+            s.proc.wait()
+
+
+class Answer:
+    pass
+
+
+def curl(url, *args, data=None, timeout=30):
+    head = tempfile.NamedTemporaryFile(dir=WORK, delete=False)
+    if data is not None:
+        args = (*args, "--data-binary", "@-")
+    p = subprocess.run(["curl", "-s", "-m", str(timeout), "-D", head.name, "-o", "-", *args, url], input=data, capture_output=True)
+    a = Answer()
+    a.code, a.body = p.returncode, p.stdout
+    a.text = p.stdout.decode("utf-8", "replace")
+    a.head = head.read().decode("latin-1")
+    head.close()
+    os.unlink(head.name)
+    heads = [b for b in a.head.split("\r\n\r\n") if b]
+    a.status = int(heads[-1].split()[1]) if heads else 0
+    a.fields = {k.lower(): v.strip() for k, v in (l.split(":", 1) for l in (heads[-1] if heads else "").split("\r\n")[1:] if ":" in l)}
+    return a
+
+
+def raw(port, request, timeout=10):
+    """What a server says to these bytes until it closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as s:
+        s.sendall(request)
+        got = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := s.recv(65536):
+                got += piece
+        return got
+
+
+def check(condition, *about):
+    if not condition:
+        raise AssertionError(" ".join(map(repr, about)))
+
+
+def eq(a, b):
+    if a != b:
+        raise AssertionError(f"{a!r} is not {b!r}")
+
+
+def has(text, *parts):
+    for p in parts:
+        if p not in text:
+            raise AssertionError(f"{p!r} is not in {text!r}")
+
+
+# ---- the runner -----------------------------------------------------------------------------------------------------
+
+
+def run(*spaces):
+    """Calls the tests of these globals(), and exits."""
+    wanted = sys.argv[2] if len(sys.argv) > 2 else ""
+    passed = failed = skipped = 0
+    try:
+        for name, fn in [item for space in spaces for item in list(space.items())]:
+            if not name.startswith("test_") or wanted not in name:
+                continue
+            try:
+                fn()
+                passed += 1
+                print("ok " + name[5:], flush=True)
+            except Skip as e:
+                skipped += 1
+                print(f"SKIP {name[5:]}: {e}", flush=True)
+            except Exception as e:
+                failed += 1
+                where = traceback.extract_tb(e.__traceback__)
+                line = next((f.lineno for f in reversed(where) if f.name == name), 0)
+                print(f"FAIL {name[5:]} (line {line}): {type(e).__name__}: {str(e)[:3000]}", flush=True)
+    finally:
+        shutil.rmtree(WORK, ignore_errors=True)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    sys.exit(1 if failed else 0)
