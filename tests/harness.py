@@ -5,6 +5,8 @@ each `test_…` whose name contains FILTER, prints `ok|FAIL|SKIP NAME` lines and
 """
 import contextlib, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time, traceback
 
+import wasm_cc
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ORLO = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else os.path.join(ROOT, "build", "orlo")
 WORK = tempfile.mkdtemp(prefix="orlo-test-")
@@ -19,23 +21,12 @@ class Skip(Exception):
 # ---- guests -------------------------------------------------------------------------------------------------------
 
 
-def tool(*names):
-    for name in names:
-        if path := shutil.which(name):
-            return path
-    return None
-
-
 def guest(name):
     """The path of tests/guests/NAME.c, compiled."""
     if name not in GUESTS:
-        clang = tool("clang", "clang-14", "clang-19")
-        ld = tool("wasm-ld", "wasm-ld-14", "wasm-ld-19")
-        if not clang or not ld:
-            raise Skip("needs clang and wasm-ld")
         out = os.path.join(WORK, name + ".wasm")
-        subprocess.run([clang, "--target=wasm32", "-O2", "-nostdlib", "-fuse-ld=" + ld, "-Wl,--no-entry", "-o", out,
-                        os.path.join(ROOT, "tests", "guests", name + ".c")], check=True)
+        if not wasm_cc.build(os.path.join(ROOT, "tests", "guests", name + ".c"), out):
+            raise Skip("needs clang and wasm-ld")
         GUESTS[name] = out
     return GUESTS[name]
 

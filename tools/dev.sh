@@ -2,29 +2,43 @@
 # What ./dev does; started by it in the repository's root.
 set -euo pipefail
 
-usage() {
+# The verbs: each with the lines that `./dev VERB --help` adds, indented.
+verbs() {
     cat <<'TEXT'
-./dev up                    install what is missing, build, serve the example, print its URL
+./dev up [FLAG…]           install what is missing, build, serve the example, print its URL
+    The first time takes 1 or 2 minutes on two cores, and what apt takes to install a compiler and seven libraries; after that, none.
+    FLAGs are those of `orlo serve`, for instance --listen :9000 (build/orlo serve --help lists them). Ctrl-C stops it.
 ./dev build                 build build/orlo (release)
-./dev test [FILTER…]       all tests, or those whose name contains a filter, with ASan and UBSan
+./dev test [-v] [FILTER…]  all tests, or those whose name contains a filter, with ASan and UBSan
+    The first time builds three trees: a few minutes on two cores. All tests take several minutes more; a filter, seconds.
+    On a terminal: one line that moves, and what failed. With -v, or elsewhere: a line for each program, and what was skipped and why.
+    What failed is said again at the end. Each program's whole output: build-test/logs/.
 ./dev spec PATH…            conformance suites (JSON made by wast2json), e.g. ./dev spec ../shared/spec/core
-./dev spec --target aarch64 PATH…   the same, cross-built in build-arm64, under qemu-user
-./dev spec --table          all suites of ../shared/spec, and README's table of what passes
+    README, "Conformance", says where the suites come from and how to make them. -v names what is skipped.
+    --target aarch64 PATH…  the same, cross-built in build-arm64, under qemu-user
+    --table                 all suites of ../shared/spec, and README's table of what passes
 ./dev wasi PATH…            WASI test suites, e.g. ./dev wasi ../shared/spec/wasi/p1-c
 ./dev fuzz [TARGET…] [--seconds N]   fuzz one target or each in turn, 60 s each (needs clang)
 ./dev fuzz diff [--seconds N] [--seed S]   random modules on Orlo and on Wasmtime: whatever differs is a bug
+    Inputs that fail are left in build-fuzz/found/, with the command that replays them.
 ./dev bench [NAME…] [--json]   measurements, as ratios against peers found on PATH
 ./dev fmt [--check]         clang-format over the sources
 ./dev ci                    what CI runs: install packages, build, all tests
 TEXT
 }
 
+usage() { verbs | grep -v '^ '; }
+help_of() { verbs | awk -v verb="$1" '/^[^ ]/ { mine = $2 == verb } mine'; }
+
+say() { echo "dev: $*" >&2; }
+on_terminal() { [[ -t 2 ]]; }
+
 # Runs a command up to four times: mirrors have moments.
 persist() {
     local pause
     for pause in 2 10 30; do
         "$@" && return
-        echo "dev: '$*' failed; again in $pause s" >&2
+        say "'$*' failed; again in $pause s"
         sleep "$pause"
     done
     "$@"
@@ -42,11 +56,17 @@ need_packages() {
     [[ -n $missing ]] || return 0
     [[ $(id -u) -eq 0 ]] || sudo=(sudo)
     if [[ $missing == *:arm64* ]]; then "${sudo[@]}" dpkg --add-architecture arm64; fi
-    echo "Installing" $missing >&2
+    say "installing with apt, which takes from seconds to some minutes:" $missing
     # An update that fails is no reason to stop: the lists there are may do.
     persist "${sudo[@]}" apt-get update -qq || true
-    persist "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null ||
-        { echo "dev: please install:" $missing >&2; exit 69; }
+    persist apt_install "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing ||
+        { say "please install:" $missing; exit 69; }
+}
+
+# Runs an apt-get, and shows on a terminal how far it is: lines of its status descriptor are KIND:PACKAGE:PERCENT:TEXT.
+apt_install() {
+    on_terminal || { "$@" >/dev/null; return; }
+    { "$@" -o APT::Status-Fd=1 -o Dpkg::Use-Pty=0 | awk -F: '/^(dl|pm)status:/ { printf "\r\033[K%3d %% %.70s", $3, $4; fflush() } END { printf "\r\033[K" }' >&2; }
 }
 
 configure() { # folder, meson options…
@@ -55,9 +75,22 @@ configure() { # folder, meson options…
     [[ -f $dir/build.ninja ]] || meson setup "$dir" "$@" >/dev/null || { cat "$dir/meson-logs/meson-log.txt" >&2; exit 70; }
 }
 
+# Folder, processor seconds that it takes when nothing is there yet, targets…: says so, shows how far ninja is, and says how long it took.
+compile() {
+    local dir=$1 seconds=$2 quiet=--quiet started=$SECONDS
+    shift 2
+    [[ $(ninja -C "$dir" -n "$@" 2>/dev/null | tail -1) != "ninja: no work to do." ]] || return 0
+    if [[ -f $dir/.dev-built ]]; then say "building $dir"
+    else say "building $dir for the first time, about $(((seconds + $(nproc) - 1) / $(nproc))) s on the $(nproc) cores here"; fi
+    if on_terminal && [[ -t 1 ]]; then quiet=; fi
+    ninja -C "$dir" $quiet "$@"
+    touch "$dir/.dev-built"
+    say "built $dir in $((SECONDS - started)) s"
+}
+
 build_release() { # targets…
     configure build
-    ninja -C build --quiet "$@"
+    compile build 40 "$@"
     ln -sf build/compile_commands.json compile_commands.json
 }
 
@@ -79,19 +112,23 @@ can_cross() {
 
 build_cross() { # targets…
     configure build-arm64 --cross-file tools/aarch64.cross
-    ninja -C build-arm64 --quiet "$@"
+    compile build-arm64 200 "$@"
 }
 
 build_tests() {
     build_release orlo tests/spec/orlo-spec src/node/node_job_test # a job's sandbox does not fit sanitizers
     configure build-test -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
-    ninja -C build-test --quiet
+    compile build-test 400
     # Without the tools, tools/test.py says that these are skipped.
-    if can_cross; then build_cross tests/spec/orlo-spec $(python3 tools/test.py --cross-targets) && ninja -C build --quiet src/baseline/testrun; fi
+    if can_cross; then build_cross tests/spec/orlo-spec $(python3 tools/test.py --cross-targets) && build_release src/baseline/testrun; fi
 }
 
 verb=${1:-help}
 [[ $# -gt 0 ]] && shift
+if [[ " $* " == *" --help "* || " $* " == *" -h "* ]] && [[ -n $(help_of "$verb") ]]; then # helps before it installs or builds
+    help_of "$verb"
+    exit 0
+fi
 case $verb in
 up)
     need_packages build
@@ -114,7 +151,7 @@ spec)
         export_emulated
         exec qemu-aarch64 build-arm64/tests/spec/orlo-spec "${@:3}"
     fi
-    [[ ${1:-} == --target ]] && { [[ $(uname -m) == "${2/x86-64/x86_64}" ]] || { echo "dev: --target x86-64 or aarch64" >&2; exit 64; }; shift 2; }
+    [[ ${1:-} == --target ]] && { [[ $(uname -m) == "${2/x86-64/x86_64}" ]] || { say "--target x86-64 or aarch64"; exit 64; }; shift 2; }
     need_packages build test
     build_release orlo tests/spec/orlo-spec
     [[ ${1:-} == --table ]] && exec python3 tools/conformance.py --write "${@:2}"
@@ -136,7 +173,7 @@ bench)
     ;;
 ci)
     need_packages build test
-    (need_packages arm64) || echo "dev: without a cross compiler: aarch64 is not tested" >&2
+    (need_packages arm64) || say "without a cross compiler: aarch64 is not tested"
     build_tests
     exec python3 tools/test.py
     ;;
@@ -149,7 +186,7 @@ fmt)
     ;;
 help | -h | --help) usage ;;
 *)
-    echo "dev: no verb '$verb'" >&2
+    say "no verb '$verb'"
     usage >&2
     exit 64
     ;;

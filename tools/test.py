@@ -3,15 +3,19 @@
 
 Three sources: the unit tests that meson knows (sanitized build), the programs below, and the conformance suites.
 A test program reports in one of three ways: cmocka's closing lines, a line 'N passed, N failed, N skipped', or its exit
-status alone (77: skipped, and its last line is the reason). Usage: tools/test.py [FILTER…]
+status alone (77: skipped, and its last line is the reason).
+
+Usage: tools/test.py [-v] [FILTER…]. A line for each program, with what was skipped and why; on a terminal, without -v, one line that
+moves. What failed is said when it does and again at the end. The whole output of each program is in build-test/logs/.
 """
-import json, os, re, shutil, subprocess, sys, time
+import json, os, re, shutil, subprocess, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 
 import conformance
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHARED = os.path.join(ROOT, "..", "shared")
+LOGS = os.path.join(ROOT, "build-test", "logs")
 TIMEOUT_S = 1800
 
 
@@ -55,7 +59,7 @@ def programs():
     orlo = os.path.join(ROOT, "build", "orlo")
     spec = os.path.join(ROOT, "build", "tests", "spec", "orlo-spec")
     yield "walls", [py, "tests/walls.py"], None
-    for script in ("tests/serve/run.py", "tests/attack/run.py", "tests/guests/run.py", "tests/commands/run.py", "tests/sockets/run.py"):
+    for script in ("tests/newcomer/run.py", "tests/serve/run.py", "tests/attack/run.py", "tests/guests/run.py", "tests/commands/run.py", "tests/sockets/run.py"):
         if os.path.exists(os.path.join(ROOT, script)):
             yield script.split("/")[1], [py, script, orlo], None
     suites = [p for p in (os.path.join(SHARED, "spec", s) for s in ("core", "component")) if os.path.exists(p)]
@@ -82,6 +86,7 @@ def readme_test(results):
 class Result:
     def __init__(self, name):
         self.name, self.passed, self.failed, self.skipped, self.notes, self.seconds = name, 0, 0, 0, [], 0.0
+        self.output, self.reasons = "", []  # what it printed but for what passed; the lines that say what failed
 
 
 def read_report(r, code, text):
@@ -124,18 +129,78 @@ def run_one(name, cmd, env, timeout, cwd=ROOT):
     r.seconds = time.monotonic() - started
     skips = [l for l in text.splitlines() if re.match(r"(SKIP|skipped?)\b", l)]
     r.notes += [s for s in skips[:20] if s not in r.notes]
+    os.makedirs(LOGS, exist_ok=True)
+    with open(os.path.join(LOGS, name.replace("/", "-") + ".log"), "w") as f:
+        f.write(text)
     if r.failed:
-        r.notes.append(text[-6000:])
+        lines = [l for l in text.splitlines() if not re.match(r"ok |\[ RUN  |\[       OK", l)]
+        r.output = "\n".join(lines)[-6000:]
+        r.reasons = [l[:400] for l in lines if re.match(r"FAIL|\[  FAILED  \] \D|.*(ERROR: \w+Sanitizer|runtime error:)", l)][:20]
     return r
+
+
+class Report:
+    """Says what comes of the programs."""
+
+    def __init__(self, count, verbose):
+        self.count, self.verbose, self.results, self.running = count, verbose, [], []
+        self.started, self.lock = time.monotonic(), threading.RLock()
+
+    def total(self, what):
+        return sum(getattr(r, what) for r in self.results)
+
+    def status(self):
+        """The line that moves."""
+        if not self.verbose:
+            s = int(time.monotonic() - self.started)
+            line = f"{len(self.results)}/{self.count} programs, {self.total('passed')} passed, {self.total('failed')} failed, {s // 60}:{s % 60:02}  {', '.join(self.running)}"
+            print("\r\033[K" + line[:shutil.get_terminal_size().columns - 1], end="", flush=True)
+
+    def run(self, test):
+        with self.lock:
+            self.running.append(test[0])
+            self.status()
+        r = run_one(*test)
+        with self.lock:
+            self.running.remove(test[0])
+        return r
+
+    def add(self, r):
+        with self.lock:
+            self.results.append(r)
+            if r.failed or self.verbose:
+                status = "FAIL" if r.failed else "skip" if r.skipped and not r.passed else "ok"
+                print("" if self.verbose else "\r\033[K", end="")
+                print(f"{status:4} {r.name}  {r.passed} passed, {r.failed} failed, {r.skipped} skipped  ({r.seconds:.1f} s)")
+                for note in r.notes + ([r.output] if self.verbose and r.output else [] if self.verbose else r.reasons):
+                    print("     " + note.replace("\n", "\n     "), flush=True)
+            self.status()
+
+    def end(self):
+        failed = [r for r in self.results if r.failed]
+        skipped = [r.name for r in self.results if r.skipped]
+        if not self.verbose:
+            print("\r\033[K", end="")
+            if skipped:
+                print(f"Skipped something: {', '.join(skipped)}  (-v says what and why)")
+        if failed:
+            print("\nWhat failed:")
+        for r in failed:
+            print(f"  {r.name}: {r.failed} of {r.passed + r.failed}; its output: {os.path.relpath(LOGS, ROOT)}/{r.name.replace('/', '-')}.log")
+            for line in [n for n in r.notes if not n.startswith("SKIP")] + (r.reasons or r.output.splitlines()[-20:]):
+                print("    " + line)
+        s = time.monotonic() - self.started
+        print(f"\n{len(self.results)} programs in {int(s // 60)} min {s % 60:.0f} s")
 
 
 def main():
     if sys.argv[1:] == ["--cross-targets"]:  # for tools/dev.sh
         print(*CROSS.values())
         return
-    filters = sys.argv[1:]
+    filters = [a for a in sys.argv[1:] if a not in ("-v", "--verbose")]
+    verbose = len(filters) < len(sys.argv[1:]) or not sys.stdout.isatty()
     chosen = lambda name: not filters or any(f in name for f in filters)
-    parallel, serial, results = [], [], []
+    parallel, serial, absent = [], [], []
     for test in unit_tests():
         if chosen(test[0]):
             parallel.append(test)
@@ -146,33 +211,28 @@ def main():
             r = Result(name)
             r.skipped = 1
             r.notes.append(f"SKIP {name}: {os.path.relpath(needs, ROOT)} is not here")
-            results.append(r)
+            absent.append(r)
         else:
             serial.append((name, cmd, {"MESON_EXE_WRAPPER": " ".join(conformance.TARGETS[1][2])} if name.startswith("aarch64/") else {}, TIMEOUT_S))
 
-    def report(r):
-        status = "FAIL" if r.failed else "skip" if r.skipped and not r.passed else "ok"
-        print(f"{status:4} {r.name}  {r.passed} passed, {r.failed} failed, {r.skipped} skipped  ({r.seconds:.1f} s)", flush=True)
-        for note in r.notes:
-            print("     " + note.replace("\n", "\n     "), flush=True)
-
-    for r in results:
-        report(r)
+    if not parallel and not serial and not absent:
+        print(f"No test's name contains {' or '.join(filters)}.")
+    report = Report(len(parallel) + len(serial) + len(absent), verbose)
+    for r in absent:
+        report.add(r)
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        for r in pool.map(lambda t: run_one(*t), parallel):
-            report(r)
-            results.append(r)
+        for r in pool.map(report.run, parallel):
+            report.add(r)
     for t in serial:
-        r = run_one(*t)
-        report(r)
-        results.append(r)
-    r = readme_test(results)
+        report.add(report.run(t))
+    r = readme_test(report.results)
     if r.passed or r.failed:
-        report(r)
-        results.append(r)
-    total = [sum(getattr(r, k) for r in results) for k in ("passed", "failed", "skipped")]
+        report.add(r)
+    report.end()
+    total = [report.total(k) for k in ("passed", "failed", "skipped")]
     print("%d passed, %d failed, %d skipped" % tuple(total))
     sys.exit(1 if total[1] or not total[0] else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

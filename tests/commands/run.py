@@ -31,12 +31,8 @@ def guest(name):
     """tests/guests/NAME.c, compiled."""
     out = os.path.join(WORK, name + ".wasm")
     if not os.path.exists(out):
-        find = lambda *names: next((p for n in names if (p := shutil.which(n))), None)
-        clang, ld = find("clang", "clang-14", "clang-19"), find("wasm-ld", "wasm-ld-14", "wasm-ld-19")
-        if not clang or not ld:
+        if not wasm_cc.build(os.path.join(ROOT, "tests", "guests", name + ".c"), out):
             raise Skip("needs clang and wasm-ld")
-        subprocess.run([clang, "--target=wasm32", "-O2", "-nostdlib", "-fuse-ld=" + ld, "-Wl,--no-entry", "-o", out,
-                        os.path.join(ROOT, "tests", "guests", name + ".c")], check=True)
     return out
 
 

@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""What somebody meets who has just cloned this: ./dev, files that are no guests, what a failure says.
+
+Usage: tests/newcomer/run.py ORLO [FILTER]. Prints `ok|FAIL|SKIP NAME` lines, and 'N passed, N failed, N skipped'.
+"""
+import os, pty, re, subprocess, sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from harness import *
+
+DEV = os.path.join(ROOT, "dev")
+
+
+# ---- ./dev -----------------------------------------------------------------------------------------------------------
+
+
+def test_dev_helps_before_it_does_anything():
+    """With no tool on PATH but the shell's own: whatever a verb would install or build, it could not."""
+    bare = os.path.join(WORK, "bare")
+    os.makedirs(bare)
+    for name in ("bash", "env", "dirname", "cat", "awk", "grep"):
+        os.symlink(shutil.which(name), os.path.join(bare, name))
+    verbs = re.findall(r"^\./dev (\w+)", subprocess.run([DEV, "help"], capture_output=True, text=True, check=True).stdout, re.M)
+    check({"up", "test", "bench", "ci"} <= set(verbs), verbs)
+    for verb in verbs:
+        for flag in ("--help", "-h"):
+            p = subprocess.run([DEV, verb, flag], capture_output=True, text=True, env={"PATH": bare})
+            eq((p.returncode, p.stderr), (0, ""))
+            has(p.stdout, "./dev " + verb)
+
+
+def on_terminal(*cmd):
+    """What a program prints when its output is a terminal."""
+    parent, child = pty.openpty()
+    p = subprocess.Popen(cmd, stdin=subprocess.DEVNULL, stdout=child, stderr=child, cwd=ROOT)
+    os.close(child)
+    got = b""
+    with contextlib.suppress(OSError):  # EIO: nobody has the other end any more
+        while piece := os.read(parent, 65536):
+            got += piece
+    os.close(parent)
+    return p.wait(60), got.decode("utf-8", "replace")
+
+
+REPORT = """
+import sys, importlib.util
+sys.argv = ["test.py"]
+spec = importlib.util.spec_from_file_location("test", "tools/test.py")
+test = importlib.util.module_from_spec(spec)
+sys.path.insert(0, "tools")
+spec.loader.exec_module(test)
+test.LOGS = %r
+report = test.Report(3, not sys.stdout.isatty())
+for name, code in (("first", "print('ok one'); print('1 passed, 0 failed, 0 skipped')"),
+                   ("broken/one", "print('ok this'); print('FAIL that: it is not so'); print('1 passed, 1 failed, 0 skipped'); sys.exit(1)"),
+                   ("last", "print('SKIP two: no tool'); print('4 passed, 0 failed, 1 skipped')")):
+    report.add(report.run((name, [sys.executable, "-c", "import sys; " + code], {}, 60)))
+report.end()
+"""
+
+
+def test_failures_are_said_again_at_the_end():
+    script = file_of("report.py", (REPORT % os.path.join(WORK, "logs")).encode())
+    p = subprocess.run([sys.executable, script], input="", capture_output=True, text=True, cwd=ROOT)
+    eq((p.returncode, p.stderr), (0, ""))
+    lines, end = p.stdout.split("What failed:\n")
+    has(lines, "ok   first  1 passed", "FAIL broken/one  1 passed, 1 failed", "FAIL that: it is not so", "ok   last  4 passed", "SKIP two: no tool")
+    check("ok this" not in p.stdout, p.stdout)
+    has(end, "broken/one: 1 of 2;", "FAIL that: it is not so", "broken-one.log", "3 programs in")
+    with open(os.path.join(WORK, "logs", "broken-one.log")) as f:
+        has(f.read(), "ok this", "FAIL that")
+
+
+def test_a_terminal_shows_what_failed_and_a_count():
+    script = file_of("report.py", (REPORT % os.path.join(WORK, "logs")).encode())
+    code, text = on_terminal(sys.executable, script)
+    eq(code, 0)
+    has(text, "FAIL broken/one", "Skipped something: last", "2/3 programs, 2 passed, 1 failed")
+    shown = [l.rsplit("\r\033[K", 1)[-1] for l in text.replace("\r\n", "\n").split("\n")]
+    check(not any(l.startswith("ok ") for l in shown), shown)
+
+
+def test_guests_are_built_where_binaryen_is_installed():
+    """clang runs the wasm-opt it finds, which drops the names that backtraces are made of."""
+    folder = os.path.join(WORK, "binaryen")
+    os.makedirs(folder)
+    with open(os.path.join(folder, "wasm-opt"), "w") as f:
+        f.write("#!/bin/sh\nexit 9\n")
+    os.chmod(os.path.join(folder, "wasm-opt"), 0o755)
+    before = os.environ["PATH"]
+    os.environ["PATH"] = folder + ":" + before
+    try:
+        path = guest("cgi")
+    finally:
+        os.environ["PATH"] = before
+    with open(path, "rb") as f:
+        check(b"\x04name" in f.read(), "no names")
+
+
+if __name__ == "__main__":
+    run(globals())
