@@ -6,6 +6,9 @@ Usage: tests/commands/run.py ORLO [FILTER…]. Prints `ok|FAIL NAME`, and 'N pas
 """
 import concurrent.futures, contextlib, http.client, os, pty, re, select, shutil, signal, subprocess, sys, tempfile, threading, time
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import wasm_cc
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ORLO = os.path.abspath(sys.argv[1]) if sys.argv[1:] else sys.exit(__doc__)
 CLI3 = os.path.join(ROOT, "tests", "guests", "cli3.wasm")
