@@ -18,7 +18,7 @@ typedef VEC(const char *) cli_list;
 
 struct cli_options {
     enum cli_command command;
-    bool help, version, no_access_log, json, wat, markdown;
+    bool help, version, no_access_log, json, wat, markdown, man;
     const char *state_dir, *log_level, *log_format, *output, *forward, *target;
     uint64_t workers, drain_ms_max, compile_ms_max;
     cli_list listen, env, dir, allow_http, allow_net;
@@ -36,5 +36,6 @@ bool cli_parse_ms(const char *text, uint64_t *out);    /* "500ms", "30s", "2m", 
 void cli_help(FILE *to);
 void cli_help_command(FILE *to, enum cli_command command);
 void cli_help_markdown(FILE *to);
+void cli_help_man(FILE *to); /* orlo(1) */
 
 #endif

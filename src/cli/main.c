@@ -132,6 +132,10 @@ static int help(arena *mem, const struct cli_options *o) {
         cli_help_markdown(stdout);
         return EX_OK;
     }
+    if (o->man) {
+        cli_help_man(stdout);
+        return EX_OK;
+    }
     if (!o->operands.n) {
         cli_help(stdout);
         return EX_OK;

@@ -225,6 +225,9 @@ err cli_parse(arena *out, int argc, char **argv, struct cli_options *o, struct d
 
 /* ---- help ---- */
 
+static const char exit_statuses[] = "0 done, 64 wrong use, 65 bad file, 66 no such file, 69 a port is in use, 70 a guest trapped,\n"
+                                    "73 output cannot be written, 77 not permitted.\n";
+
 void cli_help(FILE *to) {
     fputs("orlo " ORLO_VERSION ": answers HTTP with WebAssembly, each request in a fresh sandbox.\n\nUsage: orlo COMMAND …\n\n",
           to);
@@ -235,10 +238,9 @@ void cli_help(FILE *to) {
         fprintf(to, "  %-*s  %s\n", 24 + (strstr(left, "…") ? 2 : 0), left, commands[c].summary);
     }
     fputs("\n  orlo COMMAND --help       what it takes\n  orlo --version\n\n"
-          "Start: orlo serve app.wasm, then open http://127.0.0.1:8080/\n"
-          "Exit status: 0 done, 64 wrong use, 65 bad file, 66 no such file, 69 a port is in use, 70 a guest trapped,\n"
-          "73 output cannot be written, 77 not permitted.\n",
+          "Start: orlo serve app.wasm, then open http://127.0.0.1:8080/\nExit status: ",
           to);
+    fputs(exit_statuses, to);
 }
 
 void cli_help_command(FILE *to, enum cli_command c) {
@@ -281,4 +283,57 @@ void cli_help_markdown(FILE *to) {
             if (flags[i].commands & 1u << c) markdown_flag(to, &flags[i]);
         fputc('\n', to);
     }
+}
+
+/* Text as roff has it: a line's first dot or quote, backslashes and hyphens lose their meaning. */
+static void man_text(FILE *to, const char *text) {
+    bool first = true;
+    for (; *text; text++) {
+        if (first && (*text == '.' || *text == '\'')) fputs("\\&", to);
+        if (*text == '\\') fputs("\\e", to);
+        else if (*text == '-') fputs("\\-", to);
+        else fputc(*text, to);
+        first = *text == '\n';
+    }
+}
+
+static void man_command(FILE *to, enum cli_command c) {
+    fputs(".SS \"", to);
+    man_text(to, commands[c].name);
+    fprintf(to, " %s\"\n", commands[c].args);
+    man_text(to, commands[c].summary);
+    fputs(".\n.PP\n.nf\n", to);
+    man_text(to, commands[c].text);
+    fputs(".fi\n", to);
+    for (size_t i = 0; i < ARRAY_COUNT(flags); i++) {
+        const struct flag *f = &flags[i];
+        if (!(f->commands & 1u << c)) continue;
+        fputs(".TP\n\\fB", to);
+        man_text(to, "--");
+        man_text(to, f->name);
+        fputs("\\fR", to);
+        if (f->argument[0]) {
+            fputs(" \\fI", to);
+            man_text(to, f->argument);
+            fputs("\\fR", to);
+        }
+        fputc('\n', to);
+        man_text(to, f->help);
+        if (f->usual[0]) {
+            fputs(" (default: ", to);
+            man_text(to, f->usual);
+            fputc(')', to);
+        }
+        fputs(".\n", to);
+    }
+}
+
+void cli_help_man(FILE *to) {
+    fputs(".TH ORLO 1 \"\" \"Orlo " ORLO_VERSION "\"\n.SH NAME\norlo \\- answers HTTP with WebAssembly, each request in a fresh sandbox\n"
+          ".SH SYNOPSIS\n\\fBorlo\\fR \\fICOMMAND\\fR [\\fIFLAG\\fR ...] [\\fIFILE\\fR]\n.SH COMMANDS\n",
+          to);
+    for (int c = 1; c < CLI_COMMANDS; c++)
+        if (c != CLI_help) man_command(to, (enum cli_command)c);
+    fputs(".SH EXIT STATUS\n", to);
+    man_text(to, exit_statuses);
 }

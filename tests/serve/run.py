@@ -47,6 +47,18 @@ def test_configuration_reference():
     check(inside == out, "docs/configuration.md is not up to date: put the output of `orlo help --markdown` between its two marks")
 
 
+def test_manual_page():
+    code, page, errors = orlo("help", "--man")
+    eq((code, errors), (0, ""))
+    flags = set(re.findall(r"^  --([a-z-]+)", "".join(orlo(c, "--help")[1] for c in ("serve", "run", "inspect", "compile")), re.M))
+    check(len(flags) > 20, flags)
+    for flag in flags:
+        has(page, "\\fB\\-\\-" + flag.replace("-", "\\-") + "\\fR")
+    if man := tool("groff"):
+        p = subprocess.run([man, "-Kutf8", "-man", "-Tutf8", "-ww"], input=page.encode(), capture_output=True)
+        eq((p.returncode, p.stderr), (0, b""))
+
+
 # ---- bad files ------------------------------------------------------------------------------------------------------------
 
 MODULE = b"\0asm\1\0\0\0"
