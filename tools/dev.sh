@@ -119,6 +119,8 @@ build_tests() {
     build_release orlo tests/spec/orlo-spec src/node/node_job_test # a job's sandbox does not fit sanitizers
     configure build-test -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
     compile build-test 400
+    configure build-threads -Dbuildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
+    compile build-threads 70 $(python3 tools/test.py --thread-targets)
     # Without the tools, tools/test.py says that these are skipped.
     if can_cross; then build_cross tests/spec/orlo-spec $(python3 tools/test.py --cross-targets) && build_release src/baseline/testrun; fi
 }

@@ -36,6 +36,16 @@ CROSS = {"baseline/modes": "src/baseline/testrun", "engine": "src/engine/engine_
          "link": "src/link/link_test"}
 
 
+# What crosses threads is run once more under ThreadSanitizer.
+THREADS = {"net/work": "src/net/net_work_test", "net/client": "src/net/net_client_test", "net/sock": "src/net/net_sock_test",
+           "wasi/fs_file": "src/wasi/wasi_fs_file_test"}
+
+
+def thread_tests():
+    for name, program in THREADS.items():
+        yield "threads/" + name, [os.path.join(ROOT, "build-threads", program)], None
+
+
 def cross_tests():
     """(name, command, path that must exist or None, environment)"""
     arm, emulator = conformance.TARGETS[1][1:]
@@ -66,6 +76,7 @@ def programs():
     yield "spec/canary", [py, "tests/spec/canary.py", spec, *suites, "--count", "50"], None
     for suite in conformance.SUITES:
         yield suite[0], conformance.command_of(suite, conformance.TARGETS[0]), conformance.folder_of(suite)
+    yield from thread_tests()
     yield from cross_tests()
     checked = os.path.join(ROOT, "build-test", "tests", "spec", "orlo-spec")
     yield "spec/sanitized", [checked, *suites], suites[0] if suites else os.path.join(SHARED, "spec", "core")
@@ -114,7 +125,7 @@ def run_one(name, cmd, env, timeout, cwd=ROOT):
     r = Result(name)
     started = time.monotonic()
     full = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:handle_segv=0:handle_sigfpe=0:handle_sigbus=0:handle_sigill=0:allow_user_segv_handler=1",
-                UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1", **env)
+                TSAN_OPTIONS="halt_on_error=1", UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1", **env)
     try:
         p = subprocess.run(cmd, cwd=cwd, env=full, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, timeout=timeout)
@@ -194,8 +205,8 @@ class Report:
 
 
 def main():
-    if sys.argv[1:] == ["--cross-targets"]:  # for tools/dev.sh
-        print(*CROSS.values())
+    if sys.argv[1:] in (["--cross-targets"], ["--thread-targets"]):  # for tools/dev.sh
+        print(*(CROSS if sys.argv[1] == "--cross-targets" else THREADS).values())
         return
     filters = [a for a in sys.argv[1:] if a not in ("-v", "--verbose")]
     verbose = len(filters) < len(sys.argv[1:]) or not sys.stdout.isatty()
