@@ -188,8 +188,15 @@ struct abi_key_public {
 [[nodiscard]] err abi_image_write(struct abi_image_writer *w, int fd, const struct crypto_ed25519 *key,
                                   struct diag *d);
 
-/* Signs an image that was written without a key: fd is readable and writable. ERR_MALFORMED, ERR_IO. */
-err abi_image_sign(int fd, const struct crypto_ed25519 *key, struct diag *d);
+/* What is signed: a purpose, so that a signature for something else is never one of an image, and the digest. */
+enum { ABI_IMAGE_SIGNATURE = 64 };
+struct abi_image_signed {
+    uint8_t purpose[16], digest[32];
+};
+/* An image that was written without a key is signed in two steps, so that who holds the key never sees it: what is to be signed
+ * of it (ERR_MALFORMED: no image; ERR_IO), and the signature put in (ERR_IO). fd is readable and writable. */
+[[nodiscard]] err abi_image_to_sign(int fd, struct abi_image_signed *out, struct diag *d);
+[[nodiscard]] err abi_image_put_signature(int fd, const uint8_t signature[ABI_IMAGE_SIGNATURE], struct diag *d);
 
 /* ---- reading
  * ------------------------------------------------------------------------------------------------ */

@@ -18,18 +18,11 @@ enum {
     ABI_IMAGE_NOTE =
         sizeof(Elf64_Ehdr) + ABI_IMAGE_PHDRS * sizeof(Elf64_Phdr) + 4, /* puts the head at a multiple of 8 */
     ABI_IMAGE_HEAD = ABI_IMAGE_NOTE + sizeof(Elf64_Nhdr) + 8 /* "orlo\0", padded */,
-    ABI_IMAGE_SIGNATURE = CRYPTO_ED25519_SIGNATURE_BYTES,
 };
 static_assert(ABI_IMAGE_HEAD % 8 == 0);
 
 #define ABI_IMAGE_MAGIC "orlo\0img"
 
-/* What is signed: a purpose, so that a signature for something else is never one of an image, and the digest.
- */
-struct abi_image_signed {
-    uint8_t purpose[16];
-    uint8_t digest[CRYPTO_SHA256_BYTES];
-};
 #define ABI_IMAGE_PURPOSE "orlo image 1\0\0\0"
 
 #endif

@@ -142,17 +142,25 @@ static void test_another_key_is_refused(void **state) {
     assert_int_equal(abi_image_open(write_image(NULL, NULL), &pub, &im, NULL), ERR_SIGNATURE);
 }
 
+static err sign_later(int fd) {
+    struct abi_image_signed m;
+    uint8_t signature[ABI_IMAGE_SIGNATURE];
+    TRY(abi_image_to_sign(fd, &m, NULL));
+    crypto_ed25519_sign(&key, (str){(const uint8_t *)&m, sizeof m}, signature);
+    return abi_image_put_signature(fd, signature, NULL);
+}
+
 static void test_sign_later(void **state) {
     struct abi_key_public pub = public_key();
     struct abi_image im;
     int fd = write_image(NULL, NULL);
-    assert_int_equal(abi_image_sign(fd, &key, NULL), ERR_OK);
+    assert_int_equal(sign_later(fd), ERR_OK);
     assert_int_equal(abi_image_open(dup(fd), &pub, &im, NULL), ERR_OK);
     abi_image_close(&im);
     assert_int_equal(ftruncate(fd, lseek(fd, 0, SEEK_END) - 1), 0);
-    assert_int_equal(abi_image_sign(fd, &key, NULL), ERR_MALFORMED);
+    assert_int_equal(sign_later(fd), ERR_MALFORMED);
     assert_int_equal(ftruncate(fd, 10), 0);
-    assert_int_equal(abi_image_sign(fd, &key, NULL), ERR_MALFORMED);
+    assert_int_equal(sign_later(fd), ERR_MALFORMED);
     close(fd);
 }
 

@@ -171,6 +171,7 @@ static void open_standard_streams(void) {
 }
 
 int main(int argc, char **argv) {
+    node_be(argv);
     open_standard_streams();
     arena *mem = arena_new(0);
     struct cli_options options;

@@ -13,7 +13,7 @@
 #include "crypto/crypto.h"
 
 struct link_options {
-    const struct crypto_ed25519 *key; /* signs the image; borrowed. NULL: unsigned (abi_image_sign later) */
+    const struct crypto_ed25519 *key; /* signs the image; borrowed. NULL: unsigned (abi_image_to_sign later) */
     bool no_snapshot;                 /* leave the whole instantiation to request time */
     bool no_symbols;                  /* no ELF symbols: smaller, but perf and gdb see addresses only */
     uint64_t snapshot_ns_max;         /* an instantiation that runs longer is left to request time; 0: 2 s */

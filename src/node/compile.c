@@ -1,7 +1,7 @@
 /* compile: from the file named on the command line to an image in a sealed memfd.
  *
- * 1. A job makes the image without holding any key. The node signs it: with its own key what is kept in a file, with one
- *    that lives for this start what is served at once.
+ * 1. A job makes the image without holding any key. Then a process that does nothing else signs it (key.c): with the node's key what
+ *    is kept in a file, with one that lives for this start what is served at once.
  * 2. Workers get a sealed memfd and the public half of the key, and check the signature when they map it. An image from a file is
  *    copied into a memfd first, so that what was checked cannot change.
  */
@@ -55,8 +55,8 @@ static err check_import_types(str wasm, struct diag *d) {
     return e;
 }
 
-static err compile_job(void *arg, int in, int out, struct diag *d) {
-    const struct compile_args *a = arg;
+err node_compile_job(const void *args, int in, int out, struct diag *d) {
+    const struct compile_args *a = args;
     void *p = a->bytes ? mmap(NULL, a->bytes, PROT_READ, MAP_PRIVATE, in, 0) : NULL;
     if (p == MAP_FAILED) return diag_set(d, ERR_IO, DIAG_NOWHERE, "it cannot be read: %s", strerror(errno));
     TRY(check_import_types((str){p, a->bytes}, d));
@@ -81,7 +81,7 @@ static err compile_to_memfd(const struct node_input *in, const char *name, uint3
     char what[300];
     const char *base = strrchr(name, '/');
     snprintf(what, sizeof what, "compiling %.200s", base ? base + 1 : name);
-    err e = node_job(compile_job, &args, in->fd, *fd, limits, what, d);
+    err e = node_job("compile", &args, sizeof args, in->fd, *fd, limits, what, d);
     if (e == ERR_OK) return ERR_OK;
     close(*fd);
     *fd = -1;
@@ -101,14 +101,11 @@ static err copy_all(int from, int to, uint64_t bytes, struct diag *d) {
 
 /* The image in a file, copied where nobody can change it, if this node made it. */
 static err take_image(const struct node_input *in, const char *state_dir, struct node_image *image, struct diag *d) {
-    struct crypto_ed25519 key;
-    err e = node_key_load(state_dir, false, &key, d);
+    err e = node_key_public(state_dir, &image->key, d);
     if (e != ERR_OK) {
         diag_prefix(d, "an image is taken only if this node's key signed it");
         return e == ERR_NOT_FOUND ? ERR_SIGNATURE : e;
     }
-    memcpy(image->key.bytes, key.public, sizeof image->key.bytes);
-    explicit_bzero(&key, sizeof key);
     int *fd = &image->fd;
     *fd = new_memfd("orlo-image");
     if (*fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));
@@ -129,11 +126,7 @@ err node_image_for(const struct node_input *in, const char *name, const char *st
                    struct node_image *image, struct diag *d) {
     if (in->is_image) return take_image(in, state_dir, image, d);
     TRY(compile_to_memfd(in, name, 0, limits, &image->fd, d));
-    struct crypto_ed25519 key;
-    crypto_ed25519_new(&key);
-    memcpy(image->key.bytes, key.public, sizeof image->key.bytes);
-    err e = abi_image_sign(image->fd, &key, d);
-    explicit_bzero(&key, sizeof key);
+    err e = node_key_sign(NODE_KEY_OF_THIS_START, NULL, image->fd, &image->key, d);
     if (e == ERR_OK) e = seal(image->fd, d);
     if (e != ERR_OK) {
         close(image->fd);
@@ -169,17 +162,15 @@ err node_compile(const struct node_compile_config *config, struct node_compiled 
     uint32_t machine = config->target ? abi_machine_named(config->target) : ABI_MACHINE;
     if (!machine) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--target is x86-64 or aarch64, not '%s'", config->target);
     TRY(node_input_open(config->file, &in, d));
-    struct crypto_ed25519 key;
+    struct abi_key_public key;
     int fd = -1;
     err e = in.is_image ? diag_set(d, ERR_INVALID, DIAG_NOWHERE, "it is compiled already") : ERR_OK;
-    if (e == ERR_OK) e = node_key_load(config->state_dir, true, &key, d);
     if (e == ERR_OK) e = compile_to_memfd(&in, config->file, machine, &limits, &fd, d);
-    if (e == ERR_OK) e = abi_image_sign(fd, &key, d);
+    if (e == ERR_OK) e = node_key_sign(NODE_KEY_OF_THE_NODE, config->state_dir, fd, &key, d);
     struct stat st = {0};
     if (e == ERR_OK) e = fstat(fd, &st) ? diag_set(d, ERR_IO, DIAG_NOWHERE, "%s", strerror(errno)) : ERR_OK;
     if (e == ERR_OK) e = write_file(fd, (uint64_t)st.st_size, config->output, d);
     *out = (struct node_compiled){in.bytes, (uint64_t)st.st_size, clock_mono_ns() - started_ns};
-    explicit_bzero(&key, sizeof key);
     if (fd >= 0) close(fd);
     close(in.fd);
     return e;

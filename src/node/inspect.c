@@ -18,7 +18,7 @@ struct facts {
     struct diag missing; /* imports that are not offered; empty: all are */
 };
 struct inspect_args {
-    const char *name;
+    char name[256];
     uint64_t bytes;
     enum node_inspect_format format;
 };
@@ -306,8 +306,8 @@ static err print_facts(const struct facts *f, enum node_inspect_format format, s
     return ERR_OK;
 }
 
-static err inspect_job(void *arg, int in, int out, struct diag *d) {
-    const struct inspect_args *a = arg;
+err node_inspect_job(const void *args, int in, int out, struct diag *d) {
+    const struct inspect_args *a = args;
     void *p = a->bytes ? mmap(NULL, a->bytes, PROT_READ, MAP_PRIVATE, in, 0) : NULL;
     if (p == MAP_FAILED) return diag_set(d, ERR_IO, DIAG_NOWHERE, "it cannot be read: %s", strerror(errno));
     arena *mem = arena_new(0);
@@ -342,10 +342,11 @@ err node_inspect(const struct node_inspect_config *c, struct diag *d) {
         close(in.fd);
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));
     }
-    struct inspect_args args = {name, in.bytes, c->format};
+    struct inspect_args args = {.bytes = in.bytes, .format = c->format};
+    snprintf(args.name, sizeof args.name, "%s", name);
     char what[300];
     snprintf(what, sizeof what, "reading %.200s", args.name);
-    err e = node_job(inspect_job, &args, in.fd, text, &limits, what, d);
+    err e = node_job("inspect", &args, sizeof args, in.fd, text, &limits, what, d);
     close(in.fd);
     uint8_t bytes[16384];
     off_t at = 0;

@@ -1,9 +1,13 @@
-/* job: a function that reads untrusted bytes, run in a child that has two descriptors and nothing else.
+/* job: a function that reads untrusted bytes, run in a process that has two descriptors and nothing else.
  *
- *   parent ── fork ──> child: closes everything but in, out, report; limits, Landlock, seccomp; fn(arg, in, out)
- *          <─ report ─ err and diagnostic, one fixed record
+ *   parent ── fork, exec of this same program ──> job: closes everything but in, out, wire; limits, Landlock, seccomp; fn(args, in, out)
+ *          ── order ──>   which function, its arguments, its limits
+ *          <─ report ──   err and diagnostic
  *
- * What the child reports is data of fixed size; a child that dies without reporting is explained by how it died.
+ * 1. It starts by exec: nothing of the parent's memory is in it (keys, the environment, what other jobs read), and its address
+ *    layout and canaries are its own.
+ * 2. Order and report are data of fixed size; a job that dies without reporting is explained by how it died. What it wrote to
+ *    standard error is shown, as text.
  */
 #include "node/node_int.h"
 #include <errno.h>
@@ -11,33 +15,86 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { IN_FD = 3, OUT_FD, WIRE_FD, SAID_MAX = 8192 };
+static char job_name[] = "orlo-job";
+
+struct order {
+    char job[16];
+    uint64_t memory_bytes_max, cpu_s_max;
+    uint64_t args[NODE_JOB_ARGS_MAX / 8];
+};
 struct report {
     uint32_t err;
     struct diag diag;
 };
 
-static _Noreturn void child(node_job_fn fn, void *arg, int in, int out, int report_fd, const struct node_limits *limits) {
+/* ---- in the job ---- */
+
+static const struct node_job jobs[] = {{"compile", node_compile_job}, {"inspect", node_inspect_job}};
+
+static node_job_fn find(const char *name, const struct node_job *table, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(table[i].name, name)) return table[i].fn;
+    return NULL;
+}
+
+static err do_job(const struct node_job *more, size_t count, struct diag *d) {
+    struct order order;
+    if (recv(WIRE_FD, &order, sizeof order, 0) != (ssize_t)sizeof order)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "this is started by orlo itself");
+    order.job[sizeof order.job - 1] = 0;
+    node_job_fn fn = find(order.job, jobs, ARRAY_COUNT(jobs));
+    if (!fn) fn = find(order.job, more, count);
+    ENSURE(fn);
+    TRY(node_sandbox_job(order.memory_bytes_max, order.cpu_s_max, d));
+    return fn(order.args, IN_FD, OUT_FD, d);
+}
+
+void node_job_be(char **argv, const struct node_job *more, size_t count) {
+    if (!argv[0] || strcmp(argv[0], job_name) != 0) return;
+    struct report report = {.diag = DIAG_INIT};
+    prctl(PR_SET_NAME, job_name);
+    report.err = (uint32_t)do_job(more, count, &report.diag);
+    _exit(write(WIRE_FD, &report, sizeof report) != (ssize_t)sizeof report);
+}
+
+void node_be(char **argv) { node_job_be(argv, NULL, 0); }
+
+/* ---- starting one ---- */
+
+/* What tests and sanitizers set. The rest of the environment may hold secrets, of the operator's or of apps. */
+static char **environment_of_jobs(arena *out) {
+    static const char *const prefixes[] = {"ASAN_", "UBSAN_", "LSAN_", "ORLO_ENGINE_"};
+    VEC(char *) v = {0};
+    for (char **e = environ; *e; e++)
+        for (size_t i = 0; i < ARRAY_COUNT(prefixes); i++)
+            if (!strncmp(*e, prefixes[i], strlen(prefixes[i]))) vec_push(out, &v, *e);
+    vec_push(out, &v, NULL);
+    return v.p;
+}
+
+/* Puts descriptors at their places and execs; only what may follow a fork. */
+static _Noreturn void child(int in, int out, int wire, int said, char **environment) {
+    int self = open("/proc/self/exe", O_PATH | O_CLOEXEC), null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int at[] = {null, said, said, in, out, wire};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    prctl(PR_SET_NAME, "orlo-job");
+    setsid(); /* no terminal: what a person types there is not for it, and it types nothing */
     for (int sig = 1; sig < 32; sig++) signal(sig, SIG_DFL);
-    signal(SIGINT, SIG_IGN); /* the parent decides */
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    struct report report = {.diag = DIAG_INIT};
-    int null = open("/dev/null", O_RDONLY);
-    if (null > 0) dup2(null, STDIN_FILENO);
-    int keep[] = {in, out, report_fd};
-    node_close_fds_except(keep, ARRAY_COUNT(keep));
-    err e = node_sandbox_job(limits->compile_memory_bytes_max, limits->compile_s_max, &report.diag);
-    if (e == ERR_OK) e = fn(arg, in, out, &report.diag);
-    report.err = (uint32_t)e;
-    bool told = write(report_fd, &report, sizeof report) == (ssize_t)sizeof report;
-    _exit(told ? 0 : 1);
+    for (int i = 0; i < (int)ARRAY_COUNT(at); i++) at[i] = fcntl(at[i], F_DUPFD_CLOEXEC, 16); /* out of the way of the places */
+    for (int i = 0; i < (int)ARRAY_COUNT(at); i++) dup2(at[i], i);
+    char *argv[] = {job_name, NULL};
+    self = fcntl(self, F_DUPFD_CLOEXEC, 16);
+    node_close_fds_except((int[]){IN_FD, OUT_FD, WIRE_FD, self}, 4);
+    fexecve(self, argv, environment);
+    dprintf(STDERR_FILENO, "exec: %s\n", strerror(errno));
+    _exit(1);
 }
 
 /* "compiling app.wasm … 3 s" on a terminal, once the work has taken a second; wiped when it is done. */
@@ -55,23 +112,29 @@ static void progress_end(const struct progress *p) {
     if (p->shown_s) dprintf(STDERR_FILENO, "\r\x1b[K");
 }
 
-/* Reads the report until the child closes its end. False: none came. */
+/* Waits for the report. False: none came. */
 static bool read_report(int fd, struct report *report, struct progress *p) {
-    size_t got = 0;
     for (;;) {
         struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
         int n = poll(&poll_fd, 1, 200);
         if (n < 0 && errno != EINTR) return false;
         progress_tick(p);
         if (n <= 0) continue;
-        ssize_t r = read(fd, (uint8_t *)report + got, sizeof *report - got);
+        ssize_t r = recv(fd, report, sizeof *report, 0);
         if (r < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-        if (r <= 0) return false;
-        got += (size_t)r;
-        if (got == sizeof *report) break;
+        if (r != (ssize_t)sizeof *report) return false;
+        report->diag.text[sizeof report->diag.text - 1] = 0;
+        return report->err < ERR_COUNT;
     }
-    report->diag.text[sizeof report->diag.text - 1] = 0;
-    return report->err < ERR_COUNT;
+}
+
+/* An assertion's text, a sanitizer's report: of a process that read a stranger's bytes, so nothing that moves a terminal's cursor. */
+static void show_last_words(int fd) {
+    char text[SAID_MAX];
+    ssize_t n = read(fd, text, sizeof text);
+    for (ssize_t i = 0; i < n; i++)
+        if ((unsigned char)text[i] < ' ' && text[i] != '\n') text[i] = '?';
+    if (n > 0) fwrite(text, 1, (size_t)n, stderr);
 }
 
 static err explain_death(int status, const struct node_limits *limits, struct diag *d) {
@@ -92,24 +155,40 @@ static err explain_death(int status, const struct node_limits *limits, struct di
     return diag_set(d, ERR_IO, DIAG_NOWHERE, "the job that reads it ended without a word (status %d)", WEXITSTATUS(status));
 }
 
-err node_job(node_job_fn fn, void *arg, int in, int out, const struct node_limits *limits, const char *what, struct diag *d) {
-    int pipe_fd[2];
-    if (pipe2(pipe_fd, O_CLOEXEC)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no pipe: %s", strerror(errno));
-    fflush(NULL);
+static pid_t start(const struct order *order, int in, int out, int wire[2], int said[2]) {
+    wire[0] = wire[1] = said[0] = said[1] = -1;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, wire) || pipe2(said, O_CLOEXEC | O_NONBLOCK) ||
+        send(wire[0], order, sizeof *order, MSG_NOSIGNAL) < 0)
+        return -1;
+    arena *scratch = arena_new(0);
+    char **environment = environment_of_jobs(scratch);
     pid_t pid = fork();
-    if (pid == 0) child(fn, arg, in, out, pipe_fd[1], limits);
-    close(pipe_fd[1]);
-    if (pid < 0) {
-        close(pipe_fd[0]);
-        return diag_set(d, ERR_IO, DIAG_NOWHERE, "no process: %s", strerror(errno));
-    }
+    if (pid == 0) child(in, out, wire[1], said[1], environment);
+    arena_free(scratch);
+    return pid;
+}
+
+err node_job(const char *name, const void *args, size_t args_bytes, int in, int out, const struct node_limits *limits, const char *what,
+             struct diag *d) {
+    struct order order = {.memory_bytes_max = limits->compile_memory_bytes_max, .cpu_s_max = limits->compile_s_max};
+    ENSURE(strlen(name) < sizeof order.job && args_bytes <= sizeof order.args);
+    memcpy(order.job, name, strlen(name));
+    if (args_bytes) memcpy(order.args, args, args_bytes);
+    int wire[2], said[2];
+    pid_t pid = start(&order, in, out, wire, said);
+    int why = errno;
+    if (wire[1] >= 0) close(wire[1]);
+    if (said[1] >= 0) close(said[1]);
     struct progress progress = {.what = what, .started_ns = clock_mono_ns()};
     struct report report;
-    bool reported = read_report(pipe_fd[0], &report, &progress);
+    bool reported = pid > 0 && read_report(wire[0], &report, &progress);
     progress_end(&progress);
-    close(pipe_fd[0]);
+    if (wire[0] >= 0) close(wire[0]);
     int status = 0;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+    if (pid > 0 && !reported) show_last_words(said[0]);
+    if (said[0] >= 0) close(said[0]);
+    if (pid < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no process: %s", strerror(why));
     if (!reported) return explain_death(status, limits, d);
     if (report.err == ERR_OK) return ERR_OK;
     diag_set(d, (err)report.err, report.diag.offset, "%s", report.diag.text[0] ? report.diag.text : err_text((err)report.err));

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "node/node_int.h"
@@ -15,10 +16,10 @@
 
 static const struct node_limits limits = {.compile_memory_bytes_max = 64 * MiB, .compile_s_max = 2};
 
-static err run(node_job_fn fn, void *arg, char text[768]) {
+static err run(const char *job, char text[768]) {
     int in = open("/dev/null", O_RDONLY), out = memfd_create("out", 0);
     struct diag d = DIAG_INIT;
-    err e = node_job(fn, arg, in, out, &limits, "testing", &d);
+    err e = node_job(job, NULL, 0, in, out, &limits, "testing", &d);
     close(in);
     if (e == ERR_OK) {
         lseek(out, 0, SEEK_SET);
@@ -31,72 +32,113 @@ static err run(node_job_fn fn, void *arg, char text[768]) {
     return e;
 }
 
-static err writes(void *arg, int in, int out, struct diag *d) { return write(out, "hello", 5) == 5 ? ERR_OK : ERR_IO; }
-static err fails(void *arg, int in, int out, struct diag *d) { return diag_set(d, ERR_INVALID, 42, "no good"); }
-static err opens(void *arg, int in, int out, struct diag *d) {
+static err writes(const void *args, int in, int out, struct diag *d) { return write(out, "hello", 5) == 5 ? ERR_OK : ERR_IO; }
+static err fails(const void *args, int in, int out, struct diag *d) { return diag_set(d, ERR_INVALID, 42, "no good"); }
+static err opens(const void *args, int in, int out, struct diag *d) {
     return open("/etc/passwd", O_RDONLY) < 0 && errno == ENOENT ? ERR_OK : ERR_DENIED;
 }
-static err connects(void *arg, int in, int out, struct diag *d) { return socket(AF_INET, SOCK_STREAM, 0) < 0 ? ERR_OK : ERR_OK; }
-static err forks(void *arg, int in, int out, struct diag *d) { return fork() < 0 ? ERR_OK : ERR_OK; }
-static err executes(void *arg, int in, int out, struct diag *d) {
+static err connects(const void *args, int in, int out, struct diag *d) { return socket(AF_INET, SOCK_STREAM, 0) < 0 ? ERR_OK : ERR_OK; }
+static err forks(const void *args, int in, int out, struct diag *d) { return fork() < 0 ? ERR_OK : ERR_OK; }
+static err executes(const void *args, int in, int out, struct diag *d) {
     execl("/bin/true", "true", (char *)NULL);
     return ERR_OK;
 }
-static err crashes(void *arg, int in, int out, struct diag *d) {
+static err crashes(const void *args, int in, int out, struct diag *d) {
     raise(SIGSEGV);
     return ERR_OK;
 }
-static err spins(void *arg, int in, int out, struct diag *d) {
+static err spins(const void *args, int in, int out, struct diag *d) {
     for (volatile uint64_t i = 0; i < UINT64_MAX; i++) {}
     return ERR_OK;
 }
-static err hoards(void *arg, int in, int out, struct diag *d) {
+static err hoards(const void *args, int in, int out, struct diag *d) {
     void *p = mmap(NULL, 128 * MiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return p == MAP_FAILED ? diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "refused") : ERR_OK;
 }
-static err reserves(void *arg, int in, int out, struct diag *d) {
+static err reserves(const void *args, int in, int out, struct diag *d) {
     void *p = mmap(NULL, 8 * GiB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p != MAP_FAILED ? ERR_OK : ERR_LIMIT;
 }
-static err works_a_while(void *arg, int in, int out, struct diag *d) {
+static err works_a_while(const void *args, int in, int out, struct diag *d) {
     for (uint64_t end = clock_mono_ns() + 1400000000u; clock_mono_ns() < end;) {}
     return ERR_OK;
 }
-static err looks_around(void *arg, int in, int out, struct diag *d) {
-    for (int fd = 3; fd < 64; fd++) {
-        bool open_fd = fcntl(fd, F_GETFD) >= 0;
-        if (open_fd && fd != in && fd != out && fd != *(int *)arg) dprintf(out, "%d ", fd);
-        if (open_fd && fd == *(int *)arg) dprintf(out, "leaked ");
-    }
+static int maps_fd; /* of a job's own memory, opened before it gave up its rights; so it is not counted */
+static err looks_around(const void *args, int in, int out, struct diag *d) {
+    for (int fd = 0; fd < 64; fd++)
+        if (fd != maps_fd && fcntl(fd, F_GETFD) >= 0) dprintf(out, "%d ", fd);
+    return ERR_OK;
+}
+static err speaks(const void *args, int in, int out, struct diag *d) {
+    fputs("first\x1b[2J words\n", stderr);
+    abort();
+}
+static err knows_environment(const void *args, int in, int out, struct diag *d) {
+    for (char **e = environ; *e; e++) dprintf(out, "%s ", *e);
     return ERR_OK;
 }
 
+/* A key that is in no memory unless it was read from its file: its bytes are made one by one where they are compared. */
+static volatile unsigned key_seed = 0x5a;
+static uint8_t key_byte(unsigned i) { return (uint8_t)((i * 37 + 11) ^ key_seed ^ i << 3); }
+static unsigned keys_in_memory(int maps) {
+    static char text[256 * KiB];
+    unsigned found = 0;
+    size_t n = 0;
+    memset(text, 0, sizeof text);
+    for (ssize_t got; n < sizeof text - 1 && (got = read(maps, text + n, sizeof text - 1 - n)) > 0;) n += (size_t)got;
+    for (char *line = text, *next; *line; line = next) {
+        next = line + strcspn(line, "\n");
+        if (*next) *next++ = 0;
+        unsigned long from, to;
+        char perm[5];
+        if (sscanf(line, "%lx-%lx %4s", &from, &to, perm) != 3 || perm[0] != 'r' || strstr(line, "[v")) continue;
+        for (const uint8_t *p = (const uint8_t *)from, *end = (const uint8_t *)to - 32; p < end && (p = memchr(p, key_byte(0), (size_t)(end - p))); p++) {
+            unsigned i = 1;
+            while (i < 32 && p[i] == key_byte(i)) i++;
+            found += i == 32;
+        }
+    }
+    return found;
+}
+static err finds_keys(const void *args, int in, int out, struct diag *d) {
+    dprintf(out, "%u", keys_in_memory(maps_fd));
+    return ERR_OK;
+}
+
+static const struct node_job table[] = {
+    {"writes", writes},   {"fails", fails},       {"opens", opens},       {"connects", connects},
+    {"forks", forks},     {"executes", executes}, {"crashes", crashes},   {"spins", spins},
+    {"hoards", hoards},   {"reserves", reserves}, {"looks", looks_around}, {"works", works_a_while},
+    {"speaks", speaks},   {"env", knows_environment}, {"keys", finds_keys},
+};
+
 static void test_results(void **state) {
     char text[768];
-    assert_int_equal(run(writes, NULL, text), ERR_OK);
+    assert_int_equal(run("writes", text), ERR_OK);
     assert_string_equal(text, "hello");
-    assert_int_equal(run(fails, NULL, text), ERR_INVALID);
+    assert_int_equal(run("fails", text), ERR_INVALID);
     assert_string_equal(text, "no good");
-    assert_int_equal(run(reserves, NULL, text), ERR_OK);
+    assert_int_equal(run("reserves", text), ERR_OK);
 }
 
 static void test_walls(void **state) {
     char text[768];
-    assert_int_equal(run(opens, NULL, text), ERR_OK);
-    node_job_fn forbidden[] = {connects, forks, executes};
+    assert_int_equal(run("opens", text), ERR_OK);
+    const char *forbidden[] = {"connects", "forks", "executes"};
     for (size_t i = 0; i < ARRAY_COUNT(forbidden); i++) {
-        assert_int_equal(run(forbidden[i], NULL, text), ERR_INVALID);
+        assert_int_equal(run(forbidden[i], text), ERR_INVALID);
         assert_non_null(strstr(text, "signal 31"));
     }
 }
 
 static void test_deaths(void **state) {
     char text[768];
-    assert_int_equal(run(crashes, NULL, text), ERR_INVALID);
+    assert_int_equal(run("crashes", text), ERR_INVALID);
     assert_non_null(strstr(text, "signal 11"));
-    assert_int_equal(run(spins, NULL, text), ERR_LIMIT);
+    assert_int_equal(run("spins", text), ERR_LIMIT);
     assert_non_null(strstr(text, "processor time"));
-    assert_int_equal(run(hoards, NULL, text), ERR_LIMIT);
+    assert_int_equal(run("hoards", text), ERR_LIMIT);
     assert_string_equal(text, "refused");
 }
 
@@ -107,7 +149,7 @@ static void test_progress(void **state) {
     assert_true(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
     int side = open(ptsname(terminal), O_RDWR | O_NOCTTY);
     dup2(side, STDERR_FILENO);
-    err e = run(works_a_while, NULL, text);
+    err e = run("works", text);
     dup2(saved, STDERR_FILENO);
     fcntl(terminal, F_SETFL, O_NONBLOCK);
     ssize_t n = read(terminal, seen, sizeof seen - 1);
@@ -117,14 +159,66 @@ static void test_progress(void **state) {
     close(side), close(terminal), close(saved);
 }
 
-/* Only in, out and the pipe for the report are open in a job. */
-static void test_descriptors(void **state) {
+/* Only the standard streams, in, out and the wire are open in a job; of the environment it has what tests set. */
+static void test_surroundings(void **state) {
     char text[768];
     int secret = dup(STDERR_FILENO);
-    assert_int_equal(run(looks_around, &secret, text), ERR_OK);
-    assert_null(strstr(text, "leaked"));
-    assert_true(strlen(text) <= 3); /* the report's pipe */
+    assert_int_equal(run("looks", text), ERR_OK);
+    assert_string_equal(text, "0 1 2 3 4 5 ");
     close(secret);
+    clearenv();
+    setenv("TOKEN", "secret", 1);
+    setenv("ORLO_ENGINE_SLICE_NS", "10000000", 1);
+    assert_int_equal(run("env", text), ERR_OK);
+    assert_string_equal(text, "ORLO_ENGINE_SLICE_NS=10000000 ");
+    unsetenv("ORLO_ENGINE_SLICE_NS");
+}
+
+/* What a job said before it died is shown, and cannot steer a terminal. */
+static void test_last_words(void **state) {
+    char text[768], seen[256] = "";
+    int pipe_fds[2], saved = dup(STDERR_FILENO);
+    assert_int_equal(pipe(pipe_fds), 0);
+    dup2(pipe_fds[1], STDERR_FILENO);
+    err e = run("speaks", text);
+    fflush(stderr);
+    dup2(saved, STDERR_FILENO);
+    close(pipe_fds[1]);
+    assert_int_equal(e, ERR_LIMIT);
+    assert_true(read(pipe_fds[0], seen, sizeof seen - 1) > 0);
+    assert_string_equal(seen, "first?[2J words\n");
+    close(pipe_fds[0]), close(saved);
+}
+
+/* The node's key, used in this process's name, is neither in this process nor in a job. */
+static void test_key(void **state) {
+    char text[768], dir[] = "/tmp/orlo-job-XXXXXX", path[64], wasm[64], image[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/node.key", dir), snprintf(wasm, sizeof wasm, "%s/a.wasm", dir), snprintf(image, sizeof image, "%s/a.orlo", dir);
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    for (unsigned i = 0; i < 32; i++) {
+        uint8_t byte = key_byte(i);
+        assert_int_equal(write(fd, &byte, 1), 1);
+    }
+    close(fd);
+    fd = open(wasm, O_WRONLY | O_CREAT, 0600);
+    assert_int_equal(write(fd, "\0asm\1\0\0\0", 8), 8);
+    close(fd);
+    struct diag d = DIAG_INIT;
+    struct node_compiled out;
+    assert_int_equal(node_compile(&(struct node_compile_config){.file = wasm, .output = image, .state_dir = dir}, &out, &d), ERR_OK);
+    assert_int_equal(run("keys", text), ERR_OK);
+    assert_string_equal(text, "0");
+    int maps = open("/proc/self/maps", O_RDONLY);
+    assert_int_equal(keys_in_memory(maps), 0);
+    uint8_t key[32]; /* and were it there, it would be found */
+    fd = open(path, O_RDONLY);
+    assert_int_equal(read(fd, key, 32), 32);
+    lseek(maps, 0, SEEK_SET);
+    assert_true(keys_in_memory(maps) > 0);
+    explicit_bzero(key, sizeof key);
+    close(fd), close(maps);
+    unlink(path), unlink(wasm), unlink(image), rmdir(dir);
 }
 
 /* What a worker may do with sockets, in a child that gives up its rights: one letter for each call that works. */
@@ -273,10 +367,12 @@ static void test_listen(void **state) {
     assert_int_equal(node_listen_parse(STR("70000"), &l, &d), ERR_USAGE);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc && !strcmp(argv[0], "orlo-job")) maps_fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    node_job_be(argv, table, ARRAY_COUNT(table));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_results),     cmocka_unit_test(test_walls),          cmocka_unit_test(test_deaths),
-        cmocka_unit_test(test_descriptors), cmocka_unit_test(test_progress),       cmocka_unit_test(test_grants),
+        cmocka_unit_test(test_surroundings), cmocka_unit_test(test_last_words), cmocka_unit_test(test_key), cmocka_unit_test(test_progress),       cmocka_unit_test(test_grants),
         cmocka_unit_test(test_grants_net),  cmocka_unit_test(test_worker_sockets), cmocka_unit_test(test_listen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

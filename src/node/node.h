@@ -101,6 +101,9 @@ struct node_run_config {
  * stderr with its backtrace and gives ERR_TRAP. */
 [[nodiscard]] err node_run(const struct node_run_config *config, int *status, struct diag *d);
 
+/* The first thing in main: a process of the node's own (an untrusted file is read in one) is this same program, and does not return. */
+void node_be(char **argv);
+
 /* ---- compile, inspect ---- */
 
 struct node_compile_config {

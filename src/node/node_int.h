@@ -23,9 +23,15 @@ struct node_input {
 
 /* ---- key.c ---- */
 
-/* The key kept in the state folder, made if there is none: folder 0700, file 0600. dir NULL: $ORLO_STATE, else
- * $XDG_STATE_HOME/orlo, else ~/.local/state/orlo. */
-[[nodiscard]] err node_key_load(const char *dir, bool make, struct crypto_ed25519 *out, struct diag *d);
+enum node_key {
+    NODE_KEY_OF_THE_NODE,    /* kept in the state folder: folder 0700, file 0600 */
+    NODE_KEY_OF_THIS_START,  /* made for one signature, and gone */
+};
+/* Both ask a process that holds the key, signs and ends; it is never in this one. state_dir NULL: $ORLO_STATE, else
+ * $XDG_STATE_HOME/orlo, else ~/.local/state/orlo. ERR_NOT_FOUND (no key), ERR_DENIED (open to others), ERR_MALFORMED, ERR_IO. */
+[[nodiscard]] err node_key_public(const char *state_dir, struct abi_key_public *out, struct diag *d);
+/* The key is made if there is none. image_fd: written without a key, not sealed yet. */
+[[nodiscard]] err node_key_sign(enum node_key which, const char *state_dir, int image_fd, struct abi_key_public *out, struct diag *d);
 
 /* ---- sandbox.c: what a process gives up, for good ---- */
 
@@ -42,13 +48,22 @@ enum { NODE_SANDBOX_CONNECT = 1, NODE_SANDBOX_LISTEN = 2 };
 /* Every descriptor above stderr but those kept is closed. */
 void node_close_fds_except(const int *keep, size_t count);
 
-/* ---- job.c: a function in a sandboxed child ---- */
+/* ---- job.c: a function in a sandboxed process of its own ---- */
 
-typedef err (*node_job_fn)(void *arg, int in, int out, struct diag *d);
-/* Runs fn in a child that has `in` (read-only), `out` and nothing else; waits, with a progress line on a terminal.
- * A child that dies of a limit or a bug is reported in d like any failure. what: "compiling app.wasm". */
-[[nodiscard]] err node_job(node_job_fn fn, void *arg, int in, int out, const struct node_limits *limits, const char *what,
-                           struct diag *d);
+enum { NODE_JOB_ARGS_MAX = 512 }; /* bytes, of a struct without pointers */
+typedef err (*node_job_fn)(const void *args, int in, int out, struct diag *d);
+struct node_job {
+    const char *name;
+    node_job_fn fn;
+};
+/* First thing in main: in a process that was started as a job it does the job and ends. more: besides the node's own (tests). */
+void node_job_be(char **argv, const struct node_job *more, size_t count);
+/* Runs the job of this name in a process that has `in` (read-only), `out` and nothing else; waits, with a progress line on a terminal.
+ * One that dies of a limit or a bug is reported in d like any failure. what: "compiling app.wasm". */
+[[nodiscard]] err node_job(const char *name, const void *args, size_t args_bytes, int in, int out, const struct node_limits *limits,
+                           const char *what, struct diag *d);
+err node_compile_job(const void *args, int in, int out, struct diag *d);
+err node_inspect_job(const void *args, int in, int out, struct diag *d);
 
 /* ---- compile.c ---- */
 
