@@ -60,6 +60,7 @@ struct net_fetch {
     bool prohibited;               /* an address was turned down */
     bool counted;                  /* in rq.quota */
     enum net_error error;
+    enum net_error abort;          /* its owner gave up the request's body */
     const char *stop_text;         /* why we ended the transfer */
     char error_text[CURL_ERROR_SIZE];
     uint64_t deadline_ns;

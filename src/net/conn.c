@@ -353,7 +353,7 @@ void net_conn_after_exchange(struct net_conn *c) {
         return;
     }
     bool whole = http1_body_done(&c->body_state);
-    if (c->failed || x->close || x->broken || !x->finished || c->body_state.status) {
+    if (c->failed || x->close || !x->finished || c->body_state.status) {
         c->linger |= !whole && !c->eof;
         c->abort = !x->finished && x->until_close;
         net_conn_set_state(c, NET_CONN_CLOSING);

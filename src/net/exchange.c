@@ -9,7 +9,9 @@
  * moving the head up. So most responses have a length and leave in one send, whatever the calls that made them.
  */
 #include "net/server_int.h"
+#include "net/addr.h"
 #include <arpa/inet.h>
+#include <sys/socket.h>
 
 static struct net_conn *conn_of(const struct net_exchange *x) {
     return container_of((struct net_exchange *)(uintptr_t)x, struct net_conn, x);
@@ -223,27 +225,54 @@ static err sink_finish(struct net_sink *s, const struct net_field *trailers, uin
     struct net_conn *c = conn_of(x);
     if (s->error || c->failed || x->finished) return ERR_CLOSED;
     if (!x->responded) return ERR_USAGE;
+    if (x->left != UINT64_MAX && x->left && !x->no_body) return ERR_INVALID;
     if (x->undecided && count && c->head.rq.version_minor >= 1) net_exchange_decide(c, UINT64_MAX); /* trailers need chunks */
     if (x->chunked) TRY(finish_chunks(c, trailers, count));
     x->finished = true;
     if (x->undecided) net_exchange_decide(c, c->out.end - x->gap_at - HTTP1_GAP_BYTES);
-    x->broken |= x->left != UINT64_MAX && x->left && !x->no_body;
     x->flush_due = true;
     /* With another request waiting its response may go in the same send. */
     if (LIKELY(!net_bytes_left(&c->in))) net_out_flush(c);
     if (pending(c)) net_conn_later(c);
-    return x->broken ? ERR_INVALID : ERR_OK;
+    return ERR_OK;
 }
 
-static const struct net_sink_ops sink_ops = {sink_room, sink_write, sink_flushed, sink_finish};
+static void sink_abort(struct net_sink *s, enum net_error e) {
+    struct net_exchange *x = container_of(s, struct net_exchange, sink);
+    struct net_conn *c = conn_of(x);
+    if (s->error || c->failed || x->finished || !x->responded) return;
+    s->error = e;
+    if (x->retractable) return;
+    net_out_flush(c);
+    c->abort = x->until_close;
+    x->aborted = true;
+    net_conn_kill(c);
+}
+
+static const struct net_sink_ops sink_ops = {sink_room, sink_write, sink_flushed, sink_finish, sink_abort};
 
 /* ---- life ---- */
+
+/* What HTTP/1.0 may leave out: the address and port that the client connected to. */
+static str own_authority(struct net_conn *c) {
+    struct sockaddr_storage local = {0};
+    struct sockaddr *any = (struct sockaddr *)(void *)&local;
+    socklen_t n = sizeof local;
+    struct net_addr a;
+    if (!c->local_text[0] && getsockname(c->fd, any, &n) == 0) {
+        net_addr_of(any, &a);
+        a.scope = 0;
+        net_addr_text(&a, true, c->local_text);
+    }
+    return str_c(c->local_text);
+}
 
 void net_exchange_begin(struct net_conn *c) {
     struct net_server *s = c->server;
     uint64_t now = net_loop_now_ns(s->loop);
     uint32_t handler_ms = s->c.handler_ms_max;
     if (s->c.tls_upstream && c->head.rq.path.n && c->head.rq.scheme.n == 4) c->head.rq.scheme = STR("https");
+    if (UNLIKELY(!c->head.rq.authority.n)) c->head.rq.authority = own_authority(c);
     net_conn_set_state(c, NET_CONN_HANDLING);
     http1_body_init(&c->body_state, c->head.rq.content_length, s->limits.body_bytes_max);
     c->x = (struct net_exchange){.source.ops = &source_ops,
@@ -264,7 +293,7 @@ static void report_gone(struct net_conn *c) {
     if (!http1_body_done(&c->body_state)) body_failed(c);
     if (!x->sink.error) x->sink.error = NET_CONNECTION_TERMINATED;
     net_conn_kill(c);
-    if (x->event) x->event(x->event_arg, NET_EVENT_GONE);
+    if (x->event && !x->aborted) x->event(x->event_arg, NET_EVENT_GONE);
     if (x->live) net_source_tell(&x->source);
     if (x->live) net_sink_tell(&x->sink);
 }
@@ -347,8 +376,8 @@ err net_exchange_respond(struct net_exchange *x, uint16_t status, const struct n
     if (x->responded) return ERR_USAGE;
     if (status < 200) return ERR_INVALID;
     TRY(http1_response_check(&r));
-    bool head = str_eq(rq->method, STR("HEAD"));
-    x->no_body = head || status == 204 || status == 304;
+    bool head = str_eq(rq->method, STR("HEAD")), reset = status == 205 && !head; /* no content, and yet framed (RFC 9110 §15.3.6) */
+    x->no_body = reset || net_response_bodiless(rq->method, status);
     /* A client that was not asked for its body may send it or not (RFC 9110 §10.1.1): only a close is clear. */
     x->close = x->close || r.close || !c->head.keep_alive || c->server->draining || x->continue_due || c->eof || x->source.error;
     x->left = r.content_length;
@@ -357,13 +386,16 @@ err net_exchange_respond(struct net_exchange *x, uint16_t status, const struct n
     x->responded = x->retractable = true;
     x->status = status;
     bool old = rq->version_minor == 0;
-    struct http1_frame f = {.no_length = status == 204,
+    struct http1_frame f = {.no_length = status == 204 || reset,
                             .close = x->close && !(old && x->undecided),
                             .keep_alive = old && !x->close && !x->undecided};
     put_response(c, &r, &f);
     if (x->undecided) {
         x->gap_at = c->out.end;
         c->out.end += HTTP1_GAP_BYTES;
+    } else if (reset) {
+        uint8_t end[HTTP1_GAP_BYTES];
+        net_out_put(c, end, http1_end_length(end, 0));
     } else {
         put_end(c);
     }
@@ -377,7 +409,8 @@ bool net_exchange_retract(struct net_exchange *x) {
     if (!x->responded) return true;
     if (!x->retractable || x->finished || c->failed) return false;
     c->out.end = x->head_at;
-    x->responded = x->retractable = x->undecided = x->finished = x->chunked = x->no_body = x->broken = false;
+    x->responded = x->retractable = x->undecided = x->finished = x->chunked = x->no_body = false;
+    x->sink.error = NET_OK;
     x->left = UINT64_MAX;
     x->status = 0;
     x->out_bytes = 0;
@@ -388,9 +421,8 @@ err net_exchange_reply(struct net_exchange *x, uint16_t status, const struct net
     TRY(net_exchange_respond(x, status, fields, count));
     struct net_conn *c = conn_of(x);
     if (x->left != UINT64_MAX && !x->no_body) {
-        if (body.n != x->left) x->broken = true;
-        body.n = MIN(body.n, x->left);
-        x->left -= body.n;
+        if (body.n != x->left) return ERR_INVALID;
+        x->left = 0;
     }
     x->out_bytes += body.n;
     if (x->no_body) return net_sink_finish(&x->sink, NULL, 0);

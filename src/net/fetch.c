@@ -281,18 +281,30 @@ static bool fields_ok(const struct net_field *fields, uint32_t count) {
     return true;
 }
 
+static void sink_abort(struct net_sink *s, enum net_error e) {
+    struct net_fetch *f = fetch_of_sink(s);
+    if (s->error || f->send_finished || f->send_closed) return;
+    s->error = f->abort = e;
+    f->send_closed = true;
+    later(f);
+}
+
 static err sink_finish(struct net_sink *s, const struct net_field *trailers, uint32_t count) {
     struct net_fetch *f = fetch_of_sink(s);
     if (!f->rq.has_body || f->send_finished || f->send_closed) return ERR_CLOSED;
     if (!fields_ok(trailers, count)) return ERR_INVALID;
+    if (f->send_left != UINT64_MAX && f->send_left) {
+        sink_abort(s, NET_HTTP_REQUEST_BODY_SIZE);
+        return ERR_INVALID;
+    }
     f->send_finished = true;
     f->send_trailers = copy_fields(f->mem, trailers, count);
     f->send_trailers_count = count;
     later(f);
-    return f->send_left != UINT64_MAX && f->send_left ? ERR_INVALID : ERR_OK;
+    return ERR_OK;
 }
 
-static const struct net_sink_ops sink_ops = {sink_room, sink_write, sink_flushed, sink_finish};
+static const struct net_sink_ops sink_ops = {sink_room, sink_write, sink_flushed, sink_finish, sink_abort};
 
 /* ---- connecting ---- */
 
@@ -462,8 +474,7 @@ void net_fetch_job(struct net_job *job) {
         return;
     }
     if (f->phase == NET_FETCH_NEW) start(f);
-    if (f->send_finished && f->send_left != UINT64_MAX && f->send_left)
-        net_fetch_fail(f, NET_HTTP_REQUEST_BODY_SIZE, "the request's body is shorter than its content-length");
+    if (f->abort) net_fetch_fail(f, f->abort, "the request's body is not whole");
     unpause(f);
     /* Each callback may free f, which then lives until its next job. */
     if (f->changed) {

@@ -300,6 +300,7 @@ void net_source_notify(struct net_source *s, void (*fn)(void *arg), void *arg) {
 
 size_t net_sink_room(const struct net_sink *s) { return s->ops->room(s); }
 err net_sink_write(struct net_sink *s, str data) { return s->ops->write(s, data); }
+void net_sink_abort(struct net_sink *s, enum net_error e) { s->ops->abort(s, e); }
 bool net_sink_flushed(const struct net_sink *s) { return s->ops->flushed(s); }
 err net_sink_finish(struct net_sink *s, const struct net_field *trailers, uint32_t count) { return s->ops->finish(s, trailers, count); }
 enum net_error net_sink_error(const struct net_sink *s) { return s->error; }

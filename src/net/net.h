@@ -106,8 +106,12 @@ size_t net_sink_room(const struct net_sink *s);
 [[nodiscard]] err net_sink_write(struct net_sink *s, str data);
 bool net_sink_flushed(const struct net_sink *s); /* all that was written has left for the kernel */
 /* Ends the body. Trailers are sent if the framing can carry them (chunked), else dropped. ERR_INVALID: fewer bytes than the
- * declared content-length (the connection will be closed), or a bad trailer. */
+ * declared content-length, or a bad trailer: it has not ended, and never will (an exchange's owner may still retract; its end closes
+ * the connection; a fetch fails). */
 [[nodiscard]] err net_sink_finish(struct net_sink *s, const struct net_field *trailers, uint32_t count);
+/* The body will never be whole. A fetch fails with e, and its connection is closed; of an exchange whose head has left the connection is
+ * closed too, else there may still be another response. The sink has failed. */
+void net_sink_abort(struct net_sink *s, enum net_error e);
 enum net_error net_sink_error(const struct net_sink *s); /* NET_OK while it works */
 void net_sink_notify(struct net_sink *s, void (*fn)(void *arg), void *arg);
 
@@ -164,7 +168,7 @@ struct net_server_stats net_server_stats(const struct net_server *s);
 struct net_request {
     str method;     /* as sent: "GET" */
     str scheme;     /* "http" or "https" */
-    str authority;  /* from an absolute-form target, else Host; may be empty (HTTP/1.0) */
+    str authority;  /* from an absolute-form target, else Host, else the address and port that the client connected to */
     str path;       /* with query; "/" for an empty path in absolute-form, "*" for OPTIONS *, empty for CONNECT */
     const struct net_field *fields; /* in order, Host and framing fields included */
     uint32_t fields_count;
@@ -195,7 +199,7 @@ void net_exchange_listen(struct net_exchange *x, void (*fn)(void *arg, enum net_
  * body leave together if they come in one turn of the loop.
  * ERR_INVALID: status not 200..999, a bad field, two content-lengths. ERR_USAGE: twice. ERR_CLOSED: client gone. */
 [[nodiscard]] err net_exchange_respond(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count);
-/* All of it at once: head, body, finish. */
+/* All of it at once: head, body, finish. ERR_INVALID also for a content-length that is not the body's. */
 [[nodiscard]] err net_exchange_reply(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count, str body);
 bool net_exchange_responded(const struct net_exchange *x);
 /* Takes back a response that is not finished and of which nothing has left yet, so that another can be given instead (a guest that
@@ -210,6 +214,9 @@ struct net_exchange_stats {
     uint16_t status;                /* 0: none yet */
 };
 struct net_exchange_stats net_exchange_stats(const struct net_exchange *x);
+
+/* Whether a response to that method with that status ends with its head, whatever its fields say (RFC 9112 §6.3). */
+bool net_response_bodiless(str method, uint16_t status);
 
 /* Standard reason phrase; "" if unknown. */
 const char *net_status_text(uint16_t status);

@@ -71,6 +71,7 @@ struct net_sink_ops {
     err (*write)(struct net_sink *s, str data);
     bool (*flushed)(const struct net_sink *s);
     err (*finish)(struct net_sink *s, const struct net_field *trailers, uint32_t count);
+    void (*abort)(struct net_sink *s, enum net_error e);
 };
 struct net_sink {
     const struct net_sink_ops *ops;

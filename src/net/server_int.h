@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 
 #include "net/net_int.h"
+#include "net/addr.h"
 #include "net/http1.h"
 
 /* Memory of connections: small blocks hold heads and responses, large ones bodies. Idle connections hold none. */
@@ -63,7 +64,7 @@ struct net_exchange {
     bool chunked;      /* the response's body is */
     bool no_body;      /* by rule; what is written is dropped */
     bool close;        /* the connection ends with this response */
-    bool broken;       /* the response is not what was declared */
+    bool aborted;      /* its owner cut the connection, so that it need not be told */
     bool gone_told, deadline_told;
     bool continue_due; /* the client waits for a 100 */
     bool was_full;     /* room was refused: tell when there is some */
@@ -106,6 +107,7 @@ struct net_conn {
         struct sockaddr_in6 in6;
     } peer;
     char peer_text[INET6_ADDRSTRLEN];
+    char local_text[NET_ADDR_TEXT_MAX]; /* empty until asked for */
 };
 
 struct net_server {

@@ -159,6 +159,45 @@ static void route_short(struct net_exchange *x, struct test_server *t) {
     ENSURE(net_sink_write(net_exchange_sink(x), STR("12345")) == ERR_OK && net_sink_finish(net_exchange_sink(x), NULL, 0) == ERR_INVALID);
     net_exchange_end(x);
 }
+static void finish_short(void *arg) {
+    struct call *c = arg;
+    ENSURE(net_sink_finish(net_exchange_sink(c->x), NULL, 0) == ERR_INVALID);
+    abort_later(c);
+}
+static void route_short_later(struct net_exchange *x, struct test_server *t) {
+    struct net_field f = {STR("Content-Length"), STR("10")};
+    struct call *c = call_new(x, t);
+    err e = net_exchange_respond(x, 200, &f, 1);
+    ENSURE(e == ERR_OK && net_sink_write(net_exchange_sink(x), STR("12345")) == ERR_OK);
+    c->timer = net_timer_new(t->loop, finish_short, c);
+    net_timer_start(c->timer, 30, 0);
+}
+static void give_up(void *arg) {
+    struct call *c = arg;
+    net_sink_abort(net_exchange_sink(c->x), NET_INTERNAL_ERROR);
+    ENSURE(net_sink_write(net_exchange_sink(c->x), STR("x")) == ERR_CLOSED);
+    net_sink_notify(net_exchange_sink(c->x), abort_later, c); /* once the client has seen it */
+}
+static void route_aborts(struct net_exchange *x, struct test_server *t) {
+    struct call *c = call_new(x, t);
+    err e = net_exchange_respond(x, 200, NULL, 0);
+    ENSURE(e == ERR_OK && net_sink_write(net_exchange_sink(x), STR("half")) == ERR_OK);
+    c->timer = net_timer_new(t->loop, give_up, c);
+    net_timer_start(c->timer, 30, 0);
+}
+static void route_reset(struct net_exchange *x, struct test_server *t) {
+    struct net_field f = {STR("Content-Length"), STR("3")};
+    err e = net_exchange_respond(x, 205, &f, 1);
+    ENSURE(e == ERR_OK && net_sink_write(net_exchange_sink(x), STR("abc")) == ERR_OK);
+    ENSURE(net_sink_finish(net_exchange_sink(x), NULL, 0) == ERR_OK);
+    net_exchange_end(x);
+}
+static void route_authority(struct net_exchange *x, struct test_server *t) {
+    char text[128];
+    snprintf(text, sizeof text, "<" STR_FMT ">", STR_ARG(net_exchange_request(x)->authority));
+    reply(x, 200, text);
+    net_exchange_end(x);
+}
 static void route_wrong(struct net_exchange *x, struct test_server *t) {
     struct net_field bad = {STR("X"), STR("a\r\nb: c")};
     ENSURE(net_sink_write(net_exchange_sink(x), STR("x")) == ERR_USAGE);
@@ -190,7 +229,8 @@ static const struct {
 } routes[] = {
     {"/hello", route_hello}, {"/echo", route_echo},   {"/big", route_big},   {"/slow", route_slow},   {"/hold", route_hold},
     {"/none", route_none},   {"/parts", route_parts}, {"/dies", route_dies}, {"/short", route_short}, {"/dies-later", route_dies_later},
-    {"/wrong", route_wrong}, {"/empty", route_empty}, {"/peer", route_peer},
+    {"/wrong", route_wrong}, {"/empty", route_empty}, {"/peer", route_peer},   {"/short-later", route_short_later},
+    {"/aborts", route_aborts}, {"/reset", route_reset}, {"/authority", route_authority},
     {"/early", route_early},
 };
 
@@ -252,6 +292,14 @@ static void simple_requests(void **state) {
     r = talk("GET /empty HTTP/1.1\r\nHost: a\r\n\r\n", &b);
     assert_has(r, "HTTP/1.1 204 No Content\r\n");
     assert_has_not(r, "ontent-");
+    r = talk("GET /reset HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "HTTP/1.1 205 Reset Content\r\n");
+    assert_has(r, "Content-Length: 0\r\n\r\n<quiet>");
+    char own[64];
+    snprintf(own, sizeof own, "\r\n\r\n<127.0.0.1:%u>", server.port);
+    assert_has(talk("GET /authority HTTP/1.0\r\n\r\n", &b), own);
+    assert_has(talk("GET /authority HTTP/1.1\r\nHost:\r\n\r\n", &b), own);
+    assert_has(talk("GET /authority HTTP/1.0\r\nHost: a:1\r\n\r\n", &b), "<a:1>");
     r = talk("GET /peer HTTP/1.1\r\nHost: a\r\n\r\n", &b);
     assert_has(r, "\r\n\r\n127.0.0.1<quiet>");
     r = talk("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", &b);
@@ -423,8 +471,14 @@ static void responses_that_fail(void **state) {
     r = talk("GET /dies-later HTTP/1.0\r\n\r\n", &b);
     assert_has(r, "Connection: close\r\n\r\nhalf");
     assert_has(r, "<reset>"); /* an orderly end would look like the body's */
-    r = talk("GET /short HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    r = talk("GET /short HTTP/1.1\r\nHost: a\r\n\r\n", &b); /* nothing had left yet */
+    assert_has(r, "HTTP/1.1 500 Internal Server Error\r\n");
+    assert_has_not(r, "12345");
+    r = talk("GET /short-later HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "Content-Length: 10\r\n");
     assert_has(r, "\r\n\r\n12345<end>");
+    r = talk_for(5000, "GET /aborts HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "\r\n\r\n4\r\nhalf\r\n<end>");
     r = talk("GET /wrong HTTP/1.1\r\nHost: a\r\n\r\n", &b);
     assert_has(r, "HTTP/1.1 502 Bad Gateway\r\n");
     assert_has(r, "sorry\n<quiet>");

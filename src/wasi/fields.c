@@ -139,11 +139,19 @@ bool http_fields_content_length(const struct http_fields *f, uint64_t *length) {
     return false;
 }
 
-enum http_verdict http_fields_judge(const struct http_fields *f, str name, const str *values, size_t count) {
+/* Of content-length, of which there may be one (RFC 9110 §8.6). */
+static bool length_ok(str value) {
+    uint64_t n;
+    return str_to_u64(value, &n) && n <= INT64_MAX;
+}
+
+enum http_verdict http_fields_judge(const struct http_fields *f, str name, const str *values, size_t count, bool more) {
     if (f->immutable) return HTTP_FIELD_IMMUTABLE;
     if (!net_field_name_ok(name)) return HTTP_FIELD_SYNTAX;
     for (size_t i = 0; i < count; i++)
         if (!net_field_value_ok(values[i])) return HTTP_FIELD_SYNTAX;
+    if (count && str_eq_nocase(name, STR("content-length")) && (count > 1 || !length_ok(values[0]) || (more && http_fields_has(f, name))))
+        return HTTP_FIELD_SYNTAX;
     return is_forbidden(name) ? HTTP_FIELD_FORBIDDEN : HTTP_FIELD_FINE;
 }
 

@@ -28,8 +28,8 @@ void *http_fields_new(struct host_instance *in, size_t size);
 void *http_fields_of(struct host_instance *in, size_t size, const struct net_field *list, uint32_t count, void *origin);
 /* What it borrows becomes its own. False: over the limit; what did not fit is gone from it. */
 bool http_fields_own(struct http_fields *f);
-/* May such values be set under that name? A name alone with count 0. */
-enum http_verdict http_fields_judge(const struct http_fields *f, str name, const str *values, size_t count);
+/* May such values be set under that name (more: beside those that are there)? A name alone with count 0. */
+enum http_verdict http_fields_judge(const struct http_fields *f, str name, const str *values, size_t count, bool more);
 /* A copy of name and value at the end; false: over a limit. */
 [[nodiscard]] bool http_fields_add(struct http_fields *f, str name, str value);
 void http_fields_cut(struct http_fields *f, uint32_t count); /* to the first count */

@@ -27,6 +27,8 @@ static bool make_arguments(struct wasi_run *run, struct wasi_http_types_incoming
 /* handle has returned. The response must be whole: the guest runs no more. */
 static void conclude(struct wasi_run *run, const struct p2_served *served) {
     if (!served->answered) wasi_run_end(run, WASI_END_NO_RESPONSE, "%s", "it returned without setting its response");
+    else if (served->body && served->body->error == NET_HTTP_RESPONSE_BODY_SIZE)
+        wasi_run_end(run, WASI_END_BAD_RESPONSE, "%s", "its body is not as long as its content-length says");
     else if (served->body && !served->body->finished)
         wasi_run_end(run, WASI_END_NO_RESPONSE, "%s", "it returned without finishing the body of its response");
     else if (net_sink_error(net_exchange_sink(run->config.exchange)) != NET_OK) wasi_run_end(run, WASI_END_CLIENT_GONE, "%s", "");
@@ -52,6 +54,7 @@ static void run_handler(struct wasi_run *run) {
     host_call_begin(&call, run->in);
     enum abi_trap t = wasi_http_incoming_handler_call_handle(&call, run->app->kind_data, request, out);
     host_call_end(&call);
+    if (!t && served->body && !p2_body_flush(run, served->body)) t = ABI_TRAP_INTERRUPTED;
     if (t) wasi_run_end_trap(run, t);
     else conclude(run, served);
 }

@@ -46,7 +46,7 @@ void wasi_http_types_outgoing_request_drop(struct host_instance *in, struct wasi
 enum abi_trap wasi_http_types_outgoing_request_body(struct host_call *call, struct wasi_http_types_outgoing_request *self,
                                                     struct wasi_p2_result_http_types_outgoing_body_void *result) {
     if ((result->is_err = self->body)) return ABI_TRAP_NONE;
-    self->body = p2_body_new(call->instance, self->headers);
+    self->body = p2_body_new(call->instance, self->headers, false);
     if (!self->body) return no_memory(call);
     result->ok = p2_ref(self->body);
     return ABI_TRAP_NONE;
@@ -157,6 +157,11 @@ static uint32_t fields_to_send(struct p2_fetch *f, arena *scratch, const struct 
 
 static void send_fetch(struct p2_fetch *f) {
     if (f->fetch || f->error != NET_OK || !p2_going(f->in)) return;
+    if (f->body && f->body->abandoned) {
+        f->error = f->body->error;
+        on_change(f);
+        return;
+    }
     struct wasi_run *run = host_instance_user(f->in);
     struct wasi_http_types_outgoing_request *r = f->request;
     uint64_t otherwise = run->app->config.limits.outgoing_timeout_ms;
@@ -240,7 +245,7 @@ enum abi_trap wasi_http_outgoing_handler_handle(struct host_call *call, struct w
     f->options = o;
     f->body = p2_ref(request->body);
     future->fetch = f;
-    if (f->body && !f->body->finished && !f->body->pending.n) {
+    if (f->body && !f->body->finished && !f->body->abandoned && !f->body->pending.n) {
         f->body->wants_out = body_wants_out;
         f->body->wants_out_arg = f;
     } else send_fetch(f);

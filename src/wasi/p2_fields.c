@@ -23,7 +23,7 @@ enum abi_trap wasi_http_types_fields_from_list(struct host_call *call, struct wa
     struct wasi_http_types_fields *f = new_fields(call);
     if (!f) return http_fields_too_large(call);
     for (size_t i = 0; i < entries.n; i++) {
-        enum http_verdict v = http_fields_judge(&f->f, entries.p[i].f0, &entries.p[i].f1, 1);
+        enum http_verdict v = http_fields_judge(&f->f, entries.p[i].f0, &entries.p[i].f1, 1, true);
         bool added = v == HTTP_FIELD_FINE && http_fields_add(&f->f, entries.p[i].f0, entries.p[i].f1);
         if (added) continue;
         p2_unref(call->instance, f);
@@ -49,7 +49,7 @@ enum abi_trap wasi_http_types_fields_has(struct host_call *call, struct wasi_htt
 
 enum abi_trap wasi_http_types_fields_set(struct host_call *call, struct wasi_http_types_fields *self, wasi_http_types_field_key name,
                                          struct wasi_p2_list_list_u8 value, struct wasi_p2_result_void_http_types_header_error *result) {
-    enum http_verdict v = http_fields_judge(&self->f, name, value.p, value.n);
+    enum http_verdict v = http_fields_judge(&self->f, name, value.p, value.n, false);
     if ((result->is_err = v != HTTP_FIELD_FINE)) {
         result->err = error_of(v);
         return ABI_TRAP_NONE;
@@ -62,7 +62,7 @@ enum abi_trap wasi_http_types_fields_set(struct host_call *call, struct wasi_htt
 
 enum abi_trap wasi_http_types_fields_delete(struct host_call *call, struct wasi_http_types_fields *self, wasi_http_types_field_key name,
                                             struct wasi_p2_result_void_http_types_header_error *result) {
-    enum http_verdict v = http_fields_judge(&self->f, name, NULL, 0);
+    enum http_verdict v = http_fields_judge(&self->f, name, NULL, 0, false);
     if ((result->is_err = v != HTTP_FIELD_FINE)) result->err = error_of(v);
     else http_fields_remove(&self->f, name);
     return ABI_TRAP_NONE;
@@ -70,7 +70,7 @@ enum abi_trap wasi_http_types_fields_delete(struct host_call *call, struct wasi_
 
 enum abi_trap wasi_http_types_fields_append(struct host_call *call, struct wasi_http_types_fields *self, wasi_http_types_field_key name,
                                             wasi_http_types_field_value value, struct wasi_p2_result_void_http_types_header_error *result) {
-    enum http_verdict v = http_fields_judge(&self->f, name, &value, 1);
+    enum http_verdict v = http_fields_judge(&self->f, name, &value, 1, true);
     if ((result->is_err = v != HTTP_FIELD_FINE)) result->err = error_of(v);
     else if (!http_fields_add(&self->f, name, value)) return http_fields_too_large(call);
     return ABI_TRAP_NONE;

@@ -3,8 +3,6 @@
 #include "wasi/p2_int.h"
 #include <stdlib.h>
 
-enum { PENDING_BYTES_MAX = 64 << 10 };
-
 /* ---- methods and errors ---- */
 
 static const char *const methods[] = {
@@ -189,51 +187,92 @@ enum abi_trap wasi_http_types_future_trailers_get(struct host_call *call, struct
 static void free_pending(struct wasi_http_types_outgoing_body *b) {
     host_uncharge(b->in, b->pending.n);
     buf_free(&b->pending);
+    b->pending_sent = 0;
 }
 
 static void outgoing_body_destroy(struct host_instance *in, void *self) {
     struct wasi_http_types_outgoing_body *b = self;
+    if (b->origin) net_sink_notify(b->sink, NULL, NULL);
     free_pending(b);
     p2_unref(in, b->trailer_fields);
     p2_unref(in, b->origin);
 }
 
-struct wasi_http_types_outgoing_body *p2_body_new(struct host_instance *in, const struct wasi_http_types_fields *headers) {
+struct wasi_http_types_outgoing_body *p2_body_new(struct host_instance *in, const struct wasi_http_types_fields *headers, bool response) {
     struct wasi_http_types_outgoing_body *b = p2_object_new(in, sizeof *b, outgoing_body_destroy);
     if (!b) return NULL;
     b->in = in;
-    b->pending.max = PENDING_BYTES_MAX;
+    b->response = response;
     b->has_length = http_fields_content_length(&headers->f, &b->length);
     return b;
 }
 
-/* The end of the body goes out, as far as it can. */
+static enum net_error wrong_size(const struct wasi_http_types_outgoing_body *b) {
+    return b->response ? NET_HTTP_RESPONSE_BODY_SIZE : NET_HTTP_REQUEST_BODY_SIZE;
+}
+
+/* What the sink said to a write or a finish. */
+static enum net_error error_of(const struct wasi_http_types_outgoing_body *b, err e) {
+    if (e == ERR_OK) return NET_OK;
+    if (e == ERR_INVALID) return wrong_size(b);
+    enum net_error why = net_sink_error(b->sink);
+    return why ? why : NET_CONNECTION_TERMINATED;
+}
+
 static void send_end(struct wasi_http_types_outgoing_body *b) {
     uint32_t n = b->trailer_fields ? b->trailer_fields->f.count : 0;
     struct net_field *trailers = calloc(n + 1, sizeof *trailers);
     ENSURE(trailers);
     for (uint32_t i = 0; i < n; i++) trailers[i] = b->trailer_fields->f.list[i].f;
-    if (net_sink_finish(b->sink, trailers, n) != ERR_OK && b->error == NET_OK) b->error = NET_CONNECTION_TERMINATED;
+    b->error = error_of(b, net_sink_finish(b->sink, trailers, n));
+    b->ended = true;
     free(trailers);
+}
+
+/* What waits goes out as far as it can, and the end behind it. */
+static void pump(struct wasi_http_types_outgoing_body *b) {
+    while (b->pending_sent < b->pending.n && b->error == NET_OK) {
+        size_t room = net_sink_room(b->sink);
+        if (!room && net_sink_error(b->sink) == NET_OK) return;
+        str piece = str_sub(buf_str(&b->pending), b->pending_sent, MAX(room, (size_t)1));
+        b->error = error_of(b, net_sink_write(b->sink, piece));
+        b->pending_sent += piece.n;
+    }
+    if (b->pending.n) free_pending(b);
+    if (b->finished && !b->ended && b->error == NET_OK) send_end(b);
+}
+
+static void on_request_sink(void *arg) {
+    struct wasi_http_types_outgoing_body *b = arg;
+    if (!p2_going(b->in)) return;
+    pump(b);
+    if (b->waiter) engine_ready(b->waiter);
 }
 
 void p2_body_attach(struct wasi_http_types_outgoing_body *b, struct net_sink *sink, void *origin) {
     b->sink = sink;
     b->origin = p2_ref(origin);
-    if (b->pending.n && net_sink_write(sink, buf_str(&b->pending)) != ERR_OK) b->error = NET_CONNECTION_TERMINATED;
-    free_pending(b);
-    if (b->finished) send_end(b);
+    if (origin) net_sink_notify(sink, on_request_sink, b); /* an exchange's may end before the body: its sink is told only who waits */
+    pump(b);
     if (b->waiter) engine_ready(b->waiter);
+}
+
+static size_t pending_max(const struct wasi_http_types_outgoing_body *b) {
+    return ((struct wasi_run *)host_instance_user(b->in))->app->config.limits.host_bytes_max / 2;
 }
 
 static size_t body_room(struct wasi_io_streams_output_stream *s) {
     struct wasi_http_types_outgoing_body *b = s->origin;
-    return b->sink ? net_sink_room(b->sink) : PENDING_BYTES_MAX - b->pending.n;
+    if (!p2_going(b->in)) return 0;
+    if (!b->sink) return b->pending.n < pending_max(b) ? pending_max(b) - b->pending.n : 0;
+    pump(b);
+    return b->pending.n ? 0 : net_sink_room(b->sink);
 }
 
 static enum p2_state body_state(struct wasi_io_streams_output_stream *s, struct wasi_io_error_error **e) {
     struct wasi_http_types_outgoing_body *b = s->origin;
     if (b->finished || b->abandoned || !p2_going(s->in)) return P2_CLOSED;
+    if (!b->sink && b->error == NET_OK && b->pending.n >= pending_max(b)) b->error = wrong_size(b);
     enum net_error error = b->error != NET_OK ? b->error : b->sink ? net_sink_error(b->sink) : NET_OK;
     if (error == NET_OK) return P2_OPEN;
     *e = p2_error(s->in, error, 0);
@@ -243,16 +282,14 @@ static enum p2_state body_state(struct wasi_io_streams_output_stream *s, struct 
 static bool body_write(struct wasi_io_streams_output_stream *s, str bytes, struct wasi_io_error_error **e) {
     struct wasi_http_types_outgoing_body *b = s->origin;
     if (body_state(s, e) != P2_OPEN) return false;
-    if (b->has_length && bytes.n > b->length - b->written) {
-        b->error = NET_HTTP_REQUEST_BODY_SIZE;
-        *e = p2_error(s->in, b->error, 0);
-        return false;
+    if (b->sink) {
+        b->error = error_of(b, net_sink_write(b->sink, bytes));
+    } else if ((b->has_length && bytes.n > b->length - b->written) || !host_charge(b->in, bytes.n)) {
+        b->error = wrong_size(b);
+    } else {
+        buf_puts(&b->pending, bytes);
     }
-    err failed = b->sink                                                             ? net_sink_write(b->sink, bytes)
-                 : host_charge(b->in, bytes.n) && buf_puts(&b->pending, bytes) ? ERR_OK
-                                                                               : ERR_LIMIT;
-    if (failed != ERR_OK) {
-        b->error = NET_CONNECTION_TERMINATED;
+    if (b->error != NET_OK) {
         *e = p2_error(s->in, b->error, 0);
         return false;
     }
@@ -264,10 +301,24 @@ static bool body_write(struct wasi_io_streams_output_stream *s, str bytes, struc
 static void body_listen(void *object, struct engine_fiber *f) {
     struct wasi_http_types_outgoing_body *b = ((struct wasi_io_streams_output_stream *)object)->origin;
     b->waiter = f;
-    if (b->sink && p2_going(b->in)) net_sink_notify(b->sink, f ? p2_wake : NULL, f);
+    if (b->sink && !b->origin && p2_going(b->in)) net_sink_notify(b->sink, f ? p2_wake : NULL, f);
 }
 
 static const struct p2_sink body_sink = {body_room, body_write, body_state, {NULL, body_listen}};
+
+static bool body_flushed(void *object) {
+    struct wasi_http_types_outgoing_body *b = object;
+    if (!b->finished || !b->sink) return true;
+    pump(b);
+    return b->ended || b->error != NET_OK;
+}
+static void body_flush_listen(void *object, struct engine_fiber *f) {
+    struct wasi_http_types_outgoing_body *b = object;
+    net_sink_notify(b->sink, f ? p2_wake : NULL, f);
+}
+static const struct p2_event flush_event = {body_flushed, body_flush_listen};
+
+bool p2_body_flush(struct wasi_run *run, struct wasi_http_types_outgoing_body *b) { return run->ended || p2_wait(run, &flush_event, b); }
 
 enum abi_trap wasi_http_types_outgoing_body_write(struct host_call *call, struct wasi_http_types_outgoing_body *self,
                                                   struct wasi_p2_result_io_streams_output_stream_void *result) {
@@ -276,8 +327,18 @@ enum abi_trap wasi_http_types_outgoing_body_write(struct host_call *call, struct
     return p2_output_stream(call, &body_sink, self, &result->ok);
 }
 
+/* It stays incomplete: whoever sends or receives it is told at once. */
+static void abandon(struct wasi_http_types_outgoing_body *b, enum net_error e) {
+    if (b->finished || b->abandoned) return;
+    b->abandoned = true;
+    if (b->error == NET_OK) b->error = e;
+    if (!p2_going(b->in)) return;
+    if (b->sink) net_sink_abort(b->sink, b->error);
+    else if (b->wants_out) b->wants_out(b->wants_out_arg);
+}
+
 void wasi_http_types_outgoing_body_drop(struct host_instance *in, struct wasi_http_types_outgoing_body *self) {
-    if (!self->finished) self->abandoned = true; /* the message stays incomplete, and the other side will see that */
+    abandon(self, NET_HTTP_PROTOCOL_ERROR);
     p2_unref(in, self);
 }
 
@@ -285,19 +346,23 @@ enum abi_trap wasi_http_types_outgoing_body_finish(struct host_call *call, struc
                                                    const struct wasi_p2_option_http_types_fields *trailers,
                                                    struct wasi_p2_result_void_http_types_error_code *result) {
     if (trailers->some) this->trailer_fields = trailers->value;
-    enum net_error e = this->has_length && this->written != this->length ? NET_HTTP_REQUEST_BODY_SIZE : this->error;
-    if (e == NET_OK) {
+    enum net_error e = this->error;
+    /* What has a sink, the sink judges. */
+    if (!this->sink && e == NET_OK && this->has_length && !this->bodiless && this->written != this->length) e = wrong_size(this);
+    if (e == NET_OK && p2_going(this->in)) {
         this->finished = true;
-        if (this->sink) send_end(this);
+        if (this->sink) pump(this);
         else if (this->wants_out) this->wants_out(this->wants_out_arg);
-    } else {
-        this->abandoned = true;
+        e = this->error;
+        this->finished = e == NET_OK;
+    }
+    if (e != NET_OK) {
+        abandon(this, e);
         result->is_err = true;
         p2_error_code(e, &result->err);
-        if (e == NET_HTTP_REQUEST_BODY_SIZE) {
-            result->err.http_request_body_size.some = true;
-            result->err.http_request_body_size.value = this->written;
-        }
+        /* The two have the same payload. */
+        result->err.http_request_body_size.some = e == NET_HTTP_REQUEST_BODY_SIZE || e == NET_HTTP_RESPONSE_BODY_SIZE;
+        if (result->err.http_request_body_size.some) result->err.http_request_body_size.value = this->written;
     }
     p2_unref(call->instance, this);
     return ABI_TRAP_NONE;
@@ -333,10 +398,19 @@ enum abi_trap wasi_http_types_outgoing_response_status_code(struct host_call *ca
     return ABI_TRAP_NONE;
 }
 
+/* Whether it may be shorter than its content-length says. */
+static void judge_body(struct host_call *call, struct wasi_http_types_outgoing_response *r) {
+    struct wasi_run *run = p2_run(call);
+    struct net_exchange *x = run->ended ? NULL : run->config.exchange;
+    if (r->body) r->body->bodiless = net_response_bodiless(x ? net_exchange_request(x)->method : STR(""), r->status);
+}
+
 enum abi_trap wasi_http_types_outgoing_response_set_status_code(struct host_call *call, struct wasi_http_types_outgoing_response *self,
                                                                 wasi_http_types_status_code status_code, struct wasi_p2_result_void_void *result) {
     result->is_err = status_code < 200 || status_code > 999;
-    if (!result->is_err) self->status = status_code;
+    if (result->is_err) return ABI_TRAP_NONE;
+    self->status = status_code;
+    judge_body(call, self);
     return ABI_TRAP_NONE;
 }
 
@@ -349,8 +423,9 @@ enum abi_trap wasi_http_types_outgoing_response_headers(struct host_call *call, 
 enum abi_trap wasi_http_types_outgoing_response_body(struct host_call *call, struct wasi_http_types_outgoing_response *self,
                                                      struct wasi_p2_result_http_types_outgoing_body_void *result) {
     if ((result->is_err = self->body)) return ABI_TRAP_NONE;
-    self->body = p2_body_new(call->instance, self->headers);
+    self->body = p2_body_new(call->instance, self->headers, true);
     if (!self->body) return no_memory(call);
+    judge_body(call, self);
     result->ok = p2_ref(self->body);
     return ABI_TRAP_NONE;
 }

@@ -114,24 +114,30 @@ enum abi_trap p2_output_stream(struct host_call *call, const struct p2_sink *sin
 
 /* ---- bodies ---- */
 
-/* A body that a guest writes: of its response, or of a request of its own. Bytes wait in `pending` until the message is sent. */
+/* A body that a guest writes: of its response, or of a request of its own. Bytes wait in `pending` until the message is sent, and until
+ * the sink has room for them. Without a message there is no room that could come: what is too much then is an error. */
 struct wasi_http_types_outgoing_body {
     struct p2_object o;
     struct host_instance *in;
     struct net_sink *sink;       /* NULL until the message is sent */
     struct buf pending;          /* its bytes are charged */
-    bool stream_taken, finished, has_length, abandoned;
+    size_t pending_sent;         /* of them */
+    bool response;               /* of one; else of a request */
+    bool bodiless;               /* of a response that has no body by rule, whatever its content-length says */
+    bool stream_taken, finished, ended, has_length, abandoned; /* ended: the sink knows that it has finished */
     uint64_t length, written;    /* declared content-length; bytes so far */
     struct wasi_http_types_fields *trailer_fields;
     void *origin;                /* referenced: what owns the sink */
-    void (*wants_out)(void *arg); /* request: bytes or the end are there, so send the head; arg is wants_out_arg */
+    void (*wants_out)(void *arg); /* request: bytes or the end are there, or it never will be whole; arg is wants_out_arg */
     void *wants_out_arg;
     struct engine_fiber *waiter;
     enum net_error error;
 };
-struct wasi_http_types_outgoing_body *p2_body_new(struct host_instance *in, const struct wasi_http_types_fields *headers);
-/* The message's head went out: the body's bytes go to sink from now on. */
+struct wasi_http_types_outgoing_body *p2_body_new(struct host_instance *in, const struct wasi_http_types_fields *headers, bool response);
+/* The message's head went out: the body's bytes go to sink from now on. origin: what the sink lives in; NULL: the run's exchange. */
 void p2_body_attach(struct wasi_http_types_outgoing_body *b, struct net_sink *sink, void *origin);
+/* Waits until a finished body is in its sink. False: the run was killed. */
+bool p2_body_flush(struct wasi_run *run, struct wasi_http_types_outgoing_body *b);
 
 /* A body that arrives. */
 struct wasi_http_types_incoming_body {

@@ -124,7 +124,7 @@ static uint32_t fields_to_send(arena *scratch, const struct wasi3_http_types_req
 
 static bool has_body(const struct wasi3_http_types_request *r) {
     if (r->body.kind == P3_BODY_GUEST) return r->body.contents;
-    return r->body.kind == P3_BODY_HOST && (!r->net || r->net->has_body);
+    return r->body.kind == P3_BODY_HOST && r->came_with_body;
 }
 
 static enum net_error start(struct p3_fetch *f, struct wasi3_http_types_request *r, const struct target *to, str seen) {

@@ -35,7 +35,7 @@ enum abi_trap wasi3_http_types_fields_from_list(struct host_call *call, struct w
     struct wasi3_http_types_fields *f = new_fields(call);
     if (!f) return http_fields_too_large(call);
     for (size_t i = 0; i < entries.n; i++) {
-        enum http_verdict v = http_fields_judge(&f->f, entries.p[i].f0, &entries.p[i].f1, 1);
+        enum http_verdict v = http_fields_judge(&f->f, entries.p[i].f0, &entries.p[i].f1, 1, true);
         bool added = v == HTTP_FIELD_FINE && http_fields_add(&f->f, spelled(&f->f, entries.p[i].f0), entries.p[i].f1);
         if (added) continue;
         p2_unref(call->instance, f);
@@ -78,7 +78,7 @@ static bool set_values(struct http_fields *f, str name, const str *values, size_
 enum abi_trap wasi3_http_types_fields_set(struct host_call *call, struct wasi3_http_types_fields *self,
                                           wasi3_http_types_field_name name, struct wasi_p3_list_list_u8 value,
                                           struct wasi_p3_result_void_http_types_header_error *result) {
-    enum http_verdict v = http_fields_judge(&self->f, name, value.p, value.n);
+    enum http_verdict v = http_fields_judge(&self->f, name, value.p, value.n, false);
     result->is_err = v != HTTP_FIELD_FINE || !set_values(&self->f, name, value.p, value.n);
     if (result->is_err) result->err = error_of(v);
     return ABI_TRAP_NONE;
@@ -86,7 +86,7 @@ enum abi_trap wasi3_http_types_fields_set(struct host_call *call, struct wasi3_h
 
 /* A forbidden name may be deleted: it is not there. */
 static bool may_delete(const struct http_fields *f, str name, enum http_verdict *v) {
-    *v = http_fields_judge(f, name, NULL, 0);
+    *v = http_fields_judge(f, name, NULL, 0, false);
     return *v == HTTP_FIELD_FINE || *v == HTTP_FIELD_FORBIDDEN;
 }
 
@@ -120,7 +120,7 @@ enum abi_trap wasi3_http_types_fields_get_and_delete(struct host_call *call, str
 enum abi_trap wasi3_http_types_fields_append(struct host_call *call, struct wasi3_http_types_fields *self,
                                              wasi3_http_types_field_name name, wasi3_http_types_field_value value,
                                              struct wasi_p3_result_void_http_types_header_error *result) {
-    enum http_verdict v = http_fields_judge(&self->f, name, &value, 1);
+    enum http_verdict v = http_fields_judge(&self->f, name, &value, 1, true);
     result->is_err = v != HTTP_FIELD_FINE || !http_fields_add(&self->f, spelled(&self->f, name), value);
     if (result->is_err) result->err = error_of(v);
     return ABI_TRAP_NONE;

@@ -32,6 +32,7 @@ struct wasi3_http_types_request *p3_request_of(struct host_instance *in, const s
     r->has_authority = rq->authority.n;
     r->has_path = rq->path.n;
     r->has_scheme = true;
+    r->came_with_body = rq->has_body;
     r->body = (struct p3_body){.kind = P3_BODY_HOST, .inlet = inlet};
     return r;
 }
