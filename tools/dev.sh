@@ -6,11 +6,11 @@ set -euo pipefail
 verbs() {
     cat <<'TEXT'
 ./dev up [FLAG…]           install what is missing, build, serve the example, print its URL
-    The first time takes 1 or 2 minutes on two cores, and what apt takes to install a compiler and seven libraries; after that, none.
+    The first time builds for about 20 s on two cores, after what apt takes to install a compiler and five libraries.
     FLAGs are those of `orlo serve`, for instance --listen :9000 (build/orlo serve --help lists them). Ctrl-C stops it.
 ./dev build                 build build/orlo (release)
 ./dev test [-v] [FILTER…]  all tests, or those whose name contains a filter, with ASan and UBSan
-    The first time builds three trees: a few minutes on two cores. All tests take several minutes more; a filter, seconds.
+    The first time builds two trees, about 100 s on two cores. All tests take minutes more; a filter, seconds.
     On a terminal: one line that moves, and what failed. With -v, or elsewhere: a line for each program, and what was skipped and why.
     What failed is said again at the end. Each program's whole output: build-test/logs/.
 ./dev spec PATH…            conformance suites (JSON made by wast2json), e.g. ./dev spec ../shared/spec/core
@@ -112,13 +112,13 @@ can_cross() {
 
 build_cross() { # targets…
     configure build-arm64 --cross-file tools/aarch64.cross
-    compile build-arm64 200 "$@"
+    compile build-arm64 60 "$@"
 }
 
 build_tests() {
     build_release orlo tests/spec/orlo-spec src/node/node_job_test # a job's sandbox does not fit sanitizers
     configure build-test -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
-    compile build-test 400
+    compile build-test 150
     configure build-threads -Dbuildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
     compile build-threads 70 $(python3 tools/test.py --thread-targets)
     # Without the tools, tools/test.py says that these are skipped.

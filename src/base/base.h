@@ -182,7 +182,7 @@ str rd_bytes(struct rd *r, size_t n);
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 struct log_field {
     const char *key;
-    enum { LOG_STR, LOG_U64, LOG_I64, LOG_F64, LOG_BOOL } kind;
+    enum { LOG_STR, LOG_LINES, LOG_U64, LOG_I64, LOG_F64, LOG_BOOL } kind;
     union {
         str s;
         uint64_t u;
@@ -192,6 +192,7 @@ struct log_field {
     };
 };
 #define LF_STR(k, v) ((struct log_field){(k), LOG_STR, {.s = (v)}})
+#define LF_LINES(k, v) ((struct log_field){(k), LOG_LINES, {.s = (v)}}) /* a string of lines; as text they follow the event's own line */
 #define LF_CSTR(k, v) ((struct log_field){(k), LOG_STR, {.s = str_c(v)}})
 #define LF_U64(k, v) ((struct log_field){(k), LOG_U64, {.u = (v)}})
 #define LF_I64(k, v) ((struct log_field){(k), LOG_I64, {.i = (v)}})

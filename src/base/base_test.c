@@ -136,6 +136,9 @@ static void test_log(void **state) {
     text[end] = 0;
     assert_true(end > 16 << 10 && text[end - 1] == '\n');
     assert_non_null(strstr(text, " spaced=\"x y\" plain=xy none=\"\"\n"));
+    log_event(LOG_INFO, "six", LF_LINES("trace", STR("a\n\x1b[2Jb")), LF_CSTR("s", "x"));
+    text[pread(fd, text, sizeof text - 1, n + end)] = 0;
+    assert_non_null(strstr(text, " six s=x\n    trace:\n      a\n      \\u001b[2Jb\n"));
     log_init(STDERR_FILENO, true, LOG_INFO);
     close(fd);
 }

@@ -1,5 +1,6 @@
 /* log: one line an event. Text for people on a terminal, JSON for machines.
  *
+ * As text, what has lines of its own (LOG_LINES) follows the event's line, a line each, indented and under its key.
  * A line is one write(2), unless its writer holds lines back (log_hold) to write those of one turn at once; errors are never
  * held. One thread logs.
  */
@@ -79,6 +80,7 @@ static bool needs_quotes(str s) {
 static void put_value(struct buf *b, const struct log_field *f, bool json) {
     switch (f->kind) {
     case LOG_STR:
+    case LOG_LINES:
         if (json || needs_quotes(f->s)) buf_putc(b, '"'), buf_json_escape(b, shown(f->s)), buf_putc(b, '"');
         else buf_json_escape(b, shown(f->s));
         break;
@@ -86,6 +88,19 @@ static void put_value(struct buf *b, const struct log_field *f, bool json) {
     case LOG_I64: buf_printf(b, "%lld", (long long)f->i); break;
     case LOG_F64: put_f64(b, f->f); break;
     case LOG_BOOL: buf_puts(b, f->b ? STR("true") : STR("false")); break;
+    }
+}
+
+/* "    backtrace:\n      first\n      second\n" */
+static void put_lines(struct buf *b, const struct log_field *f) {
+    buf_puts(b, STR("    "));
+    buf_puts(b, str_c(f->key));
+    buf_puts(b, STR(":\n"));
+    for (str rest = shown(f->s), line; rest.n;) {
+        str_cut(rest, '\n', &line, &rest);
+        buf_puts(b, STR("      "));
+        buf_json_escape(b, line);
+        buf_putc(b, '\n');
     }
 }
 
@@ -99,12 +114,15 @@ static void put_line(struct buf *b, enum log_level level, const char *event, con
     buf_puts(b, str_c(event));
     if (json) buf_putc(b, '"');
     for (size_t i = 0; i < n; i++) {
+        if (!json && fields[i].kind == LOG_LINES) continue;
         buf_puts(b, json ? STR(",\"") : STR(" "));
         buf_puts(b, str_c(fields[i].key));
         buf_puts(b, json ? STR("\":") : STR("="));
         put_value(b, &fields[i], json);
     }
     buf_puts(b, json ? STR("}\n") : STR("\n"));
+    for (size_t i = 0; !json && i < n; i++)
+        if (fields[i].kind == LOG_LINES) put_lines(b, &fields[i]);
 }
 
 void log_hold(bool hold) {

@@ -126,17 +126,18 @@ static const char *const end_text[] = {
     [WASI_END_LIMIT] = "the guest passed a limit",
 };
 
-static void log_failure(struct request *r, const struct wasi_outcome *o) {
+static void log_failure(struct request *r, const struct wasi_outcome *o, bool head_sent) {
     const char *why = r->killed == BY_DEADLINE ? "the guest passed its deadline" : end_text[o->end];
     const char *detail = o->text[0] ? o->text : o->trap ? (o->trap->text[0] ? o->trap->text : abi_trap_text(o->trap->trap)) : "";
     struct buf trace = {.max = 16 * KiB};
-    struct log_field fields[6] = {LF_CSTR("request", r->id), LF_CSTR("reason", why), LF_BOOL("head_sent", o->head_sent)};
+    struct log_field fields[7] = {LF_CSTR("request", r->id), LF_CSTR("reason", why), LF_BOOL("head_sent", head_sent)};
     size_t n = 3;
     if (detail[0]) fields[n++] = LF_CSTR("detail", detail);
     if (o->end == WASI_END_EXIT) fields[n++] = LF_I64("exit_status", o->exit_status);
+    if (r->err.last_n) fields[n++] = LF_LINES("stderr", ((str){(uint8_t *)r->err.last, r->err.last_n - 1}));
     if (o->trap) {
-        node_backtrace_line(o->trap, &trace);
-        fields[n++] = LF_STR("backtrace", buf_str(&trace));
+        node_backtrace_lines(o->trap, &trace);
+        fields[n++] = LF_LINES("backtrace", buf_str(&trace));
     }
     log_emit(LOG_ERROR, "guest-failed", fields, n);
     buf_free(&trace);
@@ -157,8 +158,9 @@ static void on_done(void *arg, const struct wasi_outcome *o) {
     node_lines_end(&r->out);
     node_lines_end(&r->err);
     if (o->end != WASI_END_OK && !gone) {
-        log_failure(r, o);
-        if (net_exchange_retract(r->exchange)) answer_failure(r, o);
+        bool head_sent = !net_exchange_retract(r->exchange);
+        log_failure(r, o, head_sent);
+        if (!head_sent) answer_failure(r, o);
     }
     log_access(r);
     net_exchange_listen(r->exchange, NULL, NULL);
@@ -230,8 +232,8 @@ static struct request *new_request(struct node_handler *h, struct net_exchange *
     new_id(h, r->id);
     r->out.stream = "stdout", r->err.stream = "stderr";
     r->out.request_id = r->err.request_id = r->id;
-    r->out.logged = r->out.dropped = r->out.n = 0;
-    r->err.logged = r->err.dropped = r->err.n = 0;
+    r->out.logged = r->out.dropped = r->out.n = r->out.last_n = 0;
+    r->err.logged = r->err.dropped = r->err.n = r->err.last_n = 0;
     return r;
 }
 

@@ -4,8 +4,21 @@
 
 enum { LINES_MAX = 1000 };
 
+/* Lines that have no room go whole, the oldest first. */
+static void keep(struct node_lines *l, str line) {
+    line.n = MIN(line.n, sizeof l->last / 4 - 1);
+    if (!line.n) return;
+    size_t first = 0;
+    while (l->last_n - first + line.n + 1 > sizeof l->last) first += str_find((str){(uint8_t *)l->last + first, l->last_n - first}, '\n') + 1;
+    if (first) memmove(l->last, l->last + first, l->last_n -= (uint32_t)first);
+    memcpy(l->last + l->last_n, line.p, line.n);
+    l->last[l->last_n + line.n] = '\n';
+    l->last_n += (uint32_t)line.n + 1;
+}
+
 static void emit(struct node_lines *l, str line) {
     if (line.n && line.p[line.n - 1] == '\r') line.n--;
+    keep(l, line);
     if (l->logged >= LINES_MAX) {
         l->dropped++;
         return;

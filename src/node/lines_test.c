@@ -57,6 +57,27 @@ static void test_long_line(void **state) {
     assert_int_equal(n, 3 * sizeof x);
 }
 
+static void test_last_lines(void **state) {
+    struct node_lines l;
+    begin(&l);
+    node_lines_put(&l, STR("one\n\ntwo\r\nthree"));
+    node_lines_end(&l);
+    assert_memory_equal(l.last, "one\ntwo\nthree\n", l.last_n);
+    for (size_t step = 1; step < 3 * sizeof l.last; step += 7) { /* lines of any length: what is kept is whole lines and the last */
+        static uint8_t x[4 * sizeof l.last];
+        memset(x, 'x', sizeof x);
+        begin(&l);
+        for (int i = 0; i < 40; i++) {
+            node_lines_put(&l, (str){x, (size_t)i * step % sizeof l.last});
+            node_lines_put(&l, STR("\nend\n"));
+            assert_true(l.last_n <= sizeof l.last && l.last_n >= 4);
+            assert_memory_equal(l.last + l.last_n - 4, "end\n", 4);
+        }
+        assert_true(l.last_n > sizeof l.last / 4 || step * 40 < sizeof l.last);
+        assert_true(l.last[0] != '\n');
+    }
+}
+
 static void test_flood(void **state) {
     struct node_lines l;
     begin(&l);
@@ -72,6 +93,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_long_line),
+        cmocka_unit_test(test_last_lines),
         cmocka_unit_test(test_flood),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,8 +103,9 @@ struct node_lines {
     const char *stream; /* "stdout", "stderr" */
     const char *request_id;
     uint32_t logged, dropped;
-    uint32_t n;
+    uint32_t n, last_n;
     char text[1024]; /* an unfinished line */
+    char last[1024]; /* the last lines, for the event of a failure: whole, but that long ones are cut */
 };
 void node_lines_put(void *lines, str bytes); /* a wasi_out.write */
 void node_lines_end(struct node_lines *lines);
@@ -148,8 +149,8 @@ void node_handler_free(struct node_handler *h);
 
 /* ---- trap.c ---- */
 
-/* "panic (app+0x1a2b) < handle (app+0x22)", innermost first. */
-void node_backtrace_line(const struct engine_trap_record *r, struct buf *out);
+/* "panic (app+0x1a2b)\nhandle (app+0x22)", innermost first. */
+void node_backtrace_lines(const struct engine_trap_record *r, struct buf *out);
 
 /* ---- worker.c ---- */
 

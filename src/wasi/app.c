@@ -286,7 +286,6 @@ int wasi_out_write(const struct wasi_out *out, str bytes) {
 
 void wasi_run_finished(struct wasi_run *run) {
     struct wasi_app *app = run->app;
-    if (run->config.exchange) run->outcome.head_sent = net_exchange_responded(run->config.exchange);
     run->outcome.instance_ns = clock_mono_ns() - run->started_ns;
     run->next = app->finished;
     app->finished = run;

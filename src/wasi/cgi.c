@@ -266,8 +266,8 @@ void cgi_end(struct cgi *c, int status) {
     run->outcome.exit_status = status;
     if (!c->responded) {
         if (status) wasi_run_end(run, WASI_END_EXIT, "%s", "it exited before its header was whole");
-        else if (c->head.bytes.n) wasi_run_end(run, WASI_END_BAD_RESPONSE, "%s", "it ended inside its header");
-        else wasi_run_end(run, WASI_END_NO_RESPONSE, "%s", "");
+        else if (c->head.bytes.n) wasi_run_end(run, WASI_END_BAD_RESPONSE, "%s", "it ended before its header did: " CGI_HEAD_HINT);
+        else wasi_run_end(run, WASI_END_NO_RESPONSE, "%s", "it printed nothing: " CGI_HEAD_HINT);
         return;
     }
     int error = 0;

@@ -23,7 +23,7 @@ static bool read_status(str value, uint16_t *out) {
 
 static const char *read_line(struct cgi_head *h, arena *mem, str line, bool *location) {
     str name, value;
-    if (!str_cut(line, ':', &name, &value)) return "a line of its header has no colon";
+    if (!str_cut(line, ':', &name, &value)) return h->fields.n || h->status ? "a line of its header has no colon" : "its first line is no header: " CGI_HEAD_HINT;
     value = str_trim(value);
     if (!net_field_name_ok(name)) return "a header name is not a token";
     if (!net_field_value_ok(value)) return "a header value has a control character";
@@ -54,7 +54,7 @@ enum cgi_result cgi_head_feed(struct cgi_head *h, arena *mem, str in, size_t *us
         if (!line.n) break;
         if ((*why = read_line(h, mem, line, &location))) return CGI_BAD;
     }
-    *why = "its header is empty";
+    *why = "its header is empty: " CGI_HEAD_HINT;
     if (!h->fields.n && !h->status) return CGI_BAD;
     if (!h->status) h->status = location ? 302 : 200;
     return CGI_DONE;

@@ -4,6 +4,9 @@
 
 #include "net/net.h"
 
+/* What a program is told that answers without one. */
+#define CGI_HEAD_HINT "print Content-Type and an empty line first, then the body"
+
 struct cgi_head {
     struct buf bytes;                 /* as written, up to and with the empty line; the caller sets max, and frees */
     uint16_t status;

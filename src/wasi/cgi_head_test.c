@@ -27,12 +27,12 @@ static const struct {
     {"A: b\n\nStatus: 500\n\n", "Status: 500\n\n", 200, "A=b;", 0},
     {"A: b\n\nx", "x", 200, "A=b;", 6}, /* of just that length */
 
-    {"\n", "", 0, "its header is empty", 0},
-    {"\r\n\r\n", "", 0, "its header is empty", 0},
-    {"<html>\n\n", "", 0, "a line of its header has no colon", 0},
+    {"\n", "", 0, "its header is empty: " CGI_HEAD_HINT, 0},
+    {"\r\n\r\n", "", 0, "its header is empty: " CGI_HEAD_HINT, 0},
+    {"<html>\n\n", "", 0, "its first line is no header: " CGI_HEAD_HINT, 0},
     {"A: b\nnonsense\n\n", "", 0, "a line of its header has no colon", 0},
     {"A: b\n folded\n\n", "", 0, "a line of its header has no colon", 0},
-    {"HTTP/1.1 200 OK\nA: b\n\n", "", 0, "a line of its header has no colon", 0},
+    {"HTTP/1.1 200 OK\nA: b\n\n", "", 0, "its first line is no header: " CGI_HEAD_HINT, 0},
     {": b\n\n", "", 0, "a header name is not a token", 0},
     {"A b: c\n\n", "", 0, "a header name is not a token", 0},
     {"A : c\n\n", "", 0, "a header name is not a token", 0},

@@ -30,7 +30,8 @@ static void conclude(struct wasi_run *run, const struct p2_served *served) {
     else if (served->body && served->body->error == NET_HTTP_RESPONSE_BODY_SIZE)
         wasi_run_end(run, WASI_END_BAD_RESPONSE, "%s", "its body is not as long as its content-length says");
     else if (served->body && !served->body->finished)
-        wasi_run_end(run, WASI_END_NO_RESPONSE, "%s", "it returned without finishing the body of its response");
+        wasi_run_end(run, WASI_END_NO_RESPONSE, "it returned without finishing the body of its response, whose status is %u",
+                     net_exchange_stats(run->config.exchange).status);
     else if (net_sink_error(net_exchange_sink(run->config.exchange)) != NET_OK) wasi_run_end(run, WASI_END_CLIENT_GONE, "%s", "");
     else wasi_run_end(run, WASI_END_OK, "%s", "");
 }

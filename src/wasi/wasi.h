@@ -137,7 +137,6 @@ enum wasi_end {
 };
 struct wasi_outcome {
     enum wasi_end end;
-    bool head_sent;   /* the response's head went out: too late for an error page */
     int exit_status;
     char text[256];   /* empty, or why; for the log */
     const struct engine_trap_record *trap; /* of the run's instance; valid until wasi_run_free. NULL without a trap */

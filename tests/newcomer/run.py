@@ -97,5 +97,41 @@ def test_guests_are_built_where_binaryen_is_installed():
         check(b"\x04name" in f.read(), "no names")
 
 
+# ---- what a failure says ------------------------------------------------------------------------------------------------
+
+
+def failure(s, path, **more):
+    a = curl(s.url + path)
+    eq((path, a.status), (path, 500))
+    return s.wait_event("guest-failed", request=a.fields["x-request-id"], **more)
+
+
+def test_failure_has_the_last_of_stderr():
+    with serving(guest("newcomer"), "--workers", "1") as s:
+        e = failure(s, "/exception")
+        eq(e["stderr"], "Error: no such user\n  at handle (app.js:7)\n  at main \x1b[2J")
+        e = failure(s, "/chatter")
+        check(len(e["stderr"]) <= 1024 and e["stderr"].endswith("line 199\nthe end"), e)
+        check("stderr" not in failure(s, "/silent"))
+
+
+def test_head_sent_is_true():
+    """Of the last responses nothing has left when they are taken back; of the first the client has the head."""
+    with serving(guest("cgi"), "--workers", "1") as s:
+        curl(s.url + "/half")
+        eq(s.wait_event("guest-failed")["head_sent"], True)
+    with serving(os.path.join(ROOT, "tests", "guests", "http.wasm"), "--workers", "1") as s:
+        e = failure(s, "/unfinished")
+        eq(e["head_sent"], False)
+        has(e["detail"], "finishing the body of its response, whose status is 200")
+
+
+def test_cgi_without_a_header():
+    with serving(guest("newcomer"), "--workers", "1") as s:
+        for path, what in (("/headless", "it ended before its header did"), ("/html", "its first line is no header"),
+                           ("/empty-header", "its header is empty"), ("/silent", "it printed nothing")):
+            eq(failure(s, path)["detail"], what + ": print Content-Type and an empty line first, then the body")
+
+
 if __name__ == "__main__":
     run(globals())
