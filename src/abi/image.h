@@ -208,6 +208,8 @@ struct abi_image {
     struct abi_func *funcs;
     int fd; /* kept for mapping memory sections; owned */
 };
+/* Whether a file that begins so (with 1 KiB, or all there is) means to be an image. What it holds is another question. */
+bool abi_image_is(str begin);
 /* Maps fd, which must not be writable by anyone any more (a sealed memfd or a file opened read-only), after
  * checking its signature against `key`; NULL: not checked, for an image that this very process has made.
  * Takes fd, also when it fails. text is mapped read-execute, records are relocated in private pages and then

@@ -19,6 +19,11 @@ static bool span_fits(const struct abi_image *im, struct abi_span s, size_t elem
     return !s.count || (s.offset <= im->size && s.count <= (im->size - s.offset) / element);
 }
 
+bool abi_image_is(str begin) {
+    size_t magic = ABI_IMAGE_HEAD + offsetof(struct abi_image_head, magic);
+    return str_starts(begin, STR(ELFMAG)) && str_starts(str_sub(begin, magic, begin.n), STR(ABI_IMAGE_MAGIC));
+}
+
 /* The tables that the head names are in the file. What they hold is the signer's word. */
 static bool spans_fit(const struct abi_image *im) {
     const struct abi_image_head *h = im->head;

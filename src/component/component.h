@@ -35,8 +35,7 @@ enum component_encoding { COMPONENT_UTF8, COMPONENT_UTF16, COMPONENT_LATIN1_UTF1
 /* ---- what a file is ----------------------------------------------------------------------------- */
 
 enum component_kind { COMPONENT_KIND_UNKNOWN, COMPONENT_KIND_MODULE, COMPONENT_KIND_COMPONENT };
-/* By the first bytes only. For UNKNOWN, d says what the bytes look like (text, ELF, gzip, another version,
- * empty …). d may be NULL. */
+/* By the first bytes only. For UNKNOWN, d says why (empty, cut short, another version, something else). d may be NULL. */
 enum component_kind component_kind(str bytes, struct diag *d);
 
 /* ---- decoding and validation -------------------------------------------------------------------- */

@@ -81,62 +81,13 @@ err crd_count(struct crd *r, uint32_t max, const char *what, uint32_t *v) {
 
 /* ---- kinds -------------------------------------------------------------------------------------- */
 
-static const struct {
-    uint8_t magic[8];
-    uint8_t n;
-    const char *text;
-} other_formats[] = {
-    {{0x7f, 'E', 'L', 'F'}, 4, "an ELF program or library"},
-    {{0x1f, 0x8b}, 2, "gzip-compressed: decompress it first"},
-    {{0x28, 0xb5, 0x2f, 0xfd}, 4, "zstd-compressed: decompress it first"},
-    {{'P', 'K', 3, 4}, 4, "a zip archive"},
-    {{'M', 'Z'}, 2, "a Windows program"},
-    {{0xcf, 0xfa, 0xed, 0xfe}, 4, "a macOS program"},
-    {{0xca, 0xfe, 0xba, 0xbe}, 4, "a macOS universal program or a Java class"},
-    {{'B', 'C', 0xc0, 0xde}, 4, "LLVM bitcode: link it into a .wasm first"},
-    {{'!', '<', 'a', 'r', 'c', 'h', '>', '\n'}, 8, "a static library: link it into a .wasm first"},
-    {{'#', '!'}, 2, "a script"},
-    {{'{'}, 1, "JSON"},
-};
-
-static bool looks_like_text(str bytes) {
-    size_t n = MIN(bytes.n, (size_t)512);
-    for (size_t i = 0; i < n; i++) {
-        uint8_t c = bytes.p[i];
-        if (c < 0x20 && c != '\n' && c != '\r' && c != '\t') return false;
-    }
-    return n > 0;
-}
-
-static void say_what_it_is(str bytes, struct diag *d) {
-    if (bytes.n == 0) {
-        diag_set(d, ERR_MALFORMED, 0, "the file is empty");
-        return;
-    }
-    for (size_t i = 0; i < ARRAY_COUNT(other_formats); i++)
-        if (bytes.n >= other_formats[i].n &&
-            memcmp(bytes.p, other_formats[i].magic, other_formats[i].n) == 0) {
-            diag_set(d, ERR_MALFORMED, 0, "not WebAssembly: it looks like %s", other_formats[i].text);
-            return;
-        }
-    str head = bytes;
-    while (head.n && (*head.p == ' ' || *head.p == '\n' || *head.p == '\r' || *head.p == '\t'))
-        head = str_sub(head, 1, head.n);
-    if (looks_like_text(bytes) && head.n && (*head.p == '(' || *head.p == ';'))
-        diag_set(d, ERR_MALFORMED, 0,
-                 "this is the text format (.wat); turn it into binary first, e.g. with wasm-tools parse");
-    else if (looks_like_text(bytes))
-        diag_set(d, ERR_MALFORMED, 0, "not WebAssembly: it looks like plain text");
-    else diag_set(d, ERR_MALFORMED, 0, "not WebAssembly: it does not start with \"\\0asm\"");
-}
-
 enum component_kind component_kind(str bytes, struct diag *d) {
     static const uint8_t magic[4] = {0, 'a', 's', 'm'};
     if (bytes.n < 4 || memcmp(bytes.p, magic, 4) != 0) {
         if (bytes.n > 0 && bytes.n < 4 && memcmp(bytes.p, magic, bytes.n) == 0)
             diag_set(d, ERR_MALFORMED, bytes.n,
                      "unexpected end-of-file: a .wasm starts with 8 bytes, this file has %zu", bytes.n);
-        else say_what_it_is(bytes, d);
+        else diag_set(d, ERR_MALFORMED, 0, bytes.n ? "not WebAssembly: it does not start with \"\\0asm\"" : "the file is empty");
         return COMPONENT_KIND_UNKNOWN;
     }
     if (bytes.n < 8) {

@@ -22,7 +22,7 @@ err node_input_open(const char *path, struct node_input *out, struct diag *d) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return open_failed(path, d);
     struct stat st;
-    uint8_t head[64];
+    uint8_t head[1 * KiB];
     ssize_t got = -1;
     if (fstat(fd, &st) || S_ISDIR(st.st_mode)) {
         close(fd);
@@ -39,13 +39,10 @@ err node_input_open(const char *path, struct node_input *out, struct diag *d) {
     }
     *out = (struct node_input){.fd = fd, .bytes = (uint64_t)st.st_size};
     str bytes = {head, (size_t)got};
-    out->is_image = str_starts(bytes, STR("\x7f"
-                                          "ELF"));
-    if (!out->is_image && component_kind(bytes, d) == COMPONENT_KIND_UNKNOWN) {
-        close(fd);
-        out->fd = -1;
-        diag_set(d, ERR_MALFORMED, 0, "it is neither a WebAssembly module nor a component");
-        return ERR_MALFORMED;
-    }
-    return ERR_OK;
+    out->is_image = abi_image_is(bytes);
+    bool foreign = !out->is_image && !str_starts(STR("\0asm"), str_sub(bytes, 0, 4));
+    if (out->is_image || (!foreign && component_kind(bytes, d) != COMPONENT_KIND_UNKNOWN)) return ERR_OK;
+    close(fd);
+    out->fd = -1;
+    return foreign ? node_foreign(path, bytes, d) : ERR_MALFORMED;
 }

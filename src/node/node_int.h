@@ -17,9 +17,14 @@ struct node_worker_config;
 struct node_input {
     int fd; /* owned; read-only */
     uint64_t bytes;
-    bool is_image; /* ELF: one of our images, as far as its first bytes tell */
+    bool is_image; /* one of ours, as far as its first bytes tell */
 };
 [[nodiscard]] err node_input_open(const char *path, struct node_input *out, struct diag *d);
+
+/* ---- foreign.c: what a file is that is neither WebAssembly nor an image ---- */
+
+/* ERR_MALFORMED, and d says what it is and what makes WebAssembly of it; begin: its first bytes, 512 or all there are. */
+[[nodiscard]] err node_foreign(const char *path, str begin, struct diag *d);
 
 /* ---- key.c ---- */
 

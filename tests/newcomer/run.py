@@ -133,5 +133,56 @@ def test_cgi_without_a_header():
             eq(failure(s, path)["detail"], what + ": print Content-Type and an empty line first, then the body")
 
 
+# ---- files that are no guests -------------------------------------------------------------------------------------------
+
+SECTIONS = re.findall(r"^###? (.*)$", open(os.path.join(ROOT, "docs", "getting-started.md")).read(), re.M)
+FOREIGN = [  # name, its first bytes, what is said
+    ("app", b"\x7fELF\2\1\1" + bytes(9) + b"\3\0", "a native Linux program, not WebAssembly"),
+    ("app.o", b"\x7fELF\2\1\1" + bytes(9) + b"\1\0", "a native object file, not WebAssembly"),
+    ("app.exe", b"MZ\x90\0", "a native Windows program"),
+    ("image.tar", b"manifest.json".ljust(257, b"\0") + b"ustar\x0000", "an archive, perhaps a container image"),
+    ("image.tar.gz", b"\x1f\x8b\x08\0", "gzip-compressed, perhaps an archive or a container image"),
+    ("app.wasm.zst", b"\x28\xb5\x2f\xfd", "zstd-compressed"),
+    ("app.zip", b"PK\3\4", "a zip archive"),
+    ("app.a", b"!<arch>\n", "a static library"),
+    ("app.bc", b"BC\xc0\xde", "LLVM bitcode"),
+    ("pulled.wasm", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "a pointer that Git LFS left"),
+    ("download.wasm", b"\n<!DOCTYPE html>\n", "an HTML page"),
+    ("app.js", b"export default {}\n", "JavaScript, not WebAssembly: make a component of it with jco"),
+    ("app.ts", b"let x: number = 1\n", "TypeScript, not WebAssembly: bundle it"),
+    ("app.py", b"#!/usr/bin/env python3\n", "Python, not WebAssembly: make a component of it with componentize-py"),
+    ("main.rs", b"fn main() {}\n", "Rust, not WebAssembly: cargo build --release --target wasm32-wasip2"),
+    ("main.go", b"package main\n", "Go, not WebAssembly: GOOS=wasip1 GOARCH=wasm go build"),
+    ("main.C", b"int main(void) {}\n", "C, not WebAssembly: clang --target=wasm32-wasi"),
+    ("app.wat", b"(module)\n", "WebAssembly's text format, not WebAssembly: make it binary first"),
+    ("text", b";; hi\n(module)\n", "WebAssembly's text format"),
+    ("package.json", b"{}\n", "a description of an npm package"),
+    ("wrangler.toml", b"name = 'x'\n", "a configuration for Cloudflare Workers"),
+    ("spin.toml", b"spin_manifest_version = 2\n", "a Spin manifest"),
+    ("Cargo.toml", b"[package]\n", "a Rust package"),
+    ("Dockerfile", b"FROM scratch\n", "a recipe for a container image"),
+    ("deploy.yaml", b"a: b\n", "YAML"),
+    ("config", b" { }\n", "JSON"),
+    ("start.sh", b"#!/bin/sh\n", "a script"),
+    ("notes", b"hello there\n", "plain text, not WebAssembly"),
+    ("noise", b"\1\2\3\4", "not WebAssembly: that starts with 00 61 73 6d, this with 01 02 03 04"),
+]
+
+
+def test_foreign_files():
+    for name, begin, what in FOREIGN:
+        path = file_of(name, begin)
+        for verb in (["serve", path], ["run", path], ["inspect", path], ["compile", path, "-o", path + ".orlo"]):
+            code, out, errors = orlo(*verb)
+            eq((code, out, errors.count("\n")), (65, "", 1))
+            has(errors, f"orlo: {path}: it is {what}")
+            for section in re.findall(r'docs/getting-started.md, "(.*?)"', errors):
+                check(section in SECTIONS, section, SECTIONS)
+    for path, what in ((WORK, "it is a folder; name the .wasm file in it"), (file_of("nothing.wasm", b""), "the file is empty"),
+                       (file_of("cut.wasm", b"\0asm\1"), "unexpected end-of-file"), ("/dev/null", "no regular file")):
+        code, out, errors = orlo("serve", path)
+        check(code in (65, 66) and what in errors, code, errors)
+
+
 if __name__ == "__main__":
     run(globals())
