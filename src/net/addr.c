@@ -6,45 +6,28 @@
 
 /* ---- classes ---- */
 
-static const struct {
+enum { CARRIES = -1 };
+static const struct range {
     const char *prefix;
     uint8_t bits;
-    enum net_addr_class class;
-} classes[] = {
-    /* the first that fits holds */
-    {"255.255.255.255", 32, NET_ADDR_BROADCAST},
-    {"0.0.0.0", 8, NET_ADDR_UNSPECIFIED},
-    {"127.0.0.0", 8, NET_ADDR_LOOPBACK},
-    {"169.254.0.0", 16, NET_ADDR_LINK_LOCAL},
-    {"168.63.129.16", 32, NET_ADDR_LINK_LOCAL},   /* Azure */
-    {"100.100.100.200", 32, NET_ADDR_LINK_LOCAL}, /* Alibaba Cloud */
-    {"192.0.0.192", 32, NET_ADDR_LINK_LOCAL},     /* Oracle Cloud */
-    {"224.0.0.0", 4, NET_ADDR_MULTICAST},
-    {"10.0.0.0", 8, NET_ADDR_PRIVATE},
-    {"172.16.0.0", 12, NET_ADDR_PRIVATE},
-    {"192.168.0.0", 16, NET_ADDR_PRIVATE},
-    {"100.64.0.0", 10, NET_ADDR_PRIVATE},
-    {"198.18.0.0", 15, NET_ADDR_PRIVATE},
-    {"240.0.0.0", 4, NET_ADDR_PRIVATE},
-    {"::", 128, NET_ADDR_UNSPECIFIED},
-    {"::1", 128, NET_ADDR_LOOPBACK},
-    {"::", 96, NET_ADDR_MAPPED},
-    {"fe80::", 10, NET_ADDR_LINK_LOCAL},
-    {"fd00:ec2::254", 128, NET_ADDR_LINK_LOCAL}, /* AWS */
-    {"fd20:ce::254", 128, NET_ADDR_LINK_LOCAL},  /* Google Cloud */
-    {"fc00::", 7, NET_ADDR_PRIVATE},
-    {"fec0::", 10, NET_ADDR_PRIVATE},
-    {"ff00::", 8, NET_ADDR_MULTICAST},
+    int class;  /* enum net_addr_class, or CARRIES */
+    uint8_t at; /* of the IPv4 address that it carries */
+} ranges[] = {
+#define RANGE(prefix, bits, class, source, what) {prefix, bits, NET_ADDR_##class, 0},
+#define CARRIER(prefix, bits, at, source, what) {prefix, bits, CARRIES, at},
+#include "net/addr.def"
+#undef RANGE
+#undef CARRIER
 };
-enum { CLASSES = ARRAY_COUNT(classes) };
+enum { RANGES = ARRAY_COUNT(ranges) };
 
-static const struct net_addr *class_prefix(size_t i) {
-    static struct net_addr parsed[CLASSES];
+/* The prefix of a row, not unmapped. */
+static const struct net_addr *range_prefix(size_t i) {
+    static struct net_addr parsed[RANGES];
     static bool ready;
-    for (size_t k = 0; !ready && k < CLASSES; k++) {
-        bool v6 = strchr(classes[k].prefix, ':');
-        parsed[k].v6 = v6;
-        ENSURE(inet_pton(v6 ? AF_INET6 : AF_INET, classes[k].prefix, parsed[k].ip) == 1);
+    for (size_t k = 0; !ready && k < RANGES; k++) {
+        parsed[k].v6 = strchr(ranges[k].prefix, ':');
+        ENSURE(inet_pton(parsed[k].v6 ? AF_INET6 : AF_INET, ranges[k].prefix, parsed[k].ip) == 1);
     }
     ready = true;
     return &parsed[i];
@@ -52,34 +35,25 @@ static const struct net_addr *class_prefix(size_t i) {
 
 static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
-/* Prefixes whose addresses carry an IPv4 one after them, which decides where a packet ends up: NAT64 (RFC 6052), 6to4 (RFC 3056). */
-static const struct {
-    struct net_addr prefix;
-    uint8_t bits;
-} carriers[] = {
-    {{.v6 = true, .ip = {0, 0x64, 0xff, 0x9b}}, 96},
-    {{.v6 = true, .ip = {0x20, 0x02}}, 16},
-};
+/* The first row that a is in; NULL: it is the internet's. */
+static const struct range *range_of(const struct net_addr *a) {
+    for (size_t i = 0; i < RANGES; i++)
+        if (net_addr_in(a, range_prefix(i), ranges[i].bits)) return &ranges[i];
+    return NULL;
+}
 
-static bool embedded(const struct net_addr *a, struct net_addr *out, uint8_t *before) {
-    for (size_t i = 0; i < ARRAY_COUNT(carriers); i++)
-        if (net_addr_in(a, &carriers[i].prefix, carriers[i].bits)) {
-            *out = (struct net_addr){0};
-            *before = carriers[i].bits;
-            memcpy(out->ip, a->ip + *before / 8, 4);
-            return true;
-        }
-    return false;
+static struct net_addr carried(const struct net_addr *a, const struct range *r) {
+    struct net_addr inner = {0};
+    memcpy(inner.ip, a->ip + r->at, 4);
+    return inner;
 }
 
 enum net_addr_class net_addr_class(const struct net_addr *a) {
-    struct net_addr inner;
-    uint8_t before;
-    if (embedded(a, &inner, &before)) return net_addr_class(&inner);
-    if (a->v6 && !memcmp(a->ip, mapped, 12)) return NET_ADDR_MAPPED;
-    for (size_t i = 0; i < CLASSES; i++)
-        if (net_addr_in(a, class_prefix(i), classes[i].bits)) return classes[i].class;
-    return NET_ADDR_PUBLIC;
+    const struct range *r = range_of(a);
+    if (!r) return NET_ADDR_PUBLIC;
+    if (r->class != CARRIES) return (enum net_addr_class)r->class;
+    struct net_addr inner = carried(a, r);
+    return net_addr_class(&inner);
 }
 
 bool net_addr_unicast(const struct net_addr *a) {
@@ -95,10 +69,12 @@ bool net_addr_in(const struct net_addr *a, const struct net_addr *prefix, uint8_
 }
 
 bool net_addr_prefix_class(const struct net_addr *prefix, uint8_t bits, enum net_addr_class *out) {
-    struct net_addr first = *prefix, last = *prefix, inner;
-    uint8_t before;
-    if (embedded(prefix, &inner, &before) && bits >= before)
-        return net_addr_prefix_class(&inner, (uint8_t)MIN(bits - before, 32), out);
+    struct net_addr first = *prefix, last = *prefix;
+    const struct range *r = range_of(prefix);
+    if (r && r->class == CARRIES && bits >= 8 * r->at) { /* it carries a prefix, too */
+        struct net_addr inner = carried(prefix, r);
+        return net_addr_prefix_class(&inner, (uint8_t)MIN(bits - 8 * r->at, 32), out);
+    }
     for (unsigned i = bits; i < (prefix->v6 ? 128u : 32u); i++) {
         first.ip[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
         last.ip[i / 8] |= (uint8_t)(0x80 >> i % 8);
@@ -106,10 +82,8 @@ bool net_addr_prefix_class(const struct net_addr *prefix, uint8_t bits, enum net
     *out = net_addr_class(&first);
     if (*out != net_addr_class(&last)) return false;
     /* Both ends may lie outside of what lies between them. */
-    for (size_t i = 0; i < ARRAY_COUNT(carriers); i++)
-        if (carriers[i].bits > bits && net_addr_in(&carriers[i].prefix, prefix, bits)) return false;
-    for (size_t i = 0; i < CLASSES; i++)
-        if (classes[i].bits > bits && classes[i].class != *out && net_addr_in(class_prefix(i), prefix, bits)) return false;
+    for (size_t i = 0; i < RANGES; i++)
+        if (ranges[i].bits > bits && ranges[i].class != (int)*out && net_addr_in(range_prefix(i), prefix, bits)) return false;
     return true;
 }
 

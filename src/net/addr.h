@@ -1,7 +1,7 @@
 /* addr: internet addresses, as sockets, grants and guests need them. No I/O.
  *
  * 1. An IPv4 address is never held as an IPv4-mapped IPv6 one: net_addr_parse and net_addr_of turn those into IPv4.
- * 2. A class says where packets to the address end up; addresses that carry an IPv4 one (NAT64, 6to4) have its class.
+ * 2. A class says where packets to the address end up (addr.def); addresses that carry an IPv4 one (NAT64, 6to4) have its class.
  */
 #ifndef ORLO_NET_ADDR_H
 #define ORLO_NET_ADDR_H
@@ -17,9 +17,9 @@ struct net_addr {
 
 enum net_addr_class {
     NET_ADDR_PUBLIC,
-    NET_ADDR_PRIVATE,    /* RFC 1918, RFC 6598, RFC 4193, benchmarking (RFC 2544) */
+    NET_ADDR_PRIVATE,    /* private networks, and whatever else is not globally reachable */
     NET_ADDR_LOOPBACK,   /* 127/8, ::1 */
-    NET_ADDR_LINK_LOCAL, /* 169.254/16, fe80::/10, and the other addresses where clouds answer with credentials */
+    NET_ADDR_LINK_LOCAL, /* 169.254/16, fe80::/10, where else clouds answer with credentials, and what may stand for such an address */
     NET_ADDR_MULTICAST,
     NET_ADDR_BROADCAST,
     NET_ADDR_UNSPECIFIED, /* 0/8, :: */

@@ -71,6 +71,47 @@ static void classes(void **state) {
         {"64:ff9b::7f00:1", NET_ADDR_LOOPBACK},
         {"64:ff9b::101:101", NET_ADDR_PUBLIC},
         {"2002:a00:1::1", NET_ADDR_PRIVATE},
+        {"2002:808:808::1", NET_ADDR_PUBLIC},
+        {"::ffff:0:10.0.0.1", NET_ADDR_PRIVATE},
+        {"::ffff:0:127.0.0.1", NET_ADDR_LOOPBACK},
+        /* what may carry one where nobody knows */
+        {"64:ff9b:1::", NET_ADDR_LINK_LOCAL},
+        {"64:ff9b:1:ffff:ffff:ffff:101:101", NET_ADDR_LINK_LOCAL},
+        {"64:ff9b:2::1", NET_ADDR_PUBLIC},
+        {"2001:0:4136:e378:8000:63bf:3fff:fdd2", NET_ADDR_LINK_LOCAL},
+        /* the registries */
+        {"192.0.0.1", NET_ADDR_PRIVATE},
+        {"192.0.0.8", NET_ADDR_PRIVATE},
+        {"192.0.0.9", NET_ADDR_PUBLIC},
+        {"192.0.0.171", NET_ADDR_PRIVATE},
+        {"192.0.0.192", NET_ADDR_LINK_LOCAL},
+        {"192.0.1.1", NET_ADDR_PUBLIC},
+        {"192.0.2.1", NET_ADDR_PRIVATE},
+        {"192.31.196.1", NET_ADDR_PUBLIC},
+        {"192.88.99.1", NET_ADDR_PRIVATE},
+        {"198.17.255.255", NET_ADDR_PUBLIC},
+        {"198.19.255.255", NET_ADDR_PRIVATE},
+        {"198.51.100.7", NET_ADDR_PRIVATE},
+        {"203.0.113.255", NET_ADDR_PRIVATE},
+        {"240.0.0.1", NET_ADDR_PRIVATE},
+        {"100::1", NET_ADDR_PRIVATE},
+        {"100:0:0:1::1", NET_ADDR_PRIVATE},
+        {"100:0:0:2::1", NET_ADDR_PUBLIC},
+        {"2001:1::1", NET_ADDR_PUBLIC},
+        {"2001:1::4", NET_ADDR_PRIVATE},
+        {"2001:2::1", NET_ADDR_PRIVATE},
+        {"2001:3::1", NET_ADDR_PUBLIC},
+        {"2001:4:112::1", NET_ADDR_PUBLIC},
+        {"2001:1f::1", NET_ADDR_PRIVATE},
+        {"2001:2f::1", NET_ADDR_PUBLIC},
+        {"2001:1ff:ffff::1", NET_ADDR_PRIVATE},
+        {"2001:200::1", NET_ADDR_PUBLIC},
+        {"2001:db8::1", NET_ADDR_PRIVATE},
+        {"2620:4f:8000::1", NET_ADDR_PUBLIC},
+        {"3fff:fff::1", NET_ADDR_PRIVATE},
+        {"3fff:1000::1", NET_ADDR_PUBLIC},
+        {"5f00::1", NET_ADDR_PRIVATE},
+        {"fec0::1", NET_ADDR_PRIVATE},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct net_addr a = addr(rows[i].text);
@@ -101,6 +142,9 @@ static void prefixes(void **state) {
     assert_false(net_addr_prefix_class(&p, 8, &c));
     p = addr("2002:a9fe::");
     assert_true(net_addr_prefix_class(&p, 32, &c) && c == NET_ADDR_LINK_LOCAL);
+    p = addr("64:ff9b:1::");
+    assert_true(net_addr_prefix_class(&p, 48, &c) && c == NET_ADDR_LINK_LOCAL);
+    assert_false(net_addr_prefix_class(&p, 47, &c));
     p = addr("64:ff9b::a800:0");
     assert_false(net_addr_prefix_class(&p, 104, &c));
     p = addr("10.0.0.0");

@@ -71,7 +71,7 @@ static void names(void **state) {
     assert_false(net_rules_allow_lookup(r, STR("cdn.example.org")));
     assert_false(net_rules_allow_lookup(r, STR("evilcdn.example.org")));
     assert_false(net_rules_allow_lookup(r, STR("example.org")));
-    struct net_addr a = at("203.0.113.5", 443);
+    struct net_addr a = at("93.184.215.14", 443);
     assert_false(net_rules_allow(r, WASI_NET_TCP, &a, &n));
     net_names_learn(&n, r, STR("only.example.org"), &a, 1); /* looking up is not reaching */
     assert_false(net_rules_allow(r, WASI_NET_TCP, &a, &n));
@@ -96,7 +96,7 @@ static void names(void **state) {
         net_names_learn(&n, r, STR("api.example.org"), &a, 1);
         assert_true(net_rules_allow(r, WASI_NET_TCP, &a, &n));
     }
-    a = at("203.0.113.5", 443);
+    a = at("93.184.215.14", 443);
     assert_false(net_rules_allow(r, WASI_NET_TCP, &a, &n));
 }
 
