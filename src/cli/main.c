@@ -74,7 +74,7 @@ static int serve(arena *mem, const struct cli_options *o) {
     };
     struct node_listen *listen = arena_array(mem, struct node_listen, o->listen.n);
     err e = set_log(o, !isatty(STDERR_FILENO), &d);
-    for (uint32_t i = 0; e == ERR_OK && i < o->listen.n; i++) e = node_listen_parse(str_c(o->listen.p[i]), &listen[i], &d);
+    for (uint32_t i = 0; e == ERR_OK && i < o->listen.n; i++) e = node_listen_parse(mem, str_c(o->listen.p[i]), &listen[i], &d);
     config.listen = listen;
     config.listen_count = o->listen.n;
     if (e == ERR_OK) e = read_grants(mem, o, &config.grants, &d);

@@ -48,8 +48,8 @@ struct sockaddr_storage;
 uint32_t net_addr_sockaddr(const struct net_addr *a, struct sockaddr_storage *out); /* gives its length */
 
 /* A host name in the form that the DNS has: labels of letters, digits, '-' and '_' in lower case, others as "xn--…" (RFC 3492; no
- * mapping of other scripts' capitals), no dot at the end, in the arena with a NUL byte. False: it is no name, or ends in a label of
- * digits, as only addresses do ("127.1", which some would read as one, too). */
+ * mapping of other scripts' capitals), no dot at the end, in the arena with a NUL byte. False: it is no name, or ends in a
+ * number, as only addresses do ("127.1", "0x7f000001", which some would read as one, too). */
 bool net_name_ascii(arena *out, str name, str *ascii);
 /* Whether no stranger can decide what the name means: a single label, or below a name for local use (RFC 6761, RFC 6762, RFC 8375,
  * .internal, .lan). */

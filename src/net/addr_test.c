@@ -167,7 +167,7 @@ static void names(void **state) {
     static const char *const bad[] = {
         "",      ".",        "a..b",       ".a",
         "a b",   "a/b",      "-a.b",       "256.1.1.1",
-        "127.1", "7",        "0x7f.1",     "a-.b",
+        "127.1", "7",        "0x7f.1", "0x7f000001", "a.0x",      "a-.b",
         "a@b",   "\xff\xfe", "\xc2\x80.b", "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg.org"};
     arena *mem = arena_new(0);
     str got;

@@ -57,7 +57,8 @@ struct net_fetch {
     bool send_finished, send_closed;
     bool has_head;
     bool head_open;                /* between a status line and its empty line */
-    bool prohibited;               /* an address was turned down */
+    bool prohibited, tried;        /* an address was turned down, one was not */
+    struct net_addr prohibited_address;
     bool counted;                  /* in rq.quota */
     enum net_error error;
     enum net_error abort;          /* its owner gave up the request's body */

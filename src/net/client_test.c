@@ -303,11 +303,11 @@ static void large_head(void **state) {
     result_free(&r);
 }
 
-static bool deny(void *arg, const void *address) {
+static bool deny(void *arg, str authority, const struct net_addr *address) {
     ++*(int *)arg;
     return false;
 }
-static bool allow_first(void *arg, const void *address) { return ++*(int *)arg <= 2; }
+static bool allow_first(void *arg, str authority, const struct net_addr *address) { return ++*(int *)arg <= 2; }
 
 static void addresses_may_be_denied(void **state) {
     static const char *const steps[] = {"<", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "<", NULL};

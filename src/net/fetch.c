@@ -7,7 +7,6 @@
  */
 #include "net/client_int.h"
 #include "net/http1_int.h"
-#include <arpa/inet.h>
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -48,7 +47,7 @@ void net_fetch_fail(struct net_fetch *f, enum net_error e, const char *text) {
 
 static enum net_error connect_error(struct net_fetch *f) {
     long why = 0;
-    if (f->prohibited) return NET_DESTINATION_IP_PROHIBITED;
+    if (f->prohibited && !f->tried) return NET_DESTINATION_IP_PROHIBITED;
     curl_easy_getinfo(f->easy, CURLINFO_OS_ERRNO, &why);
     switch (why) {
     case ECONNREFUSED: return NET_CONNECTION_REFUSED;
@@ -308,36 +307,34 @@ static const struct net_sink_ops sink_ops = {sink_room, sink_write, sink_flushed
 
 /* ---- connecting ---- */
 
+static bool may_connect(struct net_fetch *f, const struct net_addr *a) {
+    if (!f->rq.allow_address) return true;
+    if (!f->freed && f->rq.allow_address(f->rq.allow_address_arg, f->rq.authority, a)) return true;
+    f->prohibited = true;
+    f->prohibited_address = *a;
+    return false;
+}
+
 static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a) {
     struct net_fetch *f = arg;
     if (purpose != CURLSOCKTYPE_IPCXN) return CURL_SOCKET_BAD;
-    if (f->rq.allow_address && !f->rq.allow_address(f->rq.allow_address_arg, &a->addr)) {
-        f->prohibited = true;
-        return CURL_SOCKET_BAD;
-    }
+    struct net_addr to;
+    net_addr_of(&a->addr, &to);
+    if (!may_connect(f, &to)) return CURL_SOCKET_BAD;
+    f->tried = true;
     return socket(a->family, a->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->protocol);
 }
 
 /* Connected: a connection that is used again passes here only, so its address is asked about here too. */
 static int on_connected(void *arg, char *ip, char *local_ip, int port, int local_port) {
     struct net_fetch *f = arg;
+    struct net_addr to;
     (void)local_ip, (void)local_port;
-    union {
-        struct sockaddr_in in4;
-        struct sockaddr_in6 in6;
-    } a = {0};
-    if (f->rq.allow_address) {
-        if (inet_pton(AF_INET, ip, &a.in4.sin_addr) == 1) {
-            a.in4.sin_family = AF_INET;
-            a.in4.sin_port = htons((uint16_t)port);
-        } else if (inet_pton(AF_INET6, ip, &a.in6.sin6_addr) == 1) {
-            a.in6.sin6_family = AF_INET6;
-            a.in6.sin6_port = htons((uint16_t)port);
-        }
-        if (!f->rq.allow_address(f->rq.allow_address_arg, &a)) {
-            stop(f, NET_DESTINATION_IP_PROHIBITED, "the destination's address is not granted");
-            return CURL_PREREQFUNC_ABORT;
-        }
+    if (!net_addr_parse(str_c(ip), &to)) to = (struct net_addr){0}; /* which nothing grants */
+    to.port = (uint16_t)port;
+    if (!may_connect(f, &to)) {
+        stop(f, NET_DESTINATION_IP_PROHIBITED, "the destination's address is not granted");
+        return CURL_PREREQFUNC_ABORT;
     }
     f->phase = NET_FETCH_SENT;
     f->deadline_ns = net_client_deadline(f->client, f->rq.first_byte_ms_max, 60'000);
@@ -559,5 +556,8 @@ void net_fetch_free(struct net_fetch *f) {
 const struct net_response *net_fetch_response(const struct net_fetch *f) { return f->has_head ? &f->response : NULL; }
 enum net_error net_fetch_error(const struct net_fetch *f) { return f->error; }
 str net_fetch_error_text(const struct net_fetch *f) { return str_c(f->error_text[0] ? f->error_text : f->error ? net_error_text(f->error) : ""); }
+str net_fetch_scheme(const struct net_fetch *f) { return f->rq.scheme; }
+str net_fetch_authority(const struct net_fetch *f) { return f->rq.authority; }
+const struct net_addr *net_fetch_prohibited(const struct net_fetch *f) { return f->prohibited ? &f->prohibited_address : NULL; }
 struct net_source *net_fetch_source(struct net_fetch *f) { return &f->source; }
 struct net_sink *net_fetch_sink(struct net_fetch *f) { return &f->sink; }

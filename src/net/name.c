@@ -93,10 +93,12 @@ static bool put_label(struct buf *to, str label) {
     return label_ok(str_sub(buf_str(to), from, to->n));
 }
 
-static size_t digits_of(str s) {
-    size_t n = 0;
-    while (n < s.n && s.p[n] >= '0' && s.p[n] <= '9') n++;
-    return n;
+/* Digits, or 0x and hexadecimal ones: what inet_aton(3) and its heirs read as a number. */
+static bool is_number(str s) {
+    bool hex = str_starts(s, STR("0x"));
+    size_t n = hex ? 2 : 0;
+    while (n < s.n && ((s.p[n] >= '0' && s.p[n] <= '9') || (hex && s.p[n] >= 'a' && s.p[n] <= 'f'))) n++;
+    return n == s.n;
 }
 
 bool net_name_ascii(arena *out, str name, str *ascii) {
@@ -111,7 +113,7 @@ bool net_name_ascii(arena *out, str name, str *ascii) {
     }
     str last = buf_str(&to);
     for (size_t dot; (dot = str_find(last, '.')) < last.n;) last = str_sub(last, dot + 1, last.n);
-    ok = ok && digits_of(last) < last.n;
+    ok = ok && !is_number(last);
     if (ok) *ascii = arena_str(out, buf_str(&to));
     buf_free(&to);
     return ok;

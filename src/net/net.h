@@ -15,6 +15,7 @@
 #define ORLO_NET_H
 
 #include "base/base.h"
+#include "net/addr.h"
 
 /* ---- loop ---------------------------------------------------------------------------------------------- */
 
@@ -250,8 +251,9 @@ struct net_fetch_request {
     uint32_t between_bytes_ms_max; /* 0: 60,000; while the reader wants bytes */
     uint32_t head_bytes_max;       /* 0: 64 KiB, of the response */
     struct net_quota *quota;       /* NULL: none; must outlive the fetch */
-    /* False: the address may not be connected to (DESTINATION_IP_PROHIBITED). NULL: all may. `address` is a struct sockaddr. */
-    bool (*allow_address)(void *arg, const void *address);
+    /* False: the address may not be connected to for this authority (DESTINATION_IP_PROHIBITED). Asked of every address before it is
+     * connected to, and of a connection that is used again. NULL: all may. */
+    bool (*allow_address)(void *arg, str authority, const struct net_addr *address);
     void *allow_address_arg;
 };
 /* Everything of rq is copied. Failures (even a full quota) come as the fetch's error; only a misuse returns an err:
@@ -269,6 +271,10 @@ struct net_response {
 const struct net_response *net_fetch_response(const struct net_fetch *f);
 enum net_error net_fetch_error(const struct net_fetch *f); /* NET_OK: none so far */
 str net_fetch_error_text(const struct net_fetch *f);       /* for a log, e.g. "Could not resolve host: x" */
+str net_fetch_scheme(const struct net_fetch *f);           /* of the request */
+str net_fetch_authority(const struct net_fetch *f);
+/* The last address that allow_address turned down; NULL: none. */
+const struct net_addr *net_fetch_prohibited(const struct net_fetch *f);
 struct net_source *net_fetch_source(struct net_fetch *f);  /* the response's body */
 struct net_sink *net_fetch_sink(struct net_fetch *f);      /* the request's body */
 

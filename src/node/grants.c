@@ -18,12 +18,11 @@ err node_grant_env(arena *out, struct node_grants *g, str arg, struct diag *d) {
         const char *own = getenv(arena_cstr(out, arg));
         if (!own)
             return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE,
-                            "'" STR_FMT "' is not set here; write " STR_FMT "=VALUE to give the guest a value", STR_ARG(arg),
-                            STR_ARG(arg));
+                            "--env '" STR_FMT "': it is not set here; write --env " STR_FMT "=VALUE", STR_ARG(arg), STR_ARG(arg));
         key = arg;
         value = str_c(own);
     }
-    if (!key.n) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "expected KEY=VALUE, not '" STR_FMT "'", STR_ARG(arg));
+    if (!key.n) return node_flag_refuse(d, "env", arg, "the name is missing", arena_fmt(out, "NAME" STR_FMT, STR_ARG(arg)));
     struct node_env env = {arena_str(out, key), arena_str(out, value)};
     for (uint32_t i = 0; i < g->env.n; i++)
         if (str_eq(g->env.p[i].key, key)) { /* the later one holds */
@@ -47,19 +46,36 @@ static bool cut_double_colon(str s, str *before, str *after) {
     return false;
 }
 
+/* What the guest may see a folder as: an absolute path, or "." where the two are the same. */
+static str absolute(arena *out, str path) {
+    while (str_starts(path, STR("./"))) path = str_sub(path, 2, path.n);
+    if (str_eqc(path, ".") || !path.n) return STR("/");
+    return path.p[0] == '/' ? path : arena_fmt(out, "/" STR_FMT, STR_ARG(path));
+}
+
+/* A value that is almost right, as it was meant: "HOST::GUEST[:ro]". */
+static err refuse_dir(arena *out, str arg, str host, str guest, bool read_only, const char *why, struct diag *d) {
+    guest = absolute(out, guest);
+    return node_flag_refuse(d, "dir", arg, why,
+                            arena_fmt(out, STR_FMT "::" STR_FMT "%s", STR_ARG(host), STR_ARG(guest), read_only ? ":ro" : ""));
+}
+
 err node_grant_dir(arena *out, struct node_grants *g, str arg, struct diag *d) {
     struct node_dir dir = {0};
-    str rest = arg;
-    if (str_ends(rest, STR(":ro"))) {
-        dir.read_only = true;
-        rest = str_sub(rest, 0, rest.n - 3);
-    }
-    str host, guest;
-    if (!cut_double_colon(rest, &host, &guest)) guest = host;
-    if (!host.n || !guest.n)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
-                        "expected HOST::GUEST, a folder here and the path the guest sees, not '" STR_FMT "'", STR_ARG(arg));
-    if (memchr(host.p, 0, host.n)) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "a path with a NUL byte");
+    str rest = arg, host, guest;
+    bool says_rw = str_ends(arg, STR(":rw"));
+    dir.read_only = str_ends(arg, STR(":ro"));
+    if (dir.read_only || says_rw) rest = str_sub(rest, 0, rest.n - 3);
+    bool two = cut_double_colon(rest, &host, &guest), one = !two && str_cut(rest, ':', &host, &guest) && guest.n;
+    if (memchr(arg.p, 0, arg.n)) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--dir: a path with a NUL byte");
+    if (!host.n || (two && !guest.n))
+        return refuse_dir(out, arg, host.n ? host : STR("./data"), guest.n ? guest : host, dir.read_only,
+                          "it takes HOST::GUEST, a folder here and the path that the guest sees", d);
+    if (one) return refuse_dir(out, arg, host, guest, dir.read_only, "two colons stand between the folder and the guest's path", d);
+    if (!two) guest = host;
+    if (says_rw) return refuse_dir(out, arg, host, guest, false, "a folder may be written to unless :ro says otherwise", d);
+    if (guest.p[0] != '/' && !str_eqc(guest, "."))
+        return refuse_dir(out, arg, host, guest, dir.read_only, "the path that the guest sees begins with a slash", d);
     dir.host = arena_str(out, host);
     dir.guest = arena_str(out, guest);
     vec_push(out, &g->dirs, dir);
@@ -106,24 +122,15 @@ static bool parse_port(str s, bool zero_ok, uint16_t *out) {
     return true;
 }
 
-err node_grant_http(arena *out, struct node_grants *g, str arg, struct diag *d) {
-    struct node_allow allow = {0};
-    str host, port;
-    if (str_starts(arg, STR("http://")) || str_starts(arg, STR("https://")))
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "expected HOST or HOST:PORT without a scheme, not '" STR_FMT "'",
-                        STR_ARG(arg));
-    if (!node_cut_host_port(arg, &host, &port) || !host.n || (port.n && !str_eqc(port, "*") && !parse_port(port, false, &allow.port)))
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "expected HOST or HOST:PORT, not '" STR_FMT "'", STR_ARG(arg));
-    str lower = arena_str(out, host);
-    for (size_t i = 0; i < lower.n; i++) {
-        uint8_t *c = (uint8_t *)lower.p + i;
-        if (*c >= 'A' && *c <= 'Z') *c = (uint8_t)(*c + 'a' - 'A');
-        if (*c <= ' ' || *c == '/' || *c == '@')
-            return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "'" STR_FMT "' is no host name", STR_ARG(arg));
-    }
-    allow.host = lower;
-    vec_push(out, &g->allow_http, allow);
-    return ERR_OK;
+err node_flag_refuse(struct diag *d, const char *flag, str arg, const char *why, str better) {
+    return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--%s '" STR_FMT "': %s; write --%s " STR_FMT, flag, STR_ARG(arg), why, flag,
+                    STR_ARG(better));
+}
+
+str node_port_meant(str digits) {
+    uint64_t v;
+    while (digits.n && (!str_to_u64(digits, &v) || v > UINT16_MAX)) digits.n--;
+    return digits.n && str_to_u64(digits, &v) && v ? digits : STR("8080");
 }
 
 err node_grant_forward(arena *out, struct node_grants *g, str arg, struct diag *d) {
@@ -134,25 +141,39 @@ err node_grant_forward(arena *out, struct node_grants *g, str arg, struct diag *
     if (rest.n && rest.p[rest.n - 1] == '/') rest.n--;
     bool ok = (https || http) && node_cut_host_port(rest, &host, &port) && host.n && (!port.n || parse_port(port, false, &number));
     for (size_t i = 0; ok && i < rest.n; i++) ok = rest.p[i] > ' ' && rest.p[i] < 0x7f && !strchr("/?#@", rest.p[i]);
-    if (!ok) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "expected http://HOST[:PORT] without a path, not '" STR_FMT "'", STR_ARG(arg));
+    if (!ok) {
+        str_cut(rest, '/', &rest, &host);
+        return node_flag_refuse(d, "forward", arg, "it takes http://HOST[:PORT] or https://HOST[:PORT], without a path",
+                                arena_fmt(out, "%s://" STR_FMT, https ? "https" : "http", STR_ARG(rest)));
+    }
     g->forward_scheme = https ? STR("https") : STR("http");
     g->forward_authority = arena_str(out, rest);
     return ERR_OK;
 }
 
-err node_listen_parse(str arg, struct node_listen *out, struct diag *d) {
-    *out = (struct node_listen){.port = 8080};
+err node_listen_parse(arena *out, str arg, struct node_listen *to, struct diag *d) {
+    *to = (struct node_listen){.port = 8080};
     if (arg.n && str_to_u64(arg, &(uint64_t){0})) { /* a port alone: on this machine only, like the default */
-        out->host = STR("127.0.0.1");
-        if (parse_port(arg, true, &out->port)) return ERR_OK;
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "'" STR_FMT "' is no port: 0 to 65535", STR_ARG(arg));
+        to->host = STR("127.0.0.1");
+        if (parse_port(arg, true, &to->port)) return ERR_OK;
+        return node_flag_refuse(d, "listen", arg, "a port is at most 65535",
+                                arena_fmt(out, "127.0.0.1:" STR_FMT, STR_ARG(node_port_meant(arg))));
     }
-    str host, port;
+    str host, port, rest = arg;
+    for (size_t i = 0; i + 2 < rest.n && rest.p == arg.p; i++)
+        if (str_starts(str_sub(arg, i, arg.n), STR("://"))) rest = str_sub(arg, i + 3, arg.n);
+    if (rest.p != arg.p) {
+        str address;
+        str_cut(rest, '/', &address, &rest);
+        return node_flag_refuse(d, "listen", arg, "it takes HOST:PORT, no URL", address.n ? address : STR("127.0.0.1:8080"));
+    }
     if (!node_cut_host_port(arg, &host, &port) || (!host.n && !port.n))
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "expected HOST:PORT, such as 127.0.0.1:8080 or :8080, not '" STR_FMT "'",
-                        STR_ARG(arg));
-    if (port.n && !parse_port(port, true, &out->port))
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "'" STR_FMT "' is no port: 0 to 65535", STR_ARG(port));
-    out->host = str_eqc(host, "*") ? (str){0} : host;
+        return node_flag_refuse(d, "listen", arg, "it takes HOST:PORT or :PORT", STR("127.0.0.1:8080"));
+    if (port.n && !parse_port(port, true, &to->port)) {
+        bool six = str_find(host, ':') < host.n;
+        return node_flag_refuse(d, "listen", arg, "a port is a number up to 65535",
+                                arena_fmt(out, six ? "[" STR_FMT "]:" STR_FMT : STR_FMT ":" STR_FMT, STR_ARG(host), STR_ARG(node_port_meant(port))));
+    }
+    to->host = str_eqc(host, "*") ? (str){0} : host;
     return ERR_OK;
 }

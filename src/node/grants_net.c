@@ -17,7 +17,24 @@ static const char *const kinds[] = {
 enum { LISTENS = 1 << WASI_NET_LISTEN | 1 << WASI_NET_LISTEN_UDP };
 
 static err refuse(str arg, struct diag *d, const char *why) {
-    return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "'" STR_FMT "' is no grant of the network: %s", STR_ARG(arg), why);
+    return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--allow-net '" STR_FMT "' is no grant of the network: %s", STR_ARG(arg), why);
+}
+
+/* "https://HOST:PORT/PATH" → "https", "HOST:PORT" */
+static bool cut_url(str arg, str *scheme, str *authority) {
+    str rest;
+    for (size_t i = 0; i + 2 < arg.n; i++)
+        if (str_starts(str_sub(arg, i, arg.n), STR("://"))) {
+            *scheme = str_sub(arg, 0, i);
+            str_cut(str_sub(arg, i + 3, arg.n), '/', authority, &rest);
+            return true;
+        }
+    return false;
+}
+
+/* "HOST:" and the port that was meant. */
+static str with_port(arena *out, str before, str port) {
+    return arena_fmt(out, STR_FMT STR_FMT, STR_ARG(before), STR_ARG(node_port_meant(port)));
 }
 
 static unsigned cut_kind(str arg, str *rest) {
@@ -96,9 +113,9 @@ err node_grant_net(arena *out, struct node_grants *g, str arg, struct diag *d) {
         return ERR_OK;
     }
     rule.uses = cut_kind(arg, &rest);
-    size_t slash = str_find(rest, '/');
-    if (slash && str_starts(str_sub(rest, slash - 1, rest.n), STR("://")))
-        return refuse(arg, d, "it takes KIND:HOST:PORT, no URL; KIND is tcp, udp, listen, listen-udp or lookup");
+    str scheme, authority;
+    if (cut_url(arg, &scheme, &authority))
+        return node_flag_refuse(d, "allow-net", arg, "it takes KIND:HOST:PORT, no URL", arena_fmt(out, "tcp:" STR_FMT, STR_ARG(authority)));
     if (rule.uses == 1u << WASI_NET_LOOKUP) {
         TRY(parse_lookup(out, arg, rest, &rule, d));
         vec_push(out, &g->net, rule);
@@ -111,8 +128,36 @@ err node_grant_net(arena *out, struct node_grants *g, str arg, struct diag *d) {
     } else if (!node_cut_host_port(rest, &host, &port)) {
         return refuse(arg, d, "expected KIND:HOST:PORT, such as tcp:db.internal:5432 or listen:127.0.0.1:8080");
     }
-    if (!parse_ports(port, &rule)) return refuse(arg, d, "its port is none: a number up to 65535, FROM-TO or *");
+    if (!parse_ports(port, &rule))
+        return node_flag_refuse(d, "allow-net", arg, "a port is a number up to 65535, FROM-TO or *", with_port(out, str_sub(arg, 0, arg.n - port.n), port));
     TRY(parse_host(out, arg, host, &rule, d));
     vec_push(out, &g->net, rule);
+    return ERR_OK;
+}
+
+/* "HOST/PATH", which is no "ADDRESS/BITS". */
+static bool is_path(str arg) {
+    size_t slash = str_find(arg, '/');
+    return slash < arg.n && (slash + 1 == arg.n || arg.p[slash + 1] < '0' || arg.p[slash + 1] > '9');
+}
+
+err node_grant_http(arena *out, struct node_grants *g, str arg, struct diag *d) {
+    struct wasi_net_rule rule = {.uses = 1u << WASI_NET_TCP, .port_to = UINT16_MAX};
+    str scheme, authority, host, port;
+    if (cut_url(arg, &scheme, &authority))
+        return node_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT], no URL", authority.n ? authority : STR("api.example.org"));
+    if (is_path(arg)) {
+        str_cut(arg, '/', &authority, &host);
+        return node_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT], without a path", authority.n ? authority : STR("api.example.org"));
+    }
+    if (!node_cut_host_port(arg, &host, &port) || !host.n)
+        return node_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT]", STR("api.example.org:443"));
+    if (!parse_ports(port, &rule) || (port.n && !str_eqc(port, "*") && !rule.port_from))
+        return node_flag_refuse(d, "allow-http", arg, "a port is a number from 1 to 65535, FROM-TO or *",
+                                with_port(out, str_sub(arg, 0, arg.n - port.n), port));
+    if (str_eqc(host, "*")) rule.any = true;
+    else if (!parse_prefix(host, &rule) && !parse_name(out, host, &rule))
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--allow-http '" STR_FMT "': its host is no name, *.name, address or address/bits", STR_ARG(arg));
+    vec_push(out, &g->allow_http, rule);
     return ERR_OK;
 }

@@ -120,9 +120,6 @@ static err new_app(struct node_guest *g, const struct node_guest_config *config,
     g->err = (struct node_lines){.stream = "stderr", .request_id = ""};
     struct wasi_env *env = arena_array(scratch, struct wasi_env, grants->env.n);
     for (uint32_t i = 0; i < grants->env.n; i++) env[i] = (struct wasi_env){grants->env.p[i].key, grants->env.p[i].value};
-    struct wasi_allow *allow = arena_array(scratch, struct wasi_allow, grants->allow_http.n);
-    for (uint32_t i = 0; i < grants->allow_http.n; i++)
-        allow[i] = (struct wasi_allow){grants->allow_http.p[i].host, grants->allow_http.p[i].port};
     struct wasi_config wasi = {
         .args = config->args,
         .args_count = config->args_count,
@@ -130,7 +127,7 @@ static err new_app(struct node_guest *g, const struct node_guest_config *config,
         .env_count = grants->env.n,
         .preopens = o->preopens,
         .preopens_count = o->preopens_count,
-        .allow_http = allow,
+        .allow_http = grants->allow_http.p,
         .allow_http_count = grants->allow_http.n,
         .allow_net = grants->net.p,
         .allow_net_count = grants->net.n,

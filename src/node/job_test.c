@@ -272,9 +272,11 @@ static void test_grants(void **state) {
     assert_true(g.dirs.p[0].read_only && str_eqc(g.dirs.p[0].host, "/tmp") && str_eqc(g.dirs.p[0].guest, "/data"));
     assert_int_equal(node_grant_dir(mem, &g, STR("::/data"), &d), ERR_USAGE);
     assert_int_equal(node_grant_http(mem, &g, STR("Example.org:8443"), &d), ERR_OK);
-    assert_true(str_eqc(g.allow_http.p[0].host, "example.org") && g.allow_http.p[0].port == 8443);
+    assert_true(str_eqc(g.allow_http.p[0].name, "example.org") && g.allow_http.p[0].port_from == 8443 && g.allow_http.p[0].port_to == 8443);
     assert_int_equal(node_grant_http(mem, &g, STR("[::1]:80"), &d), ERR_OK);
-    assert_true(str_eqc(g.allow_http.p[1].host, "::1") && g.allow_http.p[1].port == 80);
+    assert_true(g.allow_http.p[1].prefix.v6 && g.allow_http.p[1].bits == 128 && g.allow_http.p[1].port_from == 80);
+    assert_int_equal(node_grant_http(mem, &g, STR("10.0.0.0/8"), &d), ERR_OK);
+    assert_true(g.allow_http.p[2].bits == 8 && g.allow_http.p[2].port_from == 0 && g.allow_http.p[2].port_to == 65535);
     assert_int_equal(node_grant_http(mem, &g, STR("*"), &d), ERR_OK);
     assert_int_equal(node_grant_http(mem, &g, STR("http://x"), &d), ERR_USAGE);
     assert_int_equal(node_grant_http(mem, &g, STR("x:0"), &d), ERR_USAGE);
@@ -352,19 +354,21 @@ static void test_grants_net(void **state) {
 }
 
 static void test_listen(void **state) {
+    arena *mem = arena_new(0);
     struct node_listen l;
     struct diag d = DIAG_INIT;
-    assert_int_equal(node_listen_parse(STR(":80"), &l, &d), ERR_OK);
+    assert_int_equal(node_listen_parse(mem, STR(":80"), &l, &d), ERR_OK);
     assert_true(l.host.n == 0 && l.port == 80);
-    assert_int_equal(node_listen_parse(STR("[::1]:0"), &l, &d), ERR_OK);
+    assert_int_equal(node_listen_parse(mem, STR("[::1]:0"), &l, &d), ERR_OK);
     assert_true(str_eqc(l.host, "::1") && l.port == 0);
-    assert_int_equal(node_listen_parse(STR("9000"), &l, &d), ERR_OK);
+    assert_int_equal(node_listen_parse(mem, STR("9000"), &l, &d), ERR_OK);
     assert_true(str_eqc(l.host, "127.0.0.1") && l.port == 9000);
-    assert_int_equal(node_listen_parse(STR("example.org"), &l, &d), ERR_OK);
+    assert_int_equal(node_listen_parse(mem, STR("example.org"), &l, &d), ERR_OK);
     assert_int_equal(l.port, 8080);
-    assert_int_equal(node_listen_parse(STR("x:"), &l, &d), ERR_USAGE);
-    assert_int_equal(node_listen_parse(STR("x:70000"), &l, &d), ERR_USAGE);
-    assert_int_equal(node_listen_parse(STR("70000"), &l, &d), ERR_USAGE);
+    assert_int_equal(node_listen_parse(mem, STR("x:"), &l, &d), ERR_USAGE);
+    assert_int_equal(node_listen_parse(mem, STR("x:70000"), &l, &d), ERR_USAGE);
+    assert_int_equal(node_listen_parse(mem, STR("70000"), &l, &d), ERR_USAGE);
+    arena_free(mem);
 }
 
 int main(int argc, char **argv) {

@@ -24,28 +24,28 @@ struct node_dir {
     str host, guest;
     bool read_only;
 };
-struct node_allow { /* an outgoing host; port 0: any */
-    str host;
-    uint16_t port;
-};
 struct wasi_net_rule; /* wasi/wasi.h */
 struct node_grants {
     VEC(struct node_env) env;
     VEC(struct node_dir) dirs;
-    VEC(struct node_allow) allow_http;
-    VEC(struct wasi_net_rule) net;
+    VEC(struct wasi_net_rule) allow_http, net;
     str forward_scheme, forward_authority; /* the server behind a middleware; empty: none */
 };
 /* "K=V"; "K" takes the value from this process's environment (ERR_NOT_FOUND when it has none). */
 [[nodiscard]] err node_grant_env(arena *out, struct node_grants *g, str arg, struct diag *d);
-/* "HOST::GUEST", "HOST" (guest sees the same path), either with ":ro" at the end. */
+/* "HOST::GUEST", "HOST" (the guest sees the same path: absolute, or "."), either with ":ro" at the end. */
 [[nodiscard]] err node_grant_dir(arena *out, struct node_grants *g, str arg, struct diag *d);
-/* "HOST", "HOST:PORT", "*.HOST", "[::1]:80", "*". */
+/* "HOST", "HOST:PORT"; HOST a name, *.NAME, address, ADDRESS/BITS or *. */
 [[nodiscard]] err node_grant_http(arena *out, struct node_grants *g, str arg, struct diag *d);
 /* "tcp:HOST:PORT" and the like: grants_net.c has the forms. */
 [[nodiscard]] err node_grant_net(arena *out, struct node_grants *g, str arg, struct diag *d);
 /* "http://HOST[:PORT]" or https: where what a middleware passes on goes. */
 [[nodiscard]] err node_grant_forward(arena *out, struct node_grants *g, str arg, struct diag *d);
+
+/* "--FLAG 'ARG': WHY; write --FLAG BETTER": ERR_USAGE. */
+err node_flag_refuse(struct diag *d, const char *flag, str arg, const char *why, str better);
+/* The port that too large a number was meant to be: its first digits. */
+str node_port_meant(str digits);
 
 struct node_limits {           /* 0 takes the default that flags.def names */
     uint64_t memory_bytes_max; /* linear memories of one instance */
@@ -69,7 +69,7 @@ struct node_listen {
     uint16_t port;
 };
 /* "HOST:PORT", ":PORT", "PORT", "[::1]:PORT", "HOST" (port 8080). */
-[[nodiscard]] err node_listen_parse(str arg, struct node_listen *out, struct diag *d);
+[[nodiscard]] err node_listen_parse(arena *out, str arg, struct node_listen *to, struct diag *d);
 
 struct node_serve_config {
     const char *file; /* .wasm or image */

@@ -127,6 +127,15 @@ static str *copy_strs(arena *out, const str *from, size_t n) {
     return to;
 }
 
+static struct wasi_net_rule *copy_rules(arena *out, const struct wasi_net_rule *from, size_t n) {
+    struct wasi_net_rule *to = arena_array(out, struct wasi_net_rule, n);
+    for (size_t i = 0; i < n; i++) {
+        to[i] = from[i];
+        to[i].name = arena_str(out, from[i].name);
+    }
+    return to;
+}
+
 static void copy_config(struct wasi_app *app, const struct wasi_config *c) {
     arena *mem = app->mem;
     app->config = *c;
@@ -142,18 +151,10 @@ static void copy_config(struct wasi_app *app, const struct wasi_config *c) {
         preopens[i] = c->preopens[i];
         preopens[i].guest = arena_str(mem, c->preopens[i].guest);
     }
-    struct wasi_allow *allow = arena_array(mem, struct wasi_allow, c->allow_http_count);
-    for (size_t i = 0; i < c->allow_http_count; i++)
-        allow[i] = (struct wasi_allow){arena_str(mem, c->allow_http[i].host), c->allow_http[i].port};
-    struct wasi_net_rule *net = arena_array(mem, struct wasi_net_rule, c->allow_net_count);
-    for (size_t i = 0; i < c->allow_net_count; i++) {
-        net[i] = c->allow_net[i];
-        net[i].name = arena_str(mem, c->allow_net[i].name);
-    }
-    app->config.allow_net = net;
+    app->config.allow_http = copy_rules(mem, c->allow_http, c->allow_http_count);
+    app->config.allow_net = copy_rules(mem, c->allow_net, c->allow_net_count);
     app->config.env = env;
     app->config.preopens = preopens;
-    app->config.allow_http = allow;
 #define X(field, value)                                                                                      \
     if (!app->config.limits.field) app->config.limits.field = (value);
 #include "wasi/limits.def"
@@ -220,34 +221,6 @@ struct net_client *wasi_app_client(struct wasi_app *app) {
     return app->client;
 }
 
-static bool host_fits(str rule, str host) {
-    if (str_eqc(rule, "*")) return true;
-    if (!str_starts(rule, STR("*."))) return str_eq_nocase(rule, host);
-    str tail = str_sub(rule, 1, rule.n); /* ".example.org" */
-    return host.n > tail.n && str_eq_nocase(str_sub(host, host.n - tail.n, tail.n), tail);
-}
-
-bool wasi_app_allows(const struct wasi_app *app, str host, uint16_t port) {
-    if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']') host = str_sub(host, 1, host.n - 2);
-    if (host.n && host.p[host.n - 1] == '.') host.n--; /* the root's dot names the same host */
-    for (size_t i = 0; i < app->config.allow_http_count; i++) {
-        const struct wasi_allow *rule = &app->config.allow_http[i];
-        if ((!rule->port || rule->port == port) && host_fits(rule->host, host)) return true;
-    }
-    return false;
-}
-
-bool wasi_app_allows_address(void *arg, const void *address) {
-    const struct wasi_app *app = arg;
-    struct net_addr a, named;
-    net_addr_of(address, &a);
-    enum net_addr_class c = net_addr_class(&a);
-    if (c == NET_ADDR_PUBLIC || c == NET_ADDR_PRIVATE || c == NET_ADDR_LOOPBACK) return true;
-    for (size_t i = 0; i < app->config.allow_http_count; i++)
-        if (net_addr_parse(app->config.allow_http[i].host, &named) && net_addr_same_ip(&named, &a)) return true;
-    return false;
-}
-
 /* ---- runs ---- */
 
 void wasi_run_end(struct wasi_run *run, enum wasi_end end, const char *fmt, ...) {
@@ -282,6 +255,10 @@ int wasi_out_write(const struct wasi_out *out, str bytes) {
         if (n > 0) bytes = str_sub(bytes, (size_t)n, bytes.n);
     }
     return 0;
+}
+
+str wasi_run_request_id(const struct wasi_run *run) {
+    return run->config.exchange || run->config.request_id.n ? run->config.request_id : p3_service_request_id(run->in);
 }
 
 void wasi_run_finished(struct wasi_run *run) {

@@ -37,11 +37,12 @@ static bool covers(const struct wasi_net_rule *rule, uint32_t index, enum wasi_n
     return ordinary(c, use) || (net_addr_prefix_class(&rule->prefix, rule->bits, &all) && all == c);
 }
 
+static bool has_port(const struct wasi_net_rule *rule, uint16_t port) { return port >= rule->port_from && port <= rule->port_to; }
+
 bool net_rules_allow(struct net_rules r, enum wasi_net_use use, const struct net_addr *a, const struct net_names *names) {
     for (uint32_t i = 0; i < r.count; i++) {
         const struct wasi_net_rule *rule = &r.list[i];
-        if (has(rule, use) && a->port >= rule->port_from && a->port <= rule->port_to && covers(rule, i, use, a, names))
-            return true;
+        if (has(rule, use) && has_port(rule, a->port) && covers(rule, i, use, a, names)) return true;
     }
     return false;
 }
@@ -89,4 +90,41 @@ void net_names_learn(struct net_names *names, struct net_rules r, str ascii, con
             if (c == NET_ADDR_PUBLIC || (c == NET_ADDR_PRIVATE && local)) learn(names, i, &list[k]);
         }
     }
+}
+
+/* ---- HTTP requests ---- */
+
+bool net_host_parse(arena *out, str text, struct net_host *host) {
+    *host = (struct net_host){0};
+    host->is_address = net_addr_parse(text, &host->address);
+    return host->is_address || net_name_ascii(out, text, &host->name);
+}
+
+/* RFC 6761 §6.3: these names are the loopback, and asked of nobody. */
+static bool is_localhost(str name) { return str_eqc(name, "localhost") || str_ends(name, STR(".localhost")); }
+
+static bool found_by(const struct wasi_net_rule *rule, const struct net_host *host, const struct net_addr *a) {
+    enum net_addr_class c = net_addr_class(a);
+    if (host->is_address || !(rule->any || rule->name.n)) return covers(rule, 0, WASI_NET_TCP, a, NULL);
+    if (rule->name.n && !name_fits(rule->name, host->name)) return false;
+    return c == NET_ADDR_PUBLIC || (c == NET_ADDR_LOOPBACK && rule->name.n && is_localhost(host->name));
+}
+
+bool net_rules_allow_found(struct net_rules r, const struct net_host *host, const struct net_addr *a) {
+    for (size_t i = 0; i < r.count; i++)
+        if (has(&r.list[i], WASI_NET_TCP) && has_port(&r.list[i], a->port) && found_by(&r.list[i], host, a)) return true;
+    return false;
+}
+
+bool net_rules_allow_host(struct net_rules r, const struct net_host *host, uint16_t port) {
+    struct net_addr loopback[] = {{.ip = {127, 0, 0, 1}, .port = port}, {.v6 = true, .ip = {[15] = 1}, .port = port}}, a = host->address;
+    a.port = port;
+    if (host->is_address) return net_rules_allow_found(r, host, &a);
+    if (is_localhost(host->name)) return net_rules_allow_found(r, host, &loopback[0]) || net_rules_allow_found(r, host, &loopback[1]);
+    for (size_t i = 0; i < r.count; i++) {
+        const struct wasi_net_rule *rule = &r.list[i];
+        if (has(rule, WASI_NET_TCP) && has_port(rule, port) && (rule->any || (rule->name.n && name_fits(rule->name, host->name))))
+            return true;
+    }
+    return false;
 }

@@ -100,7 +100,41 @@ static void names(void **state) {
     assert_false(net_rules_allow(r, WASI_NET_TCP, &a, &n));
 }
 
+static bool requests(const struct wasi_net_rule *list, size_t n, const char *host, const char *found) {
+    struct net_host h;
+    arena *mem = arena_new(0);
+    struct net_addr a = at(found, 443);
+    struct net_rules r = {list, n};
+    bool yes = net_host_parse(mem, str_c(host), &h) && net_rules_allow_host(r, &h, 443) && net_rules_allow_found(r, &h, &a);
+    arena_free(mem);
+    return yes;
+}
+
+static void requests_by_name(void **state) {
+    static const char *const inside[] = {"10.0.0.1", "127.0.0.1",       "169.254.169.254", "::1",   "fd00::1",
+                                         "0.0.0.0",  "64:ff9b::a00:1", "64:ff9b:1::1",    "2001::1"};
+    struct wasi_net_rule list[] = {named(TCP, "api.example.org"), named(TCP, "*.cdn.example.org"), named(TCP, "db"), any(TCP)};
+    for (size_t i = 0; i < ARRAY_COUNT(list); i++)
+        assert_true(requests(&list[i], 1, (const char *[]){"Api.example.org.", "a.cdn.example.org", "db", "x.example"}[i], "93.184.215.14"));
+    for (size_t i = 0; i < ARRAY_COUNT(inside); i++) {
+        assert_false(requests(list, 4, "api.example.org", inside[i]));
+        assert_false(requests(list, 4, "db", inside[i]));
+        assert_false(requests(list, 4, "localhost", inside[i]));
+    }
+    struct wasi_net_rule private[] = {named(TCP, "db"), prefix(TCP, "10.0.0.0", 8), named(TCP, "localhost")};
+    private[1].port_to = 65535;
+    assert_true(requests(private, 2, "db", "10.1.2.3"));
+    assert_false(requests(private, 2, "other", "10.1.2.3")); /* it may not even be looked up */
+    assert_true(requests(private, 2, "10.1.2.3", "10.1.2.3"));
+    assert_true(requests(private, 3, "localhost", "127.0.0.1"));
+    assert_true(requests(private, 3, "::1", "::1"));
+    assert_false(requests(private, 3, "localhost", "10.1.2.4") && requests(private, 3, "localhost", "192.168.0.1"));
+    assert_false(requests(private, 3, "db", "127.0.0.1"));
+    static const char *const bad[] = {"127.1", "2130706433", "0x7f000001", "%31.0.0.1", "", "a b", "[::1", "::1]"};
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) assert_false(requests(&list[3], 1, bad[i], "93.184.215.14"));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(wildcards), cmocka_unit_test(prefixes), cmocka_unit_test(names)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(wildcards), cmocka_unit_test(prefixes), cmocka_unit_test(names), cmocka_unit_test(requests_by_name)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,7 @@
 /* outgoing: grants, loops and texts of a guest's requests (outgoing.h). */
 #include "wasi/outgoing.h"
+#include "wasi/net_rules.h"
+#include "wasi/notice.h"
 #include "wasi/p3_http.h"
 #include <stdlib.h>
 
@@ -73,20 +75,97 @@ str outgoing_seen(const struct net_exchange *x) {
     return seen;
 }
 
+static struct net_rules rules_of(const struct wasi_app *app) {
+    return (struct net_rules){app->config.allow_http, app->config.allow_http_count};
+}
+
+static uint16_t port_or_usual(uint16_t port, str scheme) { return port ? port : str_eqc(scheme, "http") ? 80 : 443; }
+
+/* The authority taken apart, in the arena. False: it is no host and port. */
+static bool parse_authority(arena *out, str authority, struct net_host *host, uint16_t *port) {
+    str text;
+    return split_authority(authority, &text, port) && net_host_parse(out, text, host);
+}
+
+/* "--allow-http HOST:PORT", ready to be pasted; an address of the host where a name does not suffice. */
+static str grant_for(arena *out, const struct net_host *host, const struct net_addr *a, uint16_t port) {
+    char text[NET_ADDR_TEXT_MAX];
+    struct net_addr at = a ? *a : host->address;
+    at.port = port;
+    if (a || host->is_address) return arena_fmt(out, "--allow-http %s", net_addr_text(&at, true, text));
+    return arena_fmt(out, "--allow-http " STR_FMT ":%u", STR_ARG(host->name), port);
+}
+
+struct outgoing_origin outgoing_origin(const struct wasi_run *run) {
+    struct outgoing_origin o;
+    str id = wasi_run_request_id(run);
+    snprintf(o.id, sizeof o.id, STR_FMT, STR_ARG(id));
+    return o;
+}
+
+static void log_denied(struct wasi_run *run, str id, const struct net_host *host, uint16_t port, const struct net_addr *a) {
+    arena *scratch = arena_new(0);
+    char text[NET_ADDR_TEXT_MAX];
+    str grant = grant_for(scratch, host, a, port);
+    str name = host->is_address ? arena_fmt(scratch, "%s", net_addr_text(&host->address, false, text)) : host->name;
+    struct log_field fields[6] = {LF_STR("request", id), LF_STR("host", name), LF_U64("port", port)};
+    size_t n = 3;
+    if (a) fields[n++] = LF_CSTR("address", net_addr_text(a, false, text));
+    if (a) fields[n++] = LF_CSTR("reason", "a name opens public addresses only");
+    fields[n++] = LF_STR("grant", grant);
+    if (notice_due(run, grant)) log_emit(LOG_WARN, "outgoing-request-denied", fields, n);
+    arena_free(scratch);
+}
+
 enum net_error outgoing_refuse(struct wasi_run *run, str scheme, str authority, str seen) {
+    struct net_host host;
+    uint16_t port;
+    if (!str_eqc(scheme, "http") && !str_eqc(scheme, "https")) return NET_HTTP_PROTOCOL_ERROR;
+    arena *scratch = arena_new(0);
+    enum net_error e = NET_OK;
+    if (!parse_authority(scratch, authority, &host, &port)) e = NET_HTTP_REQUEST_URI_INVALID;
+    else if (!net_rules_allow_host(rules_of(run->app), &host, port_or_usual(port, scheme))) {
+        log_denied(run, wasi_run_request_id(run), &host, port_or_usual(port, scheme), NULL);
+        e = NET_HTTP_REQUEST_DENIED;
+    } else if (outgoing_loops(seen)) e = NET_LOOP_DETECTED;
+    else if (!wasi_app_client(run->app)) e = NET_CONFIGURATION_ERROR;
+    arena_free(scratch);
+    return e;
+}
+
+bool outgoing_may_reach(void *app, str authority, const struct net_addr *a) {
+    struct net_host host;
+    uint16_t port;
+    arena *scratch = arena_new(0);
+    bool may = parse_authority(scratch, authority, &host, &port) && net_rules_allow_found(rules_of(app), &host, a);
+    arena_free(scratch);
+    return may;
+}
+
+bool outgoing_may_forward(void *app, str authority, const struct net_addr *a) {
+    struct net_addr named;
     str host;
     uint16_t port;
-    bool http = str_eqc(scheme, "http");
-    if (!http && !str_eqc(scheme, "https")) return NET_HTTP_PROTOCOL_ERROR;
-    if (!split_authority(authority, &host, &port)) return NET_HTTP_REQUEST_URI_INVALID;
-    if (!port) port = http ? 80 : 443;
-    if (!wasi_app_allows(run->app, host, port)) {
-        log_event(LOG_WARN, "outgoing-request-denied", LF_STR("request", run->config.request_id), LF_STR("host", host),
-                  LF_U64("port", port), LF_CSTR("grant", "--allow-http HOST[:PORT]"));
-        return NET_HTTP_REQUEST_DENIED;
-    }
-    if (outgoing_loops(seen)) return NET_LOOP_DETECTED;
-    return wasi_app_client(run->app) ? NET_OK : NET_CONFIGURATION_ERROR;
+    enum net_addr_class c = net_addr_class(a);
+    (void)app;
+    if (c == NET_ADDR_PUBLIC || c == NET_ADDR_PRIVATE || c == NET_ADDR_LOOPBACK) return true;
+    return split_authority(authority, &host, &port) && net_addr_parse(host, &named) && net_addr_same_ip(&named, a);
+}
+
+void outgoing_failed(struct wasi_run *run, const struct outgoing_origin *origin, const struct net_fetch *f) {
+    enum net_error e = net_fetch_error(f);
+    str scheme = net_fetch_scheme(f), authority = net_fetch_authority(f), name;
+    struct net_host host;
+    uint16_t port;
+    if (e == NET_OK || !split_authority(authority, &name, &port)) return;
+    port = port_or_usual(port, scheme);
+    arena *scratch = arena_new(0);
+    const struct net_addr *prohibited = e == NET_DESTINATION_IP_PROHIBITED ? net_fetch_prohibited(f) : NULL;
+    if (prohibited && net_host_parse(scratch, name, &host)) log_denied(run, str_c(origin->id), &host, port, prohibited);
+    else if (notice_due(run, arena_fmt(scratch, STR_FMT " %d", STR_ARG(authority), (int)e)))
+        log_event(LOG_WARN, "outgoing-request-failed", LF_CSTR("request", origin->id), LF_STR("host", name),
+                  LF_U64("port", port), LF_CSTR("error", net_error_wit(e)), LF_STR("reason", net_fetch_error_text(f)));
+    arena_free(scratch);
 }
 
 /* ---- what is sent besides ---- */

@@ -1,6 +1,8 @@
 /* outgoing: what requests of a guest have in common in WASI 0.2 and 0.3: what may be reached, and what is sent besides the guest's fields.
  *
- * 1. A host that was not granted is HTTP-request-denied, before anything is looked up or connected.
+ * 1. A host that was not granted is HTTP-request-denied, before anything is looked up or connected. An address that was not, whatever
+ *    led there, is destination-IP-prohibited: it is asked about at every connect, and again when a connection is used once more.
+ *    Both are in the log, with the flag that would grant it; so is a request that failed.
  * 2. CDN-Loop (RFC 8586) counts how often a request came through us; past a limit it is loop-detected, so an app that fetches itself
  *    ends. */
 #ifndef ORLO_WASI_OUTGOING_H
@@ -10,6 +12,17 @@
 
 /* NET_OK, or why no request may go there. seen: the CDN-Loop of the request that is being served, empty: none. */
 enum net_error outgoing_refuse(struct wasi_run *run, str scheme, str authority, str seen);
+/* net_fetch_request's allow_address; the arg is the app. For requests of a guest, and for those that --forward sends on: the operator
+ * named that host, so its name may mean any address but a link-local one. */
+bool outgoing_may_reach(void *app, str authority, const struct net_addr *a);
+bool outgoing_may_forward(void *app, str authority, const struct net_addr *a);
+/* Whom a request is sent for, for the log. */
+struct outgoing_origin {
+    char id[33];
+};
+struct outgoing_origin outgoing_origin(const struct wasi_run *run);
+/* Logs why the fetch failed, if it did. */
+void outgoing_failed(struct wasi_run *run, const struct outgoing_origin *origin, const struct net_fetch *f);
 /* The CDN-Loop that the request on x came with; it borrows x's. x may be NULL. */
 str outgoing_seen(const struct net_exchange *x);
 str outgoing_seen_by(const struct wasi_run *run); /* of the request that the run serves, or serves at the moment */

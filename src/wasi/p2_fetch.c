@@ -127,6 +127,7 @@ enum abi_trap wasi_http_types_outgoing_request_headers(struct host_call *call, s
 
 static void on_change(void *arg) {
     struct p2_fetch *f = arg;
+    if (f->fetch) outgoing_failed(host_instance_user(f->in), &f->origin, f->fetch);
     if (f->waiter) engine_ready(f->waiter);
 }
 
@@ -184,7 +185,7 @@ static void send_fetch(struct p2_fetch *f) {
         .between_bytes_ms_max = outgoing_ms(o->between_bytes.some, o->between_bytes.value, otherwise),
         .head_bytes_max = (uint32_t)MIN(run->app->config.limits.head_bytes_max, (uint64_t)UINT32_MAX),
         .quota = &run->outgoing,
-        .allow_address = wasi_app_allows_address,
+        .allow_address = outgoing_may_reach,
         .allow_address_arg = run->app,
     };
     err e = net_fetch_new(wasi_app_client(run->app), &rq, on_change, f, &f->fetch);
@@ -241,6 +242,7 @@ enum abi_trap wasi_http_outgoing_handler_handle(struct host_call *call, struct w
         return no_memory(call);
     }
     f->in = in;
+    f->origin = outgoing_origin(run);
     f->request = request;
     f->options = o;
     f->body = p2_ref(request->body);

@@ -16,6 +16,7 @@
 #ifndef ORLO_WASI_P2_INT_H
 #define ORLO_WASI_P2_INT_H
 
+#include "wasi/outgoing.h"
 #include "wasi/wasi_int.h"
 #include "wasi_p2.h"
 
@@ -187,6 +188,7 @@ struct p2_fetch {
     struct wasi_http_types_request_options *options; /* referenced; may be NULL */
     enum net_error error;                          /* it could not even be sent */
     struct engine_fiber *waiter;
+    struct outgoing_origin origin;
     bool taken;                                    /* its response was handed out */
 };
 struct net_source *p2_fetch_source(struct p2_fetch *f);

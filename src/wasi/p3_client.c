@@ -15,6 +15,7 @@ struct p3_fetch {
     struct host_instance *in;
     struct net_fetch *fetch;      /* NULL: gone */
     struct host_pending *pending; /* NULL: answered */
+    struct outgoing_origin origin;
     send_result *result;          /* while it pends */
     struct p3_inlet inlet;
     struct p3_outlet outlet;
@@ -64,6 +65,7 @@ static void fail(struct p3_fetch *f, enum net_error e, const struct wasi3_http_t
 static void on_change(void *arg) {
     struct p3_fetch *f = arg;
     struct host_pending *p = f->pending;
+    if (f->fetch) outgoing_failed(f->run, &f->origin, f->fetch);
     if (!p) return;
     const struct net_response *response = net_fetch_response(f->fetch);
     if (!response) {
@@ -109,6 +111,7 @@ static void body_over(void *arg, enum net_error e, const struct wasi3_http_types
 struct target {
     str scheme, authority;
     str host; /* the Host to send; empty: the authority */
+    bool forwards; /* to where --forward says */
 };
 
 /* The fields to send: the guest's, and CDN-Loop. */
@@ -148,7 +151,7 @@ static enum net_error start(struct p3_fetch *f, struct wasi3_http_types_request 
         .between_bytes_ms_max = outgoing_ms(o->between_bytes.some, o->between_bytes.value, otherwise),
         .head_bytes_max = (uint32_t)MIN(run->app->config.limits.head_bytes_max, (uint64_t)UINT32_MAX),
         .quota = &run->outgoing,
-        .allow_address = wasi_app_allows_address,
+        .allow_address = to->forwards ? outgoing_may_forward : outgoing_may_reach,
         .allow_address_arg = run->app,
     };
     err e = net_fetch_new(wasi_app_client(run->app), &rq, on_change, f, &f->fetch);
@@ -176,6 +179,7 @@ static enum abi_trap send(struct host_call *call, struct wasi3_http_types_reques
     if (!f) return refuse(call, r, NET_INTERNAL_ERROR, result);
     f->in = in;
     f->run = p2_run(call);
+    f->origin = outgoing_origin(f->run);
     f->result = result;
     enum net_error e = start(f, r, to, seen);
     if (e == NET_OK && !(f->pending = host_pend(call, &pending_ops, f))) e = NET_INTERNAL_ERROR;
@@ -205,7 +209,7 @@ enum abi_trap wasi3_http_client_send(struct host_call *call, struct wasi3_http_t
 enum abi_trap wasi3_http_handler_handle(struct host_call *call, struct wasi3_http_types_request *request, send_result *result) {
     struct wasi_run *run = p2_run(call);
     const struct wasi_config *c = &run->app->config;
-    struct target to = {c->forward_scheme, c->forward_authority, request->has_authority ? request->authority : (str){}};
+    struct target to = {c->forward_scheme, c->forward_authority, request->has_authority ? request->authority : (str){}, true};
     str seen = p3_service_seen(call->instance);
     enum net_error refused = NET_CONFIGURATION_ERROR;
     if (to.authority.n)

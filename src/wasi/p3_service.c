@@ -112,6 +112,11 @@ str p3_service_seen(struct host_instance *in) {
     return inv ? call_of(inv)->seen : (str){};
 }
 
+str p3_service_request_id(struct host_instance *in) {
+    struct host_invocation *inv = host_instance_current(in);
+    return inv && call_of(inv)->run ? call_of(inv)->run->config.request_id : (str){};
+}
+
 /* ---- calls ---- */
 
 static struct call *call_new(struct home *h, struct wasi_run *run) {

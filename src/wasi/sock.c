@@ -1,16 +1,15 @@
 /* sock: see sock.h. What TCP and UDP have in common: making, counting, grants, binding, options. */
 #include "wasi/sock.h"
 #include "wasi/net_rules.h"
+#include "wasi/notice.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
 enum {
     SYSTEM_BYTES = 128 << 10 /* for the buffers that the system and net keep for one */,
-    DENIALS_LOGGED_MAX = 8,
     BACKLOG = 128
 };
-static const uint64_t denial_again_ns = 60'000'000'000;
 
 static struct wasi_run *run_of(struct host_instance *in) { return host_instance_user(in); }
 
@@ -103,27 +102,11 @@ enum net_sock_error sock_new(struct host_instance *in, size_t size, enum net_soc
 
 /* ---- grants ---- */
 
-/* Whether the same was logged a little while ago, by whatever run of this worker. */
-static bool logged_lately(str grant) {
-    static struct {
-        uint64_t hash, until_ns;
-    } lately[64];
-    static uint32_t next;
-    uint64_t hash = str_hash(grant), now = clock_mono_ns();
-    for (size_t i = 0; i < ARRAY_COUNT(lately); i++)
-        if (lately[i].hash == hash && lately[i].until_ns > now) return true;
-    lately[next].hash = hash;
-    lately[next].until_ns = now + denial_again_ns;
-    next = (next + 1) % ARRAY_COUNT(lately);
-    return false;
-}
-
 static void log_denial(struct wasi_run *run, const char *use, const char *what) {
     char grant[320];
     snprintf(grant, sizeof grant, "--allow-net %s:%s", use, what);
-    if (run->net.denials >= DENIALS_LOGGED_MAX || logged_lately(str_c(grant))) return;
-    run->net.denials++;
-    log_event(LOG_WARN, "network-denied", LF_STR("request", run->config.request_id), LF_CSTR("use", use),
+    if (!notice_due(run, str_c(grant))) return;
+    log_event(LOG_WARN, "network-denied", LF_STR("request", wasi_run_request_id(run)), LF_CSTR("use", use),
               LF_CSTR("address", what), LF_CSTR("grant", grant));
 }
 

@@ -31,12 +31,7 @@ struct wasi_preopen {
     str guest;      /* the path the guest sees, "/data" */
     bool read_only;
 };
-/* An outgoing host the guest may reach. */
-struct wasi_allow {
-    str host;       /* name or address, lower case; "*" any; "*.example.org" any name below it */
-    uint16_t port;  /* 0: any */
-};
-/* A part of the network that sockets of the guest may use. A host is one of: any, a name, a prefix. */
+/* A part of the network that the guest may use, by sockets or by HTTP requests. A host is one of: any, a name, a prefix. */
 enum wasi_net_use {
 #define X(name, text, what) WASI_NET_##name,
 #include "wasi/net_use.def"
@@ -65,7 +60,7 @@ struct wasi_config {
     size_t env_count;
     const struct wasi_preopen *preopens;
     size_t preopens_count;
-    const struct wasi_allow *allow_http;
+    const struct wasi_net_rule *allow_http; /* of HTTP requests: rules for tcp */
     size_t allow_http_count;
     const struct wasi_net_rule *allow_net;
     size_t allow_net_count;

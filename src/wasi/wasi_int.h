@@ -65,13 +65,13 @@ struct wasi_run {
     uint64_t started_ns;
     struct net_quota outgoing; /* requests of its own under way */
     struct p3_fetch *fetches;    /* of those, what a 0.3 guest sent */
+    uint32_t notices;            /* logged: notice.h */
     uint32_t files;              /* open for a guest of 0.2 or 0.3 */
     struct wasi_late *late;
     uint64_t seed[2];            /* of its insecure-seed, once seeded */
     bool seeded;
     struct {
         uint32_t sockets, lookups; /* of the guest: open, under way */
-        uint32_t denials;          /* logged */
         struct net_names *names;   /* in mem; NULL: no lookup yet */
     } net;
     struct wasi_run *next;
@@ -81,6 +81,8 @@ struct wasi_run {
 void wasi_run_end(struct wasi_run *run, enum wasi_end end, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The outcome that trap t makes: END_EXIT with the code, END_KILLED, END_CLIENT_GONE or END_TRAP. */
 void wasi_run_end_trap(struct wasi_run *run, enum abi_trap t);
+/* The id of the request that a guest asks something for, now; empty: of none. */
+str wasi_run_request_id(const struct wasi_run *run);
 /* The run is over: `done` is called in the app's next turn. */
 void wasi_run_finished(struct wasi_run *run);
 /* Writes bytes where `out` says. 0 or an errno: the other side is gone. */
@@ -90,11 +92,6 @@ void wasi_late_remove(struct wasi_late *l);
 void wasi_late_end(struct wasi_run *run); /* all of them are gone: before their instance is released */
 /* The app's outgoing client; NULL when nothing may be reached (config.allow_http is empty). */
 struct net_client *wasi_app_client(struct wasi_app *app);
-/* May the guest reach host (without port, any case) at this port? */
-bool wasi_app_allows(const struct wasi_app *app, str host, uint16_t port);
-/* May a request of the guest's go to this address, whatever led there? Link-local ones (where clouds hand out credentials) only if a
- * grant is that very address. A net_fetch_request's allow_address; arg: the app. */
-bool wasi_app_allows_address(void *app, const void *address);
 
 /* kinds.def and offer.def name these. */
 #define X(kind, ops) extern const struct wasi_ops ops;

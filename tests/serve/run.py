@@ -873,7 +873,7 @@ def test_service_forward():
             eq(curl(s.url + "/forward").status, 500)
     code, out, errors = orlo("serve", SERVICE, "--forward", "next:80")
     eq((code, out), (64, ""))
-    has(errors, "expected http://HOST")
+    has(errors, "--forward http://next:80")
 
 
 # ---- processes --------------------------------------------------------------------------------------------------------------------

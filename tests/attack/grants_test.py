@@ -1,0 +1,134 @@
+"""What was granted and what was not: names that lead elsewhere, addresses in other clothes, files that are no files, and clients
+that take on the gateway's names or hold its connections."""
+import http.server
+import harness
+from harness import *
+
+FETCH = [os.path.join(ROOT, "tests", "guests", n) for n in ("fetch.wasm", "fetch3.wasm")]
+DENIED, PROHIBITED, REFUSED, NO_NAME, BAD_URI = ("failed 0%02d\n" % n for n in (15, 4, 6, 1, 19))
+
+
+class Upstream(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.server.seen.append(self.headers["Host"])
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+@contextlib.contextmanager
+def upstream():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    server.daemon_threads = True
+    server.seen = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server, server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def hosts(text):
+    """An orlo whose /etc/hosts says this."""
+    own = harness.ORLO
+    wrapper = file_of("orlo-with-hosts", f"""#!/bin/sh
+exec unshare -rm sh -c 'mount --bind {file_of("hosts", text.encode())} /etc/hosts && exec "$0" "$@"' {own} "$@"
+""".encode())
+    os.chmod(wrapper, 0o755)
+    if not tool("unshare") or subprocess.run([wrapper, "--version"], capture_output=True).returncode:
+        raise Skip("needs unshare -rm")
+    harness.ORLO = wrapper
+    try:
+        yield
+    finally:
+        harness.ORLO = own
+
+
+# ---- outgoing requests -----------------------------------------------------------------------------------------------
+
+
+def test_http_names_open_public_addresses_only():
+    """Whoever owns a granted name may point it anywhere; it opens nothing but public addresses, and the log names the grant."""
+    with hosts("127.0.0.1 localhost rebound.example.org\n10.9.8.7 db.internal\n169.254.169.254 metadata\n::1 six.example.org\n"), \
+            upstream() as (server, port):
+        for wasm in FETCH:
+            for rules in (["*"], ["*.example.org", "db.internal", "metadata"], ["*", "10.9.8.6/32", "127.0.0.2"]):
+                flags = [w for r in rules for w in ("--allow-http", r)]
+                with serving(wasm, *flags, "--workers", "1") as s:
+                    for name, address in (("rebound.example.org", "127.0.0.1"), ("db.internal", "10.9.8.7"),
+                                          ("metadata", "169.254.169.254"), ("six.example.org", "[::1]")):
+                        eq((rules, name, curl(f"{s.url}/http?{name}:{port}").text), (rules, name, PROHIBITED))
+                        line = s.wait_event("outgoing-request-denied", host=name, level="warn")
+                        eq((line["port"], line["grant"]), (port, f"--allow-http {address}:{port}"))
+                        check(line["reason"] and line["request"], line)
+        eq(server.seen, [])
+
+
+def test_http_private_ranges_by_address():
+    """A name and an address range, each granted: a request goes there."""
+    with hosts("127.0.0.1 localhost\n127.0.0.1 db.internal\n"), upstream() as (server, port):
+        for wasm in FETCH:
+            with serving(wasm, "--allow-http", "db.internal", "--allow-http", "127.0.0.0/8", "--workers", "1") as s:
+                eq(curl(f"{s.url}/http?db.internal:{port}").text, "status 204\n")
+                eq(curl(f"{s.url}/http?other.internal:{port}").text, DENIED)
+
+
+def test_http_by_address_and_localhost():
+    """What a newcomer grants for a server on the same machine works, whichever way the guest spells it."""
+    with upstream() as (server, port):
+        for wasm in FETCH:
+            for rule in (f"127.0.0.1:{port}", f"localhost:{port}", "127.0.0.0/8", "127.0.0.1"):
+                with serving(wasm, "--allow-http", rule, "--workers", "1") as s:
+                    for host in ("127.0.0.1", "localhost", "LOCALHOST"):
+                        eq((rule, host, curl(f"{s.url}/http?{host}:{port}").text), (rule, host, "status 204\n"))
+                    eq(curl(f"{s.url}/http?10.0.0.1:{port}").text, DENIED)
+            with serving(wasm, "--allow-http", "*", "--workers", "1") as s:
+                eq(curl(f"{s.url}/http?localhost:{port}").text, DENIED)
+                eq(s.wait_event("outgoing-request-denied")["grant"], f"--allow-http localhost:{port}")
+
+
+def test_http_addresses_in_other_clothes():
+    """Numbers that some read as addresses, escapes, mapped and translated addresses lead nowhere that was not granted."""
+    with upstream() as (server, port):
+        for wasm in FETCH:
+            with serving(wasm, "--allow-http", "*", "--allow-http", "10.0.0.0/8", "--workers", "1") as s:
+                for host in ("2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0", "l%6fcalhost", "%31%32%37.0.0.1", "localhost%00"):
+                    eq((host, curl(f"{s.url}/http?{host}:{port}").text), (host, BAD_URI))
+                for host in ("0.0.0.0", "[::]", "169.254.169.254", "[::ffff:169.254.169.254]", "[64:ff9b::169.254.169.254]", "[64:ff9b:1::a9fe:a9fe]",
+                             "[2002:a9fe:a9fe::1]", "[2001:0:4136:e378:8000:63bf:5601:5601]", "[fe80::1]", "[fd00:ec2::254]", "224.0.0.1"):
+                    eq((host, curl("-g", f"{s.url}/http?{host}:{port}").text), (host, DENIED))
+        eq(server.seen, [])
+
+
+def test_http_port_is_part_of_a_grant():
+    with upstream() as (server, port):
+        with serving(FETCH[0], "--allow-http", f"127.0.0.1:{port % 65535 + 1}", "--workers", "1") as s:
+            eq(curl(f"{s.url}/http?127.0.0.1:{port}").text, DENIED)
+            eq(s.wait_event("outgoing-request-denied")["grant"], f"--allow-http 127.0.0.1:{port}")
+
+
+# ---- what went wrong outside -------------------------------------------------------------------------------------------
+
+
+def test_failed_requests_are_in_the_log():
+    """Refused, no such name, no TLS: a warning with host, port, reason and the request's id; the same once a minute."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nobody = closed.getsockname()[1]
+        with upstream() as (server, port):
+            for wasm in FETCH:
+                with serving(wasm, "--allow-http", "127.0.0.1", "--allow-http", "*.invalid", "--workers", "1") as s:
+                    for path, host, number, error in (("http", "127.0.0.1", nobody, "connection-refused"),
+                                                      ("https", "127.0.0.1", port, "TLS-protocol-error"),
+                                                      ("http", "nowhere.invalid", 80, "DNS-error")):
+                        for _ in range(3):
+                            has(curl(f"{s.url}/{path}?{host}:{number}").text, "failed ")
+                        line = s.wait_event("outgoing-request-failed", host=host, port=number, error=error, level="warn")
+                        check(line["reason"] and line["request"] in [r["request"] for r in s.events("request")], line)
+                        eq(len([l for l in s.events("outgoing-request-failed") if l["port"] == number]), 1)
