@@ -7,7 +7,7 @@
 #include "engine/engine_int.h"
 #include <stdlib.h>
 
-enum { STACK_MAX = 32 << 10, /* objects */ QUEUE = 8 /* a power of two */ };
+enum { QUEUE = 8 /* a power of two */ };
 
 struct collection {
     struct engine *e;
@@ -41,7 +41,7 @@ static void mark(struct collection *c, struct abi_gc_object *o) {
     if (*word & bit) return;
     *word |= bit;
     __builtin_prefetch(o);
-    if (LIKELY(h->stack_n < STACK_MAX)) {
+    if (LIKELY(h->stack_n < HEAP_MARKS_MAX)) {
         h->stack[h->stack_n++] = o;
     } else {
         b->rescan = true;
@@ -220,7 +220,7 @@ static void begin(struct collection *c) {
     struct engine_heap *h = c->h;
     h->collecting = true;
     h->collector = c->e->current;
-    if (!h->stack) h->stack = malloc(STACK_MAX * sizeof(struct abi_gc_object *));
+    if (!h->stack) h->stack = malloc(HEAP_MARKS_MAX * sizeof(struct abi_gc_object *));
     ENSURE(h->stack);
     h->stack_n = 0;
     h->overflowed = false;

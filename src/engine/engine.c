@@ -32,7 +32,10 @@ struct engine *engine_new(const struct engine_config *config) {
     if (!c->reserve_bytes_max && reserve) str_to_u64(str_c(reserve), &c->reserve_bytes_max);
     if (!c->reserve_bytes_max) c->reserve_bytes_max = ENGINE_MEMORY64_RESERVE;
     e->ready_last = &e->ready_first;
-    engine_slots_init(e);
+    e->cleaning_last = &e->cleaning;
+    e->account.max = c->account_bytes_max;
+    e->kept_max = c->account_bytes_max ? MIN(ENGINE_KEPT_MAX, c->account_bytes_max / 8) : ENGINE_KEPT_MAX;
+    engine_reset_init(e);
     engine_signals_init(e);
     engine_tick_init(e);
     return e;
@@ -52,8 +55,9 @@ void engine_free(struct engine *e) {
 
 bool engine_idle(struct engine *e) {
     uint64_t now = clock_mono_ns();
+    engine_clean_piece(e);
     bool slots = engine_slots_idle(e, now), fibers = engine_fibers_idle(e, now);
-    return slots || fibers;
+    return e->cleaning || slots || fibers;
 }
 
 uint32_t engine_idle_wait_ms(const struct engine *e) { return engine_slots_waiting(e) || engine_fibers_waiting(e) ? 1000 : 0; }
@@ -62,24 +66,34 @@ uint64_t engine_turns(const struct engine *e) { return e->run_seq; }
 
 /* ---- images ---- */
 
+/* Pages of zeroes are left out: of a memory file, or of memory that is zero, they cost nothing. */
+void engine_copy_sparse(uint8_t *to, const uint8_t *from, uint64_t n) {
+    static const uint8_t zero[ABI_PAGE];
+    for (uint64_t at = 0; at < n; at += ABI_PAGE) {
+        uint64_t some = MIN(n - at, (uint64_t)ABI_PAGE);
+        if (memcmp(from + at, zero, some) != 0) memcpy(to + at, from + at, some);
+    }
+}
+
 /* Makes the template of a group's context: its bytes with the FUNC words in place, in a memfd that slots map
  * copy-on-write, or in plain memory when slots copy it whole. */
 static void load_context(struct engine_image *image, struct engine_image_group *g, const struct abi_image_group *ag) {
     const struct abi_image *im = &image->im;
     g->context_bytes = ag->context_bytes;
-    g->hot_bytes = ag->hot_bytes;
-    g->whole = g->context_bytes <= ENGINE_WHOLE_CONTEXT;
+    g->hot_bytes = MIN(ag->hot_bytes, (uint64_t)ENGINE_HOT_MAX);
+    g->whole = g->context_bytes <= ENGINE_WHOLE_CONTEXT || image->engine->config.no_files;
+    if (g->context_bytes > ENGINE_WHOLE_CONTEXT) image->initial_bytes += g->context_bytes;
     g->fd = -1;
     uint8_t *t;
-    if (g->whole) {
+    if (g->context_bytes <= ENGINE_WHOLE_CONTEXT) {
         t = arena_alloc(image->arena, g->context_bytes, 64);
     } else {
-        g->fd = memfd_create("orlo-context", MFD_CLOEXEC);
-        ENSURE(g->fd >= 0 && ftruncate(g->fd, (off_t)g->context_bytes) == 0);
-        t = mmap(NULL, g->context_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, g->fd, 0);
+        if (!g->whole) g->fd = memfd_create("orlo-context", MFD_CLOEXEC);
+        ENSURE(g->whole || (g->fd >= 0 && ftruncate(g->fd, (off_t)g->context_bytes) == 0));
+        t = mmap(NULL, g->context_bytes, PROT_READ | PROT_WRITE, g->whole ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, g->fd, 0);
         ENSURE(t != MAP_FAILED);
     }
-    memcpy(t, im->base + ag->context.offset, MIN(ag->context.count, g->context_bytes));
+    engine_copy_sparse(t, im->base + ag->context.offset, MIN(ag->context.count, g->context_bytes));
     const struct abi_context_reloc *relocs = abi_image_at(im, ag->relocs, struct abi_context_reloc);
     struct abi_context_reloc *left = arena_array(image->arena, struct abi_context_reloc, ag->relocs.count);
     for (uint64_t i = 0; i < ag->relocs.count; i++) {
@@ -149,7 +163,7 @@ static enum abi_trap unbound(struct engine_call *call, uint64_t *args) {
 struct engine_image *engine_image_load(struct engine *e, struct abi_image im) {
     arena *a = arena_new(0);
     struct engine_image *image = arena_make(a, struct engine_image);
-    *image = (struct engine_image){.engine = e, .im = im, .arena = a, .next = e->images, .wants_slot = true};
+    *image = (struct engine_image){.engine = e, .im = im, .arena = a, .next = e->images, .account = &e->account, .wants_slot = true};
     const struct abi_image_head *h = im.head;
     image->instances = abi_image_at(&im, h->instances, struct abi_image_instance);
     image->text = im.base + h->text.offset;
@@ -174,8 +188,10 @@ struct engine_image *engine_image_load(struct engine *e, struct abi_image im) {
 void engine_image_unload(struct engine_image *image) {
     struct engine *e = image->engine;
     ENSURE(!image->alive);
+    engine_clean_forget(image);
     while (image->free_count) engine_slot_free(image->free[--image->free_count]);
     free(image->free);
+    engine_account_uncharge(image->account, image->paid_bytes);
     struct engine_image **at = &e->images;
     while (*at != image) at = &(*at)->next;
     *at = image->next;
@@ -183,13 +199,22 @@ void engine_image_unload(struct engine_image *image) {
     engine_unwind_forget(e);
     for (uint32_t i = 0; i < image->groups_count; i++) {
         struct engine_image_group *g = &image->groups[i];
-        if (g->whole) continue;
+        if (g->context_bytes <= ENGINE_WHOLE_CONTEXT) continue;
         munmap((void *)(uintptr_t)g->template, g->context_bytes);
-        close(g->fd);
+        if (g->fd >= 0) close(g->fd);
     }
     abi_image_close(&image->im);
     arena_free(image->arena);
 }
+
+uint64_t engine_image_bytes(const struct engine_image *image) {
+    uint64_t bytes = image->im.size + arena_bytes(image->arena);
+    for (uint32_t i = 0; i < image->groups_count; i++)
+        if (!image->groups[i].whole) bytes += image->groups[i].context_bytes;
+    return bytes;
+}
+
+uint64_t engine_image_initial_bytes(const struct engine_image *image) { return image->initial_bytes; }
 
 const struct abi_image *engine_image_abi(const struct engine_image *image) { return &image->im; }
 

@@ -27,7 +27,9 @@ enum engine_reset {
 };
 
 struct engine_config {
-    uint64_t memory_bytes_max; /* per instance, over all its memories and tables; 0: 4 GiB each memory */
+    uint64_t memory_bytes_max; /* per instance, over all its memories, tables and its heap; 0: 4 GiB each memory */
+    uint64_t account_bytes_max; /* of this engine's account: all instances, stacks, images and what is kept for the next; 0: no cap */
+    bool no_files; /* contexts are copied, never mapped from a memory file: of a process whose private memory alone is limited */
     uint32_t slots_max;        /* instances alive at once; 0: 1000 */
     uint32_t fibers_max;       /* fibers alive at once; 0: 4 * slots_max */
     uint64_t slice_ns;         /* a guest that ran this long without yielding is preempted; 0: what
@@ -59,6 +61,59 @@ bool engine_idle(struct engine *e);
 uint32_t engine_idle_wait_ms(const struct engine *e);
 uint64_t engine_turns(const struct engine *e); /* how often a fiber has been given the core so far */
 
+/* ---- accounts: who pays for memory ----
+ *
+ * An account counts bytes, and so does the one above it: an app's (its owner's to keep) lies below its engine's. Whatever a guest can make
+ * exist is charged before it exists. */
+
+struct engine_account {
+    struct engine_account *up; /* pays too; NULL: nobody */
+    uint64_t used, max;        /* bytes; max 0: no cap */
+};
+static inline bool engine_account_has_room(const struct engine_account *a, uint64_t bytes) {
+    return !a->max || (a->used <= a->max && bytes <= a->max - a->used);
+}
+/* All of them pay, or nobody (false). */
+[[nodiscard]] static inline bool engine_account_charge(struct engine_account *a, uint64_t bytes) {
+    for (const struct engine_account *x = a; x; x = x->up)
+        if (!engine_account_has_room(x, bytes)) return false;
+    for (; a; a = a->up) a->used += bytes;
+    return true;
+}
+static inline void engine_account_uncharge(struct engine_account *a, uint64_t bytes) {
+    for (; a; a = a->up) {
+        ENSURE(bytes <= a->used);
+        a->used -= bytes;
+    }
+}
+struct engine_account *engine_account(struct engine *e); /* its own, above all others */
+/* As engine_account_charge, after giving up what is only kept for later, if that helps. */
+[[nodiscard]] bool engine_pay(struct engine *e, struct engine_account *a, uint64_t bytes);
+/* The account that pays for an image and its instances: the engine's unless told otherwise, before the first instance. False: it has no
+ * room for the image itself. */
+[[nodiscard]] bool engine_image_pays(struct engine_image *image, struct engine_account *a);
+struct engine_account *engine_image_account(const struct engine_image *image);
+uint64_t engine_image_bytes(const struct engine_image *image);         /* of the image: its file, templates of its contexts */
+uint64_t engine_image_initial_bytes(const struct engine_image *image); /* of an instance: what it is charged at first */
+
+/* Why engine_acquire or engine_spawn said no, or a memory did not grow, the last time. */
+enum engine_refused {
+    ENGINE_REFUSED_NOTHING,
+    ENGINE_REFUSED_SLOTS,    /* slots_max */
+    ENGINE_REFUSED_FIBERS,   /* fibers_max */
+    ENGINE_REFUSED_INSTANCE, /* memory_bytes_max is less than an instance starts with */
+    ENGINE_REFUSED_ACCOUNT,  /* account is full */
+    ENGINE_REFUSED_SYSTEM,   /* the system has no address space, or allows no more mappings */
+};
+struct engine_refusal {
+    enum engine_refused what;
+    const struct engine_account *account;
+    uint64_t bytes, max; /* asked for; the limit */
+};
+const struct engine_refusal *engine_last_refusal(const struct engine *e);
+/* Instances are alive or being cleaned: what they are charged comes back. */
+bool engine_holds(const struct engine *e);
+
 /* ---- images ---- */
 
 /* Takes im. Host imports are unbound until engine_image_bind; calling an unbound one traps. */
@@ -74,14 +129,14 @@ void engine_image_bind(struct engine_image *image, uint32_t host_index, engine_h
 
 /* ---- instances ---- */
 
-/* NULL when slots_max instances are alive or address space is out. user is for the owner. */
+/* NULL: engine_last_refusal says why. user is for the owner. */
 struct engine_instance *engine_acquire(struct engine_image *image, void *user);
 /* Runs what of the instantiation the snapshot does not hold (start_steps), on the current fiber. */
 enum abi_trap engine_instance_start(struct engine_instance *in);
 bool engine_image_starts(const struct engine_image *image);       /* engine_instance_start has something to do */
 uint64_t engine_instance_growth(const struct engine_instance *in); /* bytes of memories and tables beyond the image's */
 /* Resets the slot and puts it on its image's LIFO list: at once, or, while fibers of it are alive, when the
- * last one has ended. */
+ * last one has ended; or, when much was written, a piece in each engine_run or engine_idle. */
 void engine_release(struct engine_instance *in);
 void *engine_instance_user(struct engine_instance *in);
 struct engine_image *engine_instance_image(struct engine_instance *in);
@@ -155,10 +210,11 @@ enum abi_trap engine_exit(struct engine_instance *in, int32_t code);
 
 /* ---- fibers ---- */
 
-/* A new fiber of the instance that will run fn(arg) from engine_run. NULL when stacks are out. */
+/* A new fiber of the instance that will run fn(arg) from engine_run. Its stacks are charged to the image's account. NULL:
+ * engine_last_refusal says why. */
 struct engine_fiber *engine_spawn(struct engine_instance *in, void (*fn)(void *arg), void *arg);
 /* Runs ready fibers until none is ready (each at most a slice before others get a turn), or `max_ns` have
- * passed. True: some are still ready, call again soon. */
+ * passed. True: some are still ready, or slots being cleaned: call again soon. */
 bool engine_run(struct engine *e, uint64_t max_ns);
 struct engine_fiber *engine_fiber_current(struct engine *e); /* NULL on the loop's own stack */
 /* Suspends the current fiber until engine_ready. False: the instance was killed meanwhile; the caller

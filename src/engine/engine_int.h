@@ -35,8 +35,11 @@ enum {
     ENGINE_STORE_GROUPS_MAX = 16384,
     ENGINE_TABLE_COUNT_MAX = 10'000'000, /* the limit of the JavaScript API specification */
     ENGINE_DIRTY_MAX = 4096,             /* pages put back by copying; what is above is given back to the kernel */
+    ENGINE_CLEAN_PIECE = 1024,           /* pages put back or given back in one step */
+    ENGINE_HOT_MAX = 64 << 10,           /* bytes of a context that are copied at each reset whether written or not */
     ENGINE_BULK_PIECE = 1 << 20,         /* bytes of a bulk operation between two looks at the slice */
 };
+#define ENGINE_KEPT_MAX (128 * MiB) /* written pages of free slots, over all images, unless an eighth of the account is less */
 #define ENGINE_MEMORY64_RESERVE (64 * GiB) /* address space of a memory that may grow further than that */
 
 /* ---- images ---- */
@@ -79,7 +82,9 @@ struct engine_image {
     struct engine_image_memory *memories;
     uint32_t memories_count;
     uint64_t slot_bytes;    /* address space */
-    uint64_t initial_bytes; /* of all memories */
+    uint64_t initial_bytes; /* of all memories and tables: what an instance is charged at first */
+    struct engine_account *account;
+    uint64_t paid_bytes;    /* for the image itself */
     const uint8_t *text, *text_end;
     struct engine_instance **free; /* a stack */
     uint32_t free_count, free_cap, alive;
@@ -93,12 +98,21 @@ struct engine_image {
 struct engine_group {
     uint8_t *gs;
     struct abi_memory memory; /* memory 0 as it is now */
+    uint64_t kept_bytes;      /* of the memory: written pages may lie below, though it is smaller now */
     const struct engine_image_group *of;
 };
 struct engine_grown { /* a table's elements after they left the context */
     struct engine_grown *next;
-    uint64_t cap; /* elements */
+    uint64_t cap;    /* elements */
+    uint64_t mapped; /* bytes of its own mapping; 0: from malloc */
     uint64_t elements[];
+};
+struct engine_cleaning { /* how far a reset has come: reset.c */
+    struct engine_instance *next;
+    uint32_t part;
+    uint8_t *at;   /* in that part; NULL: at its start */
+    uint64_t kept; /* pages put back, which stay */
+    bool broken;   /* the slot cannot be used again */
 };
 struct engine_instance {
     void *trap_stack; /* ASM_INSTANCE_TRAP_STACK: its engine's */
@@ -117,7 +131,10 @@ struct engine_instance {
     struct engine_group *groups;
     struct abi_memory **memories; /* records of image->memories, in the context */
     uint8_t **memory_base;
-    uint64_t memory_used; /* bytes charged: memories and grown tables */
+    uint64_t *memory_kept; /* as kept_bytes of a group */
+    uint64_t memory_used; /* bytes charged: memories, tables, the heap */
+    struct engine_cleaning cleaning;
+    uint64_t kept_bytes; /* of a free slot, charged to the engine's account */
     struct engine_grown *grown;
     struct engine_heap own_heap, *heap; /* heap: its own, or its store's */
     uint64_t idle_since_ns;
@@ -166,7 +183,7 @@ struct engine_fiber {
     struct engine_fiber *next_ready;
     struct engine_fiber *next, **prev; /* of the instance; or in the pool */
     uint64_t idle_since_ns;
-    bool dirty;      /* used since its stacks were last given back */
+    bool dirty;      /* in the pool, and used since its stacks were last given back: charged to the engine's account */
     bool overflowed; /* all of a stack was used */
     struct engine_saved saved;
     void *asan_fake;
@@ -181,6 +198,11 @@ struct engine {
     struct engine_image *images;
     struct engine_texts *texts;
     uint32_t alive, fibers_alive;
+    struct engine_account account;
+    struct engine_refusal refusal;
+    struct engine_instance *cleaning, **cleaning_last; /* a queue */
+    uint64_t kept_bytes, kept_max;                     /* of free slots */
+    uint32_t pool_dirty;                               /* fibers */
     int pagemap;
     enum engine_reset reset;
     void *trap_stack; /* its top */
@@ -238,21 +260,37 @@ __attribute__((noreturn)) void engine_trap_raise(struct engine_instance *in, enu
 __attribute__((noreturn)) void engine_fiber_main(struct engine_fiber *f);
 
 /* slot.c */
-void engine_slots_init(struct engine *e);
 void engine_slot_free(struct engine_instance *in);
-void engine_slot_reset(struct engine_instance *in); /* and back on the free list */
+void engine_slot_pristine(struct engine_instance *in); /* cleaning is done: on the free list */
 bool engine_slots_idle(struct engine *e, uint64_t now);
 bool engine_slots_waiting(const struct engine *e); /* some may want work of idle times later */
+bool engine_slots_give_up(struct engine *e);       /* what one free slot keeps; false: none keeps anything */
 void engine_instance_limits(struct engine_instance *in, const struct engine_fiber *f);
-void engine_memory_changed(struct engine_group *g);             /* tells the context */
-/* Makes the written pages of [from, to) zero, whole pages of anonymous memory. */
-void engine_reset_zero(struct engine *e, uint8_t *from, uint8_t *to);
-bool engine_charge(struct engine_instance *in, uint64_t bytes); /* against memory_bytes_max */
+void engine_memory_changed(struct engine_group *g); /* tells the context */
+
+/* engine.c */
+void engine_copy_sparse(uint8_t *to, const uint8_t *from, uint64_t n);
+
+/* reset.c */
+void engine_reset_init(struct engine *e);
+void engine_slot_reset(struct engine_instance *in); /* begins to clean; ends with engine_slot_pristine, perhaps later */
+void engine_clean_piece(struct engine *e);          /* goes on with the first of the queue */
+void engine_clean_forget(struct engine_image *image); /* frees its slots that are being cleaned */
+void engine_give_back(uint8_t *from, uint8_t *to);  /* to the kernel */
+/* A table's elements: a longer list with the old ones in front, not charged here; takes old (NULL: none). NULL: no memory, old stays. */
+struct engine_grown *engine_grown_resize(struct engine_grown *old, uint64_t cap);
+
+/* account.c */
+bool engine_charge(struct engine_instance *in, uint64_t bytes); /* against memory_bytes_max and the accounts */
+void engine_uncharge(struct engine_instance *in, uint64_t bytes);
+void engine_refuse(struct engine *e, enum engine_refused what, uint64_t bytes, uint64_t max); /* for engine_last_refusal */
+bool engine_give_up(struct engine *e); /* something that is kept for later; false: nothing is left */
 
 /* fiber.c */
 bool engine_fibers_idle(struct engine *e, uint64_t now);
 bool engine_fibers_waiting(const struct engine *e);
 void engine_fibers_free(struct engine *e);
+bool engine_fibers_give_up(struct engine *e); /* the memory of a stack at rest; false: there is none */
 void engine_fibers_unhold(struct engine *e, struct engine_heap *h); /* the collection is over */
 void engine_fiber_leave_by_signal(struct engine *e, struct engine_fiber *f);
 bool engine_slice_check(struct engine *e); /* in host code of a fiber: gives others their turn if it is over; false: killed */

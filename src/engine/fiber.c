@@ -21,8 +21,9 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-enum { FIBER_IDLE_S = 5 };
-#define STACKS_BYTES ((size_t)ABI_NATIVE_STACK_BYTES + ABI_FRAME_STACK_BYTES + 2 * ABI_STACK_GUARD_BYTES)
+enum { FIBER_IDLE_S = 5, DIRTY_MAX = 64 /* stacks at rest that keep their memory */ };
+#define CHARGED_BYTES ((size_t)ABI_NATIVE_STACK_BYTES + ABI_FRAME_STACK_BYTES) /* all that a guest can touch by recursion */
+#define STACKS_BYTES (CHARGED_BYTES + 2 * ABI_STACK_GUARD_BYTES)
 
 /* ---- what AddressSanitizer must know of switches ---- */
 
@@ -65,7 +66,7 @@ static struct engine_fiber *fiber_new(struct engine *e) {
     madvise(p, STACKS_BYTES, MADV_NOHUGEPAGE);
     uint8_t *low = p + ABI_STACK_GUARD_BYTES;
     struct engine_fiber *f = NULL;
-    if (mprotect(low, ABI_NATIVE_STACK_BYTES + ABI_FRAME_STACK_BYTES, PROT_READ | PROT_WRITE) == 0) f = calloc(1, sizeof *f);
+    if (mprotect(low, CHARGED_BYTES, PROT_READ | PROT_WRITE) == 0) f = calloc(1, sizeof *f);
     if (!f) {
         munmap(p, STACKS_BYTES);
         return NULL;
@@ -79,9 +80,31 @@ static struct engine_fiber *fiber_new(struct engine *e) {
     return f;
 }
 
-static void fiber_trim(struct engine_fiber *f) {
-    madvise(f->native_low, ABI_NATIVE_STACK_BYTES + ABI_FRAME_STACK_BYTES, MADV_DONTNEED);
+/* A fiber in the pool whose memory stays is paid by the engine. */
+static void rest(struct engine *e, struct engine_fiber *f) {
+    f->dirty = true;
+    e->pool_dirty++;
+    e->account.used += CHARGED_BYTES; /* the instance paid until now */
+}
+
+static void rest_no_more(struct engine *e, struct engine_fiber *f) {
+    if (!f->dirty) return;
     f->dirty = false;
+    e->pool_dirty--;
+    engine_account_uncharge(&e->account, CHARGED_BYTES);
+}
+
+static void fiber_trim(struct engine *e, struct engine_fiber *f) {
+    madvise(f->native_low, CHARGED_BYTES, MADV_DONTNEED);
+    rest_no_more(e, f);
+}
+
+bool engine_fibers_give_up(struct engine *e) {
+    if (!e->pool_dirty) return false;
+    struct engine_fiber *f = e->pool;
+    while (!f->dirty) f = f->next;
+    fiber_trim(e, f);
+    return true;
 }
 
 void engine_fibers_free(struct engine *e) {
@@ -98,17 +121,13 @@ bool engine_fibers_idle(struct engine *e, uint64_t now) {
         if (!f->dirty) continue;
         if (!f->idle_since_ns) f->idle_since_ns = now;
         if ((now - f->idle_since_ns) / 1'000'000'000 < FIBER_IDLE_S) continue;
-        fiber_trim(f);
+        fiber_trim(e, f);
         return true;
     }
     return false;
 }
 
-bool engine_fibers_waiting(const struct engine *e) {
-    for (const struct engine_fiber *f = e->pool; f; f = f->next)
-        if (f->dirty) return true;
-    return false;
-}
+bool engine_fibers_waiting(const struct engine *e) { return e->pool_dirty; }
 
 /* ---- the ready queue ---- */
 
@@ -153,12 +172,32 @@ void engine_ready(struct engine_fiber *f) {
 
 /* ---- life ---- */
 
+/* Paid for, from the pool or new. NULL: engine_last_refusal. */
+static struct engine_fiber *take_fiber(struct engine *e, struct engine_account *account) {
+    struct engine_fiber *f = e->pool;
+    bool was_dirty = f && f->dirty;
+    if (e->fibers_alive >= e->config.fibers_max) {
+        engine_refuse(e, ENGINE_REFUSED_FIBERS, 1, e->config.fibers_max);
+        return NULL;
+    }
+    if (f) rest_no_more(e, f);
+    if (UNLIKELY(!engine_pay(e, account, CHARGED_BYTES))) {
+        if (was_dirty) fiber_trim(e, f);
+        return NULL;
+    }
+    if (f) {
+        e->pool = f->next;
+    } else if (!(f = fiber_new(e))) {
+        engine_account_uncharge(account, CHARGED_BYTES);
+        engine_refuse(e, ENGINE_REFUSED_SYSTEM, STACKS_BYTES, 0);
+    }
+    return f;
+}
+
 struct engine_fiber *engine_spawn(struct engine_instance *in, void (*fn)(void *arg), void *arg) {
     struct engine *e = in->engine;
-    if (e->fibers_alive >= e->config.fibers_max) return NULL;
-    struct engine_fiber *f = e->pool;
-    if (f) e->pool = f->next;
-    else if (!(f = fiber_new(e))) return NULL;
+    struct engine_fiber *f = take_fiber(e, in->image->account);
+    if (UNLIKELY(!f)) return NULL;
     e->fibers_alive++;
     f->in = in;
     f->fn = fn;
@@ -195,8 +234,9 @@ static void fiber_end(struct engine *e, struct engine_fiber *f) {
     f->state = FIBER_FREE;
     f->in = NULL;
     f->idle_since_ns = 0;
-    f->dirty = true;
-    if (f->overflowed) fiber_trim(f);
+    if (f->overflowed || e->pool_dirty >= DIRTY_MAX) fiber_trim(e, f);
+    engine_account_uncharge(in->image->account, CHARGED_BYTES);
+    if (!f->overflowed && e->pool_dirty < DIRTY_MAX) rest(e, f);
     f->overflowed = false;
     f->next = e->pool;
     e->pool = f;
@@ -256,7 +296,8 @@ static void run_one(struct engine *e, struct engine_fiber *f) {
 
 bool engine_run(struct engine *e, uint64_t max_ns) {
     ENSURE(!e->current && !e->running);
-    if (!e->ready_first) return false;
+    engine_clean_piece(e);
+    if (!e->ready_first) return e->cleaning;
     e->running = true;
     struct engine *outer = engine_of_thread;
     engine_of_thread = e;
@@ -269,7 +310,7 @@ bool engine_run(struct engine *e, uint64_t max_ns) {
     }
     engine_of_thread = outer;
     e->running = false;
-    return e->ready_first;
+    return e->ready_first || e->cleaning;
 }
 
 struct engine_fiber *engine_fiber_current(struct engine *e) {

@@ -6,7 +6,6 @@
 enum {
     ACCESS_STEP = 1 << 20, /* bytes given access at once */
     ZERO_PIECE = 1 << 20,  /* bytes of a large object cleared between two looks at the slice */
-    KEEP_BYTES = 64 << 10, /* heaps up to this size are cleared by writing zeroes */
 };
 #define NO_BLOCK UINT64_MAX
 
@@ -60,15 +59,11 @@ void engine_heap_image(struct engine_heap *h, const struct abi_image *im) {
     h->abi.types = abi_image_at(im, im->head->types, struct abi_type);
 }
 
-void engine_heap_reset(struct engine *e, struct engine_heap *h) {
+void engine_heap_empty(struct engine *e, struct engine_heap *h) {
     ENSURE(!h->collecting && !h->held);
     if (!h->bytes) return;
     heap_runs_drop(h);
-    uint64_t blocks = h->bytes / HEAP_BLOCK;
-    if (h->bytes <= KEEP_BYTES) memset(h->base, 0, h->bytes);
-    else engine_reset_zero(e, h->base, h->base + h->bytes);
-    memset(h->blocks, 0, blocks * sizeof *h->blocks);
-    memset(h->used, 0, align_up(blocks, 64) / 8);
+    memset(h->used, 0, align_up(h->bytes / HEAP_BLOCK, 64) / 8);
     memset(h->partial, 0, sizeof h->partial);
     memset(h->current, 0, sizeof h->current);
     memset(h->cursor, 0, sizeof h->cursor);
@@ -123,10 +118,11 @@ static bool give_access(struct engine_heap *h, uint64_t end) {
 static uint64_t take_blocks(struct engine_instance *in, struct engine_heap *h, uint64_t n) {
     uint64_t first = n <= h->reserve ? find_blocks(h, n) : NO_BLOCK;
     if (first == NO_BLOCK) return NO_BLOCK;
-    uint64_t end = (first + n) * HEAP_BLOCK, more = end > h->bytes ? end - h->bytes : 0;
+    uint64_t end = (first + n) * HEAP_BLOCK, blocks = end > h->bytes ? (end - h->bytes) / HEAP_BLOCK : 0;
+    uint64_t more = blocks * (HEAP_BLOCK + sizeof(struct heap_block)) + (h->bytes ? 0 : HEAP_MARKS_MAX * sizeof(struct abi_gc_object *));
     if (more && !engine_charge(in, more)) return NO_BLOCK;
     if (!give_access(h, end)) {
-        in->memory_used -= more;
+        engine_uncharge(in, more);
         return NO_BLOCK;
     }
     for (uint64_t i = first; i < first + n; i++) {

@@ -11,7 +11,7 @@
  *    whose header is still 0 is kept as long as something refers to it, and has no references.
  * 2. While a collection is under way no other fiber of its instances runs; those of others do, between slices.
  * 3. Marking uses a stack of bounded size; what does not fit is found again by going through the marked cells of its block.
- * 4. Blocks are charged to the instance that needed them first, as memory is, until the slot is reset.
+ * 4. Blocks, with their records, are charged to the instance that needed them first, as memory is, until the slot is reset.
  *
  * Another kind of object: give it a bit in enum abi_object_kind (abi/gc.h), allocate it with engine_heap_new, and, unless all of its
  * payload is words that may be references or not (as ABI_OBJECT_WORDS, which needs nothing more), add a case to scan_object in collect.c.
@@ -29,6 +29,7 @@ struct engine_fiber;
 enum {
     HEAP_BLOCK = 16 << 10,
     HEAP_CELLS_MAX = HEAP_BLOCK / 16,
+    HEAP_MARKS_MAX = 32 << 10, /* objects on the stack that marking uses */
     HEAP_STEP = 4096, /* objects scanned, or blocks looked at, between two looks at the slice */
 };
 #define HEAP_RESERVE (4 * GiB) /* address space, unless the instance's limit is lower */
@@ -91,8 +92,8 @@ uint32_t heap_cells(uint32_t class);
 /* The cell that starts at an address of the block, or UINT32_MAX. */
 uint32_t heap_cell_of(const struct heap_block *b, uint32_t offset);
 
-/* slot.c's: lives with the slot, or the store. */
-void engine_heap_reset(struct engine *e, struct engine_heap *h); /* empty and zero */
+/* slot.c's and reset.c's: lives with the slot, or the store. */
+void engine_heap_empty(struct engine *e, struct engine_heap *h); /* whose blocks and their records are zero */
 void engine_heap_init(struct engine_heap *h); /* of a struct that is zero */
 /* An image whose code uses the heap. Ids of a later image of a store include all of the earlier ones'. */
 void engine_heap_image(struct engine_heap *h, const struct abi_image *im);

@@ -80,7 +80,7 @@ static bool grow_memory(struct engine_instance *from, struct abi_memory *m, uint
     uint64_t more = pages * ABI_WASM_PAGE;
     if (!engine_charge(o.in, more)) return false;
     if (mprotect(truth->base + old, more, PROT_READ | PROT_WRITE) != 0) {
-        o.in->memory_used -= more;
+        engine_uncharge(o.in, more);
         return false;
     }
     truth->bytes = old + more;
@@ -211,16 +211,17 @@ static bool move_table(struct engine_instance *owner, struct abi_table *t, uint6
     struct engine_grown *old = *at, *grown;
     uint64_t more = (cap - (old ? old->cap : 0)) * sizeof(uint64_t);
     if (!engine_charge(owner, more)) return false;
-    if (!(grown = malloc(sizeof *grown + cap * sizeof(uint64_t)))) {
-        owner->memory_used -= more;
+    if (!(grown = engine_grown_resize(old, cap))) {
+        engine_uncharge(owner, more);
         return false;
     }
-    if (t->count) memcpy(grown->elements, t->elements, t->count * sizeof(uint64_t));
-    grown->cap = cap;
-    grown->next = old ? old->next : owner->grown;
-    if (old) *at = grown;
-    else owner->grown = grown;
-    free(old);
+    if (old) {
+        *at = grown;
+    } else {
+        if (t->count) memcpy(grown->elements, t->elements, t->count * sizeof(uint64_t));
+        grown->next = owner->grown;
+        owner->grown = grown;
+    }
     t->elements = grown->elements;
     return true;
 }

@@ -4,178 +4,17 @@
  *             template   image file, then zero
  *
  * 1. A slot on the free list is pristine: contexts as their template, memories as the image has them, all
- *    else without access. Reset happens at release, so that acquiring is a pop.
- * 2. Contexts and initial memory are private mappings (of a memfd and of the image), or anonymous; so a page
- *    that was written is an anonymous page, and a written page is put back by copying: it stays there for the
- *    next request, without a fault.
+ *    else without access. Reset (reset.c) begins at release, so that acquiring is a pop.
+ * 2. Pages that were written stay with a free slot, up to kept_max over all of them; beyond that the slot that was used longest ago
+ *    gives up its own.
  * 3. What this file believes about sizes is in struct engine_group, never in memory that compiled code may
  *    write.
  */
 #include "engine/engine_int.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/fs.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-/* linux/fs.h of Linux 6.7; Debian 12's is older. */
-#ifndef PAGEMAP_SCAN
-#define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
-enum { PAGE_IS_FILE = 1 << 2, PAGE_IS_PRESENT = 1 << 3, PAGE_IS_SWAPPED = 1 << 4, PAGE_IS_PFNZERO = 1 << 5 };
-struct page_region {
-    uint64_t start, end, categories;
-};
-struct pm_scan_arg {
-    uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
-    uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
-};
-#endif
-
-enum { KEEP_BYTES = 64 << 10, REGIONS = 256, TRIM_IDLE_S = 5, FREE_IDLE_S = 60 };
-
-static uint8_t *page_down(uint8_t *p) { return (uint8_t *)((uintptr_t)p & ~(uintptr_t)(ABI_PAGE - 1)); }
-static uint8_t *page_up(uint8_t *p) { return page_down(p + ABI_PAGE - 1); }
-
-/* ---- how written pages are found ---- */
-
-/* Pages of [from, to) that this process wrote: anonymous, not the shared page of zeroes; swapped-out ones
- * too. */
-static long pagemap_scan(const struct engine *e, uint8_t *from, uint8_t *to, struct page_region *out, size_t n, uint8_t **end) {
-    struct pm_scan_arg a = {.size = sizeof a,
-                            .start = (uintptr_t)from,
-                            .end = (uintptr_t)to,
-                            .vec = (uintptr_t)out,
-                            .vec_len = n,
-                            .category_inverted = PAGE_IS_FILE | PAGE_IS_PFNZERO,
-                            .category_mask = PAGE_IS_FILE | PAGE_IS_PFNZERO,
-                            .category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED};
-    long r = ioctl(e->pagemap, PAGEMAP_SCAN, &a);
-    if (r >= 0) *end = (uint8_t *)(uintptr_t)a.walk_end;
-    return r;
-}
-
-static bool can_scan(struct engine *e) {
-    struct page_region r[4];
-    uint8_t *p = mmap(NULL, 3 * ABI_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *end;
-    ENSURE(p != MAP_FAILED);
-    *(volatile uint8_t *)&p[ABI_PAGE] = 1;
-    bool ok = pagemap_scan(e, p, p + 3 * ABI_PAGE, r, 4, &end) == 1 && r[0].start == (uintptr_t)p + ABI_PAGE &&
-              r[0].end == (uintptr_t)p + 2 * ABI_PAGE;
-    munmap(p, 3 * ABI_PAGE);
-    return ok;
-}
-
-static bool can_read_pagemap(struct engine *e) {
-    uint64_t entry;
-    uint8_t probe = 1;
-    uintptr_t page = (uintptr_t)page_down(&probe) / ABI_PAGE;
-    return pread(e->pagemap, &entry, 8, (off_t)(page * 8)) == 8 && entry >> 63 == 1;
-}
-
-void engine_slots_init(struct engine *e) {
-    enum engine_reset best = ENGINE_RESET_MADVISE, want = e->config.reset;
-    e->pagemap = want == ENGINE_RESET_MADVISE ? -1 : open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    if (e->pagemap >= 0 && can_read_pagemap(e)) best = ENGINE_RESET_PAGEMAP;
-    if (e->pagemap >= 0 && can_scan(e)) best = ENGINE_RESET_SCAN;
-    const char *env = getenv("ORLO_ENGINE_RESET");
-    if (want == ENGINE_RESET_AUTO && env) {
-        if (!strcmp(env, "scan")) want = ENGINE_RESET_SCAN;
-        if (!strcmp(env, "pagemap")) want = ENGINE_RESET_PAGEMAP;
-        if (!strcmp(env, "madvise")) want = ENGINE_RESET_MADVISE;
-    }
-    e->reset = MAX(want, best); /* the enum is ordered: later ones ask less of the kernel */
-}
-
-/* ---- putting pages back ---- */
-
-/* Copies back what the image has at [from, to) of the cold context and the memory of g; g NULL: zeroes. */
-static void put_back(const struct engine_group *g, uint8_t *from, uint8_t *to) {
-    if (!g) {
-        memset(from, 0, (size_t)(to - from));
-        return;
-    }
-    const struct engine_image_group *of = g->of;
-    if (from < g->gs) {
-        uint8_t *low = g->gs - of->context_bytes, *end = MIN(to, g->gs - of->hot_bytes);
-        if (from < end) memcpy(from, of->template + (from - low), (size_t)(end - from));
-        if (to <= g->gs) return;
-        from = g->gs;
-    }
-    uint8_t *content_end = g->gs + of->content_bytes;
-    if (from < content_end) {
-        uint8_t *end = MIN(to, content_end);
-        memcpy(from, of->content + (from - g->gs), (size_t)(end - from));
-        from = end;
-    }
-    if (from < to) memset(from, 0, (size_t)(to - from));
-}
-
-static void give_back(uint8_t *from, uint8_t *to) {
-    if (from < to) ENSURE(madvise(from, (size_t)(to - from), MADV_DONTNEED) == 0);
-}
-
-static uint32_t reset_by_scan(struct engine *e, const struct engine_group *g, uint8_t *from, uint8_t *to) {
-    struct page_region r[REGIONS];
-    uint64_t pages = 0;
-    while (from < to) {
-        uint8_t *end;
-        long n = pagemap_scan(e, from, to, r, REGIONS, &end);
-        ENSURE(n >= 0);
-        for (long i = 0; i < n; i++) {
-            put_back(g, (uint8_t *)(uintptr_t)r[i].start, (uint8_t *)(uintptr_t)r[i].end);
-            pages += (r[i].end - r[i].start) / ABI_PAGE;
-        }
-        from = end;
-        if (pages <= ENGINE_DIRTY_MAX || from >= to) continue;
-        give_back(from, to);
-        break;
-    }
-    return (uint32_t)MIN(pages, UINT32_MAX);
-}
-
-static uint32_t reset_by_pagemap(struct engine *e, const struct engine_group *g, uint8_t *from, uint8_t *to) {
-    enum { ENTRIES = 512 };
-    uint64_t entry[ENTRIES];
-    uint32_t pages = 0;
-    for (uint8_t *at = from; at < to;) {
-        size_t n = MIN((size_t)(to - at) / ABI_PAGE, (size_t)ENTRIES);
-        ENSURE(pread(e->pagemap, entry, n * 8, (off_t)((uintptr_t)at / ABI_PAGE * 8)) == (ssize_t)(n * 8));
-        for (size_t i = 0; i < n; i++, at += ABI_PAGE) {
-            bool there = entry[i] >> 62 & 3, file = entry[i] >> 61 & 1; /* present or swapped; not anonymous */
-            if (!there || file) continue;
-            put_back(g, at, at + ABI_PAGE);
-            pages++;
-        }
-    }
-    return pages;
-}
-
-static uint32_t reset_by_madvise(const struct engine_group *g, uint8_t *from, uint8_t *to) {
-    uint32_t pages = 0;
-    if (g && from < g->gs) { /* the cold context */
-        uint8_t *end = MIN(to, g->gs);
-        if (end - from <= KEEP_BYTES) put_back(g, from, end);
-        else give_back(from, end);
-        from = end;
-    }
-    uint8_t *keep = from + MIN((size_t)(to - from), (size_t)KEEP_BYTES);
-    put_back(g, from, keep);
-    give_back(keep, to);
-    return pages;
-}
-
-/* Makes the written pages of [from, to), page-aligned, as they were. Gives their number, as far as it is
- * known. */
-static uint32_t reset_range(struct engine *e, const struct engine_group *g, uint8_t *from, uint8_t *to) {
-    if (from >= to) return 0;
-    if (e->reset == ENGINE_RESET_SCAN) return reset_by_scan(e, g, from, to);
-    if (e->reset == ENGINE_RESET_PAGEMAP && to - from <= ENGINE_PAGEMAP_MAX) return reset_by_pagemap(e, g, from, to);
-    return reset_by_madvise(g, from, to);
-}
-
-void engine_reset_zero(struct engine *e, uint8_t *from, uint8_t *to) { reset_range(e, NULL, from, to); }
+enum { TRIM_IDLE_S = 5, FREE_IDLE_S = 60 };
 
 /* ---- contexts ---- */
 
@@ -231,51 +70,7 @@ void engine_instance_limits(struct engine_instance *in, const struct engine_fibe
     in->limits_of = f;
 }
 
-/* ---- reset ---- */
-
-static uint32_t reset_group(struct engine *e, struct engine_group *g) {
-    const struct engine_image_group *of = g->of;
-    uint8_t *low = g->gs - of->context_bytes, *cold_end = page_up(g->gs - of->hot_bytes), *used_end = g->gs + g->memory.bytes;
-    uint32_t pages = 0;
-    if (of->whole) memcpy(low, of->template, of->context_bytes);
-    uint8_t *from = of->whole ? g->gs : low;
-    if (g->memory.bytes > ENGINE_WHOLE_MEMORY) {
-        pages = reset_range(e, g, from, used_end);
-    } else {
-        if (!of->whole) pages = reset_range(e, g, low, cold_end);
-        put_back(g, g->gs, used_end);
-    }
-    if (!of->whole) memcpy(g->gs - of->hot_bytes, of->template + of->context_bytes - of->hot_bytes, of->hot_bytes);
-    return pages;
-}
-
-/* Takes access to [from, to) away again. False: the kernel has no room for the mapping. */
-static bool shrink(uint8_t *from, uint8_t *to) { return from >= to || mprotect(from, (size_t)(to - from), PROT_NONE) == 0; }
-
-static void free_grown(struct engine_instance *in) {
-    while (in->grown) {
-        struct engine_grown *next = in->grown->next;
-        free(in->grown);
-        in->grown = next;
-    }
-}
-
-static bool reset_memories(struct engine_instance *in, uint32_t *pages) {
-    const struct engine_image *image = in->image;
-    bool ok = true;
-    for (uint32_t i = 0; i < image->memories_count; i++) { /* before their records are put back */
-        uint8_t *base = in->memory_base[i], *end = page_up(base + in->memories[i]->bytes);
-        *pages += reset_range(in->engine, NULL, base, end);
-        ok &= shrink(page_up(base + image->memories[i].bytes), end);
-    }
-    for (uint32_t i = 0; i < image->groups_count; i++) {
-        struct engine_group *g = &in->groups[i];
-        *pages += reset_group(in->engine, g);
-        ok &= shrink(g->gs + g->of->memory_bytes, g->gs + g->memory.bytes);
-        g->memory.bytes = g->of->memory_bytes;
-    }
-    return ok;
-}
+/* ---- the free list ---- */
 
 static void verify(struct engine_instance *in);
 
@@ -289,27 +84,16 @@ static void push_free(struct engine_instance *in) {
     image->free[image->free_count++] = in;
 }
 
-void engine_slot_reset(struct engine_instance *in) {
-    uint32_t pages = 0;
-    free_grown(in);
-    in->group_gs = in->own_gs;
-    in->store = NULL;
-    in->heap = &in->own_heap;
-    engine_heap_reset(in->engine, in->heap);
-    if (!reset_memories(in, &pages)) {
-        engine_slot_free(in);
-        return;
-    }
-    finish_contexts(in);
-    in->dirty_last = pages;
-    if (in->trimmed || !in->dirty_first) in->dirty_first = MAX(pages, 1u);
-    in->trimmed = false;
-    /* Pages once written stay: when that has become much more than one request writes, start anew. */
-    in->wants_trim = pages > 256 + 2 * in->dirty_first || pages > ENGINE_DIRTY_MAX;
-    in->image->wants_trim += in->wants_trim;
-    in->memory_used = in->image->initial_bytes;
-    if (in->engine->config.verify) verify(in);
-    push_free(in);
+static void keep(struct engine_instance *in, uint64_t bytes) {
+    in->kept_bytes = bytes;
+    in->engine->kept_bytes += bytes;
+    in->engine->account.used += bytes; /* it was charged to an instance until now */
+}
+
+static void keep_nothing(struct engine_instance *in) {
+    engine_account_uncharge(&in->engine->account, in->kept_bytes);
+    in->engine->kept_bytes -= in->kept_bytes;
+    in->kept_bytes = 0;
 }
 
 /* Gives the memory of a free slot back to the kernel. */
@@ -317,16 +101,55 @@ static void trim(struct engine_instance *in) {
     const struct engine_image *image = in->image;
     for (uint32_t i = 0; i < image->groups_count; i++) {
         struct engine_group *g = &in->groups[i];
-        give_back(g->of->whole ? g->gs : g->gs - g->of->context_bytes, g->gs + g->of->memory_bytes);
+        engine_give_back(g->of->whole ? g->gs : g->gs - g->of->context_bytes, g->gs + MAX(g->of->memory_bytes, g->kept_bytes));
+        g->kept_bytes = 0;
     }
-    for (uint32_t i = 0; i < image->memories_count; i++)
-        give_back(in->memory_base[i], page_up(in->memory_base[i] + image->memories[i].bytes));
+    for (uint32_t i = 0; i < image->memories_count; i++) {
+        uint64_t bytes = align_up(MAX(image->memories[i].bytes, in->memory_kept[i]), ABI_PAGE);
+        engine_give_back(in->memory_base[i], in->memory_base[i] + bytes);
+        in->memory_kept[i] = 0;
+    }
     engine_heap_trim(&in->own_heap);
     finish_contexts(in);
+    keep_nothing(in);
     in->image->wants_trim -= in->wants_trim;
     in->wants_trim = false;
     in->trimmed = true;
     if (in->engine->config.verify) verify(in);
+}
+
+/* The slots at the low end of the list were used longest ago. */
+bool engine_slots_give_up(struct engine *e) {
+    if (!e->kept_bytes) return false;
+    for (struct engine_image *image = e->images; image; image = image->next)
+        for (uint32_t i = 0; i < image->free_count; i++)
+            if (image->free[i]->kept_bytes) {
+                trim(image->free[i]);
+                return true;
+            }
+    return false;
+}
+
+void engine_slot_pristine(struct engine_instance *in) {
+    engine_account_uncharge(in->image->account, in->memory_used);
+    in->memory_used = 0;
+    if (UNLIKELY(in->cleaning.broken)) {
+        engine_slot_free(in);
+        return;
+    }
+    struct engine *e = in->engine;
+    uint32_t pages = (uint32_t)in->cleaning.kept;
+    finish_contexts(in);
+    in->dirty_last = pages;
+    if (in->trimmed || !in->dirty_first) in->dirty_first = MAX(pages, 1u);
+    in->trimmed = false;
+    /* Pages once written stay: when that has become much more than one request writes, start anew. */
+    in->wants_trim = pages > 256 + 2 * in->dirty_first || pages >= ENGINE_DIRTY_MAX;
+    in->image->wants_trim += in->wants_trim;
+    if (e->config.verify) verify(in);
+    push_free(in);
+    keep(in, pages * (uint64_t)ABI_PAGE);
+    while (UNLIKELY(e->kept_bytes > e->kept_max) && engine_slots_give_up(e)) {}
 }
 
 /* ---- verification, for tests ---- */
@@ -375,7 +198,7 @@ static bool map_group(const struct engine_image *image, struct engine_group *g, 
     int rw = PROT_READ | PROT_WRITE, fixed = MAP_PRIVATE | MAP_FIXED;
     if (of->whole) {
         if (mprotect(low, of->context_bytes, rw) != 0) return false;
-        memcpy(low, of->template, of->context_bytes);
+        engine_copy_sparse(low, of->template, of->context_bytes);
     } else if (mmap(low, of->context_bytes, rw, fixed, of->fd, 0) == MAP_FAILED) {
         return false;
     }
@@ -413,7 +236,13 @@ static bool map_slot(struct engine_instance *in) {
 
 void engine_slot_free(struct engine_instance *in) {
     const struct engine_image *image = in->image;
-    free_grown(in);
+    while (in->grown) {
+        struct engine_grown *next = in->grown->next;
+        if (in->grown->mapped) munmap(in->grown, in->grown->mapped);
+        else free(in->grown);
+        in->grown = next;
+    }
+    keep_nothing(in);
     for (uint32_t i = 0; i < image->memories_count; i++)
         if (in->memory_base[i]) munmap(in->memory_base[i], image->memories[i].reserve);
     if (in->slot) munmap(in->slot, image->slot_bytes);
@@ -425,7 +254,7 @@ void engine_slot_free(struct engine_instance *in) {
 static struct engine_instance *slot_new(struct engine_image *image) {
     size_t groups = image->groups_count, memories = image->memories_count;
     size_t bytes = sizeof(struct engine_instance) + groups * (sizeof(struct engine_group) + sizeof(uint8_t *)) +
-                   memories * (sizeof(struct abi_memory *) + sizeof(uint8_t *));
+                   memories * (sizeof(struct abi_memory *) + sizeof(uint8_t *) + sizeof(uint64_t));
     struct engine_instance *in = calloc(1, bytes);
     ENSURE(in);
     in->engine = image->engine;
@@ -435,6 +264,7 @@ static struct engine_instance *slot_new(struct engine_image *image) {
     in->own_gs = (uint8_t **)(in->groups + groups);
     in->memories = (struct abi_memory **)(in->own_gs + groups);
     in->memory_base = (uint8_t **)(in->memories + memories);
+    in->memory_kept = (uint64_t *)(in->memory_base + memories);
     in->group_gs = in->own_gs;
     in->heap = &in->own_heap;
     engine_heap_init(in->heap);
@@ -444,25 +274,52 @@ static struct engine_instance *slot_new(struct engine_image *image) {
         return NULL;
     }
     finish_contexts(in);
-    in->memory_used = image->initial_bytes;
     in->trimmed = true;
     return in;
 }
 
 /* ---- acquire and release ---- */
 
+/* From what a free slot keeps to what an instance may use. */
+static bool pay(struct engine_image *image, struct engine_instance *free_one) {
+    struct engine *e = image->engine;
+    uint64_t kept = free_one ? free_one->kept_bytes : 0;
+    e->account.used -= kept;
+    bool ok = engine_account_charge(image->account, image->initial_bytes);
+    if (LIKELY(ok)) {
+        e->kept_bytes -= kept;
+        if (free_one) free_one->kept_bytes = 0;
+        return true;
+    }
+    e->account.used += kept;
+    return engine_pay(e, image->account, image->initial_bytes); /* which gives up what is kept, if that helps */
+}
+
+static bool may_acquire(struct engine_image *image) {
+    struct engine *e = image->engine;
+    uint64_t max = e->config.memory_bytes_max;
+    if (e->alive >= e->config.slots_max) engine_refuse(e, ENGINE_REFUSED_SLOTS, 1, e->config.slots_max);
+    else if (max && image->initial_bytes > max) engine_refuse(e, ENGINE_REFUSED_INSTANCE, image->initial_bytes, max);
+    else return true;
+    return false;
+}
+
 struct engine_instance *engine_acquire(struct engine_image *image, void *user) {
     struct engine *e = image->engine;
-    if (e->alive >= e->config.slots_max) return NULL;
-    if (e->config.memory_bytes_max && image->initial_bytes > e->config.memory_bytes_max) return NULL;
-    struct engine_instance *in;
-    if (image->free_count) {
-        in = image->free[--image->free_count];
+    if (UNLIKELY(!may_acquire(image))) return NULL;
+    struct engine_instance *in = image->free_count ? image->free[image->free_count - 1] : NULL;
+    if (UNLIKELY(!pay(image, in))) return NULL;
+    if (in) {
+        keep_nothing(in);
+        image->free_count--;
         image->wants_trim -= in->wants_trim;
         in->wants_trim = false;
     } else if (!(in = slot_new(image))) {
+        engine_account_uncharge(image->account, image->initial_bytes);
+        engine_refuse(e, ENGINE_REFUSED_SYSTEM, image->slot_bytes, 0);
         return NULL;
     }
+    in->memory_used = image->initial_bytes;
     image->wants_slot = !image->free_count;
     e->alive++;
     image->alive++;
@@ -485,13 +342,6 @@ void engine_release(struct engine_instance *in) {
     in->image->alive--;
     in->idle_since_ns = 0;
     engine_slot_reset(in);
-}
-
-bool engine_charge(struct engine_instance *in, uint64_t bytes) {
-    uint64_t max = in->engine->config.memory_bytes_max;
-    if (max && (bytes > max || in->memory_used > max - bytes)) return false;
-    in->memory_used += bytes;
-    return true;
 }
 
 /* ---- work put off ---- */
