@@ -5,12 +5,15 @@ each `test_…` whose name contains FILTER, prints `ok|FAIL|SKIP NAME` lines and
 """
 import contextlib, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time, traceback
 
-import wasm_cc
+import sanitize, wasm_cc
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ORLO = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else os.path.join(ROOT, "build", "orlo")
 WORK = tempfile.mkdtemp(prefix="orlo-test-")
 os.environ["ORLO_STATE"] = os.path.join(WORK, "state")
+SANITIZED = sanitize.is_sanitized(ORLO)
+for name, value in sanitize.OPTIONS.items():
+    os.environ.setdefault(name, value)
 GUESTS = {}
 
 
@@ -83,6 +86,9 @@ class Server:
                     raise AssertionError(f"no event {name} {fields} in:\n{self.text.decode('utf-8', 'replace')}")
                 self.changed.wait(min(left, 0.2))
 
+    def log(self):
+        return self.text.decode("utf-8", "replace")
+
     def workers(self):
         out = subprocess.run(["ps", "--ppid", str(self.proc.pid), "-o", "pid="], capture_output=True, text=True).stdout
         return [int(p) for p in out.split()]
@@ -98,16 +104,95 @@ class Server:
             raise AssertionError("it had to be killed")
 
 
+    def resident_kib(self):
+        """What the workers hold of memory, as the kernel shares their pages out; None where this user may not know."""
+        kib = 0
+        for pid in self.workers():
+            try:
+                with open(f"/proc/{pid}/smaps_rollup") as f:
+                    kib += int(re.search(r"^Pss:\s+(\d+)", f.read(), re.M)[1])
+            except PermissionError:
+                return None
+            except (OSError, TypeError):  # it is gone
+                pass
+        return kib
+
+
 @contextlib.contextmanager
 def serving(wasm, *flags, **more):
     s = Server(wasm, *flags, **more)
     try:
         yield s
-        assert s.stop() == 0, s.text.decode()
+        status = s.stop()
+        check(not sanitize.report_in(s.log()), sanitize.report_in(s.log()))
+        check(status == 0, status, s.log())
+    except Exception as e:  # a worker that dies of a sanitizer's report is seen as a request without an answer
+        report = sanitize.report_in(s.log())
+        if report and report not in str(e):
+            raise AssertionError(f"{type(e).__name__}: {e}\n{report}") from e
+        raise
     finally:
         if s.proc.poll() is None:
             s.proc.kill()
             s.proc.wait()
+
+
+# Events that say that a worker did not survive.
+FATAL = ("worker-died", "worker-exited", "worker-failed", "worker-stuck", "worker-not-started")
+
+
+class Bystander(threading.Thread):
+    """A client of the server that knows nothing of the attack: asks PATH again and again, on a connection each, and keeps count."""
+
+    def __init__(self, s, path, status, timeout_s):
+        super().__init__(daemon=True)
+        self.s, self.path, self.status, self.timeout_s = s, path, status, timeout_s
+        self.asked, self.wrong, self.enough = 0, [], threading.Event()
+
+    def ask(self):
+        request = f"GET {self.path} HTTP/1.1\r\nHost: bystander\r\nConnection: close\r\n\r\n".encode()
+        try:
+            got = raw(self.s.port, request, self.timeout_s)
+        except OSError as e:
+            got = repr(e).encode()
+        self.asked += 1
+        if not re.match(rb"HTTP/1\.1 %d " % self.status, got) or b"\r\n\r\n" not in got:
+            self.wrong.append(got[:200])
+
+    def run(self):
+        while not self.enough.wait(0.02):
+            self.ask()
+
+
+@contextlib.contextmanager
+def attacked(s, path="/", status=200, timeout_s=30, grows_kib=8 << 10):
+    """What is inside attacks this server. Meanwhile a bystander asks PATH, and is answered STATUS each time, within a time that only a
+    held worker exceeds; afterwards the same workers are there, no sanitizer has said anything, and they hold no more memory than before
+    but for GROWS_KIB (a sanitizer keeps what was freed: there the memory is not judged). Yields the bystander."""
+    by = Bystander(s, path, status, timeout_s)
+    for _ in range(8):  # so that each worker has what a first request makes
+        by.ask()
+    workers, before, started = s.workers(), s.resident_kib(), len(s.log())
+    by.start()
+    yield by
+    by.enough.set()
+    by.join(timeout_s + 10)
+    check(not by.is_alive(), "the bystander's request was not answered, nor its connection closed", s.log()[-3000:])
+    for _ in range(4):
+        by.ask()
+    report = sanitize.report_in(s.log())
+    check(not report, report)
+    said = [e for e in s.events() if e["event"] in FATAL]
+    check(not said, said, s.log()[started:][-3000:])
+    check(not by.wrong, f"{len(by.wrong)} of {by.asked} requests of a bystander were not answered {status}", by.wrong[:3], s.log()[-3000:])
+    eq(s.workers(), workers)
+    if SANITIZED or before is None:
+        return
+    deadline = time.monotonic() + 30
+    while (now := s.resident_kib()) > before + grows_kib and time.monotonic() < deadline:
+        by.ask()
+        time.sleep(0.1)
+    check(now <= before + grows_kib, f"the workers held {before} KiB before the attack and hold {now} KiB after it")
 
 
 class Answer:

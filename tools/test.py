@@ -14,9 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 import conformance
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+import sanitize
+
 SHARED = os.path.join(ROOT, "..", "shared")
 LOGS = os.path.join(ROOT, "build-test", "logs")
 TIMEOUT_S = 1800
+LANES = 2  # whole-system tests at a time: each waits more than it computes
 
 
 def unit_tests():
@@ -64,14 +68,16 @@ def cross_tests():
 
 
 def programs():
-    """(name, command, path that must exist or None): whole-system tests, on the release build unless it says otherwise."""
+    """(name, command, path that must exist or None): whole-system tests, on the release build unless their name says otherwise."""
     py = sys.executable
     orlo = os.path.join(ROOT, "build", "orlo")
     spec = os.path.join(ROOT, "build", "tests", "spec", "orlo-spec")
     yield "walls", [py, "tests/walls.py"], None
-    for script in ("tests/newcomer/run.py", "tests/serve/run.py", "tests/attack/run.py", "tests/guests/run.py", "tests/commands/run.py", "tests/sockets/run.py"):
-        if os.path.exists(os.path.join(ROOT, script)):
-            yield script.split("/")[1], [py, script, orlo], None
+    checked_orlo = os.path.join(ROOT, "build-test", "orlo")
+    yield "newcomer", [py, "tests/newcomer/run.py", orlo], None
+    for build, mark in ((orlo, ""), (checked_orlo, "/sanitized")):
+        for suite in ("serve", "attack", "guests", "commands", "sockets"):
+            yield suite + mark, [py, f"tests/{suite}/run.py", build], None
     suites = [p for p in (os.path.join(SHARED, "spec", s) for s in ("core", "component")) if os.path.exists(p)]
     yield "spec/canary", [py, "tests/spec/canary.py", spec, *suites, "--count", "50"], None
     for suite in conformance.SUITES:
@@ -79,6 +85,8 @@ def programs():
     yield from thread_tests()
     yield from cross_tests()
     checked = os.path.join(ROOT, "build-test", "tests", "spec", "orlo-spec")
+    for folder in sorted({conformance.folder_of(s) for s in conformance.SUITES if s[0].startswith("wasi/")}):
+        yield f"wasi/{os.path.basename(folder)}/sanitized", [py, "tests/wasi/run.py", checked_orlo, folder], folder
     yield "spec/sanitized", [checked, *suites], suites[0] if suites else os.path.join(SHARED, "spec", "core")
 
 
@@ -124,8 +132,7 @@ def read_report(r, code, text):
 def run_one(name, cmd, env, timeout, cwd=ROOT):
     r = Result(name)
     started = time.monotonic()
-    full = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:handle_segv=0:handle_sigfpe=0:handle_sigbus=0:handle_sigill=0:allow_user_segv_handler=1",
-                TSAN_OPTIONS="halt_on_error=1", UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1", **env)
+    full = {**os.environ, **sanitize.OPTIONS, **env}
     try:
         p = subprocess.run(cmd, cwd=cwd, env=full, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, timeout=timeout)
@@ -211,7 +218,7 @@ def main():
     filters = [a for a in sys.argv[1:] if a not in ("-v", "--verbose")]
     verbose = len(filters) < len(sys.argv[1:]) or not sys.stdout.isatty()
     chosen = lambda name: not filters or any(f in name for f in filters)
-    parallel, serial, absent = [], [], []
+    parallel, lanes, absent = [], [], []
     for test in unit_tests():
         if chosen(test[0]):
             parallel.append(test)
@@ -224,18 +231,19 @@ def main():
             r.notes.append(f"SKIP {name}: {os.path.relpath(needs, ROOT)} is not here")
             absent.append(r)
         else:
-            serial.append((name, cmd, {"MESON_EXE_WRAPPER": " ".join(conformance.TARGETS[1][2])} if name.startswith("aarch64/") else {}, TIMEOUT_S))
+            lanes.append((name, cmd, {"MESON_EXE_WRAPPER": " ".join(conformance.TARGETS[1][2])} if name.startswith("aarch64/") else {}, TIMEOUT_S))
 
-    if not parallel and not serial and not absent:
+    if not parallel and not lanes and not absent:
         print(f"No test's name contains {' or '.join(filters)}.")
-    report = Report(len(parallel) + len(serial) + len(absent), verbose)
+    report = Report(len(parallel) + len(lanes) + len(absent), verbose)
     for r in absent:
         report.add(r)
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         for r in pool.map(report.run, parallel):
             report.add(r)
-    for t in serial:
-        report.add(report.run(t))
+    with ThreadPoolExecutor(max_workers=LANES) as pool:
+        for r in pool.map(report.run, lanes):
+            report.add(r)
     r = readme_test(report.results)
     if r.passed or r.failed:
         report.add(r)

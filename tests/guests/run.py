@@ -6,6 +6,9 @@ Usage: tests/guests/run.py ORLO [FILTER…]. Prints `ok|FAIL|SKIP GUEST CASE`, a
 import concurrent.futures, hashlib, http.server, json, os, re, select, signal, socket, subprocess, sys, tempfile, threading, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+import sanitize
+
 GUESTS = os.path.join(ROOT, "..", "shared", "guests")
 
 # guest: (first line of GET /, answer to /compute?n=50 (a part of it), what else it does)
@@ -270,7 +273,8 @@ def run_guest(orlo, name, upstream, report):
         except Exception as e:
             report(name, case, f"{type(e).__name__}: {e}")
     code = s.stop()
-    report(name, "stop", None if code == 0 else f"exit status {code}; {s.text[-1000:].decode('utf-8', 'replace')}")
+    said = sanitize.report_in(s.text.decode("utf-8", "replace"))
+    report(name, "stop", said if said else None if code == 0 else f"exit status {code}; {s.text[-1000:].decode('utf-8', 'replace')}")
 
 
 def main():

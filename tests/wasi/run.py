@@ -7,6 +7,9 @@ Prints one line for each test that does not pass, and a closing line 'N passed, 
 """
 import fnmatch, http.client, http.server, json, os, re, select, shutil, signal, socket, subprocess, sys, tempfile, threading
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import sanitize
+
 TIMEOUT_S = 20
 
 # Tests not run, each with the reason the suite's own expectation files give for it.
@@ -217,6 +220,8 @@ class Case:
         except subprocess.TimeoutExpired:
             raise Failed("timed out waiting for the end")
         self.stderr = err
+        if report := sanitize.report_in(err.decode("utf-8", "replace")):
+            raise Failed(report)
         if self.proc.returncode != op.get("exit_code", 0):
             raise Failed(f"exit status {self.proc.returncode}, expected {op.get('exit_code', 0)}; stdout {out[-300:]!r}")
 
