@@ -54,7 +54,7 @@ def test_manual_page():
     check(len(flags) > 20, flags)
     for flag in flags:
         has(page, "\\fB\\-\\-" + flag.replace("-", "\\-") + "\\fR")
-    if man := tool("groff"):
+    if man := shutil.which("groff"):
         p = subprocess.run([man, "-Kutf8", "-man", "-Tutf8", "-ww"], input=page.encode(), capture_output=True)
         eq((p.returncode, p.stderr), (0, b""))
 
