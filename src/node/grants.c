@@ -1,5 +1,6 @@
 /* grants: what the command line grants, and where it listens, from text. Every error says what was expected. */
 #include "node/node_int.h"
+#include "wasi/wasi.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -88,7 +89,12 @@ err node_grants_check(const struct node_grants *g, struct diag *d) {
         if (fd < 0)
             return diag_set(d, errno == ENOENT ? ERR_NOT_FOUND : ERR_DENIED, DIAG_NOWHERE,
                             "the folder " STR_FMT " cannot be granted: %s", STR_ARG(g->dirs.p[i].host), strerror(errno));
+        bool may = wasi_may_grant(fd);
         close(fd);
+        if (!may)
+            return diag_set(d, ERR_DENIED, DIAG_NOWHERE,
+                            "the folder " STR_FMT " cannot be granted: it is the kernel's own, and shows this machine and its processes; "
+                            "copy what the guest is to read elsewhere", STR_ARG(g->dirs.p[i].host));
     }
     return ERR_OK;
 }

@@ -1,11 +1,13 @@
 /* fs: files beneath a granted directory; see fs.h. */
 #include "wasi/fs.h"
+#include "wasi/wasi.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* A path as the kernel wants it. EINVAL: a NUL inside. */
@@ -24,6 +26,21 @@ static int to_path(str s, struct path *out) {
     return 0;
 }
 
+bool fs_of_kernel(int fd) {
+    static const uint32_t types[] = {
+#define X(type, name) type,
+#include "wasi/fs_kernel.def"
+#undef X
+    };
+    struct statfs s;
+    if (fstatfs(fd, &s) != 0) return true;
+    for (size_t i = 0; i < ARRAY_COUNT(types); i++)
+        if ((uint32_t)s.f_type == types[i]) return true;
+    return false;
+}
+
+bool wasi_may_grant(int folder_fd) { return !fs_of_kernel(folder_fd); }
+
 /* openat2 beneath dir. EAGAIN means that a rename raced with `..`: the kernel could not tell, so ask again. */
 static int open_beneath(int dir, const char *path, uint64_t flags, int *fd) {
     struct open_how how = {.flags = flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY), /* openat2 refuses both at once */
@@ -31,6 +48,10 @@ static int open_beneath(int dir, const char *path, uint64_t flags, int *fd) {
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     for (int tries = 0; tries < 100; tries++) {
         long r = syscall(SYS_openat2, dir, path, &how, sizeof how);
+        if (r >= 0 && fs_of_kernel((int)r)) {
+            close((int)r);
+            return EPERM;
+        }
         if (r >= 0) {
             *fd = (int)r;
             return 0;
@@ -89,7 +110,25 @@ static uint64_t open_flags(const struct fs_open *h) {
     if (h->append) f |= O_APPEND;
     if (h->dsync) f |= O_DSYNC;
     if (h->sync) f |= O_SYNC;
-    return f | O_NONBLOCK; /* a FIFO without a peer must not hold the worker */
+    return f | O_NONBLOCK; /* should it be no file, after all */
+}
+
+/* What guests may have open: files and folders. Devices, FIFOs and sockets lead to others: drivers, and programs that trust who may
+ * open them. */
+static int check_type(int fd) {
+    struct stat st;
+    if (fstat(fd, &st) != 0) return errno;
+    return S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode) ? 0 : EPERM; /* of a link the open itself says why not */
+}
+
+/* Opening is an act already (a FIFO's other end wakes, a tape rewinds), so what is there is looked at first, by a descriptor that only
+ * names it. Should it not be there or be exchanged meanwhile, the open says so, and what it opened is looked at again. */
+static int look_first(int dir, const char *path, uint64_t flags) {
+    int fd = -1, e = open_beneath(dir, path, O_PATH | (flags & (O_NOFOLLOW | O_DIRECTORY)), &fd);
+    if (e) return e == EPERM ? EPERM : 0;
+    e = check_type(fd);
+    close(fd);
+    return e;
 }
 
 int fs_open(int dir, str path, const struct fs_open *how, int *fd) {
@@ -97,12 +136,14 @@ int fs_open(int dir, str path, const struct fs_open *how, int *fd) {
     int e = to_path(path, &p);
     if (e) return e;
     if (how->create && how->directory) return EINVAL;
-    e = open_beneath(dir, p.text, open_flags(how), fd);
-    if (e || how->nonblock) return e;
-    struct stat st;
+    e = look_first(dir, p.text, open_flags(how));
+    if (!e) e = open_beneath(dir, p.text, open_flags(how), fd);
+    if (e) return e;
+    e = check_type(*fd);
     int flags = fcntl(*fd, F_GETFL);
-    if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode) && flags >= 0) fcntl(*fd, F_SETFL, flags & ~O_NONBLOCK);
-    return 0;
+    if (!e && flags >= 0) fcntl(*fd, F_SETFL, flags & ~O_NONBLOCK);
+    if (e) close(*fd);
+    return e;
 }
 
 /* A descriptor that only names what path leads to. */

@@ -2,8 +2,10 @@
  *
  * 1. A path is resolved by the kernel beneath `dir` (openat2, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS): no `..`, absolute path or
  *    link leads out, whoever changes the tree meanwhile. Leading out is EPERM.
- * 2. Descriptors made here are close-on-exec. None is ever a terminal of this process.
- * 3. Functions return 0 or an errno of this system; fs_errno.def maps those to each WASI's own.
+ * 2. Only files and folders are opened: no device, FIFO or socket, and nothing of the file systems in which the kernel shows itself
+ *    (fs_kernel.def), wherever one is mounted. That is EPERM, too.
+ * 3. Descriptors made here are close-on-exec.
+ * 4. Functions return 0 or an errno of this system; fs_errno.def maps those to each WASI's own.
  */
 #ifndef ORLO_WASI_FS_H
 #define ORLO_WASI_FS_H
@@ -15,10 +17,12 @@
 struct fs_open {
     bool create, directory, exclusive, truncate;     /* open-flags */
     bool follow;                                     /* a link as last component */
-    bool read, write, append, nonblock, dsync, sync; /* descriptor-flags */
+    bool read, write, append, dsync, sync; /* descriptor-flags */
 };
-/* EISDIR: a directory opened for writing. A FIFO or device never blocks the open. */
+/* EISDIR: a directory opened for writing. */
 [[nodiscard]] int fs_open(int dir, str path, const struct fs_open *how, int *fd);
+
+bool fs_of_kernel(int fd); /* it is of a file system in which the kernel shows itself, or nobody can tell */
 
 [[nodiscard]] int fs_stat(int dir, str path, bool follow, struct stat *out);
 [[nodiscard]] int fs_set_times(int dir, str path, bool follow, const struct timespec times[2]); /* UTIME_OMIT, UTIME_NOW */

@@ -19,7 +19,7 @@ struct fs_file *fs_file_new(int fd, bool borrowed) {
     struct stat st;
     ENSURE(f);
     *f = (struct fs_file){.refs = 1, .fd = fd, .borrowed = borrowed};
-    f->disk = fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
+    f->disk = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     int flags = f->disk ? fcntl(fd, F_GETFL) : 0;
     f->syncs = flags > 0 && flags & (O_SYNC | O_DSYNC);
     return f;
@@ -287,20 +287,6 @@ bool fs_run(struct wasi_run *run, struct fs_task *t) {
     return true;
 }
 
-static void wake(void *arg, unsigned events) { engine_ready(arg); }
-
-/* A FIFO or a device that has nothing yet, or no room. *watched: it can be waited for. */
-static bool wait_until_ready(struct wasi_run *run, const struct fs_task *t, bool *watched) {
-    struct engine *e = run->app->engine;
-    struct net_watch *w =
-        net_watch_new(run->app->loop, t->file->fd, t->op == FS_READ ? NET_READABLE : NET_WRITABLE, wake, engine_fiber_current(e));
-    *watched = w;
-    if (!w) return true;
-    bool alive = engine_park(e);
-    net_watch_free(w);
-    return alive;
-}
-
 /* t without its first `done` bytes. */
 static struct fs_task rest_of(const struct fs_task *t, size_t done, struct iovec v[static PIECES_MAX]) {
     struct fs_task rest = *t;
@@ -315,21 +301,16 @@ static struct fs_task rest_of(const struct fs_task *t, size_t done, struct iovec
     return rest;
 }
 
-bool fs_run_all(struct wasi_run *run, struct fs_task *t, bool nonblock) {
+bool fs_run_all(struct wasi_run *run, struct fs_task *t) {
     struct iovec v[PIECES_MAX];
     size_t total = 0;
-    bool watched = true;
     for (;;) {
         struct fs_task part = rest_of(t, total, v);
         if (!fs_run(run, &part)) return false;
-        if (part.error == EAGAIN && !t->file->disk && !total && !nonblock && watched) {
-            if (!wait_until_ready(run, &part, &watched)) return false;
-            continue;
-        }
         total += part.moved;
         t->error = total ? 0 : part.error;
         t->moved = total;
-        bool over = part.error || !part.moved || !t->file->disk;
+        bool over = part.error || !part.moved;
         if (over || !rest_of(t, total, v).count) return true;
         engine_yield(run->app->engine);
     }

@@ -20,7 +20,7 @@ struct fs_file {
     uint32_t refs;
     int fd;
     bool borrowed; /* fd is not closed with it */
-    bool disk;     /* a regular file or block device: I/O ends by itself. Others say EAGAIN */
+    bool disk;     /* a regular file: I/O ends by itself; else a folder */
     bool syncs;    /* every write waits for the disk */
     uint8_t slow;  /* transfers yet to be made on a thread, since one took long */
 };
@@ -64,7 +64,7 @@ void fs_job_abandon(struct fs_job *job);    /* before done: it will not be calle
 /* On a guest's fiber: does t, and parks while it waits. False: the run was killed. */
 [[nodiscard]] bool fs_run(struct wasi_run *run, struct fs_task *t);
 /* The same for all of v: a READ until the end, a WRITE until an error; in slices, between which others have a turn. t->moved is the sum,
- * and an error is only told when nothing was moved. A file that is no disk's is waited for once, unless `nonblock`. */
-[[nodiscard]] bool fs_run_all(struct wasi_run *run, struct fs_task *t, bool nonblock);
+ * and an error is only told when nothing was moved. */
+[[nodiscard]] bool fs_run_all(struct wasi_run *run, struct fs_task *t);
 
 #endif

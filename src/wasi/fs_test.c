@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -41,13 +42,15 @@ static int make_tree(void **state) {
         {"nothing", "dangling"},
         {"../outside/nothing", "out_dangling"},
         {"/proc/self/root", "proc"},
+        {"fifo", "to_fifo"},
     };
     char absolute[128];
     snprintf(base, sizeof base, "/tmp/orlo-fs-test.XXXXXX");
     assert_non_null(mkdtemp(base));
     int root = open(base, O_RDONLY | O_DIRECTORY);
     assert_false(mkdirat(root, "in", 0755) || mkdirat(root, "outside", 0755) || mkdirat(root, "in/dir", 0755) ||
-                 mkdirat(root, "in/dir/sub", 0755) || mkfifoat(root, "in/fifo", 0644));
+                 mkdirat(root, "in/dir/sub", 0755) || mkfifoat(root, "in/fifo", 0644) ||
+                 mknodat(root, "in/socket", S_IFSOCK | 0644, 0));
     in = openat(root, "in", O_RDONLY | O_DIRECTORY);
     outside = openat(root, "outside", O_RDONLY | O_DIRECTORY);
     close(root);
@@ -106,7 +109,10 @@ static const struct {
     {BYTES("to_dir/file"), 0, 0},
     {BYTES("dir/back"), 0, ELOOP},
     {BYTES("to_dir/back"), 0, ELOOP},
-    {BYTES("fifo"), 0, 0},
+    {BYTES("fifo"), EPERM, EPERM},
+    {BYTES("socket"), EPERM, EPERM},
+    {BYTES("to_fifo"), EPERM, ELOOP},
+    {BYTES("to_fifo/"), ENOTDIR, ENOTDIR},
     {BYTES(""), ENOENT, ENOENT},
     {BYTES("nothing"), ENOENT, ENOENT},
     {BYTES("nothing/file"), ENOENT, ENOENT},
@@ -177,6 +183,10 @@ static void test_magic_links(void **state) {
     struct fs_open how = {.read = true, .follow = true};
     struct stat st;
     if (proc < 0) skip();
+    assert_false(wasi_may_grant(proc));
+    static const char *const views[] = {"self/mem", "self/environ", "self", "1", "sys", "self/task"};
+    for (size_t i = 0; i < ARRAY_COUNT(views); i++) assert_int_equal(fs_open(proc, str_c(views[i]), &how, &fd), EPERM);
+    assert_int_equal(fs_mkdir(proc, STR("new")), EPERM);
     for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
         assert_int_equal(fs_open(proc, str_c(paths[i]), &how, &fd), ELOOP);
         assert_int_equal(fs_stat(proc, str_c(paths[i]), true, &st), ELOOP);
@@ -204,9 +214,47 @@ static void test_open_flags(void **state) {
     assert_int_equal(OPEN("dir", .write = true), EISDIR);
     assert_int_equal(OPEN("file", .directory = true, .read = true), ENOTDIR);
     assert_int_equal(OPEN("dir", .directory = true, .create = true), EINVAL);
-    assert_int_equal(OPEN("fifo", .write = true), ENXIO); /* nobody reads: it does not wait for one */
+    assert_int_equal(OPEN("fifo", .write = true), EPERM);
+    assert_int_equal(OPEN("fifo", .create = true, .truncate = true, .write = true), EPERM);
+    assert_int_equal(OPEN("socket", .read = true, .write = true), EPERM);
+    if (mknodat(in, "zero", S_IFCHR | 0666, makedev(1, 5)) == 0) { /* as root */
+        assert_int_equal(OPEN("zero", .read = true), EPERM);
+        assert_int_equal(OPEN("zero", .write = true, .truncate = true), EPERM);
+        assert_int_equal(fs_stat(in, STR("zero"), true, &st), 0); /* it may be looked at */
+        assert_int_equal(fs_unlink(in, STR("zero")), 0);
+    }
     assert_int_equal(fs_unlink(in, STR("new")), 0);
 #undef OPEN
+}
+
+/* A name that is now a file and now a FIFO never opens the FIFO. */
+static void *swap_types(void *stop) {
+    while (!*(atomic_bool *)stop) syscall(SYS_renameat2, in, "turns", in, "fifo", 2 /* RENAME_EXCHANGE */);
+    return NULL;
+}
+
+static void test_type_is_checked_at_the_open(void **state) {
+    atomic_bool stop = false;
+    pthread_t thread;
+    int fd, opened = 0, refused = 0;
+    struct stat st;
+    put_file(in, "turns", "a file");
+    assert_int_equal(pthread_create(&thread, NULL, swap_types, &stop), 0);
+    for (int i = 0; i < 20000 || !opened || !refused; i++) {
+        int e = fs_open(in, STR("turns"), &(struct fs_open){.read = true}, &fd);
+        assert_true(e == 0 || e == EPERM);
+        opened += e == 0;
+        refused += e != 0;
+        if (e) continue;
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_true(S_ISREG(st.st_mode));
+        close(fd);
+    }
+    stop = true;
+    pthread_join(thread, NULL);
+    assert_int_equal(fs_stat(in, STR("fifo"), false, &st), 0);
+    if (S_ISREG(st.st_mode)) assert_int_equal(syscall(SYS_renameat2, in, "turns", in, "fifo", 2), 0);
+    assert_int_equal(fs_unlink(in, STR("turns")), 0);
 }
 
 /* ---- every operation on every way out ---- */
@@ -518,6 +566,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_long_names, make_tree, remove_tree),
         cmocka_unit_test(test_magic_links),
         cmocka_unit_test_setup_teardown(test_open_flags, make_tree, remove_tree),
+        cmocka_unit_test_setup_teardown(test_type_is_checked_at_the_open, make_tree, remove_tree),
         cmocka_unit_test_setup_teardown(test_ways_out, make_tree, remove_tree),
         cmocka_unit_test_setup_teardown(test_nothing_is_told, make_tree, remove_tree),
         cmocka_unit_test_setup_teardown(test_links_themselves, make_tree, remove_tree),

@@ -123,9 +123,7 @@ enum abi_trap p1_fd_fdstat_set_flags(struct engine_call *call, uint64_t *a) {
     uint16_t flags = (uint16_t)a[1];
     if (flags & ~(P1_FDFLAG_APPEND | P1_FDFLAG_NONBLOCK | d->flags))
         return done(a, P1_ENOTSUP); /* sync modes are chosen at open */
-    int host =
-        (flags & P1_FDFLAG_APPEND ? O_APPEND : 0) | (d->file && !d->file->disk ? O_NONBLOCK : 0); /* a FIFO holds nobody up */
-    if (d->kind == P1_FILE && fcntl(d->file->fd, F_SETFL, host) < 0) return done(a, p1_errno_of(errno));
+    if (d->kind == P1_FILE && fcntl(d->file->fd, F_SETFL, flags & P1_FDFLAG_APPEND ? O_APPEND : 0) < 0) return done(a, p1_errno_of(errno));
     d->flags = flags;
     return done(a, 0);
 }
@@ -225,7 +223,7 @@ static int iovecs(struct p1 *p, uint64_t ptr, uint64_t count, struct iovec *out)
 static bool move(struct p1 *p, struct p1_desc *d, enum fs_op op, const struct iovec *v, int n, int64_t offset, size_t *moved,
                  int *error) {
     struct fs_task t = {.op = op, .file = d->file, .v = v, .count = n, .offset = offset};
-    bool alive = fs_run_all(p->run, &t, d->flags & P1_FDFLAG_NONBLOCK);
+    bool alive = fs_run_all(p->run, &t);
     *moved = t.moved;
     *error = t.error;
     return alive;

@@ -66,7 +66,6 @@ struct p1 {
     VEC(struct p1_desc) fds;
     const struct p1_stdio *stdio;
     struct std_watch *stdin_watch; /* command */
-    VEC(struct std_watch *) watches; /* of a poll_oneoff under way; at most limits.files_max */
     const str *args;
     uint32_t args_count;
     const struct wasi_env *env;

@@ -139,7 +139,6 @@ enum abi_trap p1_path_open(struct engine_call *call, uint64_t *a) {
                              .read = !write || base & P1_RIGHT(P1_R_READ),
                              .write = write || oflags & TRUNC,
                              .append = fdflags & P1_FDFLAG_APPEND,
-                             .nonblock = fdflags & P1_FDFLAG_NONBLOCK,
                              .dsync = fdflags & P1_FDFLAG_DSYNC,
                              .sync = fdflags & (P1_FDFLAG_SYNC | P1_FDFLAG_RSYNC)};
     if (!fs_run(p->run, &t)) return ABI_TRAP_INTERRUPTED;

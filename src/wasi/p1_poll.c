@@ -1,4 +1,4 @@
-/* p1: poll_oneoff. Parks the fiber until a clock rings, or standard input or a FIFO has something. */
+/* p1: poll_oneoff. Parks the fiber until a clock rings, or standard input has something. */
 #include "wasi/p1_int.h"
 #include "wasi/standard.h"
 
@@ -33,7 +33,7 @@ static void put_event(uint8_t *m, const struct subscription *s, uint32_t e, uint
 }
 
 /* How a subscription stands. Clocks: *due is when it rings on the monotonic clock. */
-enum standing { READY, WAITS, WAITS_FOR_INPUT, WAITS_FOR_FILE };
+enum standing { READY, WAITS, WAITS_FOR_INPUT };
 
 static enum standing stand(struct p1 *p, const struct subscription *s, uint64_t started, uint64_t *due, uint32_t *e) {
     *e = 0;
@@ -55,8 +55,7 @@ static enum standing stand(struct p1 *p, const struct subscription *s, uint64_t 
     if (d->kind == P1_DIR || (!reads && d->kind == P1_STDIN) || (reads && (d->kind == P1_STDOUT || d->kind == P1_STDERR)))
         *e = P1_EBADF;
     if (reads && d->kind == P1_STDIN && !p->stdio->readable(p->run)) return WAITS_FOR_INPUT;
-    bool waits = d->kind == P1_FILE && !d->file->disk && !std_ready(d->file->fd, reads ? NET_READABLE : NET_WRITABLE);
-    return waits ? WAITS_FOR_FILE : READY;
+    return READY;
 }
 
 /* What a call waits for. */
@@ -84,22 +83,8 @@ static uint32_t collect(struct p1 *p, const uint8_t *in, uint8_t *out, uint64_t 
 
 static void ring(void *arg) { engine_ready(arg); }
 
-/* Watches the files that were found not to be ready. */
-static void watch_files(struct p1 *p, const uint8_t *in, uint64_t n, uint64_t started, struct engine_fiber *fiber) {
-    for (uint64_t i = 0; i < n && p->watches.n < p->run->app->config.limits.files_max; i++) {
-        struct subscription s = subscription_at(in + i * SUBSCRIPTION_BYTES);
-        uint64_t due;
-        uint32_t e;
-        if (s.type == EVENT_CLOCK || stand(p, &s, started, &due, &e) != WAITS_FOR_FILE) continue;
-        int fd = p1_desc(p, s.id, 0, &e)->file->fd;
-        struct std_watch *one =
-            std_watch_new(p->run->app->loop, fd, s.type == EVENT_FD_READ ? NET_READABLE : NET_WRITABLE, ring, fiber);
-        if (one) vec_push(p->run->mem, &p->watches, one);
-    }
-}
-
 /* Parks until one of them comes. False: the run was killed. */
-static bool wait_for(struct p1 *p, const uint8_t *in, uint64_t n, uint64_t started, struct wait *w) {
+static bool wait_for(struct p1 *p, struct wait *w) {
     struct engine *e = p->run->app->engine;
     struct engine_fiber *fiber = engine_fiber_current(e);
     struct net_timer *timer = NULL;
@@ -109,10 +94,8 @@ static bool wait_for(struct p1 *p, const uint8_t *in, uint64_t n, uint64_t start
         net_timer_start(timer, w->next > now ? (w->next - now + 999999) / 1000000 : 0, 0);
     }
     if (w->input) p->stdio->notify(p->run, fiber);
-    watch_files(p, in, n, started, fiber);
     bool alive = engine_park(e);
     if (w->input) p->stdio->notify(p->run, NULL);
-    while (p->watches.n) std_watch_free(p->watches.p[--p->watches.n]);
     net_timer_free(timer);
     return alive;
 }
@@ -132,6 +115,6 @@ enum abi_trap p1_poll_oneoff(struct engine_call *call, uint64_t *a) {
             a[0] = p1_put_u32(p, count_at, events) ? P1_SUCCESS : P1_EFAULT;
             return ABI_TRAP_NONE;
         }
-        if (!wait_for(p, in, n, started, &w)) return ABI_TRAP_INTERRUPTED;
+        if (!wait_for(p, &w)) return ABI_TRAP_INTERRUPTED;
     }
 }

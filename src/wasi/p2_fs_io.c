@@ -31,7 +31,7 @@ enum abi_trap wasi_filesystem_types_descriptor_write(struct host_call *call, str
     struct iovec v = {(void *)(uintptr_t)buffer.p, buffer.n};
     struct fs_task t;
     P2_FS_TRY(fs_desc_write(&self->d, offset, false, &v, &t));
-    if (!fs_run_all(p2_run(call), &t, true)) return ABI_TRAP_INTERRUPTED;
+    if (!fs_run_all(p2_run(call), &t)) return ABI_TRAP_INTERRUPTED;
     P2_FS_TRY(t.error);
     result->ok = t.moved;
     return ABI_TRAP_NONE;
@@ -74,7 +74,7 @@ static bool file_write(struct wasi_io_streams_output_stream *s, str bytes, struc
     struct iovec v = {(void *)(uintptr_t)bytes.p, bytes.n};
     struct fs_task t;
     int e = fs_desc_write(desc_of(s->origin), s->offset, s->append, &v, &t);
-    if (!e && !fs_run_all(host_instance_user(s->in), &t, true)) return false;
+    if (!e && !fs_run_all(host_instance_user(s->in), &t)) return false;
     if (!e) e = t.error ? t.error : t.moved < bytes.n ? EIO : 0;
     s->offset += e ? 0 : t.moved;
     if (e) *why = p2_error(s->in, NET_OK, e);

@@ -31,6 +31,8 @@ struct wasi_preopen {
     str guest;      /* the path the guest sees, "/data" */
     bool read_only;
 };
+/* Whether the folder may be granted: not one of a file system in which the kernel shows itself and other processes (proc, sysfs, …). */
+bool wasi_may_grant(int folder_fd);
 /* A part of the network that the guest may use, by sockets or by HTTP requests. A host is one of: any, a name, a prefix. */
 enum wasi_net_use {
 #define X(name, text, what) WASI_NET_##name,

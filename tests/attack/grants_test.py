@@ -1,6 +1,6 @@
 """What was granted and what was not: names that lead elsewhere, addresses in other clothes, files that are no files, and clients
 that take on the gateway's names or hold its connections."""
-import http.server
+import http.server, stat
 import harness
 from harness import *
 
@@ -41,7 +41,7 @@ def hosts(text):
 exec unshare -rm sh -c 'mount --bind {file_of("hosts", text.encode())} /etc/hosts && exec "$0" "$@"' {own} "$@"
 """.encode())
     os.chmod(wrapper, 0o755)
-    if not tool("unshare") or subprocess.run([wrapper, "--version"], capture_output=True).returncode:
+    if not shutil.which("unshare") or subprocess.run([wrapper, "--version"], capture_output=True).returncode:
         raise Skip("needs unshare -rm")
     harness.ORLO = wrapper
     try:
@@ -132,3 +132,50 @@ def test_failed_requests_are_in_the_log():
                         line = s.wait_event("outgoing-request-failed", host=host, port=number, error=error, level="warn")
                         check(line["reason"] and line["request"] in [r["request"] for r in s.events("request")], line)
                         eq(len([l for l in s.events("outgoing-request-failed") if l["port"] == number]), 1)
+
+
+# ---- granted folders -----------------------------------------------------------------------------------------------------
+
+COMMANDS = [os.path.join(ROOT, "tests", "guests", n) for n in ("cli.wasm", "cli3.wasm")]
+
+
+def test_files_only():
+    """No device, FIFO or socket in a granted folder is opened, by whatever interface, and nobody waits for one."""
+    root = tempfile.mkdtemp(dir=WORK)
+    os.mkfifo(root + "/fifo")
+    names = ["fifo", "socket", "link"]
+    os.symlink("fifo", root + "/link")
+    own = socket.socket(socket.AF_UNIX)
+    here = os.getcwd()
+    os.chdir(root)
+    own.bind("socket")
+    own.listen()
+    os.chdir(here)
+    with contextlib.suppress(PermissionError):
+        os.mknod(root + "/null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        names.append("null")
+    for name in names:
+        code, out, errors = orlo("run", guest("files"), "--dir", root + "::/", "--", f"read:3:{name}", f"write:3:{name}:x", timeout=30)
+        eq((name, code, out, errors), (name, 0, "errno 63\nerrno 63\n", ""))
+        for wasm, error in zip(COMMANDS, (31, 30)):
+            code, out, errors = orlo("run", wasm, "--dir", root + "::/", "--", f"read:{name}", f"write:{name}:x", timeout=30)
+            eq((wasm, name, code, out, errors), (wasm, name, 0, f"error {error}\n" * 2, ""))
+    with serving(guest("files"), "--dir", root + "::/", "--workers", "1") as s:
+        eq(curl(s.url + "/?read:3:fifo").text, "errno 63\n")
+
+
+def test_nothing_of_the_kernel():
+    """A folder of proc is not granted, and one that is mounted beneath a granted folder stays shut: a worker's memory is a "file" there."""
+    for command in ("run", "serve"):
+        code, out, errors = orlo(command, guest("files"), "--dir", "/proc/self::/p")
+        eq((code, out, len(errors.splitlines())), (77, "", 1))
+        has(errors, "/proc/self cannot be granted", "kernel")
+    root = tempfile.mkdtemp(dir=WORK)
+    os.mkdir(root + "/inner")
+    mount = ["unshare", "-rm", "sh", "-c", 'mount --rbind /proc "$1" && shift && exec "$@"', "sh", root + "/inner"]
+    if not shutil.which("unshare") or subprocess.run([*mount, "true"], capture_output=True).returncode:
+        raise Skip("needs unshare -rm")
+    p = subprocess.run([*mount, ORLO, "run", guest("files"), "--dir", root + "::/", "--", "read:3:inner/self/mem", "read:3:inner/self/environ",
+                        "write:3:inner/self/oom_score_adj:0", "read:3:inner/self/root/etc/passwd", "mkdir:3:inner/x"], capture_output=True, timeout=60)
+    eq((p.returncode, p.stderr), (0, b""))
+    check(all(l in ("errno 63", "errno 32") for l in p.stdout.decode().splitlines()), p.stdout)
