@@ -74,7 +74,8 @@ def programs():
     spec = os.path.join(ROOT, "build", "tests", "spec", "orlo-spec")
     yield "walls", [py, "tests/walls.py"], None
     checked_orlo = os.path.join(ROOT, "build-test", "orlo")
-    yield "newcomer", [py, "tests/newcomer/run.py", orlo], None
+    for suite in ("newcomer", "examples"):
+        yield suite, [py, f"tests/{suite}/run.py", orlo], None
     for build, mark in ((orlo, ""), (checked_orlo, "/sanitized")):
         for suite in ("serve", "attack", "guests", "commands", "sockets"):
             yield suite + mark, [py, f"tests/{suite}/run.py", build], None

@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""Every example, made by the very commands of its README and served; all of them answer alike.
+
+An example whose tool is not here, or whose packages cannot be fetched, is skipped by name. Work is done in build/examples/, where
+what was made is kept until the example changes.
+
+Usage: tests/examples/run.py ORLO [FILTER]. Prints `ok|FAIL|SKIP NAME` lines, and 'N passed, N failed, N skipped'.
+"""
+import hashlib, http.server, os, re, subprocess, sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from harness import *
+
+EXAMPLES = os.path.join(ROOT, "examples")
+MADE = os.path.join(ROOT, "build", "examples")
+FETCHES = re.compile(r"npm install|python3 -m venv|go mod download|cargo fetch")  # commands that need a registry
+
+
+def files_of(folder):
+    names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=folder, capture_output=True, text=True, check=True).stdout.split()
+    return sorted(n for n in names if os.path.isfile(os.path.join(folder, n)))
+
+
+def commands_of(name):
+    """The README's first block of commands: those that make app.wasm, and the one that serves it."""
+    with open(os.path.join(EXAMPLES, name, "README.md")) as f:
+        lines = re.search(r"^```sh\n(.*?)^```", f.read(), re.M | re.S).group(1).replace("\\\n", " ").splitlines()
+    lines = [l.split("  #")[0].strip() for l in lines]
+    serve = next(i for i, l in enumerate(lines) if l.startswith("../../build/orlo serve "))
+    return [l for l in lines[:serve] if l], lines[serve]
+
+
+def make(name, *tools):
+    """app.wasm of an example."""
+    for tool in tools:
+        if not shutil.which(tool):
+            raise Skip(f"needs {tool}")
+    source, work = os.path.join(EXAMPLES, name), os.path.join(MADE, name)
+    digest = hashlib.sha256()
+    for n in files_of(source):
+        with open(os.path.join(source, n), "rb") as f:
+            digest.update(n.encode() + b"\0" + f.read() + b"\0")
+    stamp, wasm = os.path.join(work, ".made"), os.path.join(work, "app.wasm")
+    if os.path.exists(stamp) and open(stamp).read() == digest.hexdigest():
+        return wasm
+    for n in files_of(source):
+        os.makedirs(os.path.dirname(os.path.join(work, n)), exist_ok=True)
+        shutil.copyfile(os.path.join(source, n), os.path.join(work, n))
+    for command in commands_of(name)[0]:
+        p = subprocess.run(["bash", "-c", command], cwd=work, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1200)
+        if p.returncode and FETCHES.match(command):
+            raise Skip(f"`{command}` failed: {(p.stdout.strip().splitlines() or ['?'])[-1][:200]}")
+        check(p.returncode == 0, command, p.stdout[-3000:])
+    with open(stamp, "w") as f:
+        f.write(digest.hexdigest())
+    return wasm
+
+
+@contextlib.contextmanager
+def upstream():
+    """The address of a server that answers everything with its path."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = f"upstream has {self.path}\n".encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def answers(wasm):
+    with upstream() as address, serving(wasm, "--workers", "1", "--env", "GREETING=Moin", "--allow-http", address) as s:
+        for _ in range(3):  # a new instance each
+            a = curl(s.url + "/hello/J%C3%BCrgen")
+            eq((a.status, json.loads(a.text)), (200, {"greeting": "Moin", "name": "J\u00fcrgen"}))
+            has(a.fields["content-type"], "application/json")
+        a = curl(f"{s.url}/fetch?url=http://{address}/some/where")
+        eq((a.status, a.text), (200, "upstream has /some/where\n"))
+        eq(curl(s.url + "/nowhere").status, 404)
+        eq(s.events("guest-failed"), [])
+    with serving(wasm, "--workers", "1") as s:  # nothing granted
+        eq(json.loads(curl(s.url + "/hello/you").text), {"greeting": "Hello", "name": "you"})
+        check(curl(s.url + "/fetch?url=http://127.0.0.1:9/").status >= 500)
+
+
+def test_javascript():
+    answers(make("javascript", "node", "npm"))
+
+
+def test_python():
+    answers(make("python", "python3"))
+
+
+def test_go():
+    answers(make("go", "go", "node", "npm"))
+
+
+def test_readmes():
+    """Each says how to serve it, with the flags that it needs, and is short."""
+    for name in sorted(os.listdir(EXAMPLES)):
+        if os.path.exists(os.path.join(EXAMPLES, name, "README.md")):
+            made, serve = commands_of(name)
+            check(made, name)
+            has(serve, "app.wasm", "--env GREETING=", "--allow-http")
+
+
+def test_interfaces_are_the_same():
+    seen = {}
+    for name in sorted(os.listdir(EXAMPLES)):
+        folder = os.path.join(EXAMPLES, name, "wit")
+        if os.path.isdir(folder):
+            seen[name] = {n: open(os.path.join(folder, n)).read() for n in files_of(folder)}
+    check(len(seen) > 1 and all(v == seen["javascript"] for v in seen.values()), list(seen))
+
+
+if __name__ == "__main__":
+    run(globals())
