@@ -29,9 +29,45 @@ static bool move_ok(enum net_conn_state from, enum net_conn_state to) {
     }
 }
 
+static void serve(struct net_conn *c) {
+    struct net_ring *r = &c->unserved;
+    if (!r->next) return;
+    r->prev->next = r->next;
+    r->next->prev = r->prev;
+    r->prev = r->next = NULL;
+}
+
+static void unserve(struct net_conn *c, enum net_unserved how) {
+    struct net_ring *r = &c->unserved, *head = &c->server->unserved[how];
+    serve(c);
+    *r = (struct net_ring){head->prev, head};
+    r->prev->next = head->prev = r;
+}
+
 void net_conn_set_state(struct net_conn *c, enum net_conn_state to) {
     ENSURE(move_ok(c->state, to));
     c->state = (uint8_t)to;
+    if (to == NET_CONN_LINGERING) unserve(c, NET_UNSERVED_ENDING);
+    else if (to != NET_CONN_READING) serve(c);
+}
+
+bool net_conn_make_room(struct net_server *s) {
+    enum { TRIES = 8 };
+    for (int how = 0; how < NET_UNSERVED_COUNT; how++) {
+        struct net_ring *head = &s->unserved[how];
+        for (int i = 0; i < TRIES && head->next != head; i++) {
+            struct net_conn *c = container_of(head->next, struct net_conn, unserved);
+            bool asks = how == NET_UNSERVED_IDLE && net_conn_has_input(c); /* its next request came a moment ago */
+            if (asks || net_bytes_left(&c->out)) {
+                unserve(c, how);
+                continue;
+            }
+            s->stats.evicted++;
+            net_conn_kill(c);
+            return true;
+        }
+    }
+    return false;
 }
 
 void net_conn_start(struct net_server *s, int fd, const void *peer, socklen_t peer_n) {
@@ -60,6 +96,7 @@ void net_conn_start(struct net_server *s, int fd, const void *peer, socklen_t pe
     c->prev->next = s->conns.prev = c;
     s->stats.connections++;
     s->stats.idle++;
+    unserve(c, NET_UNSERVED_SILENT);
     c->io_deadline_ns = after_ms(c, s->c.header_ms_max);
 }
 
@@ -150,6 +187,7 @@ static void make_room(struct net_conn *c) {
     struct net_bytes old = c->in;
     if (!old.base) {
         c->server->stats.idle--;
+        unserve(c, NET_UNSERVED_SILENT);
         take_in(c, 1);
         http1_head_init(&c->head, &c->server->limits, c->in.base);
         c->io_deadline_ns = after_ms(c, c->server->c.header_ms_max);
@@ -189,6 +227,7 @@ static void rest(struct net_conn *c) {
     net_bytes_release(&c->in);
     c->fields = NULL;
     c->server->stats.idle++;
+    unserve(c, NET_UNSERVED_IDLE);
     c->io_deadline_ns = after_ms(c, c->server->c.idle_ms_max);
 }
 
@@ -227,6 +266,10 @@ static void read_heads(struct net_conn *c) {
 static void parse_heads(struct net_conn *c) {
     c->parsing = true;
     while (c->state == NET_CONN_READING && net_bytes_left(&c->in) && net_bytes_left(&c->out) <= NET_HOLD_BYTES) {
+        if (UNLIKELY(c->in.p[c->in.off] == 0x16)) { /* RFC 8446 §5.1: a handshake record, so a client that was told https:// */
+            net_exchange_refuse(c, 400, "this port speaks plain HTTP, not TLS; use http://");
+            break;
+        }
         enum http1_result r = http1_head_parse(&c->head, c->in.p + c->in.off, net_bytes_left(&c->in));
         if (r == HTTP1_MORE) break;
         if (r == HTTP1_ERROR) {
@@ -311,6 +354,7 @@ static void next_request(struct net_conn *c) {
             return;
         }
     } else {
+        unserve(c, NET_UNSERVED_SILENT);
         c->io_deadline_ns = after_ms(c, c->server->c.header_ms_max);
     }
     if (!c->parsing) net_conn_later(c);

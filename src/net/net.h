@@ -129,7 +129,7 @@ struct net_server_config {
     int fd;                /* > 0: a listening socket to take over (it is closed with the server); `listen` is only its name */
     bool reuse_port;       /* SO_REUSEPORT: one socket per worker on the same port */
     bool tls_upstream;     /* requests came by TLS to somebody before us: scheme is https */
-    uint32_t connections_max;   /* 10,000; above: 503 and closed */
+    uint32_t connections_max;   /* 10,000; above, one on which nobody is served makes room; is there none: 503 and closed */
     uint32_t header_ms_max;     /* 10,000: from the first byte of a request to the end of its head */
     uint32_t body_ms_max;       /* 30,000: between two reads of the body's bytes while the handler waits for them */
     uint32_t idle_ms_max;       /* 60,000: between requests */
@@ -160,7 +160,7 @@ str net_server_address(const struct net_server *s); /* "127.0.0.1:8080"; lives a
 void net_server_drain(struct net_server *s, uint32_t ms_max, void (*on_drained)(void *arg), void *arg);
 void net_server_free(struct net_server *s); /* cuts off what is left; its exchanges must have been ended */
 struct net_server_stats {
-    uint64_t accepted, refused, requests, bad_requests, bytes_in, bytes_out;
+    uint64_t accepted, refused, evicted, requests, bad_requests, bytes_in, bytes_out;
     uint32_t connections, idle;
 };
 struct net_server_stats net_server_stats(const struct net_server *s);

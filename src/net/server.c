@@ -118,11 +118,11 @@ static void accept_some(struct net_server *s) {
         socklen_t n = sizeof peer;
         int fd = accept4(s->listen_fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            if ((errno == EMFILE || errno == ENFILE) && make_way(s)) continue;
+            if ((errno == EMFILE || errno == ENFILE) && (net_conn_make_room(s) || make_way(s))) continue;
             if (errno == EINTR || errno == ECONNABORTED) continue;
             return;
         }
-        if (s->stats.connections >= s->c.connections_max) {
+        if (s->stats.connections >= s->c.connections_max && !net_conn_make_room(s)) {
             refuse(s, fd);
             continue;
         }
@@ -225,6 +225,7 @@ err net_server_new(const struct net_server_config *config, struct net_server **o
     set_defaults(s, config);
     s->loop = config->loop;
     s->conns.next = s->conns.prev = &s->conns;
+    for (int i = 0; i < NET_UNSERVED_COUNT; i++) s->unserved[i] = (struct net_ring){&s->unserved[i], &s->unserved[i]};
     s->drained_job.fn = drained;
     err e = ERR_OK;
     s->listen_fd = config->fd;

@@ -79,8 +79,21 @@ struct net_exchange {
  */
 enum net_conn_state { NET_CONN_READING, NET_CONN_HANDLING, NET_CONN_DISCARDING, NET_CONN_CLOSING, NET_CONN_LINGERING, NET_CONN_DEAD };
 
+/* A connection that does nothing for anybody is in one of these, the longest there first: when there are too many connections, a new one
+ * takes the place of the first of the first ring that has any. Who is being served is in none. */
+enum net_unserved {
+    NET_UNSERVED_IDLE,    /* answered, and silent since */
+    NET_UNSERVED_ENDING,  /* answered for the last time; what the client still sends is thrown away */
+    NET_UNSERVED_SILENT,  /* connected, and has not said a whole head yet */
+    NET_UNSERVED_COUNT
+};
+struct net_ring {
+    struct net_ring *prev, *next; /* NULL: in none */
+};
+
 struct net_conn {
     struct net_conn *prev, *next; /* ring of the server's connections, or its list of dead ones */
+    struct net_ring unserved;
     struct net_server *server;
     struct net_job job;
     int fd;
@@ -125,6 +138,7 @@ struct net_server {
     void *on_drained_arg;
     struct net_job drained_job;
     struct net_conn conns; /* ring */
+    struct net_ring unserved[NET_UNSERVED_COUNT];
     struct net_conn *dead; /* to be freed when no event of this batch can name them */
     struct net_conn *spare;
     uint32_t spare_count;
@@ -142,6 +156,7 @@ void net_conn_start(struct net_server *s, int fd, const void *peer, socklen_t pe
 void net_conn_on_events(struct net_conn *c, uint32_t events);
 void net_conn_sweep(struct net_conn *c, uint64_t now_ns); /* queues the job if a deadline passed */
 void net_conn_free_dead(struct net_server *s);
+bool net_conn_make_room(struct net_server *s);    /* ends a connection that nobody is served on; false: there is none */
 void net_conn_kill(struct net_conn *c);           /* at once; reports gone to a live exchange through a job */
 void net_conn_after_exchange(struct net_conn *c); /* the exchange ended */
 void net_conn_later(struct net_conn *c);          /* go on with it at the end of the turn */

@@ -115,7 +115,10 @@ static void route_slow(struct net_exchange *x, struct test_server *t) {
     c->timer = net_timer_new(t->loop, slow_done, c);
     net_timer_start(c->timer, 200, 0);
 }
-static void route_hold(struct net_exchange *x, struct test_server *t) { call_new(x, t); }
+static void route_hold(struct net_exchange *x, struct test_server *t) {
+    call_new(x, t);
+    __atomic_add_fetch(&t->begun, 1, __ATOMIC_RELAXED);
+}
 static void route_none(struct net_exchange *x, struct test_server *t) { net_exchange_end(x); }
 static void route_hello(struct net_exchange *x, struct test_server *t) {
     reply(x, 200, "hello\n");
@@ -553,18 +556,81 @@ static void deadlines(void **state) {
     test_server_stop(&server);
 }
 
+static void tls_is_told_what_this_is(void **state) {
+    struct buf b = {0};
+    start((struct net_server_config){0});
+    int fd = test_connect(server.port);
+    test_send(fd, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
+    test_recv(fd, &b, 10'000, NULL);
+    assert_has((char *)b.p, "HTTP/1.1 400 Bad Request\r\n");
+    assert_has((char *)b.p, "this port speaks plain HTTP, not TLS; use http://");
+    close(fd);
+    buf_free(&b);
+    test_server_stop(&server);
+}
+
 static void limits_of_connections(void **state) {
     struct buf b = {0};
-    start((struct net_server_config){.connections_max = 2});
+    start((struct net_server_config){.connections_max = 2, .half_closed_ms_max = 100});
     int one = test_connect(server.port), two = test_connect(server.port);
-    test_sleep_ms(30);
+    test_sends(one, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    test_sends(two, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for(&server.begun, 2);
     const char *r = talk("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", &b);
     assert_has(r, "HTTP/1.1 503 Service Unavailable\r\n");
     close(one);
-    test_sleep_ms(30);
+    wait_for(&server.gone, 1);
     r = talk("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", &b);
     assert_has(r, "hello\n");
     close(two);
+    buf_free(&b);
+    test_server_stop(&server);
+}
+
+/* The answer on fd up to and with "hello\n", or "<end>". */
+static bool says_hello(int fd, struct buf *b) {
+    b->n = 0;
+    test_sends(fd, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    test_recv(fd, b, 10'000, "hello\n");
+    return strstr((char *)b->p, "hello\n");
+}
+static bool is_ended(int fd, struct buf *b) {
+    b->n = 0;
+    test_recv(fd, b, 10'000, NULL);
+    return !strcmp((char *)b->p, "<end>");
+}
+
+/* Who does nothing makes room for who comes: the longest idle first, then who has said the least for the longest. */
+static void those_who_do_nothing_make_room(void **state) {
+    enum { MAX = 4 };
+    struct buf b = {0};
+    int idle[MAX], fd[MAX];
+    start((struct net_server_config){.connections_max = MAX, .idle_ms_max = NET_NO_LIMIT, .header_ms_max = NET_NO_LIMIT});
+    for (int i = 0; i < MAX; i++) {
+        idle[i] = test_connect(server.port);
+        assert_true(says_hello(idle[i], &b));
+    }
+    assert_true(says_hello(idle[0], &b)); /* now idle[1] is the longest idle */
+    fd[0] = test_connect(server.port);
+    assert_true(says_hello(fd[0], &b));
+    assert_true(is_ended(idle[1], &b));
+    assert_true(says_hello(idle[0], &b) && says_hello(idle[2], &b) && says_hello(idle[3], &b));
+    close(idle[0]), close(idle[1]), close(idle[2]), close(idle[3]), close(fd[0]);
+    /* one is served, the others never finish a head */
+    int busy = test_connect(server.port);
+    test_sends(busy, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for(&server.begun, 1);
+    for (int i = 0; i < 3 * MAX; i++) {
+        int slow = test_connect(server.port);
+        test_sends(slow, i % 2 ? "GET /hello HT" : "");
+        int one = test_connect(server.port);
+        assert_true(says_hello(one, &b));
+        close(one);
+        idle[i % MAX] = slow;
+    }
+    assert_int_equal(server.gone, 0); /* who is served is not among them */
+    for (int i = 0; i < MAX; i++) close(idle[i]);
+    close(busy);
     buf_free(&b);
     test_server_stop(&server);
 }
@@ -716,7 +782,8 @@ int main(void) {
         cmocka_unit_test(split_everywhere), cmocka_unit_test(bad_requests),
         cmocka_unit_test(bodies), cmocka_unit_test(streams_with_backpressure),
         cmocka_unit_test(responses_that_fail), cmocka_unit_test(clients_that_leave),
-        cmocka_unit_test(deadlines), cmocka_unit_test(limits_of_connections),
+        cmocka_unit_test(deadlines), cmocka_unit_test(limits_of_connections), cmocka_unit_test(those_who_do_nothing_make_room),
+        cmocka_unit_test(tls_is_told_what_this_is),
         cmocka_unit_test(drain), cmocka_unit_test(many_connections),
         cmocka_unit_test(chaos), cmocka_unit_test(addresses),
     };

@@ -179,3 +179,31 @@ def test_nothing_of_the_kernel():
                         "write:3:inner/self/oom_score_adj:0", "read:3:inner/self/root/etc/passwd", "mkdir:3:inner/x"], capture_output=True, timeout=60)
     eq((p.returncode, p.stderr), (0, b""))
     check(all(l in ("errno 63", "errno 32") for l in p.stdout.decode().splitlines()), p.stdout)
+
+
+# ---- connections -----------------------------------------------------------------------------------------------------------
+
+
+def test_idle_connections_keep_nobody_out():
+    """As many idle or silent connections as a worker takes, and new clients are answered all the same."""
+    with serving(guest("cgi"), "--workers", "1", "--max-connections", "20", "--idle-timeout", "10m", "--header-timeout", "10m") as s:
+        for said in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"", b"GET / HTTP/1.1\r\nHost: a\r\nX: "):
+            held = [socket.create_connection(("127.0.0.1", s.port), timeout=10) for _ in range(20)]
+            for c in held:
+                c.sendall(said)
+                if said.endswith(b"\r\n\r\n"):
+                    check(c.recv(65536).startswith(b"HTTP/1.1 200"))
+            for _ in range(30):
+                eq(curl(s.url + "/", timeout=10).status, 200)
+            for c in held:
+                c.close()
+        eq([r for r in s.events("request") if r["status"] != 200], [])
+
+
+def test_tls_on_a_plain_port():
+    """Whoever comes with https:// is told so, in the log too."""
+    with serving(guest("cgi"), "--workers", "1") as s:
+        answer = raw(s.port, bytes.fromhex("16030102000100") + b"\x01\xfc\x03\x03" + b"r" * 40)
+        has(answer, b"HTTP/1.1 400 ", b"this port speaks plain HTTP, not TLS; use http://")
+        has(s.wait_event("request-refused", status=400)["reason"], "use http://")
+        check(curl(s.url.replace("http:", "https:")).code != 0)
