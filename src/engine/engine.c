@@ -32,6 +32,7 @@ struct engine *engine_new(const struct engine_config *config) {
     if (!c->reserve_bytes_max && reserve) str_to_u64(str_c(reserve), &c->reserve_bytes_max);
     if (!c->reserve_bytes_max) c->reserve_bytes_max = ENGINE_MEMORY64_RESERVE;
     e->ready_last = &e->ready_first;
+    e->posts.next = e->posts.prev = &e->posts;
     e->cleaning_last = &e->cleaning;
     e->account.max = c->account_bytes_max;
     e->kept_max = c->account_bytes_max ? MIN(ENGINE_KEPT_MAX, c->account_bytes_max / 8) : ENGINE_KEPT_MAX;

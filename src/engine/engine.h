@@ -216,6 +216,15 @@ struct engine_fiber *engine_spawn(struct engine_instance *in, void (*fn)(void *a
 /* Runs ready fibers until none is ready (each at most a slice before others get a turn), or `max_ns` have
  * passed. True: some are still ready, or slots being cleaned: call again soon. */
 bool engine_run(struct engine *e, uint64_t max_ns);
+
+/* fn(arg) in the next engine_run, or the one under way, on its caller's stack, between fibers; once. */
+struct engine_post {
+    void (*fn)(void *arg);
+    void *arg;
+    struct engine_post *next, *prev; /* private; NULL: not queued */
+};
+void engine_post(struct engine *e, struct engine_post *p); /* queued already: nothing. From any stack of the thread */
+void engine_post_cancel(struct engine_post *p);
 struct engine_fiber *engine_fiber_current(struct engine *e); /* NULL on the loop's own stack */
 /* Suspends the current fiber until engine_ready. False: the instance was killed meanwhile; the caller
  * releases what it holds and returns ABI_TRAP_INTERRUPTED. A ready that came before the park is not lost. */

@@ -212,6 +212,7 @@ struct engine {
     /* fibers */
     struct engine_fiber *current; /* read by the tick's handler on this thread */
     struct engine_fiber *ready_first, **ready_last;
+    struct engine_post posts; /* the head of a ring */
     struct engine_fiber *pool;
     void *sched_sp;
     bool running;

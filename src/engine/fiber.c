@@ -294,23 +294,58 @@ static void run_one(struct engine *e, struct engine_fiber *f) {
     else if (f->preempted) push_ready(e, f);
 }
 
+/* ---- posts ---- */
+
+static bool has_posts(const struct engine *e) { return e->posts.next != &e->posts; }
+
+void engine_post(struct engine *e, struct engine_post *p) {
+    if (p->next) return;
+    bool was_empty = !has_posts(e);
+    p->next = &e->posts;
+    p->prev = e->posts.prev;
+    p->prev->next = e->posts.prev = p;
+    if (was_empty && !e->running && e->config.on_ready) e->config.on_ready(e->config.on_ready_arg);
+}
+
+void engine_post_cancel(struct engine_post *p) {
+    if (!p->next) return;
+    p->prev->next = p->next;
+    p->next->prev = p->prev;
+    p->next = p->prev = NULL;
+}
+
+static bool has_work(const struct engine *e) { return e->ready_first || has_posts(e); }
+
+/* Those queued by now: what they queue comes after a fiber's turn. */
+static void run_posts(struct engine *e) {
+    struct engine_post round = e->posts;
+    round.next->prev = round.prev->next = &round;
+    e->posts.next = e->posts.prev = &e->posts;
+    while (round.next != &round) {
+        struct engine_post *p = round.next;
+        engine_post_cancel(p);
+        p->fn(p->arg);
+    }
+}
+
 bool engine_run(struct engine *e, uint64_t max_ns) {
     ENSURE(!e->current && !e->running);
     engine_clean_piece(e);
-    if (!e->ready_first) return e->cleaning;
+    if (!has_work(e)) return e->cleaning;
     e->running = true;
     struct engine *outer = engine_of_thread;
     engine_of_thread = e;
     uint64_t start = clock_mono_ns();
-    while (e->ready_first) {
-        struct engine_fiber *f = pop_ready(e);
-        if (UNLIKELY(hold(f))) continue;
-        run_one(e, f);
-        if (e->ready_first && clock_mono_ns() - start >= max_ns) break;
+    while (has_work(e)) {
+        if (has_posts(e)) run_posts(e);
+        struct engine_fiber *f = e->ready_first ? pop_ready(e) : NULL;
+        if (f && UNLIKELY(hold(f))) continue;
+        if (f) run_one(e, f);
+        if (has_work(e) && clock_mono_ns() - start >= max_ns) break;
     }
     engine_of_thread = outer;
     e->running = false;
-    return e->ready_first || e->cleaning;
+    return has_work(e) || e->cleaning;
 }
 
 struct engine_fiber *engine_fiber_current(struct engine *e) {

@@ -96,6 +96,7 @@ enum abi_trap host_trap(struct host_call *call, enum abi_trap t, const char *fmt
 /* ---- core calls ------------------------------------------------------------------------------- */
 
 enum abi_trap host_core_call(struct host_instance *in, const struct host_core *f, uint64_t *args) {
+    ENSURE(!host_is_telling());
     if (UNLIKELY(in->dead)) return in->trap;
     return LIKELY(f->func) ? engine_call(in->engine, f->func, args) : host_binding_call(in, f->canon, args);
 }
@@ -199,8 +200,9 @@ static enum abi_trap call_apart(struct host_call *call, const struct host_export
                                   .on_done = wake_caller,
                                   .arg = engine_fiber_current(e)};
     host_invoke_with(&inv, call);
-    while (!inv.done)
+    while (!inv.resolved)
         if (!engine_park(e)) host_die(in, ABI_TRAP_INTERRUPTED);
+    host_note_cancel(&inv.note);
     return inv.trap;
 }
 
@@ -452,6 +454,9 @@ enum abi_trap host_binding_call(struct host_instance *in, const struct host_bind
 
 enum abi_trap host_bound(struct engine_call *call, uint64_t *args) {
     struct host_instance *in = engine_instance_user(engine_call_instance(call));
-    enum abi_trap t = host_binding_call(in, engine_call_data(call), args);
-    return UNLIKELY(in->dead) && !t ? in->trap : t; /* a waker may have found out that it must trap */
+    const struct host_binding *b = engine_call_data(call);
+    enum abi_trap t = host_binding_call(in, b, args);
+    /* What a guest dropped is gone when it goes on (a socket's port is free). But a realloc has a value of ours below it. */
+    if (LIKELY(!in->cis[b->o.ci].no_leave)) host_tell(in);
+    return UNLIKELY(in->dead) && !t ? in->trap : t; /* who was told may have found out that it must trap */
 }

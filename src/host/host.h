@@ -20,6 +20,9 @@
  *    object needs another.
  * 5. After a trap the instance is dead: every later call into it traps, and it can only be released.
  * 6. What a guest can make grow is capped: handles, bytes lifted in a call, and what host_charge counts.
+ * 7. Host code is told of what happens (host_waker, host_done_fn, on_end, on_idle, on_death, the ops of a host_pending) by itself, never from
+ *    inside of a call made here: it needs no guard against re-entrance, and may use and close what it is told of. It must not park, run
+ *    guest code, or release an instance. The exceptions say so: host_instance_release tells all that is left before it returns. (note.c)
  *
  * A host interface in 15 lines, for this WIT:
  * package acme:counter; interface counter { resource counter { constructor(start: u32); next: func() -> u32; } }
@@ -56,6 +59,16 @@ struct host_instance;
 struct host_call;
 struct host_export;
 struct host_type;
+
+/* News that waits to be told (7). To be told by others too: host_note; told once however often it was noted. */
+struct host_note {
+    struct host_node {
+        struct host_node *next, *prev; /* {0}: in no list; a head that is {0}: empty */
+    } node;
+    void (*fn)(struct host_note *n);
+};
+void host_note(struct host_instance *in, struct host_note *n, void (*fn)(struct host_note *n));
+void host_note_cancel(struct host_note *n); /* before its memory goes, or if it is not news any more */
 
 /* ---- types ------------------------------------------------------------------------------------ */
 
@@ -200,7 +213,7 @@ const struct host_type *host_export_result(const struct host_export *ex);
 struct host_instance *host_instance_acquire(struct host_component *c, void *user);
 /* On a fiber of the instance: runs what of the instantiation the snapshot does not hold. */
 [[nodiscard]] enum abi_trap host_instance_start(struct host_instance *in);
-/* Drops every handle the guest still holds, then resets the slot. No fiber that the owner spawned may be alive.
+/* Tells what is left to tell, drops every handle the guest still holds, then resets the slot. No fiber that the owner spawned may be alive.
  * Tasks still alive (WASI 0.3) end with ABI_TRAP_INTERRUPTED: their invocations are done, host_pending's are
  * gone, streams close. Those that hold a stack unwind on it in the next engine_run, and only then the slot is
  * free: user stays valid until then where a host function may be parked (host_instance_kill first, and wait for
@@ -210,9 +223,9 @@ void host_instance_release(struct host_instance *in);
 void host_instance_kill(struct host_instance *in);
 /* Tasks alive, those that have returned and still run included. */
 uint32_t host_instance_tasks(const struct host_instance *in);
-/* fn is called, on any stack, when the last task has ended: nothing of the guest runs or waits. NULL: not any more. */
+/* fn is called when the last task has ended: nothing of the guest runs or waits. NULL: not any more. */
 void host_instance_on_idle(struct host_instance *in, void (*fn)(struct host_instance *in, void *arg), void *arg);
-/* fn is called, on any stack, when it dies: it trapped or was killed. Before that is told to its invocations. NULL: not any more. */
+/* fn is called when it has died: it trapped or was killed. Before that is told to its invocations. NULL: not any more. */
 void host_instance_on_death(struct host_instance *in, void (*fn)(struct host_instance *in, void *arg), void *arg);
 uint64_t host_instance_charged(const struct host_instance *in); /* what host_charge counts */
 void *host_instance_user(struct host_instance *in);
@@ -276,7 +289,7 @@ void host_call_end(struct host_call *call);
  * A host function that does not pend is done when it returns. One of a plain `func` must not pend; it may park. */
 struct host_pending;
 struct host_pending_ops {
-    /* The guest asks to cancel: later, or right here, host_pending_cancelled or (it is done all the same)
+    /* The guest has asked to cancel: later, or right here, host_pending_cancelled or (it is done all the same)
      * host_pending_done. NULL: requests are not heard. */
     void (*cancel)(struct host_pending *p, void *arg);
     /* The instance trapped or is being released: p is invalid once this returns. What was to be a result is not
@@ -285,7 +298,7 @@ struct host_pending_ops {
 };
 /* Only in an async host function, once. NULL: too many. */
 struct host_pending *host_pend(struct host_call *call, const struct host_pending_ops *ops, void *arg);
-/* *result is the result: owned values in it are taken. p is invalid afterwards. From any stack of this worker. */
+/* *result is the result: owned values in it are taken. p is invalid afterwards. */
 void host_pending_done(struct host_pending *p);
 /* Only after ops->cancel: there is no result. */
 void host_pending_cancelled(struct host_pending *p);
@@ -300,8 +313,8 @@ struct host_instance *host_pending_instance(const struct host_pending *p);
  *   host_invoke(&req->inv, in, export, &args, &result, on_done, req);
  *   void on_done(struct host_invocation *inv, void *arg) { inv->trap ? … : use result …; host_invoke_end(inv); }
  *
- * done is called once, on any stack, and must not park: when the task has returned its value (it may run on: see
- * host_instance_on_idle), was cancelled, or the instance trapped. result's memory lives until host_invoke_end.
+ * done is called once: when the task has returned its value (it may run on: see host_instance_on_idle), was cancelled, or the
+ * instance trapped. result's memory lives until host_invoke_end.
  * A guest that waits for what can never come (no task of the instance can run, no host function is pending, no
  * host end of a stream or future is open) traps: "deadlock detected". */
 struct host_invocation;
@@ -309,8 +322,9 @@ typedef void (*host_done_fn)(struct host_invocation *inv, void *arg);
 struct host_invocation { /* the caller's to allocate */
     struct host_call call;
     enum abi_trap trap; /* its text: engine_last_trap */
-    bool done, cancelled;
+    bool done, cancelled; /* done: it was told */
     /* private: */
+    struct host_note note, end_note;
     host_done_fn on_done;
     void *arg;
     void (*on_end)(struct host_invocation *inv, void *arg);
@@ -320,18 +334,19 @@ struct host_invocation { /* the caller's to allocate */
     struct host_task *task;
     uint32_t tasks; /* alive because of it, if on_end is set */
     struct host_invocation *next, **prev;
-    bool discard, cancel_asked, cancel_wanted;
+    bool resolved, stillborn, discard, cancel_asked, cancel_wanted;
 };
 /* args must live until done; own<T>, streams and futures in it are taken, whatever happens. result: in the
  * export's C type, zeroed here; NULL: dropped. */
 void host_invoke(struct host_invocation *inv, struct host_instance *in, const struct host_export *ex,
                  const void *args, void *result, host_done_fn on_done, void *arg);
-/* Right after host_invoke, unless it is done already. fn is called, on any stack, when nothing of the call runs or waits any more: its
- * task has ended (after done, perhaps long after) and so have those it called. inv must live until then, or until the instance's death,
- * which is not told here. */
+/* Right after host_invoke. fn is called when nothing of the call runs or waits any more: its task has ended (after done, perhaps long
+ * after) and so have those it called. inv must live until then, or until the instance's death, which is not told here. */
 void host_invoke_on_end(struct host_invocation *inv, void (*fn)(struct host_invocation *inv, void *arg));
 /* For whom the instance runs right now: the invocation, with on_end, whose task it is or was called by. NULL: none, or nothing runs. */
 struct host_invocation *host_instance_current(const struct host_instance *in);
+/* The same of the moment when it died. */
+struct host_invocation *host_instance_culprit(const struct host_instance *in);
 /* A call would have to wait: another is about to run, runs or was preempted, has the instance to itself, or the guest exerts
  * backpressure. */
 bool host_export_busy(const struct host_instance *in, const struct host_export *ex);
@@ -355,9 +370,7 @@ void host_invoke_end(struct host_invocation *inv); /* after done: frees the memo
  *              case HOST_COPY_CLOSED:  host_stream_close(s); return;
  *          }
  *
- * The waker is called when the guest has begun to write (read), or has dropped its end, or the instance is gone;
- * on any stack, in the middle of the guest's call: it must not park, and may use and close this stream or future.
- * Elements are in host layout: u8 is a byte, a string is a str. Those with strings or lists are lifted into
+ * The waker is called when the other side has begun to write (read), or has dropped its end, or the instance is gone. Elements are in host layout: u8 is a byte, a string is a str. Those with strings or lists are lifted into
  * `memory` (NULL: T has none), and live as long as that call. Ends outlive the instance: reading then gives CLOSED. */
 enum host_copy {
     HOST_COPY_DONE,    /* *n elements, at least one */
@@ -373,9 +386,10 @@ struct host_error_context;
 typedef void (*host_waker)(void *arg);
 
 /* The host holds both ends; giving the value to a guest gives it the readable one. NULL: over host_bytes_max. A
- * guest may hand the readable end back (an echo): then host code reads what host code writes, which works too. */
+ * guest may hand the readable end back (an echo): then host code reads what host code writes, which works too: each has its turn. */
 struct host_stream *host_stream_new(struct host_instance *in, struct host_stream_writer **writer);
 void host_stream_set_waker(struct host_stream *s, host_waker fn, void *arg); /* fn may be NULL */
+void host_stream_wake(struct host_stream *s); /* its waker is called, as if there were news */
 /* 1 … max elements. */
 enum host_copy host_stream_read(struct host_stream *s, struct host_call *memory, void *out, size_t max,
                                 size_t *n);
@@ -385,10 +399,15 @@ bool host_stream_gone(const struct host_stream *s); /* because the instance is g
 void host_stream_close(struct host_stream *s);
 
 void host_stream_writer_set_waker(struct host_stream_writer *w, host_waker fn, void *arg);
-/* p stays the caller's; owned values in the first *n elements are taken. Elements with strings or lists need the
- * guest's realloc: BLOCKED may come although a guest reads, and the waker when it is possible. */
+void host_stream_writer_wake(struct host_stream_writer *w);
+/* p stays the caller's; owned values in the first *n elements are taken. BLOCKED: nothing was taken now, but p is on offer: it must stay
+ * as it is until host_stream_writer_settle, or closing. (Host code that reads takes it in its turn; elements with strings or lists need
+ * the guest's realloc, so they are copied on one of its fibers. The waker is called then.) */
 enum host_copy host_stream_write(struct host_stream_writer *w, const void *p, size_t count, size_t *n);
-size_t host_stream_writer_ready(const struct host_stream_writer *w); /* elements that the other side asks for now */
+/* Ends the offer of a write that was BLOCKED, if there is one; how many elements of it were taken. Before every other write. */
+size_t host_stream_writer_settle(struct host_stream_writer *w);
+bool host_stream_writer_asked(const struct host_stream_writer *w);   /* the other side reads, and has not all that it asked for */
+size_t host_stream_writer_ready(const struct host_stream_writer *w); /* elements that it asks for now; 0: unknown */
 /* A guest was given elements and has not taken note of it yet: closing now would tell it both at once, which not every guest expects. */
 bool host_stream_writer_untold(const struct host_stream_writer *w);
 bool host_stream_writer_over(const struct host_stream_writer *w); /* writing gives CLOSED */
@@ -398,10 +417,12 @@ void host_stream_writer_close(struct host_stream_writer *w);
 /* A future is a stream of one element. A writable end must be written before it is closed. */
 struct host_future *host_future_new(struct host_instance *in, struct host_future_writer **writer);
 void host_future_set_waker(struct host_future *f, host_waker fn, void *arg);
+void host_future_wake(struct host_future *f);
 enum host_copy host_future_read(struct host_future *f, struct host_call *memory, void *out); /* DONE: close it */
 void host_future_close(struct host_future *f);
 void host_future_writer_set_waker(struct host_future_writer *w, host_waker fn, void *arg);
 enum host_copy host_future_write(struct host_future_writer *w, const void *p); /* DONE or CLOSED (nobody wants it): close it */
+size_t host_future_writer_settle(struct host_future_writer *w);                /* as of a stream: 1: it was taken */
 void host_future_writer_close(struct host_future_writer *w);
 
 /* An error context is its message, for people: at most 1 KiB of it is kept. */

@@ -58,9 +58,6 @@ extern const struct host_resource host_is_subtask, host_is_stream, host_is_futur
 
 /* ---- lists ------------------------------------------------------------------------------------ */
 
-struct host_node { /* {0}: in no list; a head that is {0}: empty */
-    struct host_node *next, *prev;
-};
 static inline bool host_list_empty(const struct host_node *head) { return !head->next || head->next == head; }
 static inline void host_list_push(struct host_node *head, struct host_node *n) {
     if (!head->next) head->next = head->prev = head;
@@ -210,6 +207,7 @@ struct host_subtask {
     bool in_fn, early; /* its host_fn has not returned; and it is done already */
     bool finishing;    /* its result waits for a fiber */
     enum host_subtask_state outcome;
+    struct host_note note;        /* to ops */
     struct host_node of_instance; /* in->pendings */
 };
 
@@ -231,9 +229,10 @@ struct host_end {
     /* host: */
     host_waker waker;
     void *waker_arg;
-    void *host_p; /* a buffer of the host's, while it wakes another host's end */
-    size_t host_n, host_done;
-    bool job; /* its waker is called soon, on a fiber */
+    struct host_note note;  /* to the waker */
+    const void *host_p;     /* writable: what is on offer; NULL: nothing */
+    size_t host_n, host_done; /* of it, taken of it. Readable, of a host's: host_n elements were asked for, and none came yet */
+    bool job;               /* a fiber will copy it */
 };
 struct host_pipe {
     struct host_instance *in; /* NULL: it is gone */
@@ -284,6 +283,11 @@ struct host_instance {
     uint32_t fibers;     /* spawned here and alive */
     uint32_t host_ends;  /* of pipes, open */
     bool releasing;
+    struct host_node notes;      /* to be told, the oldest first */
+    struct engine_post post;     /* of the notes */
+    const struct host_end *asks; /* a guest's end whose copy has just begun */
+    struct host_invocation *culprit;
+    struct host_note idle_note, death_note;
     void (*on_idle)(struct host_instance *in, void *arg);
     void *on_idle_arg;
     void (*on_death)(struct host_instance *in, void *arg);
@@ -551,12 +555,22 @@ enum abi_trap host_no_such(struct host_instance *in, struct host_ci *ci, uint32_
 enum abi_trap host_full(struct host_instance *in, const struct host_ci *ci);
 enum abi_trap host_in_set(struct host_instance *in);
 
+/* ---- notes (note.c) --------------------------------------------------------------------------- */
+
+void host_tell(struct host_instance *in);     /* some of the notes, if there are any */
+void host_tell_all(struct host_instance *in); /* all: at its release */
+void host_notes_post(void *in);               /* in->post */
+bool host_is_telling(void);                   /* who is told is on the stack */
+
 /* ---- streams (stream.c, pipe.c) --------------------------------------------------------------- */
 
 struct host_pipe *host_pipe_new(struct host_instance *in, bool future);
 void host_pipe_unref(struct host_pipe *p);
 void host_end_drop(struct host_end *e); /* from wherever it was */
-void host_pipes_gone(struct host_instance *in, bool release);
+void host_end_wake(struct host_end *e); /* its waker is told, if it is the host's */
+void host_pipes_gone(struct host_instance *in); /* it has died */
+void host_pipes_detach(struct host_instance *in); /* that was told, and it is released: guests' ends go with it */
+enum abi_trap host_pipe_take_offer(struct host_instance *in, struct host_pipe *p); /* on a fiber of in: what host code offers to a guest */
 enum abi_trap host_pipe_copy(struct host_instance *in, struct host_end *e);
 void host_pipe_cancel(struct host_end *e);
 enum abi_trap host_lift_end(struct host_cx *cx, const struct host_type *t, uint32_t i, void **out);

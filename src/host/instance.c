@@ -45,6 +45,7 @@ struct host_instance *host_instance_acquire(struct host_component *c, void *user
     else if (!(in = instance_new(c))) return NULL;
     in->user = user;
     in->engine = engine_acquire(c->image, in);
+    in->post = (struct engine_post){.fn = host_notes_post, .arg = in};
     if (in->engine) return in;
     in->next = c->free_instances;
     c->free_instances = in;
@@ -94,10 +95,14 @@ void host_instance_finish(struct host_instance *in) {
     struct host_component *c = in->component;
     in->dead = true; /* who is told that its end is gone can see why */
     host_pendings_gone(in);
-    if (!host_list_empty(&in->pipes)) host_pipes_gone(in, true);
+    host_pipes_gone(in);
+    if (!host_list_empty(&in->notes)) host_tell_all(in);
+    host_pipes_detach(in);
     if (!host_list_empty(&in->threads)) drop_threads(in);
     for (uint32_t i = cis_count(c); i-- > 0;)
         if (in->cis[i].table.n) drop_handles(in, &in->cis[i].table);
+    ENSURE(host_list_empty(&in->notes));
+    engine_post_cancel(&in->post);
     for (uint32_t i = 0; i < cis_count(c); i++) reset_ci(&in->cis[i]);
     engine_release(in->engine);
     memset(in->memories, 0, (c->memories.n + 1) * sizeof *in->memories);
@@ -108,10 +113,13 @@ void host_instance_finish(struct host_instance *in) {
 }
 
 void host_instance_release(struct host_instance *in) {
+    ENSURE(!host_is_telling());
     in->on_idle = NULL;
     in->on_death = NULL;
     if (UNLIKELY(in->threads_count || in->calls)) host_die(in, ABI_TRAP_INTERRUPTED);
     if (in->fibers) {
+        host_pendings_gone(in);
+        host_tell_all(in); /* while `user` is what it was */
         in->releasing = true;
         engine_kill(in->engine);
         return;

@@ -7,7 +7,23 @@ static void unlink_invocation(struct host_instance *in, struct host_invocation *
     if ((*inv->prev = inv->next)) inv->next->prev = inv->prev;
     in->calls--;
     inv->task = NULL;
+}
+
+static void tell_end(struct host_note *n) {
+    struct host_invocation *inv = container_of(n, struct host_invocation, end_note);
+    inv->on_end(inv, inv->arg);
+}
+
+static void tell_done(struct host_note *n) {
+    struct host_invocation *inv = container_of(n, struct host_invocation, note);
     inv->done = true;
+    if (inv->stillborn && inv->on_end) host_note(inv->call.instance, &inv->end_note, tell_end);
+    inv->on_done(inv, inv->arg);
+}
+
+static void resolve(struct host_invocation *inv) {
+    inv->resolved = true;
+    host_note(inv->call.instance, &inv->note, tell_done);
 }
 
 static const struct host_type *params_of(const struct host_invocation *inv) {
@@ -20,7 +36,7 @@ void host_invocation_resolved(struct host_invocation *inv, bool cancelled) {
     unlink_invocation(in, inv);
     inv->cancelled = cancelled;
     if (t && inv->discard && !cancelled) host_value_drop(in, t, inv->result);
-    inv->on_done(inv, inv->arg);
+    resolve(inv);
 }
 
 void host_invocations_fail(struct host_instance *in, enum abi_trap t) {
@@ -33,7 +49,7 @@ void host_invocations_fail(struct host_instance *in, enum abi_trap t) {
         }
         unlink_invocation(in, inv);
         inv->trap = t;
-        inv->on_done(inv, inv->arg);
+        resolve(inv);
     }
 }
 
@@ -41,8 +57,8 @@ static void fail_now(struct host_invocation *inv, enum abi_trap t, const char *t
     struct host_instance *in = inv->call.instance;
     if (params_of(inv)) host_value_drop(in, params_of(inv), inv->args);
     inv->trap = host_fail(in, t, "%s", text);
-    inv->done = true;
-    inv->on_done(inv, inv->arg);
+    inv->stillborn = true;
+    resolve(inv);
 }
 
 void host_invoke_with(struct host_invocation *inv, struct host_call *memory) {
@@ -81,9 +97,9 @@ void host_invoke(struct host_invocation *inv, struct host_instance *in, const st
 }
 
 void host_invoke_on_end(struct host_invocation *inv, void (*fn)(struct host_invocation *inv, void *arg)) {
-    ENSURE(inv->task && !inv->on_end);
+    ENSURE((inv->task || inv->stillborn) && !inv->on_end && !inv->done);
     inv->on_end = fn;
-    host_task_set_root(inv->task, inv);
+    if (inv->task) host_task_set_root(inv->task, inv);
 }
 
 void host_task_set_root(struct host_task *task, struct host_invocation *root) {
@@ -94,12 +110,14 @@ void host_task_set_root(struct host_task *task, struct host_invocation *root) {
 void host_task_leave_root(struct host_task *task) {
     struct host_invocation *root = task->root;
     task->root = NULL;
-    if (root && !--root->tasks && !root->call.instance->dead) root->on_end(root, root->arg);
+    if (root && !--root->tasks && !root->call.instance->dead) host_note(root->call.instance, &root->end_note, tell_end);
 }
 
 struct host_invocation *host_instance_current(const struct host_instance *in) {
     return in->thread && in->thread->task ? in->thread->task->root : NULL;
 }
+
+struct host_invocation *host_instance_culprit(const struct host_instance *in) { return in->culprit; }
 
 bool host_export_busy(const struct host_instance *in, const struct host_export *ex) {
     const struct host_ci *ci = &in->cis[ex->lift->o.ci];
@@ -118,7 +136,7 @@ static enum abi_trap cancel_wanted(struct host_instance *in, void *arg) {
 }
 
 void host_invoke_cancel(struct host_invocation *inv) {
-    if (inv->done || inv->cancel_asked) return;
+    if (inv->resolved || inv->cancel_asked) return;
     inv->cancel_wanted = inv->cancel_asked = true;
     if (!host_job(inv->call.instance, cancel_wanted, NULL)) inv->cancel_wanted = inv->cancel_asked = false;
 }

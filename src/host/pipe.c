@@ -1,7 +1,8 @@
 /* pipe: the host's ends of streams and futures, and error contexts.
  *
- * The host never waits: it reads or writes what the other side offers at this moment. A guest's end offers by
- * being pipe->pending; a host's, by being woken while host_p of the other is set. */
+ * The host never waits: it reads or writes what the other side offers at this moment, and what it finds out about the other side is
+ * a note to whom it concerns (note.c). A guest's end offers by being pipe->pending. The host's writable end offers host_p, to host code
+ * that reads, or to a fiber of the guest's where its realloc can run; until the writer settles it. */
 #include <stdlib.h>
 
 #include "host/host_int.h"
@@ -95,32 +96,16 @@ static enum host_copy copy_with_guest(struct host_pipe *p, struct host_call *mem
     return HOST_COPY_DONE;
 }
 
-/* Host to host: `e` acts, the other end is asked, once, through its waker. */
-static enum host_copy copy_with_host(struct host_end *e, void *mine, size_t max, size_t *n) {
-    struct host_pipe *p = e->pipe;
-    struct host_end *o = &p->end[!e->writable];
-    size_t size = p->host_size;
-    if (o->host_p) { /* it waits for this very call */
-        size_t take = MIN(max, o->host_n - o->host_done);
-        uint8_t *theirs = (uint8_t *)o->host_p + o->host_done * size;
-        if (!take) return HOST_COPY_BLOCKED;
-        if (e->writable) memcpy(theirs, mine, take * size);
-        else memcpy(mine, theirs, take * size);
-        o->host_done += take;
-        *n = take;
-        return HOST_COPY_DONE;
-    }
-    if (!o->waker) return HOST_COPY_BLOCKED;
-    e->host_p = mine;
-    e->host_n = max;
-    e->host_done = 0;
-    p->refs++;
-    o->waker(o->waker_arg);
-    *n = e->host_done;
-    e->host_p = NULL;
-    bool dropped = p->dropped;
-    host_pipe_unref(p);
-    return *n ? HOST_COPY_DONE : dropped ? HOST_COPY_CLOSED : HOST_COPY_BLOCKED;
+/* Of what host code offers. */
+static enum host_copy copy_from_host(struct host_pipe *p, void *out, size_t max, size_t *n) {
+    struct host_end *e = &p->end[0], *w = &p->end[1];
+    size_t size = p->host_size, take = w->host_p ? MIN(max, w->host_n - w->host_done) : 0;
+    e->host_n = take ? 0 : max;
+    if (take) memcpy(out, (const uint8_t *)w->host_p + w->host_done * size, take * size);
+    w->host_done += take;
+    *n = take;
+    host_end_wake(w);
+    return take ? HOST_COPY_DONE : HOST_COPY_BLOCKED;
 }
 
 enum host_copy host_stream_read(struct host_stream *s, struct host_call *memory, void *out, size_t max,
@@ -129,55 +114,99 @@ enum host_copy host_stream_read(struct host_stream *s, struct host_call *memory,
     struct host_pipe *p = e->pipe;
     *n = 0;
     if (is_over(p)) return HOST_COPY_CLOSED;
-    if (p->end[1].where == HOST_END_HOST) return copy_with_host(e, out, max, n);
+    if (p->end[1].where == HOST_END_HOST) return copy_from_host(p, out, max, n);
     return p->pending ? copy_with_guest(p, memory, out, max, n) : HOST_COPY_BLOCKED;
 }
 
-static enum abi_trap wake_writer(struct host_instance *in, void *arg) {
-    struct host_pipe *p = arg;
-    (void)in;
-    struct host_end *w = &p->end[1];
-    w->job = false;
-    if (w->where == HOST_END_HOST && w->waker) w->waker(w->waker_arg);
-    host_pipe_unref(p);
+/* On a fiber of in, which may run the guest's realloc. Should the instance die in there, what is on offer is not looked at again. */
+enum abi_trap host_pipe_take_offer(struct host_instance *in, struct host_pipe *p) {
+    struct host_end *g = p->pending, *w = &p->end[1];
+    if (!g || g->writable || w->where != HOST_END_HOST || !w->host_p) return ABI_TRAP_NONE;
+    uint32_t take = (uint32_t)MIN(w->host_n - w->host_done, (size_t)(g->length - g->progress));
+    if (take) {
+        struct host_call call = {.instance = in, .caller = PLAN_NONE};
+        enum abi_trap trap = copy(g, &call, (uint8_t *)(uintptr_t)w->host_p + w->host_done * p->host_size, take);
+        if (trap) host_moved_drop(&call);
+        host_call_end(&call);
+        if (trap || in->dead) return trap ? trap : in->trap;
+        g->progress += take;
+        w->host_done += take;
+        tell(p, g);
+    } else {
+        answer_empty(p);
+    }
+    host_end_wake(w);
     return ABI_TRAP_NONE;
 }
 
-/* Elements that need realloc are written on a fiber of the instance. */
-static bool can_write_here(struct host_pipe *p) {
-    if (p->elem == PLAN_NONE || !p->in->component->types[0][p->elem]->has_pointer) return true;
-    if (host_on_thread(p->in)) return true;
-    if (p->end[1].job) return false;
+static enum abi_trap take_offer(struct host_instance *in, void *arg) {
+    struct host_pipe *p = arg;
+    p->end[1].job = false;
+    enum abi_trap trap = host_pipe_take_offer(in, p);
+    host_pipe_unref(p);
+    return trap;
+}
+
+static bool needs_realloc(const struct host_pipe *p) {
+    return p->elem != PLAN_NONE && p->in->component->types[0][p->elem]->has_pointer;
+}
+
+static void offer(struct host_end *w, const void *src, size_t count) {
+    w->host_p = src;
+    w->host_n = count;
+    w->host_done = 0;
+}
+
+/* To a guest that reads: its fiber that has just begun to will take it, or one of its own. */
+static void offer_to_fiber(struct host_pipe *p) {
+    struct host_end *w = &p->end[1];
+    if (p->in->asks == p->pending || w->job) return;
     p->refs++;
-    if (host_job(p->in, wake_writer, p)) p->end[1].job = true;
-    else p->refs--;
-    return false;
+    w->job = true;
+    ENSURE(host_job(p->in, take_offer, p));
 }
 
 enum host_copy host_stream_write(struct host_stream_writer *w, const void *src, size_t count, size_t *n) {
     struct host_end *e = writer_of(w);
     struct host_pipe *p = e->pipe;
-    void *from = (void *)(uintptr_t)src;
     *n = 0;
+    ENSURE(!e->host_p);
     if (is_over(p)) return HOST_COPY_CLOSED;
     if (!count) return HOST_COPY_BLOCKED;
-    if (p->end[0].where == HOST_END_HOST) return p->typed ? copy_with_host(e, from, count, n) : HOST_COPY_BLOCKED;
-    if (!p->pending || !can_write_here(p)) return HOST_COPY_BLOCKED;
-    return copy_with_guest(p, NULL, from, count, n);
+    if (p->end[0].where == HOST_END_HOST) {
+        offer(e, src, count);
+        host_end_wake(&p->end[0]);
+        return HOST_COPY_BLOCKED;
+    }
+    if (!p->pending) return HOST_COPY_BLOCKED;
+    if (!needs_realloc(p)) return copy_with_guest(p, NULL, (void *)(uintptr_t)src, count, n);
+    offer(e, src, count);
+    offer_to_fiber(p);
+    return HOST_COPY_BLOCKED;
 }
 
-static size_t offered(const struct host_pipe *p, const struct host_end *other) {
-    if (p->pending) return p->pending->length - p->pending->progress;
-    return other->host_p ? other->host_n - other->host_done : 0;
+size_t host_stream_writer_settle(struct host_stream_writer *w) {
+    struct host_end *e = writer_of(w);
+    size_t taken = e->host_p ? e->host_done : 0;
+    e->host_p = NULL;
+    return taken;
+}
+
+bool host_stream_writer_asked(const struct host_stream_writer *w) {
+    const struct host_end *reader = &writer_of(w)->pipe->end[0], *g = reader->pipe->pending;
+    if (reader->where == HOST_END_HOST) return reader->host_n;
+    return g && (!g->length || g->progress < g->length);
 }
 
 size_t host_stream_ready(const struct host_stream *s) {
-    const struct host_end *e = reader_of(s);
-    return offered(e->pipe, &e->pipe->end[1]);
+    const struct host_pipe *p = reader_of(s)->pipe;
+    const struct host_end *w = &p->end[1];
+    if (p->pending) return p->pending->length - p->pending->progress;
+    return w->host_p ? w->host_n - w->host_done : 0;
 }
 size_t host_stream_writer_ready(const struct host_stream_writer *w) {
-    const struct host_end *e = writer_of(w);
-    return offered(e->pipe, &e->pipe->end[0]);
+    const struct host_pipe *p = writer_of(w)->pipe;
+    return p->pending ? p->pending->length - p->pending->progress : p->end[0].host_n;
 }
 
 bool host_stream_gone(const struct host_stream *s) { return reader_of(s)->pipe->gone; }
@@ -205,6 +234,8 @@ struct host_stream *host_stream_new(struct host_instance *in, struct host_stream
     return (struct host_stream *)p;
 }
 void host_stream_set_waker(struct host_stream *s, host_waker fn, void *arg) { set_waker(reader_of(s), fn, arg); }
+void host_stream_wake(struct host_stream *s) { host_end_wake(reader_of(s)); }
+void host_stream_writer_wake(struct host_stream_writer *w) { host_end_wake(writer_of(w)); }
 void host_stream_close(struct host_stream *s) { close_end(reader_of(s)); }
 void host_stream_writer_set_waker(struct host_stream_writer *w, host_waker fn, void *arg) {
     set_waker(writer_of(w), fn, arg);
@@ -221,6 +252,7 @@ struct host_future *host_future_new(struct host_instance *in, struct host_future
 void host_future_set_waker(struct host_future *f, host_waker fn, void *arg) {
     set_waker(reader_of((struct host_stream *)f), fn, arg);
 }
+void host_future_wake(struct host_future *f) { host_stream_wake((struct host_stream *)f); }
 enum host_copy host_future_read(struct host_future *f, struct host_call *memory, void *out) {
     size_t n;
     return host_stream_read((struct host_stream *)f, memory, out, 1, &n);
@@ -233,6 +265,7 @@ enum host_copy host_future_write(struct host_future_writer *w, const void *p) {
     size_t n;
     return host_stream_write((struct host_stream_writer *)w, p, 1, &n);
 }
+size_t host_future_writer_settle(struct host_future_writer *w) { return host_stream_writer_settle((struct host_stream_writer *)w); }
 void host_future_writer_close(struct host_future_writer *w) {
     close_end(writer_of((struct host_stream_writer *)w));
 }

@@ -81,8 +81,13 @@ struct host_event_data host_end_event(struct host_end *e) {
                                     p->future ? e->result : e->result | e->progress << 4};
 }
 
-static void wake_host(struct host_end *e) {
-    if (e->where == HOST_END_HOST && e->waker) e->waker(e->waker_arg);
+static void tell_waker(struct host_note *n) {
+    struct host_end *e = container_of(n, struct host_end, note);
+    if (e->waker) e->waker(e->waker_arg);
+}
+
+void host_end_wake(struct host_end *e) {
+    if (e->where == HOST_END_HOST && e->waker && e->pipe->in) host_note(e->pipe->in, &e->note, tell_waker);
 }
 
 void host_end_drop(struct host_end *e) {
@@ -90,26 +95,34 @@ void host_end_drop(struct host_end *e) {
     struct host_instance *in = p->in;
     if (e->where == HOST_END_HOST && in) in->host_ends--;
     e->where = HOST_END_DROPPED;
+    e->host_p = NULL;
+    host_note_cancel(&e->note);
     host_waitable_leave(&e->w);
-    p->refs++;
     if (!p->dropped) {
         p->dropped = true;
         if (p->pending) reset_and_notify(p, HOST_RESULT_DROPPED);
-        wake_host(other_of(e));
+        host_end_wake(other_of(e));
     }
-    host_pipe_unref(p);
     host_pipe_unref(p);
     if (in) host_schedule(in);
 }
 
-static void pipe_gone(struct host_pipe *p, bool release) {
+void host_pipes_gone(struct host_instance *in) {
+    HOST_EACH(n, &in->pipes) {
+        struct host_pipe *p = container_of(n, struct host_pipe, of_instance);
+        p->pending = NULL;
+        p->dropped = p->gone = true;
+        for (int i = 0; i < 2; i++) host_end_wake(&p->end[i]);
+    }
+}
+
+static void pipe_detach(struct host_pipe *p) {
     struct host_instance *in = p->in;
-    p->pending = NULL;
-    p->dropped = p->gone = true;
-    for (int i = 0; i < 2; i++) wake_host(&p->end[i]);
-    if (!release) return;
     for (int i = 0; i < 2; i++) {
         struct host_end *e = &p->end[i];
+        host_note_cancel(&e->note);
+        if (e->job) p->refs--; /* no fiber is left to do it */
+        e->job = false;
         if (e->where == HOST_END_HOST) in->host_ends--;
         if (e->where != HOST_END_GUEST && e->where != HOST_END_MOVING) continue;
         e->where = HOST_END_DROPPED;
@@ -118,23 +131,11 @@ static void pipe_gone(struct host_pipe *p, bool release) {
     host_list_remove(&p->of_instance);
     host_uncharge(in, sizeof *p);
     p->in = NULL;
+    if (!p->refs) free(p);
 }
 
-/* The instance has trapped; or it is released, and guests' ends go with it. Wakers may close any of them. */
-void host_pipes_gone(struct host_instance *in, bool release) {
-    struct host_node told = {};
-    while (!host_list_empty(&in->pipes)) {
-        struct host_pipe *p = container_of(in->pipes.next, struct host_pipe, of_instance);
-        host_list_remove(&p->of_instance);
-        host_list_push(&told, &p->of_instance);
-        p->refs++;
-        pipe_gone(p, release);
-        host_pipe_unref(p);
-    }
-    HOST_EACH(n, &told) {
-        host_list_remove(n);
-        host_list_push(&in->pipes, n);
-    }
+void host_pipes_detach(struct host_instance *in) {
+    while (!host_list_empty(&in->pipes)) pipe_detach(container_of(in->pipes.next, struct host_pipe, of_instance));
 }
 
 /* ---- copying ---------------------------------------------------------------------------------- */
@@ -228,8 +229,12 @@ enum abi_trap host_pipe_copy(struct host_instance *in, struct host_end *e) {
         return meet(in, e, p->pending);
     } else {
         p->pending = e;
-        wake_host(other_of(e));
+        host_end_wake(other_of(e));
+        in->asks = e; /* what needs a fiber of the guest's to be copied has one here */
+        host_tell(in);
+        in->asks = NULL;
         if (in->dead) return in->trap;
+        return e->writable ? ABI_TRAP_NONE : host_pipe_take_offer(in, p);
     }
     return ABI_TRAP_NONE;
 }
@@ -434,6 +439,8 @@ enum abi_trap host_lower_end(struct host_cx *cx, const struct host_type *t, void
     if (p->end[0].where == HOST_END_HOST) cx->in->host_ends--;
     if (!p->typed) set_elem(p, elem_number(t));
     p->end[0].waker = NULL;
+    p->end[0].host_n = 0;
+    host_note_cancel(&p->end[0].note);
     *out = add(cx->ci, &p->end[0]);
     if (!*out) return host_full(cx->in, cx->ci);
     cx->owns++;

@@ -41,12 +41,18 @@ static void unpend(struct host_subtask *s) {
     s->ops = NULL;
 }
 
+static void tell_gone(struct host_note *n) {
+    struct host_subtask *s = container_of(n, struct host_subtask, note);
+    const struct host_pending_ops *ops = s->ops;
+    if (!ops) return; /* it was done meanwhile */
+    unpend(s);
+    if (ops->gone) ops->gone((struct host_pending *)s, s->ops_arg);
+}
+
+/* One whose caller unwinds is told on the caller's fiber, as there is no later. */
 void host_subtask_free(struct host_subtask *s) {
-    if (s->ops) {
-        const struct host_pending_ops *ops = s->ops;
-        unpend(s);
-        if (ops->gone) ops->gone((struct host_pending *)s, s->ops_arg);
-    }
+    host_note_cancel(&s->note);
+    tell_gone(&s->note);
     if (!s->delivered) host_call_end(&s->call);
     host_uncharge(s->in, sizeof *s);
     free(s);
@@ -163,10 +169,16 @@ static struct host_subtask *find(struct host_ci *ci, uint32_t i) {
 
 enum { BLOCKED = 0xffffffff };
 
+static void tell_cancel(struct host_note *n) {
+    struct host_subtask *s = container_of(n, struct host_subtask, note);
+    if (s->ops && s->ops->cancel) s->ops->cancel((struct host_pending *)s, s->ops_arg);
+}
+
 static enum abi_trap request_cancel(struct host_subtask *s) {
     s->cancel_requested = true;
     if (s->callee) return host_task_request_cancel(s->in, s->callee, s->b->o.ci);
-    if (s->ops && s->ops->cancel) s->ops->cancel((struct host_pending *)s, s->ops_arg);
+    if (s->ops) host_note(s->in, &s->note, tell_cancel);
+    host_tell(s->in); /* most answer at once; s is its guest's to drop */
     return s->in->dead ? s->in->trap : ABI_TRAP_NONE;
 }
 
@@ -239,7 +251,7 @@ static void end(struct host_pending *p, enum host_subtask_state outcome) {
     }
     bool realloc = outcome == HOST_SUBTASK_RETURNED && s->b->result && s->b->result->has_pointer;
     enum abi_trap trap = ABI_TRAP_NONE;
-    if (!realloc || host_on_thread(in)) trap = finish(in, s);
+    if (!realloc) trap = finish(in, s);
     else if (!host_job(in, finish, s)) trap = too_many(in);
     if (trap) host_die(in, trap);
     host_schedule(in);
@@ -266,8 +278,7 @@ void host_pending_trap(struct host_pending *p, enum abi_trap t, const char *fmt,
 void host_pendings_gone(struct host_instance *in) {
     HOST_EACH(n, &in->pendings) {
         struct host_subtask *s = container_of(n, struct host_subtask, of_instance);
-        const struct host_pending_ops *ops = s->ops;
-        unpend(s);
-        if (ops->gone) ops->gone((struct host_pending *)s, s->ops_arg);
+        host_note_cancel(&s->note);
+        host_note(in, &s->note, tell_gone);
     }
 }

@@ -254,8 +254,9 @@ void host_wait_without_fiber(struct host_thread *t, enum host_wait wait, void *o
 
 /* ---- the event loop --------------------------------------------------------------------------- */
 
+/* Who is yet to be told may set something going. */
 static void check_deadlock(struct host_instance *in) {
-    if (!in->calls || in->host_ends || !host_list_empty(&in->pendings)) return;
+    if (!in->calls || in->host_ends || !host_list_empty(&in->pendings) || !host_list_empty(&in->notes)) return;
     host_die(in, host_fail(in, ABI_TRAP_HOST, "deadlock detected: event loop cannot make further progress"));
 }
 
@@ -291,8 +292,13 @@ static void take_back(struct host_instance *in) {
     start_waiting(t, t->wait, t->on, t->cancellable);
 }
 
-static void idle(struct host_instance *in) {
+static void tell_idle(struct host_note *n) {
+    struct host_instance *in = container_of(n, struct host_instance, idle_note);
     if (!in->tasks && !in->thread && in->on_idle) in->on_idle(in, in->on_idle_arg);
+}
+
+static void idle(struct host_instance *in) {
+    if (!in->tasks && !in->thread && in->on_idle) host_note(in, &in->idle_note, tell_idle);
 }
 
 /* t runs until it waits without a fiber, or has ended. */
@@ -364,15 +370,21 @@ void host_base_end(struct host_instance *in, struct host_thread *t) {
     else give_back(in, ci, resumer);
 }
 
+static void tell_death(struct host_note *n) {
+    struct host_instance *in = container_of(n, struct host_instance, death_note);
+    if (in->on_death) in->on_death(in, in->on_death_arg);
+}
+
 void host_die(struct host_instance *in, enum abi_trap t) {
     if (in->dead) return;
     in->dead = true;
     in->trap = t;
-    if (in->on_death) in->on_death(in, in->on_death_arg);
+    in->culprit = host_instance_current(in);
+    host_note(in, &in->death_note, tell_death);
     if (in->thread && !host_on_thread(in)) engine_kill(in->engine);
     HOST_EACH(n, &in->threads) wake(container_of(n, struct host_thread, of_instance));
     host_invocations_fail(in, t);
-    host_pipes_gone(in, false);
+    host_pipes_gone(in);
 }
 
 /* ---- built-ins -------------------------------------------------------------------------------- */

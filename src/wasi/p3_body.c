@@ -44,11 +44,16 @@ void p3_inlet_init(struct p3_inlet *i, struct host_instance *in, struct net_sour
     *i = (struct p3_inlet){.in = in, .source = source, .on_over = on_over, .arg = arg};
 }
 
+static void tell_inlet_over(struct host_note *n) {
+    struct p3_inlet *i = container_of(n, struct p3_inlet, note);
+    i->on_over(i->arg);
+}
+
 static void inlet_over(struct p3_inlet *i) {
     if (i->over) return;
     i->over = true;
     if (i->source) net_source_notify(i->source, NULL, NULL);
-    if (i->on_over) i->on_over(i->arg);
+    if (i->on_over) host_note(i->in, &i->note, tell_inlet_over);
     void *keeper = i->keeper;
     i->keeper = NULL;
     p2_unref(i->in, keeper);
@@ -121,8 +126,9 @@ static void inlet_fed(void *arg) {
 static const struct p3_feed_ops inlet_feed = {inlet_peek, inlet_consume, inlet_fed};
 
 void p3_inlet_detach(struct p3_inlet *i) {
-    if (!i->source) return;
     i->on_over = NULL;
+    host_note_cancel(&i->note);
+    if (!i->source) return;
     net_source_notify(i->source, NULL, NULL);
     if (i->feed) p3_feed_stop(i->feed);
     i->feed = NULL;
@@ -189,7 +195,6 @@ static bool consume_guest(struct host_instance *in, struct p3_body *b, struct ho
     if (!*contents) return false;
     struct p3_await *a = p3_await_new(in, res, sizeof(sent_result), forward_verdict, b->sent);
     if (!a) keep_sent(&b->sent, NET_INTERNAL_ERROR, NULL);
-    else p3_await_wake(a);
     return true;
 }
 
@@ -202,8 +207,7 @@ static bool consume(struct host_instance *in, struct p3_body *b, struct host_fut
         if (!ok) host_future_close(res);
     } else {
         ok = consume_host(in, b, contents, trailers);
-        struct p3_await *a = p3_await_new(in, res, sizeof(sent_result), verdict_of_reader, NULL);
-        if (a) p3_await_wake(a);
+        (void)p3_await_new(in, res, sizeof(sent_result), verdict_of_reader, NULL);
     }
     if (ok) b->kind = P3_BODY_TAKEN;
     return ok;
@@ -242,9 +246,18 @@ void p3_body_fail(struct host_instance *in, struct p3_body *b, enum net_error e)
 
 /* ---- outlet ---- */
 
+static void tell_outlet_over(struct host_note *n) {
+    struct p3_outlet *o = container_of(n, struct p3_outlet, note);
+    o->on_over(o->arg, o->error, o->has_code ? &o->code : NULL);
+}
+
 static void outlet_end(struct p3_outlet *o, enum net_error e, const struct wasi3_http_types_error_code *code) {
     if (o->over) return;
     o->over = true;
+    o->error = e;
+    o->has_code = code;
+    if (code) o->code = (struct wasi3_http_types_error_code){.tag = code->tag};
+    if (o->on_over) host_note(o->in, &o->note, tell_outlet_over);
     if (o->sink) net_sink_notify(o->sink, NULL, NULL);
     if (o->drain) p3_drain_stop(o->drain);
     if (o->trailers) p3_await_stop(o->trailers);
@@ -263,13 +276,13 @@ static void outlet_end(struct p3_outlet *o, enum net_error e, const struct wasi3
         i->relay = NULL;
         inlet_over(i);
     }
-    if (o->on_over) o->on_over(o->arg, e, code);
-    p2_unref(in, keeper);
+    p2_unref(in, keeper); /* which o may be part of */
 }
 
 void p3_outlet_stop(struct p3_outlet *o, enum net_error e) {
     if (!o->started) return;
     o->on_over = NULL;
+    host_note_cancel(&o->note);
     outlet_end(o, e, NULL);
 }
 
@@ -304,10 +317,11 @@ static bool put(struct p3_outlet *o, str bytes) {
     err e = net_sink_write(o->sink, bytes);
     if (e == ERR_OK) return true;
     enum net_error failed = net_sink_error(o->sink);
+    o->drain = NULL; /* who asks stops by itself */
     outlet_end(o, e == ERR_INVALID ? o->wrong_size : failed ? failed : NET_CONNECTION_TERMINATED, NULL);
     return false;
 }
-static void outlet_write(void *arg, str bytes) { (void)put(arg, bytes); }
+static bool outlet_write(void *arg, str bytes) { return put(arg, bytes); }
 static void outlet_contents_over(void *arg, bool gone) {
     struct p3_outlet *o = arg;
     o->drain = NULL;
@@ -387,7 +401,6 @@ static void start_drain(struct p3_outlet *o, struct p3_body *from) {
         return;
     }
     if (o->drain) p3_drain_wake(o->drain);
-    if (o->trailers) p3_await_wake(o->trailers);
 }
 
 void p3_outlet_start(struct p3_outlet *o, struct p3_body *from) {

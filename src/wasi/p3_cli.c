@@ -191,12 +191,11 @@ static void output_free(struct output *o, int error) {
     if (promise) p3_promise_keep(promise, &result, NULL);
 }
 
-static void output_write(void *arg, str bytes) {
+static bool output_write(void *arg, str bytes) {
     struct output *o = arg;
     int error = o->cgi ? cgi_put(o->cgi, bytes) : wasi_out_write(o->to, bytes);
-    if (!error) return;
-    p3_drain_stop(o->drain);
-    output_free(o, error);
+    if (error) output_free(o, error);
+    return !error;
 }
 
 static void output_over(void *arg, bool gone) { output_free(arg, 0); }

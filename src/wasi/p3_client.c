@@ -187,12 +187,10 @@ static enum abi_trap send(struct host_call *call, struct wasi3_http_types_reques
         p2_unref(in, f);
         return refuse(call, r, e, result);
     }
-    p2_ref(f); /* while its body starts, which may end it */
     f->outlet =
         (struct p3_outlet){.in = in, .wrong_size = NET_HTTP_REQUEST_BODY_SIZE, .on_over = body_over, .arg = f, .hold_sent = true};
     if (has_body(r)) f->outlet.sink = net_fetch_sink(f->fetch);
     p3_outlet_start(&f->outlet, &r->body);
-    p2_unref(in, f);
     p2_unref(in, r);
     return ABI_TRAP_NONE;
 }

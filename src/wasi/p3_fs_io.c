@@ -185,7 +185,7 @@ static void writer_done(void *arg, struct fs_task *t) {
 
 static size_t writer_room(void *arg) { return ((struct writer *)arg)->job ? 0 : CHUNK_BYTES; }
 
-static void writer_write(void *arg, str bytes) {
+static bool writer_write(void *arg, str bytes) {
     struct writer *w = arg;
     while (bytes.n) {
         struct iovec v = {(void *)(uintptr_t)bytes.p, bytes.n};
@@ -194,17 +194,19 @@ static void writer_write(void *arg, str bytes) {
         if (!e && !fs_try(&t)) {
             w->job_bytes = bytes.n;
             w->job = fs_defer(w->run->app->loop, w->in, &t, writer_done, w);
-            if (w->job) return;
+            if (w->job) return true;
             e = ENOMEM;
         }
         if (!e) e = t.error;
         if (e) {
+            w->drain = NULL;
             writer_end(w, e);
-            return;
+            return false;
         }
         w->offset += t.moved;
         bytes = str_sub(bytes, t.moved, bytes.n);
     }
+    return true;
 }
 
 static void writer_gone(struct wasi_late *l) { writer_end(container_of(l, struct writer, late), EINTR); }

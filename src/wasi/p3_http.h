@@ -32,7 +32,8 @@ struct p3_inlet {
     struct p3_outlet *relay;     /* what passes it on */
     void *keeper;                /* referenced while the guest reads; NULL: an exchange's */
     bool over;                   /* nobody wants anything of it any more */
-    void (*on_over)(void *arg);  /* may be NULL */
+    struct host_note note;       /* of that */
+    void (*on_over)(void *arg);  /* may be NULL; later, as host.h, 7, has it */
     void *arg;
 };
 /* The source's owner makes it: nobody reads yet. */
@@ -58,11 +59,15 @@ struct p3_outlet {
     struct net_sink *sink;     /* NULL: of a message that has no contents, so that only its trailers can say that it failed */
     enum net_error wrong_size; /* of a body that is not as long as its content-length says */
     bool hold_sent;            /* handed to the sink is not sent yet: p3_outlet_sent says when */
-    /* Once: all of it was handed to the sink (NET_OK), or why not; code: the guest's own error, in a trailers future. */
+    /* Once, later (host.h, 7): all of it was handed to the sink (NET_OK), or why not; code: the guest's own error, in a trailers future,
+     * without its texts. */
     void (*on_over)(void *arg, enum net_error e, const struct wasi3_http_types_error_code *code);
     void *arg;
     /* private: */
-    bool contents_over, trailers_known, started, over;
+    bool contents_over, trailers_known, started, over, has_code;
+    enum net_error error; /* how it ended, and that is noted */
+    struct wasi3_http_types_error_code code;
+    struct host_note note;
     struct p3_drain *drain;                         /* while contents come */
     struct p3_await *trailers;                      /* until they are known */
     struct wasi3_http_types_fields *trailer_fields; /* owned */
@@ -70,7 +75,7 @@ struct p3_outlet {
     struct p3_inlet *inlet; /* relayed */
     void *keeper;
 };
-/* Takes the body. on_over may come before this returns. */
+/* Takes the body. */
 void p3_outlet_start(struct p3_outlet *o, struct p3_body *from);
 /* With hold_sent: the message is known to have arrived, or not. */
 void p3_outlet_sent(struct p3_outlet *o, enum net_error e, const struct wasi3_http_types_error_code *code);

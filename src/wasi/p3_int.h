@@ -15,8 +15,8 @@
  *   …
  *   static void file_over(void *arg) { p3_promise_keep(file->promise, &file->result, NULL); free(file); }
  *
- * 1. Everything here runs on any stack and never parks; callbacks must not park either. They may use and stop what they are
- *    called for, and others.
+ * 1. Callbacks (`over`, fn) come by themselves, never from inside of a call made here (host.h, 7): by then what they are called for is
+ *    freed. peek, consume, room and write only answer: they do not stop what asks them (an assertion), but everything else.
  * 2. Nothing is buffered: a guest that does not read stops the source, a full sink stops the guest that writes.
  * 3. When the instance is gone (it trapped, or is released), feeds and drains are over, awaits get no value, promises are void.
  *    So every `over` comes exactly once, unless the owner stops the thing itself; afterwards it is freed.
@@ -53,13 +53,13 @@ struct p3_drain;
 struct p3_drain_ops {
     /* How many bytes write takes now. 0: the owner calls p3_drain_wake when there is room, or p3_drain_stop. */
     size_t (*room)(void *arg);
-    void (*write)(void *arg, str bytes); /* at most room, at least one */
+    bool (*write)(void *arg, str bytes); /* at most room, at least one. False: it ends here; the drain is freed, without `over` */
     /* The guest closed its end (gone: or its instance is gone, so what came may not be all). */
     void (*over)(void *arg, bool gone);
 };
 /* Takes the stream. NULL: no memory (the stream is closed). Nothing flows before the first p3_drain_wake. */
 struct p3_drain *p3_drain_new(struct host_instance *in, struct host_stream *s, const struct p3_drain_ops *ops, void *arg);
-void p3_drain_wake(struct p3_drain *d); /* there may be room; callbacks may come before this returns */
+void p3_drain_wake(struct p3_drain *d); /* there may be room */
 void p3_drain_stop(struct p3_drain *d); /* drops the readable end, which the guest sees; frees the drain; `over` is not called */
 
 /* ---- promise ---- */
@@ -77,11 +77,10 @@ void p3_promise_abandon(struct p3_promise *p);
 /* ---- await ---- */
 
 struct p3_await;
-/* Takes the future. From p3_await_wake on, fn is called once, when the value is there, or with NULL: the instance is gone. What *value
- * points to lives until fn returns; owned values in it are fn's. NULL: no memory (the future is closed, fn not called). */
+/* Takes the future. fn is called once, later, when the value is there, or with NULL: the instance is gone. What *value points to lives
+ * until fn returns; owned values in it are fn's. The await is gone by then. NULL: no memory (the future is closed, fn not called). */
 struct p3_await *p3_await_new(struct host_instance *in, struct host_future *f, size_t bytes, void (*fn)(void *arg, void *value),
                               void *arg);
-void p3_await_wake(struct p3_await *a); /* fn may be called before this returns */
 void p3_await_stop(struct p3_await *a); /* drops the readable end; fn is not called */
 
 #endif

@@ -10,7 +10,7 @@
  *
  * 1. What a guest does after its response is out is bounded: linger_ms, after cancelling cancel_ms. It never holds the connection.
  * 2. A trap ends every request of its home, each with a status of its own; the one whose task trapped has the backtrace.
- * 3. Tasks and traps report on any stack. Homes are released and calls are freed in the app's turn alone, on the loop's stack.
+ * 3. Homes are released and calls are freed in the app's turn alone, on the loop's stack.
  */
 #include "wasi/outgoing.h"
 #include "wasi/p3_http.h"
@@ -245,7 +245,6 @@ static void on_done(struct host_invocation *inv, void *arg) {
             wasi_run_end_trap(c->run, inv->trap);
             report(c);
         }
-        if (!inv->on_end) c->task_over = true; /* it never became a task */
     } else if (inv->cancelled) {
         fail(c, WASI_END_NO_RESPONSE, "it gave up");
     } else if (c->result.is_err) {
@@ -279,13 +278,14 @@ static void begin(struct call *c) {
     c->begun = true;
     c->args.request = p2_ref(c->request);
     host_invoke(&c->inv, in, c->home->service->handle, &c->args, &c->result, on_done, c);
-    if (!c->inv.done) host_invoke_on_end(&c->inv, on_task_over);
+    host_invoke_on_end(&c->inv, on_task_over);
 }
 
 /* ---- homes ---- */
 
-static struct call *running_call(struct home *h) {
-    struct host_invocation *inv = host_instance_current(h->in);
+/* Whose task it was that trapped, if that can be known. */
+static struct call *guilty_call(struct home *h) {
+    struct host_invocation *inv = host_instance_culprit(h->in);
     if (inv) return call_of(inv);
     struct call *only = NULL;
     for (struct link *l = h->calls.next; l != &h->calls; l = l->next) {
@@ -306,7 +306,7 @@ static void log_trap(const struct engine_trap_record *r) {
 static void on_death(struct host_instance *in, void *arg) {
     struct home *h = arg;
     const struct engine_trap_record *record = engine_last_trap(host_instance_engine(in));
-    struct call *guilty = running_call(h);
+    struct call *guilty = guilty_call(h);
     h->dead = h->resident.ended = true;
     retire(h);
     if (!h->killed && guilty && guilty->run) {
@@ -374,7 +374,8 @@ static void home_release(struct home *h) {
     p3_client_gone(&h->resident);
     wasi_late_end(&h->resident);
     arena_reset(h->resident.mem);
-    host_instance_release(h->in);
+    host_instance_release(h->in); /* which tells the rest to calls and h */
+    link_remove(&h->settled);
     while (!link_empty(&h->calls)) call_free(container_of(h->calls.next, struct call, of_home)); /* tasks of a dead one */
     link_remove(&h->open);
     h->in = NULL;

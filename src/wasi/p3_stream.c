@@ -1,24 +1,14 @@
 /* p3: feeds, drains, promises and awaits (p3_int.h).
  *
- * The other side of each may be host code too (a guest that passes a body on as it is), and then its callbacks come from inside of
- * ours. So each has a turn: who comes while it is taken only says "again", and what is freed in its own turn is freed at its end.
+ * Each is the waker of its end, and does its work there and nowhere else: p3_…_wake only asks for that. So it runs when nothing else of
+ * its kind is on the stack, and what it frees nobody is using.
  *
- * A file or a device gives and takes without end, so each moves so much at a time (…_MAX): a guest that reads is given what there is
- * by then, and a drain goes on in another turn of the loop. */
+ * A file or a device gives and takes without end, so each moves so much at a time (…_MAX) and goes on in another turn: a guest that
+ * reads is given what there is by then. */
 #include "wasi/p3_int.h"
 #include <stdlib.h>
 
-enum { PIECES_MAX = 32, DRAIN_PIECES_MAX = 512, DRAIN_BYTES_MAX = 2 << 20 };
-
-struct turn {
-    bool taken, again, freed;
-};
-
-/* False: the one who has the turn will come again. */
-static bool take_turn(struct turn *t) {
-    t->again = true;
-    return !t->taken;
-}
+enum { FEED_PIECES_MAX = 32, DRAIN_PIECES_MAX = 32, DRAIN_BYTES_MAX = 256 << 10, PIECE_BYTES = 64 << 10 };
 
 static void *make(struct host_instance *in, size_t size) {
     if (!host_charge(in, size)) return NULL;
@@ -34,84 +24,60 @@ static void unmake(struct host_instance *in, void *p, size_t size) {
 /* ---- feed ------------------------------------------------------------------------------------- */
 
 struct p3_feed {
-    struct turn turn;
-    bool asked; /* somebody reads, and was given nothing yet */
     struct host_instance *in;
-    struct host_stream_writer *w; /* NULL: closed */
+    struct host_stream_writer *w;
     const struct p3_feed_ops *ops;
     void *arg;
-    struct net_timer *later; /* goes on with it */
+    bool busy; /* peek or consume is on the stack */
 };
 
-static void feed_close(struct p3_feed *f) {
-    if (!f->w) return;
-    struct host_stream_writer *w = f->w;
-    f->w = NULL;
-    f->turn.freed = true;
-    host_stream_writer_close(w);
-}
-
 static void feed_free(struct p3_feed *f) {
-    net_timer_free(f->later);
+    ENSURE(!f->busy);
+    host_stream_writer_close(f->w);
     unmake(f->in, f, sizeof *f);
 }
 
-static void feed_asked(void *arg);
-
-/* Others first. A guest that reads was told of what it has, and will ask again by itself; a drain may not, as each of the pieces was
- * given to it by a call of ours. */
-static void feed_pause(struct p3_feed *f) {
-    struct wasi_run *run = host_instance_user(f->in);
-    f->asked = false;
-    if (!run) return;
-    if (!f->later) f->later = net_timer_new(run->app->loop, feed_asked, f);
-    net_timer_start(f->later, 1, 0); /* at 0 it would ring in the same turn */
-}
-
 static void feed_over(struct p3_feed *f) {
-    feed_close(f);
-    f->ops->over(f->arg);
+    const struct p3_feed_ops *ops = f->ops;
+    void *arg = f->arg;
+    feed_free(f);
+    ops->over(arg);
 }
 
-static void feed_some(struct p3_feed *f) {
-    for (int pieces = 0; f->w && f->asked; pieces++) {
+static enum net_flow feed_peek(struct p3_feed *f, const void **p, size_t *n) {
+    f->busy = true;
+    enum net_flow flow = f->ops->peek(f->arg, host_stream_writer_ready(f->w), p, n);
+    f->busy = false;
+    return flow;
+}
+
+static void feed_consume(struct p3_feed *f, size_t n) {
+    f->busy = true;
+    if (n) f->ops->consume(f->arg, n);
+    f->busy = false;
+}
+
+static void feed_run(void *arg) {
+    struct p3_feed *f = arg;
+    feed_consume(f, host_stream_writer_settle(f->w));
+    for (int pieces = 0; pieces < FEED_PIECES_MAX; pieces++) {
         const void *p;
         size_t n = 0, given;
         if (host_stream_writer_over(f->w)) {
             feed_over(f);
             return;
         }
-        enum net_flow flow = f->ops->peek(f->arg, host_stream_writer_ready(f->w), &p, &n);
-        if (!f->w || flow == NET_FLOW_WAIT) return;
+        if (!host_stream_writer_asked(f->w)) return;
+        enum net_flow flow = feed_peek(f, &p, &n);
+        if (flow == NET_FLOW_WAIT) return;
         if (flow != NET_FLOW_DATA) {
-            if (host_stream_writer_untold(f->w)) f->asked = false; /* it will ask once more */
-            else feed_over(f);
+            if (!host_stream_writer_untold(f->w)) feed_over(f); /* else it will ask once more */
             return;
         }
-        enum host_copy copied = host_stream_write(f->w, p, n, &given);
-        if (copied == HOST_COPY_DONE) {
-            f->ops->consume(f->arg, given);
-            if (pieces == PIECES_MAX) feed_pause(f);
-        } else if (copied == HOST_COPY_BLOCKED) f->asked = f->turn.again;
+        if (host_stream_write(f->w, p, n, &given) == HOST_COPY_BLOCKED) return;
+        feed_consume(f, given);
     }
-}
-
-static void feed_run(struct p3_feed *f) {
-    if (!take_turn(&f->turn)) return;
-    f->turn.taken = true;
-    while (f->turn.again && !f->turn.freed) {
-        f->turn.again = false;
-        if (f->w && !f->asked && host_stream_writer_over(f->w)) feed_over(f);
-        else feed_some(f);
-    }
-    f->turn.taken = false;
-    if (f->turn.freed) feed_free(f);
-}
-
-static void feed_asked(void *arg) {
-    struct p3_feed *f = arg;
-    f->asked = true;
-    feed_run(f);
+    host_stream_writer_wake(f->w); /* others first */
 }
 
 struct host_stream *p3_feed_new(struct host_instance *in, const struct p3_feed_ops *ops, void *arg, struct p3_feed **out) {
@@ -124,111 +90,72 @@ struct host_stream *p3_feed_new(struct host_instance *in, const struct p3_feed_o
     f->in = in;
     f->ops = ops;
     f->arg = arg;
-    host_stream_writer_set_waker(f->w, feed_asked, f);
+    host_stream_writer_set_waker(f->w, feed_run, f);
     *out = f;
     return s;
 }
 
-void p3_feed_wake(struct p3_feed *f) { feed_run(f); }
+void p3_feed_wake(struct p3_feed *f) { host_stream_writer_wake(f->w); }
 
-void p3_feed_stop(struct p3_feed *f) {
-    bool taken = f->turn.taken;
-    f->turn.taken = true; /* who is woken by the closing does not come back here */
-    feed_close(f);
-    f->turn.taken = taken;
-    if (!taken) feed_free(f);
-}
+void p3_feed_stop(struct p3_feed *f) { feed_free(f); }
 
 /* ---- drain ------------------------------------------------------------------------------------ */
 
 struct p3_drain {
-    struct turn turn;
     struct host_instance *in;
-    struct host_stream *s; /* NULL: closed */
+    struct host_stream *s;
     const struct p3_drain_ops *ops;
     void *arg;
-    struct net_timer *later; /* goes on with it */
+    bool busy; /* room or write is on the stack */
 };
 
 static void drain_free(struct p3_drain *d) {
-    net_timer_free(d->later);
+    ENSURE(!d->busy);
+    host_stream_close(d->s);
     unmake(d->in, d, sizeof *d);
 }
 
-static void drain_close(struct p3_drain *d) {
-    if (!d->s) return;
-    struct host_stream *s = d->s;
-    d->s = NULL;
-    d->turn.freed = true;
-    host_stream_close(s);
+static void drain_over(struct p3_drain *d) {
+    const struct p3_drain_ops *ops = d->ops;
+    void *arg = d->arg;
+    bool gone = host_stream_gone(d->s);
+    drain_free(d);
+    ops->over(arg, gone);
 }
 
-static void drain_over(struct p3_drain *d, bool gone) {
-    drain_close(d);
-    d->ops->over(d->arg, gone);
+static size_t drain_room(struct p3_drain *d) {
+    d->busy = true;
+    size_t room = d->ops->room(d->arg);
+    d->busy = false;
+    return room;
 }
 
-/* One read and write of *n bytes through p. False: nothing more for now. */
-static bool drain_piece(struct p3_drain *d, uint8_t *p, size_t max, size_t *n) {
-    size_t room = d->s ? d->ops->room(d->arg) : 0;
-    *n = 0;
-    if (!d->s) return false;
-    if (host_stream_over(d->s)) {
-        drain_over(d, host_stream_gone(d->s));
-        return false;
+static bool drain_write(struct p3_drain *d, str bytes) {
+    d->busy = true;
+    bool more = d->ops->write(d->arg, bytes);
+    d->busy = false;
+    return more;
+}
+
+static void drain_run(void *arg) {
+    static uint8_t buffer[PIECE_BYTES]; /* a drain is never on the stack twice */
+    struct p3_drain *d = arg;
+    size_t bytes = 0, n = 0;
+    for (int pieces = 0; pieces < DRAIN_PIECES_MAX && bytes < DRAIN_BYTES_MAX; pieces++, bytes += n) {
+        size_t room = host_stream_over(d->s) ? 1 : drain_room(d);
+        if (!room) return;
+        enum host_copy copied = host_stream_read(d->s, NULL, buffer, MIN(room, sizeof buffer), &n);
+        if (copied == HOST_COPY_BLOCKED) return;
+        if (copied != HOST_COPY_DONE) {
+            drain_over(d);
+            return;
+        }
+        if (drain_write(d, (str){buffer, n})) continue;
+        drain_free(d);
+        return;
     }
-    if (!room) return false;
-    switch (host_stream_read(d->s, NULL, p, MIN(room, max), n)) {
-    case HOST_COPY_DONE: d->ops->write(d->arg, (str){p, *n}); return true;
-    case HOST_COPY_BLOCKED: return d->turn.again;
-    case HOST_COPY_CLOSED:
-    case HOST_COPY_TRAPPED:
-        if (d->s) drain_over(d, host_stream_gone(d->s));
-    }
-    return false;
+    host_stream_wake(d->s); /* others first */
 }
-
-static void drain_resume(void *arg) { p3_drain_wake(arg); }
-
-/* Others first. False: there is no loop to come back from. */
-static bool drain_pause(struct p3_drain *d) {
-    struct wasi_run *run = host_instance_user(d->in);
-    if (!d->s || !run) return false;
-    if (!d->later) d->later = net_timer_new(run->app->loop, drain_resume, d);
-    net_timer_start(d->later, 1, 0); /* at 0 it would ring in the same turn */
-    return true;
-}
-
-/* Through a large buffer, unless a drain that woke this one has it. */
-static void drain_some(struct p3_drain *d) {
-    static uint8_t large[64 << 10];
-    static bool large_taken;
-    uint8_t small[1 << 10];
-    bool mine = !large_taken;
-    large_taken = true;
-    size_t n, bytes = 0, pieces = 0;
-    while (drain_piece(d, mine ? large : small, mine ? sizeof large : sizeof small, &n)) {
-        d->turn.again = false;
-        bytes += n;
-        if (++pieces < DRAIN_PIECES_MAX && bytes < DRAIN_BYTES_MAX) continue;
-        if (drain_pause(d)) break;
-        bytes = pieces = 0;
-    }
-    if (mine) large_taken = false;
-}
-
-void p3_drain_wake(struct p3_drain *d) {
-    if (!take_turn(&d->turn)) return;
-    d->turn.taken = true;
-    while (d->turn.again && !d->turn.freed) {
-        d->turn.again = false;
-        drain_some(d);
-    }
-    d->turn.taken = false;
-    if (d->turn.freed) drain_free(d);
-}
-
-static void drain_offered(void *arg) { p3_drain_wake(arg); }
 
 struct p3_drain *p3_drain_new(struct host_instance *in, struct host_stream *s, const struct p3_drain_ops *ops, void *arg) {
     struct p3_drain *d = make(in, sizeof *d);
@@ -237,25 +164,20 @@ struct p3_drain *p3_drain_new(struct host_instance *in, struct host_stream *s, c
         return NULL;
     }
     *d = (struct p3_drain){.in = in, .s = s, .ops = ops, .arg = arg};
-    host_stream_set_waker(s, drain_offered, d);
+    host_stream_set_waker(s, drain_run, d);
     return d;
 }
 
-void p3_drain_stop(struct p3_drain *d) {
-    bool taken = d->turn.taken;
-    d->turn.taken = true;
-    drain_close(d);
-    d->turn.taken = taken;
-    if (!taken) drain_free(d);
-}
+void p3_drain_wake(struct p3_drain *d) { host_stream_wake(d->s); }
+
+void p3_drain_stop(struct p3_drain *d) { drain_free(d); }
 
 /* ---- promise ---------------------------------------------------------------------------------- */
 
 struct p3_promise {
-    struct turn turn;
     bool kept;
     struct host_instance *in;     /* NULL: gone */
-    struct host_future_writer *w; /* NULL: closed */
+    struct host_future_writer *w; /* NULL: gone */
     void (*drop)(struct host_instance *in, void *value);
     size_t bytes;
     _Alignas(16) uint8_t value[];
@@ -263,42 +185,30 @@ struct p3_promise {
 
 static struct host_stream_writer *as_stream(struct host_future_writer *w) { return (struct host_stream_writer *)(void *)w; }
 
-static void promise_close(struct p3_promise *p) {
-    struct host_future_writer *w = p->w;
-    p->w = NULL;
-    host_future_writer_close(w);
-}
-
 static void promise_free(struct p3_promise *p) {
+    if (p->w) host_future_writer_close(p->w);
     if (p->in) host_uncharge(p->in, sizeof *p + p->bytes);
     free(p);
 }
 
-/* The value goes to who reads. */
-static void promise_try(struct p3_promise *p) {
-    enum host_copy copied = host_future_write(p->w, p->value);
-    if (copied == HOST_COPY_BLOCKED) return;
-    promise_close(p);
-    p->turn.freed = true;
-    if (copied != HOST_COPY_DONE && p->drop) p->drop(p->in, p->value);
+static void promise_gone(struct p3_promise *p) {
+    host_future_writer_close(p->w);
+    host_uncharge(p->in, sizeof *p + p->bytes);
+    p->w = NULL;
+    p->in = NULL;
 }
 
+/* The value goes to who reads. */
 static void promise_run(void *arg) {
     struct p3_promise *p = arg;
-    if (!take_turn(&p->turn)) return;
-    p->turn.taken = true;
-    while (p->turn.again && p->w) {
-        p->turn.again = false;
-        if (p->kept) {
-            promise_try(p);
-        } else if (host_stream_writer_gone(as_stream(p->w))) {
-            promise_close(p);
-            host_uncharge(p->in, sizeof *p + p->bytes);
-            p->in = NULL;
-        }
+    if (!p->kept) {
+        if (host_stream_writer_gone(as_stream(p->w))) promise_gone(p);
+        return;
     }
-    p->turn.taken = false;
-    if (p->turn.freed) promise_free(p);
+    enum host_copy copied = host_future_writer_settle(p->w) ? HOST_COPY_DONE : host_future_write(p->w, p->value);
+    if (copied == HOST_COPY_BLOCKED) return;
+    if (copied != HOST_COPY_DONE && p->drop) p->drop(p->in, p->value); /* nobody else knows of p any more */
+    promise_free(p);
 }
 
 struct host_future *p3_promise_new(struct host_instance *in, size_t bytes, struct p3_promise **out) {
@@ -329,54 +239,32 @@ void p3_promise_keep(struct p3_promise *p, const void *value, void (*drop)(struc
 
 bool p3_promise_unwanted(const struct p3_promise *p) { return !p->w || host_stream_writer_over(as_stream(p->w)); }
 
-void p3_promise_abandon(struct p3_promise *p) {
-    p->turn.taken = true;
-    if (p->w) promise_close(p);
-    promise_free(p);
-}
+void p3_promise_abandon(struct p3_promise *p) { promise_free(p); }
 
 /* ---- await ------------------------------------------------------------------------------------ */
 
 struct p3_await {
-    struct turn turn;
     struct host_instance *in;
-    struct host_future *f; /* NULL: closed */
+    struct host_future *f; /* NULL: closed, fn is on the stack */
     void (*fn)(void *arg, void *value);
     void *arg;
     size_t bytes;
     _Alignas(16) uint8_t value[];
 };
 
-static void await_close(struct p3_await *a) {
-    struct host_future *f = a->f;
-    a->f = NULL;
-    a->turn.freed = true;
-    host_future_close(f);
-}
-
-static void await_try(struct p3_await *a) {
+static void await_run(void *arg) {
+    struct p3_await *a = arg;
     struct host_call call;
     host_call_begin(&call, a->in);
     enum host_copy copied = host_future_read(a->f, &call, a->value);
     if (copied != HOST_COPY_BLOCKED) {
-        if (a->f) await_close(a);
-        if (a->fn) a->fn(a->arg, copied == HOST_COPY_DONE ? a->value : NULL);
+        host_future_close(a->f);
+        a->f = NULL;
+        a->fn(a->arg, copied == HOST_COPY_DONE ? a->value : NULL);
     }
     host_call_end(&call);
+    if (!a->f) unmake(a->in, a, sizeof *a + a->bytes);
 }
-
-void p3_await_wake(struct p3_await *a) {
-    if (!take_turn(&a->turn)) return;
-    a->turn.taken = true;
-    while (a->turn.again && a->f) {
-        a->turn.again = false;
-        await_try(a);
-    }
-    a->turn.taken = false;
-    if (a->turn.freed) unmake(a->in, a, sizeof *a + a->bytes);
-}
-
-static void await_written(void *arg) { p3_await_wake(arg); }
 
 struct p3_await *p3_await_new(struct host_instance *in, struct host_future *f, size_t bytes, void (*fn)(void *arg, void *value),
                               void *arg) {
@@ -390,15 +278,13 @@ struct p3_await *p3_await_new(struct host_instance *in, struct host_future *f, s
     a->fn = fn;
     a->arg = arg;
     a->bytes = bytes;
-    host_future_set_waker(f, await_written, a);
+    host_future_set_waker(f, await_run, a);
+    host_future_wake(f);
     return a;
 }
 
 void p3_await_stop(struct p3_await *a) {
-    bool taken = a->turn.taken;
-    a->turn.taken = true;
-    a->fn = NULL;
-    if (a->f) await_close(a);
-    a->turn.taken = taken;
-    if (!taken) unmake(a->in, a, sizeof *a + a->bytes);
+    ENSURE(a->f);
+    host_future_close(a->f);
+    unmake(a->in, a, sizeof *a + a->bytes);
 }

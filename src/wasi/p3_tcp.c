@@ -225,7 +225,6 @@ static void sender_end(struct sender *w, enum net_sock_error e) {
     struct p3_promise *promise = w->promise;
     p3_sock_result result = p3_sock_result_of(e);
     net_wait_cancel(&w->wait);
-    if (w->drain) p3_drain_stop(w->drain);
     tcp_shut(w->s, false, true);
     p2_unref(w->in, w->s);
     host_uncharge(w->in, sizeof *w);
@@ -236,8 +235,12 @@ static void sender_end(struct sender *w, enum net_sock_error e) {
 static void sender_wake(void *arg) {
     struct sender *w = arg;
     enum net_sock_error e = net_sock_queue_error(w->s->sock);
-    if (e != NET_SOCK_OK) sender_end(w, e);
-    else p3_drain_wake(w->drain);
+    if (e == NET_SOCK_OK) {
+        p3_drain_wake(w->drain);
+        return;
+    }
+    p3_drain_stop(w->drain);
+    sender_end(w, e);
 }
 
 static size_t sender_room(void *arg) {
@@ -247,11 +250,13 @@ static size_t sender_room(void *arg) {
     return room;
 }
 
-static void sender_write(void *arg, str bytes) {
+static bool sender_write(void *arg, str bytes) {
     struct sender *w = arg;
     enum net_sock_error e = net_sock_queue_error(w->s->sock);
     if (e == NET_SOCK_OK) e = net_sock_write(w->s->sock, bytes);
-    if (e != NET_SOCK_OK) sender_end(w, e);
+    if (e == NET_SOCK_OK) return true;
+    sender_end(w, e);
+    return false;
 }
 
 static void sender_flushed(void *arg) {
