@@ -14,7 +14,7 @@ def rooms():
 
 ROOMS = rooms()
 # third-party header prefix: the one room that may include it
-THIRD_PARTY = {"openssl/": "crypto", "uv.h": "net", "curl/": "net", "sqlite3.h": "services"}
+THIRD_PARTY = {"openssl/": "crypto", "uv.h": "net", "sqlite3.h": "services"}
 
 
 def check(path, room):

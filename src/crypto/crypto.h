@@ -1,5 +1,4 @@
-/* crypto: digests, signatures and random bytes. The one room that sees OpenSSL; TLS streams will live here
- * too.
+/* crypto: digests, signatures and random bytes; TLS is in tls.h. The one room that sees OpenSSL.
  *
  * Nothing here fails but for a reason that makes going on unsafe (no entropy, libcrypto broken): those abort.
  */

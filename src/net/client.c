@@ -1,69 +1,12 @@
-/* client: libcurl's multi interface on the loop.
+/* client: an app's connections: how many there are, and those that rest until they are used again.
  *
- *   curl says which sockets to watch (on_socket) and when to come back (on_timer); the loop calls curl_multi_socket_action;
- *   transfers that ended are collected in a job of the same turn, so that nobody is called back from inside curl.
+ * A connection is one client's, so one app's: no other app ever sends or reads on it. It rests only after a request and a response that
+ * are both whole, and is used again for the same scheme, host and port, once its address is asked about again.
  */
+#include "crypto/tls.h"
 #include "net/client_int.h"
 
-static void act(struct net_client *c, curl_socket_t fd, int mask) {
-    int running;
-    curl_multi_socket_action(c->multi, fd, mask, &running);
-    net_job_queue(c->loop, &c->done_job);
-}
-
-static void collect_done(struct net_job *job) {
-    struct net_client *c = container_of(job, struct net_client, done_job);
-    CURLMsg *m;
-    int left;
-    while ((m = curl_multi_info_read(c->multi, &left))) {
-        if (m->msg != CURLMSG_DONE) continue;
-        struct net_fetch *f = NULL;
-        CURLcode result = m->data.result; /* m dies with the handle */
-        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&f);
-        net_fetch_ended(f, result);
-    }
-}
-
-static void on_poll(uv_poll_t *h, int status, int events) {
-    struct net_client_socket *s = container_of(h, struct net_client_socket, poll);
-    int mask = status < 0 ? CURL_CSELECT_ERR : (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
-    act(s->client, s->fd, mask);
-}
-
-static void free_socket(uv_handle_t *h) { free(container_of((uv_poll_t *)h, struct net_client_socket, poll)); }
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg) {
-    struct net_client *c = arg;
-    struct net_client_socket *s = socket_arg;
-    (void)easy;
-    if (what == CURL_POLL_REMOVE) {
-        if (s) uv_close((uv_handle_t *)&s->poll, free_socket);
-        curl_multi_assign(c->multi, fd, NULL);
-        return 0;
-    }
-    if (!s) {
-        s = calloc(1, sizeof *s);
-        ENSURE(s);
-        *s = (struct net_client_socket){.client = c, .fd = fd};
-        if (uv_poll_init(&c->loop->uv, &s->poll, fd) != 0) {
-            free(s);
-            return -1;
-        }
-        curl_multi_assign(c->multi, fd, s);
-    }
-    uv_poll_start(&s->poll, (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0), on_poll);
-    return 0;
-}
-
-static void on_timeout(uv_timer_t *h) { act(container_of(h, struct net_client, timer), CURL_SOCKET_TIMEOUT, 0); }
-
-static int on_timer(CURLM *multi, long ms, void *arg) {
-    struct net_client *c = arg;
-    (void)multi;
-    if (ms < 0) uv_timer_stop(&c->timer);
-    else uv_timer_start(&c->timer, on_timeout, (uint64_t)ms, 0);
-    return 0;
-}
+enum { SWEEP_MS = 50, SLOW_SWEEP_MS = 1000, CONNECTIONS_MAX = 256, RESTING_MAX = 64 };
 
 /* ---- deadlines ---- */
 
@@ -73,89 +16,125 @@ uint64_t net_client_deadline(const struct net_client *c, uint32_t ms, uint32_t m
 }
 
 static void expire(struct net_fetch *f) {
-    f->deadline_ns = 0;
-    if (f->phase == NET_FETCH_CONNECTING) {
-        curl_off_t looked_up = 0;
-        if (f->easy) curl_easy_getinfo(f->easy, CURLINFO_NAMELOOKUP_TIME_T, &looked_up);
-        if (looked_up) net_fetch_fail(f, NET_CONNECTION_TIMEOUT, "connecting took too long");
-        else net_fetch_fail(f, NET_DNS_TIMEOUT, "the name lookup took too long");
-    } else if (f->phase == NET_FETCH_SENT) {
-        net_fetch_fail(f, NET_HTTP_RESPONSE_TIMEOUT, "no response came in time");
-    } else {
-        net_fetch_fail(f, NET_CONNECTION_READ_TIMEOUT, "the response's body took too long");
+    switch (f->phase) {
+    case NET_FETCH_WAITING: net_fetch_fail(f, NET_CONNECTION_LIMIT_REACHED, "no connection became free in time"); break;
+    case NET_FETCH_CONNECTING:
+        if (f->wire->lookup) net_fetch_fail(f, NET_DNS_TIMEOUT, "the name lookup took too long");
+        else net_fetch_fail(f, NET_CONNECTION_TIMEOUT, "connecting took too long");
+        break;
+    case NET_FETCH_SENT: net_fetch_fail(f, NET_HTTP_RESPONSE_TIMEOUT, "no response came in time"); break;
+    default: net_fetch_fail(f, NET_CONNECTION_READ_TIMEOUT, "the response's body took too long"); break;
     }
 }
+
+static bool passed(uint64_t deadline, uint64_t now) { return deadline && now >= deadline; }
+
+static void slow_down(struct net_client *c);
 
 static void on_sweep(uv_timer_t *h) {
     struct net_client *c = container_of(h, struct net_client, sweep);
     uint64_t now = net_loop_now_ns(c->loop);
-    for (struct net_fetch *f = c->fetches; f; f = f->next)
-        if (f->deadline_ns && now >= f->deadline_ns && f->phase < NET_FETCH_DONE && !f->freed) expire(f); /* tells by job: f stays */
-    if (!c->fetches) uv_timer_stop(&c->sweep);
-}
-
-/* ---- handles ---- */
-
-CURL *net_client_easy(struct net_client *c) {
-    CURL *easy = c->idle_count ? c->idle[--c->idle_count] : curl_easy_init();
-    ENSURE(easy);
-    if (!uv_is_active((uv_handle_t *)&c->sweep)) uv_timer_again(&c->sweep);
-    return easy;
-}
-
-void net_client_detach(struct net_fetch *f) {
-    struct net_client *c = f->client;
-    if (!f->easy) return;
-    curl_multi_remove_handle(c->multi, f->easy);
-    bool had_trailers = f->rq.has_body && f->send_left == UINT64_MAX; /* curl 7.88 forgets to reset their state: a later upload would overflow */
-    if (c->idle_count < NET_FETCH_IDLE_EASY && !had_trailers) {
-        curl_easy_reset(f->easy);
-        c->idle[c->idle_count++] = f->easy;
-    } else {
-        curl_easy_cleanup(f->easy);
+    for (struct net_fetch *f = c->fetches; f; f = f->next) { /* told by job: f stays */
+        if (f->phase == NET_FETCH_DONE || f->freed) continue;
+        if (passed(f->deadline_ns, now)) expire(f);
+        else if (passed(f->write_deadline_ns, now)) net_fetch_fail(f, NET_CONNECTION_WRITE_TIMEOUT, "the peer takes no more of the request");
     }
-    f->easy = NULL;
-    curl_slist_free_all(f->headers);
-    f->headers = NULL;
+    for (struct net_wire *w = c->resting.prev, *prev; !c->fetches && w != &c->resting; w = prev) {
+        prev = w->prev;
+        if (now - w->rested_ns > NET_WIRE_REST_MS * 1'000'000ull || !net_wire_fit(w)) net_wire_free(w);
+    }
+    if (!c->fetches) slow_down(c);
 }
+
+/* Nothing is under way. What rests is looked at now and then, which is no reason for the loop to go on. */
+static void slow_down(struct net_client *c) {
+    if (!c->resting_count) {
+        uv_timer_stop(&c->sweep);
+    } else if (c->busy) {
+        uv_timer_start(&c->sweep, on_sweep, SLOW_SWEEP_MS, SLOW_SWEEP_MS);
+        uv_unref((uv_handle_t *)&c->sweep);
+    }
+    c->busy = false;
+}
+
+void net_client_busy(struct net_client *c) {
+    if (c->busy) return;
+    c->busy = true;
+    uv_timer_start(&c->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    uv_ref((uv_handle_t *)&c->sweep);
+}
+
+/* ---- wires ---- */
+
+static void wake_line(struct net_client *c) {
+    for (struct net_fetch *f = c->fetches; f; f = f->next)
+        if (f->phase == NET_FETCH_WAITING && !f->freed) net_job_queue(c->loop, &f->job);
+}
+
+void net_client_wires(struct net_client *c, int change) {
+    c->wires_count = (uint32_t)((int)c->wires_count + change);
+    if (change < 0) wake_line(c);
+}
+
+struct net_wire *net_client_take(struct net_client *c, const char *key, bool *may) {
+    uint32_t max = c->c.connections_max ? c->c.connections_max : CONNECTIONS_MAX;
+    for (struct net_wire *w = c->resting.next, *next; w != &c->resting; w = next) {
+        next = w->next;
+        if (strcmp(w->key, key) != 0) continue;
+        if (!net_wire_fit(w)) {
+            net_wire_free(w);
+            continue;
+        }
+        w->prev->next = w->next;
+        w->next->prev = w->prev;
+        w->prev = w->next = NULL;
+        c->resting_count--;
+        w->reused = true;
+        return w;
+    }
+    if (c->wires_count >= max && c->resting_count) net_wire_free(c->resting.prev);
+    *may = c->wires_count < max;
+    return NULL;
+}
+
+void net_client_give(struct net_client *c, struct net_wire *w) {
+    uint32_t max = c->c.idle_max ? c->c.idle_max : RESTING_MAX;
+    if (c->resting_count >= max) net_wire_free(c->resting.prev);
+    w->next = c->resting.next;
+    w->prev = &c->resting;
+    w->next->prev = w->prev->next = w;
+    c->resting_count++;
+    w->rested_ns = net_loop_now_ns(c->loop);
+    w->fetch = NULL;
+    net_wire_watch(w, false, false);
+    wake_line(c);
+}
+
+struct crypto_tls_trust *net_client_trust(struct net_client *c) {
+    if (!c->trust) c->trust = crypto_tls_trust_new(c->ca_file[0] ? c->ca_file : NULL);
+    return c->trust;
+}
+
+/* ---- life ---- */
 
 err net_client_new(const struct net_client_config *config, struct net_client **out, struct diag *d) {
-    enum { SWEEP_MS = 50 };
-    static bool ready;
     *out = NULL;
-    if (!ready && curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK) return diag_set(d, ERR_IO, DIAG_NOWHERE, "libcurl does not start");
-    ready = true;
     struct net_client *c = calloc(1, sizeof *c);
     ENSURE(c);
     c->loop = config->loop;
     c->c = *config;
+    c->resting.next = c->resting.prev = &c->resting;
     if (config->ca_file.n >= sizeof c->ca_file) {
         free(c);
         return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "the name of the certificate file is too long");
     }
     snprintf(c->ca_file, sizeof c->ca_file, STR_FMT, STR_ARG(config->ca_file));
-    c->multi = curl_multi_init();
-    ENSURE(c->multi);
-    c->done_job.fn = collect_done;
-    ENSURE(uv_timer_init(&c->loop->uv, &c->timer) == 0 && uv_timer_init(&c->loop->uv, &c->sweep) == 0);
-    uv_timer_start(&c->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
-    uv_timer_stop(&c->sweep);
-    curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-    curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
-    curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-    curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
-    curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
-    curl_multi_setopt(c->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)(config->connections_max ? config->connections_max : 256));
-    curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)(config->idle_max ? config->idle_max : 64));
+    ENSURE(uv_timer_init(&c->loop->uv, &c->sweep) == 0);
     *out = c;
     return ERR_OK;
 }
 
-static void on_closed(uv_handle_t *h) {
-    struct net_client *c = h->data;
-    if (--c->closing) return;
-    free(c);
-}
+static void on_closed(uv_handle_t *h) { free(container_of(h, struct net_client, sweep)); }
 
 void net_client_free(struct net_client *c) {
     if (!c) return;
@@ -165,11 +144,7 @@ void net_client_free(struct net_client *c) {
         net_job_cancel(job);
         net_fetch_job(job);
     }
-    net_job_cancel(&c->done_job);
-    while (c->idle_count) curl_easy_cleanup(c->idle[--c->idle_count]);
-    curl_multi_cleanup(c->multi);
-    c->timer.data = c->sweep.data = c;
-    c->closing = 2;
-    uv_close((uv_handle_t *)&c->timer, on_closed);
+    while (c->resting_count) net_wire_free(c->resting.prev);
+    crypto_tls_trust_free(c->trust);
     uv_close((uv_handle_t *)&c->sweep, on_closed);
 }

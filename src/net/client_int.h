@@ -1,43 +1,72 @@
-/* The HTTP client's own shapes. libcurl runs only on the loop's own stack, from its callbacks: calls of the owner, who may be on
- * a small fiber stack, note what they want and queue the fetch's job. */
+/* The HTTP client's own shapes.
+ *
+ *   client   an app's: its connections, those that rest and can be used again, and the fetches that wait for one
+ *   wire     a connection: name, address, TCP, TLS; bytes in and out. One fetch has it, or it rests
+ *   fetch    HTTP over a wire
+ *
+ * Calls of a fetch's owner, who may be on a small fiber stack, note what they want and queue the fetch's job; the job does the I/O.
+ */
 #ifndef ORLO_NET_CLIENT_INT_H
 #define ORLO_NET_CLIENT_INT_H
 
+#include "net/http1.h"
 #include "net/net_int.h"
-#include <curl/curl.h>
+#include "net/sock.h"
 
 enum {
-    NET_FETCH_BODY_BYTES = 64 << 10, /* of the response buffered before reading stops; curl may add one block of 16 KiB */
+    NET_FETCH_BODY_BYTES = 64 << 10, /* of the response buffered before reading stops; one read of 16 KiB may come on top */
     NET_FETCH_SEND_BYTES = 64 << 10, /* of the request's body buffered */
-    NET_FETCH_IDLE_EASY = 16,
+    NET_FETCH_FIELDS_MAX = 256,      /* of a response's head */
+    NET_FETCH_INFORM_MAX = 16,       /* 1xx heads before the response's */
+    NET_WIRE_ATTEMPTS = 4,           /* addresses that are tried at the same time */
+    NET_WIRE_ADDRESSES = 16,         /* of a name that are tried at all */
+    NET_WIRE_REST_MS = 60'000,
 };
 
-struct net_client_socket {
-    uv_poll_t poll;
+struct net_attempt {
+    struct net_sock *sock; /* NULL: free */
+    struct net_wait wait;
+    struct net_wire *wire;
+    struct net_addr address;
+};
+
+struct net_wire {
+    struct net_wire *prev, *next; /* ring of the client's that rest; NULL: it does not */
     struct net_client *client;
-    curl_socket_t fd;
+    struct net_fetch *fetch;      /* NULL: it rests */
+    char *key;                    /* "https://host:port" */
+    char *host;                   /* as TLS and lookups have it */
+    bool https, reused, eof, cut; /* eof: no more comes; cut: nothing more can be sent */
+    bool secure_end;              /* eof, and the peer said so */
+    uint64_t rested_ns;
+    /* until it is connected: */
+    struct net_lookup *lookup;
+    struct net_timer *timer; /* the next address */
+    struct net_addr addresses[NET_WIRE_ADDRESSES];
+    uint32_t count, tried;
+    struct net_attempt attempts[NET_WIRE_ATTEMPTS];
+    enum net_sock_error last_error;
+    /* then: */
+    struct net_sock *sock;
+    struct net_addr address;
+    struct crypto_tls *tls;
+    bool shaken;             /* the handshake is done */
+    struct net_wait readable, writable;
 };
 
 struct net_client {
     struct net_loop *loop;
     struct net_client_config c;
     char ca_file[512];
-    CURLM *multi;
-    uv_timer_t timer, sweep;
-    uint8_t closing;
-    struct net_job done_job; /* asks curl which transfers ended */
+    struct crypto_tls_trust *trust; /* NULL: not needed so far */
+    uv_timer_t sweep;
     struct net_fetch *fetches;
-    CURL *idle[NET_FETCH_IDLE_EASY];
-    uint32_t idle_count;
+    struct net_wire resting;        /* ring, the latest first */
+    uint32_t resting_count, wires_count;
+    bool busy;
 };
 
-struct net_bytes_queue {
-    struct buf b;
-    size_t off;
-};
-static inline size_t net_queue_left(const struct net_bytes_queue *q) { return q->b.n - q->off; }
-
-enum net_fetch_phase { NET_FETCH_NEW, NET_FETCH_CONNECTING, NET_FETCH_SENT, NET_FETCH_HEAD, NET_FETCH_DONE };
+enum net_fetch_phase { NET_FETCH_NEW, NET_FETCH_WAITING, NET_FETCH_CONNECTING, NET_FETCH_SENT, NET_FETCH_HEAD, NET_FETCH_DONE };
 
 struct net_fetch {
     struct net_fetch *next, **prev;
@@ -47,41 +76,58 @@ struct net_fetch {
     struct net_sink sink;
     void (*on_change)(void *arg);
     void *arg;
-    arena *mem; /* copies of the request; the response's head and trailers */
+    arena *mem; /* copies of the request; the response's head */
     struct net_fetch_request rq;
-    CURL *easy;
-    struct curl_slist *headers;
+    struct net_wire *wire;
     uint8_t phase;
     bool freed, changed, told_sink;
-    bool recv_paused, send_paused; /* as curl knows it */
-    bool send_finished, send_closed;
-    bool has_head;
-    bool head_open;                /* between a status line and its empty line */
-    bool prohibited, tried;        /* an address was turned down, one was not */
-    struct net_addr prohibited_address;
+    bool connected;                /* the wire is up, since the last job */
+    bool chunked, send_finished;   /* the request's body is, has */
+    bool send_closed;              /* nothing more is taken */
+    bool over;                     /* the response has ended */
     bool counted;                  /* in rq.quota */
-    enum net_error error;
-    enum net_error abort;          /* its owner gave up the request's body */
-    const char *stop_text;         /* why we ended the transfer */
-    char error_text[CURL_ERROR_SIZE];
-    uint64_t deadline_ns;
+    bool retried;
+    uint8_t informed;              /* 1xx heads so far */
+    enum net_error error, abort;   /* abort: its owner gave the request's body up */
+    char error_text[256];
+    bool prohibited;               /* an address was turned down: */
+    struct net_addr prohibited_address;
+    uint64_t deadline_ns, write_deadline_ns;
     uint64_t send_left;            /* of the declared content-length; UINT64_MAX: none */
+    struct buf out;                /* head and framed body of the request */
+    size_t sent;                   /* of out; what was sent is kept while it may have to be sent again */
+    size_t head_bytes_out;         /* out begins with so many bytes of head; 0: they are gone */
     struct net_response response;
-    VEC(struct net_field) fields, trailers;
-    uint32_t head_bytes;
-    struct net_bytes_queue body, send;
-    const struct net_field *send_trailers;
-    uint32_t send_trailers_count;
+    struct http1_answer answer;
+    struct http1_body body;
+    struct buf in;
+    size_t in_used, head_seen, head_bytes;
 };
+static inline size_t net_fetch_unsent(const struct net_fetch *f) { return f->out.n - f->sent; }
 
+/* wire.c */
+/* Begins to connect; NULL: the host is none (*e, *why). */
+struct net_wire *net_wire_new(struct net_client *c, struct net_fetch *f, const char *key, str host, uint16_t port, bool https, enum net_error *e);
+void net_wire_free(struct net_wire *w);
+/* How much of data was taken; less than all: not now, or w->cut. */
+size_t net_wire_send(struct net_wire *w, str data);
+/* Appends what came to in, at most about 16 KiB. DATA; WAIT; END: see eof, secure_end. */
+enum net_flow net_wire_receive(struct net_wire *w, struct buf *in);
+/* The fetch's job, when it can read or when it can write. */
+void net_wire_watch(struct net_wire *w, bool read, bool write);
+bool net_wire_fit(struct net_wire *w); /* one that rested: it is still there, and has sent nothing */
 /* fetch.c */
-err net_fetch_start(struct net_fetch *f);                         /* sets up f->easy */
-void net_fetch_ended(struct net_fetch *f, CURLcode result);
-void net_fetch_fail(struct net_fetch *f, enum net_error e, const char *text); /* and takes it off curl */
+bool net_fetch_may_connect(struct net_fetch *f, const struct net_addr *a);
+void net_fetch_connected(struct net_fetch *f); /* its wire is */
+void net_fetch_fail(struct net_fetch *f, enum net_error e, const char *text);
 void net_fetch_job(struct net_job *job);
 /* client.c */
-void net_client_detach(struct net_fetch *f); /* off the multi handle; the easy handle is kept for reuse */
-CURL *net_client_easy(struct net_client *c);
 uint64_t net_client_deadline(const struct net_client *c, uint32_t ms, uint32_t ms_default);
+struct crypto_tls_trust *net_client_trust(struct net_client *c); /* NULL: it cannot be read */
+/* A wire that rests and is fit; NULL: none, *may: whether there may be another. */
+struct net_wire *net_client_take(struct net_client *c, const char *key, bool *may);
+void net_client_give(struct net_client *c, struct net_wire *w); /* to be used again */
+void net_client_busy(struct net_client *c);                     /* a fetch is under way: its deadlines are looked after */
+void net_client_wires(struct net_client *c, int change);        /* there is one more, or one less */
 
 #endif

@@ -1,15 +1,17 @@
-/* fetch: one outgoing request. What the owner sees is source, sink and response; curl's callbacks fill them.
+/* fetch: one outgoing request: HTTP/1.1 over a wire.
  *
- *   NEW -> CONNECTING -> SENT (connected, the request goes out) -> HEAD (the response's head is there) -> DONE
+ *   NEW -> WAITING (no connection may be made) -> CONNECTING -> SENT (the request goes out) -> HEAD (the response's is there) -> DONE
+ *     \___________________________________________/\____ a wire that rested ____/
  *
- * 1. The owner is told only from the job.
- * 2. Both bodies are buffered up to a fixed size; beyond, curl is paused.
+ * 1. The owner is told only from the job; the job does all I/O.
+ * 2. Neither direction waits for the other: the response ends when its last byte is there, whatever the upload does, and the upload
+ *    goes on after it as long as the peer takes it.
+ * 3. A wire rests (to be used again) only when request and response are whole; in every other case it is closed.
+ * 4. What the request's head announces is what is sent, for every method: its length or its chunks up to the last one.
  */
 #include "net/client_int.h"
 #include "net/http1_int.h"
-#include <errno.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 static void later(struct net_fetch *f) { net_job_queue(f->client->loop, &f->job); }
 
@@ -20,20 +22,27 @@ static struct net_fetch *fetch_of_sink(const struct net_sink *s) {
     return container_of((struct net_sink *)(uintptr_t)s, struct net_fetch, sink);
 }
 
+static bool request_whole(const struct net_fetch *f) { return f->send_finished && !net_fetch_unsent(f); }
+
 /* ---- the end ---- */
+
+static void drop_wire(struct net_fetch *f) {
+    net_wire_free(f->wire);
+    f->wire = NULL;
+}
 
 static void finish(struct net_fetch *f, enum net_error e, const char *text) {
     if (f->phase == NET_FETCH_DONE) return;
     f->phase = NET_FETCH_DONE;
-    f->deadline_ns = 0;
+    f->deadline_ns = f->write_deadline_ns = 0;
     f->error = e;
-    f->send_closed = true;
     if (e != NET_OK) {
-        if (text) snprintf(f->error_text, sizeof f->error_text, "%s", text);
+        snprintf(f->error_text, sizeof f->error_text, "%s", text);
         f->source.error = e;
-        if (!f->send_finished || net_queue_left(&f->send)) f->sink.error = e;
+        if (!f->sink.error && !request_whole(f)) f->sink.error = e;
     }
-    f->changed = true;
+    f->send_closed = f->changed = true;
+    f->told_sink = false;
     if (f->counted) f->rq.quota->used--;
     f->counted = false;
     later(f);
@@ -41,208 +50,197 @@ static void finish(struct net_fetch *f, enum net_error e, const char *text) {
 
 void net_fetch_fail(struct net_fetch *f, enum net_error e, const char *text) {
     if (f->phase == NET_FETCH_DONE) return;
-    net_client_detach(f);
-    finish(f, e, text);
+    finish(f, e, text); /* text may be the wire's */
+    drop_wire(f);
 }
 
-static enum net_error connect_error(struct net_fetch *f) {
-    long why = 0;
-    if (f->prohibited && !f->tried) return NET_DESTINATION_IP_PROHIBITED;
-    curl_easy_getinfo(f->easy, CURLINFO_OS_ERRNO, &why);
-    switch (why) {
-    case ECONNREFUSED: return NET_CONNECTION_REFUSED;
-    case ENETUNREACH:
-    case EHOSTUNREACH: return NET_DESTINATION_IP_UNROUTABLE;
-    case ETIMEDOUT: return NET_CONNECTION_TIMEOUT;
-    default: return NET_DESTINATION_UNAVAILABLE;
-    }
-}
-
-static enum net_error map_error(struct net_fetch *f, CURLcode result) {
-    bool connected = f->phase >= NET_FETCH_SENT;
-    switch (result) {
-    case CURLE_COULDNT_RESOLVE_HOST: return NET_DNS_ERROR;
-    case CURLE_COULDNT_CONNECT: return connect_error(f);
-    case CURLE_OPERATION_TIMEDOUT: return connected ? NET_CONNECTION_READ_TIMEOUT : NET_CONNECTION_TIMEOUT;
-    case CURLE_SSL_CONNECT_ERROR: return strstr(f->error_text, "alert") ? NET_TLS_ALERT_RECEIVED : NET_TLS_PROTOCOL_ERROR;
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_SSL_INVALIDCERTSTATUS:
-    case CURLE_SSL_CERTPROBLEM: return NET_TLS_CERTIFICATE_ERROR;
-    case CURLE_SSL_CACERT_BADFILE: return NET_CONFIGURATION_ERROR;
-    case CURLE_SSL_CIPHER: return NET_TLS_PROTOCOL_ERROR;
-    case CURLE_URL_MALFORMAT: return NET_HTTP_REQUEST_URI_INVALID;
-    case CURLE_PARTIAL_FILE: return NET_HTTP_RESPONSE_INCOMPLETE;
-    case CURLE_RECV_ERROR: return strstr(f->error_text, "chunk") ? NET_HTTP_RESPONSE_TRANSFER_CODING : NET_CONNECTION_TERMINATED;
-    case CURLE_SEND_ERROR:
-    case CURLE_SEND_FAIL_REWIND:
-    case CURLE_GOT_NOTHING: return NET_CONNECTION_TERMINATED;
-    case CURLE_BAD_CONTENT_ENCODING: return strstr(f->error_text, "ransfer") ? NET_HTTP_RESPONSE_TRANSFER_CODING : NET_HTTP_RESPONSE_CONTENT_CODING;
-    case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM:
-    case CURLE_UNSUPPORTED_PROTOCOL: return NET_HTTP_PROTOCOL_ERROR;
-    default: return NET_INTERNAL_ERROR;
-    }
-}
-
-void net_fetch_ended(struct net_fetch *f, CURLcode result) {
-    enum net_error e = f->error;
-    if (!e && result != CURLE_OK) {
-        e = map_error(f, result);
-        if (!f->error_text[0]) snprintf(f->error_text, sizeof f->error_text, "%s", curl_easy_strerror(result));
-    }
-    if (f->stop_text) snprintf(f->error_text, sizeof f->error_text, "%s", f->stop_text);
-    if (!e && f->phase != NET_FETCH_HEAD) e = NET_CONNECTION_TERMINATED;
-    net_client_detach(f);
-    finish(f, e, NULL);
+/* Request and response have both come to an end. */
+static void conclude(struct net_fetch *f) {
+    bool again = f->answer.keep_alive && !f->answer.until_close && request_whole(f) && f->in_used == f->in.n && !f->wire->eof && !f->wire->cut;
+    if (again) net_client_give(f->client, f->wire);
+    else net_wire_free(f->wire);
+    f->wire = NULL;
+    finish(f, NET_OK, "");
 }
 
 /* ---- what arrives ---- */
 
-static size_t stop(struct net_fetch *f, enum net_error e, const char *text) {
-    f->error = e;
-    f->stop_text = text; /* curl will write its own into error_text */
-    return 0;            /* curl ends the transfer */
+/* An end that came too early. */
+static void broken(struct net_fetch *f) {
+    if (f->phase == NET_FETCH_SENT) net_fetch_fail(f, NET_CONNECTION_TERMINATED, "the connection ended before the response came");
+    else net_fetch_fail(f, NET_HTTP_RESPONSE_INCOMPLETE, "the connection ended before the response did");
 }
 
-static void status_line(struct net_fetch *f, str line) {
-    str rest;
-    uint64_t status = 0;
-    str_cut(line, ' ', &line, &rest);
-    str_to_u64(str_sub(rest, 0, 3), &status);
-    f->response = (struct net_response){.status = (uint16_t)status};
-    f->fields.n = 0;
-    f->head_open = true;
+/* The body's next bytes, as far as they are in. END: f->over is set. */
+static enum net_flow peek(struct net_fetch *f, str *data) {
+    size_t skip = 0;
+    if (f->over) return NET_FLOW_END;
+    if (!f->response.status) return NET_FLOW_WAIT;
+    if (f->answer.until_close) {
+        *data = str_sub(buf_str(&f->in), f->in_used, f->in.n);
+        if (data->n) return NET_FLOW_DATA;
+        f->over = f->wire && f->wire->eof && f->wire->secure_end;
+        return f->over ? NET_FLOW_END : NET_FLOW_WAIT;
+    }
+    enum http1_result r = http1_body_next(&f->body, f->in.p + f->in_used, f->in.n - f->in_used, &skip, data);
+    f->in_used += skip;
+    if (data->n) return NET_FLOW_DATA;
+    f->over = r == HTTP1_DONE;
+    return r == HTTP1_DONE ? NET_FLOW_END : r == HTTP1_ERROR ? NET_FLOW_FAILED : NET_FLOW_WAIT;
 }
 
 static void head_complete(struct net_fetch *f) {
-    f->head_open = false;
-    if (f->response.status < 200) return; /* another head follows */
-    f->response.fields = f->fields.p;
-    f->response.fields_count = f->fields.n;
+    f->response = (struct net_response){f->answer.status, f->answer.fields, f->answer.fields_count};
+    http1_body_init(&f->body, f->answer.length, UINT64_MAX);
     f->phase = NET_FETCH_HEAD;
-    f->has_head = true;
     f->deadline_ns = 0;
     f->changed = true;
-    later(f);
 }
 
-/* One line with its end: of a head, or of the trailers once a head is complete. */
-static size_t on_header(char *p, size_t size, size_t count, void *arg) {
-    struct net_fetch *f = arg;
-    size_t n = size * count;
-    str line = {(uint8_t *)p, n};
-    uint32_t max = f->rq.head_bytes_max ? f->rq.head_bytes_max : 64 << 10;
-    bool trailer = f->phase == NET_FETCH_HEAD;
-    f->head_bytes += (uint32_t)MIN(n, (size_t)UINT32_MAX / 2);
-    if (f->head_bytes > max)
-        return stop(f, trailer ? NET_HTTP_RESPONSE_TRAILER_SECTION_SIZE : NET_HTTP_RESPONSE_HEADER_SECTION_SIZE, "the response's header section is too large");
-    while (line.n && (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r')) line.n--;
-    if (!trailer && !f->head_open) {
-        status_line(f, line);
-        return n;
+/* One head; of 1xx another one follows. False: it is not all there, or that was the end. */
+static bool take_head(struct net_fetch *f) {
+    const uint8_t *p = f->in.p + f->in_used;
+    size_t n = f->in.n - f->in_used, max = f->rq.head_bytes_max ? f->rq.head_bytes_max : 64 << 10;
+    const char *why = NULL;
+    if (!n) return false;
+    enum http1_result r = http1_answer_end(p, n, &f->head_seen, &why);
+    if (f->head_bytes + f->head_seen > max - (r == HTTP1_MORE)) {
+        net_fetch_fail(f, NET_HTTP_RESPONSE_HEADER_SECTION_SIZE, "the response's header section is too large");
+        return false;
     }
-    if (!line.n) {
-        if (!trailer) head_complete(f);
-        return n;
+    if (r == HTTP1_ERROR) net_fetch_fail(f, NET_HTTP_PROTOCOL_ERROR, why);
+    if (r != HTTP1_DONE) return false;
+    str head = arena_str(f->mem, (str){p, f->head_seen});
+    f->in_used += head.n;
+    f->head_bytes += head.n;
+    f->head_seen = 0;
+    f->answer = (struct http1_answer){.fields = arena_array(f->mem, struct net_field, NET_FETCH_FIELDS_MAX)};
+    if (http1_answer_parse(&f->answer, head, f->rq.method, NET_FETCH_FIELDS_MAX) != HTTP1_DONE) {
+        net_fetch_fail(f, f->answer.error, f->answer.why);
+        return false;
     }
-    struct net_field field;
-    bool fold = line.p[0] == ' ' || line.p[0] == '\t';
-    if (fold || !str_cut(line, ':', &field.name, &field.value) || !net_field_name_ok(field.name))
-        return stop(f, NET_HTTP_PROTOCOL_ERROR, fold ? "the response folds a header field" : "the response has a malformed header field");
-    field.value = str_trim(field.value);
-    if (!net_field_value_ok(field.value)) return stop(f, NET_HTTP_PROTOCOL_ERROR, "the response has a control character in a header field");
-    field.name = arena_str(f->mem, field.name);
-    field.value = arena_str(f->mem, field.value);
-    if (trailer) vec_push(f->mem, &f->trailers, field);
-    else vec_push(f->mem, &f->fields, field);
-    return n;
+    if (f->answer.status >= 200) {
+        head_complete(f);
+        return false;
+    }
+    if (f->answer.status == 101 || ++f->informed > NET_FETCH_INFORM_MAX) {
+        net_fetch_fail(f, NET_HTTP_PROTOCOL_ERROR,
+                       f->answer.status == 101 ? "the peer switched protocols without being asked" : "the peer sends no end of 1xx responses");
+        return false;
+    }
+    return true;
 }
 
-static size_t on_body(char *p, size_t size, size_t count, void *arg) {
-    struct net_fetch *f = arg;
-    size_t n = size * count;
-    if (net_queue_left(&f->body) >= NET_FETCH_BODY_BYTES) {
-        f->recv_paused = true;
-        return CURL_WRITEFUNC_PAUSE;
+/* Reads on while somebody wants it and there is room. */
+static bool wants_bytes(const struct net_fetch *f) {
+    return f->wire && !f->wire->eof && !f->over && (f->phase == NET_FETCH_SENT || f->in.n - f->in_used < NET_FETCH_BODY_BYTES);
+}
+
+static void drop_used(struct net_fetch *f) {
+    if (f->in_used == f->in.n) f->in.n = f->in_used = 0;
+    else if (f->in_used > NET_FETCH_BODY_BYTES / 2) {
+        buf_drop(&f->in, f->in_used);
+        f->in_used = 0;
     }
-    if (f->body.off) {
-        buf_drop(&f->body.b, f->body.off);
-        f->body.off = 0;
+}
+
+static bool try_again(struct net_fetch *f);
+
+static void receive(struct net_fetch *f) {
+    str data;
+    while (wants_bytes(f)) {
+        drop_used(f);
+        if (net_wire_receive(f->wire, &f->in) != NET_FLOW_DATA) break;
+        if (f->phase == NET_FETCH_HEAD) f->deadline_ns = 0;
+        while (f->phase == NET_FETCH_SENT && take_head(f)) {}
+        if (f->phase == NET_FETCH_DONE) return;
     }
-    buf_put(&f->body.b, p, n);
-    f->deadline_ns = 0;
-    later(f);
-    return n;
+    if (f->phase == NET_FETCH_DONE || !f->wire) return;
+    if (f->phase == NET_FETCH_SENT) {
+        if (f->wire->eof && !try_again(f)) broken(f);
+        return;
+    }
+    enum net_flow flow = peek(f, &data);
+    if (flow == NET_FLOW_FAILED) {
+        bool large = f->body.status == 431;
+        net_fetch_fail(f, large ? NET_HTTP_RESPONSE_TRAILER_SECTION_SIZE : NET_HTTP_RESPONSE_TRANSFER_CODING,
+                       f->body.why ? f->body.why : "the response's chunks are malformed");
+    } else if (flow == NET_FLOW_WAIT && f->wire->eof) {
+        broken(f);
+    }
 }
 
 static enum net_flow source_peek(struct net_source *s, str *data) {
     struct net_fetch *f = fetch_of_source(s);
-    size_t n = net_queue_left(&f->body);
-    if (n) {
-        *data = (str){f->body.b.p + f->body.off, n};
-        return NET_FLOW_DATA;
+    enum net_flow flow = peek(f, data);
+    if (flow == NET_FLOW_DATA) return flow;
+    if (flow == NET_FLOW_END) {
+        if (f->phase != NET_FETCH_DONE) later(f);
+        return flow;
     }
-    if (f->phase == NET_FETCH_DONE) return f->error ? NET_FLOW_FAILED : NET_FLOW_END;
-    if (f->body.b.p) buf_free(&f->body.b);
-    f->body.off = 0;
+    if (f->phase == NET_FETCH_DONE) return NET_FLOW_FAILED;
     if (f->phase == NET_FETCH_HEAD && !f->deadline_ns)
         f->deadline_ns = net_client_deadline(f->client, f->rq.between_bytes_ms_max, 60'000);
+    later(f);
     return NET_FLOW_WAIT;
 }
 
 static void source_consume(struct net_source *s, size_t n) {
     struct net_fetch *f = fetch_of_source(s);
-    ENSURE(n <= net_queue_left(&f->body));
-    f->body.off += n;
-    if (f->recv_paused && net_queue_left(&f->body) <= NET_FETCH_BODY_BYTES / 2) later(f);
+    if (!f->answer.until_close) http1_body_took(&f->body, n);
+    f->in_used += n;
+    ENSURE(f->in_used <= f->in.n);
+    later(f);
 }
 
 static const struct net_field *source_trailers(const struct net_source *s, uint32_t *count) {
     struct net_fetch *f = fetch_of_source(s);
-    *count = f->trailers.n;
-    return f->trailers.p;
+    *count = f->body.trailers_count;
+    return f->body.trailers;
 }
 
 static const struct net_source_ops source_ops = {source_peek, source_consume, source_trailers};
 
 /* ---- what leaves ---- */
 
-static size_t on_read(char *p, size_t size, size_t count, void *arg) {
-    struct net_fetch *f = arg;
-    size_t n = MIN(size * count, net_queue_left(&f->send));
-    if (!n) {
-        if (f->send_finished) return 0;
-        f->send_paused = true;
-        return CURL_READFUNC_PAUSE;
-    }
-    memcpy(p, f->send.b.p + f->send.off, n);
-    f->send.off += n;
-    if (!net_queue_left(&f->send)) f->send.b.n = f->send.off = 0;
-    if (f->phase == NET_FETCH_SENT) f->deadline_ns = net_client_deadline(f->client, f->rq.first_byte_ms_max, 60'000);
-    f->told_sink = false;
-    later(f);
-    return n;
+/* Whether what was sent may have to be sent again: on a wire that rested, which the peer may have closed at the same time. */
+static bool keeps_sent(const struct net_fetch *f) {
+    return f->head_bytes_out && (!f->wire || f->wire->reused) && f->phase <= NET_FETCH_SENT && !f->in.n && f->out.n <= NET_FETCH_SEND_BYTES;
 }
 
-static int on_trailers(struct curl_slist **list, void *arg) {
-    struct net_fetch *f = arg;
-    for (uint32_t i = 0; i < f->send_trailers_count; i++) {
-        const struct net_field *t = &f->send_trailers[i];
-        str line = arena_fmt(f->mem, STR_FMT ": " STR_FMT, STR_ARG(t->name), STR_ARG(t->value));
-        struct curl_slist *more = curl_slist_append(*list, (const char *)line.p);
-        ENSURE(more);
-        *list = more;
+static void drop_sent(struct net_fetch *f) {
+    if (!f->sent || keeps_sent(f)) return;
+    f->head_bytes_out = 0;
+    if (f->sent < f->out.n && f->sent < NET_FETCH_SEND_BYTES / 2) return;
+    buf_drop(&f->out, f->sent);
+    f->sent = 0;
+}
+
+static void transmit(struct net_fetch *f) {
+    size_t taken = f->wire->cut ? 0 : net_wire_send(f->wire, str_sub(buf_str(&f->out), f->sent, f->out.n));
+    f->sent += taken;
+    if (taken) {
+        if (f->phase == NET_FETCH_SENT) f->deadline_ns = net_client_deadline(f->client, f->rq.first_byte_ms_max, 60'000);
+        f->told_sink = false;
+        f->write_deadline_ns = 0;
+        drop_sent(f);
     }
-    return CURL_TRAILERFUNC_OK;
+    if (f->wire->cut && !f->sink.error && !request_whole(f)) { /* a response may still be there to be read */
+        f->sink.error = NET_CONNECTION_TERMINATED;
+        f->send_closed = true;
+        f->told_sink = false;
+    }
+    bool waits = net_fetch_unsent(f) && !f->send_closed && f->phase == NET_FETCH_HEAD;
+    if (!waits) f->write_deadline_ns = 0;
+    else if (!f->write_deadline_ns) f->write_deadline_ns = net_client_deadline(f->client, f->rq.between_bytes_ms_max, 60'000);
 }
 
 static size_t sink_room(const struct net_sink *s) {
     struct net_fetch *f = fetch_of_sink(s);
-    size_t n = net_queue_left(&f->send);
+    enum { FRAME_BYTES = 24 };
+    size_t n = net_fetch_unsent(f);
     if (!f->rq.has_body || f->send_finished || f->send_closed) return 0;
-    return n < NET_FETCH_SEND_BYTES ? NET_FETCH_SEND_BYTES - n : 0;
+    return n + FRAME_BYTES < NET_FETCH_SEND_BYTES ? NET_FETCH_SEND_BYTES - FRAME_BYTES - n : 0;
 }
 
 static err sink_write(struct net_sink *s, str data) {
@@ -254,35 +252,22 @@ static err sink_write(struct net_sink *s, str data) {
         if (data.n > f->send_left) return ERR_INVALID;
         f->send_left -= data.n;
     }
-    if (f->send.off) {
-        buf_drop(&f->send.b, f->send.off);
-        f->send.off = 0;
-    }
-    buf_put(&f->send.b, data.p, data.n);
+    uint8_t head[20];
+    if (f->chunked) buf_put(&f->out, head, http1_chunk_head(head, data.n));
+    buf_puts(&f->out, data);
+    if (f->chunked) buf_puts(&f->out, STR("\r\n"));
     later(f);
     return ERR_OK;
 }
 
 static bool sink_flushed(const struct net_sink *s) {
     struct net_fetch *f = fetch_of_sink(s);
-    return !net_queue_left(&f->send) || f->send_closed;
-}
-
-static struct net_field *copy_fields(arena *out, const struct net_field *fields, uint32_t count) {
-    struct net_field *copy = arena_array(out, struct net_field, MAX(count, 1u));
-    for (uint32_t i = 0; i < count; i++) copy[i] = (struct net_field){arena_str(out, fields[i].name), arena_str(out, fields[i].value)};
-    return copy;
-}
-
-static bool fields_ok(const struct net_field *fields, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++)
-        if (!net_field_name_ok(fields[i].name) || !net_field_value_ok(fields[i].value)) return false;
-    return true;
+    return !net_fetch_unsent(f) || f->send_closed;
 }
 
 static void sink_abort(struct net_sink *s, enum net_error e) {
     struct net_fetch *f = fetch_of_sink(s);
-    if (s->error || f->send_finished || f->send_closed) return;
+    if (f->phase == NET_FETCH_DONE || f->send_finished || f->abort) return;
     s->error = f->abort = e;
     f->send_closed = true;
     later(f);
@@ -291,23 +276,39 @@ static void sink_abort(struct net_sink *s, enum net_error e) {
 static err sink_finish(struct net_sink *s, const struct net_field *trailers, uint32_t count) {
     struct net_fetch *f = fetch_of_sink(s);
     if (!f->rq.has_body || f->send_finished || f->send_closed) return ERR_CLOSED;
-    if (!fields_ok(trailers, count)) return ERR_INVALID;
     if (f->send_left != UINT64_MAX && f->send_left) {
         sink_abort(s, NET_HTTP_REQUEST_BODY_SIZE);
         return ERR_INVALID;
     }
+    if (f->chunked) TRY(http1_chunk_last(&f->out, trailers, count));
     f->send_finished = true;
-    f->send_trailers = copy_fields(f->mem, trailers, count);
-    f->send_trailers_count = count;
     later(f);
     return ERR_OK;
 }
 
 static const struct net_sink_ops sink_ops = {sink_room, sink_write, sink_flushed, sink_finish, sink_abort};
 
-/* ---- connecting ---- */
+/* ---- getting a wire ---- */
 
-static bool may_connect(struct net_fetch *f, const struct net_addr *a) {
+void net_fetch_connected(struct net_fetch *f) {
+    f->phase = NET_FETCH_SENT;
+    f->deadline_ns = net_client_deadline(f->client, f->rq.first_byte_ms_max, 60'000);
+    later(f);
+}
+
+/* "host:port" or "[v6]:port" apart; the port is the scheme's when it says none. False: it is no port. */
+static bool split(str authority, bool https, str *host, uint16_t *port) {
+    size_t end = authority.n && authority.p[0] == '[' ? str_find(authority, ']') + 1 : str_find(authority, ':');
+    uint64_t n = https ? 443 : 80;
+    *host = str_sub(authority, 0, end);
+    str rest = str_sub(authority, end, authority.n);
+    if (rest.n && rest.p[0] != ':') return false;
+    if (rest.n > 1 && (!str_to_u64(str_sub(rest, 1, rest.n), &n) || !n || n > UINT16_MAX)) return false;
+    *port = (uint16_t)n;
+    return host->n > 0;
+}
+
+bool net_fetch_may_connect(struct net_fetch *f, const struct net_addr *a) {
     if (!f->rq.allow_address) return true;
     if (!f->freed && f->rq.allow_address(f->rq.allow_address_arg, f->rq.authority, a)) return true;
     f->prohibited = true;
@@ -315,111 +316,52 @@ static bool may_connect(struct net_fetch *f, const struct net_addr *a) {
     return false;
 }
 
-static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a) {
-    struct net_fetch *f = arg;
-    if (purpose != CURLSOCKTYPE_IPCXN) return CURL_SOCKET_BAD;
-    struct net_addr to;
-    net_addr_of(&a->addr, &to);
-    if (!may_connect(f, &to)) return CURL_SOCKET_BAD;
-    f->tried = true;
-    return socket(a->family, a->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->protocol);
-}
-
-/* Connected: a connection that is used again passes here only, so its address is asked about here too. */
-static int on_connected(void *arg, char *ip, char *local_ip, int port, int local_port) {
-    struct net_fetch *f = arg;
-    struct net_addr to;
-    (void)local_ip, (void)local_port;
-    if (!net_addr_parse(str_c(ip), &to)) to = (struct net_addr){0}; /* which nothing grants */
-    to.port = (uint16_t)port;
-    if (!may_connect(f, &to)) {
-        stop(f, NET_DESTINATION_IP_PROHIBITED, "the destination's address is not granted");
-        return CURL_PREREQFUNC_ABORT;
-    }
-    f->phase = NET_FETCH_SENT;
-    f->deadline_ns = net_client_deadline(f->client, f->rq.first_byte_ms_max, 60'000);
-    return CURL_PREREQFUNC_OK;
-}
-
-/* ---- setting up ---- */
-
-static bool has_field(const struct net_fetch_request *rq, str name) {
-    for (uint32_t i = 0; i < rq->fields_count; i++)
-        if (str_eq_nocase(rq->fields[i].name, name)) return true;
-    return false;
-}
-
-static void add_header(struct net_fetch *f, str line) {
-    struct curl_slist *more = curl_slist_append(f->headers, (const char *)line.p);
-    ENSURE(more);
-    f->headers = more;
-}
-
-static void add_headers(struct net_fetch *f) {
-    const struct net_fetch_request *rq = &f->rq;
-    static const str own[] = {STR_INIT("Accept"), STR_INIT("User-Agent"), STR_INIT("Expect"), STR_INIT("Content-Type")};
-    for (uint32_t i = 0; i < rq->fields_count; i++) {
-        const struct net_field *h = &rq->fields[i];
-        if (http1_field_hop(h->name)) continue;
-        /* curl writes "Name:" for "Name;", and drops "Name:". */
-        if (str_trim(h->value).n) add_header(f, arena_fmt(f->mem, STR_FMT ": " STR_FMT, STR_ARG(h->name), STR_ARG(h->value)));
-        else add_header(f, arena_fmt(f->mem, STR_FMT ";", STR_ARG(h->name)));
-    }
-    for (size_t i = 0; i < ARRAY_COUNT(own); i++)
-        if (!has_field(rq, own[i])) add_header(f, arena_fmt(f->mem, STR_FMT ":", STR_ARG(own[i])));
-    bool expects = str_eqc(rq->method, "POST") || str_eqc(rq->method, "PUT") || str_eqc(rq->method, "PATCH");
-    if (!rq->has_body && expects && !has_field(rq, STR("Content-Length"))) add_header(f, STR("Content-Length: 0"));
-}
-
-static void set_method(struct net_fetch *f) {
-    const char *method = (const char *)f->rq.method.p;
-    CURL *e = f->easy;
-    if (str_eqc(f->rq.method, "HEAD")) {
-        curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
+static void get_wire(struct net_fetch *f) {
+    bool https = f->rq.scheme.n == 5, may = false;
+    str host;
+    uint16_t port;
+    if (!split(f->rq.authority, https, &host, &port)) {
+        net_fetch_fail(f, NET_HTTP_REQUEST_URI_INVALID, "the authority has no host, or a port that is none");
         return;
     }
-    curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
-    if (f->rq.has_body) {
-        curl_easy_setopt(e, CURLOPT_UPLOAD, 1L);
-        uint64_t whole = f->send_left + net_queue_left(&f->send); /* some may have been written by now */
-        curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE, f->send_left == UINT64_MAX ? (curl_off_t)-1 : (curl_off_t)whole);
-        curl_easy_setopt(e, CURLOPT_READFUNCTION, on_read);
-        curl_easy_setopt(e, CURLOPT_READDATA, f);
-        curl_easy_setopt(e, CURLOPT_TRAILERFUNCTION, on_trailers);
-        curl_easy_setopt(e, CURLOPT_TRAILERDATA, f);
+    str key = arena_fmt(f->mem, "%s://" STR_FMT ":%u", https ? "https" : "http", STR_ARG(host), port);
+    struct net_wire *w = f->retried ? NULL : net_client_take(f->client, (const char *)key.p, &may);
+    may |= f->retried;
+    if (w && !net_fetch_may_connect(f, &w->address)) { /* it was for another request */
+        net_wire_free(w);
+        net_fetch_fail(f, NET_DESTINATION_IP_PROHIBITED, "the destination's address is not granted");
+        return;
     }
-    curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, method);
+    if (w) {
+        w->fetch = f;
+        f->wire = w;
+        net_fetch_connected(f);
+        return;
+    }
+    f->phase = may ? NET_FETCH_CONNECTING : NET_FETCH_WAITING;
+    if (!f->deadline_ns) f->deadline_ns = net_client_deadline(f->client, f->rq.connect_ms_max, 30'000);
+    enum net_error e = NET_OK;
+    if (!may) return;
+    f->wire = net_wire_new(f->client, f, (const char *)key.p, host, port, https, &e);
+    if (!f->wire) net_fetch_fail(f, e, "the host is neither a name nor an address");
 }
 
-static void set_options(struct net_fetch *f) {
-    CURL *e = f->easy;
-    const struct net_client *c = f->client;
-    uint32_t connect_ms = f->rq.connect_ms_max ? f->rq.connect_ms_max : 30'000;
-    curl_easy_setopt(e, CURLOPT_PRIVATE, f);
-    curl_easy_setopt(e, CURLOPT_URL, (const char *)arena_fmt(f->mem, STR_FMT "://" STR_FMT "/", STR_ARG(f->rq.scheme), STR_ARG(f->rq.authority)).p);
-    curl_easy_setopt(e, CURLOPT_REQUEST_TARGET, f->rq.path.n ? (const char *)f->rq.path.p : "/");
-    curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(e, CURLOPT_PROXY, "");
-    curl_easy_setopt(e, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(e, CURLOPT_NOPROGRESS, 1L);
-    curl_easy_setopt(e, CURLOPT_HTTP_CONTENT_DECODING, 0L);
-    curl_easy_setopt(e, CURLOPT_EXPECT_100_TIMEOUT_MS, 1000L);
-    /* Ours ends earlier and knows why; this one is the net below it. */
-    if (connect_ms < 86'400'000) curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms + 1000);
-    curl_easy_setopt(e, CURLOPT_ERRORBUFFER, f->error_text);
-    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(e, CURLOPT_HEADERDATA, f);
-    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(e, CURLOPT_WRITEDATA, f);
-    curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open);
-    curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, f);
-    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_connected);
-    curl_easy_setopt(e, CURLOPT_PREREQDATA, f);
-    if (c->ca_file[0]) curl_easy_setopt(e, CURLOPT_CAINFO, c->ca_file);
+/* The peer closed a wire that rested before it said anything: it may not have seen the request (RFC 9110 §9.2.2). */
+static bool try_again(struct net_fetch *f) {
+    static const char *const idempotent[] = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
+    bool may = f->wire->reused && !f->retried && keeps_sent(f), safe = !f->sent;
+    for (size_t i = 0; i < ARRAY_COUNT(idempotent); i++) safe |= str_eqc(f->rq.method, idempotent[i]);
+    if (!may || !safe) return false;
+    drop_wire(f);
+    f->retried = true;
+    f->sent = 0;
+    f->deadline_ns = 0;
+    if (f->sink.error && !f->abort) {
+        f->sink.error = NET_OK;
+        f->send_closed = false;
+    }
+    get_wire(f);
+    return true;
 }
 
 static void start(struct net_fetch *f) {
@@ -430,38 +372,42 @@ static void start(struct net_fetch *f) {
     }
     if (q) q->used++;
     f->counted = q != NULL;
-    f->easy = net_client_easy(f->client);
-    f->phase = NET_FETCH_CONNECTING;
-    f->deadline_ns = net_client_deadline(f->client, f->rq.connect_ms_max, 30'000);
-    set_options(f);
-    set_method(f);
-    add_headers(f);
-    curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, f->headers);
-    if (curl_multi_add_handle(f->client->multi, f->easy) != CURLM_OK) net_fetch_fail(f, NET_INTERNAL_ERROR, "libcurl refused the request");
+    get_wire(f);
 }
 
 /* ---- the job ---- */
 
+/* What is left of the response is here already, as of one that nobody wanted to read: then its wire can be used again. */
+static void skip_rest(struct net_fetch *f) {
+    str data;
+    enum net_flow flow;
+    if (f->phase != NET_FETCH_HEAD || !request_whole(f) || f->answer.until_close) return;
+    while ((flow = peek(f, &data)) == NET_FLOW_DATA) {
+        http1_body_took(&f->body, data.n);
+        f->in_used += data.n;
+    }
+    if (flow == NET_FLOW_END) conclude(f);
+}
+
 static void destroy(struct net_fetch *f) {
-    net_client_detach(f);
+    skip_rest(f);
+    drop_wire(f);
+    net_job_cancel(&f->job);
     if (f->counted) f->rq.quota->used--;
     *f->prev = f->next;
     if (f->next) f->next->prev = f->prev;
-    buf_free(&f->body.b);
-    buf_free(&f->send.b);
+    http1_body_free(&f->body);
+    buf_free(&f->in);
+    buf_free(&f->out);
     arena_free(f->mem);
     free(f);
 }
 
-static void unpause(struct net_fetch *f) {
-    bool recv = f->recv_paused && net_queue_left(&f->body) <= NET_FETCH_BODY_BYTES / 2;
-    bool send = f->send_paused && (net_queue_left(&f->send) || f->send_finished);
-    if (!f->easy || (!recv && !send)) return;
-    if (recv) f->recv_paused = false;
-    if (send) f->send_paused = false;
-    int mask = (f->recv_paused ? CURLPAUSE_RECV : 0) | (f->send_paused ? CURLPAUSE_SEND : 0);
-    curl_easy_pause(f->easy, mask);
-    net_job_queue(f->client->loop, &f->client->done_job);
+static void exchange_bytes(struct net_fetch *f) {
+    transmit(f);
+    receive(f);
+    if (f->phase == NET_FETCH_HEAD && f->over && (f->send_closed || request_whole(f))) conclude(f);
+    if (f->wire && f->phase >= NET_FETCH_SENT) net_wire_watch(f->wire, wants_bytes(f), net_fetch_unsent(f) && !f->send_closed);
 }
 
 void net_fetch_job(struct net_job *job) {
@@ -471,15 +417,17 @@ void net_fetch_job(struct net_job *job) {
         return;
     }
     if (f->phase == NET_FETCH_NEW) start(f);
+    else if (f->phase == NET_FETCH_WAITING) get_wire(f);
     if (f->abort) net_fetch_fail(f, f->abort, "the request's body is not whole");
-    unpause(f);
+    if (f->wire && (f->phase == NET_FETCH_SENT || f->phase == NET_FETCH_HEAD)) exchange_bytes(f);
     /* Each callback may free f, which then lives until its next job. */
     if (f->changed) {
         f->changed = false;
         if (f->on_change) f->on_change(f->arg);
     }
-    if (!f->freed && (net_queue_left(&f->body) || f->phase == NET_FETCH_DONE)) net_source_tell(&f->source);
-    if (!f->freed && !f->told_sink && (f->send_closed || net_queue_left(&f->send) <= NET_FETCH_SEND_BYTES / 2)) {
+    str data;
+    if (!f->freed && (f->phase == NET_FETCH_DONE || peek(f, &data) != NET_FLOW_WAIT)) net_source_tell(&f->source);
+    if (!f->freed && !f->told_sink && (f->send_closed || net_fetch_unsent(f) <= NET_FETCH_SEND_BYTES / 2)) {
         f->told_sink = true;
         net_sink_tell(&f->sink);
     }
@@ -501,25 +449,53 @@ static bool target_ok(str path) {
     return true;
 }
 
-static err check(const struct net_fetch_request *rq, uint64_t *length) {
-    *length = UINT64_MAX;
+static enum net_error check(const struct net_fetch_request *rq, uint64_t *length) {
     bool http = str_eqc(rq->scheme, "http") || str_eqc(rq->scheme, "https");
-    if (!http || !authority_ok(rq->authority) || !target_ok(rq->path) || !net_token_ok(rq->method) || str_eqc(rq->method, "CONNECT"))
-        return ERR_INVALID;
-    if (!fields_ok(rq->fields, rq->fields_count)) return ERR_INVALID;
+    *length = UINT64_MAX;
+    if (!net_token_ok(rq->method) || str_eqc(rq->method, "CONNECT")) return NET_HTTP_REQUEST_METHOD_INVALID;
+    if (!http || !authority_ok(rq->authority) || !target_ok(rq->path)) return NET_HTTP_REQUEST_URI_INVALID;
     for (uint32_t i = 0; i < rq->fields_count; i++) {
-        if (!str_eq_nocase(rq->fields[i].name, STR("content-length"))) continue;
+        const struct net_field *h = &rq->fields[i];
+        if (!net_field_name_ok(h->name) || !net_field_value_ok(h->value)) return NET_HTTP_PROTOCOL_ERROR;
+        if (!str_eq_nocase(h->name, STR("content-length"))) continue;
         uint64_t n;
-        if (*length != UINT64_MAX || !str_to_u64(rq->fields[i].value, &n) || n > INT64_MAX) return ERR_INVALID;
+        if (*length != UINT64_MAX || !str_to_u64(h->value, &n) || n > INT64_MAX) return NET_HTTP_REQUEST_BODY_SIZE;
         *length = n;
     }
-    return !rq->has_body && *length != UINT64_MAX && *length ? ERR_INVALID : ERR_OK;
+    return !rq->has_body && *length != UINT64_MAX && *length ? NET_HTTP_REQUEST_BODY_SIZE : NET_OK;
 }
 
-err net_fetch_new(struct net_client *c, const struct net_fetch_request *rq, void (*on_change)(void *arg), void *arg, struct net_fetch **out) {
+static bool has_field(const struct net_fetch_request *rq, str name) {
+    for (uint32_t i = 0; i < rq->fields_count; i++)
+        if (str_eq_nocase(rq->fields[i].name, name)) return true;
+    return false;
+}
+
+static void put_field(struct buf *b, str name, str value) {
+    const str parts[] = {name, value.n ? STR(": ") : STR(":"), value, STR("\r\n")};
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++) buf_puts(b, parts[i]);
+}
+
+static void put_head(struct net_fetch *f, const struct net_fetch_request *rq) {
+    struct buf *b = &f->out;
+    const str line[] = {rq->method, STR(" "), rq->path.n ? rq->path : STR("/"), STR(" HTTP/1.1\r\n")};
+    for (size_t i = 0; i < ARRAY_COUNT(line); i++) buf_puts(b, line[i]);
+    if (!has_field(rq, STR("Host"))) put_field(b, STR("Host"), rq->authority);
+    for (uint32_t i = 0; i < rq->fields_count; i++)
+        if (!http1_field_hop(rq->fields[i].name)) put_field(b, rq->fields[i].name, rq->fields[i].value);
+    bool expects = str_eqc(rq->method, "POST") || str_eqc(rq->method, "PUT") || str_eqc(rq->method, "PATCH");
+    if (f->chunked) put_field(b, STR("Transfer-Encoding"), STR("chunked"));
+    else if (!rq->has_body && expects && !has_field(rq, STR("Content-Length"))) put_field(b, STR("Content-Length"), STR("0"));
+    buf_puts(b, STR("\r\n"));
+    f->head_bytes_out = b->n;
+}
+
+enum net_error net_fetch_new(struct net_client *c, const struct net_fetch_request *rq, void (*on_change)(void *arg), void *arg,
+                             struct net_fetch **out) {
     uint64_t length;
     *out = NULL;
-    TRY(check(rq, &length));
+    enum net_error e = check(rq, &length);
+    if (e != NET_OK) return e;
     struct net_fetch *f = calloc(1, sizeof *f);
     ENSURE(f);
     f->client = c;
@@ -533,27 +509,33 @@ err net_fetch_new(struct net_client *c, const struct net_fetch_request *rq, void
     f->rq.method = arena_str(f->mem, rq->method);
     f->rq.scheme = arena_str(f->mem, rq->scheme);
     f->rq.authority = arena_str(f->mem, rq->authority);
-    f->rq.path = arena_str(f->mem, rq->path);
-    f->rq.fields = copy_fields(f->mem, rq->fields, rq->fields_count);
+    for (size_t i = 0; i < f->rq.authority.n; i++) /* a host's case means nothing */
+        ((uint8_t *)(uintptr_t)f->rq.authority.p)[i] = http1_lower(f->rq.authority.p[i]);
+    f->rq.path = (str){0};
+    f->rq.fields = NULL;
     f->send_left = rq->has_body ? length : UINT64_MAX;
+    f->chunked = rq->has_body && length == UINT64_MAX;
+    f->send_finished = !rq->has_body;
+    put_head(f, rq);
     f->next = c->fetches;
     f->prev = &c->fetches;
     if (f->next) f->next->prev = &f->next;
     c->fetches = f;
+    net_client_busy(c);
     later(f);
     *out = f;
-    return ERR_OK;
+    return NET_OK;
 }
 
 void net_fetch_free(struct net_fetch *f) {
     if (!f) return;
     f->freed = true;
     f->source.notify = f->sink.notify = NULL;
-    f->deadline_ns = 0;
+    f->deadline_ns = f->write_deadline_ns = 0;
     later(f);
 }
 
-const struct net_response *net_fetch_response(const struct net_fetch *f) { return f->has_head ? &f->response : NULL; }
+const struct net_response *net_fetch_response(const struct net_fetch *f) { return f->response.status ? &f->response : NULL; }
 enum net_error net_fetch_error(const struct net_fetch *f) { return f->error; }
 str net_fetch_error_text(const struct net_fetch *f) { return str_c(f->error_text[0] ? f->error_text : f->error ? net_error_text(f->error) : ""); }
 str net_fetch_scheme(const struct net_fetch *f) { return f->rq.scheme; }

@@ -210,20 +210,18 @@ static void see_connection(struct http1_seen *s, str value) {
     }
 }
 
-/* Several fields are one list (RFC 9110 §5.3). */
-static void see_coding(struct http1_seen *s, str value) {
-    count(&s->codings);
+void http1_see_coding(struct http1_codings *c, str value) {
     for (bool more = true; more;) {
         str token;
         more = str_cut(value, ',', &token, &value);
         token = str_trim(token);
-        if (s->chunked) s->coding_bad = true; /* something after chunked, or chunked twice */
-        if (HTTP1_IS(token, "chunked")) s->chunked = true;
+        if (c->chunked) c->bad = true; /* something after chunked, or chunked twice */
+        if (HTTP1_IS(token, "chunked")) c->chunked = true;
         else if (HTTP1_IS(token, "gzip") || HTTP1_IS(token, "x-gzip") || HTTP1_IS(token, "deflate") ||
                  HTTP1_IS(token, "compress") || HTTP1_IS(token, "x-compress") || HTTP1_IS(token, "identity"))
-            s->coding_other = true;
-        else if (net_token_ok(token)) s->coding_unknown = true;
-        else s->coding_bad = true;
+            c->other = true;
+        else if (net_token_ok(token)) c->unknown = true;
+        else c->bad = true;
     }
 }
 
@@ -242,7 +240,7 @@ static void see(struct http1_seen *s, const struct net_field *f) {
         if (http1_is(f->name.p, "content-length", 14)) count(&s->lengths), s->length = f->value;
         break;
     case 17:
-        if (http1_is(f->name.p, "transfer-encoding", 17)) see_coding(s, f->value);
+        if (http1_is(f->name.p, "transfer-encoding", 17)) count(&s->codings), http1_see_coding(&s->coding, f->value);
         break;
     default: break;
     }
@@ -253,9 +251,9 @@ static enum http1_result resolve_framing(struct http1_head *h, const struct http
     if (s->codings) {
         if (s->lengths) return refuse(h, 400, "both content-length and transfer-encoding");
         if (h->rq.version_minor == 0) return refuse(h, 400, "transfer-encoding in HTTP/1.0");
-        if (s->coding_unknown) return refuse(h, 501, "unknown transfer coding");
-        if (s->coding_bad || !s->chunked) return refuse(h, 400, "transfer-encoding does not end in one chunked");
-        if (s->coding_other) return refuse(h, 501, "transfer coding not supported");
+        if (s->coding.unknown) return refuse(h, 501, "unknown transfer coding");
+        if (s->coding.bad || !s->coding.chunked) return refuse(h, 400, "transfer-encoding does not end in one chunked");
+        if (s->coding.other) return refuse(h, 501, "transfer coding not supported");
         h->chunked = true;
         h->rq.has_body = true;
         h->rq.content_length = UINT64_MAX;

@@ -1,7 +1,8 @@
-/* http1: the HTTP/1.1 codec (RFC 9112), server side. No I/O: bytes in, a request out; a response in, bytes out.
+/* http1: the HTTP/1.1 codec (RFC 9112), both sides. No I/O: as a server bytes in, a request out; a response in, bytes out; as a client
+ * the other way round.
  *
  * 1. The same bytes give the same answer however they are split.
- * 2. What two parsers could read in two ways is refused (400 and the connection closed), not repaired.
+ * 2. What two parsers could read in two ways is refused (a request with 400) and the connection closed, not repaired.
  * 3. Nothing here allocates but the trailers of a body, which are rare.
  */
 #ifndef ORLO_NET_HTTP1_H
@@ -22,11 +23,16 @@ enum http1_result {
 
 /* ---- request head ---- */
 
+/* Transfer codings, of one field or of several that are one list (RFC 9110 §5.3). */
+struct http1_codings {
+    bool chunked, other, unknown, bad; /* bad: something after chunked, or no token */
+};
+
 /* What the fields so far say about framing and the connection. */
 struct http1_seen {
     str host, length, expect;
     uint8_t hosts, lengths, codings; /* occurrences, saturating */
-    bool coding_unknown, coding_bad, coding_other, chunked;
+    struct http1_codings coding;
     bool close, keep_alive;
 };
 
@@ -52,7 +58,24 @@ void http1_head_init(struct http1_head *h, const struct http1_limits *limits, st
  * moved in between, parsing begins anew. Writes into p in one case: absolute-form without a path but with a query gets its "/". */
 enum http1_result http1_head_parse(struct http1_head *h, uint8_t *p, size_t n);
 
-/* ---- request body ---- */
+/* ---- a peer's response head, for a client ---- */
+
+struct http1_answer {
+    uint16_t status;
+    struct net_field *fields; /* pointing into the head */
+    uint32_t fields_count;
+    uint64_t length;  /* of the body: UINT64_MAX: chunked, or until the connection's end; 0 for one that has none by rule */
+    bool chunked, until_close;
+    bool keep_alive;  /* the peer does not mean to close */
+    enum net_error error; /* after ERROR */
+    const char *why;
+};
+/* Where a head ends in p[0..n), of which p[0..*seen) was looked at before: DONE: behind its empty line at *seen. ERROR: it is none. */
+enum http1_result http1_answer_end(const uint8_t *p, size_t n, size_t *seen, const char **why);
+/* head: all of one. fields has room for fields_max. method: of the request. */
+enum http1_result http1_answer_parse(struct http1_answer *a, str head, str method, uint32_t fields_max);
+
+/* ---- a body that arrives ---- */
 
 struct http1_body {
     uint8_t state;
@@ -68,7 +91,7 @@ struct http1_body {
     uint16_t status;      /* after ERROR */
     const char *why;
 };
-/* length: UINT64_MAX: chunked; 0: none. */
+/* length: UINT64_MAX: chunked; 0: none. bytes_max UINT64_MAX: any. */
 void http1_body_init(struct http1_body *b, uint64_t length, uint64_t bytes_max);
 void http1_body_free(struct http1_body *b);
 /* Looks at p[0..n), the next bytes. *skip: framing bytes done with; the data that follows them, if any, is *data. DONE: the body

@@ -1,4 +1,4 @@
-/* net: the event loop, the HTTP server, the outgoing HTTP client. The one room that sees libuv and libcurl.
+/* net: the event loop, the HTTP server, the outgoing HTTP client. The one room that sees libuv.
  *
  *   loop      one per process; everything here runs on its thread, but for what says otherwise
  *   source    bytes that arrive (a request's body, a fetched response's body): pulled, so a slow reader slows the sender
@@ -222,14 +222,14 @@ bool net_response_bodiless(str method, uint16_t status);
 /* Standard reason phrase; "" if unknown. */
 const char *net_status_text(uint16_t status);
 
-/* ---- HTTP client -------------------------------------------------------------------------------------------------- */
+/* ---- HTTP client: HTTP/1.1, plain and over TLS ----------------------------------------------------------------------- */
 
 struct net_client;
 struct net_fetch;
 
 struct net_client_config {
     struct net_loop *loop;
-    uint32_t connections_max;   /* open at once, over all hosts; 256 */
+    uint32_t connections_max;   /* open at once, over all hosts; 256; who comes then waits */
     uint32_t idle_max;          /* kept for reuse; 64 */
     str ca_file;                /* PEM; empty: the system's */
 };
@@ -248,7 +248,7 @@ struct net_fetch_request {
     bool has_body;           /* the body will be written to net_fetch_sink; its content-length is read from fields, else chunked */
     uint32_t connect_ms_max;       /* 0: 30,000 */
     uint32_t first_byte_ms_max;    /* 0: 60,000; from the end of connecting */
-    uint32_t between_bytes_ms_max; /* 0: 60,000; while the reader wants bytes */
+    uint32_t between_bytes_ms_max; /* 0: 60,000; while the reader wants bytes; of the upload after the response has begun */
     uint32_t head_bytes_max;       /* 0: 64 KiB, of the response */
     struct net_quota *quota;       /* NULL: none; must outlive the fetch */
     /* False: the address may not be connected to for this authority (DESTINATION_IP_PROHIBITED). Asked of every address before it is
@@ -256,10 +256,11 @@ struct net_fetch_request {
     bool (*allow_address)(void *arg, str authority, const struct net_addr *address);
     void *allow_address_arg;
 };
-/* Everything of rq is copied. Failures (even a full quota) come as the fetch's error; only a misuse returns an err:
- * ERR_INVALID (method, URI or field), *out NULL. on_change(arg): the head arrived or the fetch failed. */
-[[nodiscard]] err net_fetch_new(struct net_client *c, const struct net_fetch_request *rq, void (*on_change)(void *arg), void *arg,
-                                struct net_fetch **out);
+/* Everything of rq is copied. Failures (even a full quota) come as the fetch's error; only what cannot be sent at all is returned, *out NULL:
+ * HTTP_REQUEST_METHOD_INVALID, HTTP_REQUEST_URI_INVALID, HTTP_PROTOCOL_ERROR (a field), HTTP_REQUEST_BODY_SIZE (a content-length that is
+ * none, or announces what has_body denies). on_change(arg): the head arrived, or the fetch came to its end. */
+[[nodiscard]] enum net_error net_fetch_new(struct net_client *c, const struct net_fetch_request *rq, void (*on_change)(void *arg), void *arg,
+                                           struct net_fetch **out);
 void net_fetch_free(struct net_fetch *f); /* cancels what is under way; from any callback too */
 
 struct net_response {
@@ -276,6 +277,6 @@ str net_fetch_authority(const struct net_fetch *f);
 /* The last address that allow_address turned down; NULL: none. */
 const struct net_addr *net_fetch_prohibited(const struct net_fetch *f);
 struct net_source *net_fetch_source(struct net_fetch *f);  /* the response's body */
-struct net_sink *net_fetch_sink(struct net_fetch *f);      /* the request's body */
+struct net_sink *net_fetch_sink(struct net_fetch *f);      /* the request's body; may outlast the response */
 
 #endif

@@ -55,6 +55,8 @@ enum net_sock_error net_sock_queue_error(const struct net_sock *s); /* of what w
 /* Sending ends when the queue is empty. */
 void net_sock_shut(struct net_sock *s, bool receiving, bool sending);
 
+void net_sock_no_delay(struct net_sock *s); /* what is sent leaves at once (TCP_NODELAY) */
+
 /* ---- datagrams ---- */
 
 enum { NET_SOCK_DATAGRAM_MAX = 65535 };

@@ -124,6 +124,11 @@ enum net_sock_error net_sock_send(struct net_sock *s, str data, size_t *sent) {
     return outcome(r);
 }
 
+void net_sock_no_delay(struct net_sock *s) {
+    int on = 1;
+    setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
 enum net_sock_error net_sock_receive_from(struct net_sock *s, void *p, size_t n, size_t *got, struct net_addr *from) {
     struct sockaddr_storage a = {0};
     socklen_t length = sizeof a;

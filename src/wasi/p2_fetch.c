@@ -188,10 +188,9 @@ static void send_fetch(struct p2_fetch *f) {
         .allow_address = outgoing_may_reach,
         .allow_address_arg = run->app,
     };
-    err e = net_fetch_new(wasi_app_client(run->app), &rq, on_change, f, &f->fetch);
+    f->error = net_fetch_new(wasi_app_client(run->app), &rq, on_change, f, &f->fetch);
     arena_free(scratch);
-    if (e != ERR_OK) f->error = NET_HTTP_REQUEST_URI_INVALID;
-    else if (has_body) p2_body_attach(f->body, net_fetch_sink(f->fetch), f);
+    if (f->error == NET_OK && has_body) p2_body_attach(f->body, net_fetch_sink(f->fetch), f);
     if (f->body) f->body->wants_out = NULL;
     /* The body holds a reference to the fetch now; the fetch lets go of body and request, so that none keeps the others. */
     p2_unref(f->in, f->body);

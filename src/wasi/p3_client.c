@@ -154,9 +154,9 @@ static enum net_error start(struct p3_fetch *f, struct wasi3_http_types_request 
         .allow_address = to->forwards ? outgoing_may_forward : outgoing_may_reach,
         .allow_address_arg = run->app,
     };
-    err e = net_fetch_new(wasi_app_client(run->app), &rq, on_change, f, &f->fetch);
+    enum net_error e = net_fetch_new(wasi_app_client(run->app), &rq, on_change, f, &f->fetch);
     arena_free(scratch);
-    if (e != ERR_OK) return NET_HTTP_REQUEST_URI_INVALID;
+    if (e != NET_OK) return e;
     f->prev = &run->fetches;
     if ((f->next = run->fetches)) f->next->prev = &f->next;
     run->fetches = f;
