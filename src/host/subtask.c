@@ -192,7 +192,7 @@ enum abi_trap host_subtask_cancel(struct host_instance *in, const struct host_bi
         return host_fail(in, ABI_TRAP_HOST, "subtask.cancel: the subtask's terminal status was delivered already");
     if (s->cancel_requested)
         return host_fail(in, ABI_TRAP_HOST, "subtask.cancel was called already for this subtask");
-    if (s->w.set && !b->async_op) return host_in_set(in);
+    if (s->w.set) return host_in_set(in); /* asynchronously, too */
     enum abi_trap trap = resolved(s) ? ABI_TRAP_NONE : request_cancel(s);
     if (!trap && !resolved(s)) {
         if (b->async_op) {

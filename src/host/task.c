@@ -130,8 +130,9 @@ enum abi_trap host_task_return(struct host_instance *in, const struct host_bindi
     if (task->state == HOST_TASK_RESOLVED)
         return host_fail(in, ABI_TRAP_HOST, "task.return or task.cancel was called already");
     const struct host_type *t = task->lift->result[b->o.memory64];
+    /* LiftOptions.equal, but that a result without pointers needs no memory, even where the parameters did (async/cross-abi-calls). */
     if (t != b->result || task->lift->o.encoding != b->o.encoding ||
-        (b->o.has_memory && task->lift->o.memory != b->o.memory))
+        (b->o.has_memory && (!task->lift->o.has_memory || task->lift->o.memory != b->o.memory)))
         return host_fail(in, ABI_TRAP_HOST, "task.return's type or options are not those of the function");
     struct host_cx cx;
     task_cx(&cx, task, &b->o);
@@ -296,7 +297,7 @@ enum abi_trap host_task_begin(struct host_instance *in, struct host_task *task) 
     struct host_thread *t = &task->thread, *holder = t->ci->exclusive;
     if (needs_exclusive(task->lift) && holder && host_is_ready(holder) && !t->ci->entering) {
         /* It could go on by now: so it does, first (async/sync-streams of the suite counts on it). */
-        enum abi_trap trap = host_resume(in, holder, false);
+        enum abi_trap trap = host_resume(in, holder, host_deliver_cancel(holder->task, holder->cancellable));
         if (trap) return trap;
     }
     if (!host_has_backpressure(task) && !t->ci->entering) return host_resume(in, t, false);
@@ -360,6 +361,7 @@ enum abi_trap host_task_request_cancel(struct host_instance *in, struct host_tas
     struct host_thread *t = cancellable(task);
     if (!t || !host_may_enter(in, ci, caller)) {
         task->state = HOST_TASK_PENDING_CANCEL;
+        HOST_EACH(n, &task->threads) host_poke(container_of(n, struct host_thread, of_task)); /* once it may enter */
         return ABI_TRAP_NONE;
     }
     task->state = HOST_TASK_CANCEL_DELIVERED;

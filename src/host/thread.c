@@ -46,14 +46,19 @@ bool host_thread_excluded(const struct host_thread *t) {
 
 /* ---- waiting ---------------------------------------------------------------------------------- */
 
+/* It can be told that its task is asked to cancel, which it could not be at once. */
+static bool cancel_due(const struct host_thread *t) {
+    return t->cancellable && t->task && t->task->state == HOST_TASK_PENDING_CANCEL;
+}
+
 bool host_is_ready(const struct host_thread *t) {
     if (t->state != HOST_THREAD_WAITING) return false;
     switch ((enum host_wait)t->wait) {
     case HOST_WAIT_NOTHING: return true;
     case HOST_WAIT_ENTER: return !host_has_backpressure(t->task);
     case HOST_WAIT_YIELD_CALLBACK: return !t->ci->exclusive;
-    case HOST_WAIT_SET_CALLBACK: return !t->ci->exclusive && host_wset_has_event(t->on);
-    case HOST_WAIT_SET: return host_wset_has_event(t->on);
+    case HOST_WAIT_SET_CALLBACK: return !t->ci->exclusive && (host_wset_has_event(t->on) || cancel_due(t));
+    case HOST_WAIT_SET: return host_wset_has_event(t->on) || cancel_due(t);
     case HOST_WAIT_WAITABLE: return ((const struct host_waitable *)t->on)->has_event;
     case HOST_WAIT_SUBTASK: return ((const struct host_subtask *)t->on)->state >= HOST_SUBTASK_RETURNED;
     }
@@ -63,7 +68,7 @@ bool host_is_ready(const struct host_thread *t) {
 /* Not ready, but will be when its instance lets it. */
 static bool is_held(const struct host_thread *t) {
     return t->wait == HOST_WAIT_ENTER || t->wait == HOST_WAIT_YIELD_CALLBACK ||
-           (t->wait == HOST_WAIT_SET_CALLBACK && host_wset_has_event(t->on));
+           (t->wait == HOST_WAIT_SET_CALLBACK && (host_wset_has_event(t->on) || cancel_due(t)));
 }
 
 void host_poke(struct host_thread *t) {
@@ -109,6 +114,12 @@ void host_stop_waiting(struct host_thread *t) {
     if (t->wait == HOST_WAIT_WAITABLE) ((struct host_waitable *)t->on)->waiter = NULL;
     if (t->wait == HOST_WAIT_SUBTASK) ((struct host_subtask *)t->on)->waiter = NULL;
     if (t->wait == HOST_WAIT_SET || t->wait == HOST_WAIT_SET_CALLBACK) ((struct host_wset *)t->on)->waiting--;
+}
+
+/* It was ready, and is to run. */
+static void end_waiting(struct host_thread *t) {
+    host_stop_waiting(t);
+    t->cancelled = host_deliver_cancel(t->task, t->cancellable);
 }
 
 /* ---- changing places -------------------------------------------------------------------------- */
@@ -187,7 +198,7 @@ enum abi_trap host_cannot_block(struct host_instance *in, const char *also) {
 static struct host_thread *another_of(struct host_ci *ci) {
     if (ci) HOST_EACH(n, &ci->waiting) {
         struct host_thread *t = container_of(n, struct host_thread, of_ci);
-        if (host_is_ready(t) && !host_thread_excluded(t) && t != ci->exclusive) return t;
+        if (host_is_ready(t) && t->wait != HOST_WAIT_ENTER && !host_thread_excluded(t) && t != ci->exclusive) return t;
     }
     return NULL;
 }
@@ -198,14 +209,13 @@ static enum abi_trap block_nested(struct host_instance *in, struct host_thread *
     for (;; x = NULL) {
         if (!x) {
             if (host_is_ready(b)) {
-                host_stop_waiting(b);
+                end_waiting(b);
                 b->state = HOST_THREAD_RUNNING;
                 return ABI_TRAP_NONE;
             }
             x = another_of(b->ci);
             if (!x) return host_cannot_block(in, "");
-            host_stop_waiting(x);
-            x->cancelled = false;
+            end_waiting(x);
         }
         x->resumer = b;
         enum abi_trap trap = give(in, x);
@@ -269,8 +279,7 @@ void host_schedule(struct host_instance *in) {
             if (is_held(t)) host_list_push(&t->ci->held, &t->queue);
             continue;
         }
-        host_stop_waiting(t);
-        t->cancelled = false;
+        end_waiting(t);
         t->resumer = NULL;
         enum abi_trap trap = host_enter(in, host_ci_number(in, t->ci), PLAN_NONE);
         if (!trap) trap = give(in, t);
@@ -448,11 +457,11 @@ static enum abi_trap let_go(struct host_instance *in, const struct host_binding 
     bool cancelled = host_deliver_cancel(t->task, b->cancellable);
     enum abi_trap trap = ABI_TRAP_NONE;
     if (!cancelled) {
-        if (other) host_stop_waiting(other);
+        if (other) other->cancelled = false;
+        if (other && other->state == HOST_THREAD_WAITING) end_waiting(other);
         t->cancellable = b->cancellable;
         if (yield) start_waiting(t, HOST_WAIT_NOTHING, NULL, b->cancellable);
         else t->state = HOST_THREAD_SUSPENDED;
-        if (other) other->cancelled = false;
         trap = block(in, other, &cancelled);
     }
     slots[0] = cancelled;
@@ -488,6 +497,7 @@ static enum abi_trap then_promote(struct host_instance *in, const struct host_bi
                                   uint64_t *slots) {
     struct host_thread *other = NULL;
     enum abi_trap trap = find(in, b, slots[0], false, &other);
+    if (!trap && other == in->thread) trap = host_fail(in, ABI_TRAP_HOST, "cannot promote the current thread");
     return trap ? trap : let_go(in, b, yield, host_is_ready(other) ? other : NULL, slots);
 }
 

@@ -25,3 +25,25 @@
 (assert_trap (invoke $i "good" (u32.const 3)) "thread.new-indirect: table element 3 is no function")
 (component instance $i $c)
 (assert_return (invoke $i "good" (u32.const 0)) (u32.const 1))
+;; Each through a table of its own, the second of its module.
+(component definition $two
+  (core module $M
+    (table (export "a") 2 funcref) (table (export "b") 4 funcref)
+    (func $f (param i32)) (func $g (param i32))
+    (elem (table 0) (i32.const 0) func $f) (elem (table 1) (i32.const 3) func $g))
+  (core module $R
+    (import "" "a" (func $a (param i32 i32) (result i32)))
+    (import "" "b" (func $b (param i32 i32) (result i32)))
+    (func (export "run") (param i32) (result i32)
+      (drop (call $a (i32.const 0) (i32.const 7)))
+      (call $b (local.get 0) (i32.const 7))))
+  (core type $start (func (param i32)))
+  (core instance $m (instantiate $M))
+  (core func $a (canon thread.new-indirect $start (core table $m "a")))
+  (core func $b (canon thread.new-indirect $start (core table $m "b")))
+  (core instance $r (instantiate $R (with "" (instance (export "a" (func $a)) (export "b" (func $b))))))
+  (func (export "run") (param "i" u32) (result u32) (canon lift (core func $r "run"))))
+(component instance $i $two)
+(assert_return (invoke $i "run" (u32.const 3)) (u32.const 2))
+(component instance $i $two)
+(assert_trap (invoke $i "run" (u32.const 0)) "thread.new-indirect: table element 0 is no function")
