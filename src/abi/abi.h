@@ -239,9 +239,9 @@ static inline void abi_sites_put(struct buf *out, struct abi_sites_writer *w, st
     }
     if (s.kind == ABI_SITE_UNWIND) abi_sites_put_unwind(out, s);
 }
-void abi_sites_end(struct buf *out);
+void abi_sites_end(struct buf *out, size_t start); /* start: where the list begins in out */
 /* The site at exactly pc whose kind is in the set `kinds` (1 << kind): where a call returns to an instruction that may fault, both
- * have one, the call's first. Async-signal-safe. list points into a mapped image. */
+ * have one, the call's first. Async-signal-safe, and quick in a list of any length. list points into a mapped image. */
 bool abi_sites_find_kind(const uint8_t *list, uint32_t pc, uint32_t kinds, struct abi_site *out);
 /* The first of any kind. */
 static inline bool abi_sites_find(const uint8_t *list, uint32_t pc, struct abi_site *out) {

@@ -13,7 +13,7 @@
 #include <elf.h>
 
 enum {
-    ABI_IMAGE_VERSION = 2,
+    ABI_IMAGE_VERSION = 3,
     ABI_IMAGE_PHDRS = 5,
     ABI_IMAGE_NOTE =
         sizeof(Elf64_Ehdr) + ABI_IMAGE_PHDRS * sizeof(Elf64_Phdr) + 4, /* puts the head at a multiple of 8 */

@@ -16,7 +16,7 @@ static void test_round_trip(void **state) {
     struct abi_sites_writer w = {0};
     buf_puts(&b, STR("xx"));
     for (size_t i = 0; i < ARRAY_COUNT(sites); i++) abi_sites_put(&b, &w, sites[i]);
-    abi_sites_end(&b);
+    abi_sites_end(&b, 2);
     struct abi_site got;
     for (size_t i = 0; i < ARRAY_COUNT(sites); i++) {
         assert_true(abi_sites_find(b.p + 2, sites[i].pc, &got));
@@ -37,7 +37,7 @@ static void test_two_at_one_pc(void **state) {
     struct abi_sites_writer w = {0};
     abi_sites_put(&b, &w, (struct abi_site){9, 30, ABI_SITE_CALL, 0, 0});
     abi_sites_put(&b, &w, (struct abi_site){9, 34, ABI_SITE_MEMORY, 0, 0});
-    abi_sites_end(&b);
+    abi_sites_end(&b, 0);
     struct abi_site got;
     assert_true(abi_sites_find(b.p, 9, &got) && got.wasm_offset == 30);
     assert_true(abi_sites_find_kind(b.p, 9, 1 << ABI_SITE_MEMORY, &got) && got.wasm_offset == 34);
@@ -46,10 +46,36 @@ static void test_two_at_one_pc(void **state) {
     buf_free(&b);
 }
 
+/* A million sites: each is found, though no more than a few hundred are looked at (a search from the start of the list would take
+ * minutes here). */
+static void test_long(void **state) {
+    enum { N = 1'000'000 };
+    struct buf b = {0};
+    struct abi_sites_writer w = {0};
+    buf_puts(&b, STR("before"));
+    for (uint32_t i = 0; i < N; i++) {
+        abi_sites_put(&b, &w, (struct abi_site){10 * i + 7, 3 * i % 5000, ABI_SITE_CALL, 0, 0});
+        abi_sites_put(&b, &w, (struct abi_site){10 * i + 7, i, i % 3 ? ABI_SITE_MEMORY : ABI_SITE_UNWIND, i % 300, i % 7});
+    }
+    abi_sites_end(&b, 6);
+    struct abi_site got;
+    for (uint32_t i = 0; i < N; i += 1 + i % 13) {
+        assert_true(abi_sites_find(b.p + 6, 10 * i + 7, &got));
+        assert_int_equal(got.wasm_offset, 3 * i % 5000);
+        assert_true(abi_sites_find_kind(b.p + 6, 10 * i + 7, 1 << ABI_SITE_MEMORY | 1 << ABI_SITE_UNWIND, &got));
+        assert_int_equal(got.wasm_offset, i);
+        if (i % 3 == 0) assert_int_equal(got.frame, i % 300);
+        assert_false(abi_sites_find(b.p + 6, 10 * i + 8, &got));
+    }
+    assert_false(abi_sites_find(b.p + 6, 6, &got));
+    assert_false(abi_sites_find(b.p + 6, UINT32_MAX, &got));
+    buf_free(&b);
+}
+
 static void test_empty(void **state) {
     struct buf b = {0};
     struct abi_site got;
-    abi_sites_end(&b);
+    abi_sites_end(&b, 0);
     assert_false(abi_sites_find(b.p, 0, &got));
     buf_free(&b);
 }
@@ -64,6 +90,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_two_at_one_pc),
+        cmocka_unit_test(test_long),
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_trap_texts),
     };

@@ -243,7 +243,7 @@ static void begin_function(struct compiler *c, uint32_t func_index) {
 static void end_function(struct compiler *c, uint32_t func_index) {
     target_end_function(c);
     c->out->funcs[func_index].size = code_at(c) - c->func_start;
-    abi_sites_end(&c->out->sites);
+    abi_sites_end(&c->out->sites, c->out->funcs[func_index].sites);
 }
 
 static err compile_once(struct compiler *c, uint32_t func_index, const struct wasm_deftype *t,

@@ -7,7 +7,7 @@
 #include "engine/engine_int.h"
 #include <stdlib.h>
 
-enum { QUEUE = 8 /* a power of two */ };
+enum { QUEUE = 8 /* a power of two */, OBJECT_NS = 20 /* to mark one, about */ };
 
 struct collection {
     struct engine *e;
@@ -21,7 +21,7 @@ static inline void worked(struct collection *c, uint32_t n) {
     c->work += n;
     if (LIKELY(c->work < HEAP_STEP)) return;
     c->work = 0;
-    c->killed |= !engine_slice_check(c->e);
+    c->killed |= !engine_work(c->e, HEAP_STEP * OBJECT_NS);
 }
 
 /* ---- marking ---- */

@@ -23,7 +23,7 @@ struct engine *engine_new(const struct engine_config *config) {
     if (!c->fibers_max) c->fibers_max = 4 * c->slots_max;
     const char *slice = getenv("ORLO_ENGINE_SLICE_NS");
     if (!c->slice_ns && slice) str_to_u64(str_c(slice), &c->slice_ns);
-    c->slice_ns = c->slice_ns ? MAX(c->slice_ns, (uint64_t)SLICE_NS_MIN) : 10'000'000;
+    c->slice_ns = c->slice_ns ? MAX(c->slice_ns, (uint64_t)SLICE_NS_MIN) : 2'000'000;
     const char *verify = getenv("ORLO_ENGINE_VERIFY");
     if (verify && verify[0] == '1') c->verify = true;
     const char *collect = getenv("ORLO_ENGINE_COLLECT");
@@ -31,7 +31,7 @@ struct engine *engine_new(const struct engine_config *config) {
     const char *reserve = getenv("ORLO_ENGINE_RESERVE");
     if (!c->reserve_bytes_max && reserve) str_to_u64(str_c(reserve), &c->reserve_bytes_max);
     if (!c->reserve_bytes_max) c->reserve_bytes_max = ENGINE_MEMORY64_RESERVE;
-    e->ready_last = &e->ready_first;
+    engine_queues_init(e);
     e->posts.next = e->posts.prev = &e->posts;
     e->cleaning_last = &e->cleaning;
     e->account.max = c->account_bytes_max;
@@ -64,6 +64,7 @@ bool engine_idle(struct engine *e) {
 uint32_t engine_idle_wait_ms(const struct engine *e) { return engine_slots_waiting(e) || engine_fibers_waiting(e) ? 1000 : 0; }
 
 uint64_t engine_turns(const struct engine *e) { return e->run_seq; }
+uint64_t engine_work_most(const struct engine *e) { return e->work_most; }
 
 /* ---- images ---- */
 

@@ -32,8 +32,8 @@ struct engine_config {
     bool no_files; /* contexts are copied, never mapped from a memory file: of a process whose private memory alone is limited */
     uint32_t slots_max;        /* instances alive at once; 0: 1000 */
     uint32_t fibers_max;       /* fibers alive at once; 0: 4 * slots_max */
-    uint64_t slice_ns;         /* a guest that ran this long without yielding is preempted; 0: what
-                                  ORLO_ENGINE_SLICE_NS says, else 10 ms; at least 20 us */
+    uint64_t slice_ns;         /* a guest that ran this long without yielding is preempted, if anybody else wants the core;
+                                  0: what ORLO_ENGINE_SLICE_NS says, else 2 ms; at least 20 us */
     enum engine_reset reset;
     bool verify; /* after each reset compare the whole slot with its image, abort on a difference; for tests.
                     ORLO_ENGINE_VERIFY=1 does the same */
@@ -45,6 +45,10 @@ struct engine_config {
      * engine_run. */
     void (*on_ready)(void *arg);
     void *on_ready_arg;
+    /* Whether there is news for the loop that calls engine_run, such as a readable socket: a guest that computes is then taken off
+     * before its slice is over. Called by a signal handler. NULL: take it that there always is, once the slice is over. */
+    bool (*news)(void *arg);
+    void *news_arg;
 };
 /* Usually one a thread; several may exist, and engine_run of one from within another's host function works.
  * Made in the process that uses it (after fork), before it gives up its rights: it opens /proc/self/pagemap
@@ -213,8 +217,9 @@ enum abi_trap engine_exit(struct engine_instance *in, int32_t code);
 /* A new fiber of the instance that will run fn(arg) from engine_run. Its stacks are charged to the image's account. NULL:
  * engine_last_refusal says why. */
 struct engine_fiber *engine_spawn(struct engine_instance *in, void (*fn)(void *arg), void *arg);
-/* Runs ready fibers until none is ready (each at most a slice before others get a turn), or `max_ns` have
- * passed. True: some are still ready, or slots being cleaned: call again soon. */
+/* Runs ready fibers until none is ready, `max_ns` have passed, or there is news for the loop. Each runs for a slice at most before others
+ * get a turn; those whose instance has used little of the core go first. True: some are still ready, or slots being cleaned: call
+ * again soon. */
 bool engine_run(struct engine *e, uint64_t max_ns);
 
 /* fn(arg) in the next engine_run, or the one under way, on its caller's stack, between fibers; once. */
@@ -231,6 +236,14 @@ struct engine_fiber *engine_fiber_current(struct engine *e); /* NULL on the loop
 [[nodiscard]] bool engine_park(struct engine *e);
 void engine_ready(struct engine_fiber *f); /* idempotent; from the loop or from any fiber of this engine */
 void engine_yield(struct engine *e);       /* park, ready at once: others get their turn */
+/* For host functions: whoever loops over a size that the guest chose says after each piece how much was done: bytes touched, or, of what
+ * takes longer than a nanosecond, so many nanoseconds; not above ENGINE_WORK_PIECE at once. It counts as the guest's own
+ * computing: others get their turn when the slice is over. False: the instance was killed; the caller releases what it holds and
+ * returns ABI_TRAP_INTERRUPTED. On the loop's own stack it does nothing. */
+[[nodiscard]] bool engine_work(struct engine *e, uint64_t units);
+enum { ENGINE_WORK_PIECE = 256 << 10 };
+[[nodiscard]] bool engine_copy(struct engine *e, void *to, const void *from, uint64_t n); /* memmove, as work */
+uint64_t engine_work_most(const struct engine *e); /* the largest `units` so far: for tests */
 /* Every fiber of the instance unwinds with ABI_TRAP_INTERRUPTED, at once if it is running guest code or
  * parked. The fn given to engine_spawn sees it as the trap of its engine_call. */
 void engine_kill(struct engine_instance *in);

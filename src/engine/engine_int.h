@@ -1,7 +1,7 @@
 /* engine, inside. See engine.h for what it is.
  *
  *   engine ─┬─ images ── free slots (LIFO), templates of contexts
- *           ├─ ready fibers (FIFO), stacks at rest
+ *           ├─ ready fibers (FIFO, by what they have used), stacks at rest
  *           └─ the slice timer
  *   instance = slot; fiber ── frames: one a nested engine_call, each with the host call it was made from
  */
@@ -37,7 +37,8 @@ enum {
     ENGINE_DIRTY_MAX = 4096,             /* pages put back by copying; what is above is given back to the kernel */
     ENGINE_CLEAN_PIECE = 1024,           /* pages put back or given back in one step */
     ENGINE_HOT_MAX = 64 << 10,           /* bytes of a context that are copied at each reset whether written or not */
-    ENGINE_BULK_PIECE = 1 << 20,         /* bytes of a bulk operation between two looks at the slice */
+    ENGINE_WORK_SLICE = 1'000'000,       /* engine_work, after which others have a turn, whatever the clock says */
+    ENGINE_LEVELS = 4,
 };
 #define ENGINE_KEPT_MAX (128 * MiB) /* written pages of free slots, over all images, unless an eighth of the account is less */
 #define ENGINE_MEMORY64_RESERVE (64 * GiB) /* address space of a memory that may grow further than that */
@@ -121,6 +122,9 @@ struct engine_instance {
     void *user;
     bool killed, release_pending, alive;
     uint32_t fibers_count;
+    uint32_t awake;          /* fibers that are ready or run */
+    uint64_t used_ns;        /* of the core, less what it slept since (fiber.c, 4) */
+    uint64_t asleep_since_ns; /* 0: used_ns is too little to be looked at */
     struct engine_fiber *fibers;
     uint8_t *slot;
     uint8_t **group_gs; /* abi_ctx.groups: its own, or its store's */
@@ -189,6 +193,9 @@ struct engine_fiber {
     void *asan_fake;
 };
 
+struct engine_queue { /* FIFO */
+    struct engine_fiber *first, **last;
+};
 struct engine_texts { /* published to signal handlers: image texts by address */
     uint32_t n;
     struct engine_image *images[];
@@ -211,13 +218,21 @@ struct engine {
     struct engine_unwind_entry *unwind_cache; /* by a hash of pc; made by the first throw */
     /* fibers */
     struct engine_fiber *current; /* read by the tick's handler on this thread */
-    struct engine_fiber *ready_first, **ready_last;
+    struct engine_queue ready[ENGINE_LEVELS];
+    uint32_t ready_levels; /* bit i: ready[i] has some; read by the tick's handler */
     struct engine_post posts; /* the head of a ring */
     struct engine_fiber *pool;
     void *sched_sp;
     bool running;
-    uint64_t run_seq, tick_seq;
+    uint64_t run_seq;         /* turns given */
+    uint64_t work, work_most; /* engine_work since the turn's start; at once, ever */
+    uint64_t passed_over_ns;  /* since when level 0 alone had turns while others waited; 0: it did not */
+    /* the turn under way, and its timer (preempt.c) */
+    uint64_t started_ns, tick_at_ns, news_ns;
+    uint32_t level;
+    bool whole_slice; /* it has waited long: news does not end it */
     bool tick_armed, preempt_pending;
+    bool news; /* it was ended for the loop's sake */
     timer_t tick;
     void *asan_fake;
     const void *asan_bottom;
@@ -280,6 +295,7 @@ void engine_clean_forget(struct engine_image *image); /* frees its slots that ar
 void engine_give_back(uint8_t *from, uint8_t *to);  /* to the kernel */
 /* A table's elements: a longer list with the old ones in front, not charged here; takes old (NULL: none). NULL: no memory, old stays. */
 struct engine_grown *engine_grown_resize(struct engine_grown *old, uint64_t cap);
+void engine_grown_free(struct engine_grown *g);
 
 /* account.c */
 bool engine_charge(struct engine_instance *in, uint64_t bytes); /* against memory_bytes_max and the accounts */
@@ -288,13 +304,14 @@ void engine_refuse(struct engine *e, enum engine_refused what, uint64_t bytes, u
 bool engine_give_up(struct engine *e); /* something that is kept for later; false: nothing is left */
 
 /* fiber.c */
+void engine_queues_init(struct engine *e);
 bool engine_fibers_idle(struct engine *e, uint64_t now);
 bool engine_fibers_waiting(const struct engine *e);
 void engine_fibers_free(struct engine *e);
 bool engine_fibers_give_up(struct engine *e); /* the memory of a stack at rest; false: there is none */
 void engine_fibers_unhold(struct engine *e, struct engine_heap *h); /* the collection is over */
 void engine_fiber_leave_by_signal(struct engine *e, struct engine_fiber *f);
-bool engine_slice_check(struct engine *e); /* in host code of a fiber: gives others their turn if it is over; false: killed */
+bool engine_slice_check(struct engine *e); /* engine_work of nothing */
 
 /* trap.c */
 extern __thread struct engine *engine_of_thread; /* the one in engine_run; read by its signal handlers */
@@ -316,7 +333,7 @@ __attribute__((noreturn)) void engine_raise(struct engine *e, enum abi_trap t, v
 /* preempt.c */
 void engine_tick_init(struct engine *e);
 void engine_tick_free(struct engine *e);
-void engine_tick_arm(struct engine *e); /* after e->current and run_seq were set */
+void engine_tick_turn(struct engine *e); /* a turn has begun: e->current, started_ns, level are set */
 
 struct rt { /* a runtime call under way */
     struct engine *e;

@@ -13,6 +13,10 @@
  *    instance.
  * 3. A killed instance's fibers run once more, to unwind: host code sees park fail, guest code ends where it
  *    is.
+ * 4. Those that are ready wait by level: 0 for instances that have used less than a slice, up for those that compute on and on. What was
+ *    taken off or yielded is never in level 0, so what is new or woken goes first. An instance that sleeps is forgiven
+ *    as long a time as it slept. So that nobody starves, level 0 alone has turns for two slices at most, and of the
+ *    turns of the other levels every fourth begins with the last.
  */
 #include "engine/engine_int.h"
 #include <sys/mman.h>
@@ -129,15 +133,43 @@ bool engine_fibers_idle(struct engine *e, uint64_t now) {
 
 bool engine_fibers_waiting(const struct engine *e) { return e->pool_dirty; }
 
-/* ---- the ready queue ---- */
+/* ---- the ready queues ---- */
 
-static void push_ready(struct engine *e, struct engine_fiber *f) {
-    bool was_empty = !e->ready_first;
+void engine_queues_init(struct engine *e) {
+    for (uint32_t i = 0; i < ENGINE_LEVELS; i++) e->ready[i].last = &e->ready[i].first;
+}
+
+static uint32_t level_of(const struct engine *e, const struct engine_instance *in) {
+    uint64_t slice = e->config.slice_ns, used = in->used_ns;
+    return used < slice ? 0 : used < 4 * slice ? 1 : used < 32 * slice ? 2 : 3;
+}
+
+static void push_ready(struct engine *e, struct engine_fiber *f, uint32_t least) {
+    bool was_empty = !e->ready_levels;
+    uint32_t level = MAX(level_of(e, f->in), least);
+    struct engine_queue *q = &e->ready[level];
     f->state = FIBER_READY;
     f->next_ready = NULL;
-    *e->ready_last = f;
-    e->ready_last = &f->next_ready;
+    *q->last = f;
+    q->last = &f->next_ready;
+    __atomic_store_n(&e->ready_levels, e->ready_levels | 1u << level, __ATOMIC_RELAXED); /* read by the tick's handler */
     if (was_empty && !e->running && e->config.on_ready) e->config.on_ready(e->config.on_ready_arg);
+}
+
+/* One of an instance's fibers is to run where none was: what it used is forgiven by the time it slept. */
+static void wake_up(struct engine *e, struct engine_fiber *f) {
+    struct engine_instance *in = f->in;
+    if (!in->awake++ && in->asleep_since_ns) {
+        uint64_t slept = clock_mono_ns() - in->asleep_since_ns;
+        in->used_ns -= MIN(slept, in->used_ns);
+        in->asleep_since_ns = 0;
+    }
+    push_ready(e, f, 0);
+}
+
+static void fall_asleep(struct engine_instance *in) {
+    if (--in->awake || LIKELY(in->used_ns < in->engine->config.slice_ns / 8)) return;
+    in->asleep_since_ns = clock_mono_ns();
 }
 
 /* The collection of a fiber's heap is under way: it is put aside. */
@@ -153,21 +185,44 @@ void engine_fibers_unhold(struct engine *e, struct engine_heap *h) {
     while (h->held) {
         struct engine_fiber *f = h->held;
         h->held = f->next_ready;
-        push_ready(e, f);
+        push_ready(e, f, 0);
     }
 }
 
-static struct engine_fiber *pop_ready(struct engine *e) {
-    struct engine_fiber *f = e->ready_first;
-    e->ready_first = f->next_ready;
-    if (!e->ready_first) e->ready_last = &e->ready_first;
+static struct engine_fiber *pop_ready(struct engine *e, uint32_t level) {
+    struct engine_queue *q = &e->ready[level];
+    struct engine_fiber *f = q->first;
+    q->first = f->next_ready;
+    if (!q->first) {
+        q->last = &q->first;
+        __atomic_store_n(&e->ready_levels, e->ready_levels & ~(1u << level), __ATOMIC_RELAXED);
+    }
+    e->level = level;
     return f;
+}
+
+/* Some are ready: the one whose turn it is. NULL: the loop's, which has news. */
+static struct engine_fiber *next_ready(struct engine *e, uint64_t now) {
+    const struct engine_config *c = &e->config;
+    uint32_t others = e->ready_levels & ~1u;
+    e->whole_slice = false;
+    if (LIKELY(!others)) return pop_ready(e, 0);
+    bool first = e->ready_levels & 1, news = !first && c->news && c->news(c->news_arg);
+    if (first || news) {
+        e->news_ns = now;
+        if (!e->passed_over_ns) e->passed_over_ns = now;
+        e->whole_slice = now - e->passed_over_ns >= 2 * c->slice_ns;
+        if (!e->whole_slice) return first ? pop_ready(e, 0) : NULL;
+    }
+    e->passed_over_ns = 0;
+    bool last = e->run_seq % 4 == 0;
+    return pop_ready(e, last ? 31 - (uint32_t)__builtin_clz(others) : (uint32_t)__builtin_ctz(others));
 }
 
 void engine_ready(struct engine_fiber *f) {
     if (f->state == FIBER_FREE || f->state == FIBER_DONE || f->wake) return;
     f->wake = true;
-    if (f->state == FIBER_PARKED) push_ready(f->engine, f);
+    if (f->state == FIBER_PARKED) wake_up(f->engine, f);
 }
 
 /* ---- life ---- */
@@ -212,7 +267,7 @@ struct engine_fiber *engine_spawn(struct engine_instance *in, void (*fn)(void *a
     if ((f->next = in->fibers)) f->next->prev = &f->next;
     in->fibers = f;
     in->fibers_count++;
-    push_ready(e, f);
+    wake_up(e, f);
     return f;
 }
 
@@ -230,6 +285,7 @@ static void fiber_end(struct engine *e, struct engine_fiber *f) {
     struct engine_instance *in = f->in;
     if ((*f->prev = f->next)) f->next->prev = f->prev;
     in->fibers_count--;
+    fall_asleep(in);
     e->fibers_alive--;
     f->state = FIBER_FREE;
     f->in = NULL;
@@ -272,14 +328,17 @@ static void resume_preempted(struct engine *e, struct engine_fiber *f) {
     engine_asm_switch_unwind(&e->sched_sp, f->frame);
 }
 
-static void run_one(struct engine *e, struct engine_fiber *f) {
+/* The time afterwards. */
+static uint64_t run_one(struct engine *e, struct engine_fiber *f, uint64_t now) {
     f->state = FIBER_RUNNING;
     e->run_seq++;
+    e->work = 0;
+    e->started_ns = now;
     e->preempt_pending = false;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     __atomic_store_n(&e->current, f, __ATOMIC_RELAXED); /* read by the tick's handler; set before the tick is looked at */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    if (!__atomic_load_n(&e->tick_armed, __ATOMIC_RELAXED)) engine_tick_arm(e);
+    engine_tick_turn(e);
     engine_instance_limits(f->in, f);
     if (f->preempted) {
         resume_preempted(e, f);
@@ -290,8 +349,12 @@ static void run_one(struct engine *e, struct engine_fiber *f) {
     asan_back(e);
     __atomic_store_n(&e->current, NULL, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    uint64_t end = clock_mono_ns();
+    f->in->used_ns += end - now;
     if (f->state == FIBER_DONE) fiber_end(e, f);
-    else if (f->preempted) push_ready(e, f);
+    else if (f->state == FIBER_PARKED) fall_asleep(f->in);
+    else push_ready(e, f, 1); /* preempted, or it yielded */
+    return end;
 }
 
 /* ---- posts ---- */
@@ -314,7 +377,7 @@ void engine_post_cancel(struct engine_post *p) {
     p->next = p->prev = NULL;
 }
 
-static bool has_work(const struct engine *e) { return e->ready_first || has_posts(e); }
+static bool has_work(const struct engine *e) { return e->ready_levels || has_posts(e); }
 
 /* Those queued by now: what they queue comes after a fiber's turn. */
 static void run_posts(struct engine *e) {
@@ -333,15 +396,18 @@ bool engine_run(struct engine *e, uint64_t max_ns) {
     engine_clean_piece(e);
     if (!has_work(e)) return e->cleaning;
     e->running = true;
+    e->news = false;
     struct engine *outer = engine_of_thread;
     engine_of_thread = e;
-    uint64_t start = clock_mono_ns();
-    while (has_work(e)) {
+    uint64_t start = clock_mono_ns(), now = start;
+    while (has_work(e) && !e->news) {
         if (has_posts(e)) run_posts(e);
-        struct engine_fiber *f = e->ready_first ? pop_ready(e) : NULL;
+        struct engine_fiber *f = e->ready_levels ? next_ready(e, now) : NULL;
         if (f && UNLIKELY(hold(f))) continue;
-        if (f) run_one(e, f);
-        if (has_work(e) && clock_mono_ns() - start >= max_ns) break;
+        if (f) now = run_one(e, f, now);
+        else if (e->ready_levels) break; /* the loop's news goes first */
+        else now = clock_mono_ns();
+        if (now - start >= max_ns) break;
     }
     engine_of_thread = outer;
     e->running = false;
@@ -364,15 +430,40 @@ bool engine_park(struct engine *e) {
 }
 
 void engine_yield(struct engine *e) {
-    struct engine_fiber *f = e->current;
-    ENSURE(f);
-    push_ready(e, f);
-    leave(e, f);
+    ENSURE(e->current);
+    leave(e, e->current);
 }
 
 bool engine_slice_check(struct engine *e) {
     if (UNLIKELY(__atomic_load_n(&e->preempt_pending, __ATOMIC_RELAXED))) engine_yield(e);
     return !e->current->in->killed;
+}
+
+bool engine_work(struct engine *e, uint64_t units) {
+    if (UNLIKELY(!e->current)) return true;
+    e->work_most = MAX(e->work_most, units);
+    e->work += units;
+    if (UNLIKELY(e->work >= ENGINE_WORK_SLICE)) __atomic_store_n(&e->preempt_pending, true, __ATOMIC_RELAXED);
+    return engine_slice_check(e);
+}
+
+bool engine_copy(struct engine *e, void *to, const void *from, uint64_t n) {
+    uint8_t *dst = to;
+    const uint8_t *src = from;
+    bool down = dst > src && dst < src + n; /* from the end, where a piece would overwrite what is still to be read */
+    while (n > ENGINE_WORK_PIECE) {
+        n -= ENGINE_WORK_PIECE;
+        if (down) {
+            memmove(dst + n, src + n, ENGINE_WORK_PIECE);
+        } else {
+            memmove(dst, src, ENGINE_WORK_PIECE);
+            dst += ENGINE_WORK_PIECE;
+            src += ENGINE_WORK_PIECE;
+        }
+        if (!engine_work(e, ENGINE_WORK_PIECE)) return false;
+    }
+    if (n) memmove(dst, src, n);
+    return engine_work(e, n);
 }
 
 void engine_kill(struct engine_instance *in) {

@@ -5,7 +5,6 @@
 
 enum {
     ACCESS_STEP = 1 << 20, /* bytes given access at once */
-    ZERO_PIECE = 1 << 20,  /* bytes of a large object cleared between two looks at the slice */
 };
 #define NO_BLOCK UINT64_MAX
 
@@ -125,11 +124,14 @@ static uint64_t take_blocks(struct engine_instance *in, struct engine_heap *h, u
         engine_uncharge(in, more);
         return NO_BLOCK;
     }
-    for (uint64_t i = first; i < first + n; i++) {
-        h->used[i / 64] |= 1ull << i % 64;
-        h->blocks[i] = (struct heap_block){.state = HEAP_REST, .fresh = i * HEAP_BLOCK >= h->bytes};
-    }
+    for (uint64_t i = first; i < first + n; i++) h->used[i / 64] |= 1ull << i % 64;
+    uint64_t written = h->bytes / HEAP_BLOCK; /* those from here up are fresh */
     h->bytes = MAX(h->bytes, end);
+    for (uint64_t i = first; i < first + n;) { /* used and of no kind: who collects in the middle leaves them alone */
+        uint64_t stop = MIN(first + n, i + ENGINE_WORK_PIECE / sizeof *h->blocks);
+        for (; i < stop; i++) h->blocks[i] = (struct heap_block){.state = HEAP_REST, .fresh = i >= written};
+        if (n > 1 && !engine_work(in->engine, ENGINE_WORK_PIECE)) return NO_BLOCK;
+    }
     return first;
 }
 
@@ -251,9 +253,9 @@ static struct abi_gc_object *new_small(struct engine_instance *in, struct engine
 
 /* False: killed. The blocks are those of a large object that has no header yet; o is on our stack, so it stays. */
 static bool clear_large(struct engine *e, struct abi_gc_object *volatile *o, uint64_t bytes) {
-    for (uint64_t at = 0; at < bytes; at += ZERO_PIECE) {
-        memset((uint8_t *)*o + at, 0, MIN(bytes - at, (uint64_t)ZERO_PIECE));
-        if (!engine_slice_check(e)) return false;
+    for (uint64_t at = 0; at < bytes; at += ENGINE_WORK_PIECE) {
+        memset((uint8_t *)*o + at, 0, MIN(bytes - at, (uint64_t)ENGINE_WORK_PIECE));
+        if (!engine_work(e, ENGINE_WORK_PIECE)) return false;
     }
     return true;
 }

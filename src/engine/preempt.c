@@ -1,9 +1,10 @@
 /* preempt: the slice timer, and taking a guest off the core at any instruction.
  *
- * A timer ticks once a slice while fibers run and is switched off by the first tick that finds none running:
- * a loop that is mostly asleep pays one tick at most, a busy one two signals a slice. A tick that finds the
- * fiber which the previous tick (or the arming) saw takes it off: in compiled code at once, in host code at
- * its return (preempt_pending).
+ * The timer fires once, at the end of the turn under way or when it is time for a look; a turn that begins pushes it ahead when little of
+ * it is left. So a loop whose turns are short pays a system call every half a slice, one that sleeps a single signal. The signal
+ * finds the fiber that runs and takes it off if its slice is over and others are ready, or if there is news for
+ * the loop: in compiled code at once, in host code at its return (preempt_pending). Looks between the ends of slices
+ * are taken only while news is frequent: a guest that computes by itself is not disturbed.
  *
  * To take it off at once, the handler copies all registers, the vector state too, from the signal's frame to
  * the fiber and returns into the loop's half of a switch: nothing is written on the guest's native stack,
@@ -20,16 +21,43 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-static void set_timer(struct engine *e, uint64_t ns) {
-    struct timespec t = {.tv_sec = (time_t)(ns / 1'000'000'000), .tv_nsec = (long)(ns % 1'000'000'000)};
-    timer_settime(e->tick, 0, &(struct itimerspec){.it_interval = t, .it_value = t}, NULL);
-}
+enum {
+    LOOKS = 4,                 /* in a slice */
+    RECENT_NS = 20'000'000,    /* news is frequent: the last came so long ago */
+    ALONE_SLICES = 5,          /* that who is alone may run until the loop has a turn, for its timers */
+};
 
-void engine_tick_arm(struct engine *e) {
-    e->tick_seq = e->run_seq;
+static void set_timer(struct engine *e, uint64_t now, uint64_t ns) {
+    struct timespec t = {.tv_sec = (time_t)(ns / 1'000'000'000), .tv_nsec = (long)(ns % 1'000'000'000)};
+    e->tick_at_ns = now + ns;
     __atomic_store_n(&e->tick_armed, true, __ATOMIC_RELAXED); /* the handler on this thread may clear it at once */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    set_timer(e, e->config.slice_ns);
+    timer_settime(e->tick, 0, &(struct itimerspec){.it_value = t}, NULL);
+}
+
+/* How long the turn may go on before the handler looks at it. */
+static uint64_t look_ns(const struct engine *e, uint64_t now) {
+    bool look = e->level && e->config.news && !e->whole_slice && e->news_ns && now - e->news_ns < RECENT_NS;
+    return look ? e->config.slice_ns / LOOKS : e->config.slice_ns;
+}
+
+void engine_tick_turn(struct engine *e) {
+    uint64_t now = e->started_ns, ns = look_ns(e, now), left = e->tick_at_ns - now; /* wraps where it is over */
+    if (!__atomic_load_n(&e->tick_armed, __ATOMIC_RELAXED) || left > ns || left < ns / 2) set_timer(e, now, ns);
+}
+
+/* Whether the fiber that runs is to make way. */
+static bool makes_way(struct engine *e, uint64_t now) {
+    const struct engine_config *c = &e->config;
+    uint64_t ran = now - e->started_ns + c->slice_ns / 16; /* timers are not exact */
+    uint32_t ready = __atomic_load_n(&e->ready_levels, __ATOMIC_RELAXED);
+    bool over = ran >= c->slice_ns;
+    if (over && (ready || !c->news || ran >= ALONE_SLICES * c->slice_ns)) return true;
+    if (!c->news || e->whole_slice || ran < c->slice_ns / LOOKS) return false;
+    if (ready & 1) return true;
+    if (!c->news(c->news_arg)) return false;
+    e->news_ns = now;
+    return e->news = true;
 }
 
 /* The guest's registers go to f, the thread to the loop. */
@@ -48,18 +76,17 @@ NO_ASAN static void on_tick(int sig, siginfo_t *info, void *context) {
     ucontext_t *uc = context;
     struct engine *e = info->si_value.sival_ptr; /* whose timer it is */
     struct engine_fiber *f = __atomic_load_n(&e->current, __ATOMIC_RELAXED);
-    if (!f || e != engine_of_thread) {
-        __atomic_store_n(&e->tick_armed, false, __ATOMIC_RELAXED);
-        set_timer(e, 0);
-        return;
-    }
-    if (e->tick_seq != e->run_seq) {
-        e->tick_seq = e->run_seq;
+    __atomic_store_n(&e->tick_armed, false, __ATOMIC_RELAXED);
+    if (!f || e != engine_of_thread) return; /* the next turn sets the timer again */
+    uint64_t now = clock_mono_ns();
+    if (!makes_way(e, now)) {
+        set_timer(e, now, look_ns(e, now));
         return;
     }
     struct engine_where at = {engine_context_pc(uc), NULL, engine_context_link(uc), engine_context_sp(uc)};
     if (!f->frame || !engine_image_of(e, at.pc)) {
         __atomic_store_n(&e->preempt_pending, true, __ATOMIC_RELAXED);
+        set_timer(e, now, e->config.slice_ns); /* a guest that it calls may never return */
     } else if ((const uint8_t *)at.sp - f->native_low >= ENGINE_RESUME_BYTES) {
         take_off(e, f, uc);
     } else { /* the stack is full but for a word or two: a guest must not be able to keep the core by standing

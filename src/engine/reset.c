@@ -225,6 +225,11 @@ struct engine_grown *engine_grown_resize(struct engine_grown *old, uint64_t cap)
     return g;
 }
 
+void engine_grown_free(struct engine_grown *g) {
+    if (g->mapped) munmap(g, g->mapped);
+    else free(g);
+}
+
 /* From the end of each, so that what is left of it stays a list. */
 static bool clean_grown(struct engine_instance *in, int64_t *budget) {
     while (in->grown && *budget > 0) {
@@ -235,8 +240,7 @@ static bool clean_grown(struct engine_instance *in, int64_t *budget) {
             munmap((uint8_t *)g + g->mapped, some);
         } else {
             in->grown = g->next;
-            if (g->mapped) munmap(g, g->mapped);
-            else free(g);
+            engine_grown_free(g);
         }
         *budget -= (int64_t)(some / ABI_PAGE) + 1;
     }

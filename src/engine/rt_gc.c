@@ -35,7 +35,7 @@ static struct abi_gc_object *new_array(const struct rt *rt, uint64_t type_id, ui
 }
 
 /* Elements per piece of work. */
-static uint64_t piece(const struct abi_type *t) { return ENGINE_BULK_PIECE / t->bytes; }
+static uint64_t piece(const struct abi_type *t) { return ENGINE_WORK_PIECE / t->bytes; }
 
 static void fill_piece(uint8_t *to, const uint8_t *value, uint32_t bytes, uint64_t n) {
     if (bytes == 1) {
@@ -54,7 +54,7 @@ static enum abi_trap fill(const struct rt *rt, const struct abi_gc_object *o, ui
         uint64_t k = MIN(n, piece(t));
         fill_piece(element(o, t, i), bytes, t->bytes, k);
         i += k, n -= k;
-        if (n && !engine_slice_check(rt->e)) return ABI_TRAP_INTERRUPTED;
+        if (!engine_work(rt->e, k * t->bytes)) return ABI_TRAP_INTERRUPTED;
     }
     return ABI_TRAP_NONE;
 }
@@ -99,7 +99,7 @@ enum abi_trap rt_ARRAY_COPY(const struct rt *rt, uint64_t *a) {
         memmove(element(dst, t, i + at), element(src, t, k + at), some * t->bytes);
         n -= some;
         if (!down) i += some, k += some;
-        if (n && !engine_slice_check(rt->e)) return ABI_TRAP_INTERRUPTED;
+        if (!engine_work(rt->e, some * t->bytes)) return ABI_TRAP_INTERRUPTED;
     }
     return ABI_TRAP_NONE;
 }
@@ -114,7 +114,7 @@ static enum abi_trap copy_data(const struct rt *rt, const struct abi_gc_object *
         uint64_t k = MIN(n, piece(t));
         memcpy(element(o, t, i), bytes.p + src, k * t->bytes);
         i += k, n -= k, src += k * t->bytes;
-        if (n && !engine_slice_check(rt->e)) return ABI_TRAP_INTERRUPTED;
+        if (!engine_work(rt->e, k * t->bytes)) return ABI_TRAP_INTERRUPTED;
     }
     return ABI_TRAP_NONE;
 }
@@ -140,6 +140,16 @@ enum abi_trap rt_ARRAY_INIT_DATA(const struct rt *rt, uint64_t *a) {
     return copy_data(rt, o, i, bytes, src, n);
 }
 
+static enum abi_trap copy_elems(const struct rt *rt, uint64_t inst, uint64_t segment, uint64_t src, uint64_t n, uint64_t *to) {
+    while (n) {
+        uint64_t k = MIN(n, (uint64_t)ENGINE_WORK_PIECE / sizeof *to);
+        engine_elem_copy(rt->in, inst, segment, src, k, to);
+        src += k, to += k, n -= k;
+        if (!engine_work(rt->e, k * sizeof *to)) return ABI_TRAP_INTERRUPTED;
+    }
+    return ABI_TRAP_NONE;
+}
+
 enum abi_trap rt_ARRAY_NEW_ELEM(const struct rt *rt, uint64_t *a) {
     uint64_t src = a[3], n = a[4], inst = a[0], segment = a[2];
     enum abi_trap trap;
@@ -147,8 +157,7 @@ enum abi_trap rt_ARRAY_NEW_ELEM(const struct rt *rt, uint64_t *a) {
     struct abi_gc_object *o = new_array(rt, a[1], n, &trap);
     if (!o) return trap;
     a[0] = (uintptr_t)o;
-    engine_elem_copy(rt->in, inst, segment, src, n, o->payload);
-    return ABI_TRAP_NONE;
+    return copy_elems(rt, inst, segment, src, n, o->payload);
 }
 
 enum abi_trap rt_ARRAY_INIT_ELEM(const struct rt *rt, uint64_t *a) {
@@ -157,8 +166,7 @@ enum abi_trap rt_ARRAY_INIT_ELEM(const struct rt *rt, uint64_t *a) {
     if (!o) return ABI_TRAP_NULL_ARRAY;
     if (outside(i, n, o->length)) return ABI_TRAP_ARRAY_OUT_OF_BOUNDS;
     if (outside(src, n, engine_elem_count(rt->in, a[0], a[1]))) return ABI_TRAP_TABLE_OUT_OF_BOUNDS;
-    engine_elem_copy(rt->in, a[0], a[1], src, n, o->payload + i);
-    return ABI_TRAP_NONE;
+    return copy_elems(rt, a[0], a[1], src, n, o->payload + i);
 }
 
 /* ---- casts ---- */

@@ -2,8 +2,8 @@
  *
  * 1. Sizes and indices arrive as u64 and are checked here: compiled code checks nothing before a runtime
  *    call.
- * 2. A long copy looks at the slice between pieces, so others of the same instance may run in the middle: it
- *    holds no pointer that they could move. Memories never move; tables do, so their operations are not cut.
+ * 2. A long operation is work in pieces (engine_work), so others of the same instance may run in the middle: it
+ *    holds no pointer that they could move. Memories never move; tables do, so their elements are found again for each piece.
  */
 #include "engine/engine_int.h"
 #include <sys/mman.h>
@@ -100,29 +100,15 @@ static enum abi_trap rt_MEMORY_SIZE(const struct rt *rt, uint64_t *a) {
     return ABI_TRAP_NONE;
 }
 
-/* memmove in pieces: from the end down where a piece would overwrite what is still to be read. */
-static enum abi_trap copy_pieces(struct engine *e, uint8_t *dst, const uint8_t *src, uint64_t n) {
-    bool down = dst > src && dst < src + n;
-    while (n > ENGINE_BULK_PIECE) {
-        n -= ENGINE_BULK_PIECE;
-        if (down) {
-            memmove(dst + n, src + n, ENGINE_BULK_PIECE);
-        } else {
-            memmove(dst, src, ENGINE_BULK_PIECE);
-            dst += ENGINE_BULK_PIECE;
-            src += ENGINE_BULK_PIECE;
-        }
-        if (!engine_slice_check(e)) return ABI_TRAP_INTERRUPTED;
-    }
-    memmove(dst, src, n);
-    return ABI_TRAP_NONE;
+static enum abi_trap copy(struct engine *e, uint8_t *dst, const uint8_t *src, uint64_t n) {
+    return engine_copy(e, dst, src, n) ? ABI_TRAP_NONE : ABI_TRAP_INTERRUPTED;
 }
 
 static enum abi_trap rt_MEMORY_COPY(const struct rt *rt, uint64_t *a) {
     struct abi_memory *to = memory(rt, a[0], a[1]), *from = memory(rt, a[0], a[2]);
     uint64_t dst = a[3], src = a[4], n = a[5];
     if (outside(dst, n, to->bytes) || outside(src, n, from->bytes)) return ABI_TRAP_MEMORY_OUT_OF_BOUNDS;
-    return copy_pieces(rt->e, to->base + dst, from->base + src, n);
+    return copy(rt->e, to->base + dst, from->base + src, n);
 }
 
 static enum abi_trap rt_MEMORY_FILL(const struct rt *rt, uint64_t *a) {
@@ -130,11 +116,11 @@ static enum abi_trap rt_MEMORY_FILL(const struct rt *rt, uint64_t *a) {
     uint64_t dst = a[2], n = a[4];
     if (outside(dst, n, m->bytes)) return ABI_TRAP_MEMORY_OUT_OF_BOUNDS;
     uint8_t *at = m->base + dst;
-    for (; n > ENGINE_BULK_PIECE; n -= ENGINE_BULK_PIECE, at += ENGINE_BULK_PIECE) {
-        memset(at, (uint8_t)a[3], ENGINE_BULK_PIECE);
-        if (!engine_slice_check(rt->e)) return ABI_TRAP_INTERRUPTED;
+    for (uint64_t some; n; n -= some, at += some) {
+        some = MIN(n, (uint64_t)ENGINE_WORK_PIECE);
+        memset(at, (uint8_t)a[3], some);
+        if (!engine_work(rt->e, some)) return ABI_TRAP_INTERRUPTED;
     }
-    memset(at, (uint8_t)a[3], n);
     return ABI_TRAP_NONE;
 }
 
@@ -158,9 +144,10 @@ static enum abi_trap rt_MEMORY_INIT(const struct rt *rt, uint64_t *a) {
     uint64_t dst = a[3], src = a[4], n = a[5];
     str bytes = engine_data_segment(rt->in, a[0], a[2]);
     if (outside(dst, n, m->bytes) || outside(src, n, bytes.n)) return ABI_TRAP_MEMORY_OUT_OF_BOUNDS;
-    return n ? copy_pieces(rt->e, m->base + dst, bytes.p + src, n) : ABI_TRAP_NONE;
+    return n ? copy(rt->e, m->base + dst, bytes.p + src, n) : ABI_TRAP_NONE;
 }
 
+enum { SEGMENT_NS = 50 /* to find one and look at it, about */ };
 static enum abi_trap rt_DATA_RUN(const struct rt *rt, uint64_t *a) {
     const struct abi_image_instance *ai = core(rt->in, a[0]);
     const struct abi_image_active *active = abi_image_at(&rt->in->image->im, ai->active, struct abi_image_active);
@@ -169,7 +156,7 @@ static enum abi_trap rt_DATA_RUN(const struct rt *rt, uint64_t *a) {
         enum abi_trap trap = rt_MEMORY_INIT(rt, init);
         if (trap != ABI_TRAP_NONE) return trap;
         dropped(rt, a[0])[d] = 1;
-        if (d % 1024 == 0 && !engine_slice_check(rt->e)) return ABI_TRAP_INTERRUPTED;
+        if (!engine_work(rt->e, SEGMENT_NS)) return ABI_TRAP_INTERRUPTED;
     }
     return ABI_TRAP_NONE;
 }
@@ -204,48 +191,93 @@ static struct engine_instance *owner_of_table(struct engine_instance *from, cons
     return NULL;
 }
 
-/* Moves the elements to where cap of them have room. */
-static bool move_table(struct engine_instance *owner, struct abi_table *t, uint64_t cap) {
+enum { TABLE_PIECE = ENGINE_WORK_PIECE / sizeof(uint64_t) };
+
+/* The elements as they are now, so that one who was not alone can see whether others have grown the table. */
+static bool same_table(const struct abi_table *t, const struct abi_table *before) {
+    return t->elements == before->elements && t->count == before->count;
+}
+
+/* Where t's elements lie after they left the context; points to NULL if they have not. */
+static struct engine_grown **grown_of(struct engine_instance *owner, const struct abi_table *t) {
     struct engine_grown **at = &owner->grown;
     while (*at && (*at)->elements != t->elements) at = &(*at)->next;
-    struct engine_grown *old = *at, *grown;
+    return at;
+}
+
+/* Moves the elements to where cap of them have room. *moved false: no room, or others have grown it meanwhile. */
+static enum abi_trap move_table(const struct rt *rt, struct engine_instance *owner, struct abi_table *t, uint64_t cap, bool *moved) {
+    struct engine_grown **at = grown_of(owner, t), *old = *at, *grown;
+    const struct abi_table before = *t;
     uint64_t more = (cap - (old ? old->cap : 0)) * sizeof(uint64_t);
-    if (!engine_charge(owner, more)) return false;
+    *moved = false;
+    if (!engine_charge(owner, more)) return ABI_TRAP_NONE;
     if (!(grown = engine_grown_resize(old, cap))) {
         engine_uncharge(owner, more);
-        return false;
+        return ABI_TRAP_NONE;
     }
     if (old) {
         *at = grown;
     } else {
-        if (t->count) memcpy(grown->elements, t->elements, t->count * sizeof(uint64_t));
+        bool alive = engine_copy(rt->e, grown->elements, t->elements, t->count * sizeof(uint64_t));
+        if (!alive || !same_table(t, &before)) {
+            engine_grown_free(grown);
+            engine_uncharge(owner, more);
+            return alive ? ABI_TRAP_NONE : ABI_TRAP_INTERRUPTED;
+        }
         grown->next = owner->grown;
         owner->grown = grown;
     }
     t->elements = grown->elements;
-    return true;
+    *moved = true;
+    return ABI_TRAP_NONE;
 }
 
-static bool grow_table(struct engine_instance *from, struct abi_table *t, uint64_t n, uint64_t ref) {
+/* Writes n elements at `at`, which may lie behind the count. *same false: others have grown the table meanwhile. */
+static enum abi_trap fill_table(const struct rt *rt, struct abi_table *t, uint64_t at, uint64_t n, uint64_t ref, bool *same) {
+    const struct abi_table before = *t;
+    for (uint64_t end = at + n; at < end;) {
+        uint64_t stop = MIN(end, at + TABLE_PIECE), some = stop - at;
+        for (uint64_t *p = t->elements; at < stop; at++) p[at] = ref;
+        if (!engine_work(rt->e, some * sizeof(uint64_t))) return ABI_TRAP_INTERRUPTED;
+        *same = same_table(t, &before);
+        if (!*same) return ABI_TRAP_NONE;
+    }
+    return ABI_TRAP_NONE;
+}
+
+/* *old: the count before; UINT64_MAX where it cannot grow so far. */
+static enum abi_trap grow_table(const struct rt *rt, struct abi_table *t, uint64_t n, uint64_t ref, uint64_t *old) {
+    struct engine_instance *owner = owner_of_table(rt->in, t);
     uint64_t max = MIN(t->max, (uint64_t)ENGINE_TABLE_COUNT_MAX);
-    if (t->count > max || n > max - t->count) return false;
-    if (!n) return true;
-    struct engine_instance *owner = owner_of_table(from, t);
-    uint64_t need = t->count + n, cap = 0;
-    for (struct engine_grown *g = owner->grown; g; g = g->next)
-        if (g->elements == t->elements) cap = g->cap;
-    if (need > cap && !move_table(owner, t, MAX(need, MIN(2 * t->count, max)))) return false;
-    for (uint64_t i = t->count; i < need; i++) t->elements[i] = ref;
-    t->count = need;
-    return true;
+    for (;;) { /* again, where others have grown it in the middle */
+        *old = UINT64_MAX;
+        if (t->count > max || n > max - t->count) return ABI_TRAP_NONE;
+        const struct abi_table before = *t;
+        const struct engine_grown *g = *grown_of(owner, t);
+        uint64_t need = t->count + n;
+        bool same = true;
+        enum abi_trap trap = ABI_TRAP_NONE;
+        if (need > (g ? g->cap : 0)) {
+            trap = move_table(rt, owner, t, MAX(need, MIN(2 * t->count, max)), &same);
+            if (!trap && !same && same_table(t, &before)) return ABI_TRAP_NONE;
+        }
+        if (!trap && same) trap = fill_table(rt, t, t->count, n, ref, &same);
+        if (trap || !same) {
+            if (trap) return trap;
+            continue;
+        }
+        *old = t->count;
+        t->count = need;
+        return ABI_TRAP_NONE;
+    }
 }
 
 static enum abi_trap rt_TABLE_GROW(const struct rt *rt, uint64_t *a) {
     struct abi_table fixed, *t = table(rt, a[0], a[1], &fixed);
-    uint64_t old = t->count;
-    bool ok = t == &fixed ? !a[3] : grow_table(rt->in, t, a[3], a[2]);
-    a[0] = ok ? old : UINT64_MAX;
-    return ABI_TRAP_NONE;
+    uint64_t n = a[3], ref = a[2];
+    a[0] = n ? UINT64_MAX : t->count;
+    return n && t != &fixed ? grow_table(rt, t, n, ref, &a[0]) : ABI_TRAP_NONE;
 }
 
 static enum abi_trap rt_TABLE_SIZE(const struct rt *rt, uint64_t *a) {
@@ -258,7 +290,11 @@ static enum abi_trap rt_TABLE_FILL(const struct rt *rt, uint64_t *a) {
     struct abi_table fixed, *t = table(rt, a[0], a[1], &fixed);
     uint64_t at = a[2], n = a[4];
     if (outside(at, n, t->count)) return ABI_TRAP_TABLE_OUT_OF_BOUNDS;
-    for (uint64_t i = 0; i < n; i++) t->elements[at + i] = a[3];
+    for (uint64_t some; n; n -= some, at += some) {
+        some = MIN(n, (uint64_t)TABLE_PIECE);
+        for (uint64_t *p = t->elements + at, *end = p + some; p < end; p++) *p = a[3];
+        if (!engine_work(rt->e, some * sizeof(uint64_t))) return ABI_TRAP_INTERRUPTED;
+    }
     return ABI_TRAP_NONE;
 }
 
@@ -266,7 +302,13 @@ static enum abi_trap rt_TABLE_COPY(const struct rt *rt, uint64_t *a) {
     struct abi_table fixed_to, fixed_from, *to = table(rt, a[0], a[1], &fixed_to), *from = table(rt, a[0], a[2], &fixed_from);
     uint64_t dst = a[3], src = a[4], n = a[5];
     if (outside(dst, n, to->count) || outside(src, n, from->count)) return ABI_TRAP_TABLE_OUT_OF_BOUNDS;
-    if (n) memmove(to->elements + dst, from->elements + src, n * sizeof(uint64_t));
+    bool down = dst > src; /* from the end, where it is the same table: no piece is overwritten before it is read */
+    for (uint64_t done = 0, some; done < n; done += some) {
+        some = MIN(n - done, (uint64_t)TABLE_PIECE);
+        uint64_t at = down ? n - done - some : done;
+        memmove(to->elements + dst + at, from->elements + src + at, some * sizeof(uint64_t));
+        if (!engine_work(rt->e, some * sizeof(uint64_t))) return ABI_TRAP_INTERRUPTED;
+    }
     return ABI_TRAP_NONE;
 }
 
@@ -304,7 +346,11 @@ static enum abi_trap rt_TABLE_INIT(const struct rt *rt, uint64_t *a) {
     struct abi_table fixed, *t = table(rt, a[0], a[1], &fixed);
     uint64_t dst = a[3], src = a[4], n = a[5], count = engine_elem_count(rt->in, a[0], a[2]);
     if (outside(dst, n, t->count) || outside(src, n, count)) return ABI_TRAP_TABLE_OUT_OF_BOUNDS;
-    engine_elem_copy(rt->in, a[0], a[2], src, n, t->elements + dst);
+    for (uint64_t some; n; n -= some, src += some, dst += some) {
+        some = MIN(n, (uint64_t)TABLE_PIECE);
+        engine_elem_copy(rt->in, a[0], a[2], src, some, t->elements + dst);
+        if (!engine_work(rt->e, some * sizeof(uint64_t))) return ABI_TRAP_INTERRUPTED;
+    }
     return ABI_TRAP_NONE;
 }
 

@@ -238,8 +238,7 @@ void engine_slot_free(struct engine_instance *in) {
     const struct engine_image *image = in->image;
     while (in->grown) {
         struct engine_grown *next = in->grown->next;
-        if (in->grown->mapped) munmap(in->grown, in->grown->mapped);
-        else free(in->grown);
+        engine_grown_free(in->grown);
         in->grown = next;
     }
     keep_nothing(in);
@@ -326,6 +325,7 @@ struct engine_instance *engine_acquire(struct engine_image *image, void *user) {
     in->alive = true;
     in->user = user;
     in->killed = in->release_pending = false;
+    in->used_ns = in->asleep_since_ns = 0;
     in->record.trap = ABI_TRAP_NONE;
     in->record_filled = false;
     return in;

@@ -66,7 +66,7 @@ static void add_codes(struct abi_image_writer *w, uint32_t groups) {
         abi_sites_put(&sites, &sw, (struct abi_site){(uint32_t)(testguest_##label - starts[f]), 100 * f + n++, ABI_SITE_##site, 0, 0});
             SITES
 #undef X
-            abi_sites_end(&sites);
+            abi_sites_end(&sites, c->sites);
         }
     w->head.codes = abi_image_add(w, codes, GUEST_COUNT * groups, sizeof *codes, 8);
     uint8_t *copy = arena_alloc(w->arena, sites.n, 1);

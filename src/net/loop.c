@@ -7,6 +7,7 @@
  *    prepare looks last before the poll, so that a wake from a timer or a closing callback is not slept over.
  */
 #include "net/net_int.h"
+#include <poll.h>
 
 static void on_idle(uv_idle_t *h) { (void)h; }
 
@@ -122,6 +123,10 @@ void net_loop_on_turn(struct net_loop *l, bool (*fn)(void *arg), void *arg) {
 }
 
 void net_loop_wake(struct net_loop *l) { l->wake = true; }
+
+bool net_loop_news(const struct net_loop *l) {
+    return l->wake || l->jobs.next != &l->jobs || poll(&(struct pollfd){.fd = uv_backend_fd(&l->uv), .events = POLLIN}, 1, 0) > 0;
+}
 
 void net_loop_wake_async(struct net_loop *l) {
     __atomic_store_n(&l->wake_async, true, __ATOMIC_RELEASE);

@@ -31,6 +31,9 @@ uint64_t net_loop_now_ns(const struct net_loop *l);
  * returned true ("more to do") the last time. While it returns true the loop polls I/O without sleeping between calls. */
 void net_loop_on_turn(struct net_loop *l, bool (*fn)(void *arg), void *arg);
 void net_loop_wake(struct net_loop *l); /* the hook runs before the loop sleeps; from the loop's thread (any callback) */
+/* Whether the loop has something to do: it was woken, or a descriptor that it watches is ready. For the turn hook, also from a signal
+ * handler on its thread. */
+bool net_loop_news(const struct net_loop *l);
 void net_loop_wake_async(struct net_loop *l); /* the same from a signal handler or another thread */
 /* fn(arg) on the loop's thread, soon; from any thread. */
 void net_loop_post(struct net_loop *l, void (*fn)(void *arg), void *arg);

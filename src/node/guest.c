@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum { PATHS_MAX = 64, IDLE_MS = 20 };
-static const uint64_t turn_ns_max = 5000000; /* of guests, before the loop looks at its sockets again */
+static const uint64_t turn_ns_max = 1000000; /* of guests, before the loop looks at its sockets again */
 
 /* What name resolution and TLS read, where an outgoing host is granted. */
 static const char *const resolver_paths[] = {
@@ -35,6 +35,7 @@ static const char *const resolver_paths[] = {
 };
 
 static void on_ready(void *arg) { net_loop_wake(((struct node_guest *)arg)->loop); }
+static bool has_news(void *arg) { return net_loop_news(((struct node_guest *)arg)->loop); }
 
 /* One turn: what the owner has to do, then guests, then arranges for upkeep once all is quiet. */
 bool node_guest_turn(struct node_guest *g) {
@@ -174,6 +175,8 @@ err node_guest_open(struct node_guest *g, const struct node_guest_config *config
         .fibers_max = fibers_max(config->limits),
         .on_ready = on_ready,
         .on_ready_arg = g,
+        .news = has_news,
+        .news_arg = g,
     };
     g->engine = engine_new(&engine);
     g->idle = net_timer_new(g->loop, on_idle, g);
