@@ -271,7 +271,8 @@ void net_exchange_begin(struct net_conn *c) {
     struct net_server *s = c->server;
     uint64_t now = net_loop_now_ns(s->loop);
     uint32_t handler_ms = s->c.handler_ms_max;
-    if (s->c.tls_upstream && c->head.rq.path.n && c->head.rq.scheme.n == 4) c->head.rq.scheme = STR("https");
+    /* How it came is ours to know; what an absolute-form target claims is the client's word (RFC 9110 §7.4). */
+    c->head.rq.scheme = s->c.tls_upstream ? STR("https") : STR("http");
     if (UNLIKELY(!c->head.rq.authority.n)) c->head.rq.authority = own_authority(c);
     net_conn_set_state(c, NET_CONN_HANDLING);
     http1_body_init(&c->body_state, c->head.rq.content_length, s->limits.body_bytes_max);
@@ -475,6 +476,33 @@ str net_exchange_peer(const struct net_exchange *x) {
         else if (c->peer.any.sa_family == AF_INET) inet_ntop(AF_INET, in4, c->peer_text, sizeof c->peer_text);
     }
     return str_c(c->peer_text);
+}
+
+uint16_t net_exchange_port(const struct net_exchange *x) { return conn_of(x)->server->port; }
+
+void net_exchange_own_field(struct net_exchange *x, str name, str value) {
+    struct net_request *rq = &conn_of(x)->head.rq;
+    struct net_field *fields = (struct net_field *)(uintptr_t)rq->fields;
+    uint32_t n = 0;
+    bool said = false;
+    for (uint32_t i = 0; i < rq->fields_count; i++) {
+        bool same = str_eq_nocase(fields[i].name, name);
+        if (same && said) continue;
+        fields[n] = fields[i];
+        if (same) fields[n].value = value;
+        said |= same;
+        n++;
+    }
+    rq->fields_count = n;
+}
+
+/* What the client's body deserves; 0: it is fine so far. */
+uint16_t net_exchange_body_status(const struct net_exchange *x) {
+    switch (x->source.error) {
+    case NET_OK:
+    case NET_CONNECTION_TERMINATED: return 0;
+    default: return conn_of(x)->body_state.status ? conn_of(x)->body_state.status : 400;
+    }
 }
 
 uint16_t net_exchange_peer_port(const struct net_exchange *x) {

@@ -173,6 +173,8 @@ static enum http1_result absolute_form(struct http1_head *h, uint8_t *target, si
         target[--i] = '/';
     }
     h->rq.path = i < n ? (str){target + i, n - i} : STR("/");
+    for (uint32_t k = 0; k < h->rq.fields_count; k++) /* it is what counts, whatever Host says (§3.2.2) */
+        if (HTTP1_IS(h->rq.fields[k].name, "host")) ((struct net_field *)(uintptr_t)h->rq.fields)[k].value = h->rq.authority;
     return HTTP1_DONE;
 }
 

@@ -171,7 +171,7 @@ struct net_server_stats net_server_stats(const struct net_server *s);
 /* A request's head. Borrows until net_exchange_end. */
 struct net_request {
     str method;     /* as sent: "GET" */
-    str scheme;     /* "http" or "https" */
+    str scheme;     /* "http" or "https": how it came, whatever the target claims */
     str authority;  /* from an absolute-form target, else Host, else the address and port that the client connected to */
     str path;       /* with query; "/" for an empty path in absolute-form, "*" for OPTIONS *, empty for CONNECT */
     const struct net_field *fields; /* in order, Host and framing fields included */
@@ -183,6 +183,11 @@ struct net_request {
 const struct net_request *net_exchange_request(const struct net_exchange *x);
 str net_exchange_peer(const struct net_exchange *x); /* "203.0.113.7"; borrows until net_exchange_end */
 uint16_t net_exchange_peer_port(const struct net_exchange *x);
+uint16_t net_exchange_port(const struct net_exchange *x); /* where it came in */
+/* A field that is the gateway's: where the client sent one of that name, there is one, with this value, which must outlive x. */
+void net_exchange_own_field(struct net_exchange *x, str name, str value);
+/* What to answer to a body that failed by the client's fault: 400 malformed, 408, 413, 431. 0: it did not, as far as it was read. */
+uint16_t net_exchange_body_status(const struct net_exchange *x);
 struct net_source *net_exchange_source(struct net_exchange *x); /* the request's body */
 struct net_sink *net_exchange_sink(struct net_exchange *x);     /* the response's body; writes before respond: ERR_USAGE */
 void net_exchange_set_user(struct net_exchange *x, void *user);

@@ -13,7 +13,7 @@
 #include "node/node_int.h"
 #include "wasi/wasi.h"
 
-enum { ID_BYTES = 16, BATCH = 8 };
+enum { ID_BYTES = 16, BATCH = 8, REDIRECTS_MAX = 10 };
 
 struct request {
     struct node_handler *handler;
@@ -24,6 +24,9 @@ struct request {
     enum { BY_NOBODY, BY_DEADLINE, BY_CLIENT } killed;
     uint64_t started_ns;
     char id[ID_BYTES + 1];
+    uint8_t *redirect; /* where the run before redirected to; heap */
+    size_t redirect_n;
+    uint32_t redirects;
     struct node_lines out, err;
 };
 struct node_handler {
@@ -124,6 +127,7 @@ static const char *const end_text[] = {
     [WASI_END_CLIENT_GONE] = "the client went away",
     [WASI_END_KILLED] = "the guest was stopped",
     [WASI_END_LIMIT] = "the guest passed a limit",
+    [WASI_END_REDIRECT] = "the guest redirects in a circle",
 };
 
 static void log_failure(struct request *r, const struct wasi_outcome *o, bool head_sent) {
@@ -145,10 +149,40 @@ static void log_failure(struct request *r, const struct wasi_outcome *o, bool he
 
 /* ---- a request's life ---- */
 
+static bool start(struct request *r);
+static void wait_for_instance(struct request *r);
+
 static void answer_failure(struct request *r, const struct wasi_outcome *o) {
     if (r->killed == BY_DEADLINE) reply_error(r, 504, "The app took too long to answer.");
     else if (o->end == WASI_END_LIMIT) reply_error(r, 500, "The app needed more than it may use.");
     else reply_error(r, 500, "The app failed to answer.");
+}
+
+static const char *body_text(uint16_t status) {
+    return status == 413 ? "The request's body is too large." : status == 408 ? "The request's body took too long." : "The request's body is malformed.";
+}
+
+/* Its body is to blame: nothing of the guest's answer is given, as far as that is possible still. */
+static void answer_bad_body(struct request *r) {
+    uint16_t status = net_exchange_body_status(r->exchange);
+    node_handler_refused(net_exchange_peer(r->exchange), status, body_text(status), r->handler);
+    if (net_exchange_retract(r->exchange)) reply_error(r, status, body_text(status));
+}
+
+/* Another run for the same request, in an instance of its own. False: there were too many. */
+static bool redirect(struct request *r, str to) {
+    if (++r->redirects > REDIRECTS_MAX) return false;
+    free(r->redirect);
+    r->redirect = malloc(to.n);
+    ENSURE(r->redirect);
+    memcpy(r->redirect, to.p, to.n);
+    r->redirect_n = to.n;
+    wasi_run_free(r->run);
+    r->run = NULL;
+    r->handler->busy--;
+    if (!start(r)) wait_for_instance(r);
+    net_loop_wake(r->handler->guest->loop);
+    return true;
 }
 
 static void on_done(void *arg, const struct wasi_outcome *o) {
@@ -157,7 +191,9 @@ static void on_done(void *arg, const struct wasi_outcome *o) {
     if (gone) r->killed = BY_CLIENT;
     node_lines_end(&r->out);
     node_lines_end(&r->err);
-    if (o->end != WASI_END_OK && !gone) {
+    if (o->end == WASI_END_REDIRECT && r->killed == BY_NOBODY && redirect(r, o->redirect)) return;
+    if (o->end == WASI_END_BAD_REQUEST && !gone) answer_bad_body(r);
+    else if (o->end != WASI_END_OK && !gone) {
         bool head_sent = !net_exchange_retract(r->exchange);
         log_failure(r, o, head_sent);
         if (!head_sent) answer_failure(r, o);
@@ -172,6 +208,8 @@ static void on_done(void *arg, const struct wasi_outcome *o) {
 }
 
 static void recycle(struct request *r) {
+    free(r->redirect);
+    r->redirect = NULL;
     r->next = r->handler->free;
     r->handler->free = r;
 }
@@ -228,6 +266,8 @@ static struct request *new_request(struct node_handler *h, struct net_exchange *
     r->run = NULL;
     r->next = NULL;
     r->killed = BY_NOBODY;
+    r->redirect = NULL;
+    r->redirect_n = r->redirects = 0;
     r->started_ns = clock_mono_ns();
     new_id(h, r->id);
     r->out.stream = "stdout", r->err.stream = "stderr";
@@ -243,6 +283,7 @@ static bool start(struct request *r) {
         .exchange = r->exchange,
         .request_id = {(uint8_t *)r->id, ID_BYTES},
         .remote = net_exchange_peer(r->exchange),
+        .redirect = {r->redirect, r->redirect_n},
         .https = str_eqc(net_exchange_request(r->exchange)->scheme, "https"),
         .stdin_fd = -1,
         .out = {.fd = -1, .write = node_lines_put, .arg = &r->out},
@@ -258,6 +299,7 @@ static bool start(struct request *r) {
 void node_handler_request(struct net_exchange *x, void *handler) {
     struct node_handler *h = handler;
     struct request *r = new_request(h, x);
+    net_exchange_own_field(x, STR("x-request-id"), (str){(uint8_t *)r->id, ID_BYTES});
     if (h->waiting || !start(r)) {
         if (!h->busy || h->waiting >= h->waiting_max) {
             turn_away(r);

@@ -1,10 +1,13 @@
 /* cgi: an HTTP request as a program's environment and standard input, its standard output as the response (RFC 3875).
  *
  * 1. The body goes in and out as a stream; both wait for the other side by parking the fiber.
- * 2. A Location without Status is a 302; a path in it goes to the client as it is (§6.2.2 would have it served from here).
+ * 2. A Location alone with a path on this server is served from here, by another run (§6.2.2); any other goes to the client, as a 302
+ *    if it has no Status.
  * 3. A body of unknown length (chunked) is collected up to COLLECT_BYTES_MAX, so that the program gets the CONTENT_LENGTH that
- *    §4.1.2 promises; a longer one is streamed without.
- * 4. The Proxy header never becomes HTTP_PROXY; names with '_' are dropped, since they could pass for another's.
+ *    §4.1.2 promises; a longer one is streamed without. One that is malformed is the client's fault, whatever the program made of it.
+ * 4. Variables have three owners, and a name is the first's who may have it: the gateway (own[]), whether or not it sets one this time;
+ *    the operator (--env); the client (HTTP_…, of its fields). The Proxy header never becomes HTTP_PROXY; names with '_' are
+ *    dropped, since they could pass for another's.
  */
 #include "wasi/cgi.h"
 #include "wasi/cgi_head.h"
@@ -19,12 +22,28 @@ struct cgi {
     size_t collected_read;
     struct cgi_head head;
     struct buf backlog; /* of the body: what came with a head that took all the room; at most HEAD_ROOM */
-    struct net_source *source;
+    struct net_source *source; /* NULL: after a redirect there is no body */
     struct net_sink *sink;
     bool responded;
+    bool redirects; /* its response is that of another run; what more it writes is dropped */
 };
 
 /* ---- meta-variables (§4.1) ---- */
+
+/* What only the gateway says, if anybody does. */
+static const str own[] = {
+    STR_INIT("CONTENT_LENGTH"), STR_INIT("CONTENT_TYPE"),   STR_INIT("GATEWAY_INTERFACE"), STR_INIT("HTTPS"),
+    STR_INIT("PATH_INFO"),      STR_INIT("QUERY_STRING"),   STR_INIT("REMOTE_ADDR"),       STR_INIT("REMOTE_HOST"),
+    STR_INIT("REMOTE_PORT"),    STR_INIT("REQUEST_METHOD"), STR_INIT("REQUEST_SCHEME"),    STR_INIT("REQUEST_URI"),
+    STR_INIT("SCRIPT_NAME"),    STR_INIT("SERVER_NAME"),    STR_INIT("SERVER_PORT"),       STR_INIT("SERVER_PROTOCOL"),
+    STR_INIT("SERVER_SOFTWARE"), STR_INIT("HTTP_X_REQUEST_ID"),
+};
+
+static bool is_own(str key) {
+    for (size_t i = 0; i < ARRAY_COUNT(own); i++)
+        if (str_eq(own[i], key)) return true;
+    return false;
+}
 
 static void put(struct cgi *c, str key, str value) {
     struct wasi_env pair = {key, value};
@@ -62,37 +81,50 @@ static str variable_of(arena *mem, str name) {
     return (str){to, name.n + 5};
 }
 
-static void put_fields(struct cgi *c, const struct net_request *r) {
+static void put_operators(struct cgi *c) {
+    const struct wasi_config *config = &c->run->app->config;
+    for (size_t i = 0; i < config->env_count; i++)
+        if (!is_own(config->env[i].key)) put(c, config->env[i].key, config->env[i].value);
+}
+
+static bool is_dropped(str name) {
+    static const str names[] = {STR_INIT("proxy"), STR_INIT("content-type"), STR_INIT("content-length"), STR_INIT("transfer-encoding")};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        if (str_eq_nocase(name, names[i])) return true;
+    return str_find(name, '_') < name.n;
+}
+
+/* The client's, where nobody else has the name; several of a name are one (§4.1.18). */
+static void put_clients(struct cgi *c, const struct net_request *r) {
     arena *mem = c->run->mem;
+    uint32_t first = c->env.n;
     for (uint32_t i = 0; i < r->fields_count; i++) {
         str name = r->fields[i].name, value = r->fields[i].value;
-        if (str_eq_nocase(name, STR("content-type"))) {
-            put(c, STR("CONTENT_TYPE"), value);
-            continue;
-        }
-        if (str_eq_nocase(name, STR("proxy")) || str_eq_nocase(name, STR("content-length")) ||
-            str_eq_nocase(name, STR("transfer-encoding")) || str_find(name, '_') < name.n)
-            continue;
+        if (is_dropped(name)) continue;
         str key = variable_of(mem, name);
         uint32_t k = 0;
         while (k < c->env.n && !str_eq(c->env.p[k].key, key)) k++;
-        if (k == c->env.n) put(c, key, value);
-        else
+        if (k == c->env.n && !is_own(key)) put(c, key, value);
+        else if (k >= first && k < c->env.n)
             c->env.p[k].value = arena_fmt(mem, STR_FMT "%s" STR_FMT, STR_ARG(c->env.p[k].value),
                                           str_eq(key, STR("HTTP_COOKIE")) ? "; " : ", ", STR_ARG(value));
     }
 }
 
+static const struct net_field *field_of(const struct net_request *r, str name) {
+    for (uint32_t i = 0; i < r->fields_count; i++)
+        if (str_eq_nocase(r->fields[i].name, name)) return &r->fields[i];
+    return NULL;
+}
+
+/* The name is what the client calls this server, the port where it came in. */
 static void put_server(struct cgi *c, const struct net_request *r) {
-    str host = r->authority, port = STR("");
+    str host = r->authority;
     size_t colon = host.n;
     while (colon > 0 && host.p[colon - 1] >= '0' && host.p[colon - 1] <= '9') colon--;
-    if (colon > 0 && colon < host.n && host.p[colon - 1] == ':') {
-        port = str_sub(host, colon, host.n);
-        host.n = colon - 1;
-    }
+    if (colon > 0 && host.p[colon - 1] == ':') host.n = colon - 1;
     put(c, STR("SERVER_NAME"), host.n ? host : STR("localhost"));
-    put(c, STR("SERVER_PORT"), port.n ? port : c->run->config.https ? STR("443") : STR("80"));
+    put(c, STR("SERVER_PORT"), arena_fmt(c->run->mem, "%u", net_exchange_port(c->run->config.exchange)));
 }
 
 static void wake_fiber(void *arg) { engine_ready(arg); }
@@ -128,36 +160,52 @@ static void free_bytes(void *arg) {
     buf_free(&c->collected);
 }
 
+/* What the request is, in the gateway's words. length: of the body; UINT64_MAX: none, or unknown. */
+static void put_gateways(struct cgi *c, const struct net_request *r, uint64_t length) {
+    const struct wasi_run_config *run = &c->run->config;
+    arena *mem = c->run->mem;
+    str target = c->source ? r->path : run->redirect, path, query;
+    str_cut(target, '?', &path, &query);
+    put(c, STR("GATEWAY_INTERFACE"), STR("CGI/1.1"));
+    put(c, STR("SERVER_SOFTWARE"), c->run->app->config.server_name);
+    put(c, STR("SERVER_PROTOCOL"), r->version_minor ? STR("HTTP/1.1") : STR("HTTP/1.0"));
+    put_server(c, r);
+    put(c, STR("REQUEST_METHOD"), c->source || str_eqc(r->method, "HEAD") ? r->method : STR("GET"));
+    put(c, STR("REQUEST_URI"), target);
+    put(c, STR("REQUEST_SCHEME"), run->https ? STR("https") : STR("http"));
+    if (run->https) put(c, STR("HTTPS"), STR("on"));
+    put(c, STR("SCRIPT_NAME"), STR(""));
+    put(c, STR("PATH_INFO"), decode_path(mem, path));
+    put(c, STR("QUERY_STRING"), query);
+    put(c, STR("REMOTE_ADDR"), run->remote);
+    put(c, STR("REMOTE_HOST"), run->remote);
+    if (run->request_id.n) put(c, STR("HTTP_X_REQUEST_ID"), run->request_id);
+    const struct net_field *type = c->source ? field_of(r, STR("content-type")) : NULL;
+    if (type) put(c, STR("CONTENT_TYPE"), type->value);
+    if (length != UINT64_MAX) put(c, STR("CONTENT_LENGTH"), arena_fmt(mem, "%llu", (unsigned long long)length));
+}
+
+/* False: the client's body is none, and so the run is over. */
+static bool body_holds(struct cgi *c) {
+    if (!net_exchange_body_status(c->run->config.exchange)) return true;
+    wasi_run_end(c->run, WASI_END_BAD_REQUEST, "%s", "the request's body is malformed, too large or too slow");
+    return false;
+}
+
 struct cgi *cgi_begin(struct wasi_run *run) {
-    const struct wasi_config *config = &run->app->config;
     const struct net_request *r = net_exchange_request(run->config.exchange);
     struct cgi *c = arena_make(run->mem, struct cgi);
     c->run = run;
-    c->source = net_exchange_source(run->config.exchange);
+    c->source = run->config.redirect.n ? NULL : net_exchange_source(run->config.exchange);
     c->sink = net_exchange_sink(run->config.exchange);
-    c->head.bytes.max = config->limits.head_bytes_max;
+    c->head.bytes.max = run->app->config.limits.head_bytes_max;
     arena_cleanup(run->mem, free_bytes, c);
-    for (size_t i = 0; i < config->env_count; i++) put(c, config->env[i].key, config->env[i].value);
-    uint64_t length = r->content_length != UINT64_MAX || !r->has_body ? r->content_length : collect(c);
-    str path, query;
-    str_cut(r->path, '?', &path, &query);
-    put(c, STR("GATEWAY_INTERFACE"), STR("CGI/1.1"));
-    put(c, STR("SERVER_SOFTWARE"), config->server_name);
-    put(c, STR("SERVER_PROTOCOL"), r->version_minor ? STR("HTTP/1.1") : STR("HTTP/1.0"));
-    put_server(c, r);
-    put(c, STR("REQUEST_METHOD"), r->method);
-    put(c, STR("REQUEST_URI"), r->path);
-    put(c, STR("REQUEST_SCHEME"), run->config.https ? STR("https") : STR("http"));
-    if (run->config.https) put(c, STR("HTTPS"), STR("on"));
-    put(c, STR("SCRIPT_NAME"), STR(""));
-    put(c, STR("PATH_INFO"), decode_path(run->mem, path));
-    put(c, STR("QUERY_STRING"), query);
-    put(c, STR("REMOTE_ADDR"), run->config.remote);
-    put(c, STR("REMOTE_HOST"), run->config.remote);
-    if (r->has_body && length != UINT64_MAX)
-        put(c, STR("CONTENT_LENGTH"), arena_fmt(run->mem, "%llu", (unsigned long long)length));
-    put_fields(c, r);
-    if (run->config.request_id.n) put(c, STR("HTTP_X_REQUEST_ID"), run->config.request_id);
+    uint64_t length = UINT64_MAX;
+    if (c->source && r->has_body) length = r->content_length != UINT64_MAX ? r->content_length : collect(c);
+    (void)!body_holds(c);
+    put_gateways(c, r, length);
+    put_operators(c);
+    put_clients(c, r);
     return c;
 }
 
@@ -170,14 +218,16 @@ const struct wasi_env *cgi_env(const struct cgi *c, uint32_t *count) {
 
 bool cgi_readable(struct cgi *c) {
     str data;
-    return c->collected_read < c->collected.n || net_source_peek(c->source, &data) != NET_FLOW_WAIT;
+    return c->collected_read < c->collected.n || !c->source || net_source_peek(c->source, &data) != NET_FLOW_WAIT;
 }
 
-void cgi_listen_input(struct cgi *c, void (*fn)(void *arg), void *arg) { net_source_notify(c->source, fn, arg); }
+void cgi_listen_input(struct cgi *c, void (*fn)(void *arg), void *arg) {
+    if (c->source) net_source_notify(c->source, fn, arg);
+}
 
 enum net_flow cgi_read(struct cgi *c, void *p, size_t n, size_t *got) {
     *got = MIN(n, c->collected.n - c->collected_read);
-    if (!*got) return net_source_read(c->source, p, n, got);
+    if (!*got) return c->source ? net_source_read(c->source, p, n, got) : NET_FLOW_END;
     memcpy(p, c->collected.p + c->collected_read, *got);
     c->collected_read += *got;
     return NET_FLOW_DATA;
@@ -213,12 +263,18 @@ static int send_backlog(struct cgi *c) {
 static int take_head(struct cgi *c, str *bytes) {
     struct wasi_run *run = c->run;
     if (run->ended) return EPIPE;
-    if (c->responded) return 0;
+    if (c->redirects) *bytes = (str){};
+    if (c->responded || c->redirects) return 0;
     size_t used = bytes->n;
     const char *why = NULL;
     enum cgi_result r = cgi_head_feed(&c->head, run->mem, *bytes, &used, &why);
     *bytes = r == CGI_MORE ? (str){} : str_sub(*bytes, used, bytes->n);
     if (r == CGI_MORE) return 0;
+    if (r == CGI_DONE && c->head.local.n) {
+        c->redirects = true;
+        *bytes = (str){};
+        return 0;
+    }
     err e = r == CGI_DONE ? net_exchange_respond(run->config.exchange, c->head.status, c->head.fields.p, c->head.fields.n)
                           : ERR_INVALID;
     if (r == CGI_DONE && e != ERR_OK) why = e == ERR_CLOSED ? NULL : "its header cannot be sent";
@@ -264,6 +320,12 @@ void cgi_listen_output(struct cgi *c, void (*fn)(void *arg), void *arg) { net_si
 void cgi_end(struct cgi *c, int status) {
     struct wasi_run *run = c->run;
     run->outcome.exit_status = status;
+    if (!body_holds(c)) return;
+    if (c->redirects) {
+        run->outcome.redirect = c->head.local;
+        wasi_run_end(run, WASI_END_REDIRECT, "%s", "");
+        return;
+    }
     if (!c->responded) {
         if (status) wasi_run_end(run, WASI_END_EXIT, "%s", "it exited before its header was whole");
         else if (c->head.bytes.n) wasi_run_end(run, WASI_END_BAD_RESPONSE, "%s", "it ended before its header did: " CGI_HEAD_HINT);

@@ -8,7 +8,7 @@
 #include "wasi/wasi_int.h"
 
 struct cgi;
-/* May wait for a short body of unknown length. */
+/* May wait for a short body of unknown length. The run may have ended in it: then the program is not to be run. */
 struct cgi *cgi_begin(struct wasi_run *run);
 /* What the app was given, and the meta-variables (§4.1). Bytes are the client's: not always UTF-8. */
 const struct wasi_env *cgi_env(const struct cgi *c, uint32_t *count);

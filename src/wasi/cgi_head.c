@@ -37,6 +37,13 @@ static const char *read_line(struct cgi_head *h, arena *mem, str line, bool *loc
     return NULL;
 }
 
+/* local-pathquery (§6.2.2), as a request line could have it. */
+static bool is_local(str location) {
+    for (size_t i = 0; i < location.n; i++)
+        if (location.p[i] <= ' ' || location.p[i] >= 0x7f || location.p[i] == '#') return false;
+    return location.n && location.p[0] == '/' && !(location.n > 1 && location.p[1] == '/'); /* "//" begins a host */
+}
+
 enum cgi_result cgi_head_feed(struct cgi_head *h, arena *mem, str in, size_t *used, const char **why) {
     size_t before = h->bytes.n, from = before > 2 ? before - 2 : 0;
     size_t take = h->bytes.max ? MIN(in.n, h->bytes.max - before) : in.n;
@@ -56,6 +63,7 @@ enum cgi_result cgi_head_feed(struct cgi_head *h, arena *mem, str in, size_t *us
     }
     *why = "its header is empty: " CGI_HEAD_HINT;
     if (!h->fields.n && !h->status) return CGI_BAD;
+    if (location && !h->status && h->fields.n == 1 && is_local(h->fields.p[0].value)) h->local = h->fields.p[0].value;
     if (!h->status) h->status = location ? 302 : 200;
     return CGI_DONE;
 }

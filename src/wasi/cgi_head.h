@@ -11,6 +11,7 @@ struct cgi_head {
     struct buf bytes;                 /* as written, up to and with the empty line; the caller sets max, and frees */
     uint16_t status;
     VEC(struct net_field) fields;     /* borrow `bytes` */
+    str local;                        /* a Location alone, with a path on this server: the request is to be made there (§6.2.2); else empty */
 };
 
 enum cgi_result {

@@ -9,7 +9,7 @@ static const struct {
     const char *text;   /* the header, and what follows it */
     const char *body;   /* that */
     uint16_t status;    /* 0: it is none */
-    const char *fields; /* "name=value;" of each, or why it is none */
+    const char *fields; /* "name=value;" of each, and where a redirect to here goes; or why it is none */
     size_t max;         /* of the header; 0: no limit */
 } cases[] = {
     {"Content-Type: text/plain\n\nhello", "hello", 200, "Content-Type=text/plain;", 0},
@@ -21,6 +21,13 @@ static const struct {
     {"Status: 201\n\n\n\n", "\n\n", 201, "", 0},
     {"Location: https://example.org/\n\n", "", 302, "Location=https://example.org/;", 0},
     {"Location: /there\nStatus: 303 See Other\n\n", "", 303, "Location=/there;", 0},
+    {"Location: /there?a=b\n\nx", "x", 302, "Location=/there?a=b;here: /there?a=b", 0},
+    {"Location: /there\nA: b\n\n", "", 302, "Location=/there;A=b;", 0},
+    {"Location: //there\n\n", "", 302, "Location=//there;", 0},
+    {"Location: /the re\n\n", "", 302, "Location=/the re;", 0},
+    {"Location: /there#a\n\n", "", 302, "Location=/there#a;", 0},
+    {"Location: there\n\n", "", 302, "Location=there;", 0},
+    {"Location:\n\n", "", 302, "Location=;", 0},
     {"Set-Cookie: a=1\nSet-Cookie: b=2\nX-Empty:\nX-Space:\t spaced  out \t\n\nb", "b", 200,
      "Set-Cookie=a=1;Set-Cookie=b=2;X-Empty=;X-Space=spaced  out;", 0},
     {"A: \xc3\xa9\n\n", "", 200, "A=\xc3\xa9;", 0},
@@ -68,6 +75,7 @@ static void feed(size_t i, size_t first, size_t piece) {
         for (uint32_t k = 0; k < h.fields.n; k++)
             buf_printf(&fields, STR_FMT "=" STR_FMT ";", STR_ARG(h.fields.p[k].name), STR_ARG(h.fields.p[k].value));
         assert_int_equal(h.status, cases[i].status);
+        if (h.local.n) buf_printf(&fields, "here: " STR_FMT, STR_ARG(h.local));
         assert_true(str_eqc(buf_str(&fields), cases[i].fields));
         assert_true(str_eqc(str_sub(text, at, text.n), cases[i].body));
         buf_free(&fields);

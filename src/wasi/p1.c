@@ -186,6 +186,7 @@ static void run_start(struct wasi_run *run) {
     if (run->config.exchange) {
         p->cgi = cgi_begin(run);
         p->env = cgi_env(p->cgi, &p->env_count);
+        if (run->ended) return;
     }
 
     uint64_t none[1] = {0};

@@ -161,6 +161,7 @@ static err bind(struct wasi_app *app, struct diag *d) {
 
 static void run_command(struct wasi_run *run) {
     struct cgi *cgi = sys_cgi(run);
+    if (run->ended) return;
     struct host_call call;
     struct wasi_p2_result_void_void result = {};
     host_call_begin(&call, run->in);

@@ -302,6 +302,7 @@ static bool wait_for_tasks(struct wasi_run *run) {
 
 static void run_command(struct wasi_run *run) {
     struct cgi *cgi = sys_cgi(run);
+    if (run->ended) return;
     struct host_call call;
     struct wasi_p3_result_void_void result = {};
     host_call_begin(&call, run->in);

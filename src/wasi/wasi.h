@@ -130,12 +130,15 @@ enum wasi_end {
     WASI_END_ERROR,       /* the guest itself set an error (wasi:http error-code); text names it */
     WASI_END_CLIENT_GONE, /* the exchange was closed by the other side first */
     WASI_END_KILLED,      /* wasi_run_kill */
+    WASI_END_BAD_REQUEST, /* the client's body failed while it was read: net_exchange_body_status */
+    WASI_END_REDIRECT,    /* served as CGI: another run is to serve this request, at `redirect` (RFC 3875 §6.2.2) */
     WASI_END_LIMIT,       /* a limit of the run was passed; text names it */
 };
 struct wasi_outcome {
     enum wasi_end end;
     int exit_status;
     char text[256];   /* empty, or why; for the log */
+    str redirect;     /* path and query; valid until wasi_run_free */
     const struct engine_trap_record *trap; /* of the run's instance; valid until wasi_run_free. NULL without a trap */
     uint64_t instance_ns;                  /* wall time from wasi_start until the guest's last instruction */
 };
@@ -143,6 +146,7 @@ struct wasi_outcome {
 struct wasi_run_config {
     struct net_exchange *exchange; /* a request to serve, or NULL: run as a command. Borrowed until done is called */
     str request_id;                /* borrowed until wasi_run_free; in HTTP_X_REQUEST_ID for CGI */
+    str redirect;                  /* served as CGI: not what the exchange asks for, but GET of this path and query, which a run redirected to */
     str remote;                    /* the client's address without port; empty: unknown */
     bool https;
     int stdin_fd;                  /* command only: -1 is empty. A served CGI guest reads the request's body */

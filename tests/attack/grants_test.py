@@ -181,6 +181,61 @@ def test_nothing_of_the_kernel():
     check(all(l in ("errno 63", "errno 32") for l in p.stdout.decode().splitlines()), p.stdout)
 
 
+# ---- names of different trust -------------------------------------------------------------------------------------------
+
+
+def variables(port, request):
+    answer = raw(port, request)
+    check(answer.startswith(b"HTTP/1.1 200"), answer)
+    return [tuple(l.split("=", 1)) for l in answer.decode().split("\r\n\r\n", 1)[1].splitlines()]
+
+
+def test_cgi_names_have_one_owner():
+    """The gateway's variables, the operator's, the client's, in this order; no name twice, whatever a client spells."""
+    flags = [w for pair in ("HTTP_X_ROLE=operator", "HTTP_PROXY=http://mine", "REQUEST_METHOD=DELETE", "CONTENT_LENGTH=77", "HTTPS=on", "REMOTE_ADDR=10.0.0.1",
+                            "HTTP_X_REQUEST_ID=fixed", "TOKEN=t", "HTTP_HOST=operators") for w in ("--env", pair)]
+    with serving(guest("cgi"), "--workers", "1", *flags) as s:
+        got = variables(s.port, b"GET https://evil.example:99/env?q HTTP/1.1\r\nHost: h:1234\r\nX-Role: client\r\nX-Role: two\r\nX-Request-Id: 1\r\n"
+                                b"x-request-id: 2\r\nX_Request_Id: 3\r\nX_Role: client\r\nProxy: http://evil\r\nTOKEN: evil\r\nX-Two: 1\r\nx-two: 2\r\n"
+                                b"Https: on\r\nContent-Type: a/a\r\nContent-Type: b/b\r\nCookie: a\r\nCookie: b\r\nConnection: close\r\n\r\n")
+        eq(len(got), len(dict(got)))
+        got = dict(got)
+        want = {"HTTP_X_ROLE": "operator", "HTTP_PROXY": "http://mine", "REQUEST_METHOD": "GET", "CONTENT_LENGTH": None, "HTTPS": None, "REMOTE_ADDR": "127.0.0.1",
+                "TOKEN": "t", "HTTP_TOKEN": "evil", "HTTP_X_TWO": "1, 2", "HTTP_COOKIE": "a; b", "CONTENT_TYPE": "a/a", "REQUEST_SCHEME": "http",
+                "SERVER_PORT": str(s.port), "SERVER_NAME": "evil.example", "HTTP_HOST": "operators", "HTTP_HTTPS": "on",
+                "HTTP_X_REQUEST_ID": s.wait_event("request")["request"]}
+        for k, v in want.items():
+            eq((k, got.get(k)), (k, v))
+    with serving(guest("cgi"), "--workers", "1") as s:
+        got = dict(variables(s.port, b"GET http://one.example/env HTTP/1.1\r\nHost: two.example\r\nProxy: http://evil\r\nConnection: close\r\n\r\n"))
+        eq((got["HTTP_HOST"], got["SERVER_NAME"], got.get("HTTP_PROXY")), ("one.example", "one.example", None))
+
+
+def test_request_id_is_the_gateways():
+    """What a component finds in x-request-id is the id in the log, not what a client sends."""
+    with serving(os.path.join(ROOT, "tests", "guests", "http3.wasm"), "--workers", "1") as s:
+        answer = raw(s.port, b"GET /fields HTTP/1.1\r\nHost: a\r\nX-Request-Id: one\r\nA: b\r\nx-request-id: two\r\nConnection: close\r\n\r\n")
+        ident = s.wait_event("request")["request"]
+        eq((answer.count(ident.encode()), b"one" in answer, b"two" in answer), (1, False, False))
+
+
+def test_malformed_body_of_a_program():
+    """A chunked body that is none is answered 400, or the connection is cut if the answer has begun: no program's 200 stands for it."""
+    with serving(guest("cgi"), "--workers", "1", "--max-body", "3M") as s:
+        head = b"POST /%s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        for path in (b"echo", b"env", b"nothing", b"trap"):
+            for body in (b"5\r\nhello\r\nXYZ\r\n", b"5\r\nhelloX", b"-1\r\n", b"ffffffffffffffffff\r\n"):
+                check(raw(s.port, head % path + body).startswith(b"HTTP/1.1 400 "), path, body)
+        has(s.wait_event("request-refused", count=16, status=400)["reason"], "malformed")
+        long = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
+        answer = raw(s.port, head % b"echo" + 2 * long + b"XYZ\r\n")
+        check(answer.startswith(b"HTTP/1.1 400 ") or not answer.endswith(b"0\r\n\r\n"), answer[:100], answer[-20:])
+        answer = raw(s.port, head % b"echo" + 4 * long + b"0\r\n\r\n")
+        check(answer.startswith(b"HTTP/1.1 413 ") or not answer.endswith(b"0\r\n\r\n"), answer[:100], answer[-20:])
+        eq((s.events("worker-died"), s.events("guest-failed")), ([], []))
+        eq(curl(s.url + "/echo", data=b"fine").text, "fine")
+
+
 # ---- connections -----------------------------------------------------------------------------------------------------------
 
 

@@ -37,6 +37,18 @@ __attribute__((noinline)) static int recurse(int n) {
     return deeper + n;
 }
 
+/* /redirect?n redirects here n times, and then to /env?left=0; what it writes besides is not for the client. */
+static void redirect(const char *query) {
+    put(1, "Location: ");
+    if (query[0] > '1' && query[0] <= '9') {
+        char next[] = "/redirect?0";
+        next[10] = (char)(query[0] - 1);
+        put(1, next);
+    } else put(1, "/env?left=0");
+    put(1, "\n\n");
+    for (int i = 0; i < 20000; i++) put(1, "not for the client\n");
+}
+
 static unsigned counter; /* a fresh instance has 0 */
 
 __attribute__((export_name("_start"))) void start(void) {
@@ -52,6 +64,12 @@ __attribute__((export_name("_start"))) void start(void) {
     else if (same(path, "/deep")) put_number(1, (unsigned)recurse(0));
     else if (same(path, "/far")) *(volatile char *)0x7fff0000 = 1;
     else if (same(path, "/exit")) proc_exit(7);
+    else if (same(path, "/redirect")) redirect(variable("QUERY_STRING"));
+    else if (same(path, "/circle")) put(1, "Location: /circle\n\n");
+    else if (same(path, "/away")) put(1, "Location: //example.org/env\n\n");
+    else if (same(path, "/fragment")) put(1, "Location: /env#there\n\n");
+    else if (same(path, "/more")) put(1, "Location: /env\nSet-Cookie: a=b\n\n");
+    else if (same(path, "/moved")) put(1, "Status: 301 Moved\nLocation: /env\n\n");
     else if (same(path, "/nothing")) return;
     else if (same(path, "/garbage")) put(1, "this is no header\n\nbody\n");
     else if (same(path, "/half")) {

@@ -367,6 +367,28 @@ def test_cgi_variables():
         check("HTTP_PROXY" not in lines and "PATH" not in lines and "HOME" not in lines, lines)
 
 
+def test_cgi_redirects():
+    """A Location alone with a path is answered from here (RFC 3875 §6.2.2); any other is the client's business."""
+    with serving(guest("cgi"), "--workers", "1") as s:
+        a = curl(s.url + "/redirect?5", "-H", "X-One: two", "-H", "Content-Type: a/b", data=b"12345")
+        eq(a.status, 200)
+        lines = dict(l.split("=", 1) for l in a.text.splitlines())
+        for k, v in {"REQUEST_METHOD": "GET", "PATH_INFO": "/env", "QUERY_STRING": "left=0", "REQUEST_URI": "/env?left=0", "HTTP_X_ONE": "two",
+                     "CONTENT_LENGTH": None, "CONTENT_TYPE": None}.items():
+            eq((k, lines.get(k)), (k, v))
+        eq(curl(s.url + "/redirect?3", "-I").status, 200)
+        a = curl(s.url + "/circle")
+        eq((a.status, s.wait_event("guest-failed")["reason"]), (500, "the guest redirects in a circle"))
+        for path, status, to in (("/away", 302, "//example.org/env"), ("/fragment", 302, "/env#there"), ("/more", 302, "/env"), ("/moved", 301, "/env")):
+            a = curl(s.url + path)
+            eq((path, a.status, a.fields.get("location")), (path, status, to))
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            eq({a.status for a in pool.map(lambda _: curl(s.url + "/redirect?9"), range(40))}, {200})
+    with serving(guest("cgi"), "--workers", "1", "--max-instances", "1") as s:
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            eq({a.status for a in pool.map(lambda _: curl(s.url + "/redirect?9"), range(20))}, {200})
+
+
 def test_fresh_instances():
     with serving(guest("cgi"), "--workers", "1") as s:
         for i in range(20):
