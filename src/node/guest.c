@@ -8,6 +8,7 @@
 #include "wasi/wasi.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum { PATHS_MAX = 64, IDLE_MS = 20 };
@@ -87,12 +88,16 @@ static err open_dirs(const struct node_grants *grants, struct opened *o, struct 
     return ERR_OK;
 }
 
-/* Only to make Landlock rules of them; closed afterwards. */
+static void open_resolver_path(struct opened *o, const char *path) {
+    int fd = path && path[0] ? open(path, O_PATH | O_CLOEXEC) : -1;
+    if (fd >= 0) o->paths[o->paths_count++] = (struct node_sandbox_path){fd, false};
+}
+
+/* Only to make Landlock rules of them; closed afterwards. OpenSSL's two variables say whom else to trust. */
 static void open_resolver_paths(struct opened *o) {
-    for (size_t i = 0; i < ARRAY_COUNT(resolver_paths); i++) {
-        int fd = open(resolver_paths[i], O_PATH | O_CLOEXEC);
-        if (fd >= 0) o->paths[o->paths_count++] = (struct node_sandbox_path){fd, false};
-    }
+    for (size_t i = 0; i < ARRAY_COUNT(resolver_paths); i++) open_resolver_path(o, resolver_paths[i]);
+    open_resolver_path(o, getenv("SSL_CERT_FILE"));
+    open_resolver_path(o, getenv("SSL_CERT_DIR"));
 }
 
 static unsigned network_of(const struct node_grants *g) {
