@@ -16,6 +16,7 @@ static const struct engine_account *full(const struct engine_account *a, uint64_
 }
 
 static void refused(struct engine *e, enum engine_refused what, const struct engine_account *a, uint64_t bytes, uint64_t max) {
+    e->starved = true;
     e->refusal = (struct engine_refusal){.what = what, .account = a, .bytes = bytes, .max = max};
 }
 
@@ -58,5 +59,11 @@ bool engine_image_pays(struct engine_image *image, struct engine_account *a) {
 }
 
 bool engine_give_up(struct engine *e) { return engine_slots_give_up(e) || engine_fibers_give_up(e); }
+
+void engine_room(struct engine *e) {
+    if (LIKELY(!e->starved)) return;
+    e->starved = false;
+    if (e->config.on_ready) e->config.on_ready(e->config.on_ready_arg);
+}
 
 bool engine_holds(const struct engine *e) { return e->alive || e->cleaning; }

@@ -7,8 +7,6 @@
 #include <sys/mman.h>
 #include <cmocka.h>
 
-#define STACK_BYTES ((uint64_t)ABI_NATIVE_STACK_BYTES + ABI_FRAME_STACK_BYTES)
-
 struct task {
     struct engine_instance *in;
     const struct abi_func *f;
@@ -97,10 +95,10 @@ static void test_stacks(void **state) {
         t[n] = (struct task){.in = in, .f = testguest_func(image, 0, GUEST_nothing)};
         if (!engine_spawn(in, run_task, &t[n])) break;
     }
-    assert_int_equal(n, ((10 << 20) - 65536) / STACK_BYTES);
+    assert_int_equal(n, ((10 << 20) - 65536) / ENGINE_STACK_BYTES);
     assert_int_equal(engine_last_refusal(e)->what, ENGINE_REFUSED_ACCOUNT);
     while (engine_run(e, UINT64_MAX)) {}
-    assert_int_equal(engine_account(e)->used, 65536 + n * STACK_BYTES); /* they keep their memory */
+    assert_int_equal(engine_account(e)->used, 65536 + n * ENGINE_STACK_BYTES); /* they keep their memory */
     assert_int_equal(grow(in, 0), 1);
     engine_release(in);
     while (engine_fibers_idle(e, clock_mono_ns())) {}

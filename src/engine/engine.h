@@ -42,7 +42,7 @@ struct engine_config {
     uint64_t reserve_bytes_max; /* address space of a heap, and of a memory that is not confined to 4 GiB by its type; 0: what
                                    ORLO_ENGINE_RESERVE says, else 4 and 64 GiB. Emulators pay for each page of it */
     /* Called when a fiber became ready while the loop may be asleep, so that the owner arranges to call
-     * engine_run. */
+     * engine_run; and when something ended that may make room, after something was refused. */
     void (*on_ready)(void *arg);
     void *on_ready_arg;
     /* Whether there is news for the loop that calls engine_run, such as a readable socket: a guest that computes is then taken off
@@ -90,6 +90,7 @@ static inline void engine_account_uncharge(struct engine_account *a, uint64_t by
         a->used -= bytes;
     }
 }
+enum { ENGINE_STACK_BYTES = ABI_NATIVE_STACK_BYTES + ABI_FRAME_STACK_BYTES }; /* what a fiber is charged: all it can touch by recursion */
 struct engine_account *engine_account(struct engine *e); /* its own, above all others */
 /* As engine_account_charge, after giving up what is only kept for later, if that helps. */
 [[nodiscard]] bool engine_pay(struct engine *e, struct engine_account *a, uint64_t bytes);

@@ -207,6 +207,7 @@ struct engine {
     uint32_t alive, fibers_alive;
     struct engine_account account;
     struct engine_refusal refusal;
+    bool starved; /* something was refused, and nobody was told since that there may be room */
     struct engine_instance *cleaning, **cleaning_last; /* a queue */
     uint64_t kept_bytes, kept_max;                     /* of free slots */
     uint32_t pool_dirty;                               /* fibers */
@@ -301,6 +302,7 @@ void engine_grown_free(struct engine_grown *g);
 bool engine_charge(struct engine_instance *in, uint64_t bytes); /* against memory_bytes_max and the accounts */
 void engine_uncharge(struct engine_instance *in, uint64_t bytes);
 void engine_refuse(struct engine *e, enum engine_refused what, uint64_t bytes, uint64_t max); /* for engine_last_refusal */
+void engine_room(struct engine *e);    /* something has ended: tells who was refused */
 bool engine_give_up(struct engine *e); /* something that is kept for later; false: nothing is left */
 
 /* fiber.c */

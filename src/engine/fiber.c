@@ -26,8 +26,7 @@
 #endif
 
 enum { FIBER_IDLE_S = 5, DIRTY_MAX = 64 /* stacks at rest that keep their memory */ };
-#define CHARGED_BYTES ((size_t)ABI_NATIVE_STACK_BYTES + ABI_FRAME_STACK_BYTES) /* all that a guest can touch by recursion */
-#define STACKS_BYTES (CHARGED_BYTES + 2 * ABI_STACK_GUARD_BYTES)
+#define STACKS_BYTES ((size_t)ENGINE_STACK_BYTES + 2 * ABI_STACK_GUARD_BYTES)
 
 /* ---- what AddressSanitizer must know of switches ---- */
 
@@ -70,7 +69,7 @@ static struct engine_fiber *fiber_new(struct engine *e) {
     madvise(p, STACKS_BYTES, MADV_NOHUGEPAGE);
     uint8_t *low = p + ABI_STACK_GUARD_BYTES;
     struct engine_fiber *f = NULL;
-    if (mprotect(low, CHARGED_BYTES, PROT_READ | PROT_WRITE) == 0) f = calloc(1, sizeof *f);
+    if (mprotect(low, (size_t)ENGINE_STACK_BYTES, PROT_READ | PROT_WRITE) == 0) f = calloc(1, sizeof *f);
     if (!f) {
         munmap(p, STACKS_BYTES);
         return NULL;
@@ -88,18 +87,18 @@ static struct engine_fiber *fiber_new(struct engine *e) {
 static void rest(struct engine *e, struct engine_fiber *f) {
     f->dirty = true;
     e->pool_dirty++;
-    e->account.used += CHARGED_BYTES; /* the instance paid until now */
+    e->account.used += ENGINE_STACK_BYTES; /* the instance paid until now */
 }
 
 static void rest_no_more(struct engine *e, struct engine_fiber *f) {
     if (!f->dirty) return;
     f->dirty = false;
     e->pool_dirty--;
-    engine_account_uncharge(&e->account, CHARGED_BYTES);
+    engine_account_uncharge(&e->account, ENGINE_STACK_BYTES);
 }
 
 static void fiber_trim(struct engine *e, struct engine_fiber *f) {
-    madvise(f->native_low, CHARGED_BYTES, MADV_DONTNEED);
+    madvise(f->native_low, (size_t)ENGINE_STACK_BYTES, MADV_DONTNEED);
     rest_no_more(e, f);
 }
 
@@ -236,14 +235,14 @@ static struct engine_fiber *take_fiber(struct engine *e, struct engine_account *
         return NULL;
     }
     if (f) rest_no_more(e, f);
-    if (UNLIKELY(!engine_pay(e, account, CHARGED_BYTES))) {
+    if (UNLIKELY(!engine_pay(e, account, ENGINE_STACK_BYTES))) {
         if (was_dirty) fiber_trim(e, f);
         return NULL;
     }
     if (f) {
         e->pool = f->next;
     } else if (!(f = fiber_new(e))) {
-        engine_account_uncharge(account, CHARGED_BYTES);
+        engine_account_uncharge(account, ENGINE_STACK_BYTES);
         engine_refuse(e, ENGINE_REFUSED_SYSTEM, STACKS_BYTES, 0);
     }
     return f;
@@ -291,9 +290,10 @@ static void fiber_end(struct engine *e, struct engine_fiber *f) {
     f->in = NULL;
     f->idle_since_ns = 0;
     if (f->overflowed || e->pool_dirty >= DIRTY_MAX) fiber_trim(e, f);
-    engine_account_uncharge(in->image->account, CHARGED_BYTES);
+    engine_account_uncharge(in->image->account, ENGINE_STACK_BYTES);
     if (!f->overflowed && e->pool_dirty < DIRTY_MAX) rest(e, f);
     f->overflowed = false;
+    engine_room(e);
     f->next = e->pool;
     e->pool = f;
     if (in->release_pending && !in->fibers_count) {

@@ -133,6 +133,7 @@ bool engine_slots_give_up(struct engine *e) {
 void engine_slot_pristine(struct engine_instance *in) {
     engine_account_uncharge(in->image->account, in->memory_used);
     in->memory_used = 0;
+    engine_room(in->engine);
     if (UNLIKELY(in->cleaning.broken)) {
         engine_slot_free(in);
         return;

@@ -466,6 +466,18 @@ static void add_plan(struct emit *e) {
     e->w.head.plan = abi_image_add(&e->w, e->plan.p, e->plan.n, 1, 8);
 }
 
+static err check_size(const struct emit *e, const struct abi_image_group *groups) {
+    const struct link *l = e->l;
+    if (!l->image_bytes_max || e->w.end <= l->image_bytes_max) return ERR_OK;
+    uint64_t memories = 0, tables = 0;
+    for (uint32_t i = 0; i < l->groups_count; i++) memories += groups[i].memory.count, tables += groups[i].context.count;
+    return diag_set(l->d, ERR_LIMIT, DIAG_NOWHERE,
+                    "its image has %llu MiB (code %llu, memories %llu, tables %llu MiB), and may have %llu MiB (--max-image)",
+                    (unsigned long long)(e->w.end / MiB), (unsigned long long)(e->w.head.text.count / MiB),
+                    (unsigned long long)(memories / MiB), (unsigned long long)(tables / MiB),
+                    (unsigned long long)(l->image_bytes_max / MiB));
+}
+
 err link_emit(struct link *l, int fd, const struct crypto_ed25519 *key, bool symbols, struct link_stats *stats) {
     struct emit e = {.l = l, .a = arena_new(0)};
     abi_image_writer_init(&e.w, e.a);
@@ -493,7 +505,8 @@ err link_emit(struct link *l, int fd, const struct crypto_ed25519 *key, bool sym
     add_unwind(&e);
     add_groups_content(&e, groups);
     if (symbols) abi_image_add_symbols(&e.w, e.codes, e.names, e.codes_count);
-    err r = abi_image_write(&e.w, fd, key, l->d);
+    err r = check_size(&e, groups);
+    if (r == ERR_OK) r = abi_image_write(&e.w, fd, key, l->d);
     if (stats) {
         stats->text_bytes = e.w.head.text.count;
         stats->image_bytes = e.w.head.file_bytes;

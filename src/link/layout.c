@@ -388,6 +388,23 @@ static err make_contexts(struct link *l) {
     return ERR_OK;
 }
 
+/* What every instance starts with is declared here, a few bytes for gigabytes: said before anything is made of it. */
+static err check_declared(const struct link *l) {
+    uint64_t memories = 0, tables = 0, count = 0;
+    for (uint32_t k = 0; k < l->groups_count; k++) tables += (uint64_t)l->groups[k].hot + l->groups[k].cold;
+    for (uint32_t i = 0; i < l->instances_count; i++) {
+        const struct wasm_module *m = l->instances[i].m;
+        for (uint32_t k = m->memories_imported; k < m->memories_count; k++, count++)
+            memories += MIN(m->memories[k].limits.min, 1ull << 40) * ABI_WASM_PAGE;
+    }
+    if (!l->memory_bytes_max || (memories <= l->memory_bytes_max && tables <= l->memory_bytes_max - memories)) return ERR_OK;
+    return diag_set(l->d, ERR_LIMIT, DIAG_NOWHERE,
+                    "an instance starts with %llu MiB (%llu %s %llu MiB, its tables %llu MiB), and may have %llu MiB (--max-memory)",
+                    (unsigned long long)((memories + tables + MiB - 1) / MiB), (unsigned long long)count,
+                    count == 1 ? "memory has" : "memories have", (unsigned long long)(memories / MiB),
+                    (unsigned long long)((tables + MiB - 1) / MiB), (unsigned long long)(l->memory_bytes_max / MiB));
+}
+
 /* ---- all of it ---- */
 
 static void make_arrays(struct link *l, uint32_t index) {
@@ -452,5 +469,6 @@ err link_layout(struct link *l) {
                                          .tag_ids = in->tag_ids,
                                          .unwind = l->unwind};
     }
+    TRY(check_declared(l));
     return make_contexts(l);
 }

@@ -135,10 +135,13 @@ err link_file(str wasm, const struct link_options *o, int fd, struct link_stats 
                      .threads = o->threads ? o->threads : cpus(),
                      .registers = o->registers,
                      .cpu_features_unused = o->cpu_features_unused,
+                     .memory_bytes_max = o->memory_bytes_max,
+                     .image_bytes_max = o->image_bytes_max,
                      .machine = o->machine ? o->machine : ABI_MACHINE};
     uint64_t start = clock_mono_ns();
     err e = decode(a, wasm, plan, &s->component, d);
     s->decode_ns = clock_mono_ns() - start;
+    if (e == ERR_OK && o->check) e = o->check(plan, d);
     if (e == ERR_OK) e = run(&l, wasm, o, fd, s);
     link_snapshot_free(&l);
     link_objects_free(&l);

@@ -98,6 +98,7 @@ struct link {
     VEC(struct link_host) hosts;
     uint32_t *canon_hosts; /* host index by plan canon, by plan host import */
     uint32_t *import_hosts;
+    uint64_t memory_bytes_max, image_bytes_max; /* as in link_options */
     uint32_t machine; /* ABI_MACHINE_* */
     uint64_t cpu_features;
     uint32_t threads;   /* to compile with */

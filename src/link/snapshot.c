@@ -14,7 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-enum { SNAPSHOT_MEMORY_MAX = 256 << 20 };
+enum { SNAPSHOT_MEMORY_MAX = 256 << 20 /* of all memories together */ };
 
 struct run {
     struct link *l;
@@ -148,11 +148,12 @@ static uint64_t used_bytes(const uint8_t *p, uint64_t n) {
 static bool capture(struct link *l, struct run *r) {
     struct capture c = {.l = l, .r = r, .im = engine_image_abi(r->image)};
     c.contexts = arena_array(l->a, uint8_t *, l->groups_count);
+    uint64_t bytes = 0;
     for (uint32_t i = 0; i < l->groups_count; i++) {
         const struct link_group *g = &l->groups[i];
         const uint8_t *gs = engine_instance_gs(r->in, i);
-        if (g->has_memory && abi_ctx_of((uint8_t *)(uintptr_t)gs)->memory_bytes > SNAPSHOT_MEMORY_MAX)
-            return false;
+        bytes += g->has_memory ? abi_ctx_of((uint8_t *)(uintptr_t)gs)->memory_bytes : 0;
+        if (bytes > SNAPSHOT_MEMORY_MAX || (l->image_bytes_max && bytes > l->image_bytes_max / 2)) return false;
         c.contexts[i] = arena_alloc(l->a, g->context_bytes, 16);
         memcpy(c.contexts[i], gs - g->context_bytes, g->context_bytes - sizeof(struct abi_ctx));
         if (!capture_group_words(&c, i)) return false;
@@ -213,6 +214,7 @@ err link_snapshot(struct link *l, int fd, const struct link_options *o) {
     r->engine =
         engine_new(&(struct engine_config){.memory_bytes_max = o->memory_bytes_max,
                                            .slots_max = 2,
+                                           .no_files = true,
                                            .reset = ENGINE_RESET_MADVISE} /* a job may open no file */);
     uint64_t hosts = im.head->hosts.count;
     r->image = engine_image_load(r->engine, im);

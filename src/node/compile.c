@@ -7,8 +7,6 @@
  */
 #include "link/link.h"
 #include "node/node_int.h"
-#include "wasi/wasi.h"
-#include "wasm/wasm.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -17,50 +15,18 @@
 #include <unistd.h>
 
 struct compile_args {
-    uint64_t bytes, memory_bytes_max;
+    uint64_t bytes, memory_bytes_max, image_bytes_max;
     uint32_t machine;
 };
-
-static bool types_fit(const wasm_type *types, uint32_t count, const char *letters, size_t n) {
-    static const struct {
-        char letter;
-        wasm_type type;
-    } table[] = {{'i', WASM_I32}, {'l', WASM_I64}, {'f', WASM_F32}, {'d', WASM_F64}};
-    if (count != n) return false;
-    for (uint32_t i = 0; i < count; i++)
-        for (size_t k = 0; k < ARRAY_COUNT(table); k++)
-            if (table[k].letter == letters[i] && table[k].type != types[i]) return false;
-    return true;
-}
-
-/* A module's imports have the types they are offered with. That they are offered at all is the worker's to say. */
-static err check_import_types(str wasm, struct diag *d) {
-    if (!wasm_is_module(wasm)) return ERR_OK; /* a component's are checked with its plan */
-    arena *scratch = arena_new(0);
-    struct wasm_module m;
-    err e = wasm_decode(scratch, wasm, &m, d);
-    for (uint32_t i = 0; e == ERR_OK && i < m.imports_count; i++) {
-        const struct wasm_import *im = &m.imports[i];
-        const char *sig = im->kind == WASM_EXTERN_FUNC ? wasi_core_sig(im->module, im->name) : NULL;
-        if (!sig || m.funcs[im->index].type >= m.types_count || m.types[m.funcs[im->index].type].comp != WASM_COMP_FUNC) continue;
-        const struct wasm_deftype *t = wasm_func_type(&m, im->index);
-        size_t params = strcspn(sig, ":");
-        if (!types_fit(t->params, t->params_count, sig, params) ||
-            !types_fit(t->results, t->results_count, sig + params + 1, strlen(sig + params + 1)))
-            e = diag_set(d, ERR_LINK, DIAG_NOWHERE,
-                         "it imports " STR_FMT "." STR_FMT " with another type than it is offered with", STR_ARG(im->module),
-                         STR_ARG(im->name));
-    }
-    arena_free(scratch);
-    return e;
-}
 
 err node_compile_job(const void *args, int in, int out, struct diag *d) {
     const struct compile_args *a = args;
     void *p = a->bytes ? mmap(NULL, a->bytes, PROT_READ, MAP_PRIVATE, in, 0) : NULL;
     if (p == MAP_FAILED) return diag_set(d, ERR_IO, DIAG_NOWHERE, "it cannot be read: %s", strerror(errno));
-    TRY(check_import_types((str){p, a->bytes}, d));
-    struct link_options options = {.memory_bytes_max = a->memory_bytes_max, .machine = a->machine};
+    struct link_options options = {.memory_bytes_max = a->memory_bytes_max,
+                                   .image_bytes_max = a->image_bytes_max,
+                                   .check = node_imports_check,
+                                   .machine = a->machine};
     struct link_stats stats;
     return link_file((str){p, a->bytes}, &options, out, &stats, d);
 }
@@ -77,7 +43,7 @@ static err compile_to_memfd(const struct node_input *in, const char *name, uint3
                             struct diag *d) {
     *fd = new_memfd("orlo-image");
     if (*fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));
-    struct compile_args args = {in->bytes, limits->memory_bytes_max, machine};
+    struct compile_args args = {in->bytes, limits->memory_bytes_max, limits->image_bytes_max, machine};
     char what[300];
     const char *base = strrchr(name, '/');
     snprintf(what, sizeof what, "compiling %.200s", base ? base + 1 : name);
@@ -100,7 +66,11 @@ static err copy_all(int from, int to, uint64_t bytes, struct diag *d) {
 }
 
 /* The image in a file, copied where nobody can change it, if this node made it. */
-static err take_image(const struct node_input *in, const char *state_dir, struct node_image *image, struct diag *d) {
+static err take_image(const struct node_input *in, const char *state_dir, const struct node_limits *limits, struct node_image *image,
+                      struct diag *d) {
+    if (limits && in->bytes > limits->image_bytes_max) /* inspecting: what may be opened at all */
+        return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "it has %llu MiB, an image may have %llu (--max-image)",
+                        (unsigned long long)(in->bytes / MiB), (unsigned long long)(limits->image_bytes_max / MiB));
     err e = node_key_public(state_dir, &image->key, d);
     if (e != ERR_OK) {
         diag_prefix(d, "an image is taken only if this node's key signed it");
@@ -124,7 +94,7 @@ static err take_image(const struct node_input *in, const char *state_dir, struct
 
 err node_image_for(const struct node_input *in, const char *name, const char *state_dir, const struct node_limits *limits,
                    struct node_image *image, struct diag *d) {
-    if (in->is_image) return take_image(in, state_dir, image, d);
+    if (in->is_image) return take_image(in, state_dir, limits, image, d);
     TRY(compile_to_memfd(in, name, 0, limits, &image->fd, d));
     err e = node_key_sign(NODE_KEY_OF_THIS_START, NULL, image->fd, &image->key, d);
     if (e == ERR_OK) e = seal(image->fd, d);

@@ -116,6 +116,48 @@ static err lock_up(const struct node_guest_config *config, struct opened *o, str
     return e;
 }
 
+/* ---- memory ---- */
+
+static unsigned long long mib(uint64_t bytes) { return (bytes + MiB - 1) / MiB; }
+
+void node_guest_refusal(const struct node_guest *g, struct buf *out) {
+    const struct engine_refusal *r = engine_last_refusal(g->engine);
+    switch (r->what) {
+    case ENGINE_REFUSED_SLOTS:
+    case ENGINE_REFUSED_FIBERS:
+        buf_printf(out, "%llu %s are in use (--max-instances)", (unsigned long long)r->max,
+                   r->what == ENGINE_REFUSED_SLOTS ? "instances" : "stacks");
+        break;
+    case ENGINE_REFUSED_INSTANCE:
+        buf_printf(out, "an instance starts with %llu MiB and may have %llu MiB (--max-memory)", mib(r->bytes), mib(r->max));
+        break;
+    case ENGINE_REFUSED_ACCOUNT:
+        if (r->account == &g->account) buf_printf(out, "all of the app's %llu MiB are in use (--app-memory)", mib(r->max));
+        else buf_printf(out, "all of the worker's %llu MiB are in use (its part of --node-memory)", mib(r->max));
+        break;
+    default: buf_printf(out, "the system has no memory for another instance"); break;
+    }
+}
+
+/* The app pays from now on. There is room for its image and one instance, or it does not start. */
+static err open_account(struct node_guest *g, const struct node_limits *l, struct diag *d) {
+    struct engine_image *image = wasi_app_image(g->app);
+    g->account.up = engine_account(g->engine);
+    g->account.max = MIN(l->app_memory_bytes_max, g->account.up->max);
+    uint64_t one = engine_image_initial_bytes(image) + ENGINE_STACK_BYTES;
+    struct engine_instance *first = engine_image_pays(image, &g->account) ? engine_acquire(image, NULL) : NULL;
+    bool fits = first && engine_pay(g->engine, &g->account, ENGINE_STACK_BYTES);
+    if (fits) engine_account_uncharge(&g->account, ENGINE_STACK_BYTES);
+    if (first) engine_release(first);
+    if (fits) return ERR_OK;
+    struct buf why = {.max = 300};
+    node_guest_refusal(g, &why);
+    diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "its image (%llu MiB) and one instance with its stack (%llu MiB) do not fit: " STR_FMT,
+             mib(engine_image_bytes(image)), mib(one), STR_ARG(buf_str(&why)));
+    buf_free(&why);
+    return ERR_LIMIT;
+}
+
 /* ---- the app ---- */
 
 static err new_app(struct node_guest *g, const struct node_guest_config *config, struct abi_image im, const struct opened *o,
@@ -151,7 +193,7 @@ static err new_app(struct node_guest *g, const struct node_guest_config *config,
     };
     err e = wasi_app_new(g->engine, g->loop, im, &wasi, &g->app, d);
     arena_free(scratch);
-    return e;
+    return e == ERR_OK ? open_account(g, config->limits, d) : e;
 }
 
 /* A task of each request that an instance may serve, and one more for what it does besides; others of a guest's own threads. */
@@ -176,6 +218,7 @@ err node_guest_open(struct node_guest *g, const struct node_guest_config *config
     g->loop = net_loop_new();
     struct engine_config engine = {
         .memory_bytes_max = config->limits->memory_bytes_max,
+        .account_bytes_max = config->limits->node_memory_bytes_max / MAX(config->workers, 1u),
         .slots_max = (uint32_t)MIN(config->limits->instances_max, UINT32_MAX),
         .fibers_max = fibers_max(config->limits),
         .on_ready = on_ready,

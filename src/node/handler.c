@@ -232,9 +232,17 @@ static void wait_no_more(struct request *r) {
     h->waiting--;
 }
 
-/* Answers a request that never got an instance. */
+/* Answers a request that never got an instance, and says which limit it met. */
 static void turn_away(struct request *r) {
-    if (r->killed != BY_CLIENT) reply_error(r, 503, "Too many requests are being served. Try again.");
+    if (r->killed != BY_CLIENT) {
+        struct buf why = {.max = 300};
+        node_guest_refusal(r->handler->guest, &why);
+        log_event(LOG_WARN, "no-instance", LF_CSTR("request", r->id), LF_STR("reason", buf_str(&why)));
+        char page[400];
+        snprintf(page, sizeof page, "No instance is free: " STR_FMT ". Try again.", STR_ARG(buf_str(&why)));
+        reply_error(r, 503, page);
+        buf_free(&why);
+    }
     log_access(r);
     net_exchange_listen(r->exchange, NULL, NULL);
     net_exchange_end(r->exchange);
@@ -301,7 +309,7 @@ void node_handler_request(struct net_exchange *x, void *handler) {
     struct request *r = new_request(h, x);
     net_exchange_own_field(x, STR("x-request-id"), (str){(uint8_t *)r->id, ID_BYTES});
     if (h->waiting || !start(r)) {
-        if (!h->busy || h->waiting >= h->waiting_max) {
+        if (!engine_holds(h->guest->engine) || h->waiting >= h->waiting_max) {
             turn_away(r);
             return;
         }
@@ -327,7 +335,7 @@ static bool handler_turn(void *arg) {
     }
     uint32_t n = 0;
     for (; n < BATCH && h->first && start(h->first); n++) wait_no_more(h->first);
-    while (h->first && !h->busy) { /* nothing runs, and yet nothing can be started: memory is out */
+    while (h->first && !engine_holds(h->guest->engine)) { /* nothing is to come back, and yet nothing can be started: memory is out */
         r = h->first;
         wait_no_more(r);
         turn_away(r);

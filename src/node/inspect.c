@@ -50,7 +50,7 @@ static err gather(arena *mem, struct facts *f, struct diag *d) {
     }
     crypto_sha256(f->bytes, f->digest);
     f->missing = (struct diag)DIAG_INIT;
-    if (wasi_offer_check(&f->plan, &f->missing) != ERR_OK)
+    if (node_imports_check(&f->plan, &f->missing) != ERR_OK)
         diag_set(&f->missing, ERR_LINK, DIAG_NOWHERE, "an import is not offered");
     return ERR_OK;
 }

@@ -24,7 +24,7 @@ static char job_name[] = "orlo-job";
 
 struct order {
     char job[16];
-    uint64_t memory_bytes_max, cpu_s_max;
+    uint64_t memory_bytes_max, file_bytes_max, cpu_s_max;
     uint64_t args[NODE_JOB_ARGS_MAX / 8];
 };
 struct report {
@@ -50,7 +50,7 @@ static err do_job(const struct node_job *more, size_t count, struct diag *d) {
     node_job_fn fn = find(order.job, jobs, ARRAY_COUNT(jobs));
     if (!fn) fn = find(order.job, more, count);
     ENSURE(fn);
-    TRY(node_sandbox_job(order.memory_bytes_max, order.cpu_s_max, d));
+    TRY(node_sandbox_job(order.memory_bytes_max, order.file_bytes_max, order.cpu_s_max, d));
     return fn(order.args, IN_FD, OUT_FD, d);
 }
 
@@ -144,7 +144,10 @@ static err explain_death(int status, const struct node_limits *limits, struct di
             return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "it took more than %llu s of processor time (--compile-timeout)",
                             (unsigned long long)limits->compile_s_max);
         if (sig == SIGKILL) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "the job was killed; this machine may be out of memory");
-        if (sig == SIGXFSZ || sig == SIGABRT)
+        if (sig == SIGXFSZ)
+            return diag_set(d, ERR_LIMIT, DIAG_NOWHERE,
+                            "what the job writes is larger than an image may be (--max-image), or than half of --compile-memory");
+        if (sig == SIGABRT)
             return diag_set(d, ERR_LIMIT, DIAG_NOWHERE,
                             "the job gave up (signal %d): it may need more than %llu MiB of memory (--compile-memory)", sig,
                             (unsigned long long)(limits->compile_memory_bytes_max / MiB));
@@ -170,7 +173,9 @@ static pid_t start(const struct order *order, int in, int out, int wire[2], int 
 
 err node_job(const char *name, const void *args, size_t args_bytes, int in, int out, const struct node_limits *limits, const char *what,
              struct diag *d) {
-    struct order order = {.memory_bytes_max = limits->compile_memory_bytes_max, .cpu_s_max = limits->compile_s_max};
+    struct order order = {.memory_bytes_max = limits->compile_memory_bytes_max,
+                          .file_bytes_max = limits->image_bytes_max ? limits->image_bytes_max : UINT64_MAX,
+                          .cpu_s_max = limits->compile_s_max};
     ENSURE(strlen(name) < sizeof order.job && args_bytes <= sizeof order.args);
     memcpy(order.job, name, strlen(name));
     if (args_bytes) memcpy(order.args, args, args_bytes);

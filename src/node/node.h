@@ -48,7 +48,10 @@ err node_flag_refuse(struct diag *d, const char *flag, str arg, const char *why,
 str node_port_meant(str digits);
 
 struct node_limits {           /* 0 takes the default that flags.def names */
-    uint64_t memory_bytes_max; /* linear memories of one instance */
+    uint64_t memory_bytes_max; /* memories, tables and heap of one instance */
+    uint64_t app_memory_bytes_max;  /* of all that an app makes a worker hold */
+    uint64_t node_memory_bytes_max; /* of all apps in all workers: each has an equal part */
+    uint64_t image_bytes_max;
     uint64_t body_bytes_max;   /* a request's body */
     uint64_t handler_ms_max;   /* from the request's head to the end of its response */
     uint64_t header_ms_max, body_idle_ms_max, idle_ms_max;

@@ -5,10 +5,11 @@
 #include "abi/abi.h"
 #include "abi/image.h"
 #include "crypto/crypto.h"
+#include "engine/engine.h"
 #include "node/node.h"
 #include <sys/types.h>
 
-struct engine_trap_record;
+struct plan; /* component/plan.h */
 struct net_exchange;
 struct node_worker_config;
 
@@ -48,8 +49,9 @@ enum { NODE_SANDBOX_CONNECT = 1, NODE_SANDBOX_LISTEN = 2 };
 /* No exec, no ptrace, no new privileges; files only below `paths` (Landlock, where the kernel has it); new internet sockets only
  * with CONNECT, that accept connections only with LISTEN too. */
 [[nodiscard]] err node_sandbox_worker(const struct node_sandbox_path *paths, size_t count, unsigned network, struct diag *d);
-/* The few system calls that a computation between two descriptors needs; anything else kills. */
-[[nodiscard]] err node_sandbox_job(uint64_t memory_bytes_max, uint64_t cpu_s_max, struct diag *d);
+/* The few system calls that a computation between two descriptors needs; anything else kills. memory_bytes_max is of its own memory and
+ * of the one file it can write, whose part is file_bytes_max, but no more than half. */
+[[nodiscard]] err node_sandbox_job(uint64_t memory_bytes_max, uint64_t file_bytes_max, uint64_t cpu_s_max, struct diag *d);
 /* Every descriptor above stderr but those kept is closed. */
 void node_close_fds_except(const int *keep, size_t count);
 
@@ -124,6 +126,7 @@ struct node_guest {
     struct net_timer *idle;
     bool idle_armed, idle_late; /* the timer runs; it only waits for things to stay unused */
     uint64_t turns_seen;        /* of the engine, when upkeep was last arranged for */
+    struct engine_account account; /* the app's */
     struct node_lines out, err; /* of guests, where no request is known */
     bool (*turn)(void *arg);    /* before the engine runs; may be NULL */
     void *turn_arg;
@@ -132,6 +135,7 @@ struct node_guest_config {
     struct node_image image; /* its fd is borrowed */
     const struct node_grants *grants;
     const struct node_limits *limits;
+    uint32_t workers; /* that share the node's memory; 0: it is the only one */
     const str *args;
     size_t args_count;
     const int *keep; /* descriptors that stay open besides the guest's own and the standard streams */
@@ -142,6 +146,8 @@ struct node_guest_config {
 /* Runs guests for a while and reports what ended: the loop's turn hook, and for an owner that has started many. */
 bool node_guest_turn(struct node_guest *g);
 void node_guest_close(struct node_guest *g);
+/* Why no instance could be had, the last time: which limit, its value, and the flag that raises it. */
+void node_guest_refusal(const struct node_guest *g, struct buf *out);
 
 /* ---- handler.c: requests of a worker ---- */
 
@@ -175,6 +181,16 @@ struct node_hello {
 };
 /* The worker's life; returns its exit status. */
 int node_worker_main(const struct node_worker_config *config);
+
+/* ---- imports.c ---- */
+
+/* Whether everything a plan imports is offered here, with the types it is imported with. ERR_LINK: d names what is not, the nearest that is,
+ * and what to do. One check for all who read a file: serve, run, compile and inspect. */
+[[nodiscard]] err node_imports_check(const struct plan *plan, struct diag *d);
+
+/* ---- machine.c ---- */
+
+uint64_t node_machine_memory(void); /* bytes there are for this process: the machine's, or its control group's */
 
 /* ---- kinds, limits ---- */
 const char *node_kind_text(uint32_t wasi_kind);

@@ -236,11 +236,13 @@ static const uint64_t shadow_bytes = 32ull << 40; /* a sanitizer's bookkeeping c
 static const uint64_t shadow_bytes = 0;
 #endif
 
-err node_sandbox_job(uint64_t memory_bytes_max, uint64_t cpu_s_max, struct diag *d) {
+err node_sandbox_job(uint64_t memory_bytes_max, uint64_t file_bytes_max, uint64_t cpu_s_max, struct diag *d) {
     struct rlimit cpu = {cpu_s_max, cpu_s_max + 1}; /* a signal of its own at the soft limit, SIGKILL at the hard one */
-    /* RLIMIT_DATA counts private writable pages, reserved address space not: what an instance reserves is PROT_NONE. */
-    if (!cap(RLIMIT_DATA, memory_bytes_max + shadow_bytes) || setrlimit(RLIMIT_CPU, &cpu) || !cap(RLIMIT_CORE, 0) ||
-        !cap(RLIMIT_FSIZE, memory_bytes_max) || !cap(RLIMIT_NOFILE, 64))
+    /* RLIMIT_DATA counts private writable pages, reserved address space not: what an instance reserves is PROT_NONE. Pages of the file that
+     * it writes are in memory too, and no other can be had: there is no memfd_create in a job. */
+    uint64_t file = MIN(file_bytes_max, memory_bytes_max / 2);
+    if (!cap(RLIMIT_DATA, memory_bytes_max - file + shadow_bytes) || setrlimit(RLIMIT_CPU, &cpu) || !cap(RLIMIT_CORE, 0) ||
+        !cap(RLIMIT_FSIZE, file) || !cap(RLIMIT_NOFILE, 64))
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     TRY(lock_files(NULL, 0, d));

@@ -86,6 +86,7 @@ static err open_worker(struct worker *w, struct diag *d) {
         .image = c->image,
         .grants = &c->serve->grants,
         .limits = c->limits,
+        .workers = c->workers,
         .args = &name,
         .args_count = 1,
         .keep = keep,

@@ -1,0 +1,308 @@
+"""Memory: what guests, files and clients can make exist is paid by somebody, before it exists; when it is gone, it is gone."""
+import harness
+from harness import *
+
+# ---- modules, by hand ---------------------------------------------------------------------------------------------------
+
+
+def leb(n):
+    out = b""
+    while True:
+        byte, n = n & 0x7f, n >> 7
+        out += bytes([byte | (0x80 if n else 0)])
+        if not n:
+            return out
+
+
+def sized(b):
+    return leb(len(b)) + b
+
+
+def name(s):
+    return sized(s.encode())
+
+
+def section(kind, items):
+    return bytes([kind]) + sized(leb(len(items)) + b"".join(items))
+
+
+PREVIEW1 = "wasi_snapshot_preview1"
+CORE = b"\0asm\1\0\0\0"
+SAYS = b"Content-Type: text/plain\r\n\r\nhello\n"
+
+
+def module(memories=((1, 1),), tables=(), datas=(), code=b"", locals_=b"\0", start_more=b""):
+    """A preview 1 command: tables of funcref, code before it says hello, bytes at (memory, offset)."""
+    say = (b"\x41\0\x41" + leb64(1024) + b"\x36\2\0" b"\x41\4\x41" + leb64(len(SAYS)) + b"\x36\2\0"  # an iovec at 0
+           b"\x41\1\x41\0\x41\1\x41\x08\x10\0\x1a")
+    body = locals_ + code + say + b"\x0b"
+    limits = lambda low, high: b"\1" + leb(low) + leb(high) if high is not None else b"\0" + leb(low)
+    data = [b"\2" + leb(m) + b"\x41" + leb64(at) + b"\x0b" + sized(b) for m, at, b in (((0, 1024, SAYS),) + tuple(datas))]
+    return (CORE + section(1, [b"\x60\4\x7f\x7f\x7f\x7f\1\x7f", b"\x60\0\0"]) +
+            section(2, [name(PREVIEW1) + name("fd_write") + b"\0\0"]) + section(3, [b"\1"]) +
+            (section(4, [b"\x70" + limits(*t) for t in tables]) if tables else b"") +
+            section(5, [limits(*m) for m in memories]) +
+            section(7, [name("_start") + b"\0\1", name("memory") + b"\2\0"]) +
+            section(10, [sized(body)]) + section(11, data))
+
+
+def leb64(n):
+    """Signed."""
+    out = b""
+    while True:
+        byte, n = n & 0x7f, n >> 7
+        if (n == 0 and not byte & 0x40) or (n == -1 and byte & 0x40):
+            return out + bytes([byte])
+        out += bytes([byte | 0x80])
+
+
+def component(*parts, instances):
+    """Core modules, each instantiated so many times; it exports nothing."""
+    out = b"\0asm\x0d\0\1\0"
+    for p in parts:
+        out += b"\1" + sized(p)
+    made = [b"\0" + leb(i) + b"\0" for i, n in enumerate(instances) for _ in range(n)]
+    return out + b"\2" + sized(leb(len(made)) + b"".join(made))
+
+
+SHADOW = 400 if b"AddressSanitizer" in open(ORLO, "rb").read() else 0  # MiB of a sanitizer's own
+
+
+# ---- processes ------------------------------------------------------------------------------------------------------------
+
+
+def anon_mib(pid):
+    """What a process has written and nobody else has."""
+    for line in open(f"/proc/{pid}/status"):
+        if line.startswith("RssAnon"):
+            return int(line.split()[1]) / 1024
+    return 0
+
+
+def settles(what, below, seconds=30):
+    """Waits until it is so; the last value otherwise."""
+    deadline = time.monotonic() + seconds
+    while (now := what()) > below and time.monotonic() < deadline:
+        time.sleep(0.05)
+    check(now <= below, now, below)
+
+
+@contextlib.contextmanager
+def peak_of_jobs(pid):
+    """The most that the children of a process had, their files in memory included."""
+    most, stop = [0.0], threading.Event()
+
+    def watch():
+        while not stop.wait(0.005):
+            with contextlib.suppress(OSError, ValueError):
+                total = 0
+                for child in subprocess.run(["ps", "--ppid", str(pid()), "-o", "pid="], capture_output=True, text=True).stdout.split():
+                    fields = dict(l.split(":", 1) for l in open(f"/proc/{child}/status") if l.startswith("Rss"))
+                    total += sum(int(fields[f].split()[0]) for f in ("RssAnon", "RssShmem"))
+                most[0] = max(most[0], total / 1024)
+    t = threading.Thread(target=watch)
+    t.start()
+    try:
+        yield most
+    finally:
+        stop.set()
+        t.join()
+
+
+class Hold:
+    """A request whose body does not end until told."""
+
+    def __init__(self, port, path):
+        self.s = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.s.sendall(f"POST {path} HTTP/1.0\r\nHost: x\r\nContent-Length: 1\r\nConnection: close\r\n\r\n".encode())
+
+    def end(self, rest=b"x"):
+        if rest:
+            self.s.sendall(rest)
+        got = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := self.s.recv(65536):
+                got += piece
+        self.s.close()
+        return got.decode("latin-1")
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------------
+
+
+def test_declared_tables_are_charged():
+    wasm = file_of("tables.wasm", module(tables=((8_000_000, None),)))
+    code, _, text = orlo("serve", wasm, "--max-memory", "1M", "--listen", "127.0.0.1:0")
+    eq(code, 65)
+    has(text, "an instance starts with 62 MiB", "its tables 62 MiB", "1 MiB (--max-memory)")
+
+
+def test_declared_memories_are_charged_together():
+    """Each fits, all of them do not: a limit is an instance's, whatever it is made of."""
+    one = CORE + section(5, [b"\0" + leb(800)])  # 50 MiB
+    bomb = file_of("bomb.wasm", component(one, instances=[14]))
+    for command in ("serve", "compile"):
+        more = ("--listen", "127.0.0.1:0") if command == "serve" else ("-o", os.path.join(WORK, "bomb.image"))
+        code, _, text = orlo(command, bomb, "--max-memory", "64M", *more)
+        eq(code, 65)
+        has(text, "starts with 700 MiB (14 memories have 700 MiB", "64 MiB (--max-memory)")
+    own = file_of("own.wasm", module(memories=tuple((800, 800) for _ in range(14))))  # all but the first have an address space each
+    code, _, text = orlo("serve", own, "--max-memory", "64M", "--listen", "127.0.0.1:0")
+    eq(code, 65)
+    has(text, "14 memories have 700 MiB")
+
+
+def test_a_job_is_bounded_with_its_files():
+    """A small file whose image would be large: snapshots of all memories together stay small, and so does what the job holds."""
+    pages = 1024  # 64 MiB, with a byte at its end, so that all of it belongs to the image
+    one = CORE + section(5, [b"\0" + leb(pages)]) + section(11, [b"\0\x41" + leb64(pages * 65536 - 1) + b"\x0b" + sized(b"x")])
+    wasm = file_of("ends.wasm", component(one, instances=[14]))
+    image = os.path.join(WORK, "ends.image")
+    proc = subprocess.Popen([ORLO, "compile", wasm, "-o", image, "--max-memory", "2G"], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    with peak_of_jobs(lambda: proc.pid) as most:
+        proc.communicate(timeout=120)
+    eq(proc.returncode, 0)
+    check(os.stat(image).st_size < 300 << 20, os.stat(image).st_size)
+    check(most[0] < 1200, most)
+    code, _, text = orlo("compile", wasm, "-o", image, "--max-memory", "2G", "--max-image", "20K")
+    eq(code, 65)
+    has(text, "its image has", "--max-image")
+
+
+def test_a_job_has_one_limit_for_memory_and_files():
+    """4,000 functions of 50,000 locals, and tables' worth of context: whatever it needs, it has --compile-memory and no more."""
+    locals_ = leb(1) + leb(49_000) + b"\x7e"
+    body = sized(locals_ + b"\x0b")
+    n = 4000
+    many = CORE + section(1, [b"\x60\0\0"]) + section(3, [b"\0"] * n) + section(4, [b"\x70\0" + leb(8_000_000)]) + section(10, [body] * n)
+    wasm = file_of("locals.wasm", component(many, instances=[4]))
+    proc = subprocess.Popen([ORLO, "compile", wasm, "-o", os.path.join(WORK, "locals.image"), "--max-memory", "2G", "--compile-memory", "256M"],
+                            stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    with peak_of_jobs(lambda: proc.pid) as most:
+        _, text = proc.communicate(timeout=120)
+    check(proc.returncode in (0, 65), proc.returncode, text)
+    check(proc.returncode == 0 or b"--compile-memory" in text or b"--max-image" in text, text)
+    check(most[0] < 256 or SHADOW, most)
+
+
+# ---- guests ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_has_a_budget():
+    """Requests that together want more than there is: each gets a part, or waits for its turn, and all are answered."""
+    with serving(guest("memory"), "--workers", "1", "--node-memory", "300M", "--max-memory", "250M") as s:
+        worker, = s.workers()
+        held = [Hold(s.port, "/hold?200") for _ in range(150)]
+        settles(lambda: -anon_mib(worker), -100)  # those that are in have written to theirs
+        took = []
+        for h in held:
+            check(anon_mib(worker) < 310 + SHADOW, anon_mib(worker))
+            a = h.end()
+            has(a, "200 OK", "holding ")
+            took.append(int(a.split()[-1]))
+        check(any(n < 200 for n in took), took)
+        settles(lambda: 0 if int(curl(s.url + "/grow?150").text.split()[1]) == 150 else 1, 0)
+        eq(s.events("worker-died"), [])
+        eq(s.events("no-instance"), [])
+
+
+def test_refused_says_which_limit():
+    """A request that waited for room until its time was up: 503 with the limit, its value and the flag; the log has the same."""
+    with serving(guest("memory"), "--workers", "1", "--app-memory", "5M", "--timeout", "2s") as s:
+        held = [Hold(s.port, "/hold?0") for _ in range(20)]  # one has room; their deadlines pass at the same time
+        answers = [h.end(None) for h in held]
+        refused = [a for a in answers if a.startswith("HTTP/1.0 503") or a.startswith("HTTP/1.1 503")]
+        check(refused, answers)
+        has(refused[0], "all of the app's 5 MiB are in use (--app-memory)")
+        has(s.wait_event("no-instance")["reason"], "all of the app's 5 MiB are in use (--app-memory)")
+        eq(curl(s.url + "/").status, 200)
+
+
+def test_what_cannot_fit_does_not_start():
+    code, _, text = orlo("serve", guest("memory"), "--app-memory", "1M", "--max-memory", "1M", "--listen", "127.0.0.1:0")
+    eq(code, 65)
+    has(text, "do not fit", "1 MiB are in use (--app-memory)")
+
+
+def test_growth_stops_at_the_budget():
+    """memory.grow says no at the first limit that is met, and the guest goes on."""
+    with serving(guest("memory"), "--workers", "1", "--app-memory", "100M", "--max-memory", "1G") as s:
+        got = int(curl(s.url + "/grow?500").text.split()[1])
+        check(80 < got < 100, got)
+        eq(curl(s.url + "/grow?50").text, "took 50\n")
+    with serving(guest("memory"), "--workers", "1", "--max-memory", "64M") as s:
+        got = int(curl(s.url + "/grow?500").text.split()[1])
+        check(55 < got < 64, got)
+
+
+def test_a_big_request_leaves_nothing():
+    """400 MiB written: others are answered while they are given back, and then they are."""
+    with serving(guest("memory"), "--workers", "1", "--max-memory", "500M", "--node-memory", "2G") as s:
+        worker, = s.workers()
+        curl(s.url + "/grow?1")
+        before = anon_mib(worker)
+        for _ in range(3):
+            held = [Hold(s.port, "/hold?200") for _ in range(2)]
+            settles(lambda: -anon_mib(worker), -350)
+            for h in held:
+                has(h.end(), "holding 200")
+            eq(curl(s.url + "/grow?1").text, "took 1\n")
+        settles(lambda: anon_mib(worker), before + 48)
+        eq(len(s.workers()), 1)
+        eq(s.workers()[0], worker)
+
+
+def test_deep_stacks_leave_nothing():
+    """Many requests that recurse to the depth of their stack, at the same time: little of it stays."""
+    with serving(guest("memory"), "--workers", "1") as s:
+        worker, = s.workers()
+        eq(curl(s.url + "/deep?15000").text, "took 1\n")
+        before = anon_mib(worker)
+        for _ in range(2):
+            held = [Hold(s.port, "/deep?15000") for _ in range(300)]
+            for h in held:
+                h.end()
+        settles(lambda: anon_mib(worker), before + 200)
+        eq(s.events("worker-died"), [])
+
+
+def test_many_slots_keep_little():
+    """200 requests at the same time that each write 8 MiB: what they wrote does not stay with 200 free slots."""
+    with serving(guest("memory"), "--workers", "1", "--node-memory", "4G") as s:
+        worker, = s.workers()
+        held = [Hold(s.port, "/hold?8") for _ in range(200)]
+        settles(lambda: -anon_mib(worker), -1500)
+        for h in held:
+            has(h.end(), "holding 8")
+        check(anon_mib(worker) < 1700, anon_mib(worker))
+        eq(curl(s.url + "/grow?1").text, "took 1\n")
+        settles(lambda: anon_mib(worker), 250)
+
+
+# ---- imports are asked about before anything starts ---------------------------------------------------------------------------
+
+
+def importing(interface):
+    """A component that imports an instance with one function, and lowers it."""
+    instance = b"\x42\2" b"\1\x40\0\1\0" b"\4\0" + name("f") + b"\1\0"
+    return (b"\0asm\x0d\0\1\0" + b"\7" + sized(b"\1" + instance) + b"\x0a" + sized(b"\1\0" + name(interface) + b"\5\0") +
+            b"\6" + sized(b"\1\1\0\0" + name("f")) + b"\x08" + sized(b"\1\1\0\0\0"))
+
+
+def test_imports_are_checked_by_all():
+    image = os.path.join(WORK, "imports.image")
+    for interface, says in (("wasi:http/types@9.0.0", "not this version; wasi:http/types@0."), ("acme:shop/cart@1.0.0", "no such interface")):
+        wasm = file_of("imports.wasm", importing(interface))
+        for args in (("compile", wasm, "-o", image), ("serve", wasm, "--listen", "127.0.0.1:0"), ("run", wasm)):
+            code, _, text = orlo(*args)
+            eq(code, 65)
+            has(text, interface, says, "`orlo inspect` lists all it imports")
+        check(not os.path.exists(image))
+        code, out, _ = orlo("inspect", wasm)
+        has(out, interface, says)
+    wrong = file_of("wrong.wasm", CORE + section(1, [b"\x60\1\x7f\0", b"\x60\0\0"]) + section(2, [name(PREVIEW1) + name("fd_write") + b"\0\0"]) +
+                    section(3, [b"\1"]) + section(7, [name("_start") + b"\0\1"]) + section(10, [sized(b"\0\x0b")]))
+    for args in (("compile", wrong, "-o", image), ("serve", wrong, "--listen", "127.0.0.1:0")):
+        code, _, text = orlo(*args)
+        eq(code, 65)
+        has(text, "fd_write with another type")
