@@ -136,8 +136,35 @@ static const struct flag *find_flag(const char *name, size_t n, enum cli_command
     return NULL;
 }
 
-static err unknown_flag(const char *arg, enum cli_command command, struct diag *d) {
+/* What other programs call it: the flag here, and what stands around their value in it. */
+static const struct {
+    const char *theirs, *flag, *before, *after;
+} elsewhere[] = {
+    {"-p", "listen", "127.0.0.1:", ""}, {"--port", "listen", "127.0.0.1:", ""},  {"--host", "listen", "", ":8080"},
+    {"-b", "listen", "", ""},           {"--bind", "listen", "", ""},            {"--addr", "listen", "", ""},
+    {"--address", "listen", "", ""},    {"-e", "env", "", ""},                   {"-v", "dir", "", ""},
+    {"--volume", "dir", "", ""},        {"--mount", "dir", "", ""},              {"--mapdir", "dir", "", ""},
+    {"-w", "workers", "", ""},          {"--allow-outbound", "allow-http", "", ""},
+};
+
+/* A flag of another program's: how it is said here. value: the word behind it, or NULL. False: it is none. */
+static bool known_elsewhere(const char *arg, const char *value, enum cli_command command, struct diag *d) {
+    size_t n = strcspn(arg, "=");
+    if (arg[n]) value = arg + n + 1;
+    for (size_t i = 0; i < ARRAY_COUNT(elsewhere); i++) {
+        const struct flag *f = find_flag(elsewhere[i].flag, strlen(elsewhere[i].flag), command);
+        if (!f || strlen(elsewhere[i].theirs) != n || strncmp(elsewhere[i].theirs, arg, n) != 0) continue;
+        const char *before = value ? elsewhere[i].before : "", *after = value ? elsewhere[i].after : "";
+        diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%.*s'; write --%s %s%s%s", commands[command].name, (int)n, arg, f->name,
+                 before, value ? value : f->argument, after);
+        return true;
+    }
+    return false;
+}
+
+static err unknown_flag(const char *arg, const char *value, enum cli_command command, struct diag *d) {
     char name[32];
+    if (known_elsewhere(arg, value, command, d)) return ERR_USAGE;
     snprintf(name, sizeof name, "%.*s", (int)strcspn(arg + 2, "="), arg + 2);
     const char *near = nearest_flag(name, command);
     if (near)
@@ -155,11 +182,13 @@ static err read_flag(arena *out, int argc, char **argv, int *i, struct cli_optio
         if (output && arg[2]) return set_value(out, output, arg + 2, o, d);
         if (output) arg = "--output";
     }
+    const char *next = *i + 1 < argc && argv[*i + 1][0] != '-' ? argv[*i + 1] : NULL;
+    if (arg[1] != '-' && known_elsewhere(arg, next, o->command, d)) return ERR_USAGE;
     if (arg[1] != '-')
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "there is no flag '%s'; see: orlo %s --help", arg, commands[o->command].name);
     size_t n = strcspn(arg + 2, "=");
     const struct flag *f = find_flag(arg + 2, n, o->command);
-    if (!f) return unknown_flag(arg, o->command, d);
+    if (!f) return unknown_flag(arg, next, o->command, d);
     const char *value = arg[2 + n] == '=' ? arg + 3 + n : NULL;
     if (f->kind == ON && value) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--%s takes no value", f->name);
     if (f->kind != ON && !value) {

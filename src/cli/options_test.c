@@ -71,6 +71,14 @@ static void test_suggestions(void **state) {
     assert_says(mem, "srve a.wasm", "did you mean serve?");
     assert_says(mem, "a.wasm", "orlo serve a.wasm");
     assert_says(mem, "serve a.wasm --qqqqqqq", "--help");
+    assert_says(mem, "serve a.wasm --port 3000", "serve has no flag '--port'; write --listen 127.0.0.1:3000");
+    assert_says(mem, "serve a.wasm --port=3000", "write --listen 127.0.0.1:3000");
+    assert_says(mem, "serve a.wasm -p 3000", "serve has no flag '-p'; write --listen 127.0.0.1:3000");
+    assert_says(mem, "serve a.wasm -p", "write --listen HOST:PORT");
+    assert_says(mem, "serve a.wasm --host 0.0.0.0", "write --listen 0.0.0.0:8080");
+    assert_says(mem, "run a.wasm -e A=1", "run has no flag '-e'; write --env A=1");
+    assert_says(mem, "run a.wasm --mapdir /d::.", "write --dir /d::.");
+    assert_says(mem, "run a.wasm -p 3000", "there is no flag '-p'");
     assert_says(mem, "serve", "which file?");
     assert_says(mem, "serve a.wasm b.wasm", "b.wasm");
     assert_says(mem, "serve a.wasm --listen", "needs a value");

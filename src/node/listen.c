@@ -84,7 +84,9 @@ static err open_address(arena *out, struct address *a, bool both, const struct n
         if (fd < 0) return bind_failed(errno, l, d);
         vec_push(out, &sets[i].fds, fd);
         if (listen(fd, BACKLOG)) return bind_failed(errno, l, d);
-        if (!sets[i].shown.n) sets[i].shown = shown_url(out, a);
+        str url = shown_url(out, a);
+        if (!sets[i].shown.n) sets[i].shown = url;
+        else sets[i].also = sets[i].also.n ? arena_fmt(out, STR_FMT " " STR_FMT, STR_ARG(sets[i].also), STR_ARG(url)) : url;
     }
     return ERR_OK;
 }

@@ -99,6 +99,7 @@ bool node_cut_host_port(str arg, str *host, str *port);
 struct node_sockets {
     VEC(int) fds; /* one per address */
     str shown;    /* "http://127.0.0.1:8080" of the first */
+    str also;     /* of the others, a space between them */
 };
 /* workers sets of sockets bound to the same addresses, listening, non-blocking. Port 0 is chosen once for all. */
 [[nodiscard]] err node_listen_open(arena *out, const struct node_serve_config *config, uint32_t workers,

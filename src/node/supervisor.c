@@ -90,9 +90,15 @@ static void announce(struct supervisor *s, uint32_t kind) {
     for (uint32_t i = 0; i < s->workers; i++)
         if (s->slots[i].state != READY) return;
     s->announced = true;
-    log_event(LOG_INFO, "serving", LF_STR("url", s->sets[0].shown), LF_CSTR("file", s->config->file),
-              LF_CSTR("kind", node_kind_text(kind)), LF_U64("workers", s->workers), LF_U64("pid", (uint64_t)getpid()),
-              LF_U64("start_ms", (clock_mono_ns() - s->started_ns) / 1000000u));
+    struct log_field fields[7] = {LF_STR("url", s->sets[0].shown)};
+    size_t n = 1;
+    if (s->sets[0].also.n) fields[n++] = LF_STR("also", s->sets[0].also);
+    fields[n++] = LF_CSTR("file", s->config->file);
+    fields[n++] = LF_CSTR("kind", node_kind_text(kind));
+    fields[n++] = LF_U64("workers", s->workers);
+    fields[n++] = LF_U64("pid", (uint64_t)getpid());
+    fields[n++] = LF_U64("start_ms", (clock_mono_ns() - s->started_ns) / 1000000u);
+    log_emit(LOG_INFO, "serving", fields, n);
 }
 
 static void hear(struct supervisor *s, uint32_t i) {

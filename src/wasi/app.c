@@ -6,6 +6,7 @@
  * 2. Runs are recycled with their arenas: a request in the steady state allocates nothing here.
  */
 #include "component/plan.h"
+#include "wasi/notice.h"
 #include "wasi/p3_http.h"
 #include <errno.h>
 #include <poll.h>
@@ -263,6 +264,7 @@ str wasi_run_request_id(const struct wasi_run *run) {
 
 void wasi_run_finished(struct wasi_run *run) {
     struct wasi_app *app = run->app;
+    notice_folder_if_failed(run);
     run->outcome.instance_ns = clock_mono_ns() - run->started_ns;
     run->next = app->finished;
     app->finished = run;

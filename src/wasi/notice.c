@@ -1,5 +1,6 @@
 /* notice: see notice.h. */
 #include "wasi/notice.h"
+#include <unistd.h>
 
 enum { NOTICES_MAX = 8 };
 static const uint64_t again_ns = 60'000'000'000;
@@ -18,4 +19,26 @@ bool notice_due(struct wasi_run *run, str what) {
     next = (next + 1) % ARRAY_COUNT(lately);
     run->notices++;
     return true;
+}
+
+static void say_folder(struct wasi_run *run) {
+    if (run->app->told_folders) return;
+    run->app->told_folders = true;
+    log_event(LOG_INFO, "no-folder-granted", LF_STR("request", wasi_run_request_id(run)),
+              LF_CSTR("reason", "the guest looked for a folder and was granted none"), LF_CSTR("grant", "--dir ./data::/data"));
+}
+
+void notice_folder(struct wasi_run *run, bool means_it) {
+    if (run->app->config.preopens_count) return;
+    run->sought_folder = true;
+    if (means_it) say_folder(run);
+}
+
+void notice_folder_if_failed(struct wasi_run *run) {
+    bool somebody_sees = run->config.exchange || (run->config.err.fd >= 0 && isatty(run->config.err.fd));
+    if (!run->sought_folder || !somebody_sees) return;
+    const struct wasi_outcome *o = &run->outcome;
+    uint16_t status = run->config.exchange ? net_exchange_stats(run->config.exchange).status : 0;
+    bool failed = o->end == WASI_END_TRAP || o->end == WASI_END_EXIT || o->end == WASI_END_NO_RESPONSE || o->end == WASI_END_BAD_RESPONSE;
+    if (failed || o->exit_status || status >= 500) say_folder(run);
 }

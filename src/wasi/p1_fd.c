@@ -1,4 +1,5 @@
 /* p1: descriptors. */
+#include "wasi/notice.h"
 #include "wasi/p1_int.h"
 #include <dirent.h>
 #include <errno.h>
@@ -40,6 +41,7 @@ static uint32_t why_not(const struct p1_desc *d, uint64_t rights) {
 struct p1_desc *p1_desc(struct p1 *p, uint64_t fd, uint64_t rights, uint32_t *e) {
     struct p1_desc *d = fd < p->fds.n ? &p->fds.p[fd] : NULL;
     if (!d || d->kind == P1_CLOSED) {
+        if (fd > 2) notice_folder(p->run, false);
         *e = P1_EBADF;
         return NULL;
     }

@@ -1,4 +1,5 @@
 /* p2: wasi:filesystem: descriptors, directories and paths. See p2_fs.h. */
+#include "wasi/notice.h"
 #include "wasi/p2_fs.h"
 #include <dirent.h>
 #include <errno.h>
@@ -49,6 +50,7 @@ void wasi_filesystem_types_descriptor_drop(struct host_instance *in, struct wasi
 enum abi_trap wasi_filesystem_preopens_get_directories(struct host_call *call,
                                                        struct wasi_p2_list_tuple2_filesystem_types_descriptor_string *result) {
     const struct wasi_config *config = &p2_run(call)->app->config;
+    notice_folder(p2_run(call), p2_run(call)->config.exchange || p2_run(call)->app->kind == WASI_P3_HTTP);
     result->p = host_alloc(call, (config->preopens_count + 1) * sizeof *result->p, _Alignof(str));
     while (result->p && result->n < config->preopens_count) {
         const struct wasi_preopen *from = &config->preopens[result->n];

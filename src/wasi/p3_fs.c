@@ -1,5 +1,6 @@
 /* p3: wasi:filesystem: descriptors, directories and paths. What may have to wait for a disk is done on a thread (fs_file.h), and
  * the guest's other tasks run on. */
+#include "wasi/notice.h"
 #include "wasi/p3_fs.h"
 #include <errno.h>
 #include <limits.h>
@@ -154,6 +155,7 @@ void wasi3_filesystem_types_descriptor_drop(struct host_instance *in, struct was
 enum abi_trap wasi3_filesystem_preopens_get_directories(struct host_call *call,
                                                         struct wasi_p3_list_tuple2_filesystem_types_descriptor_string *result) {
     const struct wasi_config *config = &p2_run(call)->app->config;
+    notice_folder(p2_run(call), p2_run(call)->config.exchange || p2_run(call)->app->kind == WASI_P3_HTTP);
     result->p = host_alloc(call, (config->preopens_count + 1) * sizeof *result->p, _Alignof(str));
     while (result->p && result->n < config->preopens_count) {
         const struct wasi_preopen *from = &config->preopens[result->n];

@@ -46,6 +46,7 @@ struct wasi_app {
     struct net_client *client; /* made at the first use: wasi_app_client */
     struct wasi_run *finished, *free;
     uint32_t alive;
+    bool told_folders; /* the log says that no folder is granted */
 };
 
 /* Something that is still under way for a run when its guest has ended. */
@@ -66,6 +67,7 @@ struct wasi_run {
     struct net_quota outgoing; /* requests of its own under way */
     struct p3_fetch *fetches;    /* of those, what a 0.3 guest sent */
     uint32_t notices;            /* logged: notice.h */
+    bool sought_folder;          /* its guest looked for a folder, and none is granted */
     uint32_t files;              /* open for a guest of 0.2 or 0.3 */
     struct wasi_late *late;
     uint64_t seed[2];            /* of its insecure-seed, once seeded */

@@ -95,6 +95,7 @@ static int operate(const char *verb, int fd, const char *path, const char *more)
     if (same(verb, "symlink")) return path_symlink(more, m, fd, path, n);
     if (same(verb, "openall")) return open_all(fd, path, n);
     if (same(verb, "wait")) return wait_file(fd, path, n, more);
+    if (same(verb, "exit")) proc_exit(fd);
     if (same(verb, "name")) {
         int e = 0;
         memset(text, 0, sizeof text);

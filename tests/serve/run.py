@@ -37,6 +37,51 @@ def test_wrong_use():
         check(len(errors.splitlines()) == 1, errors)
 
 
+def test_event_table():
+    """Every event that the program logs is in the docs, with its level, and no other."""
+    logged, fields = {}, {}
+    for folder, _, names in os.walk(os.path.join(ROOT, "src")):
+        for name in names:
+            if not name.endswith(".c") or name.endswith("_test.c") or name == "log.c":
+                continue
+            with open(os.path.join(folder, name), encoding="utf-8") as f:
+                text = f.read()
+            calls = re.findall(r'\blog_(?:event|emit)\(\s*LOG_(\w+),\s*"([^"]+)"', text)
+            eq((name, len(calls)), (name, len(re.findall(r"\blog_(?:event|emit)\(", text))))  # each names its event and level there
+            for level, event in calls:
+                logged.setdefault(event, set()).add(level.lower())
+            for call in re.findall(r'\blog_event\(.*?\);', text, re.S):
+                fields.setdefault(re.search(r'"([^"]+)"', call)[1], set()).update(re.findall(r'\bLF_\w+\("(\w+)"', call))
+    with open(os.path.join(ROOT, "docs", "configuration.md"), encoding="utf-8") as f:
+        table = f.read().split("## Log events")[1].split("\n## ")[0]
+    rows = [(re.findall(r"`([a-z-]+)`", e), level, rest) for e, level, rest in re.findall(r"^\| (`[^|]+) \| (\w+) \|(.*)\|$", table, re.M)]
+    documented = {name: (level, rest) for names, level, rest in rows for name in names}
+    eq(sorted(documented), sorted(logged))
+    for event, (level, rest) in documented.items():
+        eq((event, logged[event]), (event, {level}))
+        missing = {n for n in fields.get(event, ()) if f"`{n}`" not in rest}
+        eq((event, missing), (event, set()))
+
+
+def test_wrong_values():
+    """A value that is almost right is given back as it was meant, ready to be pasted."""
+    for flags, better in ((["--dir", "data:/data"], "--dir data::/data"), (["--dir", "data:/data:ro"], "--dir data::/data:ro"),
+                          (["--dir", "data::/data:rw"], "--dir data::/data"), (["--dir", "data::data"], "--dir data::/data"),
+                          (["--dir", "./data"], "--dir ./data::/data"), (["--dir", "::/data"], "--dir ./data::/data"), (["--dir", "data::"], "--dir data::/data"),
+                          (["--dir", "data:rw"], "--dir data::/data"), (["--allow-http", "http://127.0.0.1:3000/x?y"], "--allow-http 127.0.0.1:3000"),
+                          (["--allow-http", "https://api.example.org"], "--allow-http api.example.org"), (["--allow-http", "x.org/path"], "--allow-http x.org"),
+                          (["--allow-http", "x.org:99999"], "--allow-http x.org:9999"), (["--allow-http", "x.org:0"], "--allow-http x.org:8080"),
+                          (["--allow-net", "tcp:x.org:99999"], "--allow-net tcp:x.org:9999"), (["--allow-net", "http://x.org:80/"], "--allow-net tcp:x.org:80"),
+                          (["--listen", "99999"], "--listen 127.0.0.1:9999"), (["--listen", "0.0.0.0:99999"], "--listen 0.0.0.0:9999"),
+                          (["--listen", "http://localhost:3000/"], "--listen localhost:3000"), (["--listen", "[::1]:99999"], "--listen [::1]:9999"),
+                          (["--port", "3000"], "--listen 127.0.0.1:3000"), (["-p", "3000"], "--listen 127.0.0.1:3000"), (["--env", "=x"], "--env NAME=x"),
+                          (["--env", "NOT_SET_ANYWHERE"], "--env NOT_SET_ANYWHERE=VALUE"), (["--forward", "next:80/x"], "--forward http://next:80")):
+        code, out, errors = orlo("serve", guest("cgi"), *flags)
+        eq((flags, code, out, len(errors.splitlines())), (flags, 64, "", 1))
+        check(errors.endswith(f"write {better}\n"), flags, errors)
+        check(errors.startswith("orlo: --") or flags[0] in ("--port", "-p"), errors)
+
+
 def test_configuration_reference():
     code, out, errors = orlo("help", "--markdown")
     eq(code, 0)
@@ -387,6 +432,31 @@ def test_cgi_redirects():
     with serving(guest("cgi"), "--workers", "1", "--max-instances", "1") as s:
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             eq({a.status for a in pool.map(lambda _: curl(s.url + "/redirect?9"), range(20))}, {200})
+
+
+def test_no_folder_granted():
+    """A guest that looks for a folder where none is granted: said once, with the flag."""
+    def on_terminal(*operations):
+        ours, theirs = os.openpty()
+        with os.fdopen(ours, "rb", 0) as terminal:
+            code = subprocess.run([ORLO, "run", guest("files"), "--", *operations], stdout=subprocess.DEVNULL, stderr=theirs, timeout=60).returncode
+            os.write(theirs, b"end")
+            text = b""
+            while not text.endswith(b"end"):
+                text += terminal.read(4096)
+            os.close(theirs)
+        return code, text.decode()[:-3]
+
+    eq(on_terminal("exit:7"), (7, ""))  # it looked for none
+    eq(on_terminal("read:3:note"), (0, ""))  # it got by without
+    code, errors = on_terminal("read:3:note", "exit:7")
+    has(errors, "no-folder-granted", 'grant="--dir ./data::/data"')
+    eq((code, orlo("run", guest("files"), "--", "read:3:note", "exit:7")), (7, (7, "errno 8\n", "")))  # nobody is looking
+    with serving(COMMAND, "--workers", "1") as s:
+        for _ in range(3):
+            curl(s.url + "/?read:note")
+        eq(s.wait_event("no-folder-granted")["grant"], "--dir ./data::/data")
+        eq(len(s.events("no-folder-granted")), 1)
 
 
 def test_fresh_instances():
@@ -970,6 +1040,11 @@ def test_drain():
 
 def test_several_addresses():
     with serving(guest("cgi"), "--listen", "[::1]:0", "--listen", ":0") as s:
+        also = s.wait_event("serving")["also"].split()
+        eq(len(also), 2)
+        check(re.fullmatch(r"http://\[::1\]:\d+", also[0]) and re.fullmatch(r"http://localhost:\d+", also[1]), also)
+        for url in also:
+            eq(curl(url, "-g").status, 200)
         ports = set()
         for pid in [s.proc.pid]:
             out = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True).stdout if shutil.which("ss") else ""
