@@ -346,6 +346,28 @@ static void no_trap(struct guest *g, enum abi_trap trap, const char *what) {
     if (trap) fail_msg("seed %llu: %s: %s", (unsigned long long)seed, what, g->in.text);
 }
 
+/* What was lifted says nothing of what lay there before: a case without a payload has an empty one. */
+static void no_residue(const struct host_type *t, const uint8_t *p) {
+    uint32_t i;
+    switch ((enum host_kind)t->kind) {
+    case HOST_ARRAY:
+        for (i = 0; i < t->count; i++) no_residue(t->elem, p + i * t->elem->host_size);
+        break;
+    case HOST_RECORD:
+        for (i = 0; i < t->count; i++) no_residue(t->fields[i].type, p + t->fields[i].host_offset);
+        break;
+    case HOST_VARIANT:
+    case HOST_OPTION:
+    case HOST_RESULT:
+        i = t->kind == HOST_VARIANT ? *(const uint32_t *)p : *p;
+        const struct host_type *payload = t->fields[i].type;
+        if (payload) no_residue(payload, p + t->host_payload);
+        for (uint32_t k = !t->host_payload ? t->host_size : t->host_payload + (payload ? payload->host_size : 0); k < t->host_size; k++) assert_int_equal(p[k], 0);
+        break;
+    default: break;
+    }
+}
+
 /* Into memory and back, into core values and back, both ways of keeping pointers. */
 static void round_trip(arena *a, const struct host_type *t, struct guest *g) {
     struct host_cx cx = guest_cx(g);
@@ -355,7 +377,9 @@ static void round_trip(arena *a, const struct host_type *t, struct guest *g) {
     random_value(a, t, in);
     no_trap(g, host_allocate(&cx, t->align, t->size, "value", &ptr), "allocate");
     no_trap(g, host_store_at(&cx, t, ptr, in), "store");
+    memset(out, 0xee, t->host_size);
     no_trap(g, host_load_at(&cx, t, ptr, out), "load");
+    no_residue(t, out);
     same(t, in, out, "memory");
     assert_int_equal(g->ci.table.alive, 0);
     if (t->flat_count > PLAN_FLAT_MAX) return;
@@ -366,7 +390,9 @@ static void round_trip(arena *a, const struct host_type *t, struct guest *g) {
     assert_int_equal(v - flat, t->flat_count);
     for (uint32_t i = 0; i < t->flat_count; i++)
         if (t->flat[i] == PLAN_I32 || t->flat[i] == PLAN_F32) assert_int_equal(flat[i] >> 32, 0);
+    memset(out, 0xee, t->host_size);
     no_trap(g, host_lift_flat(&cx, t, &w, out), "lift flat");
+    no_residue(t, out);
     assert_int_equal(w - flat, t->flat_count);
     same(t, in, out, "flattening");
     assert_int_equal(flat[PLAN_FLAT_MAX], 0x1234);

@@ -180,8 +180,10 @@ static enum abi_trap lift_list(struct host_cx *cx, const struct host_type *t, ui
     return ABI_TRAP_NONE;
 }
 
+/* What the case leaves of the payload is empty, so that whoever reads it without a look at the case finds no pointer of somebody else's. */
 static enum abi_trap set_case(struct host_cx *cx, const struct host_type *t, uint64_t i, void *dst) {
     if (UNLIKELY(i >= t->count)) return host_fail(cx->in, ABI_TRAP_HOST, "invalid variant discriminant");
+    memset((uint8_t *)dst + t->host_payload, 0, t->host_size - t->host_payload);
     if (t->kind == HOST_VARIANT) *(uint32_t *)dst = (uint32_t)i;
     else *(uint8_t *)dst = (uint8_t)i;
     return ABI_TRAP_NONE;
