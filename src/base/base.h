@@ -54,6 +54,8 @@ bool str_eqc(str a, const char *b);
 int str_cmp(str a, str b);                /* bytewise, shorter first on a tie */
 bool str_starts(str s, str prefix);
 bool str_ends(str s, str suffix);
+/* In place: control characters that a terminal would obey become '?'. Newlines and tabs stay. For text that others chose. */
+void text_tame(char *p, size_t n);
 str str_sub(str s, size_t from, size_t n); /* clamped to s */
 size_t str_find(str s, uint8_t c);        /* index, or s.n */
 bool str_cut(str s, uint8_t sep, str *before, str *after); /* at the first sep; false: before = s, after = empty */

@@ -27,6 +27,7 @@ err diag_set(struct diag *d, err e, uint64_t offset, const char *fmt, ...) {
         va_start(ap, fmt);
         vsnprintf(d->text, sizeof d->text, fmt, ap);
         va_end(ap);
+        text_tame(d->text, strlen(d->text)); /* it may quote what others chose */
         d->offset = offset;
     }
     return e;
@@ -40,6 +41,7 @@ void diag_prefix(struct diag *d, const char *fmt, ...) {
     va_start(ap, fmt);
     int n = vsnprintf(d->text, sizeof d->text, fmt, ap);
     va_end(ap);
+    text_tame(d->text, strlen(d->text));
     if (n >= 0 && (size_t)n < sizeof d->text)
         snprintf(d->text + n, sizeof d->text - (size_t)n, ": %.*s", (int)(sizeof d->text - 3 - (size_t)n), old);
 }

@@ -28,6 +28,14 @@ bool str_ends(str s, str suffix) {
     return s.n >= suffix.n && str_eq((str){s.p + (s.n - suffix.n), suffix.n}, suffix);
 }
 
+void text_tame(char *p, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint8_t c = (uint8_t)p[i];
+        if ((c < ' ' && c != '\n' && c != '\t') || c == 0x7f) p[i] = '?';
+        else if (c == 0xc2 && i + 1 < n && ((uint8_t)p[i + 1] & 0xe0) == 0x80) p[i] = p[i + 1] = '?'; /* U+0080 to U+009F */
+    }
+}
+
 str str_sub(str s, size_t from, size_t n) {
     from = MIN(from, s.n);
     return (str){from ? s.p + from : s.p, MIN(n, s.n - from)}; /* s may be {NULL, 0} */

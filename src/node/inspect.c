@@ -297,7 +297,10 @@ static err write_out(int out, const struct buf *b, struct diag *d) {
 
 static err print_facts(const struct facts *f, enum node_inspect_format format, struct buf *b, struct diag *d) {
     switch (format) {
-    case NODE_INSPECT_TEXT: print_text(f, b); return ERR_OK;
+    case NODE_INSPECT_TEXT:
+        print_text(f, b);
+        text_tame((char *)b->p, b->n); /* names are the file's */
+        return ERR_OK;
     case NODE_INSPECT_JSON: print_json(f, b); return ERR_OK;
     case NODE_INSPECT_WAT: break;
     }

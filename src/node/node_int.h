@@ -161,7 +161,10 @@ void node_handler_free(struct node_handler *h);
 
 /* ---- trap.c ---- */
 
-/* "panic (app+0x1a2b)\nhandle (app+0x22)", innermost first. */
+/* Appends a Rust or C++ function's name as its source has it. False, and nothing appended: it is no such name, or too much of one. */
+bool node_demangle(str name, struct buf *out);
+
+/* "panic (app+0x1a2b)\nhandle (app+0x22)", innermost first; names as their source has them, without control characters. */
 void node_backtrace_lines(const struct engine_trap_record *r, struct buf *out);
 
 /* ---- worker.c ---- */

@@ -20,7 +20,8 @@ static void on_done(void *arg, const struct wasi_outcome *o) {
     r->outcome = *o;
     r->done = true;
     if (o->trap) {
-        engine_trap_print(o->trap, &r->trace);
+        r->trace.max = 64 * KiB;
+        node_backtrace_lines(o->trap, &r->trace);
         r->trap = o->trap->trap;
         memcpy(r->trap_text, o->trap->text, sizeof r->trap_text);
     }
@@ -33,7 +34,10 @@ static err outcome_of(struct running *r, int *status, struct diag *d) {
     case WASI_END_OK:
     case WASI_END_EXIT: return ERR_OK;
     case WASI_END_TRAP:
-        fwrite(r->trace.p, 1, r->trace.n, stderr); /* longer than a diagnostic may be */
+        for (str rest = buf_str(&r->trace), line; rest.n;) { /* longer than a diagnostic may be */
+            str_cut(rest, '\n', &line, &rest);
+            fprintf(stderr, "  " STR_FMT "\n", STR_ARG(line));
+        }
         return diag_set(d, ERR_TRAP, DIAG_NOWHERE, "the guest trapped: %s",
                         r->trap_text[0] ? r->trap_text : abi_trap_text(r->trap));
     default:

@@ -133,6 +133,74 @@ def test_cgi_without_a_header():
             eq(failure(s, path)["detail"], what + ": print Content-Type and an empty line first, then the body")
 
 
+def leb(n):
+    out = b""
+    while n >= 128:
+        out, n = out + bytes([n & 127 | 128]), n >> 7
+    return out + bytes([n])
+
+
+def module_that_traps(*names):
+    """A program whose functions call each other, the last traps, and are named so."""
+    vec = lambda items: leb(len(items)) + b"".join(items)
+    section = lambda kind, body: bytes([kind]) + leb(len(body)) + body
+    string = lambda s: leb(len(s)) + s
+    bodies = [leb(len(b)) + b for b in (b"\0\x10" + leb(i + 1) + b"\x0b" if i + 1 < len(names) else b"\0\0\x0b" for i in range(len(names)))]
+    functions = section(1, vec([leb(i) + string(n) for i, n in enumerate(names)]))
+    return (b"\0asm\1\0\0\0" + section(1, b"\1\x60\0\0") + section(3, vec([b"\0"] * len(names))) + section(7, vec([string(b"_start") + b"\0\0"]))
+            + section(10, vec(bodies)) + section(0, string(b"name") + functions))
+
+
+NAMES = ((b"_start", "_start"), (b"_RNvNtC4demo3web6handle", "demo::web::handle"),
+         (b"_ZN4demo5store4load17h0123456789abcdefE", "demo::store::load"), (b"_ZN4demo3App6handleERKNS_7RequestE", "demo::App::handle"),
+         (b"evil\x1b[2J\nname", "evil?[2J?name"), (b"_ZTV3foo", "_ZTV3foo"))
+
+
+def test_backtrace_has_names_of_the_source():
+    wasm = file_of("names.wasm", module_that_traps(*(n for n, _ in NAMES)))
+    want = [n for _, n in reversed(NAMES)]
+    with serving(wasm, "--workers", "1") as s:
+        curl(s.url)
+        frames = s.wait_event("guest-failed")["backtrace"].split("\n")
+        eq([f.rsplit(" (", 1)[0] for f in frames], want)
+    code, out, errors = orlo("run", wasm)
+    eq((code, out), (70, ""))
+    eq([l.strip().rsplit(" (", 1)[0] for l in errors.split("\n")[:len(want)]], want)
+    has(errors, "orlo: " + wasm + ": the guest trapped: unreachable")
+
+
+def test_a_terminal_shows_a_frame_a_line():
+    """The same on a terminal: the event, then its lines; nothing of a name is obeyed."""
+    wasm = file_of("names.wasm", module_that_traps(*(n for n, _ in NAMES)))
+    parent, child = pty.openpty()
+    p = subprocess.Popen([ORLO, "serve", wasm, "--listen", "127.0.0.1:0", "--workers", "1"], stdin=subprocess.DEVNULL, stdout=child, stderr=child)
+    os.close(child)
+    got, asked = b"", None
+    with contextlib.suppress(OSError):
+        while piece := os.read(parent, 65536):
+            got += piece
+            if not asked and (asked := re.search(rb"http://[0-9.:]+", got) if b"\n" in got else None):
+                eq(curl(asked.group().decode()).status, 500)
+                p.send_signal(signal.SIGTERM)
+    os.close(parent)
+    eq(p.wait(20), 0)
+    lines = got.decode().replace("\r\n", "\n").split("\n")
+    at = lines.index("    backtrace:")
+    has(lines[at - 1], " error guest-failed request=", 'reason="the guest trapped" head_sent=false')
+    eq([l.rsplit(" (", 1)[0] for l in lines[at + 1:at + 1 + len(NAMES)]], ["      " + n for _, n in reversed(NAMES)])
+
+
+def test_names_of_a_file_are_not_obeyed():
+    """What a file calls its imports is shown by an error, and by inspect, on somebody's terminal."""
+    name = b"\x1b[2J\xc2\x9b2J\x07evil"
+    imports = b"\1" + bytes([len(name)]) + name + b"\1f\0\0"
+    wasm = file_of("evil.wasm", b"\0asm\1\0\0\0\1\4\1\x60\0\0\2" + bytes([len(imports)]) + imports + b"\3\2\1\0\7\x0a\1\6_start\0\1\x0a\4\1\2\0\x0b")
+    for verb in ("serve", "run", "inspect"):
+        code, out, errors = orlo(verb, wasm)
+        has(out + errors, "?[2J??2J?evil")
+        check(not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", out + errors), out, errors)
+
+
 # ---- files that are no guests -------------------------------------------------------------------------------------------
 
 SECTIONS = re.findall(r"^###? (.*)$", open(os.path.join(ROOT, "docs", "getting-started.md")).read(), re.M)
