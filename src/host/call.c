@@ -112,6 +112,12 @@ void host_cx_memory(struct host_cx *cx) {
     cx->mem = (struct engine_bytes){m->base, m->bytes};
 }
 
+enum abi_trap host_copy(struct host_cx *cx, void *to, const void *from, uint64_t n) {
+    if (cx->in->engine) return engine_copy(engine_instance_engine(cx->in->engine), to, from, n) ? ABI_TRAP_NONE : ABI_TRAP_INTERRUPTED;
+    if (n) memmove(to, from, n);
+    return ABI_TRAP_NONE;
+}
+
 /* A thread for code that cannot leave its instance: realloc has a context of its own. */
 static void helper_thread(struct host_thread *t, const struct host_thread *outer) {
     t->in = outer ? outer->in : NULL;

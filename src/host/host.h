@@ -219,6 +219,9 @@ struct host_instance *host_instance_acquire(struct host_component *c, void *user
  * free: user stays valid until then where a host function may be parked (host_instance_kill first, and wait for
  * engine_instance_fibers to be 0, to know when). */
 void host_instance_release(struct host_instance *in);
+/* Before a release that is not in a hurry: drops some of its handles, *budget at most, so that dropping very many is done in steps. Nothing
+ * may be called in it any more. True: call host_instance_release now; false: the budget is used up, call it again. */
+bool host_instance_wind_down(struct host_instance *in, uint32_t *budget);
 /* Ends everything that runs or waits in it, as engine_kill, tasks without a stack included. From any stack. */
 void host_instance_kill(struct host_instance *in);
 /* Tasks alive, those that have returned and still run included. */
@@ -258,6 +261,8 @@ void *host_alloc(struct host_call *call, size_t n, size_t align);
 str host_alloc_str(struct host_call *call, str s); /* a copy; {NULL, 0} past the cap */
 /* Records a text and gives the trap: return host_trap(call, ABI_TRAP_HOST, "blob %u is gone", n). */
 enum abi_trap host_trap(struct host_call *call, enum abi_trap t, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* engine_work for host functions (engine/engine.h): what loops over a size that a guest chose goes through it. */
+[[nodiscard]] bool host_work(struct host_instance *in, uint64_t units);
 static inline void *host_user(struct host_call *call) { return host_instance_user(call->instance); }
 
 /* Calling an export, on a fiber of the instance:

@@ -17,6 +17,7 @@ enum {
     HOST_CHUNK_BYTES = 16 << 10,
     HOST_CHUNKS_KEPT = 64,
     HOST_VALUE_STACK_BYTES = 512, /* arguments and results up to this size live on the native stack */
+    HOST_ELEMENTS = 1024, HOST_ELEMENT_NS = 20, /* of a list, between two host_work; what one takes, about */
 };
 
 /* ---- handle tables (CanonicalABI.md, Table State) --------------------------------------------- */
@@ -425,6 +426,9 @@ enum abi_trap host_lower_flat(struct host_cx *cx, const struct host_type *t, uin
 enum abi_trap host_store_at(struct host_cx *cx, const struct host_type *t, uint64_t ptr, const void *src);
 /* realloc(0, 0, align, n) with its result checked. */
 enum abi_trap host_allocate(struct host_cx *cx, uint32_t align, uint64_t n, const char *what, uint64_t *ptr);
+
+/* memmove, as work. */
+enum abi_trap host_copy(struct host_cx *cx, void *to, const void *from, uint64_t n);
 
 /* Strings: between linear memory and str. In fused mode str.n carries the encoding in its top bits. */
 enum abi_trap host_lift_string(struct host_cx *cx, uint64_t ptr, uint64_t units, str *out);

@@ -65,12 +65,22 @@ static void drop_handle(struct host_instance *in, const struct host_handle *h) {
     }
 }
 
-/* The newest first: what was made later may use what was made earlier. */
-static void drop_handles(struct host_instance *in, struct host_table *t) {
-    for (uint32_t i = t->n; i-- > 1;) {
-        drop_handle(in, &t->p[i]);
-        t->p[i].kind = HOST_HANDLE_FREE;
+/* The newest first: what was made later may use what was made earlier. No more than so many. */
+static void drop_handles(struct host_instance *in, struct host_table *t, uint32_t *budget) {
+    for (; t->n > 1 && *budget; --*budget) {
+        struct host_handle h = t->p[--t->n];
+        t->p[t->n].kind = HOST_HANDLE_FREE;
+        drop_handle(in, &h);
     }
+}
+
+bool host_instance_wind_down(struct host_instance *in, uint32_t *budget) {
+    bool alone = !in->fibers && !in->threads_count && !in->calls && host_list_empty(&in->pendings) && host_list_empty(&in->pipes) &&
+                 host_list_empty(&in->notes);
+    if (!alone) return true; /* it is the release that ends these, before handles are dropped */
+    in->dead = true;
+    for (uint32_t i = cis_count(in->component); i-- > 0 && *budget;) drop_handles(in, &in->cis[i].table, budget);
+    return *budget;
 }
 
 static void reset_ci(struct host_ci *ci) {
@@ -99,8 +109,7 @@ void host_instance_finish(struct host_instance *in) {
     if (!host_list_empty(&in->notes)) host_tell_all(in);
     host_pipes_detach(in);
     if (!host_list_empty(&in->threads)) drop_threads(in);
-    for (uint32_t i = cis_count(c); i-- > 0;)
-        if (in->cis[i].table.n) drop_handles(in, &in->cis[i].table);
+    for (uint32_t i = cis_count(c), all = UINT32_MAX; i-- > 0;) drop_handles(in, &in->cis[i].table, &all);
     ENSURE(host_list_empty(&in->notes));
     engine_post_cancel(&in->post);
     for (uint32_t i = 0; i < cis_count(c); i++) reset_ci(&in->cis[i]);
@@ -171,6 +180,10 @@ struct host_instance *host_instance_of(struct engine_instance *in) {
     return engine_instance_user(in);
 }
 bool host_instance_dead(const struct host_instance *in) { return in->dead; }
+
+bool host_work(struct host_instance *in, uint64_t units) {
+    return !in->engine || engine_work(engine_instance_engine(in->engine), units);
+}
 
 bool host_charge(struct host_instance *in, uint64_t bytes) {
     if (bytes > in->component->limits.host_bytes_max - in->charged) return false;

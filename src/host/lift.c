@@ -5,7 +5,8 @@
  * 2. Lists whose elements have the same bytes in both layouts, and UTF-8 strings, are not copied: they point
  *    into linear memory (unless cx->copy). Linear memory is never unmapped or moved under a running call.
  * 3. NaNs keep their bits both ways, which the specification allows (maybe_scramble_nan).
- * 4. An own leaves the handle table when it is lifted; call->moved remembers it until the whole value has
+ * 4. Others may have a turn between elements and within strings (host_work): no pointer into a table is held there.
+ * 5. An own leaves the handle table when it is lifted; call->moved remembers it until the whole value has
  *    been lifted. */
 #include "host/host_int.h"
 
@@ -150,9 +151,13 @@ static enum abi_trap lift_scalar(struct host_cx *cx, const struct host_type *t, 
 
 static enum abi_trap load_elements(struct host_cx *cx, const struct host_type *e, uint64_t ptr, uint64_t n,
                                    uint8_t *dst) {
-    for (uint64_t i = 0; i < n; i++) {
-        enum abi_trap trap = host_load(cx, e, ptr + i * e->size, dst + i * e->host_size);
-        if (trap) return trap;
+    for (uint64_t i = 0; i < n;) {
+        uint64_t some = MIN(n - i, (uint64_t)HOST_ELEMENTS);
+        for (uint64_t end = i + some; i < end; i++) {
+            enum abi_trap trap = host_load(cx, e, ptr + i * e->size, dst + i * e->host_size);
+            if (trap) return trap;
+        }
+        if (!host_work(cx->in, some * HOST_ELEMENT_NS)) return ABI_TRAP_INTERRUPTED;
     }
     return ABI_TRAP_NONE;
 }
@@ -176,8 +181,7 @@ static enum abi_trap lift_list(struct host_cx *cx, const struct host_type *t, ui
     list->p = host_alloc(cx->call, n * e->host_size, e->host_align);
     if (!list->p) return too_much(cx);
     if (!e->plain) return load_elements(cx, e, ptr, n, list->p);
-    memcpy(list->p, cx->mem.p + ptr, bytes);
-    return ABI_TRAP_NONE;
+    return host_copy(cx, list->p, cx->mem.p + ptr, bytes);
 }
 
 /* What the case leaves of the payload is empty, so that whoever reads it without a look at the case finds no pointer of somebody else's. */

@@ -103,9 +103,13 @@ static enum abi_trap lower_scalar(struct host_cx *cx, const struct host_type *t,
 
 static enum abi_trap store_elements(struct host_cx *cx, const struct host_type *e, uint64_t ptr, uint64_t n,
                                     const uint8_t *src) {
-    for (uint64_t i = 0; i < n; i++) {
-        enum abi_trap trap = host_store(cx, e, ptr + i * e->size, src + i * e->host_size);
-        if (trap) return trap;
+    for (uint64_t i = 0; i < n;) {
+        uint64_t some = MIN(n - i, (uint64_t)HOST_ELEMENTS);
+        for (uint64_t end = i + some; i < end; i++) {
+            enum abi_trap trap = host_store(cx, e, ptr + i * e->size, src + i * e->host_size);
+            if (trap) return trap;
+        }
+        if (!host_work(cx->in, some * HOST_ELEMENT_NS)) return ABI_TRAP_INTERRUPTED;
     }
     return ABI_TRAP_NONE;
 }
@@ -123,8 +127,7 @@ static enum abi_trap lower_list(struct host_cx *cx, const struct host_type *t, c
     enum abi_trap trap = host_allocate(cx, e->align, *n * e->size, "list", ptr);
     if (trap || !*n) return trap;
     if (!e->plain) return store_elements(cx, e, *ptr, *n, list->p);
-    memmove(cx->mem.p + *ptr, list->p, *n * e->size);
-    return ABI_TRAP_NONE;
+    return host_copy(cx, cx->mem.p + *ptr, list->p, *n * e->size);
 }
 
 static enum abi_trap get_case(struct host_cx *cx, const struct host_type *t, const void *src, uint32_t *i) {

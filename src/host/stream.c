@@ -190,7 +190,7 @@ static bool number_or_none(const struct host_end *e) {
 
 /* What is copied at one meeting: bounded, as nobody else runs meanwhile. The rest is a later one's, which partial
  * copies allow. */
-enum { MEETING_BYTES_MAX = 16 << 20, MEETING_VALUES_MAX = 1024 };
+enum { MEETING_BYTES_MAX = 1 << 20, MEETING_VALUES_MAX = 1024 };
 
 static uint32_t most(const struct host_end *e) {
     const struct host_type *t = elem_of(e);

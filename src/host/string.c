@@ -5,19 +5,21 @@
  *    that the callee sees the calls of realloc that the specification prescribes: str.n holds the code units,
  *    its top bits the encoding.
  * 2. A string is validated when it is lifted. A caller that shares its memory with the callee may still
- *    change it before it is lowered; so decoding here never reads past the units, and never trusts them. */
+ *    change it before it is lowered; so decoding here never reads past the units, and never trusts them.
+ * 3. Strings may be long: each loop over one is work (host_work), after every STEP units. */
 #include "host/host_int.h"
 
 enum encoding { UTF8, UTF16, LATIN1, UTF16_TAGGED }; /* TAGGED: utf16 of a latin1+utf16 side */
+enum { STEP = 64 << 10 /* code units */, UNIT_NS = 3 /* to decode and encode one, about */ };
 #define UNITS_BITS 62
 #define UNITS_MASK ((1ull << UNITS_BITS) - 1)
 
 /* ---- checking --------------------------------------------------------------------------------- */
 
-/* 0 well-formed; 1 not; 2 cut short at the end. */
-static int check_utf8(const uint8_t *p, size_t n) {
-    size_t i = 0;
-    while (i < n) {
+/* What the characters that start in [*at, end) are: 0 well-formed; 1 not; 2 cut short at n. */
+static int check_utf8(const uint8_t *p, size_t *at, size_t end, size_t n) {
+    size_t i = *at;
+    while (i < end) {
         uint64_t w;
         if (n - i >= 8 && (memcpy(&w, p + i, 8), !(w & 0x8080808080808080ull))) {
             i += 8;
@@ -44,6 +46,7 @@ static int check_utf8(const uint8_t *p, size_t n) {
         }
         i += more + 1;
     }
+    *at = i;
     return 0;
 }
 
@@ -51,11 +54,11 @@ static uint16_t unit16(const uint8_t *p, size_t i) { return (uint16_t)(p[2 * i] 
 static bool is_high(uint32_t u) { return u >= 0xd800 && u < 0xdc00; }
 static bool is_low(uint32_t u) { return u >= 0xdc00 && u < 0xe000; }
 
-static bool check_utf16(const uint8_t *p, size_t units) {
-    for (size_t i = 0; i < units; i++) {
-        uint16_t u = unit16(p, i);
+static bool check_utf16(const uint8_t *p, size_t *at, size_t end, size_t units) {
+    for (; *at < end; ++*at) {
+        uint16_t u = unit16(p, *at);
         if (is_low(u)) return false;
-        if (is_high(u) && (++i == units || !is_low(unit16(p, i)))) return false;
+        if (is_high(u) && (++*at == units || !is_low(unit16(p, *at)))) return false;
     }
     return true;
 }
@@ -120,6 +123,12 @@ static size_t encode_utf16(uint8_t *out, uint32_t u) {
     return 2 + put16(out + 2, 0xdc00 + (u & 0x3ff));
 }
 
+/* Where a loop that stands at d->i is to stop, and after it the work that was. */
+static size_t step_end(const struct decoder *d) { return MIN(d->n, d->i + STEP); }
+static enum abi_trap worked(struct host_cx *cx, size_t units) {
+    return host_work(cx->in, units * UNIT_NS) ? ABI_TRAP_NONE : ABI_TRAP_INTERRUPTED;
+}
+
 /* ---- lifting ---------------------------------------------------------------------------------- */
 
 /* UTF-8 of a checked string, in the call's memory. */
@@ -129,22 +138,43 @@ static enum abi_trap to_utf8(struct host_cx *cx, const uint8_t *p, size_t units,
         return host_fail(cx->in, ABI_TRAP_OUT_OF_MEMORY,
                          "a call passes more data than this host takes at once");
     size_t n = 0;
-    for (struct decoder d = {p, 0, units, e}; d.i < d.n;) n += encode_utf8(to + n, decode(&d));
+    enum abi_trap trap = ABI_TRAP_NONE;
+    for (struct decoder d = {p, 0, units, e}; !trap && d.i < d.n;) {
+        size_t from = d.i, end = step_end(&d);
+        while (d.i < end) n += encode_utf8(to + n, decode(&d));
+        trap = worked(cx, d.i - from);
+    }
     *out = (str){to, n};
-    return ABI_TRAP_NONE;
+    return trap;
 }
 
 static enum abi_trap lift_utf8(struct host_cx *cx, const uint8_t *p, size_t n, str *out) {
-    int bad = check_utf8(p, n);
-    if (bad)
-        return host_fail(cx->in, ABI_TRAP_HOST,
-                         bad == 2 ? "incomplete utf-8 byte sequence" : "invalid utf-8 in a string");
+    for (size_t i = 0; i < n;) {
+        size_t from = i;
+        int bad = check_utf8(p, &i, MIN(n, i + STEP), n);
+        if (bad)
+            return host_fail(cx->in, ABI_TRAP_HOST,
+                             bad == 2 ? "incomplete utf-8 byte sequence" : "invalid utf-8 in a string");
+        if (!host_work(cx->in, i - from)) return ABI_TRAP_INTERRUPTED;
+    }
     *out = (str){p, n};
     if (!cx->copy || !n) return ABI_TRAP_NONE;
-    *out = host_alloc_str(cx->call, *out);
-    return out->p ? ABI_TRAP_NONE
-                  : host_fail(cx->in, ABI_TRAP_OUT_OF_MEMORY,
-                              "a call passes more data than this host takes at once");
+    uint8_t *own = host_alloc(cx->call, n, 1);
+    if (!own)
+        return host_fail(cx->in, ABI_TRAP_OUT_OF_MEMORY,
+                         "a call passes more data than this host takes at once");
+    out->p = own;
+    return host_copy(cx, own, p, n);
+}
+
+static enum abi_trap lift_utf16_check(struct host_cx *cx, const uint8_t *p, size_t units) {
+    for (size_t i = 0; i < units;) {
+        size_t from = i;
+        if (!check_utf16(p, &i, MIN(units, i + STEP), units))
+            return host_fail(cx->in, ABI_TRAP_HOST, "invalid utf-16 in a string: unpaired surrogate");
+        if (!host_work(cx->in, 2 * (i - from))) return ABI_TRAP_INTERRUPTED;
+    }
+    return ABI_TRAP_NONE;
 }
 
 enum abi_trap host_lift_string(struct host_cx *cx, uint64_t ptr, uint64_t tagged, str *out) {
@@ -169,8 +199,8 @@ enum abi_trap host_lift_string(struct host_cx *cx, uint64_t ptr, uint64_t tagged
                          "a call passes more data than this host takes at once");
     const uint8_t *p = cx->mem.p + ptr;
     if (e == UTF8) return lift_utf8(cx, p, units, out);
-    if (wide && !check_utf16(p, units))
-        return host_fail(cx->in, ABI_TRAP_HOST, "invalid utf-16 in a string: unpaired surrogate");
+    enum abi_trap trap = wide ? lift_utf16_check(cx, p, units) : ABI_TRAP_NONE;
+    if (trap) return trap;
     if (!cx->fused) return to_utf8(cx, p, units, e, out);
     *out = (str){p, units | (uint64_t)e << UNITS_BITS};
     return ABI_TRAP_NONE;
@@ -202,8 +232,7 @@ static uint8_t *at(struct target *t) { return t->cx->mem.p + t->ptr; }
 
 static enum abi_trap copy(struct target *t, const struct decoder *d, uint32_t unit_bytes) {
     enum abi_trap trap = resize(t, t->align, d->n * unit_bytes);
-    if (!trap && d->n) memmove(at(t), d->p, d->n * unit_bytes);
-    return trap;
+    return trap ? trap : host_copy(t->cx, at(t), d->p, d->n * unit_bytes);
 }
 
 /* From utf16 or latin1: as many bytes as units while all are ASCII, else the worst case and a cut. */
@@ -212,23 +241,38 @@ static enum abi_trap to_guest_utf8(struct target *t, struct decoder *d, uint64_t
     enum abi_trap trap = resize(t, 1, d->n);
     bool grown = false;
     while (!trap && d->i < d->n) {
-        uint32_t u = decode(d);
-        if (u >= 0x80 && !grown) {
-            trap = resize(t, 1, worst);
-            grown = true;
-            if (trap) break;
+        size_t from = d->i, end = step_end(d);
+        while (!trap && d->i < end) {
+            uint32_t u = decode(d);
+            if (u >= 0x80 && !grown) {
+                trap = resize(t, 1, worst);
+                grown = true;
+                if (trap) break;
+            }
+            n += encode_utf8(at(t) + n, u);
         }
-        n += encode_utf8(at(t) + n, u);
+        if (!trap) trap = worked(t->cx, d->i - from);
     }
     if (!trap && grown && n < worst) trap = resize(t, 1, n);
     *units = n;
     return trap;
 }
 
+/* What is left, as utf16 behind the n bytes that there are. */
+static enum abi_trap rest_as_utf16(struct target *t, struct decoder *d, uint64_t *n) {
+    enum abi_trap trap = ABI_TRAP_NONE;
+    while (!trap && d->i < d->n) {
+        size_t from = d->i, end = step_end(d);
+        while (d->i < end) *n += encode_utf16(at(t) + *n, decode(d));
+        trap = worked(t->cx, d->i - from);
+    }
+    return trap;
+}
+
 static enum abi_trap to_guest_utf16(struct target *t, struct decoder *d, uint64_t *units) {
     uint64_t worst = 2 * d->n, n = 0;
     enum abi_trap trap = resize(t, 2, worst);
-    while (!trap && d->i < d->n) n += encode_utf16(at(t) + n, decode(d));
+    if (!trap) trap = rest_as_utf16(t, d, &n);
     if (!trap && n < worst) trap = resize(t, 2, n);
     *units = n / 2;
     return trap;
@@ -238,11 +282,15 @@ static enum abi_trap widen(struct target *t, struct decoder *d, uint64_t worst, 
                            uint64_t *units) {
     enum abi_trap trap = resize(t, 2, worst);
     if (trap) return trap;
-    for (uint64_t j = n; j--;) put16(at(t) + 2 * j, at(t)[j]);
+    for (uint64_t j = n; !trap && j;) {
+        uint64_t some = MIN(j, (uint64_t)STEP);
+        for (uint64_t end = j - some; j > end; j--) put16(at(t) + 2 * (j - 1), at(t)[j - 1]);
+        trap = worked(t->cx, some);
+    }
     n *= 2;
     n += encode_utf16(at(t) + n, u);
-    while (d->i < d->n) n += encode_utf16(at(t) + n, decode(d));
-    if (n < worst) trap = resize(t, 2, n);
+    if (!trap) trap = rest_as_utf16(t, d, &n);
+    if (!trap && n < worst) trap = resize(t, 2, n);
     *units = n / 2 | (t->cx->o->memory64 ? 1ull << 63 : 1ull << 31);
     return trap;
 }
@@ -252,9 +300,13 @@ static enum abi_trap to_guest_latin1(struct target *t, struct decoder *d, uint64
     uint64_t n = 0, room = d->n;
     enum abi_trap trap = resize(t, 2, room);
     while (!trap && d->i < d->n) {
-        uint32_t u = decode(d);
-        if (u >= 0x100) return widen(t, d, 2 * room, n, u, units);
-        at(t)[n++] = (uint8_t)u;
+        size_t from = d->i, end = step_end(d);
+        while (d->i < end) {
+            uint32_t u = decode(d);
+            if (u >= 0x100) return widen(t, d, 2 * room, n, u, units);
+            at(t)[n++] = (uint8_t)u;
+        }
+        trap = worked(t->cx, d->i - from);
     }
     if (!trap && n < room) trap = resize(t, 2, n);
     *units = n;
@@ -266,9 +318,18 @@ static enum abi_trap probably_utf16(struct target *t, struct decoder *d, uint64_
     enum abi_trap trap = copy(t, d, 2);
     if (trap) return trap;
     *units = d->n | (t->cx->o->memory64 ? 1ull << 63 : 1ull << 31);
-    for (size_t i = 0; i < d->n; i++)
-        if (unit16(d->p, i) >= 0x100) return ABI_TRAP_NONE;
-    for (size_t i = 0; i < d->n; i++) at(t)[i] = at(t)[2 * i];
+    for (size_t i = 0; !trap && i < d->n;) {
+        size_t from = i, end = MIN(d->n, i + STEP);
+        for (; i < end; i++)
+            if (unit16(d->p, i) >= 0x100) return ABI_TRAP_NONE;
+        trap = worked(t->cx, i - from);
+    }
+    for (size_t i = 0; !trap && i < d->n;) {
+        size_t from = i, end = MIN(d->n, i + STEP);
+        for (; i < end; i++) at(t)[i] = at(t)[2 * i];
+        trap = worked(t->cx, i - from);
+    }
+    if (trap) return trap;
     *units = d->n;
     return resize(t, 1, d->n);
 }

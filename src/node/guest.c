@@ -58,7 +58,8 @@ static bool on_turn(void *arg) { return node_guest_turn(arg); }
 
 static void on_idle(void *arg) {
     struct node_guest *g = arg;
-    g->out.logged = g->err.logged = 0;
+    g->out.logged = g->out.bytes = g->err.logged = g->err.bytes = 0;
+    g->out.spent = g->err.spent = false;
     g->idle_late = !engine_idle(g->engine);
     uint32_t wait_ms = g->idle_late ? engine_idle_wait_ms(g->engine) : 1;
     g->idle_armed = wait_ms;

@@ -1,8 +1,9 @@
-/* lines: what a guest prints becomes log events, one a line, with the request it belongs to. A guest cannot flood the log:
- * past LINES_MAX lines of a request the rest is counted and the count is logged. */
+/* lines: what a guest prints becomes log events, one a line, with the request it belongs to. A guest cannot flood the log: past LINES_MAX
+ * lines of a request and stream, or BYTES_MAX bytes as they are logged, the rest is counted and the counts are logged. From
+ * then on only the end of what it prints is looked at line by line, for the event of a failure. */
 #include "node/node_int.h"
 
-enum { LINES_MAX = 1000 };
+enum { LINES_MAX = 1000, BYTES_MAX = 256 << 10, LINE_MAX = 8192 };
 
 /* Lines that have no room go whole, the oldest first. */
 static void keep(struct node_lines *l, str line) {
@@ -16,24 +17,45 @@ static void keep(struct node_lines *l, str line) {
     l->last_n += (uint32_t)line.n + 1;
 }
 
+/* As JSON: a control character takes six, whatever the log's format. */
+static uint32_t logged_bytes(str line) {
+    uint32_t n = (uint32_t)line.n;
+    for (size_t i = 0; i < line.n; i++) n += line.p[i] < 0x20 ? 5 : line.p[i] == '"' || line.p[i] == '\\' ? 1 : 0;
+    return n;
+}
+
 static void emit(struct node_lines *l, str line) {
     if (line.n && line.p[line.n - 1] == '\r') line.n--;
     keep(l, line);
-    if (l->logged >= LINES_MAX) {
+    l->spent |= l->logged >= LINES_MAX || l->bytes >= BYTES_MAX;
+    if (l->spent) {
         l->dropped++;
         return;
     }
     l->logged++;
+    l->bytes += logged_bytes(line);
     log_event(LOG_INFO, "guest", LF_CSTR("request", l->request_id), LF_CSTR("stream", l->stream), LF_STR("text", line));
+}
+
+/* Nothing is logged any more: all but the end of bytes is counted. */
+static str count_all_but_end(struct node_lines *l, str bytes) {
+    size_t n = bytes.n - MIN(bytes.n, sizeof l->last);
+    uint64_t lines = 0;
+    if (!n) return bytes;
+    for (size_t i = 0; i < n; i++) lines += bytes.p[i] == '\n';
+    l->dropped += lines;
+    l->n = 0;
+    return str_sub(bytes, n, bytes.n);
 }
 
 void node_lines_put(void *lines, str bytes) {
     struct node_lines *l = lines;
     while (bytes.n) {
+        if (l->spent) bytes = count_all_but_end(l, bytes);
         size_t end = str_find(bytes, '\n');
         bool whole = end < bytes.n;
         if (whole && !l->n) { /* the usual case: no copy */
-            emit(l, str_sub(bytes, 0, MIN(end, (size_t)8192)));
+            emit(l, str_sub(bytes, 0, MIN(end, (size_t)LINE_MAX)));
         } else {
             size_t take = MIN(end, sizeof l->text - l->n);
             memcpy(l->text + l->n, bytes.p, take);
@@ -51,6 +73,12 @@ void node_lines_put(void *lines, str bytes) {
         }
         bytes = str_sub(bytes, end + whole, bytes.n);
     }
+}
+
+void node_lines_begin(struct node_lines *l) {
+    l->logged = l->bytes = l->n = l->last_n = 0;
+    l->dropped = 0;
+    l->spent = false;
 }
 
 void node_lines_end(struct node_lines *l) {

@@ -87,6 +87,39 @@ static void test_flood(void **state) {
     assert_non_null(strstr(text, "\"lines\":4000"));
 }
 
+/* Bytes are limited as they are logged: here six for each that is printed. */
+static void test_flood_of_bytes(void **state) {
+    struct node_lines l;
+    static uint8_t line[8192];
+    memset(line, 1, sizeof line);
+    line[sizeof line - 1] = '\n';
+    begin(&l);
+    for (int i = 0; i < 1000; i++) node_lines_put(&l, (str){line, sizeof line});
+    node_lines_put(&l, STR("the end\n"));
+    node_lines_end(&l);
+    assert_true(lseek(fd, 0, SEEK_END) < 400 << 10);
+    size_t lines = logged() - 1;
+    char count[40];
+    snprintf(count, sizeof count, "\"lines\":%zu", 1001 - lines);
+    assert_non_null(strstr(text, count));
+    assert_memory_equal(l.last + l.last_n - 8, "the end\n", 8);
+}
+
+/* What is dropped is counted, in pieces of any size, and its end is kept. */
+static void test_dropped_pieces(void **state) {
+    static uint8_t x[40000];
+    for (size_t i = 0; i < sizeof x; i++) x[i] = i % 100 == 99 ? '\n' : 'a' + i / 100 % 26;
+    for (size_t step = 1; step < sizeof x; step = step * 5 + 3) {
+        struct node_lines l;
+        begin(&l);
+        for (int i = 0; i < 1001; i++) node_lines_put(&l, STR("before\n"));
+        for (size_t i = 0; i < sizeof x; i += step) node_lines_put(&l, (str){x + i, MIN(step, sizeof x - i)});
+        node_lines_end(&l);
+        assert_int_equal(l.dropped, 1 + sizeof x / 100);
+        assert_memory_equal(l.last + l.last_n - 100, x + sizeof x - 100, 100);
+    }
+}
+
 int main(void) {
     fd = memfd_create("log", 0);
     log_init(fd, true, LOG_INFO);
@@ -95,6 +128,8 @@ int main(void) {
         cmocka_unit_test(test_long_line),
         cmocka_unit_test(test_last_lines),
         cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_flood_of_bytes),
+        cmocka_unit_test(test_dropped_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -110,11 +110,14 @@ struct node_sockets {
 struct node_lines {
     const char *stream; /* "stdout", "stderr" */
     const char *request_id;
-    uint32_t logged, dropped;
+    uint32_t logged, bytes; /* lines and bytes that became events */
+    uint64_t dropped;
     uint32_t n, last_n;
+    bool spent; /* the request's share of the log */
     char text[1024]; /* an unfinished line */
     char last[1024]; /* the last lines, for the event of a failure: whole, but that long ones are cut */
 };
+void node_lines_begin(struct node_lines *lines); /* of another request */
 void node_lines_put(void *lines, str bytes); /* a wasi_out.write */
 void node_lines_end(struct node_lines *lines);
 

@@ -357,6 +357,10 @@ void wasi_late_end(struct wasi_run *run) {
     }
 }
 
+bool wasi_run_wind_down(struct wasi_run *run, uint32_t *budget) {
+    return run->app->ops->own || host_instance_wind_down(run->in, budget);
+}
+
 void wasi_run_free(struct wasi_run *run) {
     struct wasi_app *app = run->app;
     wasi_late_end(run);

@@ -35,8 +35,12 @@ void *http_fields_new(struct host_instance *in, size_t size) {
     return f;
 }
 
+/* So that going through them all is a short step. */
+enum { FIELDS_MAX = 4096 };
+
 /* Room for n more. False: over the instance's limit. */
 static bool reserve(struct http_fields *f, uint32_t n) {
+    if (n > FIELDS_MAX - f->count) return false;
     if (n <= f->cap - f->count) return true;
     uint32_t cap = MAX(f->count + n, f->cap * 2);
     if (!host_charge(f->in, (cap - f->cap) * sizeof *f->list)) return false;
@@ -147,6 +151,9 @@ static bool length_ok(str value) {
 
 enum http_verdict http_fields_judge(const struct http_fields *f, str name, const str *values, size_t count, bool more) {
     if (f->immutable) return HTTP_FIELD_IMMUTABLE;
+    size_t bytes = name.n, max = bytes_max(f);
+    for (size_t i = 0; i < count && i <= FIELDS_MAX && bytes <= max; i++) bytes += values[i].n;
+    if (bytes > max || count > FIELDS_MAX) return HTTP_FIELD_FINE; /* however long it takes to look at: it cannot be added */
     if (!net_field_name_ok(name)) return HTTP_FIELD_SYNTAX;
     for (size_t i = 0; i < count; i++)
         if (!net_field_value_ok(values[i])) return HTTP_FIELD_SYNTAX;

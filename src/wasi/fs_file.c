@@ -312,6 +312,6 @@ bool fs_run_all(struct wasi_run *run, struct fs_task *t) {
         t->moved = total;
         bool over = part.error || !part.moved;
         if (over || !rest_of(t, total, v).count) return true;
-        engine_yield(run->app->engine);
+        if (!engine_work(run->app->engine, part.moved)) return false;
     }
 }

@@ -30,7 +30,7 @@ struct fs_file *fs_file_ref(struct fs_file *f);
 void fs_file_unref(struct fs_file *f); /* NULL is fine */
 
 enum fs_op { FS_READ, FS_WRITE, FS_SYNC, FS_DATASYNC, FS_RESIZE, FS_ALLOCATE, FS_OPEN, FS_UNLINK, FS_RENAME };
-enum { FS_SLICE_BYTES = 1 << 20 };      /* what one READ or WRITE moves at most */
+enum { FS_SLICE_BYTES = 256 << 10 };    /* what one READ or WRITE moves at most */
 enum { FS_POSITION = -1, FS_END = -2 }; /* offsets: where the descriptor stands; a WRITE behind the last byte */
 
 /* An operation: what it is to do, and what came of it. Everything in it is the caller's. */

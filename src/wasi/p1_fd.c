@@ -249,16 +249,21 @@ enum abi_trap p1_fd_read(struct engine_call *call, uint64_t *a) {
     return done(a, p1_put_u32(p, a[3], (uint32_t)got) ? 0 : P1_EFAULT);
 }
 
+enum { OUT_BYTES = 16 << 10, OUT_NS = 1000 }; /* of a step, where it becomes lines of the log; what it costs besides */
+
 static enum abi_trap write_standard(struct p1 *p, struct p1_desc *d, const struct iovec *v, int n, size_t *wrote, int *error) {
     for (int i = 0; i < n && !*error; i++) {
         str bytes = {v[i].iov_base, v[i].iov_len};
-        if (!bytes.n) continue;
-        if (d->kind == P1_STDERR) *error = wasi_out_write(&p->run->config.err, bytes);
-        else {
-            enum abi_trap t = p->stdio->write(p->run, bytes, error);
+        while (bytes.n && !*error) {
+            str piece = str_sub(bytes, 0, OUT_BYTES);
+            enum abi_trap t = ABI_TRAP_NONE;
+            if (d->kind == P1_STDERR) *error = wasi_out_write(&p->run->config.err, piece);
+            else t = p->stdio->write(p->run, piece, error);
             if (t) return t;
+            if (!*error) *wrote += piece.n;
+            if (!engine_work(p->run->app->engine, OUT_NS + piece.n)) return ABI_TRAP_INTERRUPTED;
+            bytes = str_sub(bytes, piece.n, bytes.n);
         }
-        if (!*error) *wrote += bytes.n;
     }
     return ABI_TRAP_NONE;
 }
@@ -340,7 +345,7 @@ enum abi_trap p1_fd_allocate(struct engine_call *call, uint64_t *a) {
 
 /* ---- directories ---- */
 
-enum { DIRENT_BYTES = 24 };
+enum { DIRENT_BYTES = 24, ENTRY_NS = 500 };
 
 /* One entry as the guest sees it, cut at the end of its buffer. */
 static size_t put_entry(uint8_t *m, size_t room, const struct fs_entry *e) {
@@ -375,9 +380,9 @@ enum abi_trap p1_fd_readdir(struct engine_call *call, uint64_t *a) {
     fs_dir_seek(d->dir, a[3]);
     size_t used = 0;
     bool end = false;
-    for (uint32_t n = 1; used < a[2] && !end; n++) {
+    while (used < a[2] && !end) {
         struct fs_entry entry;
-        if (n % 1024 == 0) engine_yield(p->run->app->engine); /* a large folder */
+        if (!engine_work(p->run->app->engine, ENTRY_NS)) return ABI_TRAP_INTERRUPTED; /* a large folder */
         if ((e = fs_dir_next(d->dir, &entry, &end))) return done(a, p1_errno_of(e));
         if (!end) used += put_entry(m + used, a[2] - used, &entry);
     }

@@ -72,7 +72,8 @@ enum abi_trap p1_clock_time_get(struct engine_call *call, uint64_t *a) {
 enum abi_trap p1_random_get(struct engine_call *call, uint64_t *a) {
     uint8_t *m = p1_mem(p1_of(call), a[0], a[1]);
     if (!m) return done(a, P1_EFAULT);
-    return done(a, p1_errno_of(sys_random(p1_of(call)->run, m, a[1])));
+    int e = sys_random(p1_of(call)->run, m, a[1]);
+    return e == ECANCELED ? ABI_TRAP_INTERRUPTED : done(a, p1_errno_of(e));
 }
 
 /* ---- process ---- */

@@ -3,6 +3,7 @@
 #include "wasi/standard.h"
 
 enum { SUBSCRIPTION_BYTES = 48, EVENT_BYTES = 32, SUBSCRIPTIONS_MAX = 1 << 16 };
+enum { STAND_NS = 300 /* to see how one stands: it may be a system call */ };
 enum { EVENT_CLOCK, EVENT_FD_READ, EVENT_FD_WRITE };
 enum { CLOCK_ABSTIME = 1 };
 
@@ -64,12 +65,13 @@ struct wait {
     bool input;
 };
 
-/* Fills in events for what is ready, and what to wait for. */
-static uint32_t collect(struct p1 *p, const uint8_t *in, uint8_t *out, uint64_t n, uint64_t started, struct wait *w) {
+/* Fills in events for what is ready, and what to wait for. False: the run was killed. */
+static bool collect(struct p1 *p, const uint8_t *in, uint8_t *out, uint64_t n, uint64_t started, struct wait *w, uint32_t *count) {
     uint32_t events = 0;
     w->next = UINT64_MAX;
     w->input = false;
     for (uint64_t i = 0; i < n; i++) {
+        if (!engine_work(p->run->app->engine, STAND_NS)) return false;
         struct subscription s = subscription_at(in + i * SUBSCRIPTION_BYTES);
         uint64_t due = 0;
         uint32_t e;
@@ -78,7 +80,8 @@ static uint32_t collect(struct p1 *p, const uint8_t *in, uint8_t *out, uint64_t 
         else if (now == WAITS) w->next = MIN(w->next, due);
         else if (now == WAITS_FOR_INPUT) w->input = true;
     }
-    return events;
+    *count = events;
+    return true;
 }
 
 static void ring(void *arg) { engine_ready(arg); }
@@ -110,7 +113,8 @@ enum abi_trap p1_poll_oneoff(struct engine_call *call, uint64_t *a) {
         uint8_t *in = p1_mem(p, in_at, n * SUBSCRIPTION_BYTES), *out = p1_mem(p, out_at, n * EVENT_BYTES);
         a[0] = P1_EFAULT;
         if (!in || !out) return ABI_TRAP_NONE;
-        uint32_t events = collect(p, in, out, n, started, &w);
+        uint32_t events;
+        if (!collect(p, in, out, n, started, &w, &events)) return ABI_TRAP_INTERRUPTED;
         if (events) {
             a[0] = p1_put_u32(p, count_at, events) ? P1_SUCCESS : P1_EFAULT;
             return ABI_TRAP_NONE;

@@ -61,10 +61,11 @@ enum abi_trap wasi_cli_stdin_get_stdin(struct host_call *call, struct wasi_io_st
 
 /* ---- standard output and error ---- */
 
-enum { ROOM = 64 << 10 };
+enum { ROOM = 64 << 10, LOG_ROOM = 16 << 10 /* what becomes lines of the log is more work */ };
 
 static struct wasi_run *run_out(struct wasi_io_streams_output_stream *s) { return host_instance_user(s->in); }
-static size_t out_room(struct wasi_io_streams_output_stream *s) { return ROOM; }
+static size_t out_room(struct wasi_io_streams_output_stream *s) { return run_out(s)->config.out.write ? LOG_ROOM : ROOM; }
+static size_t err_room(struct wasi_io_streams_output_stream *s) { return run_out(s)->config.err.write ? LOG_ROOM : ROOM; }
 static bool put(struct wasi_io_streams_output_stream *s, const struct wasi_out *out, str bytes, struct wasi_io_error_error **e) {
     int error = wasi_out_write(out, bytes);
     if (error) *e = p2_error(s->in, NET_OK, error);
@@ -80,7 +81,7 @@ static enum p2_state out_state(struct wasi_io_streams_output_stream *s, struct w
 static bool out_ready(void *object) { return true; }
 static void out_listen(void *object, struct engine_fiber *f) {}
 static const struct p2_sink sink_out = {out_room, out_write, out_state, {out_ready, out_listen}};
-static const struct p2_sink sink_err = {out_room, err_write, out_state, {out_ready, out_listen}};
+static const struct p2_sink sink_err = {err_room, err_write, out_state, {out_ready, out_listen}};
 
 static size_t response_room(struct wasi_io_streams_output_stream *s) { return cgi_room(sys_cgi(run_out(s))); }
 static bool response_write(struct wasi_io_streams_output_stream *s, str bytes, struct wasi_io_error_error **e) {

@@ -61,7 +61,7 @@ enum abi_trap wasi_http_types_outgoing_request_method(struct host_call *call, st
 enum abi_trap wasi_http_types_outgoing_request_set_method(struct host_call *call, struct wasi_http_types_outgoing_request *self,
                                                           const struct wasi_http_types_method *method, struct wasi_p2_result_void_void *result) {
     str text = p2_method_text(method);
-    if ((result->is_err = !net_token_ok(text) || text.n > 64)) return ABI_TRAP_NONE;
+    if ((result->is_err = text.n > 64 || !net_token_ok(text))) return ABI_TRAP_NONE;
     return charged_replace(call->instance, &self->method, text) ? ABI_TRAP_NONE : no_memory(call);
 }
 
@@ -97,7 +97,7 @@ enum abi_trap wasi_http_types_outgoing_request_set_scheme(struct host_call *call
                                                           const struct wasi_p2_option_http_types_scheme *scheme,
                                                           struct wasi_p2_result_void_void *result) {
     bool other = scheme->some && scheme->value.tag == WASI_HTTP_TYPES_SCHEME_OTHER;
-    if ((result->is_err = other && (!net_token_ok(scheme->value.other) || scheme->value.other.n > 64))) return ABI_TRAP_NONE;
+    if ((result->is_err = other && (scheme->value.other.n > 64 || !net_token_ok(scheme->value.other)))) return ABI_TRAP_NONE;
     self->has_scheme = scheme->some;
     if (!scheme->some) return ABI_TRAP_NONE;
     self->scheme.tag = scheme->value.tag;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 enum { STREAM_BYTES_MAX = 64 << 10, OBJECT_BYTES = 64 /* what the host keeps for a handle besides */ };
+enum { WRITE_NS = 1000, POLL_NS = 300 /* what asking a sink or a source costs, about: it may be a system call */ };
 
 /* ---- objects ---- */
 
@@ -82,11 +83,24 @@ enum abi_trap wasi_io_poll_pollable_block(struct host_call *call, struct wasi_io
     return p2_wait(p2_run(call), self->event, self->object) ? ABI_TRAP_NONE : ABI_TRAP_INTERRUPTED;
 }
 
-static size_t collect_ready(struct wasi_p2_list_borrow_io_poll_pollable in, uint32_t *ready) {
-    size_t n = 0;
-    for (size_t i = 0; i < in.n; i++)
-        if (in.p[i]->event->ready(in.p[i]->object)) ready[n++] = (uint32_t)i;
-    return n;
+/* False: the run was killed. */
+static bool collect_ready(struct host_call *call, struct wasi_p2_list_borrow_io_poll_pollable in, struct wasi_p2_list_u32 *ready) {
+    ready->n = 0;
+    for (size_t i = 0; i < in.n; i++) {
+        if (in.p[i]->event->ready(in.p[i]->object)) ready->p[ready->n++] = (uint32_t)i;
+        if (!host_work(call->instance, POLL_NS)) return false;
+    }
+    return true;
+}
+
+/* What is not listened to any more is all of it, also after a kill. */
+static bool listen_to(struct host_call *call, struct wasi_p2_list_borrow_io_poll_pollable in, struct engine_fiber *f) {
+    bool alive = true;
+    for (size_t i = 0; i < in.n && (alive || !f); i++) {
+        in.p[i]->event->listen(in.p[i]->object, f);
+        alive &= host_work(call->instance, POLL_NS);
+    }
+    return alive;
 }
 
 enum abi_trap wasi_io_poll_poll(struct host_call *call, struct wasi_p2_list_borrow_io_poll_pollable in, struct wasi_p2_list_u32 *result) {
@@ -94,13 +108,13 @@ enum abi_trap wasi_io_poll_poll(struct host_call *call, struct wasi_p2_list_borr
     if (!in.n) return host_trap(call, ABI_TRAP_HOST, "wasi:io/poll: the list of pollables is empty");
     result->p = host_alloc(call, in.n * sizeof *result->p, _Alignof(uint32_t));
     if (!result->p) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too many pollables");
-    while (!(result->n = collect_ready(in, result->p))) {
-        for (size_t i = 0; i < in.n; i++) in.p[i]->event->listen(in.p[i]->object, engine_fiber_current(engine));
-        bool alive = engine_park(engine);
-        for (size_t i = 0; i < in.n; i++) in.p[i]->event->listen(in.p[i]->object, NULL);
-        if (!alive) return ABI_TRAP_INTERRUPTED;
+    for (bool alive = true; alive;) {
+        if (!collect_ready(call, in, result)) break;
+        if (result->n) return ABI_TRAP_NONE;
+        alive = listen_to(call, in, engine_fiber_current(engine)) && engine_park(engine);
+        alive &= listen_to(call, in, NULL);
     }
-    return ABI_TRAP_NONE;
+    return ABI_TRAP_INTERRUPTED;
 }
 
 /* ---- input streams ---- */
@@ -319,6 +333,7 @@ static enum abi_trap write_all(struct host_call *call, struct wasi_io_streams_ou
         str piece = bytes.p ? str_sub(bytes, 0, room) : (str){zeroes, MIN(MIN(bytes.n, room), sizeof zeroes)};
         if ((result->is_err = !put(s, piece, &result->err))) return ABI_TRAP_NONE;
         bytes = (str){bytes.p ? bytes.p + piece.n : NULL, bytes.n - piece.n};
+        if (!host_work(call->instance, WRITE_NS + piece.n)) return ABI_TRAP_INTERRUPTED;
     }
     return ABI_TRAP_NONE;
 }

@@ -151,7 +151,7 @@ enum abi_trap wasi3_cli_stdin_read_via_stream(struct host_call *call,
 
 /* ---- standard output and error ---- */
 
-enum { LOG_BYTES = 64 << 10 };
+enum { LOG_BYTES = 16 << 10 };
 
 struct output {
     struct host_instance *in;

@@ -145,7 +145,7 @@ enum abi_trap wasi3_http_types_request_set_method(struct host_call *call, struct
                                                   const struct wasi3_http_types_method *method,
                                                   struct wasi_p3_result_void_void *result) {
     str text = method->tag == WASI3_HTTP_TYPES_METHOD_OTHER ? method->other : str_c(methods[method->tag]);
-    if ((result->is_err = !net_token_ok(text) || text.n > TOKEN_BYTES_MAX)) return ABI_TRAP_NONE;
+    if ((result->is_err = text.n > TOKEN_BYTES_MAX || !net_token_ok(text))) return ABI_TRAP_NONE;
     return set_text(call, self, &self->method, text);
 }
 
@@ -179,7 +179,7 @@ enum abi_trap wasi3_http_types_request_get_scheme(struct host_call *call, struct
 
 /* RFC 3986 §3.1 */
 static bool scheme_ok(str s) {
-    for (size_t i = 0; i < s.n; i++) {
+    for (size_t i = 0; i < s.n && s.n <= TOKEN_BYTES_MAX; i++) {
         uint8_t c = s.p[i], lower = c | 0x20;
         bool letter = lower >= 'a' && lower <= 'z';
         if (!letter && (i == 0 || !((c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.'))) return false;

@@ -58,18 +58,21 @@ bool sys_is_terminal(const struct wasi_run *run, enum sys_stream which) {
 
 /* ---- random: always the kernel's; what is called insecure costs the same ---- */
 
+enum { PIECE_BYTES = 64 << 10, BYTE_NS = 3 };
+
 int sys_random(struct wasi_run *run, uint8_t *p, size_t n) {
     for (size_t done = 0; done < n;) {
-        ssize_t got = getrandom(p + done, MIN(n - done, (size_t)SYS_RANDOM_BYTES), 0);
+        ssize_t got = getrandom(p + done, MIN(n - done, (size_t)PIECE_BYTES), 0);
         if (got < 0 && errno != EINTR) return errno;
         if (got > 0) done += (size_t)got;
-        if (done < n) engine_yield(run->app->engine);
+        if (!engine_work(run->app->engine, PIECE_BYTES * BYTE_NS)) return ECANCELED;
     }
     return 0;
 }
 
 enum abi_trap sys_random_fill(struct host_call *call, void *p, size_t n) {
     int e = sys_random(host_user(call), p, n);
+    if (e == ECANCELED) return ABI_TRAP_INTERRUPTED;
     return e ? host_trap(call, ABI_TRAP_HOST, "no random bytes: %s", strerrordesc_np(e)) : ABI_TRAP_NONE;
 }
 

@@ -41,6 +41,6 @@ bool sys_is_terminal(const struct wasi_run *run, enum sys_stream which);
 [[nodiscard]] enum abi_trap sys_seed(struct host_call *call, uint64_t out[2]);
 [[nodiscard]] enum abi_trap sys_random_bytes(struct host_call *call, uint64_t n, str *out);
 
-enum { SYS_RANDOM_BYTES = 1 << 20 }; /* at once; 0.3 lets a host return fewer than were asked for */
+enum { SYS_RANDOM_BYTES = 256 << 10 }; /* at once; 0.3 lets a host return fewer than were asked for */
 
 #endif

@@ -164,6 +164,8 @@ void wasi_run_kill(struct wasi_run *run);
 void wasi_run_cancel(struct wasi_run *run);
 /* Calls done for the runs that have ended: after every engine_run, on the loop's stack. */
 void wasi_app_turn(struct wasi_app *app);
+/* After done, before wasi_run_free: lets go of some of what the guest still holds, at most *budget objects. False: call it again. */
+bool wasi_run_wind_down(struct wasi_run *run, uint32_t *budget);
 /* After done: resets and returns the instance's slot, frees the run. Call it once the response is out. */
 void wasi_run_free(struct wasi_run *run);
 
