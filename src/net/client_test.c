@@ -8,7 +8,7 @@ struct scripted {
     pthread_t thread;
     int fd;
     uint16_t port;
-    const char *const *steps; /* "<" reads up to an empty line; "~" sleeps 300 ms; "!" resets; else is sent; ends with NULL */
+    const char *const *steps; /* "<" reads up to an empty line; "~" sleeps 300 ms; "=…" is sent byte by byte; "!" resets; else is sent; ends with NULL */
     int connections;
     struct buf got;
 };
@@ -28,6 +28,12 @@ static void *scripted_main(void *arg) {
                 }
             } else if (strcmp(*step, "~") == 0) test_sleep_ms(300);
             else if (strcmp(*step, "!") == 0) reset = true;
+            else if (**step == '=') {
+                for (const char *p = *step + 1; *p; p++) {
+                    test_send(fd, p, 1);
+                    test_sleep_ms(1);
+                }
+            }
             else test_sends(fd, *step);
         }
         if (reset) setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
@@ -60,6 +66,7 @@ struct result {
     uint16_t status;
     uint64_t to_send, sent;
     bool finish_sent, slow, ended, cancel;
+    bool hold; /* the request's body is not finished before the response is */
     uint64_t read_max; /* stop reading here */
     const struct net_field *send_trailers;
     uint32_t send_trailers_count;
@@ -102,7 +109,7 @@ static void on_write(void *arg) {
         if (net_sink_write(s, (str){block, n}) != ERR_OK) return;
         r->sent += n;
     }
-    if (!r->finish_sent) {
+    if (!r->finish_sent && !r->hold) {
         err e = net_sink_finish(s, r->send_trailers, r->send_trailers_count);
         (void)e;
         r->finish_sent = true;
@@ -242,6 +249,207 @@ static void failures(void **state) {
         buf_free(&s.got);
         result_free(&r);
     }
+}
+
+static char *many(const char *first, const char *each, int times, const char *last) {
+    struct buf b = {0};
+    buf_puts(&b, str_c(first));
+    while (times--) buf_puts(&b, str_c(each));
+    buf_puts(&b, str_c(last));
+    buf_putc(&b, 0);
+    return (char *)b.p;
+}
+
+/* What two parsers could read in two ways, and what has no end: each alone is an error. */
+static void responses_that_are_refused(void **state) {
+    char *fields = many("HTTP/1.1 200 OK\r\n", "X: 1\r\n", 300, "Content-Length: 0\r\n\r\n");
+    char *informs = many("", "HTTP/1.1 103 Early\r\n\r\n", 100, "");
+    char *extension = many("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1", ";a=bcdefgh", 1000, "\r\nx\r\n0\r\n\r\n");
+    char *trailers = many("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "X: 123456\r\n", 3000, "\r\n");
+    enum { NUL = 1, CHUNKS, SIZE, TRAILERS };
+    static const enum net_error errors[] = {NET_HTTP_PROTOCOL_ERROR, NET_HTTP_PROTOCOL_ERROR, NET_HTTP_RESPONSE_TRANSFER_CODING,
+                                            NET_HTTP_RESPONSE_HEADER_SECTION_SIZE, NET_HTTP_RESPONSE_TRAILER_SECTION_SIZE};
+#define HEAD(fields) "HTTP/1.1 200 OK\r\n" fields "\r\n"
+    const struct {
+        const char *bytes;
+        int kind;
+    } cases[] = {
+        {HEAD("Content-Length: 3\r\nContent-Length: 5\r\n") "abcde", 0},
+        {HEAD("Content-Length: 3\r\nContent-Length: 3\r\n") "abc", 0},
+        {HEAD("Content-Length: 3, 3\r\n") "abc", 0},
+        {HEAD("Content-Length: -1\r\n"), 0},
+        {HEAD("Content-Length: +3\r\n") "abc", 0},
+        {HEAD("Content-Length: 0x3\r\n") "abc", 0},
+        {HEAD("Content-Length:\r\n"), 0},
+        {HEAD("Content-Length: 9223372036854775808\r\n"), 0},
+        {HEAD("Content-Length: 18446744073709551617\r\n"), 0},
+        {HEAD("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n") "3\r\nabc\r\n0\r\n\r\n", 0},
+        {"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0},
+        {HEAD("Transfer-Encoding: gzip, chunked\r\n") "0\r\n\r\n", CHUNKS},
+        {HEAD("Transfer-Encoding: chunked, gzip\r\n") "0\r\n\r\n", CHUNKS},
+        {HEAD("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n") "0\r\n\r\n", CHUNKS},
+        {HEAD("Transfer-Encoding: xchunked\r\n") "0\r\n\r\n", CHUNKS},
+        {HEAD("Transfer-Encoding : chunked\r\n") "0\r\n\r\n", 0},
+        {HEAD("Transfer-Encoding: chunked\r\n") "0x1\r\na\r\n0\r\n\r\n", CHUNKS},
+        {HEAD("Transfer-Encoding: chunked\r\n") "-1\r\na\r\n0\r\n\r\n", CHUNKS},
+        {HEAD("Transfer-Encoding: chunked\r\n") "fffffffffffffffff\r\na", CHUNKS},
+        {HEAD("Transfer-Encoding: chunked\r\n") "8000000000000000\r\na", CHUNKS},
+        {HEAD("Transfer-Encoding: chunked\r\n") "1\na\n0\n\n", CHUNKS},
+        {HEAD("Transfer-Encoding: chunked\r\n") "1\r\nab\r\n0\r\n\r\n", CHUNKS},
+        {HEAD("Transfer-Encoding: chunked\r\n") "1;a\nb\r\na\r\n0\r\n\r\n", CHUNKS},
+        {"HTTP/1.1 200 OK\nContent-Length: 0\n\n", 0},
+        {"HTTP/1.1 200 OK\r\nX: 1\nContent-Length: 0\r\n\r\n", 0},
+        {HEAD("X: 1\r\n folded\r\n"), 0},
+        {HEAD(" X: 1\r\n"), 0},
+        {HEAD("X: a\rb\r\n"), 0},
+        {HEAD("X: a\x01\r\n"), 0},
+        {HEAD("X\r\n"), 0},
+        {HEAD(": 1\r\n"), 0},
+        {HEAD("X\xc3\xa9: 1\r\n"), 0},
+        {"HTTP/1.1 20 OK\r\n\r\n", 0},
+        {"HTTP/1.1 2000 OK\r\n\r\n", 0},
+        {"HTTP/1.1 099 OK\r\n\r\n", 0},
+        {"HTTP/1.1  200 OK\r\n\r\n", 0},
+        {"HTTP/2 200 OK\r\n\r\n", 0},
+        {"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\nraw", 0},
+        {"\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0},
+        {"old hello\n", 0},
+        {fields, SIZE},
+        {informs, 0},
+        {extension, CHUNKS},
+        {trailers, TRAILERS},
+    };
+#undef HEAD
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        const char *const steps[] = {"<", cases[i].bytes, NULL};
+        struct scripted s;
+        struct result r = {0};
+        scripted_start(&s, 1, steps);
+        struct net_fetch_request rq = request(s.port, "GET", "/");
+        run(&r, &rq);
+        scripted_stop(&s);
+        if (r.error != errors[cases[i].kind])
+            fail_msg("%.200s: got %s, want %s", cases[i].bytes, net_error_wit(r.error), net_error_wit(errors[cases[i].kind]));
+        buf_free(&s.got);
+        result_free(&r);
+    }
+    free(fields);
+    free(informs);
+    free(extension);
+    free(trailers);
+}
+
+/* Heads come in any pieces. */
+static void byte_by_byte(void **state) {
+    static const char *const steps[] = {"<", "=HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200\r\nTransfer-Encoding: CHUNKED\r\nX:\r\n\r\n2\r\nab\r\n00;x=y\r\nT: u\r\n\r\n", NULL};
+    struct scripted s;
+    struct result r = {0};
+    scripted_start(&s, 1, steps);
+    struct net_fetch_request rq = request(s.port, "GET", "/");
+    run(&r, &rq);
+    scripted_stop(&s);
+    assert_int_equal(r.error, NET_OK);
+    assert_string_equal(r.body.p, "ab");
+    assert_string_equal(r.fields.p, "Transfer-Encoding=CHUNKED;X=;");
+    assert_string_equal(r.trailers.p, "T=u;");
+    buf_free(&s.got);
+    result_free(&r);
+}
+
+/* ---- both directions at once ---- */
+
+/* The response ends when its last byte is there, though the request's body never does. */
+static void a_response_before_the_request_ends(void **state) {
+    static const char *const answers[] = {
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "HTTP/1.1 413 Large\r\nContent-Length: 5\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        "HTTP/1.1 413 Large\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\r\nhello", /* until the connection's end */
+    };
+    struct net_field length = {STR("Content-Length"), STR("100")};
+    for (size_t i = 0; i < 2 * ARRAY_COUNT(answers); i++) {
+        const char *const steps[] = {"<", answers[i / 2], NULL};
+        struct scripted s;
+        bool last = i / 2 == ARRAY_COUNT(answers) - 1; /* with bytes that it did not read its end would be a reset */
+        struct result r = {.to_send = last ? 0 : 10, .hold = true};
+        scripted_start(&s, 1, steps);
+        struct net_fetch_request rq = request(s.port, "POST", "/");
+        rq.has_body = true;
+        rq.fields = &length;
+        rq.fields_count = i % 2;
+        run(&r, &rq);
+        scripted_stop(&s);
+        if (r.error != NET_OK || !r.ended || r.body.n != 5) fail_msg("%s: %s", answers[i / 2], net_error_wit(r.error));
+        buf_free(&s.got);
+        result_free(&r);
+    }
+}
+
+/* ---- a connection is used again only after what is whole ---- */
+
+static const char ok_answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/* Of any method: what was announced and not sent ends the connection, and the next request goes over another one. */
+static void a_body_that_stays_short(void **state) {
+    static const char *const methods[] = {"GET", "HEAD", "POST", "DELETE", "BREW"};
+    static const char *const steps[] = {"<", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "<", NULL};
+    struct net_field length = {STR("Content-Length"), STR("100")};
+    for (size_t i = 0; i < 2 * ARRAY_COUNT(methods); i++) {
+        struct scripted s;
+        struct result r = {.to_send = 10, .hold = true};
+        scripted_start(&s, 1, steps);
+        struct net_fetch_request rq = request(s.port, methods[i / 2], "/first");
+        rq.has_body = true;
+        rq.fields = &length;
+        rq.fields_count = i % 2;
+        run(&r, &rq); /* its body is given up with it */
+        assert_int_equal(r.error, NET_OK);
+        net_loop_run(loop);
+        scripted_stop(&s); /* the second "<" has seen the end */
+        str got = str_c((const char *)s.got.p);
+        assert_non_null(strstr((char *)s.got.p, i % 2 ? "Content-Length: 100\r\n" : "Transfer-Encoding: chunked\r\n"));
+        assert_true(got.n > 10 && strstr((char *)s.got.p, i % 2 ? "\r\n\r\nxxxxxxxxxx" : "\r\n\r\na\r\nxxxxxxxxxx\r\n"));
+        buf_free(&s.got);
+        result_free(&r);
+    }
+}
+
+/* More than the response's bytes on its connection are nobody's. */
+static void bytes_after_a_response(void **state) {
+    static const char *const steps[] = {"<", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", "<", NULL};
+    struct scripted s;
+    scripted_start(&s, 2, steps);
+    for (int i = 0; i < 2; i++) {
+        struct result r = {0};
+        struct net_fetch_request rq = request(s.port, i ? "HEAD" : "GET", "/");
+        run(&r, &rq);
+        assert_int_equal(r.error, NET_OK);
+        assert_string_equal(r.body.p, i ? "" : "ok");
+        result_free(&r);
+        net_loop_run(loop);
+    }
+    scripted_stop(&s);
+    buf_free(&s.got);
+}
+
+/* A peer that closes what rested: who may be asked twice is asked over another connection, who may not fails. */
+static void a_connection_that_died(void **state) {
+    static const char *const steps[] = {"<", ok_answer, "<", NULL};
+    static const struct {
+        const char *method;
+        enum net_error error;
+    } rows[] = {{"GET", NET_OK}, {"GET", NET_OK}, {"POST", NET_CONNECTION_TERMINATED}};
+    struct scripted s;
+    scripted_start(&s, 2, steps);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct result r = {0};
+        struct net_fetch_request rq = request(s.port, rows[i].method, "/");
+        run(&r, &rq);
+        assert_int_equal(r.error, rows[i].error);
+        result_free(&r);
+    }
+    scripted_stop(&s);
+    buf_free(&s.got);
 }
 
 static void nobody_there(void **state) {
@@ -556,7 +764,9 @@ int main(void) {
     setenv("ALL_PROXY", "http://127.0.0.1:9", 1);
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(head_and_body), T(chunks_and_trailers), T(failures), T(nobody_there), T(timeouts), T(large_head), T(addresses_may_be_denied),
+        T(head_and_body), T(chunks_and_trailers), T(failures), T(responses_that_are_refused), T(byte_by_byte),
+        T(a_response_before_the_request_ends), T(a_body_that_stays_short), T(bytes_after_a_response), T(a_connection_that_died),
+        T(nobody_there), T(timeouts), T(large_head), T(addresses_may_be_denied),
         T(quota), T(misuse), T(uploads), T(a_slow_reader_and_cancel), T(tls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -242,11 +242,32 @@ static void pump(struct wasi_http_types_outgoing_body *b) {
     if (b->finished && !b->ended && b->error == NET_OK) send_end(b);
 }
 
+/* What the guest has given goes out though it lets go of the body, until the run ends. */
+static void on_run_gone(struct wasi_late *l) {
+    struct wasi_http_types_outgoing_body *b = container_of(l, struct wasi_http_types_outgoing_body, late);
+    b->kept = false;
+    p2_unref(b->in, b);
+}
+
+static void keep_while_it_waits(struct wasi_http_types_outgoing_body *b) {
+    bool waits = b->origin && b->error == NET_OK && (b->pending.n || (b->finished && !b->ended));
+    if (waits == b->kept) return;
+    b->kept = waits;
+    if (waits) {
+        p2_ref(b);
+        wasi_late_add(host_instance_user(b->in), &b->late, on_run_gone);
+    } else {
+        wasi_late_remove(&b->late);
+        p2_unref(b->in, b);
+    }
+}
+
 static void on_request_sink(void *arg) {
     struct wasi_http_types_outgoing_body *b = arg;
     if (!p2_going(b->in)) return;
     pump(b);
     if (b->waiter) engine_ready(b->waiter);
+    keep_while_it_waits(b); /* b may be gone */
 }
 
 void p2_body_attach(struct wasi_http_types_outgoing_body *b, struct net_sink *sink, void *origin) {
@@ -254,6 +275,7 @@ void p2_body_attach(struct wasi_http_types_outgoing_body *b, struct net_sink *si
     b->origin = p2_ref(origin);
     if (origin) net_sink_notify(sink, on_request_sink, b); /* an exchange's may end before the body: its sink is told only who waits */
     pump(b);
+    keep_while_it_waits(b); /* its caller holds it */
     if (b->waiter) engine_ready(b->waiter);
 }
 
@@ -355,6 +377,7 @@ enum abi_trap wasi_http_types_outgoing_body_finish(struct host_call *call, struc
         else if (this->wants_out) this->wants_out(this->wants_out_arg);
         e = this->error;
         this->finished = e == NET_OK;
+        keep_while_it_waits(this);
     }
     if (e != NET_OK) {
         abandon(this, e);

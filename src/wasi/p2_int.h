@@ -132,6 +132,8 @@ struct wasi_http_types_outgoing_body {
     void (*wants_out)(void *arg); /* request: bytes or the end are there, or it never will be whole; arg is wants_out_arg */
     void *wants_out_arg;
     struct engine_fiber *waiter;
+    struct wasi_late late;       /* of a request: it is kept until all of it is in the sink, whoever lets go of it */
+    bool kept;
     enum net_error error;
 };
 struct wasi_http_types_outgoing_body *p2_body_new(struct host_instance *in, const struct wasi_http_types_fields *headers, bool response);
