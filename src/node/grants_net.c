@@ -158,6 +158,9 @@ err node_grant_http(arena *out, struct node_grants *g, str arg, struct diag *d) 
     if (str_eqc(host, "*")) rule.any = true;
     else if (!parse_prefix(host, &rule) && !parse_name(out, host, &rule))
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--allow-http '" STR_FMT "': its host is no name, *.name, address or address/bits", STR_ARG(arg));
+    if (!rule.any && !rule.name.n && rule.bits >= 32 && net_addr_class(&rule.prefix) == NET_ADDR_UNSPECIFIED)
+        return node_flag_refuse(d, "allow-http", arg, "it is no address to connect to",
+                                arena_fmt(out, port.n ? "127.0.0.1:" STR_FMT : "127.0.0.1", STR_ARG(port)));
     vec_push(out, &g->allow_http, rule);
     return ERR_OK;
 }

@@ -105,6 +105,7 @@ static bool is_localhost(str name) { return str_eqc(name, "localhost") || str_en
 
 static bool found_by(const struct wasi_net_rule *rule, const struct net_host *host, const struct net_addr *a) {
     enum net_addr_class c = net_addr_class(a);
+    if (c == NET_ADDR_UNSPECIFIED) return false; /* no destination, though systems take it for this machine */
     if (host->is_address || !(rule->any || rule->name.n)) return covers(rule, 0, WASI_NET_TCP, a, NULL);
     if (rule->name.n && !name_fits(rule->name, host->name)) return false;
     return c == NET_ADDR_PUBLIC || (c == NET_ADDR_LOOPBACK && rule->name.n && is_localhost(host->name));

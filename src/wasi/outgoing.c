@@ -91,6 +91,7 @@ static bool parse_authority(arena *out, str authority, struct net_host *host, ui
 static str grant_for(arena *out, const struct net_host *host, const struct net_addr *a, uint16_t port) {
     char text[NET_ADDR_TEXT_MAX];
     struct net_addr at = a ? *a : host->address;
+    if (net_addr_class(&at) == NET_ADDR_UNSPECIFIED) at = (struct net_addr){.ip = {127, 0, 0, 1}};
     at.port = port;
     if (a || host->is_address) return arena_fmt(out, "--allow-http %s", net_addr_text(&at, true, text));
     return arena_fmt(out, "--allow-http " STR_FMT ":%u", STR_ARG(host->name), port);
@@ -111,7 +112,9 @@ static void log_denied(struct wasi_run *run, str id, const struct net_host *host
     struct log_field fields[6] = {LF_STR("request", id), LF_STR("host", name), LF_U64("port", port)};
     size_t n = 3;
     if (a) fields[n++] = LF_CSTR("address", net_addr_text(a, false, text));
+    bool nowhere = !a && host->is_address && net_addr_class(&host->address) == NET_ADDR_UNSPECIFIED;
     if (a) fields[n++] = LF_CSTR("reason", "a name opens public addresses only");
+    if (nowhere) fields[n++] = LF_CSTR("reason", "it is no address to connect to; this machine is 127.0.0.1");
     fields[n++] = LF_STR("grant", grant);
     if (notice_due(run, grant)) log_emit(LOG_WARN, "outgoing-request-denied", fields, n);
     arena_free(scratch);

@@ -103,6 +103,7 @@ def test_http_addresses_in_other_clothes():
                 for host in ("0.0.0.0", "[::]", "169.254.169.254", "[::ffff:169.254.169.254]", "[64:ff9b::169.254.169.254]", "[64:ff9b:1::a9fe:a9fe]",
                              "[2002:a9fe:a9fe::1]", "[2001:0:4136:e378:8000:63bf:5601:5601]", "[fe80::1]", "[fd00:ec2::254]", "224.0.0.1"):
                     eq((host, curl("-g", f"{s.url}/http?{host}:{port}").text), (host, DENIED))
+                eq(s.wait_event("outgoing-request-denied", host="0.0.0.0")["grant"], f"--allow-http 127.0.0.1:{port}")
         eq(server.seen, [])
 
 

@@ -71,7 +71,7 @@ def test_wrong_values():
                           (["--dir", "data:rw"], "--dir data::/data"), (["--allow-http", "http://127.0.0.1:3000/x?y"], "--allow-http 127.0.0.1:3000"),
                           (["--allow-http", "https://api.example.org"], "--allow-http api.example.org"), (["--allow-http", "x.org/path"], "--allow-http x.org"),
                           (["--allow-http", "x.org:99999"], "--allow-http x.org:9999"), (["--allow-http", "x.org:0"], "--allow-http x.org:8080"),
-                          (["--allow-net", "tcp:x.org:99999"], "--allow-net tcp:x.org:9999"), (["--allow-net", "http://x.org:80/"], "--allow-net tcp:x.org:80"),
+                          (["--allow-http", "0.0.0.0:3000"], "--allow-http 127.0.0.1:3000"), (["--allow-net", "tcp:x.org:99999"], "--allow-net tcp:x.org:9999"), (["--allow-net", "http://x.org:80/"], "--allow-net tcp:x.org:80"),
                           (["--listen", "99999"], "--listen 127.0.0.1:9999"), (["--listen", "0.0.0.0:99999"], "--listen 0.0.0.0:9999"),
                           (["--listen", "http://localhost:3000/"], "--listen localhost:3000"), (["--listen", "[::1]:99999"], "--listen [::1]:9999"),
                           (["--port", "3000"], "--listen 127.0.0.1:3000"), (["-p", "3000"], "--listen 127.0.0.1:3000"), (["--env", "=x"], "--env NAME=x"),
