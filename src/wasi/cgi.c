@@ -50,6 +50,14 @@ static void put(struct cgi *c, str key, str value) {
     vec_push(c->run->mem, &c->env, pair);
 }
 
+static str decimal(arena *mem, uint64_t v) {
+    uint8_t digits[20];
+    size_t at = sizeof digits;
+    do digits[--at] = (uint8_t)('0' + v % 10);
+    while (v /= 10);
+    return arena_str(mem, (str){digits + at, sizeof digits - at});
+}
+
 static int hex_digit(uint8_t c) {
     if (c >= '0' && c <= '9') return c - '0';
     c |= 0x20;
@@ -124,7 +132,7 @@ static void put_server(struct cgi *c, const struct net_request *r) {
     while (colon > 0 && host.p[colon - 1] >= '0' && host.p[colon - 1] <= '9') colon--;
     if (colon > 0 && host.p[colon - 1] == ':') host.n = colon - 1;
     put(c, STR("SERVER_NAME"), host.n ? host : STR("localhost"));
-    put(c, STR("SERVER_PORT"), arena_fmt(c->run->mem, "%u", net_exchange_port(c->run->config.exchange)));
+    put(c, STR("SERVER_PORT"), decimal(c->run->mem, net_exchange_port(c->run->config.exchange)));
 }
 
 static void wake_fiber(void *arg) { engine_ready(arg); }
@@ -182,7 +190,7 @@ static void put_gateways(struct cgi *c, const struct net_request *r, uint64_t le
     if (run->request_id.n) put(c, STR("HTTP_X_REQUEST_ID"), run->request_id);
     const struct net_field *type = c->source ? field_of(r, STR("content-type")) : NULL;
     if (type) put(c, STR("CONTENT_TYPE"), type->value);
-    if (length != UINT64_MAX) put(c, STR("CONTENT_LENGTH"), arena_fmt(mem, "%llu", (unsigned long long)length));
+    if (length != UINT64_MAX) put(c, STR("CONTENT_LENGTH"), decimal(mem, length));
 }
 
 /* False: the client's body is none, and so the run is over. */

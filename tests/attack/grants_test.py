@@ -1,6 +1,6 @@
 """What was granted and what was not: names that lead elsewhere, addresses in other clothes, files that are no files, and clients
 that take on the gateway's names or hold its connections."""
-import http.server, stat
+import concurrent.futures, http.server, stat
 import harness
 from harness import *
 
@@ -223,18 +223,27 @@ def test_request_id_is_the_gateways():
 def test_malformed_body_of_a_program():
     """A chunked body that is none is answered 400, or the connection is cut if the answer has begun: no program's 200 stands for it."""
     with serving(guest("cgi"), "--workers", "1", "--max-body", "3M") as s:
-        head = b"POST /%s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-        for path in (b"echo", b"env", b"nothing", b"trap"):
-            for body in (b"5\r\nhello\r\nXYZ\r\n", b"5\r\nhelloX", b"-1\r\n", b"ffffffffffffffffff\r\n"):
-                check(raw(s.port, head % path + body).startswith(b"HTTP/1.1 400 "), path, body)
-        has(s.wait_event("request-refused", count=16, status=400)["reason"], "malformed")
-        long = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
-        answer = raw(s.port, head % b"echo" + 2 * long + b"XYZ\r\n")
-        check(answer.startswith(b"HTTP/1.1 400 ") or not answer.endswith(b"0\r\n\r\n"), answer[:100], answer[-20:])
-        answer = raw(s.port, head % b"echo" + 4 * long + b"0\r\n\r\n")
-        check(answer.startswith(b"HTTP/1.1 413 ") or not answer.endswith(b"0\r\n\r\n"), answer[:100], answer[-20:])
-        eq((s.events("worker-died"), s.events("guest-failed")), ([], []))
+        with attacked(s, "/hello"):
+            head = b"POST /%s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            for path in (b"echo", b"env", b"nothing", b"trap"):
+                for body in (b"5\r\nhello\r\nXYZ\r\n", b"5\r\nhelloX", b"-1\r\n", b"ffffffffffffffffff\r\n"):
+                    check(raw(s.port, head % path + body).startswith(b"HTTP/1.1 400 "), path, body)
+            has(s.wait_event("request-refused", count=16, status=400)["reason"], "malformed")
+            long = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
+            answer = raw(s.port, head % b"echo" + 2 * long + b"XYZ\r\n")
+            check(answer.startswith(b"HTTP/1.1 400 ") or not answer.endswith(b"0\r\n\r\n"), answer[:100], answer[-20:])
+            answer = raw(s.port, head % b"echo" + 4 * long + b"0\r\n\r\n")
+            check(answer.startswith(b"HTTP/1.1 413 ") or not answer.endswith(b"0\r\n\r\n"), answer[:100], answer[-20:])
+        eq(s.events("guest-failed"), [])
         eq(curl(s.url + "/echo", data=b"fine").text, "fine")
+
+
+def test_redirects_in_circles():
+    """A program that redirects to itself for ever costs eleven runs, not a worker; what it writes besides goes nowhere."""
+    with serving(guest("cgi"), "--workers", "1", "--max-instances", "3") as s:
+        with attacked(s, "/hello"), concurrent.futures.ThreadPoolExecutor(8) as pool:
+            eq({a.status for a in pool.map(lambda i: curl(s.url + ("/circle", "/redirect?9")[i % 2]), range(40))}, {200, 500})
+        eq({e["reason"] for e in s.events("guest-failed")}, {"the guest redirects in a circle"})
 
 
 # ---- connections -----------------------------------------------------------------------------------------------------------
@@ -249,8 +258,9 @@ def test_idle_connections_keep_nobody_out():
                 c.sendall(said)
                 if said.endswith(b"\r\n\r\n"):
                     check(c.recv(65536).startswith(b"HTTP/1.1 200"))
-            for _ in range(30):
-                eq(curl(s.url + "/", timeout=10).status, 200)
+            with attacked(s):
+                for _ in range(30):
+                    eq(curl(s.url + "/", timeout=10).status, 200)
             for c in held:
                 c.close()
         eq([r for r in s.events("request") if r["status"] != 200], [])
