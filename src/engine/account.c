@@ -47,6 +47,7 @@ void engine_refuse(struct engine *e, enum engine_refused what, uint64_t bytes, u
 
 const struct engine_refusal *engine_last_refusal(const struct engine *e) { return &e->refusal; }
 struct engine_account *engine_account(struct engine *e) { return &e->account; }
+struct engine *engine_image_engine(const struct engine_image *image) { return image->engine; }
 struct engine_account *engine_image_account(const struct engine_image *image) { return image->account; }
 
 bool engine_image_pays(struct engine_image *image, struct engine_account *a) {

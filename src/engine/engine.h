@@ -98,6 +98,7 @@ struct engine_account *engine_account(struct engine *e); /* its own, above all o
  * room for the image itself. */
 [[nodiscard]] bool engine_image_pays(struct engine_image *image, struct engine_account *a);
 struct engine_account *engine_image_account(const struct engine_image *image);
+struct engine *engine_image_engine(const struct engine_image *image);
 uint64_t engine_image_bytes(const struct engine_image *image);         /* of the image: its file, templates of its contexts */
 uint64_t engine_image_initial_bytes(const struct engine_image *image); /* of an instance: what it is charged at first */
 

@@ -307,7 +307,7 @@ static void guest_init(struct guest *g, uint8_t encoding, bool memory64) {
     memset(g->memory, 0xa5, 4096);
     g->c.limits = (struct host_limits){.handles_max = 1000, .call_bytes_max = 64 * MiB, .host_bytes_max = 64 * MiB};
     g->in = (struct host_instance){.component = &g->c, .cis = &g->ci};
-    g->ci = (struct host_ci){.parent = PLAN_NONE, .table.max = 100000};
+    g->ci = (struct host_ci){.parent = PLAN_NONE, .table = {.max = 100000, .in = &g->in}};
     g->o = (struct host_options){.encoding = encoding, .memory64 = memory64};
     host_call_begin(&g->call, &g->in);
 }
@@ -325,7 +325,8 @@ static void guest_free(struct guest *g) {
         next = k->next;
         free(k);
     }
-    free(g->ci.table.p);
+    host_table_free(&g->ci.table);
+    assert_int_equal(g->in.table_bytes, 0);
     free(g->memory);
 }
 
@@ -500,7 +501,9 @@ static void test_bad_strings(void **s) {
 
 static void test_table(void **s) {
     enum { MAX = 300 };
-    struct host_table t = {.max = MAX};
+    struct host_component c = {.limits.host_bytes_max = 64 * MiB};
+    struct host_instance in = {.component = &c};
+    struct host_table t = {.max = MAX, .in = &in};
     uint64_t model[MAX + 2] = {0};
     uint32_t alive = 0;
     for (int step = 0; step < 100000; step++) {
@@ -529,12 +532,14 @@ static void test_table(void **s) {
     host_table_clear(&t);
     assert_null(host_table_get(&t, 1));
     assert_int_equal(host_table_add(&t, (struct host_handle){.type = &thing, .kind = HOST_HANDLE_OWN}), 1);
-    free(t.p);
+    host_table_free(&t);
 }
 
 /* Reuse order is the specification's: the last freed first. */
 static void test_table_order(void **s) {
-    struct host_table t = {.max = 100};
+    struct host_component c = {.limits.host_bytes_max = 32 * sizeof(struct host_handle)};
+    struct host_instance in = {.component = &c};
+    struct host_table t = {.max = 100, .in = &in};
     const struct host_handle h = {.type = &thing, .kind = HOST_HANDLE_OWN};
     for (uint32_t i = 1; i <= 5; i++) assert_int_equal(host_table_add(&t, h), i);
     host_table_remove(&t, 2);
@@ -544,7 +549,10 @@ static void test_table_order(void **s) {
     assert_int_equal(host_table_add(&t, h), 6);
     assert_null(host_table_get(&t, 0));
     assert_null(host_table_get(&t, UINT32_MAX));
-    free(t.p);
+    for (uint32_t i = 7; i < 32; i++) assert_int_equal(host_table_add(&t, h), i);
+    assert_int_equal(host_table_add(&t, h), 0); /* what an instance may hold is used up */
+    host_table_free(&t);
+    assert_int_equal(in.table_bytes, 0);
 }
 
 /* A borrow holds its handle for the call; an own that fails to be passed on is dropped once. */
@@ -589,8 +597,8 @@ static void test_handles(void **s) {
     v = &i;
     assert_int_equal(host_lift_flat(&cx, &own, &v, &rep), ABI_TRAP_HOST);
     assert_non_null(strstr(g.in.text, "handle index 1 used with the wrong type"));
-    free(g.ci.table.p);
-    g.ci.table = (struct host_table){.max = 1};
+    host_table_free(&g.ci.table);
+    g.ci.table = (struct host_table){.max = 1, .in = &g.in};
     host_table_add(&g.ci.table, (struct host_handle){.type = &other, .rep = 5, .kind = HOST_HANDLE_OWN});
     assert_int_equal(host_lower_flat(&cx, &own, &(uint64_t *){&i}, &rep), ABI_TRAP_HOST);
     assert_non_null(strstr(g.in.text, "handle table is full"));

@@ -14,13 +14,17 @@ static void *alloc_slow(struct host_call *call, size_t n, size_t align) {
     struct host_component *c = call->instance->component;
     size_t bytes = n + align > HOST_CHUNK_BYTES ? n + align : HOST_CHUNK_BYTES;
     if (n > c->limits.call_bytes_max || call->bytes + bytes > c->limits.call_bytes_max) return NULL;
+    if (!host_pay(call->instance, bytes)) return NULL;
     struct host_chunk *k = c->chunks;
     if (bytes == HOST_CHUNK_BYTES && k) {
         c->chunks = k->next;
         c->chunks_count--;
     } else {
         k = malloc(sizeof *k + bytes);
-        if (!k) return NULL;
+        if (!k) {
+            host_unpay(call->instance, bytes);
+            return NULL;
+        }
         k->bytes = bytes;
     }
     call->bytes += bytes;
@@ -60,6 +64,7 @@ void host_call_end(struct host_call *call) {
     if (call->lends) host_lends_return(call);
     if (LIKELY(!call->chunks)) return;
     struct host_component *c = call->instance->component;
+    host_unpay(call->instance, call->bytes);
     for (struct host_chunk *k = call->chunks, *next; k; k = next) {
         next = k->next;
         if (k->bytes == HOST_CHUNK_BYTES && c->chunks_count < HOST_CHUNKS_KEPT) {

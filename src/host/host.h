@@ -238,7 +238,8 @@ struct host_component *host_instance_component(struct host_instance *in);
 struct host_instance *host_instance_of(struct engine_instance *in); /* for host_core_func: engine_call_instance */
 bool host_instance_dead(const struct host_instance *in);                /* it has trapped, or is being released */
 
-/* Counts bytes of host memory held for the guest. False: over host_bytes_max, nothing counted. */
+/* Counts bytes of host memory held for the guest, and charges the image's account. False: over host_bytes_max, or the account is full;
+ * nothing counted. What is counted still when the instance is released is taken to be gone. */
 [[nodiscard]] bool host_charge(struct host_instance *in, uint64_t bytes);
 void host_uncharge(struct host_instance *in, uint64_t bytes);
 

@@ -44,14 +44,19 @@ struct host_table {
     uint32_t n, cap, max; /* slots in use or free below n; index 0 is never given out */
     uint32_t free;        /* first free index, 0: none */
     uint32_t alive;
+    struct host_instance *in; /* pays for it */
 };
-/* 0: the table is full. */
+/* 0: the table is full, or what the instance may hold is. */
 uint32_t host_table_add(struct host_table *t, struct host_handle h);
 static inline struct host_handle *host_table_get(const struct host_table *t, uint32_t i) {
     return LIKELY(i < t->n && t->p[i].kind) ? &t->p[i] : NULL;
 }
 void host_table_remove(struct host_table *t, uint32_t i);
-void host_table_clear(struct host_table *t);
+void host_table_clear(struct host_table *t); /* keeps a short one, paid */
+void host_table_free(struct host_table *t);
+/* Against the accounts alone, not against host_bytes_max: what a call holds until it ends, what is kept with the instance's record. */
+[[nodiscard]] bool host_pay(struct host_instance *in, uint64_t bytes);
+void host_unpay(struct host_instance *in, uint64_t bytes);
 
 /* What stands as the type of handles that are no resources. */
 extern const struct host_resource host_is_subtask, host_is_stream, host_is_future, host_is_waitable_set,
@@ -273,6 +278,7 @@ struct host_instance {
     struct abi_memory **memories; /* by host_component.memories[]; NULL: not asked for yet */
     struct host_ci *cis;          /* by plan index */
     uint64_t charged;
+    uint64_t table_bytes;         /* of handle tables, kept ones included; bounded by host_bytes_max, too */
     bool dead;
     enum abi_trap trap; /* that it died of */
     struct host_node ready;       /* threads to look at */

@@ -8,10 +8,21 @@ static uint32_t cis_count(const struct host_component *c) {
     return c->has_plan ? c->plan.instances_count : 1;
 }
 
+/* Paid as long as there is the record, used or not. */
+static uint64_t record_bytes(const struct host_component *c) {
+    return sizeof(struct host_instance) + cis_count(c) * sizeof(struct host_ci) + (c->memories.n + 1) * sizeof(struct abi_memory *);
+}
+
 static struct host_instance *instance_new(struct host_component *c) {
-    struct host_instance *in = calloc(1, sizeof *in);
-    if (!in) return NULL;
     uint32_t n = cis_count(c);
+    struct engine *e = engine_image_engine(c->image);
+    uint64_t bytes = record_bytes(c);
+    if (!engine_pay(e, engine_image_account(c->image), bytes)) return NULL;
+    struct host_instance *in = calloc(1, sizeof *in);
+    if (!in) {
+        engine_account_uncharge(engine_image_account(c->image), bytes);
+        return NULL;
+    }
     in->component = c;
     in->cis = calloc(n, sizeof *in->cis);
     in->memories = calloc(c->memories.n + 1, sizeof(struct abi_memory *));
@@ -19,21 +30,24 @@ static struct host_instance *instance_new(struct host_component *c) {
         free(in->cis);
         free(in->memories);
         free(in);
+        engine_account_uncharge(engine_image_account(c->image), bytes);
         return NULL;
     }
     for (uint32_t i = 0; i < n; i++) {
         in->cis[i].parent = c->has_plan ? c->plan.instances[i].parent : PLAN_NONE;
-        in->cis[i].table.max = c->limits.handles_max;
-        in->cis[i].threads.max = c->limits.threads_max;
+        in->cis[i].table = (struct host_table){.max = c->limits.handles_max, .in = in};
+        in->cis[i].threads = (struct host_table){.max = c->limits.threads_max, .in = in};
     }
     return in;
 }
 
 void host_instance_free(struct host_instance *in) {
     for (uint32_t i = 0; i < cis_count(in->component); i++) {
-        free(in->cis[i].table.p);
-        free(in->cis[i].threads.p);
+        host_table_free(&in->cis[i].table);
+        host_table_free(&in->cis[i].threads);
     }
+    ENSURE(!in->charged && !in->table_bytes);
+    engine_account_uncharge(engine_image_account(in->component->image), record_bytes(in->component));
     free(in->cis);
     free(in->memories);
     free(in);
@@ -113,11 +127,12 @@ void host_instance_finish(struct host_instance *in) {
     ENSURE(host_list_empty(&in->notes));
     engine_post_cancel(&in->post);
     for (uint32_t i = 0; i < cis_count(c); i++) reset_ci(&in->cis[i]);
+    host_unpay(in, in->charged); /* of objects that are gone with the instance */
     engine_release(in->engine);
     memset(in->memories, 0, (c->memories.n + 1) * sizeof *in->memories);
     struct abi_memory **memories = in->memories;
     struct host_ci *cis = in->cis;
-    *in = (struct host_instance){.component = c, .memories = memories, .cis = cis, .next = c->free_instances};
+    *in = (struct host_instance){.component = c, .memories = memories, .cis = cis, .table_bytes = in->table_bytes, .next = c->free_instances};
     c->free_instances = in;
 }
 
@@ -185,12 +200,22 @@ bool host_work(struct host_instance *in, uint64_t units) {
     return !in->engine || engine_work(engine_instance_engine(in->engine), units);
 }
 
+bool host_pay(struct host_instance *in, uint64_t bytes) {
+    const struct engine_image *image = in->component->image; /* NULL in tests of lifting and lowering */
+    return !image || engine_pay(engine_image_engine(image), engine_image_account(image), bytes);
+}
+void host_unpay(struct host_instance *in, uint64_t bytes) {
+    const struct engine_image *image = in->component->image;
+    if (image) engine_account_uncharge(engine_image_account(image), bytes);
+}
+
 bool host_charge(struct host_instance *in, uint64_t bytes) {
-    if (bytes > in->component->limits.host_bytes_max - in->charged) return false;
+    if (bytes > in->component->limits.host_bytes_max - in->charged || !host_pay(in, bytes)) return false;
     in->charged += bytes;
     return true;
 }
 void host_uncharge(struct host_instance *in, uint64_t bytes) {
     ENSURE(bytes <= in->charged);
     in->charged -= bytes;
+    host_unpay(in, bytes);
 }
