@@ -174,8 +174,7 @@ static void take_in(struct net_conn *c, size_t bytes) {
         b.base = net_pool_get(b.pool = &s->small);
         b.cap = (uint32_t)(s->small.block_bytes - fields);
     } else {
-        b.base = malloc(fields + bytes);
-        ENSURE(b.base);
+        b = net_bytes_new(s, fields + bytes);
         b.cap = (uint32_t)bytes;
     }
     b.p = (uint8_t *)b.base + fields;
@@ -215,8 +214,8 @@ static void stash(struct net_conn *c) {
     struct net_bytes old = c->in;
     uint32_t left = net_bytes_left(&old);
     if (left > NET_STASH_BYTES_MAX) return;
-    c->in = (struct net_bytes){.base = malloc(MAX(left, 1u)), .cap = left, .end = left};
-    ENSURE(c->in.base);
+    c->in = net_bytes_new(c->server, MAX(left, 1u));
+    c->in.cap = c->in.end = left;
     c->in.p = c->in.base;
     memcpy(c->in.p, old.p + old.off, left);
     net_bytes_release(&old);
@@ -241,6 +240,29 @@ static void read_ended(struct net_conn *c) {
     net_conn_kill(c);
 }
 
+/* Connections hold too much: of those that nobody is served on, the one that has been sending a head for longest goes. */
+static bool make_memory(struct net_conn *c) {
+    struct net_server *s = c->server;
+    struct net_ring *head = &s->unserved[NET_UNSERVED_SILENT], *next;
+    for (struct net_ring *r = head->next; r != head && s->held_bytes >= s->c.memory_bytes_max; r = next) {
+        next = r->next;
+        struct net_conn *other = container_of(r, struct net_conn, unserved);
+        if (other == c || !other->in.base) continue;
+        s->stats.evicted++;
+        net_conn_kill(other);
+    }
+    return s->held_bytes < s->c.memory_bytes_max;
+}
+
+/* A head may be received. */
+static bool has_memory(struct net_conn *c) {
+    const struct net_server *s = c->server;
+    if (LIKELY(!s->c.memory_bytes_max || s->held_bytes < s->c.memory_bytes_max) || make_memory(c)) return true;
+    if (!c->in.base) c->server->stats.idle--;
+    net_exchange_refuse(c, 503, "all memory of connections is in use");
+    return false;
+}
+
 static void read_heads(struct net_conn *c) {
     while (c->state == NET_CONN_READING) {
         if (net_bytes_left(&c->out) > NET_HOLD_BYTES && !c->failed) return; /* answers before more questions */
@@ -249,6 +271,7 @@ static void read_heads(struct net_conn *c) {
             if (c->state != NET_CONN_READING) return;
         }
         if (!c->readable || c->eof || c->failed) break;
+        if (!has_memory(c)) return;
         make_room(c);
         c->fields = c->in.base;
         if (!net_conn_recv(c, &c->in)) break;

@@ -144,6 +144,8 @@ struct net_server_config {
     uint32_t fields_max;        /* 128: above: 431 */
     uint64_t body_bytes_max;    /* 0: no limit; above: 413 (before the handler if content-length says so) */
     uint32_t queue_bytes_max;   /* 64 KiB: response bytes queued per connection */
+    uint64_t memory_bytes_max;  /* of all connections; above, whoever sends a head for longest makes room for the next head; is there none: 503.
+                                   0: no limit */
     str server_name;            /* value of a Server header; empty: none */
     /* A request's head is complete. The owner holds x until it calls net_exchange_end. */
     void (*on_request)(struct net_exchange *x, void *arg);

@@ -10,6 +10,7 @@
 
 void *net_pool_get(struct net_pool *p) {
     struct net_block *b = p->free;
+    *p->held += p->block_bytes;
     if (LIKELY(b)) {
         p->free = b->next;
         p->free_count--;
@@ -21,6 +22,7 @@ void *net_pool_get(struct net_pool *p) {
 }
 
 void net_pool_put(struct net_pool *p, void *block) {
+    *p->held -= p->block_bytes;
     if (p->free_count >= p->free_max) {
         free(block);
         return;
@@ -39,10 +41,21 @@ void net_pool_free(struct net_pool *p) {
 
 void net_bytes_release(struct net_bytes *b) {
     if (b->base) {
-        if (b->pool) net_pool_put(b->pool, b->base);
-        else free(b->base);
+        if (b->pool) {
+            net_pool_put(b->pool, b->base);
+        } else {
+            *b->held -= b->size;
+            free(b->base);
+        }
     }
     *b = (struct net_bytes){0};
+}
+
+struct net_bytes net_bytes_new(struct net_server *s, size_t size) {
+    struct net_bytes b = {.base = malloc(size), .size = (uint32_t)size, .held = &s->held_bytes};
+    ENSURE(b.base && size < UINT32_MAX);
+    s->held_bytes += size;
+    return b;
 }
 
 static void take_block(struct net_bytes *b, struct net_pool *pool) {
@@ -61,9 +74,8 @@ static void grow(struct net_conn *c, size_t need) {
         take_block(o, &s->large);
     } else {
         need = align_up(need + need / 2, 4096);
-        ENSURE(need < UINT32_MAX);
-        *o = (struct net_bytes){.cap = (uint32_t)need, .base = malloc(need)};
-        ENSURE(o->base);
+        *o = net_bytes_new(s, need);
+        o->cap = (uint32_t)need;
         o->p = o->base;
     }
     if (old.base) {

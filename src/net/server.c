@@ -196,8 +196,8 @@ static void set_defaults(struct net_server *s, const struct net_server_config *c
     s->sweep_ms = MAX(10u, MIN(shortest / 4, 500u));
     size_t fields = sizeof(struct net_field) * s->c.fields_max;
     /* Kept for reuse: 64 × 16 KiB + 8 × 64 KiB = 1.5 MiB. */
-    s->small = (struct net_pool){.block_bytes = MAX((size_t)NET_SMALL_BYTES, fields + NET_SMALL_BYTES / 2), .free_max = 64};
-    s->large = (struct net_pool){.block_bytes = NET_LARGE_BYTES, .free_max = 8};
+    s->small = (struct net_pool){.block_bytes = MAX((size_t)NET_SMALL_BYTES, fields + NET_SMALL_BYTES / 2), .free_max = 64, .held = &s->held_bytes};
+    s->large = (struct net_pool){.block_bytes = NET_LARGE_BYTES, .free_max = 8, .held = &s->held_bytes};
 }
 
 static err open_epoll(struct net_server *s, struct diag *d) {

@@ -22,6 +22,7 @@ struct net_pool {
     struct net_block *free;
     uint32_t free_count, free_max;
     size_t block_bytes;
+    uint64_t *held; /* bytes that connections hold: the server's */
 };
 enum {
     NET_SMALL_BYTES = 16 << 10,
@@ -40,10 +41,15 @@ struct net_bytes {
     uint8_t *p; /* NULL: none */
     uint32_t cap, off, end;
     void *base;            /* what to give back */
-    struct net_pool *pool; /* NULL: base is from malloc */
+    struct net_pool *pool; /* NULL: base is from malloc, */
+    uint32_t size;         /* so many bytes, */
+    uint64_t *held;        /* counted here */
 };
 static inline uint32_t net_bytes_left(const struct net_bytes *b) { return b->end - b->off; }
 void net_bytes_release(struct net_bytes *b);
+struct net_server;
+/* From malloc; cap and p are the caller's to set. */
+struct net_bytes net_bytes_new(struct net_server *s, size_t size);
 
 struct net_exchange {
     struct net_source source;
@@ -143,6 +149,7 @@ struct net_server {
     struct net_conn *spare;
     uint32_t spare_count;
     struct net_pool small, large;
+    uint64_t held_bytes; /* of connections: heads, bodies, responses */
     struct http1_date date;
     struct net_server_stats stats;
     char address[64];

@@ -134,10 +134,15 @@ void node_guest_refusal(const struct node_guest *g, struct buf *out) {
         break;
     case ENGINE_REFUSED_ACCOUNT:
         if (r->account == &g->account) buf_printf(out, "all of the app's %llu MiB are in use (--app-memory)", mib(r->max));
-        else buf_printf(out, "all of the worker's %llu MiB are in use (its part of --node-memory)", mib(r->max));
+        else buf_printf(out, "all of the worker's %llu MiB are in use (its part of --node-memory, without what connections may hold)", mib(r->max));
         break;
     default: buf_printf(out, "the system has no memory for another instance"); break;
     }
+}
+
+uint64_t node_connections_memory(const struct node_limits *l, uint32_t workers) {
+    const uint64_t each = 256 * KiB; /* a head, a piece of a body, a queued response */
+    return MIN(l->node_memory_bytes_max / MAX(workers, 1u) / 4, MIN(l->connections_max, UINT32_MAX) * each);
 }
 
 /* The app pays from now on. There is room for its image and one instance, or it does not start. */
@@ -219,7 +224,8 @@ err node_guest_open(struct node_guest *g, const struct node_guest_config *config
     g->loop = net_loop_new();
     struct engine_config engine = {
         .memory_bytes_max = config->limits->memory_bytes_max,
-        .account_bytes_max = config->limits->node_memory_bytes_max / MAX(config->workers, 1u),
+        .account_bytes_max = config->limits->node_memory_bytes_max / MAX(config->workers, 1u) -
+                             (config->workers ? node_connections_memory(config->limits, config->workers) : 0),
         .slots_max = (uint32_t)MIN(config->limits->instances_max, UINT32_MAX),
         .fibers_max = fibers_max(config->limits),
         .on_ready = on_ready,

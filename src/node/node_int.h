@@ -150,6 +150,8 @@ struct node_guest_config {
 /* Runs guests for a while and reports what ended: the loop's turn hook, and for an owner that has started many. */
 bool node_guest_turn(struct node_guest *g);
 void node_guest_close(struct node_guest *g);
+/* Of a worker's memory: what connections may hold (no more than they can), and what is left for guests. */
+uint64_t node_connections_memory(const struct node_limits *l, uint32_t workers);
 /* Why no instance could be had, the last time: which limit, its value, and the flag that raises it. */
 void node_guest_refusal(const struct node_guest *g, struct buf *out);
 

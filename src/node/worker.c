@@ -65,6 +65,7 @@ static err open_servers(struct worker *w, struct diag *d) {
             .idle_ms_max = ms_of(l->idle_ms_max),
             .handler_ms_max = ms_of(l->handler_ms_max),
             .body_bytes_max = l->body_bytes_max,
+            .memory_bytes_max = node_connections_memory(l, w->config->workers) / sockets->fds.n,
             .on_request = node_handler_request,
             .on_refused = node_handler_refused,
             .arg = w->handler,

@@ -279,6 +279,73 @@ def test_many_slots_keep_little():
         settles(lambda: anon_mib(worker), 250)
 
 
+# ---- clients --------------------------------------------------------------------------------------------------------------
+
+
+class Crowd:
+    """Clients that send the same and wait."""
+
+    def __init__(self, port, count, sends):
+        self.all = []
+        for _ in range(count):
+            c = socket.create_connection(("127.0.0.1", port), timeout=30)
+            c.sendall(sends)
+            c.setblocking(False)
+            self.all.append(c)
+
+    def said(self):
+        """What each has been told: bytes, with "<closed>" at the end of those that were closed."""
+        out = []
+        for c in self.all:
+            try:
+                got = c.recv(4096)
+                out.append(got if got else b"<closed>")
+            except BlockingIOError:
+                out.append(b"")
+            except ConnectionError:
+                out.append(b"<closed>")
+        return out
+
+    def close(self):
+        for c in self.all:
+            c.close()
+
+
+def test_heads_have_a_budget():
+    """Clients that never finish their heads: whoever has sent one for longest makes room; memory stays, and others are answered."""
+    with serving(guest("memory"), "--workers", "1", "--node-memory", "64M") as s:
+        worker, = s.workers()
+        curl(s.url)
+        before = anon_mib(worker)
+        crowd = Crowd(s.port, 3000, b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 5000)
+        eq(curl(s.url + "/grow?1").text, "took 1\n")
+        check(anon_mib(worker) < before + 24, anon_mib(worker), before)
+        settles(lambda: -sum(b"<closed>" in t for t in crowd.said()), -1000)
+        crowd.close()
+        eq(curl(s.url + "/grow?1").text, "took 1\n")
+
+
+def test_waiting_requests_have_a_budget():
+    """Requests with long heads that wait for an instance: what is too much is told so, at once."""
+    with serving(guest("memory"), "--workers", "1", "--node-memory", "64M", "--max-instances", "1", "--timeout", "60s") as s:
+        worker, = s.workers()
+        held = Hold(s.port, "/hold?1")
+        before = anon_mib(worker)
+        lines = b"".join(b"X-%d: " % i + b"a" * 500 + b"\r\n" for i in range(100))
+        crowd = Crowd(s.port, 600, b"GET / HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n")
+        told = [b""] * 600
+
+        def refused():
+            for i, t in enumerate(crowd.said()):
+                told[i] += t
+            return -sum(b"503" in t and b"all memory of connections is in use" in t for t in told)
+        settles(refused, -200)
+        check(anon_mib(worker) < before + 32, anon_mib(worker), before)
+        has(held.end(), "holding 1")
+        crowd.close()
+        settles(lambda: curl(s.url + "/grow?1").status, 200)
+
+
 # ---- imports are asked about before anything starts ---------------------------------------------------------------------------
 
 
