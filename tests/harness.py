@@ -53,7 +53,7 @@ class Server:
     def __init__(self, wasm, *flags, listen="127.0.0.1:0"):
         self.proc = subprocess.Popen([ORLO, "serve", wasm, "--listen", listen, "--log-format", "json", *flags], stdin=subprocess.DEVNULL,
                                      stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        self.text, self.url, self.ended = b"", None, False
+        self.text, self.url, self.ended = bytearray(), None, False
         self.changed = threading.Condition()
         threading.Thread(target=self.read, daemon=True).start()
         line = self.wait_event("serving", 60)

@@ -21,7 +21,7 @@ def report_in(text):
     found = REPORT.search(text)
     if not found:
         return None
-    lines = text[text.rfind("\n", 0, found.start()) + 1:].splitlines()[:60]
+    lines = [l for l in text[text.rfind("\n", 0, found.start()) + 1:].splitlines() if not l.startswith("{")][:60]
     tool = shutil.which("addr2line")
     for i, line in enumerate(lines):
         if (m := re.match(r"( *#\d+ )0x[0-9a-f]+ +\((/[^+]+)\+(0x[0-9a-f]+)\)", line)) and tool and os.path.exists(m[2]):

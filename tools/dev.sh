@@ -20,6 +20,7 @@ verbs() {
 ./dev wasi PATH…            WASI test suites, e.g. ./dev wasi ../shared/spec/wasi/p1-c
 ./dev fuzz [TARGET…] [--seconds N]   fuzz one target or each in turn, 60 s each (needs clang)
 ./dev fuzz diff [--seconds N] [--seed S]   random modules on Orlo and on Wasmtime: whatever differs is a bug
+./dev fuzz clients|calls|upstreams [--seconds N] [--seed S]   clients, guests and upstreams of a sanitized orlo that serves
     Inputs that fail are left in build-fuzz/found/, with the command that replays them.
 ./dev bench [NAME…] [--json]   measurements, as ratios against peers found on PATH
 ./dev fmt [--check]         clang-format over the sources

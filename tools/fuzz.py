@@ -7,6 +7,7 @@ checked-in corpus and what earlier runs added in build-fuzz/corpus/. What fails 
 that replays it. Exit status 1 when anything did.
 
 ./dev fuzz diff [--seconds N] [--seed S] runs random modules on Orlo and on Wasmtime instead: see tests/diff/run.py.
+./dev fuzz clients|calls|upstreams [--seconds N] [--seed S] attacks a sanitized orlo that serves: see tests/fuzz/run.py.
 """
 import json, os, shutil, subprocess, sys, time
 
@@ -85,10 +86,25 @@ def diff(args):
     sys.exit(subprocess.run([sys.executable, os.path.join(ROOT, "tests", "diff", "run.py"), program, *args]).returncode)
 
 
+SERVED = ("clients", "calls", "upstreams")
+
+
+def served(args):
+    """Against an orlo that serves, in the sanitized build of the tests."""
+    build = os.path.join(ROOT, "build-test")
+    if not os.path.exists(os.path.join(build, "build.ninja")):
+        subprocess.run(["meson", "setup", build, "-Dbuildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
+                       cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", build, "--quiet", "orlo"], check=True)
+    sys.exit(subprocess.run([sys.executable, os.path.join(ROOT, "tests", "fuzz", "run.py"), os.path.join(build, "orlo"), *args]).returncode)
+
+
 def main():
     wanted, seconds, args = [], 60, sys.argv[1:]
     if args[:1] == ["diff"]:
         diff(args[1:])
+    if args and args[0] in SERVED:
+        served(args)
     while args:
         a = args.pop(0)
         if a == "--seconds" and args and args[0].isdigit():

@@ -79,6 +79,10 @@ def programs():
     for build, mark in ((orlo, ""), (checked_orlo, "/sanitized")):
         for suite in ("serve", "attack", "guests", "commands", "sockets"):
             yield suite + mark, [py, f"tests/{suite}/run.py", build], None
+    for target, seconds in (("clients", 60), ("calls", 30), ("upstreams", 30)):
+        fuzz = [py, "tests/fuzz/run.py", checked_orlo, target, "--seed", "1", "--seconds"]
+        yield f"fuzz/{target}", [*fuzz, str(seconds)], None
+        yield f"fuzz/{target}/canary", [*fuzz, "10", "--canary"], None
     suites = [p for p in (os.path.join(SHARED, "spec", s) for s in ("core", "component")) if os.path.exists(p)]
     yield "spec/canary", [py, "tests/spec/canary.py", spec, *suites, "--count", "50"], None
     for suite in conformance.SUITES:

@@ -156,6 +156,9 @@ static void build(struct filter *f, bool job, unsigned network) {
 static bool confined;
 int __lsan_is_turned_off(void);
 int __lsan_is_turned_off(void) { return confined; }
+/* UBSan reads its options when it has something to say; what it would read them from is out of reach then. */
+const char *__ubsan_default_options(void);
+const char *__ubsan_default_options(void) { return "halt_on_error=1:print_stacktrace=1"; }
 #define CONFINED() (confined = true)
 #else
 #define CONFINED() ((void)0)

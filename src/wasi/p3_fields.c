@@ -70,7 +70,7 @@ static bool set_values(struct http_fields *f, str name, const str *values, size_
     uint32_t added = f->count - before;
     f->count = before;
     http_fields_remove(f, name);
-    memmove(f->list + f->count, f->list + before, added * sizeof *f->list);
+    if (added) memmove(f->list + f->count, f->list + before, added * sizeof *f->list);
     f->count += added;
     return true;
 }

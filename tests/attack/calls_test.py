@@ -1,0 +1,32 @@
+"""What random calls of wasi:http found (tests/fuzz/calls.py), each as a program for tests/guests/calls."""
+from harness import *
+
+CALLS = os.path.join(ROOT, "tests", "guests", "calls")
+FIELDS, REQUEST = ("[constructor]fields",), ("[constructor]outgoing-request", 0)
+
+
+def asked(s, n, *calls):
+    """What comes of these calls with these operands (0: the newest handle, or none); that may be a failure, but not of the worker."""
+    with open(os.path.join(CALLS, f"calls{n}.json")) as f:
+        ops = {name: i for i, name in enumerate(json.load(f))}
+    program = bytes(b for name, *operands in calls for b in (ops[name], *operands))
+    return raw(s.port, f"GET /p?1.{program.hex()} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+
+
+def calls_served(n):
+    return serving(os.path.join(CALLS, f"calls{n}.wasm"), "--workers", "1")
+
+
+def test_calls_none_is_not_looked_at():
+    """set-path-with-query(none) judged the string that lay on the stack where a path would have been."""
+    with calls_served(2) as s, attacked(s):
+        for setter in ("set-path-with-query", "set-authority", "set-scheme"):
+            junk = [("[method]fields.append", 0, i, i) for i in range(5)] + [("[method]outgoing-request.set-method", 0, i) for i in range(9)]
+            has(asked(s, 2, FIELDS, *junk, REQUEST, *junk, *[(f"[method]outgoing-request.{setter}", 0, 0)] * 20), b"HTTP/1.1 500 ")
+
+
+def test_calls_set_of_nothing():
+    """Setting a field to no values, where there were none, moved no bytes from nowhere to nowhere."""
+    for n in (2, 3):
+        with calls_served(n) as s, attacked(s):
+            has(asked(s, n, FIELDS, ("[method]fields.set", 0, 2, 0), ("[method]fields.delete", 0, 2), ("[resource-drop]fields", 0)), b"HTTP/1.1 500 ")
