@@ -201,11 +201,20 @@ struct log_field {
 #define LF_F64(k, v) ((struct log_field){(k), LOG_F64, {.f = (v)}})
 #define LF_BOOL(k, v) ((struct log_field){(k), LOG_BOOL, {.b = (v)}})
 void log_init(int fd, bool json, enum log_level min); /* default: stderr, JSON unless it is a terminal, LOG_INFO */
+/* Where lines go instead: send takes whole lines (at most 64 KiB) or none (false), and does not wait; those are counted, and the count is
+ * a line "log-lost". NULL: the descriptor again, which may wait for its reader. */
+typedef bool (*log_send_fn)(void *arg, str lines);
+void log_to(log_send_fn send, void *arg);
+struct log_style {
+    bool json;
+    enum log_level min;
+} log_style(void);
+void log_format(struct buf *b, enum log_level level, const char *event, const struct log_field *fields, size_t n); /* appends a line */
 void log_emit(enum log_level level, const char *event, const struct log_field *fields, size_t n);
 /* Lines but errors are held back until log_flush, so that a busy process writes several at once. */
 void log_hold(bool hold);
 void log_flush(void);
-/* log_event(LOG_INFO, "started", LF_STR("address", a), LF_U64("workers", n)); one write(2) a line, unless held. */
+/* log_event(LOG_INFO, "started", LF_STR("address", a), LF_U64("workers", n)); one call of the sink a line, unless held. */
 #define log_event(level, event, ...)                                                                 \
     log_emit((level), (event), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, )(struct log_field){0}}, \
              sizeof((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, )(struct log_field){0}}) /    \

@@ -1,30 +1,57 @@
 /* log: one line an event. Text for people on a terminal, JSON for machines.
  *
  * As text, what has lines of its own (LOG_LINES) follows the event's line, a line each, indented and under its key.
- * A line is one write(2), unless its writer holds lines back (log_hold) to write those of one turn at once; errors are never
- * held. One thread logs.
+ * Lines leave by one call of the sink each, unless their writer holds them back (log_hold) to send those of one turn at once; errors are
+ * never held. A sink takes whole lines or nothing: what it did not take is counted, and the count is the next line. One thread logs.
  */
 #include "base/base.h"
+#include <errno.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { VALUE_MAX = 16 << 10, HELD_MAX = 32 << 10 }; /* bytes of a string that are shown; of lines held back */
+/* Bytes of a string as it is shown; of a line; of lines held back. With what is held at most one more line is sent: 64 KiB. */
+enum { VALUE_MAX = 16 << 10, LINE_MAX_BYTES = 30 << 10, HELD_MAX = 32 << 10 };
 
+static bool write_out(void *arg, str lines);
+static int out_fd = STDERR_FILENO;
 static struct {
-    int fd;
+    log_send_fn send;
+    void *arg;
     bool ready, json, hold;
     enum log_level min;
     struct buf lines; /* being made, and held back */
+    uint64_t held, lost; /* lines */
     time_t second;    /* whose text is: */
     char second_text[24];
-} sink = {.fd = STDERR_FILENO, .min = LOG_INFO};
+} sink = {.send = write_out, .arg = &out_fd, .min = LOG_INFO};
+
+/* A file, a terminal, a pipe of this process's own: it waits for whoever reads. */
+static bool write_out(void *arg, str lines) {
+    int fd = *(int *)arg;
+    while (lines.n) {
+        ssize_t n = write(fd, lines.p, lines.n);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false; /* a log that cannot be written must not stop the server */
+        lines = str_sub(lines, (size_t)n, lines.n);
+    }
+    return true;
+}
 
 void log_init(int fd, bool json, enum log_level min) {
-    sink.fd = fd;
+    out_fd = fd;
     sink.json = json;
     sink.min = min;
     sink.ready = true;
+    log_to(NULL, NULL);
 }
+
+void log_to(log_send_fn send, void *arg) {
+    log_flush();
+    sink.send = send ? send : write_out;
+    sink.arg = send ? arg : &out_fd;
+}
+
+struct log_style log_style(void) { return (struct log_style){sink.json, sink.min}; }
 
 static const char *const level_name[] = {"debug", "info", "warn", "error"};
 
@@ -63,12 +90,16 @@ static void put_f64(struct buf *b, double v) {
     buf_put(b, tail, sizeof tail);
 }
 
-/* The beginning of a long string, cut between two characters. */
-static str shown(str s) {
-    if (s.n <= VALUE_MAX) return s;
-    s.n = VALUE_MAX;
-    while (s.n && (s.p[s.n] & 0xc0) == 0x80) s.n--;
-    return s;
+/* A value takes VALUE_MAX bytes at most as it is shown, and no more than what is left of its line: it ends between two characters. */
+static void put_text(struct buf *b, str s, size_t most) {
+    enum { PIECE = 256 };
+    for (size_t end = b->n + most; s.n && b->n + 6 * PIECE <= end;) {
+        str piece = str_sub(s, 0, MIN(s.n, (size_t)PIECE));
+        while (piece.n < s.n && piece.n > PIECE - 4 && (s.p[piece.n] & 0xc0) == 0x80) piece.n--;
+        buf_json_escape(b, piece);
+        s = str_sub(s, piece.n, s.n);
+    }
+    if (s.n) buf_puts(b, STR("\xe2\x80\xa6")); /* an ellipsis */
 }
 
 static bool needs_quotes(str s) {
@@ -77,12 +108,14 @@ static bool needs_quotes(str s) {
     return !s.n;
 }
 
-static void put_value(struct buf *b, const struct log_field *f, bool json) {
+static void put_value(struct buf *b, const struct log_field *f, bool json, size_t most) {
+    bool quotes = json || ((f->kind == LOG_STR || f->kind == LOG_LINES) && needs_quotes(f->s));
     switch (f->kind) {
     case LOG_STR:
     case LOG_LINES:
-        if (json || needs_quotes(f->s)) buf_putc(b, '"'), buf_json_escape(b, shown(f->s)), buf_putc(b, '"');
-        else buf_json_escape(b, shown(f->s));
+        if (quotes) buf_putc(b, '"');
+        put_text(b, f->s, most);
+        if (quotes) buf_putc(b, '"');
         break;
     case LOG_U64: put_u64(b, f->u); break;
     case LOG_I64: buf_printf(b, "%lld", (long long)f->i); break;
@@ -92,20 +125,27 @@ static void put_value(struct buf *b, const struct log_field *f, bool json) {
 }
 
 /* "    backtrace:\n      first\n      second\n" */
-static void put_lines(struct buf *b, const struct log_field *f) {
+static void put_lines(struct buf *b, const struct log_field *f, size_t most) {
+    size_t end = b->n + most;
     buf_puts(b, STR("    "));
     buf_puts(b, str_c(f->key));
     buf_puts(b, STR(":\n"));
-    for (str rest = shown(f->s), line; rest.n;) {
+    for (str rest = f->s, line; rest.n && b->n < end;) {
         str_cut(rest, '\n', &line, &rest);
         buf_puts(b, STR("      "));
-        buf_json_escape(b, line);
+        put_text(b, line, end - MIN(b->n, end));
         buf_putc(b, '\n');
     }
 }
 
+/* For one more value of the line that starts there. */
+static size_t room(const struct buf *b, size_t start) {
+    return MIN((size_t)VALUE_MAX, LINE_MAX_BYTES - MIN(b->n - start, (size_t)LINE_MAX_BYTES));
+}
+
 static void put_line(struct buf *b, enum log_level level, const char *event, const struct log_field *fields, size_t n) {
     bool json = sink.json;
+    size_t start = b->n;
     if (json) buf_puts(b, STR("{\"time\":\""));
     put_time(b);
     buf_puts(b, json ? STR("\",\"level\":\"") : STR(" "));
@@ -118,11 +158,11 @@ static void put_line(struct buf *b, enum log_level level, const char *event, con
         buf_puts(b, json ? STR(",\"") : STR(" "));
         buf_puts(b, str_c(fields[i].key));
         buf_puts(b, json ? STR("\":") : STR("="));
-        put_value(b, &fields[i], json);
+        put_value(b, &fields[i], json, room(b, start));
     }
     buf_puts(b, json ? STR("}\n") : STR("\n"));
     for (size_t i = 0; !json && i < n; i++)
-        if (fields[i].kind == LOG_LINES) put_lines(b, &fields[i]);
+        if (fields[i].kind == LOG_LINES) put_lines(b, &fields[i], room(b, start));
 }
 
 void log_hold(bool hold) {
@@ -131,15 +171,22 @@ void log_hold(bool hold) {
 }
 
 void log_flush(void) {
-    if (sink.lines.n && write(sink.fd, sink.lines.p, sink.lines.n) < 0) { /* a log that cannot be written must not stop the server */
-    }
+    if (!sink.lines.n && !sink.lost) return;
+    if (sink.lost) put_line(&sink.lines, LOG_WARN, "log-lost", &LF_U64("lines", sink.lost), 1);
+    if (sink.send(sink.arg, buf_str(&sink.lines))) sink.lost = 0;
+    else sink.lost += sink.held;
     sink.lines.n = 0;
+    sink.held = 0;
+}
+
+void log_format(struct buf *b, enum log_level level, const char *event, const struct log_field *fields, size_t n) {
+    put_line(b, level, event, fields, n);
 }
 
 void log_emit(enum log_level level, const char *event, const struct log_field *fields, size_t n) {
     if (!sink.ready) log_init(STDERR_FILENO, !isatty(STDERR_FILENO), LOG_INFO);
     if (level < sink.min) return;
     put_line(&sink.lines, level, event, fields, n);
+    sink.held++;
     if (!sink.hold || level == LOG_ERROR || sink.lines.n > HELD_MAX) log_flush();
-    if (!sink.lines.n && sink.lines.cap > 4 * HELD_MAX) buf_free(&sink.lines); /* after a giant */
 }

@@ -233,6 +233,9 @@ struct engine_post {
 void engine_post(struct engine *e, struct engine_post *p); /* queued already: nothing. From any stack of the thread */
 void engine_post_cancel(struct engine_post *p);
 struct engine_fiber *engine_fiber_current(struct engine *e); /* NULL on the loop's own stack */
+/* What this thread's engine does: the instance whose fiber runs (NULL: none), and the import it is in ("": in no host call). For a signal
+ * handler that is to say where a process hangs or dies. Async-signal-safe. */
+struct engine_instance *engine_doing(str *module, str *name);
 /* Suspends the current fiber until engine_ready. False: the instance was killed meanwhile; the caller
  * releases what it holds and returns ABI_TRAP_INTERRUPTED. A ready that came before the park is not lost. */
 [[nodiscard]] bool engine_park(struct engine *e);

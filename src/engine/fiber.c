@@ -418,6 +418,20 @@ struct engine_fiber *engine_fiber_current(struct engine *e) {
     return e->current;
 }
 
+struct engine_instance *engine_doing(str *module, str *name) {
+    const struct engine *e = engine_of_thread;
+    const struct engine_fiber *f = e ? e->current : NULL;
+    *module = *name = (str){0};
+    if (!f) return NULL;
+    if (f->host) {
+        const struct abi_image *im = &f->host->in->image->im;
+        const struct abi_image_host *h = &abi_image_at(im, im->head->hosts, struct abi_image_host)[f->host->import];
+        *module = abi_image_str(im, h->module);
+        *name = abi_image_str(im, h->name);
+    }
+    return f->in;
+}
+
 bool engine_park(struct engine *e) {
     struct engine_fiber *f = e->current;
     ENSURE(f);

@@ -18,7 +18,11 @@ static void arm_idle(struct net_loop *l) {
     else uv_idle_stop(&l->idle);
 }
 
-static void on_prepare(uv_prepare_t *h) { arm_idle(container_of(h, struct net_loop, prepare)); }
+static void on_prepare(uv_prepare_t *h) {
+    struct net_loop *l = container_of(h, struct net_loop, prepare);
+    arm_idle(l);
+    if (*l->beats & 1) __atomic_store_n(l->beats, *l->beats + 1, __ATOMIC_RELAXED);
+}
 
 static void run_jobs(struct net_loop *l) {
     /* Only those queued until now: a job that queues itself again waits for the next turn. */
@@ -37,6 +41,7 @@ static void run_jobs(struct net_loop *l) {
 
 static void on_check(uv_check_t *h) {
     struct net_loop *l = container_of(h, struct net_loop, check);
+    net_loop_awake(l);
     if (l->wake && l->turn) {
         l->wake = false;
         if (l->turn(l->turn_arg)) l->wake = true;
@@ -49,6 +54,7 @@ static void on_check(uv_check_t *h) {
 
 static void on_async(uv_async_t *h) {
     struct net_loop *l = container_of(h, struct net_loop, async);
+    net_loop_awake(l);
     if (__atomic_exchange_n(&l->wake_async, false, __ATOMIC_ACQUIRE)) l->wake = true;
     uv_mutex_lock(&l->posts_lock);
     struct net_post *p = l->posts;
@@ -78,8 +84,11 @@ struct net_loop *net_loop_new(void) {
     l->jobs.next = l->jobs.prev = &l->jobs;
     l->posts_end = &l->posts;
     l->wall_at_ms = UINT64_MAX;
+    l->beats = &l->no_beats;
     return l;
 }
+
+void net_loop_beat(struct net_loop *l, uint64_t *beats) { l->beats = beats; }
 
 void net_loop_free(struct net_loop *l) {
     if (!l) return;
@@ -237,6 +246,7 @@ struct net_watch {
 
 static void on_watch(uv_poll_t *h, int status, int events) {
     struct net_watch *w = container_of(h, struct net_watch, uv);
+    net_loop_awake(container_of(h->loop, struct net_loop, uv));
     if (status < 0) {
         /* libuv stopped watching: whoever reads or writes finds the error. */
         w->fn(w->arg, w->events);

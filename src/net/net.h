@@ -27,6 +27,9 @@ void net_loop_stop(struct net_loop *l);
 /* Monotonic, as of this turn of the loop: free to call, up to a turn old, 1 ms grain. */
 uint64_t net_loop_now_ns(const struct net_loop *l);
 
+/* Where the loop counts, for who watches it from outside: odd while it does something, even while it waits for events. Atomic. */
+void net_loop_beat(struct net_loop *l, uint64_t *beats);
+
 /* The turn hook: fn runs once a turn, after the turn's I/O events were handled, when net_loop_wake was called since, or fn
  * returned true ("more to do") the last time. While it returns true the loop polls I/O without sleeping between calls. */
 void net_loop_on_turn(struct net_loop *l, bool (*fn)(void *arg), void *arg);
@@ -148,6 +151,7 @@ struct net_server_config {
                                    0: no limit */
     str server_name;            /* value of a Server header; empty: none */
     /* A request's head is complete. The owner holds x until it calls net_exchange_end. */
+    void (*on_accept)(void *arg); /* before a byte of the connection is read; may be NULL */
     void (*on_request)(struct net_exchange *x, void *arg);
     /* The server itself answered what a client sent, with this status, because it is malformed, too large or too slow; before
      * on_request, or with its exchange still to end. NULL: nobody wants to know. Borrows. */
@@ -160,9 +164,9 @@ struct net_server_config {
 [[nodiscard]] err net_listen(str address, bool reuse_port, int *fd, uint16_t *port, struct diag *d);
 uint16_t net_server_port(const struct net_server *s);
 str net_server_address(const struct net_server *s); /* "127.0.0.1:8080"; lives as long as the server */
-/* Stops accepting, closes idle connections, answers what is in flight with Connection: close. on_drained when no connection
- * is left, or after ms_max, when the rest is cut off. */
-void net_server_drain(struct net_server *s, uint32_t ms_max, void (*on_drained)(void *arg), void *arg);
+/* Stops accepting, closes idle connections (keep_idle: leaves them for one more request), answers what is in flight with
+ * Connection: close. on_drained when no connection is left, or after ms_max, when the rest is cut off. */
+void net_server_drain(struct net_server *s, uint32_t ms_max, bool keep_idle, void (*on_drained)(void *arg), void *arg);
 void net_server_free(struct net_server *s); /* cuts off what is left; its exchanges must have been ended */
 struct net_server_stats {
     uint64_t accepted, refused, evicted, requests, bad_requests, bytes_in, bytes_out;

@@ -36,6 +36,8 @@ struct net_loop {
     bool (*turn)(void *arg);
     void *turn_arg;
     bool wake, stopped;
+    uint64_t *beats; /* of net_loop_beat */
+    uint64_t no_beats;
     struct net_job jobs; /* ring */
     struct net_signal *signals;
     uv_mutex_t posts_lock;
@@ -46,6 +48,10 @@ struct net_loop {
     uint64_t wall_s;
 };
 
+/* First thing in every callback that comes from inside of the poll: the loop is awake. */
+static inline void net_loop_awake(struct net_loop *l) {
+    if (!(*l->beats & 1)) __atomic_store_n(l->beats, *l->beats + 1, __ATOMIC_RELAXED);
+}
 /* What comes from another thread by net_loop_post is no handle: until it has come, the loop must not think that nothing can happen. */
 void net_loop_hold(struct net_loop *l);
 void net_loop_let_go(struct net_loop *l);

@@ -111,7 +111,7 @@ static inline void test_server_drained(void *arg) {
 }
 static inline void test_server_drain_now(void *arg) {
     struct test_server *t = arg;
-    net_server_drain(t->server, 5000, test_server_drained, t);
+    net_server_drain(t->server, 5000, false, test_server_drained, t);
 }
 
 /* Drains, joins, frees. */

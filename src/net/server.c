@@ -127,6 +127,7 @@ static void accept_some(struct net_server *s) {
             continue;
         }
         s->stats.accepted++;
+        if (s->c.on_accept) s->c.on_accept(s->c.arg);
         if (!uv_is_active((uv_handle_t *)&s->sweep)) uv_timer_again(&s->sweep);
         net_conn_start(s, fd, &peer, n);
     }
@@ -137,6 +138,7 @@ static void on_events(uv_poll_t *h, int status, int events) {
     struct net_server *s = container_of(h, struct net_server, poll);
     struct epoll_event ev[BATCH];
     (void)status, (void)events;
+    net_loop_awake(s->loop);
     net_conn_free_dead(s);
     int n = epoll_wait(s->epoll_fd, ev, BATCH, 0);
     for (int i = 0; i < n; i++) {
@@ -266,7 +268,7 @@ static void stop_listening(struct net_server *s) {
     s->listen_fd = -1;
 }
 
-void net_server_drain(struct net_server *s, uint32_t ms_max, void (*on_drained)(void *arg), void *arg) {
+void net_server_drain(struct net_server *s, uint32_t ms_max, bool keep_idle, void (*on_drained)(void *arg), void *arg) {
     s->on_drained = on_drained;
     s->on_drained_arg = arg;
     if (s->draining) return;
@@ -277,7 +279,7 @@ void net_server_drain(struct net_server *s, uint32_t ms_max, void (*on_drained)(
     for (struct net_conn *c = s->conns.next, *next; c != &s->conns; c = next) {
         next = c->next;
         bool idle = c->state == NET_CONN_READING && !c->in.base && !net_bytes_left(&c->out);
-        if (idle && !net_conn_has_input(c)) net_conn_kill(c);
+        if (idle && !keep_idle && !net_conn_has_input(c)) net_conn_kill(c);
     }
     uv_timer_again(&s->sweep);
     if (!s->stats.connections) net_job_queue(s->loop, &s->drained_job);

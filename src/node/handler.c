@@ -13,7 +13,7 @@
 #include "node/node_int.h"
 #include "wasi/wasi.h"
 
-enum { ID_BYTES = 16, BATCH = 8, REDIRECTS_MAX = 10, OBJECTS = 4096 /* of guests that have ended, dropped in one turn */ };
+enum { BATCH = 8, REDIRECTS_MAX = 10, OBJECTS = 4096 /* of guests that have ended, dropped in one turn */ };
 
 struct request {
     struct node_handler *handler;
@@ -23,7 +23,8 @@ struct request {
     struct request *prev; /* of the WAITING list */
     enum { BY_NOBODY, BY_DEADLINE, BY_CLIENT } killed;
     uint64_t started_ns;
-    char id[ID_BYTES + 1];
+    uint32_t pulse; /* of node_pulse_begin */
+    char id[NODE_ID_BYTES + 1];
     uint8_t *redirect; /* where the run before redirected to; heap */
     size_t redirect_n;
     uint32_t redirects;
@@ -32,25 +33,25 @@ struct request {
 struct node_handler {
     struct node_guest *guest;
     bool access_log;
-    uint64_t id_state;
+    uint64_t ids[64]; /* random, not given yet */
+    uint32_t ids_left;
     struct request *after, *free;
     struct request *first, *last; /* WAITING */
     uint32_t busy, waiting, waiting_max;
     uint32_t batch; /* started, but not run yet */
 };
 
-/* ---- ids: unique in the node, not guessable from one another ---- */
+/* ---- ids: 64 random bits, so that none tells anything of another ---- */
 
-static uint64_t mix(uint64_t x) { /* splitmix64's finaliser: a bijection */
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
-static void new_id(struct node_handler *h, char id[ID_BYTES + 1]) {
-    uint64_t v = mix(h->id_state += 0x9e3779b97f4a7c15u);
-    for (int i = 0; i < ID_BYTES; i++) id[i] = "0123456789abcdef"[(v >> (60 - 4 * i)) & 15];
-    id[ID_BYTES] = 0;
+static void new_id(struct node_handler *h, char id[NODE_ID_BYTES + 1]) {
+    if (h->ids_left == 0) {
+        crypto_random(h->ids, sizeof h->ids);
+        h->ids_left = ARRAY_COUNT(h->ids);
+    }
+    uint64_t v = h->ids[--h->ids_left];
+    h->ids[h->ids_left] = 0;
+    for (int i = 0; i < NODE_ID_BYTES; i++) id[i] = "0123456789abcdef"[(v >> (60 - 4 * i)) & 15];
+    id[NODE_ID_BYTES] = 0;
 }
 
 /* ---- error pages ---- */
@@ -210,6 +211,7 @@ static void on_done(void *arg, const struct wasi_outcome *o) {
 static void recycle(struct request *r) {
     free(r->redirect);
     r->redirect = NULL;
+    node_pulse_end(r->pulse);
     r->next = r->handler->free;
     r->handler->free = r;
 }
@@ -278,6 +280,7 @@ static struct request *new_request(struct node_handler *h, struct net_exchange *
     r->redirect_n = r->redirects = 0;
     r->started_ns = clock_mono_ns();
     new_id(h, r->id);
+    r->pulse = node_pulse_begin(0, r->id);
     r->out.stream = "stdout", r->err.stream = "stderr";
     r->out.request_id = r->err.request_id = r->id;
     node_lines_begin(&r->out);
@@ -289,7 +292,7 @@ static bool start(struct request *r) {
     struct node_handler *h = r->handler;
     struct wasi_run_config config = {
         .exchange = r->exchange,
-        .request_id = {(uint8_t *)r->id, ID_BYTES},
+        .request_id = {(uint8_t *)r->id, NODE_ID_BYTES},
         .remote = net_exchange_peer(r->exchange),
         .redirect = {r->redirect, r->redirect_n},
         .https = str_eqc(net_exchange_request(r->exchange)->scheme, "https"),
@@ -307,7 +310,7 @@ static bool start(struct request *r) {
 void node_handler_request(struct net_exchange *x, void *handler) {
     struct node_handler *h = handler;
     struct request *r = new_request(h, x);
-    net_exchange_own_field(x, STR("x-request-id"), (str){(uint8_t *)r->id, ID_BYTES});
+    net_exchange_own_field(x, STR("x-request-id"), (str){(uint8_t *)r->id, NODE_ID_BYTES});
     if (h->waiting || !start(r)) {
         if (!engine_holds(h->guest->engine) || h->waiting >= h->waiting_max) {
             turn_away(r);
@@ -348,7 +351,6 @@ struct node_handler *node_handler_new(struct node_guest *g, const struct node_wo
     h->guest = g;
     h->access_log = !config->serve->no_access_log;
     h->waiting_max = (uint32_t)MIN(config->limits->connections_max, UINT32_MAX);
-    crypto_random(&h->id_state, sizeof h->id_state);
     log_hold(true); /* the lines of one turn are written at once, at its end */
     g->turn = handler_turn;
     g->turn_arg = h;

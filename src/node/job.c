@@ -62,8 +62,6 @@ void node_job_be(char **argv, const struct node_job *more, size_t count) {
     _exit(write(WIRE_FD, &report, sizeof report) != (ssize_t)sizeof report);
 }
 
-void node_be(char **argv) { node_job_be(argv, NULL, 0); }
-
 /* ---- starting one ---- */
 
 /* What tests and sanitizers set. The rest of the environment may hold secrets, of the operator's or of apps. */
@@ -75,26 +73,6 @@ static char **environment_of_jobs(arena *out) {
             if (!strncmp(*e, prefixes[i], strlen(prefixes[i]))) vec_push(out, &v, *e);
     vec_push(out, &v, NULL);
     return v.p;
-}
-
-/* Puts descriptors at their places and execs; only what may follow a fork. */
-static _Noreturn void child(int in, int out, int wire, int said, char **environment) {
-    int self = open("/proc/self/exe", O_PATH | O_CLOEXEC), null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    int at[] = {null, said, said, in, out, wire};
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    setsid(); /* no terminal: what a person types there is not for it, and it types nothing */
-    for (int sig = 1; sig < 32; sig++) signal(sig, SIG_DFL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    for (int i = 0; i < (int)ARRAY_COUNT(at); i++) at[i] = fcntl(at[i], F_DUPFD_CLOEXEC, 16); /* out of the way of the places */
-    for (int i = 0; i < (int)ARRAY_COUNT(at); i++) dup2(at[i], i);
-    char *argv[] = {job_name, NULL};
-    self = fcntl(self, F_DUPFD_CLOEXEC, 16);
-    node_close_fds_except((int[]){IN_FD, OUT_FD, WIRE_FD, self}, 4);
-    fexecve(self, argv, environment);
-    dprintf(STDERR_FILENO, "exec: %s\n", strerror(errno));
-    _exit(1);
 }
 
 /* "compiling app.wasm … 3 s" on a terminal, once the work has taken a second; wiped when it is done. */
@@ -166,7 +144,10 @@ static pid_t start(const struct order *order, int in, int out, int wire[2], int 
     arena *scratch = arena_new(0);
     char **environment = environment_of_jobs(scratch);
     pid_t pid = fork();
-    if (pid == 0) child(in, out, wire[1], said[1], environment);
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        node_exec_self((int[]){open("/dev/null", O_RDONLY | O_CLOEXEC), said[1], said[1], in, out, wire[1]}, 6, (char *[]){job_name, NULL}, environment);
+    }
     arena_free(scratch);
     return pid;
 }

@@ -104,7 +104,8 @@ struct node_run_config {
  * stderr with its backtrace and gives ERR_TRAP. */
 [[nodiscard]] err node_run(const struct node_run_config *config, int *status, struct diag *d);
 
-/* The first thing in main: a process of the node's own (an untrusted file is read in one) is this same program, and does not return. */
+/* The first thing in main: processes of the node's own are this same program. One that reads an untrusted file does not return from
+ * here; one that is to be a worker reads the command line again, and becomes it in node_serve. argv stays. */
 void node_be(char **argv);
 
 /* ---- compile, inspect ---- */

@@ -55,6 +55,17 @@ enum { NODE_SANDBOX_CONNECT = 1, NODE_SANDBOX_LISTEN = 2 };
 /* Every descriptor above stderr but those kept is closed. */
 void node_close_fds_except(const int *keep, size_t count);
 
+/* ---- fds.c: a message of n bytes with descriptors, over a SOCK_SEQPACKET ---- */
+
+[[nodiscard]] err node_send_fds(int to, const void *p, size_t n, const int *fds, int count);
+/* *count: room in fds, then how many came; they are the caller's, also when it fails. */
+[[nodiscard]] err node_recv_fds(int from, void *p, size_t n, int *fds, int *count);
+
+/* ---- exec.c ---- */
+
+/* In a child, after fork: becomes this program anew, with fds as descriptors 0, 1, 2 … and no others, in a session of its own. */
+_Noreturn void node_exec_self(const int *fds, int count, char **argv, char **environment);
+
 /* ---- job.c: a function in a sandboxed process of its own ---- */
 
 enum { NODE_JOB_ARGS_MAX = 512 }; /* bytes, of a struct without pointers */
@@ -172,6 +183,99 @@ bool node_demangle(str name, struct buf *out);
 /* "panic (app+0x1a2b)\nhandle (app+0x22)", innermost first; names as their source has them, without control characters. */
 void node_backtrace_lines(const struct engine_trap_record *r, struct buf *out);
 
+/* ---- pulse.c: what a worker publishes of itself ---- */
+
+enum { NODE_ID_BYTES = 16, NODE_PULSE_REQUESTS = 64, NODE_DOING_BYTES = 192, NODE_APPS_SEEN = 8 };
+#define NODE_NO_APP UINT32_MAX
+struct node_pulse {
+    uint64_t beats;  /* net_loop_beat: odd while the loop does something */
+    uint32_t served; /* a connection has come */
+    uint32_t next;
+    uint32_t told;   /* running and doing are whole: it was asked, or it died. Atomic, written last */
+    char running[NODE_ID_BYTES + 1]; /* the request whose guest ran */
+    char doing[NODE_DOING_BYTES];    /* "wasi:io/streams@0.2.0 [method]output-stream.write", "guest code" */
+    struct {
+        uint32_t used, app;
+        char id[NODE_ID_BYTES];
+    } requests[NODE_PULSE_REQUESTS]; /* in progress; more are not named */
+};
+extern struct node_pulse *node_pulse; /* this process's own; never NULL */
+[[nodiscard]] err node_pulse_map(int fd, struct diag *d);
+void node_pulse_signals(void); /* SIGUSR1 and what ends a process: says what it is doing. Before the engine is made */
+uint32_t node_pulse_begin(uint32_t app, const char id[NODE_ID_BYTES]); /* for node_pulse_end */
+void node_pulse_end(uint32_t at);
+/* The supervisor's side: a descriptor to hand on, or -1. */
+int node_pulse_new(struct node_pulse **out);
+void node_pulse_free(struct node_pulse *p);
+/* What it tells of a worker that died or hangs. ids: "A B C", the one that ran first. */
+struct node_death;
+void node_pulse_read(const struct node_pulse *p, struct node_death *death, struct buf *ids, char doing[NODE_DOING_BYTES]);
+
+/* ---- watch.c: does its loop turn ---- */
+
+enum { NODE_STUCK_MS = 5000, NODE_WATCH_SAMPLE_MS = 1000 };
+struct node_vitals {
+    uint64_t beats, cpu_ns, now_ns;
+    char state; /* of the main thread, as proc(5) names it: R S D T … */
+};
+struct node_watch {
+    uint64_t sampled_ns, stuck_ns;
+    struct node_vitals last;
+    bool asked;
+};
+enum node_watch_verdict { NODE_WATCH_WELL, NODE_WATCH_ASK /* what it is doing: once, halfway */, NODE_WATCH_STUCK };
+enum node_watch_verdict node_watch_sample(struct node_watch *w, const struct node_vitals *v);
+bool node_vitals_read(pid_t pid, struct node_vitals *v); /* all but beats; false: it cannot be seen */
+
+/* ---- causes.c: why workers died ---- */
+
+struct node_death {
+    bool served;      /* it had begun to serve */
+    uint32_t running; /* the app whose guest ran; NODE_NO_APP: not known */
+    uint32_t apps[NODE_APPS_SEEN], apps_count; /* with requests in progress */
+};
+struct node_causes {
+    struct node_cause {
+        uint32_t app, deaths; /* of them each within a minute of the one before */
+        uint64_t at_ns;
+    } of[64];
+};
+struct node_fate {
+    uint64_t pause_ns; /* before the successor starts; 0: at once */
+    uint32_t isolate;  /* the app that is to have a worker of its own from now on, or NODE_NO_APP */
+};
+/* pause_ns: the pause that the one that died had been given. */
+struct node_fate node_causes_death(struct node_causes *c, const struct node_death *death, uint64_t pause_ns, uint64_t now_ns);
+
+/* ---- relay.c: the log of all processes ---- */
+
+enum { NODE_LOG_MARK = 1 }; /* a datagram's first byte, before lines of log.c */
+struct node_relay {
+    int fd;
+    enum { NODE_RELAY_ASKS, NODE_RELAY_WRITES, NODE_RELAY_SOCKET } kind; /* how to write without waiting */
+    struct buf lines;
+    size_t from;   /* what is before it has been written */
+    uint64_t lost; /* lines */
+};
+void node_relay_open(struct node_relay *r); /* this process's own lines go through it, too */
+void node_relay_close(struct node_relay *r); /* waits a second at most for what is left */
+void node_relay_put(struct node_relay *r, str lines);
+/* Some of what a worker has sent. False: nothing more will come. */
+bool node_relay_take(struct node_relay *r, int fd, uint32_t worker);
+void node_relay_flush(struct node_relay *r);
+bool node_relay_wants(const struct node_relay *r); /* to write to r->fd */
+bool node_log_send(void *arg, str lines); /* a worker's log_send_fn: its standard error is a socket to the relay */
+
+/* ---- reload.c: an image is made beside the serving ---- */
+
+struct node_reload {
+    pid_t pid;
+    int fd; /* readable: it has ended; -1: none is under way */
+};
+[[nodiscard]] err node_reload_start(struct node_reload *r, const struct node_serve_config *config, const struct node_limits *limits, struct diag *d);
+[[nodiscard]] err node_reload_take(struct node_reload *r, struct node_image *image, struct diag *d);
+void node_reload_stop(struct node_reload *r);
+
 /* ---- worker.c ---- */
 
 struct node_worker_config {
@@ -179,9 +283,13 @@ struct node_worker_config {
     const struct node_limits *limits; /* defaults filled in */
     struct node_sockets sockets;
     struct node_image image; /* its fd is borrowed, the worker dups it */
-    int control_fd; /* to the supervisor; EOF: it is gone */
+    int control_fd; /* to the supervisor; EOF: it is gone; a byte: rest, and let idle connections be */
     uint32_t index, workers;
 };
+/* Starts one by exec: its pid, or -1 with errno. log_fd becomes its standard error. */
+pid_t node_worker_start(const struct node_worker_config *config, int pulse_fd, int log_fd, int supervisor_fd);
+/* True: this process was started so; config is filled in (serve and limits are given). */
+[[nodiscard]] bool node_worker_started(arena *out, struct node_worker_config *config, struct diag *d, err *e);
 /* What a worker writes to control_fd, once: ready, or why it cannot be. */
 struct node_hello {
     uint32_t err;

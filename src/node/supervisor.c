@@ -1,10 +1,15 @@
-/* supervisor: opens the ports, has the image made, keeps one worker per core alive, and brings them to rest.
+/* supervisor: opens the ports, has the image made, keeps one worker per core alive, replaces them by a new generation, and brings them
+ * to rest. All log lines go through it.
  *
- *   worker slot:  EMPTY ──spawn──> STARTING ──hello──> READY ──dies──> EMPTY (spawned again after a pause that grows)
- *                                     └──says why not──> the first time: node_serve fails with that message
+ *   a process:  STARTING ──hello──> READY ──told to rest──> RESTING ──> gone
+ *                  │                  └──dies, hangs──> gone, and its slot has a new one at once (causes.c)
+ *                  └──says why not──> the first time: node_serve fails with that message
  *
- * 1. It reads no byte of a guest or of a request: what it learns from a worker is one struct node_hello and its death.
+ * 1. It reads no byte of a guest or of a request. What a worker sends is hearsay: one struct node_hello, the page of its pulse, log
+ *    lines; who sends anything else is ended.
  * 2. Sockets belong to the slot, not to the worker: a new worker takes over the queue of the one that died.
+ * 3. It waits for nobody: not for who reads the log, nor for the job that makes a new image.
+ * 4. A new generation takes over whole or not at all: its workers are all ready before the old ones are told to rest.
  */
 #include "node/node_int.h"
 #include <errno.h>
@@ -12,6 +17,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -20,14 +26,24 @@
 #include <unistd.h>
 
 enum { WORKERS_MAX = 256, EARLY_DEATHS_MAX = 3 };
-static const uint64_t pause_first_ns = 50000000u, pause_most_ns = 10000000000u, healthy_ns = 10000000000u;
+static const uint64_t logs_ns = 2'000'000u; /* what a busy worker writes meanwhile fills a tenth of its socket */
+static const uint64_t retry_ns = 1'000'000'000u; /* after the system had no process or no descriptor for us */
 
-enum slot_state { EMPTY, STARTING, READY };
-struct slot {
-    enum slot_state state;
+struct proc { /* a worker */
+    struct proc *next;
+    enum { STARTING, READY, RESTING } state;
+    uint32_t slot;
     pid_t pid;
-    int control_fd;
-    uint64_t started_ns, spawn_at_ns, pause_ns;
+    int control_fd, log_fd; /* -1: closed */
+    struct node_pulse *pulse;
+    struct node_watch watch;
+    uint32_t kind; /* wasi_kind, once it is ready */
+    uint64_t kill_at_ns; /* of a RESTING one */
+    bool stuck, dropped; /* it was ended for that; because its generation came to nothing */
+};
+struct slot {
+    struct proc *current, *successor; /* NULL: none; a successor is of the next generation */
+    uint64_t spawn_at_ns, pause_ns;   /* of the current one, where there is none */
 };
 struct supervisor {
     const struct node_serve_config *config;
@@ -35,142 +51,279 @@ struct supervisor {
     arena *mem;
     struct node_sockets *sets;
     struct slot *slots;
+    struct proc *procs; /* all */
     uint32_t workers;
-    struct node_image image;
-    int signal_fd;
-    bool announced, draining, hangup_ends;
+    struct node_image image, next_image; /* fd -1: none is to come */
+    struct node_reload reload;
+    struct node_causes causes;
+    struct node_relay relay;
+    int signal_fd, terminal_fd; /* -1: it has no terminal */
+    bool announced, draining, reload_again;
     uint32_t early_deaths; /* of workers that never said a word, before any was ready */
-    uint64_t started_ns, kill_at_ns;
+    uint64_t started_ns, kill_at_ns, reload_ns, sample_at_ns;
+    uint64_t logs_at_ns; /* not before then are workers' lines taken in again: many at once cost less */
     err failed; /* what a worker said before any was ready */
     struct diag *d;
 };
 
 /* ---- workers ---- */
 
-static _Noreturn void become_worker(struct supervisor *s, uint32_t i, int control_fd) {
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    struct node_worker_config config = {
-        .serve = s->config,
-        .limits = &s->limits,
-        .sockets = s->sets[i],
-        .image = s->image,
-        .control_fd = control_fd,
-        .index = i,
-        .workers = s->workers,
-    };
-    _exit(node_worker_main(&config));
+/* A socket pair whose near end does not block: what a compromised worker does with its end is its own affair. */
+static bool pair_of(int pair[2]) {
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return false;
+    fcntl(pair[0], F_SETFL, O_NONBLOCK);
+    return true;
 }
 
-static void spawn(struct supervisor *s, uint32_t i) {
-    struct slot *slot = &s->slots[i];
-    int pair[2];
-    slot->started_ns = clock_mono_ns();
-    slot->spawn_at_ns = slot->started_ns + pause_most_ns;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair)) {
-        log_event(LOG_ERROR, "worker-not-started", LF_U64("worker", i), LF_CSTR("reason", strerror(errno)));
-        return;
-    }
-    pid_t pid = fork();
-    if (pid == 0) become_worker(s, i, pair[1]);
-    close(pair[1]);
-    if (pid < 0) {
-        log_event(LOG_ERROR, "worker-not-started", LF_U64("worker", i), LF_CSTR("reason", strerror(errno)));
-        close(pair[0]);
-        return;
-    }
-    slot->pid = pid;
-    slot->control_fd = pair[0];
-    slot->state = STARTING;
+static void close_fd(int *fd) {
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
 }
 
-static void announce(struct supervisor *s, uint32_t kind) {
+static void free_proc(struct proc *p) {
+    close_fd(&p->control_fd);
+    close_fd(&p->log_fd);
+    if (p->pulse) node_pulse_free(p->pulse);
+    free(p);
+}
+
+static struct proc *spawn(struct supervisor *s, uint32_t i, const struct node_image *image) {
+    struct proc *p = malloc(sizeof *p);
+    ENSURE(p);
+    *p = (struct proc){.slot = i, .control_fd = -1, .log_fd = -1, .pid = -1};
+    int control[2] = {-1, -1}, log[2] = {-1, -1}, pulse_fd = node_pulse_new(&p->pulse);
+    if (pulse_fd >= 0 && pair_of(control) && pair_of(log)) {
+        p->control_fd = control[0], p->log_fd = log[0];
+        setsockopt(log[1], SOL_SOCKET, SO_SNDBUFFORCE, &(int){1 << 20}, sizeof(int)); /* where we may: for bursts */
+        struct node_worker_config config = {.image = *image, .sockets = s->sets[i], .control_fd = control[1], .index = i, .workers = s->workers};
+        p->pid = node_worker_start(&config, pulse_fd, log[1], control[0]);
+    }
+    int why = errno;
+    close_fd(&pulse_fd), close_fd(&control[1]), close_fd(&log[1]);
+    if (p->pid < 0) {
+        log_event(LOG_ERROR, "worker-not-started", LF_U64("worker", i), LF_CSTR("reason", strerror(why)));
+        free_proc(p);
+        return NULL;
+    }
+    p->next = s->procs;
+    s->procs = p;
+    return p;
+}
+
+static void announce(struct supervisor *s) {
     if (s->announced) return;
     for (uint32_t i = 0; i < s->workers; i++)
-        if (s->slots[i].state != READY) return;
+        if (!s->slots[i].current || s->slots[i].current->state != READY) return;
     s->announced = true;
     struct log_field fields[7] = {LF_STR("url", s->sets[0].shown)};
     size_t n = 1;
     if (s->sets[0].also.n) fields[n++] = LF_STR("also", s->sets[0].also);
     fields[n++] = LF_CSTR("file", s->config->file);
-    fields[n++] = LF_CSTR("kind", node_kind_text(kind));
+    fields[n++] = LF_CSTR("kind", node_kind_text(s->slots[0].current->kind));
     fields[n++] = LF_U64("workers", s->workers);
     fields[n++] = LF_U64("pid", (uint64_t)getpid());
     fields[n++] = LF_U64("start_ms", (clock_mono_ns() - s->started_ns) / 1000000u);
     log_emit(LOG_INFO, "serving", fields, n);
 }
 
-static void hear(struct supervisor *s, uint32_t i) {
-    struct slot *slot = &s->slots[i];
-    struct node_hello hello;
-    ssize_t n = recv(slot->control_fd, &hello, sizeof hello, 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (n != (ssize_t)sizeof hello) { /* it died: SIGCHLD tells the rest */
-        close(slot->control_fd);
-        slot->control_fd = -1;
-        return;
-    }
-    hello.diag.text[sizeof hello.diag.text - 1] = 0;
-    if (hello.err == ERR_OK) {
-        slot->state = READY;
-        announce(s, hello.kind);
-        return;
-    }
-    if (s->announced) {
-        log_event(LOG_ERROR, "worker-failed", LF_U64("worker", i), LF_CSTR("reason", hello.diag.text));
-    } else if (s->failed == ERR_OK) {
-        s->failed = hello.err < ERR_COUNT ? (err)hello.err : ERR_IO;
-        diag_set(s->d, s->failed, hello.diag.offset, "%s", hello.diag.text);
+static void rest(struct supervisor *s, struct proc *p) {
+    p->state = RESTING;
+    p->kill_at_ns = clock_mono_ns() + (s->config->drain_ms_max + 1000) * 1000000u;
+    if (send(p->control_fd, "r", 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1) kill(p->pid, SIGTERM);
+}
+
+/* ---- a new generation ---- */
+
+static void drop_next(struct supervisor *s) {
+    close_fd(&s->next_image.fd);
+    for (uint32_t i = 0; i < s->workers; i++) {
+        struct proc *p = s->slots[i].successor;
+        if (!p) continue;
+        p->dropped = true;
+        kill(p->pid, SIGKILL);
+        s->slots[i].successor = NULL;
     }
 }
 
-static void died(struct supervisor *s, uint32_t i, int status) {
-    struct slot *slot = &s->slots[i];
+static void begin_reload(struct supervisor *s);
+
+static void reload_failed(struct supervisor *s, const char *why) {
+    drop_next(s);
+    log_event(LOG_ERROR, "reload-failed", LF_CSTR("file", s->config->file), LF_CSTR("reason", why));
+    begin_reload(s);
+}
+
+static void begin_reload(struct supervisor *s) {
+    struct diag d = DIAG_INIT;
+    if (!s->reload_again || s->reload.fd >= 0 || s->next_image.fd >= 0 || !s->announced || s->draining) return;
+    s->reload_again = false;
+    s->reload_ns = clock_mono_ns();
+    if (node_reload_start(&s->reload, s->config, &s->limits, &d) != ERR_OK) reload_failed(s, d.text);
+}
+
+static void image_made(struct supervisor *s) {
+    struct diag d = DIAG_INIT;
+    s->next_image.fd = -1;
+    if (node_reload_take(&s->reload, &s->next_image, &d) != ERR_OK) {
+        reload_failed(s, d.text);
+        return;
+    }
+    for (uint32_t i = 0; i < s->workers; i++)
+        if (!(s->slots[i].successor = spawn(s, i, &s->next_image))) {
+            reload_failed(s, "its workers cannot be started");
+            return;
+        }
+}
+
+static void take_over(struct supervisor *s) {
+    for (uint32_t i = 0; i < s->workers; i++)
+        if (!s->slots[i].successor || s->slots[i].successor->state != READY) return;
+    for (uint32_t i = 0; i < s->workers; i++) {
+        struct slot *slot = &s->slots[i];
+        if (slot->current) rest(s, slot->current);
+        slot->current = slot->successor;
+        slot->successor = NULL;
+        slot->pause_ns = 0;
+    }
+    close_fd(&s->image.fd);
+    s->image = s->next_image;
+    s->next_image.fd = -1;
+    log_event(LOG_INFO, "reloaded", LF_CSTR("file", s->config->file), LF_CSTR("kind", node_kind_text(s->slots[0].current->kind)),
+              LF_U64("workers", s->workers), LF_U64("ms", (clock_mono_ns() - s->reload_ns) / 1000000u));
+    begin_reload(s);
+}
+
+/* ---- what workers say ---- */
+
+static void on_hello(struct supervisor *s, struct proc *p, struct node_hello *hello) {
+    struct slot *slot = &s->slots[p->slot];
+    hello->diag.text[sizeof hello->diag.text - 1] = 0;
+    for (char *c = hello->diag.text; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = '?';
+    if (hello->err == ERR_OK) {
+        p->state = READY;
+        p->kind = hello->kind;
+        if (p == slot->successor) take_over(s);
+        else announce(s);
+        return;
+    }
+    if (p == slot->successor) {
+        reload_failed(s, hello->diag.text);
+    } else if (s->announced) {
+        log_event(LOG_ERROR, "worker-failed", LF_U64("worker", p->slot), LF_CSTR("reason", hello->diag.text));
+    } else if (s->failed == ERR_OK) {
+        s->failed = hello->err < ERR_COUNT ? (err)hello->err : ERR_IO;
+        diag_set(s->d, s->failed, hello->diag.offset, "%s", hello->diag.text);
+    }
+}
+
+static void hear(struct supervisor *s, struct proc *p) {
+    struct node_hello hello;
+    ssize_t n = recv(p->control_fd, &hello, sizeof hello, MSG_TRUNC);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n == (ssize_t)sizeof hello && p->state == STARTING) {
+        on_hello(s, p, &hello);
+        return;
+    }
+    close_fd(&p->control_fd);
+    if (n <= 0) return; /* it died: SIGCHLD tells the rest */
+    log_event(LOG_ERROR, "worker-misbehaved", LF_U64("worker", p->slot));
+    kill(p->pid, SIGKILL);
+}
+
+static void log_death(const struct proc *p, int status, const struct node_death *death, uint64_t pause_ns, str ids, const char *doing) {
+    struct log_field f[9] = {LF_U64("worker", p->slot)};
+    size_t n = 1;
+    if (p->stuck) {
+        f[n++] = LF_U64("stuck_ms", NODE_STUCK_MS);
+    } else if (WIFSIGNALED(status)) {
+        f[n++] = LF_I64("signal", WTERMSIG(status));
+        f[n++] = LF_CSTR("name", strsignal(WTERMSIG(status)));
+    } else {
+        f[n++] = LF_I64("status", WEXITSTATUS(status));
+    }
+    if (p->state != RESTING) f[n++] = LF_U64("restart_ms", pause_ns / 1000000u);
+    if (doing[0]) f[n++] = LF_CSTR("doing", doing);
+    if (ids.n) f[n++] = LF_STR("requests", ids);
+    if (death->running != NODE_NO_APP) f[n++] = LF_U64("app", death->running);
+    if (p->stuck) log_emit(LOG_ERROR, "worker-stuck", f, n);
+    else log_emit(LOG_ERROR, "worker-died", f, n);
+}
+
+/* What a worker's end means: words for the log, and when its slot has another one. */
+static void lost(struct supervisor *s, struct proc *p, int status) {
+    struct slot *slot = &s->slots[p->slot];
+    bool failure = p->stuck || WIFSIGNALED(status) || WEXITSTATUS(status), current = slot->current == p, successor = slot->successor == p;
     uint64_t now = clock_mono_ns();
-    bool was_ready = slot->state == READY;
-    if (slot->control_fd >= 0) hear(s, i); /* its last words may still be there */
-    if (slot->control_fd >= 0) close(slot->control_fd);
-    slot->control_fd = -1;
-    slot->state = EMPTY;
-    slot->pid = 0;
-    if (s->draining) return;
-    bool healthy = was_ready && now - slot->started_ns > healthy_ns;
-    slot->pause_ns = healthy ? 0 : slot->pause_ns ? MIN(slot->pause_ns * 2, pause_most_ns) : pause_first_ns;
-    slot->spawn_at_ns = now + slot->pause_ns;
-    if (s->failed != ERR_OK) return;
-    if (!s->announced && !was_ready && ++s->early_deaths >= EARLY_DEATHS_MAX)
-        s->failed =
-            diag_set(s->d, ERR_TRAP, DIAG_NOWHERE, "its workers die as they start (%s %d)",
-                     WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-    if (WIFSIGNALED(status))
-        log_event(LOG_ERROR, "worker-died", LF_U64("worker", i), LF_I64("signal", WTERMSIG(status)),
-                  LF_CSTR("name", strsignal(WTERMSIG(status))), LF_U64("restart_ms", slot->pause_ns / 1000000u));
-    else
-        log_event(LOG_ERROR, "worker-died", LF_U64("worker", i), LF_I64("status", WEXITSTATUS(status)),
-                  LF_U64("restart_ms", slot->pause_ns / 1000000u));
+    struct node_death death;
+    char doing[NODE_DOING_BYTES];
+    struct buf ids = {0};
+    node_pulse_read(p->pulse, &death, &ids, doing);
+    death.served = p->state != STARTING && death.served;
+    struct node_fate fate = node_causes_death(&s->causes, &death, slot->pause_ns, now);
+    if (current) {
+        slot->current = NULL;
+        slot->pause_ns = fate.pause_ns;
+        slot->spawn_at_ns = now + fate.pause_ns;
+        if (!s->announced && p->state == STARTING && ++s->early_deaths >= EARLY_DEATHS_MAX && s->failed == ERR_OK)
+            s->failed = diag_set(s->d, ERR_TRAP, DIAG_NOWHERE, "its workers die as they start (%s %d)", WIFSIGNALED(status) ? "signal" : "status",
+                                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    }
+    if (s->failed == ERR_OK && !s->draining && (current || (failure && !successor))) log_death(p, status, &death, fate.pause_ns, buf_str(&ids), doing);
+    if (fate.isolate != NODE_NO_APP && !s->draining)
+        log_event(LOG_WARN, "app-kills-workers", LF_CSTR("file", s->config->file), LF_CSTR("reason", "twice within a minute"));
+    buf_free(&ids);
+    if (!successor) return;
+    slot->successor = NULL;
+    reload_failed(s, "a worker died as it started");
+}
+
+static void died(struct supervisor *s, struct proc *p, int status) {
+    while (p->log_fd >= 0 && node_relay_take(&s->relay, p->log_fd, p->slot)) { /* its last words */
+        char byte;
+        if (recv(p->log_fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) <= 0) break;
+    }
+    if (p->control_fd >= 0 && p->state == STARTING) hear(s, p);
+    if (!p->stuck && !p->dropped) lost(s, p, status);
+    for (struct proc **at = &s->procs; *at; at = &(*at)->next)
+        if (*at == p) {
+            *at = p->next;
+            break;
+        }
+    free_proc(p);
 }
 
 static void reap(struct supervisor *s) {
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        for (uint32_t i = 0; i < s->workers; i++)
-            if (s->slots[i].pid == pid) died(s, i, status);
+        for (struct proc *p = s->procs; p; p = p->next)
+            if (p->pid == pid) {
+                died(s, p, status);
+                break;
+            }
 }
 
-static uint32_t alive(const struct supervisor *s) {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < s->workers; i++) n += s->slots[i].pid != 0;
-    return n;
-}
+/* ---- watching ---- */
 
-static void signal_all(struct supervisor *s, int signum) {
-    for (uint32_t i = 0; i < s->workers; i++)
-        if (s->slots[i].pid) kill(s->slots[i].pid, signum);
+static void watch(struct supervisor *s) {
+    for (struct proc *p = s->procs; p; p = p->next) {
+        struct node_vitals v = {.beats = __atomic_load_n(&p->pulse->beats, __ATOMIC_RELAXED)};
+        if (p->stuck || !node_vitals_read(p->pid, &v)) continue;
+        enum node_watch_verdict verdict = node_watch_sample(&p->watch, &v);
+        if (verdict == NODE_WATCH_ASK && p->state != STARTING) kill(p->pid, SIGUSR1);
+        if (verdict != NODE_WATCH_STUCK) continue;
+        p->stuck = true;
+        kill(p->pid, SIGKILL);
+        lost(s, p, 0); /* its successor does not wait for the kernel to be rid of it */
+    }
 }
 
 /* ---- signals ---- */
+
+static void signal_all(struct supervisor *s, int signum) {
+    for (struct proc *p = s->procs; p; p = p->next) kill(p->pid, signum);
+}
 
 static void begin_drain(struct supervisor *s, const char *why) {
     if (s->draining) { /* asked twice: now */
@@ -178,6 +331,8 @@ static void begin_drain(struct supervisor *s, const char *why) {
         return;
     }
     s->draining = true;
+    node_reload_stop(&s->reload);
+    drop_next(s);
     /* The workers have a deadline of their own; this one is for a worker that does not get there. */
     s->kill_at_ns = clock_mono_ns() + (s->config->drain_ms_max + 1000) * 1000000u;
     if (s->announced) log_event(LOG_INFO, "draining", LF_CSTR("signal", why), LF_U64("ms_max", s->config->drain_ms_max));
@@ -186,61 +341,89 @@ static void begin_drain(struct supervisor *s, const char *why) {
     signal_all(s, SIGTERM);
 }
 
+/* Of a terminal that closed, and not of somebody who asks for a new image: the terminal is gone by now. */
+static bool hung_up(const struct supervisor *s) {
+    struct pollfd terminal = {.fd = s->terminal_fd};
+    return s->terminal_fd >= 0 && poll(&terminal, 1, 0) == 1 && terminal.revents & (POLLHUP | POLLERR);
+}
+
 static void read_signals(struct supervisor *s) {
     struct signalfd_siginfo info;
     while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         switch (info.ssi_signo) {
         case SIGTERM: begin_drain(s, "SIGTERM"); break;
         case SIGINT: begin_drain(s, "SIGINT"); break;
-        case SIGHUP: /* of a terminal that closed; a service is not bothered */
-            if (s->hangup_ends) begin_drain(s, "SIGHUP");
+        case SIGHUP:
+            if (hung_up(s)) {
+                begin_drain(s, "SIGHUP");
+            } else {
+                s->reload_again = true;
+                begin_reload(s);
+            }
             break;
-        default: break; /* SIGCHLD: reaped on every turn */
+        default: break; /* SIGCHLD: reaped on every turn; SIGUSR1, SIGUSR2: nothing */
         }
     }
 }
 
 static bool catch_signals(struct supervisor *s) {
+    static const int caught[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGUSR1, SIGUSR2};
+    struct sigaction hangup;
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGCHLD);
+    for (size_t i = 0; i < ARRAY_COUNT(caught); i++) sigaddset(&set, caught[i]);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
-    s->hangup_ends = isatty(STDIN_FILENO);
+    /* Under nohup it outlives the terminal. An ignored signal is not queued even while it is blocked: a handler takes its place. */
+    bool nohup = sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler == SIG_IGN;
+    signal(SIGHUP, SIG_DFL);
+    s->terminal_fd = nohup ? -1 : open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
     s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return s->signal_fd >= 0;
 }
 
-/* ---- the loop ---- */
+/* ---- turns ---- */
 
-/* Milliseconds until something is due. */
 static int until_due(const struct supervisor *s, uint64_t now) {
-    uint64_t due = UINT64_MAX;
-    if (s->draining) due = s->kill_at_ns;
-    else
-        for (uint32_t i = 0; i < s->workers; i++)
-            if (s->slots[i].state == EMPTY) due = MIN(due, s->slots[i].spawn_at_ns);
+    uint64_t due = s->draining ? s->kill_at_ns : s->sample_at_ns;
+    for (uint32_t i = 0; i < s->workers && !s->draining; i++)
+        if (!s->slots[i].current) due = MIN(due, s->slots[i].spawn_at_ns);
+    if (s->logs_at_ns > now) due = MIN(due, s->logs_at_ns);
     if (due == UINT64_MAX) return -1;
     return due <= now ? 0 : (int)MIN((due - now) / 1000000u + 1, 60000u);
 }
 
 static void wait_turn(struct supervisor *s) {
-    struct pollfd fds[WORKERS_MAX + 1] = {{.fd = s->signal_fd, .events = POLLIN}};
-    for (uint32_t i = 0; i < s->workers; i++) fds[i + 1] = (struct pollfd){.fd = s->slots[i].control_fd, .events = POLLIN};
-    int n = poll(fds, s->workers + 1, until_due(s, clock_mono_ns()));
-    if (n < 0) return;
-    for (uint32_t i = 0; i < s->workers; i++)
-        if (fds[i + 1].revents && s->slots[i].control_fd >= 0) hear(s, i);
-    if (fds[0].revents) read_signals(s);
+    static struct pollfd fds[3 + 4 * 2 * WORKERS_MAX];
+    fds[0] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
+    fds[1] = (struct pollfd){.fd = node_relay_wants(&s->relay) ? s->relay.fd : -1, .events = POLLOUT};
+    fds[2] = (struct pollfd){.fd = s->reload.fd, .events = POLLIN};
+    nfds_t n = 3;
+    uint64_t now = clock_mono_ns();
+    for (struct proc *p = s->procs; p && n + 2 <= ARRAY_COUNT(fds); p = p->next) {
+        fds[n++] = (struct pollfd){.fd = p->control_fd, .events = POLLIN};
+        fds[n++] = (struct pollfd){.fd = now < s->logs_at_ns ? -1 : p->log_fd, .events = POLLIN};
+    }
+    if (poll(fds, n, until_due(s, now)) > 0) {
+        nfds_t i = 3;
+        for (struct proc *p = s->procs; p && i + 2 <= n; p = p->next, i += 2) {
+            if (fds[i + 1].revents) {
+                if (!node_relay_take(&s->relay, p->log_fd, p->slot)) close_fd(&p->log_fd);
+                s->logs_at_ns = now + logs_ns;
+            }
+            if (fds[i].revents && p->control_fd >= 0) hear(s, p);
+        }
+        if (fds[2].revents && s->reload.fd >= 0) image_made(s);
+        if (fds[0].revents) read_signals(s);
+    }
     reap(s);
 }
 
 static void act(struct supervisor *s) {
     uint64_t now = clock_mono_ns();
     if (s->failed != ERR_OK && !s->draining) begin_drain(s, "failure");
+    for (struct proc *p = s->procs; p; p = p->next)
+        if (p->state == RESTING && p->kill_at_ns && now >= p->kill_at_ns) kill(p->pid, SIGKILL), p->kill_at_ns = 0;
     if (s->draining) {
         if (now >= s->kill_at_ns) {
             signal_all(s, SIGKILL);
@@ -248,8 +431,16 @@ static void act(struct supervisor *s) {
         }
         return;
     }
-    for (uint32_t i = 0; i < s->workers; i++)
-        if (s->slots[i].state == EMPTY && now >= s->slots[i].spawn_at_ns) spawn(s, i);
+    if (now >= s->sample_at_ns) {
+        s->sample_at_ns = now + NODE_WATCH_SAMPLE_MS * 1000000ull;
+        watch(s);
+    }
+    for (uint32_t i = 0; i < s->workers; i++) {
+        struct slot *slot = &s->slots[i];
+        if (slot->current || now < slot->spawn_at_ns) continue;
+        slot->current = spawn(s, i, &s->image);
+        if (!slot->current) slot->spawn_at_ns = now + retry_ns;
+    }
 }
 
 /* A container's share of processor time, in cores, rounded up; 0: no limit. */
@@ -289,29 +480,55 @@ static err prepare(struct supervisor *s) {
     return e;
 }
 
+static void be_a_worker(const struct node_serve_config *serve, const struct node_limits *limits) {
+    struct node_worker_config config = {.serve = serve, .limits = limits};
+    struct diag d = DIAG_INIT;
+    arena *mem = arena_new(0);
+    err e;
+    if (!node_worker_started(mem, &config, &d, &e)) {
+        arena_free(mem);
+        return;
+    }
+    if (e != ERR_OK) {
+        fprintf(stderr, "orlo: %s\n", d.text);
+        exit(1);
+    }
+    _exit(node_worker_main(&config));
+}
+
 err node_serve(const struct node_serve_config *config, struct diag *d) {
-    struct supervisor s = {
-        .config = config, .limits = config->limits, .mem = arena_new(0), .image.fd = -1, .signal_fd = -1, .d = d, .started_ns = clock_mono_ns()};
+    struct supervisor s = {.config = config,
+                           .limits = config->limits,
+                           .image.fd = -1,
+                           .next_image.fd = -1,
+                           .reload.fd = -1,
+                           .signal_fd = -1,
+                           .terminal_fd = -1,
+                           .d = d,
+                           .started_ns = clock_mono_ns()};
     node_limits_fill(&s.limits);
+    be_a_worker(config, &s.limits);
     s.workers = config->workers ? config->workers : cores();
     if (s.workers > WORKERS_MAX) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "at most %d workers", WORKERS_MAX);
+    s.mem = arena_new(0);
     s.sets = arena_array(s.mem, struct node_sockets, s.workers);
     s.slots = arena_array(s.mem, struct slot, s.workers);
-    for (uint32_t i = 0; i < s.workers; i++) s.slots[i].control_fd = -1;
     raise_files_limit();
     err e = prepare(&s);
     if (e == ERR_OK) {
         prctl(PR_SET_NAME, "orlo");
+        node_relay_open(&s.relay);
         act(&s);
-        while (!s.draining || alive(&s)) {
+        while (!s.draining || s.procs) {
+            node_relay_flush(&s.relay);
             wait_turn(&s);
             act(&s);
         }
         e = s.failed;
         if (e == ERR_OK) log_event(LOG_INFO, "stopped");
+        node_relay_close(&s.relay);
     }
-    if (s.image.fd >= 0) close(s.image.fd);
-    if (s.signal_fd >= 0) close(s.signal_fd);
+    close_fd(&s.image.fd), close_fd(&s.signal_fd), close_fd(&s.terminal_fd);
     arena_free(s.mem);
     return e;
 }

@@ -327,6 +327,12 @@ static void kill_run(struct wasi_run *run, bool now) {
 void wasi_run_kill(struct wasi_run *run) { kill_run(run, true); }
 void wasi_run_cancel(struct wasi_run *run) { kill_run(run, false); }
 
+str wasi_doing_for(struct engine_instance *in) {
+    struct host_instance *of = engine_instance_user(in);
+    const struct wasi_run *run = of ? host_instance_user(of) : NULL;
+    return run ? run->config.request_id : (str){0};
+}
+
 void wasi_app_turn(struct wasi_app *app) {
     struct wasi_run *run = app->finished;
     app->finished = NULL;

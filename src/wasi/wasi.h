@@ -166,6 +166,9 @@ void wasi_run_cancel(struct wasi_run *run);
 void wasi_app_turn(struct wasi_app *app);
 /* After done, before wasi_run_free: lets go of some of what the guest still holds, at most *budget objects. False: call it again. */
 bool wasi_run_wind_down(struct wasi_run *run, uint32_t *budget);
+/* The id of the request that this instance serves; empty if it serves several, or none. Async-signal-safe. */
+struct engine_instance;
+str wasi_doing_for(struct engine_instance *in);
 /* After done: resets and returns the instance's slot, frees the run. Call it once the response is out. */
 void wasi_run_free(struct wasi_run *run);
 

@@ -1,7 +1,8 @@
 """Processes: what a job, a worker and the supervisor hold, what they survive, and how they come back."""
-import os, signal, subprocess, time
+import os, pty, shutil, signal, socket, subprocess, threading, time
 
 from harness import *
+from inject import Taken
 
 
 def children(pid, name=None):
@@ -81,3 +82,209 @@ def test_workers_hold_no_key():
     with serving(os.path.join(WORK, "cgi.orlo"), "--workers", "2") as s:
         for pid in [s.proc.pid, *s.workers()]:
             eq(memory_has(pid, key), [])
+
+
+# ---- coming back ----------------------------------------------------------------------------------------------------
+
+
+def one_request(s):
+    return curl(s.url + "/hello")
+
+
+def test_successor_at_once():
+    """However often a worker is killed, the next one starts without a pause; the queue of connections is kept."""
+    with serving(guest("cgi"), "--workers", "1") as s:
+        took = []
+        for i in range(6):
+            eq(one_request(s).status, 200)
+            old = s.workers()
+            began = time.monotonic()
+            os.kill(old[0], signal.SIGKILL)
+            eq(one_request(s).status, 200)  # it waits in the queue
+            took.append((time.monotonic() - began) * 1000)
+            eq(s.wait_event("worker-died", count=i + 1)["restart_ms"], 0)
+            until(lambda: s.workers() and s.workers() != old)
+        print(f"     killed to answered: {min(took):.0f} to {max(took):.0f} ms", flush=True)
+
+
+def test_death_names_requests():
+    """The log says which requests a worker that died had, and that the app did it twice."""
+    with serving(guest("cgi"), "--workers", "1", "--timeout", "60s") as s:
+        for i in range(2):
+            threads = [threading.Thread(target=lambda: curl(s.url + "/loop")) for _ in range(2)]
+            for t in threads:
+                t.start()
+            pid = until(lambda: s.workers())[0]
+            until(lambda: cpu_ticks(pid) > 10)
+            os.kill(pid, signal.SIGSEGV)
+            died = s.wait_event("worker-died", count=i + 1)
+            for t in threads:
+                t.join()
+            eq((died["signal"], died["doing"], died["restart_ms"]), (11, "guest code", 0))
+            eq([len(i) for i in died["requests"].split()], [16, 16])
+            eq(one_request(s).status, 200)
+        s.wait_event("app-kills-workers")
+
+
+def cpu_ticks(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_hung_worker_is_replaced():
+    """A worker whose loop no longer turns is replaced; one that only waits, or is stopped, is not."""
+    with serving(guest("cgi"), "--workers", "2") as s:
+        hung, stopped = s.workers()
+        os.kill(stopped, signal.SIGSTOP)
+        with Taken(hung) as t:
+            t.hang()
+        stuck = s.wait_event("worker-stuck", 60)
+        has(stuck, "doing")
+        check(stopped in s.workers() and hung not in s.workers(), s.workers())
+        os.kill(stopped, signal.SIGCONT)
+        for _ in range(20):
+            eq(one_request(s).status, 200)
+        eq(len(s.events("worker-stuck")), 1)
+
+
+# ---- signals --------------------------------------------------------------------------------------------------------
+
+
+def test_user_signals_do_nothing():
+    with serving(guest("cgi"), "--workers", "1") as s:
+        for sig in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE):
+            for pid in [s.proc.pid, *s.workers()]:
+                os.kill(pid, sig)
+        eq(one_request(s).status, 200)
+        eq(s.events("worker-died"), [])
+
+
+def test_reload():
+    """SIGHUP: the file is read again, requests go on, none is lost; a bad file changes nothing and is reported."""
+    path = os.path.join(WORK, "reload.wasm")
+    shutil.copy(guest("cgi"), path)
+    with serving(path, "--workers", "2") as s:
+        old, failed, stop, count = set(s.workers()), [], threading.Event(), [0]
+
+        def load():
+            while not stop.is_set():
+                a = one_request(s)
+                count[0] += 1
+                if a.status != 200:
+                    failed.append((a.code, a.status))
+
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        held = socket.create_connection(("127.0.0.1", s.port), timeout=30)  # a connection that stays open over it
+        ask = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
+        held.sendall(ask)
+        has(held.recv(65536), b" 200 ")
+        for t in threads:
+            t.start()
+        s.proc.send_signal(signal.SIGHUP)
+        s.wait_event("reloaded", 60)
+        held.sendall(ask)
+        has(held.recv(65536), b" 200 ", b"onnection: close")
+        held.close()
+        with open(path, "wb") as f:
+            f.write(b"\0asm\1\0\0\0\xff")
+        s.proc.send_signal(signal.SIGHUP)
+        has(s.wait_event("reload-failed", 60)["reason"], "section")
+        seen = count[0]
+        until(lambda: count[0] > seen + 20)
+        stop.set()
+        for t in threads:
+            t.join()
+        eq(failed, [])
+        until(lambda: not old & set(s.workers()))
+        eq(len(s.workers()), 2)
+        shutil.copy(os.path.join(ROOT, "tests", "guests", "http.wasm"), path)
+        s.proc.send_signal(signal.SIGHUP)
+        s.wait_event("reloaded", 60, count=2)
+        eq(s.events("worker-died"), [])
+
+
+def test_hangup_of_a_terminal_ends_it():
+    """SIGHUP from a terminal that is gone: it ends, as programs do, unless it was started by nohup."""
+    wasm = guest("cgi")
+    for ignored in (False, True):
+        port_file = os.path.join(WORK, "tty-%d" % ignored)
+        pid, fd = pty.fork()
+        if pid == 0:
+            if ignored:
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            err = os.open(port_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            os.dup2(err, 2)
+            os.execv(ORLO, [ORLO, "serve", wasm, "--listen", "127.0.0.1:0", "--workers", "1", "--log-format", "json"])
+        until(lambda: "serving" in open(port_file).read() if os.path.exists(port_file) else False, 60)
+        os.close(fd)
+        if ignored:
+            until(lambda: '"reloaded"' in open(port_file).read())
+            os.kill(pid, signal.SIGTERM)
+        eq(os.waitpid(pid, 0)[1], 0)
+        check(('"signal":"SIGHUP"' in open(port_file).read()) != ignored)
+
+
+# ---- logs -----------------------------------------------------------------------------------------------------------
+
+
+class Quiet(Server):
+    """A server whose log nobody reads, until `listen` is set."""
+
+    def read(self):
+        while b"serving" not in self.text:
+            with self.changed:
+                self.text += os.read(self.proc.stderr.fileno(), 4096)
+                self.changed.notify_all()
+        self.listen = threading.Event()
+        self.listen.wait()
+        super().read()
+
+
+def test_log_reader_that_stops():
+    """Nobody waits for who reads the log; lines are whole, and those that are lost are counted."""
+    s = Quiet(guest("cgi"), "--workers", "2")
+    try:
+        path = "/hello?" + "x" * 7000
+        n = 0
+        for _ in range(40):  # of a few MB: more than pipe, sockets and supervisor hold
+            with socket.create_connection(("127.0.0.1", s.port), timeout=60) as c:
+                for _ in range(20):
+                    c.sendall(b"GET " + path.encode() + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+                    got = b""
+                    while b"\r\n\r\n" not in got:
+                        piece = c.recv(65536)
+                        check(piece, "closed", n)
+                        got += piece
+                    has(got, b" 200 ")
+                    n += 1
+        s.listen.set()
+        lost = s.wait_event("log-lost", 60)
+        s.stop()
+        until(lambda: s.ended)
+        for line in s.text.decode().splitlines():
+            json.loads(line)
+        eq(sum(e["lines"] for e in s.events("log-lost")) + len(s.events("request")), n)
+    finally:
+        s.listen.set()
+        if s.proc.poll() is None:
+            s.proc.kill()
+            s.proc.wait()
+
+
+def test_ids_are_unrelated():
+    """From one request's id the next cannot be computed: no two differ as a counter's would, whatever undoes the old mixing."""
+    def unmix(x):
+        m = (1 << 64) - 1
+        x ^= x >> 31 ^ x >> 62
+        x = x * 0x319642B2D24D8EC3 & m
+        x ^= x >> 27 ^ x >> 54
+        x = x * 0x96DE1B173F119089 & m
+        return x ^ x >> 30 ^ x >> 60
+    with serving(guest("cgi"), "--workers", "1") as s:
+        for _ in range(70):
+            one_request(s)
+        ids = [int(e["request"], 16) for e in (s.wait_event("request", count=70), s.events("request"))[1]]
+        eq(len(set(ids)), 70)
+        for values in (ids, [unmix(i) for i in ids]):
+            steps = {b - a & (1 << 64) - 1 for a, b in zip(values, values[1:])}
+            eq(len(steps), 69)

@@ -48,6 +48,7 @@ def test_event_table():
                 text = f.read()
             calls = re.findall(r'\blog_(?:event|emit)\(\s*LOG_(\w+),\s*"([^"]+)"', text)
             eq((name, len(calls)), (name, len(re.findall(r"\blog_(?:event|emit)\(", text))))  # each names its event and level there
+            calls += re.findall(r'\blog_format\([^,]*,\s*LOG_(\w+),\s*"([^"]+)"', text)
             for level, event in calls:
                 logged.setdefault(event, set()).add(level.lower())
             for call in re.findall(r'\blog_event\(.*?\);', text, re.S):
