@@ -16,9 +16,16 @@ MADE = os.path.join(ROOT, "build", "examples")
 FETCHES = re.compile(r"npm install|python3 -m venv|go mod download|cargo fetch")  # commands that need a registry
 
 
+MADE_THERE = {"node_modules", ".venv", "target", "__pycache__", "app.wasm", "core.wasm", "package-lock.json", "Cargo.lock"}
+
+
 def files_of(folder):
-    names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=folder, capture_output=True, text=True, check=True).stdout.split()
-    return sorted(n for n in names if os.path.isfile(os.path.join(folder, n)))
+    """What somebody wrote, not what was made there since."""
+    found = []
+    for path, folders, names in os.walk(folder):
+        folders[:] = [f for f in folders if f not in MADE_THERE]
+        found += [os.path.relpath(os.path.join(path, n), folder) for n in names if n not in MADE_THERE]
+    return sorted(found)
 
 
 def commands_of(name):
