@@ -30,8 +30,9 @@ fail() { echo "fresh: FAILED: $1; the whole log: $log"; tail -40 "$log"; exit 1;
 
 debootstrap --variant=minbase bookworm "$root" >"$log" 2>&1 || fail "debootstrap"
 for file in /etc/apt/sources.list.d/debian.sources /etc/resolv.conf /etc/hosts; do # the same mirrors, and updates, as this machine's
-    [[ -f $file ]] && cp "$file" "$root$file"
+    [[ ! -f $file ]] || cp "$file" "$root$file"
 done
+[[ ! -f $root/etc/apt/sources.list.d/debian.sources ]] || rm -f "$root/etc/apt/sources.list"
 git clone -q . "$root/root/orlo"
 took "a minimal Debian 12"
 
