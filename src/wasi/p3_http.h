@@ -128,6 +128,6 @@ void p3_client_gone(struct wasi_run *run);
 
 /* The CDN-Loop of the request on whose behalf the instance runs now; empty: none. */
 str p3_service_seen(struct host_instance *in);
-str p3_service_request_id(struct host_instance *in); /* of the request that runs right now; empty: none, or it was answered */
+str p3_service_request_id(struct host_instance *in); /* of the request that runs right now, answered or not; empty: none */
 
 #endif

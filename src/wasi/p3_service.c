@@ -16,7 +16,7 @@
 #include "wasi/p3_http.h"
 #include <stdlib.h>
 
-enum { TICK_MS = 50, LOOK_AT = 8 };
+enum { TICK_MS = 50, LOOK_AT = 8, ID_BYTES = 40, IDS_BYTES = 16 * ID_BYTES };
 
 struct link {
     struct link *next, *prev; /* to itself: the head of an empty list. NULL: in no list */
@@ -49,6 +49,7 @@ struct call {
     bool begun, response_over, task_over, overdue;
     uint64_t due_ns;       /* while it lingers */
     str seen;              /* the request's CDN-Loop; heap */
+    char id[ID_BYTES];     /* the request's; what does not fit is cut off */
     struct link lingering; /* of the service */
     struct link of_home;
 };
@@ -114,7 +115,7 @@ str p3_service_seen(struct host_instance *in) {
 
 str p3_service_request_id(struct host_instance *in) {
     struct host_invocation *inv = host_instance_current(in);
-    return inv && call_of(inv)->run ? call_of(inv)->run->config.request_id : (str){};
+    return inv ? str_c(call_of(inv)->id) : (str){};
 }
 
 /* ---- calls ---- */
@@ -128,6 +129,7 @@ static struct call *call_new(struct home *h, struct wasi_run *run) {
     memset(c, 0, sizeof *c);
     c->home = h;
     c->run = run;
+    snprintf(c->id, sizeof c->id, STR_FMT, STR_ARG(run->config.request_id));
     link_first(&h->calls, &c->of_home);
     h->calls_count++;
     h->runs_count++;
@@ -293,14 +295,33 @@ static struct call *guilty_call(struct home *h) {
         if (c->run && only) return NULL;
         if (c->run) only = c;
     }
-    return only;
+    return !only && h->calls_count == 1 ? container_of(h->calls.next, struct call, of_home) : only;
+}
+
+/* The ids of the requests that were in it, the youngest first, as many as fit. */
+static void list_ids(const struct home *h, char *to, size_t size) {
+    size_t n = 0;
+    to[0] = 0;
+    for (struct link *l = h->calls.next; l != &h->calls && n < size; l = l->next) {
+        const struct call *c = container_of(l, struct call, of_home);
+        if (call_over(c)) continue;
+        int k = snprintf(to + n, size - n, "%s%s", n ? " " : "", c->id);
+        if ((size_t)k >= size - n) to[n] = 0; /* not half of one */
+        n += (size_t)k;
+    }
 }
 
 /* With nobody left to tell, a trap is told to the log. */
-static void log_trap(const struct engine_trap_record *r) {
+static void log_trap(const struct home *h, const struct call *guilty, const struct engine_trap_record *r) {
+    char ids[IDS_BYTES];
     if (r->trap == ABI_TRAP_EXIT) return;
-    log_event(LOG_ERROR, "guest-failed", LF_CSTR("reason", "the guest trapped after its response"),
-              LF_CSTR("detail", r->text[0] ? r->text : abi_trap_text(r->trap)));
+    list_ids(h, ids, sizeof ids);
+    struct log_field fields[4] = {LF_CSTR("reason", "the guest trapped after its response"),
+                                  LF_CSTR("detail", r->text[0] ? r->text : abi_trap_text(r->trap))};
+    size_t n = 2;
+    if (guilty) fields[n++] = LF_CSTR("request", guilty->id);
+    fields[n++] = LF_CSTR("requests", ids);
+    log_emit(LOG_ERROR, "guest-failed", fields, n);
 }
 
 static void on_death(struct host_instance *in, void *arg) {
@@ -313,10 +334,12 @@ static void on_death(struct host_instance *in, void *arg) {
         wasi_run_end_trap(guilty->run, record->trap);
         report(guilty);
     } else if (!h->killed) {
-        log_trap(record);
+        log_trap(h, guilty, record);
     }
+    char why[128] = "another request of its instance ended the instance";
+    if (guilty && !h->killed) snprintf(why, sizeof why, "another request of its instance ended the instance: %s", guilty->id);
     for (struct link *l = h->calls.next; l != &h->calls; l = l->next)
-        fail(container_of(l, struct call, of_home), WASI_END_KILLED, "another request of its instance ended the instance");
+        fail(container_of(l, struct call, of_home), WASI_END_KILLED, why);
     settle(h);
 }
 

@@ -22,6 +22,11 @@ IMPORT(TYPES, "[resource-drop]fields") void fields_drop(int);
 IMPORT(TYPES, "[static]response.new") void response_new(int headers, int some, int stream, int trailers, void *ret);
 IMPORT(TYPES, "[method]response.set-status-code") int response_set_status(int self, int status);
 IMPORT(TYPES, "[resource-drop]response") void response_drop(int);
+IMPORT(TYPES, "[static]response.consume-body") void response_consume(int self, int result, void *ret);
+IMPORT(TYPES, "[static]request.new")
+void request_new(int headers, int some, int stream, int trailers, int some_options, int options, void *ret);
+IMPORT(TYPES, "[method]request.set-method") int request_set_method(int self, int tag, const char *p, size_t n);
+IMPORT(TYPES, "[method]request.set-path-with-query") int request_set_path(int self, int some, const char *p, size_t n);
 IMPORT(TYPES, "[method]request.get-path-with-query") void request_path(int self, void *ret);
 IMPORT(TYPES, "[method]request.get-headers") int request_headers(int self);
 IMPORT(TYPES, "[static]request.consume-body") void request_consume(int self, int result, void *ret);
@@ -142,6 +147,11 @@ static int same(const char *p, size_t n, const char *s) {
         if (p[i] != s[i] || !s[i]) return 0;
     return !s[n];
 }
+static int value(const char *p, size_t n) {
+    int v = 0;
+    for (size_t i = 0; i < n && p[i] >= '0' && p[i] <= '9'; i++) v = v * 10 + p[i] - '0';
+    return v;
+}
 static int number(char *to, int v) {
     char digits[12];
     int n = 0, i = 0;
@@ -209,6 +219,63 @@ static void echo(struct task *t, int request, int slow_ms, size_t piece) {
     trailers_drop(trailers);
     int have = !t->r.b[0] && t->r.b[8] ? t->r.i[3] : 0;
     write_trailers(t, have);
+}
+
+/* What arrives leaves: the host's stream goes back to the host. */
+static void hand_on(struct task *t, int stream, int trailers) {
+    response_new(fields_new(), 1, stream, trailers, t->r.b);
+    int response = t->r.i[0];
+    sent_drop(t->r.i[1]);
+    task_return(0, response, 0, 0, 0, 0, 0, 0);
+}
+
+static void hand_back(struct task *t, int request) {
+    int in, trailers;
+    consume(t, request, &in, &trailers);
+    hand_on(t, in, trailers);
+}
+
+/* back: of the answer, too, the stream is handed on, not the message. */
+static void proxy(struct task *t, int request, int back) {
+    int in, trailers;
+    consume(t, request, &in, &trailers);
+    request_new(fields_new(), 1, in, trailers, 0, 0, t->r.b);
+    int own = t->r.i[0];
+    sent_drop(t->r.i[1]);
+    request_set_method(own, 2 /* POST */, 0, 0);
+    request_set_path(own, 1, "/up", 3);
+    int s = next_handle(own, t->r.b);
+    if ((s & 15) != 2) {
+        while (await(t, s >> 4) != 2) {}
+        subtask_drop(s >> 4);
+    }
+    if (t->r.b[0]) return task_return(1, t->r.b[8], 0, 0, 0, 0, 0, 0);
+    int response = t->r.i[2];
+    if (!back) return task_return(0, response, 0, 0, 0, 0, 0, 0);
+    int64_t v = verdict_new();
+    response_consume(response, (int)v, t->r.b);
+    in = t->r.i[0];
+    trailers = t->r.i[1];
+    uint64_t ok[8] = {0};
+    if (verdict_write(v >> 32, ok) == BLOCKED) await(t, v >> 32);
+    verdict_drop(v >> 32);
+    hand_on(t, in, trailers);
+}
+
+/* Each message's end is how the reader of the one before took it. */
+static void chain(struct task *t, int n, int trap) {
+    int64_t v = verdict_new();
+    int future = (int)v;
+    for (int i = 0; i < n; i++) {
+        response_new(fields_new(), 0, 0, (int)trailers_new(), t->r.b);
+        int response = t->r.i[0], sent = t->r.i[1];
+        response_consume(response, future, t->r.b);
+        stream_drop_readable(t->r.i[0]);
+        future = sent;
+    }
+    if (trap) __builtin_trap();
+    uint64_t ok[8] = {0};
+    if (verdict_write(v >> 32, ok) == BLOCKED) await(t, v >> 32);
 }
 
 static void fields_back(struct task *t, int request) {
@@ -287,6 +354,18 @@ static __attribute__((noinline)) void handle_on(struct task *t, int request) {
 #define PATH(s) same(path, n, s)
     if (PATH("/echo")) return echo(t, request, 0, BODY_BYTES);
     if (PATH("/slow")) return echo(t, request, 20, 16384);
+    if (PATH("/hand-back")) return hand_back(t, request);
+    if (PATH("/proxy")) return proxy(t, request, 0);
+    if (PATH("/proxy-back")) return proxy(t, request, 1);
+    if (PATH("/drop-body") || PATH("/half")) { /* wants none of the body, or a few bytes of it */
+        int in, trailers;
+        consume(t, request, &in, &trailers);
+        if (PATH("/half") && stream_read(in, t->body, 3) == BLOCKED) await(t, in);
+        stream_drop_readable(in);
+        if (PATH("/half") && trailers_read(trailers, t->r.b) == BLOCKED) await(t, trailers);
+        trailers_drop(trailers);
+        return text(t, 200, "enough\n", 7);
+    }
     if (PATH("/fields")) return fields_back(t, request);
     if (PATH("/forward")) return forward(t, request);
     if (n == 9 && path[1] == 'm') return misuse(t, request, path[8]); /* /misuse/N */
@@ -301,6 +380,13 @@ static __attribute__((noinline)) void handle_on(struct task *t, int request) {
         return;
     }
     request_drop(request);
+    if (n > 7 && same(path, 7, "/chain?")) chain(t, value(path + 7, n - 7), 0);
+    if (n > 11 && same(path, 11, "/chaintrap?")) chain(t, value(path + 11, n - 11), 1);
+    if (PATH("/answer-then-trap")) {
+        text(t, 200, "answered\n", 9);
+        sleep_ms(t, 50);
+        __builtin_trap();
+    }
     if (PATH("/big")) {
         respond(t, 200, 0, 0);
         for (int i = 0; i < 256 && put(t, bodies, BODY_BYTES); i++) {}
