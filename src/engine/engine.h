@@ -240,6 +240,8 @@ struct engine_instance *engine_doing(str *module, str *name);
  * releases what it holds and returns ABI_TRAP_INTERRUPTED. A ready that came before the park is not lost. */
 [[nodiscard]] bool engine_park(struct engine *e);
 void engine_ready(struct engine_fiber *f); /* idempotent; from the loop or from any fiber of this engine */
+/* Host code is left half of what it began with (abi.h): for whoever goes deeper as often as a guest likes, without its code between. */
+bool engine_stack_room(struct engine *e);
 void engine_yield(struct engine *e);       /* park, ready at once: others get their turn */
 /* For host functions: whoever loops over a size that the guest chose says after each piece how much was done: bytes touched, or, of what
  * takes longer than a nanosecond, so many nanoseconds; not above ENGINE_WORK_PIECE at once. It counts as the guest's own

@@ -443,6 +443,11 @@ bool engine_park(struct engine *e) {
     return !f->in->killed;
 }
 
+bool engine_stack_room(struct engine *e) {
+    const struct engine_fiber *f = e->current;
+    return !f || (uint8_t *)__builtin_frame_address(0) - f->native_low >= ENGINE_HEADROOM / 2;
+}
+
 void engine_yield(struct engine *e) {
     ENSURE(e->current);
     leave(e, e->current);

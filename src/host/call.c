@@ -103,7 +103,10 @@ enum abi_trap host_trap(struct host_call *call, enum abi_trap t, const char *fmt
 enum abi_trap host_core_call(struct host_instance *in, const struct host_core *f, uint64_t *args) {
     ENSURE(!host_is_telling());
     if (UNLIKELY(in->dead)) return in->trap;
-    return LIKELY(f->func) ? engine_call(in->engine, f->func, args) : host_binding_call(in, f->canon, args);
+    if (LIKELY(f->func)) return engine_call(in->engine, f->func, args);
+    /* A definition may lead to another as often as a component likes: lifts of lowered functions, destructors that drop. */
+    if (UNLIKELY(!engine_stack_room(engine_instance_engine(in->engine)))) return host_fail(in, ABI_TRAP_STACK_OVERFLOW, "call stack exhausted");
+    return host_binding_call(in, f->canon, args);
 }
 
 void host_cx_memory(struct host_cx *cx) {

@@ -28,12 +28,13 @@ static uint32_t record_of(const struct link *l, uint32_t instance, uint32_t func
 
 /* Offset in the image's text of a function's code; imports of the image's own functions are followed. */
 static uint32_t code_of(const struct link *l, uint32_t instance, uint32_t func) {
-    const struct link_instance *in = &l->instances[instance];
-    if (func < in->m->funcs_imported) {
-        const struct abi_layout_func *f = &in->funcs[func];
-        if (f->where != ABI_FUNC_HOST && !in->outside) return code_of(l, f->instance, f->func_index);
+    for (;;) { /* an import of an import of an import… */
+        const struct link_instance *in = &l->instances[instance];
+        const struct abi_layout_func *f = func < in->m->funcs_imported && !in->outside ? &in->funcs[func] : NULL;
+        if (!f || f->where == ABI_FUNC_HOST) return in->text_at + in->object.funcs[func].start;
+        instance = f->instance;
+        func = f->func_index;
     }
-    return in->text_at + in->object.funcs[func].start;
 }
 
 static uint64_t text_bytes(const struct link *l) {
