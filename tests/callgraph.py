@@ -54,6 +54,8 @@ CYCLES = [
     (100, "core_type module_type", SCOPES),
     (200, "declarations definition type", SCOPES),
     (100, "print_component section", SCOPES),
+    (64, "component name nested template_args type …", "node/demangle_int.h: DEMANGLE_DEPTH_MAX"),
+    (64, "path type generic_args nested …", "node/demangle_int.h: DEMANGLE_DEPTH_MAX"),
 ]
 # Functions that look at the stack before they go on, so that what leads back to them is no cycle.
 CHECKED = {"host_core_call": "engine_stack_room"}
@@ -117,7 +119,7 @@ OTHER = {
     # of an app's kind, once a turn or a run
     "kill": None, "bind": None, "main": None, "close": None, "start": None, "free": None, "release": None,
     # tables of a decoder, a printer, a macro
-    "item": None, "section": None, "generic": None, "error_of": None, "result_of": None, "call": None,
+    "item": None, "section": None, "check": None, "rule": r"node:(encoding|symbol|path|type)", "generic": None, "error_of": None, "result_of": None, "call": None,
 }
 
 
