@@ -67,7 +67,7 @@ static bool add_chunk(arena *a, size_t n) {
         if (n > a->max || a->total > a->max - n) return false;
     }
     struct chunk *c = malloc(sizeof *c + cap);
-    ENSURE(c);
+    if (!c) base_no_memory(sizeof *c + cap);
     *c = (struct chunk){.older = a->chunk, .cap = cap};
     a->chunk = c;
     a->total += cap;

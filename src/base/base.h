@@ -34,6 +34,7 @@ static inline uint64_t align_up(uint64_t v, uint64_t to) { return (v + to - 1) &
 /* Our own bug: says where and aborts; stays on in release. */
 #define ENSURE(cond) ((cond) ? (void)0 : base_panic(__FILE__, __LINE__, #cond))
 __attribute__((noreturn)) void base_panic(const char *file, int line, const char *what);
+__attribute__((noreturn)) void base_no_memory(size_t bytes); /* of what we size: no bug, and yet nothing can go on */
 
 /* ---- str: bytes by value. Not NUL-terminated; borrows. ---------------------------------------- */
 

@@ -53,3 +53,11 @@ void base_panic(const char *file, int line, const char *what) {
     }
     abort();
 }
+
+void base_no_memory(size_t bytes) {
+    char text[80];
+    int n = snprintf(text, sizeof text, "orlo: no memory for %zu bytes\n", bytes);
+    if (write(STDERR_FILENO, text, (size_t)n) < 0) { /* nothing more can be done */
+    }
+    abort();
+}

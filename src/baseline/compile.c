@@ -302,13 +302,16 @@ static void host_thunks(struct compiler *c) {
 }
 
 static err compile_functions(struct compiler *c, uint32_t from, uint32_t to) {
-    struct wasm_validator *v = wasm_validator_new(c->arena, c->m);
-    for (uint32_t i = from; i < to; i++) {
+    arena *scratch = arena_new(0); /* the validator's stacks are large: a thousand modules' must not pile up */
+    struct wasm_validator *v = wasm_validator_new(scratch, c->m);
+    err e = ERR_OK;
+    for (uint32_t i = from; i < to && e == ERR_OK; i++) {
         struct wasm_func_info info;
-        TRY(wasm_validate_func(v, i, &info, c->d));
-        TRY(compile_function(c, i, wasm_func_type(c->m, i), &info));
+        e = wasm_validate_func(v, i, &info, c->d);
+        if (e == ERR_OK) e = compile_function(c, i, wasm_func_type(c->m, i), &info);
     }
-    return ERR_OK;
+    arena_free(scratch);
+    return e;
 }
 
 /* Operands at once, at most: what stands between two instructions that take all there are. */

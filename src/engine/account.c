@@ -61,6 +61,16 @@ bool engine_image_pays(struct engine_image *image, struct engine_account *a) {
 
 bool engine_give_up(struct engine *e) { return engine_slots_give_up(e) || engine_fibers_give_up(e); }
 
+bool engine_take_mappings(struct engine *e, uint64_t n) {
+    while (n > e->mappings_max - MIN(e->mappings, e->mappings_max))
+        if (!engine_slots_free_one(e)) {
+            engine_refuse(e, ENGINE_REFUSED_SYSTEM, n, e->mappings_max);
+            return false;
+        }
+    e->mappings += n;
+    return true;
+}
+
 void engine_room(struct engine *e) {
     if (LIKELY(!e->starved)) return;
     e->starved = false;

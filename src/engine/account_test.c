@@ -239,10 +239,32 @@ static void test_kept(void **state) {
     engine_free(e);
 }
 
+/* Mappings run out long before the system's do; free slots make way. */
+static void test_mappings(void **state) {
+    struct engine *e = engine_new(NULL);
+    struct engine_image *image = load(e, &(struct testguest){.groups = 100, .memory_bytes = 65536, .memory_bytes_max = 65536});
+    e->mappings_max = 1300; /* three of these */
+    struct engine_instance *in[3];
+    for (uint32_t i = 0; i < 3; i++) assert_non_null(in[i] = engine_acquire(image, NULL));
+    assert_null(engine_acquire(image, NULL));
+    assert_int_equal(engine_last_refusal(e)->what, ENGINE_REFUSED_SYSTEM);
+    assert_int_equal(engine_last_refusal(e)->max, 1300);
+    for (uint32_t i = 0; i < 3; i++) engine_release(in[i]);
+    struct engine_image *other = load(e, &(struct testguest){.groups = 200, .memory_bytes = 65536, .memory_bytes_max = 65536});
+    assert_non_null(in[0] = engine_acquire(other, NULL));
+    assert_int_equal(image->free_count, 1);
+    engine_release(in[0]);
+    engine_image_unload(image);
+    engine_image_unload(other);
+    assert_int_equal(e->mappings, 0);
+    engine_free(e);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chain),  cmocka_unit_test(test_budget), cmocka_unit_test(test_stacks), cmocka_unit_test(test_tables),
         cmocka_unit_test(test_pieces), cmocka_unit_test(test_unload), cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_mappings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

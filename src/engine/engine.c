@@ -9,6 +9,21 @@
 
 enum { SLICE_NS_MIN = 20'000 }; /* a tick must take less than a slice, else nothing else is done */
 
+/* As many as the system lets a process have. */
+static uint64_t system_mappings(void) {
+    char text[32] = "";
+    uint64_t n = 65530; /* the kernel's default */
+    int fd = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return n; /* a job may open no file */
+    str line, rest;
+    if (read(fd, text, sizeof text - 1) > 0) {
+        str_cut(str_c(text), '\n', &line, &rest);
+        str_to_u64(line, &n);
+    }
+    close(fd);
+    return n;
+}
+
 struct engine *engine_new(const struct engine_config *config) {
     const char *lacks = engine_machine_lacks();
     if (lacks) {
@@ -36,6 +51,7 @@ struct engine *engine_new(const struct engine_config *config) {
     e->cleaning_last = &e->cleaning;
     e->account.max = c->account_bytes_max;
     e->kept_max = c->account_bytes_max ? MIN(ENGINE_KEPT_MAX, c->account_bytes_max / 8) : ENGINE_KEPT_MAX;
+    e->mappings_max = system_mappings() / 4 * 3;
     engine_reset_init(e);
     engine_signals_init(e);
     engine_tick_init(e);
@@ -176,6 +192,7 @@ struct engine_image *engine_image_load(struct engine *e, struct abi_image im) {
     for (uint32_t i = 0; i < image->groups_count; i++) load_group(image, &image->groups[i], &groups[i]);
     image->slot_bytes += ABI_STACK_GUARD_BYTES;
     load_memories(image);
+    image->slot_mappings = 4 + 4ull * image->groups_count + 3ull * image->memories_count; /* guard, context, content, rest; 3 of the heap */
     image->hosts_count = (uint32_t)h->hosts.count;
     image->hosts = arena_array(a, struct engine_host, MAX(image->hosts_count, 1));
     const struct abi_image_host *hosts = abi_image_at(&im, h->hosts, struct abi_image_host);

@@ -109,7 +109,7 @@ enum engine_refused {
     ENGINE_REFUSED_FIBERS,   /* fibers_max */
     ENGINE_REFUSED_INSTANCE, /* memory_bytes_max is less than an instance starts with */
     ENGINE_REFUSED_ACCOUNT,  /* account is full */
-    ENGINE_REFUSED_SYSTEM,   /* the system has no address space, or allows no more mappings */
+    ENGINE_REFUSED_SYSTEM,   /* the system has no address space, or (max) allows no more mappings */
 };
 struct engine_refusal {
     enum engine_refused what;

@@ -86,6 +86,7 @@ struct engine_image {
     uint64_t initial_bytes; /* of all memories and tables: what an instance is charged at first */
     struct engine_account *account;
     uint64_t paid_bytes;    /* for the image itself */
+    uint64_t slot_mappings; /* at most, heap included */
     const uint8_t *text, *text_end;
     struct engine_instance **free; /* a stack */
     uint32_t free_count, free_cap, alive;
@@ -211,6 +212,7 @@ struct engine {
     struct engine_instance *cleaning, **cleaning_last; /* a queue */
     uint64_t kept_bytes, kept_max;                     /* of free slots */
     uint32_t pool_dirty;                               /* fibers */
+    uint64_t mappings, mappings_max;                   /* of slots and stacks, of those that the system lets a process have */
     int pagemap;
     enum engine_reset reset;
     void *trap_stack; /* its top */
@@ -281,6 +283,7 @@ void engine_slot_free(struct engine_instance *in);
 void engine_slot_pristine(struct engine_instance *in); /* cleaning is done: on the free list */
 bool engine_slots_idle(struct engine *e, uint64_t now);
 bool engine_slots_waiting(const struct engine *e); /* some may want work of idle times later */
+bool engine_slots_free_one(struct engine *e);      /* a free one, wholly; false: there is none */
 bool engine_slots_give_up(struct engine *e);       /* what one free slot keeps; false: none keeps anything */
 void engine_instance_limits(struct engine_instance *in, const struct engine_fiber *f);
 void engine_memory_changed(struct engine_group *g); /* tells the context */
@@ -303,6 +306,8 @@ bool engine_charge(struct engine_instance *in, uint64_t bytes); /* against memor
 void engine_uncharge(struct engine_instance *in, uint64_t bytes);
 void engine_refuse(struct engine *e, enum engine_refused what, uint64_t bytes, uint64_t max); /* for engine_last_refusal */
 void engine_room(struct engine *e);    /* something has ended: tells who was refused */
+/* Mappings are bounded like bytes, long before the system's bound: where that is met, malloc fails as well. */
+bool engine_take_mappings(struct engine *e, uint64_t n);
 bool engine_give_up(struct engine *e); /* something that is kept for later; false: nothing is left */
 
 /* fiber.c */

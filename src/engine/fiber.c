@@ -63,15 +63,24 @@ void engine_fiber_leave_by_signal(struct engine *e, struct engine_fiber *f) { as
 
 /* ---- stacks ---- */
 
+enum { FIBER_MAPPINGS = 3 };
+
 static struct engine_fiber *fiber_new(struct engine *e) {
+    if (!engine_take_mappings(e, FIBER_MAPPINGS)) return NULL;
     uint8_t *p = mmap(NULL, STACKS_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) return NULL;
+    if (p == MAP_FAILED) {
+        e->mappings -= FIBER_MAPPINGS;
+        engine_refuse(e, ENGINE_REFUSED_SYSTEM, STACKS_BYTES, 0);
+        return NULL;
+    }
     madvise(p, STACKS_BYTES, MADV_NOHUGEPAGE);
     uint8_t *low = p + ABI_STACK_GUARD_BYTES;
     struct engine_fiber *f = NULL;
     if (mprotect(low, (size_t)ENGINE_STACK_BYTES, PROT_READ | PROT_WRITE) == 0) f = calloc(1, sizeof *f);
     if (!f) {
         munmap(p, STACKS_BYTES);
+        e->mappings -= FIBER_MAPPINGS;
+        engine_refuse(e, ENGINE_REFUSED_SYSTEM, STACKS_BYTES, 0);
         return NULL;
     }
     f->engine = e;
@@ -243,7 +252,6 @@ static struct engine_fiber *take_fiber(struct engine *e, struct engine_account *
         e->pool = f->next;
     } else if (!(f = fiber_new(e))) {
         engine_account_uncharge(account, ENGINE_STACK_BYTES);
-        engine_refuse(e, ENGINE_REFUSED_SYSTEM, STACKS_BYTES, 0);
     }
     return f;
 }

@@ -130,6 +130,17 @@ bool engine_slots_give_up(struct engine *e) {
     return false;
 }
 
+bool engine_slots_free_one(struct engine *e) {
+    for (struct engine_image *image = e->images; image; image = image->next) {
+        if (!image->free_count) continue;
+        struct engine_instance *in = image->free[0];
+        memmove(&image->free[0], &image->free[1], --image->free_count * sizeof *image->free);
+        engine_slot_free(in);
+        return true;
+    }
+    return false;
+}
+
 void engine_slot_pristine(struct engine_instance *in) {
     engine_account_uncharge(in->image->account, in->memory_used);
     in->memory_used = 0;
@@ -237,6 +248,7 @@ static bool map_slot(struct engine_instance *in) {
 
 void engine_slot_free(struct engine_instance *in) {
     const struct engine_image *image = in->image;
+    in->engine->mappings -= image->slot_mappings;
     while (in->grown) {
         struct engine_grown *next = in->grown->next;
         engine_grown_free(in->grown);
@@ -255,6 +267,7 @@ static struct engine_instance *slot_new(struct engine_image *image) {
     size_t groups = image->groups_count, memories = image->memories_count;
     size_t bytes = sizeof(struct engine_instance) + groups * (sizeof(struct engine_group) + sizeof(uint8_t *)) +
                    memories * (sizeof(struct abi_memory *) + sizeof(uint8_t *) + sizeof(uint64_t));
+    if (!engine_take_mappings(image->engine, image->slot_mappings)) return NULL;
     struct engine_instance *in = calloc(1, bytes);
     ENSURE(in);
     in->engine = image->engine;
@@ -271,6 +284,7 @@ static struct engine_instance *slot_new(struct engine_image *image) {
     engine_heap_image(in->heap, &image->im);
     if (!map_slot(in)) {
         engine_slot_free(in);
+        engine_refuse(image->engine, ENGINE_REFUSED_SYSTEM, image->slot_bytes, 0);
         return NULL;
     }
     finish_contexts(in);
@@ -316,7 +330,6 @@ struct engine_instance *engine_acquire(struct engine_image *image, void *user) {
         in->wants_trim = false;
     } else if (!(in = slot_new(image))) {
         engine_account_uncharge(image->account, image->initial_bytes);
-        engine_refuse(e, ENGINE_REFUSED_SYSTEM, image->slot_bytes, 0);
         return NULL;
     }
     in->memory_used = image->initial_bytes;

@@ -136,7 +136,11 @@ void node_guest_refusal(const struct node_guest *g, struct buf *out) {
         if (r->account == &g->account) buf_printf(out, "all of the app's %llu MiB are in use (--app-memory)", mib(r->max));
         else buf_printf(out, "all of the worker's %llu MiB are in use (its part of --node-memory, without what connections may hold)", mib(r->max));
         break;
-    default: buf_printf(out, "the system has no memory for another instance"); break;
+    case ENGINE_REFUSED_SYSTEM:
+        if (r->max) buf_printf(out, "%llu mappings are in use, as many as may be (sysctl vm.max_map_count)", (unsigned long long)r->max);
+        else buf_printf(out, "the system has no address space for another instance");
+        break;
+    default: buf_printf(out, "there is no memory for another instance"); break;
     }
 }
 

@@ -68,6 +68,15 @@ def component(*parts, instances):
 SHADOW = 400 if b"AddressSanitizer" in open(ORLO, "rb").read() else 0  # MiB of a sanitizer's own
 
 
+def command(*parts, instances, code=b""):
+    """The same, with a module in front whose run is wasi:cli/run."""
+    main = (CORE + section(1, [b"\x60\0\1\x7f"]) + section(3, [b"\0"]) + section(7, [name("run") + b"\0\0"]) +
+            section(10, [sized(b"\1\1\x7f" + code + b"\x41\0\x0b")]))
+    return (component(main, *parts, instances=[1, *instances]) + b"\6" + sized(b"\1\0\0\1\0" + name("run")) +
+            b"\7" + sized(b"\2\x6a\0\0\x40\0\0\0") + b"\x08" + sized(b"\1\0\0\0\0\1") +
+            b"\5" + sized(b"\1\1\1\0" + name("run") + b"\1\0") + b"\x0b" + sized(b"\1\0" + name("wasi:cli/run@0.2.0") + b"\5\0\0"))
+
+
 # ---- processes ------------------------------------------------------------------------------------------------------------
 
 
@@ -94,7 +103,7 @@ def peak_of_jobs(pid):
 
     def watch():
         while not stop.wait(0.005):
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, KeyError):
                 total = 0
                 for child in subprocess.run(["ps", "--ppid", str(pid()), "-o", "pid="], capture_output=True, text=True).stdout.split():
                     fields = dict(l.split(":", 1) for l in open(f"/proc/{child}/status") if l.startswith("Rss"))
@@ -222,6 +231,23 @@ def test_what_cannot_fit_does_not_start():
     code, _, text = orlo("serve", guest("memory"), "--app-memory", "1M", "--max-memory", "1M", "--listen", "127.0.0.1:0")
     eq(code, 65)
     has(text, "do not fit", "1 MiB are in use (--app-memory)")
+
+
+def test_a_thousand_memories_each():
+    """An instance of a thousand memories has some thousands of mappings, of which the system gives a process few."""
+    spin = b"\3\x40\x20\0\x41\1\x6a\x22\0\x41" + leb64(20_000_000) + b"\x48\x0d\0\x0b"  # so that many are alive at once
+    wasm = file_of("thousand.wasm", command(CORE + section(5, [b"\0\1"]), instances=[999 - 9], code=spin))
+    with serving(wasm, "--workers", "1", "--timeout", "20s") as s:
+        crowd = Crowd(s.port, 60, b"GET / HTTP/1.0\r\n\r\n")
+        told = [b""] * 60
+
+        def silent():
+            for i, t in enumerate(crowd.said()):
+                told[i] += t
+            return sum(b"HTTP/1." not in t for t in told)
+        settles(silent, 0, 60)
+        crowd.close()
+        eq(s.events("worker-died"), [])
 
 
 def test_growth_stops_at_the_budget():
