@@ -37,13 +37,11 @@ git clone -q . "$root/root/orlo"
 took "a minimal Debian 12"
 
 # In mounts and processes of its own, which are gone when it ends; its network is this machine's.
-inside() {
-    unshare --mount --pid --fork --kill-child bash -c '
-        mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount -t sysfs sysfs "$0/sys" &&
-        exec chroot "$0" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 CI="${CI:-}" bash -c "cd /root/orlo && $1"' "$root" "$1"
-}
+inside=(unshare --mount --pid --fork --kill-child bash -c '
+    mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount -t sysfs sysfs "$0/sys" &&
+    exec chroot "$0" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 CI="${CI:-}" bash -c "cd /root/orlo && $1"' "$root")
 
-inside './dev up --listen 127.0.0.1:0' >"$root.up" 2>&1 &
+"${inside[@]}" './dev up --listen 127.0.0.1:0' >"$root.up" 2>&1 &
 up=$!
 until url=$(grep -o 'http://127.0.0.1:[0-9]*' "$root.up" | head -1) && [[ -n $url ]]; do
     kill -0 $up 2>/dev/null || { cat "$root.up" >>"$log"; fail "./dev up"; }
@@ -52,13 +50,13 @@ done
 answer=$(curl -s "$url/") || fail "nothing answers at $url"
 echo "fresh: ./dev up answers: $answer"
 took "./dev up, from nothing"
-kill $up
+kill -KILL $up # unshare lets no other signal through; what is in it goes too
 wait $up 2>/dev/null || true
 cat "$root.up" >>"$log"
 rm "$root.up"
 
 if [[ -n $tests ]]; then
-    inside './dev test' >>"$log" 2>&1 || fail "./dev test"
+    "${inside[@]}" './dev test' >>"$log" 2>&1 || fail "./dev test"
     tail -1 "$log"
     took "./dev test, from there"
 fi

@@ -97,6 +97,27 @@ def test_guests_are_built_where_binaryen_is_installed():
         check(b"\x04name" in f.read(), "no names")
 
 
+def test_packages_name_all_that_is_used():
+    """On a machine that has more than tools/packages.txt names, nothing else would notice; tools/fresh.sh tries it out."""
+    if not shutil.which("dpkg-query") or not os.path.exists("/etc/debian_version"):
+        raise Skip("needs Debian")
+    with open("/etc/debian_version") as f:
+        if not f.read().startswith("12"):
+            raise Skip("tools/packages.txt is for Debian 12")
+    import packages
+    eq(packages.missing(ROOT), [])
+    with open(os.path.join(ROOT, "tools", "packages.txt")) as f:  # it notices
+        rows = f.read()
+    less = os.path.join(WORK, "less")
+    os.makedirs(os.path.join(less, "tools"))
+    for name in ("build", "src", "tests"):
+        os.symlink(os.path.join(ROOT, name), os.path.join(less, name))
+    with open(os.path.join(less, "tools", "packages.txt"), "w") as f:
+        f.write(re.sub(r"(?m)^\w+ (libuv1-dev|curl)\n", "", rows))
+    text = " ".join(packages.missing(less))
+    has(text, "libuv1-dev", "curl: of curl")
+
+
 # ---- what a failure says ------------------------------------------------------------------------------------------------
 
 
