@@ -1,9 +1,7 @@
-#include "gen/app.h"
+#include "http.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "http.h"
 
 /* text as the inside of a JSON string */
 static void json_text(char *to, size_t room, const char *text) {

@@ -11,6 +11,7 @@ import hashlib, http.server, os, re, subprocess, sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness import *
 
+DOC = open(os.path.join(ROOT, "docs", "getting-started.md")).read()
 EXAMPLES = os.path.join(ROOT, "examples")
 MADE = os.path.join(ROOT, "build", "examples")
 FETCHES = re.compile(r"npm install|python3 -m venv|rustup target add")  # commands that need a registry
@@ -111,7 +112,13 @@ def answers(wasm):
 
 
 def test_javascript():
-    answers(make("javascript", "node", "npm"))
+    wasm = make("javascript", "node", "npm")
+    answers(wasm)
+    with serving(wasm, "--workers", "1") as s:  # an exception that nothing catches: the event says which, and where
+        a = curl(s.url + "/fetch?url=http://127.0.0.1:9/")
+        e = s.wait_event("guest-failed", request=a.fields["x-request-id"])
+        eq((a.status, e["head_sent"]), (500, False))
+        has(e["stderr"], "Error while running request handler", "app.js:")
 
 
 def test_python():
@@ -126,6 +133,29 @@ def test_rust():
     answers(make("rust", "cargo", "rustup"))
 
 
+def test_c():
+    if not os.path.isdir("/usr/include/wasm32-wasi"):
+        raise Skip("needs wasi-libc")
+    answers(make("c", "clang", "wasm-ld", "node", "npm"))
+
+
+def test_c_of_the_docs():
+    """The program and the commands of docs/getting-started.md, as written."""
+    if not os.path.isdir("/usr/include/wasm32-wasi") or not shutil.which("clang") or not shutil.which("wasm-ld"):
+        raise Skip("needs clang and wasi-libc")
+    source, commands = re.search(r"### C\n\n```c\n(.*?)```\n\n```sh\n(.*?)```", DOC, re.S).groups()
+    folder = os.path.join(WORK, "docs-c")
+    os.makedirs(folder)
+    with open(os.path.join(folder, "hello.c"), "w") as f:
+        f.write(source)
+    for command in commands.splitlines():
+        if command.startswith("clang"):
+            subprocess.run(command, shell=True, cwd=folder, check=True)
+    has(commands, "build/orlo serve hello.wasm")
+    with serving(os.path.join(folder, "hello.wasm")) as s:
+        eq(curl(s.url + "/?you").text, "Hello, you!\n")
+
+
 def test_readmes():
     """Each says how to serve it, with the flags that it needs, and is short."""
     for name in sorted(os.listdir(EXAMPLES)):
@@ -133,6 +163,9 @@ def test_readmes():
             made, serve = commands_of(name)
             check(made, name)
             has(serve, "app.wasm", "--env GREETING=", "--allow-http")
+            told = re.search(rf"```sh\ncd examples/{name}\n(.*?)```", DOC, re.S)  # docs say the same
+            if told:
+                eq([l for line in told.group(1).splitlines() if (l := line.split("  #")[0].strip()) and not l.startswith("curl")], made + [serve])
 
 
 def test_interfaces_are_the_same():
