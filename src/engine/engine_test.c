@@ -170,10 +170,11 @@ static void test_fresh_after_kill(void **state) {
             ok2(in, GUEST_fill, 0, 256);
             struct task t = {.in = in, .f = testguest_func(image, 0, GUEST_forever)};
             engine_spawn(in, run_task, &t);
-            assert_true(engine_run(e, 500'000));
+            engine_run(e, 500'000);
+            assert_false(t.done);
             engine_kill(in);
             engine_release(in); /* takes effect when its fiber has ended */
-            assert_false(engine_run(e, 1'000'000));
+            while (engine_run(e, 1'000'000)) {}
             assert_int_equal(t.trap, ABI_TRAP_INTERRUPTED);
         }
         engine_free(e);
@@ -627,10 +628,10 @@ static void test_kill_a_loop(void **state) {
                 t = {.in = other, .f = testguest_func(image, 0, GUEST_gs)};
     engine_spawn(in, run_task, &loop);
     engine_spawn(other, run_task, &t);
-    assert_true(engine_run(e, 2'000'000));
-    assert_true(t.done && !loop.done);
+    while (!t.done) engine_run(e, 2'000'000); /* however long the machine takes: the loop is taken off, and the other has its turn */
+    assert_false(loop.done);
     engine_kill(in);
-    assert_false(engine_run(e, 2'000'000));
+    while (engine_run(e, 2'000'000)) {}
     assert_int_equal(loop.trap, ABI_TRAP_INTERRUPTED);
     print_is(in, "wasm trap: the guest was stopped\n  0: forever (guest, func 14, offset 0x0)\n");
     engine_release(in);
@@ -661,15 +662,15 @@ static void test_preempt_on_a_full_stack(void **state) {
     engine_free(e);
 }
 
+/* Until the timer says that the slice is over. */
 static enum abi_trap host_busy(struct engine_call *call, uint64_t *args) {
-    uint64_t end = clock_mono_ns() + 1'000'000;
-    while (clock_mono_ns() < end) {}
+    const struct engine *e = engine_instance_engine(engine_call_instance(call));
+    while (!__atomic_load_n(&e->preempt_pending, __ATOMIC_RELAXED)) {}
     args[0] = 5;
     return ABI_TRAP_NONE;
 }
 
-/* A slice that ends in host code or in a runtime call is seen on return; killing in the middle of a bulk
- * operation works. */
+/* A slice that ends in host code is seen on return; killing in the middle of a bulk operation works. */
 static void test_slices_in_the_host(void **state) {
     struct world w = {.e = make(0, 100'000)};
     w.image = load(w.e, &(struct testguest){.memory_bytes = 65536, .memory_bytes_max = 1 * GiB, .hosts = 1});
@@ -687,7 +688,7 @@ static void test_slices_in_the_host(void **state) {
     struct task fill = {
         .in = in, .f = testguest_func(w.image, 0, GUEST_rt), .args = {ABI_RT_MEMORY_FILL, 0, 0, 0, 1, 2000 * ABI_WASM_PAGE}};
     engine_spawn(in, run_task, &fill);
-    assert_true(engine_run(w.e, 1));
+    assert_true(engine_run(w.e, 1)); /* a turn is over after so much work, whatever the clock says */
     engine_kill(in);
     while (engine_run(w.e, 1)) {}
     assert_int_equal(fill.trap, ABI_TRAP_INTERRUPTED);
@@ -695,6 +696,181 @@ static void test_slices_in_the_host(void **state) {
     engine_release(in);
     engine_release(other);
     engine_free(w.e);
+}
+
+/* ---- work, levels, news ---- */
+
+/* Runs op and checks that no step of it was longer than a piece, and that it gave others turns by how much it did. */
+static void works(struct engine_instance *in, enum abi_rtcall op, uint64_t *a, size_t n, uint64_t bytes) {
+    struct engine *e = engine_instance_engine(in);
+    uint64_t turns = engine_turns(e);
+    assert_int_equal(rt(in, op, a, n), ABI_TRAP_NONE);
+    assert_true(engine_work_most(e) <= ENGINE_WORK_PIECE);
+    assert_true(engine_turns(e) - turns >= bytes / (ENGINE_WORK_SLICE + ENGINE_WORK_PIECE));
+    assert_true(engine_turns(e) - turns <= bytes / ENGINE_WORK_SLICE + 2);
+}
+#define WORKS(in, bytes, op, ...)                                                                                                \
+    ({                                                                                                                           \
+        uint64_t w_[] = {__VA_ARGS__};                                                                                           \
+        works(in, ABI_RT_##op, w_, ARRAY_COUNT(w_), bytes);                                                                      \
+        w_[0];                                                                                                                   \
+    })
+
+/* The same, whatever the size: the clock has no part in it, as the slice is a second here. */
+static void test_runtime_calls_are_work(void **state) {
+    struct engine *e = make(0, 1'000'000'000);
+    struct engine_image *image = load(e, &(struct testguest){.memory_bytes = 32 << 20, .memory_bytes_max = 32 << 20, .table_count = 100});
+    struct engine_instance *in = engine_acquire(image, NULL);
+    const uint64_t bytes = 30 << 20, count = 4'000'000, f = (uintptr_t)engine_image_abi(image)->funcs;
+    WORKS(in, bytes, MEMORY_FILL, 0, 0, 8, 0x55, bytes);
+    WORKS(in, bytes, MEMORY_COPY, 0, 0, 0, 1 << 20, 8, bytes); /* down */
+    WORKS(in, bytes, MEMORY_COPY, 0, 0, 0, 8, 1 << 20, bytes);
+    assert_int_equal(engine_memory(in, 0, 0).p[bytes], 0x55);
+    assert_int_equal(WORKS(in, 8 * (count + 100), TABLE_GROW, 0, 0, f, count), 100);
+    assert_int_equal(WORKS(in, 8 * count, TABLE_GROW, 0, 0, 0, count), 100 + count);
+    for (uint64_t i = 0; i < 2 * count + 100; i += 99'999)
+        assert_int_equal(engine_table_get(in, 0, 0, i), i < 100 ? i % 3 ? 0 : f + i % GUEST_COUNT * sizeof(struct abi_func) : i < count + 100 ? f : 0);
+    WORKS(in, 8 * count, TABLE_FILL, 0, 0, 7, f, count);
+    assert_int_equal(engine_table_get(in, 0, 0, count + 6), f);
+    WORKS(in, 8 * count, TABLE_COPY, 0, 0, 0, 50, 0, count); /* down */
+    WORKS(in, 8 * count, TABLE_COPY, 0, 0, 0, 0, 50, count);
+    assert_int_equal(engine_table_get(in, 0, 0, 5), 0);
+    assert_int_equal(engine_table_get(in, 0, 0, 7), f);
+    engine_release(in);
+    while (engine_run(e, 1'000'000)) {}
+    engine_free(e);
+}
+
+/* A host function that never ends by itself. */
+static enum abi_trap host_endless(struct engine_call *call, uint64_t *args) {
+    struct world *w = engine_call_data(call);
+    while (engine_work(w->e, 1000)) w->n = 1;
+    w->killed++;
+    return ABI_TRAP_INTERRUPTED;
+}
+
+static void test_host_work(void **state) {
+    struct world w = {.e = make(0, 1'000'000'000)};
+    assert_true(engine_work(w.e, 1ull << 40)); /* on the loop's stack: nothing */
+    w.image = load(w.e, &plain);
+    engine_image_bind(w.image, 0, host_endless, &w);
+    struct engine_instance *in = engine_acquire(w.image, NULL), *other = engine_acquire(w.image, NULL);
+    struct task t[2] = {{.in = in, .f = testguest_func(w.image, 0, GUEST_host0)},
+                        {.in = other, .f = testguest_func(w.image, 0, GUEST_gs)}};
+    engine_spawn(in, run_task, &t[0]);
+    engine_spawn(other, run_task, &t[1]);
+    while (!t[1].done) assert_true(engine_run(w.e, 1));
+    engine_kill(in);
+    while (engine_run(w.e, 1)) {}
+    assert_true(t[0].done && w.killed == 1);
+    assert_int_equal(t[0].trap, ABI_TRAP_INTERRUPTED);
+    engine_release(in);
+    engine_release(other);
+    engine_free(w.e);
+}
+
+/* Writes its number down for each turn it has. */
+struct turner {
+    struct engine *e;
+    unsigned *log, *n, name, turns;
+};
+static void take_turns(void *arg) {
+    struct turner *t = arg;
+    for (unsigned i = 0; i < t->turns; i++) {
+        t->log[(*t->n)++] = t->name;
+        if (i + 1 < t->turns) (void)!engine_work(t->e, ENGINE_WORK_SLICE);
+    }
+}
+
+/* Who has used up a turn comes after all who are new; who has used more comes after who has used less, but has its turn. */
+static void test_levels(void **state) {
+    struct engine *e = make(0, 1'000'000'000);
+    struct engine_image *image = load(e, &plain);
+    struct engine_instance *in[4];
+    unsigned log[64] = {0}, n = 0;
+    struct turner t[4];
+    for (unsigned i = 0; i < 4; i++) {
+        in[i] = engine_acquire(image, NULL);
+        t[i] = (struct turner){e, log, &n, i, i == 3 ? 1 : 3};
+    }
+    in[0]->used_ns = 4'500'000'000; /* level 2 */
+    for (unsigned i = 0; i < 3; i++) engine_spawn(in[i], take_turns, &t[i]);
+    engine_run(e, 1);
+    assert_int_equal(log[0], 1); /* level 0, in their order */
+    engine_spawn(in[3], take_turns, &t[3]);
+    while (engine_run(e, 1)) {}
+    assert_int_equal(n, 10);
+    static const unsigned first[] = {1, 2, 3}; /* then 1 and 2 in turn, and now and then 0 */
+    assert_memory_equal(log, first, sizeof first);
+    unsigned last[4];
+    for (unsigned i = 0; i < n; i++) last[log[i]] = i;
+    assert_true(last[1] < last[0] && last[2] < last[0]);
+    for (unsigned i = 0; i < 4; i++) engine_release(in[i]);
+    engine_free(e);
+}
+
+/* New ones come without end, and yet who computes has its turns. */
+static void refill(void *arg) {
+    struct world *w = arg;
+    w->parked++;
+    if (!w->n) ENSURE(engine_spawn(engine_acquire(w->image, NULL), refill, w));
+    engine_kill(w->e->current->in);
+    engine_release(w->e->current->in);
+}
+static void last_turn(void *arg) {
+    struct world *w = arg;
+    (void)!engine_work(w->e, ENGINE_WORK_SLICE); /* now it is behind */
+    w->n = 1;
+}
+static void test_nobody_starves(void **state) {
+    struct world w = {.e = make(0, 100'000)};
+    w.image = load(w.e, &(struct testguest){.memory_bytes_max = 65536});
+    struct engine_instance *in = engine_acquire(w.image, NULL);
+    engine_spawn(in, last_turn, &w);
+    engine_spawn(engine_acquire(w.image, NULL), refill, &w);
+    while (engine_run(w.e, 1'000'000)) {} /* for ever, if it starved */
+    assert_int_equal(w.n, 1);
+    engine_release(in);
+    engine_free(w.e);
+}
+
+/* What an instance used is forgiven by as long as it slept. */
+static void test_sleep_is_forgiven(void **state) {
+    struct world w = {.e = make(0, 1'000'000)};
+    w.image = load(w.e, &plain);
+    engine_image_bind(w.image, 0, host_park, &w);
+    struct engine_instance *in = engine_acquire(w.image, NULL);
+    struct task t = {.in = in, .f = testguest_func(w.image, 0, GUEST_host0)};
+    in->used_ns = 5'000'000;
+    engine_spawn(in, run_task, &t);
+    while (engine_run(w.e, 1)) {}
+    assert_true(in->asleep_since_ns && in->used_ns >= 5'000'000);
+    uint64_t used = in->used_ns;
+    in->asleep_since_ns -= 3'000'000;
+    engine_ready(w.waiting[0]);
+    assert_true(in->used_ns <= used - 3'000'000);
+    while (engine_run(w.e, 1)) {}
+    assert_true(t.done);
+    engine_release(in);
+    engine_free(w.e);
+}
+
+/* A guest that computes makes way when there is news, though it is alone and nobody asked for an end. */
+static bool third_look(void *arg) { return ++*(unsigned *)arg == 3; }
+static void test_news(void **state) {
+    unsigned looks = 0;
+    struct engine *e = engine_new(&(struct engine_config){.slice_ns = 200'000, .news = third_look, .news_arg = &looks});
+    struct engine_image *image = load(e, &plain);
+    struct engine_instance *in = engine_acquire(image, NULL);
+    struct task t = {.in = in, .f = testguest_func(image, 0, GUEST_forever)};
+    engine_spawn(in, run_task, &t);
+    assert_true(engine_run(e, UINT64_MAX)); /* would not return */
+    assert_int_equal(looks, 3);
+    engine_kill(in);
+    while (engine_run(e, 1'000'000)) {}
+    assert_int_equal(t.trap, ABI_TRAP_INTERRUPTED);
+    engine_release(in);
+    engine_free(e);
 }
 
 /* ---- stores ---- */
@@ -909,6 +1085,12 @@ int main(void) {
         cmocka_unit_test(test_kill_a_loop),
         cmocka_unit_test(test_preempt_on_a_full_stack),
         cmocka_unit_test(test_slices_in_the_host),
+        cmocka_unit_test(test_runtime_calls_are_work),
+        cmocka_unit_test(test_host_work),
+        cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_nobody_starves),
+        cmocka_unit_test(test_sleep_is_forgiven),
+        cmocka_unit_test(test_news),
         cmocka_unit_test(test_engines_nest),
         cmocka_unit_test(test_crowd),
         cmocka_unit_test(test_idle),

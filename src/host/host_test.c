@@ -329,12 +329,13 @@ static void test_parking(void **s) {
         struct host_instance *in = host_instance_acquire(c, NULL);
         struct job j = {.in = in, .c = c, .fn = call_wait};
         assert_non_null(engine_spawn(host_instance_engine(in), run_fiber, &j));
-        engine_run(engine, 10'000'000);
+        while (!paused) engine_run(engine, 10'000'000);
         assert_false(j.done);
         assert_int_equal(run(c, call_values, NULL, 0), ABI_TRAP_NONE);
         assert_int_equal(paused_fiber_resumes, 0);
         if (kill) engine_kill(host_instance_engine(in));
         else engine_ready(paused);
+        paused = NULL;
         while (engine_instance_fibers(host_instance_engine(in))) engine_run(engine, 1'000'000);
         assert_true(j.done);
         assert_int_equal(j.trap, kill ? ABI_TRAP_INTERRUPTED : ABI_TRAP_NONE);
