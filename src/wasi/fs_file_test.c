@@ -166,7 +166,7 @@ static void test_abandoned(void **state) {
 
 /* A read that would wait for the disk is not made on the worker. */
 static void test_cold(void **state) {
-    enum { BYTES = 1 << 20 };
+    enum { BYTES = FS_SLICE_BYTES };
     struct fs_file *f = file("cold", O_CREAT | O_RDWR);
     static char to[BYTES];
     struct iovec v = {to, BYTES};
