@@ -2,20 +2,24 @@
 #include "wasi/notice.h"
 #include <unistd.h>
 
-enum { NOTICES_MAX = 8 };
-static const uint64_t again_ns = 60'000'000'000;
+enum { RUN_MAX = 8, WORKER_MAX = 64 };
+static const uint64_t minute_ns = 60'000'000'000;
 
 bool notice_due(struct wasi_run *run, str what) {
     static struct {
         uint64_t hash, until_ns;
-    } lately[64];
+    } lately[WORKER_MAX];
     static uint32_t next;
-    if (run->notices >= NOTICES_MAX) return false;
     uint64_t hash = str_hash(what), now = clock_mono_ns();
+    if (now - run->notices_since_ns > minute_ns) { /* of a service's instance, which outlives its requests */
+        run->notices_since_ns = now;
+        run->notices = 0;
+    }
+    if (run->notices >= RUN_MAX || lately[next].until_ns > now) return false;
     for (size_t i = 0; i < ARRAY_COUNT(lately); i++)
         if (lately[i].hash == hash && lately[i].until_ns > now) return false;
     lately[next].hash = hash;
-    lately[next].until_ns = now + again_ns;
+    lately[next].until_ns = now + minute_ns;
     next = (next + 1) % ARRAY_COUNT(lately);
     run->notices++;
     return true;

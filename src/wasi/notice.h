@@ -1,5 +1,5 @@
-/* notice: warnings about what guests do, which could do it a million times: a run says at most NOTICES_MAX things, and a worker the
- * same thing once a minute. */
+/* notice: warnings about what guests do, which could do it a million times: in a minute a run says at most RUN_MAX things, and a worker
+ * WORKER_MAX, each once. */
 #ifndef ORLO_WASI_NOTICE_H
 #define ORLO_WASI_NOTICE_H
 

@@ -66,7 +66,8 @@ struct wasi_run {
     uint64_t started_ns;
     struct net_quota outgoing; /* requests of its own under way */
     struct p3_fetch *fetches;    /* of those, what a 0.3 guest sent */
-    uint32_t notices;            /* logged: notice.h */
+    uint32_t notices;            /* logged since notices_since_ns: notice.h */
+    uint64_t notices_since_ns;
     bool sought_folder;          /* its guest looked for a folder, and none is granted */
     uint32_t files;              /* open for a guest of 0.2 or 0.3 */
     struct wasi_late *late;

@@ -135,6 +135,14 @@ def test_failed_requests_are_in_the_log():
                         eq(len([l for l in s.events("outgoing-request-failed") if l["port"] == number]), 1)
 
 
+def test_denials_do_not_flood_the_log():
+    """A guest that asks for another host each time: a worker says so many times a minute, and no more."""
+    for wasm in FETCH:
+        with serving(wasm, "--workers", "1") as s, concurrent.futures.ThreadPoolExecutor(8) as pool:
+            eq({a.text for a in pool.map(lambda i: curl(f"{s.url}/http?h{i}.example.org"), range(200))}, {DENIED})
+            eq(len(s.events("outgoing-request-denied")), 64)
+
+
 # ---- granted folders -----------------------------------------------------------------------------------------------------
 
 COMMANDS = [os.path.join(ROOT, "tests", "guests", n) for n in ("cli.wasm", "cli3.wasm")]
