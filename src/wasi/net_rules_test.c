@@ -29,7 +29,8 @@ static bool allows(struct wasi_net_rule rule, enum wasi_net_use use, const char 
 static void wildcards(void **state) {
     static const char *const open[] = {"1.1.1.1", "10.0.0.1", "127.0.0.1", "::1", "2001:db8::1", "fd00::1"};
     static const char *const shut[] = {"169.254.169.254", "fe80::1", "fd00:ec2::254",      "100.100.100.200", "224.0.0.1",
-                                       "255.255.255.255", "ff02::1", "64:ff9b::a9fe:a9fe", "0.0.0.0",         "::"};
+                                       "255.255.255.255", "ff02::1", "64:ff9b::a9fe:a9fe", "0.0.0.0",         "::",
+                                       "64:ff9b:1::a9fe:a9fe", "2001:0:1::1", "::ffff:0:169.254.169.254"};
     for (size_t i = 0; i < ARRAY_COUNT(open); i++) assert_true(allows(any(TCP), WASI_NET_TCP, open[i], 1));
     for (size_t i = 0; i < ARRAY_COUNT(shut); i++) {
         assert_false(allows(any(TCP | UDP), WASI_NET_TCP, shut[i], 1));
