@@ -402,6 +402,8 @@ enum host_copy host_stream_read(struct host_stream *s, struct host_call *memory,
 size_t host_stream_ready(const struct host_stream *s); /* elements that the other side offers now */
 bool host_stream_over(const struct host_stream *s); /* reading gives CLOSED */
 bool host_stream_gone(const struct host_stream *s); /* because the instance is gone, not because a guest dropped its end */
+/* A guest has the writable end, offers nothing, and nothing of its instance runs that could: nothing will come. */
+bool host_stream_forsaken(const struct host_stream *s);
 void host_stream_close(struct host_stream *s);
 
 void host_stream_writer_set_waker(struct host_stream_writer *w, host_waker fn, void *arg);
@@ -425,6 +427,7 @@ struct host_future *host_future_new(struct host_instance *in, struct host_future
 void host_future_set_waker(struct host_future *f, host_waker fn, void *arg);
 void host_future_wake(struct host_future *f);
 enum host_copy host_future_read(struct host_future *f, struct host_call *memory, void *out); /* DONE: close it */
+bool host_future_forsaken(const struct host_future *f);
 void host_future_close(struct host_future *f);
 void host_future_writer_set_waker(struct host_future_writer *w, host_waker fn, void *arg);
 enum host_copy host_future_write(struct host_future_writer *w, const void *p); /* DONE or CLOSED (nobody wants it): close it */

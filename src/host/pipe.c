@@ -210,6 +210,11 @@ size_t host_stream_writer_ready(const struct host_stream_writer *w) {
 }
 
 bool host_stream_gone(const struct host_stream *s) { return reader_of(s)->pipe->gone; }
+bool host_stream_forsaken(const struct host_stream *s) {
+    const struct host_pipe *p = reader_of(s)->pipe;
+    return p->end[1].where == HOST_END_GUEST && p->in && !p->pending && !p->in->threads_count && host_list_empty(&p->in->notes);
+}
+bool host_future_forsaken(const struct host_future *f) { return host_stream_forsaken((const struct host_stream *)f); }
 bool host_stream_writer_gone(const struct host_stream_writer *w) { return writer_of(w)->pipe->gone; }
 bool host_stream_writer_untold(const struct host_stream_writer *w) {
     const struct host_end *reader = &writer_of(w)->pipe->end[0];

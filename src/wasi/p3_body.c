@@ -286,6 +286,10 @@ void p3_outlet_stop(struct p3_outlet *o, enum net_error e) {
     outlet_end(o, e, NULL);
 }
 
+bool p3_outlet_forsaken(const struct p3_outlet *o) {
+    return o->started && !o->over && ((o->drain && p3_drain_forsaken(o->drain)) || (o->trailers && p3_await_forsaken(o->trailers)));
+}
+
 void p3_outlet_sent(struct p3_outlet *o, enum net_error e, const struct wasi3_http_types_error_code *code) {
     o->hold_sent = false;
     if (o->over || e != NET_OK) keep_sent(&o->sent, e, code);

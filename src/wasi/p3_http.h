@@ -77,6 +77,8 @@ struct p3_outlet {
 };
 /* Takes the body. */
 void p3_outlet_start(struct p3_outlet *o, struct p3_body *from);
+/* A guest has let go of what it had to write: the message will never be whole. */
+bool p3_outlet_forsaken(const struct p3_outlet *o);
 /* With hold_sent: the message is known to have arrived, or not. */
 void p3_outlet_sent(struct p3_outlet *o, enum net_error e, const struct wasi3_http_types_error_code *code);
 /* The sink is going, or nobody cares any more: on_over is not called, the guest is told e. */

@@ -192,7 +192,7 @@ static void on_task_over(struct host_invocation *inv, void *arg) {
     struct call *c = arg;
     c->task_over = true;
     maybe_report(c);
-    if (call_over(c)) settle(c->home);
+    settle(c->home);
 }
 
 /* ---- the response ---- */
@@ -512,6 +512,9 @@ static bool look_after(struct home *h) {
     for (struct link *l = h->calls.next, *next; l != &h->calls; l = next) {
         next = l->next;
         struct call *c = container_of(l, struct call, of_home);
+        /* In an instance of its own nobody will write what it left. */
+        if (c->task_over && capacity(s) == 1 && p3_outlet_forsaken(&c->outlet))
+            fail(c, WASI_END_NO_RESPONSE, "it ended without finishing the body of its response");
         if (call_over(c)) call_free(c);
     }
     if (!h->dead && h->overdue_count && h->overdue_count == h->calls_count) kill_home(h);

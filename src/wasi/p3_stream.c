@@ -170,6 +170,8 @@ struct p3_drain *p3_drain_new(struct host_instance *in, struct host_stream *s, c
 
 void p3_drain_wake(struct p3_drain *d) { host_stream_wake(d->s); }
 
+bool p3_drain_forsaken(const struct p3_drain *d) { return host_stream_forsaken(d->s); }
+
 void p3_drain_stop(struct p3_drain *d) { drain_free(d); }
 
 /* ---- promise ---------------------------------------------------------------------------------- */
@@ -282,6 +284,8 @@ struct p3_await *p3_await_new(struct host_instance *in, struct host_future *f, s
     host_future_wake(f);
     return a;
 }
+
+bool p3_await_forsaken(const struct p3_await *a) { return a->f && host_future_forsaken(a->f); }
 
 void p3_await_stop(struct p3_await *a) {
     ENSURE(a->f);

@@ -1,8 +1,9 @@
 """HTTP in both directions: guests that abandon what they have begun, at every point; upstreams that frame their answers in two ways, without end,
-or before they were asked. The guest is tests/guests/httpops.c: it does what the path says, letter by letter."""
+or before they were asked. The guests are tests/guests/httpops.c and httpops3.c: they do what the path says, letter by letter."""
 from harness import *
 
 OPS = os.path.join(ROOT, "tests", "guests", "httpops.wasm")
+OPS3 = os.path.join(ROOT, "tests", "guests", "httpops3.wasm")
 SERVICE = os.path.join(ROOT, "tests", "guests", "http3.wasm")
 
 
@@ -103,8 +104,8 @@ def told(s, program, up=None):
     return [w for w in body.decode().split()]
 
 
-def serve_ops(up=None, *flags):
-    return serving(OPS, "--workers", "1", "--timeout", "20s", *(("--allow-http", up.authority) if up else ()), *flags)
+def serve_ops(up=None, *flags, wasm=OPS):
+    return serving(wasm, "--workers", "1", "--timeout", "20s", *(("--allow-http", up.authority) if up else ()), *flags)
 
 
 # ---- what a guest announces and does not send ---------------------------------------------------------------------------
@@ -122,6 +123,21 @@ def test_http_announced_body_is_sent_or_cut():
                     check(status in (200, 500), method, length, end, status)
                     before = len(up.requests)
                     eq(told(s, "m4+Q+f~f+r", up)[-1], "+r200")
+                    asked += 1
+                    up.wait(lambda u: sum(r[0] == "DELETE /made HTTP/1.1" and r[1:] == (b"", True) for r in u.requests) >= asked)
+        check(not any(b"HTTP/1.1" in r[1] for r in up.requests), up.requests)
+
+
+def test_http_announced_body_is_sent_or_cut_3():
+    ends = ["-w!d~f", "-w!d-f", "-f", "~f+S<S", "~f-r", "xx", "", ".w-w!d~f", "~f+S-S-U", "-m"]
+    with Upstream() as up, serve_ops(up, wasm=OPS3) as s, attacked(s, "/+k"):
+        asked = 0
+        for method in "0124":
+            for length in ("c9", ""):
+                for end in ends:
+                    status = ops(s, f"{length}m{method}+Q+f.w{end}", up)[0]
+                    check(status in (200, 500), method, length, end, status)
+                    check(any(w.endswith("f200") for w in told(s, "m4+k+f~f", up)), end)
                     asked += 1
                     up.wait(lambda u: sum(r[0] == "DELETE /made HTTP/1.1" and r[1:] == (b"", True) for r in u.requests) >= asked)
         check(not any(b"HTTP/1.1" in r[1] for r in up.requests), up.requests)
@@ -156,6 +172,23 @@ def test_http_drop_everything_everywhere():
                         check(ops(s, program, up)[0] in (200, 500), program)
         up.wait(lambda u: u.opened - u.closed <= 64)  # at most those that rest
         check(not s.events("request-timeout"), s.log()[-2000:])
+        eq([e for e in s.events("request") if e["status"] == 504], [])
+
+
+def test_http_drop_everything_everywhere_3():
+    request = ["m2+Q", ":w", "+f", ".w", "~f", "+S", ",S"]
+    request_whole = ["m2+Q", "+f", ".w", "-w", "!d", "~f", "~m", "+S", "<S", "-S", "~U"]
+    passed_on = ["p.", "+g", "~f", "+S", "<S"]
+    served = ["+s", ",s", "-s", "~T"]
+    response = ["+R", ":W", "!o", ".W", "-W", "!D", "~n"]
+    with Upstream() as up, serve_ops(up, wasm=OPS3) as s, attacked(s, "/+k"):
+        for line in (request, request_whole, passed_on, served, response):
+            for n in range(1, len(line) + 1):
+                for x in "qsTRWDnQwdmfrSU":
+                    for rest in ("", "".join(line[n:])):
+                        program = "".join(line[:n]) + "-" + x + rest
+                        check(ops(s, program, up)[0] in (200, 500), program)
+        up.wait(lambda u: u.opened - u.closed <= 64)
         eq([e for e in s.events("request") if e["status"] == 504], [])
 
 
@@ -195,6 +228,29 @@ def test_http_lengths_are_numbers():
     with serve_ops() as s:
         eq(told(s, "cx+R"), ["cx", "+Rrefused"])
         eq(told(s, "c5+Fc5+R"), ["c5", "+F", "c5", "+Rrefused"])
+    with serve_ops(wasm=OPS3) as s:
+        eq(told(s, "cx+R"), ["cx", "+Rrefused"])
+
+
+def test_http_lengths_are_kept_3():
+    with Upstream(serve=lambda c: c.recv(1 << 20) and c.recv(1 << 20) and c.recv(1 << 20)) as up, serve_ops(up, wasm=OPS3) as s:
+        for program in ("c9m2+Q+f.w-w!d~f~m", "c3m2+Q+f.w-w!d~f~m"):
+            eq((program, told(s, program, up)[-2:]), (program, ["~ferror17", "~merror17"]))
+            up.wait(lambda u: u.opened == u.closed)
+        eq(ops(s, "c9+R!o.W-W!D")[0], 500)
+
+
+def test_http_passed_on_without_a_body():
+    """A request without a body that is passed on has none, though its head was changed."""
+    heads = []
+
+    def answer(head):
+        heads.append(head.lower())
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+    with Upstream(answer) as up, serve_ops(up, wasm=OPS3) as s:
+        has(told(s, "p.+g~f", up), "~f200")
+        check(heads and not any(b"transfer-encoding" in h or b"content-length" in h for h in heads), heads)
 
 
 def test_http_body_before_its_message():
@@ -230,6 +286,11 @@ def test_http_answer_before_the_request_ends():
     with Upstream(lambda head: answers[0]) as up, serve_ops(up) as s:  # the upload goes on after the response
         eq(told(s, "m2+Q+b+w+f.w~f+r+I+S<S.w-w!b", up)[-3:], [".wok", "-w", "!bok"])
         up.wait(lambda u: u.requests and u.requests[-1][1:] == (b"hellohello", True))
+    for answer in answers:
+        status = answer[9:12].decode()
+        for length in ("c9", ""):
+            with Upstream(lambda head: answer) as up, serve_ops(up, wasm=OPS3) as s:
+                eq(told(s, length + "m2+Q+f.w~f+S<S~U", up)[-4:], ["~f" + status, "+S", "<S5end", "~Uok"])
 
 
 def test_http_both_ways_at_once():
@@ -244,6 +305,8 @@ def test_http_both_ways_at_once():
 
     with Upstream(serve=echo) as up, serve_ops(up) as s:
         eq(told(s, "m2+Q+b+w+f.w~f+r+I+S,S.w,S.w,S-w!b<S", up)[-9:], ["+Sok", ",S5", ".wok", ",S5", ".wok", ",S5", "-w", "!bok", "<S0end"])
+    with Upstream(serve=echo) as up, serve_ops(up, wasm=OPS3) as s:
+        eq(told(s, "m2+Q+f.w~f+S,S.w,S.w,S-w!d<S~m", up)[-9:], [",S5", ".w5", ",S5", ".w5", ",S5", "-w", "!d", "<S0end", "~mok"])
 
 
 def test_http_upstreams_that_mean_two_things():
