@@ -24,6 +24,8 @@ verbs() {
     Inputs that fail are left in build-fuzz/found/, with the command that replays them.
 ./dev bench [NAME…] [--json]   measurements, as ratios against peers found on PATH
 ./dev fmt [--check]         clang-format over the sources
+./dev fresh [--up]          a minimal Debian 12 in a folder: ./dev up and ./dev test there (root, debootstrap)
+    Whether tools/packages.txt suffices, tried out. --up: without the tests. Takes half an hour on two cores.
 ./dev ci                    what CI runs: install packages, build, all tests
 TEXT
 }
@@ -174,6 +176,7 @@ bench)
     build_release orlo $(python3 bench/run.py --targets)
     exec python3 bench/run.py "$@"
     ;;
+fresh) exec tools/fresh.sh "$@" ;;
 ci)
     need_packages build test
     (need_packages arm64) || say "without a cross compiler: aarch64 is not tested"

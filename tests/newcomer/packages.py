@@ -57,14 +57,19 @@ def owners(paths):
 
 
 def headers(build):
-    """Those outside of this repository that made what a build folder makes."""
+    """Those outside of this repository that made what a build folder makes. What was not built since its source changed does not count."""
     ask = lambda *args: subprocess.run(["ninja", "-C", build, "-t", *args], capture_output=True, text=True).stdout.splitlines()
-    made, found, counts = {l.rpartition(": ")[0] for l in ask("targets", "all")}, set(), False
-    for line in ask("deps"):
-        if not line.startswith(" "):
-            counts = line.split(": ")[0] in made
-        elif counts and line.startswith("    /usr"):
-            found.add(os.path.realpath(line.strip()))
+    made, found = {l.rpartition(": ")[0] for l in ask("targets", "all")}, set()
+    out, files = "", []
+    time_of = lambda name: os.stat(os.path.join(build, name)).st_mtime if os.path.exists(os.path.join(build, name)) else 0
+    for line in [*ask("deps"), "end: "]:
+        if line.startswith("    "):
+            files.append(line.strip())
+        elif line:
+            own = [f for f in files if not f.startswith("/")]
+            if out in made and own and all(time_of(f) <= time_of(out) for f in own):
+                found |= {os.path.realpath(f) for f in files if f.startswith("/usr")}
+            out, files = line.split(": ")[0], []
     return sorted(found)
 
 
