@@ -49,8 +49,11 @@ static bool cut_double_colon(str s, str *before, str *after) {
 
 /* What the guest may see a folder as: an absolute path, or "." where the two are the same. */
 static str absolute(arena *out, str path) {
-    while (str_starts(path, STR("./"))) path = str_sub(path, 2, path.n);
-    if (str_eqc(path, ".") || !path.n) return STR("/");
+    for (size_t dots = 1; dots;) {
+        dots = str_starts(path, STR("../")) ? 3 : str_starts(path, STR("./")) ? 2 : 0;
+        path = str_sub(path, dots, path.n);
+    }
+    if (str_eqc(path, ".") || str_eqc(path, "..") || !path.n) return STR("/");
     return path.p[0] == '/' ? path : arena_fmt(out, "/" STR_FMT, STR_ARG(path));
 }
 

@@ -68,7 +68,7 @@ def test_wrong_values():
     """A value that is almost right is given back as it was meant, ready to be pasted."""
     for flags, better in ((["--dir", "data:/data"], "--dir data::/data"), (["--dir", "data:/data:ro"], "--dir data::/data:ro"),
                           (["--dir", "data::/data:rw"], "--dir data::/data"), (["--dir", "data::data"], "--dir data::/data"),
-                          (["--dir", "./data"], "--dir ./data::/data"), (["--dir", "::/data"], "--dir ./data::/data"), (["--dir", "data::"], "--dir data::/data"),
+                          (["--dir", "./data"], "--dir ./data::/data"), (["--dir", ".."], "--dir ..::/"), (["--dir", "../../data"], "--dir ../../data::/data"), (["--dir", "::/data"], "--dir ./data::/data"), (["--dir", "data::"], "--dir data::/data"),
                           (["--dir", "data:rw"], "--dir data::/data"), (["--allow-http", "http://127.0.0.1:3000/x?y"], "--allow-http 127.0.0.1:3000"),
                           (["--allow-http", "https://api.example.org"], "--allow-http api.example.org"), (["--allow-http", "x.org/path"], "--allow-http x.org"),
                           (["--allow-http", "x.org:99999"], "--allow-http x.org:9999"), (["--allow-http", "x.org:0"], "--allow-http x.org:8080"),
