@@ -109,10 +109,37 @@ static unsigned network_of(const struct node_grants *g) {
     return network;
 }
 
+/* The ports that a rule opens for TCP; false: too many to name. */
+static bool add_ports(struct node_sandbox *box, uint16_t from, uint16_t to) {
+    for (unsigned port = from; port <= to; port++) {
+        if (box->ports_count == ARRAY_COUNT(box->ports)) return false;
+        box->ports[box->ports_count++] = (uint16_t)port;
+    }
+    return true;
+}
+
+static void open_ports(struct node_sandbox *box, const struct node_grants *g) {
+    static const uint16_t ask[] = {53, 80, 443}; /* names, and the two that --forward may leave out */
+    bool all = true;
+    for (size_t i = 0; i < ARRAY_COUNT(ask) - (g->forward_authority.n ? 0 : 2); i++) all = all && add_ports(box, ask[i], ask[i]);
+    for (uint32_t i = 0; i < g->allow_http.n; i++) all = all && add_ports(box, g->allow_http.p[i].port_from, g->allow_http.p[i].port_to);
+    for (uint32_t i = 0; i < g->net.n; i++)
+        if (g->net.p[i].uses & 1 << WASI_NET_TCP) all = all && add_ports(box, g->net.p[i].port_from, g->net.p[i].port_to);
+    str host, port;
+    uint64_t number;
+    if (g->forward_authority.n && node_cut_host_port(g->forward_authority, &host, &port) && port.n)
+        all = all && str_to_u64(port, &number) && add_ports(box, (uint16_t)number, (uint16_t)number);
+    box->any_port_out = !all;
+}
+
 static err lock_up(const struct node_guest_config *config, struct opened *o, struct diag *d) {
-    unsigned network = network_of(config->grants);
-    if (network) open_resolver_paths(o);
-    err e = node_sandbox_worker(o->paths, o->paths_count, network, d);
+    struct node_sandbox box = {.paths = o->paths, .granted_count = o->paths_count, .network = network_of(config->grants)};
+    if (box.network) {
+        open_resolver_paths(o);
+        open_ports(&box, config->grants);
+    }
+    box.paths_count = o->paths_count;
+    err e = node_sandbox_worker(&box, d);
     for (size_t i = o->preopens_count; i < o->paths_count; i++) close(o->paths[i].fd);
     return e;
 }

@@ -155,7 +155,9 @@ static void test_progress(void **state) {
     ssize_t n = read(terminal, seen, sizeof seen - 1);
     assert_int_equal(e, ERR_OK);
     assert_true(n > 0);
-    assert_string_equal(seen, "\rtesting … 1 s\x1b[K\r\x1b[K");
+    static const char begins[] = "\rtesting … ", ends[] = " s\x1b[K\r\x1b[K";
+    assert_memory_equal(seen, begins, sizeof begins - 1);
+    assert_string_equal(seen + n - (sizeof ends - 1), ends);
     close(side), close(terminal), close(saved);
 }
 
@@ -230,7 +232,7 @@ static void worker_sockets(unsigned network, char out[static 8]) {
         struct diag d = DIAG_INIT;
         char text[8];
         int n = 0;
-        if (node_sandbox_worker(NULL, 0, network, &d) != ERR_OK) _exit(1);
+        if (node_sandbox_worker(&(struct node_sandbox){.network = network, .any_port_out = true}, &d) != ERR_OK) _exit(1);
         int tcp = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (tcp >= 0) text[n++] = 't';
         if (socket(AF_INET6, SOCK_DGRAM, 0) >= 0 || errno == EAFNOSUPPORT) text[n++] = 'u';

@@ -46,9 +46,18 @@ struct node_sandbox_path {
     bool write;
 };
 enum { NODE_SANDBOX_CONNECT = 1, NODE_SANDBOX_LISTEN = 2 };
-/* No exec, no ptrace, no new privileges; files only below `paths` (Landlock, where the kernel has it); new internet sockets only
- * with CONNECT, that accept connections only with LISTEN too. */
-[[nodiscard]] err node_sandbox_worker(const struct node_sandbox_path *paths, size_t count, unsigned network, struct diag *d);
+enum { NODE_SANDBOX_PORTS_MAX = 128 };
+struct node_sandbox {
+    const struct node_sandbox_path *paths;
+    size_t paths_count, granted_count; /* the first granted_count are guests' folders, the rest is what the process reads itself */
+    unsigned network;
+    bool any_port_out; /* else TCP connections go to these ports alone */
+    uint16_t ports[NODE_SANDBOX_PORTS_MAX];
+    size_t ports_count;
+};
+/* No exec, no ptrace, no capability, no signal to others; files only below `paths` (Landlock, where the kernel has it); new internet
+ * sockets only with CONNECT, that accept connections only with LISTEN too. */
+[[nodiscard]] err node_sandbox_worker(const struct node_sandbox *box, struct diag *d);
 /* The few system calls that a computation between two descriptors needs; anything else kills. memory_bytes_max is of its own memory and
  * of the one file it can write, whose part is file_bytes_max, but no more than half. */
 [[nodiscard]] err node_sandbox_job(uint64_t memory_bytes_max, uint64_t file_bytes_max, uint64_t cpu_s_max, struct diag *d);

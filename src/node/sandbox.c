@@ -1,25 +1,33 @@
-/* sandbox: what a process gives up, for good: seccomp by a list of what is allowed, Landlock for files, rlimits for a job.
+/* sandbox: what a process gives up, for good: seccomp by a list of what is allowed and with which arguments, Landlock for files, ports,
+ * signals and local sockets, every capability, rlimits for a job.
  *
  * 1. Whatever is not in sandbox.def answers EPERM (libraries probe); exec and its kin kill, in a job also sockets and processes.
  * 2. A job has no files, no sockets, and dies of its memory and CPU limits.
  * 3. A worker that was granted nothing of the network cannot make a socket at all; one that was granted no address to listen at cannot
- *    make one that listens.
- * The filter's order does not cost: Linux (5.11) keeps a bitmap of what is allowed whatever its arguments.
+ *    make one that listens; one that was granted no folder can open no file.
  */
 #include "node/node_int.h"
+#include "wasi/wasi.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <linux/securebits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <termios.h>
 #include <unistd.h>
 
 #if defined __x86_64__
@@ -30,11 +38,33 @@
 
 /* ---- seccomp ---- */
 
-static const struct {
+enum { J = 1, W = 2, F = 4, D = 8, N = 16, L = 32 }; /* as sandbox.def says */
+enum {
+    SANDBOX_PAGEMAP_SCAN = (int)0xc0606610, /* _IOWR('f', 16, struct pm_scan_arg): Linux 6.7 */
+    SANDBOX_TMPFILE = 020000000,            /* O_TMPFILE without O_DIRECTORY */
+    SANDBOX_THREAD = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS |
+                     CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID,
+};
+
+struct condition {
+    enum { ANY, LOW_IS, ALL_IS, NONE, SOME, ONLY_THESE, SOCKET_KIND, THIS_PROCESS } what;
+    uint8_t arg;
+    uint32_t value;
+};
+enum { CONDITIONS_MAX = 3 };
+static const struct row {
     int nr;
-    bool job, worker;
-} allowed[] = {
-#define X(name, job, worker) {SYS_##name, job, worker},
+    unsigned who;
+    struct condition conditions[CONDITIONS_MAX]; /* the first ANY ends them */
+} rows[] = {
+#define IS(a, v) {LOW_IS, a, (uint32_t)(v)}
+#define ALL(a, v) {ALL_IS, a, (uint32_t)(v)}
+#define NONE_OF(a, v) {NONE, a, (uint32_t)(v)}
+#define SOME_OF(a, v) {SOME, a, (uint32_t)(v)}
+#define ONLY(a, v) {ONLY_THESE, a, (uint32_t)(v)}
+#define KIND(a, v) {SOCKET_KIND, a, (uint32_t)(v)}
+#define OWN(a) {THIS_PROCESS, a, 0}
+#define X(name, who, ...) {SYS_##name, who, {__VA_ARGS__}},
 #include "node/sandbox.def"
 #undef X
 };
@@ -45,8 +75,14 @@ static const int deadly[] = {
     SYS_pivot_root, SYS_chroot,   SYS_bpf,    SYS_kexec_load,       SYS_init_module,       SYS_finit_module,    SYS_delete_module,
     SYS_setns,      SYS_unshare,  SYS_keyctl, SYS_add_key,          SYS_request_key,       SYS_perf_event_open,
 };
+static const int deadly_in_job[] = {
+    SYS_socket, SYS_clone,
+#ifdef __x86_64__
+    SYS_fork,   SYS_vfork,
+#endif
+};
 
-enum { FILTER_MAX = 400 };
+enum { FILTER_MAX = 1200 };
 struct filter {
     struct sock_filter op[FILTER_MAX];
     unsigned short n;
@@ -60,158 +96,192 @@ static void load(struct filter *f, size_t offset) {
     put(f, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
 }
 static void answer(struct filter *f, uint32_t action) { put(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action)); }
+static void jump(struct filter *f, unsigned test, uint32_t value, unsigned if_so, unsigned if_not) {
+    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | test | BPF_K, value, (uint8_t)if_so, (uint8_t)if_not));
+}
 /* The accumulator holds the call's number: if it is nr, the action. */
 static void rule(struct filter *f, int nr, uint32_t action) {
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 0, 1));
+    jump(f, BPF_JEQ, (uint32_t)nr, 0, 1);
     answer(f, action);
 }
 static uint32_t refuse(int why) { return SECCOMP_RET_ERRNO | (uint32_t)why; }
 
-/* A thread of this process, not a process. */
-static void rule_thread(struct filter *f, uint32_t otherwise) {
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 4));
-    load(f, offsetof(struct seccomp_data, args[0]));
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 1));
-    answer(f, SECCOMP_RET_ALLOW);
-    answer(f, otherwise);
+static unsigned length(const struct condition *c) { return c->what == ALL_IS ? 4 : c->what == ONLY_THESE || c->what == SOCKET_KIND ? 3 : 2; }
+
+/* Falls through if it holds; else goes `past` instructions beyond its end. */
+static void put_condition(struct filter *f, const struct condition *c, unsigned past) {
+    size_t low = offsetof(struct seccomp_data, args) + 8u * c->arg; /* both machines are little-endian */
+    load(f, low);
+    switch (c->what) {
+    case ANY: break;
+    case LOW_IS: jump(f, BPF_JEQ, c->value, 0, past); break;
+    case THIS_PROCESS: jump(f, BPF_JEQ, (uint32_t)getpid(), 0, past); break;
+    case NONE: jump(f, BPF_JSET, c->value, past, 0); break;
+    case SOME: jump(f, BPF_JSET, c->value, 0, past); break;
+    case ALL_IS:
+        jump(f, BPF_JEQ, c->value, 0, past + 2);
+        load(f, low + 4);
+        jump(f, BPF_JEQ, 0, 0, past);
+        break;
+    case ONLY_THESE:
+    case SOCKET_KIND:
+        put(f, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, c->what == ONLY_THESE ? ~c->value : 0xf));
+        jump(f, BPF_JEQ, c->what == ONLY_THESE ? 0 : c->value, 0, past);
+        break;
+    }
 }
 
-/* A signal to this process only: raise, abort and the preemption ticker, not a neighbour. */
-static void rule_own_signal(struct filter *f, int nr) {
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 0, 4));
-    load(f, offsetof(struct seccomp_data, args[0]));
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 0, 1));
+/* The conditions one after the other, then ALLOW; what does not hold goes to the instruction after that. */
+static void put_row(struct filter *f, const struct row *r) {
+    unsigned left = 1;
+    for (int i = 0; i < CONDITIONS_MAX && r->conditions[i].what; i++) left += length(&r->conditions[i]);
+    for (int i = 0; i < CONDITIONS_MAX && r->conditions[i].what; i++) {
+        left -= length(&r->conditions[i]);
+        put_condition(f, &r->conditions[i], left);
+    }
     answer(f, SECCOMP_RET_ALLOW);
-    answer(f, refuse(EPERM));
 }
 
-/* Reading one's limits is fine; changing them, or another process's, is not: the third argument must be null. */
-static void rule_prlimit(struct filter *f) {
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prlimit64, 0, 6));
-    load(f, offsetof(struct seccomp_data, args[2]));
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 3));
-    load(f, offsetof(struct seccomp_data, args[2]) + 4);
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1));
-    answer(f, SECCOMP_RET_ALLOW);
-    answer(f, refuse(EPERM));
+static bool among(int nr, const int *list, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (list[i] == nr) return true;
+    return false;
 }
 
-/* Internet sockets for TCP and UDP (no raw ones, whatever the user may), and what name resolution asks about interfaces; no local
- * ones, which lead to other programs. */
-static void rule_socket(struct filter *f) {
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 10));
-    load(f, offsetof(struct seccomp_data, args[0]));
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 2, 0));
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 1, 0));
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 4, 5));
-    load(f, offsetof(struct seccomp_data, args[1]));
-    put(f, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xf)); /* the rest is flags */
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOCK_STREAM, 1, 0));
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOCK_DGRAM, 0, 1));
-    answer(f, SECCOMP_RET_ALLOW);
-    answer(f, refuse(EPERM));
+/* To a process that may open nothing there is nothing: libraries look for their configuration, and go on. */
+static uint32_t denial(int nr, unsigned who) {
+    if (who & J && among(nr, deadly_in_job, ARRAY_COUNT(deadly_in_job))) return SECCOMP_RET_KILL_PROCESS;
+    return refuse(nr == SYS_openat && !(who & (F | N)) ? ENOENT : EPERM);
 }
 
-static void build(struct filter *f, bool job, unsigned network) {
+/* All rows of a call whose arguments are looked at, where its first one is. */
+static void put_call(struct filter *f, size_t first, unsigned who) {
+    int nr = rows[first].nr;
+    for (size_t i = 0; i < first; i++)
+        if (rows[i].nr == nr) return;
+    jump(f, BPF_JEQ, (uint32_t)nr, 1, 0);
+    unsigned short skip = f->n;
+    put(f, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 0));
+    for (size_t i = first; i < ARRAY_COUNT(rows); i++)
+        if (rows[i].nr == nr && rows[i].who & who) put_row(f, &rows[i]);
+    answer(f, denial(nr, who));
+    f->op[skip].k = (uint32_t)(f->n - skip - 1);
+}
+
+static bool looked_at(int nr) {
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        if (rows[i].nr == nr && rows[i].conditions[0].what) return true;
+    return false;
+}
+
+static void build(struct filter *f, unsigned who) {
     load(f, offsetof(struct seccomp_data, arch));
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OWN_ARCH, 1, 0));
+    jump(f, BPF_JEQ, OWN_ARCH, 1, 0);
     answer(f, SECCOMP_RET_KILL_PROCESS);
     load(f, offsetof(struct seccomp_data, nr));
 #ifdef __x86_64__
-    put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1)); /* the x32 numbers */
+    jump(f, BPF_JGE, 0x40000000, 0, 1); /* the x32 numbers */
     answer(f, SECCOMP_RET_KILL_PROCESS);
 #endif
-    for (size_t i = 0; i < ARRAY_COUNT(allowed); i++)
-        if (job ? allowed[i].job : allowed[i].worker) rule(f, allowed[i].nr, SECCOMP_RET_ALLOW);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        if (looked_at(rows[i].nr)) put_call(f, i, who);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        if (rows[i].who & who && !looked_at(rows[i].nr)) rule(f, rows[i].nr, SECCOMP_RET_ALLOW);
     for (size_t i = 0; i < ARRAY_COUNT(deadly); i++) rule(f, deadly[i], SECCOMP_RET_KILL_PROCESS);
-    if (network) {
-        rule_socket(f);
-        rule(f, SYS_connect, SECCOMP_RET_ALLOW);
-        rule(f, SYS_bind, SECCOMP_RET_ALLOW);
-    }
-    if (network & NODE_SANDBOX_LISTEN) rule(f, SYS_listen, SECCOMP_RET_ALLOW);
     rule(f, SYS_io_uring_setup, refuse(ENOSYS)); /* a filter does not see what goes through a ring; libraries do without */
     rule(f, SYS_clone3, refuse(ENOSYS));         /* its flags are behind a pointer; libc falls back to clone */
-    if (job) {
-        rule(f, SYS_openat, refuse(ENOENT)); /* libraries look for their configuration: there is none */
-        rule(f, SYS_socket, SECCOMP_RET_KILL_PROCESS);
-        rule_thread(f, SECCOMP_RET_KILL_PROCESS);
-#ifdef __x86_64__
-        rule(f, SYS_open, refuse(ENOENT));
-        rule(f, SYS_fork, SECCOMP_RET_KILL_PROCESS);
-        rule(f, SYS_vfork, SECCOMP_RET_KILL_PROCESS);
-#endif
-    } else {
-        rule_thread(f, refuse(EPERM));
+    if (who & J) {
+        for (size_t i = 0; i < ARRAY_COUNT(deadly_in_job); i++)
+            if (!looked_at(deadly_in_job[i])) rule(f, deadly_in_job[i], SECCOMP_RET_KILL_PROCESS);
     }
-    /* Each of these leaves the accumulator holding an argument only on paths that have answered. */
-    rule_own_signal(f, SYS_tgkill);
-    rule_own_signal(f, SYS_kill);
-    rule_prlimit(f);
     answer(f, refuse(EPERM));
 }
 
-#ifdef __SANITIZE_ADDRESS__
-/* Looking for leaks takes a process that traces this one: not from inside a sandbox. */
-static bool confined;
-int __lsan_is_turned_off(void);
-int __lsan_is_turned_off(void) { return confined; }
-/* UBSan reads its options when it has something to say; what it would read them from is out of reach then. */
-const char *__ubsan_default_options(void);
-const char *__ubsan_default_options(void) { return "halt_on_error=1:print_stacktrace=1"; }
-#define CONFINED() (confined = true)
-#else
-#define CONFINED() ((void)0)
-#endif
-
-static err install(bool job, unsigned network, struct diag *d) {
-    struct filter f = {.n = 0};
-    build(&f, job, network);
+static err install(unsigned who, struct diag *d) {
+    static struct filter f;
+    f.n = 0;
+    build(&f, who);
     struct sock_fprog program = {.len = f.n, .filter = f.op};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "this kernel refuses a seccomp filter: %s", strerror(errno));
-    CONFINED();
     return ERR_OK;
+}
+
+/* ---- capabilities ---- */
+
+/* All, also of root: started so, it has opened what it may not open afterwards. */
+static err drop_capabilities(struct diag *d) {
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    for (int cap = 0; cap < 64; cap++) prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+    prctl(PR_SET_SECUREBITS, SECURE_ALL_BITS | SECURE_ALL_LOCKS, 0, 0, 0); /* what fails here needs a capability that there is none of */
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+    if (syscall(SYS_capset, &head, none) == 0) return ERR_OK;
+    return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "capabilities cannot be given up: %s", strerror(errno));
 }
 
 /* ---- Landlock ---- */
 
-#ifndef LANDLOCK_ACCESS_FS_TRUNCATE
-#define LANDLOCK_ACCESS_FS_TRUNCATE (1ull << 14) /* version 3: the kernel may be newer than the headers */
-#endif
+/* The kernel may be newer than the headers. */
+struct ruleset {
+    uint64_t fs, net, scoped;
+};
+struct port_rule {
+    uint64_t allowed, port;
+};
+enum {
+    FS_REFER = 1 << 13,    /* version 2 */
+    FS_TRUNCATE = 1 << 14, /* version 3 */
+    NET_BIND_TCP = 1,      /* version 4 */
+    NET_CONNECT_TCP = 2,
+    FS_IOCTL_DEV = 1 << 15,          /* version 5 */
+    SCOPE_ABSTRACT_UNIX_SOCKET = 1,  /* version 6 */
+    SCOPE_SIGNAL = 2,
+    RULE_NET_PORT = 2,
+};
 static const uint64_t files_read = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
 static const uint64_t files_of_a_file =
-    LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_TRUNCATE;
+    LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV;
 
-/* What this kernel can control, of what we would; 0: no Landlock. */
-static uint64_t files_handled(void) {
+/* What this kernel can control, of what we would; all 0: no Landlock. The attribute's size is that of its version. */
+static struct ruleset handled(size_t *size) {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    if (version < 1) return 0;
-    uint64_t all = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1; /* version 1 */
-#ifdef LANDLOCK_ACCESS_FS_REFER
-    if (version >= 2) all |= LANDLOCK_ACCESS_FS_REFER;
-#endif
-    if (version >= 3) all |= LANDLOCK_ACCESS_FS_TRUNCATE;
-    return all;
+    struct ruleset r = {0};
+    *size = version >= 6 ? 24 : version >= 4 ? 16 : 8;
+    if (version >= 1) r.fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1;
+    if (version >= 2) r.fs |= FS_REFER;
+    if (version >= 3) r.fs |= FS_TRUNCATE;
+    if (version >= 4) r.net = NET_BIND_TCP | NET_CONNECT_TCP;
+    if (version >= 5) r.fs |= FS_IOCTL_DEV;
+    if (version >= 6) r.scoped = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL;
+    return r;
 }
 
-static err lock_files(const struct node_sandbox_path *paths, size_t count, struct diag *d) {
-    uint64_t handled = files_handled();
-    if (!handled) { /* an older kernel: seccomp and the guests' own openat2 rules are what remains */
+static bool allow_path(int rules, uint64_t handled_fs, const struct node_sandbox_path *path) {
+    struct stat st;
+    if (fstat(path->fd, &st)) return false;
+    uint64_t want = path->write ? handled_fs & ~(uint64_t)(LANDLOCK_ACCESS_FS_EXECUTE | FS_IOCTL_DEV) : files_read;
+    if (!S_ISDIR(st.st_mode)) want &= files_of_a_file;
+    struct landlock_path_beneath_attr under = {.allowed_access = want & handled_fs, .parent_fd = path->fd};
+    return syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &under, 0) == 0;
+}
+
+static err lock_in(const struct node_sandbox *box, struct diag *d) {
+    size_t size;
+    struct ruleset attr = handled(&size);
+    if (!attr.fs) { /* an older kernel: seccomp and the guests' own openat2 rules are what remains */
         log_event(LOG_DEBUG, "landlock-missing");
         return ERR_OK;
     }
-    struct landlock_ruleset_attr attr = {.handled_access_fs = handled};
-    int rules = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
+    if (box->any_port_out) attr.net &= ~(uint64_t)NET_CONNECT_TCP;
+    if (box->network & NODE_SANDBOX_LISTEN) attr.net &= ~(uint64_t)NET_BIND_TCP;
+    int rules = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
     bool ok = rules >= 0;
-    for (size_t i = 0; ok && i < count; i++) {
-        struct stat st;
-        ok = fstat(paths[i].fd, &st) == 0;
-        uint64_t want = paths[i].write ? handled & ~LANDLOCK_ACCESS_FS_EXECUTE : files_read;
-        if (!S_ISDIR(st.st_mode)) want &= files_of_a_file;
-        struct landlock_path_beneath_attr under = {.allowed_access = want & handled, .parent_fd = paths[i].fd};
-        ok = ok && syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &under, 0) == 0;
-    }
+    for (size_t i = 0; ok && i < box->paths_count; i++) ok = allow_path(rules, attr.fs, &box->paths[i]);
+    for (size_t i = 0; ok && attr.net & NET_CONNECT_TCP && i < box->ports_count; i++)
+        ok = syscall(SYS_landlock_add_rule, rules, RULE_NET_PORT, &(struct port_rule){NET_CONNECT_TCP, box->ports[i]}, 0) == 0;
+    if (ok && attr.net & NET_BIND_TCP && box->network) /* one that the system chooses, to connect from */
+        ok = syscall(SYS_landlock_add_rule, rules, RULE_NET_PORT, &(struct port_rule){NET_BIND_TCP, 0}, 0) == 0;
     ok = ok && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && syscall(SYS_landlock_restrict_self, rules, 0) == 0;
     int why = errno;
     if (rules >= 0) close(rules);
@@ -220,10 +290,15 @@ static err lock_files(const struct node_sandbox_path *paths, size_t count, struc
 
 /* ---- the two sandboxes ---- */
 
-err node_sandbox_worker(const struct node_sandbox_path *paths, size_t count, unsigned network, struct diag *d) {
+err node_sandbox_worker(const struct node_sandbox *box, struct diag *d) {
+    unsigned who = W;
+    for (size_t i = 0; i < box->granted_count; i++) who |= box->paths[i].write ? F | D : F;
+    if (box->network) who |= N;
+    if (box->network & NODE_SANDBOX_LISTEN) who |= L;
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* no ptrace by the same user, no core with guests' memory */
-    TRY(lock_files(paths, count, d));
-    return install(false, network, d);
+    TRY(lock_in(box, d));
+    TRY(drop_capabilities(d));
+    return install(who, d);
 }
 
 static bool cap(int which, uint64_t value) {
@@ -248,8 +323,9 @@ err node_sandbox_job(uint64_t memory_bytes_max, uint64_t file_bytes_max, uint64_
         !cap(RLIMIT_FSIZE, file) || !cap(RLIMIT_NOFILE, 64))
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    TRY(lock_files(NULL, 0, d));
-    return install(true, 0, d);
+    TRY(lock_in(&(struct node_sandbox){0}, d));
+    TRY(drop_capabilities(d));
+    return install(J, d);
 }
 
 static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }

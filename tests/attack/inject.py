@@ -60,14 +60,16 @@ class Taken:
         ptrace(SETREGS, self.pid, 0, ctypes.addressof(b))
 
     def run(self, code, **regs):
-        """Runs code (8 bytes at most) that ends with int3: a signal number if it was another one, else the registers."""
+        """Runs code (8 bytes at most) that ends with int3: the registers after it, or None if it died."""
         ptrace(POKE, self.pid, self.code, int.from_bytes(code.ljust(8, b"\x90"), "little"))
         self.set(dict(self.old, rip=self.code, orig_rax=(1 << 64) - 1, rsp=self.old["rsp"] - 4096, **regs))
-        ptrace(CONT, self.pid)
-        status = self.wait()
-        if not self.alive:
-            return None
-        return self.regs()
+        while True:  # other signals wait: a timer's, of a process that computes
+            ptrace(CONT, self.pid)
+            status = self.wait()
+            if not self.alive:
+                return None
+            if os.WSTOPSIG(status) == signal.SIGTRAP:
+                return self.regs()
 
     def call(self, number, *args):
         """What the system call answers: a value, -errno, or "killed"."""

@@ -1,8 +1,8 @@
 """Processes: what a job, a worker and the supervisor hold, what they survive, and how they come back."""
-import os, pty, shutil, signal, socket, subprocess, threading, time
+import os, pty, re, shutil, signal, socket, struct, subprocess, threading, time
 
 from harness import *
-from inject import Taken
+from inject import Taken, said
 
 
 def children(pid, name=None):
@@ -288,3 +288,186 @@ def test_ids_are_unrelated():
         for values in (ids, [unmix(i) for i in ids]):
             steps = {b - a & (1 << 64) - 1 for a, b in zip(values, values[1:])}
             eq(len(steps), 69)
+
+
+# ---- what code that took over a process could do --------------------------------------------------------------------
+
+# The numbers of x86-64, where injecting is possible.
+SYS = dict(read=0, write=1, open=2, mmap=9, mprotect=10, ioctl=16, pipe=22, socket=41, connect=42, sendto=44, bind=49, listen=50, socketpair=53,
+           setsockopt=54, clone=56, fork=57, vfork=58, execve=59, kill=62, fcntl=72, truncate=76, rename=82, mkdir=83, link=86, unlink=87,
+           chmod=90, chown=92, ptrace=101, setuid=105, capset=126, sigqueue=129, mknod=133, personality=135, setpriority=141, prctl=157, arch_prctl=158,
+           setrlimit=160, chroot=161, mount=165, tkill=200, setxattr=188, timer_create=222, tgkill=234, openat=257, mkdirat=258, unlinkat=263,
+           unshare=272, splice=275, pipe2=293, process_vm_readv=310, setns=308, prlimit64=302, memfd_create=319, bpf=321, userfaultfd=323,
+           execveat=322, io_uring_setup=425, pidfd_send_signal=424, pidfd_open=434, clone3=435, openat2=437, process_madvise=440, landlock=444)
+PTY, AT_FDCWD, EXEC_ONLY = 0x5412, (1 << 64) - 100, 4
+
+
+def attempts(t, supervisor, folder=""):
+    """(what, call, arguments): none of them may work in any process that touches what strangers sent."""
+    path = t.put(os.path.join(folder, "/etc/passwd").encode() + b"\0")
+    here = t.put(b"/etc/passwd\0")
+    return [
+        ("types into the terminal", "ioctl", 0, PTY, here),
+        ("takes a terminal", "ioctl", 0, 0x540E, 0),  # TIOCSCTTY
+        ("asks for signals by ioctl", "ioctl", 2, 0x5452, here),  # FIOASYNC
+        ("names who gets signals", "ioctl", 2, 0x8901, here),  # FIOSETOWN
+        ("names who gets signals", "fcntl", 2, 8, supervisor),  # F_SETOWN
+        ("names who gets signals", "fcntl", 2, 15, here),  # F_SETOWN_EX
+        ("chooses the signal", "fcntl", 2, 10, 9),  # F_SETSIG
+        ("asks for signals", "fcntl", 2, 4, 0x2000),  # O_ASYNC
+        ("takes a lease", "fcntl", 2, 1024, 0),
+        ("kills the supervisor", "kill", supervisor, 9),
+        ("kills everybody", "kill", (1 << 64) - 1, 9),
+        ("kills its group", "kill", 0, 9),
+        ("kills a thread", "tgkill", supervisor, supervisor, 9),
+        ("kills a thread", "tkill", supervisor, 9),
+        ("queues a signal", "sigqueue", supervisor, 9, here),
+        ("opens a process", "pidfd_open", supervisor, 0),
+        ("signals by descriptor", "pidfd_send_signal", 3, 9, 0, 0),
+        ("makes local sockets", "socketpair", 1, 2, 0, here),
+        ("makes local sockets", "socketpair", 1, 1, 0, here),
+        ("maps what is writable and executable", "mmap", 0, 4096, 7, 0x22, (1 << 64) - 1, 0),
+        ("maps what is executable", "mmap", 0, 4096, 5, 0x22, (1 << 64) - 1, 0),
+        ("opens a file", "open", here, 0),
+        ("truncates", "truncate", here, 0),
+        ("makes a folder", "mkdir", here, 0o700),
+        ("removes", "unlink", here),
+        ("renames", "rename", here, here),
+        ("changes a mode", "chmod", here, 0o777),
+        ("changes an owner", "chown", here, 0, 0),
+        ("makes a device", "mknod", here, 0o020666, 0x101),
+        ("sets an attribute", "setxattr", here, here, here, 1, 0),
+        ("changes its user", "setuid", 0),
+        ("takes capabilities", "capset", here, here),
+        ("changes how it is run", "personality", 0x0400000),
+        ("changes limits", "setrlimit", 7, here),
+        ("changes limits", "prlimit64", 0, 7, here, 0),
+        ("reads others' limits", "prlimit64", supervisor, 7, 0, here),
+        ("becomes dumpable", "prctl", 4, 1),
+        ("changes a priority", "setpriority", 0, 0, -5),
+        ("sees faults", "userfaultfd", 0),
+        ("advises another", "process_madvise", 3, here, 1, 4, 0),
+        ("makes a ring", "io_uring_setup", 8, here),
+        ("makes a huge file", "memfd_create", here, 4),
+        ("moves data", "splice", 0, 0, 1, 0, 1, 0),
+        ("makes a process", "clone3", here, 88),
+    ]
+
+
+DEADLY = [("execs", "execve", 0, 0, 0), ("execs", "execveat", 0, 0, 0, 0, 0), ("traces", "ptrace", 0, 0, 0, 0), ("reads another's memory", "process_vm_readv", 1, 0, 0, 0, 0, 0),
+          ("mounts", "mount", 0, 0, 0, 0, 0), ("changes its root", "chroot", 0), ("loads a program into the kernel", "bpf", 0, 0, 0), ("leaves its namespaces", "unshare", 0x10000000),
+          ("joins others' namespaces", "setns", 3, 0)]
+REFUSED = {"EPERM", "ENOENT", "ENOSYS", "EACCES"}
+
+
+def refuses(pid, supervisor, fork_kills=False):
+    with Taken(pid) as t:
+        for what, call, *args in attempts(t, supervisor):
+            got = said(t.call(SYS[call], *args))
+            check(got in REFUSED, what, call, got)
+        status = open(f"/proc/{pid}/status").read()
+        eq(re.findall(r"^Cap(?:Inh|Prm|Eff|Bnd|Amb):\s+(\w+)", status, re.M), ["0" * 16] * 5)
+        has(status, "NoNewPrivs:\t1", "Seccomp:\t2")
+        if not fork_kills:
+            for call, *args in (("fork",), ("vfork",), ("clone", 17, 0, 0, 0, 0), ("clone", 0x10000000 | 0x10000, 0, 0, 0, 0)):
+                check(said(t.call(SYS[call], *args)) in REFUSED, call)
+
+
+def test_worker_refuses():
+    """Each call that would lead out of a worker, made from within: refused; the worst end it. Whatever it was granted."""
+    folder = os.path.join(WORK, "granted")
+    os.makedirs(folder, exist_ok=True)
+    for flags in ([], ["--allow-http", "example.org"], ["--dir", folder + "::/"], ["--dir", folder + "::/:ro"], ["--allow-net", "*"]):
+        with serving(guest("cgi"), "--workers", "1", *flags) as s:
+            eq(one_request(s).status, 200)
+            pid, = s.workers()
+            fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+            eq((fields[3], fields[4]), (str(pid), "0"))  # a session of its own, no terminal
+            refuses(pid, s.proc.pid)
+            with Taken(pid) as t:
+                path = t.put(b"/etc/passwd\0")
+                check(said(t.call(SYS["openat"], AT_FDCWD, path, 0)) in REFUSED)
+                check(said(t.call(SYS["openat"], AT_FDCWD, path, 0o1000)) in REFUSED)  # O_TRUNC
+                for kind in (1, 2, 3):
+                    check(said(t.call(SYS["socket"], 1, kind, 0)) in REFUSED, "AF_UNIX")
+                    check(said(t.call(SYS["socket"], 2, kind, 132)) in REFUSED, "SCTP")
+                check(said(t.call(SYS["socket"], 17, 3, 0)) in REFUSED, "AF_PACKET")
+                if not flags or flags[0] == "--dir":
+                    check(said(t.call(SYS["socket"], 2, 1, 0)) in REFUSED, "AF_INET")
+                    check(said(t.call(SYS["sendto"], 2, path, 4, 0, path, 13)) in REFUSED, "an address")
+                elif flags[0] == "--allow-http":
+                    check(said(t.call(SYS["listen"], 4, 1)) in REFUSED, "listen")
+                inside = t.put(os.path.join(folder, "new").encode() + b"\0")
+                made = said(t.call(SYS["openat"], AT_FDCWD, inside, 0o102, 0o600))
+                eq(made in REFUSED, flags[1:] != [folder + "::/"])
+            eq(one_request(s).status, 200)
+            eq(s.events("worker-died"), [])
+
+
+def test_worker_connects_to_granted_ports():
+    """Where the kernel can hold ports (Landlock 4), a worker connects by TCP to those that were granted, and to no others."""
+    import ctypes
+    if ctypes.CDLL(None).syscall(444, None, 0, 1) < 4:
+        raise Skip("this kernel's Landlock knows no ports")
+    there, other = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
+    with there, other, serving(guest("cgi"), "--workers", "1", "--allow-http", "127.0.0.1:%d" % there.getsockname()[1]) as s:
+        with Taken(s.workers()[0]) as t:
+            for to, want in ((there, 0), (other, "EACCES")):
+                fd = t.call(SYS["socket"], 2, 1, 0)
+                address = t.put(struct.pack("=H", 2) + struct.pack(">H4s8x", to.getsockname()[1], socket.inet_aton("127.0.0.1")))
+                eq(said(t.call(SYS["connect"], fd, address, 16)), want)
+            address = t.put(struct.pack("=H", 2) + struct.pack(">H4s8x", 8099, socket.inet_aton("127.0.0.1")))
+            eq(said(t.call(SYS["bind"], t.call(SYS["socket"], 2, 1, 0), address, 16)), "EACCES")
+
+
+def test_worker_dies_of_the_worst():
+    with serving(guest("cgi"), "--workers", "1") as s:
+        for i, (what, call, *args) in enumerate(DEADLY):
+            eq(one_request(s).status, 200)
+            pid = until(lambda: s.workers())[0]
+            with Taken(pid) as t:
+                eq((what, t.call(SYS[call], *args)), (what, "killed"))
+            eq(s.wait_event("worker-died", count=i + 1)["signal"], signal.SIGSYS)
+
+
+def test_command_refuses():
+    """`orlo run` is a worker of one command."""
+    p = subprocess.Popen([ORLO, "run", guest("cgi"), "--env", "PATH_INFO=/loop"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: "Seccomp:\t2" in open(f"/proc/{p.pid}/status").read() and cpu_ticks(p.pid) > 20)
+        refuses(p.pid, os.getpid())
+    finally:
+        p.kill()
+        p.wait()
+
+
+def test_job_refuses():
+    for what, call, *args in [(None, None)] + DEADLY + [("makes a process", "fork"), ("makes a process", "clone", 17, 0, 0, 0, 0), ("makes a socket", "socket", 2, 1, 0)]:
+        p = subprocess.Popen([ORLO, "compile", big_module(), "-o", os.path.join(WORK, "big.orlo")], stderr=subprocess.PIPE)
+        job = until(lambda: children(p.pid, "orlo-job"))[0]
+        until(lambda: "Seccomp:\t2" in open(f"/proc/{job}/status").read())
+        if not what:
+            refuses(job, p.pid, fork_kills=True)
+        else:
+            with Taken(job) as t:
+                eq((what, t.call(SYS[call], *args)), (what, "killed"))
+        _, errors = p.communicate(timeout=120)
+        eq((what, p.returncode), (what, 65 if what else 0))
+
+
+def test_supervisor_hears_nonsense():
+    """What a worker should not say ends that worker, and nobody else; what it says in words cannot steer a terminal."""
+    with serving(guest("cgi"), "--workers", "1") as s:
+        eq(one_request(s).status, 200)
+        pid, = s.workers()
+        with Taken(pid) as t:
+            for words in (b'\x01{"event":"forged\x1b[2J"}\n', b"words\x1b[2J\n"):
+                eq(t.call(SYS["write"], 2, t.put(words), len(words)), len(words))
+            at = t.put(b"x" * 64)
+            check(t.call(SYS["write"], 3, at, 64) in (64, "killed"))
+        s.wait_event("worker-misbehaved")
+        s.wait_event("worker-died")
+        s.wait_event("worker-said")
+        s.wait_event("forged?[2J")
+        check(b"\x1b" not in s.text)
+        eq(one_request(s).status, 200)
