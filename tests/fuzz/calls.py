@@ -100,6 +100,8 @@ class Target:
                 if rng.random() < 0.15:
                     rng.shuffle(piece)
                 calls += piece * rng.choice([1, 1, 1, 1, 2, 40])
+                if rng.random() < 0.05:
+                    calls.append(("again", sum(map(len, piece)), "r256"))
             else:
                 calls.append((rng.choice(list(ops)), *(rng.choice([0, 0, 0, 1, rng.randrange(256)]) for _ in range(rng.randrange(5)))))
         return bytes(b for name, *operands in calls for b in (ops[name], *(self.operand(rng, x) for x in operands)))[:2500]

@@ -83,8 +83,8 @@ class Upstream:
         self.plan, self.heard = plan, []
 
     def settle(self):
-        """A connection on which not all was heard is no place for somebody else's request."""
-        if self.plan.reads == "all" and self.plan.then != "stall":
+        """A connection on which not all was heard, or that is about to be closed, is no place for somebody else's request."""
+        if self.plan.reads == "all" and self.plan.then == "keep":
             return
         for c in list(self.open):
             try:

@@ -88,6 +88,11 @@ static void proxy(int request, int outparam) {
     outgoing_body_finish(down_body, 0, 0, ret);
 }
 
+#define OP(name, fn) fn /* make.py reads the names */
+static void (*const more[])(void) = {
+    OP("again", again),
+};
+
 EXPORT("wasi:http/incoming-handler@0.2.12#handle") void handle(int request, int outparam) {
     incoming_request_path_with_query(request, ret);
     if (ret[0]) path = *(const char **)(ret + 4), path_n = *(size_t *)(ret + 8);
@@ -96,8 +101,10 @@ EXPORT("wasi:http/incoming-handler@0.2.12#handle") void handle(int request, int 
     if (is("/proxy")) return proxy(request, outparam);
     give(K_INCOMING_REQUEST, request);
     give(K_RESPONSE_OUTPARAM, outparam);
+    enum { OPS = sizeof ops / sizeof *ops, MORE = sizeof more / sizeof *more };
     while (at < program_n) {
+        unsigned i = (unsigned)byte() % (OPS + MORE);
         skip = 0;
-        ops[(unsigned)byte() % (sizeof ops / sizeof *ops)]();
+        (i < OPS ? ops[i] : more[i - OPS])();
     }
 }

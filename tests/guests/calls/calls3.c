@@ -227,6 +227,7 @@ static void (*const more[])(void) = {
     OP("subtask.cancel", do_subtask_cancel),
     OP("subtask.drop", do_subtask_drop),
     OP("task.return", do_task_return),
+    OP("again", again),
 };
 
 /* ---- what is not a program ---- */
