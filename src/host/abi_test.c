@@ -321,10 +321,7 @@ static struct host_cx guest_cx(struct guest *g) {
 }
 static void guest_free(struct guest *g) {
     host_call_end(&g->call);
-    for (struct host_chunk *k = g->c.chunks, *next; k; k = next) {
-        next = k->next;
-        free(k);
-    }
+    host_chunks_free(&g->c);
     host_table_free(&g->ci.table);
     assert_int_equal(g->in.table_bytes, 0);
     free(g->memory);

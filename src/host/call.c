@@ -15,18 +15,12 @@ static void *alloc_slow(struct host_call *call, size_t n, size_t align) {
     size_t bytes = n + align > HOST_CHUNK_BYTES ? n + align : HOST_CHUNK_BYTES;
     if (n > c->limits.call_bytes_max || call->bytes + bytes > c->limits.call_bytes_max) return NULL;
     if (!host_pay(call->instance, bytes)) return NULL;
-    struct host_chunk *k = c->chunks;
-    if (bytes == HOST_CHUNK_BYTES && k) {
-        c->chunks = k->next;
-        c->chunks_count--;
-    } else {
-        k = malloc(sizeof *k + bytes);
-        if (!k) {
-            host_unpay(call->instance, bytes);
-            return NULL;
-        }
-        k->bytes = bytes;
+    struct host_chunk *k = bytes == HOST_CHUNK_BYTES ? host_chunk_new(c) : malloc(sizeof *k + bytes);
+    if (!k) {
+        host_unpay(call->instance, bytes);
+        return NULL;
     }
+    k->bytes = bytes;
     call->bytes += bytes;
     k->next = call->chunks;
     call->chunks = k;
@@ -67,13 +61,8 @@ void host_call_end(struct host_call *call) {
     host_unpay(call->instance, call->bytes);
     for (struct host_chunk *k = call->chunks, *next; k; k = next) {
         next = k->next;
-        if (k->bytes == HOST_CHUNK_BYTES && c->chunks_count < HOST_CHUNKS_KEPT) {
-            k->next = c->chunks;
-            c->chunks = k;
-            c->chunks_count++;
-        } else {
-            free(k);
-        }
+        if (k->bytes == HOST_CHUNK_BYTES) host_chunk_free(c, k);
+        else free(k);
     }
     call->chunks = NULL;
     call->free = call->limit = NULL;

@@ -302,10 +302,7 @@ void host_component_unload(struct host_component *c) {
         next = in->next;
         host_instance_free(in);
     }
-    for (struct host_chunk *k = c->chunks, *next; k; k = next) {
-        next = k->next;
-        free(k);
-    }
+    host_chunks_free(c);
     engine_image_unload(c->image);
     arena_free(c->arena);
 }

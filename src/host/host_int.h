@@ -15,7 +15,6 @@
 enum {
     HOST_LIST_BYTES_MAX = (1 << 28) - 1, /* CanonicalABI.md: MAX_LIST_BYTE_LENGTH, MAX_STRING_BYTE_LENGTH */
     HOST_CHUNK_BYTES = 16 << 10,
-    HOST_CHUNKS_KEPT = 64,
     HOST_VALUE_STACK_BYTES = 512, /* arguments and results up to this size live on the native stack */
     HOST_ELEMENTS = 1024, HOST_ELEMENT_NS = 20, /* of a list, between two host_work; what one takes, about */
 };
@@ -307,6 +306,11 @@ struct host_chunk {
     struct host_chunk *next;
     size_t bytes; /* after this header */
 };
+/* Chunks of HOST_CHUNK_BYTES, not zeroed. NULL: the system has no memory. A chunk goes back to the component that it is from; all have before
+ * host_chunks_free. */
+struct host_chunk *host_chunk_new(struct host_component *c);
+void host_chunk_free(struct host_component *c, struct host_chunk *k);
+void host_chunks_free(struct host_component *c);
 
 /* ---- what is bound ---------------------------------------------------------------------------- */
 
@@ -398,8 +402,7 @@ struct host_component {
     struct host_binding *bindings;                /* by canons[] */
     struct host_export *exports; /* by exports[]; lift NULL: no function, or an import passed through */
     struct host_instance *free_instances;
-    struct host_chunk *chunks; /* free, all of HOST_CHUNK_BYTES */
-    uint32_t chunks_count;
+    struct host_slab *slabs; /* of chunks, some of them free */
 };
 
 /* ---- lifting and lowering --------------------------------------------------------------------- */

@@ -30,3 +30,11 @@ def test_calls_set_of_nothing():
     for n in (2, 3):
         with calls_served(n) as s, attacked(s):
             has(asked(s, n, FIELDS, ("[method]fields.set", 0, 2, 0), ("[method]fields.delete", 0, 2), ("[resource-drop]fields", 0)), b"HTTP/1.1 500 ")
+
+
+def test_calls_waits_give_memory_back():
+    """16,000 calls that wait at once had 16 KiB each, scattered among what lives on: the worker stayed as large as it was then."""
+    wait = ("wait-for", 255)
+    with calls_served(3) as s, attacked(s, grows_kib=16 << 10):
+        for _ in range(3):
+            has(asked(s, 3, wait, ("again", len(wait), 255)), b"HTTP/1.1 500 ")
