@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measurements with their bars, peers measured in the same run: ./dev bench [NAME…] [--json]
 
-Names: js-start compile hello guests p3 lifecycle kernels exceptions collected echo idle; none means all. A row is a figure, its bar, where it must end,
+Names: js-start compile hello guests p3 lifecycle kernels exceptions collected echo idle hostile; none means all. A row is a figure, its bar, where it must end,
 and a verdict; rows without a bar are there to be read. Times are processor time where requests are counted: other work on the
 machine then disturbs least; rounds of ours and the peer's alternate, and the median of their ratios counts. Servers run on the
 first core, what loads them on the last. Peers (nginx, wasmtime, clang) are measured when on PATH. Nothing here fails a build.
@@ -426,7 +426,112 @@ def idle():
             row("idle", "supervisor and one worker, RSS", sum(rss[:2]), "MiB", 16, note="counts what they share twice")
 
 
-BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "collected": collected, "echo": echo, "idle": idle}
+# ---- hostile ------------------------------------------------------------------------------------------------------------------------------------
+
+
+def ask_ms(port, path="/", timeout_s=60):
+    """How long a request takes that has a connection of its own."""
+    started = time.perf_counter()
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as s:
+        s.sendall(f"GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n".encode())
+        while s.recv(65536):
+            pass
+    return (time.perf_counter() - started) * 1000
+
+
+def asked(port, seconds, busy=lambda: True):
+    """The times of hello, one after the other, sorted."""
+    times, end = [], time.monotonic() + seconds
+    while time.monotonic() < end and busy():
+        times.append(ask_ms(port))
+        time.sleep(0.002)
+    return sorted(times)
+
+
+def at(times, share):
+    return times[min(int(len(times) * share), len(times) - 1)] if times else 0.0
+
+
+def send_and_leave(port, path, body_too=False):
+    """A request whose answer nobody waits for yet."""
+    s = socket.create_connection(("127.0.0.1", port))
+    more = "Content-Length: 10\r\n" if body_too else ""
+    s.sendall(f"{'POST' if body_too else 'GET'} {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n{more}\r\n".encode())
+    return s
+
+
+def fair():
+    """Hello beside requests that loop, on one worker; in turns, as the machine has its moods."""
+    ratios, alone, beside = [], [], []
+    for _ in range(5):
+        with orlo(HTTP_GUEST, "--timeout", "600s") as s:
+            asked(s.port, 0.3)
+            alone.append(asked(s.port, 2))
+            loops = [send_and_leave(s.port, "/loop") for _ in range(16)]
+            asked(s.port, 0.3)
+            beside.append(asked(s.port, 2))
+            for c in loops:
+                c.close()
+            ratios.append(at(beside[-1], 0.99) / at(alone[-1], 0.99))
+    mid = lambda rounds, share: statistics.median(at(r, share) for r in rounds)
+    row("hostile", "hello's p99 beside 16 looping requests, × alone", statistics.median(ratios), "×", 5,
+        note=f"{mid(alone, 0.99):.2f} ms to {mid(beside, 0.99):.2f} ms; p50 {mid(alone, 0.5):.2f} ms to {mid(beside, 0.5):.2f} ms")
+
+
+HOSTILE = ["/zeroes", "/lines?64", "/has?64", "/append?64", "/random?8", "/poll?400000", "/handles?60000"]  # of tests/guests/slices.c
+HOSTILE_P1 = ["/flood?64", "/control", "/poll?1", "/random?64", "/fill?64"]  # of tests/guests/slices1.c
+
+
+def waits(wasm, paths):
+    """(path, how much longer than alone hello takes while a request for it is under way: p99 in ms)."""
+    for path in paths:
+        with orlo(wasm, "--timeout", "2s") as s:
+            usual = at(asked(s.port, 0.5), 0.5)
+            times = []
+            for _ in range(6):
+                c = send_and_leave(s.port, path, "poll" in path)
+                done = threading.Event()
+                threading.Thread(target=lambda: (c.recv(64), done.set()), daemon=True).start()
+                times += asked(s.port, 2, lambda: not done.is_set())
+                c.close()
+                if len(times) > 400:
+                    break
+            yield path, max(at(sorted(times), 0.99) - usual, 0)
+
+
+def steps():
+    found = list(waits(os.path.join(ROOT, "tests", "guests", "slices.wasm"), HOSTILE))
+    if shutil.which("clang") and shutil.which("wasm-ld"):
+        wasm = os.path.join(WORK, "slices1.wasm")
+        subprocess.run(["clang", "--target=wasm32", "-O2", "-nostdlib", "-Wl,--no-entry", "-o", wasm, os.path.join(ROOT, "tests", "guests", "slices1.c")], check=True)
+        found += [("preview 1 " + path, ms) for path, ms in waits(wasm, HOSTILE_P1)]
+    worst = sorted(found, key=lambda f: -f[1])
+    row("hostile", f"longest wait for the end of a step, of {len(found)} host calls, p99", worst[0][1], "ms", 2,
+        note=", ".join(f"{path} {ms:.2f}" for path, ms in worst[:4]))
+
+
+def successor():
+    """From the death of the only worker to an answer."""
+    times = []
+    for _ in range(5):
+        with orlo(HTTP_GUEST, pin=False) as s:
+            ask_ms(s.port)
+            worker = next(p for p in s.pids() if "worker" in open(f"/proc/{p}/comm").read())
+            os.kill(worker, signal.SIGKILL)
+            started = time.perf_counter()
+            while not s.answers("/"):
+                time.sleep(0.001)
+            times.append((time.perf_counter() - started) * 1000)
+    row("hostile", "a killed worker's successor answers after", statistics.median(times), "ms", 100, note=f"worst of {len(times)}: {max(times):.0f}")
+
+
+def hostile():
+    fair()
+    steps()
+    successor()
+
+
+BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "collected": collected, "echo": echo, "idle": idle, "hostile": hostile}
 
 
 def main():

@@ -22,7 +22,7 @@
 #endif
 
 enum {
-    LOOKS = 4,                 /* in a slice */
+    LOOKS = 8,                 /* in a slice */
     RECENT_NS = 20'000'000,    /* news is frequent: the last came so long ago */
     ALONE_SLICES = 5,          /* that who is alone may run until the loop has a turn, for its timers */
 };
