@@ -14,7 +14,7 @@
  * 3. A killed instance's fibers run once more, to unwind: host code sees park fail, guest code ends where it
  *    is.
  * 4. Those that are ready wait by level: 0 for instances that have used less than a slice, up for those that compute on and on. What was
- *    taken off or yielded is never in level 0, so what is new or woken goes first. An instance that sleeps is forgiven
+ *    taken off is never in level 0, so what is new or woken goes first. An instance that sleeps is forgiven
  *    as long a time as it slept. So that nobody starves, level 0 alone has turns for two slices at most, and of the
  *    turns of the other levels every fourth begins with the last.
  */
@@ -361,7 +361,7 @@ static uint64_t run_one(struct engine *e, struct engine_fiber *f, uint64_t now) 
     f->in->used_ns += end - now;
     if (f->state == FIBER_DONE) fiber_end(e, f);
     else if (f->state == FIBER_PARKED) fall_asleep(f->in);
-    else push_ready(e, f, 1); /* preempted, or it yielded */
+    else push_ready(e, f, f->preempted || e->preempt_pending); /* else it yielded */
     return end;
 }
 
