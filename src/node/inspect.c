@@ -285,7 +285,9 @@ static void print_json(const struct facts *f, struct buf *b) {
 
 /* ---- the job ---- */
 
-static err write_out(int out, const struct buf *b, struct diag *d) {
+/* Names in it are the file's: a terminal is to obey none. */
+static err write_out(int out, struct buf *b, struct diag *d) {
+    text_tame((char *)b->p, b->n);
     for (size_t at = 0; at < b->n;) {
         ssize_t n = write(out, b->p + at, b->n - at);
         if (n < 0 && errno == EINTR) continue;
@@ -297,10 +299,7 @@ static err write_out(int out, const struct buf *b, struct diag *d) {
 
 static err print_facts(const struct facts *f, enum node_inspect_format format, struct buf *b, struct diag *d) {
     switch (format) {
-    case NODE_INSPECT_TEXT:
-        print_text(f, b);
-        text_tame((char *)b->p, b->n); /* names are the file's */
-        return ERR_OK;
+    case NODE_INSPECT_TEXT: print_text(f, b); return ERR_OK;
     case NODE_INSPECT_JSON: print_json(f, b); return ERR_OK;
     case NODE_INSPECT_WAT: break;
     }
