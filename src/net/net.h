@@ -270,6 +270,8 @@ struct net_fetch_request {
     bool (*allow_address)(void *arg, str authority, const struct net_addr *address);
     void *allow_address_arg;
 };
+/* What a fetch holds at most: 80 KiB of its response, 64 KiB of its body, heads of 64 KiB each, TLS. For who counts. */
+enum { NET_FETCH_BYTES_MAX = 320 << 10 };
 /* Everything of rq is copied. Failures (even a full quota) come as the fetch's error; only what cannot be sent at all is returned, *out NULL:
  * HTTP_REQUEST_METHOD_INVALID, HTTP_REQUEST_URI_INVALID, HTTP_PROTOCOL_ERROR (a field), HTTP_REQUEST_BODY_SIZE (a content-length that is
  * none, or announces what has_body denies). on_change(arg): the head arrived, or the fetch came to its end. */

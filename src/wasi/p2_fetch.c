@@ -233,7 +233,8 @@ enum abi_trap wasi_http_outgoing_handler_handle(struct host_call *call, struct w
         return ABI_TRAP_NONE;
     }
     struct p2_fetch *f = p2_object_new(in, sizeof *f, fetch_destroy);
-    struct wasi_http_types_future_incoming_response *future = f ? p2_object_new(in, sizeof *future, future_destroy) : NULL;
+    bool paid = f && p2_object_holds(in, f, NET_FETCH_BYTES_MAX);
+    struct wasi_http_types_future_incoming_response *future = paid ? p2_object_new(in, sizeof *future, future_destroy) : NULL;
     if (!future) {
         p2_unref(in, f);
         p2_unref(in, request);

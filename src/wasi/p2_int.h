@@ -27,6 +27,8 @@ struct p2_object {
 };
 /* Zeroed, one reference, charged to the instance. NULL: over its limit (P2_NEW returns the trap). */
 void *p2_object_new(struct host_instance *in, size_t size, void (*destroy)(struct host_instance *in, void *self));
+/* Charges what an object holds besides, until it goes. False: over a limit. */
+[[nodiscard]] bool p2_object_holds(struct host_instance *in, void *object, uint32_t bytes);
 void *p2_ref(void *object); /* gives it back */
 void p2_unref(struct host_instance *in, void *object); /* NULL is fine */
 #define P2_NEW(call, var, type, destroy)                                                                     \

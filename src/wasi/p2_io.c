@@ -17,6 +17,12 @@ void *p2_object_new(struct host_instance *in, size_t size, void (*destroy)(struc
     return o;
 }
 
+bool p2_object_holds(struct host_instance *in, void *object, uint32_t bytes) {
+    if (!host_charge(in, bytes)) return false;
+    ((struct p2_object *)object)->bytes += bytes;
+    return true;
+}
+
 void *p2_ref(void *object) {
     if (object) ((struct p2_object *)object)->refs++;
     return object;

@@ -177,6 +177,10 @@ static enum abi_trap send(struct host_call *call, struct wasi3_http_types_reques
     struct host_instance *in = call->instance;
     struct p3_fetch *f = p2_object_new(in, sizeof *f, fetch_destroy);
     if (!f) return refuse(call, r, NET_INTERNAL_ERROR, result);
+    if (!p2_object_holds(in, f, NET_FETCH_BYTES_MAX)) {
+        p2_unref(in, f);
+        return refuse(call, r, NET_CONNECTION_LIMIT_REACHED, result);
+    }
     f->in = in;
     f->run = p2_run(call);
     f->origin = outgoing_origin(f->run);

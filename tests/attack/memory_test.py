@@ -31,14 +31,14 @@ CORE = b"\0asm\1\0\0\0"
 SAYS = b"Content-Type: text/plain\r\n\r\nhello\n"
 
 
-def module(memories=((1, 1),), tables=(), datas=(), code=b"", locals_=b"\0", start_more=b""):
+def module(memories=((1, 1),), tables=(), datas=(), code=b"", locals_=b"\0", types=()):
     """A preview 1 command: tables of funcref, code before it says hello, bytes at (memory, offset)."""
     say = (b"\x41\0\x41" + leb64(1024) + b"\x36\2\0" b"\x41\4\x41" + leb64(len(SAYS)) + b"\x36\2\0"  # an iovec at 0
            b"\x41\1\x41\0\x41\1\x41\x08\x10\0\x1a")
     body = locals_ + code + say + b"\x0b"
     limits = lambda low, high: b"\1" + leb(low) + leb(high) if high is not None else b"\0" + leb(low)
     data = [b"\2" + leb(m) + b"\x41" + leb64(at) + b"\x0b" + sized(b) for m, at, b in (((0, 1024, SAYS),) + tuple(datas))]
-    return (CORE + section(1, [b"\x60\4\x7f\x7f\x7f\x7f\1\x7f", b"\x60\0\0"]) +
+    return (CORE + section(1, [b"\x60\4\x7f\x7f\x7f\x7f\1\x7f", b"\x60\0\0", *types]) +
             section(2, [name(PREVIEW1) + name("fd_write") + b"\0\0"]) + section(3, [b"\1"]) +
             (section(4, [b"\x70" + limits(*t) for t in tables]) if tables else b"") +
             section(5, [limits(*m) for m in memories]) +
@@ -65,7 +65,7 @@ def component(*parts, instances):
     return out + b"\2" + sized(leb(len(made)) + b"".join(made))
 
 
-SHADOW = 400 if b"AddressSanitizer" in open(ORLO, "rb").read() else 0  # MiB of a sanitizer's own
+SHADOW = 400 if harness.SANITIZED else 0  # MiB of a sanitizer's own
 
 
 def command(*parts, instances, code=b""):
@@ -259,6 +259,36 @@ def test_growth_stops_at_the_budget():
     with serving(guest("memory"), "--workers", "1", "--max-memory", "64M") as s:
         got = int(curl(s.url + "/grow?500").text.split()[1])
         check(55 < got < 64, got)
+
+
+def test_tables_grow_to_the_limit():
+    """table.grow says no where memory.grow would, and what many tables took goes back."""
+    grow = lambda t: b"\3\x40\xd0\x70\x41" + leb64(300_000) + b"\xfc\x0f" + leb(t) + b"\x41\x7f\x47\x0d\0\x0b"
+    wasm = file_of("grows.wasm", module(tables=((0, None),) * 8, code=b"".join(grow(t) for t in range(8))))
+    with serving(wasm, "--workers", "1", "--max-memory", "200M") as s:
+        worker, = s.workers()
+        before = anon_mib(worker)
+        for _ in range(3):
+            eq(curl(s.url).text, "hello\n")
+        check(anon_mib(worker) < before + 260, anon_mib(worker))
+        settles(lambda: anon_mib(worker), before + 24)
+        eq(s.workers(), [worker])
+
+
+def test_collected_objects_grow_to_the_limit():
+    """Arrays that stay alive until there is no room: a trap, and all of it goes back."""
+    keep = b"\3\x40\x20\0\x41" + leb64(1 << 20) + b"\xfb\7\2\xfb\0\3\x21\0\x0c\0\x0b"
+    types = (b"\x5e\x78\1", b"\x5f\2\x6e\1\x6e\1")
+    wasm = file_of("keeps.wasm", module(types=types, code=keep, locals_=b"\1\1\x6e"))
+    with serving(wasm, "--workers", "1", "--max-memory", "200M") as s:
+        worker, = s.workers()
+        before = anon_mib(worker)
+        for _ in range(3):
+            eq(curl(s.url).status, 500)
+        has(str(s.wait_event("guest-failed", count=3)), "memory")
+        check(anon_mib(worker) < before + 260, anon_mib(worker))
+        settles(lambda: anon_mib(worker), before + 40)
+        eq(s.workers(), [worker])
 
 
 def test_a_big_request_leaves_nothing():
