@@ -61,6 +61,7 @@ static void on_idle(void *arg) {
     g->out.logged = g->out.bytes = g->err.logged = g->err.bytes = 0;
     g->out.spent = g->err.spent = false;
     g->idle_late = !engine_idle(g->engine);
+    log_flush(); /* lines that were lost are told once somebody reads again */
     uint32_t wait_ms = g->idle_late ? engine_idle_wait_ms(g->engine) : 1;
     g->idle_armed = wait_ms;
     if (wait_ms) net_timer_start(g->idle, wait_ms, 0);

@@ -269,8 +269,9 @@ struct node_relay {
 void node_relay_open(struct node_relay *r); /* this process's own lines go through it, too */
 void node_relay_close(struct node_relay *r); /* waits a second at most for what is left */
 void node_relay_put(struct node_relay *r, str lines);
-/* Some of what a worker has sent. False: nothing more will come. */
-bool node_relay_take(struct node_relay *r, int fd, uint32_t worker);
+bool node_relay_has_room(const struct node_relay *r); /* for what workers have sent: else it is left with them */
+/* Some of what one of so many workers has sent. False: nothing more will come. */
+bool node_relay_take(struct node_relay *r, int fd, uint32_t worker, uint32_t workers);
 void node_relay_flush(struct node_relay *r);
 bool node_relay_wants(const struct node_relay *r); /* to write to r->fd */
 bool node_log_send(void *arg, str lines); /* a worker's log_send_fn: its standard error is a socket to the relay */

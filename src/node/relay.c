@@ -3,6 +3,7 @@
  *   worker ── datagrams ──> [ relay: at most RELAY_MAX bytes of whole lines ] ── writes that do not wait ──> standard error
  *
  * 1. Nothing waits for who reads the log. Lines that do not fit are counted, and the count is a line of its own once there is room.
+ *    Workers fill half of the room at most, each its part in a turn; what is not taken in time from a worker's socket is that worker's loss.
  * 2. A line is never torn: this process alone writes, and what is taken in is whole lines.
  * 3. What workers send is hearsay, and bytes: controls, which might steer a terminal, are replaced.
  */
@@ -14,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RELAY_MAX = 1 * MiB, DATAGRAM_MAX = 96 * KiB, DATAGRAMS_A_TURN = 64, SURE_BYTES = 4096 /* that a pipe has room for if it says so */ };
+enum { RELAY_MAX = 1 * MiB, WORKERS_PART = RELAY_MAX / 2, DATAGRAM_MAX = 96 * KiB, SURE_BYTES = 4096 /* that a pipe has room for if it says so */ };
 
 static void open_out(struct node_relay *r) {
     struct stat st;
@@ -93,12 +94,15 @@ static void put_words(uint32_t worker, str text) {
     }
 }
 
-bool node_relay_take(struct node_relay *r, int fd, uint32_t worker) {
+bool node_relay_has_room(const struct node_relay *r) { return r->lines.n - r->from < WORKERS_PART; }
+
+bool node_relay_take(struct node_relay *r, int fd, uint32_t worker, uint32_t workers) {
     static uint8_t bytes[DATAGRAM_MAX];
-    for (int i = 0; i < DATAGRAMS_A_TURN; i++) {
+    for (size_t taken = 0, part = WORKERS_PART / MAX(workers, 1u); taken == 0 || taken < part;) {
         ssize_t n = recv(fd, bytes, sizeof bytes - 1, MSG_DONTWAIT);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return n < 0 && errno == EAGAIN;
+        taken += (size_t)n;
         if (bytes[0] != NODE_LOG_MARK) {
             put_words(worker, (str){bytes, (size_t)n});
             continue;

@@ -279,7 +279,7 @@ static void lost(struct supervisor *s, struct proc *p, int status) {
 }
 
 static void died(struct supervisor *s, struct proc *p, int status) {
-    while (p->log_fd >= 0 && node_relay_take(&s->relay, p->log_fd, p->slot)) { /* its last words */
+    while (p->log_fd >= 0 && node_relay_take(&s->relay, p->log_fd, p->slot, s->workers)) { /* its last words */
         char byte;
         if (recv(p->log_fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) <= 0) break;
     }
@@ -400,15 +400,16 @@ static void wait_turn(struct supervisor *s) {
     fds[2] = (struct pollfd){.fd = s->reload.fd, .events = POLLIN};
     nfds_t n = 3;
     uint64_t now = clock_mono_ns();
+    bool take = now >= s->logs_at_ns && node_relay_has_room(&s->relay);
     for (struct proc *p = s->procs; p && n + 2 <= ARRAY_COUNT(fds); p = p->next) {
         fds[n++] = (struct pollfd){.fd = p->control_fd, .events = POLLIN};
-        fds[n++] = (struct pollfd){.fd = now < s->logs_at_ns ? -1 : p->log_fd, .events = POLLIN};
+        fds[n++] = (struct pollfd){.fd = take ? p->log_fd : -1, .events = POLLIN};
     }
     if (poll(fds, n, until_due(s, now)) > 0) {
         nfds_t i = 3;
         for (struct proc *p = s->procs; p && i + 2 <= n; p = p->next, i += 2) {
             if (fds[i + 1].revents) {
-                if (!node_relay_take(&s->relay, p->log_fd, p->slot)) close_fd(&p->log_fd);
+                if (!node_relay_take(&s->relay, p->log_fd, p->slot, s->workers)) close_fd(&p->log_fd);
                 s->logs_at_ns = now + logs_ns;
             }
             if (fds[i].revents && p->control_fd >= 0) hear(s, p);
