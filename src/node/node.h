@@ -1,6 +1,7 @@
 /* node: processes around guests. The supervisor, its workers, the sandboxed jobs, what is granted, and what is logged.
  *
  *   cli ── node_serve ── supervisor ─┬─ job      untrusted wasm in, image out; no files, no network, bounded
+ *                                    ├─ key      signs one digest, and ends
  *                                    ├─ worker 0 its own listening sockets, an event loop, instances, guests
  *                                    └─ worker N
  *   cli ── node_run ──── job, then this process becomes the one worker of a command
