@@ -1,27 +1,33 @@
 #!/usr/bin/env python3
-"""Holds docs/security.md to its word: each of its numbered claims names tests that bear it out, and those tests exist.
+"""Holds docs/security.md to its word: each of its numbered claims names tests that bear it out, and the tests that it names exist.
 
-A claim says (test: FILE, NAME, NAME…; FILE, NAME…), where a NAME is a function of that file, with or without its test_. What a claim
-says in bold is its title. That the tests pass is for tools/test.py to say, and that they hold what the sentence says for who reads them.
+A claim says (test: FILE, NAME, NAME…; FILE, NAME…), where a NAME is a function of that file, with or without its test_. Where there is no FILE
+it is the one that 'Tests without a file are in FILE' gives. That the tests pass is for tools/test.py to say, and that they hold what the sentence says for who reads them.
 """
 import os, re, sys
 
+WHOLE = "the rest"
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def claims(text):
-    """(title, its text), of each numbered paragraph."""
-    for part in re.split(r"^(?=\d+\. )", text.split("\n\nCompiled code")[0], flags=re.M)[1:]:
+    """(title, text) of each numbered paragraph, whose title is in bold, and of what else there is."""
+    parts = re.split(r"^(?=\d+\. )", text, flags=re.M)
+    for part in parts[1:]:
+        part, _, rest = part.partition("\n\n")
         yield re.sub(r"\s+", " ", re.match(r"\d+\.\s+(.*?\*\*.*?\*\*)", part, re.S)[1]), part
+        parts[0] += rest
+    yield None, parts[0]
 
 
-def named(text):
+def named(text, otherwise):
     """(file, name) of each test that a text names."""
     for inside in re.findall(r"\(test:\s*(.*?)\)", text, re.S):
         for group in inside.split(";"):
-            path, *names = re.sub(r"[\s`]+", " ", group).split(",")
+            names = [n.strip() for n in re.sub(r"[\s`]+", " ", group).split(",")]
+            path = names.pop(0) if "/" in names[0] else otherwise
             for name in names or [""]:
-                yield path.strip(), name.strip().removeprefix("test_")
+                yield path, name.removeprefix("test_")
 
 
 def defined(path):
@@ -31,18 +37,19 @@ def defined(path):
 
 def check(text):
     bad, seen, count = [], {}, 0
+    otherwise = (re.search(r"Tests without a file are in ([\w/.]+\w)", text) or [None, "docs/security.md"])[1]
     for title, part in claims(text):
-        tests = list(named(part))
-        if not tests:
+        tests = list(named(part, otherwise))
+        if not tests and title:
             bad.append(f"docs/security.md: {title} names no test: (test: FILE, NAME)")
         for path, name in tests:
             count += 1
             if path not in seen:
                 seen[path] = defined(path) if os.path.isfile(os.path.join(ROOT, path)) else None
             if seen[path] is None:
-                bad.append(f"docs/security.md: {title} names {path}, which is not here")
+                bad.append(f"docs/security.md: {title or WHOLE} names {path}, which is not here")
             elif name not in seen[path]:
-                bad.append(f"docs/security.md: {title} names {path}, {name}: there is no such function")
+                bad.append(f"docs/security.md: {title or WHOLE} names {path}, {name}: there is no such function")
     return bad, count
 
 

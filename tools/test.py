@@ -73,6 +73,7 @@ def programs():
     orlo = os.path.join(ROOT, "build", "orlo")
     spec = os.path.join(ROOT, "build", "tests", "spec", "orlo-spec")
     yield "walls", [py, "tests/walls.py"], None
+    yield "claims", [py, "tests/claims.py"], None
     yield "callgraph", [py, "tests/callgraph.py"], None
     checked_orlo = os.path.join(ROOT, "build-test", "orlo")
     for suite in ("newcomer", "examples"):
