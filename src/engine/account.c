@@ -17,6 +17,7 @@ static const struct engine_account *full(const struct engine_account *a, uint64_
 
 static void refused(struct engine *e, enum engine_refused what, const struct engine_account *a, uint64_t bytes, uint64_t max) {
     e->starved = true;
+    e->refusals++;
     e->refusal = (struct engine_refusal){.what = what, .account = a, .bytes = bytes, .max = max};
 }
 
@@ -69,6 +70,12 @@ bool engine_take_mappings(struct engine *e, uint64_t n) {
         }
     e->mappings += n;
     return true;
+}
+
+bool engine_wait_room(struct engine *e, uint64_t before) {
+    if (e->refusals == before || !e->cleaning) return false;
+    engine_clean_piece(e);
+    return engine_slice_check(e);
 }
 
 void engine_room(struct engine *e) {

@@ -239,6 +239,29 @@ static void test_kept(void **state) {
     engine_free(e);
 }
 
+/* Growth waits for what others have left and is still being cleaned, rather than be refused. */
+static void test_growth_waits(void **state) {
+    struct engine *e = engine_new(&(struct engine_config){.account_bytes_max = 48 << 20});
+    struct engine_image *image = load(e, &(struct testguest){.memory_bytes = 1 << 20, .memory_bytes_max = 1 * GiB, .table_count = 10});
+    struct engine_instance *big = engine_acquire(image, NULL), *next = engine_acquire(image, NULL);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(grow(big, 512), 16);
+        fill(big, (33 << 20) / ABI_PAGE);
+        assert_int_equal(i ? grow_table(next, 3 << 20) : grow(next, 512), UINT64_MAX);
+        engine_release(big);
+        assert_true(e->cleaning);
+        if (i) assert_int_equal(grow_table(next, 3 << 20), 10);
+        else assert_int_equal(grow(next, 512), 16);
+        engine_release(next);
+        while (engine_run(e, 1)) {}
+        big = engine_acquire(image, NULL);
+        next = engine_acquire(image, NULL);
+    }
+    engine_release(big);
+    engine_release(next);
+    engine_free(e);
+}
+
 /* Mappings run out long before the system's do; free slots make way. */
 static void test_mappings(void **state) {
     struct engine *e = engine_new(NULL);
@@ -265,6 +288,7 @@ int main(void) {
         cmocka_unit_test(test_chain),  cmocka_unit_test(test_budget), cmocka_unit_test(test_stacks), cmocka_unit_test(test_tables),
         cmocka_unit_test(test_pieces), cmocka_unit_test(test_unload), cmocka_unit_test(test_kept),
         cmocka_unit_test(test_mappings),
+        cmocka_unit_test(test_growth_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

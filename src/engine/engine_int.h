@@ -208,6 +208,7 @@ struct engine {
     uint32_t alive, fibers_alive;
     struct engine_account account;
     struct engine_refusal refusal;
+    uint64_t refusals;
     bool starved; /* something was refused, and nobody was told since that there may be room */
     struct engine_instance *cleaning, **cleaning_last; /* a queue */
     uint64_t kept_bytes, kept_max;                     /* of free slots */
@@ -305,6 +306,9 @@ void engine_grown_free(struct engine_grown *g);
 bool engine_charge(struct engine_instance *in, uint64_t bytes); /* against memory_bytes_max and the accounts */
 void engine_uncharge(struct engine_instance *in, uint64_t bytes);
 void engine_refuse(struct engine *e, enum engine_refused what, uint64_t bytes, uint64_t max); /* for engine_last_refusal */
+/* After a refusal, since there had been `before` of them: what others have left is charged until it is gone, so a piece of it goes now, and
+ * others have their turn. True: try again. On a fiber. */
+bool engine_wait_room(struct engine *e, uint64_t before);
 void engine_room(struct engine *e);    /* something has ended: tells who was refused */
 /* Mappings are bounded like bytes, long before the system's bound: where that is met, malloc fails as well. */
 bool engine_take_mappings(struct engine *e, uint64_t n);

@@ -284,7 +284,13 @@ struct abi_gc_object *engine_heap_new(struct engine_instance *in, uint32_t heade
     if (UNLIKELY(!h->mapping) && !map_heap(in, h)) return no_room(in, trap);
     if (bytes > HEAP_RESERVE) return no_room(in, trap);
     bytes += ABI_OBJECT_PAYLOAD;
-    struct abi_gc_object *o = bytes <= ABI_CELL_MAX ? new_small(in, h, abi_cell_class((uint32_t)bytes)) : new_large(in, h, bytes);
+    struct engine *e = in->engine;
+    struct abi_gc_object *o;
+    uint64_t refusals;
+    do {
+        refusals = e->refusals;
+        o = bytes <= ABI_CELL_MAX ? new_small(in, h, abi_cell_class((uint32_t)bytes)) : new_large(in, h, bytes);
+    } while (UNLIKELY(!o) && engine_wait_room(e, refusals));
     if (UNLIKELY(!o)) return no_room(in, trap);
     o->length = length;
     o->header = header;

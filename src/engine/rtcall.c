@@ -90,8 +90,14 @@ static bool grow_memory(struct engine_instance *from, struct abi_memory *m, uint
 
 static enum abi_trap rt_MEMORY_GROW(const struct rt *rt, uint64_t *a) {
     struct abi_memory *m = memory(rt, a[0], a[1]);
-    uint64_t old = m->bytes / ABI_WASM_PAGE;
-    a[0] = grow_memory(rt->in, m, a[2]) ? old : UINT64_MAX;
+    uint64_t old, refusals;
+    bool ok;
+    do {
+        old = m->bytes / ABI_WASM_PAGE;
+        refusals = rt->e->refusals;
+        ok = grow_memory(rt->in, m, a[2]);
+    } while (!ok && engine_wait_room(rt->e, refusals));
+    a[0] = ok ? old : UINT64_MAX;
     return ABI_TRAP_NONE;
 }
 
@@ -255,12 +261,12 @@ static enum abi_trap grow_table(const struct rt *rt, struct abi_table *t, uint64
         if (t->count > max || n > max - t->count) return ABI_TRAP_NONE;
         const struct abi_table before = *t;
         const struct engine_grown *g = *grown_of(owner, t);
-        uint64_t need = t->count + n;
+        uint64_t need = t->count + n, refusals = rt->e->refusals;
         bool same = true;
         enum abi_trap trap = ABI_TRAP_NONE;
         if (need > (g ? g->cap : 0)) {
             trap = move_table(rt, owner, t, MAX(need, MIN(2 * t->count, max)), &same);
-            if (!trap && !same && same_table(t, &before)) return ABI_TRAP_NONE;
+            if (!trap && !same && same_table(t, &before) && !engine_wait_room(rt->e, refusals)) return ABI_TRAP_NONE;
         }
         if (!trap && same) trap = fill_table(rt, t, t->count, n, ref, &same);
         if (trap || !same) {

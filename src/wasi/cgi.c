@@ -102,20 +102,34 @@ static bool is_dropped(str name) {
     return str_find(name, '_') < name.n;
 }
 
+/* The values of field i and of all later ones of its name, copied once: a client could else have a copy made for each of them. */
+static str joined(arena *mem, const struct net_request *r, uint32_t i) {
+    str name = r->fields[i].name, sep = str_eq_nocase(name, STR("cookie")) ? STR("; ") : STR(", ");
+    size_t n = 0, count = 0;
+    for (uint32_t k = i; k < r->fields_count; k++)
+        if (str_eq_nocase(r->fields[k].name, name)) n += r->fields[k].value.n + sep.n, count++;
+    if (count == 1) return r->fields[i].value;
+    uint8_t *p = arena_alloc(mem, n, 1);
+    size_t at = 0;
+    for (uint32_t k = i; k < r->fields_count; k++) {
+        str v = r->fields[k].value;
+        if (!str_eq_nocase(r->fields[k].name, name)) continue;
+        if (k > i) memcpy(p + at, sep.p, sep.n), at += sep.n;
+        if (v.n) memcpy(p + at, v.p, v.n), at += v.n;
+    }
+    return (str){p, at};
+}
+
 /* The client's, where nobody else has the name; several of a name are one (§4.1.18). */
 static void put_clients(struct cgi *c, const struct net_request *r) {
     arena *mem = c->run->mem;
-    uint32_t first = c->env.n;
     for (uint32_t i = 0; i < r->fields_count; i++) {
-        str name = r->fields[i].name, value = r->fields[i].value;
+        str name = r->fields[i].name;
         if (is_dropped(name)) continue;
         str key = variable_of(mem, name);
         uint32_t k = 0;
         while (k < c->env.n && !str_eq(c->env.p[k].key, key)) k++;
-        if (k == c->env.n && !is_own(key)) put(c, key, value);
-        else if (k >= first && k < c->env.n)
-            c->env.p[k].value = arena_fmt(mem, STR_FMT "%s" STR_FMT, STR_ARG(c->env.p[k].value),
-                                          str_eq(key, STR("HTTP_COOKIE")) ? "; " : ", ", STR_ARG(value));
+        if (k == c->env.n && !is_own(key)) put(c, key, joined(mem, r, i));
     }
 }
 

@@ -121,9 +121,9 @@ def peak_of_jobs(pid):
 class Hold:
     """A request whose body does not end until told."""
 
-    def __init__(self, port, path):
+    def __init__(self, port, path, fields=""):
         self.s = socket.create_connection(("127.0.0.1", port), timeout=60)
-        self.s.sendall(f"POST {path} HTTP/1.0\r\nHost: x\r\nContent-Length: 1\r\nConnection: close\r\n\r\n".encode())
+        self.s.sendall(f"POST {path} HTTP/1.0\r\nHost: x\r\nContent-Length: 1\r\nConnection: close\r\n{fields}\r\n".encode())
 
     def end(self, rest=b"x"):
         if rest:
@@ -382,6 +382,23 @@ def test_heads_have_a_budget():
         settles(lambda: -sum(b"<closed>" in t for t in crowd.said()), -1000)
         crowd.close()
         eq(curl(s.url + "/grow?1").text, "took 1\n")
+
+
+def test_many_fields_of_a_name():
+    """A program gets the fields of a name as one: copied once, not once for each of them."""
+    with serving(guest("memory"), "--workers", "1") as s:
+        worker, = s.workers()
+        curl(s.url)
+        before = anon_mib(worker)
+        held = [Hold(s.port, "/hold?1", ("X-Same: " + "a" * 260 + "\r\n") * 110) for _ in range(100)]
+        settles(lambda: -anon_mib(worker), -before - 100)
+        eq(curl(s.url + "/grow?1").text, "took 1\n")  # who came before has begun
+        check(anon_mib(worker) < before + 100 + 60, anon_mib(worker), before)
+        for h in held:
+            has(h.end(), "holding 1")
+    with serving(guest("cgi"), "--workers", "1") as s:
+        has(curl(s.url + "/env", "-H", "X-Same: 1", "-H", "X-Other: 3", "-H", "x-same;", "-H", "X-SAME: 2", "-H", "Cookie: a=1", "-H", "Cookie: b=2").text,
+            "HTTP_X_SAME=1, , 2\n", "HTTP_X_OTHER=3\n", "HTTP_COOKIE=a=1; b=2\n")
 
 
 def test_waiting_requests_have_a_budget():
