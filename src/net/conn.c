@@ -477,6 +477,7 @@ static void conn_job(struct net_job *job) {
         on_deadline(c);
         if (c->state == NET_CONN_DEAD && !c->x.live) return;
     }
+    if (UNLIKELY(c->x.aborted) && c->x.live) net_exchange_give_up(c);
     if (c->state < NET_CONN_CLOSING && !c->failed) net_out_flush(c);
     go_on(c);
 }

@@ -242,10 +242,13 @@ static void sink_abort(struct net_sink *s, enum net_error e) {
     struct net_conn *c = conn_of(x);
     if (s->error || c->failed || x->finished || !x->responded) return;
     s->error = e;
-    if (x->retractable) return;
+    x->aborted = true;
+    if (x->retractable) { /* until the end of the turn its owner may give another response */
+        net_conn_later(c);
+        return;
+    }
     net_out_flush(c);
     c->abort = x->until_close;
-    x->aborted = true;
     net_conn_kill(c);
 }
 
@@ -412,6 +415,7 @@ bool net_exchange_retract(struct net_exchange *x) {
     c->out.end = x->head_at;
     x->responded = x->retractable = x->undecided = x->finished = x->chunked = x->no_body = false;
     x->sink.error = NET_OK;
+    x->aborted = false;
     x->left = UINT64_MAX;
     x->status = 0;
     x->out_bytes = 0;
@@ -433,19 +437,24 @@ err net_exchange_reply(struct net_exchange *x, uint16_t status, const struct net
     return net_sink_finish(&x->sink, NULL, 0);
 }
 
+/* There is no response, and nobody will give one. */
+void net_exchange_give_up(struct net_conn *c) {
+    struct net_exchange *x = &c->x;
+    if (x->finished || c->failed || !net_exchange_retract(x)) return;
+    uint16_t status = c->body_state.status ? c->body_state.status : 500;
+    const char *text = net_status_text(status);
+    struct net_field type = {STR("Content-Type"), STR("text/plain; charset=utf-8")};
+    char body[64];
+    int n = snprintf(body, sizeof body, "%u %s\n", status, text);
+    x->close = true;
+    err e = net_exchange_reply(x, status, &type, 1, (str){(uint8_t *)body, (size_t)n});
+    ENSURE(e == ERR_OK || e == ERR_CLOSED);
+}
+
 void net_exchange_end(struct net_exchange *x) {
     struct net_conn *c = conn_of(x);
     ENSURE(x->live);
-    if (!x->finished && !c->failed && net_exchange_retract(x)) {
-        uint16_t status = c->body_state.status ? c->body_state.status : 500;
-        const char *text = net_status_text(status);
-        struct net_field type = {STR("Content-Type"), STR("text/plain; charset=utf-8")};
-        char body[64];
-        int n = snprintf(body, sizeof body, "%u %s\n", status, text);
-        x->close = true;
-        err e = net_exchange_reply(x, status, &type, 1, (str){(uint8_t *)body, (size_t)n});
-        ENSURE(e == ERR_OK || e == ERR_CLOSED);
-    }
+    net_exchange_give_up(c);
     x->undecided = false;
     x->live = false;
     x->source.waiting = false;

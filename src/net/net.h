@@ -117,7 +117,7 @@ bool net_sink_flushed(const struct net_sink *s); /* all that was written has lef
  * the connection; a fetch fails). */
 [[nodiscard]] err net_sink_finish(struct net_sink *s, const struct net_field *trailers, uint32_t count);
 /* The body will never be whole. A fetch fails with e, and its connection is closed; of an exchange whose head has left the connection is
- * closed too, else there may still be another response. The sink has failed. */
+ * closed too, else its owner has until the end of the turn to retract it and give another response; then it is a bare 500. */
 void net_sink_abort(struct net_sink *s, enum net_error e);
 enum net_error net_sink_error(const struct net_sink *s); /* NET_OK while it works */
 void net_sink_notify(struct net_sink *s, void (*fn)(void *arg), void *arg);

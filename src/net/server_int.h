@@ -181,6 +181,7 @@ void net_out_direct(struct net_conn *c, str a, str data, str z);
 
 /* exchange.c */
 void net_exchange_begin(struct net_conn *c);
+void net_exchange_give_up(struct net_conn *c); /* a bare 500, if there is no response that is whole, and nothing of one has left */
 void net_exchange_progress(struct net_conn *c); /* from the loop: out moved, readable, failed: tell who waits */
 /* Fills the gap. length: of the whole body, or UINT64_MAX: not known. */
 void net_exchange_decide(struct net_conn *c, uint64_t length);
