@@ -4,5 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#undef sprintf /* a macro where clang reads fortified headers */
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets
 #endif
