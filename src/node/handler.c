@@ -129,6 +129,7 @@ static const char *const end_text[] = {
     [WASI_END_KILLED] = "the guest was stopped",
     [WASI_END_LIMIT] = "the guest passed a limit",
     [WASI_END_REDIRECT] = "the guest redirects in a circle",
+    [WASI_END_BAD_REQUEST] = "the client's request is malformed",
 };
 
 static void log_failure(struct request *r, const struct wasi_outcome *o, bool head_sent) {
@@ -153,21 +154,26 @@ static void log_failure(struct request *r, const struct wasi_outcome *o, bool he
 static bool start(struct request *r);
 static void wait_for_instance(struct request *r);
 
-static void answer_failure(struct request *r, const struct wasi_outcome *o) {
-    if (r->killed == BY_DEADLINE) reply_error(r, 504, "The app took too long to answer.");
-    else if (o->end == WASI_END_LIMIT) reply_error(r, 500, "The app needed more than it may use.");
-    else reply_error(r, 500, "The app failed to answer.");
-}
-
 static const char *body_text(uint16_t status) {
     return status == 413 ? "The request's body is too large." : status == 408 ? "The request's body took too long." : "The request's body is malformed.";
 }
 
-/* Its body is to blame: nothing of the guest's answer is given, as far as that is possible still. */
-static void answer_bad_body(struct request *r) {
-    uint16_t status = net_exchange_body_status(r->exchange);
-    node_handler_refused(net_exchange_peer(r->exchange), status, body_text(status), r->handler);
-    if (net_exchange_retract(r->exchange)) reply_error(r, status, body_text(status));
+/* bad_body: what the client's body deserves, or 0. */
+static void answer_failure(struct request *r, const struct wasi_outcome *o, uint16_t bad_body) {
+    if (bad_body) reply_error(r, bad_body, body_text(bad_body));
+    else if (r->killed == BY_DEADLINE) reply_error(r, 504, "The app took too long to answer.");
+    else if (o->end == WASI_END_LIMIT) reply_error(r, 500, "The app needed more than it may use.");
+    else reply_error(r, 500, "The app failed to answer.");
+}
+
+/* A run that did not end well. Where the client's body broke, that is why, whatever the guest made of it: unless it trapped, nothing is
+ * to be mended in it. */
+static void failed(struct request *r, const struct wasi_outcome *o) {
+    bool head_sent = !net_exchange_retract(r->exchange);
+    uint16_t bad_body = r->killed == BY_NOBODY ? net_exchange_body_status(r->exchange) : 0;
+    if (bad_body) node_handler_refused(net_exchange_peer(r->exchange), bad_body, body_text(bad_body), r->handler);
+    if (!bad_body || o->trap) log_failure(r, o, head_sent);
+    if (!head_sent) answer_failure(r, o, bad_body);
 }
 
 /* Another run for the same request, in an instance of its own. False: there were too many. */
@@ -193,12 +199,7 @@ static void on_done(void *arg, const struct wasi_outcome *o) {
     node_lines_end(&r->out);
     node_lines_end(&r->err);
     if (o->end == WASI_END_REDIRECT && r->killed == BY_NOBODY && redirect(r, o->redirect)) return;
-    if (o->end == WASI_END_BAD_REQUEST && !gone) answer_bad_body(r);
-    else if (o->end != WASI_END_OK && !gone) {
-        bool head_sent = !net_exchange_retract(r->exchange);
-        log_failure(r, o, head_sent);
-        if (!head_sent) answer_failure(r, o);
-    }
+    if (o->end != WASI_END_OK && !gone) failed(r, o);
     log_access(r);
     net_exchange_listen(r->exchange, NULL, NULL);
     net_exchange_end(r->exchange);
