@@ -294,6 +294,33 @@ def test_collected_objects_grow_to_the_limit():
         eq(s.workers(), [worker])
 
 
+def test_resources_without_end():
+    """A component that makes resources until it is told to stop: its handle table is full long before a million, and gone with it."""
+    main = (CORE + section(1, [b"\x60\1\x7f\1\x7f", b"\x60\0\1\x7f"]) + section(2, [name("") + name("new") + b"\0\0"]) + section(3, [b"\1"]) +
+            section(7, [name("run") + b"\0\1"]) + section(10, [sized(b"\0\3\x40\x41\7\x10\0\x1a\x0c\0\x0b\x41\0\x0b")]))
+    wasm = file_of("resources.wasm", b"\0asm\x0d\0\1\0" + b"\1" + sized(main) +
+                   b"\7" + sized(b"\3\x3f\x7f\0\x6a\0\0\x40\0\0\1") +  # a resource, a result, the type of run
+                   b"\x08" + sized(b"\1\2\0") +                           # resource.new
+                   b"\2" + sized(b"\2" + b"\1\1" + name("new") + b"\0\0" + b"\0\0\1" + name("") + b"\x12\0") +
+                   b"\6" + sized(b"\1\0\0\1\1" + name("run")) + b"\x08" + sized(b"\1\0\0\1\0\2") +
+                   b"\5" + sized(b"\1\1\1\0" + name("run") + b"\1\0") + b"\x0b" + sized(b"\1\0" + name("wasi:cli/run@0.2.0") + b"\5\0\0"))
+    with serving(wasm, "--workers", "1") as s:
+        worker, = s.workers()
+        before = anon_mib(worker)
+        crowd = Crowd(s.port, 100, b"GET / HTTP/1.0\r\n\r\n")
+        told = [b""] * 100
+
+        def silent():
+            for i, t in enumerate(crowd.said()):
+                told[i] += t
+            return sum(b" 500 " not in t for t in told)
+        settles(silent, 0, 60)
+        crowd.close()
+        has(str(s.wait_event("guest-failed")), "handle table is full")
+        settles(lambda: anon_mib(worker), before + 32)
+        eq(s.workers(), [worker])
+
+
 def test_a_big_request_leaves_nothing():
     """400 MiB written: others are answered while they are given back, and then they are."""
     with serving(guest("memory"), "--workers", "1", "--max-memory", "500M", "--node-memory", "2G") as s:
