@@ -317,7 +317,7 @@ def test_resources_without_end():
         settles(silent, 0, 60)
         crowd.close()
         has(str(s.wait_event("guest-failed")), "handle table is full")
-        settles(lambda: anon_mib(worker), before + 32)
+        settles(lambda: anon_mib(worker), before + 64 + SHADOW)
         eq(s.workers(), [worker])
 
 
