@@ -964,6 +964,35 @@ static uint64_t roll(uint64_t n) {
     return dice % n;
 }
 
+struct posted {
+    struct engine *e;
+    struct engine_post post;
+    int ran, again;
+    struct engine_post *cancels;
+};
+static void on_post(void *arg) {
+    struct posted *p = arg;
+    assert_null(engine_fiber_current(p->e));
+    p->ran++;
+    if (p->again-- > 0) engine_post(p->e, &p->post);
+    if (p->cancels) engine_post_cancel(p->cancels);
+}
+
+/* Each once, those that come again too, and not what was taken back. */
+static void test_posts(void **state) {
+    struct engine *e = make(ENGINE_RESET_AUTO, 0);
+    struct posted p[4];
+    for (int i = 0; i < 4; i++) p[i] = (struct posted){.e = e, .post = {.fn = on_post, .arg = &p[i]}};
+    p[0].again = 3;
+    p[1].cancels = &p[3].post;
+    assert_false(engine_run(e, 1'000'000));
+    for (int i = 0; i < 4; i++) engine_post(e, &p[i].post), engine_post(e, &p[i].post);
+    engine_post_cancel(&p[2].post);
+    while (engine_run(e, 1'000'000)) {}
+    assert_true(p[0].ran == 4 && p[1].ran == 1 && !p[2].ran && !p[3].ran);
+    engine_free(e);
+}
+
 static struct engine_fiber *crowd_parked[CROWD * CROWD_TASKS];
 static uint32_t crowd_parked_n;
 
@@ -1092,6 +1121,7 @@ int main(void) {
         cmocka_unit_test(test_sleep_is_forgiven),
         cmocka_unit_test(test_news),
         cmocka_unit_test(test_engines_nest),
+        cmocka_unit_test(test_posts),
         cmocka_unit_test(test_crowd),
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_store),

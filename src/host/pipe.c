@@ -174,6 +174,7 @@ enum host_copy host_stream_write(struct host_stream_writer *w, const void *src, 
     if (is_over(p)) return HOST_COPY_CLOSED;
     if (!count) return HOST_COPY_BLOCKED;
     if (p->end[0].where == HOST_END_HOST) {
+        if (!p->typed) return HOST_COPY_BLOCKED; /* no guest has had it yet, so how large is an element? */
         offer(e, src, count);
         host_end_wake(&p->end[0]);
         return HOST_COPY_BLOCKED;

@@ -62,13 +62,18 @@ struct ends {
     uint32_t fed, at, n;                  /* consumed; what peek shows: bytes[at, n) */
     bool dry;                             /* peek waits until it is woken */
     uint32_t feed_end_at, drain_stop_at;  /* by what their callbacks say; 0: never */
-    bool fails;
+    bool fails, end_stops_other;          /* the one that ends first takes the other with it */
     uint32_t room, drained, added;
     int feed_over, drain_over, gone;
 };
 
+/* A call of ours is on the stack: nobody is told anything from inside of it. */
+static int calling;
+#define CALL(f, ...) (calling++, f(__VA_ARGS__), calling--)
+
 static enum net_flow peek(void *arg, size_t want, const void **p, size_t *n) {
     struct ends *e = arg;
+    assert_false(calling);
     if (e->feed_end_at && e->fed >= e->feed_end_at) return NET_FLOW_END;
     if (e->fed + (e->n - e->at) >= BYTES && e->at == e->n) return e->fails ? NET_FLOW_FAILED : NET_FLOW_END;
     if (e->at == e->n) {
@@ -93,15 +98,22 @@ static void consume(void *arg, size_t n) {
 }
 static void fed(void *arg) {
     struct ends *e = arg;
+    assert_false(calling);
     e->feed = NULL;
     e->feed_over++;
+    if (!e->end_stops_other || !e->drain) return;
+    CALL(p3_drain_stop, e->drain);
+    e->drain = NULL;
 }
 static const struct p3_feed_ops feed_ops = {peek, consume, fed};
 
-static size_t room(void *arg) { return ((struct ends *)arg)->room; }
+static size_t room(void *arg) {
+    assert_false(calling);
+    return ((struct ends *)arg)->room;
+}
 static bool put(void *arg, str bytes) {
     struct ends *e = arg;
-    assert_true(bytes.n && bytes.n <= e->room);
+    assert_true(!calling && bytes.n && bytes.n <= e->room);
     for (size_t i = 0; i < bytes.n; i++) assert_int_equal(bytes.p[i], (uint8_t)(e->drained + i + e->added));
     e->drained += (uint32_t)bytes.n;
     e->room -= (uint32_t)bytes.n;
@@ -111,9 +123,13 @@ static bool put(void *arg, str bytes) {
 }
 static void drained(void *arg, bool gone) {
     struct ends *e = arg;
+    assert_false(calling);
     e->drain = NULL;
     e->drain_over++;
     e->gone += gone;
+    if (!e->end_stops_other || !e->feed) return;
+    CALL(p3_feed_stop, e->feed);
+    e->feed = NULL;
 }
 static const struct p3_drain_ops drain_ops = {room, put, drained};
 
@@ -123,12 +139,12 @@ static void pump(struct ends *e) {
         uint32_t before = e->fed + e->drained;
         if (e->feed && e->dry) {
             e->dry = false;
-            p3_feed_wake(e->feed);
+            CALL(p3_feed_wake, e->feed);
         }
         run_all();
         if (e->drain) {
             e->room = (uint32_t)rand_r(&e->seed) % PIECE_MAX;
-            p3_drain_wake(e->drain);
+            CALL(p3_drain_wake, e->drain);
         }
         run_all();
         if (e->fed + e->drained != before) quiet = 0;
@@ -198,6 +214,41 @@ static void test_stops(void **state) {
             assert_true(e.fed < BYTES && !e.gone);
             host_instance_kill(in); /* pump goes on with a stream that nobody reads */
             release(in);
+        }
+}
+
+/* A body breaks: its feed ends, and who is told takes the drain that is reading with it. Or the other way round. */
+static void test_ends_together(void **state) {
+    for (int echo = 0; echo < 2; echo++)
+        for (unsigned seed = 1; seed <= 6; seed++) {
+            struct host_instance *in = acquire();
+            struct ends e = {.seed = seed, .added = !echo, .fails = true, .end_stops_other = true, .feed_end_at = seed % 2 ? 3000 : 0,
+                             .drain_stop_at = seed % 2 ? 0 : 3000};
+            struct flow f;
+            begin(&f, &e, in, echo ? "echo" : "pump");
+            pump(&e);
+            assert_true(!e.feed && !e.drain && e.feed_over == 1 && !e.drain_over);
+            host_instance_kill(in);
+            release(in);
+        }
+}
+
+/* The instance dies between the news and the telling: each end hears of it, once. */
+static void test_dies_meanwhile(void **state) {
+    for (int echo = 0; echo < 2; echo++)
+        for (int released = 0; released < 2; released++) {
+            struct host_instance *in = acquire();
+            struct ends e = {.seed = 5, .added = !echo};
+            struct flow f;
+            begin(&f, &e, in, echo ? "echo" : "pump");
+            e.room = 100;
+            CALL(p3_drain_wake, e.drain);
+            CALL(p3_feed_wake, e.feed);
+            if (released) host_instance_release(in); /* which tells */
+            else CALL(host_instance_kill, in);
+            run_all();
+            assert_true(e.feed_over == 1 && e.drain_over == 1 && e.gone == 1);
+            if (!released) release(in);
         }
 }
 
@@ -293,6 +344,33 @@ static void test_await(void **state) {
     }
 }
 
+/* Futures that each end the next take no stack, however many, and others have their turn between. */
+enum { CHAIN = 20'000 };
+static struct p3_promise *chain[CHAIN + 1];
+static uint32_t reached;
+static void on_link(void *arg, void *value) {
+    assert_false(calling);
+    assert_true(arg == &chain[reached] && !value);
+    if (++reached < CHAIN) CALL(p3_promise_abandon, chain[reached]);
+}
+static void test_chain(void **state) {
+    struct host_instance *in = acquire();
+    reached = 0;
+    for (uint32_t i = 0; i < CHAIN; i++) {
+        struct host_future *f = p3_promise_new(in, sizeof(uint32_t), &chain[i]);
+        assert_non_null(f);
+        assert_non_null(p3_await_new(in, f, sizeof(uint32_t), on_link, &chain[i]));
+    }
+    run_all();
+    CALL(p3_promise_abandon, chain[0]);
+    assert_int_equal(reached, 0);
+    assert_true(engine_run(engine, 1)); /* a turn that is over at once */
+    assert_true(reached > 0 && reached < CHAIN);
+    run_all();
+    assert_int_equal(reached, CHAIN);
+    release(in);
+}
+
 static int setup(void **state) {
     static uint8_t bytes[1 << 16];
     struct diag d = DIAG_INIT;
@@ -317,7 +395,8 @@ static int teardown(void **state) {
 }
 
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_flows), cmocka_unit_test(test_stops), cmocka_unit_test(test_gone),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_flows), cmocka_unit_test(test_stops), cmocka_unit_test(test_ends_together), cmocka_unit_test(test_dies_meanwhile),
+                                       cmocka_unit_test(test_chain), cmocka_unit_test(test_gone),
                                        cmocka_unit_test(test_promise), cmocka_unit_test(test_await)};
     guest_path = argv[1];
     return cmocka_run_group_tests(tests, setup, teardown);
