@@ -89,6 +89,7 @@ SAY_SO = {
     "host_call_export": "runs the guest, on its fiber",
     "host_instance_start": "the same",
     "net_loop_run": "the loop itself",
+    "net_server_drain": "accepts whom the kernel let in: on_accept, which is told of a number",
     "net_client_free": "of fetches that were freed it runs the job, which then tells nobody",
 }
 # What runs a guest's code that cannot tell: its built-ins are refused, and host_bound looks at the same flag.

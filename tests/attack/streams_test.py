@@ -212,10 +212,13 @@ def test_streams_whose_trap():
     """A trap after the response: the line says whose request it was, and which others were in the instance."""
     with serving(SERVICE, "--workers", "1", "--instance-concurrency", "4") as s, socket.create_connection(("127.0.0.1", s.port)) as held:
         held.sendall(b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n")
+        asked = 1
+        while int(curl(s.url + "/count").text) == asked:  # until that one is in the instance, too
+            asked += 1
         eq(curl(s.url + "/answer-then-trap").status, 200)
         held.settimeout(30)
         has(held.recv(65536), b" 500 ")
-        s.wait_event("request", count=2)
+        s.wait_event("request", path="/never")
         ids = {e["path"]: e["request"] for e in s.events("request")}
         line = s.wait_event("guest-failed", reason="the guest trapped after its response")
         eq(line["request"], ids["/answer-then-trap"])
