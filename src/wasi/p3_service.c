@@ -540,8 +540,10 @@ static bool look_after(struct home *h) {
 }
 
 static void turn(struct wasi_app *app) {
+    enum { OBJECTS = 1024 /* of instances that have ended, dropped in one turn */ };
     struct service *s = app->kind_data;
     struct link todo;
+    uint32_t objects = OBJECTS;
     if (!link_empty(&s->settled)) {
         todo = s->settled;
         todo.next->prev = todo.prev->next = &todo;
@@ -549,7 +551,9 @@ static void turn(struct wasi_app *app) {
         while (!link_empty(&todo)) {
             struct home *h = container_of(todo.next, struct home, settled);
             link_remove(&h->settled);
-            if (look_after(h)) home_release(h);
+            if (!look_after(h)) continue;
+            if (host_instance_wind_down(h->in, &objects)) home_release(h);
+            else settle(h);
         }
     }
     if (!link_empty(&s->lingering)) tick_on(s);

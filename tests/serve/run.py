@@ -144,7 +144,7 @@ def test_foreign_elf():
     for command in (["serve", "/bin/true", "--listen", "127.0.0.1:0"], ["run", "/bin/true"]):
         code, out, errors = orlo(*command)
         check(code == 65, code, errors)
-        has(errors, "/bin/true", "key")
+        has(errors, "/bin/true", "native Linux program")
 
 
 def test_truncated():
