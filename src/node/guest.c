@@ -177,11 +177,17 @@ uint64_t node_connections_memory(const struct node_limits *l, uint32_t workers) 
     return MIN(l->node_memory_bytes_max / MAX(workers, 1u) / 4, MIN(l->connections_max, UINT32_MAX) * each);
 }
 
+/* Never 0, which would be no cap. */
+static uint64_t guests_memory(const struct node_limits *l, uint32_t workers) {
+    uint64_t part = l->node_memory_bytes_max / MAX(workers, 1u), connections = workers ? node_connections_memory(l, workers) : 0;
+    return MAX(part - connections, (uint64_t)1);
+}
+
 /* The app pays from now on. There is room for its image and one instance, or it does not start. */
 static err open_account(struct node_guest *g, const struct node_limits *l, struct diag *d) {
     struct engine_image *image = wasi_app_image(g->app);
     g->account.up = engine_account(g->engine);
-    g->account.max = MIN(l->app_memory_bytes_max, g->account.up->max);
+    g->account.max = l->app_memory_bytes_max == UINT64_MAX ? 0 : l->app_memory_bytes_max; /* none of its own: the worker's says no */
     uint64_t one = engine_image_initial_bytes(image) + ENGINE_STACK_BYTES;
     struct engine_instance *first = engine_image_pays(image, &g->account) ? engine_acquire(image, NULL) : NULL;
     bool fits = first && engine_pay(g->engine, &g->account, ENGINE_STACK_BYTES);
@@ -256,8 +262,7 @@ err node_guest_open(struct node_guest *g, const struct node_guest_config *config
     g->loop = net_loop_new();
     struct engine_config engine = {
         .memory_bytes_max = config->limits->memory_bytes_max,
-        .account_bytes_max = config->limits->node_memory_bytes_max / MAX(config->workers, 1u) -
-                             (config->workers ? node_connections_memory(config->limits, config->workers) : 0),
+        .account_bytes_max = guests_memory(config->limits, config->workers),
         .slots_max = (uint32_t)MIN(config->limits->instances_max, UINT32_MAX),
         .fibers_max = fibers_max(config->limits),
         .on_ready = on_ready,

@@ -231,6 +231,9 @@ def test_what_cannot_fit_does_not_start():
     code, _, text = orlo("serve", guest("memory"), "--app-memory", "1M", "--max-memory", "1M", "--listen", "127.0.0.1:0")
     eq(code, 65)
     has(text, "do not fit", "1 MiB are in use (--app-memory)")
+    code, _, text = orlo("serve", guest("memory"), "--node-memory", "1", "--max-memory", "1M", "--listen", "127.0.0.1:0")
+    eq(code, 65)
+    has(text, "do not fit", "its part of --node-memory")
 
 
 def test_a_thousand_memories_each():
