@@ -38,6 +38,7 @@ struct net_wire {
     char *host;                   /* as TLS and lookups have it */
     bool https, reused, eof, cut; /* eof: no more comes; cut: nothing more can be sent */
     bool secure_end;              /* eof, and the peer said so */
+    bool dry;                     /* the last receive took all that there was */
     uint64_t rested_ns;
     /* until it is connected: */
     struct net_lookup *lookup;
@@ -111,7 +112,7 @@ struct net_wire *net_wire_new(struct net_client *c, struct net_fetch *f, const c
 void net_wire_free(struct net_wire *w);
 /* How much of data was taken; less than all: not now, or w->cut. */
 size_t net_wire_send(struct net_wire *w, str data);
-/* Appends what came to in, at most about 16 KiB. DATA; WAIT; END: see eof, secure_end. */
+/* Appends what came to in, at most about 16 KiB. DATA (see dry); WAIT; END: see eof, secure_end. */
 enum net_flow net_wire_receive(struct net_wire *w, struct buf *in);
 /* The fetch's job, when it can read or when it can write. */
 void net_wire_watch(struct net_wire *w, bool read, bool write);

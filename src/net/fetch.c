@@ -154,6 +154,7 @@ static void receive(struct net_fetch *f) {
         if (f->phase == NET_FETCH_HEAD) f->deadline_ns = 0;
         while (f->phase == NET_FETCH_SENT && take_head(f)) {}
         if (f->phase == NET_FETCH_DONE) return;
+        if (f->wire->dry) break;
     }
     if (f->phase == NET_FETCH_DONE || !f->wire) return;
     if (f->phase == NET_FETCH_SENT) {

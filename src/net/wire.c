@@ -299,6 +299,7 @@ enum net_flow net_wire_receive(struct net_wire *w, struct buf *in) {
         if (e == NET_SOCK_WOULD_BLOCK) return NET_FLOW_WAIT;
         if (e != NET_SOCK_OK || !got) return ended(w, e == NET_SOCK_OK);
     }
+    w->dry = !w->tls && got < RECEIVE_BYTES;
     in->n += got;
     return NET_FLOW_DATA;
 }
