@@ -160,7 +160,7 @@ def run_one(name, cmd, env, timeout, cwd=ROOT):
     if r.failed:
         lines = [l for l in text.splitlines() if not re.match(r"ok |\[ RUN  |\[       OK", l)]
         r.output = "\n".join(lines)[-6000:]
-        r.reasons = [l[:400] for l in lines if re.match(r"FAIL|\[  FAILED  \] \D|.*(ERROR: \w+Sanitizer|runtime error:)", l)][:20]
+        r.reasons = list(dict.fromkeys(l[:400] for l in lines if re.match(r"FAIL|\[  FAILED  \] \D|.*(ERROR: \w+Sanitizer|runtime error:)", l)))[:20]
     return r
 
 

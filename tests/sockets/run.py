@@ -226,7 +226,8 @@ def test_names():
     eq("127.0.0.1" in say(NET2, "lookup=LOCALHOST")[0].split(), True)
     for bad in ("a..b", "a b", "256.1.1.1", "127.1"):
         eq("nvalid argument" in say(NET2, f"lookup={bad}")[0], True)
-    eq(say(NET2, "lookups=localhost,50"), ["16 begun, 34 refused, true"])
+    begun, refused = map(int, re.fullmatch(r"(\d+) begun, (\d+) refused, true", say(NET2, "lookups=localhost,50")[0]).groups())
+    eq((begun >= 16, begun + refused), (True, 50))  # 16 at once; those that end meanwhile make room for others
 
 
 STATES = ("finish-bind=not-in-progress finish-listen=not-in-progress finish-connect=not-in-progress listen-unbound=invalid-state "
