@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "node/node_int.h"
 
@@ -38,6 +39,8 @@ static void test_verdicts(void **state) {
         {"blocks in a system call", AWAKE, 0, 0, 'S', 5},
         {"waits for a disk", AWAKE, 0, 0, 'D', 5},
         {"is stopped", AWAKE, 0, 0, 'T', 0},
+        {"computes, unseen", AWAKE, 0, 1000, '?', 5},
+        {"waits, unseen", ASLEEP, 0, 0, '?', 0},
         {"is traced", ASLEEP, 0, 0, 't', 0},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
@@ -67,7 +70,10 @@ static void test_vitals(void **state) {
     uint64_t before = v.cpu_ns;
     do assert_true(node_vitals_read(getpid(), &v));
     while (v.cpu_ns == before);
-    assert_false(node_vitals_read(0x7fffffff, &v));
+    pid_t gone = fork();
+    if (!gone) _exit(0);
+    assert_int_equal(waitpid(gone, NULL, 0), gone);
+    assert_false(node_vitals_read(gone, &v));
 }
 
 int main(void) {
