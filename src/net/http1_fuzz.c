@@ -1,4 +1,5 @@
-/* http1_fuzz: any bytes as what a client sends: heads, bodies, the next request, until they end or are refused.
+/* http1_fuzz: any bytes as what a client sends: heads, bodies, the next request, until they end or are refused; what begins with "HTTP/" as
+ * what an upstream answers to GET.
  *
  * What must hold: the same bytes give the same answers whole, byte by byte and in random pieces; nothing that reads in two ways is
  * accepted (checked with eyes of its own on the accepted bytes); what was accepted can be written back within its bounds. The
@@ -18,19 +19,23 @@ static size_t count(const uint8_t *p, size_t n, const char *lower) {
     return found;
 }
 
-static void check_accepted(const struct http1_head *h, const uint8_t *p) {
-    size_t n = h->bytes;
+static void check_lines(const uint8_t *p, size_t n) {
     for (size_t i = 0; i < n; i++) {
         ENSURE(p[i] != 0 && p[i] != 0x7f && (p[i] >= 0x20 || p[i] == '\t' || p[i] == '\r' || p[i] == '\n'));
         if (p[i] == '\n') ENSURE(i && p[i - 1] == '\r');
         if (p[i] == '\r') ENSURE(i + 1 < n && p[i + 1] == '\n');
         if (p[i] == '\n' && i + 1 < n) ENSURE(p[i + 1] != ' ' && p[i + 1] != '\t');
     }
+    ENSURE(!count(p, n, "content-length :") && !count(p, n, "transfer-encoding :"));
+}
+
+static void check_accepted(const struct http1_head *h, const uint8_t *p) {
+    size_t n = h->bytes;
+    check_lines(p, n);
     size_t lengths = count(p, n, "\ncontent-length:"), codings = count(p, n, "\ntransfer-encoding:"), hosts = count(p, n, "\nhost:");
     ENSURE(lengths <= 1 && hosts <= 1 && !(lengths && codings));
     ENSURE(hosts || h->rq.version_minor == 0);
     ENSURE(h->chunked == (codings > 0) && h->rq.has_body == (lengths + codings > 0));
-    ENSURE(!count(p, n, "content-length :") && !count(p, n, "transfer-encoding :"));
     for (uint32_t i = 0; i < h->rq.fields_count; i++) {
         const struct net_field *f = &h->rq.fields[i];
         ENSURE(f->name.p >= p && f->value.p + f->value.n <= p + n && net_field_name_ok(f->name) && net_field_value_ok(f->value));
@@ -71,10 +76,10 @@ static uint8_t *window(struct feed *f) {
     return f->now = next;
 }
 
-static bool run_body(struct feed *f, struct http1_head *h, struct buf *log) {
+static bool run_body(struct feed *f, uint64_t length, uint64_t max, struct buf *log) {
     struct http1_body b;
     enum http1_result r = HTTP1_MORE;
-    http1_body_init(&b, h->rq.content_length, limits.body_bytes_max);
+    http1_body_init(&b, length, max);
     while (!http1_body_done(&b) && r == HTTP1_MORE) {
         str data;
         size_t skip;
@@ -92,7 +97,7 @@ static bool run_body(struct feed *f, struct http1_head *h, struct buf *log) {
     }
     for (uint32_t i = 0; i < b.trailers_count; i++) buf_printf(log, "|" STR_FMT "=" STR_FMT, STR_ARG(b.trailers[i].name), STR_ARG(b.trailers[i].value));
     buf_printf(log, "|%u|%u\n", b.status, http1_body_done(&b));
-    ENSURE(!b.chunked || b.total <= limits.body_bytes_max);
+    ENSURE(!b.chunked || b.total <= max);
     bool on = http1_body_done(&b);
     http1_body_free(&b);
     return on;
@@ -124,13 +129,38 @@ static bool run_request(struct feed *f, struct buf *log) {
     if (!count(f->now, h.bytes, "?")) check_accepted(&h, f->now); /* absolute-form with a query rewrites its bytes */
     write_back(&h);
     f->at += h.bytes;
-    return run_body(f, &h, log);
+    return run_body(f, h.rq.content_length, limits.body_bytes_max, log);
+}
+
+static void check_answer(const struct http1_answer *a, const uint8_t *p, size_t n) {
+    size_t lengths = count(p, n, "\ncontent-length:"), codings = count(p, n, "\ntransfer-encoding:");
+    bool none = a->status < 200 || a->status == 204 || a->status == 304;
+    check_lines(p, n);
+    ENSURE(lengths <= 1 && !(lengths && codings) && a->status >= 100 && a->status <= 999);
+    ENSURE(a->chunked == (codings && !none) && a->until_close == (!codings && !lengths && !none) && (!none || !a->length));
+}
+
+static bool run_answer(struct feed *f, struct buf *log) {
+    static struct net_field fields[32];
+    struct http1_answer a = {.fields = fields};
+    size_t seen = 0;
+    const char *why;
+    enum http1_result r;
+    while ((r = http1_answer_end(window(f), f->end - f->at, &seen, &why)) == HTTP1_MORE && f->end < f->size) more(f);
+    if (r == HTTP1_DONE) r = http1_answer_parse(&a, (str){f->now, seen}, STR("GET"), ARRAY_COUNT(fields));
+    buf_printf(log, "%d %d\n", r, r == HTTP1_ERROR ? 0 : a.status);
+    if (r != HTTP1_DONE) return false;
+    check_answer(&a, f->now, seen);
+    for (uint32_t i = 0; i < a.fields_count; i++) buf_printf(log, STR_FMT "=" STR_FMT "\n", STR_ARG(fields[i].name), STR_ARG(fields[i].value));
+    f->at += seen;
+    return a.status < 200 || (!a.until_close && run_body(f, a.length, UINT64_MAX, log));
 }
 
 static void run(const uint8_t *data, size_t size, uint64_t rng, struct buf *log) {
     struct feed f = {.data = data, .size = size, .rng = rng};
     more(&f);
-    while (run_request(&f, log)) {}
+    bool answers = size >= 5 && !memcmp(data, "HTTP/", 5);
+    while (answers ? run_answer(&f, log) : run_request(&f, log)) {}
     free(f.now);
 }
 
