@@ -258,6 +258,9 @@ def test_http_passed_on_without_a_body():
 
 def test_http_body_before_its_message():
     """Written before anybody can take it, it waits: there is room, and not a deadlock."""
+    with serve_ops() as s, attacked(s, "/+R"):  # as much as an instance may hold, and then an error
+        eq(told(s, "+R+B+W*W")[-1], "*Werror32")
+        eq(told(s, "m2+Q+b+w*w")[-1], "*werror32")
     with Upstream(late=True) as up, serve_ops(up) as s:
         status, body, whole = ops(s, "+R+B+W" + ":W" * 60 + "-W!B!o")
         eq((status, len(body), whole), (200, 60 * 4096, True))

@@ -5,6 +5,7 @@
  *                           R response made    B its body   W its bytes
  *                           Q request made     b its body   w its bytes   f response to come   r response   I its body   S its bytes
  *   +X gets or makes X   -X drops it   !X finishes a body, sets the response (!o)   .X writes 5 bytes   :X writes 4096 without waiting
+ *   *X writes as long as there is room
  *   <X reads to the end   ,X reads once   ~X waits for X   cN content-length N, for the next F, R or Q   mN method   nN status 200 + N
  *   eX sets the outparam to an error   x traps   what an object is missing for is passed over
  *
@@ -219,6 +220,21 @@ static void put(char x, int wait) {
     else say("ok");
 }
 
+/* As much as there is room for. */
+static void fill(char x) {
+    union ret r;
+    uint32_t blocks = 0;
+    if (!at[(int)x] || (x != 'W' && x != 'w')) return;
+    for (;; blocks++) {
+        stream_check(at[(int)x], &r);
+        if (r.b[0] || !r.w[2]) break;
+        stream_put(at[(int)x], zeroes, (uint32_t)r.w[2] < sizeof zeroes ? (uint32_t)r.w[2] : sizeof zeroes, &r);
+        if (r.b[0]) break;
+    }
+    say(r.b[0] ? "error" : "full");
+    say_number(blocks / 256);
+}
+
 static void read(char x, int all) {
     union ret r;
     uint32_t bytes = 0;
@@ -249,6 +265,7 @@ static void step(char verb, char x) {
     case '!': finish(x); break;
     case '.': put(x, 1); break;
     case ':': put(x, 0); break;
+    case '*': fill(x); break;
     case '<': read(x, 1); break;
     case ',': read(x, 0); break;
     case '~': wait(x); break;
