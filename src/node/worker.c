@@ -10,6 +10,7 @@
 #include "wasi/wasi.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -185,6 +186,7 @@ const char *node_kind_text(uint32_t wasi_kind) { return wasi_kind_text((enum was
 
 int node_worker_main(const struct node_worker_config *config) {
     prctl(PR_SET_NAME, worker_name);
+    mallopt(M_MMAP_THRESHOLD, 256 << 10); /* fixed: what is large goes back to the system when it is freed, and leaves no holes */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     signal(SIGINT, SIG_IGN);
