@@ -22,6 +22,9 @@ struct crypto_tls_trust *crypto_tls_trust_new(const char *ca_file) {
     ENSURE(t->ctx && SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION) == 1);
     SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_mode(t->ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
+    SSL_CTX_set_options(t->ctx, SSL_OP_NO_RENEGOTIATION);
+    /* The peer picks the size of a finite field, and a large one takes a second to compute in. */
+    ENSURE(SSL_CTX_set1_groups_list(t->ctx, "X25519:P-256:P-384:P-521") == 1 && SSL_CTX_set_cipher_list(t->ctx, "DEFAULT:!kDHE") == 1);
     SSL_CTX_set_alpn_protos(t->ctx, alpn, sizeof alpn - 1);
     int ok = ca_file ? SSL_CTX_load_verify_file(t->ctx, ca_file) : SSL_CTX_set_default_verify_paths(t->ctx);
     ERR_clear_error();
@@ -65,6 +68,8 @@ void crypto_tls_free(struct crypto_tls *t) {
 void crypto_tls_feed(struct crypto_tls *t, str received) {
     ENSURE(received.n <= INT32_MAX && (!received.n || BIO_write(t->in, received.p, (int)received.n) == (int)received.n));
 }
+
+bool crypto_tls_holds(const struct crypto_tls *t) { return BIO_pending(t->in) > 0 || SSL_pending(t->ssl) > 0; }
 
 str crypto_tls_pending(struct crypto_tls *t) {
     char *p;

@@ -27,6 +27,7 @@ struct crypto_tls;
 struct crypto_tls *crypto_tls_new(struct crypto_tls_trust *t, const char *host);
 void crypto_tls_free(struct crypto_tls *t); /* NULL is fine */
 void crypto_tls_feed(struct crypto_tls *t, str received);
+bool crypto_tls_holds(const struct crypto_tls *t); /* something was fed that nobody has read */
 /* What is to be sent, until crypto_tls_sent; looked at after each call below. */
 str crypto_tls_pending(struct crypto_tls *t);
 void crypto_tls_sent(struct crypto_tls *t, size_t n);

@@ -18,6 +18,7 @@ enum {
     NET_FETCH_SEND_BYTES = 64 << 10, /* of the request's body buffered */
     NET_FETCH_FIELDS_MAX = 256,      /* of a response's head */
     NET_FETCH_INFORM_MAX = 16,       /* 1xx heads before the response's */
+    NET_FETCH_TURN_READS = 64,       /* of a wire in a turn: a TLS record may have one byte */
     NET_WIRE_ATTEMPTS = 4,           /* addresses that are tried at the same time */
     NET_WIRE_ADDRESSES = 16,         /* of a name that are tried at all */
     NET_WIRE_REST_MS = 60'000,
@@ -52,6 +53,7 @@ struct net_wire {
     struct net_addr address;
     struct crypto_tls *tls;
     bool shaken;             /* the handshake is done */
+    size_t fruitless;        /* bytes that TLS took since the last ones that were data */
     struct net_wait readable, writable;
 };
 
@@ -112,7 +114,7 @@ struct net_wire *net_wire_new(struct net_client *c, struct net_fetch *f, const c
 void net_wire_free(struct net_wire *w);
 /* How much of data was taken; less than all: not now, or w->cut. */
 size_t net_wire_send(struct net_wire *w, str data);
-/* Appends what came to in, at most about 16 KiB. DATA (see dry); WAIT; END: see eof, secure_end. */
+/* Appends what came to in, at most about 16 KiB. DATA (see dry); WAIT: until the socket is readable; END: see eof, secure_end. */
 enum net_flow net_wire_receive(struct net_wire *w, struct buf *in);
 /* The fetch's job, when it can read or when it can write. */
 void net_wire_watch(struct net_wire *w, bool read, bool write);

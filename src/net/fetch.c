@@ -148,7 +148,11 @@ static bool try_again(struct net_fetch *f);
 
 static void receive(struct net_fetch *f) {
     str data;
-    while (wants_bytes(f)) {
+    for (int reads = 0; wants_bytes(f); reads++) {
+        if (reads == NET_FETCH_TURN_READS) { /* others first */
+            later(f);
+            break;
+        }
         drop_used(f);
         if (net_wire_receive(f->wire, &f->in) != NET_FLOW_DATA) break;
         if (f->phase == NET_FETCH_HEAD) f->deadline_ns = 0;

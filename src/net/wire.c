@@ -9,7 +9,13 @@
 #include "net/client_int.h"
 #include <stdlib.h>
 
-enum { ATTEMPT_MS = 250, RECEIVE_BYTES = 16 << 10 };
+enum {
+    ATTEMPT_MS = 250,
+    RECEIVE_BYTES = 16 << 10,
+    TURN_FEEDS = 2, /* that TLS takes in a turn without having data: a peer may send without end what is none */
+    FRUITLESS_BYTES_MAX = 256 << 10, /* a handshake's, with certificates of 100 KB; of messages between data */
+    ANSWER_BYTES_MAX = 64 << 10,     /* that TLS has to say by itself and the peer does not take */
+};
 
 static void attempt_more(struct net_wire *w);
 
@@ -40,7 +46,13 @@ static enum net_flow feed(struct net_wire *w) {
     if (e == NET_SOCK_WOULD_BLOCK) return NET_FLOW_WAIT;
     if (e != NET_SOCK_OK || !got) return NET_FLOW_END;
     crypto_tls_feed(w->tls, (str){bytes, got});
+    w->fruitless += got;
     return NET_FLOW_DATA;
+}
+
+/* The peer makes TLS work and says nothing. */
+static bool idles(const struct net_wire *w) {
+    return w->fruitless > FRUITLESS_BYTES_MAX || crypto_tls_pending(w->tls).n > ANSWER_BYTES_MAX;
 }
 
 static enum net_error tls_error(enum crypto_tls_result r) {
@@ -50,11 +62,12 @@ static enum net_error tls_error(enum crypto_tls_result r) {
 static void on_handshake(void *arg) { handshake(arg); }
 
 static void handshake(struct net_wire *w) {
-    for (;;) {
+    for (int feeds = 0;; feeds++) {
         enum crypto_tls_result r = crypto_tls_handshake(w->tls);
         bool flushed = flush(w); /* an alert, too */
         if (r == CRYPTO_TLS_OK) {
             w->shaken = true;
+            w->fruitless = 0;
             net_fetch_connected(w->fetch);
             return;
         }
@@ -62,7 +75,11 @@ static void handshake(struct net_wire *w) {
             net_fetch_fail(w->fetch, r == CRYPTO_TLS_END ? NET_CONNECTION_TERMINATED : tls_error(r), crypto_tls_why(w->tls));
             return;
         }
-        enum net_flow flow = w->cut ? NET_FLOW_END : feed(w);
+        if (idles(w)) {
+            net_fetch_fail(w->fetch, NET_TLS_PROTOCOL_ERROR, "the TLS handshake has no end");
+            return;
+        }
+        enum net_flow flow = w->cut ? NET_FLOW_END : feeds == TURN_FEEDS ? NET_FLOW_WAIT : feed(w);
         if (flow == NET_FLOW_DATA) continue;
         if (flow == NET_FLOW_END) {
             net_fetch_fail(w->fetch, NET_CONNECTION_TERMINATED, "the connection broke in the TLS handshake");
@@ -283,11 +300,14 @@ enum net_flow net_wire_receive(struct net_wire *w, struct buf *in) {
     size_t got = 0;
     if (w->eof) return NET_FLOW_END;
     ENSURE(buf_reserve(in, RECEIVE_BYTES));
-    while (w->tls) {
+    for (int feeds = 0; w->tls; feeds++) {
         enum crypto_tls_result r = crypto_tls_read(w->tls, in->p + in->n, RECEIVE_BYTES, &got);
-        if (r == CRYPTO_TLS_OK) break;
-        if (r != CRYPTO_TLS_MORE) return ended(w, r == CRYPTO_TLS_END);
-        enum net_flow flow = feed(w);
+        if (r == CRYPTO_TLS_OK) {
+            w->fruitless = 0;
+            break;
+        }
+        if (r != CRYPTO_TLS_MORE || idles(w)) return ended(w, r == CRYPTO_TLS_END);
+        enum net_flow flow = feeds == TURN_FEEDS ? NET_FLOW_WAIT : feed(w);
         if (flow == NET_FLOW_END) return ended(w, false);
         if (flow == NET_FLOW_WAIT) {
             flush(w);
@@ -314,4 +334,4 @@ void net_wire_watch(struct net_wire *w, bool read, bool write) {
     else net_wait_cancel(&w->writable);
 }
 
-bool net_wire_fit(struct net_wire *w) { return !net_sock_ready(w->sock, NET_READABLE); }
+bool net_wire_fit(struct net_wire *w) { return !net_sock_ready(w->sock, NET_READABLE) && !(w->tls && crypto_tls_holds(w->tls)); }

@@ -105,11 +105,16 @@ err node_image_for(const struct node_input *in, const char *name, const char *st
     return e;
 }
 
-/* Beside the output first, so that nobody ever sees half of it. */
+/* Beside the output first, so that nobody ever sees half of it. What is there may be replaced if it is a file: root could else do so with
+ * /dev/null. */
 static err write_file(int image_fd, uint64_t bytes, const char *output, struct diag *d) {
+    struct stat st;
+    if (lstat(output, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s is no file that an image could replace; name another with -o", output);
     arena *scratch = arena_new(0);
     char *aside = arena_cstr(scratch, arena_fmt(scratch, "%s.%d.part", output, (int)getpid()));
     err e = ERR_OK;
+    unlink(aside); /* of a process with this number that was cut off */
     int fd = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s cannot be written: %s", output, strerror(errno));
     if (e == ERR_OK) {

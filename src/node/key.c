@@ -41,6 +41,7 @@ static err make_key(arena *scratch, char *dir, const char *path, struct diag *d)
     if (!make_folder(dir))
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "the state folder %s cannot be made: %s", dir, strerror(errno));
     char *aside = arena_cstr(scratch, arena_fmt(scratch, "%s.%d", path, (int)getpid()));
+    unlink(aside); /* of a process with this number that was cut off: in a container they come again */
     int fd = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s cannot be written: %s", aside, strerror(errno));
     struct crypto_ed25519 key;
@@ -55,17 +56,18 @@ static err make_key(arena *scratch, char *dir, const char *path, struct diag *d)
 }
 
 static err read_key(const char *path, struct crypto_ed25519 *out, struct diag *d) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* whatever it is, nobody waits for it */
     if (fd < 0)
         return diag_set(d, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, DIAG_NOWHERE, "the node's key %s cannot be read: %s", path,
                         strerror(errno));
     struct stat st;
     uint8_t seed[CRYPTO_ED25519_SECRET_BYTES + 1];
-    ssize_t got = read(fd, seed, sizeof seed);
-    bool private = fstat(fd, &st) == 0 && !(st.st_mode & 077);
+    bool known = fstat(fd, &st) == 0, private = known && !(st.st_mode & 077);
+    ssize_t got = known && S_ISREG(st.st_mode) ? read(fd, seed, sizeof seed) : -1;
     close(fd);
     err e = ERR_OK;
-    if (!private) e = diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the node's key %s is open to others; run: chmod 600 %s", path, path);
+    if (known && !S_ISREG(st.st_mode)) e = diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "%s is no node key: it is no regular file", path);
+    else if (!private) e = diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the node's key %s is open to others; run: chmod 600 %s", path, path);
     else if (got != CRYPTO_ED25519_SECRET_BYTES)
         e = diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "%s is no node key: it must hold 32 bytes", path);
     else crypto_ed25519_of_seed(seed, out);

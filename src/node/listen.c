@@ -125,6 +125,7 @@ err node_listen_open(arena *out, const struct node_serve_config *config, uint32_
     static const struct node_listen usual = {STR_INIT("127.0.0.1"), 8080};
     const struct node_listen *listens = config->listen_count ? config->listen : &usual;
     size_t count = config->listen_count ? config->listen_count : 1;
+    if (count > NODE_LISTEN_MAX) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "at most %d addresses (--listen), not %zu", NODE_LISTEN_MAX, count);
     for (size_t i = 0; i < count; i++) TRY(open_one(out, &listens[i], workers, sets, d));
     return ERR_OK;
 }

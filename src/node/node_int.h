@@ -116,6 +116,7 @@ bool node_cut_host_port(str arg, str *host, str *port);
 
 /* ---- listen.c ---- */
 
+enum { NODE_LISTEN_MAX = 16 }; /* addresses; each is a descriptor of each worker's, in one message */
 struct node_sockets {
     VEC(int) fds; /* one per address */
     str shown;    /* "http://127.0.0.1:8080" of the first */

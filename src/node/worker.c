@@ -16,13 +16,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SERVERS_MAX = 16 };
-
 struct worker {
     const struct node_worker_config *config;
     struct node_guest guest;
     struct node_handler *handler;
-    struct net_server *servers[SERVERS_MAX];
+    struct net_server *servers[NODE_LISTEN_MAX];
     uint32_t servers_count, drained;
     struct net_watch *control;
     bool draining;
@@ -64,7 +62,7 @@ static void on_accept(void *arg) { node_pulse->served = 1; }
 static err open_servers(struct worker *w, struct diag *d) {
     const struct node_limits *l = w->config->limits;
     const struct node_sockets *sockets = &w->config->sockets;
-    if (sockets->fds.n > SERVERS_MAX) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "at most %d addresses", SERVERS_MAX);
+    if (sockets->fds.n > NODE_LISTEN_MAX) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "at most %d addresses", NODE_LISTEN_MAX);
     for (uint32_t i = 0; i < sockets->fds.n; i++) {
         struct net_server_config config = {
             .loop = w->guest.loop,
@@ -90,8 +88,8 @@ static err open_servers(struct worker *w, struct diag *d) {
 
 static err open_worker(struct worker *w, struct diag *d) {
     const struct node_worker_config *c = w->config;
-    int keep[SERVERS_MAX + 1], n = 0;
-    for (uint32_t i = 0; i < c->sockets.fds.n && i < SERVERS_MAX; i++) keep[n++] = c->sockets.fds.p[i];
+    int keep[NODE_LISTEN_MAX + 1], n = 0;
+    for (uint32_t i = 0; i < c->sockets.fds.n && i < NODE_LISTEN_MAX; i++) keep[n++] = c->sockets.fds.p[i];
     keep[n++] = c->control_fd;
     const char *slash = strrchr(c->serve->file, '/');
     str name = str_c(slash ? slash + 1 : c->serve->file);
@@ -139,8 +137,8 @@ void node_be(char **argv) {
 
 pid_t node_worker_start(const struct node_worker_config *c, int pulse_fd, int log_fd, int supervisor_fd) {
     struct start start = {c->index, c->workers, log_style(), c->image.key, ""};
-    int fds[SERVERS_MAX + 2] = {c->image.fd, pulse_fd}, n = 2;
-    for (uint32_t i = 0; i < c->sockets.fds.n && i < SERVERS_MAX; i++) fds[n++] = c->sockets.fds.p[i];
+    int fds[NODE_LISTEN_MAX + 2] = {c->image.fd, pulse_fd}, n = 2;
+    for (uint32_t i = 0; i < c->sockets.fds.n && i < NODE_LISTEN_MAX; i++) fds[n++] = c->sockets.fds.p[i];
     snprintf(start.shown, sizeof start.shown, STR_FMT, STR_ARG(c->sockets.shown));
     if (node_send_fds(supervisor_fd, &start, sizeof start, fds, n) != ERR_OK) return -1;
     ENSURE(own_argv);
@@ -154,7 +152,7 @@ pid_t node_worker_start(const struct node_worker_config *c, int pulse_fd, int lo
 bool node_worker_started(arena *out, struct node_worker_config *c, struct diag *d, err *e) {
     if (!started_as_worker) return false;
     struct start start;
-    int fds[SERVERS_MAX + 2], n = ARRAY_COUNT(fds);
+    int fds[NODE_LISTEN_MAX + 2], n = ARRAY_COUNT(fds);
     c->control_fd = CONTROL_FD;
     *e = node_recv_fds(CONTROL_FD, &start, sizeof start, fds, &n);
     if (*e != ERR_OK || n < 3) {
