@@ -146,7 +146,8 @@ class Bystander(threading.Thread):
 
     def __init__(self, s, path, status, timeout_s):
         super().__init__(daemon=True)
-        self.s, self.path, self.status, self.timeout_s = s, path, status, timeout_s
+        self.s, self.path, self.timeout_s = s, path, timeout_s
+        self.status = status if isinstance(status, tuple) else (status,)
         self.asked, self.wrong, self.enough = 0, [], threading.Event()
 
     def ask(self):
@@ -156,7 +157,7 @@ class Bystander(threading.Thread):
         except OSError as e:
             got = repr(e).encode()
         self.asked += 1
-        if not re.match(rb"HTTP/1\.1 %d " % self.status, got) or b"\r\n\r\n" not in got:
+        if not re.match(b"HTTP/1.1 (?:%s) " % "|".join(map(str, self.status)).encode(), got) or b"\r\n\r\n" not in got:
             self.wrong.append(got[:200])
 
     def run(self):
@@ -166,7 +167,7 @@ class Bystander(threading.Thread):
 
 @contextlib.contextmanager
 def attacked(s, path="/", status=200, timeout_s=30, grows_kib=8 << 10):
-    """What is inside attacks this server. Meanwhile a bystander asks PATH, and is answered STATUS each time, within a time that only a
+    """What is inside attacks this server. Meanwhile a bystander asks PATH, and is answered STATUS (or one of them) each time, within a time that only a
     held worker exceeds; afterwards the same workers are there, no sanitizer has said anything, and they hold no more memory than before
     but for GROWS_KIB (a sanitizer keeps what was freed: there the memory is not judged). Yields the bystander."""
     by = Bystander(s, path, status, timeout_s)

@@ -65,7 +65,7 @@ PIECES = {
 
 
 class Target:
-    bystander = ("/",)
+    bystanders = {}  # server: what its bystander may be answered, if not only 200
 
     def __init__(self, args):
         self.free = queue.Queue()

@@ -231,7 +231,7 @@ def try_plan(plan, port, loose):
 
 
 class Target:
-    bystander = ("/",)
+    bystanders = {}  # server: what its bystander may be answered, if not only 200
 
     def __init__(self, args):
         self.canary = args.canary
@@ -244,6 +244,7 @@ class Target:
         servers = [stack.enter_context(serving(wasm, *FLAGS, *more)) for wasm, more in (
             (at("http.wasm"), ()), (at("http3.wasm"), ()), (guest("cgi"), ()), (at("calls/calls3.wasm"), ()), (at("http3.wasm"), ("--instance-concurrency", "4")))]
         self.ports = [(kind, s.port, i == 4) for i, (kind, s) in enumerate(zip(("0.2", "0.3", "cgi", "0.3 mirror", "0.3"), servers))]
+        self.bystanders = {servers[4]: (200, 500)}  # a trap of one request ends all that share its instance
         return servers
 
     def harm(self, servers):

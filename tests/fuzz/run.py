@@ -86,7 +86,7 @@ class Run:
             try:
                 self.servers = self.target.start(stack)
                 for s in self.servers:
-                    stack.enter_context(attacked(s, *self.target.bystander, grows_kib=GROWS_KIB))
+                    stack.enter_context(attacked(s, status=self.target.bystanders.get(s, 200), grows_kib=GROWS_KIB))
                 said = self.turns()
                 if said:
                     raise AssertionError(said)

@@ -15,7 +15,7 @@ FLAGS = ["--workers", "1", "--timeout", "5s", "--no-access-log", "--max-memory",
 
 
 class Target:
-    bystander = ("/",)
+    bystanders = {}  # server: what its bystander may be answered, if not only 200
 
     def __init__(self, args):
         self.free = queue.Queue()
