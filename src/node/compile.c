@@ -105,12 +105,21 @@ err node_image_for(const struct node_input *in, const char *name, const char *st
     return e;
 }
 
-/* Beside the output first, so that nobody ever sees half of it. What is there may be replaced if it is a file: root could else do so with
- * /dev/null. */
+/* The image takes the place of what is there (write_file): never of the file it is made of, and never of a device, a pipe or a socket. */
+static err check_output(const char *output, int input, struct diag *d) {
+    struct stat there, from;
+    if (stat(output, &there)) return ERR_OK; /* it is new, or writing it says what is wrong */
+    if (fstat(input, &from) == 0 && there.st_dev == from.st_dev && there.st_ino == from.st_ino)
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s is the file to compile; name another with -o", output);
+    if (S_ISDIR(there.st_mode))
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s cannot be written: it is a folder; name a file in it with -o", output);
+    if (!S_ISREG(there.st_mode))
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s is no file that an image could replace; name another with -o", output);
+    return ERR_OK;
+}
+
+/* Beside the output first, so that nobody ever sees half of it. */
 static err write_file(int image_fd, uint64_t bytes, const char *output, struct diag *d) {
-    struct stat st;
-    if (lstat(output, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s is no file that an image could replace; name another with -o", output);
     arena *scratch = arena_new(0);
     char *aside = arena_cstr(scratch, arena_fmt(scratch, "%s.%d.part", output, (int)getpid()));
     err e = ERR_OK;
@@ -140,6 +149,7 @@ err node_compile(const struct node_compile_config *config, struct node_compiled 
     struct abi_key_public key;
     int fd = -1;
     err e = in.is_image ? diag_set(d, ERR_INVALID, DIAG_NOWHERE, "it is compiled already") : ERR_OK;
+    if (e == ERR_OK) e = check_output(config->output, in.fd, d);
     if (e == ERR_OK) e = compile_to_memfd(&in, config->file, machine, &limits, &fd, d);
     if (e == ERR_OK) e = node_key_sign(NODE_KEY_OF_THE_NODE, config->state_dir, fd, &key, d);
     struct stat st = {0};

@@ -291,6 +291,30 @@ def test_compile_and_serve():
         has(errors, "signature")
 
 
+def test_compile_replaces_nothing_but_an_image():
+    """The output is put in place by a rename, which would take that of a device, too."""
+    with open(guest("cgi"), "rb") as f:
+        data = f.read()
+    own, fifo, link = file_of("own.wasm", data), os.path.join(WORK, "fifo"), os.path.join(WORK, "link.wasm")
+    os.mkfifo(fifo)
+    os.symlink(own, link)
+    for source, to, says in ((own, own, "is the file to compile"), (own, os.path.join(WORK, ".", "own.wasm"), "is the file to compile"),
+                             (link, own, "is the file to compile"), (own, link, "is the file to compile"),
+                             (own, fifo, "is no file that an image could replace"), (own, WORK, "it is a folder"),
+                             (own, os.path.join(WORK, "nowhere", "a.orlo"), "cannot be written: No such file")):
+        before = os.lstat(to) if os.path.lexists(to) else None
+        code, out, errors = orlo("compile", source, "-o", to)
+        eq((to, code, out), (to, 73, ""))
+        has(errors, "orlo: " + to, says)
+        eq(before and before.st_ino, before and os.lstat(to).st_ino)
+    with open(own, "rb") as f:
+        check(f.read() == data)
+    eq([n for n in os.listdir(WORK) if n.endswith(".part")], [])
+    image = os.path.join(WORK, "again.orlo")
+    for _ in range(2):
+        eq(orlo("compile", own, "-o", image), (0, "", ""))
+
+
 def test_run():
     g = guest("command")
     eq(orlo("run", g), (0, "no arguments\n", ""))
