@@ -136,41 +136,122 @@ static const struct flag *find_flag(const char *name, size_t n, enum cli_command
     return NULL;
 }
 
-/* What other programs call it: the flag here, and what stands around their value in it. */
+/* ---- flags of other programs ---- */
+
+/* A value as it is written here. */
+static const char *same(arena *out, const char *value) { return (void)out, value; }
+
+static const char *port(arena *out, const char *value) {
+    bool alone = value[0] != ':' && !strpbrk(value, ".[*"); /* no address before it */
+    return alone ? arena_cstr(out, arena_fmt(out, "127.0.0.1:%s", value)) : value;
+}
+
+static const char *host(arena *out, const char *value) {
+    return strchr(value, ':') ? value : arena_cstr(out, arena_fmt(out, "%s:8080", value));
+}
+
+static const char *guest_first(arena *out, const char *value) { /* GUEST::HOST */
+    const char *colon = strchr(value, ':');
+    if (!colon) return value;
+    return arena_cstr(out, arena_fmt(out, "%s::%.*s", colon + 1 + (colon[1] == ':'), (int)(colon - value), value));
+}
+
+/* What other programs call it: the flag here, and what their value is in it. */
 static const struct {
-    const char *theirs, *flag, *before, *after;
+    const char *theirs, *flag;
+    const char *(*meant)(arena *, const char *);
 } elsewhere[] = {
-    {"-p", "listen", "127.0.0.1:", ""}, {"--port", "listen", "127.0.0.1:", ""},  {"--host", "listen", "", ":8080"},
-    {"-b", "listen", "", ""},           {"--bind", "listen", "", ""},            {"--addr", "listen", "", ""},
-    {"--address", "listen", "", ""},    {"-e", "env", "", ""},                   {"-v", "dir", "", ""},
-    {"--volume", "dir", "", ""},        {"--mount", "dir", "", ""},              {"--mapdir", "dir", "", ""},
-    {"-w", "workers", "", ""},          {"--allow-outbound", "allow-http", "", ""},
+    {"-p", "listen", port},           {"--port", "listen", port},    {"--host", "listen", host},      {"-b", "listen", same},
+    {"--bind", "listen", same},       {"--addr", "listen", same},    {"--address", "listen", same},   {"-e", "env", same},
+    {"-v", "dir", same},              {"--volume", "dir", same},     {"--mount", "dir", same},        {"--mapdir", "dir", guest_first},
+    {"-w", "workers", same},          {"--allow-outbound", "allow-http", same},
 };
 
+/* What other programs have a flag for and is done otherwise here. */
+static const struct {
+    const char *theirs, *here;
+} otherwise[] = {
+    {"-S", "what a guest may use is granted by --env, --dir, --allow-http and --allow-net"},
+    {"--wasi", "what a guest may use is granted by --env, --dir, --allow-http and --allow-net"},
+    {"-A", "nothing grants all at once; orlo inspect FILE lists what it would need"},
+    {"--allow-all", "nothing grants all at once; orlo inspect FILE lists what it would need"},
+    {"--invoke", "it is _start or wasi:cli/run that is called, or the HTTP handler"},
+    {"-O", "there are no levels of optimization"},
+    {"-f", "FILE stands without a flag"},
+    {"--file", "FILE stands without a flag"},
+    {"-c", "there is no file of settings; all is said by flags"},
+    {"--config", "there is no file of settings; all is said by flags"},
+    {"-d", "it stays in the foreground; docs/operations.md has a unit for systemd"},
+    {"--detach", "it stays in the foreground; docs/operations.md has a unit for systemd"},
+    {"--daemon", "it stays in the foreground; docs/operations.md has a unit for systemd"},
+    {"--watch", "the signal SIGHUP makes it read FILE again"},
+    {"--reload", "the signal SIGHUP makes it read FILE again"},
+    {"--tls", "it answers plain HTTP; put what ends TLS before it"},
+    {"--https", "it answers plain HTTP; put what ends TLS before it"},
+    {"--cert", "it answers plain HTTP; put what ends TLS before it"},
+    {"--tls-cert", "it answers plain HTTP; put what ends TLS before it"},
+    {"--tls-key", "it answers plain HTTP; put what ends TLS before it"},
+    {"--verbose", "write --log-level debug"},
+    {"--debug", "write --log-level debug"},
+    {"-q", "write --log-level error"},
+    {"--quiet", "write --log-level error"},
+    {"--log-file", "log lines go to standard error: 2>orlo.log"},
+    {"--access-log", "log lines go to standard error: 2>orlo.log"},
+};
+
+/* What is wrong with a value that a flag would be given; NULL: nothing. */
+static const char *wrong_with(arena *out, const char *flag, const char *value) {
+    struct node_grants g = {0};
+    struct node_listen l;
+    struct diag d = DIAG_INIT;
+    str v = str_c(value);
+    err e = !strcmp(flag, "listen")       ? node_listen_parse(out, v, &l, &d)
+            : !strcmp(flag, "env")        ? node_grant_env(out, &g, v, &d)
+            : !strcmp(flag, "dir")        ? node_grant_dir(out, &g, v, &d)
+            : !strcmp(flag, "allow-http") ? node_grant_http(out, &g, v, &d)
+                                          : ERR_OK;
+    return e == ERR_OK ? NULL : arena_cstr(out, str_c(d.text));
+}
+
 /* A flag of another program's: how it is said here. value: the word behind it, or NULL. False: it is none. */
-static bool known_elsewhere(const char *arg, const char *value, enum cli_command command, struct diag *d) {
+static bool known_elsewhere(arena *out, const char *arg, const char *value, enum cli_command command, struct diag *d) {
     size_t n = strcspn(arg, "=");
+    const char *name = commands[command].name;
     if (arg[n]) value = arg + n + 1;
     for (size_t i = 0; i < ARRAY_COUNT(elsewhere); i++) {
         const struct flag *f = find_flag(elsewhere[i].flag, strlen(elsewhere[i].flag), command);
         if (!f || strlen(elsewhere[i].theirs) != n || strncmp(elsewhere[i].theirs, arg, n) != 0) continue;
-        const char *before = value ? elsewhere[i].before : "", *after = value ? elsewhere[i].after : "";
-        diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%.*s'; write --%s %s%s%s", commands[command].name, (int)n, arg, f->name,
-                 before, value ? value : f->argument, after);
+        const char *meant = value ? elsewhere[i].meant(out, value) : f->argument;
+        const char *wrong = value ? wrong_with(out, f->name, meant) : NULL;
+        if (wrong) diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%.*s'; %s", name, (int)n, arg, wrong);
+        else diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%.*s'; write --%s %s", name, (int)n, arg, f->name, meant);
+        return true;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(otherwise); i++) {
+        size_t length = arg[1] == '-' ? n : 2; /* -Scli is -S with a value */
+        if (strlen(otherwise[i].theirs) != length || strncmp(otherwise[i].theirs, arg, length) != 0) continue;
+        diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%.*s'; %s", name, (int)length, arg, otherwise[i].here);
         return true;
     }
     return false;
 }
 
-static err unknown_flag(const char *arg, const char *value, enum cli_command command, struct diag *d) {
+/* Where a command's arguments are written like flags. */
+static const char *guests_flag(const struct cli_options *o) {
+    return o->command == CLI_run && o->operands.n ? "; what is for the guest comes behind --" : "";
+}
+
+static err unknown_flag(arena *out, const char *arg, const char *value, const struct cli_options *o, struct diag *d) {
     char name[32];
-    if (known_elsewhere(arg, value, command, d)) return ERR_USAGE;
+    enum cli_command command = o->command;
+    if (known_elsewhere(out, arg, value, command, d)) return ERR_USAGE;
     snprintf(name, sizeof name, "%.*s", (int)strcspn(arg + 2, "="), arg + 2);
     const char *near = nearest_flag(name, command);
     if (near)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%s'; did you mean --%s?", commands[command].name, arg, near);
-    return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%s'; see: orlo %s --help", commands[command].name, arg,
-                    commands[command].name);
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%s'; did you mean --%s?%s", commands[command].name, arg, near,
+                        guests_flag(o));
+    return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%s'; see: orlo %s --help%s", commands[command].name, arg,
+                    commands[command].name, guests_flag(o));
 }
 
 /* Reads the flag at argv[*i], and its value. */
@@ -183,12 +264,13 @@ static err read_flag(arena *out, int argc, char **argv, int *i, struct cli_optio
         if (output) arg = "--output";
     }
     const char *next = *i + 1 < argc && argv[*i + 1][0] != '-' ? argv[*i + 1] : NULL;
-    if (arg[1] != '-' && known_elsewhere(arg, next, o->command, d)) return ERR_USAGE;
+    if (arg[1] != '-' && known_elsewhere(out, arg, next, o->command, d)) return ERR_USAGE;
     if (arg[1] != '-')
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "there is no flag '%s'; see: orlo %s --help", arg, commands[o->command].name);
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "there is no flag '%s'; see: orlo %s --help%s", arg, commands[o->command].name,
+                        guests_flag(o));
     size_t n = strcspn(arg + 2, "=");
     const struct flag *f = find_flag(arg + 2, n, o->command);
-    if (!f) return unknown_flag(arg, next, o->command, d);
+    if (!f) return unknown_flag(out, arg, next, o, d);
     const char *value = arg[2 + n] == '=' ? arg + 3 + n : NULL;
     if (f->kind == ON && value) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--%s takes no value", f->name);
     if (f->kind != ON && !value) {
@@ -206,7 +288,14 @@ static enum cli_command find_command(const char *word) {
 }
 
 static err unknown_command(const char *word, struct diag *d) {
+    static const struct {
+        const char *theirs, *here;
+    } others[] = {{"up", "serve"},    {"start", "serve"},       {"dev", "serve"},        {"build", "compile"},
+                  {"exec", "run"},    {"validate", "inspect"},  {"version", "--version"}};
     const char *names[CLI_COMMANDS - 1];
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++)
+        if (!strcmp(word, others[i].theirs))
+            return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "there is no command '%s'; did you mean %s?", word, others[i].here);
     for (int c = 1; c < CLI_COMMANDS; c++) names[c - 1] = commands[c].name;
     const char *near = nearest(word, names, CLI_COMMANDS - 1);
     str s = str_c(word);

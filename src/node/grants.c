@@ -1,6 +1,7 @@
 /* grants: what the command line grants, and where it listens, from text. Every error says what was expected. */
 #include "node/node_int.h"
 #include "wasi/wasi.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -160,6 +161,20 @@ err node_grant_forward(arena *out, struct node_grants *g, str arg, struct diag *
     return ERR_OK;
 }
 
+/* Several colons and no IPv6 address: one whose port has no brackets before it, or HOST:PORT and more. */
+static err refuse_colons(arena *out, str arg, str host, str port, struct diag *d) {
+    size_t last = host.n;
+    while (last && host.p[last - 1] != ':') last--;
+    str six = str_sub(host, 0, last - 1), after = str_sub(host, last, host.n), name, rest, number;
+    if (!port.n && inet_pton(AF_INET6, arena_cstr(out, six), &(struct in6_addr){0}) == 1)
+        return node_flag_refuse(d, "listen", arg, "an IPv6 address with a port has brackets",
+                                arena_fmt(out, "[" STR_FMT "]:" STR_FMT, STR_ARG(six), STR_ARG(node_port_meant(after))));
+    str_cut(host, ':', &name, &rest);
+    if (!str_cut(rest, ':', &number, &after)) number = rest;
+    return node_flag_refuse(d, "listen", arg, "it takes one HOST and one PORT",
+                            arena_fmt(out, STR_FMT ":" STR_FMT, STR_ARG(name), STR_ARG(node_port_meant(number))));
+}
+
 err node_listen_parse(arena *out, str arg, struct node_listen *to, struct diag *d) {
     *to = (struct node_listen){.port = 8080};
     if (arg.n && str_to_u64(arg, &(uint64_t){0})) { /* a port alone: on this machine only, like the default */
@@ -172,12 +187,17 @@ err node_listen_parse(arena *out, str arg, struct node_listen *to, struct diag *
     for (size_t i = 0; i + 2 < rest.n && rest.p == arg.p; i++)
         if (str_starts(str_sub(arg, i, arg.n), STR("://"))) rest = str_sub(arg, i + 3, arg.n);
     if (rest.p != arg.p) {
-        str address;
-        str_cut(rest, '/', &address, &rest);
-        return node_flag_refuse(d, "listen", arg, "it takes HOST:PORT, no URL", address.n ? address : STR("127.0.0.1:8080"));
+        str authority;
+        str_cut(rest, '/', &authority, &rest);
+        return node_flag_refuse(d, "listen", arg, "it takes HOST:PORT, no URL", authority.n ? authority : STR("127.0.0.1:8080"));
     }
+    if (memchr(arg.p, '/', arg.n))
+        return node_flag_refuse(d, "listen", arg, "it takes HOST:PORT, no path", STR("127.0.0.1:8080"));
     if (!node_cut_host_port(arg, &host, &port) || (!host.n && !port.n))
         return node_flag_refuse(d, "listen", arg, "it takes HOST:PORT or :PORT", STR("127.0.0.1:8080"));
+    str address = str_sub(host, 0, str_find(host, '%')); /* behind it is an interface's name */
+    if (str_find(host, ':') < host.n && inet_pton(AF_INET6, arena_cstr(out, address), &(struct in6_addr){0}) != 1)
+        return refuse_colons(out, arg, host, port, d);
     if (port.n && !parse_port(port, true, &to->port)) {
         bool six = str_find(host, ':') < host.n;
         return node_flag_refuse(d, "listen", arg, "a port is a number up to 65535",

@@ -375,6 +375,17 @@ static void test_listen(void **state) {
     assert_int_equal(node_listen_parse(mem, STR("x:"), &l, &d), ERR_USAGE);
     assert_int_equal(node_listen_parse(mem, STR("x:70000"), &l, &d), ERR_USAGE);
     assert_int_equal(node_listen_parse(mem, STR("70000"), &l, &d), ERR_USAGE);
+    assert_int_equal(node_listen_parse(mem, STR("::1"), &l, &d), ERR_OK);
+    assert_int_equal(node_listen_parse(mem, STR("fe80::1%lo"), &l, &d), ERR_OK);
+    static const struct {
+        const char *value, *says;
+    } colons[] = {{"::1:18440", "has brackets; write --listen [::1]:18440"}, {":::80", "has brackets; write --listen [::]:80"},
+                  {"127.0.0.1:80:90", "one PORT; write --listen 127.0.0.1:80"}, {"unix:/tmp/x", "no path; write --listen 127.0.0.1:8080"}};
+    for (size_t i = 0; i < ARRAY_COUNT(colons); i++) {
+        d = (struct diag)DIAG_INIT;
+        assert_int_equal(node_listen_parse(mem, str_c(colons[i].value), &l, &d), ERR_USAGE);
+        assert_non_null(strstr(d.text, colons[i].says));
+    }
     arena_free(mem);
 }
 

@@ -42,7 +42,9 @@ static err bind_failed(int why, const struct node_listen *l, struct diag *d) {
     case EACCES:
         return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "port %u may not be used by this user (ports below 1024 need the right to)",
                         l->port);
-    case EADDRNOTAVAIL: return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%.*s is no address of this machine", n, host);
+    case EADDRNOTAVAIL:
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%.*s is no address of this machine%s", n, host,
+                        memchr(host, ':', (size_t)n) ? "; an IPv6 address with a port has brackets: --listen [::1]:8080" : "");
     default: return diag_set(d, ERR_NETWORK, DIAG_NOWHERE, "cannot listen on %.*s port %u: %s", n, host, l->port, strerror(why));
     }
 }
