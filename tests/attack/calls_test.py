@@ -2,7 +2,7 @@
 from harness import *
 
 CALLS = os.path.join(ROOT, "tests", "guests", "calls")
-FIELDS, REQUEST = ("[constructor]fields",), ("[constructor]outgoing-request", 0)
+FIELDS = ("[constructor]fields",)
 
 
 def asked(s, n, *calls):
@@ -15,14 +15,6 @@ def asked(s, n, *calls):
 
 def calls_served(n):
     return serving(os.path.join(CALLS, f"calls{n}.wasm"), "--workers", "1")
-
-
-def test_calls_none_is_not_looked_at():
-    """set-path-with-query(none) judged the string that lay on the stack where a path would have been."""
-    with calls_served(2) as s, attacked(s):
-        for setter in ("set-path-with-query", "set-authority", "set-scheme"):
-            junk = [("[method]fields.append", 0, i, i) for i in range(5)] + [("[method]outgoing-request.set-method", 0, i) for i in range(9)]
-            has(asked(s, 2, FIELDS, *junk, REQUEST, *junk, *[(f"[method]outgoing-request.{setter}", 0, 0)] * 20), b"HTTP/1.1 500 ")
 
 
 def test_calls_set_of_nothing():
