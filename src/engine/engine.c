@@ -38,7 +38,7 @@ struct engine *engine_new(const struct engine_config *config) {
     if (!c->fibers_max) c->fibers_max = 4 * c->slots_max;
     const char *slice = getenv("ORLO_ENGINE_SLICE_NS");
     if (!c->slice_ns && slice) str_to_u64(str_c(slice), &c->slice_ns);
-    c->slice_ns = c->slice_ns ? MAX(c->slice_ns, (uint64_t)SLICE_NS_MIN) : 2'000'000;
+    c->slice_ns = c->slice_ns ? MAX(c->slice_ns, (uint64_t)SLICE_NS_MIN) : 1'500'000;
     const char *verify = getenv("ORLO_ENGINE_VERIFY");
     if (verify && verify[0] == '1') c->verify = true;
     const char *collect = getenv("ORLO_ENGINE_COLLECT");

@@ -33,7 +33,7 @@ struct engine_config {
     uint32_t slots_max;        /* instances alive at once; 0: 1000 */
     uint32_t fibers_max;       /* fibers alive at once; 0: 4 * slots_max */
     uint64_t slice_ns;         /* a guest that ran this long without yielding is preempted, if anybody else wants the core;
-                                  0: what ORLO_ENGINE_SLICE_NS says, else 2 ms; at least 20 us */
+                                  0: what ORLO_ENGINE_SLICE_NS says, else 1.5 ms; at least 20 us */
     enum engine_reset reset;
     bool verify; /* after each reset compare the whole slot with its image, abort on a difference; for tests.
                     ORLO_ENGINE_VERIFY=1 does the same */

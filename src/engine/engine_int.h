@@ -35,7 +35,7 @@ enum {
     ENGINE_STORE_GROUPS_MAX = 16384,
     ENGINE_TABLE_COUNT_MAX = 10'000'000, /* the limit of the JavaScript API specification */
     ENGINE_DIRTY_MAX = 4096,             /* pages put back by copying; what is above is given back to the kernel */
-    ENGINE_CLEAN_PIECE = 1024,           /* pages put back or given back in one step */
+    ENGINE_CLEAN_PIECE = 512,            /* pages put back or given back in one step */
     ENGINE_HOT_MAX = 64 << 10,           /* bytes of a context that are copied at each reset whether written or not */
     ENGINE_WORK_SLICE = 1'000'000,       /* engine_work, after which others have a turn, whatever the clock says */
     ENGINE_LEVELS = 4,

@@ -35,10 +35,13 @@ static void set_timer(struct engine *e, uint64_t now, uint64_t ns) {
     timer_settime(e->tick, 0, &(struct itimerspec){.it_value = t}, NULL);
 }
 
+/* Who has used little is nearly done, most likely: it is not looked at so often. */
+static uint64_t between_looks_ns(const struct engine *e) { return e->config.slice_ns / (e->level ? LOOKS : 2); }
+
 /* How long the turn may go on before the handler looks at it. */
 static uint64_t look_ns(const struct engine *e, uint64_t now) {
-    bool look = e->level && e->config.news && !e->whole_slice && e->news_ns && now - e->news_ns < RECENT_NS;
-    return look ? e->config.slice_ns / LOOKS : e->config.slice_ns;
+    bool look = e->config.news && !e->whole_slice && e->news_ns && now - e->news_ns < RECENT_NS;
+    return look ? between_looks_ns(e) : e->config.slice_ns;
 }
 
 void engine_tick_turn(struct engine *e) {
@@ -53,7 +56,7 @@ static bool makes_way(struct engine *e, uint64_t now) {
     uint32_t ready = __atomic_load_n(&e->ready_levels, __ATOMIC_RELAXED);
     bool over = ran >= c->slice_ns;
     if (over && (ready || !c->news || ran >= ALONE_SLICES * c->slice_ns)) return true;
-    if (!c->news || e->whole_slice || ran < c->slice_ns / LOOKS) return false;
+    if (!c->news || e->whole_slice || ran < between_looks_ns(e)) return false;
     if (ready & 1) return true;
     if (!c->news(c->news_arg)) return false;
     e->news_ns = now;
