@@ -84,8 +84,8 @@ static err relocate(struct abi_image *im, struct diag *d) {
 static err check_and_relocate(struct abi_image *im, const struct abi_key_public *key, struct diag *d) {
     if (key && !signature_holds(im->base, im->size, key))
         return diag_set(d, ERR_SIGNATURE, DIAG_NOWHERE,
-                        "the image's signature does not hold: it was changed, cut short, or made by a host "
-                        "this node does not trust");
+                        "the image's signature does not hold: it was changed, cut short, or made with the key of another node; "
+                        "compile the .wasm here");
     im->head = (const struct abi_image_head *)(const void *)(im->base + ABI_IMAGE_HEAD);
     TRY(check_head(im, d));
     return relocate(im, d);

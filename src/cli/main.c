@@ -1,6 +1,7 @@
 /* orlo: the program. Reads the command line, starts the command, says on standard error what went wrong, and ends with a
  * status of sysexits.h. */
 #include "cli/cli_int.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -187,6 +188,9 @@ int main(int argc, char **argv) {
         status = dispatch(mem, &options);
     }
     arena_free(mem);
-    if (fflush(stdout) != 0 && status == EX_OK) status = EX_IOERR;
+    if (fflush(stdout) != 0 && status == EX_OK) {
+        fprintf(stderr, "orlo: what was to be printed cannot be written: %s\n", strerror(errno));
+        status = EX_IOERR;
+    }
     return status;
 }

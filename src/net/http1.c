@@ -125,6 +125,7 @@ static enum http1_result request_line(struct http1_head *h, const uint8_t *p, si
         bool digit = c >= '0' && c <= '9';
         if (k == 5 || k == 7 ? !digit : c != (uint8_t)"HTTP/ . "[k]) return refuse(h, 400, "malformed HTTP version");
     }
+    if (p[i + 5] == '2') return refuse(h, 505, "HTTP/2 is not spoken here, only HTTP/1.1");
     if (p[i + 5] != '1') return refuse(h, 505, "HTTP version not supported");
     h->rq.version_minor = p[i + 7] == '0' ? 0 : 1; /* a higher minor version is read as the highest known: RFC 9110 §2.5 */
     i += 8;

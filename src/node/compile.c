@@ -73,7 +73,8 @@ static err take_image(const struct node_input *in, const char *state_dir, const 
                         (unsigned long long)(in->bytes / MiB), (unsigned long long)(limits->image_bytes_max / MiB));
     err e = node_key_public(state_dir, &image->key, d);
     if (e != ERR_OK) {
-        diag_prefix(d, "an image is taken only if this node's key signed it");
+        diag_prefix(d, e == ERR_NOT_FOUND ? "an image is taken only if this node's key signed it, so compile the .wasm here"
+                                          : "an image is taken only if this node's key signed it");
         return e == ERR_NOT_FOUND ? ERR_SIGNATURE : e;
     }
     int *fd = &image->fd;

@@ -81,6 +81,10 @@ err node_grant_dir(arena *out, struct node_grants *g, str arg, struct diag *d) {
     if (says_rw) return refuse_dir(out, arg, host, guest, false, "a folder may be written to unless :ro says otherwise", d);
     if (guest.p[0] != '/' && !str_eqc(guest, "."))
         return refuse_dir(out, arg, host, guest, dir.read_only, "the path that the guest sees begins with a slash", d);
+    for (uint32_t i = 0; i < g->dirs.n; i++)
+        if (str_eq(g->dirs.p[i].guest, guest))
+            return refuse_dir(out, arg, host, arena_fmt(out, STR_FMT "2", STR_ARG(guest)), dir.read_only,
+                              "another folder has that name for the guest", d);
     dir.host = arena_str(out, host);
     dir.guest = arena_str(out, guest);
     vec_push(out, &g->dirs, dir);
@@ -90,9 +94,12 @@ err node_grant_dir(arena *out, struct node_grants *g, str arg, struct diag *d) {
 err node_grants_check(const struct node_grants *g, struct diag *d) {
     for (uint32_t i = 0; i < g->dirs.n; i++) {
         int fd = open((const char *)g->dirs.p[i].host.p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-            return diag_set(d, errno == ENOENT ? ERR_NOT_FOUND : ERR_DENIED, DIAG_NOWHERE,
-                            "the folder " STR_FMT " cannot be granted: %s", STR_ARG(g->dirs.p[i].host), strerror(errno));
+        if (fd < 0) {
+            bool file = errno == ENOTDIR, missing = errno == ENOENT;
+            return diag_set(d, file || missing ? ERR_NOT_FOUND : ERR_DENIED, DIAG_NOWHERE,
+                            "the folder " STR_FMT " cannot be granted (--dir): %s", STR_ARG(g->dirs.p[i].host),
+                            file ? "it is a file; name the folder it is in" : missing ? "there is none; make it first" : strerror(errno));
+        }
         bool may = wasi_may_grant(fd);
         close(fd);
         if (!may)

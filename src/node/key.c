@@ -39,11 +39,13 @@ static bool make_folder(char *path) {
 /* Written aside and linked into place, so that two processes that start together agree on one key. */
 static err make_key(arena *scratch, char *dir, const char *path, struct diag *d) {
     if (!make_folder(dir))
-        return diag_set(d, ERR_IO, DIAG_NOWHERE, "the state folder %s cannot be made: %s", dir, strerror(errno));
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "the state folder %s cannot be made: %s; name another with --state", dir,
+                        strerror(errno));
     char *aside = arena_cstr(scratch, arena_fmt(scratch, "%s.%d", path, (int)getpid()));
     unlink(aside); /* of a process with this number that was cut off: in a container they come again */
     int fd = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s cannot be written: %s", aside, strerror(errno));
+    if (fd < 0)
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "the state folder %s cannot be written to: %s; name another with --state", dir, strerror(errno));
     struct crypto_ed25519 key;
     crypto_ed25519_new(&key);
     bool ok = write(fd, key.secret, sizeof key.secret) == (ssize_t)sizeof key.secret && fsync(fd) == 0;

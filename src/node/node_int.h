@@ -322,6 +322,7 @@ uint64_t node_machine_memory(void); /* bytes there are for this process: the mac
 
 /* ---- kinds, limits ---- */
 const char *node_kind_text(uint32_t wasi_kind);
+bool node_kind_is_service(uint32_t wasi_kind); /* of WASI 0.3: instances may be shared, requests passed on */
 void node_limits_fill(struct node_limits *limits);
 
 #endif

@@ -110,6 +110,24 @@ static struct proc *spawn(struct supervisor *s, uint32_t i, const struct node_im
     return p;
 }
 
+/* What the command line says and this file has no use for. */
+static void tell_idle_flags(const struct supervisor *s) {
+    const struct node_limits *l = &s->config->limits;
+    bool service = node_kind_is_service(s->slots[0].current->kind), shared = service && l->instance_requests;
+    const struct {
+        bool idle;
+        const char *flag, *reason;
+    } flags[] = {
+        {l->instance_requests && !service, "--instance-concurrency", "only a WASI 0.3 HTTP component shares instances"},
+        {l->instance_reuse_max && !shared, "--instance-requests", "it is for instances that --instance-concurrency shares"},
+        {l->instance_idle_ms && !shared, "--instance-idle", "it is for instances that --instance-concurrency shares"},
+        {l->instance_growth_max && !shared, "--instance-growth", "it is for instances that --instance-concurrency shares"},
+        {s->config->grants.forward_authority.n && !service, "--forward", "only a WASI 0.3 HTTP component passes requests on"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(flags); i++)
+        if (flags[i].idle) log_event(LOG_WARN, "flag-without-use", LF_CSTR("flag", flags[i].flag), LF_CSTR("reason", flags[i].reason));
+}
+
 static void announce(struct supervisor *s) {
     if (s->announced) return;
     for (uint32_t i = 0; i < s->workers; i++)
@@ -124,6 +142,7 @@ static void announce(struct supervisor *s) {
     fields[n++] = LF_U64("pid", (uint64_t)getpid());
     fields[n++] = LF_U64("start_ms", (clock_mono_ns() - s->started_ns) / 1000000u);
     log_emit(LOG_INFO, "serving", fields, n);
+    tell_idle_flags(s);
 }
 
 static void rest(struct supervisor *s, struct proc *p) {
@@ -190,6 +209,7 @@ static void take_over(struct supervisor *s) {
     s->next_image.fd = -1;
     log_event(LOG_INFO, "reloaded", LF_CSTR("file", s->config->file), LF_CSTR("kind", node_kind_text(s->slots[0].current->kind)),
               LF_U64("workers", s->workers), LF_U64("ms", (clock_mono_ns() - s->reload_ns) / 1000000u));
+    tell_idle_flags(s);
     begin_reload(s);
 }
 
@@ -510,7 +530,7 @@ err node_serve(const struct node_serve_config *config, struct diag *d) {
     node_limits_fill(&s.limits);
     be_a_worker(config, &s.limits);
     s.workers = config->workers ? config->workers : cores();
-    if (s.workers > WORKERS_MAX) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "at most %d workers", WORKERS_MAX);
+    if (s.workers > WORKERS_MAX) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--workers takes a number up to %d, not %u", WORKERS_MAX, s.workers);
     s.mem = arena_new(0);
     s.sets = arena_array(s.mem, struct node_sockets, s.workers);
     s.slots = arena_array(s.mem, struct slot, s.workers);

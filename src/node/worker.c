@@ -181,6 +181,7 @@ static void say_hello(const struct node_worker_config *config, err e, uint32_t k
 }
 
 const char *node_kind_text(uint32_t wasi_kind) { return wasi_kind_text((enum wasi_kind)wasi_kind); }
+bool node_kind_is_service(uint32_t wasi_kind) { return wasi_kind == WASI_P3_HTTP; }
 
 int node_worker_main(const struct node_worker_config *config) {
     prctl(PR_SET_NAME, worker_name);

@@ -37,6 +37,44 @@ def test_wrong_use():
         check(len(errors.splitlines()) == 1, errors)
 
 
+def test_wrong_files_and_folders():
+    own, state = file_of("own.wasm", MODULE), file_of("state", b"")
+    for args, status, says in (
+            (["serve", "https://example.org/app.wasm"], 66, "there is no such file; of a URL, download the file first"),
+            (["run", "-"], 66, "there is no such file; standard input is not read, name a file"),
+            (["serve", own, "--dir", own + "::/d"], 66, f"the folder {own} cannot be granted (--dir): it is a file; name the folder it is in"),
+            (["run", own, "--dir", os.path.join(WORK, "no") + "::/d"], 66, "cannot be granted (--dir): there is none; make it first"),
+            (["serve", own, "--dir", WORK + "::/d", "--dir", "/tmp::/d:ro"], 64,
+             "--dir '/tmp::/d:ro': another folder has that name for the guest; write --dir /tmp::/d2:ro"),
+            (["serve", own, "--workers", "1000"], 64, "--workers takes a number up to 256, not 1000"),
+            (["compile", guest("cgi"), "-o", os.path.join(WORK, "x.orlo"), "--state", state], 73,
+             f"the state folder {state} cannot be written to: Not a directory; name another with --state"),
+            (["compile", guest("cgi"), "-o", os.path.join(WORK, "x.orlo"), "--state", state + "/below"], 73,
+             f"the state folder {state}/below cannot be made: Not a directory; name another with --state")):
+        code, out, errors = orlo(*args)
+        eq((args, code, out, errors.count("\n")), (args, status, "", 1))
+        has(errors, says)
+
+
+def test_flags_without_use():
+    with serving(guest("cgi"), "--workers", "1", "--instance-concurrency", "4", "--instance-idle", "3s", "--forward", "http://127.0.0.1:9") as s:
+        s.wait_event("flag-without-use", count=3)
+        eq([e["flag"] for e in s.events("flag-without-use")], ["--instance-concurrency", "--instance-idle", "--forward"])
+    with serving(SERVICE, "--workers", "1", "--instance-concurrency", "4", "--instance-idle", "3s") as s:
+        eq(curl(s.url).status, 200)
+        eq(s.events("flag-without-use"), [])
+
+
+def test_output_that_cannot_be_written():
+    if not os.path.exists("/dev/full"):
+        raise Skip("needs /dev/full")
+    with open("/dev/full", "wb") as full:
+        for args in (["help"], ["--version"], ["serve", "--help"]):
+            p = subprocess.run([ORLO, *args], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+            eq((args, p.returncode), (args, 74))
+            has(p.stderr, "cannot be written")
+
+
 def test_event_table():
     """Every event that the program logs is in the docs, with its level, and no other."""
     logged, fields = {}, {}
@@ -587,6 +625,8 @@ def test_malformed_http():
             check(raw(s.port, request).startswith(b"HTTP/1.1 " + status), request, raw(s.port, request)[:80])
             e = s.wait_event("request-refused", status=int(status))
             check(e["reason"] and e["client"] == "127.0.0.1")
+        answer = raw(s.port, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")  # what curl --http2-prior-knowledge begins with
+        check(answer.startswith(b"HTTP/1.1 505 ") and b"HTTP/2 is not spoken here, only HTTP/1.1" in answer, answer)
         eq(curl(s.url).status, 200)
 
 
