@@ -28,7 +28,7 @@ enum { CHUNK_FIRST = 4096, CHUNK_LARGEST = 1 << 20 };
 
 arena *arena_new(size_t bytes_max) {
     arena *a = calloc(1, sizeof *a);
-    ENSURE(a);
+    if (!a) base_no_memory(sizeof *a);
     a->max = bytes_max;
     return a;
 }

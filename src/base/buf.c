@@ -17,7 +17,7 @@ bool buf_reserve(struct buf *b, size_t more) {
         size_t cap = MAX(MAX(b->cap * 2, need), (size_t)64);
         if (b->max) cap = MIN(cap, b->max);
         b->p = realloc(b->p, cap);
-        ENSURE(b->p);
+        if (!b->p) base_no_memory(cap);
         b->cap = cap;
     }
     return true;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void node_limits_fill(struct node_limits *limits) {
@@ -81,6 +82,7 @@ err node_grant_dir(arena *out, struct node_grants *g, str arg, struct diag *d) {
     if (says_rw) return refuse_dir(out, arg, host, guest, false, "a folder may be written to unless :ro says otherwise", d);
     if (guest.p[0] != '/' && !str_eqc(guest, "."))
         return refuse_dir(out, arg, host, guest, dir.read_only, "the path that the guest sees begins with a slash", d);
+    while (guest.n > 1 && guest.p[guest.n - 1] == '/') guest.n--;
     for (uint32_t i = 0; i < g->dirs.n; i++)
         if (str_eq(g->dirs.p[i].guest, guest))
             return refuse_dir(out, arg, host, arena_fmt(out, STR_FMT "2", STR_ARG(guest)), dir.read_only,
@@ -91,6 +93,9 @@ err node_grant_dir(arena *out, struct node_grants *g, str arg, struct diag *d) {
     return ERR_OK;
 }
 
+/* Root enters any folder by a capability, of which a worker has none. An access control list opens nothing that the group's bits do not. */
+static bool shut_without_capabilities(const struct stat *st) { return st->st_uid != geteuid() && !(st->st_mode & (S_IXGRP | S_IXOTH)); }
+
 err node_grants_check(const struct node_grants *g, struct diag *d) {
     for (uint32_t i = 0; i < g->dirs.n; i++) {
         int fd = open((const char *)g->dirs.p[i].host.p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -100,8 +105,13 @@ err node_grants_check(const struct node_grants *g, struct diag *d) {
                             "the folder " STR_FMT " cannot be granted (--dir): %s", STR_ARG(g->dirs.p[i].host),
                             file ? "it is a file; name the folder it is in" : missing ? "there is none; make it first" : strerror(errno));
         }
-        bool may = wasi_may_grant(fd);
+        struct stat st;
+        bool may = wasi_may_grant(fd), shut = fstat(fd, &st) == 0 && shut_without_capabilities(&st);
         close(fd);
+        if (shut)
+            return diag_set(d, ERR_DENIED, DIAG_NOWHERE,
+                            "the folder " STR_FMT " cannot be granted (--dir): only another user may enter it, and guests have none of "
+                            "root's rights; start orlo as that user, or change the folder's mode", STR_ARG(g->dirs.p[i].host));
         if (!may)
             return diag_set(d, ERR_DENIED, DIAG_NOWHERE,
                             "the folder " STR_FMT " cannot be granted: it is the kernel's own, and shows this machine and its processes; "

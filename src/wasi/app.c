@@ -167,8 +167,8 @@ static err load(struct wasi_app *app, struct abi_image im, struct diag *d) {
     app->ops = ops_of[app->kind];
     if (app->kind == WASI_NONE || !app->ops) {
         err e = diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, app->kind ? "it is a %s, which this version does not run"
-                                                                     : "%s: it exports neither wasi:http/incoming-handler, "
-                                                                       "nor wasi:cli/run, nor _start",
+                                                                     : "%s: it exports none of wasi:http/incoming-handler, "
+                                                                       "wasi:http/handler, wasi:cli/run and _start",
                          wasi_kind_text(app->kind));
         abi_image_close(&im);
         return e;

@@ -46,6 +46,8 @@ def test_wrong_files_and_folders():
             (["run", own, "--dir", os.path.join(WORK, "no") + "::/d"], 66, "cannot be granted (--dir): there is none; make it first"),
             (["serve", own, "--dir", WORK + "::/d", "--dir", "/tmp::/d:ro"], 64,
              "--dir '/tmp::/d:ro': another folder has that name for the guest; write --dir /tmp::/d2:ro"),
+            (["serve", own, "--dir", WORK + "::/d", "--dir", "/tmp::/d/"], 64, "write --dir /tmp::/d2"),
+            (["serve", file_of("bare.wasm", MODULE)], 65, "exports none of wasi:http/incoming-handler, wasi:http/handler, wasi:cli/run and _start"),
             (["serve", own, "--workers", "1000"], 64, "--workers takes a number up to 256, not 1000"),
             (["compile", guest("cgi"), "-o", os.path.join(WORK, "x.orlo"), "--state", state], 73,
              f"the state folder {state} cannot be written to: Not a directory; name another with --state"),
@@ -54,6 +56,29 @@ def test_wrong_files_and_folders():
         code, out, errors = orlo(*args)
         eq((args, code, out, errors.count("\n")), (args, status, "", 1))
         has(errors, says)
+
+
+def test_folder_of_another_user():
+    """Root may enter it by a capability, which no worker has: the guest would find it shut."""
+    if os.geteuid():
+        raise Skip("needs root")
+    folder = os.path.join(WORK, "theirs")
+    os.mkdir(folder, 0o700)
+    os.chown(folder, 65534, 65534)
+    for verb in ("serve", "run"):
+        code, out, errors = orlo(verb, guest("command"), "--dir", folder + "::/d")
+        eq((verb, code, out), (verb, 77, ""))
+        has(errors, f"the folder {folder} cannot be granted (--dir): only another user may enter it")
+    os.chmod(folder, 0o711)
+    eq(orlo("run", guest("command"), "--dir", folder + "::/d")[0], 0)
+
+
+def test_memory_that_is_not_there():
+    """A job that has no memory for its first object says so, and speaks of no bug."""
+    code, out, errors = orlo("compile", guest("cgi"), "-o", os.path.join(WORK, "x.orlo"), "--compile-memory", "1M")
+    eq(code, 65)
+    has(errors, "--compile-memory")
+    check("bug" not in errors, errors)
 
 
 def test_flags_without_use():
