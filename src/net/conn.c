@@ -440,6 +440,7 @@ void net_conn_after_exchange(struct net_conn *c) {
 /* ---- what drives a connection ---- */
 
 static void go_on(struct net_conn *c) {
+    c->turn_bytes = 0;
     switch (c->state) {
     case NET_CONN_READING:
         if (c->failed) net_conn_kill(c);

@@ -91,6 +91,10 @@ static enum net_flow source_peek(struct net_source *s, str *data) {
             return NET_FLOW_FAILED;
         }
         if (c->x.continue_due) send_continue(c);
+        if (c->turn_bytes >= NET_TURN_BYTES && c->readable) { /* a client may send faster than anybody looks at it: others first */
+            net_conn_later(c);
+            return NET_FLOW_WAIT;
+        }
         if (!c->readable) {
             net_bytes_release(&c->body);
             if (!c->io_deadline_ns) arm_body_deadline(c);
@@ -102,6 +106,7 @@ static enum net_flow source_peek(struct net_source *s, str *data) {
         }
         c->body.off = c->body.end = 0;
         if (net_conn_recv(c, &c->body)) c->io_deadline_ns = 0;
+        c->turn_bytes += c->body.end;
     }
 }
 

@@ -31,6 +31,7 @@ enum {
     NET_HOLD_BYTES = 16 << 10,     /* a response of unknown length is held back up to here, so that most get a length */
     NET_DIRECT_BYTES = 4 << 10,    /* a write from here on goes to the kernel without a copy */
     NET_DISCARD_BYTES_MAX = 256 << 10, /* of an unread body, to keep a connection */
+    NET_TURN_BYTES = 128 << 10,    /* of a body received in a turn: in chunks of a byte each they take a millisecond */
     NET_LINGER_MS = 2'000,
 };
 void *net_pool_get(struct net_pool *p);
@@ -112,6 +113,7 @@ struct net_conn {
     bool expired;           /* a deadline passed; the job sees to it */
     bool linger;            /* the client may still be sending: a plain close would reset */
     uint32_t discarded;
+    uint32_t turn_bytes; /* of the body received since its job or an event */
     uint64_t io_deadline_ns, write_deadline_ns; /* 0: none */
     struct net_bytes in;    /* head and what came with it; fields of the head are at in.base */
     struct net_bytes body;  /* later bytes of the body */

@@ -64,6 +64,23 @@ static void echo(void *arg) {
     }
 }
 
+/* Drops what comes, slower than it comes. */
+static size_t dropped_at_once; /* the most of one call */
+static void drop(void *arg) {
+    struct call *c = arg;
+    struct net_source *in = net_exchange_source(c->x);
+    enum net_flow f;
+    size_t n = 0;
+    for (str data; (f = net_source_peek(in, &data)) == NET_FLOW_DATA; n += data.n) {
+        net_source_consume(in, data.n);
+        usleep(4000);
+    }
+    dropped_at_once = MAX(dropped_at_once, n);
+    if (f == NET_FLOW_WAIT) return;
+    reply(c->x, 200, "dropped\n");
+    end(c);
+}
+
 static void big(void *arg) {
     struct call *c = arg;
     static uint8_t block[20000];
@@ -101,6 +118,11 @@ static void route_echo(struct net_exchange *x, struct test_server *t) {
     net_source_notify(net_exchange_source(x), echo, c);
     net_sink_notify(net_exchange_sink(x), echo, c);
     echo(c);
+}
+static void route_drop(struct net_exchange *x, struct test_server *t) {
+    struct call *c = call_new(x, t);
+    net_source_notify(net_exchange_source(x), drop, c);
+    drop(c);
 }
 static void route_big(struct net_exchange *x, struct test_server *t) {
     struct call *c = call_new(x, t);
@@ -234,7 +256,7 @@ static const struct {
     {"/none", route_none},   {"/parts", route_parts}, {"/dies", route_dies}, {"/short", route_short}, {"/dies-later", route_dies_later},
     {"/wrong", route_wrong}, {"/empty", route_empty}, {"/peer", route_peer},   {"/short-later", route_short_later},
     {"/aborts", route_aborts}, {"/reset", route_reset}, {"/authority", route_authority},
-    {"/early", route_early},
+    {"/early", route_early}, {"/drop", route_drop},
 };
 
 static void on_request(struct net_exchange *x, void *arg) {
@@ -430,12 +452,16 @@ static void bodies(void **state) {
     test_server_stop(&server);
 }
 
+static const char *much_to = "/echo";
+static int much_blocks = 512;
 static void *send_much(void *arg) {
     int fd = *(int *)arg;
-    static char block[1 << 16];
+    static char block[1 << 16], head[128];
     memset(block, 'x', sizeof block);
-    test_sends(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 33554432\r\n\r\n");
-    for (int i = 0; i < 512; i++) test_send(fd, block, sizeof block);
+    snprintf(head, sizeof head, "POST %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n", much_to,
+             (size_t)much_blocks * sizeof block);
+    test_sends(fd, head);
+    for (int i = 0; i < much_blocks; i++) test_send(fd, block, sizeof block);
     return NULL;
 }
 
@@ -455,6 +481,28 @@ static void streams_with_backpressure(void **state) {
     assert_int_equal(server.body_bytes, 32 * MiB);
     assert_true(b.n > 32 * MiB && b.n < 33 * MiB);
     assert_has((char *)b.p + b.n - 20, "\r\n0\r\n\r\n<end>");
+    buf_free(&b);
+    test_server_stop(&server);
+}
+
+/* Who drops a body at once, as long as there is any, is given so much of it in a turn, though the client always has more. */
+static void a_body_comes_in_turns(void **state) {
+    enum { TURN = 128 << 10, PIECE = 64 << 10 };
+    struct buf b = {0};
+    pthread_t sender;
+    int listening, room = 1 << 20;
+    assert_int_equal(net_listen(STR("127.0.0.1:0"), false, &listening, NULL, NULL), ERR_OK);
+    setsockopt(listening, SOL_SOCKET, SO_RCVBUF, &room, sizeof room); /* so that the kernel always has more, too */
+    start((struct net_server_config){.fd = listening});
+    int fd = test_connect(server.port);
+    much_to = "/drop";
+    much_blocks = 64;
+    pthread_create(&sender, NULL, send_much, &fd);
+    test_recv(fd, &b, 3000, NULL);
+    pthread_join(sender, NULL);
+    close(fd);
+    assert_has((char *)b.p, "\r\n\r\ndropped\n<end>");
+    assert_in_range(dropped_at_once, 1, TURN + PIECE);
     buf_free(&b);
     test_server_stop(&server);
 }
@@ -780,7 +828,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(simple_requests), cmocka_unit_test(pipelined),
         cmocka_unit_test(split_everywhere), cmocka_unit_test(bad_requests),
-        cmocka_unit_test(bodies), cmocka_unit_test(streams_with_backpressure),
+        cmocka_unit_test(bodies), cmocka_unit_test(streams_with_backpressure), cmocka_unit_test(a_body_comes_in_turns),
         cmocka_unit_test(responses_that_fail), cmocka_unit_test(clients_that_leave),
         cmocka_unit_test(deadlines), cmocka_unit_test(limits_of_connections), cmocka_unit_test(those_who_do_nothing_make_room),
         cmocka_unit_test(tls_is_told_what_this_is),

@@ -109,3 +109,33 @@ def test_fresh_every_address_is_served():
     status, _, said = orlo("serve", guest("cgi"), *flags, *["--listen", "127.0.0.1:0"] * 2)
     has(said, "at most 16 addresses (--listen), not 17")
     eq(status, 64)
+
+
+# ---- clients that send without end -----------------------------------------------------------------------------------
+
+
+def pour(port, path, answered):
+    """Sends chunks of a byte each for as long as they are taken; what is answered meanwhile goes to the list."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as c:
+        c.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" % path)
+
+        def listen():
+            with contextlib.suppress(OSError):
+                answered.append(c.recv(65536))
+
+        t = threading.Thread(target=listen, daemon=True)
+        t.start()
+        until = time.monotonic() + 60
+        with contextlib.suppress(OSError):
+            while not answered and time.monotonic() < until:
+                c.sendall(b"1\r\na\r\n" * 100000)
+        t.join(5)
+
+
+def test_fresh_bodies_are_dropped_in_pieces():
+    """A body that nobody reads is read to its trailers, in turns: who sends faster than it is dropped held the loop, and no deadline passed."""
+    with serving(os.path.join(ROOT, "tests", "guests", "http3.wasm"), "--workers", "1", "--timeout", "3s") as s:
+        answered = []
+        with attacked(s, "/x"):
+            pour(s.port, b"/half", answered)
+        check(answered and answered[0].startswith(b"HTTP/1.1 504 "), answered[:1])
