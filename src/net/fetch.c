@@ -31,6 +31,11 @@ static void drop_wire(struct net_fetch *f) {
     f->wire = NULL;
 }
 
+static void uncount(struct net_fetch *f) {
+    if (f->counted) f->rq.quota->used--;
+    f->counted = false;
+}
+
 static void finish(struct net_fetch *f, enum net_error e, const char *text) {
     if (f->phase == NET_FETCH_DONE) return;
     f->phase = NET_FETCH_DONE;
@@ -43,8 +48,7 @@ static void finish(struct net_fetch *f, enum net_error e, const char *text) {
     }
     f->send_closed = f->changed = true;
     f->told_sink = false;
-    if (f->counted) f->rq.quota->used--;
-    f->counted = false;
+    uncount(f);
     later(f);
 }
 
@@ -398,7 +402,6 @@ static void destroy(struct net_fetch *f) {
     skip_rest(f);
     drop_wire(f);
     net_job_cancel(&f->job);
-    if (f->counted) f->rq.quota->used--;
     *f->prev = f->next;
     if (f->next) f->next->prev = f->prev;
     http1_body_free(&f->body);
@@ -536,6 +539,7 @@ void net_fetch_free(struct net_fetch *f) {
     if (!f) return;
     f->freed = true;
     f->source.notify = f->sink.notify = NULL;
+    uncount(f); /* now: whose quota it is may be gone by the next job, or be another's */
     f->deadline_ns = f->write_deadline_ns = 0;
     later(f);
 }

@@ -264,7 +264,7 @@ struct net_fetch_request {
     uint32_t first_byte_ms_max;    /* 0: 60,000; from the end of connecting */
     uint32_t between_bytes_ms_max; /* 0: 60,000; while the reader wants bytes; of the upload after the response has begun */
     uint32_t head_bytes_max;       /* 0: 64 KiB, of the response */
-    struct net_quota *quota;       /* NULL: none; must outlive the fetch */
+    struct net_quota *quota;       /* NULL: none; not looked at after net_fetch_free */
     /* False: the address may not be connected to for this authority (DESTINATION_IP_PROHIBITED). Asked of every address before it is
      * connected to, and of a connection that is used again. NULL: all may. */
     bool (*allow_address)(void *arg, str authority, const struct net_addr *address);

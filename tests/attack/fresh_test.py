@@ -139,3 +139,32 @@ def test_fresh_bodies_are_dropped_in_pieces():
         with attacked(s, "/x"):
             pour(s.port, b"/half", answered)
         check(answered and answered[0].startswith(b"HTTP/1.1 504 "), answered[:1])
+
+
+# ---- one request's leavings and the next request -----------------------------------------------------------------------
+
+
+def test_fresh_dropped_requests_are_nobody_elses():
+    """What a guest left under way was taken from the count of who got its place in the same turn, who then could send nothing."""
+
+    def talk(c):
+        if b"POST " not in c.recv(65536):
+            c.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        else:
+            c.recv(1)  # until it is given up
+
+    flags = ["--workers", "1", "--max-instances", "1", "--allow-http", "127.0.0.1"]
+    with peer(talk) as port, serving(os.path.join(ROOT, "tests", "guests", "httpops.wasm"), *flags) as s:
+        for _ in range(4):
+            with socket.create_connection(("127.0.0.1", s.port), timeout=30) as c:
+                c.sendall(b"POST /m2+Q+f+i+s<s?127.0.0.1:%d HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\na" % port)
+                time.sleep(0.2)  # it is running, and its request is under way
+                said = []
+                other = threading.Thread(target=lambda: said.append(curl(f"{s.url}/+Q+f~f+r?127.0.0.1:{port}").text))
+                other.start()
+                time.sleep(0.2)  # it waits for the instance
+                c.sendall(b"b")
+                while c.recv(65536):
+                    pass
+                other.join(40)
+            has(said[0], "+r204")
