@@ -51,6 +51,12 @@ void net_conn_set_state(struct net_conn *c, enum net_conn_state to) {
     else if (to != NET_CONN_READING) serve(c);
 }
 
+bool net_conn_unread(const struct net_server *s) {
+    const struct net_ring *head = &s->unserved[NET_UNSERVED_SILENT];
+    const struct net_conn *c = container_of(head->next, struct net_conn, unserved);
+    return head->next != head && !c->in.base && net_conn_has_input(c);
+}
+
 bool net_conn_make_room(struct net_server *s) {
     enum { TRIES = 8 };
     for (int how = 0; how < NET_UNSERVED_COUNT; how++) {

@@ -116,6 +116,7 @@ static void accept_some(struct net_server *s) {
     for (int i = 0; i < BATCH; i++) {
         struct sockaddr_storage peer;
         socklen_t n = sizeof peer;
+        if (s->stats.connections >= s->c.connections_max && net_conn_unread(s)) return; /* who comes waits, or would push out who came just before */
         int fd = accept4(s->listen_fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if ((errno == EMFILE || errno == ENFILE) && (net_conn_make_room(s) || make_way(s))) continue;

@@ -165,6 +165,7 @@ void net_conn_start(struct net_server *s, int fd, const void *peer, socklen_t pe
 void net_conn_on_events(struct net_conn *c, uint32_t events);
 void net_conn_sweep(struct net_conn *c, uint64_t now_ns); /* queues the job if a deadline passed */
 void net_conn_free_dead(struct net_server *s);
+bool net_conn_unread(const struct net_server *s); /* of those that have said no head, even the first is so new that nobody has looked at what it said */
 bool net_conn_make_room(struct net_server *s);    /* ends a connection that nobody is served on; false: there is none */
 void net_conn_kill(struct net_conn *c);           /* at once; reports gone to a live exchange through a job */
 void net_conn_after_exchange(struct net_conn *c); /* the exchange ended */

@@ -168,3 +168,23 @@ def test_fresh_dropped_requests_are_nobody_elses():
                     pass
                 other.join(40)
             has(said[0], "+r204")
+
+
+def test_fresh_a_burst_is_answered():
+    """Who was accepted in one go with many others, and had said all of a head by then, made room for them without a word."""
+    with serving(guest("cgi"), "--workers", "1", "--max-connections", "4") as s:
+        (worker,) = s.workers()
+        os.kill(worker, signal.SIGSTOP)
+        crowd = [socket.create_connection(("127.0.0.1", s.port), timeout=30) for _ in range(40)]
+        for c in crowd:
+            c.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        os.kill(worker, signal.SIGCONT)
+        said = []
+        for c in crowd:
+            with c:
+                try:
+                    said.append(c.recv(65536)[:12])
+                except OSError as e:
+                    said.append(repr(e))
+        eq({x for x in said} - {b"HTTP/1.1 200", b"HTTP/1.1 503"}, set())
+        check(said.count(b"HTTP/1.1 200") >= 4, said)
