@@ -10,7 +10,8 @@ verbs() {
     FLAGs are those of `orlo serve`, for instance --listen :9000 (build/orlo serve --help lists them). Ctrl-C stops it.
 ./dev build                 build build/orlo (release)
 ./dev test [-v] [FILTER…]  all tests, or those whose name contains a filter, with ASan and UBSan
-    The first time builds two trees, about 100 s on two cores. All tests take minutes more; a filter, seconds.
+    The first time builds two trees, about 100 s on two cores; a third, where the tools for
+    aarch64 are installed. All tests take minutes more; a filter, seconds.
     On a terminal: one line that moves, and what failed. With -v, or elsewhere: a line for each program, and what was skipped and why.
     What failed is said again at the end. Each program's whole output: build-test/logs/.
 ./dev spec PATH…            conformance suites (JSON made by wast2json), e.g. ./dev spec ../shared/spec/core

@@ -113,7 +113,10 @@ static err set_value(arena *out, const struct flag *f, const char *value, struct
     void *field = (char *)o + f->field;
     switch (f->kind) {
     case ON: *(bool *)field = true; return ERR_OK;
-    case TEXT: *(const char **)field = value; return ERR_OK;
+    case TEXT:
+        *(const char **)field = value;
+        if (value[0]) return ERR_OK;
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--%s needs a value: --%s %s", f->name, f->name, f->argument);
     case LIST: vec_push(out, (cli_list *)field, value); return ERR_OK;
     case COUNT:
         if (str_to_u64(str_c(value), field) && *(uint64_t *)field) return ERR_OK;
@@ -318,7 +321,7 @@ static err first_word(int argc, char **argv, struct cli_options *o, struct diag 
 static err check_operands(const struct cli_options *o, struct diag *d) {
     const char *name = commands[o->command].name;
     if (o->help || o->command == CLI_help) return ERR_OK;
-    if (!o->operands.n || (o->operands.n && o->guest_from == 0))
+    if (!o->operands.n || o->guest_from == 0 || !o->operands.p[0][0])
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "which file? orlo %s %s", name, commands[o->command].args);
     if (o->operands.n > 1 && o->command != CLI_run)
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s takes one file; what is '%s'?", name, o->operands.p[1]);

@@ -103,6 +103,8 @@ static void test_suggestions(void **state) {
     assert_says(mem, "serve", "which file?");
     assert_says(mem, "serve a.wasm b.wasm", "b.wasm");
     assert_says(mem, "serve a.wasm --listen", "needs a value");
+    assert_says(mem, "serve a.wasm --state=", "--state needs a value: --state FOLDER");
+    assert_says(mem, "serve a.wasm --forward=", "--forward needs a value");
     assert_says(mem, "serve a.wasm --workers many", "number");
     assert_says(mem, "serve a.wasm --workers 0", "number");
     assert_says(mem, "serve a.wasm --max-body 5q", "size");

@@ -170,6 +170,9 @@ err node_grant_forward(arena *out, struct node_grants *g, str arg, struct diag *
     for (size_t i = 0; ok && i < rest.n; i++) ok = rest.p[i] > ' ' && rest.p[i] < 0x7f && !strchr("/?#@", rest.p[i]);
     if (!ok) {
         str_cut(rest, '/', &rest, &host);
+        if (!rest.n) rest = STR("127.0.0.1:3000");
+        else if (node_cut_host_port(rest, &host, &port) && port.n && !parse_port(port, false, &number))
+            rest = arena_fmt(out, STR_FMT STR_FMT, STR_ARG(str_sub(rest, 0, rest.n - port.n)), STR_ARG(node_port_meant(port)));
         return node_flag_refuse(d, "forward", arg, "it takes http://HOST[:PORT] or https://HOST[:PORT], without a path",
                                 arena_fmt(out, "%s://" STR_FMT, https ? "https" : "http", STR_ARG(rest)));
     }

@@ -293,6 +293,15 @@ static void test_grants(void **state) {
     assert_int_equal(node_grant_forward(mem, &g, STR("next.example"), &d), ERR_USAGE);
     assert_int_equal(node_grant_forward(mem, &g, STR("http://x/path"), &d), ERR_USAGE);
     assert_int_equal(node_grant_forward(mem, &g, STR("http://x:0"), &d), ERR_USAGE);
+    static const struct {
+        const char *value, *says;
+    } wrong[] = {{"", "write --forward http://127.0.0.1:3000"}, {"https://", "write --forward https://127.0.0.1:3000"},
+                 {"x:99999", "write --forward http://x:9999"}, {"https://[::1]:77777/x", "write --forward https://[::1]:7777"}};
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        d = (struct diag)DIAG_INIT;
+        assert_int_equal(node_grant_forward(mem, &g, str_c(wrong[i].value), &d), ERR_USAGE);
+        assert_non_null(strstr(d.text, wrong[i].says));
+    }
     arena_free(mem);
 }
 

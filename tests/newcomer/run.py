@@ -42,6 +42,13 @@ def on_terminal(*cmd):
     return p.wait(60), got.decode("utf-8", "replace")
 
 
+def test_suites_that_are_not_there():
+    """A path mistyped is no suite of which everything passed."""
+    p = subprocess.run([sys.executable, os.path.join(ROOT, "tests", "wasi", "run.py"), ORLO, os.path.join(WORK, "nosuch")], capture_output=True, text=True)
+    eq((p.returncode, p.stdout), (1, ""))
+    has(p.stderr, "nosuch: no such file or folder")
+
+
 REPORT = """
 import sys, importlib.util
 sys.argv = ["test.py"]

@@ -58,6 +58,14 @@ def test_wrong_files_and_folders():
         has(errors, says)
 
 
+def test_empty_arguments():
+    for args, says in ((["serve", ""], "which file?"), (["run", "", "--", "x"], "which file?"), (["compile", "x", "-o", ""], "--output needs a value"),
+                       (["compile", "x", "-o", "y", "--state", ""], "--state needs a value"), (["serve", "x", "--log-level", ""], "--log-level needs a value")):
+        code, out, errors = orlo(*args)
+        eq((args, code, out, errors.count("\n")), (args, 64, "", 1))
+        has(errors, says)
+
+
 def test_folder_of_another_user():
     """Root may enter it by a capability, which no worker has: the guest would find it shut."""
     if os.geteuid():

@@ -260,6 +260,8 @@ def main():
     passed = failed = skipped = 0
     for path in paths:
         path = os.path.abspath(path)
+        if not os.path.exists(path):
+            sys.exit(f"run.py: {path}: no such file or folder")
         files = [path] if path.endswith(".wasm") else sorted(
             os.path.join(b, f) for b, _, fs in os.walk(path) for f in fs if f.endswith(".wasm"))
         for wasm in files:
