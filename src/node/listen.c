@@ -40,7 +40,7 @@ static err bind_failed(int why, const struct node_listen *l, struct diag *d) {
         return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "port %u on %.*s is in use by another program; choose another with --listen",
                         l->port, n, host);
     case EACCES:
-        return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "port %u may not be used by this user (ports below 1024 need the right to)",
+        return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "port %u may not be used by this user: choose one above 1023 with --listen, or grant CAP_NET_BIND_SERVICE",
                         l->port);
     case EADDRNOTAVAIL:
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%.*s is no address of this machine%s", n, host,

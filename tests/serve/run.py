@@ -58,6 +58,24 @@ def test_wrong_files_and_folders():
         has(errors, says)
 
 
+def test_port_that_needs_a_right():
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start") as f:
+        if int(f.read()) <= 80:
+            raise Skip("every user may have port 80 here")
+    who = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    wasm = tempfile.NamedTemporaryFile(suffix=".wasm")
+    with open(guest("cgi"), "rb") as f:
+        wasm.write(f.read())
+    wasm.flush()
+    os.chmod(wasm.name, 0o644)
+    try:
+        p = subprocess.run([ORLO, "serve", wasm.name, "--listen", "127.0.0.1:80"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, **who)
+    except PermissionError:
+        raise Skip("another user may not run the program here")
+    eq((p.returncode, p.stdout), (77, ""))
+    has(p.stderr, "port 80 may not be used by this user: choose one above 1023 with --listen")
+
+
 def test_empty_arguments():
     for args, says in ((["serve", ""], "which file?"), (["run", "", "--", "x"], "which file?"), (["compile", "x", "-o", ""], "--output needs a value"),
                        (["compile", "x", "-o", "y", "--state", ""], "--state needs a value"), (["serve", "x", "--log-level", ""], "--log-level needs a value")):
