@@ -371,7 +371,7 @@ static void next_request(struct net_conn *c) {
     net_conn_set_state(c, NET_CONN_READING);
     c->fields = c->in.base;
     http1_head_init(&c->head, &c->server->limits, c->fields);
-    if (c->server->draining && !net_bytes_left(&c->in)) {
+    if (c->server->draining && !c->server->keeps_idle && !net_bytes_left(&c->in)) { /* a client that was not told may ask once more */
         net_conn_set_state(c, NET_CONN_CLOSING);
         net_conn_later(c);
         return;

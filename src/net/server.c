@@ -275,6 +275,7 @@ void net_server_drain(struct net_server *s, uint32_t ms_max, bool keep_idle, voi
     if (s->draining) return;
     accept_some(s); /* who was let in by the kernel is served */
     s->draining = true;
+    s->keeps_idle = keep_idle;
     stop_listening(s);
     s->drain_deadline_ns = net_loop_now_ns(s->loop) + MAX(ms_max, 1u) * 1000000ull;
     for (struct net_conn *c = s->conns.next, *next; c != &s->conns; c = next) {

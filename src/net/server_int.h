@@ -140,7 +140,7 @@ struct net_server {
     uv_timer_t sweep;
     uint32_t sweep_ms;
     uint8_t closing; /* handles of libuv still to be closed */
-    bool draining;
+    bool draining, keeps_idle;
     uint64_t drain_deadline_ns;
     void (*on_drained)(void *arg);
     void *on_drained_arg;

@@ -188,3 +188,26 @@ def test_fresh_a_burst_is_answered():
                     said.append(repr(e))
         eq({x for x in said} - {b"HTTP/1.1 200", b"HTTP/1.1 503"}, set())
         check(said.count(b"HTTP/1.1 200") >= 4, said)
+
+
+def test_fresh_reload_keeps_its_word():
+    """A response whose head had left before the reload says nothing of a close: the next request on its connection is answered."""
+    with serving(os.path.join(ROOT, "tests", "guests", "http3.wasm"), "--workers", "1") as s:
+        with socket.create_connection(("127.0.0.1", s.port), timeout=30) as c:
+            c.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc")
+            got = b""
+            while b"abc" not in got:
+                got += c.recv(65536)
+            (old,) = s.workers()
+            s.proc.send_signal(signal.SIGHUP)
+            s.wait_event("reloaded", 60)
+            fresh = curl(s.url + "/x").status  # by the successor
+            c.sendall(b"def")
+            while not got.endswith(b"0\r\n\r\n"):
+                piece = c.recv(65536)
+                check(piece, got)
+                got += piece
+            check(b"onnection: close" not in got, got)
+            time.sleep(0.2)  # enough for it to be closed
+            c.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+            has(c.recv(65536), b"HTTP/1.1 %d " % fresh, b"Connection: close")
