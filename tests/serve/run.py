@@ -38,7 +38,7 @@ def test_wrong_use():
 
 
 def test_wrong_files_and_folders():
-    own, state = file_of("own.wasm", MODULE), file_of("state", b"")
+    own, state = file_of("own.wasm", MODULE), file_of("no-folder", b"")
     for args, status, says in (
             (["serve", "https://example.org/app.wasm"], 66, "there is no such file; of a URL, download the file first"),
             (["run", "-"], 66, "there is no such file; standard input is not read, name a file"),
