@@ -13,7 +13,7 @@
 #include "node/node_int.h"
 #include "wasi/wasi.h"
 
-enum { BATCH = 8, REDIRECTS_MAX = 10, OBJECTS = 1024 /* of guests that have ended, dropped in one turn */ };
+enum { BATCH = 8, REDIRECTS_MAX = 10, OBJECTS = 512 /* of guests that have ended, dropped in one turn */ };
 
 struct request {
     struct node_handler *handler;

@@ -540,7 +540,7 @@ static bool look_after(struct home *h) {
 }
 
 static void turn(struct wasi_app *app) {
-    enum { OBJECTS = 1024 /* of instances that have ended, dropped in one turn */ };
+    enum { OBJECTS = 512 /* of instances that have ended, dropped in one turn */ };
     struct service *s = app->kind_data;
     struct link todo;
     uint32_t objects = OBJECTS;
