@@ -226,8 +226,7 @@ def test_hangup_of_a_terminal_ends_it():
         port_file = os.path.join(WORK, "tty-%d" % ignored)
         pid, fd = pty.fork()
         if pid == 0:
-            if ignored:
-                signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)  # whatever these tests were started by
             err = os.open(port_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(err, 2)
             os.execv(ORLO, [ORLO, "serve", wasm, "--listen", "127.0.0.1:0", "--workers", "1", "--log-format", "json"])
