@@ -33,13 +33,13 @@ for file in /etc/apt/sources.list.d/debian.sources /etc/resolv.conf /etc/hosts; 
     [[ ! -f $file ]] || cp "$file" "$root$file"
 done
 [[ ! -f $root/etc/apt/sources.list.d/debian.sources ]] || rm -f "$root/etc/apt/sources.list"
-git clone -q . "$root/root/orlo"
+git clone -q . "$root/srv/orlo"
 took "a minimal Debian 12"
 
 # In mounts and processes of its own, which are gone when it ends; its network is this machine's.
 inside=(unshare --mount --pid --fork --kill-child bash -c '
     mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount -t sysfs sysfs "$0/sys" &&
-    exec chroot "$0" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 CI="${CI:-}" bash -c "cd /root/orlo && $1"' "$root")
+    exec chroot "$0" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 CI="${CI:-}" bash -c "cd /srv/orlo && $1"' "$root")
 
 "${inside[@]}" './dev up --listen 127.0.0.1:0' >"$root.up" 2>&1 &
 up=$!
