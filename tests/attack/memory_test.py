@@ -242,13 +242,7 @@ def test_a_thousand_memories_each():
     wasm = file_of("thousand.wasm", command(CORE + section(5, [b"\0\1"]), instances=[999 - 9], code=spin))
     with serving(wasm, "--workers", "1", "--timeout", "20s") as s:
         crowd = Crowd(s.port, 60, b"GET / HTTP/1.0\r\n\r\n")
-        told = [b""] * 60
-
-        def silent():
-            for i, t in enumerate(crowd.said()):
-                told[i] += t
-            return sum(b"HTTP/1." not in t for t in told)
-        settles(silent, 0, 60)
+        all_are_told(crowd, b"HTTP/1.")
         crowd.close()
         eq(s.events("worker-died"), [])
 
@@ -311,13 +305,7 @@ def test_resources_without_end():
         worker, = s.workers()
         before = anon_mib(worker)
         crowd = Crowd(s.port, 100, b"GET / HTTP/1.0\r\n\r\n")
-        told = [b""] * 100
-
-        def silent():
-            for i, t in enumerate(crowd.said()):
-                told[i] += t
-            return sum(b" 500 " not in t for t in told)
-        settles(silent, 0, 60)
+        all_are_told(crowd, b" 500 ")
         crowd.close()
         has(str(s.wait_event("guest-failed")), "handle table is full")
         settles(lambda: anon_mib(worker), before + 64 + SHADOW)
@@ -398,6 +386,17 @@ class Crowd:
     def close(self):
         for c in self.all:
             c.close()
+
+
+def all_are_told(crowd, words):
+    """Each client's answer has these words, in the end."""
+    told = crowd.said()
+
+    def silent():
+        for i, t in enumerate(crowd.said()):
+            told[i] += t
+        return sum(words not in t for t in told)
+    settles(silent, 0, 60)
 
 
 def test_heads_have_a_budget():
