@@ -45,8 +45,10 @@ int main(int argc, char **argv) {
     struct net_server *s;
     bool later = argc > 2 && strcmp(argv[2], "later") == 0;
     loop = net_loop_new();
-    struct net_server_config c = {.loop = loop, .listen = str_c(argc > 1 ? argv[1] : "127.0.0.1:8081"),
-                                  .on_request = later ? on_request_later : on_request, .server_name = STR("orlo")};
+    struct net_server_config c = {.loop = loop,
+                                  .listen = str_c(argc > 1 ? argv[1] : "127.0.0.1:8081"),
+                                  .on_request = later ? on_request_later : on_request,
+                                  .server_name = STR("orlo")};
     if (net_server_new(&c, &s, &d) != ERR_OK) {
         fprintf(stderr, "%s\n", d.text);
         return 1;

@@ -43,9 +43,8 @@ static void measure(const char *path, str bytes) {
     }
     printf("%s: code %.2f MB, %llu instructions, %.2f ms (module level %.2f ms), %.0f MB/s, %.1f "
            "ns/instruction\n",
-           path, (double)m.code_bytes / 1e6, (unsigned long long)instrs, (double)best / 1e6,
-           (double)decode / 1e6, (double)m.code_bytes * 1e3 / (double)best,
-           instrs ? (double)best / (double)instrs : 0.0);
+           path, (double)m.code_bytes / 1e6, (unsigned long long)instrs, (double)best / 1e6, (double)decode / 1e6,
+           (double)m.code_bytes * 1e3 / (double)best, instrs ? (double)best / (double)instrs : 0.0);
 }
 
 /* Core modules of a component: sections with id 1, and inside nested components, sections with id 4. */

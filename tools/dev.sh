@@ -146,7 +146,7 @@ build)
     build_release orlo
     ;;
 test)
-    need_packages build test
+    need_packages build test fmt
     build_tests
     exec python3 tools/test.py "$@"
     ;;
@@ -179,16 +179,19 @@ bench)
     ;;
 fresh) exec tools/fresh.sh "$@" ;;
 ci)
-    need_packages build test
+    need_packages build test fmt
     (need_packages arm64) || say "without a cross compiler: aarch64 is not tested"
     build_tests
     exec python3 tools/test.py
     ;;
 fmt)
+    need_packages fmt
     if [[ ${1:-} == --check ]]; then
         git ls-files '*.c' '*.h' | xargs clang-format-14 --dry-run --Werror
     else
-        git ls-files '*.c' '*.h' | xargs clang-format-14 -i
+        for _ in 1 2 3; do # what one pass breaks another may join
+            git ls-files '*.c' '*.h' | xargs clang-format-14 -i
+        done
     fi
     ;;
 help | -h | --help) usage ;;

@@ -75,6 +75,7 @@ def programs():
     yield "walls", [py, "tests/walls.py"], None
     yield "claims", [py, "tests/claims.py"], None
     yield "callgraph", [py, "tests/callgraph.py"], None
+    yield "format", [os.path.join(ROOT, "dev"), "fmt", "--check"], None
     checked_orlo = os.path.join(ROOT, "build-test", "orlo")
     for suite in ("newcomer", "examples"):
         yield suite, [py, f"tests/{suite}/run.py", orlo], None

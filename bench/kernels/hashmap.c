@@ -39,7 +39,8 @@ static void add(const char *key, uint32_t v) {
 
 static void name(char *out, uint32_t v) {
     *out++ = 'k';
-    do *out++ = (char)('a' + v % 26); while (v /= 26);
+    do *out++ = (char)('a' + v % 26);
+    while (v /= 26);
     *out = 0;
 }
 

@@ -26,8 +26,8 @@ static op const ops[] = {op_push, op_load, op_store, op_add, op_sub, op_mul, op_
 enum { PUSH, LOAD, STORE, ADD, SUB, MUL, XOR, JUMP, HALT };
 
 int main(void) {
-    static const uint8_t code[] = {LOAD, 0, LOAD, 1, PUSH, 3, MUL, ADD, PUSH, 77, XOR, STORE, 0,
-                                   LOAD, 1, PUSH, 1, SUB, STORE, 1, LOAD, 1, JUMP, (uint8_t)-24, HALT};
+    static const uint8_t code[] = {LOAD, 0, LOAD, 1, PUSH, 3,     MUL, ADD,  PUSH, 77,   XOR,          STORE, 0,
+                                   LOAD, 1, PUSH, 1, SUB,  STORE, 1,   LOAD, 1,    JUMP, (uint8_t)-24, HALT};
     struct vm v = {.pc = code, .vars = {1, 12000000}};
     v.sp = v.stack;
     while (ops[*v.pc++](&v)) {}

@@ -20,8 +20,12 @@ static uint64_t run(const struct instr *code) {
         case ADDI: r[i->a] = r[i->b] + (uint32_t)i->imm; break;
         case LOAD: r[i->a] = mem[r[i->b] & 0xffff]; break;
         case STORE: mem[r[i->b] & 0xffff] = r[i->a]; break;
-        case JLT: if (r[i->a] < r[i->b]) i += i->imm; break;
-        case JZ: if (!r[i->a]) i += i->imm; break;
+        case JLT:
+            if (r[i->a] < r[i->b]) i += i->imm;
+            break;
+        case JZ:
+            if (!r[i->a]) i += i->imm;
+            break;
         case JMP: i += i->imm; break;
         case HALT: return steps + r[3];
         }
@@ -29,10 +33,11 @@ static uint64_t run(const struct instr *code) {
 }
 
 int main(void) {
-    static const struct instr sieve[] = {
-        {SET, 0, 0, 0, 2},      {SET, 1, 0, 0, 60000}, {SET, 2, 0, 0, 1},   {SET, 3, 0, 0, 0},  {LOAD, 4, 0, 0, 0}, {JZ, 4, 0, 0, 1},
-        {JMP, 0, 0, 0, 6},      {ADDI, 3, 3, 0, 1},    {ADD, 5, 0, 0, 0},   {JLT, 5, 1, 0, 1},  {JMP, 0, 0, 0, 3},  {STORE, 2, 5, 0, 0},
-        {ADD, 5, 5, 0, 0},      {JMP, 0, 0, 0, -5},    {ADDI, 0, 0, 0, 1},  {JLT, 0, 1, 0, -12}, {HALT, 0, 0, 0, 0}};
+    static const struct instr sieve[] = {{SET, 0, 0, 0, 2},  {SET, 1, 0, 0, 60000}, {SET, 2, 0, 0, 1},  {SET, 3, 0, 0, 0},
+                                         {LOAD, 4, 0, 0, 0}, {JZ, 4, 0, 0, 1},      {JMP, 0, 0, 0, 6},  {ADDI, 3, 3, 0, 1},
+                                         {ADD, 5, 0, 0, 0},  {JLT, 5, 1, 0, 1},     {JMP, 0, 0, 0, 3},  {STORE, 2, 5, 0, 0},
+                                         {ADD, 5, 5, 0, 0},  {JMP, 0, 0, 0, -5},    {ADDI, 0, 0, 0, 1}, {JLT, 0, 1, 0, -12},
+                                         {HALT, 0, 0, 0, 0}};
     uint64_t sum = 0;
     for (int round = 0; round < 150; round++) {
         for (int i = 0; i < 1 << 16; i++) mem[i] = 0;

@@ -67,7 +67,10 @@ int main(void) {
     *q++ = '[';
     for (int i = 0; q < text + sizeof text - 400; i++) {
         if (i) *q++ = ',';
-        q += sprintf(q, "{\"id\": %d, \"name\": \"user \\\"%d\\\"\", \"score\": %d.%02d, \"tags\": [\"a\", \"bc\", \"%x\"], \"nested\": {\"ok\": true, \"list\": [1, 2, [3, [4, -5.25]]], \"none\": null}}\n", i, i * 7, i % 1000, i % 100, i);
+        q += sprintf(q,
+                     "{\"id\": %d, \"name\": \"user \\\"%d\\\"\", \"score\": %d.%02d, \"tags\": [\"a\", \"bc\", \"%x\"], "
+                     "\"nested\": {\"ok\": true, \"list\": [1, 2, [3, [4, -5.25]]], \"none\": null}}\n",
+                     i, i * 7, i % 1000, i % 100, i);
     }
     strcpy(q, "]");
     int ok = 1;

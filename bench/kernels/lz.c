@@ -59,7 +59,8 @@ static size_t expand(const uint8_t *p, size_t n, uint8_t *q) {
 
 int main(void) {
     uint32_t seed = 5;
-    static const char *words[] = {"the ", "quick ", "brown ", "fox ", "jumps ", "over ", "lazy ", "dog ", "while ", "compressing "};
+    static const char *words[] = {"the ",  "quick ", "brown ", "fox ",   "jumps ",
+                                  "over ", "lazy ",  "dog ",   "while ", "compressing "};
     for (size_t i = 0; i < SIZE - 16;) {
         seed = seed * 1664525 + 1013904223;
         const char *w = words[(seed >> 20) % 10];

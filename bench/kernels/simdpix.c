@@ -61,7 +61,8 @@ static void blend(void) {
 
 static void sharpen(void) {
     for (int i = W; i < W * (H - 1); i += 16) {
-        v x = load(out + i), around = avg8(avg8(load(out + i - 1), load(out + i + 1)), avg8(load(out + i - W), load(out + i + W)));
+        v x = load(out + i),
+          around = avg8(avg8(load(out + i - 1), load(out + i + 1)), avg8(load(out + i - W), load(out + i + W)));
         v more = subs8(x, around), less = subs8(around, x);
         store(a + i, subs8(adds8(x, more), less));
     }

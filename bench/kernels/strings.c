@@ -11,7 +11,8 @@ static char *append(char *at, const char *s) {
 static char *number(char *at, unsigned v) {
     char digits[12];
     int n = 0;
-    do digits[n++] = (char)('0' + v % 10); while (v /= 10);
+    do digits[n++] = (char)('0' + v % 10);
+    while (v /= 10);
     while (n) *at++ = digits[--n];
     *at = 0;
     return at;

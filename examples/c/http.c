@@ -21,17 +21,21 @@ union result {
 TYPES("[method]incoming-request.path-with-query") void request_target(int32_t self, union result *r);
 TYPES("[resource-drop]incoming-request") void request_drop(int32_t self);
 TYPES("[constructor]fields") int32_t fields_new(void);
-TYPES("[method]fields.append") void fields_append(int32_t self, const char *name, size_t name_n, const char *value, size_t value_n, union result *r);
+TYPES("[method]fields.append")
+void fields_append(int32_t self, const char *name, size_t name_n, const char *value, size_t value_n, union result *r);
 TYPES("[constructor]outgoing-response") int32_t response_new(int32_t fields);
 TYPES("[method]outgoing-response.set-status-code") int32_t response_set_status(int32_t self, int32_t status);
 TYPES("[method]outgoing-response.body") void response_body(int32_t self, union result *r);
-TYPES("[static]response-outparam.set") void outparam_set(int32_t self, int32_t is_err, int32_t a, int32_t b, int64_t c, int32_t d, int32_t e, int32_t f, int32_t g);
+TYPES("[static]response-outparam.set")
+void outparam_set(int32_t self, int32_t is_err, int32_t a, int32_t b, int64_t c, int32_t d, int32_t e, int32_t f, int32_t g);
 TYPES("[method]outgoing-body.write") void body_write(int32_t self, union result *r);
 TYPES("[static]outgoing-body.finish") void body_finish(int32_t self, int32_t some, int32_t trailers, union result *r);
 TYPES("[constructor]outgoing-request") int32_t fetch_new(int32_t fields);
-TYPES("[method]outgoing-request.set-scheme") int32_t fetch_set_scheme(int32_t self, int32_t some, int32_t scheme, const char *other, size_t n);
+TYPES("[method]outgoing-request.set-scheme")
+int32_t fetch_set_scheme(int32_t self, int32_t some, int32_t scheme, const char *other, size_t n);
 TYPES("[method]outgoing-request.set-authority") int32_t fetch_set_authority(int32_t self, int32_t some, const char *p, size_t n);
-TYPES("[method]outgoing-request.set-path-with-query") int32_t fetch_set_target(int32_t self, int32_t some, const char *p, size_t n);
+TYPES("[method]outgoing-request.set-path-with-query")
+int32_t fetch_set_target(int32_t self, int32_t some, const char *p, size_t n);
 IMPORT("wasi:http/outgoing-handler", "handle") void fetch_send(int32_t request, int32_t some, int32_t options, union result *r);
 TYPES("[method]future-incoming-response.subscribe") int32_t future_subscribe(int32_t self);
 TYPES("[method]future-incoming-response.get") void future_get(int32_t self, union result *r);
@@ -42,7 +46,8 @@ TYPES("[resource-drop]incoming-response") void answer_drop(int32_t self);
 TYPES("[method]incoming-body.stream") void download_stream(int32_t self, union result *r);
 TYPES("[static]incoming-body.finish") int32_t download_finish(int32_t self);
 TYPES("[resource-drop]future-trailers") void trailers_drop(int32_t self);
-STREAMS("[method]output-stream.blocking-write-and-flush") void output_write(int32_t self, const void *p, size_t n, union result *r);
+STREAMS("[method]output-stream.blocking-write-and-flush")
+void output_write(int32_t self, const void *p, size_t n, union result *r);
 STREAMS("[method]output-stream.blocking-splice") void output_splice(int32_t self, int32_t from, uint64_t n, union result *r);
 STREAMS("[resource-drop]output-stream") void output_drop(int32_t self);
 STREAMS("[resource-drop]input-stream") void input_drop(int32_t self);
@@ -150,7 +155,9 @@ void fetch(struct response *response, const char *url) {
     answer_drop(answer);
 }
 
-static int digit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+static int digit(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
 
 static void decode(char *s) {
     char *to = s;
@@ -162,7 +169,8 @@ static void decode(char *s) {
     *to = 0;
 }
 
-__attribute__((export_name("wasi:http/incoming-handler@0.2.10#handle"))) void incoming_handle(int32_t handle_of_request, int32_t outparam) {
+__attribute__((export_name("wasi:http/incoming-handler@0.2.10#handle"))) void incoming_handle(int32_t handle_of_request,
+                                                                                              int32_t outparam) {
     union result r;
     request_target(handle_of_request, &r);
     size_t n = r.tag[0] ? (size_t)r.word[2] : 0;

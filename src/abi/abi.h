@@ -29,7 +29,7 @@ enum {
     ABI_WASM_PAGE = 65536,
     /* A wasm32 memory access whose constant offset is below this needs no check: the guard catches it. */
     ABI_GUARD_BYTES = 32 << 20,
-    /* A fiber's; 256 KiB of it are left when host code starts, else STACK_OVERFLOW. A call takes 8 bytes on x86-64, 16 on aarch64. */
+/* A fiber's; 256 KiB of it are left when host code starts, else STACK_OVERFLOW. A call takes 8 bytes on x86-64, 16 on aarch64. */
 #if defined(__aarch64__)
     ABI_NATIVE_STACK_BYTES = 768 << 10,
 #else
@@ -37,8 +37,7 @@ enum {
 #endif
     ABI_FRAME_STACK_BYTES = 2 << 20,
     ABI_STACK_GUARD_BYTES =
-        64
-        << 10, /* PROT_NONE at the end of both stacks; a frame larger than this compares with frame_limit */
+        64 << 10, /* PROT_NONE at the end of both stacks; a frame larger than this compares with frame_limit */
 };
 #define ABI_MEMORY_RESERVE (4 * GiB + ABI_GUARD_BYTES)
 
@@ -51,9 +50,7 @@ struct abi_ctx {
 };
 /* Offset of a context field from GS (negative). */
 #define ABI_CTX(field) ((int32_t)offsetof(struct abi_ctx, field) - (int32_t)sizeof(struct abi_ctx))
-static inline struct abi_ctx *abi_ctx_of(uint8_t *gs) {
-    return (struct abi_ctx *)(void *)(gs - sizeof(struct abi_ctx));
-}
+static inline struct abi_ctx *abi_ctx_of(uint8_t *gs) { return (struct abi_ctx *)(void *)(gs - sizeof(struct abi_ctx)); }
 
 /* What a funcref points to. Lives in the image's data, relocated once when a process maps the image. 40
  * bytes. */
@@ -136,15 +133,15 @@ struct abi_layout {
     const struct wasm_module *module;
     uint32_t instance; /* this core instance's index in the image */
     uint32_t group;
-    bool funcrefs_far; /* a funcref met at run time may belong to another group: compare abi_func.group, else
+    bool funcrefs_far;                   /* a funcref met at run time may belong to another group: compare abi_func.group, else
                           call directly */
-    const struct abi_layout_func *funcs;      /* by import index */
+    const struct abi_layout_func *funcs; /* by import index */
     const struct abi_layout_memory *memories; /* by memory index, imported first */
     const struct abi_layout_table *tables;
     const struct abi_layout_global *globals;
     const uint32_t *type_ids; /* canonical id of each type index of the module */
-    const uint32_t *tag_ids;  /* of each tag index: one id a tag that was defined, unique in the image (or in a store of images) */
-    bool unwind;              /* exceptions may pass: code lists how to leave its functions */
+    const uint32_t *tag_ids; /* of each tag index: one id a tag that was defined, unique in the image (or in a store of images) */
+    bool unwind;             /* exceptions may pass: code lists how to leave its functions */
 };
 
 /* ---- object: what a compiler makes of one core instance
@@ -174,25 +171,22 @@ static inline void abi_reloc_apply(uint32_t machine, uint8_t *p, int64_t distanc
     memcpy(p, word, sizeof word);
 }
 struct abi_object_func {
-    uint32_t start,
-        size;       /* in text; imports that are host functions get a thunk here, other imports have size 0 */
-    uint32_t sites;  /* offset of the function's site list in `sites` */
-    uint32_t unwind; /* and of its struct abi_unwind in `unwind`, if the layout wants that */
+    uint32_t start, size; /* in text; imports that are host functions get a thunk here, other imports have size 0 */
+    uint32_t sites;       /* offset of the function's site list in `sites` */
+    uint32_t unwind;      /* and of its struct abi_unwind in `unwind`, if the layout wants that */
 };
 struct abi_object {
-    struct buf text;  /* position-independent; constant pools included; 16-aligned functions */
-    struct buf sites; /* abi_sites_* */
-    struct buf unwind; /* struct abi_unwind, one behind the other */
-    struct abi_object_func
-        *funcs; /* by function index, imports first; funcs_count, then the init function if asked */
+    struct buf text;               /* position-independent; constant pools included; 16-aligned functions */
+    struct buf sites;              /* abi_sites_* */
+    struct buf unwind;             /* struct abi_unwind, one behind the other */
+    struct abi_object_func *funcs; /* by function index, imports first; funcs_count, then the init function if asked */
     uint32_t funcs_count;
     VEC(struct abi_reloc) relocs;
     VEC(uint32_t)
-    refs; /* functions of this module that need a struct abi_func: ref.func, elements, exports, start */
-    uint64_t cpu_features; /* enum abi_cpu: what the code needs */
+    refs;                     /* functions of this module that need a struct abi_func: ref.func, elements, exports, start */
+    uint64_t cpu_features;    /* enum abi_cpu: what the code needs */
     uint32_t frame_bytes_max; /* no function's frame is larger */
-    uint32_t
-        *entries; /* by type index: offset in text of the entry adapter, UINT32_MAX where none was needed */
+    uint32_t *entries;        /* by type index: offset in text of the entry adapter, UINT32_MAX where none was needed */
 };
 
 /* ---- sites: pc -> wasm offset and trap kind, delta coded, one list a function
@@ -208,7 +202,7 @@ enum abi_site_kind {
     ABI_SITE_UNWIND,   /* as CALL, of a call that an exception may leave */
 };
 struct abi_site {
-    uint32_t pc; /* offset from the function's start: of the instruction (faults), after it (calls) */
+    uint32_t pc;          /* offset from the function's start: of the instruction (faults), after it (calls) */
     uint32_t wasm_offset; /* in the module's bytes */
     enum abi_site_kind kind;
     uint32_t frame;  /* UNWIND: slots from the function's frame to the callee's; */

@@ -18,12 +18,9 @@ const char *abi_machine_name(uint32_t machine); /* "x86-64", "aarch64" */
 uint32_t abi_machine_named(const char *name);   /* 0: no such */
 
 /* What this machine's CPU offers of what compilers may use, beyond what every aarch64 has. */
-#define ABI_CPU_FEATURES(X)                                                                                                      \
-    X(SSE41, 0, "sse4.1") X(SSE42, 1, "sse4.2") X(POPCNT, 2, "popcnt") X(LZCNT, 3, "lzcnt") X(BMI1, 4, "bmi") X(BMI2, 5, "bmi2") \
-    X(AVX, 6, "avx") X(AVX2, 7, "avx2") X(FMA, 8, "fma")
 enum abi_cpu {
 #define X(name, bit, text) ABI_CPU_##name = 1 << bit,
-    ABI_CPU_FEATURES(X)
+#include "abi/cpu.def"
 #undef X
     /* On x86-64 code may take these for granted, */
     ABI_CPU_MINIMUM_X86_64 = ABI_CPU_SSE41 | ABI_CPU_SSE42 | ABI_CPU_POPCNT,

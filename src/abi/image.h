@@ -23,16 +23,14 @@ struct abi_span {
 
 /* One memory group: how its context and its memory 0 start. */
 struct abi_image_group {
-    uint64_t context_bytes; /* page multiple; the context ends at GS */
-    uint64_t hot_bytes;     /* the last hot_bytes of the context are copied whole at every acquire */
-    struct abi_span
-        context; /* initial context, context_bytes long, page-aligned; pointers by context_relocs */
-    struct abi_span relocs; /* struct abi_context_reloc */
+    uint64_t context_bytes;  /* page multiple; the context ends at GS */
+    uint64_t hot_bytes;      /* the last hot_bytes of the context are copied whole at every acquire */
+    struct abi_span context; /* initial context, context_bytes long, page-aligned; pointers by context_relocs */
+    struct abi_span relocs;  /* struct abi_context_reloc */
     bool has_memory;
     uint64_t memory_bytes;     /* initial size (after snapshot: size then) */
     uint64_t memory_bytes_max; /* declared maximum, at most 4 GiB */
-    struct abi_span
-        memory; /* initial content, page-aligned in the file; the rest up to memory_bytes is zero */
+    struct abi_span memory;    /* initial content, page-aligned in the file; the rest up to memory_bytes is zero */
 };
 
 /* A word of the initial context that holds an address. */
@@ -61,16 +59,14 @@ struct abi_image_elem {     /* a run of references: funcs[] index + 1, 0 null; u
 };
 struct abi_image_instance { /* one core instance */
     uint32_t group;
-    uint32_t
-        init_func; /* funcs[] index of the init function (globals, segments, then start), or UINT32_MAX */
-    struct abi_span memories; /* struct abi_layout_memory + limits: abi_image_memory */
-    struct abi_span tables;   /* abi_image_table */
-    struct abi_span globals;  /* struct abi_layout_global, by global index */
-    struct abi_span data;     /* abi_image_segment */
-    struct abi_span active;   /* abi_image_active, by data segment; empty when the init function does no DATA_RUN */
-    struct abi_span elems;    /* abi_image_elem */
-    int32_t
-        dropped_offset; /* GS + this: one byte per data segment, then one per element segment; 1 = dropped */
+    uint32_t init_func;         /* funcs[] index of the init function (globals, segments, then start), or UINT32_MAX */
+    struct abi_span memories;   /* struct abi_layout_memory + limits: abi_image_memory */
+    struct abi_span tables;     /* abi_image_table */
+    struct abi_span globals;    /* struct abi_layout_global, by global index */
+    struct abi_span data;       /* abi_image_segment */
+    struct abi_span active;     /* abi_image_active, by data segment; empty when the init function does no DATA_RUN */
+    struct abi_span elems;      /* abi_image_elem */
+    int32_t dropped_offset;     /* GS + this: one byte per data segment, then one per element segment; 1 = dropped */
     struct abi_span code_funcs; /* abi_image_code, ascending */
     struct abi_span name;       /* of the module, bytes */
 };
@@ -96,8 +92,8 @@ struct abi_image_code { /* text ranges, ascending by start over the whole image 
     uint32_t unwind;      /* and of its struct abi_unwind in head.unwind; that is empty where no exception can be */
     struct abi_span name; /* from the name section, or empty */
 };
-struct abi_image_tag { /* one for each tag index of each core instance */
-    uint32_t id, slots; /* as in abi_layout.tag_ids; of its payload */
+struct abi_image_tag {    /* one for each tag index of each core instance */
+    uint32_t id, slots;   /* as in abi_layout.tag_ids; of its payload */
     struct abi_span name; /* of the name section, else an export or import, or empty */
 };
 struct abi_image_host { /* a host import */
@@ -125,13 +121,13 @@ struct abi_image_head {
                             images */
     struct abi_span text, funcs /* struct abi_func, by instance and func_index; relocated */, sites;
     struct abi_span groups, instances, codes, hosts, exports;
-    struct abi_span types; /* struct abi_type, by canonical type id */
+    struct abi_span types;        /* struct abi_type, by canonical type id */
     struct abi_span tags, unwind; /* abi_image_tag; struct abi_unwind, one behind the other, bytes */
-    struct abi_span plan;  /* the component plan, as plan_save wrote it; empty for a core module */
-    struct abi_span start_steps; /* u32: init functions (funcs[] index) left to run at request time, in order;
+    struct abi_span plan;         /* the component plan, as plan_save wrote it; empty for a core module */
+    struct abi_span start_steps;  /* u32: init functions (funcs[] index) left to run at request time, in order;
                                     empty after a whole snapshot */
-    uint32_t frame_bytes_max;    /* no function's frame is larger: so much above its start a preempted one may hold references */
-    uint32_t snapshot;           /* 1: groups' memory and context are the state after instantiation */
+    uint32_t frame_bytes_max;     /* no function's frame is larger: so much above its start a preempted one may hold references */
+    uint32_t snapshot;            /* 1: groups' memory and context are the state after instantiation */
 };
 
 /* ---- writing
@@ -167,11 +163,9 @@ enum abi_section { ABI_SECTION_TEXT, ABI_SECTION_RELRO, ABI_SECTION_TABLES, ABI_
 void abi_image_begin(struct abi_image_writer *w, enum abi_section kind, const char *name);
 /* Adds count elements of size bytes to the current section at the next multiple of align (a power of two, at
  * least 1). */
-struct abi_span abi_image_add(struct abi_image_writer *w, const void *p, uint64_t count, size_t size,
-                              size_t align);
+struct abi_span abi_image_add(struct abi_image_writer *w, const void *p, uint64_t count, size_t size, size_t align);
 /* Adds sections with ELF symbols for the code ranges: "wasm[instance]::name", names[] parallel to codes. */
-void abi_image_add_symbols(struct abi_image_writer *w, const struct abi_image_code *codes, const str *names,
-                           uint64_t n);
+void abi_image_add_symbols(struct abi_image_writer *w, const struct abi_image_code *codes, const str *names, uint64_t n);
 
 /* ---- signing
  * ------------------------------------------------------------------------------------------------ */
@@ -185,8 +179,7 @@ struct abi_key_public {
 };
 /* Writes the file to fd from its start, signed; key NULL: unsigned (64 zero bytes), for this process's own
  * use only. ERR_IO. */
-[[nodiscard]] err abi_image_write(struct abi_image_writer *w, int fd, const struct crypto_ed25519 *key,
-                                  struct diag *d);
+[[nodiscard]] err abi_image_write(struct abi_image_writer *w, int fd, const struct crypto_ed25519 *key, struct diag *d);
 
 /* What is signed: a purpose, so that a signature for something else is never one of an image, and the digest. */
 enum { ABI_IMAGE_SIGNATURE = 64 };

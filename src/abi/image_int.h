@@ -15,8 +15,7 @@
 enum {
     ABI_IMAGE_VERSION = 3,
     ABI_IMAGE_PHDRS = 5,
-    ABI_IMAGE_NOTE =
-        sizeof(Elf64_Ehdr) + ABI_IMAGE_PHDRS * sizeof(Elf64_Phdr) + 4, /* puts the head at a multiple of 8 */
+    ABI_IMAGE_NOTE = sizeof(Elf64_Ehdr) + ABI_IMAGE_PHDRS * sizeof(Elf64_Phdr) + 4, /* puts the head at a multiple of 8 */
     ABI_IMAGE_HEAD = ABI_IMAGE_NOTE + sizeof(Elf64_Nhdr) + 8 /* "orlo\0", padded */,
 };
 static_assert(ABI_IMAGE_HEAD % 8 == 0);

@@ -33,8 +33,8 @@ static bool spans_fit(const struct abi_image *im) {
            span_fits(im, h->instances, sizeof(struct abi_image_instance)) &&
            span_fits(im, h->codes, sizeof(struct abi_image_code)) && span_fits(im, h->hosts, sizeof(struct abi_image_host)) &&
            span_fits(im, h->exports, sizeof(struct abi_image_export)) && span_fits(im, h->types, sizeof(uint32_t)) &&
-           span_fits(im, h->tags, sizeof(struct abi_image_tag)) && span_fits(im, h->unwind, 1) &&
-           span_fits(im, h->plan, 1) && span_fits(im, h->start_steps, sizeof(uint32_t));
+           span_fits(im, h->tags, sizeof(struct abi_image_tag)) && span_fits(im, h->unwind, 1) && span_fits(im, h->plan, 1) &&
+           span_fits(im, h->start_steps, sizeof(uint32_t));
 }
 
 static err check_head(const struct abi_image *im, struct diag *d) {
@@ -46,8 +46,8 @@ static err check_head(const struct abi_image *im, struct diag *d) {
                         "the image has format version %u, this program reads %u: compile it again", h->version,
                         ABI_IMAGE_VERSION);
     if (h->machine != ABI_MACHINE)
-        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "the image is for %s, this machine is %s: compile it here", abi_machine_name(h->machine),
-                        abi_machine_name(ABI_MACHINE));
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "the image is for %s, this machine is %s: compile it here",
+                        abi_machine_name(h->machine), abi_machine_name(ABI_MACHINE));
     if (!spans_fit(im)) return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "the image's tables lie outside of it");
     uint64_t missing = h->cpu_features & ~abi_cpu_features();
     if (missing)

@@ -32,20 +32,17 @@ static struct abi_image_section *begin(struct abi_image_writer *w, struct abi_im
 
 void abi_image_begin(struct abi_image_writer *w, enum abi_section kind, const char *name) {
     static const uint32_t flags[] = {SHF_ALLOC | SHF_EXECINSTR, SHF_ALLOC | SHF_WRITE, SHF_ALLOC, SHF_ALLOC};
-    begin(w, (struct abi_image_section){
-                 .name = name, .type = SHT_PROGBITS, .flags = flags[kind], .align = ABI_PAGE});
+    begin(w, (struct abi_image_section){.name = name, .type = SHT_PROGBITS, .flags = flags[kind], .align = ABI_PAGE});
     w->sparse = kind == ABI_SECTION_MAPPED;
 }
 
-struct abi_span abi_image_add(struct abi_image_writer *w, const void *p, uint64_t count, size_t size,
-                              size_t align) {
+struct abi_span abi_image_add(struct abi_image_writer *w, const void *p, uint64_t count, size_t size, size_t align) {
     struct abi_image_section *s = &w->sections.p[w->sections.n - 1];
     w->end = align_up(w->end, align);
     struct abi_span span = {w->end, count};
     if (count)
-        vec_push(
-            w->arena, &w->chunks,
-            ((struct abi_image_chunk){.p = p, .offset = w->end, .bytes = count * size, .sparse = w->sparse}));
+        vec_push(w->arena, &w->chunks,
+                 ((struct abi_image_chunk){.p = p, .offset = w->end, .bytes = count * size, .sparse = w->sparse}));
     w->end += count * size;
     s->bytes = w->end - s->offset;
     return span;
@@ -57,8 +54,7 @@ static uint32_t section_index(const struct abi_image_writer *w, const char *name
     return 0;
 }
 
-void abi_image_add_symbols(struct abi_image_writer *w, const struct abi_image_code *codes, const str *names,
-                           uint64_t n) {
+void abi_image_add_symbols(struct abi_image_writer *w, const struct abi_image_code *codes, const str *names, uint64_t n) {
     Elf64_Sym *syms = arena_array(w->arena, Elf64_Sym, n + 1);
     uint64_t strings_max = 1;
     for (uint64_t i = 0; i < n; i++) strings_max += names[i].n + 32;
@@ -73,10 +69,8 @@ void abi_image_add_symbols(struct abi_image_writer *w, const struct abi_image_co
                                   .st_shndx = text,
                                   .st_value = text_offset + c->start,
                                   .st_size = c->size};
-        int k = names[i].n ? snprintf(strings + at, strings_max - at, "wasm[%u]::" STR_FMT, c->instance,
-                                      STR_ARG(names[i]))
-                           : snprintf(strings + at, strings_max - at, "wasm[%u]::func[%u]", c->instance,
-                                      c->func_index);
+        int k = names[i].n ? snprintf(strings + at, strings_max - at, "wasm[%u]::" STR_FMT, c->instance, STR_ARG(names[i]))
+                           : snprintf(strings + at, strings_max - at, "wasm[%u]::func[%u]", c->instance, c->func_index);
         at += (uint64_t)k + 1;
     }
     begin(w, (struct abi_image_section){.name = ".symtab",
@@ -119,9 +113,8 @@ static uint64_t add_section_headers(struct abi_image_writer *w) {
     }
     w->end = align_up(w->end, 8);
     uint64_t offset = w->end;
-    vec_push(
-        w->arena, &w->chunks,
-        ((struct abi_image_chunk){.p = headers, .offset = offset, .bytes = w->sections.n * sizeof *headers}));
+    vec_push(w->arena, &w->chunks,
+             ((struct abi_image_chunk){.p = headers, .offset = offset, .bytes = w->sections.n * sizeof *headers}));
     w->end += w->sections.n * sizeof *headers;
     return offset;
 }
@@ -283,6 +276,5 @@ err abi_image_write(struct abi_image_writer *w, int fd, const struct crypto_ed25
     sink_put(&s, signature, sizeof signature);
     sink_flush(&s);
     if (!s.error && ftruncate(fd, (off_t)w->head.file_bytes) < 0) s.error = errno;
-    return s.error ? diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot write the image: %s", strerror(s.error))
-                   : ERR_OK;
+    return s.error ? diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot write the image: %s", strerror(s.error)) : ERR_OK;
 }

@@ -6,11 +6,16 @@
 
 static void test_round_trip(void **state) {
     static const struct abi_site sites[] = {
-        {0, 40, ABI_SITE_MEMORY, 0, 0},           {5, 42, ABI_SITE_CALL, 0, 0},
-        {20, 41, ABI_SITE_INDIRECT, 0, 0},        {4000, 900, ABI_SITE_TRAP, 0, 0},
-        {4001, 12, ABI_SITE_DIVIDE, 0, 0},        {1u << 30, 0x7fffffff, ABI_SITE_NULL, 0, 0},
-        {(1u << 30) + 1, 0, ABI_SITE_CALL, 0, 0}, {(1u << 30) + 9, 7, ABI_SITE_UNWIND, 3, 0},
-        {1u << 31, 8, ABI_SITE_UNWIND, 70000, 300}, {UINT32_MAX, 0xffffffff, ABI_SITE_TRAP, 0, 0},
+        {0, 40, ABI_SITE_MEMORY, 0, 0},
+        {5, 42, ABI_SITE_CALL, 0, 0},
+        {20, 41, ABI_SITE_INDIRECT, 0, 0},
+        {4000, 900, ABI_SITE_TRAP, 0, 0},
+        {4001, 12, ABI_SITE_DIVIDE, 0, 0},
+        {1u << 30, 0x7fffffff, ABI_SITE_NULL, 0, 0},
+        {(1u << 30) + 1, 0, ABI_SITE_CALL, 0, 0},
+        {(1u << 30) + 9, 7, ABI_SITE_UNWIND, 3, 0},
+        {1u << 31, 8, ABI_SITE_UNWIND, 70000, 300},
+        {UINT32_MAX, 0xffffffff, ABI_SITE_TRAP, 0, 0},
     };
     struct buf b = {0};
     struct abi_sites_writer w = {0};
@@ -88,11 +93,8 @@ static void test_trap_texts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_two_at_one_pc),
-        cmocka_unit_test(test_long),
-        cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_trap_texts),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_two_at_one_pc), cmocka_unit_test(test_long),
+        cmocka_unit_test(test_empty),      cmocka_unit_test(test_trap_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

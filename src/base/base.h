@@ -27,7 +27,7 @@
 #define MiB (1024ull * KiB)
 #define GiB (1024ull * MiB)
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 static inline uint64_t align_up(uint64_t v, uint64_t to) { return (v + to - 1) & ~(to - 1); }
 
@@ -44,38 +44,39 @@ typedef struct str {
 } str;
 
 #define STR(lit) ((str){(const uint8_t *)("" lit), sizeof(lit) - 1})
-#define STR_INIT(lit) {(const uint8_t *)("" lit), sizeof(lit) - 1}
+#define STR_INIT(lit)                                                                                                            \
+    { (const uint8_t *)("" lit), sizeof(lit) - 1 }
 #define STR_FMT "%.*s"
 #define STR_ARG(s) (int)(s).n, (const char *)(s).p
 
-str str_c(const char *c);                 /* borrows a NUL-terminated string; NULL gives the empty str */
+str str_c(const char *c); /* borrows a NUL-terminated string; NULL gives the empty str */
 bool str_eq(str a, str b);
-bool str_eq_nocase(str a, str b);         /* ASCII */
+bool str_eq_nocase(str a, str b); /* ASCII */
 bool str_eqc(str a, const char *b);
-int str_cmp(str a, str b);                /* bytewise, shorter first on a tie */
+int str_cmp(str a, str b); /* bytewise, shorter first on a tie */
 bool str_starts(str s, str prefix);
 bool str_ends(str s, str suffix);
 /* In place: control characters that a terminal would obey become '?'. Newlines and tabs stay. For text that others chose. */
 void text_tame(char *p, size_t n);
-str str_sub(str s, size_t from, size_t n); /* clamped to s */
-size_t str_find(str s, uint8_t c);        /* index, or s.n */
+str str_sub(str s, size_t from, size_t n);                 /* clamped to s */
+size_t str_find(str s, uint8_t c);                         /* index, or s.n */
 bool str_cut(str s, uint8_t sep, str *before, str *after); /* at the first sep; false: before = s, after = empty */
-str str_trim(str s);                      /* spaces and tabs at both ends */
-bool str_to_u64(str s, uint64_t *out);    /* decimal digits only, all of s */
-bool str_is_utf8(str s);                  /* well-formed UTF-8, no surrogates (Unicode 15, D92) */
+str str_trim(str s);                                       /* spaces and tabs at both ends */
+bool str_to_u64(str s, uint64_t *out);                     /* decimal digits only, all of s */
+bool str_is_utf8(str s);                                   /* well-formed UTF-8, no surrogates (Unicode 15, D92) */
 uint64_t str_hash(str s);
 
 /* ---- arena: memory with one lifetime; free is a reset ------------------------------------------ */
 
 typedef struct arena arena;
-arena *arena_new(size_t bytes_max);       /* 0: no cap. Passing the cap aborts in arena_alloc, returns NULL in try */
-void arena_free(arena *a);                /* runs the cleanups, newest first; NULL is fine */
-void arena_reset(arena *a);               /* as free, but keeps the first chunk for reuse */
+arena *arena_new(size_t bytes_max);                  /* 0: no cap. Passing the cap aborts in arena_alloc, returns NULL in try */
+void arena_free(arena *a);                           /* runs the cleanups, newest first; NULL is fine */
+void arena_reset(arena *a);                          /* as free, but keeps the first chunk for reuse */
 void *arena_alloc(arena *a, size_t n, size_t align); /* zeroed; never NULL */
 void *arena_try_alloc(arena *a, size_t n, size_t align); /* zeroed; NULL when the cap is reached */
 void arena_cleanup(arena *a, void (*fn)(void *), void *arg);
 size_t arena_bytes(const arena *a);
-str arena_str(arena *a, str s);           /* a copy; one NUL byte follows it */
+str arena_str(arena *a, str s); /* a copy; one NUL byte follows it */
 char *arena_cstr(arena *a, str s);
 str arena_fmt(arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 str arena_vfmt(arena *a, const char *fmt, va_list ap) PRINTF_LIKE(2, 0) __attribute__((nonnull));
@@ -85,24 +86,22 @@ void *arena_array_bytes(arena *a, size_t size, size_t n, size_t align);
 
 /* ---- vec: VEC(T) is {T *p; u32 n, cap;}, growing in an arena ------------------------------------ */
 
-#define VEC(T)                                                                                       \
-    struct {                                                                                         \
-        T *p;                                                                                        \
-        uint32_t n, cap;                                                                             \
+#define VEC(T)                                                                                                                   \
+    struct {                                                                                                                     \
+        T *p;                                                                                                                    \
+        uint32_t n, cap;                                                                                                         \
     }
-#define vec_push(a, v, item)                                                                         \
-    do {                                                                                             \
-        if ((v)->n == (v)->cap)                                                                      \
-            (v)->p = base_vec_grow((a), (v)->p, &(v)->cap, sizeof *(v)->p);                          \
-        (v)->p[(v)->n++] = (item);                                                                   \
+#define vec_push(a, v, item)                                                                                                     \
+    do {                                                                                                                         \
+        if ((v)->n == (v)->cap) (v)->p = base_vec_grow((a), (v)->p, &(v)->cap, sizeof *(v)->p);                                  \
+        (v)->p[(v)->n++] = (item);                                                                                               \
     } while (0)
 /* Room for one more, zeroed; gives its address. */
-#define vec_add(a, v)                                                                                \
-    ({                                                                                               \
-        if ((v)->n == (v)->cap)                                                                      \
-            (v)->p = base_vec_grow((a), (v)->p, &(v)->cap, sizeof *(v)->p);                          \
-        memset(&(v)->p[(v)->n], 0, sizeof *(v)->p);                                                  \
-        &(v)->p[(v)->n++];                                                                           \
+#define vec_add(a, v)                                                                                                            \
+    ({                                                                                                                           \
+        if ((v)->n == (v)->cap) (v)->p = base_vec_grow((a), (v)->p, &(v)->cap, sizeof *(v)->p);                                  \
+        memset(&(v)->p[(v)->n], 0, sizeof *(v)->p);                                                                              \
+        &(v)->p[(v)->n++];                                                                                                       \
     })
 void *base_vec_grow(arena *a, void *p, uint32_t *cap, size_t size);
 
@@ -125,11 +124,10 @@ typedef enum err {
 } err;
 const char *err_text(err e);
 const char *err_name(err e);
-#define TRY(expr)                                                                                    \
-    do {                                                                                             \
-        err try_err_ = (expr);                                                                       \
-        if (UNLIKELY(try_err_ != ERR_OK))                                                            \
-            return try_err_;                                                                         \
+#define TRY(expr)                                                                                                                \
+    do {                                                                                                                         \
+        err try_err_ = (expr);                                                                                                   \
+        if (UNLIKELY(try_err_ != ERR_OK)) return try_err_;                                                                       \
     } while (0)
 
 /* What a person reads about a failure. Caller-owned; the first report stays, later ones are dropped. */
@@ -138,7 +136,8 @@ struct diag {
     char text[768];  /* what, and what to do about it; empty: nothing reported */
     uint64_t offset; /* byte offset in the input, or DIAG_NOWHERE */
 };
-#define DIAG_INIT {.offset = DIAG_NOWHERE}
+#define DIAG_INIT                                                                                                                \
+    { .offset = DIAG_NOWHERE }
 /* Records text unless something is recorded already; returns e, so `return diag_set(d, ERR_INVALID, off, "...")`. d may be NULL. */
 err diag_set(struct diag *d, err e, uint64_t offset, const char *fmt, ...) PRINTF_LIKE(4, 5);
 /* Puts "prefix: " in front of what is recorded. */
@@ -158,7 +157,7 @@ bool buf_put(struct buf *b, const void *p, size_t n);
 bool buf_puts(struct buf *b, str s);
 bool buf_putc(struct buf *b, uint8_t c);
 bool buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void buf_drop(struct buf *b, size_t n);       /* the first n bytes */
+void buf_drop(struct buf *b, size_t n); /* the first n bytes */
 static inline str buf_str(const struct buf *b) { return (str){b->p, b->n}; }
 /* Appends s as the inside of a JSON string (RFC 8259 §7), fit for a terminal: all controls escaped. Where s is not UTF-8, its
  * bytes from 0x80 become U+FFFD. */
@@ -195,7 +194,8 @@ struct log_field {
     };
 };
 #define LF_STR(k, v) ((struct log_field){(k), LOG_STR, {.s = (v)}})
-#define LF_LINES(k, v) ((struct log_field){(k), LOG_LINES, {.s = (v)}}) /* a string of lines; as text they follow the event's own line */
+#define LF_LINES(k, v)                                                                                                           \
+    ((struct log_field){(k), LOG_LINES, {.s = (v)}}) /* a string of lines; as text they follow the event's own line */
 #define LF_CSTR(k, v) ((struct log_field){(k), LOG_STR, {.s = str_c(v)}})
 #define LF_U64(k, v) ((struct log_field){(k), LOG_U64, {.u = (v)}})
 #define LF_I64(k, v) ((struct log_field){(k), LOG_I64, {.i = (v)}})
@@ -210,16 +210,16 @@ struct log_style {
     bool json;
     enum log_level min;
 } log_style(void);
-void log_format(struct buf *b, enum log_level level, const char *event, const struct log_field *fields, size_t n); /* appends a line */
+void log_format(struct buf *b, enum log_level level, const char *event, const struct log_field *fields,
+                size_t n); /* appends a line */
 void log_emit(enum log_level level, const char *event, const struct log_field *fields, size_t n);
 /* Lines but errors are held back until log_flush, so that a busy process writes several at once. */
 void log_hold(bool hold);
 void log_flush(void);
 /* log_event(LOG_INFO, "started", LF_STR("address", a), LF_U64("workers", n)); one call of the sink a line, unless held. */
-#define log_event(level, event, ...)                                                                 \
-    log_emit((level), (event), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, )(struct log_field){0}}, \
-             sizeof((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, )(struct log_field){0}}) /    \
-                     sizeof(struct log_field) - 1)
+#define log_event(level, event, ...)                                                                                             \
+    log_emit((level), (event), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, )(struct log_field){0}},                      \
+             sizeof((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, )(struct log_field){0}}) / sizeof(struct log_field) - 1)
 
 /* ---- clock ------------------------------------------------------------------------------------------ */
 

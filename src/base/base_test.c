@@ -28,8 +28,9 @@ static void test_str(void **state) {
 static void test_utf8(void **state) {
     assert_true(str_is_utf8(STR("plain ascii, long enough for the fast path")));
     assert_true(str_is_utf8(STR("\xc3\xa9 \xe2\x98\x83 \xf0\x9f\x98\x80")));
-    static const char *const bad[] = {"\x80",         "\xc0\x80",         "\xc1\xbf",     "\xe0\x9f\xbf",     "\xed\xa0\x80",
-                                      "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x98", "abcdefgh\xff"};
+    static const char *const bad[] = {"\x80",         "\xc0\x80",         "\xc1\xbf",         "\xe0\x9f\xbf",
+                                      "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+                                      "\xe2\x98",     "abcdefgh\xff"};
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) assert_false(str_is_utf8(str_c(bad[i])));
 }
 
@@ -111,12 +112,16 @@ static void test_log(void **state) {
     int fd = memfd_create("log", 0);
     log_init(fd, true, LOG_INFO);
     log_event(LOG_DEBUG, "unseen");
-    log_event(LOG_INFO, "one", LF_STR("s", STR("a\"b")), LF_U64("u", UINT64_MAX), LF_I64("i", -1), LF_BOOL("b", true), LF_F64("f", 1.5));
+    log_event(LOG_INFO, "one", LF_STR("s", STR("a\"b")), LF_U64("u", UINT64_MAX), LF_I64("i", -1), LF_BOOL("b", true),
+              LF_F64("f", 1.5));
     ssize_t n = pread(fd, text, sizeof text - 1, 0);
     text[n] = 0;
-    assert_non_null(strstr(text, "\"level\":\"info\",\"event\":\"one\",\"s\":\"a\\\"b\",\"u\":18446744073709551615,\"i\":-1,\"b\":true,\"f\":1.500}\n"));
+    assert_non_null(strstr(
+        text,
+        "\"level\":\"info\",\"event\":\"one\",\"s\":\"a\\\"b\",\"u\":18446744073709551615,\"i\":-1,\"b\":true,\"f\":1.500}\n"));
     assert_null(strstr(text, "unseen"));
-    log_event(LOG_INFO, "numbers", LF_F64("a", 0), LF_F64("b", 12.0346), LF_F64("c", -1.5), LF_F64("d", 999999.9999), LF_F64("e", 1e13));
+    log_event(LOG_INFO, "numbers", LF_F64("a", 0), LF_F64("b", 12.0346), LF_F64("c", -1.5), LF_F64("d", 999999.9999),
+              LF_F64("e", 1e13));
     text[n = pread(fd, text, sizeof text - 1, 0)] = 0;
     assert_non_null(strstr(text, "\"a\":0.000,\"b\":12.035,\"c\":-1.500,\"d\":1000000.000,\"e\":10000000000000.000}"));
     log_hold(true);
@@ -131,7 +136,8 @@ static void test_log(void **state) {
     static uint8_t giant[20000];
     for (size_t i = 0; i + 1 < sizeof giant; i += 2) giant[i] = 0xc3, giant[i + 1] = 0xa9;
     log_init(fd, false, LOG_INFO);
-    log_event(LOG_INFO, "five", LF_STR("s", ((str){giant + 1, sizeof giant - 2})), LF_CSTR("spaced", "x y"), LF_CSTR("plain", "xy"), LF_CSTR("none", ""));
+    log_event(LOG_INFO, "five", LF_STR("s", ((str){giant + 1, sizeof giant - 2})), LF_CSTR("spaced", "x y"),
+              LF_CSTR("plain", "xy"), LF_CSTR("none", ""));
     ssize_t end = pread(fd, text, sizeof text - 1, n);
     text[end] = 0;
     assert_true(end > 14 << 10 && text[end - 1] == '\n');
@@ -165,8 +171,8 @@ static void test_diag(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_str),  cmocka_unit_test(test_utf8), cmocka_unit_test(test_arena),
-                                       cmocka_unit_test(test_vec_and_map), cmocka_unit_test(test_buf),  cmocka_unit_test(test_rd),
-                                       cmocka_unit_test(test_diag), cmocka_unit_test(test_log)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_str), cmocka_unit_test(test_utf8), cmocka_unit_test(test_arena), cmocka_unit_test(test_vec_and_map),
+        cmocka_unit_test(test_buf), cmocka_unit_test(test_rd),   cmocka_unit_test(test_diag),  cmocka_unit_test(test_log)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,9 +19,9 @@ static struct {
     void *arg;
     bool ready, json, hold;
     enum log_level min;
-    struct buf lines; /* being made, and held back */
+    struct buf lines;    /* being made, and held back */
     uint64_t held, lost; /* lines */
-    time_t second;    /* whose text is: */
+    time_t second;       /* whose text is: */
     char second_text[24];
 } sink = {.send = write_out, .arg = &out_fd, .min = LOG_INFO};
 
@@ -51,7 +51,9 @@ void log_to(log_send_fn send, void *arg) {
     sink.arg = send ? arg : &out_fd;
 }
 
-struct log_style log_style(void) { return (struct log_style){sink.json, sink.min}; }
+struct log_style log_style(void) {
+    return (struct log_style){sink.json, sink.min};
+}
 
 static const char *const level_name[] = {"debug", "info", "warn", "error"};
 

@@ -24,9 +24,7 @@ int str_cmp(str a, str b) {
 
 bool str_starts(str s, str prefix) { return s.n >= prefix.n && str_eq((str){s.p, prefix.n}, prefix); }
 
-bool str_ends(str s, str suffix) {
-    return s.n >= suffix.n && str_eq((str){s.p + (s.n - suffix.n), suffix.n}, suffix);
-}
+bool str_ends(str s, str suffix) { return s.n >= suffix.n && str_eq((str){s.p + (s.n - suffix.n), suffix.n}, suffix); }
 
 void text_tame(char *p, size_t n) {
     for (size_t i = 0; i < n; i++) {
@@ -63,8 +61,7 @@ bool str_to_u64(str s, uint64_t *out) {
     uint64_t v = 0;
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] < '0' || s.p[i] > '9') return false;
-        if (__builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, (uint64_t)(s.p[i] - '0'), &v))
-            return false;
+        if (__builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, (uint64_t)(s.p[i] - '0'), &v)) return false;
     }
     *out = v;
     return s.n > 0;

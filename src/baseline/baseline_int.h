@@ -32,7 +32,7 @@ enum value_type { T_I32 = WASM_I32, T_I64, T_F32, T_F64, T_V128, T_REF = WASM_RE
 enum { NO_REG = 0xff, NO_LABEL = UINT32_MAX };
 
 static inline enum value_type type_of(wasm_type t) { return t & WASM_REF_BIT ? T_REF : (enum value_type)t; }
-static inline bool type_is_float(unsigned t) { return 0x38 >> t & 1; } /* lives in a vector register */
+static inline bool type_is_float(unsigned t) { return 0x38 >> t & 1; }   /* lives in a vector register */
 static inline unsigned type_is_64(unsigned t) { return 0x104 >> t & 1; } /* of integers: i64 and references */
 static inline uint32_t type_slots(unsigned t) { return t == T_V128 ? 2 : 1; }
 
@@ -74,7 +74,7 @@ struct local {
     uint8_t cache;     /* a temporary that holds it too, or NO_REG */
     uint8_t flags;     /* WASM_LOCAL_* */
     uint32_t slot;
-    uint16_t uses;     /* in the loop that loops.c looks at; 0 between */
+    uint16_t uses; /* in the loop that loops.c looks at; 0 between */
     bool lent, loop_written;
 };
 /* A register that a loop has for a local of its own: loops.c. */
@@ -113,7 +113,7 @@ struct stub { /* code put behind the function: a trap */
     uint8_t trap, nan_type; /* nan_type: T_F32, T_F64: INVALID_CONVERSION if `reg` is a NaN */
     uint8_t reg;
     uint32_t wasm_offset;
-    uint32_t resume; /* far calls: where to go back to, else NO_LABEL */
+    uint32_t resume;        /* far calls: where to go back to, else NO_LABEL */
     uint32_t frame, clause; /* far calls: of their sites */
 };
 enum { STUB_FAR_CALL = 0xff }; /* in `trap` */
@@ -130,22 +130,22 @@ struct pool16_use { /* a constant of 16 bytes: the 32 bits at `at` become its pl
 
 struct compiler {
     /* hot */
-    uint8_t *p, *limit;  /* output; beyond limit something is to be done before the next instruction */
-    const uint8_t *pc;   /* wasm, behind the opcode and what was read of its immediates */
-    const uint8_t *op;   /* the current opcode */
+    uint8_t *p, *limit;       /* output; beyond limit something is to be done before the next instruction */
+    const uint8_t *pc;        /* wasm, behind the opcode and what was read of its immediates */
+    const uint8_t *op;        /* the current opcode */
     struct value *sp, *floor; /* operands; those below floor are immediates or in their slots */
     struct local *locals;
-    uint32_t free;       /* temporaries no operand owns */
-    uint32_t temps;      /* all temporaries of this function */
-    uint32_t cached;     /* temporaries with a cache */
-    uint32_t synced;     /* caller-saved pins whose home slot is up to date */
-    uint32_t hint;       /* local the next instruction stores the result to, or WASM_NO_INDEX */
+    uint32_t free;   /* temporaries no operand owns */
+    uint32_t temps;  /* all temporaries of this function */
+    uint32_t cached; /* temporaries with a cache */
+    uint32_t synced; /* caller-saved pins whose home slot is up to date */
+    uint32_t hint;   /* local the next instruction stores the result to, or WASM_NO_INDEX */
     uint8_t hint_bytes;
     bool hint_tee;
-    uint32_t addend;     /* the load that comes next adds this to its offset */
-    bool pending;        /* a V_MEM is on the stack */
-    bool flags_live;     /* a V_FLAGS is being consumed: no instruction may change the flags */
-    bool dead;           /* the code read now cannot be reached */
+    uint32_t addend;            /* the load that comes next adds this to its offset */
+    bool pending;               /* a V_MEM is on the stack */
+    bool flags_live;            /* a V_FLAGS is being consumed: no instruction may change the flags */
+    bool dead;                  /* the code read now cannot be reached */
     uint8_t flags_reg, flags_w; /* at text position flags_at the zero flag tells about this register */
     const uint8_t *flags_at;
     uint8_t sum_reg; /* a target's: of which register the sum with the base is in a scratch register, or NO_REG; labels end it */
@@ -155,8 +155,8 @@ struct compiler {
     uint32_t controls_n, controls_cap;
     struct value *stack;
     uint32_t stack_cap, locals_cap;
-    uint8_t *text;       /* = out->text.p */
-    uint8_t *end;        /* beyond it ROOM bytes are left */
+    uint8_t *text; /* = out->text.p */
+    uint8_t *end;  /* beyond it ROOM bytes are left */
     uint32_t func_start;
     uint32_t func_index;
     uint32_t stack_slot; /* slot of the first operand */
@@ -170,11 +170,11 @@ struct compiler {
     uint32_t loans_n, loop_index; /* of the loop that has them: its control */
     VEC(struct loop_exit) loop_exits;
     bool epilogue_short;
-    bool memory0_direct; /* memory 0 exists and is at GS */
-    bool calls_out;      /* the function has calls (not: runtime calls) */
-    uint32_t body_bytes; /* of the function, wasm */
+    bool memory0_direct;             /* memory 0 exists and is at GS */
+    bool calls_out;                  /* the function has calls (not: runtime calls) */
+    uint32_t body_bytes;             /* of the function, wasm */
     bool far_branches, out_of_reach; /* branches of this function must reach anywhere in it; one did not */
-    bool far_calls;      /* likewise for calls in the object */
+    bool far_calls;                  /* likewise for calls in the object */
 
     struct fix *fixes;
     uint32_t fixes_n, fixes_cap;
@@ -195,7 +195,7 @@ struct compiler {
     struct abi_object *out;
     arena *arena;
     uint32_t **field_offsets; /* by type index, made when first needed */
-    uint8_t *needs_record; /* by function index: has been put into refs */
+    uint8_t *needs_record;    /* by function index: has been put into refs */
     uint32_t bulk_helpers[2]; /* positions in text */
     uint64_t cpu;
     err failed;
@@ -219,12 +219,14 @@ static inline uint32_t op_offset(const struct compiler *c) {
     return (uint32_t)MIN(wasm_offset(c->m, c->op), (uint64_t)UINT32_MAX);
 }
 HOT void site_at(struct compiler *c, enum abi_site_kind kind, uint32_t wasm_offset) {
-    abi_sites_put(&c->out->sites, &c->sites, (struct abi_site){.pc = code_at(c) - c->func_start, .wasm_offset = wasm_offset, .kind = kind});
+    abi_sites_put(&c->out->sites, &c->sites,
+                  (struct abi_site){.pc = code_at(c) - c->func_start, .wasm_offset = wasm_offset, .kind = kind});
 }
 HOT void site(struct compiler *c, enum abi_site_kind kind) { site_at(c, kind, op_offset(c)); }
 /* Behind a call of a function whose frame is that many slots up, and which exceptions may leave. */
 HOT void call_site_at(struct compiler *c, uint32_t wasm_offset, uint32_t frame, uint32_t clause) {
-    struct abi_site s = {code_at(c) - c->func_start, wasm_offset, c->layout->unwind ? ABI_SITE_UNWIND : ABI_SITE_CALL, frame, clause};
+    struct abi_site s = {code_at(c) - c->func_start, wasm_offset, c->layout->unwind ? ABI_SITE_UNWIND : ABI_SITE_CALL, frame,
+                         clause};
     abi_sites_put(&c->out->sites, &c->sites, s);
 }
 HOT void call_site(struct compiler *c, uint32_t frame) { call_site_at(c, op_offset(c), frame, c->clause); }
@@ -238,13 +240,13 @@ void unsupported(struct compiler *c);
 
 /* ---- registers and operands: stack.c ---- */
 
-void spill(struct compiler *c, bool floating); /* frees a temporary */
-void flush(struct compiler *c, struct value *v); /* to its home slot */
-void flush_all(struct compiler *c);              /* all but immediates; the floor rises */
+void spill(struct compiler *c, bool floating);            /* frees a temporary */
+void flush(struct compiler *c, struct value *v);          /* to its home slot */
+void flush_all(struct compiler *c);                       /* all but immediates; the floor rises */
 void flush_whole(struct compiler *c, struct value *from); /* as flush_all, and immediates from `from` up */
-void unlazy(struct compiler *c, uint32_t local); /* copies of the local's value for lazy references to it */
-void materialise(struct compiler *c);            /* loads what is pending */
-void claim(struct compiler *c, uint8_t reg);     /* makes this temporary the caller's, moving its owner away */
+void unlazy(struct compiler *c, uint32_t local);          /* copies of the local's value for lazy references to it */
+void materialise(struct compiler *c);                     /* loads what is pending */
+void claim(struct compiler *c, uint8_t reg);              /* makes this temporary the caller's, moving its owner away */
 void floor_slow(struct compiler *c);
 void caches_kill(struct compiler *c, uint32_t regs);
 uint8_t into_temp(struct compiler *c, struct value *v); /* into a register that may be changed */
@@ -323,9 +325,7 @@ HOT struct value *push(struct compiler *c, enum value_kind kind, unsigned type, 
 }
 HOT void push_reg(struct compiler *c, unsigned type, uint8_t reg) { push(c, V_REG, type, reg); }
 HOT void push_imm(struct compiler *c, unsigned type, uint64_t imm) { push(c, V_IMM, type, 0)->imm = imm; }
-HOT void push_local(struct compiler *c, uint32_t local) {
-    push(c, V_LOCAL, c->locals[local].type, 0)->imm = local;
-}
+HOT void push_local(struct compiler *c, uint32_t local) { push(c, V_LOCAL, c->locals[local].type, 0)->imm = local; }
 HOT void push_slot(struct compiler *c, unsigned type) { push(c, V_SLOT, type, 0); }
 static inline void push_flags(struct compiler *c, uint8_t cc) { push(c, V_FLAGS, T_I32, cc); }
 /* v again, with the home that belongs to its place now. */
@@ -450,7 +450,7 @@ void emit_data_run(struct compiler *c);
 
 void emit_v128_const(struct compiler *c);
 bool simd_folds(const struct compiler *c, const uint8_t *pc); /* the instruction at pc may have a lazy load as operand */
-void emit_simd(struct compiler *c, uint32_t op, unsigned n); /* n vectors to one */
+void emit_simd(struct compiler *c, uint32_t op, unsigned n);  /* n vectors to one */
 void emit_simd_shift(struct compiler *c, uint32_t op);
 void emit_simd_test(struct compiler *c, uint32_t op);
 void emit_simd_bitmask(struct compiler *c, uint32_t op);
@@ -508,9 +508,7 @@ void skip_dead(struct compiler *c);
 void set_dead(struct compiler *c); /* what follows cannot be reached */
 void restore_saved(struct compiler *c);
 void control_push(struct compiler *c, enum control_kind kind, const struct wasm_block_type *t);
-static inline struct control *control_at(struct compiler *c, uint32_t depth) {
-    return &c->controls[c->controls_n - 1 - depth];
-}
+static inline struct control *control_at(struct compiler *c, uint32_t depth) { return &c->controls[c->controls_n - 1 - depth]; }
 
 void emit_call(struct compiler *c);
 void emit_call_indirect(struct compiler *c);
@@ -540,9 +538,9 @@ void needs_record(struct compiler *c, uint32_t func_index);
 
 /* ---- loops.c ---- */
 
-void loop_enter(struct compiler *c);     /* before an innermost loop's label */
-void loop_leave(struct compiler *c);     /* at its end, if loans_n */
-void loop_give_back(struct compiler *c); /* right before a branch out of it */
+void loop_enter(struct compiler *c);                               /* before an innermost loop's label */
+void loop_leave(struct compiler *c);                               /* at its end, if loans_n */
+void loop_give_back(struct compiler *c);                           /* right before a branch out of it */
 struct label *loop_exit_label(struct compiler *c, uint32_t depth); /* to branch to instead of control `depth`'s */
 /* The branch leaves the loop that has loans, and not the function. */
 static inline bool leaves_loans(const struct compiler *c, uint32_t depth) {

@@ -35,10 +35,8 @@ struct label *stub_add(struct compiler *c, struct stub s) {
 }
 
 struct label *trap_stub(struct compiler *c, enum abi_trap trap) {
-    return stub_add(c, (struct stub){.label = {NO_LABEL, 0},
-                                     .trap = (uint8_t)trap,
-                                     .wasm_offset = op_offset(c),
-                                     .resume = NO_LABEL});
+    return stub_add(
+        c, (struct stub){.label = {NO_LABEL, 0}, .trap = (uint8_t)trap, .wasm_offset = op_offset(c), .resume = NO_LABEL});
 }
 
 void unsupported(struct compiler *c) {
@@ -46,8 +44,8 @@ void unsupported(struct compiler *c) {
     const uint8_t *p = c->op;
     enum wasm_op op = wasm_get_op(&p);
     const char *text = (uint32_t)op < WASM_OPS_END && wasm_ops[op].text ? wasm_ops[op].text : "?";
-    c->failed = diag_set(c->d, ERR_UNSUPPORTED, wasm_offset(c->m, c->op),
-                         "func %u: the instruction %s is not supported", c->func_index, text);
+    c->failed = diag_set(c->d, ERR_UNSUPPORTED, wasm_offset(c->m, c->op), "func %u: the instruction %s is not supported",
+                         c->func_index, text);
 }
 
 /* ---- a function ---- */
@@ -60,11 +58,8 @@ static void set_up_locals(struct compiler *c, const struct wasm_func_info *info)
     uint32_t slot = 0;
     for (uint32_t i = 0; i < info->locals_count; i++) {
         unsigned type = type_of(info->locals[i]);
-        c->locals[i] = (struct local){.type = (uint8_t)type,
-                                      .reg = NO_REG,
-                                      .cache = NO_REG,
-                                      .flags = info->local_flags[i],
-                                      .slot = slot};
+        c->locals[i] =
+            (struct local){.type = (uint8_t)type, .reg = NO_REG, .cache = NO_REG, .flags = info->local_flags[i], .slot = slot};
         slot += type_slots(type);
     }
     c->save_slot = slot;
@@ -102,8 +97,7 @@ static bool place_params(struct compiler *c, const struct wasm_func_info *info) 
         uint8_t r = arg_reg(l->type, &ints, &floats);
         code_reserve(c, 64);
         if (l->reg == NO_REG) {
-            if (r != NO_REG && info->local_weight[i])
-                target_store_reg(c, l->type, r, l->slot), touched = true;
+            if (r != NO_REG && info->local_weight[i]) target_store_reg(c, l->type, r, l->slot), touched = true;
         } else if (r == NO_REG) {
             target_load_slot(c, l->type, l->reg, l->slot);
         } else {
@@ -136,13 +130,10 @@ static bool zero_locals(struct compiler *c, const struct wasm_func_info *info) {
     return touched;
 }
 
-static void note_frame(struct compiler *c, uint32_t slots) {
-    c->out->frame_bytes_max = MAX(c->out->frame_bytes_max, slots * 8);
-}
+static void note_frame(struct compiler *c, uint32_t slots) { c->out->frame_bytes_max = MAX(c->out->frame_bytes_max, slots * 8); }
 
 static void prologue(struct compiler *c, const struct wasm_func_info *info) {
-    uint32_t slots =
-        c->stack_slot + 2 * info->operands_max + 16; /* a v128 has two; the last are a runtime call's */
+    uint32_t slots = c->stack_slot + 2 * info->operands_max + 16; /* a v128 has two; the last are a runtime call's */
     note_frame(c, slots);
     target_enter(c);
     target_check_frame(c, slots);
@@ -212,8 +203,10 @@ static void body(struct compiler *c) {
             op = wasm_get_op(&c->pc);
         }
         switch (op) {
-#define X(name, statement)                                                                                             \
-    case WASM_OP_##name: statement; break;
+#define X(name, statement)                                                                                                       \
+    case WASM_OP_##name:                                                                                                         \
+        statement;                                                                                                               \
+        break;
 #include "baseline/ops.def"
 #undef X
         default: unsupported(c); return;
@@ -236,8 +229,7 @@ static void begin_function(struct compiler *c, uint32_t func_index) {
     c->func_index = func_index;
     c->func_start = code_at(c);
     c->sites = (struct abi_sites_writer){0};
-    c->out->funcs[func_index] =
-        (struct abi_object_func){.start = c->func_start, .sites = (uint32_t)c->out->sites.n};
+    c->out->funcs[func_index] = (struct abi_object_func){.start = c->func_start, .sites = (uint32_t)c->out->sites.n};
 }
 
 static void end_function(struct compiler *c, uint32_t func_index) {
@@ -257,17 +249,14 @@ static err compile_once(struct compiler *c, uint32_t func_index, const struct wa
     c->body_bytes = (uint32_t)info->code.n;
     c->epilogue_short = !c->pins_saved && t->results_count <= 1;
     prologue(c, info);
-    struct wasm_block_type bt = {
-        .type = WASM_NO_INDEX, .results = t->results, .results_count = t->results_count};
+    struct wasm_block_type bt = {.type = WASM_NO_INDEX, .results = t->results, .results_count = t->results_count};
     control_push(c, C_FUNC, &bt);
     body(c);
     if (c->failed) return c->failed;
     put_stubs(c);
     end_function(c, func_index);
     if (c->layout->unwind) put_unwind(c, func_index);
-    return code_at(c) > INT32_MAX / 2
-               ? diag_set(c->d, ERR_LIMIT, DIAG_NOWHERE, "the machine code is larger than 1 GiB")
-               : ERR_OK;
+    return code_at(c) > INT32_MAX / 2 ? diag_set(c->d, ERR_LIMIT, DIAG_NOWHERE, "the machine code is larger than 1 GiB") : ERR_OK;
 }
 
 /* A function larger than branches reach is made again, of branches that reach further. */
@@ -327,11 +316,10 @@ static uint32_t init_operands_max(str code) {
         enum wasm_op op = wasm_get_op(&p);
         const char *sig = (uint32_t)op < WASM_OPS_END ? wasm_ops[op].sig : NULL;
         bool fixed = sig && *sig != '*';
-        bool push = op == WASM_OP_LOCAL_GET || op == WASM_OP_GLOBAL_GET || op == WASM_OP_REF_FUNC ||
-                    op == WASM_OP_REF_NULL || (fixed && *sig == ':') || (uint32_t)op - WASM_BASE_FB < WASM_BASE_FC - WASM_BASE_FB;
-        bool all = op == WASM_OP_GLOBAL_SET || op == WASM_OP_LOCAL_SET || op == WASM_OP_TABLE_SET ||
-                   op == WASM_OP_CALL || op == WASM_OP_MEMORY_INIT || op == WASM_OP_TABLE_INIT ||
-                   op == WASM_OP_TABLE_FILL;
+        bool push = op == WASM_OP_LOCAL_GET || op == WASM_OP_GLOBAL_GET || op == WASM_OP_REF_FUNC || op == WASM_OP_REF_NULL ||
+                    (fixed && *sig == ':') || (uint32_t)op - WASM_BASE_FB < WASM_BASE_FC - WASM_BASE_FB;
+        bool all = op == WASM_OP_GLOBAL_SET || op == WASM_OP_LOCAL_SET || op == WASM_OP_TABLE_SET || op == WASM_OP_CALL ||
+                   op == WASM_OP_MEMORY_INIT || op == WASM_OP_TABLE_INIT || op == WASM_OP_TABLE_FILL;
         depth = all ? 0 : depth + push;
         max = MAX(max, depth);
         wasm_skip_imm(&p, op);
@@ -407,8 +395,7 @@ struct part {
     err e;
 };
 
-static struct compiler *compiler_new(const struct compiler *like, struct abi_object *out, arena *a,
-                                     struct diag *d) {
+static struct compiler *compiler_new(const struct compiler *like, struct abi_object *out, arena *a, struct diag *d) {
     const struct wasm_module *m = like->m;
     *out = (struct abi_object){.funcs_count = m->funcs_count};
     struct compiler *c = arena_make(a, struct compiler);
@@ -481,8 +468,7 @@ static err compile_in_parts(struct compiler *c, uint32_t n) {
     uint32_t first_end = part_end(c->m, c->m->funcs_imported, each), from = first_end;
     for (uint32_t i = 1; i < n; i++) {
         struct part *p = &parts[i];
-        *p = (struct part){
-            .d = DIAG_INIT, .from = from, .to = i + 1 < n ? part_end(c->m, from, each) : c->m->funcs_count};
+        *p = (struct part){.d = DIAG_INIT, .from = from, .to = i + 1 < n ? part_end(c->m, from, each) : c->m->funcs_count};
         from = p->to;
         p->c = compiler_new(c, &p->object, arena_new(0), &p->d);
         code_grow(p->c, each * 2);
@@ -503,8 +489,7 @@ static err compile_in_parts(struct compiler *c, uint32_t n) {
 
 static err compile_bodies(struct compiler *c) {
     uint64_t n = MIN(MIN((uint64_t)c->options->threads, c->m->code_bytes / PART_BYTES), (uint64_t)PARTS_MAX);
-    return n > 1 ? compile_in_parts(c, (uint32_t)n)
-                 : compile_functions(c, c->m->funcs_imported, c->m->funcs_count);
+    return n > 1 ? compile_in_parts(c, (uint32_t)n) : compile_functions(c, c->m->funcs_imported, c->m->funcs_count);
 }
 
 static err compile_all(struct compiler *c) {
@@ -527,8 +512,8 @@ err other_baseline_compile(const struct abi_layout *layout, const struct baselin
                            struct diag *d);
 #endif
 
-err baseline_compile(const struct abi_layout *layout, const struct baseline_options *o, arena *a,
-                     struct abi_object *out, struct diag *d) {
+err baseline_compile(const struct abi_layout *layout, const struct baseline_options *o, arena *a, struct abi_object *out,
+                     struct diag *d) {
 #ifndef BASELINE_OTHER
     if (o->machine && o->machine != BASELINE_MACHINE) return other_baseline_compile(layout, o, a, out, d);
 #endif

@@ -70,8 +70,8 @@ static struct abi_object compile(arena *a, str bytes) {
     struct diag d = DIAG_INIT;
     assert_int_equal(wasm_decode(a, bytes, m, &d), ERR_OK);
     assert_int_equal(wasm_validate(a, m, NULL, &d), ERR_OK);
-    struct abi_layout layout = {.module = m, .funcs = funcs, .memories = memories, .tables = tables, .globals = globals,
-                                .type_ids = m->type_ids};
+    struct abi_layout layout = {
+        .module = m, .funcs = funcs, .memories = memories, .tables = tables, .globals = globals, .type_ids = m->type_ids};
     struct abi_object object;
     err e = baseline_compile(&layout, &o, a, &object, &d);
     if (e) print_message("%s\n", d.text);
@@ -208,8 +208,8 @@ static void test_refusals(void **state) {
     struct abi_layout_memory memories[1] = {{.where = ABI_MEMORY_GS}};
     struct abi_layout_table tables[1] = {{ABI_TABLE_FIXED, -512, 8}};
     struct abi_layout_global globals[2] = {{false, -256}, {false, -248}};
-    struct abi_layout layout = {.module = &m, .funcs = funcs, .memories = memories, .tables = tables, .globals = globals,
-                                .type_ids = m.type_ids};
+    struct abi_layout layout = {
+        .module = &m, .funcs = funcs, .memories = memories, .tables = tables, .globals = globals, .type_ids = m.type_ids};
     struct abi_object o;
     assert_int_equal(baseline_compile(&layout, &(struct baseline_options){0}, a, &o, &d), ERR_INVALID);
     assert_true(d.offset != DIAG_NOWHERE && d.text[0]);

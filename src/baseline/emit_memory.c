@@ -4,10 +4,10 @@
 /* An instruction that can take a load as its operand. */
 static bool folds_load(uint8_t op) {
     static const uint8_t ok[256] = {
-        [WASM_OP_I32_EQZ... WASM_OP_F64_GE] = 1,
-        [WASM_OP_I32_ADD... WASM_OP_I32_MUL] = 1, [WASM_OP_I32_AND... WASM_OP_I32_XOR] = 1,
-        [WASM_OP_I64_ADD... WASM_OP_I64_MUL] = 1, [WASM_OP_I64_AND... WASM_OP_I64_XOR] = 1,
-        [WASM_OP_F32_ADD... WASM_OP_F32_DIV] = 1, [WASM_OP_F64_ADD... WASM_OP_F64_DIV] = 1,
+        [WASM_OP_I32_EQZ... WASM_OP_F64_GE] = 1,  [WASM_OP_I32_ADD... WASM_OP_I32_MUL] = 1,
+        [WASM_OP_I32_AND... WASM_OP_I32_XOR] = 1, [WASM_OP_I64_ADD... WASM_OP_I64_MUL] = 1,
+        [WASM_OP_I64_AND... WASM_OP_I64_XOR] = 1, [WASM_OP_F32_ADD... WASM_OP_F32_DIV] = 1,
+        [WASM_OP_F64_ADD... WASM_OP_F64_DIV] = 1,
     };
     return ok[op];
 }

@@ -65,9 +65,7 @@ void emit_table_set(struct compiler *c) {
     release(c, &v), release(c, &index);
 }
 
-static unsigned index_type(const struct compiler *c, uint32_t table) {
-    return c->m->tables[table].limits.is64 ? T_I64 : T_I32;
-}
+static unsigned index_type(const struct compiler *c, uint32_t table) { return c->m->tables[table].limits.is64 ? T_I64 : T_I32; }
 
 static void table_grow(struct compiler *c, uint32_t inst) {
     uint32_t lead[] = {inst, wasm_get_u32(&c->pc)};

@@ -55,7 +55,8 @@ static void assign(struct compiler *c, const struct candidates *k, const uint8_t
     for (unsigned i = 0; i < k->n; i++) {
         uint64_t w = k->weight[i];
         bool wide = c->locals[k->local[i]].type == T_V128;
-        bool is_arg = arg[i] != NO_REG, cheap_calls = w > toll, saveable = callee && w >= (uint64_t)WORTH_SAVING + (is_arg && !calls);
+        bool is_arg = arg[i] != NO_REG, cheap_calls = w > toll,
+             saveable = callee && w >= (uint64_t)WORTH_SAVING + (is_arg && !calls);
         bool prefer_caller = toll < 2 || !saveable || wide;
         if (wide) saveable &= cheap_calls;
         if (is_arg && cheap_calls && caller & bit(arg[i]) && prefer_caller) {
@@ -102,7 +103,8 @@ void pins_choose(struct compiler *c, const struct wasm_func_info *info) {
         }
         assign(c, k, arg, f ? TARGET_CALLER_FLOAT : TARGET_CALLER_INT, f ? TARGET_CALLEE_FLOAT : TARGET_CALLEE_INT,
                info->calls_weight);
-    }    if (!info->calls_count) c->pins_synced = 0; /* nobody stores them */
+    }
+    if (!info->calls_count) c->pins_synced = 0; /* nobody stores them */
     c->loans_n = 0;
     c->unpinned_hot = false;
     for (uint32_t i = 0; i < info->locals_count && info->loop_depth_max; i++)

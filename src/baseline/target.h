@@ -93,12 +93,12 @@ void target_simd_shuffle(struct compiler *c, uint8_t *lanes, uint8_t d, struct v
 void target_simd_load(struct compiler *c, uint32_t op, uint32_t memory, uint64_t offset, uint8_t d, struct value *addr);
 void target_simd_load_lane(struct compiler *c, unsigned log2, uint8_t lane, uint32_t memory, uint64_t offset, uint8_t d,
                            struct value *addr, struct value *a);
-void target_simd_store_lane(struct compiler *c, unsigned log2, uint8_t lane, uint32_t memory, uint64_t offset,
-                            struct value *addr, struct value *a);
+void target_simd_store_lane(struct compiler *c, unsigned log2, uint8_t lane, uint32_t memory, uint64_t offset, struct value *addr,
+                            struct value *a);
 
-void target_jump(struct compiler *c, uint8_t cc, struct label *l); /* cc or CC_ALWAYS */
+void target_jump(struct compiler *c, uint8_t cc, struct label *l);                            /* cc or CC_ALWAYS */
 void target_jump_table(struct compiler *c, uint8_t index, struct label **labels, uint32_t n); /* index < n */
-void target_bind_loop(struct compiler *c); /* alignment, before a loop's label */
+void target_bind_loop(struct compiler *c);                /* alignment, before a loop's label */
 void target_trap(struct compiler *c, enum abi_trap trap); /* in place */
 void target_stub(struct compiler *c, struct stub *s);
 
@@ -124,7 +124,7 @@ void target_enter(struct compiler *c); /* the first of the prologue */
 void target_return(struct compiler *c);
 void target_host_thunk(struct compiler *c, const struct wasm_deftype *t, uint32_t host_index);
 void target_entry(struct compiler *c, const struct wasm_deftype *t);
-void target_end_function(struct compiler *c); /* pools */
+void target_end_function(struct compiler *c);                                   /* pools */
 bool target_resolve_call(struct compiler *c, uint32_t at, uint32_t func_start); /* false: out of reach */
 
 #endif

@@ -254,23 +254,32 @@ static void lay_out(arena *a) {
     for (uint32_t i = 0; i < m.funcs_imported; i++) funcs[i] = (struct abi_layout_func){.where = ABI_FUNC_HOST, .host_index = i};
     struct abi_layout_global *globals = arena_array(a, struct abi_layout_global, m.globals_count + 1);
     for (uint32_t i = 0; i < m.globals_count; i++)
-        globals[i] = (struct abi_layout_global){.far = checked, .offset = context_take(m.globals[i].type == WASM_V128 || checked ? 16 : 8)};
+        globals[i] = (struct abi_layout_global){.far = checked,
+                                                .offset = context_take(m.globals[i].type == WASM_V128 || checked ? 16 : 8)};
     struct abi_layout_memory *mems = arena_array(a, struct abi_layout_memory, m.memories_count + 1);
     for (uint32_t i = 0; i < m.memories_count; i++)
         if (i || checked || m.memories[i].limits.is64)
-            mems[i] = (struct abi_layout_memory){i & 1 ? ABI_MEMORY_NEAR : ABI_MEMORY_FAR, context_take(sizeof(struct abi_memory))};
+            mems[i] =
+                (struct abi_layout_memory){i & 1 ? ABI_MEMORY_NEAR : ABI_MEMORY_FAR, context_take(sizeof(struct abi_memory))};
     struct abi_layout_table *tabs = arena_array(a, struct abi_layout_table, m.tables_count + 1);
     for (uint32_t i = 0; i < m.tables_count; i++) {
         const struct wasm_limits *l = &m.tables[i].limits;
         if (!checked && l->has_max && l->max == l->min && l->min < 10000)
             tabs[i] = (struct abi_layout_table){ABI_TABLE_FIXED, context_take((uint32_t)l->min * 8), (uint32_t)l->min};
         else
-            tabs[i] = (struct abi_layout_table){checked ? ABI_TABLE_FAR : ABI_TABLE_NEAR, context_take(sizeof(struct abi_table)), 0};
+            tabs[i] =
+                (struct abi_layout_table){checked ? ABI_TABLE_FAR : ABI_TABLE_NEAR, context_take(sizeof(struct abi_table)), 0};
     }
     uint32_t *tags = arena_array(a, uint32_t, m.tags_count + 1);
     for (uint32_t i = 0; i < m.tags_count; i++) tags[i] = i;
-    layout = (struct abi_layout){.module = &m, .funcs = funcs, .memories = mems, .tables = tabs, .globals = globals, .type_ids = m.type_ids,
-                                 .tag_ids = tags, .unwind = m.tags_count};
+    layout = (struct abi_layout){.module = &m,
+                                 .funcs = funcs,
+                                 .memories = mems,
+                                 .tables = tabs,
+                                 .globals = globals,
+                                 .type_ids = m.type_ids,
+                                 .tag_ids = tags,
+                                 .unwind = m.tags_count};
 }
 
 static void leb(struct buf *b, int64_t v) {
@@ -361,7 +370,8 @@ static void make_tables(arena *a) {
         const struct wasm_limits *l = &m.tables[i].limits;
         const struct abi_layout_table *t = &layout.tables[i];
         uint64_t max = MIN(l->max, (uint64_t)100'000);
-        uint64_t *elements = t->where == ABI_TABLE_FIXED ? (uint64_t *)(void *)(gs + t->offset) : arena_array(a, uint64_t, max + 1);
+        uint64_t *elements =
+            t->where == ABI_TABLE_FIXED ? (uint64_t *)(void *)(gs + t->offset) : arena_array(a, uint64_t, max + 1);
         tables[i] = (struct abi_table){elements, l->min, max};
         struct abi_table *p = &tables[i];
         if (t->where == ABI_TABLE_FAR) memcpy(gs + t->offset, &p, 8);
@@ -415,8 +425,8 @@ static void make_records(arena *a) {
                                        .type_id = layout.type_ids[type],
                                        .func_index = f};
     }
-    records[m.funcs_count] = (struct abi_func){.code = text + object.funcs[m.funcs_count].start,
-                                               .entry = text + object.entries[m.types_count]};
+    records[m.funcs_count] =
+        (struct abi_func){.code = text + object.funcs[m.funcs_count].start, .entry = text + object.entries[m.types_count]};
 }
 
 /* Text and records must be near each other: records lie behind the text. */
@@ -563,8 +573,8 @@ static int time_it(const struct baseline_options *o, int rounds) {
         if (i + 1 < rounds) baseline_object_free(&object);
         arena_free(a);
     }
-    printf("%.2f MB of code: %.1f ms = %.1f MB/s (validation alone %.1f ms), %.2f bytes a byte, sites %.2f\n", (double)bodies / 1e6,
-           (double)best / 1e6, (double)bodies * 1e3 / (double)best, (double)best_validate / 1e6,
+    printf("%.2f MB of code: %.1f ms = %.1f MB/s (validation alone %.1f ms), %.2f bytes a byte, sites %.2f\n",
+           (double)bodies / 1e6, (double)best / 1e6, (double)bodies * 1e3 / (double)best, (double)best_validate / 1e6,
            (double)object.text.n / (double)bodies, (double)object.sites.n / (double)bodies);
     return 0;
 }

@@ -302,7 +302,10 @@ void target_call_record(struct compiler *c, uint32_t frame, bool may_be_far) {
     struct label *far_call = NULL;
     if (may_be_far) {
         x64_alu_mi(&c->p, 0, X64_CMP, x64_at(RAX, offsetof(struct abi_func, group)), (int32_t)c->layout->group);
-        far_call = stub_add(c, (struct stub){.label = {NO_LABEL, 0}, .trap = STUB_FAR_CALL, .wasm_offset = op_offset(c), .frame = frame, .clause = c->clause});
+        far_call = stub_add(
+            c,
+            (struct stub){
+                .label = {NO_LABEL, 0}, .trap = STUB_FAR_CALL, .wasm_offset = op_offset(c), .frame = frame, .clause = c->clause});
         target_jump(c, CC_NE, far_call);
     }
     x64_call_m(&c->p, x64_at(RAX, offsetof(struct abi_func, code)));

@@ -1,7 +1,8 @@
 /* x64_alu: integer arithmetic of x86-64, in the two- and three-address forms there are. */
 #include "baseline/x64_int.h"
 
-static const uint8_t alu_code[] = {[ALU_ADD] = X64_ADD, [ALU_SUB] = X64_SUB, [ALU_AND] = X64_AND, [ALU_OR] = X64_OR, [ALU_XOR] = X64_XOR};
+static const uint8_t alu_code[] = {
+    [ALU_ADD] = X64_ADD, [ALU_SUB] = X64_SUB, [ALU_AND] = X64_AND, [ALU_OR] = X64_OR, [ALU_XOR] = X64_XOR};
 
 /* d = d op v */
 static void alu_into(struct compiler *c, enum alu op, unsigned w, uint8_t d, const struct value *v) {
@@ -162,8 +163,8 @@ void target_add_shifted(struct compiler *c, uint8_t d, struct value *base, struc
 
 /* ---- shifts ---- */
 
-static const uint8_t shift_code[] = {[SHIFT_SHL] = X64_SHL, [SHIFT_SHR_S] = X64_SAR, [SHIFT_SHR_U] = X64_SHR,
-                                     [SHIFT_ROTL] = X64_ROL, [SHIFT_ROTR] = X64_ROR};
+static const uint8_t shift_code[] = {
+    [SHIFT_SHL] = X64_SHL, [SHIFT_SHR_S] = X64_SAR, [SHIFT_SHR_U] = X64_SHR, [SHIFT_ROTL] = X64_ROL, [SHIFT_ROTR] = X64_ROR};
 
 static void shift_imm(struct compiler *c, enum shift op, unsigned w, uint8_t d, struct value *a, unsigned n) {
     uint8_t ra = reg_of(c, a);
@@ -259,9 +260,9 @@ void target_unary(struct compiler *c, enum unary op, unsigned w, uint8_t d, stru
 
 /* ---- comparisons ---- */
 
-static const uint8_t cond_cc[] = {[EQ] = CC_E, [NE] = CC_NE, [LT_S] = CC_L, [LT_U] = CC_B, [GT_S] = CC_G,
+static const uint8_t cond_cc[] = {[EQ] = CC_E,   [NE] = CC_NE,   [LT_S] = CC_L,  [LT_U] = CC_B,  [GT_S] = CC_G,
                                   [GT_U] = CC_A, [LE_S] = CC_LE, [LE_U] = CC_BE, [GE_S] = CC_GE, [GE_U] = CC_AE};
-static const uint8_t cond_swapped[] = {[EQ] = EQ, [NE] = NE, [LT_S] = GT_S, [LT_U] = GT_U, [GT_S] = LT_S,
+static const uint8_t cond_swapped[] = {[EQ] = EQ,     [NE] = NE,     [LT_S] = GT_S, [LT_U] = GT_U, [GT_S] = LT_S,
                                        [GT_U] = LT_U, [LE_S] = GE_S, [LE_U] = GE_U, [GE_S] = LE_S, [GE_U] = LE_U};
 
 static void compare_mem(struct compiler *c, unsigned w, struct value *a, struct value *b) {

@@ -36,7 +36,8 @@ static inline void x64_put32(uint8_t *p, uint32_t v) { memcpy(p, &v, 4); }
 static inline void x64_put64(uint8_t *p, uint64_t v) { memcpy(p, &v, 8); }
 
 /* REX where it is needed: written always, kept when it says something. */
-static inline __attribute__((always_inline)) uint8_t *x64_rex(uint8_t *p, unsigned w, unsigned reg, unsigned index, unsigned base) {
+static inline __attribute__((always_inline)) uint8_t *x64_rex(uint8_t *p, unsigned w, unsigned reg, unsigned index,
+                                                              unsigned base) {
     uint8_t rex = (uint8_t)(0x40 | w << 3 | (reg >> 3 & 1) << 2 | (index >> 3 & 1) << 1 | (base >> 3 & 1));
     *p = rex;
     return p + (rex != 0x40);

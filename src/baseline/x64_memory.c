@@ -53,7 +53,8 @@ static inline struct x64_mem address(struct compiler *c, enum access a, uint32_t
     return x64_mem(r, X64_NONE, 0, X64_GS, (int32_t)offset);
 }
 
-struct x64_mem x64_address(struct compiler *c, unsigned log2, uint32_t memory, uint64_t offset, struct value *addr, uint8_t *temp) {
+struct x64_mem x64_address(struct compiler *c, unsigned log2, uint32_t memory, uint64_t offset, struct value *addr,
+                           uint8_t *temp) {
     static const enum access by_log2[] = {A_8U, A_16U, A_32, A_64, A_V128};
     return address(c, by_log2[log2], memory, offset, addr, temp);
 }
@@ -94,8 +95,7 @@ void target_load_scaled(struct compiler *c, enum access a, uint8_t d, uint8_t in
 }
 
 void target_load_lazy(struct compiler *c, uint8_t d, const struct value *v) {
-    static const uint8_t access[] = {[T_I32] = A_32, [T_I64] = A_64, [T_F32] = A_F32, [T_F64] = A_F64,
-                                     [T_V128] = A_V128};
+    static const uint8_t access[] = {[T_I32] = A_32, [T_I64] = A_64, [T_F32] = A_F32, [T_F64] = A_F64, [T_V128] = A_V128};
     mem_site(c, v);
     load_from(c, access[v->type], d, mem_of(c, v), false);
 }
@@ -146,7 +146,8 @@ void target_store_memory(struct compiler *c, enum access a, uint32_t memory, uin
         store_imm(c, a == A_F32 ? A_32 : a == A_F64 ? A_64 : a, m, v->imm);
     } else {
         uint8_t s = into_reg(c, v);
-        if (x64_base(m) != SCRATCH && x64_base(m) != X64_NONE && reg_of(c, addr) == NO_REG) { /* the address was only cached, and is lost */
+        if (x64_base(m) != SCRATCH && x64_base(m) != X64_NONE &&
+            reg_of(c, addr) == NO_REG) { /* the address was only cached, and is lost */
             target_move(c, SCRATCH, addr);
             m = x64_mem(SCRATCH, x64_index(m), x64_scale(m), X64_GS, x64_disp(m));
         }
@@ -440,8 +441,7 @@ void target_context_load(struct compiler *c, uint8_t d, int32_t offset) { x64_lo
 static struct x64_mem element(struct compiler *c, uint32_t table, enum abi_trap trap, struct value *index, uint8_t *temp) {
     const struct abi_layout_table *t = &c->layout->tables[table];
     *temp = NO_REG;
-    if (t->where == ABI_TABLE_FIXED && is_imm(index) && index->imm < t->count)
-        return x64_gs(t->offset + (int32_t)index->imm * 8);
+    if (t->where == ABI_TABLE_FIXED && is_imm(index) && index->imm < t->count) return x64_gs(t->offset + (int32_t)index->imm * 8);
     uint8_t r = into_reg(c, index);
     if (t->where == ABI_TABLE_FIXED) {
         x64_alu_ri(&c->p, 1, X64_CMP, r, (int32_t)t->count);

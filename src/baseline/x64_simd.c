@@ -160,33 +160,33 @@ static void two_sources(struct compiler *c, const struct simd_row *row, uint8_t 
 #define WITH(op, in, i) ROW(op, .insn = in, .flags = HAS_IMM, .imm = i)
 #define SEQ(op, name, ...) ROW(op, .emit = name, __VA_ARGS__)
 /* Comparisons of integers: `eq`, `gt`, and min and max of signed and unsigned numbers. */
-#define COMPARES(shape, eq, gt)                                                                                        \
+#define COMPARES(shape, eq, gt)                                                                                                  \
     BOTH(shape##_EQ, eq), SEQ(shape##_NE, simd_inverse, .insn = eq), ONE(shape##_GT_S, gt), SWAPPED(shape##_LT_S, gt)
-#define ORDERS(shape, eq, min_s, max_s, min_u, max_u)                                                                  \
-    SEQ(shape##_LE_S, simd_equals_first, .insn = min_s, .insn2 = eq),                                                  \
-        SEQ(shape##_GE_S, simd_equals_first, .insn = max_s, .insn2 = eq),                                              \
-        SEQ(shape##_LE_U, simd_equals_first, .insn = min_u, .insn2 = eq),                                              \
-        SEQ(shape##_GE_U, simd_equals_first, .insn = max_u, .insn2 = eq),                                              \
-        SEQ(shape##_LT_U, simd_differs_from_first, .insn = max_u, .insn2 = eq),                                        \
-        SEQ(shape##_GT_U, simd_differs_from_first, .insn = min_u, .insn2 = eq), BOTH(shape##_MIN_S, min_s),            \
+#define ORDERS(shape, eq, min_s, max_s, min_u, max_u)                                                                            \
+    SEQ(shape##_LE_S, simd_equals_first, .insn = min_s, .insn2 = eq),                                                            \
+        SEQ(shape##_GE_S, simd_equals_first, .insn = max_s, .insn2 = eq),                                                        \
+        SEQ(shape##_LE_U, simd_equals_first, .insn = min_u, .insn2 = eq),                                                        \
+        SEQ(shape##_GE_U, simd_equals_first, .insn = max_u, .insn2 = eq),                                                        \
+        SEQ(shape##_LT_U, simd_differs_from_first, .insn = max_u, .insn2 = eq),                                                  \
+        SEQ(shape##_GT_U, simd_differs_from_first, .insn = min_u, .insn2 = eq), BOTH(shape##_MIN_S, min_s),                      \
         BOTH(shape##_MAX_S, max_s), BOTH(shape##_MIN_U, min_u), BOTH(shape##_MAX_U, max_u)
-#define FLOATS(shape, pd)                                                                                              \
-    ROW(shape##_EQ, .insn = CMPPS | pd, .flags = HAS_IMM | COMMUTES, .imm = 0),                                        \
-        ROW(shape##_NE, .insn = CMPPS | pd, .flags = HAS_IMM | COMMUTES, .imm = 4), WITH(shape##_LT, CMPPS | pd, 1),   \
-        ROW(shape##_GT, .insn = CMPPS | pd, .flags = HAS_IMM | SWAPS, .imm = 1), WITH(shape##_LE, CMPPS | pd, 2),      \
-        ROW(shape##_GE, .insn = CMPPS | pd, .flags = HAS_IMM | SWAPS, .imm = 2), BOTH(shape##_ADD, ADDPS | pd),        \
-        ONE(shape##_SUB, SUBPS | pd), BOTH(shape##_MUL, MULPS | pd), ONE(shape##_DIV, DIVPS | pd),                     \
-        SEQ(shape##_MIN, simd_fmin, .insn = MINPS | pd, .temps = 1),                                                   \
-        SEQ(shape##_MAX, simd_fmax, .insn = MAXPS | pd, .temps = 1), SWAPPED(shape##_PMIN, MINPS | pd),                \
-        SWAPPED(shape##_PMAX, MAXPS | pd), ONE(shape##_RELAXED_MIN, MINPS | pd),                                       \
-        ONE(shape##_RELAXED_MAX, MAXPS | pd), ONE(shape##_SQRT, SQRTPS | pd),                                          \
-        SEQ(shape##_ABS, simd_fabs, .insn = ANDPS | pd), SEQ(shape##_NEG, simd_fneg, .insn = XORPS | pd),              \
-        WITH(shape##_CEIL, ROUNDPS + (pd ? 1 : 0), 10), WITH(shape##_FLOOR, ROUNDPS + (pd ? 1 : 0), 9),                \
-        WITH(shape##_TRUNC, ROUNDPS + (pd ? 1 : 0), 11), WITH(shape##_NEAREST, ROUNDPS + (pd ? 1 : 0), 8),             \
-        SEQ(shape##_RELAXED_MADD, simd_madd, .insn = pd), SEQ(shape##_RELAXED_NMADD, simd_nmadd, .insn = pd)
-#define EXTENDS(wide, narrow, sx, zx)                                                                                  \
-    ONE(wide##_EXTEND_LOW_##narrow##_S, sx), ONE(wide##_EXTEND_LOW_##narrow##_U, zx),                                  \
-        SEQ(wide##_EXTEND_HIGH_##narrow##_S, simd_extend_high, .insn = sx),                                            \
+#define FLOATS(shape, pd)                                                                                                        \
+    ROW(shape##_EQ, .insn = CMPPS | pd, .flags = HAS_IMM | COMMUTES, .imm = 0),                                                  \
+        ROW(shape##_NE, .insn = CMPPS | pd, .flags = HAS_IMM | COMMUTES, .imm = 4), WITH(shape##_LT, CMPPS | pd, 1),             \
+        ROW(shape##_GT, .insn = CMPPS | pd, .flags = HAS_IMM | SWAPS, .imm = 1), WITH(shape##_LE, CMPPS | pd, 2),                \
+        ROW(shape##_GE, .insn = CMPPS | pd, .flags = HAS_IMM | SWAPS, .imm = 2), BOTH(shape##_ADD, ADDPS | pd),                  \
+        ONE(shape##_SUB, SUBPS | pd), BOTH(shape##_MUL, MULPS | pd), ONE(shape##_DIV, DIVPS | pd),                               \
+        SEQ(shape##_MIN, simd_fmin, .insn = MINPS | pd, .temps = 1),                                                             \
+        SEQ(shape##_MAX, simd_fmax, .insn = MAXPS | pd, .temps = 1), SWAPPED(shape##_PMIN, MINPS | pd),                          \
+        SWAPPED(shape##_PMAX, MAXPS | pd), ONE(shape##_RELAXED_MIN, MINPS | pd), ONE(shape##_RELAXED_MAX, MAXPS | pd),           \
+        ONE(shape##_SQRT, SQRTPS | pd), SEQ(shape##_ABS, simd_fabs, .insn = ANDPS | pd),                                         \
+        SEQ(shape##_NEG, simd_fneg, .insn = XORPS | pd), WITH(shape##_CEIL, ROUNDPS + (pd ? 1 : 0), 10),                         \
+        WITH(shape##_FLOOR, ROUNDPS + (pd ? 1 : 0), 9), WITH(shape##_TRUNC, ROUNDPS + (pd ? 1 : 0), 11),                         \
+        WITH(shape##_NEAREST, ROUNDPS + (pd ? 1 : 0), 8), SEQ(shape##_RELAXED_MADD, simd_madd, .insn = pd),                      \
+        SEQ(shape##_RELAXED_NMADD, simd_nmadd, .insn = pd)
+#define EXTENDS(wide, narrow, sx, zx)                                                                                            \
+    ONE(wide##_EXTEND_LOW_##narrow##_S, sx), ONE(wide##_EXTEND_LOW_##narrow##_U, zx),                                            \
+        SEQ(wide##_EXTEND_HIGH_##narrow##_S, simd_extend_high, .insn = sx),                                                      \
         SEQ(wide##_EXTEND_HIGH_##narrow##_U, simd_extend_high, .insn = zx)
 
 static const struct simd_row rows[WASM_OPS_END - WASM_BASE_FD] = {

@@ -1,8 +1,8 @@
 /* x64_simd_int: vector instructions on integers that take more than one machine instruction. */
 #include "baseline/x64_simd.h"
 
-#define BYTES(b) ((b) * 0x0101010101010101ull)
-#define WORDS(w) ((w) * 0x0001000100010001ull)
+#define BYTES(b) ((b)*0x0101010101010101ull)
+#define WORDS(w) ((w)*0x0001000100010001ull)
 
 /* ---- bits and comparisons ---- */
 

@@ -255,8 +255,8 @@ void target_simd_load_lane(struct compiler *c, unsigned log2, uint8_t lane, uint
     if (temp != NO_REG) release_reg(c, temp);
 }
 
-void target_simd_store_lane(struct compiler *c, unsigned log2, uint8_t lane, uint32_t memory, uint64_t offset,
-                            struct value *addr, struct value *a) {
+void target_simd_store_lane(struct compiler *c, unsigned log2, uint8_t lane, uint32_t memory, uint64_t offset, struct value *addr,
+                            struct value *a) {
     static const uint32_t extract[] = {PEXTRB, PEXTRW_STORE, PEXTRD, PEXTRQ};
     uint8_t temp, s = reg_of(c, a);
     struct x64_mem m = x64_address(c, log2, memory, offset, addr, &temp);

@@ -106,7 +106,9 @@ static int run(arena *mem, const struct cli_options *o) {
 static int inspect(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
     struct node_inspect_config config = {.file = o->operands.p[0],
-                                         .format = o->json ? NODE_INSPECT_JSON : o->wat ? NODE_INSPECT_WAT : NODE_INSPECT_TEXT,
+                                         .format = o->json  ? NODE_INSPECT_JSON
+                                                   : o->wat ? NODE_INSPECT_WAT
+                                                            : NODE_INSPECT_TEXT,
                                          .fd = STDOUT_FILENO,
                                          .limits = o->limits,
                                          .state_dir = o->state_dir};

@@ -164,10 +164,13 @@ static const struct {
     const char *theirs, *flag;
     const char *(*meant)(arena *, const char *);
 } elsewhere[] = {
-    {"-p", "listen", port},           {"--port", "listen", port},    {"--host", "listen", host},      {"-b", "listen", same},
-    {"--bind", "listen", same},       {"--addr", "listen", same},    {"--address", "listen", same},   {"-e", "env", same},
-    {"-v", "dir", same},              {"--volume", "dir", same},     {"--mount", "dir", same},        {"--mapdir", "dir", guest_first},
-    {"-w", "workers", same},          {"--allow-outbound", "allow-http", same},
+    {"-p", "listen", port},        {"--port", "listen", port},
+    {"--host", "listen", host},    {"-b", "listen", same},
+    {"--bind", "listen", same},    {"--addr", "listen", same},
+    {"--address", "listen", same}, {"-e", "env", same},
+    {"-v", "dir", same},           {"--volume", "dir", same},
+    {"--mount", "dir", same},      {"--mapdir", "dir", guest_first},
+    {"-w", "workers", same},       {"--allow-outbound", "allow-http", same},
 };
 
 /* What other programs have a flag for and is done otherwise here. */
@@ -251,8 +254,8 @@ static err unknown_flag(arena *out, const char *arg, const char *value, const st
     snprintf(name, sizeof name, "%.*s", (int)strcspn(arg + 2, "="), arg + 2);
     const char *near = nearest_flag(name, command);
     if (near)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%s'; did you mean --%s?%s", commands[command].name, arg, near,
-                        guests_flag(o));
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%s'; did you mean --%s?%s", commands[command].name, arg,
+                        near, guests_flag(o));
     return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%s'; see: orlo %s --help%s", commands[command].name, arg,
                     commands[command].name, guests_flag(o));
 }
@@ -269,8 +272,8 @@ static err read_flag(arena *out, int argc, char **argv, int *i, struct cli_optio
     const char *next = *i + 1 < argc && argv[*i + 1][0] != '-' ? argv[*i + 1] : NULL;
     if (arg[1] != '-' && known_elsewhere(out, arg, next, o->command, d)) return ERR_USAGE;
     if (arg[1] != '-')
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "there is no flag '%s'; see: orlo %s --help%s", arg, commands[o->command].name,
-                        guests_flag(o));
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "there is no flag '%s'; see: orlo %s --help%s", arg,
+                        commands[o->command].name, guests_flag(o));
     size_t n = strcspn(arg + 2, "=");
     const struct flag *f = find_flag(arg + 2, n, o->command);
     if (!f) return unknown_flag(out, arg, next, o, d);
@@ -293,8 +296,8 @@ static enum cli_command find_command(const char *word) {
 static err unknown_command(const char *word, struct diag *d) {
     static const struct {
         const char *theirs, *here;
-    } others[] = {{"up", "serve"},    {"start", "serve"},       {"dev", "serve"},        {"build", "compile"},
-                  {"exec", "run"},    {"validate", "inspect"},  {"version", "--version"}};
+    } others[] = {{"up", "serve"}, {"start", "serve"},      {"dev", "serve"},        {"build", "compile"},
+                  {"exec", "run"}, {"validate", "inspect"}, {"version", "--version"}};
     const char *names[CLI_COMMANDS - 1];
     for (size_t i = 0; i < ARRAY_COUNT(others); i++)
         if (!strcmp(word, others[i].theirs))
@@ -346,8 +349,9 @@ err cli_parse(arena *out, int argc, char **argv, struct cli_options *o, struct d
 
 /* ---- help ---- */
 
-static const char exit_statuses[] = "0 done, 64 wrong use, 65 bad file, 66 no such file, 69 a port is in use, 70 a guest trapped,\n"
-                                    "73 output cannot be written, 77 not permitted.\n";
+static const char exit_statuses[] =
+    "0 done, 64 wrong use, 65 bad file, 66 no such file, 69 a port is in use, 70 a guest trapped,\n"
+    "73 output cannot be written, 77 not permitted.\n";
 
 void cli_help(FILE *to) {
     fputs("orlo " ORLO_VERSION ": answers HTTP with WebAssembly, each request in a fresh sandbox.\n\nUsage: orlo COMMAND …\n\n",
@@ -450,7 +454,8 @@ static void man_command(FILE *to, enum cli_command c) {
 }
 
 void cli_help_man(FILE *to) {
-    fputs(".TH ORLO 1 \"\" \"Orlo " ORLO_VERSION "\"\n.SH NAME\norlo \\- answers HTTP with WebAssembly, each request in a fresh sandbox\n"
+    fputs(".TH ORLO 1 \"\" \"Orlo " ORLO_VERSION
+          "\"\n.SH NAME\norlo \\- answers HTTP with WebAssembly, each request in a fresh sandbox\n"
           ".SH SYNOPSIS\n\\fBorlo\\fR \\fICOMMAND\\fR [\\fIFLAG\\fR ...] [\\fIFILE\\fR]\n.SH COMMANDS\n",
           to);
     for (int c = 1; c < CLI_COMMANDS; c++)

@@ -14,8 +14,7 @@ static uint32_t sig_id(struct cvalidator *v, const struct sig *s) {
 }
 
 static wasm_type core_of(uint8_t flat) {
-    static const wasm_type types[] = {
-        [PLAN_I32] = WASM_I32, [PLAN_I64] = WASM_I64, [PLAN_F32] = WASM_F32, [PLAN_F64] = WASM_F64};
+    static const wasm_type types[] = {[PLAN_I32] = WASM_I32, [PLAN_I64] = WASM_I64, [PLAN_F32] = WASM_F32, [PLAN_F64] = WASM_F64};
     return types[flat];
 }
 
@@ -28,8 +27,7 @@ static struct sig sig_of_flat(const struct plan_core_sig *f) {
 
 /* ---- options ------------------------------------------------------------------------------------ */
 
-static err core_func(struct cvalidator *v, struct cscope *s, uint32_t index, const struct wasm_deftype **t,
-                     uint64_t at) {
+static err core_func(struct cvalidator *v, struct cscope *s, uint32_t index, const struct wasm_deftype **t, uint64_t at) {
     if (index >= s->core_funcs.n) CFAIL(at, "unknown core function %u: function index out of bounds", index);
     *t = &v->ts->core->defs.p[s->core_funcs.p[index]];
     return ERR_OK;
@@ -58,8 +56,7 @@ static err option(struct cvalidator *v, struct crd *r, struct coptions *o) {
     case 1:
     case 2:
         if (o->has_encoding)
-            CFAIL(at, "canonical encoding option `%s` conflicts with option `%s`", encodings[o->encoding],
-                  encodings[b]);
+            CFAIL(at, "canonical encoding option `%s` conflicts with option `%s`", encodings[o->encoding], encodings[b]);
         o->has_encoding = true;
         o->encoding = (enum component_encoding)b;
         return ERR_OK;
@@ -75,11 +72,9 @@ static err option(struct cvalidator *v, struct crd *r, struct coptions *o) {
     }
 }
 
-static err check_realloc(struct cvalidator *v, struct cscope *s, const struct coptions *o, bool is64,
-                         uint64_t at) {
+static err check_realloc(struct cvalidator *v, struct cscope *s, const struct coptions *o, bool is64, uint64_t at) {
     const struct wasm_deftype *t;
-    if (o->memory == PLAN_NONE)
-        CFAIL(at, "canonical option `realloc` requires `memory` to also be specified");
+    if (o->memory == PLAN_NONE) CFAIL(at, "canonical option `realloc` requires `memory` to also be specified");
     TRY(core_func(v, s, o->realloc, &t, at));
     wasm_type ptr = is64 ? WASM_I64 : WASM_I32;
     bool ok = t->params_count == 4 && t->results_count == 1 && t->results[0] == ptr;
@@ -92,8 +87,7 @@ static err options(struct cvalidator *v, struct cscope *s, struct crd *r, struct
     uint64_t at = crd_at(r);
     struct coptions *o = &c->options;
     uint32_t n;
-    *o = (struct coptions){
-        .memory = PLAN_NONE, .realloc = PLAN_NONE, .post_return = PLAN_NONE, .callback = PLAN_NONE};
+    *o = (struct coptions){.memory = PLAN_NONE, .realloc = PLAN_NONE, .post_return = PLAN_NONE, .callback = PLAN_NONE};
     TRY(crd_count(r, CMAX_PARAMS, "canonical options", &n));
     for (uint32_t i = 0; i < n; i++) TRY(option(v, r, o));
     if (o->memory != PLAN_NONE) TRY(abi_memory(v, s, o->memory, &c->memory64, at));
@@ -115,15 +109,13 @@ static err need_realloc(struct cvalidator *v, const struct coptions *o, uint64_t
 }
 
 static err only_lowering(struct cvalidator *v, const struct coptions *o, uint64_t at) {
-    if (o->post_return != PLAN_NONE)
-        CFAIL(at, "canonical option `post-return` cannot be specified for lowerings");
+    if (o->post_return != PLAN_NONE) CFAIL(at, "canonical option `post-return` cannot be specified for lowerings");
     if (o->callback != PLAN_NONE) CFAIL(at, "canonical option `callback` cannot be specified for lowerings");
     return ERR_OK;
 }
 
 static err only_sync(struct cvalidator *v, const struct ccanon *c, uint64_t at) {
-    if (c->options.is_async)
-        CFAIL(at, "cannot specify `async` option on `%s`", component_canon_text(c->kind));
+    if (c->options.is_async) CFAIL(at, "cannot specify `async` option on `%s`", component_canon_text(c->kind));
     return ERR_OK;
 }
 
@@ -138,8 +130,7 @@ static bool params_have_pointer(const struct ctype *ft) {
 static void put_types(char *out, size_t n, const wasm_type *types, uint32_t count) {
     size_t at = (size_t)snprintf(out, n, "[");
     for (uint32_t i = 0; i < count && at < n; i++) {
-        static const char *const names[] = {
-            [WASM_I32] = "I32", [WASM_I64] = "I64", [WASM_F32] = "F32", [WASM_F64] = "F64"};
+        static const char *const names[] = {[WASM_I32] = "I32", [WASM_I64] = "I64", [WASM_F32] = "F32", [WASM_F64] = "F64"};
         char text[40];
         bool number = types[i] >= WASM_I32 && types[i] <= WASM_F64;
         at += (size_t)snprintf(out + at, n - at, "%s%s", i ? ", " : "",
@@ -148,8 +139,8 @@ static void put_types(char *out, size_t n, const wasm_type *types, uint32_t coun
     if (at < n) snprintf(out + at, n - at, "]");
 }
 
-static err same_types(struct cvalidator *v, const char *what, const wasm_type *want, uint32_t want_count,
-                      const wasm_type *have, uint32_t have_count, uint32_t func, uint64_t at) {
+static err same_types(struct cvalidator *v, const char *what, const wasm_type *want, uint32_t want_count, const wasm_type *have,
+                      uint32_t have_count, uint32_t func, uint64_t at) {
     bool same = want_count == have_count;
     for (uint32_t i = 0; same && i < want_count; i++) same = want[i] == have[i];
     if (same) return ERR_OK;
@@ -159,15 +150,13 @@ static err same_types(struct cvalidator *v, const char *what, const wasm_type *w
     CFAIL(at, "lowered %s types `%s` do not match %s types `%s` of core function %u", what, w, what, h, func);
 }
 
-static err lift_needs(struct cvalidator *v, const struct ccanon *c, const struct plan_core_sig *sig,
-                      uint64_t at) {
+static err lift_needs(struct cvalidator *v, const struct ccanon *c, const struct plan_core_sig *sig, uint64_t at) {
     const struct coptions *o = &c->options;
     if (params_have_pointer(c->type) || sig->params_in_memory) TRY(need_realloc(v, o, at));
     if (!c->type->elem) return ERR_OK;
     struct cflat result = {0};
     cflat_type(&result, c->type->elem, c->memory64);
-    if (c->type->elem->has_pointer || result.count > (o->is_async ? PLAN_FLAT_MAX : 1))
-        TRY(need_memory(v, o, at));
+    if (c->type->elem->has_pointer || result.count > (o->is_async ? PLAN_FLAT_MAX : 1)) TRY(need_memory(v, o, at));
     return ERR_OK;
 }
 
@@ -176,19 +165,15 @@ static err lift(struct cvalidator *v, struct cscope *s, struct ccanon *c, uint64
     const struct wasm_deftype *core, *f;
     struct plan_core_sig sig;
     TRY(core_func(v, s, c->func, &core, at));
-    if (o->is_async && !c->type->is_async)
-        CFAIL(at, "the `async` canonical option requires an async function type");
+    if (o->is_async && !c->type->is_async) CFAIL(at, "the `async` canonical option requires an async function type");
     cflat_func(c->type, true, o->is_async, o->callback != PLAN_NONE, c->memory64, &sig);
     TRY(lift_needs(v, c, &sig, at));
     struct sig want = sig_of_flat(&sig);
-    TRY(same_types(v, "parameter", want.params, want.params_count, core->params, core->params_count, c->func,
-                   at));
-    TRY(same_types(v, "result", &want.result, want.has_result, core->results, core->results_count, c->func,
-                   at));
+    TRY(same_types(v, "parameter", want.params, want.params_count, core->params, core->params_count, c->func, at));
+    TRY(same_types(v, "result", &want.result, want.has_result, core->results, core->results_count, c->func, at));
     if (o->post_return != PLAN_NONE) {
         TRY(core_func(v, s, o->post_return, &f, at));
-        if (f->results_count || f->params_count != want.has_result ||
-            (want.has_result && f->params[0] != want.result))
+        if (f->results_count || f->params_count != want.has_result || (want.has_result && f->params[0] != want.result))
             CFAIL(at, "canonical option `post-return` uses a core function with an incorrect signature");
     }
     if (o->callback != PLAN_NONE) {
@@ -200,10 +185,9 @@ static err lift(struct cvalidator *v, struct cscope *s, struct ccanon *c, uint64
     return cscope_push(v, s, (struct centity){.kind = CE_FUNC, .type = c->type}, at);
 }
 
-static err lower_needs(struct cvalidator *v, const struct ccanon *c, const struct ctype *ft,
-                       const struct plan_core_sig *sig, uint64_t at) {
-    if (params_have_pointer(ft) || sig->params_in_memory || sig->result_in_memory)
-        TRY(need_memory(v, &c->options, at));
+static err lower_needs(struct cvalidator *v, const struct ccanon *c, const struct ctype *ft, const struct plan_core_sig *sig,
+                       uint64_t at) {
+    if (params_have_pointer(ft) || sig->params_in_memory || sig->result_in_memory) TRY(need_memory(v, &c->options, at));
     if (ft->elem && ft->elem->has_pointer) TRY(need_realloc(v, &c->options, at));
     return ERR_OK;
 }
@@ -213,8 +197,7 @@ static err lower(struct cvalidator *v, struct cscope *s, struct ccanon *c, struc
     if (c->func >= s->funcs.n) CFAIL(at, "unknown function %u: function index out of bounds", c->func);
     c->type = s->funcs.p[c->func];
     TRY(only_lowering(v, &c->options, at));
-    if (c->options.is_async && !c->type->is_async)
-        CFAIL(at, "the `async` canonical option requires an async function type");
+    if (c->options.is_async && !c->type->is_async) CFAIL(at, "the `async` canonical option requires an async function type");
     cflat_func(c->type, false, c->options.is_async, false, c->memory64, &flat);
     TRY(lower_needs(v, c, c->type, &flat, at));
     *sig = sig_of_flat(&flat);
@@ -226,8 +209,7 @@ static err task_return(struct cvalidator *v, struct ccanon *c, struct sig *sig, 
     struct ctype ft = {.kind = CT_FUNC, .fields = &param, .fields_count = c->type != NULL};
     struct plan_core_sig flat;
     if (c->options.realloc != PLAN_NONE) CFAIL(at, "cannot specify `realloc` option on `task.return`");
-    if (c->options.post_return != PLAN_NONE)
-        CFAIL(at, "cannot specify `post-return` option on `task.return`");
+    if (c->options.post_return != PLAN_NONE) CFAIL(at, "cannot specify `post-return` option on `task.return`");
     TRY(only_lowering(v, &c->options, at));
     TRY(only_sync(v, c, at));
     cflat_func(&ft, false, false, false, c->memory64, &flat);
@@ -238,14 +220,14 @@ static err task_return(struct cvalidator *v, struct ccanon *c, struct sig *sig, 
 
 /* ---- built-ins ---------------------------------------------------------------------------------- */
 
-#define SIG(has, res, ...)                                                                                   \
-    ((struct sig){.params = {__VA_ARGS__},                                                                   \
-                  .params_count = ARRAY_COUNT(((wasm_type[]){WASM_BOT, ##__VA_ARGS__})) - 1,                 \
-                  .result = res,                                                                             \
+#define SIG(has, res, ...)                                                                                                       \
+    ((struct sig){.params = {__VA_ARGS__},                                                                                       \
+                  .params_count = ARRAY_COUNT(((wasm_type[]){WASM_BOT, ##__VA_ARGS__})) - 1,                                     \
+                  .result = res,                                                                                                 \
                   .has_result = has})
 
-static err resource_builtin(struct cvalidator *v, struct cscope *s, struct ccanon *c, uint32_t index,
-                            struct sig *sig, uint64_t at) {
+static err resource_builtin(struct cvalidator *v, struct cscope *s, struct ccanon *c, uint32_t index, struct sig *sig,
+                            uint64_t at) {
     if (c->type->kind != CT_RESOURCE) CFAIL(at, "type index %u is not a resource type", index);
     if (c->kind == COMPONENT_CANON_RESOURCE_DROP) {
         *sig = SIG(false, 0, WASM_I32);
@@ -258,8 +240,7 @@ static err resource_builtin(struct cvalidator *v, struct cscope *s, struct ccano
 }
 
 /* stream.* and future.*; lift: the value leaves this component (write). */
-static err copy_builtin(struct cvalidator *v, struct ccanon *c, bool read, bool is_stream, struct sig *sig,
-                        uint64_t at) {
+static err copy_builtin(struct cvalidator *v, struct ccanon *c, bool read, bool is_stream, struct sig *sig, uint64_t at) {
     wasm_type ptr = c->memory64 ? WASM_I64 : WASM_I32;
     TRY(only_lowering(v, &c->options, at));
     if (c->type->elem) {
@@ -289,12 +270,10 @@ static err stream_builtin(struct cvalidator *v, struct ccanon *c, struct sig *si
     }
 }
 
-static err context_builtin(struct cvalidator *v, struct cscope *s, struct ccanon *c, wasm_type t,
-                           struct sig *sig, uint64_t at) {
+static err context_builtin(struct cvalidator *v, struct cscope *s, struct ccanon *c, wasm_type t, struct sig *sig, uint64_t at) {
     const char *name = component_canon_text(c->kind);
     if (t != WASM_I32 && t != WASM_I64) CFAIL(at, "`%s` only supports `i32` or `i64`", name);
-    if (s->context_type && s->context_type != t)
-        CFAIL(at, "`%s` type must match previous context type", name);
+    if (s->context_type && s->context_type != t) CFAIL(at, "`%s` type must match previous context type", name);
     if (c->immediate > 1) CFAIL(at, "`%s` immediate must be zero or one: %u", name, c->immediate);
     s->context_type = (uint8_t)t;
     c->immediate64 = t == WASM_I64;
@@ -312,8 +291,8 @@ static err error_context_builtin(struct cvalidator *v, struct ccanon *c, struct 
     return ERR_OK;
 }
 
-static err thread_start_builtin(struct cvalidator *v, struct cscope *s, struct ccanon *c, uint32_t type,
-                                struct sig *sig, uint64_t at) {
+static err thread_start_builtin(struct cvalidator *v, struct cscope *s, struct ccanon *c, uint32_t type, struct sig *sig,
+                                uint64_t at) {
     wasm_type index = WASM_I32;
     if (type >= s->core_types.n) CFAIL(at, "unknown type %u: type index out of bounds", type);
     const struct ccore_type_def *def = &s->core_types.p[type];
@@ -326,8 +305,7 @@ static err thread_start_builtin(struct cvalidator *v, struct cscope *s, struct c
     if (c->kind != COMPONENT_CANON_THREAD_NEW_INDIRECT) CFAIL(at, "spawn type must be shared");
     if (c->table >= s->core_tables.n) CFAIL(at, "unknown table %u: table index out of bounds", c->table);
     const struct ccore *table = &s->core_tables.p[c->table];
-    if (table->type != WASM_FUNCREF || table->limits.shared)
-        CFAIL(at, "table is not a table of (ref null func)");
+    if (table->type != WASM_FUNCREF || table->limits.shared) CFAIL(at, "table is not a table of (ref null func)");
     c->table64 = table->limits.is64;
     c->immediate64 = t->params[0] == WASM_I64;
     c->immediate = def->type_id;
@@ -374,8 +352,7 @@ static err flag(struct cvalidator *v, struct crd *r, bool *out) {
     return ERR_OK;
 }
 
-static err immediate(struct cvalidator *v, struct cscope *s, struct crd *r, char what, struct ccanon *c,
-                     struct immediates *im) {
+static err immediate(struct cvalidator *v, struct cscope *s, struct crd *r, char what, struct ccanon *c, struct immediates *im) {
     uint64_t at = crd_at(r);
     switch (what) {
     case 'F':
@@ -399,8 +376,8 @@ static err immediate(struct cvalidator *v, struct cscope *s, struct crd *r, char
     }
 }
 
-static err builtin(struct cvalidator *v, struct cscope *s, struct ccanon *c, const struct immediates *im,
-                   struct sig *sig, uint64_t at) {
+static err builtin(struct cvalidator *v, struct cscope *s, struct ccanon *c, const struct immediates *im, struct sig *sig,
+                   uint64_t at) {
     switch (c->kind) {
     case COMPONENT_CANON_LOWER: return lower(v, s, c, sig, at);
     case COMPONENT_CANON_TASK_RETURN: return task_return(v, c, sig, at);
@@ -458,8 +435,7 @@ err cdec_canon(struct cvalidator *v, struct cscope *s, struct crd *r) {
     struct immediates im = {0};
     struct sig sig = {0};
     c->memory = c->table = PLAN_NONE;
-    c->options = (struct coptions){
-        .memory = PLAN_NONE, .realloc = PLAN_NONE, .post_return = PLAN_NONE, .callback = PLAN_NONE};
+    c->options = (struct coptions){.memory = PLAN_NONE, .realloc = PLAN_NONE, .post_return = PLAN_NONE, .callback = PLAN_NONE};
     TRY(kind_of(v, r, &c->kind));
     for (const char *i = canons[c->kind].immediates; *i; i++) TRY(immediate(v, s, r, *i, c, &im));
     if (s->core_funcs.n >= CMAX_COUNT) CLIMIT(at, "functions count exceeds the limit of %u", CMAX_COUNT);

@@ -82,12 +82,7 @@ void component_name_split(str name, struct component_name *out);
 bool component_name_matches(str wanted, str offered);
 
 /* "[method]fields.append" → METHOD, resource "fields", name "append". */
-enum component_func_kind {
-    COMPONENT_FUNC_PLAIN,
-    COMPONENT_FUNC_METHOD,
-    COMPONENT_FUNC_STATIC,
-    COMPONENT_FUNC_CONSTRUCTOR
-};
+enum component_func_kind { COMPONENT_FUNC_PLAIN, COMPONENT_FUNC_METHOD, COMPONENT_FUNC_STATIC, COMPONENT_FUNC_CONSTRUCTOR };
 struct component_func_name {
     enum component_func_kind kind;
     str resource, name;

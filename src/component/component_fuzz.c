@@ -45,8 +45,7 @@ static void check_round_trip(arena *a, const struct plan *p) {
     plan_save(&again, &second);
     if (canary) second.p[second.n - 1] ^= 1;
     ENSURE(str_eq(buf_str(&first), buf_str(&second)));
-    for (size_t n = 0; n < first.n; n += 1 + first.n / 16)
-        ENSURE(plan_load(a, (str){first.p, n}, &again) == ERR_MALFORMED);
+    for (size_t n = 0; n < first.n; n += 1 + first.n / 16) ENSURE(plan_load(a, (str){first.p, n}, &again) == ERR_MALFORMED);
     buf_free(&first);
     buf_free(&second);
 }

@@ -161,7 +161,7 @@ enum cdef_kind {
 struct cdef {
     enum cdef_kind kind;
     enum csort sort; /* aliases, EXPORT */
-    uint32_t index; /* instantiated module or component; instance aliased; outer count; EXPORT: index; MODULE:
+    uint32_t index;  /* instantiated module or component; instance aliased; outer count; EXPORT: index; MODULE:
                        modules[] */
     uint32_t outer_index;
     str name;                /* alias export, import, export */
@@ -204,8 +204,8 @@ struct ctypes *ctypes_new(arena *out);
 
 /* Completes a value or function type whose kind, elem, err, fields, length are set: sizes, flags, sid; a copy
  * in the arena. ERR_LIMIT, ERR_INVALID: too large, too deep. */
-[[nodiscard]] err ctypes_make(struct ctypes *ts, const struct ctype *proto, const struct ctype **out,
-                              struct diag *d, uint64_t at);
+[[nodiscard]] err ctypes_make(struct ctypes *ts, const struct ctype *proto, const struct ctype **out, struct diag *d,
+                              uint64_t at);
 struct ctype *ctypes_new_node(struct ctypes *ts, uint8_t kind);
 /* A new name for t. */
 const struct ctype *ctypes_alias(struct ctypes *ts, const struct ctype *t);
@@ -251,15 +251,12 @@ struct cflat {
 };
 void cflat_type(struct cflat *f, const struct ctype *t, bool ptr64);
 /* The core signature of a lifted or lowered function of type ft. */
-void cflat_func(const struct ctype *ft, bool lift, bool is_async, bool has_callback, bool ptr64,
-                struct plan_core_sig *sig);
+void cflat_func(const struct ctype *ft, bool lift, bool is_async, bool has_callback, bool ptr64, struct plan_core_sig *sig);
 
 /* ---- subtyping (subtype.c) ---------------------------------------------------------------------- */
 
-[[nodiscard]] err csub_entity(struct ctypes *ts, struct centity a, struct centity b, struct diag *d,
-                              uint64_t at);
-[[nodiscard]] err csub_core(struct ctypes *ts, const struct ccore *a, const struct ccore *b, struct diag *d,
-                            uint64_t at);
+[[nodiscard]] err csub_entity(struct ctypes *ts, struct centity a, struct centity b, struct diag *d, uint64_t at);
+[[nodiscard]] err csub_core(struct ctypes *ts, const struct ccore *a, const struct ccore *b, struct diag *d, uint64_t at);
 /* Wherever `want` names an unbound resource among `vars` (by id), binds it to the resource that `have` has in
  * the same place. Where `have` lacks one, nothing is bound: csub_entity then says what is wrong. */
 void csub_bind(struct csubst *s, const struct cptrs *vars, struct centity want, struct centity have);
@@ -268,9 +265,9 @@ struct cptrs *csub_vars(struct ctypes *ts, struct cres *const *res, uint32_t n);
 void csub_rename(struct csubst *s, struct centity want, struct centity have);
 /* Checks `have` (by name) against what the component type c imports or exports, opening it; s collects what
  * it binds. */
-[[nodiscard]] err csub_open(struct csubst *s, const struct cextern *have, uint32_t have_count,
-                            const struct cextern *want, uint32_t want_count, struct cres *const *vars,
-                            uint32_t vars_count, const char *direction, struct diag *d, uint64_t at);
+[[nodiscard]] err csub_open(struct csubst *s, const struct cextern *have, uint32_t have_count, const struct cextern *want,
+                            uint32_t want_count, struct cres *const *vars, uint32_t vars_count, const char *direction,
+                            struct diag *d, uint64_t at);
 const char *centity_text(enum centity_kind k);
 
 /* ---- names (name.c) ----------------------------------------------------------------------------- */
@@ -299,9 +296,8 @@ static inline bool crd_end(const struct crd *r) { return r->p == r->end; }
 [[nodiscard]] err crd_s33(struct crd *r, int64_t *v);
 [[nodiscard]] err crd_u64(struct crd *r, uint64_t *v);
 [[nodiscard]] err crd_bytes(struct crd *r, uint32_t n, str *v);
-[[nodiscard]] err crd_name(struct crd *r, str *v); /* UTF-8 checked */
-[[nodiscard]] err crd_count(struct crd *r, uint32_t max, const char *what,
-                            uint32_t *v); /* of a vec; each entry takes a byte */
+[[nodiscard]] err crd_name(struct crd *r, str *v);                                       /* UTF-8 checked */
+[[nodiscard]] err crd_count(struct crd *r, uint32_t max, const char *what, uint32_t *v); /* of a vec; each entry takes a byte */
 
 /* ---- scopes: a component, or a component or instance type, being decoded (decode.c) ------------- */
 
@@ -339,7 +335,7 @@ struct cscope {
     VEC(struct cres *) imported, fresh;
     struct cptrs *named_imports, *named_exports; /* ctype uids that have an external name */
     struct component *component;                 /* of CSCOPE_COMPONENT */
-    uint8_t context_type; /* of context.get/set seen: 0 none, else WASM_I32 or WASM_I64 */
+    uint8_t context_type;                        /* of context.get/set seen: 0 none, else WASM_I32 or WASM_I64 */
     uint64_t type_size;
 };
 
@@ -351,18 +347,16 @@ struct cvalidator {
 };
 
 /* sections and declarations, by file */
-[[nodiscard]] err cdec_core_type(struct cvalidator *v, struct cscope *s, struct crd *r);     /* core.c */
-[[nodiscard]] err cdec_core_instance(struct cvalidator *v, struct cscope *s, struct crd *r); /* core.c */
-[[nodiscard]] err cdec_core_module(struct cvalidator *v, struct cscope *s, struct crd *r);   /* core.c */
-[[nodiscard]] err cdec_core_valtype(struct cvalidator *v, struct cscope *s, struct crd *r,
-                                    wasm_type *t); /* core.c */
-[[nodiscard]] err ccore_export(struct cvalidator *v, const struct cscope *s, uint32_t instance, str name,
-                               enum wasm_extern kind, struct ccore *out, uint64_t at); /* core.c */
-[[nodiscard]] err cdec_type(struct cvalidator *v, struct cscope *s, struct crd *r);    /* type_dec.c */
+[[nodiscard]] err cdec_core_type(struct cvalidator *v, struct cscope *s, struct crd *r);                  /* core.c */
+[[nodiscard]] err cdec_core_instance(struct cvalidator *v, struct cscope *s, struct crd *r);              /* core.c */
+[[nodiscard]] err cdec_core_module(struct cvalidator *v, struct cscope *s, struct crd *r);                /* core.c */
+[[nodiscard]] err cdec_core_valtype(struct cvalidator *v, struct cscope *s, struct crd *r, wasm_type *t); /* core.c */
+[[nodiscard]] err ccore_export(struct cvalidator *v, const struct cscope *s, uint32_t instance, str name, enum wasm_extern kind,
+                               struct ccore *out, uint64_t at);                     /* core.c */
+[[nodiscard]] err cdec_type(struct cvalidator *v, struct cscope *s, struct crd *r); /* type_dec.c */
 [[nodiscard]] err cdec_valtype(struct cvalidator *v, struct cscope *s, struct crd *r, const struct ctype **t);
 [[nodiscard]] err cdec_externtype(struct cvalidator *v, struct cscope *s, struct crd *r, struct centity *e);
-[[nodiscard]] err cdec_resultlist(struct cvalidator *v, struct cscope *s, struct crd *r,
-                                  const struct ctype **t);
+[[nodiscard]] err cdec_resultlist(struct cvalidator *v, struct cscope *s, struct crd *r, const struct ctype **t);
 [[nodiscard]] err cdec_canon(struct cvalidator *v, struct cscope *s, struct crd *r);      /* canon.c */
 [[nodiscard]] err cdec_alias(struct cvalidator *v, struct cscope *s, struct crd *r);      /* alias.c */
 [[nodiscard]] err cdec_instance(struct cvalidator *v, struct cscope *s, struct crd *r);   /* instance.c */
@@ -373,15 +367,13 @@ struct cvalidator {
 [[nodiscard]] err cdec_sort(struct crd *r, enum csort *sort);
 
 /* The type of item `index` of a sort that can be imported and exported. */
-[[nodiscard]] err cscope_entity(struct cvalidator *v, struct cscope *s, enum csort sort, uint32_t index,
-                                struct centity *e, uint64_t at);
+[[nodiscard]] err cscope_entity(struct cvalidator *v, struct cscope *s, enum csort sort, uint32_t index, struct centity *e,
+                                uint64_t at);
 /* Appends an item to its index space. */
 [[nodiscard]] err cscope_push(struct cvalidator *v, struct cscope *s, struct centity e, uint64_t at);
-[[nodiscard]] err cscope_type(struct cvalidator *v, struct cscope *s, uint32_t index, const struct ctype **t,
-                              uint64_t at);
+[[nodiscard]] err cscope_type(struct cvalidator *v, struct cscope *s, uint32_t index, const struct ctype **t, uint64_t at);
 struct cscope *cscope_new(struct cvalidator *v, struct cscope *parent, enum cscope_kind kind);
-struct cdef *cscope_def(struct cvalidator *v, struct cscope *s,
-                        enum cdef_kind kind); /* NULL in a type scope */
+struct cdef *cscope_def(struct cvalidator *v, struct cscope *s, enum cdef_kind kind); /* NULL in a type scope */
 /* The name of an import or export, with its attributes. */
 struct cextern_name {
     str name, implements, version_suffix, external_id;
@@ -390,16 +382,16 @@ struct cextern_name {
 [[nodiscard]] err cdec_extern_name(struct cvalidator *v, struct crd *r, struct cextern_name *n);
 /* Checks and enters a name of an import or export: grammar, uniqueness, the rules of annotated names and
  * attributes. */
-[[nodiscard]] err cnames_add(struct cvalidator *v, struct cnames *n, const char *direction,
-                             const struct cextern_name *name, struct centity e, uint64_t at);
+[[nodiscard]] err cnames_add(struct cvalidator *v, struct cnames *n, const char *direction, const struct cextern_name *name,
+                             struct centity e, uint64_t at);
 /* The type of scope s, closed. */
 [[nodiscard]] err cscope_close(struct cvalidator *v, struct cscope *s, const struct ctype **t, uint64_t at);
 
 /* The code is written out, so that compilers see that these never return ERR_OK. */
-#define CERR(code, at, ...)                                                                                  \
-    do {                                                                                                     \
-        (void)diag_set(v->d, code, (at), __VA_ARGS__);                                                       \
-        return code;                                                                                         \
+#define CERR(code, at, ...)                                                                                                      \
+    do {                                                                                                                         \
+        (void)diag_set(v->d, code, (at), __VA_ARGS__);                                                                           \
+        return code;                                                                                                             \
     } while (0)
 #define CFAIL(at, ...) CERR(ERR_INVALID, at, __VA_ARGS__)
 #define CMALFORMED(at, ...) CERR(ERR_MALFORMED, at, __VA_ARGS__)

@@ -87,8 +87,7 @@ static err concrete(struct cvalidator *v, struct cscope *s, int64_t index, uint6
     const struct ccore_type_def *t = &s->core_types.p[index];
     if (t->module) CFAIL(at, "type index %lld is a module type, not a sub type", (long long)index);
     if (t->origin == CCORE_TYPE_ELSEWHERE)
-        CUNSUPPORTED(at,
-                     "a recursion group that refers to a core type of an outer component is not supported");
+        CUNSUPPORTED(at, "a recursion group that refers to a core type of an outer component is not supported");
     return ERR_OK;
 }
 
@@ -216,12 +215,10 @@ static err limits(struct cvalidator *v, struct crd *r, struct wasm_limits *l, bo
     uint64_t at = crd_at(r);
     TRY(crd_u8(r, &flags));
     if (flags > 7) CMALFORMED(at, "malformed limits flags 0x%x", flags);
-    *l =
-        (struct wasm_limits){.max = UINT64_MAX, .has_max = flags & 1, .shared = flags & 2, .is64 = flags & 4};
+    *l = (struct wasm_limits){.max = UINT64_MAX, .has_max = flags & 1, .shared = flags & 2, .is64 = flags & 4};
     TRY(crd_u64(r, &l->min));
     if (l->has_max) TRY(crd_u64(r, &l->max));
-    if (!l->is64 && (l->min > UINT32_MAX || (l->has_max && l->max > UINT32_MAX)))
-        CMALFORMED(at, "integer too large");
+    if (!l->is64 && (l->min > UINT32_MAX || (l->has_max && l->max > UINT32_MAX))) CMALFORMED(at, "integer too large");
     if (l->min > l->max) CFAIL(at, "size minimum must not be greater than maximum");
     uint64_t pages_max = l->is64 ? 1ull << 48 : 1ull << 16;
     if (memory && (l->min > pages_max || (l->has_max && l->max > pages_max)))
@@ -237,8 +234,7 @@ static err core_func_index(struct cvalidator *v, struct cscope *s, struct crd *r
     if (index >= s->core_types.n) CFAIL(at, "unknown type %u: type index out of bounds", index);
     const struct ccore_type_def *t = &s->core_types.p[index];
     if (t->module) CFAIL(at, "type index %u is a module type, not a sub type", index);
-    if (v->ts->core->defs.p[t->type_id].comp != WASM_COMP_FUNC)
-        CFAIL(at, "type index %u is not a function type", index);
+    if (v->ts->core->defs.p[t->type_id].comp != WASM_COMP_FUNC) CFAIL(at, "type index %u is not a function type", index);
     *id = t->type_id;
     return ERR_OK;
 }
@@ -295,8 +291,7 @@ static err module_export(struct cvalidator *v, struct module_decls *m, struct cr
     struct ccore_named x = {0};
     TRY(crd_name(r, &x.name));
     TRY(core_externtype(v, &m->scope, r, &x.type));
-    if (!map_put(v->arena, &m->export_names, x.name, 1))
-        CFAIL(at, "export name `" STR_FMT "` already defined", STR_ARG(x.name));
+    if (!map_put(v->arena, &m->export_names, x.name, 1)) CFAIL(at, "export name `" STR_FMT "` already defined", STR_ARG(x.name));
     vec_push(v->arena, &m->exports, x);
     return ERR_OK;
 }
@@ -315,8 +310,7 @@ static err module_alias(struct cvalidator *v, struct cscope *outer, struct modul
     for (uint32_t i = 1; i < count && s; i++) s = s->parent;
     if (!s) CFAIL(at, "invalid outer alias count of %u", count);
     if (index >= s->core_types.n) CFAIL(at, "unknown type %u: type index out of bounds", index);
-    struct ccore_type_def def = {
-        s->core_types.p[index].module, s->core_types.p[index].type_id, CCORE_TYPE_ELSEWHERE, {0}};
+    struct ccore_type_def def = {s->core_types.p[index].module, s->core_types.p[index].type_id, CCORE_TYPE_ELSEWHERE, {0}};
     if (def.module) CFAIL(at, "type index %u is a module type, not a sub type", index);
     vec_push(v->arena, &m->scope.core_types, def);
     return ERR_OK;
@@ -344,8 +338,7 @@ static err module_type(struct cvalidator *v, struct cscope *s, struct crd *r) {
     TRY(crd_count(r, CMAX_COUNT, "declarations of a module type", &n));
     for (uint32_t i = 0; i < n; i++) TRY(module_decl(v, s, m, r));
     struct cmodule_type *t = arena_make(v->arena, struct cmodule_type);
-    *t = (struct cmodule_type){m->imports.p, m->exports.p, m->imports.n, m->exports.n,
-                               1 + m->imports.n + m->exports.n};
+    *t = (struct cmodule_type){m->imports.p, m->exports.p, m->imports.n, m->exports.n, 1 + m->imports.n + m->exports.n};
     struct ccore_type_def def = {.module = t};
     vec_push(v->arena, &s->core_types, def);
     return ERR_OK;
@@ -361,8 +354,7 @@ err cdec_core_type(struct cvalidator *v, struct cscope *s, struct crd *r) {
     case 0x60: return func_or_group(v, s, r);
     case 0x00: /* a non-final subtype is prefixed here */
         r->p++;
-        if (crd_end(r) || *r->p != 0x50)
-            CMALFORMED(crd_at(r), "invalid leading byte for non-final core type, 0x50 expected");
+        if (crd_end(r) || *r->p != 0x50) CMALFORMED(crd_at(r), "invalid leading byte for non-final core type, 0x50 expected");
         return rec_group(v, s, r);
     case 0x4e:
     case 0x4f:
@@ -415,11 +407,9 @@ static err unique_imports(struct cvalidator *v, const struct cmodule_type *t, ui
     struct map seen = {0};
     for (uint32_t i = 0; i < t->imports_count; i++) {
         const struct ccore_named *x = &t->imports[i];
-        str key = arena_fmt(v->arena, "%zu:" STR_FMT ":" STR_FMT, x->module.n, STR_ARG(x->module),
-                            STR_ARG(x->name));
+        str key = arena_fmt(v->arena, "%zu:" STR_FMT ":" STR_FMT, x->module.n, STR_ARG(x->module), STR_ARG(x->name));
         if (!map_put(v->arena, &seen, key, 1))
-            CFAIL(at, "duplicate import name `" STR_FMT ":" STR_FMT "`", STR_ARG(x->module),
-                  STR_ARG(x->name));
+            CFAIL(at, "duplicate import name `" STR_FMT ":" STR_FMT "`", STR_ARG(x->module), STR_ARG(x->name));
     }
     return ERR_OK;
 }
@@ -435,8 +425,7 @@ err cdec_core_module(struct cvalidator *v, struct cscope *s, struct crd *r) {
     err e = wasm_decode(v->arena, bytes, m, &d);
     if (e == ERR_OK) e = wasm_validate(v->arena, m, v->ts->core, &d);
     if (e != ERR_OK)
-        return diag_set(v->d, e, d.offset == DIAG_NOWHERE ? at : at + d.offset, "core module %u: %s",
-                        s->core_modules.n, d.text);
+        return diag_set(v->d, e, d.offset == DIAG_NOWHERE ? at : at + d.offset, "core module %u: %s", s->core_modules.n, d.text);
     const struct cmodule_type *t = type_of_module(v, m);
     TRY(unique_imports(v, t, at));
     struct cmodule entry = {at, m, t};
@@ -448,8 +437,7 @@ err cdec_core_module(struct cvalidator *v, struct cscope *s, struct crd *r) {
 
 /* ---- core instances ----------------------------------------------------------------------------- */
 
-static struct ccore_instance_type *instance_type(struct cvalidator *v, struct ccore_named *exports,
-                                                 uint32_t n) {
+static struct ccore_instance_type *instance_type(struct cvalidator *v, struct ccore_named *exports, uint32_t n) {
     struct ccore_instance_type *t = arena_make(v->arena, struct ccore_instance_type);
     t->exports = exports;
     t->exports_count = n;
@@ -457,8 +445,8 @@ static struct ccore_instance_type *instance_type(struct cvalidator *v, struct cc
     return t;
 }
 
-static err check_args(struct cvalidator *v, struct cscope *s, const struct cmodule_type *m,
-                      const struct cref *args, uint32_t n, uint64_t at) {
+static err check_args(struct cvalidator *v, struct cscope *s, const struct cmodule_type *m, const struct cref *args, uint32_t n,
+                      uint64_t at) {
     struct map by_name = {0};
     for (uint32_t i = 0; i < n; i++)
         if (!map_put(v->arena, &by_name, args[i].name, args[i].index))
@@ -470,14 +458,12 @@ static err check_args(struct cvalidator *v, struct cscope *s, const struct cmodu
             CFAIL(at, "missing module instantiation argument named `" STR_FMT "`", STR_ARG(x->module));
         const struct ccore_instance_type *t = s->core_instances.p[instance];
         if (!map_get(&t->by_name, x->name, &item))
-            CFAIL(at,
-                  "module instantiation argument `" STR_FMT "` does not export an item named `" STR_FMT "`",
+            CFAIL(at, "module instantiation argument `" STR_FMT "` does not export an item named `" STR_FMT "`",
                   STR_ARG(x->module), STR_ARG(x->name));
         err e = csub_core(v->ts, &t->exports[item].type, &x->type, v->d, at);
         if (e != ERR_OK) {
-            diag_prefix(
-                v->d, "type mismatch for export `" STR_FMT "` of module instantiation argument `" STR_FMT "`",
-                STR_ARG(x->name), STR_ARG(x->module));
+            diag_prefix(v->d, "type mismatch for export `" STR_FMT "` of module instantiation argument `" STR_FMT "`",
+                        STR_ARG(x->name), STR_ARG(x->module));
             return e;
         }
     }
@@ -494,8 +480,7 @@ static err instantiate(struct cvalidator *v, struct cscope *s, struct crd *r) {
         uint8_t kind;
         TRY(crd_name(r, &args[i].name));
         TRY(crd_u8(r, &kind));
-        if (kind != 0x12)
-            CMALFORMED(crd_at(r) - 1, "invalid leading byte (0x%x) for instantiation arg kind", kind);
+        if (kind != 0x12) CMALFORMED(crd_at(r) - 1, "invalid leading byte (0x%x) for instantiation arg kind", kind);
         TRY(crd_u32(r, &args[i].index));
         args[i].sort = CSORT_CORE_INSTANCE;
         if (args[i].index >= s->core_instances.n)
@@ -512,16 +497,12 @@ static err instantiate(struct cvalidator *v, struct cscope *s, struct crd *r) {
     return ERR_OK;
 }
 
-static err core_item(struct cvalidator *v, struct cscope *s, uint8_t kind, uint32_t index, struct ccore *out,
-                     uint64_t at) {
-    uint32_t counts[] = {s->core_funcs.n, s->core_tables.n, s->core_memories.n, s->core_globals.n,
-                         s->core_tags.n};
+static err core_item(struct cvalidator *v, struct cscope *s, uint8_t kind, uint32_t index, struct ccore *out, uint64_t at) {
+    uint32_t counts[] = {s->core_funcs.n, s->core_tables.n, s->core_memories.n, s->core_globals.n, s->core_tags.n};
     static const char *const text[] = {"core function", "table", "memory", "global", "tag"};
     static const char *const index_text[] = {"function", "table", "memory", "global", "tag"};
-    if (kind >= ARRAY_COUNT(counts))
-        CMALFORMED(at, "invalid leading byte (0x%x) for core external kind", kind);
-    if (index >= counts[kind])
-        CFAIL(at, "unknown %s %u: %s index out of bounds", text[kind], index, index_text[kind]);
+    if (kind >= ARRAY_COUNT(counts)) CMALFORMED(at, "invalid leading byte (0x%x) for core external kind", kind);
+    if (index >= counts[kind]) CFAIL(at, "unknown %s %u: %s index out of bounds", text[kind], index, index_text[kind]);
     switch (kind) {
     case 0: *out = (struct ccore){.kind = WASM_EXTERN_FUNC, .type_id = s->core_funcs.p[index]}; break;
     case 1: *out = s->core_tables.p[index]; break;
@@ -548,8 +529,7 @@ static err inline_exports(struct cvalidator *v, struct cscope *s, struct crd *r)
         refs[i].sort = (enum csort)(CSORT_CORE_FUNC + kind);
         exports[i].name = refs[i].name;
         if (!map_put(v->arena, &seen, refs[i].name, 1))
-            CFAIL(at, "duplicate instantiation export name `" STR_FMT "` already defined",
-                  STR_ARG(refs[i].name));
+            CFAIL(at, "duplicate instantiation export name `" STR_FMT "` already defined", STR_ARG(refs[i].name));
     }
     vec_push(v->arena, &s->core_instances, instance_type(v, exports, n));
     struct cdef *def = cscope_def(v, s, CDEF_CORE_EXPORTS);
@@ -568,17 +548,14 @@ err cdec_core_instance(struct cvalidator *v, struct cscope *s, struct crd *r) {
     CMALFORMED(at, "invalid leading byte (0x%x) for core instance", kind);
 }
 
-err ccore_export(struct cvalidator *v, const struct cscope *s, uint32_t instance, str name,
-                 enum wasm_extern kind, struct ccore *out, uint64_t at) {
+err ccore_export(struct cvalidator *v, const struct cscope *s, uint32_t instance, str name, enum wasm_extern kind,
+                 struct ccore *out, uint64_t at) {
     uint64_t i;
-    if (instance >= s->core_instances.n)
-        CFAIL(at, "unknown core instance %u: instance index out of bounds", instance);
+    if (instance >= s->core_instances.n) CFAIL(at, "unknown core instance %u: instance index out of bounds", instance);
     const struct ccore_instance_type *t = s->core_instances.p[instance];
-    if (!map_get(&t->by_name, name, &i))
-        CFAIL(at, "core instance %u has no export named `" STR_FMT "`", instance, STR_ARG(name));
+    if (!map_get(&t->by_name, name, &i)) CFAIL(at, "core instance %u has no export named `" STR_FMT "`", instance, STR_ARG(name));
     if (t->exports[i].type.kind != kind)
-        CFAIL(at, "export `" STR_FMT "` for core instance %u is not a %s", STR_ARG(name), instance,
-              wasm_extern_text(kind));
+        CFAIL(at, "export `" STR_FMT "` for core instance %u is not a %s", STR_ARG(name), instance, wasm_extern_text(kind));
     *out = t->exports[i].type;
     return ERR_OK;
 }

@@ -20,9 +20,7 @@ static err core_sort(struct crd *r, enum csort *sort, const char *what) {
     case 0x10: *sort = CSORT_CORE_TYPE; return ERR_OK;
     case 0x11: *sort = CSORT_CORE_MODULE; return ERR_OK;
     case 0x12: *sort = CSORT_CORE_INSTANCE; return ERR_OK;
-    default:
-        (void)diag_set(r->d, ERR_MALFORMED, at, "invalid leading byte (0x%x) for %s", b, what);
-        return ERR_MALFORMED;
+    default: (void)diag_set(r->d, ERR_MALFORMED, at, "invalid leading byte (0x%x) for %s", b, what); return ERR_MALFORMED;
     }
 }
 
@@ -45,15 +43,13 @@ err cdec_sort(struct crd *r, enum csort *sort) {
     uint64_t at = crd_at(r);
     TRY(sort_of(r, sort, "component external kind"));
     if (*sort < CSORT_FUNC && *sort != CSORT_CORE_MODULE)
-        return diag_set(r->d, ERR_MALFORMED, at, "invalid leading byte (0x%x) for component external kind",
-                        r->p[-1]);
+        return diag_set(r->d, ERR_MALFORMED, at, "invalid leading byte (0x%x) for component external kind", r->p[-1]);
     return ERR_OK;
 }
 
 static const char *sort_text(enum csort s) {
-    static const char *const text[] = {"func", "table",     "memory",   "global", "tag",
-                                       "type", "module",    "instance", "func",   "value",
-                                       "type", "component", "instance"};
+    static const char *const text[] = {"func",     "table", "memory", "global", "tag",       "type",    "module",
+                                       "instance", "func",  "value",  "type",   "component", "instance"};
     return text[s];
 }
 
@@ -75,8 +71,7 @@ static err alias_export(struct cvalidator *v, struct cscope *s, struct crd *r, e
     const struct cextern *x = ctype_export(s->instances.p[instance], name);
     if (!x) CFAIL(at, "instance %u has no export named `" STR_FMT "`", instance, STR_ARG(name));
     if (sorts[x->e.kind] != sort)
-        CFAIL(at, "export `" STR_FMT "` for instance %u is not a %s", STR_ARG(name), instance,
-              sort_text(sort));
+        CFAIL(at, "export `" STR_FMT "` for instance %u is not a %s", STR_ARG(name), instance, sort_text(sort));
     struct cdef *def = cscope_def(v, s, CDEF_ALIAS_EXPORT);
     if (def) {
         def->sort = sort;
@@ -87,16 +82,14 @@ static err alias_export(struct cvalidator *v, struct cscope *s, struct crd *r, e
     return cscope_push(v, s, x->e, at);
 }
 
-static err alias_core_export(struct cvalidator *v, struct cscope *s, struct crd *r, enum csort sort,
-                             uint64_t at) {
+static err alias_core_export(struct cvalidator *v, struct cscope *s, struct crd *r, enum csort sort, uint64_t at) {
     uint32_t instance;
     str name;
     struct ccore item;
     if (sort > CSORT_CORE_TAG) CMALFORMED(at, "invalid leading byte for core instance export kind");
     TRY(crd_u32(r, &instance));
     TRY(crd_name(r, &name));
-    if (s->kind != CSCOPE_COMPONENT)
-        CFAIL(at, "aliases in a component or instance type may only refer to types or instances");
+    if (s->kind != CSCOPE_COMPONENT) CFAIL(at, "aliases in a component or instance type may only refer to types or instances");
     TRY(ccore_export(v, s, instance, name, (enum wasm_extern)sort, &item, at));
     uint32_t n = 0;
     switch (item.kind) {
@@ -121,8 +114,7 @@ static err alias_core_export(struct cvalidator *v, struct cscope *s, struct crd 
         n = s->core_tags.n;
         break;
     }
-    if (n > CMAX_COUNT)
-        CLIMIT(at, "core %ss count exceeds the limit of %u", wasm_extern_text(item.kind), CMAX_COUNT);
+    if (n > CMAX_COUNT) CLIMIT(at, "core %ss count exceeds the limit of %u", wasm_extern_text(item.kind), CMAX_COUNT);
     struct cdef *def = cscope_def(v, s, CDEF_ALIAS_CORE_EXPORT);
     def->sort = sort;
     def->index = instance;
@@ -130,8 +122,7 @@ static err alias_core_export(struct cvalidator *v, struct cscope *s, struct crd 
     return ERR_OK;
 }
 
-static err outer_type(struct cvalidator *v, struct cscope *s, struct cscope *outer, bool crosses,
-                      uint32_t index, uint64_t at) {
+static err outer_type(struct cvalidator *v, struct cscope *s, struct cscope *outer, bool crosses, uint32_t index, uint64_t at) {
     const struct ctype *t;
     TRY(cscope_type(v, outer, index, &t, at));
     if (crosses && ctypes_has_free(v->ts, t))
@@ -181,8 +172,7 @@ err cdec_alias(struct cvalidator *v, struct cscope *s, struct crd *r) {
     if (b == 0) TRY(crd_u8(&ahead, &b));
     TRY(crd_u8(&ahead, &target));
     if (target > 2) CMALFORMED(crd_at(&ahead) - 1, "invalid leading byte (0x%x) for alias", target);
-    static const char *const whats[] = {"component external kind", "core instance export kind",
-                                        "component outer alias kind"};
+    static const char *const whats[] = {"component external kind", "core instance export kind", "component outer alias kind"};
     TRY(sort_of(r, &sort, whats[target]));
     TRY(crd_u8(r, &target));
     if (target == 0) return alias_export(v, s, r, sort, at);
@@ -213,14 +203,13 @@ static err arguments(struct cvalidator *v, struct cscope *s, struct crd *r, stru
 }
 
 /* The type of an instance of component type c given arguments. */
-static err instance_of(struct cvalidator *v, const struct ctype *c, const struct cref *args, uint32_t n,
-                       const struct ctype **out, uint64_t at) {
+static err instance_of(struct cvalidator *v, const struct ctype *c, const struct cref *args, uint32_t n, const struct ctype **out,
+                       uint64_t at) {
     struct csubst s;
     struct cextern *have = arena_array(v->arena, struct cextern, n);
     for (uint32_t i = 0; i < n; i++) have[i] = (struct cextern){args[i].name, args[i].e};
     csubst_init(&s, v->ts);
-    TRY(csub_open(&s, have, n, c->imports, c->imports_count, c->imported, c->imported_count, "import", v->d,
-                  at));
+    TRY(csub_open(&s, have, n, c->imports, c->imports_count, c->imported, c->imported_count, "import", v->d, at));
     for (uint32_t i = 0; i < c->fresh_count; i++)
         csubst_bind(&s, c->fresh[i], ctypes_res_node(v->ts, ctypes_new_res(v->ts, NULL)));
     struct cextern *exports = arena_array(v->arena, struct cextern, c->exports_count);
@@ -239,8 +228,7 @@ static err instantiate(struct cvalidator *v, struct cscope *s, struct crd *r, ui
     const struct ctype *t;
     TRY(crd_u32(r, &component));
     TRY(arguments(v, s, r, &args, &n));
-    if (component >= s->components.n)
-        CFAIL(at, "unknown component %u: component index out of bounds", component);
+    if (component >= s->components.n) CFAIL(at, "unknown component %u: component index out of bounds", component);
     TRY(instance_of(v, s->components.p[component], args, n, &t, at));
     struct cdef *def = cscope_def(v, s, CDEF_INSTANCE);
     def->index = component;
@@ -357,15 +345,12 @@ static err decode_component(struct cvalidator *v, struct component *c, struct cs
         TRY(crd_u32(&r, &size));
         uint64_t body_at = crd_at(&r);
         if ((size_t)(r.end - r.p) < size)
-            CMALFORMED(
-                at,
-                "unexpected end-of-file: section %u is %u bytes long, %zu are left: the file is cut short",
-                id, size, (size_t)(r.end - r.p));
+            CMALFORMED(at, "unexpected end-of-file: section %u is %u bytes long, %zu are left: the file is cut short", id, size,
+                       (size_t)(r.end - r.p));
         TRY(crd_bytes(&r, size, &body));
         struct crd in = {body.p, body.p + body.n, body.p, body_at, v->d};
         TRY(section(v, s, id, at, &in));
-        if (!crd_end(&in))
-            CMALFORMED(crd_at(&in), "section size mismatch: unexpected data at the end of the section");
+        if (!crd_end(&in)) CMALFORMED(crd_at(&in), "section size mismatch: unexpected data at the end of the section");
     }
     return cscope_close(v, s, &c->type, crd_at(&r));
 }
@@ -386,8 +371,8 @@ err component_validate_code(const struct component *c, struct diag *d) {
         struct diag inner = DIAG_INIT;
         err e = wasm_validate_bodies(m->module, &inner);
         if (e != ERR_OK)
-            return diag_set(d, e, inner.offset == DIAG_NOWHERE ? m->offset : m->offset + inner.offset,
-                            "core module %u: %s", i, inner.text);
+            return diag_set(d, e, inner.offset == DIAG_NOWHERE ? m->offset : m->offset + inner.offset, "core module %u: %s", i,
+                            inner.text);
     }
     for (uint32_t i = 0; i < c->defs.n; i++)
         if (c->defs.p[i].kind == CDEF_COMPONENT) TRY(component_validate_code(c->defs.p[i].component, d));

@@ -30,21 +30,20 @@ static void bad(str bytes, err want, uint64_t offset, const char *text) {
     struct diag d = DIAG_INIT;
     err e = decode(bytes, &d);
     if (e != want || !strstr(d.text, text) || d.offset != offset)
-        fail_msg("want %s at %llu: %s; have %s at %llu: %s", err_name(want), (unsigned long long)offset, text,
-                 err_name(e), (unsigned long long)d.offset, d.text);
+        fail_msg("want %s at %llu: %s; have %s at %llu: %s", err_name(want), (unsigned long long)offset, text, err_name(e),
+                 (unsigned long long)d.offset, d.text);
 }
 
 #define SIZED(...) sizeof((const uint8_t[]){__VA_ARGS__}), __VA_ARGS__
 #define SECTION(id, ...) id, SIZED(__VA_ARGS__)
 
 /* A component that exports function "f" of its core module; sections end at 41, 47, 56, 63, 71. */
-#define CORE_MODULE                                                                                          \
-    CORE_HEADER, SECTION(1, 1, 0x60, 0, 0), SECTION(3, 1, 0), SECTION(7, 1, 1, 'f', 0, 0),                   \
-        SECTION(10, 1, 2, 0, 0x0b)
-#define LIFTED                                                                                               \
-    HEADER, SECTION(1, CORE_MODULE), SECTION(2, 1, 0, 0, 0) /* core instance */,                             \
-        SECTION(6, 1, 0, 0, 1, 0, 1, 'f') /* its f */, SECTION(7, 1, 0x40, 0, 1, 0) /* (func) */,            \
-        SECTION(8, 1, 0, 0, 0, 0, 0) /* canon lift */, SECTION(11, 1, 0, 1, 'f', 1, 0, 0)
+#define CORE_MODULE                                                                                                              \
+    CORE_HEADER, SECTION(1, 1, 0x60, 0, 0), SECTION(3, 1, 0), SECTION(7, 1, 1, 'f', 0, 0), SECTION(10, 1, 2, 0, 0x0b)
+#define LIFTED                                                                                                                   \
+    HEADER, SECTION(1, CORE_MODULE), SECTION(2, 1, 0, 0, 0) /* core instance */, SECTION(6, 1, 0, 0, 1, 0, 1, 'f') /* its f */,  \
+        SECTION(7, 1, 0x40, 0, 1, 0) /* (func) */, SECTION(8, 1, 0, 0, 0, 0, 0) /* canon lift */,                                \
+        SECTION(11, 1, 0, 1, 'f', 1, 0, 0)
 
 static void test_kinds(void **state) {
     (void)state;
@@ -65,8 +64,7 @@ static void test_kinds(void **state) {
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct diag d = DIAG_INIT;
-        assert_int_equal(component_kind((str){(const uint8_t *)cases[i].bytes, cases[i].n}, &d),
-                         cases[i].kind);
+        assert_int_equal(component_kind((str){(const uint8_t *)cases[i].bytes, cases[i].n}, &d), cases[i].kind);
         assert_non_null(strstr(d.text, cases[i].text));
     }
 }
@@ -99,13 +97,10 @@ static void test_malformed(void **state) {
     bad(BYTES(HEADER, 13, 0), ERR_MALFORMED, 8, "malformed section id");
     bad(BYTES(HEADER, 7, 2, 0, 0), ERR_MALFORMED, 11, "section size mismatch");
     bad(BYTES(HEADER, 7, 0xff, 0xff, 0xff, 0xff, 0x7f), ERR_MALFORMED, 9, "integer too large");
-    bad(BYTES(HEADER, 7, 0x80, 0x80, 0x80, 0x80, 0x80, 0), ERR_MALFORMED, 9,
-        "integer representation too long");
-    bad(BYTES(HEADER, 7, 2, 1, 0x62), ERR_MALFORMED, 11,
-        "invalid leading byte (0x62) for component defined type");
+    bad(BYTES(HEADER, 7, 0x80, 0x80, 0x80, 0x80, 0x80, 0), ERR_MALFORMED, 9, "integer representation too long");
+    bad(BYTES(HEADER, 7, 2, 1, 0x62), ERR_MALFORMED, 11, "invalid leading byte (0x62) for component defined type");
     bad(BYTES(HEADER, 2, 2, 1, 2), ERR_MALFORMED, 11, "invalid leading byte (0x2) for core instance");
-    bad(BYTES(HEADER, 8, 2, 1, 0x43), ERR_MALFORMED, 11,
-        "invalid leading byte (0x43) for canonical function");
+    bad(BYTES(HEADER, 8, 2, 1, 0x43), ERR_MALFORMED, 11, "invalid leading byte (0x43) for canonical function");
     bad(BYTES(HEADER, 10, 7, 1, 0, 1, 0xff, 1, 0, 0), ERR_MALFORMED, 13, "malformed UTF-8 encoding");
     bad(BYTES(HEADER, 1, 8, HEADER), ERR_MALFORMED, 10, "expected a version header for a module");
     bad(BYTES(HEADER, 1, 10, CORE_HEADER, 0x55, 0), ERR_MALFORMED, 18, "core module 0");
@@ -118,17 +113,13 @@ static void test_invalid(void **state) {
     bad(BYTES(HEADER, 7, 8, 1, 0x6e, 2, 1, 'a', 1, 'A', 0), ERR_INVALID, 15,
         "flag name `A` conflicts with previous flag name `a`");
     bad(BYTES(HEADER, 7, 5, 1, 0x6d, 1, 1, '1'), ERR_INVALID, 13, "enum tag name `1` is not in kebab case");
-    bad(BYTES(HEADER, 7, 4, 1, 0x67, 0x7d, 0), ERR_INVALID, 11,
-        "Fixed-length lists must have more than zero elements");
-    bad(BYTES(HEADER, 7, 7, 1, 0x67, 0x7d, 0x80, 0x80, 0x80, 0x80, 1), ERR_MALFORMED, 17,
-        "unexpected end-of-file");
-    bad(BYTES(HEADER, 7, 8, 1, 0x67, 0x7d, 0x80, 0x80, 0x80, 0x80, 1), ERR_INVALID, 11,
-        "exceeds maximum byte size");
+    bad(BYTES(HEADER, 7, 4, 1, 0x67, 0x7d, 0), ERR_INVALID, 11, "Fixed-length lists must have more than zero elements");
+    bad(BYTES(HEADER, 7, 7, 1, 0x67, 0x7d, 0x80, 0x80, 0x80, 0x80, 1), ERR_MALFORMED, 17, "unexpected end-of-file");
+    bad(BYTES(HEADER, 7, 8, 1, 0x67, 0x7d, 0x80, 0x80, 0x80, 0x80, 1), ERR_INVALID, 11, "exceeds maximum byte size");
     bad(BYTES(HEADER, 7, 4, 1, 0x66, 1, 0x74), ERR_INVALID, 11, "`stream<char>` is not valid");
     bad(BYTES(HEADER, 8, 3, 1, 2, 0), ERR_INVALID, 12, "type index out of bounds");
     bad(BYTES(HEADER, 11, 7, 1, 0, 1, 'f', 1, 0, 0), ERR_INVALID, 11, "function index out of bounds");
-    bad(BYTES(LIFTED, 11, 7, 1, 0, 1, 'F', 1, 0, 0), ERR_INVALID, 83,
-        "export name `F` conflicts with previous name `f`");
+    bad(BYTES(LIFTED, 11, 7, 1, 0, 1, 'F', 1, 0, 0), ERR_INVALID, 83, "export name `F` conflicts with previous name `f`");
     bad(BYTES(HEADER, 5, 4, 1, 0, 0, 0), ERR_INVALID, 11, "unknown component 0");
     bad(BYTES(HEADER, 6, 5, 1, 3, 2, 1, 0), ERR_INVALID, 11, "invalid outer alias count of 1");
 }
@@ -140,11 +131,10 @@ static void test_resources(void **state) {
     good(BYTES(HEADER, 7, 4, 1, 0x3f, 0x7f, 0, 8, 3, 1, 2, 0));
     bad(BYTES(HEADER, 7, 7, 1, 0x42, 1, 1, 0x3f, 0x7f, 0), ERR_INVALID, 14,
         "resources can only be defined within a concrete component");
-    bad(BYTES(HEADER, 10, 6, 1, 0, 1, 'r', 3, 1, 8, 3, 1, 2, 0), ERR_INVALID, 19,
-        "type 0 is not a local resource");
+    bad(BYTES(HEADER, 10, 6, 1, 0, 1, 'r', 3, 1, 8, 3, 1, 2, 0), ERR_INVALID, 19, "type 0 is not a local resource");
     bad(BYTES(HEADER, 7, 4, 1, 0x3f, 0x7c, 0), ERR_INVALID, 11, "represented by `i32` or `i64`");
-    bad(BYTES(HEADER, 7, 13, 3, 0x3f, 0x7f, 0, 0x69, 0, 0x40, 1, 1, 'x', 1, 1, 0, 10, 6, 1, 0, 1, 'f', 1, 2),
-        ERR_INVALID, 26, "func not valid to be used as import");
+    bad(BYTES(HEADER, 7, 13, 3, 0x3f, 0x7f, 0, 0x69, 0, 0x40, 1, 1, 'x', 1, 1, 0, 10, 6, 1, 0, 1, 'f', 1, 2), ERR_INVALID, 26,
+        "func not valid to be used as import");
 }
 
 /* 40 records, each of two of the one before, are 2^40 bytes; 40 lists of pairs of lists are a tree of 2^40
@@ -164,8 +154,7 @@ static void test_blow_up(void **state) {
             buf_put(&types, list, sizeof list);
             n++;
         }
-        uint8_t head[] = {HEADER, 7, (uint8_t)((types.n + 1) | 0x80), (uint8_t)((types.n + 1) >> 7),
-                          (uint8_t)n};
+        uint8_t head[] = {HEADER, 7, (uint8_t)((types.n + 1) | 0x80), (uint8_t)((types.n + 1) >> 7), (uint8_t)n};
         buf_put(&file, head, sizeof head);
         buf_puts(&file, buf_str(&types));
         struct diag d = DIAG_INIT;

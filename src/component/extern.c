@@ -35,8 +35,8 @@ err cdec_extern_name(struct cvalidator *v, struct crd *r, struct cextern_name *n
     return ERR_OK;
 }
 
-static err check_attributes(struct cvalidator *v, const struct cextern_name *n, bool is_interface,
-                            struct centity e, uint64_t at) {
+static err check_attributes(struct cvalidator *v, const struct cextern_name *n, bool is_interface, struct centity e,
+                            uint64_t at) {
     if (n->has_implements) {
         bool interface;
         struct component_func_name f;
@@ -58,25 +58,21 @@ static err check_attributes(struct cvalidator *v, const struct cextern_name *n, 
         if (!str_cut(n->name, '@', &bare, &version) || !cname_canonversion(version))
             CFAIL(at, "`versionsuffix` needs a name with a canonical version");
         str joined = arena_fmt(v->arena, STR_FMT STR_FMT, STR_ARG(version), STR_ARG(n->version_suffix));
-        if (!component_version_parse(joined, &whole))
-            CFAIL(at, "`" STR_FMT "` is not a valid semver", STR_ARG(joined));
+        if (!component_version_parse(joined, &whole)) CFAIL(at, "`" STR_FMT "` is not a valid semver", STR_ARG(joined));
     }
     return ERR_OK;
 }
 
 /* ---- annotated names ---------------------------------------------------------------------------- */
 
-static err named_resource(struct cvalidator *v, const struct cnames *n, const struct ctype *resource,
-                          str want, uint64_t at) {
+static err named_resource(struct cvalidator *v, const struct cnames *n, const struct ctype *resource, str want, uint64_t at) {
     const str *name = n->resource_names ? cptrs_get(n->resource_names, resource->uid) : NULL;
     if (!name) CFAIL(at, "resource used in function does not have a name in this context");
-    if (!str_eq(*name, want))
-        CFAIL(at, "function does not match expected resource name `" STR_FMT "`", STR_ARG(*name));
+    if (!str_eq(*name, want)) CFAIL(at, "function does not match expected resource name `" STR_FMT "`", STR_ARG(*name));
     return ERR_OK;
 }
 
-static err constructor(struct cvalidator *v, const struct cnames *n, str resource, const struct ctype *f,
-                       uint64_t at) {
+static err constructor(struct cvalidator *v, const struct cnames *n, str resource, const struct ctype *f, uint64_t at) {
     if (f->is_async) CFAIL(at, "constructor function cannot be async");
     const struct ctype *t = f->elem;
     if (!t) CFAIL(at, "function should return one value");
@@ -85,19 +81,15 @@ static err constructor(struct cvalidator *v, const struct cnames *n, str resourc
     return named_resource(v, n, t->elem, resource, at);
 }
 
-static err method(struct cvalidator *v, const struct cnames *n, str resource, const struct ctype *f,
-                  uint64_t at) {
+static err method(struct cvalidator *v, const struct cnames *n, str resource, const struct ctype *f, uint64_t at) {
     if (f->fields_count == 0) CFAIL(at, "function should have at least one argument");
-    if (!str_eq(f->fields[0].name, STR("self")))
-        CFAIL(at, "function should have a first argument called `self`");
+    if (!str_eq(f->fields[0].name, STR("self"))) CFAIL(at, "function should have a first argument called `self`");
     const struct ctype *self = f->fields[0].type;
-    if (self->kind != COMPONENT_TYPE_BORROW)
-        CFAIL(at, "function should take a first argument of `(borrow $T)`");
+    if (self->kind != COMPONENT_TYPE_BORROW) CFAIL(at, "function should take a first argument of `(borrow $T)`");
     return named_resource(v, n, self->elem, resource, at);
 }
 
-static err check_annotation(struct cvalidator *v, const struct cnames *n, str name, struct centity e,
-                            uint64_t at) {
+static err check_annotation(struct cvalidator *v, const struct cnames *n, str name, struct centity e, uint64_t at) {
     struct component_func_name f;
     component_func_name_split(name, &f);
     if (f.kind == COMPONENT_FUNC_PLAIN) return ERR_OK;
@@ -105,13 +97,12 @@ static err check_annotation(struct cvalidator *v, const struct cnames *n, str na
     if (f.kind == COMPONENT_FUNC_CONSTRUCTOR) return constructor(v, n, f.resource, e.type, at);
     if (f.kind == COMPONENT_FUNC_METHOD) return method(v, n, f.resource, e.type, at);
     uint64_t known;
-    if (!map_get(&n->resources, f.resource, &known))
-        CFAIL(at, "static resource name is not known in this context");
+    if (!map_get(&n->resources, f.resource, &known)) CFAIL(at, "static resource name is not known in this context");
     return ERR_OK;
 }
 
-err cnames_add(struct cvalidator *v, struct cnames *n, const char *direction, const struct cextern_name *name,
-               struct centity e, uint64_t at) {
+err cnames_add(struct cvalidator *v, struct cnames *n, const char *direction, const struct cextern_name *name, struct centity e,
+               uint64_t at) {
     bool is_interface;
     uint64_t prev;
     err bad = cname_extern(name->name, &is_interface, v->d, at);
@@ -123,16 +114,15 @@ err cnames_add(struct cvalidator *v, struct cnames *n, const char *direction, co
     }
     str key = cname_canonical(v->arena, name->name);
     if (map_get(&n->canonical, key, &prev))
-        CFAIL(at, "%s name `" STR_FMT "` conflicts with previous name `" STR_FMT "`", direction,
-              STR_ARG(name->name), STR_ARG(n->names.p[prev]));
+        CFAIL(at, "%s name `" STR_FMT "` conflicts with previous name `" STR_FMT "`", direction, STR_ARG(name->name),
+              STR_ARG(n->names.p[prev]));
     map_put(v->arena, &n->canonical, key, n->names.n);
     vec_push(v->arena, &n->names, name->name);
     return ERR_OK;
 }
 
 /* A resource imported or exported under this name, at the top of a scope. */
-static void register_resource(struct cvalidator *v, struct cnames *n, str name,
-                              const struct ctype *resource) {
+static void register_resource(struct cvalidator *v, struct cnames *n, str name, const struct ctype *resource) {
     str *copy = arena_make(v->arena, str);
     *copy = name;
     if (!n->resource_names) n->resource_names = cptrs_new(v->arena);
@@ -142,9 +132,7 @@ static void register_resource(struct cvalidator *v, struct cnames *n, str name,
 
 /* ---- external visibility ------------------------------------------------------------------------ */
 
-static bool is_named(const struct cptrs *named, const struct ctype *t) {
-    return cptrs_get(named, t->uid) != NULL;
-}
+static bool is_named(const struct cptrs *named, const struct ctype *t) { return cptrs_get(named, t->uid) != NULL; }
 
 /* t may be mentioned: resources, records, variants, enums and flags by a name that is visible outside. */
 static bool visible(const struct cptrs *named, const struct ctype *t) {
@@ -225,22 +213,19 @@ static struct centity open_instance(struct cvalidator *v, struct cscope *s, bool
     return e;
 }
 
-static err add(struct cvalidator *v, struct cscope *s, bool import, const struct cextern_name *name,
-               struct centity *e, uint64_t at) {
+static err add(struct cvalidator *v, struct cscope *s, bool import, const struct cextern_name *name, struct centity *e,
+               uint64_t at) {
     const char *direction = import ? "import" : "export";
     struct cnames *names = import ? &s->import_names : &s->export_names;
     *e = open_instance(v, s, import, *e);
-    if (e->kind == CE_TYPE)
-        ((struct ctype *)(uintptr_t)e->type)->name = name->name; /* made for this import or export */
+    if (e->kind == CE_TYPE) ((struct ctype *)(uintptr_t)e->type)->name = name->name; /* made for this import or export */
     if (e->kind == CE_TYPE && e->type->kind == CT_RESOURCE) {
         if (e->type == e->referenced && import) vec_push(v->arena, &s->imported, e->type->res);
         else if (e->type == e->referenced) vec_push(v->arena, &s->fresh, e->type->res);
         register_resource(v, names, name->name, e->type);
     }
     if (s->kind != CSCOPE_INSTANCE_TYPE && !name_types(v, s, import, *e))
-        CFAIL(at,
-              "%s not valid to be used as %s: a type in it has no name that is visible outside (`" STR_FMT
-              "`)",
+        CFAIL(at, "%s not valid to be used as %s: a type in it has no name that is visible outside (`" STR_FMT "`)",
               centity_text(e->kind), direction, STR_ARG(name->name));
     TRY(cscope_push(v, s, *e, at));
     TRY(cnames_add(v, names, direction, name, *e, at));
@@ -285,17 +270,15 @@ err cdec_export(struct cvalidator *v, struct cscope *s, struct crd *r) {
     TRY(cdec_sort(r, &sort));
     TRY(crd_u32(r, &index));
     TRY(crd_u8(r, &has_type));
-    if (has_type > 1)
-        CMALFORMED(crd_at(r) - 1, "invalid leading byte (0x%x) for optional component export type", has_type);
+    if (has_type > 1) CMALFORMED(crd_at(r) - 1, "invalid leading byte (0x%x) for optional component export type", has_type);
     TRY(cscope_entity(v, s, sort, index, &e, at));
     if (e.kind == CE_TYPE) e.type = ctypes_alias(v->ts, e.referenced);
     if (has_type) {
         TRY(cdec_externtype(v, s, r, &ascribed));
         /* Any resource may stand for (sub resource). */
         bool abstract = ascribed.kind == CE_TYPE && ascribed.type == ascribed.referenced;
-        err bad = abstract && e.kind == CE_TYPE && e.type->kind == CT_RESOURCE
-                      ? ERR_OK
-                      : csub_entity(v->ts, e, ascribed, v->d, at);
+        err bad =
+            abstract && e.kind == CE_TYPE && e.type->kind == CT_RESOURCE ? ERR_OK : csub_entity(v->ts, e, ascribed, v->d, at);
         if (bad != ERR_OK) {
             diag_prefix(v->d, "ascribed type of export is not compatible with item's type");
             return bad;

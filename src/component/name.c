@@ -29,15 +29,13 @@ static bool is_label(str s) {
 
 err cname_label(str s, const char *what, struct diag *d, uint64_t at) {
     if (s.n == 0) return diag_set(d, ERR_INVALID, at, "%s name cannot be empty", what);
-    if (!is_label(s))
-        return diag_set(d, ERR_INVALID, at, "%s name `" STR_FMT "` is not in kebab case", what, STR_ARG(s));
+    if (!is_label(s)) return diag_set(d, ERR_INVALID, at, "%s name `" STR_FMT "` is not in kebab case", what, STR_ARG(s));
     return ERR_OK;
 }
 
 static err kebab(str s, str whole, struct diag *d, uint64_t at) {
     if (is_label(s)) return ERR_OK;
-    return diag_set(d, ERR_INVALID, at,
-                    "`" STR_FMT "` is not in kebab case: `" STR_FMT "` is not a valid extern name",
+    return diag_set(d, ERR_INVALID, at, "`" STR_FMT "` is not in kebab case: `" STR_FMT "` is not a valid extern name",
                     STR_ARG(s), STR_ARG(whole));
 }
 
@@ -63,8 +61,7 @@ static err take_part(str *rest, str whole, bool lowercase, struct diag *d, uint6
     for (size_t i = 0; lowercase && i < part.n; i++)
         if (is_upper(part.p[i]))
             return diag_set(d, ERR_INVALID, at,
-                            "character `%c` is not lowercase in package name/namespace: `" STR_FMT
-                            "` is not a valid extern name",
+                            "character `%c` is not lowercase in package name/namespace: `" STR_FMT "` is not a valid extern name",
                             part.p[i], STR_ARG(whole));
     return ERR_OK;
 }
@@ -76,10 +73,8 @@ static bool take_number(str *s, uint64_t *v, char *why, size_t why_bytes) {
     size_t n = 0;
     uint64_t value = 0;
     while (n < s->n && is_digit(s->p[n])) {
-        if (n > 0 && value == 0)
-            return snprintf(why, why_bytes, "invalid leading zero in version number"), false;
-        if (value > (UINT64_MAX - 9) / 10)
-            return snprintf(why, why_bytes, "version number is too large"), false;
+        if (n > 0 && value == 0) return snprintf(why, why_bytes, "invalid leading zero in version number"), false;
+        if (value > (UINT64_MAX - 9) / 10) return snprintf(why, why_bytes, "version number is too large"), false;
         value = value * 10 + (s->p[n++] - '0');
     }
     if (n == 0) {
@@ -107,8 +102,7 @@ static bool take_identifiers(str *s, bool pre, str *out, char *why, size_t why_b
     size_t n = 0, start = 0;
     bool all_digits = true;
     for (;; n++) {
-        bool more =
-            n < s->n && (is_lower(s->p[n]) || is_upper(s->p[n]) || is_digit(s->p[n]) || s->p[n] == '-');
+        bool more = n < s->n && (is_lower(s->p[n]) || is_upper(s->p[n]) || is_digit(s->p[n]) || s->p[n] == '-');
         if (more) {
             all_digits &= is_digit(s->p[n]);
             continue;
@@ -197,13 +191,11 @@ static err interface_path(str s, str *version, struct diag *d, uint64_t at) {
     *version = (str){NULL, 0};
     TRY(take_part(&rest, s, true, d, at));
     if (!take(&rest, STR(":")))
-        return diag_set(d, ERR_INVALID, at,
-                        "expected `:` at `" STR_FMT "`: `" STR_FMT "` is not a valid extern name",
+        return diag_set(d, ERR_INVALID, at, "expected `:` at `" STR_FMT "`: `" STR_FMT "` is not a valid extern name",
                         STR_ARG(rest), STR_ARG(s));
     TRY(take_part(&rest, s, true, d, at));
     if (!take(&rest, STR("/")))
-        return diag_set(d, ERR_INVALID, at,
-                        "expected `/` after package name: `" STR_FMT "` is not a valid extern name",
+        return diag_set(d, ERR_INVALID, at, "expected `/` after package name: `" STR_FMT "` is not a valid extern name",
                         STR_ARG(s));
     TRY(take_part(&rest, s, false, d, at));
     if (take(&rest, STR("@"))) {
@@ -211,8 +203,7 @@ static err interface_path(str s, str *version, struct diag *d, uint64_t at) {
         return ERR_OK;
     }
     if (rest.n)
-        return diag_set(d, ERR_INVALID, at,
-                        "trailing characters found: `" STR_FMT "`: `" STR_FMT "` is not a valid extern name",
+        return diag_set(d, ERR_INVALID, at, "trailing characters found: `" STR_FMT "`: `" STR_FMT "` is not a valid extern name",
                         STR_ARG(rest), STR_ARG(s));
     return ERR_OK;
 }
@@ -223,8 +214,7 @@ err cname_interface(str s, struct diag *d, uint64_t at) {
     char why[96];
     TRY(interface_path(s, &version, d, at));
     if (version.p && !parse_version(version, &v, why, sizeof why) && !cname_canonversion(version))
-        return diag_set(d, ERR_INVALID, at, "`" STR_FMT "` is not valid: invalid interface version: %s",
-                        STR_ARG(s), why);
+        return diag_set(d, ERR_INVALID, at, "`" STR_FMT "` is not valid: invalid interface version: %s", STR_ARG(s), why);
     return ERR_OK;
 }
 
@@ -235,8 +225,7 @@ err cname_extern(str s, bool *is_interface, struct diag *d, uint64_t at) {
     if (take(&rest, STR("[method]")) || take(&rest, STR("[static]"))) {
         str resource, func;
         if (!str_cut(rest, '.', &resource, &func))
-            return diag_set(d, ERR_INVALID, at,
-                            "failed to find `.` character: `" STR_FMT "` is not a valid extern name",
+            return diag_set(d, ERR_INVALID, at, "failed to find `.` character: `" STR_FMT "` is not a valid extern name",
                             STR_ARG(s));
         TRY(kebab(resource, s, d, at));
         return kebab(func, s, d, at);

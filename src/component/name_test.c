@@ -10,8 +10,7 @@ static void test_labels(void **state) {
     static const char *const good[] = {"a",     "a1",     "a-b-c",     "a1-2-3",       "A",
                                        "A-B-C", "A1-2-3", "a11-w0rds", "A11-4CR0NYMS", "m1x3d-4CR0NYMS"};
     static const char *const bad[] = {"1", "1-a", "a-", "-a", "a--b", "aBc", "Ab", "a_b", "a.b", "\xc3\xa9"};
-    for (size_t i = 0; i < ARRAY_COUNT(good); i++)
-        assert_int_equal(cname_label(str_c(good[i]), "flag", NULL, 0), ERR_OK);
+    for (size_t i = 0; i < ARRAY_COUNT(good); i++) assert_int_equal(cname_label(str_c(good[i]), "flag", NULL, 0), ERR_OK);
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         struct diag d = DIAG_INIT;
         assert_int_equal(cname_label(str_c(bad[i]), "flag", &d, 7), ERR_INVALID);
@@ -73,15 +72,14 @@ static void test_uniqueness(void **state) {
                                           {"[method]foo.bar", "[static]FOO.BAR"},
                                           {"[constructor]foo", "[constructor]FOO"},
                                           {"foo:bar/baz", "foo:bar/BAZ"}};
-    static const char *const different[] = {
-        "foo", "foo-bar", "[constructor]foo", "[method]foo.bar", "[static]foo.baz", "foo:bar/baz"};
+    static const char *const different[] = {"foo",        "foo-bar", "[constructor]foo", "[method]foo.bar", "[static]foo.baz",
+                                            "foo:bar/baz"};
     arena *a = arena_new(0);
     for (size_t i = 0; i < ARRAY_COUNT(same); i++)
         assert_true(str_eq(cname_canonical(a, str_c(same[i][0])), cname_canonical(a, str_c(same[i][1]))));
     for (size_t i = 0; i < ARRAY_COUNT(different); i++)
         for (size_t k = 0; k < i; k++)
-            assert_false(
-                str_eq(cname_canonical(a, str_c(different[i])), cname_canonical(a, str_c(different[k]))));
+            assert_false(str_eq(cname_canonical(a, str_c(different[i])), cname_canonical(a, str_c(different[k]))));
     arena_free(a);
 }
 
@@ -93,8 +91,7 @@ static void test_precedence(void **state) {
                                         "1.0.0-rc.1",  "1.0.0",         "2.0.0",
                                         "2.1.0",       "2.1.1",         "10.0.0"};
     struct component_version v[ARRAY_COUNT(order)], build;
-    for (size_t i = 0; i < ARRAY_COUNT(order); i++)
-        assert_true(component_version_parse(str_c(order[i]), &v[i]));
+    for (size_t i = 0; i < ARRAY_COUNT(order); i++) assert_true(component_version_parse(str_c(order[i]), &v[i]));
     for (size_t i = 0; i < ARRAY_COUNT(order); i++)
         for (size_t k = 0; k < ARRAY_COUNT(order); k++) {
             int c = component_version_cmp(&v[i], &v[k]);
@@ -142,8 +139,7 @@ static void test_splitting(void **state) {
     component_name_split(STR("run"), &n);
     assert_true(n.ns.n == 0 && str_eqc(n.item, "run") && !n.version.present);
     component_func_name_split(STR("[method]fields.append"), &f);
-    assert_true(f.kind == COMPONENT_FUNC_METHOD && str_eqc(f.resource, "fields") &&
-                str_eqc(f.name, "append"));
+    assert_true(f.kind == COMPONENT_FUNC_METHOD && str_eqc(f.resource, "fields") && str_eqc(f.name, "append"));
     component_func_name_split(STR("[constructor]fields"), &f);
     assert_true(f.kind == COMPONENT_FUNC_CONSTRUCTOR && str_eqc(f.resource, "fields") && f.name.n == 0);
     component_func_name_split(STR("now"), &f);
@@ -152,9 +148,8 @@ static void test_splitting(void **state) {
 
 int main(void) {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_labels),     cmocka_unit_test(test_extern_names),
-        cmocka_unit_test(test_uniqueness), cmocka_unit_test(test_precedence),
-        cmocka_unit_test(test_matching),   cmocka_unit_test(test_splitting),
+        cmocka_unit_test(test_labels),     cmocka_unit_test(test_extern_names), cmocka_unit_test(test_uniqueness),
+        cmocka_unit_test(test_precedence), cmocka_unit_test(test_matching),     cmocka_unit_test(test_splitting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,8 +114,7 @@ void plan_canon_sig(const struct plan *plan, const struct plan_canon *c, struct 
 
 static const struct plan_export *export_in(const struct plan *plan, uint32_t parent, str name) {
     for (uint32_t i = 0; i < plan->exports_count; i++)
-        if (plan->exports[i].parent == parent && str_eq(plan->exports[i].name, name))
-            return &plan->exports[i];
+        if (plan->exports[i].parent == parent && str_eq(plan->exports[i].name, name)) return &plan->exports[i];
     return NULL;
 }
 
@@ -141,8 +140,7 @@ static void print_resource(const struct plan *plan, uint32_t resource, struct bu
     else buf_printf(out, "resource-%u", resource);
 }
 
-static void print_fields(const struct plan *plan, const struct plan_type *t, const char *open,
-                         struct buf *out) {
+static void print_fields(const struct plan *plan, const struct plan_type *t, const char *open, struct buf *out) {
     buf_printf(out, "%s", open);
     for (uint32_t i = 0; i < t->fields_count; i++) {
         const struct plan_field *f = &plan->fields[t->fields_first + i];
@@ -170,8 +168,8 @@ static void print_result(const struct plan *plan, const struct plan_type *t, str
 
 void plan_print_type(const struct plan *plan, uint32_t type, struct buf *out) {
     const struct plan_type *t = &plan->types[type];
-    bool nominal = t->kind == COMPONENT_TYPE_RECORD || t->kind == COMPONENT_TYPE_VARIANT ||
-                   t->kind == COMPONENT_TYPE_FLAGS || t->kind == COMPONENT_TYPE_ENUM;
+    bool nominal = t->kind == COMPONENT_TYPE_RECORD || t->kind == COMPONENT_TYPE_VARIANT || t->kind == COMPONENT_TYPE_FLAGS ||
+                   t->kind == COMPONENT_TYPE_ENUM;
     if (t->name.n && nominal) buf_puts(out, t->name);
     else plan_print_type_definition(plan, type, out);
 }
@@ -232,8 +230,7 @@ static void inspect_imports(const struct plan *plan, struct buf *out) {
     buf_puts(out, STR("imports:\n"));
     for (uint32_t i = 0; i < plan->imports_count; i++) {
         const struct plan_import *x = &plan->imports[i];
-        if (x->interface.n && !str_eq(x->interface, interface))
-            buf_printf(out, "  " STR_FMT "\n", STR_ARG(x->interface));
+        if (x->interface.n && !str_eq(x->interface, interface)) buf_printf(out, "  " STR_FMT "\n", STR_ARG(x->interface));
         interface = x->interface;
         buf_printf(out, "%s" STR_FMT ": ", x->interface.n ? "    " : "  ", STR_ARG(x->name));
         plan_print_func(plan, x->type, out);

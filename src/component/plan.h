@@ -89,8 +89,8 @@ struct plan_type {
     uint32_t payload_offset[2]; /* VARIANT, OPTION, RESULT: from the start, per pointer size */
     str name;                   /* one that it is imported or exported under, for people; may be empty */
     bool has_borrow;            /* transitively */
-    bool has_pointer; /* transitively a string, list or map: lifting needs memory, lowering realloc */
-    bool has_handle;  /* transitively a handle, stream, future or error-context */
+    bool has_pointer;           /* transitively a string, list or map: lifting needs memory, lowering realloc */
+    bool has_handle;            /* transitively a handle, stream, future or error-context */
     struct plan_layout layout[2];
 };
 struct plan_field {
@@ -144,19 +144,19 @@ struct plan_lift {
 /* canon lower and built-ins: a core function for core code. */
 struct plan_canon {
     enum component_canon_kind kind; /* never LIFT */
-    uint32_t instance; /* instances[]: the caller's component instance (its handle table, its may_leave) */
+    uint32_t instance;              /* instances[]: the caller's component instance (its handle table, its may_leave) */
     struct plan_options options;
     struct plan_func target; /* LOWER */
     uint32_t func_type;      /* LOWER: func_types[]; THREAD_*: PLAN_NONE */
     /* types[]. STREAM_*, FUTURE_*: the stream or future itself; TASK_RETURN: the result, or PLAN_NONE */
     uint32_t type;
-    uint32_t resource;  /* RESOURCE_*: resources[] */
-    bool is_async;      /* *.CANCEL_*, SUBTASK_CANCEL: the async immediate */
-    bool cancellable;   /* THREAD_*, WAITABLE_SET_WAIT/POLL */
-    bool shared;        /* THREAD_SPAWN_*, THREAD_AVAILABLE_PARALLELISM */
-    uint32_t immediate; /* CONTEXT_GET/SET: slot index; THREAD_NEW_INDIRECT: canonical id of the start function's type */
-    bool immediate64;   /* CONTEXT_GET/SET: i64; THREAD_NEW_INDIRECT: the start function takes an i64 */
-    bool table64;       /* THREAD_NEW_INDIRECT: the table's indices are i64 */
+    uint32_t resource;          /* RESOURCE_*: resources[] */
+    bool is_async;              /* *.CANCEL_*, SUBTASK_CANCEL: the async immediate */
+    bool cancellable;           /* THREAD_*, WAITABLE_SET_WAIT/POLL */
+    bool shared;                /* THREAD_SPAWN_*, THREAD_AVAILABLE_PARALLELISM */
+    uint32_t immediate;         /* CONTEXT_GET/SET: slot index; THREAD_NEW_INDIRECT: canonical id of the start function's type */
+    bool immediate64;           /* CONTEXT_GET/SET: i64; THREAD_NEW_INDIRECT: the start function takes an i64 */
+    bool table64;               /* THREAD_NEW_INDIRECT: the table's indices are i64 */
     struct plan_core_def table; /* THREAD_NEW_INDIRECT, THREAD_SPAWN_INDIRECT */
 };
 /* WAITABLE_SET_WAIT/POLL keep their memory in options.memory. */
@@ -212,14 +212,12 @@ struct plan {
     struct plan_canon *canons;
     struct plan_import *imports;
     struct plan_export *exports;
-    uint32_t modules_count, core_instances_count, import_defs_count, host_imports_count, instances_count,
-        types_count, fields_count, func_types_count, resources_count, lifts_count, canons_count,
-        imports_count, exports_count;
+    uint32_t modules_count, core_instances_count, import_defs_count, host_imports_count, instances_count, types_count,
+        fields_count, func_types_count, resources_count, lifts_count, canons_count, imports_count, exports_count;
 };
 
 /* The plan of one core module: one core instance, every import a PLAN_DEF_HOST. Borrows module and bytes. */
-void plan_of_core_module(arena *out, const struct wasm_module *module, uint64_t offset, uint64_t size,
-                         struct plan *plan);
+void plan_of_core_module(arena *out, const struct wasm_module *module, uint64_t offset, uint64_t size, struct plan *plan);
 
 /* Flat bytes for the signed image. */
 void plan_save(const struct plan *plan, struct buf *out);

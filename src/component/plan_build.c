@@ -57,10 +57,10 @@ struct builder {
     struct env *env_of_root;
 };
 
-#define FAIL(code, ...)                                                                                      \
-    do {                                                                                                     \
-        (void)diag_set(p->d, code, DIAG_NOWHERE, __VA_ARGS__);                                               \
-        return code;                                                                                         \
+#define FAIL(code, ...)                                                                                                          \
+    do {                                                                                                                         \
+        (void)diag_set(p->d, code, DIAG_NOWHERE, __VA_ARGS__);                                                                   \
+        return code;                                                                                                             \
     } while (0)
 
 static void *number(uint32_t n) { return (void *)(uintptr_t)(n + 1u); }
@@ -79,8 +79,7 @@ static err resource_of(struct builder *p, struct env *e, const struct cres *r, u
         return ERR_OK;
     }
     if (r->owner != e->c->scope) FAIL(ERR_INVALID, "a type refers to a resource that nothing defines");
-    struct plan_resource res = {
-        .instance = e->instance, .rep64 = r->rep64, .destructor = core_def(e, WASM_EXTERN_FUNC, r->dtor)};
+    struct plan_resource res = {.instance = e->instance, .rep64 = r->rep64, .destructor = core_def(e, WASM_EXTERN_FUNC, r->dtor)};
     *out = p->b.resources.n;
     vec_push(p->b.arena, &p->b.resources, res);
     cptrs_put(p->b.arena, e->resources, r->id, number(*out));
@@ -116,8 +115,7 @@ static err type_of(struct builder *p, struct env *e, const struct ctype *t, uint
                           .resource = PLAN_NONE,
                           .length = t->length};
     struct plan_field *fields = NULL;
-    if (t->kind == COMPONENT_TYPE_OWN || t->kind == COMPONENT_TYPE_BORROW)
-        TRY(resource_of(p, e, t->elem->res, &n.resource));
+    if (t->kind == COMPONENT_TYPE_OWN || t->kind == COMPONENT_TYPE_BORROW) TRY(resource_of(p, e, t->elem->res, &n.resource));
     else if (t->elem) TRY(type_of(p, e, t->elem, &n.element));
     if (t->err) TRY(type_of(p, e, t->err, &n.error));
     TRY(fields_of(p, e, t, &fields));
@@ -210,8 +208,7 @@ static struct plan_core_def core_export(struct builder *p, const struct pcore_in
     const struct pmodule *m = &p->b.module_info.p[ci->module];
     ENSURE(map_get(&m->exports, name, &i));
     const struct wasm_export *x = &m->module->exports[i];
-    if (x->index < m->imported[x->kind].n)
-        return p->b.import_defs.p[ci->imports_first + m->imported[x->kind].p[x->index]];
+    if (x->index < m->imported[x->kind].n) return p->b.import_defs.p[ci->imports_first + m->imported[x->kind].p[x->index]];
     return (struct plan_core_def){PLAN_DEF_EXPORT, x->kind, inst->index, x->index};
 }
 
@@ -222,8 +219,7 @@ static err core_instance(struct builder *p, struct env *e, const struct cdef *de
     struct map args = {0};
     if (p->b.core_instances.n >= PLAN_INSTANCES_MAX)
         FAIL(ERR_LIMIT, "the component instantiates more than %u core modules", PLAN_INSTANCES_MAX);
-    for (uint32_t i = 0; i < def->refs_count; i++)
-        map_put(p->b.arena, &args, def->refs[i].name, def->refs[i].index);
+    for (uint32_t i = 0; i < def->refs_count; i++) map_put(p->b.arena, &args, def->refs[i].name, def->refs[i].index);
     struct plan_core_instance ci = {module, e->instance, p->b.import_defs.n, m->imports_count};
     for (uint32_t i = 0; i < m->imports_count; i++) {
         uint64_t arg;
@@ -242,8 +238,7 @@ static void core_inline_exports(struct builder *p, struct env *e, const struct c
     inst->index = PLAN_NONE;
     inst->defs = arena_array(p->b.arena, struct plan_core_def, def->refs_count);
     for (uint32_t i = 0; i < def->refs_count; i++) {
-        inst->defs[i] =
-            core_def(e, (enum wasm_extern)(def->refs[i].sort - CSORT_CORE_FUNC), def->refs[i].index);
+        inst->defs[i] = core_def(e, (enum wasm_extern)(def->refs[i].sort - CSORT_CORE_FUNC), def->refs[i].index);
         map_put(p->b.arena, &inst->by_name, def->refs[i].name, i);
     }
     vec_push(p->b.arena, &e->core_instances, inst);
@@ -265,11 +260,9 @@ static struct plan_options options_of(const struct env *e, const struct ccanon *
 }
 
 static err lift(struct builder *p, struct env *e, const struct ccanon *c) {
-    struct plan_lift l = {
-        .func = core_def(e, WASM_EXTERN_FUNC, c->func), .instance = e->instance, .options = options_of(e, c)};
+    struct plan_lift l = {.func = core_def(e, WASM_EXTERN_FUNC, c->func), .instance = e->instance, .options = options_of(e, c)};
     TRY(func_type_of(p, e, c->type, &l.type));
-    struct pitem item = {
-        .kind = CE_FUNC, .func = {PLAN_FUNC_LIFT, p->b.lifts.n}, .func_type = l.type, .resource = PLAN_NONE};
+    struct pitem item = {.kind = CE_FUNC, .func = {PLAN_FUNC_LIFT, p->b.lifts.n}, .func_type = l.type, .resource = PLAN_NONE};
     vec_push(p->b.arena, &p->b.lifts, l);
     push(p, e, &item);
     return ERR_OK;
@@ -304,8 +297,8 @@ static err canon(struct builder *p, struct env *e, const struct ccanon *c) {
 
 /* ---- instances ---------------------------------------------------------------------------------- */
 
-static err instantiate(struct builder *p, struct pcomponent c, uint32_t parent, const struct pinst *args,
-                       struct env **env, struct pinst **exports);
+static err instantiate(struct builder *p, struct pcomponent c, uint32_t parent, const struct pinst *args, struct env **env,
+                       struct pinst **exports);
 
 static err child(struct builder *p, struct env *e, const struct cdef *def) {
     struct pinst *args = arena_make(p->b.arena, struct pinst);
@@ -323,8 +316,7 @@ static err child(struct builder *p, struct env *e, const struct cdef *def) {
 }
 
 static err inline_exports(struct builder *p, struct env *e, const struct cdef *def) {
-    struct pitem item = {
-        .kind = CE_INSTANCE, .instance = arena_make(p->b.arena, struct pinst), .resource = PLAN_NONE};
+    struct pitem item = {.kind = CE_INSTANCE, .instance = arena_make(p->b.arena, struct pinst), .resource = PLAN_NONE};
     for (uint32_t i = 0; i < def->refs_count; i++) {
         struct pitem x;
         TRY(item_at(p, e, def->refs[i].sort, def->refs[i].index, &x));
@@ -337,14 +329,11 @@ static err inline_exports(struct builder *p, struct env *e, const struct cdef *d
 static void alias_outer(struct builder *p, struct env *e, const struct cdef *def) {
     struct env *outer = e;
     for (uint32_t i = 0; i < def->index; i++) outer = outer->outer;
-    if (def->sort == CSORT_CORE_MODULE)
-        vec_push(p->b.arena, &e->core_modules, outer->core_modules.p[def->outer_index]);
-    if (def->sort == CSORT_COMPONENT)
-        vec_push(p->b.arena, &e->components, outer->components.p[def->outer_index]);
+    if (def->sort == CSORT_CORE_MODULE) vec_push(p->b.arena, &e->core_modules, outer->core_modules.p[def->outer_index]);
+    if (def->sort == CSORT_COMPONENT) vec_push(p->b.arena, &e->components, outer->components.p[def->outer_index]);
 }
 
-static err import_item(struct builder *p, struct env *e, struct centity type, str interface, str name,
-                       struct pitem *out);
+static err import_item(struct builder *p, struct env *e, struct centity type, str interface, str name, struct pitem *out);
 
 static err import(struct builder *p, struct env *e, const struct cdef *def, const struct pinst *args) {
     struct pitem item;
@@ -370,14 +359,11 @@ static err export(struct builder *p, struct env *e, const struct cdef *def, stru
     return ERR_OK;
 }
 
-static err replay(struct builder *p, struct env *e, const struct cdef *def, const struct pinst *args,
-                  struct pinst *exports) {
+static err replay(struct builder *p, struct env *e, const struct cdef *def, const struct pinst *args, struct pinst *exports) {
     const struct pitem *found;
     struct plan_core_def d;
     switch (def->kind) {
-    case CDEF_MODULE:
-        vec_push(p->b.arena, &e->core_modules, pbuild_module(&p->b, &e->c->modules.p[def->index]));
-        return ERR_OK;
+    case CDEF_MODULE: vec_push(p->b.arena, &e->core_modules, pbuild_module(&p->b, &e->c->modules.p[def->index])); return ERR_OK;
     case CDEF_CORE_INSTANCE: return core_instance(p, e, def);
     case CDEF_CORE_EXPORTS: core_inline_exports(p, e, def); return ERR_OK;
     case CDEF_COMPONENT: {
@@ -405,15 +391,13 @@ static err replay(struct builder *p, struct env *e, const struct cdef *def, cons
 }
 
 /* args NULL: the root, whose imports the host gives. */
-static err instantiate(struct builder *p, struct pcomponent c, uint32_t parent, const struct pinst *args,
-                       struct env **env, struct pinst **exports) {
+static err instantiate(struct builder *p, struct pcomponent c, uint32_t parent, const struct pinst *args, struct env **env,
+                       struct pinst **exports) {
     struct env *e = arena_make(p->b.arena, struct env);
     struct plan_instance inst = {parent};
-    if (p->b.instances.n >= PLAN_INSTANCES_MAX)
-        FAIL(ERR_LIMIT, "the component has more than %u instances", PLAN_INSTANCES_MAX);
+    if (p->b.instances.n >= PLAN_INSTANCES_MAX) FAIL(ERR_LIMIT, "the component has more than %u instances", PLAN_INSTANCES_MAX);
     p->work += c.c->defs.n;
-    if (p->work > WORK_MAX)
-        FAIL(ERR_LIMIT, "the component's instances have more than %u definitions", WORK_MAX);
+    if (p->work > WORK_MAX) FAIL(ERR_LIMIT, "the component's instances have more than %u definitions", WORK_MAX);
     e->c = c.c;
     e->outer = c.env;
     e->instance = p->b.instances.n;
@@ -441,8 +425,7 @@ static void put_track(struct buf *b, str interface) {
     if (v->pre.n) buf_printf(b, "-" STR_FMT, STR_ARG(v->pre));
 }
 
-static uint32_t import_resource(struct builder *p, struct env *e, const struct cres *r, str interface,
-                                str name) {
+static uint32_t import_resource(struct builder *p, struct env *e, const struct cres *r, str interface, str name) {
     void *known = cptrs_get(e->resources, r->id);
     uint64_t index;
     if (known) return number_of(known);
@@ -451,8 +434,7 @@ static uint32_t import_resource(struct builder *p, struct env *e, const struct c
     put_track(key, interface);
     buf_printf(key, "\n" STR_FMT, STR_ARG(name));
     if (!map_get(&p->b.imported_resources, buf_str(key), &index)) {
-        struct plan_resource n = {
-            .imported = true, .instance = PLAN_NONE, .interface = interface, .name = name, .label = name};
+        struct plan_resource n = {.imported = true, .instance = PLAN_NONE, .interface = interface, .name = name, .label = name};
         index = p->b.resources.n;
         map_put(p->b.arena, &p->b.imported_resources, arena_str(p->b.arena, buf_str(key)), index);
         vec_push(p->b.arena, &p->b.resources, n);
@@ -461,23 +443,20 @@ static uint32_t import_resource(struct builder *p, struct env *e, const struct c
     return (uint32_t)index;
 }
 
-static err import_instance(struct builder *p, struct env *e, struct centity type, str interface,
-                           struct pitem *out) {
+static err import_instance(struct builder *p, struct env *e, struct centity type, str interface, struct pitem *out) {
     out->instance = arena_make(p->b.arena, struct pinst);
     for (uint32_t i = 0; i < type.type->exports_count; i++) {
         const struct cextern *x = &type.type->exports[i];
         struct pitem item;
         bool nested = x->e.kind == CE_INSTANCE;
-        str path = nested ? arena_fmt(p->b.arena, STR_FMT "/" STR_FMT, STR_ARG(interface), STR_ARG(x->name))
-                          : interface;
+        str path = nested ? arena_fmt(p->b.arena, STR_FMT "/" STR_FMT, STR_ARG(interface), STR_ARG(x->name)) : interface;
         TRY(import_item(p, e, x->e, path, x->name, &item));
         inst_put(p, out->instance, x->name, item);
     }
     return ERR_OK;
 }
 
-static err import_item(struct builder *p, struct env *e, struct centity type, str interface, str name,
-                       struct pitem *out) {
+static err import_item(struct builder *p, struct env *e, struct centity type, str interface, str name, struct pitem *out) {
     *out = (struct pitem){.kind = type.kind, .resource = PLAN_NONE};
     switch (type.kind) {
     case CE_FUNC: {
@@ -491,14 +470,11 @@ static err import_item(struct builder *p, struct env *e, struct centity type, st
     case CE_TYPE:
         out->type = type.type;
         out->env = e;
-        if (type.type->kind == CT_RESOURCE)
-            out->resource = import_resource(p, e, type.type->res, interface, name);
+        if (type.type->kind == CT_RESOURCE) out->resource = import_resource(p, e, type.type->res, interface, name);
         return ERR_OK;
     case CE_INSTANCE: return import_instance(p, e, type, interface, out);
     default:
-        FAIL(ERR_LINK,
-             "the component imports the %s `" STR_FMT
-             "`, which no host offers: compose it with what it needs first",
+        FAIL(ERR_LINK, "the component imports the %s `" STR_FMT "`, which no host offers: compose it with what it needs first",
              type.kind == CE_MODULE ? "core module" : centity_text(type.kind), STR_ARG(name));
     }
 }

@@ -41,7 +41,7 @@ uint32_t pbuild_module(struct pbuild *b, const struct cmodule *m);
 /* Index of the type like t; n has kind, element, error, resource and length. */
 uint32_t pbuild_type(struct pbuild *b, const struct ctype *t, struct plan_type *n, struct plan_field *fields,
                      uint32_t fields_count);
-uint32_t pbuild_func_type(struct pbuild *b, const struct ctype *t, struct plan_func_type *n,
-                          struct plan_field *params, uint32_t params_count);
+uint32_t pbuild_func_type(struct pbuild *b, const struct ctype *t, struct plan_func_type *n, struct plan_field *params,
+                          uint32_t params_count);
 
 #endif

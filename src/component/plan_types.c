@@ -64,8 +64,7 @@ void pbuild_finish(struct pbuild *b, struct plan *plan) {
 
 static struct pmodule module_info(struct pbuild *b, const struct wasm_module *m) {
     struct pmodule info = {.module = m};
-    uint32_t counts[5] = {m->funcs_imported, m->tables_imported, m->memories_imported, m->globals_imported,
-                          m->tags_imported};
+    uint32_t counts[5] = {m->funcs_imported, m->tables_imported, m->memories_imported, m->globals_imported, m->tags_imported};
     for (unsigned k = 0; k < 5; k++) info.imported[k].p = arena_array(b->arena, uint32_t, counts[k]);
     for (uint32_t i = 0; i < m->imports_count; i++) {
         unsigned k = m->imports[i].kind;
@@ -107,8 +106,7 @@ static uint32_t put_fields(struct pbuild *b, const struct plan_field *f, uint32_
 }
 
 /* Offsets as in a record; gives the whole. */
-static void place_fields(const struct pbuild *b, struct plan_field *f, uint32_t n, int w, uint32_t *size,
-                         uint32_t *align) {
+static void place_fields(const struct pbuild *b, struct plan_field *f, uint32_t n, int w, uint32_t *size, uint32_t *align) {
     uint64_t at = 0, most = 1;
     for (uint32_t i = 0; i < n; i++) {
         const struct plan_layout *l = &b->types.p[f[i].type].layout[w];
@@ -131,8 +129,7 @@ static uint32_t cases_of(const struct plan_type *n, uint32_t fields_count) {
     }
 }
 
-static void place_payload(const struct pbuild *b, struct plan_type *n, const struct plan_field *f,
-                          uint32_t fields_count, int w) {
+static void place_payload(const struct pbuild *b, struct plan_type *n, const struct plan_field *f, uint32_t fields_count, int w) {
     uint32_t align = 1;
     if (n->element != PLAN_NONE) align = MAX(align, b->types.p[n->element].layout[w].align);
     if (n->error != PLAN_NONE) align = MAX(align, b->types.p[n->error].layout[w].align);
@@ -141,24 +138,19 @@ static void place_payload(const struct pbuild *b, struct plan_type *n, const str
     n->payload_offset[w] = (uint32_t)align_up(n->discriminant_size, align);
 }
 
-static bool part_has_handle(const struct pbuild *b, uint32_t type) {
-    return type != PLAN_NONE && b->types.p[type].has_handle;
-}
+static bool part_has_handle(const struct pbuild *b, uint32_t type) { return type != PLAN_NONE && b->types.p[type].has_handle; }
 
-static void describe(const struct pbuild *b, const struct ctype *t, struct plan_type *n, struct plan_field *f,
-                     uint32_t count) {
+static void describe(const struct pbuild *b, const struct ctype *t, struct plan_type *n, struct plan_field *f, uint32_t count) {
     uint32_t cases = cases_of(n, count), size, align;
     n->has_borrow = t->has_borrow;
     n->has_pointer = t->has_pointer;
-    n->has_handle = n->kind == COMPONENT_TYPE_OWN || n->kind == COMPONENT_TYPE_BORROW ||
-                    n->kind == COMPONENT_TYPE_STREAM || n->kind == COMPONENT_TYPE_FUTURE ||
-                    part_has_handle(b, n->element) || part_has_handle(b, n->error);
+    n->has_handle = n->kind == COMPONENT_TYPE_OWN || n->kind == COMPONENT_TYPE_BORROW || n->kind == COMPONENT_TYPE_STREAM ||
+                    n->kind == COMPONENT_TYPE_FUTURE || part_has_handle(b, n->element) || part_has_handle(b, n->error);
     for (uint32_t i = 0; i < count; i++) n->has_handle |= part_has_handle(b, f[i].type);
     if (cases) n->discriminant_size = cases <= 256 ? 1 : cases <= 65536 ? 2 : 4;
     for (int w = 0; w < 2; w++) {
         n->layout[w] = layout_of(t, w);
-        if (n->kind == COMPONENT_TYPE_RECORD || n->kind == COMPONENT_TYPE_TUPLE)
-            place_fields(b, f, count, w, &size, &align);
+        if (n->kind == COMPONENT_TYPE_RECORD || n->kind == COMPONENT_TYPE_TUPLE) place_fields(b, f, count, w, &size, &align);
         if (cases && n->kind != COMPONENT_TYPE_ENUM) place_payload(b, n, f, count, w);
     }
 }
@@ -187,8 +179,8 @@ uint32_t pbuild_type(struct pbuild *b, const struct ctype *t, struct plan_type *
     return b->types.n - 1;
 }
 
-uint32_t pbuild_func_type(struct pbuild *b, const struct ctype *t, struct plan_func_type *n,
-                          struct plan_field *params, uint32_t params_count) {
+uint32_t pbuild_func_type(struct pbuild *b, const struct ctype *t, struct plan_func_type *n, struct plan_field *params,
+                          uint32_t params_count) {
     struct buf *k = &b->key;
     uint64_t known;
     k->n = 0;
@@ -215,8 +207,7 @@ uint32_t pbuild_func_type(struct pbuild *b, const struct ctype *t, struct plan_f
 
 /* ---- plain core modules ------------------------------------------------------------------------- */
 
-void plan_of_core_module(arena *out, const struct wasm_module *module, uint64_t offset, uint64_t size,
-                         struct plan *plan) {
+void plan_of_core_module(arena *out, const struct wasm_module *module, uint64_t offset, uint64_t size, struct plan *plan) {
     struct pbuild *b = arena_make(out, struct pbuild);
     pbuild_init(b, out);
     struct plan_module m = {offset, size, module};

@@ -14,9 +14,9 @@ struct printer {
     uint32_t n[INDEX_SORTS]; /* sizes of the index spaces so far */
 };
 
-static const char *const sort_names[] = {
-    "core func",     "core table", "core memory", "core global", "core tag",  "core type", "core module",
-    "core instance", "func",       "value",       "type",        "component", "instance"};
+static const char *const sort_names[] = {"core func", "core table",  "core memory",   "core global", "core tag",
+                                         "core type", "core module", "core instance", "func",        "value",
+                                         "type",      "component",   "instance"};
 
 static uint8_t u8(struct printer *p) {
     uint8_t v = 0;
@@ -70,9 +70,7 @@ static enum csort sort(struct printer *p) {
     return b < 0x10 ? (enum csort)(CSORT_CORE_FUNC + b) : (enum csort)(CSORT_CORE_TYPE + b - 0x10);
 }
 
-static void reference(struct printer *p, enum csort s, uint32_t index) {
-    buf_printf(p->out, "(%s %u)", sort_names[s], index);
-}
+static void reference(struct printer *p, enum csort s, uint32_t index) { buf_printf(p->out, "(%s %u)", sort_names[s], index); }
 
 /* ---- core types --------------------------------------------------------------------------------- */
 
@@ -249,8 +247,8 @@ static void core_type(struct printer *p, bool in_module) {
 
 static const char *primitive(uint8_t b) {
     switch (b) {
-#define X(name, code, text)                                                                                  \
-    case code:                                                                                               \
+#define X(name, code, text)                                                                                                      \
+    case code:                                                                                                                   \
         return text;
 #include "component/type.def"
 #undef X
@@ -385,8 +383,7 @@ static void extern_name(struct printer *p) {
 }
 
 static void extern_type(struct printer *p, bool defines) {
-    static const enum csort sorts[] = {CSORT_CORE_MODULE, CSORT_FUNC,      CSORT_VALUE,
-                                       CSORT_TYPE,        CSORT_COMPONENT, CSORT_INSTANCE};
+    static const enum csort sorts[] = {CSORT_CORE_MODULE, CSORT_FUNC, CSORT_VALUE, CSORT_TYPE, CSORT_COMPONENT, CSORT_INSTANCE};
     uint8_t b = u8(p);
     if (b == 0) u8(p);
     buf_printf(p->out, "(%s", sort_names[sorts[b]]);
@@ -609,11 +606,9 @@ static void core_module(struct printer *p) {
     buf_free(&text);
 }
 
-static void print_component(struct buf *out, const struct component *c, uint32_t depth, const char *open,
-                            uint32_t index);
+static void print_component(struct buf *out, const struct component *c, uint32_t depth, const char *open, uint32_t index);
 
-static void section(struct printer *p, uint8_t id, const struct component *const *nested,
-                    uint32_t *nested_done) {
+static void section(struct printer *p, uint8_t id, const struct component *const *nested, uint32_t *nested_done) {
     static void (*const items[])(struct printer *) = {[2] = core_instance,
                                                       [3] = core_type_definition,
                                                       [5] = component_instance,
@@ -637,8 +632,7 @@ static void section(struct printer *p, uint8_t id, const struct component *const
     }
 }
 
-static void print_component(struct buf *out, const struct component *c, uint32_t depth, const char *open,
-                            uint32_t index) {
+static void print_component(struct buf *out, const struct component *c, uint32_t depth, const char *open, uint32_t index) {
     VEC(const struct component *) nested = {0};
     arena *scratch = arena_new(0);
     uint32_t nested_done = 0;

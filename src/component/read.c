@@ -85,14 +85,13 @@ enum component_kind component_kind(str bytes, struct diag *d) {
     static const uint8_t magic[4] = {0, 'a', 's', 'm'};
     if (bytes.n < 4 || memcmp(bytes.p, magic, 4) != 0) {
         if (bytes.n > 0 && bytes.n < 4 && memcmp(bytes.p, magic, bytes.n) == 0)
-            diag_set(d, ERR_MALFORMED, bytes.n,
-                     "unexpected end-of-file: a .wasm starts with 8 bytes, this file has %zu", bytes.n);
+            diag_set(d, ERR_MALFORMED, bytes.n, "unexpected end-of-file: a .wasm starts with 8 bytes, this file has %zu",
+                     bytes.n);
         else diag_set(d, ERR_MALFORMED, 0, bytes.n ? "not WebAssembly: it does not start with \"\\0asm\"" : "the file is empty");
         return COMPONENT_KIND_UNKNOWN;
     }
     if (bytes.n < 8) {
-        diag_set(d, ERR_MALFORMED, bytes.n,
-                 "unexpected end-of-file: a .wasm starts with 8 bytes, this file has %zu", bytes.n);
+        diag_set(d, ERR_MALFORMED, bytes.n, "unexpected end-of-file: a .wasm starts with 8 bytes, this file has %zu", bytes.n);
         return COMPONENT_KIND_UNKNOWN;
     }
     unsigned version = bytes.p[4] | (unsigned)bytes.p[5] << 8, layer = bytes.p[6] | (unsigned)bytes.p[7] << 8;
@@ -104,10 +103,9 @@ enum component_kind component_kind(str bytes, struct diag *d) {
                  "(use newer tools)",
                  version);
     else
-        diag_set(
-            d, ERR_UNSUPPORTED, 4,
-            "unknown binary version 0x%x, layer %u; core modules have version 1, components 0xd and layer 1",
-            version, layer);
+        diag_set(d, ERR_UNSUPPORTED, 4,
+                 "unknown binary version 0x%x, layer %u; core modules have version 1, components 0xd and layer 1", version,
+                 layer);
     return COMPONENT_KIND_UNKNOWN;
 }
 

@@ -57,8 +57,7 @@ err cscope_type(struct cvalidator *v, struct cscope *s, uint32_t index, const st
     return ERR_OK;
 }
 
-err cscope_entity(struct cvalidator *v, struct cscope *s, enum csort sort, uint32_t index, struct centity *e,
-                  uint64_t at) {
+err cscope_entity(struct cvalidator *v, struct cscope *s, enum csort sort, uint32_t index, struct centity *e, uint64_t at) {
     *e = (struct centity){0};
     switch (sort) {
     case CSORT_CORE_MODULE:
@@ -83,16 +82,15 @@ err cscope_entity(struct cvalidator *v, struct cscope *s, enum csort sort, uint3
         *e = (struct centity){.kind = CE_INSTANCE, .type = s->instances.p[index]};
         return ERR_OK;
     case CSORT_VALUE: CUNSUPPORTED(at, "component values are not supported");
-    default:
-        CMALFORMED(at, "core items other than modules cannot be imported, exported or given as arguments");
+    default: CMALFORMED(at, "core items other than modules cannot be imported, exported or given as arguments");
     }
 }
 
 /* ---- closing ------------------------------------------------------------------------------------ */
 
 /* The resources that a component's exports name, and that it does not import: each instance has its own. */
-static void explicit_resources(struct cvalidator *v, struct cscope *s, struct cptrs *imported,
-                               struct cptrs *done, const struct cextern *x, uint32_t n) {
+static void explicit_resources(struct cvalidator *v, struct cscope *s, struct cptrs *imported, struct cptrs *done,
+                               const struct cextern *x, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) {
         if (x[i].e.kind == CE_INSTANCE)
             explicit_resources(v, s, imported, done, x[i].e.type->exports, x[i].e.type->exports_count);
@@ -117,8 +115,7 @@ static err check_resources(struct cvalidator *v, struct cscope *s, uint64_t at) 
     explicit_resources(v, s, imported, done, s->exports.p, s->exports.n);
     if (cptrs_other(imports, imported, NULL)) CFAIL(at, "local resource type found in imports");
     struct cptrs *exports = ctypes_free(v->ts, s->exports.p, s->exports.n);
-    if (cptrs_other(exports, imported, done))
-        CFAIL(at, "local resource type found in export but not exported itself");
+    if (cptrs_other(exports, imported, done)) CFAIL(at, "local resource type found in export but not exported itself");
     return ERR_OK;
 }
 

@@ -43,8 +43,8 @@ static const char *member(json_t *o, const char *key) { return json_string_value
 
 static void command(const char *folder, const char *file, json_t *c) {
     const char *type = member(c, "type"), *name = member(c, "filename"), *kind = member(c, "module_type");
-    bool good = !strcmp(type, "module") || !strcmp(type, "module_definition") ||
-                !strcmp(type, "assert_uninstantiable") || !strcmp(type, "assert_unlinkable");
+    bool good = !strcmp(type, "module") || !strcmp(type, "module_definition") || !strcmp(type, "assert_uninstantiable") ||
+                !strcmp(type, "assert_unlinkable");
     bool bad = !strcmp(type, "assert_invalid") || !strcmp(type, "assert_malformed");
     if (!good && !bad) return;
     if (!name || (kind && !strcmp(kind, "text"))) {
@@ -65,15 +65,13 @@ static void command(const char *folder, const char *file, json_t *c) {
     if (good == (e == ERR_OK)) run.passed++;
     else {
         run.failed++;
-        printf("%s:%lld %s: %s: %s (%s at 0x%llx)\n", file,
-               (long long)json_integer_value(json_object_get(c, "line")), name, type, good ? d.text : text,
-               good ? err_name(e) : "accepted", (unsigned long long)d.offset);
+        printf("%s:%lld %s: %s: %s (%s at 0x%llx)\n", file, (long long)json_integer_value(json_object_get(c, "line")), name, type,
+               good ? d.text : text, good ? err_name(e) : "accepted", (unsigned long long)d.offset);
     }
     if (!bad || e == ERR_OK || !text) return;
     err want = strcmp(type, "assert_malformed") ? ERR_INVALID : ERR_MALFORMED;
     if (e == want) run.classed++;
-    else if (run.verbose)
-        printf("%s: class: want %s, have %s `%s`\n", name, err_name(want), err_name(e), d.text);
+    else if (run.verbose) printf("%s: class: want %s, have %s `%s`\n", name, err_name(want), err_name(e), d.text);
     if (strstr(d.text, text)) run.worded++;
     else if (run.verbose) printf("%s: wording: want `%s`, have `%s`\n", name, text, d.text);
 }
@@ -107,7 +105,7 @@ int main(int argc, char **argv) {
         return 77;
     }
     arena_free(run.paths);
-    printf("%u passed, %u failed, %u skipped; of the failures %u of the suite's kind, %u in its words\n",
-           run.passed, run.failed, run.skipped, run.classed, run.worded);
+    printf("%u passed, %u failed, %u skipped; of the failures %u of the suite's kind, %u in its words\n", run.passed, run.failed,
+           run.skipped, run.classed, run.worded);
     return run.failed != 0;
 }

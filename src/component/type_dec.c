@@ -1,16 +1,16 @@
 /* type_dec: decoding and checking of type definitions (Binary.md, Type Definitions). */
 #include "component/component_int.h"
 
-#define INDEX_TYPE(v, s, r, t)                                                                               \
-    uint64_t at = crd_at(r);                                                                                 \
-    uint32_t index;                                                                                          \
-    TRY(crd_u32(r, &index));                                                                                 \
+#define INDEX_TYPE(v, s, r, t)                                                                                                   \
+    uint64_t at = crd_at(r);                                                                                                     \
+    uint32_t index;                                                                                                              \
+    TRY(crd_u32(r, &index));                                                                                                     \
     TRY(cscope_type(v, s, index, t, at))
 
 static int primitive_of(uint8_t opcode) {
     switch (opcode) {
-#define X(name, code, text)                                                                                  \
-    case code:                                                                                               \
+#define X(name, code, text)                                                                                                      \
+    case code:                                                                                                                   \
         return COMPONENT_TYPE_##name < COMPONENT_PRIMITIVES ? COMPONENT_TYPE_##name : -1;
 #include "component/type.def"
 #undef X
@@ -59,8 +59,8 @@ static err label(struct cvalidator *v, struct crd *r, struct labels *l, str *nam
     str key = cname_canonical(v->arena, *name);
     if (map_get(&l->seen, key, &prev)) {
         const str *p = (const str *)(uintptr_t)prev;
-        CFAIL(at, "%s name `" STR_FMT "` conflicts with previous %s name `" STR_FMT "`", l->what,
-              STR_ARG(*name), l->prev, STR_ARG(*p));
+        CFAIL(at, "%s name `" STR_FMT "` conflicts with previous %s name `" STR_FMT "`", l->what, STR_ARG(*name), l->prev,
+              STR_ARG(*p));
     }
     str *copy = arena_make(v->arena, str);
     *copy = *name;
@@ -70,8 +70,7 @@ static err label(struct cvalidator *v, struct crd *r, struct labels *l, str *nam
 
 /* ---- value types -------------------------------------------------------------------------------- */
 
-static err fields(struct cvalidator *v, struct cscope *s, struct crd *r, struct labels *l, uint32_t max,
-                  struct ctype *t) {
+static err fields(struct cvalidator *v, struct cscope *s, struct crd *r, struct labels *l, uint32_t max, struct ctype *t) {
     uint32_t n;
     TRY(crd_count(r, max, "fields, cases or parameters", &n));
     struct cfield *f = arena_array(v->arena, struct cfield, n);
@@ -139,16 +138,15 @@ static err map_type(struct cvalidator *v, struct cscope *s, struct crd *r, struc
     TRY(cdec_valtype(v, s, r, &t->elem));
     TRY(cdec_valtype(v, s, r, &t->err));
     uint8_t k = t->elem->kind;
-    bool key = k < COMPONENT_PRIMITIVES && k != COMPONENT_TYPE_F32 && k != COMPONENT_TYPE_F64 &&
-               k != COMPONENT_TYPE_ERROR_CONTEXT;
+    bool key =
+        k < COMPONENT_PRIMITIVES && k != COMPONENT_TYPE_F32 && k != COMPONENT_TYPE_F64 && k != COMPONENT_TYPE_ERROR_CONTEXT;
     if (!key)
-        CFAIL(at, "invalid map key type: %s",
-              component_type_text((enum component_type_kind)MIN(k, COMPONENT_TYPE_COUNT - 1)));
+        CFAIL(at, "invalid map key type: %s", component_type_text((enum component_type_kind)MIN(k, COMPONENT_TYPE_COUNT - 1)));
     return ERR_OK;
 }
 
-static err value_type(struct cvalidator *v, struct cscope *s, struct crd *r, enum component_type_kind kind,
-                      uint64_t at, const struct ctype **out) {
+static err value_type(struct cvalidator *v, struct cscope *s, struct crd *r, enum component_type_kind kind, uint64_t at,
+                      const struct ctype **out) {
     struct ctype t = {.kind = (uint8_t)kind};
     switch (kind) {
     case COMPONENT_TYPE_RECORD:
@@ -201,22 +199,19 @@ static err func_type(struct cvalidator *v, struct cscope *s, struct crd *r, bool
     return ctypes_make(v->ts, &t, out, v->d, at);
 }
 
-static err resource_type(struct cvalidator *v, struct cscope *s, struct crd *r, uint64_t at,
-                         const struct ctype **out) {
+static err resource_type(struct cvalidator *v, struct cscope *s, struct crd *r, uint64_t at, const struct ctype **out) {
     wasm_type rep;
     uint8_t has_dtor;
     if (s->kind != CSCOPE_COMPONENT) CFAIL(at, "resources can only be defined within a concrete component");
     TRY(cdec_core_valtype(v, s, r, &rep));
     if (rep != WASM_I32 && rep != WASM_I64) CFAIL(at, "resources can only be represented by `i32` or `i64`");
     TRY(crd_u8(r, &has_dtor));
-    if (has_dtor > 1)
-        CMALFORMED(crd_at(r) - 1, "invalid leading byte (0x%x) for resource destructor", has_dtor);
+    if (has_dtor > 1) CMALFORMED(crd_at(r) - 1, "invalid leading byte (0x%x) for resource destructor", has_dtor);
     struct cres *res = ctypes_new_res(v->ts, s);
     res->rep64 = rep == WASM_I64;
     if (has_dtor) {
         TRY(crd_u32(r, &res->dtor));
-        if (res->dtor >= s->core_funcs.n)
-            CFAIL(at, "unknown core function %u: function index out of bounds", res->dtor);
+        if (res->dtor >= s->core_funcs.n) CFAIL(at, "unknown core function %u: function index out of bounds", res->dtor);
         const struct wasm_deftype *f = &v->ts->core->defs.p[s->core_funcs.p[res->dtor]];
         if (f->params_count != 1 || f->results_count != 0 || f->params[0] != rep)
             CFAIL(at, "core function %u has wrong signature for a destructor", res->dtor);
@@ -244,8 +239,8 @@ static err declaration(struct cvalidator *v, struct cscope *s, struct crd *r) {
     CMALFORMED(at, "invalid leading byte (0x%x) for component or instance type declaration", b);
 }
 
-static err scoped_type(struct cvalidator *v, struct cscope *outer, struct crd *r, enum cscope_kind kind,
-                       uint64_t at, const struct ctype **out) {
+static err scoped_type(struct cvalidator *v, struct cscope *outer, struct crd *r, enum cscope_kind kind, uint64_t at,
+                       const struct ctype **out) {
     uint32_t n;
     struct cscope *s = cscope_new(v, outer, kind);
     if (s->depth > CMAX_SCOPE_DEPTH) CLIMIT(at, "types nested deeper than %u", CMAX_SCOPE_DEPTH);
@@ -259,8 +254,8 @@ static err definition(struct cvalidator *v, struct cscope *s, struct crd *r, con
     uint8_t b;
     TRY(crd_u8(r, &b));
     switch (b) {
-#define X(name, code, text)                                                                                  \
-    case code:                                                                                               \
+#define X(name, code, text)                                                                                                      \
+    case code:                                                                                                                   \
         return value_type(v, s, r, COMPONENT_TYPE_##name, at, out);
 #include "component/type.def"
 #undef X
@@ -318,8 +313,7 @@ err cdec_externtype(struct cvalidator *v, struct cscope *s, struct crd *r, struc
     switch (b) {
     case 0:
         TRY(crd_u8(r, &second));
-        if (second != 0x11)
-            CMALFORMED(kind_at + 1, "invalid leading byte (0x%x) for component external kind", second);
+        if (second != 0x11) CMALFORMED(kind_at + 1, "invalid leading byte (0x%x) for component external kind", second);
         TRY(crd_u32(r, &core));
         if (core >= s->core_types.n) CFAIL(kind_at, "unknown type %u: type index out of bounds", core);
         if (!s->core_types.p[core].module) CFAIL(kind_at, "core type index %u is not a module type", core);
@@ -330,8 +324,7 @@ err cdec_externtype(struct cvalidator *v, struct cscope *s, struct crd *r, struc
     case 5: {
         INDEX_TYPE(v, s, r, &e->type);
         e->kind = by_index[b].kind;
-        if (e->type->kind != by_index[b].type_kind)
-            CFAIL(at, "type index %u is not %s", index, by_index[b].text);
+        if (e->type->kind != by_index[b].type_kind) CFAIL(at, "type index %u is not %s", index, by_index[b].text);
         return ERR_OK;
     }
     case 2: CUNSUPPORTED(kind_at, "component values are not supported");

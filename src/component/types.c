@@ -80,8 +80,7 @@ static void layout_fields(struct ctype *t, int w) {
     t->align[w] = (uint8_t)align;
 }
 
-static void layout_cases(struct ctype *t, int w, const struct ctype *const *payloads, uint32_t n,
-                         uint32_t cases) {
+static void layout_cases(struct ctype *t, int w, const struct ctype *const *payloads, uint32_t n, uint32_t cases) {
     uint64_t disc = discriminant_bytes(cases), align = 1, size = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (!payloads[i]) continue;
@@ -122,9 +121,7 @@ static void layout(struct ctype *t) {
             t->align[w] = (uint8_t)t->bytes[w];
             break;
         case COMPONENT_TYPE_OPTION: layout_cases(t, w, &t->elem, 1, 2); break;
-        case COMPONENT_TYPE_RESULT:
-            layout_cases(t, w, (const struct ctype *const[]){t->elem, t->err}, 2, 2);
-            break;
+        case COMPONENT_TYPE_RESULT: layout_cases(t, w, (const struct ctype *const[]){t->elem, t->err}, 2, 2); break;
         case COMPONENT_TYPE_LIST:
         case COMPONENT_TYPE_MAP:
             t->bytes[w] = 2 * ptr;
@@ -200,8 +197,7 @@ static void absorb(struct ctype *t, const struct ctype *part, uint64_t *size) {
     *size += part->size;
 }
 
-err ctypes_make(struct ctypes *ts, const struct ctype *proto, const struct ctype **out, struct diag *d,
-                uint64_t at) {
+err ctypes_make(struct ctypes *ts, const struct ctype *proto, const struct ctype **out, struct diag *d, uint64_t at) {
     struct ctype *t = ctypes_new_node(ts, proto->kind);
     uint32_t uid = t->uid;
     uint64_t size = 1;
@@ -215,8 +211,7 @@ err ctypes_make(struct ctypes *ts, const struct ctype *proto, const struct ctype
     t->has_resource |= t->kind == COMPONENT_TYPE_OWN || t->kind == COMPONENT_TYPE_BORROW;
     t->has_pointer |= t->kind == COMPONENT_TYPE_LIST || t->kind == COMPONENT_TYPE_MAP;
     if (t->kind == COMPONENT_TYPE_STREAM || t->kind == COMPONENT_TYPE_FUTURE) t->has_pointer = false;
-    if (size >= CMAX_TYPE_SIZE)
-        return diag_set(d, ERR_LIMIT, at, "effective type size exceeds the limit of %u", CMAX_TYPE_SIZE);
+    if (size >= CMAX_TYPE_SIZE) return diag_set(d, ERR_LIMIT, at, "effective type size exceeds the limit of %u", CMAX_TYPE_SIZE);
     if (t->depth > CMAX_TYPE_DEPTH) return diag_set(d, ERR_LIMIT, at, "type nesting is too deep");
     t->size = (uint32_t)size;
     if (ctype_is_value(t)) {
@@ -267,8 +262,7 @@ err ctypes_seal(struct ctypes *ts, struct ctype *t, struct diag *d, uint64_t at)
         absorb_entity(t, t->exports[i].e, &size);
         map_put(ts->arena, &t->exports_by_name, t->exports[i].name, i);
     }
-    if (size >= CMAX_TYPE_SIZE)
-        return diag_set(d, ERR_LIMIT, at, "effective type size exceeds the limit of %u", CMAX_TYPE_SIZE);
+    if (size >= CMAX_TYPE_SIZE) return diag_set(d, ERR_LIMIT, at, "effective type size exceeds the limit of %u", CMAX_TYPE_SIZE);
     if (t->depth > 2 * CMAX_TYPE_DEPTH) return diag_set(d, ERR_LIMIT, at, "type nesting is too deep");
     t->size = (uint32_t)size;
     return ERR_OK;
@@ -342,9 +336,7 @@ void csubst_rename(struct csubst *s, const struct ctype *from, const struct ctyp
     s->renames = true;
 }
 
-const struct ctype *csubst_res(const struct csubst *s, const struct cres *from) {
-    return cptrs_get(s->res, from->id);
-}
+const struct ctype *csubst_res(const struct csubst *s, const struct cres *from) { return cptrs_get(s->res, from->id); }
 
 struct centity csubst_entity(struct csubst *s, struct centity e) {
     if (e.kind == CE_MODULE) return e;
@@ -353,8 +345,7 @@ struct centity csubst_entity(struct csubst *s, struct centity e) {
     return e;
 }
 
-static const struct cextern *subst_externs(struct csubst *s, const struct cextern *x, uint32_t n,
-                                           bool *changed) {
+static const struct cextern *subst_externs(struct csubst *s, const struct cextern *x, uint32_t n, bool *changed) {
     struct cextern *copy = arena_array(s->ts->arena, struct cextern, n);
     for (uint32_t i = 0; i < n; i++) {
         copy[i] = (struct cextern){x[i].name, csubst_entity(s, x[i].e)};
@@ -365,8 +356,7 @@ static const struct cextern *subst_externs(struct csubst *s, const struct cexter
 
 static bool subst_parts(struct csubst *s, struct ctype *t) {
     bool changed = false;
-    const struct ctype *elem = t->elem ? csubst_type(s, t->elem) : NULL,
-                       *error = t->err ? csubst_type(s, t->err) : NULL;
+    const struct ctype *elem = t->elem ? csubst_type(s, t->elem) : NULL, *error = t->err ? csubst_type(s, t->err) : NULL;
     changed |= elem != t->elem || error != t->err;
     t->elem = elem;
     t->err = error;
@@ -428,8 +418,7 @@ static void flat_case(struct cflat *f, uint32_t from, const struct ctype *payloa
     cflat_type(&part, payload, ptr64);
     for (uint32_t i = 0; i < part.count; i++) {
         if (from + i < f->count) {
-            if (from + i < PLAN_FLAT_MAX && i < PLAN_FLAT_MAX)
-                f->types[from + i] = flat_join(f->types[from + i], part.types[i]);
+            if (from + i < PLAN_FLAT_MAX && i < PLAN_FLAT_MAX) f->types[from + i] = flat_join(f->types[from + i], part.types[i]);
         } else {
             flat_push(f, part.types[MIN(i, PLAN_FLAT_MAX - 1u)]);
         }
@@ -437,9 +426,8 @@ static void flat_case(struct cflat *f, uint32_t from, const struct ctype *payloa
 }
 
 void cflat_type(struct cflat *f, const struct ctype *t, bool ptr64) {
-    static const uint8_t primitive[COMPONENT_PRIMITIVES] = {PLAN_I32, PLAN_I32, PLAN_I32, PLAN_I32, PLAN_I32,
-                                                            PLAN_I32, PLAN_I32, PLAN_I64, PLAN_I64, PLAN_F32,
-                                                            PLAN_F64, PLAN_I32, PLAN_I32, PLAN_I32};
+    static const uint8_t primitive[COMPONENT_PRIMITIVES] = {PLAN_I32, PLAN_I32, PLAN_I32, PLAN_I32, PLAN_I32, PLAN_I32, PLAN_I32,
+                                                            PLAN_I64, PLAN_I64, PLAN_F32, PLAN_F64, PLAN_I32, PLAN_I32, PLAN_I32};
     enum plan_flat ptr = ptr64 ? PLAN_I64 : PLAN_I32;
     if (f->count > PLAN_FLAT_MAX) return;
     switch (t->kind) {
@@ -451,8 +439,7 @@ void cflat_type(struct cflat *f, const struct ctype *t, bool ptr64) {
         return;
     case COMPONENT_TYPE_RECORD:
     case COMPONENT_TYPE_TUPLE:
-        for (uint32_t i = 0; i < t->fields_count && f->count <= PLAN_FLAT_MAX; i++)
-            cflat_type(f, t->fields[i].type, ptr64);
+        for (uint32_t i = 0; i < t->fields_count && f->count <= PLAN_FLAT_MAX; i++) cflat_type(f, t->fields[i].type, ptr64);
         return;
     case COMPONENT_TYPE_FIXED_LIST:
         for (uint32_t i = 0; i < t->length && f->count <= PLAN_FLAT_MAX; i++) cflat_type(f, t->elem, ptr64);
@@ -472,8 +459,7 @@ void cflat_type(struct cflat *f, const struct ctype *t, bool ptr64) {
 }
 
 /* flatten_functype: MAX_FLAT_PARAMS 16, MAX_FLAT_ASYNC_PARAMS 4, MAX_FLAT_RESULTS 1. */
-void cflat_func(const struct ctype *ft, bool lift, bool is_async, bool has_callback, bool ptr64,
-                struct plan_core_sig *sig) {
+void cflat_func(const struct ctype *ft, bool lift, bool is_async, bool has_callback, bool ptr64, struct plan_core_sig *sig) {
     struct cflat params = {0}, results = {0};
     enum plan_flat ptr = ptr64 ? PLAN_I64 : PLAN_I32;
     uint32_t params_max = !lift && is_async ? 4 : PLAN_FLAT_MAX;

@@ -18,9 +18,7 @@ struct crypto_sha256_stream *crypto_sha256_begin(void) {
     return (struct crypto_sha256_stream *)c;
 }
 
-void crypto_sha256_add(struct crypto_sha256_stream *h, str s) {
-    ENSURE(EVP_DigestUpdate((EVP_MD_CTX *)h, s.p, s.n) == 1);
-}
+void crypto_sha256_add(struct crypto_sha256_stream *h, str s) { ENSURE(EVP_DigestUpdate((EVP_MD_CTX *)h, s.p, s.n) == 1); }
 
 void crypto_sha256_end(struct crypto_sha256_stream *h, uint8_t out[CRYPTO_SHA256_BYTES]) {
     unsigned n = 0;
@@ -49,8 +47,7 @@ void crypto_ed25519_new(struct crypto_ed25519 *out) {
     OPENSSL_cleanse(seed, sizeof seed);
 }
 
-void crypto_ed25519_sign(const struct crypto_ed25519 *key, str message,
-                         uint8_t out[CRYPTO_ED25519_SIGNATURE_BYTES]) {
+void crypto_ed25519_sign(const struct crypto_ed25519 *key, str message, uint8_t out[CRYPTO_ED25519_SIGNATURE_BYTES]) {
     EVP_PKEY *k = secret_key(key->secret);
     EVP_MD_CTX *c = EVP_MD_CTX_new();
     size_t n = CRYPTO_ED25519_SIGNATURE_BYTES;

@@ -28,8 +28,7 @@ struct crypto_ed25519 {
 };
 void crypto_ed25519_new(struct crypto_ed25519 *out); /* a random key */
 void crypto_ed25519_of_seed(const uint8_t seed[CRYPTO_ED25519_SECRET_BYTES], struct crypto_ed25519 *out);
-void crypto_ed25519_sign(const struct crypto_ed25519 *key, str message,
-                         uint8_t out[CRYPTO_ED25519_SIGNATURE_BYTES]);
+void crypto_ed25519_sign(const struct crypto_ed25519 *key, str message, uint8_t out[CRYPTO_ED25519_SIGNATURE_BYTES]);
 [[nodiscard]] bool crypto_ed25519_verify(const uint8_t public[CRYPTO_ED25519_PUBLIC_BYTES], str message,
                                          const uint8_t signature[CRYPTO_ED25519_SIGNATURE_BYTES]);
 

@@ -24,7 +24,8 @@ struct crypto_tls_trust *crypto_tls_trust_new(const char *ca_file) {
     SSL_CTX_set_mode(t->ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_options(t->ctx, SSL_OP_NO_RENEGOTIATION);
     /* The peer picks the size of a finite field, and a large one takes a second to compute in. */
-    ENSURE(SSL_CTX_set1_groups_list(t->ctx, "X25519:P-256:P-384:P-521") == 1 && SSL_CTX_set_cipher_list(t->ctx, "DEFAULT:!kDHE") == 1);
+    ENSURE(SSL_CTX_set1_groups_list(t->ctx, "X25519:P-256:P-384:P-521") == 1 &&
+           SSL_CTX_set_cipher_list(t->ctx, "DEFAULT:!kDHE") == 1);
     SSL_CTX_set_alpn_protos(t->ctx, alpn, sizeof alpn - 1);
     int ok = ca_file ? SSL_CTX_load_verify_file(t->ctx, ca_file) : SSL_CTX_set_default_verify_paths(t->ctx);
     ERR_clear_error();

@@ -37,7 +37,7 @@ enum crypto_tls_result crypto_tls_handshake(struct crypto_tls *t);
 enum crypto_tls_result crypto_tls_read(struct crypto_tls *t, void *p, size_t n, size_t *got);
 /* Takes all of data. */
 enum crypto_tls_result crypto_tls_write(struct crypto_tls *t, str data);
-void crypto_tls_close(struct crypto_tls *t); /* says that no more will be sent */
+void crypto_tls_close(struct crypto_tls *t);            /* says that no more will be sent */
 const char *crypto_tls_why(const struct crypto_tls *t); /* of a failure, for a log */
 
 #endif

@@ -44,12 +44,20 @@ void engine_uncharge(struct engine_instance *in, uint64_t bytes) {
     engine_account_uncharge(in->image->account, bytes);
 }
 
-void engine_refuse(struct engine *e, enum engine_refused what, uint64_t bytes, uint64_t max) { refused(e, what, NULL, bytes, max); }
+void engine_refuse(struct engine *e, enum engine_refused what, uint64_t bytes, uint64_t max) {
+    refused(e, what, NULL, bytes, max);
+}
 
 const struct engine_refusal *engine_last_refusal(const struct engine *e) { return &e->refusal; }
-struct engine_account *engine_account(struct engine *e) { return &e->account; }
-struct engine *engine_image_engine(const struct engine_image *image) { return image->engine; }
-struct engine_account *engine_image_account(const struct engine_image *image) { return image->account; }
+struct engine_account *engine_account(struct engine *e) {
+    return &e->account;
+}
+struct engine *engine_image_engine(const struct engine_image *image) {
+    return image->engine;
+}
+struct engine_account *engine_image_account(const struct engine_image *image) {
+    return image->account;
+}
 
 bool engine_image_pays(struct engine_image *image, struct engine_account *a) {
     ENSURE(!image->alive && !image->paid_bytes && a);

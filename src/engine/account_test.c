@@ -22,14 +22,17 @@ static void run_task(void *arg) {
 }
 
 /* Until it is done, no longer: what is being cleaned may stay so. */
-static uint64_t guest(struct engine_instance *in, enum testguest_func f, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e) {
+static uint64_t guest(struct engine_instance *in, enum testguest_func f, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
+                      uint64_t e) {
     struct task t = {.in = in, .f = testguest_func(engine_instance_image(in), 0, f), .args = {a, b, c, d, e}};
     assert_non_null(engine_spawn(in, run_task, &t));
     while (!t.done) engine_run(in->engine, 1'000'000);
     assert_int_equal(t.trap, ABI_TRAP_NONE);
     return t.args[0];
 }
-static uint64_t grow(struct engine_instance *in, uint64_t pages) { return guest(in, GUEST_rt, ABI_RT_MEMORY_GROW, 0, 0, pages, 0); }
+static uint64_t grow(struct engine_instance *in, uint64_t pages) {
+    return guest(in, GUEST_rt, ABI_RT_MEMORY_GROW, 0, 0, pages, 0);
+}
 static uint64_t grow_table(struct engine_instance *in, uint64_t n) { return guest(in, GUEST_rt, ABI_RT_TABLE_GROW, 0, 0, 0, n); }
 static void fill(struct engine_instance *in, uint64_t pages) { guest(in, GUEST_fill, 0, pages, 0, 0, 0); }
 
@@ -53,7 +56,8 @@ static void test_chain(void **state) {
 
 /* Instances, stacks and growth come out of the app's account and the engine's; what is refused says whose limit it was. */
 static void test_budget(void **state) {
-    struct engine *e = engine_new(&(struct engine_config){.verify = true, .account_bytes_max = 16 << 20, .memory_bytes_max = 12 << 20});
+    struct engine *e =
+        engine_new(&(struct engine_config){.verify = true, .account_bytes_max = 16 << 20, .memory_bytes_max = 12 << 20});
     struct engine_account app = {.up = engine_account(e), .max = 14 << 20};
     struct engine_image *image = load(e, &small), *other = load(e, &small);
     assert_true(engine_image_pays(image, &app));
@@ -242,7 +246,8 @@ static void test_kept(void **state) {
 /* Growth waits for what others have left and is still being cleaned, rather than be refused. */
 static void test_growth_waits(void **state) {
     struct engine *e = engine_new(&(struct engine_config){.account_bytes_max = 48 << 20});
-    struct engine_image *image = load(e, &(struct testguest){.memory_bytes = 1 << 20, .memory_bytes_max = 1 * GiB, .table_count = 10});
+    struct engine_image *image =
+        load(e, &(struct testguest){.memory_bytes = 1 << 20, .memory_bytes_max = 1 * GiB, .table_count = 10});
     struct engine_instance *big = engine_acquire(image, NULL), *next = engine_acquire(image, NULL);
     for (uint32_t i = 0; i < 2; i++) {
         assert_int_equal(grow(big, 512), 16);
@@ -285,10 +290,9 @@ static void test_mappings(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chain),  cmocka_unit_test(test_budget), cmocka_unit_test(test_stacks), cmocka_unit_test(test_tables),
-        cmocka_unit_test(test_pieces), cmocka_unit_test(test_unload), cmocka_unit_test(test_kept),
-        cmocka_unit_test(test_mappings),
-        cmocka_unit_test(test_growth_waits),
+        cmocka_unit_test(test_chain),  cmocka_unit_test(test_budget),   cmocka_unit_test(test_stacks),
+        cmocka_unit_test(test_tables), cmocka_unit_test(test_pieces),   cmocka_unit_test(test_unload),
+        cmocka_unit_test(test_kept),   cmocka_unit_test(test_mappings), cmocka_unit_test(test_growth_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

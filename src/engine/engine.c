@@ -181,7 +181,8 @@ static enum abi_trap unbound(struct engine_call *call, uint64_t *args) {
 struct engine_image *engine_image_load(struct engine *e, struct abi_image im) {
     arena *a = arena_new(0);
     struct engine_image *image = arena_make(a, struct engine_image);
-    *image = (struct engine_image){.engine = e, .im = im, .arena = a, .next = e->images, .account = &e->account, .wants_slot = true};
+    *image =
+        (struct engine_image){.engine = e, .im = im, .arena = a, .next = e->images, .account = &e->account, .wants_slot = true};
     const struct abi_image_head *h = im.head;
     image->instances = abi_image_at(&im, h->instances, struct abi_image_instance);
     image->text = im.base + h->text.offset;
@@ -192,7 +193,8 @@ struct engine_image *engine_image_load(struct engine *e, struct abi_image im) {
     for (uint32_t i = 0; i < image->groups_count; i++) load_group(image, &image->groups[i], &groups[i]);
     image->slot_bytes += ABI_STACK_GUARD_BYTES;
     load_memories(image);
-    image->slot_mappings = 4 + 4ull * image->groups_count + 3ull * image->memories_count; /* guard, context, content, rest; 3 of the heap */
+    image->slot_mappings =
+        4 + 4ull * image->groups_count + 3ull * image->memories_count; /* guard, context, content, rest; 3 of the heap */
     image->hosts_count = (uint32_t)h->hosts.count;
     image->hosts = arena_array(a, struct engine_host, MAX(image->hosts_count, 1));
     const struct abi_image_host *hosts = abi_image_at(&im, h->hosts, struct abi_image_host);

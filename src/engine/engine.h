@@ -28,16 +28,18 @@ enum engine_reset {
 
 struct engine_config {
     uint64_t memory_bytes_max; /* per instance, over all its memories, tables and its heap; 0: 4 GiB each memory */
-    uint64_t account_bytes_max; /* of this engine's account: all instances, stacks, images and what is kept for the next; 0: no cap */
+    uint64_t
+        account_bytes_max; /* of this engine's account: all instances, stacks, images and what is kept for the next; 0: no cap */
     bool no_files; /* contexts are copied, never mapped from a memory file: of a process whose private memory alone is limited */
-    uint32_t slots_max;        /* instances alive at once; 0: 1000 */
-    uint32_t fibers_max;       /* fibers alive at once; 0: 4 * slots_max */
-    uint64_t slice_ns;         /* a guest that ran this long without yielding is preempted, if anybody else wants the core;
+    uint32_t slots_max;  /* instances alive at once; 0: 1000 */
+    uint32_t fibers_max; /* fibers alive at once; 0: 4 * slots_max */
+    uint64_t slice_ns;   /* a guest that ran this long without yielding is preempted, if anybody else wants the core;
                                   0: what ORLO_ENGINE_SLICE_NS says, else 1.5 ms; at least 20 us */
     enum engine_reset reset;
     bool verify; /* after each reset compare the whole slot with its image, abort on a difference; for tests.
                     ORLO_ENGINE_VERIFY=1 does the same */
-    bool collect_always; /* collect garbage at every allocation, an instance's first thousands of them; for tests. ORLO_ENGINE_COLLECT=1
+    bool
+        collect_always; /* collect garbage at every allocation, an instance's first thousands of them; for tests. ORLO_ENGINE_COLLECT=1
                             does the same */
     uint64_t reserve_bytes_max; /* address space of a heap, and of a memory that is not confined to 4 GiB by its type; 0: what
                                    ORLO_ENGINE_RESERVE says, else 4 and 64 GiB. Emulators pay for each page of it */
@@ -90,7 +92,9 @@ static inline void engine_account_uncharge(struct engine_account *a, uint64_t by
         a->used -= bytes;
     }
 }
-enum { ENGINE_STACK_BYTES = ABI_NATIVE_STACK_BYTES + ABI_FRAME_STACK_BYTES }; /* what a fiber is charged: all it can touch by recursion */
+enum {
+    ENGINE_STACK_BYTES = ABI_NATIVE_STACK_BYTES + ABI_FRAME_STACK_BYTES
+};                                                       /* what a fiber is charged: all it can touch by recursion */
 struct engine_account *engine_account(struct engine *e); /* its own, above all others */
 /* As engine_account_charge, after giving up what is only kept for later, if that helps. */
 [[nodiscard]] bool engine_pay(struct engine *e, struct engine_account *a, uint64_t bytes);
@@ -139,7 +143,7 @@ void engine_image_bind(struct engine_image *image, uint32_t host_index, engine_h
 struct engine_instance *engine_acquire(struct engine_image *image, void *user);
 /* Runs what of the instantiation the snapshot does not hold (start_steps), on the current fiber. */
 enum abi_trap engine_instance_start(struct engine_instance *in);
-bool engine_image_starts(const struct engine_image *image);       /* engine_instance_start has something to do */
+bool engine_image_starts(const struct engine_image *image);        /* engine_instance_start has something to do */
 uint64_t engine_instance_growth(const struct engine_instance *in); /* bytes of memories and tables beyond the image's */
 /* Resets the slot and puts it on its image's LIFO list: at once, or, while fibers of it are alive, when the
  * last one has ended; or, when much was written, a piece in each engine_run or engine_idle. */
@@ -242,7 +246,7 @@ struct engine_instance *engine_doing(str *module, str *name);
 void engine_ready(struct engine_fiber *f); /* idempotent; from the loop or from any fiber of this engine */
 /* Host code is left half of what it began with (abi.h): for whoever goes deeper as often as a guest likes, without its code between. */
 bool engine_stack_room(struct engine *e);
-void engine_yield(struct engine *e);       /* park, ready at once: others get their turn */
+void engine_yield(struct engine *e); /* park, ready at once: others get their turn */
 /* For host functions: whoever loops over a size that the guest chose says after each piece how much was done: bytes touched, or, of what
  * takes longer than a nanosecond, so many nanoseconds; not above ENGINE_WORK_PIECE at once. It counts as the guest's own
  * computing: others get their turn when the slice is over. False: the instance was killed; the caller releases what it holds and

@@ -123,8 +123,8 @@ struct engine_instance {
     void *user;
     bool killed, release_pending, alive;
     uint32_t fibers_count;
-    uint32_t awake;          /* fibers that are ready or run */
-    uint64_t used_ns;        /* of the core, less what it slept since (fiber.c, 4) */
+    uint32_t awake;           /* fibers that are ready or run */
+    uint64_t used_ns;         /* of the core, less what it slept since (fiber.c, 4) */
     uint64_t asleep_since_ns; /* 0: used_ns is too little to be looked at */
     struct engine_fiber *fibers;
     uint8_t *slot;
@@ -137,7 +137,7 @@ struct engine_instance {
     struct abi_memory **memories; /* records of image->memories, in the context */
     uint8_t **memory_base;
     uint64_t *memory_kept; /* as kept_bytes of a group */
-    uint64_t memory_used; /* bytes charged: memories, tables, the heap */
+    uint64_t memory_used;  /* bytes charged: memories, tables, the heap */
     struct engine_cleaning cleaning;
     uint64_t kept_bytes; /* of a free slot, charged to the engine's account */
     struct engine_grown *grown;
@@ -218,12 +218,12 @@ struct engine {
     enum engine_reset reset;
     void *trap_stack; /* its top */
     uint8_t *trap_stack_low;
-    uint64_t vectors_max; /* room for a signal frame's register state */
+    uint64_t vectors_max;                     /* room for a signal frame's register state */
     struct engine_unwind_entry *unwind_cache; /* by a hash of pc; made by the first throw */
     /* fibers */
     struct engine_fiber *current; /* read by the tick's handler on this thread */
     struct engine_queue ready[ENGINE_LEVELS];
-    uint32_t ready_levels; /* bit i: ready[i] has some; read by the tick's handler */
+    uint32_t ready_levels;    /* bit i: ready[i] has some; read by the tick's handler */
     struct engine_post posts; /* the head of a ring */
     struct engine_fiber *pool;
     void *sched_sp;
@@ -253,7 +253,7 @@ struct engine_throw {
     void **sp; /* of the native stack, at what the call of rt_throw has pushed; then above what the call of the catcher had */
     const uint8_t *pc;
 };
-struct engine_unwind_entry { /* what is known of a return address */
+struct engine_unwind_entry {   /* what is known of a return address */
     const uint8_t *pc, *start; /* start: of its function */
     const struct abi_unwind *unwind;
     uint32_t group, frame, clause;
@@ -265,7 +265,8 @@ void engine_unwind_forget(struct engine *e); /* an image is gone */
 /* x64.S, arm64.S */
 int engine_asm_enter(const struct abi_func *f, uint64_t *args, void *frame_top, struct engine_frame *fr, uint8_t *gs);
 __attribute__((noreturn)) void engine_asm_unwind(struct engine_frame *fr);
-void engine_asm_host(void), engine_asm_call(void), engine_asm_new(void), engine_asm_trap(void), engine_asm_far(void), engine_asm_far_tail(void), engine_asm_throw(void);
+void engine_asm_host(void), engine_asm_call(void), engine_asm_new(void), engine_asm_trap(void), engine_asm_far(void),
+    engine_asm_far_tail(void), engine_asm_throw(void);
 void engine_asm_far_return(void), engine_asm_far_end(void);
 void engine_asm_start(void);
 void engine_asm_switch(void **save, void *sp);
@@ -276,7 +277,8 @@ void engine_asm_switch_unwind(void **save, struct engine_frame *fr);
 /* What they call. at: where the call of rt_trap returns to, link: where its function does; NULL: on the stack. */
 void engine_host_dispatch(struct engine_instance *in, uint32_t import, uint64_t *args, void **sp);
 void engine_rt_dispatch(struct engine_instance *in, uint32_t op, uint64_t *args, void **sp);
-__attribute__((noreturn)) void engine_trap_raise(struct engine_instance *in, enum abi_trap t, void **sp, const uint8_t *at, const uint8_t *link);
+__attribute__((noreturn)) void engine_trap_raise(struct engine_instance *in, enum abi_trap t, void **sp, const uint8_t *at,
+                                                 const uint8_t *link);
 __attribute__((noreturn)) void engine_fiber_main(struct engine_fiber *f);
 
 /* slot.c */
@@ -294,10 +296,10 @@ void engine_copy_sparse(uint8_t *to, const uint8_t *from, uint64_t n);
 
 /* reset.c */
 void engine_reset_init(struct engine *e);
-void engine_slot_reset(struct engine_instance *in); /* begins to clean; ends with engine_slot_pristine, perhaps later */
-void engine_clean_piece(struct engine *e);          /* goes on with the first of the queue */
+void engine_slot_reset(struct engine_instance *in);   /* begins to clean; ends with engine_slot_pristine, perhaps later */
+void engine_clean_piece(struct engine *e);            /* goes on with the first of the queue */
 void engine_clean_forget(struct engine_image *image); /* frees its slots that are being cleaned */
-void engine_give_back(uint8_t *from, uint8_t *to);  /* to the kernel */
+void engine_give_back(uint8_t *from, uint8_t *to);    /* to the kernel */
 /* A table's elements: a longer list with the old ones in front, not charged here; takes old (NULL: none). NULL: no memory, old stays. */
 struct engine_grown *engine_grown_resize(struct engine_grown *old, uint64_t cap);
 void engine_grown_free(struct engine_grown *g);
@@ -309,7 +311,7 @@ void engine_refuse(struct engine *e, enum engine_refused what, uint64_t bytes, u
 /* After a refusal, since there had been `before` of them: what others have left is charged until it is gone, so a piece of it goes now, and
  * others have their turn. True: try again. On a fiber. */
 bool engine_wait_room(struct engine *e, uint64_t before);
-void engine_room(struct engine *e);    /* something has ended: tells who was refused */
+void engine_room(struct engine *e); /* something has ended: tells who was refused */
 /* Mappings are bounded like bytes, long before the system's bound: where that is met, malloc fails as well. */
 bool engine_take_mappings(struct engine *e, uint64_t n);
 bool engine_give_up(struct engine *e); /* something that is kept for later; false: nothing is left */
@@ -319,7 +321,7 @@ void engine_queues_init(struct engine *e);
 bool engine_fibers_idle(struct engine *e, uint64_t now);
 bool engine_fibers_waiting(const struct engine *e);
 void engine_fibers_free(struct engine *e);
-bool engine_fibers_give_up(struct engine *e); /* the memory of a stack at rest; false: there is none */
+bool engine_fibers_give_up(struct engine *e);                       /* the memory of a stack at rest; false: there is none */
 void engine_fibers_unhold(struct engine *e, struct engine_heap *h); /* the collection is over */
 void engine_fiber_leave_by_signal(struct engine *e, struct engine_fiber *f);
 bool engine_slice_check(struct engine *e); /* engine_work of nothing */

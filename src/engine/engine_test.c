@@ -628,7 +628,8 @@ static void test_kill_a_loop(void **state) {
                 t = {.in = other, .f = testguest_func(image, 0, GUEST_gs)};
     engine_spawn(in, run_task, &loop);
     engine_spawn(other, run_task, &t);
-    while (!t.done) engine_run(e, 2'000'000); /* however long the machine takes: the loop is taken off, and the other has its turn */
+    while (!t.done)
+        engine_run(e, 2'000'000); /* however long the machine takes: the loop is taken off, and the other has its turn */
     assert_false(loop.done);
     engine_kill(in);
     while (engine_run(e, 2'000'000)) {}
@@ -719,7 +720,8 @@ static void works(struct engine_instance *in, enum abi_rtcall op, uint64_t *a, s
 /* The same, whatever the size: the clock has no part in it, as the slice is a second here. */
 static void test_runtime_calls_are_work(void **state) {
     struct engine *e = make(0, 1'000'000'000);
-    struct engine_image *image = load(e, &(struct testguest){.memory_bytes = 32 << 20, .memory_bytes_max = 32 << 20, .table_count = 100});
+    struct engine_image *image =
+        load(e, &(struct testguest){.memory_bytes = 32 << 20, .memory_bytes_max = 32 << 20, .table_count = 100});
     struct engine_instance *in = engine_acquire(image, NULL);
     const uint64_t bytes = 30 << 20, count = 4'000'000, f = (uintptr_t)engine_image_abi(image)->funcs;
     WORKS(in, bytes, MEMORY_FILL, 0, 0, 8, 0x55, bytes);
@@ -729,7 +731,9 @@ static void test_runtime_calls_are_work(void **state) {
     assert_int_equal(WORKS(in, 8 * (count + 100), TABLE_GROW, 0, 0, f, count), 100);
     assert_int_equal(WORKS(in, 8 * count, TABLE_GROW, 0, 0, 0, count), 100 + count);
     for (uint64_t i = 0; i < 2 * count + 100; i += 99'999)
-        assert_int_equal(engine_table_get(in, 0, 0, i), i < 100 ? i % 3 ? 0 : f + i % GUEST_COUNT * sizeof(struct abi_func) : i < count + 100 ? f : 0);
+        assert_int_equal(engine_table_get(in, 0, 0, i), i < 100 ? i % 3 ? 0 : f + i % GUEST_COUNT * sizeof(struct abi_func)
+                                                        : i < count + 100 ? f
+                                                                          : 0);
     WORKS(in, 8 * count, TABLE_FILL, 0, 0, 7, f, count);
     assert_int_equal(engine_table_get(in, 0, 0, count + 6), f);
     WORKS(in, 8 * count, TABLE_COPY, 0, 0, 0, 50, 0, count); /* down */

@@ -357,7 +357,8 @@ static uint64_t run_one(struct engine *e, struct engine_fiber *f, uint64_t now) 
     asan_back(e);
     __atomic_store_n(&e->current, NULL, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    bool last = f->state == FIBER_DONE && !e->ready_levels; /* nobody waited: what it used is no matter, and the clock is not cheap */
+    bool last =
+        f->state == FIBER_DONE && !e->ready_levels; /* nobody waited: what it used is no matter, and the clock is not cheap */
     uint64_t end = last ? now : clock_mono_ns();
     f->in->used_ns += end - now;
     if (f->state == FIBER_DONE) fiber_end(e, f);

@@ -118,7 +118,8 @@ static uint64_t take_blocks(struct engine_instance *in, struct engine_heap *h, u
     uint64_t first = n <= h->reserve ? find_blocks(h, n) : NO_BLOCK;
     if (first == NO_BLOCK) return NO_BLOCK;
     uint64_t end = (first + n) * HEAP_BLOCK, blocks = end > h->bytes ? (end - h->bytes) / HEAP_BLOCK : 0;
-    uint64_t more = blocks * (HEAP_BLOCK + sizeof(struct heap_block)) + (h->bytes ? 0 : HEAP_MARKS_MAX * sizeof(struct abi_gc_object *));
+    uint64_t more =
+        blocks * (HEAP_BLOCK + sizeof(struct heap_block)) + (h->bytes ? 0 : HEAP_MARKS_MAX * sizeof(struct abi_gc_object *));
     if (more && !engine_charge(in, more)) return NO_BLOCK;
     if (!give_access(h, end)) {
         engine_uncharge(in, more);

@@ -30,7 +30,7 @@ enum {
     HEAP_BLOCK = 16 << 10,
     HEAP_CELLS_MAX = HEAP_BLOCK / 16,
     HEAP_MARKS_MAX = 32 << 10, /* objects on the stack that marking uses */
-    HEAP_STEP = 4096, /* objects scanned, or blocks looked at, between two looks at the slice */
+    HEAP_STEP = 4096,          /* objects scanned, or blocks looked at, between two looks at the slice */
 };
 #define HEAP_RESERVE (4 * GiB) /* address space, unless the instance's limit is lower */
 
@@ -94,7 +94,7 @@ uint32_t heap_cell_of(const struct heap_block *b, uint32_t offset);
 
 /* slot.c's and reset.c's: lives with the slot, or the store. */
 void engine_heap_empty(struct engine *e, struct engine_heap *h); /* whose blocks and their records are zero */
-void engine_heap_init(struct engine_heap *h); /* of a struct that is zero */
+void engine_heap_init(struct engine_heap *h);                    /* of a struct that is zero */
 /* An image whose code uses the heap. Ids of a later image of a store include all of the earlier ones'. */
 void engine_heap_image(struct engine_heap *h, const struct abi_image *im);
 void engine_heap_trim(struct engine_heap *h); /* of a heap that was reset */

@@ -22,9 +22,9 @@
 #endif
 
 enum {
-    LOOKS = 8,                 /* in a slice */
-    RECENT_NS = 20'000'000,    /* news is frequent: the last came so long ago */
-    ALONE_SLICES = 5,          /* that who is alone may run until the loop has a turn, for its timers */
+    LOOKS = 8,              /* in a slice */
+    RECENT_NS = 20'000'000, /* news is frequent: the last came so long ago */
+    ALONE_SLICES = 5,       /* that who is alone may run until the loop has a turn, for its timers */
 };
 
 static void set_timer(struct engine *e, uint64_t now, uint64_t ns) {

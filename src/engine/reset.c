@@ -32,10 +32,10 @@ struct pm_scan_arg {
 #endif
 
 enum {
-    KEEP_BYTES = 64 << 10,  /* of a range that is put back unseen, where the kernel does not say what was written */
+    KEEP_BYTES = 64 << 10, /* of a range that is put back unseen, where the kernel does not say what was written */
     REGIONS = 256,
-    GIVE_BYTES = 2 << 20,   /* given back in a step, where the kernel does not say what was written */
-    WINDOW_BYTES = 64 << 20, /* of address space looked at in one go */
+    GIVE_BYTES = 2 << 20,     /* given back in a step, where the kernel does not say what was written */
+    WINDOW_BYTES = 64 << 20,  /* of address space looked at in one go */
     GROWN_MAPPED = 256 << 10, /* tables from this size on have a mapping of their own, which grows without a copy */
 };
 
@@ -46,8 +46,8 @@ static uint8_t *page_up(uint8_t *p) { return page_down(p + ABI_PAGE - 1); }
 
 /* Pages of [from, to) that this process wrote: anonymous, not the shared page of zeroes; swapped-out ones
  * too. No more than pages_max; *end is where it came to. */
-static long pagemap_scan(const struct engine *e, uint8_t *from, uint8_t *to, struct page_region *out, size_t n, uint64_t pages_max,
-                         uint8_t **end) {
+static long pagemap_scan(const struct engine *e, uint8_t *from, uint8_t *to, struct page_region *out, size_t n,
+                         uint64_t pages_max, uint8_t **end) {
     struct pm_scan_arg a = {.size = sizeof a,
                             .start = (uintptr_t)from,
                             .end = (uintptr_t)to,
@@ -141,7 +141,7 @@ static void clean_region(struct engine_cleaning *c, const struct range *r, uint8
 
 static bool clean_by_scan(struct engine *e, struct engine_cleaning *c, const struct range *r, int64_t *budget) {
     struct page_region found[REGIONS];
-    while (c->at < r->to && *budget > 0) {
+    while (c->at<r->to && * budget> 0) {
         uint8_t *end, *window = c->at + MIN((uint64_t)(r->to - c->at), (uint64_t)WINDOW_BYTES);
         long n = pagemap_scan(e, c->at, window, found, REGIONS, (uint64_t)*budget, &end);
         ENSURE(n >= 0);
@@ -174,7 +174,7 @@ static bool clean_by_madvise(struct engine_cleaning *c, const struct range *r, i
         c->at = memory;
     }
     uint8_t *keep = memory + MIN((size_t)(r->to - memory), (size_t)KEEP_BYTES);
-    while (c->at < r->to && *budget > 0) {
+    while (c->at<r->to && * budget> 0) {
         uint8_t *end = c->at + MIN((uint64_t)((c->at < memory ? memory : r->to) - c->at), (uint64_t)GIVE_BYTES);
         if (c->at == memory && memory < keep) {
             put_back(r->g, memory, end = keep);
@@ -202,7 +202,8 @@ static bool clean_range(struct engine *e, struct engine_cleaning *c, const struc
 
 /* Takes access to [from, to) away again. */
 static void shrink(struct engine_cleaning *c, uint8_t *from, uint8_t *to) {
-    if (from < to && mprotect(from, (size_t)(to - from), PROT_NONE) != 0) c->broken = true; /* the kernel has no room for the mapping */
+    if (from < to && mprotect(from, (size_t)(to - from), PROT_NONE) != 0)
+        c->broken = true; /* the kernel has no room for the mapping */
 }
 
 static uint64_t grown_bytes(uint64_t cap) { return sizeof(struct engine_grown) + cap * sizeof(uint64_t); }
@@ -249,7 +250,8 @@ static bool clean_grown(struct engine_instance *in, int64_t *budget) {
 
 static bool clean_heap(struct engine_instance *in, int64_t *budget) {
     struct engine_heap *h = &in->own_heap;
-    if (h->bytes > KEEP_BYTES) return clean_range(in->engine, &in->cleaning, &(struct range){NULL, h->base, h->base + h->bytes}, budget);
+    if (h->bytes > KEEP_BYTES)
+        return clean_range(in->engine, &in->cleaning, &(struct range){NULL, h->base, h->base + h->bytes}, budget);
     memset(h->base, 0, h->bytes);
     return true;
 }

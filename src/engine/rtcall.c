@@ -212,7 +212,8 @@ static struct engine_grown **grown_of(struct engine_instance *owner, const struc
 }
 
 /* Moves the elements to where cap of them have room. *moved false: no room, or others have grown it meanwhile. */
-static enum abi_trap move_table(const struct rt *rt, struct engine_instance *owner, struct abi_table *t, uint64_t cap, bool *moved) {
+static enum abi_trap move_table(const struct rt *rt, struct engine_instance *owner, struct abi_table *t, uint64_t cap,
+                                bool *moved) {
     struct engine_grown **at = grown_of(owner, t), *old = *at, *grown;
     const struct abi_table before = *t;
     uint64_t more = (cap - (old ? old->cap : 0)) * sizeof(uint64_t);

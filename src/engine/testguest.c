@@ -63,7 +63,8 @@ static void add_codes(struct abi_image_writer *w, uint32_t groups) {
             uint32_t n = 0;
 #define X(func, label, site)                                                                                                     \
     if (GUEST_##func == f)                                                                                                       \
-        abi_sites_put(&sites, &sw, (struct abi_site){(uint32_t)(testguest_##label - starts[f]), 100 * f + n++, ABI_SITE_##site, 0, 0});
+        abi_sites_put(&sites, &sw,                                                                                               \
+                      (struct abi_site){(uint32_t)(testguest_##label - starts[f]), 100 * f + n++, ABI_SITE_##site, 0, 0});
             SITES
 #undef X
             abi_sites_end(&sites, c->sites);

@@ -6,12 +6,14 @@
 
 enum testguest_func {
 #define X(name) GUEST_##name,
+/* clang-format off */
 #define TESTGUEST_FUNCS                                                                                                          \
     X(load)                                                                                                                      \
     X(store)                                                                                                                     \
     X(fill)                                                                                                                      \
     X(divide) X(unreachable) X(outer) X(null) X(recurse) X(frames) X(host0) X(deep) X(rt) X(far) X(gs) X(forever) X(stand)       \
         X(spin) X(global) X(context) X(nothing) X(far_recurse2) X(far_recurse1) X(far_recurse)
+    /* clang-format on */
     TESTGUEST_FUNCS
 #undef X
         GUEST_COUNT

@@ -94,7 +94,9 @@ static inline const uint8_t *engine_saved_pc(const struct engine_saved *s) {
     return (const uint8_t *)(uintptr_t)s->gregs[X64_SAVED_RIP / 8];
 }
 /* The frame stack's address of the function that ran. */
-static inline uint8_t *engine_saved_frame(const struct engine_saved *s) { return (uint8_t *)(uintptr_t)s->gregs[X64_SAVED_R13 / 8]; }
+static inline uint8_t *engine_saved_frame(const struct engine_saved *s) {
+    return (uint8_t *)(uintptr_t)s->gregs[X64_SAVED_R13 / 8];
+}
 static inline void **engine_saved_sp(const struct engine_saved *s) { return (void **)(uintptr_t)s->gregs[X64_SAVED_RSP / 8]; }
 static inline const uint8_t *engine_saved_link(const struct engine_saved *s) {
     (void)s;

@@ -123,8 +123,7 @@ static void primitives(struct maker *m) {
 
 static uint32_t make_type(struct maker *m, unsigned depth, bool handles);
 
-static uint32_t add_fields(struct maker *m, uint32_t n, unsigned depth, bool handles, bool payloads,
-                           bool optional) {
+static uint32_t add_fields(struct maker *m, uint32_t n, unsigned depth, bool handles, bool payloads, bool optional) {
     uint32_t types[40];
     for (uint32_t i = 0; i < n; i++)
         types[i] = payloads && !(optional && below(3) == 0) ? make_type(m, depth, handles) : PLAN_NONE;
@@ -169,8 +168,7 @@ static uint32_t make_type(struct maker *m, unsigned depth, bool handles) {
         lay_cases(m, &m->types[i], none, n);
         return i;
     case 5:
-        n = 1 + below(32), e = add_fields(m, n, 0, false, false, false),
-        i = new_type(m, COMPONENT_TYPE_FLAGS);
+        n = 1 + below(32), e = add_fields(m, n, 0, false, false, false), i = new_type(m, COMPONENT_TYPE_FLAGS);
         m->types[i].fields_first = e, m->types[i].fields_count = n;
         lay_scalar(&m->types[i], n <= 8 ? 1 : n <= 16 ? 2 : 4, PLAN_I32);
         return i;
@@ -197,8 +195,7 @@ static uint32_t make_type(struct maker *m, unsigned depth, bool handles) {
         }
         return i;
     case 9:
-        e = below(COMPONENT_TYPE_ERROR_CONTEXT), n = make_type(m, depth - 1, handles),
-        i = new_type(m, COMPONENT_TYPE_MAP);
+        e = below(COMPONENT_TYPE_ERROR_CONTEXT), n = make_type(m, depth - 1, handles), i = new_type(m, COMPONENT_TYPE_MAP);
         m->types[i].element = e, m->types[i].error = n;
         lay_pair(&m->types[i]);
         return i;
@@ -246,9 +243,7 @@ static void random_value(arena *a, const struct host_type *t, uint8_t *out) {
     uint64_t bits = rnd();
     switch ((enum host_kind)t->kind) {
     case HOST_BOOL: *out = below(2); break;
-    case HOST_CHAR:
-        i = below(2) ? below(0xd800) : 0xe000 + below(0x110000 - 0xe000), memcpy(out, &i, 4);
-        break;
+    case HOST_CHAR: i = below(2) ? below(0xd800) : 0xe000 + below(0x110000 - 0xe000), memcpy(out, &i, 4); break;
     case HOST_STRING: *(str *)(void *)out = random_string(a); break;
     case HOST_LIST:
         list.n = below(4) ? below(6) : 0;
@@ -269,9 +264,7 @@ static void random_value(arena *a, const struct host_type *t, uint8_t *out) {
         if (t->fields[i].type) random_value(a, t->fields[i].type, out + t->host_payload);
         break;
     case HOST_ENUM: i = below(t->count), memcpy(out, &i, 4); break;
-    case HOST_FLAGS:
-        i = (uint32_t)bits & (t->count == 32 ? UINT32_MAX : (1u << t->count) - 1), memcpy(out, &i, 4);
-        break;
+    case HOST_FLAGS: i = (uint32_t)bits & (t->count == 32 ? UINT32_MAX : (1u << t->count) - 1), memcpy(out, &i, 4); break;
     case HOST_OWN: made++, memcpy(out, &next_rep, 8), next_rep++; break;
     default: memcpy(out, &bits, t->host_size); break;
     }
@@ -312,12 +305,8 @@ static void guest_init(struct guest *g, uint8_t encoding, bool memory64) {
     host_call_begin(&g->call, &g->in);
 }
 static struct host_cx guest_cx(struct guest *g) {
-    return (struct host_cx){.call = &g->call,
-                            .in = &g->in,
-                            .o = &g->o,
-                            .ci = &g->ci,
-                            .mem = {g->memory, MEMORY_BYTES},
-                            .reallocate = fake_realloc};
+    return (struct host_cx){
+        .call = &g->call, .in = &g->in, .o = &g->o, .ci = &g->ci, .mem = {g->memory, MEMORY_BYTES}, .reallocate = fake_realloc};
 }
 static void guest_free(struct guest *g) {
     host_call_end(&g->call);
@@ -331,8 +320,7 @@ static struct maker *maker_new(arena *a) {
     struct maker *m = arena_make(a, struct maker);
     m->a = a;
     m->resources[0] = (struct plan_resource){.imported = true};
-    m->plan = (struct plan){
-        .types = m->types, .fields = m->fields, .resources = m->resources, .resources_count = 1};
+    m->plan = (struct plan){.types = m->types, .fields = m->fields, .resources = m->resources, .resources_count = 1};
     primitives(m);
     return m;
 }
@@ -360,7 +348,9 @@ static void no_residue(const struct host_type *t, const uint8_t *p) {
         i = t->kind == HOST_VARIANT ? *(const uint32_t *)p : *p;
         const struct host_type *payload = t->fields[i].type;
         if (payload) no_residue(payload, p + t->host_payload);
-        for (uint32_t k = !t->host_payload ? t->host_size : t->host_payload + (payload ? payload->host_size : 0); k < t->host_size; k++) assert_int_equal(p[k], 0);
+        for (uint32_t k = !t->host_payload ? t->host_size : t->host_payload + (payload ? payload->host_size : 0);
+             k < t->host_size; k++)
+            assert_int_equal(p[k], 0);
         break;
     default: break;
     }
@@ -453,8 +443,8 @@ static void test_transcode(void **s) {
         tx.fused = false;
         no_trap(&to, host_lift_string(&tx, p, n, &out), "lift");
         if (!str_eq(in, out))
-            fail_msg("seed %llu: a string changed from encoding %u to %u", (unsigned long long)seed,
-                     from.o.encoding, to.o.encoding);
+            fail_msg("seed %llu: a string changed from encoding %u to %u", (unsigned long long)seed, from.o.encoding,
+                     to.o.encoding);
         guest_free(&from);
         guest_free(&to);
     }
@@ -478,10 +468,8 @@ static void check_bytes(uint8_t encoding, const void *bytes, uint64_t units, con
 }
 
 static void test_bad_strings(void **s) {
-    static const char utf8[][32] = {"\xff",  "\xc0\x80",     "\xed\xa0\x80", "\xf4\x90\x80\x80",
-                                    "a\x80", "\xe2\x28\xa1", "\xc3\x28"};
-    for (size_t i = 0; i < ARRAY_COUNT(utf8); i++)
-        check_bytes(COMPONENT_UTF8, utf8[i], strlen(utf8[i]), "invalid utf-8");
+    static const char utf8[][32] = {"\xff", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "a\x80", "\xe2\x28\xa1", "\xc3\x28"};
+    for (size_t i = 0; i < ARRAY_COUNT(utf8); i++) check_bytes(COMPONENT_UTF8, utf8[i], strlen(utf8[i]), "invalid utf-8");
     check_bytes(COMPONENT_UTF8, (char[32]){"ab\xe2\x82\xac"}, 4, "incomplete utf-8 byte sequence");
     check_bytes(COMPONENT_UTF8, (char[32]){"ab\xe2\x82\xac"}, 5, NULL);
     check_bytes(COMPONENT_UTF16, (uint16_t[16]){0xd800, 0x41}, 2, "unpaired surrogate");
@@ -506,8 +494,7 @@ static void test_table(void **s) {
     for (int step = 0; step < 100000; step++) {
         if (below(2)) {
             uint64_t rep = rnd() | 1;
-            uint32_t i =
-                host_table_add(&t, (struct host_handle){.type = &thing, .rep = rep, .kind = HOST_HANDLE_OWN});
+            uint32_t i = host_table_add(&t, (struct host_handle){.type = &thing, .rep = rep, .kind = HOST_HANDLE_OWN});
             assert_int_equal(i == 0, alive == MAX);
             if (!i) continue;
             assert_true(i <= MAX);
@@ -557,24 +544,12 @@ static void test_handles(void **s) {
     struct guest g;
     guest_init(&g, COMPONENT_UTF8, false);
     struct host_cx cx = guest_cx(&g);
-    const struct host_type own = {.kind = HOST_OWN,
-                                  .resource = &thing,
-                                  .size = 4,
-                                  .align = 4,
-                                  .has_own = 1,
-                                  .host_size = 8,
-                                  .host_align = 8};
-    const struct host_type borrow = {.kind = HOST_BORROW,
-                                     .resource = &thing,
-                                     .size = 4,
-                                     .align = 4,
-                                     .has_borrow = 1,
-                                     .host_size = 8,
-                                     .host_align = 8};
+    const struct host_type own = {
+        .kind = HOST_OWN, .resource = &thing, .size = 4, .align = 4, .has_own = 1, .host_size = 8, .host_align = 8};
+    const struct host_type borrow = {
+        .kind = HOST_BORROW, .resource = &thing, .size = 4, .align = 4, .has_borrow = 1, .host_size = 8, .host_align = 8};
     const struct host_resource other = {"other", count_drop, 0};
-    uint64_t i = host_table_add(&g.ci.table,
-                                (struct host_handle){.type = &thing, .rep = 77, .kind = HOST_HANDLE_OWN}),
-             rep;
+    uint64_t i = host_table_add(&g.ci.table, (struct host_handle){.type = &thing, .rep = 77, .kind = HOST_HANDLE_OWN}), rep;
     const uint64_t *v = &i;
     no_trap(&g, host_lift_flat(&cx, &borrow, &v, &rep), "borrow");
     assert_int_equal(rep, 77);
@@ -661,11 +636,9 @@ int main(int argc, char **argv) {
     state_ = seed * 0x9e3779b97f4a7c15 + 1;
     printf("seed %llu\n", (unsigned long long)seed);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_garbage),
-        cmocka_unit_test(test_transcode),  cmocka_unit_test(test_bad_strings),
-        cmocka_unit_test(test_table),      cmocka_unit_test(test_table_order),
-        cmocka_unit_test(test_handles),    cmocka_unit_test(test_amplification),
-        cmocka_unit_test(test_shared_strings),
+        cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_garbage),       cmocka_unit_test(test_transcode),
+        cmocka_unit_test(test_bad_strings), cmocka_unit_test(test_table),         cmocka_unit_test(test_table_order),
+        cmocka_unit_test(test_handles),     cmocka_unit_test(test_amplification), cmocka_unit_test(test_shared_strings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,8 +63,7 @@ static void timer_fire(struct timer *t) {
 static const struct host_field sleep_fields[] = {{.name = "n", .type = &host_type_primitives[HOST_U32]}};
 static const struct host_type sleep_params = {
     .kind = HOST_RECORD, .count = 1, .fields = sleep_fields, .host_size = 4, .host_align = 4};
-static const struct host_func timer_funcs[] = {
-    {"sleep", &sleep_params, &host_type_primitives[HOST_U32], timer_sleep, true}};
+static const struct host_func timer_funcs[] = {{"sleep", &sleep_params, &host_type_primitives[HOST_U32], timer_sleep, true}};
 static const struct host_interface timer_interface = {.name = "acme:test/timer", .funcs = timer_funcs, .funcs_count = 1};
 static const struct host_interface *const interfaces[] = {&timer_interface};
 static const struct host_offer offer = {.interfaces = interfaces, .interfaces_count = 1};
@@ -130,9 +129,7 @@ struct later {
 static void later_done(struct host_invocation *inv, void *arg) {
     struct later *l = arg;
     l->done = true;
-    if (inv->trap)
-        snprintf(l->text, sizeof l->text, "%s",
-                 engine_last_trap(host_instance_engine(inv->call.instance))->text);
+    if (inv->trap) snprintf(l->text, sizeof l->text, "%s", engine_last_trap(host_instance_engine(inv->call.instance))->text);
     host_invoke_end(inv);
 }
 static void invoke(struct host_instance *in, const char *name, struct later *l, uint32_t n) {
@@ -380,8 +377,7 @@ static void drain(void *arg) {
             f->closed = true;
             return;
         }
-        for (size_t i = 0; i < n; i++, f->read++)
-            assert_int_equal(bytes[i], (uint8_t)(f->read + f->added));
+        for (size_t i = 0; i < n; i++, f->read++) assert_int_equal(bytes[i], (uint8_t)(f->read + f->added));
     }
 }
 
@@ -494,9 +490,17 @@ int main(int argc, char **argv) {
     const struct engine_config config = {.verify = true};
     engine = engine_new(&config);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_concurrent), cmocka_unit_test(test_ends), cmocka_unit_test(test_waits),   cmocka_unit_test(test_blocking_call),
-        cmocka_unit_test(test_cancel),     cmocka_unit_test(test_release), cmocka_unit_test(test_traps),
-        cmocka_unit_test(test_pump),       cmocka_unit_test(test_echo),   cmocka_unit_test(test_future),    cmocka_unit_test(test_streams_outlive),
+        cmocka_unit_test(test_concurrent),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_waits),
+        cmocka_unit_test(test_blocking_call),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_release),
+        cmocka_unit_test(test_traps),
+        cmocka_unit_test(test_pump),
+        cmocka_unit_test(test_echo),
+        cmocka_unit_test(test_future),
+        cmocka_unit_test(test_streams_outlive),
     };
     int failed = cmocka_run_group_tests_name("host/async", tests, NULL, NULL);
     engine_free(engine);

@@ -94,7 +94,8 @@ enum abi_trap host_core_call(struct host_instance *in, const struct host_core *f
     if (UNLIKELY(in->dead)) return in->trap;
     if (LIKELY(f->func)) return engine_call(in->engine, f->func, args);
     /* A definition may lead to another as often as a component likes: lifts of lowered functions, destructors that drop. */
-    if (UNLIKELY(!engine_stack_room(engine_instance_engine(in->engine)))) return host_fail(in, ABI_TRAP_STACK_OVERFLOW, "call stack exhausted");
+    if (UNLIKELY(!engine_stack_room(engine_instance_engine(in->engine))))
+        return host_fail(in, ABI_TRAP_STACK_OVERFLOW, "call stack exhausted");
     return host_binding_call(in, f->canon, args);
 }
 
@@ -110,7 +111,8 @@ void host_cx_memory(struct host_cx *cx) {
 }
 
 enum abi_trap host_copy(struct host_cx *cx, void *to, const void *from, uint64_t n) {
-    if (cx->in->engine) return engine_copy(engine_instance_engine(cx->in->engine), to, from, n) ? ABI_TRAP_NONE : ABI_TRAP_INTERRUPTED;
+    if (cx->in->engine)
+        return engine_copy(engine_instance_engine(cx->in->engine), to, from, n) ? ABI_TRAP_NONE : ABI_TRAP_INTERRUPTED;
     if (n) memmove(to, from, n);
     return ABI_TRAP_NONE;
 }
@@ -147,8 +149,7 @@ enum abi_trap host_cx_realloc(struct host_cx *cx, const uint64_t args[4], uint64
 
 void host_cx_init(struct host_cx *cx, struct host_call *call, const struct host_options *o) {
     struct host_instance *in = call->instance;
-    *cx = (struct host_cx){
-        .call = call, .in = in, .o = o, .ci = &in->cis[o->ci], .reallocate = host_cx_realloc};
+    *cx = (struct host_cx){.call = call, .in = in, .o = o, .ci = &in->cis[o->ci], .reallocate = host_cx_realloc};
     host_cx_memory(cx);
 }
 
@@ -162,10 +163,8 @@ static bool holds(const struct host_instance *in, uint32_t outer, uint32_t inner
 
 enum abi_trap host_enter(struct host_instance *in, uint32_t callee, uint32_t caller) {
     for (uint32_t i = callee; i != PLAN_NONE && !holds(in, i, caller); i = in->cis[i].parent)
-        if (UNLIKELY(in->cis[i].entered))
-            return host_fail(in, ABI_TRAP_CANNOT_ENTER, "cannot enter component instance");
-    for (uint32_t i = callee; i != PLAN_NONE && !holds(in, i, caller); i = in->cis[i].parent)
-        in->cis[i].entered = true;
+        if (UNLIKELY(in->cis[i].entered)) return host_fail(in, ABI_TRAP_CANNOT_ENTER, "cannot enter component instance");
+    for (uint32_t i = callee; i != PLAN_NONE && !holds(in, i, caller); i = in->cis[i].parent) in->cis[i].entered = true;
     return ABI_TRAP_NONE;
 }
 
@@ -176,8 +175,7 @@ bool host_may_enter(const struct host_instance *in, uint32_t callee, uint32_t ca
 }
 
 void host_leave(struct host_instance *in, uint32_t callee, uint32_t caller) {
-    for (uint32_t i = callee; i != PLAN_NONE && !holds(in, i, caller); i = in->cis[i].parent)
-        in->cis[i].entered = false;
+    for (uint32_t i = callee; i != PLAN_NONE && !holds(in, i, caller); i = in->cis[i].parent) in->cis[i].entered = false;
 }
 
 static enum abi_trap cannot_leave(struct host_instance *in) {
@@ -192,8 +190,7 @@ static void wake_caller(struct host_invocation *inv, void *arg) {
 }
 
 /* An asynchronous lift: it may go on after it has returned, so it gets its own fiber. */
-static enum abi_trap call_apart(struct host_call *call, const struct host_export *ex, const void *args,
-                                void *result) {
+static enum abi_trap call_apart(struct host_call *call, const struct host_export *ex, const void *args, void *result) {
     struct host_instance *in = call->instance;
     struct engine *e = engine_instance_engine(in->engine);
     struct host_invocation inv = {.call = {.instance = in},
@@ -210,8 +207,7 @@ static enum abi_trap call_apart(struct host_call *call, const struct host_export
 }
 
 /* On the caller's own fiber. */
-static enum abi_trap call_here(struct host_call *call, const struct host_lift *l, const void *args,
-                               void *result) {
+static enum abi_trap call_here(struct host_call *call, const struct host_lift *l, const void *args, void *result) {
     struct host_instance *in = call->instance;
     struct host_thread th = {};
     struct host_task task = {.lift = l, .call = call, .args = args, .result = result, .implicit = &th};
@@ -221,8 +217,7 @@ static enum abi_trap call_here(struct host_call *call, const struct host_lift *l
     th.nested = !l->async_type;
     if (!trap && l->async_type) {
         struct host_ci *ci = th.ci;
-        if (host_has_backpressure(&task) || ci->entering)
-            trap = host_wait(in, HOST_WAIT_ENTER, NULL, false, NULL);
+        if (host_has_backpressure(&task) || ci->entering) trap = host_wait(in, HOST_WAIT_ENTER, NULL, false, NULL);
         if (!trap) ci->exclusive = &th;
     }
     if (!trap) trap = host_task_run_here(in, &task, &th);
@@ -234,8 +229,7 @@ static enum abi_trap call_here(struct host_call *call, const struct host_lift *l
     return trap;
 }
 
-enum abi_trap host_call_export(struct host_call *call, const struct host_export *ex, const void *args,
-                               void *result) {
+enum abi_trap host_call_export(struct host_call *call, const struct host_export *ex, const void *args, void *result) {
     struct host_instance *in = call->instance;
     const struct host_lift *l = ex->lift;
     const struct host_type *params = l->params[l->o.memory64], *t = l->result[l->o.memory64];
@@ -257,24 +251,22 @@ enum abi_trap host_call_export(struct host_call *call, const struct host_export 
 
 /* ---- lowered functions ------------------------------------------------------------------------ */
 
-enum abi_trap host_lift_params(struct host_cx *cx, const struct host_binding *b, const uint64_t *slots,
-                               void *args) {
+enum abi_trap host_lift_params(struct host_cx *cx, const struct host_binding *b, const uint64_t *slots, void *args) {
     if (!b->params) return ABI_TRAP_NONE;
     const uint64_t *v = slots;
-    enum abi_trap trap = b->params_spilled
-                             ? host_load_at(cx, b->params, cx->o->memory64 ? *slots : (uint32_t)*slots, args)
-                             : host_lift_flat(cx, b->params, &v, args);
+    enum abi_trap trap = b->params_spilled ? host_load_at(cx, b->params, cx->o->memory64 ? *slots : (uint32_t)*slots, args)
+                                           : host_lift_flat(cx, b->params, &v, args);
     if (trap && cx->call->moved) host_moved_drop(cx->call);
     cx->call->moved = NULL;
     return trap;
 }
 
-enum abi_trap host_lower_result(struct host_cx *cx, const struct host_binding *b, const void *result,
-                                uint64_t *slots, uint64_t ptr) {
+enum abi_trap host_lower_result(struct host_cx *cx, const struct host_binding *b, const void *result, uint64_t *slots,
+                                uint64_t ptr) {
     cx->owns = 0;
     host_cx_memory(cx);
-    enum abi_trap trap = b->result_spilled ? host_store_at(cx, b->result, ptr, result)
-                                           : host_lower_flat(cx, b->result, &slots, result);
+    enum abi_trap trap =
+        b->result_spilled ? host_store_at(cx, b->result, ptr, result) : host_lower_flat(cx, b->result, &slots, result);
     if (trap && b->result->has_own) host_value_drop_from(cx->in, b->result, result, cx->owns);
     return trap;
 }
@@ -283,8 +275,7 @@ enum abi_trap host_lower_result(struct host_cx *cx, const struct host_binding *b
 static enum abi_trap call_lift(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     struct host_subtask s;
     struct host_thread th = {.nested = true}, *outer = in->thread;
-    struct host_task task = {
-        .lift = b->lift, .subtask = &s, .implicit = &th, .root = outer->task ? outer->task->root : NULL};
+    struct host_task task = {.lift = b->lift, .subtask = &s, .implicit = &th, .root = outer->task ? outer->task->root : NULL};
     uint64_t flat[HOST_FLAT_ASYNC_MAX + 1];
     s.in = in;
     s.b = b;
@@ -348,13 +339,12 @@ static enum abi_trap call_lowered(struct host_instance *in, const struct host_bi
 
 /* ---- resources -------------------------------------------------------------------------------- */
 
-static enum abi_trap wrong_handle(struct host_instance *in, const struct host_binding *b,
-                                  const struct host_handle *h, uint32_t i) {
+static enum abi_trap wrong_handle(struct host_instance *in, const struct host_binding *b, const struct host_handle *h,
+                                  uint32_t i) {
     if (!h) return host_fail(in, ABI_TRAP_HOST, "unknown handle index %u", i);
     const char *want = b->resource->drop ? b->resource->name : "guest-defined resource";
     const char *have = h->type->drop ? h->type->name : "guest-defined resource";
-    return host_fail(in, ABI_TRAP_HOST,
-                     "handle index %u used with the wrong type, expected %s but found %s%s", i, want,
+    return host_fail(in, ABI_TRAP_HOST, "handle index %u used with the wrong type, expected %s but found %s%s", i, want,
                      h->type->drop ? "" : "a different ", have);
 }
 
@@ -399,11 +389,9 @@ static enum abi_trap resource_drop(struct host_instance *in, const struct host_b
 static enum abi_trap resource_new(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     struct host_table *table = &in->cis[b->o.ci].table;
     uint64_t rep = b->wide ? slots[0] : (uint32_t)slots[0];
-    slots[0] =
-        host_table_add(table, (struct host_handle){.type = b->resource, .rep = rep, .kind = HOST_HANDLE_OWN});
-    return slots[0]
-               ? ABI_TRAP_NONE
-               : host_fail(in, ABI_TRAP_HOST, "the handle table is full: %u handles are alive", table->alive);
+    slots[0] = host_table_add(table, (struct host_handle){.type = b->resource, .rep = rep, .kind = HOST_HANDLE_OWN});
+    return slots[0] ? ABI_TRAP_NONE
+                    : host_fail(in, ABI_TRAP_HOST, "the handle table is full: %u handles are alive", table->alive);
 }
 
 static enum abi_trap resource_rep(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
@@ -426,16 +414,14 @@ static enum abi_trap context(struct host_thread *t, const struct host_binding *b
 static enum abi_trap backpressure(struct host_instance *in, const struct host_binding *b) {
     struct host_ci *ci = &in->cis[b->o.ci];
     bool inc = b->kind == HOST_BIND_BACKPRESSURE_INC;
-    if (ci->backpressure == (inc ? UINT16_MAX : 0))
-        return host_fail(in, ABI_TRAP_HOST, "backpressure counter out of range");
+    if (ci->backpressure == (inc ? UINT16_MAX : 0)) return host_fail(in, ABI_TRAP_HOST, "backpressure counter out of range");
     ci->backpressure = (uint16_t)(inc ? ci->backpressure + 1 : ci->backpressure - 1);
     if (!ci->backpressure) host_unhold(ci);
     return ABI_TRAP_NONE;
 }
 
 enum abi_trap host_binding_call(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
-    if (LIKELY(b->kind <= HOST_BIND_LIFT))
-        return in->cis[b->o.ci].no_leave ? cannot_leave(in) : call_lowered(in, b, slots);
+    if (LIKELY(b->kind <= HOST_BIND_LIFT)) return in->cis[b->o.ci].no_leave ? cannot_leave(in) : call_lowered(in, b, slots);
     switch (b->kind) { /* those that may be called where the instance may not be left */
     case HOST_BIND_CONTEXT_GET:
     case HOST_BIND_CONTEXT_SET: return context(in->thread, b, slots);
@@ -449,8 +435,7 @@ enum abi_trap host_binding_call(struct host_instance *in, const struct host_bind
     case HOST_BIND_RESOURCE_NEW: return resource_new(in, b, slots);
     case HOST_BIND_RESOURCE_DROP: return resource_drop(in, b, slots);
     case HOST_BIND_TASK: return b->builtin(in, b, slots);
-    case HOST_BIND_UNSUPPORTED:
-        return host_fail(in, ABI_TRAP_HOST, "%s is not supported", b->name);
+    case HOST_BIND_UNSUPPORTED: return host_fail(in, ABI_TRAP_HOST, "%s is not supported", b->name);
     default: ENSURE(false);
     }
 }

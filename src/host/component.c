@@ -22,18 +22,15 @@ static uint32_t memory_number(struct host_component *c, const struct plan_core_d
 
 static struct host_core core_of(struct loader *l, const struct plan_core_def *def) {
     struct host_core f = {};
-    if (def->kind == PLAN_DEF_EXPORT)
-        f.func = abi_image_func(engine_image_abi(l->c->image), def->instance, def->index);
+    if (def->kind == PLAN_DEF_EXPORT) f.func = abi_image_func(engine_image_abi(l->c->image), def->instance, def->index);
     if (def->kind == PLAN_DEF_CANON) f.canon = &l->c->bindings[def->index];
     if (def->kind != PLAN_DEF_NONE && !host_core_given(&f)) l->missing = true;
     return f;
 }
 
 static struct host_options options_of(struct loader *l, const struct plan_options *p, uint32_t ci) {
-    struct host_options o = {.memory64 = p->memory64,
-                             .encoding = (uint8_t)p->encoding,
-                             .ci = ci,
-                             .has_memory = p->memory.kind == PLAN_DEF_EXPORT};
+    struct host_options o = {
+        .memory64 = p->memory64, .encoding = (uint8_t)p->encoding, .ci = ci, .has_memory = p->memory.kind == PLAN_DEF_EXPORT};
     if (o.has_memory) o.memory = memory_number(l->c, &p->memory);
     o.realloc = core_of(l, &p->realloc);
     o.post_return = core_of(l, &p->post_return);
@@ -42,8 +39,7 @@ static struct host_options options_of(struct loader *l, const struct plan_option
 
 static const struct host_type *const *types_for(struct loader *l, bool ptr64) {
     if (!l->types[ptr64])
-        l->types[ptr64] = l->c->types[ptr64] =
-            host_types_of_plan(l->c->arena, &l->c->plan, l->c->resources, ptr64);
+        l->types[ptr64] = l->c->types[ptr64] = host_types_of_plan(l->c->arena, &l->c->plan, l->c->resources, ptr64);
     return l->types[ptr64];
 }
 
@@ -99,9 +95,7 @@ static void load_lower(struct loader *l, const struct plan_canon *p, struct host
     const struct host_func *f = host_offer_find(l->offer, &l->c->plan.imports[p->target.index]);
     ENSURE(f); /* host_offer_check_types found it */
     if (f->params) ENSURE(b->params->host_size == f->params->host_size);
-    if (f->result)
-        ENSURE(b->result->host_size == f->result->host_size &&
-               b->result->host_payload == f->result->host_payload);
+    if (f->result) ENSURE(b->result->host_size == f->result->host_size && b->result->host_payload == f->result->host_payload);
     b->fn = f->fn;
     b->name = f->name;
 }
@@ -172,8 +166,7 @@ static void load_builtin(struct loader *l, const struct plan_canon *p, struct ho
     }
 }
 
-static err load_resource(struct loader *l, const struct plan_canon *p, struct host_binding *b,
-                         enum host_binding_kind kind) {
+static err load_resource(struct loader *l, const struct plan_canon *p, struct host_binding *b, enum host_binding_kind kind) {
     b->kind = kind;
     const struct plan_resource *r = &l->c->plan.resources[p->resource];
     b->resource = l->c->resources[p->resource];
@@ -212,8 +205,7 @@ static void load_exports(struct host_component *c) {
     c->exports = arena_array(c->arena, struct host_export, c->plan.exports_count);
     for (uint32_t i = 0; i < c->plan.exports_count; i++) {
         const struct plan_export *p = &c->plan.exports[i];
-        if (p->kind == PLAN_EXPORT_FUNC && p->func.kind == PLAN_FUNC_LIFT)
-            c->exports[i].lift = &c->lifts[p->func.index];
+        if (p->kind == PLAN_EXPORT_FUNC && p->func.kind == PLAN_FUNC_LIFT) c->exports[i].lift = &c->lifts[p->func.index];
     }
 }
 
@@ -230,9 +222,7 @@ static err load_plan(struct loader *l, str bytes) {
     for (uint32_t i = 0; i < plan->lifts_count; i++) load_lift(l, i);
     for (uint32_t i = 0; i < plan->canons_count; i++) TRY(load_canon(l, i));
     load_exports(c);
-    if (l->missing)
-        return diag_set(l->d, ERR_MALFORMED, DIAG_NOWHERE,
-                        "the image lacks functions that its component plan names");
+    if (l->missing) return diag_set(l->d, ERR_MALFORMED, DIAG_NOWHERE, "the image lacks functions that its component plan names");
     return ERR_OK;
 }
 
@@ -242,10 +232,8 @@ static bool slots_fit(const struct abi_image_host *host, const char *sig) {
     return colon && (size_t)(colon - sig) == host->arg_slots && strlen(colon + 1) == host->result_slots;
 }
 
-static err bind_core(struct loader *l, uint32_t host_index, const struct abi_image *im,
-                     const struct abi_image_host *host) {
-    struct plan_host_import import = {.module = abi_image_str(im, host->module),
-                                      .name = abi_image_str(im, host->name)};
+static err bind_core(struct loader *l, uint32_t host_index, const struct abi_image *im, const struct abi_image_host *host) {
+    struct plan_host_import import = {.module = abi_image_str(im, host->module), .name = abi_image_str(im, host->name)};
     const struct host_core_func *f = host_offer_find_core(l->offer, &import);
     if (f && slots_fit(host, f->sig)) {
         engine_image_bind(l->c->image, host_index, f->fn, NULL);
@@ -253,8 +241,7 @@ static err bind_core(struct loader *l, uint32_t host_index, const struct abi_ima
     }
     if (f)
         return diag_set(l->d, ERR_LINK, DIAG_NOWHERE,
-                        "this module imports " STR_FMT "." STR_FMT
-                        " with another type than it is offered with",
+                        "this module imports " STR_FMT "." STR_FMT " with another type than it is offered with",
                         STR_ARG(import.module), STR_ARG(import.name));
     struct plan missing = {.is_core = true, .host_imports = &import, .host_imports_count = 1};
     return host_offer_check(l->offer, &missing, l->d);
@@ -275,8 +262,8 @@ static err bind_hosts(struct loader *l) {
     return ERR_OK;
 }
 
-err host_component_load(struct engine *e, struct abi_image im, const struct host_offer *offer,
-                        const struct host_limits *limits, struct host_component **out, struct diag *d) {
+err host_component_load(struct engine *e, struct abi_image im, const struct host_offer *offer, const struct host_limits *limits,
+                        struct host_component **out, struct diag *d) {
     arena *a = arena_new(0);
     struct host_component *c = arena_make(a, struct host_component);
     *c = (struct host_component){.arena = a, .image = engine_image_load(e, im)};
@@ -310,14 +297,11 @@ void host_component_unload(struct host_component *c) {
 struct engine_image *host_component_image(const struct host_component *c) {
     return c->image;
 }
-const struct plan *host_component_plan(const struct host_component *c) {
-    return c->has_plan ? &c->plan : NULL;
-}
+const struct plan *host_component_plan(const struct host_component *c) { return c->has_plan ? &c->plan : NULL; }
 
 /* ---- exports ---------------------------------------------------------------------------------- */
 
-const struct host_export *host_component_export_named(const struct host_component *c, str interface,
-                                                      str func) {
+const struct host_export *host_component_export_named(const struct host_component *c, str interface, str func) {
     if (!c->has_plan) return NULL;
     const struct plan_export *p = plan_export_find(&c->plan, interface, func);
     if (!p || p->kind != PLAN_EXPORT_FUNC) return NULL;
@@ -337,16 +321,15 @@ static str desc_interface(const struct host_export_desc *desc, char *buf, size_t
     return (str){(const uint8_t *)buf, len};
 }
 
-static bool type_fits(const struct host_type *have, const struct host_type *want, bool params, char *where,
-                      size_t n) {
+static bool type_fits(const struct host_type *have, const struct host_type *want, bool params, char *where, size_t n) {
     if (!have || !want) return !have == !want;
     struct host_type w = *want;
     w.is_tuple |= params;
     return host_type_equal(have, &w, where, n);
 }
 
-const struct host_export *host_component_export(const struct host_component *c,
-                                                const struct host_export_desc *desc, struct diag *d) {
+const struct host_export *host_component_export(const struct host_component *c, const struct host_export_desc *desc,
+                                                struct diag *d) {
     char name[256], where[200] = "";
     const struct host_export *ex =
         host_component_export_named(c, desc_interface(desc, name, sizeof name), str_c(desc->func.name));
@@ -354,16 +337,11 @@ const struct host_export *host_component_export(const struct host_component *c,
     if (type_fits(host_export_params(ex), desc->func.params, true, where, sizeof where) &&
         type_fits(host_export_result(ex), desc->func.result, false, where, sizeof where))
         return ex;
-    (void)diag_set(d, ERR_LINK, DIAG_NOWHERE,
-                   "the component's export \"%s\" of %s has another type than it should have (%s)",
+    (void)diag_set(d, ERR_LINK, DIAG_NOWHERE, "the component's export \"%s\" of %s has another type than it should have (%s)",
                    desc->func.name, desc->interface ? desc->interface->name : "its world",
                    where[0] ? where : "number of parameters or results");
     return NULL;
 }
 
-const struct host_type *host_export_params(const struct host_export *ex) {
-    return ex->lift->params[ex->lift->o.memory64];
-}
-const struct host_type *host_export_result(const struct host_export *ex) {
-    return ex->lift->result[ex->lift->o.memory64];
-}
+const struct host_type *host_export_params(const struct host_export *ex) { return ex->lift->params[ex->lift->o.memory64]; }
+const struct host_type *host_export_result(const struct host_export *ex) { return ex->lift->result[ex->lift->o.memory64]; }

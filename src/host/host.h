@@ -73,8 +73,17 @@ void host_note_cancel(struct host_note *n); /* before its memory goes, or if it 
 /* ---- types ------------------------------------------------------------------------------------ */
 
 enum host_kind {
-    HOST_BOOL, HOST_S8, HOST_U8, HOST_S16, HOST_U16, HOST_S32, HOST_U32, HOST_S64, HOST_U64,
-    HOST_F32, HOST_F64,
+    HOST_BOOL,
+    HOST_S8,
+    HOST_U8,
+    HOST_S16,
+    HOST_U16,
+    HOST_S32,
+    HOST_U32,
+    HOST_S64,
+    HOST_U64,
+    HOST_F32,
+    HOST_F64,
     HOST_CHAR,    /* uint32_t, a Unicode scalar value */
     HOST_STRING,  /* str, UTF-8 */
     HOST_LIST,    /* {T *p; size_t n;}; list<u8> is str; map<k, v> is a list of pairs */
@@ -87,8 +96,9 @@ enum host_kind {
     HOST_RESULT,  /* {bool is_err; union {T ok; E err;};} */
     HOST_OWN,     /* of a host resource: a pointer to the object; of a guest's: its rep, in a uint64_t */
     HOST_BORROW,
-    HOST_STREAM, HOST_FUTURE, /* struct host_stream *, struct host_future *: the readable end */
-    HOST_ERROR_CONTEXT,       /* struct host_error_context * */
+    HOST_STREAM,
+    HOST_FUTURE,        /* struct host_stream *, struct host_future *: the readable end */
+    HOST_ERROR_CONTEXT, /* struct host_error_context * */
 };
 
 /* A resource type's identity is its address. */
@@ -107,22 +117,22 @@ struct host_field { /* of a record; a case of a variant, option or result; a lab
 
 /* Generated tables fill the first part. At load each type of a plan becomes one of these, whole. */
 struct host_type {
-    uint8_t kind;           /* enum host_kind */
+    uint8_t kind; /* enum host_kind */
     uint8_t is_tuple;
-    uint32_t count;         /* of fields; elements of a HOST_ARRAY */
+    uint32_t count; /* of fields; elements of a HOST_ARRAY */
     const struct host_field *fields;
-    const struct host_type *elem;         /* of lists, arrays, streams, futures */
-    const struct host_resource *resource; /* of own and borrow */
+    const struct host_type *elem;                 /* of lists, arrays, streams, futures */
+    const struct host_resource *resource;         /* of own and borrow */
     uint32_t host_size, host_align, host_payload; /* in C; where a variant's payload starts */
 
-    uint32_t size, align, payload;        /* in linear memory (CanonicalABI.md#alignment, #element-size) */
-    uint8_t tag_bytes;                    /* of the discriminant, or of flags */
-    uint8_t plain;                        /* same bytes in both layouts, every bit pattern valid: memcpy */
-    uint8_t has_borrow, has_own;          /* own: also streams, futures and error contexts */
-    uint8_t has_pointer;                  /* strings or lists: lowering needs the guest's realloc */
-    uint32_t flat_count;                  /* core values it flattens to; PLAN_FLAT_MAX + 1: too many */
-    const uint8_t *flat;                  /* enum plan_flat of each */
-    uint32_t plan_type;                   /* index in its plan; PLAN_NONE: parameters, parts of a map */
+    uint32_t size, align, payload; /* in linear memory (CanonicalABI.md#alignment, #element-size) */
+    uint8_t tag_bytes;             /* of the discriminant, or of flags */
+    uint8_t plain;                 /* same bytes in both layouts, every bit pattern valid: memcpy */
+    uint8_t has_borrow, has_own;   /* own: also streams, futures and error contexts */
+    uint8_t has_pointer;           /* strings or lists: lowering needs the guest's realloc */
+    uint32_t flat_count;           /* core values it flattens to; PLAN_FLAT_MAX + 1: too many */
+    const uint8_t *flat;           /* enum plan_flat of each */
+    uint32_t plan_type;            /* index in its plan; PLAN_NONE: parameters, parts of a map */
 };
 extern const struct host_type host_type_primitives[HOST_STRING + 1];
 
@@ -132,9 +142,9 @@ extern const struct host_type host_type_primitives[HOST_STRING + 1];
 typedef enum abi_trap (*host_fn)(struct host_call *call, void *args, void *result);
 
 struct host_func {
-    const char *name;                /* as in the component: "get-environment", "[method]fields.append" */
-    const struct host_type *params;  /* HOST_RECORD of the parameters, in order; NULL: none */
-    const struct host_type *result;  /* NULL: none */
+    const char *name;               /* as in the component: "get-environment", "[method]fields.append" */
+    const struct host_type *params; /* HOST_RECORD of the parameters, in order; NULL: none */
+    const struct host_type *result; /* NULL: none */
     host_fn fn;
     bool async;
 };
@@ -146,8 +156,8 @@ struct host_interface_resource {
     const struct host_resource *resource;
 };
 struct host_interface {
-    const char *name;                /* "wasi:http/types"; a bare function of a world: "" */
-    struct host_version version;     /* what we implement; {0}: unversioned */
+    const char *name;            /* "wasi:http/types"; a bare function of a world: "" */
+    struct host_version version; /* what we implement; {0}: unversioned */
     const struct host_func *funcs;
     uint32_t funcs_count;
     const struct host_interface_resource *resources;
@@ -179,16 +189,16 @@ err host_offer_check(const struct host_offer *offer, const struct plan *plan, st
 /* ---- components: one per image and worker ----------------------------------------------------- */
 
 struct host_limits {
-    uint32_t handles_max;      /* per component instance; 0: 65,536 */
-    uint64_t call_bytes_max;   /* host memory that one call's values take; 0: 16 MiB */
-    uint64_t host_bytes_max;   /* what host_charge counts per instance; 0: 64 MiB */
-    uint32_t threads_max;      /* tasks and threads alive in an instance; 0: 1,000 */
+    uint32_t handles_max;    /* per component instance; 0: 65,536 */
+    uint64_t call_bytes_max; /* host memory that one call's values take; 0: 16 MiB */
+    uint64_t host_bytes_max; /* what host_charge counts per instance; 0: 64 MiB */
+    uint32_t threads_max;    /* tasks and threads alive in an instance; 0: 1,000 */
 };
 
 /* Takes im, also on failure. Loads it into e and binds every host import. ERR_LINK as above; ERR_MALFORMED:
  * its plan. */
-err host_component_load(struct engine *e, struct abi_image im, const struct host_offer *offer,
-                        const struct host_limits *limits, struct host_component **out, struct diag *d);
+err host_component_load(struct engine *e, struct abi_image im, const struct host_offer *offer, const struct host_limits *limits,
+                        struct host_component **out, struct diag *d);
 void host_component_unload(struct host_component *c); /* no instance of it may be alive */
 struct engine_image *host_component_image(const struct host_component *c);
 const struct plan *host_component_plan(const struct host_component *c); /* NULL: a core module */
@@ -199,11 +209,10 @@ struct host_export_desc {
     struct host_func func;                  /* fn unused */
 };
 /* NULL when the component does not export it on that semver track; or with another type: then d says so. */
-const struct host_export *host_component_export(const struct host_component *c,
-                                                const struct host_export_desc *desc, struct diag *d);
+const struct host_export *host_component_export(const struct host_component *c, const struct host_export_desc *desc,
+                                                struct diag *d);
 /* By names as in the component ("": functions exported by the component itself), any type. NULL: none. */
-const struct host_export *host_component_export_named(const struct host_component *c, str interface,
-                                                      str func);
+const struct host_export *host_component_export_named(const struct host_component *c, str interface, str func);
 const struct host_type *host_export_params(const struct host_export *ex); /* HOST_RECORD; NULL: none */
 const struct host_type *host_export_result(const struct host_export *ex);
 
@@ -236,7 +245,7 @@ void host_instance_set_user(struct host_instance *in, void *user);
 struct engine_instance *host_instance_engine(struct host_instance *in); /* to spawn, kill, ask for the trap */
 struct host_component *host_instance_component(struct host_instance *in);
 struct host_instance *host_instance_of(struct engine_instance *in); /* for host_core_func: engine_call_instance */
-bool host_instance_dead(const struct host_instance *in);                /* it has trapped, or is being released */
+bool host_instance_dead(const struct host_instance *in);            /* it has trapped, or is being released */
 
 /* Counts bytes of host memory held for the guest, and charges the image's account. False: over host_bytes_max, or the account is full;
  * nothing counted. What is counted still when the instance is released is taken to be gone. */
@@ -248,8 +257,8 @@ void host_uncharge(struct host_instance *in, uint64_t bytes);
 /* A call in progress, from the guest (host functions get one) or into it (host_call_begin). */
 struct host_call {
     struct host_instance *instance;
-    uint32_t caller;              /* component instance whose code called; UINT32_MAX: the host */
-    struct host_chunk *chunks;    /* memory of the call */
+    uint32_t caller;           /* component instance whose code called; UINT32_MAX: the host */
+    struct host_chunk *chunks; /* memory of the call */
     uint8_t *free, *limit;
     uint64_t bytes;               /* allocated so far */
     uint64_t checked;             /* bytes of strings looked at so far */
@@ -277,8 +286,8 @@ static inline void *host_user(struct host_call *call) { return host_instance_use
  * own<T> arguments are taken even on a trap; own<T> results belong to the caller. post-return has run. */
 void host_call_begin(struct host_call *call, struct host_instance *in);
 void host_call_end(struct host_call *call);
-[[nodiscard]] enum abi_trap host_call_export(struct host_call *call, const struct host_export *ex,
-                                             const void *args, void *result);
+[[nodiscard]] enum abi_trap host_call_export(struct host_call *call, const struct host_export *ex, const void *args,
+                                             void *result);
 
 /* ---- asynchronous imports (WASI 0.3) ----------------------------------------------------------
  *
@@ -327,7 +336,7 @@ struct host_invocation;
 typedef void (*host_done_fn)(struct host_invocation *inv, void *arg);
 struct host_invocation { /* the caller's to allocate */
     struct host_call call;
-    enum abi_trap trap; /* its text: engine_last_trap */
+    enum abi_trap trap;   /* its text: engine_last_trap */
     bool done, cancelled; /* done: it was told */
     /* private: */
     struct host_note note, end_note;
@@ -344,8 +353,8 @@ struct host_invocation { /* the caller's to allocate */
 };
 /* args must live until done; own<T>, streams and futures in it are taken, whatever happens. result: in the
  * export's C type, zeroed here; NULL: dropped. */
-void host_invoke(struct host_invocation *inv, struct host_instance *in, const struct host_export *ex,
-                 const void *args, void *result, host_done_fn on_done, void *arg);
+void host_invoke(struct host_invocation *inv, struct host_instance *in, const struct host_export *ex, const void *args,
+                 void *result, host_done_fn on_done, void *arg);
 /* Right after host_invoke. fn is called when nothing of the call runs or waits any more: its task has ended (after done, perhaps long
  * after) and so have those it called. inv must live until then, or until the instance's death, which is not told here. */
 void host_invoke_on_end(struct host_invocation *inv, void (*fn)(struct host_invocation *inv, void *arg));
@@ -395,13 +404,12 @@ typedef void (*host_waker)(void *arg);
  * guest may hand the readable end back (an echo): then host code reads what host code writes, which works too: each has its turn. */
 struct host_stream *host_stream_new(struct host_instance *in, struct host_stream_writer **writer);
 void host_stream_set_waker(struct host_stream *s, host_waker fn, void *arg); /* fn may be NULL */
-void host_stream_wake(struct host_stream *s); /* its waker is called, as if there were news */
+void host_stream_wake(struct host_stream *s);                                /* its waker is called, as if there were news */
 /* 1 … max elements. */
-enum host_copy host_stream_read(struct host_stream *s, struct host_call *memory, void *out, size_t max,
-                                size_t *n);
+enum host_copy host_stream_read(struct host_stream *s, struct host_call *memory, void *out, size_t max, size_t *n);
 size_t host_stream_ready(const struct host_stream *s); /* elements that the other side offers now */
-bool host_stream_over(const struct host_stream *s); /* reading gives CLOSED */
-bool host_stream_gone(const struct host_stream *s); /* because the instance is gone, not because a guest dropped its end */
+bool host_stream_over(const struct host_stream *s);    /* reading gives CLOSED */
+bool host_stream_gone(const struct host_stream *s);    /* because the instance is gone, not because a guest dropped its end */
 /* A guest has the writable end, offers nothing, and nothing of its instance runs that could: nothing will come. */
 bool host_stream_forsaken(const struct host_stream *s);
 void host_stream_close(struct host_stream *s);

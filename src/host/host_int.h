@@ -16,7 +16,8 @@ enum {
     HOST_LIST_BYTES_MAX = (1 << 28) - 1, /* CanonicalABI.md: MAX_LIST_BYTE_LENGTH, MAX_STRING_BYTE_LENGTH */
     HOST_CHUNK_BYTES = 16 << 10,
     HOST_VALUE_STACK_BYTES = 512, /* arguments and results up to this size live on the native stack */
-    HOST_ELEMENTS = 1024, HOST_ELEMENT_NS = 20, /* of a list, between two host_work; what one takes, about */
+    HOST_ELEMENTS = 1024,
+    HOST_ELEMENT_NS = 20, /* of a list, between two host_work; what one takes, about */
 };
 
 /* ---- handle tables (CanonicalABI.md, Table State) --------------------------------------------- */
@@ -58,8 +59,8 @@ void host_table_free(struct host_table *t);
 void host_unpay(struct host_instance *in, uint64_t bytes);
 
 /* What stands as the type of handles that are no resources. */
-extern const struct host_resource host_is_subtask, host_is_stream, host_is_future, host_is_waitable_set,
-    host_is_error_context, host_is_thread;
+extern const struct host_resource host_is_subtask, host_is_stream, host_is_future, host_is_waitable_set, host_is_error_context,
+    host_is_thread;
 
 /* ---- lists ------------------------------------------------------------------------------------ */
 
@@ -76,7 +77,7 @@ static inline void host_list_remove(struct host_node *n) { /* of none: nothing *
     n->next->prev = n->prev;
     *n = (struct host_node){};
 }
-#define HOST_EACH(n, head) \
+#define HOST_EACH(n, head)                                                                                                       \
     for (struct host_node *n = (head)->next, *n##_next; n && n != (head) && (n##_next = n->next, true); n = n##_next)
 
 /* ---- tasks and threads (CanonicalABI.md, Tasks, Threads) ---------------------------------------
@@ -103,12 +104,12 @@ enum host_wait {
     HOST_WAIT_WAITABLE,       /* for the event of one waitable */
     HOST_WAIT_SUBTASK,        /* for a synchronous call to resolve */
 };
-enum host_step { /* what a thread does that is given a fiber */
-    HOST_STEP_START,    /* the implicit thread of a task: from its beginning */
-    HOST_STEP_CALLBACK, /* calls back with the event */
-    HOST_STEP_FUNC,     /* thread.new-indirect */
-    HOST_STEP_JOB,      /* C of this room, in no component instance */
-    HOST_STEP_OWN,      /* it stands on a fiber of the owner */
+enum host_step {                     /* what a thread does that is given a fiber */
+                 HOST_STEP_START,    /* the implicit thread of a task: from its beginning */
+                 HOST_STEP_CALLBACK, /* calls back with the event */
+                 HOST_STEP_FUNC,     /* thread.new-indirect */
+                 HOST_STEP_JOB,      /* C of this room, in no component instance */
+                 HOST_STEP_OWN,      /* it stands on a fiber of the owner */
 };
 struct host_thread {
     struct host_instance *in;
@@ -135,11 +136,11 @@ struct host_thread {
 };
 
 enum host_task_state { /* CanonicalABI.md, Task State */
-    HOST_TASK_INITIAL,
-    HOST_TASK_STARTED,
-    HOST_TASK_PENDING_CANCEL,
-    HOST_TASK_CANCEL_DELIVERED,
-    HOST_TASK_RESOLVED
+                       HOST_TASK_INITIAL,
+                       HOST_TASK_STARTED,
+                       HOST_TASK_PENDING_CANCEL,
+                       HOST_TASK_CANCEL_DELIVERED,
+                       HOST_TASK_RESOLVED
 };
 /* A call of a lifted function, and the borrow scope of its arguments. */
 struct host_task {
@@ -147,15 +148,15 @@ struct host_task {
     struct host_call *call;       /* memory for its values */
     uint8_t state;
     uint32_t borrows;
-    struct host_thread *implicit;  /* NULL: it has ended */
-    struct host_node threads;      /* alive */
-    struct host_subtask *subtask;  /* a guest called; until resolved */
-    struct host_invocation *inv;   /* C called; until resolved */
-    const void *args;              /* C called */
-    void *result;                  /* C called: in host layout */
-    struct host_thread thread;     /* the implicit one */
-    bool counted;                  /* in->tasks */
-    struct host_invocation *root;  /* C called it, or who called this; it counts this. NULL: nobody wants to know */
+    struct host_thread *implicit; /* NULL: it has ended */
+    struct host_node threads;     /* alive */
+    struct host_subtask *subtask; /* a guest called; until resolved */
+    struct host_invocation *inv;  /* C called; until resolved */
+    const void *args;             /* C called */
+    void *result;                 /* C called: in host layout */
+    struct host_thread thread;    /* the implicit one */
+    bool counted;                 /* in->tasks */
+    struct host_invocation *root; /* C called it, or who called this; it counts this. NULL: nobody wants to know */
 };
 
 /* ---- waitables (CanonicalABI.md, Waitable State) ---------------------------------------------- */
@@ -186,11 +187,11 @@ struct host_waitable { /* the first member of a host_subtask or host_end */
 };
 
 enum host_subtask_state { /* CanonicalABI.md, Subtask State */
-    HOST_SUBTASK_STARTING,
-    HOST_SUBTASK_STARTED,
-    HOST_SUBTASK_RETURNED,
-    HOST_SUBTASK_CANCELLED_BEFORE_STARTED,
-    HOST_SUBTASK_CANCELLED_BEFORE_RETURNED
+                          HOST_SUBTASK_STARTING,
+                          HOST_SUBTASK_STARTED,
+                          HOST_SUBTASK_RETURNED,
+                          HOST_SUBTASK_CANCELLED_BEFORE_STARTED,
+                          HOST_SUBTASK_CANCELLED_BEFORE_RETURNED
 };
 enum { HOST_FLAT_ASYNC_MAX = 4 }; /* MAX_FLAT_ASYNC_PARAMS */
 struct host_subtask {
@@ -204,8 +205,8 @@ struct host_subtask {
     struct host_call call; /* lends, memory of values */
     uint64_t *slots, flat[HOST_FLAT_ASYNC_MAX + 1];
     uint64_t result_ptr;
-    struct host_task *callee;    /* to cancel; NULL: a host's, or resolved */
-    struct host_thread *waiter;  /* of a synchronous call */
+    struct host_task *callee;   /* to cancel; NULL: a host's, or resolved */
+    struct host_thread *waiter; /* of a synchronous call */
     /* an asynchronous host function: */
     const struct host_pending_ops *ops; /* it pends */
     void *ops_arg, *args, *result;
@@ -234,17 +235,17 @@ struct host_end {
     /* host: */
     host_waker waker;
     void *waker_arg;
-    struct host_note note;  /* to the waker */
-    const void *host_p;     /* writable: what is on offer; NULL: nothing */
+    struct host_note note;    /* to the waker */
+    const void *host_p;       /* writable: what is on offer; NULL: nothing */
     size_t host_n, host_done; /* of it, taken of it. Readable, of a host's: host_n elements were asked for, and none came yet */
-    bool job;               /* a fiber will copy it */
+    bool job;                 /* a fiber will copy it */
 };
 struct host_pipe {
     struct host_instance *in; /* NULL: it is gone */
     uint32_t elem;            /* types[], PLAN_NONE: no payload */
     bool future, typed /* elem is known */, dropped, gone /* dropped, with its instance */;
-    uint32_t host_size;   /* of an element, once typed */
-    uint32_t refs;        /* ends not dropped, jobs */
+    uint32_t host_size;       /* of an element, once typed */
+    uint32_t refs;            /* ends not dropped, jobs */
     struct host_end end[2];   /* readable, writable */
     struct host_end *pending; /* whose buffer is offered */
     struct host_node of_instance;
@@ -277,17 +278,17 @@ struct host_instance {
     struct abi_memory **memories; /* by host_component.memories[]; NULL: not asked for yet */
     struct host_ci *cis;          /* by plan index */
     uint64_t charged;
-    uint64_t table_bytes;         /* of handle tables, kept ones included; bounded by host_bytes_max, too */
+    uint64_t table_bytes; /* of handle tables, kept ones included; bounded by host_bytes_max, too */
     bool dead;
-    enum abi_trap trap; /* that it died of */
-    struct host_node ready;       /* threads to look at */
-    struct host_node threads;     /* all but nested ones */
-    struct host_node pendings;    /* subtasks of host functions */
+    enum abi_trap trap;        /* that it died of */
+    struct host_node ready;    /* threads to look at */
+    struct host_node threads;  /* all but nested ones */
+    struct host_node pendings; /* subtasks of host functions */
     struct host_node pipes;
-    struct host_invocation *invocations; /* not done */
+    struct host_invocation *invocations;  /* not done */
     uint32_t threads_count, tasks, calls; /* calls: of C, not resolved */
-    uint32_t fibers;     /* spawned here and alive */
-    uint32_t host_ends;  /* of pipes, open */
+    uint32_t fibers;                      /* spawned here and alive */
+    uint32_t host_ends;                   /* of pipes, open */
     bool releasing;
     struct host_node notes;      /* to be told, the oldest first */
     struct engine_post post;     /* of the notes */
@@ -329,10 +330,10 @@ struct host_options {
     uint32_t ci; /* component instance whose options these are */
 };
 
-struct host_lift {           /* a lifted function */
-    bool is_async;    /* its result comes by task.return */
-    bool callback;    /* the core function gives a callback code */
-    bool async_type;  /* an async func: it may block */
+struct host_lift {   /* a lifted function */
+    bool is_async;   /* its result comes by task.return */
+    bool callback;   /* the core function gives a callback code */
+    bool async_type; /* an async func: it may block */
     struct host_core func, callback_func;
     struct host_options o;
     const struct host_type *params[2], *result[2]; /* as its own memory sees them, [memory64] */
@@ -350,7 +351,7 @@ enum host_binding_kind {
     HOST_BIND_CONTEXT_SET,
     HOST_BIND_BACKPRESSURE_INC,
     HOST_BIND_BACKPRESSURE_DEC,
-    HOST_BIND_TASK, /* another built-in of WASI 0.3: builtin */
+    HOST_BIND_TASK,        /* another built-in of WASI 0.3: builtin */
     HOST_BIND_UNSUPPORTED, /* traps when it is called */
 };
 struct host_binding;
@@ -378,7 +379,7 @@ struct host_binding { /* of one canonical definition */
     uint32_t dtor_ci;
     uint32_t slot;       /* CONTEXT_* */
     uint32_t start_type; /* thread.new-indirect: canonical id, as in abi_func */
-    bool wide;     /* CONTEXT_*, thread.new-indirect: i64 */
+    bool wide;           /* CONTEXT_*, thread.new-indirect: i64 */
 };
 
 struct host_export {
@@ -400,7 +401,7 @@ struct host_component {
     struct host_lift *lifts;                      /* by plan index */
     VEC(struct host_memory) memories;             /* that options name, each once */
     struct host_binding *bindings;                /* by canons[] */
-    struct host_export *exports; /* by exports[]; lift NULL: no function, or an import passed through */
+    struct host_export *exports;                  /* by exports[]; lift NULL: no function, or an import passed through */
     struct host_instance *free_instances;
     struct host_slab *slabs; /* of chunks, some of them free */
 };
@@ -414,13 +415,13 @@ struct host_cx {
     struct host_ci *ci;
     struct engine_bytes mem;
     struct host_task *task; /* lowering arguments: whom borrows are lent to */
-    bool fused;    /* component to component: strings keep their encoding (host_string), reps stay 32-bit */
-    bool copy;     /* what is lifted must outlive the memory: no pointers into it */
-    uint32_t owns; /* lowered so far */
+    bool fused;             /* component to component: strings keep their encoding (host_string), reps stay 32-bit */
+    bool copy;              /* what is lifted must outlive the memory: no pointers into it */
+    uint32_t owns;          /* lowered so far */
     enum abi_trap (*reallocate)(struct host_cx *cx, const uint64_t args[4], uint64_t *ptr);
 };
 void host_cx_init(struct host_cx *cx, struct host_call *call, const struct host_options *o);
-void host_cx_memory(struct host_cx *cx); /* fetches cx->mem again */
+void host_cx_memory(struct host_cx *cx);                                                  /* fetches cx->mem again */
 enum abi_trap host_cx_realloc(struct host_cx *cx, const uint64_t args[4], uint64_t *ptr); /* the guest's */
 
 enum abi_trap host_fail(struct host_instance *in, enum abi_trap t, const char *fmt, ...) PRINTF_LIKE(3, 4);
@@ -444,8 +445,7 @@ enum abi_trap host_lift_string(struct host_cx *cx, uint64_t ptr, uint64_t units,
 enum abi_trap host_lower_string(struct host_cx *cx, str s, uint64_t *ptr, uint64_t *units);
 
 /* Owns in a value, in the order in which they are lowered: drops those from number `skip` on. */
-void host_value_drop_from(struct host_instance *in, const struct host_type *t, const void *value,
-                          uint32_t skip);
+void host_value_drop_from(struct host_instance *in, const struct host_type *t, const void *value, uint32_t skip);
 /* Something owned has been taken out of a table. */
 enum abi_trap host_moved_add(struct host_cx *cx, const struct host_resource *type, uint64_t rep);
 /* After a failed lift: drops what was taken out of the table for it. */
@@ -466,16 +466,13 @@ void host_layout_record(struct host_type *t, struct host_field *fields);
 /* ---- offers ----------------------------------------------------------------------------------- */
 
 /* By plan resource: what is offered for an imported one (NULL: nothing), a new one for the guest's own. */
-const struct host_resource *const *host_resources_of_plan(arena *out, const struct plan *plan,
-                                                          const struct host_offer *offer);
+const struct host_resource *const *host_resources_of_plan(arena *out, const struct plan *plan, const struct host_offer *offer);
 /* What is offered for an import, by names; its type is not looked at. NULL: nothing. */
 const struct host_func *host_offer_find(const struct host_offer *offer, const struct plan_import *import);
-const struct host_core_func *host_offer_find_core(const struct host_offer *offer,
-                                                  const struct plan_host_import *import);
+const struct host_core_func *host_offer_find_core(const struct host_offer *offer, const struct plan_host_import *import);
 /* As host_offer_check, with the plan's types at hand. */
-err host_offer_check_types(const struct host_offer *offer, const struct plan *plan,
-                           const struct host_resource *const *resources, const struct host_type *const *types,
-                           struct diag *d);
+err host_offer_check_types(const struct host_offer *offer, const struct plan *plan, const struct host_resource *const *resources,
+                           const struct host_type *const *types, struct diag *d);
 
 /* ---- calls ------------------------------------------------------------------------------------ */
 
@@ -504,9 +501,9 @@ enum abi_trap host_wait(struct host_instance *in, enum host_wait wait, void *on,
 /* t, without a fiber from here on, is to be resumed by the event loop when it can. */
 void host_wait_without_fiber(struct host_thread *t, enum host_wait wait, void *on, bool cancellable);
 void host_stop_waiting(struct host_thread *t);
-bool host_is_ready(const struct host_thread *t); /* what it waits for has come */
-void host_poke(struct host_thread *t); /* what it waits for may have come */
-void host_unhold(struct host_ci *ci);  /* exclusive use or backpressure has ended */
+bool host_is_ready(const struct host_thread *t);        /* what it waits for has come */
+void host_poke(struct host_thread *t);                  /* what it waits for may have come */
+void host_unhold(struct host_ci *ci);                   /* exclusive use or backpressure has ended */
 bool host_thread_excluded(const struct host_thread *t); /* one that needs its instance for itself */
 /* A fiber of the owner becomes the thread t: waits until no other runs. */
 enum abi_trap host_base_begin(struct host_instance *in, struct host_thread *t, struct host_task *task);
@@ -525,7 +522,7 @@ bool host_on_thread(const struct host_instance *in); /* this stack is that of in
 enum abi_trap host_thread_run(struct host_thread *t); /* its step; it may be freed */
 bool host_deliver_cancel(struct host_task *task, bool cancellable);
 /* The callee has been entered. Runs it until it blocks or ends. task: all but lift, call, who called is zero. */
-void host_task_free(struct host_task *task); /* none of its threads is alive */
+void host_task_free(struct host_task *task);                                          /* none of its threads is alive */
 struct host_task *host_task_new(struct host_instance *in, const struct host_lift *l); /* NULL: too many */
 enum abi_trap host_task_begin(struct host_instance *in, struct host_task *task);
 enum abi_trap host_task_request_cancel(struct host_instance *in, struct host_task *task, uint32_t caller);
@@ -534,8 +531,8 @@ enum abi_trap host_task_run_here(struct host_instance *in, struct host_task *tas
 /* A task on the stack ends, with its implicit thread: threads that outlive it keep a copy. */
 void host_task_leave_stack(struct host_instance *in, struct host_task *task, struct host_thread *implicit);
 bool host_has_backpressure(const struct host_task *task);
-enum abi_trap host_lower_result(struct host_cx *cx, const struct host_binding *b, const void *result,
-                                uint64_t *slots, uint64_t ptr);
+enum abi_trap host_lower_result(struct host_cx *cx, const struct host_binding *b, const void *result, uint64_t *slots,
+                                uint64_t ptr);
 enum abi_trap host_lift_params(struct host_cx *cx, const struct host_binding *b, const uint64_t *slots, void *args);
 void *host_room(struct host_call *call, const struct host_type *t, void *small);
 enum abi_trap host_too_much(struct host_instance *in);
@@ -558,7 +555,7 @@ void host_invocation_resolved(struct host_invocation *inv, bool cancelled);
 
 void host_waitable_notify(struct host_waitable *w); /* it has an event */
 struct host_event_data host_waitable_take(struct host_waitable *w);
-void host_waitable_leave(struct host_waitable *w); /* its set */
+void host_waitable_leave(struct host_waitable *w);                                         /* its set */
 struct host_wset *host_wset_get(struct host_instance *in, struct host_ci *ci, uint32_t i); /* NULL: it is none */
 bool host_wset_has_event(const struct host_wset *s);
 struct host_event_data host_wset_take(struct host_wset *s);
@@ -579,11 +576,12 @@ bool host_is_telling(void);                   /* who is told is on the stack */
 
 struct host_pipe *host_pipe_new(struct host_instance *in, bool future);
 void host_pipe_unref(struct host_pipe *p);
-void host_end_drop(struct host_end *e); /* from wherever it was */
-void host_end_wake(struct host_end *e); /* its waker is told, if it is the host's */
-void host_pipes_gone(struct host_instance *in); /* it has died */
+void host_end_drop(struct host_end *e);           /* from wherever it was */
+void host_end_wake(struct host_end *e);           /* its waker is told, if it is the host's */
+void host_pipes_gone(struct host_instance *in);   /* it has died */
 void host_pipes_detach(struct host_instance *in); /* that was told, and it is released: guests' ends go with it */
-enum abi_trap host_pipe_take_offer(struct host_instance *in, struct host_pipe *p); /* on a fiber of in: what host code offers to a guest */
+enum abi_trap host_pipe_take_offer(struct host_instance *in,
+                                   struct host_pipe *p); /* on a fiber of in: what host code offers to a guest */
 enum abi_trap host_pipe_copy(struct host_instance *in, struct host_end *e);
 void host_pipe_cancel(struct host_end *e);
 enum abi_trap host_lift_end(struct host_cx *cx, const struct host_type *t, uint32_t i, void **out);
@@ -593,8 +591,7 @@ enum abi_trap host_lower_error_context(struct host_cx *cx, void *value, uint64_t
 
 /* ---- built-ins -------------------------------------------------------------------------------- */
 
-#define HOST_BUILTIN(name) \
-    enum abi_trap host_##name(struct host_instance *in, const struct host_binding *b, uint64_t *slots)
+#define HOST_BUILTIN(name) enum abi_trap host_##name(struct host_instance *in, const struct host_binding *b, uint64_t *slots)
 HOST_BUILTIN(task_return);
 HOST_BUILTIN(task_cancel);
 HOST_BUILTIN(subtask_cancel);

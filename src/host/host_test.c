@@ -27,8 +27,7 @@ static struct acme_test_counters_counter *counter_new(uint32_t n) {
     return c;
 }
 
-enum abi_trap acme_test_counters_counter_new(struct host_call *call, uint32_t start,
-                                             struct acme_test_counters_counter **result) {
+enum abi_trap acme_test_counters_counter_new(struct host_call *call, uint32_t start, struct acme_test_counters_counter **result) {
     *result = counter_new(start);
     return ABI_TRAP_NONE;
 }
@@ -36,14 +35,12 @@ void acme_test_counters_counter_drop(struct host_instance *in, struct acme_test_
     alive--;
     free(self);
 }
-enum abi_trap acme_test_counters_counter_next(struct host_call *call, struct acme_test_counters_counter *self,
-                                              uint32_t *result) {
+enum abi_trap acme_test_counters_counter_next(struct host_call *call, struct acme_test_counters_counter *self, uint32_t *result) {
     *result = self->n++;
     return ABI_TRAP_NONE;
 }
 enum abi_trap acme_test_counters_counter_merge(struct host_call *call, struct acme_test_counters_counter *a,
-                                               struct acme_test_counters_counter *b,
-                                               struct acme_test_counters_counter **result) {
+                                               struct acme_test_counters_counter *b, struct acme_test_counters_counter **result) {
     a->n += b->n;
     acme_test_counters_counter_drop(call->instance, b);
     *result = a;
@@ -56,8 +53,7 @@ enum abi_trap acme_test_counters_add(struct host_call *call, uint32_t a, uint32_
 enum abi_trap acme_test_counters_shout(struct host_call *call, str name, str *result) {
     uint8_t *p = host_alloc(call, name.n + 1, 1);
     if (!p) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too loud");
-    for (size_t i = 0; i < name.n; i++)
-        p[i] = name.p[i] >= 'a' && name.p[i] <= 'z' ? name.p[i] - 32 : name.p[i];
+    for (size_t i = 0; i < name.n; i++) p[i] = name.p[i] >= 'a' && name.p[i] <= 'z' ? name.p[i] - 32 : name.p[i];
     p[name.n] = '!';
     *result = (str){p, name.n + 1};
     return ABI_TRAP_NONE;
@@ -66,17 +62,15 @@ enum abi_trap acme_test_counters_length(struct host_call *call, str name, uint32
     *result = (uint32_t)name.n;
     return ABI_TRAP_NONE;
 }
-enum abi_trap
-acme_test_counters_read(struct host_call *call, struct acme_test_counters_counter *which, str name,
-                        struct host_test_wit_result_test_counters_reading_test_counters_problem *result) {
+enum abi_trap acme_test_counters_read(struct host_call *call, struct acme_test_counters_counter *which, str name,
+                                      struct host_test_wit_result_test_counters_reading_test_counters_problem *result) {
     static uint16_t values[] = {1, 2, 3, 40000};
     if (str_eqc(name, "gone")) {
         result->is_err = true;
         result->err.tag = ACME_TEST_COUNTERS_PROBLEM_GONE;
     } else if (str_eqc(name, "bad")) {
         result->is_err = true;
-        result->err =
-            (struct acme_test_counters_problem){ACME_TEST_COUNTERS_PROBLEM_BAD_NAME, {.bad_name = name}};
+        result->err = (struct acme_test_counters_problem){ACME_TEST_COUNTERS_PROBLEM_BAD_NAME, {.bad_name = name}};
     } else if (str_eqc(name, "code")) {
         result->is_err = true;
         result->err = (struct acme_test_counters_problem){ACME_TEST_COUNTERS_PROBLEM_CODE, {.code = -5}};
@@ -94,8 +88,8 @@ enum abi_trap acme_test_counters_pause(struct host_call *call) {
 enum abi_trap acme_test_counters_fail(struct host_call *call, str why) {
     return host_trap(call, ABI_TRAP_HOST, "failed for " STR_FMT, STR_ARG(why));
 }
-enum abi_trap acme_test_counters_many(struct host_call *call, str a, str b, str c, str d, str e, str f, str g,
-                                      str h, uint64_t i, uint64_t *result) {
+enum abi_trap acme_test_counters_many(struct host_call *call, str a, str b, str c, str d, str e, str f, str g, str h, uint64_t i,
+                                      uint64_t *result) {
     *result = a.n + b.n + c.n + d.n + e.n + f.n + g.n + h.n + i;
     return ABI_TRAP_NONE;
 }
@@ -115,8 +109,7 @@ static str guest_bytes(void) {
     return (str){bytes, n};
 }
 
-static err load(const struct host_offer *o, const struct host_limits *limits, struct host_component **c,
-                struct diag *d) {
+static err load(const struct host_offer *o, const struct host_limits *limits, struct host_component **c, struct diag *d) {
     const struct link_options options = {};
     struct link_stats stats;
     struct abi_image im;
@@ -179,15 +172,12 @@ static void call_values(struct job *j) {
     uint64_t big = 0;
     str s;
     host_call_begin(&call, j->in);
-    assert_int_equal(acme_test_runner_call_add(&call, find(j, &acme_test_runner_add_export), 40, 2, &n),
-                     ABI_TRAP_NONE);
+    assert_int_equal(acme_test_runner_call_add(&call, find(j, &acme_test_runner_add_export), 40, 2, &n), ABI_TRAP_NONE);
     assert_int_equal(n, 42);
-    assert_int_equal(
-        acme_test_runner_call_shout(&call, find(j, &acme_test_runner_shout_export), STR("hé there"), &s),
-        ABI_TRAP_NONE);
-    assert_true(str_eqc(s, "Hé THERE!")); /* and not what post-return made of it */
-    assert_int_equal(acme_test_runner_call_many(&call, find(j, &acme_test_runner_many_export), &big),
+    assert_int_equal(acme_test_runner_call_shout(&call, find(j, &acme_test_runner_shout_export), STR("hé there"), &s),
                      ABI_TRAP_NONE);
+    assert_true(str_eqc(s, "Hé THERE!")); /* and not what post-return made of it */
+    assert_int_equal(acme_test_runner_call_many(&call, find(j, &acme_test_runner_many_export), &big), ABI_TRAP_NONE);
     assert_int_equal(big, 1000000000000 + 28);
     const struct host_export *read = find(j, &acme_test_runner_read_export);
     assert_int_equal(acme_test_runner_call_read(&call, read, STR("four"), &n), ABI_TRAP_NONE);
@@ -212,24 +202,19 @@ static void call_resources(struct job *j) {
     struct acme_test_counters_counter *given, *lent = counter_new(50);
     uint32_t n;
     host_call_begin(&call, j->in);
-    assert_int_equal(
-        acme_test_runner_call_take(&call, find(j, &acme_test_runner_take_export), counter_new(3), &n),
-        ABI_TRAP_NONE);
+    assert_int_equal(acme_test_runner_call_take(&call, find(j, &acme_test_runner_take_export), counter_new(3), &n),
+                     ABI_TRAP_NONE);
     assert_int_equal(n, 1003);
     assert_int_equal(alive, 1); /* the guest merged, used and dropped the others */
-    assert_int_equal(acme_test_runner_call_give(&call, find(j, &acme_test_runner_give_export), &given),
-                     ABI_TRAP_NONE);
+    assert_int_equal(acme_test_runner_call_give(&call, find(j, &acme_test_runner_give_export), &given), ABI_TRAP_NONE);
     assert_int_equal(given->n, 5);
     acme_test_counters_counter_drop(j->in, given);
-    assert_int_equal(
-        acme_test_runner_call_peek(&call, find(j, &acme_test_runner_peek_export), lent, false, &n),
-        ABI_TRAP_NONE);
+    assert_int_equal(acme_test_runner_call_peek(&call, find(j, &acme_test_runner_peek_export), lent, false, &n), ABI_TRAP_NONE);
     assert_int_equal(n, 50);
     assert_int_equal(lent->n, 51);
     acme_test_counters_counter_drop(j->in, lent);
     assert_int_equal(alive, 0);
-    assert_int_equal(acme_test_runner_call_make(&call, find(j, &acme_test_runner_make_export), 9),
-                     ABI_TRAP_NONE);
+    assert_int_equal(acme_test_runner_call_make(&call, find(j, &acme_test_runner_make_export), 9), ABI_TRAP_NONE);
     assert_int_equal(alive, 4); /* left for the release */
     host_call_end(&call);
 }
@@ -265,9 +250,8 @@ static void call_boom(struct job *j) {
     j->trap = acme_test_runner_call_boom(&call, find(j, &acme_test_runner_boom_export));
     assert_int_equal(j->trap, ABI_TRAP_UNREACHABLE);
     /* dead: nothing runs any more, and an own given to it is dropped */
-    assert_int_equal(
-        acme_test_runner_call_take(&call, find(j, &acme_test_runner_take_export), counter_new(3), &n),
-        ABI_TRAP_CANNOT_ENTER);
+    assert_int_equal(acme_test_runner_call_take(&call, find(j, &acme_test_runner_take_export), counter_new(3), &n),
+                     ABI_TRAP_CANNOT_ENTER);
     assert_int_equal(alive, 0);
     host_call_end(&call);
 }
@@ -359,12 +343,10 @@ static void check_missing(const struct host_interface *in, const char *const *wa
 }
 static void test_missing(void **s) {
     struct host_interface in = acme_test_counters_interface;
-    check_missing(NULL, (const char *[]){"imports what is not offered here",
-                                         "acme:test/counters@1.1.0: no such interface", NULL});
+    check_missing(NULL,
+                  (const char *[]){"imports what is not offered here", "acme:test/counters@1.1.0: no such interface", NULL});
     in.version = (struct host_version){2, 0, 0};
-    check_missing(
-        &in, (const char *[]){
-                 "acme:test/counters@1.1.0: not this version; acme:test/counters@2.0.0 is offered", NULL});
+    check_missing(&in, (const char *[]){"acme:test/counters@1.1.0: not this version; acme:test/counters@2.0.0 is offered", NULL});
     in.version = (struct host_version){1, 9, 0};
     in.name = "acme:test/counter";
     check_missing(&in, (const char *[]){"no such interface; the nearest is acme:test/counter@1.9.0", NULL});
@@ -386,8 +368,8 @@ static void test_missing(void **s) {
 }
 static void test_names(void **s) {
     const struct host_interface v02 = {.name = "wasi:io/poll", .version = {0, 2, 12}},
-                                v1 = {.name = "a:b/c", .version = {1, 2, 0}},
-                                v001 = {.name = "a:b/c", .version = {0, 0, 3}}, none = {.name = "a:b/c"};
+                                v1 = {.name = "a:b/c", .version = {1, 2, 0}}, v001 = {.name = "a:b/c", .version = {0, 0, 3}},
+                                none = {.name = "a:b/c"};
     assert_true(host_name_matches(STR("wasi:io/poll@0.2.0"), &v02));
     assert_true(host_name_matches(STR("wasi:io/poll@0.2.99"), &v02));
     assert_false(host_name_matches(STR("wasi:io/poll@0.3.0"), &v02));
@@ -431,8 +413,7 @@ static void bench(struct job *j) {
         uint64_t t1 = clock_mono_ns();
         ENSURE(!acme_test_runner_call_repeat_length(&call, length, N, &n));
         uint64_t t2 = clock_mono_ns();
-        printf("host call, two scalars: %.1f ns; one string: %.1f ns\n", (double)(t1 - t0) / N,
-               (double)(t2 - t1) / N);
+        printf("host call, two scalars: %.1f ns; one string: %.1f ns\n", (double)(t1 - t0) / N, (double)(t2 - t1) / N);
     }
     const struct host_export *one = find(j, &acme_test_runner_add_export);
     uint64_t t0 = clock_mono_ns();

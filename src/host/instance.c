@@ -4,13 +4,12 @@
 
 #include "host/host_int.h"
 
-static uint32_t cis_count(const struct host_component *c) {
-    return c->has_plan ? c->plan.instances_count : 1;
-}
+static uint32_t cis_count(const struct host_component *c) { return c->has_plan ? c->plan.instances_count : 1; }
 
 /* Paid as long as there is the record, used or not. */
 static uint64_t record_bytes(const struct host_component *c) {
-    return sizeof(struct host_instance) + cis_count(c) * sizeof(struct host_ci) + (c->memories.n + 1) * sizeof(struct abi_memory *);
+    return sizeof(struct host_instance) + cis_count(c) * sizeof(struct host_ci) +
+           (c->memories.n + 1) * sizeof(struct abi_memory *);
 }
 
 static struct host_instance *instance_new(struct host_component *c) {
@@ -89,8 +88,8 @@ static void drop_handles(struct host_instance *in, struct host_table *t, uint32_
 }
 
 bool host_instance_wind_down(struct host_instance *in, uint32_t *budget) {
-    bool alone = !in->fibers && !in->threads_count && !in->calls && host_list_empty(&in->pendings) && host_list_empty(&in->pipes) &&
-                 host_list_empty(&in->notes);
+    bool alone = !in->fibers && !in->threads_count && !in->calls && host_list_empty(&in->pendings) &&
+                 host_list_empty(&in->pipes) && host_list_empty(&in->notes);
     if (!alone) return true; /* it is the release that ends these, before handles are dropped */
     in->dead = true;
     for (uint32_t i = cis_count(in->component); i-- > 0 && *budget;) drop_handles(in, &in->cis[i].table, budget);
@@ -132,7 +131,8 @@ void host_instance_finish(struct host_instance *in) {
     memset(in->memories, 0, (c->memories.n + 1) * sizeof *in->memories);
     struct abi_memory **memories = in->memories;
     struct host_ci *cis = in->cis;
-    *in = (struct host_instance){.component = c, .memories = memories, .cis = cis, .table_bytes = in->table_bytes, .next = c->free_instances};
+    *in = (struct host_instance){
+        .component = c, .memories = memories, .cis = cis, .table_bytes = in->table_bytes, .next = c->free_instances};
     c->free_instances = in;
 }
 
@@ -158,8 +158,7 @@ void host_instance_kill(struct host_instance *in) {
 
 uint32_t host_instance_tasks(const struct host_instance *in) { return in->tasks; }
 
-void host_instance_on_idle(struct host_instance *in, void (*fn)(struct host_instance *in, void *arg),
-                           void *arg) {
+void host_instance_on_idle(struct host_instance *in, void (*fn)(struct host_instance *in, void *arg), void *arg) {
     in->on_idle = fn;
     in->on_idle_arg = arg;
 }

@@ -26,9 +26,7 @@ static void resolve(struct host_invocation *inv) {
     host_note(inv->call.instance, &inv->note, tell_done);
 }
 
-static const struct host_type *params_of(const struct host_invocation *inv) {
-    return host_export_params(inv->ex);
-}
+static const struct host_type *params_of(const struct host_invocation *inv) { return host_export_params(inv->ex); }
 
 void host_invocation_resolved(struct host_invocation *inv, bool cancelled) {
     struct host_instance *in = inv->call.instance;
@@ -89,8 +87,8 @@ void host_invoke_with(struct host_invocation *inv, struct host_call *memory) {
     host_schedule(in);
 }
 
-void host_invoke(struct host_invocation *inv, struct host_instance *in, const struct host_export *ex,
-                 const void *args, void *result, host_done_fn on_done, void *arg) {
+void host_invoke(struct host_invocation *inv, struct host_instance *in, const struct host_export *ex, const void *args,
+                 void *result, host_done_fn on_done, void *arg) {
     *inv = (struct host_invocation){.ex = ex, .args = args, .result = result, .on_done = on_done, .arg = arg};
     host_call_begin(&inv->call, in);
     host_invoke_with(inv, &inv->call);
@@ -117,7 +115,9 @@ struct host_invocation *host_instance_current(const struct host_instance *in) {
     return in->thread && in->thread->task ? in->thread->task->root : NULL;
 }
 
-struct host_invocation *host_instance_culprit(const struct host_instance *in) { return in->culprit; }
+struct host_invocation *host_instance_culprit(const struct host_instance *in) {
+    return in->culprit;
+}
 
 bool host_export_busy(const struct host_instance *in, const struct host_export *ex) {
     const struct host_ci *ci = &in->cis[ex->lift->o.ci];

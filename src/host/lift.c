@@ -43,16 +43,14 @@ static const char *resource_text(const struct host_resource *r, char *out, size_
     return out;
 }
 
-static enum abi_trap find_handle(struct host_cx *cx, const struct host_resource *type, uint32_t i,
-                                 struct host_handle **out) {
+static enum abi_trap find_handle(struct host_cx *cx, const struct host_resource *type, uint32_t i, struct host_handle **out) {
     struct host_handle *h = host_table_get(&cx->ci->table, i);
     if (UNLIKELY(!h)) return host_fail(cx->in, ABI_TRAP_HOST, "unknown handle index %u", i);
     if (UNLIKELY(h->type != type)) {
         char want[64], have[64];
-        const char *different = h->type->drop || type->drop ? resource_text(h->type, have, sizeof have)
-                                                            : "a different guest-defined resource";
-        return host_fail(cx->in, ABI_TRAP_HOST,
-                         "handle index %u used with the wrong type, expected %s but found %s", i,
+        const char *different =
+            h->type->drop || type->drop ? resource_text(h->type, have, sizeof have) : "a different guest-defined resource";
+        return host_fail(cx->in, ABI_TRAP_HOST, "handle index %u used with the wrong type, expected %s but found %s", i,
                          resource_text(type, want, sizeof want), different);
     }
     *out = h;
@@ -72,8 +70,7 @@ static enum abi_trap lift_own(struct host_cx *cx, const struct host_type *t, uin
     enum abi_trap trap = find_handle(cx, t->resource, i, &h);
     if (trap) return trap;
     if (h->lends) return host_fail(cx->in, ABI_TRAP_HOST, "cannot remove owned resource while borrowed");
-    if (h->kind != HOST_HANDLE_OWN)
-        return host_fail(cx->in, ABI_TRAP_HOST, "cannot lift own resource from a borrow");
+    if (h->kind != HOST_HANDLE_OWN) return host_fail(cx->in, ABI_TRAP_HOST, "cannot lift own resource from a borrow");
     trap = host_moved_add(cx, t->resource, h->rep);
     if (trap) return trap;
     memcpy(dst, &h->rep, sizeof h->rep);
@@ -130,13 +127,10 @@ static enum abi_trap lift_scalar(struct host_cx *cx, const struct host_type *t, 
         break;
     }
     case HOST_ENUM:
-        if (UNLIKELY((uint32_t)v >= t->count))
-            return host_fail(cx->in, ABI_TRAP_HOST, "invalid variant discriminant");
+        if (UNLIKELY((uint32_t)v >= t->count)) return host_fail(cx->in, ABI_TRAP_HOST, "invalid variant discriminant");
         *(uint32_t *)dst = (uint32_t)v;
         break;
-    case HOST_FLAGS:
-        *(uint32_t *)dst = t->count >= 32 ? (uint32_t)v : (uint32_t)v & ((1u << t->count) - 1);
-        break;
+    case HOST_FLAGS: *(uint32_t *)dst = t->count >= 32 ? (uint32_t)v : (uint32_t)v & ((1u << t->count) - 1); break;
     case HOST_OWN: return lift_own(cx, t, (uint32_t)v, dst);
     case HOST_BORROW: return lift_borrow(cx, t, (uint32_t)v, dst);
     case HOST_STREAM:
@@ -149,8 +143,7 @@ static enum abi_trap lift_scalar(struct host_cx *cx, const struct host_type *t, 
 
 /* ---- memory ----------------------------------------------------------------------------------- */
 
-static enum abi_trap load_elements(struct host_cx *cx, const struct host_type *e, uint64_t ptr, uint64_t n,
-                                   uint8_t *dst) {
+static enum abi_trap load_elements(struct host_cx *cx, const struct host_type *e, uint64_t ptr, uint64_t n, uint8_t *dst) {
     for (uint64_t i = 0; i < n;) {
         uint64_t some = MIN(n - i, (uint64_t)HOST_ELEMENTS);
         for (uint64_t end = i + some; i < end; i++) {
@@ -162,15 +155,13 @@ static enum abi_trap load_elements(struct host_cx *cx, const struct host_type *e
     return ABI_TRAP_NONE;
 }
 
-static enum abi_trap lift_list(struct host_cx *cx, const struct host_type *t, uint64_t ptr, uint64_t n,
-                               void *dst) {
+static enum abi_trap lift_list(struct host_cx *cx, const struct host_type *t, uint64_t ptr, uint64_t n, void *dst) {
     const struct host_type *e = t->elem;
     struct {
         uint8_t *p;
         size_t n;
     } *list = dst;
-    if (UNLIKELY(n > HOST_LIST_BYTES_MAX))
-        return host_fail(cx->in, ABI_TRAP_HOST, "list content out-of-bounds");
+    if (UNLIKELY(n > HOST_LIST_BYTES_MAX)) return host_fail(cx->in, ABI_TRAP_HOST, "list content out-of-bounds");
     uint64_t bytes = n * e->size;
     if (UNLIKELY(ptr & (e->align - 1))) return host_fail(cx->in, ABI_TRAP_HOST, "unaligned pointer");
     if (UNLIKELY(bytes > HOST_LIST_BYTES_MAX || bytes > cx->mem.n || ptr > cx->mem.n - bytes))
@@ -216,8 +207,7 @@ enum abi_trap host_load(struct host_cx *cx, const struct host_type *t, uint64_t 
     }
     uint32_t word = cx->o->memory64 ? 8 : 4;
     switch ((enum host_kind)t->kind) {
-    case HOST_STRING:
-        return host_lift_string(cx, load_int(cx, ptr, word), load_int(cx, ptr + word, word), dst);
+    case HOST_STRING: return host_lift_string(cx, load_int(cx, ptr, word), load_int(cx, ptr + word, word), dst);
     case HOST_LIST: return lift_list(cx, t, load_int(cx, ptr, word), load_int(cx, ptr + word, word), dst);
     case HOST_ARRAY: return load_elements(cx, t->elem, ptr, t->count, dst);
     case HOST_RECORD: return load_record(cx, t, ptr, dst);
@@ -239,8 +229,7 @@ enum abi_trap host_load_at(struct host_cx *cx, const struct host_type *t, uint64
 
 /* Payload values are joined slots: an i32 or f32 in a wider slot is its low half (wrap_i64_to_i32, reinterpret), which is
  * what taking a core value's low bits does. */
-static enum abi_trap lift_flat_variant(struct host_cx *cx, const struct host_type *t, const uint64_t **v,
-                                       uint8_t *dst) {
+static enum abi_trap lift_flat_variant(struct host_cx *cx, const struct host_type *t, const uint64_t **v, uint8_t *dst) {
     const uint64_t *payload = *v + 1;
     uint32_t i = (uint32_t) * *v;
     *v += t->flat_count;
@@ -263,8 +252,7 @@ static inline bool lift_number(const struct host_type *t, uint64_t v, void *dst)
     return true;
 }
 
-static enum abi_trap lift_flat_record(struct host_cx *cx, const struct host_type *t, const uint64_t **v,
-                                      uint8_t *dst) {
+static enum abi_trap lift_flat_record(struct host_cx *cx, const struct host_type *t, const uint64_t **v, uint8_t *dst) {
     for (const struct host_field *f = t->fields, *end = f + t->count; f < end; f++) {
         if (lift_number(f->type, **v, dst + f->host_offset)) {
             ++*v;

@@ -4,20 +4,16 @@
  * back from there, and every block it returns is checked before it is written. */
 #include "host/host_int.h"
 
-static void store_int(const struct host_cx *cx, uint64_t ptr, uint64_t v, uint32_t bytes) {
-    memcpy(cx->mem.p + ptr, &v, bytes);
-}
+static void store_int(const struct host_cx *cx, uint64_t ptr, uint64_t v, uint32_t bytes) { memcpy(cx->mem.p + ptr, &v, bytes); }
 
 enum abi_trap host_allocate(struct host_cx *cx, uint32_t align, uint64_t n, const char *what, uint64_t *ptr) {
     if (UNLIKELY(n > UINT32_MAX))
-        return host_fail(cx->in, ABI_TRAP_HOST, "a %s of %llu bytes is too long to pass", what,
-                         (unsigned long long)n);
+        return host_fail(cx->in, ABI_TRAP_HOST, "a %s of %llu bytes is too long to pass", what, (unsigned long long)n);
     const uint64_t args[4] = {0, 0, align, n};
     enum abi_trap trap = cx->reallocate(cx, args, ptr);
     if (trap) return trap;
     if (UNLIKELY(*ptr & (align - 1)))
-        return host_fail(cx->in, ABI_TRAP_HOST,
-                         cx->fused ? "unaligned pointer" : "realloc return: result not aligned");
+        return host_fail(cx->in, ABI_TRAP_HOST, cx->fused ? "unaligned pointer" : "realloc return: result not aligned");
     if (UNLIKELY(n > cx->mem.n || *ptr > cx->mem.n - n)) {
         if (!cx->fused) return host_fail(cx->in, ABI_TRAP_HOST, "realloc return: beyond end of memory");
         return host_fail(cx->in, ABI_TRAP_HOST, "%s content out-of-bounds", what);
@@ -30,20 +26,17 @@ enum abi_trap host_allocate(struct host_cx *cx, uint32_t align, uint64_t n, cons
 static enum abi_trap add_handle(struct host_cx *cx, struct host_handle h, uint64_t *out) {
     *out = host_table_add(&cx->ci->table, h);
     if (LIKELY(*out)) return ABI_TRAP_NONE;
-    return host_fail(cx->in, ABI_TRAP_HOST, "the handle table is full: %u handles are alive",
-                     cx->ci->table.alive);
+    return host_fail(cx->in, ABI_TRAP_HOST, "the handle table is full: %u handles are alive", cx->ci->table.alive);
 }
 
 static enum abi_trap lower_own(struct host_cx *cx, const struct host_type *t, uint64_t rep, uint64_t *out) {
-    enum abi_trap trap =
-        add_handle(cx, (struct host_handle){.type = t->resource, .rep = rep, .kind = HOST_HANDLE_OWN}, out);
+    enum abi_trap trap = add_handle(cx, (struct host_handle){.type = t->resource, .rep = rep, .kind = HOST_HANDLE_OWN}, out);
     if (!trap) cx->owns++;
     return trap;
 }
 
 /* A guest that defines the resource gets its rep itself. */
-static enum abi_trap lower_borrow(struct host_cx *cx, const struct host_type *t, uint64_t rep,
-                                  uint64_t *out) {
+static enum abi_trap lower_borrow(struct host_cx *cx, const struct host_type *t, uint64_t rep, uint64_t *out) {
     uint32_t guest = t->resource->guest;
     const struct plan *plan = guest ? &cx->in->component->plan : NULL;
     if (guest && &cx->in->cis[plan->resources[guest - 1].instance] == cx->ci) {
@@ -51,18 +44,15 @@ static enum abi_trap lower_borrow(struct host_cx *cx, const struct host_type *t,
         return ABI_TRAP_NONE;
     }
     if (!cx->task) return host_fail(cx->in, ABI_TRAP_HOST, "a borrow cannot be a result");
-    enum abi_trap trap = add_handle(
-        cx,
-        (struct host_handle){.type = t->resource, .rep = rep, .kind = HOST_HANDLE_BORROW, .scope = cx->task},
-        out);
+    enum abi_trap trap =
+        add_handle(cx, (struct host_handle){.type = t->resource, .rep = rep, .kind = HOST_HANDLE_BORROW, .scope = cx->task}, out);
     if (!trap) cx->task->borrows++;
     return trap;
 }
 
 /* ---- scalars ---------------------------------------------------------------------------------- */
 
-static enum abi_trap lower_scalar(struct host_cx *cx, const struct host_type *t, const void *src,
-                                  uint64_t *out) {
+static enum abi_trap lower_scalar(struct host_cx *cx, const struct host_type *t, const void *src, uint64_t *out) {
     switch ((enum host_kind)t->kind) {
     case HOST_BOOL: *out = *(const uint8_t *)src != 0; break;
     case HOST_S8: *out = (uint32_t) * (const int8_t *)src; break;
@@ -77,8 +67,7 @@ static enum abi_trap lower_scalar(struct host_cx *cx, const struct host_type *t,
     case HOST_F64: *out = *(const uint64_t *)src; break;
     case HOST_CHAR: {
         uint32_t c = *(const uint32_t *)src;
-        if (c >= 0x110000 || (c >= 0xd800 && c < 0xe000))
-            return host_fail(cx->in, ABI_TRAP_HOST, "invalid `char` bit pattern");
+        if (c >= 0x110000 || (c >= 0xd800 && c < 0xe000)) return host_fail(cx->in, ABI_TRAP_HOST, "invalid `char` bit pattern");
         *out = c;
         break;
     }
@@ -86,9 +75,7 @@ static enum abi_trap lower_scalar(struct host_cx *cx, const struct host_type *t,
         *out = *(const uint32_t *)src;
         if (*out >= t->count) return host_fail(cx->in, ABI_TRAP_HOST, "invalid variant discriminant");
         break;
-    case HOST_FLAGS:
-        *out = t->count >= 32 ? *(const uint32_t *)src : *(const uint32_t *)src & ((1u << t->count) - 1);
-        break;
+    case HOST_FLAGS: *out = t->count >= 32 ? *(const uint32_t *)src : *(const uint32_t *)src & ((1u << t->count) - 1); break;
     case HOST_OWN: return lower_own(cx, t, *(const uint64_t *)src, out);
     case HOST_BORROW: return lower_borrow(cx, t, *(const uint64_t *)src, out);
     case HOST_STREAM:
@@ -101,8 +88,7 @@ static enum abi_trap lower_scalar(struct host_cx *cx, const struct host_type *t,
 
 /* ---- memory ----------------------------------------------------------------------------------- */
 
-static enum abi_trap store_elements(struct host_cx *cx, const struct host_type *e, uint64_t ptr, uint64_t n,
-                                    const uint8_t *src) {
+static enum abi_trap store_elements(struct host_cx *cx, const struct host_type *e, uint64_t ptr, uint64_t n, const uint8_t *src) {
     for (uint64_t i = 0; i < n;) {
         uint64_t some = MIN(n - i, (uint64_t)HOST_ELEMENTS);
         for (uint64_t end = i + some; i < end; i++) {
@@ -114,8 +100,7 @@ static enum abi_trap store_elements(struct host_cx *cx, const struct host_type *
     return ABI_TRAP_NONE;
 }
 
-static enum abi_trap lower_list(struct host_cx *cx, const struct host_type *t, const void *src, uint64_t *ptr,
-                                uint64_t *n) {
+static enum abi_trap lower_list(struct host_cx *cx, const struct host_type *t, const void *src, uint64_t *ptr, uint64_t *n) {
     const struct host_type *e = t->elem;
     const struct {
         const uint8_t *p;
@@ -135,18 +120,15 @@ static enum abi_trap get_case(struct host_cx *cx, const struct host_type *t, con
     return *i < t->count ? ABI_TRAP_NONE : host_fail(cx->in, ABI_TRAP_HOST, "invalid variant discriminant");
 }
 
-static enum abi_trap store_variant(struct host_cx *cx, const struct host_type *t, uint64_t ptr,
-                                   const uint8_t *src) {
+static enum abi_trap store_variant(struct host_cx *cx, const struct host_type *t, uint64_t ptr, const uint8_t *src) {
     uint32_t i;
     enum abi_trap trap = get_case(cx, t, src, &i);
     if (trap) return trap;
     store_int(cx, ptr, i, t->tag_bytes);
-    return t->fields[i].type ? host_store(cx, t->fields[i].type, ptr + t->payload, src + t->host_payload)
-                             : ABI_TRAP_NONE;
+    return t->fields[i].type ? host_store(cx, t->fields[i].type, ptr + t->payload, src + t->host_payload) : ABI_TRAP_NONE;
 }
 
-static enum abi_trap store_record(struct host_cx *cx, const struct host_type *t, uint64_t ptr,
-                                  const uint8_t *src) {
+static enum abi_trap store_record(struct host_cx *cx, const struct host_type *t, uint64_t ptr, const uint8_t *src) {
     for (uint32_t i = 0; i < t->count; i++) {
         const struct host_field *f = &t->fields[i];
         enum abi_trap trap = host_store(cx, f->type, ptr + f->offset, src + f->host_offset);
@@ -192,8 +174,7 @@ enum abi_trap host_store_at(struct host_cx *cx, const struct host_type *t, uint6
 /* ---- flat ------------------------------------------------------------------------------------- */
 
 /* Unused slots of a joined payload are zero; an i32 or f32 in a wider slot is zero-extended, as every core value here. */
-static enum abi_trap lower_flat_variant(struct host_cx *cx, const struct host_type *t, uint64_t **v,
-                                        const uint8_t *src) {
+static enum abi_trap lower_flat_variant(struct host_cx *cx, const struct host_type *t, uint64_t **v, const uint8_t *src) {
     uint32_t i;
     enum abi_trap trap = get_case(cx, t, src, &i);
     if (trap) return trap;

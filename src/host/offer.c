@@ -10,8 +10,7 @@ bool host_name_matches(str imported, const struct host_interface *offered) {
     component_name_split(imported, &n);
     if (!str_eqc(n.bare, offered->name)) return false;
     struct host_version v = offered->version;
-    struct component_version o = {
-        .present = v.major || v.minor || v.patch, .major = v.major, .minor = v.minor, .patch = v.patch};
+    struct component_version o = {.present = v.major || v.minor || v.patch, .major = v.major, .minor = v.minor, .patch = v.patch};
     return component_version_same_track(&n.version, &o);
 }
 
@@ -36,11 +35,9 @@ const struct host_func *host_offer_find(const struct host_offer *offer, const st
     return NULL;
 }
 
-const struct host_core_func *host_offer_find_core(const struct host_offer *offer,
-                                                  const struct plan_host_import *import) {
+const struct host_core_func *host_offer_find_core(const struct host_offer *offer, const struct plan_host_import *import) {
     for (uint32_t i = 0; i < offer->core_count; i++)
-        if (str_eqc(import->module, offer->core[i].module) && str_eqc(import->name, offer->core[i].name))
-            return &offer->core[i];
+        if (str_eqc(import->module, offer->core[i].module) && str_eqc(import->name, offer->core[i].name)) return &offer->core[i];
     return NULL;
 }
 
@@ -54,8 +51,7 @@ static const struct host_resource *find_resource(const struct host_offer *offer,
     return NULL;
 }
 
-const struct host_resource *const *host_resources_of_plan(arena *out, const struct plan *plan,
-                                                          const struct host_offer *offer) {
+const struct host_resource *const *host_resources_of_plan(arena *out, const struct plan *plan, const struct host_offer *offer) {
     const struct host_resource **all = arena_array(out, const struct host_resource *, plan->resources_count);
     for (uint32_t i = 0; i < plan->resources_count; i++) {
         const struct plan_resource *r = &plan->resources[i];
@@ -166,8 +162,7 @@ static void check_import(struct report *r, const struct host_offer *offer, const
         return;
     }
     if (!in) {
-        line(r, "function \"" STR_FMT "\" of the component's own world: only interfaces are offered",
-             STR_ARG(import->name));
+        line(r, "function \"" STR_FMT "\" of the component's own world: only interfaces are offered", STR_ARG(import->name));
         return;
     }
     if (!f) {
@@ -179,9 +174,7 @@ static void check_import(struct report *r, const struct host_offer *offer, const
     const struct host_type *result = ft->result == PLAN_NONE ? NULL : types[ft->result];
     char where[200] = "";
     bool same = !params == !f->params && !result == !f->result;
-    if (!same)
-        (void)snprintf(where, sizeof where, "with and without %s",
-                       !params != !f->params ? "parameters" : "a result");
+    if (!same) (void)snprintf(where, sizeof where, "with and without %s", !params != !f->params ? "parameters" : "a result");
     if (same && params) {
         struct host_type offered = *f->params;
         offered.is_tuple = 1; /* parameters are matched by position */
@@ -193,16 +186,15 @@ static void check_import(struct report *r, const struct host_offer *offer, const
         (void)snprintf(where, sizeof where, "async and not async");
     }
     if (!same)
-        line(r, STR_FMT ": \"" STR_FMT "\" has another type than the one offered (%s)",
-             STR_ARG(import->interface), STR_ARG(import->name), where);
+        line(r, STR_FMT ": \"" STR_FMT "\" has another type than the one offered (%s)", STR_ARG(import->interface),
+             STR_ARG(import->name), where);
 }
 
-static void check_core(struct report *r, const struct host_offer *offer,
-                       const struct plan_host_import *import) {
+static void check_core(struct report *r, const struct host_offer *offer, const struct plan_host_import *import) {
     if (import->extern_kind == 0 && host_offer_find_core(offer, import)) return;
     if (import->extern_kind != 0) {
-        line(r, STR_FMT "." STR_FMT ": a memory, table, global or tag; only functions are offered",
-             STR_ARG(import->module), STR_ARG(import->name));
+        line(r, STR_FMT "." STR_FMT ": a memory, table, global or tag; only functions are offered", STR_ARG(import->module),
+             STR_ARG(import->name));
         return;
     }
     struct nearest near = {.want = import->name};
@@ -216,12 +208,10 @@ static void check_core(struct report *r, const struct host_offer *offer,
          near.name ? "; the nearest is " : "", module, near.name ? "." : "", near.name ? near.name : "");
 }
 
-err host_offer_check_types(const struct host_offer *offer, const struct plan *plan,
-                           const struct host_resource *const *resources, const struct host_type *const *types,
-                           struct diag *d) {
+err host_offer_check_types(const struct host_offer *offer, const struct plan *plan, const struct host_resource *const *resources,
+                           const struct host_type *const *types, struct diag *d) {
     struct report r = {.scratch = arena_new(0), .text = {.max = 700}};
-    for (uint32_t i = 0; i < plan->imports_count; i++)
-        check_import(&r, offer, plan, &plan->imports[i], types);
+    for (uint32_t i = 0; i < plan->imports_count; i++) check_import(&r, offer, plan, &plan->imports[i], types);
     for (uint32_t i = 0; i < plan->resources_count; i++) {
         const struct plan_resource *p = &plan->resources[i];
         if (!p->imported || resources[i]) continue;

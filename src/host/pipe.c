@@ -7,12 +7,8 @@
 
 #include "host/host_int.h"
 
-static struct host_end *reader_of(const struct host_stream *s) {
-    return &((struct host_pipe *)(uintptr_t)s)->end[0];
-}
-static struct host_end *writer_of(const struct host_stream_writer *w) {
-    return &((struct host_pipe *)(uintptr_t)w)->end[1];
-}
+static struct host_end *reader_of(const struct host_stream *s) { return &((struct host_pipe *)(uintptr_t)s)->end[0]; }
+static struct host_end *writer_of(const struct host_stream_writer *w) { return &((struct host_pipe *)(uintptr_t)w)->end[1]; }
 
 static bool is_over(const struct host_pipe *p) { return p->dropped || !p->in; }
 
@@ -77,8 +73,7 @@ static enum abi_trap copy(struct host_end *g, struct host_call *call, uint8_t *h
     return ABI_TRAP_NONE;
 }
 
-static enum host_copy copy_with_guest(struct host_pipe *p, struct host_call *memory, void *host, size_t max,
-                                      size_t *n) {
+static enum host_copy copy_with_guest(struct host_pipe *p, struct host_call *memory, void *host, size_t max, size_t *n) {
     struct host_end *g = p->pending;
     struct host_instance *in = p->in;
     uint32_t take = (uint32_t)MIN(max, (size_t)(g->length - g->progress));
@@ -108,8 +103,7 @@ static enum host_copy copy_from_host(struct host_pipe *p, void *out, size_t max,
     return take ? HOST_COPY_DONE : HOST_COPY_BLOCKED;
 }
 
-enum host_copy host_stream_read(struct host_stream *s, struct host_call *memory, void *out, size_t max,
-                                size_t *n) {
+enum host_copy host_stream_read(struct host_stream *s, struct host_call *memory, void *out, size_t max, size_t *n) {
     struct host_end *e = reader_of(s);
     struct host_pipe *p = e->pipe;
     *n = 0;
@@ -243,9 +237,7 @@ void host_stream_set_waker(struct host_stream *s, host_waker fn, void *arg) { se
 void host_stream_wake(struct host_stream *s) { host_end_wake(reader_of(s)); }
 void host_stream_writer_wake(struct host_stream_writer *w) { host_end_wake(writer_of(w)); }
 void host_stream_close(struct host_stream *s) { close_end(reader_of(s)); }
-void host_stream_writer_set_waker(struct host_stream_writer *w, host_waker fn, void *arg) {
-    set_waker(writer_of(w), fn, arg);
-}
+void host_stream_writer_set_waker(struct host_stream_writer *w, host_waker fn, void *arg) { set_waker(writer_of(w), fn, arg); }
 void host_stream_writer_close(struct host_stream_writer *w) { close_end(writer_of(w)); }
 
 /* ---- futures ---------------------------------------------------------------------------------- */
@@ -271,10 +263,10 @@ enum host_copy host_future_write(struct host_future_writer *w, const void *p) {
     size_t n;
     return host_stream_write((struct host_stream_writer *)w, p, 1, &n);
 }
-size_t host_future_writer_settle(struct host_future_writer *w) { return host_stream_writer_settle((struct host_stream_writer *)w); }
-void host_future_writer_close(struct host_future_writer *w) {
-    close_end(writer_of((struct host_stream_writer *)w));
+size_t host_future_writer_settle(struct host_future_writer *w) {
+    return host_stream_writer_settle((struct host_stream_writer *)w);
 }
+void host_future_writer_close(struct host_future_writer *w) { close_end(writer_of((struct host_stream_writer *)w)); }
 
 /* ---- error contexts (CanonicalABI.md, canon error-context.*) ---------------------------------- */
 
@@ -323,11 +315,9 @@ static struct host_error_context *find(struct host_ci *ci, uint32_t i) {
     return h && h->kind == HOST_HANDLE_ERROR_CONTEXT ? (struct host_error_context *)(uintptr_t)h->rep : NULL;
 }
 
-static enum abi_trap add(struct host_instance *in, struct host_ci *ci, struct host_error_context *e,
-                         uint64_t *out) {
-    *out = host_table_add(&ci->table, (struct host_handle){.type = &host_is_error_context,
-                                                           .rep = (uintptr_t)e,
-                                                           .kind = HOST_HANDLE_ERROR_CONTEXT});
+static enum abi_trap add(struct host_instance *in, struct host_ci *ci, struct host_error_context *e, uint64_t *out) {
+    *out = host_table_add(
+        &ci->table, (struct host_handle){.type = &host_is_error_context, .rep = (uintptr_t)e, .kind = HOST_HANDLE_ERROR_CONTEXT});
     if (*out) return ABI_TRAP_NONE;
     host_error_context_drop(e);
     return host_full(in, ci);
@@ -348,8 +338,7 @@ enum abi_trap host_lower_error_context(struct host_cx *cx, void *value, uint64_t
     return add(cx->in, cx->ci, value, out);
 }
 
-enum abi_trap host_error_context_new_builtin(struct host_instance *in, const struct host_binding *b,
-                                             uint64_t *slots) {
+enum abi_trap host_error_context_new_builtin(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     struct host_call call = {.instance = in, .caller = b->o.ci};
     struct host_cx cx;
     str message;
@@ -360,12 +349,10 @@ enum abi_trap host_error_context_new_builtin(struct host_instance *in, const str
     struct host_error_context *e = trap ? NULL : host_error_context_new(in, message);
     host_call_end(&call);
     if (trap) return trap;
-    return e ? add(in, &in->cis[b->o.ci], e, slots)
-             : host_fail(in, ABI_TRAP_OUT_OF_MEMORY, "too many error contexts");
+    return e ? add(in, &in->cis[b->o.ci], e, slots) : host_fail(in, ABI_TRAP_OUT_OF_MEMORY, "too many error contexts");
 }
 
-enum abi_trap host_error_context_debug_message(struct host_instance *in, const struct host_binding *b,
-                                               uint64_t *slots) {
+enum abi_trap host_error_context_debug_message(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     struct host_ci *ci = &in->cis[b->o.ci];
     struct host_error_context *e = find(ci, (uint32_t)slots[0]);
     if (!e) return host_no_such(in, ci, (uint32_t)slots[0], "error-context");
@@ -382,8 +369,7 @@ enum abi_trap host_error_context_debug_message(struct host_instance *in, const s
     return trap;
 }
 
-enum abi_trap host_error_context_drop_builtin(struct host_instance *in, const struct host_binding *b,
-                                              uint64_t *slots) {
+enum abi_trap host_error_context_drop_builtin(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     struct host_ci *ci = &in->cis[b->o.ci];
     struct host_error_context *e = find(ci, (uint32_t)slots[0]);
     if (!e) return host_no_such(in, ci, (uint32_t)slots[0], "error-context");

@@ -147,8 +147,8 @@ static const struct host_type *elem_of(const struct host_end *e) {
 
 static uint32_t remain(const struct host_end *e) { return e->length - e->progress; }
 
-static enum abi_trap copy_elements(struct host_cx *from, struct host_cx *to, const struct host_type *t,
-                                   const struct host_type *u, uint64_t src, uint64_t dst, uint32_t n) {
+static enum abi_trap copy_elements(struct host_cx *from, struct host_cx *to, const struct host_type *t, const struct host_type *u,
+                                   uint64_t src, uint64_t dst, uint32_t n) {
     void *value = host_alloc(from->call, t->host_size, 16);
     if (!value) return host_too_much(from->in);
     for (uint32_t i = 0; i < n; i++) {
@@ -250,10 +250,9 @@ static uint32_t add(struct host_ci *ci, struct host_end *e) {
     e->where = HOST_END_GUEST;
     e->state = HOST_COPY_IDLE;
     e->w.ci = ci;
-    e->w.index = host_table_add(
-        &ci->table, (struct host_handle){.type = e->pipe->future ? &host_is_future : &host_is_stream,
-                                         .rep = (uintptr_t)e,
-                                         .kind = HOST_HANDLE_END});
+    e->w.index = host_table_add(&ci->table, (struct host_handle){.type = e->pipe->future ? &host_is_future : &host_is_stream,
+                                                                 .rep = (uintptr_t)e,
+                                                                 .kind = HOST_HANDLE_END});
     return e->w.index;
 }
 
@@ -278,8 +277,7 @@ static struct host_end *end_at(struct host_ci *ci, uint32_t i) {
     return h && h->kind == HOST_HANDLE_END ? (struct host_end *)(uintptr_t)h->rep : NULL;
 }
 
-static enum abi_trap wrong_end(struct host_instance *in, struct host_ci *ci, uint32_t i, const char *end,
-                               const char *what) {
+static enum abi_trap wrong_end(struct host_instance *in, struct host_ci *ci, uint32_t i, const char *end, const char *what) {
     char text[64];
     snprintf(text, sizeof text, "%s end of a %s of this type", end, what);
     const struct host_end *e = end_at(ci, i);
@@ -288,13 +286,12 @@ static enum abi_trap wrong_end(struct host_instance *in, struct host_ci *ci, uin
 }
 
 static bool fits(const struct host_end *e, bool writable, const struct host_resource *type, uint32_t elem) {
-    return e && e->writable == writable && e->pipe->future == (type == &host_is_future) &&
-           e->pipe->elem == elem;
+    return e && e->writable == writable && e->pipe->future == (type == &host_is_future) && e->pipe->elem == elem;
 }
 
 /* The end that a built-in is called with; sync: it would block. */
-static enum abi_trap find(struct host_instance *in, const struct host_binding *b, uint64_t slot, bool writable,
-                          bool sync, struct host_end **out) {
+static enum abi_trap find(struct host_instance *in, const struct host_binding *b, uint64_t slot, bool writable, bool sync,
+                          struct host_end **out) {
     struct host_ci *ci = &in->cis[b->o.ci];
     uint32_t i = (uint32_t)slot;
     *out = end_at(ci, i);
@@ -308,22 +305,20 @@ static enum abi_trap not_idle(struct host_instance *in, const struct host_end *e
     if (e->state != HOST_COPY_OVER)
         return host_fail(in, ABI_TRAP_HOST, "cannot have concurrent operations active on a future/stream");
     if (p->future && e->writable)
-        return host_fail(in, ABI_TRAP_HOST,
-                         "cannot write to future after previous write succeeded or readable end dropped");
+        return host_fail(in, ABI_TRAP_HOST, "cannot write to future after previous write succeeded or readable end dropped");
     if (p->future) return host_fail(in, ABI_TRAP_HOST, "cannot %s future after previous read succeeded", verb);
     return host_fail(in, ABI_TRAP_HOST, "cannot %s stream after being notified that the %s end dropped", verb,
                      e->writable ? "readable" : "writable");
 }
 
-static enum abi_trap set_buffer(struct host_instance *in, const struct host_binding *b, struct host_end *e,
-                                uint64_t ptr, uint64_t n) {
+static enum abi_trap set_buffer(struct host_instance *in, const struct host_binding *b, struct host_end *e, uint64_t ptr,
+                                uint64_t n) {
     e->o = &b->o;
     e->ptr = b->o.memory64 ? ptr : (uint32_t)ptr;
     e->progress = 0;
     const struct host_type *t = elem_of(e);
     if (n > LENGTH_MAX)
-        return host_fail(in, ABI_TRAP_HOST, "%s %s buffer length is too big", noun(e->pipe),
-                         e->writable ? "write" : "read");
+        return host_fail(in, ABI_TRAP_HOST, "%s %s buffer length is too big", noun(e->pipe), e->writable ? "write" : "read");
     e->length = (uint32_t)n;
     if (!t || !n) return ABI_TRAP_NONE;
     struct host_call call = {.instance = in};
@@ -335,8 +330,7 @@ static enum abi_trap set_buffer(struct host_instance *in, const struct host_bind
     return ABI_TRAP_NONE;
 }
 
-static enum abi_trap start_copy(struct host_instance *in, const struct host_binding *b, uint64_t *slots,
-                                bool writable) {
+static enum abi_trap start_copy(struct host_instance *in, const struct host_binding *b, uint64_t *slots, bool writable) {
     struct host_end *e;
     bool sync = !b->is_async;
     enum abi_trap trap = find(in, b, slots[0], writable, sync, &e);
@@ -367,8 +361,7 @@ enum abi_trap host_end_write(struct host_instance *in, const struct host_binding
 }
 
 /* What was copied before the event was taken is said with CANCELLED too (async/cancel-stream of the suite). */
-static enum abi_trap cancel(struct host_instance *in, const struct host_binding *b, uint64_t *slots,
-                            bool writable) {
+static enum abi_trap cancel(struct host_instance *in, const struct host_binding *b, uint64_t *slots, bool writable) {
     struct host_end *e;
     enum abi_trap trap = find(in, b, slots[0], writable, !b->async_op, &e);
     if (trap) return trap;
@@ -421,8 +414,7 @@ enum abi_trap host_lift_end(struct host_cx *cx, const struct host_type *t, uint3
     if (e->state == HOST_COPY_COPYING || e->state == HOST_COPY_CANCELLING)
         return host_fail(in, ABI_TRAP_HOST, "cannot remove busy %s", type->name);
     if (e->state != HOST_COPY_IDLE) return not_idle(in, e, "lift");
-    if (e->w.set)
-        return host_fail(in, ABI_TRAP_HOST, "cannot lift %s while it's in a waitable set", type->name);
+    if (e->w.set) return host_fail(in, ABI_TRAP_HOST, "cannot lift %s while it's in a waitable set", type->name);
     enum abi_trap trap = host_moved_add(cx, type, (uintptr_t)e->pipe);
     if (trap) return trap;
     host_table_remove(&cx->ci->table, i);
@@ -435,7 +427,8 @@ enum abi_trap host_lift_end(struct host_cx *cx, const struct host_type *t, uint3
 enum abi_trap host_lower_end(struct host_cx *cx, const struct host_type *t, void *value, uint64_t *out) {
     struct host_pipe *p = value;
     if (!p || p->in != cx->in || p->end[0].where == HOST_END_GUEST || p->end[0].where == HOST_END_DROPPED)
-        return host_fail(cx->in, ABI_TRAP_HOST, "the host gave a %s of another instance", t->kind == HOST_FUTURE ? "future" : "stream");
+        return host_fail(cx->in, ABI_TRAP_HOST, "the host gave a %s of another instance",
+                         t->kind == HOST_FUTURE ? "future" : "stream");
     if (p->end[0].where == HOST_END_HOST) cx->in->host_ends--;
     if (!p->typed) set_elem(p, elem_number(t));
     p->end[0].waker = NULL;

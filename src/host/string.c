@@ -32,12 +32,7 @@ static int check_utf8(const uint8_t *p, size_t *at, size_t end, size_t n) {
         }
         uint32_t more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
         if (c < 0xc2 || c > 0xf4) return 1;
-        uint8_t low = c == 0xe0   ? 0xa0
-                      : c == 0xf0 ? 0x90
-                                  : 0x80,
-                high = c == 0xed   ? 0x9f
-                       : c == 0xf4 ? 0x8f
-                                   : 0xbf;
+        uint8_t low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80, high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
         for (uint32_t k = 1; k <= more; k++) {
             if (i + k == n) return 2;
             if (p[i + k] < low || p[i + k] > high) return 1;
@@ -134,9 +129,7 @@ static enum abi_trap worked(struct host_cx *cx, size_t units) {
 /* UTF-8 of a checked string, in the call's memory. */
 static enum abi_trap to_utf8(struct host_cx *cx, const uint8_t *p, size_t units, enum encoding e, str *out) {
     uint8_t *to = host_alloc(cx->call, units * (e == LATIN1 ? 2 : 3) + 1, 1);
-    if (!to)
-        return host_fail(cx->in, ABI_TRAP_OUT_OF_MEMORY,
-                         "a call passes more data than this host takes at once");
+    if (!to) return host_fail(cx->in, ABI_TRAP_OUT_OF_MEMORY, "a call passes more data than this host takes at once");
     size_t n = 0;
     enum abi_trap trap = ABI_TRAP_NONE;
     for (struct decoder d = {p, 0, units, e}; !trap && d.i < d.n;) {
@@ -153,16 +146,13 @@ static enum abi_trap lift_utf8(struct host_cx *cx, const uint8_t *p, size_t n, s
         size_t from = i;
         int bad = check_utf8(p, &i, MIN(n, i + STEP), n);
         if (bad)
-            return host_fail(cx->in, ABI_TRAP_HOST,
-                             bad == 2 ? "incomplete utf-8 byte sequence" : "invalid utf-8 in a string");
+            return host_fail(cx->in, ABI_TRAP_HOST, bad == 2 ? "incomplete utf-8 byte sequence" : "invalid utf-8 in a string");
         if (!host_work(cx->in, i - from)) return ABI_TRAP_INTERRUPTED;
     }
     *out = (str){p, n};
     if (!cx->copy || !n) return ABI_TRAP_NONE;
     uint8_t *own = host_alloc(cx->call, n, 1);
-    if (!own)
-        return host_fail(cx->in, ABI_TRAP_OUT_OF_MEMORY,
-                         "a call passes more data than this host takes at once");
+    if (!own) return host_fail(cx->in, ABI_TRAP_OUT_OF_MEMORY, "a call passes more data than this host takes at once");
     out->p = own;
     return host_copy(cx, own, p, n);
 }
@@ -191,12 +181,10 @@ enum abi_trap host_lift_string(struct host_cx *cx, uint64_t ptr, uint64_t tagged
     if (UNLIKELY(e != UTF8 && ptr & 1)) return host_fail(cx->in, ABI_TRAP_HOST, "unaligned pointer");
     if (UNLIKELY(bytes > HOST_LIST_BYTES_MAX || bytes > cx->mem.n || ptr > cx->mem.n - bytes))
         return host_fail(cx->in, ABI_TRAP_HOST,
-                         cx->fused ? "string content out-of-bounds"
-                                   : "string pointer/length out of bounds of memory");
+                         cx->fused ? "string content out-of-bounds" : "string pointer/length out of bounds of memory");
     cx->call->checked += bytes; /* many strings may share their bytes: what is checked twice counts twice */
     if (UNLIKELY(cx->call->checked > HOST_LIST_BYTES_MAX))
-        return host_fail(cx->in, ABI_TRAP_OUT_OF_MEMORY,
-                         "a call passes more data than this host takes at once");
+        return host_fail(cx->in, ABI_TRAP_OUT_OF_MEMORY, "a call passes more data than this host takes at once");
     const uint8_t *p = cx->mem.p + ptr;
     if (e == UTF8) return lift_utf8(cx, p, units, out);
     enum abi_trap trap = wide ? lift_utf16_check(cx, p, units) : ABI_TRAP_NONE;
@@ -221,8 +209,7 @@ static enum abi_trap resize(struct target *t, uint32_t align, uint64_t bytes) {
     t->bytes = bytes;
     bool fused = t->cx->fused;
     if (t->ptr & (align - 1))
-        return host_fail(t->cx->in, ABI_TRAP_HOST,
-                         fused ? "unaligned pointer" : "realloc return: result not aligned");
+        return host_fail(t->cx->in, ABI_TRAP_HOST, fused ? "unaligned pointer" : "realloc return: result not aligned");
     if (bytes > t->cx->mem.n || t->ptr > t->cx->mem.n - bytes)
         return host_fail(t->cx->in, ABI_TRAP_HOST,
                          fused ? "string content out-of-bounds" : "realloc return: beyond end of memory");
@@ -278,8 +265,7 @@ static enum abi_trap to_guest_utf16(struct target *t, struct decoder *d, uint64_
     return trap;
 }
 
-static enum abi_trap widen(struct target *t, struct decoder *d, uint64_t worst, uint64_t n, uint32_t u,
-                           uint64_t *units) {
+static enum abi_trap widen(struct target *t, struct decoder *d, uint64_t worst, uint64_t n, uint32_t u, uint64_t *units) {
     enum abi_trap trap = resize(t, 2, worst);
     if (trap) return trap;
     for (uint64_t j = n; !trap && j;) {
@@ -335,10 +321,8 @@ static enum abi_trap probably_utf16(struct target *t, struct decoder *d, uint64_
 }
 
 enum abi_trap host_lower_string(struct host_cx *cx, str s, uint64_t *ptr, uint64_t *units) {
-    struct decoder d = {s.p, 0, cx->fused ? s.n & UNITS_MASK : s.n,
-                        cx->fused ? (enum encoding)(s.n >> UNITS_BITS) : UTF8};
-    if (d.n > HOST_LIST_BYTES_MAX)
-        return host_fail(cx->in, ABI_TRAP_HOST, "a string of %zu code units is too long to pass", d.n);
+    struct decoder d = {s.p, 0, cx->fused ? s.n & UNITS_MASK : s.n, cx->fused ? (enum encoding)(s.n >> UNITS_BITS) : UTF8};
+    if (d.n > HOST_LIST_BYTES_MAX) return host_fail(cx->in, ABI_TRAP_HOST, "a string of %zu code units is too long to pass", d.n);
     struct target t = {.cx = cx, .align = cx->o->encoding == COMPONENT_UTF8 ? 1 : 2};
     enum abi_trap trap;
     *units = d.n;

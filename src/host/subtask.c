@@ -14,8 +14,7 @@ const struct host_resource host_is_subtask = {.name = "subtask"};
 
 static bool resolved(const struct host_subtask *s) { return s->state >= HOST_SUBTASK_RETURNED; }
 
-static struct host_subtask *subtask_new(struct host_instance *in, const struct host_binding *b,
-                                        uint64_t *slots) {
+static struct host_subtask *subtask_new(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     if (!host_charge(in, sizeof(struct host_subtask))) return NULL;
     struct host_subtask *s = calloc(1, sizeof *s);
     if (!s) {
@@ -140,9 +139,8 @@ static enum abi_trap call_host(struct host_subtask *s) {
 }
 
 static enum abi_trap list(struct host_subtask *s, uint64_t *slots) {
-    s->w.index = host_table_add(&s->w.ci->table, (struct host_handle){.type = &host_is_subtask,
-                                                                      .rep = (uintptr_t)s,
-                                                                      .kind = HOST_HANDLE_SUBTASK});
+    s->w.index = host_table_add(&s->w.ci->table,
+                                (struct host_handle){.type = &host_is_subtask, .rep = (uintptr_t)s, .kind = HOST_HANDLE_SUBTASK});
     if (!s->w.index) return host_full(s->in, s->w.ci);
     s->listed = true;
     slots[0] = s->state | s->w.index << 4;
@@ -188,10 +186,8 @@ enum abi_trap host_subtask_cancel(struct host_instance *in, const struct host_bi
     struct host_subtask *s = find(ci, i);
     if (!s && !b->async_op && in->thread->nested) return host_cannot_block(in, "unknown subtask");
     if (!s) return host_no_such(in, ci, i, "subtask");
-    if (s->delivered)
-        return host_fail(in, ABI_TRAP_HOST, "subtask.cancel: the subtask's terminal status was delivered already");
-    if (s->cancel_requested)
-        return host_fail(in, ABI_TRAP_HOST, "subtask.cancel was called already for this subtask");
+    if (s->delivered) return host_fail(in, ABI_TRAP_HOST, "subtask.cancel: the subtask's terminal status was delivered already");
+    if (s->cancel_requested) return host_fail(in, ABI_TRAP_HOST, "subtask.cancel was called already for this subtask");
     if (s->w.set) return host_in_set(in); /* asynchronously, too */
     enum abi_trap trap = resolved(s) ? ABI_TRAP_NONE : request_cancel(s);
     if (!trap && !resolved(s)) {

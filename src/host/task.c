@@ -15,9 +15,7 @@
 
 #include "host/host_int.h"
 
-static bool needs_exclusive(const struct host_lift *l) {
-    return l->async_type && (!l->is_async || l->callback);
-}
+static bool needs_exclusive(const struct host_lift *l) { return l->async_type && (!l->is_async || l->callback); }
 
 bool host_has_backpressure(const struct host_task *task) {
     const struct host_ci *ci = &task->thread.in->cis[task->lift->o.ci];
@@ -42,8 +40,8 @@ void *host_room(struct host_call *call, const struct host_type *t, void *small) 
 
 /* ---- starting --------------------------------------------------------------------------------- */
 
-static enum abi_trap lower_params(struct host_cx *cx, const struct host_lift *l, const struct host_type *t,
-                                  const void *args, uint64_t *flat) {
+static enum abi_trap lower_params(struct host_cx *cx, const struct host_lift *l, const struct host_type *t, const void *args,
+                                  uint64_t *flat) {
     if (!t) return ABI_TRAP_NONE;
     if (!l->params_spilled) return host_lower_flat(cx, t, &flat, args);
     enum abi_trap trap = host_allocate(cx, t->align, t->size, "parameter", flat);
@@ -82,13 +80,11 @@ static void task_cx(struct host_cx *cx, struct host_task *task, const struct hos
 /* ---- resolving -------------------------------------------------------------------------------- */
 
 static enum abi_trap check_borrows(struct host_instance *in, const struct host_task *task) {
-    return task->borrows ? host_fail(in, ABI_TRAP_HOST, "borrow handles still remain at the end of the call")
-                         : ABI_TRAP_NONE;
+    return task->borrows ? host_fail(in, ABI_TRAP_HOST, "borrow handles still remain at the end of the call") : ABI_TRAP_NONE;
 }
 
 /* value NULL and cancelled: task.cancel. */
-static enum abi_trap resolve(struct host_instance *in, struct host_task *task, const void *value,
-                             bool cancelled) {
+static enum abi_trap resolve(struct host_instance *in, struct host_task *task, const void *value, bool cancelled) {
     enum abi_trap trap = check_borrows(in, task);
     if (trap) return trap;
     struct host_subtask *s = task->subtask;
@@ -108,16 +104,15 @@ static enum abi_trap resolve(struct host_instance *in, struct host_task *task, c
 }
 
 /* The result, flat or in memory: to whom called. */
-static enum abi_trap return_flat(struct host_cx *cx, struct host_task *task, const struct host_type *t,
-                                 bool spilled, const uint64_t *flat) {
+static enum abi_trap return_flat(struct host_cx *cx, struct host_task *task, const struct host_type *t, bool spilled,
+                                 const uint64_t *flat) {
     _Alignas(16) uint8_t small[HOST_VALUE_STACK_BYTES];
     void *value = task->subtask ? host_room(task->call, t, small) : task->result;
     if (t && !value) return host_too_much(cx->in);
     enum abi_trap trap = ABI_TRAP_NONE;
     const uint64_t *v = flat;
     if (t)
-        trap = spilled ? host_load_at(cx, t, cx->o->memory64 ? *flat : (uint32_t)*flat, value)
-                       : host_lift_flat(cx, t, &v, value);
+        trap = spilled ? host_load_at(cx, t, cx->o->memory64 ? *flat : (uint32_t)*flat, value) : host_lift_flat(cx, t, &v, value);
     if (trap) host_moved_drop(cx->call);
     cx->call->moved = NULL;
     return trap ? trap : resolve(cx->in, task, value, false);
@@ -127,8 +122,7 @@ enum abi_trap host_task_return(struct host_instance *in, const struct host_bindi
     struct host_task *task = in->thread->task;
     if (!task || !task->lift || !task->lift->is_async || task->lift->o.ci != b->o.ci)
         return host_fail(in, ABI_TRAP_HOST, "task.return outside of an asynchronous function");
-    if (task->state == HOST_TASK_RESOLVED)
-        return host_fail(in, ABI_TRAP_HOST, "task.return or task.cancel was called already");
+    if (task->state == HOST_TASK_RESOLVED) return host_fail(in, ABI_TRAP_HOST, "task.return or task.cancel was called already");
     const struct host_type *t = task->lift->result[b->o.memory64];
     /* LiftOptions.equal, but that a result without pointers needs no memory, even where the parameters did (async/cross-abi-calls). */
     if (t != b->result || task->lift->o.encoding != b->o.encoding ||
@@ -192,8 +186,7 @@ static enum abi_trap thread_ends(struct host_thread *t) {
 enum { CODE_EXIT, CODE_YIELD, CODE_WAIT };
 
 /* What the core function or the callback returned: *again with *event if the callback is to be called at once. */
-static enum abi_trap after_call(struct host_thread *t, uint32_t packed, bool *again,
-                                struct host_event_data *event) {
+static enum abi_trap after_call(struct host_thread *t, uint32_t packed, bool *again, struct host_event_data *event) {
     struct host_instance *in = t->in;
     uint32_t code = packed & 15;
     *again = false;

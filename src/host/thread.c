@@ -17,8 +17,8 @@ const struct host_resource host_is_thread = {.name = "thread"};
 
 /* ---- lists of threads ------------------------------------------------------------------------- */
 
-void host_thread_add(struct host_instance *in, struct host_thread *t, struct host_task *task,
-                     struct host_ci *ci, enum host_step step) {
+void host_thread_add(struct host_instance *in, struct host_thread *t, struct host_task *task, struct host_ci *ci,
+                     enum host_step step) {
     t->in = in;
     t->task = task;
     t->ci = ci;
@@ -40,8 +40,7 @@ void host_thread_remove(struct host_thread *t) {
 
 bool host_thread_excluded(const struct host_thread *t) {
     const struct host_task *task = t->task;
-    return task && task->lift && task->implicit == t && task->lift->async_type &&
-           (!task->lift->is_async || task->lift->callback);
+    return task && task->lift && task->implicit == t && task->lift->async_type && (!task->lift->is_async || task->lift->callback);
 }
 
 /* ---- waiting ---------------------------------------------------------------------------------- */
@@ -72,8 +71,7 @@ static bool is_held(const struct host_thread *t) {
 }
 
 void host_poke(struct host_thread *t) {
-    if (t->state == HOST_THREAD_WAITING && !t->nested && !t->queue.next)
-        host_list_push(&t->in->ready, &t->queue);
+    if (t->state == HOST_THREAD_WAITING && !t->nested && !t->queue.next) host_list_push(&t->in->ready, &t->queue);
 }
 
 void host_unhold(struct host_ci *ci) {
@@ -124,9 +122,7 @@ static void end_waiting(struct host_thread *t) {
 
 /* ---- changing places -------------------------------------------------------------------------- */
 
-static struct engine *engine_of(const struct host_instance *in) {
-    return engine_instance_engine(in->engine);
-}
+static struct engine *engine_of(const struct host_instance *in) { return engine_instance_engine(in->engine); }
 
 bool host_on_thread(const struct host_instance *in) {
     return in->thread && in->thread->fiber && in->thread->fiber == engine_fiber_current(engine_of(in));
@@ -197,9 +193,9 @@ enum abi_trap host_cannot_block(struct host_instance *in, const char *also) {
 
 static struct host_thread *another_of(struct host_ci *ci) {
     if (ci) HOST_EACH(n, &ci->waiting) {
-        struct host_thread *t = container_of(n, struct host_thread, of_ci);
-        if (host_is_ready(t) && t->wait != HOST_WAIT_ENTER && !host_thread_excluded(t) && t != ci->exclusive) return t;
-    }
+            struct host_thread *t = container_of(n, struct host_thread, of_ci);
+            if (host_is_ready(t) && t->wait != HOST_WAIT_ENTER && !host_thread_excluded(t) && t != ci->exclusive) return t;
+        }
     return NULL;
 }
 
@@ -246,8 +242,7 @@ static enum abi_trap block(struct host_instance *in, struct host_thread *other, 
     return trap;
 }
 
-enum abi_trap host_wait(struct host_instance *in, enum host_wait wait, void *on, bool cancellable,
-                        bool *cancelled) {
+enum abi_trap host_wait(struct host_instance *in, enum host_wait wait, void *on, bool cancellable, bool *cancelled) {
     struct host_thread *t = in->thread;
     if (cancelled) *cancelled = host_deliver_cancel(t->task, cancellable);
     if (cancelled && *cancelled) return ABI_TRAP_NONE;
@@ -402,21 +397,17 @@ enum abi_trap host_thread_index(struct host_instance *in, const struct host_bind
     struct host_thread *t = in->thread;
     (void)b;
     if (!t->index && t->ci)
-        t->index = host_table_add(&t->ci->threads, (struct host_handle){.type = &host_is_thread,
-                                                                        .rep = (uintptr_t)t,
-                                                                        .kind = HOST_HANDLE_THREAD});
+        t->index = host_table_add(&t->ci->threads,
+                                  (struct host_handle){.type = &host_is_thread, .rep = (uintptr_t)t, .kind = HOST_HANDLE_THREAD});
     slots[0] = t->index;
     return t->index ? ABI_TRAP_NONE : host_fail(in, ABI_TRAP_HOST, "too many threads are alive");
 }
 
-enum abi_trap host_thread_new_indirect(struct host_instance *in, const struct host_binding *b,
-                                       uint64_t *slots) {
+enum abi_trap host_thread_new_indirect(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     struct host_task *task = in->thread->task;
     uint64_t i = b->table64 ? slots[0] : (uint32_t)slots[0];
-    const struct abi_func *f = (const struct abi_func *)(uintptr_t)engine_table_get(
-        in->engine, b->table_instance, b->table, i);
-    if (!f) return host_fail(in, ABI_TRAP_HOST, "thread.new-indirect: table element %llu is no function",
-                             (unsigned long long)i);
+    const struct abi_func *f = (const struct abi_func *)(uintptr_t)engine_table_get(in->engine, b->table_instance, b->table, i);
+    if (!f) return host_fail(in, ABI_TRAP_HOST, "thread.new-indirect: table element %llu is no function", (unsigned long long)i);
     if (f->type_id != b->start_type)
         return host_fail(in, ABI_TRAP_HOST, "thread.new-indirect: start function has the wrong type");
     if (in->threads_count >= in->component->limits.threads_max)
@@ -442,8 +433,7 @@ static enum abi_trap find(struct host_instance *in, const struct host_binding *b
     return ABI_TRAP_NONE;
 }
 
-enum abi_trap host_thread_resume_later(struct host_instance *in, const struct host_binding *b,
-                                       uint64_t *slots) {
+enum abi_trap host_thread_resume_later(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     struct host_thread *t = NULL;
     enum abi_trap trap = find(in, b, slots[0], true, &t);
     if (!trap) start_waiting(t, HOST_WAIT_NOTHING, NULL, t->cancellable);
@@ -451,8 +441,8 @@ enum abi_trap host_thread_resume_later(struct host_instance *in, const struct ho
 }
 
 /* The five ways to let go: how the thread waits (or is suspended), and for whom. */
-static enum abi_trap let_go(struct host_instance *in, const struct host_binding *b, bool yield,
-                            struct host_thread *other, uint64_t *slots) {
+static enum abi_trap let_go(struct host_instance *in, const struct host_binding *b, bool yield, struct host_thread *other,
+                            uint64_t *slots) {
     struct host_thread *t = in->thread;
     bool cancelled = host_deliver_cancel(t->task, b->cancellable);
     enum abi_trap trap = ABI_TRAP_NONE;
@@ -476,37 +466,31 @@ enum abi_trap host_thread_yield(struct host_instance *in, const struct host_bind
     return let_go(in, b, true, NULL, slots);
 }
 
-static enum abi_trap then_resume(struct host_instance *in, const struct host_binding *b, bool yield,
-                                 uint64_t *slots) {
+static enum abi_trap then_resume(struct host_instance *in, const struct host_binding *b, bool yield, uint64_t *slots) {
     struct host_thread *other = NULL;
     enum abi_trap trap = find(in, b, slots[0], true, &other);
     return trap ? trap : let_go(in, b, yield, other, slots);
 }
 
-enum abi_trap host_thread_suspend_then_resume(struct host_instance *in, const struct host_binding *b,
-                                              uint64_t *slots) {
+enum abi_trap host_thread_suspend_then_resume(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     return then_resume(in, b, false, slots);
 }
 
-enum abi_trap host_thread_yield_then_resume(struct host_instance *in, const struct host_binding *b,
-                                            uint64_t *slots) {
+enum abi_trap host_thread_yield_then_resume(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     return then_resume(in, b, true, slots);
 }
 
-static enum abi_trap then_promote(struct host_instance *in, const struct host_binding *b, bool yield,
-                                  uint64_t *slots) {
+static enum abi_trap then_promote(struct host_instance *in, const struct host_binding *b, bool yield, uint64_t *slots) {
     struct host_thread *other = NULL;
     enum abi_trap trap = find(in, b, slots[0], false, &other);
     if (!trap && other == in->thread) trap = host_fail(in, ABI_TRAP_HOST, "cannot promote the current thread");
     return trap ? trap : let_go(in, b, yield, host_is_ready(other) ? other : NULL, slots);
 }
 
-enum abi_trap host_thread_suspend_then_promote(struct host_instance *in, const struct host_binding *b,
-                                               uint64_t *slots) {
+enum abi_trap host_thread_suspend_then_promote(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     return then_promote(in, b, false, slots);
 }
 
-enum abi_trap host_thread_yield_then_promote(struct host_instance *in, const struct host_binding *b,
-                                             uint64_t *slots) {
+enum abi_trap host_thread_yield_then_promote(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     return then_promote(in, b, true, slots);
 }

@@ -6,8 +6,7 @@
 
 #include "host/host_int.h"
 
-#define PRIMITIVE(kind_, c, n)                                                                               \
-    [kind_] = {.kind = kind_, .host_size = sizeof(c), .host_align = _Alignof(c), .size = n, .align = n}
+#define PRIMITIVE(kind_, c, n) [kind_] = {.kind = kind_, .host_size = sizeof(c), .host_align = _Alignof(c), .size = n, .align = n}
 const struct host_type host_type_primitives[HOST_STRING + 1] = {
     PRIMITIVE(HOST_BOOL, bool, 1),    PRIMITIVE(HOST_S8, int8_t, 1),    PRIMITIVE(HOST_U8, uint8_t, 1),
     PRIMITIVE(HOST_S16, int16_t, 2),  PRIMITIVE(HOST_U16, uint16_t, 2), PRIMITIVE(HOST_S32, int32_t, 4),
@@ -91,15 +90,13 @@ static struct host_field *plan_fields(struct builder *b, uint32_t first, uint32_
     struct host_field *fields = arena_array(b->out, struct host_field, n);
     for (uint32_t i = 0; i < n; i++) {
         const struct plan_field *f = &b->plan->fields[first + i];
-        fields[i] =
-            (struct host_field){.name = field_name(b, f->name, tuple, i), .offset = f->offset[b->ptr64]};
+        fields[i] = (struct host_field){.name = field_name(b, f->name, tuple, i), .offset = f->offset[b->ptr64]};
         if (f->type != PLAN_NONE) fields[i].type = type_of(b, f->type);
     }
     return fields;
 }
 
-static const struct host_field *two_cases(struct builder *b, const char *first, uint32_t t0,
-                                          const char *second, uint32_t t1) {
+static const struct host_field *two_cases(struct builder *b, const char *first, uint32_t t0, const char *second, uint32_t t1) {
     struct host_field *f = arena_array(b->out, struct host_field, 2);
     f[0] = (struct host_field){.name = first, .type = t0 == PLAN_NONE ? NULL : type_of(b, t0)};
     f[1] = (struct host_field){.name = second, .type = t1 == PLAN_NONE ? NULL : type_of(b, t1)};
@@ -113,7 +110,8 @@ static const struct host_type *map_entry(struct builder *b, const struct plan_ty
     const struct host_type *k = type_of(b, p->element), *v = type_of(b, p->error);
     f[0] = (struct host_field){.name = "f0", .type = k};
     f[1] = (struct host_field){.name = "f1", .type = v, .offset = (uint32_t)align_up(k->size, v->align)};
-    *t = (struct host_type){.kind = HOST_RECORD, .is_tuple = 1, .plan_type = PLAN_NONE, .count = 2, .align = MAX(k->align, v->align)};
+    *t = (struct host_type){
+        .kind = HOST_RECORD, .is_tuple = 1, .plan_type = PLAN_NONE, .count = 2, .align = MAX(k->align, v->align)};
     t->size = (uint32_t)align_up(f[1].offset + v->size, t->align);
     host_layout_record(t, f);
     return t;
@@ -211,8 +209,7 @@ static const struct host_type *type_of(struct builder *b, uint32_t index) {
 
 const struct host_type *const *host_types_of_plan(arena *out, const struct plan *plan,
                                                   const struct host_resource *const *resources, bool ptr64) {
-    struct builder b = {out, plan, resources, arena_array(out, const struct host_type *, plan->types_count),
-                        ptr64};
+    struct builder b = {out, plan, resources, arena_array(out, const struct host_type *, plan->types_count), ptr64};
     for (uint32_t i = 0; i < plan->types_count; i++) type_of(&b, i);
     return b.types;
 }
@@ -225,8 +222,7 @@ const struct host_type *host_params_of_plan(arena *out, const struct plan *plan,
     struct host_field *fields = arena_array(out, struct host_field, f->params_count);
     for (uint32_t i = 0; i < f->params_count; i++) {
         const struct plan_field *p = &plan->fields[f->params_first + i];
-        fields[i] = (struct host_field){
-            .name = arena_cstr(out, p->name), .type = types[p->type], .offset = p->offset[ptr64]};
+        fields[i] = (struct host_field){.name = arena_cstr(out, p->name), .type = types[p->type], .offset = p->offset[ptr64]};
     }
     const struct plan_layout *l = &f->params[ptr64];
     *t = (struct host_type){.kind = HOST_RECORD,
@@ -252,21 +248,18 @@ static bool differ(char *where, size_t size, const char *fmt, ...) {
     return false;
 }
 
-static const char *const kind_names[] = {
-    "bool",         "s8",      "u8",     "s16",    "u16",
-    "s32",          "u32",     "s64",    "u64",    "f32",
-    "f64",          "char",    "string", "list",   "list of fixed length",
-    "record",       "variant", "enum",   "flags",  "option",
-    "result",       "own",     "borrow", "stream", "future",
-    "error-context"};
+static const char *const kind_names[] = {"bool",         "s8",      "u8",     "s16",    "u16",
+                                         "s32",          "u32",     "s64",    "u64",    "f32",
+                                         "f64",          "char",    "string", "list",   "list of fixed length",
+                                         "record",       "variant", "enum",   "flags",  "option",
+                                         "result",       "own",     "borrow", "stream", "future",
+                                         "error-context"};
 
 static bool equal_fields(const struct host_type *a, const struct host_type *b, char *where, size_t size) {
-    if (a->count != b->count)
-        return differ(where, size, "%s of %u and of %u items", kind_names[a->kind], a->count, b->count);
+    if (a->count != b->count) return differ(where, size, "%s of %u and of %u items", kind_names[a->kind], a->count, b->count);
     for (uint32_t i = 0; i < a->count; i++) {
         const struct host_field *f = &a->fields[i], *g = &b->fields[i];
-        if (!a->is_tuple && strcmp(f->name, g->name) != 0)
-            return differ(where, size, "\"%s\" and \"%s\"", f->name, g->name);
+        if (!a->is_tuple && strcmp(f->name, g->name) != 0) return differ(where, size, "\"%s\" and \"%s\"", f->name, g->name);
         if (!f->type != !g->type) return differ(where, size, "\"%s\" with and without a payload", f->name);
         if (f->type && !host_type_equal(f->type, g->type, where, size)) return false;
     }
@@ -283,14 +276,12 @@ static bool equal(const struct host_type *a, const struct host_type *b, char *wh
     case HOST_ENUM:
     case HOST_FLAGS: return equal_fields(a, b, where, size);
     case HOST_ARRAY:
-        if (a->count != b->count)
-            return differ(where, size, "lists of %u and of %u elements", a->count, b->count);
+        if (a->count != b->count) return differ(where, size, "lists of %u and of %u elements", a->count, b->count);
         return host_type_equal(a->elem, b->elem, where, size);
     case HOST_LIST: return host_type_equal(a->elem, b->elem, where, size);
     case HOST_STREAM:
     case HOST_FUTURE:
-        if (!a->elem != !b->elem)
-            return differ(where, size, "%s with and without a payload", kind_names[a->kind]);
+        if (!a->elem != !b->elem) return differ(where, size, "%s with and without a payload", kind_names[a->kind]);
         return !a->elem || host_type_equal(a->elem, b->elem, where, size);
     case HOST_OWN:
     case HOST_BORROW:
@@ -306,8 +297,7 @@ static bool equal(const struct host_type *a, const struct host_type *b, char *wh
 bool host_type_equal(const struct host_type *a, const struct host_type *b, char *where, size_t size) {
     if (a == b) return true;
     if (!equal(a, b, where, size)) return false;
-    ENSURE(a->host_size == b->host_size && a->host_align == b->host_align &&
-           a->host_payload == b->host_payload);
+    ENSURE(a->host_size == b->host_size && a->host_align == b->host_align && a->host_payload == b->host_payload);
     for (uint32_t i = 0; a->kind == HOST_RECORD && i < a->count; i++)
         ENSURE(a->fields[i].host_offset == b->fields[i].host_offset);
     return true;

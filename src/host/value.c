@@ -46,8 +46,7 @@ static void drop_in(struct drop *d, const struct host_type *t, const uint8_t *v)
     }
 }
 
-void host_value_drop_from(struct host_instance *in, const struct host_type *t, const void *value,
-                          uint32_t skip) {
+void host_value_drop_from(struct host_instance *in, const struct host_type *t, const void *value, uint32_t skip) {
     struct drop d = {in, skip};
     drop_in(&d, t, value);
 }
@@ -85,8 +84,7 @@ bool host_value_equal(const struct host_type *t, const void *a, const void *b) {
     case HOST_RECORD:
         for (uint32_t i = 0; i < t->count; i++) {
             const struct host_field *f = &t->fields[i];
-            if (!host_value_equal(f->type, (const uint8_t *)a + f->host_offset,
-                                  (const uint8_t *)b + f->host_offset))
+            if (!host_value_equal(f->type, (const uint8_t *)a + f->host_offset, (const uint8_t *)b + f->host_offset))
                 return false;
         }
         return true;

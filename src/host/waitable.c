@@ -13,8 +13,8 @@ const struct host_resource host_is_waitable_set = {.name = "waitable set"};
 enum abi_trap host_no_such(struct host_instance *in, struct host_ci *ci, uint32_t i, const char *want) {
     const struct host_handle *h = host_table_get(&ci->table, i);
     if (!h) return host_fail(in, ABI_TRAP_HOST, "unknown handle index %u", i);
-    return host_fail(in, ABI_TRAP_HOST, "handle index %u used with the wrong type, expected a %s but found a %s", i,
-                     want, h->type ? h->type->name : "resource");
+    return host_fail(in, ABI_TRAP_HOST, "handle index %u used with the wrong type, expected a %s but found a %s", i, want,
+                     h->type ? h->type->name : "resource");
 }
 
 enum abi_trap host_full(struct host_instance *in, const struct host_ci *ci) {
@@ -65,27 +65,24 @@ struct host_wset *host_wset_get(struct host_instance *in, struct host_ci *ci, ui
 
 enum abi_trap host_wset_new(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     struct host_ci *ci = &in->cis[b->o.ci];
-    if (!host_charge(in, sizeof(struct host_wset)))
-        return host_fail(in, ABI_TRAP_OUT_OF_MEMORY, "too many waitable sets");
+    if (!host_charge(in, sizeof(struct host_wset))) return host_fail(in, ABI_TRAP_OUT_OF_MEMORY, "too many waitable sets");
     struct host_wset *s = calloc(1, sizeof *s);
     ENSURE(s);
-    slots[0] = host_table_add(&ci->table, (struct host_handle){.type = &host_is_waitable_set,
-                                                               .rep = (uintptr_t)s,
-                                                               .kind = HOST_HANDLE_WAITABLE_SET});
+    slots[0] = host_table_add(
+        &ci->table, (struct host_handle){.type = &host_is_waitable_set, .rep = (uintptr_t)s, .kind = HOST_HANDLE_WAITABLE_SET});
     if (slots[0]) return ABI_TRAP_NONE;
     free(s);
     return host_full(in, ci);
 }
 
-static enum abi_trap store_event(struct host_instance *in, const struct host_binding *b,
-                                 struct host_event_data e, uint64_t *slots) {
+static enum abi_trap store_event(struct host_instance *in, const struct host_binding *b, struct host_event_data e,
+                                 uint64_t *slots) {
     struct host_call call = {.instance = in, .caller = b->o.ci};
     struct host_cx cx;
     host_cx_init(&cx, &call, &b->o);
     uint64_t ptr = b->o.memory64 ? slots[1] : (uint32_t)slots[1];
     if (ptr & 3) return host_fail(in, ABI_TRAP_HOST, "unaligned pointer");
-    if (cx.mem.n < 8 || ptr > cx.mem.n - 8)
-        return host_fail(in, ABI_TRAP_HOST, "pointer out of bounds of memory");
+    if (cx.mem.n < 8 || ptr > cx.mem.n - 8) return host_fail(in, ABI_TRAP_HOST, "pointer out of bounds of memory");
     memcpy(cx.mem.p + ptr, &e.p1, 4);
     memcpy(cx.mem.p + ptr + 4, &e.p2, 4);
     slots[0] = e.code;
@@ -117,8 +114,7 @@ enum abi_trap host_wset_drop(struct host_instance *in, const struct host_binding
     struct host_ci *ci = &in->cis[b->o.ci];
     struct host_wset *s = host_wset_get(in, ci, (uint32_t)slots[0]);
     if (!s) return host_no_such(in, ci, (uint32_t)slots[0], "waitable set");
-    if (!host_list_empty(&s->elems))
-        return host_fail(in, ABI_TRAP_HOST, "cannot drop non-empty waitable set");
+    if (!host_list_empty(&s->elems)) return host_fail(in, ABI_TRAP_HOST, "cannot drop non-empty waitable set");
     if (s->waiting) return host_fail(in, ABI_TRAP_HOST, "cannot drop waitable set with waiters");
     host_table_remove(&ci->table, (uint32_t)slots[0]);
     free(s);
@@ -130,8 +126,7 @@ enum abi_trap host_waitable_join(struct host_instance *in, const struct host_bin
     struct host_ci *ci = &in->cis[b->o.ci];
     uint32_t wi = (uint32_t)slots[0], si = (uint32_t)slots[1];
     const struct host_handle *h = host_table_get(&ci->table, wi);
-    if (!h || (h->kind != HOST_HANDLE_SUBTASK && h->kind != HOST_HANDLE_END))
-        return host_no_such(in, ci, wi, "waitable");
+    if (!h || (h->kind != HOST_HANDLE_SUBTASK && h->kind != HOST_HANDLE_END)) return host_no_such(in, ci, wi, "waitable");
     struct host_waitable *w = (struct host_waitable *)(uintptr_t)h->rep;
     if (w->waiter) return host_in_set(in);
     struct host_wset *s = si ? host_wset_get(in, ci, si) : NULL;

@@ -63,8 +63,11 @@ static err compile_one(struct link *l, uint32_t index) {
     struct link_instance *in = &l->instances[index];
     link_make_init(l, in);
     struct baseline_init init = {.code = buf_str(&in->init)};
-    struct baseline_options o = {
-        .machine = l->machine, .cpu_features = l->cpu_features, .init = has_init(in) ? &init : NULL, .threads = l->threads, .registers = l->registers};
+    struct baseline_options o = {.machine = l->machine,
+                                 .cpu_features = l->cpu_features,
+                                 .init = has_init(in) ? &init : NULL,
+                                 .threads = l->threads,
+                                 .registers = l->registers};
     err e = baseline_compile(&in->layout, &o, l->a, &in->object, l->d);
     if (e != ERR_OK && l->instances_count > 1) diag_prefix(l->d, "core module %u", l->plan->core_instances[index].module);
     return e;

@@ -87,8 +87,7 @@ static bool constant_global(struct link *l, struct link_instance *in, uint32_t i
     case 0xd2: {
         uint32_t f = wasm_get_u32(&p);
         if (p != end) return false;
-        vec_push(l->a, &l->func_words,
-                 ((struct link_func_word){in->group, in->layout.instance, f, at, false}));
+        vec_push(l->a, &l->func_words, ((struct link_func_word){in->group, in->layout.instance, f, at, false}));
         return true;
     }
     default: return false;

@@ -20,13 +20,14 @@ struct link_options {
     bool no_symbols;                  /* no ELF symbols: smaller, but perf and gdb see addresses only */
     uint64_t snapshot_ns_max;         /* an instantiation that runs longer is left to request time; 0: 2 s */
     uint32_t threads;                 /* to compile large modules with; 0: as many as there are CPUs, at most 4 */
-    uint64_t memory_bytes_max;        /* of an instance: what it declares (ERR_LIMIT), and what it grows to for the snapshot; 0: no limit */
-    uint64_t image_bytes_max;         /* ERR_LIMIT; 0: no limit */
+    uint64_t
+        memory_bytes_max; /* of an instance: what it declares (ERR_LIMIT), and what it grows to for the snapshot; 0: no limit */
+    uint64_t image_bytes_max;                              /* ERR_LIMIT; 0: no limit */
     err (*check)(const struct plan *plan, struct diag *d); /* asked before anything is compiled; NULL: nobody */
-    uint32_t machine;                 /* ABI_MACHINE_*: which the image is for; 0: this one. For another there is no snapshot, and code
+    uint32_t machine;   /* ABI_MACHINE_*: which the image is for; 0: this one. For another there is no snapshot, and code
                                          uses no more of its CPU than every one has */
-    uint32_t registers;               /* tests: baseline_options.registers */
-    uint64_t cpu_features_unused;     /* tests: ABI_CPU_* that the code must do without */
+    uint32_t registers; /* tests: baseline_options.registers */
+    uint64_t cpu_features_unused; /* tests: ABI_CPU_* that the code must do without */
 };
 
 /* What was done and how long it took. */

@@ -99,7 +99,7 @@ struct link {
     uint32_t *canon_hosts; /* host index by plan canon, by plan host import */
     uint32_t *import_hosts;
     uint64_t memory_bytes_max, image_bytes_max; /* as in link_options */
-    uint32_t machine; /* ABI_MACHINE_* */
+    uint32_t machine;                           /* ABI_MACHINE_* */
     uint64_t cpu_features;
     uint32_t threads;   /* to compile with */
     uint32_t registers; /* as in link_options */

@@ -86,11 +86,9 @@ static bool capture_refs(struct capture *c, uint32_t group, int32_t at, uint64_t
     for (uint64_t i = 0; i < count; i++) {
         if (!p[i] || p[i] & (ABI_REF_I31 | ABI_REF_HOST)) continue; /* no address */
         uint64_t k = (p[i] - first) / sizeof(struct abi_func);
-        if (p[i] < first || k >= c->im->head->funcs.count || (p[i] - first) % sizeof(struct abi_func))
-            return false;
+        if (p[i] < first || k >= c->im->head->funcs.count || (p[i] - first) % sizeof(struct abi_func)) return false;
         const struct abi_func *f = &c->im->funcs[k];
-        vec_push(c->l->a, &c->words,
-                 ((struct link_func_word){group, f->instance, f->func_index, at + (int32_t)(8 * i), false}));
+        vec_push(c->l->a, &c->words, ((struct link_func_word){group, f->instance, f->func_index, at + (int32_t)(8 * i), false}));
         p[i] = 0;
     }
     return true;
@@ -101,16 +99,14 @@ static bool capture_instance(struct capture *c, const struct link_instance *in) 
     for (uint32_t i = m->memories_imported; i < m->memories_count; i++)
         if (in->memories[i].where == ABI_MEMORY_NEAR && in->memories[i].offset != ABI_CTX(base)) return false;
     for (uint32_t i = m->globals_imported; i < m->globals_count; i++)
-        if (wasm_is_ref(m->globals[i].type) && !capture_refs(c, in->group, in->globals[i].offset, 1))
-            return false;
+        if (wasm_is_ref(m->globals[i].type) && !capture_refs(c, in->group, in->globals[i].offset, 1)) return false;
     for (uint32_t i = m->tables_imported; i < m->tables_count; i++) {
         int32_t at = in->table_elements[i];
 
         if (!capture_refs(c, in->group, at, in->tables[i].count)) return false;
     }
     for (uint32_t i = 0; i < m->elems_count; i++)
-        if (in->elems[i].dynamic_offset &&
-            !capture_refs(c, in->group, in->elems[i].dynamic_offset, m->elems[i].count))
+        if (in->elems[i].dynamic_offset && !capture_refs(c, in->group, in->elems[i].dynamic_offset, m->elems[i].count))
             return false;
     return true;
 }
@@ -181,8 +177,7 @@ static bool capture(struct link *l, struct run *r) {
 static err report_trap(struct link *l, struct run *r) {
     struct buf text = {0};
     engine_trap_print(engine_last_trap(r->in), &text);
-    err e =
-        diag_set(l->d, ERR_TRAP, DIAG_NOWHERE, "instantiation trapped: " STR_FMT, STR_ARG(buf_str(&text)));
+    err e = diag_set(l->d, ERR_TRAP, DIAG_NOWHERE, "instantiation trapped: " STR_FMT, STR_ARG(buf_str(&text)));
     buf_free(&text);
     return e;
 }
@@ -197,8 +192,7 @@ static err snapshot(struct link *l, struct run *r, uint64_t ns_max) {
     if (r->trap != ABI_TRAP_NONE) return report_trap(l, r);
     if (!capture(l, r)) return ERR_OK;
     l->steps_done = r->done;
-    while (l->steps_done < l->instances_count && l->instances[l->steps_done].init_record == LINK_NONE)
-        l->steps_done++;
+    while (l->steps_done < l->instances_count && l->instances[l->steps_done].init_record == LINK_NONE) l->steps_done++;
     l->snapshot = l->steps_done == l->instances_count;
     return ERR_OK;
 }
@@ -211,11 +205,10 @@ err link_snapshot(struct link *l, int fd, const struct link_options *o) {
     struct run *r = arena_make(l->a, struct run);
     l->run = r;
     r->l = l;
-    r->engine =
-        engine_new(&(struct engine_config){.memory_bytes_max = o->memory_bytes_max,
-                                           .slots_max = 2,
-                                           .no_files = true,
-                                           .reset = ENGINE_RESET_MADVISE} /* a job may open no file */);
+    r->engine = engine_new(&(struct engine_config){.memory_bytes_max = o->memory_bytes_max,
+                                                   .slots_max = 2,
+                                                   .no_files = true,
+                                                   .reset = ENGINE_RESET_MADVISE} /* a job may open no file */);
     uint64_t hosts = im.head->hosts.count;
     r->image = engine_image_load(r->engine, im);
     for (uint32_t i = 0; i < hosts; i++) engine_image_bind(r->image, i, refuse, r);

@@ -53,8 +53,7 @@ void link_store_register(struct link_store *s, str name, struct link_store_insta
     map_put(s->a, &s->names, arena_str(s->a, name), (uintptr_t)in);
 }
 
-static struct link_store_item *item_of(struct link_store_instance *in, enum wasm_extern kind,
-                                       uint32_t index) {
+static struct link_store_item *item_of(struct link_store_instance *in, enum wasm_extern kind, uint32_t index) {
     switch (kind) {
     case WASM_EXTERN_FUNC: return &in->funcs[index];
     case WASM_EXTERN_TABLE: return &in->tables[index];
@@ -87,12 +86,11 @@ static bool types_equal(const struct link_store *s, wasm_type a, wasm_type b) {
     return wasm_types_value_sub(s->types, a, b) && wasm_types_value_sub(s->types, b, a);
 }
 
-static bool item_matches(struct link_store *s, const struct link_store_item *have,
-                         const struct wasm_module *m, const struct wasm_import *want) {
+static bool item_matches(struct link_store *s, const struct link_store_item *have, const struct wasm_module *m,
+                         const struct wasm_import *want) {
     if (have->kind != want->kind) return false;
     switch (want->kind) {
-    case WASM_EXTERN_FUNC:
-        return wasm_types_sub(s->types, have->func->type_id, m->type_ids[m->funcs[want->index].type]);
+    case WASM_EXTERN_FUNC: return wasm_types_sub(s->types, have->func->type_id, m->type_ids[m->funcs[want->index].type]);
     case WASM_EXTERN_MEMORY: {
         const struct abi_memory *now = have->record;
         return limits_match(&have->limits, now->bytes / ABI_WASM_PAGE, &m->memories[want->index].limits);
@@ -100,23 +98,20 @@ static bool item_matches(struct link_store *s, const struct link_store_item *hav
     case WASM_EXTERN_TABLE: {
         const struct abi_table *now = have->record;
         const struct wasm_table *t = &m->tables[want->index];
-        return types_equal(s, have->type, wasm_type_canon(m, t->type)) &&
-               limits_match(&have->limits, now->count, &t->limits);
+        return types_equal(s, have->type, wasm_type_canon(m, t->type)) && limits_match(&have->limits, now->count, &t->limits);
     }
     case WASM_EXTERN_GLOBAL: {
         const struct wasm_global *g = &m->globals[want->index];
         wasm_type type = wasm_type_canon(m, g->type);
         if (have->mutable != g->mutable) return false;
-        return g->mutable ? types_equal(s, have->type, type)
-                          : wasm_types_value_sub(s->types, have->type, type);
+        return g->mutable ? types_equal(s, have->type, type) : wasm_types_value_sub(s->types, have->type, type);
     }
     case WASM_EXTERN_TAG: return have->type_id == m->type_ids[m->tags[want->index].type];
     }
     return false;
 }
 
-static err resolve(struct link_store *s, struct link_store_instance *in, struct link_outside *outside,
-                   struct diag *d) {
+static err resolve(struct link_store *s, struct link_store_instance *in, struct link_outside *outside, struct diag *d) {
     const struct wasm_module *m = in->m;
     for (uint32_t i = 0; i < m->imports_count; i++) {
         const struct wasm_import *im = &m->imports[i];
@@ -124,11 +119,10 @@ static err resolve(struct link_store *s, struct link_store_instance *in, struct 
         struct link_store_item item;
         if (!map_get(&s->names, im->module, &from) ||
             !link_store_export((struct link_store_instance *)(uintptr_t)from, im->name, &item))
-            return diag_set(d, ERR_LINK, DIAG_NOWHERE, "unknown import \"" STR_FMT "\" \"" STR_FMT "\"",
-                            STR_ARG(im->module), STR_ARG(im->name));
+            return diag_set(d, ERR_LINK, DIAG_NOWHERE, "unknown import \"" STR_FMT "\" \"" STR_FMT "\"", STR_ARG(im->module),
+                            STR_ARG(im->name));
         if (!item_matches(s, &item, m, im))
-            return diag_set(d, ERR_LINK, DIAG_NOWHERE,
-                            "incompatible import type of \"" STR_FMT "\" \"" STR_FMT "\"",
+            return diag_set(d, ERR_LINK, DIAG_NOWHERE, "incompatible import type of \"" STR_FMT "\" \"" STR_FMT "\"",
                             STR_ARG(im->module), STR_ARG(im->name));
         *item_of(in, im->kind, im->index) = item;
         outside[i] = (struct link_outside){item.func, item.record, item.tag_id};
@@ -152,13 +146,11 @@ static err patch_records(struct link_store_instance *in, struct abi_image *im, s
         f->instance = 0;
         f->func_index = index;
     }
-    return mprotect(im->funcs, bytes, PROT_READ) < 0
-               ? diag_set(d, ERR_IO, DIAG_NOWHERE, "mprotect: %s", strerror(errno))
-               : ERR_OK;
+    return mprotect(im->funcs, bytes, PROT_READ) < 0 ? diag_set(d, ERR_IO, DIAG_NOWHERE, "mprotect: %s", strerror(errno))
+                                                     : ERR_OK;
 }
 
-static void define_items(struct link_store_instance *in, const struct link_instance *li,
-                         const struct abi_image *im) {
+static void define_items(struct link_store_instance *in, const struct link_instance *li, const struct abi_image *im) {
     const struct wasm_module *m = in->m;
     uint8_t *gs = engine_instance_gs(in->in, li->group);
     for (uint32_t i = 0; i < m->funcs_count; i++) {
@@ -173,9 +165,8 @@ static void define_items(struct link_store_instance *in, const struct link_insta
                                                  .limits = m->tables[i].limits,
                                                  .record = gs + li->tables[i].offset};
     for (uint32_t i = m->memories_imported; i < m->memories_count; i++)
-        in->memories[i] = (struct link_store_item){.kind = WASM_EXTERN_MEMORY,
-                                                   .limits = m->memories[i].limits,
-                                                   .record = gs + li->memories[i].offset};
+        in->memories[i] = (struct link_store_item){
+            .kind = WASM_EXTERN_MEMORY, .limits = m->memories[i].limits, .record = gs + li->memories[i].offset};
     for (uint32_t i = m->tags_imported; i < m->tags_count; i++)
         in->tags[i] =
             (struct link_store_item){.kind = WASM_EXTERN_TAG, .type_id = m->type_ids[m->tags[i].type], .tag_id = li->tag_ids[i]};
@@ -191,18 +182,10 @@ static void bind_far(struct link_store_instance *in, const struct link_instance 
     for (uint32_t i = 0; i < m->imports_count; i++) {
         uint32_t k = m->imports[i].index;
         switch (m->imports[i].kind) {
-        case WASM_EXTERN_FUNC:
-            engine_instance_bind_far(in->in, 0, li->funcs[k].offset, li->outside[i].func);
-            break;
-        case WASM_EXTERN_TABLE:
-            engine_instance_bind_far(in->in, 0, li->tables[k].offset, li->outside[i].record);
-            break;
-        case WASM_EXTERN_MEMORY:
-            engine_instance_bind_far(in->in, 0, li->memories[k].offset, li->outside[i].record);
-            break;
-        case WASM_EXTERN_GLOBAL:
-            engine_instance_bind_far(in->in, 0, li->globals[k].offset, li->outside[i].record);
-            break;
+        case WASM_EXTERN_FUNC: engine_instance_bind_far(in->in, 0, li->funcs[k].offset, li->outside[i].func); break;
+        case WASM_EXTERN_TABLE: engine_instance_bind_far(in->in, 0, li->tables[k].offset, li->outside[i].record); break;
+        case WASM_EXTERN_MEMORY: engine_instance_bind_far(in->in, 0, li->memories[k].offset, li->outside[i].record); break;
+        case WASM_EXTERN_GLOBAL: engine_instance_bind_far(in->in, 0, li->globals[k].offset, li->outside[i].record); break;
         default: break;
         }
     }
@@ -221,8 +204,8 @@ static err make_image(struct link *l, struct abi_image *im) {
     return abi_image_open(fd, NULL, im, l->d);
 }
 
-static err load(struct link_store *s, struct link_store_instance *in, const struct link_instance *li,
-                struct abi_image im, struct diag *d) {
+static err load(struct link_store *s, struct link_store_instance *in, const struct link_instance *li, struct abi_image im,
+                struct diag *d) {
     err e = patch_records(in, &im, d);
     if (e != ERR_OK) {
         abi_image_close(&im);
@@ -268,8 +251,7 @@ enum abi_trap link_store_call(struct link_store_instance *in, const struct abi_f
     return run(in, f, args);
 }
 
-static err instantiate(struct link_store *s, struct link_store_instance *in, struct wasm_module *m, str bytes,
-                       struct diag *d) {
+static err instantiate(struct link_store *s, struct link_store_instance *in, struct wasm_module *m, str bytes, struct diag *d) {
     TRY(wasm_decode(s->a, bytes, m, d));
     TRY(wasm_validate(s->a, m, s->types, d));
     in->m = m;
@@ -301,8 +283,8 @@ static err instantiate(struct link_store *s, struct link_store_instance *in, str
     return e;
 }
 
-err link_store_instantiate(struct link_store *s, str bytes, struct link_store_instance **out,
-                           enum abi_trap *trap, struct diag *d) {
+err link_store_instantiate(struct link_store *s, str bytes, struct link_store_instance **out, enum abi_trap *trap,
+                           struct diag *d) {
     struct link_store_instance *in = arena_make(s->a, struct link_store_instance);
     *trap = ABI_TRAP_NONE;
     *out = NULL;

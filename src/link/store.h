@@ -24,8 +24,8 @@ void link_store_restrict(struct link_store *s, uint32_t registers, uint64_t cpu_
 /* Decodes, validates, links and instantiates. bytes are copied. ERR_MALFORMED, ERR_INVALID, ERR_LIMIT,
  * ERR_UNSUPPORTED; ERR_LINK: "unknown import" or "incompatible import type" starts d's text; ERR_TRAP: *trap
  * says which. */
-[[nodiscard]] err link_store_instantiate(struct link_store *s, str bytes, struct link_store_instance **out,
-                                         enum abi_trap *trap, struct diag *d);
+[[nodiscard]] err link_store_instantiate(struct link_store *s, str bytes, struct link_store_instance **out, enum abi_trap *trap,
+                                         struct diag *d);
 /* Modules to come may import its exports under this name; an older registration of the name goes. */
 void link_store_register(struct link_store *s, str name, struct link_store_instance *in);
 
@@ -35,7 +35,7 @@ struct link_store_item {
     bool mutable;
     struct wasm_limits limits; /* of a table, a memory, as defined */
     const struct abi_func *func;
-    void *record; /* struct abi_memory, struct abi_table, or a global's cell of 8 or 16 bytes */
+    void *record;                   /* struct abi_memory, struct abi_table, or a global's cell of 8 or 16 bytes */
     const struct wasm_deftype *sig; /* of a function */
     uint32_t type_id, tag_id;       /* of a tag: canonical; abi_layout.tag_ids */
 };

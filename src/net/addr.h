@@ -17,8 +17,8 @@ struct net_addr {
 
 enum net_addr_class {
     NET_ADDR_PUBLIC,
-    NET_ADDR_PRIVATE,    /* private networks, and whatever else is not globally reachable */
-    NET_ADDR_LOOPBACK,   /* 127/8, ::1 */
+    NET_ADDR_PRIVATE,  /* private networks, and whatever else is not globally reachable */
+    NET_ADDR_LOOPBACK, /* 127/8, ::1 */
     NET_ADDR_LINK_LOCAL, /* 169.254/16, fe80::/10, where else clouds answer with credentials, and what may stand for such an address */
     NET_ADDR_MULTICAST,
     NET_ADDR_BROADCAST,

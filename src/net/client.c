@@ -37,7 +37,8 @@ static void on_sweep(uv_timer_t *h) {
     for (struct net_fetch *f = c->fetches; f; f = f->next) { /* told by job: f stays */
         if (f->phase == NET_FETCH_DONE || f->freed) continue;
         if (passed(f->deadline_ns, now)) expire(f);
-        else if (passed(f->write_deadline_ns, now)) net_fetch_fail(f, NET_CONNECTION_WRITE_TIMEOUT, "the peer takes no more of the request");
+        else if (passed(f->write_deadline_ns, now))
+            net_fetch_fail(f, NET_CONNECTION_WRITE_TIMEOUT, "the peer takes no more of the request");
     }
     for (struct net_wire *w = c->resting.prev, *prev; !c->fetches && w != &c->resting; w = prev) {
         prev = w->prev;

@@ -52,8 +52,8 @@ struct net_wire {
     struct net_sock *sock;
     struct net_addr address;
     struct crypto_tls *tls;
-    bool shaken;             /* the handshake is done */
-    size_t fruitless;        /* bytes that TLS took since the last ones that were data */
+    bool shaken;      /* the handshake is done */
+    size_t fruitless; /* bytes that TLS took since the last ones that were data */
     struct net_wait readable, writable;
 };
 
@@ -64,7 +64,7 @@ struct net_client {
     struct crypto_tls_trust *trust; /* NULL: not needed so far */
     uv_timer_t sweep;
     struct net_fetch *fetches;
-    struct net_wire resting;        /* ring, the latest first */
+    struct net_wire resting; /* ring, the latest first */
     uint32_t resting_count, wires_count;
     bool busy;
 };
@@ -84,22 +84,22 @@ struct net_fetch {
     struct net_wire *wire;
     uint8_t phase;
     bool freed, changed, told_sink;
-    bool connected;                /* the wire is up, since the last job */
-    bool chunked, send_finished;   /* the request's body is, has */
-    bool send_closed;              /* nothing more is taken */
-    bool over;                     /* the response has ended */
-    bool counted;                  /* in rq.quota */
+    bool connected;              /* the wire is up, since the last job */
+    bool chunked, send_finished; /* the request's body is, has */
+    bool send_closed;            /* nothing more is taken */
+    bool over;                   /* the response has ended */
+    bool counted;                /* in rq.quota */
     bool retried;
-    uint8_t informed;              /* 1xx heads so far */
-    enum net_error error, abort;   /* abort: its owner gave the request's body up */
+    uint8_t informed;            /* 1xx heads so far */
+    enum net_error error, abort; /* abort: its owner gave the request's body up */
     char error_text[256];
-    bool prohibited;               /* an address was turned down: */
+    bool prohibited; /* an address was turned down: */
     struct net_addr prohibited_address;
     uint64_t deadline_ns, write_deadline_ns;
-    uint64_t send_left;            /* of the declared content-length; UINT64_MAX: none */
-    struct buf out;                /* head and framed body of the request */
-    size_t sent;                   /* of out; what was sent is kept while it may have to be sent again */
-    size_t head_bytes_out;         /* out begins with so many bytes of head; 0: they are gone */
+    uint64_t send_left;    /* of the declared content-length; UINT64_MAX: none */
+    struct buf out;        /* head and framed body of the request */
+    size_t sent;           /* of out; what was sent is kept while it may have to be sent again */
+    size_t head_bytes_out; /* out begins with so many bytes of head; 0: they are gone */
     struct net_response response;
     struct http1_answer answer;
     struct http1_body body;
@@ -110,7 +110,8 @@ static inline size_t net_fetch_unsent(const struct net_fetch *f) { return f->out
 
 /* wire.c */
 /* Begins to connect; NULL: the host is none (*e, *why). */
-struct net_wire *net_wire_new(struct net_client *c, struct net_fetch *f, const char *key, str host, uint16_t port, bool https, enum net_error *e);
+struct net_wire *net_wire_new(struct net_client *c, struct net_fetch *f, const char *key, str host, uint16_t port, bool https,
+                              enum net_error *e);
 void net_wire_free(struct net_wire *w);
 /* How much of data was taken; less than all: not now, or w->cut. */
 size_t net_wire_send(struct net_wire *w, str data);

@@ -8,7 +8,8 @@ struct scripted {
     pthread_t thread;
     int fd;
     uint16_t port;
-    const char *const *steps; /* "<" reads up to an empty line; "~" sleeps 300 ms; "=…" is sent byte by byte; "!" resets; else is sent; ends with NULL */
+    const char *const *
+        steps; /* "<" reads up to an empty line; "~" sleeps 300 ms; "=…" is sent byte by byte; "!" resets; else is sent; ends with NULL */
     int connections;
     struct buf got;
 };
@@ -33,8 +34,7 @@ static void *scripted_main(void *arg) {
                     test_send(fd, p, 1);
                     test_sleep_ms(1);
                 }
-            }
-            else test_sends(fd, *step);
+            } else test_sends(fd, *step);
         }
         if (reset) setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
         close(fd);
@@ -66,7 +66,7 @@ struct result {
     uint16_t status;
     uint64_t to_send, sent;
     bool finish_sent, slow, ended, cancel;
-    bool hold; /* the request's body is not finished before the response is */
+    bool hold;         /* the request's body is not finished before the response is */
     uint64_t read_max; /* stop reading here */
     const struct net_field *send_trailers;
     uint32_t send_trailers_count;
@@ -87,7 +87,8 @@ static void on_read(void *arg) {
         if (f == NET_FLOW_END || f == NET_FLOW_FAILED) {
             uint32_t n;
             const struct net_field *t = net_source_trailers(net_fetch_source(r->f), &n);
-            for (uint32_t i = 0; i < n; i++) buf_printf(&r->trailers, STR_FMT "=" STR_FMT ";", STR_ARG(t[i].name), STR_ARG(t[i].value));
+            for (uint32_t i = 0; i < n; i++)
+                buf_printf(&r->trailers, STR_FMT "=" STR_FMT ";", STR_ARG(t[i].name), STR_ARG(t[i].value));
             r->error = net_source_error(net_fetch_source(r->f));
             stop(r);
             return;
@@ -139,7 +140,8 @@ static char authority[64];
 
 static struct net_fetch_request request(uint16_t port, const char *method, const char *path) {
     snprintf(authority, sizeof authority, "127.0.0.1:%u", port);
-    return (struct net_fetch_request){.method = str_c(method), .scheme = STR("http"), .authority = str_c(authority), .path = str_c(path)};
+    return (struct net_fetch_request){
+        .method = str_c(method), .scheme = STR("http"), .authority = str_c(authority), .path = str_c(path)};
 }
 
 static void run(struct result *r, const struct net_fetch_request *rq) {
@@ -154,7 +156,8 @@ static void run(struct result *r, const struct net_fetch_request *rq) {
     net_timer_start(r->limit, 5000, 0);
     net_loop_run(loop);
     if (!r->error) r->error = net_fetch_error(r->f);
-    if (getenv("NET_TEST_VERBOSE")) print_message("%u %s: " STR_FMT "\n", r->status, net_error_wit(r->error), STR_ARG(net_fetch_error_text(r->f)));
+    if (getenv("NET_TEST_VERBOSE"))
+        print_message("%u %s: " STR_FMT "\n", r->status, net_error_wit(r->error), STR_ARG(net_fetch_error_text(r->f)));
     net_timer_free(r->limit);
     net_fetch_free(r->f);
     buf_putc(&r->body, 0);
@@ -184,13 +187,21 @@ static int teardown(void **state) {
 /* ---- the tests ---- */
 
 static void head_and_body(void **state) {
-    static const char *const steps[] = {"<", "HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 203 Fine\r\nX-Case: One\r\nx-case:two \r\nEmpty:\r\n",
-                                        "Content-Length: 5\r\n\r\nhe", "~", "llo", NULL};
+    static const char *const steps[] = {
+        "<",
+        "HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 203 Fine\r\nX-Case: One\r\nx-case:two \r\nEmpty:\r\n",
+        "Content-Length: 5\r\n\r\nhe",
+        "~",
+        "llo",
+        NULL};
     struct scripted s;
     struct result r = {0};
     scripted_start(&s, 1, steps);
     struct net_fetch_request rq = request(s.port, "PATCH", "/a/../b?c={d}&e=%zz");
-    struct net_field fields[] = {{STR("X-Zed"), STR("1")}, {STR("x-Alpha"), STR("2")}, {STR("X-Zed"), STR("")}, {STR("Connection"), STR("upgrade")},
+    struct net_field fields[] = {{STR("X-Zed"), STR("1")},
+                                 {STR("x-Alpha"), STR("2")},
+                                 {STR("X-Zed"), STR("")},
+                                 {STR("Connection"), STR("upgrade")},
                                  {STR("accept"), STR("a/b")}};
     rq.fields = fields;
     rq.fields_count = ARRAY_COUNT(fields);
@@ -201,14 +212,18 @@ static void head_and_body(void **state) {
     assert_string_equal(r.fields.p, "X-Case=One;x-case=two;Empty=;Content-Length=5;");
     assert_string_equal(r.body.p, "hello");
     char want[256];
-    snprintf(want, sizeof want, "PATCH /a/../b?c={d}&e=%%zz HTTP/1.1\r\nHost: %s\r\nX-Zed: 1\r\nx-Alpha: 2\r\nX-Zed:\r\naccept: a/b\r\nContent-Length: 0\r\n\r\n", authority);
+    snprintf(want, sizeof want,
+             "PATCH /a/../b?c={d}&e=%%zz HTTP/1.1\r\nHost: %s\r\nX-Zed: 1\r\nx-Alpha: 2\r\nX-Zed:\r\naccept: "
+             "a/b\r\nContent-Length: 0\r\n\r\n",
+             authority);
     assert_string_equal(s.got.p, want);
     buf_free(&s.got);
     result_free(&r);
 }
 
 static void chunks_and_trailers(void **state) {
-    static const char *const steps[] = {"<", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n3\r\nabc\r\n", "2;x\r\nde\r\n0\r\nT: u\r\n\r\n", NULL};
+    static const char *const steps[] = {"<", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n3\r\nabc\r\n",
+                                        "2;x\r\nde\r\n0\r\nT: u\r\n\r\n", NULL};
     struct scripted s;
     struct result r = {0};
     scripted_start(&s, 1, steps);
@@ -245,7 +260,8 @@ static void failures(void **state) {
         struct net_fetch_request rq = request(s.port, "GET", "/");
         run(&r, &rq);
         scripted_stop(&s);
-        if (r.error != cases[i].error) fail_msg("%s: got %s, want %s", cases[i].steps[1], net_error_wit(r.error), net_error_wit(cases[i].error));
+        if (r.error != cases[i].error)
+            fail_msg("%s: got %s, want %s", cases[i].steps[1], net_error_wit(r.error), net_error_wit(cases[i].error));
         buf_free(&s.got);
         result_free(&r);
     }
@@ -341,7 +357,10 @@ static void responses_that_are_refused(void **state) {
 
 /* Heads come in any pieces. */
 static void byte_by_byte(void **state) {
-    static const char *const steps[] = {"<", "=HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200\r\nTransfer-Encoding: CHUNKED\r\nX:\r\n\r\n2\r\nab\r\n00;x=y\r\nT: u\r\n\r\n", NULL};
+    static const char *const steps[] = {
+        "<",
+        "=HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200\r\nTransfer-Encoding: CHUNKED\r\nX:\r\n\r\n2\r\nab\r\n00;x=y\r\nT: u\r\n\r\n",
+        NULL};
     struct scripted s;
     struct result r = {0};
     scripted_start(&s, 1, steps);
@@ -361,7 +380,8 @@ static void byte_by_byte(void **state) {
 /* The response ends when its last byte is there, though the request's body never does. */
 static void a_response_before_the_request_ends(void **state) {
     static const char *const answers[] = {
-        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "HTTP/1.1 413 Large\r\nContent-Length: 5\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        "HTTP/1.1 413 Large\r\nContent-Length: 5\r\n\r\nhello",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
         "HTTP/1.1 413 Large\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\n\r\nhello", /* until the connection's end */
@@ -416,7 +436,8 @@ static void a_body_that_stays_short(void **state) {
 
 /* More than the response's bytes on its connection are nobody's. */
 static void bytes_after_a_response(void **state) {
-    static const char *const steps[] = {"<", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", "<", NULL};
+    static const char *const steps[] = {
+        "<", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", "<", NULL};
     struct scripted s;
     scripted_start(&s, 2, steps);
     for (int i = 0; i < 2; i++) {
@@ -563,14 +584,15 @@ static void misuse(void **state) {
     struct net_fetch *f;
     struct net_field bad = {STR("X"), STR("a\nb")}, length = {STR("Content-Length"), STR("5")};
     struct net_fetch_request rq = request(1, "GET", "/");
-    static const char *const authorities[] = {"", "a b", "u@h", "h/x", "h?x", "h#x"}, *const paths[] = {"x", "/a b", "/#", "/\r\nX: y"},
-                            *const methods[] = {"", "GET /", "CONNECT"}, *const schemes[] = {"", "ftp", "file", "HTTP "};
-#define EACH(list, member, error)                                                                        \
-    for (size_t i = 0; i < ARRAY_COUNT(list); i++) {                                                 \
-        struct net_fetch_request b = rq;                                                             \
-        b.member = str_c(list[i]);                                                                   \
-        assert_int_equal(net_fetch_new(client, &b, NULL, NULL, &f), error);                          \
-        assert_null(f);                                                                              \
+    static const char *const authorities[] = {"", "a b", "u@h", "h/x", "h?x", "h#x"},
+                             *const paths[] = {"x", "/a b", "/#", "/\r\nX: y"}, *const methods[] = {"", "GET /", "CONNECT"},
+                             *const schemes[] = {"", "ftp", "file", "HTTP "};
+#define EACH(list, member, error)                                                                                                \
+    for (size_t i = 0; i < ARRAY_COUNT(list); i++) {                                                                             \
+        struct net_fetch_request b = rq;                                                                                         \
+        b.member = str_c(list[i]);                                                                                               \
+        assert_int_equal(net_fetch_new(client, &b, NULL, NULL, &f), error);                                                      \
+        assert_null(f);                                                                                                          \
     }
     EACH(authorities, authority, NET_HTTP_REQUEST_URI_INVALID)
     EACH(paths, path, NET_HTTP_REQUEST_URI_INVALID)
@@ -710,7 +732,8 @@ static void tls(void **state) {
     snprintf(ca, sizeof ca, "%s/cert", dir);
     snprintf(command, sizeof command,
              "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost "
-             "-addext subjectAltName=DNS:localhost -keyout %s/key -out %s/cert >%s/log 2>&1", dir, dir, dir);
+             "-addext subjectAltName=DNS:localhost -keyout %s/key -out %s/cert >%s/log 2>&1",
+             dir, dir, dir);
     if (!shell("command -v openssl >/dev/null 2>&1") || !shell(command)) {
         rmdir(dir);
         skip();
@@ -719,7 +742,8 @@ static void tls(void **state) {
     uint16_t port;
     assert_int_equal(net_listen(STR("127.0.0.1:0"), false, &fd, &port, NULL), ERR_OK);
     close(fd);
-    snprintf(command, sizeof command, "openssl s_server -accept 127.0.0.1:%u -key %s/key -cert %s/cert -www >%s/log 2>&1 & echo $! >%s/pid; sleep 0.5",
+    snprintf(command, sizeof command,
+             "openssl s_server -accept 127.0.0.1:%u -key %s/key -cert %s/cert -www >%s/log 2>&1 & echo $! >%s/pid; sleep 0.5",
              port, dir, dir, dir, dir);
     assert_true(shell(command));
     snprintf(authority, sizeof authority, "localhost:%u", port);
@@ -764,10 +788,24 @@ int main(void) {
     setenv("ALL_PROXY", "http://127.0.0.1:9", 1);
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(head_and_body), T(chunks_and_trailers), T(failures), T(responses_that_are_refused), T(byte_by_byte),
-        T(a_response_before_the_request_ends), T(a_body_that_stays_short), T(bytes_after_a_response), T(a_connection_that_died),
-        T(nobody_there), T(timeouts), T(large_head), T(addresses_may_be_denied),
-        T(quota), T(misuse), T(uploads), T(a_slow_reader_and_cancel), T(tls),
+        T(head_and_body),
+        T(chunks_and_trailers),
+        T(failures),
+        T(responses_that_are_refused),
+        T(byte_by_byte),
+        T(a_response_before_the_request_ends),
+        T(a_body_that_stays_short),
+        T(bytes_after_a_response),
+        T(a_connection_that_died),
+        T(nobody_there),
+        T(timeouts),
+        T(large_head),
+        T(addresses_may_be_denied),
+        T(quota),
+        T(misuse),
+        T(uploads),
+        T(a_slow_reader_and_cancel),
+        T(tls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -371,7 +371,8 @@ static void next_request(struct net_conn *c) {
     net_conn_set_state(c, NET_CONN_READING);
     c->fields = c->in.base;
     http1_head_init(&c->head, &c->server->limits, c->fields);
-    if (c->server->draining && !c->server->keeps_idle && !net_bytes_left(&c->in)) { /* a client that was not told may ask once more */
+    if (c->server->draining && !c->server->keeps_idle &&
+        !net_bytes_left(&c->in)) { /* a client that was not told may ask once more */
         net_conn_set_state(c, NET_CONN_CLOSING);
         net_conn_later(c);
         return;
@@ -530,7 +531,8 @@ static void on_deadline(struct net_conn *c) {
 }
 
 void net_conn_sweep(struct net_conn *c, uint64_t now) {
-    if (LIKELY(!passed(c->write_deadline_ns, now) && !passed(c->io_deadline_ns, now) && !(c->x.live && passed(c->x.deadline_ns, now))))
+    if (LIKELY(!passed(c->write_deadline_ns, now) && !passed(c->io_deadline_ns, now) &&
+               !(c->x.live && passed(c->x.deadline_ns, now))))
         return;
     c->expired = true;
     net_conn_later(c);

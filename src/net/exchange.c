@@ -91,7 +91,8 @@ static enum net_flow source_peek(struct net_source *s, str *data) {
             return NET_FLOW_FAILED;
         }
         if (c->x.continue_due) send_continue(c);
-        if (c->turn_bytes >= NET_TURN_BYTES && c->readable) { /* a client may send faster than anybody looks at it: others first */
+        if (c->turn_bytes >= NET_TURN_BYTES &&
+            c->readable) { /* a client may send faster than anybody looks at it: others first */
             net_conn_later(c);
             return NET_FLOW_WAIT;
         }
@@ -385,7 +386,8 @@ err net_exchange_respond(struct net_exchange *x, uint16_t status, const struct n
     if (x->responded) return ERR_USAGE;
     if (status < 200) return ERR_INVALID;
     TRY(http1_response_check(&r));
-    bool head = str_eq(rq->method, STR("HEAD")), reset = status == 205 && !head; /* no content, and yet framed (RFC 9110 §15.3.6) */
+    bool head = str_eq(rq->method, STR("HEAD")),
+         reset = status == 205 && !head; /* no content, and yet framed (RFC 9110 §15.3.6) */
     x->no_body = reset || net_response_bodiless(rq->method, status);
     /* A client that was not asked for its body may send it or not (RFC 9110 §10.1.1): only a close is clear. */
     x->close = x->close || r.close || !c->head.keep_alive || c->server->draining || x->continue_due || c->eof || x->source.error;
@@ -469,8 +471,12 @@ void net_exchange_end(struct net_exchange *x) {
 /* ---- looking at it ---- */
 
 const struct net_request *net_exchange_request(const struct net_exchange *x) { return &conn_of(x)->head.rq; }
-struct net_source *net_exchange_source(struct net_exchange *x) { return &x->source; }
-struct net_sink *net_exchange_sink(struct net_exchange *x) { return &x->sink; }
+struct net_source *net_exchange_source(struct net_exchange *x) {
+    return &x->source;
+}
+struct net_sink *net_exchange_sink(struct net_exchange *x) {
+    return &x->sink;
+}
 void net_exchange_set_user(struct net_exchange *x, void *user) { x->user = user; }
 void *net_exchange_user(const struct net_exchange *x) { return x->user; }
 bool net_exchange_responded(const struct net_exchange *x) { return x->responded; }

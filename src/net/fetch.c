@@ -60,7 +60,8 @@ void net_fetch_fail(struct net_fetch *f, enum net_error e, const char *text) {
 
 /* Request and response have both come to an end. */
 static void conclude(struct net_fetch *f) {
-    bool again = f->answer.keep_alive && !f->answer.until_close && request_whole(f) && f->in_used == f->in.n && !f->wire->eof && !f->wire->cut;
+    bool again = f->answer.keep_alive && !f->answer.until_close && request_whole(f) && f->in_used == f->in.n && !f->wire->eof &&
+                 !f->wire->cut;
     if (again) net_client_give(f->client, f->wire);
     else net_wire_free(f->wire);
     f->wire = NULL;
@@ -129,7 +130,8 @@ static bool take_head(struct net_fetch *f) {
     }
     if (f->answer.status == 101 || ++f->informed > NET_FETCH_INFORM_MAX) {
         net_fetch_fail(f, NET_HTTP_PROTOCOL_ERROR,
-                       f->answer.status == 101 ? "the peer switched protocols without being asked" : "the peer sends no end of 1xx responses");
+                       f->answer.status == 101 ? "the peer switched protocols without being asked"
+                                               : "the peer sends no end of 1xx responses");
         return false;
     }
     return true;
@@ -214,7 +216,8 @@ static const struct net_source_ops source_ops = {source_peek, source_consume, so
 
 /* Whether what was sent may have to be sent again: on a wire that rested, which the peer may have closed at the same time. */
 static bool keeps_sent(const struct net_fetch *f) {
-    return f->head_bytes_out && (!f->wire || f->wire->reused) && f->phase <= NET_FETCH_SENT && !f->in.n && f->out.n <= NET_FETCH_SEND_BYTES;
+    return f->head_bytes_out && (!f->wire || f->wire->reused) && f->phase <= NET_FETCH_SENT && !f->in.n &&
+           f->out.n <= NET_FETCH_SEND_BYTES;
 }
 
 static void drop_sent(struct net_fetch *f) {
@@ -546,9 +549,15 @@ void net_fetch_free(struct net_fetch *f) {
 
 const struct net_response *net_fetch_response(const struct net_fetch *f) { return f->response.status ? &f->response : NULL; }
 enum net_error net_fetch_error(const struct net_fetch *f) { return f->error; }
-str net_fetch_error_text(const struct net_fetch *f) { return str_c(f->error_text[0] ? f->error_text : f->error ? net_error_text(f->error) : ""); }
+str net_fetch_error_text(const struct net_fetch *f) {
+    return str_c(f->error_text[0] ? f->error_text : f->error ? net_error_text(f->error) : "");
+}
 str net_fetch_scheme(const struct net_fetch *f) { return f->rq.scheme; }
 str net_fetch_authority(const struct net_fetch *f) { return f->rq.authority; }
 const struct net_addr *net_fetch_prohibited(const struct net_fetch *f) { return f->prohibited ? &f->prohibited_address : NULL; }
-struct net_source *net_fetch_source(struct net_fetch *f) { return &f->source; }
-struct net_sink *net_fetch_sink(struct net_fetch *f) { return &f->sink; }
+struct net_source *net_fetch_source(struct net_fetch *f) {
+    return &f->source;
+}
+struct net_sink *net_fetch_sink(struct net_fetch *f) {
+    return &f->sink;
+}

@@ -78,7 +78,8 @@ enum http1_result http1_field_line(const uint8_t *p, size_t n, size_t *at, struc
     if (i == name || p[i] != ':') {
         bool space = p[i] == ' ' || p[i] == '\t';
         /* §5.2: obs-fold is refused; §5.1: no whitespace between name and colon. */
-        *why = space ? (i == name ? "line folding in a field" : "whitespace before the colon of a field") : "malformed field name";
+        *why =
+            space ? (i == name ? "line folding in a field" : "whitespace before the colon of a field") : "malformed field name";
         return HTTP1_ERROR;
     }
     field->name = (str){p + name, i - name};
@@ -123,7 +124,7 @@ static enum http1_result request_line(struct http1_head *h, const uint8_t *p, si
         if (i + k == n) return HTTP1_MORE;
         uint8_t c = p[i + k];
         bool digit = c >= '0' && c <= '9';
-        if (k == 5 || k == 7 ? !digit : c != (uint8_t)"HTTP/ . "[k]) return refuse(h, 400, "malformed HTTP version");
+        if (k == 5 || k == 7 ? !digit : c != (uint8_t) "HTTP/ . "[k]) return refuse(h, 400, "malformed HTTP version");
     }
     if (p[i + 5] == '2') return refuse(h, 505, "HTTP/2 is not spoken here, only HTTP/1.1");
     if (p[i + 5] != '1') return refuse(h, 505, "HTTP version not supported");

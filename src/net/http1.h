@@ -16,7 +16,7 @@ struct http1_limits {
 };
 
 enum http1_result {
-    HTTP1_MORE,  /* the bytes so far are fine */
+    HTTP1_MORE, /* the bytes so far are fine */
     HTTP1_DONE,
     HTTP1_ERROR, /* status and why say what to answer; the connection must be closed after */
 };
@@ -44,12 +44,12 @@ struct http1_head {
     const uint8_t *base;      /* the bytes parsed so far stood here; NULL: nothing parsed */
     uint32_t at;              /* offset of the first line that is not parsed */
     uint8_t empty_lines;
-    bool line_done;           /* the request line is parsed */
+    bool line_done; /* the request line is parsed */
     struct http1_seen seen;
     bool keep_alive;
     bool expect_continue;
     bool chunked;
-    uint16_t status;          /* after ERROR: the answer's status */
+    uint16_t status; /* after ERROR: the answer's status */
     const char *why;
 };
 /* Ready for a next request. */
@@ -64,9 +64,9 @@ struct http1_answer {
     uint16_t status;
     struct net_field *fields; /* pointing into the head */
     uint32_t fields_count;
-    uint64_t length;  /* of the body: UINT64_MAX: chunked, or until the connection's end; 0 for one that has none by rule */
+    uint64_t length; /* of the body: UINT64_MAX: chunked, or until the connection's end; 0 for one that has none by rule */
     bool chunked, until_close;
-    bool keep_alive;  /* the peer does not mean to close */
+    bool keep_alive;      /* the peer does not mean to close */
     enum net_error error; /* after ERROR */
     const char *why;
 };
@@ -80,15 +80,15 @@ enum http1_result http1_answer_parse(struct http1_answer *a, str head, str metho
 struct http1_body {
     uint8_t state;
     bool chunked;
-    uint8_t digits;       /* of the chunk size being read */
-    uint16_t line_bytes;  /* of the extension being read */
-    uint32_t ext_bytes;   /* of extensions, less what the data excuses */
-    uint64_t left;        /* of the content-length or the chunk */
-    uint64_t total, max;  /* announced so far; allowed */
-    struct buf trailer;   /* the trailer section's bytes */
+    uint8_t digits;      /* of the chunk size being read */
+    uint16_t line_bytes; /* of the extension being read */
+    uint32_t ext_bytes;  /* of extensions, less what the data excuses */
+    uint64_t left;       /* of the content-length or the chunk */
+    uint64_t total, max; /* announced so far; allowed */
+    struct buf trailer;  /* the trailer section's bytes */
     struct net_field *trailers;
     uint32_t trailers_count;
-    uint16_t status;      /* after ERROR */
+    uint16_t status; /* after ERROR */
     const char *why;
 };
 /* length: UINT64_MAX: chunked; 0: none. bytes_max UINT64_MAX: any. */

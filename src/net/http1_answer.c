@@ -37,11 +37,13 @@ static enum http1_result status_line(struct http1_answer *a, str head, size_t *a
     size_t n = head.n, i = 9;
     bool digits = n > 14 && p[7] >= '0' && p[7] <= '9' && p[8] == ' ';
     for (; digits && i < 12; i++) digits = p[i] >= '0' && p[i] <= '9';
-    if (!digits || p[9] == '0' || (p[12] != ' ' && p[12] != '\r')) return wrong(a, NET_HTTP_PROTOCOL_ERROR, "the response has a malformed status line");
+    if (!digits || p[9] == '0' || (p[12] != ' ' && p[12] != '\r'))
+        return wrong(a, NET_HTTP_PROTOCOL_ERROR, "the response has a malformed status line");
     a->status = (uint16_t)((p[9] - '0') * 100 + (p[10] - '0') * 10 + (p[11] - '0'));
     *old = p[7] == '0';
     i = http1_scan_text(p, i, n);
-    if (p[i] != '\r' || p[i + 1] != '\n') return wrong(a, NET_HTTP_PROTOCOL_ERROR, "the response has a control character in its status line");
+    if (p[i] != '\r' || p[i + 1] != '\n')
+        return wrong(a, NET_HTTP_PROTOCOL_ERROR, "the response has a control character in its status line");
     *at = i + 2;
     return HTTP1_DONE;
 }
@@ -79,7 +81,8 @@ static void see(struct seen *s, const struct net_field *f) {
 static enum http1_result framing(struct http1_answer *a, const struct seen *s, str method, bool old) {
     if (s->bad_length) return wrong(a, NET_HTTP_PROTOCOL_ERROR, "the response has a malformed content-length");
     if (s->lengths > 1) return wrong(a, NET_HTTP_PROTOCOL_ERROR, "the response has more than one content-length");
-    if (s->codings && s->lengths) return wrong(a, NET_HTTP_PROTOCOL_ERROR, "the response has both content-length and transfer-encoding");
+    if (s->codings && s->lengths)
+        return wrong(a, NET_HTTP_PROTOCOL_ERROR, "the response has both content-length and transfer-encoding");
     if (s->codings && old) return wrong(a, NET_HTTP_PROTOCOL_ERROR, "the response has a transfer-encoding in HTTP/1.0");
     if (s->codings && (s->coding.bad || !s->coding.chunked || s->coding.other || s->coding.unknown))
         return wrong(a, NET_HTTP_RESPONSE_TRANSFER_CODING, "the response has a transfer coding that is not chunked");
@@ -106,7 +109,8 @@ enum http1_result http1_answer_parse(struct http1_answer *a, str head, str metho
     a->chunked = a->until_close = false;
     if (status_line(a, head, &at, &old) != HTTP1_DONE) return HTTP1_ERROR;
     while (at + 2 < head.n) {
-        if (a->fields_count == fields_max) return wrong(a, NET_HTTP_RESPONSE_HEADER_SECTION_SIZE, "the response has too many header fields");
+        if (a->fields_count == fields_max)
+            return wrong(a, NET_HTTP_RESPONSE_HEADER_SECTION_SIZE, "the response has too many header fields");
         struct net_field *f = &a->fields[a->fields_count];
         const char *why = "malformed field";
         if (http1_field_line(head.p, head.n, &at, f, &why) != HTTP1_DONE) return wrong(a, NET_HTTP_PROTOCOL_ERROR, why);

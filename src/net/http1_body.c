@@ -10,8 +10,8 @@ enum { SIZE, DIGITS, SPACE, EXT, SIZE_LF, DATA, DATA_CR, DATA_LF, LINE, IN_LINE,
 
 enum {
     SIZE_DIGITS_MAX = 16,
-    EXT_LINE_BYTES_MAX = 256,       /* of one chunk's extension */
-    EXT_BYTES_MAX = 16 << 10,       /* of extensions, beyond two bytes for each of data: a flood of them is an attack */
+    EXT_LINE_BYTES_MAX = 256, /* of one chunk's extension */
+    EXT_BYTES_MAX = 16 << 10, /* of extensions, beyond two bytes for each of data: a flood of them is an attack */
     TRAILER_BYTES_MAX = 16 << 10,
     TRAILERS_MAX = 64,
 };
@@ -84,16 +84,20 @@ static enum http1_result size_byte(struct http1_body *b, uint8_t c) {
         if (c != '\n') return refuse(b, 400, "carriage return without line feed in a chunk");
         return chunk_size_done(b);
     }
-    if (c != '\r' && (++b->line_bytes > EXT_LINE_BYTES_MAX || ++b->ext_bytes > EXT_BYTES_MAX)) return refuse(b, 400, "chunk extension too long");
+    if (c != '\r' && (++b->line_bytes > EXT_LINE_BYTES_MAX || ++b->ext_bytes > EXT_BYTES_MAX))
+        return refuse(b, 400, "chunk extension too long");
     return HTTP1_DONE;
 }
 
 /* Fields that mean something to framing, routing or authentication may not come late (RFC 9110 §6.5.1): dropped. */
 static bool trailer_forbidden(str name) {
-    static const str names[] = {STR_INIT("content-length"), STR_INIT("transfer-encoding"), STR_INIT("host"), STR_INIT("connection"),
-                                STR_INIT("trailer"), STR_INIT("te"), STR_INIT("keep-alive"), STR_INIT("upgrade"),
-                                STR_INIT("authorization"), STR_INIT("content-encoding"), STR_INIT("content-type"),
-                                STR_INIT("content-range"), STR_INIT("expect"), STR_INIT("cookie")};
+    static const str names[] = {STR_INIT("content-length"), STR_INIT("transfer-encoding"),
+                                STR_INIT("host"),           STR_INIT("connection"),
+                                STR_INIT("trailer"),        STR_INIT("te"),
+                                STR_INIT("keep-alive"),     STR_INIT("upgrade"),
+                                STR_INIT("authorization"),  STR_INIT("content-encoding"),
+                                STR_INIT("content-type"),   STR_INIT("content-range"),
+                                STR_INIT("expect"),         STR_INIT("cookie")};
     for (size_t i = 0; i < ARRAY_COUNT(names); i++)
         if (str_eq_nocase(name, names[i])) return true;
     return false;

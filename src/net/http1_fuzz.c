@@ -7,7 +7,8 @@
 #include "base/fuzz.h"
 #include "net/http1.h"
 
-static const struct http1_limits limits = {.head_bytes_max = 4096, .target_bytes_max = 1024, .fields_max = 32, .body_bytes_max = 1 << 20};
+static const struct http1_limits limits = {
+    .head_bytes_max = 4096, .target_bytes_max = 1024, .fields_max = 32, .body_bytes_max = 1 << 20};
 
 static size_t count(const uint8_t *p, size_t n, const char *lower) {
     size_t found = 0, k = strlen(lower);
@@ -32,7 +33,8 @@ static void check_lines(const uint8_t *p, size_t n) {
 static void check_accepted(const struct http1_head *h, const uint8_t *p) {
     size_t n = h->bytes;
     check_lines(p, n);
-    size_t lengths = count(p, n, "\ncontent-length:"), codings = count(p, n, "\ntransfer-encoding:"), hosts = count(p, n, "\nhost:");
+    size_t lengths = count(p, n, "\ncontent-length:"), codings = count(p, n, "\ntransfer-encoding:"),
+           hosts = count(p, n, "\nhost:");
     ENSURE(lengths <= 1 && hosts <= 1 && !(lengths && codings));
     ENSURE(hosts || h->rq.version_minor == 0);
     ENSURE(h->chunked == (codings > 0) && h->rq.has_body == (lengths + codings > 0));
@@ -95,7 +97,8 @@ static bool run_body(struct feed *f, uint64_t length, uint64_t max, struct buf *
             f->at += data.n;
         }
     }
-    for (uint32_t i = 0; i < b.trailers_count; i++) buf_printf(log, "|" STR_FMT "=" STR_FMT, STR_ARG(b.trailers[i].name), STR_ARG(b.trailers[i].value));
+    for (uint32_t i = 0; i < b.trailers_count; i++)
+        buf_printf(log, "|" STR_FMT "=" STR_FMT, STR_ARG(b.trailers[i].name), STR_ARG(b.trailers[i].value));
     buf_printf(log, "|%u|%u\n", b.status, http1_body_done(&b));
     ENSURE(!b.chunked || b.total <= max);
     bool on = http1_body_done(&b);
@@ -123,9 +126,10 @@ static bool run_request(struct feed *f, struct buf *log) {
         }
         break;
     }
-    buf_printf(log, STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT " %u %d %d\n", STR_ARG(h.rq.method), STR_ARG(h.rq.scheme), STR_ARG(h.rq.authority),
-               STR_ARG(h.rq.path), h.rq.fields_count, h.keep_alive, h.expect_continue);
-    for (uint32_t i = 0; i < h.rq.fields_count; i++) buf_printf(log, STR_FMT "=" STR_FMT "\n", STR_ARG(h.rq.fields[i].name), STR_ARG(h.rq.fields[i].value));
+    buf_printf(log, STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT " %u %d %d\n", STR_ARG(h.rq.method), STR_ARG(h.rq.scheme),
+               STR_ARG(h.rq.authority), STR_ARG(h.rq.path), h.rq.fields_count, h.keep_alive, h.expect_continue);
+    for (uint32_t i = 0; i < h.rq.fields_count; i++)
+        buf_printf(log, STR_FMT "=" STR_FMT "\n", STR_ARG(h.rq.fields[i].name), STR_ARG(h.rq.fields[i].value));
     if (!count(f->now, h.bytes, "?")) check_accepted(&h, f->now); /* absolute-form with a query rewrites its bytes */
     write_back(&h);
     f->at += h.bytes;
@@ -151,7 +155,8 @@ static bool run_answer(struct feed *f, struct buf *log) {
     buf_printf(log, "%d %d\n", r, r == HTTP1_ERROR ? 0 : a.status);
     if (r != HTTP1_DONE) return false;
     check_answer(&a, f->now, seen);
-    for (uint32_t i = 0; i < a.fields_count; i++) buf_printf(log, STR_FMT "=" STR_FMT "\n", STR_ARG(fields[i].name), STR_ARG(fields[i].value));
+    for (uint32_t i = 0; i < a.fields_count; i++)
+        buf_printf(log, STR_FMT "=" STR_FMT "\n", STR_ARG(fields[i].name), STR_ARG(fields[i].value));
     f->at += seen;
     return a.status < 200 || (!a.until_close && run_body(f, a.length, UINT64_MAX, log));
 }

@@ -9,7 +9,7 @@ enum {
     CLASS_TARGET = 2, /* visible ASCII but '#': what a request-target may hold */
     CLASS_HOST = 4,   /* reg-name and IP-literal, RFC 3986 §3.2.2, and ':' */
     CLASS_HEX = 8,
-    CLASS_TEXT = 16,  /* field content: visible, obs-text, SP, HTAB (RFC 9110 §5.5) */
+    CLASS_TEXT = 16, /* field content: visible, obs-text, SP, HTAB (RFC 9110 §5.5) */
 };
 extern const uint8_t http1_class[256];
 

@@ -5,7 +5,8 @@
 
 #include "net/http1.h"
 
-static const struct http1_limits limits = {.head_bytes_max = 1024, .target_bytes_max = 64, .fields_max = 8, .body_bytes_max = 1000};
+static const struct http1_limits limits = {
+    .head_bytes_max = 1024, .target_bytes_max = 64, .fields_max = 8, .body_bytes_max = 1000};
 
 /* What a head came out as, one line: "GET http a /x 1.1 body=none keep fields=2" or "400 why". */
 static void describe(struct buf *out, const struct http1_head *h, enum http1_result r) {
@@ -16,8 +17,8 @@ static void describe(struct buf *out, const struct http1_head *h, enum http1_res
         buf_printf(out, "%u", h->status);
     } else {
         const struct net_request *q = &h->rq;
-        buf_printf(out, STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT " 1.%u ", STR_ARG(q->method), STR_ARG(q->scheme), STR_ARG(q->authority),
-                   STR_ARG(q->path), q->version_minor);
+        buf_printf(out, STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT " 1.%u ", STR_ARG(q->method), STR_ARG(q->scheme),
+                   STR_ARG(q->authority), STR_ARG(q->path), q->version_minor);
         if (!q->has_body) buf_puts(out, STR("none"));
         else if (h->chunked) buf_puts(out, STR("chunked"));
         else buf_printf(out, "%u", (unsigned)q->content_length);
@@ -49,7 +50,8 @@ static void check_head(const char *bytes, size_t n, const char *expected) {
     struct buf got = {0};
     http1_head_init(&h, &limits, fields);
     describe(&got, &h, feed(&h, bytes, n));
-    if (strcmp((char *)got.p, expected) != 0) fail_msg("%s\n  got  %s\n  want %s (%s)", bytes, got.p, expected, h.why ? h.why : "");
+    if (strcmp((char *)got.p, expected) != 0)
+        fail_msg("%s\n  got  %s\n  want %s (%s)", bytes, got.p, expected, h.why ? h.why : "");
     for (size_t split = 1; split < n; split++) {
         http1_head_init(&h, &limits, fields);
         enum http1_result r = feed(&h, bytes, split);
@@ -85,7 +87,8 @@ static const struct {
     {"GET", "more"},
     {"POST / HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\n", "POST http a / 1.1 5 keep [Host=a] [Content-Length=5]"},
     {"POST / HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n", "POST http a / 1.1 0 keep [Host=a] [Content-Length=0]"},
-    {"POST / HTTP/1.1\r\n" H "transfer-encoding: ChunKed\r\n\r\n", "POST http a / 1.1 chunked keep [Host=a] [transfer-encoding=ChunKed]"},
+    {"POST / HTTP/1.1\r\n" H "transfer-encoding: ChunKed\r\n\r\n",
+     "POST http a / 1.1 chunked keep [Host=a] [transfer-encoding=ChunKed]"},
     {"G-E_T!#$%&'*+^`|~1 / HTTP/1.1\r\n" H "\r\n", "G-E_T!#$%&'*+^`|~1 http a / 1.1 none keep [Host=a]"},
     /* versions */
     {"GET / HTTP/1.0\r\n\r\n", "GET http  / 1.0 none close"},
@@ -154,7 +157,9 @@ static const struct {
     {"GET / HTTP/1.1\r\n" H "X(: a\r\n\r\n", "400"},
     {"GET / HTTP/1.1\r\n" H "X: a\tb\xc3\xa4 0123456789 0123456789\r\n\r\n",
      "GET http a / 1.1 none keep [Host=a] [X=a\tb\xc3\xa4 0123456789 0123456789]"},
-    {"GET / HTTP/1.1\n" "Host: a\n\n", "400"},
+    {"GET / HTTP/1.1\n"
+     "Host: a\n\n",
+     "400"},
     {"GET / HTTP/1.1\r\n" H "\n", "400"},
     {"GET / HTTP/1.1\r\n" H "\rX", "400"},
     {"GET / HTTP/1.1\r\n" H "a:\r\nb:\r\nc:\r\nd:\r\ne:\r\nf:\r\ng:\r\nh:\r\n\r\n", "431"},
@@ -186,7 +191,9 @@ static const struct {
     {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: ,chunked\r\n\r\n", "400"},
     {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked;x=y\r\n\r\n", "400"},
     {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: \"chunked\"\r\n\r\n", "400"},
-    {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: \x0b" "chunked\r\n\r\n", "400"},
+    {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: \x0b"
+     "chunked\r\n\r\n",
+     "400"},
     {"POST / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n\r\n", "400"},
     {"POST / HTTP/1.1\r\n" H "Transfer-Encoding : chunked\r\n\r\n", "400"},
     {"POST / HTTP/1.1\r\n" H "X: y\r\n\tTransfer-Encoding: chunked\r\n\r\n", "400"},
@@ -204,7 +211,8 @@ static const struct {
 static void heads_in_every_split(void **state) {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(heads); i++) check_head(heads[i].bytes, strlen(heads[i].bytes), heads[i].expected);
-    static const char nul[] = "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", nul_name[] = "GET / HTTP/1.1\r\nHost: a\r\nX\0: b\r\n\r\n",
+    static const char nul[] = "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",
+                      nul_name[] = "GET / HTTP/1.1\r\nHost: a\r\nX\0: b\r\n\r\n",
                       nul_path[] = "GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n";
     check_head(nul, sizeof nul - 1, "400");
     check_head(nul_name, sizeof nul_name - 1, "400");
@@ -273,7 +281,8 @@ static void check_body(const char *bytes, uint64_t length, const char *expected)
     for (size_t take = 1; take <= 100; take += 99)
         for (size_t split = 0; split <= n; split++) {
             read_body(&got, bytes, n, length, split, take);
-            if (strcmp((char *)got.p, expected) != 0) fail_msg("%s\n  split at %zu: got %s, want %s", bytes, split, got.p, expected);
+            if (strcmp((char *)got.p, expected) != 0)
+                fail_msg("%s\n  split at %zu: got %s, want %s", bytes, split, got.p, expected);
         }
     buf_free(&got);
 }
@@ -368,8 +377,10 @@ static void floods_of_extensions_and_trailers(void **state) {
 
 static void responses(void **state) {
     (void)state;
-    struct net_field f[] = {{STR_INIT("X-Case"), STR_INIT("v")}, {STR_INIT("Transfer-Encoding"), STR_INIT("gzip")},
-                            {STR_INIT("CONNECTION"), STR_INIT("x, close")}, {STR_INIT("content-length"), STR_INIT("5")}};
+    struct net_field f[] = {{STR_INIT("X-Case"), STR_INIT("v")},
+                            {STR_INIT("Transfer-Encoding"), STR_INIT("gzip")},
+                            {STR_INIT("CONNECTION"), STR_INIT("x, close")},
+                            {STR_INIT("content-length"), STR_INIT("5")}};
     struct http1_response r = {.status = 299, .fields = f, .fields_count = 4};
     struct http1_frame frame = {.close = true, .date = "Sun, 06 Nov 1994 08:49:37 GMT", .server = STR("orlo")};
     uint8_t out[512];
@@ -377,12 +388,16 @@ static void responses(void **state) {
     assert_true(r.close && r.content_length == 5 && !r.has_date);
     uint8_t *end = http1_response_write(&r, &frame, out);
     assert_true((size_t)(end - out) <= r.bytes);
-    static const char want[] = "HTTP/1.1 299 \r\nX-Case: v\r\ncontent-length: 5\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: orlo\r\nConnection: close\r\n";
+    static const char want[] = "HTTP/1.1 299 \r\nX-Case: v\r\ncontent-length: 5\r\nDate: Sun, 06 Nov 1994 08:49:37 "
+                               "GMT\r\nServer: orlo\r\nConnection: close\r\n";
     assert_int_equal(end - out, sizeof want - 1);
     assert_memory_equal(out, want, sizeof want - 1);
 
-    static const struct net_field bad[] = {{STR_INIT("a b"), STR_INIT("v")}, {STR_INIT(""), STR_INIT("v")}, {STR_INIT("a"), STR_INIT("v\r\nx: y")},
-                                           {STR_INIT("a"), STR_INIT("\0")}, {STR_INIT("content-length"), STR_INIT("x")}};
+    static const struct net_field bad[] = {{STR_INIT("a b"), STR_INIT("v")},
+                                           {STR_INIT(""), STR_INIT("v")},
+                                           {STR_INIT("a"), STR_INIT("v\r\nx: y")},
+                                           {STR_INIT("a"), STR_INIT("\0")},
+                                           {STR_INIT("content-length"), STR_INIT("x")}};
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         struct http1_response b = {.status = 200, .fields = &bad[i], .fields_count = 1};
         assert_int_equal(http1_response_check(&b), ERR_INVALID);
@@ -413,9 +428,12 @@ static void numbers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(heads_in_every_split), cmocka_unit_test(heads_over_the_limit),
-        cmocka_unit_test(bodies_in_every_split), cmocka_unit_test(floods_of_extensions_and_trailers),
-        cmocka_unit_test(responses), cmocka_unit_test(numbers),
+        cmocka_unit_test(heads_in_every_split),
+        cmocka_unit_test(heads_over_the_limit),
+        cmocka_unit_test(bodies_in_every_split),
+        cmocka_unit_test(floods_of_extensions_and_trailers),
+        cmocka_unit_test(responses),
+        cmocka_unit_test(numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,24 +4,11 @@
 
 const char *net_status_text(uint16_t status) {
     switch (status) {
-#define S(code, text)                                                                                                    \
-    case code: return text;
-        S(100, "Continue") S(101, "Switching Protocols") S(102, "Processing") S(103, "Early Hints")
-        S(200, "OK") S(201, "Created") S(202, "Accepted") S(203, "Non-Authoritative Information") S(204, "No Content")
-        S(205, "Reset Content") S(206, "Partial Content") S(207, "Multi-Status") S(208, "Already Reported") S(226, "IM Used")
-        S(300, "Multiple Choices") S(301, "Moved Permanently") S(302, "Found") S(303, "See Other") S(304, "Not Modified")
-        S(305, "Use Proxy") S(307, "Temporary Redirect") S(308, "Permanent Redirect")
-        S(400, "Bad Request") S(401, "Unauthorized") S(402, "Payment Required") S(403, "Forbidden") S(404, "Not Found")
-        S(405, "Method Not Allowed") S(406, "Not Acceptable") S(407, "Proxy Authentication Required") S(408, "Request Timeout")
-        S(409, "Conflict") S(410, "Gone") S(411, "Length Required") S(412, "Precondition Failed") S(413, "Content Too Large")
-        S(414, "URI Too Long") S(415, "Unsupported Media Type") S(416, "Range Not Satisfiable") S(417, "Expectation Failed")
-        S(418, "I'm a teapot") S(421, "Misdirected Request") S(422, "Unprocessable Content") S(423, "Locked")
-        S(424, "Failed Dependency") S(425, "Too Early") S(426, "Upgrade Required") S(428, "Precondition Required")
-        S(429, "Too Many Requests") S(431, "Request Header Fields Too Large") S(451, "Unavailable For Legal Reasons")
-        S(500, "Internal Server Error") S(501, "Not Implemented") S(502, "Bad Gateway") S(503, "Service Unavailable")
-        S(504, "Gateway Timeout") S(505, "HTTP Version Not Supported") S(506, "Variant Also Negotiates")
-        S(507, "Insufficient Storage") S(508, "Loop Detected") S(510, "Not Extended") S(511, "Network Authentication Required")
-#undef S
+#define X(code, text)                                                                                                            \
+    case code:                                                                                                                   \
+        return text;
+#include "net/status.def"
+#undef X
     default: return "";
     }
 }
@@ -151,7 +138,7 @@ size_t http1_end_chunked(uint8_t *out) { return (size_t)(PUT(out, "Transfer-Enco
 
 size_t http1_chunk_head(uint8_t *out, uint64_t n) {
     int digits = n ? (67 - __builtin_clzll(n)) / 4 : 1;
-    for (int i = digits; i-- > 0; n >>= 4) out[i] = (uint8_t)"0123456789abcdef"[n & 15];
+    for (int i = digits; i-- > 0; n >>= 4) out[i] = (uint8_t) "0123456789abcdef"[n & 15];
     out[digits] = '\r';
     out[digits + 1] = '\n';
     return (size_t)digits + 2;

@@ -317,7 +317,9 @@ size_t net_sink_room(const struct net_sink *s) { return s->ops->room(s); }
 err net_sink_write(struct net_sink *s, str data) { return s->ops->write(s, data); }
 void net_sink_abort(struct net_sink *s, enum net_error e) { s->ops->abort(s, e); }
 bool net_sink_flushed(const struct net_sink *s) { return s->ops->flushed(s); }
-err net_sink_finish(struct net_sink *s, const struct net_field *trailers, uint32_t count) { return s->ops->finish(s, trailers, count); }
+err net_sink_finish(struct net_sink *s, const struct net_field *trailers, uint32_t count) {
+    return s->ops->finish(s, trailers, count);
+}
 enum net_error net_sink_error(const struct net_sink *s) { return s->error; }
 
 void net_sink_notify(struct net_sink *s, void (*fn)(void *arg), void *arg) {
@@ -326,7 +328,8 @@ void net_sink_notify(struct net_sink *s, void (*fn)(void *arg), void *arg) {
 }
 
 const char *net_error_text(enum net_error e) {
-    static const char *const text[] = {"ok",
+    static const char *const text[] = {
+        "ok",
 #define X(name, wit, text) text,
 #include "net/http_error.def"
 #undef X
@@ -335,7 +338,8 @@ const char *net_error_text(enum net_error e) {
 }
 
 const char *net_error_wit(enum net_error e) {
-    static const char *const wit[] = {"",
+    static const char *const wit[] = {
+        "",
 #define X(name, wit, text) wit,
 #include "net/http_error.def"
 #undef X

@@ -20,7 +20,7 @@
 /* ---- loop ---------------------------------------------------------------------------------------------- */
 
 struct net_loop;
-struct net_loop *net_loop_new(void); /* after fork, in the process that runs it */
+struct net_loop *net_loop_new(void);    /* after fork, in the process that runs it */
 void net_loop_free(struct net_loop *l); /* what was made on it must be freed before */
 void net_loop_run(struct net_loop *l);  /* until net_loop_stop; also returns when nothing can happen any more */
 void net_loop_stop(struct net_loop *l);
@@ -54,7 +54,7 @@ enum { NET_READABLE = 1, NET_WRITABLE = 2 };
 struct net_watch;
 struct net_watch *net_watch_new(struct net_loop *l, int fd, unsigned events, void (*fn)(void *arg, unsigned events), void *arg);
 void net_watch_events(struct net_watch *w, unsigned events); /* 0: pause */
-void net_watch_free(struct net_watch *w); /* before fd is closed; also from its own fn */
+void net_watch_free(struct net_watch *w);                    /* before fd is closed; also from its own fn */
 
 /* Work that the kernel may hold up, on another thread: fn(arg) there, then done(arg, ran) on the loop's thread. The threads are
  * four, for the whole process, made at the first work (so after a sandbox was put on), and take no signals. */
@@ -131,25 +131,26 @@ struct net_exchange;
 #define NET_NO_LIMIT UINT32_MAX
 struct net_server_config {
     struct net_loop *loop;
-    str listen;            /* "127.0.0.1:8080", "[::1]:8080", "localhost:0", ":8080" (all addresses, both families) */
-    int fd;                /* > 0: a listening socket to take over (it is closed with the server); `listen` is only its name */
-    bool reuse_port;       /* SO_REUSEPORT: one socket per worker on the same port */
-    bool tls_upstream;     /* requests came by TLS to somebody before us: scheme is https */
-    uint32_t connections_max;   /* 10,000; above, one on which nobody is served makes room; is there none: 503 and closed */
-    uint32_t header_ms_max;     /* 10,000: from the first byte of a request to the end of its head */
-    uint32_t body_ms_max;       /* 30,000: between two reads of the body's bytes while the handler waits for them */
-    uint32_t idle_ms_max;       /* 60,000: between requests */
-    uint32_t handler_ms_max;    /* 60,000: from head to end of the response; then NET_EVENT_DEADLINE */
-    uint32_t write_ms_max;      /* 30,000: no byte of the response accepted by the client */
+    str listen;               /* "127.0.0.1:8080", "[::1]:8080", "localhost:0", ":8080" (all addresses, both families) */
+    int fd;                   /* > 0: a listening socket to take over (it is closed with the server); `listen` is only its name */
+    bool reuse_port;          /* SO_REUSEPORT: one socket per worker on the same port */
+    bool tls_upstream;        /* requests came by TLS to somebody before us: scheme is https */
+    uint32_t connections_max; /* 10,000; above, one on which nobody is served makes room; is there none: 503 and closed */
+    uint32_t header_ms_max;   /* 10,000: from the first byte of a request to the end of its head */
+    uint32_t body_ms_max;     /* 30,000: between two reads of the body's bytes while the handler waits for them */
+    uint32_t idle_ms_max;     /* 60,000: between requests */
+    uint32_t handler_ms_max;  /* 60,000: from head to end of the response; then NET_EVENT_DEADLINE */
+    uint32_t write_ms_max;    /* 30,000: no byte of the response accepted by the client */
     uint32_t half_closed_ms_max; /* 5,000: the client shut down its sending side before it had the answer; then it is gone */
-    uint32_t head_bytes_max;    /* 64 KiB: request line and header section; above: 431 */
-    uint32_t target_bytes_max;  /* 16 KiB: above: 414 */
-    uint32_t fields_max;        /* 128: above: 431 */
-    uint64_t body_bytes_max;    /* 0: no limit; above: 413 (before the handler if content-length says so) */
-    uint32_t queue_bytes_max;   /* 64 KiB: response bytes queued per connection */
-    uint64_t memory_bytes_max;  /* of all connections; above, whoever sends a head for longest makes room for the next head; is there none: 503.
+    uint32_t head_bytes_max;     /* 64 KiB: request line and header section; above: 431 */
+    uint32_t target_bytes_max;   /* 16 KiB: above: 414 */
+    uint32_t fields_max;         /* 128: above: 431 */
+    uint64_t body_bytes_max;     /* 0: no limit; above: 413 (before the handler if content-length says so) */
+    uint32_t queue_bytes_max;    /* 64 KiB: response bytes queued per connection */
+    uint64_t
+        memory_bytes_max; /* of all connections; above, whoever sends a head for longest makes room for the next head; is there none: 503.
                                    0: no limit */
-    str server_name;            /* value of a Server header; empty: none */
+    str server_name; /* value of a Server header; empty: none */
     /* A request's head is complete. The owner holds x until it calls net_exchange_end. */
     void (*on_accept)(void *arg); /* before a byte of the connection is read; may be NULL */
     void (*on_request)(struct net_exchange *x, void *arg);
@@ -176,15 +177,15 @@ struct net_server_stats net_server_stats(const struct net_server *s);
 
 /* A request's head. Borrows until net_exchange_end. */
 struct net_request {
-    str method;     /* as sent: "GET" */
-    str scheme;     /* "http" or "https": how it came, whatever the target claims */
-    str authority;  /* from an absolute-form target, else Host, else the address and port that the client connected to */
-    str path;       /* with query; "/" for an empty path in absolute-form, "*" for OPTIONS *, empty for CONNECT */
+    str method;    /* as sent: "GET" */
+    str scheme;    /* "http" or "https": how it came, whatever the target claims */
+    str authority; /* from an absolute-form target, else Host, else the address and port that the client connected to */
+    str path;      /* with query; "/" for an empty path in absolute-form, "*" for OPTIONS *, empty for CONNECT */
     const struct net_field *fields; /* in order, Host and framing fields included */
     uint32_t fields_count;
-    uint8_t version_minor;          /* 1: HTTP/1.1, 0: HTTP/1.0 */
-    bool has_body;                  /* a content-length or transfer-encoding was sent */
-    uint64_t content_length;        /* UINT64_MAX: chunked, unknown */
+    uint8_t version_minor;   /* 1: HTTP/1.1, 0: HTTP/1.0 */
+    bool has_body;           /* a content-length or transfer-encoding was sent */
+    uint64_t content_length; /* UINT64_MAX: chunked, unknown */
 };
 const struct net_request *net_exchange_request(const struct net_exchange *x);
 str net_exchange_peer(const struct net_exchange *x); /* "203.0.113.7"; borrows until net_exchange_end */
@@ -215,7 +216,8 @@ void net_exchange_listen(struct net_exchange *x, void (*fn)(void *arg, enum net_
  * ERR_INVALID: status not 200..999, a bad field, two content-lengths. ERR_USAGE: twice. ERR_CLOSED: client gone. */
 [[nodiscard]] err net_exchange_respond(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count);
 /* All of it at once: head, body, finish. ERR_INVALID also for a content-length that is not the body's. */
-[[nodiscard]] err net_exchange_reply(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count, str body);
+[[nodiscard]] err net_exchange_reply(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count,
+                                     str body);
 bool net_exchange_responded(const struct net_exchange *x);
 /* Takes back a response that is not finished and of which nothing has left yet, so that another can be given instead (a guest that
  * trapped). True also when there was none; false: too late. */
@@ -224,9 +226,9 @@ bool net_exchange_retract(struct net_exchange *x);
  * there was no head). Otherwise what is queued goes out and the next request may come. */
 void net_exchange_end(struct net_exchange *x);
 struct net_exchange_stats {
-    uint64_t started_ns;            /* net_loop_now_ns when the head was complete */
+    uint64_t started_ns; /* net_loop_now_ns when the head was complete */
     uint64_t body_bytes_in, body_bytes_out;
-    uint16_t status;                /* 0: none yet */
+    uint16_t status; /* 0: none yet */
 };
 struct net_exchange_stats net_exchange_stats(const struct net_exchange *x);
 
@@ -243,9 +245,9 @@ struct net_fetch;
 
 struct net_client_config {
     struct net_loop *loop;
-    uint32_t connections_max;   /* open at once, over all hosts; 256; who comes then waits */
-    uint32_t idle_max;          /* kept for reuse; 64 */
-    str ca_file;                /* PEM; empty: the system's */
+    uint32_t connections_max; /* open at once, over all hosts; 256; who comes then waits */
+    uint32_t idle_max;        /* kept for reuse; 64 */
+    str ca_file;              /* PEM; empty: the system's */
 };
 [[nodiscard]] err net_client_new(const struct net_client_config *config, struct net_client **out, struct diag *d);
 void net_client_free(struct net_client *c); /* its fetches must have been freed */
@@ -257,9 +259,10 @@ struct net_quota {
 
 struct net_fetch_request {
     str method, scheme, authority, path; /* scheme http or https; path with query, empty is "/" */
-    const struct net_field *fields;      /* sent in this order and case; Host comes from authority unless given; none is added but framing */
+    const struct net_field
+        *fields; /* sent in this order and case; Host comes from authority unless given; none is added but framing */
     uint32_t fields_count;
-    bool has_body;           /* the body will be written to net_fetch_sink; its content-length is read from fields, else chunked */
+    bool has_body; /* the body will be written to net_fetch_sink; its content-length is read from fields, else chunked */
     uint32_t connect_ms_max;       /* 0: 30,000 */
     uint32_t first_byte_ms_max;    /* 0: 60,000; from the end of connecting */
     uint32_t between_bytes_ms_max; /* 0: 60,000; while the reader wants bytes; of the upload after the response has begun */
@@ -275,8 +278,8 @@ enum { NET_FETCH_BYTES_MAX = 320 << 10 };
 /* Everything of rq is copied. Failures (even a full quota) come as the fetch's error; only what cannot be sent at all is returned, *out NULL:
  * HTTP_REQUEST_METHOD_INVALID, HTTP_REQUEST_URI_INVALID, HTTP_PROTOCOL_ERROR (a field), HTTP_REQUEST_BODY_SIZE (a content-length that is
  * none, or announces what has_body denies). on_change(arg): the head arrived, or the fetch came to its end. */
-[[nodiscard]] enum net_error net_fetch_new(struct net_client *c, const struct net_fetch_request *rq, void (*on_change)(void *arg), void *arg,
-                                           struct net_fetch **out);
+[[nodiscard]] enum net_error net_fetch_new(struct net_client *c, const struct net_fetch_request *rq, void (*on_change)(void *arg),
+                                           void *arg, struct net_fetch **out);
 void net_fetch_free(struct net_fetch *f); /* cancels what is under way; from any callback too */
 
 struct net_response {
@@ -292,7 +295,7 @@ str net_fetch_scheme(const struct net_fetch *f);           /* of the request */
 str net_fetch_authority(const struct net_fetch *f);
 /* The last address that allow_address turned down; NULL: none. */
 const struct net_addr *net_fetch_prohibited(const struct net_fetch *f);
-struct net_source *net_fetch_source(struct net_fetch *f);  /* the response's body */
-struct net_sink *net_fetch_sink(struct net_fetch *f);      /* the request's body; may outlast the response */
+struct net_source *net_fetch_source(struct net_fetch *f); /* the response's body */
+struct net_sink *net_fetch_sink(struct net_fetch *f);     /* the request's body; may outlast the response */
 
 #endif

@@ -42,9 +42,9 @@ struct net_loop {
     struct net_signal *signals;
     uv_mutex_t posts_lock;
     struct net_post *posts, **posts_end;
-    bool wake_async;         /* atomic; pairs with on_async */
+    bool wake_async; /* atomic; pairs with on_async */
     uint32_t holds;
-    uint64_t wall_at_ms;     /* uv_now when wall_s was read */
+    uint64_t wall_at_ms; /* uv_now when wall_s was read */
     uint64_t wall_s;
 };
 

@@ -79,9 +79,9 @@ struct test_server {
     struct net_loop *loop;
     struct net_server *server;
     uint16_t port;
-    uint32_t begun, gone, deadlines, drained;      /* atomics, counted by the handlers */
+    uint32_t begun, gone, deadlines, drained; /* atomics, counted by the handlers */
     uint64_t body_bytes;
-    struct net_server_stats stats;          /* once stopped */
+    struct net_server_stats stats; /* once stopped */
 };
 
 static inline void *test_server_main(void *arg) {

@@ -19,8 +19,8 @@ static err split_address(str address, char host[256], char port[16], struct diag
     else if (str_find(h, ':') < h.n) colon = 0;
     uint64_t number;
     if (!colon || !str_to_u64(p, &number) || number > 65535 || h.n >= 256 || str_find(h, 0) < h.n)
-        return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "\"" STR_FMT "\" is no address to listen on: write HOST:PORT, [IPV6]:PORT or :PORT",
-                        STR_ARG(address));
+        return diag_set(d, ERR_INVALID, DIAG_NOWHERE,
+                        "\"" STR_FMT "\" is no address to listen on: write HOST:PORT, [IPV6]:PORT or :PORT", STR_ARG(address));
     snprintf(host, 256, STR_FMT, STR_ARG(h));
     snprintf(port, 16, "%u", (unsigned)number);
     return ERR_OK;
@@ -50,13 +50,15 @@ static uint16_t port_of(int fd) {
 
 static err listen_failed(int why, str address, struct diag *d) {
     if (why == EADDRINUSE)
-        return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "cannot listen on " STR_FMT ": the port is in use by another program; choose another port",
+        return diag_set(d, ERR_BUSY, DIAG_NOWHERE,
+                        "cannot listen on " STR_FMT ": the port is in use by another program; choose another port",
                         STR_ARG(address));
     if (why == EACCES || why == EPERM)
-        return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "cannot listen on " STR_FMT ": not permitted (ports below 1024 need privileges)",
-                        STR_ARG(address));
+        return diag_set(d, ERR_DENIED, DIAG_NOWHERE,
+                        "cannot listen on " STR_FMT ": not permitted (ports below 1024 need privileges)", STR_ARG(address));
     if (why == EADDRNOTAVAIL)
-        return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "cannot listen on " STR_FMT ": this machine has no such address", STR_ARG(address));
+        return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "cannot listen on " STR_FMT ": this machine has no such address",
+                        STR_ARG(address));
     return diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot listen on " STR_FMT ": %s", STR_ARG(address), strerror(why));
 }
 
@@ -89,9 +91,10 @@ err net_listen(str address, bool reuse_port, int *fd, uint16_t *port, struct dia
 /* ---- connections ---- */
 
 static void refuse(struct net_server *s, int fd) {
-    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 1\r\n"
-                                 "Content-Length: 45\r\nConnection: close\r\n\r\n"
-                                 "503 Service Unavailable: too many connections";
+    static const char answer[] =
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 1\r\n"
+        "Content-Length: 45\r\nConnection: close\r\n\r\n"
+        "503 Service Unavailable: too many connections";
     uint8_t sink[4096];
     s->stats.refused++;
     ssize_t n = recv(fd, sink, sizeof sink, MSG_DONTWAIT); /* what was sent already would turn our close into a reset */
@@ -116,7 +119,8 @@ static void accept_some(struct net_server *s) {
     for (int i = 0; i < BATCH; i++) {
         struct sockaddr_storage peer;
         socklen_t n = sizeof peer;
-        if (s->stats.connections >= s->c.connections_max && net_conn_unread(s)) return; /* who comes waits, or would push out who came just before */
+        if (s->stats.connections >= s->c.connections_max && net_conn_unread(s))
+            return; /* who comes waits, or would push out who came just before */
         int fd = accept4(s->listen_fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if ((errno == EMFILE || errno == ENFILE) && (net_conn_make_room(s) || make_way(s))) continue;
@@ -176,7 +180,7 @@ static void drained(struct net_job *job) {
 
 static void set_defaults(struct net_server *s, const struct net_server_config *config) {
     s->c = *config;
-#define DEFAULT(name, value)                                                                                             \
+#define DEFAULT(name, value)                                                                                                     \
     if (!s->c.name) s->c.name = (value)
     DEFAULT(connections_max, 10'000);
     DEFAULT(header_ms_max, 10'000);
@@ -199,7 +203,8 @@ static void set_defaults(struct net_server *s, const struct net_server_config *c
     s->sweep_ms = MAX(10u, MIN(shortest / 4, 500u));
     size_t fields = sizeof(struct net_field) * s->c.fields_max;
     /* Kept for reuse: 64 × 16 KiB + 8 × 64 KiB = 1.5 MiB. */
-    s->small = (struct net_pool){.block_bytes = MAX((size_t)NET_SMALL_BYTES, fields + NET_SMALL_BYTES / 2), .free_max = 64, .held = &s->held_bytes};
+    s->small = (struct net_pool){
+        .block_bytes = MAX((size_t)NET_SMALL_BYTES, fields + NET_SMALL_BYTES / 2), .free_max = 64, .held = &s->held_bytes};
     s->large = (struct net_pool){.block_bytes = NET_LARGE_BYTES, .free_max = 8, .held = &s->held_bytes};
 }
 
@@ -261,7 +266,9 @@ err net_server_new(const struct net_server_config *config, struct net_server **o
 
 uint16_t net_server_port(const struct net_server *s) { return s->port; }
 str net_server_address(const struct net_server *s) { return str_c(s->address); }
-struct net_server_stats net_server_stats(const struct net_server *s) { return s->stats; }
+struct net_server_stats net_server_stats(const struct net_server *s) {
+    return s->stats;
+}
 
 static void stop_listening(struct net_server *s) {
     if (s->listen_fd < 0) return;

@@ -27,11 +27,11 @@ struct net_pool {
 enum {
     NET_SMALL_BYTES = 16 << 10,
     NET_LARGE_BYTES = 64 << 10,
-    NET_STASH_BYTES_MAX = 2 << 10, /* a partial head no longer than this waits in a buffer of its size */
-    NET_HOLD_BYTES = 16 << 10,     /* a response of unknown length is held back up to here, so that most get a length */
-    NET_DIRECT_BYTES = 4 << 10,    /* a write from here on goes to the kernel without a copy */
+    NET_STASH_BYTES_MAX = 2 << 10,     /* a partial head no longer than this waits in a buffer of its size */
+    NET_HOLD_BYTES = 16 << 10,         /* a response of unknown length is held back up to here, so that most get a length */
+    NET_DIRECT_BYTES = 4 << 10,        /* a write from here on goes to the kernel without a copy */
     NET_DISCARD_BYTES_MAX = 256 << 10, /* of an unread body, to keep a connection */
-    NET_TURN_BYTES = 128 << 10,    /* of a body received in a turn: in chunks of a byte each they take a millisecond */
+    NET_TURN_BYTES = 128 << 10,        /* of a body received in a turn: in chunks of a byte each they take a millisecond */
     NET_LINGER_MS = 2'000,
 };
 void *net_pool_get(struct net_pool *p);
@@ -59,19 +59,19 @@ struct net_exchange {
     void (*event)(void *arg, enum net_event event);
     void *event_arg;
     uint64_t started_ns, deadline_ns, in_bytes, out_bytes;
-    uint64_t left;     /* of the declared content-length; UINT64_MAX: none declared */
-    uint32_t gap_at;   /* while undecided: where in out the gap for the framing begins */
-    uint32_t head_at;  /* while retractable: where in out the head begins */
+    uint64_t left;    /* of the declared content-length; UINT64_MAX: none declared */
+    uint32_t gap_at;  /* while undecided: where in out the gap for the framing begins */
+    uint32_t head_at; /* while retractable: where in out the head begins */
     uint16_t status;
-    bool live;         /* between on_request and net_exchange_end */
+    bool live; /* between on_request and net_exchange_end */
     bool responded, finished;
-    bool retractable;  /* nothing of the response has left */
-    bool until_close;  /* the connection's end is the body's */
-    bool undecided;    /* the head waits for its framing */
-    bool chunked;      /* the response's body is */
-    bool no_body;      /* by rule; what is written is dropped */
-    bool close;        /* the connection ends with this response */
-    bool aborted;      /* its owner cut the connection, so that it need not be told */
+    bool retractable; /* nothing of the response has left */
+    bool until_close; /* the connection's end is the body's */
+    bool undecided;   /* the head waits for its framing */
+    bool chunked;     /* the response's body is */
+    bool no_body;     /* by rule; what is written is dropped */
+    bool close;       /* the connection ends with this response */
+    bool aborted;     /* its owner cut the connection, so that it need not be told */
     bool gone_told, deadline_told;
     bool continue_due; /* the client waits for a 100 */
     bool was_full;     /* room was refused: tell when there is some */
@@ -84,14 +84,21 @@ struct net_exchange {
  *     |                          +-> CLOSING (flush) -> LINGERING -> DEAD
  *     +-- bad head: answer ----------^
  */
-enum net_conn_state { NET_CONN_READING, NET_CONN_HANDLING, NET_CONN_DISCARDING, NET_CONN_CLOSING, NET_CONN_LINGERING, NET_CONN_DEAD };
+enum net_conn_state {
+    NET_CONN_READING,
+    NET_CONN_HANDLING,
+    NET_CONN_DISCARDING,
+    NET_CONN_CLOSING,
+    NET_CONN_LINGERING,
+    NET_CONN_DEAD
+};
 
 /* A connection that does nothing for anybody is in one of these, the longest there first: when there are too many connections, a new one
  * takes the place of the first of the first ring that has any. Who is being served is in none. */
 enum net_unserved {
-    NET_UNSERVED_IDLE,    /* answered, and silent since */
-    NET_UNSERVED_ENDING,  /* answered for the last time; what the client still sends is thrown away */
-    NET_UNSERVED_SILENT,  /* connected, and has not said a whole head yet */
+    NET_UNSERVED_IDLE,   /* answered, and silent since */
+    NET_UNSERVED_ENDING, /* answered for the last time; what the client still sends is thrown away */
+    NET_UNSERVED_SILENT, /* connected, and has not said a whole head yet */
     NET_UNSERVED_COUNT
 };
 struct net_ring {
@@ -104,19 +111,19 @@ struct net_conn {
     struct net_server *server;
     struct net_job job;
     int fd;
-    uint8_t state;          /* net_conn_set_state alone writes it */
+    uint8_t state;           /* net_conn_set_state alone writes it */
     bool readable, writable; /* as far as known: false after EAGAIN until the next edge */
-    bool eof, half_closed;  /* read to the end; the client shut its side down */
-    bool failed;            /* reset, or a write failed */
-    bool parsing;           /* inside net_conn_parse: net_exchange_end need not arrange for the next */
-    bool abort;             /* reset instead of close: the end must not look like a body's end */
-    bool expired;           /* a deadline passed; the job sees to it */
-    bool linger;            /* the client may still be sending: a plain close would reset */
+    bool eof, half_closed;   /* read to the end; the client shut its side down */
+    bool failed;             /* reset, or a write failed */
+    bool parsing;            /* inside net_conn_parse: net_exchange_end need not arrange for the next */
+    bool abort;              /* reset instead of close: the end must not look like a body's end */
+    bool expired;            /* a deadline passed; the job sees to it */
+    bool linger;             /* the client may still be sending: a plain close would reset */
     uint32_t discarded;
-    uint32_t turn_bytes; /* of the body received since its job or an event */
+    uint32_t turn_bytes;                        /* of the body received since its job or an event */
     uint64_t io_deadline_ns, write_deadline_ns; /* 0: none */
-    struct net_bytes in;    /* head and what came with it; fields of the head are at in.base */
-    struct net_bytes body;  /* later bytes of the body */
+    struct net_bytes in;                        /* head and what came with it; fields of the head are at in.base */
+    struct net_bytes body;                      /* later bytes of the body */
     struct net_bytes out;
     struct net_field *fields;
     struct http1_head head;
@@ -165,12 +172,14 @@ void net_conn_start(struct net_server *s, int fd, const void *peer, socklen_t pe
 void net_conn_on_events(struct net_conn *c, uint32_t events);
 void net_conn_sweep(struct net_conn *c, uint64_t now_ns); /* queues the job if a deadline passed */
 void net_conn_free_dead(struct net_server *s);
-bool net_conn_unread(const struct net_server *s); /* of those that have said no head, even the first is so new that nobody has looked at what it said */
-bool net_conn_make_room(struct net_server *s);    /* ends a connection that nobody is served on; false: there is none */
-void net_conn_kill(struct net_conn *c);           /* at once; reports gone to a live exchange through a job */
-void net_conn_after_exchange(struct net_conn *c); /* the exchange ended */
-void net_conn_later(struct net_conn *c);          /* go on with it at the end of the turn */
-void net_conn_fail(struct net_conn *c);           /* a write failed */
+bool net_conn_unread(
+    const struct net_server
+        *s); /* of those that have said no head, even the first is so new that nobody has looked at what it said */
+bool net_conn_make_room(struct net_server *s);     /* ends a connection that nobody is served on; false: there is none */
+void net_conn_kill(struct net_conn *c);            /* at once; reports gone to a live exchange through a job */
+void net_conn_after_exchange(struct net_conn *c);  /* the exchange ended */
+void net_conn_later(struct net_conn *c);           /* go on with it at the end of the turn */
+void net_conn_fail(struct net_conn *c);            /* a write failed */
 bool net_conn_has_input(const struct net_conn *c); /* bytes wait in the socket */
 /* Receives once into b. False: nothing (EAGAIN, end, error: see the flags). */
 bool net_conn_recv(struct net_conn *c, struct net_bytes *b);
@@ -184,7 +193,8 @@ void net_out_direct(struct net_conn *c, str a, str data, str z);
 
 /* exchange.c */
 void net_exchange_begin(struct net_conn *c);
-void net_exchange_give_up(struct net_conn *c); /* a bare 500, if there is no response that is whole, and nothing of one has left */
+void net_exchange_give_up(
+    struct net_conn *c); /* a bare 500, if there is no response that is whole, and nothing of one has left */
 void net_exchange_progress(struct net_conn *c); /* from the loop: out moved, readable, failed: tell who waits */
 /* Fills the gap. length: of the whole body, or UINT64_MAX: not known. */
 void net_exchange_decide(struct net_conn *c, uint64_t length);

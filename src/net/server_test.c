@@ -7,7 +7,7 @@ struct call {
     struct net_exchange *x;
     struct test_server *t;
     struct net_timer *timer;
-    size_t left;     /* of /big */
+    size_t left; /* of /big */
     bool responded, body_done;
 };
 
@@ -150,7 +150,8 @@ static void route_parts(struct net_exchange *x, struct test_server *t) {
     struct net_field f[] = {{STR("X-One"), STR("1")}, {STR("x-one"), STR("2")}};
     err e = net_exchange_inform(x, 103, f, 1);
     if (e == ERR_OK) e = net_exchange_respond(x, 200, f, 2);
-    ENSURE(net_sink_write(net_exchange_sink(x), STR("ab")) == ERR_OK && net_sink_write(net_exchange_sink(x), STR("cd")) == ERR_OK);
+    ENSURE(net_sink_write(net_exchange_sink(x), STR("ab")) == ERR_OK &&
+           net_sink_write(net_exchange_sink(x), STR("cd")) == ERR_OK);
     ENSURE(net_sink_finish(net_exchange_sink(x), NULL, 0) == ERR_OK && e == ERR_OK);
     net_exchange_end(x);
 }
@@ -181,7 +182,8 @@ static void route_short(struct net_exchange *x, struct test_server *t) {
     struct net_field f = {STR("Content-Length"), STR("10")};
     err e = net_exchange_respond(x, 200, &f, 1);
     ENSURE(e == ERR_OK && net_sink_write(net_exchange_sink(x), STR("12345678901")) == ERR_INVALID);
-    ENSURE(net_sink_write(net_exchange_sink(x), STR("12345")) == ERR_OK && net_sink_finish(net_exchange_sink(x), NULL, 0) == ERR_INVALID);
+    ENSURE(net_sink_write(net_exchange_sink(x), STR("12345")) == ERR_OK &&
+           net_sink_finish(net_exchange_sink(x), NULL, 0) == ERR_INVALID);
     net_exchange_end(x);
 }
 static void finish_short(void *arg) {
@@ -252,11 +254,25 @@ static const struct {
     const char *path;
     void (*fn)(struct net_exchange *x, struct test_server *t);
 } routes[] = {
-    {"/hello", route_hello}, {"/echo", route_echo},   {"/big", route_big},   {"/slow", route_slow},   {"/hold", route_hold},
-    {"/none", route_none},   {"/parts", route_parts}, {"/dies", route_dies}, {"/short", route_short}, {"/dies-later", route_dies_later},
-    {"/wrong", route_wrong}, {"/empty", route_empty}, {"/peer", route_peer},   {"/short-later", route_short_later},
-    {"/aborts", route_aborts}, {"/reset", route_reset}, {"/authority", route_authority},
-    {"/early", route_early}, {"/drop", route_drop},
+    {"/hello", route_hello},
+    {"/echo", route_echo},
+    {"/big", route_big},
+    {"/slow", route_slow},
+    {"/hold", route_hold},
+    {"/none", route_none},
+    {"/parts", route_parts},
+    {"/dies", route_dies},
+    {"/short", route_short},
+    {"/dies-later", route_dies_later},
+    {"/wrong", route_wrong},
+    {"/empty", route_empty},
+    {"/peer", route_peer},
+    {"/short-later", route_short_later},
+    {"/aborts", route_aborts},
+    {"/reset", route_reset},
+    {"/authority", route_authority},
+    {"/early", route_early},
+    {"/drop", route_drop},
 };
 
 static void on_request(struct net_exchange *x, void *arg) {
@@ -278,16 +294,18 @@ static void start(struct net_server_config c) {
     test_server_start(&server, c);
 }
 
-static const char *talk_for(int quiet_ms, const char *bytes, struct buf *out) { return test_talk(server.port, bytes, strlen(bytes), out, quiet_ms); }
+static const char *talk_for(int quiet_ms, const char *bytes, struct buf *out) {
+    return test_talk(server.port, bytes, strlen(bytes), out, quiet_ms);
+}
 static const char *talk(const char *bytes, struct buf *out) { return talk_for(300, bytes, out); }
 
-#define assert_has(text, part)                                                                       \
-    do {                                                                                             \
-        if (!strstr((text), (part))) fail_msg("no \"%s\" in:\n%s", (part), (text));                  \
+#define assert_has(text, part)                                                                                                   \
+    do {                                                                                                                         \
+        if (!strstr((text), (part))) fail_msg("no \"%s\" in:\n%s", (part), (text));                                              \
     } while (0)
-#define assert_has_not(text, part)                                                                   \
-    do {                                                                                             \
-        if (strstr((text), (part))) fail_msg("\"%s\" in:\n%s", (part), (text));                      \
+#define assert_has_not(text, part)                                                                                               \
+    do {                                                                                                                         \
+        if (strstr((text), (part))) fail_msg("\"%s\" in:\n%s", (part), (text));                                                  \
     } while (0)
 
 static size_t count(const char *text, const char *part) {
@@ -339,9 +357,11 @@ static void simple_requests(void **state) {
 static void pipelined(void **state) {
     struct buf b = {0}, in = {0};
     start((struct net_server_config){0});
-    for (int i = 0; i < 3000; i++) buf_puts(&in, STR("GET /hello HTTP/1.1\r\nHost: a\r\nX-Padding: 0123456789012345678901234567890123456789\r\n\r\n"));
+    for (int i = 0; i < 3000; i++)
+        buf_puts(&in, STR("GET /hello HTTP/1.1\r\nHost: a\r\nX-Padding: 0123456789012345678901234567890123456789\r\n\r\n"));
     buf_puts(&in, STR("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345"));
-    buf_puts(&in, STR("GET /slow HTTP/1.1\r\nHost: a\r\n\r\nPOST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"));
+    buf_puts(&in, STR("GET /slow HTTP/1.1\r\nHost: a\r\n\r\nPOST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+                      "chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"));
     buf_puts(&in, STR("GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n"));
     const char *r = test_talk(server.port, (char *)in.p, in.n, &b, 3000);
     assert_int_equal(count(r, "HTTP/1.1 200 OK"), 3004);
@@ -357,8 +377,10 @@ static void pipelined(void **state) {
 
 /* A conversation cut at every place gets the same answers. */
 static void split_everywhere(void **state) {
-    static const char in[] = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\nPOST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-                             "3;x\r\nabc\r\n2\r\nde\r\n0\r\nT: u\r\n\r\nPOST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\nxyz";
+    static const char in[] =
+        "GET /hello HTTP/1.1\r\nHost: a\r\n\r\nPOST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "3;x\r\nabc\r\n2\r\nde\r\n0\r\nT: u\r\n\r\nPOST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: "
+        "close\r\n\r\nxyz";
     struct buf b = {0};
     start((struct net_server_config){0});
     for (size_t split = 1; split < sizeof in - 1; split++) {
@@ -385,10 +407,13 @@ static void bad_requests(void **state) {
     } bad[] = {
         {"GET  / HTTP/1.1\r\n\r\n", "400 "},
         {"GET / HTTP/1.1\r\n\r\n", "400 "},
-        {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n", "400 "},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /hello "
+         "HTTP/1.1\r\nHost: a\r\n\r\n",
+         "400 "},
         {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n", "413 "},
         {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n", "413 "},
-        {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n", "400 "},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n",
+         "400 "},
         {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: cow\r\n\r\n", "501 "},
         {"GET / HTTP/3.0\r\nHost: a\r\n\r\n", "505 "},
         {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: x\r\n\r\n", "417 "},
@@ -521,7 +546,7 @@ static void responses_that_fail(void **state) {
     assert_has(r, "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n<end>");
     r = talk("GET /dies-later HTTP/1.0\r\n\r\n", &b);
     assert_has(r, "Connection: close\r\n\r\nhalf");
-    assert_has(r, "<reset>"); /* an orderly end would look like the body's */
+    assert_has(r, "<reset>");                               /* an orderly end would look like the body's */
     r = talk("GET /short HTTP/1.1\r\nHost: a\r\n\r\n", &b); /* nothing had left yet */
     assert_has(r, "HTTP/1.1 500 Internal Server Error\r\n");
     assert_has_not(r, "12345");
@@ -576,7 +601,8 @@ static void clients_that_leave(void **state) {
 
 static void deadlines(void **state) {
     struct buf b = {0};
-    start((struct net_server_config){.header_ms_max = 100, .body_ms_max = 100, .idle_ms_max = 100, .handler_ms_max = 200, .write_ms_max = 100});
+    start((struct net_server_config){
+        .header_ms_max = 100, .body_ms_max = 100, .idle_ms_max = 100, .handler_ms_max = 200, .write_ms_max = 100});
     int fd = test_connect(server.port); /* slowloris: a byte now and then does not help */
     for (const char *p = "GET /hello HTT"; *p; p++) {
         test_send(fd, p, 1);
@@ -747,12 +773,25 @@ static uint32_t random_below(uint32_t n) {
 
 static void chaotic_client(struct buf *b) {
     static const char *const parts[] = {
-        "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789",
-        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", "5\r\nhello\r\n", "0\r\n\r\n", "0\r\nA: b\r\n\r\n",
-        "GET /dies HTTP/1.1\r\nHost: a\r\n\r\n", "GET /dies-later HTTP/1.1\r\nHost: a\r\n\r\n", "GET /big HTTP/1.1\r\nHost: a\r\n\r\n",
-        "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n", "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
-        "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n", "GET /none HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET /short HTTP/1.1\r\nHost: a\r\n\r\n",
-        "HEAD /parts HTTP/1.1\r\nHost: a\r\n\r\n", "\r\n", "rubbish", "GET /big HTTP/1.0\r\n\r\n", "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789",
+        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "5\r\nhello\r\n",
+        "0\r\n\r\n",
+        "0\r\nA: b\r\n\r\n",
+        "GET /dies HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /dies-later HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /big HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+        "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /none HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        "GET /short HTTP/1.1\r\nHost: a\r\n\r\n",
+        "HEAD /parts HTTP/1.1\r\nHost: a\r\n\r\n",
+        "\r\n",
+        "rubbish",
+        "GET /big HTTP/1.0\r\n\r\n",
+        "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET /wrong HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     };
     int fd = test_connect(server.port);
@@ -784,7 +823,12 @@ static void chaos(void **state) {
     const char *seed = getenv("NET_TEST_SEED");
     rng = seed ? strtoull(seed, NULL, 10) : clock_wall_ns();
     print_message("NET_TEST_SEED=%llu\n", (unsigned long long)rng);
-    start((struct net_server_config){.half_closed_ms_max = 50, .handler_ms_max = 300, .idle_ms_max = 300, .body_ms_max = 100, .header_ms_max = 100, .write_ms_max = 100});
+    start((struct net_server_config){.half_closed_ms_max = 50,
+                                     .handler_ms_max = 300,
+                                     .idle_ms_max = 300,
+                                     .body_ms_max = 100,
+                                     .header_ms_max = 100,
+                                     .write_ms_max = 100});
     for (int i = 0; i < 1000; i++) chaotic_client(&b);
     const char *r = talk("GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", &b);
     assert_has(r, "hello\n<end>");
@@ -826,14 +870,23 @@ static void addresses(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(simple_requests), cmocka_unit_test(pipelined),
-        cmocka_unit_test(split_everywhere), cmocka_unit_test(bad_requests),
-        cmocka_unit_test(bodies), cmocka_unit_test(streams_with_backpressure), cmocka_unit_test(a_body_comes_in_turns),
-        cmocka_unit_test(responses_that_fail), cmocka_unit_test(clients_that_leave),
-        cmocka_unit_test(deadlines), cmocka_unit_test(limits_of_connections), cmocka_unit_test(those_who_do_nothing_make_room),
+        cmocka_unit_test(simple_requests),
+        cmocka_unit_test(pipelined),
+        cmocka_unit_test(split_everywhere),
+        cmocka_unit_test(bad_requests),
+        cmocka_unit_test(bodies),
+        cmocka_unit_test(streams_with_backpressure),
+        cmocka_unit_test(a_body_comes_in_turns),
+        cmocka_unit_test(responses_that_fail),
+        cmocka_unit_test(clients_that_leave),
+        cmocka_unit_test(deadlines),
+        cmocka_unit_test(limits_of_connections),
+        cmocka_unit_test(those_who_do_nothing_make_room),
         cmocka_unit_test(tls_is_told_what_this_is),
-        cmocka_unit_test(drain), cmocka_unit_test(many_connections),
-        cmocka_unit_test(chaos), cmocka_unit_test(addresses),
+        cmocka_unit_test(drain),
+        cmocka_unit_test(many_connections),
+        cmocka_unit_test(chaos),
+        cmocka_unit_test(addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

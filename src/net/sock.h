@@ -60,8 +60,10 @@ void net_sock_no_delay(struct net_sock *s); /* what is sent leaves at once (TCP_
 /* ---- datagrams ---- */
 
 enum { NET_SOCK_DATAGRAM_MAX = 65535 };
-[[nodiscard]] enum net_sock_error net_sock_receive_from(struct net_sock *s, void *p, size_t n, size_t *got, struct net_addr *from);
-[[nodiscard]] enum net_sock_error net_sock_send_to(struct net_sock *s, str data, const struct net_addr *to); /* NULL: as connected */
+[[nodiscard]] enum net_sock_error net_sock_receive_from(struct net_sock *s, void *p, size_t n, size_t *got,
+                                                        struct net_addr *from);
+[[nodiscard]] enum net_sock_error net_sock_send_to(struct net_sock *s, str data,
+                                                   const struct net_addr *to); /* NULL: as connected */
 
 /* ---- options: values as in sock_option.def ---- */
 
@@ -79,7 +81,7 @@ uint64_t net_sock_option_initial(enum net_sock_option o);
 
 /* ---- waiting ---- */
 
-struct net_wait { /* the caller's to keep; zeroed before the first use */
+struct net_wait {                 /* the caller's to keep; zeroed before the first use */
     struct net_wait *prev, *next; /* NULL: in no line */
     void (*fn)(void *arg);
     void *arg;

@@ -12,13 +12,13 @@ struct net_sock {
     bool shut_after; /* sending ends with the queue */
     bool lingering;  /* its owner is gone, its queue is not */
     unsigned watched;
-    struct net_watch *watch;      /* NULL until somebody waits */
-    struct net_wait lines[2];     /* rings: who waits for reading, for writing */
-    struct net_wait round;        /* who is being told */
-    bool *freed;                  /* set by net_sock_free while waits are told */
-    struct net_timer *deadline;   /* of lingering */
+    struct net_watch *watch;    /* NULL until somebody waits */
+    struct net_wait lines[2];   /* rings: who waits for reading, for writing */
+    struct net_wait round;      /* who is being told */
+    bool *freed;                /* set by net_sock_free while waits are told */
+    struct net_timer *deadline; /* of lingering */
     struct buf queue;
-    size_t queue_sent;            /* of the queue's bytes */
+    size_t queue_sent; /* of the queue's bytes */
     enum net_sock_error queue_error;
 };
 

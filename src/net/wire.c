@@ -12,7 +12,7 @@
 enum {
     ATTEMPT_MS = 250,
     RECEIVE_BYTES = 16 << 10,
-    TURN_FEEDS = 2, /* that TLS takes in a turn without having data: a peer may send without end what is none */
+    TURN_FEEDS = 2,                  /* that TLS takes in a turn without having data: a peer may send without end what is none */
     FRUITLESS_BYTES_MAX = 256 << 10, /* a handshake's, with certificates of 100 KB; of messages between data */
     ANSWER_BYTES_MAX = 64 << 10,     /* that TLS has to say by itself and the peer does not take */
 };
@@ -56,7 +56,9 @@ static bool idles(const struct net_wire *w) {
 }
 
 static enum net_error tls_error(enum crypto_tls_result r) {
-    return r == CRYPTO_TLS_CERTIFICATE ? NET_TLS_CERTIFICATE_ERROR : r == CRYPTO_TLS_ALERT ? NET_TLS_ALERT_RECEIVED : NET_TLS_PROTOCOL_ERROR;
+    return r == CRYPTO_TLS_CERTIFICATE ? NET_TLS_CERTIFICATE_ERROR
+           : r == CRYPTO_TLS_ALERT     ? NET_TLS_ALERT_RECEIVED
+                                       : NET_TLS_PROTOCOL_ERROR;
 }
 
 static void on_handshake(void *arg) { handshake(arg); }
@@ -220,7 +222,8 @@ static char *text_of(const char *p, size_t n) {
     return to;
 }
 
-struct net_wire *net_wire_new(struct net_client *c, struct net_fetch *f, const char *key, str host, uint16_t port, bool https, enum net_error *e) {
+struct net_wire *net_wire_new(struct net_client *c, struct net_fetch *f, const char *key, str host, uint16_t port, bool https,
+                              enum net_error *e) {
     struct net_addr literal;
     str name = {0};
     bool is_literal = net_addr_parse(host, &literal);

@@ -27,7 +27,8 @@ static void test_blame(void **state) {
     struct node_death nobody = {.served = true, .running = NODE_NO_APP};
     assert_int_equal(node_causes_death(&c, &a, 0, 1 * s).isolate, NODE_NO_APP);
     assert_int_equal(node_causes_death(&c, &nobody, 0, 2 * s).isolate, NODE_NO_APP);
-    assert_int_equal(node_causes_death(&c, &either, 0, 3 * s).isolate, NODE_NO_APP); /* 2 was there twice, but 1 ran the first time */
+    assert_int_equal(node_causes_death(&c, &either, 0, 3 * s).isolate,
+                     NODE_NO_APP); /* 2 was there twice, but 1 ran the first time */
     assert_int_equal(node_causes_death(&c, &a, 0, 60 * s).isolate, 1);
     assert_int_equal(node_causes_death(&c, &a, 0, 200 * s).isolate, NODE_NO_APP); /* long ago */
     assert_int_equal(node_causes_death(&c, &either, 0, 201 * s).isolate, NODE_NO_APP);
@@ -46,6 +47,7 @@ static void test_many_apps(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pauses), cmocka_unit_test(test_blame), cmocka_unit_test(test_many_apps)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pauses), cmocka_unit_test(test_blame),
+                                       cmocka_unit_test(test_many_apps)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,8 +39,8 @@ static err seal(int fd, struct diag *d) {
 }
 
 /* Fills a new memfd with the image for a machine (0: this one); not sealed yet. */
-static err compile_to_memfd(const struct node_input *in, const char *name, uint32_t machine, const struct node_limits *limits, int *fd,
-                            struct diag *d) {
+static err compile_to_memfd(const struct node_input *in, const char *name, uint32_t machine, const struct node_limits *limits,
+                            int *fd, struct diag *d) {
     *fd = new_memfd("orlo-image");
     if (*fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));
     struct compile_args args = {in->bytes, limits->memory_bytes_max, limits->image_bytes_max, machine};
@@ -66,8 +66,8 @@ static err copy_all(int from, int to, uint64_t bytes, struct diag *d) {
 }
 
 /* The image in a file, copied where nobody can change it, if this node made it. */
-static err take_image(const struct node_input *in, const char *state_dir, const struct node_limits *limits, struct node_image *image,
-                      struct diag *d) {
+static err take_image(const struct node_input *in, const char *state_dir, const struct node_limits *limits,
+                      struct node_image *image, struct diag *d) {
     if (limits && in->bytes > limits->image_bytes_max) /* inspecting: what may be opened at all */
         return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "it has %llu MiB, an image may have %llu (--max-image)",
                         (unsigned long long)(in->bytes / MiB), (unsigned long long)(limits->image_bytes_max / MiB));

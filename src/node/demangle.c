@@ -41,5 +41,6 @@ bool node_demangle(str name, struct buf *out) {
     str rest = str_sub(name, 2, name.n);
     if (str_starts(name, STR("_R"))) return try(demangle_rust_v0, rest, out);
     if (!str_starts(name, STR("_Z"))) return false;
-    return (rest.n && rest.p[0] == 'N' && try(demangle_rust_legacy, str_sub(rest, 1, rest.n), out)) || try(demangle_cpp, rest, out);
+    return (rest.n && rest.p[0] == 'N' && try(demangle_rust_legacy, str_sub(rest, 1, rest.n), out)) ||
+           try(demangle_cpp, rest, out);
 }

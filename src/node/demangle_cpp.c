@@ -21,12 +21,13 @@ static const struct {
     char code[3];
     const char *text;
 } operators[] = {
-    {"nw", " new"}, {"na", " new[]"}, {"dl", " delete"}, {"da", " delete[]"}, {"aw", " co_await"}, {"ps", "+"}, {"ng", "-"}, {"ad", "&"}, {"de", "*"},
-    {"co", "~"},    {"pl", "+"},      {"mi", "-"},       {"ml", "*"},         {"dv", "/"},         {"rm", "%"}, {"an", "&"}, {"or", "|"}, {"eo", "^"},
-    {"aS", "="},    {"pL", "+="},     {"mI", "-="},      {"mL", "*="},        {"dV", "/="},        {"rM", "%="}, {"aN", "&="}, {"oR", "|="}, {"eO", "^="},
-    {"ls", "<<"},   {"rs", ">>"},     {"lS", "<<="},     {"rS", ">>="},       {"eq", "=="},        {"ne", "!="}, {"lt", "<"}, {"gt", ">"}, {"le", "<="},
-    {"ge", ">="},   {"ss", "<=>"},    {"nt", "!"},       {"aa", "&&"},        {"oo", "||"},        {"pp", "++"}, {"mm", "--"}, {"cm", ","}, {"pm", "->*"},
-    {"pt", "->"},   {"cl", "()"},     {"ix", "[]"},
+    {"nw", " new"}, {"na", " new[]"}, {"dl", " delete"}, {"da", " delete[]"}, {"aw", " co_await"}, {"ps", "+"},  {"ng", "-"},
+    {"ad", "&"},    {"de", "*"},      {"co", "~"},       {"pl", "+"},         {"mi", "-"},         {"ml", "*"},  {"dv", "/"},
+    {"rm", "%"},    {"an", "&"},      {"or", "|"},       {"eo", "^"},         {"aS", "="},         {"pL", "+="}, {"mI", "-="},
+    {"mL", "*="},   {"dV", "/="},     {"rM", "%="},      {"aN", "&="},        {"oR", "|="},        {"eO", "^="}, {"ls", "<<"},
+    {"rs", ">>"},   {"lS", "<<="},    {"rS", ">>="},     {"eq", "=="},        {"ne", "!="},        {"lt", "<"},  {"gt", ">"},
+    {"le", "<="},   {"ge", ">="},     {"ss", "<=>"},     {"nt", "!"},         {"aa", "&&"},        {"oo", "||"}, {"pp", "++"},
+    {"mm", "--"},   {"cm", ","},      {"pm", "->*"},     {"pt", "->"},        {"cl", "()"},        {"ix", "[]"},
 };
 
 /* What was put since `from` can be named by a substitution. */
@@ -62,7 +63,8 @@ static void substitution(struct cpp *c) {
     static const struct {
         char code;
         const char *text;
-    } standard[] = {{'a', "std::allocator"}, {'b', "std::basic_string"}, {'s', "std::string"}, {'i', "std::istream"}, {'o', "std::ostream"}, {'d', "std::iostream"}};
+    } standard[] = {{'a', "std::allocator"}, {'b', "std::basic_string"}, {'s', "std::string"},
+                    {'i', "std::istream"},   {'o', "std::ostream"},      {'d', "std::iostream"}};
     struct demangle *d = c->d;
     for (size_t i = 0; i < ARRAY_COUNT(standard); i++)
         if (demangle_eat(d, (uint8_t)standard[i].code)) {
@@ -247,7 +249,8 @@ static void literal(struct cpp *c) {
         if (!d->bad) d->out.n = n;
         return;
     }
-    static const char *const suffixes[][2] = {{"i", ""}, {"b", ""}, {"j", "u"}, {"l", "l"}, {"m", "ul"}, {"x", "ll"}, {"y", "ull"}, {"D", ""}};
+    static const char *const suffixes[][2] = {{"i", ""},   {"b", ""},   {"j", "u"},   {"l", "l"},
+                                              {"m", "ul"}, {"x", "ll"}, {"y", "ull"}, {"D", ""}};
     const char *suffix = NULL;
     uint8_t kind = demangle_peek(d);
     for (size_t i = 0; i < ARRAY_COUNT(suffixes); i++)
@@ -298,10 +301,19 @@ static bool builtin(struct demangle *d) {
         char code[3];
         const char *text;
     } table[] = {
-        {"v", "void"}, {"w", "wchar_t"}, {"b", "bool"}, {"c", "char"}, {"a", "signed char"}, {"h", "unsigned char"}, {"s", "short"},
-        {"t", "unsigned short"}, {"i", "int"}, {"j", "unsigned int"}, {"l", "long"}, {"m", "unsigned long"}, {"x", "long long"},
-        {"y", "unsigned long long"}, {"n", "__int128"}, {"o", "unsigned __int128"}, {"f", "float"}, {"d", "double"}, {"e", "long double"},
-        {"g", "__float128"}, {"z", "..."}, {"Dn", "decltype(nullptr)"}, {"Di", "char32_t"}, {"Ds", "char16_t"}, {"Du", "char8_t"}, {"Da", "auto"},
+        {"v", "void"},        {"w", "wchar_t"},
+        {"b", "bool"},        {"c", "char"},
+        {"a", "signed char"}, {"h", "unsigned char"},
+        {"s", "short"},       {"t", "unsigned short"},
+        {"i", "int"},         {"j", "unsigned int"},
+        {"l", "long"},        {"m", "unsigned long"},
+        {"x", "long long"},   {"y", "unsigned long long"},
+        {"n", "__int128"},    {"o", "unsigned __int128"},
+        {"f", "float"},       {"d", "double"},
+        {"e", "long double"}, {"g", "__float128"},
+        {"z", "..."},         {"Dn", "decltype(nullptr)"},
+        {"Di", "char32_t"},   {"Ds", "char16_t"},
+        {"Du", "char8_t"},    {"Da", "auto"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(table); i++)
         if (str_starts(str_sub(d->in, d->at, 2), str_c(table[i].code))) {
@@ -335,7 +347,13 @@ static void array_type(struct cpp *c) {
 
 /* What is written behind the type it is made of; NULL: no such letter. */
 static const char *behind(uint8_t x) {
-    return x == 'P' ? "*" : x == 'R' ? "&" : x == 'O' ? "&&" : x == 'K' ? " const" : x == 'V' ? " volatile" : x == 'r' ? " restrict" : NULL;
+    return x == 'P'   ? "*"
+           : x == 'R' ? "&"
+           : x == 'O' ? "&&"
+           : x == 'K' ? " const"
+           : x == 'V' ? " volatile"
+           : x == 'r' ? " restrict"
+                      : NULL;
 }
 
 static void type(struct cpp *c) {
@@ -362,7 +380,8 @@ static void type(struct cpp *c) {
         candidate = !(x == 'S' && y != 't');
         size_t begin = d->at;
         name(c);
-        if (!candidate) candidate = str_find(str_sub(d->in, begin, d->at - begin), 'I') < d->at - begin; /* with arguments it is new */
+        if (!candidate)
+            candidate = str_find(str_sub(d->in, begin, d->at - begin), 'I') < d->at - begin; /* with arguments it is new */
     }
     if (candidate) remember(c, from);
     demangle_leave(d);
@@ -371,7 +390,8 @@ static void type(struct cpp *c) {
 static void encoding(struct cpp *c) {
     struct demangle *d = c->d;
     if (!demangle_enter(d)) return;
-    if (demangle_peek(d) == 'T' && (demangle_peek2(d) == 'h' || demangle_peek2(d) == 'v')) { /* a thunk: n1, and n2 of a virtual one */
+    if (demangle_peek(d) == 'T' &&
+        (demangle_peek2(d) == 'h' || demangle_peek2(d) == 'v')) { /* a thunk: n1, and n2 of a virtual one */
         d->at++;
         for (unsigned n = demangle_next(d) == 'v' ? 2 : 1; n; n--) {
             demangle_eat(d, 'n');

@@ -40,7 +40,7 @@ static inline bool demangle_enter(struct demangle *d) {
     return !d->bad;
 }
 static inline void demangle_leave(struct demangle *d) { d->depth--; }
-uint64_t demangle_decimal(struct demangle *d);  /* fails without a digit */
+uint64_t demangle_decimal(struct demangle *d); /* fails without a digit */
 str demangle_bytes(struct demangle *d, uint64_t n);
 
 void demangle_rust_v0(struct demangle *d);     /* what follows _R */

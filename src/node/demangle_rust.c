@@ -14,7 +14,8 @@ static bool is_hash(str s) {
 static size_t escape(struct demangle *d, str s) {
     static const struct {
         const char *name, *text;
-    } table[] = {{"$SP$", "@"}, {"$BP$", "*"}, {"$RF$", "&"}, {"$LT$", "<"}, {"$GT$", ">"}, {"$LP$", "("}, {"$RP$", ")"}, {"$C$", ","}};
+    } table[] = {{"$SP$", "@"}, {"$BP$", "*"}, {"$RF$", "&"}, {"$LT$", "<"},
+                 {"$GT$", ">"}, {"$LP$", "("}, {"$RP$", ")"}, {"$C$", ","}};
     for (size_t i = 0; i < ARRAY_COUNT(table); i++)
         if (str_starts(s, str_c(table[i].name))) {
             demangle_put(d, str_c(table[i].text));
@@ -64,7 +65,10 @@ static uint64_t base62(struct demangle *d) {
     uint64_t v = 0;
     if (demangle_eat(d, '_')) return 0;
     for (uint8_t c; (c = demangle_next(d)) != '_';) {
-        unsigned digit = c >= '0' && c <= '9' ? c - '0' + 0u : c >= 'a' && c <= 'z' ? c - 'a' + 10u : c >= 'A' && c <= 'Z' ? c - 'A' + 36u : 62;
+        unsigned digit = c >= '0' && c <= '9'   ? c - '0' + 0u
+                         : c >= 'a' && c <= 'z' ? c - 'a' + 10u
+                         : c >= 'A' && c <= 'Z' ? c - 'A' + 36u
+                                                : 62;
         if (digit == 62 || __builtin_mul_overflow(v, 62u, &v) || __builtin_add_overflow(v, digit + 1, &v)) {
             demangle_fail(d);
             return 0;
@@ -112,7 +116,8 @@ static void constant(struct demangle *d, bool value) {
         if (demangle_eat(d, 'n')) DEMANGLE_PUT(d, "-");
         size_t from = d->at;
         uint64_t v = 0;
-        for (const char *digits = "0123456789abcdef", *at; (at = memchr(digits, demangle_peek(d), 16)); d->at++) v = v << 4 | (uint64_t)(at - digits);
+        for (const char *digits = "0123456789abcdef", *at; (at = memchr(digits, demangle_peek(d), 16)); d->at++)
+            v = v << 4 | (uint64_t)(at - digits);
         str hex = str_sub(d->in, from, d->at - from);
         if (!hex.n || !demangle_eat(d, '_')) demangle_fail(d);
         char text[24];
@@ -264,8 +269,9 @@ static void type_again(struct demangle *d, bool value) {
 }
 
 static void type(struct demangle *d) {
-    static const char *const basic[26] = {"i8",   "bool", "char", "f64",  "str", "f32", NULL, "u8",  "isize", "usize", NULL,  "i32", "u32",
-                                          "i128", "u128", "_",    NULL,   NULL,  "i16", "u16", "()", "...",   NULL,    "i64", "u64", "!"};
+    static const char *const basic[26] = {"i8",    "bool", "char", "f64", "str",  "f32",  NULL,  "u8", "isize",
+                                          "usize", NULL,   "i32",  "u32", "i128", "u128", "_",   NULL, NULL,
+                                          "i16",   "u16",  "()",   "...", NULL,   "i64",  "u64", "!"};
     if (!demangle_enter(d)) return;
     uint8_t c = demangle_next(d);
     if (c >= 'a' && c <= 'z') {

@@ -32,7 +32,8 @@ static const struct {
     /* Rust, before */
     {"_ZN4core3fmt5write17h0123456789abcdefE", "core::fmt::write"},
     {"_ZN4demo4main28_$u7b$$u7b$closure$u7d$$u7d$17h0123456789abcdefE", "demo::main::{{closure}}"},
-    {"_ZN58_$LT$alloc..string..String$u20$as$u20$core..fmt..Debug$GT$3fmt17hfedcba9876543210E", "<alloc::string::String as core::fmt::Debug>::fmt"},
+    {"_ZN58_$LT$alloc..string..String$u20$as$u20$core..fmt..Debug$GT$3fmt17hfedcba9876543210E",
+     "<alloc::string::String as core::fmt::Debug>::fmt"},
     /* C++ */
     {"_Z3foov", "foo"},
     {"_ZN4demo3App6handleERKNS_7RequestE", "demo::App::handle"},
@@ -71,7 +72,8 @@ static void test_names(void **state) {
         struct buf b = {0};
         bool known = node_demangle(str_c(names[i].mangled), &b);
         if (known != (names[i].source != NULL) || (known && !str_eqc(buf_str(&b), names[i].source)))
-            failed++, print_error("%s: %.*s, not %s\n", names[i].mangled, STR_ARG(buf_str(&b)), names[i].source ? names[i].source : "left as it is");
+            failed++, print_error("%s: %.*s, not %s\n", names[i].mangled, STR_ARG(buf_str(&b)),
+                                  names[i].source ? names[i].source : "left as it is");
         buf_free(&b);
     }
     assert_int_equal(failed, 0);
@@ -101,10 +103,12 @@ static void test_hostile(void **state) {
     buf_puts(&name, STR("E"));
     ends(&name);
     buf_puts(&name, STR("_Z1fI1aIii")); /* the same in C++: an argument is the one before, twice */
-    for (int i = 0; i < 30; i++) buf_printf(&name, "1aIS%c_S%c_E", "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i], "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i]);
+    for (int i = 0; i < 30; i++)
+        buf_printf(&name, "1aIS%c_S%c_E", "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i], "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i]);
     buf_puts(&name, STR("EEvv"));
     ends(&name);
-    static const char *const deep[][2] = {{"_Z1f", "P"}, {"_Z1fI", "1aI"}, {"_RINvC1a1f", "R"}, {"_RINvC1a1f", "T"}, {"_R", "Nv"}, {"_Z", "ZN1a1bE"}, {"_RINvC1a1f", "FK1a"}};
+    static const char *const deep[][2] = {{"_Z1f", "P"}, {"_Z1fI", "1aI"},  {"_RINvC1a1f", "R"},   {"_RINvC1a1f", "T"},
+                                          {"_R", "Nv"},  {"_Z", "ZN1a1bE"}, {"_RINvC1a1f", "FK1a"}};
     for (size_t i = 0; i < ARRAY_COUNT(deep); i++) {
         buf_puts(&name, str_c(deep[i][0]));
         while (name.n < 3900) buf_puts(&name, str_c(deep[i][1]));

@@ -15,7 +15,8 @@ err node_send_fds(int to, const void *p, size_t n, const int *fds, int count) {
         m.msg_control = control;
         m.msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)count);
         struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-        *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int) * (size_t)count), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        *c = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(sizeof(int) * (size_t)count), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
         memcpy(CMSG_DATA(c), fds, sizeof(int) * (size_t)count);
     }
     ssize_t sent;

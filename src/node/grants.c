@@ -77,7 +77,8 @@ err node_grant_dir(arena *out, struct node_grants *g, str arg, struct diag *d) {
     if (!host.n || (two && !guest.n))
         return refuse_dir(out, arg, host.n ? host : STR("./data"), guest.n ? guest : host, dir.read_only,
                           "it takes HOST::GUEST, a folder here and the path that the guest sees", d);
-    if (one) return refuse_dir(out, arg, host, guest, dir.read_only, "two colons stand between the folder and the guest's path", d);
+    if (one)
+        return refuse_dir(out, arg, host, guest, dir.read_only, "two colons stand between the folder and the guest's path", d);
     if (!two) guest = host;
     if (says_rw) return refuse_dir(out, arg, host, guest, false, "a folder may be written to unless :ro says otherwise", d);
     if (guest.p[0] != '/' && !str_eqc(guest, "."))
@@ -94,7 +95,9 @@ err node_grant_dir(arena *out, struct node_grants *g, str arg, struct diag *d) {
 }
 
 /* Root enters any folder by a capability, of which a worker has none. An access control list opens nothing that the group's bits do not. */
-static bool shut_without_capabilities(const struct stat *st) { return st->st_uid != geteuid() && !(st->st_mode & (S_IXGRP | S_IXOTH)); }
+static bool shut_without_capabilities(const struct stat *st) {
+    return st->st_uid != geteuid() && !(st->st_mode & (S_IXGRP | S_IXOTH));
+}
 
 err node_grants_check(const struct node_grants *g, struct diag *d) {
     for (uint32_t i = 0; i < g->dirs.n; i++) {
@@ -103,19 +106,25 @@ err node_grants_check(const struct node_grants *g, struct diag *d) {
             bool file = errno == ENOTDIR, missing = errno == ENOENT;
             return diag_set(d, file || missing ? ERR_NOT_FOUND : ERR_DENIED, DIAG_NOWHERE,
                             "the folder " STR_FMT " cannot be granted (--dir): %s", STR_ARG(g->dirs.p[i].host),
-                            file ? "it is a file; name the folder it is in" : missing ? "there is none; make it first" : strerror(errno));
+                            file      ? "it is a file; name the folder it is in"
+                            : missing ? "there is none; make it first"
+                                      : strerror(errno));
         }
         struct stat st;
         bool may = wasi_may_grant(fd), shut = fstat(fd, &st) == 0 && shut_without_capabilities(&st);
         close(fd);
         if (shut)
             return diag_set(d, ERR_DENIED, DIAG_NOWHERE,
-                            "the folder " STR_FMT " cannot be granted (--dir): only another user may enter it, and guests have none of "
-                            "root's rights; start orlo as that user, or change the folder's mode", STR_ARG(g->dirs.p[i].host));
+                            "the folder " STR_FMT
+                            " cannot be granted (--dir): only another user may enter it, and guests have none of "
+                            "root's rights; start orlo as that user, or change the folder's mode",
+                            STR_ARG(g->dirs.p[i].host));
         if (!may)
             return diag_set(d, ERR_DENIED, DIAG_NOWHERE,
-                            "the folder " STR_FMT " cannot be granted: it is the kernel's own, and shows this machine and its processes; "
-                            "copy what the guest is to read elsewhere", STR_ARG(g->dirs.p[i].host));
+                            "the folder " STR_FMT
+                            " cannot be granted: it is the kernel's own, and shows this machine and its processes; "
+                            "copy what the guest is to read elsewhere",
+                            STR_ARG(g->dirs.p[i].host));
     }
     return ERR_OK;
 }
@@ -166,7 +175,8 @@ err node_grant_forward(arena *out, struct node_grants *g, str arg, struct diag *
     bool https = str_starts(arg, STR("https://")), http = str_starts(arg, STR("http://"));
     if (https || http) rest = str_sub(arg, https ? 8 : 7, arg.n);
     if (rest.n && rest.p[rest.n - 1] == '/') rest.n--;
-    bool ok = (https || http) && node_cut_host_port(rest, &host, &port) && host.n && (!port.n || parse_port(port, false, &number));
+    bool ok =
+        (https || http) && node_cut_host_port(rest, &host, &port) && host.n && (!port.n || parse_port(port, false, &number));
     for (size_t i = 0; ok && i < rest.n; i++) ok = rest.p[i] > ' ' && rest.p[i] < 0x7f && !strchr("/?#@", rest.p[i]);
     if (!ok) {
         str_cut(rest, '/', &rest, &host);
@@ -220,8 +230,9 @@ err node_listen_parse(arena *out, str arg, struct node_listen *to, struct diag *
         return refuse_colons(out, arg, host, port, d);
     if (port.n && !parse_port(port, true, &to->port)) {
         bool six = str_find(host, ':') < host.n;
-        return node_flag_refuse(d, "listen", arg, "a port is a number up to 65535",
-                                arena_fmt(out, six ? "[" STR_FMT "]:" STR_FMT : STR_FMT ":" STR_FMT, STR_ARG(host), STR_ARG(node_port_meant(port))));
+        return node_flag_refuse(
+            d, "listen", arg, "a port is a number up to 65535",
+            arena_fmt(out, six ? "[" STR_FMT "]:" STR_FMT : STR_FMT ":" STR_FMT, STR_ARG(host), STR_ARG(node_port_meant(port))));
     }
     to->host = str_eqc(host, "*") ? (str){0} : host;
     return ERR_OK;

@@ -115,7 +115,8 @@ err node_grant_net(arena *out, struct node_grants *g, str arg, struct diag *d) {
     rule.uses = cut_kind(arg, &rest);
     str scheme, authority;
     if (cut_url(arg, &scheme, &authority))
-        return node_flag_refuse(d, "allow-net", arg, "it takes KIND:HOST:PORT, no URL", arena_fmt(out, "tcp:" STR_FMT, STR_ARG(authority)));
+        return node_flag_refuse(d, "allow-net", arg, "it takes KIND:HOST:PORT, no URL",
+                                arena_fmt(out, "tcp:" STR_FMT, STR_ARG(authority)));
     if (rule.uses == 1u << WASI_NET_LOOKUP) {
         TRY(parse_lookup(out, arg, rest, &rule, d));
         vec_push(out, &g->net, rule);
@@ -129,7 +130,8 @@ err node_grant_net(arena *out, struct node_grants *g, str arg, struct diag *d) {
         return refuse(arg, d, "expected KIND:HOST:PORT, such as tcp:db.internal:5432 or listen:127.0.0.1:8080");
     }
     if (!parse_ports(port, &rule))
-        return node_flag_refuse(d, "allow-net", arg, "a port is a number up to 65535, FROM-TO or *", with_port(out, str_sub(arg, 0, arg.n - port.n), port));
+        return node_flag_refuse(d, "allow-net", arg, "a port is a number up to 65535, FROM-TO or *",
+                                with_port(out, str_sub(arg, 0, arg.n - port.n), port));
     TRY(parse_host(out, arg, host, &rule, d));
     vec_push(out, &g->net, rule);
     return ERR_OK;
@@ -145,10 +147,12 @@ err node_grant_http(arena *out, struct node_grants *g, str arg, struct diag *d) 
     struct wasi_net_rule rule = {.uses = 1u << WASI_NET_TCP, .port_to = UINT16_MAX};
     str scheme, authority, host, port;
     if (cut_url(arg, &scheme, &authority))
-        return node_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT], no URL", authority.n ? authority : STR("api.example.org"));
+        return node_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT], no URL",
+                                authority.n ? authority : STR("api.example.org"));
     if (is_path(arg)) {
         str_cut(arg, '/', &authority, &host);
-        return node_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT], without a path", authority.n ? authority : STR("api.example.org"));
+        return node_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT], without a path",
+                                authority.n ? authority : STR("api.example.org"));
     }
     if (!node_cut_host_port(arg, &host, &port) || !host.n)
         return node_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT]", STR("api.example.org:443"));
@@ -157,7 +161,8 @@ err node_grant_http(arena *out, struct node_grants *g, str arg, struct diag *d) 
                                 with_port(out, str_sub(arg, 0, arg.n - port.n), port));
     if (str_eqc(host, "*")) rule.any = true;
     else if (!parse_prefix(host, &rule) && !parse_name(out, host, &rule))
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--allow-http '" STR_FMT "': its host is no name, *.name, address or address/bits", STR_ARG(arg));
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
+                        "--allow-http '" STR_FMT "': its host is no name, *.name, address or address/bits", STR_ARG(arg));
     if (!rule.any && !rule.name.n && rule.bits >= 32 && net_addr_class(&rule.prefix) == NET_ADDR_UNSPECIFIED)
         return node_flag_refuse(d, "allow-http", arg, "it is no address to connect to",
                                 arena_fmt(out, port.n ? "127.0.0.1:" STR_FMT : "127.0.0.1", STR_ARG(port)));

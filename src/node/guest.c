@@ -123,7 +123,8 @@ static void open_ports(struct node_sandbox *box, const struct node_grants *g) {
     static const uint16_t ask[] = {53, 80, 443}; /* names, and the two that --forward may leave out */
     bool all = true;
     for (size_t i = 0; i < ARRAY_COUNT(ask) - (g->forward_authority.n ? 0 : 2); i++) all = all && add_ports(box, ask[i], ask[i]);
-    for (uint32_t i = 0; i < g->allow_http.n; i++) all = all && add_ports(box, g->allow_http.p[i].port_from, g->allow_http.p[i].port_to);
+    for (uint32_t i = 0; i < g->allow_http.n; i++)
+        all = all && add_ports(box, g->allow_http.p[i].port_from, g->allow_http.p[i].port_to);
     for (uint32_t i = 0; i < g->net.n; i++)
         if (g->net.p[i].uses & 1 << WASI_NET_TCP) all = all && add_ports(box, g->net.p[i].port_from, g->net.p[i].port_to);
     str host, port;
@@ -162,10 +163,14 @@ void node_guest_refusal(const struct node_guest *g, struct buf *out) {
         break;
     case ENGINE_REFUSED_ACCOUNT:
         if (r->account == &g->account) buf_printf(out, "all of the app's %llu MiB are in use (--app-memory)", mib(r->max));
-        else buf_printf(out, "all of the worker's %llu MiB are in use (its part of --node-memory, without what connections may hold)", mib(r->max));
+        else
+            buf_printf(out,
+                       "all of the worker's %llu MiB are in use (its part of --node-memory, without what connections may hold)",
+                       mib(r->max));
         break;
     case ENGINE_REFUSED_SYSTEM:
-        if (r->max) buf_printf(out, "%llu mappings are in use, as many as may be (sysctl vm.max_map_count)", (unsigned long long)r->max);
+        if (r->max)
+            buf_printf(out, "%llu mappings are in use, as many as may be (sysctl vm.max_map_count)", (unsigned long long)r->max);
         else buf_printf(out, "the system has no address space for another instance");
         break;
     default: buf_printf(out, "there is no memory for another instance"); break;
@@ -187,7 +192,8 @@ static uint64_t guests_memory(const struct node_limits *l, uint32_t workers) {
 static err open_account(struct node_guest *g, const struct node_limits *l, struct diag *d) {
     struct engine_image *image = wasi_app_image(g->app);
     g->account.up = engine_account(g->engine);
-    g->account.max = l->app_memory_bytes_max == UINT64_MAX ? 0 : l->app_memory_bytes_max; /* none of its own: the worker's says no */
+    g->account.max =
+        l->app_memory_bytes_max == UINT64_MAX ? 0 : l->app_memory_bytes_max; /* none of its own: the worker's says no */
     uint64_t one = engine_image_initial_bytes(image) + ENGINE_STACK_BYTES;
     struct engine_instance *first = engine_image_pays(image, &g->account) ? engine_acquire(image, NULL) : NULL;
     bool fits = first && engine_pay(g->engine, &g->account, ENGINE_STACK_BYTES);

@@ -155,7 +155,9 @@ static bool start(struct request *r);
 static void wait_for_instance(struct request *r);
 
 static const char *body_text(uint16_t status) {
-    return status == 413 ? "The request's body is too large." : status == 408 ? "The request's body took too long." : "The request's body is malformed.";
+    return status == 413   ? "The request's body is too large."
+           : status == 408 ? "The request's body took too long."
+                           : "The request's body is malformed.";
 }
 
 /* bad_body: what the client's body deserves, or 0. */
@@ -338,7 +340,8 @@ static bool handler_turn(void *arg) {
     }
     uint32_t n = 0;
     for (; n < BATCH && h->first && start(h->first); n++) wait_no_more(h->first);
-    while (h->first && !engine_holds(h->guest->engine)) { /* nothing is to come back, and yet nothing can be started: memory is out */
+    while (h->first &&
+           !engine_holds(h->guest->engine)) { /* nothing is to come back, and yet nothing can be started: memory is out */
         r = h->first;
         wait_no_more(r);
         turn_away(r);

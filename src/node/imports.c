@@ -32,7 +32,8 @@ static err check_core_types(const struct plan *plan, struct diag *d) {
         const char *sig = wasi_core_sig(h->module, h->name);
         if (m && sig && !is_offered_as(m, &m->imports[h->import], sig))
             return diag_set(d, ERR_LINK, DIAG_NOWHERE,
-                            "it imports " STR_FMT "." STR_FMT " with another type than it is offered with: build it for WASI preview 1",
+                            "it imports " STR_FMT "." STR_FMT
+                            " with another type than it is offered with: build it for WASI preview 1",
                             STR_ARG(h->module), STR_ARG(h->name));
     }
     return ERR_OK;

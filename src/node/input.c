@@ -12,9 +12,9 @@ static err open_failed(const char *path, struct diag *d) {
     switch (errno) {
     case ENOENT:
         return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "there is no such file%s",
-                        strstr(path, "://")    ? "; of a URL, download the file first"
+                        strstr(path, "://")  ? "; of a URL, download the file first"
                         : !strcmp(path, "-") ? "; standard input is not read, name a file"
-                                               : "");
+                                             : "");
     case EACCES:
     case EPERM: return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "it may not be read: %s", strerror(errno));
     default: return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "it cannot be opened: %s", strerror(errno));

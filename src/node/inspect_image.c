@@ -10,7 +10,7 @@ static const struct {
     const char *text;
 } features[] = {
 #define X(name, bit, text) {1ull << bit, text},
-    ABI_CPU_FEATURES(X)
+#include "abi/cpu.def"
 #undef X
 };
 

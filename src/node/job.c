@@ -146,14 +146,15 @@ static pid_t start(const struct order *order, int in, int out, int wire[2], int 
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        node_exec_self((int[]){open("/dev/null", O_RDONLY | O_CLOEXEC), said[1], said[1], in, out, wire[1]}, 6, (char *[]){job_name, NULL}, environment);
+        node_exec_self((int[]){open("/dev/null", O_RDONLY | O_CLOEXEC), said[1], said[1], in, out, wire[1]}, 6,
+                       (char *[]){job_name, NULL}, environment);
     }
     arena_free(scratch);
     return pid;
 }
 
-err node_job(const char *name, const void *args, size_t args_bytes, int in, int out, const struct node_limits *limits, const char *what,
-             struct diag *d) {
+err node_job(const char *name, const void *args, size_t args_bytes, int in, int out, const struct node_limits *limits,
+             const char *what, struct diag *d) {
     struct order order = {.memory_bytes_max = limits->compile_memory_bytes_max,
                           .file_bytes_max = limits->image_bytes_max ? limits->image_bytes_max : UINT64_MAX,
                           .cpu_s_max = limits->compile_s_max};

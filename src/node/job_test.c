@@ -38,7 +38,9 @@ static err fails(const void *args, int in, int out, struct diag *d) { return dia
 static err opens(const void *args, int in, int out, struct diag *d) {
     return open("/etc/passwd", O_RDONLY) < 0 && errno == ENOENT ? ERR_OK : ERR_DENIED;
 }
-static err connects(const void *args, int in, int out, struct diag *d) { return socket(AF_INET, SOCK_STREAM, 0) < 0 ? ERR_OK : ERR_OK; }
+static err connects(const void *args, int in, int out, struct diag *d) {
+    return socket(AF_INET, SOCK_STREAM, 0) < 0 ? ERR_OK : ERR_OK;
+}
 static err forks(const void *args, int in, int out, struct diag *d) { return fork() < 0 ? ERR_OK : ERR_OK; }
 static err executes(const void *args, int in, int out, struct diag *d) {
     execl("/bin/true", "true", (char *)NULL);
@@ -94,7 +96,8 @@ static unsigned keys_in_memory(int maps) {
         unsigned long from, to;
         char perm[5];
         if (sscanf(line, "%lx-%lx %4s", &from, &to, perm) != 3 || perm[0] != 'r' || strstr(line, "[v")) continue;
-        for (const uint8_t *p = (const uint8_t *)from, *end = (const uint8_t *)to - 32; p < end && (p = memchr(p, key_byte(0), (size_t)(end - p))); p++) {
+        for (const uint8_t *p = (const uint8_t *)from, *end = (const uint8_t *)to - 32;
+             p < end && (p = memchr(p, key_byte(0), (size_t)(end - p))); p++) {
             unsigned i = 1;
             while (i < 32 && p[i] == key_byte(i)) i++;
             found += i == 32;
@@ -108,10 +111,9 @@ static err finds_keys(const void *args, int in, int out, struct diag *d) {
 }
 
 static const struct node_job table[] = {
-    {"writes", writes},   {"fails", fails},       {"opens", opens},       {"connects", connects},
-    {"forks", forks},     {"executes", executes}, {"crashes", crashes},   {"spins", spins},
-    {"hoards", hoards},   {"reserves", reserves}, {"looks", looks_around}, {"works", works_a_while},
-    {"speaks", speaks},   {"env", knows_environment}, {"keys", finds_keys},
+    {"writes", writes},      {"fails", fails},         {"opens", opens},   {"connects", connects},     {"forks", forks},
+    {"executes", executes},  {"crashes", crashes},     {"spins", spins},   {"hoards", hoards},         {"reserves", reserves},
+    {"looks", looks_around}, {"works", works_a_while}, {"speaks", speaks}, {"env", knows_environment}, {"keys", finds_keys},
 };
 
 static void test_results(void **state) {
@@ -201,7 +203,8 @@ static void test_last_words(void **state) {
 static void test_key(void **state) {
     char text[768], dir[] = "/tmp/orlo-job-XXXXXX", path[64], wasm[64], image[64];
     assert_non_null(mkdtemp(dir));
-    snprintf(path, sizeof path, "%s/node.key", dir), snprintf(wasm, sizeof wasm, "%s/a.wasm", dir), snprintf(image, sizeof image, "%s/a.orlo", dir);
+    snprintf(path, sizeof path, "%s/node.key", dir), snprintf(wasm, sizeof wasm, "%s/a.wasm", dir),
+        snprintf(image, sizeof image, "%s/a.orlo", dir);
     int fd = open(path, O_WRONLY | O_CREAT, 0600);
     for (unsigned i = 0; i < 32; i++) {
         uint8_t byte = key_byte(i);
@@ -213,7 +216,8 @@ static void test_key(void **state) {
     close(fd);
     struct diag d = DIAG_INIT;
     struct node_compiled out;
-    assert_int_equal(node_compile(&(struct node_compile_config){.file = wasm, .output = image, .state_dir = dir}, &out, &d), ERR_OK);
+    assert_int_equal(node_compile(&(struct node_compile_config){.file = wasm, .output = image, .state_dir = dir}, &out, &d),
+                     ERR_OK);
     assert_int_equal(run("keys", text), ERR_OK);
     assert_string_equal(text, "0");
     int maps = open("/proc/self/maps", O_RDONLY);
@@ -279,7 +283,8 @@ static void test_grants(void **state) {
     assert_true(g.dirs.p[0].read_only && str_eqc(g.dirs.p[0].host, "/tmp") && str_eqc(g.dirs.p[0].guest, "/data"));
     assert_int_equal(node_grant_dir(mem, &g, STR("::/data"), &d), ERR_USAGE);
     assert_int_equal(node_grant_http(mem, &g, STR("Example.org:8443"), &d), ERR_OK);
-    assert_true(str_eqc(g.allow_http.p[0].name, "example.org") && g.allow_http.p[0].port_from == 8443 && g.allow_http.p[0].port_to == 8443);
+    assert_true(str_eqc(g.allow_http.p[0].name, "example.org") && g.allow_http.p[0].port_from == 8443 &&
+                g.allow_http.p[0].port_to == 8443);
     assert_int_equal(node_grant_http(mem, &g, STR("[::1]:80"), &d), ERR_OK);
     assert_true(g.allow_http.p[1].prefix.v6 && g.allow_http.p[1].bits == 128 && g.allow_http.p[1].port_from == 80);
     assert_int_equal(node_grant_http(mem, &g, STR("10.0.0.0/8"), &d), ERR_OK);
@@ -295,8 +300,10 @@ static void test_grants(void **state) {
     assert_int_equal(node_grant_forward(mem, &g, STR("http://x:0"), &d), ERR_USAGE);
     static const struct {
         const char *value, *says;
-    } wrong[] = {{"", "write --forward http://127.0.0.1:3000"}, {"https://", "write --forward https://127.0.0.1:3000"},
-                 {"x:99999", "write --forward http://x:9999"}, {"https://[::1]:77777/x", "write --forward https://[::1]:7777"}};
+    } wrong[] = {{"", "write --forward http://127.0.0.1:3000"},
+                 {"https://", "write --forward https://127.0.0.1:3000"},
+                 {"x:99999", "write --forward http://x:9999"},
+                 {"https://[::1]:77777/x", "write --forward https://[::1]:7777"}};
     for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
         d = (struct diag)DIAG_INIT;
         assert_int_equal(node_grant_forward(mem, &g, str_c(wrong[i].value), &d), ERR_USAGE);
@@ -388,8 +395,10 @@ static void test_listen(void **state) {
     assert_int_equal(node_listen_parse(mem, STR("fe80::1%lo"), &l, &d), ERR_OK);
     static const struct {
         const char *value, *says;
-    } colons[] = {{"::1:18440", "has brackets; write --listen [::1]:18440"}, {":::80", "has brackets; write --listen [::]:80"},
-                  {"127.0.0.1:80:90", "one PORT; write --listen 127.0.0.1:80"}, {"unix:/tmp/x", "no path; write --listen 127.0.0.1:8080"}};
+    } colons[] = {{"::1:18440", "has brackets; write --listen [::1]:18440"},
+                  {":::80", "has brackets; write --listen [::]:80"},
+                  {"127.0.0.1:80:90", "one PORT; write --listen 127.0.0.1:80"},
+                  {"unix:/tmp/x", "no path; write --listen 127.0.0.1:8080"}};
     for (size_t i = 0; i < ARRAY_COUNT(colons); i++) {
         d = (struct diag)DIAG_INIT;
         assert_int_equal(node_listen_parse(mem, str_c(colons[i].value), &l, &d), ERR_USAGE);
@@ -402,9 +411,10 @@ int main(int argc, char **argv) {
     if (argc && !strcmp(argv[0], "orlo-job")) maps_fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
     node_job_be(argv, table, ARRAY_COUNT(table));
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_results),     cmocka_unit_test(test_walls),          cmocka_unit_test(test_deaths),
-        cmocka_unit_test(test_surroundings), cmocka_unit_test(test_last_words), cmocka_unit_test(test_key), cmocka_unit_test(test_progress),       cmocka_unit_test(test_grants),
-        cmocka_unit_test(test_grants_net),  cmocka_unit_test(test_worker_sockets), cmocka_unit_test(test_listen),
+        cmocka_unit_test(test_results),        cmocka_unit_test(test_walls),      cmocka_unit_test(test_deaths),
+        cmocka_unit_test(test_surroundings),   cmocka_unit_test(test_last_words), cmocka_unit_test(test_key),
+        cmocka_unit_test(test_progress),       cmocka_unit_test(test_grants),     cmocka_unit_test(test_grants_net),
+        cmocka_unit_test(test_worker_sockets), cmocka_unit_test(test_listen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

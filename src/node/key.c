@@ -45,7 +45,8 @@ static err make_key(arena *scratch, char *dir, const char *path, struct diag *d)
     unlink(aside); /* of a process with this number that was cut off: in a container they come again */
     int fd = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return diag_set(d, ERR_IO, DIAG_NOWHERE, "the state folder %s cannot be written to: %s; name another with --state", dir, strerror(errno));
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "the state folder %s cannot be written to: %s; name another with --state", dir,
+                        strerror(errno));
     struct crypto_ed25519 key;
     crypto_ed25519_new(&key);
     bool ok = write(fd, key.secret, sizeof key.secret) == (ssize_t)sizeof key.secret && fsync(fd) == 0;
@@ -68,8 +69,10 @@ static err read_key(const char *path, struct crypto_ed25519 *out, struct diag *d
     ssize_t got = known && S_ISREG(st.st_mode) ? read(fd, seed, sizeof seed) : -1;
     close(fd);
     err e = ERR_OK;
-    if (known && !S_ISREG(st.st_mode)) e = diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "%s is no node key: it is no regular file", path);
-    else if (!private) e = diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the node's key %s is open to others; run: chmod 600 %s", path, path);
+    if (known && !S_ISREG(st.st_mode))
+        e = diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "%s is no node key: it is no regular file", path);
+    else if (!private)
+        e = diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the node's key %s is open to others; run: chmod 600 %s", path, path);
     else if (got != CRYPTO_ED25519_SECRET_BYTES)
         e = diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "%s is no node key: it must hold 32 bytes", path);
     else crypto_ed25519_of_seed(seed, out);

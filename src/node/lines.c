@@ -10,7 +10,8 @@ static void keep(struct node_lines *l, str line) {
     line.n = MIN(line.n, sizeof l->last / 4 - 1);
     if (!line.n) return;
     size_t first = 0;
-    while (l->last_n - first + line.n + 1 > sizeof l->last) first += str_find((str){(uint8_t *)l->last + first, l->last_n - first}, '\n') + 1;
+    while (l->last_n - first + line.n + 1 > sizeof l->last)
+        first += str_find((str){(uint8_t *)l->last + first, l->last_n - first}, '\n') + 1;
     if (first) memmove(l->last, l->last + first, l->last_n -= (uint32_t)first);
     memcpy(l->last + l->last_n, line.p, line.n);
     l->last[l->last_n + line.n] = '\n';

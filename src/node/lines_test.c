@@ -63,7 +63,8 @@ static void test_last_lines(void **state) {
     node_lines_put(&l, STR("one\n\ntwo\r\nthree"));
     node_lines_end(&l);
     assert_memory_equal(l.last, "one\ntwo\nthree\n", l.last_n);
-    for (size_t step = 1; step < 3 * sizeof l.last; step += 7) { /* lines of any length: what is kept is whole lines and the last */
+    for (size_t step = 1; step < 3 * sizeof l.last;
+         step += 7) { /* lines of any length: what is kept is whole lines and the last */
         static uint8_t x[4 * sizeof l.last];
         memset(x, 'x', sizeof x);
         begin(&l);
@@ -124,12 +125,8 @@ int main(void) {
     fd = memfd_create("log", 0);
     log_init(fd, true, LOG_INFO);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_long_line),
-        cmocka_unit_test(test_last_lines),
-        cmocka_unit_test(test_flood),
-        cmocka_unit_test(test_flood_of_bytes),
-        cmocka_unit_test(test_dropped_pieces),
+        cmocka_unit_test(test_pieces), cmocka_unit_test(test_long_line),      cmocka_unit_test(test_last_lines),
+        cmocka_unit_test(test_flood),  cmocka_unit_test(test_flood_of_bytes), cmocka_unit_test(test_dropped_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,8 +40,9 @@ static err bind_failed(int why, const struct node_listen *l, struct diag *d) {
         return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "port %u on %.*s is in use by another program; choose another with --listen",
                         l->port, n, host);
     case EACCES:
-        return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "port %u may not be used by this user: choose one above 1023 with --listen, or grant CAP_NET_BIND_SERVICE",
-                        l->port);
+        return diag_set(
+            d, ERR_DENIED, DIAG_NOWHERE,
+            "port %u may not be used by this user: choose one above 1023 with --listen, or grant CAP_NET_BIND_SERVICE", l->port);
     case EADDRNOTAVAIL:
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%.*s is no address of this machine%s", n, host,
                         memchr(host, ':', (size_t)n) ? "; an IPv6 address with a port has brackets: --listen [::1]:8080" : "");
@@ -127,7 +128,8 @@ err node_listen_open(arena *out, const struct node_serve_config *config, uint32_
     static const struct node_listen usual = {STR_INIT("127.0.0.1"), 8080};
     const struct node_listen *listens = config->listen_count ? config->listen : &usual;
     size_t count = config->listen_count ? config->listen_count : 1;
-    if (count > NODE_LISTEN_MAX) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "at most %d addresses (--listen), not %zu", NODE_LISTEN_MAX, count);
+    if (count > NODE_LISTEN_MAX)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "at most %d addresses (--listen), not %zu", NODE_LISTEN_MAX, count);
     for (size_t i = 0; i < count; i++) TRY(open_one(out, &listens[i], workers, sets, d));
     return ERR_OK;
 }

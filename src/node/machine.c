@@ -42,7 +42,8 @@ static uint64_t groups_limit(void) {
         str id, controllers, group; /* "0::/app.slice" or "4:memory:/docker/1234" */
         if (!str_cut(line, ':', &id, &line) || !str_cut(line, ':', &controllers, &group)) continue;
         if (!controllers.n) least = MIN(least, group_limit("/sys/fs/cgroup", group, "memory.max"));
-        if (str_eqc(controllers, "memory")) least = MIN(least, group_limit("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes"));
+        if (str_eqc(controllers, "memory"))
+            least = MIN(least, group_limit("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes"));
     }
     return least;
 }

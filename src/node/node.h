@@ -48,17 +48,18 @@ err node_flag_refuse(struct diag *d, const char *flag, str arg, const char *why,
 /* The port that too large a number was meant to be: its first digits. */
 str node_port_meant(str digits);
 
-struct node_limits {           /* 0 takes the default that flags.def names */
-    uint64_t memory_bytes_max; /* memories, tables and heap of one instance */
+struct node_limits {                /* 0 takes the default that flags.def names */
+    uint64_t memory_bytes_max;      /* memories, tables and heap of one instance */
     uint64_t app_memory_bytes_max;  /* of all that an app makes a worker hold */
     uint64_t node_memory_bytes_max; /* of all apps in all workers: each has an equal part */
     uint64_t image_bytes_max;
-    uint64_t body_bytes_max;   /* a request's body */
-    uint64_t handler_ms_max;   /* from the request's head to the end of its response */
+    uint64_t body_bytes_max; /* a request's body */
+    uint64_t handler_ms_max; /* from the request's head to the end of its response */
     uint64_t header_ms_max, body_idle_ms_max, idle_ms_max;
     uint64_t instances_max;   /* alive at once in a worker */
     uint64_t connections_max; /* open at once in a worker */
-    uint64_t instance_requests;   /* of a WASI 0.3 service: served by one instance at a time; 0: it serves one request and is reset */
+    uint64_t
+        instance_requests; /* of a WASI 0.3 service: served by one instance at a time; 0: it serves one request and is reset */
     uint64_t instance_reuse_max;  /* then it is replaced */
     uint64_t instance_idle_ms;    /* without a request, then it is given back */
     uint64_t instance_growth_max; /* bytes of memory that it may have grown by and still take a request */

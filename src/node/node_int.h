@@ -30,14 +30,15 @@ struct node_input {
 /* ---- key.c ---- */
 
 enum node_key {
-    NODE_KEY_OF_THE_NODE,    /* kept in the state folder: folder 0700, file 0600 */
-    NODE_KEY_OF_THIS_START,  /* made for one signature, and gone */
+    NODE_KEY_OF_THE_NODE,   /* kept in the state folder: folder 0700, file 0600 */
+    NODE_KEY_OF_THIS_START, /* made for one signature, and gone */
 };
 /* Both ask a process that holds the key, signs and ends; it is never in this one. state_dir NULL: $ORLO_STATE, else
  * $XDG_STATE_HOME/orlo, else ~/.local/state/orlo. ERR_NOT_FOUND (no key), ERR_DENIED (open to others), ERR_MALFORMED, ERR_IO. */
 [[nodiscard]] err node_key_public(const char *state_dir, struct abi_key_public *out, struct diag *d);
 /* The key is made if there is none. image_fd: written without a key, not sealed yet. */
-[[nodiscard]] err node_key_sign(enum node_key which, const char *state_dir, int image_fd, struct abi_key_public *out, struct diag *d);
+[[nodiscard]] err node_key_sign(enum node_key which, const char *state_dir, int image_fd, struct abi_key_public *out,
+                                struct diag *d);
 
 /* ---- sandbox.c: what a process gives up, for good ---- */
 
@@ -49,7 +50,8 @@ enum { NODE_SANDBOX_CONNECT = 1, NODE_SANDBOX_LISTEN = 2 };
 enum { NODE_SANDBOX_PORTS_MAX = 128 };
 struct node_sandbox {
     const struct node_sandbox_path *paths;
-    size_t paths_count, granted_count; /* the first granted_count are guests' folders, the rest is what the process reads itself */
+    size_t paths_count,
+        granted_count; /* the first granted_count are guests' folders, the rest is what the process reads itself */
     unsigned network;
     bool any_port_out; /* else TCP connections go to these ports alone */
     uint16_t ports[NODE_SANDBOX_PORTS_MAX];
@@ -87,8 +89,8 @@ struct node_job {
 void node_job_be(char **argv, const struct node_job *more, size_t count);
 /* Runs the job of this name in a process that has `in` (read-only), `out` and nothing else; waits, with a progress line on a terminal.
  * One that dies of a limit or a bug is reported in d like any failure. what: "compiling app.wasm". */
-[[nodiscard]] err node_job(const char *name, const void *args, size_t args_bytes, int in, int out, const struct node_limits *limits,
-                           const char *what, struct diag *d);
+[[nodiscard]] err node_job(const char *name, const void *args, size_t args_bytes, int in, int out,
+                           const struct node_limits *limits, const char *what, struct diag *d);
 err node_compile_job(const void *args, int in, int out, struct diag *d);
 err node_inspect_job(const void *args, int in, int out, struct diag *d);
 
@@ -134,12 +136,12 @@ struct node_lines {
     uint32_t logged, bytes; /* lines and bytes that became events */
     uint64_t dropped;
     uint32_t n, last_n;
-    bool spent; /* the request's share of the log */
+    bool spent;      /* the request's share of the log */
     char text[1024]; /* an unfinished line */
     char last[1024]; /* the last lines, for the event of a failure: whole, but that long ones are cut */
 };
 void node_lines_begin(struct node_lines *lines); /* of another request */
-void node_lines_put(void *lines, str bytes); /* a wasi_out.write */
+void node_lines_put(void *lines, str bytes);     /* a wasi_out.write */
 void node_lines_end(struct node_lines *lines);
 
 /* ---- guest.c: a loop, an engine and an app in one process, as a worker and `orlo run` need them ---- */
@@ -149,11 +151,11 @@ struct node_guest {
     struct engine *engine;
     struct wasi_app *app;
     struct net_timer *idle;
-    bool idle_armed, idle_late; /* the timer runs; it only waits for things to stay unused */
-    uint64_t turns_seen;        /* of the engine, when upkeep was last arranged for */
+    bool idle_armed, idle_late;    /* the timer runs; it only waits for things to stay unused */
+    uint64_t turns_seen;           /* of the engine, when upkeep was last arranged for */
     struct engine_account account; /* the app's */
-    struct node_lines out, err; /* of guests, where no request is known */
-    bool (*turn)(void *arg);    /* before the engine runs; may be NULL */
+    struct node_lines out, err;    /* of guests, where no request is known */
+    bool (*turn)(void *arg);       /* before the engine runs; may be NULL */
     void *turn_arg;
 };
 struct node_guest_config {
@@ -180,9 +182,9 @@ void node_guest_refusal(const struct node_guest *g, struct buf *out);
 
 struct node_handler;
 struct node_handler *node_handler_new(struct node_guest *g, const struct node_worker_config *config);
-void node_handler_request(struct net_exchange *x, void *handler); /* on_request of a net_server */
+void node_handler_request(struct net_exchange *x, void *handler);                     /* on_request of a net_server */
 void node_handler_refused(str peer, uint16_t status, const char *why, void *handler); /* on_refused */
-uint32_t node_handler_busy(const struct node_handler *h);         /* requests in progress */
+uint32_t node_handler_busy(const struct node_handler *h);                             /* requests in progress */
 void node_handler_free(struct node_handler *h);
 
 /* ---- trap.c ---- */
@@ -201,7 +203,7 @@ struct node_pulse {
     uint64_t beats;  /* net_loop_beat: odd while the loop does something */
     uint32_t served; /* a connection has come */
     uint32_t next;
-    uint32_t told;   /* running and doing are whole: it was asked, or it died. Atomic, written last */
+    uint32_t told;                   /* running and doing are whole: it was asked, or it died. Atomic, written last */
     char running[NODE_ID_BYTES + 1]; /* the request whose guest ran */
     char doing[NODE_DOING_BYTES];    /* "wasi:io/streams@0.2.0 [method]output-stream.write", "guest code" */
     struct {
@@ -240,8 +242,8 @@ bool node_vitals_read(pid_t pid, struct node_vitals *v); /* all but beats; false
 /* ---- causes.c: why workers died ---- */
 
 struct node_death {
-    bool served;      /* it had begun to serve */
-    uint32_t running; /* the app whose guest ran; NODE_NO_APP: not known */
+    bool served;                               /* it had begun to serve */
+    uint32_t running;                          /* the app whose guest ran; NODE_NO_APP: not known */
     uint32_t apps[NODE_APPS_SEEN], apps_count; /* with requests in progress */
 };
 struct node_causes {
@@ -267,7 +269,7 @@ struct node_relay {
     size_t from;   /* what is before it has been written */
     uint64_t lost; /* lines */
 };
-void node_relay_open(struct node_relay *r); /* this process's own lines go through it, too */
+void node_relay_open(struct node_relay *r);  /* this process's own lines go through it, too */
 void node_relay_close(struct node_relay *r); /* waits a second at most for what is left */
 void node_relay_put(struct node_relay *r, str lines);
 bool node_relay_has_room(const struct node_relay *r); /* for what workers have sent: else it is left with them */
@@ -275,7 +277,7 @@ bool node_relay_has_room(const struct node_relay *r); /* for what workers have s
 bool node_relay_take(struct node_relay *r, int fd, uint32_t worker, uint32_t workers);
 void node_relay_flush(struct node_relay *r);
 bool node_relay_wants(const struct node_relay *r); /* to write to r->fd */
-bool node_log_send(void *arg, str lines); /* a worker's log_send_fn: its standard error is a socket to the relay */
+bool node_log_send(void *arg, str lines);          /* a worker's log_send_fn: its standard error is a socket to the relay */
 
 /* ---- reload.c: an image is made beside the serving ---- */
 
@@ -283,7 +285,8 @@ struct node_reload {
     pid_t pid;
     int fd; /* readable: it has ended; -1: none is under way */
 };
-[[nodiscard]] err node_reload_start(struct node_reload *r, const struct node_serve_config *config, const struct node_limits *limits, struct diag *d);
+[[nodiscard]] err node_reload_start(struct node_reload *r, const struct node_serve_config *config,
+                                    const struct node_limits *limits, struct diag *d);
 [[nodiscard]] err node_reload_take(struct node_reload *r, struct node_image *image, struct diag *d);
 void node_reload_stop(struct node_reload *r);
 
@@ -294,7 +297,7 @@ struct node_worker_config {
     const struct node_limits *limits; /* defaults filled in */
     struct node_sockets sockets;
     struct node_image image; /* its fd is borrowed, the worker dups it */
-    int control_fd; /* to the supervisor; EOF: it is gone; a byte: rest, and let idle connections be */
+    int control_fd;          /* to the supervisor; EOF: it is gone; a byte: rest, and let idle connections be */
     uint32_t index, workers;
 };
 /* Starts one by exec: its pid, or -1 with errno. log_fd becomes its standard error. */

@@ -54,7 +54,8 @@ static void on_fatal(int sig, siginfo_t *info, void *context) {
     for (size_t i = 0; i < ARRAY_COUNT(fatal); i++) {
         if (fatal[i] != sig) continue;
         sigaction(sig, &before[i], NULL);
-        if (before[i].sa_flags & SA_SIGINFO && before[i].sa_sigaction) before[i].sa_sigaction(sig, info, context); /* a sanitizer's */
+        if (before[i].sa_flags & SA_SIGINFO && before[i].sa_sigaction)
+            before[i].sa_sigaction(sig, info, context); /* a sanitizer's */
         else if (info->si_code <= 0) raise(sig);
     }
 }

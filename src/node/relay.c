@@ -15,7 +15,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RELAY_MAX = 1 * MiB, WORKERS_PART = RELAY_MAX / 2, DATAGRAM_MAX = 96 * KiB, SURE_BYTES = 4096 /* that a pipe has room for if it says so */ };
+enum {
+    RELAY_MAX = 1 * MiB,
+    WORKERS_PART = RELAY_MAX / 2,
+    DATAGRAM_MAX = 96 * KiB,
+    SURE_BYTES = 4096 /* that a pipe has room for if it says so */
+};
 
 static void open_out(struct node_relay *r) {
     struct stat st;
@@ -124,7 +129,8 @@ void node_relay_close(struct node_relay *r) {
     enum { WAIT_MS = 1000 };
     for (uint64_t end = clock_mono_ns() + WAIT_MS * 1000000ull; node_relay_flush(r), r->lines.n;) {
         uint64_t now = clock_mono_ns();
-        if (now >= end || poll(&(struct pollfd){.fd = r->fd, .events = POLLOUT}, 1, (int)((end - now) / 1000000u + 1)) == 0) break;
+        if (now >= end || poll(&(struct pollfd){.fd = r->fd, .events = POLLOUT}, 1, (int)((end - now) / 1000000u + 1)) == 0)
+            break;
     }
     log_to(NULL, NULL);
     buf_free(&r->lines);

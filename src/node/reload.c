@@ -38,9 +38,11 @@ static _Noreturn void child(int fd, const struct node_serve_config *config, cons
     _exit(node_send_fds(fd, &m, sizeof m, &image_fd, image_fd >= 0) != ERR_OK);
 }
 
-err node_reload_start(struct node_reload *r, const struct node_serve_config *config, const struct node_limits *limits, struct diag *d) {
+err node_reload_start(struct node_reload *r, const struct node_serve_config *config, const struct node_limits *limits,
+                      struct diag *d) {
     int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no socket: %s", strerror(errno));
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "no socket: %s", strerror(errno));
     pid_t pid = fork();
     if (pid == 0) child(pair[1], config, limits);
     close(pair[1]);

@@ -45,8 +45,8 @@ static err outcome_of(struct running *r, int *status, struct diag *d) {
     }
 }
 
-static err run_image(const struct node_run_config *config, const struct node_limits *limits, const struct node_image *image, int *status,
-                     struct diag *d) {
+static err run_image(const struct node_run_config *config, const struct node_limits *limits, const struct node_image *image,
+                     int *status, struct diag *d) {
     arena *mem = arena_new(0);
     str *args = arena_array(mem, str, config->args_count + 1);
     const char *slash = strrchr(config->file, '/');

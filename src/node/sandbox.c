@@ -57,13 +57,20 @@ static const struct row {
     unsigned who;
     struct condition conditions[CONDITIONS_MAX]; /* the first ANY ends them */
 } rows[] = {
-#define IS(a, v) {LOW_IS, a, (uint32_t)(v)}
-#define ALL(a, v) {ALL_IS, a, (uint32_t)(v)}
-#define NONE_OF(a, v) {NONE, a, (uint32_t)(v)}
-#define SOME_OF(a, v) {SOME, a, (uint32_t)(v)}
-#define ONLY(a, v) {ONLY_THESE, a, (uint32_t)(v)}
-#define KIND(a, v) {SOCKET_KIND, a, (uint32_t)(v)}
-#define OWN(a) {THIS_PROCESS, a, 0}
+#define IS(a, v)                                                                                                                 \
+    { LOW_IS, a, (uint32_t)(v) }
+#define ALL(a, v)                                                                                                                \
+    { ALL_IS, a, (uint32_t)(v) }
+#define NONE_OF(a, v)                                                                                                            \
+    { NONE, a, (uint32_t)(v) }
+#define SOME_OF(a, v)                                                                                                            \
+    { SOME, a, (uint32_t)(v) }
+#define ONLY(a, v)                                                                                                               \
+    { ONLY_THESE, a, (uint32_t)(v) }
+#define KIND(a, v)                                                                                                               \
+    { SOCKET_KIND, a, (uint32_t)(v) }
+#define OWN(a)                                                                                                                   \
+    { THIS_PROCESS, a, 0 }
 #define X(name, who, ...) {SYS_##name, who, {__VA_ARGS__}},
 #include "node/sandbox.def"
 #undef X
@@ -76,9 +83,11 @@ static const int deadly[] = {
     SYS_setns,      SYS_unshare,  SYS_keyctl, SYS_add_key,          SYS_request_key,       SYS_perf_event_open,
 };
 static const int deadly_in_job[] = {
-    SYS_socket, SYS_clone,
+    SYS_socket,
+    SYS_clone,
 #ifdef __x86_64__
-    SYS_fork,   SYS_vfork,
+    SYS_fork,
+    SYS_vfork,
 #endif
 };
 
@@ -106,7 +115,9 @@ static void rule(struct filter *f, int nr, uint32_t action) {
 }
 static uint32_t refuse(int why) { return SECCOMP_RET_ERRNO | (uint32_t)why; }
 
-static unsigned length(const struct condition *c) { return c->what == ALL_IS ? 4 : c->what == ONLY_THESE || c->what == SOCKET_KIND ? 3 : 2; }
+static unsigned length(const struct condition *c) {
+    return c->what == ALL_IS ? 4 : c->what == ONLY_THESE || c->what == SOCKET_KIND ? 3 : 2;
+}
 
 /* Falls through if it holds; else goes `past` instructions beyond its end. */
 static void put_condition(struct filter *f, const struct condition *c, unsigned past) {
@@ -227,7 +238,8 @@ static err install(unsigned who, struct diag *d) {
 static err drop_capabilities(struct diag *d) {
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     for (int cap = 0; cap < 64; cap++) prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
-    prctl(PR_SET_SECUREBITS, SECURE_ALL_BITS | SECURE_ALL_LOCKS, 0, 0, 0); /* what fails here needs a capability that there is none of */
+    prctl(PR_SET_SECUREBITS, SECURE_ALL_BITS | SECURE_ALL_LOCKS, 0, 0,
+          0); /* what fails here needs a capability that there is none of */
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
     if (syscall(SYS_capset, &head, none) == 0) return ERR_OK;
@@ -248,8 +260,8 @@ enum {
     FS_TRUNCATE = 1 << 14, /* version 3 */
     NET_BIND_TCP = 1,      /* version 4 */
     NET_CONNECT_TCP = 2,
-    FS_IOCTL_DEV = 1 << 15,          /* version 5 */
-    SCOPE_ABSTRACT_UNIX_SOCKET = 1,  /* version 6 */
+    FS_IOCTL_DEV = 1 << 15,         /* version 5 */
+    SCOPE_ABSTRACT_UNIX_SOCKET = 1, /* version 6 */
     SCOPE_SIGNAL = 2,
     RULE_NET_PORT = 2,
 };

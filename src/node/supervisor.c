@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 enum { WORKERS_MAX = 256, EARLY_DEATHS_MAX = 3 };
-static const uint64_t logs_ns = 2'000'000u; /* what a busy worker writes meanwhile fills a tenth of its socket */
+static const uint64_t logs_ns = 2'000'000u;      /* what a busy worker writes meanwhile fills a tenth of its socket */
 static const uint64_t retry_ns = 1'000'000'000u; /* after the system had no process or no descriptor for us */
 
 struct proc { /* a worker */
@@ -37,7 +37,7 @@ struct proc { /* a worker */
     int control_fd, log_fd; /* -1: closed */
     struct node_pulse *pulse;
     struct node_watch watch;
-    uint32_t kind; /* wasi_kind, once it is ready */
+    uint32_t kind;       /* wasi_kind, once it is ready */
     uint64_t kill_at_ns; /* of a RESTING one */
     bool stuck, dropped; /* it was ended for that; because its generation came to nothing */
 };
@@ -62,7 +62,7 @@ struct supervisor {
     uint32_t early_deaths; /* of workers that never said a word, before any was ready */
     uint64_t started_ns, kill_at_ns, reload_ns, sample_at_ns;
     uint64_t logs_at_ns; /* not before then are workers' lines taken in again: many at once cost less */
-    err failed; /* what a worker said before any was ready */
+    err failed;          /* what a worker said before any was ready */
     struct diag *d;
 };
 
@@ -95,7 +95,8 @@ static struct proc *spawn(struct supervisor *s, uint32_t i, const struct node_im
     if (pulse_fd >= 0 && pair_of(control) && pair_of(log)) {
         p->control_fd = control[0], p->log_fd = log[0];
         setsockopt(log[1], SOL_SOCKET, SO_SNDBUFFORCE, &(int){1 << 20}, sizeof(int)); /* where we may: for bursts */
-        struct node_worker_config config = {.image = *image, .sockets = s->sets[i], .control_fd = control[1], .index = i, .workers = s->workers};
+        struct node_worker_config config = {
+            .image = *image, .sockets = s->sets[i], .control_fd = control[1], .index = i, .workers = s->workers};
         p->pid = node_worker_start(&config, pulse_fd, log[1], control[0]);
     }
     int why = errno;
@@ -125,7 +126,8 @@ static void tell_idle_flags(const struct supervisor *s) {
         {s->config->grants.forward_authority.n && !service, "--forward", "only a WASI 0.3 HTTP component passes requests on"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(flags); i++)
-        if (flags[i].idle) log_event(LOG_WARN, "flag-without-use", LF_CSTR("flag", flags[i].flag), LF_CSTR("reason", flags[i].reason));
+        if (flags[i].idle)
+            log_event(LOG_WARN, "flag-without-use", LF_CSTR("flag", flags[i].flag), LF_CSTR("reason", flags[i].reason));
 }
 
 static void announce(struct supervisor *s) {
@@ -251,7 +253,8 @@ static void hear(struct supervisor *s, struct proc *p) {
     kill(p->pid, SIGKILL);
 }
 
-static void log_death(const struct proc *p, int status, const struct node_death *death, uint64_t pause_ns, str ids, const char *doing) {
+static void log_death(const struct proc *p, int status, const struct node_death *death, uint64_t pause_ns, str ids,
+                      const char *doing) {
     struct log_field f[9] = {LF_U64("worker", p->slot)};
     size_t n = 1;
     if (p->stuck) {
@@ -273,7 +276,8 @@ static void log_death(const struct proc *p, int status, const struct node_death 
 /* What a worker's end means: words for the log, and when its slot has another one. */
 static void lost(struct supervisor *s, struct proc *p, int status) {
     struct slot *slot = &s->slots[p->slot];
-    bool failure = p->stuck || WIFSIGNALED(status) || WEXITSTATUS(status), current = slot->current == p, successor = slot->successor == p;
+    bool failure = p->stuck || WIFSIGNALED(status) || WEXITSTATUS(status), current = slot->current == p,
+         successor = slot->successor == p;
     uint64_t now = clock_mono_ns();
     struct node_death death;
     char doing[NODE_DOING_BYTES];
@@ -286,10 +290,12 @@ static void lost(struct supervisor *s, struct proc *p, int status) {
         slot->pause_ns = fate.pause_ns;
         slot->spawn_at_ns = now + fate.pause_ns;
         if (!s->announced && p->state == STARTING && ++s->early_deaths >= EARLY_DEATHS_MAX && s->failed == ERR_OK)
-            s->failed = diag_set(s->d, ERR_TRAP, DIAG_NOWHERE, "its workers die as they start (%s %d)", WIFSIGNALED(status) ? "signal" : "status",
-                                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+            s->failed =
+                diag_set(s->d, ERR_TRAP, DIAG_NOWHERE, "its workers die as they start (%s %d)",
+                         WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     }
-    if (s->failed == ERR_OK && !s->draining && (current || (failure && !successor))) log_death(p, status, &death, fate.pause_ns, buf_str(&ids), doing);
+    if (s->failed == ERR_OK && !s->draining && (current || (failure && !successor)))
+        log_death(p, status, &death, fate.pause_ns, buf_str(&ids), doing);
     if (fate.isolate != NODE_NO_APP && !s->draining)
         log_event(LOG_WARN, "app-kills-workers", LF_CSTR("file", s->config->file), LF_CSTR("reason", "twice within a minute"));
     buf_free(&ids);
@@ -530,7 +536,8 @@ err node_serve(const struct node_serve_config *config, struct diag *d) {
     node_limits_fill(&s.limits);
     be_a_worker(config, &s.limits);
     s.workers = config->workers ? config->workers : cores();
-    if (s.workers > WORKERS_MAX) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--workers takes a number up to %d, not %u", WORKERS_MAX, s.workers);
+    if (s.workers > WORKERS_MAX)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--workers takes a number up to %d, not %u", WORKERS_MAX, s.workers);
     s.mem = arena_new(0);
     s.sets = arena_array(s.mem, struct node_sockets, s.workers);
     s.slots = arena_array(s.mem, struct slot, s.workers);

@@ -77,6 +77,7 @@ static void test_vitals(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_verdicts), cmocka_unit_test(test_watcher_was_away), cmocka_unit_test(test_vitals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_verdicts), cmocka_unit_test(test_watcher_was_away),
+                                       cmocka_unit_test(test_vitals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,8 +65,8 @@ static bool is_core_module(const struct abi_image *im, arena *scratch, struct pl
 enum wasi_kind wasi_kind_of(const struct abi_image *im) {
     arena *scratch = arena_new(0);
     struct plan plan;
-    enum wasi_kind kind = is_core_module(im, scratch, &plan) ? (exports_start(im) ? WASI_P1_COMMAND : WASI_NONE)
-                                                             : wasi_kind_of_plan(&plan);
+    enum wasi_kind kind =
+        is_core_module(im, scratch, &plan) ? (exports_start(im) ? WASI_P1_COMMAND : WASI_NONE) : wasi_kind_of_plan(&plan);
     arena_free(scratch);
     return kind;
 }
@@ -156,7 +156,7 @@ static void copy_config(struct wasi_app *app, const struct wasi_config *c) {
     app->config.allow_net = copy_rules(mem, c->allow_net, c->allow_net_count);
     app->config.env = env;
     app->config.preopens = preopens;
-#define X(field, value)                                                                                      \
+#define X(field, value)                                                                                                          \
     if (!app->config.limits.field) app->config.limits.field = (value);
 #include "wasi/limits.def"
 #undef X
@@ -166,14 +166,16 @@ static err load(struct wasi_app *app, struct abi_image im, struct diag *d) {
     app->kind = wasi_kind_of(&im);
     app->ops = ops_of[app->kind];
     if (app->kind == WASI_NONE || !app->ops) {
-        err e = diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, app->kind ? "it is a %s, which this version does not run"
-                                                                     : "%s: it exports none of wasi:http/incoming-handler, "
-                                                                       "wasi:http/handler, wasi:cli/run and _start",
+        err e = diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
+                         app->kind ? "it is a %s, which this version does not run"
+                                   : "%s: it exports none of wasi:http/incoming-handler, "
+                                     "wasi:http/handler, wasi:cli/run and _start",
                          wasi_kind_text(app->kind));
         abi_image_close(&im);
         return e;
     }
-    struct host_limits limits = {.handles_max = app->config.limits.handles_max, .host_bytes_max = app->config.limits.host_bytes_max};
+    struct host_limits limits = {.handles_max = app->config.limits.handles_max,
+                                 .host_bytes_max = app->config.limits.host_bytes_max};
     TRY(host_component_load(app->engine, im, offer(), &limits, &app->component, d));
     return app->ops->bind(app, d);
 }
@@ -209,7 +211,9 @@ void wasi_app_free(struct wasi_app *app) {
 }
 
 enum wasi_kind wasi_app_kind(const struct wasi_app *app) { return app->kind; }
-struct engine_image *wasi_app_image(const struct wasi_app *app) { return host_component_image(app->component); }
+struct engine_image *wasi_app_image(const struct wasi_app *app) {
+    return host_component_image(app->component);
+}
 
 struct net_client *wasi_app_client(struct wasi_app *app) {
     if (app->client || (!app->config.allow_http_count && !app->config.forward_authority.n)) return app->client;
@@ -251,7 +255,8 @@ int wasi_out_write(const struct wasi_out *out, str bytes) {
     }
     while (out->fd >= 0 && bytes.n) {
         ssize_t n = write(out->fd, bytes.p, bytes.n);
-        if (n < 0 && errno == EAGAIN) poll(&(struct pollfd){.fd = out->fd, .events = POLLOUT}, 1, -1); /* shared with a shell that set it so */
+        if (n < 0 && errno == EAGAIN)
+            poll(&(struct pollfd){.fd = out->fd, .events = POLLOUT}, 1, -1); /* shared with a shell that set it so */
         else if (n < 0 && errno != EINTR) return errno;
         if (n > 0) bytes = str_sub(bytes, (size_t)n, bytes.n);
     }

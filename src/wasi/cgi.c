@@ -21,7 +21,7 @@ struct cgi {
     struct buf collected; /* the start of the body, or all of it */
     size_t collected_read;
     struct cgi_head head;
-    struct buf backlog; /* of the body: what came with a head that took all the room; at most HEAD_ROOM */
+    struct buf backlog;        /* of the body: what came with a head that took all the room; at most HEAD_ROOM */
     struct net_source *source; /* NULL: after a redirect there is no body */
     struct net_sink *sink;
     bool responded;
@@ -32,10 +32,10 @@ struct cgi {
 
 /* What only the gateway says, if anybody does. */
 static const str own[] = {
-    STR_INIT("CONTENT_LENGTH"), STR_INIT("CONTENT_TYPE"),   STR_INIT("GATEWAY_INTERFACE"), STR_INIT("HTTPS"),
-    STR_INIT("PATH_INFO"),      STR_INIT("QUERY_STRING"),   STR_INIT("REMOTE_ADDR"),       STR_INIT("REMOTE_HOST"),
-    STR_INIT("REMOTE_PORT"),    STR_INIT("REQUEST_METHOD"), STR_INIT("REQUEST_SCHEME"),    STR_INIT("REQUEST_URI"),
-    STR_INIT("SCRIPT_NAME"),    STR_INIT("SERVER_NAME"),    STR_INIT("SERVER_PORT"),       STR_INIT("SERVER_PROTOCOL"),
+    STR_INIT("CONTENT_LENGTH"),  STR_INIT("CONTENT_TYPE"),      STR_INIT("GATEWAY_INTERFACE"), STR_INIT("HTTPS"),
+    STR_INIT("PATH_INFO"),       STR_INIT("QUERY_STRING"),      STR_INIT("REMOTE_ADDR"),       STR_INIT("REMOTE_HOST"),
+    STR_INIT("REMOTE_PORT"),     STR_INIT("REQUEST_METHOD"),    STR_INIT("REQUEST_SCHEME"),    STR_INIT("REQUEST_URI"),
+    STR_INIT("SCRIPT_NAME"),     STR_INIT("SERVER_NAME"),       STR_INIT("SERVER_PORT"),       STR_INIT("SERVER_PROTOCOL"),
     STR_INIT("SERVER_SOFTWARE"), STR_INIT("HTTP_X_REQUEST_ID"),
 };
 
@@ -96,7 +96,8 @@ static void put_operators(struct cgi *c) {
 }
 
 static bool is_dropped(str name) {
-    static const str names[] = {STR_INIT("proxy"), STR_INIT("content-type"), STR_INIT("content-length"), STR_INIT("transfer-encoding")};
+    static const str names[] = {STR_INIT("proxy"), STR_INIT("content-type"), STR_INIT("content-length"),
+                                STR_INIT("transfer-encoding")};
     for (size_t i = 0; i < ARRAY_COUNT(names); i++)
         if (str_eq_nocase(name, names[i])) return true;
     return str_find(name, '_') < name.n;
@@ -350,7 +351,8 @@ void cgi_end(struct cgi *c, int status) {
     }
     if (!c->responded) {
         if (status) wasi_run_end(run, WASI_END_EXIT, "%s", "it exited before its header was whole");
-        else if (c->head.bytes.n) wasi_run_end(run, WASI_END_BAD_RESPONSE, "%s", "it ended before its header did: " CGI_HEAD_HINT);
+        else if (c->head.bytes.n)
+            wasi_run_end(run, WASI_END_BAD_RESPONSE, "%s", "it ended before its header did: " CGI_HEAD_HINT);
         else wasi_run_end(run, WASI_END_NO_RESPONSE, "%s", "it printed nothing: " CGI_HEAD_HINT);
         return;
     }

@@ -23,7 +23,8 @@ static bool read_status(str value, uint16_t *out) {
 
 static const char *read_line(struct cgi_head *h, arena *mem, str line, bool *location) {
     str name, value;
-    if (!str_cut(line, ':', &name, &value)) return h->fields.n || h->status ? "a line of its header has no colon" : "its first line is no header: " CGI_HEAD_HINT;
+    if (!str_cut(line, ':', &name, &value))
+        return h->fields.n || h->status ? "a line of its header has no colon" : "its first line is no header: " CGI_HEAD_HINT;
     value = str_trim(value);
     if (!net_field_name_ok(name)) return "a header name is not a token";
     if (!net_field_value_ok(value)) return "a header value has a control character";

@@ -8,10 +8,10 @@
 #define CGI_HEAD_HINT "print Content-Type and an empty line first, then the body"
 
 struct cgi_head {
-    struct buf bytes;                 /* as written, up to and with the empty line; the caller sets max, and frees */
+    struct buf bytes; /* as written, up to and with the empty line; the caller sets max, and frees */
     uint16_t status;
-    VEC(struct net_field) fields;     /* borrow `bytes` */
-    str local;                        /* a Location alone, with a path on this server: the request is to be made there (§6.2.2); else empty */
+    VEC(struct net_field) fields; /* borrow `bytes` */
+    str local; /* a Location alone, with a path on this server: the request is to be made there (§6.2.2); else empty */
 };
 
 enum cgi_result {

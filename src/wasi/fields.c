@@ -157,7 +157,8 @@ enum http_verdict http_fields_judge(const struct http_fields *f, str name, const
     if (!net_field_name_ok(name)) return HTTP_FIELD_SYNTAX;
     for (size_t i = 0; i < count; i++)
         if (!net_field_value_ok(values[i])) return HTTP_FIELD_SYNTAX;
-    if (count && str_eq_nocase(name, STR("content-length")) && (count > 1 || !length_ok(values[0]) || (more && http_fields_has(f, name))))
+    if (count && str_eq_nocase(name, STR("content-length")) &&
+        (count > 1 || !length_ok(values[0]) || (more && http_fields_has(f, name))))
         return HTTP_FIELD_SYNTAX;
     return is_forbidden(name) ? HTTP_FIELD_FORBIDDEN : HTTP_FIELD_FINE;
 }

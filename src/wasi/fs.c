@@ -118,7 +118,8 @@ static uint64_t open_flags(const struct fs_open *h) {
 static int check_type(int fd) {
     struct stat st;
     if (fstat(fd, &st) != 0) return errno;
-    return S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode) ? 0 : EPERM; /* of a link the open itself says why not */
+    return S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode) ? 0
+                                                                             : EPERM; /* of a link the open itself says why not */
 }
 
 /* Opening is an act already (a FIFO's other end wakes, a tape rewinds), so what is there is looked at first, by a descriptor that only

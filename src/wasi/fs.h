@@ -15,9 +15,9 @@
 #include <time.h>
 
 struct fs_open {
-    bool create, directory, exclusive, truncate;     /* open-flags */
-    bool follow;                                     /* a link as last component */
-    bool read, write, append, dsync, sync; /* descriptor-flags */
+    bool create, directory, exclusive, truncate; /* open-flags */
+    bool follow;                                 /* a link as last component */
+    bool read, write, append, dsync, sync;       /* descriptor-flags */
 };
 /* EISDIR: a directory opened for writing. */
 [[nodiscard]] int fs_open(int dir, str path, const struct fs_open *how, int *fd);

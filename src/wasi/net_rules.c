@@ -118,10 +118,12 @@ bool net_rules_allow_found(struct net_rules r, const struct net_host *host, cons
 }
 
 bool net_rules_allow_host(struct net_rules r, const struct net_host *host, uint16_t port) {
-    struct net_addr loopback[] = {{.ip = {127, 0, 0, 1}, .port = port}, {.v6 = true, .ip = {[15] = 1}, .port = port}}, a = host->address;
+    struct net_addr loopback[] = {{.ip = {127, 0, 0, 1}, .port = port}, {.v6 = true, .ip = {[15] = 1}, .port = port}},
+                    a = host->address;
     a.port = port;
     if (host->is_address) return net_rules_allow_found(r, host, &a);
-    if (is_localhost(host->name)) return net_rules_allow_found(r, host, &loopback[0]) || net_rules_allow_found(r, host, &loopback[1]);
+    if (is_localhost(host->name))
+        return net_rules_allow_found(r, host, &loopback[0]) || net_rules_allow_found(r, host, &loopback[1]);
     for (size_t i = 0; i < r.count; i++) {
         const struct wasi_net_rule *rule = &r.list[i];
         if (has(rule, WASI_NET_TCP) && has_port(rule, port) && (rule->any || (rule->name.n && name_fits(rule->name, host->name))))

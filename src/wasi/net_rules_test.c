@@ -28,9 +28,10 @@ static bool allows(struct wasi_net_rule rule, enum wasi_net_use use, const char 
 
 static void wildcards(void **state) {
     static const char *const open[] = {"1.1.1.1", "10.0.0.1", "127.0.0.1", "::1", "2001:db8::1", "fd00::1"};
-    static const char *const shut[] = {"169.254.169.254", "fe80::1", "fd00:ec2::254",      "100.100.100.200", "224.0.0.1",
-                                       "255.255.255.255", "ff02::1", "64:ff9b::a9fe:a9fe", "0.0.0.0",         "::",
-                                       "64:ff9b:1::a9fe:a9fe", "2001:0:1::1", "::ffff:0:169.254.169.254"};
+    static const char *const shut[] = {
+        "169.254.169.254",      "fe80::1",     "fd00:ec2::254",           "100.100.100.200", "224.0.0.1",
+        "255.255.255.255",      "ff02::1",     "64:ff9b::a9fe:a9fe",      "0.0.0.0",         "::",
+        "64:ff9b:1::a9fe:a9fe", "2001:0:1::1", "::ffff:0:169.254.169.254"};
     for (size_t i = 0; i < ARRAY_COUNT(open); i++) assert_true(allows(any(TCP), WASI_NET_TCP, open[i], 1));
     for (size_t i = 0; i < ARRAY_COUNT(shut); i++) {
         assert_false(allows(any(TCP | UDP), WASI_NET_TCP, shut[i], 1));
@@ -112,11 +113,12 @@ static bool requests(const struct wasi_net_rule *list, size_t n, const char *hos
 }
 
 static void requests_by_name(void **state) {
-    static const char *const inside[] = {"10.0.0.1", "127.0.0.1",       "169.254.169.254", "::1",   "fd00::1",
+    static const char *const inside[] = {"10.0.0.1", "127.0.0.1",      "169.254.169.254", "::1",    "fd00::1",
                                          "0.0.0.0",  "64:ff9b::a00:1", "64:ff9b:1::1",    "2001::1"};
     struct wasi_net_rule list[] = {named(TCP, "api.example.org"), named(TCP, "*.cdn.example.org"), named(TCP, "db"), any(TCP)};
     for (size_t i = 0; i < ARRAY_COUNT(list); i++)
-        assert_true(requests(&list[i], 1, (const char *[]){"Api.example.org.", "a.cdn.example.org", "db", "x.example"}[i], "93.184.215.14"));
+        assert_true(requests(&list[i], 1, (const char *[]){"Api.example.org.", "a.cdn.example.org", "db", "x.example"}[i],
+                             "93.184.215.14"));
     for (size_t i = 0; i < ARRAY_COUNT(inside); i++) {
         assert_false(requests(list, 4, "api.example.org", inside[i]));
         assert_false(requests(list, 4, "db", inside[i]));
@@ -136,6 +138,7 @@ static void requests_by_name(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(wildcards), cmocka_unit_test(prefixes), cmocka_unit_test(names), cmocka_unit_test(requests_by_name)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(wildcards), cmocka_unit_test(prefixes), cmocka_unit_test(names),
+                                       cmocka_unit_test(requests_by_name)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,9 +6,7 @@ enum { RUN_MAX = 8, WORKER_MAX = 64 };
 static const uint64_t minute_ns = 60'000'000'000;
 
 bool notice_due(struct wasi_run *run, str what) {
-    static struct {
-        uint64_t hash, until_ns;
-    } lately[WORKER_MAX];
+    static struct { uint64_t hash, until_ns; } lately[WORKER_MAX];
     static uint32_t next;
     uint64_t hash = str_hash(what), now = clock_mono_ns();
     if (now - run->notices_since_ns > minute_ns) { /* of a service's instance, which outlives its requests */
@@ -43,6 +41,7 @@ void notice_folder_if_failed(struct wasi_run *run) {
     if (!run->sought_folder || !somebody_sees) return;
     const struct wasi_outcome *o = &run->outcome;
     uint16_t status = run->config.exchange ? net_exchange_stats(run->config.exchange).status : 0;
-    bool failed = o->end == WASI_END_TRAP || o->end == WASI_END_EXIT || o->end == WASI_END_NO_RESPONSE || o->end == WASI_END_BAD_RESPONSE;
+    bool failed =
+        o->end == WASI_END_TRAP || o->end == WASI_END_EXIT || o->end == WASI_END_NO_RESPONSE || o->end == WASI_END_BAD_RESPONSE;
     if (failed || o->exit_status || status >= 500) say_folder(run);
 }

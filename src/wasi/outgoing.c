@@ -166,8 +166,8 @@ void outgoing_failed(struct wasi_run *run, const struct outgoing_origin *origin,
     const struct net_addr *prohibited = e == NET_DESTINATION_IP_PROHIBITED ? net_fetch_prohibited(f) : NULL;
     if (prohibited && net_host_parse(scratch, name, &host)) log_denied(run, str_c(origin->id), &host, port, prohibited);
     else if (notice_due(run, arena_fmt(scratch, STR_FMT " %d", STR_ARG(authority), (int)e)))
-        log_event(LOG_WARN, "outgoing-request-failed", LF_CSTR("request", origin->id), LF_STR("host", name),
-                  LF_U64("port", port), LF_CSTR("error", net_error_wit(e)), LF_STR("reason", net_fetch_error_text(f)));
+        log_event(LOG_WARN, "outgoing-request-failed", LF_CSTR("request", origin->id), LF_STR("host", name), LF_U64("port", port),
+                  LF_CSTR("error", net_error_wit(e)), LF_STR("reason", net_fetch_error_text(f)));
     arena_free(scratch);
 }
 

@@ -26,7 +26,7 @@ void outgoing_failed(struct wasi_run *run, const struct outgoing_origin *origin,
 /* The CDN-Loop that the request on x came with; it borrows x's. x may be NULL. */
 str outgoing_seen(const struct net_exchange *x);
 str outgoing_seen_by(const struct wasi_run *run); /* of the request that the run serves, or serves at the moment */
-bool outgoing_loops(str seen); /* it has come through here too often */
+bool outgoing_loops(str seen);                    /* it has come through here too often */
 /* The CDN-Loop to send. */
 struct net_field outgoing_loop(arena *out, str seen);
 /* Nanoseconds of an option, else `otherwise` milliseconds, as net takes them. */

@@ -125,7 +125,8 @@ enum abi_trap p1_fd_fdstat_set_flags(struct engine_call *call, uint64_t *a) {
     uint16_t flags = (uint16_t)a[1];
     if (flags & ~(P1_FDFLAG_APPEND | P1_FDFLAG_NONBLOCK | d->flags))
         return done(a, P1_ENOTSUP); /* sync modes are chosen at open */
-    if (d->kind == P1_FILE && fcntl(d->file->fd, F_SETFL, flags & P1_FDFLAG_APPEND ? O_APPEND : 0) < 0) return done(a, p1_errno_of(errno));
+    if (d->kind == P1_FILE && fcntl(d->file->fd, F_SETFL, flags & P1_FDFLAG_APPEND ? O_APPEND : 0) < 0)
+        return done(a, p1_errno_of(errno));
     d->flags = flags;
     return done(a, 0);
 }

@@ -25,24 +25,57 @@ uint32_t p1_errno_of(int host); /* errno.h → preview 1 */
 /* rights (witx: $rights) */
 #define P1_RIGHT(bit) (1ull << (bit))
 enum {
-    P1_R_DATASYNC, P1_R_READ, P1_R_SEEK, P1_R_SET_FLAGS, P1_R_SYNC, P1_R_TELL, P1_R_WRITE, P1_R_ADVISE, P1_R_ALLOCATE,
-    P1_R_CREATE_DIRECTORY, P1_R_CREATE_FILE, P1_R_LINK_SOURCE, P1_R_LINK_TARGET, P1_R_OPEN, P1_R_READDIR, P1_R_READLINK,
-    P1_R_RENAME_SOURCE, P1_R_RENAME_TARGET, P1_R_PATH_FILESTAT_GET, P1_R_PATH_SET_SIZE, P1_R_PATH_SET_TIMES,
-    P1_R_FD_FILESTAT_GET, P1_R_FD_SET_SIZE, P1_R_FD_SET_TIMES, P1_R_SYMLINK, P1_R_REMOVE_DIRECTORY, P1_R_UNLINK_FILE,
-    P1_R_POLL, P1_R_SHUTDOWN, P1_R_ACCEPT,
+    P1_R_DATASYNC,
+    P1_R_READ,
+    P1_R_SEEK,
+    P1_R_SET_FLAGS,
+    P1_R_SYNC,
+    P1_R_TELL,
+    P1_R_WRITE,
+    P1_R_ADVISE,
+    P1_R_ALLOCATE,
+    P1_R_CREATE_DIRECTORY,
+    P1_R_CREATE_FILE,
+    P1_R_LINK_SOURCE,
+    P1_R_LINK_TARGET,
+    P1_R_OPEN,
+    P1_R_READDIR,
+    P1_R_READLINK,
+    P1_R_RENAME_SOURCE,
+    P1_R_RENAME_TARGET,
+    P1_R_PATH_FILESTAT_GET,
+    P1_R_PATH_SET_SIZE,
+    P1_R_PATH_SET_TIMES,
+    P1_R_FD_FILESTAT_GET,
+    P1_R_FD_SET_SIZE,
+    P1_R_FD_SET_TIMES,
+    P1_R_SYMLINK,
+    P1_R_REMOVE_DIRECTORY,
+    P1_R_UNLINK_FILE,
+    P1_R_POLL,
+    P1_R_SHUTDOWN,
+    P1_R_ACCEPT,
 };
 extern const uint64_t p1_rights_dir, p1_rights_file, p1_rights_inherit, p1_rights_write;
 
 enum { P1_FDFLAG_APPEND = 1, P1_FDFLAG_DSYNC = 2, P1_FDFLAG_NONBLOCK = 4, P1_FDFLAG_RSYNC = 8, P1_FDFLAG_SYNC = 16 };
-enum p1_filetype { P1_UNKNOWN, P1_BLOCK_DEVICE, P1_CHARACTER_DEVICE, P1_DIRECTORY, P1_REGULAR_FILE, P1_SOCKET_DGRAM,
-                   P1_SOCKET_STREAM, P1_SYMBOLIC_LINK };
+enum p1_filetype {
+    P1_UNKNOWN,
+    P1_BLOCK_DEVICE,
+    P1_CHARACTER_DEVICE,
+    P1_DIRECTORY,
+    P1_REGULAR_FILE,
+    P1_SOCKET_DGRAM,
+    P1_SOCKET_STREAM,
+    P1_SYMBOLIC_LINK
+};
 
 struct p1_desc {
     enum { P1_CLOSED, P1_STDIN, P1_STDOUT, P1_STDERR, P1_FILE, P1_DIR } kind;
     enum p1_filetype filetype;
     struct fs_file *file; /* FILE, DIR */
     bool is_preopen;
-    str preopen;       /* name */
+    str preopen; /* name */
     bool read_only;
     uint64_t base, inheriting;
     uint16_t flags;
@@ -62,7 +95,7 @@ struct p1_stdio {
 struct p1 {
     struct wasi_run *run;
     struct engine_instance *in;
-    const struct abi_func *start;   /* _start */
+    const struct abi_func *start; /* _start */
     VEC(struct p1_desc) fds;
     const struct p1_stdio *stdio;
     struct std_watch *stdin_watch; /* command */
@@ -70,7 +103,7 @@ struct p1 {
     uint32_t args_count;
     const struct wasi_env *env;
     uint32_t env_count;
-    struct cgi *cgi;                /* served */
+    struct cgi *cgi; /* served */
     uint32_t open_count;
 };
 struct p1 *p1_of(struct engine_call *call);
@@ -91,7 +124,8 @@ bool p1_put_filestat(struct p1 *p, uint64_t ptr, const struct stat *st);
 uint32_t p1_times(uint64_t atim, uint64_t mtim, uint32_t fstflags, struct timespec out[2]);
 
 /* What is offered: offer.def. */
-enum { WASI_P1_FUNCS_COUNT = 1
+enum {
+    WASI_P1_FUNCS_COUNT = 1
 #define X(name, params) +1
 #include "wasi/p1.def"
 #undef X

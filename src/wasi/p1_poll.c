@@ -66,7 +66,8 @@ struct wait {
 };
 
 /* Fills in events for what is ready, and what to wait for. False: the run was killed. */
-static bool collect(struct p1 *p, const uint8_t *in, uint8_t *out, uint64_t n, uint64_t started, struct wait *w, uint32_t *count) {
+static bool collect(struct p1 *p, const uint8_t *in, uint8_t *out, uint64_t n, uint64_t started, struct wait *w,
+                    uint32_t *count) {
     uint32_t events = 0;
     w->next = UINT64_MAX;
     w->input = false;

@@ -41,7 +41,9 @@ enum abi_trap wasi_http_types_outgoing_request_new(struct host_call *call, struc
     return ABI_TRAP_NONE;
 }
 
-void wasi_http_types_outgoing_request_drop(struct host_instance *in, struct wasi_http_types_outgoing_request *self) { p2_unref(in, self); }
+void wasi_http_types_outgoing_request_drop(struct host_instance *in, struct wasi_http_types_outgoing_request *self) {
+    p2_unref(in, self);
+}
 
 enum abi_trap wasi_http_types_outgoing_request_body(struct host_call *call, struct wasi_http_types_outgoing_request *self,
                                                     struct wasi_p2_result_http_types_outgoing_body_void *result) {
@@ -59,7 +61,8 @@ enum abi_trap wasi_http_types_outgoing_request_method(struct host_call *call, st
 }
 
 enum abi_trap wasi_http_types_outgoing_request_set_method(struct host_call *call, struct wasi_http_types_outgoing_request *self,
-                                                          const struct wasi_http_types_method *method, struct wasi_p2_result_void_void *result) {
+                                                          const struct wasi_http_types_method *method,
+                                                          struct wasi_p2_result_void_void *result) {
     str text = p2_method_text(method);
     if ((result->is_err = text.n > 64 || !net_token_ok(text))) return ABI_TRAP_NONE;
     return charged_replace(call->instance, &self->method, text) ? ABI_TRAP_NONE : no_memory(call);
@@ -72,14 +75,16 @@ static enum abi_trap set_part(struct host_call *call, const struct wasi_p2_optio
     return charged_replace(call->instance, to, from->some ? from->value : (str){0}) ? ABI_TRAP_NONE : no_memory(call);
 }
 
-enum abi_trap wasi_http_types_outgoing_request_path_with_query(struct host_call *call, struct wasi_http_types_outgoing_request *self,
+enum abi_trap wasi_http_types_outgoing_request_path_with_query(struct host_call *call,
+                                                               struct wasi_http_types_outgoing_request *self,
                                                                struct wasi_p2_option_string *result) {
     result->some = self->has_path;
     result->value = self->path;
     return ABI_TRAP_NONE;
 }
 
-enum abi_trap wasi_http_types_outgoing_request_set_path_with_query(struct host_call *call, struct wasi_http_types_outgoing_request *self,
+enum abi_trap wasi_http_types_outgoing_request_set_path_with_query(struct host_call *call,
+                                                                   struct wasi_http_types_outgoing_request *self,
                                                                    const struct wasi_p2_option_string *path_with_query,
                                                                    struct wasi_p2_result_void_void *result) {
     return set_part(call, path_with_query, uri_part_ok(path_with_query->value, "#", false), &self->path, &self->has_path, result);
@@ -101,7 +106,8 @@ enum abi_trap wasi_http_types_outgoing_request_set_scheme(struct host_call *call
     self->has_scheme = scheme->some;
     if (!scheme->some) return ABI_TRAP_NONE;
     self->scheme.tag = scheme->value.tag;
-    return charged_replace(call->instance, &self->scheme_other, other ? scheme->value.other : (str){0}) ? ABI_TRAP_NONE : no_memory(call);
+    return charged_replace(call->instance, &self->scheme_other, other ? scheme->value.other : (str){0}) ? ABI_TRAP_NONE
+                                                                                                        : no_memory(call);
 }
 
 enum abi_trap wasi_http_types_outgoing_request_authority(struct host_call *call, struct wasi_http_types_outgoing_request *self,
@@ -111,10 +117,12 @@ enum abi_trap wasi_http_types_outgoing_request_authority(struct host_call *call,
     return ABI_TRAP_NONE;
 }
 
-enum abi_trap wasi_http_types_outgoing_request_set_authority(struct host_call *call, struct wasi_http_types_outgoing_request *self,
+enum abi_trap wasi_http_types_outgoing_request_set_authority(struct host_call *call,
+                                                             struct wasi_http_types_outgoing_request *self,
                                                              const struct wasi_p2_option_string *authority,
                                                              struct wasi_p2_result_void_void *result) {
-    return set_part(call, authority, uri_part_ok(authority->value, "/?#@", false), &self->authority, &self->has_authority, result);
+    return set_part(call, authority, uri_part_ok(authority->value, "/?#@", false), &self->authority, &self->has_authority,
+                    result);
 }
 
 enum abi_trap wasi_http_types_outgoing_request_headers(struct host_call *call, struct wasi_http_types_outgoing_request *self,
@@ -202,7 +210,9 @@ static void send_fetch(struct p2_fetch *f) {
 
 static void body_wants_out(void *arg) { send_fetch(arg); }
 
-struct net_source *p2_fetch_source(struct p2_fetch *f) { return net_fetch_source(f->fetch); }
+struct net_source *p2_fetch_source(struct p2_fetch *f) {
+    return net_fetch_source(f->fetch);
+}
 
 /* ---- the future response ---- */
 
@@ -211,20 +221,24 @@ struct wasi_http_types_future_incoming_response {
     struct p2_fetch *fetch; /* referenced */
 };
 
-static void future_destroy(struct host_instance *in, void *self) { p2_unref(in, ((struct wasi_http_types_future_incoming_response *)self)->fetch); }
+static void future_destroy(struct host_instance *in, void *self) {
+    p2_unref(in, ((struct wasi_http_types_future_incoming_response *)self)->fetch);
+}
 
-void wasi_http_types_future_incoming_response_drop(struct host_instance *in, struct wasi_http_types_future_incoming_response *self) {
+void wasi_http_types_future_incoming_response_drop(struct host_instance *in,
+                                                   struct wasi_http_types_future_incoming_response *self) {
     p2_unref(in, self);
 }
 
-enum abi_trap wasi_http_outgoing_handler_handle(struct host_call *call, struct wasi_http_types_outgoing_request *request,
-                                                const struct wasi_p2_option_http_types_request_options *options,
-                                                struct wasi_p2_result_http_types_future_incoming_response_http_types_error_code *result) {
+enum abi_trap
+wasi_http_outgoing_handler_handle(struct host_call *call, struct wasi_http_types_outgoing_request *request,
+                                  const struct wasi_p2_option_http_types_request_options *options,
+                                  struct wasi_p2_result_http_types_future_incoming_response_http_types_error_code *result) {
     struct host_instance *in = call->instance;
     struct wasi_http_types_request_options *o = options->some ? options->value : NULL;
     struct wasi_run *run = p2_run(call);
-    enum net_error refused = outgoing_refuse(run, scheme_of(request), request->has_authority ? request->authority : (str){},
-                                             outgoing_seen_by(run));
+    enum net_error refused =
+        outgoing_refuse(run, scheme_of(request), request->has_authority ? request->authority : (str){}, outgoing_seen_by(run));
     if (refused != NET_OK) {
         p2_unref(in, request);
         p2_unref(in, o);
@@ -273,7 +287,8 @@ static void future_listen(void *object, struct engine_fiber *fiber) {
 }
 static const struct p2_event future_event = {future_ready, future_listen};
 
-enum abi_trap wasi_http_types_future_incoming_response_subscribe(struct host_call *call, struct wasi_http_types_future_incoming_response *self,
+enum abi_trap wasi_http_types_future_incoming_response_subscribe(struct host_call *call,
+                                                                 struct wasi_http_types_future_incoming_response *self,
                                                                  struct wasi_io_poll_pollable **result) {
     return p2_pollable(call, &future_event, self, result);
 }

@@ -2,9 +2,10 @@
 #include "wasi/fields.h"
 
 static struct wasi_http_types_header_error error_of(enum http_verdict v) {
-    return (struct wasi_http_types_header_error){.tag = v == HTTP_FIELD_IMMUTABLE   ? WASI_HTTP_TYPES_HEADER_ERROR_IMMUTABLE
-                                                        : v == HTTP_FIELD_FORBIDDEN ? WASI_HTTP_TYPES_HEADER_ERROR_FORBIDDEN
-                                                                                    : WASI_HTTP_TYPES_HEADER_ERROR_INVALID_SYNTAX};
+    return (struct wasi_http_types_header_error){.tag = v == HTTP_FIELD_IMMUTABLE ? WASI_HTTP_TYPES_HEADER_ERROR_IMMUTABLE
+                                                        : v == HTTP_FIELD_FORBIDDEN
+                                                            ? WASI_HTTP_TYPES_HEADER_ERROR_FORBIDDEN
+                                                            : WASI_HTTP_TYPES_HEADER_ERROR_INVALID_SYNTAX};
 }
 
 void wasi_http_types_fields_drop(struct host_instance *in, struct wasi_http_types_fields *self) { p2_unref(in, self); }
@@ -36,19 +37,21 @@ enum abi_trap wasi_http_types_fields_from_list(struct host_call *call, struct wa
     return ABI_TRAP_NONE;
 }
 
-enum abi_trap wasi_http_types_fields_get(struct host_call *call, struct wasi_http_types_fields *self, wasi_http_types_field_key name,
-                                         struct wasi_p2_list_list_u8 *result) {
+enum abi_trap wasi_http_types_fields_get(struct host_call *call, struct wasi_http_types_fields *self,
+                                         wasi_http_types_field_key name, struct wasi_p2_list_list_u8 *result) {
     result->p = http_fields_get(call, &self->f, name, &result->n);
     return result->p ? ABI_TRAP_NONE : http_fields_too_large(call);
 }
 
-enum abi_trap wasi_http_types_fields_has(struct host_call *call, struct wasi_http_types_fields *self, wasi_http_types_field_key name, bool *result) {
+enum abi_trap wasi_http_types_fields_has(struct host_call *call, struct wasi_http_types_fields *self,
+                                         wasi_http_types_field_key name, bool *result) {
     *result = http_fields_has(&self->f, name);
     return ABI_TRAP_NONE;
 }
 
-enum abi_trap wasi_http_types_fields_set(struct host_call *call, struct wasi_http_types_fields *self, wasi_http_types_field_key name,
-                                         struct wasi_p2_list_list_u8 value, struct wasi_p2_result_void_http_types_header_error *result) {
+enum abi_trap wasi_http_types_fields_set(struct host_call *call, struct wasi_http_types_fields *self,
+                                         wasi_http_types_field_key name, struct wasi_p2_list_list_u8 value,
+                                         struct wasi_p2_result_void_http_types_header_error *result) {
     enum http_verdict v = http_fields_judge(&self->f, name, value.p, value.n, false);
     if ((result->is_err = v != HTTP_FIELD_FINE)) {
         result->err = error_of(v);
@@ -60,7 +63,8 @@ enum abi_trap wasi_http_types_fields_set(struct host_call *call, struct wasi_htt
     return ABI_TRAP_NONE;
 }
 
-enum abi_trap wasi_http_types_fields_delete(struct host_call *call, struct wasi_http_types_fields *self, wasi_http_types_field_key name,
+enum abi_trap wasi_http_types_fields_delete(struct host_call *call, struct wasi_http_types_fields *self,
+                                            wasi_http_types_field_key name,
                                             struct wasi_p2_result_void_http_types_header_error *result) {
     enum http_verdict v = http_fields_judge(&self->f, name, NULL, 0, false);
     if ((result->is_err = v != HTTP_FIELD_FINE)) result->err = error_of(v);
@@ -68,8 +72,9 @@ enum abi_trap wasi_http_types_fields_delete(struct host_call *call, struct wasi_
     return ABI_TRAP_NONE;
 }
 
-enum abi_trap wasi_http_types_fields_append(struct host_call *call, struct wasi_http_types_fields *self, wasi_http_types_field_key name,
-                                            wasi_http_types_field_value value, struct wasi_p2_result_void_http_types_header_error *result) {
+enum abi_trap wasi_http_types_fields_append(struct host_call *call, struct wasi_http_types_fields *self,
+                                            wasi_http_types_field_key name, wasi_http_types_field_value value,
+                                            struct wasi_p2_result_void_http_types_header_error *result) {
     enum http_verdict v = http_fields_judge(&self->f, name, &value, 1, true);
     if ((result->is_err = v != HTTP_FIELD_FINE)) result->err = error_of(v);
     else if (!http_fields_add(&self->f, name, value)) return http_fields_too_large(call);
@@ -87,7 +92,8 @@ enum abi_trap wasi_http_types_fields_entries(struct host_call *call, struct wasi
     return ABI_TRAP_NONE;
 }
 
-enum abi_trap wasi_http_types_fields_clone(struct host_call *call, struct wasi_http_types_fields *self, struct wasi_http_types_fields **result) {
+enum abi_trap wasi_http_types_fields_clone(struct host_call *call, struct wasi_http_types_fields *self,
+                                           struct wasi_http_types_fields **result) {
     struct wasi_http_types_fields *f = new_fields(call);
     if (f && http_fields_copy(&f->f, &self->f)) {
         *result = f;

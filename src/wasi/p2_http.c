@@ -6,9 +6,11 @@
 /* ---- methods and errors ---- */
 
 static const char *const methods[] = {
-    [WASI_HTTP_TYPES_METHOD_GET] = "GET",         [WASI_HTTP_TYPES_METHOD_HEAD] = "HEAD",   [WASI_HTTP_TYPES_METHOD_POST] = "POST",
-    [WASI_HTTP_TYPES_METHOD_PUT] = "PUT",         [WASI_HTTP_TYPES_METHOD_DELETE] = "DELETE", [WASI_HTTP_TYPES_METHOD_CONNECT] = "CONNECT",
-    [WASI_HTTP_TYPES_METHOD_OPTIONS] = "OPTIONS", [WASI_HTTP_TYPES_METHOD_TRACE] = "TRACE", [WASI_HTTP_TYPES_METHOD_PATCH] = "PATCH",
+    [WASI_HTTP_TYPES_METHOD_GET] = "GET",         [WASI_HTTP_TYPES_METHOD_HEAD] = "HEAD",
+    [WASI_HTTP_TYPES_METHOD_POST] = "POST",       [WASI_HTTP_TYPES_METHOD_PUT] = "PUT",
+    [WASI_HTTP_TYPES_METHOD_DELETE] = "DELETE",   [WASI_HTTP_TYPES_METHOD_CONNECT] = "CONNECT",
+    [WASI_HTTP_TYPES_METHOD_OPTIONS] = "OPTIONS", [WASI_HTTP_TYPES_METHOD_TRACE] = "TRACE",
+    [WASI_HTTP_TYPES_METHOD_PATCH] = "PATCH",
 };
 
 str p2_method_text(const struct wasi_http_types_method *m) {
@@ -30,7 +32,8 @@ static_assert((int)WASI_HTTP_TYPES_ERROR_CODE_DNS_TIMEOUT == NET_DNS_TIMEOUT - 1
               (int)WASI_HTTP_TYPES_ERROR_CODE_INTERNAL_ERROR == NET_INTERNAL_ERROR - 1);
 
 void p2_error_code(enum net_error e, struct wasi_http_types_error_code *out) {
-    *out = (struct wasi_http_types_error_code){.tag = (enum wasi_http_types_error_code_tag)(e == NET_OK ? NET_INTERNAL_ERROR - 1 : e - 1)};
+    *out = (struct wasi_http_types_error_code){
+        .tag = (enum wasi_http_types_error_code_tag)(e == NET_OK ? NET_INTERNAL_ERROR - 1 : e - 1)};
     if (e == NET_INTERNAL_ERROR) {
         out->internal_error.some = true;
         out->internal_error.value = str_c(net_error_text(e));
@@ -45,7 +48,9 @@ enum abi_trap wasi_http_types_http_error_code(struct host_call *call, struct was
 
 /* ---- incoming request ---- */
 
-void wasi_http_types_incoming_request_drop(struct host_instance *in, struct wasi_http_types_incoming_request *self) { p2_unref(in, self); }
+void wasi_http_types_incoming_request_drop(struct host_instance *in, struct wasi_http_types_incoming_request *self) {
+    p2_unref(in, self);
+}
 
 enum abi_trap wasi_http_types_incoming_request_method(struct host_call *call, struct wasi_http_types_incoming_request *self,
                                                       struct wasi_http_types_method *result) {
@@ -53,7 +58,8 @@ enum abi_trap wasi_http_types_incoming_request_method(struct host_call *call, st
     return ABI_TRAP_NONE;
 }
 
-enum abi_trap wasi_http_types_incoming_request_path_with_query(struct host_call *call, struct wasi_http_types_incoming_request *self,
+enum abi_trap wasi_http_types_incoming_request_path_with_query(struct host_call *call,
+                                                               struct wasi_http_types_incoming_request *self,
                                                                struct wasi_p2_option_string *result) {
     result->some = self->request->path.n > 0;
     result->value = self->request->path;
@@ -80,7 +86,8 @@ static enum abi_trap no_memory(struct host_call *call) {
 
 enum abi_trap wasi_http_types_incoming_request_headers(struct host_call *call, struct wasi_http_types_incoming_request *self,
                                                        struct wasi_http_types_fields **result) {
-    *result = http_fields_of(call->instance, sizeof(struct wasi_http_types_fields), self->request->fields, self->request->fields_count, self);
+    *result = http_fields_of(call->instance, sizeof(struct wasi_http_types_fields), self->request->fields,
+                             self->request->fields_count, self);
     return *result ? ABI_TRAP_NONE : no_memory(call);
 }
 
@@ -107,7 +114,9 @@ enum abi_trap wasi_http_types_incoming_request_consume(struct host_call *call, s
     return new_incoming_body(call, net_exchange_source(self->exchange), NULL, result);
 }
 
-void wasi_http_types_incoming_body_drop(struct host_instance *in, struct wasi_http_types_incoming_body *self) { p2_unref(in, self); }
+void wasi_http_types_incoming_body_drop(struct host_instance *in, struct wasi_http_types_incoming_body *self) {
+    p2_unref(in, self);
+}
 
 enum abi_trap wasi_http_types_incoming_body_stream(struct host_call *call, struct wasi_http_types_incoming_body *self,
                                                    struct wasi_p2_result_io_streams_input_stream_void *result) {
@@ -142,7 +151,9 @@ enum abi_trap wasi_http_types_incoming_body_finish(struct host_call *call, struc
     return ABI_TRAP_NONE;
 }
 
-void wasi_http_types_future_trailers_drop(struct host_instance *in, struct wasi_http_types_future_trailers *self) { p2_unref(in, self); }
+void wasi_http_types_future_trailers_drop(struct host_instance *in, struct wasi_http_types_future_trailers *self) {
+    p2_unref(in, self);
+}
 
 static enum net_flow drain(struct net_source *source) {
     str data;
@@ -150,7 +161,9 @@ static enum net_flow drain(struct net_source *source) {
     while ((flow = net_source_peek(source, &data)) == NET_FLOW_DATA) net_source_consume(source, data.n);
     return flow;
 }
-static bool trailers_ready(void *object) { return drain(((struct wasi_http_types_future_trailers *)object)->body->source) != NET_FLOW_WAIT; }
+static bool trailers_ready(void *object) {
+    return drain(((struct wasi_http_types_future_trailers *)object)->body->source) != NET_FLOW_WAIT;
+}
 static void trailers_listen(void *object, struct engine_fiber *f) {
     net_source_notify(((struct wasi_http_types_future_trailers *)object)->body->source, f ? p2_wake : NULL, f);
 }
@@ -161,8 +174,9 @@ enum abi_trap wasi_http_types_future_trailers_subscribe(struct host_call *call, 
     return p2_pollable(call, &trailers_event, self, result);
 }
 
-enum abi_trap wasi_http_types_future_trailers_get(struct host_call *call, struct wasi_http_types_future_trailers *self,
-                                                  struct wasi_p2_option_result_result_option_http_types_fields_http_types_error_code_void *result) {
+enum abi_trap wasi_http_types_future_trailers_get(
+    struct host_call *call, struct wasi_http_types_future_trailers *self,
+    struct wasi_p2_option_result_result_option_http_types_fields_http_types_error_code_void *result) {
     struct net_source *source = self->body->source;
     enum net_flow flow = drain(source);
     if (flow == NET_FLOW_WAIT) return ABI_TRAP_NONE;
@@ -198,7 +212,8 @@ static void outgoing_body_destroy(struct host_instance *in, void *self) {
     p2_unref(in, b->origin);
 }
 
-struct wasi_http_types_outgoing_body *p2_body_new(struct host_instance *in, const struct wasi_http_types_fields *headers, bool response) {
+struct wasi_http_types_outgoing_body *p2_body_new(struct host_instance *in, const struct wasi_http_types_fields *headers,
+                                                  bool response) {
     struct wasi_http_types_outgoing_body *b = p2_object_new(in, sizeof *b, outgoing_body_destroy);
     if (!b) return NULL;
     b->in = in;
@@ -273,7 +288,8 @@ static void on_request_sink(void *arg) {
 void p2_body_attach(struct wasi_http_types_outgoing_body *b, struct net_sink *sink, void *origin) {
     b->sink = sink;
     b->origin = p2_ref(origin);
-    if (origin) net_sink_notify(sink, on_request_sink, b); /* an exchange's may end before the body: its sink is told only who waits */
+    if (origin)
+        net_sink_notify(sink, on_request_sink, b); /* an exchange's may end before the body: its sink is told only who waits */
     pump(b);
     keep_while_it_waits(b); /* its caller holds it */
     if (b->waiter) engine_ready(b->waiter);
@@ -340,7 +356,9 @@ static void body_flush_listen(void *object, struct engine_fiber *f) {
 }
 static const struct p2_event flush_event = {body_flushed, body_flush_listen};
 
-bool p2_body_flush(struct wasi_run *run, struct wasi_http_types_outgoing_body *b) { return run->ended || p2_wait(run, &flush_event, b); }
+bool p2_body_flush(struct wasi_run *run, struct wasi_http_types_outgoing_body *b) {
+    return run->ended || p2_wait(run, &flush_event, b);
+}
 
 enum abi_trap wasi_http_types_outgoing_body_write(struct host_call *call, struct wasi_http_types_outgoing_body *self,
                                                   struct wasi_p2_result_io_streams_output_stream_void *result) {
@@ -413,9 +431,12 @@ enum abi_trap wasi_http_types_outgoing_response_new(struct host_call *call, stru
     return ABI_TRAP_NONE;
 }
 
-void wasi_http_types_outgoing_response_drop(struct host_instance *in, struct wasi_http_types_outgoing_response *self) { p2_unref(in, self); }
+void wasi_http_types_outgoing_response_drop(struct host_instance *in, struct wasi_http_types_outgoing_response *self) {
+    p2_unref(in, self);
+}
 
-enum abi_trap wasi_http_types_outgoing_response_status_code(struct host_call *call, struct wasi_http_types_outgoing_response *self,
+enum abi_trap wasi_http_types_outgoing_response_status_code(struct host_call *call,
+                                                            struct wasi_http_types_outgoing_response *self,
                                                             wasi_http_types_status_code *result) {
     *result = self->status;
     return ABI_TRAP_NONE;
@@ -428,8 +449,10 @@ static void judge_body(struct host_call *call, struct wasi_http_types_outgoing_r
     if (r->body) r->body->bodiless = net_response_bodiless(x ? net_exchange_request(x)->method : STR(""), r->status);
 }
 
-enum abi_trap wasi_http_types_outgoing_response_set_status_code(struct host_call *call, struct wasi_http_types_outgoing_response *self,
-                                                                wasi_http_types_status_code status_code, struct wasi_p2_result_void_void *result) {
+enum abi_trap wasi_http_types_outgoing_response_set_status_code(struct host_call *call,
+                                                                struct wasi_http_types_outgoing_response *self,
+                                                                wasi_http_types_status_code status_code,
+                                                                struct wasi_p2_result_void_void *result) {
     result->is_err = status_code < 200 || status_code > 999;
     if (result->is_err) return ABI_TRAP_NONE;
     self->status = status_code;
@@ -455,7 +478,9 @@ enum abi_trap wasi_http_types_outgoing_response_body(struct host_call *call, str
 
 /* ---- response outparam ---- */
 
-void wasi_http_types_response_outparam_drop(struct host_instance *in, struct wasi_http_types_response_outparam *self) { p2_unref(in, self); }
+void wasi_http_types_response_outparam_drop(struct host_instance *in, struct wasi_http_types_response_outparam *self) {
+    p2_unref(in, self);
+}
 
 /* The head leaves; the body is connected to the client. */
 static void send_response(struct host_call *call, struct net_exchange *x, struct wasi_http_types_outgoing_response *r) {
@@ -474,8 +499,9 @@ static void send_response(struct host_call *call, struct net_exchange *x, struct
         wasi_run_end(run, WASI_END_BAD_RESPONSE, "%s", "it promised a body by content-length and has none");
 }
 
-enum abi_trap wasi_http_types_response_outparam_set(struct host_call *call, struct wasi_http_types_response_outparam *param,
-                                                    const struct wasi_p2_result_http_types_outgoing_response_http_types_error_code *response) {
+enum abi_trap
+wasi_http_types_response_outparam_set(struct host_call *call, struct wasi_http_types_response_outparam *param,
+                                      const struct wasi_p2_result_http_types_outgoing_response_http_types_error_code *response) {
     struct p2_served *served = p2_run(call)->state;
     served->answered = true;
     if (response->is_err) {
@@ -494,7 +520,9 @@ enum abi_trap wasi_http_types_response_outparam_set(struct host_call *call, stru
 
 /* ---- request options ---- */
 
-void wasi_http_types_request_options_drop(struct host_instance *in, struct wasi_http_types_request_options *self) { p2_unref(in, self); }
+void wasi_http_types_request_options_drop(struct host_instance *in, struct wasi_http_types_request_options *self) {
+    p2_unref(in, self);
+}
 
 enum abi_trap wasi_http_types_request_options_new(struct host_call *call, struct wasi_http_types_request_options **result) {
     P2_NEW(call, o, wasi_http_types_request_options, NULL);
@@ -508,9 +536,9 @@ enum abi_trap wasi_http_types_request_options_new(struct host_call *call, struct
         *result = self->field;                                                                                                   \
         return ABI_TRAP_NONE;                                                                                                    \
     }                                                                                                                            \
-    enum abi_trap wasi_http_types_request_options_set_##wit(struct host_call *call, struct wasi_http_types_request_options *self, \
-                                                            const struct wasi_p2_option_u64 *duration,                           \
-                                                            struct wasi_p2_result_void_void *result) {                           \
+    enum abi_trap wasi_http_types_request_options_set_##wit(                                                                     \
+        struct host_call *call, struct wasi_http_types_request_options *self, const struct wasi_p2_option_u64 *duration,         \
+        struct wasi_p2_result_void_void *result) {                                                                               \
         self->field = *duration;                                                                                                 \
         return ABI_TRAP_NONE;                                                                                                    \
     }
@@ -521,7 +549,9 @@ OPTION(between_bytes_timeout, between_bytes)
 
 /* ---- incoming response ---- */
 
-void wasi_http_types_incoming_response_drop(struct host_instance *in, struct wasi_http_types_incoming_response *self) { p2_unref(in, self); }
+void wasi_http_types_incoming_response_drop(struct host_instance *in, struct wasi_http_types_incoming_response *self) {
+    p2_unref(in, self);
+}
 
 enum abi_trap wasi_http_types_incoming_response_status(struct host_call *call, struct wasi_http_types_incoming_response *self,
                                                        wasi_http_types_status_code *result) {
@@ -531,7 +561,8 @@ enum abi_trap wasi_http_types_incoming_response_status(struct host_call *call, s
 
 enum abi_trap wasi_http_types_incoming_response_headers(struct host_call *call, struct wasi_http_types_incoming_response *self,
                                                         struct wasi_http_types_fields **result) {
-    *result = http_fields_of(call->instance, sizeof(struct wasi_http_types_fields), self->response->fields, self->response->fields_count, self->fetch);
+    *result = http_fields_of(call->instance, sizeof(struct wasi_http_types_fields), self->response->fields,
+                             self->response->fields_count, self->fetch);
     return *result ? ABI_TRAP_NONE : no_memory(call);
 }
 

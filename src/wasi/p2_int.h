@@ -29,10 +29,10 @@ struct p2_object {
 void *p2_object_new(struct host_instance *in, size_t size, void (*destroy)(struct host_instance *in, void *self));
 /* Charges what an object holds besides, until it goes. False: over a limit. */
 [[nodiscard]] bool p2_object_holds(struct host_instance *in, void *object, uint32_t bytes);
-void *p2_ref(void *object); /* gives it back */
+void *p2_ref(void *object);                            /* gives it back */
 void p2_unref(struct host_instance *in, void *object); /* NULL is fine */
-#define P2_NEW(call, var, type, destroy)                                                                     \
-    struct type *var = p2_object_new((call)->instance, sizeof(struct type), (destroy));                      \
+#define P2_NEW(call, var, type, destroy)                                                                                         \
+    struct type *var = p2_object_new((call)->instance, sizeof(struct type), (destroy));                                          \
     if (!var) return host_trap((call), ABI_TRAP_OUT_OF_MEMORY, "the host memory of this instance is used up")
 
 static inline struct wasi_run *p2_run(struct host_call *call) { return host_user(call); }
@@ -81,10 +81,10 @@ struct wasi_io_streams_input_stream {
     struct p2_object o;
     struct host_instance *in;
     const struct p2_source *source;
-    void *origin;       /* referenced; may be NULL */
+    void *origin; /* referenced; may be NULL */
     bool closed;
-    int fd;             /* of standard input */
-    uint64_t offset;    /* of files */
+    int fd;          /* of standard input */
+    uint64_t offset; /* of files */
     struct net_source *body;
     struct std_watch *watch;
     struct net_loop *loop;
@@ -106,9 +106,9 @@ struct wasi_io_streams_output_stream {
     struct p2_object o;
     struct host_instance *in;
     const struct p2_sink *sink;
-    void *origin;       /* referenced; may be NULL */
+    void *origin; /* referenced; may be NULL */
     bool closed;
-    uint64_t permit;    /* what check-write allowed and was not yet written */
+    uint64_t permit; /* what check-write allowed and was not yet written */
     uint64_t offset;
     bool append;
 };
@@ -122,23 +122,24 @@ enum abi_trap p2_output_stream(struct host_call *call, const struct p2_sink *sin
 struct wasi_http_types_outgoing_body {
     struct p2_object o;
     struct host_instance *in;
-    struct net_sink *sink;       /* NULL until the message is sent */
-    struct buf pending;          /* its bytes are charged */
-    size_t pending_sent;         /* of them */
-    bool response;               /* of one; else of a request */
-    bool bodiless;               /* of a response that has no body by rule, whatever its content-length says */
+    struct net_sink *sink; /* NULL until the message is sent */
+    struct buf pending;    /* its bytes are charged */
+    size_t pending_sent;   /* of them */
+    bool response;         /* of one; else of a request */
+    bool bodiless;         /* of a response that has no body by rule, whatever its content-length says */
     bool stream_taken, finished, ended, has_length, abandoned; /* ended: the sink knows that it has finished */
-    uint64_t length, written;    /* declared content-length; bytes so far */
+    uint64_t length, written;                                  /* declared content-length; bytes so far */
     struct wasi_http_types_fields *trailer_fields;
-    void *origin;                /* referenced: what owns the sink */
+    void *origin;                 /* referenced: what owns the sink */
     void (*wants_out)(void *arg); /* request: bytes or the end are there, or it never will be whole; arg is wants_out_arg */
     void *wants_out_arg;
     struct engine_fiber *waiter;
-    struct wasi_late late;       /* of a request: it is kept until all of it is in the sink, whoever lets go of it */
+    struct wasi_late late; /* of a request: it is kept until all of it is in the sink, whoever lets go of it */
     bool kept;
     enum net_error error;
 };
-struct wasi_http_types_outgoing_body *p2_body_new(struct host_instance *in, const struct wasi_http_types_fields *headers, bool response);
+struct wasi_http_types_outgoing_body *p2_body_new(struct host_instance *in, const struct wasi_http_types_fields *headers,
+                                                  bool response);
 /* The message's head went out: the body's bytes go to sink from now on. origin: what the sink lives in; NULL: the run's exchange. */
 void p2_body_attach(struct wasi_http_types_outgoing_body *b, struct net_sink *sink, void *origin);
 /* Waits until a finished body is in its sink. False: the run was killed. */
@@ -186,14 +187,14 @@ struct wasi_http_types_request_options {
 struct p2_fetch {
     struct p2_object o;
     struct host_instance *in;
-    struct net_fetch *fetch;                       /* NULL until the head is sent */
+    struct net_fetch *fetch;                          /* NULL until the head is sent */
     struct wasi_http_types_outgoing_request *request; /* referenced, until then */
-    struct wasi_http_types_outgoing_body *body;    /* referenced; NULL: none */
-    struct wasi_http_types_request_options *options; /* referenced; may be NULL */
-    enum net_error error;                          /* it could not even be sent */
+    struct wasi_http_types_outgoing_body *body;       /* referenced; NULL: none */
+    struct wasi_http_types_request_options *options;  /* referenced; may be NULL */
+    enum net_error error;                             /* it could not even be sent */
     struct engine_fiber *waiter;
     struct outgoing_origin origin;
-    bool taken;                                    /* its response was handed out */
+    bool taken; /* its response was handed out */
 };
 struct net_source *p2_fetch_source(struct p2_fetch *f);
 
@@ -211,8 +212,8 @@ void p2_method_of(str text, struct wasi_http_types_method *out);
 
 /* What a run remembers of the response that its guest makes; run->state. */
 struct p2_served {
-    bool answered;                               /* the outparam was set */
-    struct wasi_http_types_outgoing_body *body;  /* of the response, referenced; NULL: none was taken */
+    bool answered;                              /* the outparam was set */
+    struct wasi_http_types_outgoing_body *body; /* of the response, referenced; NULL: none was taken */
 };
 
 #endif

@@ -58,9 +58,12 @@ enum abi_trap wasi_io_error_error_to_debug_string(struct host_call *call, struct
 
 void p2_wake(void *fiber) { engine_ready(fiber); }
 
-static void pollable_destroy(struct host_instance *in, void *self) { p2_unref(in, ((struct wasi_io_poll_pollable *)self)->object); }
+static void pollable_destroy(struct host_instance *in, void *self) {
+    p2_unref(in, ((struct wasi_io_poll_pollable *)self)->object);
+}
 
-enum abi_trap p2_pollable(struct host_call *call, const struct p2_event *event, void *object, struct wasi_io_poll_pollable **out) {
+enum abi_trap p2_pollable(struct host_call *call, const struct p2_event *event, void *object,
+                          struct wasi_io_poll_pollable **out) {
     P2_NEW(call, p, wasi_io_poll_pollable, pollable_destroy);
     p->event = event;
     p->object = p2_ref(object);
@@ -90,7 +93,8 @@ enum abi_trap wasi_io_poll_pollable_block(struct host_call *call, struct wasi_io
 }
 
 /* False: the run was killed. */
-static bool collect_ready(struct host_call *call, struct wasi_p2_list_borrow_io_poll_pollable in, struct wasi_p2_list_u32 *ready) {
+static bool collect_ready(struct host_call *call, struct wasi_p2_list_borrow_io_poll_pollable in,
+                          struct wasi_p2_list_u32 *ready) {
     ready->n = 0;
     for (size_t i = 0; i < in.n; i++) {
         if (in.p[i]->event->ready(in.p[i]->object)) ready->p[ready->n++] = (uint32_t)i;
@@ -109,7 +113,8 @@ static bool listen_to(struct host_call *call, struct wasi_p2_list_borrow_io_poll
     return alive;
 }
 
-enum abi_trap wasi_io_poll_poll(struct host_call *call, struct wasi_p2_list_borrow_io_poll_pollable in, struct wasi_p2_list_u32 *result) {
+enum abi_trap wasi_io_poll_poll(struct host_call *call, struct wasi_p2_list_borrow_io_poll_pollable in,
+                                struct wasi_p2_list_u32 *result) {
     struct engine *engine = p2_run(call)->app->engine;
     if (!in.n) return host_trap(call, ABI_TRAP_HOST, "wasi:io/poll: the list of pollables is empty");
     result->p = host_alloc(call, in.n * sizeof *result->p, _Alignof(uint32_t));
@@ -143,10 +148,13 @@ enum abi_trap p2_input_stream(struct host_call *call, const struct p2_source *so
     return ABI_TRAP_NONE;
 }
 
-void wasi_io_streams_input_stream_drop(struct host_instance *in, struct wasi_io_streams_input_stream *self) { p2_unref(in, self); }
+void wasi_io_streams_input_stream_drop(struct host_instance *in, struct wasi_io_streams_input_stream *self) {
+    p2_unref(in, self);
+}
 
 /* Up to n bytes to p. True with *got, which is 0 when there is nothing yet; else *err. */
-static bool take(struct wasi_io_streams_input_stream *s, void *p, size_t n, size_t *got, struct wasi_io_streams_stream_error *err) {
+static bool take(struct wasi_io_streams_input_stream *s, void *p, size_t n, size_t *got,
+                 struct wasi_io_streams_stream_error *err) {
     *got = 0;
     err->tag = WASI_IO_STREAMS_STREAM_ERROR_CLOSED;
     if (s->closed) return false;
@@ -187,7 +195,8 @@ enum abi_trap wasi_io_streams_input_stream_read(struct host_call *call, struct w
                                                 struct wasi_p2_result_list_u8_io_streams_stream_error *result) {
     return read_stream(call, self, len, false, result);
 }
-enum abi_trap wasi_io_streams_input_stream_blocking_read(struct host_call *call, struct wasi_io_streams_input_stream *self, uint64_t len,
+enum abi_trap wasi_io_streams_input_stream_blocking_read(struct host_call *call, struct wasi_io_streams_input_stream *self,
+                                                         uint64_t len,
                                                          struct wasi_p2_result_list_u8_io_streams_stream_error *result) {
     return read_stream(call, self, len, true, result);
 }
@@ -206,7 +215,8 @@ enum abi_trap wasi_io_streams_input_stream_skip(struct host_call *call, struct w
                                                 struct wasi_p2_result_u64_io_streams_stream_error *result) {
     return skip_stream(call, self, len, false, result);
 }
-enum abi_trap wasi_io_streams_input_stream_blocking_skip(struct host_call *call, struct wasi_io_streams_input_stream *self, uint64_t len,
+enum abi_trap wasi_io_streams_input_stream_blocking_skip(struct host_call *call, struct wasi_io_streams_input_stream *self,
+                                                         uint64_t len,
                                                          struct wasi_p2_result_u64_io_streams_stream_error *result) {
     return skip_stream(call, self, len, true, result);
 }
@@ -216,7 +226,8 @@ enum abi_trap wasi_io_streams_input_stream_subscribe(struct host_call *call, str
 }
 
 /* A body that arrives. */
-static enum net_flow body_read(struct wasi_io_streams_input_stream *s, void *p, size_t n, size_t *got, struct wasi_io_error_error **e) {
+static enum net_flow body_read(struct wasi_io_streams_input_stream *s, void *p, size_t n, size_t *got,
+                               struct wasi_io_error_error **e) {
     enum net_flow flow = net_source_read(s->body, p, n, got);
     if (flow == NET_FLOW_FAILED) *e = p2_error(s->in, net_source_error(s->body), 0);
     return flow;
@@ -231,7 +242,8 @@ static void body_listen(void *object, struct engine_fiber *f) {
 const struct p2_source p2_source_body = {body_read, {body_ready, body_listen}};
 
 /* A descriptor that may have nothing yet: a pipe, a terminal. */
-static enum net_flow fd_read(struct wasi_io_streams_input_stream *s, void *p, size_t n, size_t *got, struct wasi_io_error_error **e) {
+static enum net_flow fd_read(struct wasi_io_streams_input_stream *s, void *p, size_t n, size_t *got,
+                             struct wasi_io_error_error **e) {
     int error = std_read(s->fd, p, n, got);
     if (error == EAGAIN) return NET_FLOW_WAIT;
     if (error) *e = p2_error(s->in, NET_OK, error);
@@ -245,7 +257,8 @@ static void fd_listen(void *object, struct engine_fiber *f) {
 }
 const struct p2_source p2_source_fd = {fd_read, {fd_ready, fd_listen}};
 
-static enum net_flow nothing_read(struct wasi_io_streams_input_stream *s, void *p, size_t n, size_t *got, struct wasi_io_error_error **e) {
+static enum net_flow nothing_read(struct wasi_io_streams_input_stream *s, void *p, size_t n, size_t *got,
+                                  struct wasi_io_error_error **e) {
     return NET_FLOW_END;
 }
 static bool always_ready(void *object) { return true; }
@@ -254,7 +267,9 @@ const struct p2_source p2_source_empty = {nothing_read, {always_ready, never_lis
 
 /* ---- output streams ---- */
 
-static void output_destroy(struct host_instance *in, void *self) { p2_unref(in, ((struct wasi_io_streams_output_stream *)self)->origin); }
+static void output_destroy(struct host_instance *in, void *self) {
+    p2_unref(in, ((struct wasi_io_streams_output_stream *)self)->origin);
+}
 
 enum abi_trap p2_output_stream(struct host_call *call, const struct p2_sink *sink, void *origin,
                                struct wasi_io_streams_output_stream **out) {
@@ -266,7 +281,9 @@ enum abi_trap p2_output_stream(struct host_call *call, const struct p2_sink *sin
     return ABI_TRAP_NONE;
 }
 
-void wasi_io_streams_output_stream_drop(struct host_instance *in, struct wasi_io_streams_output_stream *self) { p2_unref(in, self); }
+void wasi_io_streams_output_stream_drop(struct host_instance *in, struct wasi_io_streams_output_stream *self) {
+    p2_unref(in, self);
+}
 
 static bool output_ready(void *object) {
     struct wasi_io_streams_output_stream *s = object;
@@ -283,7 +300,8 @@ static void output_listen(void *object, struct engine_fiber *f) {
 static const struct p2_event output_event = {output_ready, output_listen};
 
 /* Closes the stream for the guest; *err says how. */
-static void fail(struct wasi_io_streams_output_stream *s, struct wasi_io_error_error *why, struct wasi_io_streams_stream_error *err) {
+static void fail(struct wasi_io_streams_output_stream *s, struct wasi_io_error_error *why,
+                 struct wasi_io_streams_stream_error *err) {
     s->closed = true;
     err->tag = why ? WASI_IO_STREAMS_STREAM_ERROR_LAST_OPERATION_FAILED : WASI_IO_STREAMS_STREAM_ERROR_CLOSED;
     err->last_operation_failed = why;
@@ -319,8 +337,8 @@ enum abi_trap wasi_io_streams_output_stream_check_write(struct host_call *call, 
     return ABI_TRAP_NONE;
 }
 
-enum abi_trap wasi_io_streams_output_stream_write(struct host_call *call, struct wasi_io_streams_output_stream *self, str contents,
-                                                  struct wasi_p2_result_void_io_streams_stream_error *result) {
+enum abi_trap wasi_io_streams_output_stream_write(struct host_call *call, struct wasi_io_streams_output_stream *self,
+                                                  str contents, struct wasi_p2_result_void_io_streams_stream_error *result) {
     if (!self->closed && contents.n > self->permit)
         return host_trap(call, ABI_TRAP_HOST, "wasi:io/streams: %zu bytes written where check-write permitted %llu", contents.n,
                          (unsigned long long)self->permit);
@@ -350,8 +368,9 @@ static enum abi_trap flush(struct wasi_io_streams_output_stream *s, struct wasi_
     return ABI_TRAP_NONE; /* what was taken is on its way: there is nothing that only a flush would send */
 }
 
-enum abi_trap wasi_io_streams_output_stream_blocking_write_and_flush(struct host_call *call, struct wasi_io_streams_output_stream *self,
-                                                                     str contents, struct wasi_p2_result_void_io_streams_stream_error *result) {
+enum abi_trap wasi_io_streams_output_stream_blocking_write_and_flush(struct host_call *call,
+                                                                     struct wasi_io_streams_output_stream *self, str contents,
+                                                                     struct wasi_p2_result_void_io_streams_stream_error *result) {
     enum abi_trap t = write_all(call, self, contents, result);
     return t ? t : flush(self, result);
 }
@@ -367,16 +386,18 @@ enum abi_trap wasi_io_streams_output_stream_subscribe(struct host_call *call, st
                                                       struct wasi_io_poll_pollable **result) {
     return p2_pollable(call, &output_event, self, result);
 }
-enum abi_trap wasi_io_streams_output_stream_write_zeroes(struct host_call *call, struct wasi_io_streams_output_stream *self, uint64_t len,
+enum abi_trap wasi_io_streams_output_stream_write_zeroes(struct host_call *call, struct wasi_io_streams_output_stream *self,
+                                                         uint64_t len,
                                                          struct wasi_p2_result_void_io_streams_stream_error *result) {
     if (!self->closed && len > self->permit)
         return host_trap(call, ABI_TRAP_HOST, "wasi:io/streams: %llu zeroes written where check-write permitted %llu",
                          (unsigned long long)len, (unsigned long long)self->permit);
     return write_all(call, self, (str){NULL, len}, result);
 }
-enum abi_trap wasi_io_streams_output_stream_blocking_write_zeroes_and_flush(struct host_call *call,
-                                                                            struct wasi_io_streams_output_stream *self, uint64_t len,
-                                                                            struct wasi_p2_result_void_io_streams_stream_error *result) {
+enum abi_trap
+wasi_io_streams_output_stream_blocking_write_zeroes_and_flush(struct host_call *call, struct wasi_io_streams_output_stream *self,
+                                                              uint64_t len,
+                                                              struct wasi_p2_result_void_io_streams_stream_error *result) {
     enum abi_trap t = write_all(call, self, (str){NULL, len}, result);
     return t ? t : flush(self, result);
 }
@@ -388,7 +409,8 @@ static enum abi_trap splice_streams(struct host_call *call, struct wasi_io_strea
     uint64_t room;
     size_t got;
     if (!p) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory to splice through");
-    if (block && len && (!p2_wait(p2_run(call), &output_event, s) || !p2_wait(p2_run(call), &input_event, src))) return ABI_TRAP_INTERRUPTED;
+    if (block && len && (!p2_wait(p2_run(call), &output_event, s) || !p2_wait(p2_run(call), &input_event, src)))
+        return ABI_TRAP_INTERRUPTED;
     if ((result->is_err = !check(s, &room, &result->err))) return ABI_TRAP_NONE;
     if ((result->is_err = !take(src, p, MIN(len, room), &got, &result->err))) return ABI_TRAP_NONE;
     result->is_err = !put(s, (str){p, got}, &result->err);

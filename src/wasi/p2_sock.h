@@ -37,8 +37,9 @@ enum wasi_sockets_network_error_code p2_sock_error(enum net_sock_error e);
     }
 /* local-address and remote-address, address-family */
 #define P2_SOCK_ADDRESS(resource, name, get)                                                                                     \
-    enum abi_trap resource##_##name(struct host_call *call, struct resource *self,                                               \
-                                    struct wasi_p2_result_sockets_network_ip_socket_address_sockets_network_error_code *result) { \
+    enum abi_trap resource##_##name(                                                                                             \
+        struct host_call *call, struct resource *self,                                                                           \
+        struct wasi_p2_result_sockets_network_ip_socket_address_sockets_network_error_code *result) {                            \
         struct net_addr a;                                                                                                       \
         enum net_sock_error e = get(&self->s, &a);                                                                               \
         if (e == NET_SOCK_OK) SOCK_PUT_ADDR(&a, &result->ok);                                                                    \

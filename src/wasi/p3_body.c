@@ -287,7 +287,8 @@ void p3_outlet_stop(struct p3_outlet *o, enum net_error e) {
 }
 
 bool p3_outlet_forsaken(const struct p3_outlet *o) {
-    return o->started && !o->over && ((o->drain && p3_drain_forsaken(o->drain)) || (o->trailers && p3_await_forsaken(o->trailers)));
+    return o->started && !o->over &&
+           ((o->drain && p3_drain_forsaken(o->drain)) || (o->trailers && p3_await_forsaken(o->trailers)));
 }
 
 void p3_outlet_sent(struct p3_outlet *o, enum net_error e, const struct wasi3_http_types_error_code *code) {

@@ -16,7 +16,7 @@ struct p3_fetch {
     struct net_fetch *fetch;      /* NULL: gone */
     struct host_pending *pending; /* NULL: answered */
     struct outgoing_origin origin;
-    send_result *result;          /* while it pends */
+    send_result *result; /* while it pends */
     struct p3_inlet inlet;
     struct p3_outlet outlet;
     struct p3_fetch *next, **prev; /* of the run */
@@ -110,7 +110,7 @@ static void body_over(void *arg, enum net_error e, const struct wasi3_http_types
 
 struct target {
     str scheme, authority;
-    str host; /* the Host to send; empty: the authority */
+    str host;      /* the Host to send; empty: the authority */
     bool forwards; /* to where --forward says */
 };
 

@@ -97,7 +97,7 @@ struct wasi3_http_types_request {
     const struct net_request *net;       /* what an exchange's request is borrowed from; NULL: it is all its own */
     str method, authority, path, scheme; /* heap and charged, or borrowed with net; method as sent, scheme lower case */
     bool has_authority, has_path, has_scheme;
-    bool came_with_body;                 /* of a served request: the client said that there is one */
+    bool came_with_body;                              /* of a served request: the client said that there is one */
     struct wasi3_http_types_fields *headers;          /* of a served request: NULL until asked for */
     struct wasi3_http_types_request_options *options; /* NULL: none */
     struct p3_body body;

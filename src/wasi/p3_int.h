@@ -59,7 +59,7 @@ struct p3_drain_ops {
 };
 /* Takes the stream. NULL: no memory (the stream is closed). Nothing flows before the first p3_drain_wake. */
 struct p3_drain *p3_drain_new(struct host_instance *in, struct host_stream *s, const struct p3_drain_ops *ops, void *arg);
-void p3_drain_wake(struct p3_drain *d); /* there may be room */
+void p3_drain_wake(struct p3_drain *d);           /* there may be room */
 bool p3_drain_forsaken(const struct p3_drain *d); /* as host_stream_forsaken */
 void p3_drain_stop(struct p3_drain *d); /* drops the readable end, which the guest sees; frees the drain; `over` is not called */
 
@@ -83,6 +83,6 @@ struct p3_await;
 struct p3_await *p3_await_new(struct host_instance *in, struct host_future *f, size_t bytes, void (*fn)(void *arg, void *value),
                               void *arg);
 bool p3_await_forsaken(const struct p3_await *a); /* as host_future_forsaken */
-void p3_await_stop(struct p3_await *a); /* drops the readable end; fn is not called */
+void p3_await_stop(struct p3_await *a);           /* drops the readable end; fn is not called */
 
 #endif

@@ -29,7 +29,7 @@ struct p3_sock_op {
     /* Tries once more; false: it is not possible yet. Otherwise the result is set. */
     bool (*try)(struct p3_sock_op *op);
     void *result;
-    str data;               /* of a datagram: the call's */
+    str data; /* of a datagram: the call's */
     bool has_to;
     struct net_addr to;
 };

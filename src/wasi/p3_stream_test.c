@@ -59,10 +59,10 @@ struct ends {
     struct p3_drain *drain;
     unsigned seed;
     uint8_t bytes[PIECE_MAX];
-    uint32_t fed, at, n;                  /* consumed; what peek shows: bytes[at, n) */
-    bool dry;                             /* peek waits until it is woken */
-    uint32_t feed_end_at, drain_stop_at;  /* by what their callbacks say; 0: never */
-    bool fails, end_stops_other;          /* the one that ends first takes the other with it */
+    uint32_t fed, at, n;                 /* consumed; what peek shows: bytes[at, n) */
+    bool dry;                            /* peek waits until it is woken */
+    uint32_t feed_end_at, drain_stop_at; /* by what their callbacks say; 0: never */
+    bool fails, end_stops_other;         /* the one that ends first takes the other with it */
     uint32_t room, drained, added;
     int feed_over, drain_over, gone;
 };
@@ -198,8 +198,7 @@ static void test_stops(void **state) {
     for (int echo = 0; echo < 2; echo++)
         for (int who = 0; who < 3; who++) {
             struct host_instance *in = acquire();
-            struct ends e = {
-                .seed = 7, .added = !echo, .feed_end_at = who == 0 ? 5000 : 0, .drain_stop_at = who == 1 ? 5000 : 0};
+            struct ends e = {.seed = 7, .added = !echo, .feed_end_at = who == 0 ? 5000 : 0, .drain_stop_at = who == 1 ? 5000 : 0};
             struct flow f;
             begin(&f, &e, in, echo ? "echo" : "pump");
             if (who == 2) {
@@ -222,7 +221,11 @@ static void test_ends_together(void **state) {
     for (int echo = 0; echo < 2; echo++)
         for (unsigned seed = 1; seed <= 6; seed++) {
             struct host_instance *in = acquire();
-            struct ends e = {.seed = seed, .added = !echo, .fails = true, .end_stops_other = true, .feed_end_at = seed % 2 ? 3000 : 0,
+            struct ends e = {.seed = seed,
+                             .added = !echo,
+                             .fails = true,
+                             .end_stops_other = true,
+                             .feed_end_at = seed % 2 ? 3000 : 0,
                              .drain_stop_at = seed % 2 ? 0 : 3000};
             struct flow f;
             begin(&f, &e, in, echo ? "echo" : "pump");
@@ -395,9 +398,10 @@ static int teardown(void **state) {
 }
 
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_flows), cmocka_unit_test(test_stops), cmocka_unit_test(test_ends_together), cmocka_unit_test(test_dies_meanwhile),
-                                       cmocka_unit_test(test_chain), cmocka_unit_test(test_gone),
-                                       cmocka_unit_test(test_promise), cmocka_unit_test(test_await)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_flows),         cmocka_unit_test(test_stops),
+                                       cmocka_unit_test(test_ends_together), cmocka_unit_test(test_dies_meanwhile),
+                                       cmocka_unit_test(test_chain),         cmocka_unit_test(test_gone),
+                                       cmocka_unit_test(test_promise),       cmocka_unit_test(test_await)};
     guest_path = argv[1];
     return cmocka_run_group_tests(tests, setup, teardown);
 }

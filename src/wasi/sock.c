@@ -6,10 +6,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-enum {
-    SYSTEM_BYTES = 128 << 10 /* for the buffers that the system and net keep for one */,
-    BACKLOG = 128
-};
+enum { SYSTEM_BYTES = 128 << 10 /* for the buffers that the system and net keep for one */, BACKLOG = 128 };
 
 static struct wasi_run *run_of(struct host_instance *in) { return host_instance_user(in); }
 

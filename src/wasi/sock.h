@@ -25,17 +25,17 @@ struct sock {
     struct host_instance *in;
     enum net_sock_kind kind;
     bool v6, bound;
-    bool serves;                 /* UDP: bound to where it was granted to listen */
-    bool peered;                 /* UDP: connected, to remote */
-    bool sending, receiving;     /* TCP: each was taken once */
+    bool serves;             /* UDP: bound to where it was granted to listen */
+    bool peered;             /* UDP: connected, to remote */
+    bool sending, receiving; /* TCP: each was taken once */
     bool shut_sending, shut_receiving;
-    enum sock_state state;       /* TCP */
-    enum net_sock_error why;     /* CLOSED: what happened; CONNECTING: what connect said at once, or WOULD_BLOCK */
+    enum sock_state state;   /* TCP */
+    enum net_sock_error why; /* CLOSED: what happened; CONNECTING: what connect said at once, or WOULD_BLOCK */
     int backlog;
-    struct net_sock *sock;       /* NULL: without a descriptor */
-    struct net_addr asked;       /* what it was bound to; port 0: the system chose */
+    struct net_sock *sock; /* NULL: without a descriptor */
+    struct net_addr asked; /* what it was bound to; port 0: the system chose */
     struct net_addr remote;
-    struct net_addr *peers;      /* UDP that serves: who wrote last, a ring of SOCK_PEERS; heap */
+    struct net_addr *peers; /* UDP that serves: who wrote last, a ring of SOCK_PEERS; heap */
     uint32_t peers_count, peers_next;
     uint64_t options[NET_SOCK_OPTIONS]; /* without a descriptor: what was set; 0: nothing */
 };
@@ -55,9 +55,9 @@ struct sock {
 
 /* OK: it is CONNECTING, and NET_WRITABLE of its net_sock says when tcp_connected has the outcome. */
 [[nodiscard]] enum net_sock_error tcp_connect(struct sock *s, const struct net_addr *remote);
-bool tcp_connecting(struct sock *s); /* the outcome is not there yet */
+bool tcp_connecting(struct sock *s);                             /* the outcome is not there yet */
 [[nodiscard]] enum net_sock_error tcp_connected(struct sock *s); /* WOULD_BLOCK; OK: CONNECTED; else CLOSED */
-[[nodiscard]] enum net_sock_error tcp_listen(struct sock *s);    /* binds to a port of the system's choice where it was not bound */
+[[nodiscard]] enum net_sock_error tcp_listen(struct sock *s); /* binds to a port of the system's choice where it was not bound */
 [[nodiscard]] enum net_sock_error tcp_set_backlog(struct sock *s, uint64_t value);
 /* A connection, as sock_new. */
 [[nodiscard]] enum net_sock_error tcp_accept(struct sock *s, size_t size, void *out);
@@ -76,7 +76,14 @@ void tcp_shut(struct sock *s, bool receiving, bool sending); /* idempotent */
 
 /* ---- names ---- */
 
-enum sock_name_error { SOCK_NAME_OK, SOCK_NAME_DENIED, SOCK_NAME_INVALID, SOCK_NAME_NONE, SOCK_NAME_TEMPORARY, SOCK_NAME_PERMANENT };
+enum sock_name_error {
+    SOCK_NAME_OK,
+    SOCK_NAME_DENIED,
+    SOCK_NAME_INVALID,
+    SOCK_NAME_NONE,
+    SOCK_NAME_TEMPORARY,
+    SOCK_NAME_PERMANENT
+};
 struct sock_lookup {
     struct host_instance *in;
     struct net_lookup *lookup; /* NULL: an address, or it failed at once */
@@ -134,7 +141,7 @@ bool sock_remote_ok(const struct sock *s, const struct net_addr *a); /* and an a
 [[nodiscard]] enum net_sock_error sock_granted(struct sock *s, enum wasi_net_use use, const struct net_addr *a);
 bool sock_would_grant(const struct sock *s, enum wasi_net_use use, const struct net_addr *a);
 /* The object for a descriptor, counted; takes it on success. */
-[[nodiscard]] enum net_sock_error sock_adopt(struct host_instance *in, size_t size, struct net_sock *sock, enum net_sock_kind kind, bool v6,
-                                             struct sock **out);
+[[nodiscard]] enum net_sock_error sock_adopt(struct host_instance *in, size_t size, struct net_sock *sock,
+                                             enum net_sock_kind kind, bool v6, struct sock **out);
 
 #endif

@@ -18,7 +18,7 @@
 #include "net/addr.h"
 
 struct net_loop;
-struct plan; /* component/plan.h */
+struct plan;         /* component/plan.h */
 struct net_exchange; /* one request and its response on a server connection: net/net.h */
 
 /* ---- what is granted --------------------------------------------------------------------------------------- */
@@ -27,8 +27,8 @@ struct wasi_env {
     str key, value;
 };
 struct wasi_preopen {
-    int fd;         /* a directory, opened by the node; borrowed */
-    str guest;      /* the path the guest sees, "/data" */
+    int fd;    /* a directory, opened by the node; borrowed */
+    str guest; /* the path the guest sees, "/data" */
     bool read_only;
 };
 /* Whether the folder may be granted: not one of a file system in which the kernel shows itself and other processes (proc, sysfs, …). */
@@ -40,16 +40,16 @@ enum wasi_net_use {
 #undef X
 };
 struct wasi_net_rule {
-    unsigned uses;   /* 1 << enum wasi_net_use */
-    bool any;        /* every host but those that must be named: net_rules.h */
-    str name;        /* as net_name_ascii gives it; "*.example.org" any name below it; empty: the prefix */
+    unsigned uses; /* 1 << enum wasi_net_use */
+    bool any;      /* every host but those that must be named: net_rules.h */
+    str name;      /* as net_name_ascii gives it; "*.example.org" any name below it; empty: the prefix */
     struct net_addr prefix;
-    uint8_t bits;    /* of the prefix; 32 or 128 for one address */
+    uint8_t bits;                /* of the prefix; 32 or 128 for one address */
     uint16_t port_from, port_to; /* 0 in the range: a guest may leave the choice of its own port to the system */
 };
 /* Where a guest's bytes go: a descriptor, or a function called with what the guest wrote (not line by line). */
 struct wasi_out {
-    int fd;         /* used when write is NULL; -1 discards */
+    int fd; /* used when write is NULL; -1 discards */
     void (*write)(void *arg, str bytes);
     void *arg;
 };
@@ -67,17 +67,18 @@ struct wasi_config {
     const struct wasi_net_rule *allow_net;
     size_t allow_net_count;
     str forward_scheme, forward_authority; /* the server that a 0.3 middleware's wasi:http/handler import reaches; empty: none */
-    struct wasi_out out, err;              /* where an instance writes that serves several requests, while it is not known for which */
-    struct {                          /* 0: the default in limits.def */
-        uint64_t body_bytes_max;      /* a request body that the guest collects through the host: CGI stdin is streamed */
-        uint64_t head_bytes_max;      /* fields of one header or trailer block that a guest builds */
-        uint64_t host_bytes_max;      /* host memory charged to one run */
-        uint32_t handles_max;         /* resources alive in one run */
-        uint32_t files_max;           /* files that one run has open */
-        uint32_t outgoing_max;        /* outgoing requests alive in one run */
-        uint32_t sockets_max;         /* sockets that one run has open */
-        uint32_t lookups_max;         /* names that one run looks up at the same time */
-        uint64_t instance_requests;   /* 0.3 services: requests that an instance serves at the same time; UINT64_MAX: it serves one, alone */
+    struct wasi_out out, err;    /* where an instance writes that serves several requests, while it is not known for which */
+    struct {                     /* 0: the default in limits.def */
+        uint64_t body_bytes_max; /* a request body that the guest collects through the host: CGI stdin is streamed */
+        uint64_t head_bytes_max; /* fields of one header or trailer block that a guest builds */
+        uint64_t host_bytes_max; /* host memory charged to one run */
+        uint32_t handles_max;    /* resources alive in one run */
+        uint32_t files_max;      /* files that one run has open */
+        uint32_t outgoing_max;   /* outgoing requests alive in one run */
+        uint32_t sockets_max;    /* sockets that one run has open */
+        uint32_t lookups_max;    /* names that one run looks up at the same time */
+        uint64_t
+            instance_requests; /* 0.3 services: requests that an instance serves at the same time; UINT64_MAX: it serves one, alone */
         uint64_t instance_reuse_max;  /* requests that an instance serves at all */
         uint64_t instance_idle_ms;    /* without a request, then it is given back */
         uint64_t instance_growth_max; /* bytes that it may have grown by and still take a request */
@@ -85,7 +86,7 @@ struct wasi_config {
         uint64_t cancel_ms;           /* the same once it was cancelled */
         uint64_t outgoing_timeout_ms; /* connect and first byte, where the guest sets none; all defaults: limits.def */
     } limits;
-    str server_name;                  /* SERVER_SOFTWARE: "orlo/0.1.0" */
+    str server_name; /* SERVER_SOFTWARE: "orlo/0.1.0" */
 };
 
 /* ---- an app: a loaded image bound to its host functions ----------------------------------------------------- */
@@ -122,23 +123,23 @@ struct engine_image *wasi_app_image(const struct wasi_app *app);
 /* ---- a run -------------------------------------------------------------------------------------------------- */
 
 enum wasi_end {
-    WASI_END_OK,          /* served: the whole response was handed to the exchange. Command: exit_status is set */
-    WASI_END_TRAP,        /* the guest trapped; trap points at the record */
-    WASI_END_EXIT,        /* served: the guest exited before its response was whole; exit_status is set */
-    WASI_END_NO_RESPONSE, /* returned without a response, or without finishing its body */
-    WASI_END_BAD_RESPONSE,/* what it wrote is no response (CGI header, illegal field, length not kept); text says why */
-    WASI_END_ERROR,       /* the guest itself set an error (wasi:http error-code); text names it */
-    WASI_END_CLIENT_GONE, /* the exchange was closed by the other side first */
-    WASI_END_KILLED,      /* wasi_run_kill */
-    WASI_END_BAD_REQUEST, /* the client's body failed while it was read: net_exchange_body_status */
-    WASI_END_REDIRECT,    /* served as CGI: another run is to serve this request, at `redirect` (RFC 3875 §6.2.2) */
-    WASI_END_LIMIT,       /* a limit of the run was passed; text names it */
+    WASI_END_OK,           /* served: the whole response was handed to the exchange. Command: exit_status is set */
+    WASI_END_TRAP,         /* the guest trapped; trap points at the record */
+    WASI_END_EXIT,         /* served: the guest exited before its response was whole; exit_status is set */
+    WASI_END_NO_RESPONSE,  /* returned without a response, or without finishing its body */
+    WASI_END_BAD_RESPONSE, /* what it wrote is no response (CGI header, illegal field, length not kept); text says why */
+    WASI_END_ERROR,        /* the guest itself set an error (wasi:http error-code); text names it */
+    WASI_END_CLIENT_GONE,  /* the exchange was closed by the other side first */
+    WASI_END_KILLED,       /* wasi_run_kill */
+    WASI_END_BAD_REQUEST,  /* the client's body failed while it was read: net_exchange_body_status */
+    WASI_END_REDIRECT,     /* served as CGI: another run is to serve this request, at `redirect` (RFC 3875 §6.2.2) */
+    WASI_END_LIMIT,        /* a limit of the run was passed; text names it */
 };
 struct wasi_outcome {
     enum wasi_end end;
     int exit_status;
-    char text[256];   /* empty, or why; for the log */
-    str redirect;     /* path and query; valid until wasi_run_free */
+    char text[256];                        /* empty, or why; for the log */
+    str redirect;                          /* path and query; valid until wasi_run_free */
     const struct engine_trap_record *trap; /* of the run's instance; valid until wasi_run_free. NULL without a trap */
     uint64_t instance_ns;                  /* wall time from wasi_start until the guest's last instruction */
 };
@@ -146,11 +147,11 @@ struct wasi_outcome {
 struct wasi_run_config {
     struct net_exchange *exchange; /* a request to serve, or NULL: run as a command. Borrowed until done is called */
     str request_id;                /* borrowed until wasi_run_free; in HTTP_X_REQUEST_ID for CGI */
-    str redirect;                  /* served as CGI: not what the exchange asks for, but GET of this path and query, which a run redirected to */
-    str remote;                    /* the client's address without port; empty: unknown */
+    str redirect; /* served as CGI: not what the exchange asks for, but GET of this path and query, which a run redirected to */
+    str remote;   /* the client's address without port; empty: unknown */
     bool https;
-    int stdin_fd;                  /* command only: -1 is empty. A served CGI guest reads the request's body */
-    struct wasi_out out, err;      /* stdout (command and 0.2 only: a CGI guest's stdout is the response) and stderr */
+    int stdin_fd;             /* command only: -1 is empty. A served CGI guest reads the request's body */
+    struct wasi_out out, err; /* stdout (command and 0.2 only: a CGI guest's stdout is the response) and stderr */
     void (*done)(void *arg, const struct wasi_outcome *outcome);
     void *arg;
 };

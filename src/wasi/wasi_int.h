@@ -18,11 +18,11 @@
 
 /* Of a kind whose runs share instances: it starts, stops and frees them, and calls wasi_run_finished. */
 struct wasi_own_ops {
-    bool (*start)(struct wasi_run *run);           /* false: no instance is free */
-    void (*kill)(struct wasi_run *run, bool now);  /* not now: the client is gone, the guest is asked to stop */
+    bool (*start)(struct wasi_run *run);          /* false: no instance is free */
+    void (*kill)(struct wasi_run *run, bool now); /* not now: the client is gone, the guest is asked to stop */
     void (*free)(struct wasi_run *run);
-    void (*turn)(struct wasi_app *app);            /* after `done` was called for those that have finished */
-    void (*close)(struct wasi_app *app);           /* no run is alive */
+    void (*turn)(struct wasi_app *app);  /* after `done` was called for those that have finished */
+    void (*close)(struct wasi_app *app); /* no run is alive */
 };
 struct wasi_ops {
     /* Once an app: looks its exports up, keeps what it needs in app->kind_data (allocated in app->mem). */
@@ -65,13 +65,13 @@ struct wasi_run {
     bool ended, killed;
     uint64_t started_ns;
     struct net_quota outgoing; /* requests of its own under way */
-    struct p3_fetch *fetches;    /* of those, what a 0.3 guest sent */
-    uint32_t notices;            /* logged since notices_since_ns: notice.h */
+    struct p3_fetch *fetches;  /* of those, what a 0.3 guest sent */
+    uint32_t notices;          /* logged since notices_since_ns: notice.h */
     uint64_t notices_since_ns;
-    bool sought_folder;          /* its guest looked for a folder, and none is granted */
-    uint32_t files;              /* open for a guest of 0.2 or 0.3 */
+    bool sought_folder; /* its guest looked for a folder, and none is granted */
+    uint32_t files;     /* open for a guest of 0.2 or 0.3 */
     struct wasi_late *late;
-    uint64_t seed[2];            /* of its insecure-seed, once seeded */
+    uint64_t seed[2]; /* of its insecure-seed, once seeded */
     bool seeded;
     struct {
         uint32_t sockets, lookups; /* of the guest: open, under way */

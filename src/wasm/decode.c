@@ -51,8 +51,7 @@ static bool read_mutability(struct decoder *d) {
 
 static struct wasm_field read_field(struct decoder *d) {
     struct wasm_field f = {0};
-    if (rd_left(&d->r) && (*d->r.p == 0x78 || *d->r.p == 0x77))
-        f.type = *d->r.p++ == 0x78 ? WASM_I8 : WASM_I16;
+    if (rd_left(&d->r) && (*d->r.p == 0x78 || *d->r.p == 0x77)) f.type = *d->r.p++ == 0x78 ? WASM_I8 : WASM_I16;
     else f.type = wasm_rd_type(&d->r);
     f.mutable = read_mutability(d);
     return f;
@@ -66,9 +65,7 @@ static void read_comp_type(struct decoder *d, struct wasm_deftype *t, uint8_t fo
         t->params = read_types(d, &t->params_count, WASM_MAX_PARAMS, OVER("parameters of a function type"));
         t->results = read_types(d, &t->results_count, WASM_MAX_RESULTS, OVER("results of a function type"));
         return;
-    case 0x5f:
-        n = wasm_rd_count(&d->r, WASM_MAX_FIELDS, 2, OVER("fields of a structure type"));
-        [[fallthrough]];
+    case 0x5f: n = wasm_rd_count(&d->r, WASM_MAX_FIELDS, 2, OVER("fields of a structure type")); [[fallthrough]];
     case 0x5e: {
         struct wasm_field *f = arena_array(d->out, struct wasm_field, n);
         for (uint32_t i = 0; i < n; i++) f[i] = read_field(d);
@@ -76,16 +73,13 @@ static void read_comp_type(struct decoder *d, struct wasm_deftype *t, uint8_t fo
         t->fields = f, t->fields_count = n;
         return;
     }
-    default:
-        d->r.p -= !d->r.fail;
-        rd_fail(&d->r, "malformed type: expected a function, structure or array type");
+    default: d->r.p -= !d->r.fail; rd_fail(&d->r, "malformed type: expected a function, structure or array type");
     }
 }
 
 static void read_sub_type(struct decoder *d, uint32_t group_start, uint32_t group_count) {
     struct wasm_deftype *t = vec_add(d->out, &d->types);
-    *t = (struct wasm_deftype){
-        .final = true, .super = WASM_NO_INDEX, .group_start = group_start, .group_count = group_count};
+    *t = (struct wasm_deftype){.final = true, .super = WASM_NO_INDEX, .group_start = group_start, .group_count = group_count};
     uint8_t form = rd_u8(&d->r);
     if (form == 0x50 || form == 0x4f) {
         t->final = form == 0x4f;
@@ -187,10 +181,8 @@ static void read_import_section(struct decoder *d) {
 }
 
 static void read_function_section(struct decoder *d) {
-    uint32_t n = wasm_rd_count(&d->r, WASM_MAX_FUNCS - MIN(d->funcs.n, (uint32_t)WASM_MAX_FUNCS), 1,
-                               OVER("functions"));
-    for (uint32_t i = 0; i < n && !d->r.fail; i++)
-        vec_push(d->out, &d->funcs, (struct wasm_func){.type = wasm_rd_u32(&d->r)});
+    uint32_t n = wasm_rd_count(&d->r, WASM_MAX_FUNCS - MIN(d->funcs.n, (uint32_t)WASM_MAX_FUNCS), 1, OVER("functions"));
+    for (uint32_t i = 0; i < n && !d->r.fail; i++) vec_push(d->out, &d->funcs, (struct wasm_func){.type = wasm_rd_u32(&d->r)});
 }
 
 static void read_table_section(struct decoder *d) {
@@ -209,8 +201,7 @@ static void read_table_section(struct decoder *d) {
 
 static void read_memory_section(struct decoder *d) {
     uint32_t n = wasm_rd_count(&d->r, WASM_MAX_MEMORIES, 2, OVER("memories"));
-    for (uint32_t i = 0; i < n && !d->r.fail; i++)
-        vec_push(d->out, &d->memories, (struct wasm_memory){read_limits(d, true)});
+    for (uint32_t i = 0; i < n && !d->r.fail; i++) vec_push(d->out, &d->memories, (struct wasm_memory){read_limits(d, true)});
 }
 
 static void read_tag_section(struct decoder *d) {
@@ -255,9 +246,7 @@ static void read_elem_kind(struct decoder *d) {
 static void read_elem(struct decoder *d, struct wasm_elem *e) {
     uint32_t flags = wasm_rd_u32(&d->r);
     if (flags > 7) rd_fail(&d->r, "malformed elements segment kind");
-    e->mode = !(flags & 1) ? WASM_SEGMENT_ACTIVE
-              : flags & 2  ? WASM_SEGMENT_DECLARATIVE
-                           : WASM_SEGMENT_PASSIVE;
+    e->mode = !(flags & 1) ? WASM_SEGMENT_ACTIVE : flags & 2 ? WASM_SEGMENT_DECLARATIVE : WASM_SEGMENT_PASSIVE;
     if ((flags & 3) == 2) e->table = wasm_rd_u32(&d->r);
     if (!(flags & 1)) e->offset = wasm_rd_expr(&d->r);
     e->type = flags & 4 ? WASM_FUNCREF : wasm_ref(WASM_HEAP_FUNC, false);
@@ -296,8 +285,7 @@ static void read_code_section(struct decoder *d) {
     }
     for (uint32_t i = 0; i < n && !d->r.fail; i++) {
         uint32_t size = wasm_rd_u32(&d->r);
-        if (size > rd_left(&d->r))
-            rd_fail(&d->r, "length out of bounds: unexpected end of section or function");
+        if (size > rd_left(&d->r)) rd_fail(&d->r, "length out of bounds: unexpected end of section or function");
         else if (size > WASM_MAX_BODY_BYTES) rd_fail(&d->r, OVER("size of a function body"));
         d->funcs.p[d->m->funcs_imported + i].body = rd_bytes(&d->r, size);
     }
@@ -320,8 +308,7 @@ static void read_data_section(struct decoder *d) {
         if (flags == 2) s->memory = wasm_rd_u32(&d->r);
         if (flags != 1) s->offset = wasm_rd_expr(&d->r);
         uint32_t size = wasm_rd_u32(&d->r);
-        if (size > rd_left(&d->r))
-            rd_fail(&d->r, "length out of bounds: unexpected end of section or function");
+        if (size > rd_left(&d->r)) rd_fail(&d->r, "length out of bounds: unexpected end of section or function");
         s->bytes = rd_bytes(&d->r, size);
     }
 }
@@ -365,8 +352,7 @@ static void read_sections(struct decoder *d, const uint8_t *end) {
         const uint8_t *at = d->r.p - 1;
         uint32_t size = wasm_rd_u32(&d->r);
         if (size > rd_left(&d->r)) {
-            rd_fail(&d->r,
-                    "length out of bounds: the section is longer than the rest of the file (unexpected end)");
+            rd_fail(&d->r, "length out of bounds: the section is longer than the rest of the file (unexpected end)");
             return;
         }
         if (id && order[id] <= d->last) {

@@ -14,29 +14,25 @@ static void test_header(void **state) {
 
 static void test_sections(void **state) {
     (void)state;
-    expect_ok(BYTES(HEADER, 1, 1, 0, 2, 1, 0, 3, 1, 0, 4, 1, 0, 5, 1, 0, 13, 1, 0, 6, 1, 0, 7, 1, 0, 9, 1, 0,
-                    12, 1, 0, 10, 1, 0, 11, 1, 0));
+    expect_ok(BYTES(HEADER, 1, 1, 0, 2, 1, 0, 3, 1, 0, 4, 1, 0, 5, 1, 0, 13, 1, 0, 6, 1, 0, 7, 1, 0, 9, 1, 0, 12, 1, 0, 10, 1, 0,
+                    11, 1, 0));
     expect_error(BYTES(HEADER, 14, 1, 0), ERR_MALFORMED, 8, "malformed section id");
     expect_error(BYTES(HEADER, 1, 5, 0), ERR_MALFORMED, 10, "length out of bounds");
     expect_error(BYTES(HEADER, 1, 2, 0, 0), ERR_MALFORMED, 11, "section size mismatch");
     expect_error(BYTES(HEADER, 3, 1, 0, 1, 1, 0), ERR_MALFORMED, 11, "unexpected content after last section");
     expect_error(BYTES(HEADER, 1, 1, 0, 1, 1, 0), ERR_MALFORMED, 11, "unexpected content after last section");
-    expect_error(BYTES(HEADER, 10, 1, 0, 12, 1, 0), ERR_MALFORMED, 11,
-                 "unexpected content after last section");
+    expect_error(BYTES(HEADER, 10, 1, 0, 12, 1, 0), ERR_MALFORMED, 11, "unexpected content after last section");
     expect_error(BYTES(HEADER, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0), ERR_MALFORMED, 18,
                  "function and code section have inconsistent lengths");
-    expect_error(BYTES(HEADER, 12, 1, 1), ERR_MALFORMED, 11,
-                 "data count and data section have inconsistent lengths");
-    expect_error(BYTES(HEADER, 1, 5, 0xff, 0xff, 0xff, 0xff, 0x0f), ERR_MALFORMED, 15,
-                 "unexpected end of section");
+    expect_error(BYTES(HEADER, 12, 1, 1), ERR_MALFORMED, 11, "data count and data section have inconsistent lengths");
+    expect_error(BYTES(HEADER, 1, 5, 0xff, 0xff, 0xff, 0xff, 0x0f), ERR_MALFORMED, 15, "unexpected end of section");
 }
 
 static void test_leb(void **state) {
     (void)state;
     expect_ok(BYTES(HEADER, 1, 2, 0x80, 0));
     expect_ok(BYTES(HEADER, 1, 5, 0x80, 0x80, 0x80, 0x80, 0));
-    expect_error(BYTES(HEADER, 1, 6, 0x80, 0x80, 0x80, 0x80, 0x80, 0), ERR_MALFORMED, 14,
-                 "integer representation too long");
+    expect_error(BYTES(HEADER, 1, 6, 0x80, 0x80, 0x80, 0x80, 0x80, 0), ERR_MALFORMED, 14, "integer representation too long");
     expect_error(BYTES(HEADER, 1, 5, 0x80, 0x80, 0x80, 0x80, 0x10), ERR_MALFORMED, 14, "integer too large");
 }
 
@@ -44,18 +40,15 @@ static void test_leb_signed(void **state) {
     (void)state;
 #define NOTHING SECTION(1, 1, 0x60, 0, 0)
     expect_ok(MODULE(NOTHING, 0, 0x41, 0x80, 0x80, 0x80, 0x80, 0x78, 0x1a, 0x0b)); /* INT32_MIN */
-    expect_error(MODULE(NOTHING, 0, 0x41, 0x80, 0x80, 0x80, 0x80, 0x70, 0x1a, 0x0b), ERR_MALFORMED,
-                 BODY_AT(NOTHING) + 6, "integer too large");
-    expect_error(MODULE(NOTHING, 0, 0x41, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x1a, 0x0b), ERR_MALFORMED,
-                 BODY_AT(NOTHING) + 6, "integer too large");
-    expect_ok(
-        MODULE(NOTHING, 0, 0x42, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x7f, 0x1a, 0x0b));
-    expect_error(
-        MODULE(NOTHING, 0, 0x42, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x7e, 0x1a, 0x0b),
-        ERR_MALFORMED, BODY_AT(NOTHING) + 11, "integer too large");
-    expect_error(
-        MODULE(NOTHING, 0, 0x42, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0, 0x1a, 0x0b),
-        ERR_MALFORMED, BODY_AT(NOTHING) + 11, "integer representation too long");
+    expect_error(MODULE(NOTHING, 0, 0x41, 0x80, 0x80, 0x80, 0x80, 0x70, 0x1a, 0x0b), ERR_MALFORMED, BODY_AT(NOTHING) + 6,
+                 "integer too large");
+    expect_error(MODULE(NOTHING, 0, 0x41, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x1a, 0x0b), ERR_MALFORMED, BODY_AT(NOTHING) + 6,
+                 "integer too large");
+    expect_ok(MODULE(NOTHING, 0, 0x42, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x7f, 0x1a, 0x0b));
+    expect_error(MODULE(NOTHING, 0, 0x42, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x7e, 0x1a, 0x0b), ERR_MALFORMED,
+                 BODY_AT(NOTHING) + 11, "integer too large");
+    expect_error(MODULE(NOTHING, 0, 0x42, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0, 0x1a, 0x0b),
+                 ERR_MALFORMED, BODY_AT(NOTHING) + 11, "integer representation too long");
 }
 
 static void test_imports_and_exports(void **state) {
@@ -63,10 +56,9 @@ static void test_imports_and_exports(void **state) {
     arena *a = arena_new(0);
     struct wasm_module m;
     struct diag d;
-    str good = BYTES(
-        HEADER, SECTION(1, 1, 0x60, 1, 0x7f, 0),
-        SECTION(2, 3, 1, 'm', 1, 'f', 0, 0, 1, 'm', 1, 'g', 3, 0x7e, 1, 1, 'm', 1, 't', 1, 0x70, 1, 2, 3),
-        SECTION(7, 2, 1, 'a', 0, 0, 1, 'b', 3, 0));
+    str good = BYTES(HEADER, SECTION(1, 1, 0x60, 1, 0x7f, 0),
+                     SECTION(2, 3, 1, 'm', 1, 'f', 0, 0, 1, 'm', 1, 'g', 3, 0x7e, 1, 1, 'm', 1, 't', 1, 0x70, 1, 2, 3),
+                     SECTION(7, 2, 1, 'a', 0, 0, 1, 'b', 3, 0));
     assert_int_equal(check_all(a, good, &m, &d), ERR_OK);
     assert_int_equal(m.imports_count, 3);
     assert_int_equal(m.funcs_imported, 1);
@@ -75,8 +67,7 @@ static void test_imports_and_exports(void **state) {
     assert_int_equal(m.tables[0].limits.min, 2);
     assert_int_equal(m.tables[0].limits.max, 3);
     assert_int_equal(m.tables[0].type, WASM_FUNCREF);
-    assert_true(str_eq(m.imports[1].name, STR("g")) && m.imports[1].kind == WASM_EXTERN_GLOBAL &&
-                m.imports[1].index == 0);
+    assert_true(str_eq(m.imports[1].name, STR("g")) && m.imports[1].kind == WASM_EXTERN_GLOBAL && m.imports[1].index == 0);
     assert_int_equal(wasm_export_find(&m, STR("b"))->kind, WASM_EXTERN_GLOBAL);
     assert_null(wasm_export_find(&m, STR("c")));
     assert_true(str_eq(wasm_func_name(&m, 0), STR("a")));
@@ -93,8 +84,8 @@ static void test_types(void **state) {
     struct diag d;
     /* (rec (type 0 (sub (struct (field (ref null 1))))) (type 1 (array (mut i8)))) (type 2 (sub final 0
      * (struct (field (ref null 1)) (field i16)))) */
-    str good = BYTES(HEADER, SECTION(1, 2, 0x4e, 2, 0x50, 0, 0x5f, 1, 0x63, 1, 0, 0x5e, 0x78, 1, 0x4f, 1, 0,
-                                     0x5f, 2, 0x63, 1, 0, 0x77, 0));
+    str good = BYTES(
+        HEADER, SECTION(1, 2, 0x4e, 2, 0x50, 0, 0x5f, 1, 0x63, 1, 0, 0x5e, 0x78, 1, 0x4f, 1, 0, 0x5f, 2, 0x63, 1, 0, 0x77, 0));
     if (check_all(a, good, &m, &d)) fail_msg("%s at %llu", d.text, (unsigned long long)d.offset);
     assert_int_equal(m.types_count, 3);
     assert_int_equal(m.types[1].group_start, 0);
@@ -129,8 +120,7 @@ static void test_segments(void **state) {
     assert_true(str_eq(m.datas[0].bytes, STR("hi")) && m.datas[0].mode == WASM_SEGMENT_ACTIVE);
     assert_true(str_eq(m.datas[1].bytes, STR("x")) && m.datas[1].mode == WASM_SEGMENT_PASSIVE);
     expect_error(BYTES(HEADER, SECTION(9, 1, 8, 0, 0)), ERR_MALFORMED, 12, "malformed elements segment kind");
-    expect_error(BYTES(HEADER, 11, 8, 1, 0, 0x41, 0, 0x0b, 9, 1, 2), ERR_MALFORMED, 16,
-                 "length out of bounds");
+    expect_error(BYTES(HEADER, 11, 8, 1, 0, 0x41, 0, 0x0b, 9, 1, 2), ERR_MALFORMED, 16, "length out of bounds");
     arena_free(a);
 }
 
@@ -139,9 +129,8 @@ static void test_names(void **state) {
     arena *a = arena_new(0);
     struct wasm_module m;
     struct diag d;
-    str bytes =
-        BYTES(HEADER, SECTION(1, 1, 0x60, 0, 0), SECTION(3, 1, 0), SECTION(10, 1, SIZED(0, 0x0b)),
-              SECTION(0, SIZED('n', 'a', 'm', 'e'), 0, SIZED(SIZED('M')), 1, SIZED(1, 0, SIZED('f', 'n'))));
+    str bytes = BYTES(HEADER, SECTION(1, 1, 0x60, 0, 0), SECTION(3, 1, 0), SECTION(10, 1, SIZED(0, 0x0b)),
+                      SECTION(0, SIZED('n', 'a', 'm', 'e'), 0, SIZED(SIZED('M')), 1, SIZED(1, 0, SIZED('f', 'n'))));
     if (check_all(a, bytes, &m, &d)) fail_msg("%s at %llu", d.text, (unsigned long long)d.offset);
     assert_true(str_eq(m.name, STR("M")));
     assert_true(str_eq(wasm_func_name(&m, 0), STR("fn")));
@@ -156,8 +145,7 @@ static void test_names(void **state) {
 static void test_prefixes(void **state) {
     (void)state;
     str whole = BYTES(HEADER, SECTION(1, 1, 0x60, 1, 0x7f, 0), SECTION(3, 1, 0), SECTION(5, 1, 0, 1),
-                      SECTION(7, 1, SIZED('f'), 0, 0),
-                      SECTION(10, 1, SIZED(1, 1, 0x7e, 0x20, 0, 0x28, 2, 0x80, 1, 0x1a, 0x0b)));
+                      SECTION(7, 1, SIZED('f'), 0, 0), SECTION(10, 1, SIZED(1, 1, 0x7e, 0x20, 0, 0x28, 2, 0x80, 1, 0x1a, 0x0b)));
     expect_error((str){whole.p, whole.n - 1}, ERR_MALFORMED, 33, "length out of bounds");
     for (size_t n = 0; n < whole.n; n++) {
         arena *a = arena_new(0);

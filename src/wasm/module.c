@@ -52,11 +52,9 @@ str wasm_func_name(const struct wasm_module *m, uint32_t func_index) {
     if (func_index >= m->funcs_count) return (str){0};
     if (m->func_names && m->func_names[func_index].n) return m->func_names[func_index];
     for (uint32_t i = 0; i < m->exports_count; i++)
-        if (m->exports[i].kind == WASM_EXTERN_FUNC && m->exports[i].index == func_index)
-            return m->exports[i].name;
+        if (m->exports[i].kind == WASM_EXTERN_FUNC && m->exports[i].index == func_index) return m->exports[i].name;
     if (func_index >= m->funcs_imported) return (str){0};
     for (uint32_t i = 0; i < m->imports_count; i++)
-        if (m->imports[i].kind == WASM_EXTERN_FUNC && m->imports[i].index == func_index)
-            return m->imports[i].name;
+        if (m->imports[i].kind == WASM_EXTERN_FUNC && m->imports[i].index == func_index) return m->imports[i].name;
     return (str){0};
 }

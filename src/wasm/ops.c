@@ -37,7 +37,7 @@ void wasm_get_block_type(const struct wasm_module *m, const uint8_t **p, struct 
 
 /* How many LEB128 numbers the commonest immediates are. */
 static const uint8_t lebs_of_imm[WASM_IMM_FENCE + 1] = {
-    [WASM_IMM_LABEL] = 1, [WASM_IMM_FUNC] = 1,  [WASM_IMM_INDIRECT] = 2, [WASM_IMM_LOCAL] = 1,
+    [WASM_IMM_LABEL] = 1,  [WASM_IMM_FUNC] = 1,   [WASM_IMM_INDIRECT] = 2, [WASM_IMM_LOCAL] = 1,
     [WASM_IMM_GLOBAL] = 1, [WASM_IMM_MEMARG] = 2, [WASM_IMM_I32] = 1,      [WASM_IMM_I64] = 1,
 };
 

@@ -285,8 +285,7 @@ static void put_deftype(struct printer *p, uint32_t i) {
         put_field(p, &t->fields[0]);
     } else {
         put(p, "(struct");
-        for (uint32_t k = 0; k < t->fields_count; k++)
-            put(p, " (field "), put_field(p, &t->fields[k]), put(p, ")");
+        for (uint32_t k = 0; k < t->fields_count; k++) put(p, " (field "), put_field(p, &t->fields[k]), put(p, ")");
     }
     put(p, plain ? "))" : ")))");
 }
@@ -313,8 +312,7 @@ static void put_limits(struct printer *p, const struct wasm_limits *l) {
 static void put_definition(struct printer *p, enum wasm_extern kind, uint32_t index) {
     const struct wasm_module *m = p->m;
     putf(p, "(%s ", wasm_extern_text(kind));
-    if (kind == WASM_EXTERN_FUNC && p->named && p->named[index])
-        put_id(p, m->func_names[index]), buf_putc(p->out, ' ');
+    if (kind == WASM_EXTERN_FUNC && p->named && p->named[index]) put_id(p, m->func_names[index]), buf_putc(p->out, ' ');
     putf(p, "(;%u;)", index);
     switch (kind) {
     case WASM_EXTERN_FUNC: put_type_use(p, m->funcs[index].type); return;
@@ -413,9 +411,7 @@ static void print_segments(struct printer *p) {
 
 /* ---- names, and all together -------------------------------------------------------------------- */
 
-static int by_name(const void *a, const void *b) {
-    return str_cmp(**(const str *const *)a, **(const str *const *)b);
-}
+static int by_name(const void *a, const void *b) { return str_cmp(**(const str *const *)a, **(const str *const *)b); }
 
 static void find_unique_names(struct printer *p) {
     const struct wasm_module *m = p->m;
@@ -427,8 +423,7 @@ static void find_unique_names(struct printer *p) {
         if (m->func_names[i].n) sorted[n++] = &m->func_names[i];
     qsort(sorted, n, sizeof *sorted, by_name);
     for (uint32_t i = 0; i < n; i++) {
-        bool twin =
-            (i && str_eq(*sorted[i - 1], *sorted[i])) || (i + 1 < n && str_eq(*sorted[i], *sorted[i + 1]));
+        bool twin = (i && str_eq(*sorted[i - 1], *sorted[i])) || (i + 1 < n && str_eq(*sorted[i], *sorted[i + 1]));
         p->named[sorted[i] - m->func_names] = !twin;
     }
 }

@@ -73,12 +73,10 @@ str wasm_rd_name(struct rd *r) {
 
 uint32_t wasm_heap_of_byte(uint8_t b) {
     static const uint8_t heap[] = {
-        [0x74 - 0x69] = WASM_HEAP_NOEXN,    [0x73 - 0x69] = WASM_HEAP_NOFUNC,
-        [0x72 - 0x69] = WASM_HEAP_NOEXTERN, [0x71 - 0x69] = WASM_HEAP_NONE,
-        [0x70 - 0x69] = WASM_HEAP_FUNC,     [0x6f - 0x69] = WASM_HEAP_EXTERN,
-        [0x6e - 0x69] = WASM_HEAP_ANY,      [0x6d - 0x69] = WASM_HEAP_EQ,
-        [0x6c - 0x69] = WASM_HEAP_I31,      [0x6b - 0x69] = WASM_HEAP_STRUCT,
-        [0x6a - 0x69] = WASM_HEAP_ARRAY,    [0x69 - 0x69] = WASM_HEAP_EXN,
+        [0x74 - 0x69] = WASM_HEAP_NOEXN,  [0x73 - 0x69] = WASM_HEAP_NOFUNC, [0x72 - 0x69] = WASM_HEAP_NOEXTERN,
+        [0x71 - 0x69] = WASM_HEAP_NONE,   [0x70 - 0x69] = WASM_HEAP_FUNC,   [0x6f - 0x69] = WASM_HEAP_EXTERN,
+        [0x6e - 0x69] = WASM_HEAP_ANY,    [0x6d - 0x69] = WASM_HEAP_EQ,     [0x6c - 0x69] = WASM_HEAP_I31,
+        [0x6b - 0x69] = WASM_HEAP_STRUCT, [0x6a - 0x69] = WASM_HEAP_ARRAY,  [0x69 - 0x69] = WASM_HEAP_EXN,
     };
     return b >= 0x69 && b <= 0x74 ? heap[b - 0x69] : UINT32_MAX;
 }
@@ -90,9 +88,7 @@ wasm_type wasm_type_of_byte(uint8_t b) {
 }
 
 /* Indices past the limit of types cannot be valid; they are kept apart from all that may be. */
-static uint32_t heap_of_index(int64_t i) {
-    return WASM_HEAP_INDEX + (uint32_t)MIN(i, (int64_t)WASM_MAX_TYPES);
-}
+static uint32_t heap_of_index(int64_t i) { return WASM_HEAP_INDEX + (uint32_t)MIN(i, (int64_t)WASM_MAX_TYPES); }
 
 uint32_t wasm_rd_heap(struct rd *r) {
     const uint8_t *at = r->p;
@@ -157,8 +153,7 @@ static void skip_memarg(struct rd *r) {
 }
 
 static void skip_block_type(struct rd *r) {
-    if (rd_left(r) &&
-        (*r->p == 0x40 || *r->p == 0x63 || *r->p == 0x64 || wasm_type_of_byte(*r->p) != WASM_BOT)) {
+    if (rd_left(r) && (*r->p == 0x40 || *r->p == 0x63 || *r->p == 0x64 || wasm_type_of_byte(*r->p) != WASM_BOT)) {
         if (*r->p == 0x40) r->p++;
         else wasm_rd_type(r);
     } else if (wasm_rd_s(r, 33) < 0) rd_fail(r, "malformed block type");

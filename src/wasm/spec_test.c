@@ -72,8 +72,8 @@ static void run_command(const char *dir, const char *file, json_t *c, struct tal
     if (e == want) t->passed++;
     else t->failed++;
     if (e != want && verbose)
-        printf("%s:%lld: expected %s%s%s, got %s \"%s\" at %llu (%s)\n", file, line, err_name(want),
-               text ? " " : "", text ? text : "", err_name(e), d.text, (unsigned long long)d.offset, path);
+        printf("%s:%lld: expected %s%s%s, got %s \"%s\" at %llu (%s)\n", file, line, err_name(want), text ? " " : "",
+               text ? text : "", err_name(e), d.text, (unsigned long long)d.offset, path);
     if (e == want && e && text && !strstr(d.text, text)) {
         t->reworded++;
         if (verbose) printf("%s:%lld: wording: suite \"%s\", ours \"%s\"\n", file, line, text, d.text);
@@ -111,7 +111,7 @@ int main(int argc, char **argv) {
         free(entries[i]);
     }
     free(entries);
-    printf("%u passed, %u failed, %u skipped (modules in text), %u refused in other words than the suite's\n",
-           all.passed, all.failed, all.skipped, all.reworded);
+    printf("%u passed, %u failed, %u skipped (modules in text), %u refused in other words than the suite's\n", all.passed,
+           all.failed, all.skipped, all.reworded);
     return all.failed || !all.passed;
 }

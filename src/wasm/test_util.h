@@ -37,8 +37,8 @@ static inline void expect_error(str bytes, err want, uint64_t offset, const char
     struct diag d;
     err e = check_all(a, bytes, &m, &d);
     if (e != want || d.offset != offset || !strstr(d.text, text))
-        fail_msg("wanted %s \"%s\" at %lld, got %s \"%s\" at %lld", err_name(want), text, (long long)offset,
-                 err_name(e), d.text, (long long)d.offset);
+        fail_msg("wanted %s \"%s\" at %lld, got %s \"%s\" at %lld", err_name(want), text, (long long)offset, err_name(e), d.text,
+                 (long long)d.offset);
     arena_free(a);
 }
 
@@ -46,9 +46,9 @@ static inline void expect_error(str bytes, err want, uint64_t offset, const char
  * a page, two globals (i32 immutable, i64 mutable) and a table of ten functions, which function 0 is declared
  * for. The body starts at BODY_AT(types). */
 #define TYPE(...) SECTION(1, __VA_ARGS__)
-#define MODULE(types, ...)                                                                                   \
-    BYTES(HEADER, types, SECTION(3, 1, 0), SECTION(4, 1, 0x70, 0, 10), SECTION(5, 1, 0, 1),                  \
-          SECTION(6, 2, 0x7f, 0, 0x41, 7, 0x0b, 0x7e, 1, 0x42, 9, 0x0b), SECTION(9, 1, 3, 0, 1, 0),          \
+#define MODULE(types, ...)                                                                                                       \
+    BYTES(HEADER, types, SECTION(3, 1, 0), SECTION(4, 1, 0x70, 0, 10), SECTION(5, 1, 0, 1),                                      \
+          SECTION(6, 2, 0x7f, 0, 0x41, 7, 0x0b, 0x7e, 1, 0x42, 9, 0x0b), SECTION(9, 1, 3, 0, 1, 0),                              \
           SECTION(10, 1, SIZED(__VA_ARGS__)))
 #define BODY_AT(types) (8 + sizeof((const uint8_t[]){types}) + 4 + 6 + 5 + 13 + 7 + 4)
 

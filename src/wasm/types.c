@@ -46,8 +46,8 @@ static bool abstract_sub(uint32_t sub, uint32_t super) {
     case WASM_HEAP_STRUCT:
     case WASM_HEAP_ARRAY: return super == WASM_HEAP_EQ || super == WASM_HEAP_ANY;
     case WASM_HEAP_NONE:
-        return super == WASM_HEAP_I31 || super == WASM_HEAP_STRUCT || super == WASM_HEAP_ARRAY ||
-               super == WASM_HEAP_EQ || super == WASM_HEAP_ANY;
+        return super == WASM_HEAP_I31 || super == WASM_HEAP_STRUCT || super == WASM_HEAP_ARRAY || super == WASM_HEAP_EQ ||
+               super == WASM_HEAP_ANY;
     case WASM_HEAP_NOFUNC: return super == WASM_HEAP_FUNC;
     case WASM_HEAP_NOEXTERN: return super == WASM_HEAP_EXTERN;
     case WASM_HEAP_NOEXN: return super == WASM_HEAP_EXN;
@@ -57,9 +57,8 @@ static bool abstract_sub(uint32_t sub, uint32_t super) {
 
 bool wasm_types_heap_sub(const struct wasm_types *ts, uint32_t sub, uint32_t super) {
     if (sub == super) return true;
-    static const uint8_t kind[] = {[WASM_COMP_FUNC] = WASM_HEAP_FUNC,
-                                   [WASM_COMP_STRUCT] = WASM_HEAP_STRUCT,
-                                   [WASM_COMP_ARRAY] = WASM_HEAP_ARRAY};
+    static const uint8_t kind[] = {
+        [WASM_COMP_FUNC] = WASM_HEAP_FUNC, [WASM_COMP_STRUCT] = WASM_HEAP_STRUCT, [WASM_COMP_ARRAY] = WASM_HEAP_ARRAY};
     if (wasm_heap_is_index(sub)) {
         uint32_t id = wasm_heap_index(sub);
         if (wasm_heap_is_index(super)) return wasm_types_sub(ts, id, wasm_heap_index(super));
@@ -87,8 +86,7 @@ wasm_type wasm_type_canon(const struct wasm_module *m, wasm_type t) {
 }
 
 bool wasm_heap_sub(const struct wasm_module *m, uint32_t sub, uint32_t super) {
-    return sub == super ||
-           wasm_types_heap_sub(m->canon, heap_canon(m->type_ids, sub), heap_canon(m->type_ids, super));
+    return sub == super || wasm_types_heap_sub(m->canon, heap_canon(m->type_ids, sub), heap_canon(m->type_ids, super));
 }
 
 bool wasm_type_sub(const struct wasm_module *m, wasm_type sub, wasm_type super) {
@@ -172,13 +170,11 @@ static void add_deftype(struct wasm_types *ts, const struct rolling *g, const st
 }
 
 static bool too_deep(const struct wasm_types *ts, const struct rolling *g, const struct wasm_deftype *types) {
-    for (uint32_t i = 0; i < g->count;
-         i++) { /* a super may stand in the group: count the steps to its outside */
+    for (uint32_t i = 0; i < g->count; i++) { /* a super may stand in the group: count the steps to its outside */
         uint32_t up = g->start + i, steps = 0;
         while (up != WASM_NO_INDEX && up - g->start < g->count && steps <= WASM_MAX_SUBTYPE_DEPTH + 1)
             up = types[up - g->start].super, steps++;
-        uint32_t outside =
-            up == WASM_NO_INDEX || up - g->start < g->count ? 0 : ts->depths.p[outside_id(g, up)] + 1u;
+        uint32_t outside = up == WASM_NO_INDEX || up - g->start < g->count ? 0 : ts->depths.p[outside_id(g, up)] + 1u;
         if (steps - 1 + outside > WASM_MAX_SUBTYPE_DEPTH) return true;
     }
     return false;
@@ -203,8 +199,8 @@ static err intern(struct wasm_types *ts, struct rolling *g, const struct wasm_de
     return e;
 }
 
-err wasm_types_intern(struct wasm_types *ts, const struct wasm_module *m, const uint32_t *ids, uint32_t start,
-                      uint32_t count, uint32_t *first) {
+err wasm_types_intern(struct wasm_types *ts, const struct wasm_module *m, const uint32_t *ids, uint32_t start, uint32_t count,
+                      uint32_t *first) {
     struct rolling g = {.ids = ids, .start = start, .count = count};
     TRY(intern(ts, &g, &m->types[start]));
     *first = g.first;
@@ -212,8 +208,8 @@ err wasm_types_intern(struct wasm_types *ts, const struct wasm_module *m, const 
 }
 
 /* The group starts where no id can be, so that no id is taken for a reference into the group. */
-uint32_t wasm_types_func(struct wasm_types *ts, const wasm_type *params, uint32_t params_count,
-                         const wasm_type *results, uint32_t results_count) {
+uint32_t wasm_types_func(struct wasm_types *ts, const wasm_type *params, uint32_t params_count, const wasm_type *results,
+                         uint32_t results_count) {
     struct wasm_deftype t = {.comp = WASM_COMP_FUNC,
                              .final = true,
                              .super = WASM_NO_INDEX,

@@ -16,8 +16,7 @@ struct checker {
 /* ---- types (§3.2.4-3.2.8) ----------------------------------------------------------------------- */
 
 static bool type_in_bounds(wasm_type t, uint32_t bound) {
-    return !wasm_is_ref(t) || !wasm_heap_is_index(wasm_heap_of(t)) ||
-           wasm_heap_index(wasm_heap_of(t)) < bound;
+    return !wasm_is_ref(t) || !wasm_heap_is_index(wasm_heap_of(t)) || wasm_heap_index(wasm_heap_of(t)) < bound;
 }
 
 static err check_type_bound(struct checker *c, wasm_type t) {
@@ -41,8 +40,7 @@ static bool field_sub(const struct wasm_module *m, const struct wasm_field *a, c
 }
 
 /* Matching of composite types (§3.3.11). */
-static bool comp_sub(const struct wasm_module *m, const struct wasm_deftype *a,
-                     const struct wasm_deftype *b) {
+static bool comp_sub(const struct wasm_module *m, const struct wasm_deftype *a, const struct wasm_deftype *b) {
     if (a->comp != b->comp || a->params_count != b->params_count || a->results_count != b->results_count ||
         a->fields_count < b->fields_count)
         return false;
@@ -60,8 +58,7 @@ static err check_group(struct checker *c, uint32_t *ids, uint32_t start, uint32_
     for (uint32_t i = start; i < start + count; i++) {
         const struct wasm_deftype *t = &m->types[i];
         if (!deftype_in_bounds(t, start + count) || (t->super != WASM_NO_INDEX && t->super >= i))
-            return diag_set(c->d, ERR_INVALID, DIAG_NOWHERE,
-                            "unknown type: type %u refers to a type that comes later", i);
+            return diag_set(c->d, ERR_INVALID, DIAG_NOWHERE, "unknown type: type %u refers to a type that comes later", i);
     }
     uint32_t first;
     err e = wasm_types_intern(m->canon, m, ids, start, count, &first);
@@ -71,8 +68,7 @@ static err check_group(struct checker *c, uint32_t *ids, uint32_t start, uint32_
         const struct wasm_deftype *t = &m->types[i];
         if (t->super == WASM_NO_INDEX) continue;
         if (m->types[t->super].final || !comp_sub(m, t, &m->types[t->super]))
-            return diag_set(c->d, ERR_INVALID, DIAG_NOWHERE,
-                            "sub type: type %u does not match its supertype %u", i, t->super);
+            return diag_set(c->d, ERR_INVALID, DIAG_NOWHERE, "sub type: type %u does not match its supertype %u", i, t->super);
     }
     return ERR_OK;
 }
@@ -81,8 +77,7 @@ static err check_types(struct checker *c, arena *out) {
     struct wasm_module *m = c->m;
     uint32_t *ids = arena_array(out, uint32_t, m->types_count);
     m->type_ids = ids;
-    for (uint32_t i = 0; i < m->types_count; i += m->types[i].group_count)
-        TRY(check_group(c, ids, i, m->types[i].group_count));
+    for (uint32_t i = 0; i < m->types_count; i += m->types[i].group_count) TRY(check_group(c, ids, i, m->types[i].group_count));
     return ERR_OK;
 }
 
@@ -156,14 +151,12 @@ static err check_expr(struct checker *c, wasm_expr e, wasm_type t, uint32_t glob
         const uint8_t *imm = p;
         wasm_skip_imm(&p, op);
         if (!is_constant(op))
-            return diag_set(c->d, ERR_INVALID, at, "constant expression required: %s is not constant",
-                            wasm_ops[op].text);
+            return diag_set(c->d, ERR_INVALID, at, "constant expression required: %s is not constant", wasm_ops[op].text);
         if (op != WASM_OP_GLOBAL_GET) continue;
         uint32_t index = wasm_get_u32(&imm);
         if (index >= globals) return diag_set(c->d, ERR_INVALID, at, "unknown global %u", index);
         if (m->globals[index].mutable)
-            return diag_set(c->d, ERR_INVALID, at, "constant expression required: global %u is mutable",
-                            index);
+            return diag_set(c->d, ERR_INVALID, at, "constant expression required: global %u is mutable", index);
     }
     return wasm_validate_expr(c->v, e, t, c->d);
 }
@@ -172,13 +165,12 @@ static err check_expr(struct checker *c, wasm_expr e, wasm_type t, uint32_t glob
 
 static err check_func_type(struct checker *c, uint32_t type, const char *what, uint32_t index) {
     if (type < c->m->types_count && c->m->types[type].comp == WASM_COMP_FUNC) return ERR_OK;
-    return diag_set(c->d, ERR_INVALID, DIAG_NOWHERE,
-                    "unknown type %u: the type of %s %u is not a function type", type, what, index);
+    return diag_set(c->d, ERR_INVALID, DIAG_NOWHERE, "unknown type %u: the type of %s %u is not a function type", type, what,
+                    index);
 }
 
 static err check_limits(struct checker *c, const struct wasm_limits *l, uint64_t bound, const char *over) {
-    if (l->min > bound || (l->has_max && l->max > bound))
-        return diag_set(c->d, ERR_INVALID, DIAG_NOWHERE, "%s", over);
+    if (l->min > bound || (l->has_max && l->max > bound)) return diag_set(c->d, ERR_INVALID, DIAG_NOWHERE, "%s", over);
     if (l->has_max && l->min > l->max)
         return diag_set(c->d, ERR_INVALID, DIAG_NOWHERE, "size minimum must not be greater than maximum");
     return ERR_OK;
@@ -188,14 +180,12 @@ static err check_tables(struct checker *c) {
     const struct wasm_module *m = c->m;
     for (uint32_t i = 0; i < m->tables_count; i++) {
         const struct wasm_table *t = &m->tables[i];
-        TRY(check_limits(c, &t->limits, t->limits.is64 ? UINT64_MAX : UINT32_MAX,
-                         "table size must be at most 2^32-1"));
+        TRY(check_limits(c, &t->limits, t->limits.is64 ? UINT64_MAX : UINT32_MAX, "table size must be at most 2^32-1"));
         TRY(check_type_bound(c, t->type));
         if (i < m->tables_imported) continue;
         if (t->init.n) TRY(check_expr(c, t->init, t->type, m->globals_imported));
         else if (!wasm_is_defaultable(t->type))
-            return diag_set(c->d, ERR_INVALID, DIAG_NOWHERE,
-                            "type mismatch: table %u of a non-null type has no initialiser", i);
+            return diag_set(c->d, ERR_INVALID, DIAG_NOWHERE, "type mismatch: table %u of a non-null type has no initialiser", i);
     }
     return ERR_OK;
 }
@@ -204,8 +194,7 @@ static err check_memories(struct checker *c) {
     for (uint32_t i = 0; i < c->m->memories_count; i++) {
         const struct wasm_limits *l = &c->m->memories[i].limits;
         TRY(check_limits(c, l, l->is64 ? 1ull << 48 : 1 << 16,
-                         l->is64 ? "memory size must be at most 2^48 pages"
-                                 : "memory size must be at most 65536 pages (4GiB)"));
+                         l->is64 ? "memory size must be at most 2^48 pages" : "memory size must be at most 65536 pages (4GiB)"));
     }
     return ERR_OK;
 }
@@ -231,23 +220,20 @@ static err check_tags(struct checker *c) {
 
 static err check_index(struct checker *c, enum wasm_extern kind, uint32_t index) {
     const struct wasm_module *m = c->m;
-    const uint32_t counts[] = {m->funcs_count, m->tables_count, m->memories_count, m->globals_count,
-                               m->tags_count};
+    const uint32_t counts[] = {m->funcs_count, m->tables_count, m->memories_count, m->globals_count, m->tags_count};
     static const char *const names[] = {"function", "table", "memory", "global", "tag"};
     if (index < counts[kind]) return ERR_OK;
     return diag_set(c->d, ERR_INVALID, DIAG_NOWHERE, "unknown %s %u", names[kind], index);
 }
 
 static int by_name(const void *a, const void *b) {
-    return str_cmp((*(const struct wasm_export *const *)a)->name,
-                   (*(const struct wasm_export *const *)b)->name);
+    return str_cmp((*(const struct wasm_export *const *)a)->name, (*(const struct wasm_export *const *)b)->name);
 }
 
 /* Sorted, not hashed: a file made to collide costs no more than others. */
 static err check_exports(struct checker *c) {
     const struct wasm_module *m = c->m;
-    for (uint32_t i = 0; i < m->exports_count; i++)
-        TRY(check_index(c, m->exports[i].kind, m->exports[i].index));
+    for (uint32_t i = 0; i < m->exports_count; i++) TRY(check_index(c, m->exports[i].kind, m->exports[i].index));
     if (m->exports_count < 2) return ERR_OK;
     arena *scratch = arena_new(0);
     const struct wasm_export **sorted = arena_array(scratch, const struct wasm_export *, m->exports_count);
@@ -256,8 +242,8 @@ static err check_exports(struct checker *c) {
     err e = ERR_OK;
     for (uint32_t i = 1; i < m->exports_count && !e; i++)
         if (str_eq(sorted[i - 1]->name, sorted[i]->name))
-            e = diag_set(c->d, ERR_INVALID, wasm_offset(m, sorted[i]->name.p),
-                         "duplicate export name \"" STR_FMT "\"", STR_ARG(str_sub(sorted[i]->name, 0, 200)));
+            e = diag_set(c->d, ERR_INVALID, wasm_offset(m, sorted[i]->name.p), "duplicate export name \"" STR_FMT "\"",
+                         STR_ARG(str_sub(sorted[i]->name, 0, 200)));
     arena_free(scratch);
     return e;
 }
@@ -267,8 +253,7 @@ static err check_start(struct checker *c) {
     TRY(check_index(c, WASM_EXTERN_FUNC, c->m->start));
     const struct wasm_deftype *t = wasm_func_type(c->m, c->m->start);
     if (t->params_count || t->results_count)
-        return diag_set(c->d, ERR_INVALID, DIAG_NOWHERE,
-                        "start function must have no parameters and no results");
+        return diag_set(c->d, ERR_INVALID, DIAG_NOWHERE, "start function must have no parameters and no results");
     return ERR_OK;
 }
 

@@ -3,8 +3,7 @@
 
 /* ---- labels ------------------------------------------------------------------------------------- */
 
-static const struct frame *label(struct wasm_validator *v, uint32_t depth, const wasm_type **types,
-                                 uint32_t *n) {
+static const struct frame *label(struct wasm_validator *v, uint32_t depth, const wasm_type **types, uint32_t *n) {
     if (UNLIKELY(depth >= v->frames_count)) {
         wv_invalid(v, "unknown label %u", depth);
         return NULL;
@@ -130,8 +129,7 @@ bool wv_block(struct wasm_validator *v) {
     struct wasm_block_type t;
     if (!read_block_type(v, &t)) return false;
     if (v->op == WASM_OP_IF && !wv_pop(v, WASM_I32)) return false;
-    return wv_pop_types(v, t.params, t.params_count) && wv_open_frame(v, v->op, &t) &&
-           wv_push_types(v, t.params, t.params_count);
+    return wv_pop_types(v, t.params, t.params_count) && wv_open_frame(v, v->op, &t) && wv_push_types(v, t.params, t.params_count);
 }
 
 bool wv_else(struct wasm_validator *v) {
@@ -151,8 +149,7 @@ bool wv_end(struct wasm_validator *v) {
         if (f->params_count != f->results_count)
             return wv_invalid(v, "type mismatch: an if without else must give what it takes");
         for (uint32_t i = 0; i < f->params_count; i++)
-            if (!wasm_type_sub(v->m, f->params[i], f->results[i]))
-                return wv_mismatch(v, f->results[i], f->params[i]);
+            if (!wasm_type_sub(v->m, f->params[i], f->results[i])) return wv_mismatch(v, f->results[i], f->params[i]);
     }
     v->frames_count--;
     v->base = v->frames_count ? v->stack + wv_top_frame(v)->height : v->stack;
@@ -188,8 +185,7 @@ bool wv_br_table(struct wasm_validator *v) {
         uint32_t n;
         if (!wv_read_label(v, &t, &n)) return false;
         if (i == 0) arity = n;
-        if (n != arity)
-            return wv_invalid(v, "type mismatch: labels of br_table take different numbers of values");
+        if (n != arity) return wv_invalid(v, "type mismatch: labels of br_table take different numbers of values");
         if ((i == 0 || t != last) && !check_top(v, t, n)) return false;
         last = t;
     }
@@ -218,8 +214,7 @@ static bool finish_tail_call(struct wasm_validator *v, const struct wasm_deftype
     if (t->results_count != f->results_count)
         return wv_invalid(v, "type mismatch: %s of a function with other results", wasm_ops[v->op].text);
     for (uint32_t i = 0; i < f->results_count; i++)
-        if (!wasm_type_sub(v->m, t->results[i], f->results[i]))
-            return wv_mismatch(v, f->results[i], t->results[i]);
+        if (!wasm_type_sub(v->m, t->results[i], f->results[i])) return wv_mismatch(v, f->results[i], t->results[i]);
     if (!wv_pop_types(v, t->params, t->params_count)) return false;
     wv_unreachable(v);
     return true;
@@ -310,6 +305,5 @@ bool wv_try_table(struct wasm_validator *v) {
     if (v->r.fail) return wv_read_failed(v);
     for (uint32_t i = 0; i < count; i++)
         if (!read_catch(v)) return false;
-    return wv_pop_types(v, t.params, t.params_count) && wv_open_frame(v, v->op, &t) &&
-           wv_push_types(v, t.params, t.params_count);
+    return wv_pop_types(v, t.params, t.params_count) && wv_open_frame(v, v->op, &t) && wv_push_types(v, t.params, t.params_count);
 }

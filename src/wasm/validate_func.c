@@ -50,16 +50,14 @@ bool wv_mismatch(struct wasm_validator *v, wasm_type want, wasm_type found) {
     char w[40], f[40];
     const char *op = wasm_ops[v->op].text;
     wasm_type_text(want, w, sizeof w);
-    if (found == WASM_BOT)
-        return wv_invalid(v, "type mismatch: %s expects %s, but the stack is empty", op, w);
+    if (found == WASM_BOT) return wv_invalid(v, "type mismatch: %s expects %s, but the stack is empty", op, w);
     return wv_invalid(v, "type mismatch: %s expects %s, found %s", op, w, wasm_type_text(found, f, sizeof f));
 }
 
 bool wv_pop_slow(struct wasm_validator *v, wasm_type t) {
     if (v->sp == v->base) return wv_top_frame(v)->unreachable ? true : wv_mismatch(v, t, WASM_BOT);
     wasm_type found = v->sp[-1];
-    if (UNLIKELY(found != t && found != WASM_BOT && !wasm_type_sub(v->m, found, t)))
-        return wv_mismatch(v, t, found);
+    if (UNLIKELY(found != t && found != WASM_BOT && !wasm_type_sub(v->m, found, t))) return wv_mismatch(v, t, found);
     v->sp--;
     return true;
 }
@@ -119,8 +117,7 @@ const struct wasm_deftype *wv_read_type(struct wasm_validator *v, enum wasm_comp
     static const char *const names[] = {"function", "structure", "array"};
     if (!wv_u32(v, index)) return NULL;
     if (*index < v->m->types_count && v->m->types[*index].comp == comp) return &v->m->types[*index];
-    if (*index < v->m->types_count)
-        wv_invalid(v, "type mismatch: type %u is not of a %s", *index, names[comp]);
+    if (*index < v->m->types_count) wv_invalid(v, "type mismatch: type %u is not of a %s", *index, names[comp]);
     else wv_invalid(v, "unknown type %u", *index);
     return NULL;
 }
@@ -138,8 +135,7 @@ const struct wasm_table *wv_read_table(struct wasm_validator *v) {
 static bool select_op(struct wasm_validator *v) {
     wasm_type a, b;
     if (!wv_pop(v, WASM_I32) || !wv_pop_any(v, &a) || !wv_pop_any(v, &b)) return false;
-    if (wasm_is_ref(a) || wasm_is_ref(b))
-        return wv_invalid(v, "type mismatch: select of references must name its type");
+    if (wasm_is_ref(a) || wasm_is_ref(b)) return wv_invalid(v, "type mismatch: select of references must name its type");
     if (a != b && a != WASM_BOT && b != WASM_BOT) return wv_mismatch(v, b, a);
     return wv_push(v, a == WASM_BOT ? b : a);
 }
@@ -178,9 +174,8 @@ static bool unreachable_op(struct wasm_validator *v) {
 /* Instructions behind which a runtime call may stand. */
 static bool may_call_out(uint32_t op) {
     if (op < WASM_BASE_FB)
-        return (op >= WASM_OP_THROW && op <= WASM_OP_THROW_REF) ||
-               (op >= WASM_OP_CALL && op <= WASM_OP_RETURN_CALL_REF) || op == WASM_OP_TABLE_GET ||
-               op == WASM_OP_TABLE_SET || op == WASM_OP_MEMORY_GROW || op == WASM_OP_MEMORY_SIZE;
+        return (op >= WASM_OP_THROW && op <= WASM_OP_THROW_REF) || (op >= WASM_OP_CALL && op <= WASM_OP_RETURN_CALL_REF) ||
+               op == WASM_OP_TABLE_GET || op == WASM_OP_TABLE_SET || op == WASM_OP_MEMORY_GROW || op == WASM_OP_MEMORY_SIZE;
     return op < WASM_BASE_FC || (op >= WASM_OP_MEMORY_INIT && op < WASM_BASE_FD);
 }
 
@@ -268,9 +263,7 @@ static inline void count_set(struct wasm_validator *v, uint32_t x, uint32_t weig
     v->local_flags[x] |= weight != 0;
 }
 
-static bool local_unknown(struct wasm_validator *v, uint32_t x) {
-    return wv_invalid(v, "unknown local %u", x);
-}
+static bool local_unknown(struct wasm_validator *v, uint32_t x) { return wv_invalid(v, "unknown local %u", x); }
 
 /* Length of a LEB128 number of at most four bytes; 0: longer, or too near the end to say. */
 static inline unsigned short_leb(const uint8_t *p, const uint8_t *end) {
@@ -283,109 +276,109 @@ static inline unsigned short_leb(const uint8_t *p, const uint8_t *end) {
 
 #define SAVE() (v->r.p = p, v->sp = sp, v->top = top)
 #define LOAD() (p = v->r.p, sp = v->sp, top = v->top)
-#define FAIL(call)                                                                                           \
-    do {                                                                                                     \
-        SAVE();                                                                                              \
-        return call;                                                                                         \
+#define FAIL(call)                                                                                                               \
+    do {                                                                                                                         \
+        SAVE();                                                                                                                  \
+        return call;                                                                                                             \
     } while (0)
-#define READ_U32(x)                                                                                          \
-    uint32_t x;                                                                                              \
-    if (LIKELY(p < end && *p < 0x80)) {                                                                      \
-        x = *p++;                                                                                            \
-    } else {                                                                                                 \
-        v->r.p = p;                                                                                          \
-        x = (uint32_t)wasm_rd_leb_slow(&v->r, 32, false);                                                    \
-        if (UNLIKELY(v->r.fail)) return wv_read_failed(v);                                                   \
-        p = v->r.p;                                                                                          \
+#define READ_U32(x)                                                                                                              \
+    uint32_t x;                                                                                                                  \
+    if (LIKELY(p < end && *p < 0x80)) {                                                                                          \
+        x = *p++;                                                                                                                \
+    } else {                                                                                                                     \
+        v->r.p = p;                                                                                                              \
+        x = (uint32_t)wasm_rd_leb_slow(&v->r, 32, false);                                                                        \
+        if (UNLIKELY(v->r.fail)) return wv_read_failed(v);                                                                       \
+        p = v->r.p;                                                                                                              \
     }
-#define PUSH(t)                                                                                              \
-    do {                                                                                                     \
-        if (UNLIKELY(sp == v->limit)) FAIL(wv_limit(v, "operands"));                                         \
-        *sp++ = (t);                                                                                         \
-        if (sp > top) top = sp;                                                                              \
+#define PUSH(t)                                                                                                                  \
+    do {                                                                                                                         \
+        if (UNLIKELY(sp == v->limit)) FAIL(wv_limit(v, "operands"));                                                             \
+        *sp++ = (t);                                                                                                             \
+        if (sp > top) top = sp;                                                                                                  \
     } while (0)
-#define POP(t)                                                                                               \
-    do {                                                                                                     \
-        if (LIKELY(sp > base && sp[-1] == (t))) {                                                            \
-            sp--;                                                                                            \
-        } else {                                                                                             \
-            SAVE();                                                                                          \
-            if (!wv_pop_slow(v, (t))) return false;                                                          \
-            LOAD();                                                                                          \
-        }                                                                                                    \
+#define POP(t)                                                                                                                   \
+    do {                                                                                                                         \
+        if (LIKELY(sp > base && sp[-1] == (t))) {                                                                                \
+            sp--;                                                                                                                \
+        } else {                                                                                                                 \
+            SAVE();                                                                                                              \
+            if (!wv_pop_slow(v, (t))) return false;                                                                              \
+            LOAD();                                                                                                              \
+        }                                                                                                                        \
     } while (0)
 /* Up to four bytes are a valid number of 32 bits or more, signed or not: found without a branch on the
  * length. */
-#define SKIP_LEB(bits, is_signed)                                                                            \
-    do {                                                                                                     \
-        unsigned n = short_leb(p, end);                                                                      \
-        if (UNLIKELY(!n)) {                                                                                  \
-            v->r.p = p;                                                                                      \
-            wasm_rd_leb_slow(&v->r, bits, is_signed);                                                        \
-            if (UNLIKELY(v->r.fail)) return wv_read_failed(v);                                               \
-            p = v->r.p;                                                                                      \
-        }                                                                                                    \
-        p += n;                                                                                              \
+#define SKIP_LEB(bits, is_signed)                                                                                                \
+    do {                                                                                                                         \
+        unsigned n = short_leb(p, end);                                                                                          \
+        if (UNLIKELY(!n)) {                                                                                                      \
+            v->r.p = p;                                                                                                          \
+            wasm_rd_leb_slow(&v->r, bits, is_signed);                                                                            \
+            if (UNLIKELY(v->r.fail)) return wv_read_failed(v);                                                                   \
+            p = v->r.p;                                                                                                          \
+        }                                                                                                                        \
+        p += n;                                                                                                                  \
     } while (0)
-#define SKIP_BYTES(n)                                                                                        \
-    do {                                                                                                     \
-        if (UNLIKELY((size_t)(end - p) < (n))) {                                                             \
-            v->r.p = p;                                                                                      \
-            rd_fail(&v->r, "unexpected end");                                                                \
-            return wv_read_failed(v);                                                                        \
-        }                                                                                                    \
-        p += (n);                                                                                            \
+#define SKIP_BYTES(n)                                                                                                            \
+    do {                                                                                                                         \
+        if (UNLIKELY((size_t)(end - p) < (n))) {                                                                                 \
+            v->r.p = p;                                                                                                          \
+            rd_fail(&v->r, "unexpected end");                                                                                    \
+            return wv_read_failed(v);                                                                                            \
+        }                                                                                                                        \
+        p += (n);                                                                                                                \
     } while (0)
 /* [t] -> [r], [t t] -> [r], [a t] -> [] */
-#define UNARY(t, r)                                                                                          \
-    do {                                                                                                     \
-        if (LIKELY(sp > base && sp[-1] == (t))) {                                                            \
-            sp[-1] = (r);                                                                                    \
-        } else {                                                                                             \
-            POP(t);                                                                                          \
-            PUSH(r);                                                                                         \
-        }                                                                                                    \
+#define UNARY(t, r)                                                                                                              \
+    do {                                                                                                                         \
+        if (LIKELY(sp > base && sp[-1] == (t))) {                                                                                \
+            sp[-1] = (r);                                                                                                        \
+        } else {                                                                                                                 \
+            POP(t);                                                                                                              \
+            PUSH(r);                                                                                                             \
+        }                                                                                                                        \
     } while (0)
-#define BINARY(t, r)                                                                                         \
-    do {                                                                                                     \
-        if (LIKELY(sp - base >= 2 && sp[-1] == (t) && sp[-2] == (t))) {                                      \
-            sp--, sp[-1] = (r);                                                                              \
-        } else {                                                                                             \
-            POP(t);                                                                                          \
-            POP(t);                                                                                          \
-            PUSH(r);                                                                                         \
-        }                                                                                                    \
+#define BINARY(t, r)                                                                                                             \
+    do {                                                                                                                         \
+        if (LIKELY(sp - base >= 2 && sp[-1] == (t) && sp[-2] == (t))) {                                                          \
+            sp--, sp[-1] = (r);                                                                                                  \
+        } else {                                                                                                                 \
+            POP(t);                                                                                                              \
+            POP(t);                                                                                                              \
+            PUSH(r);                                                                                                             \
+        }                                                                                                                        \
     } while (0)
 /* memarg of memory 0 with i32 addresses; anything else goes to the general path, which reports too. */
-#define PLAIN_MEMARG()                                                                                       \
-    if (UNLIKELY(!memory0 || end - p < 2 || p[0] > wasm_ops[op].aux)) goto general;                          \
-    unsigned n = short_leb(p + 1, end);                                                                      \
-    if (UNLIKELY(!n)) {                                                                                      \
-        v->r.p = p + 1;                                                                                      \
-        uint64_t offset = wasm_rd_leb_slow(&v->r, 64, false);                                                \
-        if (UNLIKELY(v->r.fail)) return wv_read_failed(v);                                                   \
-        if (UNLIKELY(offset > UINT32_MAX)) FAIL(wv_invalid(v, "offset out of range"));                       \
-        p = v->r.p - 1;                                                                                      \
-    }                                                                                                        \
+#define PLAIN_MEMARG()                                                                                                           \
+    if (UNLIKELY(!memory0 || end - p < 2 || p[0] > wasm_ops[op].aux)) goto general;                                              \
+    unsigned n = short_leb(p + 1, end);                                                                                          \
+    if (UNLIKELY(!n)) {                                                                                                          \
+        v->r.p = p + 1;                                                                                                          \
+        uint64_t offset = wasm_rd_leb_slow(&v->r, 64, false);                                                                    \
+        if (UNLIKELY(v->r.fail)) return wv_read_failed(v);                                                                       \
+        if (UNLIKELY(offset > UINT32_MAX)) FAIL(wv_invalid(v, "offset out of range"));                                           \
+        p = v->r.p - 1;                                                                                                          \
+    }                                                                                                                            \
     p += n + 1
 /* An instruction that works on the validator's fields. */
-#define THROUGH(call)                                                                                        \
-    do {                                                                                                     \
-        SAVE();                                                                                              \
-        if (UNLIKELY(!(call))) return false;                                                                 \
-        LOAD();                                                                                              \
-        base = v->base, weight = v->weight;                                                                  \
+#define THROUGH(call)                                                                                                            \
+    do {                                                                                                                         \
+        SAVE();                                                                                                                  \
+        if (UNLIKELY(!(call))) return false;                                                                                     \
+        LOAD();                                                                                                                  \
+        base = v->base, weight = v->weight;                                                                                      \
     } while (0)
 
 /* To the next instruction's label. Each copy of this jump has its own history for the branch predictor, which
  * is a tenth of the time. */
-#define NEXT()                                                                                               \
-    do {                                                                                                     \
-        v->op_at = p;                                                                                        \
-        if (UNLIKELY(p == end)) return no_end(v);                                                            \
-        v->op = op = *p++;                                                                                   \
-        instrs++;                                                                                            \
-        goto *go[op];                                                                                        \
+#define NEXT()                                                                                                                   \
+    do {                                                                                                                         \
+        v->op_at = p;                                                                                                            \
+        if (UNLIKELY(p == end)) return no_end(v);                                                                                \
+        v->op = op = *p++;                                                                                                       \
+        instrs++;                                                                                                                \
+        goto *go[op];                                                                                                            \
     } while (0)
 
 static bool no_end(struct wasm_validator *v) {
@@ -590,8 +583,7 @@ static bool validate_body(struct wasm_validator *v, uint32_t type) {
     memset(v->local_set, 1, v->params_count);
     v->straight = v->r.p;
     v->info.code = (str){v->r.p, rd_left(&v->r)};
-    return run_whole(v,
-                     &(struct wasm_block_type){.results = ft->results, .results_count = ft->results_count});
+    return run_whole(v, &(struct wasm_block_type){.results = ft->results, .results_count = ft->results_count});
 }
 
 static void give_info(struct wasm_validator *v, uint32_t type, struct wasm_func_info *info) {
@@ -603,8 +595,7 @@ static void give_info(struct wasm_validator *v, uint32_t type, struct wasm_func_
     info->operands_max = (uint32_t)(v->top - v->stack);
 }
 
-err wasm_validate_func(struct wasm_validator *v, uint32_t func_index, struct wasm_func_info *info,
-                       struct diag *d) {
+err wasm_validate_func(struct wasm_validator *v, uint32_t func_index, struct wasm_func_info *info, struct diag *d) {
     const struct wasm_func *f = &v->m->funcs[func_index];
     ENSURE(func_index >= v->m->funcs_imported && func_index < v->m->funcs_count);
     start_body(v, f->body, d);
@@ -619,8 +610,7 @@ err wasm_validate_func(struct wasm_validator *v, uint32_t func_index, struct was
     return v->e;
 }
 
-err wasm_validate_made_up(struct wasm_validator *v, uint32_t type, str body, struct wasm_func_info *info,
-                          struct diag *d) {
+err wasm_validate_made_up(struct wasm_validator *v, uint32_t type, str body, struct wasm_func_info *info, struct diag *d) {
     start_body(v, body, d);
     v->made_up = true;
     if (!validate_body(v, type)) return v->e;

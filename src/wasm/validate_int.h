@@ -72,8 +72,7 @@ bool wv_read_failed(struct wasm_validator *v); /* reports v->r's failure; false 
 
 static inline struct frame *wv_top_frame(struct wasm_validator *v) { return &v->frames[v->frames_count - 1]; }
 static inline uint32_t wv_add_saturated(uint32_t a, uint32_t b) { return a + b < a ? UINT32_MAX : a + b; }
-bool wv_mismatch(struct wasm_validator *v, wasm_type want,
-                 wasm_type found); /* found WASM_BOT: nothing there */
+bool wv_mismatch(struct wasm_validator *v, wasm_type want, wasm_type found); /* found WASM_BOT: nothing there */
 bool wv_pop_slow(struct wasm_validator *v, wasm_type t);
 bool wv_pop_any(struct wasm_validator *v, wasm_type *t); /* WASM_BOT under unreachable code */
 bool wv_pop_ref(struct wasm_validator *v, wasm_type *t); /* any reference */

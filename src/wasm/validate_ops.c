@@ -69,8 +69,7 @@ static bool read_shuffle(struct wasm_validator *v) {
 static bool read_fixed_immediates(struct wasm_validator *v, wasm_type *address) {
     switch ((enum wasm_imm)wasm_ops[v->op].imm) {
     case WASM_IMM_MEMARG: return (*address = read_memarg(v)) != WASM_BOT;
-    case WASM_IMM_MEMARG_LANE:
-        return (*address = read_memarg(v)) != WASM_BOT && read_lane(v, 16u >> wasm_ops[v->op].aux);
+    case WASM_IMM_MEMARG_LANE: return (*address = read_memarg(v)) != WASM_BOT && read_lane(v, 16u >> wasm_ops[v->op].aux);
     case WASM_IMM_MEMORY: return (*address = read_memory(v)) != WASM_BOT;
     case WASM_IMM_LANE: return read_lane(v, wasm_ops[v->op].aux);
     case WASM_IMM_SHUFFLE: return read_shuffle(v);
@@ -92,9 +91,7 @@ bool wv_fixed_op(struct wasm_validator *v) {
 /* ---- tables and bulk operations (§3.4.5-3.4.6) -------------------------------------------------- */
 
 /* The length of a copy between two address types is of the smaller one. */
-static wasm_type smaller(wasm_type a, wasm_type b) {
-    return a == WASM_I32 || b == WASM_I32 ? WASM_I32 : WASM_I64;
-}
+static wasm_type smaller(wasm_type a, wasm_type b) { return a == WASM_I32 || b == WASM_I32 ? WASM_I32 : WASM_I64; }
 
 static bool table_op(struct wasm_validator *v) {
     const struct wasm_table *t = wv_read_table(v);
@@ -123,8 +120,7 @@ static bool table_init(struct wasm_validator *v) {
     const struct wasm_table *t = wv_u32(v, &index) ? wv_read_table(v) : NULL;
     const struct wasm_elem *e = t ? elem(v, index) : NULL;
     if (!e) return false;
-    if (!wasm_type_sub(v->m, e->type, t->type))
-        return wv_invalid(v, "type mismatch: table.init from a segment of another type");
+    if (!wasm_type_sub(v->m, e->type, t->type)) return wv_invalid(v, "type mismatch: table.init from a segment of another type");
     return wv_pop(v, WASM_I32) && wv_pop(v, WASM_I32) && wv_pop(v, wasm_address_type(&t->limits));
 }
 
@@ -153,8 +149,7 @@ static bool read_heap(struct wasm_validator *v, uint32_t *heap) {
 
 /* The top of the hierarchy that heap belongs to: what a cast may start from. */
 static uint32_t top_heap(const struct wasm_module *m, uint32_t heap) {
-    if (wasm_heap_is_index(heap))
-        return m->types[wasm_heap_index(heap)].comp == WASM_COMP_FUNC ? WASM_HEAP_FUNC : WASM_HEAP_ANY;
+    if (wasm_heap_is_index(heap)) return m->types[wasm_heap_index(heap)].comp == WASM_COMP_FUNC ? WASM_HEAP_FUNC : WASM_HEAP_ANY;
     switch (heap) {
     case WASM_HEAP_FUNC:
     case WASM_HEAP_NOFUNC: return WASM_HEAP_FUNC;
@@ -171,9 +166,7 @@ static bool ref_func(struct wasm_validator *v) {
     if (!wv_u32(v, &index)) return false;
     if (index >= v->m->funcs_count) return wv_invalid(v, "unknown function %u", index);
     if (!v->made_up && !(v->m->funcs_declared[index >> 3] >> (index & 7) & 1))
-        return wv_invalid(
-            v, "undeclared function reference: function %u is not mentioned outside of function bodies",
-            index);
+        return wv_invalid(v, "undeclared function reference: function %u is not mentioned outside of function bodies", index);
     return wv_push(v, wasm_ref_index(v->m->funcs[index].type, false));
 }
 
@@ -181,16 +174,15 @@ static bool br_on_null(struct wasm_validator *v) {
     const wasm_type *t;
     uint32_t n;
     wasm_type ref;
-    return wv_read_label(v, &t, &n) && wv_pop_ref(v, &ref) && wv_pop_types(v, t, n) &&
-           wv_push_types(v, t, n) && wv_push(v, ref & ~(wasm_type)WASM_NULL_BIT);
+    return wv_read_label(v, &t, &n) && wv_pop_ref(v, &ref) && wv_pop_types(v, t, n) && wv_push_types(v, t, n) &&
+           wv_push(v, ref & ~(wasm_type)WASM_NULL_BIT);
 }
 
 static bool br_on_non_null(struct wasm_validator *v) {
     const wasm_type *t;
     uint32_t n;
     if (!wv_read_label(v, &t, &n)) return false;
-    if (!n || !wasm_is_ref(t[n - 1]))
-        return wv_invalid(v, "type mismatch: the label of br_on_non_null takes no reference");
+    if (!n || !wasm_is_ref(t[n - 1])) return wv_invalid(v, "type mismatch: the label of br_on_non_null takes no reference");
     return wv_pop(v, t[n - 1] | WASM_NULL_BIT) && wv_pop_types(v, t, n - 1) && wv_push_types(v, t, n - 1);
 }
 
@@ -204,11 +196,9 @@ static bool br_on_cast(struct wasm_validator *v) {
     wasm_type from = wasm_ref(from_heap, flags & 1), to = wasm_ref(to_heap, flags & 2);
     wasm_type rest = flags & 2 ? wasm_ref(from_heap, false) : from;
     wasm_type taken = v->op == WASM_OP_BR_ON_CAST ? to : rest, kept = v->op == WASM_OP_BR_ON_CAST ? rest : to;
-    if (!wasm_type_sub(v->m, to, from))
-        return wv_invalid(v, "type mismatch: a cast to what is no subtype of the source");
+    if (!wasm_type_sub(v->m, to, from)) return wv_invalid(v, "type mismatch: a cast to what is no subtype of the source");
     if (!n || !wasm_type_sub(v->m, taken, t[n - 1]))
-        return wv_invalid(v, "type mismatch: the label of %s does not take the reference",
-                          wasm_ops[v->op].text);
+        return wv_invalid(v, "type mismatch: the label of %s does not take the reference", wasm_ops[v->op].text);
     return wv_pop(v, from) && wv_pop_types(v, t, n - 1) && wv_push_types(v, t, n - 1) && wv_push(v, kept);
 }
 
@@ -234,9 +224,7 @@ bool wv_reference_op(struct wasm_validator *v) {
     case WASM_OP_REF_NULL: return read_heap(v, &heap) && wv_push(v, wasm_ref(heap, true));
     case WASM_OP_REF_IS_NULL: return wv_pop_ref(v, &t) && wv_push(v, WASM_I32);
     case WASM_OP_REF_FUNC: return ref_func(v);
-    case WASM_OP_REF_EQ:
-        t = wasm_ref(WASM_HEAP_EQ, true);
-        return wv_pop(v, t) && wv_pop(v, t) && wv_push(v, WASM_I32);
+    case WASM_OP_REF_EQ: t = wasm_ref(WASM_HEAP_EQ, true); return wv_pop(v, t) && wv_pop(v, t) && wv_push(v, WASM_I32);
     case WASM_OP_REF_AS_NON_NULL: return wv_pop_ref(v, &t) && wv_push(v, t & ~(wasm_type)WASM_NULL_BIT);
     case WASM_OP_BR_ON_NULL: return br_on_null(v);
     case WASM_OP_BR_ON_NON_NULL: return br_on_non_null(v);
@@ -249,8 +237,7 @@ bool wv_reference_op(struct wasm_validator *v) {
     case WASM_OP_ANY_CONVERT_EXTERN: return convert(v, WASM_HEAP_EXTERN, WASM_HEAP_ANY);
     case WASM_OP_EXTERN_CONVERT_ANY: return convert(v, WASM_HEAP_ANY, WASM_HEAP_EXTERN);
     case WASM_OP_REF_I31: return wv_pop(v, WASM_I32) && wv_push(v, wasm_ref(WASM_HEAP_I31, false));
-    default:
-        return wv_pop(v, wasm_ref(WASM_HEAP_I31, true)) && wv_push(v, WASM_I32); /* i31.get_s, i31.get_u */
+    default: return wv_pop(v, wasm_ref(WASM_HEAP_I31, true)) && wv_push(v, WASM_I32); /* i31.get_s, i31.get_u */
     }
 }
 
@@ -266,15 +253,13 @@ static bool check_mutable(struct wasm_validator *v, const struct wasm_field *f, 
 }
 
 static bool check_defaultable(struct wasm_validator *v, const struct wasm_field *f) {
-    return wasm_is_defaultable(f->type) ? true
-                                        : wv_invalid(v, "type mismatch: a field's type has no default value");
+    return wasm_is_defaultable(f->type) ? true : wv_invalid(v, "type mismatch: a field's type has no default value");
 }
 
 /* Packed fields are read by the _s and _u forms, others by the plain one. */
 static bool check_packing(struct wasm_validator *v, const struct wasm_field *f, bool plain) {
     if (is_packed(f->type) != plain) return true;
-    return wv_invalid(v, "type mismatch: %s of a field that is %spacked", wasm_ops[v->op].text,
-                      plain ? "" : "not ");
+    return wv_invalid(v, "type mismatch: %s of a field that is %spacked", wasm_ops[v->op].text, plain ? "" : "not ");
 }
 
 static bool check_bytes(struct wasm_validator *v, const struct wasm_field *f) {
@@ -283,8 +268,7 @@ static bool check_bytes(struct wasm_validator *v, const struct wasm_field *f) {
 
 static bool struct_new(struct wasm_validator *v, const struct wasm_deftype *t, uint32_t index) {
     for (uint32_t i = t->fields_count; i--;) {
-        if (v->op == WASM_OP_STRUCT_NEW_DEFAULT ? !check_defaultable(v, &t->fields[i])
-                                                : !wv_pop(v, unpacked(t->fields[i].type)))
+        if (v->op == WASM_OP_STRUCT_NEW_DEFAULT ? !check_defaultable(v, &t->fields[i]) : !wv_pop(v, unpacked(t->fields[i].type)))
             return false;
     }
     return wv_push(v, wasm_ref_index(index, false));
@@ -299,10 +283,8 @@ static bool struct_op(struct wasm_validator *v) {
     if (field >= t->fields_count) return wv_invalid(v, "unknown field %u", field);
     const struct wasm_field *f = &t->fields[field];
     wasm_type ref = wasm_ref_index(index, true);
-    if (v->op == WASM_OP_STRUCT_SET)
-        return check_mutable(v, f, "field") && wv_pop(v, unpacked(f->type)) && wv_pop(v, ref);
-    return check_packing(v, f, v->op == WASM_OP_STRUCT_GET) && wv_pop(v, ref) &&
-           wv_push(v, unpacked(f->type));
+    if (v->op == WASM_OP_STRUCT_SET) return check_mutable(v, f, "field") && wv_pop(v, unpacked(f->type)) && wv_pop(v, ref);
+    return check_packing(v, f, v->op == WASM_OP_STRUCT_GET) && wv_pop(v, ref) && wv_push(v, unpacked(f->type));
 }
 
 static bool array_new(struct wasm_validator *v, const struct wasm_field *f, wasm_type ref) {
@@ -333,8 +315,8 @@ static bool array_copy(struct wasm_validator *v, const struct wasm_field *f, was
     const struct wasm_deftype *src = wv_read_type(v, WASM_COMP_ARRAY, &index);
     if (!src || !check_mutable(v, f, "array")) return false;
     if (!wasm_type_sub(v->m, src->fields[0].type, f->type)) return wv_invalid(v, "array types do not match");
-    return wv_pop(v, WASM_I32) && wv_pop(v, WASM_I32) && wv_pop(v, wasm_ref_index(index, true)) &&
-           wv_pop(v, WASM_I32) && wv_pop(v, ref);
+    return wv_pop(v, WASM_I32) && wv_pop(v, WASM_I32) && wv_pop(v, wasm_ref_index(index, true)) && wv_pop(v, WASM_I32) &&
+           wv_pop(v, ref);
 }
 
 static bool array_init(struct wasm_validator *v, const struct wasm_field *f, wasm_type ref) {
@@ -363,11 +345,10 @@ static bool array_op(struct wasm_validator *v) {
         return check_packing(v, f, v->op == WASM_OP_ARRAY_GET) && wv_pop(v, WASM_I32) && wv_pop(v, ref) &&
                wv_push(v, unpacked(f->type));
     case WASM_OP_ARRAY_SET:
-        return check_mutable(v, f, "array") && wv_pop(v, unpacked(f->type)) && wv_pop(v, WASM_I32) &&
-               wv_pop(v, ref);
+        return check_mutable(v, f, "array") && wv_pop(v, unpacked(f->type)) && wv_pop(v, WASM_I32) && wv_pop(v, ref);
     case WASM_OP_ARRAY_FILL:
-        return check_mutable(v, f, "array") && wv_pop(v, WASM_I32) && wv_pop(v, unpacked(f->type)) &&
-               wv_pop(v, WASM_I32) && wv_pop(v, ref);
+        return check_mutable(v, f, "array") && wv_pop(v, WASM_I32) && wv_pop(v, unpacked(f->type)) && wv_pop(v, WASM_I32) &&
+               wv_pop(v, ref);
     case WASM_OP_ARRAY_COPY: return array_copy(v, f, ref);
     case WASM_OP_ARRAY_INIT_DATA:
     case WASM_OP_ARRAY_INIT_ELEM: return array_init(v, f, ref);
@@ -375,6 +356,4 @@ static bool array_op(struct wasm_validator *v) {
     }
 }
 
-bool wv_aggregate_op(struct wasm_validator *v) {
-    return v->op <= WASM_OP_STRUCT_SET ? struct_op(v) : array_op(v);
-}
+bool wv_aggregate_op(struct wasm_validator *v) { return v->op <= WASM_OP_STRUCT_SET ? struct_op(v) : array_op(v); }

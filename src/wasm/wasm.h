@@ -138,8 +138,8 @@ struct wasm_types {
 struct wasm_types *wasm_types_new(arena *out);
 /* id of a function type made up by the caller (heap types inside hold ids); final, no supertype. Arrays are
  * copied. */
-uint32_t wasm_types_func(struct wasm_types *ts, const wasm_type *params, uint32_t params_count,
-                         const wasm_type *results, uint32_t results_count);
+uint32_t wasm_types_func(struct wasm_types *ts, const wasm_type *params, uint32_t params_count, const wasm_type *results,
+                         uint32_t results_count);
 bool wasm_types_sub(const struct wasm_types *ts, uint32_t sub, uint32_t super); /* by id, reflexive */
 /* Subtyping of value types whose heap types hold ids (§3.3). */
 bool wasm_types_value_sub(const struct wasm_types *ts, wasm_type sub, wasm_type super);
@@ -152,20 +152,12 @@ struct wasm_limits {
     bool is64;   /* address type i64 */
     bool shared; /* threads proposal */
 };
-static inline wasm_type wasm_address_type(const struct wasm_limits *l) {
-    return l->is64 ? WASM_I64 : WASM_I32;
-}
+static inline wasm_type wasm_address_type(const struct wasm_limits *l) { return l->is64 ? WASM_I64 : WASM_I32; }
 
 /* The bytes of a constant expression, its `end` included. Empty where there is none. */
 typedef str wasm_expr;
 
-enum wasm_extern {
-    WASM_EXTERN_FUNC,
-    WASM_EXTERN_TABLE,
-    WASM_EXTERN_MEMORY,
-    WASM_EXTERN_GLOBAL,
-    WASM_EXTERN_TAG
-};
+enum wasm_extern { WASM_EXTERN_FUNC, WASM_EXTERN_TABLE, WASM_EXTERN_MEMORY, WASM_EXTERN_GLOBAL, WASM_EXTERN_TAG };
 const char *wasm_extern_text(enum wasm_extern kind); /* "func", "table", ... */
 
 struct wasm_import {
@@ -295,15 +287,14 @@ wasm_type wasm_type_canon(const struct wasm_module *m, wasm_type t);
  * as what it goes to; before `unreachable` it weighs 1 and its calls nothing. */
 
 enum {
-    WASM_LOCAL_WRITTEN = 1, /* set or teed in reachable code; a parameter without it keeps its argument */
-    WASM_LOCAL_NEEDS_ZERO =
-        2, /* a reachable local.get may come before any local.set: must start at its default. Others need no
+    WASM_LOCAL_WRITTEN = 1,    /* set or teed in reachable code; a parameter without it keeps its argument */
+    WASM_LOCAL_NEEDS_ZERO = 2, /* a reachable local.get may come before any local.set: must start at its default. Others need no
               zeroing (the set that dominates a get is found by block structure). Never set for parameters */
 };
 
 struct wasm_func_info {
-    uint32_t type; /* type index */
-    str code;      /* instructions, after the locals' declarations; the last byte is the closing `end` */
+    uint32_t type;                /* type index */
+    str code;                     /* instructions, after the locals' declarations; the last byte is the closing `end` */
     const wasm_type *locals;      /* parameters first, declarations expanded */
     const uint32_t *local_weight; /* by local: weight of its gets, sets and tees */
     const uint8_t *local_flags;   /* by local: WASM_LOCAL_* */
@@ -316,7 +307,7 @@ struct wasm_func_info {
     uint32_t controls_max;   /* nested control frames, the function's own included */
     uint32_t operands_max;   /* height of the operand stack in values; a v128 is one */
     bool uses_v128;          /* a v128 operation or a v128 local: a frame slot may be two u64 wide */
-    bool is_leaf; /* no call, tail call, throw, nor an instruction a runtime call may stand behind */
+    bool is_leaf;            /* no call, tail call, throw, nor an instruction a runtime call may stand behind */
 };
 
 struct wasm_validator; /* stacks that are reused from body to body; one thread */
@@ -325,13 +316,12 @@ struct wasm_validator *wasm_validator_new(arena *out, const struct wasm_module *
 /* Validates the body of function func_index (not an import). info may be NULL; its arrays belong to v and
  * stand until v's next call. ERR_INVALID, ERR_MALFORMED, ERR_LIMIT; d says "func N <name>: what" with the
  * byte offset. */
-[[nodiscard]] err wasm_validate_func(struct wasm_validator *v, uint32_t func_index,
-                                     struct wasm_func_info *info, struct diag *d);
+[[nodiscard]] err wasm_validate_func(struct wasm_validator *v, uint32_t func_index, struct wasm_func_info *info, struct diag *d);
 /* The same for a body that is not in the module, as the initialiser a linker makes up: it may set immutable
  * globals and take a reference to any function. type: type index of its signature, or WASM_NO_INDEX for [] ->
  * []. */
-[[nodiscard]] err wasm_validate_made_up(struct wasm_validator *v, uint32_t type, str body,
-                                        struct wasm_func_info *info, struct diag *d);
+[[nodiscard]] err wasm_validate_made_up(struct wasm_validator *v, uint32_t type, str body, struct wasm_func_info *info,
+                                        struct diag *d);
 /* All bodies, in order. */
 [[nodiscard]] err wasm_validate_bodies(const struct wasm_module *m, struct diag *d);
 
@@ -462,8 +452,7 @@ struct wasm_block_type {
     const wasm_type *params, *results;
     uint32_t params_count, results_count;
     uint32_t type;
-    wasm_type
-        result; /* what `results` points to when type is WASM_NO_INDEX: mind it when copying the struct */
+    wasm_type result; /* what `results` points to when type is WASM_NO_INDEX: mind it when copying the struct */
 };
 void wasm_get_block_type(const struct wasm_module *m, const uint8_t **p, struct wasm_block_type *out);
 wasm_type wasm_get_type(const uint8_t **p); /* value type */

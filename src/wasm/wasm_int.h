@@ -22,9 +22,7 @@ static inline uint64_t wasm_rd_u64(struct rd *r) {
     if (LIKELY(r->p < r->end && *r->p < 0x80)) return *r->p++;
     return wasm_rd_leb_slow(r, 64, false);
 }
-static inline int64_t wasm_rd_s(struct rd *r, unsigned bits) {
-    return (int64_t)wasm_rd_leb_slow(r, bits, true);
-}
+static inline int64_t wasm_rd_s(struct rd *r, unsigned bits) { return (int64_t)wasm_rd_leb_slow(r, bits, true); }
 
 /* A vector's count: at most max, and no more than the bytes left can hold at bytes_min each. */
 uint32_t wasm_rd_count(struct rd *r, uint32_t max, uint32_t bytes_min, const char *over);
@@ -48,8 +46,8 @@ uint32_t wasm_heap_of_byte(uint8_t b);
 
 /* Enters the recursion group of m's types [start, start + count); ids of earlier types are in ids. Gives the
  * id of the first. */
-[[nodiscard]] err wasm_types_intern(struct wasm_types *ts, const struct wasm_module *m, const uint32_t *ids,
-                                    uint32_t start, uint32_t count, uint32_t *first);
+[[nodiscard]] err wasm_types_intern(struct wasm_types *ts, const struct wasm_module *m, const uint32_t *ids, uint32_t start,
+                                    uint32_t count, uint32_t *first);
 bool wasm_types_heap_sub(const struct wasm_types *ts, uint32_t sub, uint32_t super);
 bool wasm_heap_sub(const struct wasm_module *m, uint32_t sub, uint32_t super);
 

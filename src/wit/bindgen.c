@@ -33,14 +33,12 @@ int main(int argc, char **argv) {
         else if (str_eqc(arg, "--world")) world_name = value;
         else if (str_eqc(arg, "--out")) dir = value;
         else if (str_eqc(arg, "--feature")) vec_push(set.arena, &set.features, str_c(value));
-        else if (!str_eqc(arg, "--rename") || !str_cut(str_c(value), '=', &o.rename_from, &o.rename_to))
-            return usage();
+        else if (!str_eqc(arg, "--rename") || !str_cut(str_c(value), '=', &o.rename_from, &o.rename_to)) return usage();
     }
     if (!o.name.n || !world_name || !dir || !path) return usage();
     err e = wit_load(&set, path, &d);
     struct wit_world *world = e ? NULL : wit_find_world(&set, str_c(world_name));
-    if (!e && !world)
-        e = diag_set(&d, ERR_NOT_FOUND, DIAG_NOWHERE, "%s: there is no world \"%s\" in it", path, world_name);
+    if (!e && !world) e = diag_set(&d, ERR_NOT_FOUND, DIAG_NOWHERE, "%s: there is no world \"%s\" in it", path, world_name);
     if (!e) e = wit_gen_files(&set, world, &o, dir, &d);
     if (e) fprintf(stderr, "orlo-wit-bindgen: %s\n", d.text);
     arena_free(set.arena);

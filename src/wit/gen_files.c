@@ -4,8 +4,7 @@
 
 #include "wit/gen_int.h"
 
-static err write_file(arena *a, const char *dir, str name, const char *suffix, const struct buf *b,
-                      struct diag *d) {
+static err write_file(arena *a, const char *dir, str name, const char *suffix, const struct buf *b, struct diag *d) {
     const char *path = arena_cstr(a, arena_fmt(a, "%s/" STR_FMT "%s", dir, STR_ARG(name), suffix));
     FILE *f = fopen(path, "wb");
     bool ok = f && fwrite(b->p, 1, b->n, f) == b->n;
@@ -13,8 +12,8 @@ static err write_file(arena *a, const char *dir, str name, const char *suffix, c
     return ok ? ERR_OK : diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", path, strerror(errno));
 }
 
-err wit_gen_files(struct wit_set *set, struct wit_world *world, const struct wit_gen_options *o,
-                  const char *dir, struct diag *d) {
+err wit_gen_files(struct wit_set *set, struct wit_world *world, const struct wit_gen_options *o, const char *dir,
+                  struct diag *d) {
     struct wit_roles roles = {};
     wit_gen_roles(set, world, &roles);
     struct buf b = {};

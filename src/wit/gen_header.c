@@ -24,19 +24,16 @@ static void put_docs(struct wit_gen *g, str docs, const char *indent) {
 /* One C name, one item. */
 static err claim(struct wit_gen *g, str name, const struct wit_pos *pos) {
     if (map_put(g->a, &g->names, name, 1)) return ERR_OK;
-    return wit_fail_at(g->d, pos, "the C name " STR_FMT " is taken already; rename one of the two",
-                       STR_ARG(name));
+    return wit_fail_at(g->d, pos, "the C name " STR_FMT " is taken already; rename one of the two", STR_ARG(name));
 }
 
 /* ---- types ------------------------------------------------------------------------------------ */
 
 static const char *pad(str c_type) { return c_type.p[c_type.n - 1] == '*' ? "" : " "; }
 
-static void put_member(struct wit_gen *g, const char *indent, const struct wit_type *t, str name,
-                       bool pointer) {
+static void put_member(struct wit_gen *g, const char *indent, const struct wit_type *t, str name, bool pointer) {
     str type = wit_c_type(g, t);
-    put(g, "%s" STR_FMT "%s%s" STR_FMT ";\n", indent, STR_ARG(type), pad(type), pointer ? "*" : "",
-        STR_ARG(name));
+    put(g, "%s" STR_FMT "%s%s" STR_FMT ";\n", indent, STR_ARG(type), pad(type), pointer ? "*" : "", STR_ARG(name));
 }
 
 static err put_anonymous(struct wit_gen *g, const struct wit_type *t);
@@ -91,8 +88,7 @@ static err put_anonymous(struct wit_gen *g, const struct wit_type *t) {
         break;
     case WIT_RESULT: put_result(g, t); break;
     case WIT_TUPLE:
-        for (uint32_t i = 0; i < t->fields.n; i++)
-            put_member(g, "    ", t->fields.p[i].type, arena_fmt(g->a, "f%u", i), false);
+        for (uint32_t i = 0; i < t->fields.n; i++) put_member(g, "    ", t->fields.p[i].type, arena_fmt(g->a, "f%u", i), false);
         break;
     case WIT_MAP:
         put(g, "    struct {\n");
@@ -162,33 +158,28 @@ static err put_resource(struct wit_gen *g, const struct wit_def *def, str name) 
     TRY(claim(g, arena_fmt(g->a, STR_FMT "_drop", STR_ARG(name)), &def->pos));
     put_docs(g, def->docs, "");
     put(g, "struct " STR_FMT "; /* resource: defined by who implements it */\n", STR_ARG(name));
-    put(g, "void " STR_FMT "_drop(struct host_instance *in, struct " STR_FMT " *self);\n", STR_ARG(name),
-        STR_ARG(name));
+    put(g, "void " STR_FMT "_drop(struct host_instance *in, struct " STR_FMT " *self);\n", STR_ARG(name), STR_ARG(name));
     put(g, "extern const struct host_resource " STR_FMT "_resource;\n", STR_ARG(name));
     return ERR_OK;
 }
 
 static err put_def(struct wit_gen *g, const struct wit_def *def, bool exported_only) {
     str name = wit_def_c(g, def);
-    if (def->kind == WIT_DEF_USE ||
-        !map_put(g->a, &g->done, arena_fmt(g->a, "def " STR_FMT, STR_ARG(name)), 1))
-        return ERR_OK;
+    if (def->kind == WIT_DEF_USE || !map_put(g->a, &g->done, arena_fmt(g->a, "def " STR_FMT, STR_ARG(name)), 1)) return ERR_OK;
     if (def->kind == WIT_DEF_RESOURCE) {
-        if (exported_only)
-            return wit_fail_at(g->d, &def->pos, "bindings for resources that a guest exports are not made");
+        if (exported_only) return wit_fail_at(g->d, &def->pos, "bindings for resources that a guest exports are not made");
         put(g, "\n");
         return put_resource(g, def, name);
     }
     const struct wit_type *t = def->type;
-    bool tag = t->kind == WIT_RECORD || t->kind == WIT_VARIANT ||
-               t->kind == WIT_ENUM; /* struct and enum names have their own space */
+    bool tag =
+        t->kind == WIT_RECORD || t->kind == WIT_VARIANT || t->kind == WIT_ENUM; /* struct and enum names have their own space */
     if (!tag) TRY(claim(g, name, &def->pos));
     if (t->kind == WIT_NAME) return put_def_deps(g, t, def->owner);
     TRY(put_def_deps(g, t, def->owner));
     TRY(put_inner(g, t));
     bool scalar = t->kind <= WIT_LAST_PRIMITIVE || wit_is_bytes(t);
-    if (!scalar && t->kind < WIT_RECORD)
-        return ERR_OK; /* an alias of an anonymous type: used by that one's name */
+    if (!scalar && t->kind < WIT_RECORD) return ERR_OK; /* an alias of an anonymous type: used by that one's name */
     put(g, "\n");
     put_docs(g, def->docs, "");
     switch (t->kind) {
@@ -225,8 +216,7 @@ static err put_import(struct wit_gen *g, const struct wit_interface *i, const st
     TRY(put_func_types(g, f));
     put(g, "\n");
     put_docs(g, f->docs, "");
-    put(g, "enum abi_trap " STR_FMT "(struct host_call *call" STR_FMT ");\n", STR_ARG(name),
-        STR_ARG(wit_c_params(g, f)));
+    put(g, "enum abi_trap " STR_FMT "(struct host_call *call" STR_FMT ");\n", STR_ARG(name), STR_ARG(wit_c_params(g, f)));
     return ERR_OK;
 }
 
@@ -237,11 +227,8 @@ static err put_export(struct wit_gen *g, const struct wit_interface *i, const st
     TRY(put_func_types(g, f));
     put(g, "\n");
     put_docs(g, f->docs, "");
-    put(g, "extern const struct host_export_desc " STR_FMT "_" STR_FMT "_export;\n", STR_ARG(prefix),
-        STR_ARG(name));
-    put(g,
-        "[[nodiscard]] enum abi_trap " STR_FMT "(struct host_call *call, const struct host_export *ex" STR_FMT
-        ");\n",
+    put(g, "extern const struct host_export_desc " STR_FMT "_" STR_FMT "_export;\n", STR_ARG(prefix), STR_ARG(name));
+    put(g, "[[nodiscard]] enum abi_trap " STR_FMT "(struct host_call *call, const struct host_export *ex" STR_FMT ");\n",
         STR_ARG(c), STR_ARG(wit_c_params(g, f)));
     return ERR_OK;
 }
@@ -257,26 +244,24 @@ static err put_interface(struct wit_gen *g, const struct wit_role *role) {
     for (uint32_t k = 0; k < i->defs.n; k++) TRY(put_def(g, i->defs.p[k], !role->imported));
     if (role->imported) {
         for (uint32_t k = 0; k < i->funcs.n; k++) TRY(put_import(g, i, i->funcs.p[k]));
-        put(g, "\nextern const struct host_interface " STR_FMT "_interface;\n",
-            STR_ARG(wit_c_prefix(g->a, i, g->o)));
+        put(g, "\nextern const struct host_interface " STR_FMT "_interface;\n", STR_ARG(wit_c_prefix(g->a, i, g->o)));
     }
     for (uint32_t k = 0; role->exported && k < i->funcs.n; k++) TRY(put_export(g, i, i->funcs.p[k]));
     return ERR_OK;
 }
 
-err wit_gen_header(struct wit_set *set, struct wit_world *world, const struct wit_gen_options *o,
-                   struct buf *out, struct diag *d) {
+err wit_gen_header(struct wit_set *set, struct wit_world *world, const struct wit_gen_options *o, struct buf *out,
+                   struct diag *d) {
     struct wit_gen g = {.a = set->arena, .set = set, .world = world, .o = o, .out = out, .d = d};
     struct wit_roles roles = {};
     wit_gen_roles(set, world, &roles);
     str guard = wit_upper(g.a, o->name);
     put(&g,
-        "/* " STR_FMT ": C of the WIT world " STR_FMT
-        ", made by orlo-wit-bindgen; change the .wit files instead.\n"
+        "/* " STR_FMT ": C of the WIT world " STR_FMT ", made by orlo-wit-bindgen; change the .wit files instead.\n"
         " * host/host.h says how these types and functions are meant. */\n",
         STR_ARG(o->name), STR_ARG(world->name));
-    put(&g, "#ifndef ORLO_" STR_FMT "_H\n#define ORLO_" STR_FMT "_H\n\n#include \"host/host.h\"\n\n",
-        STR_ARG(guard), STR_ARG(guard));
+    put(&g, "#ifndef ORLO_" STR_FMT "_H\n#define ORLO_" STR_FMT "_H\n\n#include \"host/host.h\"\n\n", STR_ARG(guard),
+        STR_ARG(guard));
     put(&g, "struct host_stream;\nstruct host_future;\nstruct host_error_context;\n");
     for (uint32_t i = 0; i < roles.p.n; i++) TRY(put_interface(&g, &roles.p.p[i]));
     put(&g, "\n#endif\n");

@@ -6,13 +6,11 @@
 /* ---- names ------------------------------------------------------------------------------------ */
 
 static const char *const c_keywords[] = {
-    "auto",    "break",     "case",     "char",         "const",         "continue", "default",
-    "do",      "double",    "else",     "enum",         "extern",        "float",    "for",
-    "goto",    "if",        "inline",   "int",          "long",          "register", "restrict",
-    "return",  "short",     "signed",   "sizeof",       "static",        "struct",   "switch",
-    "typedef", "union",     "unsigned", "void",         "volatile",      "while",    "bool",
-    "true",    "false",     "str",      "err",          "typeof",        "asm",      "alignas",
-    "alignof", "constexpr", "nullptr",  "thread_local", "static_assert", "linux",    "unix",
+    "auto",     "break",   "case",     "char",      "const",   "continue",     "default",       "do",     "double",  "else",
+    "enum",     "extern",  "float",    "for",       "goto",    "if",           "inline",        "int",    "long",    "register",
+    "restrict", "return",  "short",    "signed",    "sizeof",  "static",       "struct",        "switch", "typedef", "union",
+    "unsigned", "void",    "volatile", "while",     "bool",    "true",         "false",         "str",    "err",     "typeof",
+    "asm",      "alignas", "alignof",  "constexpr", "nullptr", "thread_local", "static_assert", "linux",  "unix",
 };
 
 static str fold(arena *a, str s, bool upper) {
@@ -57,24 +55,21 @@ str wit_c_prefix(arena *a, const struct wit_interface *i, const struct wit_gen_o
 }
 
 str wit_def_c(struct wit_gen *g, const struct wit_def *def) {
-    return arena_fmt(g->a, STR_FMT "_" STR_FMT, STR_ARG(wit_c_prefix(g->a, def->owner, g->o)),
-                     STR_ARG(part(g->a, def->name)));
+    return arena_fmt(g->a, STR_FMT "_" STR_FMT, STR_ARG(wit_c_prefix(g->a, def->owner, g->o)), STR_ARG(part(g->a, def->name)));
 }
 
 str wit_func_c(struct wit_gen *g, const struct wit_interface *i, const struct wit_func *f) {
     str prefix = wit_c_prefix(g->a, i, g->o);
-    if (!f->resource)
-        return arena_fmt(g->a, STR_FMT "_" STR_FMT, STR_ARG(prefix), STR_ARG(part(g->a, f->name)));
+    if (!f->resource) return arena_fmt(g->a, STR_FMT "_" STR_FMT, STR_ARG(prefix), STR_ARG(part(g->a, f->name)));
     str name = f->kind == COMPONENT_FUNC_CONSTRUCTOR ? STR("new") : part(g->a, f->name);
-    return arena_fmt(g->a, STR_FMT "_" STR_FMT "_" STR_FMT, STR_ARG(prefix),
-                     STR_ARG(part(g->a, f->resource->name)), STR_ARG(name));
+    return arena_fmt(g->a, STR_FMT "_" STR_FMT "_" STR_FMT, STR_ARG(prefix), STR_ARG(part(g->a, f->resource->name)),
+                     STR_ARG(name));
 }
 
 /* ---- types ------------------------------------------------------------------------------------ */
 
-static const char *const primitive_c[] = {"bool",    "int8_t",   "uint8_t", "int16_t",  "uint16_t",
-                                          "int32_t", "uint32_t", "int64_t", "uint64_t", "float",
-                                          "double",  "uint32_t", "str"};
+static const char *const primitive_c[] = {"bool",    "int8_t",   "uint8_t", "int16_t", "uint16_t", "int32_t", "uint32_t",
+                                          "int64_t", "uint64_t", "float",   "double",  "uint32_t", "str"};
 static const char *const primitive_ident[] = {"bool", "s8",  "u8",  "s16", "u16",  "s32",   "u32",
                                               "s64",  "u64", "f32", "f64", "char", "string"};
 
@@ -105,9 +100,7 @@ static const struct wit_def *named_def(const struct wit_type *t) {
     return def;
 }
 
-static str ident_or_void(struct wit_gen *g, const struct wit_type *t) {
-    return t ? wit_ident(g, t) : STR("void");
-}
+static str ident_or_void(struct wit_gen *g, const struct wit_type *t) { return t ? wit_ident(g, t) : STR("void"); }
 
 static str ident_tuple(struct wit_gen *g, const struct wit_type *t) {
     str s = arena_fmt(g->a, "tuple%u", t->fields.n);
@@ -117,8 +110,7 @@ static str ident_tuple(struct wit_gen *g, const struct wit_type *t) {
 }
 
 static str ident_def(struct wit_gen *g, const struct wit_def *def) {
-    return arena_fmt(g->a, STR_FMT "_" STR_FMT, STR_ARG(interface_short(g->a, def->owner)),
-                     STR_ARG(part(g->a, def->name)));
+    return arena_fmt(g->a, STR_FMT "_" STR_FMT, STR_ARG(interface_short(g->a, def->owner)), STR_ARG(part(g->a, def->name)));
 }
 
 str wit_ident(struct wit_gen *g, const struct wit_type *t) {
@@ -127,15 +119,13 @@ str wit_ident(struct wit_gen *g, const struct wit_type *t) {
     switch (body->kind) {
     case WIT_ERROR_CONTEXT: return STR("error_context");
     case WIT_LIST: return arena_fmt(g->a, "list_" STR_FMT, STR_ARG(wit_ident(g, body->elem)));
-    case WIT_FIXED_LIST:
-        return arena_fmt(g->a, "array%u_" STR_FMT, body->length, STR_ARG(wit_ident(g, body->elem)));
+    case WIT_FIXED_LIST: return arena_fmt(g->a, "array%u_" STR_FMT, body->length, STR_ARG(wit_ident(g, body->elem)));
     case WIT_OPTION: return arena_fmt(g->a, "option_" STR_FMT, STR_ARG(wit_ident(g, body->elem)));
     case WIT_RESULT:
         return arena_fmt(g->a, "result_" STR_FMT "_" STR_FMT, STR_ARG(ident_or_void(g, body->elem)),
                          STR_ARG(ident_or_void(g, body->error)));
     case WIT_MAP:
-        return arena_fmt(g->a, "map_" STR_FMT "_" STR_FMT, STR_ARG(wit_ident(g, body->elem)),
-                         STR_ARG(wit_ident(g, body->error)));
+        return arena_fmt(g->a, "map_" STR_FMT "_" STR_FMT, STR_ARG(wit_ident(g, body->elem)), STR_ARG(wit_ident(g, body->error)));
     case WIT_STREAM: return arena_fmt(g->a, "stream_" STR_FMT, STR_ARG(ident_or_void(g, body->elem)));
     case WIT_FUTURE: return arena_fmt(g->a, "future_" STR_FMT, STR_ARG(ident_or_void(g, body->elem)));
     case WIT_TUPLE: return ident_tuple(g, body);
@@ -162,9 +152,7 @@ str wit_c_type(struct wit_gen *g, const struct wit_type *t) {
     case WIT_STREAM: return STR("struct host_stream *");
     case WIT_FUTURE: return STR("struct host_future *");
     case WIT_ERROR_CONTEXT: return STR("struct host_error_context *");
-    default:
-        return arena_fmt(g->a, "struct " STR_FMT "_" STR_FMT, STR_ARG(g->o->name),
-                         STR_ARG(wit_ident(g, body)));
+    default: return arena_fmt(g->a, "struct " STR_FMT "_" STR_FMT, STR_ARG(g->o->name), STR_ARG(wit_ident(g, body)));
     }
 }
 
@@ -176,9 +164,8 @@ str wit_c_params(struct wit_gen *g, const struct wit_func *f) {
         const struct wit_field *param = &f->params.p[i];
         str type = wit_c_type(g, param->type);
         bool value = wit_by_value(param->type);
-        s = arena_fmt(g->a, STR_FMT ", %s" STR_FMT "%s%s" STR_FMT, STR_ARG(s), value ? "" : "const ",
-                      STR_ARG(type), space_after(type), value ? "" : "*",
-                      STR_ARG(wit_param_c(g, param->name)));
+        s = arena_fmt(g->a, STR_FMT ", %s" STR_FMT "%s%s" STR_FMT, STR_ARG(s), value ? "" : "const ", STR_ARG(type),
+                      space_after(type), value ? "" : "*", STR_ARG(wit_param_c(g, param->name)));
     }
     if (f->result) {
         str type = wit_c_type(g, f->result);
@@ -196,8 +183,7 @@ static struct wit_role *role_of(struct wit_roles *roles, const struct wit_interf
 }
 
 /* Users come after what they use. What is used is imported, unless it is exported only. */
-static void add_role(struct wit_set *set, struct wit_roles *roles, struct wit_interface *i, bool imported,
-                     bool exported) {
+static void add_role(struct wit_set *set, struct wit_roles *roles, struct wit_interface *i, bool imported, bool exported) {
     struct wit_role *have = role_of(roles, i);
     if (have) {
         have->imported |= imported;
@@ -214,11 +200,9 @@ static void add_role(struct wit_set *set, struct wit_roles *roles, struct wit_in
 
 static struct wit_interface *world_funcs(struct wit_set *set, struct wit_world *w, bool exports) {
     struct wit_interface *i = arena_make(set->arena, struct wit_interface);
-    *i = (struct wit_interface){
-        .name = w->name, .package = w->package, .pos = w->pos, .is_world = true, .defs = w->types->defs};
+    *i = (struct wit_interface){.name = w->name, .package = w->package, .pos = w->pos, .is_world = true, .defs = w->types->defs};
     for (uint32_t k = 0; k < w->items.n; k++)
-        if (w->items.p[k].func && w->items.p[k].is_export == exports)
-            vec_push(set->arena, &i->funcs, w->items.p[k].func);
+        if (w->items.p[k].func && w->items.p[k].is_export == exports) vec_push(set->arena, &i->funcs, w->items.p[k].func);
     return i;
 }
 

@@ -5,11 +5,10 @@
 #include "wit/wit_int.h"
 
 static const char *const keywords[] = {
-    "as",     "async",  "bool",    "borrow", "char",     "constructor", "enum",    "export",    "f32",
-    "f64",    "flags",  "from",    "func",   "future",   "import",      "include", "interface", "list",
-    "option", "own",    "package", "record", "resource", "result",      "s16",     "s32",       "s64",
-    "s8",     "static", "stream",  "string", "tuple",    "type",        "u16",     "u32",       "u64",
-    "u8",     "use",    "variant", "with",   "world",
+    "as",       "async",  "bool",   "borrow", "char",    "constructor", "enum",   "export", "f32",    "f64",     "flags",
+    "from",     "func",   "future", "import", "include", "interface",   "list",   "option", "own",    "package", "record",
+    "resource", "result", "s16",    "s32",    "s64",     "s8",          "static", "stream", "string", "tuple",   "type",
+    "u16",      "u32",    "u64",    "u8",     "use",     "variant",     "with",   "world",
 };
 
 bool wit_is_keyword(str s) {
@@ -120,11 +119,9 @@ static void lex_id(struct wit_lexer *l, struct wit_token *t) {
     while (l->p < l->end && (is_alpha(*l->p) || is_digit(*l->p) || *l->p == '-')) l->p++;
     t->text = (str){from, (size_t)(l->p - from)};
     if (!is_label(t->text))
-        wit_lex_fail(
-            l, t->line,
-            "\"" STR_FMT
-            "\" is no identifier: it takes words of letters and digits, each of one case, joined by '-'",
-            STR_ARG(t->text));
+        wit_lex_fail(l, t->line,
+                     "\"" STR_FMT "\" is no identifier: it takes words of letters and digits, each of one case, joined by '-'",
+                     STR_ARG(t->text));
 }
 
 static void lex_string(struct wit_lexer *l, struct wit_token *t) {

@@ -47,13 +47,11 @@ static err join_nameless(struct wit_set *set, struct wit_package *package, const
         for (uint32_t n = 0; n < k->worlds.n; n++) {
             k->worlds.p[n]->package = k->worlds.p[n]->types->package = package;
             for (uint32_t w = 0; w < k->worlds.p[n]->items.n; w++)
-                if (k->worlds.p[n]->items.p[w].interface)
-                    k->worlds.p[n]->items.p[w].interface->package = package;
+                if (k->worlds.p[n]->items.p[w].interface) k->worlds.p[n]->items.p[w].interface->package = package;
             vec_push(set->arena, &package->worlds, k->worlds.p[n]);
         }
         for (uint32_t n = 0; n < k->uses.n; n++) vec_push(set->arena, &package->uses, k->uses.p[n]);
-        memmove(&set->packages.p[i], &set->packages.p[i + 1],
-                (set->packages.n - i - 1) * sizeof *set->packages.p);
+        memmove(&set->packages.p[i], &set->packages.p[i + 1], (set->packages.n - i - 1) * sizeof *set->packages.p);
         set->packages.n--;
         return ERR_OK;
     }
@@ -68,9 +66,7 @@ static err load_folder(struct wit_set *set, const char *path, struct diag *d) {
     err e = n ? ERR_OK : diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "%s: holds no .wit file", path);
     for (int i = 0; i < n; i++) {
         struct wit_package *of_file = package && package->ns.n ? package : NULL;
-        if (!e)
-            e = load_file(set, arena_cstr(set->arena, arena_fmt(set->arena, "%s/%s", path, names[i]->d_name)),
-                          &of_file, d);
+        if (!e) e = load_file(set, arena_cstr(set->arena, arena_fmt(set->arena, "%s/%s", path, names[i]->d_name)), &of_file, d);
         if (!package || !package->ns.n) package = of_file ? of_file : package;
         free(names[i]);
     }
@@ -91,14 +87,10 @@ static err load_deps(struct wit_set *set, const char *path, struct diag *d) {
     struct dirent **names;
     int n = scandir(path, &names, visible, alphasort);
     if (n < 0)
-        return errno == ENOENT || errno == ENOTDIR
-                   ? ERR_OK
-                   : diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", path, strerror(errno));
+        return errno == ENOENT || errno == ENOTDIR ? ERR_OK : diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", path, strerror(errno));
     err e = ERR_OK;
     for (int i = 0; i < n; i++) {
-        if (!e)
-            e = load_any(set, arena_cstr(set->arena, arena_fmt(set->arena, "%s/%s", path, names[i]->d_name)),
-                         d);
+        if (!e) e = load_any(set, arena_cstr(set->arena, arena_fmt(set->arena, "%s/%s", path, names[i]->d_name)), d);
         free(names[i]);
     }
     free(names);

@@ -14,17 +14,14 @@ struct parser {
 };
 
 static void next(struct parser *p) { p->t = wit_lex(&p->lex); }
-static bool is_punct(const struct parser *p, uint8_t c) {
-    return p->t.kind == WIT_TOKEN_PUNCT && p->t.punct == c;
-}
+static bool is_punct(const struct parser *p, uint8_t c) { return p->t.kind == WIT_TOKEN_PUNCT && p->t.punct == c; }
 static bool is_word(const struct parser *p, const char *w) {
     return p->t.kind == WIT_TOKEN_ID && !p->t.escaped && str_eqc(p->t.text, w);
 }
 static struct wit_pos here(const struct parser *p) { return (struct wit_pos){p->lex.file, p->t.line}; }
 
 static void expected(struct parser *p, const char *what) {
-    if (p->t.kind == WIT_TOKEN_END)
-        wit_lex_fail(&p->lex, p->t.line, "expected %s, found the end of the file", what);
+    if (p->t.kind == WIT_TOKEN_END) wit_lex_fail(&p->lex, p->t.line, "expected %s, found the end of the file", what);
     else wit_lex_fail(&p->lex, p->t.line, "expected %s, found \"" STR_FMT "\"", what, STR_ARG(p->t.text));
     p->t = (struct wit_token){.line = p->t.line};
 }
@@ -42,9 +39,7 @@ static bool accept_word(struct parser *p, const char *w) {
     next(p);
     return true;
 }
-static bool more(const struct parser *p, uint8_t close) {
-    return p->t.kind != WIT_TOKEN_END && !is_punct(p, close);
-}
+static bool more(const struct parser *p, uint8_t close) { return p->t.kind != WIT_TOKEN_END && !is_punct(p, close); }
 
 static str id(struct parser *p) {
     str s = p->t.text;
@@ -53,8 +48,8 @@ static str id(struct parser *p) {
         return (str){};
     }
     if (!p->t.escaped && wit_is_keyword(s)) {
-        wit_lex_fail(&p->lex, p->t.line, "\"" STR_FMT "\" is a keyword; as a name it is written %%" STR_FMT,
-                     STR_ARG(s), STR_ARG(s));
+        wit_lex_fail(&p->lex, p->t.line, "\"" STR_FMT "\" is a keyword; as a name it is written %%" STR_FMT, STR_ARG(s),
+                     STR_ARG(s));
         p->t = (struct wit_token){.line = p->t.line};
     }
     next(p);
@@ -98,8 +93,7 @@ static struct wit_gate parse_gate(struct parser *p) {
             while (p->lex.p < p->lex.end && *p->lex.p == ' ') p->lex.p++;
             *(str_eqc(what, "since") ? &gate.since : &gate.deprecated) = version(p);
         } else if (!p->lex.failed) {
-            wit_lex_fail(&p->lex, name.line,
-                         "there is no gate @" STR_FMT "; @since, @unstable and @deprecated are",
+            wit_lex_fail(&p->lex, name.line, "there is no gate @" STR_FMT "; @since, @unstable and @deprecated are",
                          STR_ARG(what));
         }
         expect(p, ')');
@@ -153,8 +147,7 @@ static void parse_list(struct parser *p, struct wit_type *t) {
     t->elem = parse_type(p);
     if (accept(p, ',')) {
         uint64_t n = 0;
-        if (p->t.kind != WIT_TOKEN_INTEGER || !str_to_u64(p->t.text, &n) || n == 0 || n > UINT32_MAX)
-            expected(p, "a length");
+        if (p->t.kind != WIT_TOKEN_INTEGER || !str_to_u64(p->t.text, &n) || n == 0 || n > UINT32_MAX) expected(p, "a length");
         next(p);
         t->kind = WIT_FIXED_LIST;
         t->length = (uint32_t)n;
@@ -236,8 +229,7 @@ static struct wit_type *parse_type(struct parser *p) {
         expected(p, "a type");
         return type_new(p, WIT_BOOL);
     }
-    if (++p->depth > TYPE_DEPTH_MAX)
-        wit_lex_fail(&p->lex, p->t.line, "types are nested deeper than %d", TYPE_DEPTH_MAX);
+    if (++p->depth > TYPE_DEPTH_MAX) wit_lex_fail(&p->lex, p->t.line, "types are nested deeper than %d", TYPE_DEPTH_MAX);
     struct wit_type *t = parse_type_word(p);
     p->depth--;
     return t;
@@ -307,11 +299,10 @@ static void parse_method(struct parser *p, struct wit_interface *i, struct wit_d
         expect(p, ':');
         bool is_static = accept_word(p, "static");
         f->kind = is_static ? COMPONENT_FUNC_STATIC : COMPONENT_FUNC_METHOD;
-        f->full_name = arena_fmt(a, "[%s]" STR_FMT "." STR_FMT, is_static ? "static" : "method",
-                                 STR_ARG(resource->name), STR_ARG(f->name));
+        f->full_name =
+            arena_fmt(a, "[%s]" STR_FMT "." STR_FMT, is_static ? "static" : "method", STR_ARG(resource->name), STR_ARG(f->name));
         if (!is_static) {
-            struct wit_field self = {
-                .name = STR("self"), .type = handle_of(p, WIT_BORROW, resource), .pos = here(p)};
+            struct wit_field self = {.name = STR("self"), .type = handle_of(p, WIT_BORROW, resource), .pos = here(p)};
             vec_push(a, &f->params, self);
         }
         parse_func_type(p, f);
@@ -347,8 +338,7 @@ static void parse_use(struct parser *p, struct wit_interface *i, struct wit_gate
     expect(p, '{');
     while (more(p, '}')) {
         struct wit_def *def = arena_make(p->set->arena, struct wit_def);
-        *def =
-            (struct wit_def){.kind = WIT_DEF_USE, .use_path = path, .gate = gate, .owner = i, .pos = here(p)};
+        *def = (struct wit_def){.kind = WIT_DEF_USE, .use_path = path, .gate = gate, .owner = i, .pos = here(p)};
         def->name = def->use_name = id(p);
         if (accept_word(p, "as")) def->name = id(p);
         vec_push(p->set->arena, &i->defs, def);
@@ -413,8 +403,7 @@ static void parse_interface_body(struct parser *p, struct wit_interface *i) {
     expect(p, '}');
 }
 
-static struct wit_interface *interface_new(struct parser *p, struct wit_package *package,
-                                           struct wit_gate gate, str docs) {
+static struct wit_interface *interface_new(struct parser *p, struct wit_package *package, struct wit_gate gate, str docs) {
     struct wit_interface *i = arena_make(p->set->arena, struct wit_interface);
     i->package = package;
     i->gate = gate;
@@ -497,8 +486,7 @@ static void parse_world(struct parser *p, struct wit_package *package, struct wi
         if (!item_docs.n) item_docs = p->t.docs;
         if (is_word(p, "import") || is_word(p, "export")) parse_world_item(p, w, item_gate, item_docs);
         else if (accept_word(p, "include")) parse_include(p, w, item_gate);
-        else if (!parse_def(p, w->types, item_gate, item_docs))
-            expected(p, "an import, export, include, use or type");
+        else if (!parse_def(p, w->types, item_gate, item_docs)) expected(p, "an import, export, include, use or type");
     }
     expect(p, '}');
 }
@@ -575,19 +563,15 @@ err wit_parse(struct wit_set *set, str file, str text, struct wit_package **pack
         if (!docs.n) docs = p.t.docs;
         if (accept_word(&p, "package")) {
             if (parse_package(&p, package, docs)) {
-                if (!first)
-                    wit_lex_fail(&p.lex, pos.line,
-                                 "the file's package declaration comes before everything else");
+                if (!first) wit_lex_fail(&p.lex, pos.line, "the file's package declaration comes before everything else");
                 if (expected_package && *package != expected_package)
                     wit_lex_fail(&p.lex, pos.line,
-                                 "this file declares another package than the files beside it (" STR_FMT
-                                 ":" STR_FMT ")",
+                                 "this file declares another package than the files beside it (" STR_FMT ":" STR_FMT ")",
                                  STR_ARG(expected_package->ns), STR_ARG(expected_package->name));
             }
         } else {
             if (!*package && !p.lex.failed)
-                *package = package_get(&p, (str){}, (str){}, (str){},
-                                       pos); /* joined with the files beside it by wit_load */
+                *package = package_get(&p, (str){}, (str){}, (str){}, pos); /* joined with the files beside it by wit_load */
             if (*package) parse_item(&p, *package, gate, docs);
         }
         first = false;

@@ -30,12 +30,12 @@ static bool gated_off(const struct wit_set *set, const struct wit_gate *g) {
 }
 
 /* Keeps of vec v (pointers or structs reached by `access`) what is not gated off. */
-#define KEEP(set, v, access)                                                                                 \
-    do {                                                                                                     \
-        uint32_t kept_ = 0;                                                                                  \
-        for (uint32_t i_ = 0; i_ < (v)->n; i_++)                                                             \
-            if (!gated_off(set, &(v)->p[i_] access gate)) (v)->p[kept_++] = (v)->p[i_];                      \
-        (v)->n = kept_;                                                                                      \
+#define KEEP(set, v, access)                                                                                                     \
+    do {                                                                                                                         \
+        uint32_t kept_ = 0;                                                                                                      \
+        for (uint32_t i_ = 0; i_ < (v)->n; i_++)                                                                                 \
+            if (!gated_off(set, &(v)->p[i_] access gate)) (v)->p[kept_++] = (v)->p[i_];                                          \
+        (v)->n = kept_;                                                                                                          \
     } while (0)
 
 static void apply_gates_interface(const struct wit_set *set, struct wit_interface *i) {
@@ -57,8 +57,7 @@ static void apply_gates(const struct wit_set *set, struct wit_package *k) {
         KEEP(set, &w->items, .);
         KEEP(set, &w->includes, .);
         for (uint32_t n = 0; n < w->items.n; n++)
-            if (!w->items.p[n].path && w->items.p[n].interface)
-                apply_gates_interface(set, w->items.p[n].interface);
+            if (!w->items.p[n].path && w->items.p[n].interface) apply_gates_interface(set, w->items.p[n].interface);
     }
 }
 
@@ -89,8 +88,7 @@ static struct wit_world *world_in(const struct wit_package *k, str name) {
 }
 
 /* The package a path leads into, and the name there: through the file's toplevel uses. NULL: reported. */
-static struct wit_package *path_package(struct resolver *r, struct wit_package *from,
-                                        const struct wit_path *path, str *name) {
+static struct wit_package *path_package(struct resolver *r, struct wit_package *from, const struct wit_path *path, str *name) {
     for (uint32_t i = 0; !path->ns.n && i < from->uses.n; i++) {
         const struct wit_use *u = &from->uses.p[i];
         if (str_eq(u->file, path->pos.file) && str_eq(u->name, path->name)) {
@@ -102,22 +100,18 @@ static struct wit_package *path_package(struct resolver *r, struct wit_package *
     if (!path->ns.n) return from;
     struct wit_package *k = wit_find_package(r->set, path->ns, path->package, path->version);
     if (!k)
-        (void)wit_fail_at(
-            r->d, &path->pos,
-            "package \"" STR_FMT ":" STR_FMT "%s" STR_FMT "\" is not here; it belongs into deps/",
-            STR_ARG(path->ns), STR_ARG(path->package), path->version.n ? "@" : "", STR_ARG(path->version));
+        (void)wit_fail_at(r->d, &path->pos, "package \"" STR_FMT ":" STR_FMT "%s" STR_FMT "\" is not here; it belongs into deps/",
+                          STR_ARG(path->ns), STR_ARG(path->package), path->version.n ? "@" : "", STR_ARG(path->version));
     return k;
 }
 
-static err find_interface(struct resolver *r, struct wit_package *from, const struct wit_path *path,
-                          struct wit_interface **out) {
+static err find_interface(struct resolver *r, struct wit_package *from, const struct wit_path *path, struct wit_interface **out) {
     str name;
     struct wit_package *k = path_package(r, from, path, &name);
     if (!k) return ERR_INVALID;
     *out = interface_in(k, name);
     if (!*out)
-        return wit_fail_at(r->d, &path->pos,
-                           "interface \"" STR_FMT "\" is not defined in package " STR_FMT ":" STR_FMT,
+        return wit_fail_at(r->d, &path->pos, "interface \"" STR_FMT "\" is not defined in package " STR_FMT ":" STR_FMT,
                            STR_ARG(name), STR_ARG(k->ns), STR_ARG(k->name));
     return ERR_OK;
 }
@@ -161,8 +155,7 @@ static err resolve_name(struct resolver *r, struct wit_interface *i, struct wit_
     TRY(resolve_def(r, t->def));
     struct wit_def *def = wit_def_target(t->def);
     while (def->kind == WIT_DEF_TYPE && def->type->kind == WIT_NAME) def = wit_def_target(def->type->def);
-    bool resource =
-        def->kind == WIT_DEF_RESOURCE || (def->kind == WIT_DEF_TYPE && def->type->kind == WIT_OWN);
+    bool resource = def->kind == WIT_DEF_RESOURCE || (def->kind == WIT_DEF_TYPE && def->type->kind == WIT_OWN);
     if (resource && def->kind == WIT_DEF_TYPE) def = wit_def_target(def->type->def);
     if (t->kind == WIT_NAME && !resource) return ERR_OK;
     if (!resource) return wit_fail_at(r->d, &t->pos, "\"" STR_FMT "\" is not a resource", STR_ARG(t->name));
@@ -175,20 +168,17 @@ static err check_unique(struct resolver *r, const struct wit_type *t) {
     for (uint32_t i = 0; t->kind != WIT_TUPLE && i < t->fields.n; i++)
         for (uint32_t k = 0; k < i; k++)
             if (str_eq_nocase(t->fields.p[i].name, t->fields.p[k].name))
-                return wit_fail_at(r->d, &t->fields.p[i].pos, "\"" STR_FMT "\" is here twice",
-                                   STR_ARG(t->fields.p[i].name));
+                return wit_fail_at(r->d, &t->fields.p[i].pos, "\"" STR_FMT "\" is here twice", STR_ARG(t->fields.p[i].name));
     return ERR_OK;
 }
 
 static err resolve_type(struct resolver *r, struct wit_interface *i, struct wit_type *t) {
     if (!t) return ERR_OK;
-    if (t->kind == WIT_NAME || ((t->kind == WIT_OWN || t->kind == WIT_BORROW) && !t->def))
-        return resolve_name(r, i, t);
+    if (t->kind == WIT_NAME || ((t->kind == WIT_OWN || t->kind == WIT_BORROW) && !t->def)) return resolve_name(r, i, t);
     TRY(resolve_type(r, i, t->elem));
     TRY(resolve_type(r, i, t->error));
     TRY(check_unique(r, t));
-    if (t->kind == WIT_FLAGS && t->fields.n > 32)
-        return wit_fail_at(r->d, &t->pos, "flags hold at most 32 labels");
+    if (t->kind == WIT_FLAGS && t->fields.n > 32) return wit_fail_at(r->d, &t->pos, "flags hold at most 32 labels");
     for (uint32_t k = 0; k < t->fields.n; k++) TRY(resolve_type(r, i, t->fields.p[k].type));
     return ERR_OK;
 }
@@ -198,15 +188,14 @@ static err resolve_use(struct resolver *r, struct wit_def *def) {
     TRY(find_interface(r, def->owner->package, def->use_path, &from));
     def->target = def_in(from, def->use_name);
     if (!def->target)
-        return wit_fail_at(r->d, &def->pos, "interface \"" STR_FMT "\" defines no type \"" STR_FMT "\"",
-                           STR_ARG(from->name), STR_ARG(def->use_name));
+        return wit_fail_at(r->d, &def->pos, "interface \"" STR_FMT "\" defines no type \"" STR_FMT "\"", STR_ARG(from->name),
+                           STR_ARG(def->use_name));
     return resolve_def(r, def->target);
 }
 
 static err resolve_def(struct resolver *r, struct wit_def *def) {
     if (def->mark == 2) return ERR_OK;
-    if (def->mark == 1)
-        return wit_fail_at(r->d, &def->pos, "type \"" STR_FMT "\" depends on itself", STR_ARG(def->name));
+    if (def->mark == 1) return wit_fail_at(r->d, &def->pos, "type \"" STR_FMT "\" depends on itself", STR_ARG(def->name));
     def->mark = 1;
     if (def->kind == WIT_DEF_USE) TRY(resolve_use(r, def));
     if (def->kind == WIT_DEF_TYPE) TRY(resolve_type(r, def->owner, def->type));
@@ -237,8 +226,7 @@ static err resolve_interface(struct resolver *r, struct wit_interface *i) {
         struct wit_func *f = i->funcs.p[k];
         for (uint32_t n = 0; n < k; n++)
             if (str_eq_nocase(f->full_name, i->funcs.p[n]->full_name))
-                return wit_fail_at(r->d, &f->pos, "function \"" STR_FMT "\" is already defined",
-                                   STR_ARG(f->name));
+                return wit_fail_at(r->d, &f->pos, "function \"" STR_FMT "\" is already defined", STR_ARG(f->name));
         if (!f->resource && def_in(i, f->name))
             return wit_fail_at(r->d, &f->pos, "name \"" STR_FMT "\" is already defined", STR_ARG(f->name));
         TRY(resolve_func(r, i, f));
@@ -258,8 +246,8 @@ static err add_item(struct resolver *r, struct wit_world *w, struct wit_item ite
     for (uint32_t i = 0; i < w->items.n; i++) {
         if (!same_item(&w->items.p[i], &item)) continue;
         if (included && !item.name.n) return ERR_OK;
-        return wit_fail_at(r->d, &item.pos, "world \"" STR_FMT "\" has \"" STR_FMT "\" twice",
-                           STR_ARG(w->name), STR_ARG(item.name.n ? item.name : item.interface->name));
+        return wit_fail_at(r->d, &item.pos, "world \"" STR_FMT "\" has \"" STR_FMT "\" twice", STR_ARG(w->name),
+                           STR_ARG(item.name.n ? item.name : item.interface->name));
     }
     vec_push(r->set->arena, &w->items, item);
     return ERR_OK;
@@ -287,26 +275,22 @@ static err resolve_include(struct resolver *r, struct wit_world *w, const struct
     struct wit_package *k = path_package(r, w->package, inc->path, &name);
     if (!k) return ERR_INVALID;
     struct wit_world *other = world_in(k, name);
-    if (!other)
-        return wit_fail_at(r->d, &inc->path->pos, "world \"" STR_FMT "\" is not defined", STR_ARG(name));
+    if (!other) return wit_fail_at(r->d, &inc->path->pos, "world \"" STR_FMT "\" is not defined", STR_ARG(name));
     TRY(resolve_world(r, other));
     for (uint32_t i = 0; i < other->items.n; i++) {
         struct wit_item item = other->items.p[i];
         for (uint32_t n = 0; n < inc->with.n; n++)
-            if (item.name.n && str_eq(item.name, inc->with.p[n].from))
-                rename_item(r, &item, inc->with.p[n].to);
+            if (item.name.n && str_eq(item.name, inc->with.p[n].from)) rename_item(r, &item, inc->with.p[n].to);
         TRY(add_item(r, w, item, true));
     }
     for (uint32_t i = 0; i < other->types->defs.n; i++)
-        if (!def_in(w->types, other->types->defs.p[i]->name))
-            vec_push(r->set->arena, &w->types->defs, other->types->defs.p[i]);
+        if (!def_in(w->types, other->types->defs.p[i]->name)) vec_push(r->set->arena, &w->types->defs, other->types->defs.p[i]);
     return ERR_OK;
 }
 
 static err resolve_world(struct resolver *r, struct wit_world *w) {
     if (w->mark == 2) return ERR_OK;
-    if (w->mark == 1)
-        return wit_fail_at(r->d, &w->pos, "world \"" STR_FMT "\" includes itself", STR_ARG(w->name));
+    if (w->mark == 1) return wit_fail_at(r->d, &w->pos, "world \"" STR_FMT "\" includes itself", STR_ARG(w->name));
     w->mark = 1;
     TRY(resolve_interface(r, w->types));
     typeof(w->items) own = w->items;
@@ -328,9 +312,8 @@ static err resolve_world(struct resolver *r, struct wit_world *w) {
 static err name_interfaces(struct resolver *r, struct wit_package *k) {
     for (uint32_t i = 0; i < k->interfaces.n; i++) {
         struct wit_interface *it = k->interfaces.p[i];
-        it->full_name =
-            arena_fmt(r->set->arena, STR_FMT ":" STR_FMT "/" STR_FMT "%s" STR_FMT, STR_ARG(k->ns),
-                      STR_ARG(k->name), STR_ARG(it->name), k->version.n ? "@" : "", STR_ARG(k->version));
+        it->full_name = arena_fmt(r->set->arena, STR_FMT ":" STR_FMT "/" STR_FMT "%s" STR_FMT, STR_ARG(k->ns), STR_ARG(k->name),
+                                  STR_ARG(it->name), k->version.n ? "@" : "", STR_ARG(k->version));
         if (interface_in(k, it->name) != it || world_in(k, it->name))
             return wit_fail_at(r->d, &it->pos, "name \"" STR_FMT "\" is already defined", STR_ARG(it->name));
     }

@@ -14,14 +14,36 @@
 #include "component/component.h"
 
 enum wit_kind {
-    WIT_BOOL, WIT_S8, WIT_U8, WIT_S16, WIT_U16, WIT_S32, WIT_U32, WIT_S64, WIT_U64, WIT_F32, WIT_F64,
-    WIT_CHAR, WIT_STRING,
+    WIT_BOOL,
+    WIT_S8,
+    WIT_U8,
+    WIT_S16,
+    WIT_U16,
+    WIT_S32,
+    WIT_U32,
+    WIT_S64,
+    WIT_U64,
+    WIT_F32,
+    WIT_F64,
+    WIT_CHAR,
+    WIT_STRING,
     WIT_LAST_PRIMITIVE = WIT_STRING,
     WIT_ERROR_CONTEXT,
-    WIT_LIST, WIT_FIXED_LIST, WIT_OPTION, WIT_RESULT, WIT_TUPLE, WIT_MAP, WIT_STREAM, WIT_FUTURE,
-    WIT_OWN, WIT_BORROW,
-    WIT_RECORD, WIT_VARIANT, WIT_ENUM, WIT_FLAGS, /* only as the body of a definition */
-    WIT_NAME, /* a name; resolved: def is set. A resource's bare name becomes WIT_OWN */
+    WIT_LIST,
+    WIT_FIXED_LIST,
+    WIT_OPTION,
+    WIT_RESULT,
+    WIT_TUPLE,
+    WIT_MAP,
+    WIT_STREAM,
+    WIT_FUTURE,
+    WIT_OWN,
+    WIT_BORROW,
+    WIT_RECORD,
+    WIT_VARIANT,
+    WIT_ENUM,
+    WIT_FLAGS, /* only as the body of a definition */
+    WIT_NAME,  /* a name; resolved: def is set. A resource's bare name becomes WIT_OWN */
 };
 
 struct wit_pos {
@@ -31,12 +53,12 @@ struct wit_pos {
 
 struct wit_type { /* a type expression, or the body of a definition */
     enum wit_kind kind;
-    struct wit_type *elem;         /* LIST, FIXED_LIST, OPTION, STREAM, FUTURE: element; RESULT: ok; MAP: key. NULL: none */
-    struct wit_type *error;        /* RESULT: error; MAP: value. NULL: none */
-    uint32_t length;               /* FIXED_LIST */
-    VEC(struct wit_field) fields;  /* RECORD, TUPLE (no names), VARIANT, ENUM, FLAGS */
-    str name;                      /* NAME, OWN, BORROW */
-    struct wit_def *def;           /* NAME, OWN, BORROW, after resolution */
+    struct wit_type *elem;        /* LIST, FIXED_LIST, OPTION, STREAM, FUTURE: element; RESULT: ok; MAP: key. NULL: none */
+    struct wit_type *error;       /* RESULT: error; MAP: value. NULL: none */
+    uint32_t length;              /* FIXED_LIST */
+    VEC(struct wit_field) fields; /* RECORD, TUPLE (no names), VARIANT, ENUM, FLAGS */
+    str name;                     /* NAME, OWN, BORROW */
+    struct wit_def *def;          /* NAME, OWN, BORROW, after resolution */
     struct wit_pos pos;
 };
 struct wit_field {
@@ -56,25 +78,25 @@ struct wit_def { /* a named type or resource */
     struct wit_pos pos;
     struct wit_interface *owner;
     enum { WIT_DEF_TYPE, WIT_DEF_RESOURCE, WIT_DEF_USE } kind;
-    struct wit_type *type;      /* TYPE */
-    struct wit_def *target;     /* USE, after resolution */
-    str use_name;               /* USE: the name in the other interface */
+    struct wit_type *type;  /* TYPE */
+    struct wit_def *target; /* USE, after resolution */
+    str use_name;           /* USE: the name in the other interface */
     struct wit_path *use_path;
-    uint8_t mark;               /* of the resolver: 1 on the way, 2 done */
+    uint8_t mark; /* of the resolver: 1 on the way, 2 done */
 };
 
-struct wit_path { /* `id`, or `ns:pkg/id@version` */
+struct wit_path {                   /* `id`, or `ns:pkg/id@version` */
     str ns, package, name, version; /* ns empty: in this package */
     struct wit_pos pos;
 };
 
 struct wit_func {
-    str name, docs;              /* bare: "append" */
-    str full_name;               /* as in components: "[method]fields.append" */
+    str name, docs; /* bare: "append" */
+    str full_name;  /* as in components: "[method]fields.append" */
     struct wit_gate gate;
     struct wit_pos pos;
     enum component_func_kind kind;
-    struct wit_def *resource;    /* of methods, statics and constructors */
+    struct wit_def *resource; /* of methods, statics and constructors */
     bool is_async;
     VEC(struct wit_field) params; /* methods: self first */
     struct wit_type *result;      /* NULL: none */
@@ -96,8 +118,8 @@ struct wit_interface {
 struct wit_item { /* of a world */
     enum { WIT_ITEM_INTERFACE, WIT_ITEM_FUNC } kind;
     bool is_export;
-    str name;                     /* functions and inline interfaces */
-    struct wit_path *path;        /* interface by path */
+    str name;              /* functions and inline interfaces */
+    struct wit_path *path; /* interface by path */
     struct wit_interface *interface;
     struct wit_func *func;
     struct wit_gate gate;
@@ -162,19 +184,19 @@ const struct wit_type *wit_type_target(const struct wit_type *t);
 /* ---- C bindings ------------------------------------------------------------------------------- */
 
 struct wit_gen_options {
-    str name;                      /* of the header: "wasi_p2" gives wasi_p2.h */
-    str rename_from, rename_to;    /* a namespace's C prefix: wasi → wasi3; empty: none */
+    str name;                   /* of the header: "wasi_p2" gives wasi_p2.h */
+    str rename_from, rename_to; /* a namespace's C prefix: wasi → wasi3; empty: none */
 };
 /* The header: C types, prototypes, tables' declarations. ERR_INVALID: two items with one C name. */
-[[nodiscard]] err wit_gen_header(struct wit_set *set, struct wit_world *world, const struct wit_gen_options *o,
-                                 struct buf *out, struct diag *d);
+[[nodiscard]] err wit_gen_header(struct wit_set *set, struct wit_world *world, const struct wit_gen_options *o, struct buf *out,
+                                 struct diag *d);
 /* The tables and trampolines of one interface. */
 [[nodiscard]] err wit_gen_source(struct wit_set *set, struct wit_world *world, struct wit_interface *i,
                                  const struct wit_gen_options *o, struct buf *out, struct diag *d);
 /* "wasi_http_types": the interface's C prefix, and the name of its source file. */
 str wit_c_prefix(arena *out, const struct wit_interface *i, const struct wit_gen_options *o);
 /* Header and sources into the folder dir. ERR_IO, ERR_INVALID. */
-[[nodiscard]] err wit_gen_files(struct wit_set *set, struct wit_world *world, const struct wit_gen_options *o,
-                                const char *dir, struct diag *d);
+[[nodiscard]] err wit_gen_files(struct wit_set *set, struct wit_world *world, const struct wit_gen_options *o, const char *dir,
+                                struct diag *d);
 
 #endif

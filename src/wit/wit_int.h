@@ -35,7 +35,6 @@ str wit_lex_version(struct wit_lexer *l); /* right after '@': the longest semver
 void wit_lex_fail(struct wit_lexer *l, uint32_t line, const char *fmt, ...) PRINTF_LIKE(3, 4);
 bool wit_is_keyword(str s);
 
-err wit_fail_at(struct diag *d, const struct wit_pos *pos, const char *fmt, ...)
-    PRINTF_LIKE(3, 4); /* ERR_INVALID */
+err wit_fail_at(struct diag *d, const struct wit_pos *pos, const char *fmt, ...) PRINTF_LIKE(3, 4); /* ERR_INVALID */
 
 #endif

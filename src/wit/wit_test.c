@@ -37,16 +37,13 @@ static void check_bad(const char *text, const char *want) {
 static void test_good(void **state) {
     check_good(IN(""));
     check_good(IN("interface i { type a = b; type b = u32; }"));
-    check_good(
-        IN("interface i { record %record { %type: u8, x-Y: list<%record2>, } record %record2 { a: f32 } }"));
+    check_good(IN("interface i { record %record { %type: u8, x-Y: list<%record2>, } record %record2 { a: f32 } }"));
     check_good(IN("interface i { f: func(); g: func(a: result, b: result<_, u8>, c: result<u8>, d: "
                   "result<u8, u8>,) -> tuple<u8,>; }"));
-    check_good(IN(
-        "interface i { resource r; f: func(a: r, b: own<r>, c: borrow<r>); type x = r; g: func() -> x; }"));
+    check_good(IN("interface i { resource r; f: func(a: r, b: own<r>, c: borrow<r>); type x = r; g: func() -> x; }"));
     check_good(IN("interface i { resource r { constructor(a: u8) -> result<r, u8>; m: async func(); s: "
                   "static async func(); } }"));
-    check_good(
-        IN("interface i { type t = u8; } interface j { use i.{t as x}; f: func(a: x) -> option<x>; }"));
+    check_good(IN("interface i { type t = u8; } interface j { use i.{t as x}; f: func(a: x) -> option<x>; }"));
     check_good(IN("/* a /* nested */ comment */ world w { import i; export run: func(); import n: interface "
                   "{ f: func(); } include v; }"
                   " interface i { a: func(); } world v { import x: func(a: stream, b: future<u8>, c: "
@@ -63,8 +60,7 @@ static void test_bad_syntax(void **state) {
     check_bad("package a:b", "t.wit:1: expected");
     check_bad(IN("interface i { f: func() }"), "t.wit:2: expected \";\", found \"}\"");
     check_bad(IN("interface i {"), "end of the file");
-    check_bad(IN("interface i { record list { a: u8 } }"),
-              "\"list\" is a keyword; as a name it is written %list");
+    check_bad(IN("interface i { record list { a: u8 } }"), "\"list\" is a keyword; as a name it is written %list");
     check_bad(IN("interface I-j {} interface aB {}"), "\"aB\" is no identifier");
     check_bad(IN("interface a--b {}"), "\"a--b\" is no identifier");
     check_bad(IN("interface i { record r {} }"), "at least one item");
@@ -97,8 +93,7 @@ static void test_bad_names(void **state) {
     check_bad(IN("world w { include w; }"), "includes itself");
     check_bad(IN("world w { import i; import i; } interface i {}"), "twice");
     check_bad(IN("world w { include v; import a: func(); } world v { import a: func(); }"), "twice");
-    check_bad("package a:b@1.0.0; interface i { @unstable(feature = x) type t = u8; f: func(a: t); }",
-              "\"t\" is not defined");
+    check_bad("package a:b@1.0.0; interface i { @unstable(feature = x) type t = u8; f: func(a: t); }", "\"t\" is not defined");
     char many[1000] = IN("interface i { flags f { a0");
     for (int i = 1; i < 33; i++) snprintf(many + strlen(many), sizeof many - strlen(many), ", a%d", i);
     snprintf(many + strlen(many), sizeof many - strlen(many), " } }");
@@ -163,8 +158,7 @@ static void hold_against(const char *name, const struct buf *made) {
     size_t at = 0, line = 1;
     while (at < n && at < made->n && have[at] == (char)made->p[at]) line += have[at++] == '\n';
     if (at < n || at < made->n)
-        fail_msg("%s differs at line %zu; if that is meant, run: ORLO_GOLDEN=write <this test> %s", path,
-                 line, golden_folder);
+        fail_msg("%s differs at line %zu; if that is meant, run: ORLO_GOLDEN=write <this test> %s", path, line, golden_folder);
     free(have);
 }
 
@@ -186,8 +180,7 @@ static void test_golden(void **state) {
         char name[200];
         b.n = 0;
         assert_int_equal(wit_gen_source(&set, w, roles.p.p[i].interface, &o, &b, &d), ERR_OK);
-        snprintf(name, sizeof name, STR_FMT ".c",
-                 STR_ARG(wit_c_prefix(set.arena, roles.p.p[i].interface, &o)));
+        snprintf(name, sizeof name, STR_FMT ".c", STR_ARG(wit_c_prefix(set.arena, roles.p.p[i].interface, &o)));
         hold_against(name, &b);
     }
     buf_free(&b);
@@ -197,9 +190,7 @@ static void test_golden(void **state) {
 static void test_clash(void **state) {
     struct wit_set set;
     struct diag d = DIAG_INIT;
-    assert_int_equal(
-        parse(&set, IN("interface i { resource r { x: func(); } r-x: func(); } world w { import i; }"), &d),
-        ERR_OK);
+    assert_int_equal(parse(&set, IN("interface i { resource r { x: func(); } r-x: func(); } world w { import i; }"), &d), ERR_OK);
     struct buf b = {};
     const struct wit_gen_options o = {.name = STR("x")};
     assert_int_equal(wit_gen_header(&set, wit_find_world(&set, STR("w")), &o, &b, &d), ERR_INVALID);

@@ -326,8 +326,7 @@ static void with_file(struct text verb, int f, struct text more) {
     else if (same(verb, T("badtime"))) set_times(f, 2, 1000, (1 << 30) - 1, 0, 0, 0, ret), ok(4);
     else if (same(verb, T("flags"))) get_flags(f, ret), put_number(ok(4) ? ret[4] : 0);
     else if (same(verb, T("type"))) get_type(f, ret), put_number(ok(4) ? ret[4] : 0);
-    else if (same(verb, T("drop"))) { /* the stream, with something in it yet */
-        read_stream(f, 0, ret);
+    else if (same(verb, T("drop"))) { /* the stream, with something in it yet */ read_stream(f, 0, ret);
         int s = (int)u32(0), future = (int)u32(4);
         static char one;
         put_number(file_read(s, &one, 1) >> 4);
@@ -335,7 +334,9 @@ static void with_file(struct text verb, int f, struct text more) {
         put_outcome(future);
     } else if (same(verb, T("stat"))) {
         stat_of(f, ret);
-        if (ok(8)) put_number(ret[8]), put(T(" ")), put_number(u64(32)), put(T(" ")), put_number(u64(48) + 2), put(T(" ")), put_number(u64(72));
+        if (ok(8))
+            put_number(ret[8]), put(T(" ")), put_number(u64(32)), put(T(" ")), put_number(u64(48) + 2), put(T(" ")),
+                put_number(u64(72));
     } else if (same(verb, T("same"))) {
         int other = open(more, 0, READ);
         put_number((uint64_t)is_same_object(f, other));
@@ -351,15 +352,24 @@ static int file_verb(struct text verb, struct text path, struct text more) {
     static const struct {
         struct text verb;
         int open_flags, flags;
-    } verbs[] = {{T("read"), 0, READ},   {T("write"), CREATE | TRUNCATE, WRITE},
-                 {T("append"), 0, WRITE}, {T("patch"), 0, WRITE},
-                 {T("size"), 0, WRITE},   {T("touch"), 0, READ},
-                 {T("flags"), 0, READ},   {T("badtime"), 0, READ},
-                 {T("type"), 0, READ},    {T("stat"), 0, READ},
-                 {T("same"), 0, READ},    {T("drop"), 0, READ},
+    } verbs[] = {{T("read"), 0, READ},
+                 {T("write"), CREATE | TRUNCATE, WRITE},
+                 {T("append"), 0, WRITE},
+                 {T("patch"), 0, WRITE},
+                 {T("size"), 0, WRITE},
+                 {T("touch"), 0, READ},
+                 {T("flags"), 0, READ},
+                 {T("badtime"), 0, READ},
+                 {T("type"), 0, READ},
+                 {T("stat"), 0, READ},
+                 {T("same"), 0, READ},
+                 {T("drop"), 0, READ},
                  {T("big"), CREATE | TRUNCATE, READ | WRITE},
-                 {T("syncs"), 0, WRITE},  {T("cancel"), 0, WRITE},
-                 {T("sync"), 0, READ},    {T("transfer"), 0, READ}, {T("abandon"), CREATE | TRUNCATE, READ | WRITE | FILE_SYNC}};
+                 {T("syncs"), 0, WRITE},
+                 {T("cancel"), 0, WRITE},
+                 {T("sync"), 0, READ},
+                 {T("transfer"), 0, READ},
+                 {T("abandon"), CREATE | TRUNCATE, READ | WRITE | FILE_SYNC}};
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (!same(verb, verbs[i].verb)) continue;
         int f = open(path, verbs[i].open_flags, verbs[i].flags);
@@ -523,7 +533,8 @@ static void operate(struct text s) {
     else if (same(verb, T("err"))) write_error(a);
     else if (same(verb, T("sleep"))) sleep_twice(number_of(a));
     else if (same(verb, T("nosleep"))) cancel_sleep();
-    else if (same(verb, T("flood"))) while (wait_for(3600ull * 1000000000) >> 4) continue;
+    else if (same(verb, T("flood")))
+        while (wait_for(3600ull * 1000000000) >> 4) continue;
     else if (same(verb, T("deadlock"))) set_wait(set_new(), event);
     else if (same(verb, T("wall"))) system_now(ret), put_number(u64(0));
     else if (same(verb, T("random"))) random_verb(number_of(a));

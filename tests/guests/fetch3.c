@@ -24,12 +24,14 @@ IMPORT(TYPES, "[future-new-1][static]response.new") int64_t trailers_new(void);
 IMPORT(TYPES, "[async-lower][future-write-1][static]response.new") int trailers_write(int, const void *);
 IMPORT(TYPES, "[future-drop-writable-1][static]response.new") void trailers_drop_writable(int);
 IMPORT(TYPES, "[future-drop-readable-2][static]response.new") void sent_drop(int);
-IMPORT("[export]" HANDLER, "[task-return]handle") void task_return(int is_err, int a, int b, int64_t c, int d, int e, int f, int g);
+IMPORT("[export]" HANDLER, "[task-return]handle")
+void task_return(int is_err, int a, int b, int64_t c, int d, int e, int f, int g);
 IMPORT("$root", "[waitable-set-new]") int set_new(void);
 IMPORT("$root", "[waitable-set-wait]") int set_wait(int set, void *event);
 IMPORT("$root", "[waitable-join]") void join(int waitable, int set);
 IMPORT("$root", "[subtask-drop]") void subtask_drop(int);
-IMPORT(TYPES, "[static]request.new") void request_new(int headers, int some, int stream, int trailers, int some_options, int options, void *ret);
+IMPORT(TYPES, "[static]request.new")
+void request_new(int headers, int some, int stream, int trailers, int some_options, int options, void *ret);
 IMPORT(TYPES, "[method]request.set-scheme") int request_set_scheme(int self, int some, int tag, const char *p, size_t n);
 IMPORT(TYPES, "[method]request.set-authority") int request_set_authority(int self, int some, const char *p, size_t n);
 IMPORT(TYPES, "[method]request.set-path-with-query") int request_set_path(int self, int some, const char *p, size_t n);

@@ -16,7 +16,8 @@
 #define HANDLER "wasi:http/handler@0.3.0"
 #define CLOCK "wasi:clocks/monotonic-clock@0.3.0"
 IMPORT(TYPES, "[constructor]fields") int fields_new(void);
-IMPORT(TYPES, "[method]fields.append") void fields_append(int self, const char *name, size_t n, const void *value, size_t m, void *ret);
+IMPORT(TYPES, "[method]fields.append")
+void fields_append(int self, const char *name, size_t n, const void *value, size_t m, void *ret);
 IMPORT(TYPES, "[method]fields.copy-all") void fields_all(int self, void *ret);
 IMPORT(TYPES, "[resource-drop]fields") void fields_drop(int);
 IMPORT(TYPES, "[static]response.new") void response_new(int headers, int some, int stream, int trailers, void *ret);
@@ -46,7 +47,8 @@ IMPORT(TYPES, "[async-lower][future-write-0][static]request.consume-body") int v
 IMPORT(TYPES, "[future-drop-writable-0][static]request.consume-body") void verdict_drop(int);
 IMPORT(TYPES, "[async-lower][future-read-2][static]request.consume-body") int trailers_read(int, void *);
 IMPORT(TYPES, "[future-drop-readable-2][static]request.consume-body") void trailers_drop(int);
-IMPORT("[export]" HANDLER, "[task-return]handle") void task_return(int is_err, int a, int b, int64_t c, int d, int e, int f, int g);
+IMPORT("[export]" HANDLER, "[task-return]handle")
+void task_return(int is_err, int a, int b, int64_t c, int d, int e, int f, int g);
 IMPORT(HANDLER, "[async-lower]handle") int next_handle(int request, void *ret);
 IMPORT(CLOCK, "[async-lower]wait-for") int wait_for(int64_t ns);
 IMPORT("$root", "[waitable-set-new]") int set_new(void);
@@ -336,9 +338,7 @@ static void misuse(struct task *t, int request, char which) {
         stream_write(t->out, bodies, sizeof bodies);
         stream_write(t->out, bodies, sizeof bodies);
         break;
-    case '8': /* joins what is no waitable */
-        join(12345, t->set);
-        break;
+    case '8': /* joins what is no waitable */ join(12345, t->set); break;
     case '9': /* floods with streams */
         for (;;) stream_new();
     }
@@ -369,7 +369,7 @@ static __attribute__((noinline)) void handle_on(struct task *t, int request) {
     if (PATH("/fields")) return fields_back(t, request);
     if (PATH("/forward")) return forward(t, request);
     if (n == 9 && path[1] == 'm') return misuse(t, request, path[8]); /* /misuse/N */
-    if (PATH("/held")) { /* the request outlives its exchange */
+    if (PATH("/held")) {                                              /* the request outlives its exchange */
         text(t, 200, "held\n", 5);
         sleep_ms(t, 100);
         request_path(request, t->r.b);

@@ -23,7 +23,8 @@ IMPORT(TYPES, "[future-new-1][static]response.new") int64_t trailers_new(void);
 IMPORT(TYPES, "[async-lower][future-write-1][static]response.new") int trailers_write(int, const void *);
 IMPORT(TYPES, "[future-drop-writable-1][static]response.new") void trailers_drop(int);
 IMPORT(TYPES, "[future-drop-readable-2][static]response.new") void sent_drop(int);
-IMPORT("[export]" HANDLER, "[task-return]handle") void task_return(int is_err, int a, int b, int64_t c, int d, int e, int f, int g);
+IMPORT("[export]" HANDLER, "[task-return]handle")
+void task_return(int is_err, int a, int b, int64_t c, int d, int e, int f, int g);
 IMPORT("[export]$root", "[task-cancel]") void task_cancel(void);
 IMPORT("wasi:clocks/monotonic-clock@0.3.0", "[async-lower]wait-for") int wait_for(int64_t ns);
 IMPORT("wasi:clocks/monotonic-clock@0.3.0", "now") int64_t now(void);
@@ -39,9 +40,7 @@ enum { EXIT, YIELD, WAIT, EVENT_CANCELLED = 6, TASKS = 64 };
 static uint8_t heap[1 << 16] __attribute__((aligned(16)));
 static size_t used;
 static int cancelled;
-static struct task {
-    int set, timer, trailers, deaf, answered;
-} tasks[TASKS];
+static struct task { int set, timer, trailers, deaf, answered; } tasks[TASKS];
 EXPORT("cabi_realloc") void *cabi_realloc(void *old, size_t n, size_t align, size_t size) {
     used = (used + align - 1) & ~(align - 1);
     if (used + size > sizeof heap) used = 0;

@@ -150,18 +150,32 @@ static void get_trailers(int future) {
 static void make(char x) {
     union ret r;
     switch (x) {
-    case 'i': if (at['q']) request_consume(at['q'], &r), got(x, &r); break;
-    case 's': if (at['i']) incoming_stream(at['i'], &r), got(x, &r); break;
-    case 'S': if (at['I']) incoming_stream(at['I'], &r), got(x, &r); break;
-    case 'T': if (at['I'] || at['i']) at['T'] = incoming_finish(take(at['I'] ? 'I' : 'i')); break;
-    case 't': if (at['T']) get_trailers(at['T']); break;
+    case 'i':
+        if (at['q']) request_consume(at['q'], &r), got(x, &r);
+        break;
+    case 's':
+        if (at['i']) incoming_stream(at['i'], &r), got(x, &r);
+        break;
+    case 'S':
+        if (at['I']) incoming_stream(at['I'], &r), got(x, &r);
+        break;
+    case 'T':
+        if (at['I'] || at['i']) at['T'] = incoming_finish(take(at['I'] ? 'I' : 'i'));
+        break;
+    case 't':
+        if (at['T']) get_trailers(at['T']);
+        break;
     case 'F': at['F'] = fields(); break;
     case 'R':
         at['R'] = response_new(fields());
         response_set_status(at['R'], status);
         break;
-    case 'B': if (at['R']) response_body(at['R'], &r), got(x, &r); break;
-    case 'W': if (at['B']) body_write(at['B'], &r), got(x, &r); break;
+    case 'B':
+        if (at['R']) response_body(at['R'], &r), got(x, &r);
+        break;
+    case 'W':
+        if (at['B']) body_write(at['B'], &r), got(x, &r);
+        break;
     case 'Q':
         at['Q'] = outgoing_new(fields());
         outgoing_method(at['Q'], method, NULL, 0);
@@ -169,16 +183,24 @@ static void make(char x) {
         outgoing_authority(at['Q'], 1, authority, authority_n);
         outgoing_path(at['Q'], 1, "/made", 5);
         break;
-    case 'b': if (at['Q']) outgoing_body(at['Q'], &r), got(x, &r); break;
-    case 'w': if (at['b']) body_write(at['b'], &r), got(x, &r); break;
+    case 'b':
+        if (at['Q']) outgoing_body(at['Q'], &r), got(x, &r);
+        break;
+    case 'w':
+        if (at['b']) body_write(at['b'], &r), got(x, &r);
+        break;
     case 'f':
         if (!at['Q']) break;
         outgoing_handle(take('Q'), 0, 0, &r);
         if (r.b[0]) say("error"), say_number(r.b[8]);
         else at['f'] = r.w[2];
         break;
-    case 'r': if (at['f']) get_answer(at['f']); break;
-    case 'I': if (at['r']) answer_consume(at['r'], &r), got(x, &r); break;
+    case 'r':
+        if (at['f']) get_answer(at['f']);
+        break;
+    case 'I':
+        if (at['r']) answer_consume(at['r'], &r), got(x, &r);
+        break;
     }
 }
 
@@ -186,9 +208,10 @@ static void drop(char x) {
     static const struct {
         char x;
         void (*fn)(int);
-    } rows[] = {{'q', request_drop},  {'i', incoming_drop}, {'s', input_drop},    {'o', outparam_drop}, {'F', fields_drop}, {'T', trailers_drop},
-                {'R', response_drop}, {'B', body_drop},     {'W', output_drop},   {'Q', outgoing_drop}, {'b', body_drop},   {'w', output_drop},
-                {'f', future_drop},   {'r', answer_drop},   {'I', incoming_drop}, {'S', input_drop}};
+    } rows[] = {{'q', request_drop}, {'i', incoming_drop}, {'s', input_drop},    {'o', outparam_drop},
+                {'F', fields_drop},  {'T', trailers_drop}, {'R', response_drop}, {'B', body_drop},
+                {'W', output_drop},  {'Q', outgoing_drop}, {'b', body_drop},     {'w', output_drop},
+                {'f', future_drop},  {'r', answer_drop},   {'I', incoming_drop}, {'S', input_drop}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].x == x && at[(int)x]) rows[i].fn(take(x));
 }
@@ -250,7 +273,11 @@ static void read(char x, int all) {
 static void wait(char x) {
     int h = at[(int)x];
     if (!h) return;
-    int p = x == 'f' ? future_subscribe(h) : x == 'T' ? trailers_subscribe(h) : x == 'W' || x == 'w' ? output_subscribe(h) : x == 'S' || x == 's' ? input_subscribe(h) : 0;
+    int p = x == 'f'               ? future_subscribe(h)
+            : x == 'T'             ? trailers_subscribe(h)
+            : x == 'W' || x == 'w' ? output_subscribe(h)
+            : x == 'S' || x == 's' ? input_subscribe(h)
+                                   : 0;
     if (!p) return;
     poll_block(p);
     poll_drop(p);
@@ -272,7 +299,9 @@ static void step(char verb, char x) {
     case 'c': length = x - '0'; break;
     case 'm': method = x - '0'; break;
     case 'n': status = x == '9' ? 304 : 200 + (x - '0'); break;
-    case 'e': if (at['o']) outparam_set(take('o'), 1, 38, 0, 0, 0, 0, 0, 0); break;
+    case 'e':
+        if (at['o']) outparam_set(take('o'), 1, 38, 0, 0, 0, 0, 0, 0);
+        break;
     case 'x': __builtin_trap();
     }
     say(" ");

@@ -22,7 +22,8 @@ IMPORT(TYPES, "[static]response.new") void response_new(int headers, int some, i
 IMPORT(TYPES, "[static]response.consume-body") void response_consume(int, int result, void *ret);
 IMPORT(TYPES, "[method]response.get-status-code") int response_status(int);
 IMPORT(TYPES, "[resource-drop]response") void response_drop(int);
-IMPORT(TYPES, "[static]request.new") void request_new(int headers, int some, int stream, int trailers, int has_options, int options, void *ret);
+IMPORT(TYPES, "[static]request.new")
+void request_new(int headers, int some, int stream, int trailers, int has_options, int options, void *ret);
 IMPORT(TYPES, "[static]request.consume-body") void request_consume(int, int result, void *ret);
 IMPORT(TYPES, "[method]request.get-path-with-query") void request_path(int, void *ret);
 IMPORT(TYPES, "[method]request.set-method") int request_method(int, int tag, const char *, size_t);
@@ -155,8 +156,12 @@ static void send(int request) {
 static void make(char x) {
     int stream, trailers;
     switch (x) {
-    case 's': if (at['q']) consume('q', 's', 'T'); break;
-    case 'S': if (at['r']) consume('r', 'S', 'U'); break;
+    case 's':
+        if (at['q']) consume('q', 's', 'T');
+        break;
+    case 'S':
+        if (at['r']) consume('r', 'S', 'U');
+        break;
     case 'R':
     case 'e':
         new_ends(x == 'R' ? 'W' : 0, 'D', &stream, &trailers);
@@ -173,8 +178,12 @@ static void make(char x) {
         request_method(at['Q'], method, NULL, 0);
         aim(at['Q']);
         break;
-    case 'f': if (at['Q']) send(take('Q')); break;
-    case 'g': if (at['q']) send(take('q')); break;
+    case 'f':
+        if (at['Q']) send(take('Q'));
+        break;
+    case 'g':
+        if (at['q']) send(take('q'));
+        break;
     }
 }
 
@@ -182,8 +191,9 @@ static void drop(char x) {
     static const struct {
         char x;
         void (*fn)(int);
-    } rows[] = {{'q', request_drop}, {'s', reader_drop}, {'T', trailers_drop}, {'R', response_drop}, {'W', writer_drop}, {'D', trailers_writer_drop},
-                {'n', sent_drop},    {'Q', request_drop}, {'w', writer_drop},  {'d', trailers_writer_drop}, {'m', sent_drop}, {'r', response_drop},
+    } rows[] = {{'q', request_drop}, {'s', reader_drop},          {'T', trailers_drop}, {'R', response_drop},
+                {'W', writer_drop},  {'D', trailers_writer_drop}, {'n', sent_drop},     {'Q', request_drop},
+                {'w', writer_drop},  {'d', trailers_writer_drop}, {'m', sent_drop},     {'r', response_drop},
                 {'S', reader_drop},  {'U', trailers_drop}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].x == x && at[(int)x]) rows[i].fn(take(x));
@@ -263,7 +273,9 @@ static void step(char verb, char x) {
     case '~': wait(x); break;
     case 'c': length = x - '0'; break;
     case 'm': method = x - '0'; break;
-    case 'p': if (at['q']) aim(at['q']); break;
+    case 'p':
+        if (at['q']) aim(at['q']);
+        break;
     case 'e':
         if (!returned) task_return(1, 38, 0, 0, 0, 0, 0, 0);
         returned = 1;

@@ -32,7 +32,8 @@ static void poll_many(void) {
     enum { N = 1 << 16, SUBSCRIPTION = 48 };
     char *in = grown(4), *out = grown(4);
     size_t done;
-    for (size_t i = 0; i < N; i++) *(uint64_t *)(in + i * SUBSCRIPTION + 16) = 1, *(uint64_t *)(in + i * SUBSCRIPTION + 24) = 1ull << 62;
+    for (size_t i = 0; i < N; i++)
+        *(uint64_t *)(in + i * SUBSCRIPTION + 16) = 1, *(uint64_t *)(in + i * SUBSCRIPTION + 24) = 1ull << 62;
     poll_oneoff(in, out, N, &done);
 }
 

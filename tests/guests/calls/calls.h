@@ -48,7 +48,8 @@ static void read_program(void) {
     authority_n = 10;
     while (i < path_n && path[i] != '?') i++;
     for (i++; i < path_n && path[i] != '.' && authority_n < sizeof authority; i++) authority[authority_n++] = path[i];
-    for (i++; i + 1 < path_n && program_n < sizeof program; i += 2) program[program_n++] = (uint8_t)(nibble(path[i]) << 4 | nibble(path[i + 1]));
+    for (i++; i + 1 < path_n && program_n < sizeof program; i += 2)
+        program[program_n++] = (uint8_t)(nibble(path[i]) << 4 | nibble(path[i + 1]));
 }
 static int byte(void) { return at < program_n ? program[at++] : 0; }
 
@@ -66,7 +67,10 @@ static uint8_t junk[1 << 17]; /* what is written, and where is read to */
 static int skip;              /* there is nothing to call this with */
 
 static int text(int *n) {
-    static const char *const table[] = {"", "/up", "x", "content-length", "10", "host", "transfer-encoding", "chunked", "connection", "close", "a\xff\0b", "bad name", "trailer", "abc", "5, 5", "te", "\r\nx: y"};
+    static const char *const table[] = {
+        "",        "/up",        "x",       "content-length", "10",       "host",    "transfer-encoding",
+        "chunked", "connection", "close",   "a\xff\0b",       "bad name", "trailer", "abc",
+        "5, 5",    "te",         "\r\nx: y"};
     static const uint8_t lengths[] = {0, 3, 1, 14, 2, 4, 17, 7, 10, 5, 4, 8, 7, 3, 4, 2, 6};
     unsigned i = (unsigned)byte();
     if (i == 100) return *n = (int)authority_n, (int)authority;
@@ -76,11 +80,11 @@ static int text(int *n) {
     return (int)table[i];
 }
 static int64_t number(void) {
-    static const int64_t table[] = {0, 1, 5, 10, 100, 4096, 65536, 1 << 20, 200, 404, 1000000, INT64_C(1) << 32, INT64_C(1) << 62, -1};
+    static const int64_t table[] = {0, 1, 5, 10, 100, 4096, 65536, 1 << 20, 200, 404, 1000000, INT64_C(1) << 32, INT64_C(1) << 62,
+                                    -1};
     return table[(unsigned)byte() % (sizeof table / sizeof *table)];
 }
 static int tag(int cases) {
     int b = byte();
     return b >= 253 ? b : b % cases;
 }
-

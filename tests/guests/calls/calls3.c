@@ -25,7 +25,8 @@ IMPORT(TYPES, "[future-cancel-write-2][static]response.new") int sent_cancel_wri
 IMPORT(TYPES, "[future-cancel-read-2][static]response.new") int sent_cancel_read(int);
 IMPORT(TYPES, "[future-drop-writable-2][static]response.new") void sent_drop_writable(int);
 IMPORT(TYPES, "[future-drop-readable-2][static]response.new") void sent_drop_readable(int);
-IMPORT("[export]wasi:http/handler@0.3.0", "[task-return]handle") void task_return(int is_err, int a, int b, int64_t c, int d, int e, int f, int g);
+IMPORT("[export]wasi:http/handler@0.3.0", "[task-return]handle")
+void task_return(int is_err, int a, int b, int64_t c, int d, int e, int f, int g);
 IMPORT("wasi:http/client@0.3.0", "[async-lower]send") int client_send(int request, void *ret);
 IMPORT("wasi:clocks/monotonic-clock@0.3.0", "[async-lower]wait-for") int wait_for(int64_t ns);
 IMPORT("$root", "[waitable-set-new]") int set_new(void);
@@ -162,7 +163,8 @@ static void do_set_poll(void) {
     if (!skip) happened(set_poll(h, about), about);
 }
 static void do_join(void) {
-    static const uint8_t kinds[] = {K_SUBTASK, K_STREAM, K_STREAM_OUT, K_FUTURE_TRAILERS, K_FUTURE_TRAILERS_OUT, K_FUTURE_SENT, K_FUTURE_SENT_OUT, K_SET};
+    static const uint8_t kinds[] = {K_SUBTASK,     K_STREAM,          K_STREAM_OUT, K_FUTURE_TRAILERS, K_FUTURE_TRAILERS_OUT,
+                                    K_FUTURE_SENT, K_FUTURE_SENT_OUT, K_SET};
     int w = take(kinds[byte() % (int)sizeof kinds], 0), set = byte() % 8 == 7 ? 0 : take(K_SET, 0);
     if (!skip) join(w, set);
 }
@@ -173,10 +175,10 @@ static void do_task_return(void) {
         if (!skip) task_return(0, h, 0, 0, 0, 0, 0, 0);
     }
 }
-#define DO(name, kind, own, call)         \
-    static void do_##name(void) {         \
-        int h = take(kind, own);          \
-        if (!skip) call(h);               \
+#define DO(name, kind, own, call)                                                                                                \
+    static void do_##name(void) {                                                                                                \
+        int h = take(kind, own);                                                                                                 \
+        if (!skip) call(h);                                                                                                      \
     }
 DO(stream_cancel_write, K_STREAM_OUT, 0, stream_cancel_write)
 DO(stream_cancel_read, K_STREAM, 0, stream_cancel_read)
