@@ -297,6 +297,17 @@ void net_exchange_begin(struct net_conn *c) {
     s->c.on_request(&c->x, s->c.arg);
 }
 
+err net_exchange_limits(struct net_exchange *x, uint32_t handler_ms_max, uint64_t body_bytes_max) {
+    struct net_conn *c = conn_of(x);
+    if (handler_ms_max && handler_ms_max < c->server->c.handler_ms_max) {
+        x->deadline_ns = x->started_ns + handler_ms_max * 1000000ull;
+        net_server_sweep_for(c->server, handler_ms_max);
+    }
+    if (!body_bytes_max || http1_body_limit(&c->body_state, body_bytes_max) == HTTP1_DONE) return ERR_OK;
+    body_failed(c);
+    return ERR_LIMIT;
+}
+
 static void report_gone(struct net_conn *c) {
     struct net_exchange *x = &c->x;
     x->gone_told = true;

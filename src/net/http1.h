@@ -99,6 +99,8 @@ void http1_body_free(struct http1_body *b);
 enum http1_result http1_body_next(struct http1_body *b, const uint8_t *p, size_t n, size_t *skip, str *data);
 void http1_body_took(struct http1_body *b, size_t n);
 bool http1_body_done(const struct http1_body *b);
+/* No more than that, if it was more. ERROR: more is announced already; the body has failed with 413. */
+enum http1_result http1_body_limit(struct http1_body *b, uint64_t bytes_max);
 
 /* ---- response ---- */
 

@@ -42,6 +42,14 @@ static enum http1_result refuse(struct http1_body *b, uint16_t status, const cha
     return HTTP1_ERROR;
 }
 
+static enum http1_result too_large(struct http1_body *b) { return refuse(b, 413, "request body too large"); }
+
+enum http1_result http1_body_limit(struct http1_body *b, uint64_t bytes_max) {
+    b->max = MIN(b->max, bytes_max);
+    if (b->total > b->max && !b->status) return too_large(b);
+    return b->status ? HTTP1_ERROR : HTTP1_DONE;
+}
+
 static enum http1_result chunk_size_done(struct http1_body *b) {
     b->digits = 0;
     b->line_bytes = 0;
@@ -49,7 +57,7 @@ static enum http1_result chunk_size_done(struct http1_body *b) {
         b->state = LINE;
         return HTTP1_DONE;
     }
-    if (b->left > b->max || b->total > b->max - b->left) return refuse(b, 413, "request body too large");
+    if (b->left > b->max || b->total > b->max - b->left) return too_large(b);
     b->total += b->left;
     b->ext_bytes -= (uint32_t)MIN((uint64_t)b->ext_bytes, 2 * b->left);
     b->state = DATA;

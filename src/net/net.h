@@ -195,6 +195,11 @@ uint16_t net_exchange_port(const struct net_exchange *x); /* where it came in */
 void net_exchange_own_field(struct net_exchange *x, str name, str value);
 /* What to answer to a body that failed by the client's fault: 400 malformed, 408, 413, 431. 0: it did not, as far as it was read. */
 uint16_t net_exchange_body_status(const struct net_exchange *x);
+/* What this request may take, where that is known only once it was routed: within the server's own limits, which stay the outer bound (0: they
+ * alone). The deadline counts from the head. A body that grows above its limit fails with 413 as soon as it announces that. To be called
+ * before anything is read, so in on_request. ERR_LIMIT: the head declares more already: the body has failed, no 100 will be sent; the owner
+ * answers with net_exchange_body_status (413), or leaves that to net_exchange_end. */
+[[nodiscard]] err net_exchange_limits(struct net_exchange *x, uint32_t handler_ms_max, uint64_t body_bytes_max);
 struct net_source *net_exchange_source(struct net_exchange *x); /* the request's body */
 struct net_sink *net_exchange_sink(struct net_exchange *x);     /* the response's body; writes before respond: ERR_USAGE */
 void net_exchange_set_user(struct net_exchange *x, void *user);

@@ -168,6 +168,16 @@ static void on_sweep(uv_timer_t *h) {
     if (s->conns.next == &s->conns && !s->draining) uv_timer_stop(&s->sweep);
 }
 
+static uint32_t sweep_ms_for(uint32_t deadline_ms) { return MAX(10u, MIN(deadline_ms / 4, 500u)); }
+
+void net_server_sweep_for(struct net_server *s, uint32_t deadline_ms) {
+    uint32_t ms = sweep_ms_for(deadline_ms);
+    if (LIKELY(ms >= s->sweep_ms)) return;
+    s->sweep_ms = ms;
+    uv_timer_set_repeat(&s->sweep, ms);
+    uv_timer_again(&s->sweep);
+}
+
 static void drained(struct net_job *job) {
     struct net_server *s = container_of(job, struct net_server, drained_job);
     uv_timer_stop(&s->sweep);
@@ -200,7 +210,7 @@ static void set_defaults(struct net_server *s, const struct net_server_config *c
     s->c.server_name = str_c(s->name);
     uint32_t shortest = MIN(MIN(s->c.header_ms_max, s->c.body_ms_max), MIN(s->c.idle_ms_max, s->c.handler_ms_max));
     shortest = MIN(shortest, MIN(s->c.write_ms_max, s->c.half_closed_ms_max));
-    s->sweep_ms = MAX(10u, MIN(shortest / 4, 500u));
+    s->sweep_ms = sweep_ms_for(shortest);
     size_t fields = sizeof(struct net_field) * s->c.fields_max;
     /* Kept for reuse: 64 × 16 KiB + 8 × 64 KiB = 1.5 MiB. */
     s->small = (struct net_pool){

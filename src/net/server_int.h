@@ -72,7 +72,7 @@ struct net_exchange {
     bool no_body;     /* by rule; what is written is dropped */
     bool close;       /* the connection ends with this response */
     bool aborted;     /* its owner cut the connection, so that it need not be told */
-    bool gone_told, deadline_told;
+    bool gone_told;
     bool continue_due; /* the client waits for a 100 */
     bool was_full;     /* room was refused: tell when there is some */
     bool flush_due;    /* something was written that has not left: tell when it has */
@@ -165,6 +165,10 @@ struct net_server {
     char name[64];
     uint16_t port;
 };
+
+/* server.c */
+void net_server_sweep_for(struct net_server *s,
+                          uint32_t deadline_ms); /* deadlines as short as this are there, and are to be met */
 
 /* conn.c: socket and states */
 void net_conn_set_state(struct net_conn *c, enum net_conn_state to);

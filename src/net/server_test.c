@@ -141,6 +141,21 @@ static void route_hold(struct net_exchange *x, struct test_server *t) {
     call_new(x, t);
     __atomic_add_fetch(&t->begun, 1, __ATOMIC_RELAXED);
 }
+/* Routed to somebody who takes ten bytes, and a tenth of a second. */
+static void route_limited(struct net_exchange *x, struct test_server *t) {
+    if (net_exchange_limits(x, 0, 10) == ERR_OK) {
+        route_echo(x, t);
+        return;
+    }
+    str data;
+    ENSURE(net_exchange_body_status(x) == 413 && net_source_peek(net_exchange_source(x), &data) == NET_FLOW_FAILED);
+    if (net_exchange_request(x)->content_length > 100) reply(x, 413, "ten at most\n");
+    net_exchange_end(x);
+}
+static void route_brief(struct net_exchange *x, struct test_server *t) {
+    ENSURE(net_exchange_limits(x, 100, 0) == ERR_OK);
+    route_hold(x, t);
+}
 static void route_none(struct net_exchange *x, struct test_server *t) { net_exchange_end(x); }
 static void route_hello(struct net_exchange *x, struct test_server *t) {
     reply(x, 200, "hello\n");
@@ -259,6 +274,8 @@ static const struct {
     {"/big", route_big},
     {"/slow", route_slow},
     {"/hold", route_hold},
+    {"/limited", route_limited},
+    {"/brief", route_brief},
     {"/none", route_none},
     {"/parts", route_parts},
     {"/dies", route_dies},
@@ -473,6 +490,40 @@ static void bodies(void **state) {
     test_recv(fd, &b, 1000, NULL);
     close(fd);
     assert_has_not((char *)b.p, "<quiet>");
+    buf_free(&b);
+    test_server_stop(&server);
+}
+
+/* Limits that are there only once a request was routed hold as the server's own do. */
+static void limits_of_exchanges(void **state) {
+    struct buf b = {0};
+    start((struct net_server_config){0});
+    const char *r = talk("POST /limited HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789", &b);
+    assert_has(r, "Content-Length: 10\r\n\r\n0123456789<quiet>");
+    r = talk("POST /limited HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n", &b);
+    assert_int_equal(strncmp(r, "HTTP/1.1 413 ", 13), 0); /* nobody answered, and yet with the right one */
+    assert_has(r, "Connection: close\r\n");
+    assert_has(r, "<end>");
+    r = talk("POST /limited HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n01234567890", &b);
+    assert_int_equal(strncmp(r, "HTTP/1.1 413 ", 13), 0);
+    assert_has(r, "Connection: close\r\n");
+    assert_has(r, "ten at most\n<end>");
+    r = talk("POST /limited HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n6\r\n56789a\r\n0\r\n\r\n", &b);
+    assert_has_not(r, "56789");
+    assert_has(r, "<end>");
+    r = talk("POST /limited HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n", &b);
+    assert_int_equal(strncmp(r, "HTTP/1.1 413 ", 13), 0);
+    r = talk_for(10'000, "GET /brief HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "HTTP/1.1 504 Gateway Timeout\r\n");
+    assert_int_equal(server.deadlines, 1);
+    buf_free(&b);
+    test_server_stop(&server);
+    /* The server's own are the outer bound. */
+    start((struct net_server_config){.handler_ms_max = 50, .body_bytes_max = 5});
+    r = talk("POST /limited HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n", &b);
+    assert_int_equal(strncmp(r, "HTTP/1.1 413 ", 13), 0);
+    r = talk_for(10'000, "GET /brief HTTP/1.1\r\nHost: a\r\n\r\n", &b);
+    assert_has(r, "HTTP/1.1 504 Gateway Timeout\r\n");
     buf_free(&b);
     test_server_stop(&server);
 }
@@ -875,6 +926,7 @@ int main(void) {
         cmocka_unit_test(split_everywhere),
         cmocka_unit_test(bad_requests),
         cmocka_unit_test(bodies),
+        cmocka_unit_test(limits_of_exchanges),
         cmocka_unit_test(streams_with_backpressure),
         cmocka_unit_test(a_body_comes_in_turns),
         cmocka_unit_test(responses_that_fail),
