@@ -76,7 +76,7 @@ apt_install() {
 configure() { # folder, meson options…
     local dir=$1
     shift
-    [[ -f $dir/build.ninja ]] || meson setup "$dir" "$@" >/dev/null || { cat "$dir/meson-logs/meson-log.txt" >&2; exit 70; }
+    [[ -f $dir/build.ninja ]] || meson setup "$dir" -Dwerror=true "$@" >/dev/null || { cat "$dir/meson-logs/meson-log.txt" >&2; exit 70; }
 }
 
 # Folder, processor seconds that it takes when nothing is there yet, targets…: says so, shows how far ninja is, and says how long it took.
@@ -120,7 +120,7 @@ build_cross() { # targets…
 }
 
 build_tests() {
-    build_release orlo tests/spec/orlo-spec src/node/node_job_test # a job's sandbox does not fit sanitizers
+    build_release orlo tests/spec/orlo-spec tests/node_job_test # a job's sandbox does not fit sanitizers
     configure build-test -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
     compile build-test 150
     configure build-threads -Dbuildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false

@@ -36,13 +36,13 @@ def unit_tests():
 
 
 # Unit tests that are made for aarch64 too, and run by qemu-user: those near machine code.
-CROSS = {"baseline/modes": "src/baseline/testrun", "engine": "src/engine/engine_test", "engine/heap": "src/engine/heap_test",
-         "link": "src/link/link_test"}
+CROSS = {"baseline/modes": "src/baseline/testrun", "engine": "tests/engine_test", "engine/heap": "tests/engine_heap_test",
+         "link": "tests/link_test"}
 
 
 # What crosses threads is run once more under ThreadSanitizer.
-THREADS = {"net/work": "src/net/net_work_test", "net/client": "src/net/net_client_test", "net/sock": "src/net/net_sock_test",
-           "wasi/fs_file": "src/wasi/wasi_fs_file_test"}
+THREADS = {"net/work": "tests/net_work_test", "net/client": "tests/net_client_test", "net/sock": "tests/net_sock_test",
+           "wasi/fs_file": "tests/wasi_fs_file_test"}
 
 
 def thread_tests():

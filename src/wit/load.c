@@ -25,9 +25,10 @@ static err read_file(arena *a, const char *path, str *out, struct diag *d) {
 }
 
 static err load_file(struct wit_set *set, const char *path, struct wit_package **package, struct diag *d) {
-    str text;
+    str text, name = arena_str(set->arena, str_c(path));
+    vec_push(set->arena, &set->sources, name);
     TRY(read_file(set->arena, path, &text, d));
-    return wit_parse(set, arena_str(set->arena, str_c(path)), text, package, d);
+    return wit_parse(set, name, text, package, d);
 }
 
 static int wit_files(const struct dirent *e) { return str_ends(str_c(e->d_name), STR(".wit")); }
@@ -62,6 +63,7 @@ static err load_folder(struct wit_set *set, const char *path, struct diag *d) {
     struct dirent **names;
     int n = scandir(path, &names, wit_files, alphasort);
     if (n < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", path, strerror(errno));
+    vec_push(set->arena, &set->sources, arena_str(set->arena, str_c(path)));
     struct wit_package *package = NULL;
     err e = n ? ERR_OK : diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "%s: holds no .wit file", path);
     for (int i = 0; i < n; i++) {
@@ -88,6 +90,7 @@ static err load_deps(struct wit_set *set, const char *path, struct diag *d) {
     int n = scandir(path, &names, visible, alphasort);
     if (n < 0)
         return errno == ENOENT || errno == ENOTDIR ? ERR_OK : diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", path, strerror(errno));
+    vec_push(set->arena, &set->sources, arena_str(set->arena, str_c(path)));
     err e = ERR_OK;
     for (int i = 0; i < n; i++) {
         if (!e) e = load_any(set, arena_cstr(set->arena, arena_fmt(set->arena, "%s/%s", path, names[i]->d_name)), d);

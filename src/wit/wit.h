@@ -161,6 +161,7 @@ struct wit_set {
     VEC(struct wit_package *) packages; /* the root package first */
     VEC(str) features;                  /* enabled for @unstable */
     bool all_features;
+    VEC(str) sources; /* what wit_load looked at: files, and the folders whose files it took */
 };
 
 /* Parses one file. *package: the package of the files beside it, or NULL; out: this file's (one without a name if
