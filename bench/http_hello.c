@@ -1,5 +1,5 @@
 /* http_hello: the HTTP server alone, answering "hello" as nginx's `return 200` does; bench/http_hello.sh measures both. */
-#include "net/net.h"
+#include "net/server.h"
 #include <signal.h>
 
 static void on_request(struct net_exchange *x, void *arg) {

@@ -9,8 +9,10 @@
 #ifndef ORLO_NET_CLIENT_INT_H
 #define ORLO_NET_CLIENT_INT_H
 
+#include "net/client.h"
+#include "net/flow_int.h"
 #include "net/http1.h"
-#include "net/net_int.h"
+#include "net/loop_int.h"
 #include "net/sock.h"
 
 enum {

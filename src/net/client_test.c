@@ -1,4 +1,5 @@
 /* The client against scripted servers on loopback, and against our own. */
+#include "net/client.h"
 #include "net/net_test.h"
 #include <fcntl.h>
 

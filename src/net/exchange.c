@@ -209,11 +209,6 @@ static err sink_write(struct net_sink *s, str data) {
     return ERR_OK;
 }
 
-static bool sink_flushed(const struct net_sink *s) {
-    struct net_exchange *x = container_of((struct net_sink *)(uintptr_t)s, struct net_exchange, sink);
-    return !pending(conn_of(x)) || s->error;
-}
-
 static err finish_chunks(struct net_conn *c, const struct net_field *trailers, uint32_t count) {
     if (LIKELY(!count)) {
         net_out_put(c, "0\r\n\r\n", 5);
@@ -258,7 +253,7 @@ static void sink_abort(struct net_sink *s, enum net_error e) {
     net_conn_kill(c);
 }
 
-static const struct net_sink_ops sink_ops = {sink_room, sink_write, sink_flushed, sink_finish, sink_abort};
+static const struct net_sink_ops sink_ops = {sink_room, sink_write, sink_finish, sink_abort};
 
 /* ---- life ---- */
 
@@ -488,8 +483,6 @@ struct net_source *net_exchange_source(struct net_exchange *x) {
 struct net_sink *net_exchange_sink(struct net_exchange *x) {
     return &x->sink;
 }
-void net_exchange_set_user(struct net_exchange *x, void *user) { x->user = user; }
-void *net_exchange_user(const struct net_exchange *x) { return x->user; }
 bool net_exchange_responded(const struct net_exchange *x) { return x->responded; }
 
 void net_exchange_listen(struct net_exchange *x, void (*fn)(void *arg, enum net_event event), void *arg) {

@@ -272,11 +272,6 @@ static err sink_write(struct net_sink *s, str data) {
     return ERR_OK;
 }
 
-static bool sink_flushed(const struct net_sink *s) {
-    struct net_fetch *f = fetch_of_sink(s);
-    return !net_fetch_unsent(f) || f->send_closed;
-}
-
 static void sink_abort(struct net_sink *s, enum net_error e) {
     struct net_fetch *f = fetch_of_sink(s);
     if (f->phase == NET_FETCH_DONE || f->send_finished || f->abort) return;
@@ -298,7 +293,7 @@ static err sink_finish(struct net_sink *s, const struct net_field *trailers, uin
     return ERR_OK;
 }
 
-static const struct net_sink_ops sink_ops = {sink_room, sink_write, sink_flushed, sink_finish, sink_abort};
+static const struct net_sink_ops sink_ops = {sink_room, sink_write, sink_finish, sink_abort};
 
 /* ---- getting a wire ---- */
 

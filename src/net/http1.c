@@ -45,15 +45,6 @@ size_t http1_scan_text(const uint8_t *p, size_t i, size_t n) {
     return i;
 }
 
-bool net_token_ok(str s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (!(http1_class[s.p[i]] & CLASS_TOKEN)) return false;
-    return s.n > 0;
-}
-
-bool net_field_name_ok(str name) { return net_token_ok(name); }
-bool net_field_value_ok(str value) { return http1_scan_text(value.p, 0, value.n) == value.n; }
-
 void http1_head_init(struct http1_head *h, const struct http1_limits *limits, struct net_field *fields) {
     h->limits = limits;
     h->fields = fields;

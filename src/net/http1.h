@@ -8,7 +8,7 @@
 #ifndef ORLO_NET_HTTP1_H
 #define ORLO_NET_HTTP1_H
 
-#include "net/net.h"
+#include "net/exchange.h"
 
 struct http1_limits {
     uint32_t head_bytes_max, target_bytes_max, fields_max;

@@ -2,22 +2,6 @@
 #include "net/http1_int.h"
 #include <time.h>
 
-const char *net_status_text(uint16_t status) {
-    switch (status) {
-#define X(code, text)                                                                                                            \
-    case code:                                                                                                                   \
-        return text;
-#include "net/status.def"
-#undef X
-    default: return "";
-    }
-}
-
-bool net_response_bodiless(str method, uint16_t status) {
-    return status < 200 || status == 204 || status == 304 || str_eq(method, STR("HEAD")) ||
-           (status < 300 && str_eq(method, STR("CONNECT")));
-}
-
 const char *http1_date_text(struct http1_date *d, uint64_t wall_s) {
     if (d->second == wall_s && d->text[0]) return d->text;
     static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";

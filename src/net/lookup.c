@@ -7,7 +7,7 @@
  * 2. A lookup that a thread is at work on is the thread's: given up meanwhile, it is freed there. Else it is its owner's.
  *    A thread touches the loop only while the lookup is owned, under the lock, and an owner outlives no loop.
  */
-#include "net/net_int.h"
+#include "net/loop_int.h"
 #include "net/sock.h"
 #include <errno.h>
 #include <netdb.h>

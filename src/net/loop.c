@@ -6,7 +6,7 @@
  * 2. The idle handle is active exactly while something waits for the next check; libuv then polls without sleeping.
  *    prepare looks last before the poll, so that a wake from a timer or a closing callback is not slept over.
  */
-#include "net/net_int.h"
+#include "net/loop_int.h"
 #include <poll.h>
 
 static void on_idle(uv_idle_t *h) { (void)h; }
@@ -55,7 +55,6 @@ static void on_check(uv_check_t *h) {
 static void on_async(uv_async_t *h) {
     struct net_loop *l = container_of(h, struct net_loop, async);
     net_loop_awake(l);
-    if (__atomic_exchange_n(&l->wake_async, false, __ATOMIC_ACQUIRE)) l->wake = true;
     uv_mutex_lock(&l->posts_lock);
     struct net_post *p = l->posts;
     l->posts = NULL;
@@ -135,11 +134,6 @@ void net_loop_wake(struct net_loop *l) { l->wake = true; }
 
 bool net_loop_news(const struct net_loop *l) {
     return l->wake || l->jobs.next != &l->jobs || poll(&(struct pollfd){.fd = uv_backend_fd(&l->uv), .events = POLLIN}, 1, 0) > 0;
-}
-
-void net_loop_wake_async(struct net_loop *l) {
-    __atomic_store_n(&l->wake_async, true, __ATOMIC_RELEASE);
-    uv_async_send(&l->async);
 }
 
 void net_loop_post(struct net_loop *l, void (*fn)(void *arg), void *arg) {
@@ -280,69 +274,4 @@ void net_watch_events(struct net_watch *w, unsigned events) {
 
 void net_watch_free(struct net_watch *w) {
     if (w) uv_close((uv_handle_t *)&w->uv, free_watch);
-}
-
-/* ---- source and sink ---- */
-
-enum net_flow net_source_peek(struct net_source *s, str *data) {
-    *data = (str){0};
-    enum net_flow f = s->ops->peek(s, data);
-    s->waiting = f == NET_FLOW_WAIT;
-    return f;
-}
-
-void net_source_consume(struct net_source *s, size_t n) { s->ops->consume(s, n); }
-
-enum net_flow net_source_read(struct net_source *s, void *p, size_t n, size_t *got) {
-    str data;
-    enum net_flow f = net_source_peek(s, &data);
-    *got = f == NET_FLOW_DATA ? MIN(n, data.n) : 0;
-    if (*got) {
-        memcpy(p, data.p, *got);
-        s->ops->consume(s, *got);
-    }
-    return f;
-}
-
-enum net_error net_source_error(const struct net_source *s) { return s->error; }
-
-const struct net_field *net_source_trailers(const struct net_source *s, uint32_t *count) { return s->ops->trailers(s, count); }
-
-void net_source_notify(struct net_source *s, void (*fn)(void *arg), void *arg) {
-    s->notify = fn;
-    s->notify_arg = arg;
-}
-
-size_t net_sink_room(const struct net_sink *s) { return s->ops->room(s); }
-err net_sink_write(struct net_sink *s, str data) { return s->ops->write(s, data); }
-void net_sink_abort(struct net_sink *s, enum net_error e) { s->ops->abort(s, e); }
-bool net_sink_flushed(const struct net_sink *s) { return s->ops->flushed(s); }
-err net_sink_finish(struct net_sink *s, const struct net_field *trailers, uint32_t count) {
-    return s->ops->finish(s, trailers, count);
-}
-enum net_error net_sink_error(const struct net_sink *s) { return s->error; }
-
-void net_sink_notify(struct net_sink *s, void (*fn)(void *arg), void *arg) {
-    s->notify = fn;
-    s->notify_arg = arg;
-}
-
-const char *net_error_text(enum net_error e) {
-    static const char *const text[] = {
-        "ok",
-#define X(name, wit, text) text,
-#include "net/http_error.def"
-#undef X
-    };
-    return e < NET_ERROR_COUNT ? text[e] : "?";
-}
-
-const char *net_error_wit(enum net_error e) {
-    static const char *const wit[] = {
-        "",
-#define X(name, wit, text) wit,
-#include "net/http_error.def"
-#undef X
-    };
-    return e < NET_ERROR_COUNT ? wit[e] : "?";
 }

@@ -2,7 +2,7 @@
 #ifndef ORLO_NET_TEST_H
 #define ORLO_NET_TEST_H
 
-#include "net/net.h"
+#include "net/server.h"
 #include <pthread.h>
 #include <setjmp.h>
 #include <cmocka.h>

@@ -10,9 +10,11 @@
 
 #include <netinet/in.h>
 
-#include "net/net_int.h"
 #include "net/addr.h"
+#include "net/flow_int.h"
 #include "net/http1.h"
+#include "net/loop_int.h"
+#include "net/server.h"
 
 /* Memory of connections: small blocks hold heads and responses, large ones bodies. Idle connections hold none. */
 struct net_block {
@@ -55,7 +57,6 @@ struct net_bytes net_bytes_new(struct net_server *s, size_t size);
 struct net_exchange {
     struct net_source source;
     struct net_sink sink;
-    void *user;
     void (*event)(void *arg, enum net_event event);
     void *event_arg;
     uint64_t started_ns, deadline_ns, in_bytes, out_bytes;

@@ -11,7 +11,7 @@
 #define ORLO_NET_SOCK_H
 
 #include "net/addr.h"
-#include "net/net.h"
+#include "net/loop.h"
 
 enum net_sock_error {
     NET_SOCK_OK,

@@ -4,7 +4,7 @@
  * 2. done is called once, from the loop, whatever happens: also while the loop is being freed. */
 #include <signal.h>
 
-#include "net/net_int.h"
+#include "net/loop_int.h"
 
 struct net_work {
     uv_work_t uv;

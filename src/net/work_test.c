@@ -1,5 +1,5 @@
 /* work: it runs elsewhere, ends here, and what has not begun can be taken back. */
-#include "net/net.h"
+#include "net/loop.h"
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>

@@ -3,7 +3,7 @@
  *   loop, engine (opens /proc/self/pagemap) -> granted folders -> image mapped -> descriptors closed -> sandbox -> app bound
  */
 #include "engine/engine.h"
-#include "net/net.h"
+#include "net/loop.h"
 #include "node/node_int.h"
 #include "wasi/wasi.h"
 #include <errno.h>

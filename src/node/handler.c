@@ -9,7 +9,8 @@
  * 3. Every request makes one access-log event, if that is asked for; a guest's failure makes one event more, with its backtrace.
  */
 #include "engine/engine.h"
-#include "net/net.h"
+#include "net/exchange.h"
+#include "net/loop.h"
 #include "node/node_int.h"
 #include "wasi/wasi.h"
 

@@ -1,6 +1,6 @@
 /* run: this process becomes the one worker of a command, with its own standard streams. */
 #include "engine/engine.h"
-#include "net/net.h"
+#include "net/loop.h"
 #include "node/node_int.h"
 #include "wasi/wasi.h"
 #include <signal.h>

@@ -5,7 +5,7 @@
  *
  * Its grants and limits are read from the command line, which is the supervisor's. Descriptors: 2 the log, 3 the supervisor.
  */
-#include "net/net.h"
+#include "net/server.h"
 #include "node/node_int.h"
 #include "wasi/wasi.h"
 #include <errno.h>

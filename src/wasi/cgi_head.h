@@ -2,7 +2,7 @@
 #ifndef ORLO_WASI_CGI_HEAD_H
 #define ORLO_WASI_CGI_HEAD_H
 
-#include "net/net.h"
+#include "net/http.h"
 
 /* What a program is told that answers without one. */
 #define CGI_HEAD_HINT "print Content-Type and an empty line first, then the body"

@@ -7,7 +7,7 @@
 #ifndef ORLO_WASI_STANDARD_H
 #define ORLO_WASI_STANDARD_H
 
-#include "net/net.h"
+#include "net/loop.h"
 
 /* events: NET_READABLE or NET_WRITABLE. Files are always ready. */
 bool std_ready(int fd, unsigned events);

@@ -13,7 +13,8 @@
 #define ORLO_WASI_INT_H
 
 #include "host/host.h"
-#include "net/net.h"
+#include "net/client.h"
+#include "net/exchange.h"
 #include "wasi/wasi.h"
 
 /* Of a kind whose runs share instances: it starts, stops and frees them, and calls wasi_run_finished. */

@@ -1,14 +1,16 @@
-/* net's own: the loop's insides and the shapes behind source and sink. */
-#ifndef ORLO_NET_INT_H
-#define ORLO_NET_INT_H
+/* loop's own. */
+#ifndef ORLO_NET_LOOP_INT_H
+#define ORLO_NET_LOOP_INT_H
 
+#pragma push_macro("MIN") /* sys/param.h has its own */
+#pragma push_macro("MAX")
 #include <uv.h>
-#undef MIN /* sys/param.h's */
-#undef MAX
+#pragma pop_macro("MIN")
+#pragma pop_macro("MAX")
 
-#include "net/net.h"
+#include "net/loop.h"
 
-/* Work put off to the end of the turn, so that no callback comes from inside a call (net.h, invariant 1). */
+/* Work put off to the end of the turn, so that no callback comes from inside a call (loop.h, invariant 1). */
 struct net_job {
     struct net_job *prev, *next; /* NULL: not queued */
     void (*fn)(struct net_job *job);
@@ -42,7 +44,6 @@ struct net_loop {
     struct net_signal *signals;
     uv_mutex_t posts_lock;
     struct net_post *posts, **posts_end;
-    bool wake_async; /* atomic; pairs with on_async */
     uint32_t holds;
     uint64_t wall_at_ms; /* uv_now when wall_s was read */
     uint64_t wall_s;
@@ -58,41 +59,5 @@ void net_loop_let_go(struct net_loop *l);
 void net_job_queue(struct net_loop *l, struct net_job *job); /* idempotent */
 void net_job_cancel(struct net_job *job);
 uint64_t net_loop_wall_s(struct net_loop *l); /* seconds since 1970, as of this turn */
-
-struct net_source_ops {
-    enum net_flow (*peek)(struct net_source *s, str *data);
-    void (*consume)(struct net_source *s, size_t n);
-    const struct net_field *(*trailers)(const struct net_source *s, uint32_t *count);
-};
-struct net_source {
-    const struct net_source_ops *ops;
-    void (*notify)(void *arg);
-    void *notify_arg;
-    enum net_error error;
-    bool waiting; /* the last peek said WAIT and nobody was told since */
-};
-
-struct net_sink_ops {
-    size_t (*room)(const struct net_sink *s);
-    err (*write)(struct net_sink *s, str data);
-    bool (*flushed)(const struct net_sink *s);
-    err (*finish)(struct net_sink *s, const struct net_field *trailers, uint32_t count);
-    void (*abort)(struct net_sink *s, enum net_error e);
-};
-struct net_sink {
-    const struct net_sink_ops *ops;
-    void (*notify)(void *arg);
-    void *notify_arg;
-    enum net_error error;
-};
-
-static inline void net_source_tell(struct net_source *s) {
-    if (!s->waiting) return;
-    s->waiting = false;
-    if (s->notify) s->notify(s->notify_arg);
-}
-static inline void net_sink_tell(struct net_sink *s) {
-    if (s->notify) s->notify(s->notify_arg);
-}
 
 #endif

@@ -1,0 +1,69 @@
+/* exchange: one request and its response, as who answers sees them, however the request came. */
+#ifndef ORLO_NET_EXCHANGE_H
+#define ORLO_NET_EXCHANGE_H
+
+#include "net/flow.h"
+
+struct net_exchange;
+
+/* A request's head. Borrows until net_exchange_end. */
+struct net_request {
+    str method;    /* as sent: "GET" */
+    str scheme;    /* "http" or "https": how it came, whatever the target claims */
+    str authority; /* from an absolute-form target, else Host, else the address and port that the client connected to */
+    str path;      /* with query; "/" for an empty path in absolute-form, "*" for OPTIONS *, empty for CONNECT */
+    const struct net_field *fields; /* in order, Host and framing fields included */
+    uint32_t fields_count;
+    uint8_t version_minor;   /* 1: HTTP/1.1, 0: HTTP/1.0 */
+    bool has_body;           /* a content-length or transfer-encoding was sent */
+    uint64_t content_length; /* UINT64_MAX: chunked, unknown */
+};
+const struct net_request *net_exchange_request(const struct net_exchange *x);
+str net_exchange_peer(const struct net_exchange *x); /* "203.0.113.7"; borrows until net_exchange_end */
+uint16_t net_exchange_peer_port(const struct net_exchange *x);
+uint16_t net_exchange_port(const struct net_exchange *x); /* where it came in */
+/* A field that is the gateway's: where the client sent one of that name, there is one, with this value, which must outlive x. */
+void net_exchange_own_field(struct net_exchange *x, str name, str value);
+/* What to answer to a body that failed by the client's fault: 400 malformed, 408, 413, 431. 0: it did not, as far as it was read. */
+uint16_t net_exchange_body_status(const struct net_exchange *x);
+/* What this request may take, where that is known only once it was routed: within the server's own limits, which stay the outer bound (0: they
+ * alone). The deadline counts from the head. A body that grows above its limit fails with 413 as soon as it announces that. To be called
+ * before anything is read, so in on_request. ERR_LIMIT: the head declares more already: the body has failed, no 100 will be sent; the owner
+ * answers with net_exchange_body_status (413), or leaves that to net_exchange_end. */
+[[nodiscard]] err net_exchange_limits(struct net_exchange *x, uint32_t handler_ms_max, uint64_t body_bytes_max);
+struct net_source *net_exchange_source(struct net_exchange *x); /* the request's body */
+struct net_sink *net_exchange_sink(struct net_exchange *x);     /* the response's body; writes before respond: ERR_USAGE */
+
+enum net_event {
+    NET_EVENT_GONE,     /* the client is gone: nothing written will arrive. Source and sink have failed */
+    NET_EVENT_DEADLINE, /* handler_ms_max passed; the owner decides (once) */
+};
+void net_exchange_listen(struct net_exchange *x, void (*fn)(void *arg, enum net_event event), void *arg);
+
+/* 1xx but 100 and 101. ERR_CLOSED, ERR_USAGE (after the head), ERR_INVALID, ERR_AGAIN (queue full). Silently nothing for HTTP/1.0. */
+[[nodiscard]] err net_exchange_inform(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count);
+/* The response's head, fields in their order and case. A content-length field is checked and kept; without one the body is
+ * chunked, or its length is written if it is all there before anything was sent (or the connection's end delimits it for HTTP/1.0).
+ * Fields of the connection (connection, keep-alive, transfer-encoding, upgrade, proxy-connection) are left out, but that
+ * `connection: close` is honoured. Date is added when absent. Head and
+ * body leave together if they come in one turn of the loop.
+ * ERR_INVALID: status not 200..999, a bad field, two content-lengths. ERR_USAGE: twice. ERR_CLOSED: client gone. */
+[[nodiscard]] err net_exchange_respond(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count);
+/* All of it at once: head, body, finish. ERR_INVALID also for a content-length that is not the body's. */
+[[nodiscard]] err net_exchange_reply(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count,
+                                     str body);
+bool net_exchange_responded(const struct net_exchange *x);
+/* Takes back a response that is not finished and of which nothing has left yet, so that another can be given instead (a guest that
+ * trapped). True also when there was none; false: too late. */
+bool net_exchange_retract(struct net_exchange *x);
+/* The owner is done with x and everything of it. Without a finished response the connection is closed (a bare 500 is sent when
+ * there was no head). Otherwise what is queued goes out and the next request may come. */
+void net_exchange_end(struct net_exchange *x);
+struct net_exchange_stats {
+    uint64_t started_ns; /* net_loop_now_ns when the head was complete */
+    uint64_t body_bytes_in, body_bytes_out;
+    uint16_t status; /* 0: none yet */
+};
+struct net_exchange_stats net_exchange_stats(const struct net_exchange *x);
+
+#endif
