@@ -27,7 +27,7 @@ CYCLES = [
     (100, "host_type_equal equal equal_fields", TYPES),
     (100, "host_value_equal equal_cases equal_list", TYPES),
     (100, "build_host_part map_entry plan_fields two_cases type_of", TYPES),
-    (6, "host_die check_deadlock host_end_drop drop_in p2_unref …",
+    (6, "host_die check_deadlock host_end_drop drop_in wasi_p2_unref …",
      "host_die does its work once (in->dead); an object refers only to what was there before it: a pollable, a stream, a body, a message, a "
      "fetch; a value's types: as above, and only drop_in is in them"),
     (100, "cdec_core_type module_decl module_type", SCOPES),
@@ -132,7 +132,7 @@ def sources():
     with open(os.path.join(BUILD, "compile_commands.json")) as f:
         for c in json.load(f):
             path = os.path.normpath(os.path.join(c["directory"], c["file"]))
-            room = re.fullmatch(re.escape(os.path.join(ROOT, "src")) + r"/(\w+)/\w+\.c", path)
+            room = re.fullmatch(re.escape(os.path.join(ROOT, "src")) + r"/(\w+)/(?:\w+/)*\w+\.c", path)
             if room and room[1] in ROOM and not re.search(r"_(test|fuzz)\.c$", path):
                 yield path, c["directory"], [a for a in shlex.split(c["command"]) if re.match(r"-(I|D(?!_FORTIFY)|std|isystem|include)", a)]
 

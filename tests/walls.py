@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Holds every #include, of what is written and of what a build generates, against README's table of rooms: who may use whom, and which
-room a third-party header lives in. The picture in docs/architecture.md shows each room of the table, and no other."""
-import glob, os, re, sys
+room a third-party header lives in. The picture in docs/architecture.md shows each room of the table, and no other. What a room's
+objects define for the linker is called by the room's name."""
+import glob, os, re, subprocess, sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -15,6 +16,27 @@ def rooms():
 ROOMS = rooms()
 # third-party header prefix: the one room that may include it
 THIRD_PARTY = {"openssl/": "crypto", "uv.h": "net", "sqlite3.h": "services"}
+
+# What a room's globals may be called besides room_…, and why.
+OTHER_NAMES = {
+    "base": (r"(arena|buf|clock|diag|err|log|map|rd|str|text)_\w+", "the house's own vocabulary, in every file of it"),
+    "baseline": (r"\w+", "emit_, target_, simd_ and a hundred verbs of one pass; they are there twice, the second time as other_"),
+    "component": (r"(plan|pbuild|c(dec|core|names?|rd|scope|entity|sub|flat|ptrs|subst|types?))_\w+", "a prefix a file"),
+    "engine": (r"(heap_\w+|rt_[A-Z_]+)", "heap.h's; what rtcall.def names"),
+    "net": (r"http1_\w+", "the codec, which knows nothing of net"),
+    "node": (r"demangle_\w+", "a library of its own"),
+    "wasi": (r"wasi3_\w+", "bindings of WASI 0.3, as their generator calls them"),
+    "wasm": (r"wv_\w+", "the validator's"),
+}
+
+
+def check_names(room):
+    """Held against the archives of the release build: test programs are not in them."""
+    archives = glob.glob(os.path.join(ROOT, "build", "src", room, f"lib{room}*.a"))
+    said = subprocess.run(["nm", "-g", "--defined-only", *archives], capture_output=True, text=True).stdout if archives else ""
+    names = set(re.findall(r"^[0-9a-f]+ [A-Z] ([a-z]\w*)$", said, re.M))
+    allowed = re.compile(rf"{room}_\w+|" + OTHER_NAMES.get(room, ("$", ""))[0])
+    return [f"src/{room}: {n} lacks the room's prefix" for n in sorted(names) if not allowed.fullmatch(n)]
 
 
 def check(path, room):
@@ -37,7 +59,7 @@ def check(path, room):
             continue
         if other != "base" and other not in ROOMS[room] and not is_test:
             bad.append(f"{where}: {room} may not include {name}; it may include: base {' '.join(ROOMS[room])}")
-        if name.endswith("_int.h"):
+        if name.endswith("_int.h") or name.count("/") > 1:  # what stands in a room's own folder is its own
             bad.append(f"{where}: {name} is private to src/{other}")
     return bad
 
@@ -66,6 +88,7 @@ def main():
         for path in files_of(room):
             files += 1
             bad += check(path, room)
+        bad += check_names(room)
     for b in bad:
         print("FAIL " + b)
     print(f"{max(files - len(bad), 0)} passed, {len(bad)} failed, 0 skipped")

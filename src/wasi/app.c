@@ -7,7 +7,7 @@
  */
 #include "component/plan.h"
 #include "wasi/notice.h"
-#include "wasi/p3_http.h"
+#include "wasi/p3/http.h"
 #include <errno.h>
 #include <poll.h>
 #include <unistd.h>
@@ -264,12 +264,12 @@ int wasi_out_write(const struct wasi_out *out, str bytes) {
 }
 
 str wasi_run_request_id(const struct wasi_run *run) {
-    return run->config.exchange || run->config.request_id.n ? run->config.request_id : p3_service_request_id(run->in);
+    return run->config.exchange || run->config.request_id.n ? run->config.request_id : wasi_p3_service_request_id(run->in);
 }
 
 void wasi_run_finished(struct wasi_run *run) {
     struct wasi_app *app = run->app;
-    notice_folder_if_failed(run);
+    wasi_notice_folder_if_failed(run);
     run->outcome.instance_ns = clock_mono_ns() - run->started_ns;
     run->next = app->finished;
     app->finished = run;
@@ -377,7 +377,7 @@ void wasi_run_free(struct wasi_run *run) {
     wasi_late_end(run);
     if (app->ops->release) app->ops->release(run);
     if (app->ops->own) app->ops->own->free(run);
-    p3_client_gone(run);
+    wasi_p3_client_gone(run);
     arena_reset(run->mem);
     if (!app->ops->own) host_instance_release(run->in);
     run->in = NULL;

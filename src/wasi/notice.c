@@ -5,7 +5,7 @@
 enum { RUN_MAX = 8, WORKER_MAX = 64 };
 static const uint64_t minute_ns = 60'000'000'000;
 
-bool notice_due(struct wasi_run *run, str what) {
+bool wasi_notice_due(struct wasi_run *run, str what) {
     static struct { uint64_t hash, until_ns; } lately[WORKER_MAX];
     static uint32_t next;
     uint64_t hash = str_hash(what), now = clock_mono_ns();
@@ -30,13 +30,13 @@ static void say_folder(struct wasi_run *run) {
               LF_CSTR("reason", "the guest looked for a folder and was granted none"), LF_CSTR("grant", "--dir ./data::/data"));
 }
 
-void notice_folder(struct wasi_run *run, bool means_it) {
+void wasi_notice_folder(struct wasi_run *run, bool means_it) {
     if (run->app->config.preopens_count) return;
     run->sought_folder = true;
     if (means_it) say_folder(run);
 }
 
-void notice_folder_if_failed(struct wasi_run *run) {
+void wasi_notice_folder_if_failed(struct wasi_run *run) {
     bool somebody_sees = run->config.exchange || (run->config.err.fd >= 0 && isatty(run->config.err.fd));
     if (!run->sought_folder || !somebody_sees) return;
     const struct wasi_outcome *o = &run->outcome;

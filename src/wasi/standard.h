@@ -10,15 +10,15 @@
 #include "net/loop.h"
 
 /* events: NET_READABLE or NET_WRITABLE. Files are always ready. */
-bool std_ready(int fd, unsigned events);
+bool wasi_std_ready(int fd, unsigned events);
 /* At most n bytes, now. 0 with *got 0: the end. EAGAIN: nothing there now. */
-[[nodiscard]] int std_read(int fd, void *p, size_t n, size_t *got);
+[[nodiscard]] int wasi_std_read(int fd, void *p, size_t n, size_t *got);
 /* How much one write may carry without waiting for a reader; 0: none now. */
-size_t std_room(int fd);
+size_t wasi_std_room(int fd);
 
-struct std_watch;
+struct wasi_std_watch;
 /* fn(arg) whenever it is ready. NULL: it cannot be watched, mostly because it is always ready. */
-struct std_watch *std_watch_new(struct net_loop *l, int fd, unsigned events, void (*fn)(void *arg), void *arg);
-void std_watch_free(struct std_watch *w); /* NULL is fine; also from fn */
+struct wasi_std_watch *wasi_std_watch_new(struct net_loop *l, int fd, unsigned events, void (*fn)(void *arg), void *arg);
+void wasi_std_watch_free(struct wasi_std_watch *w); /* NULL is fine; also from fn */
 
 #endif

@@ -1,14 +1,14 @@
 /* sys: see sys.h. */
 #include "wasi/sys.h"
-#include "wasi/cgi.h"
+#include "wasi/http/cgi.h"
 #include <errno.h>
 #include <sys/random.h>
 #include <unistd.h>
 
-struct cgi *sys_cgi(struct wasi_run *run) {
+struct wasi_cgi *wasi_sys_cgi(struct wasi_run *run) {
     bool command = run->app->kind == WASI_P2_COMMAND || run->app->kind == WASI_P3_COMMAND;
     if (!command || !run->config.exchange) return NULL;
-    if (!run->state) run->state = cgi_begin(run);
+    if (!run->state) run->state = wasi_cgi_begin(run);
     return run->state;
 }
 
@@ -29,19 +29,19 @@ static str utf8_of(struct host_call *call, str s) {
     return (str){p, n};
 }
 
-enum abi_trap sys_environment(struct host_call *call, struct sys_pairs *out) {
+enum abi_trap wasi_sys_environment(struct host_call *call, struct wasi_sys_pairs *out) {
     struct wasi_run *run = host_user(call);
     uint32_t n = (uint32_t)run->app->config.env_count;
-    struct cgi *cgi = sys_cgi(run);
-    const struct wasi_env *env = cgi ? cgi_env(cgi, &n) : run->app->config.env;
+    struct wasi_cgi *cgi = wasi_sys_cgi(run);
+    const struct wasi_env *env = cgi ? wasi_cgi_env(cgi, &n) : run->app->config.env;
     out->p = host_alloc(call, (n + 1) * sizeof *out->p, _Alignof(str));
     if (!out->p) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory for the environment");
     for (out->n = 0; out->n < n; out->n++)
-        out->p[out->n] = (struct sys_pair){utf8_of(call, env[out->n].key), utf8_of(call, env[out->n].value)};
+        out->p[out->n] = (struct wasi_sys_pair){utf8_of(call, env[out->n].key), utf8_of(call, env[out->n].value)};
     return ABI_TRAP_NONE;
 }
 
-enum abi_trap sys_arguments(struct host_call *call, struct sys_strings *out) {
+enum abi_trap wasi_sys_arguments(struct host_call *call, struct wasi_sys_strings *out) {
     struct wasi_run *run = host_user(call);
     const struct wasi_config *config = &run->app->config;
     out->p = host_alloc(call, (config->args_count + 1) * sizeof(str), _Alignof(str));
@@ -50,7 +50,7 @@ enum abi_trap sys_arguments(struct host_call *call, struct sys_strings *out) {
     return ABI_TRAP_NONE;
 }
 
-bool sys_is_terminal(const struct wasi_run *run, enum sys_stream which) {
+bool wasi_sys_is_terminal(const struct wasi_run *run, enum wasi_sys_stream which) {
     const struct wasi_out *out = which == SYS_STDOUT ? &run->config.out : &run->config.err;
     int fd = which == SYS_STDIN ? run->config.stdin_fd : out->write ? -1 : out->fd;
     return !run->config.exchange && fd >= 0 && isatty(fd);
@@ -60,7 +60,7 @@ bool sys_is_terminal(const struct wasi_run *run, enum sys_stream which) {
 
 enum { PIECE_BYTES = 64 << 10, BYTE_NS = 3 };
 
-int sys_random(struct wasi_run *run, uint8_t *p, size_t n) {
+int wasi_sys_random(struct wasi_run *run, uint8_t *p, size_t n) {
     for (size_t done = 0; done < n;) {
         ssize_t got = getrandom(p + done, MIN(n - done, (size_t)PIECE_BYTES), 0);
         if (got < 0 && errno != EINTR) return errno;
@@ -70,26 +70,26 @@ int sys_random(struct wasi_run *run, uint8_t *p, size_t n) {
     return 0;
 }
 
-enum abi_trap sys_random_fill(struct host_call *call, void *p, size_t n) {
-    int e = sys_random(host_user(call), p, n);
+enum abi_trap wasi_sys_random_fill(struct host_call *call, void *p, size_t n) {
+    int e = wasi_sys_random(host_user(call), p, n);
     if (e == ECANCELED) return ABI_TRAP_INTERRUPTED;
     return e ? host_trap(call, ABI_TRAP_HOST, "no random bytes: %s", strerrordesc_np(e)) : ABI_TRAP_NONE;
 }
 
-enum abi_trap sys_seed(struct host_call *call, uint64_t out[2]) {
+enum abi_trap wasi_sys_seed(struct host_call *call, uint64_t out[2]) {
     struct wasi_run *run = host_user(call);
-    enum abi_trap t = run->seeded ? ABI_TRAP_NONE : sys_random_fill(call, run->seed, sizeof run->seed);
+    enum abi_trap t = run->seeded ? ABI_TRAP_NONE : wasi_sys_random_fill(call, run->seed, sizeof run->seed);
     run->seeded = !t;
     memcpy(out, run->seed, sizeof run->seed);
     return t;
 }
 
-enum abi_trap sys_random_bytes(struct host_call *call, uint64_t n, str *out) {
+enum abi_trap wasi_sys_random_bytes(struct host_call *call, uint64_t n, str *out) {
     if (!n) return ABI_TRAP_NONE;
     uint8_t *p = host_alloc(call, n, 1);
     if (!p)
         return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "%llu random bytes are more than a call may return",
                          (unsigned long long)n);
     *out = (str){p, n};
-    return sys_random_fill(call, p, n);
+    return wasi_sys_random_fill(call, p, n);
 }

@@ -41,7 +41,7 @@ enum wasi_net_use {
 };
 struct wasi_net_rule {
     unsigned uses; /* 1 << enum wasi_net_use */
-    bool any;      /* every host but those that must be named: net_rules.h */
+    bool any;      /* every host but those that must be named: sock/net_rules.h */
     str name;      /* as net_name_ascii gives it; "*.example.org" any name below it; empty: the prefix */
     struct net_addr prefix;
     uint8_t bits;                /* of the prefix; 32 or 128 for one address */

@@ -65,9 +65,9 @@ struct wasi_run {
     struct wasi_outcome outcome;
     bool ended, killed;
     uint64_t started_ns;
-    struct net_quota outgoing; /* requests of its own under way */
-    struct p3_fetch *fetches;  /* of those, what a 0.3 guest sent */
-    uint32_t notices;          /* logged since notices_since_ns: notice.h */
+    struct net_quota outgoing;     /* requests of its own under way */
+    struct wasi_p3_fetch *fetches; /* of those, what a 0.3 guest sent */
+    uint32_t notices;              /* logged since notices_since_ns: notice.h */
     uint64_t notices_since_ns;
     bool sought_folder; /* its guest looked for a folder, and none is granted */
     uint32_t files;     /* open for a guest of 0.2 or 0.3 */
@@ -75,8 +75,8 @@ struct wasi_run {
     uint64_t seed[2]; /* of its insecure-seed, once seeded */
     bool seeded;
     struct {
-        uint32_t sockets, lookups; /* of the guest: open, under way */
-        struct net_names *names;   /* in mem; NULL: no lookup yet */
+        uint32_t sockets, lookups;    /* of the guest: open, under way */
+        struct wasi_net_names *names; /* in mem; NULL: no lookup yet */
     } net;
     struct wasi_run *next;
 };

@@ -125,25 +125,25 @@ def test_start_that_never_ends():
 
 # functions: the file and the function of it that bounds what they do, and what must be said there
 BOUNDS = [
-    (r"wasi_io_poll_poll", "wasi/p2_io.c", "collect_ready", "host_work("),
-    (r"wasi3?_random_\w+_bytes", "wasi/sys.c", "sys_random", "engine_work("),
-    (r"wasi_io_streams_input_stream_(blocking_)?read", "wasi/p2_io.c", "read_stream", "STREAM_BYTES_MAX"),
-    (r"wasi_io_streams_input_stream_(blocking_)?skip", "wasi/p2_io.c", "skip_stream", "sizeof scratch"),
-    (r"wasi_io_streams_output_stream_(write|write_zeroes)", "wasi/p2_io.c", "check", "STREAM_BYTES_MAX"),
-    (r"wasi_io_streams_output_stream_blocking_write(_zeroes)?_and_flush", "wasi/p2_io.c", "write_all", "host_work("),
-    (r"wasi_io_streams_output_stream_(blocking_)?splice", "wasi/p2_io.c", "splice_streams", "STREAM_BYTES_MAX"),
-    (r"wasi3?_http_types_fields_(from_list|set|append)", "wasi/fields.c", "http_fields_judge", "FIELDS_MAX"),
-    (r"wasi3?_http_types_fields_(delete|get|has|get_and_delete)", "wasi/fields.c", "reserve", "FIELDS_MAX"),  # names are compared by length first
-    (r"wasi_http_types_outgoing_request_set_(method|scheme)", "wasi/p2_fetch.c", "wasi_http_types_outgoing_request_set_method", "text.n > 64 ||"),
-    (r"wasi3_http_types_request_set_(method|scheme)", "wasi/p3_http.c", "wasi3_http_types_request_set_method", "text.n > TOKEN_BYTES_MAX ||"),
-    (r"wasi3?_http_types_(outgoing_)?request_set_(path_with_query|authority)", "wasi/outgoing.c", "uri_part_ok", "URI_BYTES_MAX"),
-    (r"wasi_filesystem_types_descriptor_write", "wasi/fs_file.c", "fs_run_all", "engine_work("),
-    (r"wasi3?_filesystem_types_descriptor_\w+_at", "wasi/fs.c", "to_path", "ENAMETOOLONG"),
-    (r"wasi_sockets_udp_outgoing_datagram_stream_send", "wasi/p2_udp.c", "wasi_sockets_udp_outgoing_datagram_stream_send", "permit"),
-    (r"wasi_sockets_udp_incoming_datagram_stream_receive", "wasi/p2_udp.c", "wasi_sockets_udp_incoming_datagram_stream_receive", "MIN("),
-    (r"wasi3_sockets_types_udp_socket_send", "wasi/sock_udp.c", "udp_send", "NET_SOCK_DATAGRAM_MAX"),
+    (r"wasi_io_poll_poll", "wasi/p2/io.c", "collect_ready", "host_work("),
+    (r"wasi3?_random_\w+_bytes", "wasi/sys.c", "wasi_sys_random", "engine_work("),
+    (r"wasi_io_streams_input_stream_(blocking_)?read", "wasi/p2/io.c", "read_stream", "STREAM_BYTES_MAX"),
+    (r"wasi_io_streams_input_stream_(blocking_)?skip", "wasi/p2/io.c", "skip_stream", "sizeof scratch"),
+    (r"wasi_io_streams_output_stream_(write|write_zeroes)", "wasi/p2/io.c", "check", "STREAM_BYTES_MAX"),
+    (r"wasi_io_streams_output_stream_blocking_write(_zeroes)?_and_flush", "wasi/p2/io.c", "write_all", "host_work("),
+    (r"wasi_io_streams_output_stream_(blocking_)?splice", "wasi/p2/io.c", "splice_streams", "STREAM_BYTES_MAX"),
+    (r"wasi3?_http_types_fields_(from_list|set|append)", "wasi/http/fields.c", "wasi_http_fields_judge", "FIELDS_MAX"),
+    (r"wasi3?_http_types_fields_(delete|get|has|get_and_delete)", "wasi/http/fields.c", "reserve", "FIELDS_MAX"),  # names are compared by length first
+    (r"wasi_http_types_outgoing_request_set_(method|scheme)", "wasi/p2/fetch.c", "wasi_http_types_outgoing_request_set_method", "text.n > 64 ||"),
+    (r"wasi3_http_types_request_set_(method|scheme)", "wasi/p3/http.c", "wasi3_http_types_request_set_method", "text.n > TOKEN_BYTES_MAX ||"),
+    (r"wasi3?_http_types_(outgoing_)?request_set_(path_with_query|authority)", "wasi/http/outgoing.c", "wasi_uri_part_ok", "URI_BYTES_MAX"),
+    (r"wasi_filesystem_types_descriptor_write", "wasi/fs/file.c", "wasi_fs_run_all", "engine_work("),
+    (r"wasi3?_filesystem_types_descriptor_\w+_at", "wasi/fs/fs.c", "to_path", "ENAMETOOLONG"),
+    (r"wasi_sockets_udp_outgoing_datagram_stream_send", "wasi/p2/udp.c", "wasi_sockets_udp_outgoing_datagram_stream_send", "permit"),
+    (r"wasi_sockets_udp_incoming_datagram_stream_receive", "wasi/p2/udp.c", "wasi_sockets_udp_incoming_datagram_stream_receive", "MIN("),
+    (r"wasi3_sockets_types_udp_socket_send", "wasi/sock/udp.c", "wasi_sock_udp_send", "NET_SOCK_DATAGRAM_MAX"),
     (r"wasi3?_sockets_ip_name_lookup_resolve_addresses", "net/name.c", "net_name_ascii", "NAME_BYTES_MAX"),
-    (r"read of a file", "wasi/p2_fs_io.c", "wasi_filesystem_types_descriptor_read", "FS_SLICE_BYTES"),
+    (r"read of a file", "wasi/p2/fs_io.c", "wasi_filesystem_types_descriptor_read", "FS_SLICE_BYTES"),
     # what values themselves cost: strings and lists of any of these
     (r"lift a string", "host/string.c", "lift_utf8", "host_work("),
     (r"lift a string in UTF-16", "host/string.c", "lift_utf16_check", "host_work("),
@@ -158,18 +158,18 @@ BOUNDS = [
     (r"lower a list", "host/lower.c", "store_elements", "host_work("),
     (r"copy a list of numbers", "host/lower.c", "lower_list", "host_copy("),
     (r"a stream's meeting", "host/stream.c", "most", "MEETING_BYTES_MAX"),
-    (r"a stream's drain", "wasi/p3_stream.c", "drain_run", "DRAIN_BYTES_MAX"),
+    (r"a stream's drain", "wasi/p3/stream.c", "drain_run", "DRAIN_BYTES_MAX"),
     # preview 1
-    (r"p1_(args|environ)_(get|sizes_get)", None, None, None),  # sizes are the operator's, and a head's
-    (r"p1_fd_(read|pread|pwrite)", "wasi/fs_file.c", "fs_run_all", "engine_work("),
-    (r"p1_fd_write", "wasi/p1_fd.c", "write_standard", "engine_work("),
-    (r"p1_fd_readdir", "wasi/p1_fd.c", "p1_fd_readdir", "engine_work("),
-    (r"p1_fd_prestat_dir_name", "wasi/p1_fd.c", "p1_fd_prestat_dir_name", "d->preopen.n"),
-    (r"p1_path_\w+", "wasi/fs.c", "to_path", "ENAMETOOLONG"),
-    (r"p1_poll_oneoff", "wasi/p1_poll.c", "collect", "engine_work("),
-    (r"p1_random_get", "wasi/sys.c", "sys_random", "engine_work("),
-    (r"p1_sock_\w+", "wasi/p1_misc.c", "not_a_socket", "ENOTSOCK"),
-    (r"p1_(clock_\w+|proc_\w+|sched_yield|fd_(advise|allocate|close|datasync|sync|fdstat_\w+|filestat_\w+|prestat_get|renumber|seek|tell))", None, None, None),
+    (r"wasi_p1_(args|environ)_(get|sizes_get)", None, None, None),  # sizes are the operator's, and a head's
+    (r"wasi_p1_fd_(read|pread|pwrite)", "wasi/fs/file.c", "wasi_fs_run_all", "engine_work("),
+    (r"wasi_p1_fd_write", "wasi/p1/fd.c", "write_standard", "engine_work("),
+    (r"wasi_p1_fd_readdir", "wasi/p1/fd.c", "wasi_p1_fd_readdir", "engine_work("),
+    (r"wasi_p1_fd_prestat_dir_name", "wasi/p1/fd.c", "wasi_p1_fd_prestat_dir_name", "d->preopen.n"),
+    (r"wasi_p1_path_\w+", "wasi/fs/fs.c", "to_path", "ENAMETOOLONG"),
+    (r"wasi_p1_poll_oneoff", "wasi/p1/poll.c", "collect", "engine_work("),
+    (r"wasi_p1_random_get", "wasi/sys.c", "wasi_sys_random", "engine_work("),
+    (r"wasi_p1_sock_\w+", "wasi/p1/misc.c", "not_a_socket", "ENOTSOCK"),
+    (r"wasi_p1_(clock_\w+|proc_\w+|sched_yield|fd_(advise|allocate|close|datasync|sync|fdstat_\w+|filestat_\w+|prestat_get|renumber|seek|tell))", None, None, None),
     # the engine's runtime calls
     (r"rt_MEMORY_(COPY|INIT)", "engine/fiber.c", "engine_copy", "engine_work("),
     (r"rt_MEMORY_FILL", "engine/rtcall.c", "rt_MEMORY_FILL", "engine_work("),
@@ -213,8 +213,8 @@ def functions_with_sizes():
             params = [p.strip() for p in re.sub(r"\s+", " ", params).split(",")]
             if any(SIZED.search(p) for p in params if "*result" not in p and "host_export" not in p):
                 yield function
-    for function in re.findall(r"^X\((\w+),", source("wasi/p1.def"), re.M):
-        yield "p1_" + function
+    for function in re.findall(r"^X\((\w+),", source("wasi/p1/p1.def"), re.M):
+        yield "wasi_p1_" + function
     for function, params in re.findall(r'^X\((\w+), "([^"]*)"', source("abi/rtcall.def"), re.M):
         if re.search(r"\bl (n|delta_pages)\b|\bi n\b", params):
             yield "rt_" + function
@@ -225,7 +225,7 @@ def test_every_size_is_bounded():
     check(len(functions) > 100, len(functions))
     unknown = [f for f in functions if not any(re.fullmatch(b[0], f) for b in BOUNDS)]
     check(not unknown, "functions that are given a size, of which tests/attack/slices_test.py does not say what bounds it:", unknown)
-    idle = [b[0] for b in BOUNDS if re.match(r"wasi|p1_|rt_", b[0]) and not any(re.fullmatch(b[0], f) for f in functions)]
+    idle = [b[0] for b in BOUNDS if re.match(r"wasi|rt_", b[0]) and not any(re.fullmatch(b[0], f) for f in functions)]
     check(not idle, "rows for functions that are not there:", idle)
     for row, path, function, words in BOUNDS:
         if path:

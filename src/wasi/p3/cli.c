@@ -1,0 +1,324 @@
+/* p3: wasi:cli, and the run of a 0.3 command: by itself, or served as a CGI program (http/cgi.h). sys.h says what its streams are.
+ *
+ * Nothing that a guest writes is kept here: a stream to a full pipe waits in the guest, so the run's end loses nothing that a
+ * write had accepted.
+ */
+#include "wasi/http/cgi.h"
+#include "wasi/p3/p3_int.h"
+#include "wasi/standard.h"
+#include "wasi/sys.h"
+#include <errno.h>
+
+typedef struct wasi_p3_result_void_cli_types_error_code outcome;
+
+static outcome outcome_of(int error) {
+    return (outcome){.is_err = error,
+                     .err = error == EPIPE    ? WASI3_CLI_TYPES_ERROR_CODE_PIPE
+                            : error == EILSEQ ? WASI3_CLI_TYPES_ERROR_CODE_ILLEGAL_BYTE_SEQUENCE
+                                              : WASI3_CLI_TYPES_ERROR_CODE_IO};
+}
+
+static enum abi_trap no_memory(struct host_call *call) {
+    return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory for another standard stream");
+}
+
+/* ---- environment, exit ---- */
+
+enum abi_trap wasi3_cli_environment_get_environment(struct host_call *call, struct wasi_p3_list_tuple2_string_string *result) {
+    struct wasi_sys_pairs pairs = {};
+    enum abi_trap t = wasi_sys_environment(call, &pairs);
+    static_assert(sizeof *result->p == sizeof *pairs.p && sizeof *result == sizeof pairs);
+    memcpy(result, &pairs, sizeof pairs);
+    return t;
+}
+
+enum abi_trap wasi3_cli_environment_get_arguments(struct host_call *call, struct wasi_p3_list_string *result) {
+    struct wasi_sys_strings strings = {};
+    enum abi_trap t = wasi_sys_arguments(call, &strings);
+    *result = (struct wasi_p3_list_string){strings.p, strings.n};
+    return t;
+}
+
+/* There is none: paths are relative to what is granted. */
+enum abi_trap wasi3_cli_environment_get_initial_cwd(struct host_call *call, struct wasi_p3_option_string *result) {
+    return ABI_TRAP_NONE;
+}
+
+enum abi_trap wasi3_cli_exit_exit(struct host_call *call, const struct wasi_p3_result_void_void *status) {
+    return engine_exit(host_instance_engine(call->instance), status->is_err);
+}
+enum abi_trap wasi3_cli_exit_exit_with_code(struct host_call *call, uint8_t status_code) {
+    return engine_exit(host_instance_engine(call->instance), status_code);
+}
+
+/* ---- standard input ---- */
+
+enum { INPUT_BYTES = 16 << 10 };
+
+struct input {
+    struct host_instance *in;
+    struct net_loop *loop;
+    struct wasi_cgi *cgi; /* NULL: */
+    int fd;               /* -1: empty */
+    struct wasi_std_watch *watch;
+    struct wasi_p3_feed *feed;
+    struct wasi_p3_promise *promise;
+    int error;
+    enum net_flow last; /* what a peek said: END and FAILED stand (a terminal would go on behind its end) */
+    size_t at, n;
+    uint8_t bytes[INPUT_BYTES];
+};
+
+static void input_wake(void *arg) {
+    struct input *i = arg;
+    wasi_std_watch_free(i->watch);
+    i->watch = NULL;
+    if (i->cgi) wasi_cgi_listen_input(i->cgi, NULL, NULL);
+    wasi_p3_feed_wake(i->feed);
+}
+
+static enum net_flow input_wait(struct input *i) {
+    if (i->cgi) wasi_cgi_listen_input(i->cgi, input_wake, i);
+    else if (!i->watch) i->watch = wasi_std_watch_new(i->loop, i->fd, NET_READABLE, input_wake, i);
+    return NET_FLOW_WAIT;
+}
+
+static enum net_flow input_fill(struct input *i, size_t want) {
+    size_t n = want ? MIN(want, sizeof i->bytes) : sizeof i->bytes;
+    i->at = i->n = 0;
+    if (i->cgi) {
+        enum net_flow flow = wasi_cgi_read(i->cgi, i->bytes, n, &i->n);
+        if (flow == NET_FLOW_FAILED) i->error = EIO;
+        return flow == NET_FLOW_WAIT ? input_wait(i) : flow;
+    }
+    if (i->fd < 0) return NET_FLOW_END;
+    int e = wasi_std_read(i->fd, i->bytes, n, &i->n);
+    if (e == EAGAIN) return input_wait(i);
+    i->error = e;
+    return e ? NET_FLOW_FAILED : i->n ? NET_FLOW_DATA : NET_FLOW_END;
+}
+
+static enum net_flow input_peek(void *arg, size_t want, const void **p, size_t *n) {
+    struct input *i = arg;
+    bool over = i->last == NET_FLOW_END || i->last == NET_FLOW_FAILED;
+    enum net_flow flow = over ? i->last : i->at < i->n ? NET_FLOW_DATA : input_fill(i, want);
+    i->last = flow;
+    *p = i->bytes + i->at;
+    *n = i->n - i->at;
+    return flow;
+}
+
+static void input_consume(void *arg, size_t n) { ((struct input *)arg)->at += n; }
+
+static void input_free(struct input *i) {
+    wasi_std_watch_free(i->watch);
+    if (i->cgi) wasi_cgi_listen_input(i->cgi, NULL, NULL);
+    host_uncharge(i->in, sizeof *i);
+    free(i);
+}
+
+static void input_over(void *arg) {
+    struct input *i = arg;
+    outcome o = outcome_of(i->error);
+    struct wasi_p3_promise *promise = i->promise;
+    input_free(i);
+    wasi_p3_promise_keep(promise, &o, NULL);
+}
+
+static const struct wasi_p3_feed_ops input_ops = {input_peek, input_consume, input_over};
+
+enum abi_trap wasi3_cli_stdin_read_via_stream(struct host_call *call,
+                                              struct wasi_p3_tuple2_stream_u8_future_result_void_cli_types_error_code *result) {
+    struct wasi_run *run = wasi_p2_run(call);
+    struct wasi_cgi *cgi = wasi_sys_cgi(run);
+    if (!host_charge(call->instance, sizeof(struct input))) return no_memory(call);
+    struct input *i = calloc(1, sizeof *i);
+    ENSURE(i);
+    i->in = call->instance;
+    i->loop = run->app->loop;
+    i->cgi = cgi;
+    i->fd = run->config.exchange ? -1 : run->config.stdin_fd;
+    result->f1 = wasi_p3_promise_new(i->in, sizeof(outcome), &i->promise);
+    result->f0 = result->f1 ? wasi_p3_feed_new(i->in, &input_ops, i, &i->feed) : NULL;
+    if (result->f0) return ABI_TRAP_NONE;
+    if (result->f1) {
+        wasi_p3_promise_abandon(i->promise);
+        host_future_close(result->f1);
+    }
+    input_free(i);
+    return no_memory(call);
+}
+
+/* ---- standard output and error ---- */
+
+enum { LOG_BYTES = 16 << 10 };
+
+struct output {
+    struct host_instance *in;
+    struct net_loop *loop;
+    struct wasi_cgi *cgi; /* NULL: */
+    const struct wasi_out *to;
+    struct wasi_std_watch *watch;
+    struct wasi_p3_drain *drain;
+    struct wasi_p3_promise *promise;
+};
+
+static void output_wake(void *arg) {
+    struct output *o = arg;
+    wasi_std_watch_free(o->watch);
+    o->watch = NULL;
+    if (o->cgi) wasi_cgi_listen_output(o->cgi, NULL, NULL);
+    wasi_p3_drain_wake(o->drain);
+}
+
+static size_t output_room(void *arg) {
+    struct output *o = arg;
+    bool plain = !o->cgi && (o->to->write || o->to->fd < 0);
+    size_t room = o->cgi  ? (wasi_cgi_broken(o->cgi) ? 1 : wasi_cgi_room(o->cgi))
+                  : plain ? (size_t)LOG_BYTES
+                          : wasi_std_room(o->to->fd);
+    if (room) return room;
+    if (o->cgi) wasi_cgi_listen_output(o->cgi, output_wake, o);
+    else if (!o->watch) o->watch = wasi_std_watch_new(o->loop, o->to->fd, NET_WRITABLE, output_wake, o);
+    return 0;
+}
+
+static void output_free(struct output *o, int error) {
+    outcome result = outcome_of(error);
+    struct wasi_p3_promise *promise = o->promise;
+    wasi_std_watch_free(o->watch);
+    if (o->cgi) wasi_cgi_listen_output(o->cgi, NULL, NULL);
+    host_uncharge(o->in, sizeof *o);
+    free(o);
+    if (promise) wasi_p3_promise_keep(promise, &result, NULL);
+}
+
+static bool output_write(void *arg, str bytes) {
+    struct output *o = arg;
+    int error = o->cgi ? wasi_cgi_put(o->cgi, bytes) : wasi_out_write(o->to, bytes);
+    if (error) output_free(o, error);
+    return !error;
+}
+
+static void output_over(void *arg, bool gone) { output_free(arg, 0); }
+
+static const struct wasi_p3_drain_ops output_ops = {output_room, output_write, output_over};
+
+static enum abi_trap output(struct host_call *call, struct host_stream *data, struct wasi_cgi *cgi, const struct wasi_out *to,
+                            struct host_future **result) {
+    if (!host_charge(call->instance, sizeof(struct output))) {
+        host_stream_close(data);
+        return no_memory(call);
+    }
+    struct output *o = malloc(sizeof *o);
+    ENSURE(o);
+    *o = (struct output){.in = call->instance, .loop = wasi_p2_run(call)->app->loop, .cgi = cgi, .to = to};
+    *result = wasi_p3_promise_new(o->in, sizeof(outcome), &o->promise);
+    o->drain = wasi_p3_drain_new(o->in, data, &output_ops, o); /* which has taken the stream, also when it is NULL */
+    if (*result && o->drain) {
+        wasi_p3_drain_wake(o->drain);
+        return ABI_TRAP_NONE;
+    }
+    if (o->drain) wasi_p3_drain_stop(o->drain);
+    if (*result) {
+        wasi_p3_promise_abandon(o->promise);
+        host_future_close(*result);
+    }
+    o->promise = NULL;
+    output_free(o, 0);
+    return no_memory(call);
+}
+
+enum abi_trap wasi3_cli_stdout_write_via_stream(struct host_call *call, struct host_stream *data, struct host_future **result) {
+    struct wasi_run *run = wasi_p2_run(call);
+    return output(call, data, wasi_sys_cgi(run), &run->config.out, result);
+}
+enum abi_trap wasi3_cli_stderr_write_via_stream(struct host_call *call, struct host_stream *data, struct host_future **result) {
+    return output(call, data, NULL, &wasi_p2_run(call)->config.err, result);
+}
+
+/* ---- terminals: only to be asked whether there is one ---- */
+
+struct wasi3_cli_terminal_input_terminal_input {
+    struct wasi_p2_object o;
+};
+struct wasi3_cli_terminal_output_terminal_output {
+    struct wasi_p2_object o;
+};
+
+void wasi3_cli_terminal_input_terminal_input_drop(struct host_instance *in,
+                                                  struct wasi3_cli_terminal_input_terminal_input *self) {
+    wasi_p2_unref(in, self);
+}
+void wasi3_cli_terminal_output_terminal_output_drop(struct host_instance *in,
+                                                    struct wasi3_cli_terminal_output_terminal_output *self) {
+    wasi_p2_unref(in, self);
+}
+
+enum abi_trap wasi3_cli_terminal_stdin_get_terminal_stdin(struct host_call *call,
+                                                          struct wasi_p3_option_cli_terminal_input_terminal_input *result) {
+    if (!wasi_sys_is_terminal(wasi_p2_run(call), SYS_STDIN)) return ABI_TRAP_NONE;
+    P2_NEW(call, terminal, wasi3_cli_terminal_input_terminal_input, NULL);
+    result->some = true;
+    result->value = terminal;
+    return ABI_TRAP_NONE;
+}
+
+static enum abi_trap terminal_of(struct host_call *call, enum wasi_sys_stream which,
+                                 struct wasi_p3_option_cli_terminal_output_terminal_output *result) {
+    if (!wasi_sys_is_terminal(wasi_p2_run(call), which)) return ABI_TRAP_NONE;
+    P2_NEW(call, terminal, wasi3_cli_terminal_output_terminal_output, NULL);
+    result->some = true;
+    result->value = terminal;
+    return ABI_TRAP_NONE;
+}
+
+enum abi_trap wasi3_cli_terminal_stdout_get_terminal_stdout(struct host_call *call,
+                                                            struct wasi_p3_option_cli_terminal_output_terminal_output *result) {
+    return terminal_of(call, SYS_STDOUT, result);
+}
+enum abi_trap wasi3_cli_terminal_stderr_get_terminal_stderr(struct host_call *call,
+                                                            struct wasi_p3_option_cli_terminal_output_terminal_output *result) {
+    return terminal_of(call, SYS_STDERR, result);
+}
+
+/* ---- the run of a command ---- */
+
+static err bind(struct wasi_app *app, struct diag *d) {
+    app->kind_data = (void *)(uintptr_t)host_component_export(app->component, &wasi3_cli_run_run_export, d);
+    if (!app->kind_data) return diag_set(d, ERR_LINK, DIAG_NOWHERE, "it does not export wasi:cli/run");
+    return ERR_OK;
+}
+
+static void on_idle(struct host_instance *in, void *fiber) { engine_ready(fiber); }
+
+/* run has returned; what it started may still be at work. False: killed. */
+static bool wait_for_tasks(struct wasi_run *run) {
+    struct engine *engine = run->app->engine;
+    bool alive = true;
+    host_instance_on_idle(run->in, on_idle, engine_fiber_current(engine));
+    while (alive && !host_instance_dead(run->in) && host_instance_tasks(run->in)) alive = engine_park(engine);
+    host_instance_on_idle(run->in, NULL, NULL);
+    return alive;
+}
+
+static void run_command(struct wasi_run *run) {
+    struct wasi_cgi *cgi = wasi_sys_cgi(run);
+    if (run->ended) return;
+    struct host_call call;
+    struct wasi_p3_result_void_void result = {};
+    host_call_begin(&call, run->in);
+    enum abi_trap t = wasi3_cli_run_call_run(&call, run->app->kind_data, &result);
+    host_call_end(&call);
+    if (!t && !wait_for_tasks(run)) t = ABI_TRAP_INTERRUPTED;
+    if (!t && host_instance_dead(run->in)) t = engine_last_trap(host_instance_engine(run->in))->trap;
+    int status = t == ABI_TRAP_EXIT ? engine_last_trap(host_instance_engine(run->in))->exit_code : result.is_err;
+    if (t != ABI_TRAP_NONE && t != ABI_TRAP_EXIT) wasi_run_end_trap(run, t);
+    else if (cgi) wasi_cgi_end(cgi, status);
+    else {
+        run->outcome.exit_status = status;
+        wasi_run_end(run, WASI_END_OK, "%s", "");
+    }
+}
+
+const struct wasi_ops wasi_p3_command_ops = {.bind = bind, .main = run_command};

@@ -1,0 +1,224 @@
+/* p3: wasi:http/client.send, and handler.handle, which a middleware imports: requests of a guest.
+ *
+ *   send ─> WAITING ── the head of a response ──> ANSWERED ── nobody holds the response or its body ──> freed
+ *              └── refused, failed, cancelled, the request's trailers are an error ──> freed
+ *
+ * The request's body goes on after the answer has begun, until nobody wants the answer's body any more. */
+#include "wasi/http/outgoing.h"
+#include "wasi/p3/http.h"
+
+typedef struct wasi_p3_result_http_types_response_http_types_error_code send_result;
+
+struct wasi_p3_fetch {
+    struct wasi_p2_object o; /* held by the pending call, then by the response and its body */
+    struct wasi_run *run;    /* NULL: its instance is gone */
+    struct host_instance *in;
+    struct net_fetch *fetch;      /* NULL: gone */
+    struct host_pending *pending; /* NULL: answered */
+    struct wasi_outgoing_origin origin;
+    send_result *result; /* while it pends */
+    struct wasi_p3_inlet inlet;
+    struct wasi_p3_outlet outlet;
+    struct wasi_p3_fetch *next, **prev; /* of the run */
+};
+
+/* Everything between it and the network ends. */
+static void cut(struct wasi_p3_fetch *f) {
+    struct net_fetch *fetch = f->fetch;
+    if (!fetch) return;
+    f->fetch = NULL;
+    if ((*f->prev = f->next)) f->next->prev = f->prev;
+    wasi_p3_outlet_stop(&f->outlet, NET_CONNECTION_TERMINATED);
+    wasi_p3_outlet_sent(&f->outlet, NET_CONNECTION_TERMINATED, NULL);
+    wasi_p3_inlet_detach(&f->inlet);
+    net_fetch_free(fetch);
+}
+
+/* The same where references are left, which may go with its parts. */
+static void stop(struct wasi_p3_fetch *f) {
+    wasi_p2_ref(f);
+    cut(f);
+    wasi_p2_unref(f->in, f);
+}
+
+static void fetch_destroy(struct host_instance *in, void *self) { cut(self); }
+
+void wasi_p3_client_gone(struct wasi_run *run) {
+    while (run->fetches) stop(run->fetches);
+}
+
+/* ---- the answer ---- */
+
+static void fail(struct wasi_p3_fetch *f, enum net_error e, const struct wasi3_http_types_error_code *code) {
+    struct host_pending *p = f->pending;
+    if (!p) return;
+    f->pending = NULL;
+    f->result->is_err = true;
+    wasi_p3_error_code(e, &f->result->err);
+    if (code) f->result->err = (struct wasi3_http_types_error_code){.tag = code->tag};
+    wasi_p3_outlet_sent(&f->outlet, e, code);
+    stop(f);
+    host_pending_done(p);
+    wasi_p2_unref(f->in, f);
+}
+
+static void on_change(void *arg) {
+    struct wasi_p3_fetch *f = arg;
+    struct host_pending *p = f->pending;
+    if (f->fetch) wasi_outgoing_failed(f->run, &f->origin, f->fetch);
+    if (!p) return;
+    const struct net_response *response = net_fetch_response(f->fetch);
+    if (!response) {
+        if (net_fetch_error(f->fetch) != NET_OK) fail(f, net_fetch_error(f->fetch), NULL);
+        return;
+    }
+    wasi_p3_inlet_init(&f->inlet, f->in, net_fetch_source(f->fetch), NULL, NULL);
+    f->result->ok = wasi_p3_response_of(f->in, response, &f->inlet, f);
+    if (!f->result->ok) {
+        fail(f, NET_INTERNAL_ERROR, NULL);
+        return;
+    }
+    f->pending = NULL;
+    wasi_p3_outlet_sent(&f->outlet, NET_OK, NULL);
+    host_pending_done(p);
+    wasi_p2_unref(f->in, f);
+}
+
+static void on_cancel(struct host_pending *p, void *arg) {
+    struct wasi_p3_fetch *f = arg;
+    f->pending = NULL;
+    stop(f);
+    host_pending_cancelled(p);
+    wasi_p2_unref(f->in, f);
+}
+
+static void on_gone(struct host_pending *p, void *arg) {
+    struct wasi_p3_fetch *f = arg;
+    f->pending = NULL;
+    stop(f);
+    wasi_p2_unref(f->in, f);
+}
+
+static const struct host_pending_ops pending_ops = {on_cancel, on_gone};
+
+static void body_over(void *arg, enum net_error e, const struct wasi3_http_types_error_code *code) {
+    struct wasi_p3_fetch *f = arg;
+    if (e != NET_OK && f->fetch) fail(f, net_fetch_error(f->fetch) != NET_OK ? net_fetch_error(f->fetch) : e, code);
+}
+
+/* ---- the request ---- */
+
+struct target {
+    str scheme, authority;
+    str host;      /* the Host to send; empty: the authority */
+    bool forwards; /* to where --forward says */
+};
+
+/* The fields to send: the guest's, and CDN-Loop. */
+static uint32_t fields_to_send(arena *scratch, const struct wasi3_http_types_request *r, const struct target *target, str seen,
+                               struct net_field *to) {
+    uint32_t n = 0;
+    const struct wasi_http_fields *own = r->headers ? &r->headers->f : NULL;
+    for (; own && n < own->count; n++) to[n] = own->list[n].f;
+    if (target->host.n) to[n++] = (struct net_field){STR("host"), target->host};
+    to[n++] = wasi_outgoing_loop(scratch, seen);
+    return n;
+}
+
+static bool has_body(const struct wasi3_http_types_request *r) {
+    if (r->body.kind == P3_BODY_GUEST) return r->body.contents;
+    return r->body.kind == P3_BODY_HOST && r->came_with_body;
+}
+
+static enum net_error start(struct wasi_p3_fetch *f, struct wasi3_http_types_request *r, const struct target *to, str seen) {
+    struct wasi_run *run = f->run;
+    uint64_t otherwise = run->app->config.limits.outgoing_timeout_ms;
+    struct wasi3_http_types_request_options none = {}, *o = r->options ? r->options : &none;
+    arena *scratch = arena_new(0);
+    if (!r->headers && r->net)
+        r->headers = wasi_http_fields_of(f->in, sizeof *r->headers, r->net->fields, r->net->fields_count, NULL);
+    struct net_field *fields = arena_array(scratch, struct net_field, (r->headers ? r->headers->f.count : 0) + 3);
+    bool body = has_body(r);
+    struct net_fetch_request rq = {
+        .method = r->method,
+        .scheme = to->scheme,
+        .authority = to->authority,
+        .path = r->has_path ? r->path : (str){},
+        .fields = fields,
+        .fields_count = fields_to_send(scratch, r, to, seen, fields),
+        .has_body = body,
+        .connect_ms_max = wasi_outgoing_ms(o->connect.some, o->connect.value, otherwise),
+        .first_byte_ms_max = wasi_outgoing_ms(o->first_byte.some, o->first_byte.value, otherwise),
+        .between_bytes_ms_max = wasi_outgoing_ms(o->between_bytes.some, o->between_bytes.value, otherwise),
+        .head_bytes_max = (uint32_t)MIN(run->app->config.limits.head_bytes_max, (uint64_t)UINT32_MAX),
+        .quota = &run->outgoing,
+        .allow_address = to->forwards ? wasi_outgoing_may_forward : wasi_outgoing_may_reach,
+        .allow_address_arg = run->app,
+    };
+    enum net_error e = net_fetch_new(wasi_app_client(run->app), &rq, on_change, f, &f->fetch);
+    arena_free(scratch);
+    if (e != NET_OK) return e;
+    f->prev = &run->fetches;
+    if ((f->next = run->fetches)) f->next->prev = &f->next;
+    run->fetches = f;
+    return NET_OK;
+}
+
+/* Fails at once: the request is taken, its body's writer learns why. */
+static enum abi_trap refuse(struct host_call *call, struct wasi3_http_types_request *r, enum net_error e, send_result *result) {
+    wasi_p3_body_fail(call->instance, &r->body, e);
+    wasi_p2_unref(call->instance, r);
+    result->is_err = true;
+    wasi_p3_error_code(e, &result->err);
+    return ABI_TRAP_NONE;
+}
+
+static enum abi_trap send(struct host_call *call, struct wasi3_http_types_request *r, const struct target *to, str seen,
+                          send_result *result) {
+    struct host_instance *in = call->instance;
+    struct wasi_p3_fetch *f = wasi_p2_object_new(in, sizeof *f, fetch_destroy);
+    if (!f) return refuse(call, r, NET_INTERNAL_ERROR, result);
+    if (!wasi_p2_object_holds(in, f, NET_FETCH_BYTES_MAX)) {
+        wasi_p2_unref(in, f);
+        return refuse(call, r, NET_CONNECTION_LIMIT_REACHED, result);
+    }
+    f->in = in;
+    f->run = wasi_p2_run(call);
+    f->origin = wasi_outgoing_origin(f->run);
+    f->result = result;
+    enum net_error e = start(f, r, to, seen);
+    if (e == NET_OK && !(f->pending = host_pend(call, &pending_ops, f))) e = NET_INTERNAL_ERROR;
+    if (e != NET_OK) {
+        wasi_p2_unref(in, f);
+        return refuse(call, r, e, result);
+    }
+    f->outlet = (struct wasi_p3_outlet){
+        .in = in, .wrong_size = NET_HTTP_REQUEST_BODY_SIZE, .on_over = body_over, .arg = f, .hold_sent = true};
+    if (has_body(r)) f->outlet.sink = net_fetch_sink(f->fetch);
+    wasi_p3_outlet_start(&f->outlet, &r->body);
+    wasi_p2_unref(in, r);
+    return ABI_TRAP_NONE;
+}
+
+enum abi_trap wasi3_http_client_send(struct host_call *call, struct wasi3_http_types_request *request, send_result *result) {
+    struct target to = {.scheme = request->has_scheme ? request->scheme : STR("https"),
+                        .authority = request->has_authority ? request->authority : (str){}};
+    str seen = wasi_p3_service_seen(call->instance);
+    enum net_error refused = wasi_outgoing_refuse(wasi_p2_run(call), to.scheme, to.authority, seen);
+    return refused != NET_OK ? refuse(call, request, refused, result) : send(call, request, &to, seen, result);
+}
+
+/* The next handler of a middleware: the server that it was put before. */
+enum abi_trap wasi3_http_handler_handle(struct host_call *call, struct wasi3_http_types_request *request, send_result *result) {
+    struct wasi_run *run = wasi_p2_run(call);
+    const struct wasi_config *c = &run->app->config;
+    struct target to = {c->forward_scheme, c->forward_authority, request->has_authority ? request->authority : (str){}, true};
+    str seen = wasi_p3_service_seen(call->instance);
+    enum net_error refused = NET_CONFIGURATION_ERROR;
+    if (to.authority.n)
+        refused = wasi_outgoing_loops(seen) ? NET_LOOP_DETECTED : wasi_app_client(run->app) ? NET_OK : NET_CONFIGURATION_ERROR;
+    else
+        log_event(LOG_WARN, "no-next-handler", LF_CSTR("reason", "it imports wasi:http/handler"),
+                  LF_CSTR("configure", "--forward URL"));
+    return refused != NET_OK ? refuse(call, request, refused, result) : send(call, request, &to, seen, result);
+}

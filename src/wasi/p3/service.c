@@ -1,0 +1,607 @@
+/* p3: a WASI 0.3 component that serves: wasi:http/handler.
+ *
+ * A *home* is an instance, a *call* one task in it, which serves one run (a request). An instance serves one request and is reset, or,
+ * with instance_requests, several at a time and one after another.
+ *
+ *   run   ── start ──> SERVED ── response out, or failed, or killed ──> reported (run->state is not the call any more)
+ *   call  ── begin ──> RUNNING ── run reported ──> LINGERING ── task ended ──> freed     (or the task ends first)
+ *                                                      └── due: the home is killed, or retired until its other requests are done
+ *   home  ── new ──> OPEN <──> FULL ── worn, retired, dead ──> no calls, no fibers ──> released
+ *
+ * 1. What a guest does after its response is out is bounded: linger_ms, after cancelling cancel_ms. It never holds the connection.
+ * 2. A trap ends every request of its home, each with a status of its own; the one whose task trapped has the backtrace.
+ * 3. Homes are released and calls are freed in the app's turn alone, on the loop's stack.
+ */
+#include "wasi/http/outgoing.h"
+#include "wasi/p3/http.h"
+#include <stdlib.h>
+
+enum { TICK_MS = 50, LOOK_AT = 8, ID_BYTES = 40, IDS_BYTES = 16 * ID_BYTES };
+
+struct link {
+    struct link *next, *prev; /* to itself: the head of an empty list. NULL: in no list */
+};
+static void link_init(struct link *head) { head->next = head->prev = head; }
+static void link_first(struct link *head, struct link *l) {
+    *l = (struct link){head->next, head};
+    head->next->prev = l;
+    head->next = l;
+}
+static void link_remove(struct link *l) {
+    if (!l->next) return;
+    l->next->prev = l->prev;
+    l->prev->next = l->next;
+    *l = (struct link){};
+}
+static bool link_empty(const struct link *head) { return head->next == head; }
+
+struct call {
+    struct host_invocation inv;
+    struct home *home;
+    struct wasi_run *run;                     /* NULL: reported */
+    struct wasi3_http_types_request *request; /* referenced, until the run is reported */
+    struct {
+        struct wasi3_http_types_request *request;
+    } args;
+    struct wasi_p3_result_http_types_response_http_types_error_code result;
+    struct wasi_p3_inlet inlet;
+    struct wasi_p3_outlet outlet;
+    bool begun, response_over, task_over, overdue;
+    uint64_t due_ns;       /* while it lingers */
+    str seen;              /* the request's CDN-Loop; heap */
+    char id[ID_BYTES];     /* the request's; what does not fit is cut off */
+    struct link lingering; /* of the service */
+    struct link of_home;
+};
+struct home {
+    struct wasi_run resident; /* the user of the instance: what functions of 0.2 and 0.3 take for their run */
+    struct service *service;
+    struct host_instance *in;
+    struct link calls;
+    uint32_t calls_count, runs_count, overdue_count, served;
+    uint32_t pins;                       /* reported runs that show its trap record */
+    bool started, retired, killed, dead; /* killed: by us, so that there is no trap to show */
+    uint64_t idle_since_ns;
+    struct link open;    /* of the service: it takes requests */
+    struct link settled; /* of the service: to be looked at in the turn */
+};
+struct service {
+    struct wasi_app *app;
+    const struct host_export *handle;
+    bool starts;
+    struct link open, settled, lingering;
+    struct net_timer *timer;
+    bool ticking;
+    struct home *free_homes;
+    struct call *free_calls;
+};
+
+static struct call *call_of(struct host_invocation *inv) { return container_of(inv, struct call, inv); }
+
+static void settle(struct home *h) {
+    if (h->settled.next) return;
+    link_first(&h->service->settled, &h->settled);
+    net_loop_wake(h->service->app->loop);
+}
+
+static void retire(struct home *h) {
+    h->retired = true;
+    link_remove(&h->open);
+}
+
+/* ---- what an instance prints: to the request it belongs to, where that is known ---- */
+
+static const struct wasi_run *run_behind(struct home *h) {
+    struct host_invocation *inv = host_instance_current(h->in);
+    if (inv) return call_of(inv)->run;
+    return h->calls_count == 1 ? container_of(h->calls.next, struct call, of_home)->run : NULL;
+}
+
+static void home_out(void *arg, str bytes) {
+    struct home *h = arg;
+    const struct wasi_run *run = run_behind(h);
+    (void)!wasi_out_write(run ? &run->config.out : &h->service->app->config.out, bytes);
+}
+static void home_err(void *arg, str bytes) {
+    struct home *h = arg;
+    const struct wasi_run *run = run_behind(h);
+    (void)!wasi_out_write(run ? &run->config.err : &h->service->app->config.err, bytes);
+}
+
+str wasi_p3_service_seen(struct host_instance *in) {
+    struct host_invocation *inv = host_instance_current(in);
+    return inv ? call_of(inv)->seen : (str){};
+}
+
+str wasi_p3_service_request_id(struct host_instance *in) {
+    struct host_invocation *inv = host_instance_current(in);
+    return inv ? str_c(call_of(inv)->id) : (str){};
+}
+
+/* ---- calls ---- */
+
+static struct call *call_new(struct home *h, struct wasi_run *run) {
+    struct service *s = h->service;
+    struct call *c = s->free_calls;
+    if (c) s->free_calls = (struct call *)c->lingering.next;
+    else c = malloc(sizeof *c);
+    ENSURE(c);
+    memset(c, 0, sizeof *c);
+    c->home = h;
+    c->run = run;
+    snprintf(c->id, sizeof c->id, STR_FMT, STR_ARG(run->config.request_id));
+    link_first(&h->calls, &c->of_home);
+    h->calls_count++;
+    h->runs_count++;
+    h->served++;
+    return c;
+}
+
+static void call_free(struct call *c) {
+    struct service *s = c->home->service;
+    if (c->overdue) c->home->overdue_count--;
+    c->home->calls_count--;
+    link_remove(&c->of_home);
+    link_remove(&c->lingering);
+    free((void *)(uintptr_t)c->seen.p);
+    c->lingering.next = (struct link *)s->free_calls;
+    s->free_calls = c;
+}
+
+static bool call_over(const struct call *c) { return !c->run && (c->task_over || !c->begun); }
+
+/* The run's outcome is known: the exchange may end from here on. */
+static void report(struct call *c) {
+    struct wasi_run *run = c->run;
+    struct home *h = c->home;
+    c->run = NULL;
+    h->runs_count--;
+    wasi_p3_inlet_detach(&c->inlet);
+    wasi_p3_outlet_stop(&c->outlet, NET_CONNECTION_TERMINATED);
+    if (c->request) wasi_p3_request_detach(c->request);
+    c->request = NULL;
+    run->state = NULL;
+    if (run->outcome.trap) {
+        run->state = h;
+        h->pins++;
+    }
+    if (!c->task_over && c->begun && !h->dead) {
+        c->due_ns = clock_mono_ns() + h->service->app->config.limits.linger_ms * 1'000'000;
+        link_first(&h->service->lingering, &c->lingering);
+    }
+    if (call_over(c)) settle(h);
+    wasi_run_finished(run);
+}
+
+static void fail(struct call *c, enum wasi_end end, const char *why) {
+    if (!c->run) return;
+    wasi_run_end(c->run, end, "%s", why);
+    report(c);
+}
+
+/* Once the response is out, what is left of the request's body is waited for only by a guest that still wants it. */
+static void maybe_report(struct call *c) {
+    if (!c->run || !c->response_over) return;
+    bool wants_body = net_exchange_request(c->run->config.exchange)->has_body && !c->inlet.over;
+    if (!wants_body || c->task_over) fail(c, WASI_END_OK, "");
+}
+
+static void on_inlet_over(void *arg) { maybe_report(arg); }
+
+static void on_task_over(struct host_invocation *inv, void *arg) {
+    struct call *c = arg;
+    c->task_over = true;
+    maybe_report(c);
+    settle(c->home);
+}
+
+/* ---- the response ---- */
+
+static void on_response_over(void *arg, enum net_error e, const struct wasi3_http_types_error_code *code) {
+    struct call *c = arg;
+    if (!c->run) return;
+    bool gone = net_sink_error(net_exchange_sink(c->run->config.exchange)) != NET_OK;
+    if (e == NET_OK) {
+        c->response_over = true;
+        maybe_report(c);
+    } else if (gone) {
+        fail(c, WASI_END_CLIENT_GONE, "");
+    } else if (code) {
+        fail(c, WASI_END_ERROR, net_error_wit(wasi_p3_error_of(code)));
+    } else if (e == NET_HTTP_RESPONSE_BODY_SIZE) {
+        fail(c, WASI_END_BAD_RESPONSE, "its body is not as long as its content-length says");
+    } else {
+        fail(c, WASI_END_NO_RESPONSE, net_error_text(e));
+    }
+}
+
+static void respond(struct call *c, struct wasi3_http_types_response *r) {
+    struct net_exchange *x = c->run->config.exchange;
+    const struct net_field *fields = wasi_http_fields_array(&c->inv.call, &r->headers->f);
+    err e = fields ? net_exchange_respond(x, r->status, fields, r->headers->f.count) : ERR_INVALID;
+    if (e != ERR_OK) {
+        fail(c, e == ERR_CLOSED ? WASI_END_CLIENT_GONE : WASI_END_BAD_RESPONSE,
+             e == ERR_CLOSED ? "" : "its status or headers cannot be sent");
+        return;
+    }
+    c->outlet = (struct wasi_p3_outlet){.in = c->home->in,
+                                        .sink = net_exchange_sink(x),
+                                        .wrong_size = NET_HTTP_RESPONSE_BODY_SIZE,
+                                        .on_over = on_response_over,
+                                        .arg = c};
+    wasi_p3_outlet_start(&c->outlet, &r->body);
+}
+
+static void report_error(struct call *c, const struct wasi3_http_types_error_code *code) {
+    char text[256];
+    bool own = code->tag == WASI3_HTTP_TYPES_ERROR_CODE_INTERNAL_ERROR && code->internal_error.some;
+    str why = own ? code->internal_error.value : str_c(net_error_wit(wasi_p3_error_of(code)));
+    snprintf(text, sizeof text, STR_FMT, STR_ARG(why));
+    fail(c, WASI_END_ERROR, text);
+}
+
+static void on_done(struct host_invocation *inv, void *arg) {
+    struct call *c = arg;
+    if (inv->trap) {
+        if (c->run) {
+            wasi_run_end_trap(c->run, inv->trap);
+            report(c);
+        }
+    } else if (inv->cancelled) {
+        fail(c, WASI_END_NO_RESPONSE, "it gave up");
+    } else if (c->result.is_err) {
+        if (c->run) report_error(c, &c->result.err);
+    } else {
+        if (c->run) respond(c, c->result.ok);
+        wasi_p2_unref(c->home->in, c->result.ok);
+    }
+    host_invoke_end(inv);
+    if (call_over(c)) settle(c->home);
+}
+
+static void begin(struct call *c) {
+    struct wasi_run *run = c->run;
+    struct net_exchange *x = run->config.exchange;
+    const struct net_request *rq = net_exchange_request(x);
+    struct host_instance *in = c->home->in;
+    str seen = wasi_outgoing_seen(x);
+    if (seen.n) { /* at most a request head's bytes */
+        uint8_t *own = malloc(seen.n);
+        ENSURE(own);
+        c->seen = (str){memcpy(own, seen.p, seen.n), seen.n};
+    }
+    bool https = run->config.https || str_eqc(rq->scheme, "https");
+    wasi_p3_inlet_init(&c->inlet, in, net_exchange_source(x), on_inlet_over, c);
+    c->request = wasi_p3_request_of(in, rq, https, &c->inlet);
+    if (!c->request) {
+        fail(c, WASI_END_LIMIT, "the host memory of an instance is too small for a request");
+        return;
+    }
+    c->begun = true;
+    c->args.request = wasi_p2_ref(c->request);
+    host_invoke(&c->inv, in, c->home->service->handle, &c->args, &c->result, on_done, c);
+    host_invoke_on_end(&c->inv, on_task_over);
+}
+
+/* ---- homes ---- */
+
+/* Whose task it was that trapped, if that can be known. */
+static struct call *guilty_call(struct home *h) {
+    struct host_invocation *inv = host_instance_culprit(h->in);
+    if (inv) return call_of(inv);
+    struct call *only = NULL;
+    for (struct link *l = h->calls.next; l != &h->calls; l = l->next) {
+        struct call *c = container_of(l, struct call, of_home);
+        if (c->run && only) return NULL;
+        if (c->run) only = c;
+    }
+    return !only && h->calls_count == 1 ? container_of(h->calls.next, struct call, of_home) : only;
+}
+
+/* The ids of the requests that were in it, the youngest first, as many as fit. */
+static void list_ids(const struct home *h, char *to, size_t size) {
+    size_t n = 0;
+    to[0] = 0;
+    for (struct link *l = h->calls.next; l != &h->calls && n < size; l = l->next) {
+        const struct call *c = container_of(l, struct call, of_home);
+        if (call_over(c)) continue;
+        int k = snprintf(to + n, size - n, "%s%s", n ? " " : "", c->id);
+        if ((size_t)k >= size - n) to[n] = 0; /* not half of one */
+        n += (size_t)k;
+    }
+}
+
+/* With nobody left to tell, a trap is told to the log. */
+static void log_trap(const struct home *h, const struct call *guilty, const struct engine_trap_record *r) {
+    char ids[IDS_BYTES];
+    if (r->trap == ABI_TRAP_EXIT) return;
+    list_ids(h, ids, sizeof ids);
+    struct log_field fields[4] = {LF_CSTR("reason", "the guest trapped after its response"),
+                                  LF_CSTR("detail", r->text[0] ? r->text : abi_trap_text(r->trap))};
+    size_t n = 2;
+    if (guilty) fields[n++] = LF_CSTR("request", guilty->id);
+    fields[n++] = LF_CSTR("requests", ids);
+    log_emit(LOG_ERROR, "guest-failed", fields, n);
+}
+
+static void on_death(struct host_instance *in, void *arg) {
+    struct home *h = arg;
+    const struct engine_trap_record *record = engine_last_trap(host_instance_engine(in));
+    struct call *guilty = guilty_call(h);
+    h->dead = h->resident.ended = true;
+    retire(h);
+    if (!h->killed && guilty && guilty->run) {
+        wasi_run_end_trap(guilty->run, record->trap);
+        report(guilty);
+    } else if (!h->killed) {
+        log_trap(h, guilty, record);
+    }
+    char why[128] = "another request of its instance ended the instance";
+    if (guilty && !h->killed) snprintf(why, sizeof why, "another request of its instance ended the instance: %s", guilty->id);
+    for (struct link *l = h->calls.next; l != &h->calls; l = l->next)
+        fail(container_of(l, struct call, of_home), WASI_END_KILLED, why);
+    settle(h);
+}
+
+static void kill_home(struct home *h) {
+    h->killed = true;
+    if (!h->dead) host_instance_kill(h->in);
+    settle(h);
+}
+
+static void start_main(void *arg) {
+    struct home *h = arg;
+    if (host_instance_start(h->in) != ABI_TRAP_NONE) return; /* it has died */
+    h->started = true;
+    for (struct link *l = h->calls.prev, *prev; l != &h->calls && !h->dead; l = prev) { /* the oldest first */
+        prev = l->prev;
+        struct call *c = container_of(l, struct call, of_home);
+        if (c->run) begin(c);
+    }
+}
+
+static uint64_t capacity(const struct service *s) {
+    uint64_t n = s->app->config.limits.instance_requests;
+    return n == UINT64_MAX ? 1 : n;
+}
+
+static struct home *home_new(struct service *s) {
+    struct home *h = s->free_homes;
+    arena *mem = h ? h->resident.mem : arena_new(0);
+    if (h) s->free_homes = (struct home *)h->open.next;
+    else h = malloc(sizeof *h);
+    ENSURE(h);
+    *h = (struct home){.service = s};
+    h->resident = (struct wasi_run){.app = s->app, .mem = mem, .started_ns = clock_mono_ns()};
+    h->resident.config = (struct wasi_run_config){
+        .stdin_fd = -1, .out = {.fd = -1, .write = home_out, .arg = h}, .err = {.fd = -1, .write = home_err, .arg = h}};
+    h->resident.outgoing.max = s->app->config.limits.outgoing_max * (uint32_t)MIN(capacity(s), (uint64_t)1000);
+    link_init(&h->calls);
+    h->resident.in = h->in = host_instance_acquire(s->app->component, &h->resident);
+    h->started = !s->starts;
+    if (h->in && (h->started || engine_spawn(host_instance_engine(h->in), start_main, h))) {
+        host_instance_on_death(h->in, on_death, h);
+        link_first(&s->open, &h->open);
+        return h;
+    }
+    if (h->in) host_instance_release(h->in);
+    h->open.next = (struct link *)s->free_homes;
+    s->free_homes = h;
+    return NULL;
+}
+
+/* No call, no fiber, nobody who looks at its trap record. */
+static void home_release(struct home *h) {
+    struct service *s = h->service;
+    host_instance_on_death(h->in, NULL, NULL);
+    wasi_p3_client_gone(&h->resident);
+    wasi_late_end(&h->resident);
+    arena_reset(h->resident.mem);
+    host_instance_release(h->in); /* which tells the rest to calls and h */
+    link_remove(&h->settled);
+    while (!link_empty(&h->calls)) call_free(container_of(h->calls.next, struct call, of_home)); /* tasks of a dead one */
+    link_remove(&h->open);
+    h->in = NULL;
+    h->open.next = (struct link *)s->free_homes;
+    s->free_homes = h;
+}
+
+/* It has served enough, or grown too much: it takes no more requests. */
+static bool worn(const struct home *h) {
+    const struct wasi_config *c = &h->service->app->config;
+    return h->served >= c->limits.instance_reuse_max ||
+           engine_instance_growth(host_instance_engine(h->in)) > c->limits.instance_growth_max ||
+           host_instance_charged(h->in) > c->limits.host_bytes_max / 4;
+}
+
+static bool reuses(const struct service *s) { return s->app->config.limits.instance_requests != UINT64_MAX; }
+
+/* One that can begin at once, else a new one, else one where it has to wait. */
+static struct home *pick(struct service *s) {
+    struct home *busy = NULL;
+    uint32_t looked = 0;
+    for (struct link *l = s->open.next; reuses(s) && l != &s->open && looked < LOOK_AT; l = l->next, looked++) {
+        struct home *h = container_of(l, struct home, open);
+        if (!h->started || !host_export_busy(h->in, s->handle)) return h;
+        if (!busy) busy = h;
+    }
+    struct home *new = home_new(s);
+    return new ? new : busy;
+}
+
+static bool start(struct wasi_run *run) {
+    struct service *s = run->app->kind_data;
+    struct home *h = pick(s);
+    if (!h) return false;
+    struct call *c = call_new(h, run);
+    run->state = c;
+    run->in = h->in;
+    if (h->calls_count >= capacity(s)) link_remove(&h->open);
+    if (worn(h)) retire(h);
+    if (h->started) begin(c);
+    return true;
+}
+
+/* ---- ends ---- */
+
+static void overdue(struct call *c) {
+    struct home *h = c->home;
+    link_remove(&c->lingering);
+    if (!c->overdue) h->overdue_count++;
+    c->overdue = true;
+    retire(h);
+    if (h->overdue_count == h->calls_count || host_instance_current(h->in) == &c->inv) kill_home(h);
+}
+
+/* Time is up (now), or the client is gone: the guest is asked to stop, and stopped where it can be done without harm to others. */
+static void kill_run(struct wasi_run *run, bool now) {
+    struct call *c = run->state;
+    if (!c || run->ended) return;
+    struct home *h = c->home;
+    fail(c, now ? WASI_END_KILLED : WASI_END_CLIENT_GONE, "");
+    if (h->dead || (c->begun && c->task_over)) return;
+    if ((now || !h->started) && (h->calls_count == 1 || !h->runs_count)) {
+        kill_home(h);
+        return;
+    }
+    if (!c->begun) return;
+    c->due_ns = clock_mono_ns() + h->service->app->config.limits.cancel_ms * 1'000'000;
+    host_invoke_cancel(&c->inv);
+}
+
+static void free_run(struct wasi_run *run) {
+    struct home *h = run->state;
+    if (!h) return;
+    h->pins--;
+    settle(h);
+}
+
+static void tick(void *arg) {
+    struct service *s = arg;
+    uint64_t now = clock_mono_ns(), idle_ns = s->app->config.limits.instance_idle_ms * 1'000'000;
+    for (struct link *l = s->lingering.next, *next; l != &s->lingering; l = next) {
+        next = l->next;
+        struct call *c = container_of(l, struct call, lingering);
+        if (c->due_ns > now) continue;
+        overdue(c);
+        next = s->lingering.next; /* killing a home takes others of its calls with it */
+    }
+    bool idle = false;
+    for (struct link *l = s->open.next, *next; l != &s->open; l = next) {
+        next = l->next;
+        struct home *h = container_of(l, struct home, open);
+        if (h->calls_count) continue;
+        idle = true;
+        if (now - h->idle_since_ns < idle_ns) continue;
+        retire(h);
+        settle(h);
+    }
+    s->ticking = idle || !link_empty(&s->lingering);
+    if (!s->ticking) net_timer_stop(s->timer);
+}
+
+static void tick_on(struct service *s) {
+    if (s->ticking) return;
+    s->ticking = true;
+    net_timer_start(s->timer, TICK_MS, TICK_MS);
+}
+
+/* True: h is done with. */
+static bool look_after(struct home *h) {
+    struct service *s = h->service;
+    for (struct link *l = h->calls.next, *next; l != &h->calls; l = next) {
+        next = l->next;
+        struct call *c = container_of(l, struct call, of_home);
+        /* In an instance of its own nobody will write what it left. */
+        if (c->task_over && capacity(s) == 1 && wasi_p3_outlet_forsaken(&c->outlet))
+            fail(c, WASI_END_NO_RESPONSE, "it ended without finishing the body of its response");
+        if (call_over(c)) call_free(c);
+    }
+    if (!h->dead && h->overdue_count && h->overdue_count == h->calls_count) kill_home(h);
+    if (h->calls_count && !h->dead) {
+        bool full = h->calls_count >= capacity(s);
+        if (!full && !h->retired && reuses(s) && !h->open.next) link_first(&s->open, &h->open);
+        return false;
+    }
+    if (!h->dead && !h->retired && reuses(s) && !worn(h)) {
+        h->idle_since_ns = clock_mono_ns();
+        if (!h->open.next) link_first(&s->open, &h->open);
+        tick_on(s);
+        return false;
+    }
+    retire(h);
+    if (h->pins || h->runs_count) return false;
+    if (engine_instance_fibers(host_instance_engine(h->in))) {
+        kill_home(h);
+        settle(h); /* once they have unwound */
+        return false;
+    }
+    return true;
+}
+
+static void turn(struct wasi_app *app) {
+    enum { OBJECTS = 512 /* of instances that have ended, dropped in one turn */ };
+    struct service *s = app->kind_data;
+    struct link todo;
+    uint32_t objects = OBJECTS;
+    if (!link_empty(&s->settled)) {
+        todo = s->settled;
+        todo.next->prev = todo.prev->next = &todo;
+        link_init(&s->settled);
+        while (!link_empty(&todo)) {
+            struct home *h = container_of(todo.next, struct home, settled);
+            link_remove(&h->settled);
+            if (!look_after(h)) continue;
+            if (host_instance_wind_down(h->in, &objects)) home_release(h);
+            else settle(h);
+        }
+    }
+    if (!link_empty(&s->lingering)) tick_on(s);
+}
+
+static void close_service(struct wasi_app *app) {
+    struct service *s = app->kind_data;
+    if (!s) return;
+    for (struct link *l = s->lingering.next; l != &s->lingering; l = s->lingering.next) {
+        struct call *c = container_of(l, struct call, lingering);
+        link_remove(l);
+        kill_home(c->home);
+    }
+    for (struct link *l = s->open.next; l != &s->open; l = s->open.next) {
+        struct home *h = container_of(l, struct home, open);
+        retire(h);
+        settle(h);
+    }
+    while (!link_empty(&s->settled)) {
+        (void)engine_run(app->engine, 1'000'000);
+        turn(app);
+    }
+    while (s->free_homes) {
+        struct home *h = s->free_homes;
+        s->free_homes = (struct home *)h->open.next;
+        arena_free(h->resident.mem);
+        free(h);
+    }
+    while (s->free_calls) {
+        struct call *c = s->free_calls;
+        s->free_calls = (struct call *)c->lingering.next;
+        free(c);
+    }
+    net_timer_free(s->timer);
+}
+
+static err bind(struct wasi_app *app, struct diag *d) {
+    const struct host_export *ex = host_component_export(app->component, &wasi3_http_handler_handle_export, d);
+    if (!ex) return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it does not export wasi:http/handler");
+    struct service *s = arena_make(app->mem, struct service);
+    *s = (struct service){.app = app, .handle = ex, .starts = engine_image_starts(host_component_image(app->component))};
+    link_init(&s->open);
+    link_init(&s->settled);
+    link_init(&s->lingering);
+    s->timer = net_timer_new(app->loop, tick, s);
+    app->kind_data = s;
+    return ERR_OK;
+}
+
+static const struct wasi_own_ops own = {start, kill_run, free_run, turn, close_service};
+const struct wasi_ops wasi_p3_http_ops = {.bind = bind, .own = &own};
