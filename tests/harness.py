@@ -90,8 +90,8 @@ class Server:
         return self.text.decode("utf-8", "replace")
 
     def workers(self):
-        out = subprocess.run(["ps", "--ppid", str(self.proc.pid), "-o", "pid="], capture_output=True, text=True).stdout
-        return [int(p) for p in out.split()]
+        out = subprocess.run(["ps", "--ppid", str(self.proc.pid), "-o", "pid=,comm="], capture_output=True, text=True).stdout
+        return [int(line.split()[0]) for line in out.splitlines() if line.split()[1] == "orlo-worker"]
 
     def stop(self, sig=signal.SIGTERM, timeout=20):
         if self.proc.poll() is None:

@@ -1,12 +1,13 @@
 /* compile: from the file named on the command line to an image in a sealed memfd.
  *
- * 1. A job makes the image without holding any key. Then a process that does nothing else signs it (key.c): with the node's key what
+ * 1. A job makes the image without holding any key. Then a process of the role `keys` signs it (key.c): with the node's key what
  *    is kept in a file, with one that lives for this start what is served at once.
  * 2. Workers get a sealed memfd and the public half of the key, and check the signature when they map it. An image from a file is
  *    copied into a memfd first, so that what was checked cannot change.
  */
 #include "link/link.h"
 #include "node/node_int.h"
+#include "node/wire.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -14,21 +15,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct compile_args {
-    uint64_t bytes, memory_bytes_max, image_bytes_max;
-    uint32_t machine;
-};
-
-err node_compile_job(const void *args, int in, int out, struct diag *d) {
-    const struct compile_args *a = args;
-    void *p = a->bytes ? mmap(NULL, a->bytes, PROT_READ, MAP_PRIVATE, in, 0) : NULL;
+err node_compile_job(const struct node_message *what, int in, int out, struct diag *d) {
+    const struct node_msg_compile *m = &what->compile;
+    void *p = m->bytes ? mmap(NULL, m->bytes, PROT_READ, MAP_PRIVATE, in, 0) : NULL;
     if (p == MAP_FAILED) return diag_set(d, ERR_IO, DIAG_NOWHERE, "it cannot be read: %s", strerror(errno));
-    struct link_options options = {.memory_bytes_max = a->memory_bytes_max,
-                                   .image_bytes_max = a->image_bytes_max,
+    struct link_options options = {.memory_bytes_max = m->memory_bytes_max,
+                                   .image_bytes_max = m->image_bytes_max,
                                    .check = node_imports_check,
-                                   .machine = a->machine};
+                                   .machine = m->machine};
     struct link_stats stats;
-    return link_file((str){p, a->bytes}, &options, out, &stats, d);
+    return link_file((str){p, m->bytes}, &options, out, &stats, d);
 }
 
 static int new_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }
@@ -43,11 +39,12 @@ static err compile_to_memfd(const struct node_input *in, const char *name, uint3
                             int *fd, struct diag *d) {
     *fd = new_memfd("orlo-image");
     if (*fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));
-    struct compile_args args = {in->bytes, limits->memory_bytes_max, limits->image_bytes_max, machine};
-    char what[300];
+    struct node_message what = NODE_MESSAGE(compile, .bytes = in->bytes, .memory_bytes_max = limits->memory_bytes_max,
+                                            .image_bytes_max = limits->image_bytes_max, .machine = machine);
+    char title[300];
     const char *base = strrchr(name, '/');
-    snprintf(what, sizeof what, "compiling %.200s", base ? base + 1 : name);
-    err e = node_job("compile", &args, sizeof args, in->fd, *fd, limits, what, d);
+    snprintf(title, sizeof title, "compiling %.200s", base ? base + 1 : name);
+    err e = node_job(&what, in->fd, *fd, limits, title, d);
     if (e == ERR_OK) return ERR_OK;
     close(*fd);
     *fd = -1;

@@ -2,6 +2,7 @@
 #include "component/component.h"
 #include "component/plan.h"
 #include "node/node_int.h"
+#include "node/wire.h"
 #include "wasi/wasi.h"
 #include <errno.h>
 #include <sys/mman.h>
@@ -17,12 +18,6 @@ struct facts {
     struct wasm_module module;
     struct diag missing; /* imports that are not offered; empty: all are */
 };
-struct inspect_args {
-    char name[256];
-    uint64_t bytes;
-    enum node_inspect_format format;
-};
-
 /* ---- gathering ---- */
 
 static err read_module(arena *mem, struct facts *f, struct diag *d) {
@@ -308,15 +303,15 @@ static err print_facts(const struct facts *f, enum node_inspect_format format, s
     return ERR_OK;
 }
 
-err node_inspect_job(const void *args, int in, int out, struct diag *d) {
-    const struct inspect_args *a = args;
-    void *p = a->bytes ? mmap(NULL, a->bytes, PROT_READ, MAP_PRIVATE, in, 0) : NULL;
+err node_inspect_job(const struct node_message *what, int in, int out, struct diag *d) {
+    const struct node_msg_inspect *m = &what->inspect;
+    void *p = m->bytes ? mmap(NULL, m->bytes, PROT_READ, MAP_PRIVATE, in, 0) : NULL;
     if (p == MAP_FAILED) return diag_set(d, ERR_IO, DIAG_NOWHERE, "it cannot be read: %s", strerror(errno));
     arena *mem = arena_new(0);
-    struct facts facts = {.name = a->name, .bytes = {p, a->bytes}};
+    struct facts facts = {.name = arena_cstr(mem, m->name), .bytes = {p, m->bytes}};
     TRY(gather(mem, &facts, d));
     struct buf b = {0};
-    TRY(print_facts(&facts, a->format, &b, d));
+    TRY(print_facts(&facts, (enum node_inspect_format)m->format, &b, d));
     return write_out(out, &b, d);
 }
 
@@ -344,11 +339,11 @@ err node_inspect(const struct node_inspect_config *c, struct diag *d) {
         close(in.fd);
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));
     }
-    struct inspect_args args = {.bytes = in.bytes, .format = c->format};
-    snprintf(args.name, sizeof args.name, "%s", name);
-    char what[300];
-    snprintf(what, sizeof what, "reading %.200s", args.name);
-    err e = node_job("inspect", &args, sizeof args, in.fd, text, &limits, what, d);
+    struct node_message what =
+        NODE_MESSAGE(inspect, .name = str_sub(str_c(name), 0, 255), .bytes = in.bytes, .format = (uint8_t)c->format);
+    char title[300];
+    snprintf(title, sizeof title, "reading %.200s", name);
+    err e = node_job(&what, in.fd, text, &limits, title, d);
     close(in.fd);
     uint8_t bytes[16384];
     off_t at = 0;

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "node/node_int.h"
+#include "node/role.h"
 #include "wasi/wasi.h"
 
 static const struct node_limits limits = {.compile_memory_bytes_max = 64 * MiB, .compile_s_max = 2};
@@ -20,7 +21,7 @@ static const struct node_limits limits = {.compile_memory_bytes_max = 64 * MiB, 
 static err run(const char *job, char text[768]) {
     int in = open("/dev/null", O_RDONLY), out = memfd_create("out", 0);
     struct diag d = DIAG_INIT;
-    err e = node_job(job, NULL, 0, in, out, &limits, "testing", &d);
+    err e = node_job(&NODE_MESSAGE(trial, .name = str_c(job)), in, out, &limits, "testing", &d);
     close(in);
     if (e == ERR_OK) {
         lseek(out, 0, SEEK_SET);
@@ -33,50 +34,54 @@ static err run(const char *job, char text[768]) {
     return e;
 }
 
-static err writes(const void *args, int in, int out, struct diag *d) { return write(out, "hello", 5) == 5 ? ERR_OK : ERR_IO; }
-static err fails(const void *args, int in, int out, struct diag *d) { return diag_set(d, ERR_INVALID, 42, "no good"); }
-static err opens(const void *args, int in, int out, struct diag *d) {
+static err writes(const struct node_message *what, int in, int out, struct diag *d) {
+    return write(out, "hello", 5) == 5 ? ERR_OK : ERR_IO;
+}
+static err fails(const struct node_message *what, int in, int out, struct diag *d) {
+    return diag_set(d, ERR_INVALID, 42, "no good");
+}
+static err opens(const struct node_message *what, int in, int out, struct diag *d) {
     return open("/etc/passwd", O_RDONLY) < 0 && errno == ENOENT ? ERR_OK : ERR_DENIED;
 }
-static err connects(const void *args, int in, int out, struct diag *d) {
+static err connects(const struct node_message *what, int in, int out, struct diag *d) {
     return socket(AF_INET, SOCK_STREAM, 0) < 0 ? ERR_OK : ERR_OK;
 }
-static err forks(const void *args, int in, int out, struct diag *d) { return fork() < 0 ? ERR_OK : ERR_OK; }
-static err executes(const void *args, int in, int out, struct diag *d) {
+static err forks(const struct node_message *what, int in, int out, struct diag *d) { return fork() < 0 ? ERR_OK : ERR_OK; }
+static err executes(const struct node_message *what, int in, int out, struct diag *d) {
     execl("/bin/true", "true", (char *)NULL);
     return ERR_OK;
 }
-static err crashes(const void *args, int in, int out, struct diag *d) {
+static err crashes(const struct node_message *what, int in, int out, struct diag *d) {
     raise(SIGSEGV);
     return ERR_OK;
 }
-static err spins(const void *args, int in, int out, struct diag *d) {
+static err spins(const struct node_message *what, int in, int out, struct diag *d) {
     for (volatile uint64_t i = 0; i < UINT64_MAX; i++) {}
     return ERR_OK;
 }
-static err hoards(const void *args, int in, int out, struct diag *d) {
+static err hoards(const struct node_message *what, int in, int out, struct diag *d) {
     void *p = mmap(NULL, 128 * MiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return p == MAP_FAILED ? diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "refused") : ERR_OK;
 }
-static err reserves(const void *args, int in, int out, struct diag *d) {
+static err reserves(const struct node_message *what, int in, int out, struct diag *d) {
     void *p = mmap(NULL, 8 * GiB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p != MAP_FAILED ? ERR_OK : ERR_LIMIT;
 }
-static err works_a_while(const void *args, int in, int out, struct diag *d) {
+static err works_a_while(const struct node_message *what, int in, int out, struct diag *d) {
     for (uint64_t end = clock_mono_ns() + 1400000000u; clock_mono_ns() < end;) {}
     return ERR_OK;
 }
 static int maps_fd; /* of a job's own memory, opened before it gave up its rights; so it is not counted */
-static err looks_around(const void *args, int in, int out, struct diag *d) {
+static err looks_around(const struct node_message *what, int in, int out, struct diag *d) {
     for (int fd = 0; fd < 64; fd++)
         if (fd != maps_fd && fcntl(fd, F_GETFD) >= 0) dprintf(out, "%d ", fd);
     return ERR_OK;
 }
-static err speaks(const void *args, int in, int out, struct diag *d) {
+static err speaks(const struct node_message *what, int in, int out, struct diag *d) {
     fputs("first\x1b[2J words\n", stderr);
     abort();
 }
-static err knows_environment(const void *args, int in, int out, struct diag *d) {
+static err knows_environment(const struct node_message *what, int in, int out, struct diag *d) {
     for (char **e = environ; *e; e++) dprintf(out, "%s ", *e);
     return ERR_OK;
 }
@@ -105,15 +110,16 @@ static unsigned keys_in_memory(int maps) {
     }
     return found;
 }
-static err finds_keys(const void *args, int in, int out, struct diag *d) {
+static err finds_keys(const struct node_message *what, int in, int out, struct diag *d) {
     dprintf(out, "%u", keys_in_memory(maps_fd));
     return ERR_OK;
 }
 
-static const struct node_job table[] = {
-    {"writes", writes},      {"fails", fails},         {"opens", opens},   {"connects", connects},     {"forks", forks},
-    {"executes", executes},  {"crashes", crashes},     {"spins", spins},   {"hoards", hoards},         {"reserves", reserves},
-    {"looks", looks_around}, {"works", works_a_while}, {"speaks", speaks}, {"env", knows_environment}, {"keys", finds_keys},
+static const struct node_trial table[] = {
+    {"writes", writes}, {"fails", fails},           {"opens", opens},        {"connects", connects},
+    {"forks", forks},   {"executes", executes},     {"crashes", crashes},    {"spins", spins},
+    {"hoards", hoards}, {"reserves", reserves},     {"looks", looks_around}, {"works", works_a_while},
+    {"speaks", speaks}, {"env", knows_environment}, {"keys", finds_keys},    {NULL, NULL},
 };
 
 static void test_results(void **state) {
@@ -408,8 +414,14 @@ static void test_listen(void **state) {
 }
 
 int main(int argc, char **argv) {
-    if (argc && !strcmp(argv[0], "orlo-job")) maps_fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-    node_job_be(argv, table, ARRAY_COUNT(table));
+    switch (node_role_of(argv)) {
+    case NODE_ROLE_job:
+        maps_fd = dup2(open("/proc/self/maps", O_RDONLY | O_CLOEXEC), 60);
+        close(NODE_WIRE_FD + 1);
+        _exit(node_job_main(table));
+    case NODE_ROLE_keys: _exit(node_keys_main());
+    default: break;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_results),        cmocka_unit_test(test_walls),      cmocka_unit_test(test_deaths),
         cmocka_unit_test(test_surroundings),   cmocka_unit_test(test_last_words), cmocka_unit_test(test_key),

@@ -1,19 +1,18 @@
 /* key: the node's Ed25519 key, a file of 32 bytes in the state folder that only its owner may read.
  *
- *   parent ── fork ──> child: loads or makes the key, signs a digest, forgets the key
- *          <─ answer ─ the public half and the signature, or why not
+ *   starter ── open_key ──> keys: loads or makes the key, gives up all rights, says the public half
+ *           ── sign ──────>       signs what it is told, as often as it is asked
  *
- * 1. No secret is ever in the memory of a process that goes on to do something else: not in the supervisor's, so in none of a worker
- *    or a job that it starts.
- * 2. The process that holds one parses nothing: it reads a file of 32 bytes and signs a digest.
+ * 1. A secret key is in the memory of such a process and nowhere else: it started by exec, and whoever started it asks by message.
+ * 2. It parses nothing: it reads a file of 32 bytes, and fixed numbers of bytes that it signs.
  */
 #include "node/node_int.h"
+#include "node/role.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static str state_dir(arena *out, const char *dir) {
@@ -80,9 +79,9 @@ static err read_key(const char *path, struct crypto_ed25519 *out, struct diag *d
     return e;
 }
 
-static err load_key(const char *dir, bool make, struct crypto_ed25519 *out, struct diag *d) {
+static err load_key(str dir, bool make, struct crypto_ed25519 *out, struct diag *d) {
     arena *scratch = arena_new(0);
-    char *folder = arena_cstr(scratch, state_dir(scratch, dir));
+    char *folder = arena_cstr(scratch, dir);
     char *path = arena_cstr(scratch, arena_fmt(scratch, "%s/node.key", folder));
     err e = ERR_OK;
     if (make && access(path, F_OK) != 0) e = make_key(scratch, folder, path, d);
@@ -93,67 +92,89 @@ static err load_key(const char *dir, bool make, struct crypto_ed25519 *out, stru
 
 /* ---- the process that holds it ---- */
 
-struct answer {
-    err err;
-    struct diag diag;
-    struct abi_key_public public;
-    uint8_t signature[ABI_IMAGE_SIGNATURE];
-};
-struct question {
-    enum node_key which;
-    const char *state_dir;
-    const struct abi_image_signed *sign; /* NULL: only the public half is asked for */
-};
-
-static void answer(const struct question *q, struct answer *a) {
-    struct crypto_ed25519 key = {0};
+/* Whose memory the key is in: of nobody who reads the file named /proc/PID/mem, or a core. */
+static err open_key(const struct node_msg_open_key *m, struct crypto_ed25519 *key, struct diag *d) {
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if (q->which == NODE_KEY_OF_THIS_START) crypto_ed25519_new(&key);
-    else a->err = load_key(q->state_dir, q->sign != NULL, &key, &a->diag);
-    if (a->err == ERR_OK) {
-        memcpy(a->public.bytes, key.public, sizeof a->public.bytes);
-        if (q->sign) crypto_ed25519_sign(&key, (str){(const uint8_t *)q->sign, sizeof *q->sign}, a->signature);
-    }
+    if (m->folder.n) TRY(load_key(m->folder, m->make, key, d));
+    else crypto_ed25519_new(key);
+    return node_sandbox_keys(d);
+}
+
+static err be_opened(struct crypto_ed25519 *key) {
+    struct node_message m;
+    struct diag d = DIAG_INIT;
+    if (node_wire_await(NODE_WIRE_FD, NODE_ROLE_supervisor, NODE_ROLE_keys, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_open_key)
+        return ERR_CLOSED;
+    struct node_message opened = NODE_MESSAGE(key, .err = open_key(&m.open_key, key, &d), .text = str_c(d.text));
+    if (opened.key.err == ERR_OK) memcpy(opened.key.public, key->public, sizeof key->public);
+    TRY(node_wire_send(NODE_WIRE_FD, &opened));
+    return opened.key.err;
+}
+
+static err sign_next(const struct crypto_ed25519 *key) {
+    struct node_message m;
+    struct abi_image_signed sign;
+    if (node_wire_await(NODE_WIRE_FD, NODE_ROLE_supervisor, NODE_ROLE_keys, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_sign)
+        return ERR_CLOSED;
+    memcpy(sign.purpose, m.sign.purpose, sizeof sign.purpose);
+    memcpy(sign.digest, m.sign.digest, sizeof sign.digest);
+    struct node_message answer = NODE_MESSAGE(signature, .id = m.sign.id);
+    memcpy(answer.signature.public, key->public, sizeof key->public);
+    crypto_ed25519_sign(key, (str){(const uint8_t *)&sign, sizeof sign}, answer.signature.signature);
+    return node_wire_send(NODE_WIRE_FD, &answer);
+}
+
+int node_keys_main(void) {
+    struct crypto_ed25519 key = {0};
+    err e = be_opened(&key);
+    while (e == ERR_OK) e = sign_next(&key);
     explicit_bzero(&key, sizeof key);
+    return 0;
 }
 
-static err ask(const struct question *q, struct answer *a, struct diag *d) {
-    int pipe_fd[2];
-    if (pipe2(pipe_fd, O_CLOEXEC)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no pipe: %s", strerror(errno));
-    fflush(NULL);
-    pid_t pid = fork();
-    if (pid == 0) {
-        answer(q, a);
-        _exit(write(pipe_fd[1], a, sizeof *a) != (ssize_t)sizeof *a); /* at once: it is shorter than PIPE_BUF */
-    }
-    close(pipe_fd[1]);
-    if (pid < 0) {
-        close(pipe_fd[0]);
+/* ---- asking one for a single thing ---- */
+
+/* It ends when its wire is closed. */
+static err start(const struct node_msg_open_key *how, struct node_process *p, struct abi_key_public *out, struct diag *d) {
+    struct node_message m = {.type = NODE_MSG_open_key, .open_key = *how};
+    if (!node_role_start(NODE_ROLE_keys, STDERR_FILENO, NULL, p))
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "no process: %s", strerror(errno));
-    }
-    ssize_t n;
-    while ((n = read(pipe_fd[0], a, sizeof *a)) < 0 && errno == EINTR) {}
-    close(pipe_fd[0]);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {}
-    if (n != (ssize_t)sizeof *a) return diag_set(d, ERR_IO, DIAG_NOWHERE, "the process that holds the node's key died");
-    return a->err == ERR_OK ? ERR_OK : diag_set(d, a->err, a->diag.offset, "%s", a->diag.text);
+    if (node_wire_send(p->wire, &m) != ERR_OK ||
+        node_wire_await(p->wire, NODE_ROLE_keys, NODE_ROLE_supervisor, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_key)
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "the process that holds the node's key died");
+    memcpy(out->bytes, m.key.public, sizeof out->bytes);
+    return node_diag_of(d, m.key.err, DIAG_NOWHERE, m.key.text);
 }
-static_assert(sizeof(struct answer) <= 4096, "a pipe takes it whole");
 
-err node_key_public(const char *state_dir, struct abi_key_public *out, struct diag *d) {
-    struct question q = {.which = NODE_KEY_OF_THE_NODE, .state_dir = state_dir};
-    struct answer a = {.diag = DIAG_INIT};
-    err e = ask(&q, &a, d);
-    *out = a.public;
+err node_key_public(const char *folder, struct abi_key_public *out, struct diag *d) {
+    arena *scratch = arena_new(0);
+    struct node_process p;
+    err e = start(&(struct node_msg_open_key){.folder = state_dir(scratch, folder)}, &p, out, d);
+    node_process_end(&p);
+    arena_free(scratch);
     return e;
 }
 
-err node_key_sign(enum node_key which, const char *state_dir, int image_fd, struct abi_key_public *out, struct diag *d) {
+static err ask_signature(struct node_process *p, int image_fd, const struct abi_image_signed *sign, struct diag *d) {
+    struct node_message m = NODE_MESSAGE(sign, .id = 0);
+    memcpy(m.sign.purpose, sign->purpose, sizeof sign->purpose);
+    memcpy(m.sign.digest, sign->digest, sizeof sign->digest);
+    if (node_wire_send(p->wire, &m) != ERR_OK ||
+        node_wire_await(p->wire, NODE_ROLE_keys, NODE_ROLE_supervisor, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_signature)
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "the process that holds the node's key died");
+    return abi_image_put_signature(image_fd, m.signature.signature, d);
+}
+
+err node_key_sign(enum node_key which, const char *folder, int image_fd, struct abi_key_public *out, struct diag *d) {
     struct abi_image_signed sign;
-    struct question q = {which, state_dir, &sign};
-    struct answer a = {.diag = DIAG_INIT};
     TRY(abi_image_to_sign(image_fd, &sign, d));
-    TRY(ask(&q, &a, d));
-    *out = a.public;
-    return abi_image_put_signature(image_fd, a.signature, d);
+    arena *scratch = arena_new(0);
+    struct node_process p;
+    struct node_msg_open_key how = {.make = true};
+    if (which == NODE_KEY_OF_THE_NODE) how.folder = state_dir(scratch, folder);
+    err e = start(&how, &p, out, d);
+    if (e == ERR_OK) e = ask_signature(&p, image_fd, &sign, d);
+    node_process_end(&p);
+    arena_free(scratch);
+    return e;
 }

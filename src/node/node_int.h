@@ -33,12 +33,13 @@ enum node_key {
     NODE_KEY_OF_THE_NODE,   /* kept in the state folder: folder 0700, file 0600 */
     NODE_KEY_OF_THIS_START, /* made for one signature, and gone */
 };
-/* Both ask a process that holds the key, signs and ends; it is never in this one. state_dir NULL: $ORLO_STATE, else
+/* Both ask a process of the role `keys`, which holds the key and ends then; it is never in this one. state_dir NULL: $ORLO_STATE, else
  * $XDG_STATE_HOME/orlo, else ~/.local/state/orlo. ERR_NOT_FOUND (no key), ERR_DENIED (open to others), ERR_MALFORMED, ERR_IO. */
 [[nodiscard]] err node_key_public(const char *state_dir, struct abi_key_public *out, struct diag *d);
 /* The key is made if there is none. image_fd: written without a key, not sealed yet. */
 [[nodiscard]] err node_key_sign(enum node_key which, const char *state_dir, int image_fd, struct abi_key_public *out,
                                 struct diag *d);
+int node_keys_main(void); /* the life of one */
 
 /* ---- sandbox.c: what a process gives up, for good ---- */
 
@@ -63,36 +64,27 @@ struct node_sandbox {
 /* The few system calls that a computation between two descriptors needs; anything else kills. memory_bytes_max is of its own memory and
  * of the one file it can write, whose part is file_bytes_max, but no more than half. */
 [[nodiscard]] err node_sandbox_job(uint64_t memory_bytes_max, uint64_t file_bytes_max, uint64_t cpu_s_max, struct diag *d);
+/* As a job, less: messages over a socket that is there, and nothing is read from or written to a file. */
+[[nodiscard]] err node_sandbox_keys(struct diag *d);
 /* Every descriptor above stderr but those kept is closed. */
 void node_close_fds_except(const int *keep, size_t count);
 
-/* ---- fds.c: a message of n bytes with descriptors, over a SOCK_SEQPACKET ---- */
-
-[[nodiscard]] err node_send_fds(int to, const void *p, size_t n, const int *fds, int count);
-/* *count: room in fds, then how many came; they are the caller's, also when it fails. */
-[[nodiscard]] err node_recv_fds(int from, void *p, size_t n, int *fds, int *count);
-
-/* ---- exec.c ---- */
-
-/* In a child, after fork: becomes this program anew, with fds as descriptors 0, 1, 2 … and no others, in a session of its own. */
-_Noreturn void node_exec_self(const int *fds, int count, char **argv, char **environment);
-
 /* ---- job.c: a function in a sandboxed process of its own ---- */
 
-enum { NODE_JOB_ARGS_MAX = 512 }; /* bytes, of a struct without pointers */
-typedef err (*node_job_fn)(const void *args, int in, int out, struct diag *d);
-struct node_job {
+struct node_message; /* wire.h */
+typedef err (*node_job_fn)(const struct node_message *what, int in, int out, struct diag *d);
+err node_compile_job(const struct node_message *what, int in, int out, struct diag *d);
+err node_inspect_job(const struct node_message *what, int in, int out, struct diag *d);
+/* The life of a job. trials: what a message `trial` names (tests); ends with a NULL name. */
+struct node_trial {
     const char *name;
     node_job_fn fn;
 };
-/* First thing in main: in a process that was started as a job it does the job and ends. more: besides the node's own (tests). */
-void node_job_be(char **argv, const struct node_job *more, size_t count);
-/* Runs the job of this name in a process that has `in` (read-only), `out` and nothing else; waits, with a progress line on a terminal.
- * One that dies of a limit or a bug is reported in d like any failure. what: "compiling app.wasm". */
-[[nodiscard]] err node_job(const char *name, const void *args, size_t args_bytes, int in, int out,
-                           const struct node_limits *limits, const char *what, struct diag *d);
-err node_compile_job(const void *args, int in, int out, struct diag *d);
-err node_inspect_job(const void *args, int in, int out, struct diag *d);
+int node_job_main(const struct node_trial *trials);
+/* Has what the message says done in a process that has `in` (read-only), `out` and nothing else; waits, with a progress line on a
+ * terminal. One that dies of a limit or a bug is reported in d like any failure. title: "compiling app.wasm". */
+[[nodiscard]] err node_job(const struct node_message *what, int in, int out, const struct node_limits *limits, const char *title,
+                           struct diag *d);
 
 /* ---- compile.c ---- */
 
@@ -297,19 +289,13 @@ struct node_worker_config {
     const struct node_limits *limits; /* defaults filled in */
     struct node_sockets sockets;
     struct node_image image; /* its fd is borrowed, the worker dups it */
-    int control_fd;          /* to the supervisor; EOF: it is gone; a byte: rest, and let idle connections be */
     uint32_t index, workers;
 };
-/* Starts one by exec: its pid, or -1 with errno. log_fd becomes its standard error. */
-pid_t node_worker_start(const struct node_worker_config *config, int pulse_fd, int log_fd, int supervisor_fd);
+/* Starts one; log_fd becomes its standard error. False: errno. */
+struct node_process; /* role.h */
+[[nodiscard]] bool node_worker_start(const struct node_worker_config *config, int pulse_fd, int log_fd, struct node_process *out);
 /* True: this process was started so; config is filled in (serve and limits are given). */
 [[nodiscard]] bool node_worker_started(arena *out, struct node_worker_config *config, struct diag *d, err *e);
-/* What a worker writes to control_fd, once: ready, or why it cannot be. */
-struct node_hello {
-    uint32_t err;
-    uint32_t kind; /* wasi_kind */
-    struct diag diag;
-};
 /* The worker's life; returns its exit status. */
 int node_worker_main(const struct node_worker_config *config);
 

@@ -1,6 +1,7 @@
 /* reload: the image is made anew in a child of the supervisor, which goes on meanwhile. What comes back is a descriptor and a key's
  * public half, or why there is none. */
 #include "node/node_int.h"
+#include "node/wire.h"
 #include <errno.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -8,20 +9,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct made {
-    err err;
-    struct abi_key_public key;
-    struct diag diag;
-};
-
-static void make(struct made *m, int *fd, const struct node_serve_config *config, const struct node_limits *limits) {
+static err make(struct node_image *image, const struct node_serve_config *config, const struct node_limits *limits,
+                struct diag *d) {
     struct node_input in;
-    struct node_image image = {.fd = -1};
-    m->err = node_grants_check(&config->grants, &m->diag);
-    if (m->err == ERR_OK) m->err = node_input_open(config->file, &in, &m->diag);
-    if (m->err == ERR_OK) m->err = node_image_for(&in, config->file, config->state_dir, limits, &image, &m->diag);
-    m->key = image.key;
-    *fd = image.fd;
+    TRY(node_grants_check(&config->grants, d));
+    TRY(node_input_open(config->file, &in, d));
+    return node_image_for(&in, config->file, config->state_dir, limits, image, d);
 }
 
 static _Noreturn void child(int fd, const struct node_serve_config *config, const struct node_limits *limits) {
@@ -32,10 +25,13 @@ static _Noreturn void child(int fd, const struct node_serve_config *config, cons
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGINT, SIG_IGN);
     node_close_fds_except(&fd, 1);
-    struct made m = {.diag = DIAG_INIT};
-    int image_fd = -1;
-    make(&m, &image_fd, config, limits);
-    _exit(node_send_fds(fd, &m, sizeof m, &image_fd, image_fd >= 0) != ERR_OK);
+    struct diag d = DIAG_INIT;
+    struct node_image image = {.fd = -1};
+    err e = make(&image, config, limits, &d);
+    struct node_message m = NODE_MESSAGE(made, .err = e, .offset = d.offset, .text = str_c(d.text));
+    memcpy(m.made.key, image.key.bytes, sizeof m.made.key);
+    if (image.fd >= 0) m.fds[m.fds_count++] = image.fd;
+    _exit(node_wire_send(fd, &m) != ERR_OK);
 }
 
 err node_reload_start(struct node_reload *r, const struct node_serve_config *config, const struct node_limits *limits,
@@ -55,15 +51,16 @@ err node_reload_start(struct node_reload *r, const struct node_serve_config *con
 }
 
 err node_reload_take(struct node_reload *r, struct node_image *image, struct diag *d) {
-    struct made m = {.diag = DIAG_INIT};
-    int n = 1;
-    err e = node_recv_fds(r->fd, &m, sizeof m, &image->fd, &n);
+    struct node_message m;
+    enum node_wire_got got = node_wire_await(r->fd, NODE_ROLE_control, NODE_ROLE_supervisor, &m);
     close(r->fd);
     r->fd = -1;
-    image->key = m.key;
-    if (e != ERR_OK) return diag_set(d, ERR_IO, DIAG_NOWHERE, "the process that made the image died");
-    if (m.err != ERR_OK) return diag_set(d, m.err, m.diag.offset, "%s", m.diag.text[0] ? m.diag.text : err_text(m.err));
-    return n == 1 ? ERR_OK : diag_set(d, ERR_IO, DIAG_NOWHERE, "no image came");
+    if (got != NODE_WIRE_GOT) return diag_set(d, ERR_IO, DIAG_NOWHERE, "the process that made the image died");
+    if (m.made.err == ERR_OK && m.fds_count) image->fd = node_message_take(&m, 0);
+    memcpy(image->key.bytes, m.made.key, sizeof image->key.bytes);
+    node_message_drop(&m);
+    TRY(node_diag_of(d, m.made.err, m.made.offset, m.made.text));
+    return image->fd >= 0 ? ERR_OK : diag_set(d, ERR_IO, DIAG_NOWHERE, "no image came");
 }
 
 void node_reload_stop(struct node_reload *r) {

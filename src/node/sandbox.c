@@ -2,7 +2,7 @@
  * signals and local sockets, every capability, rlimits for a job.
  *
  * 1. Whatever is not in sandbox.def answers EPERM (libraries probe); exec and its kin kill, in a job also sockets and processes.
- * 2. A job has no files, no sockets, and dies of its memory and CPU limits.
+ * 2. A job has no files, no sockets, and dies of its memory and CPU limits. Who holds keys has no files either, and one socket.
  * 3. A worker that was granted nothing of the network cannot make a socket at all; one that was granted no address to listen at cannot
  *    make one that listens; one that was granted no folder can open no file.
  */
@@ -38,7 +38,7 @@
 
 /* ---- seccomp ---- */
 
-enum { J = 1, W = 2, F = 4, D = 8, N = 16, L = 32 }; /* as sandbox.def says */
+enum { J = 1, W = 2, F = 4, D = 8, N = 16, L = 32, K = 64 }; /* as sandbox.def says */
 enum {
     SANDBOX_PAGEMAP_SCAN = (int)0xc0606610, /* _IOWR('f', 16, struct pm_scan_arg): Linux 6.7 */
     SANDBOX_TMPFILE = 020000000,            /* O_TMPFILE without O_DIRECTORY */
@@ -161,7 +161,7 @@ static bool among(int nr, const int *list, size_t n) {
 
 /* To a process that may open nothing there is nothing: libraries look for their configuration, and go on. */
 static uint32_t denial(int nr, unsigned who) {
-    if (who & J && among(nr, deadly_in_job, ARRAY_COUNT(deadly_in_job))) return SECCOMP_RET_KILL_PROCESS;
+    if (who & (J | K) && among(nr, deadly_in_job, ARRAY_COUNT(deadly_in_job))) return SECCOMP_RET_KILL_PROCESS;
     return refuse(nr == SYS_openat && !(who & (F | N)) ? ENOENT : EPERM);
 }
 
@@ -201,7 +201,7 @@ static void build(struct filter *f, unsigned who) {
     for (size_t i = 0; i < ARRAY_COUNT(deadly); i++) rule(f, deadly[i], SECCOMP_RET_KILL_PROCESS);
     rule(f, SYS_io_uring_setup, refuse(ENOSYS)); /* a filter does not see what goes through a ring; libraries do without */
     rule(f, SYS_clone3, refuse(ENOSYS));         /* its flags are behind a pointer; libc falls back to clone */
-    if (who & J) {
+    if (who & (J | K)) {
         for (size_t i = 0; i < ARRAY_COUNT(deadly_in_job); i++)
             if (!looked_at(deadly_in_job[i])) rule(f, deadly_in_job[i], SECCOMP_RET_KILL_PROCESS);
     }
@@ -314,7 +314,7 @@ static err lock_in(const struct node_sandbox *box, struct diag *d) {
     return ok ? ERR_OK : diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "Landlock refuses: %s", strerror(why));
 }
 
-/* ---- the two sandboxes ---- */
+/* ---- the sandboxes ---- */
 
 err node_sandbox_worker(const struct node_sandbox *box, struct diag *d) {
     unsigned who = W;
@@ -352,6 +352,14 @@ err node_sandbox_job(uint64_t memory_bytes_max, uint64_t file_bytes_max, uint64_
     TRY(lock_in(&(struct node_sandbox){0}, d));
     TRY(drop_capabilities(d));
     return install(J, d);
+}
+
+err node_sandbox_keys(struct diag *d) {
+    if (!cap(RLIMIT_CORE, 0) || !cap(RLIMIT_FSIZE, 0))
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
+    TRY(lock_in(&(struct node_sandbox){0}, d));
+    TRY(drop_capabilities(d));
+    return install(K, d);
 }
 
 static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }

@@ -5,13 +5,14 @@
  *                  │                  └──dies, hangs──> gone, and its slot has a new one at once (causes.c)
  *                  └──says why not──> the first time: node_serve fails with that message
  *
- * 1. It reads no byte of a guest or of a request. What a worker sends is hearsay: one struct node_hello, the page of its pulse, log
- *    lines; who sends anything else is ended.
+ * 1. It reads no byte of a guest or of a request. What a worker sends is hearsay: messages (wire.def), the page of its pulse, log lines;
+ *    who sends anything else is cut off.
  * 2. Sockets belong to the slot, not to the worker: a new worker takes over the queue of the one that died.
  * 3. It waits for nobody: not for who reads the log, nor for the job that makes a new image.
  * 4. A new generation takes over whole or not at all: its workers are all ready before the old ones are told to rest.
  */
 #include "node/node_int.h"
+#include "node/role.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -33,8 +34,8 @@ struct proc { /* a worker */
     struct proc *next;
     enum { STARTING, READY, RESTING } state;
     uint32_t slot;
-    pid_t pid;
-    int control_fd, log_fd; /* -1: closed */
+    struct node_process process;
+    int log_fd; /* -1: closed */
     struct node_pulse *pulse;
     struct node_watch watch;
     uint32_t kind;       /* wasi_kind, once it is ready */
@@ -81,7 +82,7 @@ static void close_fd(int *fd) {
 }
 
 static void free_proc(struct proc *p) {
-    close_fd(&p->control_fd);
+    close_fd(&p->process.wire);
     close_fd(&p->log_fd);
     if (p->pulse) node_pulse_free(p->pulse);
     free(p);
@@ -90,19 +91,20 @@ static void free_proc(struct proc *p) {
 static struct proc *spawn(struct supervisor *s, uint32_t i, const struct node_image *image) {
     struct proc *p = malloc(sizeof *p);
     ENSURE(p);
-    *p = (struct proc){.slot = i, .control_fd = -1, .log_fd = -1, .pid = -1};
-    int control[2] = {-1, -1}, log[2] = {-1, -1}, pulse_fd = node_pulse_new(&p->pulse);
-    if (pulse_fd >= 0 && pair_of(control) && pair_of(log)) {
-        p->control_fd = control[0], p->log_fd = log[0];
+    *p = (struct proc){.slot = i, .log_fd = -1, .process = {.pid = -1, .wire = -1}};
+    int log[2] = {-1, -1}, pulse_fd = node_pulse_new(&p->pulse);
+    bool started = false;
+    if (pulse_fd >= 0 && pair_of(log)) {
+        p->log_fd = log[0];
         setsockopt(log[1], SOL_SOCKET, SO_SNDBUFFORCE, &(int){1 << 20}, sizeof(int)); /* where we may: for bursts */
-        struct node_worker_config config = {
-            .image = *image, .sockets = s->sets[i], .control_fd = control[1], .index = i, .workers = s->workers};
-        p->pid = node_worker_start(&config, pulse_fd, log[1], control[0]);
+        struct node_worker_config config = {.image = *image, .sockets = s->sets[i], .index = i, .workers = s->workers};
+        started = node_worker_start(&config, pulse_fd, log[1], &p->process);
     }
     int why = errno;
-    close_fd(&pulse_fd), close_fd(&control[1]), close_fd(&log[1]);
-    if (p->pid < 0) {
+    close_fd(&pulse_fd), close_fd(&log[1]);
+    if (!started) {
         log_event(LOG_ERROR, "worker-not-started", LF_U64("worker", i), LF_CSTR("reason", strerror(why)));
+        node_process_end(&p->process);
         free_proc(p);
         return NULL;
     }
@@ -150,7 +152,7 @@ static void announce(struct supervisor *s) {
 static void rest(struct supervisor *s, struct proc *p) {
     p->state = RESTING;
     p->kill_at_ns = clock_mono_ns() + (s->config->drain_ms_max + 1000) * 1000000u;
-    if (send(p->control_fd, "r", 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1) kill(p->pid, SIGTERM);
+    if (node_wire_send(p->process.wire, &NODE_MESSAGE(rest)) != ERR_OK) kill(p->process.pid, SIGTERM);
 }
 
 /* ---- a new generation ---- */
@@ -161,7 +163,7 @@ static void drop_next(struct supervisor *s) {
         struct proc *p = s->slots[i].successor;
         if (!p) continue;
         p->dropped = true;
-        kill(p->pid, SIGKILL);
+        kill(p->process.pid, SIGKILL);
         s->slots[i].successor = NULL;
     }
 }
@@ -217,12 +219,10 @@ static void take_over(struct supervisor *s) {
 
 /* ---- what workers say ---- */
 
-static void on_hello(struct supervisor *s, struct proc *p, struct node_hello *hello) {
+static void on_hello(struct supervisor *s, struct proc *p, const struct node_msg_hello *hello) {
     struct slot *slot = &s->slots[p->slot];
-    hello->diag.text[sizeof hello->diag.text - 1] = 0;
-    for (char *c = hello->diag.text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = '?';
-    if (hello->err == ERR_OK) {
+    struct diag d = DIAG_INIT;
+    if (node_diag_of(&d, hello->err, hello->offset, hello->text) == ERR_OK) {
         p->state = READY;
         p->kind = hello->kind;
         if (p == slot->successor) take_over(s);
@@ -230,27 +230,31 @@ static void on_hello(struct supervisor *s, struct proc *p, struct node_hello *he
         return;
     }
     if (p == slot->successor) {
-        reload_failed(s, hello->diag.text);
+        reload_failed(s, d.text);
     } else if (s->announced) {
-        log_event(LOG_ERROR, "worker-failed", LF_U64("worker", p->slot), LF_CSTR("reason", hello->diag.text));
+        log_event(LOG_ERROR, "worker-failed", LF_U64("worker", p->slot), LF_CSTR("reason", d.text));
     } else if (s->failed == ERR_OK) {
-        s->failed = hello->err < ERR_COUNT ? (err)hello->err : ERR_IO;
-        diag_set(s->d, s->failed, hello->diag.offset, "%s", hello->diag.text);
+        s->failed = node_diag_of(s->d, hello->err, hello->offset, hello->text);
     }
 }
 
+/* What it says is nonsense: it is no worker of ours any more. Its end is seen as any other's. */
+static void cut_off(struct supervisor *s, struct proc *p) {
+    log_event(LOG_ERROR, "role-cut-off", LF_CSTR("role", node_role_text(p->process.role)), LF_U64("worker", p->slot));
+    close_fd(&p->process.wire);
+    kill(p->process.pid, SIGKILL);
+}
+
 static void hear(struct supervisor *s, struct proc *p) {
-    struct node_hello hello;
-    ssize_t n = recv(p->control_fd, &hello, sizeof hello, MSG_TRUNC);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (n == (ssize_t)sizeof hello && p->state == STARTING) {
-        on_hello(s, p, &hello);
-        return;
+    struct node_message m;
+    switch (node_wire_receive(p->process.wire, NODE_ROLE_worker, NODE_ROLE_supervisor, &m)) {
+    case NODE_WIRE_AGAIN: return;
+    case NODE_WIRE_CLOSED: close_fd(&p->process.wire); return; /* it died: SIGCHLD tells the rest */
+    case NODE_WIRE_NONSENSE: cut_off(s, p); return;
+    case NODE_WIRE_GOT: break;
     }
-    close_fd(&p->control_fd);
-    if (n <= 0) return; /* it died: SIGCHLD tells the rest */
-    log_event(LOG_ERROR, "worker-misbehaved", LF_U64("worker", p->slot));
-    kill(p->pid, SIGKILL);
+    if (m.type == NODE_MSG_hello && p->state == STARTING) on_hello(s, p, &m.hello);
+    else cut_off(s, p);
 }
 
 static void log_death(const struct proc *p, int status, const struct node_death *death, uint64_t pause_ns, str ids,
@@ -309,7 +313,7 @@ static void died(struct supervisor *s, struct proc *p, int status) {
         char byte;
         if (recv(p->log_fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) <= 0) break;
     }
-    if (p->control_fd >= 0 && p->state == STARTING) hear(s, p);
+    if (p->process.wire >= 0 && p->state == STARTING) hear(s, p);
     if (!p->stuck && !p->dropped) lost(s, p, status);
     for (struct proc **at = &s->procs; *at; at = &(*at)->next)
         if (*at == p) {
@@ -324,7 +328,7 @@ static void reap(struct supervisor *s) {
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
         for (struct proc *p = s->procs; p; p = p->next)
-            if (p->pid == pid) {
+            if (p->process.pid == pid) {
                 died(s, p, status);
                 break;
             }
@@ -335,12 +339,12 @@ static void reap(struct supervisor *s) {
 static void watch(struct supervisor *s) {
     for (struct proc *p = s->procs; p; p = p->next) {
         struct node_vitals v = {.beats = __atomic_load_n(&p->pulse->beats, __ATOMIC_RELAXED)};
-        if (p->stuck || !node_vitals_read(p->pid, &v)) continue;
+        if (p->stuck || !node_vitals_read(p->process.pid, &v)) continue;
         enum node_watch_verdict verdict = node_watch_sample(&p->watch, &v);
-        if (verdict == NODE_WATCH_ASK && p->state != STARTING) kill(p->pid, SIGUSR1);
+        if (verdict == NODE_WATCH_ASK && p->state != STARTING) kill(p->process.pid, SIGUSR1);
         if (verdict != NODE_WATCH_STUCK) continue;
         p->stuck = true;
-        kill(p->pid, SIGKILL);
+        kill(p->process.pid, SIGKILL);
         lost(s, p, 0); /* its successor does not wait for the kernel to be rid of it */
     }
 }
@@ -348,7 +352,7 @@ static void watch(struct supervisor *s) {
 /* ---- signals ---- */
 
 static void signal_all(struct supervisor *s, int signum) {
-    for (struct proc *p = s->procs; p; p = p->next) kill(p->pid, signum);
+    for (struct proc *p = s->procs; p; p = p->next) kill(p->process.pid, signum);
 }
 
 static void begin_drain(struct supervisor *s, const char *why) {
@@ -428,7 +432,7 @@ static void wait_turn(struct supervisor *s) {
     uint64_t now = clock_mono_ns();
     bool take = now >= s->logs_at_ns && node_relay_has_room(&s->relay);
     for (struct proc *p = s->procs; p && n + 2 <= ARRAY_COUNT(fds); p = p->next) {
-        fds[n++] = (struct pollfd){.fd = p->control_fd, .events = POLLIN};
+        fds[n++] = (struct pollfd){.fd = p->process.wire, .events = POLLIN};
         fds[n++] = (struct pollfd){.fd = take ? p->log_fd : -1, .events = POLLIN};
     }
     if (poll(fds, n, until_due(s, now)) > 0) {
@@ -438,7 +442,7 @@ static void wait_turn(struct supervisor *s) {
                 if (!node_relay_take(&s->relay, p->log_fd, p->slot, s->workers)) close_fd(&p->log_fd);
                 s->logs_at_ns = now + logs_ns;
             }
-            if (fds[i].revents && p->control_fd >= 0) hear(s, p);
+            if (fds[i].revents && p->process.wire >= 0) hear(s, p);
         }
         if (fds[2].revents && s->reload.fd >= 0) image_made(s);
         if (fds[0].revents) read_signals(s);
@@ -450,7 +454,7 @@ static void act(struct supervisor *s) {
     uint64_t now = clock_mono_ns();
     if (s->failed != ERR_OK && !s->draining) begin_drain(s, "failure");
     for (struct proc *p = s->procs; p; p = p->next)
-        if (p->state == RESTING && p->kill_at_ns && now >= p->kill_at_ns) kill(p->pid, SIGKILL), p->kill_at_ns = 0;
+        if (p->state == RESTING && p->kill_at_ns && now >= p->kill_at_ns) kill(p->process.pid, SIGKILL), p->kill_at_ns = 0;
     if (s->draining) {
         if (now >= s->kill_at_ns) {
             signal_all(s, SIGKILL);

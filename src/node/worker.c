@@ -1,19 +1,17 @@
 /* worker: a process that serves requests until it is told to rest.
  *
- *   exec -> start (what it is, its descriptors) -> hello to the supervisor -> serve -> SIGTERM, a byte, or the supervisor is gone -> drain
+ *   start (what it is, its descriptors) -> hello to the supervisor -> serve -> SIGTERM, `rest`, or the supervisor is gone -> drain
  *        -> exit 0
  *
- * Its grants and limits are read from the command line, which is the supervisor's. Descriptors: 2 the log, 3 the supervisor.
+ * Its grants and limits are read from the command line, which is the supervisor's.
  */
 #include "net/server.h"
 #include "node/node_int.h"
+#include "node/role.h"
 #include "wasi/wasi.h"
-#include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 struct worker {
@@ -22,7 +20,7 @@ struct worker {
     struct node_handler *handler;
     struct net_server *servers[NODE_LISTEN_MAX];
     uint32_t servers_count, drained;
-    struct net_watch *control;
+    struct net_watch *wire;
     bool draining;
 };
 
@@ -41,17 +39,18 @@ static void drain(struct worker *w, bool keep_idle) {
 
 static void on_signal(void *arg, int signum) { drain(arg, false); }
 
-/* A byte says that a successor has taken over; readable without one, that the supervisor is gone. */
-static void on_control(void *arg, unsigned events) {
+/* `rest`: a successor has taken over. Anything else: the supervisor is gone. */
+static void on_wire(void *arg, unsigned events) {
     struct worker *w = arg;
-    char byte;
-    ssize_t n = recv(w->config->control_fd, &byte, 1, 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (n <= 0) {
-        net_watch_free(w->control);
-        w->control = NULL;
+    struct node_message m;
+    enum node_wire_got got = node_wire_receive(NODE_WIRE_FD, NODE_ROLE_supervisor, NODE_ROLE_worker, &m);
+    if (got == NODE_WIRE_AGAIN) return;
+    bool rest = got == NODE_WIRE_GOT && m.type == NODE_MSG_rest;
+    if (!rest) {
+        net_watch_free(w->wire);
+        w->wire = NULL;
     }
-    drain(w, n > 0);
+    drain(w, rest);
 }
 
 static uint32_t ms_of(uint64_t ms) { return (uint32_t)MIN(ms, NET_NO_LIMIT); }
@@ -90,7 +89,7 @@ static err open_worker(struct worker *w, struct diag *d) {
     const struct node_worker_config *c = w->config;
     int keep[NODE_LISTEN_MAX + 1], n = 0;
     for (uint32_t i = 0; i < c->sockets.fds.n && i < NODE_LISTEN_MAX; i++) keep[n++] = c->sockets.fds.p[i];
-    keep[n++] = c->control_fd;
+    keep[n++] = NODE_WIRE_FD;
     const char *slash = strrchr(c->serve->file, '/');
     str name = str_c(slash ? slash + 1 : c->serve->file);
     struct node_guest_config guest = {
@@ -111,72 +110,63 @@ static err open_worker(struct worker *w, struct diag *d) {
     w->handler = node_handler_new(&w->guest, c);
     TRY(open_servers(w, d));
     net_loop_on_signal(w->guest.loop, SIGTERM, on_signal, w);
-    w->control = net_watch_new(w->guest.loop, c->control_fd, NET_READABLE, on_control, w);
+    w->wire = net_watch_new(w->guest.loop, NODE_WIRE_FD, NET_READABLE, on_wire, w);
     return ERR_OK;
 }
 
 /* ---- being started ---- */
 
-enum { CONTROL_FD = 3 };
-static char worker_name[] = "orlo-worker";
 static char **own_argv;
 static bool started_as_worker;
 
-struct start {
-    uint32_t index, workers;
-    struct log_style log;
-    struct abi_key_public key;
-    char shown[256];
-}; /* and the descriptors of image, pulse, and listening sockets */
-
 void node_be(char **argv) {
-    node_job_be(argv, NULL, 0);
     own_argv = argv;
-    started_as_worker = argv[0] && !strcmp(argv[0], worker_name);
+    switch (node_role_of(argv)) {
+    case NODE_ROLE_job: _exit(node_job_main(NULL));
+    case NODE_ROLE_keys: _exit(node_keys_main());
+    case NODE_ROLE_worker: started_as_worker = true; break;
+    default: break;
+    }
 }
 
-pid_t node_worker_start(const struct node_worker_config *c, int pulse_fd, int log_fd, int supervisor_fd) {
-    struct start start = {c->index, c->workers, log_style(), c->image.key, ""};
-    int fds[NODE_LISTEN_MAX + 2] = {c->image.fd, pulse_fd}, n = 2;
-    for (uint32_t i = 0; i < c->sockets.fds.n && i < NODE_LISTEN_MAX; i++) fds[n++] = c->sockets.fds.p[i];
-    snprintf(start.shown, sizeof start.shown, STR_FMT, STR_ARG(c->sockets.shown));
-    if (node_send_fds(supervisor_fd, &start, sizeof start, fds, n) != ERR_OK) return -1;
+bool node_worker_start(const struct node_worker_config *c, int pulse_fd, int log_fd, struct node_process *out) {
+    struct log_style log = log_style();
+    struct node_message m = NODE_MESSAGE(start, .index = c->index, .workers = c->workers, .log_json = log.json,
+                                         .log_min = (uint8_t)log.min, .shown = str_sub(c->sockets.shown, 0, 256));
+    memcpy(m.start.key, c->image.key.bytes, sizeof m.start.key);
+    m.fds[m.fds_count++] = c->image.fd;
+    m.fds[m.fds_count++] = pulse_fd;
+    for (uint32_t i = 0; i < c->sockets.fds.n && i < NODE_LISTEN_MAX; i++) m.fds[m.fds_count++] = c->sockets.fds.p[i];
     ENSURE(own_argv);
-    pid_t pid = fork();
-    if (pid) return pid;
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    own_argv[0] = worker_name;
-    node_exec_self((int[]){null, null, log_fd, c->control_fd}, 4, own_argv, environ);
+    return node_role_start(NODE_ROLE_worker, log_fd, own_argv, out) && node_wire_send(out->wire, &m) == ERR_OK;
 }
 
 bool node_worker_started(arena *out, struct node_worker_config *c, struct diag *d, err *e) {
     if (!started_as_worker) return false;
-    struct start start;
-    int fds[NODE_LISTEN_MAX + 2], n = ARRAY_COUNT(fds);
-    c->control_fd = CONTROL_FD;
-    *e = node_recv_fds(CONTROL_FD, &start, sizeof start, fds, &n);
-    if (*e != ERR_OK || n < 3) {
+    struct node_message m;
+    if (node_wire_await(NODE_WIRE_FD, NODE_ROLE_supervisor, NODE_ROLE_worker, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_start) {
         *e = diag_set(d, ERR_USAGE, DIAG_NOWHERE, "this is started by orlo itself");
         return true;
     }
-    fcntl(CONTROL_FD, F_SETFL, O_NONBLOCK);
-    log_init(STDERR_FILENO, start.log.json, start.log.min);
+    fcntl(NODE_WIRE_FD, F_SETFL, O_NONBLOCK);
+    log_init(STDERR_FILENO, m.start.log_json, (enum log_level)m.start.log_min);
     log_to(node_log_send, NULL);
-    c->index = start.index;
-    c->workers = start.workers;
-    c->image = (struct node_image){fds[0], start.key};
-    c->sockets.shown = str_c(arena_cstr(out, str_c(start.shown)));
-    for (int i = 2; i < n; i++) vec_push(out, &c->sockets.fds, fds[i]);
-    *e = node_pulse_map(fds[1], d);
-    close(fds[1]);
+    c->index = m.start.index;
+    c->workers = m.start.workers;
+    c->image.fd = node_message_take(&m, 0);
+    memcpy(c->image.key.bytes, m.start.key, sizeof m.start.key);
+    c->sockets.shown = str_c(arena_cstr(out, m.start.shown));
+    for (int i = 2; i < m.fds_count; i++) vec_push(out, &c->sockets.fds, node_message_take(&m, i));
+    *e = node_pulse_map(m.fds[1], d);
+    node_message_drop(&m);
     return true;
 }
 
 /* ---- its life ---- */
 
-static void say_hello(const struct node_worker_config *config, err e, uint32_t kind, const struct diag *d) {
-    struct node_hello hello = {.err = (uint32_t)e, .kind = kind, .diag = *d};
-    if (send(config->control_fd, &hello, sizeof hello, MSG_NOSIGNAL) < 0) { /* the supervisor is gone: seen as EOF soon */
+static void say_hello(err e, uint32_t kind, const struct diag *d) {
+    struct node_message m = NODE_MESSAGE(hello, .err = e, .offset = d->offset, .text = str_c(d->text), .kind = kind);
+    if (node_wire_send(NODE_WIRE_FD, &m) != ERR_OK) { /* the supervisor is gone: seen soon */
     }
 }
 
@@ -184,7 +174,6 @@ const char *node_kind_text(uint32_t wasi_kind) { return wasi_kind_text((enum was
 bool node_kind_is_service(uint32_t wasi_kind) { return wasi_kind == WASI_P3_HTTP; }
 
 int node_worker_main(const struct node_worker_config *config) {
-    prctl(PR_SET_NAME, worker_name);
     mallopt(M_MMAP_THRESHOLD, 256 << 10); /* fixed: what is large goes back to the system when it is freed, and leaves no holes */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
@@ -195,15 +184,15 @@ int node_worker_main(const struct node_worker_config *config) {
     err e = open_worker(&w, &d);
     if (e != ERR_OK) {
         diag_set(&d, e, DIAG_NOWHERE, "%s", err_text(e));
-        say_hello(config, e, 0, &d);
+        say_hello(e, 0, &d);
         return 1;
     }
-    say_hello(config, ERR_OK, (uint32_t)wasi_app_kind(w.guest.app), &d);
+    say_hello(ERR_OK, (uint32_t)wasi_app_kind(w.guest.app), &d);
     net_loop_run(w.guest.loop);
     log_hold(false);
     if (node_handler_busy(w.handler)) return 0; /* cut off by the deadline: the system takes back what they hold */
     for (uint32_t i = 0; i < w.servers_count; i++) net_server_free(w.servers[i]);
-    if (w.control) net_watch_free(w.control);
+    if (w.wire) net_watch_free(w.wire);
     node_handler_free(w.handler);
     node_guest_close(&w.guest);
     return 0;

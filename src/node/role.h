@@ -1,0 +1,30 @@
+/* role: how a process of the node's own is started, and what it finds.
+ *
+ *   0, 1  nothing (/dev/null)    2  its log, or what it says before it dies    3  its wire, a SOCK_SEQPACKET to who started it
+ *
+ * 1. It is this same program, started by exec: an address layout and canaries of its own, nothing of the starter's memory, no
+ *    descriptors but these four, no terminal, and of the environment what its role needs.
+ * 2. Whatever else it is to have comes as messages (wire.def).
+ * 3. The starter never waits for it: its end of the wire does not block.
+ */
+#ifndef ORLO_NODE_ROLE_H
+#define ORLO_NODE_ROLE_H
+
+#include "node/wire.h"
+#include <sys/types.h>
+
+enum { NODE_WIRE_FD = 3 }; /* in the process that was started */
+
+struct node_process {
+    enum node_role role;
+    pid_t pid;
+    int wire; /* owned; -1: closed */
+};
+/* log: what becomes its standard error. argv: NULL, or a command line to hand on, whose first word is replaced. False: errno. */
+[[nodiscard]] bool node_role_start(enum node_role role, int log, char **argv, struct node_process *out);
+/* The role that this process was started in, or NODE_ROLE_command. Names the process. */
+enum node_role node_role_of(char **argv);
+/* Kills it, waits for its end and closes its wire; its exit status as waitpid has it. What was never started has ended, too. */
+int node_process_end(struct node_process *p);
+
+#endif
