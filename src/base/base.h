@@ -159,9 +159,10 @@ bool buf_putc(struct buf *b, uint8_t c);
 bool buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_drop(struct buf *b, size_t n); /* the first n bytes */
 static inline str buf_str(const struct buf *b) { return (str){b->p, b->n}; }
-/* Appends s as the inside of a JSON string (RFC 8259 §7), fit for a terminal: all controls escaped. Where s is not UTF-8, its
- * bytes from 0x80 become U+FFFD. */
-bool buf_json_escape(struct buf *b, str s);
+bool buf_u64(struct buf *b, uint64_t v);          /* in decimal */
+bool buf_thousandths(struct buf *b, double v);    /* a finite number with three decimals */
+/* On storage of the caller's that is not to be freed: an array, that is. */
+#define BUF_FIXED(storage) ((struct buf){.p = (storage), .cap = sizeof(storage), .max = sizeof(storage)})
 
 /* ---- rd: sticky reader. The first failure parks the cursor and keeps its offset and reason. ------- */
 

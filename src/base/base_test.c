@@ -95,16 +95,6 @@ static void test_buf(void **state) {
     assert_false(buf_put(&b, "0123456789012345678901234567890123456789", 40));
     assert_true(b.full && b.n == 5);
     buf_free(&b);
-    struct buf j = {0};
-    assert_true(buf_json_escape(&j, STR("a\"\\\n\x01z\xc3\xa9")));
-    assert_true(str_eqc(buf_str(&j), "a\\\"\\\\\\n\\u0001z\xc3\xa9"));
-    buf_free(&j);
-    assert_true(buf_json_escape(&j, STR("\xff")));
-    assert_true(str_eqc(buf_str(&j), "\xef\xbf\xbd"));
-    buf_free(&j);
-    assert_true(buf_json_escape(&j, STR("\x7f\xc2\x9b\xc2\xa0\xe2\x82\xac")));
-    assert_true(str_eqc(buf_str(&j), "\\u007f\\u009b\xc2\xa0\xe2\x82\xac"));
-    buf_free(&j);
 }
 
 static void test_log(void **state) {

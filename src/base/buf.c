@@ -55,31 +55,17 @@ void buf_drop(struct buf *b, size_t n) {
     if (b->n && n) memmove(b->p, b->p + n, b->n);
 }
 
-/* Bytes from s[i] that need no escaping. */
-static size_t plain_run(str s, size_t i, bool utf8) {
-    size_t from = i;
-    for (; i < s.n; i++) {
-        uint8_t c = s.p[i];
-        if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f || (c >= 0x80 && (!utf8 || c == 0xc2))) break;
-    }
-    return i - from;
+bool buf_u64(struct buf *b, uint64_t v) {
+    char text[20], *p = text + sizeof text;
+    do *--p = (char)('0' + v % 10);
+    while (v /= 10);
+    return buf_put(b, p, (size_t)(text + sizeof text - p));
 }
 
-bool buf_json_escape(struct buf *b, str s) {
-    bool utf8 = str_is_utf8(s);
-    for (size_t i = 0; i < s.n; i++) {
-        size_t n = plain_run(s, i, utf8);
-        buf_put(b, s.p + i, n);
-        if ((i += n) == s.n) break;
-        uint8_t c = s.p[i];
-        if (c == '"' || c == '\\') buf_putc(b, '\\'), buf_putc(b, c);
-        else if (c == '\n') buf_puts(b, STR("\\n"));
-        else if (c == '\r') buf_puts(b, STR("\\r"));
-        else if (c == '\t') buf_puts(b, STR("\\t"));
-        else if (c < 0x80) buf_printf(b, "\\u%04x", c);
-        else if (!utf8) buf_puts(b, STR("\xef\xbf\xbd"));
-        else if (s.p[i + 1] < 0xa0) buf_printf(b, "\\u%04x", s.p[++i]); /* C1 controls: some terminals obey them */
-        else buf_putc(b, c);
-    }
-    return !b->full;
+bool buf_thousandths(struct buf *b, double v) {
+    if (!(v >= 0 && v < 1e12)) return buf_printf(b, "%.3f", v);
+    uint64_t thousandths = (uint64_t)(v * 1000 + 0.5);
+    unsigned rest = (unsigned)(thousandths % 1000);
+    char tail[4] = {'.', (char)('0' + rest / 100), (char)('0' + rest / 10 % 10), (char)('0' + rest % 10)};
+    return buf_u64(b, thousandths / 1000) && buf_put(b, tail, sizeof tail);
 }

@@ -4,7 +4,7 @@
  * Lines leave by one call of the sink each, unless their writer holds them back (log_hold) to send those of one turn at once; errors are
  * never held. A sink takes whole lines or nothing: what it did not take is counted, and the count is the next line. One thread logs.
  */
-#include "base/base.h"
+#include "base/json.h"
 #include <errno.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,7 +22,7 @@ static struct {
     struct buf lines;    /* being made, and held back */
     uint64_t held, lost; /* lines */
     time_t second;       /* whose text is: */
-    char second_text[24];
+    char time[32];
 } sink = {.send = write_out, .arg = &out_fd, .min = LOG_INFO};
 
 /* A file, a terminal, a pipe of this process's own: it waits for whoever reads. */
@@ -57,52 +57,25 @@ struct log_style log_style(void) {
 
 static const char *const level_name[] = {"debug", "info", "warn", "error"};
 
-static void put_time(struct buf *b) {
+/* "2026-01-02T03:04:05.678Z", until it is asked again. */
+static str time_text(void) {
     uint64_t ns = clock_wall_ns();
     time_t second = (time_t)(ns / 1000000000u);
     if (second != sink.second) {
         struct tm tm;
         sink.second = second;
         gmtime_r(&second, &tm);
-        strftime(sink.second_text, sizeof sink.second_text, "%Y-%m-%dT%H:%M:%S", &tm);
+        strftime(sink.time, sizeof sink.time, "%Y-%m-%dT%H:%M:%S.000Z", &tm);
     }
     unsigned ms = (unsigned)(ns / 1000000u % 1000u);
-    char tail[5] = {'.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z'};
-    buf_puts(b, str_c(sink.second_text));
-    buf_put(b, tail, sizeof tail);
+    char *thousandths = strchr(sink.time, 0) - 4;
+    thousandths[0] = (char)('0' + ms / 100);
+    thousandths[1] = (char)('0' + ms / 10 % 10);
+    thousandths[2] = (char)('0' + ms % 10);
+    return str_c(sink.time);
 }
 
-static void put_u64(struct buf *b, uint64_t v) {
-    char text[20], *p = text + sizeof text;
-    do *--p = (char)('0' + v % 10);
-    while (v /= 10);
-    buf_put(b, p, (size_t)(text + sizeof text - p));
-}
-
-/* Three decimals. printf takes as long for one as all else of an access log's line. */
-static void put_f64(struct buf *b, double v) {
-    if (!(v >= 0 && v < 1e12)) {
-        buf_printf(b, "%.3f", v);
-        return;
-    }
-    uint64_t thousandths = (uint64_t)(v * 1000 + 0.5);
-    unsigned rest = (unsigned)(thousandths % 1000);
-    char tail[4] = {'.', (char)('0' + rest / 100), (char)('0' + rest / 10 % 10), (char)('0' + rest % 10)};
-    put_u64(b, thousandths / 1000);
-    buf_put(b, tail, sizeof tail);
-}
-
-/* A value takes VALUE_MAX bytes at most as it is shown, and no more than what is left of its line: it ends between two characters. */
-static void put_text(struct buf *b, str s, size_t most) {
-    enum { PIECE = 256 };
-    for (size_t end = b->n + most; s.n && b->n + 6 * PIECE <= end;) {
-        str piece = str_sub(s, 0, MIN(s.n, (size_t)PIECE));
-        while (piece.n < s.n && piece.n > PIECE - 4 && (s.p[piece.n] & 0xc0) == 0x80) piece.n--;
-        buf_json_escape(b, piece);
-        s = str_sub(s, piece.n, s.n);
-    }
-    if (s.n) buf_puts(b, STR("\xe2\x80\xa6")); /* an ellipsis */
-}
+/* ---- as text ---- */
 
 static bool needs_quotes(str s) {
     for (size_t i = 0; i < s.n; i++)
@@ -110,18 +83,20 @@ static bool needs_quotes(str s) {
     return !s.n;
 }
 
-static void put_value(struct buf *b, const struct log_field *f, bool json, size_t most) {
-    bool quotes = json || ((f->kind == LOG_STR || f->kind == LOG_LINES) && needs_quotes(f->s));
+static void put_string(struct buf *b, str s, size_t most) {
+    bool quotes = needs_quotes(s);
+    if (quotes) buf_putc(b, '"');
+    json_escape_most(b, s, most);
+    if (quotes) buf_putc(b, '"');
+}
+
+static void put_value(struct buf *b, const struct log_field *f, size_t most) {
     switch (f->kind) {
     case LOG_STR:
-    case LOG_LINES:
-        if (quotes) buf_putc(b, '"');
-        put_text(b, f->s, most);
-        if (quotes) buf_putc(b, '"');
-        break;
-    case LOG_U64: put_u64(b, f->u); break;
+    case LOG_LINES: put_string(b, f->s, most); break;
+    case LOG_U64: buf_u64(b, f->u); break;
     case LOG_I64: buf_printf(b, "%lld", (long long)f->i); break;
-    case LOG_F64: put_f64(b, f->f); break;
+    case LOG_F64: buf_thousandths(b, f->f); break;
     case LOG_BOOL: buf_puts(b, f->b ? STR("true") : STR("false")); break;
     }
 }
@@ -135,7 +110,7 @@ static void put_lines(struct buf *b, const struct log_field *f, size_t most) {
     for (str rest = f->s, line; rest.n && b->n < end;) {
         str_cut(rest, '\n', &line, &rest);
         buf_puts(b, STR("      "));
-        put_text(b, line, end - MIN(b->n, end));
+        json_escape_most(b, line, end - MIN(b->n, end));
         buf_putc(b, '\n');
     }
 }
@@ -145,27 +120,55 @@ static size_t room(const struct buf *b, size_t start) {
     return MIN((size_t)VALUE_MAX, LINE_MAX_BYTES - MIN(b->n - start, (size_t)LINE_MAX_BYTES));
 }
 
-static void put_line(struct buf *b, enum log_level level, const char *event, const struct log_field *fields, size_t n) {
-    bool json = sink.json;
+static void put_text_line(struct buf *b, enum log_level level, const char *event, const struct log_field *fields, size_t n) {
     size_t start = b->n;
-    if (json) buf_puts(b, STR("{\"time\":\""));
-    put_time(b);
-    buf_puts(b, json ? STR("\",\"level\":\"") : STR(" "));
+    buf_puts(b, time_text());
+    buf_putc(b, ' ');
     buf_puts(b, str_c(level_name[level]));
-    buf_puts(b, json ? STR("\",\"event\":\"") : level == LOG_INFO || level == LOG_WARN ? STR("  ") : STR(" "));
+    buf_puts(b, level == LOG_INFO || level == LOG_WARN ? STR("  ") : STR(" "));
     buf_puts(b, str_c(event));
-    if (json) buf_putc(b, '"');
     for (size_t i = 0; i < n; i++) {
-        if (!json && fields[i].kind == LOG_LINES) continue;
-        buf_puts(b, json ? STR(",\"") : STR(" "));
+        if (fields[i].kind == LOG_LINES) continue;
+        buf_putc(b, ' ');
         buf_puts(b, str_c(fields[i].key));
-        buf_puts(b, json ? STR("\":") : STR("="));
-        put_value(b, &fields[i], json, room(b, start));
+        buf_putc(b, '=');
+        put_value(b, &fields[i], room(b, start));
     }
-    buf_puts(b, json ? STR("}\n") : STR("\n"));
-    for (size_t i = 0; !json && i < n; i++)
+    buf_putc(b, '\n');
+    for (size_t i = 0; i < n; i++)
         if (fields[i].kind == LOG_LINES) put_lines(b, &fields[i], room(b, start));
 }
+
+/* ---- as JSON ---- */
+
+static void put_member(struct json_writer *w, const struct log_field *f, size_t most) {
+    switch (f->kind) {
+    case LOG_STR:
+    case LOG_LINES: json_put_text(w, f->key, f->s, most); break;
+    case LOG_U64: json_put_u64(w, f->key, f->u); break;
+    case LOG_I64: json_put_i64(w, f->key, f->i); break;
+    case LOG_F64: json_put_ms(w, f->key, f->f); break;
+    case LOG_BOOL: json_put_bool(w, f->key, f->b); break;
+    }
+}
+
+static void put_json_line(struct buf *b, enum log_level level, const char *event, const struct log_field *fields, size_t n) {
+    size_t start = b->n;
+    struct json_writer w = json_writer_of(b);
+    json_put_object(&w, NULL);
+    json_put_str(&w, "time", time_text());
+    json_put_cstr(&w, "level", level_name[level]);
+    json_put_cstr(&w, "event", event);
+    for (size_t i = 0; i < n; i++) put_member(&w, &fields[i], room(b, start));
+    json_put_end(&w);
+    buf_putc(b, '\n');
+}
+
+static void put_line(struct buf *b, enum log_level level, const char *event, const struct log_field *fields, size_t n) {
+    (sink.json ? put_json_line : put_text_line)(b, level, event, fields, n);
+}
+
+/* ---- lines that leave ---- */
 
 void log_hold(bool hold) {
     sink.hold = hold;
