@@ -2,6 +2,7 @@
  * fastest of three runs: bytes in and out, and the processor time of each step (wall time, times the share of the
  * processor that the run got). Decoding, validation and compilation together over `code_bytes` is the figure with a
  * bar; the snapshot runs the guest's own start and is not in it. */
+#include "base/json.h"
 #include "link/link.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -25,6 +26,27 @@ static uint64_t cpu_ns(void) {
     return (uint64_t)t.tv_sec * 1'000'000'000 + (uint64_t)t.tv_nsec;
 }
 
+static void print(const char *path, const struct link_stats *s) {
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    json_put_object(&w, NULL);
+    json_put_cstr(&w, "file", path);
+    json_put_u64(&w, "wasm_bytes", s->wasm_bytes);
+    json_put_u64(&w, "code_bytes", s->code_bytes);
+    json_put_u64(&w, "text_bytes", s->text_bytes);
+    json_put_u64(&w, "image_bytes", s->image_bytes);
+    json_put_u64(&w, "functions", s->functions);
+    json_put_bool(&w, "snapshot", s->snapshot);
+    json_put_ms(&w, "decode_ms", (double)s->decode_ns / 1e6);
+    json_put_ms(&w, "compile_ms", (double)s->compile_ns / 1e6);
+    json_put_ms(&w, "snapshot_ms", (double)s->snapshot_ns / 1e6);
+    json_put_ms(&w, "write_ms", (double)s->write_ns / 1e6);
+    json_put_end(&w);
+    ENSURE(json_done(&w));
+    printf(STR_FMT "\n", STR_ARG(buf_str(&b)));
+    buf_free(&b);
+}
+
 static bool measure(const char *path, str wasm) {
     struct link_options options = {.threads = 1, .no_snapshot = true};
     struct link_stats best = {.compile_ns = UINT64_MAX / 2};
@@ -46,12 +68,7 @@ static bool measure(const char *path, str wasm) {
         if (round == 3) best.snapshot_ns = s.snapshot_ns, best.snapshot = s.snapshot, best.image_bytes = s.image_bytes;
         else if (s.decode_ns + s.compile_ns < best.decode_ns + best.compile_ns) best = s;
     }
-    printf("{\"file\": \"%s\", \"wasm_bytes\": %llu, \"code_bytes\": %llu, \"text_bytes\": %llu, \"image_bytes\": %llu, "
-           "\"functions\": %u, \"snapshot\": %s, \"decode_ms\": %.3f, \"compile_ms\": %.3f, \"snapshot_ms\": %.3f, "
-           "\"write_ms\": %.3f}\n",
-           path, (unsigned long long)best.wasm_bytes, (unsigned long long)best.code_bytes, (unsigned long long)best.text_bytes,
-           (unsigned long long)best.image_bytes, best.functions, best.snapshot ? "true" : "false", (double)best.decode_ns / 1e6,
-           (double)best.compile_ns / 1e6, (double)best.snapshot_ns / 1e6, (double)best.write_ns / 1e6);
+    print(path, &best);
     return true;
 }
 

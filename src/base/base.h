@@ -159,8 +159,8 @@ bool buf_putc(struct buf *b, uint8_t c);
 bool buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_drop(struct buf *b, size_t n); /* the first n bytes */
 static inline str buf_str(const struct buf *b) { return (str){b->p, b->n}; }
-bool buf_u64(struct buf *b, uint64_t v);          /* in decimal */
-bool buf_thousandths(struct buf *b, double v);    /* a finite number with three decimals */
+bool buf_u64(struct buf *b, uint64_t v);       /* in decimal */
+bool buf_thousandths(struct buf *b, double v); /* a finite number with three decimals */
 /* On storage of the caller's that is not to be freed: an array, that is. */
 #define BUF_FIXED(storage) ((struct buf){.p = (storage), .cap = sizeof(storage), .max = sizeof(storage)})
 

@@ -78,7 +78,8 @@ err json_read(arena *out, str text, const struct json_limits *limits, struct jso
     json_t *from = json_loadb((const char *)text.p, text.n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     if (!from) {
         text_tame(error.text, strlen(error.text));
-        return diag_set(d, ERR_MALFORMED, (uint64_t)error.position, "line %d, column %d: %s", error.line, error.column, error.text);
+        return diag_set(d, ERR_MALFORMED, (uint64_t)error.position, "line %d, column %d: %s", error.line, error.column,
+                        error.text);
     }
     take(out, from, v);
     json_decref(from);

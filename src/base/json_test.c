@@ -72,7 +72,8 @@ static void test_no_room(void **state) {
 
 /* Whatever is cut, and wherever: a string of no more bytes, of whole characters, which begins as the whole does. */
 static void test_cut(void **state) {
-    static const str texts[] = {STR_INIT("plain text that goes on and on"), STR_INIT("\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xf0\x9f\x98\x80\xc3\xa9x"),
+    static const str texts[] = {STR_INIT("plain text that goes on and on"),
+                                STR_INIT("\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xf0\x9f\x98\x80\xc3\xa9x"),
                                 STR_INIT("\x01\x02\n\"\\\x1f\x7f\xc2\x85 end"), STR_INIT("\xff\xfe\x80 no utf-8 \xc3")};
     for (size_t t = 0; t < ARRAY_COUNT(texts); t++)
         for (size_t most = 16; most < 80; most++) {
@@ -144,7 +145,8 @@ static void test_says_where(void **state) {
         struct json v;
         struct diag d = DIAG_INIT;
         err e = json_read(a, str_c(cases[i].text), &limits, &v, &d);
-        if (e != cases[i].want || !strstr(d.text, cases[i].says)) print_error("%s: %s \"%s\"\n", cases[i].text, err_name(e), d.text);
+        if (e != cases[i].want || !strstr(d.text, cases[i].says))
+            print_error("%s: %s \"%s\"\n", cases[i].text, err_name(e), d.text);
         assert_int_equal(e, cases[i].want);
         assert_non_null(strstr(d.text, cases[i].says));
         assert_true(d.offset <= strlen(cases[i].text));

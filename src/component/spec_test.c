@@ -2,10 +2,10 @@
  * bodies included, and `assert_invalid`, `assert_malformed` must fail. Argument: the suite's folder. Exit
  * code 77 where it is not there. A second argument, -v, prints what is said about each bad one whose text
  * differs from the suite's. */
+#include "base/json.h"
 #include "component/component.h"
 
 #include <dirent.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -39,9 +39,9 @@ static const char *join(const char *folder, const char *name, const char *suffix
     return arena_cstr(run.paths, arena_fmt(run.paths, "%s/%s%s", folder, name, suffix));
 }
 
-static const char *member(json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
+static const char *member(const struct json *o, const char *key) { return json_cstr(json_get(o, key)); }
 
-static void command(const char *folder, const char *file, json_t *c) {
+static void command(const char *folder, const char *file, const struct json *c) {
     const char *type = member(c, "type"), *name = member(c, "filename"), *kind = member(c, "module_type");
     bool good = !strcmp(type, "module") || !strcmp(type, "module_definition") || !strcmp(type, "assert_uninstantiable") ||
                 !strcmp(type, "assert_unlinkable");
@@ -65,7 +65,7 @@ static void command(const char *folder, const char *file, json_t *c) {
     if (good == (e == ERR_OK)) run.passed++;
     else {
         run.failed++;
-        printf("%s:%lld %s: %s: %s (%s at 0x%llx)\n", file, (long long)json_integer_value(json_object_get(c, "line")), name, type,
+        printf("%s:%lld %s: %s: %s (%s at 0x%llx)\n", file, (long long)json_i64(json_get(c, "line")), name, type,
                good ? d.text : text, good ? err_name(e) : "accepted", (unsigned long long)d.offset);
     }
     if (!bad || e == ERR_OK || !text) return;
@@ -77,12 +77,20 @@ static void command(const char *folder, const char *file, json_t *c) {
 }
 
 static void suite(const char *folder, const char *name) {
-    json_error_t error;
-    json_t *root = json_load_file(join(folder, name, ".json"), JSON_ALLOW_NUL, &error), *c;
-    size_t i;
-    if (!root) return;
-    json_array_foreach(json_object_get(root, "commands"), i, c) command(folder, name, c);
-    json_decref(root);
+    const char *path = join(folder, name, ".json");
+    struct buf text = {0};
+    struct json root;
+    struct diag d = DIAG_INIT;
+    arena *a = arena_new(0);
+    if (!read_file(path, &text)) {
+    } else if (json_read(a, buf_str(&text), &(struct json_limits){256 << 20, 32, 4 << 20}, &root, &d)) {
+        printf("%s: %s\n", path, d.text);
+        run.failed++;
+    } else {
+        JSON_EACH(c, json_get(&root, "commands")) command(folder, name, c);
+    }
+    buf_free(&text);
+    arena_free(a);
 }
 
 static bool walk(const char *folder, unsigned depth) {

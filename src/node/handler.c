@@ -8,6 +8,7 @@
  * 2. Many requests that come at once are run in batches, so that guests that only compute share few instances, still in the cache.
  * 3. Every request makes one access-log event, if that is asked for; a guest's failure makes one event more, with its backtrace.
  */
+#include "base/json.h"
 #include "engine/engine.h"
 #include "net/exchange.h"
 #include "net/loop.h"
@@ -67,27 +68,38 @@ static bool wants(const struct net_request *rq, const char *type) {
     return false;
 }
 
+static const char *put_page(const struct request *r, struct buf *page, uint16_t status, const char *what) {
+    const struct net_request *rq = net_exchange_request(r->exchange);
+    const char *reason = net_status_text(status);
+    if (wants(rq, "text/html")) {
+        buf_printf(page,
+                   "<!doctype html><meta charset=utf-8><title>%u %s</title>"
+                   "<body style=\"font:16px/1.5 system-ui;max-width:36em;margin:4em auto;padding:0 1em\">"
+                   "<h1>%u %s</h1><p>%s<p><small>Request <code>%s</code></small>\n",
+                   status, reason, status, reason, what, r->id);
+        return "text/html; charset=utf-8";
+    }
+    if (wants(rq, "json")) {
+        struct json_writer w = json_writer_of(page);
+        json_put_object(&w, NULL);
+        json_put_u64(&w, "status", status);
+        json_put_cstr(&w, "error", reason);
+        json_put_cstr(&w, "message", what);
+        json_put_cstr(&w, "request_id", r->id);
+        json_put_end(&w);
+        buf_putc(page, '\n');
+        return "application/json";
+    }
+    buf_printf(page, "%u %s\n%s\nRequest %s\n", status, reason, what, r->id);
+    return "text/plain; charset=utf-8";
+}
+
 /* A page of ours, in the form the client asked for, with the request's id and nothing of the guest's insides. */
 static void reply_error(struct request *r, uint16_t status, const char *what) {
-    const struct net_request *rq = net_exchange_request(r->exchange);
-    char page[700];
-    const char *reason = net_status_text(status), *type;
-    int n;
-    if (wants(rq, "text/html")) {
-        type = "text/html; charset=utf-8";
-        n = snprintf(page, sizeof page,
-                     "<!doctype html><meta charset=utf-8><title>%u %s</title>"
-                     "<body style=\"font:16px/1.5 system-ui;max-width:36em;margin:4em auto;padding:0 1em\">"
-                     "<h1>%u %s</h1><p>%s<p><small>Request <code>%s</code></small>\n",
-                     status, reason, status, reason, what, r->id);
-    } else if (wants(rq, "json")) {
-        type = "application/json";
-        n = snprintf(page, sizeof page, "{\"status\":%u,\"error\":\"%s\",\"message\":\"%s\",\"request_id\":\"%s\"}\n", status,
-                     reason, what, r->id);
-    } else {
-        type = "text/plain; charset=utf-8";
-        n = snprintf(page, sizeof page, "%u %s\n%s\nRequest %s\n", status, reason, what, r->id);
-    }
+    uint8_t storage[1024];
+    struct buf page = BUF_FIXED(storage);
+    const char *type = put_page(r, &page, status, what);
+    ENSURE(!page.full);
     struct net_field fields[] = {
         {STR("content-type"), str_c(type)},
         {STR("x-request-id"), str_c(r->id)},
@@ -95,7 +107,7 @@ static void reply_error(struct request *r, uint16_t status, const char *what) {
         {STR("retry-after"), STR("1")},
     };
     uint32_t count = (uint32_t)ARRAY_COUNT(fields) - (status != 503);
-    err e = net_exchange_reply(r->exchange, status, fields, count, (str){(uint8_t *)page, (size_t)n});
+    err e = net_exchange_reply(r->exchange, status, fields, count, buf_str(&page));
     if (e != ERR_OK) log_event(LOG_DEBUG, "error-page-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
 }
 

@@ -1,4 +1,5 @@
 /* inspect: what a file is, says it needs, and would need to be granted. Read in a job; what comes out is text. */
+#include "base/json.h"
 #include "component/component.h"
 #include "component/plan.h"
 #include "node/node_int.h"
@@ -123,19 +124,18 @@ static void put_core_interface(struct buf *b, const struct wasm_module *m) {
         buf_printf(b, "  " STR_FMT ": %s\n", STR_ARG(m->exports[i].name), wasm_extern_text(m->exports[i].kind));
 }
 
-typedef void (*memory_fn)(struct buf *b, uint32_t instance, const struct wasm_limits *l, bool first);
+typedef void (*memory_fn)(void *out, uint32_t instance, const struct wasm_limits *l);
 
 /* Memories that the core instances define, each once. */
-static void each_memory(const struct facts *f, struct buf *b, memory_fn fn) {
-    bool first = true;
+static void each_memory(const struct facts *f, void *out, memory_fn fn) {
     for (uint32_t i = 0; i < f->plan.core_instances_count; i++) {
         const struct wasm_module *m = f->plan.modules[f->plan.core_instances[i].module].module;
-        for (uint32_t k = m->memories_imported; k < m->memories_count; k++, first = false)
-            fn(b, i, &m->memories[k].limits, first);
+        for (uint32_t k = m->memories_imported; k < m->memories_count; k++) fn(out, i, &m->memories[k].limits);
     }
 }
 
-static void memory_text(struct buf *b, uint32_t instance, const struct wasm_limits *l, bool first) {
+static void memory_text(void *out, uint32_t instance, const struct wasm_limits *l) {
+    struct buf *b = out;
     buf_printf(b, "  core instance %u: %llu KiB", instance, (unsigned long long)l->min * 64);
     if (l->has_max) buf_printf(b, ", at most %llu KiB", (unsigned long long)l->max * 64);
     buf_puts(b, l->is64 ? STR(", 64-bit addresses\n") : STR("\n"));
@@ -169,113 +169,112 @@ static void print_text(const struct facts *f, struct buf *b) {
 
 /* ---- JSON ---- */
 
-static void json_str(struct buf *b, str s) {
-    buf_putc(b, '"');
-    buf_json_escape(b, s);
-    buf_putc(b, '"');
+static void put_text(struct json_writer *w, const char *key, struct buf *text) {
+    json_put_str(w, key, buf_str(text));
+    buf_free(text);
 }
 
-static void json_core_imports(struct buf *b, const struct wasm_module *m) {
+static void json_core_interface(struct json_writer *w, const struct wasm_module *m) {
+    json_put_array(w, "imports");
     for (uint32_t i = 0; i < m->imports_count; i++) {
         struct buf type = {0};
         put_core_type(&type, m, &m->imports[i]);
-        buf_puts(b, i ? STR(",{\"module\":") : STR("{\"module\":"));
-        json_str(b, m->imports[i].module);
-        buf_puts(b, STR(",\"name\":"));
-        json_str(b, m->imports[i].name);
-        buf_puts(b, STR(",\"type\":"));
-        json_str(b, buf_str(&type));
-        buf_putc(b, '}');
-        buf_free(&type);
+        json_put_object(w, NULL);
+        json_put_str(w, "module", m->imports[i].module);
+        json_put_str(w, "name", m->imports[i].name);
+        put_text(w, "type", &type);
+        json_put_end(w);
     }
+    json_put_end(w);
+    json_put_array(w, "exports");
+    for (uint32_t i = 0; i < m->exports_count; i++) {
+        json_put_object(w, NULL);
+        json_put_str(w, "name", m->exports[i].name);
+        json_put_cstr(w, "type", wasm_extern_text(m->exports[i].kind));
+        json_put_end(w);
+    }
+    json_put_end(w);
 }
 
-static void json_func(struct buf *b, const struct plan *plan, str name, uint32_t func_type) {
+static void json_func(struct json_writer *w, const struct plan *plan, str interface, str name, uint32_t func_type) {
     struct buf type = {0};
     plan_print_func(plan, func_type, &type);
-    buf_puts(b, STR("\"name\":"));
-    json_str(b, name);
-    buf_puts(b, STR(",\"type\":"));
-    json_str(b, buf_str(&type));
-    buf_free(&type);
+    json_put_object(w, NULL);
+    json_put_str(w, "interface", interface);
+    json_put_str(w, "name", name);
+    put_text(w, "type", &type);
+    json_put_end(w);
 }
 
-static void json_component_imports(struct buf *b, const struct plan *plan) {
-    for (uint32_t i = 0; i < plan->imports_count; i++) {
-        buf_puts(b, i ? STR(",{\"interface\":") : STR("{\"interface\":"));
-        json_str(b, plan->imports[i].interface);
-        buf_putc(b, ',');
-        json_func(b, plan, plan->imports[i].name, plan->imports[i].type);
-        buf_putc(b, '}');
-    }
-}
-
-static void json_component_exports(struct buf *b, const struct plan *plan) {
-    bool first = true;
+static void json_component_interface(struct json_writer *w, const struct plan *plan) {
+    json_put_array(w, "imports");
+    for (uint32_t i = 0; i < plan->imports_count; i++)
+        json_func(w, plan, plan->imports[i].interface, plan->imports[i].name, plan->imports[i].type);
+    json_put_end(w);
+    json_put_array(w, "exports");
     for (uint32_t i = 0; i < plan->exports_count; i++) {
         const struct plan_export *ex = &plan->exports[i];
         if (ex->kind != PLAN_EXPORT_FUNC) continue;
-        buf_puts(b, first ? STR("{\"interface\":") : STR(",{\"interface\":"));
-        json_str(b, ex->parent == PLAN_NONE ? (str){0} : plan->exports[ex->parent].name);
-        buf_putc(b, ',');
-        json_func(b, plan, ex->name, ex->index);
-        buf_putc(b, '}');
-        first = false;
+        json_func(w, plan, ex->parent == PLAN_NONE ? (str){0} : plan->exports[ex->parent].name, ex->name, ex->index);
     }
+    json_put_end(w);
 }
 
-static void json_core_exports(struct buf *b, const struct wasm_module *m) {
-    for (uint32_t i = 0; i < m->exports_count; i++) {
-        buf_puts(b, i ? STR(",{\"name\":") : STR("{\"name\":"));
-        json_str(b, m->exports[i].name);
-        buf_printf(b, ",\"type\":\"%s\"}", wasm_extern_text(m->exports[i].kind));
+static void memory_json(void *writer, uint32_t instance, const struct wasm_limits *l) {
+    struct json_writer *w = writer;
+    json_put_object(w, NULL);
+    json_put_u64(w, "core_instance", instance);
+    json_put_u64(w, "pages", l->min);
+    if (l->has_max) json_put_u64(w, "pages_max", l->max);
+    else json_put_null(w, "pages_max");
+    json_put_cstr(w, "address", l->is64 ? "i64" : "i32");
+    json_put_end(w);
+}
+
+static void json_grants(struct json_writer *w, const struct facts *f) {
+    json_put_array(w, "grants");
+    for (size_t i = 0; i < ARRAY_COUNT(grants); i++) {
+        if (!needs_grant(f, i)) continue;
+        json_put_object(w, NULL);
+        json_put_cstr(w, "flag", grants[i].flag);
+        json_put_cstr(w, "what", grants[i].what);
+        json_put_end(w);
     }
+    json_put_end(w);
 }
 
-static void memory_json(struct buf *b, uint32_t instance, const struct wasm_limits *l, bool first) {
-    buf_printf(b, "%s{\"core_instance\":%u,\"pages\":%llu,\"pages_max\":", first ? "" : ",", instance,
-               (unsigned long long)l->min);
-    if (l->has_max) buf_printf(b, "%llu", (unsigned long long)l->max);
-    else buf_puts(b, STR("null"));
-    buf_printf(b, ",\"address\":\"%s\"}", l->is64 ? "i64" : "i32");
-}
-
-static void json_grants(struct buf *b, const struct facts *f) {
-    bool first = true;
-    for (size_t i = 0; i < ARRAY_COUNT(grants); i++)
-        if (needs_grant(f, i)) {
-            buf_printf(b, "%s{\"flag\":\"%s\",\"what\":\"%s\"}", first ? "" : ",", grants[i].flag, grants[i].what);
-            first = false;
-        }
-}
-
-static void print_json(const struct facts *f, struct buf *b) {
+static void json_head(struct json_writer *w, const struct facts *f) {
     static const char *const kind_name[] = {
 #define X(name, text, serves, runs) #name,
 #include "wasi/wasi_kind.def"
 #undef X
     };
-    buf_puts(b, STR("{\"file\":"));
-    json_str(b, str_c(f->name));
-    buf_printf(b, ",\"format\":\"%s\",\"kind\":\"%s\",\"kind_text\":\"%s\",\"serves\":%s,\"runs\":%s,\"bytes\":%zu,\"digest\":\"",
-               f->component ? "component" : "module", kind_name[f->kind], wasi_kind_text(f->kind),
-               wasi_kind_serves(f->kind) ? "true" : "false", wasi_kind_runs(f->kind) ? "true" : "false", f->bytes.n);
-    put_digest(b, f);
-    buf_printf(b, "\",\"core_modules\":%u,\"core_instances\":%u,\"imports\":[", f->plan.modules_count,
-               f->plan.core_instances_count);
-    if (f->component) json_component_imports(b, &f->plan);
-    else json_core_imports(b, &f->module);
-    buf_puts(b, STR("],\"exports\":["));
-    if (f->component) json_component_exports(b, &f->plan);
-    else json_core_exports(b, &f->module);
-    buf_puts(b, STR("],\"memories\":["));
-    each_memory(f, b, memory_json);
-    buf_puts(b, STR("],\"grants\":["));
-    json_grants(b, f);
-    buf_puts(b, STR("],\"not_offered\":"));
-    if (f->missing.text[0]) json_str(b, str_c(f->missing.text));
-    else buf_puts(b, STR("null"));
-    buf_puts(b, STR("}\n"));
+    json_put_cstr(w, "file", f->name);
+    json_put_cstr(w, "format", f->component ? "component" : "module");
+    json_put_cstr(w, "kind", kind_name[f->kind]);
+    json_put_cstr(w, "kind_text", wasi_kind_text(f->kind));
+    json_put_bool(w, "serves", wasi_kind_serves(f->kind));
+    json_put_bool(w, "runs", wasi_kind_runs(f->kind));
+    json_put_u64(w, "bytes", f->bytes.n);
+    json_put_hex(w, "digest", "sha256:", f->digest, sizeof f->digest);
+    json_put_u64(w, "core_modules", f->plan.modules_count);
+    json_put_u64(w, "core_instances", f->plan.core_instances_count);
+}
+
+static void print_json(const struct facts *f, struct buf *b) {
+    struct json_writer w = json_writer_of(b);
+    json_put_object(&w, NULL);
+    json_head(&w, f);
+    if (f->component) json_component_interface(&w, &f->plan);
+    else json_core_interface(&w, &f->module);
+    json_put_array(&w, "memories");
+    each_memory(f, &w, memory_json);
+    json_put_end(&w);
+    json_grants(&w, f);
+    json_put_cstr(&w, "not_offered", f->missing.text[0] ? f->missing.text : NULL);
+    json_put_end(&w);
+    ENSURE(json_done(&w));
+    buf_putc(b, '\n');
 }
 
 /* ---- the job ---- */

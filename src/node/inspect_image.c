@@ -1,4 +1,5 @@
 /* inspect: an image, read in place: it is this node's own, or it is not looked at. */
+#include "base/json.h"
 #include "component/component.h"
 #include "component/plan.h"
 #include "node/node_int.h"
@@ -21,13 +22,9 @@ struct image_facts {
     enum wasi_kind kind;
 };
 
-static void put_features(struct buf *b, uint64_t bits, const char *quote, const char *between) {
-    const char *lead = "";
+static void put_features(struct buf *b, uint64_t bits) {
     for (size_t i = 0; i < ARRAY_COUNT(features); i++)
-        if (bits & features[i].bit) {
-            buf_printf(b, "%s%s%s%s", lead, quote, features[i].text, quote);
-            lead = between;
-        }
+        if (bits & features[i].bit) buf_printf(b, " %s", features[i].text);
 }
 
 static void put_core_interface(struct buf *b, const struct abi_image *im) {
@@ -47,8 +44,8 @@ static void print_text(const struct image_facts *f, struct buf *b) {
     const struct abi_image_head *h = f->im.head;
     buf_printf(b, "file      %s\nkind      %s\n", f->name, f->kind ? wasi_kind_text(f->kind) : "of no kind Orlo runs");
     buf_printf(b, "image     for %s", abi_machine_name(h->machine));
-    if (h->cpu_features) buf_puts(b, STR(" with "));
-    put_features(b, h->cpu_features, "", " ");
+    if (h->cpu_features) buf_puts(b, STR(" with"));
+    put_features(b, h->cpu_features);
     buf_printf(b, "\nsize      %zu bytes, %llu of them code of %llu functions, %llu core instances\n", f->im.size,
                (unsigned long long)h->text.count, (unsigned long long)h->codes.count, (unsigned long long)h->instances.count);
     if (h->start_steps.count)
@@ -64,18 +61,27 @@ static void print_text(const struct image_facts *f, struct buf *b) {
 
 static void print_json(const struct image_facts *f, struct buf *b) {
     const struct abi_image_head *h = f->im.head;
-    buf_puts(b, STR("{\"file\":\""));
-    buf_json_escape(b, str_c(f->name));
-    buf_printf(
-        b, "\",\"format\":\"image\",\"kind_text\":\"%s\",\"serves\":%s,\"runs\":%s,\"bytes\":%zu,\"machine\":\"%s\",\"cpu\":[",
-        wasi_kind_text(f->kind), wasi_kind_serves(f->kind) ? "true" : "false", wasi_kind_runs(f->kind) ? "true" : "false",
-        f->im.size, abi_machine_name(h->machine));
-    put_features(b, h->cpu_features, "\"", ",");
-    buf_printf(b, "],\"code_bytes\":%llu,\"functions\":%llu,\"core_instances\":%llu,\"start_steps\":%llu,\"digest\":\"sha256:",
-               (unsigned long long)h->text.count, (unsigned long long)h->codes.count, (unsigned long long)h->instances.count,
-               (unsigned long long)h->start_steps.count);
-    for (size_t i = 0; i < sizeof h->wasm_digest; i++) buf_printf(b, "%02x", h->wasm_digest[i]);
-    buf_puts(b, STR("\"}\n"));
+    struct json_writer w = json_writer_of(b);
+    json_put_object(&w, NULL);
+    json_put_cstr(&w, "file", f->name);
+    json_put_cstr(&w, "format", "image");
+    json_put_cstr(&w, "kind_text", wasi_kind_text(f->kind));
+    json_put_bool(&w, "serves", wasi_kind_serves(f->kind));
+    json_put_bool(&w, "runs", wasi_kind_runs(f->kind));
+    json_put_u64(&w, "bytes", f->im.size);
+    json_put_cstr(&w, "machine", abi_machine_name(h->machine));
+    json_put_array(&w, "cpu");
+    for (size_t i = 0; i < ARRAY_COUNT(features); i++)
+        if (h->cpu_features & features[i].bit) json_put_cstr(&w, NULL, features[i].text);
+    json_put_end(&w);
+    json_put_u64(&w, "code_bytes", h->text.count);
+    json_put_u64(&w, "functions", h->codes.count);
+    json_put_u64(&w, "core_instances", h->instances.count);
+    json_put_u64(&w, "start_steps", h->start_steps.count);
+    json_put_hex(&w, "digest", "sha256:", h->wasm_digest, sizeof h->wasm_digest);
+    json_put_end(&w);
+    ENSURE(json_done(&w));
+    buf_putc(b, '\n');
 }
 
 static err print_facts(arena *mem, struct image_facts *f, enum node_inspect_format format, struct buf *b, struct diag *d) {

@@ -26,13 +26,11 @@ struct suite {
     VEC(struct instance *) alive;
 };
 
-static bool is(json_t *command, const char *type) { return str_eqc(str_c(spec_member(command, "type")), type); }
+static bool is(const struct json *command, const char *type) { return str_eqc(str_c(spec_member(command, "type")), type); }
 
 bool spec_is_component(struct spec_file *f) {
-    size_t i;
-    json_t *command;
     str bytes;
-    json_array_foreach(f->commands, i, command) if (spec_read_binary(f, command, &bytes) == SPEC_BINARY) {
+    JSON_EACH(command, f->commands) if (spec_read_binary(f, command, &bytes) == SPEC_BINARY) {
         enum component_kind k = component_kind(bytes, NULL);
         if (k == COMPONENT_KIND_COMPONENT) return true;
         if (k == COMPONENT_KIND_MODULE) return false;
@@ -104,7 +102,7 @@ static void set_current(struct suite *s, const char *name, struct instance *i) {
     if (name) map_put(s->a, &s->instances, str_c(name), (uintptr_t)i);
 }
 
-static void instantiate(struct suite *s, json_t *command, json_t *definition, const char *name) {
+static void instantiate(struct suite *s, const struct json *command, const struct json *definition, const char *name) {
     struct diag d = DIAG_INIT;
     struct instance *i = SKIPPED;
     str bytes;
@@ -120,7 +118,7 @@ static void instantiate(struct suite *s, json_t *command, json_t *definition, co
     spec_pass(s->f);
 }
 
-static void module_definition(struct suite *s, json_t *command) {
+static void module_definition(struct suite *s, const struct json *command) {
     const char *name = spec_member(command, "name");
     struct diag d = DIAG_INIT;
     str bytes;
@@ -130,11 +128,11 @@ static void module_definition(struct suite *s, json_t *command) {
     else spec_pass(s->f);
 }
 
-static void module_instance(struct suite *s, json_t *command) {
+static void module_instance(struct suite *s, const struct json *command) {
     const char *module = spec_member(command, "module");
     uint64_t definition;
     if (!map_get(&s->definitions, str_c(module ? module : ""), &definition)) spec_fail(s->f, command, "no such definition");
-    else instantiate(s, command, (json_t *)(uintptr_t)definition, spec_member(command, "instance"));
+    else instantiate(s, command, (const struct json *)(uintptr_t)definition, spec_member(command, "instance"));
 }
 
 /* ---- values ----------------------------------------------------------------------------------- */
@@ -149,15 +147,15 @@ static const char *const kind_names[] = {
     [HOST_RESULT] = "result",
 };
 
-static bool is_of_kind(json_t *json, const struct host_type *t) {
+static bool is_of_kind(const struct json *json, const struct host_type *t) {
     const char *want = t->is_tuple ? "tuple" : t->kind < ARRAY_COUNT(kind_names) ? kind_names[t->kind] : NULL;
     const char *got = spec_member(json, "type");
     return want && got && !strcmp(got, want);
 }
 
 /* A number, or a float's bits: nothing is cut to size. */
-static bool put_number(const struct host_type *t, json_t *v, void *out) {
-    const char *text = json_string_value(v), *digits = text && *text == '-' ? text + 1 : text;
+static bool put_number(const struct host_type *t, const struct json *v, void *out) {
+    const char *text = json_cstr(v), *digits = text && *text == '-' ? text + 1 : text;
     uint32_t bits = t->host_size * 8;
     bool is_signed = t->kind == HOST_S8 || t->kind == HOST_S16 || t->kind == HOST_S32 || t->kind == HOST_S64;
     if (!text || !*digits || strspn(digits, "0123456789") != strlen(digits)) return false;
@@ -174,10 +172,10 @@ static bool put_number(const struct host_type *t, json_t *v, void *out) {
     return true;
 }
 
-/* One character; jansson takes only well-formed UTF-8. */
-static bool put_char(json_t *v, uint32_t *out) {
-    const uint8_t *p = (const uint8_t *)json_string_value(v);
-    size_t n = json_string_length(v);
+/* One character; JSON that was read is well-formed UTF-8. */
+static bool put_char(const struct json *v, uint32_t *out) {
+    const uint8_t *p = json_str(v).p;
+    size_t n = json_str(v).n;
     if (!p || !n) return false;
     uint32_t more = p[0] < 0x80 ? 0 : p[0] >= 0xf0 ? 3 : p[0] >= 0xe0 ? 2 : 1;
     uint32_t u = more ? p[0] & (0x3fu >> more) : p[0];
@@ -187,23 +185,22 @@ static bool put_char(json_t *v, uint32_t *out) {
     return true;
 }
 
-static bool put(struct suite *s, const struct host_type *t, json_t *v, uint8_t *out);
+static bool put(struct suite *s, const struct host_type *t, const struct json *v, uint8_t *out);
 
-static bool put_all(struct suite *s, const struct host_type *e, json_t *v, uint8_t *out) {
-    size_t i;
-    json_t *item;
-    json_array_foreach(v, i, item) if (!put(s, e, item, out + i * e->host_size)) return false;
+static bool put_all(struct suite *s, const struct host_type *e, const struct json *v, uint8_t *out) {
+    for (uint32_t i = 0; i < json_count(v); i++)
+        if (!put(s, e, json_item(v, i), out + i * e->host_size)) return false;
     return true;
 }
 
-static bool put_record(struct suite *s, const struct host_type *t, json_t *v, uint8_t *out) {
-    if (json_array_size(v) != t->count) return false;
+static bool put_record(struct suite *s, const struct host_type *t, const struct json *v, uint8_t *out) {
+    if (json_count(v) != t->count) return false;
     for (uint32_t i = 0; i < t->count; i++) {
-        json_t *item = json_array_get(v, i);
+        const struct json *item = json_item(v, i);
         if (!t->is_tuple) {
-            const char *name = json_string_value(json_array_get(item, 0));
+            const char *name = json_cstr(json_item(item, 0));
             if (!name || strcmp(name, t->fields[i].name) != 0) return false;
-            item = json_array_get(item, 1);
+            item = json_item(item, 1);
         }
         if (!put(s, t->fields[i].type, item, out + t->fields[i].host_offset)) return false;
     }
@@ -216,20 +213,18 @@ static uint32_t label(const struct host_type *t, const char *name) {
     return UINT32_MAX;
 }
 
-static bool put_case(struct suite *s, const struct host_type *t, uint32_t i, json_t *payload, uint8_t *out) {
+static bool put_case(struct suite *s, const struct host_type *t, uint32_t i, const struct json *payload, uint8_t *out) {
     if (i >= t->count) return false;
     memcpy(out, &i, t->kind == HOST_VARIANT ? 4 : 1);
-    bool given = payload && !json_is_null(payload);
+    bool given = payload && !json_is(payload, JSON_KIND_NULL);
     if (!t->fields[i].type != !given) return false;
     return !given || put(s, t->fields[i].type, payload, out + t->host_payload);
 }
 
-static bool put_flags(const struct host_type *t, json_t *v, uint32_t *out) {
-    size_t i;
-    json_t *item;
+static bool put_flags(const struct host_type *t, const struct json *v, uint32_t *out) {
     *out = 0;
-    json_array_foreach(v, i, item) {
-        uint32_t bit = label(t, json_string_value(item));
+    JSON_EACH(item, v) {
+        uint32_t bit = label(t, json_cstr(item));
         if (bit == UINT32_MAX) return false;
         *out |= 1u << bit;
     }
@@ -237,36 +232,36 @@ static bool put_flags(const struct host_type *t, json_t *v, uint32_t *out) {
 }
 
 /* A JSON value into host layout; false: it is not of the type. */
-static bool put(struct suite *s, const struct host_type *t, json_t *json, uint8_t *out) {
-    json_t *v = json_object_get(json, "value");
+static bool put(struct suite *s, const struct host_type *t, const struct json *json, uint8_t *out) {
+    const struct json *v = json_get(json, "value");
     memset(out, 0, t->host_size);
     if (!is_of_kind(json, t)) return false;
     switch ((enum host_kind)t->kind) {
-    case HOST_BOOL: *out = json_is_true(v); return json_is_boolean(v);
+    case HOST_BOOL: *out = json_bool(v); return json_is(v, JSON_KIND_BOOL);
     case HOST_CHAR: return put_char(v, (uint32_t *)(void *)out);
-    case HOST_STRING: *(str *)(void *)out = spec_member_str(json, "value"); return json_is_string(v);
+    case HOST_STRING: *(str *)(void *)out = spec_member_str(json, "value"); return json_is(v, JSON_KIND_STR);
     case HOST_LIST: {
         struct {
             uint8_t *p;
             size_t n;
         } *list = (void *)out;
-        list->n = json_array_size(v);
+        list->n = json_count(v);
         list->p = arena_alloc(s->a, list->n * t->elem->host_size + 1, 16);
-        return json_is_array(v) && put_all(s, t->elem, v, list->p);
+        return json_is(v, JSON_KIND_ARRAY) && put_all(s, t->elem, v, list->p);
     }
-    case HOST_ARRAY: return json_array_size(v) == t->count && put_all(s, t->elem, v, out);
+    case HOST_ARRAY: return json_count(v) == t->count && put_all(s, t->elem, v, out);
     case HOST_RECORD: return put_record(s, t, v, out);
-    case HOST_VARIANT: return put_case(s, t, label(t, spec_member(v, "case")), json_object_get(v, "payload"), out);
+    case HOST_VARIANT: return put_case(s, t, label(t, spec_member(v, "case")), json_get(v, "payload"), out);
     case HOST_ENUM: {
-        uint32_t i = label(t, json_string_value(v));
+        uint32_t i = label(t, json_cstr(v));
         memcpy(out, &i, 4);
         return i < t->count;
     }
     case HOST_FLAGS: return put_flags(t, v, (uint32_t *)(void *)out);
-    case HOST_OPTION: return put_case(s, t, v && !json_is_null(v), v, out);
+    case HOST_OPTION: return put_case(s, t, v && !json_is(v, JSON_KIND_NULL), v, out);
     case HOST_RESULT: {
-        bool is_err = json_object_get(v, "Err") != NULL;
-        return put_case(s, t, is_err, json_object_get(v, is_err ? "Err" : "Ok"), out);
+        bool is_err = json_get(v, "Err") != NULL;
+        return put_case(s, t, is_err, json_get(v, is_err ? "Err" : "Ok"), out);
     }
     case HOST_OWN:
     case HOST_BORROW:
@@ -280,7 +275,7 @@ static bool put(struct suite *s, const struct host_type *t, json_t *json, uint8_
 /* ---- actions ---------------------------------------------------------------------------------- */
 
 /* False: it has been reported. */
-static bool target(struct suite *s, json_t *command, const char *name, struct instance **out) {
+static bool target(struct suite *s, const struct json *command, const char *name, struct instance **out) {
     uint64_t v = (uintptr_t)s->current;
     bool known = !name || map_get(&s->instances, str_c(name), &v);
     *out = (struct instance *)(uintptr_t)v;
@@ -299,17 +294,17 @@ struct outcome {
     enum abi_trap trap;
 };
 
-static bool put_args(struct suite *s, json_t *args, const struct host_type *params, uint8_t *out) {
-    if (!params) return json_array_size(args) == 0;
-    if (json_array_size(args) != params->count) return false;
+static bool put_args(struct suite *s, const struct json *args, const struct host_type *params, uint8_t *out) {
+    if (!params) return json_count(args) == 0;
+    if (json_count(args) != params->count) return false;
     for (uint32_t i = 0; i < params->count; i++)
-        if (!put(s, params->fields[i].type, json_array_get(args, i), out + params->fields[i].host_offset)) return false;
+        if (!put(s, params->fields[i].type, json_item(args, i), out + params->fields[i].host_offset)) return false;
     return true;
 }
 
 /* False: it has been reported. True: host_call_end is the caller's. */
-static bool act(struct suite *s, json_t *command, struct outcome *o) {
-    json_t *action = json_object_get(command, "action");
+static bool act(struct suite *s, const struct json *command, struct outcome *o) {
+    const struct json *action = json_get(command, "action");
     if (!target(s, command, spec_member(action, "module"), &o->of)) return false;
     str field = spec_member_str(action, "field");
     o->ex = host_component_export_named(o->of->component, STR(""), field);
@@ -320,7 +315,7 @@ static bool act(struct suite *s, json_t *command, struct outcome *o) {
     const struct host_type *params = host_export_params(o->ex), *result = host_export_result(o->ex);
     uint8_t *args = arena_alloc(s->a, params ? params->host_size : 1, 16);
     o->result = result ? arena_alloc(s->a, result->host_size, 16) : NULL;
-    if (!put_args(s, json_object_get(action, "args"), params, args)) {
+    if (!put_args(s, json_get(action, "args"), params, args)) {
         spec_fail(s->f, command, "its arguments are not of the function's type");
         return false;
     }
@@ -335,33 +330,33 @@ static bool act(struct suite *s, json_t *command, struct outcome *o) {
     return true;
 }
 
-static void judge(struct suite *s, json_t *command, const struct outcome *o) {
-    const char *field = spec_member(json_object_get(command, "action"), "field");
-    json_t *expected = json_object_get(command, "expected");
+static void judge(struct suite *s, const struct json *command, const struct outcome *o) {
+    const char *field = spec_member(json_get(command, "action"), "field");
+    const struct json *expected = json_get(command, "expected");
     const struct host_type *t = host_export_result(o->ex);
     if (o->trap) {
         spec_fail(s->f, command, "%s: trapped: %s", field, trap_text(o->of->in, o->trap));
         return;
     }
-    if (json_array_size(expected) != (t ? 1 : 0)) {
+    if (json_count(expected) != (t ? 1 : 0)) {
         spec_fail(s->f, command, "%s: has %s result", field, t ? "a" : "no");
         return;
     }
     uint8_t *want = t ? arena_alloc(s->a, t->host_size, 16) : NULL;
-    if (t && !put(s, t, json_array_get(expected, 0), want))
+    if (t && !put(s, t, json_item(expected, 0), want))
         spec_fail(s->f, command, "%s: the expected value is not of its type", field);
     else if (t && !host_value_equal(t, o->result, want)) spec_fail(s->f, command, "%s: another result", field);
     else spec_pass(s->f);
 }
 
-static void assert_return(struct suite *s, json_t *command) {
+static void assert_return(struct suite *s, const struct json *command) {
     struct outcome o = {0};
     if (!act(s, command, &o)) return;
     judge(s, command, &o);
     host_call_end(&o.call);
 }
 
-static void action(struct suite *s, json_t *command) {
+static void action(struct suite *s, const struct json *command) {
     struct outcome o = {0};
     if (!act(s, command, &o)) return;
     if (o.trap) spec_fail(s->f, command, "trapped: %s", trap_text(o.of->in, o.trap));
@@ -376,11 +371,11 @@ static bool trap_fits(const char *got, const char *want) {
                                          !strcmp(got, abi_trap_text(ABI_TRAP_UNREACHABLE)));
 }
 
-static void assert_trap(struct suite *s, json_t *command) {
+static void assert_trap(struct suite *s, const struct json *command) {
     struct outcome o = {0};
     if (!act(s, command, &o)) return;
     const char *want = spec_member(command, "text"), *got = trap_text(o.of->in, o.trap);
-    const char *field = spec_member(json_object_get(command, "action"), "field");
+    const char *field = spec_member(json_get(command, "action"), "field");
     if (!o.trap) spec_fail(s->f, command, "%s: no trap, want \"%s\"", field, want);
     else if (!trap_fits(got, want)) spec_fail(s->f, command, "%s: \"%s\", want \"%s\"", field, got, want);
     else spec_pass(s->f);
@@ -389,7 +384,7 @@ static void assert_trap(struct suite *s, json_t *command) {
 
 /* ---- components that must not work ------------------------------------------------------------ */
 
-static void assert_invalid(struct suite *s, json_t *command) {
+static void assert_invalid(struct suite *s, const struct json *command) {
     str bytes;
     struct diag d = DIAG_INIT;
     const char *text = spec_member(command, "text");
@@ -403,7 +398,7 @@ static void assert_invalid(struct suite *s, json_t *command) {
     else spec_pass(s->f);
 }
 
-static void assert_not_instantiated(struct suite *s, json_t *command) {
+static void assert_not_instantiated(struct suite *s, const struct json *command) {
     str bytes;
     struct diag d = DIAG_INIT;
     struct instance *i;
@@ -419,13 +414,13 @@ static void assert_not_instantiated(struct suite *s, json_t *command) {
 
 /* ---- all of it -------------------------------------------------------------------------------- */
 
-static void run_command(struct suite *s, json_t *command) {
+static void run_command(struct suite *s, const struct json *command) {
     if (is(command, "module")) instantiate(s, command, command, spec_member(command, "name"));
     else if (is(command, "module_definition")) module_definition(s, command);
     else if (is(command, "module_instance")) module_instance(s, command);
     else if (is(command, "action")) action(s, command);
     else if (is(command, "assert_return")) assert_return(s, command);
-    else if (is(command, "assert_trap") && !json_object_get(command, "filename")) assert_trap(s, command);
+    else if (is(command, "assert_trap") && !json_get(command, "filename")) assert_trap(s, command);
     else if (is(command, "assert_invalid") || is(command, "assert_malformed")) assert_invalid(s, command);
     else if (is(command, "assert_unlinkable") || is(command, "assert_uninstantiable") || is(command, "assert_trap"))
         assert_not_instantiated(s, command);
@@ -436,9 +431,7 @@ void spec_component(struct spec_file *f) {
     struct suite s = {.f = f, .a = arena_new(0)};
     const struct engine_config config = {.verify = true};
     if (!f->validate_only) s.engine = engine_new(&config);
-    size_t i;
-    json_t *command;
-    json_array_foreach(f->commands, i, command) run_command(&s, command);
+    JSON_EACH(command, f->commands) run_command(&s, command);
     for (uint32_t k = 0; k < s.alive.n; k++) {
         host_instance_release(s.alive.p[k]->in);
         while (engine_run(s.engine, 1'000'000)) {}

@@ -17,7 +17,7 @@ struct core {
     struct map definitions;              /* name -> command */
 };
 
-static bool is(json_t *command, const char *type) { return str_eqc(str_c(spec_member(command, "type")), type); }
+static bool is(const struct json *command, const char *type) { return str_eqc(str_c(spec_member(command, "type")), type); }
 
 /* ---- modules ---- */
 
@@ -37,7 +37,7 @@ static void set_current(struct core *c, const char *name, struct link_store_inst
     if (name) map_put(c->a, &c->instances, str_c(name), (uintptr_t)in);
 }
 
-static void instantiate(struct core *c, json_t *command, json_t *definition, const char *name) {
+static void instantiate(struct core *c, const struct json *command, const struct json *definition, const char *name) {
     struct diag d = DIAG_INIT;
     struct link_store_instance *in = NULL;
     enum abi_trap trap;
@@ -60,7 +60,7 @@ static void instantiate(struct core *c, json_t *command, json_t *definition, con
     spec_pass(c->f);
 }
 
-static void module_definition(struct core *c, json_t *command) {
+static void module_definition(struct core *c, const struct json *command) {
     const char *name = spec_member(command, "name");
     map_put(c->a, &c->definitions, str_c(name ? name : ""), (uintptr_t)command);
     str bytes;
@@ -70,15 +70,15 @@ static void module_definition(struct core *c, json_t *command) {
     else spec_pass(c->f);
 }
 
-static void module_instance(struct core *c, json_t *command) {
+static void module_instance(struct core *c, const struct json *command) {
     const char *module = spec_member(command, "module");
     uint64_t definition;
     if (!map_get(&c->definitions, str_c(module ? module : ""), &definition)) spec_fail(c->f, command, "no such definition");
-    else instantiate(c, command, (json_t *)(uintptr_t)definition, spec_member(command, "instance"));
+    else instantiate(c, command, (const struct json *)(uintptr_t)definition, spec_member(command, "instance"));
 }
 
 /* The instance a command names, else the current one. False: it has been reported. */
-static bool target(struct core *c, json_t *command, const char *name, struct link_store_instance **out) {
+static bool target(struct core *c, const struct json *command, const char *name, struct link_store_instance **out) {
     uint64_t v = (uintptr_t)c->current;
     bool known = !name || map_get(&c->instances, str_c(name), &v);
     *out = (struct link_store_instance *)(uintptr_t)v;
@@ -101,14 +101,15 @@ struct outcome {
 };
 
 /* The arguments of a call, as canonical slots. False: it has been reported. */
-static bool put_args(struct core *c, json_t *command, json_t *args, const struct wasm_deftype *sig, uint64_t *out) {
-    if (json_array_size(args) != sig->params_count) {
-        spec_fail(c->f, command, "%zu arguments for %u parameters", json_array_size(args), sig->params_count);
+static bool put_args(struct core *c, const struct json *command, const struct json *args, const struct wasm_deftype *sig,
+                     uint64_t *out) {
+    if (json_count(args) != sig->params_count) {
+        spec_fail(c->f, command, "%u arguments for %u parameters", json_count(args), sig->params_count);
         return false;
     }
     uint32_t n = 0;
     for (uint32_t i = 0; i < sig->params_count; n += wasm_type_slots(sig->params[i++])) {
-        if (n + 2 <= SLOTS_MAX && spec_argument(json_array_get(args, i), sig->params[i], &out[n])) continue;
+        if (n + 2 <= SLOTS_MAX && spec_argument(json_item(args, i), sig->params[i], &out[n])) continue;
         spec_fail(c->f, command, "argument %u is not of the parameter's type", i);
         return false;
     }
@@ -116,8 +117,8 @@ static bool put_args(struct core *c, json_t *command, json_t *args, const struct
 }
 
 /* False: it has been reported. */
-static bool act(struct core *c, json_t *command, struct outcome *out) {
-    json_t *action = json_object_get(command, "action");
+static bool act(struct core *c, const struct json *command, struct outcome *out) {
+    const struct json *action = json_get(command, "action");
     struct link_store_instance *in;
     struct link_store_item item;
     if (!target(c, command, spec_member(action, "module"), &in)) return false;
@@ -138,7 +139,7 @@ static bool act(struct core *c, json_t *command, struct outcome *out) {
         memcpy(out->values, item.record, item.type == WASM_V128 ? 16 : 8);
         return true;
     }
-    if (!put_args(c, command, json_object_get(action, "args"), item.sig, out->values)) return false;
+    if (!put_args(c, command, json_get(action, "args"), item.sig, out->values)) return false;
     ENSURE(item.sig->results_count <= ARRAY_COUNT(out->types));
     out->types_count = item.sig->results_count;
     memcpy(out->types, item.sig->results, out->types_count * sizeof *out->types);
@@ -146,22 +147,22 @@ static bool act(struct core *c, json_t *command, struct outcome *out) {
     return true;
 }
 
-static void assert_return(struct core *c, json_t *command) {
+static void assert_return(struct core *c, const struct json *command) {
     static struct outcome o;
-    json_t *expected = json_object_get(command, "expected");
+    const struct json *expected = json_get(command, "expected");
     if (!act(c, command, &o)) return;
-    const char *field = spec_member(json_object_get(command, "action"), "field");
+    const char *field = spec_member(json_get(command, "action"), "field");
     if (o.trap != ABI_TRAP_NONE) {
         spec_fail(c->f, command, "%s: trapped: %s", field, abi_trap_text(o.trap));
         return;
     }
-    if (json_array_size(expected) != o.types_count) {
-        spec_fail(c->f, command, "%s: %u results, want %zu", field, o.types_count, json_array_size(expected));
+    if (json_count(expected) != o.types_count) {
+        spec_fail(c->f, command, "%s: %u results, want %u", field, o.types_count, json_count(expected));
         return;
     }
     const uint64_t *value = o.values;
     for (uint32_t i = 0; i < o.types_count; value += wasm_type_slots(o.types[i++])) {
-        json_t *want = json_array_get(expected, i);
+        const struct json *want = json_item(expected, i);
         if (spec_matches(want, o.types[i], value)) continue;
         spec_fail(c->f, command, "%s: %s", field, spec_value_text(want, o.types[i], value));
         return;
@@ -170,15 +171,15 @@ static void assert_return(struct core *c, json_t *command) {
 }
 
 /* The trap each of these stands for; NULL: the command's text says. */
-static const char *trap_wanted(json_t *command) {
+static const char *trap_wanted(const struct json *command) {
     if (is(command, "assert_exception")) return abi_trap_text(ABI_TRAP_EXCEPTION);
     return spec_member(command, "text");
 }
 
-static void assert_trap(struct core *c, json_t *command) {
+static void assert_trap(struct core *c, const struct json *command) {
     static struct outcome o;
     if (!act(c, command, &o)) return;
-    const char *want = trap_wanted(command), *field = spec_member(json_object_get(command, "action"), "field");
+    const char *want = trap_wanted(command), *field = spec_member(json_get(command, "action"), "field");
     if (o.trap == ABI_TRAP_NONE) spec_fail(c->f, command, "%s: no trap, want \"%s\"", field, want);
     else if (is(command, "assert_exhaustion") != (o.trap == ABI_TRAP_STACK_OVERFLOW) ||
              !spec_text_fits(abi_trap_text(o.trap), want))
@@ -186,7 +187,7 @@ static void assert_trap(struct core *c, json_t *command) {
     else spec_pass(c->f);
 }
 
-static void action(struct core *c, json_t *command) {
+static void action(struct core *c, const struct json *command) {
     static struct outcome o;
     if (!act(c, command, &o)) return;
     if (o.trap != ABI_TRAP_NONE) spec_fail(c->f, command, "trapped: %s", abi_trap_text(o.trap));
@@ -195,7 +196,7 @@ static void action(struct core *c, json_t *command) {
 
 /* ---- modules that must not work ---- */
 
-static void assert_invalid(struct core *c, json_t *command) {
+static void assert_invalid(struct core *c, const struct json *command) {
     str bytes;
     struct diag d = DIAG_INIT;
     const char *text = spec_member(command, "text");
@@ -206,7 +207,7 @@ static void assert_invalid(struct core *c, json_t *command) {
     else spec_pass(c->f);
 }
 
-static void assert_not_instantiated(struct core *c, json_t *command) {
+static void assert_not_instantiated(struct core *c, const struct json *command) {
     str bytes;
     struct diag d = DIAG_INIT;
     struct link_store_instance *in;
@@ -225,7 +226,7 @@ static void assert_not_instantiated(struct core *c, json_t *command) {
     else spec_pass(c->f);
 }
 
-static void register_module(struct core *c, json_t *command) {
+static void register_module(struct core *c, const struct json *command) {
     struct link_store_instance *in;
     if (!target(c, command, spec_member(command, "name"), &in)) return;
     link_store_register(c->store, str_c(spec_member(command, "as")), in);
@@ -234,14 +235,14 @@ static void register_module(struct core *c, json_t *command) {
 
 /* ---- all of it ---- */
 
-static void run_command(struct core *c, json_t *command) {
+static void run_command(struct core *c, const struct json *command) {
     if (is(command, "module")) instantiate(c, command, command, spec_member(command, "name"));
     else if (is(command, "module_definition")) module_definition(c, command);
     else if (is(command, "module_instance")) module_instance(c, command);
     else if (is(command, "register")) register_module(c, command);
     else if (is(command, "action")) action(c, command);
     else if (is(command, "assert_return")) assert_return(c, command);
-    else if (is(command, "assert_trap") && json_object_get(command, "filename")) assert_not_instantiated(c, command);
+    else if (is(command, "assert_trap") && json_get(command, "filename")) assert_not_instantiated(c, command);
     else if (is(command, "assert_trap") || is(command, "assert_exhaustion") || is(command, "assert_exception"))
         assert_trap(c, command);
     else if (is(command, "assert_invalid") || is(command, "assert_malformed")) assert_invalid(c, command);
@@ -267,9 +268,7 @@ void spec_core(struct spec_file *f) {
             link_store_register(c.store, STR("spectest"), spectest);
         else fprintf(stderr, "spectest cannot be instantiated: %s\n", d.text);
     }
-    size_t i;
-    json_t *command;
-    json_array_foreach(f->commands, i, command) run_command(&c, command);
+    JSON_EACH(command, f->commands) run_command(&c, command);
     link_store_free(c.store);
     arena_free(c.a);
 }

@@ -22,7 +22,7 @@ static_assert(ARRAY_COUNT(skipped_names) == ARRAY_COUNT(((struct spec_counts *)0
 
 void spec_pass(struct spec_file *f) { f->counts->passed++; }
 
-void spec_fail(struct spec_file *f, json_t *command, const char *fmt, ...) {
+void spec_fail(struct spec_file *f, const struct json *command, const char *fmt, ...) {
     char text[900];
     va_list ap;
     va_start(ap, fmt);
@@ -30,28 +30,24 @@ void spec_fail(struct spec_file *f, json_t *command, const char *fmt, ...) {
     va_end(ap);
     uint32_t n = ++f->counts->failed;
     if (n <= FAILURES_PRINTED || f->verbose)
-        printf("%s:%lld: %s: %s\n", f->path, (long long)json_integer_value(json_object_get(command, "line")),
-               spec_member(command, "type"), text);
+        printf("%s:%lld: %s: %s\n", f->path, (long long)json_i64(json_get(command, "line")), spec_member(command, "type"), text);
     else if (n == FAILURES_PRINTED + 1) printf("%s: more failures (-v prints them)\n", f->path);
 }
 
-void spec_skip(struct spec_file *f, json_t *command, const char *why) {
+void spec_skip(struct spec_file *f, const struct json *command, const char *why) {
     const char *name = spec_member(command, "filename"), *type = spec_member(command, "type");
     size_t kind = 0;
     while (kind < ARRAY_COUNT(skipped_names) - 1 && strcmp(type, skipped_names[kind]) != 0) kind++;
     f->counts->skipped++;
     f->counts->skipped_of[kind]++;
     if (f->verbose)
-        printf("%s:%lld: skipped (%s): %s %s\n", f->path, (long long)json_integer_value(json_object_get(command, "line")), why,
-               type, name ? name : "");
+        printf("%s:%lld: skipped (%s): %s %s\n", f->path, (long long)json_i64(json_get(command, "line")), why, type,
+               name ? name : "");
 }
 
-const char *spec_member(json_t *object, const char *key) { return json_string_value(json_object_get(object, key)); }
+const char *spec_member(const struct json *object, const char *key) { return json_cstr(json_get(object, key)); }
 
-str spec_member_str(json_t *object, const char *key) {
-    json_t *v = json_object_get(object, key);
-    return (str){(const uint8_t *)json_string_value(v), json_string_length(v)};
-}
+str spec_member_str(const struct json *object, const char *key) { return json_str(json_get(object, key)); }
 
 static bool read_file(const char *path, str *out) {
     FILE *in = fopen(path, "rb");
@@ -65,7 +61,7 @@ static bool read_file(const char *path, str *out) {
     return true;
 }
 
-enum spec_source spec_read_binary(struct spec_file *f, json_t *definition, str *bytes) {
+enum spec_source spec_read_binary(struct spec_file *f, const struct json *definition, str *bytes) {
     const char *name = spec_member(definition, "binary_filename"), *type = spec_member(definition, "module_type");
     if (!name && type && !strcmp(type, "text")) return SPEC_TEXT;
     if (!name) name = spec_member(definition, "filename");
@@ -74,7 +70,7 @@ enum spec_source spec_read_binary(struct spec_file *f, json_t *definition, str *
     return read_file(path, bytes) ? SPEC_BINARY : SPEC_MISSING;
 }
 
-enum spec_source spec_binary(struct spec_file *f, json_t *command, json_t *definition, str *bytes) {
+enum spec_source spec_binary(struct spec_file *f, const struct json *command, const struct json *definition, str *bytes) {
     enum spec_source from = spec_read_binary(f, definition, bytes);
     if (from == SPEC_TEXT) spec_skip(f, command, "text format");
     if (from == SPEC_MISSING) spec_fail(f, command, "its file is missing");
@@ -117,11 +113,15 @@ struct options {
 };
 
 static void run_here(const char *path, const struct options *o, struct spec_counts *counts) {
-    json_error_t error;
-    json_t *root = json_load_file(path, JSON_ALLOW_NUL, &error);
-    json_t *commands = json_object_get(root, "commands");
-    if (!json_array_size(commands)) {
-        printf("%s: not a suite: %s\n", path, root ? "no commands" : error.text);
+    str text = {0};
+    struct json root = {0};
+    struct diag d = DIAG_INIT;
+    arena *a = arena_new(0);
+    if (!read_file(path, &text)) diag_set(&d, ERR_IO, DIAG_NOWHERE, "it cannot be read");
+    else if (json_read(a, text, &spec_json_limits, &root, &d) == ERR_OK) diag_set(&d, ERR_INVALID, DIAG_NOWHERE, "no commands");
+    const struct json *commands = json_get(&root, "commands");
+    if (!json_count(commands)) {
+        printf("%s: not a suite: %s\n", path, d.text);
         counts->failed = 1;
         return;
     }
@@ -131,11 +131,11 @@ static void run_here(const char *path, const struct options *o, struct spec_coun
     struct spec_file f = {path, folder, commands, o->validate_only, o->verbose, counts};
     if (spec_is_component(&f)) spec_component(&f);
     else spec_core(&f);
-    if (counts->passed + counts->failed + counts->skipped < json_array_size(commands)) {
+    if (counts->passed + counts->failed + counts->skipped < json_count(commands)) {
         printf("%s: a command was neither passed nor failed nor skipped\n", path);
         counts->failed++;
     }
-    json_decref(root);
+    arena_free(a);
 }
 
 struct job {

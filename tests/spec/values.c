@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static bool is(json_t *value, const char *type) { return str_eqc(str_c(spec_member(value, "type")), type); }
+static bool is(const struct json *value, const char *type) { return str_eqc(str_c(spec_member(value, "type")), type); }
 
 /* A decimal number of so many bits, signed or not. */
 static bool number(const char *text, uint32_t bits, uint64_t *out) {
@@ -65,30 +65,30 @@ static bool form_matches(const struct form *f, const char *text, uint64_t got) {
 }
 
 /* The lane form of a vector that has as many lanes as it should; NULL: it has not. */
-static const struct form *lanes_of(json_t *value, json_t **lanes) {
+static const struct form *lanes_of(const struct json *value, const struct json **lanes) {
     const struct form *f = form_of(spec_member(value, "lane_type"));
-    *lanes = json_object_get(value, "value");
-    return f && json_array_size(*lanes) == 128 / f->bits ? f : NULL;
+    *lanes = json_get(value, "value");
+    return f && json_count(*lanes) == 128 / f->bits ? f : NULL;
 }
 
-static bool vector_argument(json_t *value, uint64_t *args) {
-    json_t *lanes;
+static bool vector_argument(const struct json *value, uint64_t *args) {
+    const struct json *lanes;
     const struct form *f = lanes_of(value, &lanes);
     for (uint32_t i = 0; f && i < 128 / f->bits; i++) {
         uint64_t v;
-        if (!number(json_string_value(json_array_get(lanes, i)), f->bits, &v)) return false;
+        if (!number(json_cstr(json_item(lanes, i)), f->bits, &v)) return false;
         memcpy((uint8_t *)args + i * f->bits / 8, &v, f->bits / 8);
     }
     return f != NULL;
 }
 
-static bool vector_matches(json_t *expected, const uint64_t *got) {
-    json_t *lanes;
+static bool vector_matches(const struct json *expected, const uint64_t *got) {
+    const struct json *lanes;
     const struct form *f = lanes_of(expected, &lanes);
     for (uint32_t i = 0; f && i < 128 / f->bits; i++) {
         uint64_t v = 0;
         memcpy(&v, (const uint8_t *)got + i * f->bits / 8, f->bits / 8);
-        if (!form_matches(f, json_string_value(json_array_get(lanes, i)), v)) return false;
+        if (!form_matches(f, json_cstr(json_item(lanes, i)), v)) return false;
     }
     return f != NULL;
 }
@@ -115,7 +115,7 @@ static const struct reference {
     {"refnull", WASM_HEAP_BOT, WASM_HEAP_BOT, true}, /* of any type */
 };
 
-static const struct reference *reference_of(json_t *value) {
+static const struct reference *reference_of(const struct json *value) {
     const char *name = spec_member(value, "type");
     for (size_t i = 0; name && i < ARRAY_COUNT(references); i++)
         if (!strcmp(name, references[i].name)) return &references[i];
@@ -137,8 +137,8 @@ static bool reference_fits(const struct reference *r, wasm_type type) {
     return r->top == top_of(wasm_heap_of(type));
 }
 
-static bool reference_argument(json_t *value, const struct reference *r, uint64_t *args) {
-    const char *text = json_string_value(json_object_get(value, "value"));
+static bool reference_argument(const struct json *value, const struct reference *r, uint64_t *args) {
+    const char *text = json_cstr(json_get(value, "value"));
     args[0] = 0;
     if (r->is_null || (text && !strcmp(text, "null"))) return true;
     if (!number(text, 32, args)) return false;
@@ -160,8 +160,8 @@ static bool is_of_heap(uint64_t ref, uint32_t heap) {
     }
 }
 
-static bool reference_matches(json_t *expected, const struct reference *r, uint64_t got) {
-    const char *text = json_string_value(json_object_get(expected, "value"));
+static bool reference_matches(const struct json *expected, const struct reference *r, uint64_t got) {
+    const char *text = json_cstr(json_get(expected, "value"));
     if (r->is_null || (text && !strcmp(text, "null"))) return got == 0;
     if (!text) return got != 0 && is_of_heap(got, r->heap);
     uint64_t want;
@@ -170,7 +170,7 @@ static bool reference_matches(json_t *expected, const struct reference *r, uint6
 
 /* ---- any value ---- */
 
-bool spec_argument(json_t *value, wasm_type type, uint64_t *args) {
+bool spec_argument(const struct json *value, wasm_type type, uint64_t *args) {
     const struct reference *r = reference_of(value);
     if (r) return reference_fits(r, type) && reference_argument(value, r, args);
     if (is(value, "v128")) return type == WASM_V128 && vector_argument(value, args);
@@ -178,11 +178,11 @@ bool spec_argument(json_t *value, wasm_type type, uint64_t *args) {
     return f && f->type && f->type == type && number(spec_member(value, "value"), f->bits, args);
 }
 
-bool spec_matches(json_t *expected, wasm_type type, const uint64_t *got) {
+bool spec_matches(const struct json *expected, wasm_type type, const uint64_t *got) {
     if (is(expected, "either")) {
-        json_t *values = json_object_get(expected, "values");
-        for (size_t i = 0; i < json_array_size(values); i++)
-            if (spec_matches(json_array_get(values, i), type, got)) return true;
+        const struct json *values = json_get(expected, "values");
+        for (size_t i = 0; i < json_count(values); i++)
+            if (spec_matches(json_item(values, i), type, got)) return true;
         return false;
     }
     const struct reference *r = reference_of(expected);
@@ -195,13 +195,15 @@ bool spec_matches(json_t *expected, wasm_type type, const uint64_t *got) {
     return form_matches(f, spec_member(expected, "value"), v);
 }
 
-const char *spec_value_text(json_t *expected, wasm_type type, const uint64_t *got) {
+const char *spec_value_text(const struct json *expected, wasm_type type, const uint64_t *got) {
     static char text[512], name[64];
-    char *want = json_dumps(expected, JSON_COMPACT);
+    struct buf want = {0};
+    struct json_writer w = json_writer_of(&want);
+    json_put(&w, NULL, expected);
     int n = snprintf(text, sizeof text, "got %s %llu (0x%llx", wasm_type_text(type, name, sizeof name),
                      (unsigned long long)got[0], (unsigned long long)got[0]);
     if (type == WASM_V128) n += snprintf(text + n, sizeof text - (size_t)n, ", 0x%llx", (unsigned long long)got[1]);
-    snprintf(text + n, sizeof text - (size_t)n, "), want %.300s", want ? want : "?");
-    free(want);
+    snprintf(text + n, sizeof text - (size_t)n, "), want %.*s", (int)MIN(want.n, (size_t)300), (const char *)want.p);
+    buf_free(&want);
     return text;
 }
