@@ -19,7 +19,7 @@ THIRD_PARTY = {"openssl/": "crypto", "jansson.h": "base", "uv.h": "net", "sqlite
 
 # What a room's globals may be called besides room_…, and why.
 OTHER_NAMES = {
-    "base": (r"(arena|buf|clock|diag|err|log|map|rd|str|text)_\w+", "the house's own vocabulary, in every file of it"),
+    "base": (r"(arena|buf|clock|diag|err|json|log|map|rd|str|text)_\w+", "the house's own vocabulary, in every file of it"),
     "baseline": (r"\w+", "emit_, target_, simd_ and a hundred verbs of one pass; they are there twice, the second time as other_"),
     "component": (r"(plan|pbuild|c(dec|core|names?|rd|scope|entity|sub|flat|ptrs|subst|types?))_\w+", "a prefix a file"),
     "engine": (r"(heap_\w+|rt_[A-Z_]+)", "heap.h's; what rtcall.def names"),
