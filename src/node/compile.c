@@ -6,8 +6,8 @@
  *    copied into a memfd first, so that what was checked cannot change.
  */
 #include "link/link.h"
+#include "node/jobs.h"
 #include "node/node_int.h"
-#include "node/wire.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -15,16 +15,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-err node_compile_job(const struct node_message *what, int in, int out, struct diag *d) {
+static uint32_t kind_of_this; /* a job compiles one */
+
+static err look_at(const struct plan *plan, struct diag *d) {
+    kind_of_this = node_kind_of_plan(plan);
+    return node_imports_check(plan, d);
+}
+
+err node_compile_job(const struct node_message *what, int in, int out, struct node_job_result *result) {
+    struct diag *d = &result->diag;
     const struct node_msg_compile *m = &what->compile;
     void *p = m->bytes ? mmap(NULL, m->bytes, PROT_READ, MAP_PRIVATE, in, 0) : NULL;
     if (p == MAP_FAILED) return diag_set(d, ERR_IO, DIAG_NOWHERE, "it cannot be read: %s", strerror(errno));
-    struct link_options options = {.memory_bytes_max = m->memory_bytes_max,
-                                   .image_bytes_max = m->image_bytes_max,
-                                   .check = node_imports_check,
-                                   .machine = m->machine};
+    struct link_options options = {
+        .memory_bytes_max = m->memory_bytes_max, .image_bytes_max = m->image_bytes_max, .check = look_at, .machine = m->machine};
     struct link_stats stats;
-    return link_file((str){p, m->bytes}, &options, out, &stats, d);
+    err e = link_file((str){p, m->bytes}, &options, out, &stats, d);
+    result->kind = kind_of_this;
+    return e;
 }
 
 static int new_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }

@@ -49,3 +49,13 @@ err node_imports_check(const struct plan *plan, struct diag *d) {
     if (n + sizeof what_to_do <= sizeof d->text) memcpy(d->text + n, what_to_do, sizeof what_to_do);
     return e;
 }
+
+uint32_t node_kind_of_plan(const struct plan *plan) {
+    if (!plan->is_core) return wasi_kind_of_plan(plan);
+    for (uint32_t i = 0; i < plan->modules_count; i++)
+        for (int k = 0; k < WASI_P1_ENTRIES; k++) {
+            const struct wasm_export *entry = wasm_export_find(plan->modules[i].module, wasi_p1_entries[k]);
+            if (entry && entry->kind == WASM_EXTERN_FUNC) return WASI_P1_COMMAND;
+        }
+    return WASI_NONE;
+}

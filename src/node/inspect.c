@@ -2,8 +2,8 @@
 #include "base/json.h"
 #include "component/component.h"
 #include "component/plan.h"
+#include "node/jobs.h"
 #include "node/node_int.h"
-#include "node/wire.h"
 #include "wasi/wasi.h"
 #include <errno.h>
 #include <sys/mman.h>
@@ -27,11 +27,6 @@ static err read_module(arena *mem, struct facts *f, struct diag *d) {
     TRY(wasm_validate_bodies(&f->module, d));
     wasm_names_decode(mem, &f->module);
     plan_of_core_module(mem, &f->module, 0, f->bytes.n, &f->plan);
-    f->kind = WASI_NONE;
-    for (int i = 0; i < WASI_P1_ENTRIES; i++) {
-        const struct wasm_export *start = wasm_export_find(&f->module, wasi_p1_entries[i]);
-        if (start && start->kind == WASM_EXTERN_FUNC) f->kind = WASI_P1_COMMAND;
-    }
     return ERR_OK;
 }
 
@@ -42,8 +37,8 @@ static err gather(arena *mem, struct facts *f, struct diag *d) {
         TRY(component_decode(mem, f->bytes, &f->component, d));
         TRY(component_validate_code(f->component, d));
         TRY(component_plan(mem, f->component, &f->plan, d));
-        f->kind = wasi_kind_of_plan(&f->plan);
     }
+    f->kind = (enum wasi_kind)node_kind_of_plan(&f->plan);
     crypto_sha256(f->bytes, f->digest);
     f->missing = (struct diag)DIAG_INIT;
     if (node_imports_check(&f->plan, &f->missing) != ERR_OK)
@@ -302,7 +297,8 @@ static err print_facts(const struct facts *f, enum node_inspect_format format, s
     return ERR_OK;
 }
 
-err node_inspect_job(const struct node_message *what, int in, int out, struct diag *d) {
+err node_inspect_job(const struct node_message *what, int in, int out, struct node_job_result *result) {
+    struct diag *d = &result->diag;
     const struct node_msg_inspect *m = &what->inspect;
     void *p = m->bytes ? mmap(NULL, m->bytes, PROT_READ, MAP_PRIVATE, in, 0) : NULL;
     if (p == MAP_FAILED) return diag_set(d, ERR_IO, DIAG_NOWHERE, "it cannot be read: %s", strerror(errno));

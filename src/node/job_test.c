@@ -6,14 +6,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "node/jobs.h"
 #include "node/node_int.h"
-#include "node/role.h"
 #include "wasi/wasi.h"
 
 static const struct node_limits limits = {.compile_memory_bytes_max = 64 * MiB, .compile_s_max = 2};
@@ -34,54 +35,56 @@ static err run(const char *job, char text[768]) {
     return e;
 }
 
-static err writes(const struct node_message *what, int in, int out, struct diag *d) {
+static err writes(const struct node_message *what, int in, int out, struct node_job_result *result) {
     return write(out, "hello", 5) == 5 ? ERR_OK : ERR_IO;
 }
-static err fails(const struct node_message *what, int in, int out, struct diag *d) {
-    return diag_set(d, ERR_INVALID, 42, "no good");
+static err fails(const struct node_message *what, int in, int out, struct node_job_result *result) {
+    return diag_set(&result->diag, ERR_INVALID, 42, "no good");
 }
-static err opens(const struct node_message *what, int in, int out, struct diag *d) {
+static err opens(const struct node_message *what, int in, int out, struct node_job_result *result) {
     return open("/etc/passwd", O_RDONLY) < 0 && errno == ENOENT ? ERR_OK : ERR_DENIED;
 }
-static err connects(const struct node_message *what, int in, int out, struct diag *d) {
+static err connects(const struct node_message *what, int in, int out, struct node_job_result *result) {
     return socket(AF_INET, SOCK_STREAM, 0) < 0 ? ERR_OK : ERR_OK;
 }
-static err forks(const struct node_message *what, int in, int out, struct diag *d) { return fork() < 0 ? ERR_OK : ERR_OK; }
-static err executes(const struct node_message *what, int in, int out, struct diag *d) {
+static err forks(const struct node_message *what, int in, int out, struct node_job_result *result) {
+    return fork() < 0 ? ERR_OK : ERR_OK;
+}
+static err executes(const struct node_message *what, int in, int out, struct node_job_result *result) {
     execl("/bin/true", "true", (char *)NULL);
     return ERR_OK;
 }
-static err crashes(const struct node_message *what, int in, int out, struct diag *d) {
+static err crashes(const struct node_message *what, int in, int out, struct node_job_result *result) {
     raise(SIGSEGV);
     return ERR_OK;
 }
-static err spins(const struct node_message *what, int in, int out, struct diag *d) {
+static err spins(const struct node_message *what, int in, int out, struct node_job_result *result) {
     for (volatile uint64_t i = 0; i < UINT64_MAX; i++) {}
     return ERR_OK;
 }
-static err hoards(const struct node_message *what, int in, int out, struct diag *d) {
+static err hoards(const struct node_message *what, int in, int out, struct node_job_result *result) {
     void *p = mmap(NULL, 128 * MiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return p == MAP_FAILED ? diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "refused") : ERR_OK;
+    return p == MAP_FAILED ? diag_set(&result->diag, ERR_LIMIT, DIAG_NOWHERE, "refused") : ERR_OK;
 }
-static err reserves(const struct node_message *what, int in, int out, struct diag *d) {
+static err reserves(const struct node_message *what, int in, int out, struct node_job_result *result) {
     void *p = mmap(NULL, 8 * GiB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p != MAP_FAILED ? ERR_OK : ERR_LIMIT;
 }
-static err works_a_while(const struct node_message *what, int in, int out, struct diag *d) {
+static err works_a_while(const struct node_message *what, int in, int out, struct node_job_result *result) {
     for (uint64_t end = clock_mono_ns() + 1400000000u; clock_mono_ns() < end;) {}
     return ERR_OK;
 }
 static int maps_fd; /* of a job's own memory, opened before it gave up its rights; so it is not counted */
-static err looks_around(const struct node_message *what, int in, int out, struct diag *d) {
+static err looks_around(const struct node_message *what, int in, int out, struct node_job_result *result) {
     for (int fd = 0; fd < 64; fd++)
         if (fd != maps_fd && fcntl(fd, F_GETFD) >= 0) dprintf(out, "%d ", fd);
     return ERR_OK;
 }
-static err speaks(const struct node_message *what, int in, int out, struct diag *d) {
+static err speaks(const struct node_message *what, int in, int out, struct node_job_result *result) {
     fputs("first\x1b[2J words\n", stderr);
     abort();
 }
-static err knows_environment(const struct node_message *what, int in, int out, struct diag *d) {
+static err knows_environment(const struct node_message *what, int in, int out, struct node_job_result *result) {
     for (char **e = environ; *e; e++) dprintf(out, "%s ", *e);
     return ERR_OK;
 }
@@ -110,16 +113,28 @@ static unsigned keys_in_memory(int maps) {
     }
     return found;
 }
-static err finds_keys(const struct node_message *what, int in, int out, struct diag *d) {
+static err finds_keys(const struct node_message *what, int in, int out, struct node_job_result *result) {
     dprintf(out, "%u", keys_in_memory(maps_fd));
     return ERR_OK;
 }
 
+static err waits(const struct node_message *what, int in, int out, struct node_job_result *result) {
+    static pthread_mutex_t never = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&never);
+    pthread_mutex_lock(&never);
+    return ERR_OK;
+}
+static err babbles(const struct node_message *what, int in, int out, struct node_job_result *result) {
+    uint8_t nonsense[] = {NODE_MSG_report, 0xff, 0xff};
+    if (write(NODE_WIRE_FD, nonsense, sizeof nonsense) < 0) return ERR_IO;
+    return waits(what, in, out, result);
+}
+
 static const struct node_trial table[] = {
-    {"writes", writes}, {"fails", fails},           {"opens", opens},        {"connects", connects},
-    {"forks", forks},   {"executes", executes},     {"crashes", crashes},    {"spins", spins},
-    {"hoards", hoards}, {"reserves", reserves},     {"looks", looks_around}, {"works", works_a_while},
-    {"speaks", speaks}, {"env", knows_environment}, {"keys", finds_keys},    {NULL, NULL},
+    {"writes", writes},      {"fails", fails},         {"opens", opens},   {"connects", connects},     {"forks", forks},
+    {"executes", executes},  {"crashes", crashes},     {"spins", spins},   {"hoards", hoards},         {"reserves", reserves},
+    {"looks", looks_around}, {"works", works_a_while}, {"speaks", speaks}, {"env", knows_environment}, {"keys", finds_keys},
+    {"waits", waits},        {"babbles", babbles},     {NULL, NULL},
 };
 
 static void test_results(void **state) {
@@ -149,6 +164,88 @@ static void test_deaths(void **state) {
     assert_non_null(strstr(text, "processor time"));
     assert_int_equal(run("hoards", text), ERR_LIMIT);
     assert_string_equal(text, "refused");
+}
+
+/* ---- several at once ---- */
+
+static struct node_job_result results[100];
+static unsigned ended;
+static void on_end(void *arg, const struct node_job_result *result) {
+    results[(intptr_t)arg] = *result;
+    ended++;
+}
+
+static struct node_job *add(struct node_jobs *jobs, const char *trial, intptr_t number, uint64_t bytes) {
+    static int nothing = -1;
+    if (nothing < 0) nothing = open("/dev/null", O_RDWR);
+    struct node_job_config config = {.what = &NODE_MESSAGE(trial, .name = str_c(trial)),
+                                     .in = nothing,
+                                     .out = nothing,
+                                     .memory_bytes_max = bytes,
+                                     .cpu_s_max = 5,
+                                     .wall_s_max = bytes == 1 * MiB ? 1 : 0,
+                                     .title = trial,
+                                     .done = on_end,
+                                     .arg = (void *)number};
+    return node_jobs_add(jobs, &config);
+}
+
+static void nobody_is_left(void) {
+    assert_int_equal(waitpid(-1, NULL, 0), -1);
+    assert_int_equal(errno, ECHILD);
+}
+
+/* So many run, the others wait in the order they came; none is waited for; those that are cancelled are gone, and nobody is told. */
+static void test_several(void **state) {
+    struct node_jobs jobs = {.running_max = 2};
+    struct node_job *job[NODE_JOBS_WAITING_MAX];
+    ended = 0;
+    for (int i = 0; i < NODE_JOBS_WAITING_MAX; i++) assert_non_null(job[i] = add(&jobs, i < 3 ? "waits" : "writes", i, 64 * MiB));
+    assert_null(add(&jobs, "writes", 0, 64 * MiB));
+    node_jobs_turn(&jobs);
+    node_jobs_turn(&jobs);
+    assert_true(jobs.running == 2 && jobs.waiting == NODE_JOBS_WAITING_MAX - 2 && !ended);
+    node_jobs_cancel(&jobs, job[0]);
+    node_jobs_cancel(&jobs, job[5]);
+    while (ended < NODE_JOBS_WAITING_MAX - 4 && jobs.first) {
+        node_jobs_wait(&jobs, 100);
+        if (job[1] && jobs.running == 2 && !ended) node_jobs_cancel(&jobs, job[1]), job[1] = NULL; /* the third takes its place */
+    }
+    assert_int_equal(ended, NODE_JOBS_WAITING_MAX - 4);
+    assert_true(jobs.running == 1 && jobs.waiting == 0);
+    node_jobs_end(&jobs);
+    assert_true(!jobs.first && !jobs.running);
+    nobody_is_left();
+}
+
+/* What may run together is bounded by what it may use together, but one may always run. */
+static void test_memory_together(void **state) {
+    struct node_jobs jobs = {.running_max = 8, .memory_bytes_max = 200 * MiB};
+    for (int i = 0; i < 4; i++) assert_non_null(add(&jobs, "waits", i, i ? 90 * MiB : 1 * GiB));
+    node_jobs_turn(&jobs);
+    assert_int_equal(jobs.running, 1);
+    node_jobs_cancel(&jobs, jobs.first);
+    while (jobs.running < 2) node_jobs_wait(&jobs, 100);
+    node_jobs_turn(&jobs);
+    assert_true(jobs.running == 2 && jobs.waiting == 1);
+    node_jobs_end(&jobs);
+    nobody_is_left();
+}
+
+/* One that says what no job says is cut off; one that does nothing, for too long, is ended. The others are done. */
+static void test_astray(void **state) {
+    struct node_jobs jobs = {.running_max = 3};
+    ended = 0;
+    assert_non_null(add(&jobs, "babbles", 0, 64 * MiB));
+    assert_non_null(add(&jobs, "waits", 1, 1 * MiB));
+    assert_non_null(add(&jobs, "writes", 2, 64 * MiB));
+    for (node_jobs_turn(&jobs); jobs.first;) node_jobs_wait(&jobs, 200);
+    assert_int_equal(ended, 3);
+    assert_int_equal(results[0].err, ERR_INVALID);
+    assert_non_null(strstr(results[0].diag.text, "astray"));
+    assert_int_equal(results[1].err, ERR_LIMIT);
+    assert_int_equal(results[2].err, ERR_OK);
+    nobody_is_left();
 }
 
 /* On a terminal, work of more than a second is seen to go on, and leaves no trace. */
@@ -423,9 +520,10 @@ int main(int argc, char **argv) {
     default: break;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_results),        cmocka_unit_test(test_walls),      cmocka_unit_test(test_deaths),
-        cmocka_unit_test(test_surroundings),   cmocka_unit_test(test_last_words), cmocka_unit_test(test_key),
-        cmocka_unit_test(test_progress),       cmocka_unit_test(test_grants),     cmocka_unit_test(test_grants_net),
+        cmocka_unit_test(test_several),        cmocka_unit_test(test_memory_together), cmocka_unit_test(test_astray),
+        cmocka_unit_test(test_results),        cmocka_unit_test(test_walls),           cmocka_unit_test(test_deaths),
+        cmocka_unit_test(test_surroundings),   cmocka_unit_test(test_last_words),      cmocka_unit_test(test_key),
+        cmocka_unit_test(test_progress),       cmocka_unit_test(test_grants),          cmocka_unit_test(test_grants_net),
         cmocka_unit_test(test_worker_sockets), cmocka_unit_test(test_listen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,10 +71,11 @@ void node_close_fds_except(const int *keep, size_t count);
 
 /* ---- job.c: a function in a sandboxed process of its own ---- */
 
-struct node_message; /* wire.h */
-typedef err (*node_job_fn)(const struct node_message *what, int in, int out, struct diag *d);
-err node_compile_job(const struct node_message *what, int in, int out, struct diag *d);
-err node_inspect_job(const struct node_message *what, int in, int out, struct diag *d);
+struct node_message;    /* wire.h */
+struct node_job_result; /* jobs.h: the function fills in what it has to say besides the err it returns */
+typedef err (*node_job_fn)(const struct node_message *what, int in, int out, struct node_job_result *result);
+err node_compile_job(const struct node_message *what, int in, int out, struct node_job_result *result);
+err node_inspect_job(const struct node_message *what, int in, int out, struct node_job_result *result);
 /* The life of a job. trials: what a message `trial` names (tests); ends with a NULL name. */
 struct node_trial {
     const char *name;
@@ -304,6 +305,7 @@ int node_worker_main(const struct node_worker_config *config);
 /* Whether everything a plan imports is offered here, with the types it is imported with. ERR_LINK: d names what is not, the nearest that is,
  * and what to do. One check for all who read a file: serve, run, compile and inspect. */
 [[nodiscard]] err node_imports_check(const struct plan *plan, struct diag *d);
+uint32_t node_kind_of_plan(const struct plan *plan); /* wasi_kind, of a plan that was made of a file */
 
 /* ---- machine.c ---- */
 
