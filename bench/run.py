@@ -229,23 +229,30 @@ def compile_speed():
         row("compile", f"{name}: image", s["image_bytes"] / s["wasm_bytes"], "bytes/byte", note=f"of wasm; snapshot {'whole' if s['snapshot'] else 'in part'}, {s['snapshot_ms']:.0f} ms")
 
 
+HELLO = ["c-raw-p2", "c-cgi"]  # a component and a preview 1 command; the first with all of its figures
+
+
 def hello():
+    """Rounds in turn: of the figures, the least is what disturbs nobody, the median of the ratios what both had alike."""
     need("wrk")
-    try:
-        name, wasm = "c-raw-p2", guest("c-raw-p2")
-    except Absent:
-        name, wasm = "tests' http", HTTP_GUEST
-    with contextlib.ExitStack() as stack:
-        ours = stack.enter_context(orlo(wasm))
-        peer = stack.enter_context(nginx()) if shutil.which("nginx") else None
-        ratio, us, them = against(ours, peer, "/", 64, 1, 7)
-        if peer:
-            row("hello", f"{name}: processor time, × nginx return 200", ratio, "×", 2, 1.25, note=f"{median(us, 'cpu'):.2f} µs to {median(them, 'cpu'):.2f} µs a request")
-        else:
-            skipped("hello", f"{name}: × nginx return 200", "nginx is not on PATH")
-        row("hello", "requests a second, one worker on one core", median(us, "rps"), "1/s", note=f"nginx {median(them, 'rps'):.0f}" if peer else "")
-        row("hello", "p50, 64 connections", median(us, "p50"), "µs", note=f"nginx {median(them, 'p50'):.0f}" if peer else "")
-        row("hello", "p99, 64 connections", median(us, "p99"), "µs", note=f"nginx {median(them, 'p99'):.0f}" if peer else "")
+    todo = [(name, os.path.join(GUESTS, name + ".wasm")) for name in HELLO]
+    todo = [t for t in todo if os.path.exists(t[1])] or [("tests' http", HTTP_GUEST)]
+    for at, (name, wasm) in enumerate(todo):
+        with contextlib.ExitStack() as stack:
+            ours = stack.enter_context(orlo(wasm))
+            peer = stack.enter_context(nginx()) if shutil.which("nginx") else None
+            ratio, us, them = against(ours, peer, "/", 64, 1, 7)
+            if peer:
+                best = [min(r["cpu"] for r in rounds) for rounds in (us, them)]
+                row("hello", f"{name}: processor time, × nginx return 200", ratio, "×", 2, 1.25,
+                    note=f"{median(us, 'cpu'):.2f} µs to {median(them, 'cpu'):.2f} µs a request; at best {best[0]:.2f} to {best[1]:.2f}, {best[0] / best[1]:.2f} ×")
+            else:
+                skipped("hello", f"{name}: × nginx return 200", "nginx is not on PATH")
+            if at:
+                continue
+            row("hello", "requests a second, one worker on one core", median(us, "rps"), "1/s", note=f"nginx {median(them, 'rps'):.0f}" if peer else "")
+            row("hello", "p50, 64 connections", median(us, "p50"), "µs", note=f"nginx {median(them, 'p50'):.0f}" if peer else "")
+            row("hello", "p99, 64 connections", median(us, "p99"), "µs", note=f"nginx {median(them, 'p99'):.0f}" if peer else "")
 
 
 def guests():

@@ -148,6 +148,10 @@ uint64_t engine_instance_growth(const struct engine_instance *in); /* bytes of m
 /* Resets the slot and puts it on its image's LIFO list: at once, or, while fibers of it are alive, when the
  * last one has ended; or, when much was written, a piece in each engine_run or engine_idle. */
 void engine_release(struct engine_instance *in);
+/* Those released between these two are reset by the second: what a reset asks the kernel is then asked once. */
+void engine_release_many(struct engine *e);
+void engine_release_end(struct engine *e);
+uint64_t engine_resets_recalled(const struct engine *e); /* that had to look for no written page: for tests */
 void *engine_instance_user(struct engine_instance *in);
 struct engine_image *engine_instance_image(struct engine_instance *in);
 struct engine *engine_instance_engine(struct engine_instance *in);

@@ -114,7 +114,22 @@ struct engine_cleaning { /* how far a reset has come: reset.c */
     uint32_t part;
     uint8_t *at;   /* in that part; NULL: at its start */
     uint64_t kept; /* pages put back, which stay */
+    bool asked;    /* whether it recalls */
+    bool recalls;  /* by engine_written, nothing is looked for */
+    bool forgets;  /* what engine_written says is not to be used again */
+    bool records;  /* its last range is the one that is being looked through */
     bool broken;   /* the slot cannot be used again */
+};
+/* A range of a slot that was looked through for written pages; behind it the parts of it that are. */
+struct engine_span {
+    uint8_t *from, *to;
+    uint32_t parts; /* of a part: 0 */
+};
+struct engine_written { /* reset.c, 4 */
+    struct engine_span *spans;
+    uint32_t count, cap, last; /* last: the range that is being looked through */
+    bool known;
+    uint64_t faults; /* of the process, before the look */
 };
 struct engine_instance {
     void *trap_stack; /* ASM_INSTANCE_TRAP_STACK: its engine's */
@@ -139,6 +154,7 @@ struct engine_instance {
     uint64_t *memory_kept; /* as kept_bytes of a group */
     uint64_t memory_used;  /* bytes charged: memories, tables, the heap */
     struct engine_cleaning cleaning;
+    struct engine_written written;
     uint64_t kept_bytes; /* of a free slot, charged to the engine's account */
     struct engine_grown *grown;
     struct engine_heap own_heap, *heap; /* heap: its own, or its store's */
@@ -211,9 +227,15 @@ struct engine {
     uint64_t refusals;
     bool starved; /* something was refused, and nobody was told since that there may be room */
     struct engine_instance *cleaning, **cleaning_last; /* a queue */
-    uint64_t kept_bytes, kept_max;                     /* of free slots */
-    uint32_t pool_dirty;                               /* fibers */
-    uint64_t mappings, mappings_max;                   /* of slots and stacks, of those that the system lets a process have */
+    struct engine_instance *released, **released_last; /* likewise, between engine_release_many and engine_release_end */
+    bool releasing;
+    bool counts_faults;              /* getrusage counts page faults */
+    bool faults_fresh;               /* counted since the reset under way began, */
+    uint64_t faults;                 /* so many */
+    uint64_t recalled;               /* resets that looked for nothing: for tests */
+    uint64_t kept_bytes, kept_max;   /* of free slots */
+    uint32_t pool_dirty;             /* fibers */
+    uint64_t mappings, mappings_max; /* of slots and stacks, of those that the system lets a process have */
     int pagemap;
     enum engine_reset reset;
     void *trap_stack; /* its top */
@@ -296,10 +318,12 @@ void engine_copy_sparse(uint8_t *to, const uint8_t *from, uint64_t n);
 
 /* reset.c */
 void engine_reset_init(struct engine *e);
-void engine_slot_reset(struct engine_instance *in);   /* begins to clean; ends with engine_slot_pristine, perhaps later */
-void engine_clean_piece(struct engine *e);            /* goes on with the first of the queue */
-void engine_clean_forget(struct engine_image *image); /* frees its slots that are being cleaned */
-void engine_give_back(uint8_t *from, uint8_t *to);    /* to the kernel */
+void engine_slot_reset(struct engine_instance *in);       /* begins to clean; ends with engine_slot_pristine, perhaps later */
+void engine_slot_reset_later(struct engine_instance *in); /* by engine_release_end */
+void engine_clean_piece(struct engine *e);                /* goes on with the first of the queue */
+void engine_clean_forget(struct engine_image *image);     /* frees its slots that are being cleaned */
+void engine_give_back(uint8_t *from, uint8_t *to);        /* to the kernel */
+void engine_written_forget(struct engine_instance *in);
 /* A table's elements: a longer list with the old ones in front, not charged here; takes old (NULL: none). NULL: no memory, old stays. */
 struct engine_grown *engine_grown_resize(struct engine_grown *old, uint64_t cap);
 void engine_grown_free(struct engine_grown *g);

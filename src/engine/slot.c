@@ -110,6 +110,7 @@ static void trim(struct engine_instance *in) {
         in->memory_kept[i] = 0;
     }
     engine_heap_trim(&in->own_heap);
+    engine_written_forget(in);
     finish_contexts(in);
     keep_nothing(in);
     in->image->wants_trim -= in->wants_trim;
@@ -254,6 +255,7 @@ void engine_slot_free(struct engine_instance *in) {
         engine_grown_free(in->grown);
         in->grown = next;
     }
+    engine_written_forget(in);
     keep_nothing(in);
     for (uint32_t i = 0; i < image->memories_count; i++)
         if (in->memory_base[i]) munmap(in->memory_base[i], image->memories[i].reserve);
@@ -355,7 +357,8 @@ void engine_release(struct engine_instance *in) {
     in->engine->alive--;
     in->image->alive--;
     in->idle_since_ns = 0;
-    engine_slot_reset(in);
+    if (in->engine->releasing) engine_slot_reset_later(in);
+    else engine_slot_reset(in);
 }
 
 /* ---- work put off ---- */

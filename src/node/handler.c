@@ -345,12 +345,14 @@ static bool handler_turn(void *arg) {
     struct request *r;
     uint32_t objects = OBJECTS;
     h->batch = 0;
+    engine_release_many(h->guest->engine);
     while ((r = h->after) && wasi_run_wind_down(r->run, &objects)) {
         h->after = r->next;
         wasi_run_free(r->run);
         recycle(r);
         h->busy--;
     }
+    engine_release_end(h->guest->engine);
     uint32_t n = 0;
     for (; n < BATCH && h->first && start(h->first); n++) wait_no_more(h->first);
     while (h->first &&
