@@ -20,7 +20,6 @@ struct cli_options {
     enum cli_command command;
     bool help, version, no_access_log, json, wat, markdown, man;
     const char *state_dir, *log_level, *log_format, *output, *forward, *target;
-    uint64_t workers, drain_ms_max, compile_ms_max;
     cli_list listen, env, dir, allow_http, allow_net;
     struct node_limits limits;
     cli_list operands;   /* what is no flag: FILE, then the guest's arguments */
@@ -29,9 +28,6 @@ struct cli_options {
 
 /* Reads the command line. ERR_USAGE: d says what is wrong and the nearest thing there is. Strings are argv's. */
 [[nodiscard]] err cli_parse(arena *out, int argc, char **argv, struct cli_options *options, struct diag *d);
-
-bool cli_parse_bytes(const char *text, uint64_t *out); /* "65536", "64K", "64KiB", "1.5G" no: whole numbers only */
-bool cli_parse_ms(const char *text, uint64_t *out);    /* "500ms", "30s", "2m", "1h"; a bare number is seconds */
 
 void cli_help(FILE *to);
 void cli_help_command(FILE *to, enum cli_command command);

@@ -38,12 +38,12 @@ static int complain(const char *about, err e, const struct diag *d) {
     return exit_status(e);
 }
 
-static err read_grants(arena *mem, const struct cli_options *o, struct node_grants *g, struct diag *d) {
-    for (uint32_t i = 0; i < o->env.n; i++) TRY(node_grant_env(mem, g, str_c(o->env.p[i]), d));
-    for (uint32_t i = 0; i < o->dir.n; i++) TRY(node_grant_dir(mem, g, str_c(o->dir.p[i]), d));
-    for (uint32_t i = 0; i < o->allow_http.n; i++) TRY(node_grant_http(mem, g, str_c(o->allow_http.p[i]), d));
-    for (uint32_t i = 0; i < o->allow_net.n; i++) TRY(node_grant_net(mem, g, str_c(o->allow_net.p[i]), d));
-    return o->forward ? node_grant_forward(mem, g, str_c(o->forward), d) : ERR_OK;
+static err read_grants(arena *mem, const struct cli_options *o, struct app_grants *g, struct diag *d) {
+    for (uint32_t i = 0; i < o->env.n; i++) TRY(app_grant_env(mem, g, str_c(o->env.p[i]), d));
+    for (uint32_t i = 0; i < o->dir.n; i++) TRY(app_grant_dir(mem, g, str_c(o->dir.p[i]), d));
+    for (uint32_t i = 0; i < o->allow_http.n; i++) TRY(app_grant_http(mem, g, str_c(o->allow_http.p[i]), d));
+    for (uint32_t i = 0; i < o->allow_net.n; i++) TRY(app_grant_net(mem, g, str_c(o->allow_net.p[i]), d));
+    return o->forward ? app_grant_forward(mem, g, str_c(o->forward), d) : ERR_OK;
 }
 
 static err set_log(const struct cli_options *o, bool json, struct diag *d) {
@@ -67,9 +67,7 @@ static int serve(arena *mem, const struct cli_options *o) {
     struct diag d = DIAG_INIT;
     struct node_serve_config config = {
         .file = o->operands.p[0],
-        .workers = (uint32_t)MIN(o->workers, UINT32_MAX),
         .limits = o->limits,
-        .drain_ms_max = o->drain_ms_max ? o->drain_ms_max : 10000,
         .no_access_log = o->no_access_log,
         .state_dir = o->state_dir,
     };
@@ -153,7 +151,6 @@ static int help(arena *mem, const struct cli_options *o) {
 }
 
 static int dispatch(arena *mem, struct cli_options *o) {
-    o->limits.compile_s_max = (o->compile_ms_max + 999) / 1000;
     if (o->help && o->command) {
         cli_help_command(stdout, o->command);
         return EX_OK;

@@ -2,7 +2,7 @@
 #include "cli/cli_int.h"
 #include <stdlib.h>
 
-enum kind { ON, TEXT, COUNT, BYTES, MS, LIST };
+enum kind { ON, TEXT, LIST, VALUE };
 enum { SERVE = 1 << CLI_serve, RUN = 1 << CLI_run, INSPECT = 1 << CLI_inspect, COMPILE = 1 << CLI_compile, HELP = 1 << CLI_help };
 
 static const struct flag {
@@ -11,11 +11,19 @@ static const struct flag {
     enum kind kind;
     size_t field;
     const char *argument, *usual, *help;
+    enum app_setting_id setting; /* of a VALUE */
 } flags[] = {
+#define AT_APP(field) offsetof(struct cli_options, limits.app.field)
+#define AT_NODE(field) offsetof(struct cli_options, limits.field)
+#define AT_CONNECTION(field) AT_NODE(field)
+#define AT_COMPILE(field) AT_NODE(field)
+#define SETTING(scope, field, type, value, least, most, key, flag, commands, argument, otherwise, bounds)                        \
+    {commands, flag, VALUE, AT_##scope(field), argument, otherwise, bounds, APP_SETTING_##field},
 #define X(commands, name, kind, field, argument, usual, help)                                                                    \
-    {commands, name, kind, offsetof(struct cli_options, field), argument, usual, help},
+    {commands, name, kind, offsetof(struct cli_options, field), argument, usual, help, 0},
 #include "cli/flags.def"
 #undef X
+#undef SETTING
 };
 
 static const struct {
@@ -72,43 +80,6 @@ static const char *nearest_flag(const char *word, enum cli_command command) {
 
 /* ---- values ---- */
 
-static bool number_and_unit(const char *text, uint64_t *number, str *unit) {
-    str s = str_c(text);
-    size_t digits = 0;
-    while (digits < s.n && s.p[digits] >= '0' && s.p[digits] <= '9') digits++;
-    *unit = str_sub(s, digits, s.n);
-    return str_to_u64(str_sub(s, 0, digits), number);
-}
-
-static bool scale(uint64_t number, uint64_t by, uint64_t *out) { return !__builtin_mul_overflow(number, by, out); }
-
-bool cli_parse_bytes(const char *text, uint64_t *out) {
-    uint64_t n;
-    str unit;
-    if (!number_and_unit(text, &n, &unit)) return false;
-    static const struct {
-        const char *name;
-        uint64_t bytes;
-    } units[] = {{"", 1},     {"b", 1},     {"k", KiB}, {"kb", KiB}, {"kib", KiB}, {"m", MiB},
-                 {"mb", MiB}, {"mib", MiB}, {"g", GiB}, {"gb", GiB}, {"gib", GiB}};
-    for (size_t i = 0; i < ARRAY_COUNT(units); i++)
-        if (str_eq_nocase(unit, str_c(units[i].name))) return scale(n, units[i].bytes, out);
-    return false;
-}
-
-bool cli_parse_ms(const char *text, uint64_t *out) {
-    uint64_t n;
-    str unit;
-    if (!number_and_unit(text, &n, &unit)) return false;
-    static const struct {
-        const char *name;
-        uint64_t ms;
-    } units[] = {{"ms", 1}, {"", 1000}, {"s", 1000}, {"m", 60000}, {"min", 60000}, {"h", 3600000}};
-    for (size_t i = 0; i < ARRAY_COUNT(units); i++)
-        if (str_eq_nocase(unit, str_c(units[i].name))) return scale(n, units[i].ms, out);
-    return false;
-}
-
 static err set_value(arena *out, const struct flag *f, const char *value, struct cli_options *o, struct diag *d) {
     void *field = (char *)o + f->field;
     switch (f->kind) {
@@ -118,15 +89,11 @@ static err set_value(arena *out, const struct flag *f, const char *value, struct
         if (value[0]) return ERR_OK;
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--%s needs a value: --%s %s", f->name, f->name, f->argument);
     case LIST: vec_push(out, (cli_list *)field, value); return ERR_OK;
-    case COUNT:
-        if (str_to_u64(str_c(value), field) && *(uint64_t *)field) return ERR_OK;
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--%s takes a number above 0, not '%s'", f->name, value);
-    case BYTES:
-        if (cli_parse_bytes(value, field) && *(uint64_t *)field) return ERR_OK;
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--%s takes a size such as 64M or 1GiB, not '%s'", f->name, value);
-    case MS:
-        if (cli_parse_ms(value, field) && *(uint64_t *)field) return ERR_OK;
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--%s takes a time such as 500ms, 30s or 2m, not '%s'", f->name, value);
+    case VALUE: {
+        char called[40];
+        snprintf(called, sizeof called, "--%s", f->name);
+        return app_setting_parse(f->setting, called, value, field, d);
+    }
     }
     return ERR_OK;
 }
@@ -207,14 +174,14 @@ static const struct {
 
 /* What is wrong with a value that a flag would be given; NULL: nothing. */
 static const char *wrong_with(arena *out, const char *flag, const char *value) {
-    struct node_grants g = {0};
+    struct app_grants g = {0};
     struct node_listen l;
     struct diag d = DIAG_INIT;
     str v = str_c(value);
     err e = !strcmp(flag, "listen")       ? node_listen_parse(out, v, &l, &d)
-            : !strcmp(flag, "env")        ? node_grant_env(out, &g, v, &d)
-            : !strcmp(flag, "dir")        ? node_grant_dir(out, &g, v, &d)
-            : !strcmp(flag, "allow-http") ? node_grant_http(out, &g, v, &d)
+            : !strcmp(flag, "env")        ? app_grant_env(out, &g, v, &d)
+            : !strcmp(flag, "dir")        ? app_grant_dir(out, &g, v, &d)
+            : !strcmp(flag, "allow-http") ? app_grant_http(out, &g, v, &d)
                                           : ERR_OK;
     return e == ERR_OK ? NULL : arena_cstr(out, str_c(d.text));
 }
@@ -353,6 +320,16 @@ static const char exit_statuses[] =
     "0 done, 64 wrong use, 65 bad file, 66 no such file, 69 a port is in use, 70 a guest trapped,\n"
     "73 output cannot be written, 77 not permitted.\n";
 
+enum { USUAL_MAX = 80 };
+/* A flag's default, as people read it; empty: it has none. */
+static const char *usual_of(const struct flag *f, char to[USUAL_MAX]) {
+    arena *scratch = arena_new(0);
+    str text = f->kind == VALUE ? app_setting_default(scratch, f->setting) : str_c(f->usual);
+    snprintf(to, USUAL_MAX, STR_FMT, STR_ARG(text));
+    arena_free(scratch);
+    return to;
+}
+
 void cli_help(FILE *to) {
     fputs("orlo " ORLO_VERSION ": answers HTTP with WebAssembly, each request in a fresh sandbox.\n\nUsage: orlo COMMAND …\n\n",
           to);
@@ -377,7 +354,8 @@ void cli_help_command(FILE *to, enum cli_command c) {
         char left[64];
         snprintf(left, sizeof left, "--%s %s", f->name, f->argument);
         fprintf(to, "  %-28s %s", left, f->help);
-        if (f->usual[0]) fprintf(to, " (%s)", f->usual);
+        char usual[USUAL_MAX];
+        if (usual_of(f, usual)[0]) fprintf(to, " (%s)", usual);
         fputc('\n', to);
     }
 }
@@ -393,10 +371,26 @@ static void markdown_flag(FILE *to, const struct flag *f) {
     fprintf(to, "| `--%s%s", f->name, f->argument[0] ? " " : "");
     markdown_cell(to, f->argument);
     fputs("` | ", to);
-    markdown_cell(to, f->usual);
+    char usual[USUAL_MAX];
+    markdown_cell(to, usual_of(f, usual));
     fputs(" | ", to);
     markdown_cell(to, f->help);
     fputs(" |\n", to);
+}
+
+static void markdown_setting(FILE *to, enum app_setting_id id) {
+    const struct app_setting *s = &app_settings[id];
+    static const char *const scopes[] = {"app", "node", "connection", "compile"};
+    arena *scratch = arena_new(0);
+    fprintf(to, "| `%s` | %s | ", s->key, scopes[s->scope]);
+    markdown_cell(to, arena_cstr(scratch, app_setting_default(scratch, id)));
+    fprintf(to, " | " STR_FMT " | ", STR_ARG(app_value_text(scratch, s->type, s->least)));
+    if (s->most != UINT64_MAX) fprintf(to, STR_FMT, STR_ARG(app_value_text(scratch, s->type, s->most)));
+    if (s->flag[0]) fprintf(to, " | `--%s` | ", s->flag);
+    else fputs(" | | ", to);
+    markdown_cell(to, s->bounds);
+    fputs(" |\n", to);
+    arena_free(scratch);
 }
 
 void cli_help_markdown(FILE *to) {
@@ -408,6 +402,11 @@ void cli_help_markdown(FILE *to) {
             if (flags[i].commands & 1u << c) markdown_flag(to, &flags[i]);
         fputc('\n', to);
     }
+    fputs("## Settings\n\nEvery setting, with its name in a manifest, what it is of, and its range.\n\n"
+          "| name | of | default | least | most | flag | |\n|---|---|---|---|---|---|---|\n",
+          to);
+    for (int id = 0; id < APP_SETTINGS; id++) markdown_setting(to, (enum app_setting_id)id);
+    fputc('\n', to);
 }
 
 /* Text as roff has it: a line's first dot or quote, backslashes and hyphens lose their meaning. */
@@ -444,9 +443,10 @@ static void man_command(FILE *to, enum cli_command c) {
         }
         fputc('\n', to);
         man_text(to, f->help);
-        if (f->usual[0]) {
+        char usual[USUAL_MAX];
+        if (usual_of(f, usual)[0]) {
             fputs(" (default: ", to);
-            man_text(to, f->usual);
+            man_text(to, usual);
             fputc(')', to);
         }
         fputs(".\n", to);

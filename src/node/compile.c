@@ -47,7 +47,7 @@ static err compile_to_memfd(const struct node_input *in, const char *name, uint3
                             int *fd, struct diag *d) {
     *fd = new_memfd("orlo-image");
     if (*fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));
-    struct node_message what = NODE_MESSAGE(compile, .bytes = in->bytes, .memory_bytes_max = limits->memory_bytes_max,
+    struct node_message what = NODE_MESSAGE(compile, .bytes = in->bytes, .memory_bytes_max = limits->app.memory_bytes_max,
                                             .image_bytes_max = limits->image_bytes_max, .machine = machine);
     char title[300];
     const char *base = strrchr(name, '/');

@@ -70,14 +70,13 @@ static void on_idle(void *arg) {
 /* ---- the sandbox ---- */
 
 struct opened {
-    struct node_sandbox_path paths[PATHS_MAX];
-    struct wasi_preopen preopens[PATHS_MAX];
-    size_t paths_count, preopens_count;
+    struct node_sandbox_path paths[PATHS_MAX]; /* of folders, then of what the process reads itself */
+    size_t paths_count, folders_count;
 };
 
-static err open_dirs(const struct node_grants *grants, struct opened *o, struct diag *d) {
+static err open_dirs(const struct app_grants *grants, struct opened *o, struct diag *d) {
     for (uint32_t i = 0; i < grants->dirs.n; i++) {
-        const struct node_dir *dir = &grants->dirs.p[i];
+        struct app_dir *dir = &grants->dirs.p[i];
         int fd = open((const char *)dir->host.p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
             return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the folder " STR_FMT " cannot be granted: %s", STR_ARG(dir->host),
@@ -85,8 +84,9 @@ static err open_dirs(const struct node_grants *grants, struct opened *o, struct 
         if (o->paths_count == PATHS_MAX / 2)
             return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "at most %d folders can be granted", PATHS_MAX / 2);
         o->paths[o->paths_count++] = (struct node_sandbox_path){fd, !dir->read_only};
-        o->preopens[o->preopens_count++] = (struct wasi_preopen){fd, dir->guest, dir->read_only};
+        dir->fd = fd;
     }
+    o->folders_count = o->paths_count;
     return ERR_OK;
 }
 
@@ -102,8 +102,8 @@ static void open_resolver_paths(struct opened *o) {
     open_resolver_path(o, getenv("SSL_CERT_DIR"));
 }
 
-static unsigned network_of(const struct node_grants *g) {
-    enum { LISTENS = 1 << WASI_NET_LISTEN | 1 << WASI_NET_LISTEN_UDP };
+static unsigned network_of(const struct app_grants *g) {
+    enum { LISTENS = 1 << APP_NET_LISTEN | 1 << APP_NET_LISTEN_UDP };
     unsigned network = g->allow_http.n || g->net.n || g->forward_authority.n ? NODE_SANDBOX_CONNECT : 0;
     for (uint32_t i = 0; i < g->net.n; i++)
         if (g->net.p[i].uses & LISTENS) network |= NODE_SANDBOX_LISTEN;
@@ -119,17 +119,17 @@ static bool add_ports(struct node_sandbox *box, uint16_t from, uint16_t to) {
     return true;
 }
 
-static void open_ports(struct node_sandbox *box, const struct node_grants *g) {
+static void open_ports(struct node_sandbox *box, const struct app_grants *g) {
     static const uint16_t ask[] = {53, 80, 443}; /* names, and the two that --forward may leave out */
     bool all = true;
     for (size_t i = 0; i < ARRAY_COUNT(ask) - (g->forward_authority.n ? 0 : 2); i++) all = all && add_ports(box, ask[i], ask[i]);
     for (uint32_t i = 0; i < g->allow_http.n; i++)
         all = all && add_ports(box, g->allow_http.p[i].port_from, g->allow_http.p[i].port_to);
     for (uint32_t i = 0; i < g->net.n; i++)
-        if (g->net.p[i].uses & 1 << WASI_NET_TCP) all = all && add_ports(box, g->net.p[i].port_from, g->net.p[i].port_to);
+        if (g->net.p[i].uses & 1 << APP_NET_TCP) all = all && add_ports(box, g->net.p[i].port_from, g->net.p[i].port_to);
     str host, port;
     uint64_t number;
-    if (g->forward_authority.n && node_cut_host_port(g->forward_authority, &host, &port) && port.n)
+    if (g->forward_authority.n && app_cut_host_port(g->forward_authority, &host, &port) && port.n)
         all = all && str_to_u64(port, &number) && add_ports(box, (uint16_t)number, (uint16_t)number);
     box->any_port_out = !all;
 }
@@ -142,7 +142,7 @@ static err lock_up(const struct node_guest_config *config, struct opened *o, str
     }
     box.paths_count = o->paths_count;
     err e = node_sandbox_worker(&box, d);
-    for (size_t i = o->preopens_count; i < o->paths_count; i++) close(o->paths[i].fd);
+    for (size_t i = o->folders_count; i < o->paths_count; i++) close(o->paths[i].fd);
     return e;
 }
 
@@ -193,7 +193,7 @@ static err open_account(struct node_guest *g, const struct node_limits *l, struc
     struct engine_image *image = wasi_app_image(g->app);
     g->account.up = engine_account(g->engine);
     g->account.max =
-        l->app_memory_bytes_max == UINT64_MAX ? 0 : l->app_memory_bytes_max; /* none of its own: the worker's says no */
+        l->app.app_memory_bytes_max == UINT64_MAX ? 0 : l->app.app_memory_bytes_max; /* none of its own: the worker's says no */
     uint64_t one = engine_image_initial_bytes(image) + ENGINE_STACK_BYTES;
     struct engine_instance *first = engine_image_pays(image, &g->account) ? engine_acquire(image, NULL) : NULL;
     bool fits = first && engine_pay(g->engine, &g->account, ENGINE_STACK_BYTES);
@@ -210,46 +210,26 @@ static err open_account(struct node_guest *g, const struct node_limits *l, struc
 
 /* ---- the app ---- */
 
-static err new_app(struct node_guest *g, const struct node_guest_config *config, struct abi_image im, const struct opened *o,
-                   struct diag *d) {
-    arena *scratch = arena_new(0);
-    const struct node_grants *grants = config->grants;
+static err new_app(struct node_guest *g, const struct node_guest_config *config, struct abi_image im, struct diag *d) {
     g->out = (struct node_lines){.stream = "stdout", .request_id = ""};
     g->err = (struct node_lines){.stream = "stderr", .request_id = ""};
-    struct wasi_env *env = arena_array(scratch, struct wasi_env, grants->env.n);
-    for (uint32_t i = 0; i < grants->env.n; i++) env[i] = (struct wasi_env){grants->env.p[i].key, grants->env.p[i].value};
     struct wasi_config wasi = {
         .args = config->args,
         .args_count = config->args_count,
-        .env = env,
-        .env_count = grants->env.n,
-        .preopens = o->preopens,
-        .preopens_count = o->preopens_count,
-        .allow_http = grants->allow_http.p,
-        .allow_http_count = grants->allow_http.n,
-        .allow_net = grants->net.p,
-        .allow_net_count = grants->net.n,
-        .forward_scheme = grants->forward_scheme,
-        .forward_authority = grants->forward_authority,
-        .limits.body_bytes_max = config->limits->body_bytes_max,
-        .limits.instance_requests = config->limits->instance_requests,
-        .limits.instance_reuse_max = config->limits->instance_reuse_max,
-        .limits.instance_idle_ms = config->limits->instance_idle_ms,
-        .limits.instance_growth_max = config->limits->instance_growth_max,
-        .limits.linger_ms = config->limits->handler_ms_max,
+        .grants = config->grants,
+        .limits = &config->limits->app,
         .out = {.fd = -1, .write = node_lines_put, .arg = &g->out},
         .err = {.fd = -1, .write = node_lines_put, .arg = &g->err},
         .server_name = STR("orlo/" ORLO_VERSION),
     };
-    err e = wasi_app_new(g->engine, g->loop, im, &wasi, &g->app, d);
-    arena_free(scratch);
-    return e == ERR_OK ? open_account(g, config->limits, d) : e;
+    TRY(wasi_app_new(g->engine, g->loop, im, &wasi, &g->app, d));
+    return open_account(g, config->limits, d);
 }
 
 /* A task of each request that an instance may serve, and one more for what it does besides; others of a guest's own threads. */
 static uint32_t fibers_max(const struct node_limits *l) {
     enum { MOST = 200'000 };
-    uint64_t slots = MIN(l->instances_max, (uint64_t)MOST), at_once = MIN(l->instance_requests, (uint64_t)MOST);
+    uint64_t slots = MIN(l->app.instances_max, (uint64_t)MOST), at_once = MIN(l->app.instance_requests, (uint64_t)MOST);
     return (uint32_t)MIN(slots * (4 + 2 * at_once), (uint64_t)MOST);
 }
 
@@ -259,17 +239,17 @@ err node_guest_open(struct node_guest *g, const struct node_guest_config *config
     struct abi_image im;
     TRY(abi_image_open(fcntl(config->image.fd, F_DUPFD_CLOEXEC, 3), &config->image.key, &im, d));
     int keep[64], n = 0;
-    ENSURE(config->keep_count + o.preopens_count + 1 <= ARRAY_COUNT(keep));
+    ENSURE(config->keep_count + o.folders_count + 1 <= ARRAY_COUNT(keep));
     for (size_t i = 0; i < config->keep_count; i++) keep[n++] = config->keep[i];
-    for (size_t i = 0; i < o.preopens_count; i++) keep[n++] = o.preopens[i].fd;
+    for (size_t i = 0; i < o.folders_count; i++) keep[n++] = o.paths[i].fd;
     keep[n++] = im.fd;
     node_close_fds_except(keep, (size_t)n);
     setenv("UV_USE_IO_URING", "0", 1); /* the sandbox has no rings */
     g->loop = net_loop_new();
     struct engine_config engine = {
-        .memory_bytes_max = config->limits->memory_bytes_max,
+        .memory_bytes_max = config->limits->app.memory_bytes_max,
         .account_bytes_max = guests_memory(config->limits, config->workers),
-        .slots_max = (uint32_t)MIN(config->limits->instances_max, UINT32_MAX),
+        .slots_max = (uint32_t)MIN(config->limits->app.instances_max, UINT32_MAX),
         .fibers_max = fibers_max(config->limits),
         .on_ready = on_ready,
         .on_ready_arg = g,
@@ -280,7 +260,7 @@ err node_guest_open(struct node_guest *g, const struct node_guest_config *config
     g->idle = net_timer_new(g->loop, on_idle, g);
     net_loop_on_turn(g->loop, on_turn, g);
     TRY(lock_up(config, &o, d));
-    return new_app(g, config, im, &o, d);
+    return new_app(g, config, im, d);
 }
 
 void node_guest_close(struct node_guest *g) {

@@ -60,7 +60,7 @@ err node_job(const struct node_message *what, int in, int out, const struct node
                                      .out = out,
                                      .memory_bytes_max = limits->compile_memory_bytes_max,
                                      .file_bytes_max = limits->image_bytes_max,
-                                     .cpu_s_max = limits->compile_s_max,
+                                     .cpu_s_max = (limits->compile_ms_max + 999) / 1000, /* the system counts whole ones */
                                      .title = title,
                                      .done = on_done,
                                      .arg = &result};

@@ -17,7 +17,7 @@
 #include "node/node_int.h"
 #include "wasi/wasi.h"
 
-static const struct node_limits limits = {.compile_memory_bytes_max = 64 * MiB, .compile_s_max = 2};
+static const struct node_limits limits = {.compile_memory_bytes_max = 64 * MiB, .compile_ms_max = 2000};
 
 static err run(const char *job, char text[768]) {
     int in = open("/dev/null", O_RDONLY), out = memfd_create("out", 0);
@@ -375,32 +375,32 @@ static void test_worker_sockets(void **state) {
 
 static void test_grants(void **state) {
     arena *mem = arena_new(0);
-    struct node_grants g = {0};
+    struct app_grants g = {0};
     struct diag d = DIAG_INIT;
-    assert_int_equal(node_grant_env(mem, &g, STR("A=b=c"), &d), ERR_OK);
+    assert_int_equal(app_grant_env(mem, &g, STR("A=b=c"), &d), ERR_OK);
     assert_true(str_eqc(g.env.p[0].value, "b=c"));
-    assert_int_equal(node_grant_env(mem, &g, STR("A="), &d), ERR_OK);
+    assert_int_equal(app_grant_env(mem, &g, STR("A="), &d), ERR_OK);
     assert_int_equal(g.env.n, 1);
-    assert_int_equal(node_grant_env(mem, &g, STR("NOT_SET_ANYWHERE"), &d), ERR_NOT_FOUND);
-    assert_int_equal(node_grant_dir(mem, &g, STR("/tmp::/data:ro"), &d), ERR_OK);
+    assert_int_equal(app_grant_env(mem, &g, STR("NOT_SET_ANYWHERE"), &d), ERR_NOT_FOUND);
+    assert_int_equal(app_grant_dir(mem, &g, STR("/tmp::/data:ro"), &d), ERR_OK);
     assert_true(g.dirs.p[0].read_only && str_eqc(g.dirs.p[0].host, "/tmp") && str_eqc(g.dirs.p[0].guest, "/data"));
-    assert_int_equal(node_grant_dir(mem, &g, STR("::/data"), &d), ERR_USAGE);
-    assert_int_equal(node_grant_http(mem, &g, STR("Example.org:8443"), &d), ERR_OK);
+    assert_int_equal(app_grant_dir(mem, &g, STR("::/data"), &d), ERR_USAGE);
+    assert_int_equal(app_grant_http(mem, &g, STR("Example.org:8443"), &d), ERR_OK);
     assert_true(str_eqc(g.allow_http.p[0].name, "example.org") && g.allow_http.p[0].port_from == 8443 &&
                 g.allow_http.p[0].port_to == 8443);
-    assert_int_equal(node_grant_http(mem, &g, STR("[::1]:80"), &d), ERR_OK);
+    assert_int_equal(app_grant_http(mem, &g, STR("[::1]:80"), &d), ERR_OK);
     assert_true(g.allow_http.p[1].prefix.v6 && g.allow_http.p[1].bits == 128 && g.allow_http.p[1].port_from == 80);
-    assert_int_equal(node_grant_http(mem, &g, STR("10.0.0.0/8"), &d), ERR_OK);
+    assert_int_equal(app_grant_http(mem, &g, STR("10.0.0.0/8"), &d), ERR_OK);
     assert_true(g.allow_http.p[2].bits == 8 && g.allow_http.p[2].port_from == 0 && g.allow_http.p[2].port_to == 65535);
-    assert_int_equal(node_grant_http(mem, &g, STR("*"), &d), ERR_OK);
-    assert_int_equal(node_grant_http(mem, &g, STR("http://x"), &d), ERR_USAGE);
-    assert_int_equal(node_grant_http(mem, &g, STR("x:0"), &d), ERR_USAGE);
-    assert_int_equal(node_grant_http(mem, &g, STR("x:99999"), &d), ERR_USAGE);
-    assert_int_equal(node_grant_forward(mem, &g, STR("https://next.example:8443/"), &d), ERR_OK);
+    assert_int_equal(app_grant_http(mem, &g, STR("*"), &d), ERR_OK);
+    assert_int_equal(app_grant_http(mem, &g, STR("http://x"), &d), ERR_USAGE);
+    assert_int_equal(app_grant_http(mem, &g, STR("x:0"), &d), ERR_USAGE);
+    assert_int_equal(app_grant_http(mem, &g, STR("x:99999"), &d), ERR_USAGE);
+    assert_int_equal(app_grant_forward(mem, &g, STR("https://next.example:8443/"), &d), ERR_OK);
     assert_true(str_eqc(g.forward_scheme, "https") && str_eqc(g.forward_authority, "next.example:8443"));
-    assert_int_equal(node_grant_forward(mem, &g, STR("next.example"), &d), ERR_USAGE);
-    assert_int_equal(node_grant_forward(mem, &g, STR("http://x/path"), &d), ERR_USAGE);
-    assert_int_equal(node_grant_forward(mem, &g, STR("http://x:0"), &d), ERR_USAGE);
+    assert_int_equal(app_grant_forward(mem, &g, STR("next.example"), &d), ERR_USAGE);
+    assert_int_equal(app_grant_forward(mem, &g, STR("http://x/path"), &d), ERR_USAGE);
+    assert_int_equal(app_grant_forward(mem, &g, STR("http://x:0"), &d), ERR_USAGE);
     static const struct {
         const char *value, *says;
     } wrong[] = {{"", "write --forward http://127.0.0.1:3000"},
@@ -409,25 +409,25 @@ static void test_grants(void **state) {
                  {"https://[::1]:77777/x", "write --forward https://[::1]:7777"}};
     for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
         d = (struct diag)DIAG_INIT;
-        assert_int_equal(node_grant_forward(mem, &g, str_c(wrong[i].value), &d), ERR_USAGE);
+        assert_int_equal(app_grant_forward(mem, &g, str_c(wrong[i].value), &d), ERR_USAGE);
         assert_non_null(strstr(d.text, wrong[i].says));
     }
     arena_free(mem);
 }
 
 /* One grant that is fine: its rule. */
-static struct wasi_net_rule net_rule(arena *mem, const char *text) {
-    struct node_grants g = {0};
+static struct app_net_rule net_rule(arena *mem, const char *text) {
+    struct app_grants g = {0};
     struct diag d = DIAG_INIT;
-    assert_int_equal(node_grant_net(mem, &g, str_c(text), &d), ERR_OK);
+    assert_int_equal(app_grant_net(mem, &g, str_c(text), &d), ERR_OK);
     assert_int_equal(g.net.n, 1);
     return g.net.p[0];
 }
 
 static void test_grants_net(void **state) {
-    enum { TCP = 1 << WASI_NET_TCP, UDP = 1 << WASI_NET_UDP, LISTEN = 1 << WASI_NET_LISTEN };
+    enum { TCP = 1 << APP_NET_TCP, UDP = 1 << APP_NET_UDP, LISTEN = 1 << APP_NET_LISTEN };
     arena *mem = arena_new(0);
-    struct wasi_net_rule r = net_rule(mem, "*");
+    struct app_net_rule r = net_rule(mem, "*");
     assert_true(r.any && r.uses == 0x1f && r.port_from == 0 && r.port_to == 65535);
     r = net_rule(mem, "DB.Internal:5432");
     assert_true(str_eqc(r.name, "db.internal") && r.uses == (TCP | UDP) && r.port_from == 5432 && r.port_to == 5432);
@@ -450,7 +450,7 @@ static void test_grants_net(void **state) {
     r = net_rule(mem, "listen:127.0.0.1:0");
     assert_true(r.bits == 32 && r.port_from == 0 && r.port_to == 0);
     r = net_rule(mem, "lookup:m\xc3\xbcnchen.example");
-    assert_true(str_eqc(r.name, "xn--mnchen-3ya.example") && r.uses == 1 << WASI_NET_LOOKUP);
+    assert_true(str_eqc(r.name, "xn--mnchen-3ya.example") && r.uses == 1 << APP_NET_LOOKUP);
     static const char *const bad[] = {"",
                                       ":80",
                                       "tcp:",
@@ -471,9 +471,9 @@ static void test_grants_net(void **state) {
                                       "**",
                                       "listen:70000"};
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
-        struct node_grants g = {0};
+        struct app_grants g = {0};
         struct diag d = DIAG_INIT;
-        assert_int_equal(node_grant_net(mem, &g, str_c(bad[i]), &d), ERR_USAGE);
+        assert_int_equal(app_grant_net(mem, &g, str_c(bad[i]), &d), ERR_USAGE);
         assert_true(d.text[0] && !g.net.n);
     }
     arena_free(mem);

@@ -14,57 +14,24 @@
 #ifndef ORLO_NODE_H
 #define ORLO_NODE_H
 
-#include "base/base.h"
+#include "app/grants.h"
+#include "app/settings.h"
 
-/* ---- what a guest may use ---- */
+/* ---- what bounds the process: app/settings.def ---- */
 
-struct node_env {
-    str key, value;
-};
-struct node_dir {
-    str host, guest;
-    bool read_only;
-};
-struct wasi_net_rule; /* wasi/wasi.h */
-struct node_grants {
-    VEC(struct node_env) env;
-    VEC(struct node_dir) dirs;
-    VEC(struct wasi_net_rule) allow_http, net;
-    str forward_scheme, forward_authority; /* the server behind a middleware; empty: none */
-};
-/* "K=V"; "K" takes the value from this process's environment (ERR_NOT_FOUND when it has none). */
-[[nodiscard]] err node_grant_env(arena *out, struct node_grants *g, str arg, struct diag *d);
-/* "HOST::GUEST", "HOST" (the guest sees the same path: absolute, or "."), either with ":ro" at the end. */
-[[nodiscard]] err node_grant_dir(arena *out, struct node_grants *g, str arg, struct diag *d);
-/* "HOST", "HOST:PORT"; HOST a name, *.NAME, address, ADDRESS/BITS or *. */
-[[nodiscard]] err node_grant_http(arena *out, struct node_grants *g, str arg, struct diag *d);
-/* "tcp:HOST:PORT" and the like: grants_net.c has the forms. */
-[[nodiscard]] err node_grant_net(arena *out, struct node_grants *g, str arg, struct diag *d);
-/* "http://HOST[:PORT]" or https: where what a middleware passes on goes. */
-[[nodiscard]] err node_grant_forward(arena *out, struct node_grants *g, str arg, struct diag *d);
-
-/* "--FLAG 'ARG': WHY; write --FLAG BETTER": ERR_USAGE. */
-err node_flag_refuse(struct diag *d, const char *flag, str arg, const char *why, str better);
-/* The port that too large a number was meant to be: its first digits. */
-str node_port_meant(str digits);
-
-struct node_limits {                /* 0 takes the default that flags.def names */
-    uint64_t memory_bytes_max;      /* memories, tables and heap of one instance */
-    uint64_t app_memory_bytes_max;  /* of all that an app makes a worker hold */
-    uint64_t node_memory_bytes_max; /* of all apps in all workers: each has an equal part */
-    uint64_t image_bytes_max;
-    uint64_t body_bytes_max; /* a request's body */
-    uint64_t handler_ms_max; /* from the request's head to the end of its response */
-    uint64_t header_ms_max, body_idle_ms_max, idle_ms_max;
-    uint64_t instances_max;   /* alive at once in a worker */
-    uint64_t connections_max; /* open at once in a worker */
-    uint64_t
-        instance_requests; /* of a WASI 0.3 service: served by one instance at a time; 0: it serves one request and is reset */
-    uint64_t instance_reuse_max;  /* then it is replaced */
-    uint64_t instance_idle_ms;    /* without a request, then it is given back */
-    uint64_t instance_growth_max; /* bytes of memory that it may have grown by and still take a request */
-    uint64_t compile_memory_bytes_max;
-    uint64_t compile_s_max;
+struct node_limits {       /* 0: not said, and so the default */
+    struct app_limits app; /* of each app that says nothing else */
+#define SETTING_FIELD_APP(field)
+#define SETTING_FIELD_NODE(field) uint64_t field;
+#define SETTING_FIELD_CONNECTION(field) uint64_t field;
+#define SETTING_FIELD_COMPILE(field) uint64_t field;
+#define SETTING(scope, field, ...) SETTING_FIELD_##scope(field)
+#include "app/settings.def"
+#undef SETTING
+#undef SETTING_FIELD_APP
+#undef SETTING_FIELD_NODE
+#undef SETTING_FIELD_CONNECTION
+#undef SETTING_FIELD_COMPILE
 };
 
 /* ---- serve ---- */
@@ -80,10 +47,8 @@ struct node_serve_config {
     const char *file; /* .wasm or image */
     const struct node_listen *listen;
     size_t listen_count; /* 0: 127.0.0.1:8080 */
-    uint32_t workers;    /* 0: one per core this process may use */
-    struct node_grants grants;
+    struct app_grants grants;
     struct node_limits limits;
-    uint64_t drain_ms_max; /* after SIGTERM, until what still runs is cut off */
     bool no_access_log;
     const char *state_dir; /* where the node's key is; NULL: the default. Read only for an image */
 };
@@ -98,7 +63,7 @@ struct node_run_config {
     const char *file;
     const char *const *args; /* the guest's, after its own name */
     size_t args_count;
-    struct node_grants grants;
+    struct app_grants grants;
     struct node_limits limits;
     const char *state_dir;
 };

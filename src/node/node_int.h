@@ -105,9 +105,7 @@ struct node_image {
 /* ---- grants.c ---- */
 
 /* Every granted folder is there and may be opened. */
-[[nodiscard]] err node_grants_check(const struct node_grants *g, struct diag *d);
-/* "HOST", "HOST:PORT", "[ADDRESS]:PORT", ":PORT". A bare IPv6 address has no port. False: the port is no port. */
-bool node_cut_host_port(str arg, str *host, str *port);
+[[nodiscard]] err node_grants_check(const struct app_grants *g, struct diag *d);
 
 /* ---- listen.c ---- */
 
@@ -153,7 +151,7 @@ struct node_guest {
 };
 struct node_guest_config {
     struct node_image image; /* its fd is borrowed */
-    const struct node_grants *grants;
+    const struct app_grants *grants;
     const struct node_limits *limits;
     uint32_t workers; /* that share the node's memory; 0: it is the only one */
     const str *args;

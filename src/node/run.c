@@ -94,7 +94,7 @@ static err run_image(const struct node_run_config *config, const struct node_lim
 err node_run(const struct node_run_config *config, int *status, struct diag *d) {
     struct node_limits limits = config->limits;
     node_limits_fill(&limits);
-    limits.instances_max = 1;
+    limits.app.instances_max = 1;
     struct node_input in;
     TRY(node_grants_check(&config->grants, d));
     TRY(node_input_open(config->file, &in, d));

@@ -26,7 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WORKERS_MAX = 256, EARLY_DEATHS_MAX = 3 };
+enum { WORKERS_MAX = 256 /* settings.def: workers */, EARLY_DEATHS_MAX = 3 };
 static const uint64_t logs_ns = 2'000'000u;      /* what a busy worker writes meanwhile fills a tenth of its socket */
 static const uint64_t retry_ns = 1'000'000'000u; /* after the system had no process or no descriptor for us */
 
@@ -116,15 +116,15 @@ static struct proc *spawn(struct supervisor *s, uint32_t i, const struct node_im
 /* What the command line says and this file has no use for. */
 static void tell_idle_flags(const struct supervisor *s) {
     const struct node_limits *l = &s->config->limits;
-    bool service = node_kind_is_service(s->slots[0].current->kind), shared = service && l->instance_requests;
+    bool service = node_kind_is_service(s->slots[0].current->kind), shared = service && l->app.instance_requests;
     const struct {
         bool idle;
         const char *flag, *reason;
     } flags[] = {
-        {l->instance_requests && !service, "--instance-concurrency", "only a WASI 0.3 HTTP component shares instances"},
-        {l->instance_reuse_max && !shared, "--instance-requests", "it is for instances that --instance-concurrency shares"},
-        {l->instance_idle_ms && !shared, "--instance-idle", "it is for instances that --instance-concurrency shares"},
-        {l->instance_growth_max && !shared, "--instance-growth", "it is for instances that --instance-concurrency shares"},
+        {l->app.instance_requests && !service, "--instance-concurrency", "only a WASI 0.3 HTTP component shares instances"},
+        {l->app.instance_reuse_max && !shared, "--instance-requests", "it is for instances that --instance-concurrency shares"},
+        {l->app.instance_idle_ms && !shared, "--instance-idle", "it is for instances that --instance-concurrency shares"},
+        {l->app.instance_growth_max && !shared, "--instance-growth", "it is for instances that --instance-concurrency shares"},
         {s->config->grants.forward_authority.n && !service, "--forward", "only a WASI 0.3 HTTP component passes requests on"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(flags); i++)
@@ -151,7 +151,7 @@ static void announce(struct supervisor *s) {
 
 static void rest(struct supervisor *s, struct proc *p) {
     p->state = RESTING;
-    p->kill_at_ns = clock_mono_ns() + (s->config->drain_ms_max + 1000) * 1000000u;
+    p->kill_at_ns = clock_mono_ns() + (s->limits.drain_ms_max + 1000) * 1000000u;
     if (node_wire_send(p->process.wire, &NODE_MESSAGE(rest)) != ERR_OK) kill(p->process.pid, SIGTERM);
 }
 
@@ -364,8 +364,8 @@ static void begin_drain(struct supervisor *s, const char *why) {
     node_reload_stop(&s->reload);
     drop_next(s);
     /* The workers have a deadline of their own; this one is for a worker that does not get there. */
-    s->kill_at_ns = clock_mono_ns() + (s->config->drain_ms_max + 1000) * 1000000u;
-    if (s->announced) log_event(LOG_INFO, "draining", LF_CSTR("signal", why), LF_U64("ms_max", s->config->drain_ms_max));
+    s->kill_at_ns = clock_mono_ns() + (s->limits.drain_ms_max + 1000) * 1000000u;
+    if (s->announced) log_event(LOG_INFO, "draining", LF_CSTR("signal", why), LF_U64("ms_max", s->limits.drain_ms_max));
     for (uint32_t i = 0; i < s->workers; i++)
         for (uint32_t k = 0; k < s->sets[i].fds.n; k++) close(s->sets[i].fds.p[k]); /* the workers close theirs */
     signal_all(s, SIGTERM);
@@ -539,9 +539,7 @@ err node_serve(const struct node_serve_config *config, struct diag *d) {
                            .started_ns = clock_mono_ns()};
     node_limits_fill(&s.limits);
     be_a_worker(config, &s.limits);
-    s.workers = config->workers ? config->workers : cores();
-    if (s.workers > WORKERS_MAX)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--workers takes a number up to %d, not %u", WORKERS_MAX, s.workers);
+    s.workers = (uint32_t)MIN(s.limits.workers ? s.limits.workers : cores(), (uint64_t)WORKERS_MAX);
     s.mem = arena_new(0);
     s.sets = arena_array(s.mem, struct node_sockets, s.workers);
     s.slots = arena_array(s.mem, struct slot, s.workers);

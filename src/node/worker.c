@@ -33,7 +33,7 @@ static void on_drained(void *arg) {
 static void drain(struct worker *w, bool keep_idle) {
     if (w->draining) return;
     w->draining = true;
-    uint32_t ms = (uint32_t)MIN(w->config->serve->drain_ms_max, UINT32_MAX - 1);
+    uint32_t ms = (uint32_t)MIN(w->config->limits->drain_ms_max, UINT32_MAX - 1);
     for (uint32_t i = 0; i < w->servers_count; i++) net_server_drain(w->servers[i], ms, keep_idle, on_drained, w);
 }
 
@@ -71,8 +71,8 @@ static err open_servers(struct worker *w, struct diag *d) {
             .header_ms_max = ms_of(l->header_ms_max),
             .body_ms_max = ms_of(l->body_idle_ms_max),
             .idle_ms_max = ms_of(l->idle_ms_max),
-            .handler_ms_max = ms_of(l->handler_ms_max),
-            .body_bytes_max = l->body_bytes_max,
+            .handler_ms_max = ms_of(l->app.handler_ms_max),
+            .body_bytes_max = l->app.body_bytes_max,
             .memory_bytes_max = node_connections_memory(l, w->config->workers) / sockets->fds.n,
             .on_accept = on_accept,
             .on_request = node_handler_request,

@@ -122,46 +122,6 @@ const char *wasi_core_sig(str module, str name) {
 
 /* ---- apps ---- */
 
-static str *copy_strs(arena *out, const str *from, size_t n) {
-    str *to = arena_array(out, str, n);
-    for (size_t i = 0; i < n; i++) to[i] = arena_str(out, from[i]);
-    return to;
-}
-
-static struct wasi_net_rule *copy_rules(arena *out, const struct wasi_net_rule *from, size_t n) {
-    struct wasi_net_rule *to = arena_array(out, struct wasi_net_rule, n);
-    for (size_t i = 0; i < n; i++) {
-        to[i] = from[i];
-        to[i].name = arena_str(out, from[i].name);
-    }
-    return to;
-}
-
-static void copy_config(struct wasi_app *app, const struct wasi_config *c) {
-    arena *mem = app->mem;
-    app->config = *c;
-    app->config.args = copy_strs(mem, c->args, c->args_count);
-    app->config.server_name = arena_str(mem, c->server_name);
-    app->config.forward_scheme = arena_str(mem, c->forward_scheme);
-    app->config.forward_authority = arena_str(mem, c->forward_authority);
-    struct wasi_env *env = arena_array(mem, struct wasi_env, c->env_count);
-    for (size_t i = 0; i < c->env_count; i++)
-        env[i] = (struct wasi_env){arena_str(mem, c->env[i].key), arena_str(mem, c->env[i].value)};
-    struct wasi_preopen *preopens = arena_array(mem, struct wasi_preopen, c->preopens_count);
-    for (size_t i = 0; i < c->preopens_count; i++) {
-        preopens[i] = c->preopens[i];
-        preopens[i].guest = arena_str(mem, c->preopens[i].guest);
-    }
-    app->config.allow_http = copy_rules(mem, c->allow_http, c->allow_http_count);
-    app->config.allow_net = copy_rules(mem, c->allow_net, c->allow_net_count);
-    app->config.env = env;
-    app->config.preopens = preopens;
-#define X(field, value)                                                                                                          \
-    if (!app->config.limits.field) app->config.limits.field = (value);
-#include "wasi/limits.def"
-#undef X
-}
-
 static err load(struct wasi_app *app, struct abi_image im, struct diag *d) {
     app->kind = wasi_kind_of(&im);
     app->ops = ops_of[app->kind];
@@ -174,8 +134,8 @@ static err load(struct wasi_app *app, struct abi_image im, struct diag *d) {
         abi_image_close(&im);
         return e;
     }
-    struct host_limits limits = {.handles_max = app->config.limits.handles_max,
-                                 .host_bytes_max = app->config.limits.host_bytes_max};
+    struct host_limits limits = {.handles_max = (uint32_t)app->config.limits->handles_max,
+                                 .host_bytes_max = app->config.limits->host_bytes_max};
     TRY(host_component_load(app->engine, im, offer(), &limits, &app->component, d));
     return app->ops->bind(app, d);
 }
@@ -185,7 +145,7 @@ err wasi_app_new(struct engine *e, struct net_loop *loop, struct abi_image im, c
     arena *mem = arena_new(0);
     struct wasi_app *app = arena_make(mem, struct wasi_app);
     *app = (struct wasi_app){.mem = mem, .engine = e, .loop = loop};
-    copy_config(app, config);
+    app->config = *config;
     err failed = load(app, im, d);
     *out = app;
     if (failed != ERR_OK) {
@@ -216,7 +176,7 @@ struct engine_image *wasi_app_image(const struct wasi_app *app) {
 }
 
 struct net_client *wasi_app_client(struct wasi_app *app) {
-    if (app->client || (!app->config.allow_http_count && !app->config.forward_authority.n)) return app->client;
+    if (app->client || (!app->config.grants->allow_http.n && !app->config.grants->forward_authority.n)) return app->client;
     struct net_client_config config = {.loop = app->loop};
     struct diag d = DIAG_INIT;
     if (net_client_new(&config, &app->client, &d) != ERR_OK) {
@@ -302,7 +262,7 @@ static struct wasi_run *new_run(struct wasi_app *app) {
 }
 
 static bool start_alone(struct wasi_run *run) {
-    run->outgoing.max = run->app->config.limits.outgoing_max;
+    run->outgoing.max = (uint32_t)run->app->config.limits->outgoing_max;
     run->in = host_instance_acquire(run->app->component, run);
     if (run->in && engine_spawn(host_instance_engine(run->in), run_main, run)) return true;
     if (run->in) host_instance_release(run->in);

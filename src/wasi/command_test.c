@@ -55,15 +55,12 @@ static struct outcome run_command(int which, const char *const *args, size_t cou
     struct abi_image im;
     str argv[64] = {STR_INIT("test")};
     for (size_t i = 0; i < count; i++) argv[i + 1] = str_c(args[i]);
-    struct wasi_preopen preopen = {.fd = folder_fd, .guest = STR_INIT("/")};
-    struct wasi_env env = {STR_INIT("A"), STR_INIT("1")};
-    struct wasi_config config = {.args = argv,
-                                 .args_count = count + 1,
-                                 .env = &env,
-                                 .env_count = 1,
-                                 .preopens = &preopen,
-                                 .preopens_count = 1,
-                                 .limits.host_bytes_max = host_bytes};
+    struct app_dir preopen = {.fd = folder_fd, .guest = STR_INIT("/")};
+    struct app_env env = {STR_INIT("A"), STR_INIT("1")};
+    struct app_grants grants = {.env = {&env, 1, 1}, .dirs = {&preopen, 1, 1}};
+    struct app_limits limits = {.host_bytes_max = host_bytes};
+    app_limits_fill(&limits);
+    struct wasi_config config = {.args = argv, .args_count = count + 1, .grants = &grants, .limits = &limits};
     int ends[2];
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     assert_int_equal(write(ends[1], "input", 5), 5);

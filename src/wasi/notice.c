@@ -31,7 +31,7 @@ static void say_folder(struct wasi_run *run) {
 }
 
 void wasi_notice_folder(struct wasi_run *run, bool means_it) {
-    if (run->app->config.preopens_count) return;
+    if (run->app->config.grants->dirs.n) return;
     run->sought_folder = true;
     if (means_it) say_folder(run);
 }

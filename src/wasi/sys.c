@@ -31,9 +31,9 @@ static str utf8_of(struct host_call *call, str s) {
 
 enum abi_trap wasi_sys_environment(struct host_call *call, struct wasi_sys_pairs *out) {
     struct wasi_run *run = host_user(call);
-    uint32_t n = (uint32_t)run->app->config.env_count;
+    uint32_t n = (uint32_t)run->app->config.grants->env.n;
     struct wasi_cgi *cgi = wasi_sys_cgi(run);
-    const struct wasi_env *env = cgi ? wasi_cgi_env(cgi, &n) : run->app->config.env;
+    const struct app_env *env = cgi ? wasi_cgi_env(cgi, &n) : run->app->config.grants->env.p;
     out->p = host_alloc(call, (n + 1) * sizeof *out->p, _Alignof(str));
     if (!out->p) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory for the environment");
     for (out->n = 0; out->n < n; out->n++)

@@ -13,40 +13,18 @@
 #ifndef ORLO_WASI_H
 #define ORLO_WASI_H
 
-#include "base/base.h"
+#include "app/grants.h"
+#include "app/settings.h"
 #include "engine/engine.h"
-#include "net/addr.h"
 
 struct net_loop;
 struct plan;         /* component/plan.h */
 struct net_exchange; /* one request and its response on a server connection: net/net.h */
 
-/* ---- what is granted --------------------------------------------------------------------------------------- */
+/* ---- what is granted: app/grants.h --------------------------------------------------------------------------- */
 
-struct wasi_env {
-    str key, value;
-};
-struct wasi_preopen {
-    int fd;    /* a directory, opened by the node; borrowed */
-    str guest; /* the path the guest sees, "/data" */
-    bool read_only;
-};
 /* Whether the folder may be granted: not one of a file system in which the kernel shows itself and other processes (proc, sysfs, …). */
 bool wasi_may_grant(int folder_fd);
-/* A part of the network that the guest may use, by sockets or by HTTP requests. A host is one of: any, a name, a prefix. */
-enum wasi_net_use {
-#define X(name, text, what) WASI_NET_##name,
-#include "wasi/net_use.def"
-#undef X
-};
-struct wasi_net_rule {
-    unsigned uses; /* 1 << enum wasi_net_use */
-    bool any;      /* every host but those that must be named: sock/net_rules.h */
-    str name;      /* as net_name_ascii gives it; "*.example.org" any name below it; empty: the prefix */
-    struct net_addr prefix;
-    uint8_t bits;                /* of the prefix; 32 or 128 for one address */
-    uint16_t port_from, port_to; /* 0 in the range: a guest may leave the choice of its own port to the system */
-};
 /* Where a guest's bytes go: a descriptor, or a function called with what the guest wrote (not line by line). */
 struct wasi_out {
     int fd; /* used when write is NULL; -1 discards */
@@ -54,39 +32,14 @@ struct wasi_out {
     void *arg;
 };
 
-/* Per app; strings and arrays are copied by wasi_app_new. */
+/* Per app; borrowed until wasi_app_free. */
 struct wasi_config {
     const str *args; /* argv; [0] is the program's name. Served as CGI, a guest gets args[0] only */
     size_t args_count;
-    const struct wasi_env *env;
-    size_t env_count;
-    const struct wasi_preopen *preopens;
-    size_t preopens_count;
-    const struct wasi_net_rule *allow_http; /* of HTTP requests: rules for tcp */
-    size_t allow_http_count;
-    const struct wasi_net_rule *allow_net;
-    size_t allow_net_count;
-    str forward_scheme, forward_authority; /* the server that a 0.3 middleware's wasi:http/handler import reaches; empty: none */
-    struct wasi_out out, err;    /* where an instance writes that serves several requests, while it is not known for which */
-    struct {                     /* 0: the default in limits.def */
-        uint64_t body_bytes_max; /* a request body that the guest collects through the host: CGI stdin is streamed */
-        uint64_t head_bytes_max; /* fields of one header or trailer block that a guest builds */
-        uint64_t host_bytes_max; /* host memory charged to one run */
-        uint32_t handles_max;    /* resources alive in one run */
-        uint32_t files_max;      /* files that one run has open */
-        uint32_t outgoing_max;   /* outgoing requests alive in one run */
-        uint32_t sockets_max;    /* sockets that one run has open */
-        uint32_t lookups_max;    /* names that one run looks up at the same time */
-        uint64_t
-            instance_requests; /* 0.3 services: requests that an instance serves at the same time; UINT64_MAX: it serves one, alone */
-        uint64_t instance_reuse_max;  /* requests that an instance serves at all */
-        uint64_t instance_idle_ms;    /* without a request, then it is given back */
-        uint64_t instance_growth_max; /* bytes that it may have grown by and still take a request */
-        uint64_t linger_ms;           /* for a task of 0.3 to run on once its response is out */
-        uint64_t cancel_ms;           /* the same once it was cancelled */
-        uint64_t outgoing_timeout_ms; /* connect and first byte, where the guest sets none; all defaults: limits.def */
-    } limits;
-    str server_name; /* SERVER_SOFTWARE: "orlo/0.1.0" */
+    const struct app_grants *grants; /* folders opened */
+    const struct app_limits *limits; /* filled in */
+    struct wasi_out out, err;        /* where an instance writes that serves several requests, while it is not known for which */
+    str server_name;                 /* SERVER_SOFTWARE: "orlo/0.1.0" */
 };
 
 /* ---- an app: a loaded image bound to its host functions ----------------------------------------------------- */

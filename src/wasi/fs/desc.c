@@ -8,7 +8,7 @@ static int result_of(int r) { return r < 0 ? errno : 0; }
 
 /* ---- descriptors ---- */
 
-struct wasi_fs_desc wasi_fs_desc_preopen(const struct wasi_preopen *from) {
+struct wasi_fs_desc wasi_fs_desc_preopen(const struct app_dir *from) {
     return (struct wasi_fs_desc){.file = wasi_fs_file_new(from->fd, true),
                                  .type = S_IFDIR,
                                  .read_only = from->read_only,
@@ -16,7 +16,7 @@ struct wasi_fs_desc wasi_fs_desc_preopen(const struct wasi_preopen *from) {
 }
 
 bool wasi_fs_count(struct wasi_run *run) {
-    if (run->files >= run->app->config.limits.files_max) return false;
+    if (run->files >= run->app->config.limits->files_max) return false;
     run->files++;
     return true;
 }

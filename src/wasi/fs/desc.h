@@ -25,7 +25,7 @@ struct wasi_fs_desc {
     uint32_t flags;            /* get-flags: what was asked for, and what that implies */
 };
 
-struct wasi_fs_desc wasi_fs_desc_preopen(const struct wasi_preopen *from);
+struct wasi_fs_desc wasi_fs_desc_preopen(const struct app_dir *from);
 void wasi_fs_desc_close(struct wasi_run *run, struct wasi_fs_desc *d);
 bool wasi_fs_desc_same(const struct wasi_fs_desc *a, const struct wasi_fs_desc *b);
 

@@ -17,7 +17,7 @@ enum { COLLECT_BYTES_MAX = 1 << 20, HEAD_ROOM = 4 << 10 };
 
 struct wasi_cgi {
     struct wasi_run *run;
-    VEC(struct wasi_env) env;
+    VEC(struct app_env) env;
     struct buf collected; /* the start of the body, or all of it */
     size_t collected_read;
     struct wasi_cgi_head head;
@@ -46,7 +46,7 @@ static bool is_own(str key) {
 }
 
 static void put(struct wasi_cgi *c, str key, str value) {
-    struct wasi_env pair = {key, value};
+    struct app_env pair = {key, value};
     vec_push(c->run->mem, &c->env, pair);
 }
 
@@ -91,8 +91,8 @@ static str variable_of(arena *mem, str name) {
 
 static void put_operators(struct wasi_cgi *c) {
     const struct wasi_config *config = &c->run->app->config;
-    for (size_t i = 0; i < config->env_count; i++)
-        if (!is_own(config->env[i].key)) put(c, config->env[i].key, config->env[i].value);
+    for (size_t i = 0; i < config->grants->env.n; i++)
+        if (!is_own(config->grants->env.p[i].key)) put(c, config->grants->env.p[i].key, config->grants->env.p[i].value);
 }
 
 static bool is_dropped(str name) {
@@ -221,7 +221,7 @@ struct wasi_cgi *wasi_cgi_begin(struct wasi_run *run) {
     c->run = run;
     c->source = run->config.redirect.n ? NULL : net_exchange_source(run->config.exchange);
     c->sink = net_exchange_sink(run->config.exchange);
-    c->head.bytes.max = run->app->config.limits.head_bytes_max;
+    c->head.bytes.max = run->app->config.limits->head_bytes_max;
     arena_cleanup(run->mem, free_bytes, c);
     uint64_t length = UINT64_MAX;
     if (c->source && r->has_body) length = r->content_length != UINT64_MAX ? r->content_length : collect(c);
@@ -232,7 +232,7 @@ struct wasi_cgi *wasi_cgi_begin(struct wasi_run *run) {
     return c;
 }
 
-const struct wasi_env *wasi_cgi_env(const struct wasi_cgi *c, uint32_t *count) {
+const struct app_env *wasi_cgi_env(const struct wasi_cgi *c, uint32_t *count) {
     *count = c->env.n;
     return c->env.p;
 }

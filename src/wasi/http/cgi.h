@@ -11,7 +11,7 @@ struct wasi_cgi;
 /* May wait for a short body of unknown length. The run may have ended in it: then the program is not to be run. */
 struct wasi_cgi *wasi_cgi_begin(struct wasi_run *run);
 /* What the app was given, and the meta-variables (§4.1). Bytes are the client's: not always UTF-8. */
-const struct wasi_env *wasi_cgi_env(const struct wasi_cgi *c, uint32_t *count);
+const struct app_env *wasi_cgi_env(const struct wasi_cgi *c, uint32_t *count);
 
 /* Standard input: the request's body. WAIT: nothing now. */
 enum net_flow wasi_cgi_read(struct wasi_cgi *c, void *p, size_t n, size_t *got);

@@ -65,7 +65,7 @@ void *wasi_http_fields_of(struct host_instance *in, size_t size, const struct ne
 }
 
 static size_t bytes_max(const struct wasi_http_fields *f) {
-    return ((struct wasi_run *)host_instance_user(f->in))->app->config.limits.head_bytes_max;
+    return ((struct wasi_run *)host_instance_user(f->in))->app->config.limits->head_bytes_max;
 }
 
 /* False: over a limit, and nothing taken. */

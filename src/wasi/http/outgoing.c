@@ -76,7 +76,7 @@ str wasi_outgoing_seen(const struct net_exchange *x) {
 }
 
 static struct wasi_net_rules rules_of(const struct wasi_app *app) {
-    return (struct wasi_net_rules){app->config.allow_http, app->config.allow_http_count};
+    return (struct wasi_net_rules){app->config.grants->allow_http.p, app->config.grants->allow_http.n};
 }
 
 static uint16_t port_or_usual(uint16_t port, str scheme) { return port ? port : str_eqc(scheme, "http") ? 80 : 443; }

@@ -55,7 +55,7 @@ struct wasi_p1_desc *wasi_p1_desc(struct wasi_p1 *p, uint64_t fd, uint64_t right
 uint32_t wasi_p1_desc_add(struct wasi_p1 *p, struct wasi_p1_desc d, uint32_t *fd) {
     uint32_t i = 3;
     while (i < p->fds.n && p->fds.p[i].kind != P1_CLOSED) i++;
-    if (p->open_count >= p->run->app->config.limits.files_max) {
+    if (p->open_count >= p->run->app->config.limits->files_max) {
         wasi_p1_desc_close(p, &d);
         return P1_EMFILE;
     }

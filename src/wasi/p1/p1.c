@@ -144,13 +144,13 @@ static void add_descriptors(struct wasi_p1 *p) {
     add_standard(p, P1_STDIN, run->config.stdin_fd, P1_RIGHT(P1_R_READ));
     add_standard(p, P1_STDOUT, run->config.out.write ? -1 : run->config.out.fd, P1_RIGHT(P1_R_WRITE));
     add_standard(p, P1_STDERR, run->config.err.write ? -1 : run->config.err.fd, P1_RIGHT(P1_R_WRITE));
-    for (size_t i = 0; i < config->preopens_count; i++) {
+    for (size_t i = 0; i < config->grants->dirs.n; i++) {
         struct wasi_p1_desc d = {.kind = P1_DIR,
                                  .filetype = P1_DIRECTORY,
-                                 .file = wasi_fs_file_new(config->preopens[i].fd, true),
+                                 .file = wasi_fs_file_new(config->grants->dirs.p[i].fd, true),
                                  .is_preopen = true,
-                                 .preopen = config->preopens[i].guest,
-                                 .read_only = config->preopens[i].read_only,
+                                 .preopen = config->grants->dirs.p[i].guest,
+                                 .read_only = config->grants->dirs.p[i].read_only,
                                  .base = wasi_p1_rights_dir,
                                  .inheriting = wasi_p1_rights_inherit};
         if (d.read_only) d.inheriting &= ~wasi_p1_rights_write;
@@ -182,8 +182,8 @@ static void run_start(struct wasi_run *run) {
     add_descriptors(p);
     p->args = run->app->config.args;
     p->args_count = (uint32_t)run->app->config.args_count;
-    p->env = run->app->config.env;
-    p->env_count = (uint32_t)run->app->config.env_count;
+    p->env = run->app->config.grants->env.p;
+    p->env_count = (uint32_t)run->app->config.grants->env.n;
     p->stdio = run->config.exchange ? &served_stdio : &command_stdio;
     if (run->config.exchange) {
         p->cgi = wasi_cgi_begin(run);

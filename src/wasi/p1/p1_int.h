@@ -101,7 +101,7 @@ struct wasi_p1 {
     struct wasi_std_watch *stdin_watch; /* command */
     const str *args;
     uint32_t args_count;
-    const struct wasi_env *env;
+    const struct app_env *env;
     uint32_t env_count;
     struct wasi_cgi *cgi; /* served */
     uint32_t open_count;

@@ -175,7 +175,7 @@ static void send_fetch(struct wasi_p2_fetch *f) {
     }
     struct wasi_run *run = host_instance_user(f->in);
     struct wasi_http_types_outgoing_request *r = f->request;
-    uint64_t otherwise = run->app->config.limits.outgoing_timeout_ms;
+    uint64_t otherwise = run->app->config.limits->outgoing_timeout_ms;
     struct wasi_http_types_request_options none = {.o.refs = 1}, *o = f->options ? f->options : &none;
     arena *scratch = arena_new(0);
     struct net_field *fields = arena_array(scratch, struct net_field, r->headers->f.count + 2);
@@ -193,7 +193,7 @@ static void send_fetch(struct wasi_p2_fetch *f) {
         .connect_ms_max = wasi_outgoing_ms(o->connect.some, o->connect.value, otherwise),
         .first_byte_ms_max = wasi_outgoing_ms(o->first_byte.some, o->first_byte.value, otherwise),
         .between_bytes_ms_max = wasi_outgoing_ms(o->between_bytes.some, o->between_bytes.value, otherwise),
-        .head_bytes_max = (uint32_t)MIN(run->app->config.limits.head_bytes_max, (uint64_t)UINT32_MAX),
+        .head_bytes_max = (uint32_t)MIN(run->app->config.limits->head_bytes_max, (uint64_t)UINT32_MAX),
         .quota = &run->outgoing,
         .allow_address = wasi_outgoing_may_reach,
         .allow_address_arg = run->app,

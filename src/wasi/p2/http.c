@@ -297,7 +297,7 @@ void wasi_p2_body_attach(struct wasi_http_types_outgoing_body *b, struct net_sin
 }
 
 static size_t pending_max(const struct wasi_http_types_outgoing_body *b) {
-    return ((struct wasi_run *)host_instance_user(b->in))->app->config.limits.host_bytes_max / 2;
+    return ((struct wasi_run *)host_instance_user(b->in))->app->config.limits->host_bytes_max / 2;
 }
 
 static size_t body_room(struct wasi_io_streams_output_stream *s) {

@@ -132,7 +132,7 @@ static bool has_body(const struct wasi3_http_types_request *r) {
 
 static enum net_error start(struct wasi_p3_fetch *f, struct wasi3_http_types_request *r, const struct target *to, str seen) {
     struct wasi_run *run = f->run;
-    uint64_t otherwise = run->app->config.limits.outgoing_timeout_ms;
+    uint64_t otherwise = run->app->config.limits->outgoing_timeout_ms;
     struct wasi3_http_types_request_options none = {}, *o = r->options ? r->options : &none;
     arena *scratch = arena_new(0);
     if (!r->headers && r->net)
@@ -150,7 +150,7 @@ static enum net_error start(struct wasi_p3_fetch *f, struct wasi3_http_types_req
         .connect_ms_max = wasi_outgoing_ms(o->connect.some, o->connect.value, otherwise),
         .first_byte_ms_max = wasi_outgoing_ms(o->first_byte.some, o->first_byte.value, otherwise),
         .between_bytes_ms_max = wasi_outgoing_ms(o->between_bytes.some, o->between_bytes.value, otherwise),
-        .head_bytes_max = (uint32_t)MIN(run->app->config.limits.head_bytes_max, (uint64_t)UINT32_MAX),
+        .head_bytes_max = (uint32_t)MIN(run->app->config.limits->head_bytes_max, (uint64_t)UINT32_MAX),
         .quota = &run->outgoing,
         .allow_address = to->forwards ? wasi_outgoing_may_forward : wasi_outgoing_may_reach,
         .allow_address_arg = run->app,
@@ -212,7 +212,8 @@ enum abi_trap wasi3_http_client_send(struct host_call *call, struct wasi3_http_t
 enum abi_trap wasi3_http_handler_handle(struct host_call *call, struct wasi3_http_types_request *request, send_result *result) {
     struct wasi_run *run = wasi_p2_run(call);
     const struct wasi_config *c = &run->app->config;
-    struct target to = {c->forward_scheme, c->forward_authority, request->has_authority ? request->authority : (str){}, true};
+    struct target to = {c->grants->forward_scheme, c->grants->forward_authority,
+                        request->has_authority ? request->authority : (str){}, true};
     str seen = wasi_p3_service_seen(call->instance);
     enum net_error refused = NET_CONFIGURATION_ERROR;
     if (to.authority.n)

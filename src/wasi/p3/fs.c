@@ -156,16 +156,16 @@ enum abi_trap wasi3_filesystem_preopens_get_directories(struct host_call *call,
                                                         struct wasi_p3_list_tuple2_filesystem_types_descriptor_string *result) {
     const struct wasi_config *config = &wasi_p2_run(call)->app->config;
     wasi_notice_folder(wasi_p2_run(call), wasi_p2_run(call)->config.exchange || wasi_p2_run(call)->app->kind == WASI_P3_HTTP);
-    result->p = host_alloc(call, (config->preopens_count + 1) * sizeof *result->p, _Alignof(str));
-    while (result->p && result->n < config->preopens_count) {
-        const struct wasi_preopen *from = &config->preopens[result->n];
+    result->p = host_alloc(call, (config->grants->dirs.n + 1) * sizeof *result->p, _Alignof(str));
+    while (result->p && result->n < config->grants->dirs.n) {
+        const struct app_dir *from = &config->grants->dirs.p[result->n];
         struct wasi3_filesystem_types_descriptor *d = wasi_p2_object_new(call->instance, sizeof *d, descriptor_destroy);
         if (!d) break;
         d->d = wasi_fs_desc_preopen(from);
         result->p[result->n].f0 = d;
         result->p[result->n++].f1 = from->guest;
     }
-    if (result->p && result->n == config->preopens_count) return ABI_TRAP_NONE;
+    if (result->p && result->n == config->grants->dirs.n) return ABI_TRAP_NONE;
     while (result->n) wasi_p2_unref(call->instance, result->p[--result->n].f0);
     return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory for the list of granted folders");
 }

@@ -166,7 +166,7 @@ static void report(struct call *c) {
         h->pins++;
     }
     if (!c->task_over && c->begun && !h->dead) {
-        c->due_ns = clock_mono_ns() + h->service->app->config.limits.linger_ms * 1'000'000;
+        c->due_ns = clock_mono_ns() + h->service->app->config.limits->handler_ms_max * 1'000'000;
         link_first(&h->service->lingering, &c->lingering);
     }
     if (call_over(c)) settle(h);
@@ -360,10 +360,7 @@ static void start_main(void *arg) {
     }
 }
 
-static uint64_t capacity(const struct service *s) {
-    uint64_t n = s->app->config.limits.instance_requests;
-    return n == UINT64_MAX ? 1 : n;
-}
+static uint64_t capacity(const struct service *s) { return MAX(s->app->config.limits->instance_requests, (uint64_t)1); }
 
 static struct home *home_new(struct service *s) {
     struct home *h = s->free_homes;
@@ -375,7 +372,7 @@ static struct home *home_new(struct service *s) {
     h->resident = (struct wasi_run){.app = s->app, .mem = mem, .started_ns = clock_mono_ns()};
     h->resident.config = (struct wasi_run_config){
         .stdin_fd = -1, .out = {.fd = -1, .write = home_out, .arg = h}, .err = {.fd = -1, .write = home_err, .arg = h}};
-    h->resident.outgoing.max = s->app->config.limits.outgoing_max * (uint32_t)MIN(capacity(s), (uint64_t)1000);
+    h->resident.outgoing.max = (uint32_t)(s->app->config.limits->outgoing_max * MIN(capacity(s), (uint64_t)1000));
     link_init(&h->calls);
     h->resident.in = h->in = host_instance_acquire(s->app->component, &h->resident);
     h->started = !s->starts;
@@ -409,12 +406,12 @@ static void home_release(struct home *h) {
 /* It has served enough, or grown too much: it takes no more requests. */
 static bool worn(const struct home *h) {
     const struct wasi_config *c = &h->service->app->config;
-    return h->served >= c->limits.instance_reuse_max ||
-           engine_instance_growth(host_instance_engine(h->in)) > c->limits.instance_growth_max ||
-           host_instance_charged(h->in) > c->limits.host_bytes_max / 4;
+    return h->served >= c->limits->instance_reuse_max ||
+           engine_instance_growth(host_instance_engine(h->in)) > c->limits->instance_growth_max ||
+           host_instance_charged(h->in) > c->limits->host_bytes_max / 4;
 }
 
-static bool reuses(const struct service *s) { return s->app->config.limits.instance_requests != UINT64_MAX; }
+static bool reuses(const struct service *s) { return s->app->config.limits->instance_requests != 0; }
 
 /* One that can begin at once, else a new one, else one where it has to wait. */
 static struct home *pick(struct service *s) {
@@ -465,7 +462,7 @@ static void kill_run(struct wasi_run *run, bool now) {
         return;
     }
     if (!c->begun) return;
-    c->due_ns = clock_mono_ns() + h->service->app->config.limits.cancel_ms * 1'000'000;
+    c->due_ns = clock_mono_ns() + h->service->app->config.limits->cancel_ms * 1'000'000;
     host_invoke_cancel(&c->inv);
 }
 
@@ -478,7 +475,7 @@ static void free_run(struct wasi_run *run) {
 
 static void tick(void *arg) {
     struct service *s = arg;
-    uint64_t now = clock_mono_ns(), idle_ns = s->app->config.limits.instance_idle_ms * 1'000'000;
+    uint64_t now = clock_mono_ns(), idle_ns = s->app->config.limits->instance_idle_ms * 1'000'000;
     for (struct link *l = s->lingering.next, *next; l != &s->lingering; l = next) {
         next = l->next;
         struct call *c = container_of(l, struct call, lingering);

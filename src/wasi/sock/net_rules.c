@@ -1,24 +1,13 @@
 /* net_rules: see sock/net_rules.h. */
 #include "wasi/sock/net_rules.h"
 
-static const struct {
-    const char *text;
-    bool listens;
-} uses[] = {
-#define X(name, text, what)                                                                                                      \
-    [WASI_NET_##name] = {text, WASI_NET_##name == WASI_NET_LISTEN || WASI_NET_##name == WASI_NET_LISTEN_UDP},
-#include "wasi/net_use.def"
-#undef X
-};
+static bool listens(enum app_net_use use) { return use == APP_NET_LISTEN || use == APP_NET_LISTEN_UDP; }
 
-const char *wasi_net_use_text(enum wasi_net_use use) { return uses[use].text; }
-
-static bool has(const struct wasi_net_rule *rule, enum wasi_net_use use) { return rule->uses >> use & 1; }
+static bool has(const struct app_net_rule *rule, enum app_net_use use) { return rule->uses >> use & 1; }
 
 /* What "*" and names may cover. */
-static bool ordinary(enum net_addr_class c, enum wasi_net_use use) {
-    return c == NET_ADDR_PUBLIC || c == NET_ADDR_PRIVATE || c == NET_ADDR_LOOPBACK ||
-           (uses[use].listens && c == NET_ADDR_UNSPECIFIED);
+static bool ordinary(enum net_addr_class c, enum app_net_use use) {
+    return c == NET_ADDR_PUBLIC || c == NET_ADDR_PRIVATE || c == NET_ADDR_LOOPBACK || (listens(use) && c == NET_ADDR_UNSPECIFIED);
 }
 
 static bool knows(const struct wasi_net_names *names, uint32_t rule, const struct net_addr *a) {
@@ -27,7 +16,7 @@ static bool knows(const struct wasi_net_names *names, uint32_t rule, const struc
     return false;
 }
 
-static bool covers(const struct wasi_net_rule *rule, uint32_t index, enum wasi_net_use use, const struct net_addr *a,
+static bool covers(const struct app_net_rule *rule, uint32_t index, enum app_net_use use, const struct net_addr *a,
                    const struct wasi_net_names *names) {
     enum net_addr_class c = net_addr_class(a), all;
     if (rule->any) return ordinary(c, use);
@@ -37,18 +26,18 @@ static bool covers(const struct wasi_net_rule *rule, uint32_t index, enum wasi_n
     return ordinary(c, use) || (net_addr_prefix_class(&rule->prefix, rule->bits, &all) && all == c);
 }
 
-static bool has_port(const struct wasi_net_rule *rule, uint16_t port) { return port >= rule->port_from && port <= rule->port_to; }
+static bool has_port(const struct app_net_rule *rule, uint16_t port) { return port >= rule->port_from && port <= rule->port_to; }
 
-bool wasi_net_rules_allow(struct wasi_net_rules r, enum wasi_net_use use, const struct net_addr *a,
+bool wasi_net_rules_allow(struct wasi_net_rules r, enum app_net_use use, const struct net_addr *a,
                           const struct wasi_net_names *names) {
     for (uint32_t i = 0; i < r.count; i++) {
-        const struct wasi_net_rule *rule = &r.list[i];
+        const struct app_net_rule *rule = &r.list[i];
         if (has(rule, use) && has_port(rule, a->port) && covers(rule, i, use, a, names)) return true;
     }
     return false;
 }
 
-bool wasi_net_rules_any(struct wasi_net_rules r, enum wasi_net_use use) {
+bool wasi_net_rules_any(struct wasi_net_rules r, enum app_net_use use) {
     for (size_t i = 0; i < r.count; i++)
         if (has(&r.list[i], use)) return true;
     return false;
@@ -62,12 +51,12 @@ static bool name_fits(str rule, str name) {
     return name.n > tail.n && str_ends(name, tail);
 }
 
-static bool reaches(const struct wasi_net_rule *rule) { return has(rule, WASI_NET_TCP) || has(rule, WASI_NET_UDP); }
+static bool reaches(const struct app_net_rule *rule) { return has(rule, APP_NET_TCP) || has(rule, APP_NET_UDP); }
 
 bool wasi_net_rules_allow_lookup(struct wasi_net_rules r, str ascii) {
     for (size_t i = 0; i < r.count; i++) {
-        const struct wasi_net_rule *rule = &r.list[i];
-        if ((has(rule, WASI_NET_LOOKUP) || reaches(rule)) && (rule->any || (rule->name.n && name_fits(rule->name, ascii))))
+        const struct app_net_rule *rule = &r.list[i];
+        if ((has(rule, APP_NET_LOOKUP) || reaches(rule)) && (rule->any || (rule->name.n && name_fits(rule->name, ascii))))
             return true;
     }
     return false;
@@ -85,7 +74,7 @@ void wasi_net_names_learn(struct wasi_net_names *names, struct wasi_net_rules r,
                           uint32_t count) {
     bool local = net_name_local(ascii);
     for (uint32_t i = 0; i < r.count; i++) {
-        const struct wasi_net_rule *rule = &r.list[i];
+        const struct app_net_rule *rule = &r.list[i];
         if (!reaches(rule) || !rule->name.n || !name_fits(rule->name, ascii)) continue;
         for (uint32_t k = 0; k < count; k++) {
             enum net_addr_class c = net_addr_class(&list[k]);
@@ -105,17 +94,17 @@ bool wasi_net_host_parse(arena *out, str text, struct wasi_net_host *host) {
 /* RFC 6761 §6.3: these names are the loopback, and asked of nobody. */
 static bool is_localhost(str name) { return str_eqc(name, "localhost") || str_ends(name, STR(".localhost")); }
 
-static bool found_by(const struct wasi_net_rule *rule, const struct wasi_net_host *host, const struct net_addr *a) {
+static bool found_by(const struct app_net_rule *rule, const struct wasi_net_host *host, const struct net_addr *a) {
     enum net_addr_class c = net_addr_class(a);
     if (c == NET_ADDR_UNSPECIFIED) return false; /* no destination, though systems take it for this machine */
-    if (host->is_address || !(rule->any || rule->name.n)) return covers(rule, 0, WASI_NET_TCP, a, NULL);
+    if (host->is_address || !(rule->any || rule->name.n)) return covers(rule, 0, APP_NET_TCP, a, NULL);
     if (rule->name.n && !name_fits(rule->name, host->name)) return false;
     return c == NET_ADDR_PUBLIC || (c == NET_ADDR_LOOPBACK && rule->name.n && is_localhost(host->name));
 }
 
 bool wasi_net_rules_allow_found(struct wasi_net_rules r, const struct wasi_net_host *host, const struct net_addr *a) {
     for (size_t i = 0; i < r.count; i++)
-        if (has(&r.list[i], WASI_NET_TCP) && has_port(&r.list[i], a->port) && found_by(&r.list[i], host, a)) return true;
+        if (has(&r.list[i], APP_NET_TCP) && has_port(&r.list[i], a->port) && found_by(&r.list[i], host, a)) return true;
     return false;
 }
 
@@ -127,8 +116,8 @@ bool wasi_net_rules_allow_host(struct wasi_net_rules r, const struct wasi_net_ho
     if (is_localhost(host->name))
         return wasi_net_rules_allow_found(r, host, &loopback[0]) || wasi_net_rules_allow_found(r, host, &loopback[1]);
     for (size_t i = 0; i < r.count; i++) {
-        const struct wasi_net_rule *rule = &r.list[i];
-        if (has(rule, WASI_NET_TCP) && has_port(rule, port) && (rule->any || (rule->name.n && name_fits(rule->name, host->name))))
+        const struct app_net_rule *rule = &r.list[i];
+        if (has(rule, APP_NET_TCP) && has_port(rule, port) && (rule->any || (rule->name.n && name_fits(rule->name, host->name))))
             return true;
     }
     return false;

@@ -13,8 +13,6 @@
 
 #include "wasi/wasi.h"
 
-const char *wasi_net_use_text(enum wasi_net_use use); /* "tcp", "listen-udp" */
-
 /* Addresses that names of rules were found to have; the oldest goes when it is full. */
 struct wasi_net_names {
     struct {
@@ -25,14 +23,14 @@ struct wasi_net_names {
 };
 
 struct wasi_net_rules {
-    const struct wasi_net_rule *list;
+    const struct app_net_rule *list;
     size_t count;
 };
 /* Whether the use, with the address and its port, is granted. names may be NULL. */
-bool wasi_net_rules_allow(struct wasi_net_rules r, enum wasi_net_use use, const struct net_addr *a,
+bool wasi_net_rules_allow(struct wasi_net_rules r, enum app_net_use use, const struct net_addr *a,
                           const struct wasi_net_names *names);
 /* Whether there is any rule for the use at all. */
-bool wasi_net_rules_any(struct wasi_net_rules r, enum wasi_net_use use);
+bool wasi_net_rules_any(struct wasi_net_rules r, enum app_net_use use);
 /* Whether a name (as net_name_ascii gives it) may be looked up: by a rule for lookups, or one that names it to be reached. */
 bool wasi_net_rules_allow_lookup(struct wasi_net_rules r, str ascii);
 /* ---- HTTP requests: the rules for TCP, asked twice ---- */

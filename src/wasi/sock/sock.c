@@ -12,7 +12,7 @@ static struct wasi_run *run_of(struct host_instance *in) { return host_instance_
 
 static struct wasi_net_rules rules_of(struct host_instance *in) {
     const struct wasi_config *c = &run_of(in)->app->config;
-    return (struct wasi_net_rules){c->allow_net, c->allow_net_count};
+    return (struct wasi_net_rules){c->grants->net.p, c->grants->net.n};
 }
 
 /* ---- counting ---- */
@@ -30,7 +30,7 @@ static uint32_t open_sockets_max(void) {
 
 static enum net_sock_error count_one(struct host_instance *in) {
     struct wasi_run *run = run_of(in);
-    if (run->net.sockets >= run->app->config.limits.sockets_max || open_sockets >= open_sockets_max())
+    if (run->net.sockets >= run->app->config.limits->sockets_max || open_sockets >= open_sockets_max())
         return NET_SOCK_SOCKET_LIMIT;
     if (!host_charge(in, SYSTEM_BYTES)) return NET_SOCK_OUT_OF_MEMORY;
     run->net.sockets++;
@@ -107,14 +107,14 @@ static void log_denial(struct wasi_run *run, const char *use, const char *what) 
               LF_CSTR("address", what), LF_CSTR("grant", grant));
 }
 
-bool wasi_sock_would_grant(const struct wasi_sock *s, enum wasi_net_use use, const struct net_addr *a) {
+bool wasi_sock_would_grant(const struct wasi_sock *s, enum app_net_use use, const struct net_addr *a) {
     return s->sock && wasi_net_rules_allow(rules_of(s->in), use, a, run_of(s->in)->net.names);
 }
 
-enum net_sock_error wasi_sock_granted(struct wasi_sock *s, enum wasi_net_use use, const struct net_addr *a) {
+enum net_sock_error wasi_sock_granted(struct wasi_sock *s, enum app_net_use use, const struct net_addr *a) {
     char text[NET_ADDR_TEXT_MAX];
     if (wasi_sock_would_grant(s, use, a)) return NET_SOCK_OK;
-    log_denial(run_of(s->in), wasi_net_use_text(use), net_addr_text(a, true, text));
+    log_denial(run_of(s->in), app_net_use_text(use), net_addr_text(a, true, text));
     return NET_SOCK_ACCESS_DENIED;
 }
 
@@ -134,8 +134,8 @@ bool wasi_sock_remote_ok(const struct wasi_sock *s, const struct net_addr *a) {
 
 /* A port of the system's choice is bound by who may connect or send; a certain one by who may listen at it. */
 static enum net_sock_error may_bind(struct wasi_sock *s, const struct net_addr *local) {
-    enum wasi_net_use reach = s->kind == NET_SOCK_TCP ? WASI_NET_TCP : WASI_NET_UDP;
-    enum wasi_net_use listen = s->kind == NET_SOCK_TCP ? WASI_NET_LISTEN : WASI_NET_LISTEN_UDP;
+    enum app_net_use reach = s->kind == NET_SOCK_TCP ? APP_NET_TCP : APP_NET_UDP;
+    enum app_net_use listen = s->kind == NET_SOCK_TCP ? APP_NET_LISTEN : APP_NET_LISTEN_UDP;
     s->serves = wasi_sock_would_grant(s, listen, local);
     if (s->serves || (s->sock && !local->port && wasi_net_rules_any(rules_of(s->in), reach))) return NET_SOCK_OK;
     return wasi_sock_granted(s, listen, local);
@@ -218,7 +218,7 @@ static bool may_look_up(struct wasi_sock_lookup *k) {
     if (wasi_net_rules_allow_lookup(rules_of(k->in), k->name)) return true;
     char name[256];
     snprintf(name, sizeof name, STR_FMT, STR_ARG(k->name));
-    log_denial(run_of(k->in), wasi_net_use_text(WASI_NET_LOOKUP), name);
+    log_denial(run_of(k->in), app_net_use_text(APP_NET_LOOKUP), name);
     return false;
 }
 
@@ -258,7 +258,7 @@ void wasi_sock_lookup_start(struct wasi_sock_lookup *k, struct host_instance *in
     k->is_literal = net_addr_parse(name, &k->literal);
     if (k->is_literal || !take_name(k, name)) return;
     if (!may_look_up(k)) k->error = SOCK_NAME_DENIED;
-    else if (run->net.lookups >= run->app->config.limits.lookups_max) k->error = SOCK_NAME_TEMPORARY;
+    else if (run->net.lookups >= run->app->config.limits->lookups_max) k->error = SOCK_NAME_TEMPORARY;
     if (k->error != SOCK_NAME_OK) return;
     run->net.lookups++;
     k->lookup = net_lookup_new(run->app->loop, k->name, on_answer, k);

@@ -143,8 +143,8 @@ bool wasi_sock_family_ok(const struct wasi_sock *s, const struct net_addr *a); /
 bool wasi_sock_remote_ok(const struct wasi_sock *s,
                          const struct net_addr *a); /* and an address and port that somebody can have */
 /* OK, or ACCESS_DENIED, which is logged. */
-[[nodiscard]] enum net_sock_error wasi_sock_granted(struct wasi_sock *s, enum wasi_net_use use, const struct net_addr *a);
-bool wasi_sock_would_grant(const struct wasi_sock *s, enum wasi_net_use use, const struct net_addr *a);
+[[nodiscard]] enum net_sock_error wasi_sock_granted(struct wasi_sock *s, enum app_net_use use, const struct net_addr *a);
+bool wasi_sock_would_grant(const struct wasi_sock *s, enum app_net_use use, const struct net_addr *a);
 /* The object for a descriptor, counted; takes it on success. */
 [[nodiscard]] enum net_sock_error wasi_sock_adopt(struct host_instance *in, size_t size, struct net_sock *sock,
                                                   enum net_sock_kind kind, bool v6, struct wasi_sock **out);

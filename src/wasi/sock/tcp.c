@@ -14,7 +14,7 @@ enum net_sock_error wasi_sock_tcp_connect(struct wasi_sock *s, const struct net_
     if (!wasi_sock_remote_ok(s, remote) || !net_addr_unicast(remote)) return NET_SOCK_INVALID_ARGUMENT;
     s->state = SOCK_CONNECTING;
     s->remote = *remote;
-    s->why = wasi_sock_granted(s, WASI_NET_TCP, remote);
+    s->why = wasi_sock_granted(s, APP_NET_TCP, remote);
     if (s->why == NET_SOCK_OK) s->why = net_sock_connect(s->sock, remote);
     return NET_SOCK_OK;
 }
@@ -56,7 +56,7 @@ enum net_sock_error wasi_sock_tcp_listen(struct wasi_sock *s) {
     if (s->state == SOCK_CLOSED) return s->why;
     if (s->state != SOCK_NEW) return NET_SOCK_INVALID_STATE;
     struct net_addr at = s->bound ? s->asked : (struct net_addr){.v6 = s->v6};
-    enum net_sock_error e = wasi_sock_granted(s, WASI_NET_LISTEN, &at);
+    enum net_sock_error e = wasi_sock_granted(s, APP_NET_LISTEN, &at);
     if (e == NET_SOCK_OK && !s->bound) e = wasi_sock_bind(s, &at);
     if (e == NET_SOCK_OK) e = net_sock_listen(s->sock, s->backlog);
     if (e == NET_SOCK_OK) s->state = SOCK_LISTENING;

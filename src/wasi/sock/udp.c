@@ -24,7 +24,7 @@ static void note_peer(struct wasi_sock *s, const struct net_addr *a) {
 
 static enum net_sock_error may_send(struct wasi_sock *s, const struct net_addr *to) {
     if (s->serves && has_written(s, to)) return NET_SOCK_OK;
-    return wasi_sock_granted(s, WASI_NET_UDP, to);
+    return wasi_sock_granted(s, APP_NET_UDP, to);
 }
 
 enum net_sock_error wasi_sock_udp_connect(struct wasi_sock *s, const struct net_addr *remote) {
@@ -61,7 +61,7 @@ enum net_sock_error wasi_sock_udp_receive(struct wasi_sock *s, void *p, size_t n
         if (e != NET_SOCK_OK) return e;
         if (s->peered && !net_addr_same(from, &s->remote)) continue; /* it came before the socket was connected (Linux) */
         if (s->serves) note_peer(s, from);
-        if (s->serves || wasi_sock_would_grant(s, WASI_NET_UDP, from)) return NET_SOCK_OK;
+        if (s->serves || wasi_sock_would_grant(s, APP_NET_UDP, from)) return NET_SOCK_OK;
     }
     return NET_SOCK_WOULD_BLOCK;
 }

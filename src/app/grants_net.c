@@ -1,20 +1,21 @@
 /* grants_net: what of the network is granted, from text.
  *
  *   "*"                      everything below, with anybody
- *   [KIND:]HOST[:PORT]       KIND of wasi/net_use.def; without one tcp and udp. PORT: N, N-M or *; without one any
+ *   [KIND:]HOST[:PORT]       KIND of app/net_use.def; without one tcp and udp. PORT: N, N-M or *; without one any
  *   HOST                     name, *.name, *, address, address/bits; IPv6 with a port in brackets
  *   listen:PORT              at this machine's loopback addresses; listen::PORT at all its addresses
  *   lookup:NAME              a name's addresses, which do not become reachable by it
  */
-#include "node/node_int.h"
-#include "wasi/wasi.h"
+#include "app/grants.h"
 
 static const char *const kinds[] = {
-#define X(name, text, what) [WASI_NET_##name] = text,
-#include "wasi/net_use.def"
+#define X(name, text, what) [APP_NET_##name] = text,
+#include "app/net_use.def"
 #undef X
 };
-enum { LISTENS = 1 << WASI_NET_LISTEN | 1 << WASI_NET_LISTEN_UDP };
+const char *app_net_use_text(enum app_net_use use) { return kinds[use]; }
+
+enum { LISTENS = 1 << APP_NET_LISTEN | 1 << APP_NET_LISTEN_UDP };
 
 static err refuse(str arg, struct diag *d, const char *why) {
     return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--allow-net '" STR_FMT "' is no grant of the network: %s", STR_ARG(arg), why);
@@ -34,7 +35,7 @@ static bool cut_url(str arg, str *scheme, str *authority) {
 
 /* "HOST:" and the port that was meant. */
 static str with_port(arena *out, str before, str port) {
-    return arena_fmt(out, STR_FMT STR_FMT, STR_ARG(before), STR_ARG(node_port_meant(port)));
+    return arena_fmt(out, STR_FMT STR_FMT, STR_ARG(before), STR_ARG(app_port_meant(port)));
 }
 
 static unsigned cut_kind(str arg, str *rest) {
@@ -46,12 +47,12 @@ static unsigned cut_kind(str arg, str *rest) {
                 return 1u << i;
             }
     *rest = arg;
-    return 1u << WASI_NET_TCP | 1u << WASI_NET_UDP;
+    return 1u << APP_NET_TCP | 1u << APP_NET_UDP;
 }
 
 static bool number(str s, uint64_t most, uint64_t *out) { return str_to_u64(s, out) && *out <= most; }
 
-static bool parse_ports(str s, struct wasi_net_rule *rule) {
+static bool parse_ports(str s, struct app_net_rule *rule) {
     str from, to;
     uint64_t a = 0, b = UINT16_MAX;
     if (s.n && !str_eqc(s, "*")) {
@@ -64,7 +65,7 @@ static bool parse_ports(str s, struct wasi_net_rule *rule) {
 }
 
 /* "10.0.0.0/8", "::1". False: it is neither an address nor a prefix. */
-static bool parse_prefix(str s, struct wasi_net_rule *rule) {
+static bool parse_prefix(str s, struct app_net_rule *rule) {
     str address, bits;
     uint64_t n;
     bool prefix = str_cut(s, '/', &address, &bits);
@@ -78,7 +79,7 @@ static bool parse_prefix(str s, struct wasi_net_rule *rule) {
     return true;
 }
 
-static bool parse_name(arena *out, str s, struct wasi_net_rule *rule) {
+static bool parse_name(arena *out, str s, struct app_net_rule *rule) {
     bool below = str_starts(s, STR("*."));
     str ascii;
     if (!net_name_ascii(out, below ? str_sub(s, 2, s.n) : s, &ascii)) return false;
@@ -86,7 +87,7 @@ static bool parse_name(arena *out, str s, struct wasi_net_rule *rule) {
     return true;
 }
 
-static err parse_host(arena *out, str arg, str host, struct wasi_net_rule *rule, struct diag *d) {
+static err parse_host(arena *out, str arg, str host, struct app_net_rule *rule, struct diag *d) {
     bool listens = rule->uses & LISTENS;
     if (str_eqc(host, "*") || (listens && !host.n)) rule->any = true;
     else if (!host.n) return refuse(arg, d, "which host? * is any");
@@ -97,14 +98,14 @@ static err parse_host(arena *out, str arg, str host, struct wasi_net_rule *rule,
     return ERR_OK;
 }
 
-static err parse_lookup(arena *out, str arg, str host, struct wasi_net_rule *rule, struct diag *d) {
+static err parse_lookup(arena *out, str arg, str host, struct app_net_rule *rule, struct diag *d) {
     if (str_eqc(host, "*")) rule->any = true;
     else if (!parse_name(out, host, rule)) return refuse(arg, d, "lookup takes a name, *.name or *");
     return ERR_OK;
 }
 
-err node_grant_net(arena *out, struct node_grants *g, str arg, struct diag *d) {
-    struct wasi_net_rule rule = {.port_to = UINT16_MAX};
+err app_grant_net(arena *out, struct app_grants *g, str arg, struct diag *d) {
+    struct app_net_rule rule = {.port_to = UINT16_MAX};
     str rest, host, port;
     if (str_eqc(arg, "*")) {
         rule.any = true;
@@ -115,9 +116,9 @@ err node_grant_net(arena *out, struct node_grants *g, str arg, struct diag *d) {
     rule.uses = cut_kind(arg, &rest);
     str scheme, authority;
     if (cut_url(arg, &scheme, &authority))
-        return node_flag_refuse(d, "allow-net", arg, "it takes KIND:HOST:PORT, no URL",
-                                arena_fmt(out, "tcp:" STR_FMT, STR_ARG(authority)));
-    if (rule.uses == 1u << WASI_NET_LOOKUP) {
+        return app_flag_refuse(d, "allow-net", arg, "it takes KIND:HOST:PORT, no URL",
+                               arena_fmt(out, "tcp:" STR_FMT, STR_ARG(authority)));
+    if (rule.uses == 1u << APP_NET_LOOKUP) {
         TRY(parse_lookup(out, arg, rest, &rule, d));
         vec_push(out, &g->net, rule);
         return ERR_OK;
@@ -126,12 +127,12 @@ err node_grant_net(arena *out, struct node_grants *g, str arg, struct diag *d) {
     if (rule.uses & LISTENS && number(rest, UINT16_MAX, &alone)) {
         host = STR("localhost");
         port = rest;
-    } else if (!node_cut_host_port(rest, &host, &port)) {
+    } else if (!app_cut_host_port(rest, &host, &port)) {
         return refuse(arg, d, "expected KIND:HOST:PORT, such as tcp:db.internal:5432 or listen:127.0.0.1:8080");
     }
     if (!parse_ports(port, &rule))
-        return node_flag_refuse(d, "allow-net", arg, "a port is a number up to 65535, FROM-TO or *",
-                                with_port(out, str_sub(arg, 0, arg.n - port.n), port));
+        return app_flag_refuse(d, "allow-net", arg, "a port is a number up to 65535, FROM-TO or *",
+                               with_port(out, str_sub(arg, 0, arg.n - port.n), port));
     TRY(parse_host(out, arg, host, &rule, d));
     vec_push(out, &g->net, rule);
     return ERR_OK;
@@ -143,29 +144,29 @@ static bool is_path(str arg) {
     return slash < arg.n && (slash + 1 == arg.n || arg.p[slash + 1] < '0' || arg.p[slash + 1] > '9');
 }
 
-err node_grant_http(arena *out, struct node_grants *g, str arg, struct diag *d) {
-    struct wasi_net_rule rule = {.uses = 1u << WASI_NET_TCP, .port_to = UINT16_MAX};
+err app_grant_http(arena *out, struct app_grants *g, str arg, struct diag *d) {
+    struct app_net_rule rule = {.uses = 1u << APP_NET_TCP, .port_to = UINT16_MAX};
     str scheme, authority, host, port;
     if (cut_url(arg, &scheme, &authority))
-        return node_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT], no URL",
-                                authority.n ? authority : STR("api.example.org"));
+        return app_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT], no URL",
+                               authority.n ? authority : STR("api.example.org"));
     if (is_path(arg)) {
         str_cut(arg, '/', &authority, &host);
-        return node_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT], without a path",
-                                authority.n ? authority : STR("api.example.org"));
+        return app_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT], without a path",
+                               authority.n ? authority : STR("api.example.org"));
     }
-    if (!node_cut_host_port(arg, &host, &port) || !host.n)
-        return node_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT]", STR("api.example.org:443"));
+    if (!app_cut_host_port(arg, &host, &port) || !host.n)
+        return app_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT]", STR("api.example.org:443"));
     if (!parse_ports(port, &rule) || (port.n && !str_eqc(port, "*") && !rule.port_from))
-        return node_flag_refuse(d, "allow-http", arg, "a port is a number from 1 to 65535, FROM-TO or *",
-                                with_port(out, str_sub(arg, 0, arg.n - port.n), port));
+        return app_flag_refuse(d, "allow-http", arg, "a port is a number from 1 to 65535, FROM-TO or *",
+                               with_port(out, str_sub(arg, 0, arg.n - port.n), port));
     if (str_eqc(host, "*")) rule.any = true;
     else if (!parse_prefix(host, &rule) && !parse_name(out, host, &rule))
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
                         "--allow-http '" STR_FMT "': its host is no name, *.name, address or address/bits", STR_ARG(arg));
     if (!rule.any && !rule.name.n && rule.bits >= 32 && net_addr_class(&rule.prefix) == NET_ADDR_UNSPECIFIED)
-        return node_flag_refuse(d, "allow-http", arg, "it is no address to connect to",
-                                arena_fmt(out, port.n ? "127.0.0.1:" STR_FMT : "127.0.0.1", STR_ARG(port)));
+        return app_flag_refuse(d, "allow-http", arg, "it is no address to connect to",
+                               arena_fmt(out, port.n ? "127.0.0.1:" STR_FMT : "127.0.0.1", STR_ARG(port)));
     vec_push(out, &g->allow_http, rule);
     return ERR_OK;
 }
