@@ -114,16 +114,28 @@ void target_load(struct compiler *c, enum access a, unsigned type, uint32_t memo
     put_ldst(c, load, d, m);
 }
 
-void target_load_sum(struct compiler *c, enum access a, uint8_t d, struct value *x, struct value *y, unsigned shift) {
-    uint8_t n = in_reg(c, x, X16), m = in_reg(c, y, X17);
-    struct arm64_access load = load_access(a, false);
-    put(c, arm64_add_reg(0, ARM64_ADD, ADDR, n, m, ARM64_LSL, shift)); /* wraps */
-    site(c, ABI_SITE_MEMORY);
-    put_ldst(c, load, d, (struct arm64_mem){BASE, ADDR, false, 0});
+static struct arm64_mem sum(struct compiler *c, const struct value *base, const struct value *index, unsigned shift) {
+    uint8_t i = reg_of(c, index);
+    if (is_imm(base) && !shift && arm64_add_fits((uint32_t)base->imm)) {
+        put(c, arm64_add_imm(0, ARM64_ADD, ADDR, i, (uint32_t)base->imm));
+    } else if (is_imm(base) && !shift && arm64_add_fits((uint32_t)-base->imm)) {
+        put(c, arm64_add_imm(0, ARM64_SUB, ADDR, i, (uint32_t)-base->imm));
+    } else {
+        put(c, arm64_add_reg(0, ARM64_ADD, ADDR, in_reg(c, base, X16), i, ARM64_LSL, shift));
+    }
+    return (struct arm64_mem){BASE, ADDR, false, 0};
 }
 
-void target_load_scaled(struct compiler *c, enum access a, uint8_t d, uint8_t index, unsigned shift, int32_t disp) {
-    struct arm64_access load = load_access(a, false);
+void target_load_sum(struct compiler *c, enum access a, unsigned type, uint8_t d, const struct value *base,
+                     const struct value *index, unsigned shift) {
+    struct arm64_mem m = sum(c, base, index, shift);
+    site(c, ABI_SITE_MEMORY);
+    put_ldst(c, load_access(a, type == T_I64), d, m);
+}
+
+void target_load_scaled(struct compiler *c, enum access a, unsigned type, uint8_t d, uint8_t index, unsigned shift,
+                        int32_t disp) {
+    struct arm64_access load = load_access(a, type == T_I64);
     struct arm64_mem m = {BASE, index, true, 0};
     if (disp || shift != load.log2) {
         put(c, arm64_add_reg(1, ARM64_ADD, ADDR2, BASE, index, ARM64_LSL, shift));
@@ -164,6 +176,15 @@ void target_store_memory(struct compiler *c, enum access a, uint32_t memory, uin
     if (!is_imm(addr)) into_reg(c, addr);
     uint8_t s = to_store(c, &store, v);
     struct arm64_mem m = arm64_address(c, store.log2, memory, offset, addr);
+    site(c, ABI_SITE_MEMORY);
+    put_ldst(c, store, s, m);
+}
+
+void target_store_sum(struct compiler *c, enum access a, const struct value *base, const struct value *index, unsigned shift,
+                      struct value *v) {
+    struct arm64_access store = store_access(a);
+    uint8_t s = to_store(c, &store, v);
+    struct arm64_mem m = sum(c, base, index, shift);
     site(c, ABI_SITE_MEMORY);
     put_ldst(c, store, s, m);
 }
@@ -246,7 +267,7 @@ bool target_fill_small(struct compiler *c, struct value *dst, uint64_t byte, uin
     return true;
 }
 
-/* ---- memory.copy and memory.fill of up to 64 bytes, sizes known at run time ----
+/* ---- memory.copy and memory.fill of up to BULK_BYTES_MAX, sizes known at run time ----
  *
  * Helpers at the start of text. x0 destination, x1 source or byte, x2 size, all 64 bits. The zero flag says that it is done;
  * if not (too long, or out of bounds), the three registers are as they were. They change what a runtime call may and scratch
@@ -269,7 +290,7 @@ static void helper_bounds(struct compiler *c, uint8_t base) {
 
 static void helper_begin(struct compiler *c, unsigned which) {
     c->bulk_helpers[which] = code_at(c);
-    compare_bytes(c, 64);
+    compare_bytes(c, BULK_BYTES_MAX);
     return_unless(c, CC_LS);
     helper_bounds(c, 0);
 }
@@ -316,6 +337,56 @@ static void helper_ends(struct compiler *c, bool copy) {
     put(c, arm64_add_reg(1, ARM64_ADD, FROM_END, FROM, 2, 0, 0));
 }
 
+/* Above 64 bytes: a loop over 64 at once. What it does not reach, at the end that it goes to, is read before it and written behind it,
+ * whatever overlaps. */
+static void move_64(struct compiler *c, bool store, unsigned first, uint8_t base, int32_t disp) {
+    for (int i = 0; i < 4; i++) helper_move(c, store, A_V128, (uint8_t)(first + (unsigned)i), base, disp + 16 * i);
+}
+static void same_64(struct compiler *c, uint8_t base, int32_t disp) {
+    for (int i = 0; i < 4; i++) helper_move(c, true, A_V128, V16, base, disp + 16 * i);
+}
+static void step_64(struct compiler *c, uint32_t op, uint8_t base) { put(c, arm64_add_imm(1, op, base, base, 64)); }
+static void again_if(struct compiler *c, uint8_t cc, uint8_t base, uint32_t loop) {
+    put(c, arm64_add_reg(1, ARM64_SUB | ARM64_S, XZR, base, X17, 0, 0));
+    uint32_t at = arm64_skip(c, arm64_b_cond(cc));
+    target_patch(c, at, at, loop);
+}
+
+static void copy_long(struct compiler *c) {
+    put(c, arm64_add_reg(1, ARM64_SUB, SCRATCH, 0, 1, 0, 0));
+    put(c, arm64_add_reg(1, ARM64_SUB | ARM64_S, XZR, SCRATCH, 2, 0, 0));
+    uint32_t down = arm64_skip(c, arm64_b_cond(CC_LO));
+    move_64(c, false, V16 + 4, FROM_END, -64);
+    put(c, arm64_add_imm(1, ARM64_SUB, X17, TO_END, 64));
+    uint32_t loop = code_at(c);
+    move_64(c, false, V16, FROM, 0);
+    move_64(c, true, V16, TO, 0);
+    step_64(c, ARM64_ADD, FROM), step_64(c, ARM64_ADD, TO);
+    again_if(c, CC_LO, TO, loop);
+    move_64(c, true, V16 + 4, TO_END, -64);
+    helper_end(c, NULL, 0);
+    arm64_land(c, down); /* the destination begins within the source */
+    move_64(c, false, V16 + 4, FROM, 0);
+    put(c, arm64_add_imm(1, ARM64_ADD, X17, TO, 64));
+    loop = code_at(c);
+    move_64(c, false, V16, FROM_END, -64);
+    move_64(c, true, V16, TO_END, -64);
+    step_64(c, ARM64_SUB, FROM_END), step_64(c, ARM64_SUB, TO_END);
+    again_if(c, CC_HI, TO_END, loop);
+    move_64(c, true, V16 + 4, TO, 0);
+    helper_end(c, NULL, 0);
+}
+
+static void fill_long(struct compiler *c) {
+    put(c, arm64_add_imm(1, ARM64_SUB, X17, TO_END, 64));
+    uint32_t loop = code_at(c);
+    same_64(c, TO, 0);
+    step_64(c, ARM64_ADD, TO);
+    again_if(c, CC_LO, TO, loop);
+    same_64(c, TO_END, -64);
+    helper_end(c, NULL, 0);
+}
+
 static void copy_helper(struct compiler *c) {
     uint32_t done[8];
     helper_begin(c, 0);
@@ -329,6 +400,8 @@ static void copy_helper(struct compiler *c) {
     helper_move(c, false, A_V128, V16 + 1, FROM_END, -16);
     compare_bytes(c, 32);
     uint32_t two = arm64_skip(c, arm64_b_cond(CC_LS));
+    compare_bytes(c, 64);
+    uint32_t longer = arm64_skip(c, arm64_b_cond(CC_HI));
     helper_move(c, false, A_V128, V16 + 2, FROM, 16);
     helper_move(c, false, A_V128, V16 + 3, FROM_END, -32);
     helper_move(c, true, A_V128, V16 + 2, TO, 16);
@@ -337,6 +410,8 @@ static void copy_helper(struct compiler *c) {
     helper_move(c, true, A_V128, V16, TO, 0);
     helper_move(c, true, A_V128, V16 + 1, TO_END, -16);
     helper_end(c, NULL, 0);
+    arm64_land(c, longer);
+    copy_long(c);
 }
 
 static void fill_helper(struct compiler *c) {
@@ -351,12 +426,16 @@ static void fill_helper(struct compiler *c) {
     arm64_land(c, large);
     compare_bytes(c, 32);
     uint32_t two = arm64_skip(c, arm64_b_cond(CC_LS));
+    compare_bytes(c, 64);
+    uint32_t longer = arm64_skip(c, arm64_b_cond(CC_HI));
     helper_move(c, true, A_V128, V16, TO, 16);
     helper_move(c, true, A_V128, V16, TO_END, -32);
     arm64_land(c, two);
     helper_move(c, true, A_V128, V16, TO, 0);
     helper_move(c, true, A_V128, V16, TO_END, -16);
     helper_end(c, NULL, 0);
+    arm64_land(c, longer);
+    fill_long(c);
 }
 
 void arm64_put_helpers(struct compiler *c) {

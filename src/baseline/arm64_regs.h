@@ -30,6 +30,8 @@ enum {
     TARGET_CALLER_FLOAT = 0x3f00000,
     TARGET_CALLEE_FLOAT = 0x7c000000,
     TARGET_SET_ZEROED = 0,
+    TARGET_TWO_OPERANDS = 0,
+    TARGET_ALIGN = 16,
 };
 static const uint8_t target_int_args[TARGET_INT_ARGS] = {4, 5, 6, 7, 8};
 static const uint8_t target_float_args[TARGET_FLOAT_ARGS] = {20, 21, 22, 23};

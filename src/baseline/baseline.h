@@ -47,6 +47,8 @@ struct baseline_options {
                            none) */
 };
 
+enum { BASELINE_TEXT_ALIGN = 32 }; /* what an object's text is to be aligned to, for its loops to be */
+
 /* Validates and compiles every function of a core instance. The module has passed wasm_validate; layout is
  * complete.
  *

@@ -373,10 +373,33 @@ HOT uint8_t dest_hint(struct compiler *c) {
     c->hint_tee = *q == WASM_OP_LOCAL_TEE;
     return r;
 }
+/* Likewise if that is only the next but one, and the next has this result as its operand: the local is set an instruction early. */
+uint8_t dest_ahead(struct compiler *c, unsigned type);
+enum { AHEAD_NO, AHEAD_OPERAND, AHEAD_I32, AHEAD_I64, AHEAD_SWAPS = 0x80 };
+static const uint8_t ahead_of[256] = {
+    /* by opcode: what dest_ahead makes of it */
+    [WASM_OP_LOCAL_GET] = AHEAD_OPERAND,
+    [WASM_OP_I32_CONST] = AHEAD_OPERAND,
+    [WASM_OP_I64_CONST] = AHEAD_OPERAND,
+    [WASM_OP_I32_ADD] = AHEAD_I32 | AHEAD_SWAPS,
+    [WASM_OP_I32_SUB] = AHEAD_I32,
+    [WASM_OP_I32_MUL] = AHEAD_I32 | AHEAD_SWAPS,
+    [WASM_OP_I32_AND... WASM_OP_I32_XOR] = AHEAD_I32 | AHEAD_SWAPS,
+    [WASM_OP_I32_SHL... WASM_OP_I32_ROTR] = AHEAD_I32,
+    [WASM_OP_I64_ADD] = AHEAD_I64 | AHEAD_SWAPS,
+    [WASM_OP_I64_SUB] = AHEAD_I64,
+    [WASM_OP_I64_MUL] = AHEAD_I64 | AHEAD_SWAPS,
+    [WASM_OP_I64_AND... WASM_OP_I64_XOR] = AHEAD_I64 | AHEAD_SWAPS,
+    [WASM_OP_I64_SHL... WASM_OP_I64_ROTR] = AHEAD_I64,
+};
 HOT uint8_t dest(struct compiler *c, unsigned type, const struct value *a, const struct value *b) {
     uint8_t r = dest_hint(c);
     if (r != NO_REG) return r;
     bool f = type_is_float(type);
+    if (TARGET_TWO_OPERANDS && ahead_of[*c->pc] && !f) {
+        r = dest_ahead(c, type);
+        if (r != NO_REG) return r;
+    }
     if (*c->pc == WASM_OP_END || *c->pc == WASM_OP_RETURN) { /* most likely a block's only result */
         r = f ? TARGET_FLOAT_RESULT : TARGET_INT_RESULT;
         if (c->free & bit(r)) {

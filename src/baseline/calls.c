@@ -241,7 +241,7 @@ void emit_rtcall(struct compiler *c, enum abi_rtcall rt, const uint32_t *lead, u
     push_reg(c, result, TARGET_INT_RESULT);
 }
 
-/* memory.copy or memory.fill of memory 0: short ones by the target's helper, the others by the runtime. */
+/* memory.copy or memory.fill of memory 0: by the target's helper, or the runtime if they are too long for that. */
 void emit_bulk(struct compiler *c, bool fill, const uint32_t *lead, uint32_t lead_n) {
     struct value *v = c->sp - 3;
     uint32_t frame = next_slot(c->sp - 1);

@@ -24,9 +24,10 @@ void code_grow(struct compiler *c, size_t more) {
     c->flags_at = NULL;
 }
 
+static_assert((int)TARGET_ALIGN <= (int)BASELINE_TEXT_ALIGN);
 static void align_code(struct compiler *c) {
-    code_reserve(c, 32);
-    while (code_at(c) & 15) *c->p++ = 0xcc;
+    code_reserve(c, 2 * TARGET_ALIGN);
+    while (code_at(c) & (TARGET_ALIGN - 1)) *c->p++ = 0xcc;
 }
 
 struct label *stub_add(struct compiler *c, struct stub s) {

@@ -32,36 +32,66 @@ static bool flags_wanted(const struct compiler *c) {
     return *c->pc == WASM_OP_BR_IF || *c->pc == WASM_OP_IF || *c->pc == WASM_OP_SELECT;
 }
 
-/* The loads that are folded into address arithmetic. */
-static bool access_of_load(uint8_t op, enum access *access, unsigned *type) {
-    *type = T_I32;
-    switch (op) {
-    case WASM_OP_I32_LOAD: *access = A_32; return true;
-    case WASM_OP_I64_LOAD: *access = A_64, *type = T_I64; return true;
-    case WASM_OP_F32_LOAD: *access = A_F32, *type = T_F32; return true;
-    case WASM_OP_F64_LOAD: *access = A_F64, *type = T_F64; return true;
-    case WASM_OP_I32_LOAD8_S: *access = A_8S; return true;
-    case WASM_OP_I32_LOAD8_U: *access = A_8U; return true;
-    case WASM_OP_I32_LOAD16_S: *access = A_16S; return true;
-    case WASM_OP_I32_LOAD16_U: *access = A_16U; return true;
-    default: return false;
+/* What a plain load or store moves, by opcode. */
+struct moved {
+    uint8_t access, type;
+};
+static bool moved_by(uint8_t op, struct moved *out) {
+    static const struct moved by_op[] = {
+        [WASM_OP_I32_LOAD] = {A_32, T_I32},      [WASM_OP_I64_LOAD] = {A_64, T_I64},      [WASM_OP_F32_LOAD] = {A_F32, T_F32},
+        [WASM_OP_F64_LOAD] = {A_F64, T_F64},     [WASM_OP_I32_LOAD8_S] = {A_8S, T_I32},   [WASM_OP_I32_LOAD8_U] = {A_8U, T_I32},
+        [WASM_OP_I32_LOAD16_S] = {A_16S, T_I32}, [WASM_OP_I32_LOAD16_U] = {A_16U, T_I32}, [WASM_OP_I64_LOAD8_S] = {A_8S, T_I64},
+        [WASM_OP_I64_LOAD8_U] = {A_8U, T_I64},   [WASM_OP_I64_LOAD16_S] = {A_16S, T_I64}, [WASM_OP_I64_LOAD16_U] = {A_16U, T_I64},
+        [WASM_OP_I64_LOAD32_S] = {A_32S, T_I64}, [WASM_OP_I64_LOAD32_U] = {A_32, T_I64},  [WASM_OP_I32_STORE] = {A_32, T_I32},
+        [WASM_OP_I64_STORE] = {A_64, T_I64},     [WASM_OP_F32_STORE] = {A_F32, T_F32},    [WASM_OP_F64_STORE] = {A_F64, T_F64},
+        [WASM_OP_I32_STORE8] = {A_8U, T_I32},    [WASM_OP_I32_STORE16] = {A_16U, T_I32},  [WASM_OP_I64_STORE8] = {A_8U, T_I64},
+        [WASM_OP_I64_STORE16] = {A_16U, T_I64},  [WASM_OP_I64_STORE32] = {A_32, T_I64},
+    };
+    if (op >= ARRAY_COUNT(by_op) || !by_op[op].type) return false;
+    *out = by_op[op];
+    return true;
+}
+static bool is_store(uint8_t op) { return op >= WASM_OP_I32_STORE && op <= WASM_OP_I64_STORE32; }
+
+/* The operand that the instruction at *q pushes, where that is a local or a small constant: it moves behind it. */
+static bool simple_operand(const struct compiler *c, const uint8_t **q, struct value *v) {
+    const uint8_t *p = *q;
+    if (p[1] >= 0x80) return false;
+    if (*p == WASM_OP_LOCAL_GET) {
+        *v = (struct value){.kind = V_LOCAL, .type = c->locals[p[1]].type, .local = p[1]};
+    } else if (*p == WASM_OP_I32_CONST && p[1] < 0x40) {
+        *v = (struct value){.kind = V_IMM, .type = T_I32, .imm = p[1]};
+    } else {
+        return false;
     }
+    *q = p + 2;
+    return true;
 }
 
-/* base + (index << 1..3), and a load from there: both are one instruction on most targets. */
-static bool load_of_sum(struct compiler *c, struct value *a, struct value *b) {
-    if (!c->memory0_direct) return false;
-    enum access access;
-    unsigned type;
-    if (!access_of_load(*c->pc, &access, &type)) return false;
-    if (c->pc[1] >= 0x40 || c->pc[2] != 0) return false;
-    if (reg_of(c, a) == NO_REG || reg_of(c, b) == NO_REG) return false;
-    c->op = c->pc;
-    c->pc += 3;
-    hold(c, a), hold(c, b);
-    uint8_t d = dest(c, type, a, b);
-    target_load_sum(c, access, d, a, b, 0);
-    finish(c, type, d, a, b);
+/* base + (index << n), where the load or the store of a simple operand that follows is at offset 0: both are one instruction on most
+ * targets. The base may be a constant: the sum wraps, as the addition does. */
+static bool access_of_sum(struct compiler *c, struct value *base, struct value *index, unsigned n) {
+    const uint8_t *q = c->pc;
+    struct value stored;
+    bool store = simple_operand(c, &q, &stored);
+    struct moved m;
+    if (!c->memory0_direct || !moved_by(*q, &m) || store != is_store(*q)) return false;
+    if (store && c->pending) return false; /* it would come before a load that is still to be made */
+    if (q[1] >= 0x40 || q[2] != 0) return false;
+    if (reg_of(c, index) == NO_REG || (!is_imm(base) && reg_of(c, base) == NO_REG)) return false;
+    c->op = q;
+    c->pc = q + 3;
+    hold(c, index);
+    if (!is_imm(base)) hold(c, base);
+    if (store) {
+        target_store_sum(c, (enum access)m.access, base, index, n, &stored);
+        release(c, base), release(c, index), release(c, &stored);
+        return true;
+    }
+    uint8_t d = dest(c, m.type, base, index);
+    target_load_sum(c, (enum access)m.access, m.type, d, base, index, n);
+    finish(c, m.type, d, base, index);
+    if (m.type == T_I32 && (m.access == A_8U || m.access == A_16U)) set_known_bits(c, m.access == A_8U ? 8 : 16);
     return true;
 }
 
@@ -84,18 +114,17 @@ static bool load_of_shifted(struct compiler *c, struct value *index, unsigned n)
     const uint8_t *q = c->pc + 1;
     uint32_t base = (uint32_t)wasm_get_s32(&q);
     if (*q != WASM_OP_I32_ADD || !is_load(q[1]) || q[2] >= 0x40 || base >= ABI_GUARD_BYTES / 2) return false;
-    enum access access;
-    unsigned type;
-    if (!access_of_load(q[1], &access, &type)) return false;
+    struct moved m;
+    if (!moved_by(q[1], &m)) return false;
     const uint8_t *op = ++q;
     q += 2;
     uint64_t disp = base + wasm_get_u64(&q);
     if (disp >= ABI_GUARD_BYTES / 2) return false;
     c->op = op;
     c->pc = q;
-    uint8_t d = dest(c, type, index, NULL);
-    target_load_scaled(c, access, d, index->reg, n, (int32_t)disp);
-    finish(c, type, d, index, NULL);
+    uint8_t d = dest(c, m.type, index, NULL);
+    target_load_scaled(c, (enum access)m.access, m.type, d, index->reg, n, (int32_t)disp);
+    finish(c, m.type, d, index, NULL);
     return true;
 }
 
@@ -116,9 +145,8 @@ void emit_alu(struct compiler *c, enum alu op, unsigned type) {
             return;
         }
         if (op == ALU_ADD && type == T_I32 && addend_of_load(c, &a, b.imm)) return;
-    } else if (op == ALU_ADD && type == T_I32 && load_of_sum(c, &a, &b)) {
-        return;
     }
+    if (op == ALU_ADD && type == T_I32 && access_of_sum(c, &b, &a, 0)) return;
     if (op == ALU_AND) {
         const uint8_t *pc = c->pc;
         unsigned eqz = 0;
@@ -149,21 +177,14 @@ static unsigned shift_bits(enum shift op, unsigned bits, unsigned n) {
     return bits > n ? bits - n : 1;
 }
 
-/* base + (index << n), and a load from there */
+/* base + (index << n), and a load or store there */
 static bool add_shifted(struct compiler *c, struct value *index, unsigned n) {
     if (*c->pc != WASM_OP_I32_ADD || c->sp[-1].kind == V_MEM) return false;
     struct value base = pop(c);
     c->pc++;
     hold(c, index);
     if (!is_imm(&base)) hold(c, &base);
-    if (*c->pc == WASM_OP_I32_LOAD && c->pc[1] < 0x40 && c->pc[2] == 0 && !is_imm(&base) && c->memory0_direct) {
-        c->op = c->pc;
-        c->pc += 3;
-        uint8_t d = dest(c, T_I32, &base, index);
-        target_load_sum(c, A_32, d, &base, index, n);
-        finish(c, T_I32, d, &base, index);
-        return true;
-    }
+    if (access_of_sum(c, &base, index, n)) return true;
     uint8_t d = dest(c, T_I32, index, &base);
     target_add_shifted(c, d, &base, index, n);
     finish(c, T_I32, d, index, &base);

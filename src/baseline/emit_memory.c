@@ -88,6 +88,11 @@ void emit_memory_grow(struct compiler *c) {
     if (type == T_I32) narrow_result(c);
 }
 
+/* The size on top is none that the target's helper is known to refuse. */
+static bool bulk_helps(const struct compiler *c) {
+    return c->memory0_direct && !(is_imm(c->sp - 1) && c->sp[-1].imm > BULK_BYTES_MAX);
+}
+
 /* Of a small constant size: inline. */
 void emit_memory_copy(struct compiler *c) {
     uint32_t to = wasm_get_u32(&c->pc), from = wasm_get_u32(&c->pc);
@@ -104,8 +109,7 @@ void emit_memory_copy(struct compiler *c) {
         if (c->floor > c->sp - 3) c->floor = c->sp - 3;
     }
     uint32_t lead[] = {c->layout->instance, to, from};
-    bool short_one = c->memory0_direct && to == 0 && from == 0 && !is_imm(c->sp - 1);
-    if (short_one) emit_bulk(c, false, lead, 3);
+    if (to == 0 && from == 0 && bulk_helps(c)) emit_bulk(c, false, lead, 3);
     else emit_rtcall(c, ABI_RT_MEMORY_COPY, lead, 3, 3, 0);
 }
 
@@ -123,7 +127,7 @@ void emit_memory_fill(struct compiler *c) {
         if (c->floor > c->sp - 3) c->floor = c->sp - 3;
     }
     uint32_t lead[] = {c->layout->instance, memory};
-    if (c->memory0_direct && memory == 0 && !is_imm(c->sp - 1)) emit_bulk(c, true, lead, 2);
+    if (memory == 0 && bulk_helps(c)) emit_bulk(c, true, lead, 2);
     else emit_rtcall(c, ABI_RT_MEMORY_FILL, lead, 2, 3, 0);
 }
 

@@ -462,6 +462,59 @@ def large(testrun):
                     sys.exit(f"large function of {x}, mode {mode}: {got}, not {want}")
 
 
+def bulk_sizes(r):
+    edges = [k + d for k in (16, 32, 64, 96, 128, 160, 4096) for d in (-1, 0, 1)]
+    return [0, 1, 2, 3, 7, 8, 9] + edges + [r.randrange(65, 2000) for _ in range(30)] + [65535, 65536, 65537]
+
+
+def bulk_calls(r):
+    """Copies and fills of all lengths, overlapping by little and much, and what memory is to hold after each: (line, expected line)."""
+    memory = bytearray(r.randrange(256) for _ in range(150_000)) + bytearray(4 * 65536 - 150_000)
+    for n in bulk_sizes(r):
+        for away in (0, 1, -1, 31, -31, r.randrange(-200, 200), -n // 2, n // 2, 70_000):
+            src = r.randrange(300, 400)
+            dst = src + away if src + away >= 0 else src
+            memory[dst:dst + n] = memory[src:src + n]
+            yield f"f0 {dst} {src} {n}", "ok"
+            low, high = max(0, dst - 70), dst + n + 70
+            if n > 4096:
+                low = high - 700
+            digest = 0
+            for byte in memory[low:high]:
+                digest = (digest * 31 + byte) & (1 << 64) - 1
+            yield f"f2 {low} {high}", f"ok {digest}"
+        at, byte = r.randrange(300, 400), r.randrange(1 << 32)
+        memory[at:at + n] = bytes([byte & 255]) * n
+        yield f"f1 {at} {byte} {n}", "ok"
+    end = len(memory)
+    for n in (1, 100, 60_000):  # nothing is written by those that trap
+        yield f"f0 {end - n + 1} 0 {n}", "trap out of bounds memory access"
+        yield f"f0 0 {end - n + 1} {n}", "trap out of bounds memory access"
+        yield f"f1 {end - n + 1} 7 {n}", "trap out of bounds memory access"
+        yield f"f2 {end - 300} {end}", "ok 0"
+
+
+def bulk(testrun):
+    """memory.copy and memory.fill against what memory ought to hold."""
+    r = random.Random(7)
+    codes = [b"\0\x20\0\x20\1\x20\2\xfc\x0a\0\0\x0b", b"\0\x20\0\x20\1\x20\2\xfc\x0b\0\x0b"]
+    digest = b"\1\1\x7e\3\x40\x20\2\x42\x1f\x7e\x20\0\x31\0\0\x7c\x21\2\x20\0\x41\1\x6a\x22\0\x20\1\x49\x0d\0\x0b\x20\2\x0b"
+    calls = list(bulk_calls(random.Random(7)))
+    data = bytes(r.randrange(256) for _ in range(150_000))
+    m = b"\0asm\1\0\0\0" + section(1, vec([b"\x60\3\x7f\x7f\x7f\0", b"\x60\2\x7f\x7f\1\x7e"])) + section(3, vec([b"\0", b"\0", b"\1"]))
+    m += section(5, b"\1\0\4") + section(7, vec([b"\2f%d\0" % i + bytes([i]) for i in range(3)]))
+    m += section(10, vec([u(len(c)) + c for c in codes + [digest]])) + section(11, b"\1\0\x41\0\x0b" + u(len(data)) + data)
+    lines = "".join("%s %s\n" % (line.split(" ", 1)[0].encode().hex(), line.split(" ", 1)[1]) for line, _ in calls)
+    with tempfile.NamedTemporaryFile(suffix=".wasm") as f:
+        f.write(m)
+        f.flush()
+        for mode in MODES:
+            out = subprocess.run(testrun + mode + ["--spec", f.name], input=lines.encode(), stdout=subprocess.PIPE, check=True).stdout.decode().split("\n")
+            for (line, want), got in zip(calls, out):
+                if got != want:
+                    sys.exit(f"bulk {line}, mode {mode}: {got}, not {want}")
+
+
 def main():
     args = sys.argv[1:]
     if not args:
@@ -478,6 +531,7 @@ def main():
         args = args[2:]
     shuffles(testrun)
     large(testrun)
+    bulk(testrun)
     trapped = returned = 0
     for k in range(seed, seed + count):
         m, types, calls = module(random.Random(k))

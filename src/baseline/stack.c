@@ -58,6 +58,32 @@ uint8_t into_reg_slow(struct compiler *c, struct value *v) {
     return r;
 }
 
+/* Which instructions: [local.get or const] op local.set. None of them can trap or see the local, but for its being the other operand. */
+uint8_t dest_ahead(struct compiler *c, unsigned type) {
+    const uint8_t *q = c->pc;
+    bool first = ahead_of[*q] == AHEAD_OPERAND; /* the result is the op's first operand, else its second */
+    uint32_t other = first && *q == WASM_OP_LOCAL_GET ? q[1] : WASM_NO_INDEX;
+    if (first) {
+        if (q[1] >= 0x80) return NO_REG;
+        q += 2;
+    }
+    uint8_t op = ahead_of[*q];
+    if ((op & ~AHEAD_SWAPS) != (type_is_64(type) ? AHEAD_I64 : AHEAD_I32)) return NO_REG;
+    if ((q[1] != WASM_OP_LOCAL_SET && q[1] != WASM_OP_LOCAL_TEE) || q[2] >= 0x80) return NO_REG;
+    const struct local *l = &c->locals[q[2]];
+    if (l->reg == NO_REG || l->type != type || other == q[2]) return NO_REG;
+    if (!first) {
+        const struct value *v = c->sp - 1;
+        if (!(op & AHEAD_SWAPS) || (v->kind == V_LOCAL && v->local == q[2]) || (v->kind == V_MEM && v->reg == l->reg))
+            return NO_REG;
+    }
+    unlazy(c, q[2]);
+    c->hint = q[2];
+    c->hint_bytes = 0;
+    c->hint_tee = true;
+    return l->reg;
+}
+
 uint8_t into_temp(struct compiler *c, struct value *v) {
     if (v->kind == V_REG) {
         cache_kill(c, v->reg);

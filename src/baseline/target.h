@@ -46,17 +46,22 @@ void target_reinterpret(struct compiler *c, unsigned from, uint8_t d, struct val
 /* Memory: the address operand, the constant offset. */
 void target_load(struct compiler *c, enum access a, unsigned type, uint32_t memory, uint64_t offset, uint8_t d,
                  struct value *addr);
-void target_load_sum(struct compiler *c, enum access a, uint8_t d, struct value *x, struct value *y, unsigned shift);
+/* Of memory 0, at base + (index << shift), which wraps at 32 bits. The index is in a register, the base in one or an immediate. */
+void target_load_sum(struct compiler *c, enum access a, unsigned type, uint8_t d, const struct value *base,
+                     const struct value *index, unsigned shift);
+void target_store_sum(struct compiler *c, enum access a, const struct value *base, const struct value *index, unsigned shift,
+                      struct value *v);
 /* From (index << shift) + disp of memory 0, which is known not to wrap. */
-void target_load_scaled(struct compiler *c, enum access a, uint8_t d, uint8_t index, unsigned shift, int32_t disp);
+void target_load_scaled(struct compiler *c, enum access a, unsigned type, uint8_t d, uint8_t index, unsigned shift, int32_t disp);
 void target_store_memory(struct compiler *c, enum access a, uint32_t memory, uint64_t offset, struct value *addr,
                          struct value *v);
 void target_load_lazy(struct compiler *c, uint8_t d, const struct value *v); /* v is V_MEM */
 void target_memory_size(struct compiler *c, uint32_t memory, uint8_t d);
 /* memory.copy and memory.fill of a small constant size, inline; false: not done, nothing emitted. */
 bool target_copy_small(struct compiler *c, struct value *dst, struct value *src, uint64_t n);
-/* Calls the helper for sizes known at run time, dst, src or byte, and size in target_bulk_args; jumps to the label it gives when that
+/* Calls the helper for sizes up to BULK_BYTES_MAX, known at run time: dst, src or byte, and size in target_bulk_args; jumps to the label it gives when that
  * did it. Changes what a runtime call does, but if it did nothing the arguments are still there. */
+enum { BULK_BYTES_MAX = 64 << 10 };
 struct label target_bulk_helper(struct compiler *c, bool fill);
 bool target_fill_small(struct compiler *c, struct value *dst, uint64_t byte, uint64_t n);
 void target_global_get(struct compiler *c, uint32_t global, uint8_t d);

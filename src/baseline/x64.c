@@ -213,8 +213,8 @@ void target_jump_table(struct compiler *c, uint8_t index, struct label **labels,
 }
 
 void target_bind_loop(struct compiler *c) {
-    unsigned past = code_at(c) & 15;
-    if (past) x64_nops(&c->p, 16 - past);
+    unsigned past = code_at(c) & (TARGET_ALIGN - 1);
+    if (past) x64_nops(&c->p, TARGET_ALIGN - past);
 }
 
 static void raise(struct compiler *c, enum abi_trap trap, uint32_t wasm_offset) {

@@ -348,8 +348,9 @@ static inline void x64_0f3a_rr(uint8_t **pp, uint8_t prefix, unsigned w, uint8_t
     *pp = p;
 }
 
-/* ---- VEX: pp 0 none, 1 66, 2 f3, 3 f2; map 1 0f, 2 0f38, 3 0f3a; v the second operand (0 with none) ---- */
+/* ---- VEX: pp 0 none, 1 66, 2 f3, 3 f2, and with X64_VEX_256 of 32 bytes; map 1 0f, 2 0f38, 3 0f3a; v the second operand (0 with none) ---- */
 
+enum { X64_VEX_256 = 4 };
 static inline uint8_t *x64_vex(uint8_t *p, unsigned vpp, unsigned map, unsigned w, unsigned reg, unsigned v, unsigned index,
                                unsigned base) {
     unsigned r = ~reg >> 3 & 1, x = ~index >> 3 & 1, b = ~base >> 3 & 1, vv = ~v & 15;
@@ -375,6 +376,11 @@ static inline void x64_vex_rm(uint8_t **pp, unsigned vpp, unsigned map, unsigned
     p = x64_vex(p, vpp, map, w, reg, v, x64_bits(x64_index(m)), x64_bits(x64_base(m)));
     *p++ = op;
     *pp = x64_modrm_mem(p, reg, m);
+}
+
+static inline void x64_vzeroupper(uint8_t **pp) {
+    memcpy(*pp, (const uint8_t[]){0xc5, 0xf8, 0x77}, 3);
+    *pp += 3;
 }
 
 /* ---- jumps ---- */
@@ -406,6 +412,14 @@ static inline uint8_t *x64_jcc8(uint8_t **pp, enum x64_cc cc) {
     *pp = p + 1;
     return p;
 }
+/* A short jump back to `to`. */
+static inline void x64_jcc8_back(uint8_t **pp, enum x64_cc cc, const uint8_t *to) {
+    uint8_t *p = *pp;
+    ENSURE(p + 2 - to <= 128);
+    p[0] = (uint8_t)(0x70 | cc);
+    p[1] = (uint8_t)(to - (p + 2));
+    *pp = p + 2;
+}
 static inline uint8_t *x64_jmp8(uint8_t **pp) {
     uint8_t *p = *pp;
     *p++ = 0xeb;
@@ -428,7 +442,7 @@ static inline void x64_pop(uint8_t **pp, unsigned r) {
     *pp = x64_rex(*pp, 0, 0, 0, r);
     *(*pp)++ = (uint8_t)(0x58 | (r & 7));
 }
-static inline void x64_nops(uint8_t **pp, unsigned n) { /* n <= 15, in the long forms */
+static inline void x64_nops(uint8_t **pp, unsigned n) { /* in the long forms */
     static const uint8_t nop9[] = {0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0}, nop8[] = {0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0},
                          nop7[] = {0x0f, 0x1f, 0x80, 0, 0, 0, 0}, nop6[] = {0x66, 0x0f, 0x1f, 0x44, 0, 0},
                          nop5[] = {0x0f, 0x1f, 0x44, 0, 0}, nop4[] = {0x0f, 0x1f, 0x40, 0}, nop3[] = {0x0f, 0x1f, 0},

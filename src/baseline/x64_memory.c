@@ -83,15 +83,24 @@ void target_load(struct compiler *c, enum access a, unsigned type, uint32_t memo
     if (temp != NO_REG) release_reg(c, temp);
 }
 
-void target_load_sum(struct compiler *c, enum access a, uint8_t d, struct value *x, struct value *y, unsigned shift) {
-    uint8_t rx = reg_or_scratch(c, x), ry = reg_or_scratch(c, y);
-    site(c, ABI_SITE_MEMORY);
-    load_from(c, a, d, x64_mem(rx, ry, shift, X64_GS | X64_ADDR32, 0), false);
+/* The address size prefix makes the sum wrap at 32 bits before GS is added. */
+static struct x64_mem sum(const struct compiler *c, const struct value *base, const struct value *index, unsigned shift) {
+    uint8_t i = reg_of(c, index);
+    if (!is_imm(base)) return x64_mem(reg_of(c, base), i, shift, X64_GS | X64_ADDR32, 0);
+    if (shift) return x64_mem(X64_NONE, i, shift, X64_GS | X64_ADDR32, (int32_t)base->imm);
+    return x64_mem(i, X64_NONE, 0, X64_GS | X64_ADDR32, (int32_t)base->imm);
 }
 
-void target_load_scaled(struct compiler *c, enum access a, uint8_t d, uint8_t index, unsigned shift, int32_t disp) {
+void target_load_sum(struct compiler *c, enum access a, unsigned type, uint8_t d, const struct value *base,
+                     const struct value *index, unsigned shift) {
     site(c, ABI_SITE_MEMORY);
-    load_from(c, a, d, x64_mem(X64_NONE, index, shift, X64_GS, disp), false);
+    load_from(c, a, d, sum(c, base, index, shift), type == T_I64);
+}
+
+void target_load_scaled(struct compiler *c, enum access a, unsigned type, uint8_t d, uint8_t index, unsigned shift,
+                        int32_t disp) {
+    site(c, ABI_SITE_MEMORY);
+    load_from(c, a, d, x64_mem(X64_NONE, index, shift, X64_GS, disp), type == T_I64);
 }
 
 void target_load_lazy(struct compiler *c, uint8_t d, const struct value *v) {
@@ -155,6 +164,13 @@ void target_store_memory(struct compiler *c, enum access a, uint32_t memory, uin
         store_to(c, a, m, s);
     }
     if (temp != NO_REG) release_reg(c, temp);
+}
+
+void target_store_sum(struct compiler *c, enum access a, const struct value *base, const struct value *index, unsigned shift,
+                      struct value *v) {
+    if (!fits_imm(a, v)) into_reg(c, v);
+    site(c, ABI_SITE_MEMORY);
+    store_value(c, a, sum(c, base, index, shift), v);
 }
 
 void target_memory_size(struct compiler *c, uint32_t memory, uint8_t d) {
@@ -235,11 +251,11 @@ bool target_fill_small(struct compiler *c, struct value *dst, uint64_t byte, uin
     return true;
 }
 
-/* ---- memory.copy and memory.fill of up to 64 bytes, sizes known at run time ----
+/* ---- memory.copy and memory.fill of up to BULK_BYTES_MAX, sizes known at run time ----
  *
  * Helpers at the start of text. rax destination, rcx source or byte, rdx size, all 64 bits. The zero flag says that it is done;
  * if not (too long, or out of bounds), the three registers are as they were. They change what a runtime call may, and never
- * fault: bounds are compared, so they need no sites. */
+ * fault: bounds are compared, so they need no sites. Being compiled code, they may be preempted between any two instructions. */
 
 static struct x64_mem from_start(uint8_t base, int32_t at) { return x64_mem(base, X64_NONE, 0, X64_GS, at); }
 static struct x64_mem from_end(uint8_t base, int32_t at) { return x64_mem(base, RDX, 0, X64_GS, at); }
@@ -262,7 +278,7 @@ static const uint8_t *helper_begin(struct compiler *c, unsigned which) {
     const uint8_t *ret = c->p;
     x64_ret(&c->p);
     c->bulk_helpers[which] = code_at(c);
-    x64_alu_ri(&c->p, 1, X64_CMP, RDX, 64);
+    x64_alu_ri(&c->p, 1, X64_CMP, RDX, BULK_BYTES_MAX);
     return_if_above(c, ret);
     helper_bounds(c, RAX, ret);
     return ret;
@@ -298,6 +314,111 @@ static unsigned helper_small(struct compiler *c, bool copy, uint8_t *done[]) {
     return n;
 }
 
+/* Above 64 bytes: pieces of 32 bytes where there is AVX, else of 16, two in a turn of a loop. r10 is the place in both. */
+static int32_t piece_bytes(const struct compiler *c) { return has_avx(c) ? 32 : 16; }
+
+static void move_piece(struct compiler *c, bool store, uint8_t r, struct x64_mem m) {
+    uint8_t op = store ? 0x11 : 0x10;
+    if (has_avx(c)) x64_vex_rm(&c->p, X64_VEX_256, 1, 0, op, r, 0, m);
+    else sse_rm(c, 0, op, r, m);
+}
+static void load_piece(struct compiler *c, uint8_t r, struct x64_mem m) { move_piece(c, false, r, m); }
+static void store_piece(struct compiler *c, uint8_t r, struct x64_mem m) { move_piece(c, true, r, m); }
+static struct x64_mem from_place(uint8_t base, int32_t at) { return x64_mem(base, SCRATCH, 0, X64_GS, at); }
+
+static void pieces_end(struct compiler *c) {
+    if (has_avx(c)) x64_vzeroupper(&c->p);
+    helper_end(c, NULL, 0);
+}
+
+/* The place of the first whole piece of the destination, so that stores cross no cache line; rdx becomes that of the last two. */
+static void place_up(struct compiler *c) {
+    x64_mov_rr(&c->p, 0, SCRATCH, RAX);
+    x64_f7_r(&c->p, 0, X64_NEG, SCRATCH);
+    x64_alu_ri(&c->p, 0, X64_AND, SCRATCH, piece_bytes(c) - 1);
+    x64_alu_ri(&c->p, 1, X64_SUB, RDX, 2 * piece_bytes(c));
+}
+
+/* A turn of the loop is behind: the next, up to the last two pieces. `enter` is where the loop is entered from. */
+static void next_up(struct compiler *c, uint8_t *enter) {
+    x64_alu_ri(&c->p, 1, X64_ADD, SCRATCH, 2 * piece_bytes(c));
+    x64_land(enter, c->p);
+    x64_alu_rr(&c->p, 1, X64_CMP, SCRATCH, RDX);
+    x64_jcc8_back(&c->p, CC_B, enter + 1);
+}
+
+/* First and last pieces are read before, and written behind the loop: they are what it does not reach, whatever overlaps. */
+static void copy_up(struct compiler *c) {
+    int32_t n = piece_bytes(c);
+    load_piece(c, XMM0 + 1, from_start(RCX, 0));
+    load_piece(c, XMM0 + 2, from_end(RCX, -2 * n));
+    load_piece(c, FSCRATCH, from_end(RCX, -n));
+    place_up(c);
+    uint8_t *enter = x64_jmp8(&c->p);
+    for (int32_t at = 0; at < 2 * n; at += n) {
+        load_piece(c, XMM0, from_place(RCX, at));
+        store_piece(c, XMM0, from_place(RAX, at));
+    }
+    next_up(c, enter);
+    store_piece(c, XMM0 + 1, from_start(RAX, 0));
+    store_piece(c, XMM0 + 2, from_end(RAX, 0));
+    store_piece(c, FSCRATCH, from_end(RAX, n));
+    pieces_end(c);
+}
+
+/* The same from the end: the destination begins within the source. */
+static void copy_down(struct compiler *c) {
+    int32_t n = piece_bytes(c);
+    load_piece(c, XMM0 + 1, from_end(RCX, -n));
+    load_piece(c, XMM0 + 2, from_start(RCX, 0));
+    load_piece(c, FSCRATCH, from_start(RCX, n));
+    x64_lea(&c->p, 1, SCRATCH, x64_mem(RAX, RDX, 0, 0, 0));
+    x64_alu_ri(&c->p, 0, X64_AND, SCRATCH, n - 1);
+    x64_f7_r(&c->p, 1, X64_NEG, SCRATCH);
+    x64_alu_rr(&c->p, 1, X64_ADD, SCRATCH, RDX);
+    uint8_t *enter = x64_jmp8(&c->p);
+    for (int32_t at = -n; at >= -2 * n; at -= n) {
+        load_piece(c, XMM0, from_place(RCX, at));
+        store_piece(c, XMM0, from_place(RAX, at));
+    }
+    x64_alu_ri(&c->p, 1, X64_SUB, SCRATCH, 2 * n);
+    x64_land(enter, c->p);
+    x64_alu_ri(&c->p, 1, X64_CMP, SCRATCH, 2 * n);
+    x64_jcc8_back(&c->p, CC_A, enter + 1);
+    store_piece(c, XMM0 + 1, from_end(RAX, -n));
+    store_piece(c, XMM0 + 2, from_start(RAX, 0));
+    store_piece(c, FSCRATCH, from_start(RAX, n));
+    pieces_end(c);
+}
+
+static void copy_long(struct compiler *c) {
+    x64_mov_rr(&c->p, 1, SCRATCH, RAX);
+    x64_alu_rr(&c->p, 1, X64_SUB, SCRATCH, RCX);
+    x64_alu_rr(&c->p, 1, X64_CMP, SCRATCH, RDX);
+    uint8_t *down = x64_jcc(&c->p, CC_B);
+    copy_up(c);
+    x64_put32(down, (uint32_t)(c->p - (down + 4)));
+    copy_down(c);
+}
+
+/* Both halves of xmm0 hold the bytes. */
+static void fill_long(struct compiler *c) {
+    int32_t n = piece_bytes(c);
+    if (has_avx(c)) {
+        x64_vex_rr(&c->p, 1 | X64_VEX_256, 3, 0, 0x18, XMM0, XMM0, XMM0); /* vinsertf128 */
+        *c->p++ = 1;
+    }
+    place_up(c);
+    store_piece(c, XMM0, from_start(RAX, 0));
+    uint8_t *enter = x64_jmp8(&c->p);
+    store_piece(c, XMM0, from_place(RAX, 0));
+    store_piece(c, XMM0, from_place(RAX, n));
+    next_up(c, enter);
+    store_piece(c, XMM0, from_end(RAX, 0));
+    store_piece(c, XMM0, from_end(RAX, n));
+    pieces_end(c);
+}
+
 static void copy_helper(struct compiler *c) {
     uint8_t *done[8];
     helper_bounds(c, RCX, helper_begin(c, 0));
@@ -310,6 +431,8 @@ static void copy_helper(struct compiler *c) {
     load_from(c, A_V128, XMM0 + 1, from_end(RCX, -16), false);
     x64_alu_ri(&c->p, 0, X64_CMP, RDX, 32);
     uint8_t *two = x64_jcc8(&c->p, CC_BE);
+    x64_alu_ri(&c->p, 0, X64_CMP, RDX, 64);
+    uint8_t *longer = x64_jcc8(&c->p, CC_A);
     load_from(c, A_V128, XMM0 + 2, from_start(RCX, 16), false);
     load_from(c, A_V128, FSCRATCH, from_end(RCX, -32), false);
     store_to(c, A_V128, from_start(RAX, 16), XMM0 + 2);
@@ -318,6 +441,8 @@ static void copy_helper(struct compiler *c) {
     store_to(c, A_V128, from_start(RAX, 0), XMM0);
     store_to(c, A_V128, from_end(RAX, -16), XMM0 + 1);
     helper_end(c, NULL, 0);
+    x64_land(longer, c->p);
+    copy_long(c);
 }
 
 static void fill_helper(struct compiler *c) {
@@ -336,12 +461,16 @@ static void fill_helper(struct compiler *c) {
     sse3_rr(c, 0x66, 0, 0x6c, XMM0, XMM0, XMM0); /* punpcklqdq */
     x64_alu_ri(&c->p, 0, X64_CMP, RDX, 32);
     uint8_t *two = x64_jcc8(&c->p, CC_BE);
+    x64_alu_ri(&c->p, 0, X64_CMP, RDX, 64);
+    uint8_t *longer = x64_jcc8(&c->p, CC_A);
     store_to(c, A_V128, from_start(RAX, 16), XMM0);
     store_to(c, A_V128, from_end(RAX, -32), XMM0);
     x64_land(two, c->p);
     store_to(c, A_V128, from_start(RAX, 0), XMM0);
     store_to(c, A_V128, from_end(RAX, -16), XMM0);
     helper_end(c, NULL, 0);
+    x64_land(longer, c->p);
+    fill_long(c);
 }
 
 void x64_put_helpers(struct compiler *c) {

@@ -19,6 +19,8 @@ enum {
     TARGET_CALLER_FLOAT = 0x1f80000,  /* xmm3-8 */
     TARGET_CALLEE_FLOAT = 0x7e000000, /* xmm9-14; f32 and f64 only */
     TARGET_SET_ZEROED = 1,            /* target_set is shorter where d is zero before the comparison */
+    TARGET_TWO_OPERANDS = 1,          /* an instruction's destination is its first operand, mostly */
+    TARGET_ALIGN = 32,                /* of functions and loops: the decoded instructions of a small loop are in one place */
 };
 static const uint8_t target_int_args[TARGET_INT_ARGS] = {7, 6, 8, 9};         /* rdi rsi r8 r9 */
 static const uint8_t target_float_args[TARGET_FLOAT_ARGS] = {19, 20, 21, 22}; /* xmm3-6 */

@@ -83,7 +83,7 @@ err link_compile(struct link *l) {
     for (uint32_t i = 0; i < l->instances_count; i++) {
         struct link_instance *in = &l->instances[i];
         TRY(compile_one(l, i));
-        text = align_up(text, 16);
+        text = align_up(text, BASELINE_TEXT_ALIGN);
         in->text_at = (uint32_t)text;
         in->sites_at = (uint32_t)sites;
         in->unwind_at = (uint32_t)unwind;
@@ -458,7 +458,7 @@ static void add_text(struct emit *e) {
     abi_image_begin(&e->w, ABI_SECTION_TEXT, ".text");
     for (uint32_t i = 0; i < e->l->instances_count; i++) {
         const struct buf *text = &e->l->instances[i].object.text;
-        struct abi_span span = abi_image_add(&e->w, text->p, text->n, 1, 16);
+        struct abi_span span = abi_image_add(&e->w, text->p, text->n, 1, BASELINE_TEXT_ALIGN);
         if (!i) e->w.head.text.offset = span.offset;
     }
     e->w.head.text.count = text_bytes(e->l);
