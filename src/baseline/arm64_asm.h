@@ -115,9 +115,6 @@ static inline uint32_t arm64_madd(unsigned w, bool minus, unsigned d, unsigned n
 static inline uint32_t arm64_mull(bool is_signed, unsigned d, unsigned n, unsigned m) { /* 32 by 32 to 64 bits */
     return (is_signed ? 0x9b207c00 : 0x9ba07c00) | arm64_x(m, 16) | arm64_x(n, 5) | arm64_x(d, 0);
 }
-static inline uint32_t arm64_umulh(unsigned d, unsigned n, unsigned m) {
-    return 0x9bc07c00 | arm64_x(m, 16) | arm64_x(n, 5) | arm64_x(d, 0);
-}
 /* d = cc ? n : m */
 static inline uint32_t arm64_csel(unsigned w, unsigned d, unsigned n, unsigned m, unsigned cc) {
     return 0x1a800000 | w << 31 | cc << 12 | arm64_x(m, 16) | arm64_x(n, 5) | arm64_x(d, 0);

@@ -274,7 +274,6 @@ static inline void x64_shift_rcl(uint8_t **pp, unsigned w, unsigned n, unsigned 
 /* f7 group: not 2, neg 3, mul 4, imul 5, div 6, idiv 7. */
 enum { X64_NOT = 2, X64_NEG = 3, X64_MUL = 4, X64_IMUL = 5, X64_DIV = 6, X64_IDIV = 7 };
 static inline void x64_f7_r(uint8_t **pp, unsigned w, unsigned n, unsigned d) { x64_rr(pp, w, 0xf7, n, d); }
-static inline void x64_f7_m(uint8_t **pp, unsigned w, unsigned n, struct x64_mem m) { x64_rm(pp, w, 0xf7, n, m); }
 static inline void x64_imul_rri(uint8_t **pp, unsigned w, unsigned d, unsigned s, int32_t imm) {
     bool small = imm == (int8_t)imm;
     x64_rr(pp, w, small ? 0x6b : 0x69, d, s);

@@ -239,7 +239,6 @@ struct centity csubst_entity(struct csubst *s, struct centity e);
 struct cptrs;
 struct cptrs *cptrs_new(arena *out);
 void *cptrs_get(const struct cptrs *m, uint32_t key);
-uint32_t cptrs_count(const struct cptrs *m);
 /* m has a key that neither a nor b (may be NULL) has. */
 bool cptrs_other(const struct cptrs *m, const struct cptrs *a, const struct cptrs *b);
 void cptrs_put(arena *out, struct cptrs *m, uint32_t key, void *value);
@@ -257,12 +256,7 @@ void cflat_func(const struct ctype *ft, bool lift, bool is_async, bool has_callb
 
 [[nodiscard]] err csub_entity(struct ctypes *ts, struct centity a, struct centity b, struct diag *d, uint64_t at);
 [[nodiscard]] err csub_core(struct ctypes *ts, const struct ccore *a, const struct ccore *b, struct diag *d, uint64_t at);
-/* Wherever `want` names an unbound resource among `vars` (by id), binds it to the resource that `have` has in
- * the same place. Where `have` lacks one, nothing is bound: csub_entity then says what is wrong. */
-void csub_bind(struct csubst *s, const struct cptrs *vars, struct centity want, struct centity have);
 struct cptrs *csub_vars(struct ctypes *ts, struct cres *const *res, uint32_t n);
-/* Renames the types that `want` names to those of `have`; the two match. */
-void csub_rename(struct csubst *s, struct centity want, struct centity have);
 /* Checks `have` (by name) against what the component type c imports or exports, opening it; s collects what
  * it binds. */
 [[nodiscard]] err csub_open(struct csubst *s, const struct cextern *have, uint32_t have_count, const struct cextern *want,
@@ -276,7 +270,6 @@ const char *centity_text(enum centity_kind k);
 [[nodiscard]] err cname_label(str s, const char *what, struct diag *d, uint64_t at);
 /* externname. is_interface: it is an interfacename. */
 [[nodiscard]] err cname_extern(str s, bool *is_interface, struct diag *d, uint64_t at);
-[[nodiscard]] err cname_interface(str s, struct diag *d, uint64_t at);
 /* Names are strongly unique iff these differ (Explainer.md, Name Uniqueness). */
 str cname_canonical(arena *out, str name);
 bool cname_canonversion(str s);
@@ -309,9 +302,6 @@ struct cnames {           /* strongly unique names of one direction */
     struct cptrs *resource_names;
 };
 enum cscope_kind { CSCOPE_COMPONENT, CSCOPE_COMPONENT_TYPE, CSCOPE_INSTANCE_TYPE };
-struct ccore_func {
-    uint32_t type_id;
-};
 struct ccore_type_def {                /* entry of the core type index space */
     const struct cmodule_type *module; /* or a canonical type: */
     uint32_t type_id;
@@ -354,12 +344,10 @@ struct cvalidator {
 [[nodiscard]] err ccore_export(struct cvalidator *v, const struct cscope *s, uint32_t instance, str name, enum wasm_extern kind,
                                struct ccore *out, uint64_t at);                     /* core.c */
 [[nodiscard]] err cdec_type(struct cvalidator *v, struct cscope *s, struct crd *r); /* type_dec.c */
-[[nodiscard]] err cdec_valtype(struct cvalidator *v, struct cscope *s, struct crd *r, const struct ctype **t);
 [[nodiscard]] err cdec_externtype(struct cvalidator *v, struct cscope *s, struct crd *r, struct centity *e);
 [[nodiscard]] err cdec_resultlist(struct cvalidator *v, struct cscope *s, struct crd *r, const struct ctype **t);
 [[nodiscard]] err cdec_canon(struct cvalidator *v, struct cscope *s, struct crd *r);      /* canon.c */
 [[nodiscard]] err cdec_alias(struct cvalidator *v, struct cscope *s, struct crd *r);      /* alias.c */
-[[nodiscard]] err cdec_instance(struct cvalidator *v, struct cscope *s, struct crd *r);   /* instance.c */
 [[nodiscard]] err cdec_import(struct cvalidator *v, struct cscope *s, struct crd *r);     /* extern.c */
 [[nodiscard]] err cdec_export(struct cvalidator *v, struct cscope *s, struct crd *r);     /* extern.c */
 [[nodiscard]] err cdec_exportdecl(struct cvalidator *v, struct cscope *s, struct crd *r); /* extern.c */

@@ -266,7 +266,7 @@ static err inline_exports(struct cvalidator *v, struct cscope *s, struct crd *r,
     return cscope_push(v, s, def->e, at);
 }
 
-err cdec_instance(struct cvalidator *v, struct cscope *s, struct crd *r) {
+static err cdec_instance(struct cvalidator *v, struct cscope *s, struct crd *r) {
     uint64_t at = crd_at(r);
     uint8_t b;
     TRY(crd_u8(r, &b));

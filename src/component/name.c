@@ -208,7 +208,7 @@ static err interface_path(str s, str *version, struct diag *d, uint64_t at) {
     return ERR_OK;
 }
 
-err cname_interface(str s, struct diag *d, uint64_t at) {
+static err cname_interface(str s, struct diag *d, uint64_t at) {
     str version;
     struct component_version v;
     char why[96];

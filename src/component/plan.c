@@ -140,6 +140,8 @@ static void print_resource(const struct plan *plan, uint32_t resource, struct bu
     else buf_printf(out, "resource-%u", resource);
 }
 
+static void plan_print_type(const struct plan *plan, uint32_t type, struct buf *out);
+
 static void print_fields(const struct plan *plan, const struct plan_type *t, const char *open, struct buf *out) {
     buf_printf(out, "%s", open);
     for (uint32_t i = 0; i < t->fields_count; i++) {
@@ -166,7 +168,8 @@ static void print_result(const struct plan *plan, const struct plan_type *t, str
     buf_putc(out, '>');
 }
 
-void plan_print_type(const struct plan *plan, uint32_t type, struct buf *out) {
+/* By its name if it has one. */
+static void plan_print_type(const struct plan *plan, uint32_t type, struct buf *out) {
     const struct plan_type *t = &plan->types[type];
     bool nominal = t->kind == COMPONENT_TYPE_RECORD || t->kind == COMPONENT_TYPE_VARIANT || t->kind == COMPONENT_TYPE_FLAGS ||
                    t->kind == COMPONENT_TYPE_ENUM;

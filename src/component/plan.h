@@ -232,9 +232,7 @@ void plan_canon_sig(const struct plan *plan, const struct plan_canon *canon, str
  * exact name first. */
 const struct plan_export *plan_export_find(const struct plan *plan, str interface, str name);
 
-/* A type in WIT's spelling, appended: by its name if it has one. */
-void plan_print_type(const struct plan *plan, uint32_t type, struct buf *out);
-/* As the right side of its definition: never by its own name. */
+/* A type in WIT's spelling, appended, as the right side of its definition: never by its own name. */
 void plan_print_type_definition(const struct plan *plan, uint32_t type, struct buf *out);
 void plan_print_func(const struct plan *plan, uint32_t func_type, struct buf *out);
 

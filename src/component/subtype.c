@@ -198,7 +198,9 @@ struct cptrs *csub_vars(struct ctypes *ts, struct cres *const *res, uint32_t n) 
     return vars;
 }
 
-void csub_bind(struct csubst *s, const struct cptrs *vars, struct centity want, struct centity have) {
+/* Wherever `want` names an unbound resource among `vars` (by id), binds it to the resource that `have` has in
+ * the same place. Where `have` lacks one, nothing is bound: csub_entity then says what is wrong. */
+static void csub_bind(struct csubst *s, const struct cptrs *vars, struct centity want, struct centity have) {
     if (want.kind != have.kind) return;
     if (want.kind == CE_TYPE) {
         if (want.type->kind != CT_RESOURCE || have.type->kind != CT_RESOURCE) return;
@@ -213,7 +215,8 @@ void csub_bind(struct csubst *s, const struct cptrs *vars, struct centity want, 
     }
 }
 
-void csub_rename(struct csubst *s, struct centity want, struct centity have) {
+/* Renames the types that `want` names to those of `have`; the two match. */
+static void csub_rename(struct csubst *s, struct centity want, struct centity have) {
     if (want.kind == CE_TYPE && want.type->kind != CT_RESOURCE) csubst_rename(s, want.type, have.type);
     if (want.kind != CE_INSTANCE) return;
     for (uint32_t i = 0; i < want.type->exports_count; i++) {

@@ -18,7 +18,7 @@ static int primitive_of(uint8_t opcode) {
     }
 }
 
-err cdec_valtype(struct cvalidator *v, struct cscope *s, struct crd *r, const struct ctype **t) {
+static err cdec_valtype(struct cvalidator *v, struct cscope *s, struct crd *r, const struct ctype **t) {
     uint64_t at = crd_at(r);
     int64_t index;
     if (!crd_end(r) && *r->p >= 0x40 && *r->p < 0x80) {

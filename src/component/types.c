@@ -46,7 +46,7 @@ void cptrs_put(arena *out, struct cptrs *m, uint32_t key, void *value) {
     m->slots[i].value = value;
 }
 
-uint32_t cptrs_count(const struct cptrs *m) { return m->n; }
+static uint32_t cptrs_count(const struct cptrs *m) { return m->n; }
 
 bool cptrs_other(const struct cptrs *m, const struct cptrs *a, const struct cptrs *b) {
     for (uint32_t i = 0; i < m->cap; i++) {

@@ -98,5 +98,3 @@ struct engine_instance *engine_call_instance(struct engine_call *call) {
     return call->in;
 }
 void *engine_call_data(struct engine_call *call) { return call->host->data; }
-uint32_t engine_call_import(struct engine_call *call) { return call->import; }
-uint32_t engine_call_caller(struct engine_call *call) { return call->host->caller; }

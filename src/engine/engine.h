@@ -197,10 +197,7 @@ void engine_instance_bind_far(struct engine_instance *in, uint32_t instance, int
 [[nodiscard]] enum abi_trap engine_call(struct engine_instance *in, const struct abi_func *f, uint64_t *args);
 
 struct engine_instance *engine_call_instance(struct engine_call *call);
-void *engine_call_data(struct engine_call *call);      /* as bound */
-uint32_t engine_call_import(struct engine_call *call); /* host index */
-/* The core instance that called, or the first that has this import, if thunks are shared. */
-uint32_t engine_call_caller(struct engine_call *call);
+void *engine_call_data(struct engine_call *call); /* as bound */
 /* Records a text for the trap and returns `t`: return engine_trap(call, ABI_TRAP_HOST, "..."). */
 enum abi_trap engine_trap(struct engine_instance *in, enum abi_trap t, const char *fmt, ...) PRINTF_LIKE(3, 4);
 

@@ -89,6 +89,8 @@ enum abi_trap host_trap(struct host_call *call, enum abi_trap t, const char *fmt
 
 /* ---- core calls ------------------------------------------------------------------------------- */
 
+static enum abi_trap host_binding_call(struct host_instance *in, const struct host_binding *b, uint64_t *slots);
+
 enum abi_trap host_core_call(struct host_instance *in, const struct host_core *f, uint64_t *args) {
     ENSURE(!host_is_telling());
     if (UNLIKELY(in->dead)) return in->trap;
@@ -130,7 +132,8 @@ static void helper_thread(struct host_thread *t, const struct host_thread *outer
     t->resumer = NULL;
 }
 
-enum abi_trap host_cx_realloc(struct host_cx *cx, const uint64_t args[4], uint64_t *ptr) {
+/* The guest's. */
+static enum abi_trap host_cx_realloc(struct host_cx *cx, const uint64_t args[4], uint64_t *ptr) {
     if (UNLIKELY(!host_core_given(&cx->o->realloc)))
         return host_fail(cx->in, ABI_TRAP_HOST, "no realloc function is given for this call");
     uint64_t slots[4] = {args[0], args[1], args[2], args[3]};
@@ -420,7 +423,8 @@ static enum abi_trap backpressure(struct host_instance *in, const struct host_bi
     return ABI_TRAP_NONE;
 }
 
-enum abi_trap host_binding_call(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
+/* A canonical definition, called by core code (or by C in its stead). */
+static enum abi_trap host_binding_call(struct host_instance *in, const struct host_binding *b, uint64_t *slots) {
     if (LIKELY(b->kind <= HOST_BIND_LIFT)) return in->cis[b->o.ci].no_leave ? cannot_leave(in) : call_lowered(in, b, slots);
     switch (b->kind) { /* those that may be called where the instance may not be left */
     case HOST_BIND_CONTEXT_GET:

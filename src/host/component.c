@@ -297,8 +297,6 @@ void host_component_unload(struct host_component *c) {
 struct engine_image *host_component_image(const struct host_component *c) {
     return c->image;
 }
-const struct plan *host_component_plan(const struct host_component *c) { return c->has_plan ? &c->plan : NULL; }
-
 /* ---- exports ---------------------------------------------------------------------------------- */
 
 const struct host_export *host_component_export_named(const struct host_component *c, str interface, str func) {

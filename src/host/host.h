@@ -201,7 +201,6 @@ err host_component_load(struct engine *e, struct abi_image im, const struct host
                         struct host_component **out, struct diag *d);
 void host_component_unload(struct host_component *c); /* no instance of it may be alive */
 struct engine_image *host_component_image(const struct host_component *c);
-const struct plan *host_component_plan(const struct host_component *c); /* NULL: a core module */
 
 /* What a generated header says about an exported function: &wasi_http_incoming_handler_handle_export. */
 struct host_export_desc {
@@ -241,7 +240,6 @@ void host_instance_on_idle(struct host_instance *in, void (*fn)(struct host_inst
 void host_instance_on_death(struct host_instance *in, void (*fn)(struct host_instance *in, void *arg), void *arg);
 uint64_t host_instance_charged(const struct host_instance *in); /* what host_charge counts */
 void *host_instance_user(struct host_instance *in);
-void host_instance_set_user(struct host_instance *in, void *user);
 struct engine_instance *host_instance_engine(struct host_instance *in); /* to spawn, kill, ask for the trap */
 struct host_component *host_instance_component(struct host_instance *in);
 struct host_instance *host_instance_of(struct engine_instance *in); /* for host_core_func: engine_call_instance */
@@ -317,9 +315,6 @@ struct host_pending *host_pend(struct host_call *call, const struct host_pending
 void host_pending_done(struct host_pending *p);
 /* Only after ops->cancel: there is no result. */
 void host_pending_cancelled(struct host_pending *p);
-/* The instance traps. */
-void host_pending_trap(struct host_pending *p, enum abi_trap t, const char *fmt, ...) PRINTF_LIKE(3, 4);
-struct host_instance *host_pending_instance(const struct host_pending *p);
 
 /* ---- calls without waiting (WASI 0.3) ---------------------------------------------------------
  *
@@ -407,9 +402,8 @@ void host_stream_set_waker(struct host_stream *s, host_waker fn, void *arg); /* 
 void host_stream_wake(struct host_stream *s);                                /* its waker is called, as if there were news */
 /* 1 … max elements. */
 enum host_copy host_stream_read(struct host_stream *s, struct host_call *memory, void *out, size_t max, size_t *n);
-size_t host_stream_ready(const struct host_stream *s); /* elements that the other side offers now */
-bool host_stream_over(const struct host_stream *s);    /* reading gives CLOSED */
-bool host_stream_gone(const struct host_stream *s);    /* because the instance is gone, not because a guest dropped its end */
+bool host_stream_over(const struct host_stream *s); /* reading gives CLOSED */
+bool host_stream_gone(const struct host_stream *s); /* because the instance is gone, not because a guest dropped its end */
 /* A guest has the writable end, offers nothing, and nothing of its instance runs that could: nothing will come. */
 bool host_stream_forsaken(const struct host_stream *s);
 void host_stream_close(struct host_stream *s);
@@ -442,9 +436,6 @@ enum host_copy host_future_write(struct host_future_writer *w, const void *p); /
 size_t host_future_writer_settle(struct host_future_writer *w);                /* as of a stream: 1: it was taken */
 void host_future_writer_close(struct host_future_writer *w);
 
-/* An error context is its message, for people: at most 1 KiB of it is kept. */
-struct host_error_context *host_error_context_new(struct host_instance *in, str message); /* NULL: too many */
-str host_error_context_message(const struct host_error_context *e);
 void host_error_context_drop(struct host_error_context *e);
 
 /* ---- dynamic values: the conformance runner, logs, tests -------------------------------------- */

@@ -59,8 +59,7 @@ void host_table_free(struct host_table *t);
 void host_unpay(struct host_instance *in, uint64_t bytes);
 
 /* What stands as the type of handles that are no resources. */
-extern const struct host_resource host_is_subtask, host_is_stream, host_is_future, host_is_waitable_set, host_is_error_context,
-    host_is_thread;
+extern const struct host_resource host_is_stream, host_is_future;
 
 /* ---- lists ------------------------------------------------------------------------------------ */
 
@@ -421,8 +420,7 @@ struct host_cx {
     enum abi_trap (*reallocate)(struct host_cx *cx, const uint64_t args[4], uint64_t *ptr);
 };
 void host_cx_init(struct host_cx *cx, struct host_call *call, const struct host_options *o);
-void host_cx_memory(struct host_cx *cx);                                                  /* fetches cx->mem again */
-enum abi_trap host_cx_realloc(struct host_cx *cx, const uint64_t args[4], uint64_t *ptr); /* the guest's */
+void host_cx_memory(struct host_cx *cx); /* fetches cx->mem again */
 
 enum abi_trap host_fail(struct host_instance *in, enum abi_trap t, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
@@ -460,8 +458,6 @@ const struct host_type *const *host_types_of_plan(arena *out, const struct plan 
                                                   const struct host_resource *const *resources, bool ptr64);
 const struct host_type *host_params_of_plan(arena *out, const struct plan *plan, uint32_t func_type,
                                             const struct host_type *const *types, bool ptr64);
-/* Fills in the host part of a record from its fields' types. */
-void host_layout_record(struct host_type *t, struct host_field *fields);
 
 /* ---- offers ----------------------------------------------------------------------------------- */
 
@@ -477,8 +473,6 @@ err host_offer_check_types(const struct host_offer *offer, const struct plan *pl
 /* ---- calls ------------------------------------------------------------------------------------ */
 
 enum abi_trap host_core_call(struct host_instance *in, const struct host_core *f, uint64_t *args);
-/* A canonical definition, called by core code (or by C in its stead). */
-enum abi_trap host_binding_call(struct host_instance *in, const struct host_binding *b, uint64_t *args);
 enum abi_trap host_bound(struct engine_call *call, uint64_t *args); /* the engine_host_fn of every binding */
 /* enter: may_enter_from and enter_from; caller UINT32_MAX: the host. */
 enum abi_trap host_enter(struct host_instance *in, uint32_t callee, uint32_t caller);
@@ -500,11 +494,9 @@ enum abi_trap host_resume(struct host_instance *in, struct host_thread *t, bool 
 enum abi_trap host_wait(struct host_instance *in, enum host_wait wait, void *on, bool cancellable, bool *cancelled);
 /* t, without a fiber from here on, is to be resumed by the event loop when it can. */
 void host_wait_without_fiber(struct host_thread *t, enum host_wait wait, void *on, bool cancellable);
-void host_stop_waiting(struct host_thread *t);
-bool host_is_ready(const struct host_thread *t);        /* what it waits for has come */
-void host_poke(struct host_thread *t);                  /* what it waits for may have come */
-void host_unhold(struct host_ci *ci);                   /* exclusive use or backpressure has ended */
-bool host_thread_excluded(const struct host_thread *t); /* one that needs its instance for itself */
+bool host_is_ready(const struct host_thread *t); /* what it waits for has come */
+void host_poke(struct host_thread *t);           /* what it waits for may have come */
+void host_unhold(struct host_ci *ci);            /* exclusive use or backpressure has ended */
 /* A fiber of the owner becomes the thread t: waits until no other runs. */
 enum abi_trap host_base_begin(struct host_instance *in, struct host_thread *t, struct host_task *task);
 void host_base_end(struct host_instance *in, struct host_thread *t);
@@ -582,8 +574,6 @@ void host_pipes_gone(struct host_instance *in);   /* it has died */
 void host_pipes_detach(struct host_instance *in); /* that was told, and it is released: guests' ends go with it */
 enum abi_trap host_pipe_take_offer(struct host_instance *in,
                                    struct host_pipe *p); /* on a fiber of in: what host code offers to a guest */
-enum abi_trap host_pipe_copy(struct host_instance *in, struct host_end *e);
-void host_pipe_cancel(struct host_end *e);
 enum abi_trap host_lift_end(struct host_cx *cx, const struct host_type *t, uint32_t i, void **out);
 enum abi_trap host_lower_end(struct host_cx *cx, const struct host_type *t, void *value, uint64_t *out);
 enum abi_trap host_lift_error_context(struct host_cx *cx, uint32_t i, void **out);

@@ -183,7 +183,6 @@ enum abi_trap host_instance_start(struct host_instance *in) {
 }
 
 void *host_instance_user(struct host_instance *in) { return in->user; }
-void host_instance_set_user(struct host_instance *in, void *user) { in->user = user; }
 struct engine_instance *host_instance_engine(struct host_instance *in) {
     return in->engine;
 }

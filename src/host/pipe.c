@@ -193,12 +193,6 @@ bool host_stream_writer_asked(const struct host_stream_writer *w) {
     return g && (!g->length || g->progress < g->length);
 }
 
-size_t host_stream_ready(const struct host_stream *s) {
-    const struct host_pipe *p = reader_of(s)->pipe;
-    const struct host_end *w = &p->end[1];
-    if (p->pending) return p->pending->length - p->pending->progress;
-    return w->host_p ? w->host_n - w->host_done : 0;
-}
 size_t host_stream_writer_ready(const struct host_stream_writer *w) {
     const struct host_pipe *p = writer_of(w)->pipe;
     return p->pending ? p->pending->length - p->pending->progress : p->end[0].host_n;
@@ -274,7 +268,7 @@ static void drop_error_context(struct host_instance *in, void *rep) {
     (void)in;
     host_error_context_drop(rep);
 }
-const struct host_resource host_is_error_context = {.name = "error-context", .drop = drop_error_context};
+static const struct host_resource host_is_error_context = {.name = "error-context", .drop = drop_error_context};
 
 enum { MESSAGE_MAX = 1024 };
 struct host_error_context {
@@ -292,7 +286,8 @@ static uint32_t kept(str s) {
     return n;
 }
 
-struct host_error_context *host_error_context_new(struct host_instance *in, str message) {
+/* An error context is its message, for people: at most 1 KiB of it is kept. NULL: too many. */
+static struct host_error_context *host_error_context_new(struct host_instance *in, str message) {
     uint32_t n = kept(message);
     if (!host_charge(in, sizeof(struct host_error_context) + n)) return NULL;
     struct host_error_context *e = malloc(sizeof *e + n);
@@ -302,7 +297,7 @@ struct host_error_context *host_error_context_new(struct host_instance *in, str 
     return e;
 }
 
-str host_error_context_message(const struct host_error_context *e) { return (str){e->text, e->n}; }
+static str host_error_context_message(const struct host_error_context *e) { return (str){e->text, e->n}; }
 
 void host_error_context_drop(struct host_error_context *e) {
     if (--e->refs) return;

@@ -221,7 +221,7 @@ static enum abi_trap meet(struct host_instance *in, struct host_end *e, struct h
     return ABI_TRAP_NONE;
 }
 
-enum abi_trap host_pipe_copy(struct host_instance *in, struct host_end *e) {
+static enum abi_trap host_pipe_copy(struct host_instance *in, struct host_end *e) {
     struct host_pipe *p = e->pipe;
     if (p->dropped) {
         set_event(e, HOST_RESULT_DROPPED, false);
@@ -239,7 +239,7 @@ enum abi_trap host_pipe_copy(struct host_instance *in, struct host_end *e) {
     return ABI_TRAP_NONE;
 }
 
-void host_pipe_cancel(struct host_end *e) {
+static void host_pipe_cancel(struct host_end *e) {
     ENSURE(e->pipe->pending == e);
     reset_and_notify(e->pipe, HOST_RESULT_CANCELLED);
 }

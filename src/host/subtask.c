@@ -10,7 +10,7 @@
 
 #include "host/host_int.h"
 
-const struct host_resource host_is_subtask = {.name = "subtask"};
+static const struct host_resource host_is_subtask = {.name = "subtask"};
 
 static bool resolved(const struct host_subtask *s) { return s->state >= HOST_SUBTASK_RETURNED; }
 
@@ -225,10 +225,6 @@ struct host_pending *host_pend(struct host_call *call, const struct host_pending
     return (struct host_pending *)s;
 }
 
-struct host_instance *host_pending_instance(const struct host_pending *p) {
-    return ((const struct host_subtask *)(const void *)p)->in;
-}
-
 static enum abi_trap finish(struct host_instance *in, void *arg) {
     struct host_subtask *s = arg;
     (void)in;
@@ -258,17 +254,6 @@ void host_pending_done(struct host_pending *p) { end(p, HOST_SUBTASK_RETURNED); 
 void host_pending_cancelled(struct host_pending *p) {
     ENSURE(((struct host_subtask *)(void *)p)->cancel_requested);
     end(p, HOST_SUBTASK_CANCELLED_BEFORE_RETURNED);
-}
-
-void host_pending_trap(struct host_pending *p, enum abi_trap t, const char *fmt, ...) {
-    struct host_subtask *s = (struct host_subtask *)(void *)p;
-    char text[256];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    unpend(s);
-    host_die(s->in, host_fail(s->in, t, "%s", text));
 }
 
 void host_pendings_gone(struct host_instance *in) {

@@ -13,7 +13,7 @@
 
 #include "host/host_int.h"
 
-const struct host_resource host_is_thread = {.name = "thread"};
+static const struct host_resource host_is_thread = {.name = "thread"};
 
 /* ---- lists of threads ------------------------------------------------------------------------- */
 
@@ -29,6 +29,8 @@ void host_thread_add(struct host_instance *in, struct host_thread *t, struct hos
     in->threads_count++;
 }
 
+static void host_stop_waiting(struct host_thread *t);
+
 void host_thread_remove(struct host_thread *t) {
     host_stop_waiting(t);
     host_list_remove(&t->of_instance);
@@ -38,7 +40,8 @@ void host_thread_remove(struct host_thread *t) {
     t->index = 0;
 }
 
-bool host_thread_excluded(const struct host_thread *t) {
+/* One that needs its instance for itself. */
+static bool host_thread_excluded(const struct host_thread *t) {
     const struct host_task *task = t->task;
     return task && task->lift && task->implicit == t && task->lift->async_type && (!task->lift->is_async || task->lift->callback);
 }
@@ -102,7 +105,7 @@ static void start_waiting(struct host_thread *t, enum host_wait wait, void *on, 
     else if (is_held(t)) host_list_push(&t->ci->held, &t->queue);
 }
 
-void host_stop_waiting(struct host_thread *t) {
+static void host_stop_waiting(struct host_thread *t) {
     host_list_remove(&t->queue);
     host_list_remove(&t->of_ci);
     host_list_remove(&t->of_set);

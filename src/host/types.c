@@ -49,7 +49,8 @@ static void note_inner(struct host_type *t, const struct host_type *inner) {
     t->has_pointer |= inner->has_pointer;
 }
 
-void host_layout_record(struct host_type *t, struct host_field *fields) {
+/* Fills in the host part of a record from its fields' types. */
+static void host_layout_record(struct host_type *t, struct host_field *fields) {
     uint32_t size = 0, align = 1;
     bool plain = true;
     for (uint32_t i = 0; i < t->count; i++) {

@@ -8,7 +8,7 @@
 
 #include "host/host_int.h"
 
-const struct host_resource host_is_waitable_set = {.name = "waitable set"};
+static const struct host_resource host_is_waitable_set = {.name = "waitable set"};
 
 enum abi_trap host_no_such(struct host_instance *in, struct host_ci *ci, uint32_t i, const char *want) {
     const struct host_handle *h = host_table_get(&ci->table, i);

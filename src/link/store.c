@@ -71,10 +71,6 @@ bool link_store_export(struct link_store_instance *in, str name, struct link_sto
     return item;
 }
 
-struct engine_instance *link_store_engine_instance(struct link_store_instance *in) {
-    return in->in;
-}
-
 /* ---- matching imports (core specification, Validation, Matching) ---- */
 
 static bool limits_match(const struct wasm_limits *have, uint64_t now, const struct wasm_limits *want) {

@@ -42,6 +42,5 @@ struct link_store_item {
 bool link_store_export(struct link_store_instance *in, str name, struct link_store_item *out);
 /* Calls a function of the store on a fiber; args is the canonical array. */
 enum abi_trap link_store_call(struct link_store_instance *in, const struct abi_func *f, uint64_t *args);
-struct engine_instance *link_store_engine_instance(struct link_store_instance *in);
 
 #endif

@@ -103,7 +103,6 @@ static inline void test_server_start(struct test_server *t, struct net_server_co
     assert_int_equal(pthread_create(&t->thread, NULL, test_server_main, t), 0);
 }
 
-static inline void test_server_stop_now(void *arg) { net_loop_stop(((struct test_server *)arg)->loop); }
 static inline void test_server_drained(void *arg) {
     struct test_server *t = arg;
     t->drained++;

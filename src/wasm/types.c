@@ -55,7 +55,7 @@ static bool abstract_sub(uint32_t sub, uint32_t super) {
     }
 }
 
-bool wasm_types_heap_sub(const struct wasm_types *ts, uint32_t sub, uint32_t super) {
+static bool wasm_types_heap_sub(const struct wasm_types *ts, uint32_t sub, uint32_t super) {
     if (sub == super) return true;
     static const uint8_t kind[] = {
         [WASM_COMP_FUNC] = WASM_HEAP_FUNC, [WASM_COMP_STRUCT] = WASM_HEAP_STRUCT, [WASM_COMP_ARRAY] = WASM_HEAP_ARRAY};
@@ -83,10 +83,6 @@ static uint32_t heap_canon(const uint32_t *ids, uint32_t heap) {
 wasm_type wasm_type_canon(const struct wasm_module *m, wasm_type t) {
     if (!wasm_is_ref(t)) return t;
     return wasm_ref(heap_canon(m->type_ids, wasm_heap_of(t)), wasm_is_nullable(t));
-}
-
-bool wasm_heap_sub(const struct wasm_module *m, uint32_t sub, uint32_t super) {
-    return sub == super || wasm_types_heap_sub(m->canon, heap_canon(m->type_ids, sub), heap_canon(m->type_ids, super));
 }
 
 bool wasm_type_sub(const struct wasm_module *m, wasm_type sub, wasm_type super) {

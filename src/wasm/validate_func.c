@@ -62,7 +62,8 @@ bool wv_pop_slow(struct wasm_validator *v, wasm_type t) {
     return true;
 }
 
-bool wv_pop_any(struct wasm_validator *v, wasm_type *t) {
+/* WASM_BOT under unreachable code. */
+static bool wv_pop_any(struct wasm_validator *v, wasm_type *t) {
     *t = WASM_BOT;
     if (v->sp > v->base) {
         *t = *--v->sp;

@@ -74,7 +74,6 @@ static inline struct frame *wv_top_frame(struct wasm_validator *v) { return &v->
 static inline uint32_t wv_add_saturated(uint32_t a, uint32_t b) { return a + b < a ? UINT32_MAX : a + b; }
 bool wv_mismatch(struct wasm_validator *v, wasm_type want, wasm_type found); /* found WASM_BOT: nothing there */
 bool wv_pop_slow(struct wasm_validator *v, wasm_type t);
-bool wv_pop_any(struct wasm_validator *v, wasm_type *t); /* WASM_BOT under unreachable code */
 bool wv_pop_ref(struct wasm_validator *v, wasm_type *t); /* any reference */
 bool wv_pop_types(struct wasm_validator *v, const wasm_type *t, uint32_t n);
 bool wv_push_types(struct wasm_validator *v, const wasm_type *t, uint32_t n);

@@ -92,7 +92,6 @@ static inline wasm_type wasm_ref_index(uint32_t type_index, bool nullable) {
 #define WASM_FUNCREF ((wasm_type)(WASM_HEAP_FUNC << WASM_HEAP_SHIFT | WASM_NULL_BIT | WASM_REF_BIT))
 #define WASM_EXTERNREF ((wasm_type)(WASM_HEAP_EXTERN << WASM_HEAP_SHIFT | WASM_NULL_BIT | WASM_REF_BIT))
 static inline bool wasm_is_ref(wasm_type t) { return t & WASM_REF_BIT; }
-static inline bool wasm_is_num(wasm_type t) { return t - WASM_I32 <= WASM_F64 - WASM_I32; }
 static inline bool wasm_is_nullable(wasm_type t) { return t & WASM_NULL_BIT; }
 static inline uint32_t wasm_heap_of(wasm_type t) { return t >> WASM_HEAP_SHIFT; }
 static inline bool wasm_heap_is_index(uint32_t heap) { return heap >= WASM_HEAP_INDEX; }

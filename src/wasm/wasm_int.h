@@ -48,8 +48,6 @@ uint32_t wasm_heap_of_byte(uint8_t b);
  * id of the first. */
 [[nodiscard]] err wasm_types_intern(struct wasm_types *ts, const struct wasm_module *m, const uint32_t *ids, uint32_t start,
                                     uint32_t count, uint32_t *first);
-bool wasm_types_heap_sub(const struct wasm_types *ts, uint32_t sub, uint32_t super);
-bool wasm_heap_sub(const struct wasm_module *m, uint32_t sub, uint32_t super);
 
 /* ---- validator ---------------------------------------------------------------------------------- */
 

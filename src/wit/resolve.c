@@ -63,7 +63,8 @@ static void apply_gates(const struct wit_set *set, struct wit_package *k) {
 
 /* ---- finding ---------------------------------------------------------------------------------- */
 
-struct wit_package *wit_find_package(const struct wit_set *set, str ns, str name, str version) {
+/* NULL: none. version empty: any, if there is one only. */
+static struct wit_package *wit_find_package(const struct wit_set *set, str ns, str name, str version) {
     struct wit_package *found = NULL;
     for (uint32_t i = 0; i < set->packages.n; i++) {
         struct wit_package *k = set->packages.p[i];

@@ -173,9 +173,7 @@ struct wit_set {
  * ERR_IO, ERR_MALFORMED, ERR_INVALID. */
 [[nodiscard]] err wit_load(struct wit_set *set, const char *path, struct diag *d);
 
-/* NULL: none. version empty: any, if there is one only. */
-struct wit_package *wit_find_package(const struct wit_set *set, str ns, str name, str version);
-/* "app" in the root package, or "ns:pkg/app@version". */
+/* NULL: none. "app" in the root package, or "ns:pkg/app@version". */
 struct wit_world *wit_find_world(const struct wit_set *set, str name);
 /* Through `use`: the definition itself. */
 struct wit_def *wit_def_target(struct wit_def *def);

@@ -15,7 +15,8 @@ struct wasi_fs_desc wasi_fs_desc_preopen(const struct app_dir *from) {
                                  .flags = FS_D_READ | (from->read_only ? 0 : FS_D_MUTATE)};
 }
 
-bool wasi_fs_count(struct wasi_run *run) {
+/* One more file open in this run. False: it has as many as it may. */
+static bool wasi_fs_count(struct wasi_run *run) {
     if (run->files >= run->app->config.limits->files_max) return false;
     run->files++;
     return true;
@@ -40,7 +41,7 @@ int wasi_fs_desc_may(const struct wasi_fs_desc *d, uint32_t read_or_write) {
     return read_or_write == FS_D_WRITE && d->read_only ? EROFS : EBADF;
 }
 
-int wasi_fs_desc_may_path(const struct wasi_fs_desc *d, bool change) {
+static int wasi_fs_desc_may_path(const struct wasi_fs_desc *d, bool change) {
     if (!S_ISDIR(d->type)) return ENOTDIR;
     return change && d->read_only ? EROFS : 0;
 }

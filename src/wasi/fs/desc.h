@@ -29,13 +29,10 @@ struct wasi_fs_desc wasi_fs_desc_preopen(const struct app_dir *from);
 void wasi_fs_desc_close(struct wasi_run *run, struct wasi_fs_desc *d);
 bool wasi_fs_desc_same(const struct wasi_fs_desc *a, const struct wasi_fs_desc *b);
 
-/* One more file open in this run. False: it has as many as it may. */
-bool wasi_fs_count(struct wasi_run *run);
 void wasi_fs_uncount(struct wasi_run *run);
 
 /* Why d has no bytes to read (or write), or paths cannot start at it (with `change`: and alter something). */
 int wasi_fs_desc_may(const struct wasi_fs_desc *d, uint32_t read_or_write);
-int wasi_fs_desc_may_path(const struct wasi_fs_desc *d, bool change);
 
 int wasi_fs_desc_stat(const struct wasi_fs_desc *d, struct stat *out);
 int wasi_fs_desc_stat_at(const struct wasi_fs_desc *d, uint32_t path_flags, str path, struct stat *out);

@@ -25,7 +25,7 @@ struct wasi_fs_file *wasi_fs_file_new(int fd, bool borrowed) {
     return f;
 }
 
-struct wasi_fs_file *wasi_fs_file_ref(struct wasi_fs_file *f) {
+static struct wasi_fs_file *wasi_fs_file_ref(struct wasi_fs_file *f) {
     f->refs++;
     return f;
 }

@@ -26,7 +26,6 @@ struct wasi_fs_file {
 };
 /* Takes fd, unless it is borrowed: then it must stay open for as long as the process. */
 struct wasi_fs_file *wasi_fs_file_new(int fd, bool borrowed);
-struct wasi_fs_file *wasi_fs_file_ref(struct wasi_fs_file *f);
 void wasi_fs_file_unref(struct wasi_fs_file *f); /* NULL is fine */
 
 enum wasi_fs_op { FS_READ, FS_WRITE, FS_SYNC, FS_DATASYNC, FS_RESIZE, FS_ALLOCATE, FS_OPEN, FS_UNLINK, FS_RENAME };

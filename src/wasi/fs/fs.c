@@ -26,7 +26,8 @@ static int to_path(str s, struct path *out) {
     return 0;
 }
 
-bool wasi_fs_of_kernel(int fd) {
+/* It is of a file system in which the kernel shows itself, or nobody can tell. */
+static bool wasi_fs_of_kernel(int fd) {
     static const uint32_t types[] = {
 #define X(type, name) type,
 #include "wasi/fs/kernel.def"

@@ -22,8 +22,6 @@ struct wasi_fs_open {
 /* EISDIR: a directory opened for writing. */
 [[nodiscard]] int wasi_fs_open(int dir, str path, const struct wasi_fs_open *how, int *fd);
 
-bool wasi_fs_of_kernel(int fd); /* it is of a file system in which the kernel shows itself, or nobody can tell */
-
 [[nodiscard]] int wasi_fs_stat(int dir, str path, bool follow, struct stat *out);
 [[nodiscard]] int wasi_fs_set_times(int dir, str path, bool follow, const struct timespec times[2]); /* UTIME_OMIT, UTIME_NOW */
 [[nodiscard]] int wasi_fs_mkdir(int dir, str path);

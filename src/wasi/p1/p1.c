@@ -114,7 +114,7 @@ static const struct wasi_p1_stdio served_stdio = {served_read, served_write, ser
 
 /* ---- descriptors of a new run ---- */
 
-const uint64_t wasi_p1_rights_write =
+static const uint64_t wasi_p1_rights_write =
     P1_RIGHT(P1_R_DATASYNC) | P1_RIGHT(P1_R_WRITE) | P1_RIGHT(P1_R_ALLOCATE) | P1_RIGHT(P1_R_FD_SET_SIZE);
 const uint64_t wasi_p1_rights_file = P1_RIGHT(P1_R_DATASYNC) | P1_RIGHT(P1_R_READ) | P1_RIGHT(P1_R_SEEK) |
                                      P1_RIGHT(P1_R_SET_FLAGS) | P1_RIGHT(P1_R_SYNC) | P1_RIGHT(P1_R_TELL) | P1_RIGHT(P1_R_WRITE) |
@@ -127,7 +127,7 @@ const uint64_t wasi_p1_rights_dir =
     P1_RIGHT(P1_R_PATH_FILESTAT_GET) | P1_RIGHT(P1_R_PATH_SET_SIZE) | P1_RIGHT(P1_R_PATH_SET_TIMES) |
     P1_RIGHT(P1_R_FD_FILESTAT_GET) | P1_RIGHT(P1_R_FD_SET_TIMES) | P1_RIGHT(P1_R_SYMLINK) | P1_RIGHT(P1_R_REMOVE_DIRECTORY) |
     P1_RIGHT(P1_R_UNLINK_FILE) | P1_RIGHT(P1_R_POLL);
-const uint64_t wasi_p1_rights_inherit = wasi_p1_rights_dir | wasi_p1_rights_file;
+static const uint64_t wasi_p1_rights_inherit = wasi_p1_rights_dir | wasi_p1_rights_file;
 
 static void add_standard(struct wasi_p1 *p, int kind, int fd, uint64_t right) {
     struct stat st;

@@ -56,7 +56,7 @@ enum {
     P1_R_SHUTDOWN,
     P1_R_ACCEPT,
 };
-extern const uint64_t wasi_p1_rights_dir, wasi_p1_rights_file, wasi_p1_rights_inherit, wasi_p1_rights_write;
+extern const uint64_t wasi_p1_rights_dir, wasi_p1_rights_file;
 
 enum { P1_FDFLAG_APPEND = 1, P1_FDFLAG_DSYNC = 2, P1_FDFLAG_NONBLOCK = 4, P1_FDFLAG_RSYNC = 8, P1_FDFLAG_SYNC = 16 };
 enum wasi_p1_filetype {

@@ -120,7 +120,8 @@ enum net_sock_error wasi_sock_granted(struct wasi_sock *s, enum app_net_use use,
 
 /* ---- addresses ---- */
 
-bool wasi_sock_family_ok(const struct wasi_sock *s, const struct net_addr *a) {
+/* No IPv4 in IPv6's clothes either. */
+static bool wasi_sock_family_ok(const struct wasi_sock *s, const struct net_addr *a) {
     return a->v6 == s->v6 && net_addr_class(a) != NET_ADDR_MAPPED;
 }
 

@@ -139,7 +139,6 @@ void wasi_sock_groups(const struct net_addr *a, void *groups);
 /* ---- what the parts of sock share ---- */
 
 enum { SOCK_PEERS = 256 };
-bool wasi_sock_family_ok(const struct wasi_sock *s, const struct net_addr *a); /* no IPv4 in IPv6's clothes either */
 bool wasi_sock_remote_ok(const struct wasi_sock *s,
                          const struct net_addr *a); /* and an address and port that somebody can have */
 /* OK, or ACCESS_DENIED, which is logged. */
