@@ -17,6 +17,7 @@ ROOM = {"host": 128 << 10, "wasi": 128 << 10, "net": 1 << 20, "component": 4 << 
 
 KNOWN = ("host", "wasi", "net")  # where every call through a pointer is
 
+LAYERS = "a stream is over another: an upgrade's, TLS, a socket"
 TYPES, SCOPES = "component/types.c: CMAX_TYPE_DEPTH", "component/decode.c, type_dec.c: CMAX_SCOPE_DEPTH"
 # (depth, the functions that call each other, what bounds it). …: and others, as long as their frames fit.
 CYCLES = [
@@ -56,6 +57,13 @@ CYCLES = [
     (100, "core_type module_type", SCOPES),
     (200, "declarations definition type", SCOPES),
     (100, "print_component section", SCOPES),
+    (3, "taken_close net_conn_close net_stream_close", LAYERS),
+    (3, "taken_sendv net_stream_sendv", LAYERS),
+    (3, "taken_recv net_stream_recv", LAYERS),
+    (3, "taken_has_input net_stream_has_input", LAYERS),
+    (3, "taken_local", LAYERS),
+    (3, "taken_shutdown net_stream_shutdown", LAYERS),
+    (3, "net_stream_tell on_ready upgraded_ready", LAYERS),
     (2, "begin_reload reload_failed", "node/supervisor.c: reload_again is cleared first"),
     (64, "component name nested template_args type …", "node/demangle_int.h: DEMANGLE_DEPTH_MAX"),
     (64, "path type generic_args nested …", "node/demangle_int.h: DEMANGLE_DEPTH_MAX"),
@@ -77,8 +85,11 @@ TOLD = {
     "await_run:fn": ("await_run", r"wasi:(outlet_trailers|forward_verdict|verdict_of_reader)"),
     "notify": ("net_source_tell net_sink_tell", None),
     "event": ("report_gone on_deadline", None),
-    "on_request": ("net_exchange_begin", None),
-    "on_refused": ("net_exchange_refuse", None),
+    "on_request": ("http1_exchange_begin", None),
+    "on_refused": ("http1_exchange_refuse", None),
+    "net_upgrade_begin:fn": ("net_upgrade_begin", None),
+    "report_no_upgrade:fn": ("report_no_upgrade", None),
+    "net_stream_tell:ready": ("net_stream_tell", r"net:on_ready"),
     "on_change": ("net_fetch_job", None),
     "on_accept": ("accept_some", None),
 }
@@ -90,6 +101,7 @@ SAY_SO = {
     "host_instance_start": "the same",
     "net_loop_run": "the loop itself",
     "net_server_drain": "accepts whom the kernel let in: on_accept, which is told of a number",
+    "net_server_free": "an upgrade whose 101 has not left: its owner hears that there is none",
     "net_client_free": "of fetches that were freed it runs the job, which then tells nobody",
 }
 # What runs a guest's code that cannot tell: its built-ins are refused, and host_bound looks at the same flag.
@@ -108,7 +120,17 @@ OTHER = {
     # sources and sinks of net; feeds and drains of 0.3
     "net_source_peek:peek": r"net:source_peek", "net_source_read:consume": r"net:source_consume", "net_source_consume:consume": r"net:source_consume",
     "net_source_trailers:trailers": r"net:source_trailers", "net_sink_room:room": r"net:sink_room", "net_sink_write:write": r"net:sink_write",
-    "net_sink_finish:finish": r"net:sink_finish", "net_sink_flushed:flushed": r"net:sink_flushed", "net_sink_abort:abort": r"net:sink_abort",
+    "net_sink_finish:finish": r"net:sink_finish", "net_sink_abort:abort": r"net:sink_abort",
+    # what a protocol is to connections, an exchange to its front, a stream to who has it
+    "on_ready:ready": r"net:(conn|upgraded)_ready", "net_conn_start:start": r"net:conn_start", "sweep": r"net:(conn|upgraded)_sweep",
+    "drain": r"net:(conn|upgraded)_drain", "abandon": r"net:(conn|upgraded)_abandon", "net_conn_make_room:kill": r"net:(conn|upgraded)_kill",
+    "net_conn_make_memory:kill": r"net:(conn|upgraded)_kill", "on_sweep:kill": r"net:(conn|upgraded)_kill",
+    "respond": r"net:exchange_respond", "inform": r"net:exchange_inform", "sink_room:room": r"net:exchange_room", "sink_write:room": r"net:exchange_room",
+    "put": r"net:exchange_put", "finish": r"net:exchange_finish", "sink_abort:abort": r"net:exchange_abort", "retract": r"net:exchange_retract",
+    "limits": r"net:exchange_limits", "upgrade": r"net:exchange_upgrade", "peer": r"net:exchange_peer", "end": r"net:exchange_end",
+    "recv": r"net:(plain|taken)_recv", "send": r"net:(plain|taken)_send", "sendv": r"net:(plain|taken)_sendv",
+    "has_input": r"net:(plain|taken)_has_input", "local": r"net:(plain|taken)_local", "net_stream_listen:listen": r"net:taken_listen",
+    "shutdown": r"net:(plain|taken)_shutdown", "net_stream_close:close": r"net:(plain|taken)_close",
     "feed_peek:peek": r"wasi:(?!feed_)\w+_peek", "feed_consume:consume": r"wasi:(?!feed_)\w+_consume",
     "drain_room:room": r"wasi:(outlet|sender|output|writer)_room", "drain_write:write": r"wasi:(outlet|sender|output|writer)_write",
     # streams and pollables of 0.2
@@ -297,7 +319,7 @@ def check(graph):
         if row and graph.short(a) not in row[0].split():
             problems.append(f"{a} calls {field}, which only {row[0]} may")
         passed += bool(row)
-    interface = public("host/host.h") | public("net/loop.h") | public("net/flow.h") | public("net/exchange.h") | public("net/server.h") | public("net/client.h") | {"host_bound"}
+    interface = public("host/host.h") | public("net/loop.h") | public("net/flow.h") | public("net/exchange.h") | public("net/stream.h") | public("net/server.h") | public("net/client.h") | {"host_bound"}
     telling = {a for a, field in graph.through if field in TOLD and not TOLD[field][1]} | {"host/note.c:tell"}
     for t in sorted(telling):
         if t not in graph.bytes:

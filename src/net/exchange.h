@@ -56,6 +56,19 @@ bool net_exchange_responded(const struct net_exchange *x);
 /* Takes back a response that is not finished and of which nothing has left yet, so that another can be given instead (a guest that
  * trapped). True also when there was none; false: too late. */
 bool net_exchange_retract(struct net_exchange *x);
+/* The client asked for another protocol on its connection (RFC 9110 §7.8), and gets it: 101 with those fields, and those that say so. Once x was
+ * ended and the 101 has left, fn(arg, stream) is called, from the loop: the stream is arg's, and gives first what came behind the request.
+ * NULL: the client is gone. None of the request's deadlines holds for a stream; one that takes nothing for write_ms_max fails, and a server that
+ * drains says so (net_stream_ending). ERR_UNSUPPORTED: not asked for; ERR_USAGE: the request's body is not read, or there is a response;
+ * ERR_INVALID: a bad field; ERR_CLOSED. */
+struct net_stream;
+struct net_upgrade {
+    str protocol; /* "websocket" */
+    void (*fn)(void *arg, struct net_stream *stream);
+    void *arg;
+};
+[[nodiscard]] err net_exchange_upgrade(struct net_exchange *x, const struct net_upgrade *to, const struct net_field *fields,
+                                       uint32_t count);
 /* The owner is done with x and everything of it. Without a finished response the connection is closed (a bare 500 is sent when
  * there was no head). Otherwise what is queued goes out and the next request may come. */
 void net_exchange_end(struct net_exchange *x);

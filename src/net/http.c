@@ -45,3 +45,34 @@ const char *net_error_wit(enum net_error e) {
     };
     return e < NET_ERROR_COUNT ? wit[e] : "?";
 }
+
+static bool has_token(str list, const char *token, size_t n) {
+    while (list.n) {
+        str item;
+        str_cut(list, ',', &item, &list);
+        item = str_trim(item);
+        if (item.n == n && http1_is(item.p, token, n)) return true;
+    }
+    return false;
+}
+
+err net_head_check(struct net_head *r) {
+    if (r->status < 100 || r->status > 999) return ERR_INVALID;
+    r->content_length = UINT64_MAX;
+    r->has_date = r->close = r->has_server = false;
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < r->fields_count; i++) {
+        const struct net_field *f = &r->fields[i];
+        if (!net_token_ok(f->name) || !net_field_value_ok(f->value)) return ERR_INVALID;
+        bytes += f->name.n + f->value.n;
+        if (HTTP1_IS(f->name, "date")) r->has_date = true;
+        else if (HTTP1_IS(f->name, "server")) r->has_server = true;
+        else if (HTTP1_IS(f->name, "content-length")) {
+            uint64_t n;
+            if (r->content_length != UINT64_MAX || !str_to_u64(f->value, &n) || n > INT64_MAX) return ERR_INVALID;
+            r->content_length = n;
+        } else if (HTTP1_IS(f->name, "connection") && has_token(f->value, "close", 5)) r->close = true;
+    }
+    r->bytes = bytes;
+    return ERR_OK;
+}

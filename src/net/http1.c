@@ -202,6 +202,7 @@ static void see_connection(struct http1_seen *s, str value) {
         token = str_trim(token);
         if (HTTP1_IS(token, "close")) s->close = true;
         else if (HTTP1_IS(token, "keep-alive")) s->keep_alive = true;
+        else if (HTTP1_IS(token, "upgrade")) s->upgrade = true;
     }
 }
 

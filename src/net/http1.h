@@ -8,7 +8,7 @@
 #ifndef ORLO_NET_HTTP1_H
 #define ORLO_NET_HTTP1_H
 
-#include "net/exchange.h"
+#include "net/exchange_int.h"
 
 struct http1_limits {
     uint32_t head_bytes_max, target_bytes_max, fields_max;
@@ -33,7 +33,7 @@ struct http1_seen {
     str host, length, expect;
     uint8_t hosts, lengths, codings; /* occurrences, saturating */
     struct http1_codings coding;
-    bool close, keep_alive;
+    bool close, keep_alive, upgrade;
 };
 
 struct http1_head {
@@ -117,28 +117,19 @@ enum http1_framing {
     HTTP1_FRAME_CLOSE,  /* ends with the connection */
 };
 
-struct http1_response {
-    uint16_t status;
-    const struct net_field *fields;
-    uint32_t fields_count;
-    /* found by http1_response_check */
-    uint64_t content_length; /* UINT64_MAX: no such field */
-    bool has_date, close, has_server;
-    size_t bytes; /* upper bound of the encoded head */
-};
-/* ERR_INVALID: a field is bad, or there are two content-lengths. */
-[[nodiscard]] err http1_response_check(struct http1_response *r);
-
 struct http1_frame {
     bool no_length;   /* leave the owner's content-length out (204) */
     bool close;       /* write connection: close */
     bool keep_alive;  /* write connection: keep-alive (HTTP/1.0) */
     const char *date; /* 29 bytes, or NULL */
     str server;
+    str upgrade; /* write connection: upgrade, and to what; empty: neither */
 };
 enum { HTTP1_GAP_BYTES = 64 }; /* the most that http1_gap_fill writes */
-/* Writes status line and fields, without the framing field and the empty line; returns the end. out has room for r->bytes. */
-uint8_t *http1_response_write(const struct http1_response *r, const struct http1_frame *f, uint8_t *out);
+/* Upper bound of what http1_response_write writes, and the gap. */
+size_t http1_response_bytes(const struct net_head *r, const struct http1_frame *f);
+/* Writes status line and fields, without the framing field and the empty line; returns the end. */
+uint8_t *http1_response_write(const struct net_head *r, const struct http1_frame *f, uint8_t *out);
 /* What completes a head, into out[0..HTTP1_GAP_BYTES): */
 size_t http1_end_plain(uint8_t *out);
 size_t http1_end_length(uint8_t *out, uint64_t length);

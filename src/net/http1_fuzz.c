@@ -45,11 +45,12 @@ static void check_accepted(const struct http1_head *h, const uint8_t *p) {
 }
 
 static void write_back(const struct http1_head *h) {
-    struct http1_response r = {.status = 200, .fields = h->rq.fields, .fields_count = h->rq.fields_count};
+    struct net_head r = {.status = 200, .fields = h->rq.fields, .fields_count = h->rq.fields_count};
     struct http1_frame f = {.close = true, .date = "Sun, 06 Nov 1994 08:49:37 GMT"};
-    if (http1_response_check(&r) != ERR_OK) return;
-    uint8_t *out = malloc(r.bytes);
-    ENSURE(out && (size_t)(http1_response_write(&r, &f, out) - out) <= r.bytes);
+    if (net_head_check(&r) != ERR_OK) return;
+    size_t bytes = http1_response_bytes(&r, &f);
+    uint8_t *out = malloc(bytes);
+    ENSURE(out && (size_t)(http1_response_write(&r, &f, out) - out) <= bytes);
     free(out);
 }
 

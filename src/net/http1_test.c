@@ -381,17 +381,25 @@ static void responses(void **state) {
                             {STR_INIT("Transfer-Encoding"), STR_INIT("gzip")},
                             {STR_INIT("CONNECTION"), STR_INIT("x, close")},
                             {STR_INIT("content-length"), STR_INIT("5")}};
-    struct http1_response r = {.status = 299, .fields = f, .fields_count = 4};
+    struct net_head r = {.status = 299, .fields = f, .fields_count = 4};
     struct http1_frame frame = {.close = true, .date = "Sun, 06 Nov 1994 08:49:37 GMT", .server = STR("orlo")};
     uint8_t out[512];
-    assert_int_equal(http1_response_check(&r), ERR_OK);
+    assert_int_equal(net_head_check(&r), ERR_OK);
     assert_true(r.close && r.content_length == 5 && !r.has_date);
     uint8_t *end = http1_response_write(&r, &frame, out);
-    assert_true((size_t)(end - out) <= r.bytes);
+    assert_true((size_t)(end - out) <= http1_response_bytes(&r, &frame));
     static const char want[] = "HTTP/1.1 299 \r\nX-Case: v\r\ncontent-length: 5\r\nDate: Sun, 06 Nov 1994 08:49:37 "
                                "GMT\r\nServer: orlo\r\nConnection: close\r\n";
     assert_int_equal(end - out, sizeof want - 1);
     assert_memory_equal(out, want, sizeof want - 1);
+    struct net_head switching = {.status = 101, .fields = f, .fields_count = 1};
+    struct http1_frame to = {.no_length = true, .upgrade = STR("echo/1")};
+    assert_int_equal(net_head_check(&switching), ERR_OK);
+    end = http1_response_write(&switching, &to, out);
+    assert_true((size_t)(end - out) <= http1_response_bytes(&switching, &to));
+    static const char up[] = "HTTP/1.1 101 Switching Protocols\r\nX-Case: v\r\nConnection: upgrade\r\nUpgrade: echo/1\r\n";
+    assert_int_equal(end - out, sizeof up - 1);
+    assert_memory_equal(out, up, sizeof up - 1);
 
     static const struct net_field bad[] = {{STR_INIT("a b"), STR_INIT("v")},
                                            {STR_INIT(""), STR_INIT("v")},
@@ -399,11 +407,11 @@ static void responses(void **state) {
                                            {STR_INIT("a"), STR_INIT("\0")},
                                            {STR_INIT("content-length"), STR_INIT("x")}};
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
-        struct http1_response b = {.status = 200, .fields = &bad[i], .fields_count = 1};
-        assert_int_equal(http1_response_check(&b), ERR_INVALID);
+        struct net_head b = {.status = 200, .fields = &bad[i], .fields_count = 1};
+        assert_int_equal(net_head_check(&b), ERR_INVALID);
     }
     f[0] = f[3];
-    assert_int_equal(http1_response_check(&r), ERR_INVALID);
+    assert_int_equal(net_head_check(&r), ERR_INVALID);
     struct http1_date d = {0};
     assert_string_equal(http1_date_text(&d, 784111777), "Sun, 06 Nov 1994 08:49:37 GMT");
     assert_string_equal(http1_date_text(&d, 951827696), "Tue, 29 Feb 2000 12:34:56 GMT");

@@ -24,36 +24,16 @@ bool http1_field_hop(str name) {
     }
 }
 
-static bool has_token(str list, const char *token, size_t n) {
-    while (list.n) {
-        str item;
-        str_cut(list, ',', &item, &list);
-        item = str_trim(item);
-        if (item.n == n && http1_is(item.p, token, n)) return true;
-    }
-    return false;
-}
-
-err http1_response_check(struct http1_response *r) {
-    if (r->status < 100 || r->status > 999) return ERR_INVALID;
-    r->content_length = UINT64_MAX;
-    r->has_date = r->close = r->has_server = false;
-    size_t bytes = 9 + 4 + 40 + HTTP1_GAP_BYTES; /* status line with the longest reason phrase */
-    bytes += 6 + 29 + 2 + 24 + 2;                /* Date, Connection */
-    for (uint32_t i = 0; i < r->fields_count; i++) {
-        const struct net_field *f = &r->fields[i];
-        if (!net_token_ok(f->name) || !net_field_value_ok(f->value)) return ERR_INVALID;
-        bytes += f->name.n + f->value.n + 4;
-        if (HTTP1_IS(f->name, "date")) r->has_date = true;
-        else if (HTTP1_IS(f->name, "server")) r->has_server = true;
-        else if (HTTP1_IS(f->name, "content-length")) {
-            uint64_t n;
-            if (r->content_length != UINT64_MAX || !str_to_u64(f->value, &n) || n > INT64_MAX) return ERR_INVALID;
-            r->content_length = n;
-        } else if (HTTP1_IS(f->name, "connection") && has_token(f->value, "close", 5)) r->close = true;
-    }
-    r->bytes = bytes;
-    return ERR_OK;
+size_t http1_response_bytes(const struct net_head *r, const struct http1_frame *f) {
+    enum {
+        STATUS_LINE = 9 + 4 + 40,   /* with the longest reason phrase */
+        OURS = 6 + 29 + 2 + 24 + 2, /* Date, Connection */
+        SERVER = 10,
+        UPGRADE = 9 + 2, /* and their values */
+        FIELD = 4,
+    };
+    return STATUS_LINE + OURS + HTTP1_GAP_BYTES + r->bytes + FIELD * (size_t)r->fields_count + SERVER + f->server.n + UPGRADE +
+           f->upgrade.n;
 }
 
 static uint8_t *put(uint8_t *out, const void *p, size_t n) {
@@ -72,7 +52,7 @@ static uint8_t *put_field(uint8_t *out, str name, str value) {
     return out;
 }
 
-uint8_t *http1_response_write(const struct http1_response *r, const struct http1_frame *f, uint8_t *out) {
+uint8_t *http1_response_write(const struct net_head *r, const struct http1_frame *f, uint8_t *out) {
     if (LIKELY(r->status == 200)) {
         out = PUT(out, "HTTP/1.1 200 OK\r\n");
     } else {
@@ -96,6 +76,10 @@ uint8_t *http1_response_write(const struct http1_response *r, const struct http1
         out = PUT(out, "\r\n");
     }
     if (f->server.n) out = put_field(out, STR("Server"), f->server);
+    if (UNLIKELY(f->upgrade.n)) {
+        out = PUT(out, "Connection: upgrade\r\n");
+        out = put_field(out, STR("Upgrade"), f->upgrade);
+    }
     if (f->close) out = PUT(out, "Connection: close\r\n");
     else if (f->keep_alive) out = PUT(out, "Connection: keep-alive\r\n");
     return out;

@@ -113,14 +113,18 @@ static inline void test_server_drain_now(void *arg) {
     net_server_drain(t->server, 5000, false, test_server_drained, t);
 }
 
-/* Drains, joins, frees. */
-static inline void test_server_stop(struct test_server *t) {
-    net_loop_post(t->loop, test_server_drain_now, t);
+/* Joins, once it is drained, and frees. */
+static inline void test_server_join(struct test_server *t) {
     pthread_join(t->thread, NULL);
     t->stats = net_server_stats(t->server);
     net_server_free(t->server);
     net_loop_free(t->loop);
     assert_int_equal(t->drained, 1);
+}
+
+static inline void test_server_stop(struct test_server *t) {
+    net_loop_post(t->loop, test_server_drain_now, t);
+    test_server_join(t);
 }
 
 #endif

@@ -133,8 +133,7 @@ static void accept_some(struct net_server *s) {
         }
         s->stats.accepted++;
         if (s->c.on_accept) s->c.on_accept(s->c.arg);
-        if (!uv_is_active((uv_handle_t *)&s->sweep)) uv_timer_again(&s->sweep);
-        net_conn_start(s, fd, &peer, n);
+        net_conn_accept(s, fd, &peer, n);
     }
 }
 
@@ -148,7 +147,7 @@ static void on_events(uv_poll_t *h, int status, int events) {
     int n = epoll_wait(s->epoll_fd, ev, BATCH, 0);
     for (int i = 0; i < n; i++) {
         if (ev[i].data.ptr == s) accept_some(s);
-        else net_conn_on_events(ev[i].data.ptr, ev[i].events);
+        else net_plain_events(ev[i].data.ptr, ev[i].events);
     }
     net_conn_free_dead(s);
 }
@@ -156,12 +155,12 @@ static void on_events(uv_poll_t *h, int status, int events) {
 static void on_sweep(uv_timer_t *h) {
     struct net_server *s = container_of(h, struct net_server, sweep);
     uint64_t now = net_loop_now_ns(s->loop);
-    for (struct net_conn *c = s->conns.next; c != &s->conns; c = c->next) net_conn_sweep(c, now);
+    for (struct net_conn *c = s->conns.next; c != &s->conns; c = c->next) c->protocol->sweep(c, now);
     if (s->draining && s->drain_deadline_ns && now >= s->drain_deadline_ns) {
         s->drain_deadline_ns = 0;
         for (struct net_conn *c = s->conns.next, *next; c != &s->conns; c = next) {
             next = c->next;
-            net_conn_kill(c);
+            if (c->stream) c->protocol->kill(c);
         }
         net_job_queue(s->loop, &s->drained_job);
     }
@@ -292,13 +291,15 @@ void net_server_drain(struct net_server *s, uint32_t ms_max, bool keep_idle, voi
     if (s->draining) return;
     accept_some(s); /* who was let in by the kernel is served */
     s->draining = true;
-    s->keeps_idle = keep_idle;
     stop_listening(s);
+    if (!keep_idle) {
+        s->c.idle_ms_max = MIN(s->c.idle_ms_max, NET_QUIET_MS);
+        net_server_sweep_for(s, s->c.idle_ms_max);
+    }
     s->drain_deadline_ns = net_loop_now_ns(s->loop) + MAX(ms_max, 1u) * 1000000ull;
     for (struct net_conn *c = s->conns.next, *next; c != &s->conns; c = next) {
         next = c->next;
-        bool idle = c->state == NET_CONN_READING && !c->in.base && !net_bytes_left(&c->out);
-        if (idle && !keep_idle && !net_conn_has_input(c)) net_conn_kill(c);
+        if (c->stream) c->protocol->drain(c);
     }
     uv_timer_again(&s->sweep);
     if (!s->stats.connections) net_job_queue(s->loop, &s->drained_job);
@@ -316,8 +317,7 @@ void net_server_free(struct net_server *s) {
     stop_listening(s);
     for (struct net_conn *c = s->conns.next, *next; c != &s->conns; c = next) {
         next = c->next;
-        ENSURE(!c->x.live);
-        net_conn_kill(c);
+        c->protocol->abandon(c);
     }
     net_conn_free_dead(s);
     for (struct net_conn *c = s->spare, *next; c; c = next) next = c->next, free(c);

@@ -782,6 +782,29 @@ static void drain(void **state) {
     buf_free(&b);
 }
 
+/* A drain ends who rests so that nobody is hung up on in mid-sentence: who has just been answered may ask once more, and hears that it was the
+ * last; who asks when the end is on its way is not reset. */
+static void drain_and_who_rests(void **state) {
+    struct buf b = {0};
+    start((struct net_server_config){0});
+    int asks = test_connect(server.port), rests = test_connect(server.port), late = test_connect(server.port);
+    assert_true(says_hello(asks, &b) && says_hello(rests, &b) && says_hello(late, &b));
+    assert_has_not((char *)b.p, "Connection: close");
+    net_loop_post(server.loop, test_server_drain_now, &server);
+    for (int fd; (fd = test_connect(server.port)) >= 0; close(fd)) test_sleep_ms(1); /* until it drains */
+    assert_true(says_hello(asks, &b));
+    assert_has((char *)b.p, "Connection: close\r\n");
+    assert_true(is_ended(asks, &b));
+    struct pollfd end = {late, POLLIN, 0};
+    assert_int_equal(poll(&end, 1, 10'000), 1);
+    test_sends(late, "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"); /* its end is here, and not read yet */
+    assert_true(is_ended(late, &b) && is_ended(rests, &b));
+    assert_true(test_sends(late, "again")); /* a reset would have answered the first */
+    close(asks), close(rests), close(late);
+    test_server_join(&server);
+    buf_free(&b);
+}
+
 static void many_connections(void **state) {
     enum { WANTED = 5000 };
     struct rlimit rl;
@@ -936,6 +959,7 @@ int main(void) {
         cmocka_unit_test(those_who_do_nothing_make_room),
         cmocka_unit_test(tls_is_told_what_this_is),
         cmocka_unit_test(drain),
+        cmocka_unit_test(drain_and_who_rests),
         cmocka_unit_test(many_connections),
         cmocka_unit_test(chaos),
         cmocka_unit_test(addresses),

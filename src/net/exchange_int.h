@@ -1,0 +1,63 @@
+/* What stands behind an exchange: who brings requests embeds one in what a request is to him, and gives the operations.
+ *
+ *   net_exchange_*, net_sink_*  (exchange.c: may that be called now? does the length fit? what is the account?)
+ *        └─> ops                (http1_exchange.c, local.c: how it travels)
+ */
+#ifndef ORLO_NET_EXCHANGE_INT_H
+#define ORLO_NET_EXCHANGE_INT_H
+
+#include "net/exchange.h"
+#include "net/flow_int.h"
+
+/* A response's head. */
+struct net_head {
+    uint16_t status;
+    const struct net_field *fields;
+    uint32_t fields_count;
+    /* found by net_head_check: */
+    uint64_t content_length; /* UINT64_MAX: no such field */
+    bool has_date, close, has_server;
+    size_t bytes; /* of names and values */
+};
+/* ERR_INVALID: a field is bad, or there are two content-lengths. */
+[[nodiscard]] err net_head_check(struct net_head *h);
+
+/* None is called before the front has seen that it may be; none calls back. */
+struct net_exchange_ops {
+    void (*respond)(struct net_exchange *x, const struct net_head *h);
+    err (*inform)(struct net_exchange *x, const struct net_head *h); /* ERR_AGAIN */
+    size_t (*room)(struct net_exchange *x);                          /* for how much of the body there is some */
+    void (*put)(struct net_exchange *x, str data);                   /* no more of it than there is room for */
+    /* The end of it: the last of the body, which may be more than there is room for, and trailers. */
+    void (*finish)(struct net_exchange *x, str last, const struct net_field *trailers, uint32_t count);
+    void (*abort)(struct net_exchange *x);
+    bool (*retract)(struct net_exchange *x); /* false: something of the response has left */
+    err (*limits)(struct net_exchange *x, uint32_t handler_ms_max, uint64_t body_bytes_max);
+    /* h: its status may become another. ERR_UNSUPPORTED, ERR_USAGE: see net_exchange_upgrade. */
+    err (*upgrade)(struct net_exchange *x, struct net_head *h, const struct net_upgrade *to);
+    str (*peer)(const struct net_exchange *x, uint16_t *port);
+    void (*end)(struct net_exchange *x);
+};
+
+struct net_exchange {
+    const struct net_exchange_ops *ops;
+    struct net_source source; /* whose ops are the kind's own */
+    struct net_sink sink;
+    struct net_request *rq;
+    void (*event)(void *arg, enum net_event event);
+    void *event_arg;
+    uint64_t started_ns, deadline_ns, in_bytes, out_bytes;
+    uint64_t left; /* of the declared content-length; UINT64_MAX: none declared */
+    uint16_t status;
+    uint16_t body_status; /* what the client's body deserves that failed; 0: 400 */
+    uint16_t port;
+    bool live;   /* between on_request and net_exchange_end */
+    bool closed; /* the client is gone, though the owner may not have been told */
+    bool responded, finished;
+    bool no_body;  /* by rule; what is written is dropped */
+    bool aborted;  /* its owner gave the response up, so that it need not be told of its end */
+    bool was_full; /* room was refused: tell when there is some */
+};
+extern const struct net_sink_ops net_exchange_sink_ops; /* of every exchange */
+
+#endif
