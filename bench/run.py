@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Measurements with their bars, peers measured in the same run: ./dev bench [NAME…] [--json]
 
-Names: js-start compile hello guests p3 lifecycle kernels exceptions collected echo idle hostile; none means all. A row is a figure, its bar, where it must end,
+Names: js-start compile hello guests p3 lifecycle kernels exceptions collected echo idle hostile; none means all of these. By its name
+alone: hardening, which builds the program a second time. A row is a figure, its bar, where it must end,
 and a verdict; rows without a bar are there to be read. Times are processor time where requests are counted: other work on the
 machine then disturbs least; rounds of ours and the peer's alternate, and the median of their ratios counts. Servers run on the
 first core, what loads them on the last. Peers (nginx, wasmtime, clang) are measured when on PATH. Nothing here fails a build.
@@ -151,10 +152,10 @@ class Server:
         self.stop()
 
 
-def orlo(wasm, *flags, workers=1, **more):
+def orlo(wasm, *flags, workers=1, program=None, **more):
     port = free_port()
     count = ["--workers", str(workers)] if workers else []
-    return Server("orlo", [ORLO, "serve", wasm, "--listen", f"127.0.0.1:{port}", *count, "--no-access-log", *flags], port, **more)
+    return Server("orlo", [program or ORLO, "serve", wasm, "--listen", f"127.0.0.1:{port}", *count, "--no-access-log", *flags], port, **more)
 
 
 def nginx():
@@ -538,6 +539,29 @@ def hostile():
     successor()
 
 
+def hardening():
+    """What the compiler's and the linker's guards cost (meson.build), by processor time, rounds in turn. position-independent code too."""
+    need("wrk")
+    soft = os.path.join(ROOT, "build-soft")
+    if not os.path.exists(os.path.join(soft, "build.ninja")):
+        subprocess.run(["meson", "setup", soft, "-Dhardening=false", "-Dtests=false", "-Db_pie=false"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(["ninja", "-C", soft, "--quiet", "orlo", "bench/compile_bench"], check=True)
+    with orlo(HTTP_GUEST) as hard, orlo(HTTP_GUEST, program=os.path.join(soft, "orlo")) as without:
+        ratio, us, them = against(hard, without, "/", 64, 1, 9)
+        row("hardening", "hello: processor time, × without", ratio, "×", note=f"at best {min(r['cpu'] for r in us):.2f} to {min(r['cpu'] for r in them):.2f} µs a request")
+    wasm = next((p for p in (os.path.join(GUESTS, "js-fetch.wasm"), HTTP_GUEST) if os.path.exists(p)))
+    best = {BUILD: float("inf"), soft: float("inf")}
+    for _ in range(5):
+        for build in best:
+            out = subprocess.run(["taskset", "-c", SERVER_CORE, os.path.join(build, "bench", "compile_bench"), wasm], capture_output=True, text=True, check=True).stdout
+            s = json.loads(out)
+            best[build] = min(best[build], s["decode_ms"] + s["compile_ms"])
+    row("hardening", f"{os.path.basename(wasm)[:-5]}: validation and compilation, × without", best[BUILD] / best[soft], "×", note=f"at best {best[BUILD]:.1f} to {best[soft]:.1f} ms")
+    sizes = [os.path.getsize(p) for p in (ORLO, os.path.join(soft, "orlo"))]
+    row("hardening", "the program's file, × without", sizes[0] / sizes[1], "×", note=f"{sizes[0] >> 10} to {sizes[1] >> 10} KiB")
+
+
+BY_NAME = {"hardening": hardening}
 BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "collected": collected, "echo": echo, "idle": idle, "hostile": hostile}
 
 
@@ -549,15 +573,15 @@ def main():
         return 0
     JSON = "--json" in args
     names = [a for a in args if a != "--json"]
-    unknown = [n for n in names if n not in BENCHES]
+    unknown = [n for n in names if n not in {**BENCHES, **BY_NAME}]
     if unknown:
-        print(f"bench: no measurement '{unknown[0]}'; there are: {' '.join(BENCHES)}", file=sys.stderr)
+        print(f"bench: no measurement '{unknown[0]}'; there are: {' '.join({**BENCHES, **BY_NAME})}", file=sys.stderr)
         return 64
     os.environ["ORLO_STATE"] = os.path.join(WORK, "state")
     started, broken = time.monotonic(), 0
     for name in names or BENCHES:
         try:
-            BENCHES[name]()
+            {**BENCHES, **BY_NAME}[name]()
         except Absent as e:
             skipped(name, name, str(e))
         except (RuntimeError, OSError, subprocess.SubprocessError) as e:

@@ -9,7 +9,7 @@ import fnmatch, os, re, shutil, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-SHARED = os.path.join(ROOT, "..", "shared")
+FOLDER = os.path.join(os.path.dirname(ROOT), "shared", "spec")  # as meson.build has it
 README = os.path.join(ROOT, "README.md")
 START, END = "<!-- conformance: written by ./dev spec --table -->", "<!-- end of conformance -->"
 
@@ -34,7 +34,7 @@ TARGETS = [
 
 
 def folder_of(suite):
-    return os.path.join(SHARED, "spec", suite[2])
+    return os.path.join(FOLDER, suite[2])
 
 
 def command_of(suite, target):

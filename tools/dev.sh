@@ -10,6 +10,7 @@ verbs() {
     FLAGs are those of `orlo serve`, for instance --listen :9000 (build/orlo serve --help lists them). Ctrl-C stops it.
 ./dev build                 build build/orlo (release)
 ./dev test [-v] [FILTER…]  all tests, or those whose name contains a filter, with ASan and UBSan
+    Packages that are missing: asks before it installs any, as all verbs do but up and ci; as root, or with --install, it just says which.
     The first time builds two trees, about 100 s on two cores; a third, where the tools for
     aarch64 are installed. All tests take minutes more; a filter, seconds.
     On a terminal: one line that moves, and what failed. With -v, or elsewhere: a line for each program, and what was skipped and why.
@@ -48,7 +49,22 @@ persist() {
     "$@"
 }
 
-# Installs the packages of tools/packages.txt for the given needs, if any is missing. Elsewhere than on Debian and its kin, what is
+# Whether to install: up and ci are there for it, root and --install mean it, and on a terminal one can ask. Else says how.
+may_install() { # packages…
+    [[ $verb == up || $verb == ci || -n $install || $(id -u) -eq 0 ]] && return
+    say "missing packages:" "$@"
+    if [[ -t 0 ]] && on_terminal; then
+        local answer
+        read -r -p "dev: install them with sudo apt-get? [Y/n] " answer
+        [[ ${answer:-y} == [yY]* ]] && return
+    fi
+    local first=
+    if [[ "$*" == *:arm64* ]]; then first="sudo dpkg --add-architecture arm64 && sudo apt-get update && "; fi
+    say "to install them: ${first}sudo apt-get install --no-install-recommends $*    (or ./dev $verb --install)"
+    exit 69
+}
+
+# Sees to the packages of tools/packages.txt for the given needs, if any is missing. Elsewhere than on Debian and its kin, what is
 # missing is meson's to say.
 need_packages() {
     command -v dpkg-query >/dev/null && command -v apt-get >/dev/null || return 0
@@ -58,6 +74,7 @@ need_packages() {
     missing=$(comm -23 <(echo "$wanted") <(dpkg-query -W -f='${db:Status-Status} ${Package} ${Architecture}\n' $wanted 2>/dev/null |
         awk -v own="$(dpkg --print-architecture)" '$1 == "installed" { print $2 ($3 == own || $3 == "all" ? "" : ":" $3) }' | sort -u))
     [[ -n $missing ]] || return 0
+    may_install $missing
     [[ $(id -u) -eq 0 ]] || sudo=(sudo)
     if [[ $missing == *:arm64* ]]; then "${sudo[@]}" dpkg --add-architecture arm64; fi
     say "installing with apt, which takes from seconds to some minutes:" $missing
@@ -119,9 +136,14 @@ build_cross() { # targets…
     compile build-arm64 60 "$@"
 }
 
+configure_tests() {
+    configure build
+    configure build-test -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+}
+
 build_tests() {
     build_release orlo tests/spec/orlo-spec tests/node_job_test # a job's sandbox does not fit sanitizers
-    configure build-test -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+    configure_tests
     compile build-test 150
     configure build-threads -Dbuildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
     compile build-threads 70 $(python3 tools/test.py --thread-targets)
@@ -135,6 +157,10 @@ if [[ " $* " == *" --help "* || " $* " == *" -h "* ]] && [[ -n $(help_of "$verb"
     help_of "$verb"
     exit 0
 fi
+install=
+args=()
+for arg in "$@"; do if [[ $arg == --install ]]; then install=yes; else args+=("$arg"); fi; done
+set -- "${args[@]+"${args[@]}"}"
 case $verb in
 up)
     need_packages build
@@ -147,6 +173,8 @@ build)
     ;;
 test)
     need_packages build test fmt
+    configure_tests
+    python3 tools/test.py --names "$@" >/dev/null # before minutes of building
     build_tests
     exec python3 tools/test.py "$@"
     ;;

@@ -5,7 +5,7 @@ Three sources: the unit tests that meson knows (sanitized build), the programs b
 A test program reports in one of three ways: cmocka's closing lines, a line 'N passed, N failed, N skipped', or its exit
 status alone (77: skipped, and its last line is the reason).
 
-Usage: tools/test.py [-v] [FILTER…]. A line for each program, with what was skipped and why; on a terminal, without -v, one line that
+Usage: tools/test.py [-v] [--names] [FILTER…]. A line for each program, with what was skipped and why; on a terminal, without -v, one line that
 moves. What failed is said when it does and again at the end. The whole output of each program is in build-test/logs/.
 """
 import json, os, re, shutil, subprocess, sys, threading, time
@@ -17,7 +17,6 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests"))
 import sanitize
 
-SHARED = os.path.join(ROOT, "..", "shared")
 LOGS = os.path.join(ROOT, "build-test", "logs")
 TIMEOUT_S = 1800
 LANES = 2  # whole-system tests at a time: each waits more than it computes
@@ -77,7 +76,7 @@ def programs():
     yield "callgraph", [py, "tests/callgraph.py"], None
     yield "format", [os.path.join(ROOT, "dev"), "fmt", "--check"], None
     checked_orlo = os.path.join(ROOT, "build-test", "orlo")
-    for suite in ("newcomer", "examples"):
+    for suite in ("build", "newcomer", "examples"):
         yield suite, [py, f"tests/{suite}/run.py", orlo], None
     for build, mark in ((orlo, ""), (checked_orlo, "/sanitized")):
         for suite in ("serve", "attack", "guests", "commands", "sockets"):
@@ -86,7 +85,7 @@ def programs():
         fuzz = [py, "tests/fuzz/run.py", checked_orlo, target, "--seed", "1", "--seconds"]
         yield f"fuzz/{target}", [*fuzz, str(seconds)], None
         yield f"fuzz/{target}/canary", [*fuzz, "10", "--canary"], None
-    suites = [p for p in (os.path.join(SHARED, "spec", s) for s in ("core", "component")) if os.path.exists(p)]
+    suites = [p for p in (os.path.join(conformance.FOLDER, s) for s in ("core", "component")) if os.path.exists(p)]
     yield "spec/canary", [py, "tests/spec/canary.py", spec, *suites, "--count", "50"], None
     for suite in conformance.SUITES:
         yield suite[0], conformance.command_of(suite, conformance.TARGETS[0]), conformance.folder_of(suite)
@@ -95,7 +94,7 @@ def programs():
     checked = os.path.join(ROOT, "build-test", "tests", "spec", "orlo-spec")
     for folder in sorted({conformance.folder_of(s) for s in conformance.SUITES if s[0].startswith("wasi/")}):
         yield f"wasi/{os.path.basename(folder)}/sanitized", [py, "tests/wasi/run.py", checked_orlo, folder], folder
-    yield "spec/sanitized", [checked, *suites], suites[0] if suites else os.path.join(SHARED, "spec", "core")
+    yield "spec/sanitized", [checked, *suites], suites[0] if suites else os.path.join(conformance.FOLDER, "core")
 
 
 def readme_test(results):
@@ -223,17 +222,28 @@ def main():
     if sys.argv[1:] in (["--cross-targets"], ["--thread-targets"]):  # for tools/dev.sh
         print(*(CROSS if sys.argv[1] == "--cross-targets" else THREADS).values())
         return
-    filters = [a for a in sys.argv[1:] if a not in ("-v", "--verbose")]
-    verbose = len(filters) < len(sys.argv[1:]) or not sys.stdout.isatty()
+    filters = [a for a in sys.argv[1:] if not a.startswith("-")]
+    verbose = "-v" in sys.argv or "--verbose" in sys.argv or not sys.stdout.isatty()
     chosen = lambda name: not filters or any(f in name for f in filters)
-    parallel, lanes, absent = [], [], []
+    parallel, lanes, absent, suites_absent = [], [], [], []
+    known = [t[0] for t in unit_tests()] + [p[0] for p in programs()]
+    unknown = [f for f in filters if not any(f in name for name in known)]
+    if unknown:
+        print(f"No test's name contains {' or '.join(unknown)}. There are: {', '.join(sorted(known))}", file=sys.stderr)
+        sys.exit(64)
+    if "--names" in sys.argv:  # what there is to run
+        print(*filter(chosen, known), sep="\n")
+        return
     for test in unit_tests():
+        needs = next((a for a in test[1][1:] if a.startswith(conformance.FOLDER) and not os.path.exists(a)), None)
         if chosen(test[0]):
-            parallel.append(test)
+            suites_absent.append(test[0]) if needs else parallel.append(test)
     for name, cmd, needs in programs():
         if not chosen(name):
             continue
-        if needs and not os.path.exists(needs):
+        if needs and needs.startswith(conformance.FOLDER) and not os.path.exists(needs):
+            suites_absent.append(name)
+        elif needs and not os.path.exists(needs):
             r = Result(name)
             r.skipped = 1
             r.notes.append(f"SKIP {name}: {os.path.relpath(needs, ROOT)} is not here")
@@ -241,8 +251,6 @@ def main():
         else:
             lanes.append((name, cmd, {"MESON_EXE_WRAPPER": " ".join(conformance.TARGETS[1][2])} if name.startswith("aarch64/") else {}, TIMEOUT_S))
 
-    if not parallel and not lanes and not absent:
-        print(f"No test's name contains {' or '.join(filters)}.")
     report = Report(len(parallel) + len(lanes) + len(absent), verbose)
     for r in absent:
         report.add(r)
@@ -255,6 +263,8 @@ def main():
     r = readme_test(report.results)
     if r.passed or r.failed:
         report.add(r)
+    if suites_absent:
+        print(f"\nNot here, and so not run: the public suites of {', '.join(suites_absent)} (README, Conformance, says where they come from)")
     report.end()
     total = [report.total(k) for k in ("passed", "failed", "skipped")]
     print("%d passed, %d failed, %d skipped" % tuple(total))
