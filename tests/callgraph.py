@@ -85,12 +85,12 @@ TOLD = {
     "await_run:fn": ("await_run", r"wasi:(outlet_trailers|forward_verdict|verdict_of_reader)"),
     "notify": ("net_source_tell net_sink_tell", None),
     "event": ("report_gone on_deadline", None),
-    "on_request": ("http1_exchange_begin", None),
+    "on_request": ("http1_exchange_begin begin", None),
     "on_refused": ("http1_exchange_refuse", None),
     "net_upgrade_begin:fn": ("net_upgrade_begin", None),
     "report_no_upgrade:fn": ("report_no_upgrade", None),
     "net_stream_tell:ready": ("net_stream_tell", r"net:on_ready"),
-    "on_change": ("net_fetch_job", None),
+    "on_change": ("net_fetch_job tell_asker", None),
     "on_accept": ("accept_some", None),
 }
 # Public functions that get to one all the same, and say so.
@@ -118,16 +118,17 @@ OTHER = {
                r"|end_(read|write|cancel_\w+|drop_\w+)|error_context_\w*builtin|error_context_debug_message|thread_(index|new_\w+|resume_\w+|suspend\w*|yield\w*))",
     "call_host:fn": None,  # a host function, for code of the guest's that has looked at the stack
     # sources and sinks of net; feeds and drains of 0.3
-    "net_source_peek:peek": r"net:source_peek", "net_source_read:consume": r"net:source_consume", "net_source_consume:consume": r"net:source_consume",
-    "net_source_trailers:trailers": r"net:source_trailers", "net_sink_room:room": r"net:sink_room", "net_sink_write:write": r"net:sink_write",
-    "net_sink_finish:finish": r"net:sink_finish", "net_sink_abort:abort": r"net:sink_abort",
+    "net_source_peek:peek": r"net:(source|local|down)_peek", "net_source_read:consume": r"net:(source|local|down)_consume", "net_source_consume:consume": r"net:(source|local|down)_consume",
+    "net_source_trailers:trailers": r"net:(source|local|down)_trailers", "net_sink_room:room": r"net:(sink|up)_room", "net_sink_write:write": r"net:(sink|up)_write",
+    "net_sink_finish:finish": r"net:(sink|up)_finish", "net_sink_abort:abort": r"net:(sink|up)_abort",
     # what a protocol is to connections, an exchange to its front, a stream to who has it
     "on_ready:ready": r"net:(conn|upgraded)_ready", "net_conn_start:start": r"net:conn_start", "sweep": r"net:(conn|upgraded)_sweep",
     "drain": r"net:(conn|upgraded)_drain", "abandon": r"net:(conn|upgraded)_abandon", "net_conn_make_room:kill": r"net:(conn|upgraded)_kill",
     "net_conn_make_memory:kill": r"net:(conn|upgraded)_kill", "on_sweep:kill": r"net:(conn|upgraded)_kill",
-    "respond": r"net:exchange_respond", "inform": r"net:exchange_inform", "sink_room:room": r"net:exchange_room", "sink_write:room": r"net:exchange_room",
-    "put": r"net:exchange_put", "finish": r"net:exchange_finish", "sink_abort:abort": r"net:exchange_abort", "retract": r"net:exchange_retract",
-    "limits": r"net:exchange_limits", "upgrade": r"net:exchange_upgrade", "peer": r"net:exchange_peer", "end": r"net:exchange_end",
+    "respond": r"net:(exchange|local)_respond", "inform": r"net:(exchange|local)_inform", "sink_room:room": r"net:(exchange|local)_room",
+    "sink_write:room": r"net:(exchange|local)_room", "put": r"net:(exchange|local)_put", "finish": r"net:(exchange|local)_finish",
+    "sink_abort:abort": r"net:(exchange|local)_abort", "retract": r"net:(exchange|local)_retract", "limits": r"net:(exchange|local)_limits",
+    "upgrade": r"net:(exchange|local)_upgrade", "peer": r"net:(exchange|local)_peer", "end": r"net:(exchange|local)_end",
     "recv": r"net:(plain|taken)_recv", "send": r"net:(plain|taken)_send", "sendv": r"net:(plain|taken)_sendv",
     "has_input": r"net:(plain|taken)_has_input", "local": r"net:(plain|taken)_local", "net_stream_listen:listen": r"net:taken_listen",
     "shutdown": r"net:(plain|taken)_shutdown", "net_stream_close:close": r"net:(plain|taken)_close",
@@ -319,7 +320,7 @@ def check(graph):
         if row and graph.short(a) not in row[0].split():
             problems.append(f"{a} calls {field}, which only {row[0]} may")
         passed += bool(row)
-    interface = public("host/host.h") | public("net/loop.h") | public("net/flow.h") | public("net/exchange.h") | public("net/stream.h") | public("net/server.h") | public("net/client.h") | {"host_bound"}
+    interface = public("host/host.h") | public("net/loop.h") | public("net/flow.h") | public("net/exchange.h") | public("net/stream.h") | public("net/local.h") | public("net/server.h") | public("net/client.h") | {"host_bound"}
     telling = {a for a, field in graph.through if field in TOLD and not TOLD[field][1]} | {"host/note.c:tell"}
     for t in sorted(telling):
         if t not in graph.bytes:

@@ -22,6 +22,9 @@ struct net_head {
 /* ERR_INVALID: a field is bad, or there are two content-lengths. */
 [[nodiscard]] err net_head_check(struct net_head *h);
 
+/* Of one that is to be sent: whether it can be at all, and its content_length (UINT64_MAX: none is declared). The errors: net_fetch_new. */
+[[nodiscard]] enum net_error net_request_check(struct net_request *rq);
+
 /* None is called before the front has seen that it may be; none calls back. */
 struct net_exchange_ops {
     void (*respond)(struct net_exchange *x, const struct net_head *h);

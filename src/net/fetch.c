@@ -441,34 +441,18 @@ void net_fetch_job(struct net_job *job) {
 
 /* ---- for the owner ---- */
 
-static bool authority_ok(str a) {
-    if (!a.n) return false;
-    for (size_t i = 0; i < a.n; i++)
-        if (!(http1_class[a.p[i]] & CLASS_HOST)) return false;
-    return true;
-}
-
-static bool target_ok(str path) {
-    if (path.n && path.p[0] != '/' && !str_eqc(path, "*")) return false;
-    for (size_t i = 0; i < path.n; i++)
-        if (!(http1_class[path.p[i]] & CLASS_TARGET)) return false;
-    return true;
-}
-
+/* *length: of the body, as a content-length declares; UINT64_MAX: none does. */
 static enum net_error check(const struct net_fetch_request *rq, uint64_t *length) {
-    bool http = str_eqc(rq->scheme, "http") || str_eqc(rq->scheme, "https");
-    *length = UINT64_MAX;
-    if (!net_token_ok(rq->method) || str_eqc(rq->method, "CONNECT")) return NET_HTTP_REQUEST_METHOD_INVALID;
-    if (!http || !authority_ok(rq->authority) || !target_ok(rq->path)) return NET_HTTP_REQUEST_URI_INVALID;
-    for (uint32_t i = 0; i < rq->fields_count; i++) {
-        const struct net_field *h = &rq->fields[i];
-        if (!net_field_name_ok(h->name) || !net_field_value_ok(h->value)) return NET_HTTP_PROTOCOL_ERROR;
-        if (!str_eq_nocase(h->name, STR("content-length"))) continue;
-        uint64_t n;
-        if (*length != UINT64_MAX || !str_to_u64(h->value, &n) || n > INT64_MAX) return NET_HTTP_REQUEST_BODY_SIZE;
-        *length = n;
-    }
-    return !rq->has_body && *length != UINT64_MAX && *length ? NET_HTTP_REQUEST_BODY_SIZE : NET_OK;
+    struct net_request r = {.method = rq->method,
+                            .scheme = rq->scheme,
+                            .authority = rq->authority,
+                            .path = rq->path,
+                            .fields = rq->fields,
+                            .fields_count = rq->fields_count,
+                            .has_body = rq->has_body};
+    enum net_error e = net_request_check(&r);
+    *length = r.content_length;
+    return e;
 }
 
 static bool has_field(const struct net_fetch_request *rq, str name) {

@@ -76,3 +76,35 @@ err net_head_check(struct net_head *r) {
     r->bytes = bytes;
     return ERR_OK;
 }
+
+/* ---- requests that are to be sent ---- */
+
+static bool authority_ok(str a) {
+    if (!a.n) return false;
+    for (size_t i = 0; i < a.n; i++)
+        if (!(http1_class[a.p[i]] & CLASS_HOST)) return false;
+    return true;
+}
+
+static bool target_ok(str path) {
+    if (path.n && path.p[0] != '/' && !str_eqc(path, "*")) return false;
+    for (size_t i = 0; i < path.n; i++)
+        if (!(http1_class[path.p[i]] & CLASS_TARGET)) return false;
+    return true;
+}
+
+enum net_error net_request_check(struct net_request *rq) {
+    bool http = str_eqc(rq->scheme, "http") || str_eqc(rq->scheme, "https");
+    rq->content_length = UINT64_MAX;
+    if (!net_token_ok(rq->method) || str_eqc(rq->method, "CONNECT")) return NET_HTTP_REQUEST_METHOD_INVALID;
+    if (!http || !authority_ok(rq->authority) || !target_ok(rq->path)) return NET_HTTP_REQUEST_URI_INVALID;
+    for (uint32_t i = 0; i < rq->fields_count; i++) {
+        const struct net_field *h = &rq->fields[i];
+        if (!net_field_name_ok(h->name) || !net_field_value_ok(h->value)) return NET_HTTP_PROTOCOL_ERROR;
+        if (!str_eq_nocase(h->name, STR("content-length"))) continue;
+        uint64_t n;
+        if (rq->content_length != UINT64_MAX || !str_to_u64(h->value, &n) || n > INT64_MAX) return NET_HTTP_REQUEST_BODY_SIZE;
+        rq->content_length = n;
+    }
+    return !rq->has_body && rq->content_length != UINT64_MAX && rq->content_length ? NET_HTTP_REQUEST_BODY_SIZE : NET_OK;
+}

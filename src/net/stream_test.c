@@ -1,98 +1,6 @@
 /* Streams of another kind than sockets under the protocol: a peer in memory, whose bytes come in pieces of any size and are taken in pieces of any
  * size; and connections that were handed over. All on this thread: what a peer sees depends on nothing but the pieces. */
-#include "net/net_test.h"
-#include "net/server_int.h"
-
-/* ---- a stream in memory ---- */
-
-struct peer {
-    struct net_stream s;
-    struct net_loop *loop;
-    struct net_job job; /* makes what fell short possible again, a turn later */
-    const char *in;     /* what the peer says */
-    size_t in_n, in_at, piece;
-    bool ends;      /* and then no more */
-    bool stalls;    /* takes nothing */
-    bool refuses;   /* the stream fails when it is written to */
-    struct buf out; /* what it hears */
-    bool shut, closed, reset;
-    uint32_t waits;
-};
-
-static struct peer *of(struct net_stream *s) { return container_of(s, struct peer, s); }
-
-static ssize_t fell_short(struct peer *p) {
-    p->waits++;
-    net_job_queue(p->loop, &p->job);
-    return NET_STREAM_WAIT;
-}
-
-static ssize_t peer_recv(struct net_stream *s, void *to, size_t n) {
-    struct peer *p = of(s);
-    if (!s->readable) return fell_short(p);
-    n = MIN(MIN(n, p->piece), p->in_n - p->in_at);
-    s->readable = false;
-    if (!n) return p->ends ? 0 : NET_STREAM_WAIT;
-    memcpy(to, p->in + p->in_at, n);
-    p->in_at += n;
-    net_job_queue(p->loop, &p->job);
-    return (ssize_t)n;
-}
-
-static ssize_t peer_send(struct net_stream *s, const void *from, size_t n) {
-    struct peer *p = of(s);
-    s->failed |= p->refuses;
-    if (s->failed) return NET_STREAM_FAILED;
-    if (!s->writable || p->stalls) {
-        s->writable = false;
-        return p->stalls ? NET_STREAM_WAIT : fell_short(p);
-    }
-    s->writable = n <= p->piece;
-    n = MIN(n, p->piece);
-    buf_put(&p->out, from, n);
-    if (!s->writable) net_job_queue(p->loop, &p->job);
-    return (ssize_t)n;
-}
-
-static ssize_t peer_sendv(struct net_stream *s, const struct iovec *parts, int count) {
-    ssize_t all = 0;
-    for (int i = 0; i < count; i++) {
-        if (!parts[i].iov_len) continue;
-        ssize_t n = peer_send(s, parts[i].iov_base, parts[i].iov_len);
-        if (n > 0) all += n;
-        if (n != (ssize_t)parts[i].iov_len) return all ? all : n;
-    }
-    return all;
-}
-
-static bool peer_has_input(struct net_stream *s) { return of(s)->in_at < of(s)->in_n; }
-static bool peer_local(struct net_stream *s, struct net_addr *out) { return false; }
-static void peer_shutdown(struct net_stream *s) {
-    struct peer *p = of(s);
-    p->shut = p->ends = true; /* as a client that hangs up when it hears no more */
-    net_job_queue(p->loop, &p->job);
-}
-static void peer_close(struct net_stream *s, bool reset) {
-    of(s)->closed = true;
-    of(s)->reset = reset;
-    net_job_cancel(&of(s)->job);
-}
-
-static const struct net_stream_ops peer_ops = {.recv = peer_recv,
-                                               .send = peer_send,
-                                               .sendv = peer_sendv,
-                                               .has_input = peer_has_input,
-                                               .local = peer_local,
-                                               .shutdown = peer_shutdown,
-                                               .close = peer_close};
-
-static void peer_job(struct net_job *job) {
-    struct peer *p = container_of(job, struct peer, job);
-    p->s.writable |= !p->stalls;
-    p->s.readable = true;
-    p->s.half_closed = p->ends;
-    net_stream_tell(&p->s);
-}
+#include "net/peer_test.h"
 
 /* ---- the server ---- */
 
@@ -187,21 +95,8 @@ static void stop(void) {
     net_loop_free(loop);
 }
 
-static void join(struct peer *p, const char *says, size_t piece) {
-    struct sockaddr_in from = {.sin_family = AF_INET, .sin_port = htons(4711), .sin_addr.s_addr = htonl(0xc0000201)};
-    *p = (struct peer){.s = {.ops = &peer_ops, .writable = true}, .loop = loop, .in = says, .in_n = strlen(says), .piece = piece};
-    p->job.fn = peer_job;
-    struct net_conn *c = net_conn_new(server, &from, sizeof from);
-    c->stream = &p->s;
-    net_conn_start(c);
-    net_job_queue(loop, &p->job);
-}
-
-static const char *heard(struct peer *p) {
-    buf_putc(&p->out, 0);
-    p->out.n--;
-    return (const char *)p->out.p;
-}
+static void join(struct peer *p, const char *says, size_t piece) { peer_join(p, server, loop, str_c(says), piece); }
+static const char *heard(struct peer *p) { return peer_heard(p); }
 
 static size_t count(const char *text, const char *part) {
     size_t n = 0;
