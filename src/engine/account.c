@@ -92,4 +92,4 @@ void engine_room(struct engine *e) {
     if (e->config.on_ready) e->config.on_ready(e->config.on_ready_arg);
 }
 
-bool engine_holds(const struct engine *e) { return e->alive || e->cleaning; }
+bool engine_holds(const struct engine *e) { return e->alive || e->cleaning || e->released; }

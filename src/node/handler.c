@@ -24,8 +24,8 @@ struct request {
     struct request *next; /* of the AFTER, the WAITING or the free list */
     struct request *prev; /* of the WAITING list */
     enum { BY_NOBODY, BY_DEADLINE, BY_CLIENT } killed;
-    uint64_t started_ns;
-    uint32_t pulse; /* of node_pulse_begin */
+    uint64_t started_ns; /* if there is an access log */
+    uint32_t pulse;      /* of node_pulse_begin */
     char id[NODE_ID_BYTES + 1];
     uint8_t *redirect; /* where the run before redirected to; heap */
     size_t redirect_n;
@@ -294,7 +294,7 @@ static struct request *new_request(struct node_handler *h, struct net_exchange *
     r->killed = BY_NOBODY;
     r->redirect = NULL;
     r->redirect_n = r->redirects = 0;
-    r->started_ns = clock_mono_ns();
+    if (h->access_log) r->started_ns = clock_mono_ns();
     new_id(h, r->id);
     r->pulse = node_pulse_begin(0, r->id);
     r->out.stream = "stdout", r->err.stream = "stderr";

@@ -230,7 +230,6 @@ str wasi_run_request_id(const struct wasi_run *run) {
 void wasi_run_finished(struct wasi_run *run) {
     struct wasi_app *app = run->app;
     wasi_notice_folder_if_failed(run);
-    run->outcome.instance_ns = clock_mono_ns() - run->started_ns;
     run->next = app->finished;
     app->finished = run;
     net_loop_wake(app->loop);
@@ -272,7 +271,6 @@ static bool start_alone(struct wasi_run *run) {
 struct wasi_run *wasi_start(struct wasi_app *app, const struct wasi_run_config *config) {
     struct wasi_run *run = new_run(app);
     run->config = *config;
-    run->started_ns = clock_mono_ns();
     if (app->ops->own ? app->ops->own->start(run) : start_alone(run)) {
         app->alive++;
         return run;

@@ -94,7 +94,6 @@ struct wasi_outcome {
     char text[256];                        /* empty, or why; for the log */
     str redirect;                          /* path and query; valid until wasi_run_free */
     const struct engine_trap_record *trap; /* of the run's instance; valid until wasi_run_free. NULL without a trap */
-    uint64_t instance_ns;                  /* wall time from wasi_start until the guest's last instruction */
 };
 
 struct wasi_run_config {

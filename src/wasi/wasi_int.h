@@ -64,7 +64,6 @@ struct wasi_run {
     void *state; /* the kind's */
     struct wasi_outcome outcome;
     bool ended, killed;
-    uint64_t started_ns;
     struct net_quota outgoing;     /* requests of its own under way */
     struct wasi_p3_fetch *fetches; /* of those, what a 0.3 guest sent */
     uint32_t notices;              /* logged since notices_since_ns: notice.h */

@@ -3,13 +3,19 @@
 #include <stdlib.h>
 
 /* Fields of the connection, which a guest neither sees nor sets (RFC 9110 §7.6.1), and Host, which is the authority. */
-static const char *const forbidden[] = {
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "transfer-encoding",
-    "upgrade",    "host",       "http2-settings"};
+static const str forbidden[] = {STR_INIT("connection"),
+                                STR_INIT("keep-alive"),
+                                STR_INIT("proxy-authenticate"),
+                                STR_INIT("proxy-authorization"),
+                                STR_INIT("proxy-connection"),
+                                STR_INIT("transfer-encoding"),
+                                STR_INIT("upgrade"),
+                                STR_INIT("host"),
+                                STR_INIT("http2-settings")};
 
 static bool is_forbidden(str name) {
     for (size_t i = 0; i < ARRAY_COUNT(forbidden); i++)
-        if (str_eq_nocase(name, str_c(forbidden[i]))) return true;
+        if (str_eq_nocase(name, forbidden[i])) return true;
     return false;
 }
 

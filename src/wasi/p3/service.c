@@ -369,7 +369,7 @@ static struct home *home_new(struct service *s) {
     else h = malloc(sizeof *h);
     ENSURE(h);
     *h = (struct home){.service = s};
-    h->resident = (struct wasi_run){.app = s->app, .mem = mem, .started_ns = clock_mono_ns()};
+    h->resident = (struct wasi_run){.app = s->app, .mem = mem};
     h->resident.config = (struct wasi_run_config){
         .stdin_fd = -1, .out = {.fd = -1, .write = home_out, .arg = h}, .err = {.fd = -1, .write = home_err, .arg = h}};
     h->resident.outgoing.max = (uint32_t)(s->app->config.limits->outgoing_max * MIN(capacity(s), (uint64_t)1000));
