@@ -45,7 +45,7 @@ static void *scripted_main(void *arg) {
 
 static void scripted_start(struct scripted *s, int connections, const char *const *steps) {
     *s = (struct scripted){.steps = steps, .connections = connections};
-    assert_int_equal(net_listen(STR("127.0.0.1:0"), false, &s->fd, &s->port, NULL), ERR_OK);
+    s->fd = test_listen(&s->port);
     fcntl(s->fd, F_SETFL, 0); /* blocking */
     pthread_create(&s->thread, NULL, scripted_main, s);
 }
@@ -478,7 +478,7 @@ static void nobody_there(void **state) {
     int fd;
     uint16_t port;
     struct result r = {0};
-    assert_int_equal(net_listen(STR("127.0.0.1:0"), false, &fd, &port, NULL), ERR_OK);
+    fd = test_listen(&port);
     close(fd);
     struct net_fetch_request rq = request(port, "GET", "/");
     run(&r, &rq);
@@ -741,7 +741,7 @@ static void tls(void **state) {
     }
     int fd;
     uint16_t port;
-    assert_int_equal(net_listen(STR("127.0.0.1:0"), false, &fd, &port, NULL), ERR_OK);
+    fd = test_listen(&port);
     close(fd);
     snprintf(command, sizeof command,
              "openssl s_server -accept 127.0.0.1:%u -key %s/key -cert %s/cert -www >%s/log 2>&1 & echo $! >%s/pid; sleep 0.5",

@@ -401,7 +401,8 @@ static void over_a_stream(void **state) {
     loop = net_loop_new();
     struct net_server *server;
     struct diag d = DIAG_INIT;
-    struct net_server_config config = {.loop = loop, .listen = STR("127.0.0.1:0"), .on_request = on_request};
+    uint16_t port;
+    struct net_server_config config = {.loop = loop, .fd = test_listen(&port), .on_request = on_request};
     if (net_server_new(&config, &server, &d) != ERR_OK) fail_msg("%s", d.text);
     for (size_t i = 0; i < ARRAY_COUNT(asks); i++)
         for (size_t k = 0; k < ARRAY_COUNT(pieces); k++) {

@@ -30,6 +30,17 @@ static inline int test_connect(uint16_t port) {
     return fd;
 }
 
+/* Listens on some port of the loopback. */
+static inline int test_listen(uint16_t *port) {
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&a, n) == 0 && listen(fd, 1024) == 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+    *port = ntohs(a.sin_port);
+    return fd;
+}
+
 static inline bool test_send(int fd, const void *p, size_t n) {
     for (size_t at = 0; at < n;) {
         ssize_t k = send(fd, (const char *)p + at, n - at, MSG_NOSIGNAL);
@@ -95,7 +106,7 @@ static inline void test_server_start(struct test_server *t, struct net_server_co
     *t = (struct test_server){0};
     t->loop = net_loop_new();
     c.loop = t->loop;
-    if (!c.listen.n && c.fd <= 0) c.listen = STR("127.0.0.1:0");
+    if (!c.fd) c.fd = test_listen(&t->port);
     c.arg = t;
     err e = net_server_new(&c, &t->server, &d);
     if (e != ERR_OK) fail_msg("%s", d.text);

@@ -1,92 +1,12 @@
-/* server: the listening socket, the set of connections, their deadlines, draining. */
+/* server: accepts, and has the set of connections: their number, their deadlines, draining. */
 #include "net/server_int.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-/* ---- addresses ---- */
-
-static err split_address(str address, char host[256], char port[16], struct diag *d) {
-    size_t colon = address.n;
-    while (colon && address.p[colon - 1] != ':') colon--;
-    str h = str_sub(address, 0, colon ? colon - 1 : 0), p = str_sub(address, colon, address.n);
-    if (h.n >= 2 && h.p[0] == '[' && h.p[h.n - 1] == ']') h = str_sub(h, 1, h.n - 2);
-    else if (str_find(h, ':') < h.n) colon = 0;
-    uint64_t number;
-    if (!colon || !str_to_u64(p, &number) || number > 65535 || h.n >= 256 || str_find(h, 0) < h.n)
-        return diag_set(d, ERR_INVALID, DIAG_NOWHERE,
-                        "\"" STR_FMT "\" is no address to listen on: write HOST:PORT, [IPV6]:PORT or :PORT", STR_ARG(address));
-    snprintf(host, 256, STR_FMT, STR_ARG(h));
-    snprintf(port, 16, "%u", (unsigned)number);
-    return ERR_OK;
-}
-
-static int listen_on(const struct addrinfo *a, bool reuse_port, bool both) {
-    enum { BACKLOG = 1024 };
-    int one = 1, zero = 0;
-    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (reuse_port) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
-    if (a->ai_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, both ? &zero : &one, sizeof one);
-    if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0) return fd;
-    int why = errno;
-    close(fd);
-    errno = why;
-    return -1;
-}
-
-static uint16_t port_of(int fd) {
-    struct sockaddr_storage a;
-    socklen_t n = sizeof a;
-    if (getsockname(fd, (struct sockaddr *)&a, &n) != 0) return 0;
-    return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port : ((struct sockaddr_in *)&a)->sin_port);
-}
-
-static err listen_failed(int why, str address, struct diag *d) {
-    if (why == EADDRINUSE)
-        return diag_set(d, ERR_BUSY, DIAG_NOWHERE,
-                        "cannot listen on " STR_FMT ": the port is in use by another program; choose another port",
-                        STR_ARG(address));
-    if (why == EACCES || why == EPERM)
-        return diag_set(d, ERR_DENIED, DIAG_NOWHERE,
-                        "cannot listen on " STR_FMT ": not permitted (ports below 1024 need privileges)", STR_ARG(address));
-    if (why == EADDRNOTAVAIL)
-        return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "cannot listen on " STR_FMT ": this machine has no such address",
-                        STR_ARG(address));
-    return diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot listen on " STR_FMT ": %s", STR_ARG(address), strerror(why));
-}
-
-err net_listen(str address, bool reuse_port, int *fd, uint16_t *port, struct diag *d) {
-    char host[256], service[16];
-    TRY(split_address(address, host, service, d));
-    bool any = !host[0];
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list;
-    int e = getaddrinfo(any ? "::" : host, service, &hints, &list);
-    if (e == 0) {
-        int why = 0;
-        *fd = -1;
-        for (struct addrinfo *a = list; a && *fd < 0; a = a->ai_next)
-            if ((*fd = listen_on(a, reuse_port, any)) < 0 && (!why || why == EADDRNOTAVAIL || why == EAFNOSUPPORT)) why = errno;
-        freeaddrinfo(list);
-        if (*fd < 0 && any && (why == EAFNOSUPPORT || why == EADDRNOTAVAIL)) {
-            /* No IPv6 here. */
-            struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(service))};
-            struct addrinfo a = {.ai_family = AF_INET, .ai_addr = (struct sockaddr *)&in4, .ai_addrlen = sizeof in4};
-            *fd = listen_on(&a, reuse_port, false);
-            why = errno;
-        }
-        if (*fd < 0) return listen_failed(why, address, d);
-        if (port) *port = port_of(*fd);
-        return ERR_OK;
-    }
-    return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "cannot listen on " STR_FMT ": %s", STR_ARG(address), gai_strerror(e));
-}
 
 /* ---- connections ---- */
 
@@ -218,21 +138,20 @@ static void set_defaults(struct net_server *s, const struct net_server_config *c
 }
 
 static err open_epoll(struct net_server *s, struct diag *d) {
-    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event ev = {EPOLLIN, {.ptr = s}};
+    if (fcntl(s->listen_fd, F_SETFL, fcntl(s->listen_fd, F_GETFL) | O_NONBLOCK) != 0)
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "descriptor %d is no listening socket: %s", s->listen_fd, strerror(errno));
+    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (s->epoll_fd < 0 || epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->listen_fd, &ev) != 0)
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot watch the listening socket: %s", strerror(errno));
     return ERR_OK;
 }
 
-static void name_address(struct net_server *s) {
-    struct sockaddr_storage a = {0};
+static uint16_t port_of(int fd) {
+    struct sockaddr_storage a;
     socklen_t n = sizeof a;
-    char host[INET6_ADDRSTRLEN] = "?", port[8] = "0";
-    if (getsockname(s->listen_fd, (struct sockaddr *)&a, &n) == 0)
-        getnameinfo((struct sockaddr *)&a, n, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
-    s->port = port_of(s->listen_fd);
-    snprintf(s->address, sizeof s->address, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+    if (getsockname(fd, (struct sockaddr *)&a, &n) != 0) return 0;
+    return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port : ((struct sockaddr_in *)&a)->sin_port);
 }
 
 err net_server_new(const struct net_server_config *config, struct net_server **out, struct diag *d) {
@@ -244,26 +163,18 @@ err net_server_new(const struct net_server_config *config, struct net_server **o
     s->conns.next = s->conns.prev = &s->conns;
     for (int i = 0; i < NET_UNSERVED_COUNT; i++) s->unserved[i] = (struct net_ring){&s->unserved[i], &s->unserved[i]};
     s->drained_job.fn = drained;
-    err e = ERR_OK;
     s->listen_fd = config->fd;
-    if (config->fd <= 0) e = net_listen(config->listen, config->reuse_port, &s->listen_fd, NULL, d);
-    else if (fcntl(config->fd, F_SETFL, fcntl(config->fd, F_GETFL) | O_NONBLOCK) != 0)
-        e = diag_set(d, ERR_IO, DIAG_NOWHERE, "descriptor %d is no listening socket: %s", config->fd, strerror(errno));
-    if (e != ERR_OK) {
-        free(s);
-        return e;
-    }
-    e = open_epoll(s, d);
+    s->epoll_fd = -1;
+    err e = open_epoll(s, d);
     if (e != ERR_OK) {
         if (s->epoll_fd >= 0) close(s->epoll_fd);
-        if (config->fd <= 0) close(s->listen_fd);
         free(s);
         return e;
     }
     int one = 1;
     setsockopt(s->listen_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* connections inherit it */
     s->spare_fd = eventfd(0, EFD_CLOEXEC);
-    name_address(s);
+    s->port = port_of(s->listen_fd);
     ENSURE(uv_poll_init(&s->loop->uv, &s->poll, s->epoll_fd) == 0 && uv_timer_init(&s->loop->uv, &s->sweep) == 0);
     uv_poll_start(&s->poll, UV_READABLE, on_events);
     uv_timer_start(&s->sweep, on_sweep, s->sweep_ms, s->sweep_ms);
@@ -274,7 +185,6 @@ err net_server_new(const struct net_server_config *config, struct net_server **o
 }
 
 uint16_t net_server_port(const struct net_server *s) { return s->port; }
-str net_server_address(const struct net_server *s) { return str_c(s->address); }
 struct net_server_stats net_server_stats(const struct net_server *s) {
     return s->stats;
 }

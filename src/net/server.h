@@ -10,16 +10,14 @@ struct net_server;
 /* 0 means the default that stands behind each; NET_NO_LIMIT switches a deadline off. */
 struct net_server_config {
     struct net_loop *loop;
-    str listen;               /* "127.0.0.1:8080", "[::1]:8080", "localhost:0", ":8080" (all addresses, both families) */
-    int fd;                   /* > 0: a listening socket to take over (it is closed with the server); `listen` is only its name */
-    bool reuse_port;          /* SO_REUSEPORT: one socket per worker on the same port */
-    bool tls_upstream;        /* requests came by TLS to somebody before us: scheme is https */
-    uint32_t connections_max; /* 10,000; above, one on which nobody is served makes room; is there none: 503 and closed */
-    uint32_t header_ms_max;   /* 10,000: from the first byte of a request to the end of its head */
-    uint32_t body_ms_max;     /* 30,000: between two reads of the body's bytes while the handler waits for them */
-    uint32_t idle_ms_max;     /* 60,000: between requests */
-    uint32_t handler_ms_max;  /* 60,000: from head to end of the response; then NET_EVENT_DEADLINE */
-    uint32_t write_ms_max;    /* 30,000: no byte of the response accepted by the client */
+    int fd;                      /* that listens; taken: closed with the server, or when it drains */
+    bool tls_upstream;           /* requests came by TLS to somebody before us: scheme is https */
+    uint32_t connections_max;    /* 10,000; above, one on which nobody is served makes room; is there none: 503 and closed */
+    uint32_t header_ms_max;      /* 10,000: from the first byte of a request to the end of its head */
+    uint32_t body_ms_max;        /* 30,000: between two reads of the body's bytes while the handler waits for them */
+    uint32_t idle_ms_max;        /* 60,000: between requests */
+    uint32_t handler_ms_max;     /* 60,000: from head to end of the response; then NET_EVENT_DEADLINE */
+    uint32_t write_ms_max;       /* 30,000: no byte of the response accepted by the client */
     uint32_t half_closed_ms_max; /* 5,000: the client shut down its sending side before it had the answer; then it is gone */
     uint32_t head_bytes_max;     /* 64 KiB: request line and header section; above: 431 */
     uint32_t target_bytes_max;   /* 16 KiB: above: 414 */
@@ -38,12 +36,9 @@ struct net_server_config {
     void (*on_refused)(str peer, uint16_t status, const char *why, void *arg);
     void *arg;
 };
-/* ERR_BUSY: the port is in use; ERR_DENIED: not permitted; ERR_INVALID: bad address; ERR_NOT_FOUND: no such host; ERR_IO. */
+/* ERR_IO: fd is nothing that listens, and still the caller's. */
 [[nodiscard]] err net_server_new(const struct net_server_config *config, struct net_server **out, struct diag *d);
-/* A listening socket without a server, for a supervisor to pass on (close-on-exec set). *port: as chosen, if not NULL. */
-[[nodiscard]] err net_listen(str address, bool reuse_port, int *fd, uint16_t *port, struct diag *d);
 uint16_t net_server_port(const struct net_server *s);
-str net_server_address(const struct net_server *s); /* "127.0.0.1:8080"; lives as long as the server */
 /* Stops accepting, closes idle connections (keep_idle: leaves them for one more request), answers what is in flight with
  * Connection: close. on_drained when no connection is left, or after ms_max, when the rest is cut off. */
 void net_server_drain(struct net_server *s, uint32_t ms_max, bool keep_idle, void (*on_drained)(void *arg), void *arg);

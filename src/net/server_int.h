@@ -124,7 +124,6 @@ struct net_server {
     uint64_t held_bytes; /* of connections: heads, bodies, responses */
     struct http1_date date;
     struct net_server_stats stats;
-    char address[64];
     char name[64];
     uint16_t port;
 };

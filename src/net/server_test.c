@@ -566,8 +566,8 @@ static void a_body_comes_in_turns(void **state) {
     enum { TURN = 128 << 10, PIECE = 64 << 10 };
     struct buf b = {0};
     pthread_t sender;
-    int listening, room = 1 << 20;
-    assert_int_equal(net_listen(STR("127.0.0.1:0"), false, &listening, NULL, NULL), ERR_OK);
+    uint16_t port;
+    int listening = test_listen(&port), room = 1 << 20;
     setsockopt(listening, SOL_SOCKET, SO_RCVBUF, &room, sizeof room); /* so that the kernel always has more, too */
     start((struct net_server_config){.fd = listening});
     int fd = test_connect(server.port);
@@ -913,33 +913,18 @@ static void chaos(void **state) {
     assert_int_equal(server.stats.idle, 0);
 }
 
-static void addresses(void **state) {
+static void no_listener(void **state) {
+    struct net_loop *l = net_loop_new();
+    struct net_server *s;
     struct diag d = DIAG_INIT;
-    int fd, fd2;
-    uint16_t port;
-    static const char *const bad[] = {"", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", "::1:80", "[::1]", "host:80:90"};
-    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) assert_int_equal(net_listen(str_c(bad[i]), false, &fd, NULL, &d), ERR_INVALID);
-    assert_int_equal(net_listen(STR("127.0.0.1:0"), false, &fd, &port, NULL), ERR_OK);
-    assert_true(port != 0);
-    char again[32];
-    snprintf(again, sizeof again, "127.0.0.1:%u", port);
-    d = (struct diag)DIAG_INIT;
-    assert_int_equal(net_listen(str_c(again), false, &fd2, NULL, &d), ERR_BUSY);
-    assert_has(d.text, "in use");
-    /* An inherited socket serves. */
-    struct buf b = {0};
-    start((struct net_server_config){.fd = fd});
-    assert_int_equal(server.port, port);
-    assert_string_equal((const char *)net_server_address(server.server).p, again);
-    assert_has(talk("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", &b), "hello\n");
-    test_server_stop(&server);
-    /* All addresses, both families; two sockets on a port. */
-    assert_int_equal(net_listen(STR(":0"), true, &fd, &port, NULL), ERR_OK);
-    snprintf(again, sizeof again, ":%u", port);
-    assert_int_equal(net_listen(str_c(again), true, &fd2, NULL, NULL), ERR_OK);
-    close(fd);
-    close(fd2);
-    buf_free(&b);
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    close(fds[0]), close(fds[1]);
+    struct net_server_config c = {.loop = l, .fd = fds[0], .on_request = on_request};
+    assert_int_equal(net_server_new(&c, &s, &d), ERR_IO);
+    assert_has(d.text, "no listening socket");
+    assert_null(s);
+    net_loop_free(l);
 }
 
 int main(void) {
@@ -962,7 +947,7 @@ int main(void) {
         cmocka_unit_test(drain_and_who_rests),
         cmocka_unit_test(many_connections),
         cmocka_unit_test(chaos),
-        cmocka_unit_test(addresses),
+        cmocka_unit_test(no_listener),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,7 +69,8 @@ static void start(struct net_server_config c) {
     closes_at_once = false;
     loop = net_loop_new();
     c.loop = loop;
-    c.listen = STR("127.0.0.1:0");
+    uint16_t port;
+    c.fd = test_listen(&port);
     c.on_request = on_request;
     if (net_server_new(&c, &server, &d) != ERR_OK) fail_msg("%s", d.text);
 }

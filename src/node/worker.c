@@ -65,7 +65,6 @@ static err open_servers(struct worker *w, struct diag *d) {
     for (uint32_t i = 0; i < sockets->fds.n; i++) {
         struct net_server_config config = {
             .loop = w->guest.loop,
-            .listen = sockets->shown,
             .fd = sockets->fds.p[i],
             .connections_max = ms_of(l->connections_max),
             .header_ms_max = ms_of(l->header_ms_max),
