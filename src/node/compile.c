@@ -8,6 +8,7 @@
 #include "link/link.h"
 #include "node/jobs.h"
 #include "node/node_int.h"
+#include "wasi/wasi.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -33,6 +34,16 @@ err node_compile_job(const struct node_message *what, int in, int out, struct no
     err e = link_file((str){p, m->bytes}, &options, out, &stats, d);
     result->kind = kind_of_this;
     return e;
+}
+
+err node_look_job(const struct node_message *what, int in, int out, struct node_job_result *result) {
+    struct abi_key_public key;
+    struct abi_image im;
+    memcpy(key.bytes, what->look.key, sizeof key.bytes);
+    TRY(abi_image_open(fcntl(in, F_DUPFD_CLOEXEC, 3), &key, &im, &result->diag));
+    result->kind = (uint32_t)wasi_kind_of(&im);
+    abi_image_close(&im);
+    return ERR_OK;
 }
 
 static int new_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }

@@ -25,6 +25,30 @@ void node_limits_fill(struct node_limits *limits) {
     if (!limits->node_memory_bytes_max) limits->node_memory_bytes_max = node_machine_memory() / 4 * 3;
 }
 
+void node_settings_write(struct buf *to, const struct node_limits *limits) {
+    app_limits_write(to, &limits->app);
+#define PUT_APP(field)
+#define PUT_NODE(field) buf_put(to, &limits->field, 8);
+#define PUT_CONNECTION(field) PUT_NODE(field)
+#define PUT_COMPILE(field) PUT_NODE(field)
+#define SETTING(scope, field, ...) PUT_##scope(field)
+#include "app/settings.def"
+#undef SETTING
+}
+
+/* The node's own are what the supervisor filled in: workers 0 is one per core. */
+void node_settings_read(struct rd *from, struct node_limits *limits) {
+    app_limits_read(from, &limits->app);
+#define GET_APP(field)
+#define GET_NODE(field) limits->field = rd_u64le(from);
+#define GET_CONNECTION(field) GET_NODE(field)
+#define GET_COMPILE(field) GET_NODE(field)
+#define SETTING(scope, field, ...) GET_##scope(field)
+#include "app/settings.def"
+#undef SETTING
+    if (rd_left(from)) rd_fail(from, "bytes behind the settings");
+}
+
 /* Root enters any folder by a capability, of which a worker has none. An access control list opens nothing that the group's bits do not. */
 static bool shut_without_capabilities(const struct stat *st) {
     return st->st_uid != geteuid() && !(st->st_mode & (S_IXGRP | S_IXOTH));

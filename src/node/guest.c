@@ -77,7 +77,7 @@ struct opened {
 static err open_dirs(const struct app_grants *grants, struct opened *o, struct diag *d) {
     for (uint32_t i = 0; i < grants->dirs.n; i++) {
         struct app_dir *dir = &grants->dirs.p[i];
-        int fd = open((const char *)dir->host.p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int fd = dir->fd > 0 ? dir->fd : open((const char *)dir->host.p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
             return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the folder " STR_FMT " cannot be granted: %s", STR_ARG(dir->host),
                             strerror(errno));

@@ -368,7 +368,7 @@ struct node_handler *node_handler_new(struct node_guest *g, const struct node_wo
     struct node_handler *h = calloc(1, sizeof *h);
     ENSURE(h);
     h->guest = g;
-    h->access_log = !config->serve->no_access_log;
+    h->access_log = config->access_log;
     h->waiting_max = (uint32_t)MIN(config->limits->connections_max, UINT32_MAX);
     log_hold(true); /* the lines of one turn are written at once, at its end */
     g->turn = handler_turn;

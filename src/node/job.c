@@ -14,6 +14,7 @@
 static node_job_fn find(const struct node_message *m, const struct node_trial *trials) {
     switch (m->type) {
     case NODE_MSG_compile: return node_compile_job;
+    case NODE_MSG_look: return node_look_job;
     case NODE_MSG_inspect: return node_inspect_job;
     case NODE_MSG_trial:
         for (; trials && trials->name; trials++)

@@ -56,7 +56,7 @@ static bool start_process(struct node_job *job) {
     order.fds[0] = c->in, order.fds[1] = c->out, order.fds_count = 2;
     ENSURE(node_wire_decode(buf_str(&job->what), NODE_ROLE_supervisor, NODE_ROLE_job, &what));
     if (pipe2(said, O_CLOEXEC | O_NONBLOCK)) return false;
-    bool ok = node_role_start(NODE_ROLE_job, said[1], NULL, &job->process);
+    bool ok = node_role_start(NODE_ROLE_job, said[1], &job->process);
     int why = errno;
     close(said[1]);
     job->said = said[0];

@@ -8,36 +8,16 @@
  */
 #include "node/node_int.h"
 #include "node/role.h"
+#include "node/state.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static str state_dir(arena *out, const char *dir) {
-    const char *home = getenv("HOME"), *xdg = getenv("XDG_STATE_HOME"), *own = getenv("ORLO_STATE");
-    if (dir) return str_c(dir);
-    if (own && *own) return str_c(own);
-    if (xdg && *xdg == '/') return arena_fmt(out, "%s/orlo", xdg);
-    return arena_fmt(out, "%s/.local/state/orlo", home && *home ? home : "/root");
-}
-
-/* mkdir -p, the last one 0700. */
-static bool make_folder(char *path) {
-    for (char *p = path + 1; *p; p++) {
-        if (*p != '/') continue;
-        *p = 0;
-        bool ok = mkdir(path, 0755) == 0 || errno == EEXIST;
-        *p = '/';
-        if (!ok) return false;
-    }
-    return mkdir(path, 0700) == 0 || errno == EEXIST;
-}
-
 /* Written aside and linked into place, so that two processes that start together agree on one key. */
 static err make_key(arena *scratch, char *dir, const char *path, struct diag *d) {
-    if (!make_folder(dir))
+    if (!node_state_make_folder(dir))
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "the state folder %s cannot be made: %s; name another with --state", dir,
                         strerror(errno));
     char *aside = arena_cstr(scratch, arena_fmt(scratch, "%s.%d", path, (int)getpid()));
@@ -137,7 +117,7 @@ int node_keys_main(void) {
 /* It ends when its wire is closed. */
 static err start(const struct node_msg_open_key *how, struct node_process *p, struct abi_key_public *out, struct diag *d) {
     struct node_message m = {.type = NODE_MSG_open_key, .open_key = *how};
-    if (!node_role_start(NODE_ROLE_keys, STDERR_FILENO, NULL, p))
+    if (!node_role_start(NODE_ROLE_keys, STDERR_FILENO, p))
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "no process: %s", strerror(errno));
     if (node_wire_send(p->wire, &m) != ERR_OK ||
         node_wire_await(p->wire, NODE_ROLE_keys, NODE_ROLE_supervisor, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_key)
@@ -149,7 +129,7 @@ static err start(const struct node_msg_open_key *how, struct node_process *p, st
 err node_key_public(const char *folder, struct abi_key_public *out, struct diag *d) {
     arena *scratch = arena_new(0);
     struct node_process p;
-    err e = start(&(struct node_msg_open_key){.folder = state_dir(scratch, folder)}, &p, out, d);
+    err e = start(&(struct node_msg_open_key){.folder = node_state_folder(scratch, folder)}, &p, out, d);
     node_process_end(&p);
     arena_free(scratch);
     return e;
@@ -171,7 +151,7 @@ err node_key_sign(enum node_key which, const char *folder, int image_fd, struct 
     arena *scratch = arena_new(0);
     struct node_process p;
     struct node_msg_open_key how = {.make = true};
-    if (which == NODE_KEY_OF_THE_NODE) how.folder = state_dir(scratch, folder);
+    if (which == NODE_KEY_OF_THE_NODE) how.folder = node_state_folder(scratch, folder);
     err e = start(&how, &p, out, d);
     if (e == ERR_OK) e = ask_signature(&p, image_fd, &sign, d);
     node_process_end(&p);

@@ -44,13 +44,14 @@ struct node_listen {
 [[nodiscard]] err node_listen_parse(arena *out, str arg, struct node_listen *to, struct diag *d);
 
 struct node_serve_config {
-    const char *file; /* .wasm or image */
+    const char *file; /* .wasm or image, the one app; NULL: a node, whose apps are in the state folder */
     const struct node_listen *listen;
     size_t listen_count; /* 0: 127.0.0.1:8080 */
     struct app_grants grants;
     struct node_limits limits;
     bool no_access_log;
-    const char *state_dir; /* where the node's key is; NULL: the default. Read only for an image */
+    const char
+        *state_dir; /* where the node's key is, and all that it has; NULL: the default. With a file read only for an image */
 };
 /* Runs until SIGTERM or SIGINT. ERR_OK after a drain. Otherwise d says what is wrong:
  * ERR_NOT_FOUND, ERR_IO (the file), ERR_MALFORMED, ERR_INVALID, ERR_UNSUPPORTED, ERR_LINK, ERR_SIGNATURE (its content),
@@ -71,8 +72,8 @@ struct node_run_config {
  * stderr with its backtrace and gives ERR_TRAP. */
 [[nodiscard]] err node_run(const struct node_run_config *config, int *status, struct diag *d);
 
-/* The first thing in main: processes of the node's own are this same program. One that reads an untrusted file does not return from
- * here; one that is to be a worker reads the command line again, and becomes it in node_serve. argv stays. */
+/* The first thing in main: processes of the node's own are this same program. In one of
+ * those it does not return. */
 void node_be(char **argv);
 
 /* ---- compile, inspect ---- */

@@ -66,6 +66,8 @@ struct node_sandbox {
 [[nodiscard]] err node_sandbox_job(uint64_t memory_bytes_max, uint64_t file_bytes_max, uint64_t cpu_s_max, struct diag *d);
 /* As a job, less: messages over a socket that is there, and nothing is read from or written to a file. */
 [[nodiscard]] err node_sandbox_keys(struct diag *d);
+/* Files in these two folders (-1: none), memory files, and the sockets that are there. */
+[[nodiscard]] err node_sandbox_control(int records, int images, struct diag *d);
 /* Every descriptor above stderr but those kept is closed. */
 void node_close_fds_except(const int *keep, size_t count);
 
@@ -75,6 +77,7 @@ struct node_message;    /* wire.h */
 struct node_job_result; /* jobs.h: the function fills in what it has to say besides the err it returns */
 typedef err (*node_job_fn)(const struct node_message *what, int in, int out, struct node_job_result *result);
 err node_compile_job(const struct node_message *what, int in, int out, struct node_job_result *result);
+err node_look_job(const struct node_message *what, int in, int out, struct node_job_result *result);
 err node_inspect_job(const struct node_message *what, int in, int out, struct node_job_result *result);
 /* The life of a job. trials: what a message `trial` names (tests); ends with a NULL name. */
 struct node_trial {
@@ -264,39 +267,23 @@ void node_relay_open(struct node_relay *r);  /* this process's own lines go thro
 void node_relay_close(struct node_relay *r); /* waits a second at most for what is left */
 void node_relay_put(struct node_relay *r, str lines);
 bool node_relay_has_room(const struct node_relay *r); /* for what workers have sent: else it is left with them */
-/* Some of what one of so many workers has sent. False: nothing more will come. */
-bool node_relay_take(struct node_relay *r, int fd, uint32_t worker, uint32_t workers);
+/* Some of what one of so many workers (another role: worker NULL) has sent. False: nothing more will come. */
+bool node_relay_take(struct node_relay *r, int fd, const char *role, const uint32_t *worker, uint32_t workers);
 void node_relay_flush(struct node_relay *r);
 bool node_relay_wants(const struct node_relay *r); /* to write to r->fd */
 bool node_log_send(void *arg, str lines);          /* a worker's log_send_fn: its standard error is a socket to the relay */
 
-/* ---- reload.c: an image is made beside the serving ---- */
-
-struct node_reload {
-    pid_t pid;
-    int fd; /* readable: it has ended; -1: none is under way */
-};
-[[nodiscard]] err node_reload_start(struct node_reload *r, const struct node_serve_config *config,
-                                    const struct node_limits *limits, struct diag *d);
-[[nodiscard]] err node_reload_take(struct node_reload *r, struct node_image *image, struct diag *d);
-void node_reload_stop(struct node_reload *r);
-
 /* ---- worker.c ---- */
 
 struct node_worker_config {
-    const struct node_serve_config *serve;
     const struct node_limits *limits; /* defaults filled in */
     struct node_sockets sockets;
-    struct node_image image; /* its fd is borrowed, the worker dups it */
+    bool access_log;
     uint32_t index, workers;
 };
-/* Starts one; log_fd becomes its standard error. False: errno. */
-struct node_process; /* role.h */
-[[nodiscard]] bool node_worker_start(const struct node_worker_config *config, int pulse_fd, int log_fd, struct node_process *out);
-/* True: this process was started so; config is filled in (serve and limits are given). */
-[[nodiscard]] bool node_worker_started(arena *out, struct node_worker_config *config, struct diag *d, err *e);
-/* The worker's life; returns its exit status. */
-int node_worker_main(const struct node_worker_config *config);
+/* Each the life of a process of its role, which began by exec; returns its exit status. */
+int node_worker_main(void);
+int node_control_main(void);
 
 /* ---- imports.c ---- */
 
@@ -313,5 +300,8 @@ uint64_t node_machine_memory(void); /* bytes there are for this process: the mac
 const char *node_kind_text(uint32_t wasi_kind);
 bool node_kind_is_service(uint32_t wasi_kind); /* of WASI 0.3: instances may be shared, requests passed on */
 void node_limits_fill(struct node_limits *limits);
+/* As bytes, in a message. Reading takes only values within their ranges: else rd_fail. */
+void node_settings_write(struct buf *to, const struct node_limits *limits);
+void node_settings_read(struct rd *from, struct node_limits *limits);
 
 #endif

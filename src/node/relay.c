@@ -91,17 +91,19 @@ static void clean(uint8_t *p, size_t n) {
 }
 
 /* What was not sent by log.c: an assertion's words, a library's, a sanitizer's. */
-static void put_words(uint32_t worker, str text) {
+static void put_words(const char *role, const uint32_t *worker, str text) {
     while (text.n) {
         size_t end = str_find(text, '\n');
-        if (end) log_event(LOG_ERROR, "worker-said", LF_U64("worker", worker), LF_STR("text", str_sub(text, 0, end)));
+        str line = str_sub(text, 0, end);
+        if (end && worker) log_event(LOG_ERROR, "worker-said", LF_U64("worker", *worker), LF_STR("text", line));
+        else if (end) log_event(LOG_ERROR, "role-said", LF_CSTR("role", role), LF_STR("text", line));
         text = str_sub(text, MIN(end + 1, text.n), text.n);
     }
 }
 
 bool node_relay_has_room(const struct node_relay *r) { return r->lines.n - r->from < WORKERS_PART; }
 
-bool node_relay_take(struct node_relay *r, int fd, uint32_t worker, uint32_t workers) {
+bool node_relay_take(struct node_relay *r, int fd, const char *role, const uint32_t *worker, uint32_t workers) {
     static uint8_t bytes[DATAGRAM_MAX];
     for (size_t taken = 0, part = WORKERS_PART / MAX(workers, 1u); taken == 0 || taken < part;) {
         ssize_t n = recv(fd, bytes, sizeof bytes - 1, MSG_DONTWAIT);
@@ -109,7 +111,7 @@ bool node_relay_take(struct node_relay *r, int fd, uint32_t worker, uint32_t wor
         if (n <= 0) return n < 0 && errno == EAGAIN;
         taken += (size_t)n;
         if (bytes[0] != NODE_LOG_MARK) {
-            put_words(worker, (str){bytes, (size_t)n});
+            put_words(role, worker, (str){bytes, (size_t)n});
             continue;
         }
         clean(bytes + 1, (size_t)n - 1);

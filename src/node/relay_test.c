@@ -49,7 +49,7 @@ static void test_passes_on(void **state) {
     send_as_worker(STR("no end"));
     send_as_worker(STR("\x1b[2J\x07\x7f\r\n"));
     assert_int_equal(send(worker[1], "assertion\nfailed\n", 17, 0), 17);
-    assert_true(node_relay_take(&r, worker[0], 3, 2));
+    assert_true(node_relay_take(&r, worker[0], NULL, &(uint32_t){3}, 2));
     node_relay_flush(&r);
     look();
     assert_non_null(strstr(seen, "{\"a\":1}\n{\"b\":2}\nno end\n?[2J???\n"));
@@ -57,7 +57,7 @@ static void test_passes_on(void **state) {
     assert_non_null(strstr(seen, "\"text\":\"failed\"}\n"));
     close(worker[1]);
     worker[1] = -1;
-    assert_false(node_relay_take(&r, worker[0], 3, 2));
+    assert_false(node_relay_take(&r, worker[0], NULL, &(uint32_t){3}, 2));
     node_relay_close(&r);
 }
 
@@ -106,12 +106,12 @@ static void test_flood(void **state) {
     for (unsigned turn = 0; turn < 200 && node_relay_has_room(&r); turn++) {
         while (send(worker[1], line, sizeof line, 0) > 0) {}
         size_t before = r.lines.n;
-        assert_true(node_relay_take(&r, worker[0], 0, 8));
+        assert_true(node_relay_take(&r, worker[0], NULL, &(uint32_t){0}, 8));
         assert_in_range(r.lines.n - before, 1, 64 * KiB + sizeof line);
     }
     assert_false(node_relay_has_room(&r));
     assert_true(send(other[1], "\1another\n", 9, 0) == 9);
-    assert_true(node_relay_take(&r, other[0], 1, 8));
+    assert_true(node_relay_take(&r, other[0], NULL, &(uint32_t){1}, 8));
     node_relay_put(&r, STR("own\n"));
     assert_int_equal(r.lost, 0);
     assert_memory_equal(r.lines.p + r.lines.n - 12, "another\nown\n", 12);

@@ -28,9 +28,18 @@ static const enum {
 #undef X
 };
 
-/* What tests and sanitizers set. The rest may hold secrets, of the operator's or of apps. */
+unsigned node_role_idle_s(enum node_role role) {
+    static const unsigned idle_s[] = {
+#define X(name, sandbox, files, starts, idle_s, ...) idle_s,
+#include "node/roles.def"
+#undef X
+    };
+    return idle_s[role];
+}
+
+/* What tests and sanitizers set, and what name resolution and TLS read. The rest may hold secrets, of the operator's or of apps. */
 static char **few_variables(arena *out) {
-    static const char *const prefixes[] = {"ASAN_", "UBSAN_", "LSAN_", "ORLO_ENGINE_"};
+    static const char *const prefixes[] = {"ASAN_", "UBSAN_", "LSAN_", "TSAN_", "ORLO_ENGINE_", "SSL_CERT_", "RES_OPTIONS="};
     VEC(char *) v = {0};
     for (char **e = environ; *e; e++)
         for (size_t i = 0; i < ARRAY_COUNT(prefixes); i++)
@@ -56,7 +65,7 @@ static _Noreturn void become(const int fds[static PLACES], char **argv, char **e
     _exit(1);
 }
 
-bool node_role_start(enum node_role role, int log, char **argv, struct node_process *out) {
+bool node_role_start(enum node_role role, int log, struct node_process *out) {
     int pair[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
     *out = (struct node_process){role, -1, -1};
     if (null < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
@@ -66,12 +75,11 @@ bool node_role_start(enum node_role role, int log, char **argv, struct node_proc
     fcntl(pair[0], F_SETFL, O_NONBLOCK);
     char *own[] = {(char *)(uintptr_t)names[role], NULL};
     arena *scratch = arena_new(0);
-    char **environment = starts[role] == WANTED ? few_variables(scratch) : environ;
+    char **environment = few_variables(scratch);
     pid_t pid = fork();
     if (pid == 0) {
         if (starts[role] == WANTED) prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (argv) argv[0] = own[0];
-        become((int[PLACES]){null, null, log, pair[1]}, argv ? argv : own, environment);
+        become((int[PLACES]){null, null, log, pair[1]}, own, environment);
     }
     int why = errno;
     arena_free(scratch);
@@ -93,6 +101,10 @@ enum node_role node_role_of(char **argv) {
     return NODE_ROLE_command;
 }
 
+void node_process_signal(const struct node_process *p, int signum) {
+    if (p->pid > 0) kill(p->pid, signum);
+}
+
 int node_process_end(struct node_process *p) {
     int status = 0;
     if (p->wire >= 0) close(p->wire);
@@ -100,4 +112,14 @@ int node_process_end(struct node_process *p) {
     while (p->pid > 0 && waitpid(p->pid, &status, 0) < 0 && errno == EINTR) {}
     *p = (struct node_process){p->role, -1, -1};
     return status;
+}
+
+void node_be(char **argv) {
+    switch (node_role_of(argv)) {
+    case NODE_ROLE_worker: _exit(node_worker_main());
+    case NODE_ROLE_job: _exit(node_job_main(NULL));
+    case NODE_ROLE_keys: _exit(node_keys_main());
+    case NODE_ROLE_control: _exit(node_control_main());
+    default: return;
+    }
 }

@@ -20,10 +20,13 @@ struct node_process {
     pid_t pid;
     int wire; /* owned; -1: closed */
 };
-/* log: what becomes its standard error. argv: NULL, or a command line to hand on, whose first word is replaced. False: errno. */
-[[nodiscard]] bool node_role_start(enum node_role role, int log, char **argv, struct node_process *out);
+/* log: what becomes its standard error. False: errno. */
+[[nodiscard]] bool node_role_start(enum node_role role, int log, struct node_process *out);
 /* The role that this process was started in, or NODE_ROLE_command. Names the process. */
 enum node_role node_role_of(char **argv);
+unsigned node_role_idle_s(enum node_role role); /* roles.def */
+/* Of one that has ended and was reaped (pid 0 or less) nothing is signalled. */
+void node_process_signal(const struct node_process *p, int signum);
 /* Kills it, waits for its end and closes its wire; its exit status as waitpid has it. What was never started has ended, too. */
 int node_process_end(struct node_process *p);
 

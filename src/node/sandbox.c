@@ -362,6 +362,15 @@ err node_sandbox_keys(struct diag *d) {
     return install(K, d);
 }
 
+err node_sandbox_control(int records, int images, struct diag *d) {
+    const struct node_sandbox_path paths[] = {{records, true}, {images, true}};
+    if (!cap(RLIMIT_CORE, 0)) return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    TRY(lock_in(&(struct node_sandbox){.paths = paths, .paths_count = records >= 0 ? ARRAY_COUNT(paths) : 0}, d));
+    TRY(drop_capabilities(d));
+    return install(records >= 0 ? W | F | D : W, d);
+}
+
 static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
 
 void node_close_fds_except(const int *keep, size_t count) {

@@ -219,7 +219,7 @@ enum node_wire_got node_wire_receive(int fd, enum node_role from, enum node_role
     ssize_t n;
     while ((n = recvmsg(fd, &h, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) {}
     if (n < 0 && errno == EAGAIN) return NODE_WIRE_AGAIN;
-    if (n <= 0 && !h.msg_controllen) return NODE_WIRE_CLOSED;
+    if (n < 0 || (n == 0 && !h.msg_controllen)) return NODE_WIRE_CLOSED; /* reset, where it had not read all */
     *m = (struct node_message){.fds_count = 0};
     bool fit = take_fds(&h, m) && !(h.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
     if (fit && node_wire_decode((str){packet, (size_t)n}, from, to, m)) return NODE_WIRE_GOT;

@@ -1,6 +1,6 @@
 /* wire: the messages that the node's processes send each other, from one table (wire.def).
  *
- *   struct node_message m = NODE_MESSAGE(hello, .err = ERR_OK, .kind = 3);
+ *   struct node_message m = NODE_MESSAGE(applied, .generation = 7, .err = ERR_OK);
  *   node_wire_send(fd, &m)                  the descriptors in m.fds stay the sender's
  *   node_wire_receive(fd, NODE_ROLE_worker, NODE_ROLE_supervisor, &m)   what comes in m.fds is the receiver's: node_message_take, _drop
  *

@@ -98,9 +98,9 @@ static void test_fields_out_of_range(void **state) {
     encode(&m, &b);
     assert_true(node_wire_decode(buf_str(&b), NODE_ROLE_job, NODE_ROLE_supervisor, &got));
     assert_true(str_eqc(got.report.text, "a?[2Jb\n")); /* its sender made it fit for a terminal */
-    b.p[b.n - 2] = 0x1b;
+    b.p[b.n - 6] = 0x1b;                               /* a number follows */
     assert_false(node_wire_decode(buf_str(&b), NODE_ROLE_job, NODE_ROLE_supervisor, &got));
-    b.p[b.n - 2] = 'b', b.p[1] = ERR_COUNT;
+    b.p[b.n - 6] = 'b', b.p[1] = ERR_COUNT;
     assert_false(node_wire_decode(buf_str(&b), NODE_ROLE_job, NODE_ROLE_supervisor, &got));
     m = NODE_MESSAGE(trial, .name = filled(33));
     assert_false(node_wire_encode(&m, &b));
@@ -142,8 +142,13 @@ static void test_packets(void **state) {
     close(pair[0]);
     while (node_wire_receive(pair[1], NODE_ROLE_supervisor, NODE_ROLE_worker, &got) == NODE_WIRE_GOT) {}
     assert_int_equal(node_wire_receive(pair[1], NODE_ROLE_supervisor, NODE_ROLE_worker, &got), NODE_WIRE_CLOSED);
-    assert_int_equal(node_wire_send(pair[1], &NODE_MESSAGE(hello, .err = ERR_OK)), ERR_CLOSED);
+    assert_int_equal(node_wire_send(pair[1], &NODE_MESSAGE(applied, .err = ERR_OK)), ERR_CLOSED);
     close(pair[1]);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+    assert_int_equal(node_wire_send(pair[0], &m), ERR_OK); /* one that ends without having read all is closed like any */
+    close(pair[1]);
+    assert_int_equal(node_wire_receive(pair[0], NODE_ROLE_worker, NODE_ROLE_supervisor, &got), NODE_WIRE_CLOSED);
+    close(pair[0]);
     assert_int_equal(open_count(), before);
 }
 

@@ -1,0 +1,172 @@
+/* control: what there is to serve. It holds the node's state, takes deployments from commands, and publishes snapshots.
+ *
+ *   command ── deploy, list, drop ──> control ── compile_want, sign_want, publish ──> supervisor ──> job, keys, workers
+ *           <─ progress, deployed …           <─ compile_done, sign_done, published ──
+ *
+ * 1. It holds no key, and parses nothing that a stranger wrote: a module goes to a job, and what comes back is hashed and signed.
+ * 2. It touches the folders of records and of images, which it got as descriptors, and nothing else.
+ * 3. It is started anew when it dies; what it had acknowledged is in its files.
+ */
+#include "node/control_int.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+void node_control_tell(struct control *c, const struct node_message *m) {
+    err e;
+    while ((e = node_wire_send(c->wire, m)) == ERR_AGAIN) poll(&(struct pollfd){.fd = c->wire, .events = POLLOUT}, 1, -1);
+    ENSURE(e != ERR_LIMIT);
+    if (e != ERR_OK) c->done = true;
+}
+
+/* ---- who asks ---- */
+
+static void drop_client(struct control *c, struct control_client *client) {
+    struct control_client **at = &c->clients;
+    while (*at != client) at = &(*at)->next;
+    *at = client->next;
+    node_deployment_client_gone(c, client);
+    close(client->fd);
+    free(client);
+}
+
+void node_control_answer(struct control *c, struct control_client *client, const struct node_message *m) {
+    if (node_wire_send(client->fd, m) != ERR_OK) shutdown(client->fd, SHUT_RDWR); /* it is seen to be gone, soon */
+}
+
+static void add_client(struct control *c, int fd) {
+    struct control_client *client = calloc(1, sizeof *client);
+    ENSURE(client);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    *client = (struct control_client){.next = c->clients, .fd = fd};
+    c->clients = client;
+}
+
+static void accept_client(struct control *c) {
+    uint32_t n = 0;
+    for (const struct control_client *client = c->clients; client; client = client->next) n++;
+    int fd = accept4(c->state.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) return;
+    if (n < CLIENTS_MAX) add_client(c, fd);
+    else close(fd);
+}
+
+static void list(struct control *c, struct control_client *client) {
+    struct buf b = {0};
+    node_snapshot_begin(&b, c->generation);
+    for (const struct control_app *app = c->apps; app; app = app->next) node_snapshot_add(&b, &app->record);
+    struct node_message m = NODE_MESSAGE(apps);
+    m.fds[m.fds_count++] = node_snapshot_seal(buf_str(&b));
+    if (m.fds[0] >= 0) node_control_answer(c, client, &m);
+    node_message_drop(&m);
+    buf_free(&b);
+}
+
+/* False: nonsense. */
+static bool hear_client(struct control *c, struct control_client *client, struct node_message *m) {
+    if (client->busy) return false;
+    switch (m->type) {
+    case NODE_MSG_deploy: node_deployment_begin(c, client, m); return true;
+    case NODE_MSG_drop: node_deployment_drop(c, client, m->drop.app); return true;
+    case NODE_MSG_list: list(c, client); return true;
+    default: return false;
+    }
+}
+
+static void on_client(struct control *c, struct control_client *client) {
+    struct node_message m;
+    enum node_wire_got got = node_wire_receive(client->fd, NODE_ROLE_command, NODE_ROLE_control, &m);
+    if (got == NODE_WIRE_AGAIN) return;
+    bool sense = got == NODE_WIRE_GOT && hear_client(c, client, &m);
+    if (got == NODE_WIRE_GOT) node_message_drop(&m);
+    if (!sense && got != NODE_WIRE_CLOSED) log_event(LOG_ERROR, "role-cut-off", LF_CSTR("role", "command"));
+    if (!sense) drop_client(c, client);
+}
+
+/* ---- the supervisor ---- */
+
+static bool on_sign_done(struct control *c, const struct node_msg_sign_done *m) {
+    if (m->id) return node_deployment_signed(c, m);
+    memcpy(c->key.bytes, m->public, sizeof c->key.bytes);
+    node_images_key_known(c, m->err, m->text);
+    return true;
+}
+
+static bool hear_supervisor(struct control *c, struct node_message *m) {
+    switch (m->type) {
+    case NODE_MSG_client: add_client(c, node_message_take(m, 0)); return true;
+    case NODE_MSG_compile_done: return node_deployment_compiled(c, &m->compile_done);
+    case NODE_MSG_sign_done: return on_sign_done(c, &m->sign_done);
+    case NODE_MSG_published: return node_deployment_published(c, &m->published);
+    case NODE_MSG_image_ask: node_images_ask(c, m->image_ask.id, m->image_ask.digest); return true;
+    default: return false;
+    }
+}
+
+static void on_supervisor(struct control *c) {
+    struct node_message m;
+    enum node_wire_got got = node_wire_receive(c->wire, NODE_ROLE_supervisor, NODE_ROLE_control, &m);
+    if (got == NODE_WIRE_AGAIN) return;
+    c->done |= got != NODE_WIRE_GOT || !hear_supervisor(c, &m);
+    if (got == NODE_WIRE_GOT) node_message_drop(&m);
+}
+
+/* ---- its life ---- */
+
+static void turn(struct control *c) {
+    struct pollfd fds[2 + CLIENTS_MAX + 1];
+    nfds_t n = 2;
+    fds[0] = (struct pollfd){.fd = c->wire, .events = POLLIN};
+    fds[1] = (struct pollfd){.fd = c->state.socket, .events = POLLIN};
+    for (const struct control_client *client = c->clients; client && n < ARRAY_COUNT(fds); client = client->next)
+        fds[n++] = (struct pollfd){.fd = client->fd, .events = POLLIN};
+    if (poll(fds, n, -1) < 0) return;
+    nfds_t i = 2;
+    for (struct control_client *client = c->clients, *next; client && i < n; client = next, i++) {
+        next = client->next;
+        if (fds[i].revents) on_client(c, client);
+    }
+    if (fds[0].revents) on_supervisor(c);
+    if (fds[1].revents) accept_client(c);
+    log_flush();
+}
+
+static err begin(struct control *c, struct diag *d) {
+    struct node_message m;
+    if (node_wire_await(c->wire, NODE_ROLE_supervisor, NODE_ROLE_control, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_govern) {
+        c->done = true;
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "this is started by orlo itself");
+    }
+    log_init(STDERR_FILENO, m.govern.log_json, (enum log_level)m.govern.log_min);
+    log_to(node_log_send, NULL);
+    c->generation = m.govern.generation;
+    snprintf(c->url, sizeof c->url, STR_FMT, STR_ARG(m.govern.url));
+    struct rd settings = rd_of(m.govern.settings);
+    node_settings_read(&settings, &c->limits);
+    ENSURE(!settings.fail);
+    if (m.fds_count == 4) {
+        c->state.lock = node_message_take(&m, 0), c->state.socket = node_message_take(&m, 1);
+        c->state.records = node_message_take(&m, 2), c->state.images = node_message_take(&m, 3);
+    }
+    node_message_drop(&m);
+    fcntl(c->wire, F_SETFL, O_NONBLOCK);
+    TRY(node_sandbox_control(c->state.records, c->state.images, d));
+    TRY(node_records_load(c, d));
+    node_images_sweep(c);
+    return c->state.records >= 0 ? node_control_publish_all(c, d) : ERR_OK;
+}
+
+int node_control_main(void) {
+    struct control c = {.wire = NODE_WIRE_FD, .state = {-1, -1, -1, -1}, .next_id = 1, .asks_mem = arena_new(0)};
+    struct diag d = DIAG_INIT;
+    signal(SIGPIPE, SIG_IGN);
+    err e = begin(&c, &d);
+    if (!c.done) node_control_tell(&c, &NODE_MESSAGE(governs, .err = e, .text = str_c(d.text)));
+    while (e == ERR_OK && !c.done) turn(&c);
+    return e != ERR_OK;
+}

@@ -1,0 +1,192 @@
+/* publish: a snapshot on its way to all workers.
+ *
+ *   control ── publish ──> next ─┬─ needs no right that workers lack:  each prepares it ─┬─> all have: `live` to each
+ *                                └─ needs more:  a successor for each slot prepares it  ─┘   (the old workers rest)
+ *                                                     └─ one cannot, or dies too often ──> next is dropped, all is as before
+ *
+ * 1. A worker is told what to prepare, says that it has, and is told to go live. What it lacks is worked out anew whenever something
+ *    happened, so that a worker that died meanwhile and came back is no special case.
+ * 2. A new generation takes over whole or not at all: its workers are all ready before the old ones are told to rest.
+ */
+#include "node/supervisor_int.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+/* ---- reach ---- */
+
+static void close_reach(struct node_reach *r) {
+    for (uint32_t i = 0; i < r->dirs.n; i++)
+        if (r->dirs.p[i] >= 0) close(r->dirs.p[i]);
+    arena_free(r->mem);
+    *r = (struct node_reach){0};
+}
+
+/* missing_ok: what was granted once, and is not there any more. */
+static err open_reach(struct node_reach *r, bool missing_ok, struct diag *d) {
+    for (uint32_t i = 0; i < r->rights.dirs.n; i++) {
+        const char *path = arena_cstr(r->mem, r->rights.dirs.p[i].path);
+        int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0 && !missing_ok)
+            return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the folder %s cannot be granted: %s", path, strerror(errno));
+        if (fd < 0) log_event(LOG_WARN, "folder-missing", LF_CSTR("folder", path), LF_CSTR("reason", strerror(errno)));
+        vec_push(r->mem, &r->dirs, fd);
+    }
+    return ERR_OK;
+}
+
+void node_publish_right(struct supervisor *s, const struct node_msg_right *m) {
+    if (!s->coming.mem) s->coming.mem = arena_new(0);
+    node_rights_add_dir(s->coming.mem, &s->coming.rights, arena_str(s->coming.mem, m->path), m->write);
+}
+
+/* ---- what each worker lacks ---- */
+
+static bool by_successors(const struct supervisor *s) { return s->next.generation && s->next.anew && s->now.generation; }
+
+const struct publication *node_publish_for(const struct supervisor *s, const struct proc *p) {
+    bool successor = s->slots[p->slot].successor == p;
+    return successor || (s->next.generation && !by_successors(s)) ? &s->next : &s->now;
+}
+
+static void send_snapshot(struct proc *p, const struct publication *what) {
+    struct node_message m = NODE_MESSAGE(snapshot, .generation = what->generation);
+    m.fds[m.fds_count++] = what->fd;
+    p->sent = what->generation;
+    p->prepared = 0;
+    if (node_wire_send(p->process.wire, &m) != ERR_OK) node_process_signal(&p->process, SIGKILL); /* it does not listen */
+}
+
+static void send_live(struct supervisor *s, struct proc *p, uint64_t generation) {
+    p->live = generation;
+    p->state = READY;
+    if (node_wire_send(p->process.wire, &NODE_MESSAGE(live, .generation = generation)) != ERR_OK)
+        node_process_signal(&p->process, SIGKILL);
+}
+
+static bool all_have_next(const struct supervisor *s) {
+    for (uint32_t i = 0; i < s->workers; i++) {
+        const struct proc *p = by_successors(s) ? s->slots[i].successor : s->slots[i].current;
+        if (!p || p->prepared != s->next.generation) return false;
+    }
+    return true;
+}
+
+static void take_over(struct supervisor *s) {
+    for (uint32_t i = 0; i < s->workers; i++) {
+        struct slot *slot = &s->slots[i];
+        if (slot->current) node_workers_rest(s, slot->current);
+        slot->current = slot->successor;
+        slot->successor = NULL;
+        slot->pause_ns = 0;
+    }
+}
+
+static void switch_over(struct supervisor *s) {
+    bool successors = by_successors(s);
+    if (successors) take_over(s);
+    if (successors || !s->now.generation) {
+        close_reach(&s->now.reach);
+        s->now.reach = s->next.reach;
+    } else { /* it is within what they have */
+        close_reach(&s->next.reach);
+    }
+    node_supervisor_close(&s->now.fd);
+    s->now.fd = s->next.fd;
+    s->now.generation = s->next.generation;
+    s->next = (struct publication){.fd = -1};
+    s->early_deaths = 0;
+}
+
+void node_publish_settle(struct supervisor *s) {
+    if (s->draining) return;
+    bool done = s->next.generation && all_have_next(s);
+    if (done) switch_over(s);
+    for (struct proc *p = s->procs; p; p = p->next) {
+        const struct publication *what = node_publish_for(s, p);
+        if (p->state == RESTING || p->stuck || p->dropped || p->process.wire < 0 || !what->generation) continue;
+        if (p->sent != what->generation) send_snapshot(p, what);
+        else if (what == &s->now && p->prepared == what->generation && p->live != what->generation)
+            send_live(s, p, what->generation);
+    }
+    if (done)
+        node_singles_tell(s, &NODE_MESSAGE(published, .generation = s->now.generation, .err = ERR_OK, .offset = DIAG_NOWHERE));
+    node_serve_announce(s);
+}
+
+/* ---- a publication's life ---- */
+
+bool node_publish_begin(struct supervisor *s, struct node_message *m) {
+    struct diag d = DIAG_INIT;
+    struct node_reach reach = s->coming;
+    s->coming = (struct node_reach){0};
+    if (!reach.mem) reach.mem = arena_new(0);
+    reach.rights.network = m->publish.network;
+    reach.rights.any_port_out = m->publish.any_port_out;
+    if (s->next.generation || m->publish.generation <= s->now.generation ||
+        !node_rights_set_ports(&reach.rights, m->publish.ports)) {
+        close_reach(&reach);
+        return false;
+    }
+    bool more = s->anew || !node_rights_within(&reach.rights, &s->now.reach.rights);
+    s->next = (struct publication){m->publish.generation, node_message_take(m, 0), more, reach};
+    s->early_deaths = 0;
+    s->anew = false;
+    if (more && open_reach(&s->next.reach, !s->now.generation, &d) != ERR_OK) {
+        node_publish_fail(s, ERR_DENIED, &d);
+        return true;
+    }
+    for (uint32_t i = 0; i < s->workers && by_successors(s); i++)
+        if (!(s->slots[i].successor = node_workers_spawn(s, i, &s->next.reach))) {
+            diag_set(&d, ERR_IO, DIAG_NOWHERE, "its workers cannot be started");
+            node_publish_fail(s, ERR_IO, &d);
+            return true;
+        }
+    node_publish_settle(s);
+    return true;
+}
+
+void node_publish_applied(struct supervisor *s, struct proc *p, const struct node_msg_applied *m) {
+    struct diag d = DIAG_INIT;
+    if (m->generation && m->generation != p->sent) return; /* it had been withdrawn meanwhile */
+    if (node_diag_of(&d, m->err, m->offset, m->text) == ERR_OK) {
+        p->prepared = m->generation;
+        node_publish_settle(s);
+        return;
+    }
+    if (node_publish_for(s, p) == &s->next) node_publish_fail(s, m->err, &d);
+    else log_event(LOG_ERROR, "worker-failed", LF_U64("worker", p->slot), LF_CSTR("reason", d.text));
+}
+
+static void drop_worker(struct proc **at) {
+    if (!*at) return;
+    (*at)->dropped = true;
+    node_process_signal(&(*at)->process, SIGKILL);
+    *at = NULL;
+}
+
+void node_publish_forget_next(struct supervisor *s) {
+    for (uint32_t i = 0; i < s->workers; i++) {
+        drop_worker(&s->slots[i].successor);
+        if (!s->now.generation) drop_worker(&s->slots[i].current); /* it was started for this one */
+    }
+    close_reach(&s->next.reach);
+    node_supervisor_close(&s->next.fd);
+    s->next = (struct publication){.fd = -1};
+    s->early_deaths = 0;
+}
+
+void node_publish_fail(struct supervisor *s, err e, const struct diag *d) {
+    if (!s->next.generation) return;
+    uint64_t generation = s->next.generation;
+    node_publish_forget_next(s);
+    node_singles_tell(s,
+                      &NODE_MESSAGE(published, .generation = generation, .err = e, .offset = d->offset, .text = str_c(d->text)));
+    node_publish_settle(s);
+}
+
+void node_publish_end(struct supervisor *s) {
+    close_reach(&s->now.reach), close_reach(&s->next.reach), close_reach(&s->coming);
+    node_supervisor_close(&s->now.fd), node_supervisor_close(&s->next.fd);
+}

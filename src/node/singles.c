@@ -1,0 +1,396 @@
+/* singles: the roles of which there is one process each, control and keys; and the jobs that control wants.
+ *
+ *   control ──compile_want──> a job            ──compile_done──> control    started with the node, and anew whenever it dies
+ *           ──sign_want────> keys ──signature──> ──sign_done──>             started when it is asked, ended when it is idle
+ *           <──image_ask──── a worker's image_want
+ *
+ * 1. Who asked is told, whatever becomes of who was asked: what keys had not answered when it died is refused, what control had not is
+ *    asked again once it governs again.
+ * 2. keys gets digests by message from here alone, and what it says goes to control.
+ */
+#include "node/supervisor_int.h"
+#include "node/state.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const uint64_t pause_first_ns = 50'000'000u, pause_most_ns = 10'000'000'000u, second_ns = 1'000'000'000u;
+
+/* ---- either of them ---- */
+
+static bool start_single(struct single *one, enum node_role role) {
+    int log[2];
+    if (!node_supervisor_log_pair(log)) return false;
+    bool ok = node_role_start(role, log[1], &one->process);
+    int why = errno;
+    close(log[1]);
+    one->log_fd = ok ? log[0] : -1;
+    one->started_ns = clock_mono_ns();
+    if (!ok) close(log[0]);
+    errno = why;
+    return ok;
+}
+
+static void cut_off(struct single *one) {
+    node_supervisor_cut_off(&one->process, NULL);
+    node_supervisor_close(&one->process.wire);
+    node_process_signal(&one->process, SIGKILL);
+}
+
+static void forget(struct supervisor *s, struct single *one) {
+    if (one->log_fd >= 0) node_relay_take(&s->relay, one->log_fd, node_role_text(one->process.role), NULL, 1);
+    node_supervisor_close(&one->log_fd);
+    node_supervisor_close(&one->process.wire);
+    one->process.pid = 0;
+}
+
+/* One that had been at work for a while comes back at once. */
+static void set_pause(struct single *one, uint64_t now) {
+    bool long_lived = now - one->started_ns > 10 * second_ns;
+    one->pause_ns = long_lived ? 0 : one->pause_ns ? MIN(one->pause_ns * 2, pause_most_ns) : pause_first_ns;
+    one->start_at_ns = now + one->pause_ns;
+}
+
+/* ---- keys ---- */
+
+static void answer_key_ask(struct supervisor *s, uint32_t i, const struct node_message *m) {
+    node_singles_tell(s, m);
+    s->key_asks[i] = s->key_asks[--s->key_asks_count];
+    if (!s->key_asks_count) s->keys_idle_at_ns = clock_mono_ns() + node_role_idle_s(NODE_ROLE_keys) * second_ns;
+}
+
+static void refuse_signatures(struct supervisor *s, err e, str why) {
+    while (s->key_asks_count) answer_key_ask(s, 0, &NODE_MESSAGE(sign_done, .id = s->key_asks[0].id, .err = e, .text = why));
+}
+
+static void give_key(struct supervisor *s, uint32_t i, const uint8_t *signature) {
+    struct node_message m = NODE_MESSAGE(sign_done, .id = s->key_asks[i].id, .err = ERR_OK);
+    memcpy(m.sign_done.public, s->key.bytes, sizeof s->key.bytes);
+    if (signature) memcpy(m.sign_done.signature, signature, sizeof m.sign_done.signature);
+    answer_key_ask(s, i, &m);
+}
+
+/* Those who asked for the public half alone. */
+static void give_public(struct supervisor *s) {
+    for (uint32_t i = s->key_asks_count; i-- > 0;)
+        if (s->key_opened && s->key_asks[i].public_alone) give_key(s, i, NULL);
+}
+
+/* It holds nothing that is not kept elsewhere, so it is ended like that. */
+static void end_keys(struct supervisor *s) {
+    node_process_end(&s->keys.process);
+    forget(s, &s->keys);
+    s->key_opened = false;
+}
+
+static err open_keys(struct supervisor *s) {
+    arena *scratch = arena_new(0);
+    struct node_message m = NODE_MESSAGE(open_key, .make = s->key_made);
+    if (s->key_kept) m.open_key.folder = node_state_folder(scratch, s->config->state_dir);
+    s->key_opened = false;
+    err e = start_single(&s->keys, NODE_ROLE_keys) ? node_wire_send(s->keys.process.wire, &m) : ERR_IO;
+    arena_free(scratch);
+    return e;
+}
+
+static bool on_sign_want(struct supervisor *s, const struct node_msg_sign_want *m) {
+    struct node_message ask = NODE_MESSAGE(sign, .id = m->id);
+    if (s->key_asks_count == KEYS_ASKS_MAX) return false;
+    s->key_asks[s->key_asks_count++] = (struct key_ask){m->id, m->public_alone};
+    memcpy(ask.sign.purpose, m->purpose, sizeof ask.sign.purpose);
+    memcpy(ask.sign.digest, m->digest, sizeof ask.sign.digest);
+    err e = s->keys.process.pid > 0 ? ERR_OK : open_keys(s);
+    if (e == ERR_OK && !m->public_alone) e = node_wire_send(s->keys.process.wire, &ask);
+    if (e != ERR_OK) refuse_signatures(s, ERR_IO, STR("there is no process that holds the node's key"));
+    give_public(s);
+    return true;
+}
+
+static bool on_key(struct supervisor *s, const struct node_msg_key *m) {
+    if (s->key_opened) return false;
+    if (m->err != ERR_OK) { /* it ends now */
+        refuse_signatures(s, m->err, m->text);
+        return true;
+    }
+    memcpy(s->key.bytes, m->public, sizeof s->key.bytes);
+    s->key_opened = true;
+    give_public(s);
+    return true;
+}
+
+static bool on_signature(struct supervisor *s, const struct node_msg_signature *m) {
+    for (uint32_t i = 0; i < s->key_asks_count && s->key_opened; i++)
+        if (s->key_asks[i].id == m->id && !s->key_asks[i].public_alone) {
+            give_key(s, i, m->signature);
+            return true;
+        }
+    return false;
+}
+
+void node_singles_hear_keys(struct supervisor *s) {
+    struct node_message m;
+    bool sense = false, closed = false;
+    switch (node_wire_receive(s->keys.process.wire, NODE_ROLE_keys, NODE_ROLE_supervisor, &m)) {
+    case NODE_WIRE_AGAIN: return;
+    case NODE_WIRE_CLOSED: sense = closed = true; break;
+    case NODE_WIRE_NONSENSE: break;
+    case NODE_WIRE_GOT:
+        sense = m.type == NODE_MSG_key ? on_key(s, &m.key) : m.type == NODE_MSG_signature && on_signature(s, &m.signature);
+    }
+    if (sense && !closed) return;
+    if (!sense) cut_off(&s->keys);
+    end_keys(s);
+    refuse_signatures(s, ERR_IO, STR("the process that holds the node's key died"));
+}
+
+void node_singles_use_key(struct supervisor *s, bool kept, bool made) {
+    if (s->key_kept != kept || s->key_made != made) end_keys(s);
+    s->key_kept = kept;
+    s->key_made = made;
+}
+
+/* ---- jobs that control wants ---- */
+
+struct wanted {
+    struct wanted *next;
+    struct supervisor *supervisor;
+    struct node_job *job;
+    uint32_t id;
+    int in, out;
+    uint64_t since_ns;
+};
+
+static void forget_wanted(struct wanted *w) {
+    struct wanted **at = &w->supervisor->wanted;
+    while (*at != w) at = &(*at)->next;
+    *at = w->next;
+    close(w->in), close(w->out);
+    free(w);
+}
+
+static void on_compiled(void *arg, const struct node_job_result *r) {
+    struct wanted *w = arg;
+    if (r->err == ERR_OK) log_event(LOG_DEBUG, "image-ready", LF_U64("ms", (clock_mono_ns() - w->since_ns) / 1000000u));
+    node_singles_tell(w->supervisor, &NODE_MESSAGE(compile_done, .id = w->id, .err = r->err, .offset = r->diag.offset,
+                                                   .text = str_c(r->diag.text), .kind = r->kind));
+    forget_wanted(w);
+}
+
+static void on_compile_want(struct supervisor *s, struct node_message *m) {
+    const struct node_msg_compile_want *want = &m->compile_want;
+    struct wanted *w = malloc(sizeof *w);
+    ENSURE(w);
+    *w = (struct wanted){s->wanted, s, NULL, want->id, node_message_take(m, 0), node_message_take(m, 1), clock_mono_ns()};
+    s->wanted = w;
+    struct node_message what = NODE_MESSAGE(compile, .bytes = want->bytes, .memory_bytes_max = want->memory_bytes_max,
+                                            .image_bytes_max = s->limits.image_bytes_max);
+    if (want->is_image) {
+        what = NODE_MESSAGE(look);
+        memcpy(what.look.key, want->key, sizeof what.look.key);
+    }
+    char title[256];
+    snprintf(title, sizeof title, STR_FMT, STR_ARG(want->title));
+    struct node_job_config config = {.what = &what,
+                                     .in = w->in,
+                                     .out = w->out,
+                                     .memory_bytes_max = s->limits.compile_memory_bytes_max,
+                                     .file_bytes_max = s->limits.image_bytes_max,
+                                     .cpu_s_max = (s->limits.compile_ms_max + 999) / 1000,
+                                     .title = title,
+                                     .done = on_compiled,
+                                     .arg = w};
+    w->job = node_jobs_add(&s->jobs, &config);
+    if (!want->is_image && s->keys.process.pid <= 0 && open_keys(s) != ERR_OK)
+        end_keys(s); /* by the time it is asked, it is there */
+    if (w->job) return;
+    struct node_job_result full = {.diag = DIAG_INIT};
+    full.err = diag_set(&full.diag, ERR_BUSY, DIAG_NOWHERE, "%d files wait to be compiled, as many as may; try again later",
+                        NODE_JOBS_WAITING_MAX);
+    on_compiled(w, &full);
+}
+
+static void cancel_wanted(struct supervisor *s, const uint32_t *id) {
+    for (struct wanted *w = s->wanted, *next; w; w = next) {
+        next = w->next;
+        if (id && w->id != *id) continue;
+        node_jobs_cancel(&s->jobs, w->job);
+        forget_wanted(w);
+    }
+}
+
+/* ---- images that workers want ---- */
+
+static struct image_ask *ask_of(struct supervisor *s, uint32_t id) {
+    for (struct image_ask *ask = s->asks; ask < s->asks + ASKS_MAX; ask++)
+        if (ask->id == id) return ask;
+    return NULL;
+}
+
+static void send_ask(struct supervisor *s, const struct image_ask *ask) {
+    struct node_message m = NODE_MESSAGE(image_ask, .id = ask->id);
+    memcpy(m.image_ask.digest, ask->digest, sizeof ask->digest);
+    if (s->governs) node_singles_tell(s, &m);
+}
+
+bool node_singles_image_want(struct supervisor *s, struct proc *p, const struct node_msg_image_want *m) {
+    struct image_ask *ask = ask_of(s, 0);
+    if (!ask) return false;
+    ask->pid = p->process.pid;
+    ask->id = s->last_ask = s->last_ask % (UINT32_MAX - 1) + 1;
+    memcpy(ask->digest, m->digest, sizeof ask->digest);
+    send_ask(s, ask);
+    return true;
+}
+
+static bool on_image_give(struct supervisor *s, struct node_message *m) {
+    struct image_ask *ask = m->image_give.id ? ask_of(s, m->image_give.id) : NULL;
+    struct proc *p = s->procs;
+    if ((m->image_give.err == ERR_OK) != (m->fds_count == 1)) return false;
+    while (ask && p && p->process.pid != ask->pid) p = p->next;
+    if (ask && p && p->process.wire >= 0) {
+        struct node_message give = NODE_MESSAGE(image, .err = m->image_give.err, .text = m->image_give.text);
+        memcpy(give.image.digest, ask->digest, sizeof ask->digest);
+        memcpy(give.image.key, m->image_give.key, sizeof give.image.key);
+        if (m->fds_count) give.fds[give.fds_count++] = m->fds[0];
+        if (node_wire_send(p->process.wire, &give) != ERR_OK) node_process_signal(&p->process, SIGKILL);
+    }
+    if (ask) ask->id = 0; /* else its worker has died meanwhile */
+    return true;
+}
+
+/* ---- control ---- */
+
+void node_singles_tell(struct supervisor *s, const struct node_message *m) {
+    if (s->control.process.wire < 0) return;
+    if (node_wire_send(s->control.process.wire, m) != ERR_OK) node_process_signal(&s->control.process, SIGKILL);
+}
+
+static void start_control(struct supervisor *s, uint64_t now) {
+    struct log_style log = log_style();
+    struct buf settings = {0};
+    int pair[2];
+    s->governs = false;
+    if (!start_single(&s->control, NODE_ROLE_control)) {
+        log_event(LOG_ERROR, "control-not-started", LF_CSTR("reason", strerror(errno)));
+        s->control.start_at_ns = now + second_ns;
+        return;
+    }
+    node_settings_write(&settings, &s->limits);
+    struct node_message m =
+        NODE_MESSAGE(govern, .log_json = log.json, .log_min = (uint8_t)log.min, .settings = buf_str(&settings),
+                     .generation = s->now.generation, .url = str_sub(s->sets[0].shown, 0, 256));
+    const struct node_state *state = &s->state;
+    if (state->lock >= 0)
+        for (int i = 0; i < 4; i++)
+            m.fds[m.fds_count++] = (const int[]){state->lock, state->socket, state->records, state->images}[i];
+    node_singles_tell(s, &m);
+    buf_free(&settings);
+    if (!s->config->file || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return;
+    fcntl(pair[0], F_SETFL, O_NONBLOCK);
+    m = NODE_MESSAGE(client);
+    m.fds[m.fds_count++] = pair[1];
+    node_singles_tell(s, &m);
+    close(pair[1]);
+    s->client_fd = pair[0];
+    node_serve_deploy(s);
+}
+
+static void on_governs(struct supervisor *s, const struct node_msg_governs *m) {
+    struct diag d = DIAG_INIT;
+    s->governs = node_diag_of(&d, m->err, DIAG_NOWHERE, m->text) == ERR_OK;
+    if (!s->governs && !s->now.generation) node_supervisor_fail(s, m->err, &d);
+    else if (!s->governs) log_event(LOG_ERROR, "control-failed", LF_CSTR("reason", d.text));
+    for (struct image_ask *ask = s->asks; s->governs && ask < s->asks + ASKS_MAX; ask++)
+        if (ask->id) send_ask(s, ask);
+}
+
+static bool hear_control(struct supervisor *s, struct node_message *m) {
+    switch (m->type) {
+    case NODE_MSG_governs: on_governs(s, &m->governs); return true;
+    case NODE_MSG_compile_want: on_compile_want(s, m); return true;
+    case NODE_MSG_compile_cancel: cancel_wanted(s, &m->compile_cancel.id); return true;
+    case NODE_MSG_sign_want: return on_sign_want(s, &m->sign_want);
+    case NODE_MSG_right: node_publish_right(s, &m->right); return true;
+    case NODE_MSG_publish: return node_publish_begin(s, m);
+    case NODE_MSG_image_give: return on_image_give(s, m);
+    default: return false;
+    }
+}
+
+void node_singles_hear_control(struct supervisor *s) {
+    struct node_message m;
+    bool sense = false;
+    switch (node_wire_receive(s->control.process.wire, NODE_ROLE_control, NODE_ROLE_supervisor, &m)) {
+    case NODE_WIRE_AGAIN: return;
+    case NODE_WIRE_CLOSED: node_supervisor_close(&s->control.process.wire); return;
+    case NODE_WIRE_NONSENSE: break;
+    case NODE_WIRE_GOT: sense = hear_control(s, &m); node_message_drop(&m);
+    }
+    if (!sense) cut_off(&s->control);
+}
+
+static void control_died(struct supervisor *s, int status) {
+    uint64_t now = clock_mono_ns();
+    cancel_wanted(s, NULL);
+    s->key_asks_count = 0;
+    end_keys(s); /* what it signs now, nobody waits for */
+    node_supervisor_close(&s->client_fd);
+    s->deploying = s->governs = false;
+    set_pause(&s->control, now);
+    struct diag d = DIAG_INIT; /* what it was publishing is taken back: it says anew what there is to be */
+    diag_set(&d, ERR_IO, DIAG_NOWHERE, "control died");
+    node_publish_fail(s, ERR_IO, &d);
+    if (s->draining) return;
+    if (WIFSIGNALED(status))
+        log_event(LOG_ERROR, "role-died", LF_CSTR("role", "control"), LF_I64("signal", WTERMSIG(status)),
+                  LF_U64("restart_ms", s->control.pause_ns / 1000000u));
+    else
+        log_event(LOG_ERROR, "role-died", LF_CSTR("role", "control"), LF_I64("status", WEXITSTATUS(status)),
+                  LF_U64("restart_ms", s->control.pause_ns / 1000000u));
+}
+
+/* ---- both, as the loop has them ---- */
+
+bool node_singles_reap(struct supervisor *s, pid_t pid, int status) {
+    bool control = s->control.process.pid == pid, keys = s->keys.process.pid == pid;
+    if (control) {
+        while (s->control.process.wire >= 0) { /* its last words may be why */
+            int before = s->control.process.wire;
+            struct pollfd more = {.fd = before, .events = POLLIN};
+            if (poll(&more, 1, 0) != 1) break;
+            node_singles_hear_control(s);
+        }
+        forget(s, &s->control);
+        control_died(s, status);
+    } else if (keys) {
+        s->keys.process.pid = 0;
+        if (s->keys.process.wire >= 0) node_singles_hear_keys(s); /* why it could not open its key */
+        end_keys(s);
+        refuse_signatures(s, ERR_IO, STR("the process that holds the node's key died"));
+    }
+    return control || keys;
+}
+
+void node_singles_act(struct supervisor *s, uint64_t now) {
+    if (s->control.process.pid <= 0 && now >= s->control.start_at_ns) start_control(s, now);
+    if (s->keys.process.wire >= 0 && !s->key_asks_count && s->keys_idle_at_ns && now >= s->keys_idle_at_ns) end_keys(s);
+}
+
+uint64_t node_singles_due_ns(const struct supervisor *s) {
+    uint64_t due = s->control.process.pid <= 0 ? s->control.start_at_ns : UINT64_MAX;
+    if (s->keys.process.wire >= 0 && !s->key_asks_count && s->keys_idle_at_ns) due = MIN(due, s->keys_idle_at_ns);
+    return due;
+}
+
+void node_singles_end(struct supervisor *s) {
+    cancel_wanted(s, NULL);
+    node_supervisor_close(&s->client_fd);
+    node_process_end(&s->control.process);
+    node_process_end(&s->keys.process);
+    node_supervisor_close(&s->control.log_fd), node_supervisor_close(&s->keys.log_fd);
+}

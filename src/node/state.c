@@ -1,0 +1,117 @@
+/* state: see state.h. */
+#include "node/state.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { WAITING_CLIENTS = 64 };
+
+str node_state_folder(arena *out, const char *dir) {
+    const char *home = getenv("HOME"), *xdg = getenv("XDG_STATE_HOME"), *own = getenv("ORLO_STATE");
+    if (dir) return str_c(dir);
+    if (own && *own) return str_c(own);
+    if (xdg && *xdg == '/') return arena_fmt(out, "%s/orlo", xdg);
+    return arena_fmt(out, "%s/.local/state/orlo", home && *home ? home : "/root");
+}
+
+bool node_state_make_folder(char *path) {
+    for (char *p = path + 1; *p; p++) {
+        if (*p != '/') continue;
+        *p = 0;
+        bool ok = mkdir(path, 0755) == 0 || errno == EEXIST;
+        *p = '/';
+        if (!ok) return false;
+    }
+    return mkdir(path, 0700) == 0 || errno == EEXIST;
+}
+
+static err failed(struct diag *d, str folder, const char *what) {
+    return diag_set(d, ERR_IO, DIAG_NOWHERE, "the state folder " STR_FMT " %s: %s; name another with --state", STR_ARG(folder),
+                    what, strerror(errno));
+}
+
+static int open_below(int dir, const char *name) {
+    if (mkdirat(dir, name, 0700) && errno != EEXIST) return -1;
+    return openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Bound by way of the folder's descriptor: a path as long as it may be does not fit into an address. */
+static bool address_in(int dir, struct sockaddr_un *a) {
+    *a = (struct sockaddr_un){.sun_family = AF_UNIX};
+    return snprintf(a->sun_path, sizeof a->sun_path, "/proc/self/fd/%d/control.sock", dir) < (int)sizeof a->sun_path;
+}
+
+/* Whoever is there already has no node behind it: this one has the lock. */
+static int listen_in(int dir) {
+    struct sockaddr_un a;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    unlinkat(dir, "control.sock", 0);
+    mode_t mask = umask(0177);
+    bool ok =
+        fd >= 0 && address_in(dir, &a) && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, WAITING_CLIENTS) == 0;
+    umask(mask);
+    if (ok) return fd;
+    if (fd >= 0) close(fd);
+    return -1;
+}
+
+static err take_lock(int dir, str folder, int *lock, struct diag *d) {
+    *lock = openat(dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (*lock < 0) return failed(d, folder, "cannot be written to");
+    if (flock(*lock, LOCK_EX | LOCK_NB) == 0) return ERR_OK;
+    if (errno != EWOULDBLOCK) return failed(d, folder, "cannot be locked");
+    return diag_set(d, ERR_BUSY, DIAG_NOWHERE,
+                    "another node runs on the state folder " STR_FMT "; stop it first, or name another with --state",
+                    STR_ARG(folder));
+}
+
+err node_state_open(str folder, struct node_state *out, struct diag *d) {
+    arena *scratch = arena_new(0);
+    char *path = arena_cstr(scratch, folder);
+    *out = (struct node_state){-1, -1, -1, -1};
+    int dir = node_state_make_folder(path) ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    err e = dir < 0 ? failed(d, folder, "cannot be made") : take_lock(dir, folder, &out->lock, d);
+    if (e == ERR_OK) {
+        out->records = open_below(dir, "apps");
+        out->images = open_below(dir, "images");
+        out->socket = listen_in(dir);
+        if (out->records < 0 || out->images < 0 || out->socket < 0) e = failed(d, folder, "cannot be written to");
+    }
+    if (e != ERR_OK) node_state_close(out);
+    if (dir >= 0) close(dir);
+    arena_free(scratch);
+    return e;
+}
+
+void node_state_close(struct node_state *s) {
+    int *const all[] = {&s->lock, &s->socket, &s->records, &s->images};
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
+        if (*all[i] >= 0) close(*all[i]);
+        *all[i] = -1;
+    }
+}
+
+err node_state_connect(str folder, int *fd, struct diag *d) {
+    struct sockaddr_un a;
+    arena *scratch = arena_new(0);
+    int dir = open(arena_cstr(scratch, folder), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    arena_free(scratch);
+    *fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    bool ok = dir >= 0 && *fd >= 0 && address_in(dir, &a) && connect(*fd, (struct sockaddr *)&a, sizeof a) == 0;
+    int why = errno;
+    if (dir >= 0) close(dir);
+    if (ok) return ERR_OK;
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+    if (why == EACCES || why == EPERM)
+        return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the node on the state folder " STR_FMT " is another user's",
+                        STR_ARG(folder));
+    return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE,
+                    "no node runs on the state folder " STR_FMT "; start one with orlo node, or name its folder with --state",
+                    STR_ARG(folder));
+}

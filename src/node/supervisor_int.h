@@ -1,0 +1,158 @@
+/* Inside the supervisor: its state, and what its files do for each other.
+ *
+ *   supervisor.c   start, signals, the loop, the end
+ *   workers.c      slots and their workers: started, watched, replaced
+ *   publish.c      snapshots on their way to all workers, in place or by a new generation of them
+ *   singles.c      control and keys, of which there is one each; jobs that control wants
+ *   serve.c        `orlo serve FILE`: what is asked of control for it, as a command would
+ */
+#ifndef ORLO_NODE_SUPERVISOR_INT_H
+#define ORLO_NODE_SUPERVISOR_INT_H
+
+#include "node/jobs.h"
+#include "node/node_int.h"
+#include "node/rights.h"
+#include "node/state.h"
+
+struct proc { /* a worker */
+    struct proc *next;
+    enum { STARTING, READY, RESTING } state; /* READY: it serves */
+    uint32_t slot;
+    struct node_process process;
+    int log_fd; /* -1: closed */
+    struct node_pulse *pulse;
+    struct node_watch watch;
+    uint64_t sent, prepared, live; /* generations of snapshots */
+    uint64_t kill_at_ns;           /* 0: it need not be killed */
+    bool stuck, dropped;           /* it was ended for that; because its generation came to nothing */
+};
+struct slot {
+    struct proc *current, *successor; /* NULL: none; a successor has the rights of the next snapshot */
+    uint64_t spawn_at_ns, pause_ns;   /* of the current one, where there is none */
+};
+
+/* Rights, with the folders open. */
+struct node_reach {
+    arena *mem; /* NULL: none */
+    struct node_rights rights;
+    VEC(int) dirs; /* by rights.dirs; -1: it could not be opened */
+};
+
+struct publication {
+    uint64_t generation; /* 0: none */
+    int fd;              /* sealed; -1 */
+    bool anew;           /* by new workers */
+    struct node_reach reach;
+};
+
+/* A role of which there is one process. */
+struct single {
+    struct node_process process;
+    int log_fd;
+    uint64_t start_at_ns, pause_ns, started_ns;
+};
+
+enum { ASKS_MAX = 1024, KEYS_ASKS_MAX = 64 };
+struct supervisor {
+    const struct node_serve_config *config;
+    struct node_limits limits;
+    arena *mem;
+    struct node_sockets *sets;
+    struct slot *slots;
+    struct proc *procs; /* all workers */
+    uint32_t workers;
+
+    struct publication now, next; /* what is live; what is to be */
+    struct node_reach coming;     /* rights that control has named for what it publishes next */
+    uint32_t early_deaths;        /* of workers with `next` */
+    bool anew;                    /* the next publication is by new workers, whatever it needs */
+
+    struct single control, keys;
+    bool governs; /* control has read its state */
+    struct node_state state;
+    struct node_jobs jobs;
+    struct wanted *wanted; /* by control */
+    struct image_ask {     /* of a worker */
+        uint32_t id;       /* 0: free */
+        pid_t pid;
+        uint8_t digest[32];
+    } asks[ASKS_MAX];
+    uint32_t last_ask;
+    struct key_ask { /* of control, that keys has not answered */
+        uint32_t id;
+        bool public_alone;
+    } key_asks[KEYS_ASKS_MAX];
+    uint32_t key_asks_count;
+    bool key_kept, key_made, key_opened; /* the node's, not one of this start; where there is none, it is made; it is there */
+    uint64_t keys_idle_at_ns;
+    struct abi_key_public key;
+
+    int client_fd; /* `orlo serve`: to control, as a command has it; -1 */
+    bool deploying, deploy_again;
+    uint32_t kind; /* of what is served */
+    uint64_t deploy_ns;
+
+    struct node_causes causes;
+    struct node_relay relay;
+    int signal_fd, terminal_fd; /* -1: it has no terminal */
+    bool announced, draining;
+    uint64_t started_ns, kill_at_ns, sample_at_ns;
+    uint64_t logs_at_ns; /* not before then are workers' lines taken in again: many at once cost less */
+    err failed;          /* why it cannot be */
+    struct diag *d;
+};
+
+/* ---- supervisor.c ---- */
+
+void node_supervisor_close(int *fd);
+bool node_supervisor_log_pair(int pair[2]);
+void node_supervisor_fail(struct supervisor *s, err e, const struct diag *d); /* before it was announced; the first one counts */
+/* Somebody sent what his role does not send. */
+void node_supervisor_cut_off(const struct node_process *p, const uint32_t *worker);
+
+/* ---- workers.c ---- */
+
+struct proc *node_workers_spawn(struct supervisor *s, uint32_t slot, const struct node_reach *reach);
+void node_workers_rest(struct supervisor *s, struct proc *p);
+void node_workers_hear(struct supervisor *s, struct proc *p);
+bool node_workers_reap(struct supervisor *s, pid_t pid, int status);
+void node_workers_watch(struct supervisor *s);
+void node_workers_act(struct supervisor *s, uint64_t now); /* starts those that are due, kills those that are */
+void node_workers_signal(struct supervisor *s, int signum);
+
+/* ---- publish.c ---- */
+
+void node_publish_right(struct supervisor *s, const struct node_msg_right *m);
+/* False: nonsense. Takes the descriptor. */
+bool node_publish_begin(struct supervisor *s, struct node_message *m);
+void node_publish_applied(struct supervisor *s, struct proc *p, const struct node_msg_applied *m);
+void node_publish_fail(struct supervisor *s, err e, const struct diag *d);
+/* Sends every worker what it lacks, and goes live once nobody lacks anything. */
+void node_publish_settle(struct supervisor *s);
+const struct publication *node_publish_for(const struct supervisor *s, const struct proc *p);
+void node_publish_forget_next(struct supervisor *s);
+void node_publish_end(struct supervisor *s);
+
+/* ---- singles.c ---- */
+
+void node_singles_act(struct supervisor *s, uint64_t now);
+uint64_t node_singles_due_ns(const struct supervisor *s);
+void node_singles_hear_control(struct supervisor *s);
+void node_singles_hear_keys(struct supervisor *s);
+bool node_singles_reap(struct supervisor *s, pid_t pid, int status);
+void node_singles_tell(struct supervisor *s, const struct node_message *m);                              /* control */
+bool node_singles_image_want(struct supervisor *s, struct proc *p, const struct node_msg_image_want *m); /* false: too many */
+/* Which key: the node's, or one of this start; and whether the node's is made where there is none. */
+void node_singles_use_key(struct supervisor *s, bool kept, bool made);
+void node_singles_end(struct supervisor *s);
+
+/* ---- serve.c ---- */
+
+[[nodiscard]] err node_serve_check(struct supervisor *s, struct diag *d); /* that FILE and folders are there */
+void node_serve_deploy(struct supervisor *s);                             /* FILE, as it is now */
+void node_serve_again(struct supervisor *s);                              /* once what is under way is done */
+void node_serve_hear(struct supervisor *s);
+void node_serve_announce(struct supervisor *s);
+void node_serve_app_kills(struct supervisor *s, uint32_t app);
+
+#endif

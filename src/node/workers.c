@@ -1,0 +1,228 @@
+/* workers: one for each core, kept alive.
+ *
+ *   STARTING ──its snapshot is live──> READY ──told to rest──> RESTING ──> gone
+ *      │                                 └──dies, hangs──> gone, and its slot has a new one at once (causes.c)
+ *      └──says why not──> its publication fails (publish.c)
+ *
+ * 1. Sockets belong to the slot, not to the worker: a new worker takes over the queue of the one that died.
+ * 2. What a worker sends is hearsay: messages (wire.def), the page of its pulse, log lines; who sends anything else is cut off.
+ */
+#include "node/supervisor_int.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+enum { EARLY_DEATHS_MAX = 3 };
+static const uint64_t retry_ns = 1'000'000'000u; /* after the system had no process or no descriptor for us */
+
+static void free_proc(struct proc *p) {
+    node_supervisor_close(&p->process.wire);
+    node_supervisor_close(&p->log_fd);
+    if (p->pulse) node_pulse_free(p->pulse);
+    free(p);
+}
+
+/* ---- starting one ---- */
+
+static err send_start(struct supervisor *s, const struct proc *p, const struct node_reach *reach, int pulse_fd) {
+    struct log_style log = log_style();
+    struct buf settings = {0};
+    const struct node_sockets *sockets = &s->sets[p->slot];
+    node_settings_write(&settings, &s->limits);
+    struct node_message m =
+        NODE_MESSAGE(start, .index = p->slot, .workers = s->workers, .log_json = log.json, .log_min = (uint8_t)log.min,
+                     .access_log = !s->config->no_access_log, .shown = str_sub(sockets->shown, 0, 256),
+                     .network = (uint8_t)reach->rights.network, .any_port_out = reach->rights.any_port_out,
+                     .ports = node_rights_ports(&reach->rights), .settings = buf_str(&settings));
+    for (uint32_t i = 0; i < reach->dirs.n; i++) m.start.dirs += reach->dirs.p[i] >= 0;
+    m.fds[m.fds_count++] = pulse_fd;
+    for (uint32_t i = 0; i < sockets->fds.n; i++) m.fds[m.fds_count++] = sockets->fds.p[i];
+    err e = node_wire_send(p->process.wire, &m);
+    buf_free(&settings);
+    return e;
+}
+
+static err send_dirs(const struct proc *p, const struct node_reach *reach) {
+    for (uint32_t i = 0; i < reach->dirs.n; i++) {
+        const struct node_right_dir *dir = &reach->rights.dirs.p[i];
+        struct node_message m = NODE_MESSAGE(dir, .path = dir->path, .write = dir->write);
+        m.fds[m.fds_count++] = reach->dirs.p[i];
+        if (reach->dirs.p[i] >= 0) TRY(node_wire_send(p->process.wire, &m));
+    }
+    return ERR_OK;
+}
+
+static bool start(struct supervisor *s, struct proc *p, const struct node_reach *reach) {
+    int log[2] = {-1, -1}, pulse_fd = node_pulse_new(&p->pulse);
+    bool ok = pulse_fd >= 0 && node_supervisor_log_pair(log);
+    p->log_fd = log[0];
+    ok = ok && node_role_start(NODE_ROLE_worker, log[1], &p->process) && send_start(s, p, reach, pulse_fd) == ERR_OK &&
+         send_dirs(p, reach) == ERR_OK;
+    int why = errno;
+    node_supervisor_close(&pulse_fd), node_supervisor_close(&log[1]);
+    errno = why;
+    return ok;
+}
+
+struct proc *node_workers_spawn(struct supervisor *s, uint32_t slot, const struct node_reach *reach) {
+    struct proc *p = calloc(1, sizeof *p);
+    ENSURE(p);
+    *p = (struct proc){.slot = slot, .log_fd = -1, .process = {NODE_ROLE_worker, -1, -1}};
+    if (!start(s, p, reach)) {
+        log_event(LOG_ERROR, "worker-not-started", LF_U64("worker", slot), LF_CSTR("reason", strerror(errno)));
+        node_process_end(&p->process);
+        free_proc(p);
+        return NULL;
+    }
+    p->next = s->procs;
+    s->procs = p;
+    return p;
+}
+
+void node_workers_rest(struct supervisor *s, struct proc *p) {
+    p->state = RESTING;
+    p->kill_at_ns = clock_mono_ns() + (s->limits.drain_ms_max + 1000) * 1000000u;
+    if (node_wire_send(p->process.wire, &NODE_MESSAGE(rest)) != ERR_OK) node_process_signal(&p->process, SIGTERM);
+}
+
+/* ---- what they say ---- */
+
+static void cut_off(struct proc *p) {
+    node_supervisor_cut_off(&p->process, &p->slot);
+    node_supervisor_close(&p->process.wire);
+    node_process_signal(&p->process, SIGKILL); /* its end is seen as any other's */
+}
+
+void node_workers_hear(struct supervisor *s, struct proc *p) {
+    struct node_message m;
+    switch (node_wire_receive(p->process.wire, NODE_ROLE_worker, NODE_ROLE_supervisor, &m)) {
+    case NODE_WIRE_AGAIN: return;
+    case NODE_WIRE_CLOSED: /* it died, SIGCHLD tells the rest; or it pretends */
+        node_supervisor_close(&p->process.wire);
+        if (!p->kill_at_ns) p->kill_at_ns = clock_mono_ns() + 5'000'000'000u;
+        return;
+    case NODE_WIRE_NONSENSE: cut_off(p); return;
+    case NODE_WIRE_GOT: break;
+    }
+    if (m.type == NODE_MSG_applied) node_publish_applied(s, p, &m.applied);
+    else if (m.type != NODE_MSG_image_want || !node_singles_image_want(s, p, &m.image_want)) cut_off(p);
+}
+
+/* ---- their ends ---- */
+
+static void log_death(const struct proc *p, int status, const struct node_death *death, uint64_t pause_ns, str ids,
+                      const char *doing) {
+    struct log_field f[9] = {LF_U64("worker", p->slot)};
+    size_t n = 1;
+    if (p->stuck) {
+        f[n++] = LF_U64("stuck_ms", NODE_STUCK_MS);
+    } else if (WIFSIGNALED(status)) {
+        f[n++] = LF_I64("signal", WTERMSIG(status));
+        f[n++] = LF_CSTR("name", strsignal(WTERMSIG(status)));
+    } else {
+        f[n++] = LF_I64("status", WEXITSTATUS(status));
+    }
+    if (p->state != RESTING) f[n++] = LF_U64("restart_ms", pause_ns / 1000000u);
+    if (doing[0]) f[n++] = LF_CSTR("doing", doing);
+    if (ids.n) f[n++] = LF_STR("requests", ids);
+    if (death->running != NODE_NO_APP) f[n++] = LF_U64("app", death->running);
+    if (p->stuck) log_emit(LOG_ERROR, "worker-stuck", f, n);
+    else log_emit(LOG_ERROR, "worker-died", f, n);
+}
+
+/* One that died before it had what is to be published. */
+static void died_early(struct supervisor *s, const struct proc *p, int status) {
+    struct diag d = DIAG_INIT;
+    bool successor = s->slots[p->slot].successor == p;
+    if (successor) s->slots[p->slot].successor = NULL;
+    if (successor) diag_set(&d, ERR_TRAP, DIAG_NOWHERE, "a worker died as it started");
+    else
+        diag_set(&d, ERR_TRAP, DIAG_NOWHERE, "its workers die as they start (%s %d)", WIFSIGNALED(status) ? "signal" : "status",
+                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    if (successor || ++s->early_deaths >= EARLY_DEATHS_MAX) node_publish_fail(s, ERR_TRAP, &d);
+}
+
+/* What a worker's end means: words for the log, and when its slot has another one. */
+static void lost(struct supervisor *s, struct proc *p, int status) {
+    struct slot *slot = &s->slots[p->slot];
+    bool failure = p->stuck || WIFSIGNALED(status) || WEXITSTATUS(status), current = slot->current == p,
+         successor = slot->successor == p, early = node_publish_for(s, p) == &s->next && p->prepared != s->next.generation;
+    uint64_t now = clock_mono_ns();
+    struct node_death death;
+    char doing[NODE_DOING_BYTES];
+    struct buf ids = {0};
+    node_pulse_read(p->pulse, &death, &ids, doing);
+    death.served = p->state != STARTING && death.served;
+    struct node_fate fate = node_causes_death(&s->causes, &death, slot->pause_ns, now);
+    if (current) {
+        slot->current = NULL;
+        slot->pause_ns = fate.pause_ns;
+        slot->spawn_at_ns = now + fate.pause_ns;
+    }
+    if (s->failed == ERR_OK && !s->draining && (current || (failure && !successor)))
+        log_death(p, status, &death, fate.pause_ns, buf_str(&ids), doing);
+    if (fate.isolate != NODE_NO_APP && !s->draining) node_serve_app_kills(s, fate.isolate);
+    buf_free(&ids);
+    if (successor || (current && early && p->state == STARTING)) died_early(s, p, status);
+}
+
+static void died(struct supervisor *s, struct proc *p, int status) {
+    pid_t pid = p->process.pid;
+    p->process.pid = 0;
+    while (p->log_fd >= 0 && node_relay_take(&s->relay, p->log_fd, NULL, &p->slot, s->workers)) { /* its last words */
+        char byte;
+        if (recv(p->log_fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) <= 0) break;
+    }
+    if (p->process.wire >= 0 && p->state == STARTING) node_workers_hear(s, p);
+    if (!p->stuck && !p->dropped) lost(s, p, status);
+    for (struct image_ask *ask = s->asks; ask < s->asks + ASKS_MAX; ask++)
+        if (ask->id && ask->pid == pid) ask->id = 0;
+    for (struct proc **at = &s->procs; *at; at = &(*at)->next)
+        if (*at == p) {
+            *at = p->next;
+            break;
+        }
+    free_proc(p);
+}
+
+bool node_workers_reap(struct supervisor *s, pid_t pid, int status) {
+    struct proc *p = s->procs;
+    while (p && p->process.pid != pid) p = p->next;
+    if (p) died(s, p, status);
+    return p;
+}
+
+/* ---- watching ---- */
+
+void node_workers_watch(struct supervisor *s) {
+    for (struct proc *p = s->procs, *next; p; p = next) {
+        next = p->next;
+        struct node_vitals v = {.beats = __atomic_load_n(&p->pulse->beats, __ATOMIC_RELAXED)};
+        if (p->stuck || !node_vitals_read(p->process.pid, &v)) continue;
+        enum node_watch_verdict verdict = node_watch_sample(&p->watch, &v);
+        if (verdict == NODE_WATCH_ASK && p->state != STARTING) node_process_signal(&p->process, SIGUSR1);
+        if (verdict != NODE_WATCH_STUCK) continue;
+        p->stuck = true;
+        node_process_signal(&p->process, SIGKILL);
+        lost(s, p, 0); /* its successor does not wait for the kernel to be rid of it */
+    }
+}
+
+void node_workers_signal(struct supervisor *s, int signum) {
+    for (struct proc *p = s->procs; p; p = p->next) node_process_signal(&p->process, signum);
+}
+
+void node_workers_act(struct supervisor *s, uint64_t now) {
+    for (struct proc *p = s->procs; p; p = p->next)
+        if (p->kill_at_ns && now >= p->kill_at_ns) node_process_signal(&p->process, SIGKILL), p->kill_at_ns = UINT64_MAX;
+    const struct publication *what = s->now.generation ? &s->now : &s->next;
+    for (uint32_t i = 0; i < s->workers && what->generation && !s->draining; i++) {
+        struct slot *slot = &s->slots[i];
+        if (slot->current || now < slot->spawn_at_ns) continue;
+        slot->current = node_workers_spawn(s, i, &what->reach);
+        if (!slot->current) slot->spawn_at_ns = now + retry_ns;
+        else node_publish_settle(s);
+    }
+}
