@@ -106,8 +106,7 @@ void net_client_give(struct net_client *c, struct net_wire *w) {
     w->next->prev = w->prev->next = w;
     c->resting_count++;
     w->rested_ns = net_loop_now_ns(c->loop);
-    w->fetch = NULL;
-    net_wire_watch(w, false, false);
+    net_wire_rest(w);
     wake_line(c);
 }
 

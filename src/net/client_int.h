@@ -14,6 +14,7 @@
 #include "net/http1.h"
 #include "net/loop_int.h"
 #include "net/sock.h"
+#include "net/stream_int.h"
 
 enum {
     NET_FETCH_BODY_BYTES = 64 << 10, /* of the response buffered before reading stops; one read of 16 KiB may come on top */
@@ -41,7 +42,6 @@ struct net_wire {
     char *host;                   /* as TLS and lookups have it */
     bool https, reused, eof, cut; /* eof: no more comes; cut: nothing more can be sent */
     bool secure_end;              /* eof, and the peer said so */
-    bool dry;                     /* the last receive took all that there was */
     uint64_t rested_ns;
     /* until it is connected: */
     struct net_lookup *lookup;
@@ -51,12 +51,8 @@ struct net_wire {
     struct net_attempt attempts[NET_WIRE_ATTEMPTS];
     enum net_sock_error last_error;
     /* then: */
-    struct net_sock *sock;
+    struct net_stream *stream;
     struct net_addr address;
-    struct crypto_tls *tls;
-    bool shaken;      /* the handshake is done */
-    size_t fruitless; /* bytes that TLS took since the last ones that were data */
-    struct net_wait readable, writable;
 };
 
 struct net_client {
@@ -117,11 +113,11 @@ struct net_wire *net_wire_new(struct net_client *c, struct net_fetch *f, const c
 void net_wire_free(struct net_wire *w);
 /* How much of data was taken; less than all: not now, or w->cut. */
 size_t net_wire_send(struct net_wire *w, str data);
-/* Appends what came to in, at most about 16 KiB. DATA (see dry); WAIT: until the socket is readable; END: see eof, secure_end. */
+/* Appends what came to in, at most about 16 KiB. WAIT: the fetch's job comes when there is more; END: see eof, secure_end. */
 enum net_flow net_wire_receive(struct net_wire *w, struct buf *in);
-/* The fetch's job, when it can read or when it can write. */
-void net_wire_watch(struct net_wire *w, bool read, bool write);
-bool net_wire_fit(struct net_wire *w); /* one that rested: it is still there, and has sent nothing */
+void net_wire_rest(struct net_wire *w);                      /* it is no fetch's any more */
+void net_wire_give(struct net_wire *w, struct net_fetch *f); /* one that rested */
+bool net_wire_fit(struct net_wire *w);                       /* one that rested: it is still there, and has sent nothing */
 /* fetch.c */
 bool net_fetch_may_connect(struct net_fetch *f, const struct net_addr *a);
 void net_fetch_connected(struct net_fetch *f); /* its wire is */

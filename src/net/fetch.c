@@ -164,7 +164,6 @@ static void receive(struct net_fetch *f) {
         if (f->phase == NET_FETCH_HEAD) f->deadline_ns = 0;
         while (f->phase == NET_FETCH_SENT && take_head(f)) {}
         if (f->phase == NET_FETCH_DONE) return;
-        if (f->wire->dry) break;
     }
     if (f->phase == NET_FETCH_DONE || !f->wire) return;
     if (f->phase == NET_FETCH_SENT) {
@@ -340,7 +339,7 @@ static void get_wire(struct net_fetch *f) {
         return;
     }
     if (w) {
-        w->fetch = f;
+        net_wire_give(w, f);
         f->wire = w;
         net_fetch_connected(f);
         return;
@@ -413,7 +412,6 @@ static void exchange_bytes(struct net_fetch *f) {
     transmit(f);
     receive(f);
     if (f->phase == NET_FETCH_HEAD && f->over && (f->send_closed || request_whole(f))) conclude(f);
-    if (f->wire && f->phase >= NET_FETCH_SENT) net_wire_watch(f->wire, wants_bytes(f), net_fetch_unsent(f) && !f->send_closed);
 }
 
 void net_fetch_job(struct net_job *job) {

@@ -54,17 +54,6 @@ static ssize_t peer_send(struct net_stream *s, const void *from, size_t n) {
     return (ssize_t)n;
 }
 
-static ssize_t peer_sendv(struct net_stream *s, const struct iovec *parts, int count) {
-    ssize_t all = 0;
-    for (int i = 0; i < count; i++) {
-        if (!parts[i].iov_len) continue;
-        ssize_t n = peer_send(s, parts[i].iov_base, parts[i].iov_len);
-        if (n > 0) all += n;
-        if (n != (ssize_t)parts[i].iov_len) return all ? all : n;
-    }
-    return all;
-}
-
 static bool peer_has_input(struct net_stream *s) { return peer_of(s)->in_at < peer_of(s)->in_n; }
 static bool peer_local(struct net_stream *s, struct net_addr *out) { return false; }
 static void peer_shutdown(struct net_stream *s) {
@@ -80,7 +69,7 @@ static void peer_close(struct net_stream *s, bool reset) {
 
 static const struct net_stream_ops peer_ops = {.recv = peer_recv,
                                                .send = peer_send,
-                                               .sendv = peer_sendv,
+                                               .sendv = net_stream_sendv_each,
                                                .has_input = peer_has_input,
                                                .local = peer_local,
                                                .shutdown = peer_shutdown,

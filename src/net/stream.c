@@ -19,6 +19,17 @@ void net_stream_listen(struct net_stream *s, void (*fn)(void *arg), void *arg) {
     if (s->ops->listen) s->ops->listen(s);
 }
 
+ssize_t net_stream_sendv_each(struct net_stream *s, const struct iovec *parts, int count) {
+    ssize_t all = 0;
+    for (int i = 0; i < count; i++) {
+        if (!parts[i].iov_len) continue;
+        ssize_t n = s->ops->send(s, parts[i].iov_base, parts[i].iov_len);
+        if (n > 0) all += n;
+        if (n != (ssize_t)parts[i].iov_len) return all ? all : n;
+    }
+    return all;
+}
+
 /* ---- a socket ---- */
 
 static int fd_of(struct net_stream *s) { return container_of(s, struct net_plain, s)->fd; }

@@ -5,6 +5,7 @@
 #ifndef ORLO_NET_STREAM_INT_H
 #define ORLO_NET_STREAM_INT_H
 
+#include "crypto/tls.h"
 #include "net/stream.h"
 
 struct net_stream_ops {
@@ -39,5 +40,18 @@ struct net_plain {
 };
 void net_plain_init(struct net_plain *p, int fd);            /* takes fd */
 void net_plain_events(struct net_plain *p, uint32_t events); /* of epoll */
+
+/* Over a connected socket, watched by the loop. Takes it. */
+struct net_sock;
+struct net_stream *net_stream_of_sock(struct net_sock *sock);
+
+/* TLS over below; takes both. Nothing can be sent or received before the handshake is done. recv fails at an end that the peer did not announce. */
+struct net_loop;
+struct net_stream *net_stream_tls(struct net_loop *l, struct net_stream *below, struct crypto_tls *tls);
+/* 0: it is done. WAIT: go on when the stream says so. FAILED: *r and *why say for what. */
+ssize_t net_stream_handshake(struct net_stream *s, enum crypto_tls_result *r, const char **why);
+
+/* What a kind does that has no better sendv. */
+ssize_t net_stream_sendv_each(struct net_stream *s, const struct iovec *parts, int count);
 
 #endif

@@ -9,88 +9,36 @@
 #include "net/client_int.h"
 #include <stdlib.h>
 
-enum {
-    ATTEMPT_MS = 250,
-    RECEIVE_BYTES = 16 << 10,
-    TURN_FEEDS = 2,                  /* that TLS takes in a turn without having data: a peer may send without end what is none */
-    FRUITLESS_BYTES_MAX = 256 << 10, /* a handshake's, with certificates of 100 KB; of messages between data */
-    ANSWER_BYTES_MAX = 64 << 10,     /* that TLS has to say by itself and the peer does not take */
-};
+enum { ATTEMPT_MS = 250, RECEIVE_BYTES = 16 << 10 };
 
 static void attempt_more(struct net_wire *w);
 
 /* ---- TLS ---- */
 
-static void handshake(struct net_wire *w);
-
-static void cut(struct net_wire *w) { w->cut = true; }
-
-/* What TLS has to send. False: some of it waits. */
-static bool flush(struct net_wire *w) {
-    str data;
-    while (!w->cut && (data = crypto_tls_pending(w->tls)).n) {
-        size_t sent;
-        enum net_sock_error e = net_sock_send(w->sock, data, &sent);
-        if (e == NET_SOCK_WOULD_BLOCK) return false;
-        if (e == NET_SOCK_OK) crypto_tls_sent(w->tls, sent);
-        else cut(w);
-    }
-    return !w->cut;
-}
-
-/* From the socket to TLS. */
-static enum net_flow feed(struct net_wire *w) {
-    uint8_t bytes[RECEIVE_BYTES];
-    size_t got;
-    enum net_sock_error e = net_sock_receive(w->sock, bytes, sizeof bytes, &got);
-    if (e == NET_SOCK_WOULD_BLOCK) return NET_FLOW_WAIT;
-    if (e != NET_SOCK_OK || !got) return NET_FLOW_END;
-    crypto_tls_feed(w->tls, (str){bytes, got});
-    w->fruitless += got;
-    return NET_FLOW_DATA;
-}
-
-/* The peer makes TLS work and says nothing. */
-static bool idles(const struct net_wire *w) {
-    return w->fruitless > FRUITLESS_BYTES_MAX || crypto_tls_pending(w->tls).n > ANSWER_BYTES_MAX;
-}
-
 static enum net_error tls_error(enum crypto_tls_result r) {
     return r == CRYPTO_TLS_CERTIFICATE ? NET_TLS_CERTIFICATE_ERROR
            : r == CRYPTO_TLS_ALERT     ? NET_TLS_ALERT_RECEIVED
+           : r == CRYPTO_TLS_END       ? NET_CONNECTION_TERMINATED
                                        : NET_TLS_PROTOCOL_ERROR;
 }
 
-static void on_handshake(void *arg) { handshake(arg); }
+static void on_io(void *arg) {
+    struct net_wire *w = arg;
+    net_job_queue(w->client->loop, &w->fetch->job);
+}
 
-static void handshake(struct net_wire *w) {
-    for (int feeds = 0;; feeds++) {
-        enum crypto_tls_result r = crypto_tls_handshake(w->tls);
-        bool flushed = flush(w); /* an alert, too */
-        if (r == CRYPTO_TLS_OK) {
-            w->shaken = true;
-            w->fruitless = 0;
-            net_fetch_connected(w->fetch);
-            return;
-        }
-        if (r != CRYPTO_TLS_MORE) {
-            net_fetch_fail(w->fetch, r == CRYPTO_TLS_END ? NET_CONNECTION_TERMINATED : tls_error(r), crypto_tls_why(w->tls));
-            return;
-        }
-        if (idles(w)) {
-            net_fetch_fail(w->fetch, NET_TLS_PROTOCOL_ERROR, "the TLS handshake has no end");
-            return;
-        }
-        enum net_flow flow = w->cut ? NET_FLOW_END : feeds == TURN_FEEDS ? NET_FLOW_WAIT : feed(w);
-        if (flow == NET_FLOW_DATA) continue;
-        if (flow == NET_FLOW_END) {
-            net_fetch_fail(w->fetch, NET_CONNECTION_TERMINATED, "the connection broke in the TLS handshake");
-            return;
-        }
-        net_sock_wait(w->sock, NET_READABLE, &w->readable, on_handshake, w);
-        if (!flushed) net_sock_wait(w->sock, NET_WRITABLE, &w->writable, on_handshake, w);
-        return;
-    }
+static void up(struct net_wire *w) {
+    net_stream_listen(w->stream, on_io, w);
+    net_fetch_connected(w->fetch);
+}
+
+static void on_handshake(void *arg) {
+    struct net_wire *w = arg;
+    enum crypto_tls_result r;
+    const char *why;
+    ssize_t n = net_stream_handshake(w->stream, &r, &why);
+    if (n == 0) up(w);
+    else if (n == NET_STREAM_FAILED) net_fetch_fail(w->fetch, tls_error(r), why);
 }
 
 /* ---- connecting ---- */
@@ -109,13 +57,13 @@ static void end_attempts(struct net_wire *w) {
 
 static void connected(struct net_attempt *a) {
     struct net_wire *w = a->wire;
-    w->sock = a->sock;
+    net_sock_no_delay(a->sock);
+    w->stream = net_stream_of_sock(a->sock);
     w->address = a->address;
     a->sock = NULL;
     end_attempts(w);
-    net_sock_no_delay(w->sock);
     if (!w->https) {
-        net_fetch_connected(w->fetch);
+        up(w);
         return;
     }
     struct crypto_tls_trust *trust = net_client_trust(w->client);
@@ -123,8 +71,9 @@ static void connected(struct net_attempt *a) {
         net_fetch_fail(w->fetch, NET_CONFIGURATION_ERROR, "the certificates to trust cannot be read");
         return;
     }
-    w->tls = crypto_tls_new(trust, w->host);
-    handshake(w);
+    w->stream = net_stream_tls(w->client->loop, w->stream, crypto_tls_new(trust, w->host));
+    net_stream_listen(w->stream, on_handshake, w);
+    on_handshake(w);
 }
 
 static enum net_error error_of(const struct net_wire *w) {
@@ -258,14 +207,7 @@ void net_wire_free(struct net_wire *w) {
         w->client->resting_count--;
     }
     end_attempts(w);
-    net_wait_cancel(&w->readable);
-    net_wait_cancel(&w->writable);
-    if (w->tls && w->shaken && !w->cut && !w->eof) {
-        crypto_tls_close(w->tls);
-        flush(w);
-    }
-    net_sock_free(w->sock);
-    crypto_tls_free(w->tls);
+    if (w->stream) net_stream_close(w->stream, false);
     net_client_wires(w->client, -1);
     free(w->key);
     free(w->host);
@@ -276,65 +218,41 @@ void net_wire_free(struct net_wire *w) {
 
 size_t net_wire_send(struct net_wire *w, str data) {
     size_t taken = 0;
-    while (taken < data.n && !w->cut) {
-        str piece = str_sub(data, taken, RECEIVE_BYTES);
-        size_t sent = piece.n;
-        if (w->tls) {
-            if (!flush(w)) break;
-            if (crypto_tls_write(w->tls, piece) != CRYPTO_TLS_OK) cut(w);
-        } else {
-            enum net_sock_error e = net_sock_send(w->sock, str_sub(data, taken, data.n), &sent);
-            if (e == NET_SOCK_WOULD_BLOCK) break;
-            if (e != NET_SOCK_OK) cut(w);
-        }
-        if (!w->cut) taken += sent;
+    while (taken < data.n && w->stream->writable && !w->cut) {
+        ssize_t n = net_stream_send(w->stream, data.p + taken, data.n - taken);
+        if (n > 0) taken += (size_t)n;
+        else w->cut = n == NET_STREAM_FAILED;
     }
-    if (w->tls) flush(w);
     return taken;
 }
 
-static enum net_flow ended(struct net_wire *w, bool said) {
+enum net_flow net_wire_receive(struct net_wire *w, struct buf *in) {
+    if (w->eof) return NET_FLOW_END;
+    if (!w->stream->readable && !w->stream->failed) return NET_FLOW_WAIT;
+    ENSURE(buf_reserve(in, RECEIVE_BYTES));
+    ssize_t n = net_stream_recv(w->stream, in->p + in->n, RECEIVE_BYTES);
+    if (n == NET_STREAM_WAIT) return NET_FLOW_WAIT;
+    if (n > 0) {
+        in->n += (size_t)n;
+        return NET_FLOW_DATA;
+    }
     w->eof = true;
-    w->secure_end = said;
+    w->secure_end = n == 0;
     return NET_FLOW_END;
 }
 
-enum net_flow net_wire_receive(struct net_wire *w, struct buf *in) {
-    size_t got = 0;
-    if (w->eof) return NET_FLOW_END;
-    ENSURE(buf_reserve(in, RECEIVE_BYTES));
-    for (int feeds = 0; w->tls; feeds++) {
-        enum crypto_tls_result r = crypto_tls_read(w->tls, in->p + in->n, RECEIVE_BYTES, &got);
-        if (r == CRYPTO_TLS_OK) {
-            w->fruitless = 0;
-            break;
-        }
-        if (r != CRYPTO_TLS_MORE || idles(w)) return ended(w, r == CRYPTO_TLS_END);
-        enum net_flow flow = feeds == TURN_FEEDS ? NET_FLOW_WAIT : feed(w);
-        if (flow == NET_FLOW_END) return ended(w, false);
-        if (flow == NET_FLOW_WAIT) {
-            flush(w);
-            return flow;
-        }
-    }
-    if (!w->tls) {
-        enum net_sock_error e = net_sock_receive(w->sock, in->p + in->n, RECEIVE_BYTES, &got);
-        if (e == NET_SOCK_WOULD_BLOCK) return NET_FLOW_WAIT;
-        if (e != NET_SOCK_OK || !got) return ended(w, e == NET_SOCK_OK);
-    }
-    w->dry = !w->tls && got < RECEIVE_BYTES;
-    in->n += got;
-    return NET_FLOW_DATA;
+void net_wire_rest(struct net_wire *w) {
+    w->fetch = NULL;
+    net_stream_listen(w->stream, NULL, NULL);
 }
 
-static void on_io(void *arg) { net_job_queue(((struct net_wire *)arg)->client->loop, &((struct net_wire *)arg)->fetch->job); }
-
-void net_wire_watch(struct net_wire *w, bool read, bool write) {
-    write |= w->tls && !w->cut && crypto_tls_pending(w->tls).n;
-    if (read && !w->eof) net_sock_wait(w->sock, NET_READABLE, &w->readable, on_io, w);
-    else net_wait_cancel(&w->readable);
-    if (write && !w->cut) net_sock_wait(w->sock, NET_WRITABLE, &w->writable, on_io, w);
-    else net_wait_cancel(&w->writable);
+void net_wire_give(struct net_wire *w, struct net_fetch *f) {
+    w->fetch = f;
+    net_stream_listen(w->stream, on_io, w);
 }
 
-bool net_wire_fit(struct net_wire *w) { return !net_sock_ready(w->sock, NET_READABLE) && !(w->tls && crypto_tls_holds(w->tls)); }
+/* What its peer has to say by itself, such as TLS's tickets, is not much and is taken. */
+bool net_wire_fit(struct net_wire *w) {
+    uint8_t byte;
+    return net_stream_recv(w->stream, &byte, 1) == NET_STREAM_WAIT;
+}
