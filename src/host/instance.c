@@ -80,11 +80,13 @@ static void drop_handle(struct host_instance *in, const struct host_handle *h) {
 
 /* The newest first: what was made later may use what was made earlier. No more than so many. */
 static void drop_handles(struct host_instance *in, struct host_table *t, uint32_t *budget) {
+    uint32_t before = *budget;
     for (; t->n > 1 && *budget; --*budget) {
         struct host_handle h = t->p[--t->n];
         t->p[t->n].kind = HOST_HANDLE_FREE;
         drop_handle(in, &h);
     }
+    base_heap_freed(before - *budget);
 }
 
 bool host_instance_wind_down(struct host_instance *in, uint32_t *budget) {

@@ -11,7 +11,6 @@
 #include "node/snapshot.h"
 #include "wasi/wasi.h"
 #include <fcntl.h>
-#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -238,7 +237,7 @@ const char *node_kind_text(uint32_t wasi_kind) { return wasi_kind_text((enum was
 bool node_kind_is_service(uint32_t wasi_kind) { return wasi_kind == WASI_P3_HTTP; }
 
 int node_worker_main(void) {
-    mallopt(M_MMAP_THRESHOLD, 256 << 10); /* fixed: what is large goes back to the system when it is freed, and leaves no holes */
+    base_heap_tune();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     signal(SIGINT, SIG_IGN);
