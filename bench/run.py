@@ -2,7 +2,7 @@
 """Measurements with their bars, peers measured in the same run: ./dev bench [NAME…] [--json]
 
 Names: js-start compile hello guests p3 lifecycle kernels exceptions collected echo idle hostile; none means all of these. By its name
-alone: hardening, which builds the program a second time. A row is a figure, its bar, where it must end,
+alone: hardening and lto, which build the program a second time. A row is a figure, its bar, where it must end,
 and a verdict; rows without a bar are there to be read. Times are processor time where requests are counted: other work on the
 machine then disturbs least; rounds of ours and the peer's alternate, and the median of their ratios counts. Servers run on the
 first core, what loads them on the last. Peers (nginx, wasmtime, clang) are measured when on PATH. Nothing here fails a build.
@@ -78,11 +78,13 @@ def pids_below(pid):
 
 
 def cpu_us(pids):
-    total = 0
+    """Of each that is still there: what is started for a job, and ends, serves no request."""
+    spent = {}
     for pid in pids:
-        fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-        total += (int(fields[11]) + int(fields[12])) * TICK_US
-    return total
+        with contextlib.suppress(OSError):
+            fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+            spent[pid] = (int(fields[11]) + int(fields[12])) * TICK_US
+    return spent
 
 
 def cpu_ms_so_far(pids):
@@ -127,7 +129,7 @@ class Server:
         before = cpu_us(pids)
         out = subprocess.run([*pinned, "wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", f"http://127.0.0.1:{self.port}{path}"],
                              capture_output=True, text=True, check=True).stdout
-        spent = cpu_us(pids) - before
+        spent = sum(us - before.get(pid, us) for pid, us in cpu_us(pids).items())
         requests = int(re.search(r"(\d+) requests in", out).group(1))
         bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
         if bad or not requests:
@@ -539,13 +541,36 @@ def hostile():
     successor()
 
 
+def built(folder, targets, *options):
+    """Another build of this tree; its folder."""
+    path = os.path.join(ROOT, folder)
+    if not os.path.exists(os.path.join(path, "build.ninja")):
+        subprocess.run(["meson", "setup", path, "-Dtests=false", *options], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(["ninja", "-C", path, "--quiet", *targets], check=True)
+    return path
+
+
+def lto():
+    """What optimisation over all files when linking gives, as programs are built to be installed (README); each link takes it 14 s of a core."""
+    need("wrk")
+    whole = built("build-lto", ["orlo"], "-Db_lto=true")
+    for name in HELLO:
+        with orlo(guest(name), program=os.path.join(whole, "orlo")) as ours, orlo(guest(name)) as plain, nginx() as peer:
+            rounds = {s: [] for s in (ours, plain, peer)}
+            for s in rounds:
+                s.load("/", 64, 1)
+            for _ in range(9):
+                for s, of in rounds.items():
+                    of.append(s.load("/", 64, 1)["cpu"])
+            ratio = lambda a, b: statistics.median(x / y for x, y in zip(rounds[a], rounds[b]))
+            row("lto", f"{name}: processor time, × without", ratio(ours, plain), "×", note=f"at best {min(rounds[ours]):.2f} to {min(rounds[plain]):.2f} µs a request")
+            row("lto", f"{name}: processor time, × nginx return 200", ratio(ours, peer), "×", 2, 1.25, note=f"at best {min(rounds[ours]):.2f} to {min(rounds[peer]):.2f} µs, {min(rounds[ours]) / min(rounds[peer]):.2f} ×")
+
+
 def hardening():
     """What the compiler's and the linker's guards cost (meson.build), by processor time, rounds in turn. position-independent code too."""
     need("wrk")
-    soft = os.path.join(ROOT, "build-soft")
-    if not os.path.exists(os.path.join(soft, "build.ninja")):
-        subprocess.run(["meson", "setup", soft, "-Dhardening=false", "-Dtests=false", "-Db_pie=false"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
-    subprocess.run(["ninja", "-C", soft, "--quiet", "orlo", "bench/compile_bench"], check=True)
+    soft = built("build-soft", ["orlo", "bench/compile_bench"], "-Dhardening=false", "-Db_pie=false")
     with orlo(HTTP_GUEST) as hard, orlo(HTTP_GUEST, program=os.path.join(soft, "orlo")) as without:
         ratio, us, them = against(hard, without, "/", 64, 1, 9)
         row("hardening", "hello: processor time, × without", ratio, "×", note=f"at best {min(r['cpu'] for r in us):.2f} to {min(r['cpu'] for r in them):.2f} µs a request")
@@ -561,7 +586,7 @@ def hardening():
     row("hardening", "the program's file, × without", sizes[0] / sizes[1], "×", note=f"{sizes[0] >> 10} to {sizes[1] >> 10} KiB")
 
 
-BY_NAME = {"hardening": hardening}
+BY_NAME = {"hardening": hardening, "lto": lto}
 BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "collected": collected, "echo": echo, "idle": idle, "hostile": hostile}
 
 
