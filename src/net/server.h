@@ -39,10 +39,12 @@ struct net_server_config {
 /* ERR_IO: fd is nothing that listens, and still the caller's. */
 [[nodiscard]] err net_server_new(const struct net_server_config *config, struct net_server **out, struct diag *d);
 uint16_t net_server_port(const struct net_server *s);
-/* Stops accepting, closes idle connections (keep_idle: leaves them for one more request), answers what is in flight with
- * Connection: close. on_drained when no connection is left, or after ms_max, when the rest is cut off. */
+/* Stops accepting, answers what is in flight and what is asked yet with Connection: close, ends connections on which nothing was asked for half a
+ * second (keep_idle: leaves them for one more request), tells the owners of streams that were handed over. on_drained when no connection is left, or
+ * after ms_max, when the rest is cut off. */
 void net_server_drain(struct net_server *s, uint32_t ms_max, bool keep_idle, void (*on_drained)(void *arg), void *arg);
-void net_server_free(struct net_server *s); /* cuts off what is left; its exchanges must have been ended */
+/* Cuts off what is left. Its exchanges must have been ended; streams that were handed over have failed, and are still to be closed. */
+void net_server_free(struct net_server *s);
 struct net_server_stats {
     uint64_t accepted, refused, evicted, requests, bad_requests, bytes_in, bytes_out;
     uint32_t connections, idle;

@@ -15,7 +15,7 @@
 struct net_stream;
 enum {
     NET_STREAM_WAIT = -1,   /* nothing now */
-    NET_STREAM_FAILED = -2, /* nothing any more, in neither direction */
+    NET_STREAM_FAILED = -2, /* nothing any more, and that is not the end that it should have had */
 };
 /* So many bytes, 0: the peer sends no more, or one of the above. n > 0. */
 ssize_t net_stream_recv(struct net_stream *s, void *p, size_t n);

@@ -41,7 +41,9 @@ static bool flush(struct tls_stream *t) {
         if (sent == NET_STREAM_FAILED) t->cut = true;
         else crypto_tls_sent(t->tls, (size_t)sent);
     }
-    return t->s.writable = !t->cut && !crypto_tls_pending(t->tls).n;
+    bool flushed = !t->cut && !crypto_tls_pending(t->tls).n;
+    t->s.writable = flushed || t->cut; /* or to be told that it is */
+    return flushed;
 }
 
 /* From below to TLS: bytes, 0: the end, or WAIT. */

@@ -1162,6 +1162,27 @@ def test_drain():
         eq([e["event"] for e in s.events()][-1], "stopped")
 
 
+def test_drain_and_who_rests():
+    """Who has just been answered may ask once more when the server stops, and hears that it was the last time; nobody's silence holds it up."""
+    s = Server(guest("cgi"), "--workers", "1")
+    with socket.create_connection(("127.0.0.1", s.port), timeout=20) as asks, socket.create_connection(("127.0.0.1", s.port), timeout=20) as rests:
+        def ask(c):
+            c.sendall(b"GET /env HTTP/1.1\r\nHost: a\r\n\r\n")
+            got = b""
+            while b"\r\n\r\n" not in got or len(got.split(b"\r\n\r\n", 1)[1]) < int(re.search(rb"(?i)content-length: (\d+)", got)[1]):
+                got += c.recv(65536)
+            return got
+        ask(rests)
+        check(b"onnection: close" not in ask(asks))
+        s.proc.send_signal(signal.SIGTERM)
+        s.wait_event("draining")
+        got = ask(asks)
+        check(got.startswith(b"HTTP/1.1 200") and b"Connection: close\r\n" in got, got)
+        eq((asks.recv(1), rests.recv(1)), (b"", b""))
+    eq(s.proc.wait(timeout=20), 0)
+    eq([e["event"] for e in s.events()][-1], "stopped")
+
+
 def test_several_addresses():
     with serving(guest("cgi"), "--listen", "[::1]:0", "--listen", ":0") as s:
         also = s.wait_event("serving")["also"].split()
