@@ -77,6 +77,9 @@ static err open_key(const struct node_msg_open_key *m, struct crypto_ed25519 *ke
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (m->folder.n) TRY(load_key(m->folder, m->make, key, d));
     else crypto_ed25519_new(key);
+    if (!node_role_drop(NODE_ROLE_keys))
+        log_event(LOG_WARN, "role-as-root", LF_CSTR("role", "keys"), LF_CSTR("reason", strerror(errno)));
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* again: who changes his user is dumpable anew */
     return node_sandbox_keys(d);
 }
 

@@ -12,6 +12,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- reach ---- */
@@ -21,6 +25,47 @@ static void close_reach(struct node_reach *r) {
         if (r->dirs.p[i] >= 0) close(r->dirs.p[i]);
     arena_free(r->mem);
     *r = (struct node_reach){0};
+}
+
+/* A folder's own permissions, and how others' are; what is in it may differ. */
+static bool reaches(struct node_user user, const struct stat *st, bool write) {
+    unsigned want = write ? 7 : 5, has = st->st_mode & 7;
+    if (st->st_uid == user.uid) has = st->st_mode >> 6 & 7;
+    else if (st->st_gid == user.gid) has = st->st_mode >> 3 & 7;
+    return (has & want) == want;
+}
+
+static bool reads(struct node_user user, const char *path) {
+    if (!path || !*path || access(path, R_OK)) return true; /* there is nothing to be read */
+    setfsgid(user.gid), setfsuid(user.uid);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    setfsuid(0), setfsgid(0);
+    if (fd >= 0) close(fd);
+    return fd >= 0;
+}
+
+static void stay_root(struct node_reach *r, struct node_user user, str path, const char *verb) {
+    char reason[200];
+    snprintf(reason, sizeof reason, "user %u may not %s it; chown or chmod it so that he may, and workers need not be root",
+             (unsigned)user.uid, verb);
+    log_event(LOG_WARN, "role-as-root", LF_CSTR("role", "worker"), LF_CSTR("reason", reason), LF_STR("path", path));
+    r->stays_root = true;
+}
+
+/* Workers are a user of their own where they can be. OpenSSL's two variables name what they read, too. */
+static void choose_user(struct node_reach *r) {
+    node_role_stay_root(false);
+    struct node_user user = node_role_user(NODE_ROLE_worker);
+    const char *certificates[] = {getenv("SSL_CERT_FILE"), getenv("SSL_CERT_DIR")};
+    r->stays_root = false;
+    for (uint32_t i = 0; i < r->dirs.n && user.uid && !r->stays_root; i++) {
+        const struct node_right_dir *dir = &r->rights.dirs.p[i];
+        struct stat st;
+        if (r->dirs.p[i] >= 0 && fstat(r->dirs.p[i], &st) == 0 && !reaches(user, &st, dir->write))
+            stay_root(r, user, dir->path, dir->write ? "write to" : "read");
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(certificates) && user.uid && r->rights.network && !r->stays_root; i++)
+        if (!reads(user, certificates[i])) stay_root(r, user, str_c(certificates[i]), "read");
 }
 
 /* missing_ok: what was granted once, and is not there any more. */
@@ -33,6 +78,7 @@ static err open_reach(struct node_reach *r, bool missing_ok, struct diag *d) {
         if (fd < 0) log_event(LOG_WARN, "folder-missing", LF_CSTR("folder", path), LF_CSTR("reason", strerror(errno)));
         vec_push(r->mem, &r->dirs, fd);
     }
+    choose_user(r);
     return ERR_OK;
 }
 
@@ -133,7 +179,7 @@ bool node_publish_begin(struct supervisor *s, struct node_message *m) {
     s->next = (struct publication){m->publish.generation, node_message_take(m, 0), more, reach};
     s->early_deaths = 0;
     s->anew = false;
-    if (more && open_reach(&s->next.reach, !s->now.generation, &d) != ERR_OK) {
+    if ((more || !s->now.generation) && open_reach(&s->next.reach, !s->now.generation, &d) != ERR_OK) {
         node_publish_fail(s, ERR_DENIED, &d);
         return true;
     }

@@ -3,11 +3,14 @@
 #include "node/node_int.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +30,54 @@ static const enum {
 #include "node/roles.def"
 #undef X
 };
+
+/* ---- users ---- */
+
+static const int user_of[] = {
+#define X(name, sandbox, files, starts, idle_s, user, ...) user,
+#include "node/roles.def"
+#undef X
+};
+static bool workers_stay_root;
+
+void node_role_stay_root(bool workers) { workers_stay_root = workers; }
+
+/* Whether there is such a user here: in a container there may be few. */
+static bool is_mapped(unsigned number) {
+    FILE *f = fopen("/proc/self/uid_map", "re");
+    unsigned first, outside, count;
+    bool found = !f;
+    while (f && !found && fscanf(f, "%u %u %u", &first, &outside, &count) == 3) found = number - first < count;
+    if (f) fclose(f);
+    return found;
+}
+
+/* Once: what it reads may be slow, and it does not change. */
+struct node_user node_role_user(enum node_role role) {
+    static struct node_user users[NODE_ROLES];
+    unsigned number = NODE_USERS + (unsigned)abs(user_of[role]);
+    if (geteuid() != 0 || !user_of[role] || (role == NODE_ROLE_worker && workers_stay_root)) return (struct node_user){0};
+    if (users[role].uid) return users[role];
+    char text[1024];
+    struct passwd entry, *found = NULL;
+    if (!is_mapped(number)) return (struct node_user){0};
+    if (getpwnam_r(names[role], &entry, text, sizeof text, &found) || !found || !entry.pw_uid)
+        users[role] = (struct node_user){number, number};
+    else users[role] = (struct node_user){entry.pw_uid, entry.pw_gid};
+    return users[role];
+}
+
+/* With all that root is more than others: what may be had again by exec included. */
+static bool become_user(struct node_user user) {
+    if (!user.uid) return true;
+    for (int cap = 0; cap < 64; cap++) prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+    return setgroups(0, NULL) == 0 && setresgid(user.gid, user.gid, user.gid) == 0 &&
+           setresuid(user.uid, user.uid, user.uid) == 0;
+}
+
+bool node_role_drop(enum node_role role) { return become_user(node_role_user(role)); }
+
+/* ---- starting ---- */
 
 unsigned node_role_idle_s(enum node_role role) {
     static const unsigned idle_s[] = {
@@ -49,7 +100,7 @@ static char **few_variables(arena *out) {
 }
 
 /* Between fork and exec: only what may follow a fork. */
-static _Noreturn void become(const int fds[static PLACES], char **argv, char **environment) {
+static _Noreturn void become(const int fds[static PLACES], struct node_user user, bool dies, char **argv, char **environment) {
     int at[PLACES], self = open("/proc/self/exe", O_PATH | O_CLOEXEC), keep[PLACES + 1] = {0, 1, 2, NODE_WIRE_FD};
     setsid(); /* what a person types there is not for it, and it types nothing */
     for (int sig = 1; sig < 32; sig++) signal(sig, SIG_DFL);
@@ -60,6 +111,12 @@ static _Noreturn void become(const int fds[static PLACES], char **argv, char **e
     keep[PLACES] = fcntl(self, F_DUPFD_CLOEXEC, 2 * PLACES);
     for (int i = 0; i < PLACES; i++) dup2(at[i], i);
     node_close_fds_except(keep, ARRAY_COUNT(keep));
+    struct stat st;
+    bool others_may = fstat(keep[PLACES], &st) == 0 && st.st_mode & S_IXOTH;
+    if (user.uid && (!others_may || !become_user(user)))
+        dprintf(STDERR_FILENO, "%s stays root: %s\n", argv[0],
+                others_may ? strerror(errno) : "the program is for root alone; chmod 755 would change that");
+    if (dies) prctl(PR_SET_PDEATHSIG, SIGKILL); /* after it has become who it is, which ends that */
     fexecve(keep[PLACES], argv, environment);
     dprintf(STDERR_FILENO, "orlo cannot start itself from /proc/self/exe: %s\n", strerror(errno));
     _exit(1);
@@ -76,11 +133,9 @@ bool node_role_start(enum node_role role, int log, struct node_process *out) {
     char *own[] = {(char *)(uintptr_t)names[role], NULL};
     arena *scratch = arena_new(0);
     char **environment = few_variables(scratch);
+    struct node_user user = user_of[role] > 0 ? node_role_user(role) : (struct node_user){0};
     pid_t pid = fork();
-    if (pid == 0) {
-        if (starts[role] == WANTED) prctl(PR_SET_PDEATHSIG, SIGKILL);
-        become((int[PLACES]){null, null, log, pair[1]}, own, environment);
-    }
+    if (pid == 0) { become((int[PLACES]){null, null, log, pair[1]}, user, role != NODE_ROLE_worker, own, environment); }
     int why = errno;
     arena_free(scratch);
     close(null), close(pair[1]);

@@ -22,6 +22,18 @@ struct node_process {
 };
 /* log: what becomes its standard error. False: errno. */
 [[nodiscard]] bool node_role_start(enum node_role role, int log, struct node_process *out);
+
+/* Started as root, each role is a user of its own (roles.def): orlo-ROLE where there is one, else this and the role's number. */
+enum { NODE_USERS = 60710 };
+struct node_user {
+    uid_t uid; /* 0: it stays who the starter is */
+    gid_t gid;
+};
+struct node_user node_role_user(enum node_role role);
+/* From now on workers stay root, or not; for folders that only root reaches. */
+void node_role_stay_root(bool workers);
+/* For a role that becomes its user itself. False: it could not. */
+[[nodiscard]] bool node_role_drop(enum node_role role);
 /* The role that this process was started in, or NODE_ROLE_command. Names the process. */
 enum node_role node_role_of(char **argv);
 unsigned node_role_idle_s(enum node_role role); /* roles.def */

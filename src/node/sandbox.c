@@ -7,6 +7,7 @@
  *    make one that listens; one that was granted no folder can open no file.
  */
 #include "node/node_int.h"
+#include "node/wire.h"
 #include "wasi/wasi.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -46,8 +47,23 @@ enum {
                      CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID,
 };
 
+/* What each role may do at the least: its letters, and whether it has files besides what it was granted. */
+enum { ALL_FILES, FOLDER, GRANTED, NO_FILES };
+#define ALL ALL_FILES
+#define NONE NO_FILES
+static const struct {
+    unsigned calls;
+    int files;
+} roles[] = {
+#define X(name, sandbox, files, ...) {sandbox, files},
+#include "node/roles.def"
+#undef X
+};
+#undef ALL
+#undef NONE
+
 struct condition {
-    enum { ANY, LOW_IS, ALL_IS, NONE, SOME, ONLY_THESE, SOCKET_KIND, THIS_PROCESS } what;
+    enum { ANY, LOW_IS, ALL_IS, NONE_OF_THESE, SOME, ONLY_THESE, SOCKET_KIND, THIS_PROCESS } what;
     uint8_t arg;
     uint32_t value;
 };
@@ -62,7 +78,7 @@ static const struct row {
 #define ALL(a, v)                                                                                                                \
     { ALL_IS, a, (uint32_t)(v) }
 #define NONE_OF(a, v)                                                                                                            \
-    { NONE, a, (uint32_t)(v) }
+    { NONE_OF_THESE, a, (uint32_t)(v) }
 #define SOME_OF(a, v)                                                                                                            \
     { SOME, a, (uint32_t)(v) }
 #define ONLY(a, v)                                                                                                               \
@@ -127,7 +143,7 @@ static void put_condition(struct filter *f, const struct condition *c, unsigned 
     case ANY: break;
     case LOW_IS: jump(f, BPF_JEQ, c->value, 0, past); break;
     case THIS_PROCESS: jump(f, BPF_JEQ, (uint32_t)getpid(), 0, past); break;
-    case NONE: jump(f, BPF_JSET, c->value, past, 0); break;
+    case NONE_OF_THESE: jump(f, BPF_JSET, c->value, past, 0); break;
     case SOME: jump(f, BPF_JSET, c->value, 0, past); break;
     case ALL_IS:
         jump(f, BPF_JEQ, c->value, 0, past + 2);
@@ -237,7 +253,8 @@ static err install(unsigned who, struct diag *d) {
 /* All, also of root: started so, it has opened what it may not open afterwards. */
 static err drop_capabilities(struct diag *d) {
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    for (int cap = 0; cap < 64; cap++) prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+    for (int cap = 0; cap < 64; cap++)
+        prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); /* who is not root any more has done so before (role.c) */
     prctl(PR_SET_SECUREBITS, SECURE_ALL_BITS | SECURE_ALL_LOCKS, 0, 0,
           0); /* what fails here needs a capability that there is none of */
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -292,7 +309,8 @@ static bool allow_path(int rules, uint64_t handled_fs, const struct node_sandbox
     return syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &under, 0) == 0;
 }
 
-static err lock_in(const struct node_sandbox *box, struct diag *d) {
+static err lock_in(enum node_role role, const struct node_sandbox *box, struct diag *d) {
+    ENSURE(roles[role].files != NO_FILES || !box->paths_count);
     size_t size;
     struct ruleset attr = handled(&size);
     if (!attr.fs) { /* an older kernel: seccomp and the guests' own openat2 rules are what remains */
@@ -317,12 +335,12 @@ static err lock_in(const struct node_sandbox *box, struct diag *d) {
 /* ---- the sandboxes ---- */
 
 err node_sandbox_worker(const struct node_sandbox *box, struct diag *d) {
-    unsigned who = W;
+    unsigned who = roles[NODE_ROLE_worker].calls;
     for (size_t i = 0; i < box->granted_count; i++) who |= box->paths[i].write ? F | D : F;
     if (box->network) who |= N;
     if (box->network & NODE_SANDBOX_LISTEN) who |= L;
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* no ptrace by the same user, no core with guests' memory */
-    TRY(lock_in(box, d));
+    TRY(lock_in(NODE_ROLE_worker, box, d));
     TRY(drop_capabilities(d));
     return install(who, d);
 }
@@ -349,26 +367,27 @@ err node_sandbox_job(uint64_t memory_bytes_max, uint64_t file_bytes_max, uint64_
         !cap(RLIMIT_FSIZE, file) || !cap(RLIMIT_NOFILE, 64))
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    TRY(lock_in(&(struct node_sandbox){0}, d));
+    TRY(lock_in(NODE_ROLE_job, &(struct node_sandbox){0}, d));
     TRY(drop_capabilities(d));
-    return install(J, d);
+    return install(roles[NODE_ROLE_job].calls, d);
 }
 
 err node_sandbox_keys(struct diag *d) {
     if (!cap(RLIMIT_CORE, 0) || !cap(RLIMIT_FSIZE, 0))
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
-    TRY(lock_in(&(struct node_sandbox){0}, d));
+    TRY(lock_in(NODE_ROLE_keys, &(struct node_sandbox){0}, d));
     TRY(drop_capabilities(d));
-    return install(K, d);
+    return install(roles[NODE_ROLE_keys].calls, d);
 }
 
 err node_sandbox_control(int records, int images, struct diag *d) {
     const struct node_sandbox_path paths[] = {{records, true}, {images, true}};
     if (!cap(RLIMIT_CORE, 0)) return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    TRY(lock_in(&(struct node_sandbox){.paths = paths, .paths_count = records >= 0 ? ARRAY_COUNT(paths) : 0}, d));
+    TRY(lock_in(NODE_ROLE_control, &(struct node_sandbox){.paths = paths, .paths_count = records >= 0 ? ARRAY_COUNT(paths) : 0},
+                d));
     TRY(drop_capabilities(d));
-    return install(records >= 0 ? W | F | D : W, d);
+    return install(roles[NODE_ROLE_control].calls, d);
 }
 
 static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }

@@ -1,5 +1,7 @@
 /* state: see state.h. */
 #include "node/state.h"
+#include "node/role.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -38,6 +40,20 @@ static err failed(struct diag *d, str folder, const char *what) {
 static int open_below(int dir, const char *name) {
     if (mkdirat(dir, name, 0700) && errno != EEXIST) return -1;
     return openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* What control writes is its own, and what root wrote there before it was. */
+static bool give_to_control(int dir) {
+    struct node_user user = node_role_user(NODE_ROLE_control);
+    struct stat st;
+    if (dir < 0 || !user.uid || (fstat(dir, &st) == 0 && st.st_uid == user.uid)) return true;
+    DIR *folder = fdopendir(fcntl(dir, F_DUPFD_CLOEXEC, 3));
+    bool ok = folder;
+    for (struct dirent *entry; ok && (entry = readdir(folder));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            ok = fchownat(dir, entry->d_name, user.uid, user.gid, AT_SYMLINK_NOFOLLOW) == 0;
+    if (folder) closedir(folder);
+    return ok && fchown(dir, user.uid, user.gid) == 0;
 }
 
 /* Bound by way of the folder's descriptor: a path as long as it may be does not fit into an address. */
@@ -80,7 +96,9 @@ err node_state_open(str folder, struct node_state *out, struct diag *d) {
         out->records = open_below(dir, "apps");
         out->images = open_below(dir, "images");
         out->socket = listen_in(dir);
-        if (out->records < 0 || out->images < 0 || out->socket < 0) e = failed(d, folder, "cannot be written to");
+        if (out->records < 0 || out->images < 0 || out->socket < 0 || !give_to_control(out->records) ||
+            !give_to_control(out->images))
+            e = failed(d, folder, "cannot be written to");
     }
     if (e != ERR_OK) node_state_close(out);
     if (dir >= 0) close(dir);

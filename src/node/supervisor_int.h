@@ -35,7 +35,8 @@ struct slot {
 struct node_reach {
     arena *mem; /* NULL: none */
     struct node_rights rights;
-    VEC(int) dirs; /* by rights.dirs; -1: it could not be opened */
+    VEC(int) dirs;   /* by rights.dirs; -1: it could not be opened */
+    bool stays_root; /* a worker would not get at one of them otherwise */
 };
 
 struct publication {

@@ -58,6 +58,7 @@ static bool start(struct supervisor *s, struct proc *p, const struct node_reach 
     int log[2] = {-1, -1}, pulse_fd = node_pulse_new(&p->pulse);
     bool ok = pulse_fd >= 0 && node_supervisor_log_pair(log);
     p->log_fd = log[0];
+    node_role_stay_root(reach->stays_root);
     ok = ok && node_role_start(NODE_ROLE_worker, log[1], &p->process) && send_start(s, p, reach, pulse_fd) == ERR_OK &&
          send_dirs(p, reach) == ERR_OK;
     int why = errno;

@@ -456,6 +456,38 @@ def test_command_refuses():
         p.wait()
 
 
+def users(supervisor):
+    """{role: users of its processes}"""
+    found = {}
+    out = subprocess.run(["ps", "--ppid", str(supervisor), "-o", "pid=,comm="], capture_output=True, text=True).stdout
+    for pid, comm in (line.split() for line in out.splitlines()):
+        with contextlib.suppress(FileNotFoundError):
+            found.setdefault(comm, set()).update(re.search(r"^Uid:\s+(.*)$", open(f"/proc/{pid}/status").read(), re.M)[1].split())
+    return found
+
+
+def test_each_role_its_user():
+    """Started as root, each role is a user of its own; but workers stay root where they would not get at a granted folder, which is said."""
+    if os.geteuid() != 0 or not os.stat(ORLO).st_mode & 1:
+        raise Skip("root alone may become others")
+    theirs, roots = os.path.join(WORK, "theirs"), os.path.join(WORK, "roots")
+    for folder in (theirs, roots):
+        os.makedirs(folder, exist_ok=True)
+    os.chmod(roots, 0o755)
+    with serving(guest("cgi"), "--workers", "2") as s:
+        found = users(s.proc.pid)
+        worker, = found["orlo-worker"]
+        eq(len({worker, *found["orlo-control"], "0"}), 3)
+        eq(one_request(s).status, 200)
+        eq(s.events("role-as-root"), [])
+    os.chown(theirs, int(worker), -1)
+    for folder, more, user in ((theirs, "", worker), (roots, ":ro", worker), (roots, "", "0")):
+        with serving(guest("cgi"), "--workers", "1", "--dir", folder + "::/data" + more) as s:
+            eq((folder, users(s.proc.pid)["orlo-worker"]), (folder, {user}))
+            eq([(e["role"], e["path"]) for e in s.events("role-as-root")], [("worker", roots)] if user == "0" else [])
+            eq(one_request(s).status, 200)
+
+
 def test_job_refuses():
     for what, call, *args in [(None, None)] + DEADLY + [("makes a process", "fork"), ("makes a process", "clone", 17, 0, 0, 0, 0), ("makes a socket", "socket", 2, 1, 0)]:
         p, job = caught_job()
