@@ -104,6 +104,10 @@ class Server:
             raise AssertionError("it had to be killed")
 
 
+    def wait_taken(self, count=1):
+        """Until so many clients have sent all they want to for now, and it was read."""
+        until(lambda: [rx for port, rx in connections() if port == self.port].count(0) >= count)
+
     def resident_kib(self):
         """What the workers hold of memory, as the kernel shares their pages out; None where this user may not know."""
         kib = 0
@@ -116,6 +120,40 @@ class Server:
             except (OSError, TypeError):  # it is gone
                 pass
         return kib
+
+
+def until(condition, seconds=30, pause=0.005):
+    """Waits for what must come, however long this machine takes for it."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError("it did not come to that")
+        time.sleep(pause)
+    return found
+
+
+def sockets():
+    """(local address as hex, port, state, bytes that nobody has read, inode) of each TCP socket."""
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError), open("/proc/net/" + table) as f:
+            for fields in map(str.split, f.readlines()[1:]):
+                address, port = fields[1].split(":")
+                yield address, int(port, 16), fields[3], int(fields[4].split(":")[1], 16), int(fields[9])
+
+
+def connections():
+    """(the server's port, bytes that it has not read) of each that was accepted."""
+    return [(port, rx) for _, port, state, rx, inode in sockets() if state == "01" and inode]
+
+
+def listening(pid):
+    """{(is IPv6, port)} of what a process listens on."""
+    held = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            if m := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(f"/proc/{pid}/fd/{fd}")):
+                held.add(int(m[1]))
+    return {(len(address) > 8, port) for address, port, state, _, inode in sockets() if state == "0A" and inode in held}
 
 
 @contextlib.contextmanager

@@ -29,14 +29,6 @@ def memory_has(pid, needle):
     return found
 
 
-def until(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not (got := condition()):
-        check(time.monotonic() < deadline, "it did not come to pass")
-        time.sleep(0.001)
-    return got
-
-
 def big_module():
     """Valid, and long enough to compile that a job can be caught at it."""
     def leb(n):
