@@ -1,20 +1,16 @@
 /* abi: the contract between compilers (baseline, later LLVM) and the engine. Neither includes the other.
  *
- *            lower addresses                                     GS = base
- *   [ guard | cold: table elements, … | hot: globals, descriptors, struct abi_ctx ][ linear memory 0 … ][
- * guard ]
- *             <---------- context, offsets from GS are negative --------------->
+ *   lower addresses                                                      GS = base
+ *   [ guard | cold: table elements, … | hot: globals, descriptors, struct abi_ctx ][ linear memory 0 … ][ guard ]
+ *             <----------- context, offsets from GS are negative ---------------->
  *
- * 1. A *group* is the core instances that share memory 0, with their one context block. GS holds the group's
- * base. A component's core instances fall into one or more groups; all groups of an image live in one slot.
- * 2. A global, table or memory is NEAR (its record is at GS + offset) or FAR (a pointer to its record is at
- * GS + offset).
- * 3. Every reference is 8 bytes; null is 0. A funcref is the address of a struct abi_func. A table is an
- * array of references.
- * 4. wasm frames live on the frame stack (grows up, r13); the native stack holds return addresses, nothing of
- * the guest's.
- * 5. Between engine and compiled code, values travel in the *canonical array*: u64 slots, i32 zero-extended,
- * f32 in the low half, v128 in two slots, results written over the arguments from slot 0.
+ * 1. A *group* is the core instances that share memory 0, with their one context block. GS holds the group's base. A component's core
+ *    instances fall into one or more groups; all groups of an image live in one slot.
+ * 2. A global, table or memory is NEAR (its record is at GS + offset) or FAR (a pointer to its record is at GS + offset).
+ * 3. Every reference is 8 bytes; null is 0. A funcref is the address of a struct abi_func. A table is an array of references.
+ * 4. wasm frames live on the frame stack (grows up, r13); the native stack holds return addresses, nothing of the guest's.
+ * 5. Between engine and compiled code, values travel in the *canonical array*: u64 slots, i32 zero-extended, f32 in the low half, v128 in
+ *    two slots, results written over the arguments from slot 0.
  */
 #ifndef ORLO_ABI_H
 #define ORLO_ABI_H
@@ -133,9 +129,8 @@ struct abi_layout {
     const struct wasm_module *module;
     uint32_t instance; /* this core instance's index in the image */
     uint32_t group;
-    bool funcrefs_far;                   /* a funcref met at run time may belong to another group: compare abi_func.group, else
-                          call directly */
-    const struct abi_layout_func *funcs; /* by import index */
+    bool funcrefs_far; /* a funcref met at run time may be another group's: compare abi_func.group, else call directly */
+    const struct abi_layout_func *funcs;      /* by import index */
     const struct abi_layout_memory *memories; /* by memory index, imported first */
     const struct abi_layout_table *tables;
     const struct abi_layout_global *globals;
@@ -144,8 +139,7 @@ struct abi_layout {
     bool unwind;             /* exceptions may pass: code lists how to leave its functions */
 };
 
-/* ---- object: what a compiler makes of one core instance
- * ---------------------------------------------------- */
+/* ---- object: what a compiler makes of one core instance ---------------------------------------- */
 
 enum abi_reloc_kind {
     ABI_RELOC_FUNC_PC32,   /* target = function index, instance: the distance to its code */

@@ -1,9 +1,10 @@
-/* link: from .wasm bytes to a signed image. Runs in compile jobs (and in tests), never in a worker that
- * serves.
+/* link: from .wasm bytes to a signed image. Runs in compile jobs (and in tests), never in a worker that serves.
  *
- *   bytes -> component plan (a core module is a plan of one core instance) -> groups and offsets -> baseline,
- * per core instance -> init functions -> image -> (snapshot) the image's own instantiation run once, its
- * outcome written back
+ *   bytes -> component plan (a core module is a plan of one core instance)
+ *         -> groups and offsets
+ *         -> baseline, per core instance; init functions
+ *         -> image
+ *         -> (snapshot) the image's own instantiation run once, its outcome written back
  */
 #ifndef ORLO_LINK_H
 #define ORLO_LINK_H
