@@ -4,7 +4,7 @@
 1. Every cycle is listed, with the depth that bounds it and who checks that; its frames times that depth fit the stack it runs on.
 2. Whoever tells host code of something (a callback of the table TOLD) is where nothing can be taken away from under a caller: no public
    function of host and net gets there, but those that say so.
-3. Every other call through a pointer in host, wasi and net is known: of which functions, or why it leads nowhere.
+3. Every other call through a pointer in host, app, wasi and net is known: of which functions, or why it leads nowhere.
 
 Usage: tests/callgraph.py [BUILD], whose compile_commands.json says how the files are compiled. Prints 'N passed, N failed, N skipped'.
 """
@@ -13,9 +13,9 @@ import collections, concurrent.futures, json, os, re, shlex, subprocess, sys, te
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "build"))
 # rooms: what is left of the stack for one cycle. A fiber's: half of what host code finds (abi.h); a job's main thread.
-ROOM = {"host": 128 << 10, "wasi": 128 << 10, "net": 1 << 20, "component": 4 << 20, "link": 4 << 20, "node": 4 << 20}
+ROOM = {"host": 128 << 10, "app": 128 << 10, "wasi": 128 << 10, "net": 1 << 20, "component": 4 << 20, "link": 4 << 20, "node": 4 << 20}
 
-KNOWN = ("host", "wasi", "net")  # where every call through a pointer is
+KNOWN = ("host", "app", "wasi", "net")  # where every call through a pointer is
 
 LAYERS = "a stream is over another: an upgrade's, TLS, a socket"
 TYPES, SCOPES = "component/types.c: CMAX_TYPE_DEPTH", "component/decode.c, type_dec.c: CMAX_SCOPE_DEPTH"
@@ -28,7 +28,7 @@ CYCLES = [
     (100, "host_type_equal equal equal_fields", TYPES),
     (100, "host_value_equal equal_cases equal_list", TYPES),
     (100, "build_host_part map_entry plan_fields two_cases type_of", TYPES),
-    (6, "host_die check_deadlock host_end_drop drop_in wasi_p2_unref …",
+    (6, "host_die check_deadlock host_end_drop drop_in app_object_unref …",
      "host_die does its work once (in->dead); an object refers only to what was there before it: a pollable, a stream, a body, a message, a "
      "fetch; a value's types: as above, and only drop_in is in them"),
     (100, "cdec_core_type module_decl module_type", SCOPES),
@@ -80,7 +80,7 @@ TOLD = {
     "on_death": ("tell_death", r"wasi:on_death"),
     "on_idle": ("tell_idle", r"wasi:on_idle"),
     "cancel": ("tell_cancel", r"wasi:\w+_cancel"),
-    "gone": ("tell_gone wasi_late_end", r"wasi:\w+_gone"),
+    "gone": ("tell_gone app_late_end", r"wasi:\w+_gone"),
     "on_over": ("tell_inlet_over tell_outlet_over", r"wasi:(on_inlet_over|on_response_over|body_over)"),
     "over": ("feed_over drain_over", r"wasi:(?!feed_|drain_|inlet_over|tell_)(\w+_over|inlet_fed)"),
     "await_run:fn": ("await_run", r"wasi:(outlet_trailers|forward_verdict|verdict_of_reader)"),
@@ -111,6 +111,7 @@ SILENT = {"host_cx_realloc": r"no_leave = true", "run_post_return": r"no_leave =
 # Other calls through pointers: of which functions; None: not from here.
 OTHER = {
     "tell:fn": r"(host|wasi):tell_\w+",
+    "app_request_unref:gone": r"node:recycle", "app_setting_parse:parse": r"app:app_parse_(bytes|ms)",
     "drop": r"wasi:\w+_drop|host:drop_stream_value|host:drop_error_context|wasi:drop_trailers",
     "destroy": r"wasi:\w*destroy",
     "reallocate": r"host:host_cx_realloc",
@@ -141,7 +142,7 @@ OTHER = {
     "input_ready:ready": r"wasi:(request|always|body|fd)_ready|wasi:tcp_readable", "input_listen:listen": r"wasi:(request|never|body|fd)_listen|wasi:tcp_await_read",
     "output_listen:listen": r"wasi:(out|response|never|body)_listen|wasi:tcp_await_write",
     "ready": r"wasi:(?!wasi_|collect_)\w+_(ready|flushed)", "listen": r"wasi:(?!wasi_|cgi_)\w+_listen",
-    "wasi_out_write:write": None,  # to the log, or a command's output
+    "app_out_write:write": None,  # to the log, or a command's output
     "wants_out": r"wasi:body_wants_out", "try": r"wasi:try_\w+",
     # what the loop calls: a timer, a descriptor, a job, work of another thread
     "fn": None, "done": None, "turn": None, "allow_address": None,

@@ -234,7 +234,7 @@ static bool slots_fit(const struct abi_image_host *host, const char *sig) {
 
 static err bind_core(struct loader *l, uint32_t host_index, const struct abi_image *im, const struct abi_image_host *host) {
     struct plan_host_import import = {.module = abi_image_str(im, host->module), .name = abi_image_str(im, host->name)};
-    const struct host_core_func *f = host_offer_find_core(l->offer, &import);
+    const struct host_core_func *f = host_offer_core(l->offer, import.module, import.name);
     if (f && slots_fit(host, f->sig)) {
         engine_image_bind(l->c->image, host_index, f->fn, NULL);
         return ERR_OK;

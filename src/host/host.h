@@ -178,6 +178,10 @@ struct host_offer { /* borrowed for the life of the components loaded with it */
     uint32_t core_count;
 };
 
+/* What all of the parts offer, as one; arrays are out's. */
+struct host_offer host_offer_join(arena *out, const struct host_offer *const *parts, size_t n);
+const struct host_core_func *host_offer_core(const struct host_offer *offer, str module, str name); /* NULL: none of that name */
+
 /* Whether an offered version serves an imported one: the same semver track (0.2.x; 1.x.y; 0.0.x only itself).
  * Names come as in components: "wasi:http/types@0.2.3". Pre-releases match only themselves. */
 bool host_name_matches(str imported, const struct host_interface *offered);
@@ -271,7 +275,6 @@ str host_alloc_str(struct host_call *call, str s); /* a copy; {NULL, 0} past the
 enum abi_trap host_trap(struct host_call *call, enum abi_trap t, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* engine_work for host functions (engine/engine.h): what loops over a size that a guest chose goes through it. */
 [[nodiscard]] bool host_work(struct host_instance *in, uint64_t units);
-static inline void *host_user(struct host_call *call) { return host_instance_user(call->instance); }
 
 /* Calling an export, on a fiber of the instance:
  *
@@ -333,6 +336,7 @@ struct host_invocation { /* the caller's to allocate */
     struct host_call call;
     enum abi_trap trap;   /* its text: engine_last_trap */
     bool done, cancelled; /* done: it was told */
+    void *served;         /* the caller's, after host_invoke: for whom it is; for whoever asks host_instance_current */
     /* private: */
     struct host_note note, end_note;
     host_done_fn on_done;

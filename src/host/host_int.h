@@ -465,7 +465,6 @@ const struct host_type *host_params_of_plan(arena *out, const struct plan *plan,
 const struct host_resource *const *host_resources_of_plan(arena *out, const struct plan *plan, const struct host_offer *offer);
 /* What is offered for an import, by names; its type is not looked at. NULL: nothing. */
 const struct host_func *host_offer_find(const struct host_offer *offer, const struct plan_import *import);
-const struct host_core_func *host_offer_find_core(const struct host_offer *offer, const struct plan_host_import *import);
 /* As host_offer_check, with the plan's types at hand. */
 err host_offer_check_types(const struct host_offer *offer, const struct plan *plan, const struct host_resource *const *resources,
                            const struct host_type *const *types, struct diag *d);

@@ -35,9 +35,26 @@ const struct host_func *host_offer_find(const struct host_offer *offer, const st
     return NULL;
 }
 
-const struct host_core_func *host_offer_find_core(const struct host_offer *offer, const struct plan_host_import *import) {
+struct host_offer host_offer_join(arena *out, const struct host_offer *const *parts, size_t n) {
+    struct host_offer all = {0};
+    for (size_t i = 0; i < n; i++) {
+        all.interfaces_count += parts[i]->interfaces_count;
+        all.core_count += parts[i]->core_count;
+    }
+    const struct host_interface **interfaces = arena_array(out, const struct host_interface *, all.interfaces_count);
+    struct host_core_func *core = arena_array(out, struct host_core_func, all.core_count);
+    all.interfaces = interfaces;
+    all.core = core;
+    for (size_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k < parts[i]->interfaces_count; k++) *interfaces++ = parts[i]->interfaces[k];
+        for (uint32_t k = 0; k < parts[i]->core_count; k++) *core++ = parts[i]->core[k];
+    }
+    return all;
+}
+
+const struct host_core_func *host_offer_core(const struct host_offer *offer, str module, str name) {
     for (uint32_t i = 0; i < offer->core_count; i++)
-        if (str_eqc(import->module, offer->core[i].module) && str_eqc(import->name, offer->core[i].name)) return &offer->core[i];
+        if (str_eqc(module, offer->core[i].module) && str_eqc(name, offer->core[i].name)) return &offer->core[i];
     return NULL;
 }
 
@@ -191,7 +208,7 @@ static void check_import(struct report *r, const struct host_offer *offer, const
 }
 
 static void check_core(struct report *r, const struct host_offer *offer, const struct plan_host_import *import) {
-    if (import->extern_kind == 0 && host_offer_find_core(offer, import)) return;
+    if (import->extern_kind == 0 && host_offer_core(offer, import->module, import->name)) return;
     if (import->extern_kind != 0) {
         line(r, STR_FMT "." STR_FMT ": a memory, table, global or tag; only functions are offered", STR_ARG(import->module),
              STR_ARG(import->name));

@@ -42,7 +42,7 @@ static bool has_news(void *arg) { return net_loop_news(((struct node_guest *)arg
 bool node_guest_turn(struct node_guest *g) {
     bool more = g->turn && g->turn(g->turn_arg);
     more |= engine_run(g->engine, turn_ns_max);
-    wasi_app_turn(g->app);
+    wasi_image_turn(g->image);
     log_flush();
     uint64_t turns = engine_turns(g->engine);
     if (!more && turns != g->turns_seen && (!g->idle_armed || g->idle_late)) {
@@ -190,7 +190,7 @@ static uint64_t guests_memory(const struct node_limits *l, uint32_t workers) {
 
 /* The app pays from now on. There is room for its image and one instance, or it does not start. */
 static err open_account(struct node_guest *g, const struct node_limits *l, struct diag *d) {
-    struct engine_image *image = wasi_app_image(g->app);
+    struct engine_image *image = wasi_image_engine(g->image);
     g->account.up = engine_account(g->engine);
     g->account.max =
         l->app.app_memory_bytes_max == UINT64_MAX ? 0 : l->app.app_memory_bytes_max; /* none of its own: the worker's says no */
@@ -213,16 +213,12 @@ static err open_account(struct node_guest *g, const struct node_limits *l, struc
 static err new_app(struct node_guest *g, const struct node_guest_config *config, struct abi_image im, struct diag *d) {
     g->out = (struct node_lines){.stream = "stdout", .request_id = ""};
     g->err = (struct node_lines){.stream = "stderr", .request_id = ""};
-    struct wasi_config wasi = {
-        .args = config->args,
-        .args_count = config->args_count,
-        .grants = config->grants,
-        .limits = &config->limits->app,
-        .out = {.fd = -1, .write = node_lines_put, .arg = &g->out},
-        .err = {.fd = -1, .write = node_lines_put, .arg = &g->err},
-        .server_name = STR("orlo/" ORLO_VERSION),
-    };
-    TRY(wasi_app_new(g->engine, g->loop, im, &wasi, &g->app, d));
+    g->app = (struct app){
+        .name = config->name, .grants = config->grants, .limits = &config->limits->app, .engine = g->engine, .loop = g->loop};
+    app_init(&g->app, (struct app_out){.fd = -1, .write = node_lines_put, .arg = &g->out},
+             (struct app_out){.fd = -1, .write = node_lines_put, .arg = &g->err});
+    struct wasi_config wasi = {.args = config->args, .args_count = config->args_count, .server_name = STR("orlo/" ORLO_VERSION)};
+    TRY(wasi_image_new(&g->app, node_offer(), im, &wasi, &g->image, d));
     return open_account(g, config->limits, d);
 }
 
@@ -264,7 +260,7 @@ err node_guest_open(struct node_guest *g, const struct node_guest_config *config
 }
 
 void node_guest_close(struct node_guest *g) {
-    if (g->app) wasi_app_free(g->app);
+    if (g->image) wasi_image_free(g->image);
     net_timer_free(g->idle);
     engine_free(g->engine);
     net_loop_free(g->loop);

@@ -26,6 +26,7 @@ struct request {
     enum { BY_NOBODY, BY_DEADLINE, BY_CLIENT } killed;
     uint64_t started_ns; /* if there is an access log */
     uint32_t pulse;      /* of node_pulse_begin */
+    struct app_request rq;
     char id[NODE_ID_BYTES + 1];
     uint8_t *redirect; /* where the run before redirected to; heap */
     size_t redirect_n;
@@ -207,6 +208,31 @@ static bool redirect(struct request *r, str to) {
     return true;
 }
 
+/* Nobody refers to it any more: neither the handler nor what goes on in a guest after its response. */
+static void recycle(struct app_request *rq) {
+    struct request *r = container_of(rq, struct request, rq);
+    node_lines_end(&r->out);
+    node_lines_end(&r->err);
+    r->next = r->handler->free;
+    r->handler->free = r;
+}
+
+static void done_with(struct request *r) {
+    free(r->redirect);
+    r->redirect = NULL;
+    node_pulse_end(r->pulse);
+    app_request_unref(&r->rq);
+}
+
+static void end_exchange(struct request *r) {
+    log_access(r);
+    app_request_over(&r->rq);
+    net_exchange_listen(r->exchange, NULL, NULL);
+    net_exchange_end(r->exchange);
+    r->exchange = NULL;
+    net_loop_wake(r->handler->guest->loop);
+}
+
 static void on_done(void *arg, const struct wasi_outcome *o) {
     struct request *r = arg;
     bool gone = r->killed == BY_CLIENT || o->end == WASI_END_CLIENT_GONE;
@@ -215,21 +241,9 @@ static void on_done(void *arg, const struct wasi_outcome *o) {
     node_lines_end(&r->err);
     if (o->end == WASI_END_REDIRECT && r->killed == BY_NOBODY && redirect(r, o->redirect)) return;
     if (o->end != WASI_END_OK && !gone) failed(r, o);
-    log_access(r);
-    net_exchange_listen(r->exchange, NULL, NULL);
-    net_exchange_end(r->exchange);
-    r->exchange = NULL;
+    end_exchange(r);
     r->next = r->handler->after;
     r->handler->after = r;
-    net_loop_wake(r->handler->guest->loop);
-}
-
-static void recycle(struct request *r) {
-    free(r->redirect);
-    r->redirect = NULL;
-    node_pulse_end(r->pulse);
-    r->next = r->handler->free;
-    r->handler->free = r;
 }
 
 /* ---- waiting for an instance ---- */
@@ -261,11 +275,8 @@ static void turn_away(struct request *r) {
         reply_error(r, 503, page);
         buf_free(&why);
     }
-    log_access(r);
-    net_exchange_listen(r->exchange, NULL, NULL);
-    net_exchange_end(r->exchange);
-    net_loop_wake(r->handler->guest->loop);
-    recycle(r);
+    end_exchange(r);
+    done_with(r);
 }
 
 static void on_event(void *arg, enum net_event event) {
@@ -301,24 +312,24 @@ static struct request *new_request(struct node_handler *h, struct net_exchange *
     r->out.request_id = r->err.request_id = r->id;
     node_lines_begin(&r->out);
     node_lines_begin(&r->err);
+    app_request_begin(&r->rq, &h->guest->app, (str){(uint8_t *)r->id, NODE_ID_BYTES}, recycle);
+    r->rq.deadline_ns = net_exchange_stats(x).started_ns + h->guest->app.limits->handler_ms_max * 1'000'000;
+    r->rq.exchange = x;
+    r->rq.out = (struct app_out){.fd = -1, .write = node_lines_put, .arg = &r->out};
+    r->rq.err = (struct app_out){.fd = -1, .write = node_lines_put, .arg = &r->err};
     return r;
 }
 
 static bool start(struct request *r) {
     struct node_handler *h = r->handler;
     struct wasi_run_config config = {
-        .exchange = r->exchange,
-        .request_id = {(uint8_t *)r->id, NODE_ID_BYTES},
-        .remote = net_exchange_peer(r->exchange),
+        .request = &r->rq,
         .redirect = {r->redirect, r->redirect_n},
-        .https = str_eqc(net_exchange_request(r->exchange)->scheme, "https"),
         .stdin_fd = -1,
-        .out = {.fd = -1, .write = node_lines_put, .arg = &r->out},
-        .err = {.fd = -1, .write = node_lines_put, .arg = &r->err},
         .done = on_done,
         .arg = r,
     };
-    r->run = wasi_start(h->guest->app, &config);
+    r->run = wasi_start(h->guest->image, &config);
     h->busy += r->run != NULL;
     return r->run;
 }
@@ -349,7 +360,7 @@ static bool handler_turn(void *arg) {
     while ((r = h->after) && wasi_run_wind_down(r->run, &objects)) {
         h->after = r->next;
         wasi_run_free(r->run);
-        recycle(r);
+        done_with(r);
         h->busy--;
     }
     engine_release_end(h->guest->engine);
@@ -378,10 +389,13 @@ struct node_handler *node_handler_new(struct node_guest *g, const struct node_wo
 
 uint32_t node_handler_busy(const struct node_handler *h) { return h->busy; }
 
-void node_handler_free(struct node_handler *h) {
+void node_handler_end(struct node_handler *h) {
     do handler_turn(h);
     while (h->after);
     ENSURE(!h->busy);
+}
+
+void node_handler_free(struct node_handler *h) {
     while (h->free) {
         struct request *r = h->free;
         h->free = r->next;

@@ -23,14 +23,14 @@ static bool is_offered_as(const struct wasm_module *m, const struct wasm_import 
            types_fit(t->results, t->results_count, sig + params + 1, strlen(sig + params + 1));
 }
 
-/* Of core modules; components' are compared by wasi_offer_check. */
+/* Of core modules; components' are compared by host_offer_check. */
 static err check_core_types(const struct plan *plan, struct diag *d) {
     if (!plan->modules_count) return ERR_OK; /* an image's: they were checked when it was made */
     for (uint32_t i = 0; i < plan->host_imports_count; i++) {
         const struct plan_host_import *h = &plan->host_imports[i];
         const struct wasm_module *m = plan->modules[plan->core_instances[h->core_instance].module].module;
-        const char *sig = wasi_core_sig(h->module, h->name);
-        if (m && sig && !is_offered_as(m, &m->imports[h->import], sig))
+        const struct host_core_func *f = host_offer_core(node_offer(), h->module, h->name);
+        if (m && f && !is_offered_as(m, &m->imports[h->import], f->sig))
             return diag_set(d, ERR_LINK, DIAG_NOWHERE,
                             "it imports " STR_FMT "." STR_FMT
                             " with another type than it is offered with: build it for WASI preview 1",
@@ -43,7 +43,7 @@ static const char what_to_do[] = "\nBuild it for what is offered, or link in a c
                                  "`orlo inspect` lists all it imports.";
 
 err node_imports_check(const struct plan *plan, struct diag *d) {
-    err e = wasi_offer_check(plan, d);
+    err e = host_offer_check(node_offer(), plan, d);
     if (e == ERR_OK) return check_core_types(plan, d);
     size_t n = strlen(d->text);
     if (n + sizeof what_to_do <= sizeof d->text) memcpy(d->text + n, what_to_do, sizeof what_to_do);

@@ -88,4 +88,5 @@ void node_lines_end(struct node_lines *l) {
     if (l->dropped)
         log_event(LOG_WARN, "guest-lines-dropped", LF_CSTR("request", l->request_id), LF_CSTR("stream", l->stream),
                   LF_U64("lines", l->dropped));
+    l->dropped = 0;
 }

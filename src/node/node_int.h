@@ -4,6 +4,7 @@
 
 #include "abi/abi.h"
 #include "abi/image.h"
+#include "app/app.h"
 #include "crypto/crypto.h"
 #include "engine/engine.h"
 #include "node/node.h"
@@ -135,15 +136,20 @@ struct node_lines {
     char last[1024]; /* the last lines, for the event of a failure: whole, but that long ones are cut */
 };
 void node_lines_begin(struct node_lines *lines); /* of another request */
-void node_lines_put(void *lines, str bytes);     /* a wasi_out.write */
+void node_lines_put(void *lines, str bytes);     /* an app_out.write */
 void node_lines_end(struct node_lines *lines);
+
+/* ---- offer.c ---- */
+
+const struct host_offer *node_offer(void); /* all that guests are offered; lives as long as the process */
 
 /* ---- guest.c: a loop, an engine and an app in one process, as a worker and `orlo run` need them ---- */
 
 struct node_guest {
     struct net_loop *loop;
     struct engine *engine;
-    struct wasi_app *app;
+    struct app app;
+    struct wasi_image *image;
     struct net_timer *idle;
     bool idle_armed, idle_late;    /* the timer runs; it only waits for things to stay unused */
     uint64_t turns_seen;           /* of the engine, when upkeep was last arranged for */
@@ -154,6 +160,7 @@ struct node_guest {
 };
 struct node_guest_config {
     struct node_image image; /* its fd is borrowed */
+    str name;                /* of the app */
     const struct app_grants *grants;
     const struct node_limits *limits;
     uint32_t workers; /* that share the node's memory; 0: it is the only one */
@@ -179,7 +186,9 @@ struct node_handler *node_handler_new(struct node_guest *g, const struct node_wo
 void node_handler_request(struct net_exchange *x, void *handler);                     /* on_request of a net_server */
 void node_handler_refused(str peer, uint16_t status, const char *why, void *handler); /* on_refused */
 uint32_t node_handler_busy(const struct node_handler *h);                             /* requests in progress */
-void node_handler_free(struct node_handler *h);
+void node_handler_end(struct node_handler *h); /* no request is busy: what the last of them left is given back */
+void node_handler_free(
+    struct node_handler *h); /* after its guest is closed: what goes on after a response refers to the request */
 
 /* ---- trap.c ---- */
 

@@ -33,7 +33,7 @@ static void say_what(void) {
     str module, name, request = {0};
     struct engine_instance *in = engine_doing(&module, &name);
     size_t n = 0, k = 0;
-    if (in) request = wasi_doing_for(in);
+    if (in) request = app_doing_for(in);
     put(node_pulse->doing, sizeof node_pulse->doing, &n, !in ? STR("the node's own code") : name.n ? module : STR("guest code"));
     if (name.n) put(node_pulse->doing, sizeof node_pulse->doing, &n, STR(" "));
     put(node_pulse->doing, sizeof node_pulse->doing, &n, name);

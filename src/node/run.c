@@ -54,6 +54,7 @@ static err run_image(const struct node_run_config *config, const struct node_lim
     for (size_t i = 0; i < config->args_count; i++) args[i + 1] = str_c(config->args[i]);
     struct node_guest_config guest = {
         .image = *image,
+        .name = args[0],
         .grants = &config->grants,
         .limits = limits,
         .args = args,
@@ -61,17 +62,15 @@ static err run_image(const struct node_run_config *config, const struct node_lim
     };
     struct running r = {.done = false};
     TRY(node_guest_open(&r.guest, &guest, d));
-    enum wasi_kind kind = wasi_app_kind(r.guest.app);
+    enum wasi_kind kind = wasi_image_kind(r.guest.image);
     if (!wasi_kind_runs(kind))
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it is a %s: start it with orlo serve", wasi_kind_text(kind));
-    struct wasi_run_config run = {
-        .stdin_fd = STDIN_FILENO,
-        .out = {.fd = STDOUT_FILENO},
-        .err = {.fd = STDERR_FILENO},
-        .done = on_done,
-        .arg = &r,
-    };
-    struct wasi_run *started = wasi_start(r.guest.app, &run);
+    struct app_request request;
+    app_request_begin(&request, &r.guest.app, (str){}, NULL);
+    request.out = (struct app_out){.fd = STDOUT_FILENO};
+    request.err = (struct app_out){.fd = STDERR_FILENO};
+    struct wasi_run_config run = {.request = &request, .stdin_fd = STDIN_FILENO, .done = on_done, .arg = &r};
+    struct wasi_run *started = wasi_start(r.guest.image, &run);
     if (!started) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "no instance can be made: address space or memory is out");
     net_loop_wake(r.guest.loop);
     net_loop_run(r.guest.loop);

@@ -204,6 +204,7 @@ static err open_worker(struct worker *w, struct diag *d) {
         .grants = &w->record.grants,
         .limits = &w->limits,
         .workers = c->workers,
+        .name = w->record.name,
         .args = &w->record.functions.p[0].name,
         .args_count = 1,
         .keep = keep,
@@ -211,7 +212,7 @@ static err open_worker(struct worker *w, struct diag *d) {
     };
     TRY(node_guest_open(&w->guest, &guest, d));
     net_loop_beat(w->guest.loop, &node_pulse->beats);
-    enum wasi_kind kind = wasi_app_kind(w->guest.app);
+    enum wasi_kind kind = wasi_image_kind(w->guest.image);
     if (!wasi_kind_serves(kind))
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it is a %s, which cannot be served", wasi_kind_text(kind));
     w->handler = node_handler_new(&w->guest, c);
@@ -255,8 +256,9 @@ int node_worker_main(void) {
     if (node_handler_busy(w.handler)) return 0; /* cut off by the deadline: the system takes back what they hold */
     for (uint32_t i = 0; i < w.servers_count; i++) net_server_free(w.servers[i]);
     if (w.wire) net_watch_free(w.wire);
-    node_handler_free(w.handler);
+    node_handler_end(w.handler);
     node_guest_close(&w.guest);
+    node_handler_free(w.handler);
     arena_free(w.mem);
     return 0;
 }

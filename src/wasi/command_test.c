@@ -17,7 +17,7 @@ static char folder[64];
 static int folder_fd;
 static struct net_loop *loop;
 static struct engine *engine;
-static struct wasi_app *app;
+static struct wasi_image *image;
 
 struct outcome {
     bool done;
@@ -34,7 +34,7 @@ static struct wasi_run *running;
 static bool on_turn(void *arg) {
     if (++turns == kill_at) wasi_run_kill(running);
     bool more = engine_run(engine, 1'000'000);
-    if (app) wasi_app_turn(app);
+    if (image) wasi_image_turn(image);
     return more;
 }
 
@@ -60,18 +60,22 @@ static struct outcome run_command(int which, const char *const *args, size_t cou
     struct app_grants grants = {.env = {&env, 1, 1}, .dirs = {&preopen, 1, 1}};
     struct app_limits limits = {.host_bytes_max = host_bytes};
     app_limits_fill(&limits);
-    struct wasi_config config = {.args = argv, .args_count = count + 1, .grants = &grants, .limits = &limits};
+    struct app app = {.grants = &grants, .limits = &limits, .engine = engine, .loop = loop};
+    app_init(&app, (struct app_out){.fd = -1}, (struct app_out){.fd = -1});
+    struct wasi_config config = {.args = argv, .args_count = count + 1};
+    struct app_request request;
+    app_request_begin(&request, &app, (str){}, NULL);
+    request.out = (struct app_out){.write = on_write, .arg = &o};
     int ends[2];
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     assert_int_equal(write(ends[1], "input", 5), 5);
     close(ends[1]);
     assert_int_equal(abi_image_open(fcntl(images[which], F_DUPFD_CLOEXEC, 3), NULL, &im, &d), ERR_OK);
-    if (wasi_app_new(engine, loop, im, &config, &app, &d) != ERR_OK) fail_msg("%s", d.text);
-    struct wasi_run_config rc = {
-        .stdin_fd = ends[0], .out = {.write = on_write, .arg = &o}, .err = {.fd = -1}, .done = on_done, .arg = &o};
+    if (wasi_image_new(&app, &wasi_offer, im, &config, &image, &d) != ERR_OK) fail_msg("%s", d.text);
+    struct wasi_run_config rc = {.request = &request, .stdin_fd = ends[0], .done = on_done, .arg = &o};
     turns = 0;
     kill_at = kill;
-    running = wasi_start(app, &rc);
+    running = wasi_start(image, &rc);
     assert_non_null(running);
     net_loop_wake(loop);
     net_loop_run(loop);
@@ -82,8 +86,8 @@ static struct outcome run_command(int which, const char *const *args, size_t cou
     }
     assert_true(o.done);
     wasi_run_free(running);
-    wasi_app_free(app);
-    app = NULL;
+    wasi_image_free(image);
+    image = NULL;
     close(ends[0]);
     return o;
 }

@@ -5,10 +5,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-struct wasi_cgi *wasi_sys_cgi(struct wasi_run *run) {
-    bool command = run->app->kind == WASI_P2_COMMAND || run->app->kind == WASI_P3_COMMAND;
-    if (!command || !run->config.exchange) return NULL;
-    if (!run->state) run->state = wasi_cgi_begin(run);
+struct wasi_cgi *wasi_sys_cgi(struct wasi_instance *i) {
+    struct wasi_run *run = i->run;
+    if (!run || (i->image->kind != WASI_P2_COMMAND && i->image->kind != WASI_P3_COMMAND)) return NULL;
+    if (!run->state && run->request->exchange) run->state = wasi_cgi_begin(run);
     return run->state;
 }
 
@@ -30,10 +30,10 @@ static str utf8_of(struct host_call *call, str s) {
 }
 
 enum abi_trap wasi_sys_environment(struct host_call *call, struct wasi_sys_pairs *out) {
-    struct wasi_run *run = host_user(call);
-    uint32_t n = (uint32_t)run->app->config.grants->env.n;
-    struct wasi_cgi *cgi = wasi_sys_cgi(run);
-    const struct app_env *env = cgi ? wasi_cgi_env(cgi, &n) : run->app->config.grants->env.p;
+    struct wasi_instance *i = wasi_caller(call);
+    uint32_t n = (uint32_t)i->base.app->grants->env.n;
+    struct wasi_cgi *cgi = wasi_sys_cgi(i);
+    const struct app_env *env = cgi ? wasi_cgi_env(cgi, &n) : i->base.app->grants->env.p;
     out->p = host_alloc(call, (n + 1) * sizeof *out->p, _Alignof(str));
     if (!out->p) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory for the environment");
     for (out->n = 0; out->n < n; out->n++)
@@ -42,45 +42,45 @@ enum abi_trap wasi_sys_environment(struct host_call *call, struct wasi_sys_pairs
 }
 
 enum abi_trap wasi_sys_arguments(struct host_call *call, struct wasi_sys_strings *out) {
-    struct wasi_run *run = host_user(call);
-    const struct wasi_config *config = &run->app->config;
+    const struct wasi_config *config = &wasi_caller(call)->image->config;
     out->p = host_alloc(call, (config->args_count + 1) * sizeof(str), _Alignof(str));
     if (!out->p) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory for the arguments");
     for (out->n = 0; out->n < config->args_count; out->n++) out->p[out->n] = utf8_of(call, config->args[out->n]);
     return ABI_TRAP_NONE;
 }
 
-bool wasi_sys_is_terminal(const struct wasi_run *run, enum wasi_sys_stream which) {
-    const struct wasi_out *out = which == SYS_STDOUT ? &run->config.out : &run->config.err;
-    int fd = which == SYS_STDIN ? run->config.stdin_fd : out->write ? -1 : out->fd;
-    return !run->config.exchange && fd >= 0 && isatty(fd);
+bool wasi_sys_is_terminal(struct wasi_instance *i, enum wasi_sys_stream which) {
+    if (!i->run || i->run->request->exchange) return false;
+    const struct app_out *out = which == SYS_STDOUT ? &i->run->request->out : &i->run->request->err;
+    int fd = which == SYS_STDIN ? i->run->config.stdin_fd : out->write ? -1 : out->fd;
+    return fd >= 0 && isatty(fd);
 }
 
 /* ---- random: always the kernel's; what is called insecure costs the same ---- */
 
 enum { PIECE_BYTES = 64 << 10, BYTE_NS = 3 };
 
-int wasi_sys_random(struct wasi_run *run, uint8_t *p, size_t n) {
+int wasi_sys_random(struct wasi_instance *i, uint8_t *p, size_t n) {
     for (size_t done = 0; done < n;) {
         ssize_t got = getrandom(p + done, MIN(n - done, (size_t)PIECE_BYTES), 0);
         if (got < 0 && errno != EINTR) return errno;
         if (got > 0) done += (size_t)got;
-        if (!engine_work(run->app->engine, PIECE_BYTES * BYTE_NS)) return ECANCELED;
+        if (!engine_work(i->base.app->engine, PIECE_BYTES * BYTE_NS)) return ECANCELED;
     }
     return 0;
 }
 
 enum abi_trap wasi_sys_random_fill(struct host_call *call, void *p, size_t n) {
-    int e = wasi_sys_random(host_user(call), p, n);
+    int e = wasi_sys_random(wasi_caller(call), p, n);
     if (e == ECANCELED) return ABI_TRAP_INTERRUPTED;
     return e ? host_trap(call, ABI_TRAP_HOST, "no random bytes: %s", strerrordesc_np(e)) : ABI_TRAP_NONE;
 }
 
 enum abi_trap wasi_sys_seed(struct host_call *call, uint64_t out[2]) {
-    struct wasi_run *run = host_user(call);
-    enum abi_trap t = run->seeded ? ABI_TRAP_NONE : wasi_sys_random_fill(call, run->seed, sizeof run->seed);
-    run->seeded = !t;
-    memcpy(out, run->seed, sizeof run->seed);
+    struct wasi_instance *i = wasi_caller(call);
+    enum abi_trap t = i->seeded ? ABI_TRAP_NONE : wasi_sys_random_fill(call, i->seed, sizeof i->seed);
+    i->seeded = !t;
+    memcpy(out, i->seed, sizeof i->seed);
     return t;
 }
 

@@ -15,16 +15,16 @@ struct wasi_fs_desc wasi_fs_desc_preopen(const struct app_dir *from) {
                                  .flags = FS_D_READ | (from->read_only ? 0 : FS_D_MUTATE)};
 }
 
-/* One more file open in this run. False: it has as many as it may. */
-static bool wasi_fs_count(struct wasi_run *run) {
-    if (run->files >= run->app->config.limits->files_max) return false;
-    run->files++;
+/* One more file open in this instance. False: it has as many as it may. */
+static bool wasi_fs_count(struct wasi_instance *i) {
+    if (i->files >= i->base.app->limits->files_max) return false;
+    i->files++;
     return true;
 }
-void wasi_fs_uncount(struct wasi_run *run) { run->files--; }
+void wasi_fs_uncount(struct wasi_instance *i) { i->files--; }
 
-void wasi_fs_desc_close(struct wasi_run *run, struct wasi_fs_desc *d) {
-    if (d->counted) wasi_fs_uncount(run);
+void wasi_fs_desc_close(struct wasi_instance *i, struct wasi_fs_desc *d) {
+    if (d->counted) wasi_fs_uncount(i);
     wasi_fs_file_unref(d->file);
     *d = (struct wasi_fs_desc){};
 }
@@ -163,7 +163,7 @@ static uint32_t effective_flags(uint32_t open_flags, uint32_t flags) {
     return flags | more | (flags & FS_D_WRITE ? 0 : FS_D_READ);
 }
 
-int wasi_fs_desc_open(struct wasi_run *run, const struct wasi_fs_desc *d, uint32_t path_flags, str path, uint32_t open_flags,
+int wasi_fs_desc_open(struct wasi_instance *i, const struct wasi_fs_desc *d, uint32_t path_flags, str path, uint32_t open_flags,
                       uint32_t flags, struct wasi_fs_task *out) {
     uint32_t effective = effective_flags(open_flags, flags);
     int e = wasi_fs_desc_may_path(d, effective & (FS_D_WRITE | FS_D_MUTATE));
@@ -181,15 +181,15 @@ int wasi_fs_desc_open(struct wasi_run *run, const struct wasi_fs_desc *d, uint32
                                          .dsync = flags & FS_D_DATA_SYNC,
                                          .sync = flags & (FS_D_FILE_SYNC | FS_D_REQUESTED_SYNC)},
                                  .fd = -1};
-    return wasi_fs_count(run) ? 0 : EMFILE;
+    return wasi_fs_count(i) ? 0 : EMFILE;
 }
 
-int wasi_fs_desc_opened(struct wasi_run *run, bool read_only, uint32_t open_flags, uint32_t flags, const struct wasi_fs_task *t,
-                        struct wasi_fs_desc *out) {
+int wasi_fs_desc_opened(struct wasi_instance *i, bool read_only, uint32_t open_flags, uint32_t flags,
+                        const struct wasi_fs_task *t, struct wasi_fs_desc *out) {
     struct stat st;
     int e = t->error ? t->error : result_of(fstat(t->fd, &st));
     if (e) {
-        wasi_fs_uncount(run);
+        wasi_fs_uncount(i);
         if (!t->error) close(t->fd);
         return e;
     }
@@ -204,13 +204,13 @@ int wasi_fs_desc_opened(struct wasi_run *run, bool read_only, uint32_t open_flag
 
 /* ---- directories ---- */
 
-int wasi_fs_entries_open(struct wasi_run *run, const struct wasi_fs_desc *d, struct wasi_fs_dir **out) {
+int wasi_fs_entries_open(struct wasi_instance *i, const struct wasi_fs_desc *d, struct wasi_fs_dir **out) {
     int e = wasi_fs_desc_may_path(d, false);
     if (e) return e;
-    if (!wasi_fs_count(run)) return EMFILE;
-    e = host_charge(run->in, FS_DIR_BYTES) ? 0 : ENOMEM;
-    if (!e && (e = wasi_fs_dir_open(d->file->fd, out))) host_uncharge(run->in, FS_DIR_BYTES);
-    if (e) wasi_fs_uncount(run);
+    if (!wasi_fs_count(i)) return EMFILE;
+    e = host_charge(i->base.in, FS_DIR_BYTES) ? 0 : ENOMEM;
+    if (!e && (e = wasi_fs_dir_open(d->file->fd, out))) host_uncharge(i->base.in, FS_DIR_BYTES);
+    if (e) wasi_fs_uncount(i);
     return e;
 }
 
@@ -222,9 +222,9 @@ int wasi_fs_entries_next(struct wasi_fs_dir *dir, struct wasi_fs_entry *out, boo
     return str_is_utf8(out->name) ? 0 : EILSEQ;
 }
 
-void wasi_fs_entries_close(struct wasi_run *run, struct wasi_fs_dir *dir) {
+void wasi_fs_entries_close(struct wasi_instance *i, struct wasi_fs_dir *dir) {
     if (!dir) return;
     wasi_fs_dir_close(dir);
-    wasi_fs_uncount(run);
-    host_uncharge(run->in, FS_DIR_BYTES);
+    wasi_fs_uncount(i);
+    host_uncharge(i->base.in, FS_DIR_BYTES);
 }

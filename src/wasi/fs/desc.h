@@ -21,15 +21,15 @@ struct wasi_fs_desc {
     struct wasi_fs_file *file; /* NULL: not open */
     mode_t type;               /* S_IFMT of it */
     bool read_only;            /* nothing may be changed through it */
-    bool counted;              /* in run->files */
+    bool counted;              /* in i->files */
     uint32_t flags;            /* get-flags: what was asked for, and what that implies */
 };
 
 struct wasi_fs_desc wasi_fs_desc_preopen(const struct app_dir *from);
-void wasi_fs_desc_close(struct wasi_run *run, struct wasi_fs_desc *d);
+void wasi_fs_desc_close(struct wasi_instance *i, struct wasi_fs_desc *d);
 bool wasi_fs_desc_same(const struct wasi_fs_desc *a, const struct wasi_fs_desc *b);
 
-void wasi_fs_uncount(struct wasi_run *run);
+void wasi_fs_uncount(struct wasi_instance *i);
 
 /* Why d has no bytes to read (or write), or paths cannot start at it (with `change`: and alter something). */
 int wasi_fs_desc_may(const struct wasi_fs_desc *d, uint32_t read_or_write);
@@ -65,15 +65,15 @@ int wasi_fs_desc_unlink(const struct wasi_fs_desc *d, str path, struct wasi_fs_t
 int wasi_fs_desc_rename(const struct wasi_fs_desc *d, str path, const struct wasi_fs_desc *new_d, str new_path,
                         struct wasi_fs_task *out);
 
-/* open-at: counts a file in run. wasi_fs_desc_opened makes a descriptor of the outcome, or gives back what was counted. */
-int wasi_fs_desc_open(struct wasi_run *run, const struct wasi_fs_desc *d, uint32_t path_flags, str path, uint32_t open_flags,
+/* open-at: counts a file. wasi_fs_desc_opened makes a descriptor of the outcome, or gives back what was counted. */
+int wasi_fs_desc_open(struct wasi_instance *i, const struct wasi_fs_desc *d, uint32_t path_flags, str path, uint32_t open_flags,
                       uint32_t flags, struct wasi_fs_task *out);
-int wasi_fs_desc_opened(struct wasi_run *run, bool read_only, uint32_t open_flags, uint32_t flags, const struct wasi_fs_task *t,
-                        struct wasi_fs_desc *out);
+int wasi_fs_desc_opened(struct wasi_instance *i, bool read_only, uint32_t open_flags, uint32_t flags,
+                        const struct wasi_fs_task *t, struct wasi_fs_desc *out);
 
 /* read-directory: "." and ".." are left out. Counts a file and memory. EILSEQ: a name that is no string of a component. */
-int wasi_fs_entries_open(struct wasi_run *run, const struct wasi_fs_desc *d, struct wasi_fs_dir **out);
+int wasi_fs_entries_open(struct wasi_instance *i, const struct wasi_fs_desc *d, struct wasi_fs_dir **out);
 int wasi_fs_entries_next(struct wasi_fs_dir *dir, struct wasi_fs_entry *out, bool *end);
-void wasi_fs_entries_close(struct wasi_run *run, struct wasi_fs_dir *dir); /* NULL is fine */
+void wasi_fs_entries_close(struct wasi_instance *i, struct wasi_fs_dir *dir); /* NULL is fine */
 
 #endif

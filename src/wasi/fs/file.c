@@ -274,13 +274,13 @@ static void resume(void *arg, struct wasi_fs_task *t) {
     engine_ready(w->fiber);
 }
 
-bool wasi_fs_run(struct wasi_run *run, struct wasi_fs_task *t) {
+bool wasi_fs_run(struct wasi_instance *i, struct wasi_fs_task *t) {
     if (wasi_fs_try(t)) return true;
-    struct waiting w = {.fiber = engine_fiber_current(run->app->engine), .t = t};
-    w.job = wasi_fs_defer(run->app->loop, run->in, t, resume, &w);
+    struct waiting w = {.fiber = engine_fiber_current(i->base.app->engine), .t = t};
+    w.job = wasi_fs_defer(i->base.app->loop, i->base.in, t, resume, &w);
     if (!w.job) t->error = ENOMEM;
     while (w.job && !w.over)
-        if (!engine_park(run->app->engine)) {
+        if (!engine_park(i->base.app->engine)) {
             if (!w.over) wasi_fs_job_abandon(w.job);
             return false;
         }
@@ -301,17 +301,17 @@ static struct wasi_fs_task rest_of(const struct wasi_fs_task *t, size_t done, st
     return rest;
 }
 
-bool wasi_fs_run_all(struct wasi_run *run, struct wasi_fs_task *t) {
+bool wasi_fs_run_all(struct wasi_instance *i, struct wasi_fs_task *t) {
     struct iovec v[PIECES_MAX];
     size_t total = 0;
     for (;;) {
         struct wasi_fs_task part = rest_of(t, total, v);
-        if (!wasi_fs_run(run, &part)) return false;
+        if (!wasi_fs_run(i, &part)) return false;
         total += part.moved;
         t->error = total ? 0 : part.error;
         t->moved = total;
         bool over = part.error || !part.moved;
         if (over || !rest_of(t, total, v).count) return true;
-        if (!engine_work(run->app->engine, part.moved)) return false;
+        if (!engine_work(i->base.app->engine, part.moved)) return false;
     }
 }

@@ -61,9 +61,9 @@ str wasi_fs_job_bytes(const struct wasi_fs_job *job); /* what a READ got; until 
 void wasi_fs_job_abandon(struct wasi_fs_job *job);    /* before done: it will not be called. The instance is going */
 
 /* On a guest's fiber: does t, and parks while it waits. False: the run was killed. */
-[[nodiscard]] bool wasi_fs_run(struct wasi_run *run, struct wasi_fs_task *t);
+[[nodiscard]] bool wasi_fs_run(struct wasi_instance *i, struct wasi_fs_task *t);
 /* The same for all of v: a READ until the end, a WRITE until an error; in slices, between which others have a turn. t->moved is the sum,
  * and an error is only told when nothing was moved. */
-[[nodiscard]] bool wasi_fs_run_all(struct wasi_run *run, struct wasi_fs_task *t);
+[[nodiscard]] bool wasi_fs_run_all(struct wasi_instance *i, struct wasi_fs_task *t);
 
 #endif

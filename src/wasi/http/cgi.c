@@ -47,7 +47,7 @@ static bool is_own(str key) {
 
 static void put(struct wasi_cgi *c, str key, str value) {
     struct app_env pair = {key, value};
-    vec_push(c->run->mem, &c->env, pair);
+    vec_push(c->run->i->base.mem, &c->env, pair);
 }
 
 static str decimal(arena *mem, uint64_t v) {
@@ -90,9 +90,9 @@ static str variable_of(arena *mem, str name) {
 }
 
 static void put_operators(struct wasi_cgi *c) {
-    const struct wasi_config *config = &c->run->app->config;
-    for (size_t i = 0; i < config->grants->env.n; i++)
-        if (!is_own(config->grants->env.p[i].key)) put(c, config->grants->env.p[i].key, config->grants->env.p[i].value);
+    const struct app_grants *grants = c->run->image->app->grants;
+    for (size_t i = 0; i < grants->env.n; i++)
+        if (!is_own(grants->env.p[i].key)) put(c, grants->env.p[i].key, grants->env.p[i].value);
 }
 
 static bool is_dropped(str name) {
@@ -123,7 +123,7 @@ static str joined(arena *mem, const struct net_request *r, uint32_t i) {
 
 /* The client's, where nobody else has the name; several of a name are one (§4.1.18). */
 static void put_clients(struct wasi_cgi *c, const struct net_request *r) {
-    arena *mem = c->run->mem;
+    arena *mem = c->run->i->base.mem;
     for (uint32_t i = 0; i < r->fields_count; i++) {
         str name = r->fields[i].name;
         if (is_dropped(name)) continue;
@@ -147,14 +147,14 @@ static void put_server(struct wasi_cgi *c, const struct net_request *r) {
     while (colon > 0 && host.p[colon - 1] >= '0' && host.p[colon - 1] <= '9') colon--;
     if (colon > 0 && host.p[colon - 1] == ':') host.n = colon - 1;
     put(c, STR("SERVER_NAME"), host.n ? host : STR("localhost"));
-    put(c, STR("SERVER_PORT"), decimal(c->run->mem, net_exchange_port(c->run->config.exchange)));
+    put(c, STR("SERVER_PORT"), decimal(c->run->i->base.mem, net_exchange_port(c->run->request->exchange)));
 }
 
 static void wake_fiber(void *arg) { engine_ready(arg); }
 
 /* Waits until the source has something to say. False: the run was killed. */
 static bool wait_for_body(struct wasi_cgi *c) {
-    struct engine *engine = c->run->app->engine;
+    struct engine *engine = c->run->image->app->engine;
     wasi_cgi_listen_input(c, wake_fiber, engine_fiber_current(engine));
     bool alive = engine_park(engine);
     wasi_cgi_listen_input(c, NULL, NULL);
@@ -185,24 +185,24 @@ static void free_bytes(void *arg) {
 
 /* What the request is, in the gateway's words. length: of the body; UINT64_MAX: none, or unknown. */
 static void put_gateways(struct wasi_cgi *c, const struct net_request *r, uint64_t length) {
-    const struct wasi_run_config *run = &c->run->config;
-    arena *mem = c->run->mem;
-    str target = c->source ? r->path : run->redirect, path, query;
+    const struct app_request *rq = c->run->request;
+    arena *mem = c->run->i->base.mem;
+    str target = c->source ? r->path : c->run->config.redirect, path, query, client = net_exchange_peer(rq->exchange);
     str_cut(target, '?', &path, &query);
     put(c, STR("GATEWAY_INTERFACE"), STR("CGI/1.1"));
-    put(c, STR("SERVER_SOFTWARE"), c->run->app->config.server_name);
+    put(c, STR("SERVER_SOFTWARE"), c->run->image->config.server_name);
     put(c, STR("SERVER_PROTOCOL"), r->version_minor ? STR("HTTP/1.1") : STR("HTTP/1.0"));
     put_server(c, r);
     put(c, STR("REQUEST_METHOD"), c->source || str_eqc(r->method, "HEAD") ? r->method : STR("GET"));
     put(c, STR("REQUEST_URI"), target);
-    put(c, STR("REQUEST_SCHEME"), run->https ? STR("https") : STR("http"));
-    if (run->https) put(c, STR("HTTPS"), STR("on"));
+    put(c, STR("REQUEST_SCHEME"), r->scheme);
+    if (str_eqc(r->scheme, "https")) put(c, STR("HTTPS"), STR("on"));
     put(c, STR("SCRIPT_NAME"), STR(""));
     put(c, STR("PATH_INFO"), decode_path(mem, path));
     put(c, STR("QUERY_STRING"), query);
-    put(c, STR("REMOTE_ADDR"), run->remote);
-    put(c, STR("REMOTE_HOST"), run->remote);
-    if (run->request_id.n) put(c, STR("HTTP_X_REQUEST_ID"), run->request_id);
+    put(c, STR("REMOTE_ADDR"), client);
+    put(c, STR("REMOTE_HOST"), client);
+    if (rq->id.n) put(c, STR("HTTP_X_REQUEST_ID"), rq->id);
     const struct net_field *type = c->source ? field_of(r, STR("content-type")) : NULL;
     if (type) put(c, STR("CONTENT_TYPE"), type->value);
     if (length != UINT64_MAX) put(c, STR("CONTENT_LENGTH"), decimal(mem, length));
@@ -210,19 +210,19 @@ static void put_gateways(struct wasi_cgi *c, const struct net_request *r, uint64
 
 /* False: the client's body is none, and so the run is over. */
 static bool body_holds(struct wasi_cgi *c) {
-    if (!net_exchange_body_status(c->run->config.exchange)) return true;
+    if (!net_exchange_body_status(c->run->request->exchange)) return true;
     wasi_run_end(c->run, WASI_END_BAD_REQUEST, "%s", "the request's body is malformed, too large or too slow");
     return false;
 }
 
 struct wasi_cgi *wasi_cgi_begin(struct wasi_run *run) {
-    const struct net_request *r = net_exchange_request(run->config.exchange);
-    struct wasi_cgi *c = arena_make(run->mem, struct wasi_cgi);
+    const struct net_request *r = net_exchange_request(run->request->exchange);
+    struct wasi_cgi *c = arena_make(run->i->base.mem, struct wasi_cgi);
     c->run = run;
-    c->source = run->config.redirect.n ? NULL : net_exchange_source(run->config.exchange);
-    c->sink = net_exchange_sink(run->config.exchange);
-    c->head.bytes.max = run->app->config.limits->head_bytes_max;
-    arena_cleanup(run->mem, free_bytes, c);
+    c->source = run->config.redirect.n ? NULL : net_exchange_source(run->request->exchange);
+    c->sink = net_exchange_sink(run->request->exchange);
+    c->head.bytes.max = run->image->app->limits->head_bytes_max;
+    arena_cleanup(run->i->base.mem, free_bytes, c);
     uint64_t length = UINT64_MAX;
     if (c->source && r->has_body) length = r->content_length != UINT64_MAX ? r->content_length : collect(c);
     (void)!body_holds(c);
@@ -290,7 +290,7 @@ static int take_head(struct wasi_cgi *c, str *bytes) {
     if (c->responded || c->redirects) return 0;
     size_t used = bytes->n;
     const char *why = NULL;
-    enum wasi_cgi_result r = wasi_cgi_head_feed(&c->head, run->mem, *bytes, &used, &why);
+    enum wasi_cgi_result r = wasi_cgi_head_feed(&c->head, run->i->base.mem, *bytes, &used, &why);
     *bytes = r == CGI_MORE ? (str){} : str_sub(*bytes, used, bytes->n);
     if (r == CGI_MORE) return 0;
     if (r == CGI_DONE && c->head.local.n) {
@@ -298,7 +298,7 @@ static int take_head(struct wasi_cgi *c, str *bytes) {
         *bytes = (str){};
         return 0;
     }
-    err e = r == CGI_DONE ? net_exchange_respond(run->config.exchange, c->head.status, c->head.fields.p, c->head.fields.n)
+    err e = r == CGI_DONE ? net_exchange_respond(run->request->exchange, c->head.status, c->head.fields.p, c->head.fields.n)
                           : ERR_INVALID;
     if (r == CGI_DONE && e != ERR_OK) why = e == ERR_CLOSED ? NULL : "its header cannot be sent";
     if (e != ERR_OK) {
@@ -318,7 +318,7 @@ int wasi_cgi_put(struct wasi_cgi *c, str bytes) {
 }
 
 enum abi_trap wasi_cgi_write(struct wasi_cgi *c, str bytes, int *error) {
-    struct engine *engine = c->run->app->engine;
+    struct engine *engine = c->run->image->app->engine;
     *error = take_head(c, &bytes);
     while (!*error) {
         *error = send_backlog(c);

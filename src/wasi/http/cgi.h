@@ -1,6 +1,6 @@
 /* cgi: a served program's view of its request and response (RFC 3875), whatever WASI it speaks. See http/cgi.c.
  *
- * What may park is called on a fiber of the run; the rest from anywhere. A struct wasi_cgi lives in run->mem.
+ * What may park is called on a fiber of the run; the rest from anywhere. A struct wasi_cgi lives in run->i->base.mem.
  */
 #ifndef ORLO_WASI_CGI_H
 #define ORLO_WASI_CGI_H

@@ -32,11 +32,11 @@ static void destroy(struct host_instance *in, void *self) {
     for (uint32_t i = 0; i < f->count; i++) release_field(f, &f->list[i]);
     host_uncharge(in, f->cap * sizeof *f->list);
     free(f->list);
-    wasi_p2_unref(in, f->origin);
+    app_object_unref(in, f->origin);
 }
 
 void *wasi_http_fields_new(struct host_instance *in, size_t size) {
-    struct wasi_http_fields *f = wasi_p2_object_new(in, size, destroy);
+    struct wasi_http_fields *f = app_object_new(in, size, destroy);
     if (f) f->in = in;
     return f;
 }
@@ -60,9 +60,9 @@ void *wasi_http_fields_of(struct host_instance *in, size_t size, const struct ne
     struct wasi_http_fields *f = wasi_http_fields_new(in, size);
     if (!f) return NULL;
     f->immutable = true;
-    f->origin = wasi_p2_ref(origin);
+    f->origin = app_object_ref(origin);
     if (!reserve(f, count)) {
-        wasi_p2_unref(in, f);
+        app_object_unref(in, f);
         return NULL;
     }
     for (uint32_t i = 0; i < count; i++)
@@ -70,9 +70,7 @@ void *wasi_http_fields_of(struct host_instance *in, size_t size, const struct ne
     return f;
 }
 
-static size_t bytes_max(const struct wasi_http_fields *f) {
-    return ((struct wasi_run *)host_instance_user(f->in))->app->config.limits->head_bytes_max;
-}
+static size_t bytes_max(const struct wasi_http_fields *f) { return app_instance_of(f->in)->app->limits->head_bytes_max; }
 
 /* False: over a limit, and nothing taken. */
 static bool copy_field(struct wasi_http_fields *f, struct wasi_http_field *to, str name, str value) {

@@ -3,14 +3,14 @@
 #ifndef ORLO_WASI_FIELDS_H
 #define ORLO_WASI_FIELDS_H
 
-#include "wasi/p2/p2_int.h"
+#include "wasi/wasi_int.h"
 
 struct wasi_http_field {
     struct net_field f; /* first */
     bool owned;         /* name and value are one heap block at f.name.p */
 };
 struct wasi_http_fields {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct host_instance *in;
     bool immutable;
     struct wasi_http_field *list;

@@ -1,29 +1,12 @@
 /* outgoing: grants, loops and texts of a guest's requests (http/outgoing.h). */
 #include "wasi/http/outgoing.h"
 #include "wasi/sock/net_rules.h"
-#include "wasi/notice.h"
-#include "wasi/p3/http.h"
-#include <stdlib.h>
+#include <stdio.h>
 
 enum { LOOPS_MAX = 8, URI_BYTES_MAX = 64 << 10 };
 #define LOOP_TOKEN "orlo"
 
 /* ---- strings ---- */
-
-void wasi_charged_free(struct host_instance *in, str s) {
-    host_uncharge(in, s.n);
-    free((void *)(uintptr_t)s.p);
-}
-
-bool wasi_charged_replace(struct host_instance *in, str *to, str s) {
-    if (!host_charge(in, s.n)) return false;
-    uint8_t *p = malloc(s.n + 1);
-    ENSURE(p);
-    if (s.n) memcpy(p, s.p, s.n);
-    wasi_charged_free(in, *to);
-    *to = (str){p, s.n};
-    return true;
-}
 
 bool wasi_uri_part_ok(str s, const char *ends, bool above_ascii) {
     if (s.n > URI_BYTES_MAX) return false;
@@ -61,22 +44,10 @@ static uint32_t loops_of(str seen) {
     return n;
 }
 
-str wasi_outgoing_seen_by(const struct wasi_run *run) {
-    return run->config.exchange ? wasi_outgoing_seen(run->config.exchange) : wasi_p3_service_seen(run->in);
-}
+bool wasi_outgoing_loops(const struct app_request *rq) { return loops_of(app_request_loop(rq)) >= LOOPS_MAX; }
 
-bool wasi_outgoing_loops(str seen) { return loops_of(seen) >= LOOPS_MAX; }
-
-str wasi_outgoing_seen(const struct net_exchange *x) {
-    const struct net_request *r = x ? net_exchange_request(x) : NULL;
-    str seen = {};
-    for (uint32_t i = 0; r && i < r->fields_count; i++)
-        if (str_eq_nocase(r->fields[i].name, STR("cdn-loop"))) seen = r->fields[i].value;
-    return seen;
-}
-
-static struct wasi_net_rules rules_of(const struct wasi_app *app) {
-    return (struct wasi_net_rules){app->config.grants->allow_http.p, app->config.grants->allow_http.n};
+static struct wasi_net_rules rules_of(const struct app *app) {
+    return (struct wasi_net_rules){app->grants->allow_http.p, app->grants->allow_http.n};
 }
 
 static uint16_t port_or_usual(uint16_t port, str scheme) { return port ? port : str_eqc(scheme, "http") ? 80 : 443; }
@@ -97,41 +68,35 @@ static str grant_for(arena *out, const struct wasi_net_host *host, const struct 
     return arena_fmt(out, "--allow-http " STR_FMT ":%u", STR_ARG(host->name), port);
 }
 
-struct wasi_outgoing_origin wasi_outgoing_origin(const struct wasi_run *run) {
-    struct wasi_outgoing_origin o;
-    str id = wasi_run_request_id(run);
-    snprintf(o.id, sizeof o.id, STR_FMT, STR_ARG(id));
-    return o;
-}
-
-static void log_denied(struct wasi_run *run, str id, const struct wasi_net_host *host, uint16_t port, const struct net_addr *a) {
+static void log_denied(struct wasi_instance *i, const struct app_request *rq, const struct wasi_net_host *host, uint16_t port,
+                       const struct net_addr *a) {
     arena *scratch = arena_new(0);
     char text[NET_ADDR_TEXT_MAX];
     str grant = grant_for(scratch, host, a, port);
     str name = host->is_address ? arena_fmt(scratch, "%s", net_addr_text(&host->address, false, text)) : host->name;
-    struct log_field fields[6] = {LF_STR("request", id), LF_STR("host", name), LF_U64("port", port)};
+    struct log_field fields[6] = {LF_STR("request", rq->id), LF_STR("host", name), LF_U64("port", port)};
     size_t n = 3;
     if (a) fields[n++] = LF_CSTR("address", net_addr_text(a, false, text));
     bool nowhere = !a && host->is_address && net_addr_class(&host->address) == NET_ADDR_UNSPECIFIED;
     if (a) fields[n++] = LF_CSTR("reason", "a name opens public addresses only");
     if (nowhere) fields[n++] = LF_CSTR("reason", "it is no address to connect to; this machine is 127.0.0.1");
     fields[n++] = LF_STR("grant", grant);
-    if (wasi_notice_due(run, grant)) log_emit(LOG_WARN, "outgoing-request-denied", fields, n);
+    if (app_notice_due(&i->base, grant)) log_emit(LOG_WARN, "outgoing-request-denied", fields, n);
     arena_free(scratch);
 }
 
-enum net_error wasi_outgoing_refuse(struct wasi_run *run, str scheme, str authority, str seen) {
+enum net_error wasi_outgoing_refuse(struct wasi_instance *i, const struct app_request *rq, str scheme, str authority) {
     struct wasi_net_host host;
     uint16_t port;
     if (!str_eqc(scheme, "http") && !str_eqc(scheme, "https")) return NET_HTTP_PROTOCOL_ERROR;
     arena *scratch = arena_new(0);
     enum net_error e = NET_OK;
     if (!parse_authority(scratch, authority, &host, &port)) e = NET_HTTP_REQUEST_URI_INVALID;
-    else if (!wasi_net_rules_allow_host(rules_of(run->app), &host, port_or_usual(port, scheme))) {
-        log_denied(run, wasi_run_request_id(run), &host, port_or_usual(port, scheme), NULL);
+    else if (!wasi_net_rules_allow_host(rules_of(i->base.app), &host, port_or_usual(port, scheme))) {
+        log_denied(i, rq, &host, port_or_usual(port, scheme), NULL);
         e = NET_HTTP_REQUEST_DENIED;
-    } else if (wasi_outgoing_loops(seen)) e = NET_LOOP_DETECTED;
-    else if (!wasi_app_client(run->app)) e = NET_CONFIGURATION_ERROR;
+    } else if (wasi_outgoing_loops(rq)) e = NET_LOOP_DETECTED;
+    else if (!wasi_image_client(i->image)) e = NET_CONFIGURATION_ERROR;
     arena_free(scratch);
     return e;
 }
@@ -155,7 +120,7 @@ bool wasi_outgoing_may_forward(void *app, str authority, const struct net_addr *
     return split_authority(authority, &host, &port) && net_addr_parse(host, &named) && net_addr_same_ip(&named, a);
 }
 
-void wasi_outgoing_failed(struct wasi_run *run, const struct wasi_outgoing_origin *origin, const struct net_fetch *f) {
+void wasi_outgoing_failed(struct wasi_instance *i, const struct app_request *rq, const struct net_fetch *f) {
     enum net_error e = net_fetch_error(f);
     str scheme = net_fetch_scheme(f), authority = net_fetch_authority(f), name;
     struct wasi_net_host host;
@@ -164,16 +129,17 @@ void wasi_outgoing_failed(struct wasi_run *run, const struct wasi_outgoing_origi
     port = port_or_usual(port, scheme);
     arena *scratch = arena_new(0);
     const struct net_addr *prohibited = e == NET_DESTINATION_IP_PROHIBITED ? net_fetch_prohibited(f) : NULL;
-    if (prohibited && wasi_net_host_parse(scratch, name, &host)) log_denied(run, str_c(origin->id), &host, port, prohibited);
-    else if (wasi_notice_due(run, arena_fmt(scratch, STR_FMT " %d", STR_ARG(authority), (int)e)))
-        log_event(LOG_WARN, "outgoing-request-failed", LF_CSTR("request", origin->id), LF_STR("host", name), LF_U64("port", port),
+    if (prohibited && wasi_net_host_parse(scratch, name, &host)) log_denied(i, rq, &host, port, prohibited);
+    else if (app_notice_due(&i->base, arena_fmt(scratch, STR_FMT " %d", STR_ARG(authority), (int)e)))
+        log_event(LOG_WARN, "outgoing-request-failed", LF_STR("request", rq->id), LF_STR("host", name), LF_U64("port", port),
                   LF_CSTR("error", net_error_wit(e)), LF_STR("reason", net_fetch_error_text(f)));
     arena_free(scratch);
 }
 
 /* ---- what is sent besides ---- */
 
-struct net_field wasi_outgoing_loop(arena *out, str seen) {
+struct net_field wasi_outgoing_loop(arena *out, const struct app_request *rq) {
+    str seen = app_request_loop(rq);
     str value = seen.n ? arena_fmt(out, STR_FMT ", " LOOP_TOKEN, STR_ARG(seen)) : STR(LOOP_TOKEN);
     return (struct net_field){STR("cdn-loop"), value};
 }

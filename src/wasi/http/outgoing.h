@@ -10,32 +10,19 @@
 
 #include "wasi/wasi_int.h"
 
-/* NET_OK, or why no request may go there. seen: the CDN-Loop of the request that is being served, empty: none. */
-enum net_error wasi_outgoing_refuse(struct wasi_run *run, str scheme, str authority, str seen);
-/* net_fetch_request's allow_address; the arg is the app. For requests of a guest, and for those that --forward sends on: the operator
- * named that host, so its name may mean any address but a link-local one. */
+/* NET_OK, or why no request may go there for rq. */
+enum net_error wasi_outgoing_refuse(struct wasi_instance *i, const struct app_request *rq, str scheme, str authority);
+/* net_fetch_request's allow_address; the arg is the struct app. For requests of a guest, and for those that --forward sends on: the
+ * operator named that host, so its name may mean any address but a link-local one. */
 bool wasi_outgoing_may_reach(void *app, str authority, const struct net_addr *a);
 bool wasi_outgoing_may_forward(void *app, str authority, const struct net_addr *a);
-/* Whom a request is sent for, for the log. */
-struct wasi_outgoing_origin {
-    char id[33];
-};
-struct wasi_outgoing_origin wasi_outgoing_origin(const struct wasi_run *run);
-/* Logs why the fetch failed, if it did. */
-void wasi_outgoing_failed(struct wasi_run *run, const struct wasi_outgoing_origin *origin, const struct net_fetch *f);
-/* The CDN-Loop that the request on x came with; it borrows x's. x may be NULL. */
-str wasi_outgoing_seen(const struct net_exchange *x);
-str wasi_outgoing_seen_by(const struct wasi_run *run); /* of the request that the run serves, or serves at the moment */
-bool wasi_outgoing_loops(str seen);                    /* it has come through here too often */
-/* The CDN-Loop to send. */
-struct net_field wasi_outgoing_loop(arena *out, str seen);
+/* Logs why the fetch that was sent for rq failed, if it did. */
+void wasi_outgoing_failed(struct wasi_instance *i, const struct app_request *rq, const struct net_fetch *f);
+bool wasi_outgoing_loops(const struct app_request *rq); /* it has come through here too often */
+/* The CDN-Loop to send for rq. */
+struct net_field wasi_outgoing_loop(arena *out, const struct app_request *rq);
 /* Nanoseconds of an option, else `otherwise` milliseconds, as net takes them. */
 uint32_t wasi_outgoing_ms(bool some, uint64_t ns, uint64_t otherwise);
-
-/* Charged copies of strings. */
-void wasi_charged_free(struct host_instance *in, str s);
-/* *to becomes a copy of s. False: over the instance's limit. */
-[[nodiscard]] bool wasi_charged_replace(struct host_instance *in, str *to, str s);
 
 /* Printable ASCII but space, '"', '<', '>', '\\', '^', '`', '{', '|', '}' and what ends the part (RFC 3986); bytes above ASCII where asked. */
 bool wasi_uri_part_ok(str s, const char *ends, bool above_ascii);

@@ -17,7 +17,7 @@ static enum abi_trap done_host(uint64_t *a, int result) { return done(a, result 
 
 /* Ends it with what comes of a task that is all there is to do. */
 static enum abi_trap done_task(struct wasi_p1 *p, uint64_t *a, struct wasi_fs_task t) {
-    return wasi_fs_run(p->run, &t) ? done(a, wasi_p1_errno_of(t.error)) : ABI_TRAP_INTERRUPTED;
+    return wasi_fs_run(p->run->i, &t) ? done(a, wasi_p1_errno_of(t.error)) : ABI_TRAP_INTERRUPTED;
 }
 
 /* `d`: the descriptor args[0] with these rights, or the function ends. */
@@ -41,7 +41,7 @@ static uint32_t why_not(const struct wasi_p1_desc *d, uint64_t rights) {
 struct wasi_p1_desc *wasi_p1_desc(struct wasi_p1 *p, uint64_t fd, uint64_t rights, uint32_t *e) {
     struct wasi_p1_desc *d = fd < p->fds.n ? &p->fds.p[fd] : NULL;
     if (!d || d->kind == P1_CLOSED) {
-        if (fd > 2) wasi_notice_folder(p->run, false);
+        if (fd > 2) wasi_notice_folder(p->run->i);
         *e = P1_EBADF;
         return NULL;
     }
@@ -55,19 +55,19 @@ struct wasi_p1_desc *wasi_p1_desc(struct wasi_p1 *p, uint64_t fd, uint64_t right
 uint32_t wasi_p1_desc_add(struct wasi_p1 *p, struct wasi_p1_desc d, uint32_t *fd) {
     uint32_t i = 3;
     while (i < p->fds.n && p->fds.p[i].kind != P1_CLOSED) i++;
-    if (p->open_count >= p->run->app->config.limits->files_max) {
+    if (p->open_count >= p->run->image->app->limits->files_max) {
         wasi_p1_desc_close(p, &d);
         return P1_EMFILE;
     }
     if (i < p->fds.n) p->fds.p[i] = d;
-    else vec_push(p->run->mem, &p->fds, d);
+    else vec_push(p->run->i->base.mem, &p->fds, d);
     p->open_count++;
     *fd = i;
     return P1_SUCCESS;
 }
 
 void wasi_p1_desc_close(struct wasi_p1 *p, struct wasi_p1_desc *d) {
-    if (d->dir) host_uncharge(p->run->in, FS_DIR_BYTES);
+    if (d->dir) host_uncharge(p->run->i->base.in, FS_DIR_BYTES);
     wasi_fs_dir_close(d->dir);
     wasi_fs_file_unref(d->file);
     *d = (struct wasi_p1_desc){};
@@ -226,7 +226,7 @@ static int iovecs(struct wasi_p1 *p, uint64_t ptr, uint64_t count, struct iovec 
 static bool move(struct wasi_p1 *p, struct wasi_p1_desc *d, enum wasi_fs_op op, const struct iovec *v, int n, int64_t offset,
                  size_t *moved, int *error) {
     struct wasi_fs_task t = {.op = op, .file = d->file, .v = v, .count = n, .offset = offset};
-    bool alive = wasi_fs_run_all(p->run, &t);
+    bool alive = wasi_fs_run_all(p->run->i, &t);
     *moved = t.moved;
     *error = t.error;
     return alive;
@@ -259,11 +259,11 @@ static enum abi_trap write_standard(struct wasi_p1 *p, struct wasi_p1_desc *d, c
         while (bytes.n && !*error) {
             str piece = str_sub(bytes, 0, OUT_BYTES);
             enum abi_trap t = ABI_TRAP_NONE;
-            if (d->kind == P1_STDERR) *error = wasi_out_write(&p->run->config.err, piece);
+            if (d->kind == P1_STDERR) *error = app_out_write(&p->run->request->err, piece);
             else t = p->stdio->write(p->run, piece, error);
             if (t) return t;
             if (!*error) *wrote += piece.n;
-            if (!engine_work(p->run->app->engine, OUT_NS + piece.n)) return ABI_TRAP_INTERRUPTED;
+            if (!engine_work(p->run->image->app->engine, OUT_NS + piece.n)) return ABI_TRAP_INTERRUPTED;
             bytes = str_sub(bytes, piece.n, bytes.n);
         }
     }
@@ -370,9 +370,9 @@ static size_t put_entry(uint8_t *m, size_t room, const struct wasi_fs_entry *e) 
 }
 
 static int open_dir(struct wasi_p1 *p, struct wasi_p1_desc *d) {
-    if (!host_charge(p->run->in, FS_DIR_BYTES)) return ENOMEM;
+    if (!host_charge(p->run->i->base.in, FS_DIR_BYTES)) return ENOMEM;
     int e = wasi_fs_dir_open(d->file->fd, &d->dir);
-    if (e) host_uncharge(p->run->in, FS_DIR_BYTES);
+    if (e) host_uncharge(p->run->i->base.in, FS_DIR_BYTES);
     return e;
 }
 
@@ -388,7 +388,7 @@ enum abi_trap wasi_p1_fd_readdir(struct engine_call *call, uint64_t *a) {
     bool end = false;
     while (used < a[2] && !end) {
         struct wasi_fs_entry entry;
-        if (!engine_work(p->run->app->engine, ENTRY_NS)) return ABI_TRAP_INTERRUPTED; /* a large folder */
+        if (!engine_work(p->run->image->app->engine, ENTRY_NS)) return ABI_TRAP_INTERRUPTED; /* a large folder */
         if ((e = wasi_fs_dir_next(d->dir, &entry, &end))) return done(a, wasi_p1_errno_of(e));
         if (!end) used += put_entry(m + used, a[2] - used, &entry);
     }

@@ -72,7 +72,7 @@ enum abi_trap wasi_p1_clock_time_get(struct engine_call *call, uint64_t *a) {
 enum abi_trap wasi_p1_random_get(struct engine_call *call, uint64_t *a) {
     uint8_t *m = wasi_p1_mem(wasi_p1_of(call), a[0], a[1]);
     if (!m) return done(a, P1_EFAULT);
-    int e = wasi_sys_random(wasi_p1_of(call)->run, m, a[1]);
+    int e = wasi_sys_random(wasi_p1_of(call)->run->i, m, a[1]);
     return e == ECANCELED ? ABI_TRAP_INTERRUPTED : done(a, wasi_p1_errno_of(e));
 }
 
@@ -85,7 +85,7 @@ enum abi_trap wasi_p1_proc_exit(struct engine_call *call, uint64_t *a) {
 enum abi_trap wasi_p1_proc_raise(struct engine_call *call, uint64_t *a) { return done(a, P1_ENOTSUP); }
 
 enum abi_trap wasi_p1_sched_yield(struct engine_call *call, uint64_t *a) {
-    engine_yield(wasi_p1_of(call)->run->app->engine);
+    engine_yield(wasi_p1_of(call)->run->image->app->engine);
     return done(a, 0);
 }
 

@@ -30,8 +30,7 @@ uint32_t wasi_p1_errno_of(int host) {
 /* ---- memory ---- */
 
 struct wasi_p1 *wasi_p1_of(struct engine_call *call) {
-    struct wasi_run *run = host_instance_user(host_instance_of(engine_call_instance(call)));
-    return run->state;
+    return wasi_instance_of(host_instance_of(engine_call_instance(call)))->run->state;
 }
 
 uint8_t *wasi_p1_mem(struct wasi_p1 *p, uint64_t ptr, uint64_t n) {
@@ -62,15 +61,16 @@ static bool command_readable(struct wasi_run *run) {
 static void command_notify(struct wasi_run *run, struct engine_fiber *fiber) {
     struct wasi_p1 *p = run->state;
     wasi_std_watch_free(p->stdin_watch);
-    p->stdin_watch = fiber ? wasi_std_watch_new(run->app->loop, run->config.stdin_fd, NET_READABLE, wake_fiber, fiber) : NULL;
+    p->stdin_watch =
+        fiber ? wasi_std_watch_new(run->image->app->loop, run->config.stdin_fd, NET_READABLE, wake_fiber, fiber) : NULL;
 }
 
 static enum abi_trap command_read(struct wasi_run *run, void *to, size_t n, size_t *got, int *error) {
     *got = 0;
     if (run->config.stdin_fd < 0) return ABI_TRAP_NONE;
     while ((*error = wasi_std_read(run->config.stdin_fd, to, n, got)) == EAGAIN) {
-        command_notify(run, engine_fiber_current(run->app->engine));
-        bool alive = engine_park(run->app->engine);
+        command_notify(run, engine_fiber_current(run->image->app->engine));
+        bool alive = engine_park(run->image->app->engine);
         command_notify(run, NULL);
         if (!alive) return ABI_TRAP_INTERRUPTED;
     }
@@ -78,7 +78,7 @@ static enum abi_trap command_read(struct wasi_run *run, void *to, size_t n, size
 }
 
 static enum abi_trap command_write(struct wasi_run *run, str bytes, int *error) {
-    *error = wasi_out_write(&run->config.out, bytes);
+    *error = app_out_write(&run->request->out, bytes);
     return ABI_TRAP_NONE;
 }
 
@@ -97,8 +97,8 @@ static enum abi_trap served_read(struct wasi_run *run, void *to, size_t n, size_
     struct wasi_cgi *c = cgi_of(run);
     enum net_flow flow;
     while ((flow = wasi_cgi_read(c, to, n, got)) == NET_FLOW_WAIT) {
-        wasi_cgi_listen_input(c, wake_fiber, engine_fiber_current(run->app->engine));
-        bool alive = engine_park(run->app->engine);
+        wasi_cgi_listen_input(c, wake_fiber, engine_fiber_current(run->image->app->engine));
+        bool alive = engine_park(run->image->app->engine);
         wasi_cgi_listen_input(c, NULL, NULL);
         if (!alive) return ABI_TRAP_INTERRUPTED;
     }
@@ -132,29 +132,29 @@ static const uint64_t wasi_p1_rights_inherit = wasi_p1_rights_dir | wasi_p1_righ
 static void add_standard(struct wasi_p1 *p, int kind, int fd, uint64_t right) {
     struct stat st;
     struct wasi_p1_desc d = {.kind = kind, .base = right | P1_RIGHT(P1_R_POLL) | P1_RIGHT(P1_R_FD_FILESTAT_GET)};
-    d.filetype = p->run->config.exchange || fd < 0 || fstat(fd, &st) != 0 ? P1_UNKNOWN
-                 : isatty(fd)                                             ? P1_CHARACTER_DEVICE
-                                                                          : wasi_p1_filetype_of(st.st_mode);
-    vec_push(p->run->mem, &p->fds, d);
+    d.filetype = p->run->request->exchange || fd < 0 || fstat(fd, &st) != 0 ? P1_UNKNOWN
+                 : isatty(fd)                                               ? P1_CHARACTER_DEVICE
+                                                                            : wasi_p1_filetype_of(st.st_mode);
+    vec_push(p->run->i->base.mem, &p->fds, d);
 }
 
 static void add_descriptors(struct wasi_p1 *p) {
     struct wasi_run *run = p->run;
-    const struct wasi_config *config = &run->app->config;
+    const struct app_grants *grants = run->image->app->grants;
     add_standard(p, P1_STDIN, run->config.stdin_fd, P1_RIGHT(P1_R_READ));
-    add_standard(p, P1_STDOUT, run->config.out.write ? -1 : run->config.out.fd, P1_RIGHT(P1_R_WRITE));
-    add_standard(p, P1_STDERR, run->config.err.write ? -1 : run->config.err.fd, P1_RIGHT(P1_R_WRITE));
-    for (size_t i = 0; i < config->grants->dirs.n; i++) {
+    add_standard(p, P1_STDOUT, run->request->out.write ? -1 : run->request->out.fd, P1_RIGHT(P1_R_WRITE));
+    add_standard(p, P1_STDERR, run->request->err.write ? -1 : run->request->err.fd, P1_RIGHT(P1_R_WRITE));
+    for (size_t i = 0; i < grants->dirs.n; i++) {
         struct wasi_p1_desc d = {.kind = P1_DIR,
                                  .filetype = P1_DIRECTORY,
-                                 .file = wasi_fs_file_new(config->grants->dirs.p[i].fd, true),
+                                 .file = wasi_fs_file_new(grants->dirs.p[i].fd, true),
                                  .is_preopen = true,
-                                 .preopen = config->grants->dirs.p[i].guest,
-                                 .read_only = config->grants->dirs.p[i].read_only,
+                                 .preopen = grants->dirs.p[i].guest,
+                                 .read_only = grants->dirs.p[i].read_only,
                                  .base = wasi_p1_rights_dir,
                                  .inheriting = wasi_p1_rights_inherit};
         if (d.read_only) d.inheriting &= ~wasi_p1_rights_write;
-        vec_push(run->mem, &p->fds, d);
+        vec_push(run->i->base.mem, &p->fds, d);
     }
 }
 
@@ -166,26 +166,26 @@ static void close_all(void *arg) {
 
 /* ---- running ---- */
 
-static err bind(struct wasi_app *app, struct diag *d) {
+static err bind(struct wasi_image *image, struct diag *d) {
     const struct abi_func *f = NULL;
-    for (int i = 0; i < WASI_P1_ENTRIES && !f; i++) f = engine_export_func(wasi_app_image(app), 0, wasi_p1_entries[i]);
-    app->kind_data = (void *)(uintptr_t)f;
+    for (int i = 0; i < WASI_P1_ENTRIES && !f; i++) f = engine_export_func(wasi_image_engine(image), 0, wasi_p1_entries[i]);
+    image->kind_data = (void *)(uintptr_t)f;
     if (!f) return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "_start is not a function");
     return ERR_OK;
 }
 
 static void run_start(struct wasi_run *run) {
-    struct wasi_p1 *p = arena_make(run->mem, struct wasi_p1);
-    *p = (struct wasi_p1){.run = run, .in = host_instance_engine(run->in), .start = run->app->kind_data};
+    struct wasi_p1 *p = arena_make(run->i->base.mem, struct wasi_p1);
+    *p = (struct wasi_p1){.run = run, .in = host_instance_engine(run->i->base.in), .start = run->image->kind_data};
     run->state = p;
-    arena_cleanup(run->mem, close_all, p);
+    arena_cleanup(run->i->base.mem, close_all, p);
     add_descriptors(p);
-    p->args = run->app->config.args;
-    p->args_count = (uint32_t)run->app->config.args_count;
-    p->env = run->app->config.grants->env.p;
-    p->env_count = (uint32_t)run->app->config.grants->env.n;
-    p->stdio = run->config.exchange ? &served_stdio : &command_stdio;
-    if (run->config.exchange) {
+    p->args = run->image->config.args;
+    p->args_count = (uint32_t)run->image->config.args_count;
+    p->env = run->image->app->grants->env.p;
+    p->env_count = (uint32_t)run->image->app->grants->env.n;
+    p->stdio = run->request->exchange ? &served_stdio : &command_stdio;
+    if (run->request->exchange) {
         p->cgi = wasi_cgi_begin(run);
         p->env = wasi_cgi_env(p->cgi, &p->env_count);
         if (run->ended) return;
@@ -195,7 +195,7 @@ static void run_start(struct wasi_run *run) {
     enum abi_trap t = engine_call(p->in, p->start, none);
     int status = t == ABI_TRAP_EXIT ? engine_last_trap(p->in)->exit_code : 0;
     if (t != ABI_TRAP_NONE && t != ABI_TRAP_EXIT) wasi_run_end_trap(run, t);
-    else if (run->config.exchange) wasi_cgi_end(p->cgi, status);
+    else if (run->request->exchange) wasi_cgi_end(p->cgi, status);
     else {
         run->outcome.exit_status = status;
         wasi_run_end(run, WASI_END_OK, "%s", "");

@@ -47,7 +47,7 @@ enum abi_trap wasi_p1_path_remove_directory(struct engine_call *call, uint64_t *
 enum abi_trap wasi_p1_path_unlink_file(struct engine_call *call, uint64_t *a) {
     PLACE(a[0], P1_RIGHT(P1_R_UNLINK_FILE), a[1], a[2], true);
     struct wasi_fs_task t = {.op = FS_UNLINK, .file = at.dir->file, .path = at.path};
-    return wasi_fs_run(p->run, &t) ? done(a, wasi_p1_errno_of(t.error)) : ABI_TRAP_INTERRUPTED;
+    return wasi_fs_run(p->run->i, &t) ? done(a, wasi_p1_errno_of(t.error)) : ABI_TRAP_INTERRUPTED;
 }
 
 enum abi_trap wasi_p1_path_filestat_get(struct engine_call *call, uint64_t *a) {
@@ -82,7 +82,7 @@ enum abi_trap wasi_p1_path_rename(struct engine_call *call, uint64_t *a) {
     uint32_t e = place(p, a[3], P1_RIGHT(P1_R_RENAME_TARGET), a[4], a[5], true, &to);
     if (e) return done(a, e);
     struct wasi_fs_task t = {.op = FS_RENAME, .file = at.dir->file, .to = to.dir->file, .path = at.path, .new_path = to.path};
-    return wasi_fs_run(p->run, &t) ? done(a, wasi_p1_errno_of(t.error)) : ABI_TRAP_INTERRUPTED;
+    return wasi_fs_run(p->run->i, &t) ? done(a, wasi_p1_errno_of(t.error)) : ABI_TRAP_INTERRUPTED;
 }
 
 enum abi_trap wasi_p1_path_symlink(struct engine_call *call, uint64_t *a) {
@@ -141,12 +141,12 @@ enum abi_trap wasi_p1_path_open(struct engine_call *call, uint64_t *a) {
                                   .append = fdflags & P1_FDFLAG_APPEND,
                                   .dsync = fdflags & P1_FDFLAG_DSYNC,
                                   .sync = fdflags & (P1_FDFLAG_SYNC | P1_FDFLAG_RSYNC)};
-    if (!wasi_fs_run(p->run, &t)) return ABI_TRAP_INTERRUPTED;
+    if (!wasi_fs_run(p->run->i, &t)) return ABI_TRAP_INTERRUPTED;
     if (t.error == EISDIR && t.how.write && !(oflags & (CREAT | TRUNC)) &&
         !(base & P1_RIGHT(P1_R_WRITE))) { /* rights that mean nothing for a directory are dropped */
         t.how.write = false;
         t.how.read = true;
-        if (!wasi_fs_run(p->run, &t)) return ABI_TRAP_INTERRUPTED;
+        if (!wasi_fs_run(p->run->i, &t)) return ABI_TRAP_INTERRUPTED;
     }
     if (t.error) return done(a, wasi_p1_errno_of(t.error));
     struct wasi_p1_desc d = {.file = wasi_fs_file_new(t.fd, false)};

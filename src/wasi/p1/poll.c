@@ -72,7 +72,7 @@ static bool collect(struct wasi_p1 *p, const uint8_t *in, uint8_t *out, uint64_t
     w->next = UINT64_MAX;
     w->input = false;
     for (uint64_t i = 0; i < n; i++) {
-        if (!engine_work(p->run->app->engine, STAND_NS)) return false;
+        if (!engine_work(p->run->image->app->engine, STAND_NS)) return false;
         struct subscription s = subscription_at(in + i * SUBSCRIPTION_BYTES);
         uint64_t due = 0;
         uint32_t e;
@@ -89,12 +89,12 @@ static void ring(void *arg) { engine_ready(arg); }
 
 /* Parks until one of them comes. False: the run was killed. */
 static bool wait_for(struct wasi_p1 *p, struct wait *w) {
-    struct engine *e = p->run->app->engine;
+    struct engine *e = p->run->image->app->engine;
     struct engine_fiber *fiber = engine_fiber_current(e);
     struct net_timer *timer = NULL;
     uint64_t now = clock_mono_ns();
     if (w->next != UINT64_MAX) {
-        timer = net_timer_new(p->run->app->loop, ring, fiber);
+        timer = net_timer_new(p->run->image->app->loop, ring, fiber);
         net_timer_start(timer, w->next > now ? (w->next - now + 999999) / 1000000 : 0, 0);
     }
     if (w->input) p->stdio->notify(p->run, fiber);

@@ -39,7 +39,7 @@ enum abi_trap wasi_cli_exit_exit_with_code(struct host_call *call, uint8_t statu
 /* ---- standard input ---- */
 
 static struct wasi_cgi *cgi_in(void *stream) {
-    return wasi_sys_cgi(host_instance_user(((struct wasi_io_streams_input_stream *)stream)->in));
+    return wasi_sys_cgi(wasi_instance_of(((struct wasi_io_streams_input_stream *)stream)->in));
 }
 static enum net_flow request_read(struct wasi_io_streams_input_stream *s, void *p, size_t n, size_t *got,
                                   struct wasi_io_error_error **e) {
@@ -54,14 +54,14 @@ static void request_listen(void *object, struct engine_fiber *f) {
 static const struct wasi_p2_source source_request = {request_read, {request_ready, request_listen}};
 
 enum abi_trap wasi_cli_stdin_get_stdin(struct host_call *call, struct wasi_io_streams_input_stream **result) {
-    struct wasi_run *run = wasi_p2_run(call);
-    bool fd = !run->config.exchange && run->config.stdin_fd >= 0;
+    struct wasi_instance *i = wasi_caller(call);
+    bool fd = i->run && !i->run->request->exchange && i->run->config.stdin_fd >= 0;
     enum abi_trap t = wasi_p2_input_stream(call,
-                                           wasi_sys_cgi(run) ? &source_request
-                                           : fd              ? &wasi_p2_source_fd
-                                                             : &wasi_p2_source_empty,
+                                           wasi_sys_cgi(i) ? &source_request
+                                           : fd            ? &wasi_p2_source_fd
+                                                           : &wasi_p2_source_empty,
                                            NULL, result);
-    if (!t && fd) (*result)->fd = run->config.stdin_fd;
+    if (!t && fd) (*result)->fd = i->run->config.stdin_fd;
     return t;
 }
 
@@ -69,19 +69,22 @@ enum abi_trap wasi_cli_stdin_get_stdin(struct host_call *call, struct wasi_io_st
 
 enum { ROOM = 64 << 10, LOG_ROOM = 16 << 10 /* what becomes lines of the log is more work */ };
 
-static struct wasi_run *run_out(struct wasi_io_streams_output_stream *s) { return host_instance_user(s->in); }
-static size_t out_room(struct wasi_io_streams_output_stream *s) { return run_out(s)->config.out.write ? LOG_ROOM : ROOM; }
-static size_t err_room(struct wasi_io_streams_output_stream *s) { return run_out(s)->config.err.write ? LOG_ROOM : ROOM; }
-static bool put(struct wasi_io_streams_output_stream *s, const struct wasi_out *out, str bytes, struct wasi_io_error_error **e) {
-    int error = wasi_out_write(out, bytes);
+static const struct app_request *request_of(struct wasi_io_streams_output_stream *s) { return app_request_in(s->in); }
+static struct wasi_cgi *cgi_out(void *stream) {
+    return wasi_sys_cgi(wasi_instance_of(((struct wasi_io_streams_output_stream *)stream)->in));
+}
+static size_t out_room(struct wasi_io_streams_output_stream *s) { return request_of(s)->out.write ? LOG_ROOM : ROOM; }
+static size_t err_room(struct wasi_io_streams_output_stream *s) { return request_of(s)->err.write ? LOG_ROOM : ROOM; }
+static bool put(struct wasi_io_streams_output_stream *s, const struct app_out *out, str bytes, struct wasi_io_error_error **e) {
+    int error = app_out_write(out, bytes);
     if (error) *e = wasi_p2_error(s->in, NET_OK, error);
     return !error;
 }
 static bool out_write(struct wasi_io_streams_output_stream *s, str bytes, struct wasi_io_error_error **e) {
-    return put(s, &run_out(s)->config.out, bytes, e);
+    return put(s, &request_of(s)->out, bytes, e);
 }
 static bool err_write(struct wasi_io_streams_output_stream *s, str bytes, struct wasi_io_error_error **e) {
-    return put(s, &run_out(s)->config.err, bytes, e);
+    return put(s, &request_of(s)->err, bytes, e);
 }
 static enum wasi_p2_state out_state(struct wasi_io_streams_output_stream *s, struct wasi_io_error_error **e) { return P2_OPEN; }
 static bool out_ready(void *object) { return true; }
@@ -89,27 +92,27 @@ static void out_listen(void *object, struct engine_fiber *f) {}
 static const struct wasi_p2_sink sink_out = {out_room, out_write, out_state, {out_ready, out_listen}};
 static const struct wasi_p2_sink sink_err = {err_room, err_write, out_state, {out_ready, out_listen}};
 
-static size_t response_room(struct wasi_io_streams_output_stream *s) { return wasi_cgi_room(wasi_sys_cgi(run_out(s))); }
+static size_t response_room(struct wasi_io_streams_output_stream *s) { return wasi_cgi_room(cgi_out(s)); }
 static bool response_write(struct wasi_io_streams_output_stream *s, str bytes, struct wasi_io_error_error **e) {
     int error = 0;
-    enum abi_trap t = wasi_cgi_write(wasi_sys_cgi(run_out(s)), bytes, &error);
+    enum abi_trap t = wasi_cgi_write(cgi_out(s), bytes, &error);
     if (error) *e = wasi_p2_error(s->in, NET_OK, error);
     return !t && !error;
 }
 static enum wasi_p2_state response_state(struct wasi_io_streams_output_stream *s, struct wasi_io_error_error **e) {
-    if (!wasi_cgi_broken(wasi_sys_cgi(run_out(s)))) return P2_OPEN;
+    if (!wasi_cgi_broken(cgi_out(s))) return P2_OPEN;
     *e = wasi_p2_error(s->in, NET_OK, EPIPE);
     return P2_FAILED;
 }
-static bool response_ready(void *object) { return response_room(object) || wasi_cgi_broken(wasi_sys_cgi(run_out(object))); }
+static bool response_ready(void *object) { return response_room(object) || wasi_cgi_broken(cgi_out(object)); }
 static void response_listen(void *object, struct engine_fiber *f) {
-    wasi_cgi_listen_output(wasi_sys_cgi(run_out(object)), f ? wasi_p2_wake : NULL, f);
+    wasi_cgi_listen_output(cgi_out(object), f ? wasi_p2_wake : NULL, f);
 }
 static const struct wasi_p2_sink sink_response = {
     response_room, response_write, response_state, {response_ready, response_listen}};
 
 enum abi_trap wasi_cli_stdout_get_stdout(struct host_call *call, struct wasi_io_streams_output_stream **result) {
-    return wasi_p2_output_stream(call, wasi_sys_cgi(wasi_p2_run(call)) ? &sink_response : &sink_out, NULL, result);
+    return wasi_p2_output_stream(call, wasi_sys_cgi(wasi_caller(call)) ? &sink_response : &sink_out, NULL, result);
 }
 enum abi_trap wasi_cli_stderr_get_stderr(struct host_call *call, struct wasi_io_streams_output_stream **result) {
     return wasi_p2_output_stream(call, &sink_err, NULL, result);
@@ -118,24 +121,24 @@ enum abi_trap wasi_cli_stderr_get_stderr(struct host_call *call, struct wasi_io_
 /* ---- terminals: only to be asked whether there is one ---- */
 
 struct wasi_cli_terminal_input_terminal_input {
-    struct wasi_p2_object o;
+    struct app_object o;
 };
 struct wasi_cli_terminal_output_terminal_output {
-    struct wasi_p2_object o;
+    struct app_object o;
 };
 
 void wasi_cli_terminal_input_terminal_input_drop(struct host_instance *in, struct wasi_cli_terminal_input_terminal_input *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 void wasi_cli_terminal_output_terminal_output_drop(struct host_instance *in,
                                                    struct wasi_cli_terminal_output_terminal_output *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 enum abi_trap wasi_cli_terminal_stdin_get_terminal_stdin(struct host_call *call,
                                                          struct wasi_p2_option_cli_terminal_input_terminal_input *result) {
-    if (!wasi_sys_is_terminal(wasi_p2_run(call), SYS_STDIN)) return ABI_TRAP_NONE;
-    P2_NEW(call, terminal, wasi_cli_terminal_input_terminal_input, NULL);
+    if (!wasi_sys_is_terminal(wasi_caller(call), SYS_STDIN)) return ABI_TRAP_NONE;
+    APP_OBJECT_NEW(call, terminal, wasi_cli_terminal_input_terminal_input, NULL);
     result->some = true;
     result->value = terminal;
     return ABI_TRAP_NONE;
@@ -143,8 +146,8 @@ enum abi_trap wasi_cli_terminal_stdin_get_terminal_stdin(struct host_call *call,
 
 static enum abi_trap terminal_of(struct host_call *call, enum wasi_sys_stream which,
                                  struct wasi_p2_option_cli_terminal_output_terminal_output *result) {
-    if (!wasi_sys_is_terminal(wasi_p2_run(call), which)) return ABI_TRAP_NONE;
-    P2_NEW(call, terminal, wasi_cli_terminal_output_terminal_output, NULL);
+    if (!wasi_sys_is_terminal(wasi_caller(call), which)) return ABI_TRAP_NONE;
+    APP_OBJECT_NEW(call, terminal, wasi_cli_terminal_output_terminal_output, NULL);
     result->some = true;
     result->value = terminal;
     return ABI_TRAP_NONE;
@@ -161,21 +164,21 @@ enum abi_trap wasi_cli_terminal_stderr_get_terminal_stderr(struct host_call *cal
 
 /* ---- the run of a command ---- */
 
-static err bind(struct wasi_app *app, struct diag *d) {
-    app->kind_data = (void *)(uintptr_t)host_component_export(app->component, &wasi_cli_run_run_export, d);
-    if (!app->kind_data) return diag_set(d, ERR_LINK, DIAG_NOWHERE, "it does not export wasi:cli/run");
+static err bind(struct wasi_image *image, struct diag *d) {
+    image->kind_data = (void *)(uintptr_t)host_component_export(image->component, &wasi_cli_run_run_export, d);
+    if (!image->kind_data) return diag_set(d, ERR_LINK, DIAG_NOWHERE, "it does not export wasi:cli/run");
     return ERR_OK;
 }
 
 static void run_command(struct wasi_run *run) {
-    struct wasi_cgi *cgi = wasi_sys_cgi(run);
+    struct wasi_cgi *cgi = wasi_sys_cgi(run->i);
     if (run->ended) return;
     struct host_call call;
     struct wasi_p2_result_void_void result = {};
-    host_call_begin(&call, run->in);
-    enum abi_trap t = wasi_cli_run_call_run(&call, run->app->kind_data, &result);
+    host_call_begin(&call, run->i->base.in);
+    enum abi_trap t = wasi_cli_run_call_run(&call, run->image->kind_data, &result);
     host_call_end(&call);
-    int status = t == ABI_TRAP_EXIT ? engine_last_trap(host_instance_engine(run->in))->exit_code : result.is_err;
+    int status = t == ABI_TRAP_EXIT ? engine_last_trap(host_instance_engine(run->i->base.in))->exit_code : result.is_err;
     if (t != ABI_TRAP_NONE && t != ABI_TRAP_EXIT) wasi_run_end_trap(run, t);
     else if (cgi) wasi_cgi_end(cgi, status);
     else {

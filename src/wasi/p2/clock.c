@@ -28,7 +28,7 @@ enum abi_trap wasi_clocks_wall_clock_resolution(struct host_call *call, struct w
 /* ---- an instant to wait for ---- */
 
 struct alarm {
-    struct wasi_p2_object o;
+    struct app_object o;
     uint64_t due; /* on the monotonic clock */
     struct net_loop *loop;
     struct net_timer *timer; /* while somebody listens */
@@ -51,11 +51,11 @@ static void alarm_listen(void *object, struct engine_fiber *f) {
 static const struct wasi_p2_event alarm_event = {alarm_ready, alarm_listen};
 
 static enum abi_trap subscribe(struct host_call *call, uint64_t due, struct wasi_io_poll_pollable **result) {
-    P2_NEW(call, a, alarm, alarm_destroy);
+    APP_OBJECT_NEW(call, a, alarm, alarm_destroy);
     a->due = due;
-    a->loop = wasi_p2_run(call)->app->loop;
+    a->loop = wasi_caller(call)->base.app->loop;
     enum abi_trap t = wasi_p2_pollable(call, &alarm_event, a, result);
-    wasi_p2_unref(call->instance, a);
+    app_object_unref(call->instance, a);
     return t;
 }
 

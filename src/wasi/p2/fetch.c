@@ -16,25 +16,25 @@ static enum abi_trap no_memory(struct host_call *call) {
 
 static void outgoing_request_destroy(struct host_instance *in, void *self) {
     struct wasi_http_types_outgoing_request *r = self;
-    wasi_charged_free(in, r->method);
-    wasi_charged_free(in, r->authority);
-    wasi_charged_free(in, r->path);
-    wasi_charged_free(in, r->scheme_other);
-    wasi_p2_unref(in, r->headers);
-    wasi_p2_unref(in, r->body);
+    app_charged_free(in, r->method);
+    app_charged_free(in, r->authority);
+    app_charged_free(in, r->path);
+    app_charged_free(in, r->scheme_other);
+    app_object_unref(in, r->headers);
+    app_object_unref(in, r->body);
 }
 
 enum abi_trap wasi_http_types_outgoing_request_new(struct host_call *call, struct wasi_http_types_fields *headers,
                                                    struct wasi_http_types_outgoing_request **result) {
-    struct wasi_http_types_outgoing_request *r = wasi_p2_object_new(call->instance, sizeof *r, outgoing_request_destroy);
+    struct wasi_http_types_outgoing_request *r = app_object_new(call->instance, sizeof *r, outgoing_request_destroy);
     if (!r) {
-        wasi_p2_unref(call->instance, headers);
+        app_object_unref(call->instance, headers);
         return no_memory(call);
     }
     headers->f.immutable = true;
     r->headers = headers;
-    if (!wasi_charged_replace(call->instance, &r->method, STR("GET"))) {
-        wasi_p2_unref(call->instance, r);
+    if (!app_charged_replace(call->instance, &r->method, STR("GET"))) {
+        app_object_unref(call->instance, r);
         return no_memory(call);
     }
     *result = r;
@@ -42,7 +42,7 @@ enum abi_trap wasi_http_types_outgoing_request_new(struct host_call *call, struc
 }
 
 void wasi_http_types_outgoing_request_drop(struct host_instance *in, struct wasi_http_types_outgoing_request *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 enum abi_trap wasi_http_types_outgoing_request_body(struct host_call *call, struct wasi_http_types_outgoing_request *self,
@@ -50,7 +50,7 @@ enum abi_trap wasi_http_types_outgoing_request_body(struct host_call *call, stru
     if ((result->is_err = self->body)) return ABI_TRAP_NONE;
     self->body = wasi_p2_body_new(call->instance, self->headers, false);
     if (!self->body) return no_memory(call);
-    result->ok = wasi_p2_ref(self->body);
+    result->ok = app_object_ref(self->body);
     return ABI_TRAP_NONE;
 }
 
@@ -65,14 +65,14 @@ enum abi_trap wasi_http_types_outgoing_request_set_method(struct host_call *call
                                                           struct wasi_p2_result_void_void *result) {
     str text = wasi_p2_method_text(method);
     if ((result->is_err = text.n > 64 || !net_token_ok(text))) return ABI_TRAP_NONE;
-    return wasi_charged_replace(call->instance, &self->method, text) ? ABI_TRAP_NONE : no_memory(call);
+    return app_charged_replace(call->instance, &self->method, text) ? ABI_TRAP_NONE : no_memory(call);
 }
 
 static enum abi_trap set_part(struct host_call *call, const struct wasi_p2_option_string *from, bool ok, str *to, bool *has,
                               struct wasi_p2_result_void_void *result) {
     if ((result->is_err = from->some && !ok)) return ABI_TRAP_NONE;
     *has = from->some;
-    return wasi_charged_replace(call->instance, to, from->some ? from->value : (str){0}) ? ABI_TRAP_NONE : no_memory(call);
+    return app_charged_replace(call->instance, to, from->some ? from->value : (str){0}) ? ABI_TRAP_NONE : no_memory(call);
 }
 
 enum abi_trap wasi_http_types_outgoing_request_path_with_query(struct host_call *call,
@@ -107,8 +107,8 @@ enum abi_trap wasi_http_types_outgoing_request_set_scheme(struct host_call *call
     self->has_scheme = scheme->some;
     if (!scheme->some) return ABI_TRAP_NONE;
     self->scheme.tag = scheme->value.tag;
-    return wasi_charged_replace(call->instance, &self->scheme_other, other ? scheme->value.other : (str){0}) ? ABI_TRAP_NONE
-                                                                                                             : no_memory(call);
+    return app_charged_replace(call->instance, &self->scheme_other, other ? scheme->value.other : (str){0}) ? ABI_TRAP_NONE
+                                                                                                            : no_memory(call);
 }
 
 enum abi_trap wasi_http_types_outgoing_request_authority(struct host_call *call, struct wasi_http_types_outgoing_request *self,
@@ -128,7 +128,7 @@ enum abi_trap wasi_http_types_outgoing_request_set_authority(struct host_call *c
 
 enum abi_trap wasi_http_types_outgoing_request_headers(struct host_call *call, struct wasi_http_types_outgoing_request *self,
                                                        struct wasi_http_types_fields **result) {
-    *result = wasi_p2_ref(self->headers);
+    *result = app_object_ref(self->headers);
     return ABI_TRAP_NONE;
 }
 
@@ -136,7 +136,7 @@ enum abi_trap wasi_http_types_outgoing_request_headers(struct host_call *call, s
 
 static void on_change(void *arg) {
     struct wasi_p2_fetch *f = arg;
-    if (f->fetch) wasi_outgoing_failed(host_instance_user(f->in), &f->origin, f->fetch);
+    if (f->fetch) wasi_outgoing_failed(wasi_instance_of(f->in), f->served, f->fetch);
     if (f->waiter) engine_ready(f->waiter);
 }
 
@@ -144,9 +144,10 @@ static void fetch_destroy(struct host_instance *in, void *self) {
     struct wasi_p2_fetch *f = self;
     if (f->body) f->body->wants_out = NULL;
     if (f->fetch) net_fetch_free(f->fetch);
-    wasi_p2_unref(in, f->request);
-    wasi_p2_unref(in, f->body);
-    wasi_p2_unref(in, f->options);
+    app_object_unref(in, f->request);
+    app_object_unref(in, f->body);
+    app_object_unref(in, f->options);
+    app_request_unref(f->served);
 }
 
 static str scheme_of(const struct wasi_http_types_outgoing_request *r) {
@@ -155,14 +156,13 @@ static str scheme_of(const struct wasi_http_types_outgoing_request *r) {
 }
 
 /* The fields to send: the guest's, the length of a body that is whole, and CDN-Loop. */
-static uint32_t fields_to_send(struct wasi_p2_fetch *f, arena *scratch, const struct wasi_run *run, bool whole,
-                               struct net_field *to) {
+static uint32_t fields_to_send(struct wasi_p2_fetch *f, arena *scratch, bool whole, struct net_field *to) {
     const struct wasi_http_types_fields *headers = f->request->headers;
     uint32_t n = 0;
     for (; n < headers->f.count; n++) to[n] = headers->f.list[n].f;
     if (whole && !f->body->has_length)
         to[n++] = (struct net_field){STR("content-length"), arena_fmt(scratch, "%zu", f->body->pending.n)};
-    to[n++] = wasi_outgoing_loop(scratch, wasi_outgoing_seen_by(run));
+    to[n++] = wasi_outgoing_loop(scratch, f->served);
     return n;
 }
 
@@ -173,9 +173,9 @@ static void send_fetch(struct wasi_p2_fetch *f) {
         on_change(f);
         return;
     }
-    struct wasi_run *run = host_instance_user(f->in);
+    struct wasi_instance *i = wasi_instance_of(f->in);
     struct wasi_http_types_outgoing_request *r = f->request;
-    uint64_t otherwise = run->app->config.limits->outgoing_timeout_ms;
+    uint64_t otherwise = i->base.app->limits->outgoing_timeout_ms;
     struct wasi_http_types_request_options none = {.o.refs = 1}, *o = f->options ? f->options : &none;
     arena *scratch = arena_new(0);
     struct net_field *fields = arena_array(scratch, struct net_field, r->headers->f.count + 2);
@@ -188,23 +188,23 @@ static void send_fetch(struct wasi_p2_fetch *f) {
         .authority = r->authority,
         .path = r->path,
         .fields = fields,
-        .fields_count = fields_to_send(f, scratch, run, has_body && f->body->finished && !f->body->trailer_fields, fields),
+        .fields_count = fields_to_send(f, scratch, has_body && f->body->finished && !f->body->trailer_fields, fields),
         .has_body = has_body,
         .connect_ms_max = wasi_outgoing_ms(o->connect.some, o->connect.value, otherwise),
         .first_byte_ms_max = wasi_outgoing_ms(o->first_byte.some, o->first_byte.value, otherwise),
         .between_bytes_ms_max = wasi_outgoing_ms(o->between_bytes.some, o->between_bytes.value, otherwise),
-        .head_bytes_max = (uint32_t)MIN(run->app->config.limits->head_bytes_max, (uint64_t)UINT32_MAX),
-        .quota = &run->outgoing,
+        .head_bytes_max = (uint32_t)MIN(i->base.app->limits->head_bytes_max, (uint64_t)UINT32_MAX),
+        .quota = &i->outgoing,
         .allow_address = wasi_outgoing_may_reach,
-        .allow_address_arg = run->app,
+        .allow_address_arg = i->base.app,
     };
-    f->error = net_fetch_new(wasi_app_client(run->app), &rq, on_change, f, &f->fetch);
+    f->error = net_fetch_new(wasi_image_client(i->image), &rq, on_change, f, &f->fetch);
     arena_free(scratch);
     if (f->error == NET_OK && has_body) wasi_p2_body_attach(f->body, net_fetch_sink(f->fetch), f);
     if (f->body) f->body->wants_out = NULL;
     /* The body holds a reference to the fetch now; the fetch lets go of body and request, so that none keeps the others. */
-    wasi_p2_unref(f->in, f->body);
-    wasi_p2_unref(f->in, f->request);
+    app_object_unref(f->in, f->body);
+    app_object_unref(f->in, f->request);
     f->body = NULL;
     f->request = NULL;
     on_change(f);
@@ -219,17 +219,17 @@ struct net_source *wasi_p2_fetch_source(struct wasi_p2_fetch *f) {
 /* ---- the future response ---- */
 
 struct wasi_http_types_future_incoming_response {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct wasi_p2_fetch *fetch; /* referenced */
 };
 
 static void future_destroy(struct host_instance *in, void *self) {
-    wasi_p2_unref(in, ((struct wasi_http_types_future_incoming_response *)self)->fetch);
+    app_object_unref(in, ((struct wasi_http_types_future_incoming_response *)self)->fetch);
 }
 
 void wasi_http_types_future_incoming_response_drop(struct host_instance *in,
                                                    struct wasi_http_types_future_incoming_response *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 enum abi_trap
@@ -238,31 +238,30 @@ wasi_http_outgoing_handler_handle(struct host_call *call, struct wasi_http_types
                                   struct wasi_p2_result_http_types_future_incoming_response_http_types_error_code *result) {
     struct host_instance *in = call->instance;
     struct wasi_http_types_request_options *o = options->some ? options->value : NULL;
-    struct wasi_run *run = wasi_p2_run(call);
-    enum net_error refused = wasi_outgoing_refuse(run, scheme_of(request), request->has_authority ? request->authority : (str){},
-                                                  wasi_outgoing_seen_by(run));
+    struct app_request *served = app_request_of(call);
+    enum net_error refused = wasi_outgoing_refuse(wasi_caller(call), served, scheme_of(request),
+                                                  request->has_authority ? request->authority : (str){});
     if (refused != NET_OK) {
-        wasi_p2_unref(in, request);
-        wasi_p2_unref(in, o);
+        app_object_unref(in, request);
+        app_object_unref(in, o);
         result->is_err = true;
         wasi_p2_error_code(refused, &result->err);
         return ABI_TRAP_NONE;
     }
-    struct wasi_p2_fetch *f = wasi_p2_object_new(in, sizeof *f, fetch_destroy);
-    bool paid = f && wasi_p2_object_holds(in, f, NET_FETCH_BYTES_MAX);
-    struct wasi_http_types_future_incoming_response *future =
-        paid ? wasi_p2_object_new(in, sizeof *future, future_destroy) : NULL;
+    struct wasi_p2_fetch *f = app_object_new(in, sizeof *f, fetch_destroy);
+    bool paid = f && app_object_holds(in, f, NET_FETCH_BYTES_MAX);
+    struct wasi_http_types_future_incoming_response *future = paid ? app_object_new(in, sizeof *future, future_destroy) : NULL;
     if (!future) {
-        wasi_p2_unref(in, f);
-        wasi_p2_unref(in, request);
-        wasi_p2_unref(in, o);
+        app_object_unref(in, f);
+        app_object_unref(in, request);
+        app_object_unref(in, o);
         return no_memory(call);
     }
     f->in = in;
-    f->origin = wasi_outgoing_origin(run);
+    f->served = app_request_ref(served);
     f->request = request;
     f->options = o;
-    f->body = wasi_p2_ref(request->body);
+    f->body = app_object_ref(request->body);
     future->fetch = f;
     if (f->body && !f->body->finished && !f->body->abandoned && !f->body->pending.n) {
         f->body->wants_out = body_wants_out;
@@ -273,7 +272,7 @@ wasi_http_outgoing_handler_handle(struct host_call *call, struct wasi_http_types
 }
 
 static void incoming_response_destroy(struct host_instance *in, void *self) {
-    wasi_p2_unref(in, ((struct wasi_http_types_incoming_response *)self)->fetch);
+    app_object_unref(in, ((struct wasi_http_types_incoming_response *)self)->fetch);
 }
 
 static bool fetch_done(const struct wasi_p2_fetch *f) {
@@ -309,8 +308,8 @@ enum abi_trap wasi_http_types_future_incoming_response_get(
         wasi_p2_error_code(f->error != NET_OK ? f->error : net_fetch_error(f->fetch), &result->value.ok.err);
         return ABI_TRAP_NONE;
     }
-    P2_NEW(call, r, wasi_http_types_incoming_response, incoming_response_destroy);
-    r->fetch = wasi_p2_ref(f);
+    APP_OBJECT_NEW(call, r, wasi_http_types_incoming_response, incoming_response_destroy);
+    r->fetch = app_object_ref(f);
     r->response = response;
     result->value.ok.ok = r;
     return ABI_TRAP_NONE;

@@ -1,5 +1,6 @@
 /* p2: the fields resource of wasi:http 0.2. */
 #include "wasi/http/fields.h"
+#include "wasi/p2/p2_int.h"
 
 static struct wasi_http_types_header_error error_of(enum wasi_http_verdict v) {
     return (struct wasi_http_types_header_error){.tag = v == HTTP_FIELD_IMMUTABLE ? WASI_HTTP_TYPES_HEADER_ERROR_IMMUTABLE
@@ -8,7 +9,7 @@ static struct wasi_http_types_header_error error_of(enum wasi_http_verdict v) {
                                                             : WASI_HTTP_TYPES_HEADER_ERROR_INVALID_SYNTAX};
 }
 
-void wasi_http_types_fields_drop(struct host_instance *in, struct wasi_http_types_fields *self) { wasi_p2_unref(in, self); }
+void wasi_http_types_fields_drop(struct host_instance *in, struct wasi_http_types_fields *self) { app_object_unref(in, self); }
 
 static struct wasi_http_types_fields *new_fields(struct host_call *call) {
     return wasi_http_fields_new(call->instance, sizeof(struct wasi_http_types_fields));
@@ -27,7 +28,7 @@ enum abi_trap wasi_http_types_fields_from_list(struct host_call *call, struct wa
         enum wasi_http_verdict v = wasi_http_fields_judge(&f->f, entries.p[i].f0, &entries.p[i].f1, 1, true);
         bool added = v == HTTP_FIELD_FINE && wasi_http_fields_add(&f->f, entries.p[i].f0, entries.p[i].f1);
         if (added) continue;
-        wasi_p2_unref(call->instance, f);
+        app_object_unref(call->instance, f);
         if (v == HTTP_FIELD_FINE) return wasi_http_fields_too_large(call);
         result->is_err = true;
         result->err = error_of(v);
@@ -99,6 +100,6 @@ enum abi_trap wasi_http_types_fields_clone(struct host_call *call, struct wasi_h
         *result = f;
         return ABI_TRAP_NONE;
     }
-    wasi_p2_unref(call->instance, f);
+    app_object_unref(call->instance, f);
     return wasi_http_fields_too_large(call);
 }

@@ -41,27 +41,27 @@ static enum wasi_filesystem_types_descriptor_type type_of(mode_t mode) {
 }
 
 static void descriptor_destroy(struct host_instance *in, void *self) {
-    wasi_fs_desc_close(host_instance_user(in), &((struct wasi_filesystem_types_descriptor *)self)->d);
+    wasi_fs_desc_close(wasi_instance_of(in), &((struct wasi_filesystem_types_descriptor *)self)->d);
 }
 void wasi_filesystem_types_descriptor_drop(struct host_instance *in, struct wasi_filesystem_types_descriptor *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 enum abi_trap wasi_filesystem_preopens_get_directories(struct host_call *call,
                                                        struct wasi_p2_list_tuple2_filesystem_types_descriptor_string *result) {
-    const struct wasi_config *config = &wasi_p2_run(call)->app->config;
-    wasi_notice_folder(wasi_p2_run(call), wasi_p2_run(call)->config.exchange || wasi_p2_run(call)->app->kind == WASI_P3_HTTP);
-    result->p = host_alloc(call, (config->grants->dirs.n + 1) * sizeof *result->p, _Alignof(str));
-    while (result->p && result->n < config->grants->dirs.n) {
-        const struct app_dir *from = &config->grants->dirs.p[result->n];
-        struct wasi_filesystem_types_descriptor *d = wasi_p2_object_new(call->instance, sizeof *d, descriptor_destroy);
+    const struct app_grants *grants = wasi_caller(call)->base.app->grants;
+    wasi_notice_folder(wasi_caller(call));
+    result->p = host_alloc(call, (grants->dirs.n + 1) * sizeof *result->p, _Alignof(str));
+    while (result->p && result->n < grants->dirs.n) {
+        const struct app_dir *from = &grants->dirs.p[result->n];
+        struct wasi_filesystem_types_descriptor *d = app_object_new(call->instance, sizeof *d, descriptor_destroy);
         if (!d) break;
         d->d = wasi_fs_desc_preopen(from);
         result->p[result->n].f0 = d;
         result->p[result->n++].f1 = from->guest;
     }
-    if (result->p && result->n == config->grants->dirs.n) return ABI_TRAP_NONE;
-    while (result->n) wasi_p2_unref(call->instance, result->p[--result->n].f0);
+    if (result->p && result->n == grants->dirs.n) return ABI_TRAP_NONE;
+    while (result->n) app_object_unref(call->instance, result->p[--result->n].f0);
     return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory for the list of granted folders");
 }
 
@@ -156,25 +156,25 @@ enum abi_trap wasi_filesystem_types_descriptor_set_size(struct host_call *call, 
 /* ---- reading a directory ---- */
 
 struct wasi_filesystem_types_directory_entry_stream {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct wasi_fs_dir *dir;
 };
 
 static void entries_destroy(struct host_instance *in, void *self) {
-    wasi_fs_entries_close(host_instance_user(in), ((struct wasi_filesystem_types_directory_entry_stream *)self)->dir);
+    wasi_fs_entries_close(wasi_instance_of(in), ((struct wasi_filesystem_types_directory_entry_stream *)self)->dir);
 }
 void wasi_filesystem_types_directory_entry_stream_drop(struct host_instance *in,
                                                        struct wasi_filesystem_types_directory_entry_stream *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 enum abi_trap wasi_filesystem_types_descriptor_read_directory(
     struct host_call *call, struct wasi_filesystem_types_descriptor *self,
     struct wasi_p2_result_filesystem_types_directory_entry_stream_filesystem_types_error_code *result) {
-    P2_NEW(call, s, wasi_filesystem_types_directory_entry_stream, entries_destroy);
-    int e = wasi_fs_entries_open(wasi_p2_run(call), &self->d, &s->dir);
+    APP_OBJECT_NEW(call, s, wasi_filesystem_types_directory_entry_stream, entries_destroy);
+    int e = wasi_fs_entries_open(wasi_caller(call), &self->d, &s->dir);
     if (e) {
-        wasi_p2_unref(call->instance, s);
+        app_object_unref(call->instance, s);
         P2_FS_FAIL(e);
     }
     result->ok = s;
@@ -282,16 +282,16 @@ enum abi_trap wasi_filesystem_types_descriptor_open_at(
     wasi_filesystem_types_open_flags open_flags, wasi_filesystem_types_descriptor_flags flags,
     struct wasi_p2_result_filesystem_types_descriptor_filesystem_types_error_code *result) {
     struct wasi_fs_task t;
-    P2_NEW(call, d, wasi_filesystem_types_descriptor, descriptor_destroy);
-    int e = wasi_fs_desc_open(wasi_p2_run(call), &self->d, path_flags, path, open_flags, flags, &t);
-    if (!e && !wasi_fs_run(wasi_p2_run(call), &t)) {
-        wasi_fs_uncount(wasi_p2_run(call));
-        wasi_p2_unref(call->instance, d);
+    APP_OBJECT_NEW(call, d, wasi_filesystem_types_descriptor, descriptor_destroy);
+    int e = wasi_fs_desc_open(wasi_caller(call), &self->d, path_flags, path, open_flags, flags, &t);
+    if (!e && !wasi_fs_run(wasi_caller(call), &t)) {
+        wasi_fs_uncount(wasi_caller(call));
+        app_object_unref(call->instance, d);
         return ABI_TRAP_INTERRUPTED;
     }
-    if (!e) e = wasi_fs_desc_opened(wasi_p2_run(call), self->d.read_only, open_flags, flags, &t, &d->d);
+    if (!e) e = wasi_fs_desc_opened(wasi_caller(call), self->d.read_only, open_flags, flags, &t, &d->d);
     if (e) {
-        wasi_p2_unref(call->instance, d);
+        app_object_unref(call->instance, d);
         P2_FS_FAIL(e);
     }
     result->ok = d;

@@ -8,7 +8,7 @@
 #include "wasi/p2/p2_int.h"
 
 struct wasi_filesystem_types_descriptor {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct wasi_fs_desc d;
 };
 
@@ -30,7 +30,7 @@ enum wasi_filesystem_types_error_code wasi_p2_fs_code(int host); /* errno.h → 
 #define P2_FS_RUN(call, task, expr)                                                                                              \
     do {                                                                                                                         \
         P2_FS_TRY(expr);                                                                                                         \
-        if (!wasi_fs_run(wasi_p2_run(call), &(task))) return ABI_TRAP_INTERRUPTED;                                               \
+        if (!wasi_fs_run(wasi_caller(call), &(task))) return ABI_TRAP_INTERRUPTED;                                               \
         P2_FS_TRY((task).error);                                                                                                 \
     } while (0)
 #define P2_FS_END(expr)                                                                                                          \

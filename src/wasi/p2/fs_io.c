@@ -31,7 +31,7 @@ enum abi_trap wasi_filesystem_types_descriptor_write(struct host_call *call, str
     struct iovec v = {(void *)(uintptr_t)buffer.p, buffer.n};
     struct wasi_fs_task t;
     P2_FS_TRY(wasi_fs_desc_write(&self->d, offset, false, &v, &t));
-    if (!wasi_fs_run_all(wasi_p2_run(call), &t)) return ABI_TRAP_INTERRUPTED;
+    if (!wasi_fs_run_all(wasi_caller(call), &t)) return ABI_TRAP_INTERRUPTED;
     P2_FS_TRY(t.error);
     result->ok = t.moved;
     return ABI_TRAP_NONE;
@@ -49,7 +49,7 @@ static enum net_flow file_read(struct wasi_io_streams_input_stream *s, void *p, 
     struct iovec v = {p, n};
     struct wasi_fs_task t;
     int e = wasi_fs_desc_read(desc_of(s->origin), s->offset, &v, &t);
-    if (!e && !wasi_fs_run(host_instance_user(s->in), &t)) return NET_FLOW_WAIT; /* killed: nobody looks */
+    if (!e && !wasi_fs_run(wasi_instance_of(s->in), &t)) return NET_FLOW_WAIT; /* killed: nobody looks */
     if (!e) e = t.error;
     if (e == EAGAIN) return NET_FLOW_WAIT; /* a device */
     if (e) *why = wasi_p2_error(s->in, NET_OK, e);
@@ -74,7 +74,7 @@ static bool file_write(struct wasi_io_streams_output_stream *s, str bytes, struc
     struct iovec v = {(void *)(uintptr_t)bytes.p, bytes.n};
     struct wasi_fs_task t;
     int e = wasi_fs_desc_write(desc_of(s->origin), s->offset, s->append, &v, &t);
-    if (!e && !wasi_fs_run_all(host_instance_user(s->in), &t)) return false;
+    if (!e && !wasi_fs_run_all(wasi_instance_of(s->in), &t)) return false;
     if (!e) e = t.error ? t.error : t.moved < bytes.n ? EIO : 0;
     s->offset += e ? 0 : t.moved;
     if (e) *why = wasi_p2_error(s->in, NET_OK, e);

@@ -49,7 +49,7 @@ enum abi_trap wasi_http_types_http_error_code(struct host_call *call, struct was
 /* ---- incoming request ---- */
 
 void wasi_http_types_incoming_request_drop(struct host_instance *in, struct wasi_http_types_incoming_request *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 enum abi_trap wasi_http_types_incoming_request_method(struct host_call *call, struct wasi_http_types_incoming_request *self,
@@ -94,15 +94,15 @@ enum abi_trap wasi_http_types_incoming_request_headers(struct host_call *call, s
 /* ---- incoming body ---- */
 
 static void incoming_body_destroy(struct host_instance *in, void *self) {
-    wasi_p2_unref(in, ((struct wasi_http_types_incoming_body *)self)->origin);
+    app_object_unref(in, ((struct wasi_http_types_incoming_body *)self)->origin);
 }
 
 static enum abi_trap new_incoming_body(struct host_call *call, struct net_source *source, void *origin,
                                        struct wasi_p2_result_http_types_incoming_body_void *result) {
-    P2_NEW(call, b, wasi_http_types_incoming_body, incoming_body_destroy);
+    APP_OBJECT_NEW(call, b, wasi_http_types_incoming_body, incoming_body_destroy);
     b->in = call->instance;
     b->source = source;
-    b->origin = wasi_p2_ref(origin);
+    b->origin = app_object_ref(origin);
     result->ok = b;
     return ABI_TRAP_NONE;
 }
@@ -115,7 +115,7 @@ enum abi_trap wasi_http_types_incoming_request_consume(struct host_call *call, s
 }
 
 void wasi_http_types_incoming_body_drop(struct host_instance *in, struct wasi_http_types_incoming_body *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 enum abi_trap wasi_http_types_incoming_body_stream(struct host_call *call, struct wasi_http_types_incoming_body *self,
@@ -130,20 +130,20 @@ enum abi_trap wasi_http_types_incoming_body_stream(struct host_call *call, struc
 
 /* Trailers: what is left of the body is read and dropped first. */
 struct wasi_http_types_future_trailers {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct wasi_http_types_incoming_body *body; /* referenced */
     bool taken;
 };
 
 static void future_trailers_destroy(struct host_instance *in, void *self) {
-    wasi_p2_unref(in, ((struct wasi_http_types_future_trailers *)self)->body);
+    app_object_unref(in, ((struct wasi_http_types_future_trailers *)self)->body);
 }
 
 enum abi_trap wasi_http_types_incoming_body_finish(struct host_call *call, struct wasi_http_types_incoming_body *this,
                                                    struct wasi_http_types_future_trailers **result) {
-    struct wasi_http_types_future_trailers *f = wasi_p2_object_new(call->instance, sizeof *f, future_trailers_destroy);
+    struct wasi_http_types_future_trailers *f = app_object_new(call->instance, sizeof *f, future_trailers_destroy);
     if (!f) {
-        wasi_p2_unref(call->instance, this);
+        app_object_unref(call->instance, this);
         return no_memory(call);
     }
     f->body = this; /* its reference comes along */
@@ -152,7 +152,7 @@ enum abi_trap wasi_http_types_incoming_body_finish(struct host_call *call, struc
 }
 
 void wasi_http_types_future_trailers_drop(struct host_instance *in, struct wasi_http_types_future_trailers *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 static enum net_flow drain(struct net_source *source) {
@@ -209,13 +209,13 @@ static void outgoing_body_destroy(struct host_instance *in, void *self) {
     struct wasi_http_types_outgoing_body *b = self;
     if (b->origin) net_sink_notify(b->sink, NULL, NULL);
     free_pending(b);
-    wasi_p2_unref(in, b->trailer_fields);
-    wasi_p2_unref(in, b->origin);
+    app_object_unref(in, b->trailer_fields);
+    app_object_unref(in, b->origin);
 }
 
 struct wasi_http_types_outgoing_body *wasi_p2_body_new(struct host_instance *in, const struct wasi_http_types_fields *headers,
                                                        bool response) {
-    struct wasi_http_types_outgoing_body *b = wasi_p2_object_new(in, sizeof *b, outgoing_body_destroy);
+    struct wasi_http_types_outgoing_body *b = app_object_new(in, sizeof *b, outgoing_body_destroy);
     if (!b) return NULL;
     b->in = in;
     b->response = response;
@@ -259,10 +259,10 @@ static void pump(struct wasi_http_types_outgoing_body *b) {
 }
 
 /* What the guest has given goes out though it lets go of the body, until the run ends. */
-static void on_run_gone(struct wasi_late *l) {
+static void on_run_gone(struct app_late *l) {
     struct wasi_http_types_outgoing_body *b = container_of(l, struct wasi_http_types_outgoing_body, late);
     b->kept = false;
-    wasi_p2_unref(b->in, b);
+    app_object_unref(b->in, b);
 }
 
 static void keep_while_it_waits(struct wasi_http_types_outgoing_body *b) {
@@ -270,11 +270,11 @@ static void keep_while_it_waits(struct wasi_http_types_outgoing_body *b) {
     if (waits == b->kept) return;
     b->kept = waits;
     if (waits) {
-        wasi_p2_ref(b);
-        wasi_late_add(host_instance_user(b->in), &b->late, on_run_gone);
+        app_object_ref(b);
+        app_late_add(app_instance_of(b->in), &b->late, on_run_gone);
     } else {
-        wasi_late_remove(&b->late);
-        wasi_p2_unref(b->in, b);
+        app_late_remove(&b->late);
+        app_object_unref(b->in, b);
     }
 }
 
@@ -288,7 +288,7 @@ static void on_request_sink(void *arg) {
 
 void wasi_p2_body_attach(struct wasi_http_types_outgoing_body *b, struct net_sink *sink, void *origin) {
     b->sink = sink;
-    b->origin = wasi_p2_ref(origin);
+    b->origin = app_object_ref(origin);
     if (origin)
         net_sink_notify(sink, on_request_sink, b); /* an exchange's may end before the body: its sink is told only who waits */
     pump(b);
@@ -297,7 +297,7 @@ void wasi_p2_body_attach(struct wasi_http_types_outgoing_body *b, struct net_sin
 }
 
 static size_t pending_max(const struct wasi_http_types_outgoing_body *b) {
-    return ((struct wasi_run *)host_instance_user(b->in))->app->config.limits->host_bytes_max / 2;
+    return app_instance_of(b->in)->app->limits->host_bytes_max / 2;
 }
 
 static size_t body_room(struct wasi_io_streams_output_stream *s) {
@@ -358,7 +358,7 @@ static void body_flush_listen(void *object, struct engine_fiber *f) {
 static const struct wasi_p2_event flush_event = {body_flushed, body_flush_listen};
 
 bool wasi_p2_body_flush(struct wasi_run *run, struct wasi_http_types_outgoing_body *b) {
-    return run->ended || wasi_p2_wait(run, &flush_event, b);
+    return run->ended || wasi_p2_wait(run->i, &flush_event, b);
 }
 
 enum abi_trap wasi_http_types_outgoing_body_write(struct host_call *call, struct wasi_http_types_outgoing_body *self,
@@ -380,7 +380,7 @@ static void abandon(struct wasi_http_types_outgoing_body *b, enum net_error e) {
 
 void wasi_http_types_outgoing_body_drop(struct host_instance *in, struct wasi_http_types_outgoing_body *self) {
     abandon(self, NET_HTTP_PROTOCOL_ERROR);
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 enum abi_trap wasi_http_types_outgoing_body_finish(struct host_call *call, struct wasi_http_types_outgoing_body *this,
@@ -406,7 +406,7 @@ enum abi_trap wasi_http_types_outgoing_body_finish(struct host_call *call, struc
         result->err.http_request_body_size.some = e == NET_HTTP_REQUEST_BODY_SIZE || e == NET_HTTP_RESPONSE_BODY_SIZE;
         if (result->err.http_request_body_size.some) result->err.http_request_body_size.value = this->written;
     }
-    wasi_p2_unref(call->instance, this);
+    app_object_unref(call->instance, this);
     return ABI_TRAP_NONE;
 }
 
@@ -414,15 +414,15 @@ enum abi_trap wasi_http_types_outgoing_body_finish(struct host_call *call, struc
 
 static void outgoing_response_destroy(struct host_instance *in, void *self) {
     struct wasi_http_types_outgoing_response *r = self;
-    wasi_p2_unref(in, r->headers);
-    wasi_p2_unref(in, r->body);
+    app_object_unref(in, r->headers);
+    app_object_unref(in, r->body);
 }
 
 enum abi_trap wasi_http_types_outgoing_response_new(struct host_call *call, struct wasi_http_types_fields *headers,
                                                     struct wasi_http_types_outgoing_response **result) {
-    struct wasi_http_types_outgoing_response *r = wasi_p2_object_new(call->instance, sizeof *r, outgoing_response_destroy);
+    struct wasi_http_types_outgoing_response *r = app_object_new(call->instance, sizeof *r, outgoing_response_destroy);
     if (!r) {
-        wasi_p2_unref(call->instance, headers);
+        app_object_unref(call->instance, headers);
         return no_memory(call);
     }
     headers->f.immutable = true;
@@ -433,7 +433,7 @@ enum abi_trap wasi_http_types_outgoing_response_new(struct host_call *call, stru
 }
 
 void wasi_http_types_outgoing_response_drop(struct host_instance *in, struct wasi_http_types_outgoing_response *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 enum abi_trap wasi_http_types_outgoing_response_status_code(struct host_call *call,
@@ -445,8 +445,8 @@ enum abi_trap wasi_http_types_outgoing_response_status_code(struct host_call *ca
 
 /* Whether it may be shorter than its content-length says. */
 static void judge_body(struct host_call *call, struct wasi_http_types_outgoing_response *r) {
-    struct wasi_run *run = wasi_p2_run(call);
-    struct net_exchange *x = run->ended ? NULL : run->config.exchange;
+    const struct wasi_run *run = wasi_caller(call)->run;
+    struct net_exchange *x = !run || run->ended ? NULL : run->request->exchange;
     if (r->body) r->body->bodiless = net_response_bodiless(x ? net_exchange_request(x)->method : STR(""), r->status);
 }
 
@@ -463,7 +463,7 @@ enum abi_trap wasi_http_types_outgoing_response_set_status_code(struct host_call
 
 enum abi_trap wasi_http_types_outgoing_response_headers(struct host_call *call, struct wasi_http_types_outgoing_response *self,
                                                         struct wasi_http_types_fields **result) {
-    *result = wasi_p2_ref(self->headers);
+    *result = app_object_ref(self->headers);
     return ABI_TRAP_NONE;
 }
 
@@ -473,19 +473,19 @@ enum abi_trap wasi_http_types_outgoing_response_body(struct host_call *call, str
     self->body = wasi_p2_body_new(call->instance, self->headers, true);
     if (!self->body) return no_memory(call);
     judge_body(call, self);
-    result->ok = wasi_p2_ref(self->body);
+    result->ok = app_object_ref(self->body);
     return ABI_TRAP_NONE;
 }
 
 /* ---- response outparam ---- */
 
 void wasi_http_types_response_outparam_drop(struct host_instance *in, struct wasi_http_types_response_outparam *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 /* The head leaves; the body is connected to the client. */
 static void send_response(struct host_call *call, struct net_exchange *x, struct wasi_http_types_outgoing_response *r) {
-    struct wasi_run *run = wasi_p2_run(call);
+    struct wasi_run *run = wasi_caller(call)->run;
     struct wasi_p2_served *served = run->state;
     err e = net_exchange_respond(x, r->status, wasi_http_fields_array(call, &r->headers->f), r->headers->f.count);
     if (e != ERR_OK) {
@@ -494,7 +494,7 @@ static void send_response(struct host_call *call, struct net_exchange *x, struct
         return;
     }
     if (r->body) {
-        served->body = wasi_p2_ref(r->body);
+        served->body = app_object_ref(r->body);
         wasi_p2_body_attach(r->body, net_exchange_sink(x), NULL);
     } else if (net_sink_finish(net_exchange_sink(x), NULL, 0) == ERR_INVALID)
         wasi_run_end(run, WASI_END_BAD_RESPONSE, "%s", "it promised a body by content-length and has none");
@@ -503,30 +503,30 @@ static void send_response(struct host_call *call, struct net_exchange *x, struct
 enum abi_trap
 wasi_http_types_response_outparam_set(struct host_call *call, struct wasi_http_types_response_outparam *param,
                                       const struct wasi_p2_result_http_types_outgoing_response_http_types_error_code *response) {
-    struct wasi_p2_served *served = wasi_p2_run(call)->state;
+    struct wasi_p2_served *served = wasi_caller(call)->run->state;
     served->answered = true;
     if (response->is_err) {
         enum net_error e = (enum net_error)(response->err.tag + 1);
         str why = response->err.tag == WASI_HTTP_TYPES_ERROR_CODE_INTERNAL_ERROR && response->err.internal_error.some
                       ? response->err.internal_error.value
                       : str_c(net_error_wit(e));
-        wasi_run_end(wasi_p2_run(call), WASI_END_ERROR, STR_FMT, STR_ARG(why));
+        wasi_run_end(wasi_caller(call)->run, WASI_END_ERROR, STR_FMT, STR_ARG(why));
     } else {
         send_response(call, param->exchange, response->ok);
-        wasi_p2_unref(call->instance, response->ok);
+        app_object_unref(call->instance, response->ok);
     }
-    wasi_p2_unref(call->instance, param);
+    app_object_unref(call->instance, param);
     return ABI_TRAP_NONE;
 }
 
 /* ---- request options ---- */
 
 void wasi_http_types_request_options_drop(struct host_instance *in, struct wasi_http_types_request_options *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 enum abi_trap wasi_http_types_request_options_new(struct host_call *call, struct wasi_http_types_request_options **result) {
-    P2_NEW(call, o, wasi_http_types_request_options, NULL);
+    APP_OBJECT_NEW(call, o, wasi_http_types_request_options, NULL);
     *result = o;
     return ABI_TRAP_NONE;
 }
@@ -551,7 +551,7 @@ OPTION(between_bytes_timeout, between_bytes)
 /* ---- incoming response ---- */
 
 void wasi_http_types_incoming_response_drop(struct host_instance *in, struct wasi_http_types_incoming_response *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 enum abi_trap wasi_http_types_incoming_response_status(struct host_call *call, struct wasi_http_types_incoming_response *self,

@@ -1,45 +1,16 @@
-/* p2: wasi:io: errors, pollables, streams; and the counted objects that all resources are. */
+/* p2: wasi:io: errors, pollables, streams. */
 #include "wasi/p2/p2_int.h"
 #include "wasi/standard.h"
 #include <errno.h>
 #include <stdlib.h>
 
-enum { STREAM_BYTES_MAX = 64 << 10, OBJECT_BYTES = 64 /* what the host keeps for a handle besides */ };
+enum { STREAM_BYTES_MAX = 64 << 10 };
 enum { WRITE_NS = 1000, POLL_NS = 300 /* what asking a sink or a source costs, about: it may be a system call */ };
-
-/* ---- objects ---- */
-
-void *wasi_p2_object_new(struct host_instance *in, size_t size, void (*destroy)(struct host_instance *, void *)) {
-    if (!host_charge(in, size + OBJECT_BYTES)) return NULL;
-    struct wasi_p2_object *o = calloc(1, size);
-    ENSURE(o);
-    *o = (struct wasi_p2_object){.refs = 1, .bytes = (uint32_t)size + OBJECT_BYTES, .destroy = destroy};
-    return o;
-}
-
-bool wasi_p2_object_holds(struct host_instance *in, void *object, uint32_t bytes) {
-    if (!host_charge(in, bytes)) return false;
-    ((struct wasi_p2_object *)object)->bytes += bytes;
-    return true;
-}
-
-void *wasi_p2_ref(void *object) {
-    if (object) ((struct wasi_p2_object *)object)->refs++;
-    return object;
-}
-
-void wasi_p2_unref(struct host_instance *in, void *object) {
-    struct wasi_p2_object *o = object;
-    if (!o || --o->refs) return;
-    host_uncharge(in, o->bytes);
-    if (o->destroy) o->destroy(in, o);
-    free(o);
-}
 
 /* ---- error ---- */
 
 struct wasi_io_error_error *wasi_p2_error(struct host_instance *in, enum net_error net, int host_errno) {
-    struct wasi_io_error_error *e = wasi_p2_object_new(in, sizeof *e, NULL);
+    struct wasi_io_error_error *e = app_object_new(in, sizeof *e, NULL);
     if (!e) return NULL;
     e->net = net;
     e->host_errno = host_errno;
@@ -47,7 +18,7 @@ struct wasi_io_error_error *wasi_p2_error(struct host_instance *in, enum net_err
     return e;
 }
 
-void wasi_io_error_error_drop(struct host_instance *in, struct wasi_io_error_error *self) { wasi_p2_unref(in, self); }
+void wasi_io_error_error_drop(struct host_instance *in, struct wasi_io_error_error *self) { app_object_unref(in, self); }
 
 enum abi_trap wasi_io_error_error_to_debug_string(struct host_call *call, struct wasi_io_error_error *self, str *result) {
     *result = self->text;
@@ -59,29 +30,29 @@ enum abi_trap wasi_io_error_error_to_debug_string(struct host_call *call, struct
 void wasi_p2_wake(void *fiber) { engine_ready(fiber); }
 
 static void pollable_destroy(struct host_instance *in, void *self) {
-    wasi_p2_unref(in, ((struct wasi_io_poll_pollable *)self)->object);
+    app_object_unref(in, ((struct wasi_io_poll_pollable *)self)->object);
 }
 
 enum abi_trap wasi_p2_pollable(struct host_call *call, const struct wasi_p2_event *event, void *object,
                                struct wasi_io_poll_pollable **out) {
-    P2_NEW(call, p, wasi_io_poll_pollable, pollable_destroy);
+    APP_OBJECT_NEW(call, p, wasi_io_poll_pollable, pollable_destroy);
     p->event = event;
-    p->object = wasi_p2_ref(object);
+    p->object = app_object_ref(object);
     *out = p;
     return ABI_TRAP_NONE;
 }
 
-void wasi_io_poll_pollable_drop(struct host_instance *in, struct wasi_io_poll_pollable *self) { wasi_p2_unref(in, self); }
+void wasi_io_poll_pollable_drop(struct host_instance *in, struct wasi_io_poll_pollable *self) { app_object_unref(in, self); }
 
 enum abi_trap wasi_io_poll_pollable_ready(struct host_call *call, struct wasi_io_poll_pollable *self, bool *result) {
     *result = self->event->ready(self->object);
     return ABI_TRAP_NONE;
 }
 
-bool wasi_p2_wait(struct wasi_run *run, const struct wasi_p2_event *event, void *object) {
+bool wasi_p2_wait(struct wasi_instance *i, const struct wasi_p2_event *event, void *object) {
     while (!event->ready(object)) {
-        event->listen(object, engine_fiber_current(run->app->engine));
-        bool alive = engine_park(run->app->engine);
+        event->listen(object, engine_fiber_current(i->base.app->engine));
+        bool alive = engine_park(i->base.app->engine);
         event->listen(object, NULL);
         if (!alive) return false;
     }
@@ -89,7 +60,7 @@ bool wasi_p2_wait(struct wasi_run *run, const struct wasi_p2_event *event, void 
 }
 
 enum abi_trap wasi_io_poll_pollable_block(struct host_call *call, struct wasi_io_poll_pollable *self) {
-    return wasi_p2_wait(wasi_p2_run(call), self->event, self->object) ? ABI_TRAP_NONE : ABI_TRAP_INTERRUPTED;
+    return wasi_p2_wait(wasi_caller(call), self->event, self->object) ? ABI_TRAP_NONE : ABI_TRAP_INTERRUPTED;
 }
 
 /* False: the run was killed. */
@@ -115,7 +86,7 @@ static bool listen_to(struct host_call *call, struct wasi_p2_list_borrow_io_poll
 
 enum abi_trap wasi_io_poll_poll(struct host_call *call, struct wasi_p2_list_borrow_io_poll_pollable in,
                                 struct wasi_p2_list_u32 *result) {
-    struct engine *engine = wasi_p2_run(call)->app->engine;
+    struct engine *engine = wasi_caller(call)->base.app->engine;
     if (!in.n) return host_trap(call, ABI_TRAP_HOST, "wasi:io/poll: the list of pollables is empty");
     result->p = host_alloc(call, in.n * sizeof *result->p, _Alignof(uint32_t));
     if (!result->p) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too many pollables");
@@ -133,23 +104,23 @@ enum abi_trap wasi_io_poll_poll(struct host_call *call, struct wasi_p2_list_borr
 static void input_destroy(struct host_instance *in, void *self) {
     struct wasi_io_streams_input_stream *s = self;
     wasi_std_watch_free(s->watch);
-    wasi_p2_unref(in, s->origin);
+    app_object_unref(in, s->origin);
 }
 
 enum abi_trap wasi_p2_input_stream(struct host_call *call, const struct wasi_p2_source *source, void *origin,
                                    struct wasi_io_streams_input_stream **out) {
-    P2_NEW(call, s, wasi_io_streams_input_stream, input_destroy);
+    APP_OBJECT_NEW(call, s, wasi_io_streams_input_stream, input_destroy);
     s->in = call->instance;
     s->source = source;
-    s->origin = wasi_p2_ref(origin);
+    s->origin = app_object_ref(origin);
     s->fd = -1;
-    s->loop = wasi_p2_run(call)->app->loop;
+    s->loop = wasi_caller(call)->base.app->loop;
     *out = s;
     return ABI_TRAP_NONE;
 }
 
 void wasi_io_streams_input_stream_drop(struct host_instance *in, struct wasi_io_streams_input_stream *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 /* Up to n bytes to p. True with *got, which is 0 when there is nothing yet; else *err. */
@@ -183,7 +154,7 @@ static const struct wasi_p2_event input_event = {input_ready, input_listen};
 static enum abi_trap read_stream(struct host_call *call, struct wasi_io_streams_input_stream *s, uint64_t len, bool block,
                                  struct wasi_p2_result_list_u8_io_streams_stream_error *result) {
     size_t n = MIN(len, (uint64_t)STREAM_BYTES_MAX), got;
-    if (block && n && !wasi_p2_wait(wasi_p2_run(call), &input_event, s)) return ABI_TRAP_INTERRUPTED;
+    if (block && n && !wasi_p2_wait(wasi_caller(call), &input_event, s)) return ABI_TRAP_INTERRUPTED;
     uint8_t *p = host_alloc(call, n, 1);
     if (!p && n) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory for the bytes read");
     result->is_err = !take(s, p, n, &got, &result->err);
@@ -205,7 +176,7 @@ static enum abi_trap skip_stream(struct host_call *call, struct wasi_io_streams_
                                  struct wasi_p2_result_u64_io_streams_stream_error *result) {
     uint8_t scratch[4096];
     size_t got;
-    if (block && len && !wasi_p2_wait(wasi_p2_run(call), &input_event, s)) return ABI_TRAP_INTERRUPTED;
+    if (block && len && !wasi_p2_wait(wasi_caller(call), &input_event, s)) return ABI_TRAP_INTERRUPTED;
     result->is_err = !take(s, scratch, MIN(len, sizeof scratch), &got, &result->err);
     if (!result->is_err) result->ok = got;
     return ABI_TRAP_NONE;
@@ -268,21 +239,21 @@ const struct wasi_p2_source wasi_p2_source_empty = {nothing_read, {always_ready,
 /* ---- output streams ---- */
 
 static void output_destroy(struct host_instance *in, void *self) {
-    wasi_p2_unref(in, ((struct wasi_io_streams_output_stream *)self)->origin);
+    app_object_unref(in, ((struct wasi_io_streams_output_stream *)self)->origin);
 }
 
 enum abi_trap wasi_p2_output_stream(struct host_call *call, const struct wasi_p2_sink *sink, void *origin,
                                     struct wasi_io_streams_output_stream **out) {
-    P2_NEW(call, s, wasi_io_streams_output_stream, output_destroy);
+    APP_OBJECT_NEW(call, s, wasi_io_streams_output_stream, output_destroy);
     s->in = call->instance;
     s->sink = sink;
-    s->origin = wasi_p2_ref(origin);
+    s->origin = app_object_ref(origin);
     *out = s;
     return ABI_TRAP_NONE;
 }
 
 void wasi_io_streams_output_stream_drop(struct host_instance *in, struct wasi_io_streams_output_stream *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 static bool output_ready(void *object) {
@@ -290,7 +261,7 @@ static bool output_ready(void *object) {
     struct wasi_io_error_error *e = NULL;
     if (s->closed || s->sink->room(s)) return true;
     enum wasi_p2_state state = s->sink->state(s, &e);
-    wasi_p2_unref(s->in, e);
+    app_object_unref(s->in, e);
     return state != P2_OPEN;
 }
 static void output_listen(void *object, struct engine_fiber *f) {
@@ -352,7 +323,7 @@ static enum abi_trap write_all(struct host_call *call, struct wasi_io_streams_ou
     static const uint8_t zeroes[4096];
     while (bytes.n) {
         uint64_t room;
-        if (!wasi_p2_wait(wasi_p2_run(call), &output_event, s)) return ABI_TRAP_INTERRUPTED;
+        if (!wasi_p2_wait(wasi_caller(call), &output_event, s)) return ABI_TRAP_INTERRUPTED;
         if ((result->is_err = !check(s, &room, &result->err))) return ABI_TRAP_NONE;
         str piece = bytes.p ? str_sub(bytes, 0, room) : (str){zeroes, MIN(MIN(bytes.n, room), sizeof zeroes)};
         if ((result->is_err = !put(s, piece, &result->err))) return ABI_TRAP_NONE;
@@ -410,7 +381,7 @@ static enum abi_trap splice_streams(struct host_call *call, struct wasi_io_strea
     size_t got;
     if (!p) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory to splice through");
     if (block && len &&
-        (!wasi_p2_wait(wasi_p2_run(call), &output_event, s) || !wasi_p2_wait(wasi_p2_run(call), &input_event, src)))
+        (!wasi_p2_wait(wasi_caller(call), &output_event, s) || !wasi_p2_wait(wasi_caller(call), &input_event, src)))
         return ABI_TRAP_INTERRUPTED;
     if ((result->is_err = !check(s, &room, &result->err))) return ABI_TRAP_NONE;
     if ((result->is_err = !take(src, p, MIN(len, room), &got, &result->err))) return ABI_TRAP_NONE;

@@ -12,18 +12,18 @@ enum wasi_sockets_network_error_code wasi_p2_sock_error(enum net_sock_error e) {
 
 enum abi_trap wasi_sockets_instance_network_instance_network(struct host_call *call,
                                                              struct wasi_sockets_network_network **result) {
-    P2_NEW(call, n, wasi_sockets_network_network, NULL);
+    APP_OBJECT_NEW(call, n, wasi_sockets_network_network, NULL);
     *result = n;
     return ABI_TRAP_NONE;
 }
 void wasi_sockets_network_network_drop(struct host_instance *in, struct wasi_sockets_network_network *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 /* ---- ip-name-lookup ---- */
 
 struct wasi_sockets_ip_name_lookup_resolve_address_stream {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct wasi_sock_lookup lookup;
     uint32_t given;
     struct engine_fiber *waiter;
@@ -51,19 +51,19 @@ static void stream_destroy(struct host_instance *in, void *self) { wasi_sock_loo
 enum abi_trap wasi_sockets_ip_name_lookup_resolve_addresses(
     struct host_call *call, struct wasi_sockets_network_network *network, str name,
     struct wasi_p2_result_sockets_ip_name_lookup_resolve_address_stream_sockets_network_error_code *result) {
-    P2_NEW(call, s, wasi_sockets_ip_name_lookup_resolve_address_stream, stream_destroy);
+    APP_OBJECT_NEW(call, s, wasi_sockets_ip_name_lookup_resolve_address_stream, stream_destroy);
     wasi_sock_lookup_start(&s->lookup, call->instance, name, on_answer, s);
     result->is_err = s->lookup.error != SOCK_NAME_OK;
     if (result->is_err) {
         result->err = name_error(s->lookup.error);
-        wasi_p2_unref(call->instance, s);
+        app_object_unref(call->instance, s);
     } else {
         result->ok = s;
     }
     return ABI_TRAP_NONE;
 }
 void wasi_sockets_ip_name_lookup_resolve_address_stream_drop(struct host_instance *in, address_stream *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 enum abi_trap wasi_sockets_ip_name_lookup_resolve_address_stream_resolve_next_address(

@@ -7,10 +7,8 @@
  *   fs.c       descriptors and paths               fs_io.c    the bytes of files
  *   network.c  networks, names                     tcp.c, udp.c  sockets
  *
- * 1. Every resource is a struct wasi_p2_object, counted: whoever keeps a pointer to another one holds a reference, so the order in
- *    which a guest drops them cannot leave a pointer to nothing.
- * 2. Objects outlive the run's memory (the guest's handles are dropped last), so they are on the heap, charged to the instance.
- *    A drop touches the exchange only while the run is going on (wasi_p2_going).
+ * 1. Every resource is a struct app_object.
+ * 2. A drop touches the exchange only while the run is going on (wasi_p2_going).
  * 3. What waits, waits on a fiber: an object is asked `ready`, and told whom to wake.
  */
 #ifndef ORLO_WASI_P2_INT_H
@@ -20,25 +18,10 @@
 #include "wasi/wasi_int.h"
 #include "wasi_p2.h"
 
-struct wasi_p2_object {
-    uint32_t refs;
-    uint32_t bytes; /* charged */
-    void (*destroy)(struct host_instance *in, void *self);
-};
-/* Zeroed, one reference, charged to the instance. NULL: over its limit (P2_NEW returns the trap). */
-void *wasi_p2_object_new(struct host_instance *in, size_t size, void (*destroy)(struct host_instance *in, void *self));
-/* Charges what an object holds besides, until it goes. False: over a limit. */
-[[nodiscard]] bool wasi_p2_object_holds(struct host_instance *in, void *object, uint32_t bytes);
-void *wasi_p2_ref(void *object);                            /* gives it back */
-void wasi_p2_unref(struct host_instance *in, void *object); /* NULL is fine */
-#define P2_NEW(call, var, type, destroy)                                                                                         \
-    struct type *var = wasi_p2_object_new((call)->instance, sizeof(struct type), (destroy));                                     \
-    if (!var) return host_trap((call), ABI_TRAP_OUT_OF_MEMORY, "the host memory of this instance is used up")
-
-static inline struct wasi_run *wasi_p2_run(struct host_call *call) { return host_user(call); }
+/* Whether the guest that has these objects still runs: else the exchange is none of theirs. */
 static inline bool wasi_p2_going(struct host_instance *in) {
-    struct wasi_run *run = host_instance_user(in);
-    return run && !run->ended;
+    const struct wasi_instance *i = wasi_instance_of(in);
+    return i && !(i->run ? i->run->ended : host_instance_dead(in));
 }
 
 /* ---- waiting ---- */
@@ -49,20 +32,20 @@ struct wasi_p2_event {
     void (*listen)(void *object, struct engine_fiber *f); /* wake f on a change, until told NULL */
 };
 struct wasi_io_poll_pollable {
-    struct wasi_p2_object o;
+    struct app_object o;
     const struct wasi_p2_event *event;
     void *object; /* referenced */
 };
 enum abi_trap wasi_p2_pollable(struct host_call *call, const struct wasi_p2_event *event, void *object,
                                struct wasi_io_poll_pollable **out);
 /* Parks until ready. False: the run was killed. */
-bool wasi_p2_wait(struct wasi_run *run, const struct wasi_p2_event *event, void *object);
+bool wasi_p2_wait(struct wasi_instance *i, const struct wasi_p2_event *event, void *object);
 void wasi_p2_wake(void *fiber); /* engine_ready, as a callback */
 
 /* ---- errors ---- */
 
 struct wasi_io_error_error {
-    struct wasi_p2_object o;
+    struct app_object o;
     enum net_error net; /* NET_OK: not of HTTP */
     int host_errno;     /* 0: not of a file */
     str text;           /* static */
@@ -79,7 +62,7 @@ struct wasi_p2_source {
     struct wasi_p2_event event; /* on the stream */
 };
 struct wasi_io_streams_input_stream {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct host_instance *in;
     const struct wasi_p2_source *source;
     void *origin; /* referenced; may be NULL */
@@ -104,7 +87,7 @@ struct wasi_p2_sink {
     struct wasi_p2_event event;
 };
 struct wasi_io_streams_output_stream {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct host_instance *in;
     const struct wasi_p2_sink *sink;
     void *origin; /* referenced; may be NULL */
@@ -121,7 +104,7 @@ enum abi_trap wasi_p2_output_stream(struct host_call *call, const struct wasi_p2
 /* A body that a guest writes: of its response, or of a request of its own. Bytes wait in `pending` until the message is sent, and until
  * the sink has room for them. Without a message there is no room that could come: what is too much then is an error. */
 struct wasi_http_types_outgoing_body {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct host_instance *in;
     struct net_sink *sink; /* NULL until the message is sent */
     struct buf pending;    /* its bytes are charged */
@@ -135,7 +118,7 @@ struct wasi_http_types_outgoing_body {
     void (*wants_out)(void *arg); /* request: bytes or the end are there, or it never will be whole; arg is wants_out_arg */
     void *wants_out_arg;
     struct engine_fiber *waiter;
-    struct wasi_late late; /* of a request: it is kept until all of it is in the sink, whoever lets go of it */
+    struct app_late late; /* of a request: it is kept until all of it is in the sink, whoever lets go of it */
     bool kept;
     enum net_error error;
 };
@@ -148,7 +131,7 @@ bool wasi_p2_body_flush(struct wasi_run *run, struct wasi_http_types_outgoing_bo
 
 /* A body that arrives. */
 struct wasi_http_types_incoming_body {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct host_instance *in;
     struct net_source *source;
     bool stream_taken;
@@ -156,23 +139,23 @@ struct wasi_http_types_incoming_body {
 };
 
 struct wasi_http_types_incoming_request {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct net_exchange *exchange;
     const struct net_request *request;
     bool https, consumed;
 };
 struct wasi_http_types_outgoing_response {
-    struct wasi_p2_object o;
+    struct app_object o;
     uint16_t status;
     struct wasi_http_types_fields *headers;
     struct wasi_http_types_outgoing_body *body;
 };
 struct wasi_http_types_response_outparam {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct net_exchange *exchange;
 };
 struct wasi_http_types_outgoing_request {
-    struct wasi_p2_object o;
+    struct app_object o;
     str method, authority, path; /* heap; authority and path as set */
     bool has_authority, has_path, has_scheme;
     struct wasi_http_types_scheme scheme;
@@ -181,12 +164,12 @@ struct wasi_http_types_outgoing_request {
     struct wasi_http_types_outgoing_body *body;
 };
 struct wasi_http_types_request_options {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct wasi_p2_option_u64 connect, first_byte, between_bytes;
 };
 /* A request of the guest's under way. */
 struct wasi_p2_fetch {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct host_instance *in;
     struct net_fetch *fetch;                          /* NULL until the head is sent */
     struct wasi_http_types_outgoing_request *request; /* referenced, until then */
@@ -194,13 +177,13 @@ struct wasi_p2_fetch {
     struct wasi_http_types_request_options *options;  /* referenced; may be NULL */
     enum net_error error;                             /* it could not even be sent */
     struct engine_fiber *waiter;
-    struct wasi_outgoing_origin origin;
-    bool taken; /* its response was handed out */
+    struct app_request *served; /* for which it is sent, referenced */
+    bool taken;                 /* its response was handed out */
 };
 struct net_source *wasi_p2_fetch_source(struct wasi_p2_fetch *f);
 
 struct wasi_http_types_incoming_response {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct wasi_p2_fetch *fetch; /* referenced */
     const struct net_response *response;
     bool consumed;

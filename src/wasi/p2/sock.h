@@ -2,11 +2,12 @@
 #ifndef ORLO_WASI_P2_SOCK_H
 #define ORLO_WASI_P2_SOCK_H
 
+#include "wasi/p2/p2_int.h"
 #include "wasi/sock/sock.h"
 
 /* A network is a name for whatever the grants say. */
 struct wasi_sockets_network_network {
-    struct wasi_p2_object o;
+    struct app_object o;
 };
 
 /* bind, connect and listen have a start and a finish; between them no other may begin. */

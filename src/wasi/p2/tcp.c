@@ -18,7 +18,7 @@ enum abi_trap wasi_sockets_tcp_create_socket_create_tcp_socket(
     bool v6 = address_family == WASI_SOCKETS_NETWORK_IP_ADDRESS_FAMILY_IPV6;
     return P2_SOCK_SAY(result, wasi_sock_new(call->instance, sizeof(tcp_socket), NET_SOCK_TCP, v6, &result->ok));
 }
-void wasi_sockets_tcp_tcp_socket_drop(struct host_instance *in, tcp_socket *self) { wasi_p2_unref(in, self); }
+void wasi_sockets_tcp_tcp_socket_drop(struct host_instance *in, tcp_socket *self) { app_object_unref(in, self); }
 
 /* ---- start and finish ---- */
 
@@ -67,7 +67,7 @@ enum abi_trap wasi_sockets_tcp_tcp_socket_start_connect(struct host_call *call, 
 /* ---- streams ---- */
 
 struct half {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct wasi_sock *s; /* referenced */
     bool sends;
     struct net_wait wait;
@@ -77,7 +77,7 @@ static void half_destroy(struct host_instance *in, void *self) {
     struct half *h = self;
     net_wait_cancel(&h->wait);
     wasi_sock_tcp_shut(h->s, !h->sends, h->sends);
-    wasi_p2_unref(in, h->s);
+    app_object_unref(in, h->s);
 }
 
 /* What a stream says of e: an error, or NULL where it is just closed. */
@@ -132,7 +132,7 @@ static bool tcp_writable(void *stream) {
     struct wasi_io_error_error *e = NULL;
     struct wasi_io_streams_output_stream *s = stream;
     bool ready = tcp_room(s) || tcp_write_state(s, &e) != P2_OPEN;
-    wasi_p2_unref(s->in, e);
+    app_object_unref(s->in, e);
     return ready;
 }
 static void tcp_await_write(void *stream, struct engine_fiber *f) {
@@ -141,9 +141,9 @@ static void tcp_await_write(void *stream, struct engine_fiber *f) {
 static const struct wasi_p2_sink tcp_sink = {tcp_room, tcp_write, tcp_write_state, {tcp_writable, tcp_await_write}};
 
 static struct half *new_half(struct wasi_sock *s, bool sends) {
-    struct half *h = wasi_p2_object_new(s->in, sizeof *h, half_destroy);
+    struct half *h = app_object_new(s->in, sizeof *h, half_destroy);
     if (!h) return NULL;
-    h->s = wasi_p2_ref(s);
+    h->s = app_object_ref(s);
     h->sends = sends;
     return h;
 }
@@ -156,10 +156,10 @@ static enum abi_trap streams(struct host_call *call, struct wasi_sock *s, struct
                                       : host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too many streams");
     if (!t) {
         t = wasi_p2_output_stream(call, &tcp_sink, writes, out);
-        if (t) wasi_p2_unref(s->in, *in);
+        if (t) app_object_unref(s->in, *in);
     }
-    wasi_p2_unref(s->in, reads);
-    wasi_p2_unref(s->in, writes);
+    app_object_unref(s->in, reads);
+    app_object_unref(s->in, writes);
     return t;
 }
 
@@ -182,7 +182,7 @@ enum abi_trap wasi_sockets_tcp_tcp_socket_accept(
         self->op == P2_SOCK_LISTEN ? NET_SOCK_INVALID_STATE : wasi_sock_tcp_accept(&self->s, sizeof *made, &made);
     if (e != NET_SOCK_OK) return P2_SOCK_SAY(result, e);
     enum abi_trap t = streams(call, &made->s, &result->ok.f1, &result->ok.f2);
-    if (t) wasi_p2_unref(call->instance, made);
+    if (t) app_object_unref(call->instance, made);
     else result->ok.f0 = made;
     return t;
 }

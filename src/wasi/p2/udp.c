@@ -12,7 +12,7 @@ typedef struct wasi_sockets_udp_udp_socket udp_socket;
 typedef struct wasi_p2_result_void_sockets_network_error_code result_void;
 
 struct direction {
-    struct wasi_p2_object o;
+    struct app_object o;
     udp_socket *u; /* referenced */
     uint32_t generation;
     uint64_t permit; /* what check-send allowed */
@@ -31,7 +31,7 @@ enum abi_trap wasi_sockets_udp_create_socket_create_udp_socket(
     bool v6 = address_family == WASI_SOCKETS_NETWORK_IP_ADDRESS_FAMILY_IPV6;
     return P2_SOCK_SAY(result, wasi_sock_new(call->instance, sizeof(udp_socket), NET_SOCK_UDP, v6, &result->ok));
 }
-void wasi_sockets_udp_udp_socket_drop(struct host_instance *in, udp_socket *self) { wasi_p2_unref(in, self); }
+void wasi_sockets_udp_udp_socket_drop(struct host_instance *in, udp_socket *self) { app_object_unref(in, self); }
 
 enum abi_trap wasi_sockets_udp_udp_socket_start_bind(struct host_call *call, udp_socket *self,
                                                      struct wasi_sockets_network_network *network,
@@ -54,13 +54,13 @@ enum abi_trap wasi_sockets_udp_udp_socket_finish_bind(struct host_call *call, ud
 static void direction_destroy(struct host_instance *in, void *self) {
     struct direction *d = self;
     net_wait_cancel(&d->wait);
-    wasi_p2_unref(in, d->u);
+    app_object_unref(in, d->u);
 }
 
 static void *new_direction(struct host_call *call, udp_socket *u) {
-    struct direction *d = wasi_p2_object_new(call->instance, sizeof *d, direction_destroy);
+    struct direction *d = app_object_new(call->instance, sizeof *d, direction_destroy);
     if (!d) return NULL;
-    d->u = wasi_p2_ref(u);
+    d->u = app_object_ref(u);
     d->generation = u->generation;
     return d;
 }
@@ -83,16 +83,16 @@ enum abi_trap wasi_sockets_udp_udp_socket_stream(
     result->ok.f0 = new_direction(call, self);
     result->ok.f1 = result->ok.f0 ? new_direction(call, self) : NULL;
     if (result->ok.f1) return ABI_TRAP_NONE;
-    wasi_p2_unref(call->instance, result->ok.f0);
+    app_object_unref(call->instance, result->ok.f0);
     return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too many streams");
 }
 void wasi_sockets_udp_incoming_datagram_stream_drop(struct host_instance *in,
                                                     struct wasi_sockets_udp_incoming_datagram_stream *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 void wasi_sockets_udp_outgoing_datagram_stream_drop(struct host_instance *in,
                                                     struct wasi_sockets_udp_outgoing_datagram_stream *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 static bool stale(const struct direction *d) { return d->generation != d->u->generation; }

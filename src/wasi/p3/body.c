@@ -56,12 +56,12 @@ static void inlet_over(struct wasi_p3_inlet *i) {
     if (i->on_over) host_note(i->in, &i->note, tell_inlet_over);
     void *keeper = i->keeper;
     i->keeper = NULL;
-    wasi_p2_unref(i->in, keeper);
+    app_object_unref(i->in, keeper);
 }
 
 static void drop_trailers(struct host_instance *in, void *value) {
     trailers_result *r = value;
-    if (!r->is_err && r->ok.some) wasi_p2_unref(in, r->ok.value);
+    if (!r->is_err && r->ok.some) app_object_unref(in, r->ok.value);
 }
 
 static void keep_trailers(struct wasi_p3_inlet *i, enum net_error e) {
@@ -217,7 +217,7 @@ enum abi_trap wasi3_http_types_request_consume_body(
     struct host_call *call, struct wasi3_http_types_request *this, struct host_future *res,
     struct wasi_p3_tuple2_stream_u8_future_result_option_http_types_fields_http_types_error_code *result) {
     bool ok = consume(call->instance, &this->body, res, &result->f0, &result->f1);
-    wasi_p2_unref(call->instance, this); /* an exchange's outlives its request, which its server refers to */
+    app_object_unref(call->instance, this); /* an exchange's outlives its request, which its server refers to */
     return ok ? ABI_TRAP_NONE : wasi_p3_no_memory(call);
 }
 
@@ -225,7 +225,7 @@ enum abi_trap wasi3_http_types_response_consume_body(
     struct host_call *call, struct wasi3_http_types_response *this, struct host_future *res,
     struct wasi_p3_tuple2_stream_u8_future_result_option_http_types_fields_http_types_error_code *result) {
     bool ok = consume(call->instance, &this->body, res, &result->f0, &result->f1);
-    wasi_p2_unref(call->instance, this);
+    app_object_unref(call->instance, this);
     return ok ? ABI_TRAP_NONE : wasi_p3_no_memory(call);
 }
 
@@ -239,7 +239,7 @@ void wasi_p3_body_fail(struct host_instance *in, struct wasi_p3_body *b, enum ne
     }
     if (b->kind == P3_BODY_HOST) {
         if (b->inlet) inlet_over(b->inlet);
-        wasi_p2_unref(in, b->keeper);
+        app_object_unref(in, b->keeper);
     }
     b->kind = P3_BODY_TAKEN;
 }
@@ -264,7 +264,7 @@ static void outlet_end(struct wasi_p3_outlet *o, enum net_error e, const struct 
     o->drain = NULL;
     o->trailers = NULL;
     if (e != NET_OK || !o->hold_sent) keep_sent(&o->sent, e, code);
-    wasi_p2_unref(o->in, o->trailer_fields);
+    app_object_unref(o->in, o->trailer_fields);
     o->trailer_fields = NULL;
     struct wasi_p3_inlet *i = o->inlet;
     struct host_instance *in = o->in;
@@ -276,7 +276,7 @@ static void outlet_end(struct wasi_p3_outlet *o, enum net_error e, const struct 
         i->relay = NULL;
         inlet_over(i);
     }
-    wasi_p2_unref(in, keeper); /* which o may be part of */
+    app_object_unref(in, keeper); /* which o may be part of */
 }
 
 void wasi_p3_outlet_stop(struct wasi_p3_outlet *o, enum net_error e) {

@@ -129,15 +129,15 @@ static const struct wasi_p3_feed_ops input_ops = {input_peek, input_consume, inp
 
 enum abi_trap wasi3_cli_stdin_read_via_stream(struct host_call *call,
                                               struct wasi_p3_tuple2_stream_u8_future_result_void_cli_types_error_code *result) {
-    struct wasi_run *run = wasi_p2_run(call);
-    struct wasi_cgi *cgi = wasi_sys_cgi(run);
+    const struct wasi_run *run = wasi_caller(call)->run;
+    struct wasi_cgi *cgi = wasi_sys_cgi(wasi_caller(call));
     if (!host_charge(call->instance, sizeof(struct input))) return no_memory(call);
     struct input *i = calloc(1, sizeof *i);
     ENSURE(i);
     i->in = call->instance;
-    i->loop = run->app->loop;
+    i->loop = wasi_caller(call)->base.app->loop;
     i->cgi = cgi;
-    i->fd = run->config.exchange ? -1 : run->config.stdin_fd;
+    i->fd = !run || run->request->exchange ? -1 : run->config.stdin_fd;
     result->f1 = wasi_p3_promise_new(i->in, sizeof(outcome), &i->promise);
     result->f0 = result->f1 ? wasi_p3_feed_new(i->in, &input_ops, i, &i->feed) : NULL;
     if (result->f0) return ABI_TRAP_NONE;
@@ -157,7 +157,7 @@ struct output {
     struct host_instance *in;
     struct net_loop *loop;
     struct wasi_cgi *cgi; /* NULL: */
-    const struct wasi_out *to;
+    bool err;             /* standard error */
     struct wasi_std_watch *watch;
     struct wasi_p3_drain *drain;
     struct wasi_p3_promise *promise;
@@ -171,15 +171,22 @@ static void output_wake(void *arg) {
     wasi_p3_drain_wake(o->drain);
 }
 
+/* Asked each time: an instance that serves several has one standard output for all of them. */
+static const struct app_out *output_to(const struct output *o) {
+    const struct app_request *rq = app_request_in(o->in);
+    return o->err ? &rq->err : &rq->out;
+}
+
 static size_t output_room(void *arg) {
     struct output *o = arg;
-    bool plain = !o->cgi && (o->to->write || o->to->fd < 0);
+    const struct app_out *to = output_to(o);
+    bool plain = !o->cgi && (to->write || to->fd < 0);
     size_t room = o->cgi  ? (wasi_cgi_broken(o->cgi) ? 1 : wasi_cgi_room(o->cgi))
                   : plain ? (size_t)LOG_BYTES
-                          : wasi_std_room(o->to->fd);
+                          : wasi_std_room(to->fd);
     if (room) return room;
     if (o->cgi) wasi_cgi_listen_output(o->cgi, output_wake, o);
-    else if (!o->watch) o->watch = wasi_std_watch_new(o->loop, o->to->fd, NET_WRITABLE, output_wake, o);
+    else if (!o->watch) o->watch = wasi_std_watch_new(o->loop, to->fd, NET_WRITABLE, output_wake, o);
     return 0;
 }
 
@@ -195,7 +202,7 @@ static void output_free(struct output *o, int error) {
 
 static bool output_write(void *arg, str bytes) {
     struct output *o = arg;
-    int error = o->cgi ? wasi_cgi_put(o->cgi, bytes) : wasi_out_write(o->to, bytes);
+    int error = o->cgi ? wasi_cgi_put(o->cgi, bytes) : app_out_write(output_to(o), bytes);
     if (error) output_free(o, error);
     return !error;
 }
@@ -204,7 +211,7 @@ static void output_over(void *arg, bool gone) { output_free(arg, 0); }
 
 static const struct wasi_p3_drain_ops output_ops = {output_room, output_write, output_over};
 
-static enum abi_trap output(struct host_call *call, struct host_stream *data, struct wasi_cgi *cgi, const struct wasi_out *to,
+static enum abi_trap output(struct host_call *call, struct host_stream *data, struct wasi_cgi *cgi, bool err,
                             struct host_future **result) {
     if (!host_charge(call->instance, sizeof(struct output))) {
         host_stream_close(data);
@@ -212,7 +219,7 @@ static enum abi_trap output(struct host_call *call, struct host_stream *data, st
     }
     struct output *o = malloc(sizeof *o);
     ENSURE(o);
-    *o = (struct output){.in = call->instance, .loop = wasi_p2_run(call)->app->loop, .cgi = cgi, .to = to};
+    *o = (struct output){.in = call->instance, .loop = wasi_caller(call)->base.app->loop, .cgi = cgi, .err = err};
     *result = wasi_p3_promise_new(o->in, sizeof(outcome), &o->promise);
     o->drain = wasi_p3_drain_new(o->in, data, &output_ops, o); /* which has taken the stream, also when it is NULL */
     if (*result && o->drain) {
@@ -230,35 +237,34 @@ static enum abi_trap output(struct host_call *call, struct host_stream *data, st
 }
 
 enum abi_trap wasi3_cli_stdout_write_via_stream(struct host_call *call, struct host_stream *data, struct host_future **result) {
-    struct wasi_run *run = wasi_p2_run(call);
-    return output(call, data, wasi_sys_cgi(run), &run->config.out, result);
+    return output(call, data, wasi_sys_cgi(wasi_caller(call)), false, result);
 }
 enum abi_trap wasi3_cli_stderr_write_via_stream(struct host_call *call, struct host_stream *data, struct host_future **result) {
-    return output(call, data, NULL, &wasi_p2_run(call)->config.err, result);
+    return output(call, data, NULL, true, result);
 }
 
 /* ---- terminals: only to be asked whether there is one ---- */
 
 struct wasi3_cli_terminal_input_terminal_input {
-    struct wasi_p2_object o;
+    struct app_object o;
 };
 struct wasi3_cli_terminal_output_terminal_output {
-    struct wasi_p2_object o;
+    struct app_object o;
 };
 
 void wasi3_cli_terminal_input_terminal_input_drop(struct host_instance *in,
                                                   struct wasi3_cli_terminal_input_terminal_input *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 void wasi3_cli_terminal_output_terminal_output_drop(struct host_instance *in,
                                                     struct wasi3_cli_terminal_output_terminal_output *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 enum abi_trap wasi3_cli_terminal_stdin_get_terminal_stdin(struct host_call *call,
                                                           struct wasi_p3_option_cli_terminal_input_terminal_input *result) {
-    if (!wasi_sys_is_terminal(wasi_p2_run(call), SYS_STDIN)) return ABI_TRAP_NONE;
-    P2_NEW(call, terminal, wasi3_cli_terminal_input_terminal_input, NULL);
+    if (!wasi_sys_is_terminal(wasi_caller(call), SYS_STDIN)) return ABI_TRAP_NONE;
+    APP_OBJECT_NEW(call, terminal, wasi3_cli_terminal_input_terminal_input, NULL);
     result->some = true;
     result->value = terminal;
     return ABI_TRAP_NONE;
@@ -266,8 +272,8 @@ enum abi_trap wasi3_cli_terminal_stdin_get_terminal_stdin(struct host_call *call
 
 static enum abi_trap terminal_of(struct host_call *call, enum wasi_sys_stream which,
                                  struct wasi_p3_option_cli_terminal_output_terminal_output *result) {
-    if (!wasi_sys_is_terminal(wasi_p2_run(call), which)) return ABI_TRAP_NONE;
-    P2_NEW(call, terminal, wasi3_cli_terminal_output_terminal_output, NULL);
+    if (!wasi_sys_is_terminal(wasi_caller(call), which)) return ABI_TRAP_NONE;
+    APP_OBJECT_NEW(call, terminal, wasi3_cli_terminal_output_terminal_output, NULL);
     result->some = true;
     result->value = terminal;
     return ABI_TRAP_NONE;
@@ -284,9 +290,9 @@ enum abi_trap wasi3_cli_terminal_stderr_get_terminal_stderr(struct host_call *ca
 
 /* ---- the run of a command ---- */
 
-static err bind(struct wasi_app *app, struct diag *d) {
-    app->kind_data = (void *)(uintptr_t)host_component_export(app->component, &wasi3_cli_run_run_export, d);
-    if (!app->kind_data) return diag_set(d, ERR_LINK, DIAG_NOWHERE, "it does not export wasi:cli/run");
+static err bind(struct wasi_image *image, struct diag *d) {
+    image->kind_data = (void *)(uintptr_t)host_component_export(image->component, &wasi3_cli_run_run_export, d);
+    if (!image->kind_data) return diag_set(d, ERR_LINK, DIAG_NOWHERE, "it does not export wasi:cli/run");
     return ERR_OK;
 }
 
@@ -294,25 +300,25 @@ static void on_idle(struct host_instance *in, void *fiber) { engine_ready(fiber)
 
 /* run has returned; what it started may still be at work. False: killed. */
 static bool wait_for_tasks(struct wasi_run *run) {
-    struct engine *engine = run->app->engine;
+    struct engine *engine = run->image->app->engine;
     bool alive = true;
-    host_instance_on_idle(run->in, on_idle, engine_fiber_current(engine));
-    while (alive && !host_instance_dead(run->in) && host_instance_tasks(run->in)) alive = engine_park(engine);
-    host_instance_on_idle(run->in, NULL, NULL);
+    host_instance_on_idle(run->i->base.in, on_idle, engine_fiber_current(engine));
+    while (alive && !host_instance_dead(run->i->base.in) && host_instance_tasks(run->i->base.in)) alive = engine_park(engine);
+    host_instance_on_idle(run->i->base.in, NULL, NULL);
     return alive;
 }
 
 static void run_command(struct wasi_run *run) {
-    struct wasi_cgi *cgi = wasi_sys_cgi(run);
+    struct wasi_cgi *cgi = wasi_sys_cgi(run->i);
     if (run->ended) return;
     struct host_call call;
     struct wasi_p3_result_void_void result = {};
-    host_call_begin(&call, run->in);
-    enum abi_trap t = wasi3_cli_run_call_run(&call, run->app->kind_data, &result);
+    host_call_begin(&call, run->i->base.in);
+    enum abi_trap t = wasi3_cli_run_call_run(&call, run->image->kind_data, &result);
     host_call_end(&call);
     if (!t && !wait_for_tasks(run)) t = ABI_TRAP_INTERRUPTED;
-    if (!t && host_instance_dead(run->in)) t = engine_last_trap(host_instance_engine(run->in))->trap;
-    int status = t == ABI_TRAP_EXIT ? engine_last_trap(host_instance_engine(run->in))->exit_code : result.is_err;
+    if (!t && host_instance_dead(run->i->base.in)) t = engine_last_trap(host_instance_engine(run->i->base.in))->trap;
+    int status = t == ABI_TRAP_EXIT ? engine_last_trap(host_instance_engine(run->i->base.in))->exit_code : result.is_err;
     if (t != ABI_TRAP_NONE && t != ABI_TRAP_EXIT) wasi_run_end_trap(run, t);
     else if (cgi) wasi_cgi_end(cgi, status);
     else {

@@ -10,16 +10,15 @@
 typedef struct wasi_p3_result_http_types_response_http_types_error_code send_result;
 
 struct wasi_p3_fetch {
-    struct wasi_p2_object o; /* held by the pending call, then by the response and its body */
-    struct wasi_run *run;    /* NULL: its instance is gone */
+    struct app_object o;  /* held by the pending call, then by the response and its body */
+    struct app_late late; /* while there is a fetch */
     struct host_instance *in;
+    struct app_request *served;   /* for which it is sent, referenced */
     struct net_fetch *fetch;      /* NULL: gone */
     struct host_pending *pending; /* NULL: answered */
-    struct wasi_outgoing_origin origin;
-    send_result *result; /* while it pends */
+    send_result *result;          /* while it pends */
     struct wasi_p3_inlet inlet;
     struct wasi_p3_outlet outlet;
-    struct wasi_p3_fetch *next, **prev; /* of the run */
 };
 
 /* Everything between it and the network ends. */
@@ -27,7 +26,7 @@ static void cut(struct wasi_p3_fetch *f) {
     struct net_fetch *fetch = f->fetch;
     if (!fetch) return;
     f->fetch = NULL;
-    if ((*f->prev = f->next)) f->next->prev = f->prev;
+    app_late_remove(&f->late);
     wasi_p3_outlet_stop(&f->outlet, NET_CONNECTION_TERMINATED);
     wasi_p3_outlet_sent(&f->outlet, NET_CONNECTION_TERMINATED, NULL);
     wasi_p3_inlet_detach(&f->inlet);
@@ -36,16 +35,18 @@ static void cut(struct wasi_p3_fetch *f) {
 
 /* The same where references are left, which may go with its parts. */
 static void stop(struct wasi_p3_fetch *f) {
-    wasi_p2_ref(f);
+    app_object_ref(f);
     cut(f);
-    wasi_p2_unref(f->in, f);
+    app_object_unref(f->in, f);
 }
 
-static void fetch_destroy(struct host_instance *in, void *self) { cut(self); }
-
-void wasi_p3_client_gone(struct wasi_run *run) {
-    while (run->fetches) stop(run->fetches);
+static void fetch_destroy(struct host_instance *in, void *self) {
+    struct wasi_p3_fetch *f = self;
+    cut(f);
+    app_request_unref(f->served);
 }
+
+static void on_instance_gone(struct app_late *l) { stop(container_of(l, struct wasi_p3_fetch, late)); }
 
 /* ---- the answer ---- */
 
@@ -59,13 +60,13 @@ static void fail(struct wasi_p3_fetch *f, enum net_error e, const struct wasi3_h
     wasi_p3_outlet_sent(&f->outlet, e, code);
     stop(f);
     host_pending_done(p);
-    wasi_p2_unref(f->in, f);
+    app_object_unref(f->in, f);
 }
 
 static void on_change(void *arg) {
     struct wasi_p3_fetch *f = arg;
     struct host_pending *p = f->pending;
-    if (f->fetch) wasi_outgoing_failed(f->run, &f->origin, f->fetch);
+    if (f->fetch) wasi_outgoing_failed(wasi_instance_of(f->in), f->served, f->fetch);
     if (!p) return;
     const struct net_response *response = net_fetch_response(f->fetch);
     if (!response) {
@@ -81,7 +82,7 @@ static void on_change(void *arg) {
     f->pending = NULL;
     wasi_p3_outlet_sent(&f->outlet, NET_OK, NULL);
     host_pending_done(p);
-    wasi_p2_unref(f->in, f);
+    app_object_unref(f->in, f);
 }
 
 static void on_cancel(struct host_pending *p, void *arg) {
@@ -89,14 +90,14 @@ static void on_cancel(struct host_pending *p, void *arg) {
     f->pending = NULL;
     stop(f);
     host_pending_cancelled(p);
-    wasi_p2_unref(f->in, f);
+    app_object_unref(f->in, f);
 }
 
 static void on_gone(struct host_pending *p, void *arg) {
     struct wasi_p3_fetch *f = arg;
     f->pending = NULL;
     stop(f);
-    wasi_p2_unref(f->in, f);
+    app_object_unref(f->in, f);
 }
 
 static const struct host_pending_ops pending_ops = {on_cancel, on_gone};
@@ -115,13 +116,13 @@ struct target {
 };
 
 /* The fields to send: the guest's, and CDN-Loop. */
-static uint32_t fields_to_send(arena *scratch, const struct wasi3_http_types_request *r, const struct target *target, str seen,
-                               struct net_field *to) {
+static uint32_t fields_to_send(arena *scratch, const struct wasi3_http_types_request *r, const struct target *target,
+                               const struct app_request *served, struct net_field *to) {
     uint32_t n = 0;
     const struct wasi_http_fields *own = r->headers ? &r->headers->f : NULL;
     for (; own && n < own->count; n++) to[n] = own->list[n].f;
     if (target->host.n) to[n++] = (struct net_field){STR("host"), target->host};
-    to[n++] = wasi_outgoing_loop(scratch, seen);
+    to[n++] = wasi_outgoing_loop(scratch, served);
     return n;
 }
 
@@ -130,9 +131,9 @@ static bool has_body(const struct wasi3_http_types_request *r) {
     return r->body.kind == P3_BODY_HOST && r->came_with_body;
 }
 
-static enum net_error start(struct wasi_p3_fetch *f, struct wasi3_http_types_request *r, const struct target *to, str seen) {
-    struct wasi_run *run = f->run;
-    uint64_t otherwise = run->app->config.limits->outgoing_timeout_ms;
+static enum net_error start(struct wasi_p3_fetch *f, struct wasi3_http_types_request *r, const struct target *to) {
+    struct wasi_instance *i = wasi_instance_of(f->in);
+    uint64_t otherwise = i->base.app->limits->outgoing_timeout_ms;
     struct wasi3_http_types_request_options none = {}, *o = r->options ? r->options : &none;
     arena *scratch = arena_new(0);
     if (!r->headers && r->net)
@@ -145,81 +146,77 @@ static enum net_error start(struct wasi_p3_fetch *f, struct wasi3_http_types_req
         .authority = to->authority,
         .path = r->has_path ? r->path : (str){},
         .fields = fields,
-        .fields_count = fields_to_send(scratch, r, to, seen, fields),
+        .fields_count = fields_to_send(scratch, r, to, f->served, fields),
         .has_body = body,
         .connect_ms_max = wasi_outgoing_ms(o->connect.some, o->connect.value, otherwise),
         .first_byte_ms_max = wasi_outgoing_ms(o->first_byte.some, o->first_byte.value, otherwise),
         .between_bytes_ms_max = wasi_outgoing_ms(o->between_bytes.some, o->between_bytes.value, otherwise),
-        .head_bytes_max = (uint32_t)MIN(run->app->config.limits->head_bytes_max, (uint64_t)UINT32_MAX),
-        .quota = &run->outgoing,
+        .head_bytes_max = (uint32_t)MIN(i->base.app->limits->head_bytes_max, (uint64_t)UINT32_MAX),
+        .quota = &i->outgoing,
         .allow_address = to->forwards ? wasi_outgoing_may_forward : wasi_outgoing_may_reach,
-        .allow_address_arg = run->app,
+        .allow_address_arg = i->base.app,
     };
-    enum net_error e = net_fetch_new(wasi_app_client(run->app), &rq, on_change, f, &f->fetch);
+    enum net_error e = net_fetch_new(wasi_image_client(i->image), &rq, on_change, f, &f->fetch);
     arena_free(scratch);
     if (e != NET_OK) return e;
-    f->prev = &run->fetches;
-    if ((f->next = run->fetches)) f->next->prev = &f->next;
-    run->fetches = f;
+    app_late_add(&i->base, &f->late, on_instance_gone);
     return NET_OK;
 }
 
 /* Fails at once: the request is taken, its body's writer learns why. */
 static enum abi_trap refuse(struct host_call *call, struct wasi3_http_types_request *r, enum net_error e, send_result *result) {
     wasi_p3_body_fail(call->instance, &r->body, e);
-    wasi_p2_unref(call->instance, r);
+    app_object_unref(call->instance, r);
     result->is_err = true;
     wasi_p3_error_code(e, &result->err);
     return ABI_TRAP_NONE;
 }
 
-static enum abi_trap send(struct host_call *call, struct wasi3_http_types_request *r, const struct target *to, str seen,
+static enum abi_trap send(struct host_call *call, struct wasi3_http_types_request *r, const struct target *to,
                           send_result *result) {
     struct host_instance *in = call->instance;
-    struct wasi_p3_fetch *f = wasi_p2_object_new(in, sizeof *f, fetch_destroy);
+    struct wasi_p3_fetch *f = app_object_new(in, sizeof *f, fetch_destroy);
     if (!f) return refuse(call, r, NET_INTERNAL_ERROR, result);
-    if (!wasi_p2_object_holds(in, f, NET_FETCH_BYTES_MAX)) {
-        wasi_p2_unref(in, f);
+    if (!app_object_holds(in, f, NET_FETCH_BYTES_MAX)) {
+        app_object_unref(in, f);
         return refuse(call, r, NET_CONNECTION_LIMIT_REACHED, result);
     }
     f->in = in;
-    f->run = wasi_p2_run(call);
-    f->origin = wasi_outgoing_origin(f->run);
+    f->served = app_request_ref(app_request_of(call));
     f->result = result;
-    enum net_error e = start(f, r, to, seen);
+    enum net_error e = start(f, r, to);
     if (e == NET_OK && !(f->pending = host_pend(call, &pending_ops, f))) e = NET_INTERNAL_ERROR;
     if (e != NET_OK) {
-        wasi_p2_unref(in, f);
+        app_object_unref(in, f);
         return refuse(call, r, e, result);
     }
     f->outlet = (struct wasi_p3_outlet){
         .in = in, .wrong_size = NET_HTTP_REQUEST_BODY_SIZE, .on_over = body_over, .arg = f, .hold_sent = true};
     if (has_body(r)) f->outlet.sink = net_fetch_sink(f->fetch);
     wasi_p3_outlet_start(&f->outlet, &r->body);
-    wasi_p2_unref(in, r);
+    app_object_unref(in, r);
     return ABI_TRAP_NONE;
 }
 
 enum abi_trap wasi3_http_client_send(struct host_call *call, struct wasi3_http_types_request *request, send_result *result) {
     struct target to = {.scheme = request->has_scheme ? request->scheme : STR("https"),
                         .authority = request->has_authority ? request->authority : (str){}};
-    str seen = wasi_p3_service_seen(call->instance);
-    enum net_error refused = wasi_outgoing_refuse(wasi_p2_run(call), to.scheme, to.authority, seen);
-    return refused != NET_OK ? refuse(call, request, refused, result) : send(call, request, &to, seen, result);
+    enum net_error refused = wasi_outgoing_refuse(wasi_caller(call), app_request_of(call), to.scheme, to.authority);
+    return refused != NET_OK ? refuse(call, request, refused, result) : send(call, request, &to, result);
 }
 
 /* The next handler of a middleware: the server that it was put before. */
 enum abi_trap wasi3_http_handler_handle(struct host_call *call, struct wasi3_http_types_request *request, send_result *result) {
-    struct wasi_run *run = wasi_p2_run(call);
-    const struct wasi_config *c = &run->app->config;
-    struct target to = {c->grants->forward_scheme, c->grants->forward_authority,
-                        request->has_authority ? request->authority : (str){}, true};
-    str seen = wasi_p3_service_seen(call->instance);
+    struct wasi_instance *i = wasi_caller(call);
+    const struct app_grants *g = i->base.app->grants;
+    struct target to = {g->forward_scheme, g->forward_authority, request->has_authority ? request->authority : (str){}, true};
     enum net_error refused = NET_CONFIGURATION_ERROR;
     if (to.authority.n)
-        refused = wasi_outgoing_loops(seen) ? NET_LOOP_DETECTED : wasi_app_client(run->app) ? NET_OK : NET_CONFIGURATION_ERROR;
+        refused = wasi_outgoing_loops(app_request_of(call)) ? NET_LOOP_DETECTED
+                  : wasi_image_client(i->image)             ? NET_OK
+                                                            : NET_CONFIGURATION_ERROR;
     else
-        log_event(LOG_WARN, "no-next-handler", LF_CSTR("reason", "it imports wasi:http/handler"),
-                  LF_CSTR("configure", "--forward URL"));
-    return refused != NET_OK ? refuse(call, request, refused, result) : send(call, request, &to, seen, result);
+        log_event(LOG_WARN, "no-next-handler", LF_STR("request", app_request_of(call)->id),
+                  LF_CSTR("reason", "it imports wasi:http/handler"), LF_CSTR("configure", "--forward URL"));
+    return refused != NET_OK ? refuse(call, request, refused, result) : send(call, request, &to, result);
 }

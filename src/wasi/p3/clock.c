@@ -64,12 +64,11 @@ static void nap_gone(struct host_pending *pending, void *arg) { nap_end(arg); }
 static const struct host_pending_ops nap_ops = {nap_cancel, nap_gone};
 
 static enum abi_trap nap_until(struct host_call *call, uint64_t due) {
-    struct wasi_run *run = wasi_p2_run(call);
     if (due <= clock_mono_ns()) return ABI_TRAP_NONE;
     if (!host_charge(call->instance, NAP_BYTES)) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too many timers");
     struct nap *n = malloc(sizeof *n);
     ENSURE(n);
-    *n = (struct nap){.in = call->instance, .due = due, .timer = net_timer_new(run->app->loop, nap_ring, n)};
+    *n = (struct nap){.in = call->instance, .due = due, .timer = net_timer_new(wasi_caller(call)->base.app->loop, nap_ring, n)};
     n->pending = host_pend(call, &nap_ops, n);
     if (!n->pending) {
         nap_end(n);

@@ -19,7 +19,7 @@ static str spelled(const struct wasi_http_fields *f, str name) {
     return name;
 }
 
-void wasi3_http_types_fields_drop(struct host_instance *in, struct wasi3_http_types_fields *self) { wasi_p2_unref(in, self); }
+void wasi3_http_types_fields_drop(struct host_instance *in, struct wasi3_http_types_fields *self) { app_object_unref(in, self); }
 
 static struct wasi3_http_types_fields *new_fields(struct host_call *call) {
     return wasi_http_fields_new(call->instance, sizeof(struct wasi3_http_types_fields));
@@ -38,7 +38,7 @@ enum abi_trap wasi3_http_types_fields_from_list(struct host_call *call, struct w
         enum wasi_http_verdict v = wasi_http_fields_judge(&f->f, entries.p[i].f0, &entries.p[i].f1, 1, true);
         bool added = v == HTTP_FIELD_FINE && wasi_http_fields_add(&f->f, spelled(&f->f, entries.p[i].f0), entries.p[i].f1);
         if (added) continue;
-        wasi_p2_unref(call->instance, f);
+        app_object_unref(call->instance, f);
         result->is_err = true;
         result->err = error_of(v);
         return ABI_TRAP_NONE;
@@ -144,6 +144,6 @@ enum abi_trap wasi3_http_types_fields_clone(struct host_call *call, struct wasi3
         *result = f;
         return ABI_TRAP_NONE;
     }
-    wasi_p2_unref(call->instance, f);
+    app_object_unref(call->instance, f);
     return wasi_http_fields_too_large(call);
 }

@@ -80,11 +80,11 @@ struct op {
 
 /* The outcome of an open-at. */
 static void put_opened(const struct op *op, const struct wasi_fs_task *t) {
-    int e = wasi_fs_desc_opened(host_instance_user(op->in), op->read_only, op->open_flags, op->flags, t, &op->d->d);
+    int e = wasi_fs_desc_opened(wasi_instance_of(op->in), op->read_only, op->open_flags, op->flags, t, &op->d->d);
     op->opened->is_err = e;
     if (e) {
         op->opened->err = wasi_p3_fs_code(e);
-        wasi_p2_unref(op->in, op->d);
+        app_object_unref(op->in, op->d);
     } else op->opened->ok = op->d;
 }
 
@@ -106,8 +106,8 @@ static void op_gone(struct host_pending *pending, void *arg) {
     struct op *op = arg;
     wasi_fs_job_abandon(op->job);
     if (op->d) {
-        wasi_fs_uncount(host_instance_user(op->in));
-        wasi_p2_unref(op->in, op->d);
+        wasi_fs_uncount(wasi_instance_of(op->in));
+        app_object_unref(op->in, op->d);
     }
     op_free(op);
 }
@@ -129,7 +129,7 @@ static enum abi_trap perform(struct host_call *call, struct wasi_fs_task *t, con
         op = malloc(sizeof *op);
         ENSURE(op);
         *op = *like;
-        op->job = wasi_fs_defer(wasi_p2_run(call)->app->loop, call->instance, t, op_done, op);
+        op->job = wasi_fs_defer(wasi_caller(call)->base.app->loop, call->instance, t, op_done, op);
         if (!op->job) op_free(op);
         else if ((op->pending = host_pend(call, &op_ops, op))) return ABI_TRAP_NONE;
         else op_gone(NULL, op);
@@ -146,27 +146,27 @@ static enum abi_trap run_task(struct host_call *call, int e, struct wasi_fs_task
 /* ---- descriptors ---- */
 
 static void descriptor_destroy(struct host_instance *in, void *self) {
-    wasi_fs_desc_close(host_instance_user(in), &((struct wasi3_filesystem_types_descriptor *)self)->d);
+    wasi_fs_desc_close(wasi_instance_of(in), &((struct wasi3_filesystem_types_descriptor *)self)->d);
 }
 void wasi3_filesystem_types_descriptor_drop(struct host_instance *in, struct wasi3_filesystem_types_descriptor *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 enum abi_trap wasi3_filesystem_preopens_get_directories(struct host_call *call,
                                                         struct wasi_p3_list_tuple2_filesystem_types_descriptor_string *result) {
-    const struct wasi_config *config = &wasi_p2_run(call)->app->config;
-    wasi_notice_folder(wasi_p2_run(call), wasi_p2_run(call)->config.exchange || wasi_p2_run(call)->app->kind == WASI_P3_HTTP);
-    result->p = host_alloc(call, (config->grants->dirs.n + 1) * sizeof *result->p, _Alignof(str));
-    while (result->p && result->n < config->grants->dirs.n) {
-        const struct app_dir *from = &config->grants->dirs.p[result->n];
-        struct wasi3_filesystem_types_descriptor *d = wasi_p2_object_new(call->instance, sizeof *d, descriptor_destroy);
+    const struct app_grants *grants = wasi_caller(call)->base.app->grants;
+    wasi_notice_folder(wasi_caller(call));
+    result->p = host_alloc(call, (grants->dirs.n + 1) * sizeof *result->p, _Alignof(str));
+    while (result->p && result->n < grants->dirs.n) {
+        const struct app_dir *from = &grants->dirs.p[result->n];
+        struct wasi3_filesystem_types_descriptor *d = app_object_new(call->instance, sizeof *d, descriptor_destroy);
         if (!d) break;
         d->d = wasi_fs_desc_preopen(from);
         result->p[result->n].f0 = d;
         result->p[result->n++].f1 = from->guest;
     }
-    if (result->p && result->n == config->grants->dirs.n) return ABI_TRAP_NONE;
-    while (result->n) wasi_p2_unref(call->instance, result->p[--result->n].f0);
+    if (result->p && result->n == grants->dirs.n) return ABI_TRAP_NONE;
+    while (result->n) app_object_unref(call->instance, result->p[--result->n].f0);
     return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory for the list of granted folders");
 }
 
@@ -344,10 +344,10 @@ enum abi_trap wasi3_filesystem_types_descriptor_open_at(
     str path, wasi3_filesystem_types_open_flags open_flags, wasi3_filesystem_types_descriptor_flags flags,
     struct wasi_p3_result_filesystem_types_descriptor_filesystem_types_error_code *result) {
     struct wasi_fs_task t;
-    P2_NEW(call, d, wasi3_filesystem_types_descriptor, descriptor_destroy);
-    int e = wasi_fs_desc_open(wasi_p2_run(call), &self->d, path_flags, path, open_flags, flags, &t);
+    APP_OBJECT_NEW(call, d, wasi3_filesystem_types_descriptor, descriptor_destroy);
+    int e = wasi_fs_desc_open(wasi_caller(call), &self->d, path_flags, path, open_flags, flags, &t);
     if (e) {
-        wasi_p2_unref(call->instance, d);
+        app_object_unref(call->instance, d);
         FAIL(e);
     }
     struct op like = {

@@ -8,7 +8,7 @@
 #include "wasi/p3/p3_int.h"
 
 struct wasi3_filesystem_types_descriptor {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct wasi_fs_desc d;
 };
 

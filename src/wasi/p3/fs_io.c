@@ -74,14 +74,13 @@ static void reader_done(void *arg, struct wasi_fs_task *t) {
 }
 
 static enum net_flow reader_fill(struct reader *r, size_t want) {
-    struct wasi_run *run = host_instance_user(r->in);
     struct wasi_fs_task t;
     int e = reader_has_bytes(r) ? 0 : ENOMEM;
     struct iovec v = {r->bytes, want ? MIN(want, (size_t)CHUNK_BYTES) : CHUNK_BYTES};
     if (!e) e = wasi_fs_desc_read(&r->d->d, r->offset, &v, &t);
     r->ahead = !want;
     if (!e && !wasi_fs_try(&t)) {
-        r->job = wasi_fs_defer(run->app->loop, r->in, &t, reader_done, r);
+        r->job = wasi_fs_defer(app_instance_of(r->in)->app->loop, r->in, &t, reader_done, r);
         if (r->job) return NET_FLOW_WAIT;
         e = ENOMEM;
     }
@@ -109,7 +108,7 @@ static void reader_consume(void *arg, size_t n) {
 
 static void reader_free(struct reader *r) {
     if (r->job) wasi_fs_job_abandon(r->job);
-    wasi_p2_unref(r->in, r->d);
+    app_object_unref(r->in, r->d);
     if (r->bytes) host_uncharge(r->in, CHUNK_BYTES);
     host_uncharge(r->in, sizeof *r);
     free(r->bytes);
@@ -134,7 +133,7 @@ enum abi_trap wasi3_filesystem_types_descriptor_read_via_stream(
     if (!host_charge(call->instance, sizeof(struct reader))) return no_memory(call);
     struct reader *r = malloc(sizeof *r);
     ENSURE(r);
-    *r = (struct reader){.in = call->instance, .d = wasi_p2_ref(self), .offset = offset};
+    *r = (struct reader){.in = call->instance, .d = app_object_ref(self), .offset = offset};
     result->f1 = wasi_p3_promise_new(r->in, sizeof(wasi_p3_fs_result), &r->promise);
     result->f0 = result->f1 ? wasi_p3_feed_new(r->in, &reader_ops, r, &r->feed) : NULL;
     if (result->f0) return ABI_TRAP_NONE;
@@ -149,9 +148,8 @@ enum abi_trap wasi3_filesystem_types_descriptor_read_via_stream(
 /* ---- writing ---- */
 
 struct writer {
-    struct wasi_late late; /* once the stream has ended and a job is under way */
+    struct app_late late; /* once the stream has ended and a job is under way */
     struct host_instance *in;
-    struct wasi_run *run;
     struct wasi3_filesystem_types_descriptor *d; /* referenced */
     struct wasi_p3_drain *drain;                 /* NULL: the stream has ended */
     struct wasi_p3_promise *promise;
@@ -167,7 +165,7 @@ static void writer_end(struct writer *w, int error) {
     wasi_p3_fs_result result = wasi_p3_fs_result_of(error);
     if (w->drain) wasi_p3_drain_stop(w->drain);
     if (w->job) wasi_fs_job_abandon(w->job);
-    wasi_p2_unref(w->in, w->d);
+    app_object_unref(w->in, w->d);
     host_uncharge(w->in, sizeof *w);
     free(w);
     if (promise) wasi_p3_promise_keep(promise, &result, NULL);
@@ -178,7 +176,7 @@ static void writer_done(void *arg, struct wasi_fs_task *t) {
     int error = t->error ? t->error : t->moved < w->job_bytes ? EIO : 0;
     w->job = NULL;
     w->offset += t->moved;
-    if (!w->drain) wasi_late_remove(&w->late);
+    if (!w->drain) app_late_remove(&w->late);
     if (error || !w->drain) writer_end(w, error);
     else wasi_p3_drain_wake(w->drain);
 }
@@ -193,7 +191,7 @@ static bool writer_write(void *arg, str bytes) {
         int e = wasi_fs_desc_write(&w->d->d, w->offset, w->append, &v, &t);
         if (!e && !wasi_fs_try(&t)) {
             w->job_bytes = bytes.n;
-            w->job = wasi_fs_defer(w->run->app->loop, w->in, &t, writer_done, w);
+            w->job = wasi_fs_defer(app_instance_of(w->in)->app->loop, w->in, &t, writer_done, w);
             if (w->job) return true;
             e = ENOMEM;
         }
@@ -209,13 +207,13 @@ static bool writer_write(void *arg, str bytes) {
     return true;
 }
 
-static void writer_gone(struct wasi_late *l) { writer_end(container_of(l, struct writer, late), EINTR); }
+static void writer_gone(struct app_late *l) { writer_end(container_of(l, struct writer, late), EINTR); }
 
 static void writer_over(void *arg, bool gone) {
     struct writer *w = arg;
     w->drain = NULL;
     if (gone || !w->job) writer_end(w, 0);
-    else wasi_late_add(w->run, &w->late, writer_gone);
+    else app_late_add(app_instance_of(w->in), &w->late, writer_gone);
 }
 
 static const struct wasi_p3_drain_ops writer_ops = {writer_room, writer_write, writer_over};
@@ -229,8 +227,7 @@ static enum abi_trap write_stream(struct host_call *call, struct wasi3_filesyste
     }
     struct writer *w = malloc(sizeof *w);
     ENSURE(w);
-    *w = (struct writer){
-        .in = call->instance, .run = wasi_p2_run(call), .d = wasi_p2_ref(self), .offset = offset, .append = append};
+    *w = (struct writer){.in = call->instance, .d = app_object_ref(self), .offset = offset, .append = append};
     *result = wasi_p3_promise_new(w->in, sizeof(wasi_p3_fs_result), &w->promise);
     w->drain = wasi_p3_drain_new(w->in, data, &writer_ops, w); /* which has taken the stream, also when it is NULL */
     if (*result && w->drain) {
@@ -300,7 +297,7 @@ static enum net_flow lister_peek(void *arg, size_t want, const void **p, size_t 
 static void lister_consume(void *arg, size_t n) { ((struct lister *)arg)->at += (uint32_t)n; }
 
 static void lister_free(struct lister *l) {
-    wasi_fs_entries_close(host_instance_user(l->in), l->dir);
+    wasi_fs_entries_close(wasi_instance_of(l->in), l->dir);
     host_uncharge(l->in, sizeof *l);
     free(l);
 }
@@ -323,7 +320,7 @@ enum abi_trap wasi3_filesystem_types_descriptor_read_directory(
     ENSURE(l);
     memset(l, 0, offsetof(struct lister, list));
     l->in = call->instance;
-    int e = wasi_fs_entries_open(wasi_p2_run(call), &self->d, &l->dir);
+    int e = wasi_fs_entries_open(wasi_caller(call), &self->d, &l->dir);
     if (e) {
         lister_free(l);
         return ended(call, &lister_ops, e, &result->f0, &result->f1);

@@ -9,19 +9,19 @@ enum { TOKEN_BYTES_MAX = 64 };
 static void request_destroy(struct host_instance *in, void *self) {
     struct wasi3_http_types_request *r = self;
     if (!r->net) {
-        wasi_charged_free(in, r->method);
-        wasi_charged_free(in, r->authority);
-        wasi_charged_free(in, r->path);
-        wasi_charged_free(in, r->scheme);
+        app_charged_free(in, r->method);
+        app_charged_free(in, r->authority);
+        app_charged_free(in, r->path);
+        app_charged_free(in, r->scheme);
     }
     wasi_p3_body_drop(in, &r->body);
-    wasi_p2_unref(in, r->headers);
-    wasi_p2_unref(in, r->options);
+    app_object_unref(in, r->headers);
+    app_object_unref(in, r->options);
 }
 
 struct wasi3_http_types_request *wasi_p3_request_of(struct host_instance *in, const struct net_request *rq, bool https,
                                                     struct wasi_p3_inlet *inlet) {
-    struct wasi3_http_types_request *r = wasi_p2_object_new(in, sizeof *r, request_destroy);
+    struct wasi3_http_types_request *r = app_object_new(in, sizeof *r, request_destroy);
     if (!r) return NULL;
     r->in = in;
     r->net = rq;
@@ -46,7 +46,7 @@ void wasi_p3_request_detach(struct wasi3_http_types_request *r) {
         for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
             str borrowed = *parts[i];
             *parts[i] = (str){};
-            if (!wasi_charged_replace(in, parts[i], borrowed))
+            if (!app_charged_replace(in, parts[i], borrowed))
                 *parts[i] = (str){}; /* its host memory is used up: nothing to show */
         }
         if (!r->headers) {
@@ -57,7 +57,7 @@ void wasi_p3_request_detach(struct wasi3_http_types_request *r) {
         }
         r->net = NULL;
     }
-    wasi_p2_unref(in, r);
+    app_object_unref(in, r);
 }
 
 /* A reference that goes with a body given by a guest; NULL: no memory, and they are given back. */
@@ -74,7 +74,7 @@ wasi3_http_types_request_new(struct host_call *call, struct wasi3_http_types_fie
                              struct wasi_p3_tuple2_http_types_request_future_result_void_http_types_error_code *result) {
     struct wasi_p3_body body;
     struct host_instance *in = call->instance;
-    struct wasi3_http_types_request *r = wasi_p2_object_new(in, sizeof *r, request_destroy);
+    struct wasi3_http_types_request *r = app_object_new(in, sizeof *r, request_destroy);
     result->f1 = guest_body(in, &body, contents, trailers);
     bool ok = r && result->f1;
     if (r) {
@@ -82,7 +82,7 @@ wasi3_http_types_request_new(struct host_call *call, struct wasi3_http_types_fie
         r->body = body;
         r->headers = headers;
         r->options = options->some ? options->value : NULL;
-        ok = ok && wasi_charged_replace(in, &r->method, STR("GET"));
+        ok = ok && app_charged_replace(in, &r->method, STR("GET"));
     }
     if (ok) {
         headers->f.immutable = true;
@@ -90,17 +90,17 @@ wasi3_http_types_request_new(struct host_call *call, struct wasi3_http_types_fie
         result->f0 = r;
         return ABI_TRAP_NONE;
     }
-    if (r) wasi_p2_unref(in, r);
+    if (r) app_object_unref(in, r);
     else wasi_p3_body_drop(in, &body);
     if (result->f1) host_future_close(result->f1);
-    if (!r) wasi_p2_unref(in, headers);
-    if (!r && options->some) wasi_p2_unref(in, options->value);
+    if (!r) app_object_unref(in, headers);
+    if (!r && options->some) app_object_unref(in, options->value);
     return wasi_p3_no_memory(call);
 }
 
 void wasi3_http_types_request_drop(struct host_instance *in, struct wasi3_http_types_request *self) {
     wasi_p3_body_drop(in, &self->body);
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 static const char *const methods[] = {
@@ -134,12 +134,12 @@ static bool own_parts(struct wasi3_http_types_request *r) {
     r->net = NULL;
     for (size_t i = 0; i < ARRAY_COUNT(to); i++) *to[i] = (str){};
     for (size_t i = 0; i < ARRAY_COUNT(to); i++)
-        if (!wasi_charged_replace(r->in, to[i], *from[i])) return false;
+        if (!app_charged_replace(r->in, to[i], *from[i])) return false;
     return true;
 }
 
 static enum abi_trap set_text(struct host_call *call, struct wasi3_http_types_request *r, str *to, str text) {
-    return own_parts(r) && wasi_charged_replace(call->instance, to, text) ? ABI_TRAP_NONE : wasi_p3_no_memory(call);
+    return own_parts(r) && app_charged_replace(call->instance, to, text) ? ABI_TRAP_NONE : wasi_p3_no_memory(call);
 }
 
 enum abi_trap wasi3_http_types_request_set_method(struct host_call *call, struct wasi3_http_types_request *self,
@@ -243,7 +243,7 @@ enum abi_trap wasi3_http_types_request_set_authority(struct host_call *call, str
 enum abi_trap wasi3_http_types_request_get_options(struct host_call *call, struct wasi3_http_types_request *self,
                                                    struct wasi_p3_option_http_types_request_options *result) {
     result->some = self->options;
-    result->value = wasi_p2_ref(self->options);
+    result->value = app_object_ref(self->options);
     return ABI_TRAP_NONE;
 }
 
@@ -253,18 +253,18 @@ enum abi_trap wasi3_http_types_request_get_headers(struct host_call *call, struc
         self->headers = wasi_http_fields_of(call->instance, sizeof **result, self->net->fields, self->net->fields_count, NULL);
     }
     if (!self->headers) return wasi_p3_no_memory(call); /* or there was none when its exchange ended */
-    *result = wasi_p2_ref(self->headers);
+    *result = app_object_ref(self->headers);
     return ABI_TRAP_NONE;
 }
 
 /* ---- request options ---- */
 
 void wasi3_http_types_request_options_drop(struct host_instance *in, struct wasi3_http_types_request_options *self) {
-    wasi_p2_unref(in, self);
+    app_object_unref(in, self);
 }
 
 enum abi_trap wasi3_http_types_request_options_new(struct host_call *call, struct wasi3_http_types_request_options **result) {
-    P2_NEW(call, o, wasi3_http_types_request_options, NULL);
+    APP_OBJECT_NEW(call, o, wasi3_http_types_request_options, NULL);
     *result = o;
     return ABI_TRAP_NONE;
 }
@@ -290,7 +290,7 @@ OPTION(between_bytes_timeout, between_bytes)
 
 enum abi_trap wasi3_http_types_request_options_clone(struct host_call *call, struct wasi3_http_types_request_options *self,
                                                      struct wasi3_http_types_request_options **result) {
-    P2_NEW(call, o, wasi3_http_types_request_options, NULL);
+    APP_OBJECT_NEW(call, o, wasi3_http_types_request_options, NULL);
     o->connect = self->connect;
     o->first_byte = self->first_byte;
     o->between_bytes = self->between_bytes;
@@ -303,20 +303,20 @@ enum abi_trap wasi3_http_types_request_options_clone(struct host_call *call, str
 static void response_destroy(struct host_instance *in, void *self) {
     struct wasi3_http_types_response *r = self;
     wasi_p3_body_drop(in, &r->body);
-    wasi_p2_unref(in, r->headers);
+    app_object_unref(in, r->headers);
 }
 
 struct wasi3_http_types_response *wasi_p3_response_of(struct host_instance *in, const struct net_response *response,
                                                       struct wasi_p3_inlet *inlet, void *keeper) {
-    struct wasi3_http_types_response *r = wasi_p2_object_new(in, sizeof *r, response_destroy);
+    struct wasi3_http_types_response *r = app_object_new(in, sizeof *r, response_destroy);
     if (!r) return NULL;
     r->status = response->status;
     r->headers = wasi_http_fields_of(in, sizeof *r->headers, response->fields, response->fields_count, NULL);
     if (!r->headers || !wasi_http_fields_own(&r->headers->f)) {
-        wasi_p2_unref(in, r);
+        app_object_unref(in, r);
         return NULL;
     }
-    r->body = (struct wasi_p3_body){.kind = P3_BODY_HOST, .inlet = inlet, .keeper = wasi_p2_ref(keeper)};
+    r->body = (struct wasi_p3_body){.kind = P3_BODY_HOST, .inlet = inlet, .keeper = app_object_ref(keeper)};
     return r;
 }
 
@@ -326,7 +326,7 @@ wasi3_http_types_response_new(struct host_call *call, struct wasi3_http_types_fi
                               struct wasi_p3_tuple2_http_types_response_future_result_void_http_types_error_code *result) {
     struct wasi_p3_body body;
     struct host_instance *in = call->instance;
-    struct wasi3_http_types_response *r = wasi_p2_object_new(in, sizeof *r, response_destroy);
+    struct wasi3_http_types_response *r = app_object_new(in, sizeof *r, response_destroy);
     result->f1 = guest_body(in, &body, contents, trailers);
     if (r && result->f1) {
         headers->f.immutable = true;
@@ -338,12 +338,14 @@ wasi3_http_types_response_new(struct host_call *call, struct wasi3_http_types_fi
     }
     if (result->f1) host_future_close(result->f1);
     wasi_p3_body_drop(in, &body);
-    wasi_p2_unref(in, r);
-    wasi_p2_unref(in, headers);
+    app_object_unref(in, r);
+    app_object_unref(in, headers);
     return wasi_p3_no_memory(call);
 }
 
-void wasi3_http_types_response_drop(struct host_instance *in, struct wasi3_http_types_response *self) { wasi_p2_unref(in, self); }
+void wasi3_http_types_response_drop(struct host_instance *in, struct wasi3_http_types_response *self) {
+    app_object_unref(in, self);
+}
 
 enum abi_trap wasi3_http_types_response_get_status_code(struct host_call *call, struct wasi3_http_types_response *self,
                                                         wasi3_http_types_status_code *result) {
@@ -361,6 +363,6 @@ enum abi_trap wasi3_http_types_response_set_status_code(struct host_call *call, 
 
 enum abi_trap wasi3_http_types_response_get_headers(struct host_call *call, struct wasi3_http_types_response *self,
                                                     struct wasi3_http_types_fields **result) {
-    *result = wasi_p2_ref(self->headers);
+    *result = app_object_ref(self->headers);
     return ABI_TRAP_NONE;
 }

@@ -88,12 +88,12 @@ void wasi_p3_outlet_stop(struct wasi_p3_outlet *o, enum net_error e);
 /* ---- messages ---- */
 
 struct wasi3_http_types_request_options {
-    struct wasi_p2_object o;
+    struct app_object o;
     bool immutable;
     struct wasi_p3_option_u64 connect, first_byte, between_bytes;
 };
 struct wasi3_http_types_request {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct host_instance *in;
     const struct net_request *net;       /* what an exchange's request is borrowed from; NULL: it is all its own */
     str method, authority, path, scheme; /* heap and charged, or borrowed with net; method as sent, scheme lower case */
@@ -104,7 +104,7 @@ struct wasi3_http_types_request {
     struct wasi_p3_body body;
 };
 struct wasi3_http_types_response {
-    struct wasi_p2_object o;
+    struct app_object o;
     uint16_t status;
     struct wasi3_http_types_fields *headers;
     struct wasi_p3_body body;
@@ -123,14 +123,5 @@ void wasi_p3_error_code(enum net_error e, struct wasi3_http_types_error_code *ou
 /* The other way. */
 enum net_error wasi_p3_error_of(const struct wasi3_http_types_error_code *code);
 enum abi_trap wasi_p3_no_memory(struct host_call *call);
-
-/* Before the run's instance is released, or when it has died: its requests under way end. */
-void wasi_p3_client_gone(struct wasi_run *run);
-
-/* ---- who is served ---- */
-
-/* The CDN-Loop of the request on whose behalf the instance runs now; empty: none. */
-str wasi_p3_service_seen(struct host_instance *in);
-str wasi_p3_service_request_id(struct host_instance *in); /* of the request that runs right now, answered or not; empty: none */
 
 #endif

@@ -22,7 +22,7 @@ wasi_p3_sock_result wasi_p3_sock_result_of(enum net_sock_error e) {
 static void op_free(struct wasi_p3_sock_op *op) {
     struct host_instance *in = op->s->in;
     net_wait_cancel(&op->wait);
-    wasi_p2_unref(in, op->s);
+    app_object_unref(in, op->s);
     host_uncharge(in, sizeof *op);
     free(op);
 }
@@ -54,7 +54,7 @@ enum abi_trap wasi_p3_sock_perform(struct host_call *call, struct wasi_sock *s, 
     op = malloc(sizeof *op);
     ENSURE(op);
     *op = first;
-    wasi_p2_ref(s);
+    app_object_ref(s);
     op->pending = host_pend(call, &op_ops, op);
     if (!op->pending) {
         op_free(op);

@@ -25,7 +25,7 @@
 #ifndef ORLO_WASI_P3_INT_H
 #define ORLO_WASI_P3_INT_H
 
-#include "wasi/p2/p2_int.h"
+#include "wasi/wasi_int.h"
 #include "wasi_p3.h"
 
 /* ---- feed ---- */

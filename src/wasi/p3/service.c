@@ -16,7 +16,7 @@
 #include "wasi/p3/http.h"
 #include <stdlib.h>
 
-enum { TICK_MS = 50, LOOK_AT = 8, ID_BYTES = 40, IDS_BYTES = 16 * ID_BYTES };
+enum { TICK_MS = 50, LOOK_AT = 8, IDS_BYTES = 640 };
 
 struct link {
     struct link *next, *prev; /* to itself: the head of an empty list. NULL: in no list */
@@ -39,6 +39,7 @@ struct call {
     struct host_invocation inv;
     struct home *home;
     struct wasi_run *run;                     /* NULL: reported */
+    struct app_request *served;               /* referenced */
     struct wasi3_http_types_request *request; /* referenced, until the run is reported */
     struct {
         struct wasi3_http_types_request *request;
@@ -48,13 +49,11 @@ struct call {
     struct wasi_p3_outlet outlet;
     bool begun, response_over, task_over, overdue;
     uint64_t due_ns;       /* while it lingers */
-    str seen;              /* the request's CDN-Loop; heap */
-    char id[ID_BYTES];     /* the request's; what does not fit is cut off */
     struct link lingering; /* of the service */
     struct link of_home;
 };
 struct home {
-    struct wasi_run resident; /* the user of the instance: what functions of 0.2 and 0.3 take for their run */
+    struct wasi_instance of; /* the user of `in` */
     struct service *service;
     struct host_instance *in;
     struct link calls;
@@ -66,7 +65,7 @@ struct home {
     struct link settled; /* of the service: to be looked at in the turn */
 };
 struct service {
-    struct wasi_app *app;
+    struct wasi_image *image;
     const struct host_export *handle;
     bool starts;
     struct link open, settled, lingering;
@@ -81,7 +80,7 @@ static struct call *call_of(struct host_invocation *inv) { return container_of(i
 static void settle(struct home *h) {
     if (h->settled.next) return;
     link_first(&h->service->settled, &h->settled);
-    net_loop_wake(h->service->app->loop);
+    net_loop_wake(h->of.base.app->loop);
 }
 
 static void retire(struct home *h) {
@@ -89,36 +88,13 @@ static void retire(struct home *h) {
     link_remove(&h->open);
 }
 
-/* ---- what an instance prints: to the request it belongs to, where that is known ---- */
-
-static const struct wasi_run *run_behind(struct home *h) {
-    struct host_invocation *inv = host_instance_current(h->in);
-    if (inv) return call_of(inv)->run;
-    return h->calls_count == 1 ? container_of(h->calls.next, struct call, of_home)->run : NULL;
-}
-
-static void home_out(void *arg, str bytes) {
-    struct home *h = arg;
-    const struct wasi_run *run = run_behind(h);
-    (void)!wasi_out_write(run ? &run->config.out : &h->service->app->config.out, bytes);
-}
-static void home_err(void *arg, str bytes) {
-    struct home *h = arg;
-    const struct wasi_run *run = run_behind(h);
-    (void)!wasi_out_write(run ? &run->config.err : &h->service->app->config.err, bytes);
-}
-
-str wasi_p3_service_seen(struct host_instance *in) {
-    struct host_invocation *inv = host_instance_current(in);
-    return inv ? call_of(inv)->seen : (str){};
-}
-
-str wasi_p3_service_request_id(struct host_instance *in) {
-    struct host_invocation *inv = host_instance_current(in);
-    return inv ? str_c(call_of(inv)->id) : (str){};
-}
-
 /* ---- calls ---- */
+
+/* One call: whatever runs there is its. Of several, the host knows whose task runs (host_invocation). */
+static void know_whom(struct home *h) {
+    struct call *only = h->calls_count == 1 ? container_of(h->calls.next, struct call, of_home) : NULL;
+    h->of.base.request = only ? only->served : &h->of.base.app->nobody;
+}
 
 static struct call *call_new(struct home *h, struct wasi_run *run) {
     struct service *s = h->service;
@@ -129,11 +105,12 @@ static struct call *call_new(struct home *h, struct wasi_run *run) {
     memset(c, 0, sizeof *c);
     c->home = h;
     c->run = run;
-    snprintf(c->id, sizeof c->id, STR_FMT, STR_ARG(run->config.request_id));
+    c->served = app_request_ref(run->request);
     link_first(&h->calls, &c->of_home);
     h->calls_count++;
     h->runs_count++;
     h->served++;
+    know_whom(h);
     return c;
 }
 
@@ -143,7 +120,8 @@ static void call_free(struct call *c) {
     c->home->calls_count--;
     link_remove(&c->of_home);
     link_remove(&c->lingering);
-    free((void *)(uintptr_t)c->seen.p);
+    know_whom(c->home);
+    app_request_unref(c->served);
     c->lingering.next = (struct link *)s->free_calls;
     s->free_calls = c;
 }
@@ -166,7 +144,7 @@ static void report(struct call *c) {
         h->pins++;
     }
     if (!c->task_over && c->begun && !h->dead) {
-        c->due_ns = clock_mono_ns() + h->service->app->config.limits->handler_ms_max * 1'000'000;
+        c->due_ns = clock_mono_ns() + h->of.base.app->limits->handler_ms_max * 1'000'000;
         link_first(&h->service->lingering, &c->lingering);
     }
     if (call_over(c)) settle(h);
@@ -182,7 +160,7 @@ static void fail(struct call *c, enum wasi_end end, const char *why) {
 /* Once the response is out, what is left of the request's body is waited for only by a guest that still wants it. */
 static void maybe_report(struct call *c) {
     if (!c->run || !c->response_over) return;
-    bool wants_body = net_exchange_request(c->run->config.exchange)->has_body && !c->inlet.over;
+    bool wants_body = net_exchange_request(c->run->request->exchange)->has_body && !c->inlet.over;
     if (!wants_body || c->task_over) fail(c, WASI_END_OK, "");
 }
 
@@ -200,7 +178,7 @@ static void on_task_over(struct host_invocation *inv, void *arg) {
 static void on_response_over(void *arg, enum net_error e, const struct wasi3_http_types_error_code *code) {
     struct call *c = arg;
     if (!c->run) return;
-    bool gone = net_sink_error(net_exchange_sink(c->run->config.exchange)) != NET_OK;
+    bool gone = net_sink_error(net_exchange_sink(c->run->request->exchange)) != NET_OK;
     if (e == NET_OK) {
         c->response_over = true;
         maybe_report(c);
@@ -216,7 +194,7 @@ static void on_response_over(void *arg, enum net_error e, const struct wasi3_htt
 }
 
 static void respond(struct call *c, struct wasi3_http_types_response *r) {
-    struct net_exchange *x = c->run->config.exchange;
+    struct net_exchange *x = c->run->request->exchange;
     const struct net_field *fields = wasi_http_fields_array(&c->inv.call, &r->headers->f);
     err e = fields ? net_exchange_respond(x, r->status, fields, r->headers->f.count) : ERR_INVALID;
     if (e != ERR_OK) {
@@ -253,7 +231,7 @@ static void on_done(struct host_invocation *inv, void *arg) {
         if (c->run) report_error(c, &c->result.err);
     } else {
         if (c->run) respond(c, c->result.ok);
-        wasi_p2_unref(c->home->in, c->result.ok);
+        app_object_unref(c->home->in, c->result.ok);
     }
     host_invoke_end(inv);
     if (call_over(c)) settle(c->home);
@@ -261,16 +239,10 @@ static void on_done(struct host_invocation *inv, void *arg) {
 
 static void begin(struct call *c) {
     struct wasi_run *run = c->run;
-    struct net_exchange *x = run->config.exchange;
+    struct net_exchange *x = run->request->exchange;
     const struct net_request *rq = net_exchange_request(x);
     struct host_instance *in = c->home->in;
-    str seen = wasi_outgoing_seen(x);
-    if (seen.n) { /* at most a request head's bytes */
-        uint8_t *own = malloc(seen.n);
-        ENSURE(own);
-        c->seen = (str){memcpy(own, seen.p, seen.n), seen.n};
-    }
-    bool https = run->config.https || str_eqc(rq->scheme, "https");
+    bool https = str_eqc(rq->scheme, "https");
     wasi_p3_inlet_init(&c->inlet, in, net_exchange_source(x), on_inlet_over, c);
     c->request = wasi_p3_request_of(in, rq, https, &c->inlet);
     if (!c->request) {
@@ -278,8 +250,9 @@ static void begin(struct call *c) {
         return;
     }
     c->begun = true;
-    c->args.request = wasi_p2_ref(c->request);
+    c->args.request = app_object_ref(c->request);
     host_invoke(&c->inv, in, c->home->service->handle, &c->args, &c->result, on_done, c);
+    c->inv.served = c->served;
     host_invoke_on_end(&c->inv, on_task_over);
 }
 
@@ -305,7 +278,7 @@ static void list_ids(const struct home *h, char *to, size_t size) {
     for (struct link *l = h->calls.next; l != &h->calls && n < size; l = l->next) {
         const struct call *c = container_of(l, struct call, of_home);
         if (call_over(c)) continue;
-        int k = snprintf(to + n, size - n, "%s%s", n ? " " : "", c->id);
+        int k = snprintf(to + n, size - n, "%s" STR_FMT, n ? " " : "", STR_ARG(c->served->id));
         if ((size_t)k >= size - n) to[n] = 0; /* not half of one */
         n += (size_t)k;
     }
@@ -319,7 +292,7 @@ static void log_trap(const struct home *h, const struct call *guilty, const stru
     struct log_field fields[4] = {LF_CSTR("reason", "the guest trapped after its response"),
                                   LF_CSTR("detail", r->text[0] ? r->text : abi_trap_text(r->trap))};
     size_t n = 2;
-    if (guilty) fields[n++] = LF_CSTR("request", guilty->id);
+    if (guilty) fields[n++] = LF_STR("request", guilty->served->id);
     fields[n++] = LF_CSTR("requests", ids);
     log_emit(LOG_ERROR, "guest-failed", fields, n);
 }
@@ -328,7 +301,7 @@ static void on_death(struct host_instance *in, void *arg) {
     struct home *h = arg;
     const struct engine_trap_record *record = engine_last_trap(host_instance_engine(in));
     struct call *guilty = guilty_call(h);
-    h->dead = h->resident.ended = true;
+    h->dead = true;
     retire(h);
     if (!h->killed && guilty && guilty->run) {
         wasi_run_end_trap(guilty->run, record->trap);
@@ -337,7 +310,8 @@ static void on_death(struct host_instance *in, void *arg) {
         log_trap(h, guilty, record);
     }
     char why[128] = "another request of its instance ended the instance";
-    if (guilty && !h->killed) snprintf(why, sizeof why, "another request of its instance ended the instance: %s", guilty->id);
+    if (guilty && !h->killed)
+        snprintf(why, sizeof why, "another request of its instance ended the instance: " STR_FMT, STR_ARG(guilty->served->id));
     for (struct link *l = h->calls.next; l != &h->calls; l = l->next)
         fail(container_of(l, struct call, of_home), WASI_END_KILLED, why);
     settle(h);
@@ -360,21 +334,19 @@ static void start_main(void *arg) {
     }
 }
 
-static uint64_t capacity(const struct service *s) { return MAX(s->app->config.limits->instance_requests, (uint64_t)1); }
+static uint64_t capacity(const struct service *s) { return MAX(s->image->app->limits->instance_requests, (uint64_t)1); }
 
 static struct home *home_new(struct service *s) {
     struct home *h = s->free_homes;
-    arena *mem = h ? h->resident.mem : arena_new(0);
+    arena *mem = h ? h->of.base.mem : arena_new(0);
     if (h) s->free_homes = (struct home *)h->open.next;
     else h = malloc(sizeof *h);
     ENSURE(h);
     *h = (struct home){.service = s};
-    h->resident = (struct wasi_run){.app = s->app, .mem = mem};
-    h->resident.config = (struct wasi_run_config){
-        .stdin_fd = -1, .out = {.fd = -1, .write = home_out, .arg = h}, .err = {.fd = -1, .write = home_err, .arg = h}};
-    h->resident.outgoing.max = (uint32_t)(s->app->config.limits->outgoing_max * MIN(capacity(s), (uint64_t)1000));
+    wasi_instance_begin(&h->of, s->image, mem);
+    h->of.outgoing.max *= (uint32_t)MIN(capacity(s), (uint64_t)1000);
     link_init(&h->calls);
-    h->resident.in = h->in = host_instance_acquire(s->app->component, &h->resident);
+    h->of.base.in = h->in = host_instance_acquire(s->image->component, &h->of);
     h->started = !s->starts;
     if (h->in && (h->started || engine_spawn(host_instance_engine(h->in), start_main, h))) {
         host_instance_on_death(h->in, on_death, h);
@@ -391,9 +363,7 @@ static struct home *home_new(struct service *s) {
 static void home_release(struct home *h) {
     struct service *s = h->service;
     host_instance_on_death(h->in, NULL, NULL);
-    wasi_p3_client_gone(&h->resident);
-    wasi_late_end(&h->resident);
-    arena_reset(h->resident.mem);
+    wasi_instance_end(&h->of);
     host_instance_release(h->in); /* which tells the rest to calls and h */
     link_remove(&h->settled);
     while (!link_empty(&h->calls)) call_free(container_of(h->calls.next, struct call, of_home)); /* tasks of a dead one */
@@ -405,13 +375,12 @@ static void home_release(struct home *h) {
 
 /* It has served enough, or grown too much: it takes no more requests. */
 static bool worn(const struct home *h) {
-    const struct wasi_config *c = &h->service->app->config;
-    return h->served >= c->limits->instance_reuse_max ||
-           engine_instance_growth(host_instance_engine(h->in)) > c->limits->instance_growth_max ||
-           host_instance_charged(h->in) > c->limits->host_bytes_max / 4;
+    const struct app_limits *l = h->of.base.app->limits;
+    return h->served >= l->instance_reuse_max || engine_instance_growth(host_instance_engine(h->in)) > l->instance_growth_max ||
+           host_instance_charged(h->in) > l->host_bytes_max / 4;
 }
 
-static bool reuses(const struct service *s) { return s->app->config.limits->instance_requests != 0; }
+static bool reuses(const struct service *s) { return s->image->app->limits->instance_requests != 0; }
 
 /* One that can begin at once, else a new one, else one where it has to wait. */
 static struct home *pick(struct service *s) {
@@ -427,12 +396,12 @@ static struct home *pick(struct service *s) {
 }
 
 static bool start(struct wasi_run *run) {
-    struct service *s = run->app->kind_data;
+    struct service *s = run->image->kind_data;
     struct home *h = pick(s);
     if (!h) return false;
     struct call *c = call_new(h, run);
     run->state = c;
-    run->in = h->in;
+    run->i = &h->of;
     if (h->calls_count >= capacity(s)) link_remove(&h->open);
     if (worn(h)) retire(h);
     if (h->started) begin(c);
@@ -462,7 +431,7 @@ static void kill_run(struct wasi_run *run, bool now) {
         return;
     }
     if (!c->begun) return;
-    c->due_ns = clock_mono_ns() + h->service->app->config.limits->cancel_ms * 1'000'000;
+    c->due_ns = clock_mono_ns() + h->of.base.app->limits->cancel_ms * 1'000'000;
     host_invoke_cancel(&c->inv);
 }
 
@@ -475,7 +444,7 @@ static void free_run(struct wasi_run *run) {
 
 static void tick(void *arg) {
     struct service *s = arg;
-    uint64_t now = clock_mono_ns(), idle_ns = s->app->config.limits->instance_idle_ms * 1'000'000;
+    uint64_t now = clock_mono_ns(), idle_ns = s->image->app->limits->instance_idle_ms * 1'000'000;
     for (struct link *l = s->lingering.next, *next; l != &s->lingering; l = next) {
         next = l->next;
         struct call *c = container_of(l, struct call, lingering);
@@ -536,9 +505,9 @@ static bool look_after(struct home *h) {
     return true;
 }
 
-static void turn(struct wasi_app *app) {
+static void turn(struct wasi_image *image) {
     enum { OBJECTS = 512 /* of instances that have ended, dropped in one turn */ };
-    struct service *s = app->kind_data;
+    struct service *s = image->kind_data;
     struct link todo;
     uint32_t objects = OBJECTS;
     if (!link_empty(&s->settled)) {
@@ -556,8 +525,8 @@ static void turn(struct wasi_app *app) {
     if (!link_empty(&s->lingering)) tick_on(s);
 }
 
-static void close_service(struct wasi_app *app) {
-    struct service *s = app->kind_data;
+static void close_service(struct wasi_image *image) {
+    struct service *s = image->kind_data;
     if (!s) return;
     for (struct link *l = s->lingering.next; l != &s->lingering; l = s->lingering.next) {
         struct call *c = container_of(l, struct call, lingering);
@@ -570,13 +539,13 @@ static void close_service(struct wasi_app *app) {
         settle(h);
     }
     while (!link_empty(&s->settled)) {
-        (void)engine_run(app->engine, 1'000'000);
-        turn(app);
+        (void)engine_run(image->app->engine, 1'000'000);
+        turn(image);
     }
     while (s->free_homes) {
         struct home *h = s->free_homes;
         s->free_homes = (struct home *)h->open.next;
-        arena_free(h->resident.mem);
+        arena_free(h->of.base.mem);
         free(h);
     }
     while (s->free_calls) {
@@ -587,16 +556,16 @@ static void close_service(struct wasi_app *app) {
     net_timer_free(s->timer);
 }
 
-static err bind(struct wasi_app *app, struct diag *d) {
-    const struct host_export *ex = host_component_export(app->component, &wasi3_http_handler_handle_export, d);
+static err bind(struct wasi_image *image, struct diag *d) {
+    const struct host_export *ex = host_component_export(image->component, &wasi3_http_handler_handle_export, d);
     if (!ex) return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it does not export wasi:http/handler");
-    struct service *s = arena_make(app->mem, struct service);
-    *s = (struct service){.app = app, .handle = ex, .starts = engine_image_starts(host_component_image(app->component))};
+    struct service *s = arena_make(image->mem, struct service);
+    *s = (struct service){.image = image, .handle = ex, .starts = engine_image_starts(host_component_image(image->component))};
     link_init(&s->open);
     link_init(&s->settled);
     link_init(&s->lingering);
-    s->timer = net_timer_new(app->loop, tick, s);
-    app->kind_data = s;
+    s->timer = net_timer_new(image->app->loop, tick, s);
+    image->kind_data = s;
     return ERR_OK;
 }
 

@@ -35,7 +35,7 @@ wasi3_sockets_types_tcp_socket_create(struct host_call *call, enum wasi3_sockets
     bool v6 = address_family == WASI3_SOCKETS_TYPES_IP_ADDRESS_FAMILY_IPV6;
     return P3_SOCK_SAY(result, wasi_sock_new(call->instance, sizeof(tcp_socket), NET_SOCK_TCP, v6, &result->ok));
 }
-void wasi3_sockets_types_tcp_socket_drop(struct host_instance *in, tcp_socket *self) { wasi_p2_unref(in, self); }
+void wasi3_sockets_types_tcp_socket_drop(struct host_instance *in, tcp_socket *self) { app_object_unref(in, self); }
 
 enum abi_trap wasi3_sockets_types_tcp_socket_bind(struct host_call *call, tcp_socket *self,
                                                   const struct wasi3_sockets_types_ip_socket_address *local_address,
@@ -94,8 +94,8 @@ static void listener_over(void *arg) {
     struct listener *l = arg;
     net_wait_cancel(&l->wait);
     net_timer_free(l->retry);
-    wasi_p2_unref(l->in, l->next);
-    wasi_p2_unref(l->in, l->s);
+    app_object_unref(l->in, l->next);
+    app_object_unref(l->in, l->s);
     host_uncharge(l->in, sizeof *l);
     free(l);
 }
@@ -109,8 +109,8 @@ wasi3_sockets_types_tcp_socket_listen(struct host_call *call, tcp_socket *self,
     struct listener *l = make(call->instance, sizeof *l);
     if (!l) return no_memory(call);
     l->in = call->instance;
-    l->s = wasi_p2_ref(self);
-    l->retry = net_timer_new(wasi_p2_run(call)->app->loop, listener_wake, l);
+    l->s = app_object_ref(self);
+    l->retry = net_timer_new(wasi_caller(call)->base.app->loop, listener_wake, l);
     result->ok = wasi_p3_feed_new(l->in, &listener_ops, l, &l->feed);
     if (result->ok) return ABI_TRAP_NONE;
     listener_over(l);
@@ -176,7 +176,7 @@ static void receiver_over(void *arg) {
     net_wait_cancel(&r->wait);
     drop_bytes(r);
     if (r->s) wasi_sock_tcp_shut(r->s, true, false);
-    wasi_p2_unref(r->in, r->s);
+    app_object_unref(r->in, r->s);
     host_uncharge(r->in, sizeof *r);
     free(r);
     wasi_p3_promise_keep(promise, &result, NULL);
@@ -202,7 +202,7 @@ wasi3_sockets_types_tcp_socket_receive(struct host_call *call, tcp_socket *self,
     }
     r->error = wasi_sock_tcp_take_receiving(&self->s);
     if (r->error == NET_SOCK_OK) {
-        r->s = wasi_p2_ref(self);
+        r->s = app_object_ref(self);
     } else {
         wasi_p3_feed_stop(r->feed);
         receiver_over(r);
@@ -218,7 +218,7 @@ struct sender {
     struct wasi_p3_drain *drain; /* NULL: FLUSHING */
     struct wasi_p3_promise *promise;
     struct net_wait wait;
-    struct wasi_late late; /* while FLUSHING */
+    struct app_late late; /* while FLUSHING */
 };
 
 /* Everything was sent, or will not be. */
@@ -227,7 +227,7 @@ static void sender_end(struct sender *w, enum net_sock_error e) {
     wasi_p3_sock_result result = wasi_p3_sock_result_of(e);
     net_wait_cancel(&w->wait);
     wasi_sock_tcp_shut(w->s, false, true);
-    wasi_p2_unref(w->in, w->s);
+    app_object_unref(w->in, w->s);
     host_uncharge(w->in, sizeof *w);
     free(w);
     wasi_p3_promise_keep(promise, &result, NULL);
@@ -262,10 +262,10 @@ static bool sender_write(void *arg, str bytes) {
 
 static void sender_flushed(void *arg) {
     struct sender *w = arg;
-    wasi_late_remove(&w->late);
+    app_late_remove(&w->late);
     sender_end(w, net_sock_queue_error(w->s->sock));
 }
-static void sender_gone(struct wasi_late *l) { sender_end(container_of(l, struct sender, late), NET_SOCK_CONNECTION_ABORTED); }
+static void sender_gone(struct app_late *l) { sender_end(container_of(l, struct sender, late), NET_SOCK_CONNECTION_ABORTED); }
 
 static void sender_over(void *arg, bool gone) {
     struct sender *w = arg;
@@ -276,7 +276,7 @@ static void sender_over(void *arg, bool gone) {
         return;
     }
     wasi_sock_tcp_shut(w->s, false, true); /* once the queue is empty */
-    wasi_late_add(host_instance_user(w->in), &w->late, sender_gone);
+    app_late_add(app_instance_of(w->in), &w->late, sender_gone);
     net_sock_wait(w->s->sock, NET_WRITABLE, &w->wait, sender_flushed, w);
 }
 static const struct wasi_p3_drain_ops sender_ops = {sender_room, sender_write, sender_over};
@@ -301,7 +301,7 @@ enum abi_trap wasi3_sockets_types_tcp_socket_send(struct host_call *call, tcp_so
         wasi_p3_promise_keep(promise, &r, NULL);
         return ABI_TRAP_NONE;
     }
-    *w = (struct sender){.in = call->instance, .s = wasi_p2_ref(self), .promise = promise};
+    *w = (struct sender){.in = call->instance, .s = app_object_ref(self), .promise = promise};
     w->drain = wasi_p3_drain_new(w->in, data, &sender_ops, w);
     if (w->drain) wasi_p3_drain_wake(w->drain);
     else sender_end(w, NET_SOCK_OUT_OF_MEMORY);

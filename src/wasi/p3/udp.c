@@ -12,7 +12,7 @@ wasi3_sockets_types_udp_socket_create(struct host_call *call, enum wasi3_sockets
     bool v6 = address_family == WASI3_SOCKETS_TYPES_IP_ADDRESS_FAMILY_IPV6;
     return P3_SOCK_SAY(result, wasi_sock_new(call->instance, sizeof(udp_socket), NET_SOCK_UDP, v6, &result->ok));
 }
-void wasi3_sockets_types_udp_socket_drop(struct host_instance *in, udp_socket *self) { wasi_p2_unref(in, self); }
+void wasi3_sockets_types_udp_socket_drop(struct host_instance *in, udp_socket *self) { app_object_unref(in, self); }
 
 enum abi_trap wasi3_sockets_types_udp_socket_bind(struct host_call *call, udp_socket *self,
                                                   const struct wasi3_sockets_types_ip_socket_address *local_address,

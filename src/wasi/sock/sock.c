@@ -8,11 +8,9 @@
 
 enum { SYSTEM_BYTES = 128 << 10 /* for the buffers that the system and net keep for one */, BACKLOG = 128 };
 
-static struct wasi_run *run_of(struct host_instance *in) { return host_instance_user(in); }
-
 static struct wasi_net_rules rules_of(struct host_instance *in) {
-    const struct wasi_config *c = &run_of(in)->app->config;
-    return (struct wasi_net_rules){c->grants->net.p, c->grants->net.n};
+    const struct app_grants *g = app_instance_of(in)->app->grants;
+    return (struct wasi_net_rules){g->net.p, g->net.n};
 }
 
 /* ---- counting ---- */
@@ -29,16 +27,15 @@ static uint32_t open_sockets_max(void) {
 }
 
 static enum net_sock_error count_one(struct host_instance *in) {
-    struct wasi_run *run = run_of(in);
-    if (run->net.sockets >= run->app->config.limits->sockets_max || open_sockets >= open_sockets_max())
-        return NET_SOCK_SOCKET_LIMIT;
+    struct wasi_instance *i = wasi_instance_of(in);
+    if (i->sockets >= i->base.app->limits->sockets_max || open_sockets >= open_sockets_max()) return NET_SOCK_SOCKET_LIMIT;
     if (!host_charge(in, SYSTEM_BYTES)) return NET_SOCK_OUT_OF_MEMORY;
-    run->net.sockets++;
+    i->sockets++;
     open_sockets++;
     return NET_SOCK_OK;
 }
 static void uncount_one(struct host_instance *in) {
-    run_of(in)->net.sockets--;
+    wasi_instance_of(in)->sockets--;
     open_sockets--;
     host_uncharge(in, SYSTEM_BYTES);
 }
@@ -54,7 +51,7 @@ static void destroy(struct host_instance *in, void *self) {
 }
 
 static struct wasi_sock *make(struct host_instance *in, size_t size, enum net_sock_kind kind, bool v6) {
-    struct wasi_sock *s = wasi_p2_object_new(in, size, destroy);
+    struct wasi_sock *s = app_object_new(in, size, destroy);
     if (!s) return NULL;
     s->in = in;
     s->kind = kind;
@@ -85,7 +82,7 @@ enum net_sock_error wasi_sock_new(struct host_instance *in, size_t size, enum ne
         s = make(in, size, kind, v6);
         if (!s) return NET_SOCK_OUT_OF_MEMORY;
     } else {
-        enum net_sock_error e = net_sock_new(run_of(in)->app->loop, kind, v6, &sock);
+        enum net_sock_error e = net_sock_new(wasi_instance_of(in)->base.app->loop, kind, v6, &sock);
         if (e != NET_SOCK_OK) return e;
         e = wasi_sock_adopt(in, size, sock, kind, v6, &s);
         if (e != NET_SOCK_OK) {
@@ -99,22 +96,22 @@ enum net_sock_error wasi_sock_new(struct host_instance *in, size_t size, enum ne
 
 /* ---- grants ---- */
 
-static void log_denial(struct wasi_run *run, const char *use, const char *what) {
+static void log_denial(struct host_instance *in, const char *use, const char *what) {
     char grant[320];
     snprintf(grant, sizeof grant, "--allow-net %s:%s", use, what);
-    if (!wasi_notice_due(run, str_c(grant))) return;
-    log_event(LOG_WARN, "network-denied", LF_STR("request", wasi_run_request_id(run)), LF_CSTR("use", use),
+    if (!app_notice_due(app_instance_of(in), str_c(grant))) return;
+    log_event(LOG_WARN, "network-denied", LF_STR("request", app_request_in(in)->id), LF_CSTR("use", use),
               LF_CSTR("address", what), LF_CSTR("grant", grant));
 }
 
 bool wasi_sock_would_grant(const struct wasi_sock *s, enum app_net_use use, const struct net_addr *a) {
-    return s->sock && wasi_net_rules_allow(rules_of(s->in), use, a, run_of(s->in)->net.names);
+    return s->sock && wasi_net_rules_allow(rules_of(s->in), use, a, wasi_instance_of(s->in)->names);
 }
 
 enum net_sock_error wasi_sock_granted(struct wasi_sock *s, enum app_net_use use, const struct net_addr *a) {
     char text[NET_ADDR_TEXT_MAX];
     if (wasi_sock_would_grant(s, use, a)) return NET_SOCK_OK;
-    log_denial(run_of(s->in), app_net_use_text(use), net_addr_text(a, true, text));
+    log_denial(s->in, app_net_use_text(use), net_addr_text(a, true, text));
     return NET_SOCK_ACCESS_DENIED;
 }
 
@@ -219,7 +216,7 @@ static bool may_look_up(struct wasi_sock_lookup *k) {
     if (wasi_net_rules_allow_lookup(rules_of(k->in), k->name)) return true;
     char name[256];
     snprintf(name, sizeof name, STR_FMT, STR_ARG(k->name));
-    log_denial(run_of(k->in), app_net_use_text(APP_NET_LOOKUP), name);
+    log_denial(k->in, app_net_use_text(APP_NET_LOOKUP), name);
     return false;
 }
 
@@ -249,20 +246,20 @@ static void on_answer(void *arg) {
     };
     struct wasi_sock_lookup *k = arg;
     k->error = errors[net_lookup_error(k->lookup)];
-    run_of(k->in)->net.lookups--;
+    wasi_instance_of(k->in)->lookups--;
     k->fn(k->arg);
 }
 
 void wasi_sock_lookup_start(struct wasi_sock_lookup *k, struct host_instance *in, str name, void (*fn)(void *arg), void *arg) {
-    struct wasi_run *run = run_of(in);
+    struct wasi_instance *i = wasi_instance_of(in);
     *k = (struct wasi_sock_lookup){.in = in, .fn = fn, .arg = arg};
     k->is_literal = net_addr_parse(name, &k->literal);
     if (k->is_literal || !take_name(k, name)) return;
     if (!may_look_up(k)) k->error = SOCK_NAME_DENIED;
-    else if (run->net.lookups >= run->app->config.limits->lookups_max) k->error = SOCK_NAME_TEMPORARY;
+    else if (i->lookups >= i->base.app->limits->lookups_max) k->error = SOCK_NAME_TEMPORARY;
     if (k->error != SOCK_NAME_OK) return;
-    run->net.lookups++;
-    k->lookup = net_lookup_new(run->app->loop, k->name, on_answer, k);
+    i->lookups++;
+    k->lookup = net_lookup_new(i->base.app->loop, k->name, on_answer, k);
 }
 
 bool wasi_sock_lookup_done(const struct wasi_sock_lookup *k) { return !k->lookup || net_lookup_done(k->lookup); }
@@ -270,15 +267,15 @@ bool wasi_sock_lookup_done(const struct wasi_sock_lookup *k) { return !k->lookup
 const struct net_addr *wasi_sock_lookup_addresses(struct wasi_sock_lookup *k, uint32_t *count) {
     *count = k->is_literal;
     if (!k->lookup) return &k->literal;
-    struct wasi_run *run = run_of(k->in);
+    struct wasi_instance *i = wasi_instance_of(k->in);
     const struct net_addr *list = net_lookup_addresses(k->lookup, count);
-    if (!run->net.names) run->net.names = arena_make(run->mem, struct wasi_net_names);
-    wasi_net_names_learn(run->net.names, rules_of(k->in), k->name, list, *count);
+    if (!i->names) i->names = arena_make(i->base.mem, struct wasi_net_names);
+    wasi_net_names_learn(i->names, rules_of(k->in), k->name, list, *count);
     return list;
 }
 
 void wasi_sock_lookup_end(struct wasi_sock_lookup *k) {
-    if (k->lookup && !net_lookup_done(k->lookup)) run_of(k->in)->net.lookups--;
+    if (k->lookup && !net_lookup_done(k->lookup)) wasi_instance_of(k->in)->lookups--;
     net_lookup_free(k->lookup);
     k->lookup = NULL;
     if (k->name.p) host_uncharge(k->in, k->name.n);

@@ -10,18 +10,18 @@
  *    would use the network is access-denied, with a line in the log that names the address and the flag.
  * 3. A socket costs its instance host memory for the system's buffers too, and counts against sockets_max of its run and against a
  *    share of the worker's descriptors, so that no guest keeps a worker from accepting requests.
- * 4. Objects are counted (p2/p2_int.h): streams and futures of a socket hold it, so the descriptor is closed with the last of them.
+ * 4. Objects are counted (app/object.h): streams and futures of a socket hold it, so the descriptor is closed with the last of them.
  */
 #ifndef ORLO_WASI_SOCK_H
 #define ORLO_WASI_SOCK_H
 
 #include "net/sock.h"
-#include "wasi/p2/p2_int.h"
+#include "wasi/wasi_int.h"
 
 enum wasi_sock_state { SOCK_NEW, SOCK_CONNECTING, SOCK_CONNECTED, SOCK_LISTENING, SOCK_CLOSED };
 
 struct wasi_sock {
-    struct wasi_p2_object o;
+    struct app_object o;
     struct host_instance *in;
     enum net_sock_kind kind;
     bool v6, bound;

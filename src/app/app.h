@@ -1,0 +1,115 @@
+/* app: who calls. What a function of the host knows of the app, the instance and the request that it works for; wasi and services
+ * include it alike, and need nothing of each other.
+ *
+ *   struct app            one version of an app in a worker: what it may, and where its lines go           the node's
+ *   struct app_request    what is asked of it: id, principal, deadline, sinks                              the node's handler's; counted
+ *   struct app_instance   what is of one of its instances: the user of the struct host_instance           wasi's
+ *   struct app_object     what a guest's handle stands for (app/object.h)
+ *
+ * A function of a service:
+ *
+ *   enum abi_trap acme_store_kv_get(struct host_call *call, str key, struct … *result) {
+ *       struct app_request *rq = app_request_of(call);          // never NULL
+ *       … rq->app->name, rq->principal, rq->deadline_ns …
+ *   }
+ *
+ * 1. app_request_of says for whom the guest calls, whatever kind it is of: an instance serves one request and is gone, or several at a
+ *    time. Where nobody can know (a task of an instance of several that belongs to none), it is the app's `nobody`.
+ * 2. A request is over when its answer is out; what a guest does afterwards is still its: whoever may need it then holds a reference.
+ */
+#ifndef ORLO_APP_H
+#define ORLO_APP_H
+
+#include "app/grants.h"
+#include "app/settings.h"
+#include "host/host.h"
+
+struct net_exchange;
+struct net_loop;
+
+/* Where a guest's bytes go: a descriptor, or a function called with what the guest wrote (not line by line). */
+struct app_out {
+    int fd; /* used when write is NULL; -1 discards */
+    void (*write)(void *arg, str bytes);
+    void *arg;
+};
+/* Writes bytes where `out` says. 0 or an errno: the other side is gone. */
+[[nodiscard]] int app_out_write(const struct app_out *out, str bytes);
+
+/* ---- requests ---- */
+
+/* Who asks, as the app's own rules see it. */
+struct app_principal {
+    str role;    /* "anonymous": nobody has said who he is */
+    str subject; /* empty then */
+};
+
+struct app_request {
+    struct app *app;
+    str id; /* as in logs and the answer's x-request-id; empty: nobody's, a command's. It lives as long as the owner's memory */
+    struct app_principal principal;
+    uint64_t deadline_ns;          /* of clock_mono_ns; UINT64_MAX: none */
+    struct net_exchange *exchange; /* by which it came; NULL: a command, nobody's, or it is over */
+    struct app_out out, err;       /* what is printed for it */
+    /* private: */
+    uint32_t refs;
+    void (*gone)(struct app_request *rq);
+    str loop; /* kept of its exchange; heap */
+};
+/* One reference, the owner's, for whom gone is called with the last of them (NULL: nothing is to be done). Anonymous, without a deadline,
+ * of no exchange; its output is the app's own: the owner sets what is otherwise. */
+void app_request_begin(struct app_request *rq, struct app *app, str id, void (*gone)(struct app_request *rq));
+struct app_request *app_request_ref(struct app_request *rq); /* gives it back */
+void app_request_unref(struct app_request *rq);              /* NULL is fine */
+/* Its exchange is about to end: what is needed of it later is kept. */
+void app_request_over(struct app_request *rq);
+/* The CDN-Loop (RFC 8586) that it came with; empty: none. */
+str app_request_loop(const struct app_request *rq);
+
+/* For whom the guest calls right now. */
+struct app_request *app_request_of(const struct host_call *call);
+struct app_request *app_request_in(struct host_instance *in); /* the same, where there is no call */
+
+/* ---- apps ---- */
+
+struct app {
+    uint32_t id, version;
+    str name;
+    const struct app_grants *grants; /* folders opened */
+    const struct app_limits *limits; /* filled in */
+    struct engine *engine;
+    struct net_loop *loop;
+    struct app_request nobody; /* what is of no request: its lines are the app's own */
+};
+/* After the rest is set: out and err take what is of no request. */
+void app_init(struct app *app, struct app_out out, struct app_out err);
+
+/* ---- instances ---- */
+
+struct app_instance {
+    struct app *app;
+    struct host_instance *in;
+    struct app_request *request; /* that it serves alone; several, or none: the app's nobody */
+    arena *mem;                  /* what goes with it */
+    struct app_late *late;
+    uint32_t notices; /* logged since notices_since_ns */
+    uint64_t notices_since_ns;
+};
+struct app_instance *app_instance_of(struct host_instance *in);
+/* The id of the request that it serves; empty if it serves several, or none. Async-signal-safe. */
+str app_doing_for(struct engine_instance *in);
+
+/* Something that is still under way for an instance when its guest has ended. */
+struct app_late {
+    struct app_late *next, **prev;    /* prev NULL: on no list */
+    void (*gone)(struct app_late *l); /* the instance is about to be released; l is off the list */
+};
+void app_late_add(struct app_instance *i, struct app_late *l, void (*gone)(struct app_late *l));
+void app_late_remove(struct app_late *l); /* may be on no list */
+void app_late_end(struct app_instance *i);
+
+/* Warnings about what guests do, which could do it a million times: in a minute an instance says at most so many things, and a worker, each
+ * once. Whether `what` (the thing, not its circumstances) may be logged now; it then counts as logged. */
+bool app_notice_due(struct app_instance *i, str what);
+
+#endif

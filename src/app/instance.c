@@ -1,0 +1,64 @@
+/* instance: what is of one instance of an app, whatever kind of guest it is (app.h). */
+#include "app/app.h"
+
+void app_init(struct app *app, struct app_out out, struct app_out err) {
+    app->nobody.out = out;
+    app->nobody.err = err;
+    app_request_begin(&app->nobody, app, (str){}, NULL);
+}
+
+struct app_instance *app_instance_of(struct host_instance *in) {
+    return host_instance_user(in);
+}
+
+str app_doing_for(struct engine_instance *in) {
+    struct host_instance *of = engine_instance_user(in);
+    const struct app_instance *i = of ? app_instance_of(of) : NULL;
+    return i ? i->request->id : (str){0};
+}
+
+/* ---- what is still under way ---- */
+
+void app_late_add(struct app_instance *i, struct app_late *l, void (*gone)(struct app_late *l)) {
+    *l = (struct app_late){.next = i->late, .prev = &i->late, .gone = gone};
+    if (l->next) l->next->prev = &l->next;
+    i->late = l;
+}
+
+void app_late_remove(struct app_late *l) {
+    if (!l->prev) return;
+    *l->prev = l->next;
+    if (l->next) l->next->prev = l->prev;
+    l->prev = NULL;
+}
+
+void app_late_end(struct app_instance *i) {
+    while (i->late) {
+        struct app_late *l = i->late;
+        app_late_remove(l);
+        l->gone(l);
+    }
+}
+
+/* ---- notices ---- */
+
+enum { INSTANCE_MAX = 8, WORKER_MAX = 64 };
+static const uint64_t minute_ns = 60'000'000'000;
+
+bool app_notice_due(struct app_instance *i, str what) {
+    static struct { uint64_t hash, until_ns; } lately[WORKER_MAX];
+    static uint32_t next;
+    uint64_t hash = str_hash(what), now = clock_mono_ns();
+    if (now - i->notices_since_ns > minute_ns) { /* of a service's instance, which outlives its requests */
+        i->notices_since_ns = now;
+        i->notices = 0;
+    }
+    if (i->notices >= INSTANCE_MAX || lately[next].until_ns > now) return false;
+    for (size_t k = 0; k < ARRAY_COUNT(lately); k++)
+        if (lately[k].hash == hash && lately[k].until_ns > now) return false;
+    lately[next].hash = hash;
+    lately[next].until_ns = now + minute_ns;
+    next = (next + 1) % ARRAY_COUNT(lately);
+    i->notices++;
+    return true;
+}

@@ -1,0 +1,73 @@
+/* request: what is asked of an app, and for whom a guest calls (app.h). */
+#include "app/app.h"
+#include "net/exchange.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int app_out_write(const struct app_out *out, str bytes) {
+    if (out->write) {
+        out->write(out->arg, bytes);
+        return 0;
+    }
+    while (out->fd >= 0 && bytes.n) {
+        ssize_t n = write(out->fd, bytes.p, bytes.n);
+        if (n < 0 && errno == EAGAIN)
+            poll(&(struct pollfd){.fd = out->fd, .events = POLLOUT}, 1, -1); /* shared with a shell that set it so */
+        else if (n < 0 && errno != EINTR) return errno;
+        if (n > 0) bytes = str_sub(bytes, (size_t)n, bytes.n);
+    }
+    return 0;
+}
+
+void app_request_begin(struct app_request *rq, struct app *app, str id, void (*gone)(struct app_request *rq)) {
+    *rq = (struct app_request){.app = app,
+                               .id = id,
+                               .principal = {.role = STR("anonymous")},
+                               .deadline_ns = UINT64_MAX,
+                               .out = app->nobody.out,
+                               .err = app->nobody.err,
+                               .refs = 1,
+                               .gone = gone};
+}
+
+struct app_request *app_request_ref(struct app_request *rq) {
+    rq->refs++;
+    return rq;
+}
+
+void app_request_unref(struct app_request *rq) {
+    if (!rq || --rq->refs) return;
+    free((void *)(uintptr_t)rq->loop.p);
+    if (rq->gone) rq->gone(rq);
+}
+
+static str loop_of(const struct net_exchange *x) {
+    const struct net_request *r = net_exchange_request(x);
+    str loop = {};
+    for (uint32_t i = 0; i < r->fields_count; i++)
+        if (str_eq_nocase(r->fields[i].name, STR("cdn-loop"))) loop = r->fields[i].value;
+    return loop;
+}
+
+str app_request_loop(const struct app_request *rq) { return rq->exchange ? loop_of(rq->exchange) : rq->loop; }
+
+void app_request_over(struct app_request *rq) {
+    if (rq->exchange && rq->refs > 1) {
+        str loop = loop_of(rq->exchange); /* at most a head's bytes */
+        uint8_t *own = loop.n ? malloc(loop.n) : NULL;
+        ENSURE(own || !loop.n);
+        if (loop.n) rq->loop = (str){memcpy(own, loop.p, loop.n), loop.n};
+    }
+    rq->exchange = NULL;
+}
+
+struct app_request *app_request_in(struct host_instance *in) {
+    struct host_invocation *inv = host_instance_current(in);
+    return inv && inv->served ? inv->served : app_instance_of(in)->request;
+}
+
+struct app_request *app_request_of(const struct host_call *call) {
+    return app_request_in(call->instance);
+}
