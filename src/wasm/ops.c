@@ -35,22 +35,22 @@ void wasm_get_block_type(const struct wasm_module *m, const uint8_t **p, struct 
     }
 }
 
-/* How many LEB128 numbers the commonest immediates are. */
-static const uint8_t lebs_of_imm[WASM_IMM_FENCE + 1] = {
-    [WASM_IMM_LABEL] = 1,  [WASM_IMM_FUNC] = 1,   [WASM_IMM_INDIRECT] = 2, [WASM_IMM_LOCAL] = 1,
-    [WASM_IMM_GLOBAL] = 1, [WASM_IMM_MEMARG] = 2, [WASM_IMM_I32] = 1,      [WASM_IMM_I64] = 1,
+#define LEBS(imm)                                                                                                                \
+    ((imm) == WASM_IMM_NONE ? 0                                                                                                  \
+     : (imm) == WASM_IMM_LABEL || (imm) == WASM_IMM_FUNC || (imm) == WASM_IMM_LOCAL || (imm) == WASM_IMM_GLOBAL ||               \
+             (imm) == WASM_IMM_I32 || (imm) == WASM_IMM_I64                                                                      \
+         ? 1                                                                                                                     \
+     : (imm) == WASM_IMM_INDIRECT ? 2                                                                                            \
+     : (imm) == WASM_IMM_MEMARG   ? WASM_LEBS_MEMARG                                                                             \
+                                  : WASM_LEBS_OTHER)
+const uint8_t wasm_op_lebs[WASM_OPS_END] = {
+#define X(name, prefix, code, text, imm, sig, aux) [WASM_BASE_##prefix + code] = LEBS(imm),
+#include "wasm/opcodes.def"
+#undef X
 };
 
 /* One walker knows the shapes of all immediates: the checked one. A valid body is never read past its end. */
-void wasm_skip_imm(const uint8_t **p, enum wasm_op op) {
-    enum wasm_imm imm = (enum wasm_imm)wasm_ops[op].imm;
-    if (imm == WASM_IMM_NONE) return;
-    unsigned lebs = lebs_of_imm[imm];
-    if (lebs && (imm != WASM_IMM_MEMARG || **p < 0x40)) {
-        while (lebs--)
-            while (*(*p)++ & 0x80) continue;
-        return;
-    }
+void wasm_skip_imm_slow(const uint8_t **p, enum wasm_op op) {
     struct rd r = {*p, (const uint8_t *)UINTPTR_MAX, *p, NULL, 0};
     wasm_rd_skip_imm(&r, op);
     *p = r.p;

@@ -82,13 +82,13 @@ bool wv_pop_ref(struct wasm_validator *v, wasm_type *t) {
                       wasm_type_text(*t, text, sizeof text));
 }
 
-bool wv_pop_types(struct wasm_validator *v, const wasm_type *t, uint32_t n) {
+bool wv_pop_some(struct wasm_validator *v, const wasm_type *t, uint32_t n) {
     while (n)
         if (!wv_pop(v, t[--n])) return false;
     return true;
 }
 
-bool wv_push_types(struct wasm_validator *v, const wasm_type *t, uint32_t n) {
+bool wv_push_some(struct wasm_validator *v, const wasm_type *t, uint32_t n) {
     for (uint32_t i = 0; i < n; i++)
         if (!wv_push(v, t[i])) return false;
     return true;
@@ -101,11 +101,6 @@ void wv_unreachable(struct wasm_validator *v) {
 }
 
 /* ---- immediates --------------------------------------------------------------------------------- */
-
-bool wv_u32(struct wasm_validator *v, uint32_t *x) {
-    *x = wasm_rd_u32(&v->r);
-    return UNLIKELY(v->r.fail) ? wv_read_failed(v) : true;
-}
 
 bool wv_type_valid(struct wasm_validator *v, wasm_type t) {
     if (v->r.fail) return wv_read_failed(v);
@@ -495,7 +490,16 @@ number : {
 }
 nop:
     NEXT();
-br_if:
+br_if: /* nearly all are to a label near by that takes nothing */
+    if (LIKELY(p < end && *p < v->frames_count && *p < 0x80)) {
+        const struct frame *f = &v->frames[v->frames_count - 1 - *p];
+        if (LIKELY(!(f->op == WASM_OP_LOOP ? f->params_count : f->results_count))) {
+            p++;
+            POP(WASM_I32);
+            v->straight = p;
+            NEXT();
+        }
+    }
     THROUGH(wv_br_if(v));
     NEXT();
 br:

@@ -75,8 +75,11 @@ static inline uint32_t wv_add_saturated(uint32_t a, uint32_t b) { return a + b <
 bool wv_mismatch(struct wasm_validator *v, wasm_type want, wasm_type found); /* found WASM_BOT: nothing there */
 bool wv_pop_slow(struct wasm_validator *v, wasm_type t);
 bool wv_pop_ref(struct wasm_validator *v, wasm_type *t); /* any reference */
-bool wv_pop_types(struct wasm_validator *v, const wasm_type *t, uint32_t n);
-bool wv_push_types(struct wasm_validator *v, const wasm_type *t, uint32_t n);
+bool wv_pop_some(struct wasm_validator *v, const wasm_type *t, uint32_t n);
+bool wv_push_some(struct wasm_validator *v, const wasm_type *t, uint32_t n);
+/* Of most blocks and labels there are none. */
+static inline bool wv_pop_types(struct wasm_validator *v, const wasm_type *t, uint32_t n) { return !n || wv_pop_some(v, t, n); }
+static inline bool wv_push_types(struct wasm_validator *v, const wasm_type *t, uint32_t n) { return !n || wv_push_some(v, t, n); }
 void wv_unreachable(struct wasm_validator *v);
 void wv_recount(struct wasm_validator *v, uint32_t weight, uint32_t calls_weight);
 
@@ -97,7 +100,10 @@ static inline bool wv_push(struct wasm_validator *v, wasm_type t) {
 
 /* ---- immediates: read and looked up; NULL or false after a failure ------------------------------ */
 
-bool wv_u32(struct wasm_validator *v, uint32_t *x);
+static inline bool wv_u32(struct wasm_validator *v, uint32_t *x) {
+    *x = wasm_rd_u32(&v->r);
+    return UNLIKELY(v->r.fail) ? wv_read_failed(v) : true;
+}
 bool wv_type_valid(struct wasm_validator *v, wasm_type t);
 const struct wasm_deftype *wv_read_type(struct wasm_validator *v, enum wasm_comp comp, uint32_t *index);
 const struct wasm_table *wv_read_table(struct wasm_validator *v);

@@ -457,7 +457,20 @@ void wasm_get_block_type(const struct wasm_module *m, const uint8_t **p, struct 
 wasm_type wasm_get_type(const uint8_t **p); /* value type */
 uint32_t wasm_get_heap(const uint8_t **p);  /* heap type: abstract, or WASM_HEAP_INDEX + type index */
 /* Steps over the immediates of op. */
-void wasm_skip_imm(const uint8_t **p, enum wasm_op op);
+/* By instruction: how many LEB128 numbers its immediates are, if they are that. */
+enum { WASM_LEBS_MEMARG = 0x80, WASM_LEBS_OTHER };
+extern const uint8_t wasm_op_lebs[WASM_OPS_END];
+void wasm_skip_imm_slow(const uint8_t **p, enum wasm_op op);
+static inline void wasm_skip_imm(const uint8_t **p, enum wasm_op op) {
+    unsigned lebs = wasm_op_lebs[op];
+    if (UNLIKELY(lebs == WASM_LEBS_OTHER)) {
+        wasm_skip_imm_slow(p, op);
+        return;
+    }
+    if (lebs == WASM_LEBS_MEMARG) lebs = **p & 0x40 ? 3 : 2; /* that bit says that a memory is named */
+    while (lebs--)
+        while (*(*p)++ & 0x80) continue;
+}
 
 /* ---- text (§6) ---------------------------------------------------------------------------------- */
 
