@@ -22,9 +22,12 @@ static void alu_into(struct compiler *c, enum alu op, unsigned w, uint8_t d, con
         }
     } else if (r != NO_REG) {
         x64_alu_rr(&c->p, w, alu_code[op], d, r);
-    } else {
+    } else if (v->kind == V_MEM) {
         mem_site(c, v);
         x64_alu_rm(&c->p, w, alu_code[op], d, mem_of(c, v));
+    } else { /* a slot stored lately is renamed to the register it came from, but only for a plain load */
+        target_move(c, SCRATCH, v);
+        x64_alu_rr(&c->p, w, alu_code[op], d, SCRATCH);
     }
     set_flags_of(c, d, w);
 }
