@@ -155,6 +155,71 @@ def test_hung_worker_is_replaced():
         eq(len(s.events("worker-stuck")), 1)
 
 
+def role(s, name):
+    """The process of a role of which there is one, once there is."""
+    return until(lambda: children(s.proc.pid, "orlo-" + name))[0]
+
+
+def test_control_comes_back():
+    """Control is killed, or says what it does not say: requests go on, it starts anew, and what is asked of it is done."""
+    with serving(guest("cgi"), "--workers", "2") as s:
+        workers = s.workers()
+        for i, end in enumerate(("killed", "nonsense", "empty")):
+            control = role(s, "control")
+            if end == "killed":
+                os.kill(control, signal.SIGKILL)
+            else:
+                with contextlib.suppress(ProcessLookupError), Taken(control) as t:
+                    at = t.put(b"\xff" * 64)
+                    t.call(SYS["write"], 3, at, 64 if end == "nonsense" else 1)
+            s.wait_event("role-died", 30, count=i + 1)
+            eq(one_request(s).status, 200)
+            until(lambda: role(s, "control") != control)
+            s.wait_event("reloaded", 60, count=i + 1)  # what it no longer knows it is told again
+        eq([e["role"] for e in s.events("role-cut-off")], ["control"] * 2)
+        until(lambda: len(s.workers()) == 2)
+        s.proc.send_signal(signal.SIGHUP)
+        s.wait_event("reloaded", 60, count=4)
+        eq(one_request(s).status, 200)
+        eq(s.events("worker-died"), [])
+        check(not set(workers) & set(s.workers()))
+
+
+def test_keys_end_when_idle():
+    """Who holds the key is there while it is asked, and some seconds more; what it should not say ends it."""
+    wasm = guest("cgi")
+    with serving(wasm, "--workers", "1") as s:
+        first = role(s, "keys")
+        until(lambda: not children(s.proc.pid, "orlo-keys"))
+        s.proc.send_signal(signal.SIGHUP)
+        second = role(s, "keys")
+        check(first != second)
+        s.wait_event("reloaded", 60)
+        with contextlib.suppress(ProcessLookupError), Taken(second) as t:
+            check(t.call(SYS["write"], 3, t.put(b"x" * 64), 64) in (64, "killed"))
+        eq(s.wait_event("role-cut-off")["role"], "keys")
+        s.proc.send_signal(signal.SIGHUP)
+        s.wait_event("reloaded", 60, count=2)
+        eq(one_request(s).status, 200)
+
+
+def test_all_end_with_the_supervisor():
+    """Killed, it leaves nobody behind: workers finish what they have, the others end at once."""
+    s = Server(guest("cgi"), "--workers", "2")
+    eq(one_request(s).status, 200)
+    pids = children(s.proc.pid)
+    check(len(pids) >= 3, pids)
+    s.proc.kill()
+    s.proc.wait()
+    until(lambda: not any(alive(p) for p in pids))
+
+
+def alive(pid):
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    return False
+
+
 # ---- signals --------------------------------------------------------------------------------------------------------
 
 
