@@ -91,7 +91,7 @@ TOLD = {
     "net_upgrade_begin:fn": ("net_upgrade_begin", None),
     "report_no_upgrade:fn": ("report_no_upgrade", None),
     "net_stream_tell:ready": ("net_stream_tell", r"net:(on_ready|on_below|on_io|on_handshake)"),
-    "on_change": ("net_fetch_job tell_asker", None),
+    "on_change": ("http1_fetch_job tell_asker", None),
     "on_accept": ("accept_some", None),
 }
 # Public functions that get to one all the same, and say so.
@@ -133,7 +133,7 @@ OTHER = {
     "upgrade": r"net:(exchange|local)_upgrade", "peer": r"net:(exchange|local)_peer", "end": r"net:(exchange|local)_end",
     "recv": r"net:(plain|taken|sock|tls)_recv", "send": r"net:(plain|taken|sock|tls)_send", "sendv": r"net:(plain|taken)_sendv|net:net_stream_sendv_each",
     "has_input": r"net:(plain|taken|sock|tls)_has_input", "local": r"net:(plain|taken|sock|tls)_local", "net_stream_listen:listen": r"net:(taken|sock|tls)_listen",
-    "shutdown": r"net:(plain|taken|sock|tls)_shutdown", "net_stream_close:close": r"net:(plain|taken|sock|tls)_close",
+    "shutdown": r"net:(plain|taken|sock|tls)_shutdown", "net_fetch_free:free": r"net:(fetch|local)_free", "net_stream_close:close": r"net:(plain|taken|sock|tls)_close",
     "feed_peek:peek": r"wasi:(?!feed_)\w+_peek", "feed_consume:consume": r"wasi:(?!feed_)\w+_consume",
     "drain_room:room": r"wasi:(outlet|sender|output|writer)_room", "drain_write:write": r"wasi:(outlet|sender|output|writer)_write",
     # streams and pollables of 0.2

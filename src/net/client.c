@@ -15,15 +15,15 @@ uint64_t net_client_deadline(const struct net_client *c, uint32_t ms, uint32_t m
     return ms == NET_NO_LIMIT ? 0 : net_loop_now_ns(c->loop) + ms * 1000000ull;
 }
 
-static void expire(struct net_fetch *f) {
+static void expire(struct http1_fetch *f) {
     switch (f->phase) {
-    case NET_FETCH_WAITING: net_fetch_fail(f, NET_CONNECTION_LIMIT_REACHED, "no connection became free in time"); break;
+    case NET_FETCH_WAITING: http1_fetch_fail(f, NET_CONNECTION_LIMIT_REACHED, "no connection became free in time"); break;
     case NET_FETCH_CONNECTING:
-        if (f->wire->lookup) net_fetch_fail(f, NET_DNS_TIMEOUT, "the name lookup took too long");
-        else net_fetch_fail(f, NET_CONNECTION_TIMEOUT, "connecting took too long");
+        if (f->wire->lookup) http1_fetch_fail(f, NET_DNS_TIMEOUT, "the name lookup took too long");
+        else http1_fetch_fail(f, NET_CONNECTION_TIMEOUT, "connecting took too long");
         break;
-    case NET_FETCH_SENT: net_fetch_fail(f, NET_HTTP_RESPONSE_TIMEOUT, "no response came in time"); break;
-    default: net_fetch_fail(f, NET_CONNECTION_READ_TIMEOUT, "the response's body took too long"); break;
+    case NET_FETCH_SENT: http1_fetch_fail(f, NET_HTTP_RESPONSE_TIMEOUT, "no response came in time"); break;
+    default: http1_fetch_fail(f, NET_CONNECTION_READ_TIMEOUT, "the response's body took too long"); break;
     }
 }
 
@@ -34,11 +34,11 @@ static void slow_down(struct net_client *c);
 static void on_sweep(uv_timer_t *h) {
     struct net_client *c = container_of(h, struct net_client, sweep);
     uint64_t now = net_loop_now_ns(c->loop);
-    for (struct net_fetch *f = c->fetches; f; f = f->next) { /* told by job: f stays */
+    for (struct http1_fetch *f = c->fetches; f; f = f->next) { /* told by job: f stays */
         if (f->phase == NET_FETCH_DONE || f->freed) continue;
         if (passed(f->deadline_ns, now)) expire(f);
         else if (passed(f->write_deadline_ns, now))
-            net_fetch_fail(f, NET_CONNECTION_WRITE_TIMEOUT, "the peer takes no more of the request");
+            http1_fetch_fail(f, NET_CONNECTION_WRITE_TIMEOUT, "the peer takes no more of the request");
     }
     for (struct net_wire *w = c->resting.prev, *prev; !c->fetches && w != &c->resting; w = prev) {
         prev = w->prev;
@@ -68,7 +68,7 @@ void net_client_busy(struct net_client *c) {
 /* ---- wires ---- */
 
 static void wake_line(struct net_client *c) {
-    for (struct net_fetch *f = c->fetches; f; f = f->next)
+    for (struct http1_fetch *f = c->fetches; f; f = f->next)
         if (f->phase == NET_FETCH_WAITING && !f->freed) net_job_queue(c->loop, &f->job);
 }
 
@@ -142,7 +142,7 @@ void net_client_free(struct net_client *c) {
         ENSURE(c->fetches->freed);
         struct net_job *job = &c->fetches->job;
         net_job_cancel(job);
-        net_fetch_job(job);
+        http1_fetch_job(job);
     }
     while (c->resting_count) net_wire_free(c->resting.prev);
     crypto_tls_trust_free(c->trust);

@@ -2,7 +2,7 @@
  *
  *   client   an app's: its connections, those that rest and can be used again, and the fetches that wait for one
  *   wire     a connection: name, address, TCP, TLS; bytes in and out. One fetch has it, or it rests
- *   fetch    HTTP over a wire
+ *   fetch    HTTP/1.1 over a wire
  *
  * Calls of a fetch's owner, who may be on a small fiber stack, note what they want and queue the fetch's job; the job does the I/O.
  */
@@ -10,7 +10,7 @@
 #define ORLO_NET_CLIENT_INT_H
 
 #include "net/client.h"
-#include "net/flow_int.h"
+#include "net/fetch_int.h"
 #include "net/http1.h"
 #include "net/loop_int.h"
 #include "net/sock.h"
@@ -37,7 +37,7 @@ struct net_attempt {
 struct net_wire {
     struct net_wire *prev, *next; /* ring of the client's that rest; NULL: it does not */
     struct net_client *client;
-    struct net_fetch *fetch;      /* NULL: it rests */
+    struct http1_fetch *fetch;    /* NULL: it rests */
     char *key;                    /* "https://host:port" */
     char *host;                   /* as TLS and lookups have it */
     bool https, reused, eof, cut; /* eof: no more comes; cut: nothing more can be sent */
@@ -61,7 +61,7 @@ struct net_client {
     char ca_file[512];
     struct crypto_tls_trust *trust; /* NULL: not needed so far */
     uv_timer_t sweep;
-    struct net_fetch *fetches;
+    struct http1_fetch *fetches;
     struct net_wire resting; /* ring, the latest first */
     uint32_t resting_count, wires_count;
     bool busy;
@@ -69,14 +69,11 @@ struct net_client {
 
 enum net_fetch_phase { NET_FETCH_NEW, NET_FETCH_WAITING, NET_FETCH_CONNECTING, NET_FETCH_SENT, NET_FETCH_HEAD, NET_FETCH_DONE };
 
-struct net_fetch {
-    struct net_fetch *next, **prev;
+struct http1_fetch {
+    struct net_fetch base;
+    struct http1_fetch *next, **prev;
     struct net_client *client;
     struct net_job job;
-    struct net_source source;
-    struct net_sink sink;
-    void (*on_change)(void *arg);
-    void *arg;
     arena *mem; /* copies of the request; the response's head */
     struct net_fetch_request rq;
     struct net_wire *wire;
@@ -88,41 +85,37 @@ struct net_fetch {
     bool over;                   /* the response has ended */
     bool counted;                /* in rq.quota */
     bool retried;
-    uint8_t informed;            /* 1xx heads so far */
-    enum net_error error, abort; /* abort: its owner gave the request's body up */
-    char error_text[256];
-    bool prohibited; /* an address was turned down: */
-    struct net_addr prohibited_address;
+    uint8_t informed;     /* 1xx heads so far */
+    enum net_error abort; /* its owner gave the request's body up */
     uint64_t deadline_ns, write_deadline_ns;
     uint64_t send_left;    /* of the declared content-length; UINT64_MAX: none */
     struct buf out;        /* head and framed body of the request */
     size_t sent;           /* of out; what was sent is kept while it may have to be sent again */
     size_t head_bytes_out; /* out begins with so many bytes of head; 0: they are gone */
-    struct net_response response;
     struct http1_answer answer;
     struct http1_body body;
     struct buf in;
     size_t in_used, head_seen, head_bytes;
 };
-static inline size_t net_fetch_unsent(const struct net_fetch *f) { return f->out.n - f->sent; }
+static inline size_t http1_fetch_unsent(const struct http1_fetch *f) { return f->out.n - f->sent; }
 
 /* wire.c */
 /* Begins to connect; NULL: the host is none (*e, *why). */
-struct net_wire *net_wire_new(struct net_client *c, struct net_fetch *f, const char *key, str host, uint16_t port, bool https,
+struct net_wire *net_wire_new(struct net_client *c, struct http1_fetch *f, const char *key, str host, uint16_t port, bool https,
                               enum net_error *e);
 void net_wire_free(struct net_wire *w);
 /* How much of data was taken; less than all: not now, or w->cut. */
 size_t net_wire_send(struct net_wire *w, str data);
 /* Appends what came to in, at most about 16 KiB. WAIT: the fetch's job comes when there is more; END: see eof, secure_end. */
 enum net_flow net_wire_receive(struct net_wire *w, struct buf *in);
-void net_wire_rest(struct net_wire *w);                      /* it is no fetch's any more */
-void net_wire_give(struct net_wire *w, struct net_fetch *f); /* one that rested */
-bool net_wire_fit(struct net_wire *w);                       /* one that rested: it is still there, and has sent nothing */
-/* fetch.c */
-bool net_fetch_may_connect(struct net_fetch *f, const struct net_addr *a);
-void net_fetch_connected(struct net_fetch *f); /* its wire is */
-void net_fetch_fail(struct net_fetch *f, enum net_error e, const char *text);
-void net_fetch_job(struct net_job *job);
+void net_wire_rest(struct net_wire *w);                        /* it is no fetch's any more */
+void net_wire_give(struct net_wire *w, struct http1_fetch *f); /* one that rested */
+bool net_wire_fit(struct net_wire *w);                         /* one that rested: it is still there, and has sent nothing */
+/* http1_fetch.c */
+bool http1_fetch_may_connect(struct http1_fetch *f, const struct net_addr *a);
+void http1_fetch_connected(struct http1_fetch *f); /* its wire is */
+void http1_fetch_fail(struct http1_fetch *f, enum net_error e, const char *text);
+void http1_fetch_job(struct net_job *job);
 /* client.c */
 uint64_t net_client_deadline(const struct net_client *c, uint32_t ms, uint32_t ms_default);
 struct crypto_tls_trust *net_client_trust(struct net_client *c); /* NULL: it cannot be read */

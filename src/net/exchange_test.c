@@ -427,7 +427,7 @@ static void over_a_stream(void **state) {
 
 struct asking {
     const struct ask *a;
-    struct net_local *l;
+    struct net_fetch *f;
     struct result r;
     size_t piece, sent;
     bool finished, over;
@@ -436,7 +436,7 @@ struct asking {
 
 static void send_body(void *arg) {
     struct asking *k = arg;
-    struct net_sink *up = net_local_sink(k->l);
+    struct net_sink *up = net_fetch_sink(k->f);
     size_t all = k->a->body ? strlen(k->a->body) : 0;
     while (k->sent < all) {
         size_t n = MIN(MIN(all - k->sent, k->piece), net_sink_room(up));
@@ -450,7 +450,7 @@ static void send_body(void *arg) {
 
 static void read_body(void *arg) {
     struct asking *k = arg;
-    struct net_source *down = net_local_source(k->l);
+    struct net_source *down = net_fetch_source(k->f);
     enum net_flow f;
     for (str data; (f = net_source_peek(down, &data)) == NET_FLOW_DATA;) {
         data.n = MIN(data.n, k->piece);
@@ -460,7 +460,7 @@ static void read_body(void *arg) {
     if (f == NET_FLOW_WAIT) return;
     k->over = true;
     k->r.whole = f == NET_FLOW_END;
-    assert_int_equal(net_local_error(k->l), k->r.whole ? NET_OK : NET_HTTP_RESPONSE_INCOMPLETE);
+    assert_int_equal(net_fetch_error(k->f), k->r.whole ? NET_OK : NET_HTTP_RESPONSE_INCOMPLETE);
     uint32_t n;
     const struct net_field *t = net_source_trailers(down, &n);
     put_fields(&k->r.fields, t, n);
@@ -468,13 +468,15 @@ static void read_body(void *arg) {
 
 static void on_change(void *arg) {
     struct asking *k = arg;
-    const struct net_response *head = net_local_response(k->l);
+    const struct net_response *head = net_fetch_response(k->f);
     k->changes++;
     assert_non_null(head);
     k->r.status = head->status;
     put_fields(&k->r.fields, head->fields, head->fields_count);
     read_body(k);
 }
+
+static const struct net_local here = {.on_request = on_request, .peer = STR_INIT("192.0.2.1")};
 
 static void begin(struct asking *k, const struct ask *a, size_t piece) {
     *k = (struct asking){.a = a, .piece = piece};
@@ -484,18 +486,16 @@ static void begin(struct asking *k, const struct ask *a, size_t piece) {
     snprintf(length, sizeof length, "%zu", a->body ? strlen(a->body) : 0);
     if (a->field) f[n++] = (struct net_field){STR("x-id"), STR("theirs")};
     if (a->body && !a->unsized) f[n++] = (struct net_field){STR("Content-Length"), str_c(length)};
-    struct net_local_request rq = {.method = str_c(a->method),
+    struct net_fetch_request rq = {.method = str_c(a->method),
                                    .scheme = STR("http"),
                                    .authority = STR("a"),
                                    .path = str_c(a->path),
                                    .fields = f,
                                    .fields_count = n,
-                                   .has_body = a->body,
-                                   .peer = STR("192.0.2.1"),
-                                   .on_request = on_request};
-    assert_int_equal(net_local_new(loop, &rq, on_change, k, &k->l), NET_OK);
-    net_source_notify(net_local_source(k->l), read_body, k);
-    net_sink_notify(net_local_sink(k->l), send_body, k);
+                                   .has_body = a->body};
+    assert_int_equal(net_fetch_local(loop, &rq, &here, on_change, k, &k->f), NET_OK);
+    net_source_notify(net_fetch_source(k->f), read_body, k);
+    net_sink_notify(net_fetch_sink(k->f), send_body, k);
     send_body(k);
 }
 
@@ -509,7 +509,7 @@ static void locally(void **state) {
             for (int turn = 0; turn < 500 && !k.over; turn++) run_for(5);
             assert_true(k.over);
             assert_int_equal(k.changes, 1);
-            net_local_free(k.l);
+            net_fetch_free(k.f);
             run_for(1);
             check(&asks[i], &k.r, "local", pieces[j]);
         }
@@ -524,7 +524,7 @@ static void who_asks_goes(void **state) {
             struct asking k;
             begin(&k, &asks[i], 3);
             for (int n = 0; n < turns; n++) run_for(0);
-            net_local_free(k.l);
+            net_fetch_free(k.f);
             for (int n = 0; n < 50 && (live || !n); n++) run_for(3);
             assert_int_equal(live, 0);
             buf_free(&k.r.fields);
@@ -536,48 +536,69 @@ static void who_asks_goes(void **state) {
     begin(&k, &held, 1);
     run_for(5);
     assert_int_equal(live, 1);
-    net_local_free(k.l);
+    net_fetch_free(k.f);
     run_for(5);
     assert_int_equal(live, 0);
     assert_int_equal(gone, 1);
     net_loop_free(loop);
 }
 
-/* What cannot be sent, what is too large, what breaks off. */
+/* What cannot be sent, what is too large, what breaks off, what takes too long, what are too many. */
 static void bad_asks(void **state) {
     loop = net_loop_new();
-    struct net_local *l;
-    struct net_local_request rq = {
-        .method = STR("GE T"), .scheme = STR("http"), .authority = STR("a"), .path = STR("/hello"), .on_request = on_request};
-    assert_int_equal(net_local_new(loop, &rq, NULL, NULL, &l), NET_HTTP_REQUEST_METHOD_INVALID);
+    struct net_fetch *f, *g;
+    struct net_fetch_request rq = {.method = STR("GE T"), .scheme = STR("http"), .authority = STR("a"), .path = STR("/hello")};
+    assert_int_equal(net_fetch_local(loop, &rq, &here, NULL, NULL, &f), NET_HTTP_REQUEST_METHOD_INVALID);
     rq.method = STR("POST");
     rq.path = STR("/a b");
-    assert_int_equal(net_local_new(loop, &rq, NULL, NULL, &l), NET_HTTP_REQUEST_URI_INVALID);
+    assert_int_equal(net_fetch_local(loop, &rq, &here, NULL, NULL, &f), NET_HTTP_REQUEST_URI_INVALID);
     rq.path = STR("/echo");
     struct net_field length = {STR("content-length"), STR("5")};
     rq.fields = &length;
     rq.fields_count = 1;
-    assert_int_equal(net_local_new(loop, &rq, NULL, NULL, &l), NET_HTTP_REQUEST_BODY_SIZE);
-    assert_null(l);
+    assert_int_equal(net_fetch_local(loop, &rq, &here, NULL, NULL, &f), NET_HTTP_REQUEST_BODY_SIZE);
+    assert_null(f);
     rq.has_body = true;
-    assert_int_equal(net_local_new(loop, &rq, NULL, NULL, &l), NET_OK);
-    assert_int_equal(net_sink_write(net_local_sink(l), STR("123456")), ERR_INVALID);
-    assert_int_equal(net_sink_write(net_local_sink(l), STR("123")), ERR_OK);
-    assert_int_equal(net_sink_finish(net_local_sink(l), NULL, 0), ERR_INVALID); /* broken off: who answers hears that */
+    assert_int_equal(net_fetch_local(loop, &rq, &here, NULL, NULL, &f), NET_OK);
+    assert_int_equal(net_sink_write(net_fetch_sink(f), STR("123456")), ERR_INVALID);
+    assert_int_equal(net_sink_write(net_fetch_sink(f), STR("123")), ERR_OK);
+    assert_int_equal(net_sink_finish(net_fetch_sink(f), NULL, 0), ERR_INVALID); /* broken off: who answers hears that */
     run_for(5);
     assert_int_equal(live, 0);
-    net_local_free(l);
+    net_fetch_free(f);
     rq.fields_count = 0; /* it grows above its limit */
-    rq.body_bytes_max = 4;
-    assert_int_equal(net_local_new(loop, &rq, NULL, NULL, &l), NET_OK);
+    struct net_local small = here;
+    small.body_bytes_max = 4;
+    assert_int_equal(net_fetch_local(loop, &rq, &small, NULL, NULL, &f), NET_OK);
     run_for(5);
-    assert_int_equal(net_sink_write(net_local_sink(l), STR("1234")), ERR_OK);
-    assert_int_equal(net_sink_write(net_local_sink(l), STR("5")), ERR_CLOSED);
-    assert_int_equal(net_sink_error(net_local_sink(l)), NET_HTTP_REQUEST_BODY_SIZE);
+    assert_int_equal(net_sink_write(net_fetch_sink(f), STR("1234")), ERR_OK);
+    assert_int_equal(net_sink_write(net_fetch_sink(f), STR("5")), ERR_CLOSED);
+    assert_int_equal(net_sink_error(net_fetch_sink(f)), NET_HTTP_REQUEST_BODY_SIZE);
     run_for(5);
     assert_int_equal(live, 0);
-    assert_int_equal(net_local_response(l)->status, 413);
-    net_local_free(l);
+    assert_int_equal(net_fetch_response(f)->status, 413);
+    net_fetch_free(f);
+    /* nobody answers in time: who asks is told, and who answers that nobody waits any more */
+    struct net_quota quota = {.max = 1};
+    rq = (struct net_fetch_request){.method = STR("GET"),
+                                    .scheme = STR("http"),
+                                    .authority = STR("a"),
+                                    .path = STR("/hold"),
+                                    .first_byte_ms_max = 30,
+                                    .quota = &quota};
+    gone = 0;
+    assert_int_equal(net_fetch_local(loop, &rq, &here, NULL, NULL, &f), NET_OK);
+    assert_int_equal(net_fetch_local(loop, &rq, &here, NULL, NULL, &g), NET_OK);
+    run_for(5);
+    assert_int_equal(net_fetch_error(g), NET_CONNECTION_LIMIT_REACHED);
+    assert_int_equal(live, 1);
+    net_fetch_free(g);
+    for (int turn = 0; turn < 500 && live; turn++) run_for(5);
+    assert_int_equal(net_fetch_error(f), NET_HTTP_RESPONSE_TIMEOUT);
+    assert_null(net_fetch_response(f));
+    assert_int_equal(gone, 1);
+    assert_int_equal(quota.used, 0);
+    net_fetch_free(f);
     run_for(5);
     net_loop_free(loop);
 }

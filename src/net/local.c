@@ -4,6 +4,7 @@
  *     └───────────────────────> net_local_free ───────┴─ both ─> freed by the job
  */
 #include "net/exchange_int.h"
+#include "net/fetch_int.h"
 #include "net/http1.h"
 #include "net/local.h"
 #include "net/loop_int.h"
@@ -19,31 +20,42 @@ struct pipe {
     bool was_full; /* room was refused */
 };
 
-struct net_local {
-    struct net_exchange x;
-    struct net_source down; /* of the response's body */
-    struct net_sink up;     /* of the request's */
+struct local {
+    struct net_exchange x; /* of who answers */
+    struct net_fetch f;    /* of who asks */
     struct net_loop *loop;
     struct net_job job;
-    struct net_timer *timer;
+    struct net_timer *timer, *patience; /* of who answers, of who asks */
     arena *mem;
     struct net_request rq;
     str peer;
     void (*on_request)(struct net_exchange *x, void *arg);
     void *on_request_arg;
-    void (*on_change)(void *arg);
-    void *arg;
+    struct net_quota *quota; /* in which it counts; NULL: in none, or no more */
     struct pipe request, response;
-    struct net_response head;
+    struct net_response head; /* as it was given; told: f.response */
     uint32_t handler_ms_max;
     uint64_t body_bytes_max, body_bytes; /* UINT64_MAX: any; so many so far */
     uint64_t up_left;                    /* of the declared content-length; UINT64_MAX: none declared */
+    uint32_t first_byte_ms_max;
     bool begun, freed, gone_told;
+    bool impatient; /* who asks waits no more */
     bool head_told; /* and so cannot be taken back */
     bool emptied;   /* what waited was taken since: the sink's owner is told */
 };
 
-static void later(struct net_local *c) { net_job_queue(c->loop, &c->job); }
+static void later(struct local *c) { net_job_queue(c->loop, &c->job); }
+
+/* Who asks gets no response, or no whole one. */
+static void fail(struct local *c, enum net_error e) {
+    if (!c->f.error) c->f.error = c->f.source.error = e;
+    if (!c->f.sink.error && !c->request.ended) c->f.sink.error = e;
+}
+
+static void uncount(struct local *c) {
+    if (c->quota) c->quota->used--;
+    c->quota = NULL;
+}
 
 /* ---- bodies ---- */
 
@@ -73,7 +85,7 @@ static struct net_field *copy_fields(arena *mem, const struct net_field *fields,
     return copy;
 }
 
-static void end_pipe(struct net_local *c, struct pipe *p, const struct net_field *trailers, uint32_t count) {
+static void end_pipe(struct local *c, struct pipe *p, const struct net_field *trailers, uint32_t count) {
     p->ended = true;
     p->trailers = copy_fields(c->mem, trailers, count);
     p->trailers_count = count;
@@ -82,20 +94,20 @@ static void end_pipe(struct net_local *c, struct pipe *p, const struct net_field
 
 /* ---- the request's body ---- */
 
-static struct net_local *of(const struct net_exchange *x) {
-    return container_of((struct net_exchange *)(uintptr_t)x, struct net_local, x);
+static struct local *of(const struct net_exchange *x) {
+    return container_of((struct net_exchange *)(uintptr_t)x, struct local, x);
 }
-static struct net_local *of_source(const struct net_source *s) {
+static struct local *of_source(const struct net_source *s) {
     return of(container_of((struct net_source *)(uintptr_t)s, struct net_exchange, source));
 }
-static struct net_local *of_up(const struct net_sink *s) {
-    return container_of((struct net_sink *)(uintptr_t)s, struct net_local, up);
+static struct local *of_up(const struct net_sink *s) {
+    return container_of((struct net_sink *)(uintptr_t)s, struct local, f.sink);
 }
 
-static err body_too_large(struct net_local *c) {
+static err body_too_large(struct local *c) {
     c->x.body_status = 413;
     c->x.source.error = NET_HTTP_REQUEST_BODY_SIZE;
-    c->up.error = NET_HTTP_REQUEST_BODY_SIZE;
+    c->f.sink.error = NET_HTTP_REQUEST_BODY_SIZE;
     return ERR_LIMIT;
 }
 
@@ -104,7 +116,7 @@ static enum net_flow local_peek(struct net_source *s, str *data) {
 }
 
 static void local_consume(struct net_source *s, size_t n) {
-    struct net_local *c = of_source(s);
+    struct local *c = of_source(s);
     take(&c->request, n);
     c->x.in_bytes += n;
     later(c);
@@ -118,17 +130,19 @@ static const struct net_field *local_trailers(const struct net_source *s, uint32
 static const struct net_source_ops source_ops = {local_peek, local_consume, local_trailers};
 
 /* Nobody reads it any more, or nothing of it may come. */
-static bool up_closed(const struct net_local *c) { return c->up.error || c->request.ended || (c->begun && !c->x.live); }
+static bool up_closed(const struct local *c) {
+    return c->f.sink.error || c->request.ended || c->x.closed || (c->begun && !c->x.live);
+}
 
 static size_t up_room(const struct net_sink *s) {
-    struct net_local *c = of_up(s);
+    struct local *c = of_up(s);
     size_t n = up_closed(c) ? 0 : room(&c->request);
     if (!n) c->request.was_full = true;
     return n;
 }
 
 static err up_write(struct net_sink *s, str data) {
-    struct net_local *c = of_up(s);
+    struct local *c = of_up(s);
     if (up_closed(c)) return ERR_CLOSED;
     if (!data.n) return ERR_OK;
     if (data.n > room(&c->request)) {
@@ -151,7 +165,7 @@ static err up_write(struct net_sink *s, str data) {
 }
 
 static void up_abort(struct net_sink *s, enum net_error e) {
-    struct net_local *c = of_up(s);
+    struct local *c = of_up(s);
     if (up_closed(c)) return;
     s->error = e;
     c->x.source.error = NET_CONNECTION_TERMINATED;
@@ -159,7 +173,7 @@ static void up_abort(struct net_sink *s, enum net_error e) {
 }
 
 static err up_finish(struct net_sink *s, const struct net_field *trailers, uint32_t count) {
-    struct net_local *c = of_up(s);
+    struct local *c = of_up(s);
     if (up_closed(c)) return ERR_CLOSED;
     if (c->up_left != UINT64_MAX && c->up_left) {
         up_abort(s, NET_HTTP_REQUEST_BODY_SIZE);
@@ -175,12 +189,12 @@ static const struct net_sink_ops up_ops = {up_room, up_write, up_finish, up_abor
 
 /* ---- the response ---- */
 
-static struct net_local *of_down(const struct net_source *s) {
-    return container_of((struct net_source *)(uintptr_t)s, struct net_local, down);
+static struct local *of_down(const struct net_source *s) {
+    return container_of((struct net_source *)(uintptr_t)s, struct local, f.source);
 }
 
 static void local_respond(struct net_exchange *x, const struct net_head *h) {
-    struct net_local *c = of(x);
+    struct local *c = of(x);
     struct net_field *copy = copy_fields(c->mem, h->fields, h->fields_count);
     bool unframed = h->status == 204 || h->status == 205;
     uint32_t n = 0;
@@ -198,7 +212,7 @@ static err local_inform(struct net_exchange *x, const struct net_head *h) {
 static size_t local_room(struct net_exchange *x) { return room(&of(x)->response); }
 
 static void local_put(struct net_exchange *x, str data) {
-    struct net_local *c = of(x);
+    struct local *c = of(x);
     buf_puts(&c->response.bytes, data);
     c->emptied = false;
     later(c);
@@ -213,7 +227,7 @@ static void local_finish(struct net_exchange *x, str last, const struct net_fiel
 static void local_abort(struct net_exchange *x) { later(of(x)); }
 
 static bool local_retract(struct net_exchange *x) {
-    struct net_local *c = of(x);
+    struct local *c = of(x);
     if (c->head_told) return false;
     c->head = (struct net_response){0};
     c->response.bytes.n = 0;
@@ -221,14 +235,14 @@ static bool local_retract(struct net_exchange *x) {
 }
 
 static enum net_flow down_peek(struct net_source *s, str *data) {
-    struct net_local *c = of_down(s);
-    if (!c->head_told) return s->error ? NET_FLOW_FAILED : NET_FLOW_WAIT;
+    struct local *c = of_down(s);
+    if (!c->f.response.status) return s->error ? NET_FLOW_FAILED : NET_FLOW_WAIT;
     enum net_flow f = peek(&c->response, data);
     return f == NET_FLOW_WAIT && s->error ? NET_FLOW_FAILED : f;
 }
 
 static void down_consume(struct net_source *s, size_t n) {
-    struct net_local *c = of_down(s);
+    struct local *c = of_down(s);
     take(&c->response, n);
     c->emptied = !left(&c->response);
     later(c);
@@ -244,11 +258,11 @@ static const struct net_source_ops down_ops = {down_peek, down_consume, down_tra
 /* ---- the exchange's life ---- */
 
 static void on_deadline(void *arg) {
-    struct net_local *c = arg;
+    struct local *c = arg;
     if (c->x.live && c->x.event) c->x.event(c->x.event_arg, NET_EVENT_DEADLINE);
 }
 
-static void arm(struct net_local *c, uint32_t ms) {
+static void arm(struct local *c, uint32_t ms) {
     uint64_t since_ms = (net_loop_now_ns(c->loop) - c->x.started_ns) / 1000000u;
     if (ms == NET_NO_LIMIT) return;
     if (!c->timer) c->timer = net_timer_new(c->loop, on_deadline, c);
@@ -256,7 +270,7 @@ static void arm(struct net_local *c, uint32_t ms) {
 }
 
 static err local_limits(struct net_exchange *x, uint32_t handler_ms_max, uint64_t body_bytes_max) {
-    struct net_local *c = of(x);
+    struct local *c = of(x);
     if (handler_ms_max && handler_ms_max < c->handler_ms_max) arm(c, handler_ms_max);
     if (body_bytes_max) c->body_bytes_max = MIN(c->body_bytes_max, body_bytes_max);
     bool declared = c->rq.has_body && c->rq.content_length != UINT64_MAX && c->rq.content_length > c->body_bytes_max;
@@ -274,7 +288,7 @@ static str local_peer(const struct net_exchange *x, uint16_t *port) {
 }
 
 /* There is no response, and nobody will give one. */
-static void give_up(struct net_local *c) {
+static void give_up(struct local *c) {
     struct net_exchange *x = &c->x;
     struct net_field type = {STR("content-type"), STR("text/plain; charset=utf-8")};
     if (x->finished || x->closed || !net_exchange_retract(x)) return;
@@ -285,11 +299,12 @@ static void give_up(struct net_local *c) {
 }
 
 static void local_end(struct net_exchange *x) {
-    struct net_local *c = of(x);
+    struct local *c = of(x);
     give_up(c);
-    if (!x->finished) c->down.error = NET_HTTP_RESPONSE_INCOMPLETE;
+    if (!x->finished) fail(c, NET_HTTP_RESPONSE_INCOMPLETE);
     x->live = x->source.waiting = false;
     if (c->timer) net_timer_stop(c->timer);
+    uncount(c);
     later(c);
 }
 
@@ -307,14 +322,28 @@ static const struct net_exchange_ops ops = {.respond = local_respond,
 
 /* ---- the job ---- */
 
-static void begin(struct net_local *c) {
-    c->begun = c->x.live = true;
+static void on_patience(void *arg) {
+    struct local *c = arg;
+    if (c->head_told || c->freed) return;
+    fail(c, NET_HTTP_RESPONSE_TIMEOUT);
+    c->impatient = c->x.closed = true;
+    later(c);
+}
+
+static void begin(struct local *c) {
+    c->begun = true;
+    if (c->f.error) return;
+    c->x.live = true;
     if (c->rq.has_body && c->rq.content_length != UINT64_MAX && c->rq.content_length > c->body_bytes_max) body_too_large(c);
     arm(c, c->handler_ms_max);
+    if (c->first_byte_ms_max != NET_NO_LIMIT) {
+        c->patience = net_timer_new(c->loop, on_patience, c);
+        net_timer_start(c->patience, c->first_byte_ms_max, 0);
+    }
     c->on_request(&c->x, c->on_request_arg);
 }
 
-static void report_gone(struct net_local *c) {
+static void report_gone(struct local *c) {
     struct net_exchange *x = &c->x;
     c->gone_told = true;
     if (!c->request.ended && !x->source.error) x->source.error = NET_CONNECTION_TERMINATED;
@@ -324,11 +353,11 @@ static void report_gone(struct net_local *c) {
     if (x->live) net_sink_tell(&x->sink);
 }
 
-static void tell_answerer(struct net_local *c) {
+static void tell_answerer(struct local *c) {
     struct net_exchange *x = &c->x;
-    if (x->aborted && !c->freed) {
+    if (x->aborted) {
         give_up(c);
-        if (!x->finished) c->down.error = NET_HTTP_RESPONSE_INCOMPLETE;
+        if (!x->finished) fail(c, NET_HTTP_RESPONSE_INCOMPLETE);
     }
     str data;
     if (x->source.error || peek(&c->request, &data) != NET_FLOW_WAIT) net_source_tell(&x->source);
@@ -338,23 +367,25 @@ static void tell_answerer(struct net_local *c) {
     }
 }
 
-static void tell_asker(struct net_local *c) {
-    bool news = !c->head_told && (c->head.status || c->down.error);
-    if (news) {
+static void tell_asker(struct local *c) {
+    if (!c->head_told && (c->head.status || c->f.error)) {
         c->head_told = true;
-        if (c->on_change) c->on_change(c->arg);
+        if (!c->impatient) c->f.response = c->head;
+        if (c->patience) net_timer_stop(c->patience);
+        if (c->f.on_change) c->f.on_change(c->f.arg);
     }
     str data;
-    if (!c->freed && c->down.waiting && down_peek(&c->down, &data) != NET_FLOW_WAIT) net_source_tell(&c->down);
+    if (!c->freed && c->f.source.waiting && down_peek(&c->f.source, &data) != NET_FLOW_WAIT) net_source_tell(&c->f.source);
     if (!c->freed && c->request.was_full && (up_closed(c) || left(&c->request) <= NET_LOCAL_QUEUE_BYTES / 2)) {
         c->request.was_full = false;
-        net_sink_tell(&c->up);
+        net_sink_tell(&c->f.sink);
     }
 }
 
-static void destroy(struct net_local *c) {
+static void destroy(struct local *c) {
     net_job_cancel(&c->job);
     net_timer_free(c->timer);
+    net_timer_free(c->patience);
     buf_free(&c->request.bytes);
     buf_free(&c->response.bytes);
     arena_free(c->mem);
@@ -362,75 +393,84 @@ static void destroy(struct net_local *c) {
 }
 
 static void local_job(struct net_job *job) {
-    struct net_local *c = container_of(job, struct net_local, job);
+    struct local *c = container_of(job, struct local, job);
     if (!c->begun && !c->freed) begin(c);
-    if (c->x.live && c->freed && !c->gone_told) report_gone(c);
-    if (c->x.live && !c->freed) tell_answerer(c);
+    if (c->x.live && c->x.closed && !c->gone_told) report_gone(c);
+    if (c->x.live && !c->x.closed) tell_answerer(c);
     if (!c->freed) tell_asker(c);
     if (c->freed && !c->x.live) destroy(c);
 }
 
 /* ---- for who asks ---- */
 
-enum net_error net_local_new(struct net_loop *l, const struct net_local_request *rq, void (*on_change)(void *arg), void *arg,
-                             struct net_local **out) {
-    struct net_request check = {.method = rq->method,
-                                .scheme = rq->scheme,
-                                .authority = rq->authority,
-                                .path = rq->path.n ? rq->path : STR("/"),
-                                .fields = rq->fields,
-                                .fields_count = rq->fields_count,
-                                .version_minor = 1,
-                                .has_body = rq->has_body};
-    *out = NULL;
-    enum net_error e = net_request_check(&check);
-    if (e != NET_OK) return e;
-    struct net_local *c = calloc(1, sizeof *c);
-    ENSURE(c);
-    arena *mem = c->mem = arena_new(0);
-    c->rq = check;
+static void local_free(struct net_fetch *f) {
+    struct local *c = container_of(f, struct local, f);
+    c->freed = c->x.closed = true;
+    f->source.notify = f->sink.notify = NULL;
+    uncount(c); /* now: whose quota it is may be gone by the next job */
+    later(c);
+}
+
+static void count(struct local *c, struct net_quota *q) {
+    if (!q) return;
+    if (q->max && q->used >= q->max) {
+        fail(c, NET_CONNECTION_LIMIT_REACHED);
+        return;
+    }
+    q->used++;
+    c->quota = q;
+}
+
+static void set_exchange(struct local *c, const struct net_request *rq, const struct net_local *to) {
+    c->rq = *rq;
     str *const texts[] = {&c->rq.method, &c->rq.scheme, &c->rq.authority, &c->rq.path};
-    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) *texts[i] = arena_str(mem, *texts[i]);
-    c->rq.fields = copy_fields(mem, rq->fields, rq->fields_count);
-    c->peer = arena_str(mem, rq->peer);
-    c->loop = l;
-    c->job.fn = local_job;
-    c->on_request = rq->on_request;
-    c->on_request_arg = rq->on_request_arg;
-    c->on_change = on_change;
-    c->arg = arg;
-    c->handler_ms_max = rq->handler_ms_max ? rq->handler_ms_max : NET_NO_LIMIT;
-    c->body_bytes_max = rq->body_bytes_max ? rq->body_bytes_max : UINT64_MAX;
-    c->up_left = rq->has_body ? c->rq.content_length : UINT64_MAX;
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) *texts[i] = arena_str(c->mem, *texts[i]);
+    c->rq.fields = copy_fields(c->mem, rq->fields, rq->fields_count);
+    c->up_left = rq->has_body ? rq->content_length : UINT64_MAX;
     c->request.ended = !rq->has_body;
     if (!rq->has_body) c->rq.content_length = 0;
-    c->down.ops = &down_ops;
-    c->up.ops = &up_ops;
+    c->peer = arena_str(c->mem, to->peer);
+    c->on_request = to->on_request;
+    c->on_request_arg = to->arg;
+    c->handler_ms_max = to->handler_ms_max ? to->handler_ms_max : NET_NO_LIMIT;
+    c->body_bytes_max = to->body_bytes_max ? to->body_bytes_max : UINT64_MAX;
     c->x = (struct net_exchange){.ops = &ops,
                                  .source.ops = &source_ops,
                                  .sink.ops = &net_exchange_sink_ops,
                                  .rq = &c->rq,
-                                 .started_ns = net_loop_now_ns(l),
+                                 .started_ns = net_loop_now_ns(c->loop),
                                  .left = UINT64_MAX};
+}
+
+enum net_error net_fetch_local(struct net_loop *l, const struct net_fetch_request *rq, const struct net_local *to,
+                               void (*on_change)(void *arg), void *arg, struct net_fetch **out) {
+    struct net_request r = {.method = rq->method,
+                            .scheme = rq->scheme,
+                            .authority = rq->authority,
+                            .path = rq->path.n ? rq->path : STR("/"),
+                            .fields = rq->fields,
+                            .fields_count = rq->fields_count,
+                            .version_minor = 1,
+                            .has_body = rq->has_body};
+    *out = NULL;
+    enum net_error e = net_request_check(&r);
+    if (e != NET_OK) return e;
+    struct local *c = calloc(1, sizeof *c);
+    ENSURE(c);
+    c->mem = arena_new(0);
+    c->loop = l;
+    c->job.fn = local_job;
+    set_exchange(c, &r, to);
+    c->first_byte_ms_max = rq->first_byte_ms_max ? rq->first_byte_ms_max : 60'000;
+    c->f = (struct net_fetch){.free = local_free,
+                              .source.ops = &down_ops,
+                              .sink.ops = &up_ops,
+                              .on_change = on_change,
+                              .arg = arg,
+                              .scheme = c->rq.scheme,
+                              .authority = c->rq.authority};
+    count(c, rq->quota);
     later(c);
-    *out = c;
+    *out = &c->f;
     return NET_OK;
-}
-
-void net_local_free(struct net_local *c) {
-    if (!c) return;
-    c->freed = c->x.closed = true;
-    c->down.notify = c->up.notify = NULL;
-    later(c);
-}
-
-const struct net_response *net_local_response(const struct net_local *c) {
-    return c->head_told && c->head.status ? &c->head : NULL;
-}
-enum net_error net_local_error(const struct net_local *c) { return c->down.error; }
-struct net_source *net_local_source(struct net_local *c) {
-    return &c->down;
-}
-struct net_sink *net_local_sink(struct net_local *c) {
-    return &c->up;
 }

@@ -3,7 +3,7 @@
  *   lookup ─> attempts, the next address after ATTEMPT_MS or a failure (RFC 8305) ─> the first that is connected ─> TLS ─> up
  *
  * 1. Each address is asked about (allow_address) before anything is sent to it, whatever led there.
- * 2. A fetch is told by its job alone; what fails before the wire is up is told by net_fetch_fail.
+ * 2. A fetch is told by its job alone; what fails before the wire is up is told by http1_fetch_fail.
  */
 #include "crypto/tls.h"
 #include "net/client_int.h"
@@ -29,7 +29,7 @@ static void on_io(void *arg) {
 
 static void up(struct net_wire *w) {
     net_stream_listen(w->stream, on_io, w);
-    net_fetch_connected(w->fetch);
+    http1_fetch_connected(w->fetch);
 }
 
 static void on_handshake(void *arg) {
@@ -38,7 +38,7 @@ static void on_handshake(void *arg) {
     const char *why;
     ssize_t n = net_stream_handshake(w->stream, &r, &why);
     if (n == 0) up(w);
-    else if (n == NET_STREAM_FAILED) net_fetch_fail(w->fetch, tls_error(r), why);
+    else if (n == NET_STREAM_FAILED) http1_fetch_fail(w->fetch, tls_error(r), why);
 }
 
 /* ---- connecting ---- */
@@ -68,7 +68,7 @@ static void connected(struct net_attempt *a) {
     }
     struct crypto_tls_trust *trust = net_client_trust(w->client);
     if (!trust) {
-        net_fetch_fail(w->fetch, NET_CONFIGURATION_ERROR, "the certificates to trust cannot be read");
+        http1_fetch_fail(w->fetch, NET_CONFIGURATION_ERROR, "the certificates to trust cannot be read");
         return;
     }
     w->stream = net_stream_tls(w->client->loop, w->stream, crypto_tls_new(trust, w->host));
@@ -78,7 +78,7 @@ static void connected(struct net_attempt *a) {
 
 static enum net_error error_of(const struct net_wire *w) {
     switch (w->last_error) {
-    case NET_SOCK_OK: return w->fetch->prohibited ? NET_DESTINATION_IP_PROHIBITED : NET_DESTINATION_UNAVAILABLE;
+    case NET_SOCK_OK: return w->fetch->base.prohibited ? NET_DESTINATION_IP_PROHIBITED : NET_DESTINATION_UNAVAILABLE;
     case NET_SOCK_CONNECTION_REFUSED: return NET_CONNECTION_REFUSED;
     case NET_SOCK_REMOTE_UNREACHABLE: return NET_DESTINATION_IP_UNROUTABLE;
     case NET_SOCK_TIMEOUT: return NET_CONNECTION_TIMEOUT;
@@ -118,7 +118,7 @@ static void attempt_more(struct net_wire *w) {
     }
     while (a && w->tried < w->count) {
         *a = (struct net_attempt){.wire = w, .address = w->addresses[w->tried++]};
-        if (!net_fetch_may_connect(w->fetch, &a->address)) continue;
+        if (!http1_fetch_may_connect(w->fetch, &a->address)) continue;
         enum net_sock_error e = net_sock_new(w->client->loop, NET_SOCK_TCP, a->address.v6, &a->sock);
         if (e == NET_SOCK_OK) e = net_sock_connect(a->sock, &a->address);
         if (e == NET_SOCK_OK || e == NET_SOCK_WOULD_BLOCK) {
@@ -132,7 +132,7 @@ static void attempt_more(struct net_wire *w) {
     }
     if (running) return;
     enum net_error e = error_of(w);
-    net_fetch_fail(w->fetch, e, net_error_text(e));
+    http1_fetch_fail(w->fetch, e, net_error_text(e));
 }
 
 /* In the resolver's order, but the families take turns: one of them may lead nowhere. */
@@ -154,7 +154,7 @@ static void on_lookup(void *arg) {
     uint16_t port = w->address.port;
     const struct net_addr *list = net_lookup_addresses(w->lookup, &count);
     if (net_lookup_error(w->lookup) != NET_LOOKUP_OK) {
-        net_fetch_fail(w->fetch, NET_DNS_ERROR, "the name was not found");
+        http1_fetch_fail(w->fetch, NET_DNS_ERROR, "the name was not found");
         return;
     }
     set_addresses(w, list, count, port);
@@ -171,7 +171,7 @@ static char *text_of(const char *p, size_t n) {
     return to;
 }
 
-struct net_wire *net_wire_new(struct net_client *c, struct net_fetch *f, const char *key, str host, uint16_t port, bool https,
+struct net_wire *net_wire_new(struct net_client *c, struct http1_fetch *f, const char *key, str host, uint16_t port, bool https,
                               enum net_error *e) {
     struct net_addr literal;
     str name = {0};
@@ -246,7 +246,7 @@ void net_wire_rest(struct net_wire *w) {
     net_stream_listen(w->stream, NULL, NULL);
 }
 
-void net_wire_give(struct net_wire *w, struct net_fetch *f) {
+void net_wire_give(struct net_wire *w, struct http1_fetch *f) {
     w->fetch = f;
     net_stream_listen(w->stream, on_io, w);
 }
