@@ -1,10 +1,10 @@
-/* node: processes around guests. The supervisor, its workers, the sandboxed jobs, what is granted, and what is logged.
+/* node: processes around guests, each in its role (roles.def), and what they say to each other (wire.def).
  *
- *   cli ── node_serve ── supervisor ─┬─ job      untrusted wasm in, image out; no files, no network, bounded
- *                                    ├─ key      signs one digest, and ends
- *                                    ├─ worker 0 its own listening sockets, an event loop, instances, guests
- *                                    └─ worker N
- *   cli ── node_run ──── job, then this process becomes the one worker of a command
+ *   cli ── node_serve ── supervisor ─┬─ control  what there is to serve; records, images, deployments
+ *                                    ├─ keys     signs images
+ *                                    ├─ job …    untrusted wasm in, image out; no files, no network, bounded
+ *                                    └─ worker … its own listening sockets, an event loop, instances, guests
+ *   cli ── node_run ──── job, keys, then this process becomes the one worker of a command
  *
  * 1. Untrusted wasm is parsed in a job and nowhere else. A worker maps images that this node, or a key it trusts, signed.
  * 2. The supervisor opens every listening socket, one per worker and address, and keeps them: a worker that dies loses the
