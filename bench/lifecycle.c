@@ -71,7 +71,8 @@ static struct engine *make(enum engine_reset reset) { return engine_new(&(struct
 static void small(void) {
     struct engine *e = make(ENGINE_RESET_AUTO);
     struct engine_image *image = engine_image_load(
-        e, testguest_image(&(struct testguest){.memory_bytes = 65536, .memory_bytes_max = 65536, .content_bytes = 5000}));
+        engine_share_own(e),
+        testguest_image(&(struct testguest){.memory_bytes = 65536, .memory_bytes_max = 65536, .content_bytes = 5000}));
     for (uint32_t i = 0; i < 1000; i++) cycle(e, image, 0, 0);
     for (uint32_t i = 0; i < rounds; i++) cycle(e, image, 0, i);
     print("small guest: fresh instance, fiber, call", samples[0], rounds, 1, "bar p50 2, p99 10");
@@ -85,11 +86,12 @@ static void dirty(const char *name, enum engine_reset reset, uint64_t memory, ui
              (unsigned long long)pages);
     if (!wanted(text)) return;
     struct engine *e = make(reset);
-    struct engine_image *image = engine_image_load(e, testguest_image(&(struct testguest){.memory_bytes = memory,
-                                                                                          .memory_bytes_max = memory,
-                                                                                          .content_bytes = content,
-                                                                                          .context_bytes = 64 << 10,
-                                                                                          .table_count = 4000}));
+    struct engine_image *image =
+        engine_image_load(engine_share_own(e), testguest_image(&(struct testguest){.memory_bytes = memory,
+                                                                                   .memory_bytes_max = memory,
+                                                                                   .content_bytes = content,
+                                                                                   .context_bytes = 64 << 10,
+                                                                                   .table_count = 4000}));
     uint32_t n = pages > 100 ? rounds / 10 : rounds;
     for (uint32_t i = 0; i < 200; i++) cycle(e, image, pages, 0);
     for (uint32_t i = 0; i < n; i++) cycle(e, image, pages, i);
@@ -102,8 +104,9 @@ static void new_slots(void) {
     enum { SLOTS = 500 };
     struct engine *e = make(ENGINE_RESET_AUTO);
     struct engine_image *image = engine_image_load(
-        e, testguest_image(&(struct testguest){
-               .memory_bytes = 1 << 20, .memory_bytes_max = 1 << 20, .content_bytes = 1 << 19, .context_bytes = 16 << 10}));
+        engine_share_own(e),
+        testguest_image(&(struct testguest){
+            .memory_bytes = 1 << 20, .memory_bytes_max = 1 << 20, .content_bytes = 1 << 19, .context_bytes = 16 << 10}));
     struct engine_instance *in[SLOTS];
     for (int i = 0; i < SLOTS; i++) {
         uint64_t a = ticks();
@@ -146,8 +149,8 @@ static void run_crossing(void *arg) {
 static void crossing(const char *name, enum testguest_func f, uint64_t a, uint64_t b, void (*step)(struct crossing *c)) {
     if (!wanted(name)) return;
     struct engine *e = make(ENGINE_RESET_AUTO);
-    struct engine_image *image =
-        engine_image_load(e, testguest_image(&(struct testguest){.memory_bytes = 65536, .memory_bytes_max = 65536, .hosts = 1}));
+    struct engine_image *image = engine_image_load(
+        engine_share_own(e), testguest_image(&(struct testguest){.memory_bytes = 65536, .memory_bytes_max = 65536, .hosts = 1}));
     engine_image_bind(image, 0, host_nothing, NULL);
     struct crossing c = {
         .e = e, .in = engine_acquire(image, NULL), .f = testguest_func(image, 0, f), .args = {a, b}, .step = step};

@@ -77,7 +77,8 @@ struct app {
     str name;
     const struct app_grants *grants; /* folders opened */
     const struct app_limits *limits; /* filled in */
-    struct engine *engine;
+    struct engine_share *share;
+    struct engine *engine; /* the share's: app_init sets it */
     struct net_loop *loop;
     struct app_request nobody; /* what is of no request: its lines are the app's own */
 };

@@ -2,6 +2,7 @@
 #include "app/app.h"
 
 void app_init(struct app *app, struct app_out out, struct app_out err) {
+    app->engine = engine_share_engine(app->share);
     app->nobody.out = out;
     app->nobody.err = err;
     app_request_begin(&app->nobody, app, (str){}, NULL);

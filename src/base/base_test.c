@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "base/base.h"
+#include "base/pool.h"
 
 static void test_str(void **state) {
     assert_true(str_eq(STR("ab"), str_c("ab")));
@@ -160,9 +161,53 @@ static void test_diag(void **state) {
     assert_string_equal(err_name(ERR_MALFORMED), "MALFORMED");
 }
 
+/* As much as it will give, one by one. */
+static uint64_t take_all(struct pool_part *p, enum pool_answer *why) {
+    uint64_t n = 0;
+    while ((*why = pool_part_take(p, 1)) == POOL_OK) n++;
+    return n;
+}
+
+static void test_pool(void **state) {
+    struct pool pool = {.max = 1000};
+    struct pool_part a, b, c;
+    enum pool_answer why;
+    pool_part_open(&a, &pool, 0);
+    assert_int_equal(take_all(&a, &why), 1000); /* alone */
+    assert_int_equal(why, POOL_FULL);
+    pool_part_open(&b, &pool, 100);
+    assert_int_equal(take_all(&b, &why), 0);
+    pool_part_give(&a, 1);
+    assert_int_equal(pool_part_take(&a, 1), POOL_LEAVES); /* what is given back is for the other, */
+    assert_int_equal(pool_part_take(&b, 1), POOL_OK);     /* the last one, too */
+    pool_part_give(&a, 999);
+    assert_int_equal(take_all(&a, &why), 749);
+    assert_int_equal(why, POOL_LEAVES);
+    assert_int_equal(pool_part_take(&b, 100), POOL_PART_FULL);
+    assert_int_equal(take_all(&b, &why), 99);
+    assert_int_equal(why, POOL_PART_FULL);
+    pool_part_open(&c, &pool, 0);
+    assert_int_equal(pool_part_take(&c, UINT64_MAX), POOL_FULL);
+    assert_true(take_all(&c, &why) > 100 && pool.used < pool.max);
+    for (int i = 0; i < 2000; i++) { /* they come to have the same as they give back and take again */
+        struct pool_part *p = i % 2 ? &a : &c;
+        pool_part_give(p, 1);
+        take_all(p, &why);
+    }
+    assert_in_range(a.used, c.used - 8, c.used + 8);
+    pool_part_give(&a, a.used), pool_part_give(&b, b.used), pool_part_give(&c, c.used);
+    pool_part_close(&a), pool_part_close(&b), pool_part_close(&c);
+    assert_true(!pool.used && !pool.parts);
+    pool.max = 0; /* no cap: nothing to be fair about */
+    pool_part_open(&a, &pool, 10), pool_part_open(&b, &pool, 0);
+    assert_int_equal(take_all(&a, &why), 10);
+    assert_int_equal(pool_part_take(&b, 1ull << 60), POOL_OK);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_str), cmocka_unit_test(test_utf8), cmocka_unit_test(test_arena), cmocka_unit_test(test_vec_and_map),
-        cmocka_unit_test(test_buf), cmocka_unit_test(test_rd),   cmocka_unit_test(test_diag),  cmocka_unit_test(test_log)};
+        cmocka_unit_test(test_str),         cmocka_unit_test(test_utf8), cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_vec_and_map), cmocka_unit_test(test_buf),  cmocka_unit_test(test_rd),
+        cmocka_unit_test(test_diag),        cmocka_unit_test(test_log),  cmocka_unit_test(test_pool)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* account: who pays for memory, and what is given back when somebody cannot. See engine.h.
  *
- *   instance ── memory_bytes_max        worker ──┬─ apps: alive and still being cleaned
- *      └──> app's account ──> worker's           └─ kept: written pages of free slots, stacks at rest; given up when room is asked for
+ *   instance ── memory_bytes_max        engine ──┬─ shares' parts: alive and still being cleaned
+ *      └──> share's part ──> engine's            └─ kept: written pages of free slots, stacks at rest; given up when room is asked for
  *
  * 1. Bytes are charged before they exist, and uncharged after they are gone.
  * 2. What an instance is charged is what it could touch (its memories' sizes, tables, a whole stack a fiber), not what it has touched:
@@ -9,31 +9,45 @@
  */
 #include "engine/engine_int.h"
 
-/* Whose cap stands in the way of so many bytes more. */
-static const struct engine_account *full(const struct engine_account *a, uint64_t bytes) {
-    while (a && engine_account_has_room(a, bytes)) a = a->up;
-    return a;
-}
-
-static void refused(struct engine *e, enum engine_refused what, const struct engine_account *a, uint64_t bytes, uint64_t max) {
+static void refused(struct engine *e, struct engine_refusal r) {
     e->starved = true;
     e->refusals++;
-    e->refusal = (struct engine_refusal){.what = what, .account = a, .bytes = bytes, .max = max};
+    e->refusal = r;
 }
 
-bool engine_pay(struct engine *e, struct engine_account *a, uint64_t bytes) {
-    if (LIKELY(engine_account_charge(a, bytes))) return true;
-    while (full(a, bytes) == &e->account && engine_give_up(e))
-        if (engine_account_charge(a, bytes)) return true;
-    const struct engine_account *who = full(a, bytes);
-    refused(e, ENGINE_REFUSED_ACCOUNT, who, bytes, who ? who->max : 0);
-    return false;
+static void refused_part(struct engine_share *s, const struct pool_part *part, enum pool_answer a, enum engine_refused what,
+                         uint64_t n) {
+    bool own = a == POOL_PART_FULL;
+    refused(s->engine, (struct engine_refusal){.what = what,
+                                               .share = own ? s : NULL,
+                                               .leaves = a == POOL_LEAVES,
+                                               .bytes = n,
+                                               .max = own ? part->max : part->pool->max});
 }
+
+bool engine_take(struct engine_share *s, struct pool_part *part, enum engine_refused what, uint64_t n) {
+    enum pool_answer a = pool_part_take(part, n);
+    if (UNLIKELY(a != POOL_OK)) refused_part(s, part, a, what, n);
+    return a == POOL_OK;
+}
+
+bool engine_pay(struct engine_share *s, uint64_t bytes) {
+    enum pool_answer a;
+    while (UNLIKELY((a = pool_part_take(&s->bytes, bytes)) != POOL_OK)) {
+        if (a != POOL_PART_FULL && engine_give_up(s->engine)) continue;
+        refused_part(s, &s->bytes, a, ENGINE_REFUSED_ACCOUNT, bytes);
+        return false;
+    }
+    return true;
+}
+
+void engine_unpay(struct engine_share *s, uint64_t bytes) { pool_part_give(&s->bytes, bytes); }
 
 bool engine_charge(struct engine_instance *in, uint64_t bytes) {
-    uint64_t max = in->engine->config.memory_bytes_max;
+    struct engine_share *s = in->actor.share;
+    uint64_t max = s->config.memory_bytes_max;
     if (max && (bytes > max || in->memory_used > max - bytes)) return false;
-    if (!engine_pay(in->engine, in->image->account, bytes)) return false;
+    if (!engine_pay(s, bytes)) return false;
     in->memory_used += bytes;
     return true;
 }
@@ -41,42 +55,35 @@ bool engine_charge(struct engine_instance *in, uint64_t bytes) {
 void engine_uncharge(struct engine_instance *in, uint64_t bytes) {
     ENSURE(bytes <= in->memory_used);
     in->memory_used -= bytes;
-    engine_account_uncharge(in->image->account, bytes);
+    engine_unpay(in->actor.share, bytes);
 }
 
 void engine_refuse(struct engine *e, enum engine_refused what, uint64_t bytes, uint64_t max) {
-    refused(e, what, NULL, bytes, max);
+    refused(e, (struct engine_refusal){.what = what, .bytes = bytes, .max = max});
 }
 
 const struct engine_refusal *engine_last_refusal(const struct engine *e) { return &e->refusal; }
-struct engine_account *engine_account(struct engine *e) {
-    return &e->account;
-}
-struct engine *engine_image_engine(const struct engine_image *image) {
-    return image->engine;
-}
-struct engine_account *engine_image_account(const struct engine_image *image) {
-    return image->account;
-}
-
-bool engine_image_pays(struct engine_image *image, struct engine_account *a) {
-    ENSURE(!image->alive && !image->paid_bytes && a);
-    uint64_t bytes = engine_image_bytes(image);
-    if (!engine_pay(image->engine, a, bytes)) return false;
-    image->account = a;
-    image->paid_bytes = bytes;
-    return true;
-}
+uint64_t engine_bytes(const struct engine *e) { return e->bytes.used; }
 
 bool engine_give_up(struct engine *e) { return engine_slots_give_up(e) || engine_fibers_give_up(e); }
 
-bool engine_take_mappings(struct engine *e, uint64_t n) {
-    while (n > e->mappings_max - MIN(e->mappings, e->mappings_max))
-        if (!engine_slots_free_one(e)) {
-            engine_refuse(e, ENGINE_REFUSED_SYSTEM, n, e->mappings_max);
+bool engine_take_mappings(struct engine_share *s, uint64_t n) {
+    enum pool_answer a;
+    while ((a = pool_part_take(&s->mappings, n)) != POOL_OK)
+        if (!engine_slots_free_one(s->engine)) {
+            refused_part(s, &s->mappings, a, ENGINE_REFUSED_SYSTEM, n);
             return false;
         }
-    e->mappings += n;
+    return true;
+}
+
+bool engine_take_stack_mappings(struct engine *e, uint64_t n) {
+    while (n > pool_left(&e->mappings))
+        if (!engine_slots_free_one(e)) {
+            engine_refuse(e, ENGINE_REFUSED_SYSTEM, n, e->mappings.max);
+            return false;
+        }
+    e->mappings.used += n;
     return true;
 }
 
@@ -92,4 +99,4 @@ void engine_room(struct engine *e) {
     if (e->config.on_ready) e->config.on_ready(e->config.on_ready_arg);
 }
 
-bool engine_holds(const struct engine *e) { return e->alive || e->cleaning || e->released; }
+bool engine_holds(const struct engine *e) { return e->slots.used || e->cleaning || e->released; }

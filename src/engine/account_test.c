@@ -36,56 +36,67 @@ static uint64_t grow(struct engine_instance *in, uint64_t pages) {
 static uint64_t grow_table(struct engine_instance *in, uint64_t n) { return guest(in, GUEST_rt, ABI_RT_TABLE_GROW, 0, 0, 0, n); }
 static void fill(struct engine_instance *in, uint64_t pages) { guest(in, GUEST_fill, 0, pages, 0, 0, 0); }
 
-static struct engine_image *load(struct engine *e, const struct testguest *g) { return engine_image_load(e, testguest_image(g)); }
+static struct engine_image *load(struct engine *e, const struct testguest *g) {
+    return engine_image_load(engine_share_own(e), testguest_image(g));
+}
 
 static const struct testguest small = {.memory_bytes = 1 << 20, .memory_bytes_max = 1 * GiB, .table_count = 10};
 
-static void test_chain(void **state) {
-    struct engine_account worker = {.max = 100}, a = {.up = &worker, .max = 60}, b = {.up = &worker};
-    assert_true(engine_account_charge(&a, 60));
-    assert_false(engine_account_charge(&a, 1));
-    assert_true(engine_account_charge(&b, 40));
-    assert_false(engine_account_charge(&b, 1));
-    assert_false(engine_account_charge(&b, UINT64_MAX));
-    assert_int_equal(worker.used, 100);
-    engine_account_uncharge(&a, 60);
-    assert_true(engine_account_charge(&b, 60));
-    assert_int_equal(a.used, 0);
-    assert_int_equal(b.used, 100);
+static struct engine_share *share_of(struct engine *e, uint64_t bytes_max) {
+    return engine_share_new(e, &(struct engine_share_config){.account_bytes_max = bytes_max, .memory_bytes_max = 12 << 20});
 }
 
-/* Instances, stacks and growth come out of the app's account and the engine's; what is refused says whose limit it was. */
+/* Instances, stacks and growth come out of the share's account and the engine's; what is refused says whose limit it was. */
 static void test_budget(void **state) {
-    struct engine *e =
-        engine_new(&(struct engine_config){.verify = true, .account_bytes_max = 16 << 20, .memory_bytes_max = 12 << 20});
-    struct engine_account app = {.up = engine_account(e), .max = 14 << 20};
-    struct engine_image *image = load(e, &small), *other = load(e, &small);
-    assert_true(engine_image_pays(image, &app));
-    uint64_t images = app.used;
-    assert_true(images >= engine_image_bytes(image));
+    struct engine *e = engine_new(&(struct engine_config){.verify = true, .account_bytes_max = 32 << 20});
+    struct engine_share *app = share_of(e, 14 << 20), *second = share_of(e, 0);
+    struct engine_image *image = engine_image_load(app, testguest_image(&small));
+    struct engine_image *other = engine_image_load(second, testguest_image(&small));
+    uint64_t images = engine_share_use(app).bytes, others = engine_share_use(second).bytes;
+    assert_true(images == engine_image_bytes(image) && others == engine_image_bytes(other));
     struct engine_instance *in[16];
     uint32_t n = 0;
     while (n < 16 && (in[n] = engine_acquire(image, NULL))) n++;
-    assert_int_equal(n, (app.max - images) >> 20);
+    assert_int_equal(n, ((14 << 20) - images) >> 20);
     assert_int_equal(engine_last_refusal(e)->what, ENGINE_REFUSED_ACCOUNT);
-    assert_ptr_equal(engine_last_refusal(e)->account, &app);
-    assert_true(app.used <= app.max);
+    assert_ptr_equal(engine_last_refusal(e)->share, app);
+    assert_true(engine_share_use(app).bytes <= 14 << 20);
+    assert_int_equal(engine_share_use(app).slots, n);
     while (n > 4) engine_release(in[--n]);
     assert_int_equal(grow(in[0], 16), 16);
-    assert_int_equal(app.used, images + (5 << 20));
+    assert_int_equal(engine_share_use(app).bytes, images + (5 << 20));
     assert_int_equal(grow(in[0], 16 * 13), UINT64_MAX); /* over memory_bytes_max */
-    assert_int_equal(grow(in[0], 16 * 8), UINT64_MAX);  /* over the app's */
-    assert_ptr_equal(engine_last_refusal(e)->account, &app);
-    struct engine_instance *x[16];
+    assert_int_equal(grow(in[0], 16 * 8), UINT64_MAX);  /* over the share's */
+    assert_ptr_equal(engine_last_refusal(e)->share, app);
+    struct engine_instance *x[32];
     uint32_t k = 0;
-    while (k < 16 && (x[k] = engine_acquire(other, NULL))) k++; /* what is kept of the others' is given up for it */
-    assert_ptr_equal(engine_last_refusal(e)->account, engine_account(e));
-    assert_true(engine_account(e)->used <= 16 << 20 && k >= 8);
+    while (k < 32 && (x[k] = engine_acquire(other, NULL))) k++; /* what is kept of the others' is given up for it */
+    assert_null(engine_last_refusal(e)->share);
+    assert_true(engine_last_refusal(e)->leaves);
+    assert_true(engine_bytes(e) <= 32 << 20 && k >= 16);
+    assert_non_null(in[n] = engine_acquire(image, NULL)); /* and yet there is something left for them */
+    n++;
     while (k) engine_release(x[--k]);
     while (n) engine_release(in[--n]);
-    assert_int_equal(app.used, images);
+    assert_int_equal(engine_share_use(app).bytes, images);
     while (engine_give_up(e)) {}
-    assert_int_equal(engine_account(e)->used, images);
+    assert_int_equal(engine_bytes(e), images + others);
+    engine_image_unload(image);
+    engine_image_unload(other);
+    engine_share_free(app);
+    engine_share_free(second);
+    engine_free(e);
+}
+
+/* An image that its share has no room for is not loaded. */
+static void test_image(void **state) {
+    struct engine *e = engine_new(NULL);
+    struct engine_share *s = share_of(e, 4096);
+    assert_null(engine_image_load(s, testguest_image(&small)));
+    assert_ptr_equal(engine_last_refusal(e)->share, s);
+    assert_int_equal(engine_last_refusal(e)->max, 4096);
+    assert_int_equal(engine_bytes(e), 0);
+    engine_share_free(s);
     engine_free(e);
 }
 
@@ -99,16 +110,17 @@ static void test_stacks(void **state) {
         t[n] = (struct task){.in = in, .f = testguest_func(image, 0, GUEST_nothing)};
         if (!engine_spawn(in, run_task, &t[n])) break;
     }
-    assert_int_equal(n, ((10 << 20) - 65536) / ENGINE_STACK_BYTES);
+    const uint64_t image_bytes = engine_image_bytes(image);
+    assert_int_equal(n, ((10 << 20) - 65536 - image_bytes) / ENGINE_STACK_BYTES);
     assert_int_equal(engine_last_refusal(e)->what, ENGINE_REFUSED_ACCOUNT);
     while (engine_run(e, UINT64_MAX)) {}
-    assert_int_equal(engine_account(e)->used, 65536 + n * ENGINE_STACK_BYTES); /* they keep their memory */
+    assert_int_equal(engine_bytes(e), image_bytes + 65536 + n * ENGINE_STACK_BYTES); /* they keep their memory */
     assert_int_equal(grow(in, 0), 1);
     engine_release(in);
     while (engine_fibers_idle(e, clock_mono_ns())) {}
     while (engine_fibers_idle(e, clock_mono_ns() + 60'000'000'000)) {}
     while (engine_give_up(e)) {}
-    assert_int_equal(engine_account(e)->used, 0);
+    assert_int_equal(engine_bytes(e), image_bytes);
     engine_free(e);
 }
 
@@ -162,7 +174,7 @@ static void pieces_with(enum engine_reset how) {
     uint8_t *memory = engine_memory(in, 0, 0).p;
     assert_int_equal(grow(in, MEMORY / ABI_WASM_PAGE - 16), 16);
     fill(in, MEMORY / ABI_PAGE);
-    uint64_t charged = engine_account(e)->used, before = resident(memory, MEMORY);
+    uint64_t charged = engine_bytes(e), before = resident(memory, MEMORY);
     assert_int_equal(before, MEMORY / ABI_PAGE);
     engine_release(in);
     assert_true(engine_holds(e));
@@ -170,7 +182,7 @@ static void pieces_with(enum engine_reset how) {
     while (e->cleaning) {
         uint64_t now = resident(memory, MEMORY);
         assert_true(before - now <= ENGINE_CLEAN_PIECE);
-        assert_int_equal(engine_account(e)->used, charged);
+        assert_int_equal(engine_bytes(e), charged);
         before = now;
         struct task t = {.in = other, .f = testguest_func(image, 0, GUEST_nothing)};
         assert_non_null(engine_spawn(other, run_task, &t));
@@ -213,7 +225,7 @@ static void test_unload(void **state) {
     assert_false(engine_holds(e));
     assert_int_equal(other->free_count, 2);
     while (engine_give_up(e)) {}
-    assert_int_equal(engine_account(e)->used, 0);
+    assert_int_equal(engine_bytes(e), engine_image_bytes(other));
     engine_free(e);
 }
 
@@ -271,7 +283,7 @@ static void test_growth_waits(void **state) {
 static void test_mappings(void **state) {
     struct engine *e = engine_new(NULL);
     struct engine_image *image = load(e, &(struct testguest){.groups = 100, .memory_bytes = 65536, .memory_bytes_max = 65536});
-    e->mappings_max = 1300; /* three of these */
+    e->mappings.max = 1300; /* three of these */
     struct engine_instance *in[3];
     for (uint32_t i = 0; i < 3; i++) assert_non_null(in[i] = engine_acquire(image, NULL));
     assert_null(engine_acquire(image, NULL));
@@ -284,13 +296,13 @@ static void test_mappings(void **state) {
     engine_release(in[0]);
     engine_image_unload(image);
     engine_image_unload(other);
-    assert_int_equal(e->mappings, 0);
+    assert_int_equal(e->mappings.used, 0);
     engine_free(e);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chain),  cmocka_unit_test(test_budget),   cmocka_unit_test(test_stacks),
+        cmocka_unit_test(test_image),  cmocka_unit_test(test_budget),   cmocka_unit_test(test_stacks),
         cmocka_unit_test(test_tables), cmocka_unit_test(test_pieces),   cmocka_unit_test(test_unload),
         cmocka_unit_test(test_kept),   cmocka_unit_test(test_mappings), cmocka_unit_test(test_growth_waits),
     };

@@ -43,7 +43,7 @@ enum { STALE_BYTES = 8 << 10 };
 enum abi_trap engine_call(struct engine_instance *in, const struct abi_func *f, uint64_t *args) {
     struct engine_fiber *fiber = in->engine->current;
     ENSURE(fiber);
-    if (UNLIKELY(fiber->in->killed)) {
+    if (UNLIKELY(fiber->actor->killed)) {
         in->record = (struct engine_trap_record){.trap = ABI_TRAP_INTERRUPTED, .address = UINT64_MAX};
         in->record_filled = true;
         return ABI_TRAP_INTERRUPTED;
@@ -82,7 +82,7 @@ void engine_host_dispatch(struct engine_instance *in, uint32_t import, uint64_t 
     const struct engine_host *host = &in->image->hosts[import];
     struct engine_call call = {.in = in, .host = host, .import = import, .sp = sp};
     uint8_t *end = (uint8_t *)(args + host->slots), *top = f->frame_top;
-    if (UNLIKELY(f->in->killed)) engine_raise(e, ABI_TRAP_INTERRUPTED, sp);
+    if (UNLIKELY(f->actor->killed)) engine_raise(e, ABI_TRAP_INTERRUPTED, sp);
     if (UNLIKELY(end > f->frame_limit)) engine_raise(e, ABI_TRAP_STACK_OVERFLOW, sp);
     f->frame_top = (uint8_t *)(uintptr_t)align_up((uintptr_t)end, 16);
     f->host = &call;

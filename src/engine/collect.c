@@ -232,10 +232,10 @@ static void begin(struct collection *c) {
     }
 }
 
-static void end(struct engine *e, struct engine_heap *h) {
+static void end(struct engine_heap *h) {
     h->collecting = false;
     h->collector = NULL;
-    engine_fibers_unhold(e, h);
+    engine_fibers_unhold(h);
 }
 
 /* The caller's frame holds the callee-saved registers. */
@@ -251,7 +251,7 @@ static __attribute__((noinline)) bool collect(struct engine_instance *in) {
         h->allocated = 0;
         h->trigger = heap_trigger(c.e, h);
     }
-    end(c.e, h);
+    end(h);
     return !c.killed;
 }
 

@@ -46,12 +46,13 @@ struct engine *engine_new(const struct engine_config *config) {
     const char *reserve = getenv("ORLO_ENGINE_RESERVE");
     if (!c->reserve_bytes_max && reserve) str_to_u64(str_c(reserve), &c->reserve_bytes_max);
     if (!c->reserve_bytes_max) c->reserve_bytes_max = ENGINE_MEMORY64_RESERVE;
-    engine_queues_init(e);
-    e->posts.next = e->posts.prev = &e->posts;
+    engine_shares_init(e);
     e->cleaning_last = &e->cleaning;
-    e->account.max = c->account_bytes_max;
+    e->bytes.max = c->account_bytes_max;
+    e->slots.max = c->slots_max;
+    e->stacks.max = c->fibers_max;
     e->kept_max = c->account_bytes_max ? MIN(ENGINE_KEPT_MAX, c->account_bytes_max / 8) : ENGINE_KEPT_MAX;
-    e->mappings_max = system_mappings() / 4 * 3;
+    e->mappings.max = system_mappings() / 4 * 3;
     engine_reset_init(e);
     engine_signals_init(e);
     engine_tick_init(e);
@@ -60,8 +61,10 @@ struct engine *engine_new(const struct engine_config *config) {
 
 void engine_free(struct engine *e) {
     if (!e) return;
-    ENSURE(!e->alive && !e->fibers_alive && !e->current);
+    ENSURE(!e->slots.used && !e->stacks.used && !e->current);
     while (e->images) engine_image_unload(e->images);
+    engine_share_free(e->own);
+    ENSURE(!e->bytes.parts);
     engine_tick_free(e);
     engine_signals_free(e);
     engine_fibers_free(e);
@@ -178,11 +181,11 @@ static enum abi_trap unbound(struct engine_call *call, uint64_t *args) {
                        STR_ARG(name));
 }
 
-struct engine_image *engine_image_load(struct engine *e, struct abi_image im) {
+struct engine_image *engine_image_load(struct engine_share *s, struct abi_image im) {
+    struct engine *e = s->engine;
     arena *a = arena_new(0);
     struct engine_image *image = arena_make(a, struct engine_image);
-    *image =
-        (struct engine_image){.engine = e, .im = im, .arena = a, .next = e->images, .account = &e->account, .wants_slot = true};
+    *image = (struct engine_image){.engine = e, .share = s, .im = im, .arena = a, .next = e->images, .wants_slot = true};
     const struct abi_image_head *h = im.head;
     image->instances = abi_image_at(&im, h->instances, struct abi_image_instance);
     image->text = im.base + h->text.offset;
@@ -202,8 +205,15 @@ struct engine_image *engine_image_load(struct engine *e, struct abi_image im) {
         image->hosts[i] = (struct engine_host){
             .fn = unbound, .slots = MAX(MAX(hosts[i].arg_slots, hosts[i].result_slots), 1), .caller = hosts[i].instance};
     e->images = image;
+    s->images++;
     engine_texts_publish(e);
-    return image;
+    uint64_t bytes = engine_image_bytes(image);
+    if (engine_pay(s, bytes)) {
+        image->paid_bytes = bytes;
+        return image;
+    }
+    engine_image_unload(image);
+    return NULL;
 }
 
 void engine_image_unload(struct engine_image *image) {
@@ -212,7 +222,8 @@ void engine_image_unload(struct engine_image *image) {
     engine_clean_forget(image);
     while (image->free_count) engine_slot_free(image->free[--image->free_count]);
     free(image->free);
-    engine_account_uncharge(image->account, image->paid_bytes);
+    engine_unpay(image->share, image->paid_bytes);
+    image->share->images--;
     struct engine_image **at = &e->images;
     while (*at != image) at = &(*at)->next;
     *at = image->next;
@@ -235,6 +246,9 @@ uint64_t engine_image_bytes(const struct engine_image *image) {
     return bytes;
 }
 
+struct engine_share *engine_image_share(const struct engine_image *image) {
+    return image->share;
+}
 uint64_t engine_image_initial_bytes(const struct engine_image *image) { return image->initial_bytes; }
 
 const struct abi_image *engine_image_abi(const struct engine_image *image) { return &image->im; }

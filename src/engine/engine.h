@@ -1,10 +1,13 @@
 /* engine: runs images. One `struct engine` per worker process; nothing here is shared between threads.
  *
- *   image --acquire--> instance (a slot: contexts, memories) --spawn--> fiber --call--> guest
+ *   share --load--> image --acquire--> instance (a slot: contexts, memories) --spawn--> fiber --call--> guest
+ *     └──spawn──> fiber: work that is no guest's
  *
  * 1. An instance is as fresh as its image when acquired: nothing of an earlier request is left in it.
  * 2. Guest code runs only on a fiber. A host function runs on the calling guest's fiber and may park it.
  * 3. A trap ends the innermost engine_call on its fiber; it is data, and never unwinds host code's C frames.
+ * 4. Whatever runs or lies in memory is a share's. Shares take turns by the time they use, however much each of them has to do, and none
+ *    can use up what there is for all.
  */
 #ifndef ORLO_ENGINE_H
 #define ORLO_ENGINE_H
@@ -13,6 +16,7 @@
 #include "abi/image.h"
 
 struct engine;
+struct engine_share;
 struct engine_image;
 struct engine_instance;
 struct engine_fiber;
@@ -27,9 +31,8 @@ enum engine_reset {
 };
 
 struct engine_config {
-    uint64_t memory_bytes_max; /* per instance, over all its memories, tables and its heap; 0: 4 GiB each memory */
-    uint64_t
-        account_bytes_max; /* of this engine's account: all instances, stacks, images and what is kept for the next; 0: no cap */
+    uint64_t account_bytes_max; /* of all shares: instances, stacks, images, and what is kept for the next; 0: no cap */
+    uint64_t memory_bytes_max;  /* as a share's, of engine_share_own */
     bool no_files; /* contexts are copied, never mapped from a memory file: of a process whose private memory alone is limited */
     uint32_t slots_max;  /* instances alive at once; 0: 1000 */
     uint32_t fibers_max; /* fibers alive at once; 0: 4 * slots_max */
@@ -67,58 +70,66 @@ bool engine_idle(struct engine *e);
 uint32_t engine_idle_wait_ms(const struct engine *e);
 uint64_t engine_turns(const struct engine *e); /* how often a fiber has been given the core so far */
 
-/* ---- accounts: who pays for memory ----
+/* ---- shares: who has what part of the engine ----
  *
- * An account counts bytes, and so does the one above it: an app's (its owner's to keep) lies below its engine's. Whatever a guest can make
- * exist is charged before it exists. */
+ * A share is an app's, say: what is charged for its images, its instances, its stacks and what the host keeps for it is one account; its
+ * fibers are ready in queues of their own. Shares that want the core take turns by deficit round robin: in each round a share may compute
+ * for a slice times its weight, so that a thousand busy instances of one get no more than the only one of another. One that wakes comes
+ * before those that compute, within what is left to it of the round; one that sleeps saves nothing.
+ * What all of them take from (memory, instances, stacks, the system's mappings) is a pool each: see base/pool.h. */
 
-struct engine_account {
-    struct engine_account *up; /* pays too; NULL: nobody */
-    uint64_t used, max;        /* bytes; max 0: no cap */
+enum { ENGINE_WEIGHT_MAX = 100 };
+struct engine_share_config {
+    uint32_t weight;            /* of the core, beside others that want it; 1..ENGINE_WEIGHT_MAX; 0: 1 */
+    uint32_t slots_max;         /* instances alive at once; 0: as many as the engine has for it */
+    uint32_t fibers_max;        /* likewise */
+    uint64_t account_bytes_max; /* of everything that is charged to it; 0: no cap of its own */
+    uint64_t memory_bytes_max;  /* per instance, over all its memories, tables and its heap; 0: 4 GiB each memory */
+    void *user;                 /* its owner's */
 };
-static inline bool engine_account_has_room(const struct engine_account *a, uint64_t bytes) {
-    return !a->max || (a->used <= a->max && bytes <= a->max - a->used);
-}
-/* All of them pay, or nobody (false). */
-[[nodiscard]] static inline bool engine_account_charge(struct engine_account *a, uint64_t bytes) {
-    for (const struct engine_account *x = a; x; x = x->up)
-        if (!engine_account_has_room(x, bytes)) return false;
-    for (; a; a = a->up) a->used += bytes;
-    return true;
-}
-static inline void engine_account_uncharge(struct engine_account *a, uint64_t bytes) {
-    for (; a; a = a->up) {
-        ENSURE(bytes <= a->used);
-        a->used -= bytes;
-    }
-}
+/* Beside the engine's bounds. config may be NULL. Never NULL. */
+struct engine_share *engine_share_new(struct engine *e, const struct engine_share_config *config);
+/* It has no image and no fiber, nothing is charged to it, and none of its posts is queued. */
+void engine_share_free(struct engine_share *s);
+/* From now on. What it has beyond a smaller bound stays until it ends. */
+void engine_share_limit(struct engine_share *s, const struct engine_share_config *config);
+/* For an engine that needs but one: made when it is first asked for, with the engine's bounds; freed with the engine. */
+struct engine_share *engine_share_own(struct engine *e);
+struct engine *engine_share_engine(const struct engine_share *s);
+void *engine_share_user(const struct engine_share *s);
+struct engine_share_use {
+    uint64_t cpu_ns;        /* that its fibers, its posts and the cleaning of its instances have had of the core */
+    uint64_t bytes;         /* charged */
+    uint32_t slots, fibers; /* alive */
+};
+struct engine_share_use engine_share_use(const struct engine_share *s);
+/* A fiber that is no instance's: fn(arg) runs in the share's turns, may park, is ended by engine_fiber_kill and engine_share_kill, and gives
+ * way only where it parks, yields or calls engine_work. It is charged a stack. NULL: engine_last_refusal says why. */
+struct engine_fiber *engine_share_spawn(struct engine_share *s, void (*fn)(void *arg), void *arg);
+/* Everything that runs in it now: as engine_kill of its instances that have fibers, and engine_fiber_kill of the others. */
+void engine_share_kill(struct engine_share *s);
+/* Bytes that the host keeps for the share. False: engine_last_refusal says why; what was only kept for later has been given up by then. */
+[[nodiscard]] bool engine_pay(struct engine_share *s, uint64_t bytes);
+void engine_unpay(struct engine_share *s, uint64_t bytes);
 enum {
     ENGINE_STACK_BYTES = ABI_NATIVE_STACK_BYTES + ABI_FRAME_STACK_BYTES
-};                                                       /* what a fiber is charged: all it can touch by recursion */
-struct engine_account *engine_account(struct engine *e); /* its own, above all others */
-/* As engine_account_charge, after giving up what is only kept for later, if that helps. */
-[[nodiscard]] bool engine_pay(struct engine *e, struct engine_account *a, uint64_t bytes);
-/* The account that pays for an image and its instances: the engine's unless told otherwise, before the first instance. False: it has no
- * room for the image itself. */
-[[nodiscard]] bool engine_image_pays(struct engine_image *image, struct engine_account *a);
-struct engine_account *engine_image_account(const struct engine_image *image);
-struct engine *engine_image_engine(const struct engine_image *image);
-uint64_t engine_image_bytes(const struct engine_image *image);         /* of the image: its file, templates of its contexts */
-uint64_t engine_image_initial_bytes(const struct engine_image *image); /* of an instance: what it is charged at first */
+};                                             /* what a fiber is charged: all it can touch by recursion */
+uint64_t engine_bytes(const struct engine *e); /* charged to all shares, and what is kept for the next instance */
 
-/* Why engine_acquire or engine_spawn said no, or a memory did not grow, the last time. */
+/* Why there was no instance, fiber or image, or a memory did not grow, the last time. */
 enum engine_refused {
     ENGINE_REFUSED_NOTHING,
     ENGINE_REFUSED_SLOTS,    /* slots_max */
     ENGINE_REFUSED_FIBERS,   /* fibers_max */
     ENGINE_REFUSED_INSTANCE, /* memory_bytes_max is less than an instance starts with */
-    ENGINE_REFUSED_ACCOUNT,  /* account is full */
+    ENGINE_REFUSED_ACCOUNT,  /* account_bytes_max */
     ENGINE_REFUSED_SYSTEM,   /* the system has no address space, or (max) allows no more mappings */
 };
 struct engine_refusal {
     enum engine_refused what;
-    const struct engine_account *account;
-    uint64_t bytes, max; /* asked for; the limit */
+    const struct engine_share *share; /* whose limit it was; NULL: the engine's */
+    bool leaves;                      /* the engine's is not met: what is left of it is for other shares */
+    uint64_t bytes, max;              /* asked for; the limit */
 };
 const struct engine_refusal *engine_last_refusal(const struct engine *e);
 /* Instances are alive or being cleaned: what they are charged comes back. */
@@ -126,10 +137,14 @@ bool engine_holds(const struct engine *e);
 
 /* ---- images ---- */
 
-/* Takes im. Host imports are unbound until engine_image_bind; calling an unbound one traps. */
-struct engine_image *engine_image_load(struct engine *e, struct abi_image im);
+/* Takes im, and charges the share for it: engine_image_bytes. Host imports are unbound until engine_image_bind; calling an unbound one
+ * traps. NULL: there was no room, im is closed, and engine_last_refusal says why. */
+struct engine_image *engine_image_load(struct engine_share *s, struct abi_image im);
 void engine_image_unload(struct engine_image *image); /* no instance of it may be alive */
 const struct abi_image *engine_image_abi(const struct engine_image *image);
+struct engine_share *engine_image_share(const struct engine_image *image);
+uint64_t engine_image_bytes(const struct engine_image *image);         /* of the image: its file, templates of its contexts */
+uint64_t engine_image_initial_bytes(const struct engine_image *image); /* of an instance: what it is charged at first */
 
 struct engine_call; /* a host call in progress */
 /* args: the canonical array, results written over it. A trap other than NONE unwinds the guest to its
@@ -155,6 +170,7 @@ uint64_t engine_resets_recalled(const struct engine *e); /* that had to look for
 void *engine_instance_user(struct engine_instance *in);
 struct engine_image *engine_instance_image(struct engine_instance *in);
 struct engine *engine_instance_engine(struct engine_instance *in);
+struct engine_share *engine_instance_share(struct engine_instance *in);
 
 /* GS of one of its image's groups: the context lies below it, memory 0 at it. For the snapshot maker. */
 uint8_t *engine_instance_gs(struct engine_instance *in, uint32_t group);
@@ -221,21 +237,21 @@ enum abi_trap engine_exit(struct engine_instance *in, int32_t code);
 
 /* ---- fibers ---- */
 
-/* A new fiber of the instance that will run fn(arg) from engine_run. Its stacks are charged to the image's account. NULL:
+/* A new fiber of the instance that will run fn(arg) from engine_run. Its stacks are charged to the share. NULL:
  * engine_last_refusal says why. */
 struct engine_fiber *engine_spawn(struct engine_instance *in, void (*fn)(void *arg), void *arg);
 /* Runs ready fibers until none is ready, `max_ns` have passed, or there is news for the loop. Each runs for a slice at most before others
- * get a turn; those whose instance has used little of the core go first. True: some are still ready, or slots being cleaned: call
- * again soon. */
+ * get a turn; shares that have had more than theirs come last, and of a share those whose instance has used little of the core go
+ * first. True: some are still ready, or slots being cleaned: call again soon. */
 bool engine_run(struct engine *e, uint64_t max_ns);
 
-/* fn(arg) in the next engine_run, or the one under way, on its caller's stack, between fibers; once. */
+/* fn(arg) in the share's next turn, on engine_run's caller's stack; once. */
 struct engine_post {
     void (*fn)(void *arg);
     void *arg;
     struct engine_post *next, *prev; /* private; NULL: not queued */
 };
-void engine_post(struct engine *e, struct engine_post *p); /* queued already: nothing. From any stack of the thread */
+void engine_post(struct engine_share *s, struct engine_post *p); /* queued already: nothing. From any stack of the thread */
 void engine_post_cancel(struct engine_post *p);
 struct engine_fiber *engine_fiber_current(struct engine *e); /* NULL on the loop's own stack */
 /* What this thread's engine does: the instance whose fiber runs (NULL: none), and the import it is in ("": in no host call). For a signal
@@ -259,6 +275,8 @@ uint64_t engine_work_most(const struct engine *e); /* the largest `units` so far
 /* Every fiber of the instance unwinds with ABI_TRAP_INTERRUPTED, at once if it is running guest code or
  * parked. The fn given to engine_spawn sees it as the trap of its engine_call. */
 void engine_kill(struct engine_instance *in);
+/* The same of a fiber without an instance: engine_park and engine_work say false from now on. It must be alive. */
+void engine_fiber_kill(struct engine_fiber *f);
 uint32_t engine_instance_fibers(struct engine_instance *in); /* alive */
 
 #endif

@@ -1,13 +1,15 @@
 /* engine, inside. See engine.h for what it is.
  *
- *   engine ─┬─ images ── free slots (LIFO), templates of contexts
- *           ├─ ready fibers (FIFO, by what they have used), stacks at rest
+ *   engine ─┬─ shares in the order of their turns ── ready fibers (FIFO, by what they have used), posts
+ *           ├─ images, each of a share ── free slots (LIFO), templates of contexts
+ *           ├─ pools that shares have parts of; stacks at rest
  *           └─ the slice timer
  *   instance = slot; fiber ── frames: one a nested engine_call, each with the host call it was made from
  */
 #ifndef ORLO_ENGINE_INT_H
 #define ORLO_ENGINE_INT_H
 
+#include "base/pool.h"
 #include "engine/engine.h"
 #include "engine/heap.h"
 #include "engine/machine.h"
@@ -74,6 +76,7 @@ struct engine_image_memory { /* with an address space of its own */
 };
 struct engine_image {
     struct engine *engine;
+    struct engine_share *share;
     struct engine_image *next;
     struct abi_image im;
     const struct abi_image_instance *instances;
@@ -84,7 +87,6 @@ struct engine_image {
     uint32_t memories_count;
     uint64_t slot_bytes;    /* address space */
     uint64_t initial_bytes; /* of all memories and tables: what an instance is charged at first */
-    struct engine_account *account;
     uint64_t paid_bytes;    /* for the image itself */
     uint64_t slot_mappings; /* at most, heap included */
     const uint8_t *text, *text_end;
@@ -97,6 +99,13 @@ struct engine_image {
 
 /* ---- instances ---- */
 
+struct engine_actor { /* who computes: an instance with all of its fibers, or a fiber that has none */
+    struct engine_share *share;
+    bool killed;
+    uint32_t awake;           /* fibers that are ready or run */
+    uint64_t used_ns;         /* of the core, less what it slept since (share.c, 4) */
+    uint64_t asleep_since_ns; /* 0: used_ns is too little to be looked at */
+};
 struct engine_group {
     uint8_t *gs;
     struct abi_memory memory; /* memory 0 as it is now */
@@ -135,12 +144,10 @@ struct engine_instance {
     void *trap_stack; /* ASM_INSTANCE_TRAP_STACK: its engine's */
     struct engine *engine;
     struct engine_image *image;
+    struct engine_actor actor;
     void *user;
-    bool killed, release_pending, alive;
+    bool release_pending, alive;
     uint32_t fibers_count;
-    uint32_t awake;           /* fibers that are ready or run */
-    uint64_t used_ns;         /* of the core, less what it slept since (fiber.c, 4) */
-    uint64_t asleep_since_ns; /* 0: used_ns is too little to be looked at */
     struct engine_fiber *fibers;
     uint8_t *slot;
     uint8_t **group_gs; /* abi_ctx.groups: its own, or its store's */
@@ -191,7 +198,8 @@ enum engine_fiber_state { FIBER_FREE, FIBER_READY, FIBER_RUNNING, FIBER_PARKED, 
 struct engine_fiber {
     void *sp;
     struct engine *engine;
-    struct engine_instance *in;
+    struct engine_actor *actor; /* its instance's, or its own */
+    struct engine_instance *in; /* NULL: it has none */
     enum engine_fiber_state state;
     bool wake;      /* engine_ready came; the next park returns at once */
     bool preempted; /* saved holds its state, sp nothing */
@@ -202,7 +210,9 @@ struct engine_fiber {
     uint8_t *frame_top;         /* first free byte of the frame stack for what host code calls */
     uint8_t *native_low, *native_top, *frame_low, *frame_limit;
     struct engine_fiber *next_ready;
-    struct engine_fiber *next, **prev; /* of the instance; or in the pool */
+    struct engine_fiber *next, **prev;      /* of the instance; or in the pool */
+    struct engine_fiber *peer, **peer_prev; /* of the share */
+    struct engine_actor own;
     uint64_t idle_since_ns;
     bool dirty;      /* in the pool, and used since its stacks were last given back: charged to the engine's account */
     bool overflowed; /* all of a stack was used */
@@ -210,8 +220,36 @@ struct engine_fiber {
     void *asan_fake;
 };
 
+/* ---- shares ---- */
+
 struct engine_queue { /* FIFO */
     struct engine_fiber *first, **last;
+};
+enum engine_order { /* which of the engine's rings a share is in: share.c */
+                    ENGINE_SHARE_FIRST,
+                    ENGINE_SHARE_COMPUTES,
+                    ENGINE_SHARE_SPENT,
+                    ENGINE_ORDERS,
+                    ENGINE_SHARE_RESTS = ENGINE_ORDERS,
+};
+struct engine_ring {
+    struct engine_ring *next, *prev;
+};
+struct engine_share {
+    struct engine_ring ring; /* must be first */
+    struct engine *engine;
+    struct engine_share_config config;
+    enum engine_order order;
+    uint32_t ready_levels; /* bit i: ready[i] has some */
+    struct engine_queue ready[ENGINE_LEVELS];
+    struct engine_post posts; /* the head of a ring */
+    int64_t credit_ns;        /* what it may compute in this round */
+    uint64_t round;           /* in which credit_ns was last looked at */
+    uint64_t cpu_ns;
+    uint64_t passed_over_ns; /* since when level 0 alone had turns while its others waited; 0: it did not */
+    struct engine_fiber *fibers;
+    uint32_t images;
+    struct pool_part bytes, slots, stacks, mappings;
 };
 struct engine_texts { /* published to signal handlers: image texts by address */
     uint32_t n;
@@ -221,21 +259,21 @@ struct engine {
     struct engine_config config;
     struct engine_image *images;
     struct engine_texts *texts;
-    uint32_t alive, fibers_alive;
-    struct engine_account account;
+    struct engine_share *own;
+    struct pool bytes, slots, stacks;
+    struct pool mappings; /* of slots and stacks, of those that the system lets a process have */
     struct engine_refusal refusal;
     uint64_t refusals;
     bool starved; /* something was refused, and nobody was told since that there may be room */
     struct engine_instance *cleaning, **cleaning_last; /* a queue */
     struct engine_instance *released, **released_last; /* likewise, between engine_release_many and engine_release_end */
     bool releasing;
-    bool counts_faults;              /* getrusage counts page faults */
-    bool faults_fresh;               /* counted since the reset under way began, */
-    uint64_t faults;                 /* so many */
-    uint64_t recalled;               /* resets that looked for nothing: for tests */
-    uint64_t kept_bytes, kept_max;   /* of free slots */
-    uint32_t pool_dirty;             /* fibers */
-    uint64_t mappings, mappings_max; /* of slots and stacks, of those that the system lets a process have */
+    bool counts_faults;            /* getrusage counts page faults */
+    bool faults_fresh;             /* counted since the reset under way began, */
+    uint64_t faults;               /* so many */
+    uint64_t recalled;             /* resets that looked for nothing: for tests */
+    uint64_t kept_bytes, kept_max; /* of free slots */
+    uint32_t pool_dirty;           /* fibers */
     int pagemap;
     enum engine_reset reset;
     void *trap_stack; /* its top */
@@ -243,16 +281,17 @@ struct engine {
     uint64_t vectors_max;                     /* room for a signal frame's register state */
     struct engine_unwind_entry *unwind_cache; /* by a hash of pc; made by the first throw */
     /* fibers */
-    struct engine_fiber *current; /* read by the tick's handler on this thread */
-    struct engine_queue ready[ENGINE_LEVELS];
-    uint32_t ready_levels;    /* bit i: ready[i] has some; read by the tick's handler */
-    struct engine_post posts; /* the head of a ring */
+    struct engine_fiber *current;            /* read by the tick's handler on this thread */
+    struct engine_ring rings[ENGINE_ORDERS]; /* of shares that have something to do; heads */
+    uint32_t orders;                         /* bit i: rings[i] has some; read by the tick's handler */
+    uint64_t round;
     struct engine_fiber *pool;
     void *sched_sp;
     bool running;
     uint64_t run_seq;         /* turns given */
     uint64_t work, work_most; /* engine_work since the turn's start; at once, ever */
-    uint64_t passed_over_ns;  /* since when level 0 alone had turns while others waited; 0: it did not */
+    uint64_t passed_over_ns;  /* since when the loop alone had turns, for its news, while others waited; 0: it did not */
+    uint64_t whole_ns;        /* when whole_slice was last given */
     /* the turn under way, and its timer (preempt.c) */
     uint64_t started_ns, tick_at_ns, news_ns;
     uint32_t level;
@@ -331,22 +370,40 @@ void engine_grown_free(struct engine_grown *g);
 /* account.c */
 bool engine_charge(struct engine_instance *in, uint64_t bytes); /* against memory_bytes_max and the accounts */
 void engine_uncharge(struct engine_instance *in, uint64_t bytes);
-void engine_refuse(struct engine *e, enum engine_refused what, uint64_t bytes, uint64_t max); /* for engine_last_refusal */
+/* For engine_last_refusal: the engine's limit, or the system's. */
+void engine_refuse(struct engine *e, enum engine_refused what, uint64_t bytes, uint64_t max);
 /* After a refusal, since there had been `before` of them: what others have left is charged until it is gone, so a piece of it goes now, and
  * others have their turn. True: try again. On a fiber. */
 bool engine_wait_room(struct engine *e, uint64_t before);
 void engine_room(struct engine *e); /* something has ended: tells who was refused */
 /* Mappings are bounded like bytes, long before the system's bound: where that is met, malloc fails as well. */
-bool engine_take_mappings(struct engine *e, uint64_t n);
+bool engine_take_mappings(struct engine_share *s, uint64_t n);
+bool engine_take_stack_mappings(struct engine *e, uint64_t n); /* the engine's: stacks are pooled */
+/* Of the pool that part is of, or the refusal for engine_last_refusal. */
+bool engine_take(struct engine_share *s, struct pool_part *part, enum engine_refused what, uint64_t n);
 bool engine_give_up(struct engine *e); /* something that is kept for later; false: nothing is left */
 
+/* share.c */
+void engine_shares_init(struct engine *e);
+void engine_actor_wake(struct engine_fiber *f);  /* it is to run, of an actor that may have slept */
+void engine_actor_sleep(struct engine_actor *a); /* one of its fibers is parked, or has ended */
+/* Into its share's queues. least: the lowest level for it. */
+void engine_ready_push(struct engine_fiber *f, uint32_t least);
+static inline bool engine_has_work(const struct engine *e) { return e->orders; }
+static inline bool engine_share_has_posts(const struct engine_share *s) { return s->posts.next != &s->posts; }
+/* Whose turn it is. NULL: nobody has anything to do. */
+struct engine_share *engine_share_turn(struct engine *e);
+/* Of that share: who is to run. NULL: nobody is ready, or, of those that are, the loop's news goes first. */
+struct engine_fiber *engine_share_next(struct engine_share *s, uint64_t now);
+void engine_share_run_posts(struct engine_share *s);
+void engine_share_charge(struct engine_share *s, uint64_t ns); /* it has used so much of the core */
+
 /* fiber.c */
-void engine_queues_init(struct engine *e);
 bool engine_fibers_idle(struct engine *e, uint64_t now);
 bool engine_fibers_waiting(const struct engine *e);
 void engine_fibers_free(struct engine *e);
-bool engine_fibers_give_up(struct engine *e);                       /* the memory of a stack at rest; false: there is none */
-void engine_fibers_unhold(struct engine *e, struct engine_heap *h); /* the collection is over */
+bool engine_fibers_give_up(struct engine *e);     /* the memory of a stack at rest; false: there is none */
+void engine_fibers_unhold(struct engine_heap *h); /* the collection is over */
 void engine_fiber_leave_by_signal(struct engine *e, struct engine_fiber *f);
 bool engine_slice_check(struct engine *e); /* engine_work of nothing */
 

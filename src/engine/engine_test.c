@@ -65,7 +65,9 @@ static enum abi_trap rt(struct engine_instance *in, enum abi_rtcall op, uint64_t
         t_;                                                                                                                      \
     })
 
-static struct engine_image *load(struct engine *e, const struct testguest *g) { return engine_image_load(e, testguest_image(g)); }
+static struct engine_image *load(struct engine *e, const struct testguest *g) {
+    return engine_image_load(engine_share_own(e), testguest_image(g));
+}
 
 static struct engine *make(enum engine_reset reset, uint64_t slice_ns) {
     return engine_new(&(struct engine_config){.reset = reset, .verify = true, .slice_ns = slice_ns});
@@ -797,7 +799,7 @@ static void test_levels(void **state) {
         in[i] = engine_acquire(image, NULL);
         t[i] = (struct turner){e, log, &n, i, i == 3 ? 1 : 3};
     }
-    in[0]->used_ns = 4'500'000'000; /* level 2 */
+    in[0]->actor.used_ns = 4'500'000'000; /* level 2 */
     for (unsigned i = 0; i < 3; i++) engine_spawn(in[i], take_turns, &t[i]);
     engine_run(e, 1);
     assert_int_equal(log[0], 1); /* level 0, in their order */
@@ -845,14 +847,14 @@ static void test_sleep_is_forgiven(void **state) {
     engine_image_bind(w.image, 0, host_park, &w);
     struct engine_instance *in = engine_acquire(w.image, NULL);
     struct task t = {.in = in, .f = testguest_func(w.image, 0, GUEST_host0)};
-    in->used_ns = 5'000'000;
+    in->actor.used_ns = 5'000'000;
     engine_spawn(in, run_task, &t);
     while (engine_run(w.e, 1)) {}
-    assert_true(in->asleep_since_ns && in->used_ns >= 5'000'000);
-    uint64_t used = in->used_ns;
-    in->asleep_since_ns -= 3'000'000;
+    assert_true(in->actor.asleep_since_ns && in->actor.used_ns >= 5'000'000);
+    uint64_t used = in->actor.used_ns;
+    in->actor.asleep_since_ns -= 3'000'000;
     engine_ready(w.waiting[0]);
-    assert_true(in->used_ns <= used - 3'000'000);
+    assert_true(in->actor.used_ns <= used - 3'000'000);
     while (engine_run(w.e, 1)) {}
     assert_true(t.done);
     engine_release(in);
@@ -978,7 +980,7 @@ static void on_post(void *arg) {
     struct posted *p = arg;
     assert_null(engine_fiber_current(p->e));
     p->ran++;
-    if (p->again-- > 0) engine_post(p->e, &p->post);
+    if (p->again-- > 0) engine_post(engine_share_own(p->e), &p->post);
     if (p->cancels) engine_post_cancel(p->cancels);
 }
 
@@ -990,7 +992,7 @@ static void test_posts(void **state) {
     p[0].again = 3;
     p[1].cancels = &p[3].post;
     assert_false(engine_run(e, 1'000'000));
-    for (int i = 0; i < 4; i++) engine_post(e, &p[i].post), engine_post(e, &p[i].post);
+    for (int i = 0; i < 4; i++) engine_post(engine_share_own(e), &p[i].post), engine_post(engine_share_own(e), &p[i].post);
     engine_post_cancel(&p[2].post);
     while (engine_run(e, 1'000'000)) {}
     assert_true(p[0].ran == 4 && p[1].ran == 1 && !p[2].ran && !p[3].ran);

@@ -236,7 +236,7 @@ static bool collect_if_due(struct engine_instance *in, struct engine_heap *h, bo
 }
 
 static struct abi_gc_object *no_room(struct engine_instance *in, enum abi_trap *trap) {
-    *trap = in->engine->current->in->killed ? ABI_TRAP_INTERRUPTED : ABI_TRAP_OUT_OF_MEMORY;
+    *trap = in->engine->current->actor->killed ? ABI_TRAP_INTERRUPTED : ABI_TRAP_OUT_OF_MEMORY;
     return NULL;
 }
 

@@ -60,7 +60,8 @@ static void with(const struct engine_config *config, void (*fn)(struct engine_in
     c.verify = true;
     struct engine *e = engine_new(&c);
     struct engine_image *image = engine_image_load(
-        e, testguest_image(&(struct testguest){.memory_bytes = 65536, .memory_bytes_max = 1 << 30, .table_count = 10}));
+        engine_share_own(e),
+        testguest_image(&(struct testguest){.memory_bytes = 65536, .memory_bytes_max = 1 << 30, .table_count = 10}));
     for (int again = 0; again < 2; again++) { /* the second time in a slot that was reset */
         struct run r = {.e = e, .in = engine_acquire(image, NULL), .fn = fn};
         r.in->own_heap.abi.types = types;
@@ -378,7 +379,8 @@ static void collector(void *arg) {
 }
 static void test_other_fiber(void **state) {
     struct engine *e = engine_new(&(struct engine_config){.verify = true});
-    struct engine_image *image = engine_image_load(e, testguest_image(&(struct testguest){.memory_bytes_max = 1 << 20}));
+    struct engine_image *image =
+        engine_image_load(engine_share_own(e), testguest_image(&(struct testguest){.memory_bytes_max = 1 << 20}));
     struct pair p = {.in = engine_acquire(image, NULL)};
     p.in->own_heap.abi.types = types;
     p.in->own_heap.types_count = TYPES;
@@ -428,7 +430,8 @@ static void stranger(void *arg) {
 }
 static void slices(bool kills) {
     struct engine *e = engine_new(&(struct engine_config){.verify = true, .slice_ns = 1'000'000});
-    struct engine_image *image = engine_image_load(e, testguest_image(&(struct testguest){.memory_bytes_max = 1 << 20}));
+    struct engine_image *image =
+        engine_image_load(engine_share_own(e), testguest_image(&(struct testguest){.memory_bytes_max = 1 << 20}));
     struct pair p = {.in = engine_acquire(image, NULL)};
     struct stranger s = {.in = engine_acquire(image, NULL), .of = &p, .kills = kills};
     p.in->own_heap.abi.types = types;

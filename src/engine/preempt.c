@@ -4,7 +4,7 @@
  * it is left. So a loop whose turns are short pays a system call every half a slice, one that sleeps a single signal. The signal
  * finds the fiber that runs and takes it off if its slice is over and others are ready, or if there is news for
  * the loop: in compiled code at once, in host code at its return (preempt_pending). Looks between the ends of slices
- * are taken only while news is frequent: a guest that computes by itself is not disturbed.
+ * are taken only while news is frequent, or there are other shares: a guest that computes by itself is not disturbed.
  *
  * To take it off at once, the handler copies all registers, the vector state too, from the signal's frame to
  * the fiber and returns into the loop's half of a switch: nothing is written on the guest's native stack,
@@ -40,7 +40,8 @@ static uint64_t between_looks_ns(const struct engine *e) { return e->config.slic
 
 /* How long the turn may go on before the handler looks at it. */
 static uint64_t look_ns(const struct engine *e, uint64_t now) {
-    bool look = e->config.news && !e->whole_slice && e->news_ns && now - e->news_ns < RECENT_NS;
+    bool recent = e->news_ns && now - e->news_ns < RECENT_NS;
+    bool look = e->config.news && !e->whole_slice && (recent || e->bytes.parts > 1);
     return look ? between_looks_ns(e) : e->config.slice_ns;
 }
 
@@ -53,11 +54,11 @@ void engine_tick_turn(struct engine *e) {
 static bool makes_way(struct engine *e, uint64_t now) {
     const struct engine_config *c = &e->config;
     uint64_t ran = now - e->started_ns + c->slice_ns / 16; /* timers are not exact */
-    uint32_t ready = __atomic_load_n(&e->ready_levels, __ATOMIC_RELAXED);
+    uint32_t ready = __atomic_load_n(&e->orders, __ATOMIC_RELAXED);
     bool over = ran >= c->slice_ns;
     if (over && (ready || !c->news || ran >= ALONE_SLICES * c->slice_ns)) return true;
     if (!c->news || e->whole_slice || ran < between_looks_ns(e)) return false;
-    if (ready & 1) return true;
+    if (ready & 1u << ENGINE_SHARE_FIRST) return true;
     if (!c->news(c->news_arg)) return false;
     e->news_ns = now;
     return e->news = true;

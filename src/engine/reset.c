@@ -511,7 +511,7 @@ void engine_clean_forget(struct engine_image *image) {
             continue;
         }
         *at = in->cleaning.next;
-        engine_account_uncharge(image->account, in->memory_used);
+        engine_unpay(image->share, in->memory_used);
         engine_slot_free(in);
     }
     e->cleaning_last = at;

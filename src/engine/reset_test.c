@@ -125,7 +125,7 @@ static void by_chance(const struct testguest *g, unsigned rounds) {
     throw_dice();
     for (size_t r = 0; r < ARRAY_COUNT(resets); r++) {
         struct engine *e = engine_new(&(struct engine_config){.reset = resets[r], .verify = true});
-        struct engine_image *image = engine_image_load(e, testguest_image(g));
+        struct engine_image *image = engine_image_load(engine_share_own(e), testguest_image(g));
         for (unsigned i = 0; i < rounds; i++) some(e, image, g);
         print_message("%s: %llu resets recalled\n", r ? r == 1 ? "pagemap" : "madvise" : "scan", (unsigned long long)e->recalled);
         engine_free(e);
@@ -162,7 +162,7 @@ static void test_recalls(void **state) {
     const struct testguest g = {.memory_bytes = 1 << 20, .memory_bytes_max = 1 << 20, .content_bytes = 70'000};
     for (size_t r = 0; r < ARRAY_COUNT(resets); r++) {
         struct engine *e = engine_new(&(struct engine_config){.reset = resets[r]});
-        struct engine_image *image = engine_image_load(e, testguest_image(&g));
+        struct engine_image *image = engine_image_load(engine_share_own(e), testguest_image(&g));
         for (int i = 0; i < 50 && engine_resets_recalled(e) < 10; i++) steady(e, image);
         assert_true(engine_resets_recalled(e) >= 10 || !e->counts_faults);
         uint64_t before = engine_resets_recalled(e);

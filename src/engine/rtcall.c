@@ -398,7 +398,7 @@ void engine_rt_dispatch(struct engine_instance *in, uint32_t op, uint64_t *args,
     struct engine *e = in->engine;
     struct engine_fiber *f = e->current;
     uint8_t *top = f->frame_top;
-    if (UNLIKELY(f->in->killed)) engine_raise(e, ABI_TRAP_INTERRUPTED, sp);
+    if (UNLIKELY(f->actor->killed)) engine_raise(e, ABI_TRAP_INTERRUPTED, sp);
     if (UNLIKELY((uint8_t *)(args + RT_SLOTS_MAX) > f->frame_limit)) engine_raise(e, ABI_TRAP_STACK_OVERFLOW, sp);
     ENSURE(op < ABI_RT_COUNT);
     const struct rt rt = {e, in};

@@ -87,11 +87,11 @@ static void push_free(struct engine_instance *in) {
 static void keep(struct engine_instance *in, uint64_t bytes) {
     in->kept_bytes = bytes;
     in->engine->kept_bytes += bytes;
-    in->engine->account.used += bytes; /* it was charged to an instance until now */
+    in->engine->bytes.used += bytes; /* it was charged to an instance until now */
 }
 
 static void keep_nothing(struct engine_instance *in) {
-    engine_account_uncharge(&in->engine->account, in->kept_bytes);
+    in->engine->bytes.used -= in->kept_bytes;
     in->engine->kept_bytes -= in->kept_bytes;
     in->kept_bytes = 0;
 }
@@ -143,7 +143,7 @@ bool engine_slots_free_one(struct engine *e) {
 }
 
 void engine_slot_pristine(struct engine_instance *in) {
-    engine_account_uncharge(in->image->account, in->memory_used);
+    engine_unpay(in->image->share, in->memory_used);
     in->memory_used = 0;
     engine_room(in->engine);
     if (UNLIKELY(in->cleaning.broken)) {
@@ -249,7 +249,7 @@ static bool map_slot(struct engine_instance *in) {
 
 void engine_slot_free(struct engine_instance *in) {
     const struct engine_image *image = in->image;
-    in->engine->mappings -= image->slot_mappings;
+    pool_part_give(&image->share->mappings, image->slot_mappings);
     while (in->grown) {
         struct engine_grown *next = in->grown->next;
         engine_grown_free(in->grown);
@@ -269,7 +269,7 @@ static struct engine_instance *slot_new(struct engine_image *image) {
     size_t groups = image->groups_count, memories = image->memories_count;
     size_t bytes = sizeof(struct engine_instance) + groups * (sizeof(struct engine_group) + sizeof(uint8_t *)) +
                    memories * (sizeof(struct abi_memory *) + sizeof(uint8_t *) + sizeof(uint64_t));
-    if (!engine_take_mappings(image->engine, image->slot_mappings)) return NULL;
+    if (!engine_take_mappings(image->share, image->slot_mappings)) return NULL;
     struct engine_instance *in = calloc(1, bytes);
     ENSURE(in);
     in->engine = image->engine;
@@ -300,48 +300,50 @@ static struct engine_instance *slot_new(struct engine_image *image) {
 static bool pay(struct engine_image *image, struct engine_instance *free_one) {
     struct engine *e = image->engine;
     uint64_t kept = free_one ? free_one->kept_bytes : 0;
-    e->account.used -= kept;
-    bool ok = engine_account_charge(image->account, image->initial_bytes);
+    e->bytes.used -= kept;
+    bool ok = pool_part_take(&image->share->bytes, image->initial_bytes) == POOL_OK;
     if (LIKELY(ok)) {
         e->kept_bytes -= kept;
         if (free_one) free_one->kept_bytes = 0;
         return true;
     }
-    e->account.used += kept;
-    return engine_pay(e, image->account, image->initial_bytes); /* which gives up what is kept, if that helps */
+    e->bytes.used += kept;
+    return engine_pay(image->share, image->initial_bytes); /* which gives up what is kept, if that helps */
 }
 
 static bool may_acquire(struct engine_image *image) {
-    struct engine *e = image->engine;
-    uint64_t max = e->config.memory_bytes_max;
-    if (e->alive >= e->config.slots_max) engine_refuse(e, ENGINE_REFUSED_SLOTS, 1, e->config.slots_max);
-    else if (max && image->initial_bytes > max) engine_refuse(e, ENGINE_REFUSED_INSTANCE, image->initial_bytes, max);
-    else return true;
+    struct engine_share *s = image->share;
+    uint64_t max = s->config.memory_bytes_max;
+    if (max && image->initial_bytes > max) engine_refuse(image->engine, ENGINE_REFUSED_INSTANCE, image->initial_bytes, max);
+    else return engine_take(s, &s->slots, ENGINE_REFUSED_SLOTS, 1);
     return false;
 }
 
 struct engine_instance *engine_acquire(struct engine_image *image, void *user) {
-    struct engine *e = image->engine;
+    struct engine_share *s = image->share;
     if (UNLIKELY(!may_acquire(image))) return NULL;
     struct engine_instance *in = image->free_count ? image->free[image->free_count - 1] : NULL;
-    if (UNLIKELY(!pay(image, in))) return NULL;
+    if (UNLIKELY(!pay(image, in))) {
+        pool_part_give(&s->slots, 1);
+        return NULL;
+    }
     if (in) {
         keep_nothing(in);
         image->free_count--;
         image->wants_trim -= in->wants_trim;
         in->wants_trim = false;
     } else if (!(in = slot_new(image))) {
-        engine_account_uncharge(image->account, image->initial_bytes);
+        engine_unpay(s, image->initial_bytes);
+        pool_part_give(&s->slots, 1);
         return NULL;
     }
     in->memory_used = image->initial_bytes;
     image->wants_slot = !image->free_count;
-    e->alive++;
     image->alive++;
     in->alive = true;
     in->user = user;
-    in->killed = in->release_pending = false;
-    in->used_ns = in->asleep_since_ns = 0;
+    in->actor = (struct engine_actor){.share = s};
+    in->release_pending = false;
     in->record.trap = ABI_TRAP_NONE;
     in->record_filled = false;
     return in;
@@ -354,7 +356,7 @@ void engine_release(struct engine_instance *in) {
         return;
     }
     in->alive = false;
-    in->engine->alive--;
+    pool_part_give(&in->actor.share->slots, 1);
     in->image->alive--;
     in->idle_since_ns = 0;
     if (in->engine->releasing) engine_slot_reset_later(in);
@@ -365,7 +367,7 @@ void engine_release(struct engine_instance *in) {
 
 static bool idle_image(struct engine_image *image, uint64_t now) {
     struct engine *e = image->engine;
-    if (image->wants_slot && !image->free_count && e->alive < e->config.slots_max) {
+    if (image->wants_slot && !image->free_count && pool_left(&e->slots)) {
         image->wants_slot = false;
         struct engine_instance *in = slot_new(image);
         if (in) push_free(in);
@@ -409,6 +411,9 @@ struct engine_image *engine_instance_image(struct engine_instance *in) {
 }
 struct engine *engine_instance_engine(struct engine_instance *in) {
     return in->engine;
+}
+struct engine_share *engine_instance_share(struct engine_instance *in) {
+    return in->actor.share;
 }
 uint32_t engine_instance_fibers(struct engine_instance *in) { return in->fibers_count; }
 uint8_t *engine_instance_gs(struct engine_instance *in, uint32_t group) { return in->groups[group].gs; }

@@ -161,7 +161,7 @@ void engine_throw(struct engine_instance *in, uint32_t tag, uint32_t slots, cons
     struct engine_fiber *f = e->current;
     void **sp = t->sp;
     uint8_t *top = f->frame_top, *end = (uint8_t *)(uintptr_t)(payload + slots);
-    if (UNLIKELY(f->in->killed)) engine_raise(e, ABI_TRAP_INTERRUPTED, sp);
+    if (UNLIKELY(f->actor->killed)) engine_raise(e, ABI_TRAP_INTERRUPTED, sp);
     if (UNLIKELY(end > f->frame_limit)) engine_raise(e, ABI_TRAP_STACK_OVERFLOW, sp);
     f->frame_top = end; /* what a collection looks at */
     struct exception x = {.tag = tag, .slots = slots, .payload = payload};

@@ -87,7 +87,7 @@ static struct host_component *load(const struct host_limits *limits) {
     struct diag d = DIAG_INIT;
     int fd;
     if (link_file_memfd(guest_bytes(), &options, &fd, &stats, &d) || abi_image_open(fd, NULL, &im, &d) ||
-        host_component_load(engine, im, &offer, limits, &c, &d))
+        host_component_load(engine_share_own(engine), im, &offer, limits, &c, &d))
         fail_msg("%s", d.text);
     timers_count = 0;
     return c;

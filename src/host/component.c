@@ -262,11 +262,13 @@ static err bind_hosts(struct loader *l) {
     return ERR_OK;
 }
 
-err host_component_load(struct engine *e, struct abi_image im, const struct host_offer *offer, const struct host_limits *limits,
-                        struct host_component **out, struct diag *d) {
+err host_component_load(struct engine_share *s, struct abi_image im, const struct host_offer *offer,
+                        const struct host_limits *limits, struct host_component **out, struct diag *d) {
+    struct engine_image *image = engine_image_load(s, im);
+    if (!image) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "there is no room for the image");
     arena *a = arena_new(0);
     struct host_component *c = arena_make(a, struct host_component);
-    *c = (struct host_component){.arena = a, .image = engine_image_load(e, im)};
+    *c = (struct host_component){.arena = a, .image = image};
     if (limits) c->limits = *limits;
     if (!c->limits.handles_max) c->limits.handles_max = 65536;
     if (!c->limits.threads_max) c->limits.threads_max = 1000;

@@ -199,10 +199,10 @@ struct host_limits {
     uint32_t threads_max;    /* tasks and threads alive in an instance; 0: 1,000 */
 };
 
-/* Takes im, also on failure. Loads it into e and binds every host import. ERR_LINK as above; ERR_MALFORMED:
- * its plan. */
-err host_component_load(struct engine *e, struct abi_image im, const struct host_offer *offer, const struct host_limits *limits,
-                        struct host_component **out, struct diag *d);
+/* Takes im, also on failure. Loads it into s and binds every host import. ERR_LINK as above; ERR_MALFORMED:
+ * its plan; ERR_LIMIT: the share has no room for it (engine_last_refusal). */
+err host_component_load(struct engine_share *s, struct abi_image im, const struct host_offer *offer,
+                        const struct host_limits *limits, struct host_component **out, struct diag *d);
 void host_component_unload(struct host_component *c); /* no instance of it may be alive */
 struct engine_image *host_component_image(const struct host_component *c);
 

@@ -116,7 +116,7 @@ static err load(const struct host_offer *o, const struct host_limits *limits, st
     int fd;
     TRY(link_file_memfd(guest_bytes(), &options, &fd, &stats, d));
     TRY(abi_image_open(fd, NULL, &im, d));
-    return host_component_load(engine, im, o, limits, c, d);
+    return host_component_load(engine_share_own(engine), im, o, limits, c, d);
 }
 
 static struct host_component *load_guest(const struct host_limits *limits) {

@@ -14,12 +14,12 @@ static uint64_t record_bytes(const struct host_component *c) {
 
 static struct host_instance *instance_new(struct host_component *c) {
     uint32_t n = cis_count(c);
-    struct engine *e = engine_image_engine(c->image);
+    struct engine_share *s = engine_image_share(c->image);
     uint64_t bytes = record_bytes(c);
-    if (!engine_pay(e, engine_image_account(c->image), bytes)) return NULL;
+    if (!engine_pay(s, bytes)) return NULL;
     struct host_instance *in = calloc(1, sizeof *in);
     if (!in) {
-        engine_account_uncharge(engine_image_account(c->image), bytes);
+        engine_unpay(s, bytes);
         return NULL;
     }
     in->component = c;
@@ -29,7 +29,7 @@ static struct host_instance *instance_new(struct host_component *c) {
         free(in->cis);
         free(in->memories);
         free(in);
-        engine_account_uncharge(engine_image_account(c->image), bytes);
+        engine_unpay(s, bytes);
         return NULL;
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -46,7 +46,7 @@ void host_instance_free(struct host_instance *in) {
         host_table_free(&in->cis[i].threads);
     }
     ENSURE(!in->charged && !in->table_bytes);
-    engine_account_uncharge(engine_image_account(in->component->image), record_bytes(in->component));
+    engine_unpay(engine_image_share(in->component->image), record_bytes(in->component));
     free(in->cis);
     free(in->memories);
     free(in);
@@ -202,11 +202,11 @@ bool host_work(struct host_instance *in, uint64_t units) {
 
 bool host_pay(struct host_instance *in, uint64_t bytes) {
     const struct engine_image *image = in->component->image; /* NULL in tests of lifting and lowering */
-    return !image || engine_pay(engine_image_engine(image), engine_image_account(image), bytes);
+    return !image || engine_pay(engine_image_share(image), bytes);
 }
 void host_unpay(struct host_instance *in, uint64_t bytes) {
     const struct engine_image *image = in->component->image;
-    if (image) engine_account_uncharge(engine_image_account(image), bytes);
+    if (image) engine_unpay(engine_image_share(image), bytes);
 }
 
 bool host_charge(struct host_instance *in, uint64_t bytes) {

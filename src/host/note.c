@@ -23,7 +23,7 @@ void host_note(struct host_instance *in, struct host_note *n, void (*fn)(struct 
     if (n->node.next) return;
     n->fn = fn;
     host_list_push(&in->notes, &n->node);
-    if (in->engine) engine_post(engine_instance_engine(in->engine), &in->post);
+    if (in->engine) engine_post(engine_instance_share(in->engine), &in->post);
 }
 
 void host_note_cancel(struct host_note *n) { host_list_remove(&n->node); }
@@ -43,7 +43,7 @@ static void tell(struct host_instance *in, uint64_t most) {
 void host_tell(struct host_instance *in) {
     if (LIKELY(host_list_empty(&in->notes))) return;
     tell(in, SLICE);
-    if (!host_list_empty(&in->notes)) engine_post(engine_instance_engine(in->engine), &in->post);
+    if (!host_list_empty(&in->notes)) engine_post(engine_instance_share(in->engine), &in->post);
     else host_schedule(in);
 }
 

@@ -19,7 +19,7 @@ static struct engine_image *load(str wasm, uint32_t registers, struct link_stats
     int fd;
     if (link_file_memfd(wasm, &o, &fd, stats, &d) != ERR_OK || abi_image_open(fd, NULL, &im, &d) != ERR_OK)
         fail_msg("%s", d.text);
-    return engine_image_load(engine, im);
+    return engine_image_load(engine_share_own(engine), im);
 }
 
 /* ---- calls ---- */

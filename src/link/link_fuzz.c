@@ -74,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ENSURE(e == ERR_OK);
     check_codes(&im);
     struct engine *engine = engine_new(&(struct engine_config){.slots_max = 1, .memory_bytes_max = 64 << 20, .verify = true});
-    struct engine_image *image = engine_image_load(engine, im);
+    struct engine_image *image = engine_image_load(engine_share_own(engine), im);
     for (uint32_t i = 0; i < im.head->hosts.count; i++) engine_image_bind(image, i, refuse, NULL);
     run_exports(engine, image);
     engine_free(engine);

@@ -27,7 +27,7 @@ static struct engine_image *load(str wasm, bool no_snapshot, struct link_stats *
     struct abi_image im;
     struct diag d = DIAG_INIT;
     if (compile(wasm, no_snapshot, &im, stats, &d) != ERR_OK) fail_msg("%s", d.text);
-    return engine_image_load(engine, im);
+    return engine_image_load(engine_share_own(engine), im);
 }
 
 /* In each test and not around all: cmocka takes the engine's signals before each. */
@@ -524,7 +524,7 @@ static void check_large(str wasm, uint32_t threads) {
     struct abi_image im;
     if (link_file_memfd(wasm, &o, &fd, NULL, &d) != ERR_OK) fail_msg("%s", d.text);
     assert_int_equal(abi_image_open(fd, NULL, &im, &d), ERR_OK);
-    struct engine_image *image = engine_image_load(engine, im);
+    struct engine_image *image = engine_image_load(engine_share_own(engine), im);
     struct engine_instance *in = engine_acquire(image, NULL);
     for (uint32_t k = 0; k < LARGE_FUNCS; k += LARGE_EXPORT) {
         char name[8];

@@ -210,7 +210,8 @@ err link_snapshot(struct link *l, int fd, const struct link_options *o) {
                                                    .no_files = true,
                                                    .reset = ENGINE_RESET_MADVISE} /* a job may open no file */);
     uint64_t hosts = im.head->hosts.count;
-    r->image = engine_image_load(r->engine, im);
+    r->image = engine_image_load(engine_share_own(r->engine), im);
+    ENSURE(r->image); /* no cap */
     for (uint32_t i = 0; i < hosts; i++) engine_image_bind(r->image, i, refuse, r);
     return snapshot(l, r, o->snapshot_ns_max ? o->snapshot_ns_max : 2'000'000'000);
 }

@@ -207,10 +207,10 @@ static err load(struct link_store *s, struct link_store_instance *in, const stru
         abi_image_close(&im);
         return e;
     }
-    struct engine_image *image = engine_image_load(s->engine, im);
-    in->in = engine_store_acquire(s->groups, image, in);
+    struct engine_image *image = engine_image_load(engine_share_own(s->engine), im);
+    in->in = image ? engine_store_acquire(s->groups, image, in) : NULL;
     if (!in->in) {
-        engine_image_unload(image);
+        if (image) engine_image_unload(image);
         return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "no more instances can be had");
     }
     vec_push(s->a, &s->instances, in);

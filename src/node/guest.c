@@ -162,7 +162,7 @@ void node_guest_refusal(const struct node_guest *g, struct buf *out) {
         buf_printf(out, "an instance starts with %llu MiB and may have %llu MiB (--max-memory)", mib(r->bytes), mib(r->max));
         break;
     case ENGINE_REFUSED_ACCOUNT:
-        if (r->account == &g->account) buf_printf(out, "all of the app's %llu MiB are in use (--app-memory)", mib(r->max));
+        if (r->share) buf_printf(out, "all of the app's %llu MiB are in use (--app-memory)", mib(r->max));
         else
             buf_printf(out,
                        "all of the worker's %llu MiB are in use (its part of --node-memory, without what connections may hold)",
@@ -188,24 +188,29 @@ static uint64_t guests_memory(const struct node_limits *l, uint32_t workers) {
     return MAX(part - connections, (uint64_t)1);
 }
 
-/* The app pays from now on. There is room for its image and one instance, or it does not start. */
-static err open_account(struct node_guest *g, const struct node_limits *l, struct diag *d) {
-    struct engine_image *image = wasi_image_engine(g->image);
-    g->account.up = engine_account(g->engine);
-    g->account.max =
-        l->app.app_memory_bytes_max == UINT64_MAX ? 0 : l->app.app_memory_bytes_max; /* none of its own: the worker's says no */
-    uint64_t one = engine_image_initial_bytes(image) + ENGINE_STACK_BYTES;
-    struct engine_instance *first = engine_image_pays(image, &g->account) ? engine_acquire(image, NULL) : NULL;
-    bool fits = first && engine_pay(g->engine, &g->account, ENGINE_STACK_BYTES);
-    if (fits) engine_account_uncharge(&g->account, ENGINE_STACK_BYTES);
-    if (first) engine_release(first);
-    if (fits) return ERR_OK;
+static err does_not_fit(const struct node_guest *g, struct diag *d) {
     struct buf why = {.max = 300};
     node_guest_refusal(g, &why);
-    diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "its image (%llu MiB) and one instance with its stack (%llu MiB) do not fit: " STR_FMT,
-             mib(engine_image_bytes(image)), mib(one), STR_ARG(buf_str(&why)));
+    diag_set(d, ERR_LIMIT, DIAG_NOWHERE,
+             "its image and one instance with its stack do not fit (%llu MiB more were asked for): " STR_FMT,
+             mib(engine_last_refusal(g->engine)->bytes), STR_ARG(buf_str(&why)));
     buf_free(&why);
     return ERR_LIMIT;
+}
+
+/* There is room for one instance, or it does not start. */
+static err try_one(struct node_guest *g, struct diag *d) {
+    struct engine_instance *first = engine_acquire(wasi_image_engine(g->image), NULL);
+    bool fits = first && engine_pay(g->share, ENGINE_STACK_BYTES);
+    if (fits) engine_unpay(g->share, ENGINE_STACK_BYTES);
+    if (first) engine_release(first);
+    return fits ? ERR_OK : does_not_fit(g, d);
+}
+
+static struct engine_share *new_share(struct engine *e, const struct node_limits *l) {
+    uint64_t most = l->app.app_memory_bytes_max; /* none of its own: the worker's says no */
+    return engine_share_new(e, &(struct engine_share_config){.memory_bytes_max = l->app.memory_bytes_max,
+                                                             .account_bytes_max = most == UINT64_MAX ? 0 : most});
 }
 
 /* ---- the app ---- */
@@ -213,13 +218,18 @@ static err open_account(struct node_guest *g, const struct node_limits *l, struc
 static err new_app(struct node_guest *g, const struct node_guest_config *config, struct abi_image im, struct diag *d) {
     g->out = (struct node_lines){.stream = "stdout", .request_id = ""};
     g->err = (struct node_lines){.stream = "stderr", .request_id = ""};
+    g->share = new_share(g->engine, config->limits);
     g->app = (struct app){
-        .name = config->name, .grants = config->grants, .limits = &config->limits->app, .engine = g->engine, .loop = g->loop};
+        .name = config->name, .grants = config->grants, .limits = &config->limits->app, .share = g->share, .loop = g->loop};
     app_init(&g->app, (struct app_out){.fd = -1, .write = node_lines_put, .arg = &g->out},
              (struct app_out){.fd = -1, .write = node_lines_put, .arg = &g->err});
     struct wasi_config wasi = {.args = config->args, .args_count = config->args_count, .server_name = STR("orlo/" ORLO_VERSION)};
-    TRY(wasi_image_new(&g->app, node_offer(), im, &wasi, &g->image, d));
-    return open_account(g, config->limits, d);
+    struct diag said = DIAG_INIT;
+    err e = wasi_image_new(&g->app, node_offer(), im, &wasi, &g->image, &said);
+    if (e == ERR_OK) return try_one(g, d);
+    if (e == ERR_LIMIT) return does_not_fit(g, d);
+    if (d) *d = said;
+    return e;
 }
 
 /* A task of each request that an instance may serve, and one more for what it does besides; others of a guest's own threads. */
@@ -243,7 +253,6 @@ err node_guest_open(struct node_guest *g, const struct node_guest_config *config
     setenv("UV_USE_IO_URING", "0", 1); /* the sandbox has no rings */
     g->loop = net_loop_new();
     struct engine_config engine = {
-        .memory_bytes_max = config->limits->app.memory_bytes_max,
         .account_bytes_max = guests_memory(config->limits, config->workers),
         .slots_max = (uint32_t)MIN(config->limits->app.instances_max, UINT32_MAX),
         .fibers_max = fibers_max(config->limits),
@@ -262,6 +271,7 @@ err node_guest_open(struct node_guest *g, const struct node_guest_config *config
 void node_guest_close(struct node_guest *g) {
     if (g->image) wasi_image_free(g->image);
     net_timer_free(g->idle);
+    engine_share_free(g->share);
     engine_free(g->engine);
     net_loop_free(g->loop);
 }

@@ -151,11 +151,11 @@ struct node_guest {
     struct app app;
     struct wasi_image *image;
     struct net_timer *idle;
-    bool idle_armed, idle_late;    /* the timer runs; it only waits for things to stay unused */
-    uint64_t turns_seen;           /* of the engine, when upkeep was last arranged for */
-    struct engine_account account; /* the app's */
-    struct node_lines out, err;    /* of guests, where no request is known */
-    bool (*turn)(void *arg);       /* before the engine runs; may be NULL */
+    bool idle_armed, idle_late; /* the timer runs; it only waits for things to stay unused */
+    uint64_t turns_seen;        /* of the engine, when upkeep was last arranged for */
+    struct engine_share *share; /* the app's */
+    struct node_lines out, err; /* of guests, where no request is known */
+    bool (*turn)(void *arg);    /* before the engine runs; may be NULL */
     void *turn_arg;
 };
 struct node_guest_config {

@@ -60,7 +60,7 @@ static struct outcome run_command(int which, const char *const *args, size_t cou
     struct app_grants grants = {.env = {&env, 1, 1}, .dirs = {&preopen, 1, 1}};
     struct app_limits limits = {.host_bytes_max = host_bytes};
     app_limits_fill(&limits);
-    struct app app = {.grants = &grants, .limits = &limits, .engine = engine, .loop = loop};
+    struct app app = {.grants = &grants, .limits = &limits, .share = engine_share_own(engine), .loop = loop};
     app_init(&app, (struct app_out){.fd = -1}, (struct app_out){.fd = -1});
     struct wasi_config config = {.args = argv, .args_count = count + 1};
     struct app_request request;

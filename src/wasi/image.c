@@ -98,7 +98,7 @@ static err load(struct wasi_image *image, const struct host_offer *offer, struct
     }
     const struct app_limits *l = image->app->limits;
     struct host_limits limits = {.handles_max = (uint32_t)l->handles_max, .host_bytes_max = l->host_bytes_max};
-    TRY(host_component_load(image->app->engine, im, offer, &limits, &image->component, d));
+    TRY(host_component_load(image->app->share, im, offer, &limits, &image->component, d));
     return image->ops->bind(image, d);
 }
 

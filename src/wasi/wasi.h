@@ -49,8 +49,9 @@ enum wasi_kind wasi_kind_of(const struct abi_image *im);
 enum wasi_kind wasi_kind_of_plan(const struct plan *plan); /* of a component's plan */
 
 struct wasi_image;
-/* Takes im (also on failure); app and offer are borrowed until wasi_image_free. Loads it into the app's engine and binds every host
- * import. ERR_LINK: an import that is not offered, the diagnostic names it and the nearest that is. ERR_UNSUPPORTED: of no kind. */
+/* Takes im (also on failure); app and offer are borrowed until wasi_image_free. Loads it into the app's share and binds every host
+ * import. ERR_LINK: an import that is not offered, the diagnostic names it and the nearest that is. ERR_UNSUPPORTED: of no kind. ERR_LIMIT: the share has
+ * no room for the image. */
 err wasi_image_new(struct app *app, const struct host_offer *offer, struct abi_image im, const struct wasi_config *config,
                    struct wasi_image **out, struct diag *d);
 void wasi_image_free(struct wasi_image *image); /* no run of it may be alive */

@@ -229,7 +229,7 @@ static void run_image(const struct request *q, const struct wasm_module *m, stru
     config.slice_ns = q->config.slice_ns;
     config.collect_always = q->config.collect;
     struct engine *e = engine_new(&config);
-    struct engine_image *image = engine_image_load(e, im);
+    struct engine_image *image = engine_image_load(engine_share_own(e), im);
     bind_host(image, m, a);
     static struct run runs[TWINS_MAX + 1];
     uint32_t twins = (uint32_t)MAX(1u, MIN(q->config.twins, (uint64_t)TWINS_MAX));

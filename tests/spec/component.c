@@ -87,7 +87,7 @@ static err instantiate_bytes(struct suite *s, str bytes, struct instance **out, 
     TRY(link_file_memfd(bytes, &o, &fd, &stats, d));
     TRY(abi_image_open(fd, NULL, &im, d));
     struct instance *i = arena_make(s->a, struct instance);
-    TRY(host_component_load(s->engine, im, &nothing, NULL, &i->component, d));
+    TRY(host_component_load(engine_share_own(s->engine), im, &nothing, NULL, &i->component, d));
     i->in = host_instance_acquire(i->component, NULL);
     if (!i->in) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "no slot is free");
     vec_push(s->a, &s->alive, i);

@@ -387,7 +387,7 @@ static int setup(void **state) {
     engine = engine_new(NULL);
     err e = link_file_memfd((str){bytes, n}, &(struct link_options){}, &fd, &stats, &d);
     if (!e) e = abi_image_open(fd, NULL, &im, &d);
-    if (!e) e = host_component_load(engine, im, &offer, NULL, &component, &d);
+    if (!e) e = host_component_load(engine_share_own(engine), im, &offer, NULL, &component, &d);
     if (e) print_error("%s\n", d.text);
     return e;
 }
