@@ -184,7 +184,7 @@ void wasi_run_end_trap(struct wasi_run *run, enum abi_trap t) {
 
 void wasi_run_finished(struct wasi_run *run) {
     struct wasi_image *image = run->image;
-    wasi_notice_folder_if_failed(run);
+    wasi_notice_if_failed(run);
     run->next = image->finished;
     image->finished = run;
     net_loop_wake(image->app->loop);

@@ -1,6 +1,7 @@
 /* sys: see sys.h. */
 #include "wasi/sys.h"
 #include "wasi/http/cgi.h"
+#include "wasi/notice.h"
 #include <errno.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@ static str utf8_of(struct host_call *call, str s) {
 enum abi_trap wasi_sys_environment(struct host_call *call, struct wasi_sys_pairs *out) {
     struct wasi_instance *i = wasi_caller(call);
     uint32_t n = (uint32_t)i->base.app->grants->env.n;
+    wasi_notice_env(i);
     struct wasi_cgi *cgi = wasi_sys_cgi(i);
     const struct app_env *env = cgi ? wasi_cgi_env(cgi, &n) : i->base.app->grants->env.p;
     out->p = host_alloc(call, (n + 1) * sizeof *out->p, _Alignof(str));

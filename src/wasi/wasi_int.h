@@ -43,7 +43,7 @@ struct wasi_image {
     struct net_client *client; /* made at the first use: wasi_image_client */
     struct wasi_run *finished, *free;
     uint32_t alive;
-    bool told_folders; /* the log says that no folder is granted */
+    bool told_folders, told_env; /* the log says that none is granted */
 };
 
 /* What is of an instance besides: what its guest has open, and may have only so much of. What a guest has open may outlive the request
@@ -57,7 +57,7 @@ struct wasi_instance {
     struct wasi_net_names *names;     /* in base.mem; NULL: no lookup yet */
     uint64_t seed[2];                 /* of its insecure-seed, once seeded */
     bool seeded;
-    bool sought_folder; /* its guest looked for a folder, and none is granted */
+    bool sought_folder, sought_env; /* its guest looked for one, and none is granted */
 };
 static inline struct wasi_instance *wasi_instance_of(struct host_instance *in) { return host_instance_user(in); }
 static inline struct wasi_instance *wasi_caller(struct host_call *call) { return wasi_instance_of(call->instance); }

@@ -575,6 +575,22 @@ def test_no_folder_granted():
         eq(len(s.events("no-folder-granted")), 1)
 
 
+def test_no_env_granted():
+    """A guest that looked at its environment, in which nothing is granted, and then failed: said once, with the flag."""
+    with serving(guest("cgi"), "--workers", "1") as s:
+        eq(curl(s.url).status, 200)
+        eq(s.events("no-env-granted"), [])
+        for _ in range(2):
+            eq(curl(s.url + "/trap").status, 500)
+        s.wait_event("guest-failed", count=2)
+        eq(s.wait_event("no-env-granted")["grant"], "--env KEY=VALUE")
+        eq(len(s.events("no-env-granted")), 1)
+    with serving(guest("cgi"), "--workers", "1", "--env", "A=b") as s:
+        eq(curl(s.url + "/trap").status, 500)
+        s.wait_event("guest-failed")
+        eq(s.events("no-env-granted"), [])
+
+
 def test_fresh_instances():
     with serving(guest("cgi"), "--workers", "1") as s:
         for i in range(20):

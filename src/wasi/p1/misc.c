@@ -1,5 +1,6 @@
 /* p1: arguments, environment, clocks, random bytes, the process, sockets that are none. */
 #include "wasi/p1/p1_int.h"
+#include "wasi/notice.h"
 #include "wasi/sys.h"
 #include <errno.h>
 #include <time.h>
@@ -38,6 +39,7 @@ enum abi_trap wasi_p1_args_get(struct engine_call *call, uint64_t *a) {
 
 enum abi_trap wasi_p1_environ_sizes_get(struct engine_call *call, uint64_t *a) {
     struct wasi_p1 *p = wasi_p1_of(call);
+    wasi_notice_env(p->run->i);
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < p->env_count; i++) bytes += p->env[i].key.n + p->env[i].value.n + 2;
     return done(a, wasi_p1_put_u32(p, a[0], p->env_count) && wasi_p1_put_u32(p, a[1], (uint32_t)bytes) ? 0 : P1_EFAULT);
