@@ -73,6 +73,7 @@ def programs():
     spec = os.path.join(ROOT, "build", "tests", "spec", "orlo-spec")
     yield "walls", [py, "tests/walls.py"], None
     yield "roles", [py, "tests/roles.py"], None
+    yield "names", [py, "tests/names.py", "build-test"], None
     yield "claims", [py, "tests/claims.py"], None
     yield "callgraph", [py, "tests/callgraph.py"], None
     yield "format", [os.path.join(ROOT, "dev"), "fmt", "--check"], None
