@@ -90,7 +90,8 @@ unsigned node_role_idle_s(enum node_role role) {
 
 /* What tests and sanitizers set, and what name resolution and TLS read. The rest may hold secrets, of the operator's or of apps. */
 static char **few_variables(arena *out) {
-    static const char *const prefixes[] = {"ASAN_", "UBSAN_", "LSAN_", "TSAN_", "ORLO_ENGINE_", "SSL_CERT_", "RES_OPTIONS="};
+    static const char *const prefixes[] = {
+        "ASAN_", "UBSAN_", "LSAN_", "TSAN_", "ORLO_ENGINE_", "ORLO_LANDLOCK_MAX=", "SSL_CERT_", "RES_OPTIONS="};
     VEC(char *) v = {0};
     for (char **e = environ; *e; e++)
         for (size_t i = 0; i < ARRAY_COUNT(prefixes); i++)

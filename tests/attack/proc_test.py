@@ -476,6 +476,30 @@ def test_worker_refuses():
             eq(s.events("worker-died"), [])
 
 
+def test_worker_truncates_nothing():
+    """What was granted for reading is not truncated by a worker that was taken over, also where Landlock is too old to know of that."""
+    folder = os.path.join(WORK, "reading")
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, "file")
+    for most in ("2", None):
+        with open(path, "w") as f:
+            f.write("text")
+        os.chmod(path, 0o666)
+        os.environ.update({"ORLO_LANDLOCK_MAX": most} if most else {})
+        try:
+            with serving(guest("cgi"), "--workers", "1", "--dir", folder + "::/data:ro") as s, Taken(s.workers()[0]) as t:
+                name = t.put(path.encode() + b"\0")
+                for flags in (0o1000, 0o1001, 0o1002, 0o1101, 1, 2):  # O_TRUNC, and ways to write
+                    how = t.put(struct.pack("=QQQ", flags, 0, 0) + path.encode() + b"\0")
+                    check(said(t.call(SYS["openat2"], AT_FDCWD, how + 24, how, 24)) in REFUSED, "openat2", flags)
+                    name = t.put(path.encode() + b"\0")
+                    check(said(t.call(SYS["openat"], AT_FDCWD, name, flags, 0o666)) in REFUSED, "openat", flags)
+                check(said(t.call(SYS["truncate"], name, 0)) in REFUSED)
+        finally:
+            os.environ.pop("ORLO_LANDLOCK_MAX", None)
+        eq(open(path).read(), "text")
+
+
 def test_worker_connects_to_granted_ports():
     """Where the kernel can hold ports (Landlock 4), a worker connects by TCP to those that were granted, and to no others."""
     import ctypes

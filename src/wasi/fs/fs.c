@@ -1,5 +1,6 @@
 /* fs: files beneath a granted directory; see fs/fs.h. */
 #include "wasi/fs/fs.h"
+#include "wasi/fs/fs_int.h"
 #include "wasi/wasi.h"
 #include <dirent.h>
 #include <errno.h>
@@ -42,13 +43,27 @@ static bool wasi_fs_of_kernel(int fd) {
 
 bool wasi_may_grant(int folder_fd) { return !wasi_fs_of_kernel(folder_fd); }
 
+bool wasi_fs_walks;
+
+static long open_one(int dir, const char *path, struct open_how *how) {
+    if (!wasi_fs_walks) {
+        long r = syscall(SYS_openat2, dir, path, how, sizeof *how);
+        if (r >= 0 || errno != ENOSYS) return r;
+        wasi_fs_walks = true; /* it is not to be had here */
+    }
+    int fd = -1, e = wasi_fs_walk(dir, path, how->flags, &fd);
+    if (!e) return fd;
+    errno = e;
+    return -1;
+}
+
 /* openat2 beneath dir. EAGAIN means that a rename raced with `..`: the kernel could not tell, so ask again. */
 static int open_beneath(int dir, const char *path, uint64_t flags, int *fd) {
     struct open_how how = {.flags = flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY), /* openat2 refuses both at once */
                            .mode = flags & O_CREAT ? 0666 : 0,
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     for (int tries = 0; tries < 100; tries++) {
-        long r = syscall(SYS_openat2, dir, path, &how, sizeof how);
+        long r = open_one(dir, path, &how);
         if (r >= 0 && wasi_fs_of_kernel((int)r)) {
             close((int)r);
             return EPERM;

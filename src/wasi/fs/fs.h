@@ -1,7 +1,7 @@
 /* fs: files beneath a granted directory. What preview 1, 0.2 and 0.3 share; none of their descriptors or rights.
  *
  * 1. A path is resolved by the kernel beneath `dir` (openat2, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS): no `..`, absolute path or
- *    link leads out, whoever changes the tree meanwhile. Leading out is EPERM.
+ *    link leads out, whoever changes the tree meanwhile. Leading out is EPERM. Where a process may not use openat2, by fs/walk.c.
  * 2. Only files and folders are opened: no device, FIFO or socket, and nothing of the file systems in which the kernel shows itself
  *    (fs/kernel.def), wherever one is mounted. That is EPERM, too.
  * 3. Descriptors made here are close-on-exec.
