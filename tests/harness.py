@@ -104,9 +104,10 @@ class Server:
             raise AssertionError("it had to be killed")
 
 
-    def wait_taken(self, count=1):
-        """Until so many clients have sent all they want to for now, and it was read."""
-        until(lambda: [rx for port, rx in connections() if port == self.port].count(0) >= count)
+    def wait_taken(self, client=None):
+        """Until what the client (a socket; None: any) has sent was read."""
+        mine = client and client.getsockname()[1]
+        until(lambda: any(port == self.port and rx == 0 and mine in (None, peer) for port, peer, rx in connections()))
 
     def resident_kib(self):
         """What the workers hold of memory, as the kernel shares their pages out; None where this user may not know."""
@@ -133,17 +134,17 @@ def until(condition, seconds=30, pause=0.005):
 
 
 def sockets():
-    """(local address as hex, port, state, bytes that nobody has read, inode) of each TCP socket."""
+    """(local address as hex, port, the peer's port, state, bytes that nobody has read, inode) of each TCP socket."""
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError), open("/proc/net/" + table) as f:
             for fields in map(str.split, f.readlines()[1:]):
                 address, port = fields[1].split(":")
-                yield address, int(port, 16), fields[3], int(fields[4].split(":")[1], 16), int(fields[9])
+                yield address, int(port, 16), int(fields[2].split(":")[1], 16), fields[3], int(fields[4].split(":")[1], 16), int(fields[9])
 
 
 def connections():
-    """(the server's port, bytes that it has not read) of each that was accepted."""
-    return [(port, rx) for _, port, state, rx, inode in sockets() if state == "01" and inode]
+    """(the server's port, the client's, bytes that the server has not read) of each that was accepted."""
+    return [(port, peer, rx) for _, port, peer, state, rx, inode in sockets() if state == "01" and inode]
 
 
 def listening(pid):
@@ -153,7 +154,7 @@ def listening(pid):
         with contextlib.suppress(OSError):
             if m := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(f"/proc/{pid}/fd/{fd}")):
                 held.add(int(m[1]))
-    return {(len(address) > 8, port) for address, port, state, _, inode in sockets() if state == "0A" and inode in held}
+    return {(len(address) > 8, port) for address, port, _, state, _, inode in sockets() if state == "0A" and inode in held}
 
 
 @contextlib.contextmanager

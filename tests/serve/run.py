@@ -660,7 +660,7 @@ def test_client_goes_away():
     with serving(guest("cgi"), "--workers", "1", "--timeout", "20s") as s:
         with socket.create_connection(("127.0.0.1", s.port)) as c:
             c.sendall(b"GET /loop HTTP/1.1\r\nHost: x\r\n\r\n")
-            s.wait_taken()
+            s.wait_taken(c)
             c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset
         eq(s.wait_event("request", path="/loop")["status"], 499)
         eq(curl(s.url).status, 200)
@@ -742,12 +742,11 @@ def test_more_requests_than_instances():
             eq((a.status, len(a.body)), (200, 16 << 20))
     with serving(guest("cgi"), "--workers", "1", "--max-instances", "2", "--timeout", "1s") as s, concurrent.futures.ThreadPoolExecutor(8) as pool:
         loops = [pool.submit(curl, s.url + "/loop") for _ in range(2)]
-        s.wait_taken(2)
+        s.wait_taken()
         waiting = [pool.submit(curl, s.url) for _ in range(3)]
-        s.wait_taken(5)
         with socket.create_connection(("127.0.0.1", s.port)) as c:  # one that waits and goes away
             c.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            s.wait_taken(6)
+            s.wait_taken(c)
             c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         eq([l.result().status for l in loops], [504, 504])
         for w in waiting:
@@ -1033,7 +1032,7 @@ def test_service_cancel():
     def give_up(path):
         with socket.create_connection(("127.0.0.1", s.port)) as c:
             c.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            s.wait_taken()
+            s.wait_taken(c)
 
     with serving(WAITER, "--workers", "1", "--instance-concurrency", "8", "--max-instances", "1") as s:
         give_up("/wait")
@@ -1060,7 +1059,7 @@ def test_service_shared():
         eq([a.status for a in pool.map(lambda _: curl(s.url + "/sleep"), range(20))], [200] * 20)  # more than at a time: they wait
         eq(curl(s.url + "/count").text, "30\n")
         sleeping = [pool.submit(curl, s.url + "/never") for _ in range(3)]
-        s.wait_taken(3)
+        until(lambda: [rx for port, _, rx in connections() if port == s.port].count(0) >= 3)
         a = curl(s.url + "/trap")  # takes its instance with it: each request gets a status of its own
         eq(a.status, 500)
         eq([f.result().status for f in sleeping], [500] * 3)
@@ -1135,7 +1134,7 @@ def test_queue_survives_worker():
         os.kill(s.workers()[0], signal.SIGSTOP)
         with concurrent.futures.ThreadPoolExecutor(5) as pool:
             waiting = [pool.submit(curl, s.url) for _ in range(5)]
-            until(lambda: sum(rx > 0 for _, port, state, rx, inode in sockets() if port == s.port and state == "01" and not inode) == 5)
+            until(lambda: sum(rx > 0 for _, port, _, state, rx, inode in sockets() if port == s.port and state == "01" and not inode) == 5)
             os.kill(s.workers()[0], signal.SIGKILL)
             eq([w.result().status for w in waiting], [200] * 5)
 
@@ -1154,13 +1153,14 @@ def test_drain():
         s = Server(guest("cgi"), "--workers", "2")
         with socket.create_connection(("127.0.0.1", s.port), timeout=20) as c:
             c.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab")
-            s.wait_taken()
+            s.wait_taken(c)
             s.proc.send_signal(sig)
-            until(lambda: not any(port == s.port and state == "0A" for _, port, state, _, _ in sockets()))
+            until(lambda: not any(port == s.port and state == "0A" for _, port, _, state, _, _ in sockets()))
             c.sendall(b"cd")
             got = b"".join(iter(lambda: c.recv(65536), b""))
             check(got.startswith(b"HTTP/1.1 200") and b"ab" in got and b"cd" in got, got)
         eq(s.proc.wait(timeout=20), 0)
+        s.wait_event("stopped")
         with contextlib.suppress(ConnectionRefusedError):
             raw(s.port, b"")
             raise AssertionError("it still listens")
@@ -1229,7 +1229,7 @@ def test_second_signal():
         loop = pool.submit(curl, s.url + "/loop")
         s.wait_taken()
         s.proc.send_signal(signal.SIGINT)
-        until(lambda: not any(port == s.port and state == "0A" for _, port, state, _, _ in sockets()))
+        until(lambda: not any(port == s.port and state == "0A" for _, port, _, state, _, _ in sockets()))
         check(s.proc.poll() is None)
         eq(s.stop(signal.SIGINT, timeout=5), 0)
         loop.result()
