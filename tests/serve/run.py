@@ -1181,10 +1181,11 @@ def test_drain_and_who_rests():
         check(b"onnection: close" not in ask(asks))
         s.proc.send_signal(signal.SIGTERM)
         s.wait_event("draining")
-        got = ask(asks)
-        check(got.startswith(b"HTTP/1.1 200") and b"Connection: close\r\n" in got, got)
+        got = until(lambda: (answer := ask(asks)) and b"Connection: close\r\n" in answer and answer)  # the worker hears of it a moment later
+        check(got.startswith(b"HTTP/1.1 200"), got)
         eq((asks.recv(1), rests.recv(1)), (b"", b""))
     eq(s.proc.wait(timeout=20), 0)
+    s.wait_event("stopped")
     eq([e["event"] for e in s.events()][-1], "stopped")
 
 
