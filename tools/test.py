@@ -81,7 +81,7 @@ def programs():
     for suite in ("build", "newcomer", "examples"):
         yield suite, [py, f"tests/{suite}/run.py", orlo], None
     for build, mark in ((orlo, ""), (checked_orlo, "/sanitized")):
-        for suite in ("serve", "attack", "guests", "commands", "sockets"):
+        for suite in ("serve", "apps", "attack", "guests", "commands", "sockets"):
             yield suite + mark, [py, f"tests/{suite}/run.py", build], None
     for target, seconds in (("clients", 60), ("calls", 30), ("upstreams", 30)):
         fuzz = [py, "tests/fuzz/run.py", checked_orlo, target, "--seed", "1", "--seconds"]

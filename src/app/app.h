@@ -80,10 +80,12 @@ struct app {
     struct engine_share *share;
     struct engine *engine; /* the share's: app_init sets it */
     struct net_loop *loop;
-    struct app_request nobody; /* what is of no request: its lines are the app's own */
+    void (*news)(struct app *app); /* an image of it has something to report in its next turn; NULL: the loop is woken */
+    struct app_request nobody;     /* what is of no request: its lines are the app's own */
 };
 /* After the rest is set: out and err take what is of no request. */
 void app_init(struct app *app, struct app_out out, struct app_out err);
+void app_news(struct app *app);
 
 /* ---- instances ---- */
 

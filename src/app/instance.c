@@ -1,11 +1,17 @@
 /* instance: what is of one instance of an app, whatever kind of guest it is (app.h). */
 #include "app/app.h"
+#include "net/loop.h"
 
 void app_init(struct app *app, struct app_out out, struct app_out err) {
     app->engine = engine_share_engine(app->share);
     app->nobody.out = out;
     app->nobody.err = err;
     app_request_begin(&app->nobody, app, (str){}, NULL);
+}
+
+void app_news(struct app *app) {
+    if (app->news) app->news(app);
+    else net_loop_wake(app->loop);
 }
 
 struct app_instance *app_instance_of(struct host_instance *in) {

@@ -19,8 +19,8 @@ typedef VEC(const char *) cli_list;
 struct cli_options {
     enum cli_command command;
     bool help, version, no_access_log, json, wat, markdown, man;
-    const char *state_dir, *log_level, *log_format, *output, *forward, *target;
-    cli_list listen, env, dir, allow_http, allow_net;
+    const char *state_dir, *log_level, *log_format, *output, *forward, *target, *app;
+    cli_list listen, env, dir, allow_http, allow_net, host, route;
     struct node_limits limits;
     cli_list operands;   /* what is no flag: FILE, then the guest's arguments */
     uint32_t guest_from; /* first of the operands that came after "--" */

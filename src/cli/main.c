@@ -66,7 +66,7 @@ static err set_log(const struct cli_options *o, bool json, struct diag *d) {
 static int serve(arena *mem, const struct cli_options *o) {
     struct diag d = DIAG_INIT;
     struct node_serve_config config = {
-        .file = o->operands.p[0],
+        .file = o->command == CLI_node ? NULL : o->operands.p[0],
         .limits = o->limits,
         .no_access_log = o->no_access_log,
         .state_dir = o->state_dir,
@@ -82,6 +82,62 @@ static int serve(arena *mem, const struct cli_options *o) {
     if (e == ERR_OK) return EX_OK;
     bool about_file = e != ERR_BUSY && e != ERR_NETWORK && e != ERR_USAGE && e != ERR_DENIED;
     return complain(about_file ? config.file : NULL, e, &d);
+}
+
+/* What the node has answered to, in words that could be typed again; values of the environment are nobody's to see. */
+static void print_grants(const struct cli_options *o) {
+    static const char nothing[] = "nothing: no environment, no folder, no outgoing host, no socket";
+    bool any = o->env.n || o->dir.n || o->allow_http.n || o->allow_net.n || o->forward;
+    printf("granted%s%s\n", any ? "" : " ", any ? "" : nothing);
+    for (uint32_t i = 0; i < o->env.n; i++) printf("  --env %.*s\n", (int)strcspn(o->env.p[i], "="), o->env.p[i]);
+    for (uint32_t i = 0; i < o->dir.n; i++) printf("  --dir %s\n", o->dir.p[i]);
+    for (uint32_t i = 0; i < o->allow_http.n; i++) printf("  --allow-http %s\n", o->allow_http.p[i]);
+    for (uint32_t i = 0; i < o->allow_net.n; i++) printf("  --allow-net %s\n", o->allow_net.p[i]);
+    if (o->forward) printf("  --forward %s\n", o->forward);
+}
+
+/* "http://127.0.0.1:8080" → "http://shop.localhost:8080/" */
+static void print_url(const char *app, str url) {
+    size_t colon = url.n;
+    while (colon && url.p[colon - 1] != ':') colon--;
+    str port = str_sub(url, colon, url.n);
+    bool usual = str_eqc(port, "80") || !str_to_u64(port, &(uint64_t){0});
+    printf("http://%s.localhost%s" STR_FMT "/", app, usual ? "" : ":", STR_ARG(usual ? (str){0} : port));
+}
+
+static int deploy(arena *mem, const struct cli_options *o) {
+    struct diag d = DIAG_INIT;
+    struct node_deploy_config config = {
+        .file = o->operands.p[0],
+        .app = o->app,
+        .state_dir = o->state_dir,
+        .hosts = o->host.p,
+        .hosts_count = o->host.n,
+        .routes = o->route.p,
+        .routes_count = o->route.n,
+        .limits = o->limits.app,
+    };
+    struct node_deployed deployed;
+    err e = read_grants(mem, o, &config.grants, &d);
+    if (e != ERR_OK) return complain(NULL, ERR_USAGE, &d);
+    e = node_deploy(mem, &config, &deployed, &d);
+    if (e != ERR_OK) return complain(e == ERR_USAGE ? NULL : config.file, e, &d);
+    print_url(config.app, deployed.url);
+    printf(" version %u, live after %.2f s\n", deployed.version, (double)deployed.ns / 1e9);
+    print_grants(o);
+    return EX_OK;
+}
+
+static int apps(const struct cli_options *o) {
+    struct diag d = DIAG_INIT;
+    err e = node_list(o->state_dir, o->json, stdout, &d);
+    return e == ERR_OK ? EX_OK : complain(NULL, e, &d);
+}
+
+static int delete (const struct cli_options *o) {
+    struct diag d = DIAG_INIT;
+    err e = node_delete(o->state_dir, o->operands.p[0], &d);
+    return e == ERR_OK ? EX_OK : complain(NULL, e, &d);
 }
 
 static int run(arena *mem, const struct cli_options *o) {
@@ -156,7 +212,11 @@ static int dispatch(arena *mem, struct cli_options *o) {
         return EX_OK;
     }
     switch (o->command) {
-    case CLI_serve: return serve(mem, o);
+    case CLI_serve:
+    case CLI_node: return serve(mem, o);
+    case CLI_deploy: return deploy(mem, o);
+    case CLI_apps: return apps(o);
+    case CLI_delete: return delete (o);
     case CLI_run: return run(mem, o);
     case CLI_inspect: return inspect(o);
     case CLI_compile: return compile(o);

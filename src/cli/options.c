@@ -3,7 +3,17 @@
 #include <stdlib.h>
 
 enum kind { ON, TEXT, LIST, VALUE };
-enum { SERVE = 1 << CLI_serve, RUN = 1 << CLI_run, INSPECT = 1 << CLI_inspect, COMPILE = 1 << CLI_compile, HELP = 1 << CLI_help };
+enum {
+    SERVE = 1 << CLI_serve,
+    RUN = 1 << CLI_run,
+    INSPECT = 1 << CLI_inspect,
+    COMPILE = 1 << CLI_compile,
+    HELP = 1 << CLI_help,
+    NODE = 1 << CLI_node,
+    DEPLOY = 1 << CLI_deploy,
+    APPS = 1 << CLI_apps,
+    DELETE = 1 << CLI_delete
+};
 
 static const struct flag {
     unsigned commands;
@@ -263,8 +273,10 @@ static enum cli_command find_command(const char *word) {
 static err unknown_command(const char *word, struct diag *d) {
     static const struct {
         const char *theirs, *here;
-    } others[] = {{"up", "serve"}, {"start", "serve"},      {"dev", "serve"},        {"build", "compile"},
-                  {"exec", "run"}, {"validate", "inspect"}, {"version", "--version"}};
+    } others[] = {{"up", "serve"},    {"start", "serve"},      {"dev", "serve"},         {"build", "compile"},
+                  {"exec", "run"},    {"validate", "inspect"}, {"version", "--version"}, {"publish", "deploy"},
+                  {"push", "deploy"}, {"list", "apps"},        {"ls", "apps"},           {"ps", "apps"},
+                  {"rm", "delete"},   {"remove", "delete"},    {"undeploy", "delete"}};
     const char *names[CLI_COMMANDS - 1];
     for (size_t i = 0; i < ARRAY_COUNT(others); i++)
         if (!strcmp(word, others[i].theirs))
@@ -291,10 +303,20 @@ static err first_word(int argc, char **argv, struct cli_options *o, struct diag 
 static err check_operands(const struct cli_options *o, struct diag *d) {
     const char *name = commands[o->command].name;
     if (o->help || o->command == CLI_help) return ERR_OK;
+    if (o->command == CLI_node || o->command == CLI_apps) {
+        if (!o->operands.n) return ERR_OK;
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s takes no file; what is '%s'?%s", name, o->operands.p[0],
+                        o->command == CLI_node ? " A file is served by orlo serve, or deployed by orlo deploy" : "");
+    }
+    if (o->command == CLI_delete && !o->operands.n)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "which app? orlo delete APP; orlo apps lists them");
     if (!o->operands.n || o->guest_from == 0 || !o->operands.p[0][0])
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "which file? orlo %s %s", name, commands[o->command].args);
     if (o->operands.n > 1 && o->command != CLI_run)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s takes one file; what is '%s'?", name, o->operands.p[1]);
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s takes one %s; what is '%s'?", name,
+                        o->command == CLI_delete ? "app" : "file", o->operands.p[1]);
+    if (o->command == CLI_deploy && !o->app)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "which app? orlo deploy FILE --app NAME");
     if (o->command == CLI_compile && !o->output)
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "where to? orlo compile FILE -o IMAGE");
     if (o->json && o->wat) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--json or --wat, not both");

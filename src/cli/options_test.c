@@ -99,6 +99,15 @@ static void test_suggestions(void **state) {
     assert_says(mem, "compile a.wasm -O2 -o a", "compile has no flag '-O'; there are no levels");
     assert_says(mem, "up a.wasm", "did you mean serve?");
     assert_says(mem, "validate a.wasm", "did you mean inspect?");
+    assert_says(mem, "node a.wasm", "node takes no file; what is 'a.wasm'? A file is served by orlo serve");
+    assert_says(mem, "deploy a.wasm", "which app? orlo deploy FILE --app NAME");
+    assert_says(mem, "deploy --app a", "which file?");
+    assert_says(mem, "deploy a.wasm --app", "--app needs a value: --app NAME");
+    assert_says(mem, "deploy a.wasm --app a --listen :1", "deploy has no flag '--listen'");
+    assert_says(mem, "apps x", "apps takes no file; what is 'x'?");
+    assert_says(mem, "delete", "which app? orlo delete APP");
+    assert_says(mem, "delete a b", "delete takes one app; what is 'b'?");
+    assert_says(mem, "ls", "did you mean apps?");
     assert_says(mem, "version", "did you mean --version?");
     assert_says(mem, "serve", "which file?");
     assert_says(mem, "serve a.wasm b.wasm", "b.wasm");

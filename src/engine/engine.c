@@ -239,6 +239,8 @@ void engine_image_unload(struct engine_image *image) {
     arena_free(image->arena);
 }
 
+uint32_t engine_image_alive(const struct engine_image *image) { return image->alive; }
+
 uint64_t engine_image_bytes(const struct engine_image *image) {
     uint64_t bytes = image->im.size + arena_bytes(image->arena);
     for (uint32_t i = 0; i < image->groups_count; i++)

@@ -145,6 +145,7 @@ const struct abi_image *engine_image_abi(const struct engine_image *image);
 struct engine_share *engine_image_share(const struct engine_image *image);
 uint64_t engine_image_bytes(const struct engine_image *image);         /* of the image: its file, templates of its contexts */
 uint64_t engine_image_initial_bytes(const struct engine_image *image); /* of an instance: what it is charged at first */
+uint32_t engine_image_alive(const struct engine_image *image); /* instances, those included that end once their fibers have */
 
 struct engine_call; /* a host call in progress */
 /* args: the canonical array, results written over it. A trap other than NONE unwinds the guest to its

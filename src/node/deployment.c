@@ -129,7 +129,25 @@ static err publish(struct control *c, struct deployment *dep, struct diag *d) {
 }
 
 /* Number and version, and the record beside the one that is there. */
+/* No host is two apps'. */
+static err check_hosts(const struct control *c, const struct node_record *r, struct diag *d) {
+    for (const struct control_app *other = c->apps; other; other = other->next) {
+        const struct node_record *o = &other->record;
+        if (str_eq(o->name, r->name)) continue;
+        if (o->is_default && r->is_default)
+            return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "what no app's host is (*) is answered by the app " STR_FMT " already",
+                            STR_ARG(o->name));
+        for (uint32_t i = 0; i < r->hosts.n; i++)
+            for (uint32_t k = 0; k < o->hosts.n; k++)
+                if (str_eq(r->hosts.p[i], o->hosts.p[k]))
+                    return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "the host " STR_FMT " is the app " STR_FMT "'s already",
+                                    STR_ARG(r->hosts.p[i]), STR_ARG(o->name));
+    }
+    return ERR_OK;
+}
+
 static err stage(struct control *c, struct deployment *dep, struct diag *d) {
+    TRY(check_hosts(c, &dep->record, d));
     const struct control_app *old = node_control_app_named(c, dep->record.name);
     dep->record.version = old ? old->record.version + 1 : 1;
     dep->record.id = old ? old->record.id : 0;

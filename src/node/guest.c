@@ -1,17 +1,16 @@
 /* guest: everything a process needs to run guests, brought up in the order that lets it give up its rights in time:
  *
- *   loop, engine (opens /proc/self/pagemap) -> granted folders -> image mapped -> descriptors closed -> sandbox -> app bound
+ *   granted folders -> other descriptors closed -> loop, engine (opens /proc/self/pagemap) -> sandbox -> images, as they come
  */
 #include "engine/engine.h"
 #include "net/loop.h"
-#include "node/node_int.h"
-#include "wasi/wasi.h"
+#include "node/apps.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { PATHS_MAX = 64, IDLE_MS = 20 };
+enum { FOLDERS_MAX = 256, IDLE_MS = 20, SLOTS_MAX = 100'000 /* of all apps; their own bounds and the system's come first */ };
 static const uint64_t turn_ns_max = 1000000; /* of guests, before the loop looks at its sockets again */
 
 /* What name resolution and TLS read, where an outgoing host is granted. */
@@ -38,11 +37,21 @@ static const char *const resolver_paths[] = {
 static void on_ready(void *arg) { net_loop_wake(((struct node_guest *)arg)->loop); }
 static bool has_news(void *arg) { return net_loop_news(((struct node_guest *)arg)->loop); }
 
+static void report_ends(struct node_guest *g) {
+    struct node_app *app;
+    while ((app = g->news)) {
+        g->news = app->next_news;
+        app->has_news = false;
+        for (uint32_t i = 0; i < app->record.functions.n; i++)
+            if (app->parts[i].image) wasi_image_turn(app->parts[i].image);
+    }
+}
+
 /* One turn: what the owner has to do, then guests, then arranges for upkeep once all is quiet. */
 bool node_guest_turn(struct node_guest *g) {
     bool more = g->turn && g->turn(g->turn_arg);
     more |= engine_run(g->engine, turn_ns_max);
-    wasi_image_turn(g->image);
+    report_ends(g);
     log_flush();
     uint64_t turns = engine_turns(g->engine);
     if (!more && turns != g->turns_seen && (!g->idle_armed || g->idle_late)) {
@@ -58,8 +67,10 @@ static bool on_turn(void *arg) { return node_guest_turn(arg); }
 
 static void on_idle(void *arg) {
     struct node_guest *g = arg;
-    g->out.logged = g->out.bytes = g->err.logged = g->err.bytes = 0;
-    g->out.spent = g->err.spent = false;
+    for (struct node_app *app = g->apps; app; app = app->next) {
+        app->out.logged = app->out.bytes = app->err.logged = app->err.bytes = 0;
+        app->out.spent = app->err.spent = false;
+    }
     g->idle_late = !engine_idle(g->engine);
     log_flush(); /* lines that were lost are told once somebody reads again */
     uint32_t wait_ms = g->idle_late ? engine_idle_wait_ms(g->engine) : 1;
@@ -69,80 +80,53 @@ static void on_idle(void *arg) {
 
 /* ---- the sandbox ---- */
 
-struct opened {
-    struct node_sandbox_path paths[PATHS_MAX]; /* of folders, then of what the process reads itself */
-    size_t paths_count, folders_count;
-};
-
-static err open_dirs(const struct app_grants *grants, struct opened *o, struct diag *d) {
+err node_guest_folders(arena *out, struct node_guest *g, const struct app_grants *grants, struct diag *d) {
     for (uint32_t i = 0; i < grants->dirs.n; i++) {
-        struct app_dir *dir = &grants->dirs.p[i];
-        int fd = dir->fd > 0 ? dir->fd : open((const char *)dir->host.p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        const struct app_dir *dir = &grants->dirs.p[i];
+        int fd = open((const char *)dir->host.p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
             return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the folder " STR_FMT " cannot be granted: %s", STR_ARG(dir->host),
                             strerror(errno));
-        if (o->paths_count == PATHS_MAX / 2)
-            return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "at most %d folders can be granted", PATHS_MAX / 2);
-        o->paths[o->paths_count++] = (struct node_sandbox_path){fd, !dir->read_only};
-        dir->fd = fd;
+        if (g->folders.n == FOLDERS_MAX)
+            return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "at most %d folders can be granted", FOLDERS_MAX);
+        struct node_folder folder = {dir->host, fd, !dir->read_only};
+        vec_push(out, &g->folders, folder);
     }
-    o->folders_count = o->paths_count;
     return ERR_OK;
 }
 
-static void open_resolver_path(struct opened *o, const char *path) {
+struct paths { /* of folders, then of what the process reads itself */
+    struct node_sandbox_path of[FOLDERS_MAX + ARRAY_COUNT(resolver_paths) + 2];
+    size_t n;
+};
+
+static void open_resolver_path(struct paths *p, const char *path) {
     int fd = path && path[0] ? open(path, O_PATH | O_CLOEXEC) : -1;
-    if (fd >= 0) o->paths[o->paths_count++] = (struct node_sandbox_path){fd, false};
+    if (fd >= 0) p->of[p->n++] = (struct node_sandbox_path){fd, false};
 }
 
 /* Only to make Landlock rules of them; closed afterwards. OpenSSL's two variables say whom else to trust. */
-static void open_resolver_paths(struct opened *o) {
-    for (size_t i = 0; i < ARRAY_COUNT(resolver_paths); i++) open_resolver_path(o, resolver_paths[i]);
-    open_resolver_path(o, getenv("SSL_CERT_FILE"));
-    open_resolver_path(o, getenv("SSL_CERT_DIR"));
+static void open_resolver_paths(struct paths *p) {
+    for (size_t i = 0; i < ARRAY_COUNT(resolver_paths); i++) open_resolver_path(p, resolver_paths[i]);
+    open_resolver_path(p, getenv("SSL_CERT_FILE"));
+    open_resolver_path(p, getenv("SSL_CERT_DIR"));
 }
 
-static unsigned network_of(const struct app_grants *g) {
-    enum { LISTENS = 1 << APP_NET_LISTEN | 1 << APP_NET_LISTEN_UDP };
-    unsigned network = g->allow_http.n || g->net.n || g->forward_authority.n ? NODE_SANDBOX_CONNECT : 0;
-    for (uint32_t i = 0; i < g->net.n; i++)
-        if (g->net.p[i].uses & LISTENS) network |= NODE_SANDBOX_LISTEN;
-    return network;
-}
-
-/* The ports that a rule opens for TCP; false: too many to name. */
-static bool add_ports(struct node_sandbox *box, uint16_t from, uint16_t to) {
-    for (unsigned port = from; port <= to; port++) {
-        if (box->ports_count == ARRAY_COUNT(box->ports)) return false;
-        box->ports[box->ports_count++] = (uint16_t)port;
-    }
-    return true;
-}
-
-static void open_ports(struct node_sandbox *box, const struct app_grants *g) {
-    static const uint16_t ask[] = {53, 80, 443}; /* names, and the two that --forward may leave out */
-    bool all = true;
-    for (size_t i = 0; i < ARRAY_COUNT(ask) - (g->forward_authority.n ? 0 : 2); i++) all = all && add_ports(box, ask[i], ask[i]);
-    for (uint32_t i = 0; i < g->allow_http.n; i++)
-        all = all && add_ports(box, g->allow_http.p[i].port_from, g->allow_http.p[i].port_to);
-    for (uint32_t i = 0; i < g->net.n; i++)
-        if (g->net.p[i].uses & 1 << APP_NET_TCP) all = all && add_ports(box, g->net.p[i].port_from, g->net.p[i].port_to);
-    str host, port;
-    uint64_t number;
-    if (g->forward_authority.n && app_cut_host_port(g->forward_authority, &host, &port) && port.n)
-        all = all && str_to_u64(port, &number) && add_ports(box, (uint16_t)number, (uint16_t)number);
-    box->any_port_out = !all;
-}
-
-static err lock_up(const struct node_guest_config *config, struct opened *o, struct diag *d) {
-    struct node_sandbox box = {.paths = o->paths, .granted_count = o->paths_count, .network = network_of(config->grants)};
-    if (box.network) {
-        open_resolver_paths(o);
-        open_ports(&box, config->grants);
-    }
-    box.paths_count = o->paths_count;
+static err lock_up(struct node_guest *g, const struct node_guest_config *config, struct diag *d) {
+    struct paths p = {.n = 0};
+    for (uint32_t i = 0; i < g->folders.n; i++)
+        p.of[p.n++] = (struct node_sandbox_path){g->folders.p[i].fd, g->folders.p[i].write};
+    const struct node_rights *r = config->rights;
+    struct node_sandbox box = {.paths = p.of,
+                               .granted_count = p.n,
+                               .network = r->network,
+                               .any_port_out = r->any_port_out,
+                               .ports_count = r->ports_count};
+    memcpy(box.ports, r->ports, sizeof box.ports);
+    if (box.network) open_resolver_paths(&p);
+    box.paths_count = p.n;
     err e = node_sandbox_worker(&box, d);
-    for (size_t i = o->folders_count; i < o->paths_count; i++) close(o->paths[i].fd);
+    for (size_t i = box.granted_count; i < p.n; i++) close(p.of[i].fd);
     return e;
 }
 
@@ -154,15 +138,19 @@ void node_guest_refusal(const struct node_guest *g, struct buf *out) {
     const struct engine_refusal *r = engine_last_refusal(g->engine);
     switch (r->what) {
     case ENGINE_REFUSED_SLOTS:
-    case ENGINE_REFUSED_FIBERS:
-        buf_printf(out, "%llu %s are in use (--max-instances)", (unsigned long long)r->max,
-                   r->what == ENGINE_REFUSED_SLOTS ? "instances" : "stacks");
+    case ENGINE_REFUSED_FIBERS: {
+        const char *things = r->what == ENGINE_REFUSED_SLOTS ? "instances" : "stacks";
+        if (r->leaves) buf_printf(out, "the %s that are left in this worker are for other apps", things);
+        else buf_printf(out, "%llu %s are in use (--max-instances)", (unsigned long long)r->max, things);
         break;
+    }
     case ENGINE_REFUSED_INSTANCE:
         buf_printf(out, "an instance starts with %llu MiB and may have %llu MiB (--max-memory)", mib(r->bytes), mib(r->max));
         break;
     case ENGINE_REFUSED_ACCOUNT:
         if (r->share) buf_printf(out, "all of the app's %llu MiB are in use (--app-memory)", mib(r->max));
+        else if (r->leaves)
+            buf_printf(out, "what is left of the worker's %llu MiB is for other apps (its part of --node-memory)", mib(r->max));
         else
             buf_printf(out,
                        "all of the worker's %llu MiB are in use (its part of --node-memory, without what connections may hold)",
@@ -188,74 +176,24 @@ static uint64_t guests_memory(const struct node_limits *l, uint32_t workers) {
     return MAX(part - connections, (uint64_t)1);
 }
 
-static err does_not_fit(const struct node_guest *g, struct diag *d) {
-    struct buf why = {.max = 300};
-    node_guest_refusal(g, &why);
-    diag_set(d, ERR_LIMIT, DIAG_NOWHERE,
-             "its image and one instance with its stack do not fit (%llu MiB more were asked for): " STR_FMT,
-             mib(engine_last_refusal(g->engine)->bytes), STR_ARG(buf_str(&why)));
-    buf_free(&why);
-    return ERR_LIMIT;
-}
+/* ---- its life ---- */
 
-/* There is room for one instance, or it does not start. */
-static err try_one(struct node_guest *g, struct diag *d) {
-    struct engine_instance *first = engine_acquire(wasi_image_engine(g->image), NULL);
-    bool fits = first && engine_pay(g->share, ENGINE_STACK_BYTES);
-    if (fits) engine_unpay(g->share, ENGINE_STACK_BYTES);
-    if (first) engine_release(first);
-    return fits ? ERR_OK : does_not_fit(g, d);
-}
-
-static struct engine_share *new_share(struct engine *e, const struct node_limits *l) {
-    uint64_t most = l->app.app_memory_bytes_max; /* none of its own: the worker's says no */
-    return engine_share_new(e, &(struct engine_share_config){.memory_bytes_max = l->app.memory_bytes_max,
-                                                             .account_bytes_max = most == UINT64_MAX ? 0 : most});
-}
-
-/* ---- the app ---- */
-
-static err new_app(struct node_guest *g, const struct node_guest_config *config, struct abi_image im, struct diag *d) {
-    g->out = (struct node_lines){.stream = "stdout", .request_id = ""};
-    g->err = (struct node_lines){.stream = "stderr", .request_id = ""};
-    g->share = new_share(g->engine, config->limits);
-    g->app = (struct app){
-        .name = config->name, .grants = config->grants, .limits = &config->limits->app, .share = g->share, .loop = g->loop};
-    app_init(&g->app, (struct app_out){.fd = -1, .write = node_lines_put, .arg = &g->out},
-             (struct app_out){.fd = -1, .write = node_lines_put, .arg = &g->err});
-    struct wasi_config wasi = {.args = config->args, .args_count = config->args_count, .server_name = STR("orlo/" ORLO_VERSION)};
-    struct diag said = DIAG_INIT;
-    err e = wasi_image_new(&g->app, node_offer(), im, &wasi, &g->image, &said);
-    if (e == ERR_OK) return try_one(g, d);
-    if (e == ERR_LIMIT) return does_not_fit(g, d);
-    if (d) *d = said;
-    return e;
-}
-
-/* A task of each request that an instance may serve, and one more for what it does besides; others of a guest's own threads. */
-static uint32_t fibers_max(const struct node_limits *l) {
-    enum { MOST = 200'000 };
-    uint64_t slots = MIN(l->app.instances_max, (uint64_t)MOST), at_once = MIN(l->app.instance_requests, (uint64_t)MOST);
-    return (uint32_t)MIN(slots * (4 + 2 * at_once), (uint64_t)MOST);
+static void close_others(const struct node_guest *g, const struct node_guest_config *config) {
+    int keep[FOLDERS_MAX + 64], n = 0;
+    ENSURE(config->keep_count <= 64);
+    for (size_t i = 0; i < config->keep_count; i++) keep[n++] = config->keep[i];
+    for (uint32_t i = 0; i < g->folders.n; i++) keep[n++] = g->folders.p[i].fd;
+    node_close_fds_except(keep, (size_t)n);
 }
 
 err node_guest_open(struct node_guest *g, const struct node_guest_config *config, struct diag *d) {
-    struct opened o = {0};
-    TRY(open_dirs(config->grants, &o, d));
-    struct abi_image im;
-    TRY(abi_image_open(fcntl(config->image.fd, F_DUPFD_CLOEXEC, 3), &config->image.key, &im, d));
-    int keep[64], n = 0;
-    ENSURE(config->keep_count + o.folders_count + 1 <= ARRAY_COUNT(keep));
-    for (size_t i = 0; i < config->keep_count; i++) keep[n++] = config->keep[i];
-    for (size_t i = 0; i < o.folders_count; i++) keep[n++] = o.paths[i].fd;
-    keep[n++] = im.fd;
-    node_close_fds_except(keep, (size_t)n);
+    close_others(g, config);
     setenv("UV_USE_IO_URING", "0", 1); /* the sandbox has no rings */
     g->loop = net_loop_new();
     struct engine_config engine = {
         .account_bytes_max = guests_memory(config->limits, config->workers),
-        .slots_max = (uint32_t)MIN(config->limits->app.instances_max, UINT32_MAX),
-        .fibers_max = fibers_max(config->limits),
+        .slots_max = SLOTS_MAX,
+        .fibers_max = NODE_FIBERS_MAX,
         .on_ready = on_ready,
         .on_ready_arg = g,
         .news = has_news,
@@ -264,14 +202,13 @@ err node_guest_open(struct node_guest *g, const struct node_guest_config *config
     g->engine = engine_new(&engine);
     g->idle = net_timer_new(g->loop, on_idle, g);
     net_loop_on_turn(g->loop, on_turn, g);
-    TRY(lock_up(config, &o, d));
-    return new_app(g, config, im, d);
+    return lock_up(g, config, d);
 }
 
 void node_guest_close(struct node_guest *g) {
-    if (g->image) wasi_image_free(g->image);
+    while (g->apps) node_app_free(g->apps);
+    for (uint32_t i = 0; i < g->folders.n; i++) close(g->folders.p[i].fd);
     net_timer_free(g->idle);
-    engine_share_free(g->share);
     engine_free(g->engine);
     net_loop_free(g->loop);
 }

@@ -1,24 +1,25 @@
-/* handler: one request, one fresh instance. Policy around what wasi does: ids, deadlines, error pages, logs.
+/* handler: one request, one fresh instance. Policy around what wasi does: ids, whose it is, deadlines, error pages, logs.
  *
- *   RUNNING ──done──> answered, logged ──> AFTER ──next turn──> instance reset, request freed
- *    │  └─ deadline or client gone: killed, done comes with WASI_END_KILLED
- *   WAITING: all instances are in use; the first to wait gets the first that is free
+ *   ROUTED ─┬─> RUNNING ──done──> answered, logged ──> AFTER ──next turn──> instance reset, request freed
+ *           │    │ ^   └─ deadline or client gone: killed, done comes with WASI_END_KILLED
+ *           └─> WAITING at its part, whose image is to come or whose instances are all in use: the first to wait gets the first that is free
  *
  * 1. The exchange is ended in `done`, so that the response is on its way before the instance is reset (node_handler_turn).
  * 2. Many requests that come at once are run in batches, so that guests that only compute share few instances, still in the cache.
  * 3. Every request makes one access-log event, if that is asked for; a guest's failure makes one event more, with its backtrace.
+ * 4. Who waits, waits at a part: no other part's requests are behind it.
  */
 #include "base/json.h"
 #include "engine/engine.h"
 #include "net/exchange.h"
 #include "net/loop.h"
-#include "node/node_int.h"
-#include "wasi/wasi.h"
+#include "node/apps.h"
 
 enum { BATCH = 8, REDIRECTS_MAX = 10, OBJECTS = 512 /* of guests that have ended, dropped in one turn */ };
 
 struct request {
     struct node_handler *handler;
+    struct node_part *part; /* that it is for; NULL: no app's */
     struct net_exchange *exchange;
     struct wasi_run *run;
     struct request *next; /* of the AFTER, the WAITING or the free list */
@@ -35,12 +36,13 @@ struct request {
 };
 struct node_handler {
     struct node_guest *guest;
+    struct node_apps *apps;
     bool access_log;
     uint64_t ids[64]; /* random, not given yet */
     uint32_t ids_left;
     struct request *after, *free;
-    struct request *first, *last; /* WAITING */
-    uint32_t busy, waiting, waiting_max;
+    struct node_part *waiting; /* where somebody waits */
+    uint32_t busy, waiting_max;
     uint32_t batch; /* started, but not run yet */
 };
 
@@ -119,7 +121,8 @@ static void log_access(struct request *r) {
     const struct net_request *rq = net_exchange_request(r->exchange);
     struct net_exchange_stats stats = net_exchange_stats(r->exchange);
     uint64_t us = (clock_mono_ns() - r->started_ns) / 1000;
-    log_event(LOG_INFO, "request", LF_CSTR("request", r->id), LF_STR("method", rq->method), LF_STR("path", rq->path),
+    log_event(LOG_INFO, "request", LF_CSTR("request", r->id), LF_CSTR("app", r->part ? r->part->app->name : ""),
+              LF_STR("method", rq->method), LF_STR("path", rq->path),
               LF_U64("status", r->killed == BY_CLIENT ? 499 : stats.status), LF_U64("bytes_in", stats.body_bytes_in),
               LF_U64("bytes_out", stats.body_bytes_out), LF_F64("ms", (double)us / 1000.0),
               LF_STR("client", net_exchange_peer(r->exchange)));
@@ -150,8 +153,9 @@ static void log_failure(struct request *r, const struct wasi_outcome *o, bool he
     const char *why = r->killed == BY_DEADLINE ? "the guest passed its deadline" : end_text[o->end];
     const char *detail = o->text[0] ? o->text : o->trap ? (o->trap->text[0] ? o->trap->text : abi_trap_text(o->trap->trap)) : "";
     struct buf trace = {.max = 16 * KiB};
-    struct log_field fields[7] = {LF_CSTR("request", r->id), LF_CSTR("reason", why), LF_BOOL("head_sent", head_sent)};
-    size_t n = 3;
+    struct log_field fields[8] = {LF_CSTR("request", r->id), LF_CSTR("app", r->part->app->name), LF_CSTR("reason", why),
+                                  LF_BOOL("head_sent", head_sent)};
+    size_t n = 4;
     if (detail[0]) fields[n++] = LF_CSTR("detail", detail);
     if (o->end == WASI_END_EXIT) fields[n++] = LF_I64("exit_status", o->exit_status);
     if (r->err.last_n) fields[n++] = LF_LINES("stderr", ((str){(uint8_t *)r->err.last, r->err.last_n - 1}));
@@ -166,7 +170,7 @@ static void log_failure(struct request *r, const struct wasi_outcome *o, bool he
 /* ---- a request's life ---- */
 
 static bool start(struct request *r);
-static void wait_for_instance(struct request *r);
+static void wait_at_part(struct request *r);
 
 static const char *body_text(uint16_t status) {
     return status == 413   ? "The request's body is too large."
@@ -189,6 +193,7 @@ static void failed(struct request *r, const struct wasi_outcome *o) {
     uint16_t bad_body = r->killed == BY_NOBODY ? net_exchange_body_status(r->exchange) : 0;
     if (bad_body) node_handler_refused(net_exchange_peer(r->exchange), bad_body, body_text(bad_body), r->handler);
     if (!bad_body || o->trap) log_failure(r, o, head_sent);
+    r->part->app->counts.failed++;
     if (!head_sent) answer_failure(r, o, bad_body);
 }
 
@@ -203,7 +208,7 @@ static bool redirect(struct request *r, str to) {
     wasi_run_free(r->run);
     r->run = NULL;
     r->handler->busy--;
-    if (!start(r)) wait_for_instance(r);
+    if (!start(r)) wait_at_part(r);
     net_loop_wake(r->handler->guest->loop);
     return true;
 }
@@ -213,6 +218,7 @@ static void recycle(struct app_request *rq) {
     struct request *r = container_of(rq, struct request, rq);
     node_lines_end(&r->out);
     node_lines_end(&r->err);
+    r->part->app->requests--;
     r->next = r->handler->free;
     r->handler->free = r;
 }
@@ -246,37 +252,53 @@ static void on_done(void *arg, const struct wasi_outcome *o) {
     r->handler->after = r;
 }
 
-/* ---- waiting for an instance ---- */
+/* ---- waiting ---- */
 
-static void wait_for_instance(struct request *r) {
+static void wait_at_part(struct request *r) {
     struct node_handler *h = r->handler;
-    r->prev = h->last;
+    struct node_part *p = r->part;
+    r->prev = p->last;
     r->next = NULL;
-    *(h->last ? &h->last->next : &h->first) = r;
-    h->last = r;
-    h->waiting++;
+    *(p->last ? &p->last->next : &p->first) = r;
+    p->last = r;
+    if (p->waiting++) return;
+    p->prev = NULL;
+    p->next = h->waiting;
+    if (p->next) p->next->prev = p;
+    h->waiting = p;
 }
 
 static void wait_no_more(struct request *r) {
-    struct node_handler *h = r->handler;
-    *(r->prev ? &r->prev->next : &h->first) = r->next;
-    *(r->next ? &r->next->prev : &h->last) = r->prev;
-    h->waiting--;
+    struct node_part *p = r->part;
+    *(r->prev ? &r->prev->next : &p->first) = r->next;
+    *(r->next ? &r->next->prev : &p->last) = r->prev;
+    if (--p->waiting) return;
+    *(p->prev ? &p->prev->next : &r->handler->waiting) = p->next;
+    if (p->next) p->next->prev = p->prev;
 }
 
-/* Answers a request that never got an instance, and says which limit it met. */
+/* Answers a request that never ran. */
+static void end_early(struct request *r) {
+    end_exchange(r);
+    done_with(r);
+}
+
+/* It got no instance: says which limit it met. */
 static void turn_away(struct request *r) {
-    if (r->killed != BY_CLIENT) {
+    struct node_app *app = r->part->app;
+    app->counts.refused++;
+    if (r->killed != BY_CLIENT && r->part->state != NODE_PART_READY) { /* why, stands in the log */
+        reply_error(r, 503, "The app is not there yet. Try again.");
+    } else if (r->killed != BY_CLIENT) {
         struct buf why = {.max = 300};
         node_guest_refusal(r->handler->guest, &why);
-        log_event(LOG_WARN, "no-instance", LF_CSTR("request", r->id), LF_STR("reason", buf_str(&why)));
+        log_event(LOG_WARN, "no-instance", LF_CSTR("request", r->id), LF_CSTR("app", app->name), LF_STR("reason", buf_str(&why)));
         char page[400];
         snprintf(page, sizeof page, "No instance is free: " STR_FMT ". Try again.", STR_ARG(buf_str(&why)));
         reply_error(r, 503, page);
         buf_free(&why);
     }
-    end_exchange(r);
-    done_with(r);
+    end_early(r);
 }
 
 static void on_event(void *arg, enum net_event event) {
@@ -293,12 +315,24 @@ static void on_event(void *arg, enum net_event event) {
     net_loop_wake(r->handler->guest->loop);
 }
 
+/* Nothing is to come back that the app could start an instance with: its own memory, or all, is out. */
+static bool hopeless(const struct node_part *p) {
+    const struct node_guest *g = p->app->guest;
+    const struct engine_refusal *why = engine_last_refusal(g->engine);
+    struct engine_share *share = p->app->app.share;
+    bool own = why->share == share;
+    return own ? !engine_share_use(share).slots : !engine_holds(g->engine);
+}
+
+/* ---- whose it is ---- */
+
 static struct request *new_request(struct node_handler *h, struct net_exchange *x) {
     struct request *r = h->free;
     if (r) h->free = r->next;
     else r = malloc(sizeof *r);
     ENSURE(r);
     r->handler = h;
+    r->part = NULL;
     r->exchange = x;
     r->run = NULL;
     r->next = NULL;
@@ -307,17 +341,51 @@ static struct request *new_request(struct node_handler *h, struct net_exchange *
     r->redirect_n = r->redirects = 0;
     if (h->access_log) r->started_ns = clock_mono_ns();
     new_id(h, r->id);
-    r->pulse = node_pulse_begin(0, r->id);
+    return r;
+}
+
+/* It is a part's from here on. */
+static void give(struct request *r, struct node_part *part) {
+    struct node_app *app = part->app;
+    r->part = part;
+    r->pulse = node_pulse_begin(app->app.id, r->id);
     r->out.stream = "stdout", r->err.stream = "stderr";
     r->out.request_id = r->err.request_id = r->id;
+    r->out.app = r->err.app = app->name;
     node_lines_begin(&r->out);
     node_lines_begin(&r->err);
-    app_request_begin(&r->rq, &h->guest->app, (str){(uint8_t *)r->id, NODE_ID_BYTES}, recycle);
-    r->rq.deadline_ns = net_exchange_stats(x).started_ns + h->guest->app.limits->handler_ms_max * 1'000'000;
-    r->rq.exchange = x;
+    app_request_begin(&r->rq, &app->app, (str){(uint8_t *)r->id, NODE_ID_BYTES}, recycle);
+    r->rq.deadline_ns = net_exchange_stats(r->exchange).started_ns + app->app.limits->handler_ms_max * 1'000'000;
+    r->rq.exchange = r->exchange;
     r->rq.out = (struct app_out){.fd = -1, .write = node_lines_put, .arg = &r->out};
     r->rq.err = (struct app_out){.fd = -1, .write = node_lines_put, .arg = &r->err};
-    return r;
+    app->requests++;
+    app->counts.requests++;
+}
+
+/* No app's: a page, and it is over. */
+static void answer_nobodys(struct request *r, uint16_t status, const char *what) {
+    struct node_handler *h = r->handler;
+    reply_error(r, status, what);
+    log_access(r);
+    net_exchange_listen(r->exchange, NULL, NULL);
+    net_exchange_end(r->exchange);
+    net_loop_wake(h->guest->loop);
+    r->next = h->free;
+    h->free = r;
+}
+
+/* The part that is to serve it, now. False: nobody is, and it has been answered. */
+static bool route(struct request *r, struct node_part **part) {
+    const struct net_request *rq = net_exchange_request(r->exchange);
+    switch (node_apps_find(r->handler->apps, rq->authority, rq->path, part)) {
+    case NODE_NO_HOST: answer_nobodys(r, 404, "No app answers for this host."); return false;
+    case NODE_NO_ROUTE: answer_nobodys(r, 404, "The app has nothing at this path."); return false;
+    case NODE_FOUND: break;
+    }
+    if (*part) return true;
+    answer_nobodys(r, 503, "The app cannot be served at the moment.");
+    return false;
 }
 
 static bool start(struct request *r) {
@@ -329,25 +397,86 @@ static bool start(struct request *r) {
         .done = on_done,
         .arg = r,
     };
-    r->run = wasi_start(h->guest->image, &config);
+    r->run = wasi_start(r->part->image, &config);
     h->busy += r->run != NULL;
     return r->run;
+}
+
+/* It runs, or waits, or is turned away. */
+static void begin(struct request *r) {
+    struct node_handler *h = r->handler;
+    struct node_part *p = r->part;
+    node_apps_want(h->apps, p);
+    bool tried = p->state == NODE_PART_READY && !p->waiting; /* else somebody was here before */
+    if (tried && start(r)) return;
+    if (p->state == NODE_PART_FAILED || p->waiting >= h->waiting_max || (tried && hopeless(p))) turn_away(r);
+    else wait_at_part(r);
+}
+
+/* What is the app's to say of a request, before its body is looked at. False: it was answered. */
+static bool bound(struct request *r) {
+    const struct app_limits *l = r->part->app->app.limits;
+    uint32_t ms = (uint32_t)MIN(l->handler_ms_max, NET_NO_LIMIT);
+    if (net_exchange_limits(r->exchange, ms, l->body_bytes_max) == ERR_OK) return true;
+    r->part->app->counts.refused++;
+    node_handler_refused(net_exchange_peer(r->exchange), 413, body_text(413), r->handler);
+    reply_error(r, 413, body_text(413));
+    end_early(r);
+    return false;
 }
 
 void node_handler_request(struct net_exchange *x, void *handler) {
     struct node_handler *h = handler;
     struct request *r = new_request(h, x);
+    struct node_part *part;
     net_exchange_own_field(x, STR("x-request-id"), (str){(uint8_t *)r->id, NODE_ID_BYTES});
-    if (h->waiting || !start(r)) {
-        if (!engine_holds(h->guest->engine) || h->waiting >= h->waiting_max) {
-            turn_away(r);
-            return;
-        }
-        wait_for_instance(r);
-    }
+    if (!route(r, &part)) return;
+    give(r, part);
+    if (!bound(r)) return;
     net_exchange_listen(x, on_event, r);
+    begin(r);
     net_loop_wake(h->guest->loop);
     if (++h->batch >= BATCH) node_guest_turn(h->guest);
+}
+
+/* Those that wait at a part that will not be: of an app that another version has taken the place of, they are the other's. */
+void node_handler_part_changed(struct node_handler *h, struct node_part *p) {
+    net_loop_wake(h->guest->loop);
+    if (p->state == NODE_PART_READY) return; /* the next turn starts them */
+    struct request *r, *last = p->last;
+    for (bool more = last; more;) {
+        r = p->first;
+        more = r != last;
+        wait_no_more(r);
+        if (!p->app->retired) {
+            turn_away(r);
+            continue;
+        }
+        struct node_part *other;
+        node_pulse_end(r->pulse);
+        p->app->requests--;
+        r->part = NULL;
+        if (!route(r, &other)) continue;
+        give(r, other);
+        begin(r);
+    }
+}
+
+/* Those that wait at a part, as many as there is room for. True: there may be room for more. */
+static bool start_waiting(struct node_part *p) {
+    uint32_t n = 0;
+    if (p->state != NODE_PART_READY) return false;
+    for (; n < BATCH && p->first; n++) {
+        struct request *r = p->first;
+        if (!start(r)) break;
+        wait_no_more(r);
+    }
+    while (n < BATCH && p->first && hopeless(p)) {
+        struct request *r = p->first;
+        wait_no_more(r);
+        turn_away(r);
+    }
+    return n == BATCH;
 }
 
 /* Responses of the last turn are out: now their instances are reset, and those that wait are started. */
@@ -356,31 +485,29 @@ static bool handler_turn(void *arg) {
     struct request *r;
     uint32_t objects = OBJECTS;
     h->batch = 0;
-    engine_release_many(h->guest->engine);
     while ((r = h->after) && wasi_run_wind_down(r->run, &objects)) {
         h->after = r->next;
         wasi_run_free(r->run);
         done_with(r);
         h->busy--;
     }
-    engine_release_end(h->guest->engine);
-    uint32_t n = 0;
-    for (; n < BATCH && h->first && start(h->first); n++) wait_no_more(h->first);
-    while (h->first &&
-           !engine_holds(h->guest->engine)) { /* nothing is to come back, and yet nothing can be started: memory is out */
-        r = h->first;
-        wait_no_more(r);
-        turn_away(r);
+    bool more = h->after;
+    for (struct node_part *p = h->waiting, *next; p; p = next) {
+        next = p->next;
+        more |= start_waiting(p);
     }
-    return n == BATCH || h->after;
+    node_apps_turn(h->apps);
+    return more;
 }
 
-struct node_handler *node_handler_new(struct node_guest *g, const struct node_worker_config *config) {
+struct node_handler *node_handler_new(struct node_guest *g, struct node_apps *apps, const struct node_limits *limits,
+                                      bool access_log) {
     struct node_handler *h = calloc(1, sizeof *h);
     ENSURE(h);
     h->guest = g;
-    h->access_log = config->access_log;
-    h->waiting_max = (uint32_t)MIN(config->limits->connections_max, UINT32_MAX);
+    h->apps = apps;
+    h->access_log = access_log;
+    h->waiting_max = (uint32_t)MIN(limits->connections_max, UINT32_MAX);
     log_hold(true); /* the lines of one turn are written at once, at its end */
     g->turn = handler_turn;
     g->turn_arg = h;

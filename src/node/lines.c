@@ -35,7 +35,8 @@ static void emit(struct node_lines *l, str line) {
     }
     l->logged++;
     l->bytes += logged_bytes(line);
-    log_event(LOG_INFO, "guest", LF_CSTR("request", l->request_id), LF_CSTR("stream", l->stream), LF_STR("text", line));
+    log_event(LOG_INFO, "guest", LF_CSTR("request", l->request_id), LF_CSTR("app", l->app), LF_CSTR("stream", l->stream),
+              LF_STR("text", line));
 }
 
 /* Nothing is logged any more: all but the end of bytes is counted. */
@@ -86,7 +87,7 @@ void node_lines_end(struct node_lines *l) {
     if (l->n) emit(l, (str){(uint8_t *)l->text, l->n});
     l->n = 0;
     if (l->dropped)
-        log_event(LOG_WARN, "guest-lines-dropped", LF_CSTR("request", l->request_id), LF_CSTR("stream", l->stream),
-                  LF_U64("lines", l->dropped));
+        log_event(LOG_WARN, "guest-lines-dropped", LF_CSTR("request", l->request_id), LF_CSTR("app", l->app),
+                  LF_CSTR("stream", l->stream), LF_U64("lines", l->dropped));
     l->dropped = 0;
 }

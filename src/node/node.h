@@ -16,6 +16,7 @@
 
 #include "app/grants.h"
 #include "app/settings.h"
+#include <stdio.h>
 
 /* ---- what bounds the process: app/settings.def ---- */
 
@@ -75,6 +76,30 @@ struct node_run_config {
 /* The first thing in main: processes of the node's own are this same program. In one of
  * those it does not return. */
 void node_be(char **argv);
+
+/* ---- commands to a node that runs: over its state folder (NULL: the default) ---- */
+
+struct node_deploy_config {
+    const char *file, *app, *state_dir;
+    const char *const *hosts; /* besides APP.localhost: "HOST", "*.HOST"; "*": every host that is no other app's */
+    size_t hosts_count;
+    const char *const *routes; /* "/api", "=/health"; none: every path */
+    size_t routes_count;
+    struct app_grants grants;
+    struct app_limits limits;
+};
+struct node_deployed {
+    uint32_t version;
+    str url; /* the node's first address; in out */
+    uint64_t ns;
+};
+/* ERR_OK: it is live, and stays. Else the app is as it was: as node_serve; ERR_NOT_FOUND also: no node runs; ERR_BUSY: another app has the
+ * host. */
+[[nodiscard]] err node_deploy(arena *out, const struct node_deploy_config *config, struct node_deployed *to, struct diag *d);
+/* Writes a line an app, or a JSON array. */
+[[nodiscard]] err node_list(const char *state_dir, bool json, FILE *to, struct diag *d);
+/* ERR_NOT_FOUND: there is no such app, or no node. */
+[[nodiscard]] err node_delete(const char *state_dir, const char *app, struct diag *d);
 
 /* ---- compile, inspect ---- */
 

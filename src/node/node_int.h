@@ -127,7 +127,7 @@ struct node_sockets {
 
 struct node_lines {
     const char *stream; /* "stdout", "stderr" */
-    const char *request_id;
+    const char *request_id, *app;
     uint32_t logged, bytes; /* lines and bytes that became events */
     uint64_t dropped;
     uint32_t n, last_n;
@@ -142,53 +142,6 @@ void node_lines_end(struct node_lines *lines);
 /* ---- offer.c ---- */
 
 const struct host_offer *node_offer(void); /* all that guests are offered; lives as long as the process */
-
-/* ---- guest.c: a loop, an engine and an app in one process, as a worker and `orlo run` need them ---- */
-
-struct node_guest {
-    struct net_loop *loop;
-    struct engine *engine;
-    struct app app;
-    struct wasi_image *image;
-    struct net_timer *idle;
-    bool idle_armed, idle_late; /* the timer runs; it only waits for things to stay unused */
-    uint64_t turns_seen;        /* of the engine, when upkeep was last arranged for */
-    struct engine_share *share; /* the app's */
-    struct node_lines out, err; /* of guests, where no request is known */
-    bool (*turn)(void *arg);    /* before the engine runs; may be NULL */
-    void *turn_arg;
-};
-struct node_guest_config {
-    struct node_image image; /* its fd is borrowed */
-    str name;                /* of the app */
-    const struct app_grants *grants;
-    const struct node_limits *limits;
-    uint32_t workers; /* that share the node's memory; 0: it is the only one */
-    const str *args;
-    size_t args_count;
-    const int *keep; /* descriptors that stay open besides the guest's own and the standard streams */
-    size_t keep_count;
-};
-/* Maps the image, opens what is granted, gives up the process's rights, binds the app. On failure the process is to end. */
-[[nodiscard]] err node_guest_open(struct node_guest *g, const struct node_guest_config *config, struct diag *d);
-/* Runs guests for a while and reports what ended: the loop's turn hook, and for an owner that has started many. */
-bool node_guest_turn(struct node_guest *g);
-void node_guest_close(struct node_guest *g);
-/* Of a worker's memory: what connections may hold (no more than they can), and what is left for guests. */
-uint64_t node_connections_memory(const struct node_limits *l, uint32_t workers);
-/* Why no instance could be had, the last time: which limit, its value, and the flag that raises it. */
-void node_guest_refusal(const struct node_guest *g, struct buf *out);
-
-/* ---- handler.c: requests of a worker ---- */
-
-struct node_handler;
-struct node_handler *node_handler_new(struct node_guest *g, const struct node_worker_config *config);
-void node_handler_request(struct net_exchange *x, void *handler);                     /* on_request of a net_server */
-void node_handler_refused(str peer, uint16_t status, const char *why, void *handler); /* on_refused */
-uint32_t node_handler_busy(const struct node_handler *h);                             /* requests in progress */
-void node_handler_end(struct node_handler *h); /* no request is busy: what the last of them left is given back */
-void node_handler_free(
-    struct node_handler *h); /* after its guest is closed: what goes on after a response refers to the request */
 
 /* ---- trap.c ---- */
 

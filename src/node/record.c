@@ -98,7 +98,7 @@ void node_record_read(arena *out, struct rd *from, struct node_record *r) {
     r->functions.n = 0;
     if (!from->fail && functions > rd_left(from) / FUNCTION_BYTES_MIN) rd_fail(from, "more than there may be");
     for (; functions && !from->fail; functions--) {
-        struct node_function f = {.name = read_str(from, NODE_NAME_MAX)};
+        struct node_function f = {.name = read_str(from, NODE_FUNCTION_NAME_MAX)};
         str digest = rd_bytes(from, NODE_DIGEST_BYTES);
         if (digest.n) memcpy(f.digest, digest.p, digest.n);
         f.kind = rd_u32le(from);
@@ -114,6 +114,31 @@ err node_record_decode(arena *out, str bytes, struct node_record *r, struct diag
     node_record_read(out, &from, r);
     if (!from.fail && rd_left(&from)) rd_fail(&from, "bytes behind the record");
     return from.fail ? diag_set(d, ERR_MALFORMED, from.fail_at, "%s", from.fail) : ERR_OK;
+}
+
+/* "My App.v2.wasm" → "my-app-v2" */
+static str name_of_file(arena *out, str base) {
+    if (str_ends(base, STR(".wasm"))) base.n -= 5;
+    char *name = arena_cstr(out, str_sub(base, 0, NODE_NAME_MAX));
+    size_t n = 0;
+    for (const char *c = name; *c; c++) {
+        bool ok = (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9'), upper = *c >= 'A' && *c <= 'Z';
+        char to = ok ? *c : upper ? (char)(*c + 32) : '-';
+        if (to != '-' || (n && name[n - 1] != '-')) name[n++] = to;
+    }
+    while (n && name[n - 1] == '-') n--;
+    return n ? (str){(uint8_t *)name, n} : STR("app");
+}
+
+void node_record_of_file(arena *out, str file, struct node_record *r) {
+    size_t slash = file.n;
+    while (slash && file.p[slash - 1] != '/') slash--;
+    str base = str_sub(file, slash, NODE_FUNCTION_NAME_MAX);
+    *r = (struct node_record){
+        .id = 1, .version = 1, .name = name_of_file(out, base), .is_default = true, .eager = true, .weight = 1};
+    vec_push(out, &r->routes, ((struct node_route){.path = STR("/")}));
+    vec_push(out, &r->functions, ((struct node_function){.name = arena_str(out, base)}));
+    app_limits_fill(&r->limits);
 }
 
 /* ---- names ---- */

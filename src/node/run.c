@@ -1,8 +1,7 @@
 /* run: this process becomes the one worker of a command, with its own standard streams. */
 #include "engine/engine.h"
 #include "net/loop.h"
-#include "node/node_int.h"
-#include "wasi/wasi.h"
+#include "node/apps.h"
 #include <signal.h>
 #include <unistd.h>
 
@@ -45,32 +44,39 @@ static err outcome_of(struct running *r, int *status, struct diag *d) {
     }
 }
 
+/* The command as an app, and its one part loaded. */
+static err open_command(struct running *r, arena *mem, const struct node_run_config *config, const struct node_limits *limits,
+                        const struct node_image *image, struct node_part **part, struct diag *d) {
+    struct node_record record;
+    struct node_app *app;
+    node_record_of_file(mem, str_c(config->file), &record);
+    record.grants = config->grants;
+    record.limits = limits->app;
+    struct node_rights rights = {0};
+    node_rights_of(mem, &rights, &config->grants);
+    struct node_guest_config guest = {.rights = &rights, .limits = limits, .keep = &image->fd, .keep_count = 1};
+    TRY(node_guest_folders(mem, &r->guest, &config->grants, d));
+    TRY(node_guest_open(&r->guest, &guest, d));
+    TRY(node_app_new(&r->guest, arena_new(0), &record, &app, d));
+    *part = &app->parts[0];
+    return node_part_load(*part, image, config->args, config->args_count, d);
+}
+
 static err run_image(const struct node_run_config *config, const struct node_limits *limits, const struct node_image *image,
                      int *status, struct diag *d) {
     arena *mem = arena_new(0);
-    str *args = arena_array(mem, str, config->args_count + 1);
-    const char *slash = strrchr(config->file, '/');
-    args[0] = str_c(slash ? slash + 1 : config->file);
-    for (size_t i = 0; i < config->args_count; i++) args[i + 1] = str_c(config->args[i]);
-    struct node_guest_config guest = {
-        .image = *image,
-        .name = args[0],
-        .grants = &config->grants,
-        .limits = limits,
-        .args = args,
-        .args_count = config->args_count + 1,
-    };
+    struct node_part *part;
     struct running r = {.done = false};
-    TRY(node_guest_open(&r.guest, &guest, d));
-    enum wasi_kind kind = wasi_image_kind(r.guest.image);
+    TRY(open_command(&r, mem, config, limits, image, &part, d));
+    enum wasi_kind kind = wasi_image_kind(part->image);
     if (!wasi_kind_runs(kind))
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it is a %s: start it with orlo serve", wasi_kind_text(kind));
     struct app_request request;
-    app_request_begin(&request, &r.guest.app, (str){}, NULL);
+    app_request_begin(&request, &part->app->app, (str){}, NULL);
     request.out = (struct app_out){.fd = STDOUT_FILENO};
     request.err = (struct app_out){.fd = STDERR_FILENO};
     struct wasi_run_config run = {.request = &request, .stdin_fd = STDIN_FILENO, .done = on_done, .arg = &r};
-    struct wasi_run *started = wasi_start(r.guest.image, &run);
+    struct wasi_run *started = wasi_start(part->image, &run);
     if (!started) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "no instance can be made: address space or memory is out");
     net_loop_wake(r.guest.loop);
     net_loop_run(r.guest.loop);

@@ -22,7 +22,8 @@
 
 enum {
     NODE_APPS_MAX = 65536,
-    NODE_NAME_MAX = 63,  /* of an app: a label of a host */
+    NODE_NAME_MAX = 63, /* of an app: a label of a host */
+    NODE_FUNCTION_NAME_MAX = 255,
     NODE_HOST_MAX = 253, /* RFC 1035, as text */
     NODE_HOSTS_MAX = 1024,
     NODE_ROUTES_MAX = 16384,
@@ -56,6 +57,8 @@ struct node_record {
     uint32_t weight; /* of its share of the core */
 };
 void node_record_write(struct buf *to, const struct node_record *r);
+/* One that a file makes alone, as `orlo serve FILE` and `orlo run` do: the default of all hosts, all paths lead to it. Named after the file. */
+void node_record_of_file(arena *out, str file, struct node_record *r);
 /* Strings borrow what is read. Else rd_fail. */
 void node_record_read(arena *out, struct rd *from, struct node_record *r);
 /* All of bytes is one record. ERR_MALFORMED: d says where. */

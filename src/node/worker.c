@@ -5,11 +5,10 @@
  *
  * All that it is, knows and may touch came as messages (wire.def).
  */
+#include "net/loop.h"
 #include "net/server.h"
-#include "node/node_int.h"
+#include "node/apps.h"
 #include "node/role.h"
-#include "node/snapshot.h"
-#include "wasi/wasi.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
@@ -18,11 +17,9 @@ struct worker {
     arena *mem;
     struct node_worker_config config;
     struct node_limits limits;
-    struct app_grants folders; /* dirs alone: those that came */
-    uint64_t generation;
-    struct node_record record;
-    struct node_image image;
+    struct node_rights rights;
     struct node_guest guest;
+    struct node_apps *apps;
     struct node_handler *handler;
     struct net_server *servers[NODE_LISTEN_MAX];
     uint32_t servers_count, drained;
@@ -63,8 +60,7 @@ static err open_servers(struct worker *w, struct diag *d) {
             .header_ms_max = ms_of(l->header_ms_max),
             .body_ms_max = ms_of(l->body_idle_ms_max),
             .idle_ms_max = ms_of(l->idle_ms_max),
-            .handler_ms_max = ms_of(w->record.limits.handler_ms_max),
-            .body_bytes_max = w->record.limits.body_bytes_max,
+            .handler_ms_max = NET_NO_LIMIT, /* the app's: handler.c */
             .memory_bytes_max = node_connections_memory(l, w->config.workers) / sockets->fds.n,
             .on_accept = on_accept,
             .on_request = node_handler_request,
@@ -79,32 +75,52 @@ static err open_servers(struct worker *w, struct diag *d) {
 
 /* ---- what the supervisor says ---- */
 
-static void say_applied(uint64_t generation, err e, const struct diag *d) {
-    struct node_message m =
-        NODE_MESSAGE(applied, .generation = generation, .err = e, .offset = d->offset, .text = str_c(d->text));
-    if (node_wire_send(NODE_WIRE_FD, &m) != ERR_OK) { /* the supervisor is gone: seen soon */
+static void say(const struct node_message *m) {
+    if (node_wire_send(NODE_WIRE_FD, m) != ERR_OK) { /* the supervisor is gone: seen soon */
     }
 }
 
-static void go_live(struct worker *w) {
+static void say_applied(void *arg, uint64_t generation, err e, const struct diag *d) {
+    say(&NODE_MESSAGE(applied, .generation = generation, .err = e, .offset = d->offset, .text = str_c(d->text)));
+}
+
+static void say_want(void *arg, const uint8_t digest[NODE_DIGEST_BYTES]) {
+    struct node_message m = NODE_MESSAGE(image_want);
+    memcpy(m.image_want.digest, digest, NODE_DIGEST_BYTES);
+    say(&m);
+}
+
+static void part_changed(void *arg, struct node_part *part) { node_handler_part_changed(((struct worker *)arg)->handler, part); }
+
+static void prepare(struct worker *w, struct node_message *m) {
     struct diag d = DIAG_INIT;
-    if (w->servers_count) return;
+    struct node_snapshot *s;
+    err e = node_snapshot_map(m->fds[0], &s, &d);
+    if (e != ERR_OK) say_applied(w, m->snapshot.generation, e, &d);
+    else node_apps_prepare(w->apps, s);
+}
+
+/* The first time it also begins to accept. */
+static void go_live(struct worker *w, uint64_t generation) {
+    struct diag d = DIAG_INIT;
+    if (!node_apps_live(w->apps, generation) || w->servers_count) return;
     err e = open_servers(w, &d);
     if (e != ERR_OK) log_event(LOG_ERROR, "worker-failed", LF_U64("worker", w->config.index), LF_CSTR("reason", d.text));
 }
 
-static void apply(struct worker *w, const struct node_msg_snapshot *m) {
-    struct diag d = DIAG_INIT;
-    err e = m->generation == w->generation ? ERR_OK
-                                           : diag_set(&d, ERR_UNSUPPORTED, DIAG_NOWHERE, "another snapshot takes another worker");
-    say_applied(m->generation, e, &d);
+static void image_came(struct worker *w, struct node_message *m) {
+    struct node_image image = {.fd = m->fds_count ? m->fds[0] : -1};
+    memcpy(image.key.bytes, m->image.key, sizeof image.key.bytes);
+    bool there = m->image.err == ERR_OK && image.fd >= 0;
+    node_apps_image(w->apps, m->image.digest, there ? &image : NULL, m->image.text.n ? m->image.text : STR("there is no image"));
 }
 
 /* False: the supervisor is gone, or not ours. */
 static bool hear(struct worker *w, struct node_message *m) {
     switch (m->type) {
-    case NODE_MSG_snapshot: apply(w, &m->snapshot); return true;
-    case NODE_MSG_live: go_live(w); return true;
+    case NODE_MSG_snapshot: prepare(w, m); return true;
+    case NODE_MSG_live: go_live(w, m->live.generation); return true;
+    case NODE_MSG_image: image_came(w, m); return true;
     case NODE_MSG_rest: drain(w, true); return true;
     default: return false;
     }
@@ -132,6 +148,9 @@ static bool await(struct node_message *m, enum node_message_type type) {
 static err started(struct worker *w, struct node_message *m, struct diag *d) {
     log_init(STDERR_FILENO, m->start.log_json, (enum log_level)m->start.log_min);
     log_to(node_log_send, NULL);
+    w->rights.network = m->start.network;
+    w->rights.any_port_out = m->start.any_port_out;
+    ENSURE(node_rights_set_ports(&w->rights, m->start.ports));
     struct rd settings = rd_of(m->start.settings);
     node_settings_read(&settings, &w->limits);
     ENSURE(!settings.fail);
@@ -150,46 +169,9 @@ static err take_folders(struct worker *w, uint32_t count, struct diag *d) {
     struct node_message m;
     for (uint32_t i = 0; i < count; i++) {
         if (!await(&m, NODE_MSG_dir)) return closed(d);
-        struct app_dir dir = {.host = arena_str(w->mem, m.dir.path), .read_only = !m.dir.write, .fd = node_message_take(&m, 0)};
-        vec_push(w->mem, &w->folders.dirs, dir);
+        struct node_folder folder = {arena_str(w->mem, m.dir.path), node_message_take(&m, 0), m.dir.write};
+        vec_push(w->mem, &w->guest.folders, folder);
     }
-    return ERR_OK;
-}
-
-/* The folders of the record, as they came. */
-static err give_folders(struct worker *w, struct diag *d) {
-    for (uint32_t i = 0; i < w->record.grants.dirs.n; i++) {
-        struct app_dir *dir = &w->record.grants.dirs.p[i];
-        for (uint32_t k = 0; k < w->folders.dirs.n; k++)
-            if (str_eq(w->folders.dirs.p[k].host, dir->host)) dir->fd = fcntl(w->folders.dirs.p[k].fd, F_DUPFD_CLOEXEC, 3);
-        if (dir->fd <= 0) return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the folder " STR_FMT " is not there", STR_ARG(dir->host));
-    }
-    return ERR_OK;
-}
-
-static err take_snapshot(struct worker *w, struct diag *d) {
-    struct node_message m;
-    struct node_snapshot *s;
-    uint32_t count;
-    if (!await(&m, NODE_MSG_snapshot)) return closed(d);
-    w->generation = m.snapshot.generation;
-    err e = node_snapshot_map(m.fds[0], &s, d);
-    node_message_drop(&m);
-    TRY(e);
-    const struct node_entry *entries = node_snapshot_entries(s, &count);
-    if (count != 1) return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "there is not one app");
-    TRY(node_record_decode(w->mem, arena_str(w->mem, entries->record), &w->record, d));
-    node_snapshot_free(s);
-    return give_folders(w, d);
-}
-
-static err take_image(struct worker *w, struct diag *d) {
-    struct node_message m = NODE_MESSAGE(image_want);
-    memcpy(m.image_want.digest, w->record.functions.p[0].digest, sizeof m.image_want.digest);
-    if (node_wire_send(NODE_WIRE_FD, &m) != ERR_OK || !await(&m, NODE_MSG_image)) return closed(d);
-    TRY(node_diag_of(d, m.image.err, DIAG_NOWHERE, m.image.text));
-    memcpy(w->image.key.bytes, m.image.key, sizeof w->image.key.bytes);
-    w->image.fd = node_message_take(&m, 0);
     return ERR_OK;
 }
 
@@ -198,25 +180,18 @@ static err open_worker(struct worker *w, struct diag *d) {
     int keep[NODE_LISTEN_MAX + 1], n = 0;
     for (uint32_t i = 0; i < c->sockets.fds.n && i < NODE_LISTEN_MAX; i++) keep[n++] = c->sockets.fds.p[i];
     keep[n++] = NODE_WIRE_FD;
-    w->limits.app = w->record.limits;
-    struct node_guest_config guest = {
-        .image = w->image,
-        .grants = &w->record.grants,
-        .limits = &w->limits,
-        .workers = c->workers,
-        .name = w->record.name,
-        .args = &w->record.functions.p[0].name,
-        .args_count = 1,
-        .keep = keep,
-        .keep_count = (size_t)n,
-    };
+    struct node_guest_config guest = {.rights = &w->rights,
+                                      .limits = &w->limits,
+
+                                      .workers = c->workers,
+                                      .keep = keep,
+                                      .keep_count = (size_t)n};
     TRY(node_guest_open(&w->guest, &guest, d));
     net_loop_beat(w->guest.loop, &node_pulse->beats);
-    enum wasi_kind kind = wasi_image_kind(w->guest.image);
-    if (!wasi_kind_serves(kind))
-        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it is a %s, which cannot be served", wasi_kind_text(kind));
-    w->handler = node_handler_new(&w->guest, c);
+    w->apps = node_apps_new(&(struct node_apps_config){&w->guest, say_want, say_applied, part_changed, w});
+    w->handler = node_handler_new(&w->guest, w->apps, &w->limits, c->access_log);
     net_loop_on_signal(w->guest.loop, SIGTERM, on_signal, w);
+    fcntl(NODE_WIRE_FD, F_SETFL, O_NONBLOCK);
     w->wire = net_watch_new(w->guest.loop, NODE_WIRE_FD, NET_READABLE, on_wire, w);
     return ERR_OK;
 }
@@ -227,8 +202,6 @@ static err begin(struct worker *w, struct diag *d) {
     uint32_t folders = m.start.dirs;
     TRY(started(w, &m, d));
     TRY(take_folders(w, folders, d));
-    TRY(take_snapshot(w, d));
-    TRY(take_image(w, d));
     return open_worker(w, d);
 }
 
@@ -247,18 +220,20 @@ int node_worker_main(void) {
     struct diag d = DIAG_INIT;
     w.mem = arena_new(0);
     err e = begin(&w, &d);
-    if (e != ERR_OK) diag_set(&d, e, DIAG_NOWHERE, "%s", err_text(e));
-    say_applied(w.generation, e, &d);
-    if (e != ERR_OK) return 1;
-    fcntl(NODE_WIRE_FD, F_SETFL, O_NONBLOCK);
+    if (e != ERR_OK) {
+        diag_set(&d, e, DIAG_NOWHERE, "%s", err_text(e));
+        say_applied(&w, 0, e, &d);
+        return 1;
+    }
     net_loop_run(w.guest.loop);
     log_hold(false);
     if (node_handler_busy(w.handler)) return 0; /* cut off by the deadline: the system takes back what they hold */
     for (uint32_t i = 0; i < w.servers_count; i++) net_server_free(w.servers[i]);
     if (w.wire) net_watch_free(w.wire);
     node_handler_end(w.handler);
+    node_apps_free(w.apps);
     node_guest_close(&w.guest);
-    node_handler_free(w.handler);
+    node_handler_free(w.handler); /* what went on after a response referred to the request */
     arena_free(w.mem);
     return 0;
 }

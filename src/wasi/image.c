@@ -116,6 +116,10 @@ err wasi_image_new(struct app *app, const struct host_offer *offer, struct abi_i
     return failed;
 }
 
+void wasi_image_rest(struct wasi_image *image) {
+    if (image->ops->own) image->ops->own->rest(image);
+}
+
 void wasi_image_free(struct wasi_image *image) {
     if (!image) return;
     ENSURE(!image->alive);
@@ -187,7 +191,7 @@ void wasi_run_finished(struct wasi_run *run) {
     wasi_notice_if_failed(run);
     run->next = image->finished;
     image->finished = run;
-    net_loop_wake(image->app->loop);
+    app_news(image->app);
 }
 
 static void run_main(void *arg) {

@@ -54,6 +54,8 @@ struct wasi_image;
  * no room for the image. */
 err wasi_image_new(struct app *app, const struct host_offer *offer, struct abi_image im, const struct wasi_config *config,
                    struct wasi_image **out, struct diag *d);
+/* It is about to go: instances that are kept for the next request are given back, in turns to come. */
+void wasi_image_rest(struct wasi_image *image);
 void wasi_image_free(struct wasi_image *image); /* no run of it may be alive */
 enum wasi_kind wasi_image_kind(const struct wasi_image *image);
 struct engine_image *wasi_image_engine(const struct wasi_image *image);

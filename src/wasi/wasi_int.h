@@ -22,6 +22,7 @@ struct wasi_own_ops {
     void (*kill)(struct wasi_run *run, bool now); /* not now: the client is gone, the guest is asked to stop */
     void (*free)(struct wasi_run *run);
     void (*turn)(struct wasi_image *image);  /* after `done` was called for those that have finished */
+    void (*rest)(struct wasi_image *image);  /* instances that nobody uses go */
     void (*close)(struct wasi_image *image); /* no run is alive */
 };
 struct wasi_ops {

@@ -80,7 +80,7 @@ static struct call *call_of(struct host_invocation *inv) { return container_of(i
 static void settle(struct home *h) {
     if (h->settled.next) return;
     link_first(&h->service->settled, &h->settled);
-    net_loop_wake(h->of.base.app->loop);
+    app_news(h->of.base.app);
 }
 
 static void retire(struct home *h) {
@@ -525,6 +525,15 @@ static void turn(struct wasi_image *image) {
     if (!link_empty(&s->lingering)) tick_on(s);
 }
 
+static void rest(struct wasi_image *image) {
+    struct service *s = image->kind_data;
+    for (struct link *l = s->open.next; l != &s->open; l = s->open.next) {
+        struct home *h = container_of(l, struct home, open);
+        retire(h);
+        settle(h);
+    }
+}
+
 static void close_service(struct wasi_image *image) {
     struct service *s = image->kind_data;
     if (!s) return;
@@ -533,11 +542,7 @@ static void close_service(struct wasi_image *image) {
         link_remove(l);
         kill_home(c->home);
     }
-    for (struct link *l = s->open.next; l != &s->open; l = s->open.next) {
-        struct home *h = container_of(l, struct home, open);
-        retire(h);
-        settle(h);
-    }
+    rest(image);
     while (!link_empty(&s->settled)) {
         (void)engine_run(image->app->engine, 1'000'000);
         turn(image);
@@ -569,5 +574,5 @@ static err bind(struct wasi_image *image, struct diag *d) {
     return ERR_OK;
 }
 
-static const struct wasi_own_ops own = {start, kill_run, free_run, turn, close_service};
+static const struct wasi_own_ops own = {start, kill_run, free_run, turn, rest, close_service};
 const struct wasi_ops wasi_p3_http_ops = {.bind = bind, .own = &own};

@@ -1,0 +1,178 @@
+/* app: one version of an app in this process (apps.h). */
+#include "net/loop.h"
+#include "node/apps.h"
+#include <fcntl.h>
+
+static void on_news(struct app *of) {
+    struct node_app *app = container_of(of, struct node_app, app);
+    net_loop_wake(app->guest->loop);
+    if (app->has_news) return;
+    app->has_news = true;
+    app->next_news = app->guest->news;
+    app->guest->news = app;
+}
+
+static err find_folders(struct node_app *app, struct diag *d) {
+    const struct node_guest *g = app->guest;
+    for (uint32_t i = 0; i < app->record.grants.dirs.n; i++) {
+        struct app_dir *dir = &app->record.grants.dirs.p[i];
+        dir->fd = -1;
+        for (uint32_t k = 0; k < g->folders.n && dir->fd < 0; k++)
+            if (str_eq(g->folders.p[k].path, dir->host)) dir->fd = g->folders.p[k].fd;
+        if (dir->fd < 0)
+            return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the folder " STR_FMT " is not open to this process",
+                            STR_ARG(dir->host));
+    }
+    return ERR_OK;
+}
+
+static void make_parts(struct node_app *app) {
+    const struct node_record *r = &app->record;
+    app->parts = arena_array(app->mem, struct node_part, r->functions.n);
+    for (uint32_t i = 0; i < r->functions.n; i++) app->parts[i] = (struct node_part){.app = app, .function = &r->functions.p[i]};
+}
+
+static void join(struct node_app *app) {
+    struct node_guest *g = app->guest;
+    app->next = g->apps;
+    app->prev = &g->apps;
+    if (app->next) app->next->prev = &app->next;
+    g->apps = app;
+}
+
+static void leave(struct node_app *app) {
+    *app->prev = app->next;
+    if (app->next) app->next->prev = app->prev;
+    for (struct node_app **at = &app->guest->news; app->has_news && *at; at = &(*at)->next_news)
+        if (*at == app) {
+            *at = app->next_news;
+            return;
+        }
+}
+
+/* A task of each request that an instance may serve, and one more for what it does besides; others of a guest's own threads. */
+static uint32_t fibers_max(const struct app_limits *l) {
+    uint64_t slots = MIN(l->instances_max, (uint64_t)NODE_FIBERS_MAX),
+             at_once = MIN(l->instance_requests, (uint64_t)NODE_FIBERS_MAX);
+    return (uint32_t)MIN(slots * (4 + 2 * at_once), (uint64_t)NODE_FIBERS_MAX);
+}
+
+static struct engine_share *share_of(struct node_guest *g, const struct node_record *r) {
+    const struct app_limits *l = &r->limits;
+    struct engine_share_config config = {
+        .weight = MIN(MAX(r->weight, 1u), (uint32_t)ENGINE_WEIGHT_MAX),
+        .slots_max = (uint32_t)MIN(l->instances_max, UINT32_MAX),
+        .fibers_max = fibers_max(l),
+        .account_bytes_max = l->app_memory_bytes_max == UINT64_MAX ? 0 : l->app_memory_bytes_max, /* the worker's says no */
+        .memory_bytes_max = l->memory_bytes_max,
+    };
+    for (struct node_app *other = g->apps; other; other = other->next)
+        if (other->record.id == r->id) {
+            engine_share_limit(other->app.share, &config);
+            return other->app.share;
+        }
+    return engine_share_new(g->engine, &config);
+}
+
+static void leave_share(const struct node_app *app) {
+    for (const struct node_app *other = app->guest->apps; other; other = other->next)
+        if (other != app && other->app.share == app->app.share) return;
+    engine_share_free(app->app.share);
+}
+
+err node_app_new(struct node_guest *g, arena *mem, const struct node_record *r, struct node_app **out, struct diag *d) {
+    struct node_app *app = arena_make(mem, struct node_app);
+    *app = (struct node_app){.guest = g, .mem = mem, .name = arena_cstr(mem, r->name), .record = *r};
+    *out = NULL;
+    err e = find_folders(app, d);
+    if (e != ERR_OK) {
+        arena_free(mem);
+        return e;
+    }
+    app->app = (struct app){.id = r->id,
+                            .version = r->version,
+                            .name = app->record.name,
+                            .grants = &app->record.grants,
+                            .limits = &app->record.limits,
+                            .share = share_of(g, &app->record),
+                            .loop = g->loop,
+                            .news = on_news};
+    app->out = (struct node_lines){.stream = "stdout", .request_id = "", .app = app->name};
+    app->err = (struct node_lines){.stream = "stderr", .request_id = "", .app = app->name};
+    app_init(&app->app, (struct app_out){.fd = -1, .write = node_lines_put, .arg = &app->out},
+             (struct app_out){.fd = -1, .write = node_lines_put, .arg = &app->err});
+    make_parts(app);
+    join(app);
+    *out = app;
+    return ERR_OK;
+}
+
+static err does_not_fit(const struct node_app *app, struct diag *d) {
+    const struct node_guest *g = app->guest;
+    struct buf why = {.max = 300};
+    node_guest_refusal(g, &why);
+    diag_set(d, ERR_LIMIT, DIAG_NOWHERE,
+             "its image and one instance with its stack do not fit (%llu MiB more were asked for): " STR_FMT,
+             (unsigned long long)((engine_last_refusal(g->engine)->bytes + MiB - 1) / MiB), STR_ARG(buf_str(&why)));
+    buf_free(&why);
+    return ERR_LIMIT;
+}
+
+/* There is room for one instance, or it is not loaded. */
+static err try_one(struct node_part *part, struct diag *d) {
+    struct engine_share *share = part->app->app.share;
+    struct engine_instance *first = engine_acquire(wasi_image_engine(part->image), NULL);
+    bool fits = first && engine_pay(share, ENGINE_STACK_BYTES);
+    if (fits) engine_unpay(share, ENGINE_STACK_BYTES);
+    if (first) engine_release(first);
+    return fits ? ERR_OK : does_not_fit(part->app, d);
+}
+
+/* What the guest sees as its arguments: its own name, and what a command was given. */
+static str *arguments(struct node_part *part, const char *const *args, size_t count) {
+    str *all = arena_array(part->app->mem, str, count + 1);
+    all[0] = part->function->name;
+    for (size_t i = 0; i < count; i++) all[i + 1] = str_c(args[i]);
+    return all;
+}
+
+err node_part_load(struct node_part *part, const struct node_image *image, const char *const *args, size_t count,
+                   struct diag *d) {
+    struct node_app *app = part->app;
+    struct abi_image im;
+    TRY(abi_image_open(fcntl(image->fd, F_DUPFD_CLOEXEC, 3), &image->key, &im, d));
+    struct wasi_config wasi = {
+        .args = arguments(part, args, count), .args_count = count + 1, .server_name = STR("orlo/" ORLO_VERSION)};
+    struct diag said = DIAG_INIT;
+    err e = wasi_image_new(&app->app, node_offer(), im, &wasi, &part->image, &said);
+    if (e == ERR_LIMIT) return does_not_fit(app, d);
+    if (e != ERR_OK) {
+        if (d) *d = said;
+        return e;
+    }
+    e = try_one(part, d);
+    if (e == ERR_OK) {
+        part->state = NODE_PART_READY;
+        return ERR_OK;
+    }
+    wasi_image_free(part->image);
+    part->image = NULL;
+    return e;
+}
+
+bool node_app_over(const struct node_app *app) {
+    for (uint32_t i = 0; i < app->record.functions.n; i++)
+        if (app->parts[i].waiting || (app->parts[i].image && engine_image_alive(wasi_image_engine(app->parts[i].image))))
+            return false;
+    return !app->requests;
+}
+
+void node_app_free(struct node_app *app) {
+    for (uint32_t i = 0; i < app->record.functions.n; i++)
+        if (app->parts[i].image) wasi_image_free(app->parts[i].image);
+    node_lines_end(&app->out);
+    node_lines_end(&app->err);
+    leave_share(app);
+    leave(app);
+    arena_free(app->mem);
+}

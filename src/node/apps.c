@@ -1,0 +1,244 @@
+/* apps: the apps that a worker serves, and those that it is about to (apps.h, 4).
+ *
+ *   prepare ──> PREPARED: eager apps are loaded ──applied──> live ──> SERVED ──the next one──> apps that it does not have: retired
+ *                  └── another is prepared: dropped
+ */
+#include "net/loop.h"
+#include "node/apps.h"
+#include <stdlib.h>
+
+static const uint64_t retry_ns = 1'000'000'000;
+
+struct generation {
+    struct node_snapshot *snapshot; /* NULL: none */
+    struct node_app **of;           /* of each entry; NULL: nobody has asked for it */
+    uint32_t pending;               /* parts that have to come before it can be served */
+    bool told;                      /* applied was called */
+};
+struct node_apps {
+    struct node_apps_config c;
+    struct generation served, prepared;
+    struct node_app **retired; /* heap */
+    uint32_t retired_count, retired_cap;
+};
+
+struct node_apps *node_apps_new(const struct node_apps_config *config) {
+    struct node_apps *a = calloc(1, sizeof *a);
+    ENSURE(a);
+    a->c = *config;
+    return a;
+}
+
+/* ---- the end of apps ---- */
+
+static void retire(struct node_apps *a, struct node_app *app) {
+    app->retired = true;
+    if (a->retired_count == a->retired_cap) {
+        a->retired_cap = a->retired_cap ? 2 * a->retired_cap : 16;
+        a->retired = realloc(a->retired, a->retired_cap * sizeof *a->retired);
+        ENSURE(a->retired);
+    }
+    a->retired[a->retired_count++] = app;
+    for (uint32_t i = 0; i < app->record.functions.n; i++)
+        if (app->parts[i].state != NODE_PART_READY) a->c.changed(a->c.arg, &app->parts[i]);
+    net_loop_wake(a->c.guest->loop);
+}
+
+static void log_over(const struct node_app *app) {
+    log_event(LOG_INFO, "app-over", LF_CSTR("app", app->name), LF_U64("version", app->record.version),
+              LF_U64("requests", app->counts.requests), LF_U64("failed", app->counts.failed),
+              LF_U64("refused", app->counts.refused));
+}
+
+void node_apps_turn(struct node_apps *a) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < a->retired_count; i++) {
+        struct node_app *app = a->retired[i];
+        for (uint32_t k = 0; k < app->record.functions.n; k++)
+            if (app->parts[k].image) wasi_image_rest(app->parts[k].image);
+        if (!node_app_over(app)) {
+            a->retired[kept++] = app;
+            continue;
+        }
+        if (app->served) log_over(app);
+        node_app_free(app);
+    }
+    a->retired_count = kept;
+}
+
+/* ---- generations ---- */
+
+static uint32_t count_of(const struct generation *g) {
+    uint32_t n = 0;
+    if (g->snapshot) node_snapshot_entries(g->snapshot, &n);
+    return n;
+}
+
+static bool has(const struct generation *g, const struct node_app *app) {
+    uint32_t n;
+    const struct node_entry *e = g->snapshot ? node_snapshot_app(g->snapshot, app->record.id) : NULL;
+    return e && g->of[e - node_snapshot_entries(g->snapshot, &n)] == app;
+}
+
+/* The apps of g go that are not other's too. */
+static void drop(struct node_apps *a, struct generation *g, const struct generation *other) {
+    struct generation old = *g;
+    *g = (struct generation){0};
+    for (uint32_t i = 0, n = count_of(&old); i < n; i++)
+        if (old.of[i] && !has(other, old.of[i])) retire(a, old.of[i]);
+    free(old.of);
+    node_snapshot_free(old.snapshot);
+}
+
+/* An app that has not changed goes on as it is. */
+static struct node_app *carried(const struct generation *from, const struct node_entry *e) {
+    const struct node_entry *before = from->snapshot ? node_snapshot_app(from->snapshot, e->id) : NULL;
+    uint32_t n;
+    return before && str_eq(before->record, e->record) ? from->of[before - node_snapshot_entries(from->snapshot, &n)] : NULL;
+}
+
+/* The app of an entry, made at the first use. NULL: d says why not. */
+static struct node_app *app_at(struct node_apps *a, struct generation *g, const struct node_entry *e, struct diag *d) {
+    uint32_t n;
+    struct node_app **at = &g->of[e - node_snapshot_entries(g->snapshot, &n)];
+    if (*at) return *at;
+    arena *mem = arena_new(0);
+    struct node_record r;
+    if (node_record_decode(mem, arena_str(mem, e->record), &r, d) != ERR_OK) {
+        arena_free(mem);
+        return NULL;
+    }
+    if (node_app_new(a->c.guest, mem, &r, at, d) != ERR_OK) return NULL;
+    (*at)->served = g == &a->served;
+    if (g == &a->served && a->prepared.snapshot) { /* the next one has it, too, if it is unchanged there */
+        const struct node_entry *next = node_snapshot_app(a->prepared.snapshot, e->id);
+        if (next && str_eq(next->record, e->record)) a->prepared.of[next - node_snapshot_entries(a->prepared.snapshot, &n)] = *at;
+    }
+    return *at;
+}
+
+static void tell(struct node_apps *a, err e, const struct diag *d) {
+    struct generation *g = &a->prepared;
+    if (g->told) return;
+    g->told = true;
+    uint64_t generation = node_snapshot_generation(g->snapshot);
+    if (e != ERR_OK) drop(a, g, &a->served);
+    a->c.applied(a->c.arg, generation, e, d);
+}
+
+void node_apps_want(struct node_apps *a, struct node_part *part) {
+    bool wait = part->state == NODE_PART_FAILED && clock_mono_ns() < part->retry_ns;
+    if (part->state == NODE_PART_WANTED || part->state == NODE_PART_READY || wait) return;
+    part->state = NODE_PART_WANTED;
+    a->c.want(a->c.arg, part->function->digest);
+}
+
+/* Eager apps: all their parts are there before it is served. */
+static err load_eager(struct node_apps *a, struct generation *g, struct diag *d) {
+    uint32_t n;
+    const struct node_entry *e = node_snapshot_entries(g->snapshot, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!e[i].eager) continue;
+        struct node_app *app = app_at(a, g, &e[i], d);
+        if (!app) return ERR_DENIED;
+        for (uint32_t k = 0; k < app->record.functions.n; k++) {
+            struct node_part *part = &app->parts[k];
+            if (part->state == NODE_PART_READY) continue;
+            g->pending++;
+            part->retry_ns = 0;
+            node_apps_want(a, part);
+        }
+    }
+    return ERR_OK;
+}
+
+void node_apps_prepare(struct node_apps *a, struct node_snapshot *s) {
+    struct diag d = DIAG_INIT;
+    struct generation *g = &a->prepared;
+    uint32_t n;
+    drop(a, g, &a->served);
+    const struct node_entry *e = node_snapshot_entries(s, &n);
+    *g = (struct generation){.snapshot = s, .of = calloc(n + 1, sizeof *g->of)};
+    ENSURE(g->of);
+    for (uint32_t i = 0; i < n; i++) g->of[i] = carried(&a->served, &e[i]);
+    err failed = load_eager(a, g, &d);
+    if (failed != ERR_OK || !g->pending) tell(a, failed, &d);
+}
+
+bool node_apps_live(struct node_apps *a, uint64_t generation) {
+    struct generation *g = &a->prepared, old = a->served;
+    if (!g->snapshot || g->pending || node_snapshot_generation(g->snapshot) != generation)
+        return a->served.snapshot && node_snapshot_generation(a->served.snapshot) == generation;
+    a->served = *g;
+    *g = (struct generation){0};
+    for (uint32_t i = 0, n = count_of(&a->served); i < n; i++)
+        if (a->served.of[i]) a->served.of[i]->served = true;
+    drop(a, &old, &a->served);
+    return true;
+}
+
+/* ---- images ---- */
+
+/* It is served by requests: a command, say, is not. */
+static err load(struct node_part *part, const struct node_image *image, struct diag *d) {
+    TRY(node_part_load(part, image, NULL, 0, d));
+    enum wasi_kind kind = wasi_image_kind(part->image);
+    if (wasi_kind_serves(kind)) return ERR_OK;
+    wasi_image_free(part->image);
+    part->image = NULL;
+    return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it is a %s, which cannot be served", wasi_kind_text(kind));
+}
+
+/* Of an eager app, about to be served, the failure is the snapshot's; of others it is logged. */
+static err part_came(struct node_apps *a, struct node_part *part, const struct node_image *image, str why, struct diag *d) {
+    struct generation *g = &a->prepared;
+    err e = image ? load(part, image, d) : diag_set(d, ERR_IO, DIAG_NOWHERE, STR_FMT, STR_ARG(why));
+    bool eager = g->snapshot && part->app->record.eager && has(g, part->app);
+    if (e != ERR_OK) {
+        part->state = NODE_PART_FAILED;
+        part->retry_ns = clock_mono_ns() + retry_ns;
+    }
+    if (e != ERR_OK && !eager)
+        log_event(LOG_ERROR, "app-not-loaded", LF_CSTR("app", part->app->name), LF_STR("function", part->function->name),
+                  LF_CSTR("reason", d->text));
+    if (eager) g->pending--;
+    a->c.changed(a->c.arg, part);
+    return eager ? e : ERR_OK;
+}
+
+void node_apps_image(struct node_apps *a, const uint8_t digest[NODE_DIGEST_BYTES], const struct node_image *image, str why) {
+    struct diag d = DIAG_INIT;
+    err failed = ERR_OK;
+    for (struct node_app *app = a->c.guest->apps; app; app = app->next)
+        for (uint32_t i = 0; i < app->record.functions.n; i++) {
+            struct node_part *part = &app->parts[i];
+            if (part->state != NODE_PART_WANTED || memcmp(part->function->digest, digest, NODE_DIGEST_BYTES) != 0) continue;
+            struct diag own = DIAG_INIT;
+            err e = part_came(a, part, image, why, &own);
+            if (e != ERR_OK && failed == ERR_OK) failed = e, d = own;
+        }
+    if (a->prepared.snapshot && (failed != ERR_OK || !a->prepared.pending)) tell(a, failed, &d);
+}
+
+/* ---- asking ---- */
+
+enum node_found node_apps_find(struct node_apps *a, str authority, str path, struct node_part **part) {
+    const struct node_entry *e;
+    uint32_t function;
+    *part = NULL;
+    if (!a->served.snapshot) return NODE_NO_HOST;
+    enum node_found found = node_snapshot_find(a->served.snapshot, authority, path, &e, &function);
+    if (found != NODE_FOUND) return found;
+    struct diag d = DIAG_INIT;
+    struct node_app *app = app_at(a, &a->served, e, &d);
+    if (app) *part = &app->parts[function];
+    else log_event(LOG_ERROR, "app-not-loaded", LF_STR("app", e->name), LF_CSTR("function", ""), LF_CSTR("reason", d.text));
+    return NODE_FOUND;
+}
+
+void node_apps_free(struct node_apps *a) {
+    drop(a, &a->prepared, &a->served);
+    drop(a, &a->served, &a->prepared);
+    free(a->retired); /* the guest frees what is not over */
+    free(a);
+}

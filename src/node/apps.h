@@ -1,0 +1,147 @@
+/* apps: what runs guests in a process.
+ *
+ *   guest ─┬─ loop, engine, rights                          of the process
+ *          └─ app ── part, part …                           a version of an app; its functions, each with its image
+ *   apps ──── snapshot: host, path → app, part              of a worker
+ *   handler ─ requests: routed, waiting at a part, running  of a worker
+ *
+ * 1. An app that nobody asks for is a row of the snapshot: it takes memory from its first request on, an image when it came.
+ * 2. Everything that an app can use up is its own: instances, memory, waiting requests. Who waits at one part keeps nobody from another.
+ * 3. A version is served whole: a request that began under it ends under it, whatever is deployed meanwhile; with the last of
+ *    them, what goes on after a response included, its memory goes.
+ * 4. A new snapshot is prepared beside the one that is served, and takes its place in one step.
+ */
+#ifndef ORLO_NODE_APPS_H
+#define ORLO_NODE_APPS_H
+
+#include "node/node_int.h"
+#include "node/rights.h"
+#include "node/snapshot.h"
+#include "wasi/wasi.h"
+
+struct node_app;
+struct request; /* handler.c */
+
+/* ---- guest.c: a process that runs guests: a worker, and `orlo run` ---- */
+
+enum { NODE_FIBERS_MAX = 200'000 };
+
+struct node_folder {
+    str path; /* as granted: of the host's */
+    int fd;   /* owned; it stays open */
+    bool write;
+};
+struct node_guest {
+    struct net_loop *loop;
+    struct engine *engine;
+    struct net_timer *idle;
+    bool idle_armed, idle_late; /* the timer runs; it only waits for things to stay unused */
+    uint64_t turns_seen;        /* of the engine, when upkeep was last arranged for */
+    VEC(struct node_folder) folders;
+    struct node_app *apps, *news; /* all; those that want their turn */
+    bool (*turn)(void *arg);      /* before the engine runs; may be NULL */
+    void *turn_arg;
+};
+struct node_guest_config {
+    const struct node_rights *rights; /* all that guests of this process may be granted; folders are the guest's */
+    const struct node_limits *limits;
+    uint32_t workers; /* that share the node's memory; 0: it is the only one */
+    const int *keep;  /* descriptors that stay open besides the folders and the standard streams */
+    size_t keep_count;
+};
+/* Opens the folders of grants. ERR_DENIED, ERR_LIMIT. */
+[[nodiscard]] err node_guest_folders(arena *out, struct node_guest *g, const struct app_grants *grants, struct diag *d);
+/* With its folders: makes loop and engine, gives up the process's rights. On failure the process is to end. */
+[[nodiscard]] err node_guest_open(struct node_guest *g, const struct node_guest_config *config, struct diag *d);
+/* Runs guests for a while and reports what ended: the loop's turn hook, and for an owner that has started many. */
+bool node_guest_turn(struct node_guest *g);
+void node_guest_close(struct node_guest *g); /* frees its apps */
+/* Of a worker's memory: what connections may hold (no more than they can), and what is left for guests. */
+uint64_t node_connections_memory(const struct node_limits *l, uint32_t workers);
+/* Why there was no instance, the last time: which limit, its value, and the flag that raises it. */
+void node_guest_refusal(const struct node_guest *g, struct buf *out);
+
+/* ---- app.c ---- */
+
+enum node_part_state { NODE_PART_ABSENT, NODE_PART_WANTED, NODE_PART_READY, NODE_PART_FAILED };
+struct node_part { /* a function */
+    struct node_app *app;
+    const struct node_function *function;
+    enum node_part_state state;
+    uint64_t retry_ns; /* of a FAILED one: not before then is its image asked for again */
+    struct wasi_image *image;
+    struct request *first, *last; /* that wait */
+    uint32_t waiting;
+    struct node_part *next, *prev; /* of the parts where somebody waits */
+};
+struct node_app {
+    struct app app; /* first: what guests' host functions know of it */
+    struct node_guest *guest;
+    arena *mem;
+    const char *name;
+    struct node_record record;
+    struct node_part *parts;    /* one a function */
+    struct node_lines out, err; /* of guests, where no request is known */
+    uint32_t requests;          /* that refer to it: waiting, running, and what goes on after their responses */
+    bool served, retired;       /* a snapshot that was served had it; none has it any more */
+    bool has_news;
+    struct node_app *next, **prev, *next_news;
+    struct {
+        uint64_t requests, failed, refused; /* that came; whose guest failed; that met a limit */
+    } counts;
+};
+/* Takes mem, in which the record's strings are to live. Versions of one app (id) have one share, with the limits of the last.
+ * Its folders are those of the guest's that its grants name (ERR_DENIED: one is not). */
+[[nodiscard]] err node_app_new(struct node_guest *g, arena *mem, const struct node_record *r, struct node_app **out,
+                               struct diag *d);
+/* The part's image has come: it is loaded, and bound. There is room for it and one instance, or it is not. image's descriptor is borrowed,
+ * args (what a command is given) for the app's life. */
+[[nodiscard]] err node_part_load(struct node_part *part, const struct node_image *image, const char *const *args, size_t count,
+                                 struct diag *d);
+/* Nothing refers to it, and no instance of it is alive. */
+bool node_app_over(const struct node_app *app);
+void node_app_free(struct node_app *app); /* which is over, or the process ends */
+
+/* ---- apps.c: the apps of a worker ---- */
+
+struct node_apps_config {
+    struct node_guest *guest;
+    /* Ask for the image with that digest; node_apps_image is called some time later, not from within. */
+    void (*want)(void *arg, const uint8_t digest[NODE_DIGEST_BYTES]);
+    /* What was prepared can be served, or cannot (e, d). */
+    void (*applied)(void *arg, uint64_t generation, err e, const struct diag *d);
+    /* A part is READY, or nobody is to wait for it any more: its image has not come, or its app is retired. */
+    void (*changed)(void *arg, struct node_part *part);
+    void *arg;
+};
+struct node_apps;
+struct node_apps *node_apps_new(const struct node_apps_config *config);
+void node_apps_free(struct node_apps *a);
+/* Takes s. What was prepared before and is not served is dropped. applied is called, perhaps from within. */
+void node_apps_prepare(struct node_apps *a, struct node_snapshot *s);
+/* What was prepared is served from now on. False: it is not ready, or of another generation. */
+bool node_apps_live(struct node_apps *a, uint64_t generation);
+/* An image that was wanted, or why there is none (image NULL). */
+void node_apps_image(struct node_apps *a, const uint8_t digest[NODE_DIGEST_BYTES], const struct node_image *image, str why);
+/* Whom a request is for; *part of NODE_FOUND alone. NODE_NO_HOST also while nothing is served. Of an app that cannot be made, which is
+ * logged, NODE_FOUND without a part. */
+enum node_found node_apps_find(struct node_apps *a, str authority, str path, struct node_part **part);
+/* It is ABSENT, or FAILED long enough ago: its image is asked for. */
+void node_apps_want(struct node_apps *a, struct node_part *part);
+/* Of a turn: what is over and no longer served goes. */
+void node_apps_turn(struct node_apps *a);
+
+/* ---- handler.c: requests of a worker ---- */
+
+struct node_handler;
+struct node_handler *node_handler_new(struct node_guest *g, struct node_apps *apps, const struct node_limits *limits,
+                                      bool access_log);
+void node_handler_request(struct net_exchange *x, void *handler);                     /* on_request of a net_server */
+void node_handler_refused(str peer, uint16_t status, const char *why, void *handler); /* on_refused */
+uint32_t node_handler_busy(const struct node_handler *h);                             /* requests in progress */
+void node_handler_part_changed(struct node_handler *h, struct node_part *part);       /* node_apps_config.changed */
+void node_handler_end(struct node_handler *h); /* no request is busy: what the last of them left is given back */
+/* After its guest is closed: what goes on after a response refers to the request. */
+void node_handler_free(struct node_handler *h);
+
+#endif
