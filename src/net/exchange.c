@@ -43,8 +43,7 @@ static err sink_finish(struct net_sink *s, const struct net_field *trailers, uin
     if (s->error || x->closed || x->finished) return ERR_CLOSED;
     if (!x->responded) return ERR_USAGE;
     if (x->left != UINT64_MAX && x->left && !x->no_body) return ERR_INVALID;
-    for (uint32_t i = 0; i < count; i++)
-        if (!net_field_name_ok(trailers[i].name) || !net_field_value_ok(trailers[i].value)) return ERR_INVALID;
+    if (UNLIKELY(!net_fields_ok(trailers, count))) return ERR_INVALID;
     x->finished = true;
     x->ops->finish(x, (str){0}, trailers, count);
     return ERR_OK;

@@ -10,6 +10,12 @@ bool net_token_ok(str s) {
 bool net_field_name_ok(str name) { return net_token_ok(name); }
 bool net_field_value_ok(str value) { return http1_scan_text(value.p, 0, value.n) == value.n; }
 
+bool net_fields_ok(const struct net_field *fields, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        if (!net_field_name_ok(fields[i].name) || !net_field_value_ok(fields[i].value)) return false;
+    return true;
+}
+
 const char *net_status_text(uint16_t status) {
     switch (status) {
 #define X(code, text)                                                                                                            \

@@ -9,7 +9,8 @@ struct net_field {
 };
 bool net_field_name_ok(str name);   /* a token (RFC 9110 §5.1) */
 bool net_field_value_ok(str value); /* no CR, LF, NUL or other control but HTAB (RFC 9110 §5.5) */
-bool net_token_ok(str s);           /* as a method is spelled */
+bool net_fields_ok(const struct net_field *fields, uint32_t count);
+bool net_token_ok(str s); /* as a method is spelled */
 
 /* Failures of HTTP, ours or a peer's, as wasi:http's error-code names them. */
 enum net_error {

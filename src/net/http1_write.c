@@ -113,8 +113,7 @@ size_t http1_chunk_head(uint8_t *out, uint64_t n) {
 }
 
 err http1_chunk_last(struct buf *out, const struct net_field *trailers, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++)
-        if (!net_token_ok(trailers[i].name) || !net_field_value_ok(trailers[i].value)) return ERR_INVALID;
+    if (!net_fields_ok(trailers, count)) return ERR_INVALID;
     buf_puts(out, STR("0\r\n"));
     for (uint32_t i = 0; i < count; i++) {
         if (http1_field_hop(trailers[i].name) || HTTP1_IS(trailers[i].name, "content-length")) continue;

@@ -1,7 +1,7 @@
 /* local: see local.h. One object for both sides; its job tells each what the other did.
  *
  *   (new) ─job─> on_request … ─> end of the exchange ─┐
- *     └───────────────────────> net_local_free ───────┴─ both ─> freed by the job
+ *     └───────────────────────> net_fetch_free ───────┴─ both ─> freed by the job
  */
 #include "net/exchange_int.h"
 #include "net/fetch_int.h"
@@ -179,8 +179,7 @@ static err up_finish(struct net_sink *s, const struct net_field *trailers, uint3
         up_abort(s, NET_HTTP_REQUEST_BODY_SIZE);
         return ERR_INVALID;
     }
-    for (uint32_t i = 0; i < count; i++)
-        if (!net_field_name_ok(trailers[i].name) || !net_field_value_ok(trailers[i].value)) return ERR_INVALID;
+    if (!net_fields_ok(trailers, count)) return ERR_INVALID;
     end_pipe(c, &c->request, trailers, count);
     return ERR_OK;
 }

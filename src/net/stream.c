@@ -44,13 +44,16 @@ static ssize_t fell_short(struct net_stream *s, bool *flag) {
 }
 
 static ssize_t plain_recv(struct net_stream *s, void *p, size_t n) {
-    ssize_t got;
-    do got = recv(fd_of(s), p, n, 0);
-    while (UNLIKELY(got < 0 && errno == EINTR));
-    if (UNLIKELY(got < 0)) return fell_short(s, &s->readable);
-    /* Fewer than asked for: the kernel had no more (epoll(7)); the end of the stream would raise another edge, unless it was seen already. */
-    if (got) s->readable = (size_t)got == n || s->half_closed;
-    return got;
+    for (;;) {
+        ssize_t got = recv(fd_of(s), p, n, 0);
+        if (LIKELY(got > 0)) {
+            /* Fewer than asked for: the kernel had no more (epoll(7)); the end of the stream would raise another edge, unless it was seen already. */
+            s->readable = (size_t)got == n || s->half_closed;
+            return got;
+        }
+        if (got == 0) return 0;
+        if (errno != EINTR) return fell_short(s, &s->readable);
+    }
 }
 
 /* A short write is a full socket buffer: the next edge says when it is not. */
