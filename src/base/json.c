@@ -10,6 +10,7 @@ static inline void put1(struct buf *b, uint8_t c) {
 }
 
 static inline void put(struct buf *b, str s) {
+    if (UNLIKELY(!s.n)) return; /* an empty string may have no bytes at all, and memcpy wants some */
     if (LIKELY(s.n <= b->cap - b->n)) memcpy(b->p + b->n, s.p, s.n), b->n += s.n;
     else buf_puts(b, s);
 }
