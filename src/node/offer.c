@@ -8,7 +8,10 @@ const struct host_offer *node_offer(void) {
 #include "node/offer.def"
 #undef OFFER
     };
-    static struct host_offer all; /* as long as the process */
-    if (!all.interfaces) all = host_offer_join(arena_new(0), parts, ARRAY_COUNT(parts));
+    static arena *mem; /* as long as the process */
+    static struct host_offer all;
+    if (mem) return &all;
+    mem = arena_new(0);
+    all = host_offer_join(mem, parts, ARRAY_COUNT(parts));
     return &all;
 }

@@ -60,6 +60,9 @@ static struct outcome run_command(int which, const char *const *args, size_t cou
     struct app_grants grants = {.env = {&env, 1, 1}, .dirs = {&preopen, 1, 1}};
     struct app_limits limits = {.host_bytes_max = host_bytes};
     app_limits_fill(&limits);
+    arena *mem = arena_new(0);
+    const struct host_offer *const offers[] = {&wasi_p2_offer, &wasi_p3_offer};
+    struct host_offer offer = host_offer_join(mem, offers, ARRAY_COUNT(offers));
     struct app app = {.grants = &grants, .limits = &limits, .share = engine_share_own(engine), .loop = loop};
     app_init(&app, (struct app_out){.fd = -1}, (struct app_out){.fd = -1});
     struct wasi_config config = {.args = argv, .args_count = count + 1};
@@ -71,7 +74,7 @@ static struct outcome run_command(int which, const char *const *args, size_t cou
     assert_int_equal(write(ends[1], "input", 5), 5);
     close(ends[1]);
     assert_int_equal(abi_image_open(fcntl(images[which], F_DUPFD_CLOEXEC, 3), NULL, &im, &d), ERR_OK);
-    if (wasi_image_new(&app, &wasi_offer, im, &config, &image, &d) != ERR_OK) fail_msg("%s", d.text);
+    if (wasi_image_new(&app, &offer, im, &config, &image, &d) != ERR_OK) fail_msg("%s", d.text);
     struct wasi_run_config rc = {.request = &request, .stdin_fd = ends[0], .done = on_done, .arg = &o};
     turns = 0;
     kill_at = kill;
@@ -88,6 +91,7 @@ static struct outcome run_command(int which, const char *const *args, size_t cou
     wasi_run_free(running);
     wasi_image_free(image);
     image = NULL;
+    arena_free(mem);
     close(ends[0]);
     return o;
 }

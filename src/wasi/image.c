@@ -71,17 +71,6 @@ enum wasi_kind wasi_kind_of(const struct abi_image *im) {
     return kind;
 }
 
-/* ---- what is offered ---- */
-
-#include "wasi/offer_headers.h"
-
-static const struct host_interface *const interfaces[] = {
-#define INTERFACE(name) &name,
-#include "wasi/offer.def"
-#undef INTERFACE
-};
-const struct host_offer wasi_offer = {interfaces, ARRAY_COUNT(interfaces), wasi_p1_funcs, WASI_P1_FUNCS_COUNT};
-
 /* ---- images ---- */
 
 static err load(struct wasi_image *image, const struct host_offer *offer, struct abi_image im, struct diag *d) {

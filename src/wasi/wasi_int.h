@@ -2,7 +2,6 @@
  *
  *   image.c    image and run: instances, fibers, outcomes
  *   kinds.def  one row a kind of guest: its struct wasi_ops
- *   offer.def  what the host offers: interfaces (components) and core functions (preview 1)
  *
  * A kind's main runs on the run's fiber, in a fresh and started instance, and says how it ended with one
  * wasi_run_end… (the first one holds). What it allocates in run->i->base.mem lives until wasi_run_free; what must be
@@ -89,7 +88,7 @@ void wasi_run_finished(struct wasi_run *run);
 /* The outgoing client; NULL when nothing may be reached (no host is granted). */
 struct net_client *wasi_image_client(struct wasi_image *image);
 
-/* kinds.def and offer.def name these. */
+/* kinds.def names these. */
 #define X(kind, ops) extern const struct wasi_ops ops;
 #include "wasi/kinds.def"
 #undef X

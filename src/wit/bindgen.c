@@ -1,6 +1,6 @@
 /* orlo-wit-bindgen: C bindings of a WIT world, at build time.
  *
- *   orlo-wit-bindgen [--rename NS=PREFIX] [--feature NAME]… [--depfile FILE] --name HEADER --world WORLD --out FOLDER WIT
+ *   orlo-wit-bindgen [--rename NS=PREFIX] [--feature NAME]… [--depfile FILE] --name NAME --world WORLD --out FOLDER WIT
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "wit/wit.h"
 
 static int usage(void) {
-    fputs("usage: orlo-wit-bindgen [--rename NS=PREFIX] [--feature NAME]... --name HEADER --world WORLD "
+    fputs("usage: orlo-wit-bindgen [--rename NS=PREFIX] [--feature NAME]... --name NAME --world WORLD "
           "[--depfile FILE] --out FOLDER WIT\n",
           stderr);
     return EX_USAGE;

@@ -14,17 +14,12 @@ static err write_file(arena *a, const char *dir, str name, const char *suffix, c
 
 err wit_gen_files(struct wit_set *set, struct wit_world *world, const struct wit_gen_options *o, const char *dir,
                   struct diag *d) {
-    struct wit_roles roles = {};
-    wit_gen_roles(set, world, &roles);
     struct buf b = {};
     err e = wit_gen_header(set, world, o, &b, d);
     if (!e) e = write_file(set->arena, dir, o->name, ".h", &b, d);
-    for (uint32_t i = 0; !e && i < roles.p.n; i++) {
-        struct wit_interface *it = roles.p.p[i].interface;
-        b.n = 0;
-        e = wit_gen_source(set, world, it, o, &b, d);
-        if (!e) e = write_file(set->arena, dir, wit_c_prefix(set->arena, it, o), ".c", &b, d);
-    }
+    b.n = 0;
+    if (!e) wit_gen_source(set, world, o, &b);
+    if (!e) e = write_file(set->arena, dir, o->name, ".c", &b, d);
     buf_free(&b);
     return e;
 }

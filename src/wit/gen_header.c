@@ -264,6 +264,7 @@ err wit_gen_header(struct wit_set *set, struct wit_world *world, const struct wi
         STR_ARG(guard));
     put(&g, "struct host_stream;\nstruct host_future;\nstruct host_error_context;\n");
     for (uint32_t i = 0; i < roles.p.n; i++) TRY(put_interface(&g, &roles.p.p[i]));
-    put(&g, "\n#endif\n");
+    put(&g, "\n/* All that the world imports. */\nextern const struct host_offer " STR_FMT "_offer;\n\n#endif\n",
+        STR_ARG(o->name));
     return ERR_OK;
 }

@@ -1,6 +1,5 @@
-/* gen_source: one interface's tables: type descriptors, trampolines from the generic call to the typed
- * function, resources, and callers of exports. Everything but the tables named in the header is static, so a
- * program links only what it uses. */
+/* gen_source: the tables of a world's interfaces: type descriptors, trampolines from the generic call to the typed function, resources,
+ * callers of exports; and the offer, which is all that the world imports. */
 #include <stdio.h>
 
 #include "wit/gen_int.h"
@@ -188,21 +187,23 @@ static void put_import_tables(struct wit_gen *g, const struct wit_interface *i) 
         resources++;
     }
     for (uint32_t k = 0; k < i->funcs.n; k++) put_trampoline(g, i, i->funcs.p[k]);
-    if (i->funcs.n) put(g, "\nstatic const struct host_func funcs[] = {\n");
+    if (i->funcs.n) put(g, "\nstatic const struct host_func funcs_" STR_FMT "[] = {\n", STR_ARG(prefix));
     for (uint32_t k = 0; k < i->funcs.n; k++) {
         str c = wit_func_c(g, i, i->funcs.p[k]);
         put(g, "    {" STR_FMT ", call_" STR_FMT ", %s},\n", STR_ARG(func_row(g, i->funcs.p[k], c)), STR_ARG(c),
             i->funcs.p[k]->is_async ? "true" : "false");
     }
     if (i->funcs.n) put(g, "};\n");
-    if (resources) put(g, "\nstatic const struct host_interface_resource resources[] = {\n");
+    if (resources) put(g, "\nstatic const struct host_interface_resource resources_" STR_FMT "[] = {\n", STR_ARG(prefix));
     for (uint32_t k = 0; k < i->defs.n; k++)
         if (i->defs.p[k]->kind == WIT_DEF_RESOURCE)
             put(g, "    {\"" STR_FMT "\", &" STR_FMT "_resource},\n", STR_ARG(i->defs.p[k]->name),
                 STR_ARG(wit_def_c(g, i->defs.p[k])));
     if (resources) put(g, "};\n");
-    put(g, "\nconst struct host_interface " STR_FMT "_interface = {" STR_FMT ", %s, %u, %s, %u};\n", STR_ARG(prefix),
-        STR_ARG(interface_row(g, i)), i->funcs.n ? "funcs" : "NULL", i->funcs.n, resources ? "resources" : "NULL", resources);
+    str funcs = i->funcs.n ? arena_fmt(g->a, "funcs_" STR_FMT, STR_ARG(prefix)) : STR("NULL");
+    str table = resources ? arena_fmt(g->a, "resources_" STR_FMT, STR_ARG(prefix)) : STR("NULL");
+    put(g, "\nconst struct host_interface " STR_FMT "_interface = {" STR_FMT ", " STR_FMT ", %u, " STR_FMT ", %u};\n",
+        STR_ARG(prefix), STR_ARG(interface_row(g, i)), STR_ARG(funcs), i->funcs.n, STR_ARG(table), resources);
 }
 
 static void put_caller(struct wit_gen *g, const struct wit_interface *i, const struct wit_func *f) {
@@ -211,7 +212,8 @@ static void put_caller(struct wit_gen *g, const struct wit_interface *i, const s
     put(g, "\n");
     put_args(g, f, c);
     put(g, "const struct host_export_desc " STR_FMT "_" STR_FMT "_export = {", STR_ARG(prefix), STR_ARG(name));
-    put(g, i->full_name.n ? "&exported" : "NULL");
+    if (i->full_name.n) put(g, "&exported_" STR_FMT, STR_ARG(prefix));
+    else put(g, "NULL");
     put(g, ", {" STR_FMT ", NULL, %s}};\n", STR_ARG(func_row(g, f, c)), f->is_async ? "true" : "false");
     put(g, "enum abi_trap " STR_FMT "(struct host_call *call, const struct host_export *ex" STR_FMT ") {\n", STR_ARG(c),
         STR_ARG(wit_c_params(g, f)));
@@ -225,25 +227,33 @@ static void put_caller(struct wit_gen *g, const struct wit_interface *i, const s
     put(g, "    return host_call_export(call, ex, %s, %s);\n}\n", f->params.n ? "&args" : "NULL", f->result ? "result" : "NULL");
 }
 
-err wit_gen_source(struct wit_set *set, struct wit_world *world, struct wit_interface *i, const struct wit_gen_options *o,
-                   struct buf *out, struct diag *d) {
-    struct wit_gen g = {.a = set->arena, .set = set, .world = world, .o = o, .out = out, .d = d};
+static void put_exports(struct wit_gen *g, const struct wit_interface *i) {
+    if (i->full_name.n)
+        put(g, "\nstatic const struct host_interface exported_" STR_FMT " = {" STR_FMT ", NULL, 0, NULL, 0};\n",
+            STR_ARG(wit_c_prefix(g->a, i, g->o)), STR_ARG(interface_row(g, i)));
+    for (uint32_t k = 0; k < i->funcs.n; k++) put_caller(g, i, i->funcs.p[k]);
+}
+
+static void put_offer(struct wit_gen *g, const struct wit_roles *roles) {
+    uint32_t n = 0;
+    put(g, "\n/* ---- the offer ---- */\n\nstatic const struct host_interface *const offered[] = {\n");
+    for (uint32_t k = 0; k < roles->p.n; k++)
+        if (roles->p.p[k].imported && ++n)
+            put(g, "    &" STR_FMT "_interface,\n", STR_ARG(wit_c_prefix(g->a, roles->p.p[k].interface, g->o)));
+    put(g, "    NULL,\n};\nconst struct host_offer " STR_FMT "_offer = {offered, %u, NULL, 0};\n", STR_ARG(g->o->name), n);
+}
+
+void wit_gen_source(struct wit_set *set, struct wit_world *world, const struct wit_gen_options *o, struct buf *out) {
+    struct wit_gen g = {.a = set->arena, .set = set, .world = world, .o = o, .out = out};
     struct wit_roles roles = {};
     wit_gen_roles(set, world, &roles);
-    const struct wit_role *role = NULL;
+    put(&g, "/* " STR_FMT ": the tables, made by orlo-wit-bindgen. */\n#include \"" STR_FMT ".h\"\n", STR_ARG(o->name),
+        STR_ARG(o->name));
     for (uint32_t k = 0; k < roles.p.n; k++) {
-        const struct wit_interface *have = roles.p.p[k].interface;
-        if (have == i || (i->is_world && have->is_world && str_eq(have->name, i->name))) role = &roles.p.p[k];
+        const struct wit_interface *i = roles.p.p[k].interface;
+        put(&g, "\n/* ---- " STR_FMT " ---- */\n", STR_ARG(i->full_name.n ? i->full_name : i->name));
+        if (roles.p.p[k].imported) put_import_tables(&g, i);
+        if (roles.p.p[k].exported) put_exports(&g, i);
     }
-    ENSURE(role);
-    put(&g, "/* " STR_FMT ": tables, made by orlo-wit-bindgen. */\n#include \"" STR_FMT ".h\"\n",
-        STR_ARG(i->full_name.n ? i->full_name : i->name), STR_ARG(o->name));
-    if (role->imported) put_import_tables(&g, i);
-    if (role->exported) {
-        if (i->full_name.n)
-            put(&g, "\nstatic const struct host_interface exported = {" STR_FMT ", NULL, 0, NULL, 0};\n",
-                STR_ARG(interface_row(&g, i)));
-        for (uint32_t k = 0; k < i->funcs.n; k++) put_caller(&g, i, i->funcs.p[k]);
-    }
-    return ERR_OK;
+    put_offer(&g, &roles);
 }

@@ -183,18 +183,17 @@ const struct wit_type *wit_type_target(const struct wit_type *t);
 /* ---- C bindings ------------------------------------------------------------------------------- */
 
 struct wit_gen_options {
-    str name;                   /* of the header: "wasi_p2" gives wasi_p2.h */
+    str name;                   /* of the files, and of the offer: "wasi_p2" gives wasi_p2.h, wasi_p2_offer */
     str rename_from, rename_to; /* a namespace's C prefix: wasi → wasi3; empty: none */
 };
 /* The header: C types, prototypes, tables' declarations. ERR_INVALID: two items with one C name. */
 [[nodiscard]] err wit_gen_header(struct wit_set *set, struct wit_world *world, const struct wit_gen_options *o, struct buf *out,
                                  struct diag *d);
-/* The tables and trampolines of one interface. */
-[[nodiscard]] err wit_gen_source(struct wit_set *set, struct wit_world *world, struct wit_interface *i,
-                                 const struct wit_gen_options *o, struct buf *out, struct diag *d);
-/* "wasi_http_types": the interface's C prefix, and the name of its source file. */
+/* The tables and trampolines of all its interfaces, and NAME_offer: what the world imports. */
+void wit_gen_source(struct wit_set *set, struct wit_world *world, const struct wit_gen_options *o, struct buf *out);
+/* "wasi_http_types": the interface's C prefix. */
 str wit_c_prefix(arena *out, const struct wit_interface *i, const struct wit_gen_options *o);
-/* Header and sources into the folder dir. ERR_IO, ERR_INVALID. */
+/* NAME.h and NAME.c into the folder dir. ERR_IO, ERR_INVALID. */
 [[nodiscard]] err wit_gen_files(struct wit_set *set, struct wit_world *world, const struct wit_gen_options *o, const char *dir,
                                 struct diag *d);
 

@@ -203,7 +203,7 @@ def body_of(path, function):
 
 def functions_with_sizes():
     """Those that `wit` made the declarations of, preview 1's, the runtime's."""
-    headers = glob.glob(os.path.join(os.path.dirname(ORLO), "src", "host", "wasi_p[23].h"))
+    headers = glob.glob(os.path.join(os.path.dirname(ORLO), "src", "wasi", "wasi_p[23].h"))
     if len(headers) != 2:
         raise Skip("needs the build folder")
     for header in headers:

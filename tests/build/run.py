@@ -44,7 +44,7 @@ def test_new_wit_is_seen():
     """A file added to a WIT folder is a reason to build: what bindings were made of names the folders too."""
     build = os.path.dirname(ORLO)
     for part in ("2", "3"):
-        deps = said("ninja", "-C", build, "-t", "deps", f"src/host/wasi_p{part}.h")
+        deps = said("ninja", "-C", build, "-t", "deps", f"src/wasi/wasi_p{part}.h")
         lines = {os.path.relpath(l.strip(), ROOT) for l in deps.splitlines()[1:] if l.strip()}
         for folder, _, names in os.walk(os.path.join(ROOT, "wit", f"wasi-0.{part}")):
             here = os.path.relpath(folder, ROOT)

@@ -7,13 +7,13 @@
 
 /* ---- the table ---- */
 
-const struct host_core_func wasi_p1_funcs[] = {
+static const struct host_core_func funcs[] = {
 #define X(name, params) {"wasi_snapshot_preview1", #name, params ":i", wasi_p1_##name},
 #include "wasi/p1/p1.def"
 #undef X
     {"wasi_snapshot_preview1", "proc_exit", "i:", wasi_p1_proc_exit},
 };
-static_assert(ARRAY_COUNT(wasi_p1_funcs) == WASI_P1_FUNCS_COUNT);
+const struct host_offer wasi_p1_offer = {.core = funcs, .core_count = ARRAY_COUNT(funcs)};
 
 uint32_t wasi_p1_errno_of(int host) {
     switch (host) {

@@ -123,15 +123,6 @@ bool wasi_p1_put_filestat(struct wasi_p1 *p, uint64_t ptr, const struct stat *st
 /* fstflags and times of *_set_times; 0 or an errno of preview 1. */
 uint32_t wasi_p1_times(uint64_t atim, uint64_t mtim, uint32_t fstflags, struct timespec out[2]);
 
-/* What is offered: offer.def. */
-enum {
-    WASI_P1_FUNCS_COUNT = 1
-#define X(name, params) +1
-#include "wasi/p1/p1.def"
-#undef X
-};
-extern const struct host_core_func wasi_p1_funcs[];
-
 #define X(name, params) enum abi_trap wasi_p1_##name(struct engine_call *call, uint64_t *a);
 #include "wasi/p1/p1.def"
 #undef X
