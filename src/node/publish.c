@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static const uint64_t patience_ns = 60'000'000'000u; /* with workers that do not say whether they can */
+
 /* ---- reach ---- */
 
 static void close_reach(struct node_reach *r) {
@@ -163,6 +165,11 @@ void node_publish_settle(struct supervisor *s) {
 
 /* ---- a publication's life ---- */
 
+static const struct diag *diag_of_text(struct diag *d, const char *text) {
+    diag_set(d, ERR_OK, DIAG_NOWHERE, "%s", text);
+    return d;
+}
+
 bool node_publish_begin(struct supervisor *s, struct node_message *m) {
     struct diag d = DIAG_INIT;
     struct node_reach reach = s->coming;
@@ -176,17 +183,20 @@ bool node_publish_begin(struct supervisor *s, struct node_message *m) {
         return false;
     }
     bool more = s->anew || !node_rights_within(&reach.rights, &s->now.reach.rights);
-    s->next = (struct publication){m->publish.generation, node_message_take(m, 0), more, reach};
+    s->next = (struct publication){m->publish.generation, node_message_take(m, 0), more, clock_mono_ns() + patience_ns, reach};
     s->early_deaths = 0;
     s->anew = false;
+    if (s->draining) {
+        node_publish_fail(s, ERR_CLOSED, diag_of_text(&d, "the node is being stopped"));
+        return true;
+    }
     if ((more || !s->now.generation) && open_reach(&s->next.reach, !s->now.generation, &d) != ERR_OK) {
         node_publish_fail(s, ERR_DENIED, &d);
         return true;
     }
     for (uint32_t i = 0; i < s->workers && by_successors(s); i++)
         if (!(s->slots[i].successor = node_workers_spawn(s, i, &s->next.reach))) {
-            diag_set(&d, ERR_IO, DIAG_NOWHERE, "its workers cannot be started");
-            node_publish_fail(s, ERR_IO, &d);
+            node_publish_fail(s, ERR_IO, diag_of_text(&d, "its workers cannot be started"));
             return true;
         }
     node_publish_settle(s);
@@ -226,10 +236,17 @@ void node_publish_forget_next(struct supervisor *s) {
 void node_publish_fail(struct supervisor *s, err e, const struct diag *d) {
     if (!s->next.generation) return;
     uint64_t generation = s->next.generation;
+    if (!s->now.generation && !s->config->file) node_supervisor_fail(s, e, d); /* of a node that starts; `orlo serve` is told */
     node_publish_forget_next(s);
     node_singles_tell(s,
                       &NODE_MESSAGE(published, .generation = generation, .err = e, .offset = d->offset, .text = str_c(d->text)));
     node_publish_settle(s);
+}
+
+void node_publish_act(struct supervisor *s, uint64_t now) {
+    struct diag d = DIAG_INIT;
+    if (s->next.generation && now >= s->next.late_at_ns)
+        node_publish_fail(s, ERR_BUSY, diag_of_text(&d, "the workers did not say within a minute whether they can serve it"));
 }
 
 void node_publish_end(struct supervisor *s) {

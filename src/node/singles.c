@@ -231,35 +231,56 @@ static struct image_ask *ask_of(struct supervisor *s, uint32_t id) {
     return NULL;
 }
 
-static void send_ask(struct supervisor *s, const struct image_ask *ask) {
-    struct node_message m = NODE_MESSAGE(image_ask, .id = ask->id);
-    memcpy(m.image_ask.digest, ask->digest, sizeof ask->digest);
-    if (s->governs) node_singles_tell(s, &m);
+/* So many at a time: control's socket holds them, and who is behind has had his asks answered before. */
+enum { ASKS_SENT_MAX = 64 };
+
+static void send_asks(struct supervisor *s) {
+    for (struct image_ask *ask = s->asks; s->governs && s->asks_sent < ASKS_SENT_MAX && ask < s->asks + ASKS_MAX; ask++) {
+        if (!ask->id || ask->sent) continue;
+        struct node_message m = NODE_MESSAGE(image_ask, .id = ask->id);
+        memcpy(m.image_ask.digest, ask->digest, sizeof ask->digest);
+        ask->sent = true;
+        s->asks_sent++;
+        node_singles_tell(s, &m);
+    }
 }
 
-bool node_singles_image_want(struct supervisor *s, struct proc *p, const struct node_msg_image_want *m) {
+/* False: it has no room for more, now. */
+static bool give_image(const struct proc *p, struct node_message *give, const uint8_t digest[32]) {
+    memcpy(give->image.digest, digest, sizeof give->image.digest);
+    err e = node_wire_send(p->process.wire, give);
+    if (e != ERR_OK && e != ERR_AGAIN) node_process_signal(&p->process, SIGKILL);
+    return e != ERR_AGAIN;
+}
+
+void node_singles_image_want(struct supervisor *s, struct proc *p, const struct node_msg_image_want *m) {
     struct image_ask *ask = ask_of(s, 0);
-    if (!ask) return false;
-    ask->pid = p->process.pid;
-    ask->id = s->last_ask = s->last_ask % (UINT32_MAX - 1) + 1;
+    struct node_message full = NODE_MESSAGE(image, .err = ERR_BUSY, .text = STR("too many images are asked for at once"));
+    if (!ask) {
+        if (!give_image(p, &full, m->digest)) node_process_signal(&p->process, SIGKILL); /* it asks, and does not listen */
+        return;
+    }
+    *ask = (struct image_ask){.id = s->last_ask = s->last_ask % (UINT32_MAX - 1) + 1, .pid = p->process.pid};
     memcpy(ask->digest, m->digest, sizeof ask->digest);
-    send_ask(s, ask);
-    return true;
+    send_asks(s);
 }
 
 static bool on_image_give(struct supervisor *s, struct node_message *m) {
     struct image_ask *ask = m->image_give.id ? ask_of(s, m->image_give.id) : NULL;
     struct proc *p = s->procs;
-    if ((m->image_give.err == ERR_OK) != (m->fds_count == 1)) return false;
+    if ((m->image_give.err == ERR_OK) != (m->fds_count == 1) || !s->asks_sent) return false;
+    s->asks_sent--;
     while (ask && p && p->process.pid != ask->pid) p = p->next;
+    bool done = true;
     if (ask && p && p->process.wire >= 0) {
         struct node_message give = NODE_MESSAGE(image, .err = m->image_give.err, .text = m->image_give.text);
-        memcpy(give.image.digest, ask->digest, sizeof ask->digest);
         memcpy(give.image.key, m->image_give.key, sizeof give.image.key);
         if (m->fds_count) give.fds[give.fds_count++] = m->fds[0];
-        if (node_wire_send(p->process.wire, &give) != ERR_OK) node_process_signal(&p->process, SIGKILL);
+        done = give_image(p, &give, ask->digest);
     }
-    if (ask) ask->id = 0; /* else its worker has died meanwhile */
+    if (!done) ask->sent = false, s->asks_at_ns = clock_mono_ns() + second_ns / 10;
+    else if (ask) ask->id = 0; /* else its worker has died meanwhile */
+    if (done) send_asks(s);
     return true;
 }
 
@@ -305,8 +326,9 @@ static void on_governs(struct supervisor *s, const struct node_msg_governs *m) {
     s->governs = node_diag_of(&d, m->err, DIAG_NOWHERE, m->text) == ERR_OK;
     if (!s->governs && !s->now.generation) node_supervisor_fail(s, m->err, &d);
     else if (!s->governs) log_event(LOG_ERROR, "control-failed", LF_CSTR("reason", d.text));
-    for (struct image_ask *ask = s->asks; s->governs && ask < s->asks + ASKS_MAX; ask++)
-        if (ask->id) send_ask(s, ask);
+    s->asks_sent = 0;
+    for (struct image_ask *ask = s->asks; ask < s->asks + ASKS_MAX; ask++) ask->sent = false;
+    send_asks(s);
 }
 
 static bool hear_control(struct supervisor *s, struct node_message *m) {
@@ -341,6 +363,7 @@ static void control_died(struct supervisor *s, int status) {
     end_keys(s); /* what it signs now, nobody waits for */
     node_supervisor_close(&s->client_fd);
     s->deploying = s->governs = false;
+    s->asks_sent = 0;
     set_pause(&s->control, now);
     struct diag d = DIAG_INIT; /* what it was publishing is taken back: it says anew what there is to be */
     diag_set(&d, ERR_IO, DIAG_NOWHERE, "control died");
@@ -378,11 +401,13 @@ bool node_singles_reap(struct supervisor *s, pid_t pid, int status) {
 
 void node_singles_act(struct supervisor *s, uint64_t now) {
     if (s->control.process.pid <= 0 && now >= s->control.start_at_ns) start_control(s, now);
+    if (s->asks_at_ns && now >= s->asks_at_ns) s->asks_at_ns = 0, send_asks(s);
     if (s->keys.process.wire >= 0 && !s->key_asks_count && s->keys_idle_at_ns && now >= s->keys_idle_at_ns) end_keys(s);
 }
 
 uint64_t node_singles_due_ns(const struct supervisor *s) {
     uint64_t due = s->control.process.pid <= 0 ? s->control.start_at_ns : UINT64_MAX;
+    if (s->asks_at_ns) due = MIN(due, s->asks_at_ns);
     if (s->keys.process.wire >= 0 && !s->key_asks_count && s->keys_idle_at_ns) due = MIN(due, s->keys_idle_at_ns);
     return due;
 }

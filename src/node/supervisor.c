@@ -112,6 +112,7 @@ static int until_due(const struct supervisor *s, uint64_t now) {
         if (!s->slots[i].current) due = MIN(due, s->slots[i].spawn_at_ns);
     for (const struct proc *p = s->procs; p; p = p->next)
         if (p->kill_at_ns) due = MIN(due, p->kill_at_ns);
+    if (s->next.generation) due = MIN(due, s->next.late_at_ns);
     if (s->logs_at_ns > now) due = MIN(due, s->logs_at_ns);
     if (!s->announced && s->jobs.running) due = MIN(due, now + 200'000'000u); /* a progress line */
     if (due == UINT64_MAX) return -1;
@@ -182,6 +183,7 @@ static void act(struct supervisor *s) {
     node_jobs_turn(&s->jobs);
     if (!s->announced) node_jobs_show(&s->jobs);
     node_singles_act(s, now);
+    node_publish_act(s, now);
     if (now < s->sample_at_ns) return;
     s->sample_at_ns = now + NODE_WATCH_SAMPLE_MS * 1000000ull;
     node_workers_watch(s);

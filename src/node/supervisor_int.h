@@ -43,6 +43,7 @@ struct publication {
     uint64_t generation; /* 0: none */
     int fd;              /* sealed; -1 */
     bool anew;           /* by new workers */
+    uint64_t late_at_ns; /* then it has failed */
     struct node_reach reach;
 };
 
@@ -76,10 +77,12 @@ struct supervisor {
     struct image_ask {     /* of a worker */
         uint32_t id;       /* 0: free */
         pid_t pid;
+        bool sent; /* to control */
         uint8_t digest[32];
     } asks[ASKS_MAX];
-    uint32_t last_ask;
-    struct key_ask { /* of control, that keys has not answered */
+    uint32_t last_ask, asks_sent;
+    uint64_t asks_at_ns; /* when those that are not sent are tried again */
+    struct key_ask {     /* of control, that keys has not answered */
         uint32_t id;
         bool public_alone;
     } key_asks[KEYS_ASKS_MAX];
@@ -132,6 +135,7 @@ void node_publish_fail(struct supervisor *s, err e, const struct diag *d);
 void node_publish_settle(struct supervisor *s);
 const struct publication *node_publish_for(const struct supervisor *s, const struct proc *p);
 void node_publish_forget_next(struct supervisor *s);
+void node_publish_act(struct supervisor *s, uint64_t now); /* gives up what takes too long */
 void node_publish_end(struct supervisor *s);
 
 /* ---- singles.c ---- */
@@ -141,8 +145,8 @@ uint64_t node_singles_due_ns(const struct supervisor *s);
 void node_singles_hear_control(struct supervisor *s);
 void node_singles_hear_keys(struct supervisor *s);
 bool node_singles_reap(struct supervisor *s, pid_t pid, int status);
-void node_singles_tell(struct supervisor *s, const struct node_message *m);                              /* control */
-bool node_singles_image_want(struct supervisor *s, struct proc *p, const struct node_msg_image_want *m); /* false: too many */
+void node_singles_tell(struct supervisor *s, const struct node_message *m); /* control */
+void node_singles_image_want(struct supervisor *s, struct proc *p, const struct node_msg_image_want *m);
 /* Which key: the node's, or one of this start; and whether the node's is made where there is none. */
 void node_singles_use_key(struct supervisor *s, bool kept, bool made);
 void node_singles_end(struct supervisor *s);

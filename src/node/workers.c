@@ -108,7 +108,8 @@ void node_workers_hear(struct supervisor *s, struct proc *p) {
     case NODE_WIRE_GOT: break;
     }
     if (m.type == NODE_MSG_applied) node_publish_applied(s, p, &m.applied);
-    else if (m.type != NODE_MSG_image_want || !node_singles_image_want(s, p, &m.image_want)) cut_off(p);
+    else if (m.type == NODE_MSG_image_want) node_singles_image_want(s, p, &m.image_want);
+    else cut_off(p);
 }
 
 /* ---- their ends ---- */
