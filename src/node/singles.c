@@ -81,9 +81,9 @@ static void give_public(struct supervisor *s) {
         if (s->key_opened && s->key_asks[i].public_alone) give_key(s, i, NULL);
 }
 
-/* It holds nothing that is not kept elsewhere, so it is ended like that. */
+/* It holds nothing that is not kept elsewhere, so it is ended like that. Nobody waits for it to be gone. */
 static void end_keys(struct supervisor *s) {
-    node_process_end(&s->keys.process);
+    node_process_signal(&s->keys.process, SIGKILL);
     forget(s, &s->keys);
     s->key_opened = false;
 }
@@ -344,18 +344,6 @@ static bool hear_control(struct supervisor *s, struct node_message *m) {
     }
 }
 
-void node_singles_hear_control(struct supervisor *s) {
-    struct node_message m;
-    bool sense = false;
-    switch (node_wire_receive(s->control.process.wire, NODE_ROLE_control, NODE_ROLE_supervisor, &m)) {
-    case NODE_WIRE_AGAIN: return;
-    case NODE_WIRE_CLOSED: node_supervisor_close(&s->control.process.wire); return;
-    case NODE_WIRE_NONSENSE: break;
-    case NODE_WIRE_GOT: sense = hear_control(s, &m); node_message_drop(&m);
-    }
-    if (!sense) cut_off(&s->control);
-}
-
 static void control_died(struct supervisor *s, int status) {
     uint64_t now = clock_mono_ns();
     cancel_wanted(s, NULL);
@@ -375,6 +363,21 @@ static void control_died(struct supervisor *s, int status) {
     else
         log_event(LOG_ERROR, "role-died", LF_CSTR("role", "control"), LF_I64("status", WEXITSTATUS(status)),
                   LF_U64("restart_ms", s->control.pause_ns / 1000000u));
+}
+
+void node_singles_hear_control(struct supervisor *s) {
+    struct node_message m;
+    bool sense = false;
+    switch (node_wire_receive(s->control.process.wire, NODE_ROLE_control, NODE_ROLE_supervisor, &m)) {
+    case NODE_WIRE_AGAIN: return;
+    case NODE_WIRE_CLOSED: node_supervisor_close(&s->control.process.wire); return;
+    case NODE_WIRE_NONSENSE: break;
+    case NODE_WIRE_GOT: sense = hear_control(s, &m); node_message_drop(&m);
+    }
+    if (sense) return;
+    cut_off(&s->control); /* nobody waits for it to be gone */
+    forget(s, &s->control);
+    control_died(s, SIGKILL);
 }
 
 /* ---- both, as the loop has them ---- */
@@ -412,10 +415,14 @@ uint64_t node_singles_due_ns(const struct supervisor *s) {
     return due;
 }
 
+/* The lock of the state folder is control's, too: the next node is to find it free. */
 void node_singles_end(struct supervisor *s) {
+    enum { TRIES = 100 };
+    pid_t control = s->control.process.pid;
     cancel_wanted(s, NULL);
     node_supervisor_close(&s->client_fd);
-    node_process_end(&s->control.process);
-    node_process_end(&s->keys.process);
-    node_supervisor_close(&s->control.log_fd), node_supervisor_close(&s->keys.log_fd);
+    end_keys(s);
+    node_process_signal(&s->control.process, SIGKILL);
+    forget(s, &s->control);
+    for (int i = 0; i < TRIES && control > 0 && waitpid(control, NULL, WNOHANG) == 0; i++) poll(NULL, 0, 10);
 }

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -11,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { WAITING_CLIENTS = 64 };
+enum { WAITING_CLIENTS = 64, LOCK_TRIES = 50 };
 
 str node_state_folder(arena *out, const char *dir) {
     const char *home = getenv("HOME"), *xdg = getenv("XDG_STATE_HOME"), *own = getenv("ORLO_STATE");
@@ -79,7 +80,11 @@ static int listen_in(int dir) {
 static err take_lock(int dir, str folder, int *lock, struct diag *d) {
     *lock = openat(dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (*lock < 0) return failed(d, folder, "cannot be written to");
-    if (flock(*lock, LOCK_EX | LOCK_NB) == 0) return ERR_OK;
+    for (int i = 0; i < LOCK_TRIES; i++) { /* one that was killed just now may not be gone altogether */
+        if (flock(*lock, LOCK_EX | LOCK_NB) == 0) return ERR_OK;
+        if (errno != EWOULDBLOCK) break;
+        poll(NULL, 0, 10);
+    }
     if (errno != EWOULDBLOCK) return failed(d, folder, "cannot be locked");
     return diag_set(d, ERR_BUSY, DIAG_NOWHERE,
                     "another node runs on the state folder " STR_FMT "; stop it first, or name another with --state",

@@ -41,9 +41,13 @@ class Taken:
     def __exit__(self, *_):
         if not self.alive:
             return
-        ptrace(POKE, self.pid, self.code, self.word)
-        self.set(self.old)
-        ptrace(DETACH, self.pid)
+        try:
+            ptrace(POKE, self.pid, self.code, self.word)
+            self.set(self.old)
+            ptrace(DETACH, self.pid)
+        except ProcessLookupError:  # it was killed meanwhile: let its parent know
+            self.wait()
+            raise
 
     def wait(self):
         _, status = os.waitpid(self.pid, 0x40000000)  # __WALL
