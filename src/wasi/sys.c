@@ -51,11 +51,19 @@ enum abi_trap wasi_sys_arguments(struct host_call *call, struct wasi_sys_strings
     return ABI_TRAP_NONE;
 }
 
-bool wasi_sys_is_terminal(struct wasi_instance *i, enum wasi_sys_stream which) {
+static bool is_terminal(struct wasi_instance *i, enum wasi_sys_stream which) {
     if (!i->run || i->run->request->exchange) return false;
     const struct app_out *out = which == SYS_STDOUT ? &i->run->request->out : &i->run->request->err;
     int fd = which == SYS_STDIN ? i->run->config.stdin_fd : out->write ? -1 : out->fd;
     return fd >= 0 && isatty(fd);
+}
+
+enum abi_trap wasi_sys_terminal(struct host_call *call, enum wasi_sys_stream which, bool *some, void **value) {
+    if (!is_terminal(wasi_caller(call), which)) return ABI_TRAP_NONE;
+    APP_OBJECT_NEW(call, terminal, app_object, NULL);
+    *some = true;
+    *value = terminal;
+    return ABI_TRAP_NONE;
 }
 
 /* ---- random: always the kernel's; what is called insecure costs the same ---- */

@@ -32,7 +32,8 @@ struct wasi_sys_strings {
 [[nodiscard]] enum abi_trap wasi_sys_arguments(struct host_call *call, struct wasi_sys_strings *out);
 
 enum wasi_sys_stream { SYS_STDIN, SYS_STDOUT, SYS_STDERR };
-bool wasi_sys_is_terminal(struct wasi_instance *i, enum wasi_sys_stream which);
+/* get-terminal-…: an object of the terminal, if the stream is one. Which of the two resources it is, is the caller's to know. */
+[[nodiscard]] enum abi_trap wasi_sys_terminal(struct host_call *call, enum wasi_sys_stream which, bool *some, void **value);
 
 /* Fills p; others have a turn while a large buffer is filled. An errno of this system. */
 [[nodiscard]] int wasi_sys_random(struct wasi_instance *i, uint8_t *p, size_t n);

@@ -1,5 +1,6 @@
 /* fs_desc: see fs/desc.h. */
 #include "wasi/fs/desc.h"
+#include "wasi/notice.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -7,13 +8,6 @@
 static int result_of(int r) { return r < 0 ? errno : 0; }
 
 /* ---- descriptors ---- */
-
-struct wasi_fs_desc wasi_fs_desc_preopen(const struct app_dir *from) {
-    return (struct wasi_fs_desc){.file = wasi_fs_file_new(from->fd, true),
-                                 .type = S_IFDIR,
-                                 .read_only = from->read_only,
-                                 .flags = FS_D_READ | (from->read_only ? 0 : FS_D_MUTATE)};
-}
 
 /* One more file open in this instance. False: it has as many as it may. */
 static bool wasi_fs_count(struct wasi_instance *i) {
@@ -27,6 +21,34 @@ void wasi_fs_desc_close(struct wasi_instance *i, struct wasi_fs_desc *d) {
     if (d->counted) wasi_fs_uncount(i);
     wasi_fs_file_unref(d->file);
     *d = (struct wasi_fs_desc){};
+}
+
+static struct wasi_fs_desc preopen(const struct app_dir *from) {
+    return (struct wasi_fs_desc){.file = wasi_fs_file_new(from->fd, true),
+                                 .type = S_IFDIR,
+                                 .read_only = from->read_only,
+                                 .flags = FS_D_READ | (from->read_only ? 0 : FS_D_MUTATE)};
+}
+
+void wasi_fs_object_destroy(struct host_instance *in, void *self) {
+    wasi_fs_desc_close(wasi_instance_of(in), &((struct wasi_fs_object *)self)->d);
+}
+
+enum abi_trap wasi_fs_preopens(struct host_call *call, struct wasi_fs_preopens *out) {
+    const struct app_grants *grants = wasi_caller(call)->base.app->grants;
+    wasi_notice_folder(wasi_caller(call));
+    out->p = host_alloc(call, (grants->dirs.n + 1) * sizeof *out->p, _Alignof(str));
+    while (out->p && out->n < grants->dirs.n) {
+        const struct app_dir *from = &grants->dirs.p[out->n];
+        struct wasi_fs_object *d = app_object_new(call->instance, sizeof *d, wasi_fs_object_destroy);
+        if (!d) break;
+        d->d = preopen(from);
+        out->p[out->n].f0 = d;
+        out->p[out->n++].f1 = from->guest;
+    }
+    if (out->p && out->n == grants->dirs.n) return ABI_TRAP_NONE;
+    while (out->n) app_object_unref(call->instance, out->p[--out->n].f0);
+    return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory for the list of granted folders");
 }
 
 bool wasi_fs_desc_same(const struct wasi_fs_desc *a, const struct wasi_fs_desc *b) {

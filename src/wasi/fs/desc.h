@@ -25,7 +25,22 @@ struct wasi_fs_desc {
     uint32_t flags;            /* get-flags: what was asked for, and what that implies */
 };
 
-struct wasi_fs_desc wasi_fs_desc_preopen(const struct app_dir *from);
+/* What a guest's handle of one stands for: the resource `descriptor` of either version begins so, and is no more. */
+struct wasi_fs_object {
+    struct app_object o;
+    struct wasi_fs_desc d;
+};
+void wasi_fs_object_destroy(struct host_instance *in, void *self);
+/* get-directories: what the app was granted. list<tuple<descriptor, string>>, as generated for either version; in call memory. */
+struct wasi_fs_preopens {
+    struct {
+        struct wasi_fs_object *f0;
+        str f1;
+    } * p;
+    size_t n;
+};
+[[nodiscard]] enum abi_trap wasi_fs_preopens(struct host_call *call, struct wasi_fs_preopens *out);
+
 void wasi_fs_desc_close(struct wasi_instance *i, struct wasi_fs_desc *d);
 bool wasi_fs_desc_same(const struct wasi_fs_desc *a, const struct wasi_fs_desc *b);
 

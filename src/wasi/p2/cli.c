@@ -118,14 +118,7 @@ enum abi_trap wasi_cli_stderr_get_stderr(struct host_call *call, struct wasi_io_
     return wasi_p2_output_stream(call, &sink_err, NULL, result);
 }
 
-/* ---- terminals: only to be asked whether there is one ---- */
-
-struct wasi_cli_terminal_input_terminal_input {
-    struct app_object o;
-};
-struct wasi_cli_terminal_output_terminal_output {
-    struct app_object o;
-};
+/* ---- terminals: only to be asked whether there is one (wasi_sys_terminal) ---- */
 
 void wasi_cli_terminal_input_terminal_input_drop(struct host_instance *in, struct wasi_cli_terminal_input_terminal_input *self) {
     app_object_unref(in, self);
@@ -137,29 +130,15 @@ void wasi_cli_terminal_output_terminal_output_drop(struct host_instance *in,
 
 enum abi_trap wasi_cli_terminal_stdin_get_terminal_stdin(struct host_call *call,
                                                          struct wasi_p2_option_cli_terminal_input_terminal_input *result) {
-    if (!wasi_sys_is_terminal(wasi_caller(call), SYS_STDIN)) return ABI_TRAP_NONE;
-    APP_OBJECT_NEW(call, terminal, wasi_cli_terminal_input_terminal_input, NULL);
-    result->some = true;
-    result->value = terminal;
-    return ABI_TRAP_NONE;
+    return wasi_sys_terminal(call, SYS_STDIN, &result->some, (void **)&result->value);
 }
-
-static enum abi_trap terminal_of(struct host_call *call, enum wasi_sys_stream which,
-                                 struct wasi_p2_option_cli_terminal_output_terminal_output *result) {
-    if (!wasi_sys_is_terminal(wasi_caller(call), which)) return ABI_TRAP_NONE;
-    APP_OBJECT_NEW(call, terminal, wasi_cli_terminal_output_terminal_output, NULL);
-    result->some = true;
-    result->value = terminal;
-    return ABI_TRAP_NONE;
-}
-
 enum abi_trap wasi_cli_terminal_stdout_get_terminal_stdout(struct host_call *call,
                                                            struct wasi_p2_option_cli_terminal_output_terminal_output *result) {
-    return terminal_of(call, SYS_STDOUT, result);
+    return wasi_sys_terminal(call, SYS_STDOUT, &result->some, (void **)&result->value);
 }
 enum abi_trap wasi_cli_terminal_stderr_get_terminal_stderr(struct host_call *call,
                                                            struct wasi_p2_option_cli_terminal_output_terminal_output *result) {
-    return terminal_of(call, SYS_STDERR, result);
+    return wasi_sys_terminal(call, SYS_STDERR, &result->some, (void **)&result->value);
 }
 
 /* ---- the run of a command ---- */

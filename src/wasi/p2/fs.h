@@ -7,10 +7,11 @@
 #include "wasi/fs/desc.h"
 #include "wasi/p2/p2_int.h"
 
-struct wasi_filesystem_types_descriptor {
+struct wasi_filesystem_types_descriptor { /* a struct wasi_fs_object */
     struct app_object o;
     struct wasi_fs_desc d;
 };
+static_assert(sizeof(struct wasi_filesystem_types_descriptor) == sizeof(struct wasi_fs_object));
 
 enum wasi_filesystem_types_error_code wasi_p2_fs_code(int host); /* errno.h → error-code */
 

@@ -23,10 +23,9 @@ enum wasi_sockets_network_error_code wasi_p2_sock_error(enum net_sock_error e);
         ABI_TRAP_NONE;                                                                                                           \
     })
 
-/* Both functions of an option: of(resource, its name in WIT, option, C type, its result's name) */
-#define P2_SOCK_OPTION(resource, name, option, type, result_name)                                                                \
-    enum abi_trap resource##_##name(struct host_call *call, struct resource *self,                                               \
-                                    struct wasi_p2_result_##result_name##_sockets_network_error_code *result) {                  \
+/* Both functions of an option: of(resource, its name in WIT, option, C type, its result's struct) */
+#define P2_SOCK_OPTION(resource, name, option, type, result_type)                                                                \
+    enum abi_trap resource##_##name(struct host_call *call, struct resource *self, struct result_type *result) {                 \
         uint64_t v = 0;                                                                                                          \
         enum net_sock_error e = wasi_sock_get(&self->s, NET_SOCK_##option, &v);                                                  \
         result->ok = (type)v;                                                                                                    \

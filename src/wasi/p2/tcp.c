@@ -228,10 +228,7 @@ enum abi_trap wasi_sockets_tcp_tcp_socket_set_listen_backlog_size(struct host_ca
 P2_SOCK_FAMILY(wasi_sockets_tcp_tcp_socket)
 P2_SOCK_ADDRESS(wasi_sockets_tcp_tcp_socket, local_address, wasi_sock_local)
 P2_SOCK_ADDRESS(wasi_sockets_tcp_tcp_socket, remote_address, wasi_sock_remote)
-P2_SOCK_OPTION(wasi_sockets_tcp_tcp_socket, keep_alive_enabled, KEEP_ALIVE, bool, bool)
-P2_SOCK_OPTION(wasi_sockets_tcp_tcp_socket, keep_alive_idle_time, KEEP_ALIVE_IDLE_NS, uint64_t, u64)
-P2_SOCK_OPTION(wasi_sockets_tcp_tcp_socket, keep_alive_interval, KEEP_ALIVE_INTERVAL_NS, uint64_t, u64)
-P2_SOCK_OPTION(wasi_sockets_tcp_tcp_socket, keep_alive_count, KEEP_ALIVE_COUNT, uint32_t, u32)
-P2_SOCK_OPTION(wasi_sockets_tcp_tcp_socket, hop_limit, HOP_LIMIT, uint8_t, u8)
-P2_SOCK_OPTION(wasi_sockets_tcp_tcp_socket, receive_buffer_size, RECEIVE_BUFFER, uint64_t, u64)
-P2_SOCK_OPTION(wasi_sockets_tcp_tcp_socket, send_buffer_size, SEND_BUFFER, uint64_t, u64)
+#define OPTION(name, option, type, r)                                                                                            \
+    P2_SOCK_OPTION(wasi_sockets_tcp_tcp_socket, name, option, type, wasi_p2_result_##r##_sockets_network_error_code)
+#include "wasi/sock/tcp_option.def"
+#undef OPTION

@@ -207,6 +207,7 @@ enum abi_trap wasi_sockets_udp_outgoing_datagram_stream_subscribe(struct host_ca
 P2_SOCK_FAMILY(wasi_sockets_udp_udp_socket)
 P2_SOCK_ADDRESS(wasi_sockets_udp_udp_socket, local_address, wasi_sock_local)
 P2_SOCK_ADDRESS(wasi_sockets_udp_udp_socket, remote_address, wasi_sock_remote)
-P2_SOCK_OPTION(wasi_sockets_udp_udp_socket, unicast_hop_limit, HOP_LIMIT, uint8_t, u8)
-P2_SOCK_OPTION(wasi_sockets_udp_udp_socket, receive_buffer_size, RECEIVE_BUFFER, uint64_t, u64)
-P2_SOCK_OPTION(wasi_sockets_udp_udp_socket, send_buffer_size, SEND_BUFFER, uint64_t, u64)
+#define OPTION(name, option, type, r)                                                                                            \
+    P2_SOCK_OPTION(wasi_sockets_udp_udp_socket, name, option, type, wasi_p2_result_##r##_sockets_network_error_code)
+#include "wasi/sock/udp_option.def"
+#undef OPTION

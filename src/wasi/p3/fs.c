@@ -1,6 +1,5 @@
 /* p3: wasi:filesystem: descriptors, directories and paths. What may have to wait for a disk is done on a thread (fs/file.h), and
  * the guest's other tasks run on. */
-#include "wasi/notice.h"
 #include "wasi/p3/fs.h"
 #include <errno.h>
 #include <limits.h>
@@ -145,29 +144,17 @@ static enum abi_trap run_task(struct host_call *call, int e, struct wasi_fs_task
 
 /* ---- descriptors ---- */
 
-static void descriptor_destroy(struct host_instance *in, void *self) {
-    wasi_fs_desc_close(wasi_instance_of(in), &((struct wasi3_filesystem_types_descriptor *)self)->d);
-}
 void wasi3_filesystem_types_descriptor_drop(struct host_instance *in, struct wasi3_filesystem_types_descriptor *self) {
     app_object_unref(in, self);
 }
 
 enum abi_trap wasi3_filesystem_preopens_get_directories(struct host_call *call,
                                                         struct wasi_p3_list_tuple2_filesystem_types_descriptor_string *result) {
-    const struct app_grants *grants = wasi_caller(call)->base.app->grants;
-    wasi_notice_folder(wasi_caller(call));
-    result->p = host_alloc(call, (grants->dirs.n + 1) * sizeof *result->p, _Alignof(str));
-    while (result->p && result->n < grants->dirs.n) {
-        const struct app_dir *from = &grants->dirs.p[result->n];
-        struct wasi3_filesystem_types_descriptor *d = app_object_new(call->instance, sizeof *d, descriptor_destroy);
-        if (!d) break;
-        d->d = wasi_fs_desc_preopen(from);
-        result->p[result->n].f0 = d;
-        result->p[result->n++].f1 = from->guest;
-    }
-    if (result->p && result->n == grants->dirs.n) return ABI_TRAP_NONE;
-    while (result->n) app_object_unref(call->instance, result->p[--result->n].f0);
-    return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "no memory for the list of granted folders");
+    struct wasi_fs_preopens list = {0};
+    enum abi_trap t = wasi_fs_preopens(call, &list);
+    static_assert(sizeof *result->p == sizeof *list.p && sizeof *result == sizeof list);
+    memcpy(result, &list, sizeof list);
+    return t;
 }
 
 enum abi_trap wasi3_filesystem_types_descriptor_get_flags(
@@ -344,7 +331,7 @@ enum abi_trap wasi3_filesystem_types_descriptor_open_at(
     str path, wasi3_filesystem_types_open_flags open_flags, wasi3_filesystem_types_descriptor_flags flags,
     struct wasi_p3_result_filesystem_types_descriptor_filesystem_types_error_code *result) {
     struct wasi_fs_task t;
-    APP_OBJECT_NEW(call, d, wasi3_filesystem_types_descriptor, descriptor_destroy);
+    APP_OBJECT_NEW(call, d, wasi3_filesystem_types_descriptor, wasi_fs_object_destroy);
     int e = wasi_fs_desc_open(wasi_caller(call), &self->d, path_flags, path, open_flags, flags, &t);
     if (e) {
         app_object_unref(call->instance, d);

@@ -7,10 +7,11 @@
 #include "wasi/fs/desc.h"
 #include "wasi/p3/p3_int.h"
 
-struct wasi3_filesystem_types_descriptor {
+struct wasi3_filesystem_types_descriptor { /* a struct wasi_fs_object */
     struct app_object o;
     struct wasi_fs_desc d;
 };
+static_assert(sizeof(struct wasi3_filesystem_types_descriptor) == sizeof(struct wasi_fs_object));
 
 typedef struct wasi_p3_result_void_filesystem_types_error_code wasi_p3_fs_result;
 

@@ -36,10 +36,9 @@ struct wasi_p3_sock_op {
 /* like->try now; if that is not possible, whenever the socket is ready for like->event. call and s are filled in here. */
 enum abi_trap wasi_p3_sock_perform(struct host_call *call, struct wasi_sock *s, const struct wasi_p3_sock_op *like);
 
-/* Both functions of an option: of(resource, its name in WIT without get and set, option, C type, its result's name) */
-#define P3_SOCK_OPTION(resource, name, option, type, result_name)                                                                \
-    enum abi_trap resource##_get_##name(struct host_call *call, struct resource *self,                                           \
-                                        struct wasi_p3_result_##result_name##_sockets_types_error_code *result) {                \
+/* Both functions of an option: of(resource, its name in WIT without get and set, option, C type, its result's struct) */
+#define P3_SOCK_OPTION(resource, name, option, type, result_type)                                                                \
+    enum abi_trap resource##_get_##name(struct host_call *call, struct resource *self, struct result_type *result) {             \
         uint64_t v = 0;                                                                                                          \
         enum net_sock_error e = wasi_sock_get(&self->s, NET_SOCK_##option, &v);                                                  \
         result->ok = (type)v;                                                                                                    \

@@ -321,10 +321,7 @@ enum abi_trap wasi3_sockets_types_tcp_socket_set_listen_backlog_size(struct host
 P3_SOCK_FAMILY(wasi3_sockets_types_tcp_socket)
 P3_SOCK_ADDRESS(wasi3_sockets_types_tcp_socket, get_local_address, wasi_sock_local)
 P3_SOCK_ADDRESS(wasi3_sockets_types_tcp_socket, get_remote_address, wasi_sock_remote)
-P3_SOCK_OPTION(wasi3_sockets_types_tcp_socket, keep_alive_enabled, KEEP_ALIVE, bool, bool)
-P3_SOCK_OPTION(wasi3_sockets_types_tcp_socket, keep_alive_idle_time, KEEP_ALIVE_IDLE_NS, uint64_t, u64)
-P3_SOCK_OPTION(wasi3_sockets_types_tcp_socket, keep_alive_interval, KEEP_ALIVE_INTERVAL_NS, uint64_t, u64)
-P3_SOCK_OPTION(wasi3_sockets_types_tcp_socket, keep_alive_count, KEEP_ALIVE_COUNT, uint32_t, u32)
-P3_SOCK_OPTION(wasi3_sockets_types_tcp_socket, hop_limit, HOP_LIMIT, uint8_t, u8)
-P3_SOCK_OPTION(wasi3_sockets_types_tcp_socket, receive_buffer_size, RECEIVE_BUFFER, uint64_t, u64)
-P3_SOCK_OPTION(wasi3_sockets_types_tcp_socket, send_buffer_size, SEND_BUFFER, uint64_t, u64)
+#define OPTION(name, option, type, r)                                                                                            \
+    P3_SOCK_OPTION(wasi3_sockets_types_tcp_socket, name, option, type, wasi_p3_result_##r##_sockets_types_error_code)
+#include "wasi/sock/tcp_option.def"
+#undef OPTION

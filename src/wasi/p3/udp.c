@@ -76,6 +76,7 @@ enum abi_trap wasi3_sockets_types_udp_socket_receive(
 P3_SOCK_FAMILY(wasi3_sockets_types_udp_socket)
 P3_SOCK_ADDRESS(wasi3_sockets_types_udp_socket, get_local_address, wasi_sock_local)
 P3_SOCK_ADDRESS(wasi3_sockets_types_udp_socket, get_remote_address, wasi_sock_remote)
-P3_SOCK_OPTION(wasi3_sockets_types_udp_socket, unicast_hop_limit, HOP_LIMIT, uint8_t, u8)
-P3_SOCK_OPTION(wasi3_sockets_types_udp_socket, receive_buffer_size, RECEIVE_BUFFER, uint64_t, u64)
-P3_SOCK_OPTION(wasi3_sockets_types_udp_socket, send_buffer_size, SEND_BUFFER, uint64_t, u64)
+#define OPTION(name, option, type, r)                                                                                            \
+    P3_SOCK_OPTION(wasi3_sockets_types_udp_socket, name, option, type, wasi_p3_result_##r##_sockets_types_error_code)
+#include "wasi/sock/udp_option.def"
+#undef OPTION
