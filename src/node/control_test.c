@@ -145,13 +145,11 @@ static void wait_for(const unsigned *what, unsigned n) {
     }
 }
 
-static err begin(void) {
+static err govern(void) {
     struct buf settings = {0};
     struct node_limits limits = {0};
-    struct diag d = DIAG_INIT;
     node_limits_fill(&limits);
     node_settings_write(&settings, &limits);
-    assert_int_equal(node_state_open(str_c(folder), &sup.state, &d), ERR_OK);
     assert_true(node_role_start(NODE_ROLE_control, STDERR_FILENO, &sup.control));
     struct node_message m = NODE_MESSAGE(govern, .log_json = true, .log_min = LOG_ERROR, .settings = buf_str(&settings));
     const int fds[] = {sup.state.lock, sup.state.socket, sup.state.records, sup.state.images};
@@ -162,6 +160,11 @@ static err begin(void) {
     sup.governs = 0;
     wait_for(&sup.governs, 1);
     return sup.governs_says;
+}
+static err begin(void) {
+    struct diag d = DIAG_INIT;
+    assert_int_equal(node_state_open(str_c(folder), &sup.state, &d), ERR_OK);
+    return govern();
 }
 static void start(void) { assert_int_equal(begin(), ERR_OK); }
 
@@ -309,6 +312,17 @@ static void test_kept(void **state) {
     assert_int_equal(sup.deployed.version, 1);
 }
 
+/* Another control with the very descriptors that the one before had: it finds all that is there. */
+static void test_comes_back(void **state) {
+    assert_int_equal(deploy("a"), ERR_OK);
+    node_process_end(&sup.control);
+    close(sup.client), sup.client = -1;
+    assert_int_equal(govern(), ERR_OK);
+    assert_int_equal(served("a"), 1);
+    assert_int_equal(deploy("a"), ERR_OK);
+    assert_int_equal(sup.deployed.version, 2);
+}
+
 /* What workers refuse leaves all as it was. */
 static void test_refused(void **state) {
     assert_int_equal(deploy("a"), ERR_OK);
@@ -410,8 +424,8 @@ int main(int argc, char **argv) {
     node_be(argv);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_kept),      TEST(test_refused), TEST(test_clients),
-        TEST(test_two_nodes), TEST(test_broken),  TEST(test_killed_anywhere),
+        TEST(test_kept),      TEST(test_comes_back), TEST(test_refused),         TEST(test_clients),
+        TEST(test_two_nodes), TEST(test_broken),     TEST(test_killed_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

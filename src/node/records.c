@@ -160,6 +160,7 @@ err node_records_load(struct control *c, struct diag *d) {
     DIR *folder = fdopendir(fcntl(c->state.records, F_DUPFD_CLOEXEC, 3));
     if (!folder) return diag_set(d, ERR_IO, DIAG_NOWHERE, "the state folder cannot be read: %s", strerror(errno));
     err e = ERR_OK;
+    rewinddir(folder); /* the descriptor is the supervisor's, and who had it before has read to its end */
     for (struct dirent *entry; e == ERR_OK && (entry = readdir(folder));) {
         if (str_ends(str_c(entry->d_name), STR(".part"))) unlinkat(c->state.records, entry->d_name, 0); /* it never was */
         else if (entry->d_name[0] != '.') e = load_one(c, entry->d_name, d);

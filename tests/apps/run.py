@@ -308,6 +308,48 @@ def test_restart():
         has(n.deploy("a", guest("tenant"), "--env", "APP=a3"), "version 3")
 
 
+def test_two_nodes_on_one_folder():
+    """The second is refused in words, and changes nothing; once the first is gone, however it went, the next one starts at once."""
+    state = new_state()
+    n = Node(state, "--workers", "1")
+    try:
+        n.deploy("a", guest("tenant"))
+        code, out, error = orlo("node", "--state", state, "--listen", "127.0.0.1:0")
+        eq((code, out), (69, ""))
+        has(error, "another node runs on the state folder " + state)
+        eq(n.get("a").status, 200)
+        n.deploy("b", guest("tenant"))  # commands still reach the first
+        n.proc.kill()  # the supervisor alone: the others end by themselves
+        n.proc.wait()
+        with node("--workers", "1", state=state) as next_one:
+            eq(sorted(next_one.apps()), ["a", "b"])
+            eq(next_one.get("b").status, 200)
+    finally:
+        if n.proc.poll() is None:
+            n.kill()
+
+
+def test_roles_die():
+    """Whoever of a node's processes is killed: apps go on being served, and what is deployed meanwhile or afterwards is."""
+    with node("--workers", "2") as n:
+        n.deploy("a", guest("tenant"))
+        hammer = Hammer(n, "a", lambda status, body: status == 200)
+        hammer.start()
+        for i in range(4):
+            control, = (p for p in n.processes() if open(f"/proc/{p}/comm").read() == "orlo-control\n")
+            os.kill(control, signal.SIGKILL)
+            n.wait_event("role-died", 30, count=i + 1)
+            deadline = time.monotonic() + 60
+            while orlo("deploy", guest("tenant"), "--app", "b", "--state", n.state)[0]:  # until there is somebody to ask
+                check(time.monotonic() < deadline, n.log()[-2000:])
+            eq(n.apps()["b"]["version"], i + 1)
+            eq(n.get("b").status, 200)
+        hammer.enough.set()
+        hammer.join()
+        check(hammer.asked > 20 and not hammer.wrong, hammer.asked, hammer.wrong[:3])
+        eq(n.events("worker-died"), [])
+
+
 def test_killed_at_any_moment():
     """The version before, or the next, whole; and who was told that it is live finds it again."""
     state, told, rounds = new_state(), 0, 6 if SANITIZED else 12
