@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measurements with their bars, peers measured in the same run: ./dev bench [NAME…] [--json]
 
-Names: js-start compile hello guests p3 lifecycle kernels exceptions collected echo idle hostile; none means all of these. By its name
+Names: js-start compile hello routes guests p3 lifecycle kernels exceptions collected echo idle hostile; none means all of these. By its name
 alone: hardening and lto, which build the program a second time. A row is a figure, its bar, where it must end,
 and a verdict; rows without a bar are there to be read. Times are processor time where requests are counted: other work on the
 machine then disturbs least; rounds of ours and the peer's alternate, and the median of their ratios counts. Servers run on the
@@ -256,6 +256,34 @@ def hello():
             row("hello", "requests a second, one worker on one core", median(us, "rps"), "1/s", note=f"nginx {median(them, 'rps'):.0f}" if peer else "")
             row("hello", "p50, 64 connections", median(us, "p50"), "µs", note=f"nginx {median(them, 'p50'):.0f}" if peer else "")
             row("hello", "p99, 64 connections", median(us, "p99"), "µs", note=f"nginx {median(them, 'p99'):.0f}" if peer else "")
+
+
+def node_with(name, wasm, *flags):
+    """A node that serves one app, for all hosts."""
+    state, port = os.path.join(WORK, "state-" + name), free_port()
+    first = subprocess.Popen([ORLO, "node", "--state", state, "--listen", f"127.0.0.1:{port}", "--workers", "1"], stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        while subprocess.run([ORLO, "deploy", wasm, "--app", "bench", "--host", "*", "--state", state, *flags], capture_output=True).returncode:
+            if time.monotonic() > deadline:
+                raise RuntimeError("the app cannot be deployed")
+            time.sleep(0.1)
+    finally:
+        first.terminate()
+        first.wait()
+    return Server(name, [ORLO, "node", "--state", state, "--listen", f"127.0.0.1:{port}", "--workers", "1", "--no-access-log"], port, path="/r0/x")
+
+
+def routes():
+    """The same guest at the same path, which 1 or 10,000 routes lead to."""
+    need("wrk")
+    wasm = os.path.join(GUESTS, "c-raw-p2.wasm")
+    wasm = wasm if os.path.exists(wasm) else HTTP_GUEST
+    many = [flag for i in range(10000) for flag in ("--route", f"/r{i}/x")]
+    with node_with("one", wasm, "--route", "/r0/x") as one, node_with("many", wasm, *many) as several:
+        _, us, them = against(several, one, "/r0/x", 64, 1, 9)
+        row("routes", "hello by one of 10,000 routes, more than by the only one", statistics.median(a["cpu"] - b["cpu"] for a, b in zip(us, them)), "µs", 1, 1,
+            note=f"{median(us, 'cpu'):.2f} µs to {median(them, 'cpu'):.2f} µs a request; at best {min(r['cpu'] for r in us):.2f} to {min(r['cpu'] for r in them):.2f}")
 
 
 def guests():
@@ -587,7 +615,7 @@ def hardening():
 
 
 BY_NAME = {"hardening": hardening, "lto": lto}
-BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "collected": collected, "echo": echo, "idle": idle, "hostile": hostile}
+BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "routes": routes, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "collected": collected, "echo": echo, "idle": idle, "hostile": hostile}
 
 
 def main():
