@@ -72,6 +72,12 @@ struct app_request *app_request_in(struct host_instance *in); /* the same, where
 
 /* ---- apps ---- */
 
+struct app_notices { /* what was said of it within a minute: once is enough, and no more than these */
+    struct {
+        uint64_t hash, until_ns;
+    } of[64];
+    uint32_t next;
+};
 struct app {
     uint32_t id, version;
     str name;
@@ -80,8 +86,10 @@ struct app {
     struct engine_share *share;
     struct engine *engine; /* the share's: app_init sets it */
     struct net_loop *loop;
+    struct net_party *party;       /* its part of the process's pools; NULL: the process's own */
     void (*news)(struct app *app); /* an image of it has something to report in its next turn; NULL: the loop is woken */
-    struct app_request nobody;     /* what is of no request: its lines are the app's own */
+    struct app_notices notices;
+    struct app_request nobody; /* what is of no request: its lines are the app's own */
 };
 /* After the rest is set: out and err take what is of no request. */
 void app_init(struct app *app, struct app_out out, struct app_out err);

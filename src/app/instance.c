@@ -49,23 +49,22 @@ void app_late_end(struct app_instance *i) {
 
 /* ---- notices ---- */
 
-enum { INSTANCE_MAX = 8, WORKER_MAX = 64 };
+enum { INSTANCE_MAX = 8 };
 static const uint64_t minute_ns = 60'000'000'000;
 
 bool app_notice_due(struct app_instance *i, str what) {
-    static struct { uint64_t hash, until_ns; } lately[WORKER_MAX];
-    static uint32_t next;
+    struct app_notices *n = &i->app->notices;
     uint64_t hash = str_hash(what), now = clock_mono_ns();
     if (now - i->notices_since_ns > minute_ns) { /* of a service's instance, which outlives its requests */
         i->notices_since_ns = now;
         i->notices = 0;
     }
-    if (i->notices >= INSTANCE_MAX || lately[next].until_ns > now) return false;
-    for (size_t k = 0; k < ARRAY_COUNT(lately); k++)
-        if (lately[k].hash == hash && lately[k].until_ns > now) return false;
-    lately[next].hash = hash;
-    lately[next].until_ns = now + minute_ns;
-    next = (next + 1) % ARRAY_COUNT(lately);
+    if (i->notices >= INSTANCE_MAX || n->of[n->next].until_ns > now) return false;
+    for (size_t k = 0; k < ARRAY_COUNT(n->of); k++)
+        if (n->of[k].hash == hash && n->of[k].until_ns > now) return false;
+    n->of[n->next].hash = hash;
+    n->of[n->next].until_ns = now + minute_ns;
+    n->next = (n->next + 1) % ARRAY_COUNT(n->of);
     i->notices++;
     return true;
 }

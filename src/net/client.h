@@ -11,6 +11,7 @@ struct net_fetch;
 
 struct net_client_config {
     struct net_loop *loop;
+    struct net_party *party;  /* for whom names are looked up; it outlives the client */
     uint32_t connections_max; /* open at once, over all hosts; 256; who comes then waits */
     uint32_t idle_max;        /* kept for reuse; 64 */
     str ca_file;              /* PEM; empty: the system's */

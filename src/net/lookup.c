@@ -1,43 +1,39 @@
-/* lookup: names to addresses by getaddrinfo, which blocks, and so runs on threads of its own.
+/* lookup: names to addresses by getaddrinfo, which blocks, and so runs on threads of a crew.
  *
  *   net_lookup_new ─> line ─> a thread: getaddrinfo ─> answered, net_loop_post ─> fn
  *
- * 1. At most THREADS_MAX threads run at once; one that finds the line empty ends. They are detached: getaddrinfo cannot be
- *    stopped, and nobody waits for it at the end of a process.
- * 2. A lookup that a thread is at work on is the thread's: given up meanwhile, it is freed there. Else it is its owner's.
+ * 1. getaddrinfo cannot be stopped, and nobody waits for it at the end of a process.
+ * 2. A lookup that a thread has taken is the thread's: given up meanwhile, it is freed there. Else it is its owner's.
  *    A thread touches the loop only while the lookup is owned, under the lock, and an owner outlives no loop.
  */
 #include "net/loop_int.h"
+#include "net/party_int.h"
 #include "net/sock.h"
 #include <errno.h>
 #include <netdb.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { THREADS_MAX = 16, STACK_BYTES = 512 << 10 };
-
 struct net_lookup {
-    struct net_lookup *next; /* in line, or answered */
+    struct net_task task;
+    struct net_party *party;
+    struct net_lookup *next; /* answered */
     struct net_loop *loop;
     void (*fn)(void *arg);
     void *arg;
     char *name;
     /* under the lock: */
-    enum { IN_LINE, AT_WORK, ANSWERED, DONE } state;
+    enum { IN_LINE, ANSWERED, DONE } state; /* IN_LINE: or a thread has it */
     bool owned;
     bool done; /* the loop's alone */
-    /* the thread's while it is AT_WORK */
+    /* the thread's until it is ANSWERED */
     enum net_lookup_error error;
     uint32_t count;
     struct net_addr addresses[NET_LOOKUP_ADDRESSES_MAX];
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct net_lookup *first, **last = &first; /* the line */
 static struct net_lookup *answered;
-static uint32_t threads;
 
 static void destroy(struct net_lookup *k) {
     free(k->name);
@@ -107,78 +103,40 @@ static void answer(struct net_lookup *k) {
     net_loop_post(k->loop, on_answers, k->loop);
 }
 
-static struct net_lookup *next_in_line(void) {
-    struct net_lookup *k = first;
-    if (k) {
-        first = k->next;
-        if (!first) last = &first;
-        k->state = AT_WORK;
-    } else {
-        threads--;
-    }
-    return k;
+static bool owned(struct net_lookup *k) {
+    pthread_mutex_lock(&lock);
+    bool it_is = k->owned;
+    pthread_mutex_unlock(&lock);
+    return it_is;
 }
 
-static void *work(void *arg) {
-    (void)arg;
-    for (;;) {
-        pthread_mutex_lock(&lock);
-        struct net_lookup *k = next_in_line();
-        pthread_mutex_unlock(&lock);
-        if (!k) return NULL;
-        look_up(k);
-        pthread_mutex_lock(&lock);
-        bool owned = k->owned;
-        if (owned) answer(k);
-        pthread_mutex_unlock(&lock);
-        if (!owned) destroy(k);
-    }
+static void run(struct net_task *t) {
+    struct net_lookup *k = container_of(t, struct net_lookup, task);
+    if (owned(k)) look_up(k);
+    pthread_mutex_lock(&lock);
+    bool wanted = k->owned;
+    if (wanted) answer(k);
+    pthread_mutex_unlock(&lock);
+    if (!wanted) destroy(k);
 }
 
 /* ---- on the loop's thread ---- */
 
-/* With no signals, which are the loop's business. */
-static bool start_thread(void) {
-    sigset_t all, before;
-    pthread_attr_t attr;
-    pthread_t thread;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
-    bool ok = pthread_create(&thread, &attr, work, NULL) == 0;
-    pthread_attr_destroy(&attr);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return ok;
-}
-
-/* No thread can be made, and none runs: who stands in line fails. */
-static void fail_line(void) {
-    for (struct net_lookup *k = first, *next; k; k = next) {
-        next = k->next;
-        k->error = NET_LOOKUP_TEMPORARY;
-        answer(k);
-    }
-    first = NULL;
-    last = &first;
-}
-
-struct net_lookup *net_lookup_new(struct net_loop *l, str name, void (*fn)(void *arg), void *arg) {
+struct net_lookup *net_lookup_new(struct net_loop *l, struct net_party *party, str name, void (*fn)(void *arg), void *arg) {
     struct net_lookup *k = calloc(1, sizeof *k);
     ENSURE(k);
-    *k = (struct net_lookup){.loop = l, .fn = fn, .arg = arg, .owned = true, .name = malloc(name.n + 1)};
+    party = net_party_of(party);
+    *k = (struct net_lookup){
+        .task.run = run, .party = party, .loop = l, .fn = fn, .arg = arg, .owned = true, .name = malloc(name.n + 1)};
     ENSURE(k->name);
     memcpy(k->name, name.p, name.n);
     k->name[name.n] = 0;
+    party->works++;
     net_loop_hold(l);
+    if (net_crew_add(party->lines[NET_CREW_LOOKUP], &k->task)) return k;
+    k->error = NET_LOOKUP_TEMPORARY; /* no thread can be made, and none runs */
     pthread_mutex_lock(&lock);
-    *last = k;
-    last = &k->next;
-    if (threads < THREADS_MAX) {
-        if (start_thread()) threads++;
-        else if (!threads) fail_line();
-    }
+    answer(k);
     pthread_mutex_unlock(&lock);
     return k;
 }
@@ -191,20 +149,21 @@ const struct net_addr *net_lookup_addresses(const struct net_lookup *k, uint32_t
     return k->addresses;
 }
 
-static void leave(struct net_lookup **at, struct net_lookup *k) {
-    while (*at != k) at = &(*at)->next;
-    *at = k->next;
-    if (last == &k->next) last = at;
-}
-
 void net_lookup_free(struct net_lookup *k) {
     if (!k) return;
+    struct net_party *p = k->party;
     if (!k->done) net_loop_let_go(k->loop);
+    bool mine = k->done || net_crew_take_back(p->lines[NET_CREW_LOOKUP], &k->task);
     pthread_mutex_lock(&lock);
-    bool at_work = k->state == AT_WORK; /* its thread frees it */
-    if (k->state == IN_LINE) leave(&first, k);
-    if (k->state == ANSWERED) leave(&answered, k);
+    if (k->state == ANSWERED) {
+        struct net_lookup **at = &answered;
+        while (*at != k) at = &(*at)->next;
+        *at = k->next;
+        mine = true;
+    }
     k->owned = false;
     pthread_mutex_unlock(&lock);
-    if (!at_work) destroy(k);
+    if (mine) destroy(k); /* else its thread does */
+    p->works--;
+    net_party_settle(p);
 }

@@ -95,6 +95,7 @@ void net_loop_free(struct net_loop *l) {
     uv_close((uv_handle_t *)&l->prepare, NULL);
     uv_close((uv_handle_t *)&l->check, NULL);
     uv_close((uv_handle_t *)&l->idle, NULL);
+    while (l->holds) uv_run(&l->uv, UV_RUN_ONCE); /* work that is under way elsewhere */
     uv_close((uv_handle_t *)&l->async, NULL);
     uv_run(&l->uv, UV_RUN_DEFAULT);
     ENSURE(uv_loop_close(&l->uv) == 0);

@@ -8,7 +8,7 @@
 #ifndef ORLO_NET_LOOP_H
 #define ORLO_NET_LOOP_H
 
-#include "base/base.h"
+#include "net/party.h"
 
 #define NET_NO_LIMIT UINT32_MAX /* of a deadline in ms: there is none */
 
@@ -49,9 +49,11 @@ void net_watch_events(struct net_watch *w, unsigned events); /* 0: pause */
 void net_watch_free(struct net_watch *w);                    /* before fd is closed; also from its own fn */
 
 /* Work that the kernel may hold up, on another thread: fn(arg) there, then done(arg, ran) on the loop's thread. The threads are
- * four, for the whole process, made at the first work (so after a sandbox was put on), and take no signals. */
+ * four, for the whole process and all parties in turn (party.h), made when they are needed (so after a sandbox was put on), and take no
+ * signals. */
 struct net_work;
-struct net_work *net_work_new(struct net_loop *l, void (*fn)(void *arg), void (*done)(void *arg, bool ran), void *arg);
+struct net_work *net_work_new(struct net_loop *l, struct net_party *party, void (*fn)(void *arg),
+                              void (*done)(void *arg, bool ran), void *arg);
 void net_work_cancel(struct net_work *w); /* before done: if fn has not begun it never will, and done is told so */
 
 #endif

@@ -91,13 +91,13 @@ void net_sock_wait(struct net_sock *s, unsigned event, struct net_wait *w, void 
 void net_wait_cancel(struct net_wait *w); /* also of one that does not wait */
 bool net_sock_ready(const struct net_sock *s, unsigned event);
 
-/* ---- lookups: getaddrinfo, on threads of their own ---- */
+/* ---- lookups: getaddrinfo, on threads of their own, for all parties in turn ---- */
 
 enum net_lookup_error { NET_LOOKUP_OK, NET_LOOKUP_NO_NAME, NET_LOOKUP_TEMPORARY, NET_LOOKUP_PERMANENT };
 enum { NET_LOOKUP_ADDRESSES_MAX = 64 };
 struct net_lookup;
 /* name: as net_name_ascii gives it; copied. fn(arg) on the loop's thread when it is done. Never NULL. */
-struct net_lookup *net_lookup_new(struct net_loop *l, str name, void (*fn)(void *arg), void *arg);
+struct net_lookup *net_lookup_new(struct net_loop *l, struct net_party *party, str name, void (*fn)(void *arg), void *arg);
 bool net_lookup_done(const struct net_lookup *k);
 enum net_lookup_error net_lookup_error(const struct net_lookup *k);
 /* In the order to try them, each once, ports 0. */

@@ -254,7 +254,7 @@ static void options(void **state) {
 }
 
 static void lookups(void **state) {
-    struct net_lookup *k = net_lookup_new(loop, STR("localhost"), stop, loop);
+    struct net_lookup *k = net_lookup_new(loop, NULL, STR("localhost"), stop, loop);
     assert_false(net_lookup_done(k));
     loop_for(5000);
     assert_true(net_lookup_done(k));
@@ -264,7 +264,7 @@ static void lookups(void **state) {
     assert_true(n >= 1);
     assert_int_equal(net_addr_class(&a[0]), NET_ADDR_LOOPBACK);
     net_lookup_free(k);
-    k = net_lookup_new(loop, STR("no-such-name.invalid"), stop, loop);
+    k = net_lookup_new(loop, NULL, STR("no-such-name.invalid"), stop, loop);
     net_loop_run(loop); /* a lookup alone keeps the loop */
     assert_true(net_lookup_done(k));
     assert_int_not_equal(net_lookup_error(k), NET_LOOKUP_OK);
@@ -272,7 +272,7 @@ static void lookups(void **state) {
     /* more than there are threads, given up at every stage */
     struct net_lookup *many[100];
     int told = 0;
-    for (int i = 0; i < 100; i++) many[i] = net_lookup_new(loop, STR("localhost"), count, &told);
+    for (int i = 0; i < 100; i++) many[i] = net_lookup_new(loop, NULL, STR("localhost"), count, &told);
     for (int i = 99; i >= 0; i -= 3) net_lookup_free(many[i]), many[i] = NULL;
     loop_for(5);
     for (int i = 98; i >= 0; i -= 3) net_lookup_free(many[i]), many[i] = NULL;

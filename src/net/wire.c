@@ -194,7 +194,7 @@ struct net_wire *net_wire_new(struct net_client *c, struct http1_fetch *f, const
         set_addresses(w, &literal, 1, port);
         net_timer_start(w->timer, 0, 0);
     } else {
-        w->lookup = net_lookup_new(c->loop, name, on_lookup, w);
+        w->lookup = net_lookup_new(c->loop, c->c.party, name, on_lookup, w);
     }
     return w;
 }

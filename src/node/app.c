@@ -74,10 +74,18 @@ static struct engine_share *share_of(struct node_guest *g, const struct node_rec
     return engine_share_new(g->engine, &config);
 }
 
+/* One for all versions of an app, as its share is. */
+static struct net_party *party_of(const struct node_guest *g, const struct node_record *r) {
+    for (const struct node_app *other = g->apps; other; other = other->next)
+        if (other->record.id == r->id) return other->app.party;
+    return net_party_new();
+}
+
 static void leave_share(const struct node_app *app) {
     for (const struct node_app *other = app->guest->apps; other; other = other->next)
         if (other != app && other->app.share == app->app.share) return;
     engine_share_free(app->app.share);
+    net_party_free(app->app.party);
 }
 
 err node_app_new(struct node_guest *g, arena *mem, const struct node_record *r, struct node_app **out, struct diag *d) {
@@ -96,6 +104,7 @@ err node_app_new(struct node_guest *g, arena *mem, const struct node_record *r, 
                             .limits = &app->record.limits,
                             .share = share_of(g, &app->record),
                             .loop = g->loop,
+                            .party = party_of(g, &app->record),
                             .news = on_news};
     app->out = (struct node_lines){.stream = "stdout", .request_id = "", .app = app->name};
     app->err = (struct node_lines){.stream = "stderr", .request_id = "", .app = app->name};

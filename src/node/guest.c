@@ -67,10 +67,6 @@ static bool on_turn(void *arg) { return node_guest_turn(arg); }
 
 static void on_idle(void *arg) {
     struct node_guest *g = arg;
-    for (struct node_app *app = g->apps; app; app = app->next) {
-        app->out.logged = app->out.bytes = app->err.logged = app->err.bytes = 0;
-        app->out.spent = app->err.spent = false;
-    }
     g->idle_late = !engine_idle(g->engine);
     log_flush(); /* lines that were lost are told once somebody reads again */
     uint32_t wait_ms = g->idle_late ? engine_idle_wait_ms(g->engine) : 1;

@@ -1,6 +1,7 @@
 /* lines: what a guest prints becomes log events, one a line, with the request it belongs to. A guest cannot flood the log: past LINES_MAX
  * lines of a request and stream, or BYTES_MAX bytes as they are logged, the rest is counted and the counts are logged. From
- * then on only the end of what it prints is looked at line by line, for the event of a failure. */
+ * then on only the end of what it prints is looked at line by line, for the event of a failure. What is of no request has as much in
+ * a minute. */
 #include "node/node_int.h"
 
 enum { LINES_MAX = 1000, BYTES_MAX = 256 << 10, LINE_MAX = 8192 };
@@ -23,6 +24,13 @@ static uint32_t logged_bytes(str line) {
     uint32_t n = (uint32_t)line.n;
     for (size_t i = 0; i < line.n; i++) n += line.p[i] < 0x20 ? 5 : line.p[i] == '"' || line.p[i] == '\\' ? 1 : 0;
     return n;
+}
+
+static void say_dropped(struct node_lines *l) {
+    if (l->dropped)
+        log_event(LOG_WARN, "guest-lines-dropped", LF_CSTR("request", l->request_id), LF_CSTR("app", l->app),
+                  LF_CSTR("stream", l->stream), LF_U64("lines", l->dropped));
+    l->dropped = 0;
 }
 
 static void emit(struct node_lines *l, str line) {
@@ -50,8 +58,19 @@ static str count_all_but_end(struct node_lines *l, str bytes) {
     return str_sub(bytes, n, bytes.n);
 }
 
+/* Of no request: nothing begins or ends it, so time does. */
+static void look_at_minute(struct node_lines *l) {
+    uint64_t now = clock_mono_ns();
+    if (now - l->since_ns < 60'000'000'000) return;
+    say_dropped(l);
+    l->logged = l->bytes = 0;
+    l->spent = false;
+    l->since_ns = now;
+}
+
 void node_lines_put(void *lines, str bytes) {
     struct node_lines *l = lines;
+    if (!l->request_id[0]) look_at_minute(l);
     while (bytes.n) {
         if (l->spent) bytes = count_all_but_end(l, bytes);
         size_t end = str_find(bytes, '\n');
@@ -86,8 +105,5 @@ void node_lines_begin(struct node_lines *l) {
 void node_lines_end(struct node_lines *l) {
     if (l->n) emit(l, (str){(uint8_t *)l->text, l->n});
     l->n = 0;
-    if (l->dropped)
-        log_event(LOG_WARN, "guest-lines-dropped", LF_CSTR("request", l->request_id), LF_CSTR("app", l->app),
-                  LF_CSTR("stream", l->stream), LF_U64("lines", l->dropped));
-    l->dropped = 0;
+    say_dropped(l);
 }

@@ -88,6 +88,19 @@ static void test_flood(void **state) {
     assert_non_null(strstr(text, "\"lines\":4000"));
 }
 
+/* What is of no request has as much in each minute, and what was dropped is said then. */
+static void test_minute(void **state) {
+    struct node_lines l;
+    begin(&l);
+    l.request_id = "";
+    for (int i = 0; i < 1500; i++) node_lines_put(&l, STR("again\n"));
+    assert_int_equal(logged(), 1000);
+    l.since_ns -= 61'000'000'000;
+    for (int i = 0; i < 1500; i++) node_lines_put(&l, STR("again\n"));
+    assert_int_equal(logged(), 2001);
+    assert_non_null(strstr(text, "\"lines\":500"));
+}
+
 /* Bytes are limited as they are logged: here six for each that is printed. */
 static void test_flood_of_bytes(void **state) {
     struct node_lines l;
@@ -126,8 +139,9 @@ int main(void) {
     fd = memfd_create("log", 0);
     log_init(fd, true, LOG_INFO);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces), cmocka_unit_test(test_long_line),      cmocka_unit_test(test_last_lines),
-        cmocka_unit_test(test_flood),  cmocka_unit_test(test_flood_of_bytes), cmocka_unit_test(test_dropped_pieces),
+        cmocka_unit_test(test_pieces),         cmocka_unit_test(test_long_line), cmocka_unit_test(test_last_lines),
+        cmocka_unit_test(test_flood),          cmocka_unit_test(test_minute),    cmocka_unit_test(test_flood_of_bytes),
+        cmocka_unit_test(test_dropped_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

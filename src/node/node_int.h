@@ -130,6 +130,7 @@ struct node_lines {
     const char *request_id, *app;
     uint32_t logged, bytes; /* lines and bytes that became events */
     uint64_t dropped;
+    uint64_t since_ns; /* of no request: when its minute began */
     uint32_t n, last_n;
     bool spent;      /* the request's share of the log */
     char text[1024]; /* an unfinished line */

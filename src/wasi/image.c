@@ -132,7 +132,7 @@ struct engine_image *wasi_image_engine(const struct wasi_image *image) {
 struct net_client *wasi_image_client(struct wasi_image *image) {
     const struct app_grants *g = image->app->grants;
     if (image->client || (!g->allow_http.n && !g->forward_authority.n)) return image->client;
-    struct net_client_config config = {.loop = image->app->loop};
+    struct net_client_config config = {.loop = image->app->loop, .party = image->app->party};
     struct diag d = DIAG_INIT;
     if (net_client_new(&config, &image->client, &d) != ERR_OK) {
         log_event(LOG_ERROR, "no-outgoing-client", LF_CSTR("reason", d.text));

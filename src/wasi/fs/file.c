@@ -138,8 +138,10 @@ struct wasi_fs_job {
     struct wasi_fs_task t;
     struct host_instance *in; /* NULL: not charged */
     struct net_work *work;
+    struct net_party *party;
     void (*done)(void *arg, struct wasi_fs_task *t); /* NULL: abandoned */
     void *arg;
+    bool orphan; /* in the pool of those */
     uint64_t took_ns;
     size_t charged;
     struct iovec v;
@@ -173,9 +175,8 @@ static void free_job(struct wasi_fs_job *job) {
     free(job);
 }
 
-/* What is written for guests that are gone: their memory is no longer charged to anybody, so there is a limit to it. */
-enum { ORPHANS_BYTES_MAX = 16 << 20, ORPHAN_BYTES = 64 << 10 /* at least, for one: it is also an open file */ };
-static size_t orphans_bytes;
+/* What is written for guests that are gone: their memory is no longer charged to anybody, so there is a pool for it. */
+enum { ORPHAN_BYTES = 64 << 10 /* at least, for one: it is also an open file */ };
 
 static size_t weight(const struct wasi_fs_job *job) { return MAX(job->charged, (size_t)ORPHAN_BYTES); }
 
@@ -186,12 +187,13 @@ static void uncharge(struct wasi_fs_job *job) {
 static void finish(void *arg, bool ran) {
     struct wasi_fs_job *job = arg;
     struct wasi_fs_file *f = job->t.file;
+    if (!ran) job->t.error = ENOMEM; /* there is no thread; nobody is told of what was taken back */
     if (ran && job->t.op <= FS_WRITE && f->slow && job->took_ns < SLOW_NS) f->slow--;
     if (job->done) {
         uncharge(job);
         job->done(job->arg, &job->t);
     } else {
-        orphans_bytes -= weight(job);
+        if (job->orphan) net_party_give(job->party, NET_PART_ORPHAN_BYTES, weight(job));
         if (ran && job->t.op == FS_OPEN && !job->t.error) close(job->t.fd);
     }
     free_job(job);
@@ -242,7 +244,8 @@ struct wasi_fs_job *wasi_fs_defer(struct net_loop *loop, struct host_instance *i
         job->t.error = 0;
         if (t->op == FS_WRITE) gather(t, job->bytes, n);
     }
-    job->work = net_work_new(loop, work, finish, job);
+    job->party = in ? app_instance_of(in)->app->party : NULL;
+    job->work = net_work_new(loop, job->party, work, finish, job);
     return job;
 }
 
@@ -251,8 +254,8 @@ str wasi_fs_job_bytes(const struct wasi_fs_job *job) { return (str){job->bytes, 
 void wasi_fs_job_abandon(struct wasi_fs_job *job) {
     uncharge(job);
     job->done = NULL;
-    orphans_bytes += weight(job);
-    if (job->t.op != FS_WRITE || orphans_bytes > ORPHANS_BYTES_MAX) net_work_cancel(job->work);
+    job->orphan = job->t.op == FS_WRITE && net_party_take(job->party, NET_PART_ORPHAN_BYTES, weight(job));
+    if (!job->orphan) net_work_cancel(job->work);
 }
 
 /* ---- on a fiber ---- */

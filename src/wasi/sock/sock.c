@@ -4,7 +4,6 @@
 #include "wasi/notice.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 enum { SYSTEM_BYTES = 128 << 10 /* for the buffers that the system and net keep for one */, BACKLOG = 128 };
 
@@ -15,28 +14,21 @@ static struct wasi_net_rules rules_of(struct host_instance *in) {
 
 /* ---- counting ---- */
 
-/* All sockets of guests together: a quarter of the descriptors that this process may have. */
-static uint32_t open_sockets;
-static uint32_t open_sockets_max(void) {
-    static uint32_t max;
-    struct rlimit files = {.rlim_cur = 1024};
-    if (max) return max;
-    getrlimit(RLIMIT_NOFILE, &files);
-    max = (uint32_t)MAX(MIN(files.rlim_cur, 1u << 20) / 4, 16u);
-    return max;
-}
-
 static enum net_sock_error count_one(struct host_instance *in) {
     struct wasi_instance *i = wasi_instance_of(in);
-    if (i->sockets >= i->base.app->limits->sockets_max || open_sockets >= open_sockets_max()) return NET_SOCK_SOCKET_LIMIT;
-    if (!host_charge(in, SYSTEM_BYTES)) return NET_SOCK_OUT_OF_MEMORY;
+    struct net_party *party = i->base.app->party;
+    if (i->sockets >= i->base.app->limits->sockets_max || !net_party_take(party, NET_PART_SOCKETS, 1))
+        return NET_SOCK_SOCKET_LIMIT;
+    if (!host_charge(in, SYSTEM_BYTES)) {
+        net_party_give(party, NET_PART_SOCKETS, 1);
+        return NET_SOCK_OUT_OF_MEMORY;
+    }
     i->sockets++;
-    open_sockets++;
     return NET_SOCK_OK;
 }
 static void uncount_one(struct host_instance *in) {
     wasi_instance_of(in)->sockets--;
-    open_sockets--;
+    net_party_give(app_instance_of(in)->app->party, NET_PART_SOCKETS, 1);
     host_uncharge(in, SYSTEM_BYTES);
 }
 
@@ -259,7 +251,7 @@ void wasi_sock_lookup_start(struct wasi_sock_lookup *k, struct host_instance *in
     else if (i->lookups >= i->base.app->limits->lookups_max) k->error = SOCK_NAME_TEMPORARY;
     if (k->error != SOCK_NAME_OK) return;
     i->lookups++;
-    k->lookup = net_lookup_new(i->base.app->loop, k->name, on_answer, k);
+    k->lookup = net_lookup_new(i->base.app->loop, i->base.app->party, k->name, on_answer, k);
 }
 
 bool wasi_sock_lookup_done(const struct wasi_sock_lookup *k) { return !k->lookup || net_lookup_done(k->lookup); }
