@@ -13,6 +13,7 @@
 #include "node/role.h"
 #include "node/snapshot.h"
 #include "node/state.h"
+#include <dirent.h>
 
 enum { FILES_MAX = NODE_WIRE_FDS_MAX - 4, CLIENTS_MAX = 32 };
 
@@ -43,6 +44,7 @@ struct control {
     struct node_state state; /* records -1: nothing is kept */
     struct node_limits limits;
     struct control_app *apps; /* by id */
+    bool record_broken;       /* an app's, so nobody knows which images it has */
     uint32_t next_id;
     struct control_image *images;
     uint64_t images_used; /* a clock of their use */
@@ -95,6 +97,8 @@ void node_control_app_remove(struct control *c, struct control_app *app);
 void node_records_unstage(struct control *c, str name);
 [[nodiscard]] err node_records_remove(struct control *c, str name, struct diag *d);
 [[nodiscard]] err node_records_next_id(struct control *c, uint32_t *id, struct diag *d);
+/* From its beginning. NULL: errno. */
+DIR *node_control_read_folder(int folder);
 /* Written whole under a name, or not at all: aside, synced, renamed, the folder synced. */
 [[nodiscard]] err node_control_write_file(int folder, const char *name, int from, str bytes, struct diag *d);
 

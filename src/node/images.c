@@ -186,10 +186,9 @@ static struct map wanted_digests(arena *scratch, const struct control *c) {
 }
 
 void node_images_sweep(struct control *c) {
-    DIR *folder = keeps(c) ? fdopendir(fcntl(c->state.images, F_DUPFD_CLOEXEC, 3)) : NULL;
+    DIR *folder = keeps(c) && !c->record_broken ? node_control_read_folder(c->state.images) : NULL;
     arena *scratch = arena_new(0);
     struct map wanted = wanted_digests(scratch, c);
-    if (folder) rewinddir(folder);
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
         uint8_t digest[NODE_DIGEST_BYTES];
         uint64_t one;

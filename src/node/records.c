@@ -133,6 +133,16 @@ static err read_record(arena *mem, int folder, const char *name, struct node_rec
     return str_eqc(r->name, name) ? ERR_OK : diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "it is another app's");
 }
 
+/* Where somebody else has read to does not matter: the descriptor came from the supervisor, whose earlier control read it to its end. */
+DIR *node_control_read_folder(int folder) {
+    int fd = fcntl(folder, F_DUPFD_CLOEXEC, 3);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir) rewinddir(dir);
+    else if (fd >= 0) close(fd);
+    errno = dir ? 0 : errno;
+    return dir;
+}
+
 static err load_one(struct control *c, const char *name, struct diag *d) {
     arena *mem = arena_new(0);
     struct node_record r;
@@ -140,6 +150,7 @@ static err load_one(struct control *c, const char *name, struct diag *d) {
     err e = read_record(mem, c->state.records, name, &r, &own);
     if (e == ERR_OK) node_control_app_put(c, node_control_app_new(&r));
     else log_event(LOG_ERROR, "record-broken", LF_CSTR("app", name), LF_CSTR("reason", own.text));
+    c->record_broken |= e != ERR_OK;
     if (e == ERR_OK) c->next_id = MAX(c->next_id, r.id + 1);
     arena_free(mem);
     if (e != ERR_UNSUPPORTED) return ERR_OK;
@@ -155,17 +166,20 @@ static void load_next_id(struct control *c) {
     arena_free(mem);
 }
 
+static err unreadable(struct diag *d) {
+    return diag_set(d, ERR_IO, DIAG_NOWHERE, "the state folder cannot be read: %s", strerror(errno));
+}
+
 err node_records_load(struct control *c, struct diag *d) {
     if (!keeps(c)) return ERR_OK;
-    DIR *folder = fdopendir(fcntl(c->state.records, F_DUPFD_CLOEXEC, 3));
-    if (!folder) return diag_set(d, ERR_IO, DIAG_NOWHERE, "the state folder cannot be read: %s", strerror(errno));
-    err e = ERR_OK;
-    rewinddir(folder); /* the descriptor is the supervisor's, and who had it before has read to its end */
-    for (struct dirent *entry; e == ERR_OK && (entry = readdir(folder));) {
+    DIR *folder = node_control_read_folder(c->state.records);
+    err e = folder ? ERR_OK : unreadable(d);
+    for (struct dirent *entry; e == ERR_OK && (errno = 0, entry = readdir(folder));) {
         if (str_ends(str_c(entry->d_name), STR(".part"))) unlinkat(c->state.records, entry->d_name, 0); /* it never was */
         else if (entry->d_name[0] != '.') e = load_one(c, entry->d_name, d);
     }
-    closedir(folder);
+    if (e == ERR_OK && errno) e = unreadable(d); /* some are not none */
+    if (folder) closedir(folder);
     load_next_id(c);
     return e;
 }
