@@ -122,12 +122,12 @@ class Server:
     def pids(self):
         return pids_below(self.proc.pid)
 
-    def load(self, path, connections, seconds):
+    def load(self, path, connections, seconds, *wrk):
         """{cpu: µs of processor time a request, rps, p50, p99 in µs}, of one round."""
         pinned = ["taskset", "-c", LOAD_CORE] if shutil.which("taskset") else []
         pids = self.pids()
         before = cpu_us(pids)
-        out = subprocess.run([*pinned, "wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", f"http://127.0.0.1:{self.port}{path}"],
+        out = subprocess.run([*pinned, "wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", *wrk, f"http://127.0.0.1:{self.port}{path}"],
                              capture_output=True, text=True, check=True).stdout
         spent = sum(us - before.get(pid, us) for pid, us in cpu_us(pids).items())
         requests = int(re.search(r"(\d+) requests in", out).group(1))
@@ -258,20 +258,22 @@ def hello():
             row("hello", "p99, 64 connections", median(us, "p99"), "µs", note=f"nginx {median(them, 'p99'):.0f}" if peer else "")
 
 
-def node_with(name, wasm, *flags):
-    """A node that serves one app, for all hosts."""
+def node_with(name, wasm, *flags, path="/r0/x", beside=()):
+    """A node that serves one app for all hosts, and those beside it, (name, file, flags) each."""
+    apps = [("bench", wasm, ("--host", "*", *flags)), *beside]
     state, port = os.path.join(WORK, "state-" + name), free_port()
     first = subprocess.Popen([ORLO, "node", "--state", state, "--listen", f"127.0.0.1:{port}", "--workers", "1"], stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 30
-        while subprocess.run([ORLO, "deploy", wasm, "--app", "bench", "--host", "*", "--state", state, *flags], capture_output=True).returncode:
-            if time.monotonic() > deadline:
-                raise RuntimeError("the app cannot be deployed")
-            time.sleep(0.1)
+        for app, file, more in apps:
+            while subprocess.run([ORLO, "deploy", file, "--app", app, "--state", state, *more], capture_output=True).returncode:
+                if time.monotonic() > deadline:
+                    raise RuntimeError("the app cannot be deployed")
+                time.sleep(0.1)
     finally:
         first.terminate()
         first.wait()
-    return Server(name, [ORLO, "node", "--state", state, "--listen", f"127.0.0.1:{port}", "--workers", "1", "--no-access-log"], port, path="/r0/x")
+    return Server(name, [ORLO, "node", "--state", state, "--listen", f"127.0.0.1:{port}", "--workers", "1", "--no-access-log"], port, path=path)
 
 
 def routes():
@@ -284,6 +286,55 @@ def routes():
         _, us, them = against(several, one, "/r0/x", 64, 1, 9)
         row("routes", "hello by one of 10,000 routes, more than by the only one", statistics.median(a["cpu"] - b["cpu"] for a, b in zip(us, them)), "µs", 1, 1,
             note=f"{median(us, 'cpu'):.2f} µs to {median(them, 'cpu'):.2f} µs a request; at best {min(r['cpu'] for r in us):.2f} to {min(r['cpu'] for r in them):.2f}")
+
+
+SHARE_LOOPS, SHARE_CONNECTIONS = 64, 8
+
+
+def at_half(server, full, connections):
+    """wrk's flags with which it asks for about half of what the server can do: each connection rests a millisecond after some of its requests."""
+    script, rests = os.path.join(WORK, "half.lua"), 0.5
+    for _ in range(6):
+        with open(script, "w", encoding="utf-8") as f:
+            f.write(f"function delay() return math.random() < {rests:.4f} and 1 or 0 end\n")
+        got = server.load("/", connections, 1, "-s", script)["rps"]
+        if abs(got / full - 0.5) < 0.02:
+            break
+        gap = connections / got - connections / full  # of a request of a connection, in seconds, that rests have cost so far
+        rests = min(max(rests * (connections / (full / 2) - connections / full) / max(gap, 1e-9), 0.001), 1.0)
+    return "-s", script
+
+
+def share():
+    """Two apps in one worker on one core: hello alone, and beside 64 instances of another app that loop for ever. In turns, as the machine has
+    its moods; the load comes from another core. Two shares of the same weight: hello may have half of the core."""
+    need("wrk")
+    wasm = os.path.join(GUESTS, "c-raw-p2.wasm")
+    wasm = wasm if os.path.exists(wasm) else HTTP_GUEST
+    ratios = {"p99": [], "half": [], "full": []}
+    notes = []
+    with node_with("share", wasm, path="/", beside=[("loops", HTTP_GUEST, ("--timeout", "600s"))]) as s:
+        s.load("/", SHARE_CONNECTIONS, 1)
+        full = s.load("/", SHARE_CONNECTIONS, 2)["rps"]
+        half = at_half(s, full, SHARE_CONNECTIONS)
+        for _ in range(5):
+            alone, alone_full = s.load("/", SHARE_CONNECTIONS, 2, *half), s.load("/", SHARE_CONNECTIONS, 1)
+            loops = [send_and_leave(s.port, "/loop", host="loops.localhost") for _ in range(SHARE_LOOPS)]
+            time.sleep(0.5)
+            beside, beside_full = s.load("/", SHARE_CONNECTIONS, 2, *half), s.load("/", SHARE_CONNECTIONS, 1)
+            for c in loops:
+                c.close()
+            time.sleep(0.5)
+            for key, value in (("p99", beside["p99"] / alone["p99"]), ("half", beside["rps"] / alone["rps"]), ("full", beside_full["rps"] / alone_full["rps"])):
+                ratios[key].append(value)
+            notes.append((alone, beside, alone_full, beside_full))
+    mid = lambda i, key: statistics.median(n[i][key] for n in notes)
+    row("share", f"p99 of hello at half load beside {SHARE_LOOPS} looping instances of another app, × alone", statistics.median(ratios["p99"]), "×", 2, 2,
+        note=f"{mid(0, 'p99'):.0f} µs to {mid(1, 'p99'):.0f} µs; p50 {mid(0, 'p50'):.0f} µs to {mid(1, 'p50'):.0f} µs")
+    row("share", "requests a second of it at half load, × alone", statistics.median(ratios["half"]), "×", 0.9, 0.9, least=True,
+        note=f"{mid(0, 'rps'):.0f} to {mid(1, 'rps'):.0f}")
+    row("share", "requests a second of it at full load, × alone", statistics.median(ratios["full"]), "×", 0.45, 0.45, least=True,
+        note=f"{mid(2, 'rps'):.0f} to {mid(3, 'rps'):.0f}")
 
 
 def guests():
@@ -490,11 +541,11 @@ def at(times, share):
     return times[min(int(len(times) * share), len(times) - 1)] if times else 0.0
 
 
-def send_and_leave(port, path, body_too=False):
+def send_and_leave(port, path, body_too=False, host="bench"):
     """A request whose answer nobody waits for yet."""
     s = socket.create_connection(("127.0.0.1", port))
     more = "Content-Length: 10\r\n" if body_too else ""
-    s.sendall(f"{'POST' if body_too else 'GET'} {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n{more}\r\n".encode())
+    s.sendall(f"{'POST' if body_too else 'GET'} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}\r\n".encode())
     return s
 
 
@@ -615,7 +666,7 @@ def hardening():
 
 
 BY_NAME = {"hardening": hardening, "lto": lto}
-BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "routes": routes, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "collected": collected, "echo": echo, "idle": idle, "hostile": hostile}
+BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "routes": routes, "share": share, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "collected": collected, "echo": echo, "idle": idle, "hostile": hostile}
 
 
 def main():
