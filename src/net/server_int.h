@@ -74,8 +74,7 @@ struct net_protocol {
     void (*start)(struct net_conn *c);
     void (*ready)(struct net_conn *c); /* the stream has news */
     void (*sweep)(struct net_conn *c, uint64_t now_ns);
-    void (*drain)(
-        struct net_conn *c); /* the server drains from now on: who rests may do so for no longer than idle_ms_max, now short */
+    void (*drain)(struct net_conn *c);   /* from now on; who rests may do so for idle_ms_max, which may be short now */
     void (*kill)(struct net_conn *c);    /* at once; whoever is served is told by the loop */
     void (*abandon)(struct net_conn *c); /* at once, and the loop will do no more for it: the server goes */
 };
