@@ -41,13 +41,16 @@ static void join(struct node_app *app) {
 }
 
 static void leave(struct node_app *app) {
+    struct node_guest *g = app->guest;
     *app->prev = app->next;
     if (app->next) app->next->prev = app->prev;
-    for (struct node_app **at = &app->guest->news; app->has_news && *at; at = &(*at)->next_news)
-        if (*at == app) {
-            *at = app->next_news;
-            return;
-        }
+    struct node_app **const lists[] = {&g->news, &g->told};
+    for (size_t i = 0; i < ARRAY_COUNT(lists); i++)
+        for (struct node_app **at = lists[i]; app->has_news && *at; at = &(*at)->next_news)
+            if (*at == app) {
+                *at = app->next_news;
+                return;
+            }
 }
 
 /* A task of each request that an instance may serve, and one more for what it does besides; others of a guest's own threads. */

@@ -38,8 +38,8 @@ struct node_guest {
     bool idle_armed, idle_late; /* the timer runs; it only waits for things to stay unused */
     uint64_t turns_seen;        /* of the engine, when upkeep was last arranged for */
     VEC(struct node_folder) folders;
-    struct node_app *apps, *news; /* all; those that want their turn */
-    bool (*turn)(void *arg);      /* before the engine runs; may be NULL */
+    struct node_app *apps, *news, *told; /* all; those that want a turn; those that are having it */
+    bool (*turn)(void *arg);             /* before the engine runs; may be NULL */
     void *turn_arg;
 };
 struct node_guest_config {

@@ -39,8 +39,10 @@ static bool has_news(void *arg) { return net_loop_news(((struct node_guest *)arg
 
 static void report_ends(struct node_guest *g) {
     struct node_app *app;
-    while ((app = g->news)) {
-        g->news = app->next_news;
+    g->told = g->news; /* who wants another one has it when guests have had theirs: what he waits for may be theirs to do */
+    g->news = NULL;
+    while ((app = g->told)) {
+        g->told = app->next_news;
         app->has_news = false;
         for (uint32_t i = 0; i < app->record.functions.n; i++)
             if (app->parts[i].image) wasi_image_turn(app->parts[i].image);
