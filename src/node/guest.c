@@ -115,13 +115,8 @@ static err lock_up(struct node_guest *g, const struct node_guest_config *config,
     for (uint32_t i = 0; i < g->folders.n; i++)
         p.of[p.n++] = (struct node_sandbox_path){g->folders.p[i].fd, g->folders.p[i].write};
     const struct node_rights *r = config->rights;
-    struct node_sandbox box = {.paths = p.of,
-                               .granted_count = p.n,
-                               .network = r->network,
-                               .any_port_out = r->any_port_out,
-                               .ports_count = r->ports_count};
-    memcpy(box.ports, r->ports, sizeof box.ports);
-    if (box.network) open_resolver_paths(&p);
+    struct node_sandbox box = {.paths = p.of, .granted_count = p.n, .rights = r};
+    if (r->network) open_resolver_paths(&p);
     box.paths_count = p.n;
     err e = node_sandbox_worker(&box, d);
     for (size_t i = box.granted_count; i < p.n; i++) close(p.of[i].fd);

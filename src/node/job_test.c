@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "node/jobs.h"
 #include "node/node_int.h"
+#include "node/rights.h"
 #include "wasi/wasi.h"
 
 static const struct node_limits limits = {.compile_memory_bytes_max = 64 * MiB, .compile_ms_max = 2000};
@@ -344,7 +345,9 @@ static void worker_sockets(unsigned network, char out[static 8]) {
         struct diag d = DIAG_INIT;
         char text[8];
         int n = 0;
-        if (node_sandbox_worker(&(struct node_sandbox){.network = network, .any_port_out = true}, &d) != ERR_OK) _exit(1);
+        if (node_sandbox_worker(&(struct node_sandbox){.rights = &(struct node_rights){.network = network, .any_port_out = true}},
+                                &d) != ERR_OK)
+            _exit(1);
         int tcp = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (tcp >= 0) text[n++] = 't';
         if (socket(AF_INET6, SOCK_DGRAM, 0) >= 0 || errno == EAFNOSUPPORT) text[n++] = 'u';
@@ -367,9 +370,9 @@ static void test_worker_sockets(void **state) {
     char can[8];
     worker_sockets(0, can);
     assert_string_equal(can, "");
-    worker_sockets(NODE_SANDBOX_CONNECT, can);
+    worker_sockets(NODE_RIGHTS_CONNECT, can);
     assert_string_equal(can, "tun");
-    worker_sockets(NODE_SANDBOX_CONNECT | NODE_SANDBOX_LISTEN, can);
+    worker_sockets(NODE_RIGHTS_CONNECT | NODE_RIGHTS_LISTEN, can);
     assert_string_equal(can, "tuln");
 }
 

@@ -48,19 +48,15 @@ struct node_sandbox_path {
     int fd; /* of a file or directory */
     bool write;
 };
-enum { NODE_SANDBOX_CONNECT = 1, NODE_SANDBOX_LISTEN = 2 };
-enum { NODE_SANDBOX_PORTS_MAX = 128 };
+struct node_rights; /* rights.h */
 struct node_sandbox {
     const struct node_sandbox_path *paths;
     size_t paths_count,
-        granted_count; /* the first granted_count are guests' folders, the rest is what the process reads itself */
-    unsigned network;
-    bool any_port_out; /* else TCP connections go to these ports alone */
-    uint16_t ports[NODE_SANDBOX_PORTS_MAX];
-    size_t ports_count;
+        granted_count;                /* the first granted_count are guests' folders, the rest is what the process reads itself */
+    const struct node_rights *rights; /* of the network */
 };
 /* No exec, no ptrace, no capability, no signal to others; files only below `paths` (Landlock, where the kernel has it); new internet
- * sockets only with CONNECT, that accept connections only with LISTEN too. */
+ * sockets only with NODE_RIGHTS_CONNECT, that accept connections only with NODE_RIGHTS_LISTEN too. */
 [[nodiscard]] err node_sandbox_worker(const struct node_sandbox *box, struct diag *d);
 /* The few system calls that a computation between two descriptors needs; anything else kills. memory_bytes_max is of its own memory and
  * of the one file it can write, whose part is file_bytes_max, but no more than half. */

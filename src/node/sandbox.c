@@ -7,6 +7,7 @@
  *    make one that listens; one that was granted no folder can open no file.
  */
 #include "node/node_int.h"
+#include "node/rights.h"
 #include "node/wire.h"
 #include "wasi/wasi.h"
 #include <errno.h>
@@ -319,6 +320,8 @@ static bool allow_path(int rules, uint64_t handled_fs, const struct node_sandbox
 }
 
 static err lock_in(enum node_role role, const struct node_sandbox *box, struct diag *d) {
+    static const struct node_rights none;
+    const struct node_rights *rights = box->rights ? box->rights : &none;
     ENSURE(roles[role].files != NO_FILES || !box->paths_count);
     size_t size;
     struct ruleset attr = handled(&size);
@@ -326,14 +329,14 @@ static err lock_in(enum node_role role, const struct node_sandbox *box, struct d
         log_event(LOG_DEBUG, "landlock-missing");
         return ERR_OK;
     }
-    if (box->any_port_out) attr.net &= ~(uint64_t)NET_CONNECT_TCP;
-    if (box->network & NODE_SANDBOX_LISTEN) attr.net &= ~(uint64_t)NET_BIND_TCP;
+    if (rights->any_port_out) attr.net &= ~(uint64_t)NET_CONNECT_TCP;
+    if (rights->network & NODE_RIGHTS_LISTEN) attr.net &= ~(uint64_t)NET_BIND_TCP;
     int rules = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
     bool ok = rules >= 0;
     for (size_t i = 0; ok && i < box->paths_count; i++) ok = allow_path(rules, attr.fs, &box->paths[i]);
-    for (size_t i = 0; ok && attr.net & NET_CONNECT_TCP && i < box->ports_count; i++)
-        ok = syscall(SYS_landlock_add_rule, rules, RULE_NET_PORT, &(struct port_rule){NET_CONNECT_TCP, box->ports[i]}, 0) == 0;
-    if (ok && attr.net & NET_BIND_TCP && box->network) /* one that the system chooses, to connect from */
+    for (size_t i = 0; ok && attr.net & NET_CONNECT_TCP && i < rights->ports_count; i++)
+        ok = syscall(SYS_landlock_add_rule, rules, RULE_NET_PORT, &(struct port_rule){NET_CONNECT_TCP, rights->ports[i]}, 0) == 0;
+    if (ok && attr.net & NET_BIND_TCP && rights->network) /* one that the system chooses, to connect from */
         ok = syscall(SYS_landlock_add_rule, rules, RULE_NET_PORT, &(struct port_rule){NET_BIND_TCP, 0}, 0) == 0;
     ok = ok && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && syscall(SYS_landlock_restrict_self, rules, 0) == 0;
     int why = errno;
@@ -352,8 +355,8 @@ err node_sandbox_worker(const struct node_sandbox *box, struct diag *d) {
     }
     /* An open that only reads may truncate, where Landlock does not know of that. */
     if (who & F && (!for_reading || landlock_version() >= 3)) who |= O;
-    if (box->network) who |= N;
-    if (box->network & NODE_SANDBOX_LISTEN) who |= L;
+    if (box->rights->network) who |= N;
+    if (box->rights->network & NODE_RIGHTS_LISTEN) who |= L;
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* no ptrace by the same user, no core with guests' memory */
     TRY(lock_in(NODE_ROLE_worker, box, d));
     TRY(drop_capabilities(d));
