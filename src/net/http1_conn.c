@@ -272,8 +272,8 @@ static void go_on_lingering(struct http1_conn *h) {
     else if (rounds == ROUNDS) net_conn_later(&h->c); /* others first */
 }
 
-/* The body's bytes end: the rest of them belongs to the next request. */
-static void next_request(struct http1_conn *h) {
+/* The body ends: what was received behind it is of the next request, or of the protocol that the client changes to. */
+static void leave_body(struct http1_conn *h) {
     http1_body_free(&h->body_state);
     uint32_t left = net_bytes_left(&h->body);
     if (left) {
@@ -284,6 +284,10 @@ static void next_request(struct http1_conn *h) {
         h->c.in.end = left;
     }
     net_bytes_release(&h->body);
+}
+
+static void next_request(struct http1_conn *h) {
+    leave_body(h);
     http1_conn_set_state(h, HTTP1_READING);
     h->fields = h->c.in.base;
     http1_head_init(&h->head, &h->c.server->limits, h->fields);
@@ -375,8 +379,7 @@ static void go_on_upgrading(struct http1_conn *h) {
     } else if (!net_bytes_left(&h->c.out)) {
         h->upgrade.fn = NULL;
         h->io_deadline_ns = h->write_deadline_ns = 0;
-        net_bytes_release(&h->body);
-        http1_body_free(&h->body_state);
+        leave_body(h);
         http1_conn_set_state(h, HTTP1_HANDED_OVER);
         net_upgrade_begin(&h->c, &to);
     }

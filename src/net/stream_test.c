@@ -38,8 +38,27 @@ static void on_upgraded(void *arg, struct net_stream *s) {
     net_stream_listen(s, echo, s);
 }
 
+/* Upgrades once the request's body was read. */
+static void read_and_upgrade(void *arg) {
+    struct net_exchange *x = arg;
+    struct net_source *s = net_exchange_source(x);
+    char bytes[3];
+    size_t got;
+    enum net_flow f;
+    while ((f = net_source_read(s, bytes, sizeof bytes, &got)) == NET_FLOW_DATA) {}
+    if (f == NET_FLOW_WAIT) return;
+    assert_int_equal(f, NET_FLOW_END);
+    assert_int_equal(net_exchange_upgrade(x, &(struct net_upgrade){STR("echo/1"), on_upgraded, &taken}, NULL, 0), ERR_OK);
+    net_exchange_end(x);
+}
+
 static void on_request(struct net_exchange *x, void *arg) {
     const struct net_request *rq = net_exchange_request(x);
+    if (str_eqc(rq->path, "/read-and-up")) {
+        net_source_notify(net_exchange_source(x), read_and_upgrade, x);
+        read_and_upgrade(x);
+        return;
+    }
     if (str_eqc(rq->path, "/up") || str_eqc(rq->path, "/up-and-body")) {
         struct net_upgrade to = {STR("echo/1"), on_upgraded, &taken};
         struct net_field f = {STR("X-Up"), STR("1")}, bad = {STR("a b"), STR("1")};
@@ -171,6 +190,28 @@ static void upgrades(void **state) {
     }
 }
 
+/* What comes behind a request's body is in the buffer that this was received into, or in the one before. */
+static void upgrades_behind_a_body(void **state) {
+    static const char *const says[] = {
+        "POST /read-and-up HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo/1\r\nContent-Length: 5\r\n\r\n12345early",
+        "POST /read-and-up HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo/1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "3\r\n123\r\n2\r\n45\r\n0\r\n\r\nearly",
+    };
+    for (size_t i = 0; i < 2 * ARRAY_COUNT(says); i++) {
+        const char *text = says[i / 2];
+        struct peer p;
+        start((struct net_server_config){0});
+        join(&p, text, i % 2 ? (size_t)(strstr(text, "\r\n\r\n") + 4 - text) : 1 << 20);
+        for (int turn = 0; turn < 100 && !strstr(heard(&p), "early"); turn++) run_for(5);
+        assert_non_null(strstr(heard(&p), "Upgrade: echo/1\r\n\r\nearly"));
+        p.ends = true;
+        net_job_queue(loop, &p.job);
+        run_out();
+        buf_free(&p.out);
+        stop();
+    }
+}
+
 static void upgrades_that_are_none(void **state) {
     static const char *const none[] = {
         "GET /up HTTP/1.1\r\nHost: a\r\nUpgrade: echo/1\r\n\r\n",
@@ -276,8 +317,8 @@ static void upgrades_and_deadlines(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_over_memory),   cmocka_unit_test(upgrades),
-        cmocka_unit_test(upgrades_that_are_none), cmocka_unit_test(upgrades_and_drains),
-        cmocka_unit_test(upgrades_and_deadlines),
+        cmocka_unit_test(upgrades_behind_a_body), cmocka_unit_test(upgrades_that_are_none),
+        cmocka_unit_test(upgrades_and_drains),    cmocka_unit_test(upgrades_and_deadlines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,12 +82,14 @@ class Memory:
         is64 = self.m.memories[memory][0]
         t, const, add = (I64, 0x42, 0x7c) if is64 else (I32, 0x41, 0x6a)
         n = r.choice([0, 1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 100, 128, 129, 300])
+        if r.random() < 0.1:  # as much as the target's helper does, and a byte more
+            n = r.choice([4095, 32767, 65535, 65536, 65537])
 
         def size():
             if r.random() < 0.7:
                 self.op(const, s(n))
             else:
-                self.expr(t, 1), self.mask(127, is64)
+                self.expr(t, 1), self.mask(r.choice([127, 127, 0x1ff, 0x1ffff]), is64)
         end = self.m.memories[memory][1] << 16
 
         def place():
