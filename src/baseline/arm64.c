@@ -497,6 +497,7 @@ struct label target_bulk_helper(struct compiler *c, bool fill) {
     if (!c->calls_out) store_link(c), at += 4;
     put(c, ARM64_BL);
     target_patch(c, at, at, c->bulk_helpers[fill]);
+    site(c, ABI_SITE_CALL); /* who is taken off in there, or ended, has this function in its backtrace */
     if (!c->calls_out) load_link(c);
     target_jump(c, CC_EQ, &done);
     return done;

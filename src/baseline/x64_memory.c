@@ -482,6 +482,7 @@ void x64_put_helpers(struct compiler *c) {
 struct label target_bulk_helper(struct compiler *c, bool fill) {
     uint32_t at = (uint32_t)(x64_call(&c->p) - c->text);
     target_resolve_call(c, at, c->bulk_helpers[fill]);
+    site(c, ABI_SITE_CALL); /* who is taken off in there, or ended, has this function in its backtrace */
     struct label done = {NO_LABEL, 0};
     target_jump(c, CC_E, &done);
     return done;

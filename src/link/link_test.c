@@ -232,6 +232,30 @@ static void test_exceptions_give_way(void **state) {
     engine_end();
 }
 
+/* Ended within a helper that copies or fills, a guest's backtrace begins with who called for that. */
+static void test_backtrace_from_helpers(void **state) {
+    static const char *const names[] = {"copies", "fills"};
+    engine = engine_new(&(struct engine_config){.slice_ns = 100'000, .verify = true});
+    struct engine_image *image = load(BYTES(wasm_bulk), false, NULL);
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        struct engine_instance *in = engine_acquire(image, NULL);
+        uint64_t args[1] = {0};
+        struct call c = {in, engine_export_func(image, 0, str_c(names[i])), args, ABI_TRAP_COUNT};
+        assert_non_null(engine_spawn(in, run_call, &c));
+        assert_true(engine_run(engine, 1'000'000));
+        engine_kill(in);
+        while (engine_instance_fibers(in)) engine_run(engine, 1'000'000);
+        assert_int_equal(c.trap, ABI_TRAP_INTERRUPTED);
+        const struct engine_trap_record *r = engine_last_trap(in);
+        assert_int_equal(r->frames_count, 1);
+        assert_true(str_eqc(r->frames[0].name, names[i]));
+        assert_int_equal(wasm_bulk[r->frames[0].wasm_offset], 0xfc);
+        engine_release(in);
+    }
+    engine_image_unload(image);
+    engine_end();
+}
+
 /* Exceptions are charged to the instance: a chain that never ends meets its limit. */
 static void test_exceptions_limit(void **state) {
     struct engine_config config = {.memory_bytes_max = 8 << 20};
@@ -563,6 +587,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_add),
         cmocka_unit_test(test_backtrace_has_names),
+        cmocka_unit_test(test_backtrace_from_helpers),
         cmocka_unit_test(test_instantiation),
         cmocka_unit_test(test_snapshot),
         cmocka_unit_test(test_host_call_in_start),
