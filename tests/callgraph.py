@@ -111,7 +111,7 @@ SILENT = {"host_cx_realloc": r"no_leave = true", "run_post_return": r"no_leave =
 # Other calls through pointers: of which functions; None: not from here.
 OTHER = {
     "tell:fn": r"(host|wasi):tell_\w+",
-    "app_request_unref:gone": r"node:recycle", "app_setting_parse:parse": r"app:app_parse_(bytes|ms)",
+    "app_request_unref:gone": r"node:recycle", "app_news:news": r"node:on_news", "app_setting_parse:parse": r"app:app_parse_(bytes|ms)",
     "drop": r"wasi:\w+_drop|host:drop_stream_value|host:drop_error_context|wasi:drop_trailers",
     "destroy": r"wasi:\w*destroy",
     "reallocate": r"host:host_cx_realloc",
@@ -147,7 +147,7 @@ OTHER = {
     # what the loop calls: a timer, a descriptor, a job, work of another thread
     "fn": None, "done": None, "turn": None, "allow_address": None,
     # of an app's kind, once a turn or a run
-    "kill": None, "bind": None, "main": None, "close": None, "start": None, "free": None, "release": None,
+    "kill": None, "bind": None, "main": None, "close": None, "start": None, "free": None, "rest": None,
     # tables of a decoder, a printer, a macro
     "item": None, "section": None, "check": None, "rule": r"node:(encoding|symbol|path|type)", "generic": None, "error_of": None, "result_of": None, "call": None,
 }

@@ -1081,6 +1081,24 @@ def test_service_shared():
         until(lambda: curl(s.url + "/count").text == "1\n", pause=0.3)
 
 
+def test_service_who_calls():
+    """What a guest does is laid to the request it does it for, though its instance serves others at the time."""
+    fetch = os.path.join(os.path.dirname(SERVICE), "fetch3.wasm")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        upstream = f"127.0.0.1:{silent.getsockname()[1]}"
+        with serving(fetch, "--workers", "1", "--instance-concurrency", "8", "--max-instances", "1", "--timeout", "5s", "--allow-http", upstream) as s, \
+                concurrent.futures.ThreadPoolExecutor(1) as pool:
+            waits = pool.submit(curl, f"{s.url}/?{upstream}")
+            silent.accept()[0].detach()  # it waits for the answer
+            for i in range(4):
+                has(curl(f"{s.url}/?h{i}.example").text, "failed")
+            eq(waits.result().status, 504)
+            s.wait_event("outgoing-request-denied", count=4)
+            s.wait_event("request", count=5)
+            came = {e["path"]: e["request"] for e in s.events("request")}
+            eq({f"/?{e['host']}": e["request"] for e in s.events("outgoing-request-denied")}, {p: i for p, i in came.items() if p != f"/?{upstream}"})
+
+
 def test_service_fair():
     """A request that computes, or whose guest asks not to be called, does not hold up others: they go to another instance."""
     with serving(SERVICE, "--workers", "1", "--instance-concurrency", "4") as s, concurrent.futures.ThreadPoolExecutor(8) as pool:
