@@ -22,8 +22,8 @@ void wasi_notice_env(struct wasi_instance *i) { i->sought_env = !i->base.app->gr
 void wasi_notice_folder(struct wasi_instance *i) {
     if (i->base.app->grants->dirs.n) return;
     i->sought_folder = true;
-    bool component = i->image->kind != WASI_P1_COMMAND, serves = !i->run || i->run->request->exchange;
-    if (component && serves) say_folder(i->image, app_request_in(i->base.in));
+    bool program = i->image->ops->program, serves = !i->run || i->run->request->exchange;
+    if (!program && serves) say_folder(i->image, app_request_in(i->base.in));
 }
 
 void wasi_notice_if_failed(struct wasi_run *run) {

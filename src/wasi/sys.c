@@ -8,7 +8,7 @@
 
 struct wasi_cgi *wasi_sys_cgi(struct wasi_instance *i) {
     struct wasi_run *run = i->run;
-    if (!run || (i->image->kind != WASI_P2_COMMAND && i->image->kind != WASI_P3_COMMAND)) return NULL;
+    if (!run || !i->image->ops->cgi) return NULL;
     if (!run->state && run->request->exchange) run->state = wasi_cgi_begin(run);
     return run->state;
 }

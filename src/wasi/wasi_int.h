@@ -30,6 +30,8 @@ struct wasi_ops {
     /* On the fiber. With run->request->exchange it answers that request, without it runs the command. */
     void (*main)(struct wasi_run *run);
     const struct wasi_own_ops *own; /* NULL: one instance a run, in image.c */
+    bool cgi;                       /* serving, its standard streams are those of wasi_sys_cgi */
+    bool program;                   /* its C library looks for folders before anybody asked for one */
 };
 
 struct wasi_image {

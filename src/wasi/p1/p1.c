@@ -202,4 +202,4 @@ static void run_start(struct wasi_run *run) {
     }
 }
 
-const struct wasi_ops wasi_p1_ops = {.bind = bind, .main = run_start};
+const struct wasi_ops wasi_p1_ops = {.bind = bind, .main = run_start, .program = true};

@@ -166,4 +166,4 @@ static void run_command(struct wasi_run *run) {
     }
 }
 
-const struct wasi_ops wasi_p2_command_ops = {.bind = bind, .main = run_command};
+const struct wasi_ops wasi_p2_command_ops = {.bind = bind, .main = run_command, .cgi = true};
