@@ -5,14 +5,14 @@
 static void say_folder(struct wasi_image *image, const struct app_request *rq) {
     if (image->told_folders) return;
     image->told_folders = true;
-    log_event(LOG_INFO, "no-folder-granted", LF_STR("request", rq->id),
+    log_event(LOG_INFO, "no-folder-granted", LF_STR("request", rq->id), LF_STR("app", rq->app->name),
               LF_CSTR("reason", "the guest looked for a folder and was granted none"), LF_CSTR("grant", "--dir ./data::/data"));
 }
 
 static void say_env(struct wasi_image *image, const struct app_request *rq) {
     if (image->told_env) return;
     image->told_env = true;
-    log_event(LOG_INFO, "no-env-granted", LF_STR("request", rq->id),
+    log_event(LOG_INFO, "no-env-granted", LF_STR("request", rq->id), LF_STR("app", rq->app->name),
               LF_CSTR("reason", "the guest looked at its environment and was granted nothing in it"),
               LF_CSTR("grant", "--env KEY=VALUE"));
 }

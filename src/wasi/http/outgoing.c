@@ -74,8 +74,9 @@ static void log_denied(struct wasi_instance *i, const struct app_request *rq, co
     char text[NET_ADDR_TEXT_MAX];
     str grant = grant_for(scratch, host, a, port);
     str name = host->is_address ? arena_fmt(scratch, "%s", net_addr_text(&host->address, false, text)) : host->name;
-    struct log_field fields[6] = {LF_STR("request", rq->id), LF_STR("host", name), LF_U64("port", port)};
-    size_t n = 3;
+    struct log_field fields[7] = {LF_STR("request", rq->id), LF_STR("app", rq->app->name), LF_STR("host", name),
+                                  LF_U64("port", port)};
+    size_t n = 4;
     if (a) fields[n++] = LF_CSTR("address", net_addr_text(a, false, text));
     bool nowhere = !a && host->is_address && net_addr_class(&host->address) == NET_ADDR_UNSPECIFIED;
     if (a) fields[n++] = LF_CSTR("reason", "a name opens public addresses only");
@@ -131,8 +132,9 @@ void wasi_outgoing_failed(struct wasi_instance *i, const struct app_request *rq,
     const struct net_addr *prohibited = e == NET_DESTINATION_IP_PROHIBITED ? net_fetch_prohibited(f) : NULL;
     if (prohibited && wasi_net_host_parse(scratch, name, &host)) log_denied(i, rq, &host, port, prohibited);
     else if (app_notice_due(&i->base, arena_fmt(scratch, STR_FMT " %d", STR_ARG(authority), (int)e)))
-        log_event(LOG_WARN, "outgoing-request-failed", LF_STR("request", rq->id), LF_STR("host", name), LF_U64("port", port),
-                  LF_CSTR("error", net_error_wit(e)), LF_STR("reason", net_fetch_error_text(f)));
+        log_event(LOG_WARN, "outgoing-request-failed", LF_STR("request", rq->id), LF_STR("app", rq->app->name),
+                  LF_STR("host", name), LF_U64("port", port), LF_CSTR("error", net_error_wit(e)),
+                  LF_STR("reason", net_fetch_error_text(f)));
     arena_free(scratch);
 }
 

@@ -216,7 +216,7 @@ enum abi_trap wasi3_http_handler_handle(struct host_call *call, struct wasi3_htt
                   : wasi_image_client(i->image)             ? NET_OK
                                                             : NET_CONFIGURATION_ERROR;
     else
-        log_event(LOG_WARN, "no-next-handler", LF_STR("request", app_request_of(call)->id),
+        log_event(LOG_WARN, "no-next-handler", LF_STR("request", app_request_of(call)->id), LF_STR("app", i->base.app->name),
                   LF_CSTR("reason", "it imports wasi:http/handler"), LF_CSTR("configure", "--forward URL"));
     return refused != NET_OK ? refuse(call, request, refused, result) : send(call, request, &to, result);
 }

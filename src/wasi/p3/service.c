@@ -289,9 +289,9 @@ static void log_trap(const struct home *h, const struct call *guilty, const stru
     char ids[IDS_BYTES];
     if (r->trap == ABI_TRAP_EXIT) return;
     list_ids(h, ids, sizeof ids);
-    struct log_field fields[4] = {LF_CSTR("reason", "the guest trapped after its response"),
+    struct log_field fields[5] = {LF_STR("app", h->of.base.app->name), LF_CSTR("reason", "the guest trapped after its response"),
                                   LF_CSTR("detail", r->text[0] ? r->text : abi_trap_text(r->trap))};
-    size_t n = 2;
+    size_t n = 3;
     if (guilty) fields[n++] = LF_STR("request", guilty->served->id);
     fields[n++] = LF_CSTR("requests", ids);
     log_emit(LOG_ERROR, "guest-failed", fields, n);

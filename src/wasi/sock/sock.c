@@ -92,7 +92,8 @@ static void log_denial(struct host_instance *in, const char *use, const char *wh
     char grant[320];
     snprintf(grant, sizeof grant, "--allow-net %s:%s", use, what);
     if (!app_notice_due(app_instance_of(in), str_c(grant))) return;
-    log_event(LOG_WARN, "network-denied", LF_STR("request", app_request_in(in)->id), LF_CSTR("use", use),
+    const struct app_request *rq = app_request_in(in);
+    log_event(LOG_WARN, "network-denied", LF_STR("request", rq->id), LF_STR("app", rq->app->name), LF_CSTR("use", use),
               LF_CSTR("address", what), LF_CSTR("grant", grant));
 }
 
