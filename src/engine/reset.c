@@ -8,7 +8,7 @@
  * 2. Contexts and initial memory are private mappings (of a memfd and of the image), or anonymous; so a page
  *    that was written is an anonymous page, and a written page is put back by copying: it stays there for the
  *    next request, without a fault. After ENGINE_DIRTY_MAX pages of an instance the rest goes back to the kernel.
- * 3. What is being cleaned is still charged: its account has room again when the memory is there.
+ * 3. What is being cleaned is still charged: its account has room again when the memory is there. The time it takes is its share's.
  * 4. A page is written for the first time by way of a page fault, whoever of this process writes: a guest, host code, a system call on their
  *    behalf. So where the process has had no fault since a slot was looked through, the pages found then are all there are, and nothing is
  *    looked for (engine_written). The faults are counted after the instance has ended, and before a look; no page is forgotten: what was
@@ -495,7 +495,11 @@ uint64_t engine_resets_recalled(const struct engine *e) { return e->recalled; }
 
 void engine_clean_piece(struct engine *e) {
     struct engine_instance *in = e->cleaning;
-    if (LIKELY(!in) || !clean(in)) return;
+    if (LIKELY(!in)) return;
+    uint64_t from = clock_mono_ns();
+    bool whole = clean(in);
+    if (!e->current) engine_share_charge(in->image->share, clock_mono_ns() - from); /* else it is in that fiber's turn */
+    if (!whole) return;
     e->cleaning = in->cleaning.next;
     if (!e->cleaning) e->cleaning_last = &e->cleaning;
     engine_slot_pristine(in);

@@ -290,6 +290,26 @@ static void test_remove_with_things_in_flight(void **state) {
     engine_free(e);
 }
 
+/* What its guests have left behind is cleaned in the share's time. */
+static void test_cleaning_counts(void **state) {
+    enum { PAGES = (32 << 20) / ABI_PAGE };
+    struct engine *e = make();
+    struct engine_share *s = share(e, 0);
+    struct engine_image *image =
+        engine_image_load(s, testguest_image(&(struct testguest){.memory_bytes = 64 << 20, .memory_bytes_max = 64 << 20}));
+    struct engine_instance *in = engine_acquire(image, NULL);
+    struct engine_bytes m = engine_memory(in, 0, 0);
+    for (uint64_t i = 0; i < PAGES; i++) m.p[i * ABI_PAGE] = 1;
+    engine_release(in);
+    assert_true(engine_holds(e));
+    uint64_t before = engine_share_use(s).cpu_ns;
+    while (engine_run(e, 1)) {}
+    assert_true(engine_share_use(s).cpu_ns > before);
+    engine_image_unload(image);
+    engine_share_free(s);
+    engine_free(e);
+}
+
 /* Slots: a share's own bound, and what all have together is never one's alone. */
 static void test_slots(void **state) {
     struct engine *e = engine_new(&(struct engine_config){.slots_max = 16});
@@ -354,6 +374,7 @@ int main(void) {
         cmocka_unit_test(test_posts_flood),
         cmocka_unit_test(test_fiber_of_a_share),
         cmocka_unit_test(test_fiber_parks),
+        cmocka_unit_test(test_cleaning_counts),
         cmocka_unit_test(test_slots),
         cmocka_unit_test(test_remove_with_things_in_flight),
         cmocka_unit_test(test_thousand_rest),
