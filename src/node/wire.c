@@ -195,6 +195,8 @@ err node_wire_send(int fd, const struct node_message *m) {
     return e;
 }
 
+err node_wire_send_packet(int fd, str packet) { return send_packet(fd, packet, NULL, 0); }
+
 /* All that came, in m->fds; those there is no room for are closed, and it was nonsense. */
 static bool take_fds(struct msghdr *h, struct node_message *m) {
     bool fit = true;

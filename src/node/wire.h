@@ -65,6 +65,8 @@ const char *node_message_text(enum node_message_type type);
 
 /* ERR_AGAIN: the descriptor does not block, and its other end does not read; ERR_LIMIT: a field is too long; ERR_CLOSED. */
 [[nodiscard]] err node_wire_send(int fd, const struct node_message *m);
+/* What node_wire_encode made, without descriptors: for who keeps what there was no room for. */
+[[nodiscard]] err node_wire_send_packet(int fd, str packet);
 enum node_wire_got { NODE_WIRE_GOT, NODE_WIRE_AGAIN, NODE_WIRE_CLOSED, NODE_WIRE_NONSENSE };
 /* Strings hold until the next call in this process. Only after GOT there is anything in m. */
 enum node_wire_got node_wire_receive(int fd, enum node_role from, enum node_role to, struct node_message *m);

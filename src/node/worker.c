@@ -11,6 +11,7 @@
 #include "node/role.h"
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 struct worker {
@@ -24,6 +25,10 @@ struct worker {
     struct net_server *servers[NODE_LISTEN_MAX];
     uint32_t servers_count, drained;
     struct net_watch *wire;
+    struct said {
+        struct said *next;
+        struct buf packet;
+    } * said; /* to the supervisor, for which its socket had no room; in order */
     bool draining;
 };
 
@@ -75,19 +80,36 @@ static err open_servers(struct worker *w, struct diag *d) {
 
 /* ---- what the supervisor says ---- */
 
-static void say(const struct node_message *m) {
-    if (node_wire_send(NODE_WIRE_FD, m) != ERR_OK) { /* the supervisor is gone: seen soon */
-    }
+static void forget_said(struct worker *w) {
+    struct said *said = w->said;
+    w->said = said->next;
+    buf_free(&said->packet);
+    free(said);
+}
+
+static void say_more(struct worker *w) {
+    while (w->said && node_wire_send_packet(NODE_WIRE_FD, buf_str(&w->said->packet)) != ERR_AGAIN)
+        forget_said(w); /* said, or nobody is there to hear: seen soon */
+    if (w->wire) net_watch_events(w->wire, NET_READABLE | (w->said ? NET_WRITABLE : 0));
+}
+
+/* What there is no room for waits: an image that is not asked for never comes. */
+static void say(struct worker *w, const struct node_message *m) {
+    struct said *said = calloc(1, sizeof *said), **at = &w->said;
+    ENSURE(said && node_wire_encode(m, &said->packet));
+    while (*at) at = &(*at)->next;
+    *at = said;
+    say_more(w);
 }
 
 static void say_applied(void *arg, uint64_t generation, err e, const struct diag *d) {
-    say(&NODE_MESSAGE(applied, .generation = generation, .err = e, .offset = d->offset, .text = str_c(d->text)));
+    say(arg, &NODE_MESSAGE(applied, .generation = generation, .err = e, .offset = d->offset, .text = str_c(d->text)));
 }
 
 static void say_want(void *arg, const uint8_t digest[NODE_DIGEST_BYTES]) {
     struct node_message m = NODE_MESSAGE(image_want);
     memcpy(m.image_want.digest, digest, NODE_DIGEST_BYTES);
-    say(&m);
+    say(arg, &m);
 }
 
 static void part_changed(void *arg, struct node_part *part) { node_handler_part_changed(((struct worker *)arg)->handler, part); }
@@ -129,6 +151,7 @@ static bool hear(struct worker *w, struct node_message *m) {
 static void on_wire(void *arg, unsigned events) {
     struct worker *w = arg;
     struct node_message m;
+    if (events & NET_WRITABLE) say_more(w);
     enum node_wire_got got = node_wire_receive(NODE_WIRE_FD, NODE_ROLE_supervisor, NODE_ROLE_worker, &m);
     if (got == NODE_WIRE_AGAIN) return;
     bool ok = got == NODE_WIRE_GOT && hear(w, &m);
@@ -230,6 +253,7 @@ int node_worker_main(void) {
     if (node_handler_busy(w.handler)) return 0; /* cut off by the deadline: the system takes back what they hold */
     for (uint32_t i = 0; i < w.servers_count; i++) net_server_free(w.servers[i]);
     if (w.wire) net_watch_free(w.wire);
+    while (w.said) forget_said(&w);
     node_handler_end(w.handler);
     node_apps_free(w.apps);
     node_guest_close(&w.guest);

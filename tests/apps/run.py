@@ -8,6 +8,7 @@ import http.client, http.server, os, random, signal, subprocess, sys, threading,
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import *
+from nodes import *
 
 GUESTS_HERE = os.path.join(ROOT, "tests", "guests")
 GUESTS_REAL = os.path.join(ROOT, "..", "shared", "guests")
@@ -15,69 +16,7 @@ GUESTS_REAL = os.path.join(ROOT, "..", "shared", "guests")
 LANGUAGES = ["c-p2", "rust-p2", "go-cgi", "py-p2", "js-fetch", "as-cgi", "zig-cgi", "cpp-cgi"]
 
 
-# ---- a node ---------------------------------------------------------------------------------------------------------
-
-
-class Node(Server):
-    def __init__(self, state, *flags, listen="127.0.0.1:0"):
-        self.state = state
-        self.proc = subprocess.Popen([ORLO, "node", "--state", state, "--listen", listen, "--log-format", "json", *flags],
-                                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        self.text, self.url, self.ended = bytearray(), None, False
-        self.changed = threading.Condition()
-        threading.Thread(target=self.read, daemon=True).start()
-        self.url = self.wait_event("serving", 60)["url"]
-        self.port = int(self.url.rsplit(":", 1)[1])
-
-    def deploy(self, app, wasm, *flags):
-        code, out, error = orlo("deploy", wasm, "--app", app, "--state", self.state, *flags, timeout=120)
-        check(code == 0, code, out, error, self.log()[-2000:])
-        return out
-
-    def delete(self, app):
-        code, out, error = orlo("delete", app, "--state", self.state)
-        check(code == 0, code, out, error)
-
-    def apps(self):
-        code, out, error = orlo("apps", "--json", "--state", self.state)
-        check(code == 0, code, error)
-        return {a["name"]: a for a in json.loads(out)}
-
-    def get(self, app, path="/", *flags, **more):
-        return curl(self.url + path, "-H", f"Host: {app}.localhost", *flags, **more)
-
-    def processes(self):
-        out = subprocess.run(["ps", "--ppid", str(self.proc.pid), "-o", "pid="], capture_output=True, text=True).stdout
-        return [int(p) for p in out.split()]
-
-    def kill(self):
-        """As if the machine's power went: nobody has a word to say."""
-        children = self.processes()
-        self.proc.kill()
-        for pid in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self.proc.wait()
-        for pid in children:
-            while os.path.exists(f"/proc/{pid}"):
-                time.sleep(0.01)
-
-
-def new_state():
-    return tempfile.mkdtemp(prefix="node-", dir=WORK)
-
-
-@contextlib.contextmanager
-def node(*flags, state=None):
-    n = Node(state or new_state(), *flags)
-    try:
-        yield n
-        status = n.stop()
-        check(not sanitize.report_in(n.log()), sanitize.report_in(n.log()))
-        check(status == 0, status, n.log()[-3000:])
-    finally:
-        if n.proc.poll() is None:
-            n.kill()
+# ---- clients that ask on ---------------------------------------------------------------------------------------------
 
 
 class Hammer(threading.Thread):
