@@ -369,7 +369,7 @@ static void test_two_nodes(void **state) {
 /* A record that was changed is said, and the others are served; one of a newer version is not touched. */
 static void test_broken(void **state) {
     char path[128];
-    uint8_t byte;
+    uint8_t byte = 0;
     assert_int_equal(deploy("a"), ERR_OK);
     assert_int_equal(deploy("b"), ERR_OK);
     stop();
