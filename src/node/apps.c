@@ -94,7 +94,8 @@ static void drop(struct node_apps *a, struct generation *g, const struct generat
 static struct node_app *carried(const struct generation *from, const struct node_entry *e) {
     const struct node_entry *before = from->snapshot ? node_snapshot_app(from->snapshot, e->id) : NULL;
     uint32_t n;
-    return before && str_eq(before->record, e->record) ? from->of[before - node_snapshot_entries(from->snapshot, &n)] : NULL;
+    return before && node_record_same(before->record, e->record) ? from->of[before - node_snapshot_entries(from->snapshot, &n)]
+                                                                 : NULL;
 }
 
 /* The app of an entry, made at the first use. NULL: d says why not. */
@@ -112,7 +113,8 @@ static struct node_app *app_at(struct node_apps *a, struct generation *g, const 
     (*at)->served = g == &a->served;
     if (g == &a->served && a->prepared.snapshot) { /* the next one has it, too, if it is unchanged there */
         const struct node_entry *next = node_snapshot_app(a->prepared.snapshot, e->id);
-        if (next && str_eq(next->record, e->record)) a->prepared.of[next - node_snapshot_entries(a->prepared.snapshot, &n)] = *at;
+        if (next && node_record_same(next->record, e->record))
+            a->prepared.of[next - node_snapshot_entries(a->prepared.snapshot, &n)] = *at;
     }
     return *at;
 }
@@ -193,7 +195,7 @@ static err load(struct node_part *part, const struct node_image *image, struct d
 static err part_came(struct node_apps *a, struct node_part *part, const struct node_image *image, str why, struct diag *d) {
     struct generation *g = &a->prepared;
     err e = image ? load(part, image, d) : diag_set(d, ERR_IO, DIAG_NOWHERE, STR_FMT, STR_ARG(why));
-    bool eager = g->snapshot && part->app->record.eager && has(g, part->app);
+    bool eager = has(g, part->app) && node_snapshot_app(g->snapshot, part->app->record.id)->eager;
     if (e != ERR_OK) {
         part->state = NODE_PART_FAILED;
         part->retry_ns = clock_mono_ns() + retry_ns;

@@ -65,7 +65,7 @@ static bool host_ok(str host) {
 
 static bool route_ok(const struct node_route *r, uint32_t functions) {
     str p = r->path;
-    return p.n && p.p[0] == '/' && (p.n == 1 || p.p[p.n - 1] != '/') && r->function < functions;
+    return p.n && p.p[0] == '/' && (p.n == 1 || r->exact || p.p[p.n - 1] != '/') && r->function < functions;
 }
 
 void node_record_read_routing(arena *out, struct rd *from, struct node_record *r) {
@@ -114,6 +114,16 @@ err node_record_decode(arena *out, str bytes, struct node_record *r, struct diag
     node_record_read(out, &from, r);
     if (!from.fail && rd_left(&from)) rd_fail(&from, "bytes behind the record");
     return from.fail ? diag_set(d, ERR_MALFORMED, from.fail_at, "%s", from.fail) : ERR_OK;
+}
+
+bool node_record_same(str a, str b) {
+    struct rd from = rd_of(a);
+    (void)rd_bytes(&from, 12); /* layout, id, version */
+    (void)read_str(&from, NODE_NAME_MAX);
+    (void)rd_u32le(&from); /* default */
+    size_t eager = a.n - rd_left(&from), rest = eager + 4;
+    return !from.fail && a.n == b.n && a.n >= rest && str_eq(str_sub(a, 0, eager), str_sub(b, 0, eager)) &&
+           str_eq(str_sub(a, rest, a.n), str_sub(b, rest, b.n));
 }
 
 /* "My App.v2.wasm" → "my-app-v2" */
@@ -188,7 +198,11 @@ err node_host_parse(arena *out, str arg, str *host, struct diag *d) {
     for (size_t i = 0; i + 2 < arg.n; i++)
         if (str_starts(str_sub(arg, i, arg.n), STR("://")))
             return app_flag_refuse(d, "host", arg, "it takes a host, no URL", STR("shop.example.org"));
-    bool address = rest.n && rest.p[0] == '[';
+    bool address = rest.n && rest.p[0] == '[', many = false;
+    for (size_t i = str_find(rest, ':') + 1; i < rest.n; i++) many = many || rest.p[i] == ':';
+    if (!address && !below && many)
+        return app_flag_refuse(d, "host", arg, "an IPv6 address stands in brackets",
+                               arena_fmt(out, "[" STR_FMT "]", STR_ARG(arg)));
     if (!address && str_find(rest, ':') < rest.n)
         return app_flag_refuse(d, "host", arg, "a host is answered at every port",
                                str_sub(arg, 0, arg.n - rest.n + str_find(rest, ':')));
@@ -213,7 +227,10 @@ err node_route_parse(arena *out, str arg, struct node_route *route, struct diag 
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
                         "--route '" STR_FMT "': a path has up to %d bytes, as they stand in a URL, without ? and #",
                         STR_ARG(str_sub(arg, 0, 200)), NODE_ROUTE_BYTES_MAX);
-    while (path.n > 1 && path.p[path.n - 1] == '/') path.n--;
+    if (str_ends(path, STR("/*")))
+        return app_flag_refuse(d, "route", arg, "a path is answered with all below it",
+                               arena_fmt(out, STR_FMT, STR_ARG(str_sub(path, 0, MAX(path.n - 2, (size_t)1)))));
+    while (!exact && path.n > 1 && path.p[path.n - 1] == '/') path.n--;
     *route = (struct node_route){.path = arena_str(out, path), .exact = exact};
     return ERR_OK;
 }

@@ -63,6 +63,8 @@ void node_record_of_file(arena *out, str file, struct node_record *r);
 void node_record_read(arena *out, struct rd *from, struct node_record *r);
 /* All of bytes is one record. ERR_MALFORMED: d says where. */
 [[nodiscard]] err node_record_decode(arena *out, str bytes, struct node_record *r, struct diag *d);
+/* Whether two records are the same but for `eager`, which each snapshot says anew. */
+bool node_record_same(str a, str b);
 
 /* ---- names ---- */
 

@@ -123,9 +123,10 @@ static void test_default(void **state) {
 }
 
 static void test_paths(void **state) {
-    struct node_record a = record(1, "a", 6), b = record(2, "b", 1);
+    struct node_record a = record(1, "a", 7), b = record(2, "b", 1);
     a.is_default = true;
     route(&a, "/", 0), route(&a, "/api", 1), route(&a, "/api/v1/users/", 2), route(&a, "=/api", 3), route(&a, "=/", 4);
+    route(&a, "=/static/", 6);
     route(&a, "/static", 5);
     host(&b, "b.example"), route(&b, "/only", 0);
     struct diag d = DIAG_INIT;
@@ -141,6 +142,8 @@ static void test_paths(void **state) {
     leads(s, "", "/api/v1/users/7/posts?x=/", "a 2");
     leads(s, "", "/api/v1/usersx", "a 1");
     leads(s, "", "/api/v2/users", "a 1");
+    leads(s, "", "/static/", "a 6");
+    leads(s, "", "/static", "a 5");
     leads(s, "", "//api", "a 0");
     leads(s, "", "/API", "a 0"); /* paths have case */
     leads(s, "", "", "a 0");     /* CONNECT */
@@ -264,9 +267,37 @@ static void test_names(void **state) {
     says(host_of, "x.example:80", "write --host x.example");
     says(host_of, "a b", "is no host");
     says(host_of, "*", "is no host");
+    says(host_of, "2001:db8::1", "write --host [2001:db8::1]");
     says(route_of, "api", "write --route /api");
     says(route_of, "=api", "write --route =/api");
+    says(route_of, "/api/*", "with all below it; write --route /api");
+    says(route_of, "/*", "write --route /");
     says(route_of, "/a?b", "without ? and #");
+}
+
+static bool same(const struct node_record *a, const struct node_record *b) {
+    struct buf x = {0}, y = {0};
+    node_record_write(&x, a), node_record_write(&y, b);
+    bool is = node_record_same(buf_str(&x), buf_str(&y));
+    buf_free(&x), buf_free(&y);
+    return is;
+}
+
+/* An app goes on as it is where its record is the same; whether it is loaded before it is asked for says nothing of it. */
+static void test_same(void **state) {
+    struct node_record a = record(1, "a", 1), b = a;
+    assert_true(same(&a, &b));
+    b.eager = true;
+    assert_true(same(&a, &b));
+    b.version = 2;
+    assert_false(same(&a, &b));
+    b = a, b.is_default = true;
+    assert_false(same(&a, &b));
+    b = a, b.weight = 1;
+    assert_false(same(&a, &b));
+    b = record(1, "b", 1);
+    assert_false(same(&a, &b));
+    assert_false(node_record_same(STR(""), STR("")));
 }
 
 static int begin(void **state) { return mem = arena_new(0), 0; }
@@ -277,7 +308,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_hosts, begin, end),  cmocka_unit_test_setup_teardown(test_default, begin, end),
         cmocka_unit_test_setup_teardown(test_paths, begin, end),  cmocka_unit_test_setup_teardown(test_many, begin, end),
         cmocka_unit_test_setup_teardown(test_record, begin, end), cmocka_unit_test_setup_teardown(test_refused, begin, end),
-        cmocka_unit_test_setup_teardown(test_names, begin, end),
+        cmocka_unit_test_setup_teardown(test_names, begin, end),  cmocka_unit_test_setup_teardown(test_same, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
