@@ -96,13 +96,20 @@ static void print_grants(const struct cli_options *o) {
     if (o->forward) printf("  --forward %s\n", o->forward);
 }
 
-/* "http://127.0.0.1:8080" → "http://shop.localhost:8080/" */
-static void print_url(const char *app, str url) {
+/* "http://127.0.0.1:8080", "/api" → "http://shop.localhost:8080/api" */
+static void print_url(const char *app, str url, str path) {
     size_t colon = url.n;
     while (colon && url.p[colon - 1] != ':') colon--;
     str port = str_sub(url, colon, url.n);
     bool usual = str_eqc(port, "80") || !str_to_u64(port, &(uint64_t){0});
-    printf("http://%s.localhost%s" STR_FMT "/", app, usual ? "" : ":", STR_ARG(usual ? (str){0} : port));
+    printf("http://%s.localhost%s" STR_FMT STR_FMT, app, usual ? "" : ":", STR_ARG(usual ? (str){0} : port), STR_ARG(path));
+}
+
+static void print_hosts(const struct cli_options *o) {
+    for (uint32_t i = 0; i < o->host.n; i++)
+        printf("%s%s", i ? ", " : "also at ",
+               strcmp(o->host.p[i], "*") != 0 ? o->host.p[i] : "every host that is no other app's");
+    if (o->host.n) puts("");
 }
 
 static int deploy(arena *mem, const struct cli_options *o) {
@@ -121,9 +128,10 @@ static int deploy(arena *mem, const struct cli_options *o) {
     err e = read_grants(mem, o, &config.grants, &d);
     if (e != ERR_OK) return complain(NULL, ERR_USAGE, &d);
     e = node_deploy(mem, &config, &deployed, &d);
-    if (e != ERR_OK) return complain(e == ERR_USAGE ? NULL : config.file, e, &d);
-    print_url(config.app, deployed.url);
+    if (e != ERR_OK) return complain(deployed.of_file ? config.file : NULL, e, &d);
+    print_url(config.app, deployed.url, deployed.path);
     printf(" version %u, live after %.2f s\n", deployed.version, (double)deployed.ns / 1e9);
+    print_hosts(o);
     print_grants(o);
     return EX_OK;
 }

@@ -224,11 +224,23 @@ static const char *guests_flag(const struct cli_options *o) {
     return o->command == CLI_run && o->operands.n ? "; what is for the guest comes behind --" : "";
 }
 
+/* A flag that other commands have. */
+static bool of_others(const char *name, const char *arg, enum cli_command command, struct diag *d) {
+    char who[120] = "";
+    for (int c = 1; c < CLI_COMMANDS; c++)
+        if (find_flag(name, strlen(name), (enum cli_command)c))
+            snprintf(who + strlen(who), sizeof who - strlen(who), "%sorlo %s", who[0] ? ", " : "", commands[c].name);
+    if (!who[0]) return false;
+    diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%s'; it is a flag of %s", commands[command].name, arg, who);
+    return true;
+}
+
 static err unknown_flag(arena *out, const char *arg, const char *value, const struct cli_options *o, struct diag *d) {
     char name[32];
     enum cli_command command = o->command;
     if (known_elsewhere(out, arg, value, command, d)) return ERR_USAGE;
     snprintf(name, sizeof name, "%.*s", (int)strcspn(arg + 2, "="), arg + 2);
+    if (of_others(name, arg, command, d)) return ERR_USAGE;
     const char *near = nearest_flag(name, command);
     if (near)
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s has no flag '%s'; did you mean --%s?%s", commands[command].name, arg,
@@ -368,7 +380,8 @@ void cli_help(FILE *to) {
 }
 
 void cli_help_command(FILE *to, enum cli_command c) {
-    fprintf(to, "orlo %s %s: %s\n\n%s", commands[c].name, commands[c].args, commands[c].summary, commands[c].text);
+    fprintf(to, "orlo %s%s%s: %s\n\n%s", commands[c].name, commands[c].args[0] ? " " : "", commands[c].args, commands[c].summary,
+            commands[c].text);
     fputs("\nFlags\n", to);
     for (size_t i = 0; i < ARRAY_COUNT(flags); i++) {
         const struct flag *f = &flags[i];
@@ -418,8 +431,8 @@ static void markdown_setting(FILE *to, enum app_setting_id id) {
 void cli_help_markdown(FILE *to) {
     for (int c = 1; c < CLI_COMMANDS; c++) {
         if (c == CLI_help) continue;
-        fprintf(to, "## orlo %s %s\n\n%s.\n\n| flag | default | |\n|---|---|---|\n", commands[c].name, commands[c].args,
-                commands[c].summary);
+        fprintf(to, "## orlo %s%s%s\n\n%s.\n\n| flag | default | |\n|---|---|---|\n", commands[c].name,
+                commands[c].args[0] ? " " : "", commands[c].args, commands[c].summary);
         for (size_t i = 0; i < ARRAY_COUNT(flags); i++)
             if (flags[i].commands & 1u << c) markdown_flag(to, &flags[i]);
         fputc('\n', to);

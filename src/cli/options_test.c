@@ -103,7 +103,8 @@ static void test_suggestions(void **state) {
     assert_says(mem, "deploy a.wasm", "which app? orlo deploy FILE --app NAME");
     assert_says(mem, "deploy --app a", "which file?");
     assert_says(mem, "deploy a.wasm --app", "--app needs a value: --app NAME");
-    assert_says(mem, "deploy a.wasm --app a --listen :1", "deploy has no flag '--listen'");
+    assert_says(mem, "deploy a.wasm --app a --listen :1", "deploy has no flag '--listen'; it is a flag of orlo serve, orlo node");
+    assert_says(mem, "node --env A=b", "node has no flag '--env'; it is a flag of orlo serve, orlo run, orlo deploy");
     assert_says(mem, "apps x", "apps takes no file; what is 'x'?");
     assert_says(mem, "delete", "which app? orlo delete APP");
     assert_says(mem, "delete a b", "delete takes one app; what is 'b'?");

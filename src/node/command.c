@@ -75,6 +75,9 @@ static err set_routes(arena *out, const struct node_deploy_config *c, struct nod
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "an app has at most %d routes", NODE_ROUTES_MAX);
     for (size_t i = 0; i < c->routes_count; i++) {
         TRY(node_route_parse(out, str_c(c->routes[i]), &route, d));
+        for (uint32_t k = 0; k < r->routes.n; k++)
+            if (r->routes.p[k].exact == route.exact && str_eq(r->routes.p[k].path, route.path))
+                return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--route %s stands there twice", c->routes[i]);
         vec_push(out, &r->routes, route);
     }
     if (!c->routes_count) vec_push(out, &r->routes, route);
@@ -110,8 +113,11 @@ err node_deploy(arena *out, const struct node_deploy_config *c, struct node_depl
     struct node_input in;
     int fd;
     uint64_t started_ns = clock_mono_ns();
+    *to = (struct node_deployed){0};
     TRY(make_record(out, c, &r, d));
+    to->of_file = true;
     TRY(node_input_open(c->file, &in, d));
+    to->of_file = false;
     struct node_message m = NODE_MESSAGE(deploy);
     m.fds[0] = record_fd(&r), m.fds[1] = in.fd, m.fds_count = 2;
     err e =
@@ -121,7 +127,11 @@ err node_deploy(arena *out, const struct node_deploy_config *c, struct node_depl
     e = await(fd, NODE_MSG_deployed, &m, d);
     if (e == ERR_OK) {
         e = node_diag_of(d, m.deployed.err, m.deployed.offset, m.deployed.text);
-        *to = (struct node_deployed){m.deployed.version, arena_str(out, m.deployed.url), clock_mono_ns() - started_ns};
+        *to = (struct node_deployed){.version = m.deployed.version,
+                                     .url = arena_str(out, m.deployed.url),
+                                     .path = r.routes.p[0].path,
+                                     .of_file = e != ERR_BUSY && e != ERR_DENIED,
+                                     .ns = clock_mono_ns() - started_ns};
     }
     close(fd);
     return e;

@@ -128,24 +128,26 @@ static err publish(struct control *c, struct deployment *dep, struct diag *d) {
     return e;
 }
 
-/* Number and version, and the record beside the one that is there. */
 /* No host is two apps'. */
 static err check_hosts(const struct control *c, const struct node_record *r, struct diag *d) {
     for (const struct control_app *other = c->apps; other; other = other->next) {
         const struct node_record *o = &other->record;
         if (str_eq(o->name, r->name)) continue;
         if (o->is_default && r->is_default)
-            return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "what no app's host is (*) is answered by the app " STR_FMT " already",
+            return diag_set(d, ERR_BUSY, DIAG_NOWHERE,
+                            "the host * belongs to the app " STR_FMT ": leave it out, or delete that app first",
                             STR_ARG(o->name));
         for (uint32_t i = 0; i < r->hosts.n; i++)
             for (uint32_t k = 0; k < o->hosts.n; k++)
                 if (str_eq(r->hosts.p[i], o->hosts.p[k]))
-                    return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "the host " STR_FMT " is the app " STR_FMT "'s already",
+                    return diag_set(d, ERR_BUSY, DIAG_NOWHERE,
+                                    "the host " STR_FMT " belongs to the app " STR_FMT ": take another, or delete that app first",
                                     STR_ARG(r->hosts.p[i]), STR_ARG(o->name));
     }
     return ERR_OK;
 }
 
+/* Number and version, and the record beside the one that is there. */
 static err stage(struct control *c, struct deployment *dep, struct diag *d) {
     TRY(check_hosts(c, &dep->record, d));
     const struct control_app *old = node_control_app_named(c, dep->record.name);
@@ -169,7 +171,8 @@ static void start_next(struct control *c) {
         bool stages = !dep->drops && dep->record.name.n;
         err e = stages ? stage(c, dep, &d) : ERR_OK;
         if (e == ERR_OK && dep->drops && !node_control_app_named(c, dep->record.name))
-            e = diag_set(&d, ERR_NOT_FOUND, DIAG_NOWHERE, "there is no app " STR_FMT, STR_ARG(dep->record.name));
+            e = diag_set(&d, ERR_NOT_FOUND, DIAG_NOWHERE, "there is no app " STR_FMT "; orlo apps lists those that there are",
+                         STR_ARG(dep->record.name));
         if (e == ERR_OK) e = publish(c, dep, &d);
         if (e == ERR_OK) {
             c->publishing = dep;

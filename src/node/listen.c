@@ -115,7 +115,10 @@ static err open_one(arena *out, const struct node_listen *l, uint32_t workers, s
         bad = getaddrinfo(host, NULL, &hints, &found);
     }
     if (bad)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s is neither an address nor a known name: %s", host, gai_strerror(bad));
+        return diag_set(
+            d, ERR_USAGE, DIAG_NOWHERE,
+            "--listen %s: that is neither an address nor a known name (%s); --listen :8080 is port 8080 of every address", host,
+            gai_strerror(bad));
     struct address a = {.length = found->ai_addrlen};
     memcpy(&a.storage, found->ai_addr, found->ai_addrlen);
     *port_of(&a) = htons(l->port);

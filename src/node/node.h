@@ -90,8 +90,10 @@ struct node_deploy_config {
 };
 struct node_deployed {
     uint32_t version;
-    str url; /* the node's first address; in out */
+    str url;  /* the node's first address; in out */
+    str path; /* of its first route; in out */
     uint64_t ns;
+    bool of_file; /* where it is not ERR_OK: what is wrong is the file's, not what else was asked for */
 };
 /* ERR_OK: it is live, and stays. Else the app is as it was: as node_serve; ERR_NOT_FOUND also: no node runs; ERR_BUSY: another app has the
  * host. */

@@ -132,7 +132,9 @@ err node_state_connect(str folder, int *fd, struct diag *d) {
     if (*fd >= 0) close(*fd);
     *fd = -1;
     if (why == EACCES || why == EPERM)
-        return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the node on the state folder " STR_FMT " is another user's",
+        return diag_set(d, ERR_DENIED, DIAG_NOWHERE,
+                        "the node on the state folder " STR_FMT
+                        " is another user's: ask as that user, or name another with --state",
                         STR_ARG(folder));
     return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE,
                     "no node runs on the state folder " STR_FMT "; start one with orlo node, or name its folder with --state",

@@ -89,6 +89,11 @@ def test_deploy_list_delete():
         eq(n.get("shop").text, "new\n")
         eq(curl(n.url, "-H", "Host: shop.example.org").status, 404)
         eq({k: v["version"] for k, v in n.apps().items()}, {"shop": 2})
+        n.deploy("other", guest("tenant"), "--env", "APP=other")
+        eq(n.get("shop").text, "new\n")
+        n.wait_event("app-deployed", app="other")
+        check('"app-over","app":"shop","version":2' not in n.log(), n.log())  # what another does ends nothing of it
+        n.delete("other")
         n.delete("shop")
         eq(n.get("shop").status, 404)
         eq(n.apps(), {})
@@ -120,6 +125,7 @@ def test_refused():
             ([guest("tenant"), "--app", "B!"], 64, "an app's name has"),
             ([guest("tenant"), "--app", "b", "--host", "x.example"], 69, "x.example"),
             ([guest("tenant"), "--app", "b", "--host", "http://x.example"], 64, "no URL"),
+            ([guest("tenant"), "--app", "b", "--route", "/a", "--route", "/a/"], 64, "--route /a/ stands there twice"),
             ([guest("tenant"), "--app", "b", "--dir", "/no/such::/d"], 66, "/no/such"),
             (["/no/such.wasm", "--app", "b"], 66, "such.wasm"),
         ):
