@@ -65,7 +65,7 @@ CYCLES = [
     (3, "tls_local taken_local", LAYERS),
     (3, "tls_shutdown taken_shutdown net_stream_shutdown", LAYERS),
     (3, "net_stream_tell on_ready on_below upgraded_ready", LAYERS),
-    (2, "begin_reload reload_failed", "node/supervisor.c: reload_again is cleared first"),
+    (2, "put_all", "node/records.c: a file's pieces are memory's"),
     (64, "component name nested template_args type …", "node/demangle_int.h: DEMANGLE_DEPTH_MAX"),
     (64, "path type generic_args nested …", "node/demangle_int.h: DEMANGLE_DEPTH_MAX"),
 ]
@@ -145,7 +145,7 @@ OTHER = {
     "app_out_write:write": None,  # to the log, or a command's output
     "wants_out": r"wasi:body_wants_out", "try": r"wasi:try_\w+",
     # what the loop calls: a timer, a descriptor, a job, work of another thread
-    "fn": None, "done": None, "turn": None, "allow_address": None,
+    "fn": None, "done": None, "turn": None, "allow_address": None, "run": None,
     # of an app's kind, once a turn or a run
     "kill": None, "bind": None, "main": None, "close": None, "start": None, "free": None, "rest": None,
     # tables of a decoder, a printer, a macro

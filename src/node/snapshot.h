@@ -1,6 +1,6 @@
 /* snapshot: what a worker serves, whole and immutable: every app with its hosts and routes.
  *
- *   control ── node_snapshot_write ──> bytes ── node_snapshot_seal ──> sealed memfd ──wire──> workers ── node_snapshot_map
+ *   control ── node_snapshot_add ──> bytes ── node_snapshot_seal ──> sealed memfd ──wire──> workers ── node_snapshot_map
  *                                                                                              │
  *                            host, path ── node_snapshot_find ──> app, function <──────────────┘
  *
