@@ -33,6 +33,10 @@
 #include <termios.h>
 #include <unistd.h>
 
+#ifndef PR_SET_MEMORY_MERGE
+#define PR_SET_MEMORY_MERGE 67 /* Linux 6.4 */
+#endif
+
 #if defined __x86_64__
 #define OWN_ARCH AUDIT_ARCH_X86_64
 #elif defined __aarch64__
@@ -357,7 +361,8 @@ err node_sandbox_worker(const struct node_sandbox *box, struct diag *d) {
     if (who & F && (!for_reading || landlock_version() >= 3)) who |= O;
     if (box->rights->network) who |= N;
     if (box->rights->network & NODE_RIGHTS_LISTEN) who |= L;
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* no ptrace by the same user, no core with guests' memory */
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);     /* no ptrace by the same user, no core with guests' memory */
+    prctl(PR_SET_MEMORY_MERGE, 0, 0, 0, 0); /* how long a write takes would tell a guest what others' pages hold */
     TRY(lock_in(NODE_ROLE_worker, box, d));
     TRY(drop_capabilities(d));
     return install(who, d);

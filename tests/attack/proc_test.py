@@ -1,5 +1,5 @@
 """Processes: what a job, a worker and the supervisor hold, what they survive, and how they come back."""
-import os, pty, re, shutil, signal, socket, struct, subprocess, threading, time
+import ctypes, os, pty, re, shutil, signal, socket, struct, subprocess, threading, time
 
 from harness import *
 from inject import Taken, said
@@ -90,6 +90,21 @@ def test_workers_hold_no_key():
     with serving(os.path.join(WORK, "cgi.orlo"), "--workers", "2") as s:
         for pid in [s.proc.pid, *s.workers()]:
             eq(memory_has(pid, key), [])
+
+
+def test_workers_share_no_pages():
+    """The kernel may merge equal pages of whom a service manager says so (MemoryKSM=): a guest's stores would then take longer where another's pages
+    hold the same, and a page of zeroes put in place of one that was written would not be found by a reset."""
+    prctl = ctypes.CDLL(None).prctl
+    if prctl(67, 1, 0, 0, 0):  # PR_SET_MEMORY_MERGE
+        return
+    try:
+        with serving(guest("cgi"), "--workers", "1") as s:
+            eq(one_request(s).status, 200)
+            for pid in s.workers():
+                eq([l for l in open(f"/proc/{pid}/ksm_stat") if l.startswith("ksm_merge_any")] or ["ksm_merge_any: no\n"], ["ksm_merge_any: no\n"])
+    finally:
+        prctl(67, 0, 0, 0, 0)
 
 
 # ---- coming back ----------------------------------------------------------------------------------------------------
