@@ -75,7 +75,8 @@ static void take(arena *out, const json_t *from, struct json *v) {
 err json_read(arena *out, str text, const struct json_limits *limits, struct json *v, struct diag *d) {
     TRY(check_limits(text, limits, d));
     json_error_t error;
-    json_t *from = json_loadb((const char *)text.p, text.n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    json_t *from =
+        json_loadb(text.n ? (const char *)text.p : "", text.n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     if (!from) {
         text_tame(error.text, strlen(error.text));
         return diag_set(d, ERR_MALFORMED, (uint64_t)error.position, "line %d, column %d: %s", error.line, error.column,

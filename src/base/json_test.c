@@ -151,6 +151,10 @@ static void test_says_where(void **state) {
         assert_non_null(strstr(d.text, cases[i].says));
         assert_true(d.offset <= strlen(cases[i].text));
     }
+    struct json v;
+    struct diag d = DIAG_INIT;
+    assert_int_equal(json_read(a, (str){0}, &limits, &v, &d), ERR_MALFORMED); /* a file of no bytes */
+    assert_non_null(strstr(d.text, "line 1, column 0: "));
     arena_free(a);
 }
 
