@@ -289,6 +289,28 @@ static void upgrades_and_drains(void **state) {
     }
 }
 
+/* The server drains while the 101 is on its way: who listens afterwards is told. */
+static void upgrades_in_a_drain(void **state) {
+    struct peer p;
+    start((struct net_server_config){0});
+    join(&p, "GET /up HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo/1\r\n\r\n", 1 << 20);
+    p.stalls = true;
+    run_for(20);
+    assert_null(taken);
+    drained = false;
+    net_server_drain(server, 5'000, false, on_drained, NULL);
+    run_for(20);
+    p.stalls = false;
+    p.s.writable = true;
+    p.s.readable = false; /* and nothing else happens */
+    net_stream_tell(&p.s);
+    for (int turn = 0; turn < 200 && !drained; turn++) run_for(5);
+    assert_true(drained);
+    assert_non_null(strstr(heard(&p), "Upgrade: echo/1\r\n\r\nbye"));
+    buf_free(&p.out);
+    stop();
+}
+
 /* Who takes nothing for write_ms_max has failed, also when the stream is another's. */
 static void upgrades_and_deadlines(void **state) {
     struct peer p;
@@ -318,7 +340,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_over_memory),   cmocka_unit_test(upgrades),
         cmocka_unit_test(upgrades_behind_a_body), cmocka_unit_test(upgrades_that_are_none),
-        cmocka_unit_test(upgrades_and_drains),    cmocka_unit_test(upgrades_and_deadlines),
+        cmocka_unit_test(upgrades_and_drains),    cmocka_unit_test(upgrades_in_a_drain),
+        cmocka_unit_test(upgrades_and_deadlines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

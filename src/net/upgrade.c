@@ -71,7 +71,7 @@ static bool taken_local(struct net_stream *s, struct net_addr *out) {
 }
 
 static void taken_listen(struct net_stream *s) {
-    if (s->ready && (s->readable || s->failed)) net_job_queue(of(s)->loop, &of(s)->job);
+    if (s->ready && (s->readable || s->failed || s->ending)) net_job_queue(of(s)->loop, &of(s)->job);
 }
 
 static void taken_shutdown(struct net_stream *s) {
