@@ -1,5 +1,6 @@
 /* grants: what the command line or a manifest grants, from text, and as bytes. Every error says what was expected. */
 #include "app/grants.h"
+#include <limits.h>
 #include <stdlib.h>
 
 err app_grant_env(arena *out, struct app_grants *g, str arg, struct diag *d) {
@@ -71,6 +72,8 @@ err app_grant_dir(arena *out, struct app_grants *g, str arg, struct diag *d) {
     if (guest.p[0] != '/' && !str_eqc(guest, "."))
         return refuse_dir(out, arg, host, guest, dir.read_only, "the path that the guest sees begins with a slash", d);
     while (guest.n > 1 && guest.p[guest.n - 1] == '/') guest.n--;
+    if (g->dirs.n == APP_DIRS_MAX)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--dir: at most %d folders can be granted", APP_DIRS_MAX);
     for (uint32_t i = 0; i < g->dirs.n; i++)
         if (str_eq(g->dirs.p[i].guest, guest))
             return refuse_dir(out, arg, host, arena_fmt(out, STR_FMT "2", STR_ARG(guest)), dir.read_only,
@@ -177,6 +180,38 @@ static void write_rule(struct buf *to, const struct app_net_rule *r) {
 
 enum { RULE_BYTES_MIN = 6 * 4 + 16 };
 
+/* Bytes are refused what text is: who writes a record himself grants nothing that could not be said. */
+static bool plain(str s, const char *but) {
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] >= 0x7f || strchr(but, s.p[i])) return false;
+    return true;
+}
+
+static bool has_nul(str s) { return s.n && memchr(s.p, 0, s.n); }
+
+static struct app_env read_env(struct rd *from) {
+    struct app_env env = {.key = read_str(from)};
+    env.value = read_str(from);
+    if (!env.key.n || memchr(env.key.p, '=', env.key.n) || has_nul(env.key) || has_nul(env.value)) rd_fail(from, "no variable");
+    return env;
+}
+
+static struct app_dir read_dir(arena *out, struct rd *from, const struct app_grants *g) {
+    struct app_dir dir = {.host = arena_str(out, read_str(from)), .fd = -1}; /* with a NUL byte, for who opens it */
+    dir.guest = read_str(from);
+    dir.read_only = rd_u32le(from) != 0;
+    bool ok = dir.host.n && dir.host.n < PATH_MAX && !has_nul(dir.host) && !has_nul(dir.guest) && g->dirs.n < APP_DIRS_MAX &&
+              (str_eqc(dir.guest, ".") || (dir.guest.n && dir.guest.p[0] == '/'));
+    for (uint32_t i = 0; ok && i < g->dirs.n; i++) ok = !str_eq(g->dirs.p[i].guest, dir.guest);
+    if (!ok) rd_fail(from, "no folder, or too many");
+    return dir;
+}
+
+static bool forward_ok(str scheme, str authority) {
+    if (!scheme.n) return !authority.n;
+    return (str_eqc(scheme, "http") || str_eqc(scheme, "https")) && authority.n && plain(authority, "/?#@");
+}
+
 static struct app_net_rule read_rule(struct rd *from) {
     struct app_net_rule r = {.uses = rd_u32le(from), .any = rd_u32le(from) != 0, .name = read_str(from)};
     r.prefix.v6 = rd_u32le(from) != 0;
@@ -187,6 +222,7 @@ static struct app_net_rule read_rule(struct rd *from) {
     r.bits = (uint8_t)bits;
     r.port_from = (uint16_t)(ports >> 16);
     r.port_to = (uint16_t)ports;
+    if (r.port_from > r.port_to || !plain(r.name, "/?#@")) rd_fail(from, "no rule of the network");
     return r;
 }
 
@@ -208,19 +244,11 @@ void app_grants_write(struct buf *to, const struct app_grants *g) {
 
 void app_grants_read(arena *out, struct rd *from, struct app_grants *g) {
     *g = (struct app_grants){0};
-    for (uint32_t n = read_count(from, 8); n; n--) {
-        struct app_env env = {.key = read_str(from)};
-        env.value = read_str(from);
-        vec_push(out, &g->env, env);
-    }
-    for (uint32_t n = read_count(from, 12); n; n--) {
-        struct app_dir dir = {.host = arena_str(out, read_str(from)), .fd = -1}; /* with a NUL byte, for who opens it */
-        dir.guest = read_str(from);
-        dir.read_only = rd_u32le(from) != 0;
-        vec_push(out, &g->dirs, dir);
-    }
+    for (uint32_t n = read_count(from, 8); n && !from->fail; n--) vec_push(out, &g->env, read_env(from));
+    for (uint32_t n = read_count(from, 12); n && !from->fail; n--) vec_push(out, &g->dirs, read_dir(out, from, g));
     for (uint32_t n = read_count(from, RULE_BYTES_MIN); n; n--) vec_push(out, &g->allow_http, read_rule(from));
     for (uint32_t n = read_count(from, RULE_BYTES_MIN); n; n--) vec_push(out, &g->net, read_rule(from));
     g->forward_scheme = read_str(from);
     g->forward_authority = read_str(from);
+    if (!from->fail && !forward_ok(g->forward_scheme, g->forward_authority)) rd_fail(from, "nowhere to forward to");
 }

@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "net/addr.h"
 
+enum { APP_DIRS_MAX = 256 };
 struct app_env {
     str key, value;
 };
@@ -62,7 +63,7 @@ bool app_parse_port(str s, bool zero_ok, uint16_t *out);
 /* "HOST", "HOST:PORT", "[ADDRESS]:PORT", ":PORT". A bare IPv6 address has no port. False: the port is no port. */
 bool app_cut_host_port(str arg, str *host, str *port);
 
-/* As bytes, for a snapshot or a file; what is read borrows them. */
+/* As bytes, for a snapshot or a file; what is read borrows them, and is refused where it could not have been said as text. */
 void app_grants_write(struct buf *to, const struct app_grants *g);
 void app_grants_read(arena *out, struct rd *from, struct app_grants *g);
 

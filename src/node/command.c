@@ -143,8 +143,13 @@ static void list_text(FILE *to, const struct node_record *r) {
     fprintf(to, STR_FMT "\tversion %u\t", STR_ARG(r->name), r->version);
     for (uint32_t i = 0; i < r->hosts.n; i++) fprintf(to, "%s" STR_FMT, i ? " " : "", STR_ARG(r->hosts.p[i]));
     if (r->is_default) fputs(" *", to);
-    for (uint32_t i = 0; i < r->functions.n; i++)
-        fprintf(to, "\t" STR_FMT " (%s)", STR_ARG(r->functions.p[i].name), node_kind_text(r->functions.p[i].kind));
+    for (uint32_t i = 0; i < r->functions.n; i++) { /* a file's name, which a terminal does not obey */
+        char name[NODE_FUNCTION_NAME_MAX];
+        str f = str_sub(r->functions.p[i].name, 0, sizeof name);
+        if (f.n) memcpy(name, f.p, f.n);
+        text_tame(name, f.n);
+        fprintf(to, "\t%.*s (%s)", (int)f.n, name, node_kind_text(r->functions.p[i].kind));
+    }
     fputc('\n', to);
 }
 

@@ -147,6 +147,26 @@ static err check_hosts(const struct control *c, const struct node_record *r, str
     return ERR_OK;
 }
 
+/* NAME.localhost is the app NAME's, whether there is one or not: nobody else waits there for who asks for it. */
+static err check_own_hosts(const struct node_record *r, struct diag *d) {
+    for (uint32_t i = 0; i < r->hosts.n; i++) {
+        str host = r->hosts.p[i], label = str_sub(host, 0, str_find(host, '.'));
+        if (str_eqc(str_sub(host, label.n, host.n), ".localhost") && !str_eqc(label, "*") && !str_eq(label, r->name))
+            return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the host " STR_FMT " is for the app " STR_FMT " alone", STR_ARG(host),
+                            STR_ARG(label));
+    }
+    return ERR_OK;
+}
+
+/* What runs has another working directory than who deploys. */
+static err check_dirs(const struct app_grants *g, struct diag *d) {
+    for (uint32_t i = 0; i < g->dirs.n; i++)
+        if (g->dirs.p[i].host.p[0] != '/')
+            return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "the folder " STR_FMT " is no absolute path",
+                            STR_ARG(g->dirs.p[i].host));
+    return ERR_OK;
+}
+
 /* Number and version, and the record beside the one that is there. */
 static err stage(struct control *c, struct deployment *dep, struct diag *d) {
     TRY(check_hosts(c, &dep->record, d));
@@ -363,7 +383,7 @@ bool node_deployment_signed(struct control *c, const struct node_msg_sign_done *
 
 /* ---- beginnings ---- */
 
-static err read_record(struct deployment *dep, int fd, struct diag *d) {
+static err read_record(struct deployment *dep, int fd, bool keeps, struct diag *d) {
     struct stat st;
     if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size > (off_t)RECORD_BYTES_MAX)
         return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "a record is a file of at most 1 MiB");
@@ -371,6 +391,10 @@ static err read_record(struct deployment *dep, int fd, struct diag *d) {
     if (pread(fd, p, (size_t)st.st_size, 0) != st.st_size) return diag_set(d, ERR_IO, DIAG_NOWHERE, "the record cannot be read");
     TRY(node_record_decode(dep->mem, (str){p, (size_t)st.st_size}, &dep->record, d));
     TRY(node_app_name_check(dep->record.name, d));
+    if (keeps) {
+        TRY(check_own_hosts(&dep->record, d));
+        TRY(check_dirs(&dep->record.grants, d));
+    }
     if (dep->record.functions.n && dep->record.functions.n == (uint32_t)dep->files_count) return ERR_OK;
     return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "the record has %u functions, and %d files came", dep->record.functions.n,
                     dep->files_count);
@@ -380,7 +404,7 @@ void node_deployment_begin(struct control *c, struct control_client *client, str
     struct deployment *dep = new_deployment(c, client);
     struct diag d = DIAG_INIT;
     for (int i = 1; i < m->fds_count; i++) dep->files[dep->files_count++] = node_message_take(m, i);
-    err e = read_record(dep, m->fds[0], &d);
+    err e = read_record(dep, m->fds[0], c->state.records >= 0, &d);
     if (e == ERR_OK) next_function(c, dep);
     else fail(c, dep, e, &d);
 }

@@ -63,9 +63,16 @@ static bool host_ok(str host) {
     return node_host_normal(host, normal, &n) && str_eq(host, (str){(uint8_t *)normal, n});
 }
 
+/* Bytes as they stand in a URL. */
+static bool path_ok(str p) {
+    bool ok = p.n && p.n <= NODE_ROUTE_BYTES_MAX && p.p[0] == '/';
+    for (size_t i = 0; ok && i < p.n; i++) ok = p.p[i] > ' ' && p.p[i] < 0x7f && p.p[i] != '?' && p.p[i] != '#';
+    return ok;
+}
+
 static bool route_ok(const struct node_route *r, uint32_t functions) {
     str p = r->path;
-    return p.n && p.p[0] == '/' && (p.n == 1 || r->exact || p.p[p.n - 1] != '/') && r->function < functions;
+    return path_ok(p) && (p.n == 1 || r->exact || p.p[p.n - 1] != '/') && r->function < functions;
 }
 
 void node_record_read_routing(arena *out, struct rd *from, struct node_record *r) {
@@ -220,10 +227,7 @@ err node_route_parse(arena *out, str arg, struct node_route *route, struct diag 
     if (!path.n || path.p[0] != '/')
         return app_flag_refuse(d, "route", arg, "a path begins with a slash",
                                arena_fmt(out, "%s/" STR_FMT, exact ? "=" : "", STR_ARG(path)));
-    bool bad = path.n > NODE_ROUTE_BYTES_MAX;
-    for (size_t i = 0; i < path.n; i++)
-        bad = bad || path.p[i] <= ' ' || path.p[i] >= 0x7f || path.p[i] == '?' || path.p[i] == '#';
-    if (bad)
+    if (!path_ok(path))
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
                         "--route '" STR_FMT "': a path has up to %d bytes, as they stand in a URL, without ? and #",
                         STR_ARG(str_sub(arg, 0, 200)), NODE_ROUTE_BYTES_MAX);

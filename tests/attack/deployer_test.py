@@ -26,3 +26,33 @@ def test_deployer_wants_many_at_once():
         os.kill(n.proc.pid, signal.SIGCONT)
         answers = [c.recv(1 << 12)[:12] for c in clients]
         eq([a for a in answers if a != b"HTTP/1.1 200"], [])
+
+
+def test_deployer_writes_records():
+    """Bytes grant nothing that could not be said as text: each such record is refused with words, and nobody dies of it."""
+    folders = lambda *dirs: record("x", granted=grants(dirs=dirs))
+    hostile = [b"", record("x")[:50], record("x", behind=b"z"), record("x\0y"), record("X"), record("x", functions=()),
+               folders(("/" + "a" * 5000, "/d", 0)), folders(("/tmp\0/x", "/d", 0)), folders(("", "/d", 0)), folders(("tmp", "/d", 0)),
+               folders(("/tmp", "", 0)), folders(("/tmp", "/d\0", 0)), folders(("/tmp", "/d", 0), ("/usr", "/d", 1)),
+               folders(*(("/tmp", f"/{i}", 0) for i in range(300))), folders(("/no/such", "/d", 0)),
+               *(record("x", granted=grants(env=env)) for env in ({"": "v"}, {"A=B": "v"}, {"A\0": "v"}, {"A": "v\0"})),
+               *(record("x", granted=grants(forward=f)) for f in (("gopher", "a"), ("http", ""), ("http", "a\r\nb: c"), ("", "a"))),
+               record("x", granted=grants(http=[rule(ports=(443, 80))])), record("x", granted=grants(net=[rule(any=0, host="a\0b")])),
+               record("x", granted=grants(net=[rule(uses=1 << 20)])), record("x", granted=grants(net=[rule(bits=200)])),
+               *(record("x", limited=limits(**l)) for l in ({"handler_ms_max": 0}, {"handler_ms_max": 1 << 63}, {"lookups_max": 1 << 20})),
+               *(record("x", routes=[(r, 0, 0)]) for r in ("", "a", "/a/", "/a\0b", "/\x1b[2J", "/a?b", "/a" * 65, "/" + "a" * 1024)),
+               record("x", routes=[("/", 0, 1)]), record("x", routes=[("/a", 0, 0), ("/a", 0, 0)]),
+               *(record("x", hosts=[h]) for h in ("*", "*.", "", "A.b", "a.", ".a", "a:80", "a b", "ok.localhost", "no.localhost", "ok.example"))]
+    with node("--workers", "1") as n:
+        n.deploy("ok", guest("tenant"), "--env", "APP=ok", "--host", "ok.example")
+        before = n.processes()
+        for told in hostile:
+            answer = deploy_bytes(n.state, told, module())
+            check(answer and answer[0] and answer[1], told[:100], answer, n.log()[-1000:])
+            eq(n.get("ok").text, "ok\n")
+        eq(deploy_bytes(n.state, record("x"), module(), module())[0] != 0, True)
+        has(orlo("apps", "--state", n.state)[1], "ok")
+        eq(n.events("role-died"), [])
+        check(before[0] in n.processes(), before, n.processes())
+        eq(deploy_bytes(n.state, record("x", functions=["\x1b[2Jx\n"]), module()), (0, ""))
+        check("\x1b" not in orlo("apps", "--state", n.state)[1])
