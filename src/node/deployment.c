@@ -104,6 +104,9 @@ static err send_publication(struct control *c, const struct node_rights *rights,
     struct node_snapshot *check;
     TRY(node_snapshot_read(bytes, &check, d));
     node_snapshot_free(check);
+    if (rights->dirs.n > NODE_RIGHTS_DIRS_MAX)
+        return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "with it the apps of this node would have %u folders, %d at most are granted",
+                        rights->dirs.n, NODE_RIGHTS_DIRS_MAX);
     int fd = node_snapshot_seal(bytes);
     if (fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file for the snapshot");
     for (uint32_t i = 0; i < rights->dirs.n; i++)

@@ -10,7 +10,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { FOLDERS_MAX = 256, IDLE_MS = 20, SLOTS_MAX = 100'000 /* of all apps; their own bounds and the system's come first */ };
+enum {
+    FOLDERS_MAX = NODE_RIGHTS_DIRS_MAX,
+    IDLE_MS = 20,
+    SLOTS_MAX = 100'000 /* of all apps; their own bounds and the system's come first */
+};
 static const uint64_t turn_ns_max = 1000000; /* of guests, before the loop looks at its sockets again */
 
 /* What name resolution and TLS read, where an outgoing host is granted. */
@@ -173,7 +177,7 @@ static uint64_t guests_memory(const struct node_limits *l, uint32_t workers) {
 
 static void close_others(const struct node_guest *g, const struct node_guest_config *config) {
     int keep[FOLDERS_MAX + 64], n = 0;
-    ENSURE(config->keep_count <= 64);
+    ENSURE(config->keep_count <= 64 && g->folders.n <= FOLDERS_MAX);
     for (size_t i = 0; i < config->keep_count; i++) keep[n++] = config->keep[i];
     for (uint32_t i = 0; i < g->folders.n; i++) keep[n++] = g->folders.p[i].fd;
     node_close_fds_except(keep, (size_t)n);

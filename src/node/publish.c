@@ -9,13 +9,16 @@
  * 2. A new generation takes over whole or not at all: its workers are all ready before the old ones are told to rest.
  */
 #include "node/supervisor_int.h"
+#include "wasi/wasi.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const uint64_t patience_ns = 60'000'000'000u; /* with workers that do not say whether they can */
@@ -70,24 +73,66 @@ static void choose_user(struct node_reach *r) {
         if (!reads(user, certificates[i])) stay_root(r, user, str_c(certificates[i]), "read");
 }
 
-/* missing_ok: what was granted once, and is not there any more. */
-static err open_reach(struct node_reach *r, bool missing_ok, struct diag *d) {
+/* A deployment's path was resolved when it was deployed. A link that is in it by now was put there since, perhaps by a guest that may
+ * write above it: it leads nowhere. */
+static int open_folder(const char *path, bool deployed) {
+    struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC, .resolve = deployed ? RESOLVE_NO_SYMLINKS : 0};
+    int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+    if (fd < 0 || !deployed || wasi_may_grant(fd)) return fd;
+    close(fd);
+    errno = EPERM; /* the kernel's own */
+    return -1;
+}
+
+static const char *why_not(int number) {
+    return number == ELOOP   ? "a link has taken its place, or that of a folder above"
+           : number == EPERM ? "it is the kernel's own, and shows this machine and its processes"
+                             : strerror(number);
+}
+
+static bool had(const struct supervisor *s, str path) {
+    for (uint32_t i = 0; i < s->now.reach.rights.dirs.n; i++)
+        if (str_eq(s->now.reach.rights.dirs.p[i].path, path)) return true;
+    return !s->now.generation; /* at the start all were granted before */
+}
+
+/* What was granted before, and is not there any more, is the affair of the app that has it: others are deployed all the same. */
+static err open_reach(const struct supervisor *s, struct node_reach *r, struct diag *d) {
     for (uint32_t i = 0; i < r->rights.dirs.n; i++) {
         const char *path = arena_cstr(r->mem, r->rights.dirs.p[i].path);
-        int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0 && !missing_ok)
-            return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the folder %s cannot be granted: %s", path, strerror(errno));
-        if (fd < 0) log_event(LOG_WARN, "folder-missing", LF_CSTR("folder", path), LF_CSTR("reason", strerror(errno)));
+        int fd = open_folder(path, !s->config->file);
+        if (fd < 0 && !had(s, r->rights.dirs.p[i].path))
+            return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the folder %s cannot be granted: %s", path, why_not(errno));
+        if (fd < 0) log_event(LOG_WARN, "folder-missing", LF_CSTR("folder", path), LF_CSTR("reason", why_not(errno)));
         vec_push(r->mem, &r->dirs, fd);
     }
     choose_user(r);
     return ERR_OK;
 }
 
-void node_publish_right(struct supervisor *s, const struct node_msg_right *m) {
+/* Of a folder that workers have, whether there is another by its name now. */
+static bool is_another(const struct supervisor *s, const struct node_right_dir *want) {
+    const struct node_reach *have = &s->now.reach;
+    struct stat there, here;
+    for (uint32_t i = 0; i < have->dirs.n; i++) {
+        if (!str_eq(have->rights.dirs.p[i].path, want->path)) continue;
+        int fd = open_folder((const char *)want->path.p, !s->config->file);
+        bool found = fd >= 0 && fstat(fd, &there) == 0;
+        if (fd >= 0) close(fd);
+        return found && (have->dirs.p[i] < 0 || fstat(have->dirs.p[i], &here) || there.st_ino != here.st_ino ||
+                         there.st_dev != here.st_dev);
+    }
+    return false;
+}
+
+bool node_publish_right(struct supervisor *s, const struct node_msg_right *m) {
+    if (s->coming.rights.dirs.n == NODE_RIGHTS_DIRS_MAX) return false;
     if (!s->coming.mem) s->coming.mem = arena_new(0);
     node_rights_add_dir(s->coming.mem, &s->coming.rights, arena_str(s->coming.mem, m->path), m->write);
+    return true;
 }
+
+void node_publish_forget_rights(struct supervisor *s) { close_reach(&s->coming); }
 
 /* ---- what each worker lacks ---- */
 
@@ -183,6 +228,7 @@ bool node_publish_begin(struct supervisor *s, struct node_message *m) {
         return false;
     }
     bool more = s->anew || !node_rights_within(&reach.rights, &s->now.reach.rights);
+    for (uint32_t i = 0; i < reach.rights.dirs.n && !more; i++) more = is_another(s, &reach.rights.dirs.p[i]);
     s->next = (struct publication){m->publish.generation, node_message_take(m, 0), more, clock_mono_ns() + patience_ns, reach};
     s->early_deaths = 0;
     s->anew = false;
@@ -190,7 +236,7 @@ bool node_publish_begin(struct supervisor *s, struct node_message *m) {
         node_publish_fail(s, ERR_CLOSED, diag_of_text(&d, "the node is being stopped"));
         return true;
     }
-    if ((more || !s->now.generation) && open_reach(&s->next.reach, !s->now.generation, &d) != ERR_OK) {
+    if ((more || !s->now.generation) && open_reach(s, &s->next.reach, &d) != ERR_OK) {
         node_publish_fail(s, ERR_DENIED, &d);
         return true;
     }

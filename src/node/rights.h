@@ -6,7 +6,7 @@
 #include "app/grants.h"
 
 enum { NODE_RIGHTS_CONNECT = 1, NODE_RIGHTS_LISTEN = 2 };
-enum { NODE_RIGHTS_PORTS_MAX = 128 };
+enum { NODE_RIGHTS_PORTS_MAX = 128, NODE_RIGHTS_DIRS_MAX = 256 /* of all apps: a worker has each open */ };
 struct node_right_dir {
     str path;
     bool write;

@@ -416,7 +416,7 @@ err node_sandbox_control(int records, int images, struct diag *d) {
 static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
 
 void node_close_fds_except(const int *keep, size_t count) {
-    int sorted[64];
+    int sorted[512];
     ENSURE(count <= ARRAY_COUNT(sorted));
     memcpy(sorted, keep, count * sizeof *keep);
     qsort(sorted, count, sizeof *sorted, ascending);

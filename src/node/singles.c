@@ -337,7 +337,7 @@ static bool hear_control(struct supervisor *s, struct node_message *m) {
     case NODE_MSG_compile_want: on_compile_want(s, m); return true;
     case NODE_MSG_compile_cancel: cancel_wanted(s, &m->compile_cancel.id); return true;
     case NODE_MSG_sign_want: return on_sign_want(s, &m->sign_want);
-    case NODE_MSG_right: node_publish_right(s, &m->right); return true;
+    case NODE_MSG_right: return node_publish_right(s, &m->right);
     case NODE_MSG_publish: return node_publish_begin(s, m);
     case NODE_MSG_image_give: return on_image_give(s, m);
     default: return false;
@@ -347,6 +347,7 @@ static bool hear_control(struct supervisor *s, struct node_message *m) {
 static void control_died(struct supervisor *s, int status) {
     uint64_t now = clock_mono_ns();
     cancel_wanted(s, NULL);
+    node_publish_forget_rights(s);
     s->key_asks_count = 0;
     end_keys(s); /* what it signs now, nobody waits for */
     node_supervisor_close(&s->client_fd);

@@ -126,7 +126,8 @@ void node_workers_signal(struct supervisor *s, int signum);
 
 /* ---- publish.c ---- */
 
-void node_publish_right(struct supervisor *s, const struct node_msg_right *m);
+bool node_publish_right(struct supervisor *s, const struct node_msg_right *m); /* false: too many */
+void node_publish_forget_rights(struct supervisor *s);
 /* False: nonsense. Takes the descriptor. */
 bool node_publish_begin(struct supervisor *s, struct node_message *m);
 void node_publish_applied(struct supervisor *s, struct proc *p, const struct node_msg_applied *m);

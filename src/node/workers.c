@@ -54,13 +54,20 @@ static err send_dirs(const struct proc *p, const struct node_reach *reach) {
     return ERR_OK;
 }
 
+/* For all its folders at once: it reads when it has started. */
+static void make_room(int wire) {
+    setsockopt(wire, SOL_SOCKET, SO_SNDBUF, &(int){1 << 20}, sizeof(int));
+    setsockopt(wire, SOL_SOCKET, SO_SNDBUFFORCE, &(int){1 << 20}, sizeof(int)); /* where we may */
+}
+
 static bool start(struct supervisor *s, struct proc *p, const struct node_reach *reach) {
     int log[2] = {-1, -1}, pulse_fd = node_pulse_new(&p->pulse);
     bool ok = pulse_fd >= 0 && node_supervisor_log_pair(log);
     p->log_fd = log[0];
     node_role_stay_root(reach->stays_root);
-    ok = ok && node_role_start(NODE_ROLE_worker, log[1], &p->process) && send_start(s, p, reach, pulse_fd) == ERR_OK &&
-         send_dirs(p, reach) == ERR_OK;
+    ok = ok && node_role_start(NODE_ROLE_worker, log[1], &p->process);
+    if (ok) make_room(p->process.wire);
+    ok = ok && send_start(s, p, reach, pulse_fd) == ERR_OK && send_dirs(p, reach) == ERR_OK;
     int why = errno;
     node_supervisor_close(&pulse_fd), node_supervisor_close(&log[1]);
     errno = why;

@@ -56,3 +56,66 @@ def test_deployer_writes_records():
         check(before[0] in n.processes(), before, n.processes())
         eq(deploy_bytes(n.state, record("x", functions=["\x1b[2Jx\n"]), module()), (0, ""))
         check("\x1b" not in orlo("apps", "--state", n.state)[1])
+
+
+def folder_of(app):
+    path = os.path.join(tempfile.mkdtemp(dir=WORK), app)
+    os.makedirs(path)
+    with open(os.path.join(path, "who"), "w") as f:
+        f.write(app)
+    return path
+
+
+def test_deployer_folders_have_a_bound():
+    """Of all apps together; the one too many is refused, and the others go on."""
+    many, few, most = folder_of("many"), folder_of("few"), 256
+    for i in range(most):
+        os.makedirs(os.path.join(many, str(i)))
+    with node("--workers", "1") as n:
+        n.deploy("few", guest("tenant"), "--dir", few + "::/data")
+        flags = [f for i in range(most - 1) for f in ("--dir", f"{many}/{i}::/{i}")]
+        n.deploy("many", guest("tenant"), *flags)
+        eq(n.get("few", "/read?who").text, "few")
+        code, _, error = orlo("deploy", guest("tenant"), "--app", "more", "--state", n.state, "--dir", f"{many}/{most - 1}::/data")
+        check(code != 0 and "at most" in error, code, error)
+        eq(n.get("few", "/read?who").text, "few")
+        eq(n.events("worker-died") + n.events("role-died"), [])
+
+
+def test_deployer_folder_goes():
+    """An app's folder that goes away keeps nobody else from being deployed, and comes back with the next deployment."""
+    gone, other, third = folder_of("gone"), folder_of("other"), folder_of("third")
+    with node("--workers", "1") as n:
+        n.deploy("gone", guest("tenant"), "--dir", gone + "::/data")
+        eq(n.get("gone", "/read?who").text, "gone")
+        shutil.rmtree(gone)
+        n.deploy("other", guest("tenant"), "--dir", other + "::/data")
+        eq(n.get("other", "/read?who").text, "other")
+        n.wait_event("folder-missing", folder=gone)
+        os.makedirs(gone)
+        with open(os.path.join(gone, "who"), "w") as f:
+            f.write("again")
+        n.deploy("gone", guest("tenant"), "--dir", gone + "::/data")
+        eq(n.get("gone", "/read?who").text, "again")
+        n.deploy("third", guest("tenant"), "--dir", third + "::/data")
+        eq((n.get("gone", "/read?who").text, n.get("third", "/read?who").text), ("again", "third"))
+
+
+def test_deployer_folder_becomes_a_link():
+    """Who may write above another's folder puts a link there: nobody is granted what it leads to, neither then nor after a restart."""
+    above, secret, more = folder_of("above"), folder_of("secret"), folder_of("more")
+    below, state = os.path.join(above, "below"), new_state()
+    os.makedirs(below)
+    with node("--workers", "1", state=state) as n:
+        n.deploy("a", guest("tenant"), "--dir", below + "::/data")
+        os.rename(below, below + "2")
+        os.symlink(secret, below)
+        n.deploy("b", guest("tenant"), "--dir", more + "::/data")
+        eq(n.get("b", "/read?who").text, "more")
+        check("secret" not in n.get("a", "/read?who").text)
+    with node("--workers", "1", state=state) as n:
+        check("secret" not in n.get("a", "/read?who").text)
+        eq(n.get("b", "/read?who").text, "more")
+        for path, words in (("/proc", "kernel's own"), ("/sys/kernel", "kernel's own")):
+            code, _, error = orlo("deploy", guest("tenant"), "--app", "c", "--state", state, "--dir", path + "::/data")
+            check(code != 0 and words in error, code, error)
