@@ -198,9 +198,33 @@ static void verify_group(struct engine_instance *in, struct engine_group *g) {
     verify_zero(g->gs + of->content_bytes, of->memory_bytes - of->content_bytes);
 }
 
+/* What a memory had grown by is without access, and zero for whoever grows it again. Pages that are not there are left so; where the kernel
+ * does not say which these are, all are read. */
+static void verify_grown(uint8_t *from, uint8_t *to) {
+    unsigned char there[256];
+    from = (uint8_t *)align_up((uintptr_t)from, ABI_PAGE);
+    if (from >= to) return;
+    ENSURE(mprotect(from, (size_t)(to - from), PROT_READ) == 0);
+    for (uint8_t *p = from; p < to; p += sizeof there * ABI_PAGE) {
+        size_t pages = MIN((size_t)(to - p) / ABI_PAGE, sizeof there);
+        if (mincore(p, pages * ABI_PAGE, there) != 0) memset(there, 1, sizeof there);
+        for (size_t i = 0; i < pages; i++)
+            if (there[i] & 1) verify_zero(p + i * ABI_PAGE, ABI_PAGE);
+    }
+    ENSURE(mprotect(from, (size_t)(to - from), PROT_NONE) == 0);
+}
+
 static void verify(struct engine_instance *in) {
-    for (uint32_t i = 0; i < in->image->groups_count; i++) verify_group(in, &in->groups[i]);
-    for (uint32_t i = 0; i < in->image->memories_count; i++) verify_zero(in->memory_base[i], in->image->memories[i].bytes);
+    for (uint32_t i = 0; i < in->image->groups_count; i++) {
+        struct engine_group *g = &in->groups[i];
+        verify_group(in, g);
+        verify_grown(g->gs + g->of->memory_bytes, g->gs + g->kept_bytes);
+    }
+    for (uint32_t i = 0; i < in->image->memories_count; i++) {
+        uint8_t *base = in->memory_base[i];
+        verify_zero(base, in->image->memories[i].bytes);
+        verify_grown(base + in->image->memories[i].bytes, base + in->memory_kept[i]);
+    }
     verify_zero(in->own_heap.base, in->own_heap.peak_bytes);
 }
 
