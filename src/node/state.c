@@ -77,6 +77,20 @@ static int listen_in(int dir) {
     return -1;
 }
 
+/* Who else may write there could put another key, record or socket in place. */
+static bool is_others(int dir, bool top) {
+    struct stat st;
+    return fstat(dir, &st) || st.st_mode & (S_IWGRP | S_IWOTH) || (top && st.st_uid != geteuid());
+}
+
+static err refuse_others(struct diag *d, str folder) {
+    return diag_set(d, ERR_DENIED, DIAG_NOWHERE,
+                    "the state folder " STR_FMT
+                    " or one in it may be written by others, and holds what says who may deploy and what is run; "
+                    "chown it to who starts orlo, and chmod it to 700",
+                    STR_ARG(folder));
+}
+
 static err take_lock(int dir, str folder, int *lock, struct diag *d) {
     *lock = openat(dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (*lock < 0) return failed(d, folder, "cannot be written to");
@@ -96,7 +110,9 @@ err node_state_open(str folder, struct node_state *out, struct diag *d) {
     char *path = arena_cstr(scratch, folder);
     *out = (struct node_state){-1, -1, -1, -1};
     int dir = node_state_make_folder(path) ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    err e = dir < 0 ? failed(d, folder, "cannot be made") : take_lock(dir, folder, &out->lock, d);
+    err e = dir < 0                ? failed(d, folder, "cannot be made")
+            : is_others(dir, true) ? refuse_others(d, folder)
+                                   : take_lock(dir, folder, &out->lock, d);
     if (e == ERR_OK) {
         out->records = open_below(dir, "apps");
         out->images = open_below(dir, "images");
@@ -104,6 +120,7 @@ err node_state_open(str folder, struct node_state *out, struct diag *d) {
         if (out->records < 0 || out->images < 0 || out->socket < 0 || !give_to_control(out->records) ||
             !give_to_control(out->images))
             e = failed(d, folder, "cannot be written to");
+        else if (is_others(out->records, false) || is_others(out->images, false)) e = refuse_others(d, folder);
     }
     if (e != ERR_OK) node_state_close(out);
     if (dir >= 0) close(dir);
@@ -127,6 +144,10 @@ err node_state_connect(str folder, int *fd, struct diag *d) {
     *fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     bool ok = dir >= 0 && *fd >= 0 && address_in(dir, &a) && connect(*fd, (struct sockaddr *)&a, sizeof a) == 0;
     int why = errno;
+    struct ucred peer;
+    socklen_t n = sizeof peer;
+    if (ok && (getsockopt(*fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) || (peer.uid && peer.uid != geteuid())))
+        ok = false, why = EPERM; /* what is deployed is not for whoever waits there */
     if (dir >= 0) close(dir);
     if (ok) return ERR_OK;
     if (*fd >= 0) close(*fd);

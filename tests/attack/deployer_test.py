@@ -119,3 +119,34 @@ def test_deployer_folder_becomes_a_link():
         for path, words in (("/proc", "kernel's own"), ("/sys/kernel", "kernel's own")):
             code, _, error = orlo("deploy", guest("tenant"), "--app", "c", "--state", state, "--dir", path + "::/data")
             check(code != 0 and words in error, code, error)
+
+
+def test_deployer_state_of_others():
+    """A folder in which others may write says nothing of who may deploy: no node runs on it, and nobody's socket there is told secrets."""
+    for what in ("", "apps", "images"):
+        state = new_state()
+        os.makedirs(os.path.join(state, what), exist_ok=True)
+        for mode in (0o777, 0o770, 0o722):
+            os.chmod(os.path.join(state, what), mode)
+            code, _, error = orlo("node", "--state", state, "--listen", "127.0.0.1:0")
+            check(code != 0 and "by others" in error, what, oct(mode), code, error)
+    if os.geteuid() != 0:
+        return
+    state = new_state()
+    os.chown(state, 12345, 12345)
+    code, _, error = orlo("node", "--state", state, "--listen", "127.0.0.1:0")
+    check(code != 0 and "by others" in error, code, error)
+    squatter = subprocess.Popen([sys.executable, "-c", """if True:
+        import os, socket, sys
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        os.setgid(12345), os.setuid(12345)
+        s.bind(sys.argv[1]), s.listen(), print("listens", flush=True)
+        print(len(s.accept()[0].recv(9)), flush=True)""", os.path.join(state, "control.sock")], stdout=subprocess.PIPE, text=True)
+    os.chmod(WORK, 0o755)
+    try:
+        eq(squatter.stdout.readline(), "listens\n")
+        code, _, error = orlo("deploy", guest("tenant"), "--app", "a", "--state", state, "--env", "SECRET=xyzzy")
+        check(code != 0 and "another user's" in error, code, error)
+        eq(squatter.communicate(timeout=10)[0], "0\n")
+    finally:
+        squatter.kill()
