@@ -52,6 +52,15 @@ def test_new_wit_is_seen():
             check(all(os.path.join(here, n) in lines for n in names if n.endswith(".wit")), here, names, lines)
 
 
+def test_units():
+    """What systemd starts is a command that there is, with flags that it has."""
+    for unit, verb in (("orlo.service", "serve"), ("orlo-node.service", "node")):
+        with open(os.path.join(os.path.dirname(ORLO), unit), encoding="utf-8") as f:
+            start = re.search(r"^ExecStart=/\S+/orlo (\w+) (.*)$", f.read(), re.M)
+        check(start and start[1] == verb, unit)
+        has(said(ORLO, verb, "--help"), *re.findall(r"--[\w-]+", start[2]))
+
+
 def test_guards():
     """In the program as it is: what the linker was told, and calls to what the compiler was."""
     if SANITIZED:
