@@ -351,7 +351,7 @@ err cli_parse(arena *out, int argc, char **argv, struct cli_options *o, struct d
 /* ---- help ---- */
 
 static const char exit_statuses[] =
-    "0 done, 64 wrong use, 65 bad file, 66 no such file, 69 a port is in use, 70 a guest trapped,\n"
+    "0 done, 64 wrong use, 65 bad file, 66 no such file, app or node, 69 a port or a host is taken, 70 a guest trapped,\n"
     "73 output cannot be written, 77 not permitted.\n";
 
 enum { USUAL_MAX = 80 };
