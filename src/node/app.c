@@ -148,11 +148,10 @@ static str *arguments(struct node_part *part, const char *const *args, size_t co
     return all;
 }
 
-err node_part_load(struct node_part *part, const struct node_image *image, const char *const *args, size_t count,
-                   struct diag *d) {
+err node_part_load(struct node_part *part, struct node_image *image, const char *const *args, size_t count, struct diag *d) {
     struct node_app *app = part->app;
     struct abi_image im;
-    TRY(abi_image_open(fcntl(image->fd, F_DUPFD_CLOEXEC, 3), &image->key, &im, d));
+    TRY(node_image_take(image, &im, d));
     struct wasi_config wasi = {
         .args = arguments(part, args, count), .args_count = count + 1, .server_name = STR("orlo/" ORLO_VERSION)};
     struct diag said = DIAG_INIT;

@@ -182,7 +182,7 @@ bool node_apps_live(struct node_apps *a, uint64_t generation) {
 /* ---- images ---- */
 
 /* It is served by requests: a command, say, is not. */
-static err load(struct node_part *part, const struct node_image *image, struct diag *d) {
+static err load(struct node_part *part, struct node_image *image, struct diag *d) {
     TRY(node_part_load(part, image, NULL, 0, d));
     enum wasi_kind kind = wasi_image_kind(part->image);
     if (wasi_kind_serves(kind)) return ERR_OK;
@@ -192,7 +192,7 @@ static err load(struct node_part *part, const struct node_image *image, struct d
 }
 
 /* Of an eager app, about to be served, the failure is the snapshot's; of others it is logged. */
-static err part_came(struct node_apps *a, struct node_part *part, const struct node_image *image, str why, struct diag *d) {
+static err part_came(struct node_apps *a, struct node_part *part, struct node_image *image, str why, struct diag *d) {
     struct generation *g = &a->prepared;
     err e = image ? load(part, image, d) : diag_set(d, ERR_IO, DIAG_NOWHERE, STR_FMT, STR_ARG(why));
     bool eager = has(g, part->app) && node_snapshot_app(g->snapshot, part->app->record.id)->eager;
@@ -208,7 +208,7 @@ static err part_came(struct node_apps *a, struct node_part *part, const struct n
     return eager ? e : ERR_OK;
 }
 
-void node_apps_image(struct node_apps *a, const uint8_t digest[NODE_DIGEST_BYTES], const struct node_image *image, str why) {
+void node_apps_image(struct node_apps *a, const uint8_t digest[NODE_DIGEST_BYTES], struct node_image *image, str why) {
     struct diag d = DIAG_INIT;
     err failed = ERR_OK;
     for (struct node_app *app = a->c.guest->apps; app; app = app->next)

@@ -96,7 +96,7 @@ struct node_app {
                                struct diag *d);
 /* The part's image has come: it is loaded, and bound. There is room for it and one instance, or it is not. image's descriptor is borrowed,
  * args (what a command is given) for the app's life. */
-[[nodiscard]] err node_part_load(struct node_part *part, const struct node_image *image, const char *const *args, size_t count,
+[[nodiscard]] err node_part_load(struct node_part *part, struct node_image *image, const char *const *args, size_t count,
                                  struct diag *d);
 /* Nothing refers to it, and no instance of it is alive. */
 bool node_app_over(const struct node_app *app);
@@ -122,7 +122,7 @@ void node_apps_prepare(struct node_apps *a, struct node_snapshot *s);
 /* What was prepared is served from now on. False: it is not ready, or of another generation. */
 bool node_apps_live(struct node_apps *a, uint64_t generation);
 /* An image that was wanted, or why there is none (image NULL). */
-void node_apps_image(struct node_apps *a, const uint8_t digest[NODE_DIGEST_BYTES], const struct node_image *image, str why);
+void node_apps_image(struct node_apps *a, const uint8_t digest[NODE_DIGEST_BYTES], struct node_image *image, str why);
 /* Whom a request is for; *part of NODE_FOUND alone. NODE_NO_HOST also while nothing is served. Of an app that cannot be made, which is
  * logged, NODE_FOUND without a part. */
 enum node_found node_apps_find(struct node_apps *a, str authority, str path, struct node_part **part);

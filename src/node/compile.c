@@ -46,6 +46,25 @@ err node_look_job(const struct node_message *what, int in, int out, struct node_
     return ERR_OK;
 }
 
+/* ---- images ---- */
+
+err node_image_open(struct node_image *image, struct diag *d) {
+    return abi_image_open(fcntl(image->fd, F_DUPFD_CLOEXEC, 3), &image->key, &image->opened, d);
+}
+
+err node_image_take(struct node_image *image, struct abi_image *out, struct diag *d) {
+    if (!image->opened.base) TRY(node_image_open(image, d));
+    *out = image->opened;
+    image->opened = (struct abi_image){.fd = -1};
+    return ERR_OK;
+}
+
+void node_image_close(struct node_image *image) {
+    if (image->opened.base) abi_image_close(&image->opened);
+    if (image->fd >= 0) close(image->fd);
+    image->fd = -1;
+}
+
 static int new_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }
 
 static err seal(int fd, struct diag *d) {

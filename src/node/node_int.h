@@ -93,7 +93,13 @@ int node_job_main(const struct node_trial *trials);
 struct node_image {
     int fd; /* owned; -1: none */
     struct abi_key_public key;
+    struct abi_image opened; /* checked and mapped already (node_image_open); base NULL: by whoever loads it */
 };
+/* Checks and maps it ahead of its use, on whatever thread: of many megabytes that takes longer than a loop may stand still. */
+[[nodiscard]] err node_image_open(struct node_image *image, struct diag *d);
+/* What was opened ahead, once; else opened now. The caller's. ERR_SIGNATURE, ERR_UNSUPPORTED, ERR_IO. */
+[[nodiscard]] err node_image_take(struct node_image *image, struct abi_image *out, struct diag *d);
+void node_image_close(struct node_image *image);
 /* The image for `in`: compiled in a job and signed here with a key that lives no longer than this call, or, for an image, copied
  * and checked against the node's key. */
 [[nodiscard]] err node_image_for(const struct node_input *in, const char *name, const char *state_dir,

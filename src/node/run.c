@@ -46,7 +46,7 @@ static err outcome_of(struct running *r, int *status, struct diag *d) {
 
 /* The command as an app, and its one part loaded. */
 static err open_command(struct running *r, arena *mem, const struct node_run_config *config, const struct node_limits *limits,
-                        const struct node_image *image, struct node_part **part, struct diag *d) {
+                        struct node_image *image, struct node_part **part, struct diag *d) {
     struct node_record record;
     struct node_app *app;
     node_record_of_file(mem, str_c(config->file), &record);
@@ -62,7 +62,7 @@ static err open_command(struct running *r, arena *mem, const struct node_run_con
     return node_part_load(*part, image, config->args, config->args_count, d);
 }
 
-static err run_image(const struct node_run_config *config, const struct node_limits *limits, const struct node_image *image,
+static err run_image(const struct node_run_config *config, const struct node_limits *limits, struct node_image *image,
                      int *status, struct diag *d) {
     arena *mem = arena_new(0);
     struct node_part *part;

@@ -19,6 +19,7 @@ struct worker {
     struct node_worker_config config;
     struct node_limits limits;
     struct node_rights rights;
+    uint32_t opening; /* images */
     struct node_guest guest;
     struct node_apps *apps;
     struct node_handler *handler;
@@ -130,11 +131,40 @@ static void go_live(struct worker *w, uint64_t generation) {
     if (e != ERR_OK) log_event(LOG_ERROR, "worker-failed", LF_U64("worker", w->config.index), LF_CSTR("reason", d.text));
 }
 
+/* An image that has come: its signature is over all of it, so a thread looks at it while the loop goes on. */
+struct opening {
+    struct worker *worker;
+    uint8_t digest[NODE_DIGEST_BYTES];
+    struct node_image image;
+};
+
+static void open_image(void *arg) {
+    struct opening *o = arg;
+    struct diag d = DIAG_INIT;
+    if (node_image_open(&o->image, &d) != ERR_OK) o->image.opened = (struct abi_image){.fd = -1}; /* who loads it hears why */
+}
+
+static void image_opened(void *arg, bool ran) {
+    struct opening *o = arg;
+    o->worker->opening--;
+    node_apps_image(o->worker->apps, o->digest, &o->image, STR(""));
+    node_image_close(&o->image);
+    free(o);
+}
+
 static void image_came(struct worker *w, struct node_message *m) {
-    struct node_image image = {.fd = m->fds_count ? m->fds[0] : -1};
-    memcpy(image.key.bytes, m->image.key, sizeof image.key.bytes);
-    bool there = m->image.err == ERR_OK && image.fd >= 0;
-    node_apps_image(w->apps, m->image.digest, there ? &image : NULL, m->image.text.n ? m->image.text : STR("there is no image"));
+    if (m->image.err != ERR_OK || !m->fds_count) {
+        node_apps_image(w->apps, m->image.digest, NULL, m->image.text.n ? m->image.text : STR("there is no image"));
+        return;
+    }
+    struct opening *o = calloc(1, sizeof *o);
+    ENSURE(o);
+    o->worker = w;
+    o->image.fd = node_message_take(m, 0);
+    memcpy(o->image.key.bytes, m->image.key, sizeof o->image.key.bytes);
+    memcpy(o->digest, m->image.digest, NODE_DIGEST_BYTES);
+    w->opening++;
+    net_work_new(w->guest.loop, NULL, open_image, image_opened, o);
 }
 
 /* False: the supervisor is gone, or not ours. */
@@ -203,12 +233,8 @@ static err open_worker(struct worker *w, struct diag *d) {
     int keep[NODE_LISTEN_MAX + 1], n = 0;
     for (uint32_t i = 0; i < c->sockets.fds.n && i < NODE_LISTEN_MAX; i++) keep[n++] = c->sockets.fds.p[i];
     keep[n++] = NODE_WIRE_FD;
-    struct node_guest_config guest = {.rights = &w->rights,
-                                      .limits = &w->limits,
-
-                                      .workers = c->workers,
-                                      .keep = keep,
-                                      .keep_count = (size_t)n};
+    struct node_guest_config guest = {
+        .rights = &w->rights, .limits = &w->limits, .workers = c->workers, .keep = keep, .keep_count = (size_t)n};
     TRY(node_guest_open(&w->guest, &guest, d));
     net_loop_beat(w->guest.loop, &node_pulse->beats);
     w->apps = node_apps_new(&(struct node_apps_config){&w->guest, say_want, say_applied, part_changed, w});
@@ -250,7 +276,7 @@ int node_worker_main(void) {
     }
     net_loop_run(w.guest.loop);
     log_hold(false);
-    if (node_handler_busy(w.handler)) return 0; /* cut off by the deadline: the system takes back what they hold */
+    if (node_handler_busy(w.handler) || w.opening) return 0; /* cut off: the system takes back what they hold */
     for (uint32_t i = 0; i < w.servers_count; i++) net_server_free(w.servers[i]);
     if (w.wire) net_watch_free(w.wire);
     while (w.said) forget_said(&w);
