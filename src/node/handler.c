@@ -458,7 +458,7 @@ void node_handler_part_changed(struct node_handler *h, struct node_part *p) {
         r->part = NULL;
         if (!route(r, &other)) continue;
         give(r, other);
-        begin(r);
+        if (bound(r)) begin(r); /* by what the other says, whatever was said before */
     }
 }
 

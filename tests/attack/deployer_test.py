@@ -150,3 +150,55 @@ def test_deployer_state_of_others():
         eq(squatter.communicate(timeout=10)[0], "0\n")
     finally:
         squatter.kill()
+
+
+def stop_next(n):
+    """Stops the next process that the node starts, as soon as there is one: its number, in a list."""
+    children = lambda: set(map(int, open(f"/proc/{n.proc.pid}/task/{n.proc.pid}/children").read().split()))
+    before, stopped = children(), []
+
+    def watch():
+        while not stopped and n.proc.poll() is None:
+            stopped.extend(children() - before)
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+
+    threading.Thread(target=watch, daemon=True).start()
+    return stopped
+
+
+def asked_of_one_that_goes(state):
+    """(bytes, status) of two requests to an app that is removed while they wait for its image; None: the image was faster."""
+    answers = []
+    with node("--workers", "1", state=state) as n:
+        n.deploy("stays", guest("cgi"), "--host", "*", "--max-body", "1K")
+        is_keys = lambda p: os.path.exists(f"/proc/{p}") and open(f"/proc/{p}/comm").read() == "orlo-keys\n"
+        for p in filter(is_keys, n.processes()):
+            os.kill(p, signal.SIGKILL)
+        until(lambda: not [p for p in n.processes() if is_keys(p)])
+        stopped = stop_next(n)  # keys, without which no image is handed out that was deployed before
+        ask = lambda size: answers.append((size, n.get("goes", "/echo", data=b"x" * size).status))
+        clients = [threading.Thread(target=ask, args=(size,)) for size in (500, 5000)]
+        for t in clients:
+            t.start()
+        until(lambda: stopped)
+        time.sleep(0.3)
+        late = bool(answers)
+        if not late:
+            n.delete("goes")
+            for t in clients:
+                t.join()
+        os.kill(stopped[0], signal.SIGCONT)
+    return None if late else sorted(answers)
+
+
+def test_deployer_limits_of_who_answers():
+    """A request that waited for an app that goes meanwhile is another's by then, whose limits hold for it."""
+    state = new_state()
+    with node("--workers", "1", state=state) as n:
+        n.deploy("goes", guest("tenant"), "--timeout", "20s")
+    for _ in range(20):
+        if answers := asked_of_one_that_goes(state):
+            eq(answers, [(500, 200), (5000, 413)])
+            return
+    raise Skip("this machine's image is always faster")
