@@ -398,12 +398,14 @@ static err check_declared(const struct link *l) {
             memories += MIN(m->memories[k].limits.min, 1ull << 40) * ABI_WASM_PAGE;
     }
     if (!l->memory_bytes_max || (memories <= l->memory_bytes_max && tables <= l->memory_bytes_max - memories)) return ERR_OK;
-    return diag_set(
-        l->d, ERR_LIMIT, DIAG_NOWHERE,
-        "an instance starts with %llu MiB (%llu %s %llu MiB, its tables %llu MiB), and may have %llu MiB (--max-memory)",
-        (unsigned long long)((memories + tables + MiB - 1) / MiB), (unsigned long long)count,
-        count == 1 ? "memory has" : "memories have", (unsigned long long)(memories / MiB),
-        (unsigned long long)((tables + MiB - 1) / MiB), (unsigned long long)(l->memory_bytes_max / MiB));
+    bool small = l->memory_bytes_max < MiB;
+    uint64_t of = small ? KiB : MiB;
+    const char *unit = small ? "KiB" : "MiB";
+    return diag_set(l->d, ERR_LIMIT, DIAG_NOWHERE,
+                    "an instance starts with %llu %s (%llu %s %llu %s, its tables %llu %s), and may have %llu %s (--max-memory)",
+                    (unsigned long long)((memories + tables + of - 1) / of), unit, (unsigned long long)count,
+                    count == 1 ? "memory has" : "memories have", (unsigned long long)(memories / of), unit,
+                    (unsigned long long)((tables + of - 1) / of), unit, (unsigned long long)(l->memory_bytes_max / of), unit);
 }
 
 /* ---- all of it ---- */

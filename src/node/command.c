@@ -143,6 +143,9 @@ static void list_text(FILE *to, const struct node_record *r) {
     fprintf(to, STR_FMT "\tversion %u\t", STR_ARG(r->name), r->version);
     for (uint32_t i = 0; i < r->hosts.n; i++) fprintf(to, "%s" STR_FMT, i ? " " : "", STR_ARG(r->hosts.p[i]));
     if (r->is_default) fputs(" *", to);
+    for (uint32_t i = 0; i < r->routes.n; i++)
+        if (r->routes.n > 1 || r->routes.p[i].path.n > 1)
+            fprintf(to, " %s" STR_FMT, r->routes.p[i].exact ? "=" : "", STR_ARG(r->routes.p[i].path));
     for (uint32_t i = 0; i < r->functions.n; i++) { /* a file's name, which a terminal does not obey */
         char name[NODE_FUNCTION_NAME_MAX];
         str f = str_sub(r->functions.p[i].name, 0, sizeof name);
@@ -197,6 +200,7 @@ static err list(const struct node_snapshot *s, bool json, FILE *to, struct diag 
         if (json) list_json(&w, &r);
         else list_text(to, &r);
     }
+    if (!n && !json) fputs("no app yet; orlo deploy FILE --app NAME\n", stderr);
     if (json && failed == ERR_OK) {
         json_put_end(&w);
         fprintf(to, STR_FMT "\n", STR_ARG(buf_str(&b)));

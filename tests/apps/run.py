@@ -74,6 +74,7 @@ def here(name):
 def test_deploy_list_delete():
     with node("--workers", "2") as n:
         eq(n.apps(), {})
+        has(orlo("apps", "--state", n.state)[2], "orlo deploy FILE --app NAME")
         eq(n.get("shop").status, 404)
         out = n.deploy("shop", guest("tenant"), "--env", "APP=shop", "--env", "SECRET=xyzzy", "--host", "shop.example.org", "--host", "*.shop.test")
         has(out, f"http://shop.localhost:{n.port}/", "version 1", "--env SECRET")
@@ -107,6 +108,7 @@ def test_routes_and_default():
         for path, status in (("/api", 200), ("/api/x?y=/", 200), ("/health", 200), ("/", 404), ("/apix", 404), ("/health/x", 404)):
             eq((path, n.get("api", path).status), (path, status))
         has(n.get("api", "/nowhere").text, "nothing at this path")
+        has(orlo("apps", "--state", n.state)[1], "api.localhost /api =/health\t", "rest.localhost *\t")
         eq(n.get("nobody").text, "rest\n")
         has(raw(n.port, b"GET / HTTP/1.0\r\n\r\n").decode(), " 200 ", "rest")
         has(raw(n.port, b"GET http://api.localhost/health HTTP/1.1\r\nHost: rest.localhost\r\nConnection: close\r\n\r\n").decode(), " 200 ", "api")

@@ -144,6 +144,9 @@ def test_declared_tables_are_charged():
     code, _, text = orlo("serve", wasm, "--max-memory", "1M", "--listen", "127.0.0.1:0")
     eq(code, 65)
     has(text, "an instance starts with 62 MiB", "its tables 62 MiB", "1 MiB (--max-memory)")
+    code, _, text = orlo("serve", guest("memory"), "--max-memory", "100K", "--listen", "127.0.0.1:0")
+    eq(code, 65)
+    has(text, "may have 100 KiB (--max-memory)")
 
 
 def test_declared_memories_are_charged_together():
