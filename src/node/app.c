@@ -109,8 +109,9 @@ err node_app_new(struct node_guest *g, arena *mem, const struct node_record *r, 
                             .loop = g->loop,
                             .party = party_of(g, &app->record),
                             .news = on_news};
-    app->out = (struct node_lines){.stream = "stdout", .request_id = "", .app = app->name};
-    app->err = (struct node_lines){.stream = "stderr", .request_id = "", .app = app->name};
+    node_log_part_open(&app->log, &g->log);
+    app->out = (struct node_lines){.stream = "stdout", .request_id = "", .app = app->name, .part = &app->log};
+    app->err = (struct node_lines){.stream = "stderr", .request_id = "", .app = app->name, .part = &app->log};
     app_init(&app->app, (struct app_out){.fd = -1, .write = node_lines_put, .arg = &app->out},
              (struct app_out){.fd = -1, .write = node_lines_put, .arg = &app->err});
     make_parts(app);
@@ -183,6 +184,7 @@ void node_app_free(struct node_app *app) {
         if (app->parts[i].image) wasi_image_free(app->parts[i].image);
     node_lines_end(&app->out);
     node_lines_end(&app->err);
+    node_log_part_close(&app->log);
     leave_share(app);
     leave(app);
     arena_free(app->mem);

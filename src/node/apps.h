@@ -38,6 +38,7 @@ struct node_guest {
     bool idle_armed, idle_late; /* the timer runs; it only waits for things to stay unused */
     uint64_t turns_seen;        /* of the engine, when upkeep was last arranged for */
     VEC(struct node_folder) folders;
+    struct node_log_pool log;
     struct node_app *apps, *news, *told; /* all; those that want a turn; those that are having it */
     bool (*turn)(void *arg);             /* before the engine runs; may be NULL */
     void *turn_arg;
@@ -81,6 +82,7 @@ struct node_app {
     const char *name;
     struct node_record record;
     struct node_part *parts;    /* one a function */
+    struct node_log_part log;   /* of what all its guests have logged */
     struct node_lines out, err; /* of guests, where no request is known */
     uint32_t requests;          /* that refer to it: waiting, running, and what goes on after their responses */
     bool served, retired;       /* a snapshot that was served had it; none has it any more */

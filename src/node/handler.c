@@ -352,6 +352,7 @@ static void give(struct request *r, struct node_part *part) {
     r->out.stream = "stdout", r->err.stream = "stderr";
     r->out.request_id = r->err.request_id = r->id;
     r->out.app = r->err.app = app->name;
+    r->out.part = r->err.part = &app->log;
     node_lines_begin(&r->out);
     node_lines_begin(&r->err);
     app_request_begin(&r->rq, &app->app, (str){(uint8_t *)r->id, NODE_ID_BYTES}, recycle);

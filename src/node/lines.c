@@ -1,7 +1,7 @@
 /* lines: what a guest prints becomes log events, one a line, with the request it belongs to. A guest cannot flood the log: past LINES_MAX
  * lines of a request and stream, or BYTES_MAX bytes as they are logged, the rest is counted and the counts are logged. From
  * then on only the end of what it prints is looked at line by line, for the event of a failure. What is of no request has as much in
- * a minute. */
+ * a minute. Nor can an app, by many requests: what all apps of a process may have logged in a second is a pool, of which each has a part. */
 #include "node/node_int.h"
 
 enum { LINES_MAX = 1000, BYTES_MAX = 256 << 10, LINE_MAX = 8192 };
@@ -26,6 +26,40 @@ static uint32_t logged_bytes(str line) {
     return n;
 }
 
+/* ---- an app's part of the log ---- */
+
+void node_log_part_open(struct node_log_part *p, struct node_log_pool *of) {
+    of->pool.max = NODE_LOG_BYTES_MAX;
+    *p = (struct node_log_part){.of = of};
+    pool_part_open(&p->part, &of->pool, 0);
+}
+
+/* What was taken in a second that is over is there again. */
+static void look_at_second(struct node_log_part *p) {
+    uint64_t second = clock_mono_ns() / 1'000'000'000;
+    struct node_log_pool *of = p->of;
+    if (of->second != second) {
+        of->second = second;
+        of->turn++;
+        of->pool.used = 0;
+    }
+    if (p->turn != of->turn) p->part.used = 0;
+    p->turn = of->turn;
+}
+
+void node_log_part_close(struct node_log_part *p) {
+    look_at_second(p);
+    pool_part_give(&p->part, p->part.used);
+    pool_part_close(&p->part);
+}
+
+static bool has_part(struct node_log_part *p, uint64_t bytes) {
+    look_at_second(p);
+    return pool_part_take(&p->part, bytes) == POOL_OK;
+}
+
+/* ---- lines ---- */
+
 static void say_dropped(struct node_lines *l) {
     if (l->dropped)
         log_event(LOG_WARN, "guest-lines-dropped", LF_CSTR("request", l->request_id), LF_CSTR("app", l->app),
@@ -37,12 +71,13 @@ static void emit(struct node_lines *l, str line) {
     if (line.n && line.p[line.n - 1] == '\r') line.n--;
     keep(l, line);
     l->spent |= l->logged >= LINES_MAX || l->bytes >= BYTES_MAX;
-    if (l->spent) {
+    uint32_t bytes = l->spent ? 0 : logged_bytes(line);
+    if (l->spent || (l->part && !has_part(l->part, bytes))) {
         l->dropped++;
         return;
     }
     l->logged++;
-    l->bytes += logged_bytes(line);
+    l->bytes += bytes;
     log_event(LOG_INFO, "guest", LF_CSTR("request", l->request_id), LF_CSTR("app", l->app), LF_CSTR("stream", l->stream),
               LF_STR("text", line));
 }

@@ -101,6 +101,38 @@ static void test_minute(void **state) {
     assert_non_null(strstr(text, "\"lines\":500"));
 }
 
+/* One app, by as many requests as it likes, leaves another its lines; in the next second it has some again. */
+static void test_apps(void **state) {
+    struct node_log_pool pool = {};
+    struct node_log_part flood, quiet;
+    struct node_lines l;
+    static uint8_t line[8000];
+    memset(line, 'x', sizeof line);
+    line[sizeof line - 1] = '\n';
+    node_log_part_open(&flood, &pool);
+    node_log_part_open(&quiet, &pool);
+    uint64_t lines = 0, dropped = 0;
+    for (int request = 0; request < 100; request++) {
+        begin(&l);
+        l.part = &flood;
+        for (int i = 0; i < 20; i++) node_lines_put(&l, (str){line, sizeof line});
+        lines += l.logged, dropped += l.dropped;
+    }
+    assert_true(dropped && lines * sizeof line <= 2 * NODE_LOG_BYTES_MAX); /* two, where a second ends meanwhile */
+    begin(&l);
+    l.part = &quiet;
+    for (int i = 0; i < 50; i++) node_lines_put(&l, STR("one of few\n"));
+    assert_int_equal(l.logged, 50);
+    pool.second--; /* a second passes */
+    begin(&l);
+    l.part = &flood;
+    node_lines_put(&l, STR("again\n"));
+    assert_int_equal(l.logged, 1);
+    node_log_part_close(&flood);
+    node_log_part_close(&quiet);
+    assert_int_equal(pool.pool.parts, 0);
+}
+
 /* Bytes are limited as they are logged: here six for each that is printed. */
 static void test_flood_of_bytes(void **state) {
     struct node_lines l;
@@ -139,9 +171,9 @@ int main(void) {
     fd = memfd_create("log", 0);
     log_init(fd, true, LOG_INFO);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces),         cmocka_unit_test(test_long_line), cmocka_unit_test(test_last_lines),
-        cmocka_unit_test(test_flood),          cmocka_unit_test(test_minute),    cmocka_unit_test(test_flood_of_bytes),
-        cmocka_unit_test(test_dropped_pieces),
+        cmocka_unit_test(test_pieces),         cmocka_unit_test(test_long_line),      cmocka_unit_test(test_last_lines),
+        cmocka_unit_test(test_flood),          cmocka_unit_test(test_minute),         cmocka_unit_test(test_apps),
+        cmocka_unit_test(test_flood_of_bytes), cmocka_unit_test(test_dropped_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "abi/abi.h"
 #include "abi/image.h"
 #include "app/app.h"
+#include "base/pool.h"
 #include "crypto/crypto.h"
 #include "engine/engine.h"
 #include "node/node.h"
@@ -127,10 +128,24 @@ struct node_sockets {
 
 /* ---- lines.c: what a guest prints, a log event a line ---- */
 
+/* What the guests of a process may have logged, all together, in a second; each app has a part of it (base/pool.h). */
+enum { NODE_LOG_BYTES_MAX = 8 << 20 };
+struct node_log_pool {
+    struct pool pool;
+    uint64_t second, turn; /* that it is counted in; how many there were */
+};
+struct node_log_part {
+    struct node_log_pool *of;
+    struct pool_part part;
+    uint64_t turn; /* of the pool, in which it was taken */
+};
+void node_log_part_open(struct node_log_part *p, struct node_log_pool *of);
+void node_log_part_close(struct node_log_part *p);
 struct node_lines {
     const char *stream; /* "stdout", "stderr" */
     const char *request_id, *app;
-    uint32_t logged, bytes; /* lines and bytes that became events */
+    struct node_log_part *part; /* its app's; NULL: not counted */
+    uint32_t logged, bytes;     /* lines and bytes that became events */
     uint64_t dropped;
     uint64_t since_ns; /* of no request: when its minute began */
     uint32_t n, last_n;
