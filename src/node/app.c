@@ -20,7 +20,9 @@ static err find_folders(struct node_app *app, struct diag *d) {
         for (uint32_t k = 0; k < g->folders.n && dir->fd < 0; k++)
             if (str_eq(g->folders.p[k].path, dir->host)) dir->fd = g->folders.p[k].fd;
         if (dir->fd < 0)
-            return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the folder " STR_FMT " is not open to this process",
+            return diag_set(d, ERR_DENIED, DIAG_NOWHERE,
+                            "the folder " STR_FMT
+                            " was not there, or not permitted, when it was to be opened: see to it, and deploy the app again",
                             STR_ARG(dir->host));
     }
     return ERR_OK;
