@@ -157,7 +157,7 @@ def sources():
     with open(os.path.join(BUILD, "compile_commands.json")) as f:
         for c in json.load(f):
             path = os.path.normpath(os.path.join(c["directory"], c["file"]))
-            room = re.fullmatch(re.escape(os.path.join(ROOT, "src")) + r"/(\w+)/(?:\w+/)*\w+\.c", path)
+            room = re.fullmatch(re.escape(os.path.join(ROOT, "src")) + r"/(\w+)/(?:(?!testdata/)\w+/)*\w+\.c", path)
             if room and room[1] in ROOM and not re.search(r"_(test|fuzz)\.c$", path):
                 yield path, c["directory"], [a for a in shlex.split(c["command"]) if re.match(r"-(I|D(?!_FORTIFY)|std|isystem|include)", a)]
 

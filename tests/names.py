@@ -20,9 +20,14 @@ AWAITED = {
 FUNCTION = r"^(?:\[\[nodiscard\]\] )?(?:static inline )?[a-z_][\w \*]*?\b(\w+)\([^;{]*\)[^;{]*[;{]"
 
 
+# Tests that no sanitized build has are users, too.
+USERS = os.path.join(ROOT, "build", "tests")
+
+
 def objects():
-    for folder, _, names in os.walk(BUILD):
-        yield from (os.path.join(folder, n) for n in names if n.endswith(".o") and "baseline_other" not in folder)
+    for top in (BUILD, USERS):
+        for folder, _, names in os.walk(top):
+            yield from (os.path.join(folder, n) for n in names if n.endswith(".o") and "baseline_other" not in folder)
 
 
 def globals_unused():
@@ -32,7 +37,7 @@ def globals_unused():
     for path, name, kind in re.findall(r"^(.*?): (\S+) (\w)", said, re.M):
         if kind == "U":
             users[name].add(path)
-        elif kind in "TDBRC" and "/src/" in path and not NOT_OURS.search(path) and re.match(r"[a-z]", name) and name != "main":
+        elif kind in "TDBRC" and path.startswith(os.path.join(BUILD, "src")) and not NOT_OURS.search(path) and re.match(r"[a-z]", name) and name != "main":
             defined[name] = path
     for name, path in sorted(defined.items()):
         asked = users[name] - {path}

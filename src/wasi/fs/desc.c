@@ -17,7 +17,7 @@ static bool wasi_fs_count(struct wasi_instance *i) {
 }
 void wasi_fs_uncount(struct wasi_instance *i) { i->files--; }
 
-void wasi_fs_desc_close(struct wasi_instance *i, struct wasi_fs_desc *d) {
+static void close_desc(struct wasi_instance *i, struct wasi_fs_desc *d) {
     if (d->counted) wasi_fs_uncount(i);
     wasi_fs_file_unref(d->file);
     *d = (struct wasi_fs_desc){};
@@ -31,7 +31,7 @@ static struct wasi_fs_desc preopen(const struct app_dir *from) {
 }
 
 void wasi_fs_object_destroy(struct host_instance *in, void *self) {
-    wasi_fs_desc_close(wasi_instance_of(in), &((struct wasi_fs_object *)self)->d);
+    close_desc(wasi_instance_of(in), &((struct wasi_fs_object *)self)->d);
 }
 
 enum abi_trap wasi_fs_preopens(struct host_call *call, struct wasi_fs_preopens *out) {

@@ -41,7 +41,6 @@ struct wasi_fs_preopens {
 };
 [[nodiscard]] enum abi_trap wasi_fs_preopens(struct host_call *call, struct wasi_fs_preopens *out);
 
-void wasi_fs_desc_close(struct wasi_instance *i, struct wasi_fs_desc *d);
 bool wasi_fs_desc_same(const struct wasi_fs_desc *a, const struct wasi_fs_desc *b);
 
 void wasi_fs_uncount(struct wasi_instance *i);
