@@ -47,12 +47,22 @@ static void add_client(struct control *c, int fd) {
     c->clients = client;
 }
 
+/* Who has asked for nothing, for the longest. */
+static struct control_client *idle_client(const struct control *c) {
+    struct control_client *idle = NULL;
+    for (struct control_client *client = c->clients; client; client = client->next)
+        if (!client->busy) idle = client;
+    return idle;
+}
+
 static void accept_client(struct control *c) {
     uint32_t n = 0;
     for (const struct control_client *client = c->clients; client; client = client->next) n++;
+    struct control_client *idle = n >= CLIENTS_MAX ? idle_client(c) : NULL;
     int fd = accept4(c->state.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) return;
-    if (n < CLIENTS_MAX) add_client(c, fd);
+    if (idle) drop_client(c, idle);
+    if (n < CLIENTS_MAX || idle) add_client(c, fd);
     else close(fd);
 }
 

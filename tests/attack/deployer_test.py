@@ -202,3 +202,16 @@ def test_deployer_limits_of_who_answers():
             eq(answers, [(500, 200), (5000, 413)])
             return
     raise Skip("this machine's image is always faster")
+
+
+def test_deployer_says_nothing():
+    """Connections on which nobody asks for anything make room."""
+    with node("--workers", "1") as n:
+        silent = []
+        for _ in range(100):
+            silent.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            silent[-1].connect(os.path.join(n.state, "control.sock"))
+        n.deploy("a", guest("tenant"), "--env", "APP=a")
+        eq((list(n.apps()), n.get("a").text), (["a"], "a\n"))
+        for c in silent:
+            c.close()
