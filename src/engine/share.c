@@ -18,7 +18,10 @@
  */
 #include "engine/engine_int.h"
 
-enum { DEBT_ROUNDS = 16 }; /* no more is remembered: no step takes so long */
+enum {
+    DEBT_ROUNDS = 16, /* no more is remembered: no step takes so long */
+    POSTS_TURN = 64,
+};
 
 /* ---- rings ---- */
 
@@ -127,17 +130,18 @@ void engine_post_cancel(struct engine_post *p) {
     p->next = p->prev = NULL;
 }
 
-/* Those queued by now: what they queue comes after a fiber's turn. */
+/* Those queued by now, what they queue comes after a fiber's turn; and no more than POSTS_TURN: each is short, but every instance of a share may have
+ * one. */
 void engine_share_run_posts(struct engine_share *s) {
     if (!engine_share_has_posts(s)) return;
-    struct engine_post round = s->posts;
-    round.next->prev = round.prev->next = &round;
-    s->posts.next = s->posts.prev = &s->posts;
-    while (round.next != &round) {
-        struct engine_post *p = round.next;
+    struct engine_post end = {.next = &s->posts, .prev = s->posts.prev};
+    end.prev->next = s->posts.prev = &end;
+    for (uint32_t n = 0; n < POSTS_TURN && s->posts.next != &end; n++) {
+        struct engine_post *p = s->posts.next;
         engine_post_cancel(p);
         p->fn(p->arg);
     }
+    engine_post_cancel(&end);
 }
 
 /* ---- the ready queues ---- */

@@ -190,6 +190,34 @@ static void test_posts_flood(void **state) {
     engine_free(e);
 }
 
+static void on_one_of_many(void *arg) { ++*(uint64_t *)arg; }
+
+/* However many instances have something to say at once: it is said in steps, and who wakes has a turn between. */
+static void test_posts_of_many(void **state) {
+    enum { MANY = 2000, STEP = 64 };
+    static struct engine_post posts[MANY];
+    struct engine *e = make();
+    struct engine_share *a = share(e, 0), *b = share(e, 0);
+    struct worker one;
+    uint64_t ran = 0;
+    start(&one, b, 1);
+    one.parks = true;
+    engine_run(e, 1);
+    for (int i = 0; i < MANY; i++) {
+        posts[i] = (struct engine_post){.fn = on_one_of_many, .arg = &ran};
+        engine_post(a, &posts[i]);
+    }
+    for (uint64_t before = 0; ran < MANY; before = ran) {
+        engine_ready(one.fiber);
+        engine_run(e, 1);
+        assert_true(ran - before <= STEP);
+    }
+    assert_true(one.turns >= MANY / STEP / 2); /* every other turn */
+    end(a);
+    end(b);
+    engine_free(e);
+}
+
 /* ---- fibers without an instance ---- */
 
 static void count_work(void *arg) {
@@ -372,6 +400,7 @@ int main(void) {
         cmocka_unit_test(test_sleep_is_no_credit),
         cmocka_unit_test(test_debt),
         cmocka_unit_test(test_posts_flood),
+        cmocka_unit_test(test_posts_of_many),
         cmocka_unit_test(test_fiber_of_a_share),
         cmocka_unit_test(test_fiber_parks),
         cmocka_unit_test(test_cleaning_counts),
