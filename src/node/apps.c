@@ -13,6 +13,7 @@ struct generation {
     struct node_snapshot *snapshot; /* NULL: none */
     struct node_app **of;           /* of each entry; NULL: nobody has asked for it */
     uint32_t pending;               /* parts that have to come before it can be served */
+    bool proven;                    /* none of its apps is eager */
     bool told;                      /* applied was called */
 };
 struct node_apps {
@@ -154,7 +155,7 @@ static err load_eager(struct node_apps *a, struct generation *g, struct diag *d)
     return ERR_OK;
 }
 
-void node_apps_prepare(struct node_apps *a, struct node_snapshot *s) {
+void node_apps_prepare(struct node_apps *a, struct node_snapshot *s, bool proven) {
     struct diag d = DIAG_INIT;
     struct generation *g = &a->prepared;
     uint32_t n;
@@ -163,7 +164,8 @@ void node_apps_prepare(struct node_apps *a, struct node_snapshot *s) {
     *g = (struct generation){.snapshot = s, .of = calloc(n + 1, sizeof *g->of)};
     ENSURE(g->of);
     for (uint32_t i = 0; i < n; i++) g->of[i] = carried(&a->served, &e[i]);
-    err failed = load_eager(a, g, &d);
+    g->proven = proven;
+    err failed = proven ? ERR_OK : load_eager(a, g, &d);
     if (failed != ERR_OK || !g->pending) tell(a, failed, &d);
 }
 
@@ -195,7 +197,7 @@ static err load(struct node_part *part, struct node_image *image, struct diag *d
 static err part_came(struct node_apps *a, struct node_part *part, struct node_image *image, str why, struct diag *d) {
     struct generation *g = &a->prepared;
     err e = image ? load(part, image, d) : diag_set(d, ERR_IO, DIAG_NOWHERE, STR_FMT, STR_ARG(why));
-    bool eager = has(g, part->app) && node_snapshot_app(g->snapshot, part->app->record.id)->eager;
+    bool eager = has(g, part->app) && !g->proven && node_snapshot_app(g->snapshot, part->app->record.id)->eager;
     if (e != ERR_OK) {
         part->state = NODE_PART_FAILED;
         part->retry_ns = clock_mono_ns() + retry_ns;

@@ -119,8 +119,9 @@ struct node_apps_config {
 struct node_apps;
 struct node_apps *node_apps_new(const struct node_apps_config *config);
 void node_apps_free(struct node_apps *a);
-/* Takes s. What was prepared before and is not served is dropped. applied is called, perhaps from within. */
-void node_apps_prepare(struct node_apps *a, struct node_snapshot *s);
+/* Takes s. What was prepared before and is not served is dropped. proven: others serve it, so eager apps are as any other. applied is called,
+ * perhaps from within. */
+void node_apps_prepare(struct node_apps *a, struct node_snapshot *s, bool proven);
 /* What was prepared is served from now on. False: it is not ready, or of another generation. */
 bool node_apps_live(struct node_apps *a, uint64_t generation);
 /* An image that was wanted, or why there is none (image NULL). */

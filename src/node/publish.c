@@ -143,8 +143,8 @@ const struct publication *node_publish_for(const struct supervisor *s, const str
     return successor || (s->next.generation && !by_successors(s)) ? &s->next : &s->now;
 }
 
-static void send_snapshot(struct proc *p, const struct publication *what) {
-    struct node_message m = NODE_MESSAGE(snapshot, .generation = what->generation);
+static void send_snapshot(struct proc *p, const struct publication *what, bool proven) {
+    struct node_message m = NODE_MESSAGE(snapshot, .generation = what->generation, .proven = proven);
     m.fds[m.fds_count++] = what->fd;
     p->sent = what->generation;
     p->prepared = 0;
@@ -199,7 +199,7 @@ void node_publish_settle(struct supervisor *s) {
     for (struct proc *p = s->procs; p; p = p->next) {
         const struct publication *what = node_publish_for(s, p);
         if (p->state == RESTING || p->stuck || p->dropped || p->process.wire < 0 || !what->generation) continue;
-        if (p->sent != what->generation) send_snapshot(p, what);
+        if (p->sent != what->generation) send_snapshot(p, what, what == &s->now);
         else if (what == &s->now && p->prepared == what->generation && p->live != what->generation)
             send_live(s, p, what->generation);
     }
@@ -257,8 +257,12 @@ void node_publish_applied(struct supervisor *s, struct proc *p, const struct nod
         node_publish_settle(s);
         return;
     }
-    if (node_publish_for(s, p) == &s->next) node_publish_fail(s, m->err, &d);
-    else log_event(LOG_ERROR, "worker-failed", LF_U64("worker", p->slot), LF_CSTR("reason", d.text));
+    if (node_publish_for(s, p) == &s->next) {
+        node_publish_fail(s, m->err, &d);
+        return;
+    }
+    log_event(LOG_ERROR, "worker-failed", LF_U64("worker", p->slot), LF_CSTR("reason", d.text));
+    node_process_signal(&p->process, SIGKILL); /* it would serve nobody; its successor tries again */
 }
 
 static void drop_worker(struct proc **at) {

@@ -120,7 +120,7 @@ static void prepare(struct worker *w, struct node_message *m) {
     struct node_snapshot *s;
     err e = node_snapshot_map(m->fds[0], &s, &d);
     if (e != ERR_OK) say_applied(w, m->snapshot.generation, e, &d);
-    else node_apps_prepare(w->apps, s);
+    else node_apps_prepare(w->apps, s, m->snapshot.proven);
 }
 
 /* The first time it also begins to accept. */

@@ -343,6 +343,28 @@ def test_image_is_gone():
         eq(n.get("a").text, "again\n")
 
 
+def test_worker_comes_back_without_images():
+    """A worker that starts anew serves at once what it can, whether or not the images are to be had just then."""
+    with node("--workers", "1") as n:
+        n.deploy("a", guest("tenant"), "--env", "APP=a")
+        comm = {open(f"/proc/{p}/comm").read().strip(): p for p in n.processes()}
+        os.kill(comm["orlo-control"], signal.SIGSTOP)
+        try:
+            os.kill(comm["orlo-worker"], signal.SIGKILL)
+            n.wait_event("worker-died", 30)
+            until(lambda: nobody_answers(n))
+        finally:
+            os.kill(comm["orlo-control"], signal.SIGCONT)
+        eq(n.get("a").text, "a\n")
+
+
+def nobody_answers(n):
+    try:
+        return n.get("nobody").status == 404
+    except OSError:  # of the worker that was killed
+        return False
+
+
 # ---- a hundred ------------------------------------------------------------------------------------------------------
 
 
