@@ -32,6 +32,7 @@ static struct {
     uint64_t generation; /* of it */
     err publish_says, governs_says;
     bool holds_compile; /* jobs do not end */
+    const char *loses;  /* a file that goes while its publication is under way */
     unsigned compiles, cancels, governs, rights;
     int client; /* a command's connection */
     bool answered;
@@ -74,6 +75,7 @@ static void hear(struct node_message *m) {
     case NODE_MSG_sign_want: tell(&NODE_MESSAGE(sign_done, .id = m->sign_want.id)); break;
     case NODE_MSG_right: sup.rights++; break;
     case NODE_MSG_publish:
+        if (sup.loses) assert_int_equal(unlinkat(sup.state.records, sup.loses, 0), 0);
         tell(&NODE_MESSAGE(published, .generation = m->publish.generation, .err = sup.publish_says));
         if (sup.publish_says != ERR_OK) break;
         if (sup.snapshot >= 0) close(sup.snapshot);
@@ -323,6 +325,22 @@ static void test_comes_back(void **state) {
     assert_int_equal(sup.deployed.version, 2);
 }
 
+/* What all workers serve cannot be kept: who deployed is told so, and the version before is served again. */
+static void test_not_kept(void **state) {
+    static const bool never;
+    assert_int_equal(deploy("a"), ERR_OK);
+    sup.loses = "a.part";
+    assert_int_equal(deploy("a"), ERR_IO);
+    assert_int_equal(served("a"), 2);
+    sup.loses = NULL;
+    assert_false(until(&never)); /* it ends */
+    node_process_end(&sup.control);
+    if (sup.client >= 0) close(sup.client), sup.client = -1;
+    assert_int_equal(govern(), ERR_OK);
+    assert_int_equal(served("a"), 1);
+    has_images();
+}
+
 /* What workers refuse leaves all as it was. */
 static void test_refused(void **state) {
     assert_int_equal(deploy("a"), ERR_OK);
@@ -430,8 +448,8 @@ int main(int argc, char **argv) {
     node_be(argv);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_kept),      TEST(test_comes_back), TEST(test_refused),         TEST(test_clients),
-        TEST(test_two_nodes), TEST(test_broken),     TEST(test_killed_anywhere),
+        TEST(test_kept),    TEST(test_comes_back), TEST(test_not_kept), TEST(test_refused),
+        TEST(test_clients), TEST(test_two_nodes),  TEST(test_broken),   TEST(test_killed_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
