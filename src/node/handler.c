@@ -486,12 +486,14 @@ static bool handler_turn(void *arg) {
     struct request *r;
     uint32_t objects = OBJECTS;
     h->batch = 0;
+    engine_release_many(h->guest->engine);
     while ((r = h->after) && wasi_run_wind_down(r->run, &objects)) {
         h->after = r->next;
         wasi_run_free(r->run);
         done_with(r);
         h->busy--;
     }
+    engine_release_end(h->guest->engine);
     bool more = h->after;
     for (struct node_part *p = h->waiting, *next; p; p = next) {
         next = p->next;
