@@ -7,7 +7,7 @@
 
 static err over(str text, size_t at, struct diag *d, const char *what, size_t max) {
     uint32_t line = 1, column = 1;
-    for (size_t i = 0; i < at; i++) column = text.p[i] == '\n' ? (line++, 1) : column + ((text.p[i] & 0xc0) != 0x80);
+    for (size_t i = 0; i < at; i++) column = text.p[i] == '\n' ? (line++, 1u) : column + ((text.p[i] & 0xc0) != 0x80);
     return diag_set(d, ERR_LIMIT, at, "line %u, column %u: more than %zu %s", line, column, max, what);
 }
 

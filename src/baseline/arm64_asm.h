@@ -170,7 +170,8 @@ struct arm64_access {
     uint8_t log2;
     uint32_t bits;
 };
-#define ARM64_LDST(log2, size, vector, opc) ((struct arm64_access){log2, (uint32_t)(size) << 30 | (vector) << 26 | (opc) << 22})
+#define ARM64_LDST(log2, size, vector, opc)                                                                                      \
+    ((struct arm64_access){log2, (uint32_t)(size) << 30 | (uint32_t)(vector) << 26 | (uint32_t)(opc) << 22})
 #define ARM64_STORE_X ARM64_LDST(3, 3, 0, 0)
 #define ARM64_LOAD_X ARM64_LDST(3, 3, 0, 1)
 #define ARM64_STORE_W ARM64_LDST(2, 2, 0, 0)

@@ -50,7 +50,7 @@ enum { BASELINE_TEXT_ALIGN = 32 }; /* what an object's text is to be aligned to,
  *            start, ref.func. Ascending, each once. The linker makes the init function's own record.
  *   entries  by type index, for the types of refs; entries[types_count] is the one of [] -> [], there when init is
  *
- * ERR_INVALID, ERR_MALFORMED (from the validator), ERR_LIMIT, ERR_UNSUPPORTED (an instruction not implemented). */
+ * ERR_INVALID, ERR_MALFORMED (from the validator), ERR_LIMIT, ERR_UNSUPPORTED (an instruction without a row in ops.def; all of WebAssembly 3.0 has one). */
 [[nodiscard]] err baseline_compile(const struct abi_layout *layout, const struct baseline_options *o, arena *a,
                                    struct abi_object *out, struct diag *d);
 void baseline_object_free(struct abi_object *object);

@@ -242,7 +242,7 @@ static void random_value(arena *a, const struct host_type *t, uint8_t *out) {
     uint32_t i;
     uint64_t bits = rnd();
     switch ((enum host_kind)t->kind) {
-    case HOST_BOOL: *out = below(2); break;
+    case HOST_BOOL: *out = (uint8_t)below(2); break;
     case HOST_CHAR: i = below(2) ? below(0xd800) : 0xe000 + below(0x110000 - 0xe000), memcpy(out, &i, 4); break;
     case HOST_STRING: *(str *)(void *)out = random_string(a); break;
     case HOST_LIST:

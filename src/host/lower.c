@@ -55,9 +55,9 @@ static enum abi_trap lower_borrow(struct host_cx *cx, const struct host_type *t,
 static enum abi_trap lower_scalar(struct host_cx *cx, const struct host_type *t, const void *src, uint64_t *out) {
     switch ((enum host_kind)t->kind) {
     case HOST_BOOL: *out = *(const uint8_t *)src != 0; break;
-    case HOST_S8: *out = (uint32_t) * (const int8_t *)src; break;
+    case HOST_S8: *out = (uint64_t)(uint32_t) * (const int8_t *)src; break;
     case HOST_U8: *out = *(const uint8_t *)src; break;
-    case HOST_S16: *out = (uint32_t) * (const int16_t *)src; break;
+    case HOST_S16: *out = (uint64_t)(uint32_t) * (const int16_t *)src; break;
     case HOST_U16: *out = *(const uint16_t *)src; break;
     case HOST_S32:
     case HOST_U32:

@@ -154,7 +154,7 @@ static void test_flood_of_bytes(void **state) {
 /* What is dropped is counted, in pieces of any size, and its end is kept. */
 static void test_dropped_pieces(void **state) {
     static uint8_t x[40000];
-    for (size_t i = 0; i < sizeof x; i++) x[i] = i % 100 == 99 ? '\n' : 'a' + i / 100 % 26;
+    for (size_t i = 0; i < sizeof x; i++) x[i] = (uint8_t)(i % 100 == 99 ? '\n' : 'a' + i / 100 % 26);
     for (size_t step = 1; step < sizeof x; step = step * 5 + 3) {
         struct node_lines l;
         begin(&l);

@@ -182,7 +182,7 @@ bool spec_matches(const struct json *expected, wasm_type type, const uint64_t *g
     if (is(expected, "either")) {
         const struct json *values = json_get(expected, "values");
         for (size_t i = 0; i < json_count(values); i++)
-            if (spec_matches(json_item(values, i), type, got)) return true;
+            if (spec_matches(json_item(values, (uint32_t)i), type, got)) return true;
         return false;
     }
     const struct reference *r = reference_of(expected);

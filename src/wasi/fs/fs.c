@@ -282,7 +282,8 @@ int wasi_fs_dir_next(struct wasi_fs_dir *d, struct wasi_fs_entry *out, bool *end
     if (!e) return errno;
     uint8_t type = e->d_type;
     struct stat st;
-    if (type == DT_UNKNOWN && fstatat(dirfd(d->dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0) type = IFTODT(st.st_mode);
+    if (type == DT_UNKNOWN && fstatat(dirfd(d->dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        type = (uint8_t)IFTODT(st.st_mode);
     *out = (struct wasi_fs_entry){str_c(e->d_name), e->d_ino, (uint64_t)telldir(d->dir), type};
     return 0;
 }

@@ -389,7 +389,7 @@ static void test_changing_tree(void **state) {
     assert_int_equal(symlinkat("../outside", in, "other"), 0);
     assert_int_equal(pthread_create(&thread, NULL, swap_names, &s), 0);
     for (int i = 0; i < 4000; i++) {
-        str path = paths[i % ARRAY_COUNT(paths)];
+        str path = paths[(size_t)i % ARRAY_COUNT(paths)];
         if (wasi_fs_open(in, path, &(struct wasi_fs_open){.read = true, .follow = i & 1}, &fd) == 0) {
             assert_int_equal(fstat(fd, &st), 0);
             assert_true(st.st_ino != secret.st_ino);

@@ -72,7 +72,7 @@ static str decode_path(arena *mem, str s) {
         int hi = s.p[i] == '%' && i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
         int lo = hi >= 0 ? hex_digit(s.p[i + 2]) : -1;
         if (lo >= 0) i += 2;
-        to[n] = lo >= 0 ? (uint8_t)(hi << 4 | lo) : s.p[i];
+        to[n] = (uint8_t)(lo >= 0 ? hi << 4 | lo : s.p[i]);
         if (!to[n++]) return s;
     }
     return (str){to, n};
