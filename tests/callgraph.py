@@ -65,7 +65,7 @@ CYCLES = [
     (3, "tls_local taken_local", LAYERS),
     (3, "tls_shutdown taken_shutdown net_stream_shutdown", LAYERS),
     (3, "net_stream_tell on_ready on_below upgraded_ready", LAYERS),
-    (2, "put_all", "node/records.c: a file's pieces are memory's"),
+    (2, "put_all", "node/control/records.c: a file's pieces are memory's"),
     (64, "component name nested template_args type …", "node/demangle_int.h: DEMANGLE_DEPTH_MAX"),
     (64, "path type generic_args nested …", "node/demangle_int.h: DEMANGLE_DEPTH_MAX"),
 ]

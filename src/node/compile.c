@@ -6,7 +6,7 @@
  *    copied into a memfd first, so that what was checked cannot change.
  */
 #include "link/link.h"
-#include "node/jobs.h"
+#include "node/supervisor/jobs.h"
 #include "node/node_int.h"
 #include "wasi/wasi.h"
 #include <errno.h>

@@ -2,7 +2,7 @@
 #include "base/json.h"
 #include "component/component.h"
 #include "component/plan.h"
-#include "node/jobs.h"
+#include "node/supervisor/jobs.h"
 #include "node/node_int.h"
 #include "wasi/wasi.h"
 #include <errno.h>

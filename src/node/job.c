@@ -6,7 +6,7 @@
  * jobs.c starts them, and says how they ended.
  */
 #include "node/node_int.h"
-#include "node/jobs.h"
+#include "node/supervisor/jobs.h"
 #include <unistd.h>
 
 /* ---- in the job ---- */

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "node/jobs.h"
+#include "node/supervisor/jobs.h"
 #include "node/node_int.h"
 #include "node/rights.h"
 #include "wasi/wasi.h"

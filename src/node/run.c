@@ -1,7 +1,7 @@
 /* run: this process becomes the one worker of a command, with its own standard streams. */
 #include "engine/engine.h"
 #include "net/loop.h"
-#include "node/apps.h"
+#include "node/worker/apps.h"
 #include <signal.h>
 #include <unistd.h>
 

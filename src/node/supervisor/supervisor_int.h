@@ -9,7 +9,7 @@
 #ifndef ORLO_NODE_SUPERVISOR_INT_H
 #define ORLO_NODE_SUPERVISOR_INT_H
 
-#include "node/jobs.h"
+#include "node/supervisor/jobs.h"
 #include "node/node_int.h"
 #include "node/rights.h"
 #include "node/state.h"

@@ -8,7 +8,7 @@
  *    happened, so that a worker that died meanwhile and came back is no special case.
  * 2. A new generation takes over whole or not at all: its workers are all ready before the old ones are told to rest.
  */
-#include "node/supervisor_int.h"
+#include "node/supervisor/supervisor_int.h"
 #include "wasi/wasi.h"
 #include <errno.h>
 #include <fcntl.h>

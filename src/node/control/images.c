@@ -4,7 +4,7 @@
  * What is kept as files is in memory only as long as it is used: at most so many bytes, the least recently used go first. Who has mapped
  * one has it for as long as he likes.
  */
-#include "node/control_int.h"
+#include "node/control/control_int.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "node/jobs.h"
+#include "node/supervisor/jobs.h"
 #include "node/node_int.h"
 #include "node/snapshot.h"
 #include "node/state.h"

@@ -8,7 +8,7 @@
  *    asked again once it governs again.
  * 2. keys gets digests by message from here alone, and what it says goes to control.
  */
-#include "node/supervisor_int.h"
+#include "node/supervisor/supervisor_int.h"
 #include "node/state.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -8,7 +8,7 @@
  *    any crash, and who was not finds the old one or the new one, whole.
  * 3. Nobody waits: steps go on when an answer comes. Several are compiled at once; they go live one after the other.
  */
-#include "node/control_int.h"
+#include "node/control/control_int.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>

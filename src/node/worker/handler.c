@@ -13,7 +13,7 @@
 #include "engine/engine.h"
 #include "net/exchange.h"
 #include "net/loop.h"
-#include "node/apps.h"
+#include "node/worker/apps.h"
 
 enum { BATCH = 8, REDIRECTS_MAX = 10, OBJECTS = 512 /* of guests that have ended, dropped in one turn */ };
 

@@ -7,7 +7,7 @@
  * 1. A file is written aside, synced and renamed, and its folder synced: at any moment the old one is there, or the new one, whole.
  * 2. An app's number is given once. The file that says which is next is written before it is given.
  */
-#include "node/control_int.h"
+#include "node/control/control_int.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -9,7 +9,7 @@
  *    lines.
  * 2. It waits for nobody: not for who reads the log, nor for a job, nor for an answer.
  */
-#include "node/supervisor_int.h"
+#include "node/supervisor/supervisor_int.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

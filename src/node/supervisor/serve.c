@@ -1,7 +1,7 @@
 /* serve: `orlo serve FILE` asks control to deploy FILE, as a command would: one app, that answers every host. Once when it starts, and again
  * at every SIGHUP; then by new workers. And what is said about it. */
 #include "node/snapshot.h"
-#include "node/supervisor_int.h"
+#include "node/supervisor/supervisor_int.h"
 #include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>

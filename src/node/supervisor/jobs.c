@@ -1,5 +1,5 @@
 /* jobs: see jobs.h. */
-#include "node/jobs.h"
+#include "node/supervisor/jobs.h"
 #include "node/node_int.h"
 #include <errno.h>
 #include <fcntl.h>

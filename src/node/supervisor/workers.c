@@ -7,7 +7,7 @@
  * 1. Sockets belong to the slot, not to the worker: a new worker takes over the queue of the one that died.
  * 2. What a worker sends is hearsay: messages (wire.def), the page of its pulse, log lines; who sends anything else is cut off.
  */
-#include "node/supervisor_int.h"
+#include "node/supervisor/supervisor_int.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* app: one version of an app in this process (apps.h). */
 #include "net/loop.h"
-#include "node/apps.h"
+#include "node/worker/apps.h"
 #include <fcntl.h>
 
 static void on_news(struct app *of) {

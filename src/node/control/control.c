@@ -7,7 +7,7 @@
  * 2. It touches the folders of records and of images, which it got as descriptors, and nothing else.
  * 3. It is started anew when it dies; what it had acknowledged is in its files.
  */
-#include "node/control_int.h"
+#include "node/control/control_int.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

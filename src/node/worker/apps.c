@@ -4,7 +4,7 @@
  *                  └── another is prepared: dropped
  */
 #include "net/loop.h"
-#include "node/apps.h"
+#include "node/worker/apps.h"
 #include <stdlib.h>
 
 static const uint64_t retry_ns = 1'000'000'000;

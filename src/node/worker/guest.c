@@ -4,7 +4,7 @@
  */
 #include "engine/engine.h"
 #include "net/loop.h"
-#include "node/apps.h"
+#include "node/worker/apps.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
  */
 #include "net/loop.h"
 #include "net/server.h"
-#include "node/apps.h"
+#include "node/worker/apps.h"
 #include "node/role.h"
 #include <fcntl.h>
 #include <signal.h>
