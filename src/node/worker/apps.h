@@ -20,7 +20,7 @@
 #include "wasi/wasi.h"
 
 struct node_app;
-struct request; /* handler.c */
+struct node_request; /* handler_int.h */
 
 /* ---- guest.c: a process that runs guests: a worker, and `orlo run` ---- */
 
@@ -71,7 +71,7 @@ struct node_part { /* a function */
     enum node_part_state state;
     uint64_t retry_ns; /* of a FAILED one: not before then is its image asked for again */
     struct wasi_image *image;
-    struct request *first, *last; /* that wait */
+    struct node_request *first, *last; /* that wait */
     uint32_t waiting;
     struct node_part *next, *prev; /* of the parts where somebody waits */
 };

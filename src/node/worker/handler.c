@@ -1,4 +1,5 @@
-/* handler: one request, one fresh instance. Policy around what wasi does: ids, whose it is, deadlines, error pages, logs.
+/* handler: one request, one fresh instance. Policy around what wasi does: ids, whose it is, deadlines.
+ * What it is answered where its app does not is page.c, what the log has of it access.c.
  *
  *   ROUTED ─┬─> RUNNING ──done──> answered, logged ──> AFTER ──next turn──> instance reset, request freed
  *           │    │ ^   └─ deadline or client gone: killed, done comes with WASI_END_KILLED
@@ -9,42 +10,11 @@
  * 3. Every request makes one access-log event, if that is asked for; a guest's failure makes one event more, with its backtrace.
  * 4. Who waits, waits at a part: no other part's requests are behind it.
  */
-#include "base/json.h"
 #include "engine/engine.h"
-#include "net/exchange.h"
 #include "net/loop.h"
-#include "node/worker/apps.h"
+#include "node/worker/handler_int.h"
 
 enum { BATCH = 8, REDIRECTS_MAX = 10, OBJECTS = 512 /* of guests that have ended, dropped in one turn */ };
-
-struct request {
-    struct node_handler *handler;
-    struct node_part *part; /* that it is for; NULL: no app's */
-    struct net_exchange *exchange;
-    struct wasi_run *run;
-    struct request *next; /* of the AFTER, the WAITING or the free list */
-    struct request *prev; /* of the WAITING list */
-    enum { BY_NOBODY, BY_DEADLINE, BY_CLIENT } killed;
-    uint64_t started_ns; /* if there is an access log */
-    uint32_t pulse;      /* of node_pulse_begin */
-    struct app_request rq;
-    char id[NODE_ID_BYTES + 1];
-    uint8_t *redirect; /* where the run before redirected to; heap */
-    size_t redirect_n;
-    uint32_t redirects;
-    struct node_lines out, err;
-};
-struct node_handler {
-    struct node_guest *guest;
-    struct node_apps *apps;
-    bool access_log;
-    uint64_t ids[64]; /* random, not given yet */
-    uint32_t ids_left;
-    struct request *after, *free;
-    struct node_part *waiting; /* where somebody waits */
-    uint32_t busy, waiting_max;
-    uint32_t batch; /* started, but not run yet */
-};
 
 /* ---- ids: 64 random bits, so that none tells anything of another ---- */
 
@@ -59,146 +29,24 @@ static void new_id(struct node_handler *h, char id[NODE_ID_BYTES + 1]) {
     id[NODE_ID_BYTES] = 0;
 }
 
-/* ---- error pages ---- */
-
-static bool wants(const struct net_request *rq, const char *type) {
-    for (uint32_t i = 0; i < rq->fields_count; i++) {
-        if (!str_eq_nocase(rq->fields[i].name, STR("accept"))) continue;
-        str v = rq->fields[i].value, t = str_c(type);
-        for (size_t k = 0; k + t.n <= v.n; k++)
-            if (str_eq_nocase(str_sub(v, k, t.n), t)) return true;
-    }
-    return false;
-}
-
-static const char *put_page(const struct request *r, struct buf *page, uint16_t status, const char *what) {
-    const struct net_request *rq = net_exchange_request(r->exchange);
-    const char *reason = net_status_text(status);
-    if (wants(rq, "text/html")) {
-        buf_printf(page,
-                   "<!doctype html><meta charset=utf-8><title>%u %s</title>"
-                   "<body style=\"font:16px/1.5 system-ui;max-width:36em;margin:4em auto;padding:0 1em\">"
-                   "<h1>%u %s</h1><p>%s<p><small>Request <code>%s</code></small>\n",
-                   status, reason, status, reason, what, r->id);
-        return "text/html; charset=utf-8";
-    }
-    if (wants(rq, "json")) {
-        struct json_writer w = json_writer_of(page);
-        json_put_object(&w, NULL);
-        json_put_u64(&w, "status", status);
-        json_put_cstr(&w, "error", reason);
-        json_put_cstr(&w, "message", what);
-        json_put_cstr(&w, "request_id", r->id);
-        json_put_end(&w);
-        buf_putc(page, '\n');
-        return "application/json";
-    }
-    buf_printf(page, "%u %s\n%s\nRequest %s\n", status, reason, what, r->id);
-    return "text/plain; charset=utf-8";
-}
-
-/* A page of ours, in the form the client asked for, with the request's id and nothing of the guest's insides. */
-static void reply_error(struct request *r, uint16_t status, const char *what) {
-    uint8_t storage[1024];
-    struct buf page = BUF_FIXED(storage);
-    const char *type = put_page(r, &page, status, what);
-    ENSURE(!page.full);
-    struct net_field fields[] = {
-        {STR("content-type"), str_c(type)},
-        {STR("x-request-id"), str_c(r->id)},
-        {STR("cache-control"), STR("no-store")},
-        {STR("retry-after"), STR("1")},
-    };
-    uint32_t count = (uint32_t)ARRAY_COUNT(fields) - (status != 503);
-    err e = net_exchange_reply(r->exchange, status, fields, count, buf_str(&page));
-    if (e != ERR_OK) log_event(LOG_DEBUG, "error-page-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
-}
-
-/* ---- logs ---- */
-
-static void log_access(struct request *r) {
-    if (!r->handler->access_log) return;
-    const struct net_request *rq = net_exchange_request(r->exchange);
-    struct net_exchange_stats stats = net_exchange_stats(r->exchange);
-    uint64_t us = (clock_mono_ns() - r->started_ns) / 1000;
-    log_event(LOG_INFO, "request", LF_CSTR("request", r->id), LF_CSTR("app", r->part ? r->part->app->name : ""),
-              LF_STR("method", rq->method), LF_STR("path", rq->path),
-              LF_U64("status", r->killed == BY_CLIENT ? 499 : stats.status), LF_U64("bytes_in", stats.body_bytes_in),
-              LF_U64("bytes_out", stats.body_bytes_out), LF_F64("ms", (double)us / 1000.0),
-              LF_STR("client", net_exchange_peer(r->exchange)));
-}
-
-void node_handler_refused(str peer, uint16_t status, const char *why, void *handler) {
-    const struct node_handler *h = handler;
-    if (!h->access_log) return;
-    log_event(LOG_INFO, "request-refused", LF_U64("status", status), LF_CSTR("reason", why), LF_STR("client", peer));
-    net_loop_wake(h->guest->loop); /* whose turn writes the line */
-}
-
-static const char *const end_text[] = {
-    [WASI_END_OK] = "ok",
-    [WASI_END_TRAP] = "the guest trapped",
-    [WASI_END_EXIT] = "the guest exited before its response was whole",
-    [WASI_END_NO_RESPONSE] = "the guest returned without a whole response",
-    [WASI_END_BAD_RESPONSE] = "the guest's response is malformed",
-    [WASI_END_ERROR] = "the guest reported an error",
-    [WASI_END_CLIENT_GONE] = "the client went away",
-    [WASI_END_KILLED] = "the guest was stopped",
-    [WASI_END_LIMIT] = "the guest passed a limit",
-    [WASI_END_REDIRECT] = "the guest redirects in a circle",
-    [WASI_END_BAD_REQUEST] = "the client's request is malformed",
-};
-
-static void log_failure(struct request *r, const struct wasi_outcome *o, bool head_sent) {
-    const char *why = r->killed == BY_DEADLINE ? "the guest passed its deadline" : end_text[o->end];
-    const char *detail = o->text[0] ? o->text : o->trap ? (o->trap->text[0] ? o->trap->text : abi_trap_text(o->trap->trap)) : "";
-    struct buf trace = {.max = 16 * KiB};
-    struct log_field fields[8] = {LF_CSTR("request", r->id), LF_CSTR("app", r->part->app->name), LF_CSTR("reason", why),
-                                  LF_BOOL("head_sent", head_sent)};
-    size_t n = 4;
-    if (detail[0]) fields[n++] = LF_CSTR("detail", detail);
-    if (o->end == WASI_END_EXIT) fields[n++] = LF_I64("exit_status", o->exit_status);
-    if (r->err.last_n) fields[n++] = LF_LINES("stderr", ((str){(uint8_t *)r->err.last, r->err.last_n - 1}));
-    if (o->trap) {
-        node_backtrace_lines(o->trap, &trace);
-        fields[n++] = LF_LINES("backtrace", buf_str(&trace));
-    }
-    log_emit(LOG_ERROR, "guest-failed", fields, n);
-    buf_free(&trace);
-}
-
 /* ---- a request's life ---- */
 
-static bool start(struct request *r);
-static void wait_at_part(struct request *r);
-
-static const char *body_text(uint16_t status) {
-    return status == 413   ? "The request's body is too large."
-           : status == 408 ? "The request's body took too long."
-                           : "The request's body is malformed.";
-}
-
-/* bad_body: what the client's body deserves, or 0. */
-static void answer_failure(struct request *r, const struct wasi_outcome *o, uint16_t bad_body) {
-    if (bad_body) reply_error(r, bad_body, body_text(bad_body));
-    else if (r->killed == BY_DEADLINE) reply_error(r, 504, "The app took too long to answer.");
-    else if (o->end == WASI_END_LIMIT) reply_error(r, 500, "The app needed more than it may use.");
-    else reply_error(r, 500, "The app failed to answer.");
-}
+static bool start(struct node_request *r);
+static void wait_at_part(struct node_request *r);
 
 /* A run that did not end well. Where the client's body broke, that is why, whatever the guest made of it: unless it trapped, nothing is
  * to be mended in it. */
-static void failed(struct request *r, const struct wasi_outcome *o) {
+static void failed(struct node_request *r, const struct wasi_outcome *o) {
     bool head_sent = !net_exchange_retract(r->exchange);
     uint16_t bad_body = r->killed == BY_NOBODY ? net_exchange_body_status(r->exchange) : 0;
-    if (bad_body) node_handler_refused(net_exchange_peer(r->exchange), bad_body, body_text(bad_body), r->handler);
-    if (!bad_body || o->trap) log_failure(r, o, head_sent);
+    if (bad_body) node_handler_refused(net_exchange_peer(r->exchange), bad_body, node_page_body_text(bad_body), r->handler);
+    if (!bad_body || o->trap) node_access_failure(r, o, head_sent);
     r->part->app->counts.failed++;
-    if (!head_sent) answer_failure(r, o, bad_body);
+    if (!head_sent) node_page_failure(r, o, bad_body);
 }
 
 /* Another run for the same request, in an instance of its own. False: there were too many. */
-static bool redirect(struct request *r, str to) {
+static bool redirect(struct node_request *r, str to) {
     if (++r->redirects > REDIRECTS_MAX) return false;
     free(r->redirect);
     r->redirect = malloc(to.n);
@@ -215,7 +63,7 @@ static bool redirect(struct request *r, str to) {
 
 /* Nobody refers to it any more: neither the handler nor what goes on in a guest after its response. */
 static void recycle(struct app_request *rq) {
-    struct request *r = container_of(rq, struct request, rq);
+    struct node_request *r = container_of(rq, struct node_request, rq);
     node_lines_end(&r->out);
     node_lines_end(&r->err);
     r->part->app->requests--;
@@ -223,15 +71,15 @@ static void recycle(struct app_request *rq) {
     r->handler->free = r;
 }
 
-static void done_with(struct request *r) {
+static void done_with(struct node_request *r) {
     free(r->redirect);
     r->redirect = NULL;
     node_pulse_end(r->pulse);
     app_request_unref(&r->rq);
 }
 
-static void end_exchange(struct request *r) {
-    log_access(r);
+static void end_exchange(struct node_request *r) {
+    node_access_log(r);
     app_request_over(&r->rq);
     net_exchange_listen(r->exchange, NULL, NULL);
     net_exchange_end(r->exchange);
@@ -240,7 +88,7 @@ static void end_exchange(struct request *r) {
 }
 
 static void on_done(void *arg, const struct wasi_outcome *o) {
-    struct request *r = arg;
+    struct node_request *r = arg;
     bool gone = r->killed == BY_CLIENT || o->end == WASI_END_CLIENT_GONE;
     if (gone) r->killed = BY_CLIENT;
     node_lines_end(&r->out);
@@ -254,7 +102,7 @@ static void on_done(void *arg, const struct wasi_outcome *o) {
 
 /* ---- waiting ---- */
 
-static void wait_at_part(struct request *r) {
+static void wait_at_part(struct node_request *r) {
     struct node_handler *h = r->handler;
     struct node_part *p = r->part;
     r->prev = p->last;
@@ -268,7 +116,7 @@ static void wait_at_part(struct request *r) {
     h->waiting = p;
 }
 
-static void wait_no_more(struct request *r) {
+static void wait_no_more(struct node_request *r) {
     struct node_part *p = r->part;
     *(r->prev ? &r->prev->next : &p->first) = r->next;
     *(r->next ? &r->next->prev : &p->last) = r->prev;
@@ -278,31 +126,19 @@ static void wait_no_more(struct request *r) {
 }
 
 /* Answers a request that never ran. */
-static void end_early(struct request *r) {
+static void end_early(struct node_request *r) {
     end_exchange(r);
     done_with(r);
 }
 
-/* It got no instance: says which limit it met. */
-static void turn_away(struct request *r) {
-    struct node_app *app = r->part->app;
-    app->counts.refused++;
-    if (r->killed != BY_CLIENT && r->part->state != NODE_PART_READY) { /* why, stands in the log */
-        reply_error(r, 503, "The app is not there yet. Try again.");
-    } else if (r->killed != BY_CLIENT) {
-        struct buf why = {.max = 300};
-        node_guest_refusal(r->handler->guest, &why);
-        log_event(LOG_WARN, "no-instance", LF_CSTR("request", r->id), LF_CSTR("app", app->name), LF_STR("reason", buf_str(&why)));
-        char page[400];
-        snprintf(page, sizeof page, "No instance is free: " STR_FMT ". Try again.", STR_ARG(buf_str(&why)));
-        reply_error(r, 503, page);
-        buf_free(&why);
-    }
+static void turn_away(struct node_request *r) {
+    r->part->app->counts.refused++;
+    if (r->killed != BY_CLIENT) node_page_no_instance(r);
     end_early(r);
 }
 
 static void on_event(void *arg, enum net_event event) {
-    struct request *r = arg;
+    struct node_request *r = arg;
     if (r->killed != BY_NOBODY) return;
     r->killed = event == NET_EVENT_GONE ? BY_CLIENT : BY_DEADLINE;
     if (!r->run) {
@@ -326,8 +162,8 @@ static bool hopeless(const struct node_part *p) {
 
 /* ---- whose it is ---- */
 
-static struct request *new_request(struct node_handler *h, struct net_exchange *x) {
-    struct request *r = h->free;
+static struct node_request *new_request(struct node_handler *h, struct net_exchange *x) {
+    struct node_request *r = h->free;
     if (r) h->free = r->next;
     else r = malloc(sizeof *r);
     ENSURE(r);
@@ -345,7 +181,7 @@ static struct request *new_request(struct node_handler *h, struct net_exchange *
 }
 
 /* It is a part's from here on. */
-static void give(struct request *r, struct node_part *part) {
+static void give(struct node_request *r, struct node_part *part) {
     struct node_app *app = part->app;
     r->part = part;
     r->pulse = node_pulse_begin(app->app.id, r->id);
@@ -365,10 +201,10 @@ static void give(struct request *r, struct node_part *part) {
 }
 
 /* No app's: a page, and it is over. */
-static void answer_nobodys(struct request *r, uint16_t status, const char *what) {
+static void answer_nobodys(struct node_request *r, uint16_t status, const char *what) {
     struct node_handler *h = r->handler;
-    reply_error(r, status, what);
-    log_access(r);
+    node_page_reply(r, status, what);
+    node_access_log(r);
     net_exchange_listen(r->exchange, NULL, NULL);
     net_exchange_end(r->exchange);
     net_loop_wake(h->guest->loop);
@@ -377,7 +213,7 @@ static void answer_nobodys(struct request *r, uint16_t status, const char *what)
 }
 
 /* The part that is to serve it, now. False: nobody is, and it has been answered. */
-static bool route(struct request *r, struct node_part **part) {
+static bool route(struct node_request *r, struct node_part **part) {
     const struct net_request *rq = net_exchange_request(r->exchange);
     switch (node_apps_find(r->handler->apps, rq->authority, rq->path, part)) {
     case NODE_NO_HOST: answer_nobodys(r, 404, "No app answers for this host."); return false;
@@ -389,7 +225,7 @@ static bool route(struct request *r, struct node_part **part) {
     return false;
 }
 
-static bool start(struct request *r) {
+static bool start(struct node_request *r) {
     struct node_handler *h = r->handler;
     struct wasi_run_config config = {
         .request = &r->rq,
@@ -404,7 +240,7 @@ static bool start(struct request *r) {
 }
 
 /* It runs, or waits, or is turned away. */
-static void begin(struct request *r) {
+static void begin(struct node_request *r) {
     struct node_handler *h = r->handler;
     struct node_part *p = r->part;
     node_apps_want(h->apps, p);
@@ -415,20 +251,20 @@ static void begin(struct request *r) {
 }
 
 /* What is the app's to say of a request, before its body is looked at. False: it was answered. */
-static bool bound(struct request *r) {
+static bool bound(struct node_request *r) {
     const struct app_limits *l = r->part->app->app.limits;
     uint32_t ms = (uint32_t)MIN(l->handler_ms_max, NET_NO_LIMIT);
     if (net_exchange_limits(r->exchange, ms, l->body_bytes_max) == ERR_OK) return true;
     r->part->app->counts.refused++;
-    node_handler_refused(net_exchange_peer(r->exchange), 413, body_text(413), r->handler);
-    reply_error(r, 413, body_text(413));
+    node_handler_refused(net_exchange_peer(r->exchange), 413, node_page_body_text(413), r->handler);
+    node_page_reply(r, 413, node_page_body_text(413));
     end_early(r);
     return false;
 }
 
 void node_handler_request(struct net_exchange *x, void *handler) {
     struct node_handler *h = handler;
-    struct request *r = new_request(h, x);
+    struct node_request *r = new_request(h, x);
     struct node_part *part;
     net_exchange_own_field(x, STR("x-request-id"), (str){(uint8_t *)r->id, NODE_ID_BYTES});
     if (!route(r, &part)) return;
@@ -444,7 +280,7 @@ void node_handler_request(struct net_exchange *x, void *handler) {
 void node_handler_part_changed(struct node_handler *h, struct node_part *p) {
     net_loop_wake(h->guest->loop);
     if (p->state == NODE_PART_READY) return; /* the next turn starts them */
-    struct request *r, *last = p->last;
+    struct node_request *r, *last = p->last;
     for (bool more = last; more;) {
         r = p->first;
         more = r != last;
@@ -468,12 +304,12 @@ static bool start_waiting(struct node_part *p) {
     uint32_t n = 0;
     if (p->state != NODE_PART_READY) return false;
     for (; n < BATCH && p->first; n++) {
-        struct request *r = p->first;
+        struct node_request *r = p->first;
         if (!start(r)) break;
         wait_no_more(r);
     }
     while (n < BATCH && p->first && hopeless(p)) {
-        struct request *r = p->first;
+        struct node_request *r = p->first;
         wait_no_more(r);
         turn_away(r);
     }
@@ -483,7 +319,7 @@ static bool start_waiting(struct node_part *p) {
 /* Responses of the last turn are out: now their instances are reset, and those that wait are started. */
 static bool handler_turn(void *arg) {
     struct node_handler *h = arg;
-    struct request *r;
+    struct node_request *r;
     uint32_t objects = OBJECTS;
     h->batch = 0;
     engine_release_many(h->guest->engine);
@@ -527,7 +363,7 @@ void node_handler_end(struct node_handler *h) {
 
 void node_handler_free(struct node_handler *h) {
     while (h->free) {
-        struct request *r = h->free;
+        struct node_request *r = h->free;
         h->free = r->next;
         free(r);
     }

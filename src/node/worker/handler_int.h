@@ -1,0 +1,53 @@
+/* Inside handler.c, page.c and access.c: a request of a worker. */
+#ifndef ORLO_NODE_HANDLER_INT_H
+#define ORLO_NODE_HANDLER_INT_H
+
+#include "net/exchange.h"
+#include "node/worker/apps.h"
+
+struct node_request {
+    struct node_handler *handler;
+    struct node_part *part; /* that it is for; NULL: no app's */
+    struct net_exchange *exchange;
+    struct wasi_run *run;
+    struct node_request *next; /* of the AFTER, the WAITING or the free list */
+    struct node_request *prev; /* of the WAITING list */
+    enum { BY_NOBODY, BY_DEADLINE, BY_CLIENT } killed;
+    uint64_t started_ns; /* if there is an access log */
+    uint32_t pulse;      /* of node_pulse_begin */
+    struct app_request rq;
+    char id[NODE_ID_BYTES + 1];
+    uint8_t *redirect; /* where the run before redirected to; heap */
+    size_t redirect_n;
+    uint32_t redirects;
+    struct node_lines out, err;
+};
+struct node_handler {
+    struct node_guest *guest;
+    struct node_apps *apps;
+    bool access_log;
+    uint64_t ids[64]; /* random, not given yet */
+    uint32_t ids_left;
+    struct node_request *after, *free;
+    struct node_part *waiting; /* where somebody waits */
+    uint32_t busy, waiting_max;
+    uint32_t batch; /* started, but not run yet */
+};
+
+/* ---- page.c ---- */
+
+/* A page of ours, with that status, and what happened in a sentence or two. */
+void node_page_reply(struct node_request *r, uint16_t status, const char *what);
+/* bad_body: what the client's body deserves, or 0. */
+void node_page_failure(struct node_request *r, const struct wasi_outcome *o, uint16_t bad_body);
+/* It got no instance, and says which limit it met. */
+void node_page_no_instance(struct node_request *r);
+const char *node_page_body_text(uint16_t status);
+
+/* ---- access.c ---- */
+
+void node_access_log(struct node_request *r);
+/* The run of its guest did not end well. */
+void node_access_failure(struct node_request *r, const struct wasi_outcome *o, bool head_sent);
+
+#endif
