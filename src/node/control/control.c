@@ -17,20 +17,26 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+void node_control_end(struct control *c) {
+    c->done = true;
+    net_loop_stop(c->loop);
+}
+
 void node_control_tell(struct control *c, const struct node_message *m) {
     err e;
     while ((e = node_wire_send(c->wire, m)) == ERR_AGAIN) poll(&(struct pollfd){.fd = c->wire, .events = POLLOUT}, 1, -1);
     ENSURE(e != ERR_LIMIT);
-    if (e != ERR_OK) c->done = true;
+    if (e != ERR_OK) node_control_end(c);
 }
 
-/* ---- who asks ---- */
+/* ---- who asks by messages: `orlo serve`, and commands ---- */
 
 static void drop_client(struct control *c, struct control_client *client) {
     struct control_client **at = &c->clients;
     while (*at != client) at = &(*at)->next;
     *at = client->next;
     node_deployment_client_gone(c, client);
+    net_watch_free(client->watch);
     close(client->fd);
     free(client);
 }
@@ -39,12 +45,16 @@ void node_control_answer(struct control *c, struct control_client *client, const
     if (node_wire_send(client->fd, m) != ERR_OK) shutdown(client->fd, SHUT_RDWR); /* it is seen to be gone, soon */
 }
 
+static void on_client(void *arg, unsigned events);
+
 static void add_client(struct control *c, int fd) {
     struct control_client *client = calloc(1, sizeof *client);
     ENSURE(client);
     fcntl(fd, F_SETFL, O_NONBLOCK);
-    *client = (struct control_client){.next = c->clients, .fd = fd};
+    *client = (struct control_client){.next = c->clients, .control = c, .fd = fd};
+    client->watch = net_watch_new(c->loop, fd, NET_READABLE, on_client, client);
     c->clients = client;
+    if (!client->watch) drop_client(c, client);
 }
 
 /* Who has asked for nothing, for the longest. */
@@ -55,7 +65,8 @@ static struct control_client *idle_client(const struct control *c) {
     return idle;
 }
 
-static void accept_client(struct control *c) {
+static void on_connect(void *arg, unsigned events) {
+    struct control *c = arg;
     uint32_t n = 0;
     for (const struct control_client *client = c->clients; client; client = client->next) n++;
     struct control_client *idle = n >= CLIENTS_MAX ? idle_client(c) : NULL;
@@ -88,7 +99,9 @@ static bool hear_client(struct control *c, struct control_client *client, struct
     }
 }
 
-static void on_client(struct control *c, struct control_client *client) {
+static void on_client(void *arg, unsigned events) {
+    struct control_client *client = arg;
+    struct control *c = client->control;
     struct node_message m;
     enum node_wire_got got = node_wire_receive(client->fd, NODE_ROLE_command, NODE_ROLE_control, &m);
     if (got == NODE_WIRE_AGAIN) return;
@@ -118,38 +131,21 @@ static bool hear_supervisor(struct control *c, struct node_message *m) {
     }
 }
 
-static void on_supervisor(struct control *c) {
+static void on_supervisor(void *arg, unsigned events) {
+    struct control *c = arg;
     struct node_message m;
     enum node_wire_got got = node_wire_receive(c->wire, NODE_ROLE_supervisor, NODE_ROLE_control, &m);
     if (got == NODE_WIRE_AGAIN) return;
-    c->done |= got != NODE_WIRE_GOT || !hear_supervisor(c, &m);
+    if (got != NODE_WIRE_GOT || !hear_supervisor(c, &m)) node_control_end(c);
     if (got == NODE_WIRE_GOT) node_message_drop(&m);
 }
 
 /* ---- its life ---- */
 
-static void turn(struct control *c) {
-    struct pollfd fds[2 + CLIENTS_MAX + 1];
-    nfds_t n = 2;
-    fds[0] = (struct pollfd){.fd = c->wire, .events = POLLIN};
-    fds[1] = (struct pollfd){.fd = c->state.socket, .events = POLLIN};
-    for (const struct control_client *client = c->clients; client && n < ARRAY_COUNT(fds); client = client->next)
-        fds[n++] = (struct pollfd){.fd = client->fd, .events = POLLIN};
-    if (poll(fds, n, -1) < 0) return;
-    nfds_t i = 2;
-    for (struct control_client *client = c->clients, *next; client && i < n; client = next, i++) {
-        next = client->next;
-        if (fds[i].revents) on_client(c, client);
-    }
-    if (fds[0].revents) on_supervisor(c);
-    if (fds[1].revents) accept_client(c);
-    log_flush();
-}
-
 static err begin(struct control *c, struct diag *d) {
     struct node_message m;
     if (node_wire_await(c->wire, NODE_ROLE_supervisor, NODE_ROLE_control, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_govern) {
-        c->done = true;
+        node_control_end(c);
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "this is started by orlo itself");
     }
     log_init(STDERR_FILENO, m.govern.log_json, (enum log_level)m.govern.log_min);
@@ -171,12 +167,20 @@ static err begin(struct control *c, struct diag *d) {
     return c->state.records >= 0 ? node_control_publish_all(c, d) : ERR_OK;
 }
 
+/* Everything else it does because somebody said something. */
+static void listen_to_all(struct control *c) {
+    ENSURE(net_watch_new(c->loop, c->wire, NET_READABLE, on_supervisor, c));
+    if (c->state.socket >= 0) ENSURE(net_watch_new(c->loop, c->state.socket, NET_READABLE, on_connect, c));
+}
+
 int node_control_main(void) {
     struct control c = {.wire = NODE_WIRE_FD, .state = {-1, -1, -1, -1}, .next_id = 1, .asks_mem = arena_new(0)};
     struct diag d = DIAG_INIT;
     signal(SIGPIPE, SIG_IGN);
+    c.loop = net_loop_new();
     err e = begin(&c, &d);
     if (!c.done) node_control_tell(&c, &NODE_MESSAGE(governs, .err = e, .text = str_c(d.text)));
-    while (e == ERR_OK && !c.done) turn(&c);
-    return e != ERR_OK;
+    if (e == ERR_OK && !c.done) listen_to_all(&c);
+    while (e == ERR_OK && !c.done) net_loop_run(c.loop);
+    return e != ERR_OK; /* the system takes back what it holds */
 }

@@ -8,6 +8,7 @@
 #ifndef ORLO_NODE_CONTROL_INT_H
 #define ORLO_NODE_CONTROL_INT_H
 
+#include "net/loop.h"
 #include "node/node_int.h"
 #include "node/rights.h"
 #include "node/role.h"
@@ -35,11 +36,14 @@ struct control_image {
 
 struct control_client {
     struct control_client *next;
+    struct control *control;
+    struct net_watch *watch;
     int fd;
     struct deployment *busy; /* with its request; NULL: it may ask */
 };
 
 struct control {
+    struct net_loop *loop;
     int wire;
     struct node_state state; /* records -1: nothing is kept */
     struct node_limits limits;
@@ -64,9 +68,10 @@ struct control {
     struct control_client *clients;
     struct deployment *deployments, *publishing;
     uint32_t last_deployment;
-    bool done; /* the supervisor is gone */
+    bool done; /* node_control_end */
 };
 
+void node_control_end(struct control *c);                                /* once its turn is over */
 void node_control_tell(struct control *c, const struct node_message *m); /* the supervisor */
 void node_control_answer(struct control *c, struct control_client *client, const struct node_message *m);
 

@@ -240,7 +240,8 @@ bool node_deployment_published(struct control *c, const struct node_msg_publishe
     err e = node_diag_of(&d, m->err, m->offset, m->text);
     if (e == ERR_OK) {
         e = keep(c, dep, &d);
-        c->done |= e != ERR_OK; /* it is served, and is not what the folder has: the next control serves that again */
+        if (e != ERR_OK)
+            node_control_end(c); /* it is served, and is not what the folder has: the next control serves that again */
         if (e != ERR_OK) log_event(LOG_ERROR, "app-not-kept", LF_STR("app", dep->record.name), LF_CSTR("reason", d.text));
     } else if (!dep->drops && dep->record.name.n) {
         node_records_unstage(c, dep->record.name);
