@@ -3,7 +3,7 @@
 A test program is `tests/FOLDER/run.py ORLO [FILTER]`: it says `from harness import *` and ends with `run(globals())`, which calls
 each `test_…` whose name contains FILTER, prints `ok|FAIL|SKIP NAME` lines and 'N passed, N failed, N skipped'.
 """
-import contextlib, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time, traceback
+import contextlib, json, os, re, resource, shutil, signal, socket, subprocess, sys, tempfile, threading, time, traceback
 
 import sanitize, wasm_cc
 
@@ -44,8 +44,12 @@ def file_of(name, data):
 # ---- running orlo ---------------------------------------------------------------------------------------------------
 
 
-def orlo(*args, data=b"", env=None, timeout=60):
-    p = subprocess.run([ORLO, *args], input=data, capture_output=True, timeout=timeout, env=dict(os.environ, **(env or {})))
+def orlo(*args, data=b"", env=None, timeout=60, cwd=None, limit_file_bytes=None):
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_file_bytes, limit_file_bytes))
+
+    p = subprocess.run([ORLO, *args], input=data, capture_output=True, timeout=timeout, env=dict(os.environ, **(env or {})), cwd=cwd, preexec_fn=limit if limit_file_bytes is not None else None)
     return p.returncode, p.stdout.decode("utf-8", "replace"), p.stderr.decode("utf-8", "replace")
 
 

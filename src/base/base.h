@@ -63,6 +63,8 @@ bool str_starts(str s, str prefix);
 bool str_ends(str s, str suffix);
 /* In place: control characters that a terminal would obey become '?'. Newlines and tabs stay. For text that others chose. */
 void text_tame(char *p, size_t n);
+/* The one of words that was meant: close enough, or one that `word` is a part of; NULL: none. For "did you mean". */
+const char *text_nearest(const char *word, const char *const *words, size_t count);
 str str_sub(str s, size_t from, size_t n);                 /* clamped to s */
 size_t str_find(str s, uint8_t c);                         /* index, or s.n */
 bool str_cut(str s, uint8_t sep, str *before, str *after); /* at the first sep; false: before = s, after = empty */

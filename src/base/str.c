@@ -104,3 +104,37 @@ uint64_t str_hash(str s) {
     for (size_t i = 0; i < s.n; i++) h = (h ^ s.p[i]) * 0x100000001b3u;
     return h ^ (h >> 29);
 }
+
+/* ---- the nearest word ---- */
+
+/* Edit distance with transpositions, of short words. */
+static unsigned distance(const char *a, const char *b) {
+    enum { MOST = 32 };
+    size_t n = strlen(a), m = strlen(b);
+    if (n >= MOST || m >= MOST) return MOST;
+    unsigned d[MOST][MOST];
+    for (size_t i = 0; i <= n; i++) d[i][0] = (unsigned)i;
+    for (size_t k = 0; k <= m; k++) d[0][k] = (unsigned)k;
+    for (size_t i = 1; i <= n; i++)
+        for (size_t k = 1; k <= m; k++) {
+            unsigned best = d[i - 1][k - 1] + (a[i - 1] != b[k - 1]);
+            best = MIN(best, MIN(d[i - 1][k], d[i][k - 1]) + 1);
+            if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1]) best = MIN(best, d[i - 2][k - 2] + 1);
+            d[i][k] = best;
+        }
+    return d[n][m];
+}
+
+const char *text_nearest(const char *word, const char *const *words, size_t count) {
+    const char *best = NULL;
+    unsigned least = (unsigned)MIN(strlen(word) / 3 + 1, (size_t)4);
+    for (size_t i = 0; i < count; i++) {
+        unsigned v = distance(word, words[i]);
+        if (strlen(word) >= 3 && v > 1 && strstr(words[i], word)) v = 1;
+        if (v <= least && (!best || v < least)) {
+            best = words[i];
+            least = v;
+        }
+    }
+    return best;
+}

@@ -8,7 +8,7 @@
 
 enum cli_command {
     CLI_NONE,
-#define X(name, args, summary, text) CLI_##name,
+#define X(name, ...) CLI_##name,
 #include "cli/commands.def"
 #undef X
     CLI_COMMANDS
@@ -18,7 +18,7 @@ typedef VEC(const char *) cli_list;
 
 struct cli_options {
     enum cli_command command;
-    bool help, version, no_access_log, json, wat, markdown, man;
+    bool help, version, no_access_log, json, wat, markdown, man, list;
     const char *state_dir, *log_level, *log_format, *output, *forward, *target, *app;
     cli_list listen, env, dir, allow_http, allow_net, host, route;
     struct node_limits limits;

@@ -1,6 +1,7 @@
 /* orlo: the program. Reads the command line, starts the command, says on standard error what went wrong, and ends with a
  * status of sysexits.h. */
 #include "cli/cli_int.h"
+#include "cli/new.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -148,6 +149,21 @@ static int delete (const struct cli_options *o) {
     return e == ERR_OK ? EX_OK : complain(NULL, e, &d);
 }
 
+static int new (arena *mem, const struct cli_options *o) {
+    struct diag d = DIAG_INIT;
+    str name;
+    bool two = o->operands.n == 2;
+    if (o->list) {
+        cli_new_list(stdout);
+        return EX_OK;
+    }
+    const char *dir = o->operands.p[two];
+    err e = cli_new(mem, two ? o->operands.p[0] : NULL, dir, &name, &d);
+    if (e != ERR_OK) return complain(NULL, e, &d);
+    printf("%s is there: the app " STR_FMT "; its README.md says how to build and serve it\n", dir, STR_ARG(name));
+    return EX_OK;
+}
+
 static int run(arena *mem, const struct cli_options *o) {
     struct diag d = DIAG_INIT;
     struct node_run_config config = {
@@ -225,6 +241,7 @@ static int dispatch(arena *mem, struct cli_options *o) {
     case CLI_deploy: return deploy(mem, o);
     case CLI_apps: return apps(o);
     case CLI_delete: return delete (o);
+    case CLI_new: return new (mem, o);
     case CLI_run: return run(mem, o);
     case CLI_inspect: return inspect(o);
     case CLI_compile: return compile(o);

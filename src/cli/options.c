@@ -12,7 +12,8 @@ enum {
     NODE = 1 << CLI_node,
     DEPLOY = 1 << CLI_deploy,
     APPS = 1 << CLI_apps,
-    DELETE = 1 << CLI_delete
+    DELETE = 1 << CLI_delete,
+    NEW = 1 << CLI_new,
 };
 
 static const struct flag {
@@ -37,55 +38,24 @@ static const struct flag {
 };
 
 static const struct {
-    const char *name, *args, *summary, *text;
+    const char *name, *args;
+    uint32_t least, most; /* operands */
+    const char *what, *summary, *text;
 } commands[] = {
-    {"", "", "", ""},
-#define X(name, args, summary, text) {#name, args, summary, text},
+    {"", "", 0, 0, "", "", ""},
+#define X(name, args, least, most, what, summary, text) {#name, args, least, most, what, summary, text},
 #include "cli/commands.def"
 #undef X
 };
 
 /* ---- the nearest thing there is ---- */
 
-/* Edit distance with transpositions, of short words. */
-static unsigned distance(const char *a, const char *b) {
-    enum { MOST = 32 };
-    size_t n = strlen(a), m = strlen(b);
-    if (n >= MOST || m >= MOST) return MOST;
-    unsigned d[MOST][MOST];
-    for (size_t i = 0; i <= n; i++) d[i][0] = (unsigned)i;
-    for (size_t k = 0; k <= m; k++) d[0][k] = (unsigned)k;
-    for (size_t i = 1; i <= n; i++)
-        for (size_t k = 1; k <= m; k++) {
-            unsigned best = d[i - 1][k - 1] + (a[i - 1] != b[k - 1]);
-            best = MIN(best, MIN(d[i - 1][k], d[i][k - 1]) + 1);
-            if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1]) best = MIN(best, d[i - 2][k - 2] + 1);
-            d[i][k] = best;
-        }
-    return d[n][m];
-}
-
-/* A word close enough to be what was meant, or one that `word` begins or ends; NULL: none. */
-static const char *nearest(const char *word, const char *const *words, size_t count) {
-    const char *best = NULL;
-    unsigned least = (unsigned)MIN(strlen(word) / 3 + 1, (size_t)4);
-    for (size_t i = 0; i < count; i++) {
-        unsigned v = distance(word, words[i]);
-        if (strlen(word) >= 3 && v > 1 && strstr(words[i], word)) v = 1;
-        if (v <= least && (!best || v < least)) {
-            best = words[i];
-            least = v;
-        }
-    }
-    return best;
-}
-
 static const char *nearest_flag(const char *word, enum cli_command command) {
     const char *names[ARRAY_COUNT(flags)];
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_COUNT(flags); i++)
         if (flags[i].commands & 1u << command) names[n++] = flags[i].name;
-    return nearest(word, names, n);
+    return text_nearest(word, names, n);
 }
 
 /* ---- values ---- */
@@ -294,7 +264,7 @@ static err unknown_command(const char *word, struct diag *d) {
         if (!strcmp(word, others[i].theirs))
             return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "there is no command '%s'; did you mean %s?", word, others[i].here);
     for (int c = 1; c < CLI_COMMANDS; c++) names[c - 1] = commands[c].name;
-    const char *near = nearest(word, names, CLI_COMMANDS - 1);
+    const char *near = text_nearest(word, names, CLI_COMMANDS - 1);
     str s = str_c(word);
     if (near) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "there is no command '%s'; did you mean %s?", word, near);
     if (str_ends(s, STR(".wasm")))
@@ -313,20 +283,22 @@ static err first_word(int argc, char **argv, struct cli_options *o, struct diag 
 }
 
 static err check_operands(const struct cli_options *o, struct diag *d) {
-    const char *name = commands[o->command].name;
-    if (o->help || o->command == CLI_help) return ERR_OK;
-    if (o->command == CLI_node || o->command == CLI_apps) {
-        if (!o->operands.n) return ERR_OK;
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s takes no file; what is '%s'?%s", name, o->operands.p[0],
-                        o->command == CLI_node ? " A file is served by orlo serve, or deployed by orlo deploy" : "");
-    }
-    if (o->command == CLI_delete && !o->operands.n)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "which app? orlo delete APP; orlo apps lists them");
-    if (!o->operands.n || o->guest_from == 0 || !o->operands.p[0][0])
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "which file? orlo %s %s", name, commands[o->command].args);
-    if (o->operands.n > 1 && o->command != CLI_run)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s takes one %s; what is '%s'?", name,
-                        o->command == CLI_delete ? "app" : "file", o->operands.p[1]);
+    const char *name = commands[o->command].name, *what = commands[o->command].what;
+    uint32_t n = o->operands.n;
+    if (o->help || o->list) return ERR_OK;
+    if (n < commands[o->command].least || o->guest_from == 0 || (n && !o->operands.p[0][0]))
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "which %s? orlo %s %s%s", what, name, commands[o->command].args,
+                        !strcmp(what, "app") ? "; orlo apps lists them" : "");
+    if (n <= commands[o->command].most) return ERR_OK;
+    const char *more = o->operands.p[commands[o->command].most];
+    if (commands[o->command].most)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s takes one %s; what is '%s'?", name, what, more);
+    return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s takes no file; what is '%s'?%s", name, more,
+                    o->command == CLI_node ? " A file is served by orlo serve, or deployed by orlo deploy" : "");
+}
+
+static err check_flags(const struct cli_options *o, struct diag *d) {
+    if (o->help) return ERR_OK;
     if (o->command == CLI_deploy && !o->app)
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "which app? orlo deploy FILE --app NAME");
     if (o->command == CLI_compile && !o->output)
@@ -345,7 +317,8 @@ err cli_parse(arena *out, int argc, char **argv, struct cli_options *o, struct d
         else if (o->guest_from == UINT32_MAX && arg[0] == '-' && arg[1]) TRY(read_flag(out, argc, argv, &i, o, d));
         else vec_push(out, &o->operands, arg);
     }
-    return check_operands(o, d);
+    TRY(check_operands(o, d));
+    return check_flags(o, d);
 }
 
 /* ---- help ---- */
