@@ -17,7 +17,7 @@ MADE = os.path.join(ROOT, "build", "examples")
 FETCHES = re.compile(r"npm install|python3 -m venv|rustup target add")  # commands that need a registry
 
 
-MADE_THERE = {"node_modules", ".venv", "target", "__pycache__", "app.wasm", "core.wasm", "package-lock.json", "Cargo.lock"}
+MADE_THERE = {"node_modules", ".venv", "target", "__pycache__", "app.wasm", "core.wasm", "package-lock.json", "Cargo.lock", "dist"}
 
 
 def files_of(folder):
@@ -121,6 +121,13 @@ def test_javascript():
         has(e["stderr"], "Error while running request handler", "app.js:")
 
 
+def test_typescript():
+    wasm = make("typescript-hono", "node", "npm")
+    answers(wasm)
+    p = subprocess.run(["npm", "run", "check"], cwd=os.path.dirname(wasm), capture_output=True, text=True)
+    check(p.returncode == 0, p.stdout, p.stderr)
+
+
 def test_python():
     answers(make("python", "python3"))
 
@@ -159,7 +166,8 @@ def test_c_of_the_docs():
 def test_readmes():
     """Each says how to serve it, with the flags that it needs, and is short."""
     for name in sorted(os.listdir(EXAMPLES)):
-        if os.path.exists(os.path.join(EXAMPLES, name, "README.md")):
+        manifest = os.path.join(EXAMPLES, name, "orlo.toml")
+        if os.path.exists(manifest) and "[functions" in open(manifest).read():
             made, serve = commands_of(name)
             check(made, name)
             has(serve, "app.wasm", "--env GREETING=", "--allow-http")
