@@ -120,7 +120,7 @@ export_emulated() { export ORLO_ENGINE_RESERVE=1073741824; }
 # Whether programs for aarch64 can be built and run here. Looking for files would not tell: a compiler without its headers is one.
 can_cross() {
     [[ $(uname -m) != aarch64 ]] && command -v aarch64-linux-gnu-gcc qemu-aarch64 >/dev/null || return 1
-    PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig pkg-config --exists libuv libssl libcrypto cmocka jansson || return 1
+    PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig pkg-config --exists libuv libssl libcrypto sqlite3 cmocka jansson || return 1
     local folder
     folder=$(mktemp -d)
     echo '#include <stdlib.h>

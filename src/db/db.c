@@ -1,0 +1,341 @@
+/* db: see db.h. A statement that was used is kept, by its text, for the next time; the least recently used one makes room.
+ *
+ *   kept, not busy ──db_query──> busy ──db_end──> kept, not busy
+ *                                     └── all kept ones were busy: loose, freed at its end
+ */
+#include "db/db_int.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- errors ---- */
+
+static err err_of(int code) {
+    switch (code & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE: return ERR_OK;
+    case SQLITE_FULL:
+    case SQLITE_TOOBIG:
+    case SQLITE_NOMEM:
+    case SQLITE_INTERRUPT: return ERR_LIMIT;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return ERR_MALFORMED;
+    case SQLITE_CONSTRAINT:
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return ERR_BUSY;
+    case SQLITE_AUTH:
+    case SQLITE_PERM:
+    case SQLITE_READONLY: return ERR_DENIED;
+    case SQLITE_ERROR:
+    case SQLITE_MISMATCH:
+    case SQLITE_RANGE:
+    case SQLITE_MISUSE:
+    case SQLITE_SCHEMA: return ERR_USAGE;
+    default: return ERR_IO;
+    }
+}
+
+err db_failed(struct db *db, int code, struct diag *d) {
+    err e = err_of(code);
+    if (e == ERR_OK) return e;
+    if (db->refused) e = ERR_DENIED;
+    const char *name = db->options.name;
+    if (db->stopped) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "%s: the statement took too long", name);
+    if ((code & 0xff) == SQLITE_FULL && db->options.bytes_max)
+        return diag_set(d, e, DIAG_NOWHERE, "%s is full: it has %llu KiB at most, or the disk has no room", name,
+                        (unsigned long long)(db->options.bytes_max / KiB));
+    if ((code & 0xff) == SQLITE_FULL) return diag_set(d, e, DIAG_NOWHERE, "%s cannot be written: the disk is full", name);
+    return diag_set(d, e, DIAG_NOWHERE, "%s: %s", name, db->raw ? sqlite3_errmsg(db->raw) : sqlite3_errstr(code));
+}
+
+/* ---- opening ---- */
+
+static int settle(struct db *db) {
+    const struct db_options *o = &db->options;
+    char text[512];
+    const struct {
+        int what, on;
+    } config[] = {
+        {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
+        {SQLITE_DBCONFIG_DEFENSIVE, 1},
+        {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+        {SQLITE_DBCONFIG_DQS_DML, 0},
+        {SQLITE_DBCONFIG_DQS_DDL, 0},
+        {SQLITE_DBCONFIG_ENABLE_FKEY, 1},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(config); i++) sqlite3_db_config(db->raw, config[i].what, config[i].on, NULL);
+    sqlite3_extended_result_codes(db->raw, 1);
+    snprintf(text, sizeof text,
+             "pragma locking_mode = exclusive; pragma temp_store = memory; pragma mmap_size = 0; pragma cell_size_check = on;"
+             "pragma cache_size = -%u; pragma synchronous = %s; pragma journal_size_limit = 1048576;",
+             o->cache_kib ? o->cache_kib : 2048, o->quick ? "normal" : "full");
+    int code = sqlite3_exec(db->raw, text, NULL, NULL, NULL);
+    if (code == SQLITE_OK && !o->read_only) code = sqlite3_exec(db->raw, "pragma journal_mode = wal", NULL, NULL, NULL);
+    if (code != SQLITE_OK || !o->bytes_max) return code;
+    sqlite3_stmt *page = NULL;
+    code = sqlite3_prepare_v2(db->raw, "pragma page_size", -1, &page, NULL);
+    int64_t bytes = code == SQLITE_OK && sqlite3_step(page) == SQLITE_ROW ? sqlite3_column_int64(page, 0) : 4096;
+    sqlite3_finalize(page);
+    snprintf(text, sizeof text, "pragma max_page_count = %llu", (unsigned long long)(o->bytes_max / (uint64_t)bytes));
+    return code == SQLITE_OK ? sqlite3_exec(db->raw, text, NULL, NULL, NULL) : code;
+}
+
+err db_open(const struct db_options *options, struct db **out, struct diag *d) {
+    struct db *db = calloc(1, sizeof *db);
+    ENSURE(db);
+    db->options = *options;
+    db->kept_max = MIN(options->statements ? options->statements : 64, (uint32_t)DB_KEPT_MAX);
+    int flags = options->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+    if (options->create) flags |= SQLITE_OPEN_CREATE;
+    int code = sqlite3_open_v2(options->name, &db->raw, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, db_vfs_name());
+    if (code == SQLITE_OK) code = settle(db);
+    if (code == SQLITE_OK && options->guest) db_guest_confine(db);
+    if (code == SQLITE_OK) {
+        *out = db;
+        return ERR_OK;
+    }
+    err e = (code & 0xff) == SQLITE_CANTOPEN && !options->create ? ERR_NOT_FOUND : err_of(code);
+    if (e == ERR_NOT_FOUND) diag_set(d, e, DIAG_NOWHERE, "there is no database %s", options->name);
+    (void)db_failed(db, code, d);
+    db_close(db);
+    return e;
+}
+
+static void free_rows(struct db_rows *rows) {
+    sqlite3_finalize(rows->statement);
+    free(rows);
+}
+
+void db_close(struct db *db) {
+    if (!db) return;
+    for (uint32_t i = 0; i < db->kept_count; i++) {
+        ENSURE(!db->kept[i]->busy);
+        free_rows(db->kept[i]);
+    }
+    sqlite3_close_v2(db->raw);
+    free(db);
+}
+
+void db_memory_max(uint64_t bytes) { sqlite3_hard_heap_limit64((sqlite3_int64)MIN(bytes, (uint64_t)INT64_MAX)); }
+
+/* ---- statements ---- */
+
+static struct db_rows *find_kept(struct db *db, str sql, uint64_t hash) {
+    for (uint32_t i = 0; i < db->kept_count; i++) {
+        struct db_rows *rows = db->kept[i];
+        if (rows->hash == hash && !rows->busy && str_eq(str_c(sqlite3_sql(rows->statement)), sql)) return rows;
+    }
+    return NULL;
+}
+
+static void keep(struct db *db, struct db_rows *rows) {
+    uint32_t oldest = UINT32_MAX;
+    if (db->kept_count < db->kept_max) {
+        db->kept[db->kept_count++] = rows;
+        return;
+    }
+    for (uint32_t i = 0; i < db->kept_count; i++)
+        if (!db->kept[i]->busy && (oldest == UINT32_MAX || db->kept[i]->used < db->kept[oldest]->used)) oldest = i;
+    rows->loose = oldest == UINT32_MAX;
+    if (rows->loose) return;
+    free_rows(db->kept[oldest]);
+    db->kept[oldest] = rows;
+}
+
+/* Nothing but space, comments and semicolons: what follows compiles to nothing. */
+static bool is_empty(struct db *db, const char *tail) {
+    while (*tail) {
+        sqlite3_stmt *more = NULL;
+        const char *from = tail;
+        if (sqlite3_prepare_v2(db->raw, tail, -1, &more, &tail) != SQLITE_OK || more || tail == from) {
+            sqlite3_finalize(more);
+            return false;
+        }
+    }
+    return true;
+}
+
+static err prepare(struct db *db, str sql, struct db_rows **out, struct diag *d) {
+    uint64_t hash = str_hash(sql);
+    struct db_rows *rows = find_kept(db, sql, hash);
+    if (!rows) {
+        sqlite3_stmt *statement = NULL;
+        const char *tail = NULL;
+        arena *scratch = arena_new(0);
+        const char *text = arena_cstr(scratch, sql);
+        bool nul = sql.n && memchr(sql.p, 0, sql.n);
+        int code = nul ? SQLITE_ERROR : sqlite3_prepare_v3(db->raw, text, -1, SQLITE_PREPARE_PERSISTENT, &statement, &tail);
+        err e = nul                           ? diag_set(d, ERR_USAGE, DIAG_NOWHERE, "the statement has a NUL byte")
+                : code != SQLITE_OK           ? db_failed(db, code, d)
+                : !statement                  ? diag_set(d, ERR_USAGE, DIAG_NOWHERE, "there is no statement in it")
+                : tail && !is_empty(db, tail) ? diag_set(d, ERR_USAGE, DIAG_NOWHERE, "it is more than one statement")
+                                              : ERR_OK;
+        arena_free(scratch);
+        if (e != ERR_OK) {
+            sqlite3_finalize(statement);
+            return e;
+        }
+        rows = calloc(1, sizeof *rows);
+        ENSURE(rows);
+        *rows = (struct db_rows){.db = db, .statement = statement, .hash = hash};
+        keep(db, rows);
+    }
+    rows->busy = true;
+    rows->used = ++db->used;
+    rows->code = SQLITE_OK;
+    *out = rows;
+    return ERR_OK;
+}
+
+static int bind(sqlite3_stmt *statement, int at, const struct db_value *v) {
+    const char *p = v->kind >= DB_TEXTUAL && v->s.n ? (const char *)v->s.p : "";
+    switch (v->kind) {
+    case DB_INTEGER: return sqlite3_bind_int64(statement, at, v->i);
+    case DB_REAL: return sqlite3_bind_double(statement, at, v->f);
+    case DB_TEXTUAL: return sqlite3_bind_text64(statement, at, p, v->s.n, SQLITE_STATIC, SQLITE_UTF8);
+    case DB_BYTES: return sqlite3_bind_blob64(statement, at, p, v->s.n, SQLITE_STATIC);
+    case DB_NULL: break;
+    }
+    return sqlite3_bind_null(statement, at);
+}
+
+static void give_back(struct db_rows *rows) {
+    sqlite3_reset(rows->statement);
+    sqlite3_clear_bindings(rows->statement);
+    rows->busy = false;
+    rows->db->stopped = false;
+    if (rows->loose) free_rows(rows);
+}
+
+err db_query_values(struct db *db, str sql, const struct db_value *values, size_t n, struct db_rows **out, struct diag *d) {
+    struct db_rows *rows;
+    db->stopped = db->refused = false;
+    TRY(prepare(db, sql, &rows, d));
+    int want = sqlite3_bind_parameter_count(rows->statement), code = SQLITE_OK;
+    err e = ERR_OK;
+    if ((size_t)want != n)
+        e = diag_set(d, ERR_USAGE, DIAG_NOWHERE, "the statement has %d parameters, and %zu values came", want, n);
+    for (int i = 0; e == ERR_OK && i < want && code == SQLITE_OK; i++) code = bind(rows->statement, i + 1, &values[i]);
+    if (e == ERR_OK) e = db_failed(db, code, d);
+    if (e == ERR_OK) *out = rows;
+    else give_back(rows);
+    return e;
+}
+
+bool db_next(struct db_rows *rows) {
+    if (rows->code != SQLITE_OK && rows->code != SQLITE_ROW) return false;
+    rows->code = sqlite3_step(rows->statement);
+    return rows->code == SQLITE_ROW;
+}
+
+err db_end(struct db_rows *rows, struct diag *d) {
+    err e = db_failed(rows->db, rows->code, d);
+    give_back(rows);
+    return e;
+}
+
+err db_run_values(struct db *db, str sql, const struct db_value *values, size_t n, struct diag *d) {
+    struct db_rows *rows;
+    TRY(db_query_values(db, sql, values, n, &rows, d));
+    while (db_next(rows)) {}
+    return db_end(rows, d);
+}
+
+err db_one_i64_values(struct db *db, str sql, const struct db_value *values, size_t n, int64_t *out, struct diag *d) {
+    struct db_rows *rows;
+    TRY(db_query_values(db, sql, values, n, &rows, d));
+    bool found = db_next(rows);
+    if (found) *out = db_i64(rows, 0);
+    TRY(db_end(rows, d));
+    return found ? ERR_OK : ERR_NOT_FOUND;
+}
+
+err db_script(struct db *db, const char *sql, struct diag *d) {
+    return db_failed(db, sqlite3_exec(db->raw, sql, NULL, NULL, NULL), d);
+}
+
+/* ---- rows ---- */
+
+uint32_t db_columns(const struct db_rows *rows) { return (uint32_t)sqlite3_column_count(rows->statement); }
+
+str db_column_name(const struct db_rows *rows, uint32_t i) { return str_c(sqlite3_column_name(rows->statement, (int)i)); }
+
+struct db_value db_value(const struct db_rows *rows, uint32_t i) {
+    sqlite3_stmt *s = rows->statement;
+    int at = (int)i;
+    switch (sqlite3_column_type(s, at)) {
+    case SQLITE_INTEGER: return DB_I64(sqlite3_column_int64(s, at));
+    case SQLITE_FLOAT: return DB_F64(sqlite3_column_double(s, at));
+    case SQLITE_TEXT: return DB_TEXT(((str){sqlite3_column_text(s, at), (size_t)sqlite3_column_bytes(s, at)}));
+    case SQLITE_BLOB: return DB_BLOB(((str){sqlite3_column_blob(s, at), (size_t)sqlite3_column_bytes(s, at)}));
+    default: return DB_NOTHING;
+    }
+}
+
+int64_t db_i64(const struct db_rows *rows, uint32_t i) {
+    struct db_value v = db_value(rows, i);
+    return v.kind == DB_INTEGER ? v.i : 0;
+}
+
+str db_str(const struct db_rows *rows, uint32_t i) {
+    struct db_value v = db_value(rows, i);
+    return v.kind == DB_TEXTUAL || v.kind == DB_BYTES ? v.s : (str){0};
+}
+
+int64_t db_last_id(const struct db *db) { return sqlite3_last_insert_rowid(db->raw); }
+uint64_t db_changed(const struct db *db) { return (uint64_t)sqlite3_changes64(db->raw); }
+
+/* ---- transactions ---- */
+
+/* Of the caller's, whatever a guest's statements may do; so they are not kept, where a guest's text could find them. */
+static err run_own(struct db *db, const char *sql, struct diag *d) {
+    db->own = true;
+    err e = db_failed(db, sqlite3_exec(db->raw, sql, NULL, NULL, NULL), d);
+    db->own = false;
+    return e;
+}
+
+err db_begin(struct db *db, struct diag *d) { return run_own(db, "begin immediate", d); }
+
+err db_commit(struct db *db, struct diag *d) {
+    err e = run_own(db, "commit", d);
+    if (e != ERR_OK) db_rollback(db);
+    return e;
+}
+
+void db_rollback(struct db *db) {
+    if (db_in_transaction(db)) (void)run_own(db, "rollback", NULL);
+}
+
+bool db_in_transaction(const struct db *db) { return !sqlite3_get_autocommit(db->raw); }
+
+err db_checkpoint(struct db *db, struct diag *d) {
+    return db_failed(db, sqlite3_wal_checkpoint_v2(db->raw, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL), d);
+}
+
+/* ---- the schema's version ---- */
+
+err db_version(struct db *db, uint32_t *out, struct diag *d) {
+    int64_t version = 0;
+    TRY(db_one_i64(db, &version, d, "pragma user_version"));
+    *out = (uint32_t)version;
+    return ERR_OK;
+}
+
+err db_upgrade(struct db *db, const char *const *steps, uint32_t count, struct diag *d) {
+    uint32_t version;
+    char set[64];
+    TRY(db_version(db, &version, d));
+    if (version > count)
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "%s is of a newer version of Orlo (format %u, this one knows %u)",
+                        db->options.name, version, count);
+    if (version == count) return ERR_OK;
+    snprintf(set, sizeof set, "pragma user_version = %u", count);
+    TRY(db_begin(db, d));
+    err e = ERR_OK;
+    for (; e == ERR_OK && version < count; version++) e = db_script(db, steps[version], d);
+    if (e == ERR_OK) e = db_script(db, set, d);
+    if (e == ERR_OK) return db_commit(db, d);
+    db_rollback(db);
+    return e;
+}

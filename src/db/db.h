@@ -1,0 +1,131 @@
+/* db: SQLite. The one room that sees it.
+ *
+ *   struct db *db;
+ *   TRY(db_open(&(struct db_options){.name = "node.db", .create = true}, &db, d));
+ *   TRY(db_upgrade(db, steps, ARRAY_COUNT(steps), d));
+ *   TRY(db_run(db, d, "insert into apps (name, live) values (?, ?)", DB_TEXT(name), DB_I64(1)));
+ *
+ *   struct db_rows *rows;
+ *   TRY(db_query(db, &rows, d, "select live from apps where name = ?", DB_TEXT(name)));
+ *   while (db_next(rows)) … db_i64(rows, 0) …
+ *   TRY(db_end(rows, d));                    what went wrong in between is said here
+ *
+ * 1. One process has a database open, and one connection: there are no locks on the file, and no shared memory beside it. What keeps a second
+ *    process away is the caller's (the lock of a state folder, that there is one process of a role).
+ * 2. Names are relative to the working directory, and stay as they are: nobody walks up to a root that he may not see.
+ * 3. What was committed is on the disk (WAL, synchronous FULL) unless the options say otherwise.
+ * 4. SQL of the node's own is text in its source; what varies is bound. SQL of a stranger's runs on a connection that was opened as a guest's:
+ *    with its own limits, an authorizer and a progress handler, and it reaches no other file.
+ */
+#ifndef ORLO_DB_H
+#define ORLO_DB_H
+
+#include "base/base.h"
+
+struct db;
+struct db_rows;
+
+/* ---- opening ---- */
+
+/* What a statement of a guest's is about to do. */
+enum db_act {
+    DB_ACT_READ,        /* a table (a), a column (b) */
+    DB_ACT_WRITE,       /* rows of a table (a) */
+    DB_ACT_SCHEMA,      /* makes, changes or drops a table, index, view or trigger (a) */
+    DB_ACT_PRAGMA,      /* its name (a), its argument (b) */
+    DB_ACT_ATTACH,      /* another file, always refused to guests */
+    DB_ACT_FUNCTION,    /* its name (b) */
+    DB_ACT_TRANSACTION, /* BEGIN, COMMIT, ROLLBACK, SAVEPOINT … (a) */
+    DB_ACT_OTHER,
+};
+struct db_options {
+    const char *name; /* below the working directory: "node.db", "shop/default.db"; ":memory:" */
+    bool read_only, create;
+    bool quick;          /* a commit survives the process, and not the machine's loss of power (synchronous NORMAL) */
+    uint64_t bytes_max;  /* of the file; 0: no limit. What would be more is refused with ERR_LIMIT, and undone */
+    uint32_t cache_kib;  /* of pages; 0: 2048 */
+    uint32_t statements; /* kept for the next time; 0: 64 */
+    /* of a guest's: */
+    bool guest;
+    bool (*may)(void *arg, enum db_act act, str a, str b); /* false: refused (ERR_DENIED). NULL: what a guest may by default */
+    bool (*goes_on)(void *arg);                            /* every `steps` of the machine; false: ends it (ERR_LIMIT) */
+    uint32_t steps;                                        /* 0: 10,000 */
+    uint32_t value_bytes_max, sql_bytes_max;               /* a value or row, a statement's text; 0: 16 MiB, 1 MiB */
+    void *arg;
+};
+/* ERR_NOT_FOUND: it is not there, and is not to be made; ERR_MALFORMED: no database, or a damaged one; ERR_IO, ERR_LIMIT (the disk is full). */
+[[nodiscard]] err db_open(const struct db_options *options, struct db **out, struct diag *d);
+void db_close(struct db *db); /* all rows have ended; NULL is fine */
+/* What all databases of this process may take of memory, together; 0: no limit. */
+void db_memory_max(uint64_t bytes);
+
+/* ---- values ---- */
+
+enum db_kind { DB_NULL, DB_INTEGER, DB_REAL, DB_TEXTUAL, DB_BYTES };
+struct db_value {
+    enum db_kind kind;
+    union {
+        int64_t i;
+        double f;
+        str s; /* borrowed: of a parameter until the rows have ended, of a column until the next row */
+    };
+};
+#define DB_I64(v) ((struct db_value){DB_INTEGER, {.i = (int64_t)(v)}})
+#define DB_F64(v) ((struct db_value){DB_REAL, {.f = (v)}})
+#define DB_TEXT(v) ((struct db_value){DB_TEXTUAL, {.s = (v)}})
+#define DB_BLOB(v) ((struct db_value){DB_BYTES, {.s = (v)}})
+#define DB_BLOB_OF(array) DB_BLOB(((str){(const uint8_t *)(array), sizeof(array)}))
+#define DB_NOTHING ((struct db_value){DB_NULL, {0}})
+
+/* ---- statements ----
+ *
+ * All take one statement; what follows it is refused. ERR_USAGE: it is no SQL, or has another number of parameters; ERR_BUSY: it breaks a
+ * constraint (unique, foreign key, check, not null); ERR_DENIED: it may not, or nothing is written here; ERR_LIMIT: the database, the disk or
+ * memory is full, or it took too long; ERR_MALFORMED: the database is damaged; ERR_IO. After LIMIT, MALFORMED and IO a transaction may be
+ * undone already; db_rollback is right in any case. */
+
+#define DB_VALUES_OF(...)                                                                                                        \
+    (const struct db_value[]){__VA_ARGS__ __VA_OPT__(, ) DB_NOTHING},                                                            \
+        sizeof((const struct db_value[]){__VA_ARGS__ __VA_OPT__(, ) DB_NOTHING}) / sizeof(struct db_value) - 1
+/* db_run(db, d, "sql", values…): to its end, whatever rows it has. */
+#define db_run(db, d, sql, ...) db_run_values((db), str_c(sql), DB_VALUES_OF(__VA_ARGS__), (d))
+/* db_query(db, &rows, d, "sql", values…): rows is set where it is ERR_OK alone; db_end gives them back. */
+#define db_query(db, rows, d, sql, ...) db_query_values((db), str_c(sql), DB_VALUES_OF(__VA_ARGS__), (rows), (d))
+[[nodiscard]] err db_run_values(struct db *db, str sql, const struct db_value *values, size_t n, struct diag *d);
+[[nodiscard]] err db_query_values(struct db *db, str sql, const struct db_value *values, size_t n, struct db_rows **out,
+                                  struct diag *d);
+/* Several statements, without parameters: a schema's. */
+[[nodiscard]] err db_script(struct db *db, const char *sql, struct diag *d);
+
+bool db_next(struct db_rows *rows);                             /* false: there are no more, or it failed: db_end says which */
+[[nodiscard]] err db_end(struct db_rows *rows, struct diag *d); /* at any time, once */
+uint32_t db_columns(const struct db_rows *rows);
+str db_column_name(const struct db_rows *rows, uint32_t i); /* until db_end */
+struct db_value db_value(const struct db_rows *rows, uint32_t i);
+int64_t db_i64(const struct db_rows *rows, uint32_t i); /* 0: it is none */
+str db_str(const struct db_rows *rows, uint32_t i);     /* of text or bytes; empty: it is neither */
+
+int64_t db_last_id(const struct db *db);  /* of the row that was inserted last */
+uint64_t db_changed(const struct db *db); /* rows, by the last statement */
+/* The first row's first column; ERR_NOT_FOUND without a word in d: there is no row. */
+#define db_one_i64(db, out, d, sql, ...) db_one_i64_values((db), str_c(sql), DB_VALUES_OF(__VA_ARGS__), (out), (d))
+[[nodiscard]] err db_one_i64_values(struct db *db, str sql, const struct db_value *values, size_t n, int64_t *out,
+                                    struct diag *d);
+
+/* ---- transactions: what is between is there altogether, or not at all ---- */
+
+[[nodiscard]] err db_begin(struct db *db, struct diag *d);
+[[nodiscard]] err db_commit(struct db *db, struct diag *d); /* an error: nothing of it is there */
+void db_rollback(struct db *db);                            /* nothing is open: nothing happens */
+bool db_in_transaction(const struct db *db);
+/* All is in the file itself, and nothing beside it: before it is copied. */
+[[nodiscard]] err db_checkpoint(struct db *db, struct diag *d);
+
+/* ---- the schema's version ----
+ *
+ * steps[i] takes a database from version i to i + 1. All that are missing are one transaction. ERR_UNSUPPORTED: it is of a newer version than
+ * there are steps; d says both numbers, and nothing is touched. */
+[[nodiscard]] err db_version(struct db *db, uint32_t *out, struct diag *d);
+[[nodiscard]] err db_upgrade(struct db *db, const char *const *steps, uint32_t count, struct diag *d);
+
+#endif

@@ -1,0 +1,35 @@
+/* Inside the db room. */
+#ifndef ORLO_DB_INT_H
+#define ORLO_DB_INT_H
+
+#include "db/db.h"
+#include <sqlite3.h>
+
+struct db_rows { /* a statement, as long as it is kept */
+    struct db *db;
+    sqlite3_stmt *statement;
+    uint64_t hash, used; /* of its text; when it was used last */
+    bool busy;           /* somebody has its rows */
+    bool loose;          /* it is freed when they end */
+    int code;            /* what the last step said */
+};
+
+enum { DB_KEPT_MAX = 256 };
+struct db {
+    sqlite3 *raw;
+    struct db_options options;
+    struct db_rows *kept[DB_KEPT_MAX];
+    uint32_t kept_count, kept_max;
+    uint64_t used; /* a clock of statements' use */
+    bool stopped;  /* goes_on said so, in the statement that runs */
+    bool refused;  /* may said so; SQLite has more than one code for that */
+    bool own;      /* what runs is the caller's, not a guest's */
+};
+
+const char *db_vfs_name(void);
+/* guest.c: what holds on a connection for a stranger's statements */
+void db_guest_confine(struct db *db);
+/* SQLite's code as ours; d: what it was about, and what SQLite says of it. */
+err db_failed(struct db *db, int code, struct diag *d);
+
+#endif

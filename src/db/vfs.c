@@ -1,0 +1,44 @@
+/* vfs: SQLite's files. Its own "unix-none" (no locks) with two differences: a name's full path is the name, and a file goes by unlinkat.
+ *
+ * 1. A process that may open files below one descriptor alone changes its working directory to that, and need not see what is above it.
+ * 2. What SQLite would put into a temporary folder it keeps in memory (db.c says so); where it asks for one all the same, it is refused.
+ */
+#include "db/db_int.h"
+#include <fcntl.h>
+#include <unistd.h>
+
+static sqlite3_vfs own;
+
+static int full_path(sqlite3_vfs *vfs, const char *name, int n, char *out) {
+    size_t bytes = strlen(name) + 1;
+    if (n < 0 || bytes > (size_t)n) return SQLITE_CANTOPEN;
+    memcpy(out, name, bytes);
+    return SQLITE_OK;
+}
+
+static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *given) {
+    file->pMethods = NULL;
+    if (!name) return SQLITE_CANTOPEN;
+    sqlite3_vfs *base = vfs->pAppData;
+    return base->xOpen(base, name, file, flags | SQLITE_OPEN_NOFOLLOW, given);
+}
+
+static void *no_library(sqlite3_vfs *vfs, const char *name) { return NULL; }
+
+static int unlink_at(const char *path) { return unlinkat(AT_FDCWD, path, 0); }
+
+const char *db_vfs_name(void) {
+    if (own.zName) return own.zName;
+    sqlite3_vfs *base = sqlite3_vfs_find("unix-none");
+    ENSURE(base);
+    ENSURE(base->xSetSystemCall(base, "unlink", (sqlite3_syscall_ptr)unlink_at) == SQLITE_OK);
+    own = *base;
+    own.pNext = NULL;
+    own.zName = "orlo";
+    own.pAppData = base;
+    own.xOpen = open_file;
+    own.xFullPathname = full_path;
+    own.xDlOpen = no_library;
+    ENSURE(sqlite3_vfs_register(&own, 0) == SQLITE_OK);
+    return own.zName;
+}
