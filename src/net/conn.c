@@ -136,17 +136,31 @@ void net_conn_start(struct net_conn *c) {
     c->protocol->start(c);
 }
 
-void net_conn_accept(struct net_server *s, int fd, const void *peer, socklen_t peer_n) {
-    struct net_conn *c = net_conn_new(s, peer, peer_n);
+bool net_conn_watch(struct net_conn *c) {
     struct epoll_event ev = {EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {.ptr = &c->plain}};
-    if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &ev) != 0) {
-        close(fd);
-        free(c);
-        return;
-    }
+    return epoll_ctl(c->server->epoll_fd, EPOLL_CTL_ADD, c->plain.fd, &ev) == 0;
+}
+
+void net_conn_unwatch(struct net_conn *c) { epoll_ctl(c->server->epoll_fd, EPOLL_CTL_DEL, c->plain.fd, NULL); }
+
+static struct net_conn *begin(struct net_server *s, int fd, const void *peer, socklen_t peer_n) {
+    struct net_conn *c = net_conn_new(s, peer, peer_n);
     net_plain_init(&c->plain, fd);
     c->stream = &c->plain.s;
-    net_conn_start(c);
+    if (net_conn_watch(c)) {
+        net_conn_start(c);
+        return c;
+    }
+    close(fd);
+    free(c);
+    return NULL;
+}
+
+void net_conn_accept(struct net_server *s, int fd, const void *peer, socklen_t peer_n) { (void)begin(s, fd, peer, peer_n); }
+
+void net_conn_adopt(struct net_server *s, int fd, const struct net_handover *h) {
+    struct net_conn *c = begin(s, fd, h->peer, h->peer_n);
+    if (c) c->protocol->adopt(c, h->bytes);
 }
 
 void net_conn_close(struct net_conn *c, bool reset) {

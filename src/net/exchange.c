@@ -2,7 +2,8 @@
  * the business of ops.
  *
  *   (request) ─> respond ─> write … ─> finish ─> end
- *       └─ inform …  └── retract: back, while nothing has left
+ *       ├─ inform …  └── retract: back, while nothing has left
+ *       └─ pass: another process answers
  */
 #include "net/exchange_int.h"
 
@@ -117,6 +118,13 @@ err net_exchange_upgrade(struct net_exchange *x, const struct net_upgrade *to, c
     x->responded = x->finished = x->no_body = true;
     x->status = h.status;
     return ERR_OK;
+}
+
+err net_exchange_pass(struct net_exchange *x, const struct net_pass *to) {
+    ENSURE(x->live);
+    if (!x->ops->pass) return ERR_UNSUPPORTED;
+    if (x->closed) return ERR_CLOSED;
+    return x->responded || x->in_bytes ? ERR_USAGE : x->ops->pass(x, to);
 }
 
 void net_exchange_end(struct net_exchange *x) {

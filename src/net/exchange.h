@@ -69,6 +69,25 @@ struct net_upgrade {
 };
 [[nodiscard]] err net_exchange_upgrade(struct net_exchange *x, const struct net_upgrade *to, const struct net_field *fields,
                                        uint32_t count);
+/* Another process is to answer this request: its connection goes there, with all that came on it and was not read. In place of an answer, and
+ * before anything of the body is read; x is over with the call, as with net_exchange_end. give is called from the loop, when all that was
+ * answered before has left: h is borrowed, and its descriptor closed after it. False: nobody takes it; the client gets 503, and the connection
+ * ends. ERR_USAGE: there is a response, or something of the body was read; ERR_CLOSED: the client is gone; ERR_UNSUPPORTED: it has no
+ * connection of its own. Then nothing has happened. */
+struct net_handover {
+    int fd;
+    str bytes;        /* received and not used up: the request's head, and what came behind it */
+    const void *peer; /* a sockaddr: where it comes from, which may be another than the socket's */
+    uint32_t peer_n;
+};
+enum {
+    NET_HANDOVER_BYTES_MAX = 256 << 10
+}; /* with the usual limits; what a server with larger ones holds is refused by who adopts */
+struct net_pass {
+    bool (*give)(void *arg, const struct net_handover *h);
+    void *arg;
+};
+[[nodiscard]] err net_exchange_pass(struct net_exchange *x, const struct net_pass *to);
 /* The owner is done with x and everything of it. Without a finished response the connection is closed (a bare 500 is sent when
  * there was no head). Otherwise what is queued goes out and the next request may come. */
 void net_exchange_end(struct net_exchange *x);

@@ -18,6 +18,7 @@ static bool move_ok(enum http1_state from, enum http1_state to) {
     case HTTP1_READING: return from == HTTP1_HANDLING || from == HTTP1_DISCARDING;
     case HTTP1_HANDLING: return from == HTTP1_READING;
     case HTTP1_DISCARDING:
+    case HTTP1_PASSING:
     case HTTP1_UPGRADING: return from == HTTP1_HANDLING;
     case HTTP1_CLOSING: return from <= HTTP1_CLOSING && from != HTTP1_UPGRADING;
     case HTTP1_LINGERING: return from == HTTP1_CLOSING;
@@ -340,6 +341,11 @@ void http1_conn_after_exchange(struct http1_conn *h) {
         bury(h);
         return;
     }
+    if (UNLIKELY(h->pass.give)) {
+        http1_conn_set_state(h, HTTP1_PASSING);
+        net_conn_later(&h->c);
+        return;
+    }
     if (UNLIKELY(h->upgrade.fn)) {
         http1_conn_set_state(h, HTTP1_UPGRADING);
         net_conn_later(&h->c);
@@ -385,6 +391,43 @@ static void go_on_upgrading(struct http1_conn *h) {
     }
 }
 
+/* ---- to another process, and from one ---- */
+
+static void go_on_passing(struct http1_conn *h) {
+    struct net_conn *c = &h->c;
+    http1_out_flush(h);
+    if (h->failed) {
+        http1_conn_kill(h);
+        return;
+    }
+    if (net_bytes_left(&c->out)) return;
+    str bytes = {c->in.p + h->head_at, c->in.end - h->head_at};
+    struct net_pass to = h->pass;
+    h->pass.give = NULL;
+    h->write_deadline_ns = 0;
+    net_conn_unwatch(c); /* from here on its events are another's */
+    if (to.give(to.arg, &(struct net_handover){c->plain.fd, bytes, &c->peer, sizeof c->peer})) {
+        c->server->stats.passed++;
+        bury(h);
+        return;
+    }
+    c->in.off = c->in.end; /* what is refused is not read again */
+    if (net_conn_watch(c)) http1_exchange_refuse(h, 503, "whoever is to answer takes no more connections now; try again");
+    else http1_conn_kill(h);
+}
+
+static void conn_adopt(struct net_conn *c, str bytes) {
+    struct http1_conn *h = of(c);
+    if (!bytes.n || !has_memory(h)) return;
+    c->server->stats.idle--;
+    take_in(h, bytes.n);
+    memcpy(c->in.p, bytes.p, bytes.n);
+    c->in.end = (uint32_t)bytes.n;
+    h->fields = c->in.base;
+    http1_head_init(&h->head, &c->server->limits, h->fields);
+    net_conn_later(c);
+}
+
 /* ---- what drives a connection ---- */
 
 static void go_on(struct http1_conn *h) {
@@ -397,6 +440,7 @@ static void go_on(struct http1_conn *h) {
     case HTTP1_HANDLING: http1_exchange_progress(h); break;
     case HTTP1_DISCARDING: go_on_discarding(h); break;
     case HTTP1_UPGRADING: go_on_upgrading(h); break;
+    case HTTP1_PASSING: go_on_passing(h); break;
     case HTTP1_CLOSING: go_on_closing(h); break;
     case HTTP1_LINGERING: go_on_lingering(h); break;
     default:
@@ -502,6 +546,7 @@ static void conn_abandon(struct net_conn *c) {
 
 const struct net_protocol net_http1_protocol = {.bytes = sizeof(struct http1_conn),
                                                 .start = conn_start,
+                                                .adopt = conn_adopt,
                                                 .ready = conn_ready,
                                                 .sweep = conn_sweep,
                                                 .drain = conn_drain,

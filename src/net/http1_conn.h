@@ -33,6 +33,7 @@ struct http1_out {
     bool close;       /* the connection ends with this response */
     bool gone_told;
     bool continue_due; /* the client waits for a 100 */
+    bool continued;    /* and was sent it */
     bool flush_due;    /* something was written that has not left: tell when it has */
 };
 
@@ -40,6 +41,7 @@ struct http1_out {
  *            v                                                        |
  *  READING -> HANDLING -> (end) -+-> DISCARDING (rest of the body) ---+
  *     |                          +-> UPGRADING (flush) -> HANDED OVER
+ *     |                          +-> PASSING (flush) -> DEAD here, and READING at another process's
  *     |                          +-> CLOSING (flush) -> LINGERING -> DEAD
  *     +-- bad head: answer ----------^
  */
@@ -48,6 +50,7 @@ enum http1_state {
     HTTP1_HANDLING,
     HTTP1_DISCARDING,
     HTTP1_UPGRADING,
+    HTTP1_PASSING,
     HTTP1_CLOSING,
     HTTP1_LINGERING,
     HTTP1_HANDED_OVER,
@@ -74,7 +77,9 @@ struct http1_conn {
     struct http1_body body_state;
     struct net_exchange x;
     struct http1_out o;
+    uint32_t head_at; /* in `in`: where the head of the exchange begins */
     struct net_upgrade upgrade;
+    struct net_pass pass;
 };
 
 /* http1_conn.c: states and reading */

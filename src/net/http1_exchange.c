@@ -43,6 +43,7 @@ static void send_continue(struct http1_conn *h) {
     enum { N = sizeof line - 1 };
     struct net_exchange *x = &h->x;
     h->o.continue_due = false;
+    h->o.continued = true;
     if (h->failed || (x->responded && !h->o.retractable)) return;
     http1_out_put(h, line, N);
     if (!x->responded) {
@@ -230,6 +231,7 @@ void http1_exchange_begin(struct http1_conn *h) {
     rq->scheme = s->c.tls_upstream ? STR("https") : STR("http");
     if (UNLIKELY(!rq->authority.n)) rq->authority = net_conn_local(&h->c);
     http1_conn_set_state(h, HTTP1_HANDLING);
+    h->head_at = h->c.in.off - (uint32_t)h->head.bytes;
     http1_body_init(&h->body_state, rq->content_length, s->limits.body_bytes_max);
     h->x = (struct net_exchange){.ops = &ops,
                                  .source.ops = &source_ops,
@@ -421,6 +423,18 @@ static void exchange_end(struct net_exchange *x) {
     http1_conn_after_exchange(h);
 }
 
+static err exchange_pass(struct net_exchange *x, const struct net_pass *to) {
+    struct http1_conn *h = conn_of(x);
+    bool untouched = h->c.in.off == h->head_at + h->head.bytes && !h->body.base && !h->o.continued;
+    if (!untouched || h->c.stream != &h->c.plain.s) return ERR_USAGE;
+    h->pass = *to;
+    h->o.continue_due = false;
+    x->live = false;
+    x->source.waiting = false;
+    http1_conn_after_exchange(h);
+    return ERR_OK;
+}
+
 static str exchange_peer(const struct net_exchange *x, uint16_t *port) {
     struct http1_conn *h = conn_of(x);
     *port = net_conn_peer_port(&h->c);
@@ -436,5 +450,6 @@ static const struct net_exchange_ops ops = {.respond = exchange_respond,
                                             .retract = exchange_retract,
                                             .limits = exchange_limits,
                                             .upgrade = exchange_upgrade,
+                                            .pass = exchange_pass,
                                             .peer = exchange_peer,
                                             .end = exchange_end};

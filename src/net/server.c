@@ -57,6 +57,24 @@ static void accept_some(struct net_server *s) {
     }
 }
 
+void net_server_adopt(struct net_server *s, const struct net_handover *h) {
+    int flags = fcntl(h->fd, F_GETFL), type = 0;
+    socklen_t n = sizeof type;
+    bool stream = getsockopt(h->fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == SOCK_STREAM && flags >= 0;
+    bool fits = h->bytes.n <= NET_HANDOVER_BYTES_MAX;
+    if (!stream || !fits || (!(flags & O_NONBLOCK) && fcntl(h->fd, F_SETFL, flags | O_NONBLOCK))) {
+        close(h->fd);
+        return;
+    }
+    if (s->stats.connections >= s->c.connections_max && !net_conn_make_room(s)) {
+        refuse(s, h->fd);
+        return;
+    }
+    s->stats.adopted++;
+    if (s->c.on_accept) s->c.on_accept(s->c.arg);
+    net_conn_adopt(s, h->fd, h);
+}
+
 static void on_events(uv_poll_t *h, int status, int events) {
     enum { BATCH = 256 };
     struct net_server *s = container_of(h, struct net_server, poll);
@@ -139,10 +157,11 @@ static void set_defaults(struct net_server *s, const struct net_server_config *c
 
 static err open_epoll(struct net_server *s, struct diag *d) {
     struct epoll_event ev = {EPOLLIN, {.ptr = s}};
-    if (fcntl(s->listen_fd, F_SETFL, fcntl(s->listen_fd, F_GETFL) | O_NONBLOCK) != 0)
+    bool listens = s->listen_fd >= 0;
+    if (listens && fcntl(s->listen_fd, F_SETFL, fcntl(s->listen_fd, F_GETFL) | O_NONBLOCK) != 0)
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "descriptor %d is no listening socket: %s", s->listen_fd, strerror(errno));
     s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (s->epoll_fd < 0 || epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->listen_fd, &ev) != 0)
+    if (s->epoll_fd < 0 || (listens && epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->listen_fd, &ev) != 0))
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot watch the listening socket: %s", strerror(errno));
     return ERR_OK;
 }
@@ -172,9 +191,9 @@ err net_server_new(const struct net_server_config *config, struct net_server **o
         return e;
     }
     int one = 1;
-    setsockopt(s->listen_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* connections inherit it */
+    if (s->listen_fd >= 0) setsockopt(s->listen_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* connections inherit it */
     s->spare_fd = eventfd(0, EFD_CLOEXEC);
-    s->port = port_of(s->listen_fd);
+    s->port = s->listen_fd >= 0 ? port_of(s->listen_fd) : config->port;
     ENSURE(uv_poll_init(&s->loop->uv, &s->poll, s->epoll_fd) == 0 && uv_timer_init(&s->loop->uv, &s->sweep) == 0);
     uv_poll_start(&s->poll, UV_READABLE, on_events);
     uv_timer_start(&s->sweep, on_sweep, s->sweep_ms, s->sweep_ms);
@@ -199,7 +218,7 @@ void net_server_drain(struct net_server *s, uint32_t ms_max, bool keep_idle, voi
     s->on_drained = on_drained;
     s->on_drained_arg = arg;
     if (s->draining) return;
-    accept_some(s); /* who was let in by the kernel is served */
+    if (s->listen_fd >= 0) accept_some(s); /* who was let in by the kernel is served */
     s->draining = true;
     stop_listening(s);
     if (!keep_idle) {

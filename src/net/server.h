@@ -10,7 +10,8 @@ struct net_server;
 /* 0 means the default that stands behind each; NET_NO_LIMIT switches a deadline off. */
 struct net_server_config {
     struct net_loop *loop;
-    int fd;                      /* that listens; taken: closed with the server, or when it drains */
+    int fd;                      /* that listens; taken: closed with the server, or when it drains. -1: none, it only adopts */
+    uint16_t port;               /* where connections came in that are adopted; with fd known by it */
     bool tls_upstream;           /* requests came by TLS to somebody before us: scheme is https */
     uint32_t connections_max;    /* 10,000; above, one on which nobody is served makes room; is there none: 503 and closed */
     uint32_t header_ms_max;      /* 10,000: from the first byte of a request to the end of its head */
@@ -45,8 +46,11 @@ uint16_t net_server_port(const struct net_server *s);
 void net_server_drain(struct net_server *s, uint32_t ms_max, bool keep_idle, void (*on_drained)(void *arg), void *arg);
 /* Cuts off what is left. Its exchanges must have been ended; streams that were handed over have failed, and are still to be closed. */
 void net_server_free(struct net_server *s);
+/* Goes on with a connection of another process's (net_exchange_pass): as with one that was accepted, by this server's limits. h->fd is taken, the
+ * rest borrowed. What is no connected socket, or came with too much, is closed. */
+void net_server_adopt(struct net_server *s, const struct net_handover *h);
 struct net_server_stats {
-    uint64_t accepted, refused, evicted, requests, bad_requests, bytes_in, bytes_out;
+    uint64_t accepted, refused, evicted, requests, bad_requests, bytes_in, bytes_out, passed, adopted;
     uint32_t connections, idle;
 };
 struct net_server_stats net_server_stats(const struct net_server *s);

@@ -72,7 +72,8 @@ struct net_conn;
 struct net_protocol {
     size_t bytes; /* of its connection, which begins with a struct net_conn, zeroed behind it */
     void (*start)(struct net_conn *c);
-    void (*ready)(struct net_conn *c); /* the stream has news */
+    void (*adopt)(struct net_conn *c, str bytes); /* after start: what another process received of it. Borrows */
+    void (*ready)(struct net_conn *c);            /* the stream has news */
     void (*sweep)(struct net_conn *c, uint64_t now_ns);
     void (*drain)(struct net_conn *c);   /* from now on; who rests may do so for idle_ms_max, which may be short now */
     void (*kill)(struct net_conn *c);    /* at once; whoever is served is told by the loop */
@@ -139,6 +140,10 @@ static inline bool net_passed(uint64_t deadline_ns, uint64_t now_ns) { return de
 
 /* conn.c: a connection's life, whatever it speaks */
 void net_conn_accept(struct net_server *s, int fd, const void *peer, socklen_t peer_n);
+void net_conn_adopt(struct net_server *s, int fd, const struct net_handover *h);
+/* Whether its socket's events come to this server. False: the kernel cannot watch one more. */
+[[nodiscard]] bool net_conn_watch(struct net_conn *c);
+void net_conn_unwatch(struct net_conn *c); /* before another process has the socket: closing it here would not end that */
 struct net_conn *net_conn_new(struct net_server *s, const void *peer, socklen_t peer_n); /* to be given its stream, and started */
 void net_conn_start(struct net_conn *c);
 /* Closes the stream; the memory stays until net_conn_bury. */
