@@ -66,6 +66,8 @@ struct node_sandbox {
 [[nodiscard]] err node_sandbox_keys(struct diag *d);
 /* Files in these two folders (-1: none), memory files, and the sockets that are there. */
 [[nodiscard]] err node_sandbox_control(int records, int images, struct diag *d);
+/* Files in this folder (-1: none), memory files, and the sockets that are there. */
+[[nodiscard]] err node_sandbox_store(int data, struct diag *d);
 /* Every descriptor above stderr but those kept is closed. */
 void node_close_fds_except(const int *keep, size_t count);
 
@@ -264,6 +266,7 @@ struct node_worker_config {
 /* Each the life of a process of its role, which began by exec; returns its exit status. */
 int node_worker_main(void);
 int node_control_main(void);
+int node_store_main(void);
 
 /* ---- imports.c ---- */
 

@@ -88,6 +88,8 @@ unsigned node_role_idle_s(enum node_role role) {
     return idle_s[role];
 }
 
+bool node_role_is_always(enum node_role role) { return starts[role] == ALWAYS; }
+
 /* What tests and sanitizers set, and what name resolution and TLS read. The rest may hold secrets, of the operator's or of apps. */
 static char **few_variables(arena *out) {
     static const char *const prefixes[] = {
@@ -176,6 +178,7 @@ void node_be(char **argv) {
     case NODE_ROLE_job: _exit(node_job_main(NULL));
     case NODE_ROLE_keys: _exit(node_keys_main());
     case NODE_ROLE_control: _exit(node_control_main());
+    case NODE_ROLE_store: _exit(node_store_main());
     default: return;
     }
 }

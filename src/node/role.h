@@ -37,6 +37,7 @@ void node_role_stay_root(bool workers);
 /* The role that this process was started in, or NODE_ROLE_command. Names the process. */
 enum node_role node_role_of(char **argv);
 unsigned node_role_idle_s(enum node_role role); /* roles.def */
+bool node_role_is_always(enum node_role role);  /* starts ALWAYS */
 /* Of one that has ended and was reaped (pid 0 or less) nothing is signalled. */
 void node_process_signal(const struct node_process *p, int signum);
 /* Kills it, waits for its end and closes its wire; its exit status as waitpid has it. What was never started has ended, too. */

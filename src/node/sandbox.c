@@ -54,7 +54,7 @@ enum {
 };
 
 /* What each role may do at the least: its letters, and whether it has files besides what it was granted. */
-enum { ALL_FILES, FOLDER, GRANTED, NO_FILES };
+enum { ALL_FILES, FOLDER, DATA, GRANTED, NO_FILES };
 #define ALL ALL_FILES
 #define NONE NO_FILES
 static const struct {
@@ -411,6 +411,15 @@ err node_sandbox_control(int records, int images, struct diag *d) {
                 d));
     TRY(drop_capabilities(d));
     return install(roles[NODE_ROLE_control].calls, d);
+}
+
+err node_sandbox_store(int data, struct diag *d) {
+    const struct node_sandbox_path path = {data, true};
+    if (!cap(RLIMIT_CORE, 0)) return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    TRY(lock_in(NODE_ROLE_store, &(struct node_sandbox){.paths = &path, .paths_count = data >= 0}, d));
+    TRY(drop_capabilities(d));
+    return install(roles[NODE_ROLE_store].calls, d);
 }
 
 static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }

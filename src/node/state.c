@@ -43,9 +43,9 @@ static int open_below(int dir, const char *name) {
     return openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* What control writes is its own, and what root wrote there before it was. */
-static bool give_to_control(int dir) {
-    struct node_user user = node_role_user(NODE_ROLE_control);
+/* What control and the store write is their own, and what root wrote there before it was. */
+static bool give_to(enum node_role role, int dir) {
+    struct node_user user = node_role_user(role);
     struct stat st;
     if (dir < 0 || !user.uid || (fstat(dir, &st) == 0 && st.st_uid == user.uid)) return true;
     DIR *folder = fdopendir(fcntl(dir, F_DUPFD_CLOEXEC, 3));
@@ -108,7 +108,7 @@ static err take_lock(int dir, str folder, int *lock, struct diag *d) {
 err node_state_open(str folder, struct node_state *out, struct diag *d) {
     arena *scratch = arena_new(0);
     char *path = arena_cstr(scratch, folder);
-    *out = (struct node_state){-1, -1, -1, -1};
+    *out = (struct node_state){-1, -1, -1, -1, -1};
     int dir = node_state_make_folder(path) ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     err e = dir < 0                ? failed(d, folder, "cannot be made")
             : is_others(dir, true) ? refuse_others(d, folder)
@@ -116,11 +116,14 @@ err node_state_open(str folder, struct node_state *out, struct diag *d) {
     if (e == ERR_OK) {
         out->records = open_below(dir, "apps");
         out->images = open_below(dir, "images");
+        out->data = open_below(dir, "data");
         out->socket = listen_in(dir);
-        if (out->records < 0 || out->images < 0 || out->socket < 0 || !give_to_control(out->records) ||
-            !give_to_control(out->images))
+        if (out->records < 0 || out->images < 0 || out->data < 0 || out->socket < 0 ||
+            !give_to(NODE_ROLE_control, out->records) || !give_to(NODE_ROLE_control, out->images) ||
+            !give_to(NODE_ROLE_store, out->data))
             e = failed(d, folder, "cannot be written to");
-        else if (is_others(out->records, false) || is_others(out->images, false)) e = refuse_others(d, folder);
+        else if (is_others(out->records, false) || is_others(out->images, false) || is_others(out->data, false))
+            e = refuse_others(d, folder);
     }
     if (e != ERR_OK) node_state_close(out);
     if (dir >= 0) close(dir);
@@ -129,7 +132,7 @@ err node_state_open(str folder, struct node_state *out, struct diag *d) {
 }
 
 void node_state_close(struct node_state *s) {
-    int *const all[] = {&s->lock, &s->socket, &s->records, &s->images};
+    int *const all[] = {&s->lock, &s->socket, &s->records, &s->images, &s->data};
     for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
         if (*all[i] >= 0) close(*all[i]);
         *all[i] = -1;

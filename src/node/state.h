@@ -5,6 +5,7 @@
  *   STATE/control.sock   where commands ask (control.c)
  *   STATE/apps/NAME      a record each, whole or not there
  *   STATE/images/DIGEST  an image each, named by its SHA-256
+ *   STATE/data           apps' data (store/)
  */
 #ifndef ORLO_NODE_STATE_H
 #define ORLO_NODE_STATE_H
@@ -12,7 +13,7 @@
 #include "base/base.h"
 
 struct node_state {
-    int lock, socket, records, images; /* -1: none */
+    int lock, socket, records, images, data; /* -1: none */
 };
 /* Where it is: dir, or if that is NULL $ORLO_STATE, else $XDG_STATE_HOME/orlo, else ~/.local/state/orlo. */
 str node_state_folder(arena *out, const char *dir);

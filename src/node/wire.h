@@ -20,6 +20,13 @@ enum node_role {
     NODE_ROLES
 };
 
+enum node_channel {
+#define CHANNEL(name, role) NODE_CHANNEL_##name,
+#include "node/channels.def"
+#undef CHANNEL
+    NODE_CHANNELS
+};
+
 enum { NODE_WIRE_FDS_MAX = 20, NODE_TEXT_MAX = 767 /* of a TEXT: what a diag holds */ };
 
 enum node_message_type {

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Many apps on one node: each reaches only its own, none harms another, and none of their requests is lost while apps come, change and go.
 
-Usage: tests/apps/run.py ORLO [FILTER]. Real guests in several languages are taken from ../shared/guests, where there are any; the rest
+Usage: tests/apps/run.py ORLO [FILTER]. More of these tests are in tests/apps/PART_test.py. Real guests in several languages are taken from ../shared/guests, where there are any; the rest
 is this repository's.
 """
-import http.client, http.server, os, random, signal, subprocess, sys, threading, time
+import glob, http.client, http.server, importlib, os, random, signal, subprocess, sys, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import *
@@ -464,4 +464,7 @@ def test_hundred():
 
 
 if __name__ == "__main__":
-    run(globals())
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path.insert(0, here)
+    parts = sorted(os.path.basename(p)[:-3] for p in glob.glob(os.path.join(here, "*_test.py")))
+    run(globals(), *(vars(importlib.import_module(part)) for part in parts))

@@ -174,7 +174,7 @@ static void listen_to_all(struct control *c) {
 }
 
 int node_control_main(void) {
-    struct control c = {.wire = NODE_WIRE_FD, .state = {-1, -1, -1, -1}, .next_id = 1, .asks_mem = arena_new(0)};
+    struct control c = {.wire = NODE_WIRE_FD, .state = {-1, -1, -1, -1, -1}, .next_id = 1, .asks_mem = arena_new(0)};
     struct diag d = DIAG_INIT;
     signal(SIGPIPE, SIG_IGN);
     c.loop = net_loop_new();

@@ -144,5 +144,5 @@ void node_serve_hear(struct supervisor *s) {
         return;
     }
     node_supervisor_close(&s->client_fd); /* control's end tells the rest */
-    if (got != NODE_WIRE_CLOSED) node_process_signal(&s->control.process, SIGKILL);
+    if (got != NODE_WIRE_CLOSED) node_process_signal(&s->singles[NODE_ROLE_control].process, SIGKILL);
 }

@@ -1,4 +1,4 @@
-/* singles: the roles of which there is one process each, control and keys; and the jobs that control wants.
+/* singles: what control and keys say and are told, and the jobs that control wants. That they are there is the affair of roles.c.
  *
  *   control ──compile_want──> a job            ──compile_done──> control    started with the node, and anew whenever it dies
  *           ──sign_want────> keys ──signature──> ──sign_done──>             started when it is asked, ended when it is idle
@@ -19,42 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const uint64_t pause_first_ns = 50'000'000u, pause_most_ns = 10'000'000'000u, second_ns = 1'000'000'000u;
-
-/* ---- either of them ---- */
-
-static bool start_single(struct single *one, enum node_role role) {
-    int log[2];
-    if (!node_supervisor_log_pair(log)) return false;
-    bool ok = node_role_start(role, log[1], &one->process);
-    int why = errno;
-    close(log[1]);
-    one->log_fd = ok ? log[0] : -1;
-    one->started_ns = clock_mono_ns();
-    if (!ok) close(log[0]);
-    errno = why;
-    return ok;
-}
-
-static void cut_off(struct single *one) {
-    node_supervisor_cut_off(&one->process, NULL);
-    node_supervisor_close(&one->process.wire);
-    node_process_signal(&one->process, SIGKILL);
-}
-
-static void forget(struct supervisor *s, struct single *one) {
-    if (one->log_fd >= 0) node_relay_take(&s->relay, one->log_fd, node_role_text(one->process.role), NULL, 1);
-    node_supervisor_close(&one->log_fd);
-    node_supervisor_close(&one->process.wire);
-    one->process.pid = 0;
-}
-
-/* One that had been at work for a while comes back at once. */
-static void set_pause(struct single *one, uint64_t now) {
-    bool long_lived = now - one->started_ns > 10 * second_ns;
-    one->pause_ns = long_lived ? 0 : one->pause_ns ? MIN(one->pause_ns * 2, pause_most_ns) : pause_first_ns;
-    one->start_at_ns = now + one->pause_ns;
-}
+static const uint64_t second_ns = 1'000'000'000u;
 
 /* ---- keys ---- */
 
@@ -83,29 +48,44 @@ static void give_public(struct supervisor *s) {
 
 /* It holds nothing that is not kept elsewhere, so it is ended like that. Nobody waits for it to be gone. */
 static void end_keys(struct supervisor *s) {
-    node_process_signal(&s->keys.process, SIGKILL);
-    forget(s, &s->keys);
+    node_roles_end(s, NODE_ROLE_keys);
     s->key_opened = false;
 }
 
-static err open_keys(struct supervisor *s) {
+bool node_singles_begin_keys(struct supervisor *s) {
     arena *scratch = arena_new(0);
     struct node_message m = NODE_MESSAGE(open_key, .make = s->key_made);
     if (s->key_kept) m.open_key.folder = node_state_folder(scratch, s->config->state_dir);
     s->key_opened = false;
-    err e = start_single(&s->keys, NODE_ROLE_keys) ? node_wire_send(s->keys.process.wire, &m) : ERR_IO;
+    err e = node_wire_send(s->singles[NODE_ROLE_keys].process.wire, &m);
     arena_free(scratch);
-    return e;
+    return e == ERR_OK;
+}
+
+void node_singles_lose_keys(struct supervisor *s, int status) {
+    s->key_opened = false;
+    refuse_signatures(s, ERR_IO, STR("the process that holds the node's key died"));
+}
+
+/* One that has closed its wire is about to end. */
+static bool have_keys(struct supervisor *s) {
+    const struct single *keys = &s->singles[NODE_ROLE_keys];
+    if (keys->process.pid > 0 && keys->process.wire < 0) {
+        end_keys(s);
+        node_singles_lose_keys(s, 0);
+    }
+    return node_roles_start(s, NODE_ROLE_keys);
 }
 
 static bool on_sign_want(struct supervisor *s, const struct node_msg_sign_want *m) {
     struct node_message ask = NODE_MESSAGE(sign, .id = m->id);
     if (s->key_asks_count == KEYS_ASKS_MAX) return false;
+    bool there = have_keys(s);
     s->key_asks[s->key_asks_count++] = (struct key_ask){m->id, m->public_alone};
     memcpy(ask.sign.purpose, m->purpose, sizeof ask.sign.purpose);
     memcpy(ask.sign.digest, m->digest, sizeof ask.sign.digest);
-    err e = s->keys.process.pid > 0 ? ERR_OK : open_keys(s);
-    if (e == ERR_OK && !m->public_alone) e = node_wire_send(s->keys.process.wire, &ask);
+    err e = there ? ERR_OK : ERR_IO;
+    if (there && !m->public_alone) e = node_wire_send(s->singles[NODE_ROLE_keys].process.wire, &ask);
     if (e != ERR_OK) refuse_signatures(s, ERR_IO, STR("there is no process that holds the node's key"));
     give_public(s);
     return true;
@@ -132,20 +112,8 @@ static bool on_signature(struct supervisor *s, const struct node_msg_signature *
     return false;
 }
 
-void node_singles_hear_keys(struct supervisor *s) {
-    struct node_message m;
-    bool sense = false, closed = false;
-    switch (node_wire_receive(s->keys.process.wire, NODE_ROLE_keys, NODE_ROLE_supervisor, &m)) {
-    case NODE_WIRE_AGAIN: return;
-    case NODE_WIRE_CLOSED: sense = closed = true; break;
-    case NODE_WIRE_NONSENSE: break;
-    case NODE_WIRE_GOT:
-        sense = m.type == NODE_MSG_key ? on_key(s, &m.key) : m.type == NODE_MSG_signature && on_signature(s, &m.signature);
-    }
-    if (sense && !closed) return;
-    if (!sense) cut_off(&s->keys);
-    end_keys(s);
-    refuse_signatures(s, ERR_IO, STR("the process that holds the node's key died"));
+bool node_singles_hear_keys(struct supervisor *s, struct node_message *m) {
+    return m->type == NODE_MSG_key ? on_key(s, &m->key) : m->type == NODE_MSG_signature && on_signature(s, &m->signature);
 }
 
 void node_singles_use_key(struct supervisor *s, bool kept, bool made) {
@@ -205,8 +173,7 @@ static void on_compile_want(struct supervisor *s, struct node_message *m) {
                                      .done = on_compiled,
                                      .arg = w};
     w->job = node_jobs_add(&s->jobs, &config);
-    if (!want->is_image && s->keys.process.pid <= 0 && open_keys(s) != ERR_OK)
-        end_keys(s); /* by the time it is asked, it is there */
+    if (!want->is_image) (void)have_keys(s); /* by the time it is asked, it is there */
     if (w->job) return;
     struct node_job_result full = {.diag = DIAG_INIT};
     full.err = diag_set(&full.diag, ERR_BUSY, DIAG_NOWHERE, "%d files wait to be compiled, as many as may; try again later",
@@ -286,21 +253,13 @@ static bool on_image_give(struct supervisor *s, struct node_message *m) {
 
 /* ---- control ---- */
 
-void node_singles_tell(struct supervisor *s, const struct node_message *m) {
-    if (s->control.process.wire < 0) return;
-    if (node_wire_send(s->control.process.wire, m) != ERR_OK) node_process_signal(&s->control.process, SIGKILL);
-}
+void node_singles_tell(struct supervisor *s, const struct node_message *m) { node_roles_tell(s, NODE_ROLE_control, m); }
 
-static void start_control(struct supervisor *s, uint64_t now) {
+bool node_singles_begin_control(struct supervisor *s) {
     struct log_style log = log_style();
     struct buf settings = {0};
     int pair[2];
     s->governs = false;
-    if (!start_single(&s->control, NODE_ROLE_control)) {
-        log_event(LOG_ERROR, "control-not-started", LF_CSTR("reason", strerror(errno)));
-        s->control.start_at_ns = now + second_ns;
-        return;
-    }
     node_settings_write(&settings, &s->limits);
     struct node_message m =
         NODE_MESSAGE(govern, .log_json = log.json, .log_min = (uint8_t)log.min, .settings = buf_str(&settings),
@@ -311,7 +270,7 @@ static void start_control(struct supervisor *s, uint64_t now) {
             m.fds[m.fds_count++] = (const int[]){state->lock, state->socket, state->records, state->images}[i];
     node_singles_tell(s, &m);
     buf_free(&settings);
-    if (!s->config->file || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return;
+    if (!s->config->file || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return true;
     fcntl(pair[0], F_SETFL, O_NONBLOCK);
     m = NODE_MESSAGE(client);
     m.fds[m.fds_count++] = pair[1];
@@ -319,6 +278,7 @@ static void start_control(struct supervisor *s, uint64_t now) {
     close(pair[1]);
     s->client_fd = pair[0];
     node_serve_deploy(s);
+    return true;
 }
 
 static void on_governs(struct supervisor *s, const struct node_msg_governs *m) {
@@ -331,7 +291,7 @@ static void on_governs(struct supervisor *s, const struct node_msg_governs *m) {
     send_asks(s);
 }
 
-static bool hear_control(struct supervisor *s, struct node_message *m) {
+bool node_singles_hear_control(struct supervisor *s, struct node_message *m) {
     switch (m->type) {
     case NODE_MSG_governs: on_governs(s, &m->governs); return true;
     case NODE_MSG_compile_want: on_compile_want(s, m); return true;
@@ -344,8 +304,7 @@ static bool hear_control(struct supervisor *s, struct node_message *m) {
     }
 }
 
-static void control_died(struct supervisor *s, int status) {
-    uint64_t now = clock_mono_ns();
+void node_singles_lose_control(struct supervisor *s, int status) {
     cancel_wanted(s, NULL);
     node_publish_forget_rights(s);
     s->key_asks_count = 0;
@@ -353,77 +312,28 @@ static void control_died(struct supervisor *s, int status) {
     node_supervisor_close(&s->client_fd);
     s->deploying = s->governs = false;
     s->asks_sent = 0;
-    set_pause(&s->control, now);
     struct diag d = DIAG_INIT; /* what it was publishing is taken back: it says anew what there is to be */
     diag_set(&d, ERR_IO, DIAG_NOWHERE, "control died");
     node_publish_fail(s, ERR_IO, &d);
-    if (s->draining) return;
-    if (WIFSIGNALED(status))
-        log_event(LOG_ERROR, "role-died", LF_CSTR("role", "control"), LF_I64("signal", WTERMSIG(status)),
-                  LF_U64("restart_ms", s->control.pause_ns / 1000000u));
-    else
-        log_event(LOG_ERROR, "role-died", LF_CSTR("role", "control"), LF_I64("status", WEXITSTATUS(status)),
-                  LF_U64("restart_ms", s->control.pause_ns / 1000000u));
 }
 
-void node_singles_hear_control(struct supervisor *s) {
-    struct node_message m;
-    bool sense = false;
-    switch (node_wire_receive(s->control.process.wire, NODE_ROLE_control, NODE_ROLE_supervisor, &m)) {
-    case NODE_WIRE_AGAIN: return;
-    case NODE_WIRE_CLOSED: node_supervisor_close(&s->control.process.wire); return;
-    case NODE_WIRE_NONSENSE: break;
-    case NODE_WIRE_GOT: sense = hear_control(s, &m); node_message_drop(&m);
-    }
-    if (sense) return;
-    cut_off(&s->control); /* nobody waits for it to be gone */
-    forget(s, &s->control);
-    control_died(s, SIGKILL);
-}
+/* ---- as the loop has them ---- */
 
-/* ---- both, as the loop has them ---- */
-
-bool node_singles_reap(struct supervisor *s, pid_t pid, int status) {
-    bool control = s->control.process.pid == pid, keys = s->keys.process.pid == pid;
-    if (control) {
-        while (s->control.process.wire >= 0) { /* its last words may be why */
-            int before = s->control.process.wire;
-            struct pollfd more = {.fd = before, .events = POLLIN};
-            if (poll(&more, 1, 0) != 1) break;
-            node_singles_hear_control(s);
-        }
-        forget(s, &s->control);
-        control_died(s, status);
-    } else if (keys) {
-        s->keys.process.pid = 0;
-        if (s->keys.process.wire >= 0) node_singles_hear_keys(s); /* why it could not open its key */
-        end_keys(s);
-        refuse_signatures(s, ERR_IO, STR("the process that holds the node's key died"));
-    }
-    return control || keys;
+static bool keys_are_idle(const struct supervisor *s) {
+    return s->singles[NODE_ROLE_keys].process.wire >= 0 && !s->key_asks_count && s->keys_idle_at_ns;
 }
 
 void node_singles_act(struct supervisor *s, uint64_t now) {
-    if (s->control.process.pid <= 0 && now >= s->control.start_at_ns) start_control(s, now);
     if (s->asks_at_ns && now >= s->asks_at_ns) s->asks_at_ns = 0, send_asks(s);
-    if (s->keys.process.wire >= 0 && !s->key_asks_count && s->keys_idle_at_ns && now >= s->keys_idle_at_ns) end_keys(s);
+    if (keys_are_idle(s) && now >= s->keys_idle_at_ns) end_keys(s);
 }
 
 uint64_t node_singles_due_ns(const struct supervisor *s) {
-    uint64_t due = s->control.process.pid <= 0 ? s->control.start_at_ns : UINT64_MAX;
-    if (s->asks_at_ns) due = MIN(due, s->asks_at_ns);
-    if (s->keys.process.wire >= 0 && !s->key_asks_count && s->keys_idle_at_ns) due = MIN(due, s->keys_idle_at_ns);
-    return due;
+    uint64_t due = s->asks_at_ns ? s->asks_at_ns : UINT64_MAX;
+    return keys_are_idle(s) ? MIN(due, s->keys_idle_at_ns) : due;
 }
 
-/* The lock of the state folder is control's, too: the next node is to find it free. */
 void node_singles_end(struct supervisor *s) {
-    enum { TRIES = 100 };
-    pid_t control = s->control.process.pid;
     cancel_wanted(s, NULL);
     node_supervisor_close(&s->client_fd);
-    end_keys(s);
-    node_process_signal(&s->control.process, SIGKILL);
-    forget(s, &s->control);
-    for (int i = 0; i < TRIES && control > 0 && waitpid(control, NULL, WNOHANG) == 0; i++) poll(NULL, 0, 10);
 }

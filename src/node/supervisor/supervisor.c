@@ -1,7 +1,8 @@
 /* supervisor: opens the ports, starts all other processes, keeps them alive, and brings them to rest. All log lines go through it.
  *
  *   supervisor ─┬─ control     what there is to serve (control.c)          publish.c  brings it to all workers
- *               ├─ keys        signs, when it is asked (key.c)             singles.c  looks after these two
+ *               ├─ keys        signs, when it is asked (key.c)             singles.c  speaks with these two
+ *               ├─ store       apps' data (store/)                         roles.c    looks after all three
  *               ├─ job …       for control (jobs.c)
  *               └─ worker …    one for each core (worker.c)                workers.c  looks after these
  *
@@ -108,6 +109,7 @@ static bool catch_signals(struct supervisor *s) {
 
 static int until_due(const struct supervisor *s, uint64_t now) {
     uint64_t due = s->draining ? s->kill_at_ns : MIN(MIN(s->sample_at_ns, node_singles_due_ns(s)), node_jobs_due_ns(&s->jobs));
+    due = MIN(due, node_roles_due_ns(s));
     for (uint32_t i = 0; i < s->workers && !s->draining && (s->now.generation || s->next.generation); i++)
         if (!s->slots[i].current) due = MIN(due, s->slots[i].spawn_at_ns);
     for (const struct proc *p = s->procs; p; p = p->next)
@@ -124,7 +126,11 @@ static void take_lines(struct supervisor *s, int *fd, const char *role, const ui
     s->logs_at_ns = now + logs_ns;
 }
 
-enum { FIXED = 7 };
+void node_supervisor_take_lines(struct supervisor *s, enum node_role role, int *fd) {
+    take_lines(s, fd, node_role_text(role), NULL, clock_mono_ns());
+}
+
+enum { ROLES_AT = 3, FIXED = ROLES_AT + 2 * NODE_ROLES };
 
 static void poll_workers(struct supervisor *s, const struct pollfd *fds, nfds_t n, uint64_t now) {
     nfds_t i = FIXED;
@@ -142,10 +148,7 @@ static void wait_turn(struct supervisor *s) {
     fds[0] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
     fds[1] = (struct pollfd){.fd = node_relay_wants(&s->relay) ? s->relay.fd : -1, .events = POLLOUT};
     fds[2] = (struct pollfd){.fd = s->client_fd, .events = POLLIN};
-    fds[3] = (struct pollfd){.fd = s->control.process.wire, .events = POLLIN};
-    fds[4] = (struct pollfd){.fd = take ? s->control.log_fd : -1, .events = POLLIN};
-    fds[5] = (struct pollfd){.fd = s->keys.process.wire, .events = POLLIN};
-    fds[6] = (struct pollfd){.fd = take ? s->keys.log_fd : -1, .events = POLLIN};
+    node_roles_poll(s, fds + ROLES_AT, take);
     nfds_t n = FIXED;
     for (struct proc *p = s->procs; p && n + 2 + NODE_JOBS_RUNNING_MAX <= ARRAY_COUNT(fds); p = p->next) {
         fds[n++] = (struct pollfd){.fd = p->process.wire, .events = POLLIN};
@@ -154,10 +157,7 @@ static void wait_turn(struct supervisor *s) {
     nfds_t all = n + node_jobs_poll(&s->jobs, fds + n);
     if (poll(fds, all, until_due(s, now)) > 0) {
         poll_workers(s, fds, n, now);
-        if (fds[4].revents) take_lines(s, &s->control.log_fd, "control", NULL, now);
-        if (fds[6].revents) take_lines(s, &s->keys.log_fd, "keys", NULL, now);
-        if (fds[5].revents && s->keys.process.wire >= 0) node_singles_hear_keys(s);
-        if (fds[3].revents && s->control.process.wire >= 0) node_singles_hear_control(s);
+        node_roles_polled(s, fds + ROLES_AT);
         if (fds[2].revents && s->client_fd >= 0) node_serve_hear(s);
         if (fds[0].revents) read_signals(s);
     }
@@ -167,13 +167,14 @@ static void reap(struct supervisor *s) {
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        if (!node_workers_reap(s, pid, status) && !node_jobs_reap(&s->jobs, pid, status)) (void)node_singles_reap(s, pid, status);
+        if (!node_workers_reap(s, pid, status) && !node_jobs_reap(&s->jobs, pid, status)) (void)node_roles_reap(s, pid, status);
 }
 
 static void act(struct supervisor *s) {
     uint64_t now = clock_mono_ns();
     if (s->failed != ERR_OK && !s->draining) begin_drain(s, "failure");
     node_workers_act(s, now);
+    node_roles_act(s, now);
     if (s->draining) {
         if (now < s->kill_at_ns) return;
         node_workers_signal(s, SIGKILL);
@@ -241,6 +242,7 @@ static err supervise(struct supervisor *s) {
         reap(s);
     }
     node_singles_end(s);
+    node_roles_end_all(s);
     node_jobs_end(&s->jobs);
     if (!s->announced) node_jobs_show(&s->jobs); /* wiped */
     if (s->failed == ERR_OK) log_event(LOG_INFO, "stopped");
@@ -254,14 +256,13 @@ err node_serve(const struct node_serve_config *config, struct diag *d) {
                             .limits = config->limits,
                             .now.fd = -1,
                             .next.fd = -1,
-                            .control = {.process = {NODE_ROLE_control, 0, -1}, .log_fd = -1},
-                            .keys = {.process = {NODE_ROLE_keys, 0, -1}, .log_fd = -1},
-                            .state = {-1, -1, -1, -1},
+                            .state = {-1, -1, -1, -1, -1},
                             .client_fd = -1,
                             .signal_fd = -1,
                             .terminal_fd = -1,
                             .d = d,
                             .started_ns = clock_mono_ns()};
+    node_roles_init(&s);
     node_limits_fill(&s.limits);
     s.workers = (uint32_t)MIN(s.limits.workers ? s.limits.workers : cores(), (uint64_t)WORKERS_MAX);
     s.jobs = (struct node_jobs){.running_max = MIN(MAX(cores() / 2, 1u), (uint32_t)NODE_JOBS_RUNNING_MAX),

@@ -3,7 +3,9 @@
  *   supervisor.c   start, signals, the loop, the end
  *   workers.c      slots and their workers: started, watched, replaced
  *   publish.c      snapshots on their way to all workers, in place or by a new generation of them
- *   singles.c      control and keys, of which there is one each; jobs that control wants
+ *   roles.c        processes of which there is one each, from a table; their channels to workers
+ *   singles.c      what control and keys say and are told; jobs that control wants
+ *   data.c         the same of the store
  *   serve.c        `orlo serve FILE`: what is asked of control for it, as a command would
  */
 #ifndef ORLO_NODE_SUPERVISOR_INT_H
@@ -47,10 +49,11 @@ struct publication {
     struct node_reach reach;
 };
 
-/* A role of which there is one process. */
+/* A role of which there is one process (roles.c). */
 struct single {
     struct node_process process;
     int log_fd;
+    bool wanted, rests; /* its next start; it takes nothing more, and ends */
     uint64_t start_at_ns, pause_ns, started_ns;
 };
 
@@ -69,8 +72,8 @@ struct supervisor {
     uint32_t early_deaths;        /* of workers with `next` */
     bool anew;                    /* the next publication is by new workers, whatever it needs */
 
-    struct single control, keys;
-    bool governs; /* control has read its state */
+    struct single singles[NODE_ROLES]; /* by their role */
+    bool governs;                      /* control has read its state */
     struct node_state state;
     struct node_jobs jobs;
     struct wanted *wanted; /* by control */
@@ -110,6 +113,7 @@ struct supervisor {
 
 void node_supervisor_close(int *fd);
 bool node_supervisor_log_pair(int pair[2]);
+void node_supervisor_take_lines(struct supervisor *s, enum node_role role, int *fd); /* closed where nothing more will come */
 void node_supervisor_fail(struct supervisor *s, err e, const struct diag *d); /* before it was announced; the first one counts */
 /* Somebody sent what his role does not send. */
 void node_supervisor_cut_off(const struct node_process *p, const uint32_t *worker);
@@ -139,13 +143,40 @@ void node_publish_forget_next(struct supervisor *s);
 void node_publish_act(struct supervisor *s, uint64_t now); /* gives up what takes too long */
 void node_publish_end(struct supervisor *s);
 
+/* ---- roles.c ---- */
+
+void node_roles_init(struct supervisor *s);
+/* Now, if it is not there. False: it cannot be, and that was logged. */
+bool node_roles_start(struct supervisor *s, enum node_role role);
+/* As soon as it may: after the pause of one that died, after the end of one that rests. */
+void node_roles_want(struct supervisor *s, enum node_role role);
+void node_roles_tell(struct supervisor *s, enum node_role role, const struct node_message *m); /* who does not listen is killed */
+void node_roles_rest(struct supervisor *s, enum node_role role);     /* it said that it has nothing to do */
+void node_roles_end(struct supervisor *s, enum node_role role);      /* at once; `gone` is not called */
+void node_roles_open_channels(struct supervisor *s, struct proc *p); /* of a worker that has started */
+void node_roles_channel_want(struct supervisor *s, struct proc *p, enum node_channel channel);
+bool node_roles_reap(struct supervisor *s, pid_t pid, int status);
+void node_roles_end_all(struct supervisor *s);
+void node_roles_act(struct supervisor *s, uint64_t now);
+uint64_t node_roles_due_ns(const struct supervisor *s);
+struct pollfd;
+void node_roles_poll(const struct supervisor *s, struct pollfd fds[static 2 * NODE_ROLES], bool take_lines);
+void node_roles_polled(struct supervisor *s, const struct pollfd fds[static 2 * NODE_ROLES]);
+/* What there is to be done at the beginning, the messages and the end of each (roles.c says when). */
+bool node_singles_begin_control(struct supervisor *s);
+bool node_singles_hear_control(struct supervisor *s, struct node_message *m);
+void node_singles_lose_control(struct supervisor *s, int status);
+bool node_singles_begin_keys(struct supervisor *s);
+bool node_singles_hear_keys(struct supervisor *s, struct node_message *m);
+void node_singles_lose_keys(struct supervisor *s, int status);
+bool node_data_begin(struct supervisor *s);
+bool node_data_hear(struct supervisor *s, struct node_message *m);
+void node_data_lose(struct supervisor *s, int status);
+
 /* ---- singles.c ---- */
 
 void node_singles_act(struct supervisor *s, uint64_t now);
 uint64_t node_singles_due_ns(const struct supervisor *s);
-void node_singles_hear_control(struct supervisor *s);
-void node_singles_hear_keys(struct supervisor *s);
-bool node_singles_reap(struct supervisor *s, pid_t pid, int status);
 void node_singles_tell(struct supervisor *s, const struct node_message *m); /* control */
 void node_singles_image_want(struct supervisor *s, struct proc *p, const struct node_msg_image_want *m);
 /* Which key: the node's, or one of this start; and whether the node's is made where there is none. */

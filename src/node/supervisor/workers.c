@@ -86,6 +86,7 @@ struct proc *node_workers_spawn(struct supervisor *s, uint32_t slot, const struc
     }
     p->next = s->procs;
     s->procs = p;
+    node_roles_open_channels(s, p);
     return p;
 }
 
@@ -116,6 +117,7 @@ void node_workers_hear(struct supervisor *s, struct proc *p) {
     }
     if (m.type == NODE_MSG_applied) node_publish_applied(s, p, &m.applied);
     else if (m.type == NODE_MSG_image_want) node_singles_image_want(s, p, &m.image_want);
+    else if (m.type == NODE_MSG_channel_want) node_roles_channel_want(s, p, m.channel_want.to);
     else cut_off(p);
 }
 

@@ -167,12 +167,21 @@ static void image_came(struct worker *w, struct node_message *m) {
     net_work_new(w->guest.loop, NULL, open_image, image_opened, o);
 }
 
+/* Whoever uses a channel takes its end. */
+static bool channel_came(struct worker *w, struct node_message *m) {
+    switch (m->channel.to) {
+    case NODE_CHANNEL_store: return true;
+    default: return false;
+    }
+}
+
 /* False: the supervisor is gone, or not ours. */
 static bool hear(struct worker *w, struct node_message *m) {
     switch (m->type) {
     case NODE_MSG_snapshot: prepare(w, m); return true;
     case NODE_MSG_live: go_live(w, m->live.generation); return true;
     case NODE_MSG_image: image_came(w, m); return true;
+    case NODE_MSG_channel: return channel_came(w, m);
     case NODE_MSG_rest: drain(w, true); return true;
     default: return false;
     }
