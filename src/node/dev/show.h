@@ -1,0 +1,21 @@
+/* show: the node's log as somebody reads it who writes an app: what its guests print, a line a request, failures with all that is known. */
+#ifndef ORLO_NODE_DEV_SHOW_H
+#define ORLO_NODE_DEV_SHOW_H
+
+#include "base/base.h"
+
+struct node_dev_show {
+    bool colour; /* for a terminal */
+    struct buf pending; /* the beginning of a line */
+    struct buf out;     /* what is to be written; the owner empties it */
+};
+/* Bytes of the node's standard error, whose log is JSON; what is no event of it is shown as it is. */
+void node_dev_show_put(struct node_dev_show *s, str bytes);
+/* A line of our own: what is being done. */
+void node_dev_show_say(struct node_dev_show *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void node_dev_show_complain(struct node_dev_show *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* What a build has printed, by lines under a function's name. */
+void node_dev_show_of(struct node_dev_show *s, str function, str bytes);
+void node_dev_show_free(struct node_dev_show *s);
+
+#endif
