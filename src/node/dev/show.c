@@ -113,8 +113,8 @@ static void show_failure(struct node_dev_show *s, const struct json *e) {
 }
 
 static bool is_head(str key) {
-    return str_eqc(key, "time") || str_eqc(key, "level") || str_eqc(key, "event") || str_eqc(key, "app") || str_eqc(key, "function") ||
-           str_eqc(key, "request");
+    return str_eqc(key, "time") || str_eqc(key, "level") || str_eqc(key, "event") || str_eqc(key, "app") ||
+           str_eqc(key, "function") || str_eqc(key, "request");
 }
 
 /* What has no form of its own: its name, and its fields. */
@@ -158,7 +158,8 @@ static void show_line(struct node_dev_show *s, str line) {
     struct json e;
     struct diag d = DIAG_INIT;
     arena *scratch = arena_new(0);
-    bool event = line.n && line.p[0] == '{' && json_read(scratch, line, &limits, &e, &d) == ERR_OK && json_is(&e, JSON_KIND_OBJECT);
+    bool event =
+        line.n && line.p[0] == '{' && json_read(scratch, line, &limits, &e, &d) == ERR_OK && json_is(&e, JSON_KIND_OBJECT);
     if (event) {
         show_event(s, &e);
     } else if (line.n) {

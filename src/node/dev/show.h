@@ -5,7 +5,7 @@
 #include "base/base.h"
 
 struct node_dev_show {
-    bool colour; /* for a terminal */
+    bool colour;        /* for a terminal */
     struct buf pending; /* the beginning of a line */
     struct buf out;     /* what is to be written; the owner empties it */
 };

@@ -15,15 +15,19 @@ static void expect(const char *in, const char *out) {
 }
 
 static void test_events(void **state) {
-    expect("{\"time\":\"2026-01-02T03:04:05.678Z\",\"level\":\"info\",\"event\":\"request\",\"app\":\"shop\",\"function\":\"api\","
-           "\"method\":\"GET\",\"path\":\"/a\",\"status\":200,\"ms\":1.25}\n",
-           "03:04:05 200 GET /a  1.2 ms  api\n");
-    expect("{\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"guest\",\"level\":\"info\",\"app\":\"shop\",\"stream\":\"stdout\",\"text\":\"hi\"}\n",
+    expect(
+        "{\"time\":\"2026-01-02T03:04:05.678Z\",\"level\":\"info\",\"event\":\"request\",\"app\":\"shop\",\"function\":\"api\","
+        "\"method\":\"GET\",\"path\":\"/a\",\"status\":200,\"ms\":1.25}\n",
+        "03:04:05 200 GET /a  1.2 ms  api\n");
+    expect("{\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"guest\",\"level\":\"info\",\"app\":\"shop\",\"stream\":\"stdout\","
+           "\"text\":\"hi\"}\n",
            "03:04:05         shop │ hi\n");
-    expect("{\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"guest-failed\",\"level\":\"error\",\"app\":\"shop\",\"reason\":\"the guest "
+    expect("{\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"guest-failed\",\"level\":\"error\",\"app\":\"shop\",\"reason\":"
+           "\"the guest "
            "trapped\",\"detail\":\"unreachable\",\"backtrace\":[\"a\",\"b\"]}\n",
            "03:04:05         shop │ the guest trapped: unreachable\n             a\n             b\n");
-    expect("{\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"x-denied\",\"level\":\"warn\",\"app\":\"shop\",\"n\":3,\"host\":\"a.b\"}\n",
+    expect("{\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"x-denied\",\"level\":\"warn\",\"app\":\"shop\",\"n\":3,\"host\":"
+           "\"a.b\"}\n",
            "03:04:05         shop │ x-denied  n=3  host=a.b\n");
     expect("{\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"app-deployed\",\"level\":\"info\"}\n", "");
 }
@@ -57,7 +61,7 @@ static void test_endless(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_events), cmocka_unit_test(test_others), cmocka_unit_test(test_pieces),
-                                       cmocka_unit_test(test_endless)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_events), cmocka_unit_test(test_others),
+                                       cmocka_unit_test(test_pieces), cmocka_unit_test(test_endless)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
