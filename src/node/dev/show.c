@@ -51,7 +51,7 @@ static str text_of(const struct json *e, const char *key) { return json_str(json
 /* "2026-01-02T03:04:05.678Z" → "03:04:05" */
 static void put_time(struct node_dev_show *s, const struct json *e) {
     colour(s, DIM);
-    str time = str_sub(text_of(e, "time"), 11, 19);
+    str time = str_sub(text_of(e, "time"), 11, 8);
     buf_printf(&s->out, "%8.*s ", (int)time.n, (const char *)time.p);
     colour(s, PLAIN);
 }
