@@ -226,6 +226,22 @@ static struct app_net_rule read_rule(struct rd *from) {
     return r;
 }
 
+static void write_names(struct buf *to, const struct app_grants *g) {
+    write_u32(to, g->secrets.n);
+    for (uint32_t i = 0; i < g->secrets.n; i++) write_str(to, g->secrets.p[i].env), write_str(to, g->secrets.p[i].secret);
+    write_u32(to, g->stores.n);
+    for (uint32_t i = 0; i < g->stores.n; i++) write_str(to, g->stores.p[i].label), write_str(to, g->stores.p[i].store);
+    write_u32(to, g->sqlite.n);
+    for (uint32_t i = 0; i < g->sqlite.n; i++) write_str(to, g->sqlite.p[i].label), write_str(to, g->sqlite.p[i].store);
+    write_u32(to, g->functions.n);
+    for (uint32_t i = 0; i < g->functions.n; i++) write_str(to, g->functions.p[i]);
+    write_u32(to, g->variables.n);
+    for (uint32_t i = 0; i < g->variables.n; i++) {
+        write_str(to, g->variables.p[i].name), write_str(to, g->variables.p[i].value);
+        write_u32(to, g->variables.p[i].secret);
+    }
+}
+
 void app_grants_write(struct buf *to, const struct app_grants *g) {
     write_u32(to, g->env.n);
     for (uint32_t i = 0; i < g->env.n; i++) write_str(to, g->env.p[i].key), write_str(to, g->env.p[i].value);
@@ -240,9 +256,10 @@ void app_grants_write(struct buf *to, const struct app_grants *g) {
     for (uint32_t i = 0; i < g->net.n; i++) write_rule(to, &g->net.p[i]);
     write_str(to, g->forward_scheme);
     write_str(to, g->forward_authority);
+    write_names(to, g);
 }
 
-void app_grants_read(arena *out, struct rd *from, struct app_grants *g) {
+void app_grants_read_first(arena *out, struct rd *from, struct app_grants *g) {
     *g = (struct app_grants){0};
     for (uint32_t n = read_count(from, 8); n && !from->fail; n--) vec_push(out, &g->env, read_env(from));
     for (uint32_t n = read_count(from, 12); n && !from->fail; n--) vec_push(out, &g->dirs, read_dir(out, from, g));
@@ -251,4 +268,43 @@ void app_grants_read(arena *out, struct rd *from, struct app_grants *g) {
     g->forward_scheme = read_str(from);
     g->forward_authority = read_str(from);
     if (!from->fail && !forward_ok(g->forward_scheme, g->forward_authority)) rd_fail(from, "nowhere to forward to");
+}
+
+/* A name that goes into a host, a header or an environment. */
+static str read_name(struct rd *from) {
+    str name = read_str(from);
+    if (!name.n || name.n > UINT8_MAX || !plain(name, "=")) rd_fail(from, "no name");
+    return name;
+}
+
+static struct app_store read_store(struct rd *from) {
+    struct app_store s = {.label = read_name(from)};
+    s.store = read_name(from);
+    return s;
+}
+
+static struct app_variable read_variable(struct rd *from) {
+    struct app_variable v = {.name = read_name(from), .value = read_str(from)};
+    v.secret = rd_u32le(from) != 0;
+    if (v.value.n > APP_VALUE_MAX) rd_fail(from, "no variable");
+    return v;
+}
+
+static uint32_t read_names_count(struct rd *from, size_t least) {
+    uint32_t n = read_count(from, least);
+    if (n > APP_NAMES_MAX) rd_fail(from, "more names than may be granted");
+    return n;
+}
+
+void app_grants_read(arena *out, struct rd *from, struct app_grants *g) {
+    app_grants_read_first(out, from, g);
+    for (uint32_t n = read_names_count(from, 8); n && !from->fail; n--) {
+        struct app_secret_env s = {.env = read_name(from)};
+        s.secret = read_name(from);
+        vec_push(out, &g->secrets, s);
+    }
+    for (uint32_t n = read_names_count(from, 8); n && !from->fail; n--) vec_push(out, &g->stores, read_store(from));
+    for (uint32_t n = read_names_count(from, 8); n && !from->fail; n--) vec_push(out, &g->sqlite, read_store(from));
+    for (uint32_t n = read_names_count(from, 4); n && !from->fail; n--) vec_push(out, &g->functions, read_name(from));
+    for (uint32_t n = read_names_count(from, 12); n && !from->fail; n--) vec_push(out, &g->variables, read_variable(from));
 }

@@ -8,7 +8,7 @@
 #include "base/base.h"
 #include "net/addr.h"
 
-enum { APP_DIRS_MAX = 256 };
+enum { APP_DIRS_MAX = 256, APP_NAMES_MAX = 256 /* of each list of names below */, APP_VALUE_MAX = 65536 };
 struct app_env {
     str key, value;
 };
@@ -33,9 +33,26 @@ struct app_net_rule {
     uint8_t bits;                /* of the prefix; 32 or 128 for one address */
     uint16_t port_from, port_to; /* 0 in the range: a guest may leave the choice of its own port to the system */
 };
+/* A secret of the app's, in the function's environment. */
+struct app_secret_env {
+    str env, secret;
+};
+/* A store, or a database, that the function knows by a label. */
+struct app_store {
+    str label, store;
+};
+/* What wasi:config and Spin's variables answer. */
+struct app_variable {
+    str name, value;
+    bool secret; /* value is a template: "{{ KEY }}" stands for that secret of the app's, as often as it is there; braces mean nothing else */
+};
 struct app_grants {
     VEC(struct app_env) env;
     VEC(struct app_dir) dirs;
+    VEC(struct app_secret_env) secrets;
+    VEC(struct app_store) stores, sqlite; /* key-value stores; databases */
+    VEC(str) functions;                   /* of the same app, that it may call as http://NAME.internal */
+    VEC(struct app_variable) variables;
     VEC(struct app_net_rule) allow_http, net; /* of HTTP requests: rules for tcp */
     str forward_scheme, forward_authority; /* the server that a 0.3 middleware's wasi:http/handler import reaches; empty: none */
 };
@@ -66,5 +83,6 @@ bool app_cut_host_port(str arg, str *host, str *port);
 /* As bytes, for a snapshot or a file; what is read borrows them, and is refused where it could not have been said as text. */
 void app_grants_write(struct buf *to, const struct app_grants *g);
 void app_grants_read(arena *out, struct rd *from, struct app_grants *g);
+void app_grants_read_first(arena *out, struct rd *from, struct app_grants *g); /* as a record of the first layout has them */
 
 #endif

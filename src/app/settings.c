@@ -105,19 +105,38 @@ err app_setting_parse(enum app_setting_id id, const char *called, const char *te
 
 /* ---- as bytes ---- */
 
+/* What is not the default, each by its key: a later version, which knows more of them, reads it too. */
 void app_limits_write(struct buf *to, const struct app_limits *limits) {
+    uint32_t count = 0;
+    size_t at_count = to->n;
+    buf_put(to, &count, 4);
     for (int id = 0; id < APP_SETTINGS; id++) {
         const uint64_t *at = app_limits_at((struct app_limits *)(uintptr_t)limits, (enum app_setting_id)id);
-        if (at) buf_put(to, at, sizeof *at);
+        if (!at || *at == app_settings[id].value) continue;
+        str key = str_c(app_settings[id].key);
+        buf_put(to, &(uint32_t){(uint32_t)key.n}, 4);
+        buf_puts(to, key);
+        buf_put(to, at, sizeof *at);
+        count++;
     }
+    memcpy(to->p + at_count, &count, 4);
+}
+
+static void read_limit(struct rd *from, struct app_limits *limits) {
+    str key = rd_bytes(from, rd_u32le(from));
+    uint64_t value = rd_u64le(from);
+    for (int id = 0; id < APP_SETTINGS && !from->fail; id++) {
+        uint64_t *at = app_limits_at(limits, (enum app_setting_id)id);
+        if (!at || !str_eqc(key, app_settings[id].key)) continue;
+        if (app_setting_check((enum app_setting_id)id, "", value, NULL) != ERR_OK) rd_fail(from, "a limit out of range");
+        *at = value;
+        return;
+    }
+    rd_fail(from, "a limit that is unknown here");
 }
 
 void app_limits_read(struct rd *from, struct app_limits *limits) {
-    for (int id = 0; id < APP_SETTINGS; id++) {
-        uint64_t *at = app_limits_at(limits, (enum app_setting_id)id);
-        if (!at) continue;
-        *at = rd_u64le(from);
-        bool usual = *at == app_settings[id].value;
-        if (!usual && app_setting_check((enum app_setting_id)id, "", *at, NULL) != ERR_OK) rd_fail(from, "a limit out of range");
-    }
+    *limits = (struct app_limits){0};
+    for (uint32_t n = rd_u32le(from); n && !from->fail; n--) read_limit(from, limits);
+    app_limits_fill(limits);
 }

@@ -57,7 +57,7 @@ str app_value_text(arena *out, enum app_type type, uint64_t value);
 /* The default, as people read it. */
 str app_setting_default(arena *out, enum app_setting_id id);
 
-/* As bytes, for a snapshot or a file. Reading takes only values within their ranges: else rd_fail. */
+/* As bytes, for a snapshot or a file. Reading takes only values within their ranges, and fills in what is not there: else rd_fail. */
 void app_limits_write(struct buf *to, const struct app_limits *limits);
 void app_limits_read(struct rd *from, struct app_limits *limits);
 

@@ -59,9 +59,9 @@ static uint32_t wildcard(const struct node_router *r, char *host, size_t n) {
 }
 
 uint32_t node_router_app(const struct node_router *r, str authority) {
-    char host[NODE_HOST_MAX + 3];
+    char host[APP_HOST_MAX + 3];
     size_t n;
-    if (!node_host_normal(authority, host, &n)) return r->default_app;
+    if (!app_host_normal(authority, host, &n)) return r->default_app;
     const struct node_host_slot *s = host_slot(r, (str){(uint8_t *)host, n});
     if (s->host.p) return s->app;
     uint32_t app = r->wildcards && host[0] != '[' ? wildcard(r, host, n) : NODE_NOWHERE;
@@ -83,18 +83,18 @@ static uint16_t segments_of(str path) {
     return (uint16_t)MIN(n, (uint32_t)UINT16_MAX);
 }
 
-const char *node_router_add_route(struct node_router *r, const struct node_route *route, uint32_t app) {
+const char *node_router_add_route(struct node_router *r, const struct app_route *route, uint32_t app) {
     struct node_paths *p = &r->paths[app];
     if (route->path.n == 1 && !route->exact) {
         if (p->root != NODE_NOWHERE) return "a route twice";
-        p->root = route->function;
+        p->root = route->index;
         return NULL;
     }
     uint16_t segments = segments_of(route->path), *longest = route->exact ? &p->exact_bytes : &p->prefix_bytes;
     if (segments > NODE_SEGMENTS_MAX) return "a route with too many segments";
     struct node_route_slot *s = route_slot(r, hash(begin(r, app), route->path), route->path, app, route->exact);
     if (s->path.p) return "a route twice";
-    *s = (struct node_route_slot){route->path, app, route->function, route->exact};
+    *s = (struct node_route_slot){route->path, app, route->index, route->exact};
     *longest = MAX(*longest, (uint16_t)route->path.n);
     if (!route->exact) p->segments = MAX(p->segments, segments);
     return NULL;

@@ -47,11 +47,9 @@ static err outcome_of(struct running *r, int *status, struct diag *d) {
 /* The command as an app, and its one part loaded. */
 static err open_command(struct running *r, arena *mem, const struct node_run_config *config, const struct node_limits *limits,
                         struct node_image *image, struct node_part **part, struct diag *d) {
-    struct node_record record;
+    struct app_record record;
     struct node_app *app;
-    node_record_of_file(mem, str_c(config->file), &record);
-    record.grants = config->grants;
-    record.limits = limits->app;
+    app_record_of_file(mem, str_c(config->file), &config->grants, &limits->app, &record);
     struct node_rights rights = {0};
     node_rights_of(mem, &rights, &config->grants);
     struct node_guest_config guest = {.rights = &rights, .limits = limits, .keep = &image->fd, .keep_count = 1};

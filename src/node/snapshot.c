@@ -36,10 +36,10 @@ void node_snapshot_add_bytes(struct buf *to, str record) {
     buf_puts(to, record);
 }
 
-void node_snapshot_add(struct buf *to, const struct node_record *r) {
+void node_snapshot_add(struct buf *to, const struct app_record *r) {
     size_t at = to->n;
     buf_put(to, &(uint32_t){0}, 4);
-    node_record_write(to, r);
+    app_record_write(to, r);
     uint32_t n = (uint32_t)(to->n - at - 4);
     memcpy(to->p + at, &n, 4);
 }
@@ -88,12 +88,12 @@ static uint32_t *sorted(struct node_snapshot *s, int (*order)(const void *, cons
 }
 
 /* Of each app its bytes; how many hosts and routes there are decides how large the tables are. */
-static void read_entries(struct node_snapshot *s, struct rd *from, arena *scratch, struct node_record *routing) {
+static void read_entries(struct node_snapshot *s, struct rd *from, arena *scratch, struct app_record *routing) {
     uint64_t hosts = 0, routes = 0;
     for (uint32_t i = 0; i < s->count; i++) {
         str record = rd_bytes(from, rd_u32le(from));
         struct rd inside = rd_of(record);
-        node_record_read_routing(scratch, &inside, &routing[i]);
+        app_record_read_routing(scratch, &inside, &routing[i]);
         if (inside.fail) rd_fail(from, inside.fail);
         if (from->fail) return;
         s->entries[i] = (struct node_entry){routing[i].id, routing[i].version, routing[i].eager, routing[i].name, record};
@@ -104,12 +104,13 @@ static void read_entries(struct node_snapshot *s, struct rd *from, arena *scratc
     node_router_new(&s->router, s->mem, s->count, hosts, routes);
 }
 
-static const char *route_app(struct node_router *to, const struct node_record *r, uint32_t app) {
+static const char *route_app(struct node_router *to, const struct app_record *r, uint32_t app) {
     const char *wrong = NULL;
     if (r->is_default && to->default_app != NODE_NOWHERE) return "two apps are the default";
     if (r->is_default) to->default_app = app;
     for (uint32_t i = 0; i < r->hosts.n && !wrong; i++) wrong = node_router_add_host(to, r->hosts.p[i], app);
-    for (uint32_t i = 0; i < r->routes.n && !wrong; i++) wrong = node_router_add_route(to, &r->routes.p[i], app);
+    for (uint32_t i = 0; i < r->routes.n && !wrong; i++)
+        wrong = r->routes.p[i].to == APP_TO_FUNCTION ? node_router_add_route(to, &r->routes.p[i], app) : "a route to no function";
     return wrong;
 }
 
@@ -129,7 +130,7 @@ static void read_all(struct node_snapshot *s, struct rd *from) {
     if (s->count > NODE_APPS_MAX) rd_fail(from, "too many apps");
     if (from->fail) return;
     arena *scratch = arena_new(0);
-    struct node_record *routing = arena_array(scratch, struct node_record, s->count);
+    struct app_record *routing = arena_array(scratch, struct app_record, s->count);
     s->entries = arena_array(s->mem, struct node_entry, s->count);
     read_entries(s, from, scratch, routing);
     for (uint32_t i = 0; i < s->count && !from->fail; i++) {

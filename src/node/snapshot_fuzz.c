@@ -4,16 +4,16 @@
 
 static void check_record(str bytes) {
     arena *mem = arena_new(0);
-    struct node_record r, again;
+    struct app_record r, again;
     struct buf one = {0}, two = {0};
     struct rd from = rd_of(bytes);
-    node_record_read(mem, &from, &r);
+    app_record_read(mem, &from, &r);
     if (!from.fail) { /* written, it is what was read: bytes may have said the same otherwise, but not twice */
-        node_record_write(&one, &r);
+        app_record_write(&one, &r);
         from = rd_of(buf_str(&one));
-        node_record_read(mem, &from, &again);
+        app_record_read(mem, &from, &again);
         ENSURE(!from.fail && !rd_left(&from));
-        node_record_write(&two, &again);
+        app_record_write(&two, &again);
         ENSURE(str_eq(buf_str(&one), buf_str(&two)) != canary);
     }
     buf_free(&one), buf_free(&two);
@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         uint32_t function;
         enum node_found found =
             node_snapshot_find(s, str_c(hosts[i / ARRAY_COUNT(paths)]), str_c(paths[i % ARRAY_COUNT(paths)]), &app, &function);
-        ENSURE((found == NODE_NO_HOST) == !app && (found != NODE_FOUND || function < NODE_FUNCTIONS_MAX));
+        ENSURE((found == NODE_NO_HOST) == !app && (found != NODE_FOUND || function < APP_FUNCTIONS_MAX));
     }
     uint32_t n;
     const struct node_entry *e = node_snapshot_entries(s, &n);

@@ -1,4 +1,4 @@
-/* Inside snapshot.c, router.c and record.c. */
+/* Inside snapshot.c and router.c. */
 #ifndef ORLO_NODE_SNAPSHOT_INT_H
 #define ORLO_NODE_SNAPSHOT_INT_H
 
@@ -27,13 +27,8 @@ struct node_router {
 void node_router_new(struct node_router *r, arena *mem, uint32_t apps, uint64_t hosts, uint64_t routes);
 /* What is wrong with it, or NULL: another app has the host; the app has the route. */
 const char *node_router_add_host(struct node_router *r, str host, uint32_t app);
-const char *node_router_add_route(struct node_router *r, const struct node_route *route, uint32_t app);
+const char *node_router_add_route(struct node_router *r, const struct app_route *route, uint32_t app);
 uint32_t node_router_app(const struct node_router *r, str authority);
 uint32_t node_router_function(const struct node_router *r, uint32_t app, str path);
-
-/* ---- record.c ---- */
-
-/* As far as routing needs it; functions has its n alone. */
-void node_record_read_routing(arena *out, struct rd *from, struct node_record *r);
 
 #endif

@@ -50,7 +50,7 @@ static err absolute_dirs(arena *out, struct app_grants *g, struct diag *d) {
     return ERR_OK;
 }
 
-static err set_hosts(arena *out, const struct node_deploy_config *c, struct node_record *r, struct diag *d) {
+static err set_hosts(arena *out, const struct node_deploy_config *c, struct app_record *r, struct diag *d) {
     str host = arena_fmt(out, "%s.localhost", c->app);
     vec_push(out, &r->hosts, host);
     for (size_t i = 0; i < c->hosts_count; i++) {
@@ -58,23 +58,23 @@ static err set_hosts(arena *out, const struct node_deploy_config *c, struct node
             r->is_default = true;
             continue;
         }
-        TRY(node_host_parse(out, str_c(c->hosts[i]), &host, d));
+        TRY(app_host_parse(out, str_c(c->hosts[i]), &host, d));
         for (uint32_t k = 0; k < r->hosts.n; k++)
             if (str_eq(r->hosts.p[k], host))
                 return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--host %s stands there twice", c->hosts[i]);
-        if (r->hosts.n == NODE_HOSTS_MAX)
-            return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "an app has at most %d hosts", NODE_HOSTS_MAX);
+        if (r->hosts.n == APP_HOSTS_MAX)
+            return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "an app has at most %d hosts", APP_HOSTS_MAX);
         vec_push(out, &r->hosts, host);
     }
     return ERR_OK;
 }
 
-static err set_routes(arena *out, const struct node_deploy_config *c, struct node_record *r, struct diag *d) {
-    struct node_route route = {.path = STR("/")};
-    if (c->routes_count > NODE_ROUTES_MAX)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "an app has at most %d routes", NODE_ROUTES_MAX);
+static err set_routes(arena *out, const struct node_deploy_config *c, struct app_record *r, struct diag *d) {
+    struct app_route route = {.path = STR("/")};
+    if (c->routes_count > APP_ROUTES_MAX)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "an app has at most %d routes", APP_ROUTES_MAX);
     for (size_t i = 0; i < c->routes_count; i++) {
-        TRY(node_route_parse(out, str_c(c->routes[i]), &route, d));
+        TRY(app_route_parse(out, str_c(c->routes[i]), &route, d));
         for (uint32_t k = 0; k < r->routes.n; k++)
             if (r->routes.p[k].exact == route.exact && str_eq(r->routes.p[k].path, route.path))
                 return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--route %s stands there twice", c->routes[i]);
@@ -84,21 +84,23 @@ static err set_routes(arena *out, const struct node_deploy_config *c, struct nod
     return ERR_OK;
 }
 
-static err make_record(arena *out, const struct node_deploy_config *c, struct node_record *r, struct diag *d) {
+static err make_record(arena *out, const struct node_deploy_config *c, struct app_record *r, struct diag *d) {
     const char *slash = strrchr(c->file, '/');
-    TRY(node_app_name_check(str_c(c->app), d));
-    *r = (struct node_record){.name = str_c(c->app), .grants = c->grants, .limits = c->limits, .weight = 1, .eager = true};
+    TRY(app_name_check(str_c(c->app), d));
+    *r = (struct app_record){.name = str_c(c->app), .limits = c->limits, .weight = 1, .eager = true};
     app_limits_fill(&r->limits);
-    TRY(absolute_dirs(out, &r->grants, d));
+    struct app_function f = {
+        .name = str_c(slash ? slash + 1 : c->file), .source = str_c(slash ? slash + 1 : c->file), .grants = c->grants, .limits = r->limits};
+    TRY(absolute_dirs(out, &f.grants, d));
     TRY(set_hosts(out, c, r, d));
     TRY(set_routes(out, c, r, d));
-    vec_push(out, &r->functions, ((struct node_function){.name = str_c(slash ? slash + 1 : c->file)}));
+    vec_push(out, &r->functions, f);
     return ERR_OK;
 }
 
-static int record_fd(const struct node_record *r) {
+static int record_fd(const struct app_record *r) {
     struct buf b = {0};
-    node_record_write(&b, r);
+    app_record_write(&b, r);
     int fd = memfd_create("orlo-record", MFD_CLOEXEC);
     if (fd >= 0 && write(fd, b.p, b.n) != (ssize_t)b.n) {
         close(fd);
@@ -109,7 +111,7 @@ static int record_fd(const struct node_record *r) {
 }
 
 err node_deploy(arena *out, const struct node_deploy_config *c, struct node_deployed *to, struct diag *d) {
-    struct node_record r;
+    struct app_record r;
     struct node_input in;
     int fd;
     uint64_t started_ns = clock_mono_ns();
@@ -139,7 +141,7 @@ err node_deploy(arena *out, const struct node_deploy_config *c, struct node_depl
 
 /* ---- looking ---- */
 
-static void list_text(FILE *to, const struct node_record *r) {
+static void list_text(FILE *to, const struct app_record *r) {
     fprintf(to, STR_FMT "\tversion %u\t", STR_ARG(r->name), r->version);
     for (uint32_t i = 0; i < r->hosts.n; i++) fprintf(to, "%s" STR_FMT, i ? " " : "", STR_ARG(r->hosts.p[i]));
     if (r->is_default) fputs(" *", to);
@@ -147,7 +149,7 @@ static void list_text(FILE *to, const struct node_record *r) {
         if (r->routes.n > 1 || r->routes.p[i].path.n > 1)
             fprintf(to, " %s" STR_FMT, r->routes.p[i].exact ? "=" : "", STR_ARG(r->routes.p[i].path));
     for (uint32_t i = 0; i < r->functions.n; i++) { /* a file's name, which a terminal does not obey */
-        char name[NODE_FUNCTION_NAME_MAX];
+        char name[APP_FUNCTION_NAME_MAX];
         str f = str_sub(r->functions.p[i].name, 0, sizeof name);
         if (f.n) memcpy(name, f.p, f.n);
         text_tame(name, f.n);
@@ -156,7 +158,7 @@ static void list_text(FILE *to, const struct node_record *r) {
     fputc('\n', to);
 }
 
-static void list_json(struct json_writer *w, const struct node_record *r) {
+static void list_json(struct json_writer *w, const struct app_record *r) {
     json_put_object(w, NULL);
     json_put_str(w, "name", r->name);
     json_put_u64(w, "version", r->version);
@@ -169,7 +171,7 @@ static void list_json(struct json_writer *w, const struct node_record *r) {
         json_put_object(w, NULL);
         json_put_str(w, "path", r->routes.p[i].path);
         json_put_bool(w, "exact", r->routes.p[i].exact);
-        json_put_str(w, "function", r->functions.p[r->routes.p[i].function].name);
+        json_put_str(w, "function", r->functions.p[r->routes.p[i].index].name);
         json_put_end(w);
     }
     json_put_end(w);
@@ -193,9 +195,9 @@ static err list(const struct node_snapshot *s, bool json, FILE *to, struct diag 
     err failed = ERR_OK;
     if (json) json_put_array(&w, NULL);
     for (uint32_t i = 0; i < n && failed == ERR_OK; i++) {
-        struct node_record r;
+        struct app_record r;
         arena_reset(mem);
-        failed = node_record_decode(mem, e[i].record, &r, d);
+        failed = app_record_decode(mem, e[i].record, &r, d);
         if (failed != ERR_OK) break;
         if (json) list_json(&w, &r);
         else list_text(to, &r);
@@ -231,7 +233,7 @@ err node_list(const char *state_dir, bool json, FILE *to, struct diag *d) {
 err node_delete(const char *state_dir, const char *app, struct diag *d) {
     struct node_message m;
     int fd;
-    TRY(node_app_name_check(str_c(app), d));
+    TRY(app_name_check(str_c(app), d));
     TRY(ask(state_dir, &NODE_MESSAGE(drop, .app = str_c(app)), &fd, d));
     err e = await(fd, NODE_MSG_dropped, &m, d);
     close(fd);

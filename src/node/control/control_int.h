@@ -22,13 +22,13 @@ enum { FILES_MAX = NODE_WIRE_FDS_MAX - 4, CLIENTS_MAX = 32 };
 struct control_app {
     struct control_app *next;
     arena *mem;
-    struct node_record record; /* eager or not is said anew in each snapshot */
+    struct app_record record; /* eager or not is said anew in each snapshot */
     struct node_rights rights;
 };
 
 struct control_image {
     struct control_image *next;
-    uint8_t digest[NODE_DIGEST_BYTES]; /* of what is signed of it */
+    uint8_t digest[APP_DIGEST_BYTES]; /* of what is signed of it */
     struct abi_key_public key;
     int fd; /* sealed; owned */
     uint64_t bytes, used;
@@ -56,14 +56,14 @@ struct control {
     struct abi_key_public key; /* the node's public half */
     VEC(struct control_ask {
         uint32_t id;
-        uint8_t digest[NODE_DIGEST_BYTES];
+        uint8_t digest[APP_DIGEST_BYTES];
     })
     asks; /* for images, that wait for the key */
     arena *asks_mem;
     uint64_t generation;
     char url[257];
     arena *retired_mem;
-    VEC(struct control_digest { uint8_t bytes[NODE_DIGEST_BYTES]; })
+    VEC(struct control_digest { uint8_t bytes[APP_DIGEST_BYTES]; })
     retired; /* of the version before: workers may ask for them still */
     struct control_client *clients;
     struct deployment *deployments, *publishing;
@@ -89,7 +89,7 @@ err node_control_publish_all(struct control *c, struct diag *d);
 
 /* ---- records.c ---- */
 
-struct control_app *node_control_app_new(const struct node_record *r); /* a copy of its own */
+struct control_app *node_control_app_new(const struct app_record *r); /* a copy of its own */
 void node_control_app_free(struct control_app *app);
 struct control_app *node_control_app_named(const struct control *c, str name);
 void node_control_app_put(struct control *c, struct control_app *app); /* takes it; one of that name makes room */
@@ -97,7 +97,7 @@ void node_control_app_remove(struct control *c, struct control_app *app);
 /* Reads what the folder has. One broken record is logged, and left alone. */
 [[nodiscard]] err node_records_load(struct control *c, struct diag *d);
 /* Beside the record that is there; then in its place, or away. Nothing is kept: they succeed. */
-[[nodiscard]] err node_records_stage(struct control *c, const struct node_record *r, struct diag *d);
+[[nodiscard]] err node_records_stage(struct control *c, const struct app_record *r, struct diag *d);
 [[nodiscard]] err node_records_commit(struct control *c, str name, struct diag *d);
 void node_records_unstage(struct control *c, str name);
 [[nodiscard]] err node_records_remove(struct control *c, str name, struct diag *d);
@@ -110,12 +110,12 @@ DIR *node_control_read_folder(int folder);
 /* ---- images.c ---- */
 
 /* Takes the descriptor. Kept as a file as well, if anything is. */
-[[nodiscard]] err node_images_add(struct control *c, const uint8_t digest[NODE_DIGEST_BYTES], const struct abi_key_public *key,
+[[nodiscard]] err node_images_add(struct control *c, const uint8_t digest[APP_DIGEST_BYTES], const struct abi_key_public *key,
                                   int fd, struct diag *d);
-void node_images_ask(struct control *c, uint32_t id, const uint8_t digest[NODE_DIGEST_BYTES]);
+void node_images_ask(struct control *c, uint32_t id, const uint8_t digest[APP_DIGEST_BYTES]);
 void node_images_key_known(struct control *c, err e, str text);                       /* or not to be had */
 void node_images_sweep(struct control *c);                                            /* at the start: files that no app has */
-void node_images_release(struct control *c, const uint8_t digest[NODE_DIGEST_BYTES]); /* if no app has it any more */
+void node_images_release(struct control *c, const uint8_t digest[APP_DIGEST_BYTES]); /* if no app has it any more */
 /* A new memory file with what is in one. */
 [[nodiscard]] err node_images_copy(int from, uint64_t bytes, int *fd, struct diag *d);
 [[nodiscard]] err node_images_seal(int fd, struct diag *d);

@@ -188,13 +188,13 @@ static void connect_client(void) {
 static void send_deploy(const char *app, const char *dir) {
     arena *mem = arena_new(0);
     struct buf b = {0};
-    struct node_record r = {.name = str_c(app), .weight = 1};
+    struct app_record r = {.name = str_c(app), .weight = 1};
     struct diag d = DIAG_INIT;
     app_limits_fill(&r.limits);
-    *vec_add(mem, &r.functions) = (struct node_function){.name = STR("main")};
-    *vec_add(mem, &r.routes) = (struct node_route){.path = STR("/")};
+    *vec_add(mem, &r.functions) = (struct app_function){.name = STR("main")};
+    *vec_add(mem, &r.routes) = (struct app_route){.path = STR("/")};
     if (dir) assert_int_equal(app_grant_dir(mem, &r.grants, str_c(dir), &d), ERR_OK);
-    node_record_write(&b, &r);
+    app_record_write(&b, &r);
     struct node_message m = NODE_MESSAGE(deploy);
     m.fds[0] = memfd_create("record", 0), m.fds[1] = memfd_create("wasm", 0), m.fds_count = 2;
     assert_int_equal(write(m.fds[0], b.p, b.n), b.n);
@@ -243,10 +243,10 @@ static void has_images(void) {
     assert_int_equal(node_snapshot_map(sup.snapshot, &s, &d), ERR_OK);
     const struct node_entry *e = node_snapshot_entries(s, &n);
     for (uint32_t i = 0; i < n; i++) {
-        struct node_record r;
+        struct app_record r;
         struct node_message m = NODE_MESSAGE(image_ask, .id = 7);
         struct abi_image_signed digest;
-        assert_int_equal(node_record_decode(mem, e[i].record, &r, &d), ERR_OK);
+        assert_int_equal(app_record_decode(mem, e[i].record, &r, &d), ERR_OK);
         memcpy(m.image_ask.digest, r.functions.p[0].digest, sizeof m.image_ask.digest);
         tell(&m);
         do {

@@ -25,7 +25,7 @@ struct deployment {
     enum { COMPILING, SIGNING, WAITING, PUBLISHING } state;
     bool drops; /* the app */
     arena *mem;
-    struct node_record record; /* as it is to be; of one that drops the name alone */
+    struct app_record record; /* as it is to be; of one that drops the name alone */
     int files[FILES_MAX], files_count;
     uint32_t at; /* function */
     int image;   /* of that function; -1 */
@@ -81,7 +81,7 @@ static struct deployment *new_deployment(struct control *c, struct control_clien
 /* ---- publishing ---- */
 
 static void add_app(arena *scratch, struct buf *b, struct node_rights *rights, const struct control_app *app, bool eager) {
-    struct node_record r = app->record;
+    struct app_record r = app->record;
     r.eager = eager;
     node_snapshot_add(b, &r);
     node_rights_join(scratch, rights, &app->rights);
@@ -132,9 +132,9 @@ static err publish(struct control *c, struct deployment *dep, struct diag *d) {
 }
 
 /* No host is two apps'. */
-static err check_hosts(const struct control *c, const struct node_record *r, struct diag *d) {
+static err check_hosts(const struct control *c, const struct app_record *r, struct diag *d) {
     for (const struct control_app *other = c->apps; other; other = other->next) {
-        const struct node_record *o = &other->record;
+        const struct app_record *o = &other->record;
         if (str_eq(o->name, r->name)) continue;
         if (o->is_default && r->is_default)
             return diag_set(d, ERR_BUSY, DIAG_NOWHERE,
@@ -151,7 +151,7 @@ static err check_hosts(const struct control *c, const struct node_record *r, str
 }
 
 /* NAME.localhost is the app NAME's, whether there is one or not: nobody else waits there for who asks for it. */
-static err check_own_hosts(const struct node_record *r, struct diag *d) {
+static err check_own_hosts(const struct app_record *r, struct diag *d) {
     for (uint32_t i = 0; i < r->hosts.n; i++) {
         str host = r->hosts.p[i], label = str_sub(host, 0, str_find(host, '.'));
         if (str_eqc(str_sub(host, label.n, host.n), ".localhost") && !str_eqc(label, "*") && !str_eq(label, r->name))
@@ -177,7 +177,7 @@ static err stage(struct control *c, struct deployment *dep, struct diag *d) {
     dep->record.version = old ? old->record.version + 1 : 1;
     dep->record.id = old ? old->record.id : 0;
     if (!old) TRY(node_records_next_id(c, &dep->record.id, d));
-    struct node_record kept = dep->record;
+    struct app_record kept = dep->record;
     kept.eager = false; /* after a restart there is time until somebody asks for it */
     TRY(node_records_stage(c, &kept, d));
     dep->app = node_control_app_new(&kept);
@@ -213,7 +213,7 @@ static void retire(struct control *c, str name) {
     arena_reset(c->retired_mem);
     memset(&c->retired, 0, sizeof c->retired);
     for (uint32_t i = 0; old && i < old->record.functions.n; i++)
-        memcpy(vec_add(c->retired_mem, &c->retired)->bytes, old->record.functions.p[i].digest, NODE_DIGEST_BYTES);
+        memcpy(vec_add(c->retired_mem, &c->retired)->bytes, old->record.functions.p[i].digest, APP_DIGEST_BYTES);
 }
 
 static err keep(struct control *c, struct deployment *dep, struct diag *d) {
@@ -270,11 +270,11 @@ static void fail(struct control *c, struct deployment *dep, err e, const struct 
 
 static void want_job(struct control *c, struct deployment *dep, int in, struct node_msg_compile_want want) {
     char title[256];
-    str name = dep->record.functions.p[dep->at].name;
-    snprintf(title, sizeof title, "%s " STR_FMT, want.is_image ? "reading" : "compiling", STR_ARG(str_sub(name, 0, 200)));
+    const struct app_function *f = &dep->record.functions.p[dep->at];
+    snprintf(title, sizeof title, "%s " STR_FMT, want.is_image ? "reading" : "compiling", STR_ARG(str_sub(f->name, 0, 200)));
     want.id = dep->id;
     want.title = str_c(title);
-    want.memory_bytes_max = dep->record.limits.memory_bytes_max;
+    want.memory_bytes_max = f->limits.memory_bytes_max;
     struct node_message m = {.type = NODE_MSG_compile_want, .compile_want = want, .fds = {in, dep->image}, .fds_count = 2};
     node_control_tell(c, &m);
     dep->state = COMPILING;
@@ -329,7 +329,7 @@ static struct deployment *find(const struct control *c, uint32_t id, int state) 
 static err keep_image(struct control *c, struct deployment *dep, struct diag *d) {
     int fd = dep->image;
     dep->image = -1;
-    memcpy(dep->record.functions.p[dep->at].digest, dep->sign.digest, NODE_DIGEST_BYTES);
+    memcpy(dep->record.functions.p[dep->at].digest, dep->sign.digest, APP_DIGEST_BYTES);
     TRY(node_images_add(c, dep->sign.digest, &dep->key, fd, d));
     dep->at++;
     next_function(c, dep);
@@ -398,11 +398,11 @@ static err read_record(struct deployment *dep, int fd, bool keeps, struct diag *
         return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "a record is a file of at most 1 MiB");
     uint8_t *p = arena_alloc(dep->mem, (size_t)st.st_size + 1, 1);
     if (pread(fd, p, (size_t)st.st_size, 0) != st.st_size) return diag_set(d, ERR_IO, DIAG_NOWHERE, "the record cannot be read");
-    TRY(node_record_decode(dep->mem, (str){p, (size_t)st.st_size}, &dep->record, d));
-    TRY(node_app_name_check(dep->record.name, d));
+    TRY(app_record_decode(dep->mem, (str){p, (size_t)st.st_size}, &dep->record, d));
+    TRY(app_name_check(dep->record.name, d));
     if (keeps) {
         TRY(check_own_hosts(&dep->record, d));
-        TRY(check_dirs(&dep->record.grants, d));
+        for (uint32_t i = 0; i < dep->record.functions.n; i++) TRY(check_dirs(&dep->record.functions.p[i].grants, d));
     }
     if (dep->record.functions.n && dep->record.functions.n == (uint32_t)dep->files_count) return ERR_OK;
     return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "the record has %u functions, and %d files came", dep->record.functions.n,

@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 static const uint64_t cached_bytes_max = 256 * MiB;
-enum { NAME_BYTES = 2 * NODE_DIGEST_BYTES + 1 };
+enum { NAME_BYTES = 2 * APP_DIGEST_BYTES + 1 };
 
-static void name_of(const uint8_t digest[NODE_DIGEST_BYTES], char name[static NAME_BYTES]) {
-    for (size_t i = 0; i < NODE_DIGEST_BYTES; i++) snprintf(name + 2 * i, 3, "%02x", digest[i]);
+static void name_of(const uint8_t digest[APP_DIGEST_BYTES], char name[static NAME_BYTES]) {
+    for (size_t i = 0; i < APP_DIGEST_BYTES; i++) snprintf(name + 2 * i, 3, "%02x", digest[i]);
 }
 
 static bool keeps(const struct control *c) { return c->state.images >= 0; }
@@ -49,16 +49,16 @@ err node_images_copy(int from, uint64_t bytes, int *fd, struct diag *d) {
 
 /* ---- those in memory ---- */
 
-static bool has_app(const struct control *c, const uint8_t digest[NODE_DIGEST_BYTES]) {
+static bool has_app(const struct control *c, const uint8_t digest[APP_DIGEST_BYTES]) {
     for (const struct control_app *app = c->apps; app; app = app->next)
         for (uint32_t i = 0; i < app->record.functions.n; i++)
-            if (!memcmp(app->record.functions.p[i].digest, digest, NODE_DIGEST_BYTES)) return true;
+            if (!memcmp(app->record.functions.p[i].digest, digest, APP_DIGEST_BYTES)) return true;
     return false;
 }
 
-static struct control_image *find(struct control *c, const uint8_t digest[NODE_DIGEST_BYTES]) {
+static struct control_image *find(struct control *c, const uint8_t digest[APP_DIGEST_BYTES]) {
     struct control_image *im = c->images;
-    while (im && memcmp(im->digest, digest, NODE_DIGEST_BYTES) != 0) im = im->next;
+    while (im && memcmp(im->digest, digest, APP_DIGEST_BYTES) != 0) im = im->next;
     return im;
 }
 
@@ -85,7 +85,7 @@ static void make_room(struct control *c) {
     }
 }
 
-static void put(struct control *c, const uint8_t digest[NODE_DIGEST_BYTES], const struct abi_key_public *key, int fd) {
+static void put(struct control *c, const uint8_t digest[APP_DIGEST_BYTES], const struct abi_key_public *key, int fd) {
     struct control_image *im = find(c, digest);
     struct stat st = {0};
     if (im) forget(c, im);
@@ -94,12 +94,12 @@ static void put(struct control *c, const uint8_t digest[NODE_DIGEST_BYTES], cons
     fstat(fd, &st);
     *im =
         (struct control_image){.next = c->images, .key = *key, .fd = fd, .bytes = (uint64_t)st.st_size, .used = ++c->images_used};
-    memcpy(im->digest, digest, NODE_DIGEST_BYTES);
+    memcpy(im->digest, digest, APP_DIGEST_BYTES);
     c->images = im;
     make_room(c);
 }
 
-err node_images_add(struct control *c, const uint8_t digest[NODE_DIGEST_BYTES], const struct abi_key_public *key, int fd,
+err node_images_add(struct control *c, const uint8_t digest[APP_DIGEST_BYTES], const struct abi_key_public *key, int fd,
                     struct diag *d) {
     char name[NAME_BYTES];
     name_of(digest, name);
@@ -110,7 +110,7 @@ err node_images_add(struct control *c, const uint8_t digest[NODE_DIGEST_BYTES], 
 
 /* ---- handing out ---- */
 
-static err take_from_file(struct control *c, const uint8_t digest[NODE_DIGEST_BYTES], struct diag *d) {
+static err take_from_file(struct control *c, const uint8_t digest[APP_DIGEST_BYTES], struct diag *d) {
     char name[NAME_BYTES];
     struct stat st;
     int fd = -1, file;
@@ -128,7 +128,7 @@ static err take_from_file(struct control *c, const uint8_t digest[NODE_DIGEST_BY
     return e;
 }
 
-static void give(struct control *c, uint32_t id, const uint8_t digest[NODE_DIGEST_BYTES]) {
+static void give(struct control *c, uint32_t id, const uint8_t digest[APP_DIGEST_BYTES]) {
     struct diag d = DIAG_INIT;
     struct control_image *im = find(c, digest);
     err e = im ? ERR_OK : take_from_file(c, digest, &d);
@@ -142,7 +142,7 @@ static void give(struct control *c, uint32_t id, const uint8_t digest[NODE_DIGES
     node_control_tell(c, &m);
 }
 
-void node_images_ask(struct control *c, uint32_t id, const uint8_t digest[NODE_DIGEST_BYTES]) {
+void node_images_ask(struct control *c, uint32_t id, const uint8_t digest[APP_DIGEST_BYTES]) {
     if (find(c, digest) || c->key_known || !keeps(c)) {
         give(c, id, digest);
         return;
@@ -167,9 +167,9 @@ void node_images_key_known(struct control *c, err e, str text) {
 
 /* ---- those that nobody has any more ---- */
 
-static bool digest_of(const char *name, uint8_t digest[NODE_DIGEST_BYTES]) {
+static bool digest_of(const char *name, uint8_t digest[APP_DIGEST_BYTES]) {
     if (strlen(name) != NAME_BYTES - 1) return false;
-    for (size_t i = 0; i < NODE_DIGEST_BYTES; i++) {
+    for (size_t i = 0; i < APP_DIGEST_BYTES; i++) {
         unsigned byte;
         if (sscanf(name + 2 * i, "%2x", &byte) != 1) return false;
         digest[i] = (uint8_t)byte;
@@ -181,7 +181,7 @@ static struct map wanted_digests(arena *scratch, const struct control *c) {
     struct map m = {0};
     for (const struct control_app *app = c->apps; app; app = app->next)
         for (uint32_t i = 0; i < app->record.functions.n; i++)
-            map_put(scratch, &m, (str){app->record.functions.p[i].digest, NODE_DIGEST_BYTES}, 1);
+            map_put(scratch, &m, (str){app->record.functions.p[i].digest, APP_DIGEST_BYTES}, 1);
     return m;
 }
 
@@ -190,7 +190,7 @@ void node_images_sweep(struct control *c) {
     arena *scratch = arena_new(0);
     struct map wanted = wanted_digests(scratch, c);
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        uint8_t digest[NODE_DIGEST_BYTES];
+        uint8_t digest[APP_DIGEST_BYTES];
         uint64_t one;
         bool part = str_ends(str_c(entry->d_name), STR(".part")),
              unwanted = digest_of(entry->d_name, digest) && !map_get(&wanted, (str){digest, sizeof digest}, &one);
@@ -200,7 +200,7 @@ void node_images_sweep(struct control *c) {
     arena_free(scratch);
 }
 
-void node_images_release(struct control *c, const uint8_t digest[NODE_DIGEST_BYTES]) {
+void node_images_release(struct control *c, const uint8_t digest[APP_DIGEST_BYTES]) {
     char name[NAME_BYTES];
     struct control_image *im = find(c, digest);
     if (has_app(c, digest)) return;

@@ -53,7 +53,7 @@ static err put_in_place(int folder, const char *part, const char *name, struct d
 }
 
 err node_control_write_file(int folder, const char *name, int from, str bytes, struct diag *d) {
-    char part[NODE_NAME_MAX + 16];
+    char part[APP_NAME_MAX + 16];
     snprintf(part, sizeof part, "%s.part", name);
     TRY(write_part(folder, part, from, bytes, d));
     return put_in_place(folder, part, name, d);
@@ -61,15 +61,19 @@ err node_control_write_file(int folder, const char *name, int from, str bytes, s
 
 /* ---- in memory ---- */
 
-struct control_app *node_control_app_new(const struct node_record *r) {
+struct control_app *node_control_app_new(const struct app_record *r) {
     struct buf b = {0};
     struct diag d = DIAG_INIT;
     arena *mem = arena_new(0);
     struct control_app *app = arena_make(mem, struct control_app);
     app->mem = mem;
-    node_record_write(&b, r);
-    ENSURE(node_record_decode(mem, arena_str(mem, buf_str(&b)), &app->record, &d) == ERR_OK);
-    node_rights_of(mem, &app->rights, &app->record.grants);
+    app_record_write(&b, r);
+    ENSURE(app_record_decode(mem, arena_str(mem, buf_str(&b)), &app->record, &d) == ERR_OK);
+    for (uint32_t i = 0; i < app->record.functions.n; i++) {
+        struct node_rights own;
+        node_rights_of(mem, &own, &app->record.functions.p[i].grants);
+        node_rights_join(mem, &app->rights, &own);
+    }
     buf_free(&b);
     return app;
 }
@@ -114,7 +118,7 @@ static bool read_file(arena *out, int folder, const char *name, str *bytes) {
     return ok;
 }
 
-static err read_record(arena *mem, int folder, const char *name, struct node_record *r, struct diag *d) {
+static err read_record(arena *mem, int folder, const char *name, struct app_record *r, struct diag *d) {
     str bytes;
     uint8_t digest[CRYPTO_SHA256_BYTES];
     if (!read_file(mem, folder, name, &bytes)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "it cannot be read");
@@ -129,7 +133,7 @@ static err read_record(arena *mem, int folder, const char *name, struct node_rec
     crypto_sha256(whole, digest);
     if (memcmp(digest, whole.p + whole.n, sizeof digest) != 0)
         return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "its bytes have changed since it was written");
-    TRY(node_record_decode(mem, str_sub(whole, 8, whole.n), r, d));
+    TRY(app_record_decode(mem, str_sub(whole, 8, whole.n), r, d));
     return str_eqc(r->name, name) ? ERR_OK : diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "it is another app's");
 }
 
@@ -145,7 +149,7 @@ DIR *node_control_read_folder(int folder) {
 
 static err load_one(struct control *c, const char *name, struct diag *d) {
     arena *mem = arena_new(0);
-    struct node_record r;
+    struct app_record r;
     struct diag own = DIAG_INIT;
     err e = read_record(mem, c->state.records, name, &r, &own);
     if (e == ERR_OK) node_control_app_put(c, node_control_app_new(&r));
@@ -186,18 +190,18 @@ err node_records_load(struct control *c, struct diag *d) {
 
 /* ---- writing ---- */
 
-static void part_name(str name, char part[static NODE_NAME_MAX + 16]) {
-    snprintf(part, NODE_NAME_MAX + 16, STR_FMT ".part", STR_ARG(name));
+static void part_name(str name, char part[static APP_NAME_MAX + 16]) {
+    snprintf(part, APP_NAME_MAX + 16, STR_FMT ".part", STR_ARG(name));
 }
 
-err node_records_stage(struct control *c, const struct node_record *r, struct diag *d) {
-    char part[NODE_NAME_MAX + 16];
+err node_records_stage(struct control *c, const struct app_record *r, struct diag *d) {
+    char part[APP_NAME_MAX + 16];
     uint8_t digest[CRYPTO_SHA256_BYTES];
     struct buf b = {0};
     if (!keeps(c)) return ERR_OK;
     buf_put(&b, magic, 4);
     buf_put(&b, &(uint32_t){LAYOUT}, 4);
-    node_record_write(&b, r);
+    app_record_write(&b, r);
     crypto_sha256(buf_str(&b), digest);
     buf_put(&b, digest, sizeof digest);
     part_name(r->name, part);
@@ -207,7 +211,7 @@ err node_records_stage(struct control *c, const struct node_record *r, struct di
 }
 
 err node_records_commit(struct control *c, str name, struct diag *d) {
-    char part[NODE_NAME_MAX + 16], whole[NODE_NAME_MAX + 1];
+    char part[APP_NAME_MAX + 16], whole[APP_NAME_MAX + 1];
     if (!keeps(c)) return ERR_OK;
     part_name(name, part);
     snprintf(whole, sizeof whole, STR_FMT, STR_ARG(name));
@@ -215,13 +219,13 @@ err node_records_commit(struct control *c, str name, struct diag *d) {
 }
 
 void node_records_unstage(struct control *c, str name) {
-    char part[NODE_NAME_MAX + 16];
+    char part[APP_NAME_MAX + 16];
     part_name(name, part);
     if (keeps(c)) unlinkat(c->state.records, part, 0);
 }
 
 err node_records_remove(struct control *c, str name, struct diag *d) {
-    char whole[NODE_NAME_MAX + 1];
+    char whole[APP_NAME_MAX + 1];
     if (!keeps(c)) return ERR_OK;
     snprintf(whole, sizeof whole, STR_FMT, STR_ARG(name));
     return unlinkat(c->state.records, whole, 0) == 0 && fsync(c->state.records) == 0 ? ERR_OK : cannot(d, whole);

@@ -20,11 +20,12 @@ static int record_fd(const struct supervisor *s) {
     arena *scratch = arena_new(0);
     struct buf b = {0};
     const char *slash = strrchr(s->config->file, '/');
-    struct node_record r = {
-        .name = STR("app"), .is_default = true, .eager = true, .grants = s->config->grants, .limits = s->limits.app, .weight = 1};
-    *vec_add(scratch, &r.functions) = (struct node_function){.name = str_c(slash ? slash + 1 : s->config->file)};
-    *vec_add(scratch, &r.routes) = (struct node_route){.path = STR("/")};
-    node_record_write(&b, &r);
+    struct app_record r = {
+        .name = STR("app"), .is_default = true, .eager = true, .limits = s->limits.app, .weight = 1};
+    *vec_add(scratch, &r.functions) = (struct app_function){
+        .name = str_c(slash ? slash + 1 : s->config->file), .grants = s->config->grants, .limits = s->limits.app};
+    *vec_add(scratch, &r.routes) = (struct app_route){.path = STR("/")};
+    app_record_write(&b, &r);
     int fd = memfd_create("orlo-record", MFD_CLOEXEC);
     if (fd >= 0 && write(fd, b.p, b.n) != (ssize_t)b.n) node_supervisor_close(&fd);
     buf_free(&b);

@@ -14,8 +14,9 @@ static void on_news(struct app *of) {
 
 static err find_folders(struct node_app *app, struct diag *d) {
     const struct node_guest *g = app->guest;
-    for (uint32_t i = 0; i < app->record.grants.dirs.n; i++) {
-        struct app_dir *dir = &app->record.grants.dirs.p[i];
+    struct app_grants *grants = &app->record.functions.p[0].grants;
+    for (uint32_t i = 0; i < grants->dirs.n; i++) {
+        struct app_dir *dir = &grants->dirs.p[i];
         dir->fd = -1;
         for (uint32_t k = 0; k < g->folders.n && dir->fd < 0; k++)
             if (str_eq(g->folders.p[k].path, dir->host)) dir->fd = g->folders.p[k].fd;
@@ -29,7 +30,7 @@ static err find_folders(struct node_app *app, struct diag *d) {
 }
 
 static void make_parts(struct node_app *app) {
-    const struct node_record *r = &app->record;
+    const struct app_record *r = &app->record;
     app->parts = arena_array(app->mem, struct node_part, r->functions.n);
     for (uint32_t i = 0; i < r->functions.n; i++) app->parts[i] = (struct node_part){.app = app, .function = &r->functions.p[i]};
 }
@@ -62,7 +63,7 @@ static uint32_t fibers_max(const struct app_limits *l) {
     return (uint32_t)MIN(slots * (4 + 2 * at_once), (uint64_t)NODE_FIBERS_MAX);
 }
 
-static struct engine_share *share_of(struct node_guest *g, const struct node_record *r) {
+static struct engine_share *share_of(struct node_guest *g, const struct app_record *r) {
     const struct app_limits *l = &r->limits;
     struct engine_share_config config = {
         .weight = MIN(MAX(r->weight, 1u), (uint32_t)ENGINE_WEIGHT_MAX),
@@ -80,7 +81,7 @@ static struct engine_share *share_of(struct node_guest *g, const struct node_rec
 }
 
 /* One for all versions of an app, as its share is. */
-static struct net_party *party_of(const struct node_guest *g, const struct node_record *r) {
+static struct net_party *party_of(const struct node_guest *g, const struct app_record *r) {
     for (const struct node_app *other = g->apps; other; other = other->next)
         if (other->record.id == r->id) return other->app.party;
     return net_party_new();
@@ -93,7 +94,7 @@ static void leave_share(const struct node_app *app) {
     net_party_free(app->app.party);
 }
 
-err node_app_new(struct node_guest *g, arena *mem, const struct node_record *r, struct node_app **out, struct diag *d) {
+err node_app_new(struct node_guest *g, arena *mem, const struct app_record *r, struct node_app **out, struct diag *d) {
     struct node_app *app = arena_make(mem, struct node_app);
     *app = (struct node_app){.guest = g, .mem = mem, .name = arena_cstr(mem, r->name), .record = *r};
     *out = NULL;
@@ -105,7 +106,7 @@ err node_app_new(struct node_guest *g, arena *mem, const struct node_record *r, 
     app->app = (struct app){.id = r->id,
                             .version = r->version,
                             .name = app->record.name,
-                            .grants = &app->record.grants,
+                            .grants = &app->record.functions.p[0].grants,
                             .limits = &app->record.limits,
                             .share = share_of(g, &app->record),
                             .loop = g->loop,

@@ -95,7 +95,7 @@ static void drop(struct node_apps *a, struct generation *g, const struct generat
 static struct node_app *carried(const struct generation *from, const struct node_entry *e) {
     const struct node_entry *before = from->snapshot ? node_snapshot_app(from->snapshot, e->id) : NULL;
     uint32_t n;
-    return before && node_record_same(before->record, e->record) ? from->of[before - node_snapshot_entries(from->snapshot, &n)]
+    return before && app_record_same(before->record, e->record) ? from->of[before - node_snapshot_entries(from->snapshot, &n)]
                                                                  : NULL;
 }
 
@@ -105,8 +105,8 @@ static struct node_app *app_at(struct node_apps *a, struct generation *g, const 
     struct node_app **at = &g->of[e - node_snapshot_entries(g->snapshot, &n)];
     if (*at) return *at;
     arena *mem = arena_new(0);
-    struct node_record r;
-    if (node_record_decode(mem, arena_str(mem, e->record), &r, d) != ERR_OK) {
+    struct app_record r;
+    if (app_record_decode(mem, arena_str(mem, e->record), &r, d) != ERR_OK) {
         arena_free(mem);
         return NULL;
     }
@@ -114,7 +114,7 @@ static struct node_app *app_at(struct node_apps *a, struct generation *g, const 
     (*at)->served = g == &a->served;
     if (g == &a->served && a->prepared.snapshot) { /* the next one has it, too, if it is unchanged there */
         const struct node_entry *next = node_snapshot_app(a->prepared.snapshot, e->id);
-        if (next && node_record_same(next->record, e->record))
+        if (next && app_record_same(next->record, e->record))
             a->prepared.of[next - node_snapshot_entries(a->prepared.snapshot, &n)] = *at;
     }
     return *at;
@@ -210,13 +210,13 @@ static err part_came(struct node_apps *a, struct node_part *part, struct node_im
     return eager ? e : ERR_OK;
 }
 
-void node_apps_image(struct node_apps *a, const uint8_t digest[NODE_DIGEST_BYTES], struct node_image *image, str why) {
+void node_apps_image(struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES], struct node_image *image, str why) {
     struct diag d = DIAG_INIT;
     err failed = ERR_OK;
     for (struct node_app *app = a->c.guest->apps; app; app = app->next)
         for (uint32_t i = 0; i < app->record.functions.n; i++) {
             struct node_part *part = &app->parts[i];
-            if (part->state != NODE_PART_WANTED || memcmp(part->function->digest, digest, NODE_DIGEST_BYTES) != 0) continue;
+            if (part->state != NODE_PART_WANTED || memcmp(part->function->digest, digest, APP_DIGEST_BYTES) != 0) continue;
             struct diag own = DIAG_INIT;
             err e = part_came(a, part, image, why, &own);
             if (e != ERR_OK && failed == ERR_OK) failed = e, d = own;

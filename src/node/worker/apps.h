@@ -67,7 +67,7 @@ void node_guest_refusal(const struct node_guest *g, struct buf *out);
 enum node_part_state { NODE_PART_ABSENT, NODE_PART_WANTED, NODE_PART_READY, NODE_PART_FAILED };
 struct node_part { /* a function */
     struct node_app *app;
-    const struct node_function *function;
+    const struct app_function *function;
     enum node_part_state state;
     uint64_t retry_ns; /* of a FAILED one: not before then is its image asked for again */
     struct wasi_image *image;
@@ -80,7 +80,7 @@ struct node_app {
     struct node_guest *guest;
     arena *mem;
     const char *name;
-    struct node_record record;
+    struct app_record record;
     struct node_part *parts;    /* one a function */
     struct node_log_part log;   /* of what all its guests have logged */
     struct node_lines out, err; /* of guests, where no request is known */
@@ -94,7 +94,7 @@ struct node_app {
 };
 /* Takes mem, in which the record's strings are to live. Versions of one app (id) have one share, with the limits of the last.
  * Its folders are those of the guest's that its grants name (ERR_DENIED: one is not). */
-[[nodiscard]] err node_app_new(struct node_guest *g, arena *mem, const struct node_record *r, struct node_app **out,
+[[nodiscard]] err node_app_new(struct node_guest *g, arena *mem, const struct app_record *r, struct node_app **out,
                                struct diag *d);
 /* The part's image has come: it is loaded, and bound. There is room for it and one instance, or it is not. image's descriptor is borrowed,
  * args (what a command is given) for the app's life. */
@@ -109,7 +109,7 @@ void node_app_free(struct node_app *app); /* which is over, or the process ends 
 struct node_apps_config {
     struct node_guest *guest;
     /* Ask for the image with that digest; node_apps_image is called some time later, not from within. */
-    void (*want)(void *arg, const uint8_t digest[NODE_DIGEST_BYTES]);
+    void (*want)(void *arg, const uint8_t digest[APP_DIGEST_BYTES]);
     /* What was prepared can be served, or cannot (e, d). */
     void (*applied)(void *arg, uint64_t generation, err e, const struct diag *d);
     /* A part is READY, or nobody is to wait for it any more: its image has not come, or its app is retired. */
@@ -125,7 +125,7 @@ void node_apps_prepare(struct node_apps *a, struct node_snapshot *s, bool proven
 /* What was prepared is served from now on. False: it is not ready, or of another generation. */
 bool node_apps_live(struct node_apps *a, uint64_t generation);
 /* An image that was wanted, or why there is none (image NULL). */
-void node_apps_image(struct node_apps *a, const uint8_t digest[NODE_DIGEST_BYTES], struct node_image *image, str why);
+void node_apps_image(struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES], struct node_image *image, str why);
 /* Whom a request is for; *part of NODE_FOUND alone. NODE_NO_HOST also while nothing is served. Of an app that cannot be made, which is
  * logged, NODE_FOUND without a part. */
 enum node_found node_apps_find(struct node_apps *a, str authority, str path, struct node_part **part);

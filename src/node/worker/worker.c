@@ -107,9 +107,9 @@ static void say_applied(void *arg, uint64_t generation, err e, const struct diag
     say(arg, &NODE_MESSAGE(applied, .generation = generation, .err = e, .offset = d->offset, .text = str_c(d->text)));
 }
 
-static void say_want(void *arg, const uint8_t digest[NODE_DIGEST_BYTES]) {
+static void say_want(void *arg, const uint8_t digest[APP_DIGEST_BYTES]) {
     struct node_message m = NODE_MESSAGE(image_want);
-    memcpy(m.image_want.digest, digest, NODE_DIGEST_BYTES);
+    memcpy(m.image_want.digest, digest, APP_DIGEST_BYTES);
     say(arg, &m);
 }
 
@@ -134,7 +134,7 @@ static void go_live(struct worker *w, uint64_t generation) {
 /* An image that has come: its signature is over all of it, so a thread looks at it while the loop goes on. */
 struct opening {
     struct worker *worker;
-    uint8_t digest[NODE_DIGEST_BYTES];
+    uint8_t digest[APP_DIGEST_BYTES];
     struct node_image image;
 };
 
@@ -162,7 +162,7 @@ static void image_came(struct worker *w, struct node_message *m) {
     o->worker = w;
     o->image.fd = node_message_take(m, 0);
     memcpy(o->image.key.bytes, m->image.key, sizeof o->image.key.bytes);
-    memcpy(o->digest, m->image.digest, NODE_DIGEST_BYTES);
+    memcpy(o->digest, m->image.digest, APP_DIGEST_BYTES);
     w->opening++;
     net_work_new(w->guest.loop, NULL, open_image, image_opened, o);
 }

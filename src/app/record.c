@@ -1,0 +1,437 @@
+/* record: an app in one version, as bytes; and the names it goes by. */
+#include "app/record.h"
+#include "net/addr.h"
+
+/* ---- as bytes ---- */
+
+enum { LAYOUT_FIRST = 1, LAYOUT = 2 };
+enum { FUNCTION_BYTES_MIN = 40, FILES_BYTES_MIN = 40, REDIRECT_BYTES_MIN = 8, SECRET_BYTES_MIN = 12, ROUTE_BYTES_MIN = 12 };
+
+static void write_u32(struct buf *to, uint64_t v) {
+    ENSURE(v <= UINT32_MAX);
+    buf_put(to, &(uint32_t){(uint32_t)v}, 4);
+}
+
+static void write_str(struct buf *to, str s) {
+    write_u32(to, s.n);
+    buf_puts(to, s);
+}
+
+static str read_str(struct rd *from, size_t most) {
+    uint32_t n = rd_u32le(from);
+    if (n > most) rd_fail(from, "a name is too long");
+    return rd_bytes(from, n > most ? 0 : n);
+}
+
+static uint32_t read_count(struct rd *from, size_t least, uint32_t most) {
+    uint32_t n = rd_u32le(from);
+    if (n <= most && n <= rd_left(from) / least) return n;
+    rd_fail(from, "more than there may be");
+    return 0;
+}
+
+static void read_digest(struct rd *from, uint8_t digest[APP_DIGEST_BYTES]) {
+    str bytes = rd_bytes(from, APP_DIGEST_BYTES);
+    if (bytes.n) memcpy(digest, bytes.p, bytes.n);
+}
+
+static void write_route(struct buf *to, const struct app_route *r) {
+    write_str(to, r->path);
+    write_u32(to, r->exact | r->strip << 1 | r->internal << 2 | r->to << 8);
+    write_u32(to, r->index);
+}
+
+static void write_function(struct buf *to, const struct app_function *f) {
+    write_str(to, f->name);
+    write_str(to, f->source);
+    buf_put(to, f->module, APP_DIGEST_BYTES);
+    buf_put(to, f->digest, APP_DIGEST_BYTES);
+    write_u32(to, f->kind);
+    app_grants_write(to, &f->grants);
+    app_limits_write(to, &f->limits);
+    write_u32(to, f->spin | f->supabase << 1 | f->verify_jwt << 2);
+}
+
+static void write_files(struct buf *to, const struct app_files *f) {
+    write_str(to, f->name);
+    write_str(to, f->folder);
+    buf_put(to, f->digest, APP_DIGEST_BYTES);
+    write_str(to, f->index);
+    write_str(to, f->not_found);
+    write_u32(to, f->spa);
+}
+
+static void write_list(struct buf *to, const str *list, uint32_t n) {
+    write_u32(to, n);
+    for (uint32_t i = 0; i < n; i++) write_str(to, list[i]);
+}
+
+static void write_cors(struct buf *to, const struct app_cors *c) {
+    write_list(to, c->origins.p, c->origins.n);
+    write_list(to, c->methods.p, c->methods.n);
+    write_list(to, c->headers.p, c->headers.n);
+    write_list(to, c->expose.p, c->expose.n);
+    write_u32(to, c->credentials);
+    write_u32(to, c->max_age_s);
+}
+
+/* What routing reads comes first, so that the rest can be left alone. */
+void app_record_write(struct buf *to, const struct app_record *r) {
+    write_u32(to, LAYOUT);
+    write_u32(to, r->id);
+    write_u32(to, r->version);
+    buf_put(to, &r->secrets_revision, 8);
+    write_str(to, r->name);
+    write_u32(to, r->is_default);
+    write_u32(to, r->eager);
+    write_u32(to, r->functions.n);
+    write_u32(to, r->files.n);
+    write_u32(to, r->redirects.n);
+    write_list(to, r->hosts.p, r->hosts.n);
+    write_u32(to, r->routes.n);
+    for (uint32_t i = 0; i < r->routes.n; i++) write_route(to, &r->routes.p[i]);
+    for (uint32_t i = 0; i < r->functions.n; i++) write_function(to, &r->functions.p[i]);
+    for (uint32_t i = 0; i < r->files.n; i++) write_files(to, &r->files.p[i]);
+    for (uint32_t i = 0; i < r->redirects.n; i++) write_str(to, r->redirects.p[i].to), write_u32(to, r->redirects.p[i].status);
+    write_u32(to, r->secrets.n);
+    for (uint32_t i = 0; i < r->secrets.n; i++) {
+        write_str(to, r->secrets.p[i].key);
+        write_str(to, r->secrets.p[i].otherwise);
+        write_u32(to, r->secrets.p[i].required);
+    }
+    write_cors(to, &r->cors);
+    app_limits_write(to, &r->limits);
+    write_u32(to, r->weight);
+}
+
+/* ---- reading: what routing needs ---- */
+
+static bool host_ok(str host) {
+    char normal[APP_HOST_MAX + 3];
+    size_t n;
+    if (str_starts(host, STR("*."))) host = str_sub(host, 2, host.n);
+    return app_host_normal(host, normal, &n) && str_eq(host, (str){(uint8_t *)normal, n});
+}
+
+/* ":id": letters, digits, - and _ behind a colon. */
+static bool segment_ok(str s) {
+    bool ok = !s.n || s.p[0] != ':' || s.n > 1;
+    for (size_t i = 1; ok && s.n && s.p[0] == ':' && i < s.n; i++) {
+        uint8_t c = s.p[i];
+        ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    }
+    return ok;
+}
+
+/* Bytes as they stand in a URL. */
+static bool path_ok(str p) {
+    bool ok = p.n && p.n <= APP_ROUTE_BYTES_MAX && p.p[0] == '/';
+    for (size_t i = 0; ok && i < p.n; i++) ok = p.p[i] > ' ' && p.p[i] < 0x7f && p.p[i] != '?' && p.p[i] != '#';
+    for (str rest = p, segment; ok && rest.n;) {
+        str_cut(rest, '/', &segment, &rest);
+        ok = segment_ok(segment);
+    }
+    return ok;
+}
+
+static bool route_ok(const struct app_route *r, const struct app_record *of) {
+    const uint32_t counts[APP_ROUTE_TOS] = {of->functions.n, of->files.n, of->redirects.n};
+    str p = r->path;
+    return path_ok(p) && (p.n == 1 || r->exact || p.p[p.n - 1] != '/') && r->to < APP_ROUTE_TOS && r->index < counts[r->to];
+}
+
+static struct app_route read_route(struct rd *from, const struct app_record *of, uint32_t layout) {
+    struct app_route route = {.path = read_str(from, APP_ROUTE_BYTES_MAX)};
+    uint32_t flags = rd_u32le(from);
+    if (layout == LAYOUT_FIRST) flags = flags != 0;
+    route.exact = flags & 1, route.strip = flags & 2, route.internal = flags & 4;
+    route.to = (uint8_t)(flags >> 8);
+    route.index = rd_u32le(from);
+    if (!from->fail && (flags >> 16 || (flags & 0xf8) || !route_ok(&route, of))) rd_fail(from, "no route");
+    return route;
+}
+
+static void read_counts(struct rd *from, struct app_record *r, uint32_t layout) {
+    r->functions.n = rd_u32le(from);
+    r->files.n = layout == LAYOUT_FIRST ? 0 : rd_u32le(from);
+    r->redirects.n = layout == LAYOUT_FIRST ? 0 : rd_u32le(from);
+    bool any = r->functions.n || r->files.n || r->redirects.n;
+    if (!any || r->functions.n > APP_FUNCTIONS_MAX || r->files.n > APP_FILES_MAX || r->redirects.n > APP_REDIRECTS_MAX)
+        rd_fail(from, "an app has a function, or files, and not so many");
+}
+
+static uint32_t read_routing(arena *out, struct rd *from, struct app_record *r) {
+    uint32_t layout = rd_u32le(from);
+    *r = (struct app_record){0};
+    if (layout < LAYOUT_FIRST || layout > LAYOUT) rd_fail(from, "a record of another layout");
+    r->id = rd_u32le(from);
+    r->version = rd_u32le(from);
+    if (layout > LAYOUT_FIRST) r->secrets_revision = rd_u64le(from);
+    r->name = read_str(from, APP_NAME_MAX);
+    if (!from->fail && app_name_check(r->name, NULL) != ERR_OK) rd_fail(from, "no name of an app");
+    r->is_default = rd_u32le(from) != 0;
+    r->eager = rd_u32le(from) != 0;
+    read_counts(from, r, layout);
+    for (uint32_t n = read_count(from, 4, APP_HOSTS_MAX); n; n--) {
+        str host = read_str(from, APP_HOST_MAX + 2);
+        if (!from->fail && !host_ok(host)) rd_fail(from, "no host");
+        vec_push(out, &r->hosts, host);
+    }
+    for (uint32_t n = read_count(from, ROUTE_BYTES_MIN, APP_ROUTES_MAX); n; n--)
+        vec_push(out, &r->routes, read_route(from, r, layout));
+    return layout;
+}
+
+void app_record_read_routing(arena *out, struct rd *from, struct app_record *r) { (void)read_routing(out, from, r); }
+
+/* ---- reading: the rest ---- */
+
+static bool plain(str s) {
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < ' ' || s.p[i] == 0x7f) return false;
+    return true;
+}
+
+/* What is written into a header, or looked up in a folder. */
+static str read_plain(struct rd *from, size_t most) {
+    str s = read_str(from, most);
+    if (!plain(s)) rd_fail(from, "a name with control characters");
+    return s;
+}
+
+static struct app_function read_function(arena *out, struct rd *from) {
+    struct app_function f = {.name = read_str(from, APP_FUNCTION_NAME_MAX), .source = read_plain(from, APP_PATH_MAX)};
+    read_digest(from, f.module);
+    read_digest(from, f.digest);
+    f.kind = rd_u32le(from);
+    app_grants_read(out, from, &f.grants);
+    app_limits_read(from, &f.limits);
+    uint32_t flags = rd_u32le(from);
+    if (flags > 7) rd_fail(from, "no function");
+    f.spin = flags & 1, f.supabase = flags & 2, f.verify_jwt = flags & 4;
+    return f;
+}
+
+static struct app_files read_files(struct rd *from) {
+    struct app_files f = {.name = read_str(from, APP_FUNCTION_NAME_MAX), .folder = read_plain(from, APP_PATH_MAX)};
+    read_digest(from, f.digest);
+    f.index = read_plain(from, APP_PATH_MAX);
+    f.not_found = read_plain(from, APP_PATH_MAX);
+    f.spa = rd_u32le(from) != 0;
+    return f;
+}
+
+static struct app_redirect read_redirect(struct rd *from) {
+    struct app_redirect r = {.to = read_plain(from, APP_URL_MAX)};
+    uint32_t status = rd_u32le(from);
+    if (!r.to.n || status < 300 || status > 399) rd_fail(from, "no redirect");
+    r.status = (uint16_t)status;
+    return r;
+}
+
+static struct app_secret read_secret(struct rd *from) {
+    struct app_secret s = {.key = read_plain(from, APP_FUNCTION_NAME_MAX), .otherwise = read_str(from, UINT16_MAX)};
+    s.required = rd_u32le(from) != 0;
+    if (!s.key.n) rd_fail(from, "a secret without a name");
+    return s;
+}
+
+#define READ_LIST(out, from, list)                                                                                               \
+    for (uint32_t n_ = read_count(from, 4, APP_CORS_MAX); n_ && !(from)->fail; n_--) vec_push(out, list, read_plain(from, APP_URL_MAX))
+
+static void read_cors(arena *out, struct rd *from, struct app_cors *c) {
+    READ_LIST(out, from, &c->origins);
+    READ_LIST(out, from, &c->methods);
+    READ_LIST(out, from, &c->headers);
+    READ_LIST(out, from, &c->expose);
+    c->credentials = rd_u32le(from) != 0;
+    c->max_age_s = rd_u32le(from);
+}
+
+static void read_rest(arena *out, struct rd *from, struct app_record *r) {
+    uint32_t functions = r->functions.n, files = r->files.n, redirects = r->redirects.n;
+    r->functions.n = r->files.n = r->redirects.n = 0;
+    uint64_t least = (uint64_t)functions * FUNCTION_BYTES_MIN + files * FILES_BYTES_MIN + redirects * REDIRECT_BYTES_MIN;
+    if (!from->fail && least > rd_left(from)) rd_fail(from, "more than there may be");
+    for (; functions && !from->fail; functions--) vec_push(out, &r->functions, read_function(out, from));
+    for (; files && !from->fail; files--) vec_push(out, &r->files, read_files(from));
+    for (; redirects && !from->fail; redirects--) vec_push(out, &r->redirects, read_redirect(from));
+    for (uint32_t n = read_count(from, SECRET_BYTES_MIN, APP_SECRETS_MAX); n && !from->fail; n--)
+        vec_push(out, &r->secrets, read_secret(from));
+    read_cors(out, from, &r->cors);
+    app_limits_read(from, &r->limits);
+    r->weight = rd_u32le(from);
+}
+
+/* The first layout: one program, whose grants and limits were the app's. Its limits were all there, in this order. */
+static void read_limits_first(struct rd *from, struct app_limits *limits) {
+    static const enum app_setting_id ids[] = {
+        APP_SETTING_handler_ms_max,     APP_SETTING_memory_bytes_max,   APP_SETTING_app_memory_bytes_max, APP_SETTING_body_bytes_max,
+        APP_SETTING_instances_max,      APP_SETTING_instance_requests,  APP_SETTING_instance_reuse_max,   APP_SETTING_instance_idle_ms,
+        APP_SETTING_instance_growth_max, APP_SETTING_host_bytes_max,     APP_SETTING_head_bytes_max,       APP_SETTING_handles_max,
+        APP_SETTING_files_max,          APP_SETTING_outgoing_max,       APP_SETTING_outgoing_timeout_ms,  APP_SETTING_sockets_max,
+        APP_SETTING_lookups_max,        APP_SETTING_cancel_ms,
+    };
+    *limits = (struct app_limits){0};
+    for (size_t i = 0; i < ARRAY_COUNT(ids); i++) {
+        uint64_t value = rd_u64le(from);
+        if (!from->fail && value != app_settings[ids[i]].value && app_setting_check(ids[i], "", value, NULL) != ERR_OK)
+            rd_fail(from, "a limit out of range");
+        *app_limits_at(limits, ids[i]) = value;
+    }
+    app_limits_fill(limits);
+}
+
+static void read_rest_first(arena *out, struct rd *from, struct app_record *r) {
+    struct app_grants grants;
+    uint32_t functions = r->functions.n;
+    r->functions.n = 0;
+    if (!from->fail && functions > rd_left(from) / FUNCTION_BYTES_MIN) rd_fail(from, "more than there may be");
+    for (; functions && !from->fail; functions--) {
+        struct app_function f = {.name = read_str(from, APP_FUNCTION_NAME_MAX)};
+        read_digest(from, f.digest);
+        f.kind = rd_u32le(from);
+        vec_push(out, &r->functions, f);
+    }
+    app_grants_read_first(out, from, &grants);
+    read_limits_first(from, &r->limits);
+    r->weight = rd_u32le(from);
+    for (uint32_t i = 0; i < r->functions.n; i++) r->functions.p[i].grants = grants, r->functions.p[i].limits = r->limits;
+}
+
+void app_record_read(arena *out, struct rd *from, struct app_record *r) {
+    uint32_t layout = read_routing(out, from, r);
+    if (layout == LAYOUT_FIRST) read_rest_first(out, from, r);
+    else read_rest(out, from, r);
+}
+
+err app_record_decode(arena *out, str bytes, struct app_record *r, struct diag *d) {
+    struct rd from = rd_of(bytes);
+    app_record_read(out, &from, r);
+    if (!from.fail && rd_left(&from)) rd_fail(&from, "bytes behind the record");
+    return from.fail ? diag_set(d, ERR_MALFORMED, from.fail_at, "%s", from.fail) : ERR_OK;
+}
+
+/* Both of this layout: one of the first says it otherwise, and is not the same. */
+bool app_record_same(str a, str b) {
+    struct rd from = rd_of(a);
+    (void)rd_bytes(&from, 20); /* layout, id, version, secrets' revision */
+    (void)read_str(&from, APP_NAME_MAX);
+    (void)rd_u32le(&from); /* default */
+    size_t eager = a.n - rd_left(&from), rest = eager + 4;
+    return !from.fail && a.n == b.n && a.n >= rest && str_eq(str_sub(a, 0, eager), str_sub(b, 0, eager)) &&
+           str_eq(str_sub(a, rest, a.n), str_sub(b, rest, b.n));
+}
+
+/* "My App.v2.wasm" → "my-app-v2" */
+static str name_of_file(arena *out, str base) {
+    if (str_ends(base, STR(".wasm"))) base.n -= 5;
+    char *name = arena_cstr(out, str_sub(base, 0, APP_NAME_MAX));
+    size_t n = 0;
+    for (const char *c = name; *c; c++) {
+        bool ok = (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9'), upper = *c >= 'A' && *c <= 'Z';
+        char to = ok ? *c : upper ? (char)(*c + 32) : '-';
+        if (to != '-' || (n && name[n - 1] != '-')) name[n++] = to;
+    }
+    while (n && name[n - 1] == '-') n--;
+    return n ? (str){(uint8_t *)name, n} : STR("app");
+}
+
+void app_record_of_file(arena *out, str file, const struct app_grants *grants, const struct app_limits *limits, struct app_record *r) {
+    size_t slash = file.n;
+    while (slash && file.p[slash - 1] != '/') slash--;
+    str base = str_sub(file, slash, APP_FUNCTION_NAME_MAX);
+    *r = (struct app_record){
+        .id = 1, .version = 1, .name = name_of_file(out, base), .is_default = true, .eager = true, .weight = 1};
+    vec_push(out, &r->routes, ((struct app_route){.path = STR("/")}));
+    r->limits = *limits;
+    app_limits_fill(&r->limits);
+    vec_push(out, &r->functions, ((struct app_function){.name = arena_str(out, base), .grants = *grants, .limits = r->limits}));
+}
+
+uint32_t app_record_function(const struct app_record *r, str name) {
+    for (uint32_t i = 0; i < r->functions.n; i++)
+        if (str_eq(r->functions.p[i].name, name)) return i;
+    return UINT32_MAX;
+}
+
+/* ---- names ---- */
+
+err app_name_check(str name, struct diag *d) {
+    bool ok = name.n && name.n <= APP_NAME_MAX && name.p[0] != '-' && name.p[name.n - 1] != '-';
+    for (size_t i = 0; ok && i < name.n; i++)
+        ok = (name.p[i] >= 'a' && name.p[i] <= 'z') || (name.p[i] >= '0' && name.p[i] <= '9') || name.p[i] == '-';
+    if (ok) return ERR_OK;
+    return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
+                    "an app's name has up to %d letters a-z, digits and inner hyphens, for it is part of a host: not '" STR_FMT
+                    "'",
+                    APP_NAME_MAX, STR_ARG(str_sub(name, 0, 100)));
+}
+
+/* "[::1]:80" → "[::1]" */
+static bool address_normal(str authority, char *to, size_t *n) {
+    size_t close = str_find(authority, ']');
+    struct net_addr a;
+    char text[NET_ADDR_TEXT_MAX];
+    if (close == authority.n || (close + 1 < authority.n && authority.p[close + 1] != ':')) return false;
+    if (!net_addr_parse(str_sub(authority, 1, close - 1), &a) || !a.v6) return false;
+    *n = (size_t)snprintf(to, APP_HOST_MAX + 3, "[%s]", net_addr_text(&a, false, text));
+    return true;
+}
+
+bool app_host_normal(str authority, char *to, size_t *n) {
+    if (authority.n && authority.p[0] == '[') return address_normal(authority, to, n);
+    size_t end = str_find(authority, ':');
+    if (end && authority.p[end - 1] == '.') end--;
+    if (!end || end > APP_HOST_MAX || authority.p[end - 1] == '.' || authority.p[0] == '.') return false;
+    for (size_t i = 0; i < end; i++) {
+        uint8_t c = authority.p[i];
+        bool upper = c >= 'A' && c <= 'Z';
+        if (!upper && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '.' && c != '_') return false;
+        to[i] = (char)(upper ? c + 32 : c);
+    }
+    *n = end;
+    return true;
+}
+
+err app_host_parse(arena *out, str arg, str *host, struct diag *d) {
+    bool below = str_starts(arg, STR("*."));
+    str rest = below ? str_sub(arg, 2, arg.n) : arg, ascii;
+    char normal[APP_HOST_MAX + 3];
+    size_t n;
+    for (size_t i = 0; i + 2 < arg.n; i++)
+        if (str_starts(str_sub(arg, i, arg.n), STR("://")))
+            return app_flag_refuse(d, "host", arg, "it takes a host, no URL", STR("shop.example.org"));
+    bool address = rest.n && rest.p[0] == '[', many = false;
+    for (size_t i = str_find(rest, ':') + 1; i < rest.n; i++) many = many || rest.p[i] == ':';
+    if (!address && !below && many)
+        return app_flag_refuse(d, "host", arg, "an IPv6 address stands in brackets",
+                               arena_fmt(out, "[" STR_FMT "]", STR_ARG(arg)));
+    if (!address && str_find(rest, ':') < rest.n)
+        return app_flag_refuse(d, "host", arg, "a host is answered at every port",
+                               str_sub(arg, 0, arg.n - rest.n + str_find(rest, ':')));
+    if (!address && !net_name_ascii(out, rest, &ascii)) ascii = rest;
+    if ((below && address) || !app_host_normal(address ? rest : ascii, normal, &n))
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--host '" STR_FMT "' is no host: it takes a name, *.NAME or an address",
+                        STR_ARG(arg));
+    *host = arena_fmt(out, "%s%.*s", below ? "*." : "", (int)n, normal);
+    return ERR_OK;
+}
+
+err app_route_parse(arena *out, str arg, struct app_route *route, struct diag *d) {
+    bool exact = arg.n && arg.p[0] == '=';
+    str path = exact ? str_sub(arg, 1, arg.n) : arg;
+    if (!path.n || path.p[0] != '/')
+        return app_flag_refuse(d, "route", arg, "a path begins with a slash",
+                               arena_fmt(out, "%s/" STR_FMT, exact ? "=" : "", STR_ARG(path)));
+    if (!path_ok(path))
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
+                        "--route '" STR_FMT "': a path has up to %d bytes, as they stand in a URL, without ? and #; :NAME is any one segment",
+                        STR_ARG(str_sub(arg, 0, 200)), APP_ROUTE_BYTES_MAX);
+    if (str_ends(path, STR("/*")))
+        return app_flag_refuse(d, "route", arg, "a path is answered with all below it",
+                               arena_fmt(out, STR_FMT, STR_ARG(str_sub(path, 0, MAX(path.n - 2, (size_t)1)))));
+    while (!exact && path.n > 1 && path.p[path.n - 1] == '/') path.n--;
+    *route = (struct app_route){.path = arena_str(out, path), .exact = exact};
+    return ERR_OK;
+}

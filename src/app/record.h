@@ -1,0 +1,113 @@
+/* record: one version of an app, as it is deployed, after everything about it was checked.
+ *
+ *   layout  id  version  secrets' revision  name  default?  eager?  how many functions, files, redirects  hosts  routes   what routing reads
+ *   functions  files  redirects  secrets  CORS  limits  weight                                                            the rest
+ *
+ * 1. Everything in it is plain values, all numbers little-endian: whoever has the bytes has the app, but for its images, packs and secrets.
+ * 2. Reading is by a sticky reader, and refuses what could not have been said as text. No route leads to what there is not.
+ * 3. The layout before this one is read too (app_record_read): its app's grants and limits are those of each of its functions.
+ */
+#ifndef ORLO_APP_RECORD_H
+#define ORLO_APP_RECORD_H
+
+#include "app/grants.h"
+#include "app/settings.h"
+
+enum {
+    APP_NAME_MAX = 63, /* of an app: a label of a host */
+    APP_FUNCTION_NAME_MAX = 255,
+    APP_HOST_MAX = 253, /* RFC 1035, as text */
+    APP_HOSTS_MAX = 1024,
+    APP_ROUTES_MAX = 16384,
+    APP_ROUTE_BYTES_MAX = 1024,
+    APP_FUNCTIONS_MAX = 256,
+    APP_FILES_MAX = 256, /* static folders */
+    APP_REDIRECTS_MAX = 1024,
+    APP_SECRETS_MAX = 256,
+    APP_CORS_MAX = 256, /* of each of its lists */
+    APP_PATH_MAX = 4096, /* of a file in a bundle */
+    APP_URL_MAX = 4096,  /* where a redirect leads */
+    APP_DIGEST_BYTES = 32,
+};
+
+enum app_route_to { APP_TO_FUNCTION, APP_TO_FILES, APP_TO_REDIRECT, APP_ROUTE_TOS };
+struct app_route {
+    str path;       /* "/", "/api", "/a/:id/b": begins with a slash, and ends with none but the first. ":id" is any one segment */
+    bool exact;     /* that path alone; else what is below it, too ("/api", "/api/x", not "/apix") */
+    bool strip;     /* what matched is taken off before the function sees the path */
+    bool internal;  /* no way in from outside: http://FUNCTION.internal alone */
+    uint8_t to;     /* enum app_route_to */
+    uint32_t index; /* into those */
+};
+struct app_function {
+    str name, source;                                            /* source: its file's path in the bundle */
+    uint8_t module[APP_DIGEST_BYTES], digest[APP_DIGEST_BYTES]; /* SHA-256 of that file; of its image file */
+    uint32_t kind;                                               /* wasi_kind */
+    struct app_grants grants;
+    struct app_limits limits;
+    bool spin;                 /* it gets Spin's request headers */
+    bool supabase, verify_jwt; /* it is at /functions/v1/NAME, too, for those who bring the app's token, or for everybody */
+};
+struct app_files { /* a static folder */
+    str name, folder;
+    uint8_t digest[APP_DIGEST_BYTES]; /* of its pack */
+    str index, not_found;             /* file names; empty: none */
+    bool spa;                         /* what is not there is the index, 200 */
+};
+struct app_redirect {
+    str to; /* a path or a URL */
+    uint16_t status;
+};
+struct app_secret {
+    str key;
+    str otherwise; /* where it is not set */
+    bool required; /* it has to be */
+};
+struct app_cors {
+    VEC(str) origins, methods, headers, expose; /* no origins: no rules; "*" any */
+    bool credentials;
+    uint32_t max_age_s;
+};
+struct app_record {
+    uint32_t id, version; /* id: never given twice in a node's life; version: counts from 1 */
+    uint64_t secrets_revision; /* of its secrets' values, which are elsewhere: counts their changes */
+    str name;
+    bool is_default; /* it answers hosts that nobody else does */
+    bool eager;      /* a worker loads it before it says that it applied the snapshot */
+    VEC(str) hosts;  /* as app_host_normal has them, or "*." before one */
+    VEC(struct app_route) routes;
+    VEC(struct app_function) functions; /* an app has a function, or files, or redirects */
+    VEC(struct app_files) files;
+    VEC(struct app_redirect) redirects;
+    VEC(struct app_secret) secrets; /* all that its functions ask for */
+    struct app_cors cors;
+    struct app_limits limits; /* of all of it together, and what its functions' are when they say nothing */
+    uint32_t weight;          /* of its share of the core */
+};
+void app_record_write(struct buf *to, const struct app_record *r);
+/* One that a file makes alone, as `orlo serve FILE` and `orlo run` do: the default of all hosts, all paths lead to it. Named after the file. */
+void app_record_of_file(arena *out, str file, const struct app_grants *grants, const struct app_limits *limits, struct app_record *r);
+/* Strings borrow what is read. Else rd_fail. */
+void app_record_read(arena *out, struct rd *from, struct app_record *r);
+/* As far as routing needs it: functions, files and redirects have their n alone. */
+void app_record_read_routing(arena *out, struct rd *from, struct app_record *r);
+/* All of bytes is one record. ERR_MALFORMED: d says where. */
+[[nodiscard]] err app_record_decode(arena *out, str bytes, struct app_record *r, struct diag *d);
+/* Whether two records are the same but for `eager`, which each snapshot says anew. */
+bool app_record_same(str a, str b);
+/* UINT32_MAX: it has none of that name. */
+uint32_t app_record_function(const struct app_record *r, str name);
+
+/* ---- names ---- */
+
+/* "shop", "a-1": letters in lower case, digits, inner hyphens; up to 63. ERR_USAGE: d says what it takes. */
+[[nodiscard]] err app_name_check(str name, struct diag *d);
+/* A request's authority as hosts are compared: without a port, in lower case, without a last dot, an IPv6 address in brackets as RFC 5952
+ * writes it, an IPv4 one as it is. False: no host has that form. to: of APP_HOST_MAX + 3 bytes. */
+[[nodiscard]] bool app_host_normal(str authority, char *to, size_t *n);
+/* "HOST", "*.HOST", as an app is to have it: names of other scripts become xn--… ERR_USAGE. */
+[[nodiscard]] err app_host_parse(arena *out, str arg, str *host, struct diag *d);
+/* "/api", "/api/" (a prefix), "/a/:id" (any one segment there), "=/health" (that path alone). ERR_USAGE. */
+[[nodiscard]] err app_route_parse(arena *out, str arg, struct app_route *route, struct diag *d);
+
+#endif

@@ -1,0 +1,249 @@
+/* Records: what is written is read again, the first layout too; nonsense is refused; names and routes are as they have to be. */
+#include "app/record.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+static arena *mem;
+
+static struct app_record record(uint32_t id, const char *name, uint32_t functions) {
+    struct app_record r = {.id = id, .version = 1, .name = str_c(name), .weight = 100};
+    app_limits_fill(&r.limits);
+    for (uint32_t i = 0; i < functions; i++)
+        vec_push(mem, &r.functions,
+                 ((struct app_function){.name = arena_fmt(mem, "f%u", i), .digest = {(uint8_t)i, 7}, .limits = r.limits}));
+    return r;
+}
+
+static void route(struct app_record *r, const char *text, enum app_route_to to, uint32_t index) {
+    struct diag d = DIAG_INIT;
+    struct app_route route;
+    if (app_route_parse(mem, str_c(text), &route, &d) != ERR_OK) fail_msg("%s", d.text);
+    route.to = (uint8_t)to, route.index = index;
+    vec_push(mem, &r->routes, route);
+}
+
+/* One that has some of everything. */
+static struct app_record whole(void) {
+    struct app_record r = record(3, "shop", 2);
+    struct app_function *f = &r.functions.p[1];
+    struct app_grants *g = &f->grants;
+    struct diag d = DIAG_INIT;
+    vec_push(mem, &r.hosts, STR("*.shop.example"));
+    route(&r, "=/x", APP_TO_FUNCTION, 1), route(&r, "/a/:id/b", APP_TO_FILES, 0), route(&r, "/old", APP_TO_REDIRECT, 0);
+    r.routes.p[0].strip = r.routes.p[0].internal = true;
+    r.secrets_revision = 1ull << 40;
+    f->source = STR("dist/api.wasm"), f->module[0] = 9, f->spin = f->verify_jwt = true;
+    f->limits.body_bytes_max = 1000;
+    assert_int_equal(app_grant_env(mem, g, STR("A=1"), &d), ERR_OK);
+    assert_int_equal(app_grant_dir(mem, g, STR("/srv/data::/data:ro"), &d), ERR_OK);
+    assert_int_equal(app_grant_http(mem, g, STR("*.example.org:443"), &d), ERR_OK);
+    assert_int_equal(app_grant_net(mem, g, STR("tcp:10.0.0.0/8:1-5"), &d), ERR_OK);
+    assert_int_equal(app_grant_forward(mem, g, STR("http://127.0.0.1:3000"), &d), ERR_OK);
+    vec_push(mem, &g->secrets, ((struct app_secret_env){STR("KEY"), STR("STRIPE_KEY")}));
+    vec_push(mem, &g->stores, ((struct app_store){STR("default"), STR("cache")}));
+    vec_push(mem, &g->sqlite, ((struct app_store){STR("default"), STR("main")}));
+    vec_push(mem, &g->functions, STR("f0"));
+    vec_push(mem, &g->variables, ((struct app_variable){STR("url"), STR("https://{{ host }}/"), true}));
+    vec_push(mem, &r.files, ((struct app_files){.name = STR("public"), .folder = STR("public"), .index = STR("index.html"), .spa = true}));
+    vec_push(mem, &r.redirects, ((struct app_redirect){STR("/new"), 308}));
+    vec_push(mem, &r.secrets, ((struct app_secret){STR("STRIPE_KEY"), STR(""), true}));
+    vec_push(mem, &r.cors.origins, STR("https://a.example"));
+    vec_push(mem, &r.cors.methods, STR("GET"));
+    vec_push(mem, &r.cors.headers, STR("content-type"));
+    vec_push(mem, &r.cors.expose, STR("etag"));
+    r.cors.credentials = true, r.cors.max_age_s = 600;
+    return r;
+}
+
+static void test_again(void **state) {
+    struct app_record a = whole(), b;
+    struct buf one = {0}, two = {0};
+    app_record_write(&one, &a);
+    struct rd from = rd_of(buf_str(&one));
+    app_record_read(mem, &from, &b);
+    if (from.fail) fail_msg("%s at %u", from.fail, (unsigned)from.fail_at);
+    assert_true(!rd_left(&from));
+    app_record_write(&two, &b);
+    assert_true(str_eq(buf_str(&one), buf_str(&two)));
+    const struct app_function *f = &b.functions.p[1];
+    const struct app_dir *dir = &f->grants.dirs.p[0];
+    assert_true(str_eqc(dir->host, "/srv/data") && dir->host.p[9] == 0 && dir->fd == -1);
+    assert_true(f->grants.net.p[0].bits == 8 && f->grants.net.p[0].port_to == 5);
+    assert_true(f->spin && !f->supabase && f->verify_jwt && f->module[0] == 9 && str_eqc(f->source, "dist/api.wasm"));
+    assert_true(b.routes.p[0].exact && b.routes.p[0].strip && b.routes.p[0].internal && b.routes.p[1].to == APP_TO_FILES);
+    assert_true(b.secrets.p[0].required && b.files.p[0].spa && b.redirects.p[0].status == 308 && b.cors.max_age_s == 600);
+    assert_true(f->grants.variables.p[0].secret && str_eqc(f->grants.stores.p[0].store, "cache") && b.secrets_revision == 1ull << 40);
+    assert_int_equal(f->limits.body_bytes_max, 1000);
+    assert_int_equal(app_record_function(&b, STR("f1")), 1);
+    assert_int_equal(app_record_function(&b, STR("f2")), UINT32_MAX);
+    for (size_t n = 0; n < one.n; n++) { /* cut short anywhere, it is an error */
+        struct diag d = DIAG_INIT;
+        assert_int_equal(app_record_decode(mem, str_sub(buf_str(&one), 0, n), &b, &d), ERR_MALFORMED);
+    }
+    buf_free(&one), buf_free(&two);
+}
+
+/* What the first layout had, byte by byte as it was written. */
+static void put(struct buf *b, uint32_t v) { buf_put(b, &v, 4); }
+static void puts_(struct buf *b, const char *s) { put(b, (uint32_t)strlen(s)), buf_put(b, s, strlen(s)); }
+static void put_first(struct buf *b) {
+    put(b, 1), put(b, 3), put(b, 8), puts_(b, "shop"), put(b, 1), put(b, 0), put(b, 1);
+    put(b, 1), puts_(b, "shop.localhost");
+    put(b, 1), puts_(b, "/api"), put(b, 1), put(b, 0);
+    puts_(b, "shop.wasm"), buf_put(b, (uint8_t[APP_DIGEST_BYTES]){5}, APP_DIGEST_BYTES), put(b, 2);
+    put(b, 1), puts_(b, "A"), puts_(b, "1"), put(b, 0), put(b, 0), put(b, 0), puts_(b, ""), puts_(b, "");
+    static const uint64_t limits[18] = {7000, 512 * MiB, UINT64_MAX, 4096, 1000, 0, 1000, 10000, 64 * MiB, 64 * MiB,
+                                        64 * KiB, 65536, 1024, 64, 60000, 256, 16, 1000};
+    buf_put(b, limits, sizeof limits);
+    put(b, 1);
+}
+
+static void test_first_layout(void **state) {
+    struct buf b = {0}, again = {0};
+    struct app_record r;
+    struct diag d = DIAG_INIT;
+    put_first(&b);
+    if (app_record_decode(mem, buf_str(&b), &r, &d) != ERR_OK) fail_msg("%s", d.text);
+    const struct app_function *f = &r.functions.p[0];
+    assert_true(r.id == 3 && r.version == 8 && r.is_default && r.routes.p[0].exact && r.weight == 1);
+    assert_true(f->digest[0] == 5 && f->kind == 2 && str_eqc(f->grants.env.p[0].key, "A"));
+    assert_true(f->limits.handler_ms_max == 7000 && f->limits.body_bytes_max == 4096 && r.limits.handler_ms_max == 7000);
+    app_record_write(&again, &r);
+    assert_int_equal(app_record_decode(mem, buf_str(&again), &r, &d), ERR_OK);
+    assert_int_equal(r.functions.p[0].limits.handler_ms_max, 7000);
+    for (size_t n = 0; n < b.n; n++) assert_int_equal(app_record_decode(mem, str_sub(buf_str(&b), 0, n), &r, NULL), ERR_MALFORMED);
+    b.p[0] = 3;
+    assert_int_equal(app_record_decode(mem, buf_str(&b), &r, &d), ERR_MALFORMED);
+    assert_string_equal(d.text, "a record of another layout");
+    buf_free(&b), buf_free(&again);
+}
+
+/* What bytes may not say, though they have the form. */
+static void refused(const struct app_record *r, const char *why) {
+    struct buf b = {0};
+    struct diag d = DIAG_INIT;
+    struct app_record got;
+    app_record_write(&b, r);
+    if (app_record_decode(mem, buf_str(&b), &got, &d) != ERR_MALFORMED || strcmp(d.text, why) != 0)
+        fail_msg("'%s', not '%s'", d.text, why);
+    buf_free(&b);
+}
+
+static void test_refused(void **state) {
+    struct app_record r = whole();
+    r.routes.p[0].index = 2, refused(&r, "no route");
+    r = whole(), r.routes.p[1].to = 3, refused(&r, "no route");
+    r = whole(), r.routes.p[1].index = 1, refused(&r, "no route");
+    r = whole(), r.routes.p[1].path = STR("/a/:/b"), refused(&r, "no route");
+    r = whole(), r.routes.p[1].path = STR("/a/:a.b"), refused(&r, "no route");
+    r = whole(), r.redirects.p[0].status = 200, refused(&r, "no redirect");
+    r = whole(), r.redirects.p[0].to = STR("/a\r\nb: c"), refused(&r, "a name with control characters");
+    r = whole(), r.files.p[0].index = STR("a\nb"), refused(&r, "a name with control characters");
+    r = whole(), r.cors.origins.p[0] = STR("a\r\nb"), refused(&r, "a name with control characters");
+    r = whole(), r.secrets.p[0].key = STR(""), refused(&r, "a secret without a name");
+    r = whole(), r.functions.p[1].grants.secrets.p[0].env = STR("A=B"), refused(&r, "no name");
+    r = whole(), r.functions.p[1].grants.functions.p[0] = STR("a b"), refused(&r, "no name");
+    r = whole(), r.functions.p[1].limits.lookups_max = 1u << 30, refused(&r, "a limit out of range");
+    r = whole();
+    for (int i = 0; i <= APP_NAMES_MAX; i++) vec_push(mem, &r.functions.p[1].grants.functions, STR("f0"));
+    refused(&r, "more names than may be granted");
+}
+
+static void says(err (*fn)(arena *, const char *, struct diag *), const char *text, const char *part) {
+    struct diag d = DIAG_INIT;
+    if (fn(mem, text, &d) != ERR_USAGE || !strstr(d.text, part)) fail_msg("'%s' says '%s', not '%s'", text, d.text, part);
+}
+static err name_of(arena *out, const char *text, struct diag *d) { return app_name_check(str_c(text), d); }
+static err host_of(arena *out, const char *text, struct diag *d) {
+    str host;
+    return app_host_parse(out, str_c(text), &host, d);
+}
+static err route_of(arena *out, const char *text, struct diag *d) {
+    struct app_route route;
+    return app_route_parse(out, str_c(text), &route, d);
+}
+
+static void test_names(void **state) {
+    assert_int_equal(name_of(mem, "a-1", NULL), ERR_OK);
+    static const char *const names[] = {"",    "-a",  "a-", "A",
+                                        "a.b", "a_b", "ä",  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) says(name_of, names[i], "an app's name has up to 63");
+    says(host_of, "https://x.example", "no URL");
+    says(host_of, "x.example:80", "write --host x.example");
+    says(host_of, "a b", "is no host");
+    says(host_of, "*", "is no host");
+    says(host_of, "2001:db8::1", "write --host [2001:db8::1]");
+    says(route_of, "api", "write --route /api");
+    says(route_of, "=api", "write --route =/api");
+    says(route_of, "/api/*", "with all below it; write --route /api");
+    says(route_of, "/*", "write --route /");
+    says(route_of, "/a?b", "without ? and #");
+    says(route_of, "/a/:", ":NAME is any one segment");
+    assert_int_equal(route_of(mem, "/a/:id_1/b:c", NULL), ERR_OK);
+}
+
+static bool same(const struct app_record *a, const struct app_record *b) {
+    struct buf x = {0}, y = {0};
+    app_record_write(&x, a), app_record_write(&y, b);
+    bool is = app_record_same(buf_str(&x), buf_str(&y));
+    buf_free(&x), buf_free(&y);
+    return is;
+}
+
+/* An app goes on as it is where its record is the same; whether it is loaded before it is asked for says nothing of it. */
+static void test_same(void **state) {
+    struct app_record a = record(1, "a", 1), b = a;
+    assert_true(same(&a, &b));
+    b.eager = true;
+    assert_true(same(&a, &b));
+    b.version = 2;
+    assert_false(same(&a, &b));
+    b = a, b.is_default = true;
+    assert_false(same(&a, &b));
+    b = a, b.weight = 1;
+    assert_false(same(&a, &b));
+    b = a, b.secrets_revision = 1;
+    assert_false(same(&a, &b));
+    b = record(1, "b", 1);
+    assert_false(same(&a, &b));
+    assert_false(app_record_same(STR(""), STR("")));
+}
+
+static int begin(void **state) { return mem = arena_new(0), 0; }
+static int end(void **state) { return arena_free(mem), 0; }
+
+/* record_test --write FOLDER: what the fuzzer begins with. */
+static void write_file(const char *folder, const char *name, str bytes) {
+    FILE *f = fopen(arena_cstr(mem, arena_fmt(mem, "%s/%s", folder, name)), "wb");
+    if (!f || fwrite(bytes.p, 1, bytes.n, f) != bytes.n || fclose(f)) exit(1);
+}
+
+static int write_corpus(const char *folder) {
+    struct buf b = {0};
+    mem = arena_new(0);
+    struct app_record r = whole();
+    app_record_write(&b, &r);
+    write_file(folder, "whole", buf_str(&b));
+    b.n = 0;
+    put_first(&b);
+    write_file(folder, "first", buf_str(&b));
+    buf_free(&b);
+    arena_free(mem);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    if (argc == 3 && !strcmp(argv[1], "--write")) return write_corpus(argv[2]);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_again, begin, end),
+        cmocka_unit_test_setup_teardown(test_first_layout, begin, end),
+        cmocka_unit_test_setup_teardown(test_refused, begin, end),
+        cmocka_unit_test_setup_teardown(test_names, begin, end),
+        cmocka_unit_test_setup_teardown(test_same, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
