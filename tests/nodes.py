@@ -73,8 +73,7 @@ def node(*flags, state=None):
 
 SRC = os.path.join(ROOT, "src")
 MESSAGES = re.findall(r"^MSG\((\w+),", open(os.path.join(SRC, "node", "wire.def")).read(), re.M)
-SETTINGS = re.findall(r"^SETTING\(APP, (\w+), \w+, ([^,]+),", open(os.path.join(SRC, "app", "settings.def")).read(), re.M)
-UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "UINT64_MAX": (1 << 64) - 1, "UINT32_MAX": (1 << 32) - 1}
+SETTINGS = dict(re.findall(r'^SETTING\(APP, (\w+), [^"]*"(\w+)"', open(os.path.join(SRC, "app", "settings.def")).read(), re.M))
 
 
 def u32(v):
@@ -87,7 +86,7 @@ def name(s):
 
 
 def limits(**others):
-    return b"".join(struct.pack("<Q", others.get(key, eval(value, dict(UNITS)))) for key, value in SETTINGS)
+    return u32(len(others)) + b"".join(name(SETTINGS[field]) + struct.pack("<Q", v) for field, v in others.items())
 
 
 def rule(uses=1, any=1, host="", bits=0, ports=(0, 65535)):
@@ -99,17 +98,17 @@ def grants(env={}, dirs=(), http=(), net=(), forward=("", "")):
     out = u32(len(env)) + b"".join(name(k) + name(v) for k, v in env.items())
     out += u32(len(dirs)) + b"".join(name(h) + name(g) + u32(ro) for h, g, ro in dirs)
     out += u32(len(http)) + b"".join(http) + u32(len(net)) + b"".join(net)
-    return out + name(forward[0]) + name(forward[1])
+    return out + name(forward[0]) + name(forward[1]) + 5 * u32(0)
 
 
 def record(app, hosts=None, routes=(("/", 0, 0),), functions=("main",), granted=grants(), limited=limits(), behind=b""):
     """routes: (path, exact, function)."""
     hosts = [app + ".localhost"] if hosts is None else hosts
-    out = u32(1) + u32(0) + u32(0) + name(app) + u32(0) + u32(1) + u32(len(functions))
+    out = u32(2) + u32(0) + u32(0) + bytes(8) + name(app) + u32(0) + u32(1) + u32(len(functions)) + u32(0) + u32(0)
     out += u32(len(hosts)) + b"".join(name(h) for h in hosts)
     out += u32(len(routes)) + b"".join(name(p) + u32(exact) + u32(function) for p, exact, function in routes)
-    out += b"".join(name(f) + bytes(32) + u32(0) for f in functions)
-    return out + granted + limited + u32(1) + behind
+    out += b"".join(name(f) + name("") + bytes(64) + u32(0) + granted + limited + u32(0) for f in functions)
+    return out + u32(0) + 6 * u32(0) + limited + u32(1) + behind
 
 
 def say(state, message, payload=b"", fds=()):

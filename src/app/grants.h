@@ -44,7 +44,8 @@ struct app_store {
 /* What wasi:config and Spin's variables answer. */
 struct app_variable {
     str name, value;
-    bool secret; /* value is a template: "{{ KEY }}" stands for that secret of the app's, as often as it is there; braces mean nothing else */
+    bool
+        secret; /* value is a template: "{{ KEY }}" stands for that secret of the app's, as often as it is there; braces mean nothing else */
 };
 struct app_grants {
     VEC(struct app_env) env;

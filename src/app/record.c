@@ -237,7 +237,8 @@ static struct app_secret read_secret(struct rd *from) {
 }
 
 #define READ_LIST(out, from, list)                                                                                               \
-    for (uint32_t n_ = read_count(from, 4, APP_CORS_MAX); n_ && !(from)->fail; n_--) vec_push(out, list, read_plain(from, APP_URL_MAX))
+    for (uint32_t n_ = read_count(from, 4, APP_CORS_MAX); n_ && !(from)->fail; n_--)                                             \
+    vec_push(out, list, read_plain(from, APP_URL_MAX))
 
 static void read_cors(arena *out, struct rd *from, struct app_cors *c) {
     READ_LIST(out, from, &c->origins);
@@ -266,11 +267,12 @@ static void read_rest(arena *out, struct rd *from, struct app_record *r) {
 /* The first layout: one program, whose grants and limits were the app's. Its limits were all there, in this order. */
 static void read_limits_first(struct rd *from, struct app_limits *limits) {
     static const enum app_setting_id ids[] = {
-        APP_SETTING_handler_ms_max,     APP_SETTING_memory_bytes_max,   APP_SETTING_app_memory_bytes_max, APP_SETTING_body_bytes_max,
-        APP_SETTING_instances_max,      APP_SETTING_instance_requests,  APP_SETTING_instance_reuse_max,   APP_SETTING_instance_idle_ms,
-        APP_SETTING_instance_growth_max, APP_SETTING_host_bytes_max,     APP_SETTING_head_bytes_max,       APP_SETTING_handles_max,
-        APP_SETTING_files_max,          APP_SETTING_outgoing_max,       APP_SETTING_outgoing_timeout_ms,  APP_SETTING_sockets_max,
-        APP_SETTING_lookups_max,        APP_SETTING_cancel_ms,
+        APP_SETTING_handler_ms_max,     APP_SETTING_memory_bytes_max, APP_SETTING_app_memory_bytes_max,
+        APP_SETTING_body_bytes_max,     APP_SETTING_instances_max,    APP_SETTING_instance_requests,
+        APP_SETTING_instance_reuse_max, APP_SETTING_instance_idle_ms, APP_SETTING_instance_growth_max,
+        APP_SETTING_host_bytes_max,     APP_SETTING_head_bytes_max,   APP_SETTING_handles_max,
+        APP_SETTING_files_max,          APP_SETTING_outgoing_max,     APP_SETTING_outgoing_timeout_ms,
+        APP_SETTING_sockets_max,        APP_SETTING_lookups_max,      APP_SETTING_cancel_ms,
     };
     *limits = (struct app_limits){0};
     for (size_t i = 0; i < ARRAY_COUNT(ids); i++) {
@@ -337,7 +339,8 @@ static str name_of_file(arena *out, str base) {
     return n ? (str){(uint8_t *)name, n} : STR("app");
 }
 
-void app_record_of_file(arena *out, str file, const struct app_grants *grants, const struct app_limits *limits, struct app_record *r) {
+void app_record_of_file(arena *out, str file, const struct app_grants *grants, const struct app_limits *limits,
+                        struct app_record *r) {
     size_t slash = file.n;
     while (slash && file.p[slash - 1] != '/') slash--;
     str base = str_sub(file, slash, APP_FUNCTION_NAME_MAX);
@@ -426,7 +429,8 @@ err app_route_parse(arena *out, str arg, struct app_route *route, struct diag *d
                                arena_fmt(out, "%s/" STR_FMT, exact ? "=" : "", STR_ARG(path)));
     if (!path_ok(path))
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
-                        "--route '" STR_FMT "': a path has up to %d bytes, as they stand in a URL, without ? and #; :NAME is any one segment",
+                        "--route '" STR_FMT
+                        "': a path has up to %d bytes, as they stand in a URL, without ? and #; :NAME is any one segment",
                         STR_ARG(str_sub(arg, 0, 200)), APP_ROUTE_BYTES_MAX);
     if (str_ends(path, STR("/*")))
         return app_flag_refuse(d, "route", arg, "a path is answered with all below it",

@@ -24,7 +24,7 @@ enum {
     APP_FILES_MAX = 256, /* static folders */
     APP_REDIRECTS_MAX = 1024,
     APP_SECRETS_MAX = 256,
-    APP_CORS_MAX = 256, /* of each of its lists */
+    APP_CORS_MAX = 256,  /* of each of its lists */
     APP_PATH_MAX = 4096, /* of a file in a bundle */
     APP_URL_MAX = 4096,  /* where a redirect leads */
     APP_DIGEST_BYTES = 32,
@@ -40,9 +40,9 @@ struct app_route {
     uint32_t index; /* into those */
 };
 struct app_function {
-    str name, source;                                            /* source: its file's path in the bundle */
+    str name, source;                                           /* source: its file's path in the bundle */
     uint8_t module[APP_DIGEST_BYTES], digest[APP_DIGEST_BYTES]; /* SHA-256 of that file; of its image file */
-    uint32_t kind;                                               /* wasi_kind */
+    uint32_t kind;                                              /* wasi_kind */
     struct app_grants grants;
     struct app_limits limits;
     bool spin;                 /* it gets Spin's request headers */
@@ -69,7 +69,7 @@ struct app_cors {
     uint32_t max_age_s;
 };
 struct app_record {
-    uint32_t id, version; /* id: never given twice in a node's life; version: counts from 1 */
+    uint32_t id, version;      /* id: never given twice in a node's life; version: counts from 1 */
     uint64_t secrets_revision; /* of its secrets' values, which are elsewhere: counts their changes */
     str name;
     bool is_default; /* it answers hosts that nobody else does */
@@ -86,7 +86,8 @@ struct app_record {
 };
 void app_record_write(struct buf *to, const struct app_record *r);
 /* One that a file makes alone, as `orlo serve FILE` and `orlo run` do: the default of all hosts, all paths lead to it. Named after the file. */
-void app_record_of_file(arena *out, str file, const struct app_grants *grants, const struct app_limits *limits, struct app_record *r);
+void app_record_of_file(arena *out, str file, const struct app_grants *grants, const struct app_limits *limits,
+                        struct app_record *r);
 /* Strings borrow what is read. Else rd_fail. */
 void app_record_read(arena *out, struct rd *from, struct app_record *r);
 /* As far as routing needs it: functions, files and redirects have their n alone. */

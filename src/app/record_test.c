@@ -48,7 +48,8 @@ static struct app_record whole(void) {
     vec_push(mem, &g->sqlite, ((struct app_store){STR("default"), STR("main")}));
     vec_push(mem, &g->functions, STR("f0"));
     vec_push(mem, &g->variables, ((struct app_variable){STR("url"), STR("https://{{ host }}/"), true}));
-    vec_push(mem, &r.files, ((struct app_files){.name = STR("public"), .folder = STR("public"), .index = STR("index.html"), .spa = true}));
+    vec_push(mem, &r.files,
+             ((struct app_files){.name = STR("public"), .folder = STR("public"), .index = STR("index.html"), .spa = true}));
     vec_push(mem, &r.redirects, ((struct app_redirect){STR("/new"), 308}));
     vec_push(mem, &r.secrets, ((struct app_secret){STR("STRIPE_KEY"), STR(""), true}));
     vec_push(mem, &r.cors.origins, STR("https://a.example"));
@@ -76,7 +77,8 @@ static void test_again(void **state) {
     assert_true(f->spin && !f->supabase && f->verify_jwt && f->module[0] == 9 && str_eqc(f->source, "dist/api.wasm"));
     assert_true(b.routes.p[0].exact && b.routes.p[0].strip && b.routes.p[0].internal && b.routes.p[1].to == APP_TO_FILES);
     assert_true(b.secrets.p[0].required && b.files.p[0].spa && b.redirects.p[0].status == 308 && b.cors.max_age_s == 600);
-    assert_true(f->grants.variables.p[0].secret && str_eqc(f->grants.stores.p[0].store, "cache") && b.secrets_revision == 1ull << 40);
+    assert_true(f->grants.variables.p[0].secret && str_eqc(f->grants.stores.p[0].store, "cache") &&
+                b.secrets_revision == 1ull << 40);
     assert_int_equal(f->limits.body_bytes_max, 1000);
     assert_int_equal(app_record_function(&b, STR("f1")), 1);
     assert_int_equal(app_record_function(&b, STR("f2")), UINT32_MAX);
@@ -96,8 +98,8 @@ static void put_first(struct buf *b) {
     put(b, 1), puts_(b, "/api"), put(b, 1), put(b, 0);
     puts_(b, "shop.wasm"), buf_put(b, (uint8_t[APP_DIGEST_BYTES]){5}, APP_DIGEST_BYTES), put(b, 2);
     put(b, 1), puts_(b, "A"), puts_(b, "1"), put(b, 0), put(b, 0), put(b, 0), puts_(b, ""), puts_(b, "");
-    static const uint64_t limits[18] = {7000, 512 * MiB, UINT64_MAX, 4096, 1000, 0, 1000, 10000, 64 * MiB, 64 * MiB,
-                                        64 * KiB, 65536, 1024, 64, 60000, 256, 16, 1000};
+    static const uint64_t limits[18] = {7000,     512 * MiB, UINT64_MAX, 4096, 1000, 0,     1000, 10000, 64 * MiB,
+                                        64 * MiB, 64 * KiB,  65536,      1024, 64,   60000, 256,  16,    1000};
     buf_put(b, limits, sizeof limits);
     put(b, 1);
 }
@@ -115,7 +117,8 @@ static void test_first_layout(void **state) {
     app_record_write(&again, &r);
     assert_int_equal(app_record_decode(mem, buf_str(&again), &r, &d), ERR_OK);
     assert_int_equal(r.functions.p[0].limits.handler_ms_max, 7000);
-    for (size_t n = 0; n < b.n; n++) assert_int_equal(app_record_decode(mem, str_sub(buf_str(&b), 0, n), &r, NULL), ERR_MALFORMED);
+    for (size_t n = 0; n < b.n; n++)
+        assert_int_equal(app_record_decode(mem, str_sub(buf_str(&b), 0, n), &r, NULL), ERR_MALFORMED);
     b.p[0] = 3;
     assert_int_equal(app_record_decode(mem, buf_str(&b), &r, &d), ERR_MALFORMED);
     assert_string_equal(d.text, "a record of another layout");
@@ -239,10 +242,8 @@ static int write_corpus(const char *folder) {
 int main(int argc, char **argv) {
     if (argc == 3 && !strcmp(argv[1], "--write")) return write_corpus(argv[2]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_again, begin, end),
-        cmocka_unit_test_setup_teardown(test_first_layout, begin, end),
-        cmocka_unit_test_setup_teardown(test_refused, begin, end),
-        cmocka_unit_test_setup_teardown(test_names, begin, end),
+        cmocka_unit_test_setup_teardown(test_again, begin, end),   cmocka_unit_test_setup_teardown(test_first_layout, begin, end),
+        cmocka_unit_test_setup_teardown(test_refused, begin, end), cmocka_unit_test_setup_teardown(test_names, begin, end),
         cmocka_unit_test_setup_teardown(test_same, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

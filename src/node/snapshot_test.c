@@ -221,8 +221,8 @@ static int end(void **state) { return arena_free(mem), 0; }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_hosts, begin, end),  cmocka_unit_test_setup_teardown(test_default, begin, end),
-        cmocka_unit_test_setup_teardown(test_paths, begin, end),  cmocka_unit_test_setup_teardown(test_many, begin, end),
+        cmocka_unit_test_setup_teardown(test_hosts, begin, end),   cmocka_unit_test_setup_teardown(test_default, begin, end),
+        cmocka_unit_test_setup_teardown(test_paths, begin, end),   cmocka_unit_test_setup_teardown(test_many, begin, end),
         cmocka_unit_test_setup_teardown(test_refused, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

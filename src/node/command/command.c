@@ -89,8 +89,10 @@ static err make_record(arena *out, const struct node_deploy_config *c, struct ap
     TRY(app_name_check(str_c(c->app), d));
     *r = (struct app_record){.name = str_c(c->app), .limits = c->limits, .weight = 1, .eager = true};
     app_limits_fill(&r->limits);
-    struct app_function f = {
-        .name = str_c(slash ? slash + 1 : c->file), .source = str_c(slash ? slash + 1 : c->file), .grants = c->grants, .limits = r->limits};
+    struct app_function f = {.name = str_c(slash ? slash + 1 : c->file),
+                             .source = str_c(slash ? slash + 1 : c->file),
+                             .grants = c->grants,
+                             .limits = r->limits};
     TRY(absolute_dirs(out, &f.grants, d));
     TRY(set_hosts(out, c, r, d));
     TRY(set_routes(out, c, r, d));

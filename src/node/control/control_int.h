@@ -113,8 +113,8 @@ DIR *node_control_read_folder(int folder);
 [[nodiscard]] err node_images_add(struct control *c, const uint8_t digest[APP_DIGEST_BYTES], const struct abi_key_public *key,
                                   int fd, struct diag *d);
 void node_images_ask(struct control *c, uint32_t id, const uint8_t digest[APP_DIGEST_BYTES]);
-void node_images_key_known(struct control *c, err e, str text);                       /* or not to be had */
-void node_images_sweep(struct control *c);                                            /* at the start: files that no app has */
+void node_images_key_known(struct control *c, err e, str text);                      /* or not to be had */
+void node_images_sweep(struct control *c);                                           /* at the start: files that no app has */
 void node_images_release(struct control *c, const uint8_t digest[APP_DIGEST_BYTES]); /* if no app has it any more */
 /* A new memory file with what is in one. */
 [[nodiscard]] err node_images_copy(int from, uint64_t bytes, int *fd, struct diag *d);

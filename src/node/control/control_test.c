@@ -191,9 +191,9 @@ static void send_deploy(const char *app, const char *dir) {
     struct app_record r = {.name = str_c(app), .weight = 1};
     struct diag d = DIAG_INIT;
     app_limits_fill(&r.limits);
-    *vec_add(mem, &r.functions) = (struct app_function){.name = STR("main")};
+    *vec_add(mem, &r.functions) = (struct app_function){.name = STR("main"), .limits = r.limits};
     *vec_add(mem, &r.routes) = (struct app_route){.path = STR("/")};
-    if (dir) assert_int_equal(app_grant_dir(mem, &r.grants, str_c(dir), &d), ERR_OK);
+    if (dir) assert_int_equal(app_grant_dir(mem, &r.functions.p[0].grants, str_c(dir), &d), ERR_OK);
     app_record_write(&b, &r);
     struct node_message m = NODE_MESSAGE(deploy);
     m.fds[0] = memfd_create("record", 0), m.fds[1] = memfd_create("wasm", 0), m.fds_count = 2;

@@ -20,8 +20,7 @@ static int record_fd(const struct supervisor *s) {
     arena *scratch = arena_new(0);
     struct buf b = {0};
     const char *slash = strrchr(s->config->file, '/');
-    struct app_record r = {
-        .name = STR("app"), .is_default = true, .eager = true, .limits = s->limits.app, .weight = 1};
+    struct app_record r = {.name = STR("app"), .is_default = true, .eager = true, .limits = s->limits.app, .weight = 1};
     *vec_add(scratch, &r.functions) = (struct app_function){
         .name = str_c(slash ? slash + 1 : s->config->file), .grants = s->config->grants, .limits = s->limits.app};
     *vec_add(scratch, &r.routes) = (struct app_route){.path = STR("/")};

@@ -96,7 +96,7 @@ static struct node_app *carried(const struct generation *from, const struct node
     const struct node_entry *before = from->snapshot ? node_snapshot_app(from->snapshot, e->id) : NULL;
     uint32_t n;
     return before && app_record_same(before->record, e->record) ? from->of[before - node_snapshot_entries(from->snapshot, &n)]
-                                                                 : NULL;
+                                                                : NULL;
 }
 
 /* The app of an entry, made at the first use. NULL: d says why not. */
