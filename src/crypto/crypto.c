@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <sys/random.h>
 
 void crypto_sha256(str s, uint8_t out[CRYPTO_SHA256_BYTES]) {
@@ -67,6 +68,50 @@ bool crypto_ed25519_verify(const uint8_t public[CRYPTO_ED25519_PUBLIC_BYTES], st
               EVP_DigestVerify(c, signature, CRYPTO_ED25519_SIGNATURE_BYTES, message.p, message.n) == 1;
     EVP_MD_CTX_free(c);
     EVP_PKEY_free(k);
+    return ok;
+}
+
+void crypto_hmac_sha256(str key, str message, uint8_t out[CRYPTO_SHA256_BYTES]) {
+    unsigned n = 0;
+    const void *k = key.n ? (const void *)key.p : "";
+    ENSURE(HMAC(EVP_sha256(), k, (int)key.n, message.n ? message.p : (const uint8_t *)"", message.n, out, &n));
+    ENSURE(n == CRYPTO_SHA256_BYTES);
+}
+
+enum { NONCE = 12, TAG = 16 };
+static_assert((int)CRYPTO_SEAL_MORE_BYTES == NONCE + TAG, "as the header says");
+
+static EVP_CIPHER_CTX *begin_gcm(bool seals, const uint8_t *key, const uint8_t *nonce, str about) {
+    EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+    int n;
+    ENSURE(c && EVP_CipherInit_ex(c, EVP_aes_256_gcm(), NULL, key, nonce, seals) == 1);
+    ENSURE(EVP_CipherUpdate(c, NULL, &n, about.n ? about.p : (const uint8_t *)"", (int)about.n) == 1);
+    return c;
+}
+
+void crypto_seal(const uint8_t key[CRYPTO_SEAL_KEY_BYTES], str about, str plain, uint8_t *out) {
+    int n = 0, more = 0;
+    ENSURE(plain.n <= INT32_MAX);
+    crypto_random(out, NONCE);
+    EVP_CIPHER_CTX *c = begin_gcm(true, key, out, about);
+    if (plain.n) ENSURE(EVP_CipherUpdate(c, out + NONCE, &n, plain.p, (int)plain.n) == 1);
+    ENSURE(EVP_CipherFinal_ex(c, out + NONCE + n, &more) == 1 && (size_t)(n + more) == plain.n);
+    ENSURE(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, TAG, out + NONCE + plain.n) == 1);
+    EVP_CIPHER_CTX_free(c);
+}
+
+bool crypto_unseal(const uint8_t key[CRYPTO_SEAL_KEY_BYTES], str about, str sealed, uint8_t *out) {
+    if (sealed.n < CRYPTO_SEAL_MORE_BYTES || sealed.n > INT32_MAX) return false;
+    size_t plain = sealed.n - CRYPTO_SEAL_MORE_BYTES;
+    uint8_t tag[TAG], none[1];
+    int n = 0, more = 0;
+    EVP_CIPHER_CTX *c = begin_gcm(false, key, sealed.p, about);
+    memcpy(tag, sealed.p + NONCE + plain, TAG);
+    if (plain) ENSURE(EVP_CipherUpdate(c, out, &n, sealed.p + NONCE, (int)plain) == 1);
+    ENSURE(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, TAG, tag) == 1);
+    bool ok = EVP_CipherFinal_ex(c, plain ? out + n : none, &more) == 1;
+    EVP_CIPHER_CTX_free(c);
+    if (!ok && plain) OPENSSL_cleanse(out, plain);
     return ok;
 }
 

@@ -1,4 +1,4 @@
-/* crypto: digests, signatures and random bytes; TLS is in tls.h. The one room that sees OpenSSL.
+/* crypto: digests, signatures, sealing and random bytes; TLS is in tls.h. The one room that sees OpenSSL.
  *
  * Nothing here fails but for a reason that makes going on unsafe (no entropy, libcrypto broken): those abort.
  */
@@ -31,6 +31,16 @@ void crypto_ed25519_of_seed(const uint8_t seed[CRYPTO_ED25519_SECRET_BYTES], str
 void crypto_ed25519_sign(const struct crypto_ed25519 *key, str message, uint8_t out[CRYPTO_ED25519_SIGNATURE_BYTES]);
 [[nodiscard]] bool crypto_ed25519_verify(const uint8_t public[CRYPTO_ED25519_PUBLIC_BYTES], str message,
                                          const uint8_t signature[CRYPTO_ED25519_SIGNATURE_BYTES]);
+
+/* HMAC with SHA-256 (RFC 2104). */
+void crypto_hmac_sha256(str key, str message, uint8_t out[CRYPTO_SHA256_BYTES]);
+
+/* AES-256-GCM (NIST SP 800-38D) with a random nonce: nonce (12 bytes), what was sealed, tag (16). Whoever unseals it has to say what it is
+ * about, too: so it is of no use in another's place. */
+enum { CRYPTO_SEAL_KEY_BYTES = 32, CRYPTO_SEAL_MORE_BYTES = 12 + 16 };
+void crypto_seal(const uint8_t key[CRYPTO_SEAL_KEY_BYTES], str about, str plain, uint8_t *out); /* plain.n + MORE bytes */
+/* False: it is not of this key, about something else, or was changed; out has nothing of it then. out: sealed.n - MORE bytes. */
+[[nodiscard]] bool crypto_unseal(const uint8_t key[CRYPTO_SEAL_KEY_BYTES], str about, str sealed, uint8_t *out);
 
 /* Cryptographically secure, from the kernel (getrandom). */
 void crypto_random(void *out, size_t n);

@@ -65,12 +65,52 @@ static void test_new_keys_differ(void **state) {
     assert_true(crypto_equal(a.public, a.public, 32));
 }
 
+/* RFC 4231, test case 2. */
+static void test_hmac(void **state) {
+    uint8_t got[32], want[32];
+    crypto_hmac_sha256(STR("Jefe"), STR("what do ya want for nothing?"), got);
+    unhex("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843", want, 32);
+    assert_memory_equal(got, want, 32);
+}
+
+/* The GCM specification's test case 16; and what was sealed here is of no use to others, in another place, or changed. */
+static void test_seal(void **state) {
+    uint8_t key[32], about[20], known[12 + 60 + 16], plain[60], out[60];
+    unhex("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308", key, 32);
+    unhex("feedfacedeadbeeffeedfacedeadbeefabaddad2", about, 20);
+    unhex("cafebabefacedbaddecaf888522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b10568288"
+          "38c5f61e63"
+          "93ba7a0abcc9f66276fc6ece0f4e1768cddf8853bb2d551b",
+          known, sizeof known);
+    unhex("d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b"
+          "39",
+          plain, sizeof plain);
+    assert_true(crypto_unseal(key, (str){about, 20}, (str){known, sizeof known}, out));
+    assert_memory_equal(out, plain, sizeof plain);
+    uint8_t one[12 + 60 + 16], two[12 + 60 + 16];
+    crypto_seal(key, STR("a"), (str){plain, 60}, one), crypto_seal(key, STR("a"), (str){plain, 60}, two);
+    assert_memory_not_equal(one, two, sizeof one);
+    assert_true(crypto_unseal(key, STR("a"), (str){one, sizeof one}, out));
+    assert_memory_equal(out, plain, sizeof plain);
+    assert_false(crypto_unseal(key, STR("b"), (str){one, sizeof one}, out));
+    assert_false(crypto_unseal(key, STR("a"), (str){one, 27}, out));
+    for (size_t i = 0; i < sizeof one; i++) {
+        one[i] ^= 4;
+        assert_false(crypto_unseal(key, STR("a"), (str){one, sizeof one}, out));
+        one[i] ^= 4;
+    }
+    assert_int_equal(out[0], 0);
+    crypto_seal(key, (str){0}, (str){0}, one);
+    assert_true(crypto_unseal(key, (str){0}, (str){one, 28}, out));
+    key[31] ^= 1;
+    assert_false(crypto_unseal(key, (str){0}, (str){one, 28}, out));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sha256),
-        cmocka_unit_test(test_sha256_in_pieces),
-        cmocka_unit_test(test_ed25519),
-        cmocka_unit_test(test_new_keys_differ),
+        cmocka_unit_test(test_sha256),  cmocka_unit_test(test_sha256_in_pieces),
+        cmocka_unit_test(test_ed25519), cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_seal),    cmocka_unit_test(test_new_keys_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
