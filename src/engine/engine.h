@@ -98,9 +98,10 @@ struct engine_share *engine_share_own(struct engine *e);
 struct engine *engine_share_engine(const struct engine_share *s);
 void *engine_share_user(const struct engine_share *s);
 struct engine_share_use {
-    uint64_t cpu_ns;        /* that its fibers, its posts and the cleaning of its instances have had of the core */
-    uint64_t bytes;         /* charged */
-    uint32_t slots, fibers; /* alive */
+    uint64_t cpu_ns;              /* that its fibers, its posts and the cleaning of its instances have had of the core */
+    uint64_t bytes;               /* charged */
+    uint64_t resets, reset_bytes; /* instances that were cleaned for the next; what was written back or given back for that */
+    uint32_t slots, fibers;       /* alive */
 };
 struct engine_share_use engine_share_use(const struct engine_share *s);
 /* A fiber that is no instance's: fn(arg) runs in the share's turns, may park, is ended by engine_fiber_kill and engine_share_kill, and gives

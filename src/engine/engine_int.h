@@ -121,13 +121,14 @@ struct engine_grown { /* a table's elements after they left the context */
 struct engine_cleaning { /* how far a reset has come: reset.c */
     struct engine_instance *next;
     uint32_t part;
-    uint8_t *at;   /* in that part; NULL: at its start */
-    uint64_t kept; /* pages put back, which stay */
-    bool asked;    /* whether it recalls */
-    bool recalls;  /* by engine_written, nothing is looked for */
-    bool forgets;  /* what engine_written says is not to be used again */
-    bool records;  /* its last range is the one that is being looked through */
-    bool broken;   /* the slot cannot be used again */
+    uint8_t *at;    /* in that part; NULL: at its start */
+    uint64_t kept;  /* pages put back, which stay */
+    uint64_t bytes; /* written back, or given back */
+    bool asked;     /* whether it recalls */
+    bool recalls;   /* by engine_written, nothing is looked for */
+    bool forgets;   /* what engine_written says is not to be used again */
+    bool records;   /* its last range is the one that is being looked through */
+    bool broken;    /* the slot cannot be used again */
 };
 /* A range of a slot that was looked through for written pages; behind it the parts of it that are. */
 struct engine_span {
@@ -246,6 +247,7 @@ struct engine_share {
     int64_t credit_ns;        /* what it may compute in this round */
     uint64_t round;           /* in which credit_ns was last looked at */
     uint64_t cpu_ns;
+    uint64_t resets, reset_bytes;
     uint64_t passed_over_ns; /* since when level 0 alone had turns while its others waited; 0: it did not */
     struct engine_fiber *fibers;
     uint32_t images;

@@ -227,6 +227,7 @@ static const struct engine_span *recorded(const struct engine_instance *in, cons
 static void clean_region(struct engine_instance *in, const struct range *r, uint8_t *from, uint8_t *to) {
     struct engine_cleaning *c = &in->cleaning;
     uint64_t pages = (uint64_t)(to - from) / ABI_PAGE;
+    c->bytes += (uint64_t)(to - from);
     if (c->kept + pages > ENGINE_DIRTY_MAX) {
         engine_give_back(from, to);
         c->kept = MAX(c->kept, (uint64_t)ENGINE_DIRTY_MAX); /* so that the rest goes as well */
@@ -286,6 +287,7 @@ static bool clean_by_madvise(struct engine_cleaning *c, const struct range *r, i
             engine_give_back(c->at, end);
         }
         *budget -= (end - c->at) / ABI_PAGE;
+        c->bytes += (uint64_t)(end - c->at);
         c->at = end;
     }
     return c->at >= r->to;
@@ -417,6 +419,7 @@ static bool clean_group(struct engine_instance *in, struct engine_group *g, int6
         if (!of->whole && !clean_range(in, &(struct range){g, low, cold_end}, budget)) return false;
         put_back(g, g->gs, used_end);
         c->kept += g->memory.bytes / ABI_PAGE;
+        c->bytes += g->memory.bytes;
     }
     if (!of->whole) memcpy(g->gs - of->hot_bytes, of->template + of->context_bytes - of->hot_bytes, of->hot_bytes);
     shrink(c, g->gs + of->memory_bytes, used_end);

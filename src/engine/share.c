@@ -280,6 +280,10 @@ struct engine *engine_share_engine(const struct engine_share *s) {
 void *engine_share_user(const struct engine_share *s) { return s->config.user; }
 
 struct engine_share_use engine_share_use(const struct engine_share *s) {
-    return (struct engine_share_use){
-        .cpu_ns = s->cpu_ns, .bytes = s->bytes.used, .slots = (uint32_t)s->slots.used, .fibers = (uint32_t)s->stacks.used};
+    return (struct engine_share_use){.cpu_ns = s->cpu_ns,
+                                     .resets = s->resets,
+                                     .reset_bytes = s->reset_bytes,
+                                     .bytes = s->bytes.used,
+                                     .slots = (uint32_t)s->slots.used,
+                                     .fibers = (uint32_t)s->stacks.used};
 }

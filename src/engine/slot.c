@@ -154,6 +154,8 @@ void engine_slot_pristine(struct engine_instance *in) {
     uint32_t pages = (uint32_t)in->cleaning.kept;
     finish_contexts(in);
     in->dirty_last = pages;
+    in->image->share->resets++;
+    in->image->share->reset_bytes += in->cleaning.bytes;
     if (in->trimmed || !in->dirty_first) in->dirty_first = MAX(pages, 1u);
     in->trimmed = false;
     /* Pages once written stay: when that has become much more than one request writes, start anew. */

@@ -21,7 +21,9 @@ static void arm_idle(struct net_loop *l) {
 static void on_prepare(uv_prepare_t *h) {
     struct net_loop *l = container_of(h, struct net_loop, prepare);
     arm_idle(l);
-    if (*l->beats & 1) __atomic_store_n(l->beats, *l->beats + 1, __ATOMIC_RELAXED);
+    if (!(*l->beats & 1)) return;
+    if (l->rest) l->rest(l->rest_arg, clock_mono_ns() - l->awake_ns);
+    __atomic_store_n(l->beats, *l->beats + 1, __ATOMIC_RELAXED);
 }
 
 static void run_jobs(struct net_loop *l) {
@@ -85,6 +87,12 @@ struct net_loop *net_loop_new(void) {
     l->wall_at_ms = UINT64_MAX;
     l->beats = &l->no_beats;
     return l;
+}
+
+void net_loop_on_rest(struct net_loop *l, void (*fn)(void *arg, uint64_t busy_ns), void *arg) {
+    l->rest = fn;
+    l->rest_arg = arg;
+    l->awake_ns = clock_mono_ns();
 }
 
 void net_loop_beat(struct net_loop *l, uint64_t *beats) { l->beats = beats; }

@@ -23,6 +23,9 @@ uint64_t net_loop_now_ns(const struct net_loop *l);
 /* Where the loop counts, for who watches it from outside: odd while it does something, even while it waits for events. Atomic. */
 void net_loop_beat(struct net_loop *l, uint64_t *beats);
 
+/* fn runs before the loop waits for events: what had come since the last time took it so long, and made others wait. Wakes nobody. */
+void net_loop_on_rest(struct net_loop *l, void (*fn)(void *arg, uint64_t busy_ns), void *arg);
+
 /* The turn hook: fn runs once a turn, after the turn's I/O events were handled, when net_loop_wake was called since, or fn
  * returned true ("more to do") the last time. While it returns true the loop polls I/O without sleeping between calls. */
 void net_loop_on_turn(struct net_loop *l, bool (*fn)(void *arg), void *arg);

@@ -37,6 +37,9 @@ struct net_loop {
     uv_async_t async;
     bool (*turn)(void *arg);
     void *turn_arg;
+    void (*rest)(void *arg, uint64_t busy_ns);
+    void *rest_arg;
+    uint64_t awake_ns; /* since when, if `rest` is set */
     bool wake, stopped;
     uint64_t *beats; /* of net_loop_beat */
     uint64_t no_beats;
@@ -51,7 +54,9 @@ struct net_loop {
 
 /* First thing in every callback that comes from inside of the poll: the loop is awake. */
 static inline void net_loop_awake(struct net_loop *l) {
-    if (!(*l->beats & 1)) __atomic_store_n(l->beats, *l->beats + 1, __ATOMIC_RELAXED);
+    if (*l->beats & 1) return;
+    __atomic_store_n(l->beats, *l->beats + 1, __ATOMIC_RELAXED);
+    if (l->rest) l->awake_ns = clock_mono_ns();
 }
 /* What comes from another thread by net_loop_post is no handle: until it has come, the loop must not think that nothing can happen. */
 void net_loop_hold(struct net_loop *l);

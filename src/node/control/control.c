@@ -126,6 +126,7 @@ static bool hear_supervisor(struct control *c, struct node_message *m) {
     case NODE_MSG_compile_done: return node_deployment_compiled(c, &m->compile_done);
     case NODE_MSG_sign_done: return on_sign_done(c, &m->sign_done);
     case NODE_MSG_published: return node_deployment_published(c, &m->published);
+    case NODE_MSG_meters: return node_metrics_add(c, m->meters.slot, node_message_take(m, 0));
     case NODE_MSG_image_ask: node_images_ask(c, m->image_ask.id, m->image_ask.digest); return true;
     default: return false;
     }

@@ -270,6 +270,7 @@ bool node_singles_begin_control(struct supervisor *s) {
             m.fds[m.fds_count++] = (const int[]){state->lock, state->socket, state->records, state->images}[i];
     node_singles_tell(s, &m);
     buf_free(&settings);
+    node_regions_tell(s);
     if (!s->config->file || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return true;
     fcntl(pair[0], F_SETFL, O_NONBLOCK);
     m = NODE_MESSAGE(client);

@@ -272,9 +272,11 @@ err node_serve(const struct node_serve_config *config, struct diag *d) {
     s.sets = arena_array(s.mem, struct node_sockets, s.workers);
     s.slots = arena_array(s.mem, struct slot, s.workers);
     raise_files_limit();
+    node_regions_open(&s);
     err e = prepare(&s);
     if (e == ERR_OK) e = supervise(&s);
     node_publish_end(&s);
+    node_regions_close(&s);
     node_state_close(&s.state);
     node_supervisor_close(&s.signal_fd), node_supervisor_close(&s.terminal_fd);
     arena_free(s.mem);

@@ -6,6 +6,7 @@
  *   roles.c        processes of which there is one each, from a table; their channels to workers
  *   singles.c      what control and keys say and are told; jobs that control wants
  *   data.c         the same of the store
+ *   regions.c      what workers count, whichever process has the place
  *   serve.c        `orlo serve FILE`: what is asked of control for it, as a command would
  */
 #ifndef ORLO_NODE_SUPERVISOR_INT_H
@@ -23,6 +24,7 @@ struct proc { /* a worker */
     struct node_process process;
     int log_fd; /* -1: closed */
     struct node_pulse *pulse;
+    struct region *region; /* of its meters; NULL: none */
     struct node_watch watch;
     uint64_t sent, prepared, live; /* generations of snapshots */
     uint64_t kill_at_ns;           /* 0: it need not be killed */
@@ -99,6 +101,7 @@ struct supervisor {
     uint32_t kind; /* of what is served */
     uint64_t deploy_ns;
 
+    struct region *regions;
     struct node_causes causes;
     struct node_relay relay;
     int signal_fd, terminal_fd; /* -1: it has no terminal */
@@ -182,6 +185,14 @@ void node_singles_image_want(struct supervisor *s, struct proc *p, const struct 
 /* Which key: the node's, or one of this start; and whether the node's is made where there is none. */
 void node_singles_use_key(struct supervisor *s, bool kept, bool made);
 void node_singles_end(struct supervisor *s);
+
+/* ---- regions.c ---- */
+
+void node_regions_open(struct supervisor *s);                /* the supervisor's own */
+int node_regions_take(struct supervisor *s, struct proc *p); /* for a worker that starts; -1: errno. It stays the supervisor's */
+void node_regions_give(struct proc *p);                      /* it has ended */
+void node_regions_tell(struct supervisor *s);                /* control, which has started: of all */
+void node_regions_close(struct supervisor *s);
 
 /* ---- serve.c ---- */
 

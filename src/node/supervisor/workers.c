@@ -21,12 +21,13 @@ static void free_proc(struct proc *p) {
     node_supervisor_close(&p->process.wire);
     node_supervisor_close(&p->log_fd);
     if (p->pulse) node_pulse_free(p->pulse);
+    node_regions_give(p);
     free(p);
 }
 
 /* ---- starting one ---- */
 
-static err send_start(struct supervisor *s, const struct proc *p, const struct node_reach *reach, int pulse_fd) {
+static err send_start(struct supervisor *s, struct proc *p, const struct node_reach *reach, int pulse_fd) {
     struct log_style log = log_style();
     struct buf settings = {0};
     const struct node_sockets *sockets = &s->sets[p->slot];
@@ -38,8 +39,9 @@ static err send_start(struct supervisor *s, const struct proc *p, const struct n
                      .ports = node_rights_ports(&reach->rights), .settings = buf_str(&settings));
     for (uint32_t i = 0; i < reach->dirs.n; i++) m.start.dirs += reach->dirs.p[i] >= 0;
     m.fds[m.fds_count++] = pulse_fd;
+    m.fds[m.fds_count++] = node_regions_take(s, p);
     for (uint32_t i = 0; i < sockets->fds.n; i++) m.fds[m.fds_count++] = sockets->fds.p[i];
-    err e = node_wire_send(p->process.wire, &m);
+    err e = p->region ? node_wire_send(p->process.wire, &m) : ERR_IO;
     buf_free(&settings);
     return e;
 }

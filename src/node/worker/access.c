@@ -1,17 +1,31 @@
 /* access: what the log has of requests: a line of each, if that is asked for, and one more of each that a guest failed. */
 #include "net/loop.h"
+#include "node/meters.h"
 #include "node/worker/handler_int.h"
 
-void node_access_log(struct node_request *r) {
+static void count(struct node_request *r, const struct net_exchange_stats *stats, uint16_t status, uint64_t ns) {
+    if (!r->part) {
+        node_meter_inc(&node_meters->worker.no_app);
+        return;
+    }
+    struct node_meter_call *m = &node_part_meters(r->part)->counts;
+    node_meter_status(m, status);
+    node_meter_time(&m->duration, ns);
+    node_meter_add(&m->bytes_in, stats->body_bytes_in);
+    node_meter_add(&m->bytes_out, stats->body_bytes_out);
+}
+
+void node_access_end(struct node_request *r) {
+    struct net_exchange_stats stats = net_exchange_stats(r->exchange);
+    uint64_t ns = clock_mono_ns() - r->started_ns, us = ns / 1000;
+    uint16_t status = r->killed == BY_CLIENT ? 499 : stats.status;
+    count(r, &stats, status, ns);
     if (!r->handler->access_log) return;
     const struct net_request *rq = net_exchange_request(r->exchange);
-    struct net_exchange_stats stats = net_exchange_stats(r->exchange);
-    uint64_t us = (clock_mono_ns() - r->started_ns) / 1000;
     log_event(LOG_INFO, "request", LF_CSTR("request", r->id), LF_CSTR("app", r->part ? r->part->app->name : ""),
-              LF_STR("method", rq->method), LF_STR("path", rq->path),
-              LF_U64("status", r->killed == BY_CLIENT ? 499 : stats.status), LF_U64("bytes_in", stats.body_bytes_in),
-              LF_U64("bytes_out", stats.body_bytes_out), LF_F64("ms", (double)us / 1000.0),
-              LF_STR("client", net_exchange_peer(r->exchange)));
+              LF_STR("method", rq->method), LF_STR("path", rq->path), LF_U64("status", status),
+              LF_U64("bytes_in", stats.body_bytes_in), LF_U64("bytes_out", stats.body_bytes_out),
+              LF_F64("ms", (double)us / 1000.0), LF_STR("client", net_exchange_peer(r->exchange)));
 }
 
 void node_handler_refused(str peer, uint16_t status, const char *why, void *handler) {
@@ -35,7 +49,20 @@ static const char *const end_text[] = {
     [WASI_END_BAD_REQUEST] = "the client's request is malformed",
 };
 
+static uint64_t *failures_of(struct node_meter_call *m, const struct node_request *r, enum wasi_end end) {
+    if (r->killed == BY_DEADLINE) return &m->failures_deadline;
+    switch (end) {
+    case WASI_END_TRAP: return &m->failures_trap;
+    case WASI_END_EXIT: return &m->failures_exit;
+    case WASI_END_NO_RESPONSE:
+    case WASI_END_BAD_RESPONSE: return &m->failures_response;
+    case WASI_END_LIMIT: return &m->failures_limit;
+    default: return &m->failures_other;
+    }
+}
+
 void node_access_failure(struct node_request *r, const struct wasi_outcome *o, bool head_sent) {
+    node_meter_inc(failures_of(&node_part_meters(r->part)->counts, r, o->end));
     const char *why = r->killed == BY_DEADLINE ? "the guest passed its deadline" : end_text[o->end];
     const char *detail = o->text[0] ? o->text : o->trap ? (o->trap->text[0] ? o->trap->text : abi_trap_text(o->trap->trap)) : "";
     struct buf trace = {.max = 16 * KiB};

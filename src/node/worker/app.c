@@ -1,5 +1,6 @@
 /* app: one version of an app in this process (apps.h). */
 #include "net/loop.h"
+#include "node/meters.h"
 #include "node/worker/apps.h"
 #include <fcntl.h>
 
@@ -117,10 +118,17 @@ err node_app_new(struct node_guest *g, arena *mem, const struct app_record *r, s
     app->err = (struct node_lines){.stream = "stderr", .request_id = "", .app = app->name, .part = &app->log};
     app_init(&app->app, (struct app_out){.fd = -1, .write = node_lines_put, .arg = &app->out},
              (struct app_out){.fd = -1, .write = node_lines_put, .arg = &app->err});
+    app->sampled = node_app_sampled_of(g, app);
+    app->meters = node_meters_app(r->id, r->name);
     make_parts(app);
     join(app);
     *out = app;
     return ERR_OK;
+}
+
+struct node_meters_call *node_part_meters(struct node_part *p) {
+    if (!p->meters) p->meters = node_meters_call(p->app->meters, p->app->record.version, p->function->name);
+    return p->meters;
 }
 
 static err does_not_fit(const struct node_app *app, struct diag *d) {
@@ -188,6 +196,10 @@ void node_app_free(struct node_app *app) {
     node_lines_end(&app->out);
     node_lines_end(&app->err);
     node_log_part_close(&app->log);
+    node_app_sampled_drop(app);
+    for (uint32_t i = 0; i < app->record.functions.n; i++)
+        if (app->parts[i].meters) node_meters_call_drop(app->parts[i].meters);
+    node_meters_app_drop(app->meters);
     leave_share(app);
     leave(app);
     arena_free(app->mem);

@@ -20,6 +20,8 @@
 #include "wasi/wasi.h"
 
 struct node_app;
+struct node_meters_app;
+struct node_meters_call;
 struct node_request; /* handler_int.h */
 
 /* ---- guest.c: a process that runs guests: a worker, and `orlo run` ---- */
@@ -39,6 +41,7 @@ struct node_guest {
     uint64_t turns_seen;        /* of the engine, when upkeep was last arranged for */
     VEC(struct node_folder) folders;
     struct node_log_pool log;
+    struct node_sample *sample;          /* sample.c; NULL: nobody wants to know */
     struct node_app *apps, *news, *told; /* all; those that want a turn; those that are having it */
     bool (*turn)(void *arg);             /* before the engine runs; may be NULL */
     void *turn_arg;
@@ -68,6 +71,7 @@ enum node_part_state { NODE_PART_ABSENT, NODE_PART_WANTED, NODE_PART_READY, NODE
 struct node_part { /* a function */
     struct node_app *app;
     const struct app_function *function;
+    struct node_meters_call *meters; /* NULL: it was not asked yet */
     enum node_part_state state;
     uint64_t retry_ns; /* of a FAILED one: not before then is its image asked for again */
     struct wasi_image *image;
@@ -81,11 +85,16 @@ struct node_app {
     arena *mem;
     const char *name;
     struct app_record record;
-    struct node_part *parts;    /* one a function */
-    struct node_log_part log;   /* of what all its guests have logged */
-    struct node_lines out, err; /* of guests, where no request is known */
-    uint32_t requests;          /* that refer to it: waiting, running, and what goes on after their responses */
-    bool served, retired;       /* a snapshot that was served had it; none has it any more */
+    struct node_part *parts; /* one a function */
+    struct node_meters_app *meters;
+    struct node_app_sampled {
+        uint64_t cpu_ns, resets, reset_bytes;
+        uint32_t versions, requests; /* that have it */
+    } * sampled;                     /* of its share, as it was last seen; of all its versions together */
+    struct node_log_part log;        /* of what all its guests have logged */
+    struct node_lines out, err;      /* of guests, where no request is known */
+    uint32_t requests;               /* that refer to it: waiting, running, and what goes on after their responses */
+    bool served, retired;            /* a snapshot that was served had it; none has it any more */
     bool has_news;
     struct node_app *next, **prev, *next_news;
     struct {
@@ -100,6 +109,7 @@ struct node_app {
  * args (what a command is given) for the app's life. */
 [[nodiscard]] err node_part_load(struct node_part *part, struct node_image *image, const char *const *args, size_t count,
                                  struct diag *d);
+struct node_meters_call *node_part_meters(struct node_part *part); /* its row: node/meters.h */
 /* Nothing refers to it, and no instance of it is alive. */
 bool node_app_over(const struct node_app *app);
 void node_app_free(struct node_app *app); /* which is over, or the process ends */
@@ -133,6 +143,17 @@ enum node_found node_apps_find(struct node_apps *a, str authority, str path, str
 void node_apps_want(struct node_apps *a, struct node_part *part);
 /* Of a turn: what is over and no longer served goes. */
 void node_apps_turn(struct node_apps *a);
+
+/* ---- sample.c: what a worker measures of itself ---- */
+
+struct net_server;
+struct node_sample;
+/* Of servers that are there when it looks. */
+struct node_sample *node_sample_new(struct node_guest *g, struct net_server **servers, uint32_t *count);
+void node_sample_free(struct node_sample *s); /* before its guest is closed; NULL is fine */
+void node_sample_take(struct node_sample *s);
+struct node_app_sampled *node_app_sampled_of(struct node_guest *g, const struct node_app *app);
+void node_app_sampled_drop(struct node_app *app);
 
 /* ---- handler.c: requests of a worker ---- */
 

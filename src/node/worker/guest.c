@@ -74,6 +74,7 @@ static bool on_turn(void *arg) { return node_guest_turn(arg); }
 static void on_idle(void *arg) {
     struct node_guest *g = arg;
     g->idle_late = !engine_idle(g->engine);
+    if (g->sample) node_sample_take(g->sample);
     log_flush(); /* lines that were lost are told once somebody reads again */
     uint32_t wait_ms = g->idle_late ? engine_idle_wait_ms(g->engine) : 1;
     g->idle_armed = wait_ms;

@@ -79,7 +79,7 @@ static void done_with(struct node_request *r) {
 }
 
 static void end_exchange(struct node_request *r) {
-    node_access_log(r);
+    node_access_end(r);
     app_request_over(&r->rq);
     net_exchange_listen(r->exchange, NULL, NULL);
     net_exchange_end(r->exchange);
@@ -175,7 +175,7 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
     r->killed = BY_NOBODY;
     r->redirect = NULL;
     r->redirect_n = r->redirects = 0;
-    if (h->access_log) r->started_ns = clock_mono_ns();
+    r->started_ns = clock_mono_ns();
     new_id(h, r->id);
     return r;
 }
@@ -204,7 +204,7 @@ static void give(struct node_request *r, struct node_part *part) {
 static void answer_nobodys(struct node_request *r, uint16_t status, const char *what) {
     struct node_handler *h = r->handler;
     node_page_reply(r, status, what);
-    node_access_log(r);
+    node_access_end(r);
     net_exchange_listen(r->exchange, NULL, NULL);
     net_exchange_end(r->exchange);
     net_loop_wake(h->guest->loop);

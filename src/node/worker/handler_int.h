@@ -13,8 +13,8 @@ struct node_request {
     struct node_request *next; /* of the AFTER, the WAITING or the free list */
     struct node_request *prev; /* of the WAITING list */
     enum { BY_NOBODY, BY_DEADLINE, BY_CLIENT } killed;
-    uint64_t started_ns; /* if there is an access log */
-    uint32_t pulse;      /* of node_pulse_begin */
+    uint64_t started_ns;
+    uint32_t pulse; /* of node_pulse_begin */
     struct app_request rq;
     char id[NODE_ID_BYTES + 1];
     uint8_t *redirect; /* where the run before redirected to; heap */
@@ -46,7 +46,8 @@ const char *node_page_body_text(uint16_t status);
 
 /* ---- access.c ---- */
 
-void node_access_log(struct node_request *r);
+/* It is about to end: it is counted, and logged if that is asked for. */
+void node_access_end(struct node_request *r);
 /* The run of its guest did not end well. */
 void node_access_failure(struct node_request *r, const struct wasi_outcome *o, bool head_sent);
 

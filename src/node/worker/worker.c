@@ -7,6 +7,7 @@
  */
 #include "net/loop.h"
 #include "net/server.h"
+#include "node/meters.h"
 #include "node/worker/apps.h"
 #include "node/role.h"
 #include <fcntl.h>
@@ -219,8 +220,9 @@ static err started(struct worker *w, struct node_message *m, struct diag *d) {
     w->config = (struct node_worker_config){
         .limits = &w->limits, .access_log = m->start.access_log, .index = m->start.index, .workers = m->start.workers};
     w->config.sockets.shown = str_c(arena_cstr(w->mem, m->start.shown));
-    for (int i = 1; i < m->fds_count; i++) vec_push(w->mem, &w->config.sockets.fds, node_message_take(m, i));
+    for (int i = 2; i < m->fds_count; i++) vec_push(w->mem, &w->config.sockets.fds, node_message_take(m, i));
     err e = node_pulse_map(m->fds[0], d);
+    if (e == ERR_OK) e = node_meters_map(m->fds[1], d);
     node_message_drop(m);
     return e;
 }
@@ -247,6 +249,7 @@ static err open_worker(struct worker *w, struct diag *d) {
     TRY(node_guest_open(&w->guest, &guest, d));
     net_loop_beat(w->guest.loop, &node_pulse->beats);
     w->apps = node_apps_new(&(struct node_apps_config){&w->guest, say_want, say_applied, part_changed, w});
+    node_sample_new(&w->guest, w->servers, &w->servers_count);
     w->handler = node_handler_new(&w->guest, w->apps, &w->limits, c->access_log);
     net_loop_on_signal(w->guest.loop, SIGTERM, on_signal, w);
     fcntl(NODE_WIRE_FD, F_SETFL, O_NONBLOCK);
@@ -286,6 +289,8 @@ int node_worker_main(void) {
     net_loop_run(w.guest.loop);
     log_hold(false);
     if (node_handler_busy(w.handler) || w.opening) return 0; /* cut off: the system takes back what they hold */
+    node_sample_take(w.guest.sample);
+    node_sample_free(w.guest.sample);
     for (uint32_t i = 0; i < w.servers_count; i++) net_server_free(w.servers[i]);
     if (w.wire) net_watch_free(w.wire);
     while (w.said) forget_said(&w);

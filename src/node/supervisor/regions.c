@@ -1,0 +1,94 @@
+/* regions: the shared memory in which workers count (meters.h), one of each place after another.
+ *
+ *   FREE ──a worker of its place starts──> TAKEN ──it has ended──> FREE
+ *
+ * 1. A region is written by one worker at a time. The next one of the place counts on in it; while an old one still rests there are two.
+ * 2. Control has each region to be read, from the moment that it is there, and again whenever control starts anew.
+ * 3. The supervisor has a region of its own, for what is of no worker.
+ */
+#include "node/meters.h"
+#include "node/supervisor/supervisor_int.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct region {
+    struct region *next;
+    uint32_t slot;
+    bool taken;
+    int fd, read_fd;
+    struct node_meters *head;
+};
+
+/* The same memory by a descriptor that cannot write. */
+static int reopen_to_read(int fd) {
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static void tell(struct supervisor *s, const struct region *r) {
+    struct node_message m = NODE_MESSAGE(meters, .slot = r->slot);
+    m.fds[m.fds_count++] = r->read_fd;
+    node_singles_tell(s, &m);
+}
+
+static void free_region(struct region *r) {
+    node_supervisor_close(&r->fd), node_supervisor_close(&r->read_fd);
+    if (r->head) node_meters_close_head(r->head);
+    free(r);
+}
+
+static struct region *make(struct supervisor *s, uint32_t slot) {
+    struct region *r = calloc(1, sizeof *r);
+    ENSURE(r);
+    *r = (struct region){.next = s->regions, .slot = slot, .fd = node_meters_new(), .read_fd = -1};
+    if (r->fd >= 0) r->head = node_meters_open_head(r->fd);
+    if (r->head) r->read_fd = reopen_to_read(r->fd);
+    if (r->read_fd < 0) {
+        free_region(r);
+        return NULL;
+    }
+    s->regions = r;
+    tell(s, r);
+    return r;
+}
+
+static void set_alive(struct region *r, bool alive) {
+    r->taken = alive;
+    __atomic_store_n(&r->head->alive, alive, __ATOMIC_RELEASE); /* pairs with control's copy of the head */
+}
+
+int node_regions_take(struct supervisor *s, struct proc *p) {
+    struct region *r = s->regions;
+    while (r && (r->slot != p->slot || r->taken)) r = r->next;
+    if (!r) r = make(s, p->slot);
+    p->region = r;
+    if (r) set_alive(r, true);
+    return r ? r->fd : -1;
+}
+
+void node_regions_give(struct proc *p) {
+    if (p->region) set_alive(p->region, false);
+    p->region = NULL;
+}
+
+void node_regions_tell(struct supervisor *s) {
+    for (const struct region *r = s->regions; r; r = r->next) tell(s, r);
+}
+
+void node_regions_open(struct supervisor *s) {
+    struct region *own = make(s, UINT32_MAX);
+    if (!own) return; /* then nobody sees what is counted here */
+    set_alive(own, true);
+    node_meters = own->head;
+}
+
+void node_regions_close(struct supervisor *s) {
+    while (s->regions) {
+        struct region *r = s->regions;
+        s->regions = r->next;
+        if (r->head == node_meters) node_meters = node_meters_nobodys();
+        free_region(r);
+    }
+}
