@@ -64,8 +64,9 @@ struct node_sandbox {
 [[nodiscard]] err node_sandbox_job(uint64_t memory_bytes_max, uint64_t file_bytes_max, uint64_t cpu_s_max, struct diag *d);
 /* As a job, less: messages over a socket that is there, and nothing is read from or written to a file. */
 [[nodiscard]] err node_sandbox_keys(struct diag *d);
-/* Files in these two folders (-1: none), memory files, and the sockets that are there. */
-[[nodiscard]] err node_sandbox_control(int records, int images, struct diag *d);
+/* Files in the folders of the state that are its own (-1: none), memory files, and the sockets that are there. */
+struct node_state; /* state.h */
+[[nodiscard]] err node_sandbox_control(const struct node_state *state, struct diag *d);
 /* Files in this folder (-1: none), memory files, and the sockets that are there. */
 [[nodiscard]] err node_sandbox_store(int data, struct diag *d);
 /* Every descriptor above stderr but those kept is closed. */

@@ -8,6 +8,7 @@
  */
 #include "node/node_int.h"
 #include "node/rights.h"
+#include "node/state.h"
 #include "node/wire.h"
 #include "wasi/wasi.h"
 #include <errno.h>
@@ -403,12 +404,13 @@ err node_sandbox_keys(struct diag *d) {
     return install(roles[NODE_ROLE_keys].calls, d);
 }
 
-err node_sandbox_control(int records, int images, struct diag *d) {
-    const struct node_sandbox_path paths[] = {{records, true}, {images, true}};
+err node_sandbox_control(const struct node_state *state, struct diag *d) {
+    const struct node_sandbox_path paths[] = {{state->records, true}, {state->images, true}, {state->db, true},
+                                              {state->blobs, true},   {state->packs, true},  {state->logs, true}};
     if (!cap(RLIMIT_CORE, 0)) return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    TRY(lock_in(NODE_ROLE_control, &(struct node_sandbox){.paths = paths, .paths_count = records >= 0 ? ARRAY_COUNT(paths) : 0},
-                d));
+    TRY(lock_in(NODE_ROLE_control,
+                &(struct node_sandbox){.paths = paths, .paths_count = state->records >= 0 ? ARRAY_COUNT(paths) : 0}, d));
     TRY(drop_capabilities(d));
     return install(roles[NODE_ROLE_control].calls, d);
 }

@@ -105,25 +105,28 @@ static err take_lock(int dir, str folder, int *lock, struct diag *d) {
                     STR_ARG(folder));
 }
 
+static err open_folders(int dir, str folder, struct node_state *out, struct diag *d) {
+#define X(role, field, name)                                                                                                     \
+    out->field = open_below(dir, name);                                                                                          \
+    if (out->field < 0 || !give_to(NODE_ROLE_##role, out->field)) return failed(d, folder, "cannot be written to");              \
+    if (is_others(out->field, false)) return refuse_others(d, folder);
+    NODE_STATE_FOLDERS(X)
+#undef X
+    return ERR_OK;
+}
+
 err node_state_open(str folder, struct node_state *out, struct diag *d) {
     arena *scratch = arena_new(0);
     char *path = arena_cstr(scratch, folder);
-    *out = (struct node_state){-1, -1, -1, -1, -1};
+    node_state_none(out);
     int dir = node_state_make_folder(path) ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     err e = dir < 0                ? failed(d, folder, "cannot be made")
             : is_others(dir, true) ? refuse_others(d, folder)
                                    : take_lock(dir, folder, &out->lock, d);
     if (e == ERR_OK) {
-        out->records = open_below(dir, "apps");
-        out->images = open_below(dir, "images");
-        out->data = open_below(dir, "data");
-        out->socket = listen_in(dir);
-        if (out->records < 0 || out->images < 0 || out->data < 0 || out->socket < 0 ||
-            !give_to(NODE_ROLE_control, out->records) || !give_to(NODE_ROLE_control, out->images) ||
-            !give_to(NODE_ROLE_store, out->data))
-            e = failed(d, folder, "cannot be written to");
-        else if (is_others(out->records, false) || is_others(out->images, false) || is_others(out->data, false))
-            e = refuse_others(d, folder);
+        e = open_folders(dir, folder, out, d);
+        out->socket = e == ERR_OK ? listen_in(dir) : -1;
+        if (e == ERR_OK && out->socket < 0) e = failed(d, folder, "cannot be written to");
     }
     if (e != ERR_OK) node_state_close(out);
     if (dir >= 0) close(dir);
@@ -131,12 +134,16 @@ err node_state_open(str folder, struct node_state *out, struct diag *d) {
     return e;
 }
 
+void node_state_none(struct node_state *s) {
+    memset(s, 0xff, sizeof *s);
+    static_assert(~0 == -1, "of ints");
+}
+
 void node_state_close(struct node_state *s) {
-    int *const all[] = {&s->lock, &s->socket, &s->records, &s->images, &s->data};
-    for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
-        if (*all[i] >= 0) close(*all[i]);
-        *all[i] = -1;
-    }
+    int *fds = node_state_fds(s);
+    for (size_t i = 0; i < sizeof *s / sizeof *fds; i++)
+        if (fds[i] >= 0) close(fds[i]);
+    node_state_none(s);
 }
 
 err node_state_connect(str folder, int *fd, struct diag *d) {

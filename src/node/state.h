@@ -3,8 +3,12 @@
  *   STATE/node.key       32 bytes, of the role keys (key.c)
  *   STATE/lock           held by the node that runs on it
  *   STATE/control.sock   where commands ask (control.c)
- *   STATE/apps/NAME      a record each, whole or not there
+ *   STATE/db/node.db     apps, versions, secrets, tokens (control/store.c)
  *   STATE/images/DIGEST  an image each, named by its SHA-256
+ *   STATE/packs/DIGEST   static folders
+ *   STATE/blobs/…        what came for a deployment that is not there yet
+ *   STATE/logs/…         what apps' guests said
+ *   STATE/apps/NAME      what there was before node.db: a record each
  *   STATE/data           apps' data (store/)
  */
 #ifndef ORLO_NODE_STATE_H
@@ -12,15 +16,32 @@
 
 #include "base/base.h"
 
-struct node_state {
-    int lock, socket, records, images, data; /* -1: none */
+/* X(role, field, name): folders, and the role that alone writes to each. */
+#define NODE_STATE_FOLDERS(X)                                                                                                    \
+    X(control, records, "apps")                                                                                                  \
+    X(control, images, "images")                                                                                                 \
+    X(control, db, "db")                                                                                                         \
+    X(control, blobs, "blobs")                                                                                                   \
+    X(control, packs, "packs")                                                                                                   \
+    X(control, logs, "logs")                                                                                                     \
+    X(store, data, "data")
+struct node_state { /* -1: none */
+    int lock, socket;
+#define X(role, field, name) int field;
+    NODE_STATE_FOLDERS(X)
+#undef X
 };
+/* What control has of it: the first so many. */
+enum { NODE_STATE_OF_CONTROL = 8 };
+static_assert(offsetof(struct node_state, data) == NODE_STATE_OF_CONTROL * sizeof(int), "and no more");
+static inline int *node_state_fds(struct node_state *s) { return &s->lock; }
 /* Where it is: dir, or if that is NULL $ORLO_STATE, else $XDG_STATE_HOME/orlo, else ~/.local/state/orlo. */
 str node_state_folder(arena *out, const char *dir);
 /* mkdir -p, the last one 0700. path is changed, and changed back. */
 bool node_state_make_folder(char *path);
 /* Makes what is missing, and takes the lock. ERR_BUSY: another node runs on it; ERR_IO. */
 [[nodiscard]] err node_state_open(str folder, struct node_state *out, struct diag *d);
+void node_state_none(struct node_state *s); /* -1 each */
 void node_state_close(struct node_state *s);
 /* To the node that runs on it: a connection, or -1 with d. ERR_NOT_FOUND: none runs; ERR_DENIED. */
 [[nodiscard]] err node_state_connect(str folder, int *fd, struct diag *d);

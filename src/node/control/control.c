@@ -156,13 +156,11 @@ static err begin(struct control *c, struct diag *d) {
     struct rd settings = rd_of(m.govern.settings);
     node_settings_read(&settings, &c->limits);
     ENSURE(!settings.fail);
-    if (m.fds_count == 4) {
-        c->state.lock = node_message_take(&m, 0), c->state.socket = node_message_take(&m, 1);
-        c->state.records = node_message_take(&m, 2), c->state.images = node_message_take(&m, 3);
-    }
+    for (int i = 0; i < NODE_STATE_OF_CONTROL && m.fds_count == NODE_STATE_OF_CONTROL; i++)
+        node_state_fds(&c->state)[i] = node_message_take(&m, i);
     node_message_drop(&m);
     fcntl(c->wire, F_SETFL, O_NONBLOCK);
-    TRY(node_sandbox_control(c->state.records, c->state.images, d));
+    TRY(node_sandbox_control(&c->state, d));
     TRY(node_records_load(c, d));
     node_images_sweep(c);
     return c->state.records >= 0 ? node_control_publish_all(c, d) : ERR_OK;
@@ -175,8 +173,9 @@ static void listen_to_all(struct control *c) {
 }
 
 int node_control_main(void) {
-    struct control c = {.wire = NODE_WIRE_FD, .state = {-1, -1, -1, -1, -1}, .next_id = 1, .asks_mem = arena_new(0)};
+    struct control c = {.wire = NODE_WIRE_FD, .next_id = 1, .asks_mem = arena_new(0)};
     struct diag d = DIAG_INIT;
+    node_state_none(&c.state);
     signal(SIGPIPE, SIG_IGN);
     c.loop = net_loop_new();
     err e = begin(&c, &d);

@@ -154,9 +154,8 @@ static err govern(void) {
     node_settings_write(&settings, &limits);
     assert_true(node_role_start(NODE_ROLE_control, STDERR_FILENO, &sup.control));
     struct node_message m = NODE_MESSAGE(govern, .log_json = true, .log_min = LOG_ERROR, .settings = buf_str(&settings));
-    const int fds[] = {sup.state.lock, sup.state.socket, sup.state.records, sup.state.images};
-    memcpy(m.fds, fds, sizeof fds);
-    m.fds_count = 4;
+    memcpy(m.fds, node_state_fds(&sup.state), NODE_STATE_OF_CONTROL * sizeof *m.fds);
+    m.fds_count = NODE_STATE_OF_CONTROL;
     tell(&m);
     buf_free(&settings);
     sup.governs = 0;

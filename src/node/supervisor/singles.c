@@ -264,10 +264,7 @@ bool node_singles_begin_control(struct supervisor *s) {
     struct node_message m =
         NODE_MESSAGE(govern, .log_json = log.json, .log_min = (uint8_t)log.min, .settings = buf_str(&settings),
                      .generation = s->now.generation, .url = str_sub(s->sets[0].shown, 0, 256));
-    const struct node_state *state = &s->state;
-    if (state->lock >= 0)
-        for (int i = 0; i < 4; i++)
-            m.fds[m.fds_count++] = (const int[]){state->lock, state->socket, state->records, state->images}[i];
+    for (int i = 0; i < NODE_STATE_OF_CONTROL && s->state.lock >= 0; i++) m.fds[m.fds_count++] = node_state_fds(&s->state)[i];
     node_singles_tell(s, &m);
     buf_free(&settings);
     node_regions_tell(s);
