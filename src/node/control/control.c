@@ -8,6 +8,7 @@
  * 3. It is started anew when it dies; what it had acknowledged is in its files.
  */
 #include "node/control/control_int.h"
+#include "node/control/metrics.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

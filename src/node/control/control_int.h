@@ -3,7 +3,7 @@
  *   control.c     start, the loop, who asks and what
  *   deployment.c  a record and its files on their way to being served
  *   records.c     apps: in memory, and as files that are whole or not there
- *   metrics.c     what all processes have counted
+ *   metrics.c     what all processes have counted (metrics.h); metrics_text.c: as Prometheus reads it
  *   images.c      images: sealed memory files to hand out, and files
  */
 #ifndef ORLO_NODE_CONTROL_INT_H
@@ -67,6 +67,7 @@ struct control {
     VEC(struct control_digest { uint8_t bytes[APP_DIGEST_BYTES]; })
     retired;                        /* of the version before: workers may ask for them still */
     struct control_region *regions; /* metrics.c */
+    struct control_labels *labels;  /* metrics_text.c */
     struct control_client *clients;
     struct deployment *deployments, *publishing;
     uint32_t last_deployment;
@@ -108,10 +109,6 @@ void node_records_unstage(struct control *c, str name);
 DIR *node_control_read_folder(int folder);
 /* Written whole under a name, or not at all: aside, synced, renamed, the folder synced. */
 [[nodiscard]] err node_control_write_file(int folder, const char *name, int from, str bytes, struct diag *d);
-
-/* ---- metrics.c: what all processes count ---- */
-
-bool node_metrics_add(struct control *c, uint32_t slot, int fd); /* takes the descriptor. False: nonsense */
 
 /* ---- images.c ---- */
 

@@ -84,6 +84,14 @@ void node_regions_open(struct supervisor *s) {
     node_meters = own->head;
 }
 
+void node_regions_look(const struct supervisor *s) {
+    uint64_t ready = 0;
+    for (const struct proc *p = s->procs; p; p = p->next) ready += p->state == READY;
+    node_meter_set(&node_meters->node_now.workers, ready);
+    node_meter_set(&node_meters->node_now.compiles_running, s->jobs.running);
+    node_meter_set(&node_meters->node_now.compiles_waiting, s->jobs.waiting);
+}
+
 void node_regions_close(struct supervisor *s) {
     while (s->regions) {
         struct region *r = s->regions;

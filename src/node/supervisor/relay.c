@@ -7,6 +7,7 @@
  * 2. A line is never torn: this process alone writes, and what is taken in is whole lines.
  * 3. What workers send is hearsay, and bytes: controls, which might steer a terminal, are replaced.
  */
+#include "node/meters.h"
 #include "node/node_int.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -73,7 +74,9 @@ static uint64_t count_lines(str s) {
 void node_relay_put(struct node_relay *r, str lines) {
     if (r->from > RELAY_MAX / 2) buf_drop(&r->lines, r->from), r->from = 0;
     if (r->lines.n - r->from + lines.n > RELAY_MAX) {
-        r->lost += count_lines(lines);
+        uint64_t n = count_lines(lines);
+        r->lost += n;
+        node_meter_add(&node_meters->node.log_lines_lost, n);
         return;
     }
     put_lost(r);

@@ -10,6 +10,7 @@
  * 2. A process that rests gets nothing new: what is wanted of it meanwhile starts its successor when it has ended.
  * 3. A channel is between one process and another: if either is gone, so is the channel, and its successor has a new one.
  */
+#include "node/meters.h"
 #include "node/supervisor/supervisor_int.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -161,6 +162,7 @@ static void set_pause(struct single *one, bool well, uint64_t now) {
 }
 
 static void log_death(enum node_role role, int status, uint64_t pause_ns) {
+    node_meter_inc(&node_meters->node.role_deaths);
     struct log_field how = WIFSIGNALED(status) ? LF_I64("signal", WTERMSIG(status)) : LF_I64("status", WEXITSTATUS(status));
     log_event(LOG_ERROR, "role-died", LF_CSTR("role", node_role_text(role)), how, LF_U64("restart_ms", pause_ns / 1000000u));
 }

@@ -8,6 +8,7 @@
  *    asked again once it governs again.
  * 2. keys gets digests by message from here alone, and what it says goes to control.
  */
+#include "node/meters.h"
 #include "node/supervisor/supervisor_int.h"
 #include "node/state.h"
 #include <errno.h>
@@ -143,6 +144,8 @@ static void forget_wanted(struct wanted *w) {
 
 static void on_compiled(void *arg, const struct node_job_result *r) {
     struct wanted *w = arg;
+    node_meter_inc(r->err == ERR_OK ? &node_meters->node.compiles : &node_meters->node.compiles_failed);
+    node_meter_time(&node_meters->node.compile_duration, clock_mono_ns() - w->since_ns);
     if (r->err == ERR_OK) log_event(LOG_DEBUG, "image-ready", LF_U64("ms", (clock_mono_ns() - w->since_ns) / 1000000u));
     node_singles_tell(w->supervisor, &NODE_MESSAGE(compile_done, .id = w->id, .err = r->err, .offset = r->diag.offset,
                                                    .text = str_c(r->diag.text), .kind = r->kind));

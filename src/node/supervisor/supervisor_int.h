@@ -192,6 +192,7 @@ void node_regions_open(struct supervisor *s);                /* the supervisor's
 int node_regions_take(struct supervisor *s, struct proc *p); /* for a worker that starts; -1: errno. It stays the supervisor's */
 void node_regions_give(struct proc *p);                      /* it has ended */
 void node_regions_tell(struct supervisor *s);                /* control, which has started: of all */
+void node_regions_look(const struct supervisor *s);          /* what there is of the supervisor's own */
 void node_regions_close(struct supervisor *s);
 
 /* ---- serve.c ---- */

@@ -7,6 +7,7 @@
  * 1. Sockets belong to the slot, not to the worker: a new worker takes over the queue of the one that died.
  * 2. What a worker sends is hearsay: messages (wire.def), the page of its pulse, log lines; who sends anything else is cut off.
  */
+#include "node/meters.h"
 #include "node/supervisor/supervisor_int.h"
 #include <errno.h>
 #include <signal.h>
@@ -129,6 +130,7 @@ static void log_death(const struct proc *p, int status, const struct node_death 
                       const char *doing) {
     struct log_field f[9] = {LF_U64("worker", p->slot)};
     size_t n = 1;
+    node_meter_inc(p->stuck ? &node_meters->node.worker_hangs : &node_meters->node.worker_deaths);
     if (p->stuck) {
         f[n++] = LF_U64("stuck_ms", NODE_STUCK_MS);
     } else if (WIFSIGNALED(status)) {
