@@ -44,10 +44,20 @@ struct node_listen {
 /* "HOST:PORT", ":PORT", "PORT", "[::1]:PORT", "HOST" (port 8080). */
 [[nodiscard]] err node_listen_parse(arena *out, str arg, struct node_listen *to, struct diag *d);
 
+/* A set of apps that have workers of their own, and share no process with others'. */
+struct node_cordon {
+    str name;
+    const str *apps; /* by name, there or to come */
+    size_t apps_count;
+    uint32_t workers; /* 0: one */
+    str data;         /* the folder of their data; empty: the node's */
+};
 struct node_serve_config {
     const char *file; /* .wasm or image, the one app; NULL: a node, whose apps are in the state folder */
     const struct node_listen *listen;
     size_t listen_count; /* 0: 127.0.0.1:8080 */
+    const struct node_cordon *cordons;
+    size_t cordons_count;
     struct app_grants grants;
     struct node_limits limits;
     bool no_access_log;

@@ -117,18 +117,6 @@ void node_image_close(struct node_image *image);
 /* Every granted folder is there and may be opened. */
 [[nodiscard]] err node_grants_check(const struct app_grants *g, struct diag *d);
 
-/* ---- listen.c ---- */
-
-enum { NODE_LISTEN_MAX = 16 }; /* addresses; each is a descriptor of each worker's, in one message */
-struct node_sockets {
-    VEC(int) fds; /* one per address */
-    str shown;    /* "http://127.0.0.1:8080" of the first */
-    str also;     /* of the others, a space between them */
-};
-/* workers sets of sockets bound to the same addresses, listening, non-blocking. Port 0 is chosen once for all. */
-[[nodiscard]] err node_listen_open(arena *out, const struct node_serve_config *config, uint32_t workers,
-                                   struct node_sockets *sets, struct diag *d);
-
 /* ---- lines.c: what a guest prints, a log event a line ---- */
 
 /* What the guests of a process may have logged, all together, in a second; each app has a part of it (base/pool.h). */
@@ -258,11 +246,18 @@ bool node_log_send(void *arg, str lines);          /* a worker's log_send_fn: it
 
 /* ---- worker.c ---- */
 
+enum { NODE_LISTEN_MAX = 16 /* addresses */, NODE_EARS_MAX = 64 /* sockets of a worker that listen at them */ };
+struct node_ear {
+    int fd;        /* that listens; -1: what comes there comes by way of others' hands (inbox.c) */
+    uint16_t port; /* where that is */
+};
 struct node_worker_config {
     const struct node_limits *limits; /* defaults filled in */
-    struct node_sockets sockets;
+    VEC(struct node_ear) ears;
+    str shown; /* the first address: "http://127.0.0.1:8080" */
     bool access_log;
     uint32_t index, workers;
+    uint32_t cordon; /* whose apps it serves (snapshot.h); 0: all that are in none */
 };
 /* Each the life of a process of its role, which began by exec; returns its exit status. */
 int node_worker_main(void);

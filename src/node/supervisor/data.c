@@ -4,7 +4,7 @@
 bool node_data_begin(struct supervisor *s) {
     struct log_style log = log_style();
     struct buf settings = {0};
-    node_settings_write(&settings, &s->limits);
+    node_settings_write(&settings, &s->setup->limits);
     struct node_message m =
         NODE_MESSAGE(store_open, .log_json = log.json, .log_min = (uint8_t)log.min, .settings = buf_str(&settings));
     if (s->state.data >= 0) m.fds[m.fds_count++] = s->state.data;

@@ -1,12 +1,16 @@
-/* listen: a set of listening sockets for every worker, on the same addresses (SO_REUSEPORT: the kernel spreads connections).
+/* listen: doors: addresses, and at each a listening socket for every worker (SO_REUSEPORT: the kernel spreads connections).
+ *
+ * 1. A door that is configured anew stays the door it is, with all its sockets: those of workers that are no longer go to the others, so
+ *    that nobody who has connected is lost.
  *
  * SO_REUSEPORT lets any process of the same user join a port in silence, so the address is first bound without it: a port
  * in use is then said so.
  */
-#include "node/node_int.h"
+#include "node/supervisor/supervisor_int.h"
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,14 +26,14 @@ static uint16_t *port_of(struct address *a) {
                                             : &((struct sockaddr_in *)(void *)&a->storage)->sin_port;
 }
 
-static str shown_url(arena *out, struct address *a) {
-    char host[NI_MAXHOST];
-    if (getnameinfo((struct sockaddr *)&a->storage, a->length, host, sizeof host, NULL, 0, NI_NUMERICHOST)) return STR("?");
+static void show_url(struct address *a, char *to, size_t n) {
+    char host[NI_MAXHOST] = "?";
+    (void)!getnameinfo((struct sockaddr *)&a->storage, a->length, host, sizeof host, NULL, 0, NI_NUMERICHOST);
     bool any = !strcmp(host, "0.0.0.0") || !strcmp(host, "::");
     bool six = a->storage.ss_family == AF_INET6;
     unsigned port = ntohs(*port_of(a));
-    if (any) return arena_fmt(out, "http://localhost:%u", port); /* what a person can open */
-    return six ? arena_fmt(out, "http://[%s]:%u", host, port) : arena_fmt(out, "http://%s:%u", host, port);
+    if (any) snprintf(to, n, "http://localhost:%u", port); /* what a person can open */
+    else snprintf(to, n, six ? "http://[%.200s]:%u" : "http://%.200s:%u", host, port);
 }
 
 static err bind_failed(int why, const struct node_listen *l, struct diag *d) {
@@ -79,60 +83,96 @@ static err probe(struct address *a, bool both, const struct node_listen *l, stru
     return ERR_OK;
 }
 
-static err open_address(arena *out, struct address *a, bool both, const struct node_listen *l, uint32_t workers,
-                        struct node_sockets *sets, struct diag *d) {
-    TRY(probe(a, both, l, d));
-    for (uint32_t i = 0; i < workers; i++) {
-        int fd = bound(a, true, both);
+/* So many that listen. Those there are stay: who has connected to one waits in its queue. */
+static err add_sockets(struct door *door, const struct node_listen *l, uint32_t count, struct diag *d) {
+    struct address a = {door->address, (socklen_t)door->address_bytes};
+    if (count <= door->count) return ERR_OK;
+    door->fds = realloc(door->fds, count * sizeof *door->fds);
+    ENSURE(door->fds);
+    while (door->count < count) {
+        int fd = bound(&a, true, door->both);
         if (fd < 0) return bind_failed(errno, l, d);
-        vec_push(out, &sets[i].fds, fd);
+        door->fds[door->count++] = fd;
         if (listen(fd, BACKLOG)) return bind_failed(errno, l, d);
-        str url = shown_url(out, a);
-        if (!sets[i].shown.n) sets[i].shown = url;
-        else sets[i].also = sets[i].also.n ? arena_fmt(out, STR_FMT " " STR_FMT, STR_ARG(sets[i].also), STR_ARG(url)) : url;
     }
     return ERR_OK;
 }
 
-static err open_one(arena *out, const struct node_listen *l, uint32_t workers, struct node_sockets *sets, struct diag *d) {
-    if (!l->host.n) { /* every address: one socket for both families, or IPv4 alone where there is no IPv6 */
-        struct address any = {.length = sizeof(struct sockaddr_in6)};
-        *(struct sockaddr_in6 *)(void *)&any.storage =
-            (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(l->port)};
-        int fd = bound(&any, true, true);
-        if (fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
-            any = (struct address){.length = sizeof(struct sockaddr_in)};
-            *(struct sockaddr_in *)(void *)&any.storage = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(l->port)};
-        }
-        if (fd >= 0) close(fd);
-        return open_address(out, &any, true, l, workers, sets, d);
+uint32_t node_door_port(const struct door *door) {
+    struct address a = {door->address, (socklen_t)door->address_bytes};
+    return ntohs(*port_of(&a));
+}
+
+void node_door_leave(struct door *door) {
+    if (--door->uses) return;
+    for (uint32_t i = 0; i < door->count; i++) close(door->fds[i]);
+    free(door->fds);
+    free((void *)(uintptr_t)door->host.p);
+    free(door);
+}
+
+static struct door *same(const struct setup *before, const struct node_listen *l) {
+    for (uint32_t i = 0; before && i < before->doors_count; i++)
+        if (str_eq(before->doors[i]->host, l->host) && before->doors[i]->asked_port == l->port) return before->doors[i];
+    return NULL;
+}
+
+/* Every address: one socket for both families, or IPv4 alone where there is no IPv6. */
+static struct address any_address(uint16_t port) {
+    struct address any = {.length = sizeof(struct sockaddr_in6)};
+    *(struct sockaddr_in6 *)(void *)&any.storage = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    int fd = bound(&any, true, true);
+    if (fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
+        any = (struct address){.length = sizeof(struct sockaddr_in)};
+        *(struct sockaddr_in *)(void *)&any.storage = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
     }
+    if (fd >= 0) close(fd);
+    return any;
+}
+
+static err find_address(const struct node_listen *l, struct address *a, struct diag *d) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_ADDRCONFIG}, *found = NULL;
-    char *host = arena_cstr(out, l->host);
+    arena *scratch = arena_new(0);
+    char *host = arena_cstr(scratch, l->host);
     int bad = getaddrinfo(host, NULL, &hints, &found);
     if (bad) { /* AI_ADDRCONFIG hides loopback on a machine without a network */
         hints.ai_flags = AI_PASSIVE;
         bad = getaddrinfo(host, NULL, &hints, &found);
     }
     if (bad)
-        return diag_set(
+        diag_set(
             d, ERR_USAGE, DIAG_NOWHERE,
             "--listen %s: that is neither an address nor a known name (%s); --listen :8080 is port 8080 of every address", host,
             gai_strerror(bad));
-    struct address a = {.length = found->ai_addrlen};
-    memcpy(&a.storage, found->ai_addr, found->ai_addrlen);
-    *port_of(&a) = htons(l->port);
+    arena_free(scratch);
+    if (bad) return ERR_USAGE;
+    *a = (struct address){.length = found->ai_addrlen};
+    memcpy(&a->storage, found->ai_addr, found->ai_addrlen);
+    *port_of(a) = htons(l->port);
     freeaddrinfo(found);
-    return open_address(out, &a, false, l, workers, sets, d);
+    return ERR_OK;
 }
 
-err node_listen_open(arena *out, const struct node_serve_config *config, uint32_t workers, struct node_sockets *sets,
-                     struct diag *d) {
-    static const struct node_listen usual = {STR_INIT("127.0.0.1"), 8080};
-    const struct node_listen *listens = config->listen_count ? config->listen : &usual;
-    size_t count = config->listen_count ? config->listen_count : 1;
-    if (count > NODE_LISTEN_MAX)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "at most %d addresses (--listen), not %zu", NODE_LISTEN_MAX, count);
-    for (size_t i = 0; i < count; i++) TRY(open_one(out, &listens[i], workers, sets, d));
-    return ERR_OK;
+err node_door_open(const struct node_listen *l, uint32_t workers, const struct setup *before, struct door **out, struct diag *d) {
+    struct address a;
+    *out = same(before, l);
+    if (*out) {
+        (*out)->uses++;
+        return add_sockets(*out, l, workers, d);
+    }
+    if (!l->host.n) a = any_address(l->port);
+    else TRY(find_address(l, &a, d));
+    TRY(probe(&a, !l->host.n, l, d));
+    struct door *door = *out = calloc(1, sizeof *door);
+    uint8_t *host = malloc(l->host.n + 1);
+    ENSURE(door && host);
+    if (l->host.n) memcpy(host, l->host.p, l->host.n);
+    *door = (struct door){.uses = 1,
+                          .host = {host, l->host.n},
+                          .asked_port = l->port,
+                          .address = a.storage,
+                          .address_bytes = a.length,
+                          .both = !l->host.n};
+    show_url(&a, door->shown, sizeof door->shown);
+    return add_sockets(door, l, workers, d);
 }

@@ -159,16 +159,18 @@ static void send_live(struct supervisor *s, struct proc *p, uint64_t generation)
 }
 
 static bool all_have_next(const struct supervisor *s) {
-    for (uint32_t i = 0; i < s->workers; i++) {
+    for (uint32_t i = 0; i < s->slots_count; i++) {
         const struct proc *p = by_successors(s) ? s->slots[i].successor : s->slots[i].current;
+        if (!s->slots[i].used || s->slots[i].leaves) continue;
         if (!p || p->prepared != s->next.generation) return false;
     }
     return true;
 }
 
 static void take_over(struct supervisor *s) {
-    for (uint32_t i = 0; i < s->workers; i++) {
+    for (uint32_t i = 0; i < s->slots_count; i++) {
         struct slot *slot = &s->slots[i];
+        if (!slot->used || slot->leaves) continue; /* cordons.c */
         if (slot->current) node_workers_rest(s, slot->current);
         slot->current = slot->successor;
         slot->successor = NULL;
@@ -188,8 +190,15 @@ static void switch_over(struct supervisor *s) {
     node_supervisor_close(&s->now.fd);
     s->now.fd = s->next.fd;
     s->now.generation = s->next.generation;
+    s->now.quarantines = s->next.quarantines;
     s->next = (struct publication){.fd = -1};
     s->early_deaths = 0;
+    if (s->coming_setup) {
+        node_setup_free(s->setup);
+        s->setup = s->coming_setup;
+        s->coming_setup = NULL;
+    }
+    node_cordons_settle(s);
 }
 
 void node_publish_settle(struct supervisor *s) {
@@ -227,9 +236,14 @@ bool node_publish_begin(struct supervisor *s, struct node_message *m) {
         close_reach(&reach);
         return false;
     }
-    bool more = s->anew || !node_rights_within(&reach.rights, &s->now.reach.rights);
+    bool more = s->anew || s->coming_setup || !node_rights_within(&reach.rights, &s->now.reach.rights);
     for (uint32_t i = 0; i < reach.rights.dirs.n && !more; i++) more = is_another(s, &reach.rights.dirs.p[i]);
-    s->next = (struct publication){m->publish.generation, node_message_take(m, 0), more, clock_mono_ns() + patience_ns, reach};
+    s->next = (struct publication){.generation = m->publish.generation,
+                                   .fd = node_message_take(m, 0),
+                                   .anew = more,
+                                   .late_at_ns = clock_mono_ns() + patience_ns,
+                                   .reach = reach,
+                                   .quarantines = m->publish.quarantines};
     s->early_deaths = 0;
     s->anew = false;
     if (s->draining) {
@@ -240,8 +254,12 @@ bool node_publish_begin(struct supervisor *s, struct node_message *m) {
         node_publish_fail(s, ERR_DENIED, &d);
         return true;
     }
-    for (uint32_t i = 0; i < s->workers && by_successors(s); i++)
-        if (!(s->slots[i].successor = node_workers_spawn(s, i, &s->next.reach))) {
+    if (!node_cordons_arrange(s, node_setup_of(s, &s->next), s->next.quarantines)) {
+        node_publish_fail(s, ERR_IO, diag_of_text(&d, "there is no place for its workers"));
+        return true;
+    }
+    for (uint32_t i = 0; i < s->slots_count && by_successors(s); i++)
+        if (s->slots[i].used && !s->slots[i].leaves && !(s->slots[i].successor = node_workers_spawn(s, i, &s->next))) {
             node_publish_fail(s, ERR_IO, diag_of_text(&d, "its workers cannot be started"));
             return true;
         }
@@ -273,14 +291,18 @@ static void drop_worker(struct proc **at) {
 }
 
 void node_publish_forget_next(struct supervisor *s) {
-    for (uint32_t i = 0; i < s->workers; i++) {
+    for (uint32_t i = 0; i < s->slots_count; i++) {
         drop_worker(&s->slots[i].successor);
         if (!s->now.generation) drop_worker(&s->slots[i].current); /* it was started for this one */
     }
     close_reach(&s->next.reach);
     node_supervisor_close(&s->next.fd);
+    bool was = s->next.generation;
     s->next = (struct publication){.fd = -1};
     s->early_deaths = 0;
+    node_setup_free(s->coming_setup);
+    s->coming_setup = NULL;
+    if (was && s->now.generation) node_cordons_forget(s);
 }
 
 void node_publish_fail(struct supervisor *s, err e, const struct diag *d) {

@@ -20,9 +20,9 @@ static int record_fd(const struct supervisor *s) {
     arena *scratch = arena_new(0);
     struct buf b = {0};
     const char *slash = strrchr(s->config->file, '/');
-    struct app_record r = {.name = STR("app"), .is_default = true, .eager = true, .limits = s->limits.app, .weight = 1};
+    struct app_record r = {.name = STR("app"), .is_default = true, .eager = true, .limits = s->setup->limits.app, .weight = 1};
     *vec_add(scratch, &r.functions) = (struct app_function){
-        .name = str_c(slash ? slash + 1 : s->config->file), .grants = s->config->grants, .limits = s->limits.app};
+        .name = str_c(slash ? slash + 1 : s->config->file), .grants = s->config->grants, .limits = s->setup->limits.app};
     *vec_add(scratch, &r.routes) = (struct app_route){.path = STR("/")};
     app_record_write(&b, &r);
     int fd = memfd_create("orlo-record", MFD_CLOEXEC);
@@ -90,22 +90,22 @@ static void tell_idle_flags(const struct supervisor *s) {
 }
 
 static bool all_serve(const struct supervisor *s) {
-    for (uint32_t i = 0; i < s->workers; i++)
-        if (!s->slots[i].current || s->slots[i].current->state != READY) return false;
+    for (uint32_t i = 0; i < s->slots_count; i++)
+        if (s->slots[i].used && (!s->slots[i].current || s->slots[i].current->state != READY)) return false;
     return s->now.generation;
 }
 
 void node_serve_announce(struct supervisor *s) {
     if (s->announced || !all_serve(s) || (s->config->file && s->deploying)) return;
     s->announced = true;
-    struct log_field f[7] = {LF_STR("url", s->sets[0].shown)};
+    struct log_field f[7] = {LF_STR("url", s->setup->shown)};
     size_t n = 1;
-    if (s->sets[0].also.n) f[n++] = LF_STR("also", s->sets[0].also);
+    if (s->setup->also.n) f[n++] = LF_STR("also", s->setup->also);
     if (s->config->file) {
         f[n++] = LF_CSTR("file", s->config->file);
         f[n++] = LF_CSTR("kind", node_kind_text(s->kind));
     }
-    f[n++] = LF_U64("workers", s->workers);
+    f[n++] = LF_U64("workers", node_setup_workers(s->setup));
     f[n++] = LF_U64("pid", (uint64_t)getpid());
     f[n++] = LF_U64("start_ms", (clock_mono_ns() - s->started_ns) / 1000000u);
     log_emit(LOG_INFO, "serving", f, n);
@@ -128,7 +128,7 @@ static void on_deployed(struct supervisor *s, const struct node_msg_deployed *m)
         node_serve_announce(s);
         if (!first) {
             log_event(LOG_INFO, "reloaded", LF_CSTR("file", s->config->file), LF_CSTR("kind", node_kind_text(s->kind)),
-                      LF_U64("workers", s->workers), LF_U64("ms", (clock_mono_ns() - s->deploy_ns) / 1000000u));
+                      LF_U64("workers", node_setup_workers(s->setup)), LF_U64("ms", (clock_mono_ns() - s->deploy_ns) / 1000000u));
             tell_idle_flags(s);
         }
     }

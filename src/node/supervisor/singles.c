@@ -159,7 +159,7 @@ static void on_compile_want(struct supervisor *s, struct node_message *m) {
     *w = (struct wanted){s->wanted, s, NULL, want->id, node_message_take(m, 0), node_message_take(m, 1), clock_mono_ns()};
     s->wanted = w;
     struct node_message what = NODE_MESSAGE(compile, .bytes = want->bytes, .memory_bytes_max = want->memory_bytes_max,
-                                            .image_bytes_max = s->limits.image_bytes_max);
+                                            .image_bytes_max = s->setup->limits.image_bytes_max);
     if (want->is_image) {
         what = NODE_MESSAGE(look);
         memcpy(what.look.key, want->key, sizeof what.look.key);
@@ -169,9 +169,9 @@ static void on_compile_want(struct supervisor *s, struct node_message *m) {
     struct node_job_config config = {.what = &what,
                                      .in = w->in,
                                      .out = w->out,
-                                     .memory_bytes_max = s->limits.compile_memory_bytes_max,
-                                     .file_bytes_max = s->limits.image_bytes_max,
-                                     .cpu_s_max = (s->limits.compile_ms_max + 999) / 1000,
+                                     .memory_bytes_max = s->setup->limits.compile_memory_bytes_max,
+                                     .file_bytes_max = s->setup->limits.image_bytes_max,
+                                     .cpu_s_max = (s->setup->limits.compile_ms_max + 999) / 1000,
                                      .title = title,
                                      .done = on_compiled,
                                      .arg = w};
@@ -263,10 +263,10 @@ bool node_singles_begin_control(struct supervisor *s) {
     struct buf settings = {0};
     int pair[2];
     s->governs = false;
-    node_settings_write(&settings, &s->limits);
+    node_settings_write(&settings, &s->setup->limits);
     struct node_message m =
         NODE_MESSAGE(govern, .log_json = log.json, .log_min = (uint8_t)log.min, .settings = buf_str(&settings),
-                     .generation = s->now.generation, .url = str_sub(s->sets[0].shown, 0, 256));
+                     .generation = s->now.generation, .url = str_sub(s->setup->shown, 0, 256));
     for (int i = 0; i < NODE_STATE_OF_CONTROL && s->state.lock >= 0; i++) m.fds[m.fds_count++] = node_state_fds(&s->state)[i];
     node_singles_tell(s, &m);
     buf_free(&settings);

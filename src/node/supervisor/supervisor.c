@@ -23,7 +23,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WORKERS_MAX = 256 };
 static const uint64_t logs_ns = 2'000'000u; /* what a busy worker writes meanwhile fills a tenth of its socket */
 
 void node_supervisor_close(int *fd) {
@@ -61,10 +60,9 @@ static void begin_drain(struct supervisor *s, const char *why) {
     node_publish_forget_next(s);
     s->draining = true;
     /* The workers have a deadline of their own; this one is for a worker that does not get there. */
-    s->kill_at_ns = clock_mono_ns() + (s->limits.drain_ms_max + 1000) * 1000000u;
-    if (s->announced) log_event(LOG_INFO, "draining", LF_CSTR("signal", why), LF_U64("ms_max", s->limits.drain_ms_max));
-    for (uint32_t i = 0; i < s->workers; i++)
-        for (uint32_t k = 0; k < s->sets[i].fds.n; k++) close(s->sets[i].fds.p[k]); /* the workers close theirs */
+    s->kill_at_ns = clock_mono_ns() + (s->setup->limits.drain_ms_max + 1000) * 1000000u;
+    if (s->announced) log_event(LOG_INFO, "draining", LF_CSTR("signal", why), LF_U64("ms_max", s->setup->limits.drain_ms_max));
+    node_setup_close_doors(s->setup);
     node_workers_signal(s, SIGTERM);
 }
 
@@ -110,8 +108,11 @@ static bool catch_signals(struct supervisor *s) {
 static int until_due(const struct supervisor *s, uint64_t now) {
     uint64_t due = s->draining ? s->kill_at_ns : MIN(MIN(s->sample_at_ns, node_singles_due_ns(s)), node_jobs_due_ns(&s->jobs));
     due = MIN(due, node_roles_due_ns(s));
-    for (uint32_t i = 0; i < s->workers && !s->draining && (s->now.generation || s->next.generation); i++)
-        if (!s->slots[i].current) due = MIN(due, s->slots[i].spawn_at_ns);
+    for (uint32_t i = 0; i < s->slots_count && !s->draining && (s->now.generation || s->next.generation); i++) {
+        const struct slot *slot = &s->slots[i];
+        if (slot->used && slot->rest_at_ns) due = MIN(due, slot->rest_at_ns);
+        else if (slot->used && !slot->current && !slot->successor) due = MIN(due, slot->spawn_at_ns);
+    }
     for (const struct proc *p = s->procs; p; p = p->next)
         if (p->kill_at_ns) due = MIN(due, p->kill_at_ns);
     if (s->next.generation) due = MIN(due, s->next.late_at_ns);
@@ -122,7 +123,7 @@ static int until_due(const struct supervisor *s, uint64_t now) {
 }
 
 static void take_lines(struct supervisor *s, int *fd, const char *role, const uint32_t *worker, uint64_t now) {
-    if (!node_relay_take(&s->relay, *fd, role, worker, worker ? s->workers : 1)) node_supervisor_close(fd);
+    if (!node_relay_take(&s->relay, *fd, role, worker, worker ? s->slots_count : 1)) node_supervisor_close(fd);
     s->logs_at_ns = now + logs_ns;
 }
 
@@ -142,7 +143,7 @@ static void poll_workers(struct supervisor *s, const struct pollfd *fds, nfds_t 
 }
 
 static void wait_turn(struct supervisor *s) {
-    static struct pollfd fds[FIXED + NODE_JOBS_RUNNING_MAX + 4 * 2 * WORKERS_MAX];
+    static struct pollfd fds[FIXED + NODE_JOBS_RUNNING_MAX + 4 * SLOTS_MAX];
     uint64_t now = clock_mono_ns();
     bool take = now >= s->logs_at_ns && node_relay_has_room(&s->relay);
     fds[0] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
@@ -173,6 +174,7 @@ static void reap(struct supervisor *s) {
 static void act(struct supervisor *s) {
     uint64_t now = clock_mono_ns();
     if (s->failed != ERR_OK && !s->draining) begin_drain(s, "failure");
+    node_cordons_act(s, now);
     node_workers_act(s, now);
     node_roles_act(s, now);
     if (s->draining) {
@@ -193,23 +195,6 @@ static void act(struct supervisor *s) {
 
 /* ---- the whole ---- */
 
-/* A container's share of processor time, in cores, rounded up; 0: no limit. */
-static uint32_t cores_quota(void) {
-    char text[64] = "";
-    int fd = open("/sys/fs/cgroup/cpu.max", O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return 0;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    unsigned long long quota, period; /* "max 100000" has no quota */
-    return n > 0 && sscanf(text, "%llu %llu", &quota, &period) == 2 && period ? (uint32_t)((quota + period - 1) / period) : 0;
-}
-
-static uint32_t cores(void) {
-    cpu_set_t set;
-    uint32_t n = sched_getaffinity(0, sizeof set, &set) ? 1 : (uint32_t)MAX(CPU_COUNT(&set), 1), quota = cores_quota();
-    return quota ? MIN(n, quota) : n;
-}
-
 /* Each connection is a descriptor: as many as the system lets this user have. */
 static void raise_files_limit(void) {
     struct rlimit files;
@@ -225,7 +210,9 @@ static err prepare(struct supervisor *s) {
         keeps ? node_state_open(node_state_folder(scratch, s->config->state_dir), &s->state, s->d) : node_serve_check(s, s->d);
     arena_free(scratch);
     TRY(e);
-    TRY(node_listen_open(s->mem, s->config, s->workers, s->sets, s->d));
+    TRY(node_setup_new(s->config, NULL, &s->setup, s->d));
+    if (!node_cordons_arrange(s, s->setup, 0)) return diag_set(s->d, ERR_IO, DIAG_NOWHERE, "no sockets: %s", strerror(errno));
+    node_cordons_settle(s);
     node_singles_use_key(s, keeps, true);
     return catch_signals(s) ? ERR_OK : diag_set(s->d, ERR_IO, DIAG_NOWHERE, "no signalfd: %s", strerror(errno));
 }
@@ -254,7 +241,6 @@ static err supervise(struct supervisor *s) {
 err node_serve(const struct node_serve_config *config, struct diag *d) {
     static struct supervisor s;
     s = (struct supervisor){.config = config,
-                            .limits = config->limits,
                             .now.fd = -1,
                             .next.fd = -1,
                             .state = {-1, -1, -1, -1, -1},
@@ -264,20 +250,18 @@ err node_serve(const struct node_serve_config *config, struct diag *d) {
                             .d = d,
                             .started_ns = clock_mono_ns()};
     node_roles_init(&s);
-    node_limits_fill(&s.limits);
-    s.workers = (uint32_t)MIN(s.limits.workers ? s.limits.workers : cores(), (uint64_t)WORKERS_MAX);
-    s.jobs = (struct node_jobs){.running_max = MIN(MAX(cores() / 2, 1u), (uint32_t)NODE_JOBS_RUNNING_MAX),
+    s.jobs = (struct node_jobs){.running_max = MIN(MAX(node_setup_cores() / 2, 1u), (uint32_t)NODE_JOBS_RUNNING_MAX),
                                 .memory_bytes_max = node_machine_memory() / 2,
                                 .said = log_said};
     s.mem = arena_new(0);
-    s.sets = arena_array(s.mem, struct node_sockets, s.workers);
-    s.slots = arena_array(s.mem, struct slot, s.workers);
     raise_files_limit();
     node_regions_open(&s);
     err e = prepare(&s);
     if (e == ERR_OK) e = supervise(&s);
     node_publish_end(&s);
     node_regions_close(&s);
+    node_cordons_end(&s);
+    node_setup_free(s.setup);
     node_state_close(&s.state);
     node_supervisor_close(&s.signal_fd), node_supervisor_close(&s.terminal_fd);
     arena_free(s.mem);

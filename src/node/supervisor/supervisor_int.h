@@ -1,6 +1,9 @@
 /* Inside the supervisor: its state, and what its files do for each other.
  *
  *   supervisor.c   start, signals, the loop, the end
+ *   listen.c       doors: addresses, and the sockets that listen at them
+ *   setup.c        what the configuration makes of all this: doors, limits, how many workers of which cordon
+ *   cordons.c      sets of workers, their slots, and the inboxes at which connections for their apps come
  *   workers.c      slots and their workers: started, watched, replaced
  *   publish.c      snapshots on their way to all workers, in place or by a new generation of them
  *   roles.c        processes of which there is one each, from a table; their channels to workers
@@ -16,6 +19,7 @@
 #include "node/node_int.h"
 #include "node/rights.h"
 #include "node/state.h"
+#include <sys/socket.h>
 
 struct proc { /* a worker */
     struct proc *next;
@@ -30,9 +34,58 @@ struct proc { /* a worker */
     uint64_t kill_at_ns;           /* 0: it need not be killed */
     bool stuck, dropped;           /* it was ended for that; because its generation came to nothing */
 };
+/* A worker's place. */
 struct slot {
+    bool used;
+    bool joins;                       /* it is there for what is to be published */
+    bool leaves;                      /* once that is live it is nobody's place */
+    uint32_t cordon, nth;             /* which of that cordon's */
     struct proc *current, *successor; /* NULL: none; a successor has the rights of the next snapshot */
     uint64_t spawn_at_ns, pause_ns;   /* of the current one, where there is none */
+    uint64_t rest_at_ns;              /* of one that leaves: 0: not yet known */
+};
+
+/* An address, and the sockets that listen there. */
+struct door {
+    uint32_t uses; /* by setups */
+    str host;      /* as it was asked for */
+    uint16_t asked_port;
+    struct sockaddr_storage address;
+    uint32_t address_bytes;
+    bool both; /* families */
+    char shown[300];
+    int *fds; /* heap */
+    uint32_t count;
+};
+
+/* What is configured: at work, or to be with what is published next. */
+struct setup {
+    arena *mem;
+    struct node_limits limits;
+    bool access_log;
+    struct door *doors[NODE_LISTEN_MAX];
+    uint32_t doors_count;
+    str shown, also; /* the first address, the others */
+    uint32_t workers; /* that are in no cordon */
+    VEC(struct setup_cordon {
+        str name, data;
+        uint32_t id, workers;
+        VEC(str) apps;
+    })
+    cordons;
+};
+
+/* A set of workers that share memory with no others'; 0 is the one of all apps that are in none. */
+enum {
+    CORDONS_MAX = 32,        /* that are configured */
+    QUARANTINES_MAX = 4,     /* for apps that kill workers: more share the last */
+    QUARANTINE_FIRST = 1000, /* their numbers begin here */
+    SLOTS_MAX = 512,
+};
+struct cordon {
+    bool used;
+    uint32_t id;
+    int inbox[2]; /* its workers receive, all others send */
 };
 
 /* Rights, with the folders open. */
@@ -49,6 +102,7 @@ struct publication {
     bool anew;           /* by new workers */
     uint64_t late_at_ns; /* then it has failed */
     struct node_reach reach;
+    uint32_t quarantines; /* a bit each: those that it needs */
 };
 
 /* A role of which there is one process (roles.c). */
@@ -62,12 +116,12 @@ struct single {
 enum { ASKS_MAX = 1024, KEYS_ASKS_MAX = 64 };
 struct supervisor {
     const struct node_serve_config *config;
-    struct node_limits limits;
+    struct setup *setup, *coming_setup; /* NULL: none is to be */
     arena *mem;
-    struct node_sockets *sets;
-    struct slot *slots;
+    struct slot slots[SLOTS_MAX];
+    uint32_t slots_count; /* behind it none is used */
+    struct cordon cordons[1 + CORDONS_MAX + QUARANTINES_MAX];
     struct proc *procs; /* all workers */
-    uint32_t workers;
 
     struct publication now, next; /* what is live; what is to be */
     struct node_reach coming;     /* rights that control has named for what it publishes next */
@@ -121,9 +175,39 @@ void node_supervisor_fail(struct supervisor *s, err e, const struct diag *d); /*
 /* Somebody sent what his role does not send. */
 void node_supervisor_cut_off(const struct node_process *p, const uint32_t *worker);
 
+/* ---- listen.c ---- */
+
+/* Bound, with a socket for each of so many workers, listening, not blocking. One of `before` that is the same stays. ERR_BUSY, ERR_DENIED, ERR_USAGE. */
+[[nodiscard]] err node_door_open(const struct node_listen *l, uint32_t workers, const struct setup *before, struct door **out,
+                                 struct diag *d);
+uint32_t node_door_port(const struct door *door);
+void node_door_leave(struct door *door); /* closed when no setup uses it any more */
+
+/* ---- setup.c ---- */
+
+/* Of what the command line and the operator's file say; doors that before has are the same ones. */
+[[nodiscard]] err node_setup_new(const struct node_serve_config *config, const struct setup *before, struct setup **out,
+                                 struct diag *d);
+void node_setup_free(struct setup *setup);                   /* NULL is fine */
+const struct setup *node_setup_of(const struct supervisor *s, const struct publication *what); /* that goes with it */
+uint32_t node_setup_workers(const struct setup *setup);                                        /* of all cordons */
+void node_setup_close_doors(const struct setup *setup);
+uint32_t node_setup_cores(void); /* that this process may use */
+
+/* ---- cordons.c ---- */
+
+/* Slots as a setup and the quarantines want them; those that are too many are to leave. False: no more can be made. */
+[[nodiscard]] bool node_cordons_arrange(struct supervisor *s, const struct setup *setup, uint32_t quarantines);
+void node_cordons_settle(struct supervisor *s); /* that is live: who was to leave leaves, who joins stays */
+void node_cordons_forget(struct supervisor *s); /* it came to nothing */
+void node_cordons_tell(struct supervisor *s, struct proc *p); /* a worker that has started, of all inboxes */
+void node_cordons_act(struct supervisor *s, uint64_t now);
+void node_cordons_end(struct supervisor *s);
+
 /* ---- workers.c ---- */
 
-struct proc *node_workers_spawn(struct supervisor *s, uint32_t slot, const struct node_reach *reach);
+/* With the rights of what is published there, and the setup that goes with it. */
+struct proc *node_workers_spawn(struct supervisor *s, uint32_t slot, const struct publication *what);
 void node_workers_rest(struct supervisor *s, struct proc *p);
 void node_workers_hear(struct supervisor *s, struct proc *p);
 bool node_workers_reap(struct supervisor *s, pid_t pid, int status);

@@ -28,23 +28,46 @@ static void free_proc(struct proc *p) {
 
 /* ---- starting one ---- */
 
-static err send_start(struct supervisor *s, struct proc *p, const struct node_reach *reach, int pulse_fd) {
+static err send_ears(struct supervisor *s, const struct proc *p, const struct setup *setup) {
+    const struct slot *slot = &s->slots[p->slot];
+    for (uint32_t i = 0; i < setup->doors_count; i++) {
+        const struct door *door = setup->doors[i];
+        struct node_message m = NODE_MESSAGE(ear, .port = node_door_port(door));
+        if (slot->cordon) TRY(node_wire_send(p->process.wire, &m));
+        for (uint32_t k = slot->nth; k < door->count && !slot->cordon; k += setup->workers) {
+            m.fds[0] = door->fds[k], m.fds_count = 1;
+            TRY(node_wire_send(p->process.wire, &m));
+        }
+    }
+    return ERR_OK;
+}
+
+static uint32_t count_ears(const struct slot *slot, const struct setup *setup) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < setup->doors_count && slot->cordon; i++) n++;
+    for (uint32_t i = 0; i < setup->doors_count && !slot->cordon; i++)
+        for (uint32_t k = slot->nth; k < setup->doors[i]->count; k += setup->workers) n++;
+    return n;
+}
+
+static err send_start(struct supervisor *s, struct proc *p, const struct publication *what, int pulse_fd) {
     struct log_style log = log_style();
     struct buf settings = {0};
-    const struct node_sockets *sockets = &s->sets[p->slot];
-    node_settings_write(&settings, &s->limits);
+    const struct node_reach *reach = &what->reach;
+    const struct setup *setup = node_setup_of(s, what);
+    const struct slot *slot = &s->slots[p->slot];
+    node_settings_write(&settings, &setup->limits);
     struct node_message m =
-        NODE_MESSAGE(start, .index = p->slot, .workers = s->workers, .log_json = log.json, .log_min = (uint8_t)log.min,
-                     .access_log = !s->config->no_access_log, .shown = str_sub(sockets->shown, 0, 256),
+        NODE_MESSAGE(start, .index = p->slot, .workers = node_setup_workers(setup), .cordon = slot->cordon, .log_json = log.json,
+                     .log_min = (uint8_t)log.min, .access_log = setup->access_log, .shown = str_sub(setup->shown, 0, 256),
                      .network = (uint8_t)reach->rights.network, .any_port_out = reach->rights.any_port_out,
-                     .ports = node_rights_ports(&reach->rights), .settings = buf_str(&settings));
+                     .ports = node_rights_ports(&reach->rights), .ears = count_ears(slot, setup), .settings = buf_str(&settings));
     for (uint32_t i = 0; i < reach->dirs.n; i++) m.start.dirs += reach->dirs.p[i] >= 0;
     m.fds[m.fds_count++] = pulse_fd;
     m.fds[m.fds_count++] = node_regions_take(s, p);
-    for (uint32_t i = 0; i < sockets->fds.n; i++) m.fds[m.fds_count++] = sockets->fds.p[i];
     err e = p->region ? node_wire_send(p->process.wire, &m) : ERR_IO;
     buf_free(&settings);
-    return e;
+    return e == ERR_OK ? send_ears(s, p, setup) : e;
 }
 
 static err send_dirs(const struct proc *p, const struct node_reach *reach) {
@@ -63,25 +86,26 @@ static void make_room(int wire) {
     setsockopt(wire, SOL_SOCKET, SO_SNDBUFFORCE, &(int){1 << 20}, sizeof(int)); /* where we may */
 }
 
-static bool start(struct supervisor *s, struct proc *p, const struct node_reach *reach) {
+static bool start(struct supervisor *s, struct proc *p, const struct publication *what) {
+    const struct node_reach *reach = &what->reach;
     int log[2] = {-1, -1}, pulse_fd = node_pulse_new(&p->pulse);
     bool ok = pulse_fd >= 0 && node_supervisor_log_pair(log);
     p->log_fd = log[0];
     node_role_stay_root(reach->stays_root);
     ok = ok && node_role_start(NODE_ROLE_worker, log[1], &p->process);
     if (ok) make_room(p->process.wire);
-    ok = ok && send_start(s, p, reach, pulse_fd) == ERR_OK && send_dirs(p, reach) == ERR_OK;
+    ok = ok && send_start(s, p, what, pulse_fd) == ERR_OK && send_dirs(p, reach) == ERR_OK;
     int why = errno;
     node_supervisor_close(&pulse_fd), node_supervisor_close(&log[1]);
     errno = why;
     return ok;
 }
 
-struct proc *node_workers_spawn(struct supervisor *s, uint32_t slot, const struct node_reach *reach) {
+struct proc *node_workers_spawn(struct supervisor *s, uint32_t slot, const struct publication *what) {
     struct proc *p = calloc(1, sizeof *p);
     ENSURE(p);
     *p = (struct proc){.slot = slot, .log_fd = -1, .process = {NODE_ROLE_worker, -1, -1}};
-    if (!start(s, p, reach)) {
+    if (!start(s, p, what)) {
         log_event(LOG_ERROR, "worker-not-started", LF_U64("worker", slot), LF_CSTR("reason", strerror(errno)));
         node_process_end(&p->process);
         free_proc(p);
@@ -89,13 +113,14 @@ struct proc *node_workers_spawn(struct supervisor *s, uint32_t slot, const struc
     }
     p->next = s->procs;
     s->procs = p;
+    node_cordons_tell(s, p);
     node_roles_open_channels(s, p);
     return p;
 }
 
 void node_workers_rest(struct supervisor *s, struct proc *p) {
     p->state = RESTING;
-    p->kill_at_ns = clock_mono_ns() + (s->limits.drain_ms_max + 1000) * 1000000u;
+    p->kill_at_ns = clock_mono_ns() + (s->setup->limits.drain_ms_max + 1000) * 1000000u;
     if (node_wire_send(p->process.wire, &NODE_MESSAGE(rest)) != ERR_OK) node_process_signal(&p->process, SIGTERM);
 }
 
@@ -186,7 +211,7 @@ static void lost(struct supervisor *s, struct proc *p, int status) {
 static void died(struct supervisor *s, struct proc *p, int status) {
     pid_t pid = p->process.pid;
     p->process.pid = 0;
-    while (p->log_fd >= 0 && node_relay_take(&s->relay, p->log_fd, NULL, &p->slot, s->workers)) { /* its last words */
+    while (p->log_fd >= 0 && node_relay_take(&s->relay, p->log_fd, NULL, &p->slot, s->slots_count)) { /* its last words */
         char byte;
         if (recv(p->log_fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) <= 0) break;
     }
@@ -233,10 +258,11 @@ void node_workers_act(struct supervisor *s, uint64_t now) {
     for (struct proc *p = s->procs; p; p = p->next)
         if (p->kill_at_ns && now >= p->kill_at_ns) node_process_signal(&p->process, SIGKILL), p->kill_at_ns = UINT64_MAX;
     const struct publication *what = s->now.generation ? &s->now : &s->next;
-    for (uint32_t i = 0; i < s->workers && what->generation && !s->draining; i++) {
+    for (uint32_t i = 0; i < s->slots_count && what->generation && !s->draining; i++) {
         struct slot *slot = &s->slots[i];
-        if (slot->current || now < slot->spawn_at_ns) continue;
-        slot->current = node_workers_spawn(s, i, &what->reach);
+        if (!slot->used || slot->current || slot->rest_at_ns || now < slot->spawn_at_ns) continue;
+        if (slot->joins && s->next.anew && s->now.generation) continue; /* it begins with a successor */
+        slot->current = node_workers_spawn(s, i, what);
         if (!slot->current) slot->spawn_at_ns = now + retry_ns;
         else node_publish_settle(s);
     }

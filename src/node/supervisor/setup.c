@@ -1,0 +1,120 @@
+/* setup: what the configuration makes of the node's processes: doors, limits, workers and cordons of them.
+ *
+ *   the command line, the operator's file ──> setup ──> at work
+ *                                    └── read again ──> setup ──with the next publication──> at work; the one before is freed
+ *
+ * 1. A setup is whole or is not there. What two of them have in common, doors, is the same in both.
+ * 2. A cordon keeps its number for as long as its name is configured.
+ */
+#include "node/supervisor/supervisor_int.h"
+#include <sched.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { WORKERS_MAX = 256 };
+
+/* A container's share of processor time, in cores, rounded up; 0: no limit. */
+static uint32_t cores_quota(void) {
+    char text[64] = "";
+    int fd = open("/sys/fs/cgroup/cpu.max", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return 0;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    unsigned long long quota, period; /* "max 100000" has no quota */
+    return n > 0 && sscanf(text, "%llu %llu", &quota, &period) == 2 && period ? (uint32_t)((quota + period - 1) / period) : 0;
+}
+
+uint32_t node_setup_cores(void) {
+    cpu_set_t set;
+    uint32_t n = sched_getaffinity(0, sizeof set, &set) ? 1 : (uint32_t)MAX(CPU_COUNT(&set), 1), quota = cores_quota();
+    return quota ? MIN(n, quota) : n;
+}
+
+static err open_doors(struct setup *s, const struct node_serve_config *config, const struct setup *before, struct diag *d) {
+    static const struct node_listen usual = {STR_INIT("127.0.0.1"), 8080};
+    const struct node_listen *listens = config->listen_count ? config->listen : &usual;
+    size_t count = config->listen_count ? config->listen_count : 1;
+    if (count > NODE_LISTEN_MAX)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "at most %d addresses (--listen), not %zu", NODE_LISTEN_MAX, count);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < i; k++)
+            if (str_eq(listens[k].host, listens[i].host) && listens[k].port == listens[i].port && listens[i].port)
+                return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "port %u of one address is listened at twice", listens[i].port);
+        struct door *door;
+        err e = node_door_open(&listens[i], s->workers, before, &door, d);
+        if (door) s->doors[s->doors_count++] = door;
+        TRY(e);
+        str url = str_c(door->shown);
+        if (!i) s->shown = url;
+        else s->also = s->also.n ? arena_fmt(s->mem, STR_FMT " " STR_FMT, STR_ARG(s->also), STR_ARG(url)) : url;
+    }
+    return ERR_OK;
+}
+
+static uint32_t number_of(const struct setup *s, str name) {
+    for (uint32_t i = 0; s && i < s->cordons.n; i++)
+        if (str_eq(s->cordons.p[i].name, name)) return s->cordons.p[i].id;
+    return 0;
+}
+
+static bool has_number(const struct setup *s, uint32_t id) {
+    for (uint32_t i = 0; s && i < s->cordons.n; i++)
+        if (s->cordons.p[i].id == id) return true;
+    return false;
+}
+
+static err take_cordons(struct setup *s, const struct node_serve_config *config, const struct setup *before, struct diag *d) {
+    if (config->cordons_count > CORDONS_MAX)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "at most %d cordons, not %zu", CORDONS_MAX, config->cordons_count);
+    uint32_t all = s->workers;
+    for (size_t i = 0; i < config->cordons_count; i++) {
+        const struct node_cordon *c = &config->cordons[i];
+        uint32_t id = number_of(before, c->name), free = 1;
+        while (!id && (has_number(before, free) || has_number(s, free))) free++;
+        struct setup_cordon *own = vec_add(s->mem, &s->cordons);
+        *own = (struct setup_cordon){.name = arena_str(s->mem, c->name),
+                                     .data = arena_str(s->mem, c->data),
+                                     .id = id ? id : free,
+                                     .workers = c->workers ? c->workers : 1};
+        for (size_t k = 0; k < c->apps_count; k++) *vec_add(s->mem, &own->apps) = arena_str(s->mem, c->apps[k]);
+        if (own->workers > WORKERS_MAX || (all += own->workers) > WORKERS_MAX)
+            return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "at most %d workers in all", WORKERS_MAX);
+    }
+    return ERR_OK;
+}
+
+err node_setup_new(const struct node_serve_config *config, const struct setup *before, struct setup **out, struct diag *d) {
+    arena *mem = arena_new(0);
+    struct setup *s = *out = arena_make(mem, struct setup);
+    *s = (struct setup){.mem = mem, .limits = config->limits, .access_log = !config->no_access_log};
+    node_limits_fill(&s->limits);
+    s->workers = (uint32_t)MIN(s->limits.workers ? s->limits.workers : node_setup_cores(), (uint64_t)WORKERS_MAX);
+    err e = take_cordons(s, config, before, d);
+    if (e == ERR_OK) e = open_doors(s, config, before, d);
+    if (e == ERR_OK) return e;
+    node_setup_free(s);
+    *out = NULL;
+    return e;
+}
+
+void node_setup_free(struct setup *s) {
+    for (uint32_t i = 0; s && i < s->doors_count; i++) node_door_leave(s->doors[i]);
+    if (s) arena_free(s->mem);
+}
+
+/* No more connections come; workers close theirs. */
+void node_setup_close_doors(const struct setup *s) {
+    for (uint32_t i = 0; i < s->doors_count; i++)
+        for (struct door *door = s->doors[i]; door->count; door->count--) close(door->fds[door->count - 1]);
+}
+
+uint32_t node_setup_workers(const struct setup *s) {
+    uint32_t n = s->workers;
+    for (uint32_t i = 0; i < s->cordons.n; i++) n += s->cordons.p[i].workers;
+    return n;
+}
+
+const struct setup *node_setup_of(const struct supervisor *s, const struct publication *what) {
+    return what == &s->next && s->coming_setup ? s->coming_setup : s->setup;
+}
