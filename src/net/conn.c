@@ -160,7 +160,9 @@ void net_conn_accept(struct net_server *s, int fd, const void *peer, socklen_t p
 
 void net_conn_adopt(struct net_server *s, int fd, const struct net_handover *h) {
     struct net_conn *c = begin(s, fd, h->peer, h->peer_n);
-    if (c) c->protocol->adopt(c, h->bytes);
+    if (!c) return;
+    c->passes = h->passes;
+    c->protocol->adopt(c, h->bytes);
 }
 
 void net_conn_close(struct net_conn *c, bool reset) {

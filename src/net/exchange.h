@@ -73,18 +73,22 @@ struct net_upgrade {
  * before anything of the body is read; x is over with the call, as with net_exchange_end. give is called from the loop, when all that was
  * answered before has left: h is borrowed, and its descriptor closed after it. False: nobody takes it; the client gets 503, and the connection
  * ends. ERR_USAGE: there is a response, or something of the body was read; ERR_CLOSED: the client is gone; ERR_UNSUPPORTED: it has no
- * connection of its own. Then nothing has happened. */
+ * connection of its own; ERR_LIMIT: it has been passed on NET_PASSES_MAX times and never answered. Then nothing has happened. give is not called
+ * where the connection ends before, so what arg points to is the connection's until then: `drop` is. */
 struct net_handover {
     int fd;
     str bytes;        /* received and not used up: the request's head, and what came behind it */
     const void *peer; /* a sockaddr: where it comes from, which may be another than the socket's */
     uint32_t peer_n;
+    uint32_t passes; /* how often it has been passed on since it was last answered, this time included */
 };
 enum {
     NET_HANDOVER_BYTES_MAX = 256 << 10
 }; /* with the usual limits; what a server with larger ones holds is refused by who adopts */
+enum { NET_PASSES_MAX = 8 };
 struct net_pass {
     bool (*give)(void *arg, const struct net_handover *h);
+    void (*drop)(void *arg); /* in give's place; may be NULL */
     void *arg;
 };
 [[nodiscard]] err net_exchange_pass(struct net_exchange *x, const struct net_pass *to);

@@ -19,12 +19,12 @@ struct parcel {
     int fd;
     struct buf bytes;
     uint8_t peer[128];
-    uint32_t peer_n;
+    uint32_t peer_n, passes;
 };
 
 static void arrive(void *arg) {
     struct parcel *p = arg;
-    net_server_adopt(p->to->t.server, &(struct net_handover){p->fd, buf_str(&p->bytes), p->peer, p->peer_n});
+    net_server_adopt(p->to->t.server, &(struct net_handover){p->fd, buf_str(&p->bytes), p->peer, p->peer_n, p->passes});
     buf_free(&p->bytes);
     free(p);
 }
@@ -33,7 +33,7 @@ static bool give(void *arg, const struct net_handover *h) {
     struct side *s = arg;
     if (s->other->refuses) return false;
     struct parcel *p = calloc(1, sizeof *p);
-    *p = (struct parcel){.to = s->other, .fd = dup(h->fd), .peer_n = h->peer_n};
+    *p = (struct parcel){.to = s->other, .fd = dup(h->fd), .peer_n = h->peer_n, .passes = h->passes};
     assert_true(p->fd >= 0 && h->peer_n <= sizeof p->peer);
     memcpy(p->peer, h->peer, h->peer_n);
     buf_puts(&p->bytes, h->bytes);
@@ -82,7 +82,7 @@ static void on_request(struct net_exchange *x, void *arg) {
     str path = net_exchange_request(x)->path;
     if (path.n > 1 && path.p[1] == s->other->name) {
         s->passes++;
-        assert_int_equal(net_exchange_pass(x, &(struct net_pass){give, s}), ERR_OK);
+        assert_int_equal(net_exchange_pass(x, &(struct net_pass){.give = give, .arg = s}), ERR_OK);
         return;
     }
     struct call *c = calloc(1, sizeof *c);
@@ -92,7 +92,7 @@ static void on_request(struct net_exchange *x, void *arg) {
     if (path.n > 2 && path.p[2] == '!') { /* it reads first, and passes then: too late */
         str data;
         if (net_source_peek(net_exchange_source(x), &data) == NET_FLOW_DATA) net_source_consume(net_exchange_source(x), 1);
-        assert_int_equal(net_exchange_pass(x, &(struct net_pass){give, s}), ERR_USAGE);
+        assert_int_equal(net_exchange_pass(x, &(struct net_pass){.give = give, .arg = s}), ERR_USAGE);
     }
     read_on(c);
 }

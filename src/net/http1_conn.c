@@ -45,6 +45,10 @@ static void conn_start(struct net_conn *c) {
 
 /* The stream is gone; the memory too, unless an exchange still holds it. */
 static void bury(struct http1_conn *h) {
+    if (UNLIKELY(h->pass.give)) { /* it does not come to that */
+        if (h->pass.drop) h->pass.drop(h->pass.arg);
+        h->pass.give = NULL;
+    }
     if (h->state != HTTP1_DEAD) {
         if (h->state == HTTP1_READING && !h->c.in.base) h->c.server->stats.idle--;
         http1_conn_set_state(h, HTTP1_DEAD);
@@ -406,7 +410,7 @@ static void go_on_passing(struct http1_conn *h) {
     h->pass.give = NULL;
     h->write_deadline_ns = 0;
     net_conn_unwatch(c); /* from here on its events are another's */
-    if (to.give(to.arg, &(struct net_handover){c->plain.fd, bytes, &c->peer, sizeof c->peer})) {
+    if (to.give(to.arg, &(struct net_handover){c->plain.fd, bytes, &c->peer, sizeof c->peer, c->passes + 1})) {
         c->server->stats.passed++;
         bury(h);
         return;

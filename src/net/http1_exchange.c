@@ -348,6 +348,7 @@ static void exchange_respond(struct net_exchange *x, const struct net_head *r) {
         h->o.close || r->close || !h->head.keep_alive || h->c.server->draining || h->o.continue_due || h->eof || x->source.error;
     h->o.undecided = !x->no_body && r->content_length == UINT64_MAX;
     h->o.retractable = true;
+    h->c.passes = 0;
     struct http1_frame f = {.no_length = r->status == 204 || reset,
                             .close = h->o.close && !(old && h->o.undecided),
                             .keep_alive = old && !h->o.close && !h->o.undecided};
@@ -427,6 +428,7 @@ static err exchange_pass(struct net_exchange *x, const struct net_pass *to) {
     struct http1_conn *h = conn_of(x);
     bool untouched = h->c.in.off == h->head_at + h->head.bytes && !h->body.base && !h->o.continued;
     if (!untouched || h->c.stream != &h->c.plain.s) return ERR_USAGE;
+    if (h->c.passes >= NET_PASSES_MAX) return ERR_LIMIT;
     h->pass = *to;
     h->o.continue_due = false;
     x->live = false;

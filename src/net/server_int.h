@@ -92,6 +92,7 @@ struct net_conn {
     struct net_bytes in;       /* what came, and is not used up */
     struct net_bytes out;      /* what is to leave */
     void *taken;               /* by an upgrade: upgrade.c's */
+    uint32_t passes;           /* from process to process, since a response was given */
     union {
         struct sockaddr any;
         struct sockaddr_in in4;

@@ -464,7 +464,7 @@ def test_hundred():
 
 
 if __name__ == "__main__":
-    here = os.path.dirname(os.path.abspath(__file__))
-    sys.path.insert(0, here)
-    parts = sorted(os.path.basename(p)[:-3] for p in glob.glob(os.path.join(here, "*_test.py")))
+    folder = os.path.dirname(os.path.abspath(__file__))
+    sys.path.insert(0, folder)
+    parts = sorted(os.path.basename(p)[:-3] for p in glob.glob(os.path.join(folder, "*_test.py")))
     run(globals(), *(vars(importlib.import_module(part)) for part in parts))

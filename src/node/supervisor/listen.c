@@ -140,10 +140,9 @@ static err find_address(const struct node_listen *l, struct address *a, struct d
         bad = getaddrinfo(host, NULL, &hints, &found);
     }
     if (bad)
-        diag_set(
-            d, ERR_USAGE, DIAG_NOWHERE,
-            "--listen %s: that is neither an address nor a known name (%s); --listen :8080 is port 8080 of every address", host,
-            gai_strerror(bad));
+        diag_set(d, ERR_USAGE, DIAG_NOWHERE,
+                 "--listen %s: that is neither an address nor a known name (%s); --listen :8080 is port 8080 of every address",
+                 host, gai_strerror(bad));
     arena_free(scratch);
     if (bad) return ERR_USAGE;
     *a = (struct address){.length = found->ai_addrlen};

@@ -58,6 +58,11 @@ struct door {
     uint32_t count;
 };
 
+struct setup_cordon {
+    str name, data;
+    uint32_t id, workers;
+    VEC(str) apps;
+};
 /* What is configured: at work, or to be with what is published next. */
 struct setup {
     arena *mem;
@@ -65,14 +70,9 @@ struct setup {
     bool access_log;
     struct door *doors[NODE_LISTEN_MAX];
     uint32_t doors_count;
-    str shown, also; /* the first address, the others */
+    str shown, also;  /* the first address, the others */
     uint32_t workers; /* that are in no cordon */
-    VEC(struct setup_cordon {
-        str name, data;
-        uint32_t id, workers;
-        VEC(str) apps;
-    })
-    cordons;
+    VEC(struct setup_cordon) cordons;
 };
 
 /* A set of workers that share memory with no others'; 0 is the one of all apps that are in none. */
@@ -188,7 +188,7 @@ void node_door_leave(struct door *door); /* closed when no setup uses it any mor
 /* Of what the command line and the operator's file say; doors that before has are the same ones. */
 [[nodiscard]] err node_setup_new(const struct node_serve_config *config, const struct setup *before, struct setup **out,
                                  struct diag *d);
-void node_setup_free(struct setup *setup);                   /* NULL is fine */
+void node_setup_free(struct setup *setup);                                                     /* NULL is fine */
 const struct setup *node_setup_of(const struct supervisor *s, const struct publication *what); /* that goes with it */
 uint32_t node_setup_workers(const struct setup *setup);                                        /* of all cordons */
 void node_setup_close_doors(const struct setup *setup);
@@ -198,8 +198,8 @@ uint32_t node_setup_cores(void); /* that this process may use */
 
 /* Slots as a setup and the quarantines want them; those that are too many are to leave. False: no more can be made. */
 [[nodiscard]] bool node_cordons_arrange(struct supervisor *s, const struct setup *setup, uint32_t quarantines);
-void node_cordons_settle(struct supervisor *s); /* that is live: who was to leave leaves, who joins stays */
-void node_cordons_forget(struct supervisor *s); /* it came to nothing */
+void node_cordons_settle(struct supervisor *s);               /* that is live: who was to leave leaves, who joins stays */
+void node_cordons_forget(struct supervisor *s);               /* it came to nothing */
 void node_cordons_tell(struct supervisor *s, struct proc *p); /* a worker that has started, of all inboxes */
 void node_cordons_act(struct supervisor *s, uint64_t now);
 void node_cordons_end(struct supervisor *s);

@@ -181,6 +181,10 @@ bool node_apps_live(struct node_apps *a, uint64_t generation) {
     return true;
 }
 
+uint64_t node_apps_generation(const struct node_apps *a) {
+    return a->served.snapshot ? node_snapshot_generation(a->served.snapshot) : 0;
+}
+
 /* ---- images ---- */
 
 /* It is served by requests: a command, say, is not. */

@@ -134,6 +134,7 @@ void node_apps_free(struct node_apps *a);
 void node_apps_prepare(struct node_apps *a, struct node_snapshot *s, bool proven);
 /* What was prepared is served from now on. False: it is not ready, or of another generation. */
 bool node_apps_live(struct node_apps *a, uint64_t generation);
+uint64_t node_apps_generation(const struct node_apps *a); /* that is served; 0: none */
 /* An image that was wanted, or why there is none (image NULL). */
 void node_apps_image(struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES], struct node_image *image, str why);
 /* Whom a request is for; *part of NODE_FOUND alone. NODE_NO_HOST also while nothing is served. Of an app that cannot be made, which is
@@ -162,8 +163,11 @@ struct node_handler *node_handler_new(struct node_guest *g, struct node_apps *ap
                                       bool access_log);
 void node_handler_request(struct net_exchange *x, void *handler);                     /* on_request of a net_server */
 void node_handler_refused(str peer, uint16_t status, const char *why, void *handler); /* on_refused */
-uint32_t node_handler_busy(const struct node_handler *h);                             /* requests in progress */
-void node_handler_part_changed(struct node_handler *h, struct node_part *part);       /* node_apps_config.changed */
+/* Requests for apps of other cordons than this worker's go there. */
+struct node_inbox;
+void node_handler_use_inbox(struct node_handler *h, struct node_inbox *inbox, uint32_t cordon);
+uint32_t node_handler_busy(const struct node_handler *h);                       /* requests in progress */
+void node_handler_part_changed(struct node_handler *h, struct node_part *part); /* node_apps_config.changed */
 void node_handler_end(struct node_handler *h); /* no request is busy: what the last of them left is given back */
 /* After its guest is closed: what goes on after a response refers to the request. */
 void node_handler_free(struct node_handler *h);

@@ -353,6 +353,11 @@ struct node_handler *node_handler_new(struct node_guest *g, struct node_apps *ap
     return h;
 }
 
+void node_handler_use_inbox(struct node_handler *h, struct node_inbox *inbox, uint32_t cordon) {
+    h->inbox = inbox;
+    h->cordon = cordon;
+}
+
 uint32_t node_handler_busy(const struct node_handler *h) { return h->busy; }
 
 void node_handler_end(struct node_handler *h) {

@@ -26,7 +26,9 @@ struct node_handler {
     struct node_guest *guest;
     struct node_apps *apps;
     bool access_log;
-    uint64_t ids[64]; /* random, not given yet */
+    struct node_inbox *inbox; /* to workers of other cordons; NULL: there are none */
+    uint32_t cordon;          /* this worker's */
+    uint64_t ids[64];         /* random, not given yet */
     uint32_t ids_left;
     struct node_request *after, *free;
     struct node_part *waiting; /* where somebody waits */

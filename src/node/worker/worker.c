@@ -9,6 +9,7 @@
 #include "net/server.h"
 #include "node/meters.h"
 #include "node/worker/apps.h"
+#include "node/worker/inbox.h"
 #include "node/role.h"
 #include <fcntl.h>
 #include <signal.h>
@@ -24,7 +25,8 @@ struct worker {
     struct node_guest guest;
     struct node_apps *apps;
     struct node_handler *handler;
-    struct net_server *servers[NODE_LISTEN_MAX];
+    struct node_inbox *inbox;
+    struct net_server *servers[NODE_EARS_MAX]; /* by config.ears */
     uint32_t servers_count, drained;
     struct net_watch *wire;
     struct said {
@@ -45,6 +47,7 @@ static void drain(struct worker *w, bool keep_idle) {
     w->draining = true;
     uint32_t ms = (uint32_t)MIN(w->limits.drain_ms_max, UINT32_MAX - 1);
     if (!w->servers_count) net_loop_stop(w->guest.loop); /* it was never live */
+    node_inbox_drain(w->inbox);
     for (uint32_t i = 0; i < w->servers_count; i++) net_server_drain(w->servers[i], ms, keep_idle, on_drained, w);
 }
 
@@ -57,18 +60,18 @@ static void on_accept(void *arg) { node_pulse->served = 1; }
 
 static err open_servers(struct worker *w, struct diag *d) {
     const struct node_limits *l = &w->limits;
-    const struct node_sockets *sockets = &w->config.sockets;
-    if (sockets->fds.n > NODE_LISTEN_MAX) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "at most %d addresses", NODE_LISTEN_MAX);
-    for (uint32_t i = 0; i < sockets->fds.n; i++) {
+    uint32_t ears = w->config.ears.n;
+    for (uint32_t i = 0; i < ears; i++) {
         struct net_server_config config = {
             .loop = w->guest.loop,
-            .fd = sockets->fds.p[i],
+            .fd = w->config.ears.p[i].fd,
+            .port = w->config.ears.p[i].port,
             .connections_max = ms_of(l->connections_max),
             .header_ms_max = ms_of(l->header_ms_max),
             .body_ms_max = ms_of(l->body_idle_ms_max),
             .idle_ms_max = ms_of(l->idle_ms_max),
             .handler_ms_max = NET_NO_LIMIT, /* the app's: handler.c */
-            .memory_bytes_max = node_connections_memory(l, w->config.workers) / sockets->fds.n,
+            .memory_bytes_max = node_connections_memory(l, w->config.workers) / ears,
             .on_accept = on_accept,
             .on_request = node_handler_request,
             .on_refused = node_handler_refused,
@@ -79,6 +82,15 @@ static err open_servers(struct worker *w, struct diag *d) {
     }
     return ERR_OK;
 }
+
+static struct net_server *server_at(void *arg, uint32_t port) {
+    const struct worker *w = arg;
+    for (uint32_t i = 0; i < w->servers_count; i++)
+        if (w->config.ears.p[i].port == port) return w->servers[i];
+    return w->servers_count ? w->servers[0] : NULL; /* of a door that is no more */
+}
+
+static uint64_t generation_of(void *arg) { return node_apps_generation(((const struct worker *)arg)->apps); }
 
 /* ---- what the supervisor says ---- */
 
@@ -127,9 +139,10 @@ static void prepare(struct worker *w, struct node_message *m) {
 /* The first time it also begins to accept. */
 static void go_live(struct worker *w, uint64_t generation) {
     struct diag d = DIAG_INIT;
-    if (!node_apps_live(w->apps, generation) || w->servers_count) return;
-    err e = open_servers(w, &d);
+    if (!node_apps_live(w->apps, generation)) return;
+    err e = w->servers_count ? ERR_OK : open_servers(w, &d);
     if (e != ERR_OK) log_event(LOG_ERROR, "worker-failed", LF_U64("worker", w->config.index), LF_CSTR("reason", d.text));
+    if (!w->draining) node_inbox_live(w->inbox);
 }
 
 /* An image that has come: its signature is over all of it, so a thread looks at it while the loop goes on. */
@@ -184,6 +197,9 @@ static bool hear(struct worker *w, struct node_message *m) {
     case NODE_MSG_image: image_came(w, m); return true;
     case NODE_MSG_channel: return channel_came(w, m);
     case NODE_MSG_rest: drain(w, true); return true;
+    case NODE_MSG_inbox:
+        node_inbox_set(w->inbox, m->inbox.cordon, m->inbox.own, m->fds_count ? node_message_take(m, 0) : -1);
+        return true;
     default: return false;
     }
 }
@@ -219,8 +235,8 @@ static err started(struct worker *w, struct node_message *m, struct diag *d) {
     ENSURE(!settings.fail);
     w->config = (struct node_worker_config){
         .limits = &w->limits, .access_log = m->start.access_log, .index = m->start.index, .workers = m->start.workers};
-    w->config.sockets.shown = str_c(arena_cstr(w->mem, m->start.shown));
-    for (int i = 2; i < m->fds_count; i++) vec_push(w->mem, &w->config.sockets.fds, node_message_take(m, i));
+    w->config.cordon = m->start.cordon;
+    w->config.shown = str_c(arena_cstr(w->mem, m->start.shown));
     err e = node_pulse_map(m->fds[0], d);
     if (e == ERR_OK) e = node_meters_map(m->fds[1], d);
     node_message_drop(m);
@@ -228,6 +244,17 @@ static err started(struct worker *w, struct node_message *m, struct diag *d) {
 }
 
 static err closed(struct diag *d) { return diag_set(d, ERR_CLOSED, DIAG_NOWHERE, "the supervisor is gone"); }
+
+static err take_ears(struct worker *w, uint32_t count, struct diag *d) {
+    struct node_message m;
+    if (count > NODE_EARS_MAX) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "it has %u sockets to listen at", count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!await(&m, NODE_MSG_ear)) return closed(d);
+        struct node_ear ear = {m.fds_count ? node_message_take(&m, 0) : -1, (uint16_t)m.ear.port};
+        vec_push(w->mem, &w->config.ears, ear);
+    }
+    return ERR_OK;
+}
 
 static err take_folders(struct worker *w, uint32_t count, struct diag *d) {
     struct node_message m;
@@ -241,8 +268,9 @@ static err take_folders(struct worker *w, uint32_t count, struct diag *d) {
 
 static err open_worker(struct worker *w, struct diag *d) {
     const struct node_worker_config *c = &w->config;
-    int keep[NODE_LISTEN_MAX + 1], n = 0;
-    for (uint32_t i = 0; i < c->sockets.fds.n && i < NODE_LISTEN_MAX; i++) keep[n++] = c->sockets.fds.p[i];
+    int keep[NODE_EARS_MAX + 1], n = 0;
+    for (uint32_t i = 0; i < c->ears.n; i++)
+        if (c->ears.p[i].fd >= 0) keep[n++] = c->ears.p[i].fd;
     keep[n++] = NODE_WIRE_FD;
     struct node_guest_config guest = {
         .rights = &w->rights, .limits = &w->limits, .workers = c->workers, .keep = keep, .keep_count = (size_t)n};
@@ -251,6 +279,8 @@ static err open_worker(struct worker *w, struct diag *d) {
     w->apps = node_apps_new(&(struct node_apps_config){&w->guest, say_want, say_applied, part_changed, w});
     node_sample_new(&w->guest, w->servers, &w->servers_count);
     w->handler = node_handler_new(&w->guest, w->apps, &w->limits, c->access_log);
+    w->inbox = node_inbox_new(&(struct node_inbox_config){w->guest.loop, c->cordon, generation_of, server_at, w});
+    node_handler_use_inbox(w->handler, w->inbox, c->cordon);
     net_loop_on_signal(w->guest.loop, SIGTERM, on_signal, w);
     fcntl(NODE_WIRE_FD, F_SETFL, O_NONBLOCK);
     w->wire = net_watch_new(w->guest.loop, NODE_WIRE_FD, NET_READABLE, on_wire, w);
@@ -260,8 +290,9 @@ static err open_worker(struct worker *w, struct diag *d) {
 static err begin(struct worker *w, struct diag *d) {
     struct node_message m;
     if (!await(&m, NODE_MSG_start)) return closed(d);
-    uint32_t folders = m.start.dirs;
+    uint32_t ears = m.start.ears, folders = m.start.dirs;
     TRY(started(w, &m, d));
+    TRY(take_ears(w, ears, d));
     TRY(take_folders(w, folders, d));
     return open_worker(w, d);
 }
@@ -291,6 +322,7 @@ int node_worker_main(void) {
     if (node_handler_busy(w.handler) || w.opening) return 0; /* cut off: the system takes back what they hold */
     node_sample_take(w.guest.sample);
     node_sample_free(w.guest.sample);
+    node_inbox_free(w.inbox);
     for (uint32_t i = 0; i < w.servers_count; i++) net_server_free(w.servers[i]);
     if (w.wire) net_watch_free(w.wire);
     while (w.said) forget_said(&w);
