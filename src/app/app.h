@@ -1,7 +1,7 @@
 /* app: who calls. What a function of the host knows of the app, the instance and the request that it works for; wasi and services
  * include it alike, and need nothing of each other.
  *
- *   struct app            one version of an app in a worker: what it may, and where its lines go           the node's
+ *   struct app            a function of one version of an app in a worker: what it may, and where its lines go    the node's
  *   struct app_request    what is asked of it: id, principal, deadline, sinks                              the node's handler's; counted
  *   struct app_instance   what is of one of its instances: the user of the struct host_instance           wasi's
  *   struct app_object     what a guest's handle stands for (app/object.h)
@@ -79,10 +79,10 @@ struct app_notices { /* what was said of it within a minute: once is enough, and
     uint32_t next;
 };
 struct app {
-    uint32_t id, version;
-    str name;
-    const struct app_grants *grants; /* folders opened */
-    const struct app_limits *limits; /* filled in */
+    uint32_t id, version; /* the app's, which all its functions have in common, as they have name, share and party */
+    str name, function;
+    const struct app_grants *grants; /* the function's own; folders opened */
+    const struct app_limits *limits; /* the function's own; filled in */
     struct engine_share *share;
     struct engine *engine; /* the share's: app_init sets it */
     struct net_loop *loop;

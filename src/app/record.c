@@ -37,7 +37,7 @@ static void read_digest(struct rd *from, uint8_t digest[APP_DIGEST_BYTES]) {
 
 static void write_route(struct buf *to, const struct app_route *r) {
     write_str(to, r->path);
-    write_u32(to, r->exact | r->strip << 1 | r->internal << 2 | r->to << 8);
+    write_u32(to, r->exact | r->strip << 1 | r->internal << 2 | r->slash << 3 | r->to << 8);
     write_u32(to, r->index);
 }
 
@@ -144,10 +144,10 @@ static struct app_route read_route(struct rd *from, const struct app_record *of,
     struct app_route route = {.path = read_str(from, APP_ROUTE_BYTES_MAX)};
     uint32_t flags = rd_u32le(from);
     if (layout == LAYOUT_FIRST) flags = flags != 0;
-    route.exact = flags & 1, route.strip = flags & 2, route.internal = flags & 4;
+    route.exact = flags & 1, route.strip = flags & 2, route.internal = flags & 4, route.slash = flags & 8;
     route.to = (uint8_t)(flags >> 8);
     route.index = rd_u32le(from);
-    if (!from->fail && (flags >> 16 || (flags & 0xf8) || !route_ok(&route, of))) rd_fail(from, "no route");
+    if (!from->fail && (flags >> 16 || (flags & 0xf0) || !route_ok(&route, of))) rd_fail(from, "no route");
     return route;
 }
 

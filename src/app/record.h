@@ -34,6 +34,7 @@ enum app_route_to { APP_TO_FUNCTION, APP_TO_FILES, APP_TO_REDIRECT, APP_ROUTE_TO
 struct app_route {
     str path;       /* "/", "/api", "/a/:id/b": begins with a slash, and ends with none but the first. ":id" is any one segment */
     bool exact;     /* that path alone; else what is below it, too ("/api", "/api/x", not "/apix") */
+    bool slash;     /* an exact one: and the same with a slash behind it */
     bool strip;     /* what matched is taken off before the function sees the path */
     bool internal;  /* no way in from outside: http://FUNCTION.internal alone */
     uint8_t to;     /* enum app_route_to */

@@ -43,9 +43,13 @@ bool engine_pay(struct engine_share *s, uint64_t bytes) {
 
 void engine_unpay(struct engine_share *s, uint64_t bytes) { pool_part_give(&s->bytes, bytes); }
 
+uint64_t engine_memory_max(const struct engine_image *image) {
+    return image->memory_bytes_max ? image->memory_bytes_max : image->share->config.memory_bytes_max;
+}
+
 bool engine_charge(struct engine_instance *in, uint64_t bytes) {
     struct engine_share *s = in->actor.share;
-    uint64_t max = s->config.memory_bytes_max;
+    uint64_t max = engine_memory_max(in->image);
     if (max && (bytes > max || in->memory_used > max - bytes)) return false;
     if (!engine_pay(s, bytes)) return false;
     in->memory_used += bytes;

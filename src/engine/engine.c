@@ -241,6 +241,7 @@ void engine_image_unload(struct engine_image *image) {
 
 uint32_t engine_image_alive(const struct engine_image *image) { return image->alive; }
 
+void engine_image_limit(struct engine_image *image, uint64_t memory_bytes_max) { image->memory_bytes_max = memory_bytes_max; }
 uint64_t engine_image_bytes(const struct engine_image *image) {
     uint64_t bytes = image->im.size + arena_bytes(image->arena);
     for (uint32_t i = 0; i < image->groups_count; i++)

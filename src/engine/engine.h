@@ -141,6 +141,8 @@ bool engine_holds(const struct engine *e);
 /* Takes im, and charges the share for it: engine_image_bytes. Host imports are unbound until engine_image_bind; calling an unbound one
  * traps. NULL: there was no room, im is closed, and engine_last_refusal says why. */
 struct engine_image *engine_image_load(struct engine_share *s, struct abi_image im);
+/* What an instance of it may hold, in place of the share's memory_bytes_max; 0: that. Of those that are alive: for what they take from now on. */
+void engine_image_limit(struct engine_image *image, uint64_t memory_bytes_max);
 void engine_image_unload(struct engine_image *image); /* no instance of it may be alive */
 const struct abi_image *engine_image_abi(const struct engine_image *image);
 struct engine_share *engine_image_share(const struct engine_image *image);

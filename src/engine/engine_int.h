@@ -85,10 +85,11 @@ struct engine_image {
     uint32_t groups_count, hosts_count;
     struct engine_image_memory *memories;
     uint32_t memories_count;
-    uint64_t slot_bytes;    /* address space */
-    uint64_t initial_bytes; /* of all memories and tables: what an instance is charged at first */
-    uint64_t paid_bytes;    /* for the image itself */
-    uint64_t slot_mappings; /* at most, heap included */
+    uint64_t slot_bytes;       /* address space */
+    uint64_t initial_bytes;    /* of all memories and tables: what an instance is charged at first */
+    uint64_t memory_bytes_max; /* of an instance; 0: the share's */
+    uint64_t paid_bytes;       /* for the image itself */
+    uint64_t slot_mappings;    /* at most, heap included */
     const uint8_t *text, *text_end;
     struct engine_instance **free; /* a stack */
     uint32_t free_count, free_cap, alive;
@@ -370,6 +371,7 @@ struct engine_grown *engine_grown_resize(struct engine_grown *old, uint64_t cap)
 void engine_grown_free(struct engine_grown *g);
 
 /* account.c */
+uint64_t engine_memory_max(const struct engine_image *image);   /* of an instance; 0: none */
 bool engine_charge(struct engine_instance *in, uint64_t bytes); /* against memory_bytes_max and the accounts */
 void engine_uncharge(struct engine_instance *in, uint64_t bytes);
 /* For engine_last_refusal: the engine's limit, or the system's. */

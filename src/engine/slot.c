@@ -339,7 +339,7 @@ static bool pay(struct engine_image *image, struct engine_instance *free_one) {
 
 static bool may_acquire(struct engine_image *image) {
     struct engine_share *s = image->share;
-    uint64_t max = s->config.memory_bytes_max;
+    uint64_t max = engine_memory_max(image);
     if (max && image->initial_bytes > max) engine_refuse(image->engine, ENGINE_REFUSED_INSTANCE, image->initial_bytes, max);
     else return engine_take(s, &s->slots, ENGINE_REFUSED_SLOTS, 1);
     return false;

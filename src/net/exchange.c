@@ -154,6 +154,8 @@ void net_exchange_own_field(struct net_exchange *x, str name, str value) {
     rq->fields_count = n;
 }
 
+void net_exchange_set_path(struct net_exchange *x, str path) { x->rq->path = path; }
+
 uint16_t net_exchange_body_status(const struct net_exchange *x) {
     switch (x->source.error) {
     case NET_OK:

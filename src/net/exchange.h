@@ -24,6 +24,8 @@ uint16_t net_exchange_peer_port(const struct net_exchange *x);
 uint16_t net_exchange_port(const struct net_exchange *x); /* where it came in */
 /* A field that is the gateway's: where the client sent one of that name, there is one, with this value, which must outlive x. */
 void net_exchange_own_field(struct net_exchange *x, str name, str value);
+/* The path as its owner, and who answers for it, see it from now on. It must outlive x. */
+void net_exchange_set_path(struct net_exchange *x, str path);
 /* What to answer to a body that failed by the client's fault: 400 malformed, 408, 413, 431. 0: it did not, as far as it was read. */
 uint16_t net_exchange_body_status(const struct net_exchange *x);
 /* What this request may take, where that is known only once it was routed: within the server's own limits, which stay the outer bound (0: they

@@ -70,7 +70,7 @@ static err run_image(const struct node_run_config *config, const struct node_lim
     if (!wasi_kind_runs(kind))
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it is a %s: start it with orlo serve", wasi_kind_text(kind));
     struct app_request request;
-    app_request_begin(&request, &part->app->app, (str){}, NULL);
+    app_request_begin(&request, &part->of, (str){}, NULL);
     request.out = (struct app_out){.fd = STDOUT_FILENO};
     request.err = (struct app_out){.fd = STDERR_FILENO};
     struct wasi_run_config run = {.request = &request, .stdin_fd = STDIN_FILENO, .done = on_done, .arg = &r};

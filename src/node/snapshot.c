@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SNAPSHOT_LAYOUT = 1, SEALS = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL };
+enum { SNAPSHOT_LAYOUT = 2, SEALS = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL };
 static const uint64_t bytes_max = GiB;
 static const char magic[4] = {'o', 'r', 'l', 's'};
 
@@ -16,6 +16,7 @@ struct node_snapshot {
     void *mapped;
     size_t mapped_bytes;
     uint64_t generation;
+    str domain;
     struct node_entry *entries;
     uint32_t count;
     struct node_router router;
@@ -24,24 +25,43 @@ struct node_snapshot {
 
 /* ---- writing ---- */
 
-void node_snapshot_begin(struct buf *to, uint64_t generation) {
+static void write_u32(struct buf *to, uint64_t v) {
+    ENSURE(v <= UINT32_MAX);
+    buf_put(to, &(uint32_t){(uint32_t)v}, 4);
+}
+
+static void write_str(struct buf *to, str s) {
+    write_u32(to, s.n);
+    buf_puts(to, s);
+}
+
+void node_snapshot_begin(struct buf *to, uint64_t generation, str domain) {
     buf_put(to, magic, sizeof magic);
-    buf_put(to, &(uint32_t){SNAPSHOT_LAYOUT}, 4);
+    write_u32(to, SNAPSHOT_LAYOUT);
     buf_put(to, &generation, 8);
+    write_str(to, domain);
 }
 
-void node_snapshot_add_bytes(struct buf *to, str record) {
-    ENSURE(record.n <= UINT32_MAX);
-    buf_put(to, &(uint32_t){(uint32_t)record.n}, 4);
-    buf_puts(to, record);
+void node_snapshot_add_bytes(struct buf *to, str live, str canary, uint32_t canary_permille, uint32_t cordon) {
+    write_u32(to, cordon);
+    write_u32(to, canary.n ? canary_permille : 0);
+    write_str(to, live);
+    write_str(to, canary);
 }
 
-void node_snapshot_add(struct buf *to, const struct app_record *r) {
+static void write_record(struct buf *to, const struct app_record *r) {
     size_t at = to->n;
-    buf_put(to, &(uint32_t){0}, 4);
-    app_record_write(to, r);
+    write_u32(to, 0);
+    if (r) app_record_write(to, r);
     uint32_t n = (uint32_t)(to->n - at - 4);
     memcpy(to->p + at, &n, 4);
+}
+
+void node_snapshot_add(struct buf *to, const struct node_live *app) {
+    write_u32(to, app->cordon);
+    write_u32(to, app->canary ? app->canary_permille : 0);
+    write_record(to, app->record);
+    write_record(to, app->canary);
 }
 
 static bool write_all(int fd, str s) {
@@ -87,37 +107,77 @@ static uint32_t *sorted(struct node_snapshot *s, int (*order)(const void *, cons
     return of;
 }
 
-/* Of each app its bytes; how many hosts and routes there are decides how large the tables are. */
+static bool domain_ok(str domain) {
+    char normal[APP_HOST_MAX + 3];
+    size_t n;
+    return !domain.n ||
+           (app_host_normal(domain, normal, &n) && str_eq(domain, (str){(uint8_t *)normal, n}) && domain.p[0] != '[');
+}
+
+static void read_version(struct rd *from, arena *scratch, struct app_record *routing, struct node_entry *e, enum node_version v) {
+    str record = rd_bytes(from, rd_u32le(from));
+    *routing = (struct app_record){0};
+    if (v == NODE_CANARY && !record.n) return;
+    struct rd inside = rd_of(record);
+    app_record_read_routing(scratch, &inside, routing);
+    if (inside.fail) rd_fail(from, inside.fail);
+    e->of[v].record = record;
+    e->of[v].version = routing->version;
+    e->of[v].eager = routing->eager;
+    if (v == NODE_CANARY && (routing->id != e->id || !str_eq(routing->name, e->name))) rd_fail(from, "a canary of another app");
+    e->id = routing->id;
+    e->name = routing->name;
+}
+
+/* Of each app its bytes; how many hosts and routes there are decides how large the tables are. routing: two of each app. */
 static void read_entries(struct node_snapshot *s, struct rd *from, arena *scratch, struct app_record *routing) {
-    uint64_t hosts = 0, routes = 0;
+    struct node_router_size size = {.trees = NODE_VERSIONS * s->count};
     for (uint32_t i = 0; i < s->count; i++) {
-        str record = rd_bytes(from, rd_u32le(from));
-        struct rd inside = rd_of(record);
-        app_record_read_routing(scratch, &inside, &routing[i]);
-        if (inside.fail) rd_fail(from, inside.fail);
-        if (from->fail) return;
-        s->entries[i] = (struct node_entry){routing[i].id, routing[i].version, routing[i].eager, routing[i].name, record};
-        hosts += routing[i].hosts.n, routes += routing[i].routes.n;
+        struct node_entry *e = &s->entries[i];
+        *e = (struct node_entry){.cordon = rd_u32le(from)};
+        e->canary_permille = rd_u32le(from);
+        if (e->canary_permille > 1000) rd_fail(from, "more than all for a canary");
+        size.hosts++;
+        for (enum node_version v = 0; v < NODE_VERSIONS; v++) {
+            struct app_record *r = &routing[NODE_VERSIONS * i + v];
+            read_version(from, scratch, r, e, v);
+            if (from->fail) return;
+            size.hosts += r->hosts.n, size.routes += r->routes.n;
+            for (uint32_t k = 0; k < r->routes.n; k++)
+                size.segments += node_route_segments(r->routes.p[k].path, r->routes.p[k].exact);
+        }
     }
     s->by_id = sorted(s, order_ids, from, "two apps of one id");
     s->by_name = sorted(s, order_names, from, "two apps of one name");
-    node_router_new(&s->router, s->mem, s->count, hosts, routes);
+    node_router_new(&s->router, s->mem, &size);
 }
 
-static const char *route_app(struct node_router *to, const struct app_record *r, uint32_t app) {
+static const char *add_version(struct node_router *to, const struct app_record *r, uint32_t app, enum node_version v) {
     const char *wrong = NULL;
-    if (r->is_default && to->default_app != NODE_NOWHERE) return "two apps are the default";
+    if (r->is_default && to->default_app != UINT32_MAX && to->default_app != app) return "two apps are the default";
     if (r->is_default) to->default_app = app;
-    for (uint32_t i = 0; i < r->hosts.n && !wrong; i++) wrong = node_router_add_host(to, r->hosts.p[i], app);
+    for (uint32_t i = 0; i < r->hosts.n; i++)
+        if (!node_router_add_host(to, r->hosts.p[i], app)) return "two apps answer one host";
     for (uint32_t i = 0; i < r->routes.n && !wrong; i++)
-        wrong = r->routes.p[i].to == APP_TO_FUNCTION ? node_router_add_route(to, &r->routes.p[i], app) : "a route to no function";
+        if (!r->routes.p[i].internal) wrong = node_router_add_route(to, NODE_VERSIONS * app + v, &r->routes.p[i]);
     return wrong;
+}
+
+/* At NAME.domain, where nobody else was given it. */
+static void add_own_hosts(struct node_snapshot *s) {
+    for (uint32_t i = 0; i < s->count && s->domain.n; i++)
+        if (s->entries[i].name.n + 1 + s->domain.n <= APP_HOST_MAX)
+            (void)node_router_add_host(
+                &s->router, arena_fmt(s->mem, STR_FMT "." STR_FMT, STR_ARG(s->entries[i].name), STR_ARG(s->domain)), i);
 }
 
 /* How many apps follow, by their lengths. */
 static uint32_t count_entries(struct rd from) {
     uint32_t n = 0;
-    while (rd_left(&from) && !from.fail && n <= NODE_APPS_MAX) (void)rd_bytes(&from, rd_u32le(&from)), n++;
+    for (; rd_left(&from) && !from.fail && n <= NODE_APPS_MAX; n++) {
+        (void)rd_u64le(&from);
+        for (enum node_version v = 0; v < NODE_VERSIONS; v++) (void)rd_bytes(&from, rd_u32le(&from));
+    }
     return n;
 }
 
@@ -126,17 +186,20 @@ static void read_all(struct node_snapshot *s, struct rd *from) {
     if (m.n && memcmp(m.p, magic, sizeof magic) != 0) rd_fail(from, "no snapshot");
     if (rd_u32le(from) != SNAPSHOT_LAYOUT) rd_fail(from, "a snapshot of another layout");
     s->generation = rd_u64le(from);
+    s->domain = rd_bytes(from, rd_u32le(from));
+    if (!from->fail && !domain_ok(s->domain)) rd_fail(from, "no domain");
     s->count = count_entries(*from);
     if (s->count > NODE_APPS_MAX) rd_fail(from, "too many apps");
     if (from->fail) return;
     arena *scratch = arena_new(0);
-    struct app_record *routing = arena_array(scratch, struct app_record, s->count);
+    struct app_record *routing = arena_array(scratch, struct app_record, NODE_VERSIONS * s->count);
     s->entries = arena_array(s->mem, struct node_entry, s->count);
     read_entries(s, from, scratch, routing);
-    for (uint32_t i = 0; i < s->count && !from->fail; i++) {
-        const char *wrong = route_app(&s->router, &routing[i], i);
+    for (uint32_t i = 0; i < NODE_VERSIONS * s->count && !from->fail; i++) {
+        const char *wrong = add_version(&s->router, &routing[i], i / NODE_VERSIONS, i % NODE_VERSIONS);
         if (wrong) rd_fail(from, wrong);
     }
+    if (!from->fail) add_own_hosts(s);
     arena_free(scratch);
 }
 
@@ -178,6 +241,7 @@ void node_snapshot_free(struct node_snapshot *s) {
 /* ---- asking ---- */
 
 uint64_t node_snapshot_generation(const struct node_snapshot *s) { return s->generation; }
+str node_snapshot_domain(const struct node_snapshot *s) { return s->domain; }
 
 const struct node_entry *node_snapshot_entries(const struct node_snapshot *s, uint32_t *count) {
     *count = s->count;
@@ -207,12 +271,12 @@ const struct node_entry *node_snapshot_app(const struct node_snapshot *s, uint32
     return NULL;
 }
 
-enum node_found node_snapshot_find(const struct node_snapshot *s, str authority, str path, const struct node_entry **app,
-                                   uint32_t *function) {
+const struct node_entry *node_snapshot_at(const struct node_snapshot *s, str authority) {
     uint32_t i = node_router_app(&s->router, authority);
-    *app = NULL;
-    if (i == NODE_NOWHERE) return NODE_NO_HOST;
-    *app = &s->entries[i];
-    *function = node_router_function(&s->router, i, path);
-    return *function == NODE_NOWHERE ? NODE_NO_ROUTE : NODE_FOUND;
+    return i == UINT32_MAX ? NULL : &s->entries[i];
+}
+
+const struct node_route *node_snapshot_route(const struct node_snapshot *s, const struct node_entry *e, enum node_version v,
+                                             str path) {
+    return node_router_route(&s->router, NODE_VERSIONS * (uint32_t)(e - s->entries) + v, path);
 }

@@ -4,31 +4,37 @@
 
 #include "node/snapshot.h"
 
-/* ---- router.c: host → app, path → function; open addressing, at most half full ---- */
+/* ---- router.c: host → app; path → route, in the tree of a version of it. Tables are open addressed, at most half full ---- */
 
-enum { NODE_SEGMENTS_MAX = 64, NODE_NOWHERE = UINT32_MAX };
 struct node_router {
     uint64_t seed; /* random, so that nobody can choose names that collide */
     struct node_host_slot {
         str host; /* p NULL: free */
         uint32_t app;
     } * hosts;
-    struct node_route_slot {
-        str path; /* p NULL: free */
-        uint32_t app, function;
-        bool exact;
-    } * routes;
-    struct node_paths {                               /* of each app, what bounds a lookup */
-        uint32_t root;                                /* the function of "/"; NODE_NOWHERE: none */
-        uint16_t segments, prefix_bytes, exact_bytes; /* of its longest routes; 0: there are none but "/" */
-    } * paths;
-    uint32_t hosts_cap, routes_cap, wildcards, default_app;
+    struct node_edge { /* from a place to the next, by a word */
+        str segment;   /* p NULL: free */
+        uint32_t from, to;
+    } * edges;
+    struct node_place {         /* the first so many are the trees' roots */
+        uint32_t any;           /* by ":name"; UINT32_MAX: nowhere, as below */
+        uint32_t exact, prefix; /* routes that end here */
+        bool edges;             /* some lead on */
+    } * places;
+    struct node_route *routes;
+    uint32_t hosts_cap, edges_cap, places_cap, routes_cap, places_count, routes_count, wildcards, default_app;
+    uint32_t segment_bytes; /* of the longest word */
 };
-void node_router_new(struct node_router *r, arena *mem, uint32_t apps, uint64_t hosts, uint64_t routes);
-/* What is wrong with it, or NULL: another app has the host; the app has the route. */
-const char *node_router_add_host(struct node_router *r, str host, uint32_t app);
-const char *node_router_add_route(struct node_router *r, const struct app_route *route, uint32_t app);
-uint32_t node_router_app(const struct node_router *r, str authority);
-uint32_t node_router_function(const struct node_router *r, uint32_t app, str path);
+struct node_router_size {
+    uint32_t trees;
+    uint64_t hosts, routes, segments; /* at most; of all together */
+};
+void node_router_new(struct node_router *r, arena *mem, const struct node_router_size *size);
+bool node_router_add_host(struct node_router *r, str host, uint32_t app); /* false: another app has it */
+/* What is wrong with it, or NULL. */
+const char *node_router_add_route(struct node_router *r, uint32_t tree, const struct app_route *route);
+uint32_t node_router_app(const struct node_router *r, str authority); /* UINT32_MAX: nobody's */
+const struct node_route *node_router_route(const struct node_router *r, uint32_t tree, str path);
+uint32_t node_route_segments(str path, bool exact);
 
 #endif

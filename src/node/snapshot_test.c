@@ -38,8 +38,8 @@ static void route(struct app_record *r, const char *text, uint32_t function) {
 
 static struct node_snapshot *snapshot(const struct app_record *const *records, size_t n, struct diag *d) {
     struct buf b = {0};
-    node_snapshot_begin(&b, 5);
-    for (size_t i = 0; i < n; i++) node_snapshot_add(&b, records[i]);
+    node_snapshot_begin(&b, 5, STR("node.example"));
+    for (size_t i = 0; i < n; i++) node_snapshot_add(&b, &(struct node_live){.record = records[i]});
     int fd = node_snapshot_seal(buf_str(&b));
     buf_free(&b);
     assert_true(fd >= 0);
@@ -50,15 +50,19 @@ static struct node_snapshot *snapshot(const struct app_record *const *records, s
     return s;
 }
 
-/* "name function" whom a request reaches; "-": nobody, "name -": no function. */
-static void leads(const struct node_snapshot *s, const char *authority, const char *path, const char *to) {
-    const struct node_entry *app;
-    uint32_t function;
+/* "name function" whom a request reaches, of that version; "-": nobody, "name -": no function. */
+static void leads_of(const struct node_snapshot *s, enum node_version v, const char *authority, const char *path,
+                     const char *to) {
+    const struct node_entry *app = node_snapshot_at(s, str_c(authority));
+    const struct node_route *route = app ? node_snapshot_route(s, app, v, str_c(path)) : NULL;
     char got[100] = "-";
-    enum node_found found = node_snapshot_find(s, str_c(authority), str_c(path), &app, &function);
-    if (found == NODE_FOUND) snprintf(got, sizeof got, STR_FMT " %u", STR_ARG(app->name), function);
-    if (found == NODE_NO_ROUTE) snprintf(got, sizeof got, STR_FMT " -", STR_ARG(app->name));
+    if (route) snprintf(got, sizeof got, STR_FMT " %u", STR_ARG(app->name), route->index);
+    else if (app) snprintf(got, sizeof got, STR_FMT " -", STR_ARG(app->name));
     if (strcmp(got, to) != 0) fail_msg("%s %s leads to '%s', not '%s'", authority, path, got, to);
+}
+
+static void leads(const struct node_snapshot *s, const char *authority, const char *path, const char *to) {
+    leads_of(s, NODE_LIVE, authority, path, to);
 }
 
 static void test_hosts(void **state) {
@@ -216,14 +220,176 @@ static void test_refused(void **state) {
     assert_int_equal(node_snapshot_read(STR("orls"), &s, &d), ERR_MALFORMED);
 }
 
+/* Words before names before what is below, from the left; and back where that leads nowhere. */
+static void test_names(void **state) {
+    struct app_record a = record(1, "a", 12);
+    a.is_default = true;
+    route(&a, "/users/me", 1), route(&a, "/users/:id", 2), route(&a, "/users/:id/posts", 3),
+        route(&a, "=/users/:id/posts/:post", 4);
+    route(&a, "/:any/me/x", 5), route(&a, "=/users/me/posts/7/edit", 6), route(&a, "/", 0), route(&a, "=/:one", 7);
+    struct diag d = DIAG_INIT;
+    assert_int_equal(node_routes_check(&a, &d), ERR_OK);
+    struct node_snapshot *s = snapshot((const struct app_record *[]){&a}, 1, &d);
+    leads(s, "", "/users/me", "a 1");
+    leads(s, "", "/users/me/x", "a 1");
+    leads(s, "", "/users/7", "a 2");
+    leads(s, "", "/users/7/", "a 2");
+    leads(s, "", "/users/7/post", "a 2");
+    leads(s, "", "/users/7/posts?posts/1", "a 3");
+    leads(s, "", "/users/7/posts/1", "a 4");
+    leads(s, "", "/users/7/posts/1/2", "a 3");
+    leads(s, "", "/users/me/posts/7/edit", "a 6");
+    leads(s, "", "/users/me/posts/7", "a 1"); /* the word is there, and answers all below it */
+    leads(s, "", "/other/me/x/y", "a 5");
+    leads(s, "", "/other/me/y", "a 0");
+    leads(s, "", "/users", "a 7");
+    leads(s, "", "/users/", "a 0"); /* no segment is named by nothing */
+    leads(s, "", "//", "a 0");
+    leads(s, "", "/", "a 0");
+    leads(s, "", "*", "a 0");
+    node_snapshot_free(s);
+}
+
+static void test_way_back(void **state) {
+    struct app_record a = record(1, "a", 4);
+    a.is_default = true;
+    route(&a, "=/a/a/a/a/x", 1), route(&a, "=/:1/:2/:3/:4/y", 2), route(&a, "=/a/:2/a/:4/z", 3);
+    struct diag d = DIAG_INIT;
+    struct node_snapshot *s = snapshot((const struct app_record *[]){&a}, 1, &d);
+    leads(s, "", "/a/a/a/a/x", "a 1");
+    leads(s, "", "/a/a/a/a/y", "a 2");
+    leads(s, "", "/a/a/a/a/z", "a -");
+    leads(s, "", "/a/b/a/c/z", "a 3");
+    leads(s, "", "/a/b/a/c/y", "a 2");
+    leads(s, "", "/a/a/a/a/a", "a -");
+    node_snapshot_free(s);
+}
+
+static void test_slash(void **state) {
+    struct app_record a = record(1, "a", 4);
+    a.is_default = true;
+    route(&a, "=/spin", 1), route(&a, "=/other", 2), route(&a, "/x", 3);
+    a.routes.p[0].slash = true;
+    struct diag d = DIAG_INIT;
+    struct node_snapshot *s = snapshot((const struct app_record *[]){&a}, 1, &d);
+    leads(s, "", "/spin", "a 1"), leads(s, "", "/spin/", "a 1"), leads(s, "", "/spin/?a/b", "a 1");
+    leads(s, "", "/spin//", "a -"), leads(s, "", "/spin/x", "a -"), leads(s, "", "/other/", "a -");
+    node_snapshot_free(s);
+}
+
+static void matches(const char *route_text, const char *path, size_t matched, const char *names) {
+    struct app_record a = record(1, "a", 1);
+    a.is_default = true;
+    route(&a, route_text, 0);
+    struct diag d = DIAG_INIT;
+    struct node_snapshot *s = snapshot((const struct app_record *[]){&a}, 1, &d);
+    const struct node_route *r = node_snapshot_route(s, node_snapshot_at(s, STR("")), NODE_LIVE, str_c(path));
+    struct buf b = {0};
+    if (!r) fail_msg("%s has no route", path);
+    for (struct node_route_name n = {0}; node_route_next_name(r, str_c(path), &n);)
+        buf_printf(&b, STR_FMT "=" STR_FMT " ", STR_ARG(n.name), STR_ARG(n.value));
+    if (node_route_matched(r, str_c(path)) != matched || !str_eqc(buf_str(&b), names))
+        fail_msg("%s of %s: %zu bytes, '" STR_FMT "'", route_text, path, node_route_matched(r, str_c(path)),
+                 STR_ARG(buf_str(&b)));
+    buf_free(&b);
+    node_snapshot_free(s);
+}
+
+static void test_matched(void **state) {
+    matches("/", "/a/b?c", 0, "");
+    matches("/a", "/a/b?c", 2, "");
+    matches("/a", "/a?c", 2, "");
+    matches("=/a/:b", "/a/x.y?c/d", 6, "b=x.y ");
+    matches("/:org/x/:user-id", "/acme/x/7/y/z?", 9, "org=acme user-id=7 ");
+}
+
+/* NAME.domain, without anybody saying so; but not where another was given it. */
+static void test_domain(void **state) {
+    struct app_record a = record(1, "a", 1), b = record(2, "b", 1);
+    route(&a, "/", 0), route(&b, "/", 0);
+    host(&b, "a.node.example");
+    struct diag d = DIAG_INIT;
+    struct node_snapshot *s = snapshot((const struct app_record *[]){&a}, 1, &d);
+    assert_true(str_eqc(node_snapshot_domain(s), "node.example"));
+    leads(s, "A.node.example:8080", "/", "a 0"), leads(s, "b.node.example", "/", "-"), leads(s, "node.example", "/", "-");
+    node_snapshot_free(s);
+    s = snapshot((const struct app_record *[]){&a, &b}, 2, &d);
+    leads(s, "a.node.example", "/", "b 0"), leads(s, "b.node.example", "/", "b 0");
+    node_snapshot_free(s);
+}
+
+static struct node_snapshot *with_canary(const struct app_record *live, const struct app_record *canary, uint32_t permille,
+                                         struct diag *d) {
+    struct buf b = {0};
+    struct node_snapshot *s;
+    node_snapshot_begin(&b, 1, STR(""));
+    node_snapshot_add(&b, &(struct node_live){live, canary, permille, 7});
+    str bytes = arena_str(mem, buf_str(&b));
+    buf_free(&b);
+    return node_snapshot_read(bytes, &s, d) == ERR_OK ? s : NULL;
+}
+
+static void test_canary(void **state) {
+    struct app_record live = record(1, "a", 2), canary = record(1, "a", 2), other = record(2, "b", 1);
+    canary.version = 2;
+    host(&live, "x.example"), host(&canary, "x.example"), host(&canary, "y.example");
+    route(&live, "/old", 0), route(&canary, "/new", 1);
+    struct diag d = DIAG_INIT;
+    struct node_snapshot *s = with_canary(&live, &canary, 50, &d);
+    assert_non_null(s);
+    leads_of(s, NODE_LIVE, "x.example", "/old", "a 0"), leads_of(s, NODE_LIVE, "x.example", "/new", "a -");
+    leads_of(s, NODE_CANARY, "x.example", "/new", "a 1"), leads_of(s, NODE_CANARY, "y.example", "/old", "a -");
+    const struct node_entry *e = node_snapshot_named(s, STR("a"));
+    assert_true(e->cordon == 7 && e->canary_permille == 50 && e->of[NODE_CANARY].version == 2 && e->of[NODE_LIVE].version == 1);
+    node_snapshot_free(s);
+    assert_null(with_canary(&live, &other, 50, &d));
+    assert_string_equal(d.text, "a canary of another app");
+    assert_null(with_canary(&live, &canary, 1001, &d));
+    s = with_canary(&live, NULL, 50, &d);
+    assert_true(!node_snapshot_named(s, STR("a"))->canary_permille);
+    node_snapshot_free(s);
+}
+
+static void check_says(const struct app_record *r, const char *part) {
+    struct diag d = DIAG_INIT;
+    if (node_routes_check(r, &d) == ERR_OK || !strstr(d.text, part)) fail_msg("'%s', not '%s'", d.text, part);
+}
+
+/* All ways to say word or name, eight times: a path of words alone could be any of them. */
+static void test_ways(void **state) {
+    struct app_record a = record(1, "a", 1), b = record(1, "a", 1), c = record(1, "a", 1);
+    for (unsigned i = 0; i < 256; i++) {
+        struct buf path = {0};
+        for (unsigned bit = 0; bit < 8; bit++) buf_printf(&path, "/%s", i >> bit & 1 ? ":n" : "w");
+        vec_push(mem, &a.routes, ((struct app_route){.path = arena_str(mem, buf_str(&path)), .exact = true}));
+        buf_free(&path);
+    }
+    check_says(&a, "too many ways");
+    route(&b, "/a/:x", 0), route(&b, "/a/:y", 0);
+    check_says(&b, "'/a/:y' is there twice");
+    struct buf deep = {0};
+    for (int i = 0; i < 65; i++) buf_printf(&deep, "/x");
+    route(&c, arena_cstr(mem, buf_str(&deep)), 0);
+    buf_free(&deep);
+    check_says(&c, "has 65 segments");
+    struct diag d = DIAG_INIT; /* and who reads it all the same is not held up */
+    a.is_default = true;
+    struct node_snapshot *s = snapshot((const struct app_record *[]){&a}, 1, &d);
+    leads(s, "", "/w/w/w/w/w/w/w/w", "a 0"), leads(s, "", "/w/w/w/w/w/w/w/no", "a 0"), leads(s, "", "/w/w/w/w/w/w/w/w/w", "a -");
+    node_snapshot_free(s);
+}
+
 static int begin(void **state) { return mem = arena_new(0), 0; }
 static int end(void **state) { return arena_free(mem), 0; }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_hosts, begin, end),   cmocka_unit_test_setup_teardown(test_default, begin, end),
-        cmocka_unit_test_setup_teardown(test_paths, begin, end),   cmocka_unit_test_setup_teardown(test_many, begin, end),
-        cmocka_unit_test_setup_teardown(test_refused, begin, end),
+        cmocka_unit_test_setup_teardown(test_hosts, begin, end),    cmocka_unit_test_setup_teardown(test_default, begin, end),
+        cmocka_unit_test_setup_teardown(test_paths, begin, end),    cmocka_unit_test_setup_teardown(test_many, begin, end),
+        cmocka_unit_test_setup_teardown(test_refused, begin, end),  cmocka_unit_test_setup_teardown(test_names, begin, end),
+        cmocka_unit_test_setup_teardown(test_way_back, begin, end), cmocka_unit_test_setup_teardown(test_slash, begin, end),
+        cmocka_unit_test_setup_teardown(test_matched, begin, end),  cmocka_unit_test_setup_teardown(test_domain, begin, end),
+        cmocka_unit_test_setup_teardown(test_canary, begin, end),   cmocka_unit_test_setup_teardown(test_ways, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -199,7 +199,7 @@ static err list(const struct node_snapshot *s, bool json, FILE *to, struct diag 
     for (uint32_t i = 0; i < n && failed == ERR_OK; i++) {
         struct app_record r;
         arena_reset(mem);
-        failed = app_record_decode(mem, e[i].record, &r, d);
+        failed = app_record_decode(mem, e[i].of[NODE_LIVE].record, &r, d);
         if (failed != ERR_OK) break;
         if (json) list_json(&w, &r);
         else list_text(to, &r);

@@ -80,8 +80,9 @@ static void on_connect(void *arg, unsigned events) {
 
 static void list(struct control *c, struct control_client *client) {
     struct buf b = {0};
-    node_snapshot_begin(&b, c->generation);
-    for (const struct control_app *app = c->apps; app; app = app->next) node_snapshot_add(&b, &app->record);
+    node_snapshot_begin(&b, c->generation, STR(""));
+    for (const struct control_app *app = c->apps; app; app = app->next)
+        node_snapshot_add(&b, &(struct node_live){.record = &app->record});
     struct node_message m = NODE_MESSAGE(apps);
     m.fds[m.fds_count++] = node_snapshot_seal(buf_str(&b));
     if (m.fds[0] >= 0) node_control_answer(c, client, &m);

@@ -228,7 +228,7 @@ static uint32_t served(const char *app) {
     struct diag d = DIAG_INIT;
     assert_int_equal(node_snapshot_map(sup.snapshot, &s, &d), ERR_OK);
     const struct node_entry *e = node_snapshot_named(s, str_c(app));
-    uint32_t version = e ? e->version : 0;
+    uint32_t version = e ? e->of[NODE_LIVE].version : 0;
     node_snapshot_free(s);
     return version;
 }
@@ -245,7 +245,7 @@ static void has_images(void) {
         struct app_record r;
         struct node_message m = NODE_MESSAGE(image_ask, .id = 7);
         struct abi_image_signed digest;
-        assert_int_equal(app_record_decode(mem, e[i].record, &r, &d), ERR_OK);
+        assert_int_equal(app_record_decode(mem, e[i].of[NODE_LIVE].record, &r, &d), ERR_OK);
         memcpy(m.image_ask.digest, r.functions.p[0].digest, sizeof m.image_ask.digest);
         tell(&m);
         do {

@@ -83,14 +83,14 @@ static struct deployment *new_deployment(struct control *c, struct control_clien
 static void add_app(arena *scratch, struct buf *b, struct node_rights *rights, const struct control_app *app, bool eager) {
     struct app_record r = app->record;
     r.eager = eager;
-    node_snapshot_add(b, &r);
+    node_snapshot_add(b, &(struct node_live){.record = &r});
     node_rights_join(scratch, rights, &app->rights);
 }
 
 /* All apps in order, with one in another's place. */
 static void write_snapshot(arena *scratch, const struct control *c, const struct deployment *dep, struct buf *b,
                            struct node_rights *rights) {
-    node_snapshot_begin(b, dep->generation);
+    node_snapshot_begin(b, dep->generation, STR(""));
     bool put = !dep->app;
     for (const struct control_app *app = c->apps; app; app = app->next) {
         if (!put && app->record.id >= dep->record.id) add_app(scratch, b, rights, dep->app, dep->record.eager), put = true;

@@ -22,8 +22,8 @@ void node_access_end(struct node_request *r) {
     count(r, &stats, status, ns);
     if (!r->handler->access_log) return;
     const struct net_request *rq = net_exchange_request(r->exchange);
-    log_event(LOG_INFO, "request", LF_CSTR("request", r->id), LF_CSTR("app", r->part ? r->part->app->name : ""),
-              LF_STR("method", rq->method), LF_STR("path", rq->path), LF_U64("status", status),
+    log_event(LOG_INFO, "request", LF_CSTR("request", r->id), LF_CSTR("app", r->app ? r->app->name : ""),
+              LF_STR("method", rq->method), LF_STR("path", r->path), LF_U64("status", status),
               LF_U64("bytes_in", stats.body_bytes_in), LF_U64("bytes_out", stats.body_bytes_out),
               LF_F64("ms", (double)us / 1000.0), LF_STR("client", net_exchange_peer(r->exchange)));
 }
@@ -66,7 +66,7 @@ void node_access_failure(struct node_request *r, const struct wasi_outcome *o, b
     const char *why = r->killed == BY_DEADLINE ? "the guest passed its deadline" : end_text[o->end];
     const char *detail = o->text[0] ? o->text : o->trap ? (o->trap->text[0] ? o->trap->text : abi_trap_text(o->trap->trap)) : "";
     struct buf trace = {.max = 16 * KiB};
-    struct log_field fields[8] = {LF_CSTR("request", r->id), LF_CSTR("app", r->part->app->name), LF_CSTR("reason", why),
+    struct log_field fields[8] = {LF_CSTR("request", r->id), LF_CSTR("app", r->app->name), LF_CSTR("reason", why),
                                   LF_BOOL("head_sent", head_sent)};
     size_t n = 4;
     if (detail[0]) fields[n++] = LF_CSTR("detail", detail);

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 
 static void on_news(struct app *of) {
-    struct node_app *app = container_of(of, struct node_app, app);
+    struct node_app *app = container_of(of, struct node_part, of)->app;
     net_loop_wake(app->guest->loop);
     if (app->has_news) return;
     app->has_news = true;
@@ -13,9 +13,7 @@ static void on_news(struct app *of) {
     app->guest->news = app;
 }
 
-static err find_folders(struct node_app *app, struct diag *d) {
-    const struct node_guest *g = app->guest;
-    struct app_grants *grants = &app->record.functions.p[0].grants;
+static err find_folders(const struct node_guest *g, struct app_grants *grants, struct diag *d) {
     for (uint32_t i = 0; i < grants->dirs.n; i++) {
         struct app_dir *dir = &grants->dirs.p[i];
         dir->fd = -1;
@@ -30,10 +28,28 @@ static err find_folders(struct node_app *app, struct diag *d) {
     return ERR_OK;
 }
 
+static struct app function_of(struct node_app *app, const struct app_function *f) {
+    return (struct app){.id = app->record.id,
+                        .version = app->record.version,
+                        .name = app->record.name,
+                        .function = f->name,
+                        .grants = &f->grants,
+                        .limits = &f->limits,
+                        .share = app->share,
+                        .loop = app->guest->loop,
+                        .party = app->party,
+                        .news = on_news};
+}
+
 static void make_parts(struct node_app *app) {
     const struct app_record *r = &app->record;
     app->parts = arena_array(app->mem, struct node_part, r->functions.n);
-    for (uint32_t i = 0; i < r->functions.n; i++) app->parts[i] = (struct node_part){.app = app, .function = &r->functions.p[i]};
+    for (uint32_t i = 0; i < r->functions.n; i++) {
+        struct node_part *part = &app->parts[i];
+        *part = (struct node_part){.of = function_of(app, &r->functions.p[i]), .app = app, .function = &r->functions.p[i]};
+        app_init(&part->of, (struct app_out){.fd = -1, .write = node_lines_put, .arg = &app->out},
+                 (struct app_out){.fd = -1, .write = node_lines_put, .arg = &app->err});
+    }
 }
 
 static void join(struct node_app *app) {
@@ -58,9 +74,10 @@ static void leave(struct node_app *app) {
 }
 
 /* A task of each request that an instance may serve, and one more for what it does besides; others of a guest's own threads. */
-static uint32_t fibers_max(const struct app_limits *l) {
-    uint64_t slots = MIN(l->instances_max, (uint64_t)NODE_FIBERS_MAX),
-             at_once = MIN(l->instance_requests, (uint64_t)NODE_FIBERS_MAX);
+static uint32_t fibers_max(const struct app_record *r) {
+    uint64_t slots = MIN(r->limits.instances_max, (uint64_t)NODE_FIBERS_MAX), at_once = 0;
+    for (uint32_t i = 0; i < r->functions.n; i++) at_once = MAX(at_once, r->functions.p[i].limits.instance_requests);
+    at_once = MIN(at_once, (uint64_t)NODE_FIBERS_MAX);
     return (uint32_t)MIN(slots * (4 + 2 * at_once), (uint64_t)NODE_FIBERS_MAX);
 }
 
@@ -69,14 +86,14 @@ static struct engine_share *share_of(struct node_guest *g, const struct app_reco
     struct engine_share_config config = {
         .weight = MIN(MAX(r->weight, 1u), (uint32_t)ENGINE_WEIGHT_MAX),
         .slots_max = (uint32_t)MIN(l->instances_max, UINT32_MAX),
-        .fibers_max = fibers_max(l),
+        .fibers_max = fibers_max(r),
         .account_bytes_max = l->app_memory_bytes_max == UINT64_MAX ? 0 : l->app_memory_bytes_max, /* the worker's says no */
         .memory_bytes_max = l->memory_bytes_max,
     };
     for (struct node_app *other = g->apps; other; other = other->next)
         if (other->record.id == r->id) {
-            engine_share_limit(other->app.share, &config);
-            return other->app.share;
+            engine_share_limit(other->share, &config);
+            return other->share;
         }
     return engine_share_new(g->engine, &config);
 }
@@ -84,40 +101,32 @@ static struct engine_share *share_of(struct node_guest *g, const struct app_reco
 /* One for all versions of an app, as its share is. */
 static struct net_party *party_of(const struct node_guest *g, const struct app_record *r) {
     for (const struct node_app *other = g->apps; other; other = other->next)
-        if (other->record.id == r->id) return other->app.party;
+        if (other->record.id == r->id) return other->party;
     return net_party_new();
 }
 
 static void leave_share(const struct node_app *app) {
     for (const struct node_app *other = app->guest->apps; other; other = other->next)
-        if (other != app && other->app.share == app->app.share) return;
-    engine_share_free(app->app.share);
-    net_party_free(app->app.party);
+        if (other != app && other->share == app->share) return;
+    engine_share_free(app->share);
+    net_party_free(app->party);
 }
 
 err node_app_new(struct node_guest *g, arena *mem, const struct app_record *r, struct node_app **out, struct diag *d) {
     struct node_app *app = arena_make(mem, struct node_app);
     *app = (struct node_app){.guest = g, .mem = mem, .name = arena_cstr(mem, r->name), .record = *r};
     *out = NULL;
-    err e = find_folders(app, d);
+    err e = ERR_OK;
+    for (uint32_t i = 0; i < r->functions.n && e == ERR_OK; i++) e = find_folders(g, &app->record.functions.p[i].grants, d);
     if (e != ERR_OK) {
         arena_free(mem);
         return e;
     }
-    app->app = (struct app){.id = r->id,
-                            .version = r->version,
-                            .name = app->record.name,
-                            .grants = &app->record.functions.p[0].grants,
-                            .limits = &app->record.limits,
-                            .share = share_of(g, &app->record),
-                            .loop = g->loop,
-                            .party = party_of(g, &app->record),
-                            .news = on_news};
+    app->share = share_of(g, &app->record);
+    app->party = party_of(g, &app->record);
     node_log_part_open(&app->log, &g->log);
     app->out = (struct node_lines){.stream = "stdout", .request_id = "", .app = app->name, .part = &app->log};
     app->err = (struct node_lines){.stream = "stderr", .request_id = "", .app = app->name, .part = &app->log};
-    app_init(&app->app, (struct app_out){.fd = -1, .write = node_lines_put, .arg = &app->out},
-             (struct app_out){.fd = -1, .write = node_lines_put, .arg = &app->err});
     app->sampled = node_app_sampled_of(g, app);
     app->meters = node_meters_app(r->id, r->name);
     make_parts(app);
@@ -144,7 +153,7 @@ static err does_not_fit(const struct node_app *app, struct diag *d) {
 
 /* There is room for one instance, or it is not loaded. */
 static err try_one(struct node_part *part, struct diag *d) {
-    struct engine_share *share = part->app->app.share;
+    struct engine_share *share = part->app->share;
     struct engine_instance *first = engine_acquire(wasi_image_engine(part->image), NULL);
     bool fits = first && engine_pay(share, ENGINE_STACK_BYTES);
     if (fits) engine_unpay(share, ENGINE_STACK_BYTES);
@@ -167,8 +176,9 @@ err node_part_load(struct node_part *part, struct node_image *image, const char 
     struct wasi_config wasi = {
         .args = arguments(part, args, count), .args_count = count + 1, .server_name = STR("orlo/" ORLO_VERSION)};
     struct diag said = DIAG_INIT;
-    err e = wasi_image_new(&app->app, node_offer(), im, &wasi, &part->image, &said);
+    err e = wasi_image_new(&part->of, node_offer(), im, &wasi, &part->image, &said);
     if (e == ERR_LIMIT) return does_not_fit(app, d);
+    if (e == ERR_OK) engine_image_limit(wasi_image_engine(part->image), part->of.limits->memory_bytes_max);
     if (e != ERR_OK) {
         if (d) *d = said;
         return e;

@@ -11,7 +11,7 @@ static const uint64_t retry_ns = 1'000'000'000;
 
 struct generation {
     struct node_snapshot *snapshot; /* NULL: none */
-    struct node_app **of;           /* of each entry; NULL: nobody has asked for it */
+    struct node_app **of;           /* NODE_VERSIONS of each entry; NULL: nobody has asked for it */
     uint32_t pending;               /* parts that have to come before it can be served */
     bool proven;                    /* none of its apps is eager */
     bool told;                      /* applied was called */
@@ -75,49 +75,53 @@ static uint32_t count_of(const struct generation *g) {
     return n;
 }
 
-static bool has(const struct generation *g, const struct node_app *app) {
+static struct node_app **at(const struct generation *g, const struct node_entry *e, enum node_version v) {
     uint32_t n;
+    return &g->of[NODE_VERSIONS * (e - node_snapshot_entries(g->snapshot, &n)) + v];
+}
+
+/* Where it has that record of an app; *v: as which version. NULL: nowhere. */
+static struct node_app **same_in(const struct generation *g, uint32_t id, str record, enum node_version *v) {
+    const struct node_entry *e = g->snapshot ? node_snapshot_app(g->snapshot, id) : NULL;
+    for (*v = 0; e && *v < NODE_VERSIONS; ++*v)
+        if (e->of[*v].record.n && app_record_same(e->of[*v].record, record)) return at(g, e, *v);
+    return NULL;
+}
+
+/* Where it has that app. NULL: nowhere. */
+static const struct node_entry *entry_of(const struct generation *g, const struct node_app *app, enum node_version *v) {
     const struct node_entry *e = g->snapshot ? node_snapshot_app(g->snapshot, app->record.id) : NULL;
-    return e && g->of[e - node_snapshot_entries(g->snapshot, &n)] == app;
+    for (*v = 0; e && *v < NODE_VERSIONS; ++*v)
+        if (*at(g, e, *v) == app) return e;
+    return NULL;
 }
 
 /* The apps of g go that are not other's too. */
 static void drop(struct node_apps *a, struct generation *g, const struct generation *other) {
     struct generation old = *g;
+    enum node_version v;
     *g = (struct generation){0};
-    for (uint32_t i = 0, n = count_of(&old); i < n; i++)
-        if (old.of[i] && !has(other, old.of[i])) retire(a, old.of[i]);
+    for (uint32_t i = 0, n = NODE_VERSIONS * count_of(&old); i < n; i++)
+        if (old.of[i] && !entry_of(other, old.of[i], &v)) retire(a, old.of[i]);
     free(old.of);
     node_snapshot_free(old.snapshot);
 }
 
-/* An app that has not changed goes on as it is. */
-static struct node_app *carried(const struct generation *from, const struct node_entry *e) {
-    const struct node_entry *before = from->snapshot ? node_snapshot_app(from->snapshot, e->id) : NULL;
-    uint32_t n;
-    return before && app_record_same(before->record, e->record) ? from->of[before - node_snapshot_entries(from->snapshot, &n)]
-                                                                : NULL;
-}
-
 /* The app of an entry, made at the first use. NULL: d says why not. */
-static struct node_app *app_at(struct node_apps *a, struct generation *g, const struct node_entry *e, struct diag *d) {
-    uint32_t n;
-    struct node_app **at = &g->of[e - node_snapshot_entries(g->snapshot, &n)];
-    if (*at) return *at;
+static struct node_app *app_at(struct node_apps *a, struct generation *g, const struct node_entry *e, enum node_version v,
+                               struct diag *d) {
+    struct node_app **app = at(g, e, v), **next;
+    if (*app) return *app;
     arena *mem = arena_new(0);
     struct app_record r;
-    if (app_record_decode(mem, arena_str(mem, e->record), &r, d) != ERR_OK) {
+    if (app_record_decode(mem, arena_str(mem, e->of[v].record), &r, d) != ERR_OK) {
         arena_free(mem);
         return NULL;
     }
-    if (node_app_new(a->c.guest, mem, &r, at, d) != ERR_OK) return NULL;
-    (*at)->served = g == &a->served;
-    if (g == &a->served && a->prepared.snapshot) { /* the next one has it, too, if it is unchanged there */
-        const struct node_entry *next = node_snapshot_app(a->prepared.snapshot, e->id);
-        if (next && app_record_same(next->record, e->record))
-            a->prepared.of[next - node_snapshot_entries(a->prepared.snapshot, &n)] = *at;
-    }
-    return *at;
+    if (node_app_new(a->c.guest, mem, &r, app, d) != ERR_OK) return NULL;
+    (*app)->served = g == &a->served;
+    if (g == &a->served && (next = same_in(&a->prepared, e->id, e->of[v].record, &v))) *next = *app; /* unchanged there */
+    return *app;
 }
 
 static void tell(struct node_apps *a, err e, const struct diag *d) {
@@ -136,22 +140,27 @@ void node_apps_want(struct node_apps *a, struct node_part *part) {
     a->c.want(a->c.arg, part->function->digest);
 }
 
+static err load_version(struct node_apps *a, struct generation *g, const struct node_entry *e, enum node_version v,
+                        struct diag *d) {
+    struct node_app *app = app_at(a, g, e, v, d);
+    if (!app) return ERR_DENIED;
+    for (uint32_t k = 0; k < app->record.functions.n; k++) {
+        struct node_part *part = &app->parts[k];
+        if (part->state == NODE_PART_READY) continue;
+        g->pending++;
+        part->retry_ns = 0;
+        node_apps_want(a, part);
+    }
+    return ERR_OK;
+}
+
 /* Eager apps: all their parts are there before it is served. */
 static err load_eager(struct node_apps *a, struct generation *g, struct diag *d) {
     uint32_t n;
     const struct node_entry *e = node_snapshot_entries(g->snapshot, &n);
-    for (uint32_t i = 0; i < n; i++) {
-        if (!e[i].eager) continue;
-        struct node_app *app = app_at(a, g, &e[i], d);
-        if (!app) return ERR_DENIED;
-        for (uint32_t k = 0; k < app->record.functions.n; k++) {
-            struct node_part *part = &app->parts[k];
-            if (part->state == NODE_PART_READY) continue;
-            g->pending++;
-            part->retry_ns = 0;
-            node_apps_want(a, part);
-        }
-    }
+    for (uint32_t i = 0; i < n; i++)
+        for (enum node_version v = 0; v < NODE_VERSIONS; v++)
+            if (e[i].of[v].eager) TRY(load_version(a, g, &e[i], v, d));
     return ERR_OK;
 }
 
@@ -161,9 +170,14 @@ void node_apps_prepare(struct node_apps *a, struct node_snapshot *s, bool proven
     uint32_t n;
     drop(a, g, &a->served);
     const struct node_entry *e = node_snapshot_entries(s, &n);
-    *g = (struct generation){.snapshot = s, .of = calloc(n + 1, sizeof *g->of)};
+    *g = (struct generation){.snapshot = s, .of = calloc(NODE_VERSIONS * n + 1, sizeof *g->of)};
     ENSURE(g->of);
-    for (uint32_t i = 0; i < n; i++) g->of[i] = carried(&a->served, &e[i]);
+    for (uint32_t i = 0; i < NODE_VERSIONS * n; i++) { /* an app that has not changed goes on as it is */
+        str record = e[i / NODE_VERSIONS].of[i % NODE_VERSIONS].record;
+        enum node_version v;
+        struct node_app **before = record.n ? same_in(&a->served, e[i / NODE_VERSIONS].id, record, &v) : NULL;
+        if (before) g->of[i] = *before;
+    }
     g->proven = proven;
     err failed = proven ? ERR_OK : load_eager(a, g, &d);
     if (failed != ERR_OK || !g->pending) tell(a, failed, &d);
@@ -175,7 +189,7 @@ bool node_apps_live(struct node_apps *a, uint64_t generation) {
         return a->served.snapshot && node_snapshot_generation(a->served.snapshot) == generation;
     a->served = *g;
     *g = (struct generation){0};
-    for (uint32_t i = 0, n = count_of(&a->served); i < n; i++)
+    for (uint32_t i = 0, n = NODE_VERSIONS * count_of(&a->served); i < n; i++)
         if (a->served.of[i]) a->served.of[i]->served = true;
     drop(a, &old, &a->served);
     return true;
@@ -201,7 +215,9 @@ static err load(struct node_part *part, struct node_image *image, struct diag *d
 static err part_came(struct node_apps *a, struct node_part *part, struct node_image *image, str why, struct diag *d) {
     struct generation *g = &a->prepared;
     err e = image ? load(part, image, d) : diag_set(d, ERR_IO, DIAG_NOWHERE, STR_FMT, STR_ARG(why));
-    bool eager = has(g, part->app) && !g->proven && node_snapshot_app(g->snapshot, part->app->record.id)->eager;
+    enum node_version v;
+    const struct node_entry *entry = g->proven ? NULL : entry_of(g, part->app, &v);
+    bool eager = entry && entry->of[v].eager;
     if (e != ERR_OK) {
         part->state = NODE_PART_FAILED;
         part->retry_ns = clock_mono_ns() + retry_ns;
@@ -230,18 +246,19 @@ void node_apps_image(struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES]
 
 /* ---- asking ---- */
 
-enum node_found node_apps_find(struct node_apps *a, str authority, str path, struct node_part **part) {
-    const struct node_entry *e;
-    uint32_t function;
-    *part = NULL;
-    if (!a->served.snapshot) return NODE_NO_HOST;
-    enum node_found found = node_snapshot_find(a->served.snapshot, authority, path, &e, &function);
-    if (found != NODE_FOUND) return found;
+const struct node_entry *node_apps_at(const struct node_apps *a, str authority) {
+    return a->served.snapshot ? node_snapshot_at(a->served.snapshot, authority) : NULL;
+}
+
+const struct node_route *node_apps_route(const struct node_apps *a, const struct node_entry *e, enum node_version v, str path) {
+    return node_snapshot_route(a->served.snapshot, e, v, path);
+}
+
+struct node_app *node_apps_app(struct node_apps *a, const struct node_entry *e, enum node_version v) {
     struct diag d = DIAG_INIT;
-    struct node_app *app = app_at(a, &a->served, e, &d);
-    if (app) *part = &app->parts[function];
-    else log_event(LOG_ERROR, "app-not-loaded", LF_STR("app", e->name), LF_CSTR("function", ""), LF_CSTR("reason", d.text));
-    return NODE_FOUND;
+    struct node_app *app = app_at(a, &a->served, e, v, &d);
+    if (!app) log_event(LOG_ERROR, "app-not-loaded", LF_STR("app", e->name), LF_CSTR("function", ""), LF_CSTR("reason", d.text));
+    return app;
 }
 
 void node_apps_free(struct node_apps *a) {

@@ -69,6 +69,7 @@ void node_guest_refusal(const struct node_guest *g, struct buf *out);
 
 enum node_part_state { NODE_PART_ABSENT, NODE_PART_WANTED, NODE_PART_READY, NODE_PART_FAILED };
 struct node_part { /* a function */
+    struct app of; /* first: what guests' host functions know of it */
     struct node_app *app;
     const struct app_function *function;
     struct node_meters_call *meters; /* NULL: it was not asked yet */
@@ -80,8 +81,9 @@ struct node_part { /* a function */
     struct node_part *next, *prev; /* of the parts where somebody waits */
 };
 struct node_app {
-    struct app app; /* first: what guests' host functions know of it */
     struct node_guest *guest;
+    struct engine_share *share; /* one for all versions of an app */
+    struct net_party *party;    /* the same */
     arena *mem;
     const char *name;
     struct app_record record;
@@ -95,7 +97,7 @@ struct node_app {
     struct node_lines out, err;      /* of guests, where no request is known */
     uint32_t requests;               /* that refer to it: waiting, running, and what goes on after their responses */
     bool served, retired;            /* a snapshot that was served had it; none has it any more */
-    bool has_news;
+    bool has_news;                   /* a part of it */
     struct node_app *next, **prev, *next_news;
     struct {
         uint64_t requests, failed, refused; /* that came; whose guest failed; that met a limit */
@@ -137,9 +139,12 @@ bool node_apps_live(struct node_apps *a, uint64_t generation);
 uint64_t node_apps_generation(const struct node_apps *a); /* that is served; 0: none */
 /* An image that was wanted, or why there is none (image NULL). */
 void node_apps_image(struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES], struct node_image *image, str why);
-/* Whom a request is for; *part of NODE_FOUND alone. NODE_NO_HOST also while nothing is served. Of an app that cannot be made, which is
- * logged, NODE_FOUND without a part. */
-enum node_found node_apps_find(struct node_apps *a, str authority, str path, struct node_part **part);
+/* Whose a request is: of what is served, until it turns again. NULL: nobody's, also while nothing is served. */
+const struct node_entry *node_apps_at(const struct node_apps *a, str authority);
+/* As node_snapshot_route. */
+const struct node_route *node_apps_route(const struct node_apps *a, const struct node_entry *e, enum node_version v, str path);
+/* That version of it, made if nobody has asked for it before. NULL: it cannot be made, which is logged. */
+struct node_app *node_apps_app(struct node_apps *a, const struct node_entry *e, enum node_version v);
 /* It is ABSENT, or FAILED long enough ago: its image is asked for. */
 void node_apps_want(struct node_apps *a, struct node_part *part);
 /* Of a turn: what is over and no longer served goes. */

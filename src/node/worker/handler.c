@@ -74,6 +74,7 @@ static void recycle(struct app_request *rq) {
 static void done_with(struct node_request *r) {
     free(r->redirect);
     r->redirect = NULL;
+    node_front_forget(r);
     node_pulse_end(r->pulse);
     app_request_unref(&r->rq);
 }
@@ -155,7 +156,7 @@ static void on_event(void *arg, enum net_event event) {
 static bool hopeless(const struct node_part *p) {
     const struct node_guest *g = p->app->guest;
     const struct engine_refusal *why = engine_last_refusal(g->engine);
-    struct engine_share *share = p->app->app.share;
+    struct engine_share *share = p->app->share;
     bool own = why->share == share;
     return own ? !engine_share_use(share).slots : !engine_holds(g->engine);
 }
@@ -168,7 +169,10 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
     else r = malloc(sizeof *r);
     ENSURE(r);
     r->handler = h;
+    r->app = NULL;
     r->part = NULL;
+    r->path = net_exchange_request(x)->path;
+    r->seen = NULL;
     r->exchange = x;
     r->run = NULL;
     r->next = NULL;
@@ -183,16 +187,17 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
 /* It is a part's from here on. */
 static void give(struct node_request *r, struct node_part *part) {
     struct node_app *app = part->app;
+    r->app = app;
     r->part = part;
-    r->pulse = node_pulse_begin(app->app.id, r->id);
+    r->pulse = node_pulse_begin(app->record.id, r->id);
     r->out.stream = "stdout", r->err.stream = "stderr";
     r->out.request_id = r->err.request_id = r->id;
     r->out.app = r->err.app = app->name;
     r->out.part = r->err.part = &app->log;
     node_lines_begin(&r->out);
     node_lines_begin(&r->err);
-    app_request_begin(&r->rq, &app->app, (str){(uint8_t *)r->id, NODE_ID_BYTES}, recycle);
-    r->rq.deadline_ns = net_exchange_stats(r->exchange).started_ns + app->app.limits->handler_ms_max * 1'000'000;
+    app_request_begin(&r->rq, &part->of, (str){(uint8_t *)r->id, NODE_ID_BYTES}, recycle);
+    r->rq.deadline_ns = net_exchange_stats(r->exchange).started_ns + part->of.limits->handler_ms_max * 1'000'000;
     r->rq.exchange = r->exchange;
     r->rq.out = (struct app_out){.fd = -1, .write = node_lines_put, .arg = &r->out};
     r->rq.err = (struct app_out){.fd = -1, .write = node_lines_put, .arg = &r->err};
@@ -200,29 +205,16 @@ static void give(struct node_request *r, struct node_part *part) {
     app->counts.requests++;
 }
 
-/* No app's: a page, and it is over. */
-static void answer_nobodys(struct node_request *r, uint16_t status, const char *what) {
+void node_handler_answered(struct node_request *r) {
     struct node_handler *h = r->handler;
-    node_page_reply(r, status, what);
     node_access_end(r);
     net_exchange_listen(r->exchange, NULL, NULL);
     net_exchange_end(r->exchange);
+    r->exchange = NULL;
     net_loop_wake(h->guest->loop);
+    node_front_forget(r);
     r->next = h->free;
     h->free = r;
-}
-
-/* The part that is to serve it, now. False: nobody is, and it has been answered. */
-static bool route(struct node_request *r, struct node_part **part) {
-    const struct net_request *rq = net_exchange_request(r->exchange);
-    switch (node_apps_find(r->handler->apps, rq->authority, rq->path, part)) {
-    case NODE_NO_HOST: answer_nobodys(r, 404, "No app answers for this host."); return false;
-    case NODE_NO_ROUTE: answer_nobodys(r, 404, "The app has nothing at this path."); return false;
-    case NODE_FOUND: break;
-    }
-    if (*part) return true;
-    answer_nobodys(r, 503, "The app cannot be served at the moment.");
-    return false;
 }
 
 static bool start(struct node_request *r) {
@@ -252,7 +244,7 @@ static void begin(struct node_request *r) {
 
 /* What is the app's to say of a request, before its body is looked at. False: it was answered. */
 static bool bound(struct node_request *r) {
-    const struct app_limits *l = r->part->app->app.limits;
+    const struct app_limits *l = r->part->of.limits;
     uint32_t ms = (uint32_t)MIN(l->handler_ms_max, NET_NO_LIMIT);
     if (net_exchange_limits(r->exchange, ms, l->body_bytes_max) == ERR_OK) return true;
     r->part->app->counts.refused++;
@@ -265,9 +257,9 @@ static bool bound(struct node_request *r) {
 void node_handler_request(struct net_exchange *x, void *handler) {
     struct node_handler *h = handler;
     struct node_request *r = new_request(h, x);
-    struct node_part *part;
     net_exchange_own_field(x, STR("x-request-id"), (str){(uint8_t *)r->id, NODE_ID_BYTES});
-    if (!route(r, &part)) return;
+    struct node_part *part = node_front_route(r);
+    if (!part) return;
     give(r, part);
     if (!bound(r)) return;
     net_exchange_listen(x, on_event, r);
@@ -289,11 +281,13 @@ void node_handler_part_changed(struct node_handler *h, struct node_part *p) {
             turn_away(r);
             continue;
         }
-        struct node_part *other;
         node_pulse_end(r->pulse);
         p->app->requests--;
+        r->app = NULL;
         r->part = NULL;
-        if (!route(r, &other)) continue;
+        node_front_forget(r);
+        struct node_part *other = node_front_route(r);
+        if (!other) continue;
         give(r, other);
         if (bound(r)) begin(r); /* by what the other says, whatever was said before */
     }

@@ -7,7 +7,10 @@
 
 struct node_request {
     struct node_handler *handler;
-    struct node_part *part; /* that it is for; NULL: no app's */
+    struct node_app *app;   /* that it is for; NULL: nobody's */
+    struct node_part *part; /* its function; NULL: it is answered without a guest */
+    str path;               /* as it was asked for; its function may see another */
+    uint8_t *seen;          /* that; heap, or NULL: it is a part of path */
     struct net_exchange *exchange;
     struct wasi_run *run;
     struct node_request *next; /* of the AFTER, the WAITING or the free list */
@@ -35,6 +38,18 @@ struct node_handler {
     uint32_t busy, waiting_max;
     uint32_t batch; /* started, but not run yet */
 };
+
+/* ---- handler.c ---- */
+
+/* It has been answered without a guest, with a page or otherwise, and is over. */
+void node_handler_answered(struct node_request *r);
+
+/* ---- front.c: whom it is for ---- */
+
+/* The part that is to serve it. NULL: nobody is, and it has been answered. */
+struct node_part *node_front_route(struct node_request *r);
+/* It is over, or begins anew. */
+void node_front_forget(struct node_request *r);
 
 /* ---- page.c ---- */
 

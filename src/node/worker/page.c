@@ -71,7 +71,7 @@ void node_page_failure(struct node_request *r, const struct wasi_outcome *o, uin
 }
 
 void node_page_no_instance(struct node_request *r) {
-    struct node_app *app = r->part->app;
+    struct node_app *app = r->app;
     if (r->part->state != NODE_PART_READY) { /* why, stands in the log */
         node_page_reply(r, 503, "The app is not there yet. Try again.");
         return;

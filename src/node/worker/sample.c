@@ -48,7 +48,7 @@ static void look_at_servers(struct node_sample *s) {
 
 /* What its share has used since it was last looked at. Of several versions with one share the first one tells. */
 static void look_at_app(struct node_app *app) {
-    struct engine_share_use use = engine_share_use(app->app.share);
+    struct engine_share_use use = engine_share_use(app->share);
     struct node_app_sampled *last = app->sampled;
     struct node_meters_app *m = app->meters;
     node_meter_add(&m->counts.cpu_ns, use.cpu_ns - last->cpu_ns);
@@ -100,7 +100,7 @@ void node_sample_free(struct node_sample *s) {
 
 struct node_app_sampled *node_app_sampled_of(struct node_guest *g, const struct node_app *app) {
     for (struct node_app *other = g->apps; other; other = other->next)
-        if (other->app.share == app->app.share) {
+        if (other->share == app->share) {
             other->sampled->versions++;
             return other->sampled;
         }
