@@ -15,6 +15,10 @@ struct net_client_config {
     uint32_t connections_max; /* open at once, over all hosts; 256; who comes then waits */
     uint32_t idle_max;        /* kept for reuse; 64 */
     str ca_file;              /* PEM; empty: the system's */
+    /* Where connections come from, whatever a request's authority says: a connected stream socket, which is the client's from then on; -1:
+     * errno says why there is none. NULL: the network. */
+    int (*open)(void *arg);
+    void *open_arg;
 };
 [[nodiscard]] err net_client_new(const struct net_client_config *config, struct net_client **out, struct diag *d);
 void net_client_free(struct net_client *c); /* its fetches must have been freed */

@@ -1,7 +1,9 @@
 /* The client against scripted servers on loopback, and against our own. */
 #include "net/client.h"
 #include "net/net_test.h"
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/un.h>
 
 /* ---- a scripted server: one connection after the other, each answered from the script ---- */
 
@@ -784,6 +786,60 @@ static void tls(void **state) {
     assert_true(shell(command));
 }
 
+/* ---- by a socket that is no network's ---- */
+
+static struct {
+    struct sockaddr_un address;
+    int opened;
+} local;
+
+static int open_local(void *arg) {
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    local.opened++;
+    if (connect(fd, (struct sockaddr *)&local.address, sizeof local.address) == 0) return fd;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+static void echo_path(struct net_exchange *x, void *arg) {
+    const struct net_request *rq = net_exchange_request(x);
+    struct net_field type = {STR("peer"), net_exchange_peer(x)};
+    assert_int_equal(net_exchange_reply(x, 200, &type, 1, rq->path), ERR_OK);
+    net_exchange_end(x);
+}
+
+static void local_sockets(void **state) {
+    struct result r = {0};
+    struct test_server t;
+    struct net_client_config config = {.loop = loop, .open = open_local};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    local.address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(local.address.sun_path, sizeof local.address.sun_path, "/tmp/orlo-client-test-%d", (int)getpid());
+    unlink(local.address.sun_path);
+    net_client_free(client);
+    assert_int_equal(net_client_new(&config, &client, NULL), ERR_OK);
+    struct net_fetch_request rq = request(1, "GET", "/a?b=c");
+    rq.authority = STR("whoever"); /* nobody looks it up */
+    run(&r, &rq);
+    assert_int_equal(r.error, NET_CONNECTION_REFUSED);
+    result_free(&r);
+    assert_int_equal(bind(fd, (struct sockaddr *)&local.address, sizeof local.address), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    test_server_start(&t, (struct net_server_config){.fd = fd, .on_request = echo_path});
+    for (int i = 0; i < 3; i++) { /* one connection for all of them */
+        run(&r, &rq);
+        assert_int_equal(r.error, NET_OK);
+        assert_int_equal(r.status, 200);
+        assert_int_equal(r.body.n, 6);
+        result_free(&r);
+    }
+    assert_int_equal(local.opened, 2);
+    test_server_stop(&t);
+    unlink(local.address.sun_path);
+}
+
 int main(void) {
     setenv("http_proxy", "http://127.0.0.1:9", 1); /* must not matter */
     setenv("ALL_PROXY", "http://127.0.0.1:9", 1);
@@ -807,6 +863,7 @@ int main(void) {
         T(uploads),
         T(a_slow_reader_and_cancel),
         T(tls),
+        T(local_sockets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,9 @@
  */
 #include "crypto/tls.h"
 #include "net/client_int.h"
+#include "net/sock_int.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 enum { ATTEMPT_MS = 250, RECEIVE_BYTES = 16 << 10 };
@@ -76,6 +79,21 @@ static void connected(struct net_attempt *a) {
     on_handshake(w);
 }
 
+/* Not by the network. */
+static void open_own(struct net_wire *w) {
+    int fd = w->client->c.open(w->client->c.open_arg);
+    if (fd < 0) {
+        http1_fetch_fail(w->fetch,
+                         errno == ECONNREFUSED || errno == ENOENT ? NET_CONNECTION_REFUSED : NET_DESTINATION_UNAVAILABLE,
+                         strerror(errno));
+        return;
+    }
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    w->stream = net_stream_of_sock(net_sock_wrap(w->client->loop, fd, NET_SOCK_TCP, false));
+    end_attempts(w);
+    up(w);
+}
+
 static enum net_error error_of(const struct net_wire *w) {
     switch (w->last_error) {
     case NET_SOCK_OK: return w->fetch->base.prohibited ? NET_DESTINATION_IP_PROHIBITED : NET_DESTINATION_UNAVAILABLE;
@@ -106,7 +124,13 @@ static void on_attempt(void *arg) {
     attempt_more(w);
 }
 
-static void on_next(void *arg) { attempt_more(arg); }
+static void open_own(struct net_wire *w);
+
+static void on_next(void *arg) {
+    struct net_wire *w = arg;
+    if (w->client->c.open) open_own(w);
+    else attempt_more(w);
+}
 
 /* The next address, where one is left and another attempt may run. Fails the fetch when nothing runs any more. */
 static void attempt_more(struct net_wire *w) {
@@ -175,8 +199,8 @@ struct net_wire *net_wire_new(struct net_client *c, struct http1_fetch *f, const
                               enum net_error *e) {
     struct net_addr literal;
     str name = {0};
-    bool is_literal = net_addr_parse(host, &literal);
-    if (!is_literal && !net_name_ascii(f->mem, host, &name)) {
+    bool own = c->c.open, is_literal = !own && net_addr_parse(host, &literal);
+    if (!own && !is_literal && !net_name_ascii(f->mem, host, &name)) {
         *e = NET_DNS_ERROR;
         return NULL;
     }
@@ -184,13 +208,16 @@ struct net_wire *net_wire_new(struct net_client *c, struct http1_fetch *f, const
     ENSURE(w);
     *w = (struct net_wire){.client = c, .fetch = f, .https = https};
     char text[NET_ADDR_TEXT_MAX];
+    if (own) name = host;
     if (is_literal) name = str_c(net_addr_text(&literal, false, text));
     w->key = text_of(key, strlen(key));
     w->host = text_of((const char *)name.p, name.n);
     w->address.port = port;
     net_client_wires(c, 1);
     w->timer = net_timer_new(c->loop, on_next, w);
-    if (is_literal) {
+    if (own) {
+        net_timer_start(w->timer, 0, 0);
+    } else if (is_literal) {
         set_addresses(w, &literal, 1, port);
         net_timer_start(w->timer, 0, 0);
     } else {
