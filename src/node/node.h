@@ -60,6 +60,8 @@ struct node_serve_config {
     size_t cordons_count;
     struct app_grants grants;
     struct node_limits limits;
+    struct node_listen admin; /* of a node; empty: 127.0.0.1:8089, if it is free. Loopback alone */
+    bool no_admin;
     bool no_access_log;
     const char
         *state_dir; /* where the node's key is, and all that it has; NULL: the default. With a file read only for an image */

@@ -7,6 +7,8 @@
  * 2. It touches the folders of records and of images, which it got as descriptors, and nothing else.
  * 3. It is started anew when it dies; what it had acknowledged is in its files.
  */
+#include "node/control/api_int.h"
+#include "node/control/blobs.h"
 #include "node/control/control_int.h"
 #include "node/control/metrics.h"
 #include <errno.h>
@@ -122,9 +124,21 @@ static bool on_sign_done(struct control *c, const struct node_msg_sign_done *m) 
     return true;
 }
 
+/* There is none that makes a node unfit to serve. */
+static bool listen_at(struct control *c, int fd) {
+    struct diag d = DIAG_INIT;
+    err e = c->db ? node_tokens_first(c, &d) : ERR_UNSUPPORTED;
+    if (e == ERR_OK) e = node_api_listen(c->api, fd, false, &d);
+    if (e == ERR_OK) return true;
+    close(fd);
+    log_event(LOG_ERROR, "admin-not-open", LF_CSTR("reason", d.text[0] ? d.text : err_text(e)));
+    return true;
+}
+
 static bool hear_supervisor(struct control *c, struct node_message *m) {
     switch (m->type) {
     case NODE_MSG_client: add_client(c, node_message_take(m, 0)); return true;
+    case NODE_MSG_admin: return listen_at(c, node_message_take(m, 0));
     case NODE_MSG_compile_done: return node_deployment_compiled(c, &m->compile_done);
     case NODE_MSG_sign_done: return on_sign_done(c, &m->sign_done);
     case NODE_MSG_published: return node_deployment_published(c, &m->published);
@@ -165,6 +179,8 @@ static err begin(struct control *c, struct diag *d) {
     TRY(node_sandbox_control(&c->state, d));
     TRY(node_records_load(c, d));
     node_images_sweep(c);
+    node_blobs_load(c);
+    TRY(node_tokens_load(c, d));
     return c->state.records >= 0 ? node_control_publish_all(c, d) : ERR_OK;
 }
 
@@ -180,6 +196,8 @@ int node_control_main(void) {
     node_state_none(&c.state);
     signal(SIGPIPE, SIG_IGN);
     c.loop = net_loop_new();
+    c.api = node_api_new(&c);
+    c.started_ns = clock_mono_ns();
     err e = begin(&c, &d);
     if (!c.done) node_control_tell(&c, &NODE_MESSAGE(governs, .err = e, .text = str_c(d.text)));
     if (e == ERR_OK && !c.done) listen_to_all(&c);

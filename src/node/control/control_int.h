@@ -1,5 +1,6 @@
 /* Inside control: what there is to serve, and how it changes.
  *
+ *   api.c …       HTTP: api_int.h
  *   control.c     start, the loop, who asks and what
  *   deployment.c  a record and its files on their way to being served
  *   records.c     apps: in memory, and as files that are whole or not there
@@ -43,8 +44,16 @@ struct control_client {
     struct deployment *busy; /* with its request; NULL: it may ask */
 };
 
+struct db;
 struct control {
     struct net_loop *loop;
+    struct db *db;                /* NULL: nothing is kept */
+    struct api *api;              /* api.c */
+    struct control_token *tokens; /* by id: tokens.c */
+    uint32_t tokens_count;
+    struct net_timer *tokens_timer;
+    struct control_blob *blobs; /* blobs.c */
+    uint64_t started_ns;
     int wire;
     struct node_state state; /* records -1: nothing is kept */
     struct node_limits limits;

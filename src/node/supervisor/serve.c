@@ -98,9 +98,10 @@ static bool all_serve(const struct supervisor *s) {
 void node_serve_announce(struct supervisor *s) {
     if (s->announced || !all_serve(s) || (s->config->file && s->deploying)) return;
     s->announced = true;
-    struct log_field f[7] = {LF_STR("url", s->setup->shown)};
+    struct log_field f[8] = {LF_STR("url", s->setup->shown)};
     size_t n = 1;
     if (s->setup->also.n) f[n++] = LF_STR("also", s->setup->also);
+    if (s->admin_shown.n) f[n++] = LF_STR("admin", s->admin_shown);
     if (s->config->file) {
         f[n++] = LF_CSTR("file", s->config->file);
         f[n++] = LF_CSTR("kind", node_kind_text(s->kind));

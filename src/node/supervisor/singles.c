@@ -271,6 +271,7 @@ bool node_singles_begin_control(struct supervisor *s) {
     node_singles_tell(s, &m);
     buf_free(&settings);
     node_regions_tell(s);
+    node_admin_tell(s);
     if (!s->config->file || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return true;
     fcntl(pair[0], F_SETFL, O_NONBLOCK);
     m = NODE_MESSAGE(client);

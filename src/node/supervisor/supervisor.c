@@ -213,6 +213,7 @@ static err prepare(struct supervisor *s) {
     TRY(node_setup_new(s->config, NULL, &s->setup, s->d));
     if (!node_cordons_arrange(s, s->setup, 0)) return diag_set(s->d, ERR_IO, DIAG_NOWHERE, "no sockets: %s", strerror(errno));
     node_cordons_settle(s);
+    TRY(node_admin_open(s, s->d));
     node_singles_use_key(s, keeps, true);
     return catch_signals(s) ? ERR_OK : diag_set(s->d, ERR_IO, DIAG_NOWHERE, "no signalfd: %s", strerror(errno));
 }
@@ -243,12 +244,13 @@ err node_serve(const struct node_serve_config *config, struct diag *d) {
     s = (struct supervisor){.config = config,
                             .now.fd = -1,
                             .next.fd = -1,
-                            .state = {-1, -1, -1, -1, -1},
+                            .admin_fd = -1,
                             .client_fd = -1,
                             .signal_fd = -1,
                             .terminal_fd = -1,
                             .d = d,
                             .started_ns = clock_mono_ns()};
+    node_state_none(&s.state);
     node_roles_init(&s);
     s.jobs = (struct node_jobs){.running_max = MIN(MAX(node_setup_cores() / 2, 1u), (uint32_t)NODE_JOBS_RUNNING_MAX),
                                 .memory_bytes_max = node_machine_memory() / 2,
@@ -263,6 +265,7 @@ err node_serve(const struct node_serve_config *config, struct diag *d) {
     node_cordons_end(&s);
     node_setup_free(s.setup);
     node_state_close(&s.state);
+    node_supervisor_close(&s.admin_fd);
     node_supervisor_close(&s.signal_fd), node_supervisor_close(&s.terminal_fd);
     arena_free(s.mem);
     return e;

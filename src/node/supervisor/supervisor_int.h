@@ -150,6 +150,8 @@ struct supervisor {
     uint64_t keys_idle_at_ns;
     struct abi_key_public key;
 
+    int admin_fd; /* where it is administered by HTTP; -1: nowhere */
+    str admin_shown;
     int client_fd; /* `orlo serve`: to control, as a command has it; -1 */
     bool deploying, deploy_again;
     uint32_t kind; /* of what is served */
@@ -278,6 +280,11 @@ void node_regions_give(struct proc *p);                      /* it has ended */
 void node_regions_tell(struct supervisor *s);                /* control, which has started: of all */
 void node_regions_look(const struct supervisor *s);          /* what there is of the supervisor's own */
 void node_regions_close(struct supervisor *s);
+
+/* ---- admin.c ---- */
+
+[[nodiscard]] err node_admin_open(struct supervisor *s, struct diag *d);
+void node_admin_tell(struct supervisor *s); /* control, where to listen */
 
 /* ---- serve.c ---- */
 

@@ -1,0 +1,43 @@
+/* api_node: the node as a whole. */
+#include "node/control/api_int.h"
+#include "node/control/blobs.h"
+
+void node_api_openapi(struct api_call *call) {
+    static struct buf document; /* as long as the process */
+    if (!document.n) node_api_document(&document);
+    node_api_text(call, "application/json", buf_str(&document));
+}
+
+static uint32_t apps_count(const struct api_call *call) {
+    uint32_t n = 0;
+    for (const struct control_app *app = call->control->apps; app; app = app->next)
+        n += call->who.node || str_eq(call->who.app, app->record.name);
+    return n;
+}
+
+void node_api_status(struct api_call *call) {
+    struct control *c = call->control;
+    json_put_object(&call->w, NULL);
+    json_put_cstr(&call->w, "version", ORLO_VERSION);
+    json_put_cstr(&call->w, "url", c->url);
+    json_put_u64(&call->w, "apps", apps_count(call));
+    json_put_u64(&call->w, "generation", c->generation);
+    json_put_u64(&call->w, "uptime_ms", (clock_mono_ns() - c->started_ns) / 1000000u);
+    json_put_u64(&call->w, "deployments", node_api_deployments_count());
+    json_put_u64(&call->w, "uploads", node_uploads_count(c));
+    json_put_array(&call->w, "notes");
+    json_put_end(&call->w);
+    json_put_end(&call->w);
+    node_api_reply(call);
+}
+
+static void not_here(struct api_call *call) {
+    struct diag d = DIAG_INIT;
+    err e = diag_set(&d, ERR_UNSUPPORTED, DIAG_NOWHERE, "this node does not do that yet");
+    node_api_fail(call, e, &d);
+}
+
+void node_api_reload(struct api_call *call) { not_here(call); }
+void node_api_release(struct api_call *call) { not_here(call); }
+void node_api_logs(struct api_call *call) { not_here(call); }
+void node_api_top(struct api_call *call) { not_here(call); }

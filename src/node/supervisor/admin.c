@@ -1,0 +1,87 @@
+/* admin: where the node is administered by HTTP. The supervisor opens the port, control answers there.
+ *
+ * As long as it has no TLS, tokens would go over the wire as they are: it listens at addresses of this machine alone, whatever it is told.
+ */
+#include "node/supervisor/supervisor_int.h"
+#include "net/addr.h"
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { BACKLOG = 128 };
+static const struct node_listen usual = {STR_INIT("127.0.0.1"), 8089};
+
+static err resolve(arena *scratch, const struct node_listen *l, struct sockaddr_storage *to, socklen_t *n, struct diag *d) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    char port[8];
+    const char *host = l->host.n ? arena_cstr(scratch, l->host) : "*";
+    struct net_addr address;
+    snprintf(port, sizeof port, "%u", l->port);
+    int bad = l->host.n ? getaddrinfo(host, port, &hints, &found) : EAI_NONAME;
+    if (bad && l->host.n)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--admin %s: that is neither an address nor a known name (%s)", host,
+                        gai_strerror(bad));
+    if (found) {
+        memcpy(to, found->ai_addr, found->ai_addrlen);
+        *n = found->ai_addrlen;
+        net_addr_of((struct sockaddr *)to, &address);
+        freeaddrinfo(found);
+        if (net_addr_class(&address) == NET_ADDR_LOOPBACK) return ERR_OK;
+    }
+    return diag_set(
+        d, ERR_USAGE, DIAG_NOWHERE,
+        "--admin %s: tokens would go over the network in plain text, so it listens at 127.0.0.1 or [::1] alone; from elsewhere "
+        "reach it by an SSH tunnel, or by a proxy that speaks TLS",
+        host);
+}
+
+static int bound(const struct sockaddr_storage *a, socklen_t n) {
+    int fd = socket(a->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+    if (fd < 0) return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (a->ss_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (bind(fd, (const struct sockaddr *)a, n) == 0 && listen(fd, BACKLOG) == 0) return fd;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+static str shown(arena *out, int fd) {
+    struct sockaddr_storage got = {0};
+    socklen_t n = sizeof got;
+    struct net_addr address;
+    char text[NET_ADDR_TEXT_MAX];
+    getsockname(fd, (struct sockaddr *)&got, &n);
+    net_addr_of((struct sockaddr *)&got, &address);
+    return arena_fmt(out, "http://%s", net_addr_text(&address, true, text));
+}
+
+err node_admin_open(struct supervisor *s, struct diag *d) {
+    const struct node_listen *l = s->config->admin.host.n || s->config->admin.port ? &s->config->admin : &usual;
+    struct sockaddr_storage a = {0};
+    socklen_t n = 0;
+    if (s->config->file || s->config->no_admin || l == &usual) return ERR_OK;
+    TRY(resolve(s->mem, l, &a, &n, d));
+    s->admin_fd = bound(&a, n);
+    if (s->admin_fd >= 0) {
+        s->admin_shown = shown(s->mem, s->admin_fd);
+        return ERR_OK;
+    }
+    if (l != &usual)
+        return diag_set(d, errno == EADDRINUSE ? ERR_BUSY : ERR_DENIED, DIAG_NOWHERE,
+                        "--admin: port %u cannot be listened at: %s", l->port, strerror(errno));
+    /* Nobody has asked for it: commands reach the node by its state folder. */
+    log_event(LOG_WARN, "admin-not-open", LF_U64("port", usual.port), LF_CSTR("reason", strerror(errno)),
+              LF_CSTR("note", "name another with --admin HOST:PORT, or --admin off"));
+    return ERR_OK;
+}
+
+void node_admin_tell(struct supervisor *s) {
+    struct node_message m = NODE_MESSAGE(admin);
+    if (s->admin_fd < 0) return;
+    m.fds[m.fds_count++] = s->admin_fd;
+    node_singles_tell(s, &m);
+}
