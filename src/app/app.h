@@ -24,6 +24,7 @@
 #include "app/settings.h"
 #include "host/host.h"
 
+struct app_data;
 struct net_exchange;
 struct net_loop;
 
@@ -86,6 +87,7 @@ struct app {
     struct engine_share *share;
     struct engine *engine; /* the share's: app_init sets it */
     struct net_loop *loop;
+    struct app_data *data;         /* what keeps its stores and databases; NULL: nobody */
     struct net_party *party;       /* its part of the process's pools; NULL: the process's own */
     void (*news)(struct app *app); /* an image of it has something to report in its next turn; NULL: the loop is woken */
     struct app_notices notices;

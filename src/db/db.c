@@ -307,6 +307,12 @@ void db_rollback(struct db *db) {
     if (db_in_transaction(db)) (void)run_own(db, "rollback", NULL);
 }
 
+err db_part_begin(struct db *db, struct diag *d) { return run_own(db, "savepoint part", d); }
+err db_part_keep(struct db *db, struct diag *d) { return run_own(db, "release part", d); }
+void db_part_undo(struct db *db) {
+    if (db_in_transaction(db)) (void)run_own(db, "rollback to part; release part", NULL);
+}
+
 bool db_in_transaction(const struct db *db) { return !sqlite3_get_autocommit(db->raw); }
 
 err db_checkpoint(struct db *db, struct diag *d) {

@@ -118,6 +118,10 @@ uint64_t db_changed(const struct db *db); /* rows, by the last statement */
 [[nodiscard]] err db_commit(struct db *db, struct diag *d); /* an error: nothing of it is there */
 void db_rollback(struct db *db);                            /* nothing is open: nothing happens */
 bool db_in_transaction(const struct db *db);
+/* A part of a transaction that may fail without the rest: it stays, or it is undone. One at a time. */
+[[nodiscard]] err db_part_begin(struct db *db, struct diag *d);
+[[nodiscard]] err db_part_keep(struct db *db, struct diag *d);
+void db_part_undo(struct db *db);
 /* All is in the file itself, and nothing beside it: before it is copied. */
 [[nodiscard]] err db_checkpoint(struct db *db, struct diag *d);
 

@@ -11,6 +11,7 @@
 #ifndef ORLO_NODE_WIRE_H
 #define ORLO_NODE_WIRE_H
 
+#include "app/data.h"
 #include "base/base.h"
 
 enum node_role {

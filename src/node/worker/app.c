@@ -2,6 +2,7 @@
 #include "net/loop.h"
 #include "node/meters.h"
 #include "node/worker/apps.h"
+#include "node/worker/data.h"
 #include <fcntl.h>
 
 static void on_news(struct app *of) {
@@ -37,6 +38,7 @@ static struct app function_of(struct node_app *app, const struct app_function *f
                         .limits = &f->limits,
                         .share = app->share,
                         .loop = app->guest->loop,
+                        .data = app->guest->data ? node_data_of(app->guest->data) : NULL,
                         .party = app->party,
                         .news = on_news};
 }

@@ -33,6 +33,7 @@ struct node_folder {
     int fd;   /* owned; it stays open */
     bool write;
 };
+struct node_data; /* data.h */
 struct node_guest {
     struct net_loop *loop;
     struct engine *engine;
@@ -42,6 +43,7 @@ struct node_guest {
     VEC(struct node_folder) folders;
     struct node_log_pool log;
     struct node_sample *sample;          /* sample.c; NULL: nobody wants to know */
+    struct node_data *data;              /* of apps; NULL: there is none */
     struct node_app *apps, *news, *told; /* all; those that want a turn; those that are having it */
     bool (*turn)(void *arg);             /* before the engine runs; may be NULL */
     void *turn_arg;

@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 #include "net/loop.h"
 #include "node/worker/apps.h"
+#include "node/worker/data.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -208,5 +209,6 @@ void node_guest_close(struct node_guest *g) {
     for (uint32_t i = 0; i < g->folders.n; i++) close(g->folders.p[i].fd);
     net_timer_free(g->idle);
     engine_free(g->engine);
+    if (g->data) node_data_free(g->data);
     net_loop_free(g->loop);
 }

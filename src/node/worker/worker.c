@@ -10,6 +10,7 @@
 #include "node/meters.h"
 #include "node/worker/apps.h"
 #include "node/worker/inbox.h"
+#include "node/worker/data.h"
 #include "node/role.h"
 #include <fcntl.h>
 #include <signal.h>
@@ -126,6 +127,8 @@ static void say_want(void *arg, const uint8_t digest[APP_DIGEST_BYTES]) {
     say(arg, &m);
 }
 
+static void say_data_want(void *arg) { say(arg, &NODE_MESSAGE(channel_want, .to = NODE_CHANNEL_store)); }
+
 static void part_changed(void *arg, struct node_part *part) { node_handler_part_changed(((struct worker *)arg)->handler, part); }
 
 static void prepare(struct worker *w, struct node_message *m) {
@@ -184,7 +187,7 @@ static void image_came(struct worker *w, struct node_message *m) {
 /* Whoever uses a channel takes its end. */
 static bool channel_came(struct worker *w, struct node_message *m) {
     switch (m->channel.to) {
-    case NODE_CHANNEL_store: return true;
+    case NODE_CHANNEL_store: node_data_channel(w->guest.data, node_message_take(m, 0)); return true;
     default: return false;
     }
 }
@@ -276,6 +279,7 @@ static err open_worker(struct worker *w, struct diag *d) {
         .rights = &w->rights, .limits = &w->limits, .workers = c->workers, .keep = keep, .keep_count = (size_t)n};
     TRY(node_guest_open(&w->guest, &guest, d));
     net_loop_beat(w->guest.loop, &node_pulse->beats);
+    w->guest.data = node_data_new(w->guest.loop, say_data_want, w);
     w->apps = node_apps_new(&(struct node_apps_config){&w->guest, say_want, say_applied, part_changed, w});
     node_sample_new(&w->guest, w->servers, &w->servers_count);
     w->handler = node_handler_new(&w->guest, w->apps, &w->limits, c->access_log);

@@ -1,0 +1,412 @@
+/* bases: databases, what is asked of each, and the threads that do it.
+ *
+ *   ask ──> its database's queue ──> ready ──a thread takes it, with all that waits──> busy ──> done, answered by who reads messages
+ *                                      ^                                                │
+ *                                      └──────────────── more has come ─────────────────┘
+ *
+ * 1. A database is one thread's at a time; threads are as many as there are databases with something to do, up to a bound, and the kernel
+ *    shares the cores among them. So nobody's statement, however long, holds another app's.
+ * 2. Where more are ready than there are threads, the app that has had least of their time is next, and an app has two of them at most.
+ * 3. All that is shared is under one lock, which nobody holds while he works.
+ * 4. A transaction that goes on over several statements holds its database for its own connection, and for so long as a statement may take.
+ */
+#include "node/store/store_int.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    THREADS_MAX = 64,
+    THREADS_OF_APP_MAX = 2,
+    OPEN_MAX = 256,              /* files */
+    WAITING_OF_APP_MAX = 2048,   /* questions */
+    WAITING_MAX = 65536,
+    STACK_BYTES = 512 << 10,
+    APPS_HASH = 1024,
+};
+static const uint64_t bytes_of_app_max = 64 * MiB, bytes_max = 512 * MiB, idle_ns = 30'000'000'000u, tick_ns = 1'000'000'000u;
+
+struct store_app {
+    struct store_app *next;
+    uint32_t id;
+    char name[64];
+    struct store_base *bases;
+    uint64_t had_ns; /* of threads' time, beside the others' */
+    uint32_t running, waiting;
+    uint64_t bytes;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    struct store_config config;
+    struct store_app *apps[APPS_HASH];
+    struct store_base *all, *ready;
+    struct store_ask *done, **done_last;
+    uint32_t threads, resting, calls, open, waiting, at_work; /* calls: to those who rest, that nobody has followed yet */
+    uint64_t bytes, had_ns; /* had_ns: of the app that was taken last */
+} all = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
+
+bool store_bases_keep(void) { return all.config.keeps; }
+
+void store_bases_init(const struct store_config *config) {
+    all.config = *config;
+    all.done_last = &all.done;
+}
+
+/* ---- questions ---- */
+
+void store_ask_free(struct store_ask *ask) {
+    buf_free(&ask->answer);
+    arena_free(ask->mem); /* it is in there */
+}
+
+void store_ask_fail(struct store_ask *ask, enum app_data_outcome outcome, const char *fmt, ...) {
+    if (ask->outcome != APP_DATA_OK) return;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(ask->text, sizeof ask->text, fmt, ap);
+    va_end(ap);
+    ask->outcome = outcome;
+    buf_free(&ask->answer);
+}
+
+/* What the file is called is nobody's business. */
+static const char *without_name(const struct store_base *base, const char *text) {
+    const char *const names[] = {base->name, ":memory:"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        if (str_starts(str_c(text), str_c(names[i]))) return text + strlen(names[i]) + (text[strlen(names[i])] == ':' ? 2 : 1);
+    return text;
+}
+
+void store_ask_db_failed(struct store_ask *ask, err e, const struct diag *d) {
+    struct store_base *base = ask->base;
+    const char *text = without_name(base, d->text[0] ? d->text : err_text(e));
+    switch (e) {
+    case ERR_USAGE:
+    case ERR_BUSY:
+    case ERR_DENIED: store_ask_fail(ask, APP_DATA_REFUSED, "%s", text); return;
+    case ERR_LIMIT:
+        if (base->late)
+            store_ask_fail(ask, APP_DATA_LATE, "it took longer than %u ms, and was undone (data_timeout_ms)", ask->ms_max);
+        else if (strstr(text, "full"))
+            store_ask_fail(ask, APP_DATA_FULL, "the database is full: it may have %llu KiB (sqlite_mb), or the disk has no room",
+                           (unsigned long long)(ask->bytes_max / KiB));
+        else store_ask_fail(ask, APP_DATA_TOO_LARGE, "%s", text);
+        return;
+    default:
+        log_event(LOG_ERROR, "data-failed", LF_CSTR("app", base->app->name), LF_CSTR("reason", d->text[0] ? d->text : err_text(e)));
+        store_ask_fail(ask, APP_DATA_FAILED, "%s", text);
+        __atomic_store_n(&base->close, true, __ATOMIC_RELAXED); /* what it holds of the file may not be what is in it */
+    }
+}
+
+void store_ask_answer(struct store_ask *ask, struct app_value v) {
+    if (ask->outcome != APP_DATA_OK) return;
+    app_values_write(&ask->answer, &v, 1);
+    if (ask->answer.n > ask->answer_bytes_max)
+        store_ask_fail(ask, APP_DATA_TOO_LARGE, "the answer is larger than %u KiB", ask->answer_bytes_max / 1024);
+}
+
+void store_ask_anew(struct store_ask *ask) {
+    ask->outcome = APP_DATA_OK;
+    buf_free(&ask->answer);
+}
+
+/* ---- which are ready ---- */
+
+static bool is_holders(const struct store_base *base, const struct store_ask *ask) {
+    return !base->holder || (ask->peer == base->holder && ask->count && ask->values[0].kind == APP_VALUE_INTEGER &&
+                             ask->values[0].i == base->holder_connection);
+}
+
+static bool has_something(const struct store_base *base) {
+    if ((base->close || base->undo) && base->open) return true;
+    for (const struct store_ask *ask = base->first; ask; ask = ask->next)
+        if (is_holders(base, ask)) return true;
+    return false;
+}
+
+static void leave_ready(struct store_base *base) {
+    if (!base->ready) return;
+    *base->ready = base->next_ready;
+    if (base->next_ready) base->next_ready->ready = base->ready;
+    base->ready = NULL;
+}
+
+static void settle(struct store_base *base) {
+    if (base->busy || base->ready || !has_something(base)) return;
+    base->next_ready = all.ready;
+    if (all.ready) all.ready->ready = &base->next_ready;
+    base->ready = &all.ready;
+    all.ready = base;
+}
+
+/* Whose app has had least, of those that may have another thread. */
+static struct store_base *next_ready(void) {
+    struct store_base *best = NULL;
+    for (struct store_base *base = all.ready; base; base = base->next_ready)
+        if (base->app->running < THREADS_OF_APP_MAX && (!best || base->app->had_ns < best->app->had_ns)) best = base;
+    return best;
+}
+
+/* ---- threads ---- */
+
+static uint32_t take(struct store_base *base, struct store_ask *asks[static STORE_BATCH_MAX]) {
+    uint32_t n = 0;
+    for (struct store_ask **at = &base->first; *at && n < STORE_BATCH_MAX;) {
+        struct store_ask *ask = *at;
+        if (!is_holders(base, ask)) {
+            at = &ask->next;
+            continue;
+        }
+        *at = ask->next;
+        asks[n++] = ask;
+    }
+    base->last = &base->first;
+    while (*base->last) base->last = &(*base->last)->next;
+    return n;
+}
+
+static void put_back(struct store_base *base, struct store_ask *const *asks, uint32_t n) {
+    for (uint32_t i = n; i-- > 0;) {
+        asks[i]->next = base->first;
+        if (!base->first) base->last = &asks[i]->next;
+        base->first = asks[i];
+    }
+}
+
+static void finish(struct store_ask *const *asks, uint32_t n) {
+    bool first = !all.done;
+    for (uint32_t i = 0; i < n; i++) {
+        struct store_app *app = asks[i]->base->app;
+        app->waiting--, all.waiting--;
+        app->bytes -= asks[i]->bytes, all.bytes -= asks[i]->bytes;
+        asks[i]->next = NULL;
+        *all.done_last = asks[i];
+        all.done_last = &asks[i]->next;
+    }
+    if (first && n) all.config.done(all.config.arg);
+}
+
+/* The least recently used makes room; where all are in use there are more for a while. */
+static void make_room(void) {
+    struct store_base *oldest = NULL;
+    for (struct store_base *base = all.all; base && all.open >= OPEN_MAX; base = base->next)
+        if (base->open && !base->busy && !base->ready && !base->holder && (!oldest || base->used_ns < oldest->used_ns)) oldest = base;
+    if (!oldest) return;
+    oldest->close = true;
+    settle(oldest);
+}
+
+static void close_it(struct store_base *base) {
+    pthread_mutex_unlock(&all.lock);
+    store_base_close(base);
+    pthread_mutex_lock(&all.lock);
+    base->close = base->open = false;
+    base->holder = NULL;
+    all.open--;
+}
+
+static void serve(struct store_base *base) {
+    struct store_ask *asks[STORE_BATCH_MAX];
+    if (base->undo && base->db) db_rollback(base->db);
+    if (base->undo) base->holder = NULL;
+    base->undo = false;
+    if (base->close && base->open) close_it(base);
+    uint32_t n = take(base, asks), did = 0;
+    if (!n) return;
+    if (!base->open) {
+        base->open = true;
+        all.open++;
+        if (all.config.keeps) make_room();
+    }
+    pthread_mutex_unlock(&all.lock);
+    uint64_t start = clock_mono_ns();
+    did = store_batch(base, asks, n);
+    uint64_t took = clock_mono_ns() - start;
+    pthread_mutex_lock(&all.lock);
+    base->app->had_ns += took;
+    base->used_ns = start + took;
+    put_back(base, asks + did, n - did);
+    finish(asks, did);
+}
+
+static void *work(void *arg) {
+    pthread_mutex_lock(&all.lock);
+    for (;;) {
+        struct store_base *base = next_ready();
+        if (!base) {
+            all.resting++; /* who calls takes it off */
+            while (!all.calls) pthread_cond_wait(&all.more, &all.lock);
+            all.calls--;
+            continue;
+        }
+        struct store_app *app = base->app;
+        leave_ready(base);
+        base->busy = true;
+        app->running++, all.at_work++;
+        all.had_ns = MAX(all.had_ns, app->had_ns);
+        serve(base);
+        app->running--, all.at_work--;
+        base->busy = false;
+        settle(base);
+    }
+    return NULL;
+}
+
+/* Somebody for what is ready. */
+static void wake(void) {
+    if (all.resting) {
+        all.resting--, all.calls++;
+        pthread_cond_signal(&all.more);
+        return;
+    }
+    if (!all.ready || all.threads == THREADS_MAX) return;
+    pthread_t thread;
+    pthread_attr_t how;
+    sigset_t every, before;
+    sigfillset(&every);
+    pthread_sigmask(SIG_SETMASK, &every, &before);
+    pthread_attr_init(&how);
+    pthread_attr_setstacksize(&how, STACK_BYTES);
+    pthread_attr_setdetachstate(&how, PTHREAD_CREATE_DETACHED);
+    all.threads += pthread_create(&thread, &how, work, NULL) == 0;
+    pthread_attr_destroy(&how);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* ---- apps and databases ---- */
+
+static struct store_app *app_of(uint32_t id, str name) {
+    struct store_app **at = &all.apps[id % APPS_HASH];
+    while (*at && ((*at)->id != id || !str_eqc(name, (*at)->name))) at = &(*at)->next;
+    if (!*at) {
+        *at = calloc(1, sizeof **at);
+        ENSURE(*at);
+        (*at)->id = id;
+        memcpy((*at)->name, name.p, name.n);
+    }
+    if (!(*at)->waiting) (*at)->had_ns = MAX((*at)->had_ns, all.had_ns); /* what it did not use while it had nothing to do is not saved up */
+    return *at;
+}
+
+/* "shop.17/sql-orders.db": of this app, and of no other that comes to bear its name. */
+static void name_file(const struct store_app *app, bool sql, str place, char *to, size_t size) {
+    struct buf name = {.p = (uint8_t *)to, .cap = size, .max = size - 1};
+    buf_printf(&name, "%s.%u/%s", app->name, app->id, sql ? "sql-" : "keys");
+    for (size_t i = 0; sql && i < place.n; i++) {
+        uint8_t c = place.p[i];
+        if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_') buf_putc(&name, c);
+        else buf_printf(&name, "%%%02x", c);
+    }
+    buf_puts(&name, STR(".db"));
+    ENSURE(!name.full);
+    to[name.n] = 0;
+}
+
+static struct store_base *base_of(struct store_app *app, bool sql, str place) {
+    char name[sizeof((struct store_base){}).name];
+    name_file(app, sql, place, name, sizeof name);
+    for (struct store_base *base = app->bases; base; base = base->next_of_app)
+        if (!strcmp(base->name, name)) return base;
+    struct store_base *base = calloc(1, sizeof *base);
+    ENSURE(base);
+    *base = (struct store_base){.app = app, .sql = sql, .last = NULL, .next_of_app = app->bases, .next = all.all};
+    base->last = &base->first;
+    memcpy(base->name, name, sizeof name);
+    app->bases = base;
+    all.all = base;
+    return base;
+}
+
+/* What is to be part of a path. */
+static bool is_name(str name) {
+    for (size_t i = 0; i < name.n; i++) {
+        uint8_t c = name.p[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || (c == '.' && i)))
+            return false;
+    }
+    return name.n && name.n < sizeof((struct store_app){}).name;
+}
+
+/* ---- from who reads messages ---- */
+
+bool store_bases_ask(uint32_t id, str name, struct store_ask *ask) {
+    if (!is_name(name) || ask->place.n > 64) {
+        store_ask_fail(ask, APP_DATA_REFUSED, "there is no such app or store");
+        return false;
+    }
+    pthread_mutex_lock(&all.lock);
+    struct store_app *app = app_of(id, name);
+    bool full = app->waiting >= WAITING_OF_APP_MAX || app->bytes + ask->bytes > bytes_of_app_max || all.waiting >= WAITING_MAX ||
+                all.bytes + ask->bytes > bytes_max;
+    if (!full) {
+        struct store_base *base = base_of(app, app_data_is_sql(ask->op), ask->place);
+        ask->base = base;
+        app->waiting++, all.waiting++;
+        app->bytes += ask->bytes, all.bytes += ask->bytes;
+        *base->last = ask;
+        base->last = &ask->next;
+        settle(base);
+        wake();
+    }
+    pthread_mutex_unlock(&all.lock);
+    if (full) store_ask_fail(ask, APP_DATA_BUSY, "too much waits for the app's data");
+    return !full;
+}
+
+/* Whoever does it looks at that; what waits is answered in its turn, at once. */
+static void cancel(struct store_base *base, const struct store_peer *peer, const uint32_t *id) {
+    for (struct store_ask *ask = base->first; ask; ask = ask->next)
+        if (ask->peer == peer && (!id || ask->id == *id)) __atomic_store_n(&ask->cancelled, true, __ATOMIC_RELAXED);
+    struct store_ask *now = (struct store_ask *)(uintptr_t)__atomic_load_n(&base->now, __ATOMIC_ACQUIRE);
+    if (now && now->peer == peer && (!id || now->id == *id)) __atomic_store_n(&now->cancelled, true, __ATOMIC_RELAXED);
+}
+
+void store_bases_cancel(struct store_peer *peer, uint32_t id) {
+    pthread_mutex_lock(&all.lock);
+    for (struct store_base *base = all.all; base; base = base->next) cancel(base, peer, &id);
+    pthread_mutex_unlock(&all.lock);
+}
+
+void store_bases_peer_gone(struct store_peer *peer) {
+    pthread_mutex_lock(&all.lock);
+    for (struct store_base *base = all.all; base; base = base->next) cancel(base, peer, NULL);
+    peer->gone = true;
+    pthread_mutex_unlock(&all.lock);
+}
+
+struct store_ask *store_bases_done(void) {
+    pthread_mutex_lock(&all.lock);
+    struct store_ask *done = all.done;
+    all.done = NULL;
+    all.done_last = &all.done;
+    pthread_mutex_unlock(&all.lock);
+    return done;
+}
+
+uint64_t store_bases_tick(uint64_t now_ns) {
+    bool any = false;
+    pthread_mutex_lock(&all.lock);
+    for (struct store_base *base = all.all; base; base = base->next) {
+        any |= base->open || base->first;
+        if (base->busy || !base->open) continue;
+        bool idle = all.config.keeps && !base->first && !base->holder && now_ns - base->used_ns > idle_ns,
+             late = base->holder && (base->holder->gone || now_ns >= base->holder_until_ns);
+        if (!idle && !late) continue;
+        base->undo |= late;
+        base->close |= idle;
+        settle(base);
+        wake();
+    }
+    pthread_mutex_unlock(&all.lock);
+    return any ? now_ns + tick_ns : 0;
+}
+
+bool store_bases_idle(void) {
+    pthread_mutex_lock(&all.lock);
+    bool idle = !all.waiting && !all.at_work && !all.done;
+    pthread_mutex_unlock(&all.lock);
+    return idle;
+}

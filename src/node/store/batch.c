@@ -1,0 +1,202 @@
+/* batch: what was asked of one database while the last commit was under way, done as one transaction.
+ *
+ *   begin ── for each: a part of its own ──> commit ──> all are answered
+ *              │  it fails: that part is undone
+ *              └─ it took the whole transaction away: those before it are done again, each by itself
+ *
+ * 1. Nobody is answered before the commit, so what is acknowledged is on the disk.
+ * 2. One that fails harms none of the others, and if the commit fails each is tried by itself.
+ * 3. Statements that begin or end transactions are done alone, and so is all that follows in such a transaction.
+ */
+#include "node/store/store_int.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const uint64_t batch_ns = 20'000'000; /* then it is committed, and the rest is the next one */
+
+/* ---- its file ---- */
+
+static bool goes_on(void *arg) {
+    struct store_base *base = arg;
+    if (base->now && __atomic_load_n(&base->now->cancelled, __ATOMIC_RELAXED)) return false;
+    base->late = clock_mono_ns() >= base->until_ns;
+    return !base->late;
+}
+
+static bool may(void *arg, enum db_act act, str a, str b) {
+    const struct store_base *base = arg;
+    return act != DB_ACT_TRANSACTION || base->alone;
+}
+
+/* Its app's folder, on the disk by the time something is in it. */
+static bool make_folder(const char *name) {
+    char folder[sizeof((struct store_base){}).name];
+    snprintf(folder, sizeof folder, "%.*s", (int)str_find(str_c(name), '/'), name);
+    if (mkdirat(AT_FDCWD, folder, 0700)) return errno == EEXIST;
+    int above = openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = above >= 0 && fsync(above) == 0;
+    if (above >= 0) close(above);
+    return ok;
+}
+
+static err open_base(struct store_base *base, const struct store_ask *ask, struct diag *d) {
+    if (base->db) return ERR_OK;
+    struct db_options options = {.name = store_bases_keep() ? base->name : ":memory:",
+                                 .create = true,
+                                 .cache_kib = 256,
+                                 .statements = 24,
+                                 .bytes_max = base->sql ? ask->bytes_max : 0,
+                                 .value_bytes_max = ask->answer_bytes_max,
+                                 .guest = base->sql,
+                                 .may = may,
+                                 .goes_on = goes_on,
+                                 .arg = base};
+    if (store_bases_keep() && !make_folder(base->name))
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "its folder cannot be made: %s", strerror(errno));
+    TRY(db_open(&options, &base->db, d));
+    err e = base->sql ? ERR_OK : store_keys_open(base, d);
+    if (e != ERR_OK) store_base_close(base);
+    return e;
+}
+
+void store_base_close(struct store_base *base) {
+    if (base->db) db_rollback(base->db);
+    db_close(base->db);
+    base->db = NULL;
+}
+
+/* ---- one ---- */
+
+static void do_one(struct store_base *base, struct store_ask *ask) {
+    if (__atomic_load_n(&ask->cancelled, __ATOMIC_RELAXED)) {
+        store_ask_fail(ask, APP_DATA_LOST, "nobody waits for it");
+        return;
+    }
+    __atomic_store_n(&base->now, ask, __ATOMIC_RELEASE); /* with cancel, in bases.c */
+    base->late = false;
+    base->until_ns = clock_mono_ns() + ask->ms_max * 1000000ull;
+    if (base->sql) store_sql_do(base, ask);
+    else store_keys_do(base, ask);
+    __atomic_store_n(&base->now, NULL, __ATOMIC_RELEASE);
+}
+
+static bool closes(const struct store_ask *ask) { return ask->op == APP_SQL_CLOSE; }
+
+static bool is_alone(const struct store_base *base, const struct store_ask *ask) {
+    return base->sql && (base->holder || closes(ask) ||
+                         (ask->count > 1 && ask->values[1].kind == APP_VALUE_TEXT && store_sql_is_alone(ask->values[1].s)));
+}
+
+/* It may begin a transaction, or end the one that goes on. */
+static void do_alone(struct store_base *base, struct store_ask *ask) {
+    base->alone = true;
+    if (closes(ask)) {
+        if (base->holder) db_rollback(base->db);
+    } else {
+        do_one(base, ask);
+    }
+    base->alone = false;
+    bool goes = db_in_transaction(base->db);
+    base->holder = goes ? ask->peer : NULL;
+    base->holder_connection = goes ? ask->values[0].i : 0;
+    base->holder_until_ns = clock_mono_ns() + ask->ms_max * 1000000ull;
+}
+
+/* ---- several ---- */
+
+struct room {
+    uint64_t keys, bytes;
+};
+static struct room room_of(const struct store_base *base) { return (struct room){base->keys, base->bytes}; }
+static void back_to(struct store_base *base, struct room room) { base->keys = room.keys, base->bytes = room.bytes; }
+
+static void fail_all(struct store_ask *const *asks, uint32_t n, err e, const struct diag *d) {
+    for (uint32_t i = 0; i < n; i++) {
+        store_ask_anew(asks[i]);
+        store_ask_db_failed(asks[i], e, d);
+    }
+}
+
+static void do_part(struct store_base *base, struct store_ask *ask) {
+    struct diag d = DIAG_INIT;
+    struct room room = room_of(base);
+    err e = db_part_begin(base->db, &d);
+    if (e == ERR_OK) do_one(base, ask);
+    if (e == ERR_OK && ask->outcome == APP_DATA_OK) e = db_part_keep(base->db, &d);
+    if (e != ERR_OK) store_ask_db_failed(ask, e, &d);
+    if (ask->outcome == APP_DATA_OK) return;
+    db_part_undo(base->db);
+    back_to(base, room);
+}
+
+static err commit(struct store_base *base, struct diag *d) {
+    if (!base->sql) TRY(store_keys_save(base, d));
+    return db_commit(base->db, d);
+}
+
+/* Each as a transaction of its own. */
+static void do_singly(struct store_base *base, struct store_ask *const *asks, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        struct diag d = DIAG_INIT;
+        struct room room = room_of(base);
+        store_ask_anew(asks[i]);
+        err e = db_begin(base->db, &d);
+        if (e == ERR_OK) do_one(base, asks[i]);
+        if (e == ERR_OK && asks[i]->outcome == APP_DATA_OK) e = commit(base, &d);
+        if (e != ERR_OK) fail_all(asks + i, 1, e, &d);
+        db_rollback(base->db);
+        if (asks[i]->outcome != APP_DATA_OK) back_to(base, room);
+    }
+}
+
+/* Some of asks, all of them such as may be in one transaction. */
+static uint32_t do_together(struct store_base *base, struct store_ask *const *asks, uint32_t n) {
+    struct diag d = DIAG_INIT;
+    struct room room = room_of(base);
+    uint64_t start = clock_mono_ns();
+    err e = db_begin(base->db, &d);
+    uint32_t done = 0;
+    while (e == ERR_OK && done < n && (!done || clock_mono_ns() - start < batch_ns)) {
+        do_part(base, asks[done++]);
+        if (db_in_transaction(base->db)) continue;
+        back_to(base, room); /* the last one has undone all */
+        do_singly(base, asks, done - 1);
+        return done;
+    }
+    if (e == ERR_OK) e = commit(base, &d);
+    if (e == ERR_OK) return done;
+    db_rollback(base->db);
+    back_to(base, room);
+    if (done > 1) do_singly(base, asks, done);
+    else fail_all(asks, done = 1, e, &d);
+    return done;
+}
+
+static bool any_writes(struct store_ask *const *asks, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++)
+        if (app_data_writes(asks[i]->op)) return true;
+    return false;
+}
+
+uint32_t store_batch(struct store_base *base, struct store_ask *const *asks, uint32_t count) {
+    struct diag d = DIAG_INIT;
+    err e = open_base(base, asks[0], &d);
+    if (e != ERR_OK) {
+        fail_all(asks, count, e, &d);
+        return count;
+    }
+    uint32_t n = 0;
+    while (n < count && !is_alone(base, asks[n])) n++;
+    if (!n) {
+        do_alone(base, asks[0]);
+        return 1;
+    }
+    if (base->sql && n == 1) do_one(base, asks[0]); /* it is a transaction anyway */
+    else if (any_writes(asks, n)) return do_together(base, asks, n);
+    else
+        for (uint32_t i = 0; i < n; i++) do_one(base, asks[i]);
+    return n;
+}

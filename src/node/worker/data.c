@@ -1,0 +1,297 @@
+/* data: see data.h. */
+#include "node/worker/data.h"
+#include "app/app.h"
+#include "net/loop.h"
+#include "node/node_int.h"
+#include "node/wire.h"
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { OF_APP_MAX = 512, INLINE_BYTES = 32 << 10, ANSWER_BYTES_MAX = 24 << 20, HASH = 256 };
+
+struct app_ask {
+    struct app_ask *next, **at;           /* among those that were not sent, in order */
+    struct app_ask *next_id, **at_id;     /* among those whose id has the same hash */
+    uint32_t id, app;
+    bool sent;
+    app_told told; /* NULL: nobody wants to know */
+    void *arg;
+    struct node_message m; /* strings in packet */
+    arena *mem;
+};
+struct node_data {
+    struct app_data base;
+    struct net_loop *loop;
+    void (*want)(void *arg);
+    void *arg;
+    struct net_watch *watch;
+    int fd;                 /* -1: none */
+    bool wanted, closing;   /* closing: what is sent does not arrive, answers may come yet */
+    struct app_ask *waiting, **last;
+    struct app_ask *by_id[HASH];
+    struct count {
+        struct count *next;
+        uint32_t app, n;
+    } * counts[HASH];
+    uint32_t last_id;
+};
+
+struct app_data *node_data_of(struct node_data *data) { return &data->base; }
+
+/* ---- asks ---- */
+
+static void unlink_waiting(struct node_data *data, struct app_ask *ask) {
+    if (!ask->at) return;
+    *ask->at = ask->next;
+    if (ask->next) ask->next->at = ask->at;
+    else data->last = ask->at;
+    ask->at = NULL;
+}
+
+/* How many of an app are under way. */
+static struct count **count_of(struct node_data *data, uint32_t app) {
+    struct count **at = &data->counts[app % HASH];
+    while (*at && (*at)->app != app) at = &(*at)->next;
+    return at;
+}
+
+static bool count_up(struct node_data *data, uint32_t app) {
+    struct count **at = count_of(data, app);
+    if (!*at) {
+        *at = calloc(1, sizeof **at);
+        ENSURE(*at);
+        (*at)->app = app;
+    }
+    if ((*at)->n >= OF_APP_MAX) return false;
+    (*at)->n++;
+    return true;
+}
+
+static void count_down(struct node_data *data, uint32_t app) {
+    struct count **at = count_of(data, app), *count = *at;
+    if (--count->n) return;
+    *at = count->next;
+    free(count);
+}
+
+static void free_ask(struct node_data *data, struct app_ask *ask) {
+    unlink_waiting(data, ask);
+    *ask->at_id = ask->next_id;
+    if (ask->next_id) ask->next_id->at_id = ask->at_id;
+    node_message_drop(&ask->m);
+    count_down(data, ask->app);
+    arena_free(ask->mem); /* it is in there */
+}
+
+static void tell(struct node_data *data, struct app_ask *ask, const struct app_answer *answer) {
+    app_told told = ask->told;
+    void *arg = ask->arg;
+    free_ask(data, ask);
+    if (told) told(arg, answer);
+}
+
+static struct app_ask *find(struct node_data *data, uint32_t id) {
+    struct app_ask *ask = data->by_id[id % HASH];
+    while (ask && ask->id != id) ask = ask->next_id;
+    return ask;
+}
+
+/* ---- sending ---- */
+
+static void want(struct node_data *data) {
+    if (data->wanted) return;
+    data->wanted = true;
+    data->want(data->arg);
+}
+
+static void send_waiting(struct node_data *data) {
+    err e = ERR_OK;
+    while (data->waiting && data->fd >= 0 && !data->closing && (e = node_wire_send(data->fd, &data->waiting->m)) == ERR_OK) {
+        struct app_ask *ask = data->waiting;
+        unlink_waiting(data, ask);
+        node_message_drop(&ask->m);
+        ask->sent = true;
+    }
+    if (e != ERR_OK && e != ERR_AGAIN) data->closing = true; /* answers that are on their way come all the same */
+    if (data->watch) net_watch_events(data->watch, NET_READABLE | (data->waiting && e == ERR_AGAIN ? NET_WRITABLE : 0));
+    if (data->waiting && data->fd < 0) want(data);
+}
+
+/* ---- hearing ---- */
+
+static void lose_sent(struct node_data *data) {
+    struct app_answer lost = {.outcome = APP_DATA_LOST, .text = STR("what keeps the app's data ended meanwhile; it may be done, or not")};
+    for (size_t i = 0; i < HASH; i++)
+        for (struct app_ask *ask = data->by_id[i]; ask;) {
+            bool sent = ask->sent;
+            if (sent) tell(data, ask, &lost);
+            ask = sent ? data->by_id[i] : ask->next_id; /* who was told may have changed the list */
+        }
+}
+
+static void close_channel(struct node_data *data) {
+    if (data->fd < 0) return;
+    net_watch_free(data->watch);
+    close(data->fd);
+    data->watch = NULL;
+    data->fd = -1;
+    data->closing = false;
+    lose_sent(data);
+    if (data->waiting) want(data);
+}
+
+static str values_of(struct node_message *m, arena *scratch) {
+    const struct node_msg_store_told *told = &m->store_told;
+    if (!m->fds_count) return told->values;
+    uint8_t *p = told->bytes <= ANSWER_BYTES_MAX ? arena_alloc(scratch, MAX(told->bytes, 1u), 1) : NULL;
+    for (size_t at = 0; p && at < told->bytes;) {
+        ssize_t n = pread(m->fds[0], p + at, told->bytes - at, (off_t)at);
+        if (n <= 0) return (str){0};
+        at += (size_t)n;
+    }
+    return (str){p, p ? told->bytes : 0};
+}
+
+/* False: nonsense. */
+static bool on_told(struct node_data *data, struct node_message *m) {
+    struct app_ask *ask = find(data, m->store_told.id);
+    if (!ask) return true; /* nobody waited, or it was lost already */
+    if (!ask->sent) return false;
+    arena *scratch = arena_new(0);
+    str bytes = values_of(m, scratch);
+    struct rd r = rd_of(bytes);
+    struct app_answer answer = {.outcome = (enum app_data_outcome)m->store_told.outcome, .text = m->store_told.text};
+    bool ok = bytes.n == m->store_told.bytes;
+    if (ask->told) answer.values = app_values_read(scratch, &r, &answer.count);
+    if (!ok || r.fail) answer = (struct app_answer){.outcome = APP_DATA_FAILED, .text = STR("the answer cannot be read")};
+    tell(data, ask, &answer);
+    arena_free(scratch);
+    return ok && !r.fail;
+}
+
+enum { AT_A_TIME = 32 /* others have their turn */ };
+
+/* False: the channel is gone. */
+static bool hear(struct node_data *data, uint32_t most) {
+    while (most--) {
+        struct node_message m;
+        bool sense = false;
+        switch (node_wire_receive(data->fd, NODE_ROLE_store, NODE_ROLE_worker, &m)) {
+        case NODE_WIRE_AGAIN: return true;
+        case NODE_WIRE_GOT:
+            sense = m.type == NODE_MSG_store_told && on_told(data, &m);
+            node_message_drop(&m);
+            break;
+        default: break;
+        }
+        if (!sense) return false;
+    }
+    return true;
+}
+
+static void on_events(void *arg, unsigned events) {
+    struct node_data *data = arg;
+    if (!hear(data, AT_A_TIME)) close_channel(data);
+    else send_waiting(data);
+}
+
+void node_data_channel(struct node_data *data, int fd) {
+    if (data->fd >= 0) (void)hear(data, UINT32_MAX); /* what the one before had said yet */
+    close_channel(data);
+    data->wanted = false;
+    data->fd = fd;
+    data->watch = net_watch_new(data->loop, fd, NET_READABLE, on_events, data);
+    send_waiting(data);
+}
+
+/* ---- asking ---- */
+
+static int bytes_fd(str bytes) {
+    int fd = memfd_create("orlo-values", MFD_CLOEXEC);
+    for (size_t at = 0; fd >= 0 && at < bytes.n;) {
+        ssize_t n = pwrite(fd, bytes.p + at, bytes.n - at, (off_t)at);
+        if (n <= 0) {
+            close(fd);
+            return -1;
+        }
+        at += (size_t)n;
+    }
+    return fd;
+}
+
+static uint32_t u32_of(uint64_t v) { return (uint32_t)MIN(v, UINT32_MAX); }
+
+/* False: there is no room for its values. */
+static bool make_message(struct app_ask *ask, const struct app *app, const struct app_question *q) {
+    const struct app_limits *l = app->limits;
+    bool sql = app_data_is_sql(q->op);
+    struct buf b = {0};
+    app_values_write(&b, q->values, q->count);
+    ask->m = NODE_MESSAGE(store_ask, .id = ask->id, .app = app->id, .name = arena_str(ask->mem, app->name), .op = (uint8_t)q->op,
+                          .place = arena_str(ask->mem, q->place), .bytes_max = sql ? l->sqlite_bytes_max : l->store_bytes_max,
+                          .keys_max = l->store_keys_max, .value_bytes_max = u32_of(l->store_value_bytes_max),
+                          .answer_bytes_max = u32_of(l->data_answer_bytes_max), .ms_max = u32_of(l->data_ms_max),
+                          .bytes = (uint32_t)b.n);
+    bool ok = true;
+    if (b.n <= INLINE_BYTES) ask->m.store_ask.values = arena_str(ask->mem, buf_str(&b));
+    else ok = (ask->m.fds[0] = bytes_fd(buf_str(&b))) >= 0;
+    ask->m.fds_count = ok && b.n > INLINE_BYTES;
+    buf_free(&b);
+    return ok;
+}
+
+static struct app_ask *ask(struct app_data *base, struct app *app, const struct app_question *q, app_told told, void *arg) {
+    struct node_data *data = container_of(base, struct node_data, base);
+    if (!count_up(data, app->id)) return NULL;
+    arena *mem = arena_new(0);
+    struct app_ask *a = arena_make(mem, struct app_ask);
+    while (find(data, ++data->last_id)) {}
+    *a = (struct app_ask){.id = data->last_id, .app = app->id, .told = told, .arg = arg, .mem = mem};
+    if (!make_message(a, app, q)) {
+        count_down(data, app->id);
+        arena_free(mem);
+        return NULL;
+    }
+    struct app_ask **list = &data->by_id[a->id % HASH];
+    a->next_id = *list;
+    if (*list) (*list)->at_id = &a->next_id;
+    a->at_id = list;
+    *list = a;
+    a->at = data->last;
+    *data->last = a;
+    data->last = &a->next;
+    send_waiting(data);
+    return a;
+}
+
+static void cancel(struct app_data *base, struct app_ask *a) {
+    struct node_data *data = container_of(base, struct node_data, base);
+    a->told = NULL;
+    if (!a->sent) {
+        free_ask(data, a);
+        return;
+    }
+    err e = data->fd >= 0 && !data->closing ? node_wire_send(data->fd, &NODE_MESSAGE(store_cancel, .id = a->id)) : ERR_OK;
+    (void)e; /* where there is no room for that, it is done for nobody */
+}
+
+/* ---- its life ---- */
+
+struct node_data *node_data_new(struct net_loop *loop, void (*want)(void *arg), void *arg) {
+    struct node_data *data = calloc(1, sizeof *data);
+    ENSURE(data);
+    *data = (struct node_data){.base = {ask, cancel}, .loop = loop, .want = want, .arg = arg, .fd = -1};
+    data->last = &data->waiting;
+    return data;
+}
+
+void node_data_free(struct node_data *data) {
+    if (data->fd >= 0) {
+        net_watch_free(data->watch);
+        close(data->fd);
+    }
+    for (size_t i = 0; i < HASH; i++)
+        while (data->by_id[i]) free_ask(data, data->by_id[i]);
+    free(data);
+}
