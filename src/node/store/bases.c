@@ -18,8 +18,8 @@
 enum {
     THREADS_MAX = 64,
     THREADS_OF_APP_MAX = 2,
-    OPEN_MAX = 256,              /* files */
-    WAITING_OF_APP_MAX = 2048,   /* questions */
+    OPEN_MAX = 256,            /* files */
+    WAITING_OF_APP_MAX = 2048, /* questions */
     WAITING_MAX = 65536,
     STACK_BYTES = 512 << 10,
     APPS_HASH = 1024,
@@ -44,7 +44,7 @@ static struct {
     struct store_base *all, *ready;
     struct store_ask *done, **done_last;
     uint32_t threads, resting, calls, open, waiting, at_work; /* calls: to those who rest, that nobody has followed yet */
-    uint64_t bytes, had_ns; /* had_ns: of the app that was taken last */
+    uint64_t bytes, had_ns;                                   /* had_ns: of the app that was taken last */
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
 
 bool store_bases_keep(void) { return all.config.keeps; }
@@ -95,7 +95,8 @@ void store_ask_db_failed(struct store_ask *ask, err e, const struct diag *d) {
         else store_ask_fail(ask, APP_DATA_TOO_LARGE, "%s", text);
         return;
     default:
-        log_event(LOG_ERROR, "data-failed", LF_CSTR("app", base->app->name), LF_CSTR("reason", d->text[0] ? d->text : err_text(e)));
+        log_event(LOG_ERROR, "data-failed", LF_CSTR("app", base->app->name),
+                  LF_CSTR("reason", d->text[0] ? d->text : err_text(e)));
         store_ask_fail(ask, APP_DATA_FAILED, "%s", text);
         __atomic_store_n(&base->close, true, __ATOMIC_RELAXED); /* what it holds of the file may not be what is in it */
     }
@@ -193,7 +194,8 @@ static void finish(struct store_ask *const *asks, uint32_t n) {
 static void make_room(void) {
     struct store_base *oldest = NULL;
     for (struct store_base *base = all.all; base && all.open >= OPEN_MAX; base = base->next)
-        if (base->open && !base->busy && !base->ready && !base->holder && (!oldest || base->used_ns < oldest->used_ns)) oldest = base;
+        if (base->open && !base->busy && !base->ready && !base->holder && (!oldest || base->used_ns < oldest->used_ns))
+            oldest = base;
     if (!oldest) return;
     oldest->close = true;
     settle(oldest);
@@ -221,6 +223,8 @@ static void serve(struct store_base *base) {
         all.open++;
         if (all.config.keeps) make_room();
     }
+    base->taken = asks;
+    base->taken_count = n;
     pthread_mutex_unlock(&all.lock);
     uint64_t start = clock_mono_ns();
     did = store_batch(base, asks, n);
@@ -228,6 +232,7 @@ static void serve(struct store_base *base) {
     pthread_mutex_lock(&all.lock);
     base->app->had_ns += took;
     base->used_ns = start + took;
+    base->taken_count = 0;
     put_back(base, asks + did, n - did);
     finish(asks, did);
 }
@@ -287,7 +292,8 @@ static struct store_app *app_of(uint32_t id, str name) {
         (*at)->id = id;
         memcpy((*at)->name, name.p, name.n);
     }
-    if (!(*at)->waiting) (*at)->had_ns = MAX((*at)->had_ns, all.had_ns); /* what it did not use while it had nothing to do is not saved up */
+    if (!(*at)->waiting)
+        (*at)->had_ns = MAX((*at)->had_ns, all.had_ns); /* what it did not use while it had nothing to do is not saved up */
     return *at;
 }
 
@@ -324,7 +330,8 @@ static struct store_base *base_of(struct store_app *app, bool sql, str place) {
 static bool is_name(str name) {
     for (size_t i = 0; i < name.n; i++) {
         uint8_t c = name.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || (c == '.' && i)))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+              (c == '.' && i)))
             return false;
     }
     return name.n && name.n < sizeof((struct store_app){}).name;
@@ -356,12 +363,14 @@ bool store_bases_ask(uint32_t id, str name, struct store_ask *ask) {
     return !full;
 }
 
+static void cancel_one(struct store_ask *ask, const struct store_peer *peer, const uint32_t *id) {
+    if (ask->peer == peer && (!id || ask->id == *id)) __atomic_store_n(&ask->cancelled, true, __ATOMIC_RELAXED);
+}
+
 /* Whoever does it looks at that; what waits is answered in its turn, at once. */
 static void cancel(struct store_base *base, const struct store_peer *peer, const uint32_t *id) {
-    for (struct store_ask *ask = base->first; ask; ask = ask->next)
-        if (ask->peer == peer && (!id || ask->id == *id)) __atomic_store_n(&ask->cancelled, true, __ATOMIC_RELAXED);
-    struct store_ask *now = (struct store_ask *)(uintptr_t)__atomic_load_n(&base->now, __ATOMIC_ACQUIRE);
-    if (now && now->peer == peer && (!id || now->id == *id)) __atomic_store_n(&now->cancelled, true, __ATOMIC_RELAXED);
+    for (struct store_ask *ask = base->first; ask; ask = ask->next) cancel_one(ask, peer, id);
+    for (uint32_t i = 0; i < base->taken_count; i++) cancel_one(base->taken[i], peer, id);
 }
 
 void store_bases_cancel(struct store_peer *peer, uint32_t id) {

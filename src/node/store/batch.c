@@ -75,12 +75,12 @@ static void do_one(struct store_base *base, struct store_ask *ask) {
         store_ask_fail(ask, APP_DATA_LOST, "nobody waits for it");
         return;
     }
-    __atomic_store_n(&base->now, ask, __ATOMIC_RELEASE); /* with cancel, in bases.c */
+    base->now = ask;
     base->late = false;
     base->until_ns = clock_mono_ns() + ask->ms_max * 1000000ull;
     if (base->sql) store_sql_do(base, ask);
     else store_keys_do(base, ask);
-    __atomic_store_n(&base->now, NULL, __ATOMIC_RELEASE);
+    base->now = NULL;
 }
 
 static bool closes(const struct store_ask *ask) { return ask->op == APP_SQL_CLOSE; }

@@ -61,7 +61,8 @@ static uint64_t bytes_of(const struct store_ask *ask, str key, uint64_t value_by
 }
 
 static bool fits(const struct store_base *base, struct store_ask *ask, str key, uint64_t value_bytes, const struct pair *old) {
-    uint64_t before = old->id ? bytes_of(ask, key, old->bytes) : 0, after = base->bytes - before + bytes_of(ask, key, value_bytes);
+    uint64_t before = old->id ? bytes_of(ask, key, old->bytes) : 0,
+             after = base->bytes - before + bytes_of(ask, key, value_bytes);
     if (value_bytes > ask->value_bytes_max)
         store_ask_fail(ask, APP_DATA_TOO_LARGE, "the value has %llu bytes, and at most %u are kept (store_value_kb)",
                        (unsigned long long)value_bytes, ask->value_bytes_max);
@@ -135,13 +136,15 @@ static bool number_of(str s, int64_t *out) {
 static bool current_number(struct store_base *base, struct store_ask *ask, str key, int64_t *out) {
     struct diag d = DIAG_INIT;
     struct db_rows *rows;
-    if (failed(ask, db_query(base->db, &rows, &d, "select value from pair where store = ? and key = ?", DB_TEXT(ask->place),
-                             DB_TEXT(key)),
+    if (failed(ask,
+               db_query(base->db, &rows, &d, "select value from pair where store = ? and key = ?", DB_TEXT(ask->place),
+                        DB_TEXT(key)),
                &d))
         return false;
     *out = 0;
     if (db_next(rows) && !number_of(db_str(rows, 0), out))
-        store_ask_fail(ask, APP_DATA_REFUSED, "the value of the key is no number: it must be a decimal number of 64 bits, as text");
+        store_ask_fail(ask, APP_DATA_REFUSED,
+                       "the value of the key is no number: it must be a decimal number of 64 bits, as text");
     return !failed(ask, db_end(rows, &d), &d) && ask->outcome == APP_DATA_OK;
 }
 
@@ -179,9 +182,9 @@ static void swap(struct store_base *base, struct store_ask *ask, const struct ap
 
 /* What each op takes: one letter a value, K a key, V a value, I a number, ? a key or nothing; in brackets: over and over. */
 static const char *const forms[APP_DATA_OPS] = {
-    [APP_KV_GET] = "K",      [APP_KV_SET] = "KV",        [APP_KV_DELETE] = "K",     [APP_KV_EXISTS] = "K",
-    [APP_KV_KEYS] = "?",     [APP_KV_GET_MANY] = "(K",   [APP_KV_SET_MANY] = "(KV", [APP_KV_DELETE_MANY] = "(K",
-    [APP_KV_ADD] = "KI",     [APP_KV_READ] = "K",        [APP_KV_SWAP] = "KIIV",
+    [APP_KV_GET] = "K",  [APP_KV_SET] = "KV",      [APP_KV_DELETE] = "K",     [APP_KV_EXISTS] = "K",
+    [APP_KV_KEYS] = "?", [APP_KV_GET_MANY] = "(K", [APP_KV_SET_MANY] = "(KV", [APP_KV_DELETE_MANY] = "(K",
+    [APP_KV_ADD] = "KI", [APP_KV_READ] = "K",      [APP_KV_SWAP] = "KIIV",
 };
 
 static bool is_of(const struct app_value *v, char form) {

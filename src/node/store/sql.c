@@ -5,7 +5,8 @@
 enum { ROW_BYTES = 32 /* what a row takes of an answer besides its values */ };
 
 bool store_sql_is_alone(str sql) {
-    static const char *const words[] = {"begin", "savepoint", "commit", "end", "rollback", "release", "pragma", "vacuum", "analyze"};
+    static const char *const words[] = {"begin",   "savepoint", "commit", "end",    "rollback",
+                                        "release", "pragma",    "vacuum", "analyze"};
     for (;;) { /* comments and space come before it */
         while (sql.n && (sql.p[0] <= ' ' || sql.p[0] == ';')) sql = str_sub(sql, 1, sql.n);
         if (str_starts(sql, STR("--"))) sql = str_sub(sql, str_find(sql, '\n'), sql.n);
@@ -57,7 +58,8 @@ static bool answer_row(struct store_ask *ask, struct db_rows *rows, uint32_t col
     for (uint32_t i = 0; i < columns && ask->outcome == APP_DATA_OK; i++) {
         struct app_value v = value_of(db_value(rows, i));
         if (v.kind == APP_VALUE_TEXT && !str_is_utf8(v.s))
-            store_ask_fail(ask, APP_DATA_REFUSED, "column %u has text that is not UTF-8; read it as a blob: cast(… as blob)", i + 1);
+            store_ask_fail(ask, APP_DATA_REFUSED, "column %u has text that is not UTF-8; read it as a blob: cast(… as blob)",
+                           i + 1);
         else store_ask_answer(ask, v);
     }
     return ask->outcome == APP_DATA_OK;

@@ -211,7 +211,8 @@ static void hear_peer(struct store_peer *p) {
 
 static err open_store(struct diag *d) {
     struct node_message m;
-    if (node_wire_await(NODE_WIRE_FD, NODE_ROLE_supervisor, NODE_ROLE_store, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_store_open)
+    if (node_wire_await(NODE_WIRE_FD, NODE_ROLE_supervisor, NODE_ROLE_store, &m) != NODE_WIRE_GOT ||
+        m.type != NODE_MSG_store_open)
         return ERR_CLOSED;
     log_init(STDERR_FILENO, m.store_open.log_json, (enum log_level)m.store_open.log_min);
     log_to(node_log_send, NULL);

@@ -13,10 +13,10 @@
 #include "db/db.h"
 #include <pthread.h>
 
-struct store_peer { /* a worker's channel. It stays when that is gone: what it asked may be under way */
-    int fd;         /* store.c's; -1: closed */
-    bool over;      /* the same: nothing more comes */
-    bool gone;      /* * nobody is there any more */
+struct store_peer {                  /* a worker's channel. It stays when that is gone: what it asked may be under way */
+    int fd;                          /* store.c's; -1: closed */
+    bool over;                       /* the same: nothing more comes */
+    bool gone;                       /* * nobody is there any more */
     struct store_ask *first, **last; /* store.c's: answers that its socket had no room for */
 };
 
@@ -35,7 +35,7 @@ struct store_ask {
     /* How much the app may have: */
     uint64_t bytes_max, keys_max;
     uint32_t value_bytes_max, answer_bytes_max, ms_max;
-    bool cancelled; /* atomic: set by who reads messages, seen by who does it */
+    bool cancelled; /* atomic, relaxed: set by who reads messages, seen by who does it, soon */
     /* The answer: */
     enum app_data_outcome outcome;
     char text[512];
@@ -55,28 +55,30 @@ struct store_base {
     struct store_base *next_of_app, *next;  /* * of its app, of all */
     struct store_base *next_ready, **ready; /* * in the list of those that have something to do; NULL: in none */
     struct store_app *app;
-    bool sql;                         /* else all key-value stores of its app */
-    char name[320];                   /* its file, below the folder of data */
-    struct store_ask *first, **last;  /* * what waits */
-    bool busy, open;                  /* * a thread has it; its file is open */
-    bool close, undo;                 /* * it is to be closed; its transaction has gone on for too long */
-    uint64_t used_ns;                 /* * when a thread had it last */
-    struct store_peer *holder;        /* * whose transaction goes on; NULL: nobody's */
-    int64_t holder_connection;        /* * of that one */
-    uint64_t holder_until_ns;         /* * then it is undone */
-    struct db *db;                    /* NULL: closed */
-    const struct store_ask *now;      /* what is being done */
-    uint64_t until_ns;                /* and until when */
-    bool alone;                       /* it is done by itself, so it may begin and end transactions */
-    bool late;                        /* it took too long */
-    uint64_t bytes, keys;             /* of key-value stores: what there is */
+    bool sql;                        /* else all key-value stores of its app */
+    char name[320];                  /* its file, below the folder of data */
+    struct store_ask *first, **last; /* * what waits */
+    struct store_ask *const *taken;  /* * what its thread has of it */
+    uint32_t taken_count;
+    bool busy, open;             /* * a thread has it; its file is open */
+    bool close, undo;            /* * it is to be closed; its transaction has gone on for too long */
+    uint64_t used_ns;            /* * when a thread had it last */
+    struct store_peer *holder;   /* * whose transaction goes on; NULL: nobody's */
+    int64_t holder_connection;   /* * of that one */
+    uint64_t holder_until_ns;    /* * then it is undone */
+    struct db *db;               /* NULL: closed */
+    const struct store_ask *now; /* what is being done */
+    uint64_t until_ns;           /* and until when */
+    bool alone;                  /* it is done by itself, so it may begin and end transactions */
+    bool late;                   /* it took too long */
+    uint64_t bytes, keys;        /* of key-value stores: what there is */
 };
 
 /* ---- bases.c ---- */
 
 struct store_config {
-    bool keeps;                /* else all is in memory */
-    void (*done)(void *arg);   /* on some thread: store_bases_done has something */
+    bool keeps;              /* else all is in memory */
+    void (*done)(void *arg); /* on some thread: store_bases_done has something */
     void *arg;
 };
 void store_bases_init(const struct store_config *config);

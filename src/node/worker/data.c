@@ -11,8 +11,8 @@
 enum { OF_APP_MAX = 512, INLINE_BYTES = 32 << 10, ANSWER_BYTES_MAX = 24 << 20, HASH = 256 };
 
 struct app_ask {
-    struct app_ask *next, **at;           /* among those that were not sent, in order */
-    struct app_ask *next_id, **at_id;     /* among those whose id has the same hash */
+    struct app_ask *next, **at;       /* among those that were not sent, in order */
+    struct app_ask *next_id, **at_id; /* among those whose id has the same hash */
     uint32_t id, app;
     bool sent;
     app_told told; /* NULL: nobody wants to know */
@@ -26,8 +26,8 @@ struct node_data {
     void (*want)(void *arg);
     void *arg;
     struct net_watch *watch;
-    int fd;                 /* -1: none */
-    bool wanted, closing;   /* closing: what is sent does not arrive, answers may come yet */
+    int fd;               /* -1: none */
+    bool wanted, closing; /* closing: what is sent does not arrive, answers may come yet */
     struct app_ask *waiting, **last;
     struct app_ask *by_id[HASH];
     struct count {
@@ -37,7 +37,9 @@ struct node_data {
     uint32_t last_id;
 };
 
-struct app_data *node_data_of(struct node_data *data) { return &data->base; }
+struct app_data *node_data_of(struct node_data *data) {
+    return &data->base;
+}
 
 /* ---- asks ---- */
 
@@ -121,7 +123,8 @@ static void send_waiting(struct node_data *data) {
 /* ---- hearing ---- */
 
 static void lose_sent(struct node_data *data) {
-    struct app_answer lost = {.outcome = APP_DATA_LOST, .text = STR("what keeps the app's data ended meanwhile; it may be done, or not")};
+    struct app_answer lost = {.outcome = APP_DATA_LOST,
+                              .text = STR("what keeps the app's data ended meanwhile; it may be done, or not")};
     for (size_t i = 0; i < HASH; i++)
         for (struct app_ask *ask = data->by_id[i]; ask;) {
             bool sent = ask->sent;

@@ -16,7 +16,7 @@ struct node_data;
 /* want: a channel is wanted; it comes by node_data_channel, some time. */
 struct node_data *node_data_new(struct net_loop *loop, void (*want)(void *arg), void *arg);
 void node_data_free(struct node_data *data);
-struct app_data *node_data_of(struct node_data *data); /* what apps ask */
+struct app_data *node_data_of(struct node_data *data);  /* what apps ask */
 void node_data_channel(struct node_data *data, int fd); /* takes it */
 
 #endif
