@@ -47,21 +47,21 @@ static struct {
     uint64_t bytes, had_ns;                                   /* had_ns: of the app that was taken last */
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
 
-bool store_bases_keep(void) { return all.config.keeps; }
+bool node_store_bases_keep(void) { return all.config.keeps; }
 
-void store_bases_init(const struct store_config *config) {
+void node_store_bases_init(const struct store_config *config) {
     all.config = *config;
     all.done_last = &all.done;
 }
 
 /* ---- questions ---- */
 
-void store_ask_free(struct store_ask *ask) {
+void node_store_ask_free(struct store_ask *ask) {
     buf_free(&ask->answer);
     arena_free(ask->mem); /* it is in there */
 }
 
-void store_ask_fail(struct store_ask *ask, enum app_data_outcome outcome, const char *fmt, ...) {
+void node_store_ask_fail(struct store_ask *ask, enum app_data_outcome outcome, const char *fmt, ...) {
     if (ask->outcome != APP_DATA_OK) return;
     va_list ap;
     va_start(ap, fmt);
@@ -79,37 +79,38 @@ static const char *without_name(const struct store_base *base, const char *text)
     return text;
 }
 
-void store_ask_db_failed(struct store_ask *ask, err e, const struct diag *d) {
+void node_store_ask_db_failed(struct store_ask *ask, err e, const struct diag *d) {
     struct store_base *base = ask->base;
     const char *text = without_name(base, d->text[0] ? d->text : err_text(e));
     switch (e) {
     case ERR_USAGE:
     case ERR_BUSY:
-    case ERR_DENIED: store_ask_fail(ask, APP_DATA_REFUSED, "%s", text); return;
+    case ERR_DENIED: node_store_ask_fail(ask, APP_DATA_REFUSED, "%s", text); return;
     case ERR_LIMIT:
         if (base->late)
-            store_ask_fail(ask, APP_DATA_LATE, "it took longer than %u ms, and was undone (data_timeout_ms)", ask->ms_max);
+            node_store_ask_fail(ask, APP_DATA_LATE, "it took longer than %u ms, and was undone (data_timeout_ms)", ask->ms_max);
         else if (strstr(text, "full"))
-            store_ask_fail(ask, APP_DATA_FULL, "the database is full: it may have %llu KiB (sqlite_mb), or the disk has no room",
-                           (unsigned long long)(ask->bytes_max / KiB));
-        else store_ask_fail(ask, APP_DATA_TOO_LARGE, "%s", text);
+            node_store_ask_fail(ask, APP_DATA_FULL,
+                                "the database is full: it may have %llu KiB (sqlite_mb), or the disk has no room",
+                                (unsigned long long)(ask->bytes_max / KiB));
+        else node_store_ask_fail(ask, APP_DATA_TOO_LARGE, "%s", text);
         return;
     default:
         log_event(LOG_ERROR, "data-failed", LF_CSTR("app", base->app->name),
                   LF_CSTR("reason", d->text[0] ? d->text : err_text(e)));
-        store_ask_fail(ask, APP_DATA_FAILED, "%s", text);
+        node_store_ask_fail(ask, APP_DATA_FAILED, "%s", text);
         __atomic_store_n(&base->close, true, __ATOMIC_RELAXED); /* what it holds of the file may not be what is in it */
     }
 }
 
-void store_ask_answer(struct store_ask *ask, struct app_value v) {
+void node_store_ask_answer(struct store_ask *ask, struct app_value v) {
     if (ask->outcome != APP_DATA_OK) return;
     app_values_write(&ask->answer, &v, 1);
     if (ask->answer.n > ask->answer_bytes_max)
-        store_ask_fail(ask, APP_DATA_TOO_LARGE, "the answer is larger than %u KiB", ask->answer_bytes_max / 1024);
+        node_store_ask_fail(ask, APP_DATA_TOO_LARGE, "the answer is larger than %u KiB", ask->answer_bytes_max / 1024);
 }
 
-void store_ask_anew(struct store_ask *ask) {
+void node_store_ask_anew(struct store_ask *ask) {
     ask->outcome = APP_DATA_OK;
     buf_free(&ask->answer);
 }
@@ -203,7 +204,7 @@ static void make_room(void) {
 
 static void close_it(struct store_base *base) {
     pthread_mutex_unlock(&all.lock);
-    store_base_close(base);
+    node_store_base_close(base);
     pthread_mutex_lock(&all.lock);
     base->close = base->open = false;
     base->holder = NULL;
@@ -227,7 +228,7 @@ static void serve(struct store_base *base) {
     base->taken_count = n;
     pthread_mutex_unlock(&all.lock);
     uint64_t start = clock_mono_ns();
-    did = store_batch(base, asks, n);
+    did = node_store_batch(base, asks, n);
     uint64_t took = clock_mono_ns() - start;
     pthread_mutex_lock(&all.lock);
     base->app->had_ns += took;
@@ -339,9 +340,9 @@ static bool is_name(str name) {
 
 /* ---- from who reads messages ---- */
 
-bool store_bases_ask(uint32_t id, str name, struct store_ask *ask) {
+bool node_store_bases_ask(uint32_t id, str name, struct store_ask *ask) {
     if (!is_name(name) || ask->place.n > 64) {
-        store_ask_fail(ask, APP_DATA_REFUSED, "there is no such app or store");
+        node_store_ask_fail(ask, APP_DATA_REFUSED, "there is no such app or store");
         return false;
     }
     pthread_mutex_lock(&all.lock);
@@ -359,7 +360,7 @@ bool store_bases_ask(uint32_t id, str name, struct store_ask *ask) {
         wake();
     }
     pthread_mutex_unlock(&all.lock);
-    if (full) store_ask_fail(ask, APP_DATA_BUSY, "too much waits for the app's data");
+    if (full) node_store_ask_fail(ask, APP_DATA_BUSY, "too much waits for the app's data");
     return !full;
 }
 
@@ -373,20 +374,20 @@ static void cancel(struct store_base *base, const struct store_peer *peer, const
     for (uint32_t i = 0; i < base->taken_count; i++) cancel_one(base->taken[i], peer, id);
 }
 
-void store_bases_cancel(struct store_peer *peer, uint32_t id) {
+void node_store_bases_cancel(struct store_peer *peer, uint32_t id) {
     pthread_mutex_lock(&all.lock);
     for (struct store_base *base = all.all; base; base = base->next) cancel(base, peer, &id);
     pthread_mutex_unlock(&all.lock);
 }
 
-void store_bases_peer_gone(struct store_peer *peer) {
+void node_store_bases_peer_gone(struct store_peer *peer) {
     pthread_mutex_lock(&all.lock);
     for (struct store_base *base = all.all; base; base = base->next) cancel(base, peer, NULL);
     peer->gone = true;
     pthread_mutex_unlock(&all.lock);
 }
 
-struct store_ask *store_bases_done(void) {
+struct store_ask *node_store_bases_done(void) {
     pthread_mutex_lock(&all.lock);
     struct store_ask *done = all.done;
     all.done = NULL;
@@ -395,7 +396,7 @@ struct store_ask *store_bases_done(void) {
     return done;
 }
 
-uint64_t store_bases_tick(uint64_t now_ns) {
+uint64_t node_store_bases_tick(uint64_t now_ns) {
     bool any = false;
     pthread_mutex_lock(&all.lock);
     for (struct store_base *base = all.all; base; base = base->next) {
@@ -413,7 +414,7 @@ uint64_t store_bases_tick(uint64_t now_ns) {
     return any ? now_ns + tick_ns : 0;
 }
 
-bool store_bases_idle(void) {
+bool node_store_bases_idle(void) {
     pthread_mutex_lock(&all.lock);
     bool idle = !all.waiting && !all.at_work && !all.done;
     pthread_mutex_unlock(&all.lock);

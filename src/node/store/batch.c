@@ -44,7 +44,7 @@ static bool make_folder(const char *name) {
 
 static err open_base(struct store_base *base, const struct store_ask *ask, struct diag *d) {
     if (base->db) return ERR_OK;
-    struct db_options options = {.name = store_bases_keep() ? base->name : ":memory:",
+    struct db_options options = {.name = node_store_bases_keep() ? base->name : ":memory:",
                                  .create = true,
                                  .cache_kib = 256,
                                  .statements = 24,
@@ -54,15 +54,15 @@ static err open_base(struct store_base *base, const struct store_ask *ask, struc
                                  .may = may,
                                  .goes_on = goes_on,
                                  .arg = base};
-    if (store_bases_keep() && !make_folder(base->name))
+    if (node_store_bases_keep() && !make_folder(base->name))
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "its folder cannot be made: %s", strerror(errno));
     TRY(db_open(&options, &base->db, d));
-    err e = base->sql ? ERR_OK : store_keys_open(base, d);
-    if (e != ERR_OK) store_base_close(base);
+    err e = base->sql ? ERR_OK : node_store_keys_open(base, d);
+    if (e != ERR_OK) node_store_base_close(base);
     return e;
 }
 
-void store_base_close(struct store_base *base) {
+void node_store_base_close(struct store_base *base) {
     if (base->db) db_rollback(base->db);
     db_close(base->db);
     base->db = NULL;
@@ -72,14 +72,14 @@ void store_base_close(struct store_base *base) {
 
 static void do_one(struct store_base *base, struct store_ask *ask) {
     if (__atomic_load_n(&ask->cancelled, __ATOMIC_RELAXED)) {
-        store_ask_fail(ask, APP_DATA_LOST, "nobody waits for it");
+        node_store_ask_fail(ask, APP_DATA_LOST, "nobody waits for it");
         return;
     }
     base->now = ask;
     base->late = false;
     base->until_ns = clock_mono_ns() + ask->ms_max * 1000000ull;
-    if (base->sql) store_sql_do(base, ask);
-    else store_keys_do(base, ask);
+    if (base->sql) node_store_sql_do(base, ask);
+    else node_store_keys_do(base, ask);
     base->now = NULL;
 }
 
@@ -87,7 +87,7 @@ static bool closes(const struct store_ask *ask) { return ask->op == APP_SQL_CLOS
 
 static bool is_alone(const struct store_base *base, const struct store_ask *ask) {
     return base->sql && (base->holder || closes(ask) ||
-                         (ask->count > 1 && ask->values[1].kind == APP_VALUE_TEXT && store_sql_is_alone(ask->values[1].s)));
+                         (ask->count > 1 && ask->values[1].kind == APP_VALUE_TEXT && node_store_sql_is_alone(ask->values[1].s)));
 }
 
 /* It may begin a transaction, or end the one that goes on. */
@@ -115,8 +115,8 @@ static void back_to(struct store_base *base, struct room room) { base->keys = ro
 
 static void fail_all(struct store_ask *const *asks, uint32_t n, err e, const struct diag *d) {
     for (uint32_t i = 0; i < n; i++) {
-        store_ask_anew(asks[i]);
-        store_ask_db_failed(asks[i], e, d);
+        node_store_ask_anew(asks[i]);
+        node_store_ask_db_failed(asks[i], e, d);
     }
 }
 
@@ -126,14 +126,14 @@ static void do_part(struct store_base *base, struct store_ask *ask) {
     err e = db_part_begin(base->db, &d);
     if (e == ERR_OK) do_one(base, ask);
     if (e == ERR_OK && ask->outcome == APP_DATA_OK) e = db_part_keep(base->db, &d);
-    if (e != ERR_OK) store_ask_db_failed(ask, e, &d);
+    if (e != ERR_OK) node_store_ask_db_failed(ask, e, &d);
     if (ask->outcome == APP_DATA_OK) return;
     db_part_undo(base->db);
     back_to(base, room);
 }
 
 static err commit(struct store_base *base, struct diag *d) {
-    if (!base->sql) TRY(store_keys_save(base, d));
+    if (!base->sql) TRY(node_store_keys_save(base, d));
     return db_commit(base->db, d);
 }
 
@@ -142,7 +142,7 @@ static void do_singly(struct store_base *base, struct store_ask *const *asks, ui
     for (uint32_t i = 0; i < n; i++) {
         struct diag d = DIAG_INIT;
         struct room room = room_of(base);
-        store_ask_anew(asks[i]);
+        node_store_ask_anew(asks[i]);
         err e = db_begin(base->db, &d);
         if (e == ERR_OK) do_one(base, asks[i]);
         if (e == ERR_OK && asks[i]->outcome == APP_DATA_OK) e = commit(base, &d);
@@ -181,7 +181,7 @@ static bool any_writes(struct store_ask *const *asks, uint32_t n) {
     return false;
 }
 
-uint32_t store_batch(struct store_base *base, struct store_ask *const *asks, uint32_t count) {
+uint32_t node_store_batch(struct store_base *base, struct store_ask *const *asks, uint32_t count) {
     struct diag d = DIAG_INIT;
     err e = open_base(base, asks[0], &d);
     if (e != ERR_OK) {

@@ -15,7 +15,7 @@ static const char *const steps[] = {
     "insert into room values (1, 0, 0);",
 };
 
-err store_keys_open(struct store_base *base, struct diag *d) {
+err node_store_keys_open(struct store_base *base, struct diag *d) {
     int64_t keys = 0, bytes = 0;
     TRY(db_upgrade(base->db, steps, ARRAY_COUNT(steps), d));
     TRY(db_one_i64(base->db, &keys, d, "select keys from room"));
@@ -25,7 +25,7 @@ err store_keys_open(struct store_base *base, struct diag *d) {
     return ERR_OK;
 }
 
-err store_keys_save(struct store_base *base, struct diag *d) {
+err node_store_keys_save(struct store_base *base, struct diag *d) {
     return db_run(base->db, d, "update room set keys = ?, bytes = ? where keys != ?1 or bytes != ?2", DB_I64(base->keys),
                   DB_I64(base->bytes));
 }
@@ -38,7 +38,7 @@ struct pair {
 };
 
 static bool failed(struct store_ask *ask, err e, const struct diag *d) {
-    if (e != ERR_OK) store_ask_db_failed(ask, e, d);
+    if (e != ERR_OK) node_store_ask_db_failed(ask, e, d);
     return e != ERR_OK;
 }
 
@@ -52,7 +52,7 @@ static bool find(struct store_base *base, struct store_ask *ask, str key, bool a
     if (failed(ask, db_query(base->db, &rows, &d, sql, DB_TEXT(ask->place), DB_TEXT(key)), &d)) return false;
     bool found = db_next(rows);
     if (found) *out = (struct pair){db_i64(rows, 0), db_i64(rows, 1), (uint64_t)db_i64(rows, 2)};
-    if (answers) store_ask_answer(ask, found ? APP_BLOB(db_str(rows, 3)) : (struct app_value){APP_VALUE_NULL, {0}});
+    if (answers) node_store_ask_answer(ask, found ? APP_BLOB(db_str(rows, 3)) : (struct app_value){APP_VALUE_NULL, {0}});
     return !failed(ask, db_end(rows, &d), &d);
 }
 
@@ -64,14 +64,14 @@ static bool fits(const struct store_base *base, struct store_ask *ask, str key, 
     uint64_t before = old->id ? bytes_of(ask, key, old->bytes) : 0,
              after = base->bytes - before + bytes_of(ask, key, value_bytes);
     if (value_bytes > ask->value_bytes_max)
-        store_ask_fail(ask, APP_DATA_TOO_LARGE, "the value has %llu bytes, and at most %u are kept (store_value_kb)",
-                       (unsigned long long)value_bytes, ask->value_bytes_max);
+        node_store_ask_fail(ask, APP_DATA_TOO_LARGE, "the value has %llu bytes, and at most %u are kept (store_value_kb)",
+                            (unsigned long long)value_bytes, ask->value_bytes_max);
     else if (!old->id && base->keys >= ask->keys_max)
-        store_ask_fail(ask, APP_DATA_FULL, "the app's stores have %llu keys, as many as they may (store_keys)",
-                       (unsigned long long)base->keys);
+        node_store_ask_fail(ask, APP_DATA_FULL, "the app's stores have %llu keys, as many as they may (store_keys)",
+                            (unsigned long long)base->keys);
     else if (after > base->bytes && after > ask->bytes_max)
-        store_ask_fail(ask, APP_DATA_FULL, "the app's stores are full: they may hold %llu KiB (store_mb)",
-                       (unsigned long long)(ask->bytes_max / KiB));
+        node_store_ask_fail(ask, APP_DATA_FULL, "the app's stores are full: they may hold %llu KiB (store_mb)",
+                            (unsigned long long)(ask->bytes_max / KiB));
     return ask->outcome == APP_DATA_OK;
 }
 
@@ -118,7 +118,7 @@ static void list(struct store_base *base, struct store_ask *ask, const struct ap
         if (!more) app_values_write(&keys, &key, 1);
     }
     if (!failed(ask, db_end(rows, &d), &d)) {
-        store_ask_answer(ask, APP_I64(more));
+        node_store_ask_answer(ask, APP_I64(more));
         buf_put(&ask->answer, keys.p, keys.n);
     }
     buf_free(&keys);
@@ -143,8 +143,8 @@ static bool current_number(struct store_base *base, struct store_ask *ask, str k
         return false;
     *out = 0;
     if (db_next(rows) && !number_of(db_str(rows, 0), out))
-        store_ask_fail(ask, APP_DATA_REFUSED,
-                       "the value of the key is no number: it must be a decimal number of 64 bits, as text");
+        node_store_ask_fail(ask, APP_DATA_REFUSED,
+                            "the value of the key is no number: it must be a decimal number of 64 bits, as text");
     return !failed(ask, db_end(rows, &d), &d) && ask->outcome == APP_DATA_OK;
 }
 
@@ -153,27 +153,27 @@ static void add(struct store_base *base, struct store_ask *ask, str key, int64_t
     char text[24];
     if (!current_number(base, ask, key, &now)) return;
     if (__builtin_add_overflow(now, delta, &sum)) {
-        store_ask_fail(ask, APP_DATA_REFUSED, "the sum is beyond 64 bits");
+        node_store_ask_fail(ask, APP_DATA_REFUSED, "the sum is beyond 64 bits");
         return;
     }
     snprintf(text, sizeof text, "%lld", (long long)sum);
     set(base, ask, key, str_c(text));
-    store_ask_answer(ask, APP_I64(sum));
+    node_store_ask_answer(ask, APP_I64(sum));
 }
 
 /* A value that is there, and its version. */
 static void read_pair(struct store_base *base, struct store_ask *ask, str key) {
     struct pair pair;
     if (!find(base, ask, key, true, &pair)) return;
-    store_ask_answer(ask, APP_I64(pair.id));
-    store_ask_answer(ask, APP_I64(pair.version));
+    node_store_ask_answer(ask, APP_I64(pair.id));
+    node_store_ask_answer(ask, APP_I64(pair.version));
 }
 
 static void swap(struct store_base *base, struct store_ask *ask, const struct app_value *v) {
     struct pair old;
     if (!find(base, ask, v[0].s, false, &old)) return;
     bool same = old.id == v[1].i && old.version == v[2].i;
-    store_ask_answer(ask, APP_I64(same));
+    node_store_ask_answer(ask, APP_I64(same));
     if (same) put(base, ask, v[0].s, v[3].s, &old);
     else read_pair(base, ask, v[0].s);
 }
@@ -204,17 +204,17 @@ static bool well_formed(struct store_ask *ask) {
     size_t n = form ? strlen(form) : 0;
     bool ok = n && (many ? ask->count % n == 0 : ask->count == n);
     for (uint32_t i = 0; ok && i < ask->count; i++) ok = is_of(&ask->values[i], form[i % n]);
-    if (!ok) store_ask_fail(ask, APP_DATA_REFUSED, "this is not what is asked of a store");
+    if (!ok) node_store_ask_fail(ask, APP_DATA_REFUSED, "this is not what is asked of a store");
     for (uint32_t i = 0; ok && i < ask->count; i++)
         if (form[i % n] == 'K' && ask->values[i].s.n > KEY_BYTES_MAX) {
-            store_ask_fail(ask, APP_DATA_TOO_LARGE, "a key has %zu bytes, and at most %d are kept", ask->values[i].s.n,
-                           KEY_BYTES_MAX);
+            node_store_ask_fail(ask, APP_DATA_TOO_LARGE, "a key has %zu bytes, and at most %d are kept", ask->values[i].s.n,
+                                KEY_BYTES_MAX);
             return false;
         }
     return ok;
 }
 
-void store_keys_do(struct store_base *base, struct store_ask *ask) {
+void node_store_keys_do(struct store_base *base, struct store_ask *ask) {
     const struct app_value *v = ask->values;
     struct pair pair;
     if (!well_formed(ask)) return;
@@ -232,7 +232,7 @@ void store_keys_do(struct store_base *base, struct store_ask *ask) {
         for (uint32_t i = 0; i < ask->count && ask->outcome == APP_DATA_OK; i++) drop(base, ask, v[i].s);
         break;
     case APP_KV_EXISTS:
-        if (find(base, ask, v[0].s, false, &pair)) store_ask_answer(ask, APP_I64(pair.id != 0));
+        if (find(base, ask, v[0].s, false, &pair)) node_store_ask_answer(ask, APP_I64(pair.id != 0));
         break;
     case APP_KV_KEYS: list(base, ask, v); break;
     case APP_KV_ADD: add(base, ask, v[0].s, v[1].i); break;

@@ -4,7 +4,7 @@
 
 enum { ROW_BYTES = 32 /* what a row takes of an answer besides its values */ };
 
-bool store_sql_is_alone(str sql) {
+bool node_store_sql_is_alone(str sql) {
     static const char *const words[] = {"begin",   "savepoint", "commit", "end",    "rollback",
                                         "release", "pragma",    "vacuum", "analyze"};
     for (;;) { /* comments and space come before it */
@@ -53,14 +53,14 @@ static struct app_value value_of(struct db_value v) {
 static bool answer_row(struct store_ask *ask, struct db_rows *rows, uint32_t columns, uint64_t *taken) {
     *taken += ROW_BYTES;
     if (ask->answer.n + *taken > ask->answer_bytes_max)
-        store_ask_fail(ask, APP_DATA_TOO_LARGE, "the answer is larger than %u KiB: ask for fewer rows (data_answer_kb)",
-                       ask->answer_bytes_max / 1024);
+        node_store_ask_fail(ask, APP_DATA_TOO_LARGE, "the answer is larger than %u KiB: ask for fewer rows (data_answer_kb)",
+                            ask->answer_bytes_max / 1024);
     for (uint32_t i = 0; i < columns && ask->outcome == APP_DATA_OK; i++) {
         struct app_value v = value_of(db_value(rows, i));
         if (v.kind == APP_VALUE_TEXT && !str_is_utf8(v.s))
-            store_ask_fail(ask, APP_DATA_REFUSED, "column %u has text that is not UTF-8; read it as a blob: cast(… as blob)",
-                           i + 1);
-        else store_ask_answer(ask, v);
+            node_store_ask_fail(ask, APP_DATA_REFUSED, "column %u has text that is not UTF-8; read it as a blob: cast(… as blob)",
+                                i + 1);
+        else node_store_ask_answer(ask, v);
     }
     return ask->outcome == APP_DATA_OK;
 }
@@ -74,7 +74,7 @@ static void answer_rows(struct store_base *base, struct store_ask *ask, struct d
     for (uint32_t i = 0; i < columns; i++) app_values_write(&head, &APP_TEXT(db_column_name(rows, i)), 1);
     while (db_next(rows) && answer_row(ask, rows, columns, &taken)) {}
     err e = db_end(rows, &d);
-    if (e != ERR_OK) store_ask_db_failed(ask, e, &d);
+    if (e != ERR_OK) node_store_ask_db_failed(ask, e, &d);
     body = ask->answer;
     ask->answer = (struct buf){0};
     struct app_value facts[] = {APP_I64(db_in_transaction(base->db) && base->alone), APP_I64(db_last_id(base->db)),
@@ -88,15 +88,15 @@ static void answer_rows(struct store_base *base, struct store_ask *ask, struct d
     buf_free(&body);
 }
 
-void store_sql_do(struct store_base *base, struct store_ask *ask) {
+void node_store_sql_do(struct store_base *base, struct store_ask *ask) {
     struct diag d = DIAG_INIT;
     struct db_rows *rows;
     if (ask->op != APP_SQL_RUN || ask->count < 2 || ask->values[0].kind != APP_VALUE_INTEGER ||
         ask->values[1].kind != APP_VALUE_TEXT) {
-        store_ask_fail(ask, APP_DATA_REFUSED, "this is not what is asked of a database");
+        node_store_ask_fail(ask, APP_DATA_REFUSED, "this is not what is asked of a database");
         return;
     }
     err e = db_query_values(base->db, ask->values[1].s, parameters(ask), ask->count - 2, &rows, &d);
-    if (e != ERR_OK) store_ask_db_failed(ask, e, &d);
+    if (e != ERR_OK) node_store_ask_db_failed(ask, e, &d);
     else answer_rows(base, ask, rows);
 }

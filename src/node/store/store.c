@@ -40,7 +40,7 @@ static void drop_answers(struct store_peer *p) {
     while (p->first) {
         struct store_ask *ask = p->first;
         p->first = ask->next;
-        store_ask_free(ask);
+        node_store_ask_free(ask);
     }
     p->last = &p->first;
 }
@@ -51,7 +51,7 @@ static void close_peer(struct store_peer *p) {
     p->fd = -1;
     p->over = true;
     drop_answers(p);
-    store_bases_peer_gone(p);
+    node_store_bases_peer_gone(p);
 }
 
 static void add_peer(int fd) {
@@ -108,7 +108,7 @@ static void send_answers(struct store_peer *p) {
         if (e == ERR_AGAIN) return;
         p->first = ask->next;
         if (!p->first) p->last = &p->first;
-        store_ask_free(ask);
+        node_store_ask_free(ask);
         if (e != ERR_OK) close_peer(p);
     }
 }
@@ -117,7 +117,7 @@ static void answer(struct store_ask *ask) {
     struct store_peer *p = ask->peer;
     ask->next = NULL;
     if (p->fd < 0) {
-        store_ask_free(ask);
+        node_store_ask_free(ask);
         return;
     }
     bool first = !p->first;
@@ -130,7 +130,7 @@ static void answer_done(void) {
     uint64_t count;
     ssize_t got = read(store.news, &count, sizeof count);
     (void)got;
-    for (struct store_ask *ask = store_bases_done(), *next; ask; ask = next) {
+    for (struct store_ask *ask = node_store_bases_done(), *next; ask; ask = next) {
         next = ask->next;
         answer(ask);
     }
@@ -181,10 +181,10 @@ static bool on_ask(struct store_peer *p, struct node_message *m) {
                               .answer_bytes_max = a->answer_bytes_max,
                               .ms_max = MAX(a->ms_max, 1u)};
     if (!read_values(ask, m)) {
-        store_ask_free(ask);
+        node_store_ask_free(ask);
         return false;
     }
-    if (!store_bases_ask(a->app, a->name, ask)) answer(ask);
+    if (!node_store_bases_ask(a->app, a->name, ask)) answer(ask);
     return true;
 }
 
@@ -200,7 +200,7 @@ static void hear_peer(struct store_peer *p) {
     case NODE_WIRE_NONSENSE: break;
     case NODE_WIRE_GOT:
         sense = m.type == NODE_MSG_store_ask ? on_ask(p, &m) : m.type == NODE_MSG_store_cancel;
-        if (m.type == NODE_MSG_store_cancel) store_bases_cancel(p, m.store_cancel.id);
+        if (m.type == NODE_MSG_store_cancel) node_store_bases_cancel(p, m.store_cancel.id);
         node_message_drop(&m);
     }
     store.quiet_ns = clock_mono_ns();
@@ -248,14 +248,14 @@ static void hear_supervisor(void) {
 
 static void rest(uint64_t now) {
     uint64_t idle_ns = node_role_idle_s(NODE_ROLE_store) * 1'000'000'000ull;
-    if (store.state != SERVES || !store.keeps || now - store.quiet_ns < idle_ns || !store_bases_idle()) return;
+    if (store.state != SERVES || !store.keeps || now - store.quiet_ns < idle_ns || !node_store_bases_idle()) return;
     if (node_wire_send(NODE_WIRE_FD, &NODE_MESSAGE(store_rests)) == ERR_OK) store.state = RESTS;
 }
 
 static bool all_over(void) {
     for (uint32_t i = 0; i < store.peers_count; i++)
         if (store.peers[i]->fd >= 0 && (!store.peers[i]->over || store.peers[i]->first)) return false;
-    return store_bases_idle();
+    return node_store_bases_idle();
 }
 
 /* ---- its life ---- */
@@ -292,7 +292,7 @@ static int until_due(uint64_t now) {
 static void serve(void) {
     while (!store.done) {
         uint64_t now = clock_mono_ns();
-        if (now >= store.tick_ns) store.tick_ns = store_bases_tick(now);
+        if (now >= store.tick_ns) store.tick_ns = node_store_bases_tick(now);
         rest(now);
         if (store.state == ENDS && all_over()) return;
         wait_turn(until_due(now));
@@ -312,7 +312,7 @@ int node_store_main(void) {
         return 1;
     }
     db_memory_max(memory_bytes_max);
-    store_bases_init(&(struct store_config){.keeps = store.keeps, .done = on_done});
+    node_store_bases_init(&(struct store_config){.keeps = store.keeps, .done = on_done});
     fcntl(NODE_WIRE_FD, F_SETFL, O_NONBLOCK);
     serve();
     return 0; /* what is open is on the disk: nothing waits */

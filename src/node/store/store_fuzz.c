@@ -44,10 +44,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct store_base *base = &bases[app_data_is_sql(ask->op)];
     ask->base = base;
     bool apart = r.fail || (ask->op == APP_SQL_CLOSE && (!ask->count || ask->values[0].kind != APP_VALUE_INTEGER));
-    if (!apart) ENSURE(store_batch(base, &ask, 1) == 1);
+    if (!apart) ENSURE(node_store_batch(base, &ask, 1) == 1);
     if (!apart) check();
-    store_ask_free(ask);
+    node_store_ask_free(ask);
     if (++runs % 1000 == 0) /* what one input finds does not hang on thousands before it */
-        for (size_t i = 0; i < ARRAY_COUNT(bases); i++) store_base_close(&bases[i]), bases[i].holder = NULL;
+        for (size_t i = 0; i < ARRAY_COUNT(bases); i++) node_store_base_close(&bases[i]), bases[i].holder = NULL;
     return 0;
 }

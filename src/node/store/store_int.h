@@ -41,14 +41,14 @@ struct store_ask {
     char text[512];
     struct buf answer; /* values, as bytes */
 };
-void store_ask_free(struct store_ask *ask);
+void node_store_ask_free(struct store_ask *ask);
 /* Sets why it is not done; the first one holds, and no values are answered. */
-void store_ask_fail(struct store_ask *ask, enum app_data_outcome outcome, const char *fmt, ...) PRINTF_LIKE(3, 4);
-void store_ask_db_failed(struct store_ask *ask, err e, const struct diag *d);
+void node_store_ask_fail(struct store_ask *ask, enum app_data_outcome outcome, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void node_store_ask_db_failed(struct store_ask *ask, err e, const struct diag *d);
 /* Appends one; fails it where that is more than may be answered. */
-void store_ask_answer(struct store_ask *ask, struct app_value v);
+void node_store_ask_answer(struct store_ask *ask, struct app_value v);
 /* As it was before it was tried. */
-void store_ask_anew(struct store_ask *ask);
+void node_store_ask_anew(struct store_ask *ask);
 
 /* A file, and what is asked of it. What is marked * is under the lock of bases.c, the rest is its thread's, while it is busy. */
 struct store_base {
@@ -78,34 +78,34 @@ struct store_base {
 
 struct store_config {
     bool keeps;              /* else all is in memory */
-    void (*done)(void *arg); /* on some thread: store_bases_done has something */
+    void (*done)(void *arg); /* on some thread: node_store_bases_done has something */
     void *arg;
 };
-void store_bases_init(const struct store_config *config);
+void node_store_bases_init(const struct store_config *config);
 /* Takes ask, whose op, place and values are set. False: too many wait; its outcome is set, and it is not taken. */
-bool store_bases_ask(uint32_t app, str name, struct store_ask *ask);
-void store_bases_cancel(struct store_peer *peer, uint32_t id);
-void store_bases_peer_gone(struct store_peer *peer); /* nobody waits for what it asked */
-struct store_ask *store_bases_done(void);            /* those that are answered, or NULL; in order */
+bool node_store_bases_ask(uint32_t app, str name, struct store_ask *ask);
+void node_store_bases_cancel(struct store_peer *peer, uint32_t id);
+void node_store_bases_peer_gone(struct store_peer *peer); /* nobody waits for what it asked */
+struct store_ask *node_store_bases_done(void);            /* those that are answered, or NULL; in order */
 /* Closes what is idle, ends what takes too long. When to call it again, at the latest; 0: never. */
-uint64_t store_bases_tick(uint64_t now_ns);
-bool store_bases_idle(void); /* nothing waits, nothing is done */
-bool store_bases_keep(void); /* whether files are kept */
+uint64_t node_store_bases_tick(uint64_t now_ns);
+bool node_store_bases_idle(void); /* nothing waits, nothing is done */
+bool node_store_bases_keep(void); /* whether files are kept */
 
 /* ---- batch.c ---- */
 
 enum { STORE_BATCH_MAX = 256 };
 /* Does some of them, the first ones, and says in each what came of it. How many: at least one. */
-uint32_t store_batch(struct store_base *base, struct store_ask *const *asks, uint32_t count);
-void store_base_close(struct store_base *base);
+uint32_t node_store_batch(struct store_base *base, struct store_ask *const *asks, uint32_t count);
+void node_store_base_close(struct store_base *base);
 /* The first word of a statement, where it begins or ends transactions or cannot be in one: it is done by itself. */
-bool store_sql_is_alone(str sql);
+bool node_store_sql_is_alone(str sql);
 
 /* ---- keys.c, sql.c ---- */
 
-[[nodiscard]] err store_keys_open(struct store_base *base, struct diag *d);
-[[nodiscard]] err store_keys_save(struct store_base *base, struct diag *d); /* how much there is, before a commit */
-void store_keys_do(struct store_base *base, struct store_ask *ask);
-void store_sql_do(struct store_base *base, struct store_ask *ask);
+[[nodiscard]] err node_store_keys_open(struct store_base *base, struct diag *d);
+[[nodiscard]] err node_store_keys_save(struct store_base *base, struct diag *d); /* how much there is, before a commit */
+void node_store_keys_do(struct store_base *base, struct store_ask *ask);
+void node_store_sql_do(struct store_base *base, struct store_ask *ask);
 
 #endif

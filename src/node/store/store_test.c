@@ -58,7 +58,7 @@ static struct store_ask *await(uint32_t id) {
         assert_int_equal(read(news, &count, 8), 8);
         struct store_ask **last = &answered;
         while (*last) last = &(*last)->next;
-        *last = store_bases_done();
+        *last = node_store_bases_done();
     }
 }
 
@@ -82,13 +82,13 @@ static const char *answer_text(struct store_ask *ask) {
         }
     arena_free(scratch);
     said[b.n] = 0;
-    store_ask_free(ask);
+    node_store_ask_free(ask);
     return said;
 }
 
 static uint32_t send(uint32_t app, struct store_ask *ask) {
     uint32_t id = ask->id;
-    assert_true(store_bases_ask(app, STR("shop"), ask));
+    assert_true(node_store_bases_ask(app, STR("shop"), ask));
     return id;
 }
 #define VALUES(...)                                                                                                              \
@@ -206,12 +206,12 @@ static void test_transactions(void **state) {
     /* Nor who is gone, nor who takes too long. */
     (void)answer_text(await(send(8, question(&other, APP_SQL_RUN, "default", VALUES(N(3), T("begin"))))));
     (void)answer_text(await(send(8, question(&other, APP_SQL_RUN, "default", VALUES(N(3), T("delete from t"))))));
-    store_bases_peer_gone(&other);
+    node_store_bases_peer_gone(&other);
     waits = send(8, question(&me, APP_SQL_RUN, "default", VALUES(N(2), T("select count(*) from t"))));
-    assert_true(store_bases_tick(clock_mono_ns()));
+    assert_true(node_store_bases_tick(clock_mono_ns()));
     assert_string_equal(answer_text(await(waits)), "ok 0 2 2 1 'count(*)' 2");
     (void)ASK(8, SQL_RUN, "default", N(4), T("begin"));
-    (void)store_bases_tick(clock_mono_ns() + ms_max * 2000000ull);
+    (void)node_store_bases_tick(clock_mono_ns() + ms_max * 2000000ull);
     assert_string_equal(ASK(8, SQL_RUN, "default", N(2), T("select count(*) from t")), "ok 0 2 2 1 'count(*)' 2");
 }
 
@@ -243,7 +243,7 @@ static void test_endless(void **state) {
     ms_max = 10000;
     assert_string_equal(ASK(11, KV_SET, "default", T("a"), B("1")), "ok");
     assert_string_equal(SQL(11, "select 1"), "ok 0 0 0 1 '1' 1");
-    for (int i = 0; i < MANY; i++) store_bases_cancel(&me, ids[i]);
+    for (int i = 0; i < MANY; i++) node_store_bases_cancel(&me, ids[i]);
     for (int i = 0; i < MANY; i++) assert_int_not_equal(strncmp(answer_text(await(ids[i])), "ok", 2), 0);
     ms_max = 20;
     assert_string_equal(SQL(10, endless), "late it took longer than 20 ms, and was undone (data_timeout_ms)");
@@ -252,7 +252,7 @@ static void test_endless(void **state) {
 
 static void test_nonsense(void **state) {
     struct store_ask *ask = question(&me, APP_KV_GET, "x", VALUES(T("a")));
-    assert_false(store_bases_ask(1, STR("../shop"), ask));
+    assert_false(node_store_bases_ask(1, STR("../shop"), ask));
     assert_string_equal(answer_text(ask), "refused there is no such app or store");
     assert_non_null(strstr(ASK(1, KV_SET, "x", T("a")), "refused"));
     assert_non_null(strstr(ASK(1, KV_SET, "x", B("a"), B("a")), "refused"));
@@ -267,15 +267,15 @@ static void test_alone(void **state) {
                                         "/* a */rollback", "/**/ pragma x",   "savepoint a", "vacuum"};
     static const char *const not [] = {"beginning", "select 'begin'", "insert into t values (1)", "", "--begin",
                                        "/* begin",  "/*/begin"};
-    for (size_t i = 0; i < ARRAY_COUNT(those); i++) assert_true(store_sql_is_alone(str_c(those[i])));
-    for (size_t i = 0; i < ARRAY_COUNT(not ); i++) assert_false(store_sql_is_alone(str_c(not [i])));
+    for (size_t i = 0; i < ARRAY_COUNT(those); i++) assert_true(node_store_sql_is_alone(str_c(those[i])));
+    for (size_t i = 0; i < ARRAY_COUNT(not ); i++) assert_false(node_store_sql_is_alone(str_c(not [i])));
 }
 
 static int set_up(void **state) {
     char folder[] = "/tmp/orlo-store-test-XXXXXX";
     news = eventfd(0, 0);
     if (!mkdtemp(folder) || chdir(folder)) return 1;
-    store_bases_init(&(struct store_config){.keeps = true, .done = on_done});
+    node_store_bases_init(&(struct store_config){.keeps = true, .done = on_done});
     return 0;
 }
 
