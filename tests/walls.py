@@ -15,7 +15,7 @@ def rooms():
 
 ROOMS = rooms()
 # third-party header prefix: the one room that may include it
-THIRD_PARTY = {"openssl/": "crypto", "jansson.h": "base", "uv.h": "net", "sqlite3.h": "db"}
+THIRD_PARTY = {"openssl/": "crypto", "jansson.h": "base", "uv.h": "net", "toml++/": "manifest", "sqlite3.h": "db"}
 
 # What a room's globals may be called besides room_…, and why.
 OTHER_NAMES = {
@@ -69,7 +69,7 @@ def files_of(room):
     tops = [os.path.join(ROOT, "src", room)] + glob.glob(os.path.join(ROOT, "build*", "src", room))
     for top in tops:
         for base, _, names in os.walk(top):
-            yield from (os.path.join(base, n) for n in names if n.endswith((".c", ".h", ".def", ".S")))
+            yield from (os.path.join(base, n) for n in names if n.endswith((".c", ".cc", ".h", ".def", ".S")))
 
 
 def drawn():

@@ -130,6 +130,17 @@ struct node_compiled {
  * ERR_IO: the output cannot be written; otherwise as node_serve. */
 [[nodiscard]] err node_compile(const struct node_compile_config *config, struct node_compiled *out, struct diag *d);
 
+/* ---- manifests ---- */
+
+struct manifest; /* manifest/manifest.h */
+struct manifest_config;
+/* Read by a job. Of a folder: its orlo.toml, else spin.toml, else supabase/config.toml; or one of those itself: *file is its path, in out.
+ * name: the app's, where it says none or another is wanted; empty: none. ERR_OK though it may have errors: m->errors. ERR_NOT_FOUND, ERR_DENIED,
+ * ERR_IO, ERR_USAGE, ERR_LIMIT. */
+[[nodiscard]] err node_manifest(arena *out, const char *path, str name, struct manifest *m, const char **file, struct diag *d);
+/* A node's configuration. ERR_INVALID: d has the first error with its line. */
+[[nodiscard]] err node_config_read(arena *out, const char *path, struct manifest_config **config, struct diag *d);
+
 enum node_inspect_format { NODE_INSPECT_TEXT, NODE_INSPECT_JSON, NODE_INSPECT_WAT };
 struct node_inspect_config {
     const char *file;

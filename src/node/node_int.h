@@ -80,6 +80,7 @@ typedef err (*node_job_fn)(const struct node_message *what, int in, int out, str
 err node_compile_job(const struct node_message *what, int in, int out, struct node_job_result *result);
 err node_look_job(const struct node_message *what, int in, int out, struct node_job_result *result);
 err node_inspect_job(const struct node_message *what, int in, int out, struct node_job_result *result);
+err node_manifest_job(const struct node_message *what, int in, int out, struct node_job_result *result);
 /* The life of a job. trials: what a message `trial` names (tests); ends with a NULL name. */
 struct node_trial {
     const char *name;
@@ -90,6 +91,11 @@ int node_job_main(const struct node_trial *trials);
  * terminal. One that dies of a limit or a bug is reported in d like any failure. title: "compiling app.wasm". */
 [[nodiscard]] err node_job(const struct node_message *what, int in, int out, const struct node_limits *limits, const char *title,
                            struct diag *d);
+
+/* ---- manifest.c ---- */
+
+/* What fd holds, read by a job. ERR_OK though it may have errors: m->errors. */
+[[nodiscard]] err node_manifest_read(arena *out, int fd, int format, str name, struct manifest *m, struct diag *d);
 
 /* ---- compile.c ---- */
 

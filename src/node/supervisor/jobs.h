@@ -39,6 +39,8 @@ struct node_jobs {
     uint32_t running, waiting;                /* ENDING ones are running */
     void (*said)(const char *text, size_t n); /* what one wrote before it died, without control characters */
 };
+/* What reading a manifest may use. */
+void node_manifest_limits(struct node_job_config *config);
 /* NULL: too many are waiting. */
 [[nodiscard]] struct node_job *node_jobs_add(struct node_jobs *jobs, const struct node_job_config *config);
 void node_jobs_cancel(struct node_jobs *jobs, struct node_job *job);

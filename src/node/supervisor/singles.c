@@ -132,6 +132,7 @@ struct wanted {
     uint32_t id;
     int in, out;
     uint64_t since_ns;
+    bool is_manifest;
 };
 
 static void forget_wanted(struct wanted *w) {
@@ -144,20 +145,38 @@ static void forget_wanted(struct wanted *w) {
 
 static void on_compiled(void *arg, const struct node_job_result *r) {
     struct wanted *w = arg;
-    node_meter_inc(r->err == ERR_OK ? &node_meters->node.compiles : &node_meters->node.compiles_failed);
-    node_meter_time(&node_meters->node.compile_duration, clock_mono_ns() - w->since_ns);
-    if (r->err == ERR_OK) log_event(LOG_DEBUG, "image-ready", LF_U64("ms", (clock_mono_ns() - w->since_ns) / 1000000u));
+    if (!w->is_manifest) {
+        node_meter_inc(r->err == ERR_OK ? &node_meters->node.compiles : &node_meters->node.compiles_failed);
+        node_meter_time(&node_meters->node.compile_duration, clock_mono_ns() - w->since_ns);
+    }
+    if (r->err == ERR_OK && !w->is_manifest) log_event(LOG_DEBUG, "image-ready", LF_U64("ms", (clock_mono_ns() - w->since_ns) / 1000000u));
     node_singles_tell(w->supervisor, &NODE_MESSAGE(compile_done, .id = w->id, .err = r->err, .offset = r->diag.offset,
                                                    .text = str_c(r->diag.text), .kind = r->kind));
     forget_wanted(w);
 }
 
-static void on_compile_want(struct supervisor *s, struct node_message *m) {
-    const struct node_msg_compile_want *want = &m->compile_want;
+static struct wanted *new_wanted(struct supervisor *s, struct node_message *m, uint32_t id) {
     struct wanted *w = malloc(sizeof *w);
     ENSURE(w);
-    *w = (struct wanted){s->wanted, s, NULL, want->id, node_message_take(m, 0), node_message_take(m, 1), clock_mono_ns()};
+    *w = (struct wanted){s->wanted, s, NULL, id, node_message_take(m, 0), node_message_take(m, 1), clock_mono_ns(), false};
     s->wanted = w;
+    return w;
+}
+
+/* Or who asked is told that too many wait. */
+static void begin_wanted(struct wanted *w, struct node_job_config *config) {
+    config->in = w->in, config->out = w->out, config->done = on_compiled, config->arg = w;
+    w->job = node_jobs_add(&w->supervisor->jobs, config);
+    if (w->job) return;
+    struct node_job_result full = {.diag = DIAG_INIT};
+    full.err = diag_set(&full.diag, ERR_BUSY, DIAG_NOWHERE, "%d files wait to be compiled, as many as may; try again later",
+                        NODE_JOBS_WAITING_MAX);
+    on_compiled(w, &full);
+}
+
+static void on_compile_want(struct supervisor *s, struct node_message *m) {
+    const struct node_msg_compile_want *want = &m->compile_want;
+    struct wanted *w = new_wanted(s, m, want->id);
     struct node_message what = NODE_MESSAGE(compile, .bytes = want->bytes, .memory_bytes_max = want->memory_bytes_max,
                                             .image_bytes_max = s->setup->limits.image_bytes_max);
     if (want->is_image) {
@@ -167,21 +186,22 @@ static void on_compile_want(struct supervisor *s, struct node_message *m) {
     char title[256];
     snprintf(title, sizeof title, STR_FMT, STR_ARG(want->title));
     struct node_job_config config = {.what = &what,
-                                     .in = w->in,
-                                     .out = w->out,
                                      .memory_bytes_max = s->setup->limits.compile_memory_bytes_max,
                                      .file_bytes_max = s->setup->limits.image_bytes_max,
                                      .cpu_s_max = (s->setup->limits.compile_ms_max + 999) / 1000,
-                                     .title = title,
-                                     .done = on_compiled,
-                                     .arg = w};
-    w->job = node_jobs_add(&s->jobs, &config);
+                                     .title = title};
     if (!want->is_image) (void)have_keys(s); /* by the time it is asked, it is there */
-    if (w->job) return;
-    struct node_job_result full = {.diag = DIAG_INIT};
-    full.err = diag_set(&full.diag, ERR_BUSY, DIAG_NOWHERE, "%d files wait to be compiled, as many as may; try again later",
-                        NODE_JOBS_WAITING_MAX);
-    on_compiled(w, &full);
+    begin_wanted(w, &config);
+}
+
+static void on_manifest_want(struct supervisor *s, struct node_message *m) {
+    const struct node_msg_manifest_want *want = &m->manifest_want;
+    struct wanted *w = new_wanted(s, m, want->id);
+    struct node_message what = NODE_MESSAGE(manifest, .format = want->format, .name = want->name, .bytes = want->bytes);
+    struct node_job_config config = {.what = &what, .title = "reading the manifest"};
+    w->is_manifest = true;
+    node_manifest_limits(&config);
+    begin_wanted(w, &config);
 }
 
 static void cancel_wanted(struct supervisor *s, const uint32_t *id) {
@@ -297,6 +317,7 @@ bool node_singles_hear_control(struct supervisor *s, struct node_message *m) {
     switch (m->type) {
     case NODE_MSG_governs: on_governs(s, &m->governs); return true;
     case NODE_MSG_compile_want: on_compile_want(s, m); return true;
+    case NODE_MSG_manifest_want: on_manifest_want(s, m); return true;
     case NODE_MSG_compile_cancel: cancel_wanted(s, &m->compile_cancel.id); return true;
     case NODE_MSG_sign_want: return on_sign_want(s, &m->sign_want);
     case NODE_MSG_right: return node_publish_right(s, &m->right);

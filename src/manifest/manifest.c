@@ -1,0 +1,39 @@
+/* manifest: a file of each kind, by its reader. */
+#include "manifest/manifest_int.h"
+#include <stdio.h>
+
+static const char *const files[] = {
+#define X(name, file) file,
+    MANIFEST_FORMATS_LIST(X)
+#undef X
+};
+const char *manifest_format_file(enum manifest_format format) { return files[format]; }
+
+/* The first error, and how many more there are. */
+static err refuse(const struct manifest *m, struct diag *d) {
+    uint32_t i = 0;
+    while (i < m->notes.n && !m->notes.p[i].is_error) i++;
+    if (i == m->notes.n) return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "it has errors, and more remarks than are kept");
+    const struct manifest_note *n = &m->notes.p[i];
+    char more[64] = "";
+    if (m->errors > 1) snprintf(more, sizeof more, " (and %u more: orlo check)", m->errors - 1);
+    return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "%s line %u, column %u: " STR_FMT "%s" STR_FMT "%s", files[m->format], n->line,
+                    n->column, STR_ARG(n->key), n->key.n ? ": " : "", STR_ARG(n->text), more);
+}
+
+err manifest_read(arena *mem, str text, enum manifest_format format, str name, struct manifest *out, struct diag *d) {
+    static void (*const readers[MANIFEST_FORMATS])(struct reader *, const struct toml *) = {
+        [MANIFEST_CONFIG] = manifest_read_config,
+    };
+    struct manifest_note wrong;
+    struct reader r = {.mem = mem, .to = out};
+    *out = (struct manifest){.format = format, .record = {.name = arena_str(mem, name), .weight = 1}};
+    const struct toml *root = manifest_toml(mem, arena_str(mem, text), &wrong);
+    if (!root) {
+        vec_push(mem, &out->notes, wrong);
+        out->errors++;
+    } else {
+        readers[format](&r, root);
+    }
+    return out->errors ? refuse(out, d) : ERR_OK;
+}

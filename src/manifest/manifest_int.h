@@ -1,0 +1,88 @@
+/* Inside the manifest room. */
+#ifndef ORLO_MANIFEST_INT_H
+#define ORLO_MANIFEST_INT_H
+
+#include "manifest/config.h"
+#include "manifest/manifest.h"
+#include "manifest/toml_shim.h"
+
+/* ---- toml.c: a file as a tree ---- */
+
+struct toml {
+    enum toml_type type;
+    uint32_t line, column; /* of the value */
+    str key;               /* of a table's entry */
+    uint32_t key_line, key_column;
+    str s;
+    int64_t i; /* a bool's, too */
+    double f;
+    struct toml *items; /* of an array; of a table in the order in which they stand in the file */
+    uint32_t n, cap;
+};
+enum { TOML_BYTES_MAX = 256 * 1024, TOML_KEY_PARTS_MAX = 32, TOML_VALUES_MAX = 100'000 };
+/* The table that holds all. NULL: it is no TOML, or too much of it, and wrong says where. */
+const struct toml *manifest_toml(arena *out, str text, struct manifest_note *wrong);
+const struct toml *manifest_toml_get(const struct toml *table, const char *key); /* NULL: it has none */
+
+/* ---- reader.c: a tree against tables of keys ---- */
+
+struct manifest_path { /* where the reader is: "functions", "api" */
+    const struct manifest_path *up;
+    str name;
+};
+struct reader {
+    arena *mem;
+    struct manifest *to;
+    const struct manifest_path *path;
+};
+/* What a value may be: one of types.def. */
+enum manifest_type {
+#define TYPE(name, ...) MANIFEST_##name,
+#include "manifest/types.def"
+#undef TYPE
+    MANIFEST_TYPES
+};
+struct manifest_key {
+    const char *key;
+    enum manifest_type type;
+    void (*read)(struct reader *r, void *to, const struct toml *v);
+    const char *sub; /* the shape of what it holds; "": none */
+    const char *help, *otherwise;
+};
+struct manifest_shape { /* a table, and what it may hold */
+    const char *name, *help;
+    const struct manifest_key *keys;
+    size_t count;
+    uint32_t settings;                                      /* 1 << app_scope: the keys of settings.def that it has besides */
+    uint64_t *(*setting)(void *to, enum app_setting_id id); /* where their values go */
+};
+/* For rows of a .def with SHAPE(name, settings, where they go, help) KEY(shape, key, type, sub, help, otherwise) END: a reader a row is
+ * NAME_KEY. Include it with these, then undefine them. */
+#define MANIFEST_READER(shape, key, ...) static void shape##_##key(struct reader *r, void *to, const struct toml *v);
+#define MANIFEST_ROW(shape, key, type, sub, help, otherwise) {#key, MANIFEST_##type, shape##_##key, #sub, help, otherwise},
+void manifest_error(struct reader *r, const struct toml *at, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void manifest_remark(struct reader *r, const struct toml *at, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* What went wrong as a flag's words, told of a key: "--allow-http 'x': …; write --allow-http y" → "'x': …; write \"y\"". */
+void manifest_error_of(struct reader *r, const struct toml *at, const struct diag *d);
+/* All entries of a table: those that the shape has to their readers, others are errors. */
+void manifest_table(struct reader *r, const struct toml *table, const struct manifest_shape *shape, void *to);
+/* Whether a value is of a type; else an error. */
+bool manifest_is(struct reader *r, const struct toml *v, enum manifest_type type);
+/* Every entry of a table whose keys are anybody's, every item of an array; up to most. */
+void manifest_each(struct reader *r, const struct toml *v, uint32_t most, void (*read)(struct reader *r, void *to, const struct toml *v), void *to);
+void manifest_setting(struct reader *r, const struct toml *v, enum app_setting_id id, uint64_t *to);
+/* A path of a file in the bundle: relative, without "..". Empty, and an error: it is none. */
+str manifest_bundle_path(struct reader *r, const struct toml *v);
+
+/* ---- a file of each kind ---- */
+
+void manifest_read_orlo(struct reader *r, const struct toml *root);
+void manifest_read_config(struct reader *r, const struct toml *root);
+struct manifest_shapes {
+    const char *title; /* of a document */
+    const struct manifest_shape *shapes; /* the first is the file's own */
+    size_t count;
+};
+extern const struct manifest_shapes manifest_orlo_shapes, manifest_config_shapes;
+
+#endif
