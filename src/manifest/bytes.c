@@ -52,8 +52,13 @@ static void put_limits(struct buf *to, const struct app_limits *l) {
 
 void manifest_config_write(struct buf *to, const struct manifest_config *c) {
     const str texts[] = {c->admin, c->domain, c->url, c->state, c->key_file, c->otlp.endpoint};
-    const uint64_t numbers[] = {c->app_log_bytes, c->app_log_lines,         c->otlp.sample_ppm,   c->otlp.json,
-                                (uint64_t)(c->access_log + 1), (uint64_t)(c->log_json + 1), (uint64_t)(c->log_level + 1)};
+    const uint64_t numbers[] = {c->app_log_bytes,
+                                c->app_log_lines,
+                                c->otlp.sample_ppm,
+                                c->otlp.json,
+                                (uint64_t)(c->access_log + 1),
+                                (uint64_t)(c->log_json + 1),
+                                (uint64_t)(c->log_level + 1)};
     put(to, LAYOUT);
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++) put_str(to, texts[i]);
     for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) put(to, numbers[i]);
@@ -76,7 +81,8 @@ void manifest_config_write(struct buf *to, const struct manifest_config *c) {
         for (uint32_t j = 0; j < k->apps.n; j++) put_str(to, k->apps.p[j]);
     }
     put(to, c->otlp.headers.n);
-    for (uint32_t i = 0; i < c->otlp.headers.n; i++) put_str(to, c->otlp.headers.p[i].key), put_str(to, c->otlp.headers.p[i].value);
+    for (uint32_t i = 0; i < c->otlp.headers.n; i++)
+        put_str(to, c->otlp.headers.p[i].key), put_str(to, c->otlp.headers.p[i].value);
 }
 
 /* 0: not said. */

@@ -55,9 +55,7 @@ enum {
 #undef END
 };
 
-static void read_shape(struct reader *r, const struct toml *v, int shape, void *to) {
-    manifest_table(r, v, &shapes[shape], to);
-}
+static void read_shape(struct reader *r, const struct toml *v, int shape, void *to) { manifest_table(r, v, &shapes[shape], to); }
 
 /* ---- the file itself ---- */
 
@@ -68,7 +66,9 @@ static void put_address(struct reader *r, const struct toml *v, str *to) {
     bool alone = ok && app_parse_port(rest, true, &number);
     ok = ok && (alone || (app_cut_host_port(rest, &host, &port) && (!port.n || app_parse_port(port, true, &number))));
     if (ok) *to = rest;
-    else manifest_error(r, v, "it takes HOST:PORT or :PORT, such as 127.0.0.1:8080, not \"" STR_FMT "\"", STR_ARG(str_sub(rest, 0, 200)));
+    else
+        manifest_error(r, v, "it takes HOST:PORT or :PORT, such as 127.0.0.1:8080, not \"" STR_FMT "\"",
+                       STR_ARG(str_sub(rest, 0, 200)));
 }
 
 static void one_listen(struct reader *r, void *to, const struct toml *v) {
@@ -105,7 +105,9 @@ static void config_domain(struct reader *r, void *to, const struct toml *v) {
 
 /* "https://HOST[:PORT]", without a path. */
 static bool is_origin(str url) {
-    str rest = str_starts(url, STR("https://")) ? str_sub(url, 8, url.n) : str_starts(url, STR("http://")) ? str_sub(url, 7, url.n) : (str){0};
+    str rest = str_starts(url, STR("https://"))  ? str_sub(url, 8, url.n)
+               : str_starts(url, STR("http://")) ? str_sub(url, 7, url.n)
+                                                 : (str){0};
     str host, port;
     uint16_t number;
     char normal[APP_HOST_MAX + 3];
@@ -133,7 +135,9 @@ static void one_proxy(struct reader *r, void *to, const struct toml *v) {
     if (ok && prefix) ok = str_to_u64(bits, &n) && n <= most;
     p.bits = (uint8_t)(prefix ? n : most);
     if (ok) vec_push(r->mem, &((struct manifest_config *)to)->trusted_proxies, p);
-    else manifest_error(r, v, "it takes addresses and prefixes, such as 10.0.0.0/8, not \"" STR_FMT "\"", STR_ARG(str_sub(v->s, 0, 100)));
+    else
+        manifest_error(r, v, "it takes addresses and prefixes, such as 10.0.0.0/8, not \"" STR_FMT "\"",
+                       STR_ARG(str_sub(v->s, 0, 100)));
 }
 static void config_trusted_proxies(struct reader *r, void *to, const struct toml *v) {
     manifest_each(r, v, MANIFEST_PROXIES_MAX, one_proxy, to);
@@ -156,7 +160,9 @@ static int word(struct reader *r, const struct toml *v, const char *const *words
     return MANIFEST_UNSAID;
 }
 
-static void config_access_log(struct reader *r, void *to, const struct toml *v) { ((struct manifest_config *)to)->access_log = (int)v->i; }
+static void config_access_log(struct reader *r, void *to, const struct toml *v) {
+    ((struct manifest_config *)to)->access_log = (int)v->i;
+}
 static void config_log_format(struct reader *r, void *to, const struct toml *v) {
     static const char *const words[] = {"text", "json"};
     ((struct manifest_config *)to)->log_json = word(r, v, words, 2);
@@ -255,7 +261,9 @@ static void one_folder(struct reader *r, void *to, const struct toml *v) {
     if (f.read_only) f.path.n -= 3;
     while (f.path.n > 1 && f.path.p[f.path.n - 1] == '/') f.path.n--;
     if (is_place(f.path)) vec_push(r->mem, &((struct manifest_allow *)to)->dirs, f);
-    else manifest_error(r, v, "it takes absolute paths, \"/srv/data\" or \"/srv/data:ro\", not \"" STR_FMT "\"", STR_ARG(str_sub(v->s, 0, 200)));
+    else
+        manifest_error(r, v, "it takes absolute paths, \"/srv/data\" or \"/srv/data:ro\", not \"" STR_FMT "\"",
+                       STR_ARG(str_sub(v->s, 0, 200)));
 }
 static void allow_dirs(struct reader *r, void *to, const struct toml *v) {
     ((struct manifest_allow *)to)->dirs_said = true;
@@ -289,7 +297,9 @@ static void one_app(struct reader *r, void *to, const struct toml *v) {
     if (all) name.n--;
     if (all && name.n && name.p[name.n - 1] == '-') name.n--; /* "team-*" */
     if ((all && !name.n) || app_name_check(name, NULL) == ERR_OK) vec_push(r->mem, &((struct manifest_cordon *)to)->apps, v->s);
-    else manifest_error(r, v, "it takes names of apps, or PART* for all that begin so, not \"" STR_FMT "\"", STR_ARG(str_sub(v->s, 0, 100)));
+    else
+        manifest_error(r, v, "it takes names of apps, or PART* for all that begin so, not \"" STR_FMT "\"",
+                       STR_ARG(str_sub(v->s, 0, 100)));
 }
 static void cordon_apps(struct reader *r, void *to, const struct toml *v) { manifest_each(r, v, APP_HOSTS_MAX, one_app, to); }
 static void cordon_workers(struct reader *r, void *to, const struct toml *v) {

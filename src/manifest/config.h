@@ -28,7 +28,8 @@ struct manifest_folder { /* it and all below it */
     str path;
     bool read_only;
 };
-struct manifest_allow { /* the most that an app may be granted; what is not said: all to who deploys at the node's socket, and to others no
+struct
+    manifest_allow { /* the most that an app may be granted; what is not said: all to who deploys at the node's socket, and to others no
                          * folder, no listening, and of the network what is public */
     bool http_said, net_said, dirs_said;
     VEC(struct app_net_rule) http, net;
@@ -52,8 +53,8 @@ struct manifest_config {
     struct manifest_allow allow;
     VEC(struct manifest_prefix) trusted_proxies;
     VEC(struct manifest_cordon) cordons;
-    uint64_t app_log_bytes;  /* what is kept of an app's lines; 0: not said */
-    uint32_t app_log_lines;  /* of an app, a second; 0: not said */
+    uint64_t app_log_bytes; /* what is kept of an app's lines; 0: not said */
+    uint32_t app_log_lines; /* of an app, a second; 0: not said */
     struct manifest_otlp otlp;
     int access_log;          /* 0, 1, MANIFEST_UNSAID */
     int log_json, log_level; /* log_level: enum log_level */
@@ -67,12 +68,12 @@ void manifest_config_read(arena *out, struct rd *from, struct manifest_config *c
 /* ---- the operator's maxima ---- */
 
 struct manifest_deployer {
-    bool owner;      /* at the node's own socket, or with a token of the whole node */
+    bool owner;       /* at the node's own socket, or with a token of the whole node */
     const str *hosts; /* that its token has: "shop.example.org", "*.example.org"; of an owner all */
     size_t hosts_count;
 };
 /* Whether an app may have what its record grants: its limits, hosts, folders, network. ERR_DENIED: d says which key, and who could allow it. */
-[[nodiscard]] err manifest_within(const struct app_record *r, const struct manifest_config *c, const struct manifest_deployer *who,
-                                  struct diag *d);
+[[nodiscard]] err manifest_within(const struct app_record *r, const struct manifest_config *c,
+                                  const struct manifest_deployer *who, struct diag *d);
 
 #endif

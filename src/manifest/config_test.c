@@ -36,7 +36,8 @@ static void test_all(void **state) {
         "[logs]\napp_mb = 2\napp_lines = 50\n"
         "[otlp]\nendpoint = \"http://127.0.0.1:4318\"\nheaders = { x-key = \"k\" }\nsample = 0.25\nformat = \"json\"\n");
     assert_true(c->listen.n == 2 && str_eqc(c->listen.p[0].address, ":80") && c->listen.p[1].proxy_protocol);
-    assert_true(str_eqc(c->admin, "127.0.0.1:8089") && str_eqc(c->domain, "apps.example") && str_eqc(c->url, "https://example.org"));
+    assert_true(str_eqc(c->admin, "127.0.0.1:8089") && str_eqc(c->domain, "apps.example") &&
+                str_eqc(c->url, "https://example.org"));
     assert_true(str_eqc(c->state, "/var/lib/orlo") && str_eqc(c->key_file, "/etc/orlo.key"));
     assert_true(c->trusted_proxies.n == 2 && c->trusted_proxies.p[0].bits == 8 && c->trusted_proxies.p[1].bits == 128);
     assert_true(c->access_log == 0 && c->log_json == 1 && c->log_level == LOG_WARN);

@@ -27,7 +27,7 @@ enum manifest_format {
 #define X(name, file) MANIFEST_##name,
     MANIFEST_FORMATS_LIST(X)
 #undef X
-    MANIFEST_FORMATS
+        MANIFEST_FORMATS
 };
 /* "orlo.toml": what a file of this format is called in an app's folder. */
 const char *manifest_format_file(enum manifest_format format);
@@ -50,7 +50,8 @@ struct manifest_source { /* of a function, that is no file of the bundle yet */
 };
 struct manifest {
     enum manifest_format format;
-    struct app_record record; /* digests, kinds, id, version: 0. Folders (dirs) as they stand there: relative to the manifest's folder */
+    struct app_record
+        record; /* digests, kinds, id, version: 0. Folders (dirs) as they stand there: relative to the manifest's folder */
     VEC(struct manifest_build) builds;
     VEC(struct manifest_source) fetches;
     VEC(struct manifest_note) notes;
@@ -59,7 +60,8 @@ struct manifest {
 };
 /* Whatever it says, notes are there, and out is whole. name: the app's, where the file says none, or another one is wanted: empty: none.
  * ERR_INVALID: there is an error; d has the first. Strings are copied to mem. */
-[[nodiscard]] err manifest_read(arena *mem, str text, enum manifest_format format, str name, struct manifest *out, struct diag *d);
+[[nodiscard]] err manifest_read(arena *mem, str text, enum manifest_format format, str name, struct manifest *out,
+                                struct diag *d);
 /* "orlo.toml:7:3: unknown key `memroy_mb`, did you mean `memory_mb`?" */
 str manifest_note_text(arena *out, const char *file, const struct manifest_note *note);
 

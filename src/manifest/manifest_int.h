@@ -69,7 +69,8 @@ void manifest_table(struct reader *r, const struct toml *table, const struct man
 /* Whether a value is of a type; else an error. */
 bool manifest_is(struct reader *r, const struct toml *v, enum manifest_type type);
 /* Every entry of a table whose keys are anybody's, every item of an array; up to most. */
-void manifest_each(struct reader *r, const struct toml *v, uint32_t most, void (*read)(struct reader *r, void *to, const struct toml *v), void *to);
+void manifest_each(struct reader *r, const struct toml *v, uint32_t most,
+                   void (*read)(struct reader *r, void *to, const struct toml *v), void *to);
 void manifest_setting(struct reader *r, const struct toml *v, enum app_setting_id id, uint64_t *to);
 /* A path of a file in the bundle: relative, without "..". Empty, and an error: it is none. */
 str manifest_bundle_path(struct reader *r, const struct toml *v);
@@ -79,7 +80,7 @@ str manifest_bundle_path(struct reader *r, const struct toml *v);
 void manifest_read_orlo(struct reader *r, const struct toml *root);
 void manifest_read_config(struct reader *r, const struct toml *root);
 struct manifest_shapes {
-    const char *title; /* of a document */
+    const char *title;                   /* of a document */
     const struct manifest_shape *shapes; /* the first is the file's own */
     size_t count;
 };

@@ -11,10 +11,10 @@ static const struct {
 #include "manifest/types.def"
 #undef TYPE
 };
-static const char *const toml_names[] = {[TOML_STRING] = "a string", [TOML_INTEGER] = "a number",
-                                         [TOML_FLOAT] = "a number with a point", [TOML_BOOL] = "a boolean",
-                                         [TOML_DATE] = "a date", [TOML_ARRAY] = "an array",
-                                         [TOML_TABLE] = "a table"};
+static const char *const toml_names[] = {
+    [TOML_STRING] = "a string", [TOML_INTEGER] = "a number", [TOML_FLOAT] = "a number with a point",
+    [TOML_BOOL] = "a boolean",  [TOML_DATE] = "a date",      [TOML_ARRAY] = "an array",
+    [TOML_TABLE] = "a table"};
 
 /* ---- notes ---- */
 

@@ -31,7 +31,8 @@ static void skip_string(struct scan *sc) {
         if (c == '\\' && quote == '"') sc->at++;
         else if (c == quote && (!many || is_at(sc, three))) {
             sc->at += many ? 3 : 1;
-            for (int more = 0; many && more < 2 && sc->at < sc->s.n && sc->s.p[sc->at] == quote; more++) sc->at++; /* of the string's */
+            for (int more = 0; many && more < 2 && sc->at < sc->s.n && sc->s.p[sc->at] == quote; more++)
+                sc->at++; /* of the string's */
             return;
         }
     }

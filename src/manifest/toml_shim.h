@@ -9,7 +9,16 @@
 extern "C" {
 #endif
 
-enum toml_type { TOML_STRING, TOML_INTEGER, TOML_FLOAT, TOML_BOOL, TOML_DATE, TOML_ARRAY, TOML_TABLE, TOML_END /* of the last two */ };
+enum toml_type {
+    TOML_STRING,
+    TOML_INTEGER,
+    TOML_FLOAT,
+    TOML_BOOL,
+    TOML_DATE,
+    TOML_ARRAY,
+    TOML_TABLE,
+    TOML_END /* of the last two */
+};
 enum { TOML_DEPTH_MAX = 64 }; /* arrays and inline tables within one another */
 struct toml_event {
     enum toml_type type;

@@ -54,7 +54,8 @@ static void on_done(void *arg, const struct node_job_result *result) { *(struct 
 static err run_job(const struct node_message *what, int in, int out, struct diag *d) {
     struct node_jobs jobs = {.running_max = 1};
     struct node_job_result result;
-    struct node_job_config config = {.what = what, .in = in, .out = out, .title = "reading the manifest", .done = on_done, .arg = &result};
+    struct node_job_config config = {
+        .what = what, .in = in, .out = out, .title = "reading the manifest", .done = on_done, .arg = &result};
     node_manifest_limits(&config);
     ENSURE(node_jobs_add(&jobs, &config));
     for (node_jobs_turn(&jobs); jobs.first; node_jobs_show(&jobs)) node_jobs_wait(&jobs, 200);
@@ -72,8 +73,7 @@ static err take(arena *out, int fd, struct manifest *m, struct diag *d) {
 err node_manifest_read(arena *out, int fd, int format, str name, struct manifest *m, struct diag *d) {
     struct stat st;
     if (fstat(fd, &st) || !S_ISREG(st.st_mode)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "it is no file");
-    struct node_message what =
-        NODE_MESSAGE(manifest, .format = (uint8_t)format, .name = name, .bytes = (uint64_t)st.st_size);
+    struct node_message what = NODE_MESSAGE(manifest, .format = (uint8_t)format, .name = name, .bytes = (uint64_t)st.st_size);
     int made = memfd_create("orlo-manifest", MFD_CLOEXEC);
     if (made < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));
     err e = run_job(&what, fd, made, d);
@@ -85,8 +85,11 @@ err node_manifest_read(arena *out, int fd, int format, str name, struct manifest
 static err open_file(const char *path, int *fd, struct diag *d) {
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*fd >= 0) return ERR_OK;
-    return diag_set(d, errno == ENOENT ? ERR_NOT_FOUND : errno == EACCES ? ERR_DENIED : ERR_IO, DIAG_NOWHERE, "%s: %s", path,
-                    strerror(errno));
+    return diag_set(d,
+                    errno == ENOENT   ? ERR_NOT_FOUND
+                    : errno == EACCES ? ERR_DENIED
+                                      : ERR_IO,
+                    DIAG_NOWHERE, "%s: %s", path, strerror(errno));
 }
 
 static err first_error(const struct manifest *m, const char *file, struct diag *d) {
@@ -133,7 +136,11 @@ err node_manifest(arena *out, const char *path, str name, struct manifest *m, co
         close(fd);
         return e;
     }
-    if (!folder) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s is called neither orlo.toml nor spin.toml nor supabase/config.toml", path);
-    return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE,
-                    "%s has no orlo.toml (nor spin.toml, nor supabase/config.toml): orlo new makes one, docs/manifest.md tells what it says", path);
+    if (!folder)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s is called neither orlo.toml nor spin.toml nor supabase/config.toml",
+                        path);
+    return diag_set(
+        d, ERR_NOT_FOUND, DIAG_NOWHERE,
+        "%s has no orlo.toml (nor spin.toml, nor supabase/config.toml): orlo new makes one, docs/manifest.md tells what it says",
+        path);
 }

@@ -149,7 +149,8 @@ static void on_compiled(void *arg, const struct node_job_result *r) {
         node_meter_inc(r->err == ERR_OK ? &node_meters->node.compiles : &node_meters->node.compiles_failed);
         node_meter_time(&node_meters->node.compile_duration, clock_mono_ns() - w->since_ns);
     }
-    if (r->err == ERR_OK && !w->is_manifest) log_event(LOG_DEBUG, "image-ready", LF_U64("ms", (clock_mono_ns() - w->since_ns) / 1000000u));
+    if (r->err == ERR_OK && !w->is_manifest)
+        log_event(LOG_DEBUG, "image-ready", LF_U64("ms", (clock_mono_ns() - w->since_ns) / 1000000u));
     node_singles_tell(w->supervisor, &NODE_MESSAGE(compile_done, .id = w->id, .err = r->err, .offset = r->diag.offset,
                                                    .text = str_c(r->diag.text), .kind = r->kind));
     forget_wanted(w);
