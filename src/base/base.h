@@ -214,12 +214,16 @@ void log_init(int fd, bool json, enum log_level min); /* default: stderr, JSON u
  * a line "log-lost". NULL: the descriptor again, which may wait for its reader. */
 typedef bool (*log_send_fn)(void *arg, str lines);
 void log_to(log_send_fn send, void *arg);
+/* Whose a line is: the buffer that takes it as JSON, or NULL: nobody's. *alone: it goes nowhere else. NULL: no line is anybody's. */
+typedef struct buf *(*log_tap_fn)(void *arg, enum log_level level, const struct log_field *fields, size_t n, bool *alone);
+void log_tap(log_tap_fn fn, void *arg);
 struct log_style {
     bool json;
     enum log_level min;
 } log_style(void);
 void log_format(struct buf *b, enum log_level level, const char *event, const struct log_field *fields,
                 size_t n); /* appends a line */
+void log_format_json(struct buf *b, enum log_level level, const char *event, const struct log_field *fields, size_t n);
 void log_emit(enum log_level level, const char *event, const struct log_field *fields, size_t n);
 /* Lines but errors are held back until log_flush, so that a busy process writes several at once. */
 void log_hold(bool hold);

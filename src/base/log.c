@@ -17,6 +17,8 @@ static int out_fd = STDERR_FILENO;
 static struct {
     log_send_fn send;
     void *arg;
+    log_tap_fn tap;
+    void *tap_arg;
     bool ready, json, hold;
     enum log_level min;
     struct buf lines;    /* being made, and held back */
@@ -49,6 +51,11 @@ void log_to(log_send_fn send, void *arg) {
     log_flush();
     sink.send = send ? send : write_out;
     sink.arg = send ? arg : &out_fd;
+}
+
+void log_tap(log_tap_fn fn, void *arg) {
+    sink.tap = fn;
+    sink.tap_arg = arg;
 }
 
 struct log_style log_style(void) {
@@ -188,9 +195,22 @@ void log_format(struct buf *b, enum log_level level, const char *event, const st
     put_line(b, level, event, fields, n);
 }
 
+void log_format_json(struct buf *b, enum log_level level, const char *event, const struct log_field *fields, size_t n) {
+    put_json_line(b, level, event, fields, n);
+}
+
+/* True: it goes nowhere else. */
+static bool put_tapped(enum log_level level, const char *event, const struct log_field *fields, size_t n) {
+    bool alone = false;
+    struct buf *own = sink.tap(sink.tap_arg, level, fields, n, &alone);
+    if (own) put_json_line(own, level, event, fields, n);
+    return own && alone;
+}
+
 void log_emit(enum log_level level, const char *event, const struct log_field *fields, size_t n) {
     if (!sink.ready) log_init(STDERR_FILENO, !isatty(STDERR_FILENO), LOG_INFO);
     if (level < sink.min) return;
+    if (sink.tap && put_tapped(level, event, fields, n)) return;
     put_line(&sink.lines, level, event, fields, n);
     sink.held++;
     if (!sink.hold || level == LOG_ERROR || sink.lines.n > HELD_MAX) log_flush();

@@ -10,6 +10,7 @@
 #include "node/control/api_int.h"
 #include "node/control/blobs.h"
 #include "node/control/control_int.h"
+#include "node/control/logs.h"
 #include "node/control/metrics.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -143,6 +144,7 @@ static bool hear_supervisor(struct control *c, struct node_message *m) {
     case NODE_MSG_sign_done: return on_sign_done(c, &m->sign_done);
     case NODE_MSG_published: return node_deployment_published(c, &m->published);
     case NODE_MSG_meters: return node_metrics_add(c, m->meters.slot, node_message_take(m, 0));
+    case NODE_MSG_logs_peer: return node_logs_peer(c, node_message_take(m, 0));
     case NODE_MSG_image_ask: node_images_ask(c, m->image_ask.id, m->image_ask.digest); return true;
     default: return false;
     }
@@ -181,6 +183,7 @@ static err begin(struct control *c, struct diag *d) {
     node_images_sweep(c);
     node_blobs_load(c);
     TRY(node_tokens_load(c, d));
+    node_logs_open(c);
     return c->state.records >= 0 ? node_control_publish_all(c, d) : ERR_OK;
 }
 

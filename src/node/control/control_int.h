@@ -4,6 +4,7 @@
  *   control.c     start, the loop, who asks and what
  *   deployment.c  a record and its files on their way to being served
  *   records.c     apps: in memory, and as files that are whole or not there
+ *   logs.c        what apps have logged: files, and who reads them (logs.h)
  *   metrics.c     what all processes have counted (metrics.h); metrics_text.c: as Prometheus reads it
  *   images.c      images: sealed memory files to hand out, and files
  */
@@ -77,6 +78,7 @@ struct control {
     retired;                        /* of the version before: workers may ask for them still */
     struct control_region *regions; /* metrics.c */
     struct control_labels *labels;  /* metrics_text.c */
+    struct control_logs *logs;      /* logs.c; NULL: none are kept */
     struct control_client *clients;
     struct deployment *deployments, *publishing;
     uint32_t last_deployment;

@@ -9,6 +9,7 @@
  * 3. Nobody waits: steps go on when an answer comes. Several are compiled at once; they go live one after the other.
  */
 #include "node/control/control_int.h"
+#include "node/control/logs.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -220,7 +221,9 @@ static err keep(struct control *c, struct deployment *dep, struct diag *d) {
     if (!dep->record.name.n) return ERR_OK; /* all apps, as they were */
     retire(c, dep->record.name);
     if (dep->drops) {
-        node_control_app_remove(c, node_control_app_named(c, dep->record.name));
+        struct control_app *app = node_control_app_named(c, dep->record.name);
+        node_logs_forget(c, app->record.id);
+        node_control_app_remove(c, app);
         return node_records_remove(c, dep->record.name, d);
     }
     node_control_app_put(c, dep->app);

@@ -207,6 +207,7 @@ void node_app_free(struct node_app *app) {
         if (app->parts[i].image) wasi_image_free(app->parts[i].image);
     node_lines_end(&app->out);
     node_lines_end(&app->err);
+    if (app->guest->applog) node_applog_forget(app->guest->applog, app);
     node_log_part_close(&app->log);
     node_app_sampled_drop(app);
     for (uint32_t i = 0; i < app->record.functions.n; i++)

@@ -42,6 +42,7 @@ struct node_guest {
     uint64_t turns_seen;        /* of the engine, when upkeep was last arranged for */
     VEC(struct node_folder) folders;
     struct node_log_pool log;
+    struct node_applog *applog;          /* applog.c; NULL: apps have no logs of their own */
     struct node_sample *sample;          /* sample.c; NULL: nobody wants to know */
     struct node_data *data;              /* of apps; NULL: there is none */
     struct node_app *apps, *news, *told; /* all; those that want a turn; those that are having it */
@@ -95,11 +96,17 @@ struct node_app {
         uint64_t cpu_ns, resets, reset_bytes;
         uint32_t versions, requests; /* that have it */
     } * sampled;                     /* of its share, as it was last seen; of all its versions together */
-    struct node_log_part log;        /* of what all its guests have logged */
-    struct node_lines out, err;      /* of guests, where no request is known */
-    uint32_t requests;               /* that refer to it: waiting, running, and what goes on after their responses */
-    bool served, retired;            /* a snapshot that was served had it; none has it any more */
-    bool has_news;                   /* a part of it */
+    struct node_kept {
+        struct buf lines;     /* of this turn, for its own log */
+        uint64_t count, lost; /* of them; that found no room before */
+        bool queued;
+        struct node_app *next;
+    } kept;                     /* applog.c */
+    struct node_log_part log;   /* of what all its guests have logged */
+    struct node_lines out, err; /* of guests, where no request is known */
+    uint32_t requests;          /* that refer to it: waiting, running, and what goes on after their responses */
+    bool served, retired;       /* a snapshot that was served had it; none has it any more */
+    bool has_news;              /* a part of it */
     struct node_app *next, **prev, *next_news;
     struct {
         uint64_t requests, failed, refused; /* that came; whose guest failed; that met a limit */
@@ -151,6 +158,17 @@ struct node_app *node_apps_app(struct node_apps *a, const struct node_entry *e, 
 void node_apps_want(struct node_apps *a, struct node_part *part);
 /* Of a turn: what is over and no longer served goes. */
 void node_apps_turn(struct node_apps *a);
+
+/* ---- applog.c: lines that are an app's ---- */
+
+enum { NODE_LOG_LINE_MAX = 32 << 10 }; /* log.c makes none that is longer */
+struct node_applog;
+/* alone: such lines are in no other log. */
+struct node_applog *node_applog_new(struct node_guest *g, bool alone);
+void node_applog_channel(struct node_applog *l, int fd); /* takes it: to control, or to another one */
+void node_applog_flush(struct node_applog *l);           /* of a turn */
+void node_applog_forget(struct node_applog *l, struct node_app *app);
+void node_applog_free(struct node_applog *l); /* NULL is fine */
 
 /* ---- sample.c: what a worker measures of itself ---- */
 

@@ -60,6 +60,7 @@ bool node_guest_turn(struct node_guest *g) {
     more |= engine_run(g->engine, turn_ns_max);
     report_ends(g);
     log_flush();
+    if (g->applog) node_applog_flush(g->applog);
     uint64_t turns = engine_turns(g->engine);
     if (!more && turns != g->turns_seen && (!g->idle_armed || g->idle_late)) {
         g->turns_seen = turns;
@@ -76,6 +77,7 @@ static void on_idle(void *arg) {
     struct node_guest *g = arg;
     g->idle_late = !engine_idle(g->engine);
     if (g->sample) node_sample_take(g->sample);
+    if (g->applog) node_applog_flush(g->applog);
     log_flush(); /* lines that were lost are told once somebody reads again */
     uint32_t wait_ms = g->idle_late ? engine_idle_wait_ms(g->engine) : 1;
     g->idle_armed = wait_ms;

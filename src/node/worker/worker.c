@@ -188,6 +188,7 @@ static void image_came(struct worker *w, struct node_message *m) {
 static bool channel_came(struct worker *w, struct node_message *m) {
     switch (m->channel.to) {
     case NODE_CHANNEL_store: node_data_channel(w->guest.data, node_message_take(m, 0)); return true;
+    case NODE_CHANNEL_logs: node_applog_channel(w->guest.applog, node_message_take(m, 0)); return true;
     default: return false;
     }
 }
@@ -281,6 +282,7 @@ static err open_worker(struct worker *w, struct diag *d) {
     net_loop_beat(w->guest.loop, &node_pulse->beats);
     w->guest.data = node_data_new(w->guest.loop, say_data_want, w);
     w->apps = node_apps_new(&(struct node_apps_config){&w->guest, say_want, say_applied, part_changed, w});
+    node_applog_new(&w->guest, false);
     node_sample_new(&w->guest, w->servers, &w->servers_count);
     w->handler = node_handler_new(&w->guest, w->apps, &w->limits, c->access_log);
     w->inbox = node_inbox_new(&(struct node_inbox_config){w->guest.loop, c->cordon, generation_of, server_at, w});
@@ -323,6 +325,7 @@ int node_worker_main(void) {
     }
     net_loop_run(w.guest.loop);
     log_hold(false);
+    node_applog_flush(w.guest.applog);
     if (node_handler_busy(w.handler) || w.opening) return 0; /* cut off: the system takes back what they hold */
     node_sample_take(w.guest.sample);
     node_sample_free(w.guest.sample);
@@ -333,6 +336,7 @@ int node_worker_main(void) {
     node_handler_end(w.handler);
     node_apps_free(w.apps);
     node_guest_close(&w.guest);
+    node_applog_free(w.guest.applog);
     node_handler_free(w.handler); /* what went on after a response referred to the request */
     arena_free(w.mem);
     return 0;
