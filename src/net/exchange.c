@@ -72,16 +72,18 @@ err net_exchange_inform(struct net_exchange *x, uint16_t status, const struct ne
 }
 
 err net_exchange_respond(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count) {
-    struct net_head h = {.status = status, .fields = fields, .fields_count = count};
+    struct net_answer a = {status, fields, count};
     if (x->closed) return ERR_CLOSED;
     if (x->responded) return ERR_USAGE;
     if (status < 200) return ERR_INVALID;
+    if (UNLIKELY(x->amend)) x->amend(x->amend_arg, &a);
+    struct net_head h = {.status = a.status, .fields = a.fields, .fields_count = a.fields_count};
     TRY(net_head_check(&h));
-    x->no_body = status == 205 || net_response_bodiless(x->rq->method, status);
+    x->no_body = a.status == 205 || net_response_bodiless(x->rq->method, a.status);
     x->left = h.content_length;
     if (x->no_body && !str_eq(x->rq->method, STR("HEAD"))) x->left = UINT64_MAX;
     x->responded = true;
-    x->status = status;
+    x->status = a.status;
     x->ops->respond(x, &h);
     return ERR_OK;
 }
@@ -155,6 +157,16 @@ void net_exchange_own_field(struct net_exchange *x, str name, str value) {
 }
 
 void net_exchange_set_path(struct net_exchange *x, str path) { x->rq->path = path; }
+
+void net_exchange_set_fields(struct net_exchange *x, struct net_field *fields, uint32_t count) {
+    x->rq->fields = fields;
+    x->rq->fields_count = count;
+}
+
+void net_exchange_amend(struct net_exchange *x, void (*fn)(void *arg, struct net_answer *head), void *arg) {
+    x->amend = fn;
+    x->amend_arg = arg;
+}
 
 uint16_t net_exchange_body_status(const struct net_exchange *x) {
     switch (x->source.error) {

@@ -26,6 +26,8 @@ uint16_t net_exchange_port(const struct net_exchange *x); /* where it came in */
 void net_exchange_own_field(struct net_exchange *x, str name, str value);
 /* The path as its owner, and who answers for it, see it from now on. It must outlive x. */
 void net_exchange_set_path(struct net_exchange *x, str path);
+/* The same of its fields, all of them. They are changed by net_exchange_own_field, and must outlive x. */
+void net_exchange_set_fields(struct net_exchange *x, struct net_field *fields, uint32_t count);
 /* What to answer to a body that failed by the client's fault: 400 malformed, 408, 413, 431. 0: it did not, as far as it was read. */
 uint16_t net_exchange_body_status(const struct net_exchange *x);
 /* What this request may take, where that is known only once it was routed: within the server's own limits, which stay the outer bound (0: they
@@ -51,6 +53,14 @@ void net_exchange_listen(struct net_exchange *x, void (*fn)(void *arg, enum net_
  * body leave together if they come in one turn of the loop.
  * ERR_INVALID: status not 200..999, a bad field, two content-lengths. ERR_USAGE: twice. ERR_CLOSED: client gone. */
 [[nodiscard]] err net_exchange_respond(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count);
+/* fn(arg, head) sees the head of each response of x before it is checked, whoever gives it, and may make another of it: its fields then are to live
+ * until the call that gives the response is over. One that was retracted may be followed by another. */
+struct net_answer {
+    uint16_t status;
+    const struct net_field *fields;
+    uint32_t fields_count;
+};
+void net_exchange_amend(struct net_exchange *x, void (*fn)(void *arg, struct net_answer *head), void *arg);
 /* All of it at once: head, body, finish. ERR_INVALID also for a content-length that is not the body's. */
 [[nodiscard]] err net_exchange_reply(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count,
                                      str body);

@@ -50,6 +50,8 @@ struct net_exchange {
     struct net_request *rq;
     void (*event)(void *arg, enum net_event event);
     void *event_arg;
+    void (*amend)(void *arg, struct net_answer *head); /* NULL: nobody does */
+    void *amend_arg;
     uint64_t started_ns, deadline_ns, in_bytes, out_bytes;
     uint64_t left; /* of the declared content-length; UINT64_MAX: none declared */
     uint16_t status;

@@ -234,6 +234,26 @@ static void do_own(struct net_exchange *x) {
     buf_free(&b);
     net_exchange_end(x);
 }
+static void amend(void *arg, struct net_answer *head) {
+    static struct net_field f = {STR("X-Two"), STR("2")};
+    ENSURE(arg == &live && head->fields_count == 1 && str_eqc(head->fields[0].name, "X-One"));
+    if (head->status == 404) head->status = 204;
+    head->fields = &f;
+}
+static void do_amended(struct net_exchange *x) {
+    struct net_field f = {STR("X-One"), STR("1")};
+    net_exchange_amend(x, amend, &live);
+    ENSURE(net_exchange_respond(x, 500, &f, 1) == ERR_OK && net_exchange_stats(x).status == 500 && net_exchange_retract(x));
+    ENSURE(net_exchange_reply(x, 404, &f, 1, STR("dropped")) == ERR_OK && net_exchange_stats(x).status == 204);
+    net_exchange_end(x);
+}
+static void do_seen(struct net_exchange *x) {
+    static struct net_field f = {STR("X-Id"), STR("theirs")};
+    net_exchange_set_path(x, STR("/other"));
+    net_exchange_set_fields(x, &f, 1);
+    ENSURE(str_eqc(net_exchange_request(x)->path, "/other"));
+    do_own(x);
+}
 static void no_upgrade(void *arg, struct net_stream *s) { ENSURE(false); }
 static void do_up(struct net_exchange *x) {
     struct net_upgrade to = {STR("echo"), no_upgrade, NULL};
@@ -266,6 +286,8 @@ static const struct {
     {"/limited", do_limited},
     {"/brief", do_brief},
     {"/own", do_own},
+    {"/amended", do_amended},
+    {"/seen", do_seen},
     {"/up", do_up},
 };
 
@@ -319,6 +341,8 @@ static const struct ask {
     {"POST", "/limited", .body = TEN "a", .status = 413},
     {"GET", "/brief", .status = 504, .answer = "too slow\n"},
     {"GET", "/own", .field = "x-id: theirs", .status = 200, .answer = "ours"},
+    {"GET", "/amended", .status = 204, .answer = "", .has = "X-Two: 2", .has_not = "X-One"},
+    {"GET", "/seen", .status = 200, .answer = "ours"},
     {"GET", "/up", .status = 426, .answer = "no\n"},
 };
 
