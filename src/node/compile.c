@@ -8,6 +8,7 @@
 #include "link/link.h"
 #include "node/supervisor/jobs.h"
 #include "node/node_int.h"
+#include "node/pack.h"
 #include "wasi/wasi.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -61,6 +62,8 @@ err node_image_take(struct node_image *image, struct abi_image *out, struct diag
 
 void node_image_close(struct node_image *image) {
     if (image->opened.base) abi_image_close(&image->opened);
+    node_pack_unref(image->pack);
+    image->pack = NULL;
     if (image->fd >= 0) close(image->fd);
     image->fd = -1;
 }

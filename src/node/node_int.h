@@ -100,8 +100,10 @@ int node_job_main(const struct node_trial *trials);
 /* ---- compile.c ---- */
 
 /* A sealed memfd with a signed image, and the key that must have signed it: whoever maps it checks. */
+struct node_pack;
 struct node_image {
-    int fd; /* owned; -1: none */
+    int fd;                 /* owned; -1: none */
+    struct node_pack *pack; /* NULL: it is an image; else that alone, owned */
     struct abi_key_public key;
     struct abi_image opened; /* checked and mapped already (node_image_open); base NULL: by whoever loads it */
 };

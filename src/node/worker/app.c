@@ -1,6 +1,7 @@
 /* app: one version of an app in this process (apps.h). */
 #include "net/loop.h"
 #include "node/meters.h"
+#include "node/pack.h"
 #include "node/worker/apps.h"
 #include "node/worker/data.h"
 #include <fcntl.h>
@@ -29,13 +30,14 @@ static err find_folders(const struct node_guest *g, struct app_grants *grants, s
     return ERR_OK;
 }
 
-static struct app function_of(struct node_app *app, const struct app_function *f) {
+static struct app app_of(struct node_app *app, const struct app_function *f) {
+    static const struct app_grants nothing;
     return (struct app){.id = app->record.id,
                         .version = app->record.version,
                         .name = app->record.name,
-                        .function = f->name,
-                        .grants = &f->grants,
-                        .limits = &f->limits,
+                        .function = f ? f->name : STR(""),
+                        .grants = f ? &f->grants : &nothing,
+                        .limits = f ? &f->limits : &app->record.limits,
                         .share = app->share,
                         .loop = app->guest->loop,
                         .data = app->guest->data ? node_data_of(app->guest->data) : NULL,
@@ -43,15 +45,23 @@ static struct app function_of(struct node_app *app, const struct app_function *f
                         .news = on_news};
 }
 
+static void make_part(struct node_app *app, struct node_part *part, const struct app_function *f, const struct app_files *files) {
+    *part = (struct node_part){.of = app_of(app, f),
+                               .app = app,
+                               .function = f,
+                               .files = files,
+                               .name = f ? f->name : arena_fmt(app->mem, "files " STR_FMT, STR_ARG(files->name)),
+                               .digest = f ? f->digest : files->digest};
+    app_init(&part->of, (struct app_out){.fd = -1, .write = node_lines_put, .arg = &app->out},
+             (struct app_out){.fd = -1, .write = node_lines_put, .arg = &app->err});
+}
+
 static void make_parts(struct node_app *app) {
     const struct app_record *r = &app->record;
-    app->parts = arena_array(app->mem, struct node_part, r->functions.n);
-    for (uint32_t i = 0; i < r->functions.n; i++) {
-        struct node_part *part = &app->parts[i];
-        *part = (struct node_part){.of = function_of(app, &r->functions.p[i]), .app = app, .function = &r->functions.p[i]};
-        app_init(&part->of, (struct app_out){.fd = -1, .write = node_lines_put, .arg = &app->out},
-                 (struct app_out){.fd = -1, .write = node_lines_put, .arg = &app->err});
-    }
+    app->parts_count = r->functions.n + r->files.n;
+    app->parts = arena_array(app->mem, struct node_part, app->parts_count);
+    for (uint32_t i = 0; i < r->functions.n; i++) make_part(app, &app->parts[i], &r->functions.p[i], NULL);
+    for (uint32_t i = 0; i < r->files.n; i++) make_part(app, &app->parts[r->functions.n + i], NULL, &r->files.p[i]);
 }
 
 static void join(struct node_app *app) {
@@ -138,7 +148,7 @@ err node_app_new(struct node_guest *g, arena *mem, const struct app_record *r, s
 }
 
 struct node_meters_call *node_part_meters(struct node_part *p) {
-    if (!p->meters) p->meters = node_meters_call(p->app->meters, p->app->record.version, p->function->name);
+    if (!p->meters) p->meters = node_meters_call(p->app->meters, p->app->record.version, p->name);
     return p->meters;
 }
 
@@ -171,9 +181,19 @@ static str *arguments(struct node_part *part, const char *const *args, size_t co
     return all;
 }
 
+static err load_pack(struct node_part *part, struct node_pack *pack, struct diag *d) {
+    if (!engine_pay(part->app->share, node_pack_memory(pack))) return does_not_fit(part->app, d);
+    part->pack = node_pack_ref(pack);
+    part->state = NODE_PART_READY;
+    return ERR_OK;
+}
+
 err node_part_load(struct node_part *part, struct node_image *image, const char *const *args, size_t count, struct diag *d) {
     struct node_app *app = part->app;
     struct abi_image im;
+    if (!image->pack != !part->files)
+        return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "a pack in an image's place, or the other way round");
+    if (part->files) return load_pack(part, image->pack, d);
     TRY(node_image_take(image, &im, d));
     struct wasi_config wasi = {
         .args = arguments(part, args, count), .args_count = count + 1, .server_name = STR("orlo/" ORLO_VERSION)};
@@ -196,21 +216,26 @@ err node_part_load(struct node_part *part, struct node_image *image, const char 
 }
 
 bool node_app_over(const struct node_app *app) {
-    for (uint32_t i = 0; i < app->record.functions.n; i++)
+    for (uint32_t i = 0; i < app->parts_count; i++)
         if (app->parts[i].waiting || (app->parts[i].image && engine_image_alive(wasi_image_engine(app->parts[i].image))))
             return false;
     return !app->requests;
 }
 
+static void drop_part(struct node_part *part) {
+    if (part->image) wasi_image_free(part->image);
+    if (part->pack) engine_unpay(part->app->share, node_pack_memory(part->pack));
+    node_pack_unref(part->pack);
+}
+
 void node_app_free(struct node_app *app) {
-    for (uint32_t i = 0; i < app->record.functions.n; i++)
-        if (app->parts[i].image) wasi_image_free(app->parts[i].image);
+    for (uint32_t i = 0; i < app->parts_count; i++) drop_part(&app->parts[i]);
     node_lines_end(&app->out);
     node_lines_end(&app->err);
     if (app->guest->applog) node_applog_forget(app->guest->applog, app);
     node_log_part_close(&app->log);
     node_app_sampled_drop(app);
-    for (uint32_t i = 0; i < app->record.functions.n; i++)
+    for (uint32_t i = 0; i < app->parts_count; i++)
         if (app->parts[i].meters) node_meters_call_drop(app->parts[i].meters);
     node_meters_app_drop(app->meters);
     leave_share(app);

@@ -40,7 +40,7 @@ static void retire(struct node_apps *a, struct node_app *app) {
         ENSURE(a->retired);
     }
     a->retired[a->retired_count++] = app;
-    for (uint32_t i = 0; i < app->record.functions.n; i++)
+    for (uint32_t i = 0; i < app->parts_count; i++)
         if (app->parts[i].state != NODE_PART_READY) a->c.changed(a->c.arg, &app->parts[i]);
     net_loop_wake(a->c.guest->loop);
 }
@@ -55,7 +55,7 @@ void node_apps_turn(struct node_apps *a) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < a->retired_count; i++) {
         struct node_app *app = a->retired[i];
-        for (uint32_t k = 0; k < app->record.functions.n; k++)
+        for (uint32_t k = 0; k < app->parts_count; k++)
             if (app->parts[k].image) wasi_image_rest(app->parts[k].image);
         if (!node_app_over(app)) {
             a->retired[kept++] = app;
@@ -137,14 +137,14 @@ void node_apps_want(struct node_apps *a, struct node_part *part) {
     bool wait = part->state == NODE_PART_FAILED && clock_mono_ns() < part->retry_ns;
     if (part->state == NODE_PART_WANTED || part->state == NODE_PART_READY || wait) return;
     part->state = NODE_PART_WANTED;
-    a->c.want(a->c.arg, part->function->digest);
+    a->c.want(a->c.arg, part->digest);
 }
 
 static err load_version(struct node_apps *a, struct generation *g, const struct node_entry *e, enum node_version v,
                         struct diag *d) {
     struct node_app *app = app_at(a, g, e, v, d);
     if (!app) return ERR_DENIED;
-    for (uint32_t k = 0; k < app->record.functions.n; k++) {
+    for (uint32_t k = 0; k < app->parts_count; k++) {
         struct node_part *part = &app->parts[k];
         if (part->state == NODE_PART_READY) continue;
         g->pending++;
@@ -204,6 +204,7 @@ uint64_t node_apps_generation(const struct node_apps *a) {
 /* It is served by requests: a command, say, is not. */
 static err load(struct node_part *part, struct node_image *image, struct diag *d) {
     TRY(node_part_load(part, image, NULL, 0, d));
+    if (part->files) return ERR_OK;
     enum wasi_kind kind = wasi_image_kind(part->image);
     if (wasi_kind_serves(kind)) return ERR_OK;
     wasi_image_free(part->image);
@@ -223,20 +224,27 @@ static err part_came(struct node_apps *a, struct node_part *part, struct node_im
         part->retry_ns = clock_mono_ns() + retry_ns;
     }
     if (e != ERR_OK && !eager)
-        log_event(LOG_ERROR, "app-not-loaded", LF_CSTR("app", part->app->name), LF_STR("function", part->function->name),
+        log_event(LOG_ERROR, "app-not-loaded", LF_CSTR("app", part->app->name), LF_STR("function", part->name),
                   LF_CSTR("reason", d->text));
     if (eager) g->pending--;
     a->c.changed(a->c.arg, part);
     return eager ? e : ERR_OK;
 }
 
+bool node_apps_want_pack(const struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES]) {
+    for (const struct node_app *app = a->c.guest->apps; app; app = app->next)
+        for (uint32_t i = app->record.functions.n; i < app->parts_count; i++)
+            if (app->parts[i].state == NODE_PART_WANTED && !memcmp(app->parts[i].digest, digest, APP_DIGEST_BYTES)) return true;
+    return false;
+}
+
 void node_apps_image(struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES], struct node_image *image, str why) {
     struct diag d = DIAG_INIT;
     err failed = ERR_OK;
     for (struct node_app *app = a->c.guest->apps; app; app = app->next)
-        for (uint32_t i = 0; i < app->record.functions.n; i++) {
+        for (uint32_t i = 0; i < app->parts_count; i++) {
             struct node_part *part = &app->parts[i];
-            if (part->state != NODE_PART_WANTED || memcmp(part->function->digest, digest, APP_DIGEST_BYTES) != 0) continue;
+            if (part->state != NODE_PART_WANTED || memcmp(part->digest, digest, APP_DIGEST_BYTES) != 0) continue;
             struct diag own = DIAG_INIT;
             err e = part_came(a, part, image, why, &own);
             if (e != ERR_OK && failed == ERR_OK) failed = e, d = own;

@@ -71,14 +71,19 @@ void node_guest_refusal(const struct node_guest *g, struct buf *out);
 /* ---- app.c ---- */
 
 enum node_part_state { NODE_PART_ABSENT, NODE_PART_WANTED, NODE_PART_READY, NODE_PART_FAILED };
-struct node_part { /* a function */
+struct node_pack;
+struct node_part { /* a function, or a static folder */
     struct app of; /* first: what guests' host functions know of it */
     struct node_app *app;
-    const struct app_function *function;
-    struct node_meters_call *meters; /* NULL: it was not asked yet */
+    const struct app_function *function; /* NULL: it is a folder */
+    const struct app_files *files;       /* the other way round */
+    str name;                            /* the function's, or "files NAME" */
+    const uint8_t *digest;               /* of its image, or its pack */
+    struct node_meters_call *meters;     /* NULL: it was not asked yet */
     enum node_part_state state;
     uint64_t retry_ns; /* of a FAILED one: not before then is its image asked for again */
     struct wasi_image *image;
+    struct node_pack *pack;
     struct node_request *first, *last; /* that wait */
     uint32_t waiting;
     struct node_part *next, *prev; /* of the parts where somebody waits */
@@ -90,7 +95,8 @@ struct node_app {
     arena *mem;
     const char *name;
     struct app_record record;
-    struct node_part *parts; /* one a function */
+    struct node_part *parts; /* one a function, then one a folder */
+    uint32_t parts_count;
     struct node_meters_app *meters;
     struct node_app_sampled {
         uint64_t cpu_ns, resets, reset_bytes;
@@ -116,7 +122,7 @@ struct node_app {
  * Its folders are those of the guest's that its grants name (ERR_DENIED: one is not). */
 [[nodiscard]] err node_app_new(struct node_guest *g, arena *mem, const struct app_record *r, struct node_app **out,
                                struct diag *d);
-/* The part's image has come: it is loaded, and bound. There is room for it and one instance, or it is not. image's descriptor is borrowed,
+/* The part's image, or pack, has come: it is loaded, and bound. There is room for it and one instance, or it is not. image's descriptor is borrowed,
  * args (what a command is given) for the app's life. */
 [[nodiscard]] err node_part_load(struct node_part *part, struct node_image *image, const char *const *args, size_t count,
                                  struct diag *d);
@@ -146,6 +152,8 @@ void node_apps_prepare(struct node_apps *a, struct node_snapshot *s, bool proven
 /* What was prepared is served from now on. False: it is not ready, or of another generation. */
 bool node_apps_live(struct node_apps *a, uint64_t generation);
 uint64_t node_apps_generation(const struct node_apps *a); /* that is served; 0: none */
+/* What is wanted by that digest is a pack. */
+bool node_apps_want_pack(const struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES]);
 /* An image that was wanted, or why there is none (image NULL). */
 void node_apps_image(struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES], struct node_image *image, str why);
 /* Whose a request is: of what is served, until it turns again. NULL: nobody's, also while nothing is served. */

@@ -39,29 +39,25 @@ void node_front_forget(struct node_request *r) {
 
 /* ---- redirects ---- */
 
-/* Where it leads: with the rest of the path, which is a path whatever slashes it begins with, and the query. */
+/* Where it leads: with the rest of the path, which stays a path whatever slashes it begins with, and the query. */
 static void put_location(struct buf *to, const struct app_redirect *d, str rest) {
-    size_t query = str_find(rest, '?');
-    str path = str_sub(rest, 0, query), target = d->to;
-    size_t slashes = 0;
+    size_t query = str_find(rest, '?'), own_query = str_find(d->to, '?'), slashes = 0;
+    str path = str_sub(rest, 0, query), asked = str_sub(rest, query, rest.n), target = str_sub(d->to, 0, own_query);
     while (slashes < path.n && (path.p[slashes] == '/' || path.p[slashes] == '\\')) slashes++;
-    path = str_sub(path, slashes, path.n);
     if (slashes && target.n && target.p[target.n - 1] == '/') target.n--;
     buf_puts(to, target);
     if (slashes) buf_putc(to, '/');
-    for (size_t i = 0; i < path.n; i++)
+    for (size_t i = slashes; i < path.n; i++)
         if (path.p[i] == '\\') buf_printf(to, "%%5C"); /* some read it as a slash */
         else buf_putc(to, path.p[i]);
-    if (!buf_str(to).n) buf_putc(to, '/');
-    str asked = str_sub(rest, query, rest.n);
-    bool has_query = str_find(d->to, '?') < d->to.n;
-    if (asked.n && has_query) buf_putc(to, '&'), asked = str_sub(asked, 1, asked.n);
+    buf_puts(to, str_sub(d->to, own_query, d->to.n));
+    if (asked.n && own_query < d->to.n) buf_putc(to, '&'), asked = str_sub(asked, 1, asked.n);
     buf_puts(to, asked);
 }
 
-static struct node_part *redirect(struct node_request *r, const struct app_redirect *to, const struct node_route *route) {
+static struct node_part *redirect(struct node_request *r, const struct app_redirect *to) {
     struct buf location = {0};
-    put_location(&location, to, str_sub(r->path, node_route_matched(route, r->path), r->path.n));
+    put_location(&location, to, str_sub(r->path, r->matched, r->path.n));
     struct net_field fields[] = {{STR("location"), buf_str(&location)}, {STR("x-request-id"), str_c(r->id)}};
     err e = net_exchange_reply(r->exchange, to->status, fields, ARRAY_COUNT(fields), STR(""));
     if (e != ERR_OK) log_event(LOG_DEBUG, "redirect-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
@@ -75,8 +71,7 @@ static struct node_part *redirect(struct node_request *r, const struct app_redir
 static struct node_part *to_function(struct node_request *r, uint32_t index, const struct node_route *route) {
     const struct app_function *f = &r->app->record.functions.p[index];
     static const char supabase[] = "/functions/v1";
-    size_t matched = node_route_matched(route, r->path);
-    if (route->strip) strip(r, matched);
+    if (route->strip) strip(r, r->matched);
     else if (f->supabase && str_starts(route->path, STR("/functions/v1/"))) strip(r, sizeof supabase - 1);
     return &r->app->parts[index];
 }
@@ -89,9 +84,11 @@ struct node_part *node_front_route(struct node_request *r) {
     if (!route) return answer(r, 404, "The app has nothing at this path.");
     r->app = node_apps_app(apps, e, NODE_LIVE);
     if (!r->app) return answer(r, 503, "The app cannot be served at the moment.");
+    r->matched = node_route_matched(route, r->path);
     switch ((enum app_route_to)route->to) {
     case APP_TO_FUNCTION: return to_function(r, route->index, route);
-    case APP_TO_REDIRECT: return redirect(r, &r->app->record.redirects.p[route->index], route);
+    case APP_TO_FILES: return &r->app->parts[r->app->record.functions.n + route->index];
+    case APP_TO_REDIRECT: return redirect(r, &r->app->record.redirects.p[route->index]);
     default: return answer(r, 404, "The app has nothing at this path.");
     }
 }

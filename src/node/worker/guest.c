@@ -49,7 +49,7 @@ static void report_ends(struct node_guest *g) {
     while ((app = g->told)) {
         g->told = app->next_news;
         app->has_news = false;
-        for (uint32_t i = 0; i < app->record.functions.n; i++)
+        for (uint32_t i = 0; i < app->parts_count; i++)
             if (app->parts[i].image) wasi_image_turn(app->parts[i].image);
     }
 }

@@ -126,8 +126,7 @@ static void wait_no_more(struct node_request *r) {
     if (p->next) p->next->prev = p->prev;
 }
 
-/* Answers a request that never ran. */
-static void end_early(struct node_request *r) {
+void node_handler_over(struct node_request *r) {
     end_exchange(r);
     done_with(r);
 }
@@ -135,13 +134,17 @@ static void end_early(struct node_request *r) {
 static void turn_away(struct node_request *r) {
     r->part->app->counts.refused++;
     if (r->killed != BY_CLIENT) node_page_no_instance(r);
-    end_early(r);
+    node_handler_over(r);
 }
 
 static void on_event(void *arg, enum net_event event) {
     struct node_request *r = arg;
     if (r->killed != BY_NOBODY) return;
     r->killed = event == NET_EVENT_GONE ? BY_CLIENT : BY_DEADLINE;
+    if (r->sending) {
+        node_files_gone(r);
+        return;
+    }
     if (!r->run) {
         wait_no_more(r);
         turn_away(r);
@@ -175,6 +178,7 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
     r->seen = NULL;
     r->exchange = x;
     r->run = NULL;
+    r->sending = NULL;
     r->next = NULL;
     r->killed = BY_NOBODY;
     r->redirect = NULL;
@@ -237,6 +241,10 @@ static void begin(struct node_request *r) {
     struct node_part *p = r->part;
     node_apps_want(h->apps, p);
     bool tried = p->state == NODE_PART_READY && !p->waiting; /* else somebody was here before */
+    if (tried && p->files) {
+        node_files_serve(r);
+        return;
+    }
     if (tried && start(r)) return;
     if (p->state == NODE_PART_FAILED || p->waiting >= h->waiting_max || (tried && hopeless(p))) turn_away(r);
     else wait_at_part(r);
@@ -245,12 +253,13 @@ static void begin(struct node_request *r) {
 /* What is the app's to say of a request, before its body is looked at. False: it was answered. */
 static bool bound(struct node_request *r) {
     const struct app_limits *l = r->part->of.limits;
-    uint32_t ms = (uint32_t)MIN(l->handler_ms_max, NET_NO_LIMIT);
+    uint32_t ms = r->part->files ? NET_NO_LIMIT
+                                 : (uint32_t)MIN(l->handler_ms_max, NET_NO_LIMIT); /* a slow reader's is as long as it takes */
     if (net_exchange_limits(r->exchange, ms, l->body_bytes_max) == ERR_OK) return true;
     r->part->app->counts.refused++;
     node_handler_refused(net_exchange_peer(r->exchange), 413, node_page_body_text(413), r->handler);
     node_page_reply(r, 413, node_page_body_text(413));
-    end_early(r);
+    node_handler_over(r);
     return false;
 }
 
@@ -299,8 +308,9 @@ static bool start_waiting(struct node_part *p) {
     if (p->state != NODE_PART_READY) return false;
     for (; n < BATCH && p->first; n++) {
         struct node_request *r = p->first;
-        if (!start(r)) break;
+        if (!p->files && !start(r)) break;
         wait_no_more(r);
+        if (p->files) node_files_serve(r);
     }
     while (n < BATCH && p->first && hopeless(p)) {
         struct node_request *r = p->first;

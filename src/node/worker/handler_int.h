@@ -11,10 +11,12 @@ struct node_request {
     struct node_part *part; /* its function; NULL: it is answered without a guest */
     str path;               /* as it was asked for; its function may see another */
     uint8_t *seen;          /* that; heap, or NULL: it is a part of path */
+    size_t matched;         /* so many bytes of path did the route match */
     struct net_exchange *exchange;
     struct wasi_run *run;
-    struct node_request *next; /* of the AFTER, the WAITING or the free list */
-    struct node_request *prev; /* of the WAITING list */
+    struct node_sending *sending; /* of a static file; NULL: none */
+    struct node_request *next;    /* of the AFTER, the WAITING or the free list */
+    struct node_request *prev;    /* of the WAITING list */
     enum { BY_NOBODY, BY_DEADLINE, BY_CLIENT } killed;
     uint64_t started_ns;
     uint32_t pulse; /* of node_pulse_begin */
@@ -43,6 +45,14 @@ struct node_handler {
 
 /* It has been answered without a guest, with a page or otherwise, and is over. */
 void node_handler_answered(struct node_request *r);
+
+void node_handler_over(struct node_request *r); /* the same of one that is a part's */
+
+/* ---- files.c ---- */
+
+/* Answers it from its part's pack, now or bit by bit: it is over sooner or later. */
+void node_files_serve(struct node_request *r);
+void node_files_gone(struct node_request *r); /* who asked: of one that is being sent */
 
 /* ---- front.c: whom it is for ---- */
 

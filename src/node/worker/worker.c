@@ -8,6 +8,7 @@
 #include "net/loop.h"
 #include "net/server.h"
 #include "node/meters.h"
+#include "node/pack.h"
 #include "node/worker/apps.h"
 #include "node/worker/inbox.h"
 #include "node/worker/data.h"
@@ -153,18 +154,27 @@ struct opening {
     struct worker *worker;
     uint8_t digest[APP_DIGEST_BYTES];
     struct node_image image;
+    bool is_pack; /* of static files */
+    char why[800];
 };
 
 static void open_image(void *arg) {
     struct opening *o = arg;
     struct diag d = DIAG_INIT;
+    if (o->is_pack) {
+        int fd = o->image.fd;
+        o->image.fd = -1;
+        if (node_pack_open(fd, o->digest, &o->image.pack, &d) != ERR_OK) snprintf(o->why, sizeof o->why, "%s", d.text);
+        return;
+    }
     if (node_image_open(&o->image, &d) != ERR_OK) o->image.opened = (struct abi_image){.fd = -1}; /* who loads it hears why */
 }
 
 static void image_opened(void *arg, bool ran) {
     struct opening *o = arg;
     o->worker->opening--;
-    node_apps_image(o->worker->apps, o->digest, &o->image, STR(""));
+    if (o->is_pack && !o->image.pack) node_apps_image(o->worker->apps, o->digest, NULL, str_c(o->why));
+    else node_apps_image(o->worker->apps, o->digest, &o->image, STR(""));
     node_image_close(&o->image);
     free(o);
 }
@@ -180,6 +190,7 @@ static void image_came(struct worker *w, struct node_message *m) {
     o->image.fd = node_message_take(m, 0);
     memcpy(o->image.key.bytes, m->image.key, sizeof o->image.key.bytes);
     memcpy(o->digest, m->image.digest, APP_DIGEST_BYTES);
+    o->is_pack = node_apps_want_pack(w->apps, o->digest);
     w->opening++;
     net_work_new(w->guest.loop, NULL, open_image, image_opened, o);
 }

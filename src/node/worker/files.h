@@ -1,0 +1,32 @@
+/* files: what a request for a static file is to be answered, before anything is read: pure words, for files.c and tests. RFC 9110 §8.8, 13, 14. */
+#ifndef ORLO_NODE_FILES_H
+#define ORLO_NODE_FILES_H
+
+#include "app/record.h"
+#include "net/http.h"
+#include "node/pack.h"
+
+enum { NODE_FILES_ETAG = 2 + 32 + 1, NODE_FILES_DATE = 30 };
+
+enum node_files_found {
+    NODE_FILES_FILE,     /* *file, 200 */
+    NODE_FILES_NOT_HERE, /* *file, 404: the folder's own page; NULL: it has none */
+    NODE_FILES_SLASH,    /* a folder, which is asked for with a slash at its end */
+    NODE_FILES_BAD,      /* no path: 400 */
+};
+/* rest: what is left of the path behind the route, with its query; html: whether who asks takes a page for it. */
+enum node_files_found node_files_find(const struct node_pack *p, const struct app_files *f, str rest, bool html,
+                                      const struct node_pack_file **file);
+str node_files_type(str path); /* the media type, by what the path ends with */
+/* "\"0123…\"", strong; "Sun, 06 Nov 1994 08:49:37 GMT". */
+void node_files_etag(const struct node_pack_file *f, char to[NODE_FILES_ETAG]);
+void node_files_date(uint64_t seconds, char to[NODE_FILES_DATE]);
+
+/* What the request's fields make of it: 200 all of it, 206 from..from+bytes, 304 not a byte, 412 neither, 416 no such part. */
+struct node_files_part {
+    uint16_t status;
+    uint64_t from, bytes;
+};
+struct node_files_part node_files_part(const struct node_pack_file *f, const struct net_field *fields, uint32_t count);
+
+#endif

@@ -1,0 +1,155 @@
+/* Static files: which file a path is, and what of it a request gets. */
+#include "node/worker/files.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static struct node_pack *pack;
+
+static int begin(void **state) {
+    static const char *const paths[] = {"404.html",        "a b.txt",    "app.js",     "docs/deep/index.html",
+                                        "docs/index.html", "index.html", "only/x.css", "with%20.txt"};
+    int fd = memfd_create("pack", MFD_CLOEXEC), file = memfd_create("file", MFD_CLOEXEC);
+    uint8_t digest[32];
+    struct diag d = DIAG_INIT;
+    struct node_pack_writer *w = node_pack_begin(fd);
+    if (write(file, "0123456789", 10) != 10) return 1;
+    for (size_t i = 0; i < ARRAY_COUNT(paths); i++)
+        if (node_pack_add(w, str_c(paths[i]), file, 10, 784111777, &d) != ERR_OK) return 1;
+    close(file);
+    return node_pack_end(w, digest, &d) != ERR_OK || node_pack_open(fd, digest, &pack, &d) != ERR_OK;
+}
+static int end(void **state) { return node_pack_unref(pack), 0; }
+
+static const struct app_files plain = {.index = STR("index.html"), .not_found = STR("404.html")};
+static const struct app_files spa = {.index = STR("index.html"), .not_found = STR("404.html"), .spa = true};
+static const struct app_files bare = {};
+
+static void finds(const struct app_files *f, const char *rest, bool html, enum node_files_found found, const char *path) {
+    const struct node_pack_file *file;
+    enum node_files_found got = node_files_find(pack, f, str_c(rest), html, &file);
+    str is = file ? file->path : STR("-");
+    if (got != found || !str_eqc(is, path)) fail_msg("%s: %d " STR_FMT, rest, got, STR_ARG(is));
+}
+
+static void test_paths(void **state) {
+    finds(&plain, "/", true, NODE_FILES_FILE, "index.html");
+    finds(&plain, "", true, NODE_FILES_FILE, "index.html");
+    finds(&plain, "?x=/y", true, NODE_FILES_FILE, "index.html");
+    finds(&plain, "/app.js?v=1", false, NODE_FILES_FILE, "app.js");
+    finds(&plain, "/a%20b.txt", false, NODE_FILES_FILE, "a b.txt");
+    finds(&plain, "/with%2520.txt", false, NODE_FILES_FILE, "with%20.txt"); /* decoded once */
+    finds(&plain, "/docs/", false, NODE_FILES_FILE, "docs/index.html");
+    finds(&plain, "/docs", false, NODE_FILES_SLASH, "-");
+    finds(&plain, "/docs/deep?x", false, NODE_FILES_SLASH, "-");
+    finds(&plain, "/docs%2Fdeep/", false, NODE_FILES_FILE, "docs/deep/index.html");
+    finds(&plain, "/only", false, NODE_FILES_NOT_HERE, "404.html"); /* a folder without an index */
+    finds(&plain, "/only/", false, NODE_FILES_NOT_HERE, "404.html");
+    finds(&plain, "/app.js/", false, NODE_FILES_NOT_HERE, "404.html");
+    finds(&plain, "/nothing", true, NODE_FILES_NOT_HERE, "404.html");
+    finds(&bare, "/", true, NODE_FILES_NOT_HERE, "-");
+    finds(&bare, "/docs", true, NODE_FILES_NOT_HERE, "-");
+    finds(&bare, "/index.html", true, NODE_FILES_FILE, "index.html");
+}
+
+static void test_spa(void **state) {
+    finds(&spa, "/users/7", true, NODE_FILES_FILE, "index.html");
+    finds(&spa, "/users/7", false, NODE_FILES_FILE, "index.html");
+    finds(&spa, "/users/7.png", true, NODE_FILES_FILE, "index.html");
+    finds(&spa, "/users/7.png", false, NODE_FILES_NOT_HERE, "404.html"); /* a page in its place would be taken for a picture */
+    finds(&spa, "/app.js", true, NODE_FILES_FILE, "app.js");
+}
+
+/* Whatever the encoding, nobody gets out, and nobody has the server think that he did. */
+static void test_traversal(void **state) {
+    static const char *const bad[] = {"/../x",        "/%2e%2e/x", "/docs/..%2f..%2fx",
+                                      "/docs/%2E./x", "/./app.js", "/docs//deep/",
+                                      "//",           "//app.js",  "/%00",
+                                      "/app.js%00",   "/a%0ab",    "/%",
+                                      "/%4",          "/%zz",      "/docs/%2f/x",
+                                      "/%2fapp.js",   "/..",       "/docs/.."};
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) finds(&spa, bad[i], true, NODE_FILES_BAD, "-");
+    finds(&plain, "/..%5capp.js", false, NODE_FILES_NOT_HERE, "404.html"); /* a name, of which there is none */
+    finds(&plain, "/%252e%252e/x", false, NODE_FILES_NOT_HERE, "404.html");
+    char longest[1200] = "/";
+    memset(longest + 1, 'x', 1100);
+    finds(&plain, longest, false, NODE_FILES_BAD, "-");
+}
+
+static void test_types(void **state) {
+    static const char *const table[][2] = {{"a/index.html", "text/html; charset=utf-8"},
+                                           {"X.JS", "text/javascript; charset=utf-8"},
+                                           {"a.b/c", "application/octet-stream"},
+                                           {"a.tar.gz", "application/gzip"},
+                                           {"zip", "application/octet-stream"},
+                                           {"a.zip", "application/zip"},
+                                           {"a.aac", "audio/aac"},
+                                           {".css", "text/css; charset=utf-8"},
+                                           {"a.", "application/octet-stream"},
+                                           {"a.woff2", "font/woff2"},
+                                           {"x.wasmwasmwasmwasmwasm", "application/octet-stream"}};
+    for (size_t i = 0; i < ARRAY_COUNT(table); i++)
+        if (!str_eqc(node_files_type(str_c(table[i][0])), table[i][1])) fail_msg("%s", table[i][0]);
+#define TYPE(end, type) assert_true(str_eqc(node_files_type(STR("a." end)), type)); /* each is found: they are in order */
+#include "node/worker/files.def"
+#undef TYPE
+}
+
+static void part(const char *name, const char *value, const char *more, const char *more_value, uint16_t status, uint64_t from,
+                 uint64_t bytes) {
+    struct net_field fields[] = {{str_c(name), str_c(value)}, {str_c(more), str_c(more_value)}};
+    struct node_pack_file f = {.bytes = 10, .modified = 784111777, .digest = {0xab, 1}};
+    struct node_files_part p = node_files_part(&f, fields, 2);
+    if (p.status != status || (status < 300 && (p.from != from || p.bytes != bytes)))
+        fail_msg("%s: %s: %u %llu %llu", name, value, p.status, (unsigned long long)p.from, (unsigned long long)p.bytes);
+}
+
+#define ETAG "\"ab010000000000000000000000000000\""
+#define DATE "Sun, 06 Nov 1994 08:49:37 GMT"
+static void test_parts(void **state) {
+    part("x", "y", "", "", 200, 0, 10);
+    part("Range", "bytes=0-3", "", "", 206, 0, 4);
+    part("range", "bytes=4-", "", "", 206, 4, 6);
+    part("range", "BYTES=-3", "", "", 206, 7, 3);
+    part("range", "bytes=-30", "", "", 206, 0, 10);
+    part("range", "bytes=9-99999999999", "", "", 206, 9, 1);
+    part("range", "bytes=10-", "", "", 416, 0, 0);
+    part("range", "bytes=-0", "", "", 416, 0, 0);
+    static const char *const all[] = {"bytes=",        "bytes=-",   "bytes=3-2",
+                                      "bytes=0-1,3-4", "lines=0-1", "bytes=a-b",
+                                      "bytes=0-x",     "bytes= x",  "bytes=18446744073709551616-",
+                                      "bytes=--1"};
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++) part("range", all[i], "", "", 200, 0, 10);
+    part("range", "bytes=0-0", "if-range", ETAG, 206, 0, 1);
+    part("range", "bytes=0-0", "if-range", "\"other\"", 200, 0, 10);
+    part("range", "bytes=0-0", "if-range", DATE, 206, 0, 1);
+    part("range", "bytes=0-0", "if-range", "Sun, 06 Nov 1994 08:49:38 GMT", 200, 0, 10);
+    part("if-none-match", ETAG, "", "", 304, 0, 0);
+    part("if-none-match", "\"x\", W/" ETAG, "", "", 304, 0, 0);
+    part("if-none-match", "*", "range", "bytes=0-1", 304, 0, 0);
+    part("if-none-match", "\"x\"", "if-modified-since", DATE, 200, 0, 10); /* the date is not looked at */
+    part("if-modified-since", DATE, "", "", 304, 0, 0);
+    part("if-modified-since", "Sun, 06 Nov 1994 08:49:36 GMT", "", "", 200, 0, 10);
+    part("if-modified-since", "yesterday", "", "", 200, 0, 10);
+    part("if-match", "\"x\"", "", "", 412, 0, 0);
+    part("if-match", "W/" ETAG, "", "", 412, 0, 0);
+    part("if-match", ETAG, "range", "bytes=1-2", 206, 1, 2);
+}
+
+static void test_dates(void **state) {
+    char date[NODE_FILES_DATE];
+    node_files_date(784111777, date);
+    assert_string_equal(date, DATE);
+    node_files_date(UINT64_MAX, date);
+    assert_string_equal(date, "Fri, 31 Dec 9999 23:59:59 GMT");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_paths),     cmocka_unit_test(test_spa),
+                                       cmocka_unit_test(test_traversal), cmocka_unit_test(test_types),
+                                       cmocka_unit_test(test_parts),     cmocka_unit_test(test_dates)};
+    return cmocka_run_group_tests(tests, begin, end);
+}
