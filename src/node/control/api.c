@@ -96,7 +96,10 @@ void node_api_reply_with(struct api_call *call, uint16_t status, const struct ne
 }
 void node_api_reply(struct api_call *call) { node_api_reply_with(call, call->row->status, NULL, 0); }
 void node_api_empty(struct api_call *call) { node_api_reply_with(call, call->row->status, NULL, 0); }
-void node_api_text(struct api_call *call, const char *type, str text) { answer(call, call->row->status, type, NULL, 0, text); }
+void node_api_text_with(struct api_call *call, uint16_t status, const char *type, str text) {
+    answer(call, status, type, NULL, 0, text);
+}
+void node_api_text(struct api_call *call, const char *type, str text) { node_api_text_with(call, call->row->status, type, text); }
 
 void node_api_put_problem(struct json_writer *w, const char *member, const struct api_problem *p) {
     json_put_object(w, member);

@@ -137,6 +137,7 @@ static inline const struct json *node_api_member(const struct api_call *call, co
 void node_api_reply(struct api_call *call); /* what was written to call->w, with the row's status */
 void node_api_empty(struct api_call *call); /* 204, or whatever the row says */
 void node_api_text(struct api_call *call, const char *type, str text);
+void node_api_text_with(struct api_call *call, uint16_t status, const char *type, str text);
 struct api_problem {
     uint16_t status;
     const char *code; /* "not_found" */

@@ -39,5 +39,3 @@ static void not_here(struct api_call *call) {
 
 void node_api_reload(struct api_call *call) { not_here(call); }
 void node_api_release(struct api_call *call) { not_here(call); }
-void node_api_logs(struct api_call *call) { not_here(call); }
-void node_api_top(struct api_call *call) { not_here(call); }

@@ -191,3 +191,21 @@ void node_metrics_sum(const struct control *c, arena *out, struct control_sums *
     }
     if (sums->workers.n) qsort(sums->workers.p, sums->workers.n, sizeof *sums->workers.p, by_slot);
 }
+
+/* What the supervisor has counted, as it is. */
+static const struct node_meters *supervisors(const struct control *c) {
+    for (const struct control_region *r = c->regions; r; r = r->next)
+        if (r->slot == UINT32_MAX) return &r->of->head;
+    return NULL;
+}
+
+static uint64_t now_of(const uint64_t *at) { return __atomic_load_n(at, __ATOMIC_RELAXED); }
+
+bool node_metrics_ready(const struct control *c, struct buf *why) {
+    const struct node_meters *m = supervisors(c);
+    if (!m) buf_puts(why, STR("nothing is known of the workers yet\n"));
+    else if (now_of(&m->node_now.draining)) buf_puts(why, STR("the node was told to stop, and finishes what is in progress\n"));
+    else if (!now_of(&m->node_now.workers))
+        buf_puts(why, STR("no worker serves: they are starting, or cannot start; the log says why\n"));
+    return !why->n;
+}

@@ -37,6 +37,8 @@ struct control_sums {
 void node_metrics_sum(const struct control *c, arena *out, struct control_sums *sums);
 bool node_metrics_add(struct control *c, uint32_t slot, int fd); /* takes the descriptor. False: nonsense */
 
+bool node_metrics_ready(const struct control *c, struct buf *why); /* does the node serve; why not, in words, lines */
+
 /* ---- as text: metrics_text.c ---- */
 
 enum { NODE_METRICS_CALLS_MAX = 64 }; /* of an app that are shown, the latest versions; what others counted was shown before */

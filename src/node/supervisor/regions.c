@@ -88,6 +88,7 @@ void node_regions_look(const struct supervisor *s) {
     uint64_t ready = 0;
     for (const struct proc *p = s->procs; p; p = p->next) ready += p->state == READY;
     node_meter_set(&node_meters->node_now.workers, ready);
+    node_meter_set(&node_meters->node_now.draining, s->draining);
     node_meter_set(&node_meters->node_now.compiles_running, s->jobs.running);
     node_meter_set(&node_meters->node_now.compiles_waiting, s->jobs.waiting);
 }

@@ -176,6 +176,7 @@ static void act(struct supervisor *s) {
     if (s->failed != ERR_OK && !s->draining) begin_drain(s, "failure");
     node_cordons_act(s, now);
     node_workers_act(s, now);
+    node_regions_look(s);
     node_roles_act(s, now);
     if (s->draining) {
         if (now < s->kill_at_ns) return;
@@ -187,7 +188,6 @@ static void act(struct supervisor *s) {
     if (!s->announced) node_jobs_show(&s->jobs);
     node_singles_act(s, now);
     node_publish_act(s, now);
-    node_regions_look(s);
     if (now < s->sample_at_ns) return;
     s->sample_at_ns = now + NODE_WATCH_SAMPLE_MS * 1000000ull;
     node_workers_watch(s);

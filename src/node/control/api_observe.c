@@ -1,0 +1,172 @@
+/* api_observe: what the node does and how it does it: metrics, health, `top`, and the logs of apps.
+ *
+ *   logs:  a reader (logs.c) ──line──> the call's stream; full ──> room comes back ──> the reader goes on
+ */
+#include "node/control/api_int.h"
+#include "node/control/logs.h"
+#include "node/control/metrics.h"
+#include <stdlib.h>
+
+/* ---- metrics ---- */
+
+static str field_of(const struct api_call *call, str name) {
+    const struct net_request *rq = net_exchange_request(call->x);
+    for (uint32_t i = 0; i < rq->fields_count; i++)
+        if (str_eq_nocase(rq->fields[i].name, name)) return rq->fields[i].value;
+    return (str){0};
+}
+
+void node_api_metrics(struct api_call *call) {
+    bool open = node_metrics_wants_open(field_of(call, STR("accept")));
+    struct buf text = {0};
+    node_metrics_text(call->control, open, &text);
+    node_api_text(call, open ? node_metrics_type_open : node_metrics_type, buf_str(&text));
+    buf_free(&text);
+}
+
+/* ---- health ---- */
+
+static const char plain[] = "text/plain; charset=utf-8";
+
+void node_api_healthz(struct api_call *call) { node_api_text(call, plain, STR("ok\n")); }
+
+void node_api_readyz(struct api_call *call) {
+    struct buf why = {0};
+    if (node_metrics_ready(call->control, &why)) node_api_text(call, plain, STR("ready\n"));
+    else node_api_text_with(call, 503, plain, buf_str(&why));
+    buf_free(&why);
+}
+
+/* ---- top ---- */
+
+static uint64_t requests_of(const struct node_meter_call *c) {
+    return c->requests_gone + c->requests_1xx + c->requests_2xx + c->requests_3xx + c->requests_4xx + c->requests_5xx;
+}
+
+static void put_buckets(struct json_writer *w, const struct node_meter_histogram *h) {
+    json_put_array(w, "durations");
+    for (uint32_t i = 0; i <= NODE_METER_BUCKETS; i++) {
+        if (!h->of[i]) continue;
+        json_put_object(w, NULL);
+        if (i < NODE_METER_BUCKETS) json_put_u64(w, "up_to_us", node_meter_bounds_ns[i] / 1000);
+        json_put_u64(w, "requests", h->of[i]);
+        json_put_end(w);
+    }
+    json_put_end(w);
+}
+
+static uint64_t limits_of(const struct node_meter_app *a) {
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < APP_SETTINGS; i++) n += a->limits[i];
+    return n;
+}
+
+static void put_app(struct json_writer *w, const struct control_counts *a) {
+    json_put_object(w, NULL);
+    json_put_text(w, "name", a->name, NODE_METERS_NAME + 1);
+    json_put_u64(w, "version", a->calls.n ? a->calls.p[0].version : 0);
+    json_put_u64(w, "requests", requests_of(&a->all));
+    json_put_u64(w, "errors", a->all.requests_5xx);
+    json_put_u64(w, "limits", limits_of(&a->counts));
+    json_put_u64(w, "cpu_us", a->counts.cpu_ns / 1000);
+    json_put_u64(w, "memory_bytes", a->now.memory_bytes);
+    json_put_u64(w, "instances", a->now.instances);
+    json_put_u64(w, "in_progress", a->now.requests_now);
+    put_buckets(w, &a->all.duration);
+    json_put_end(w);
+}
+
+/* A token of an app sees that one. */
+static bool may_see(const struct api_call *call, const struct control_counts *a) {
+    return a->name.n && (call->who.node || str_eq(call->who.app, a->name));
+}
+
+void node_api_top(struct api_call *call) {
+    struct control_sums sums;
+    node_metrics_sum(call->control, call->mem, &sums);
+    json_put_object(&call->w, NULL);
+    json_put_u64(&call->w, "at_us", clock_mono_ns() / 1000);
+    json_put_u64(&call->w, "workers", sums.node_now.workers);
+    json_put_array(&call->w, "apps");
+    for (uint32_t i = 0; i < sums.apps.n; i++)
+        if (may_see(call, &sums.apps.p[i])) put_app(&call->w, &sums.apps.p[i]);
+    json_put_end(&call->w);
+    json_put_end(&call->w);
+    node_api_reply(call);
+}
+
+/* ---- logs ---- */
+
+struct logs_call {
+    struct api_call *call;
+    struct node_reader *reader;
+};
+
+static bool on_line(void *arg, str line) {
+    struct logs_call *l = arg;
+    return node_api_line(l->call, str_sub(line, 0, line.n - 1));
+}
+
+static void on_end(void *arg, const char *why) {
+    struct logs_call *l = arg;
+    struct net_sink *sink = net_exchange_sink(l->call->x);
+    l->reader = NULL;
+    if (why) {
+        struct buf b = {0};
+        log_format_json(&b, LOG_WARN, "log-ends", &LF_CSTR("reason", why), 1);
+        (void)on_line(l, buf_str(&b));
+        buf_free(&b);
+    }
+    net_sink_notify(sink, NULL, NULL);
+    if (net_sink_finish(sink, NULL, 0) != ERR_OK) {}
+    node_api_end(l->call);
+}
+
+static void on_room(void *arg) {
+    struct logs_call *l = arg;
+    if (net_sink_error(net_exchange_sink(l->call->x)) != NET_OK) return; /* on_gone comes */
+    node_reader_more(l->reader);
+}
+
+static void on_logs_gone(struct api_call *call) {
+    struct logs_call *l = call->state;
+    if (l->reader) node_reader_free(l->reader);
+    net_sink_notify(net_exchange_sink(call->x), NULL, NULL);
+    node_api_end(call);
+}
+
+static bool read_level(struct api_call *call, enum log_level *level) {
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    str word = node_api_word(call, "level");
+    *level = LOG_DEBUG;
+    for (unsigned i = 0; i < ARRAY_COUNT(levels); i++)
+        if (str_eqc(word, levels[i])) *level = (enum log_level)i, word.n = 0;
+    return !word.n;
+}
+
+void node_api_logs(struct api_call *call) {
+    struct diag d = DIAG_INIT;
+    uint64_t since = node_api_number(call, "since_ms", 0);
+    struct node_logs_query q = {.follow = node_api_number(call, "follow", 0), .since_ms = since};
+    q.lines = node_api_number(call, "lines", since ? UINT64_MAX : 100);
+    const struct control_app *app = node_control_app_named(call->control, call->params[API_PARAM_app]);
+    err e = ERR_OK;
+    if (!read_level(call, &q.level)) e = diag_set(&d, ERR_INVALID, DIAG_NOWHERE, "a level is debug, info, warn or error");
+    else if (!app) e = diag_set(&d, ERR_NOT_FOUND, DIAG_NOWHERE, "there is no app of that name here");
+    struct logs_call *l = arena_make(call->mem, struct logs_call);
+    *l = (struct logs_call){.call = call};
+    if (e == ERR_OK) {
+        q.app = app->record.id;
+        l->reader = node_reader_new(call->control, &q, &(struct node_reader_config){on_line, on_end, l});
+        if (!l->reader) e = diag_set(&d, ERR_UNSUPPORTED, DIAG_NOWHERE, "this node keeps no logs: it has no state folder");
+    }
+    if (e != ERR_OK) {
+        node_api_fail(call, e, &d);
+        return;
+    }
+    call->state = l;
+    call->on_gone = on_logs_gone;
+    node_api_stream(call);
+    net_sink_notify(net_exchange_sink(call->x), on_room, l);
+    node_reader_more(l->reader);
+}
