@@ -28,7 +28,7 @@ def configure():
     if os.path.exists(os.path.join(BUILD, "build.ninja")):
         return
     p = subprocess.run(["meson", "setup", BUILD, "-Dfuzz=true", "-Dbuildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
-                       cwd=ROOT, env=dict(os.environ, CC=clang), capture_output=True, text=True)
+                       cwd=ROOT, env=dict(os.environ, CC=clang, CXX=clang.replace("clang", "clang++")), capture_output=True, text=True)
     if p.returncode:
         die("meson setup failed:\n" + p.stdout[-3000:] + p.stderr[-3000:], 70)
 
@@ -59,8 +59,9 @@ def fuzz(name, program, corpus, seconds):
     os.makedirs(found, exist_ok=True)
     log = os.path.join(BUILD, name + ".log")
     before = set(os.listdir(found))
+    words = [f"-dict={corpus}.dict"] if os.path.exists(corpus + ".dict") else []
     with open(log, "wb") as out:
-        code = subprocess.run([program, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1",
+        code = subprocess.run([program, *words, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1",
                                "-artifact_prefix=" + os.path.join(found, name + "-"), grown, corpus],
                               env=ENV, stdout=out, stderr=subprocess.STDOUT).returncode
     with open(log, encoding="utf-8", errors="replace") as f:

@@ -52,11 +52,10 @@ static void put_limits(struct buf *to, const struct app_limits *l) {
 
 void manifest_config_write(struct buf *to, const struct manifest_config *c) {
     const str texts[] = {c->admin, c->domain, c->url, c->state, c->key_file, c->otlp.endpoint};
-    const uint64_t numbers[] = {c->app_log_bytes,
-                                c->app_log_lines,
-                                c->otlp.sample_ppm,
+    const uint64_t numbers[] = {c->otlp.sample_ppm,
                                 c->otlp.json,
                                 (uint64_t)(c->access_log + 1),
+                                (uint64_t)(c->logs_stderr + 1),
                                 (uint64_t)(c->log_json + 1),
                                 (uint64_t)(c->log_level + 1)};
     put(to, LAYOUT);
@@ -141,11 +140,10 @@ void manifest_config_read(arena *out, struct rd *from, struct manifest_config *c
     str *const texts[] = {&c->admin, &c->domain, &c->url, &c->state, &c->key_file, &c->otlp.endpoint};
     if (rd_u64le(from) != LAYOUT) rd_fail(from, "of another layout");
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++) *texts[i] = get_str(from);
-    c->app_log_bytes = rd_u64le(from);
-    c->app_log_lines = get_u32(from);
     c->otlp.sample_ppm = get_u32(from);
     c->otlp.json = rd_u64le(from) != 0;
-    c->access_log = get_choice(from, 1), c->log_json = get_choice(from, 1), c->log_level = get_choice(from, LOG_ERROR);
+    c->access_log = get_choice(from, 1), c->logs_stderr = get_choice(from, 1);
+    c->log_json = get_choice(from, 1), c->log_level = get_choice(from, LOG_ERROR);
     for (int id = 0; id < APP_SETTINGS; id++) c->settings[id] = get_setting(from, (enum app_setting_id)id);
     get_limits(from, &c->defaults);
     get_limits(from, &c->max);
@@ -181,6 +179,8 @@ void manifest_write(struct buf *to, const struct manifest *m) {
         return;
     }
     app_record_write(to, &m->record);
+    put(to, m->said.n);
+    for (uint32_t i = 0; i < m->said.n; i++) put_limits(to, &m->said.p[i]);
     put(to, m->builds.n);
     for (uint32_t i = 0; i < m->builds.n; i++) {
         const struct manifest_build *b = &m->builds.p[i];
@@ -223,6 +223,8 @@ static void get_content(arena *out, struct rd *from, struct manifest *m) {
         return;
     }
     app_record_read(out, from, &m->record);
+    for (uint32_t n = get_count(from, 8); n && !from->fail; n--) get_limits(from, vec_add(out, &m->said));
+    if (!from->fail && m->said.n != m->record.functions.n + 1) rd_fail(from, "limits of functions that are not there");
     for (uint32_t n = get_count(from, 32); n && !from->fail; n--) vec_push(out, &m->builds, get_build(out, from));
     for (uint32_t n = get_count(from, 48); n && !from->fail; n--) vec_push(out, &m->fetches, get_fetch(from));
 }

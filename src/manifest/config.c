@@ -7,6 +7,7 @@ void manifest_config_init(struct manifest_config *c) {
     *c = (struct manifest_config){.access_log = MANIFEST_UNSAID,
                                   .log_json = MANIFEST_UNSAID,
                                   .log_level = MANIFEST_UNSAID,
+                                  .logs_stderr = MANIFEST_UNSAID,
                                   .otlp = {.sample_ppm = PPM / 100}};
 }
 
@@ -173,13 +174,8 @@ static void config_log_level(struct reader *r, void *to, const struct toml *v) {
 }
 
 static void config_logs(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_logs, to); }
-static void logs_app_mb(struct reader *r, void *to, const struct toml *v) {
-    if (v->i < 1 || v->i > 1 << 20) manifest_error(r, v, "it takes a number from 1 to 1048576");
-    else ((struct manifest_config *)to)->app_log_bytes = (uint64_t)v->i * MiB;
-}
-static void logs_app_lines(struct reader *r, void *to, const struct toml *v) {
-    if (v->i < 1 || v->i > 1 << 20) manifest_error(r, v, "it takes a number from 1 to 1048576");
-    else ((struct manifest_config *)to)->app_log_lines = (uint32_t)v->i;
+static void logs_stderr(struct reader *r, void *to, const struct toml *v) {
+    ((struct manifest_config *)to)->logs_stderr = (int)v->i;
 }
 
 static void config_otlp(struct reader *r, void *to, const struct toml *v) {

@@ -53,11 +53,9 @@ struct manifest_config {
     struct manifest_allow allow;
     VEC(struct manifest_prefix) trusted_proxies;
     VEC(struct manifest_cordon) cordons;
-    uint64_t app_log_bytes; /* what is kept of an app's lines; 0: not said */
-    uint32_t app_log_lines; /* of an app, a second; 0: not said */
     struct manifest_otlp otlp;
-    int access_log;          /* 0, 1, MANIFEST_UNSAID */
-    int log_json, log_level; /* log_level: enum log_level */
+    int access_log, logs_stderr; /* 0, 1, MANIFEST_UNSAID */
+    int log_json, log_level;     /* log_level: enum log_level */
 };
 /* Where nothing is said. */
 void manifest_config_init(struct manifest_config *c);

@@ -33,7 +33,7 @@ static void test_all(void **state) {
         "[defaults]\ntimeout_ms = 5000\n[max]\nmemory_mb = 64\n"
         "[allow]\nhttp = [\"*.example.org:443\"]\nnet = []\ndirs = [\"/srv/data/\", \"/srv/www:ro\"]\n"
         "[cordons.team]\napps = [\"a\", \"team-*\"]\nworkers = 2\ndata = \"/srv/team\"\n"
-        "[logs]\napp_mb = 2\napp_lines = 50\n"
+        "[logs]\nstderr = false\n"
         "[otlp]\nendpoint = \"http://127.0.0.1:4318\"\nheaders = { x-key = \"k\" }\nsample = 0.25\nformat = \"json\"\n");
     assert_true(c->listen.n == 2 && str_eqc(c->listen.p[0].address, ":80") && c->listen.p[1].proxy_protocol);
     assert_true(str_eqc(c->admin, "127.0.0.1:8089") && str_eqc(c->domain, "apps.example") &&
@@ -47,14 +47,14 @@ static void test_all(void **state) {
     assert_true(c->allow.http_said && c->allow.net_said && c->allow.dirs_said && c->allow.http.n == 1 && c->allow.net.n == 0);
     assert_true(str_eqc(c->allow.dirs.p[0].path, "/srv/data") && !c->allow.dirs.p[0].read_only && c->allow.dirs.p[1].read_only);
     assert_true(c->cordons.n == 1 && c->cordons.p[0].apps.n == 2 && c->cordons.p[0].workers == 2);
-    assert_true(c->app_log_bytes == 2 * MiB && c->app_log_lines == 50);
+    assert_int_equal(c->logs_stderr, 0);
     assert_true(c->otlp.sample_ppm == 250000 && c->otlp.json && str_eqc(c->otlp.headers.p[0].key, "x-key"));
 }
 
 static void test_nothing(void **state) {
     const struct manifest_config *c = read_config("");
     assert_true(!c->listen.n && !c->admin.n && !c->allow.dirs_said && c->access_log == MANIFEST_UNSAID);
-    assert_true(c->otlp.sample_ppm == 10000 && !c->otlp.endpoint.n && c->app_log_bytes == 0);
+    assert_true(c->otlp.sample_ppm == 10000 && !c->otlp.endpoint.n && c->logs_stderr == MANIFEST_UNSAID);
 }
 
 static void test_mistakes(void **state) {
@@ -101,8 +101,7 @@ static void test_mistakes(void **state) {
         {"cordons.a.apps = [\"x\"]\ncordons.b.apps = [\"x\"]", "cordons: the app x stands there twice"},
         {"cordons.a.workers = 0", "cordons.a.workers: it takes a number from 1 to 256"},
         {"cordons.a.data = \"here\"", "cordons.a.data: it takes an absolute path"},
-        {"logs.app_mb = 0", "logs.app_mb: it takes a number from 1"},
-        {"logs.app_lines = -1", "logs.app_lines: it takes a whole number from 0, not -1"},
+        {"logs.stderr = 1", "logs.stderr: it takes true or false, not a number"},
         {"otlp = {}", "otlp: it lacks an endpoint"},
         {"otlp.endpoint = \"collector\"", "otlp.endpoint: it takes http://HOST[:PORT]"},
         {"otlp = { endpoint = \"http://c\", headers = { a = 1 } }", "otlp.headers: it takes strings, not a number"},

@@ -21,8 +21,18 @@ static err refuse(const struct manifest *m, struct diag *d) {
                     n->column, STR_ARG(n->key), n->key.n ? ": " : "", STR_ARG(n->text), more);
 }
 
+void manifest_defaults(struct manifest *m, const struct app_limits *defaults) {
+    for (uint32_t i = 0; i < m->said.n; i++) {
+        struct app_limits *to = i ? &m->record.functions.p[i - 1].limits : &m->record.limits;
+        *to = m->said.p[i];
+        manifest_limits_below(to, defaults);
+        app_limits_fill(to);
+    }
+}
+
 err manifest_read(arena *mem, str text, enum manifest_format format, str name, struct manifest *out, struct diag *d) {
     static void (*const readers[MANIFEST_FORMATS])(struct reader *, const struct toml *) = {
+        [MANIFEST_ORLO] = manifest_read_orlo,
         [MANIFEST_CONFIG] = manifest_read_config,
     };
     struct manifest_note wrong;
@@ -35,5 +45,6 @@ err manifest_read(arena *mem, str text, enum manifest_format format, str name, s
     } else {
         readers[format](&r, root);
     }
+    manifest_defaults(out, &(struct app_limits){0});
     return out->errors ? refuse(out, d) : ERR_OK;
 }

@@ -52,6 +52,9 @@ struct manifest {
     enum manifest_format format;
     struct app_record
         record; /* digests, kinds, id, version: 0. Folders (dirs) as they stand there: relative to the manifest's folder */
+    VEC(struct app_limits)
+    said; /* the limits that stand there, 0 where none does: the app's, then each function's (the app's where it says
+                                  * none). record has the defaults in their place: manifest_defaults puts a node's own there */
     VEC(struct manifest_build) builds;
     VEC(struct manifest_source) fetches;
     VEC(struct manifest_note) notes;
@@ -69,6 +72,9 @@ str manifest_note_text(arena *out, const char *file, const struct manifest_note 
 void manifest_write(struct buf *to, const struct manifest *m);
 /* ERR_MALFORMED: it is none. Strings borrow bytes. */
 [[nodiscard]] err manifest_decode(arena *out, str bytes, struct manifest *m, struct diag *d);
+
+/* What is not said is as the node has it (manifest_config.defaults). */
+void manifest_defaults(struct manifest *m, const struct app_limits *defaults);
 
 /* ---- of the tables (schema.c) ---- */
 

@@ -75,6 +75,15 @@ void manifest_setting(struct reader *r, const struct toml *v, enum app_setting_i
 /* A path of a file in the bundle: relative, without "..". Empty, and an error: it is none. */
 str manifest_bundle_path(struct reader *r, const struct toml *v);
 
+/* ---- orlo.c: what manifests have in common ---- */
+
+bool manifest_name_ok(str name, size_t most); /* letters, digits, _, and inside - and . */
+/* What limits do not say is as it is of others; 0 of both stays 0. */
+void manifest_limits_below(struct app_limits *limits, const struct app_limits *of);
+void manifest_add_supabase_route(struct reader *r, const struct app_function *f, uint32_t index);
+void manifest_check_routes(struct reader *r, const struct toml *root);
+void manifest_finish(struct reader *r, const struct toml *root);
+
 /* ---- a file of each kind ---- */
 
 void manifest_read_orlo(struct reader *r, const struct toml *root);

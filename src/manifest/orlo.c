@@ -1,0 +1,543 @@
+/* orlo: an app's manifest in its own words. One reader a row of manifest.def; then what only the whole can tell: which routes there are, and
+ * whether those whom it names are there. */
+#include "manifest/manifest_int.h"
+#include <stdlib.h>
+
+struct function { /* one that is being read */
+    struct manifest *to;
+    struct app_function f;
+    VEC(struct app_route) routes;
+    const struct toml *at;
+    bool says_routes, says_verify;
+};
+struct app {
+    struct manifest *to;
+    struct app_grants env; /* of all functions */
+    VEC(struct function) functions;
+};
+
+static uint64_t *limits_setting(void *to, enum app_setting_id id) { return app_limits_at(to, id); }
+
+#define SHAPE(name, ...)
+#define KEY(...) MANIFEST_READER(__VA_ARGS__)
+#define END
+#include "manifest/manifest.def"
+#undef SHAPE
+#undef KEY
+#undef END
+
+#define SHAPE(name, ...) static const struct manifest_key name##_keys[] = {
+#define KEY(...) MANIFEST_ROW(__VA_ARGS__)
+#define END                                                                                                                      \
+    { 0 }                                                                                                                        \
+    }                                                                                                                            \
+    ;
+#include "manifest/manifest.def"
+#undef SHAPE
+#undef KEY
+#undef END
+
+static const struct manifest_shape shapes[] = {
+#define SHAPE(name, settings, setting, help) {#name, help, name##_keys, ARRAY_COUNT(name##_keys) - 1, settings, setting},
+#define KEY(...)
+#define END
+#include "manifest/manifest.def"
+#undef SHAPE
+#undef KEY
+#undef END
+};
+const struct manifest_shapes manifest_orlo_shapes = {"orlo.toml", shapes, ARRAY_COUNT(shapes)};
+
+enum {
+#define SHAPE(name, ...) SHAPE_##name,
+#define KEY(...)
+#define END
+#include "manifest/manifest.def"
+#undef SHAPE
+#undef KEY
+#undef END
+};
+
+static void read_shape(struct reader *r, const struct toml *v, int shape, void *to) { manifest_table(r, v, &shapes[shape], to); }
+
+/* ---- small things ---- */
+
+static struct app_grants *grants_of(void *function) { return &((struct function *)function)->f.grants; }
+
+static void grant(struct reader *r, const struct toml *v, struct app_grants *g,
+                  err (*fn)(arena *, struct app_grants *, str, struct diag *)) {
+    struct diag d = DIAG_INIT;
+    if (fn(r->mem, g, v->s, &d) != ERR_OK) manifest_error_of(r, v, &d);
+}
+
+static void one_env(struct reader *r, void *to, const struct toml *v) {
+    struct diag d = DIAG_INIT;
+    str pair = arena_fmt(r->mem, STR_FMT "=" STR_FMT, STR_ARG(v->key), STR_ARG(v->s));
+    if (!v->key.n || memchr(v->key.p, '=', v->key.n)) manifest_error(r, v, "a variable's name is not empty and has no =");
+    else if (app_grant_env(r->mem, to, pair, &d) != ERR_OK) manifest_error_of(r, v, &d);
+}
+
+static struct manifest_build *new_build(struct reader *r, str function) {
+    struct manifest_build *b = vec_add(r->mem, &r->to->builds);
+    b->function = function;
+    b->dir = STR(".");
+    return b;
+}
+
+static void read_build(struct reader *r, const struct toml *v, str function) {
+    struct manifest_build *b = new_build(r, function);
+    if (v->type == TOML_STRING) build_command(r, b, v);
+    else read_shape(r, v, SHAPE_build, b);
+    if (v->type == TOML_TABLE && !manifest_toml_get(v, "command")) manifest_error(r, v, "it lacks a command");
+}
+static void build_command(struct reader *r, void *to, const struct toml *v) {
+    if (v->s.n) ((struct manifest_build *)to)->command = v->s;
+    else manifest_error(r, v, "it lacks a command");
+}
+static void build_dir(struct reader *r, void *to, const struct toml *v) {
+    ((struct manifest_build *)to)->dir = manifest_bundle_path(r, v);
+}
+static void one_glob(struct reader *r, void *to, const struct toml *v) {
+    str glob = manifest_bundle_path(r, v);
+    if (glob.n) vec_push(r->mem, &((struct manifest_build *)to)->watch, glob);
+}
+static void build_watch(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, MANIFEST_WATCH_MAX, one_glob, to);
+}
+
+bool manifest_name_ok(str name, size_t most) {
+    bool ok = name.n && name.n <= most;
+    for (size_t i = 0; ok && i < name.n; i++) {
+        uint8_t c = name.p[i];
+        ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+             (i && (c == '-' || c == '.'));
+    }
+    return ok;
+}
+
+static bool check_name(struct reader *r, const struct toml *v, str name) {
+    if (manifest_name_ok(name, APP_NAME_MAX)) return true;
+    manifest_error(r, v, "a name has up to %d letters, digits, _, - and ., not \"" STR_FMT "\"", APP_NAME_MAX,
+                   STR_ARG(str_sub(name, 0, 100)));
+    return false;
+}
+
+/* ---- functions ---- */
+
+static void function_source(struct reader *r, void *to, const struct toml *v) {
+    ((struct function *)to)->f.source = manifest_bundle_path(r, v);
+}
+static void function_build(struct reader *r, void *to, const struct toml *v) {
+    read_build(r, v, ((struct function *)to)->f.name);
+}
+
+static bool parse_route(struct reader *r, const struct toml *v, str text, struct app_route *route) {
+    struct diag d = DIAG_INIT;
+    if (app_route_parse(r->mem, text, route, &d) == ERR_OK) return true;
+    manifest_error_of(r, v, &d);
+    return false;
+}
+static void route_path(struct reader *r, void *to, const struct toml *v) {
+    struct app_route *route = to, parsed;
+    if (!parse_route(r, v, v->s, &parsed)) return;
+    route->path = parsed.path, route->exact = parsed.exact;
+}
+static void route_strip(struct reader *r, void *to, const struct toml *v) { ((struct app_route *)to)->strip = v->i; }
+static void one_route(struct reader *r, void *to, const struct toml *v) {
+    struct function *f = to;
+    struct app_route route = {0};
+    if (v->type == TOML_STRING) route_path(r, &route, v);
+    else if (v->type != TOML_TABLE) manifest_error(r, v, "it takes a string, or a table with a path");
+    else read_shape(r, v, SHAPE_route, &route);
+    if (v->type == TOML_TABLE && !manifest_toml_get(v, "path")) manifest_error(r, v, "it lacks a path");
+    if (route.path.n) vec_push(r->mem, &f->routes, route);
+}
+static void function_routes(struct reader *r, void *to, const struct toml *v) {
+    ((struct function *)to)->says_routes = true;
+    manifest_each(r, v, APP_ROUTES_MAX, one_route, to);
+}
+
+static void function_env(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_NAMES_MAX, one_env, grants_of(to));
+}
+
+static void add_secret(struct reader *r, str key) {
+    for (uint32_t i = 0; i < r->to->record.secrets.n; i++)
+        if (str_eq(r->to->record.secrets.p[i].key, key)) return;
+    vec_push(r->mem, &r->to->record.secrets, ((struct app_secret){.key = key, .required = true}));
+}
+static void one_secret(struct reader *r, void *to, const struct toml *v) {
+    str env = v->key.n ? v->key : v->s;
+    if (!check_name(r, v, env) || !check_name(r, v, v->s)) return;
+    vec_push(r->mem, &grants_of(to)->secrets, ((struct app_secret_env){env, v->s}));
+    add_secret(r, v->s);
+}
+static void function_secrets(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_NAMES_MAX, one_secret, to);
+}
+
+static void one_http(struct reader *r, void *to, const struct toml *v) { grant(r, v, grants_of(to), app_grant_http); }
+static void one_net(struct reader *r, void *to, const struct toml *v) { grant(r, v, grants_of(to), app_grant_net); }
+static void one_dir(struct reader *r, void *to, const struct toml *v) { grant(r, v, grants_of(to), app_grant_dir); }
+static void function_allow_http(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_NAMES_MAX, one_http, to);
+}
+static void function_allow_net(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_NAMES_MAX, one_net, to);
+}
+static void function_dirs(struct reader *r, void *to, const struct toml *v) { manifest_each(r, v, APP_DIRS_MAX, one_dir, to); }
+static void function_forward(struct reader *r, void *to, const struct toml *v) { grant(r, v, grants_of(to), app_grant_forward); }
+
+static void one_callee(struct reader *r, void *to, const struct toml *v) {
+    if (str_eqc(v->s, "*") || check_name(r, v, v->s)) vec_push(r->mem, &grants_of(to)->functions, v->s);
+}
+static void function_functions(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_NAMES_MAX, one_callee, to);
+}
+
+static bool read_store(struct reader *r, const struct toml *v, struct app_store *s) {
+    *s = (struct app_store){v->key.n ? v->key : v->s, v->s};
+    return check_name(r, v, s->label) && check_name(r, v, s->store);
+}
+static void one_store(struct reader *r, void *to, const struct toml *v) {
+    struct app_store s;
+    if (read_store(r, v, &s)) vec_push(r->mem, &grants_of(to)->stores, s);
+}
+static void one_database(struct reader *r, void *to, const struct toml *v) {
+    struct app_store s;
+    if (read_store(r, v, &s)) vec_push(r->mem, &grants_of(to)->sqlite, s);
+}
+static void function_stores(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_NAMES_MAX, one_store, to);
+}
+static void function_sqlite(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_NAMES_MAX, one_database, to);
+}
+
+static void variable_secret(struct reader *r, void *to, const struct toml *v) {
+    struct app_variable *a = to;
+    if (!check_name(r, v, v->s)) return;
+    a->secret = true;
+    a->value = arena_fmt(r->mem, "{{ " STR_FMT " }}", STR_ARG(v->s));
+    add_secret(r, v->s);
+}
+static void one_variable(struct reader *r, void *to, const struct toml *v) {
+    struct app_variable a = {.name = v->key};
+    if (!check_name(r, v, v->key)) return;
+    if (v->type == TOML_STRING) a.value = v->s;
+    else if (v->type != TOML_TABLE) manifest_error(r, v, "it takes a string, or { secret = \"NAME\" }");
+    else read_shape(r, v, SHAPE_variable, &a);
+    if (v->type == TOML_TABLE && !manifest_toml_get(v, "secret")) manifest_error(r, v, "it lacks a secret's name");
+    if (a.value.n > APP_VALUE_MAX) manifest_error(r, v, "it has more than %d bytes", APP_VALUE_MAX);
+    vec_push(r->mem, &grants_of(to)->variables, a);
+}
+static void function_variables(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_NAMES_MAX, one_variable, to);
+}
+
+static void function_limits(struct reader *r, void *to, const struct toml *v) {
+    read_shape(r, v, SHAPE_limits, &((struct function *)to)->f.limits);
+}
+static void function_supabase(struct reader *r, void *to, const struct toml *v) { ((struct function *)to)->f.supabase = v->i; }
+static void function_verify_jwt(struct reader *r, void *to, const struct toml *v) {
+    ((struct function *)to)->f.verify_jwt = v->i;
+    ((struct function *)to)->says_verify = true;
+}
+static void function_spin_headers(struct reader *r, void *to, const struct toml *v) { ((struct function *)to)->f.spin = v->i; }
+
+/* "api": a part of a host and of a path. */
+static bool function_name_ok(str name) {
+    bool ok = name.n && name.n <= APP_NAME_MAX;
+    for (size_t i = 0; ok && i < name.n; i++) {
+        uint8_t c = name.p[i];
+        ok = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || (i && c == '-');
+    }
+    return ok;
+}
+
+static void one_function(struct reader *r, void *to, const struct toml *v) {
+    struct app *app = to;
+    struct function f = {.to = app->to, .at = v, .f = {.name = v->key, .verify_jwt = true}};
+    if (!manifest_is(r, v, MANIFEST_TABLE)) return;
+    if (!function_name_ok(v->key))
+        manifest_error(r, v, "a function's name has up to %d letters a-z, digits, -, _ and ., not \"" STR_FMT "\"", APP_NAME_MAX,
+                       STR_ARG(str_sub(v->key, 0, 100)));
+    read_shape(r, v, SHAPE_function, &f);
+    if (!manifest_toml_get(v, "source")) manifest_error(r, v, "it lacks a source: the WebAssembly file");
+    if (f.says_verify && !f.f.supabase)
+        manifest_error(r, manifest_toml_get(v, "verify_jwt"), "verify_jwt is for a function with supabase = true");
+    f.f.verify_jwt &= f.f.supabase;
+    vec_push(r->mem, &app->functions, f);
+}
+static void app_functions(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_FUNCTIONS_MAX, one_function, to);
+}
+
+/* ---- what the node answers itself ---- */
+
+static void add_route(struct reader *r, const struct app_route *route, enum app_route_to to, uint32_t index) {
+    struct app_route own = *route;
+    own.to = (uint8_t)to, own.index = index;
+    vec_push(r->mem, &r->to->record.routes, own);
+}
+
+struct files {
+    struct app_files f;
+    struct app_route route;
+};
+static void files_route(struct reader *r, void *to, const struct toml *v) {
+    struct files *f = to;
+    if (parse_route(r, v, v->s, &f->route) && f->route.exact)
+        manifest_error(r, v, "a folder is at a path with all below it: leave the = out");
+}
+static void files_folder(struct reader *r, void *to, const struct toml *v) {
+    ((struct files *)to)->f.folder = manifest_bundle_path(r, v);
+}
+static void files_index(struct reader *r, void *to, const struct toml *v) {
+    ((struct files *)to)->f.index = v->s.n ? manifest_bundle_path(r, v) : v->s;
+}
+static void files_not_found(struct reader *r, void *to, const struct toml *v) {
+    ((struct files *)to)->f.not_found = manifest_bundle_path(r, v);
+}
+static void files_spa(struct reader *r, void *to, const struct toml *v) { ((struct files *)to)->f.spa = v->i; }
+static void one_files(struct reader *r, void *to, const struct toml *v) {
+    struct app *app = to;
+    struct files f = {.f = {.index = STR("index.html")}, .route = {.path = STR("/")}};
+    if (!manifest_is(r, v, MANIFEST_TABLE)) return;
+    read_shape(r, v, SHAPE_files, &f);
+    if (!manifest_toml_get(v, "folder")) manifest_error(r, v, "it lacks a folder");
+    f.f.name = f.f.folder;
+    if (f.f.spa && !f.f.index.n) manifest_error(r, v, "with spa it needs an index");
+    add_route(r, &f.route, APP_TO_FILES, app->to->record.files.n);
+    vec_push(r->mem, &app->to->record.files, f.f);
+}
+static void app_files(struct reader *r, void *to, const struct toml *v) { manifest_each(r, v, APP_FILES_MAX, one_files, to); }
+
+struct redirect {
+    struct app_redirect r;
+    struct app_route route;
+};
+static void redirect_from(struct reader *r, void *to, const struct toml *v) {
+    (void)parse_route(r, v, v->s, &((struct redirect *)to)->route);
+}
+static void redirect_to(struct reader *r, void *to, const struct toml *v) {
+    bool place = str_starts(v->s, STR("https://")) || str_starts(v->s, STR("http://")) ||
+                 (v->s.n && v->s.p[0] == '/' && !str_starts(v->s, STR("//")));
+    for (size_t i = 0; place && i < v->s.n; i++) place = v->s.p[i] > ' ' && v->s.p[i] < 0x7f;
+    if (place && v->s.n <= APP_URL_MAX) ((struct redirect *)to)->r.to = v->s;
+    else manifest_error(r, v, "it takes a path, or an https:// or http:// URL, as it stands in a URL");
+}
+static void redirect_status(struct reader *r, void *to, const struct toml *v) {
+    static const int64_t ok[] = {301, 302, 303, 307, 308};
+    for (size_t i = 0; i < ARRAY_COUNT(ok); i++)
+        if (v->i == ok[i]) ((struct redirect *)to)->r.status = (uint16_t)v->i;
+    if (((struct redirect *)to)->r.status != v->i)
+        manifest_error(r, v, "it takes 301, 302, 303, 307 or 308, not %lld", (long long)v->i);
+}
+static void one_redirect(struct reader *r, void *to, const struct toml *v) {
+    struct app *app = to;
+    struct redirect d = {.r = {.status = 308}};
+    if (!manifest_is(r, v, MANIFEST_TABLE)) return;
+    read_shape(r, v, SHAPE_redirect, &d);
+    if (!manifest_toml_get(v, "from")) manifest_error(r, v, "it lacks from: the path that is elsewhere");
+    if (!manifest_toml_get(v, "to")) manifest_error(r, v, "it lacks to: where that is");
+    if (!d.route.path.n) return;
+    add_route(r, &d.route, APP_TO_REDIRECT, app->to->record.redirects.n);
+    vec_push(r->mem, &app->to->record.redirects, d.r);
+}
+static void app_redirects(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_REDIRECTS_MAX, one_redirect, to);
+}
+
+/* ---- CORS ---- */
+
+static bool visible(str s) {
+    bool ok = s.n && s.n <= APP_HOST_MAX + 16;
+    for (size_t i = 0; ok && i < s.n; i++) ok = s.p[i] > ' ' && s.p[i] < 0x7f && s.p[i] != ',';
+    return ok;
+}
+static void one_origin(struct reader *r, void *to, const struct toml *v) {
+    str rest = str_starts(v->s, STR("https://"))  ? str_sub(v->s, 8, v->s.n)
+               : str_starts(v->s, STR("http://")) ? str_sub(v->s, 7, v->s.n)
+                                                  : (str){0};
+    bool ok = str_eqc(v->s, "*") || (rest.n && visible(v->s) && !memchr(rest.p, '/', rest.n));
+    if (ok) vec_push(r->mem, &((struct app_cors *)to)->origins, v->s);
+    else manifest_error(r, v, "it takes origins, such as https://shop.example, without a path, or *");
+}
+static bool word_ok(struct reader *r, const struct toml *v) {
+    if (visible(v->s)) return true;
+    manifest_error(r, v, "it takes names, each a string of its own");
+    return false;
+}
+static void one_method(struct reader *r, void *to, const struct toml *v) {
+    if (word_ok(r, v)) vec_push(r->mem, &((struct app_cors *)to)->methods, v->s);
+}
+static void one_header(struct reader *r, void *to, const struct toml *v) {
+    if (word_ok(r, v)) vec_push(r->mem, &((struct app_cors *)to)->headers, v->s);
+}
+static void one_exposed(struct reader *r, void *to, const struct toml *v) {
+    if (word_ok(r, v)) vec_push(r->mem, &((struct app_cors *)to)->expose, v->s);
+}
+static void cors_origins(struct reader *r, void *to, const struct toml *v) { manifest_each(r, v, APP_CORS_MAX, one_origin, to); }
+static void cors_methods(struct reader *r, void *to, const struct toml *v) { manifest_each(r, v, APP_CORS_MAX, one_method, to); }
+static void cors_headers(struct reader *r, void *to, const struct toml *v) { manifest_each(r, v, APP_CORS_MAX, one_header, to); }
+static void cors_expose(struct reader *r, void *to, const struct toml *v) { manifest_each(r, v, APP_CORS_MAX, one_exposed, to); }
+static void cors_credentials(struct reader *r, void *to, const struct toml *v) { ((struct app_cors *)to)->credentials = v->i; }
+static void cors_max_age_s(struct reader *r, void *to, const struct toml *v) {
+    if (v->i > 7 * 86400) manifest_error(r, v, "it takes up to 604800, a week");
+    else ((struct app_cors *)to)->max_age_s = (uint32_t)v->i;
+}
+static void app_cors(struct reader *r, void *to, const struct toml *v) {
+    struct app_cors *c = &((struct app *)to)->to->record.cors;
+    c->max_age_s = 600;
+    read_shape(r, v, SHAPE_cors, c);
+    if (!c->origins.n) manifest_error(r, v, "it lacks origins");
+    for (uint32_t i = 0; i < c->origins.n; i++)
+        if (c->credentials && str_eqc(c->origins.p[i], "*"))
+            manifest_error(r, v, "credentials are not for every origin: name those that may send cookies");
+}
+
+/* ---- the app ---- */
+
+static void app_name(struct reader *r, void *to, const struct toml *v) {
+    struct app_record *record = &((struct app *)to)->to->record;
+    struct diag d = DIAG_INIT;
+    if (app_name_check(v->s, &d) != ERR_OK) manifest_error_of(r, v, &d);
+    else if (!record->name.n) record->name = v->s;
+}
+static void one_host(struct reader *r, void *to, const struct toml *v) {
+    struct app_record *record = to;
+    struct diag d = DIAG_INIT;
+    str host;
+    if (str_eqc(v->s, "*")) {
+        record->is_default = true;
+        return;
+    }
+    if (app_host_parse(r->mem, v->s, &host, &d) != ERR_OK) {
+        manifest_error_of(r, v, &d);
+        return;
+    }
+    for (uint32_t i = 0; i < record->hosts.n; i++)
+        if (str_eq(record->hosts.p[i], host)) manifest_error(r, v, "the host " STR_FMT " stands there twice", STR_ARG(host));
+    vec_push(r->mem, &record->hosts, host);
+}
+static void app_hosts(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_HOSTS_MAX, one_host, &((struct app *)to)->to->record);
+}
+static void app_weight(struct reader *r, void *to, const struct toml *v) {
+    if (v->i < 1 || v->i > 10000) manifest_error(r, v, "it takes a number from 1 to 10000");
+    else ((struct app *)to)->to->record.weight = (uint32_t)v->i;
+}
+static void app_env(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_NAMES_MAX, one_env, &((struct app *)to)->env);
+}
+static void app_limits(struct reader *r, void *to, const struct toml *v) {
+    read_shape(r, v, SHAPE_limits, &((struct app *)to)->to->record.limits);
+}
+static void app_build(struct reader *r, void *to, const struct toml *v) { read_build(r, v, STR("")); }
+
+/* ---- what only the whole can tell ---- */
+
+/* The app's environment first, so that a function's own is the later one. */
+static void join_env(struct reader *r, const struct app *app, struct app_grants *g) {
+    struct app_grants all = {0};
+    const struct app_grants *const both[] = {&app->env, g};
+    for (size_t k = 0; k < ARRAY_COUNT(both); k++)
+        for (uint32_t i = 0; i < both[k]->env.n; i++) {
+            uint32_t at = 0;
+            while (at < all.env.n && !str_eq(all.env.p[at].key, both[k]->env.p[i].key)) at++;
+            if (at < all.env.n) all.env.p[at] = both[k]->env.p[i];
+            else vec_push(r->mem, &all.env, both[k]->env.p[i]);
+        }
+    memcpy(&g->env, &all.env, sizeof g->env);
+}
+
+void manifest_limits_below(struct app_limits *limits, const struct app_limits *of) {
+    for (int id = 0; id < APP_SETTINGS; id++) {
+        uint64_t *at = app_limits_at(limits, (enum app_setting_id)id);
+        if (at && !*at) *at = *app_limits_at((struct app_limits *)(uintptr_t)of, (enum app_setting_id)id);
+    }
+}
+
+void manifest_add_supabase_route(struct reader *r, const struct app_function *f, uint32_t index) {
+    struct app_route route = {.path = arena_fmt(r->mem, "/functions/v1/" STR_FMT, STR_ARG(f->name))};
+    if (f->supabase) add_route(r, &route, APP_TO_FUNCTION, index);
+}
+
+static void add_routes(struct reader *r, const struct function *f, uint32_t index, bool alone) {
+    static const struct app_route root = {.path = STR_INIT("/")};
+    if (!f->says_routes && alone && !f->f.supabase) add_route(r, &root, APP_TO_FUNCTION, index);
+    for (uint32_t i = 0; i < f->routes.n; i++) add_route(r, &f->routes.p[i], APP_TO_FUNCTION, index);
+    manifest_add_supabase_route(r, &f->f, index);
+}
+
+void manifest_check_routes(struct reader *r, const struct toml *root) {
+    struct map seen = {0};
+    const struct app_record *record = &r->to->record;
+    if (record->routes.n > APP_ROUTES_MAX) manifest_error(r, root, "an app has at most %d routes", APP_ROUTES_MAX);
+    for (uint32_t i = 0; i < record->routes.n; i++) {
+        const struct app_route *route = &record->routes.p[i];
+        str key = arena_fmt(r->mem, "%s" STR_FMT, route->exact ? "=" : "", STR_ARG(route->path));
+        uint64_t before;
+        if (route->internal) continue;
+        if (map_get(&seen, key, &before)) manifest_error(r, root, "the route " STR_FMT " stands there twice", STR_ARG(key));
+        else map_put(r->mem, &seen, key, i);
+    }
+}
+
+static void check_callees(struct reader *r, const struct function *f) {
+    for (uint32_t i = 0; i < f->f.grants.functions.n; i++) {
+        str name = f->f.grants.functions.p[i];
+        if (str_eqc(name, "*") || app_record_function(&r->to->record, name) != UINT32_MAX) continue;
+        manifest_error(r, manifest_toml_get(f->at, "functions"),
+                       "functions." STR_FMT " calls " STR_FMT ", and there is no function of that name", STR_ARG(f->f.name),
+                       STR_ARG(name));
+    }
+}
+
+static bool is_called(const struct app *app, str name) {
+    for (uint32_t i = 0; i < app->functions.n; i++)
+        for (uint32_t k = 0; k < app->functions.p[i].f.grants.functions.n; k++) {
+            str callee = app->functions.p[i].f.grants.functions.p[k];
+            if (str_eq(callee, name) || str_eqc(callee, "*")) return true;
+        }
+    return false;
+}
+
+static void join_all(struct reader *r, struct app *app, const struct toml *root) {
+    struct app_record *record = &r->to->record;
+    bool alone = app->functions.n == 1 && !record->files.n && !record->redirects.n;
+    for (uint32_t i = 0; i < app->functions.n; i++) {
+        struct function *f = &app->functions.p[i];
+        join_env(r, app, &f->f.grants);
+        manifest_limits_below(&f->f.limits, &record->limits);
+        add_routes(r, f, i, alone);
+        vec_push(r->mem, &record->functions, f->f);
+    }
+    for (uint32_t i = 0; i < app->functions.n; i++) {
+        const struct function *f = &app->functions.p[i];
+        check_callees(r, f);
+        if (!f->routes.n && !alone && !f->f.supabase && !is_called(app, f->f.name))
+            manifest_remark(r, f->at, "functions." STR_FMT " has no routes, and no function calls it: nothing reaches it",
+                            STR_ARG(f->f.name));
+    }
+    manifest_check_routes(r, root);
+}
+
+/* For all formats: what every app has. */
+void manifest_finish(struct reader *r, const struct toml *root) {
+    struct app_record *record = &r->to->record;
+    if (!record->name.n) manifest_error(r, root, "it lacks a name: the app's");
+    if (!record->functions.n && !record->files.n && !record->redirects.n)
+        manifest_error(r, root, "it has neither functions nor files nor redirects: there is nothing to answer with");
+    vec_push(r->mem, &r->to->said, record->limits);
+    for (uint32_t i = 0; i < record->functions.n; i++) vec_push(r->mem, &r->to->said, record->functions.p[i].limits);
+    if (record->secrets.n > APP_SECRETS_MAX) manifest_error(r, root, "an app has at most %d secrets", APP_SECRETS_MAX);
+}
+
+void manifest_read_orlo(struct reader *r, const struct toml *root) {
+    struct app app = {.to = r->to};
+    read_shape(r, root, SHAPE_app, &app);
+    join_all(r, &app, root);
+    manifest_finish(r, root);
+}

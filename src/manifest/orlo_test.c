@@ -1,0 +1,308 @@
+/* orlo.toml: each key is read; each mistake of each key is told with its line; what a job found comes over as it was. */
+#include "manifest/manifest_int.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+static arena *mem;
+
+static const char *notes_of(const struct manifest *m) {
+    struct buf b = {0};
+    for (uint32_t k = 0; k < m->notes.n; k++) buf_puts(&b, manifest_note_text(mem, "f", &m->notes.p[k])), buf_putc(&b, '\n');
+    const char *text = arena_cstr(mem, buf_str(&b));
+    buf_free(&b);
+    return text;
+}
+
+static const struct manifest *read_whole(const char *text) {
+    struct manifest m, *again = arena_make(mem, struct manifest);
+    struct diag d = DIAG_INIT;
+    struct buf b = {0};
+    if (manifest_read(mem, str_c(text), MANIFEST_ORLO, STR(""), &m, &d) != ERR_OK) fail_msg("%s", notes_of(&m));
+    manifest_write(&b, &m);
+    str bytes = arena_str(mem, buf_str(&b));
+    if (manifest_decode(mem, bytes, again, &d) != ERR_OK) fail_msg("%s", d.text);
+    b.n = 0;
+    manifest_write(&b, again);
+    assert_true(str_eq(bytes, buf_str(&b)));
+    for (size_t n = 0; n < b.n; n++) assert_int_equal(manifest_decode(mem, str_sub(bytes, 0, n), &m, NULL), ERR_MALFORMED);
+    buf_free(&b);
+    return again;
+}
+
+static const char whole[] =
+    "name = \"shop\"\nhosts = [\"Shop.example.org\", \"*.shop.example.org\", \"*\"]\nweight = 3\nbuild = \"make\"\n"
+    "[env]\nA = \"1\"\nB = \"1\"\n"
+    "[limits]\nmemory_mb = 64\ntimeout_ms = 5000\n"
+    "[cors]\norigins = [\"https://a.example\"]\nmethods = [\"PUT\"]\nheaders = [\"x-a\"]\nexpose = [\"etag\"]\ncredentials = "
+    "true\nmax_age_s = 60\n"
+    "[functions.api]\nsource = \"./dist/api.wasm\"\nbuild = { command = \"npm run build\", dir = \"api\", watch = "
+    "[\"src/**/*.ts\"] }\n"
+    "routes = [\"/api/\", \"=/health\", \"/users/:id\", { path = \"/v1\", strip = true }]\nenv = { B = \"2\" }\n"
+    "secrets = [\"STRIPE_KEY\"]\nallow_http = [\"api.stripe.com\"]\nallow_net = [\"tcp:10.0.0.1:5432\"]\n"
+    "dirs = [\"data::/data:ro\"]\nfunctions = [\"mail\"]\nstores = [\"default\"]\nsqlite = { default = \"main\" }\n"
+    "variables = { greeting = \"{{ hi }}\", key = { secret = \"API_KEY\" } }\nforward = \"http://127.0.0.1:3000\"\n"
+    "limits = { memory_mb = \"128M\" }\nsupabase = true\nverify_jwt = false\nspin_headers = true\n"
+    "[functions.mail]\nsource = \"mail.wasm\"\nsecrets = { SMTP = \"STRIPE_KEY\" }\n"
+    "[[files]]\nfolder = \"public/\"\nnot_found = \"404.html\"\n[[files]]\nroute = \"/app\"\nfolder = \"app\"\nspa = true\n"
+    "[[redirects]]\nfrom = \"=/old\"\nto = \"/new\"\nstatus = 301\n[[redirects]]\nfrom = \"/docs\"\nto = "
+    "\"https://docs.example/\"\n";
+
+static void test_record(void **state) {
+    const struct app_record *r = &read_whole(whole)->record;
+    assert_true(str_eqc(r->name, "shop") && r->is_default && r->hosts.n == 2 && str_eqc(r->hosts.p[0], "shop.example.org") &&
+                r->weight == 3);
+    assert_true(r->limits.memory_bytes_max == 64 * MiB && r->limits.handler_ms_max == 5000 && r->limits.files_max == 1024);
+    assert_true(r->cors.credentials && r->cors.max_age_s == 60 && r->cors.methods.n == 1 && r->cors.expose.n == 1 &&
+                r->cors.headers.n == 1);
+    assert_true(r->files.n == 2 && str_eqc(r->files.p[0].folder, "public") && str_eqc(r->files.p[0].index, "index.html"));
+    assert_true(str_eqc(r->files.p[0].not_found, "404.html") && r->files.p[1].spa && !r->files.p[0].spa);
+    assert_true(r->redirects.n == 2 && r->redirects.p[0].status == 301 && r->redirects.p[1].status == 308);
+    assert_true(r->secrets.n == 2 && str_eqc(r->secrets.p[1].key, "API_KEY") && r->secrets.p[0].required);
+}
+
+static void test_function(void **state) {
+    const struct manifest *m = read_whole(whole);
+    const struct app_function *f = &m->record.functions.p[0];
+    const struct app_grants *g = &f->grants;
+    assert_true(m->record.functions.n == 2 && str_eqc(f->name, "api") && str_eqc(f->source, "dist/api.wasm"));
+    assert_true(g->env.n == 2 && str_eqc(g->env.p[0].key, "A") && str_eqc(g->env.p[1].value, "2"));
+    assert_true(f->limits.memory_bytes_max == 128 * MiB && f->limits.handler_ms_max == 5000);
+    assert_true(f->supabase && !f->verify_jwt && f->spin && !m->record.functions.p[1].verify_jwt);
+    assert_true(g->secrets.n == 1 && str_eqc(m->record.functions.p[1].grants.secrets.p[0].env, "SMTP"));
+    assert_true(g->allow_http.n == 1 && g->net.n == 1 && g->dirs.p[0].read_only && str_eqc(g->dirs.p[0].host, "data"));
+    assert_true(str_eqc(g->functions.p[0], "mail") && str_eqc(g->stores.p[0].store, "default") &&
+                str_eqc(g->sqlite.p[0].store, "main"));
+    assert_true(g->variables.n == 2 && !g->variables.p[0].secret && str_eqc(g->variables.p[0].value, "{{ hi }}"));
+    assert_true(g->variables.p[1].secret && str_eqc(g->variables.p[1].value, "{{ API_KEY }}"));
+    assert_true(str_eqc(g->forward_authority, "127.0.0.1:3000"));
+    assert_true(m->builds.n == 2 && !m->builds.p[0].function.n && str_eqc(m->builds.p[0].command, "make"));
+    assert_true(str_eqc(m->builds.p[1].function, "api") && str_eqc(m->builds.p[1].dir, "api") && m->builds.p[1].watch.n == 1);
+    assert_int_equal(m->notes.n, 0);
+}
+
+/* "=/health f0", a line a route: s strips, i is internal. */
+static void routes_are(const char *text, const char *expected) {
+    const struct app_record *r = &read_whole(text)->record;
+    struct buf b = {0};
+    for (uint32_t i = 0; i < r->routes.n; i++) {
+        const struct app_route *route = &r->routes.p[i];
+        buf_printf(&b, "%s" STR_FMT "%s %c%u\n", route->exact ? "=" : "", STR_ARG(route->path), route->strip ? " strip" : "",
+                   "fsr"[route->to], route -> index);
+    }
+    buf_putc(&b, 0);
+    if (strcmp((char *)b.p, expected) != 0) fail_msg("%s\nnot\n%s", b.p, expected);
+    buf_free(&b);
+}
+
+static void test_routes(void **state) {
+    routes_are(whole,
+               "/ s0\n/app s1\n=/old r0\n/docs r1\n/api f0\n=/health f0\n/users/:id f0\n/v1 strip f0\n/functions/v1/api f0\n");
+    routes_are("name = \"a\"\nfunctions.f.source = \"f.wasm\"\n", "/ f0\n");
+    routes_are("name = \"a\"\nfunctions.f.source = \"f.wasm\"\nfunctions.f.routes = []\n", "");
+    routes_are("name = \"a\"\nfunctions.f.source = \"f.wasm\"\nfunctions.f.supabase = true\n", "/functions/v1/f f0\n");
+    routes_are("name = \"a\"\nfunctions.f.source = \"f.wasm\"\nfiles = [{ folder = \"p\" }]\n", "/ s0\n");
+    const struct manifest *m = read_whole("name = \"a\"\nfunctions.f.source = \"f.wasm\"\nfiles = [{ folder = \"p\" }]\n");
+    if (m->notes.n != 1 || m->notes.p[0].is_error || !strstr(notes_of(m), "f:2:11: functions.f has no routes"))
+        fail_msg("%s", notes_of(m));
+}
+
+/* A name from elsewhere stands in for the file's; a node's defaults for what is not said. */
+static void test_others(void **state) {
+    struct manifest m;
+    struct diag d = DIAG_INIT;
+    assert_int_equal(manifest_read(mem, str_c(whole), MANIFEST_ORLO, STR("other"), &m, &d), ERR_OK);
+    assert_true(str_eqc(m.record.name, "other"));
+    manifest_defaults(&m, &(struct app_limits){.handler_ms_max = 1, .memory_bytes_max = MiB, .files_max = 7});
+    assert_true(m.record.limits.files_max == 7 && m.record.limits.memory_bytes_max == 64 * MiB);
+    assert_true(m.record.functions.p[0].limits.files_max == 7 && m.record.functions.p[0].limits.memory_bytes_max == 128 * MiB);
+    assert_true(m.record.functions.p[1].limits.handler_ms_max == 5000);
+}
+
+static void says(const char *text, const char *what) {
+    struct manifest m;
+    struct diag d = DIAG_INIT;
+    if (manifest_read(mem, str_c(text), MANIFEST_ORLO, STR(""), &m, &d) != ERR_INVALID) fail_msg("%s\nis taken", text);
+    if (!strstr(notes_of(&m), what)) fail_msg("%s\nsays: %s\nnot: %s", text, notes_of(&m), what);
+}
+
+static void test_mistakes(void **state) {
+    static const struct {
+        const char *text, *says;
+    } cases[] = {
+        {"", "f:1:1: it lacks a name"},
+        {"", "f:1:1: it has neither functions nor files nor redirects"},
+        {"name = \"A b\"", "f:1:8: name: an app's name has up to 63 letters"},
+        {"nmae = \"a\"", "f:1:1: unknown key `nmae` at line 1, did you mean `name`?"},
+        {"hosts = [\"https://a\"]", "hosts.0: 'https://a': it takes a host, no URL; write shop.example.org"},
+        {"hosts = [\"a:80\"]", "hosts.0: 'a:80': a host is answered at every port; write a"},
+        {"hosts = [\"a\", \"A\"]", "hosts.1: the host a stands there twice"},
+        {"weight = 0", "weight: it takes a number from 1 to 10000"},
+        {"env = { \"\" = \"a\" }", "env.: a variable's name is not empty"},
+        {"env.\"A=B\" = \"a\"", "env.A=B: a variable's name is not empty and has no ="},
+        {"env = { A = 1 }", "f:1:13: env: it takes strings, not a number"},
+        {"[functions.api.limits]\nmemroy_mb = 1",
+         "f:2:1: functions.api.limits: unknown key `memroy_mb` at line 2, did you mean `memory_mb`?"},
+        {"limits.workers = 1", "limits: unknown key `workers` at line 1"},
+        {"limits.memory_mb = \"much\"", "limits.memory_mb: it takes a size such as 64M or 1GiB, not 'much'"},
+        {"limits.timeout_ms = 0", "limits.timeout_ms: it takes a number above 0, not 0"},
+        {"limits.head_kb = 100000", "limits.head_kb: it takes a size up to 16M, not 100000K"},
+        {"cors = {}", "cors: it lacks origins"},
+        {"cors = { origins = [\"a.example\"] }", "cors.origins.0: it takes origins"},
+        {"cors = { origins = [\"https://a.example/\"] }", "cors.origins.0: it takes origins"},
+        {"cors = { origins = [\"*\"], credentials = true }", "credentials are not for every origin"},
+        {"cors = { origins = [\"*\"], max_age_s = 604801 }", "cors.max_age_s: it takes up to 604800"},
+        {"cors = { origins = [\"*\"], methods = [\"GET, PUT\"] }", "cors.methods.0: it takes names, each a string of its own"},
+        {"build = \"\"", "build: it lacks a command"},
+        {"build = {}", "build: it lacks a command"},
+        {"build = { command = \"a\", dir = \"../x\" }", "build.dir: it takes a path below the manifest's folder"},
+        {"build = { command = \"a\", watch = [\"/etc\"] }", "build.watch.0: it takes a path below the manifest's folder"},
+        {"functions = { \"A b\" = {} }", "functions.A b: a function's name has up to 63 letters"},
+        {"functions.a = 1", "functions.a: it takes a table, not a number"},
+        {"[functions.a]", "functions.a: it lacks a source"},
+        {"functions.a.source = \"/etc/x.wasm\"", "functions.a.source: it takes a path below the manifest's folder"},
+        {"functions.a.source = \"a/../../x.wasm\"", "functions.a.source: it takes a path below"},
+        {"functions.a.routes = [\"api\"]", "functions.a.routes.0: 'api': a path begins with a slash; write /api"},
+        {"functions.a.routes = [1]", "functions.a.routes.0: it takes a string, or a table with a path"},
+        {"functions.a.routes = [{}]", "functions.a.routes.0: it lacks a path"},
+        {"functions.a.routes = [{ path = \"/a/*\" }]",
+         "functions.a.routes.0.path: '/a/*': a path is answered with all below it; write /a"},
+        {"functions.a.routes = [\"/a\", \"/a/\"]", "the route /a stands there twice"},
+        {"functions.a.secrets = [\"a b\"]", "functions.a.secrets.0: a name has up to 63 letters"},
+        {"functions.a.secrets = { A = 1 }", "functions.a.secrets: it takes strings, not a number"},
+        {"functions.a.allow_http = [\"a/b\"]", "functions.a.allow_http.0: 'a/b': it takes HOST[:PORT], without a path; write a"},
+        {"functions.a.allow_net = [\"http://a\"]", "functions.a.allow_net.0: 'http://a': it takes KIND:HOST:PORT, no URL"},
+        {"functions.a.dirs = [\"data:/data\"]", "functions.a.dirs.0: 'data:/data': two colons stand between"},
+        {"functions.a.functions = [\"b\"]", "functions.a calls b, and there is no function of that name"},
+        {"functions.a.functions = [\"*b\"]", "functions.a.functions.0: a name has up to 63"},
+        {"functions.a.stores = [\"\"]", "functions.a.stores.0: a name has up to 63"},
+        {"functions.a.sqlite = { a = \"../x\" }", "functions.a.sqlite.a: a name has up to 63"},
+        {"functions.a.variables = { a = 1 }", "functions.a.variables.a: it takes a string, or { secret"},
+        {"functions.a.variables = { a = {} }", "functions.a.variables.a: it lacks a secret's name"},
+        {"functions.a.variables = { a = { secert = \"x\" } }", "unknown key `secert` at line 1, did you mean `secret`?"},
+        {"functions.a.forward = \"a\"", "functions.a.forward: 'a': it takes http://HOST[:PORT]"},
+        {"functions.a.verify_jwt = false", "verify_jwt is for a function with supabase = true"},
+        {"files = [1]", "files.0: it takes a table, not a number"},
+        {"files = [{}]", "files.0: it lacks a folder"},
+        {"files = [{ folder = \"a\", route = \"=/a\" }]", "files.0.route: a folder is at a path with all below it"},
+        {"files = [{ folder = \"a\", index = \"\", spa = true }]", "files.0: with spa it needs an index"},
+        {"files = [{ folder = \"a\" }, { folder = \"b\" }]", "the route / stands there twice"},
+        {"redirects = [{ to = \"/\" }]", "redirects.0: it lacks from"},
+        {"redirects = [{ from = \"/\" }]", "redirects.0: it lacks to"},
+        {"redirects = [{ from = \"/a\", to = \"//evil.example\" }]", "redirects.0.to: it takes a path, or an https://"},
+        {"redirects = [{ from = \"/a\", to = \"javascript:x\" }]", "redirects.0.to: it takes a path"},
+        {"redirects = [{ from = \"/a\", to = \"/b\", status = 200 }]",
+         "redirects.0.status: it takes 301, 302, 303, 307 or 308, not 200"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) says(cases[i].text, cases[i].says);
+}
+
+/* ---- every key of the tables, and every type that it is not ---- */
+
+static const char *const values[] = {[TOML_STRING] = "\"x\"",    [TOML_INTEGER] = "1", [TOML_FLOAT] = "0.5", [TOML_BOOL] = "true",
+                                     [TOML_DATE] = "1979-05-27", [TOML_ARRAY] = "[]",  [TOML_TABLE] = "{}"};
+static const struct {
+    const char *shape, *before, *path, *after;
+} places[] = {
+    {"app", "", "", ""},
+    {"function", "[functions.f]\n", "functions.f.", ""},
+    {"route", "functions.f.routes = [{ ", "functions.f.routes.0.", " }]"},
+    {"build", "[build]\n", "build.", ""},
+    {"variable", "[functions.f.variables.v]\n", "functions.f.variables.v.", ""},
+    {"cors", "[cors]\n", "cors.", ""},
+    {"files", "[[files]]\n", "files.0.", ""},
+    {"redirect", "[[redirects]]\n", "redirects.0.", ""},
+    {"limits", "[limits]\n", "limits.", ""},
+};
+
+static void wrong_types(size_t place, const char *key, enum manifest_type type) {
+    static const unsigned is[] = {
+#define TYPE(name, is, ...) is,
+#include "manifest/types.def"
+#undef TYPE
+    };
+    for (int t = 0; t < TOML_END; t++) {
+        if (is[type] >> t & 1) continue;
+        char text[300], what[300];
+        snprintf(text, sizeof text, "%s%s = %s%s", places[place].before, key, values[t], places[place].after);
+        snprintf(what, sizeof what, "%s%s: it takes ", places[place].path, key);
+        says(text, what);
+    }
+}
+
+static void test_every_key(void **state) {
+    size_t seen = 0;
+    for (size_t i = 0; i < manifest_orlo_shapes.count; i++) {
+        const struct manifest_shape *shape = &manifest_orlo_shapes.shapes[i];
+        size_t place = 0;
+        while (place < ARRAY_COUNT(places) && strcmp(places[place].shape, shape->name) != 0) place++;
+        assert_true(place < ARRAY_COUNT(places));
+        for (size_t k = 0; k < shape->count; k++, seen++) wrong_types(place, shape->keys[k].key, shape->keys[k].type);
+        for (int id = 0; id < APP_SETTINGS; id++)
+            if (shape->settings >> app_settings[id].scope & 1) wrong_types(place, app_settings[id].key, MANIFEST_SETTING), seen++;
+        char text[200];
+        snprintf(text, sizeof text, "%sqqqqqqqq = 1%s", places[place].before, places[place].after);
+        says(text, "unknown key `qqqqqqqq` at line");
+    }
+    assert_true(seen > 60);
+}
+
+/* ---- what strangers send ---- */
+
+static void hostile(const char *what, str text) {
+    struct manifest m;
+    struct diag d = DIAG_INIT;
+    if (manifest_read(mem, text, MANIFEST_ORLO, STR(""), &m, &d) != ERR_INVALID) fail_msg("%s is taken", what);
+    assert_true(m.notes.n > 0 && m.errors > 0);
+}
+
+static str repeated(const char *before, const char *what, size_t times, const char *after) {
+    struct buf b = {0};
+    buf_puts(&b, str_c(before));
+    for (size_t i = 0; i < times; i++) buf_puts(&b, str_c(what));
+    buf_puts(&b, str_c(after));
+    str s = arena_str(mem, buf_str(&b));
+    buf_free(&b);
+    return s;
+}
+
+static void test_hostile(void **state) {
+    hostile("a long file", repeated("", "# comment\n", 30000, ""));
+    hostile("a NUL byte", (str){(const uint8_t *)"a = \"\0\"", 8});
+    hostile("an escaped NUL", STR("name = \"a\\u0000b\""));
+    hostile("bytes that are no text", STR("name = \"\xff\xfe\""));
+    hostile("deep arrays", repeated("x = ", "[", 100000, ""));
+    hostile("deep tables", repeated("x = ", "{a=", 50000, ""));
+    hostile("a deep key", repeated("x", ".a", 100000, " = 1"));
+    hostile("a deep key in a table's head", repeated("[x", ".a", 100000, "]"));
+    hostile("a deep key behind a string of five quotes", repeated("x = { a = \"\"\"q\"\"\"\"\", b", ".b", 50000, " = 1 }"));
+    hostile("a deep key behind an escaped quote", repeated("x = { a = \"\\\\\", b", ".b", 50000, " = 1 }"));
+    hostile("deep keys in one another", repeated("x = ", "{ a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a = ", 4000, ""));
+    hostile("many values", repeated("x = [", "1,", 120000, "]"));
+    hostile("many keys", repeated("", "a.b = 1\n", 2, ""));
+    hostile("many functions", repeated("functions = {", "a = {}, ", 1, "}"));
+    struct buf b = {0};
+    for (int i = 0; i < 300; i++) buf_printf(&b, "[functions.f%d]\nsource = \"a\"\n", i);
+    hostile("more functions than there may be", arena_str(mem, buf_str(&b)));
+    b.n = 0;
+    buf_puts(&b, STR("name = \"a\"\nfunctions.f.source = \"a\"\nfunctions.f.env = {"));
+    for (int i = 0; i < 300; i++) buf_printf(&b, "%sA%d = \"\"", i ? ", " : "", i);
+    buf_puts(&b, STR("}\n"));
+    hostile("more variables than there may be", arena_str(mem, buf_str(&b)));
+    buf_free(&b);
+}
+
+static int begin(void **state) { return mem = arena_new(0), 0; }
+static int end(void **state) { return arena_free(mem), 0; }
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_record, begin, end),   cmocka_unit_test_setup_teardown(test_function, begin, end),
+        cmocka_unit_test_setup_teardown(test_routes, begin, end),   cmocka_unit_test_setup_teardown(test_others, begin, end),
+        cmocka_unit_test_setup_teardown(test_mistakes, begin, end), cmocka_unit_test_setup_teardown(test_every_key, begin, end),
+        cmocka_unit_test_setup_teardown(test_hostile, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
