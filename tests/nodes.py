@@ -93,12 +93,15 @@ def rule(uses=1, any=1, host="", bits=0, ports=(0, 65535)):
     return u32(uses) + u32(any) + name(host) + u32(0) + bytes(16) + u32(bits) + u32(ports[0] << 16 | ports[1])
 
 
-def grants(env={}, dirs=(), http=(), net=(), forward=("", "")):
-    """dirs: (host, guest, read only)."""
+def grants(env={}, dirs=(), http=(), net=(), forward=("", ""), stores=(), sqlite=(), variables={}):
+    """dirs: (host, guest, read only). stores, sqlite: labels."""
     out = u32(len(env)) + b"".join(name(k) + name(v) for k, v in env.items())
     out += u32(len(dirs)) + b"".join(name(h) + name(g) + u32(ro) for h, g, ro in dirs)
     out += u32(len(http)) + b"".join(http) + u32(len(net)) + b"".join(net)
-    return out + name(forward[0]) + name(forward[1]) + 5 * u32(0)
+    out += name(forward[0]) + name(forward[1]) + u32(0)
+    for labels in (stores, sqlite):
+        out += u32(len(labels)) + b"".join(name(label) * 2 for label in labels)
+    return out + u32(0) + u32(len(variables)) + b"".join(name(k) + name(v) + u32(0) for k, v in variables.items())
 
 
 def record(app, hosts=None, routes=(("/", 0, 0),), functions=("main",), granted=grants(), limited=limits(), behind=b""):

@@ -25,6 +25,7 @@ OTHER_NAMES = {
     "engine": (r"(heap_\w+|rt_[A-Z_]+)", "heap.h's; what rtcall.def names"),
     "net": (r"http1_\w+", "the codec, which knows nothing of net"),
     "node": (r"demangle_\w+", "a library of its own"),
+    "spin": (r"fermyon_spin_\w+", "bindings of the interfaces that bear that name"),
     "wasi": (r"wasi3_\w+", "bindings of WASI 0.3, as their generator calls them"),
     "wasm": (r"wv_\w+", "the validator's"),
 }

@@ -1,5 +1,6 @@
 /* offer: what WASI and the services offer, as one: who loads an image, and who asks whether a file's imports are offered, take this. */
 #include "node/node_int.h"
+#include "spin/spin.h"
 #include "wasi/wasi.h"
 
 const struct host_offer *node_offer(void) {

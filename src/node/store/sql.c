@@ -2,7 +2,7 @@
  * connection); how long, and which of them are one transaction, is said here and in batch.c. */
 #include "node/store/store_int.h"
 
-enum { ROW_BYTES = 32 /* what a row takes of an answer besides its values */ };
+enum { ROW_BYTES = 32, VALUE_BYTES = 16 /* what a row and a value take of an answer besides their bytes */ };
 
 bool node_store_sql_is_alone(str sql) {
     static const char *const words[] = {"begin",   "savepoint", "commit", "end",    "rollback",
@@ -51,7 +51,7 @@ static struct app_value value_of(struct db_value v) {
 
 /* False: there are more than may be answered, or text that is none. */
 static bool answer_row(struct store_ask *ask, struct db_rows *rows, uint32_t columns, uint64_t *taken) {
-    *taken += ROW_BYTES;
+    *taken += ROW_BYTES + columns * VALUE_BYTES;
     if (ask->answer.n + *taken > ask->answer_bytes_max)
         node_store_ask_fail(ask, APP_DATA_TOO_LARGE, "the answer is larger than %u KiB: ask for fewer rows (data_answer_kb)",
                             ask->answer_bytes_max / 1024);
@@ -73,12 +73,13 @@ static void answer_rows(struct store_base *base, struct store_ask *ask, struct d
     app_values_write(&head, &APP_I64(columns), 1);
     for (uint32_t i = 0; i < columns; i++) app_values_write(&head, &APP_TEXT(db_column_name(rows, i)), 1);
     while (db_next(rows) && answer_row(ask, rows, columns, &taken)) {}
+    int64_t changes = db_writes(rows) ? (int64_t)db_changed(base->db) : -1;
     err e = db_end(rows, &d);
     if (e != ERR_OK) node_store_ask_db_failed(ask, e, &d);
     body = ask->answer;
     ask->answer = (struct buf){0};
     struct app_value facts[] = {APP_I64(db_in_transaction(base->db) && base->alone), APP_I64(db_last_id(base->db)),
-                                APP_I64(db_changed(base->db))};
+                                APP_I64(changes)};
     if (ask->outcome == APP_DATA_OK) {
         app_values_write(&ask->answer, facts, ARRAY_COUNT(facts));
         buf_put(&ask->answer, head.p, head.n);
@@ -96,6 +97,7 @@ void node_store_sql_do(struct store_base *base, struct store_ask *ask) {
         node_store_ask_fail(ask, APP_DATA_REFUSED, "this is not what is asked of a database");
         return;
     }
+    db_forget_last_id(base->db);
     err e = db_query_values(base->db, ask->values[1].s, parameters(ask), ask->count - 2, &rows, &d);
     if (e != ERR_OK) node_store_ask_db_failed(ask, e, &d);
     else answer_rows(base, ask, rows);
