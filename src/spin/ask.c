@@ -19,9 +19,9 @@ struct asking {
 
 str spin_reply_text(const struct spin_reply *reply) {
     static const str otherwise[APP_DATA_OUTCOMES] = {
-        [APP_DATA_FULL] = STR_INIT("it is full"),          [APP_DATA_TOO_LARGE] = STR_INIT("it is too large"),
-        [APP_DATA_REFUSED] = STR_INIT("it was refused"),   [APP_DATA_LATE] = STR_INIT("it took too long"),
-        [APP_DATA_BUSY] = STR_INIT("too many wait"),       [APP_DATA_LOST] = STR_INIT("who was to do it ended meanwhile"),
+        [APP_DATA_FULL] = STR_INIT("it is full"),         [APP_DATA_TOO_LARGE] = STR_INIT("it is too large"),
+        [APP_DATA_REFUSED] = STR_INIT("it was refused"),  [APP_DATA_LATE] = STR_INIT("it took too long"),
+        [APP_DATA_BUSY] = STR_INIT("too many wait"),      [APP_DATA_LOST] = STR_INIT("who was to do it ended meanwhile"),
         [APP_DATA_FAILED] = STR_INIT("the store failed"),
     };
     return reply->text.n ? reply->text : otherwise[reply->outcome];

@@ -8,7 +8,8 @@ static bool is_name(str name) {
     bool ok = name.n && name.p[name.n - 1] != '_';
     for (size_t i = 0; ok && i < name.n; i++) {
         uint8_t c = name.p[i];
-        bool letter = (c | 32) >= 'a' && (c | 32) <= 'z', digit = c >= '0' && c <= '9', line = c == '_' && name.p[i - (i > 0)] != '_';
+        bool letter = (c | 32) >= 'a' && (c | 32) <= 'z', digit = c >= '0' && c <= '9',
+             line = c == '_' && name.p[i - (i > 0)] != '_';
         ok = letter || (i && (digit || line));
     }
     return ok;
@@ -81,7 +82,8 @@ enum abi_trap spin_wasi_config_store_get_all(struct host_call *call,
     struct spin_world_tuple2_string_string *to = host_alloc(call, MAX(g->variables.n, 1u) * sizeof *to, 8);
     result->is_err = !to;
     if (!to) {
-        result->err = (struct spin_wasi_config_store_error){SPIN_WASI_CONFIG_STORE_ERROR_IO, {STR("there is no memory for them")}};
+        result->err =
+            (struct spin_wasi_config_store_error){SPIN_WASI_CONFIG_STORE_ERROR_IO, {STR("there is no memory for them")}};
         return ABI_TRAP_NONE;
     }
     result->ok.p = to;

@@ -116,7 +116,8 @@ static void run_stream(void *arg) {
             if (!host_stream_writer_untold(g->s)) promise(g); /* else it will ask once more */
             return;
         }
-        if (host_stream_write(g->s, g->elements + g->at * g->ops->element_bytes, g->n - g->at, &given) == HOST_COPY_BLOCKED) return;
+        if (host_stream_write(g->s, g->elements + g->at * g->ops->element_bytes, g->n - g->at, &given) == HOST_COPY_BLOCKED)
+            return;
         g->at += given;
     }
     host_stream_writer_wake(g->s); /* others first */

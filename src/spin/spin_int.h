@@ -60,8 +60,8 @@ struct spin_parameters { /* a list of values, in the same way */
     size_t n;
 };
 /* On a fiber. False: no memory, or the guest is to end: *trap. */
-enum abi_trap spin_sql_run(struct host_call *call, struct spin_sql *sql, void *about, str statement, struct spin_parameters parameters,
-                           struct spin_rows *out);
+enum abi_trap spin_sql_run(struct host_call *call, struct spin_sql *sql, void *about, str statement,
+                           struct spin_parameters parameters, struct spin_rows *out);
 void spin_sql_close(struct app *app, const struct spin_sql *sql);
 
 /* ---- config.c ---- */
@@ -78,8 +78,9 @@ struct spin_giver_ops {
     size_t result_bytes;  /* of the future's value */
     /* Elements of one answer; allocated in mem. Sets *n; `more` says whether there is another page, and is asked for with `after`. */
     const void *(*elements)(arena *mem, const struct app_answer *a, size_t *n, bool *more);
-    void (*after)(struct app_question *q, const struct app_answer *a, arena *mem); /* changes q into the next page's; NULL: one page */
-    void (*failed)(const struct app_answer *a, arena *mem, void *result);          /* the future's value where it is an error */
+    void (*after)(struct app_question *q, const struct app_answer *a,
+                  arena *mem);                                            /* changes q into the next page's; NULL: one page */
+    void (*failed)(const struct app_answer *a, arena *mem, void *result); /* the future's value where it is an error */
 };
 /* first: an answer that is there, which is copied; NULL: q is asked when somebody reads, its values live as long as the program. Gives both
  * ends. False: no memory; nothing was made. */

@@ -79,7 +79,8 @@ static sql_value of_store(const struct app_value *v) {
 }
 
 /* connection, statement, parameters: the call's memory. NULL: too many. */
-static struct app_value *question_of(struct host_call *call, const struct spin_sql *sql, str statement, struct spin_parameters parameters) {
+static struct app_value *question_of(struct host_call *call, const struct spin_sql *sql, str statement,
+                                     struct spin_parameters parameters) {
     const sql_value *from = parameters.p;
     if (parameters.n > UINT16_MAX || !host_work(call->instance, parameters.n)) return NULL;
     struct app_value *v = host_alloc(call, (parameters.n + 2) * sizeof *v, 8);
@@ -101,7 +102,8 @@ static bool take_facts(struct spin_sql *sql, const struct app_value *v, uint32_t
 }
 
 /* Columns and rows in host layout. `alloc` gives memory, or NULL. False: there is none. */
-static bool lay_out(const struct app_value *v, uint32_t count, void *(*alloc)(void *arg, size_t n), void *arg, struct spin_rows *out) {
+static bool lay_out(const struct app_value *v, uint32_t count, void *(*alloc)(void *arg, size_t n), void *arg,
+                    struct spin_rows *out) {
     size_t columns = (size_t)v[3].i, rows = columns ? (count - FACTS) / columns - 1 : 0;
     str *names = alloc(arg, MAX(columns, (size_t)1) * sizeof *names);
     sql_row *to = alloc(arg, MAX(rows, (size_t)1) * sizeof *to);
@@ -130,8 +132,8 @@ static void fill_rows(struct host_call *call, const struct spin_reply *r, void *
     if (r->outcome == APP_DATA_OK) run->out->reply = (struct spin_reply){.outcome = APP_DATA_TOO_LARGE};
 }
 
-enum abi_trap spin_sql_run(struct host_call *call, struct spin_sql *sql, void *about, str statement, struct spin_parameters parameters,
-                           struct spin_rows *out) {
+enum abi_trap spin_sql_run(struct host_call *call, struct spin_sql *sql, void *about, str statement,
+                           struct spin_parameters parameters, struct spin_rows *out) {
     struct app_value *v = question_of(call, sql, statement, parameters);
     if (!v) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too many parameters of a statement");
     struct app_question q = {.op = APP_SQL_RUN, .place = sql->place, .values = v, .count = (uint32_t)parameters.n + 2};
@@ -160,8 +162,9 @@ enum abi_trap spin_sqlite_sqlite_connection_open(struct host_call *call, str dat
 enum abi_trap spin_sqlite_sqlite_connection_open_async(struct host_call *call, str database, sql_opened *result) {
     return open_connection(call, database, result);
 }
-enum abi_trap spin_sqlite_sqlite_connection_execute(struct host_call *call, struct spin_sqlite_sqlite_connection *self, str statement,
-                                                    struct spin_world_list_sqlite_sqlite_value parameters, sql_result *result) {
+enum abi_trap spin_sqlite_sqlite_connection_execute(struct host_call *call, struct spin_sqlite_sqlite_connection *self,
+                                                    str statement, struct spin_world_list_sqlite_sqlite_value parameters,
+                                                    sql_result *result) {
     return execute(call, self, statement, (struct spin_parameters){parameters.p, parameters.n}, result);
 }
 enum abi_trap spin_sqlite_sqlite_connection_last_insert_rowid(struct host_call *call, struct spin_sqlite_sqlite_connection *self,
@@ -169,8 +172,8 @@ enum abi_trap spin_sqlite_sqlite_connection_last_insert_rowid(struct host_call *
     *result = self->sql.last_rowid;
     return ABI_TRAP_NONE;
 }
-enum abi_trap spin_sqlite_sqlite_connection_last_insert_rowid_async(struct host_call *call, struct spin_sqlite_sqlite_connection *self,
-                                                                    int64_t *result) {
+enum abi_trap spin_sqlite_sqlite_connection_last_insert_rowid_async(struct host_call *call,
+                                                                    struct spin_sqlite_sqlite_connection *self, int64_t *result) {
     *result = self->sql.last_rowid;
     return ABI_TRAP_NONE;
 }
@@ -202,11 +205,13 @@ static const void *row_elements(arena *mem, const struct app_answer *a, size_t *
     *more = false;
     return rows.rows;
 }
-static const struct spin_giver_ops rows_ops = {
-    .element_bytes = sizeof(sql_row), .result_bytes = sizeof(struct spin_world_result_void_sqlite_sqlite_error), .elements = row_elements};
+static const struct spin_giver_ops rows_ops = {.element_bytes = sizeof(sql_row),
+                                               .result_bytes = sizeof(struct spin_world_result_void_sqlite_sqlite_error),
+                                               .elements = row_elements};
 
-typedef struct spin_world_result_tuple3_list_string_stream_sqlite_sqlite_row_result_future_result_void_sqlite_sqlite_error_sqlite_sqlite_error
-    sql_streamed;
+typedef struct
+    spin_world_result_tuple3_list_string_stream_sqlite_sqlite_row_result_future_result_void_sqlite_sqlite_error_sqlite_sqlite_error
+        sql_streamed;
 
 static void fill_streamed(struct host_call *call, const struct spin_reply *r, void *about, void *result) {
     struct spin_sqlite_sqlite_connection *c = about;
@@ -239,9 +244,10 @@ enum abi_trap fermyon_spin_sqlite_connection_open(struct host_call *call, str da
                                                   struct spin_world_result_spin_sqlite_connection_spin_sqlite_error *result) {
     return open_connection(call, database, (sql_opened *)(void *)result);
 }
-enum abi_trap fermyon_spin_sqlite_connection_execute(struct host_call *call, struct fermyon_spin_sqlite_connection *self, str statement,
-                                                     struct spin_world_list_spin_sqlite_value parameters,
-                                                     struct spin_world_result_spin_sqlite_query_result_spin_sqlite_error *result) {
+enum abi_trap
+fermyon_spin_sqlite_connection_execute(struct host_call *call, struct fermyon_spin_sqlite_connection *self, str statement,
+                                       struct spin_world_list_spin_sqlite_value parameters,
+                                       struct spin_world_result_spin_sqlite_query_result_spin_sqlite_error *result) {
     return execute(call, &self->c, statement, (struct spin_parameters){parameters.p, parameters.n}, (sql_result *)(void *)result);
 }
 void fermyon_spin_sqlite_connection_drop(struct host_instance *in, struct fermyon_spin_sqlite_connection *self) {

@@ -111,7 +111,8 @@ static void fill_page(struct host_call *call, const struct spin_reply *r, void *
         size_t cap = MAX(2 * p->cap, p->n + more);
         str *to = host_alloc(call, cap * sizeof *to, _Alignof(str));
         if (!to) {
-            p->reply = (struct spin_reply){.outcome = APP_DATA_TOO_LARGE, .text = STR("there are more keys than the instance may hold")};
+            p->reply =
+                (struct spin_reply){.outcome = APP_DATA_TOO_LARGE, .text = STR("there are more keys than the instance may hold")};
             p->more = false;
             return;
         }
@@ -197,8 +198,8 @@ enum abi_trap fermyon_spin_key_value_store_get(struct host_call *call, struct fe
                                                struct spin_world_result_option_list_u8_spin_key_value_error *result) {
     return spin_keys_get(call, self->s.place, key, fill_got, self, result);
 }
-enum abi_trap fermyon_spin_key_value_store_set(struct host_call *call, struct fermyon_spin_key_value_store *self, str key, str value,
-                                               struct spin_world_result_void_spin_key_value_error *result) {
+enum abi_trap fermyon_spin_key_value_store_set(struct host_call *call, struct fermyon_spin_key_value_store *self, str key,
+                                               str value, struct spin_world_result_void_spin_key_value_error *result) {
     return spin_keys_set(call, self->s.place, key, value, fill_done, self, result);
 }
 enum abi_trap fermyon_spin_key_value_store_delete(struct host_call *call, struct fermyon_spin_key_value_store *self, str key,
@@ -264,12 +265,12 @@ enum abi_trap spin_wasi_keyvalue_store_bucket_set(struct host_call *call, struct
                                                   str value, struct spin_world_result_void_keyvalue_store_error *result) {
     return spin_keys_set(call, self->s.place, key, value, wasi_fill_done, self, result);
 }
-enum abi_trap spin_wasi_keyvalue_store_bucket_delete(struct host_call *call, struct spin_wasi_keyvalue_store_bucket *self, str key,
-                                                     struct spin_world_result_void_keyvalue_store_error *result) {
+enum abi_trap spin_wasi_keyvalue_store_bucket_delete(struct host_call *call, struct spin_wasi_keyvalue_store_bucket *self,
+                                                     str key, struct spin_world_result_void_keyvalue_store_error *result) {
     return spin_keys_delete(call, self->s.place, key, wasi_fill_done, self, result);
 }
-enum abi_trap spin_wasi_keyvalue_store_bucket_exists(struct host_call *call, struct spin_wasi_keyvalue_store_bucket *self, str key,
-                                                     struct spin_world_result_bool_keyvalue_store_error *result) {
+enum abi_trap spin_wasi_keyvalue_store_bucket_exists(struct host_call *call, struct spin_wasi_keyvalue_store_bucket *self,
+                                                     str key, struct spin_world_result_bool_keyvalue_store_error *result) {
     return spin_keys_exists(call, self->s.place, key, wasi_fill_bool, self, result);
 }
 void spin_wasi_keyvalue_store_bucket_drop(struct host_instance *in, struct spin_wasi_keyvalue_store_bucket *self) {
@@ -284,16 +285,18 @@ WASI_FILL(wasi_fill_keys, struct spin_world_result_keyvalue_store_key_response_k
     to->ok.cursor.some = p.more;
     if (p.more) to->ok.cursor.value = p.to[p.n - 1];
 })
-enum abi_trap spin_wasi_keyvalue_store_bucket_list_keys(
-    struct host_call *call, struct spin_wasi_keyvalue_store_bucket *self, const struct spin_world_option_string *cursor,
-    struct spin_world_result_keyvalue_store_key_response_keyvalue_store_error *result) {
+enum abi_trap
+spin_wasi_keyvalue_store_bucket_list_keys(struct host_call *call, struct spin_wasi_keyvalue_store_bucket *self,
+                                          const struct spin_world_option_string *cursor,
+                                          struct spin_world_result_keyvalue_store_key_response_keyvalue_store_error *result) {
     struct app_value after = cursor->some ? APP_TEXT(cursor->value) : (struct app_value){APP_VALUE_NULL, {0}};
     struct app_question q = one_key(APP_KV_KEYS, self->s.place, &after, 1);
     return spin_ask(call, &q, wasi_fill_keys, self, result);
 }
 
-enum abi_trap spin_wasi_keyvalue_atomics_increment(struct host_call *call, struct spin_wasi_keyvalue_store_bucket *bucket, str key,
-                                                   int64_t delta, struct spin_world_result_s64_keyvalue_store_error *result) {
+enum abi_trap spin_wasi_keyvalue_atomics_increment(struct host_call *call, struct spin_wasi_keyvalue_store_bucket *bucket,
+                                                   str key, int64_t delta,
+                                                   struct spin_world_result_s64_keyvalue_store_error *result) {
     struct app_question q = one_key(APP_KV_ADD, bucket->s.place, (struct app_value[]){APP_TEXT(key), APP_I64(delta)}, 2);
     return spin_ask(call, &q, wasi_fill_sum, bucket, result);
 }
@@ -302,7 +305,8 @@ enum abi_trap spin_wasi_keyvalue_atomics_increment(struct host_call *call, struc
 
 /* The call's memory; NULL: too many. */
 static struct app_value *list_of(struct host_call *call, size_t n) {
-    return n < UINT32_MAX && host_work(call->instance, n) ? host_alloc(call, MAX(n, (size_t)1) * sizeof(struct app_value), 8) : NULL;
+    return n < UINT32_MAX && host_work(call->instance, n) ? host_alloc(call, MAX(n, (size_t)1) * sizeof(struct app_value), 8)
+                                                          : NULL;
 }
 static enum abi_trap too_many(struct host_call *call) {
     return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too many keys in one call");
@@ -332,9 +336,10 @@ static void fill_many(struct host_call *call, const struct spin_reply *r, void *
     m->result->ok.n = m->n;
 }
 
-enum abi_trap spin_wasi_keyvalue_batch_get_many(
-    struct host_call *call, struct spin_wasi_keyvalue_store_bucket *bucket, struct spin_world_list_string keys,
-    struct spin_world_result_list_tuple2_string_option_list_u8_keyvalue_store_error *result) {
+enum abi_trap
+spin_wasi_keyvalue_batch_get_many(struct host_call *call, struct spin_wasi_keyvalue_store_bucket *bucket,
+                                  struct spin_world_list_string keys,
+                                  struct spin_world_result_list_tuple2_string_option_list_u8_keyvalue_store_error *result) {
     struct app_value *values = list_of(call, keys.n);
     str *copies = values ? host_alloc(call, MAX(keys.n, (size_t)1) * sizeof *copies, 8) : NULL;
     bool ok = copies;
