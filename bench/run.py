@@ -313,7 +313,7 @@ def share():
     wasm = wasm if os.path.exists(wasm) else HTTP_GUEST
     ratios = {"p99": [], "half": [], "full": []}
     notes = []
-    with node_with("share", wasm, path="/", beside=[("loops", HTTP_GUEST, ("--timeout", "600s"))]) as s:
+    with node_with("share", wasm, path="/", beside=[("loops", HTTP_GUEST, ("--timeout", "600s", "--max-cpu", "600s"))]) as s:
         s.load("/", SHARE_CONNECTIONS, 1)
         full = s.load("/", SHARE_CONNECTIONS, 2)["rps"]
         half = at_half(s, full, SHARE_CONNECTIONS)
@@ -491,7 +491,7 @@ def echo():
         if not os.path.exists(wasm):
             skipped("echo", name, "../shared/guests is not here")
             continue
-        with orlo(wasm, "--timeout", "600s") as s:
+        with orlo(wasm, "--timeout", "600s", "--max-cpu", "600s", "--max-body", "2G", "--max-response", "2G") as s:
             worker = s.pids()[-1]
             post(s.port, 32)
             small = memory_kib(worker, "status", "VmHWM")
@@ -564,7 +564,7 @@ def fair():
     """Hello beside requests that loop, on one worker; in turns, as the machine has its moods."""
     ratios, alone, beside = [], [], []
     for _ in range(5):
-        with orlo(HTTP_GUEST, "--timeout", "600s") as s:
+        with orlo(HTTP_GUEST, "--timeout", "600s", "--max-cpu", "600s") as s:
             asked(s.port, 0.3)
             alone.append(asked(s.port, 2))
             loops = [send_and_leave(s.port, "/loop") for _ in range(16)]

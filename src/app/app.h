@@ -52,6 +52,8 @@ struct app_request {
     uint64_t deadline_ns;          /* of clock_mono_ns; UINT64_MAX: none */
     struct net_exchange *exchange; /* by which it came; NULL: a command, nobody's, or it is over */
     struct app_out out, err;       /* what is printed for it */
+    struct engine_meter meter;     /* of what its guest computes; the owner says how much that may be, and whom to tell */
+    uint32_t fetches_left;         /* requests that its guest may still make */
     /* private: */
     uint32_t refs;
     void (*gone)(struct app_request *rq);
@@ -64,8 +66,10 @@ struct app_request *app_request_ref(struct app_request *rq); /* gives it back */
 void app_request_unref(struct app_request *rq);              /* NULL is fine */
 /* Its exchange is about to end: what is needed of it later is kept. */
 void app_request_over(struct app_request *rq);
-/* The CDN-Loop (RFC 8586) that it came with; empty: none. */
-str app_request_loop(const struct app_request *rq);
+/* The CDN-Loop (app/hops.h) that it came with; empty: none. */
+str app_request_loop(arena *out, const struct app_request *rq);
+/* How often it has been here before. */
+uint32_t app_request_hops(const struct net_exchange *x);
 
 /* For whom the guest calls right now. */
 struct app_request *app_request_of(const struct host_call *call);

@@ -1,5 +1,6 @@
 /* request: what is asked of an app, and for whom a guest calls (app.h). */
 #include "app/app.h"
+#include "app/hops.h"
 #include "net/exchange.h"
 #include <errno.h>
 #include <poll.h>
@@ -28,6 +29,7 @@ void app_request_begin(struct app_request *rq, struct app *app, str id, void (*g
                                .deadline_ns = UINT64_MAX,
                                .out = app->nobody.out,
                                .err = app->nobody.err,
+                               .fetches_left = UINT32_MAX,
                                .refs = 1,
                                .gone = gone};
 }
@@ -43,22 +45,36 @@ void app_request_unref(struct app_request *rq) {
     if (rq->gone) rq->gone(rq);
 }
 
-static str loop_of(const struct net_exchange *x) {
+/* All fields of that name, as one. */
+static str loop_of(arena *out, const struct net_exchange *x) {
     const struct net_request *r = net_exchange_request(x);
     str loop = {};
-    for (uint32_t i = 0; i < r->fields_count; i++)
-        if (str_eq_nocase(r->fields[i].name, STR("cdn-loop"))) loop = r->fields[i].value;
+    for (uint32_t i = 0; i < r->fields_count; i++) {
+        if (!app_hops_field(r->fields[i].name)) continue;
+        str value = r->fields[i].value;
+        loop = loop.n ? arena_fmt(out, STR_FMT ", " STR_FMT, STR_ARG(loop), STR_ARG(value)) : value;
+    }
     return loop;
 }
 
-str app_request_loop(const struct app_request *rq) { return rq->exchange ? loop_of(rq->exchange) : rq->loop; }
+str app_request_loop(arena *out, const struct app_request *rq) { return rq->exchange ? loop_of(out, rq->exchange) : rq->loop; }
+
+uint32_t app_request_hops(const struct net_exchange *x) {
+    const struct net_request *r = net_exchange_request(x);
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < r->fields_count; i++)
+        if (UNLIKELY(app_hops_field(r->fields[i].name))) most = MAX(most, app_hops_count(r->fields[i].value));
+    return most;
+}
 
 void app_request_over(struct app_request *rq) {
     if (rq->exchange && rq->refs > 1) {
-        str loop = loop_of(rq->exchange); /* at most a head's bytes */
+        arena *scratch = arena_new(0);
+        str loop = loop_of(scratch, rq->exchange); /* at most a head's bytes */
         uint8_t *own = loop.n ? malloc(loop.n) : NULL;
         ENSURE(own || !loop.n);
         if (loop.n) rq->loop = (str){memcpy(own, loop.p, loop.n), loop.n};
+        arena_free(scratch);
     }
     rq->exchange = NULL;
 }

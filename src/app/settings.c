@@ -67,6 +67,14 @@ str app_value_text(arena *out, enum app_type type, uint64_t value) {
     return arena_fmt(out, "%llu%s", (unsigned long long)(value / u->of), u->name);
 }
 
+str app_setting_said(arena *out, enum app_setting_id id, uint64_t value) {
+    const struct app_setting *s = &app_settings[id];
+    str key = str_c(s->key);
+    uint64_t unit = str_ends(key, STR("_mb")) ? MiB : str_ends(key, STR("_kb")) ? KiB : 1;
+    if (value % unit) return arena_fmt(out, "%s=" STR_FMT, s->key, STR_ARG(app_value_text(out, s->type, value)));
+    return arena_fmt(out, "%s=%llu", s->key, (unsigned long long)(value / unit));
+}
+
 str app_setting_default(arena *out, enum app_setting_id id) {
     const struct app_setting *s = &app_settings[id];
     return s->otherwise[0] ? str_c(s->otherwise) : app_value_text(out, s->type, s->value);

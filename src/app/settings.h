@@ -34,7 +34,8 @@ enum app_setting_id {
 #define SETTING(scope, field, ...) APP_SETTING_##field,
 #include "app/settings.def"
 #undef SETTING
-    APP_SETTINGS
+    APP_SETTINGS,
+    APP_SETTING_NONE = APP_SETTINGS
 };
 struct app_setting {
     enum app_scope scope;
@@ -54,6 +55,8 @@ bool app_parse_ms(const char *text, uint64_t *out);
 [[nodiscard]] err app_setting_check(enum app_setting_id id, const char *called, uint64_t value, struct diag *d);
 /* "64M", "30s", "1000". */
 str app_value_text(arena *out, enum app_type type, uint64_t value);
+/* "timeout_ms=30000", "body_kb=128": in the unit that the key names, where it is a whole number of those. */
+str app_setting_said(arena *out, enum app_setting_id id, uint64_t value);
 /* The default, as people read it. */
 str app_setting_default(arena *out, enum app_setting_id id);
 

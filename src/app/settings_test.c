@@ -53,6 +53,20 @@ static void test_text(void **state) {
     assert_text(APP_COUNT, 1024, "1024");
 }
 
+static void assert_said(enum app_setting_id id, uint64_t value, const char *text) {
+    arena *mem = arena_new(0);
+    assert_true(str_eqc(app_setting_said(mem, id, value), text));
+    arena_free(mem);
+}
+
+static void test_said(void **state) {
+    assert_said(APP_SETTING_handler_ms_max, 1500, "timeout_ms=1500");
+    assert_said(APP_SETTING_memory_bytes_max, 64 * MiB, "memory_mb=64");
+    assert_said(APP_SETTING_memory_bytes_max, 65 * MiB / 2, "memory_mb=33280K");
+    assert_said(APP_SETTING_body_bytes_max, 3 * MiB, "body_kb=3072");
+    assert_said(APP_SETTING_instances_max, 7, "instances=7");
+}
+
 static void assert_refused(enum app_setting_id id, const char *text, const char *word) {
     struct diag d = DIAG_INIT;
     uint64_t v;
@@ -89,8 +103,8 @@ static void test_bytes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),  cmocka_unit_test(test_units), cmocka_unit_test(test_text),
-        cmocka_unit_test(test_ranges), cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_table), cmocka_unit_test(test_units),  cmocka_unit_test(test_text),
+        cmocka_unit_test(test_said),  cmocka_unit_test(test_ranges), cmocka_unit_test(test_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

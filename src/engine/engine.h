@@ -136,6 +136,20 @@ const struct engine_refusal *engine_last_refusal(const struct engine *e);
 /* Instances are alive or being cleaned: what they are charged comes back. */
 bool engine_holds(const struct engine *e);
 
+/* ---- meters: what somebody has computed, whoever's fibers did it ----
+ *
+ * A request, say, has one. What is put on it is processor time: of a turn that was short the time that went by, which is as good; of a long one,
+ * in which the system may have let others compute, what this thread has had. Host functions compute on the fiber that called them, so they count. */
+struct engine_meter {
+    uint64_t used_ns, max_ns; /* max 0: it only counts */
+    void (*spent)(void *arg); /* more than max_ns was used: once, from engine_run, on its caller's stack */
+    void *arg;
+};
+/* Of the instance's fibers from now on, until it is released; NULL: of none. m is borrowed until then. */
+void engine_instance_meter(struct engine_instance *in, struct engine_meter *m);
+/* Of one fiber, that ends, or is given another (NULL: none), before m goes. */
+void engine_fiber_meter(struct engine_fiber *f, struct engine_meter *m);
+
 /* ---- images ---- */
 
 /* Takes im, and charges the share for it: engine_image_bytes. Host imports are unbound until engine_image_bind; calling an unbound one

@@ -102,6 +102,7 @@ struct engine_image {
 
 struct engine_actor { /* who computes: an instance with all of its fibers, or a fiber that has none */
     struct engine_share *share;
+    struct engine_meter *meter; /* of fibers that it spawns */
     bool killed;
     uint32_t awake;           /* fibers that are ready or run */
     uint64_t used_ns;         /* of the core, less what it slept since (share.c, 4) */
@@ -202,6 +203,7 @@ struct engine_fiber {
     struct engine *engine;
     struct engine_actor *actor; /* its instance's, or its own */
     struct engine_instance *in; /* NULL: it has none */
+    struct engine_meter *meter; /* NULL: nobody counts */
     enum engine_fiber_state state;
     bool wake;      /* engine_ready came; the next park returns at once */
     bool preempted; /* saved holds its state, sp nothing */
@@ -297,6 +299,7 @@ struct engine {
     uint64_t whole_ns;        /* when whole_slice was last given */
     /* the turn under way, and its timer (preempt.c) */
     uint64_t started_ns, tick_at_ns, news_ns;
+    uint64_t cpu_seen_ns; /* of this thread, when it was last asked */
     uint32_t level;
     bool whole_slice; /* it has waited long: news does not end it */
     bool tick_armed, preempt_pending;

@@ -189,6 +189,7 @@ static struct engine_fiber *take_fiber(struct engine *e, struct engine_share *s)
 static void begin(struct engine_fiber *f, struct engine_actor *a, void (*fn)(void *arg), void *arg) {
     struct engine_share *s = a->share;
     f->actor = a;
+    f->meter = a->meter;
     f->fn = fn;
     f->arg = arg;
     f->wake = f->preempted = false;
@@ -251,6 +252,7 @@ static void fiber_end(struct engine *e, struct engine_fiber *f) {
     f->state = FIBER_FREE;
     f->in = NULL;
     f->actor = NULL;
+    f->meter = NULL;
     f->idle_since_ns = 0;
     if (f->overflowed || e->pool_dirty >= DIRTY_MAX) fiber_trim(e, f);
     engine_unpay(s, ENGINE_STACK_BYTES);
@@ -289,6 +291,32 @@ static void resume_preempted(struct engine *e, struct engine_fiber *f) {
     engine_asm_switch_unwind(&e->sched_sp, f->frame);
 }
 
+/* ---- meters ---- */
+
+void engine_instance_meter(struct engine_instance *in, struct engine_meter *m) {
+    in->actor.meter = m;
+    for (struct engine_fiber *f = in->fibers; f; f = f->next) f->meter = m;
+}
+
+void engine_fiber_meter(struct engine_fiber *f, struct engine_meter *m) { f->meter = m; }
+
+/* Of a long turn: no more than the thread has computed since it was last asked, which may be before the turn. */
+static uint64_t processor_ns(struct engine *e, uint64_t ns) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    uint64_t now = (uint64_t)t.tv_sec * 1'000'000'000 + (uint64_t)t.tv_nsec, since = now - e->cpu_seen_ns;
+    e->cpu_seen_ns = now;
+    return MIN(ns, since);
+}
+
+/* True: it is spent now. */
+static bool meter(struct engine *e, struct engine_meter *m, uint64_t ns) {
+    m->used_ns += LIKELY(ns < e->config.slice_ns / 2) ? ns : processor_ns(e, ns);
+    if (LIKELY(!m->max_ns || m->used_ns <= m->max_ns)) return false;
+    m->max_ns = 0;
+    return m->spent;
+}
+
 /* The time afterwards. */
 static uint64_t run_one(struct engine *e, struct engine_fiber *f, uint64_t now) {
     f->state = FIBER_RUNNING;
@@ -311,11 +339,14 @@ static uint64_t run_one(struct engine *e, struct engine_fiber *f, uint64_t now) 
     __atomic_store_n(&e->current, NULL, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     uint64_t end = clock_mono_ns();
+    struct engine_meter *m = f->meter;
+    bool spent = m && meter(e, m, end - now) && f->state != FIBER_DONE;
     f->actor->used_ns += end - now;
     engine_share_charge(f->actor->share, end - now);
     if (f->state == FIBER_DONE) fiber_end(e, f);
     else if (f->state == FIBER_PARKED) engine_actor_sleep(f->actor);
     else engine_ready_push(f, f->preempted || e->preempt_pending); /* else it yielded */
+    if (UNLIKELY(spent)) m->spent(m->arg);
     return end;
 }
 

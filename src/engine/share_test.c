@@ -68,6 +68,35 @@ static void test_many_are_no_more(void **state) {
     engine_free(e);
 }
 
+static void on_spent(void *arg) { ++*(int *)arg; }
+
+/* Who computes is counted until he is told once; who sleeps is not; what is nobody's any more is counted for nobody. */
+static void test_meters(void **state) {
+    struct engine *e = make();
+    struct engine_share *s = share(e, 0);
+    struct worker busy, idle;
+    int told = 0, others = 0;
+    struct engine_meter m = {.max_ns = 3'000'000, .spent = on_spent, .arg = &told},
+                        rests = {.max_ns = 1'000'000'000, .spent = on_spent, .arg = &others};
+    start(&busy, s, 0);
+    start(&idle, s, 0);
+    idle.parks = true;
+    engine_fiber_meter(busy.fiber, &m);
+    engine_fiber_meter(idle.fiber, &rests);
+    while (!told) assert_true(engine_run(e, 1));
+    assert_true(m.used_ns > 3'000'000 && !m.max_ns);
+    assert_true(rests.used_ns && rests.used_ns < m.used_ns);
+    run(e, 10);
+    assert_int_equal(told, 1);
+    uint64_t used = m.used_ns;
+    engine_fiber_meter(busy.fiber, NULL);
+    run(e, 10);
+    assert_int_equal(m.used_ns, used);
+    assert_int_equal(others, 0);
+    end(s);
+    engine_free(e);
+}
+
 /* By time, not by turns: whose turns are short has more of them. And by weight. */
 static void test_time_and_weight(void **state) {
     struct engine *e = make();
@@ -395,6 +424,7 @@ static void test_thousand_rest(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many_are_no_more),
+        cmocka_unit_test(test_meters),
         cmocka_unit_test(test_time_and_weight),
         cmocka_unit_test(test_wakes_soon),
         cmocka_unit_test(test_sleep_is_no_credit),

@@ -378,6 +378,7 @@ struct engine_instance *engine_acquire(struct engine_image *image, void *user) {
 void engine_release(struct engine_instance *in) {
     ENSURE(in->alive);
     if (in->fibers_count) {
+        engine_instance_meter(in, NULL);
         in->release_pending = true;
         return;
     }

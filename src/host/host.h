@@ -334,9 +334,10 @@ struct host_invocation;
 typedef void (*host_done_fn)(struct host_invocation *inv, void *arg);
 struct host_invocation { /* the caller's to allocate */
     struct host_call call;
-    enum abi_trap trap;   /* its text: engine_last_trap */
-    bool done, cancelled; /* done: it was told */
-    void *served;         /* the caller's, after host_invoke: for whom it is; for whoever asks host_instance_current */
+    enum abi_trap trap;         /* its text: engine_last_trap */
+    bool done, cancelled;       /* done: it was told */
+    struct engine_meter *meter; /* host_invoke_meter's */
+    void *served;               /* the caller's, after host_invoke: for whom it is; for whoever asks host_instance_current */
     /* private: */
     struct host_note note, end_note;
     host_done_fn on_done;
@@ -357,6 +358,8 @@ void host_invoke(struct host_invocation *inv, struct host_instance *in, const st
 /* Right after host_invoke. fn is called when nothing of the call runs or waits any more: its task has ended (after done, perhaps long
  * after) and so have those it called. inv must live until then, or until the instance's death, which is not told here. */
 void host_invoke_on_end(struct host_invocation *inv, void (*fn)(struct host_invocation *inv, void *arg));
+/* After host_invoke_on_end: what is computed for the call goes on m, which lives as long as inv. */
+void host_invoke_meter(struct host_invocation *inv, struct engine_meter *m);
 /* For whom the instance runs right now: the invocation, with on_end, whose task it is or was called by. NULL: none, or nothing runs. */
 struct host_invocation *host_instance_current(const struct host_instance *in);
 /* The same of the moment when it died. */

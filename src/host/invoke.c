@@ -100,6 +100,11 @@ void host_invoke_on_end(struct host_invocation *inv, void (*fn)(struct host_invo
     if (inv->task) host_task_set_root(inv->task, inv);
 }
 
+void host_invoke_meter(struct host_invocation *inv, struct engine_meter *m) {
+    inv->meter = m;
+    if (inv->task && inv->task->thread.fiber) engine_fiber_meter(inv->task->thread.fiber, m); /* it has been given one already */
+}
+
 void host_task_set_root(struct host_task *task, struct host_invocation *root) {
     task->root = root;
     if (root) root->tasks++;

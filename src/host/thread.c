@@ -150,6 +150,7 @@ static enum abi_trap give(struct host_instance *in, struct host_thread *t) {
     }
     t->fiber = engine_spawn(in->engine, fiber_main, t);
     if (!t->fiber) return no_stack(in);
+    if (t->task && t->task->root) engine_fiber_meter(t->fiber, t->task->root->meter);
     in->fibers++;
     return ABI_TRAP_NONE;
 }
@@ -294,7 +295,10 @@ static void take_back(struct host_instance *in) {
     in->given = NULL;
     in->thread = NULL;
     host_leave(in, host_ci_number(in, t->ci), PLAN_NONE);
-    if (!t->asleep) t->fiber = NULL; /* the one that was spawned ends at once */
+    if (!t->asleep) {
+        engine_fiber_meter(t->fiber, NULL);
+        t->fiber = NULL; /* the one that was spawned ends at once */
+    }
     t->state = HOST_THREAD_SUSPENDED;
     start_waiting(t, t->wait, t->on, t->cancellable);
 }

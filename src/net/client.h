@@ -25,8 +25,12 @@ void net_client_free(struct net_client *c); /* its fetches must have been freed 
 
 /* Requests in flight on behalf of one owner (an app, an instance): a counter with a cap, kept by the caller. */
 struct net_quota {
-    uint32_t used, max; /* max 0: no cap */
+    uint32_t used, max;   /* max 0: no cap */
+    struct net_quota *of; /* in which they count, too; NULL: in none */
 };
+/* False: it is full, or one that it is of is. */
+[[nodiscard]] bool net_quota_take(struct net_quota *q);
+void net_quota_give(struct net_quota *q);
 
 struct net_fetch_request {
     str method, scheme, authority, path; /* scheme http or https; path with query, empty is "/" */

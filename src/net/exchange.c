@@ -11,6 +11,23 @@ static struct net_exchange *of(const struct net_sink *s) {
     return container_of((struct net_sink *)(uintptr_t)s, struct net_exchange, sink);
 }
 
+/* ---- a response that is larger than it may be ---- */
+
+static err too_large(struct net_exchange *x) {
+    x->over = true;
+    x->sink.error = NET_HTTP_RESPONSE_BODY_SIZE;
+    x->ops->later(x);
+    return ERR_LIMIT;
+}
+
+void net_exchange_tell_over(struct net_exchange *x) {
+    x->over_told = true;
+    if (x->event) x->event(x->event_arg, NET_EVENT_TOO_LARGE);
+}
+
+void net_exchange_response_limit(struct net_exchange *x, uint64_t bytes_max) { x->out_max = bytes_max; }
+bool net_exchange_too_large(const struct net_exchange *x) { return x->over; }
+
 /* ---- the response's body ---- */
 
 static size_t sink_room(const struct net_sink *s) {
@@ -34,6 +51,7 @@ static err sink_write(struct net_sink *s, str data) {
         if (data.n > x->left) return ERR_INVALID;
         x->left -= data.n;
     }
+    if (UNLIKELY(x->out_bytes + data.n > x->out_max)) return too_large(x);
     x->out_bytes += data.n;
     if (!x->no_body) x->ops->put(x, data);
     return ERR_OK;
@@ -80,6 +98,7 @@ err net_exchange_respond(struct net_exchange *x, uint16_t status, const struct n
     struct net_head h = {.status = a.status, .fields = a.fields, .fields_count = a.fields_count};
     TRY(net_head_check(&h));
     x->no_body = a.status == 205 || net_response_bodiless(x->rq->method, a.status);
+    if (UNLIKELY(h.content_length != UINT64_MAX && h.content_length > x->out_max && !x->no_body)) return too_large(x);
     x->left = h.content_length;
     if (x->no_body && !str_eq(x->rq->method, STR("HEAD"))) x->left = UINT64_MAX;
     x->responded = true;
@@ -94,6 +113,7 @@ err net_exchange_reply(struct net_exchange *x, uint16_t status, const struct net
         if (body.n != x->left) return ERR_INVALID;
         x->left = 0;
     }
+    if (UNLIKELY(body.n > x->out_max) && !x->no_body) return too_large(x);
     x->out_bytes += body.n;
     x->finished = true;
     x->ops->finish(x, x->no_body ? (str){0} : body, NULL, 0);
@@ -101,10 +121,14 @@ err net_exchange_reply(struct net_exchange *x, uint16_t status, const struct net
 }
 
 bool net_exchange_retract(struct net_exchange *x) {
-    if (!x->responded) return true;
+    if (!x->responded) {
+        if (x->over) x->out_max = UINT64_MAX, x->sink.error = NET_OK;
+        return true;
+    }
     if (x->finished || x->closed || !x->ops->retract(x)) return false;
     x->responded = x->no_body = x->aborted = false;
     x->sink.error = NET_OK;
+    if (x->over) x->out_max = UINT64_MAX; /* what is said instead is short */
     x->left = UINT64_MAX;
     x->status = 0;
     x->out_bytes = 0;

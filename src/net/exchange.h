@@ -35,12 +35,17 @@ uint16_t net_exchange_body_status(const struct net_exchange *x);
  * before anything is read, so in on_request. ERR_LIMIT: the head declares more already: the body has failed, no 100 will be sent; the owner
  * answers with net_exchange_body_status (413), or leaves that to net_exchange_end. */
 [[nodiscard]] err net_exchange_limits(struct net_exchange *x, uint32_t handler_ms_max, uint64_t body_bytes_max);
+/* Of the response's body: one that announces more is refused, one that grows beyond fails: ERR_LIMIT for who writes, and
+ * NET_EVENT_TOO_LARGE. By then the owner retracts it, or ends it as it is, and the client sees that it is not whole. */
+void net_exchange_response_limit(struct net_exchange *x, uint64_t bytes_max);
+bool net_exchange_too_large(const struct net_exchange *x);      /* that has happened */
 struct net_source *net_exchange_source(struct net_exchange *x); /* the request's body */
 struct net_sink *net_exchange_sink(struct net_exchange *x);     /* the response's body; writes before respond: ERR_USAGE */
 
 enum net_event {
-    NET_EVENT_GONE,     /* the client is gone: nothing written will arrive. Source and sink have failed */
-    NET_EVENT_DEADLINE, /* handler_ms_max passed; the owner decides (once) */
+    NET_EVENT_GONE,      /* the client is gone: nothing written will arrive. Source and sink have failed */
+    NET_EVENT_DEADLINE,  /* handler_ms_max passed; the owner decides (once) */
+    NET_EVENT_TOO_LARGE, /* the response: net_exchange_response_limit */
 };
 void net_exchange_listen(struct net_exchange *x, void (*fn)(void *arg, enum net_event event), void *arg);
 

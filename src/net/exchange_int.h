@@ -34,6 +34,7 @@ struct net_exchange_ops {
     /* The end of it: the last of the body, which may be more than there is room for, and trailers. */
     void (*finish)(struct net_exchange *x, str last, const struct net_field *trailers, uint32_t count);
     void (*abort)(struct net_exchange *x);
+    void (*later)(struct net_exchange *x);   /* from the loop, net_exchange_tell */
     bool (*retract)(struct net_exchange *x); /* false: something of the response has left */
     err (*limits)(struct net_exchange *x, uint32_t handler_ms_max, uint64_t body_bytes_max);
     /* h: its status may become another. ERR_UNSUPPORTED, ERR_USAGE: see net_exchange_upgrade. */
@@ -53,17 +54,24 @@ struct net_exchange {
     void (*amend)(void *arg, struct net_answer *head); /* NULL: nobody does */
     void *amend_arg;
     uint64_t started_ns, deadline_ns, in_bytes, out_bytes;
-    uint64_t left; /* of the declared content-length; UINT64_MAX: none declared */
+    uint64_t out_max; /* of the response's body; UINT64_MAX: any */
+    uint64_t left;    /* of the declared content-length; UINT64_MAX: none declared */
     uint16_t status;
     uint16_t body_status; /* what the client's body deserves that failed; 0: 400 */
     uint16_t port;
     bool live;   /* between on_request and net_exchange_end */
     bool closed; /* the client is gone, though the owner may not have been told */
     bool responded, finished;
-    bool no_body;  /* by rule; what is written is dropped */
-    bool aborted;  /* its owner gave the response up, so that it need not be told of its end */
-    bool was_full; /* room was refused: tell when there is some */
+    bool no_body;         /* by rule; what is written is dropped */
+    bool aborted;         /* its owner gave the response up, so that it need not be told of its end */
+    bool was_full;        /* room was refused: tell when there is some */
+    bool over, over_told; /* the response is larger than out_max */
 };
+void net_exchange_tell_over(struct net_exchange *x);
+/* From the loop: what the owner has to be told that is no event of the client's. */
+static inline void net_exchange_tell(struct net_exchange *x) {
+    if (UNLIKELY(x->over && !x->over_told && x->live)) net_exchange_tell_over(x);
+}
 extern const struct net_sink_ops net_exchange_sink_ops; /* of every exchange */
 
 #endif

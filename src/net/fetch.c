@@ -1,6 +1,17 @@
 /* fetch: fetches as their owners see them. */
 #include "net/fetch_int.h"
 
+bool net_quota_take(struct net_quota *q) {
+    for (const struct net_quota *at = q; at; at = at->of)
+        if (at->max && at->used >= at->max) return false;
+    for (; q; q = q->of) q->used++;
+    return true;
+}
+
+void net_quota_give(struct net_quota *q) {
+    for (; q; q = q->of) q->used--;
+}
+
 void net_fetch_free(struct net_fetch *f) {
     if (f) f->free(f);
 }

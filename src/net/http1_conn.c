@@ -479,6 +479,7 @@ static void conn_job(struct net_job *job) {
         on_deadline(h);
         if (h->state == HTTP1_DEAD && !h->x.live && !h->upgrade.fn) return;
     }
+    net_exchange_tell(&h->x);
     if (UNLIKELY(h->x.aborted) && h->x.live) http1_exchange_give_up(h);
     if (h->state < HTTP1_CLOSING && !h->failed) http1_out_flush(h);
     go_on(h);

@@ -240,6 +240,7 @@ void http1_exchange_begin(struct http1_conn *h) {
                                  .started_ns = now,
                                  .deadline_ns = net_after(now, s->c.handler_ms_max),
                                  .left = UINT64_MAX,
+                                 .out_max = UINT64_MAX,
                                  .port = s->port,
                                  .live = true};
     h->o = (struct http1_out){.continue_due = h->head.expect_continue && !net_bytes_left(&h->c.in)};
@@ -365,6 +366,8 @@ static void exchange_respond(struct net_exchange *x, const struct net_head *r) {
     net_conn_later(&h->c);
 }
 
+static void exchange_later(struct net_exchange *x) { net_conn_later(&conn_of(x)->c); }
+
 static bool exchange_retract(struct net_exchange *x) {
     struct http1_conn *h = conn_of(x);
     if (!h->o.retractable) return false;
@@ -449,6 +452,7 @@ static const struct net_exchange_ops ops = {.respond = exchange_respond,
                                             .put = exchange_put,
                                             .finish = exchange_finish,
                                             .abort = exchange_abort,
+                                            .later = exchange_later,
                                             .retract = exchange_retract,
                                             .limits = exchange_limits,
                                             .upgrade = exchange_upgrade,

@@ -32,7 +32,7 @@ static void drop_wire(struct http1_fetch *f) {
 }
 
 static void uncount(struct http1_fetch *f) {
-    if (f->counted) f->rq.quota->used--;
+    if (f->counted) net_quota_give(f->rq.quota);
     f->counted = false;
 }
 
@@ -373,11 +373,10 @@ static bool try_again(struct http1_fetch *f) {
 
 static void start(struct http1_fetch *f) {
     struct net_quota *q = f->rq.quota;
-    if (q && q->max && q->used >= q->max) {
+    if (!net_quota_take(q)) {
         finish(f, NET_CONNECTION_LIMIT_REACHED, "too many requests under way");
         return;
     }
-    if (q) q->used++;
     f->counted = q != NULL;
     get_wire(f);
 }

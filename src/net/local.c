@@ -53,7 +53,7 @@ static void fail(struct local *c, enum net_error e) {
 }
 
 static void uncount(struct local *c) {
-    if (c->quota) c->quota->used--;
+    net_quota_give(c->quota);
     c->quota = NULL;
 }
 
@@ -313,6 +313,7 @@ static const struct net_exchange_ops ops = {.respond = local_respond,
                                             .put = local_put,
                                             .finish = local_finish,
                                             .abort = local_abort,
+                                            .later = local_abort,
                                             .retract = local_retract,
                                             .limits = local_limits,
                                             .upgrade = local_upgrade,
@@ -395,6 +396,7 @@ static void local_job(struct net_job *job) {
     struct local *c = container_of(job, struct local, job);
     if (!c->begun && !c->freed) begin(c);
     if (c->x.live && c->x.closed && !c->gone_told) report_gone(c);
+    net_exchange_tell(&c->x);
     if (c->x.live && !c->x.closed) tell_answerer(c);
     if (!c->freed) tell_asker(c);
     if (c->freed && !c->x.live) destroy(c);
@@ -411,13 +413,8 @@ static void local_free(struct net_fetch *f) {
 }
 
 static void count(struct local *c, struct net_quota *q) {
-    if (!q) return;
-    if (q->max && q->used >= q->max) {
-        fail(c, NET_CONNECTION_LIMIT_REACHED);
-        return;
-    }
-    q->used++;
-    c->quota = q;
+    if (net_quota_take(q)) c->quota = q;
+    else fail(c, NET_CONNECTION_LIMIT_REACHED);
 }
 
 static void set_exchange(struct local *c, const struct net_request *rq, const struct net_local *to) {
@@ -438,7 +435,8 @@ static void set_exchange(struct local *c, const struct net_request *rq, const st
                                  .sink.ops = &net_exchange_sink_ops,
                                  .rq = &c->rq,
                                  .started_ns = net_loop_now_ns(c->loop),
-                                 .left = UINT64_MAX};
+                                 .left = UINT64_MAX,
+                                 .out_max = UINT64_MAX};
 }
 
 enum net_error net_fetch_local(struct net_loop *l, const struct net_fetch_request *rq, const struct net_local *to,

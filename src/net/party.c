@@ -28,6 +28,10 @@ struct net_party *net_party_of(struct net_party *p) {
     return own;
 }
 
+struct net_quota *net_party_quota(struct net_party *p) {
+    return &net_party_of(p)->quota;
+}
+
 static bool out(const struct net_party *p) {
     uint64_t used = p->works;
     for (int i = 0; i < NET_PARTS; i++) used += p->parts[i].used;

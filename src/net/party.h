@@ -16,8 +16,11 @@ enum net_part {
     NET_PARTS
 };
 struct net_party;
+struct net_quota; /* client.h */
 struct net_party *net_party_new(void);
 void net_party_free(struct net_party *p); /* NULL is fine */
+/* Requests of its under way, over all its clients: for its owner to set a cap, and to count in (client.h). */
+struct net_quota *net_party_quota(struct net_party *p);
 [[nodiscard]] bool net_party_take(struct net_party *p, enum net_part part, uint64_t n);
 void net_party_give(struct net_party *p, enum net_part part, uint64_t n);
 uint64_t net_party_used(const struct net_party *p, enum net_part part);

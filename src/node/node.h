@@ -63,6 +63,7 @@ struct node_serve_config {
     struct node_listen admin; /* of a node; empty: 127.0.0.1:8089, if it is free. Loopback alone */
     bool no_admin;
     bool no_access_log;
+    bool dev; /* its pages say to whoever asks what only who deploys may know elsewhere */
     const char
         *state_dir; /* where the node's key is, and all that it has; NULL: the default. With a file read only for an image */
 };

@@ -138,13 +138,15 @@ struct node_log_part {
     struct pool_part part;
     uint64_t turn; /* of the pool, in which it was taken */
 };
-void node_log_part_open(struct node_log_part *p, struct node_log_pool *of);
+void node_log_part_open(struct node_log_part *p, struct node_log_pool *of,
+                        uint64_t bytes_max); /* of its own, in a second; 0: no cap */
 void node_log_part_close(struct node_log_part *p);
 struct node_lines {
     const char *stream; /* "stdout", "stderr" */
     const char *request_id, *app;
     struct node_log_part *part; /* its app's; NULL: not counted */
     uint32_t logged, bytes;     /* lines and bytes that became events */
+    uint32_t bytes_max;
     uint64_t dropped;
     uint64_t since_ns; /* of no request: when its minute began */
     uint32_t n, last_n;
@@ -262,8 +264,8 @@ struct node_ear {
 struct node_worker_config {
     const struct node_limits *limits; /* defaults filled in */
     VEC(struct node_ear) ears;
-    str shown; /* the first address: "http://127.0.0.1:8080" */
-    bool access_log;
+    str shown;            /* the first address: "http://127.0.0.1:8080" */
+    bool access_log, dev; /* dev: pages say all to whoever asks */
     uint32_t index, workers;
     uint32_t cordon; /* whose apps it serves (snapshot.h); 0: all that are in none */
 };

@@ -146,6 +146,7 @@ struct net_client *wasi_image_client(struct wasi_image *image) {
 void wasi_instance_begin(struct wasi_instance *i, struct wasi_image *image, arena *mem) {
     *i = (struct wasi_instance){.base = {.app = image->app, .request = &image->app->nobody, .mem = mem}, .image = image};
     i->outgoing.max = (uint32_t)image->app->limits->outgoing_max;
+    i->outgoing.of = net_party_quota(image->app->party);
 }
 
 void wasi_instance_end(struct wasi_instance *i) {
@@ -209,6 +210,7 @@ static bool start_alone(struct wasi_run *run) {
     i->run = run;
     i->base.request = run->request;
     struct host_instance *in = i->base.in = host_instance_acquire(run->image->component, i);
+    if (in) engine_instance_meter(host_instance_engine(in), &run->request->meter);
     if (in && engine_spawn(host_instance_engine(in), run_main, run)) return true;
     if (in) host_instance_release(in);
     return false;
@@ -258,6 +260,7 @@ void wasi_run_free(struct wasi_run *run) {
     if (image->ops->own) image->ops->own->free(run);
     else {
         wasi_instance_end(run->i);
+        engine_instance_meter(host_instance_engine(run->i->base.in), NULL);
         host_instance_release(run->i->base.in);
     }
     run->next = image->free;

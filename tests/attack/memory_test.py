@@ -219,13 +219,13 @@ def test_a_worker_has_a_budget():
 
 
 def test_refused_says_which_limit():
-    """A request that waited for room until its time was up: 503 with the limit, its value and the flag; the log has the same."""
+    """A request that waited for room until its time was up: 503 with the limit and its value; the log has the flag, too."""
     with serving(guest("memory"), "--workers", "1", "--app-memory", "5M", "--timeout", "2s") as s:
         held = [Hold(s.port, "/hold?0") for _ in range(20)]  # one has room; their deadlines pass at the same time
         answers = [h.end(None) for h in held]
         refused = [a for a in answers if a.startswith("HTTP/1.0 503") or a.startswith("HTTP/1.1 503")]
         check(refused, answers)
-        has(refused[0], "all of the app's 5 MiB are in use (--app-memory)")
+        has(refused[0], "all of the app's memory is in use", "x-orlo-limit: app_memory_mb=5", "retry-after: 1")
         has(s.wait_event("no-instance")["reason"], "all of the app's 5 MiB are in use (--app-memory)")
         eq(curl(s.url + "/").status, 200)
 

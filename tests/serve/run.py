@@ -936,7 +936,7 @@ def resident_kib(pid, field="VmHWM"):
 
 def test_service_holds_back():
     """A guest that reads slowly stops the client; one that is not read from is stopped itself. Memory stays as it was."""
-    with serving(SERVICE, "--workers", "1", "--timeout", "60s") as s:
+    with serving(SERVICE, "--workers", "1", "--timeout", "60s", "--max-body", "1G") as s:
         worker = s.workers()[0]
         curl(s.url + "/echo", data=os.urandom(4 << 20))
         before = resident_kib(worker)
@@ -957,7 +957,7 @@ def test_service_holds_back():
 
 def test_service_gigabyte():
     """1 GiB through an echo, in both directions at once, in constant memory."""
-    with serving(SERVICE, "--workers", "1", "--timeout", "120s") as s:
+    with serving(SERVICE, "--workers", "1", "--timeout", "120s", "--max-body", "2G", "--max-response", "2G", "--max-cpu", "120s") as s:
         worker = s.workers()[0]
         curl(s.url + "/echo", data=os.urandom(8 << 20))
         before = resident_kib(worker)

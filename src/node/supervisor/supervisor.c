@@ -11,6 +11,7 @@
  * 2. It waits for nobody: not for who reads the log, nor for a job, nor for an answer.
  */
 #include "node/supervisor/supervisor_int.h"
+#include "node/worker/gate.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -245,6 +246,7 @@ err node_serve(const struct node_serve_config *config, struct diag *d) {
                             .now.fd = -1,
                             .next.fd = -1,
                             .admin_fd = -1,
+                            .rates_fd = node_rates_new(),
                             .client_fd = -1,
                             .signal_fd = -1,
                             .terminal_fd = -1,
@@ -258,14 +260,15 @@ err node_serve(const struct node_serve_config *config, struct diag *d) {
     s.mem = arena_new(0);
     raise_files_limit();
     node_regions_open(&s);
-    err e = prepare(&s);
+    crypto_random(s.hops_key, sizeof s.hops_key);
+    err e = s.rates_fd < 0 ? diag_set(d, ERR_IO, DIAG_NOWHERE, "there is no memory file: %s", strerror(errno)) : prepare(&s);
     if (e == ERR_OK) e = supervise(&s);
     node_publish_end(&s);
     node_regions_close(&s);
     node_cordons_end(&s);
     node_setup_free(s.setup);
     node_state_close(&s.state);
-    node_supervisor_close(&s.admin_fd);
+    node_supervisor_close(&s.admin_fd), node_supervisor_close(&s.rates_fd);
     node_supervisor_close(&s.signal_fd), node_supervisor_close(&s.terminal_fd);
     arena_free(s.mem);
     return e;

@@ -15,6 +15,7 @@
 #ifndef ORLO_NODE_SUPERVISOR_INT_H
 #define ORLO_NODE_SUPERVISOR_INT_H
 
+#include "app/hops.h"
 #include "node/supervisor/jobs.h"
 #include "node/node_int.h"
 #include "node/rights.h"
@@ -121,7 +122,9 @@ struct supervisor {
     struct slot slots[SLOTS_MAX];
     uint32_t slots_count; /* behind it none is used */
     struct cordon cordons[1 + CORDONS_MAX + QUARANTINES_MAX];
-    struct proc *procs; /* all workers */
+    struct proc *procs;                   /* all workers */
+    int rates_fd;                         /* of all workers: worker/gate.h */
+    uint8_t hops_key[APP_HOPS_KEY_BYTES]; /* likewise: app/hops.h */
 
     struct publication now, next; /* what is live; what is to be */
     struct node_reach coming;     /* rights that control has named for what it publishes next */

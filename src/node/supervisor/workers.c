@@ -59,12 +59,15 @@ static err send_start(struct supervisor *s, struct proc *p, const struct publica
     node_settings_write(&settings, &setup->limits);
     struct node_message m =
         NODE_MESSAGE(start, .index = p->slot, .workers = node_setup_workers(setup), .cordon = slot->cordon, .log_json = log.json,
-                     .log_min = (uint8_t)log.min, .access_log = setup->access_log, .shown = str_sub(setup->shown, 0, 256),
-                     .network = (uint8_t)reach->rights.network, .any_port_out = reach->rights.any_port_out,
-                     .ports = node_rights_ports(&reach->rights), .ears = count_ears(slot, setup), .settings = buf_str(&settings));
+                     .log_min = (uint8_t)log.min, .access_log = setup->access_log, .dev = s->config->dev,
+                     .shown = str_sub(setup->shown, 0, 256), .network = (uint8_t)reach->rights.network,
+                     .any_port_out = reach->rights.any_port_out, .ports = node_rights_ports(&reach->rights),
+                     .ears = count_ears(slot, setup), .settings = buf_str(&settings));
     for (uint32_t i = 0; i < reach->dirs.n; i++) m.start.dirs += reach->dirs.p[i] >= 0;
     m.fds[m.fds_count++] = pulse_fd;
     m.fds[m.fds_count++] = node_regions_take(s, p);
+    m.fds[m.fds_count++] = s->rates_fd;
+    memcpy(m.start.hops_key, s->hops_key, sizeof s->hops_key);
     err e = p->region ? node_wire_send(p->process.wire, &m) : ERR_IO;
     buf_free(&settings);
     return e == ERR_OK ? send_ears(s, p, setup) : e;

@@ -50,7 +50,7 @@ static const char *const end_text[] = {
 };
 
 static uint64_t *failures_of(struct node_meter_call *m, const struct node_request *r, enum wasi_end end) {
-    if (r->killed == BY_DEADLINE) return &m->failures_deadline;
+    if (r->killed == BY_LIMIT) return r->limit == NODE_REFUSE_DEADLINE ? &m->failures_deadline : &m->failures_limit;
     switch (end) {
     case WASI_END_TRAP: return &m->failures_trap;
     case WASI_END_EXIT: return &m->failures_exit;
@@ -61,14 +61,23 @@ static uint64_t *failures_of(struct node_meter_call *m, const struct node_reques
     }
 }
 
+static const char *limit_text(enum node_refusal limit) {
+    return limit == NODE_REFUSE_DEADLINE ? "the guest passed its deadline"
+           : limit == NODE_REFUSE_CPU    ? "the guest computed for longer than it may"
+                                         : "the guest's response is larger than it may be";
+}
+
 void node_access_failure(struct node_request *r, const struct wasi_outcome *o, bool head_sent) {
     node_meter_inc(failures_of(&node_part_meters(r->part)->counts, r, o->end));
-    const char *why = r->killed == BY_DEADLINE ? "the guest passed its deadline" : end_text[o->end];
+    const char *why = r->killed == BY_LIMIT ? limit_text(r->limit) : end_text[o->end];
     const char *detail = o->text[0] ? o->text : o->trap ? (o->trap->text[0] ? o->trap->text : abi_trap_text(o->trap->trap)) : "";
     struct buf trace = {.max = 16 * KiB};
-    struct log_field fields[8] = {LF_CSTR("request", r->id), LF_CSTR("app", r->app->name), LF_CSTR("reason", why),
+    struct node_limit limit = node_limit_of(r, node_refusal_of(r, o));
+    arena *scratch = arena_new(0);
+    struct log_field fields[9] = {LF_CSTR("request", r->id), LF_CSTR("app", r->app->name), LF_CSTR("reason", why),
                                   LF_BOOL("head_sent", head_sent)};
     size_t n = 4;
+    if (limit.id != APP_SETTING_NONE) fields[n++] = LF_STR("limit", app_setting_said(scratch, limit.id, limit.value));
     if (detail[0]) fields[n++] = LF_CSTR("detail", detail);
     if (o->end == WASI_END_EXIT) fields[n++] = LF_I64("exit_status", o->exit_status);
     if (r->err.last_n) fields[n++] = LF_LINES("stderr", ((str){(uint8_t *)r->err.last, r->err.last_n - 1}));
@@ -77,5 +86,6 @@ void node_access_failure(struct node_request *r, const struct wasi_outcome *o, b
         fields[n++] = LF_LINES("backtrace", buf_str(&trace));
     }
     log_emit(LOG_ERROR, "guest-failed", fields, n);
+    arena_free(scratch);
     buf_free(&trace);
 }

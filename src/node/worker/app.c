@@ -1,5 +1,7 @@
 /* app: one version of an app in this process (apps.h). */
+#include "net/client.h"
 #include "net/loop.h"
+#include "net/party.h"
 #include "node/meters.h"
 #include "node/pack.h"
 #include "node/worker/apps.h"
@@ -136,9 +138,19 @@ err node_app_new(struct node_guest *g, arena *mem, const struct app_record *r, s
     }
     app->share = share_of(g, &app->record);
     app->party = party_of(g, &app->record);
-    node_log_part_open(&app->log, &g->log);
-    app->out = (struct node_lines){.stream = "stdout", .request_id = "", .app = app->name, .part = &app->log};
-    app->err = (struct node_lines){.stream = "stderr", .request_id = "", .app = app->name, .part = &app->log};
+    net_party_quota(app->party)->max = (uint32_t)r->limits.app_outgoing_max;
+    pool_part_open(&app->under_way, &g->under_way, r->limits.requests_max);
+    node_log_part_open(&app->log, &g->log, r->limits.app_log_bytes_max);
+    app->out = (struct node_lines){.stream = "stdout",
+                                   .request_id = "",
+                                   .app = app->name,
+                                   .part = &app->log,
+                                   .bytes_max = (uint32_t)r->limits.log_bytes_max};
+    app->err = (struct node_lines){.stream = "stderr",
+                                   .request_id = "",
+                                   .app = app->name,
+                                   .part = &app->log,
+                                   .bytes_max = (uint32_t)r->limits.log_bytes_max};
     app->sampled = node_app_sampled_of(g, app);
     app->meters = node_meters_app(r->id, r->name);
     make_parts(app);
@@ -234,6 +246,7 @@ void node_app_free(struct node_app *app) {
     node_lines_end(&app->err);
     if (app->guest->applog) node_applog_forget(app->guest->applog, app);
     node_log_part_close(&app->log);
+    pool_part_close(&app->under_way);
     node_app_sampled_drop(app);
     for (uint32_t i = 0; i < app->parts_count; i++)
         if (app->parts[i].meters) node_meters_call_drop(app->parts[i].meters);

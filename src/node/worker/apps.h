@@ -20,6 +20,12 @@
 #include "wasi/wasi.h"
 
 struct node_app;
+/* Why a request is turned away: page.c. */
+enum node_refusal {
+#define REFUSAL(name, ...) NODE_REFUSE_##name,
+#include "node/worker/refusal.def"
+    NODE_REFUSALS
+};
 struct node_meters_app;
 struct node_meters_call;
 struct node_request; /* handler_int.h */
@@ -43,6 +49,7 @@ struct node_guest {
     VEC(struct node_folder) folders;
     struct node_log_pool log;
     struct node_applog *applog;          /* applog.c; NULL: apps have no logs of their own */
+    struct pool under_way;               /* requests: gate.h */
     struct node_sample *sample;          /* sample.c; NULL: nobody wants to know */
     struct node_data *data;              /* of apps; NULL: there is none */
     struct node_app *apps, *news, *told; /* all; those that want a turn; those that are having it */
@@ -108,6 +115,10 @@ struct node_app {
         bool queued;
         struct node_app *next;
     } kept;                     /* applog.c */
+    struct pool_part under_way; /* requests of its: gate.h */
+    struct {
+        uint64_t next_ns, times;
+    } refused[NODE_REFUSALS];   /* when the log may have the next of each, and how many it has not had */
     struct node_log_part log;   /* of what all its guests have logged */
     struct node_lines out, err; /* of guests, where no request is known */
     uint32_t requests;          /* that refer to it: waiting, running, and what goes on after their responses */
@@ -193,7 +204,7 @@ void node_app_sampled_drop(struct node_app *app);
 
 struct node_handler;
 struct node_handler *node_handler_new(struct node_guest *g, struct node_apps *apps, const struct node_limits *limits,
-                                      bool access_log);
+                                      bool access_log, bool dev);
 void node_handler_request(struct net_exchange *x, void *handler);                     /* on_request of a net_server */
 void node_handler_refused(str peer, uint16_t status, const char *why, void *handler); /* on_refused */
 /* Requests for apps of other cordons than this worker's go there. */

@@ -74,8 +74,8 @@ static void answer(struct node_request *r, uint16_t status, const char *name, st
     node_handler_over(r);
 }
 
-static void answer_page(struct node_request *r, uint16_t status, const char *what) {
-    node_page_reply(r, status, what);
+static void answer_page(struct node_request *r, enum node_refusal what) {
+    node_refuse(r, what);
     node_handler_over(r);
 }
 
@@ -267,7 +267,7 @@ void node_files_serve(struct node_request *r) {
     str rest = str_sub(r->path, r->matched, r->path.n);
     bool bare = r->matched && (!rest.n || rest.p[0] == '?'); /* "/docs", which is the folder "/docs/" */
     switch (node_files_find(r->part->pack, r->part->files, rest, wants_page(rq), &f)) {
-    case NODE_FILES_BAD: answer_page(r, 400, "The path is malformed."); return;
+    case NODE_FILES_BAD: answer_page(r, NODE_REFUSE_BAD_PATH); return;
     case NODE_FILES_SLASH: add_slash(r); return;
     case NODE_FILES_FILE:
         if (bare && r->part->files->index.n) add_slash(r);
@@ -276,5 +276,5 @@ void node_files_serve(struct node_request *r) {
     case NODE_FILES_NOT_HERE: break;
     }
     if (f) send(r, f, &(struct node_files_part){404, 0, f->bytes});
-    else answer_page(r, 404, "The app has no file at this path.");
+    else answer_page(r, NODE_REFUSE_NO_FILE);
 }

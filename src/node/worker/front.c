@@ -9,8 +9,8 @@
 #include "node/worker/handler_int.h"
 #include <stdlib.h>
 
-static struct node_part *answer(struct node_request *r, uint16_t status, const char *what) {
-    node_page_reply(r, status, what);
+static struct node_part *answer(struct node_request *r, enum node_refusal what) {
+    node_refuse(r, what);
     node_handler_answered(r);
     return NULL;
 }
@@ -79,16 +79,17 @@ static struct node_part *to_function(struct node_request *r, uint32_t index, con
 struct node_part *node_front_route(struct node_request *r) {
     struct node_apps *apps = r->handler->apps;
     const struct node_entry *e = node_apps_at(apps, net_exchange_request(r->exchange)->authority);
-    if (!e) return answer(r, 404, "No app answers for this host.");
+    if (!e) return answer(r, NODE_REFUSE_NO_HOST);
     const struct node_route *route = node_apps_route(apps, e, NODE_LIVE, r->path);
-    if (!route) return answer(r, 404, "The app has nothing at this path.");
+    if (!route) return answer(r, NODE_REFUSE_NO_ROUTE);
     r->app = node_apps_app(apps, e, NODE_LIVE);
-    if (!r->app) return answer(r, 503, "The app cannot be served at the moment.");
+    if (!r->app) return answer(r, NODE_REFUSE_NO_APP);
+    if (!node_handler_admit(r)) return NULL;
     r->matched = node_route_matched(route, r->path);
     switch ((enum app_route_to)route->to) {
     case APP_TO_FUNCTION: return to_function(r, route->index, route);
     case APP_TO_FILES: return &r->app->parts[r->app->record.functions.n + route->index];
     case APP_TO_REDIRECT: return redirect(r, &r->app->record.redirects.p[route->index]);
-    default: return answer(r, 404, "The app has nothing at this path.");
+    default: return answer(r, NODE_REFUSE_NO_ROUTE);
     }
 }

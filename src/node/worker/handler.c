@@ -12,6 +12,7 @@
  */
 #include "engine/engine.h"
 #include "net/loop.h"
+#include "node/worker/gate.h"
 #include "node/worker/handler_int.h"
 
 enum { BATCH = 8, REDIRECTS_MAX = 10, OBJECTS = 512 /* of guests that have ended, dropped in one turn */ };
@@ -39,10 +40,12 @@ static void wait_at_part(struct node_request *r);
 static void failed(struct node_request *r, const struct wasi_outcome *o) {
     bool head_sent = !net_exchange_retract(r->exchange);
     uint16_t bad_body = r->killed == BY_NOBODY ? net_exchange_body_status(r->exchange) : 0;
-    if (bad_body) node_handler_refused(net_exchange_peer(r->exchange), bad_body, node_page_body_text(bad_body), r->handler);
+    enum node_refusal what = bad_body ? node_refusal_of_body(bad_body) : node_refusal_of(r, o);
+    if (bad_body) node_handler_refused(net_exchange_peer(r->exchange), bad_body, node_refusal_text(what), r->handler);
     if (!bad_body || o->trap) node_access_failure(r, o, head_sent);
-    r->part->app->counts.failed++;
-    if (!head_sent) node_page_failure(r, o, bad_body);
+    r->app->counts.failed++;
+    if (!head_sent) node_refuse(r, what);
+    else node_refusal_count(r, what);
 }
 
 /* Another run for the same request, in an instance of its own. False: there were too many. */
@@ -79,23 +82,37 @@ static void done_with(struct node_request *r) {
     app_request_unref(&r->rq);
 }
 
+/* It is under way no more, as far as its app's limit of those goes. */
+static void leave(struct node_request *r) {
+    if (r->admitted) pool_part_give(&r->app->under_way, 1);
+    r->admitted = false;
+}
+
 static void end_exchange(struct node_request *r) {
     node_access_end(r);
     app_request_over(&r->rq);
     net_exchange_listen(r->exchange, NULL, NULL);
     net_exchange_end(r->exchange);
     r->exchange = NULL;
+    leave(r);
     net_loop_wake(r->handler->guest->loop);
+}
+
+static void stop(struct node_request *r, enum node_refusal limit) {
+    r->killed = BY_LIMIT;
+    r->limit = limit;
 }
 
 static void on_done(void *arg, const struct wasi_outcome *o) {
     struct node_request *r = arg;
-    bool gone = r->killed == BY_CLIENT || o->end == WASI_END_CLIENT_GONE;
+    if (r->killed == BY_NOBODY && UNLIKELY(net_exchange_too_large(r->exchange))) stop(r, NODE_REFUSE_LARGE_RESPONSE);
+    bool large = r->killed == BY_LIMIT && r->limit == NODE_REFUSE_LARGE_RESPONSE;
+    bool gone = r->killed == BY_CLIENT || (o->end == WASI_END_CLIENT_GONE && !large);
     if (gone) r->killed = BY_CLIENT;
     node_lines_end(&r->out);
     node_lines_end(&r->err);
     if (o->end == WASI_END_REDIRECT && r->killed == BY_NOBODY && redirect(r, o->redirect)) return;
-    if (o->end != WASI_END_OK && !gone) failed(r, o);
+    if ((o->end != WASI_END_OK || large) && !gone) failed(r, o);
     end_exchange(r);
     r->next = r->handler->after;
     r->handler->after = r;
@@ -132,15 +149,16 @@ void node_handler_over(struct node_request *r) {
 }
 
 static void turn_away(struct node_request *r) {
-    r->part->app->counts.refused++;
-    if (r->killed != BY_CLIENT) node_page_no_instance(r);
+    r->app->counts.refused++;
+    if (r->killed != BY_CLIENT) node_refuse_instance(r);
     node_handler_over(r);
 }
 
 static void on_event(void *arg, enum net_event event) {
     struct node_request *r = arg;
     if (r->killed != BY_NOBODY) return;
-    r->killed = event == NET_EVENT_GONE ? BY_CLIENT : BY_DEADLINE;
+    if (event == NET_EVENT_GONE) r->killed = BY_CLIENT;
+    else stop(r, event == NET_EVENT_TOO_LARGE ? NODE_REFUSE_LARGE_RESPONSE : NODE_REFUSE_DEADLINE);
     if (r->sending) {
         node_files_gone(r);
         return;
@@ -152,6 +170,15 @@ static void on_event(void *arg, enum net_event event) {
     }
     if (event == NET_EVENT_GONE) wasi_run_cancel(r->run);
     else wasi_run_kill(r->run);
+    net_loop_wake(r->handler->guest->loop);
+}
+
+/* Its guest has computed for as long as it may; from engine_run. */
+static void on_spent(void *arg) {
+    struct node_request *r = arg;
+    if (r->killed != BY_NOBODY || !r->run || !r->exchange) return;
+    stop(r, NODE_REFUSE_CPU);
+    wasi_run_kill(r->run);
     net_loop_wake(r->handler->guest->loop);
 }
 
@@ -181,6 +208,7 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
     r->sending = NULL;
     r->next = NULL;
     r->killed = BY_NOBODY;
+    r->rated = r->admitted = false;
     r->redirect = NULL;
     r->redirect_n = r->redirects = 0;
     r->started_ns = clock_mono_ns();
@@ -198,11 +226,14 @@ static void give(struct node_request *r, struct node_part *part) {
     r->out.request_id = r->err.request_id = r->id;
     r->out.app = r->err.app = app->name;
     r->out.part = r->err.part = &app->log;
+    r->out.bytes_max = r->err.bytes_max = (uint32_t)part->of.limits->log_bytes_max;
     node_lines_begin(&r->out);
     node_lines_begin(&r->err);
     app_request_begin(&r->rq, &part->of, (str){(uint8_t *)r->id, NODE_ID_BYTES}, recycle);
     r->rq.deadline_ns = net_exchange_stats(r->exchange).started_ns + part->of.limits->handler_ms_max * 1'000'000;
     r->rq.exchange = r->exchange;
+    r->rq.fetches_left = (uint32_t)part->of.limits->fetches_max;
+    r->rq.meter = (struct engine_meter){.max_ns = part->of.limits->cpu_ms_max * 1'000'000, .spent = on_spent, .arg = r};
     r->rq.out = (struct app_out){.fd = -1, .write = node_lines_put, .arg = &r->out};
     r->rq.err = (struct app_out){.fd = -1, .write = node_lines_put, .arg = &r->err};
     app->requests++;
@@ -215,6 +246,7 @@ void node_handler_answered(struct node_request *r) {
     net_exchange_listen(r->exchange, NULL, NULL);
     net_exchange_end(r->exchange);
     r->exchange = NULL;
+    leave(r);
     net_loop_wake(h->guest->loop);
     node_front_forget(r);
     r->next = h->free;
@@ -250,15 +282,38 @@ static void begin(struct node_request *r) {
     else wait_at_part(r);
 }
 
-/* What is the app's to say of a request, before its body is looked at. False: it was answered. */
+static bool refused(struct node_request *r, enum node_refusal what, uint64_t retry_ns) {
+    r->app->counts.refused++;
+    node_refuse_for(r, what, retry_ns);
+    node_handler_answered(r);
+    return false;
+}
+
+bool node_handler_admit(struct node_request *r) {
+    struct node_app *app = r->app;
+    const struct app_limits *l = &app->record.limits;
+    if (UNLIKELY(app_request_hops(r->exchange) >= l->hops_max)) return refused(r, NODE_REFUSE_LOOP, 0);
+    if (UNLIKELY(l->rate_max) && !r->rated) {
+        uint64_t burst = l->burst_max ? l->burst_max : l->rate_max;
+        uint64_t wait_ns = node_rates_take(app->record.id, l->rate_max, burst, clock_mono_ns());
+        r->rated = true;
+        if (wait_ns) return refused(r, NODE_REFUSE_RATE, wait_ns);
+    }
+    enum pool_answer a = pool_part_take(&app->under_way, 1);
+    if (UNLIKELY(a != POOL_OK)) return refused(r, a == POOL_PART_FULL ? NODE_REFUSE_BUSY : NODE_REFUSE_CROWDED, 0);
+    return r->admitted = true;
+}
+
+/* What its function has to say of a request, before its body is looked at. False: it was answered. */
 static bool bound(struct node_request *r) {
     const struct app_limits *l = r->part->of.limits;
     uint32_t ms = r->part->files ? NET_NO_LIMIT
                                  : (uint32_t)MIN(l->handler_ms_max, NET_NO_LIMIT); /* a slow reader's is as long as it takes */
+    if (!r->part->files) net_exchange_response_limit(r->exchange, l->response_bytes_max);
     if (net_exchange_limits(r->exchange, ms, l->body_bytes_max) == ERR_OK) return true;
-    r->part->app->counts.refused++;
-    node_handler_refused(net_exchange_peer(r->exchange), 413, node_page_body_text(413), r->handler);
-    node_page_reply(r, 413, node_page_body_text(413));
+    r->app->counts.refused++;
+    node_handler_refused(net_exchange_peer(r->exchange), 413, node_refusal_text(NODE_REFUSE_LARGE_BODY), r->handler);
+    node_refuse(r, NODE_REFUSE_LARGE_BODY);
     node_handler_over(r);
     return false;
 }
@@ -292,6 +347,7 @@ void node_handler_part_changed(struct node_handler *h, struct node_part *p) {
         }
         node_pulse_end(r->pulse);
         p->app->requests--;
+        leave(r);
         r->app = NULL;
         r->part = NULL;
         node_front_forget(r);
@@ -344,12 +400,15 @@ static bool handler_turn(void *arg) {
 }
 
 struct node_handler *node_handler_new(struct node_guest *g, struct node_apps *apps, const struct node_limits *limits,
-                                      bool access_log) {
+                                      bool access_log, bool dev) {
     struct node_handler *h = calloc(1, sizeof *h);
     ENSURE(h);
     h->guest = g;
     h->apps = apps;
     h->access_log = access_log;
+    h->dev = dev;
+    h->limits = limits;
+    g->under_way.max = limits->connections_max;
     h->waiting_max = (uint32_t)MIN(limits->connections_max, UINT32_MAX);
     log_hold(true); /* the lines of one turn are written at once, at its end */
     g->turn = handler_turn;

@@ -17,7 +17,9 @@ struct node_request {
     struct node_sending *sending; /* of a static file; NULL: none */
     struct node_request *next;    /* of the AFTER, the WAITING or the free list */
     struct node_request *prev;    /* of the WAITING list */
-    enum { BY_NOBODY, BY_DEADLINE, BY_CLIENT } killed;
+    enum { BY_NOBODY, BY_LIMIT, BY_CLIENT } killed;
+    enum node_refusal limit; /* that it met */
+    bool rated, admitted;    /* it was counted where it came; it counts among those of its app that are under way */
     uint64_t started_ns;
     uint32_t pulse; /* of node_pulse_begin */
     struct app_request rq;
@@ -30,7 +32,8 @@ struct node_request {
 struct node_handler {
     struct node_guest *guest;
     struct node_apps *apps;
-    bool access_log;
+    const struct node_limits *limits; /* the node's */
+    bool access_log, dev;
     struct node_inbox *inbox; /* to workers of other cordons; NULL: there are none */
     uint32_t cordon;          /* this worker's */
     uint64_t ids[64];         /* random, not given yet */
@@ -48,6 +51,9 @@ void node_handler_answered(struct node_request *r);
 
 void node_handler_over(struct node_request *r); /* the same of one that is a part's */
 
+/* Whether its app takes one more. False: it was answered. */
+bool node_handler_admit(struct node_request *r);
+
 /* ---- files.c ---- */
 
 /* Answers it from its part's pack, now or bit by bit: it is over sooner or later. */
@@ -63,13 +69,21 @@ void node_front_forget(struct node_request *r);
 
 /* ---- page.c ---- */
 
-/* A page of ours, with that status, and what happened in a sentence or two. */
-void node_page_reply(struct node_request *r, uint16_t status, const char *what);
-/* bad_body: what the client's body deserves, or 0. */
-void node_page_failure(struct node_request *r, const struct wasi_outcome *o, uint16_t bad_body);
-/* It got no instance, and says which limit it met. */
-void node_page_no_instance(struct node_request *r);
-const char *node_page_body_text(uint16_t status);
+/* Answers r, says so in the log where nobody else does, and counts it. Its exchange is still to be ended. retry_ns: not before then. */
+void node_refuse(struct node_request *r, enum node_refusal what);
+void node_refuse_for(struct node_request *r, enum node_refusal what, uint64_t retry_ns);
+void node_refusal_count(struct node_request *r, enum node_refusal what); /* it met that, and its answer is out already */
+void node_refuse_instance(struct node_request *r);       /* it got none, of its part, for the reason that the engine last had */
+enum node_refusal node_refusal_of_body(uint16_t status); /* net_exchange_body_status */
+/* Of a run that did not end well. */
+enum node_refusal node_refusal_of(const struct node_request *r, const struct wasi_outcome *o);
+const char *node_refusal_text(enum node_refusal what);
+uint16_t node_refusal_status(enum node_refusal what);
+struct node_limit {
+    enum app_setting_id id; /* APP_SETTING_NONE: none */
+    uint64_t value;
+};
+struct node_limit node_limit_of(const struct node_request *r, enum node_refusal what);
 
 /* ---- access.c ---- */
 

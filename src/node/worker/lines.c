@@ -1,10 +1,10 @@
 /* lines: what a guest prints becomes log events, one a line, with the request it belongs to. A guest cannot flood the log: past LINES_MAX
- * lines of a request and stream, or BYTES_MAX bytes as they are logged, the rest is counted and the counts are logged. From
+ * lines of a request and stream, or bytes_max bytes as they are logged (log_kb), the rest is counted and the counts are logged. From
  * then on only the end of what it prints is looked at line by line, for the event of a failure. What is of no request has as much in
  * a minute. Nor can an app, by many requests: what all apps of a process may have logged in a second is a pool, of which each has a part. */
 #include "node/node_int.h"
 
-enum { LINES_MAX = 1000, BYTES_MAX = 256 << 10, LINE_MAX = 8192 };
+enum { LINES_MAX = 1000, LINE_MAX = 8192 };
 
 /* Lines that have no room go whole, the oldest first. */
 static void keep(struct node_lines *l, str line) {
@@ -28,10 +28,10 @@ static uint32_t logged_bytes(str line) {
 
 /* ---- an app's part of the log ---- */
 
-void node_log_part_open(struct node_log_part *p, struct node_log_pool *of) {
+void node_log_part_open(struct node_log_part *p, struct node_log_pool *of, uint64_t bytes_max) {
     of->pool.max = NODE_LOG_BYTES_MAX;
     *p = (struct node_log_part){.of = of};
-    pool_part_open(&p->part, &of->pool, 0);
+    pool_part_open(&p->part, &of->pool, bytes_max);
 }
 
 /* What was taken in a second that is over is there again. */
@@ -70,7 +70,7 @@ static void say_dropped(struct node_lines *l) {
 static void emit(struct node_lines *l, str line) {
     if (line.n && line.p[line.n - 1] == '\r') line.n--;
     keep(l, line);
-    l->spent |= l->logged >= LINES_MAX || l->bytes >= BYTES_MAX;
+    l->spent |= l->logged >= LINES_MAX || l->bytes >= l->bytes_max;
     uint32_t bytes = l->spent ? 0 : logged_bytes(line);
     if (l->spent || (l->part && !has_part(l->part, bytes))) {
         l->dropped++;

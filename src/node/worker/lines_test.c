@@ -11,7 +11,7 @@ static char text[4 << 20];
 static int fd;
 
 static void begin(struct node_lines *l) {
-    *l = (struct node_lines){.stream = "stderr", .request_id = "r1"};
+    *l = (struct node_lines){.stream = "stderr", .request_id = "r1", .bytes_max = 256 << 10};
     ftruncate(fd, 0) == 0 ? (void)0 : abort();
     lseek(fd, 0, SEEK_SET);
 }
@@ -109,8 +109,8 @@ static void test_apps(void **state) {
     static uint8_t line[8000];
     memset(line, 'x', sizeof line);
     line[sizeof line - 1] = '\n';
-    node_log_part_open(&flood, &pool);
-    node_log_part_open(&quiet, &pool);
+    node_log_part_open(&flood, &pool, 0);
+    node_log_part_open(&quiet, &pool, 0);
     uint64_t lines = 0, dropped = 0;
     for (int request = 0; request < 100; request++) {
         begin(&l);

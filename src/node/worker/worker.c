@@ -7,8 +7,10 @@
  */
 #include "net/loop.h"
 #include "net/server.h"
+#include "app/hops.h"
 #include "node/meters.h"
 #include "node/pack.h"
+#include "node/worker/gate.h"
 #include "node/worker/apps.h"
 #include "node/worker/inbox.h"
 #include "node/worker/data.h"
@@ -72,6 +74,9 @@ static err open_servers(struct worker *w, struct diag *d) {
             .header_ms_max = ms_of(l->header_ms_max),
             .body_ms_max = ms_of(l->body_idle_ms_max),
             .idle_ms_max = ms_of(l->idle_ms_max),
+            .head_bytes_max = (uint32_t)l->request_head_bytes_max,
+            .target_bytes_max = (uint32_t)l->target_bytes_max,
+            .fields_max = (uint32_t)l->request_fields_max,
             .handler_ms_max = NET_NO_LIMIT, /* the app's: handler.c */
             .memory_bytes_max = node_connections_memory(l, w->config.workers) / ears,
             .on_accept = on_accept,
@@ -248,12 +253,17 @@ static err started(struct worker *w, struct node_message *m, struct diag *d) {
     struct rd settings = rd_of(m->start.settings);
     node_settings_read(&settings, &w->limits);
     ENSURE(!settings.fail);
-    w->config = (struct node_worker_config){
-        .limits = &w->limits, .access_log = m->start.access_log, .index = m->start.index, .workers = m->start.workers};
+    w->config = (struct node_worker_config){.limits = &w->limits,
+                                            .access_log = m->start.access_log,
+                                            .dev = m->start.dev,
+                                            .index = m->start.index,
+                                            .workers = m->start.workers};
+    app_hops_key(m->start.hops_key);
     w->config.cordon = m->start.cordon;
     w->config.shown = str_c(arena_cstr(w->mem, m->start.shown));
     err e = node_pulse_map(m->fds[0], d);
     if (e == ERR_OK) e = node_meters_map(m->fds[1], d);
+    if (e == ERR_OK) e = node_rates_map(m->fds[2], d);
     node_message_drop(m);
     return e;
 }
@@ -295,7 +305,7 @@ static err open_worker(struct worker *w, struct diag *d) {
     w->apps = node_apps_new(&(struct node_apps_config){&w->guest, say_want, say_applied, part_changed, w});
     node_applog_new(&w->guest, false);
     node_sample_new(&w->guest, w->servers, &w->servers_count);
-    w->handler = node_handler_new(&w->guest, w->apps, &w->limits, c->access_log);
+    w->handler = node_handler_new(&w->guest, w->apps, &w->limits, c->access_log, c->dev);
     w->inbox = node_inbox_new(&(struct node_inbox_config){w->guest.loop, c->cordon, generation_of, server_at, w});
     node_handler_use_inbox(w->handler, w->inbox, c->cordon);
     net_loop_on_signal(w->guest.loop, SIGTERM, on_signal, w);

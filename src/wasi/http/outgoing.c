@@ -1,10 +1,10 @@
 /* outgoing: grants, loops and texts of a guest's requests (http/outgoing.h). */
 #include "wasi/http/outgoing.h"
+#include "app/hops.h"
 #include "wasi/sock/net_rules.h"
 #include <stdio.h>
 
-enum { LOOPS_MAX = 8, URI_BYTES_MAX = 64 << 10 };
-#define LOOP_TOKEN "orlo"
+enum { URI_BYTES_MAX = 64 << 10 };
 
 /* ---- strings ---- */
 
@@ -33,18 +33,6 @@ static bool split_authority(str authority, str *host, uint16_t *port) {
     *port = (uint16_t)v;
     return host->n > 0;
 }
-
-static uint32_t loops_of(str seen) {
-    uint32_t n = 0;
-    str one;
-    while (seen.n) {
-        str_cut(seen, ',', &one, &seen);
-        n += str_eqc(str_trim(one), LOOP_TOKEN);
-    }
-    return n;
-}
-
-bool wasi_outgoing_loops(const struct app_request *rq) { return loops_of(app_request_loop(rq)) >= LOOPS_MAX; }
 
 static struct wasi_net_rules rules_of(const struct app *app) {
     return (struct wasi_net_rules){app->grants->allow_http.p, app->grants->allow_http.n};
@@ -86,7 +74,25 @@ static void log_denied(struct wasi_instance *i, const struct app_request *rq, co
     arena_free(scratch);
 }
 
-enum net_error wasi_outgoing_refuse(struct wasi_instance *i, const struct app_request *rq, str scheme, str authority) {
+static void log_denied_more(const struct app_request *rq) {
+    arena *scratch = arena_new(0);
+    log_event(LOG_WARN, "limit", LF_STR("request", rq->id), LF_STR("app", rq->app->name),
+              LF_STR("limit", app_setting_said(scratch, APP_SETTING_fetches_max, rq->app->limits->fetches_max)),
+              LF_CSTR("reason", "its guest has made as many outgoing requests as it may"));
+    arena_free(scratch);
+}
+
+/* It is one of those that it may make. */
+static enum net_error count(struct wasi_instance *i, struct app_request *rq) {
+    if (rq->fetches_left) {
+        rq->fetches_left -= rq != &rq->app->nobody;
+        return NET_OK;
+    }
+    if (app_notice_due(&i->base, STR("outgoing requests"))) log_denied_more(rq);
+    return NET_CONNECTION_LIMIT_REACHED;
+}
+
+enum net_error wasi_outgoing_refuse(struct wasi_instance *i, struct app_request *rq, str scheme, str authority) {
     struct wasi_net_host host;
     uint16_t port;
     if (!str_eqc(scheme, "http") && !str_eqc(scheme, "https")) return NET_HTTP_PROTOCOL_ERROR;
@@ -96,10 +102,14 @@ enum net_error wasi_outgoing_refuse(struct wasi_instance *i, const struct app_re
     else if (!wasi_net_rules_allow_host(rules_of(i->base.app), &host, port_or_usual(port, scheme))) {
         log_denied(i, rq, &host, port_or_usual(port, scheme), NULL);
         e = NET_HTTP_REQUEST_DENIED;
-    } else if (wasi_outgoing_loops(rq)) e = NET_LOOP_DETECTED;
-    else if (!wasi_image_client(i->image)) e = NET_CONFIGURATION_ERROR;
+    } else if (!wasi_image_client(i->image)) e = NET_CONFIGURATION_ERROR;
+    else e = count(i, rq);
     arena_free(scratch);
     return e;
+}
+
+enum net_error wasi_outgoing_forward(struct wasi_instance *i, struct app_request *rq) {
+    return wasi_image_client(i->image) ? count(i, rq) : NET_CONFIGURATION_ERROR;
 }
 
 bool wasi_outgoing_may_reach(void *app, str authority, const struct net_addr *a) {
@@ -140,10 +150,12 @@ void wasi_outgoing_failed(struct wasi_instance *i, const struct app_request *rq,
 
 /* ---- what is sent besides ---- */
 
-struct net_field wasi_outgoing_loop(arena *out, const struct app_request *rq) {
-    str seen = app_request_loop(rq);
-    str value = seen.n ? arena_fmt(out, STR_FMT ", " LOOP_TOKEN, STR_ARG(seen)) : STR(LOOP_TOKEN);
-    return (struct net_field){STR("cdn-loop"), value};
+uint32_t wasi_outgoing_fields(arena *out, const struct app_request *rq, struct net_field *fields, uint32_t count) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (!app_hops_field(fields[i].name)) fields[n++] = fields[i];
+    fields[n++] = (struct net_field){STR("cdn-loop"), app_hops_next(out, app_request_loop(out, rq))};
+    return n;
 }
 
 uint32_t wasi_outgoing_ms(bool some, uint64_t ns, uint64_t otherwise) {

@@ -3,24 +3,25 @@
  * 1. A host that was not granted is HTTP-request-denied, before anything is looked up or connected. An address that was not, whatever
  *    led there, is destination-IP-prohibited: it is asked about at every connect, and again when a connection is used once more.
  *    Both are in the log, with the flag that would grant it; so is a request that failed.
- * 2. CDN-Loop (RFC 8586) counts how often a request came through us; past a limit it is loop-detected, so an app that fetches itself
- *    ends. */
+ * 2. Each carries how often the request that it is sent for has come through this node (app/hops.h), whatever the guest's fields say: one that
+ *    goes in a circle ends, where it comes in once more. */
 #ifndef ORLO_WASI_OUTGOING_H
 #define ORLO_WASI_OUTGOING_H
 
 #include "wasi/wasi_int.h"
 
-/* NET_OK, or why no request may go there for rq. */
-enum net_error wasi_outgoing_refuse(struct wasi_instance *i, const struct app_request *rq, str scheme, str authority);
+/* NET_OK, and it counts; or why no request may go there for rq. */
+enum net_error wasi_outgoing_refuse(struct wasi_instance *i, struct app_request *rq, str scheme, str authority);
 /* net_fetch_request's allow_address; the arg is the struct app. For requests of a guest, and for those that --forward sends on: the
  * operator named that host, so its name may mean any address but a link-local one. */
 bool wasi_outgoing_may_reach(void *app, str authority, const struct net_addr *a);
 bool wasi_outgoing_may_forward(void *app, str authority, const struct net_addr *a);
 /* Logs why the fetch that was sent for rq failed, if it did. */
 void wasi_outgoing_failed(struct wasi_instance *i, const struct app_request *rq, const struct net_fetch *f);
-bool wasi_outgoing_loops(const struct app_request *rq); /* it has come through here too often */
-/* The CDN-Loop to send for rq. */
-struct net_field wasi_outgoing_loop(arena *out, const struct app_request *rq);
+/* The same of one that --forward sends on. */
+enum net_error wasi_outgoing_forward(struct wasi_instance *i, struct app_request *rq);
+/* What is sent of these fields and besides: there is room for one more. How many there are then. */
+uint32_t wasi_outgoing_fields(arena *out, const struct app_request *rq, struct net_field *fields, uint32_t count);
 /* Nanoseconds of an option, else `otherwise` milliseconds, as net takes them. */
 uint32_t wasi_outgoing_ms(bool some, uint64_t ns, uint64_t otherwise);
 

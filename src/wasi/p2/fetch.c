@@ -162,8 +162,7 @@ static uint32_t fields_to_send(struct wasi_p2_fetch *f, arena *scratch, bool who
     for (; n < headers->f.count; n++) to[n] = headers->f.list[n].f;
     if (whole && !f->body->has_length)
         to[n++] = (struct net_field){STR("content-length"), arena_fmt(scratch, "%zu", f->body->pending.n)};
-    to[n++] = wasi_outgoing_loop(scratch, f->served);
-    return n;
+    return wasi_outgoing_fields(scratch, f->served, to, n);
 }
 
 static void send_fetch(struct wasi_p2_fetch *f) {

@@ -122,8 +122,7 @@ static uint32_t fields_to_send(arena *scratch, const struct wasi3_http_types_req
     const struct wasi_http_fields *own = r->headers ? &r->headers->f : NULL;
     for (; own && n < own->count; n++) to[n] = own->list[n].f;
     if (target->host.n) to[n++] = (struct net_field){STR("host"), target->host};
-    to[n++] = wasi_outgoing_loop(scratch, served);
-    return n;
+    return wasi_outgoing_fields(scratch, served, to, n);
 }
 
 static bool has_body(const struct wasi3_http_types_request *r) {
@@ -211,10 +210,7 @@ enum abi_trap wasi3_http_handler_handle(struct host_call *call, struct wasi3_htt
     const struct app_grants *g = i->base.app->grants;
     struct target to = {g->forward_scheme, g->forward_authority, request->has_authority ? request->authority : (str){}, true};
     enum net_error refused = NET_CONFIGURATION_ERROR;
-    if (to.authority.n)
-        refused = wasi_outgoing_loops(app_request_of(call)) ? NET_LOOP_DETECTED
-                  : wasi_image_client(i->image)             ? NET_OK
-                                                            : NET_CONFIGURATION_ERROR;
+    if (to.authority.n) refused = wasi_outgoing_forward(i, app_request_of(call));
     else
         log_event(LOG_WARN, "no-next-handler", LF_STR("request", app_request_of(call)->id), LF_STR("app", i->base.app->name),
                   LF_CSTR("reason", "it imports wasi:http/handler"), LF_CSTR("configure", "--forward URL"));

@@ -121,12 +121,18 @@ static void call_free(struct call *c) {
     link_remove(&c->of_home);
     link_remove(&c->lingering);
     know_whom(c->home);
+    c->served->meter.spent = NULL;
     app_request_unref(c->served);
     c->lingering.next = (struct link *)s->free_calls;
     s->free_calls = c;
 }
 
 static bool call_over(const struct call *c) { return !c->run && (c->task_over || !c->begun); }
+
+static void overdue(struct call *c);
+
+/* It has computed all that its request may, and its response is out. */
+static void on_spent(void *arg) { overdue(arg); }
 
 /* The run's outcome is known: the exchange may end from here on. */
 static void report(struct call *c) {
@@ -146,6 +152,8 @@ static void report(struct call *c) {
     if (!c->task_over && c->begun && !h->dead) {
         c->due_ns = clock_mono_ns() + h->of.base.app->limits->handler_ms_max * 1'000'000;
         link_first(&h->service->lingering, &c->lingering);
+        c->served->meter.spent = on_spent;
+        c->served->meter.arg = c;
     }
     if (call_over(c)) settle(h);
     wasi_run_finished(run);
@@ -254,6 +262,7 @@ static void begin(struct call *c) {
     host_invoke(&c->inv, in, c->home->service->handle, &c->args, &c->result, on_done, c);
     c->inv.served = c->served;
     host_invoke_on_end(&c->inv, on_task_over);
+    host_invoke_meter(&c->inv, &c->served->meter);
 }
 
 /* ---- homes ---- */

@@ -1,0 +1,29 @@
+/* gate: how many requests of an app may be under way, and how many may come.
+ *
+ * Under way: a pool of the worker's, which has as many places as there may be connections; each app has a part of it, with its own cap (base/pool.h).
+ * So one app cannot hold all connections of a worker, however many it is asked for.
+ *
+ * Coming: a token bucket for each app, on a page that all workers of a node share, so that it does not matter which of them is asked. A bucket is
+ * the moment at which it would be full again (the generic cell rate algorithm): one word, changed by compare and swap, that means nothing any
+ * more once it has passed. So a bucket that is full is free for another app. Whoever writes nonsense there lets too many in, or too few.
+ */
+#ifndef ORLO_NODE_GATE_H
+#define ORLO_NODE_GATE_H
+
+#include "base/base.h"
+
+enum { NODE_RATES = 16384 }; /* apps that may be at their rate at the same time, each with a bucket of its own */
+struct node_rates {
+    struct {
+        uint64_t app;     /* its id + 1; 0: none yet */
+        uint64_t full_ns; /* of clock_mono_ns */
+    } of[NODE_RATES];
+};
+/* This process's own, where there is no other; never NULL. */
+extern struct node_rates *node_rates;
+int node_rates_new(void); /* a memory file for all workers; -1: there is none */
+[[nodiscard]] err node_rates_map(int fd, struct diag *d);
+/* One more request: 0, or the nanoseconds after which there is room for one. burst: so many may come at once. */
+uint64_t node_rates_take(uint32_t app, uint64_t per_second, uint64_t burst, uint64_t now_ns);
+
+#endif

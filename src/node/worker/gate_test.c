@@ -1,0 +1,61 @@
+/* Rates: as many as are allowed, no more at once than the burst, each app by itself, on one page for all. */
+#include "node/worker/gate.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <unistd.h>
+
+static const uint64_t second = 1'000'000'000, start = 1'000'000'000'000;
+
+static uint64_t let_in(uint32_t app, uint64_t rate, uint64_t burst, uint64_t now, uint64_t of) {
+    uint64_t n = 0;
+    for (uint64_t i = 0; i < of; i++) n += !node_rates_take(app, rate, burst, now);
+    return n;
+}
+
+static void test_rate(void **state) {
+    assert_int_equal(let_in(1, 10, 5, start, 100), 5);               /* at once */
+    assert_int_equal(node_rates_take(1, 10, 5, start), second / 10); /* when there is room again */
+    assert_int_equal(let_in(1, 10, 5, start + second / 10, 100), 1);
+    uint64_t n = 0;
+    for (uint64_t t = second; t < 11 * second; t += second / 100) n += let_in(1, 10, 5, start + t, 3);
+    assert_in_range(n, 100, 105);
+    assert_int_equal(let_in(2, 10, 10, start, 100), 10); /* another app's */
+    assert_int_equal(let_in(3, 1'000'000'000, 1'000'000'000, start, 1000), 1000);
+}
+
+/* Buckets that are full are anybody's; more apps at their rate than there are buckets share some, and none is let in for nothing. */
+static void test_many_apps(void **state) {
+    memset(node_rates, 0, sizeof *node_rates);
+    for (uint32_t app = 0; app < 3 * NODE_RATES; app++)
+        assert_int_equal(node_rates_take(app, 100, 1, start + (uint64_t)app * second), 0);
+    uint64_t n = 0;
+    for (uint32_t app = 0; app < 3 * NODE_RATES; app++) n += let_in(app, 1, 1, start * 1000, 2);
+    assert_in_range(n, NODE_RATES, 3 * NODE_RATES);
+}
+
+static void test_nonsense(void **state) {
+    memset(node_rates, 0xff, sizeof *node_rates);
+    for (uint32_t app = 7; app < 100; app++) assert_true(node_rates_take(app, 10, 5, start) < second);
+    memset(node_rates, 0, sizeof *node_rates);
+}
+
+static void test_shared(void **state) {
+    struct node_rates *before = node_rates;
+    struct diag d = DIAG_INIT;
+    int fd = node_rates_new();
+    assert_true(fd >= 0);
+    assert_int_equal(node_rates_map(fd, &d), ERR_OK);
+    assert_int_equal(let_in(9, 10, 5, start, 100), 5);
+    assert_int_equal(node_rates_map(fd, &d), ERR_OK); /* as another process sees it */
+    assert_int_equal(let_in(9, 10, 5, start, 100), 0);
+    close(fd);
+    node_rates = before;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rate), cmocka_unit_test(test_many_apps),
+                                       cmocka_unit_test(test_nonsense), cmocka_unit_test(test_shared)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
