@@ -4,7 +4,7 @@
 
 /* ---- as bytes ---- */
 
-enum { LAYOUT_FIRST = 1, LAYOUT = 2 };
+enum { LAYOUT_FIRST = 1, LAYOUT = APP_RECORD_LAYOUT };
 enum { FUNCTION_BYTES_MIN = 40, FILES_BYTES_MIN = 40, REDIRECT_BYTES_MIN = 8, SECRET_BYTES_MIN = 12, ROUTE_BYTES_MIN = 12 };
 
 static void write_u32(struct buf *to, uint64_t v) {

@@ -28,6 +28,7 @@ enum {
     APP_PATH_MAX = 4096, /* of a file in a bundle */
     APP_URL_MAX = 4096,  /* where a redirect leads */
     APP_DIGEST_BYTES = 32,
+    APP_RECORD_LAYOUT = 2, /* as app_record_write writes it */
 };
 
 enum app_route_to { APP_TO_FUNCTION, APP_TO_FILES, APP_TO_REDIRECT, APP_ROUTE_TOS };

@@ -1,5 +1,7 @@
 /* machine: how much memory there is for this process: the machine's, or less where a control group (a container, a unit) says so. */
 #include "node/node_int.h"
+#include <elf.h>
+#include <link.h>
 #include <fcntl.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -52,4 +54,30 @@ uint64_t node_machine_memory(void) {
     struct sysinfo info;
     uint64_t all = sysinfo(&info) == 0 ? (uint64_t)info.totalram * info.mem_unit : 4 * GiB;
     return MIN(all, groups_limit());
+}
+
+/* ---- the program ---- */
+
+/* The linker's note of what it made: a digest of it. */
+static int find_note(struct dl_phdr_info *info, size_t size, void *arg) {
+    str *found = arg;
+    for (int i = 0; i < info->dlpi_phnum && !found->n; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        if (segment->p_type != PT_NOTE) continue;
+        const uint8_t *p = (const uint8_t *)(uintptr_t)(info->dlpi_addr + segment->p_vaddr), *end = p + segment->p_memsz;
+        while (end - p >= (ptrdiff_t)sizeof(ElfW(Nhdr))) {
+            const ElfW(Nhdr) *note = (const ElfW(Nhdr) *)(const void *)p;
+            const uint8_t *name = p + sizeof *note, *body = name + align_up(note->n_namesz, 4);
+            if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && !memcmp(name, "GNU", 4))
+                *found = (str){body, note->n_descsz};
+            p = body + align_up(note->n_descsz, 4);
+        }
+    }
+    return 1; /* the first is the program itself */
+}
+
+str node_build_id(void) {
+    str found = {0};
+    dl_iterate_phdr(find_note, &found);
+    return found.n ? found : STR(ORLO_VERSION " " __DATE__ " " __TIME__);
 }

@@ -56,7 +56,7 @@ static void put_app(struct api_call *call, const char *key, const struct app_rec
 }
 
 static bool sees(const struct api_call *call, const struct control_app *app) {
-    return call->who.node || str_eq(call->who.app, app->record.name);
+    return call->who.node || str_eq(call->who.app, app->name);
 }
 
 void node_api_apps(struct api_call *call) {
@@ -66,9 +66,9 @@ void node_api_apps(struct api_call *call) {
     json_put_array(&call->w, "apps");
     const struct control_app *app = call->control->apps;
     for (; app && n < APPS_MAX; app = app->next) {
-        if (app->record.id <= after || !sees(call, app)) continue;
-        put_app(call, NULL, &app->record, app->record.version);
-        last = app->record.id, n++;
+        if (app->id <= after || !sees(call, app)) continue;
+        put_app(call, NULL, node_control_app_record(call->mem, app), app->state.live->version);
+        last = app->id, n++;
     }
     json_put_end(&call->w);
     while (app && !sees(call, app)) app = app->next;
@@ -90,7 +90,7 @@ void node_api_app(struct api_call *call) {
         no_app(call);
         return;
     }
-    put_app(call, NULL, &app->record, app->record.version);
+    put_app(call, NULL, node_control_app_record(call->mem, app), app->state.live->version);
     node_api_reply(call);
 }
 
@@ -119,7 +119,7 @@ static void on_app(void *arg, const struct control_result *result) {
     } else if (!app) {
         no_app(call); /* deleted meanwhile */
     } else {
-        put_app(call, NULL, &app->record, app->record.version);
+        put_app(call, NULL, node_control_app_record(call->mem, app), app->state.live->version);
         node_api_reply(call);
     }
 }
@@ -218,7 +218,7 @@ static void on_service_role(void *arg, const struct control_result *result) {
     }
     str *anon = call->state;
     json_put_object(&call->w, NULL);
-    json_put_str(&call->w, "url", app ? url_of(call->mem, call->control, &app->record) : (str){0});
+    json_put_str(&call->w, "url", app ? url_of(call->mem, call->control, node_control_app_record(call->mem, app)) : (str){0});
     json_put_str(&call->w, "anon", *anon);
     json_put_str(&call->w, "service_role", result->text);
     json_put_end(&call->w);

@@ -11,7 +11,7 @@ void node_api_openapi(struct api_call *call) {
 static uint32_t apps_count(const struct api_call *call) {
     uint32_t n = 0;
     for (const struct control_app *app = call->control->apps; app; app = app->next)
-        n += call->who.node || str_eq(call->who.app, app->record.name);
+        n += call->who.node || str_eq(call->who.app, app->name);
     return n;
 }
 

@@ -85,7 +85,7 @@ static void list(struct control *c, struct control_client *client) {
     struct buf b = {0};
     node_snapshot_begin(&b, c->generation, STR(""));
     for (const struct control_app *app = c->apps; app; app = app->next)
-        node_snapshot_add(&b, &(struct node_live){.record = &app->record});
+        node_snapshot_add_bytes(&b, app->state.live->bytes, (str){0}, 0, 0);
     struct node_message m = NODE_MESSAGE(apps);
     m.fds[m.fds_count++] = node_snapshot_seal(buf_str(&b));
     if (m.fds[0] >= 0) node_control_answer(c, client, &m);
@@ -93,12 +93,32 @@ static void list(struct control *c, struct control_client *client) {
     buf_free(&b);
 }
 
+struct asked {
+    struct control *control;
+    int fd;
+};
+
+/* Who asked may be gone by now: his connection is looked for by its end here, which is this call's own. */
+static void dropped(void *arg, const struct control_result *r) {
+    struct asked *asked = arg;
+    (void)node_wire_send(asked->fd, &NODE_MESSAGE(dropped, .err = r->err, .text = str_c(r->d->text)));
+    close(asked->fd);
+    free(asked);
+}
+
+static void drop_app(struct control *c, struct control_client *client, str app) {
+    struct asked *asked = malloc(sizeof *asked);
+    ENSURE(asked);
+    *asked = (struct asked){c, fcntl(client->fd, F_DUPFD_CLOEXEC, 3)};
+    node_control_drop(c, app, &(struct control_who){.node = true}, dropped, asked);
+}
+
 /* False: nonsense. */
 static bool hear_client(struct control *c, struct control_client *client, struct node_message *m) {
     if (client->busy) return false;
     switch (m->type) {
     case NODE_MSG_deploy: node_deployment_begin(c, client, m); return true;
-    case NODE_MSG_drop: node_deployment_drop(c, client, m->drop.app); return true;
+    case NODE_MSG_drop: drop_app(c, client, m->drop.app); return true;
     case NODE_MSG_list: list(c, client); return true;
     default: return false;
     }
@@ -142,7 +162,7 @@ static bool hear_supervisor(struct control *c, struct node_message *m) {
     case NODE_MSG_admin: return listen_at(c, node_message_take(m, 0));
     case NODE_MSG_compile_done: return node_deployment_compiled(c, &m->compile_done);
     case NODE_MSG_sign_done: return on_sign_done(c, &m->sign_done);
-    case NODE_MSG_published: return node_deployment_published(c, &m->published);
+    case NODE_MSG_published: return node_change_published(c, &m->published);
     case NODE_MSG_meters: return node_metrics_add(c, m->meters.slot, node_message_take(m, 0));
     case NODE_MSG_logs_peer: return node_logs_peer(c, node_message_take(m, 0));
     case NODE_MSG_image_ask: node_images_ask(c, m->image_ask.id, m->image_ask.digest); return true;
@@ -178,9 +198,10 @@ static err begin(struct control *c, struct diag *d) {
         node_state_fds(&c->state)[i] = node_message_take(&m, i);
     node_message_drop(&m);
     fcntl(c->wire, F_SETFL, O_NONBLOCK);
+    TRY(node_store_enter(c, d));
     TRY(node_sandbox_control(&c->state, d));
-    TRY(node_records_load(c, d));
-    node_images_sweep(c);
+    TRY(node_store_open(c, d));
+    node_store_sweep(c);
     node_blobs_load(c);
     TRY(node_tokens_load(c, d));
     node_logs_open(c);
@@ -198,6 +219,7 @@ int node_control_main(void) {
     struct diag d = DIAG_INIT;
     node_state_none(&c.state);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a write that may not be is an error */
     c.loop = net_loop_new();
     c.api = node_api_new(&c);
     c.started_ns = clock_mono_ns();

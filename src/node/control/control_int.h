@@ -2,8 +2,11 @@
  *
  *   api.c …       HTTP: api_int.h
  *   control.c     start, the loop, who asks and what
- *   deployment.c  a record and its files on their way to being served
- *   records.c     apps: in memory, and as files that are whole or not there
+ *   deployment.c  a manifest or record and its files on their way to being a version
+ *   change.c      what all workers are to serve from now on: one change after the other
+ *   actions.c     rollback, promotion, the end of an app, and what versions there are
+ *   apps.c        what is served, in memory
+ *   store.c       what is kept: a database; upgrade.c: what came before it
  *   logs.c        what apps have logged: files, and who reads them (logs.h)
  *   metrics.c     what all processes have counted (metrics.h); metrics_text.c: as Prometheus reads it
  *   images.c      images: sealed memory files to hand out, and files
@@ -12,6 +15,8 @@
 #define ORLO_NODE_CONTROL_INT_H
 
 #include "net/loop.h"
+#include "node/control/deploy.h"
+#include "node/control/store.h"
 #include "node/node_int.h"
 #include "node/rights.h"
 #include "node/role.h"
@@ -21,13 +26,41 @@
 
 enum { FILES_MAX = NODE_WIRE_FDS_MAX - 4, CLIENTS_MAX = 32 };
 
-/* An app in the version that is served. */
-struct control_app {
-    struct control_app *next;
-    arena *mem;
-    struct app_record record; /* eager or not is said anew in each snapshot */
+/* ---- apps.c: what is served ---- */
+
+/* A version of an app. Never changed; whose it is frees it. */
+struct control_served {
+    uint32_t version;
+    bool is_default;
+    str bytes;  /* as app_record_write has it, with no word of being eager */
+    arena *mem; /* of the two below; NULL: there is none of either */
+    VEC(str) hosts;
     struct node_rights rights;
+    uint8_t own[];
 };
+struct control_served *node_served_new(const struct app_record *r);
+void node_served_record(arena *out, const struct control_served *s, struct app_record *r); /* borrows s */
+void node_served_free(struct control_served *s);                                           /* NULL is fine */
+
+struct control_state {                    /* of an app */
+    struct control_served *live, *canary; /* canary NULL: there is none */
+    uint32_t permille;                    /* of requests, that the canary gets */
+    uint64_t secrets_revision;
+};
+struct control_app {
+    struct control_app *next, *previous, *next_named, *next_numbered;
+    uint32_t id;
+    str name;
+    struct control_state state; /* live is never NULL */
+    uint8_t own[APP_NAME_MAX];
+};
+struct control_app *node_control_app_named(const struct control *c, str name);
+struct control_app *node_control_app_numbered(const struct control *c, uint32_t id);
+/* What is live of it; borrows it. */
+const struct app_record *node_control_app_record(arena *out, const struct control_app *app);
+/* Makes it, or puts another state in place; takes what is in state. */
+void node_control_app_put(struct control *c, uint32_t id, str name, const struct control_state *state);
+void node_control_app_remove(struct control *c, struct control_app *app);
 
 struct control_image {
     struct control_image *next;
@@ -45,7 +78,6 @@ struct control_client {
     struct deployment *busy; /* with its request; NULL: it may ask */
 };
 
-struct db;
 struct control {
     struct net_loop *loop;
     struct db *db;                /* NULL: nothing is kept */
@@ -58,9 +90,10 @@ struct control {
     int wire;
     struct node_state state; /* records -1: nothing is kept */
     struct node_limits limits;
-    struct control_app *apps; /* by id */
-    bool record_broken;       /* an app's, so nobody knows which images it has */
-    uint32_t next_id;
+    struct control_app *apps, *last, *named[1024], *numbered[1024]; /* by id, from first to last */
+    uint32_t apps_count;
+    bool record_broken; /* an app's, so nobody knows which images it has */
+    uint32_t next_id;   /* where nothing is kept */
     struct control_image *images;
     uint64_t images_used; /* a clock of their use */
     bool key_known, key_asked;
@@ -72,16 +105,18 @@ struct control {
     asks; /* for images, that wait for the key */
     arena *asks_mem;
     uint64_t generation;
-    char url[257];
+    char url[257], domain[256];
     arena *retired_mem;
-    VEC(struct control_digest { uint8_t bytes[APP_DIGEST_BYTES]; })
-    retired;                        /* of the version before: workers may ask for them still */
+    VEC(struct control_held) retired; /* files of versions that are no more: workers may ask for them still */
+    struct net_timer *sweep_timer;
     struct control_region *regions; /* metrics.c */
     struct control_labels *labels;  /* metrics_text.c */
     struct control_logs *logs;      /* logs.c; NULL: none are kept */
     struct control_client *clients;
-    struct deployment *deployments, *publishing;
+    struct deployment *deployments;
     uint32_t last_deployment;
+    struct control_change *changes, *publishing; /* in the order in which they came; publishing is not one of them */
+    bool changes_due, deployments_due;
     bool done; /* node_control_end */
 };
 
@@ -89,47 +124,74 @@ void node_control_end(struct control *c);                                /* once
 void node_control_tell(struct control *c, const struct node_message *m); /* the supervisor */
 void node_control_answer(struct control *c, struct control_client *client, const struct node_message *m);
 
+/* ---- change.c ----
+ *
+ *   WAITING ──its turn──> stage() ──published──> live in all workers ──> keep() ──> over(ERR_OK)
+ *                            └── cannot be staged ──> over   └── cannot be served ──> undo() ──> over
+ */
+
+/* Made and freed by who wants it: over() is the last that is heard. */
+struct control_change {
+    struct control_change *next;
+    str app;                 /* its name; empty: all as they are */
+    uint32_t id;             /* stage() says it */
+    bool drops;              /* the app */
+    bool quiet;              /* workers serve what they did */
+    bool eager;              /* who serves it has it loaded before it is live */
+    struct control_state to; /* stage() fills it in; what is in it is the change's until it is the app's */
+    uint64_t generation;
+    err (*stage)(struct control *c, struct control_change *ch, struct diag *d); /* NULL: nothing to do; so the others */
+    err (*keep)(struct control *c, struct control_change *ch,
+                struct diag *d); /* an error: control ends, and the next one serves what is kept */
+    void (*undo)(struct control *c, struct control_change *ch);
+    void (*over)(struct control *c, struct control_change *ch, err e, const struct diag *d);
+    void *arg;
+};
+/* What it calls it calls from the loop. */
+void node_change_begin(struct control *c, struct control_change *ch);
+bool node_change_published(struct control *c, const struct node_msg_published *m); /* false: nobody asked */
+/* All apps, as they are: after a start. */
+[[nodiscard]] err node_control_publish_all(struct control *c, struct diag *d);
+/* The same once more, for what is not theirs and yet in a snapshot. */
+void node_control_publish_again(struct control *c);
+
 /* ---- deployment.c ---- */
 
-/* Both take the message's descriptors they need; what becomes of it is said to the client. */
+/* Takes the message's descriptors it needs; what becomes of it is said to the client. */
 void node_deployment_begin(struct control *c, struct control_client *client, struct node_message *m);
-void node_deployment_drop(struct control *c, struct control_client *client, str name);
 void node_deployment_client_gone(struct control *c, struct control_client *client);
 bool node_deployment_compiled(struct control *c, const struct node_msg_compile_done *m); /* false: nobody asked */
 bool node_deployment_signed(struct control *c, const struct node_msg_sign_done *m);
-bool node_deployment_published(struct control *c, const struct node_msg_published *m);
-/* All apps, as they are: after a start. */
-err node_control_publish_all(struct control *c, struct diag *d);
+/* Whether one that is under way has made, or found, that file. */
+bool node_deployment_holds(const struct control *c, enum control_file_kind kind, const uint8_t digest[APP_DIGEST_BYTES]);
 
-/* ---- records.c ---- */
+/* ---- files.c ---- */
 
-struct control_app *node_control_app_new(const struct app_record *r); /* a copy of its own */
-void node_control_app_free(struct control_app *app);
-struct control_app *node_control_app_named(const struct control *c, str name);
-void node_control_app_put(struct control *c, struct control_app *app); /* takes it; one of that name makes room */
-void node_control_app_remove(struct control *c, struct control_app *app);
-/* Reads what the folder has. One broken record is logged, and left alone. */
-[[nodiscard]] err node_records_load(struct control *c, struct diag *d);
-/* Beside the record that is there; then in its place, or away. Nothing is kept: they succeed. */
-[[nodiscard]] err node_records_stage(struct control *c, const struct app_record *r, struct diag *d);
-[[nodiscard]] err node_records_commit(struct control *c, str name, struct diag *d);
-void node_records_unstage(struct control *c, str name);
-[[nodiscard]] err node_records_remove(struct control *c, str name, struct diag *d);
-[[nodiscard]] err node_records_next_id(struct control *c, uint32_t *id, struct diag *d);
+enum { NODE_DIGEST_NAME_BYTES = 2 * APP_DIGEST_BYTES + 1 };
+void node_digest_name(const uint8_t digest[APP_DIGEST_BYTES], char name[static NODE_DIGEST_NAME_BYTES]);
+bool node_digest_of_name(str name, uint8_t digest[APP_DIGEST_BYTES]);
 /* From its beginning. NULL: errno. */
 DIR *node_control_read_folder(int folder);
-/* Written whole under a name, or not at all: aside, synced, renamed, the folder synced. */
+/* Written whole under a name, or not at all: aside, synced, renamed, the folder synced. from: a descriptor, or -1: bytes. On any thread.
+ * ERR_LIMIT: the disk is full; ERR_IO. */
 [[nodiscard]] err node_control_write_file(int folder, const char *name, int from, str bytes, struct diag *d);
+/* All of one that is no longer than it may be; bytes of out. False: it is none. */
+bool node_control_read_file(arena *out, int folder, const char *name, size_t bytes_max, str *bytes);
 
 /* ---- images.c ---- */
 
-/* Takes the descriptor. Kept as a file as well, if anything is. */
-[[nodiscard]] err node_images_add(struct control *c, const uint8_t digest[APP_DIGEST_BYTES], const struct abi_key_public *key,
-                                  int fd, struct diag *d);
+/* Takes the descriptor, of a sealed memory file. */
+void node_images_put(struct control *c, const uint8_t digest[APP_DIGEST_BYTES], const struct abi_key_public *key, int fd);
+bool node_images_have(struct control *c, const uint8_t digest[APP_DIGEST_BYTES], uint64_t *bytes); /* bytes may be NULL */
+/* What an image of a module goes by besides the module. */
+void node_images_how(const struct app_function *f, uint8_t how[APP_DIGEST_BYTES]);
+/* An image, or a pack. */
 void node_images_ask(struct control *c, uint32_t id, const uint8_t digest[APP_DIGEST_BYTES]);
-void node_images_key_known(struct control *c, err e, str text);                      /* or not to be had */
-void node_images_sweep(struct control *c);                                           /* at the start: files that no app has */
-void node_images_release(struct control *c, const uint8_t digest[APP_DIGEST_BYTES]); /* if no app has it any more */
+void node_images_key_known(struct control *c, err e, str text); /* or not to be had */
+/* A file that a version named which is no more: workers may ask for it for some seconds; then it goes, if nobody names it. */
+void node_images_retire(struct control *c, enum control_file_kind kind, const uint8_t digest[APP_DIGEST_BYTES]);
+void node_images_retire_app(struct control *c, const struct control_app *app); /* what is live of it */
+void node_images_sweep(struct control *c);
 /* A new memory file with what is in one. */
 [[nodiscard]] err node_images_copy(int from, uint64_t bytes, int *fd, struct diag *d);
 [[nodiscard]] err node_images_seal(int fd, struct diag *d);

@@ -1,161 +1,168 @@
 /* deployment: an app on its way to being served.
  *
- *   for each function:  COMPILING ──a job──> SIGNING ──keys──> image kept     (an image: first keys, then a job that looks at it)
- *   then                WAITING ──nothing else is being published──> record staged, PUBLISHING ──live in all workers──> record in place, answered
+ *   READING ──a job: a manifest──> WAITING ──no other one of the app is before it──>
+ *   for each function:  HASHING ──it is known what the file is──> its image is here already, or
+ *                       COMPILING ──a job──> SIGNING ──keys──> WRITING ──on the disk──> the next function
+ *                       (an image: first keys, then a job that looks at it)
+ *   then                PACKING ──static folders, each a file──> CHANGING ──change.c: staged, live in all workers, kept──> answered
  *
- * 1. Nothing is served or kept of a deployment that fails at whatever step; the app is as it was.
- * 2. The record takes the place of the one before when it is live already, and before anybody is told so: who was told finds it again after
- *    any crash, and who was not finds the old one or the new one, whole.
- * 3. Nobody waits: steps go on when an answer comes. Several are compiled at once; they go live one after the other.
+ * 1. Nothing is served or kept of a deployment that fails at whatever step; the app is as it was. Images that were made are files that the
+ *    next deployment finds, or the next start sweeps.
+ * 2. What was kept is what all workers serve, and is kept before anybody is told so.
+ * 3. Nobody waits: steps go on when an answer comes, and what the disk may hold up is done by threads. Deployments of several apps are
+ *    compiled at once, those of one app one after the other, so that who deploys much waits for himself; they go live one after the other.
  */
+#include "node/control/blobs.h"
 #include "node/control/control_int.h"
-#include "node/control/logs.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RECORD_BYTES_MAX = 1 * MiB };
+enum { RECORD_BYTES_MAX = 1 * MiB, DEPLOYMENTS_MAX = 64, DEPLOYMENTS_OF_APP_MAX = 4 };
 static const uint64_t file_bytes_max = 1 * GiB;
 
 struct deployment {
     struct deployment *next;
+    struct control *control;
     uint32_t id;
-    struct control_client *client; /* NULL: gone, or nobody asked */
-    enum { COMPILING, SIGNING, WAITING, PUBLISHING } state;
-    bool drops; /* the app */
+    struct control_client *client; /* NULL: gone, or nobody asked by messages */
+    control_done_fn done;          /* NULL: the same of who asked by a call */
+    control_progress_fn progress;
+    void *arg;
+    enum { READING, WAITING, HASHING, COMPILING, SIGNING, WRITING, PACKING, CHANGING } state;
+    bool cancelled, works; /* a thread is at it: it goes when that is over */
+    bool dry_run, not_live;
     arena *mem;
-    struct app_record record; /* as it is to be; of one that drops the name alone */
-    int files[FILES_MAX], files_count;
-    uint32_t at; /* function */
-    int image;   /* of that function; -1 */
+    struct control_who who;
+    VEC(struct control_file) bundle;   /* what the manifest may name */
+    struct app_record record;          /* as it is to be */
+    uint32_t kind;                     /* of the first function */
+    int files[FILES_MAX], files_count; /* of functions, where they came as descriptors */
+    uint32_t at;                       /* function */
+    int module, image;                 /* of that function; -1 */
+    uint64_t module_bytes;
     bool is_image;
     struct abi_image_signed sign;
     struct abi_key_public key;
-    uint64_t generation;
-    struct control_app *app; /* what is to be put in place */
+    VEC(struct control_held) held;
+    uint32_t compiled;
+    VEC(struct control_missing) missing;
+    err failed; /* of what a thread did */
+    struct diag d;
+    struct control_change change;
 };
 
 /* ---- ends ---- */
+
+static void start_waiting(struct control *c);
+
+static void close_fd(int *fd) {
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+}
 
 static void release(struct control *c, struct deployment *dep) {
     struct deployment **at = &c->deployments;
     while (*at != dep) at = &(*at)->next;
     *at = dep->next;
-    if (c->publishing == dep) c->publishing = NULL;
     if (dep->client) dep->client->busy = NULL;
-    for (int i = 0; i < dep->files_count; i++)
-        if (dep->files[i] >= 0) close(dep->files[i]);
-    if (dep->image >= 0) close(dep->image);
-    if (dep->app) node_control_app_free(dep->app);
+    for (int i = 0; i < dep->files_count; i++) close_fd(&dep->files[i]);
+    close_fd(&dep->module);
+    close_fd(&dep->image);
     arena_free(dep->mem);
+    start_waiting(c);
+}
+
+static void answer(struct control *c, struct deployment *dep, err e, const struct diag *d) {
+    struct control_result r = {.err = e,
+                               .d = d,
+                               .app = dep->record.name,
+                               .version = e == ERR_OK ? dep->record.version : 0,
+                               .live = e == ERR_OK && !dep->dry_run && !dep->not_live,
+                               .record = e == ERR_OK ? &dep->record : NULL,
+                               .missing = dep->missing.p,
+                               .missing_count = dep->missing.n,
+                               .compiled = dep->compiled};
+    struct node_message m = NODE_MESSAGE(deployed, .err = e, .offset = d->offset, .text = str_c(d->text), .function = dep->at,
+                                         .version = dep->record.version, .kind = dep->kind, .url = str_c(c->url));
+    if (dep->client) node_control_answer(c, dep->client, &m);
+    if (dep->done) dep->done(dep->arg, &r);
 }
 
 static void finish(struct control *c, struct deployment *dep, err e, const struct diag *d) {
-    struct node_message m = NODE_MESSAGE(deployed, .err = e, .offset = d->offset, .text = str_c(d->text), .function = dep->at,
-                                         .version = dep->record.version, .url = str_c(c->url));
-    if (dep->record.functions.n) m.deployed.kind = dep->record.functions.p[0].kind;
-    if (dep->drops) m = NODE_MESSAGE(dropped, .err = e, .text = str_c(d->text));
-    struct control_client *client = dep->client;
+    answer(c, dep, e, d);
     release(c, dep);
-    if (client) node_control_answer(c, client, &m);
 }
 
 static void tell_progress(struct control *c, const struct deployment *dep, const char *what, str of) {
     char text[300];
     snprintf(text, sizeof text, "%s " STR_FMT, what, STR_ARG(str_sub(of, 0, 200)));
     if (dep->client) node_control_answer(c, dep->client, &NODE_MESSAGE(progress, .text = str_c(text)));
+    if (dep->progress) dep->progress(dep->arg, str_c(text));
 }
 
-static struct deployment *new_deployment(struct control *c, struct control_client *client) {
+static struct deployment *new_deployment(struct control *c) {
     arena *mem = arena_new(0);
     struct deployment *dep = arena_make(mem, struct deployment), **at = &c->deployments;
-    *dep = (struct deployment){
-        .id = c->last_deployment = c->last_deployment % (UINT32_MAX - 1) + 1, .client = client, .mem = mem, .image = -1};
+    *dep = (struct deployment){.control = c,
+                               .id = c->last_deployment = c->last_deployment % (UINT32_MAX - 1) + 1,
+                               .mem = mem,
+                               .module = -1,
+                               .image = -1,
+                               .d = DIAG_INIT};
     while (*at) at = &(*at)->next;
     *at = dep;
-    if (client) client->busy = dep;
     return dep;
 }
 
-/* ---- publishing ---- */
+/* ---- threads ---- */
 
-static void add_app(arena *scratch, struct buf *b, struct node_rights *rights, const struct control_app *app, bool eager) {
-    struct app_record r = app->record;
-    r.eager = eager;
-    node_snapshot_add(b, &(struct node_live){.record = &r});
-    node_rights_join(scratch, rights, &app->rights);
+static void fail(struct control *c, struct deployment *dep, err e, const struct diag *d) { finish(c, dep, e, d); }
+
+/* fn sets dep->failed and dep->d there; then goes on here, unless it was given up meanwhile. */
+struct errand {
+    struct deployment *dep;
+    void (*fn)(struct deployment *dep);
+    void (*then)(struct control *c, struct deployment *dep);
+};
+
+static void do_errand(void *arg) {
+    struct errand *e = arg;
+    e->fn(e->dep);
 }
 
-/* All apps in order, with one in another's place. */
-static void write_snapshot(arena *scratch, const struct control *c, const struct deployment *dep, struct buf *b,
-                           struct node_rights *rights) {
-    node_snapshot_begin(b, dep->generation, STR(""));
-    bool put = !dep->app;
-    for (const struct control_app *app = c->apps; app; app = app->next) {
-        if (!put && app->record.id >= dep->record.id) add_app(scratch, b, rights, dep->app, dep->record.eager), put = true;
-        bool replaced = str_eq(app->record.name, dep->record.name) && (dep->app || dep->drops);
-        if (!replaced) add_app(scratch, b, rights, app, c->state.records < 0);
-    }
-    if (!put) add_app(scratch, b, rights, dep->app, dep->record.eager);
+static void errand_done(void *arg, bool ran) {
+    struct errand *e = arg;
+    struct deployment *dep = e->dep;
+    struct control *c = dep->control;
+    void (*then)(struct control *, struct deployment *) = e->then;
+    free(e);
+    dep->works = false;
+    if (dep->cancelled) release(c, dep);
+    else if (dep->failed != ERR_OK) fail(c, dep, dep->failed, &dep->d);
+    else then(c, dep);
 }
 
-static err send_publication(struct control *c, const struct node_rights *rights, str bytes, uint64_t generation, struct diag *d) {
-    struct node_snapshot *check;
-    TRY(node_snapshot_read(bytes, &check, d));
-    node_snapshot_free(check);
-    if (rights->dirs.n > NODE_RIGHTS_DIRS_MAX)
-        return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "with it the apps of this node would have %u folders, %d at most are granted",
-                        rights->dirs.n, NODE_RIGHTS_DIRS_MAX);
-    int fd = node_snapshot_seal(bytes);
-    if (fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file for the snapshot");
-    for (uint32_t i = 0; i < rights->dirs.n; i++)
-        node_control_tell(c, &NODE_MESSAGE(right, .path = rights->dirs.p[i].path, .write = rights->dirs.p[i].write));
-    struct node_message m = NODE_MESSAGE(publish, .generation = generation, .network = (uint8_t)rights->network,
-                                         .any_port_out = rights->any_port_out, .ports = node_rights_ports(rights));
-    m.fds[m.fds_count++] = fd;
-    node_control_tell(c, &m);
-    close(fd);
-    return ERR_OK;
+static void send_errand(struct deployment *dep, void (*fn)(struct deployment *dep),
+                        void (*then)(struct control *c, struct deployment *dep)) {
+    struct errand *e = malloc(sizeof *e);
+    ENSURE(e);
+    *e = (struct errand){dep, fn, then};
+    dep->works = true;
+    net_work_new(dep->control->loop, NULL, do_errand, errand_done, e);
 }
 
-static err publish(struct control *c, struct deployment *dep, struct diag *d) {
-    arena *scratch = arena_new(0);
-    struct buf b = {0};
-    struct node_rights rights = {0};
-    dep->generation = ++c->generation;
-    write_snapshot(scratch, c, dep, &b, &rights);
-    err e = send_publication(c, &rights, buf_str(&b), dep->generation, d);
-    buf_free(&b);
-    arena_free(scratch);
-    return e;
-}
+/* ---- to be served ---- */
 
-/* No host is two apps'. */
-static err check_hosts(const struct control *c, const struct app_record *r, struct diag *d) {
-    for (const struct control_app *other = c->apps; other; other = other->next) {
-        const struct app_record *o = &other->record;
-        if (str_eq(o->name, r->name)) continue;
-        if (o->is_default && r->is_default)
-            return diag_set(d, ERR_BUSY, DIAG_NOWHERE,
-                            "the host * belongs to the app " STR_FMT ": leave it out, or delete that app first",
-                            STR_ARG(o->name));
-        for (uint32_t i = 0; i < r->hosts.n; i++)
-            for (uint32_t k = 0; k < o->hosts.n; k++)
-                if (str_eq(r->hosts.p[i], o->hosts.p[k]))
-                    return diag_set(d, ERR_BUSY, DIAG_NOWHERE,
-                                    "the host " STR_FMT " belongs to the app " STR_FMT ": take another, or delete that app first",
-                                    STR_ARG(r->hosts.p[i]), STR_ARG(o->name));
-    }
-    return ERR_OK;
-}
-
-/* NAME.localhost is the app NAME's, whether there is one or not: nobody else waits there for who asks for it. */
-static err check_own_hosts(const struct app_record *r, struct diag *d) {
+/* NAME.domain is the app NAME's, whether there is one or not: nobody else waits there for who asks for it. */
+static err check_own_hosts(const struct control *c, const struct app_record *r, struct diag *d) {
+    str domain = str_c(c->domain);
     for (uint32_t i = 0; i < r->hosts.n; i++) {
         str host = r->hosts.p[i], label = str_sub(host, 0, str_find(host, '.'));
-        if (str_eqc(str_sub(host, label.n, host.n), ".localhost") && !str_eqc(label, "*") && !str_eq(label, r->name))
+        if (label.n < host.n && str_eq(str_sub(host, label.n + 1, host.n), domain) && !str_eqc(label, "*") &&
+            !str_eq(label, r->name))
             return diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the host " STR_FMT " is for the app " STR_FMT " alone", STR_ARG(host),
                             STR_ARG(label));
     }
@@ -171,104 +178,91 @@ static err check_dirs(const struct app_grants *g, struct diag *d) {
     return ERR_OK;
 }
 
-/* Number and version, and the record beside the one that is there. */
-static err stage(struct control *c, struct deployment *dep, struct diag *d) {
-    TRY(check_hosts(c, &dep->record, d));
-    const struct control_app *old = node_control_app_named(c, dep->record.name);
-    dep->record.version = old ? old->record.version + 1 : 1;
-    dep->record.id = old ? old->record.id : 0;
-    if (!old) TRY(node_records_next_id(c, &dep->record.id, d));
-    struct app_record kept = dep->record;
-    kept.eager = false; /* after a restart there is time until somebody asks for it */
-    TRY(node_records_stage(c, &kept, d));
-    dep->app = node_control_app_new(&kept);
+static err check_record(const struct control *c, const struct app_record *r, struct diag *d) {
+    TRY(app_name_check(r->name, d));
+    if (!c->db) return ERR_OK;
+    TRY(check_own_hosts(c, r, d));
+    for (uint32_t i = 0; i < r->functions.n; i++) TRY(check_dirs(&r->functions.p[i].grants, d));
     return ERR_OK;
 }
 
-static void start_next(struct control *c) {
-    for (struct deployment *dep = c->deployments, *next; dep && !c->publishing; dep = next) {
+/* Its number and version, and the row that counts once it is live. */
+static err stage(struct control *c, struct control_change *ch, struct diag *d) {
+    struct deployment *dep = ch->arg;
+    struct app_record *r = &dep->record;
+    const struct control_app *old;
+    TRY(node_store_app(c, r->name, &r->id, d));
+    old = node_control_app_numbered(c, r->id);
+    ch->id = r->id;
+    r->eager = false;
+    r->secrets_revision = old ? old->state.secrets_revision : 0;
+    err e = node_store_stage(c, r, dep->who.name, dep->held.p, dep->held.n, d);
+    if (e != ERR_OK) {
+        node_store_unstage(c, r->id, 0);
+        return e;
+    }
+    ch->quiet = dep->not_live;
+    ch->eager = true; /* a worker that cannot load it says so before it is live */
+    if (!ch->quiet) ch->to = (struct control_state){.live = node_served_new(r), .secrets_revision = r->secrets_revision};
+    return ERR_OK;
+}
+
+static err keep(struct control *c, struct control_change *ch, struct diag *d) {
+    struct deployment *dep = ch->arg;
+    struct control_now now = {.app = ch->id, .live = dep->record.version};
+    if (!c->db && node_control_app_numbered(c, ch->id)) node_images_retire_app(c, node_control_app_numbered(c, ch->id));
+    if (ch->quiet) {
+        TRY(node_store_now(c, dep->record.name, &now, NULL, d));
+        now.kept = dep->record.version;
+    }
+    return node_store_set(c, &now, VERSIONS_MAX, d);
+}
+
+static void undo(struct control *c, struct control_change *ch) {
+    const struct deployment *dep = ch->arg;
+    node_store_unstage(c, ch->id, dep->record.version);
+}
+
+static void over(struct control *c, struct control_change *ch, err e, const struct diag *d) {
+    struct deployment *dep = ch->arg;
+    if (e == ERR_OK && c->db)
+        log_event(LOG_INFO, "app-deployed", LF_STR("app", dep->record.name), LF_U64("version", dep->record.version),
+                  LF_BOOL("live", !dep->not_live));
+    finish(c, dep, e, d);
+}
+
+static void change(struct control *c, struct deployment *dep) {
+    dep->state = CHANGING;
+    tell_progress(c, dep, "publishing", dep->record.name);
+    if (dep->dry_run) {
         struct diag d = DIAG_INIT;
-        next = dep->next;
-        if (dep->state != WAITING) continue;
-        dep->at = dep->record.functions.n;
-        dep->state = PUBLISHING;
-        bool stages = !dep->drops && dep->record.name.n;
-        err e = stages ? stage(c, dep, &d) : ERR_OK;
-        if (e == ERR_OK && dep->drops && !node_control_app_named(c, dep->record.name))
-            e = diag_set(&d, ERR_NOT_FOUND, DIAG_NOWHERE, "there is no app " STR_FMT "; orlo apps lists those that there are",
-                         STR_ARG(dep->record.name));
-        if (e == ERR_OK) e = publish(c, dep, &d);
-        if (e == ERR_OK) {
-            c->publishing = dep;
-            continue;
-        }
-        if (stages) node_records_unstage(c, dep->record.name);
-        finish(c, dep, e, &d);
+        finish(c, dep, ERR_OK, &d);
+        return;
     }
-}
-
-static void retire(struct control *c, str name) {
-    const struct control_app *old = node_control_app_named(c, name);
-    for (uint32_t i = 0; i < c->retired.n; i++) node_images_release(c, c->retired.p[i].bytes);
-    if (!c->retired_mem) c->retired_mem = arena_new(0);
-    arena_reset(c->retired_mem);
-    memset(&c->retired, 0, sizeof c->retired);
-    for (uint32_t i = 0; old && i < old->record.functions.n; i++)
-        memcpy(vec_add(c->retired_mem, &c->retired)->bytes, old->record.functions.p[i].digest, APP_DIGEST_BYTES);
-}
-
-static err keep(struct control *c, struct deployment *dep, struct diag *d) {
-    if (!dep->record.name.n) return ERR_OK; /* all apps, as they were */
-    retire(c, dep->record.name);
-    if (dep->drops) {
-        struct control_app *app = node_control_app_named(c, dep->record.name);
-        node_logs_forget(c, app->record.id);
-        node_control_app_remove(c, app);
-        return node_records_remove(c, dep->record.name, d);
-    }
-    node_control_app_put(c, dep->app);
-    dep->app = NULL;
-    return node_records_commit(c, dep->record.name, d);
-}
-
-static void log_change(const struct deployment *dep) {
-    if (dep->drops) log_event(LOG_INFO, "app-removed", LF_STR("app", dep->record.name));
-    else log_event(LOG_INFO, "app-deployed", LF_STR("app", dep->record.name), LF_U64("version", dep->record.version));
-}
-
-bool node_deployment_published(struct control *c, const struct node_msg_published *m) {
-    struct deployment *dep = c->publishing;
-    struct diag d = DIAG_INIT;
-    if (!dep || dep->generation != m->generation) return false;
-    err e = node_diag_of(&d, m->err, m->offset, m->text);
-    if (e == ERR_OK) {
-        e = keep(c, dep, &d);
-        if (e != ERR_OK)
-            node_control_end(c); /* it is served, and is not what the folder has: the next control serves that again */
-        if (e != ERR_OK) log_event(LOG_ERROR, "app-not-kept", LF_STR("app", dep->record.name), LF_CSTR("reason", d.text));
-    } else if (!dep->drops && dep->record.name.n) {
-        node_records_unstage(c, dep->record.name);
-    }
-    if (e == ERR_OK && dep->record.name.n && c->state.records >= 0) log_change(dep);
-    finish(c, dep, e, &d);
-    start_next(c);
-    return true;
-}
-
-err node_control_publish_all(struct control *c, struct diag *d) {
-    struct deployment *dep = new_deployment(c, NULL);
-    dep->state = WAITING;
-    start_next(c);
-    return c->publishing ? ERR_OK : diag_set(d, ERR_INVALID, DIAG_NOWHERE, "the apps of the state folder do not go together");
+    dep->change =
+        (struct control_change){.app = dep->record.name, .stage = stage, .keep = keep, .undo = undo, .over = over, .arg = dep};
+    node_change_begin(c, &dep->change);
 }
 
 /* ---- functions ---- */
 
 static void next_function(struct control *c, struct deployment *dep);
 
-static void fail(struct control *c, struct deployment *dep, err e, const struct diag *d) {
-    finish(c, dep, e, d);
-    start_next(c);
+static void hold(struct deployment *dep, enum control_file_kind kind, const uint8_t digest[APP_DIGEST_BYTES], uint64_t bytes) {
+    struct control_held *h = vec_add(dep->mem, &dep->held);
+    *h = (struct control_held){.kind = kind, .bytes = bytes};
+    memcpy(h->digest, digest, sizeof h->digest);
+}
+
+static void function_done(struct control *c, struct deployment *dep) {
+    struct app_function *f = &dep->record.functions.p[dep->at];
+    uint64_t bytes = 0;
+    (void)node_images_have(c, f->digest, &bytes);
+    hold(dep, CONTROL_IMAGE, f->digest, bytes);
+    if (!dep->at) dep->kind = f->kind;
+    close_fd(&dep->module);
+    dep->at++;
+    next_function(c, dep);
 }
 
 static void want_job(struct control *c, struct deployment *dep, int in, struct node_msg_compile_want want) {
@@ -282,45 +276,101 @@ static void want_job(struct control *c, struct deployment *dep, int in, struct n
     node_control_tell(c, &m);
     dep->state = COMPILING;
     if (dep->client) node_control_answer(c, dep->client, &NODE_MESSAGE(progress, .text = want.title));
-}
-
-static err compile(struct control *c, struct deployment *dep, uint64_t bytes, struct diag *d) {
-    dep->image = memfd_create("orlo-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (dep->image < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: there are too many open");
-    want_job(c, dep, dep->files[dep->at], (struct node_msg_compile_want){.bytes = bytes});
-    return ERR_OK;
+    if (dep->progress) dep->progress(dep->arg, want.title);
 }
 
 /* An image: copied where nobody can change it, before anybody looks. */
-static err take_image(struct control *c, struct deployment *dep, uint64_t bytes, struct diag *d) {
-    if (bytes > c->limits.image_bytes_max)
+static err take_image(struct control *c, struct deployment *dep, struct diag *d) {
+    if (dep->module_bytes > c->limits.image_bytes_max)
         return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "it has %llu MiB, an image may have %llu (--max-image)",
-                        (unsigned long long)(bytes / MiB), (unsigned long long)(c->limits.image_bytes_max / MiB));
-    TRY(node_images_copy(dep->files[dep->at], bytes, &dep->image, d));
+                        (unsigned long long)(dep->module_bytes / MiB), (unsigned long long)(c->limits.image_bytes_max / MiB));
+    TRY(node_images_copy(dep->module, dep->module_bytes, &dep->image, d));
     TRY(node_images_seal(dep->image, d));
     node_control_tell(c, &NODE_MESSAGE(sign_want, .id = dep->id, .public_alone = true));
     dep->state = SIGNING;
     return ERR_OK;
 }
 
-static void next_function(struct control *c, struct deployment *dep) {
+static err compile(struct control *c, struct deployment *dep, struct diag *d) {
+    struct app_function *f = &dep->record.functions.p[dep->at];
+    uint8_t how[APP_DIGEST_BYTES];
+    node_images_how(f, how);
+    if (node_store_image(c, f->module, how, f->digest, &f->kind) && node_images_have(c, f->digest, NULL)) {
+        function_done(c, dep);
+        return ERR_OK;
+    }
+    dep->image = memfd_create("orlo-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (dep->image < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: there are too many open");
+    want_job(c, dep, dep->module, (struct node_msg_compile_want){.bytes = dep->module_bytes});
+    return ERR_OK;
+}
+
+static void hashed(struct control *c, struct deployment *dep) {
     struct diag d = DIAG_INIT;
+    err e = dep->is_image ? take_image(c, dep, &d) : compile(c, dep, &d);
+    if (e != ERR_OK) fail(c, dep, e, &d);
+}
+
+/* What it is, by its bytes; an image goes by what is signed of it. */
+static void hash(struct deployment *dep) {
     uint8_t head[1 * KiB];
-    struct stat st = {0};
-    if (dep->at == dep->record.functions.n) {
-        dep->state = WAITING;
-        if (dep->client) tell_progress(c, dep, "publishing", dep->record.name);
-        start_next(c);
+    ssize_t n = pread(dep->module, head, sizeof head, 0);
+    dep->is_image = n > 0 && abi_image_is((str){head, (size_t)n});
+    if (dep->is_image || !dep->control->db) return;
+    void *p = dep->module_bytes ? mmap(NULL, dep->module_bytes, PROT_READ, MAP_PRIVATE | MAP_POPULATE, dep->module, 0) : NULL;
+    if (p == MAP_FAILED) {
+        dep->failed = diag_set(&dep->d, ERR_IO, DIAG_NOWHERE, "it cannot be read");
         return;
     }
-    int fd = dep->files[dep->at];
-    ssize_t n = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? pread(fd, head, sizeof head, 0) : -1;
-    err e = n < 0 ? diag_set(&d, ERR_NOT_FOUND, DIAG_NOWHERE, "it is no regular file that can be read")
-            : (uint64_t)st.st_size > file_bytes_max ? diag_set(&d, ERR_LIMIT, DIAG_NOWHERE, "it is larger than 1 GiB")
-                                                    : ERR_OK;
-    dep->is_image = e == ERR_OK && abi_image_is((str){head, (size_t)n});
-    if (e == ERR_OK) e = dep->is_image ? take_image(c, dep, (uint64_t)st.st_size, &d) : compile(c, dep, (uint64_t)st.st_size, &d);
-    if (e != ERR_OK) fail(c, dep, e, &d);
+    crypto_sha256((str){p, dep->module_bytes}, dep->record.functions.p[dep->at].module);
+    if (p) munmap(p, dep->module_bytes);
+}
+
+static const struct control_file *in_bundle(const struct deployment *dep, str path) {
+    for (uint32_t i = 0; i < dep->bundle.n; i++)
+        if (str_eq(dep->bundle.p[i].path, path)) return &dep->bundle.p[i];
+    return NULL;
+}
+
+/* The file of the next function: one that came with the message, or that was uploaded. */
+static err open_module(struct control *c, struct deployment *dep, bool *hashes, struct diag *d) {
+    struct stat st = {0};
+    *hashes = dep->files_count > 0;
+    if (*hashes) {
+        dep->module = dep->files[dep->at];
+        dep->files[dep->at] = -1;
+        if (fstat(dep->module, &st) || !S_ISREG(st.st_mode))
+            return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "it is no regular file that can be read");
+        dep->module_bytes = (uint64_t)st.st_size;
+    } else {
+        struct app_function *f = &dep->record.functions.p[dep->at];
+        const struct control_file *file = in_bundle(dep, f->source);
+        ENSURE(file);
+        memcpy(f->module, file->digest, sizeof f->module);
+        dep->module = node_blob_open(c, dep->record.name, file->digest, &dep->module_bytes);
+        if (dep->module < 0)
+            return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "the file " STR_FMT " is not here any more: upload it again",
+                            STR_ARG(f->source));
+        hold(dep, CONTROL_MODULE, file->digest, dep->module_bytes);
+    }
+    if (dep->module_bytes > file_bytes_max) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "it is larger than 1 GiB");
+    return ERR_OK;
+}
+
+static void next_function(struct control *c, struct deployment *dep) {
+    bool hashes;
+    if (dep->at == dep->record.functions.n) {
+        change(c, dep);
+        return;
+    }
+    struct diag d = DIAG_INIT;
+    err e = open_module(c, dep, &hashes, &d);
+    if (e != ERR_OK) {
+        fail(c, dep, e, &d);
+        return;
+    }
+    dep->state = HASHING;
+    send_errand(dep, hash, hashed);
 }
 
 static struct deployment *find(const struct control *c, uint32_t id, int state) {
@@ -329,13 +379,33 @@ static struct deployment *find(const struct control *c, uint32_t id, int state) 
     return dep && (int)dep->state == state ? dep : NULL;
 }
 
-static err keep_image(struct control *c, struct deployment *dep, struct diag *d) {
-    int fd = dep->image;
+/* ---- an image ---- */
+
+static void write_image(struct deployment *dep) {
+    char name[NODE_DIGEST_NAME_BYTES];
+    struct control *c = dep->control;
+    node_digest_name(dep->sign.digest, name);
+    if (!c->db || faccessat(c->state.images, name, F_OK, 0) == 0) return;
+    dep->failed = node_control_write_file(c->state.images, name, dep->image, (str){0}, &dep->d);
+}
+
+static void image_written(struct control *c, struct deployment *dep) {
+    struct app_function *f = &dep->record.functions.p[dep->at];
+    uint8_t how[APP_DIGEST_BYTES];
+    struct diag d = DIAG_INIT;
+    memcpy(f->digest, dep->sign.digest, APP_DIGEST_BYTES);
+    node_images_put(c, dep->sign.digest, &dep->key, dep->image);
     dep->image = -1;
-    memcpy(dep->record.functions.p[dep->at].digest, dep->sign.digest, APP_DIGEST_BYTES);
-    TRY(node_images_add(c, dep->sign.digest, &dep->key, fd, d));
-    dep->at++;
-    next_function(c, dep);
+    node_images_how(f, how);
+    err e = dep->is_image ? ERR_OK : node_store_put_image(c, f->module, how, f->digest, f->kind, &d);
+    dep->compiled += !dep->is_image;
+    if (e == ERR_OK) function_done(c, dep);
+    else fail(c, dep, e, &d);
+}
+
+static err keep_image(struct deployment *dep) {
+    dep->state = WRITING;
+    send_errand(dep, write_image, image_written);
     return ERR_OK;
 }
 
@@ -357,7 +427,7 @@ bool node_deployment_compiled(struct control *c, const struct node_msg_compile_d
     err e = node_diag_of(&d, m->err, m->offset, m->text);
     if (e == ERR_OK && dep->is_image) e = abi_image_to_sign(dep->image, &dep->sign, &d); /* what it goes by */
     dep->record.functions.p[dep->at].kind = m->kind;
-    if (e == ERR_OK) e = dep->is_image ? keep_image(c, dep, &d) : ask_signature(c, dep, &d);
+    if (e == ERR_OK) e = dep->is_image ? keep_image(dep) : ask_signature(c, dep, &d);
     if (e != ERR_OK) fail(c, dep, e, &d);
     return true;
 }
@@ -381,7 +451,7 @@ static err take_signature(struct control *c, struct deployment *dep, const struc
     }
     TRY(abi_image_put_signature(dep->image, m->signature, d));
     TRY(node_images_seal(dep->image, d));
-    return keep_image(c, dep, d);
+    return keep_image(dep);
 }
 
 bool node_deployment_signed(struct control *c, const struct node_msg_sign_done *m) {
@@ -393,49 +463,88 @@ bool node_deployment_signed(struct control *c, const struct node_msg_sign_done *
     return true;
 }
 
+/* ---- one after the other, of an app ---- */
+
+static bool is_first(const struct control *c, const struct deployment *dep) {
+    const struct deployment *before = c->deployments;
+    while (before != dep && (before->state <= WAITING || !str_eq(before->record.name, dep->record.name))) before = before->next;
+    return before == dep;
+}
+
+static void on_waiting(void *arg) {
+    struct control *c = arg;
+    struct deployment *dep = c->deployments;
+    c->deployments_due = false;
+    while (dep && !(dep->state == WAITING && is_first(c, dep))) dep = dep->next;
+    if (!dep) return;
+    start_waiting(c); /* there may be another app's */
+    next_function(c, dep);
+}
+
+static void start_waiting(struct control *c) {
+    bool waits = false;
+    for (const struct deployment *dep = c->deployments; dep; dep = dep->next) waits |= dep->state == WAITING;
+    if (!waits || c->deployments_due) return;
+    c->deployments_due = true;
+    net_loop_post(c->loop, on_waiting, c);
+}
+
+static void wait_for_turn(struct control *c, struct deployment *dep) {
+    dep->state = WAITING;
+    start_waiting(c);
+}
+
 /* ---- beginnings ---- */
 
-static err read_record(struct deployment *dep, int fd, bool keeps, struct diag *d) {
+static err read_record(struct deployment *dep, int fd, struct diag *d) {
     struct stat st;
     if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size > (off_t)RECORD_BYTES_MAX)
         return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "a record is a file of at most 1 MiB");
     uint8_t *p = arena_alloc(dep->mem, (size_t)st.st_size + 1, 1);
     if (pread(fd, p, (size_t)st.st_size, 0) != st.st_size) return diag_set(d, ERR_IO, DIAG_NOWHERE, "the record cannot be read");
     TRY(app_record_decode(dep->mem, (str){p, (size_t)st.st_size}, &dep->record, d));
-    TRY(app_name_check(dep->record.name, d));
-    if (keeps) {
-        TRY(check_own_hosts(&dep->record, d));
-        for (uint32_t i = 0; i < dep->record.functions.n; i++) TRY(check_dirs(&dep->record.functions.p[i].grants, d));
-    }
+    TRY(check_record(dep->control, &dep->record, d));
     if (dep->record.functions.n && dep->record.functions.n == (uint32_t)dep->files_count) return ERR_OK;
     return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "the record has %u functions, and %d files came", dep->record.functions.n,
                     dep->files_count);
 }
 
 void node_deployment_begin(struct control *c, struct control_client *client, struct node_message *m) {
-    struct deployment *dep = new_deployment(c, client);
+    struct deployment *dep = new_deployment(c);
     struct diag d = DIAG_INIT;
+    dep->client = client;
+    client->busy = dep;
     for (int i = 1; i < m->fds_count; i++) dep->files[dep->files_count++] = node_message_take(m, i);
-    err e = read_record(dep, m->fds[0], c->state.records >= 0, &d);
-    if (e == ERR_OK) next_function(c, dep);
+    err e = read_record(dep, m->fds[0], &d);
+    if (e == ERR_OK) wait_for_turn(c, dep);
     else fail(c, dep, e, &d);
 }
 
-void node_deployment_drop(struct control *c, struct control_client *client, str name) {
-    struct deployment *dep = new_deployment(c, client);
-    dep->drops = true;
-    dep->record.name = arena_str(dep->mem, name);
-    dep->state = WAITING;
-    start_next(c);
+/* What is being published goes on: it may be live already. */
+static void give_up(struct control *c, struct deployment *dep) {
+    if (dep->client) dep->client->busy = NULL;
+    dep->client = NULL;
+    dep->done = NULL;
+    dep->progress = NULL;
+    if (dep->state == CHANGING) return;
+    dep->cancelled = true;
+    if (dep->state == COMPILING || dep->state == READING) node_control_tell(c, &NODE_MESSAGE(compile_cancel, .id = dep->id));
+    if (!dep->works) release(c, dep);
 }
 
-/* What is being published goes on: it may be live already. */
 void node_deployment_client_gone(struct control *c, struct control_client *client) {
-    struct deployment *dep = client->busy;
-    if (!dep) return;
-    dep->client = NULL;
-    client->busy = NULL;
-    if (dep->state == PUBLISHING) return;
-    if (dep->state == COMPILING) node_control_tell(c, &NODE_MESSAGE(compile_cancel, .id = dep->id));
-    release(c, dep);
+    if (client->busy) give_up(c, client->busy);
+}
+
+void node_control_cancel(struct control *c, uint32_t deployment) {
+    struct deployment *dep = c->deployments;
+    while (dep && dep->id != deployment) dep = dep->next;
+    if (dep) give_up(c, dep);
+}
+
+bool node_deployment_holds(const struct control *c, enum control_file_kind kind, const uint8_t digest[APP_DIGEST_BYTES]) {
+    for (const struct deployment *dep = c->deployments; dep; dep = dep->next)
+        for (uint32_t i = 0; i < dep->held.n; i++)
+            if (dep->held.p[i].kind == kind && !memcmp(dep->held.p[i].digest, digest, APP_DIGEST_BYTES)) return true;
+    return false;
 }

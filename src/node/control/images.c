@@ -4,6 +4,7 @@
  * What is kept as files is in memory only as long as it is used: at most so many bytes, the least recently used go first. Who has mapped
  * one has it for as long as he likes.
  */
+#include "abi/cpu.h"
 #include "node/control/control_int.h"
 #include <dirent.h>
 #include <errno.h>
@@ -14,11 +15,7 @@
 #include <unistd.h>
 
 static const uint64_t cached_bytes_max = 256 * MiB;
-enum { NAME_BYTES = 2 * APP_DIGEST_BYTES + 1 };
-
-static void name_of(const uint8_t digest[APP_DIGEST_BYTES], char name[static NAME_BYTES]) {
-    for (size_t i = 0; i < APP_DIGEST_BYTES; i++) snprintf(name + 2 * i, 3, "%02x", digest[i]);
-}
+enum { SWEEP_MS = 10'000 };
 
 static bool keeps(const struct control *c) { return c->state.images >= 0; }
 
@@ -49,11 +46,23 @@ err node_images_copy(int from, uint64_t bytes, int *fd, struct diag *d) {
 
 /* ---- those in memory ---- */
 
-static bool has_app(const struct control *c, const uint8_t digest[APP_DIGEST_BYTES]) {
-    for (const struct control_app *app = c->apps; app; app = app->next)
-        for (uint32_t i = 0; i < app->record.functions.n; i++)
-            if (!memcmp(app->record.functions.p[i].digest, digest, APP_DIGEST_BYTES)) return true;
-    return false;
+static bool names(const struct control_served *served, const uint8_t digest[APP_DIGEST_BYTES]) {
+    struct app_record r;
+    bool found = false;
+    arena *scratch = arena_new(0);
+    node_served_record(scratch, served, &r);
+    for (uint32_t i = 0; i < r.functions.n; i++) found |= !memcmp(r.functions.p[i].digest, digest, APP_DIGEST_BYTES);
+    arena_free(scratch);
+    return found;
+}
+
+/* Whether a version has it, or is about to. */
+static bool is_wanted(struct control *c, enum control_file_kind kind, const uint8_t digest[APP_DIGEST_BYTES]) {
+    if (node_deployment_holds(c, kind, digest)) return true;
+    if (c->db) return node_store_named(c, kind, digest);
+    bool found = false;
+    for (const struct control_app *app = c->apps; app && !found; app = app->next) found = names(app->state.live, digest);
+    return found;
 }
 
 static struct control_image *find(struct control *c, const uint8_t digest[APP_DIGEST_BYTES]) {
@@ -77,7 +86,8 @@ static void make_room(struct control *c) {
         struct control_image *oldest = NULL;
         for (struct control_image *im = c->images; im; im = im->next) {
             bytes += im->bytes;
-            if ((keeps(c) || !has_app(c, im->digest)) && im->used != c->images_used && (!oldest || im->used < oldest->used))
+            if ((keeps(c) || !is_wanted(c, CONTROL_IMAGE, im->digest)) && im->used != c->images_used &&
+                (!oldest || im->used < oldest->used))
                 oldest = im;
         }
         if (bytes <= cached_bytes_max || !oldest) return;
@@ -85,7 +95,7 @@ static void make_room(struct control *c) {
     }
 }
 
-static void put(struct control *c, const uint8_t digest[APP_DIGEST_BYTES], const struct abi_key_public *key, int fd) {
+void node_images_put(struct control *c, const uint8_t digest[APP_DIGEST_BYTES], const struct abi_key_public *key, int fd) {
     struct control_image *im = find(c, digest);
     struct stat st = {0};
     if (im) forget(c, im);
@@ -99,22 +109,33 @@ static void put(struct control *c, const uint8_t digest[APP_DIGEST_BYTES], const
     make_room(c);
 }
 
-err node_images_add(struct control *c, const uint8_t digest[APP_DIGEST_BYTES], const struct abi_key_public *key, int fd,
-                    struct diag *d) {
-    char name[NAME_BYTES];
-    name_of(digest, name);
-    put(c, digest, key, fd);
-    if (!keeps(c) || faccessat(c->state.images, name, F_OK, 0) == 0) return ERR_OK;
-    return node_control_write_file(c->state.images, name, fd, (str){0}, d);
+bool node_images_have(struct control *c, const uint8_t digest[APP_DIGEST_BYTES], uint64_t *bytes) {
+    char name[NODE_DIGEST_NAME_BYTES];
+    struct stat st;
+    const struct control_image *im = find(c, digest);
+    node_digest_name(digest, name);
+    bool there = keeps(c) ? fstatat(c->state.images, name, &st, AT_SYMLINK_NOFOLLOW) == 0 : im != NULL;
+    if (there && bytes) *bytes = keeps(c) ? (uint64_t)st.st_size : im->bytes;
+    return there;
+}
+
+/* What makes another image of the same module: another program, another processor, what the function may have of memory. */
+void node_images_how(const struct app_function *f, uint8_t how[APP_DIGEST_BYTES]) {
+    struct buf b = {0};
+    const uint64_t numbers[] = {ABI_MACHINE, abi_cpu_features(), f->limits.memory_bytes_max};
+    buf_puts(&b, node_build_id());
+    buf_put(&b, numbers, sizeof numbers);
+    crypto_sha256(buf_str(&b), how);
+    buf_free(&b);
 }
 
 /* ---- handing out ---- */
 
 static err take_from_file(struct control *c, const uint8_t digest[APP_DIGEST_BYTES], struct diag *d) {
-    char name[NAME_BYTES];
+    char name[NODE_DIGEST_NAME_BYTES];
     struct stat st;
     int fd = -1, file;
-    name_of(digest, name);
+    node_digest_name(digest, name);
     file = keeps(c) ? openat(c->state.images, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
     if (file < 0 || fstat(file, &st) || !S_ISREG(st.st_mode)) {
         if (file >= 0) close(file);
@@ -122,15 +143,30 @@ static err take_from_file(struct control *c, const uint8_t digest[APP_DIGEST_BYT
     }
     err e = node_images_copy(file, (uint64_t)st.st_size, &fd, d);
     if (e == ERR_OK) e = node_images_seal(fd, d);
-    if (e == ERR_OK) put(c, digest, &c->key, fd);
+    if (e == ERR_OK) node_images_put(c, digest, &c->key, fd);
     else if (fd >= 0) close(fd);
     close(file);
     return e;
 }
 
+/* A static folder's is handed out as it is: whoever reads it holds each file in it against its digest. -1: there is none. */
+static int open_pack(const struct control *c, const uint8_t digest[APP_DIGEST_BYTES]) {
+    char name[NODE_DIGEST_NAME_BYTES];
+    node_digest_name(digest, name);
+    return keeps(c) ? openat(c->state.packs, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
+}
+
 static void give(struct control *c, uint32_t id, const uint8_t digest[APP_DIGEST_BYTES]) {
     struct diag d = DIAG_INIT;
     struct control_image *im = find(c, digest);
+    int pack = im ? -1 : open_pack(c, digest);
+    if (pack >= 0) {
+        struct node_message m = NODE_MESSAGE(image_give, .id = id, .err = ERR_OK);
+        m.fds[m.fds_count++] = pack;
+        node_control_tell(c, &m);
+        node_message_drop(&m);
+        return;
+    }
     err e = im ? ERR_OK : take_from_file(c, digest, &d);
     if (e == ERR_OK) im = find(c, digest);
     struct node_message m = NODE_MESSAGE(image_give, .id = id, .err = e, .text = str_c(d.text));
@@ -167,44 +203,37 @@ void node_images_key_known(struct control *c, err e, str text) {
 
 /* ---- those that nobody has any more ---- */
 
-static bool digest_of(const char *name, uint8_t digest[APP_DIGEST_BYTES]) {
-    if (strlen(name) != NAME_BYTES - 1) return false;
-    for (size_t i = 0; i < APP_DIGEST_BYTES; i++) {
-        unsigned byte;
-        if (sscanf(name + 2 * i, "%2x", &byte) != 1) return false;
-        digest[i] = (uint8_t)byte;
-    }
-    return true;
-}
-
-static struct map wanted_digests(arena *scratch, const struct control *c) {
-    struct map m = {0};
-    for (const struct control_app *app = c->apps; app; app = app->next)
-        for (uint32_t i = 0; i < app->record.functions.n; i++)
-            map_put(scratch, &m, (str){app->record.functions.p[i].digest, APP_DIGEST_BYTES}, 1);
-    return m;
+static void release(struct control *c, const struct control_held *held) {
+    char name[NODE_DIGEST_NAME_BYTES];
+    if (is_wanted(c, held->kind, held->digest)) return;
+    struct control_image *im = held->kind == CONTROL_IMAGE ? find(c, held->digest) : NULL;
+    node_digest_name(held->digest, name);
+    if (keeps(c) && held->kind != CONTROL_MODULE)
+        unlinkat(held->kind == CONTROL_IMAGE ? c->state.images : c->state.packs, name, 0);
+    if (im) forget(c, im);
 }
 
 void node_images_sweep(struct control *c) {
-    DIR *folder = keeps(c) && !c->record_broken ? node_control_read_folder(c->state.images) : NULL;
-    arena *scratch = arena_new(0);
-    struct map wanted = wanted_digests(scratch, c);
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        uint8_t digest[APP_DIGEST_BYTES];
-        uint64_t one;
-        bool part = str_ends(str_c(entry->d_name), STR(".part")),
-             unwanted = digest_of(entry->d_name, digest) && !map_get(&wanted, (str){digest, sizeof digest}, &one);
-        if (part || unwanted) unlinkat(c->state.images, entry->d_name, 0);
-    }
-    if (folder) closedir(folder);
-    arena_free(scratch);
+    for (uint32_t i = 0; i < c->retired.n; i++) release(c, &c->retired.p[i]);
+    memset(&c->retired, 0, sizeof c->retired);
+    if (c->retired_mem) arena_reset(c->retired_mem);
 }
 
-void node_images_release(struct control *c, const uint8_t digest[APP_DIGEST_BYTES]) {
-    char name[NAME_BYTES];
-    struct control_image *im = find(c, digest);
-    if (has_app(c, digest)) return;
-    name_of(digest, name);
-    if (keeps(c)) unlinkat(c->state.images, name, 0);
-    if (im) forget(c, im);
+static void on_time(void *arg) { node_images_sweep(arg); }
+
+void node_images_retire(struct control *c, enum control_file_kind kind, const uint8_t digest[APP_DIGEST_BYTES]) {
+    if (!c->retired_mem) c->retired_mem = arena_new(0);
+    struct control_held *held = vec_add(c->retired_mem, &c->retired);
+    held->kind = kind;
+    memcpy(held->digest, digest, sizeof held->digest);
+    if (!c->sweep_timer) c->sweep_timer = net_timer_new(c->loop, on_time, c);
+    net_timer_start(c->sweep_timer, SWEEP_MS, 0);
+}
+
+void node_images_retire_app(struct control *c, const struct control_app *app) {
+    struct app_record r;
+    arena *scratch = arena_new(0);
+    node_served_record(scratch, app->state.live, &r);
+    for (uint32_t i = 0; i < r.functions.n; i++) node_images_retire(c, CONTROL_IMAGE, r.functions.p[i].digest);
+    arena_free(scratch);
 }

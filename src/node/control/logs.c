@@ -170,8 +170,8 @@ static struct node_log *log_of(struct control *c, uint32_t app) {
     struct node_log *log = log_at(c->logs, app);
     if (log) return log;
     const struct control_app *of = c->apps;
-    while (of && of->record.id != app) of = of->next;
-    return of ? add_log(c, app, of->record.name) : NULL;
+    while (of && of->id != app) of = of->next;
+    return of ? add_log(c, app, of->name) : NULL;
 }
 
 /* ---- writing ---- */
@@ -517,12 +517,12 @@ static void look_at_folder(struct control *c) {
         uint32_t id = app_of_file(e->d_name), low = 0, high = apps.n;
         while (low < high) {
             uint32_t middle = (low + high) / 2;
-            if (apps.p[middle]->record.id < id) low = middle + 1;
+            if (apps.p[middle]->id < id) low = middle + 1;
             else high = middle;
         }
-        bool known = low < apps.n && apps.p[low]->record.id == id;
+        bool known = low < apps.n && apps.p[low]->id == id;
         if (known && !log_at(c->logs, id)) {
-            const struct node_log *log = add_log(c, id, apps.p[low]->record.name);
+            const struct node_log *log = add_log(c, id, apps.p[low]->name);
             c->logs->bytes += log->bytes + log->before;
         }
         if (!known && !c->record_broken) unlinkat(c->state.logs, e->d_name, 0);

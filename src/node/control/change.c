@@ -1,0 +1,226 @@
+/* change: what all workers are to serve from now on. One change after the other: its app takes the place of the one that is there, in a
+ * snapshot of all apps that goes to the supervisor, and once all workers serve it, it is kept, and whoever wanted it is told.
+ *
+ * 1. What is served and could not be kept ends this control: the next one serves what is kept.
+ * 2. No host is two apps', whether live or a canary's.
+ */
+#include "node/control/control_int.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ---- a snapshot ---- */
+
+struct publication {
+    struct control *c;
+    const struct control_change *ch;
+    arena *scratch;
+    struct buf b;
+    struct node_rights rights;
+};
+
+static void add_app(struct publication *p, const struct control_state *s, bool eager) {
+    struct app_record live, canary;
+    struct node_live app = {.record = &live, .canary_permille = s->permille};
+    node_rights_join(p->scratch, &p->rights, &s->live->rights);
+    if (s->canary) node_rights_join(p->scratch, &p->rights, &s->canary->rights);
+    if (!eager) {
+        node_snapshot_add_bytes(&p->b, s->live->bytes, s->canary ? s->canary->bytes : (str){0}, s->permille, app.cordon);
+        return;
+    }
+    node_served_record(p->scratch, s->live, &live);
+    live.eager = true;
+    if (s->canary) {
+        node_served_record(p->scratch, s->canary, &canary);
+        canary.eager = true;
+        app.canary = &canary;
+    }
+    node_snapshot_add(&p->b, &app);
+}
+
+/* All apps in order, with one in another's place. */
+static void write_snapshot(struct publication *p) {
+    const struct control_change *ch = p->ch;
+    node_snapshot_begin(&p->b, ch->generation, str_c(p->c->domain));
+    bool put = !ch->to.live;
+    for (const struct control_app *app = p->c->apps; app; app = app->next) {
+        bool replaced = app->id == ch->id && (ch->drops || ch->to.live);
+        if (!put && app->id >= ch->id) add_app(p, &ch->to, ch->eager), put = true;
+        if (!replaced) add_app(p, &app->state, !p->c->db);
+    }
+    if (!put) add_app(p, &ch->to, ch->eager);
+}
+
+static err send_publication(struct publication *p, struct diag *d) {
+    struct control *c = p->c;
+    struct node_snapshot *check;
+    const struct node_rights *rights = &p->rights;
+    if (p->ch->app.n) { /* after a start it is as it was before */
+        TRY(node_snapshot_read(buf_str(&p->b), &check, d));
+        node_snapshot_free(check);
+    }
+    if (rights->dirs.n > NODE_RIGHTS_DIRS_MAX)
+        return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "with it the apps of this node would have %u folders, %d at most are granted",
+                        rights->dirs.n, NODE_RIGHTS_DIRS_MAX);
+    int fd = node_snapshot_seal(buf_str(&p->b));
+    if (fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file for the snapshot");
+    for (uint32_t i = 0; i < rights->dirs.n; i++)
+        node_control_tell(c, &NODE_MESSAGE(right, .path = rights->dirs.p[i].path, .write = rights->dirs.p[i].write));
+    struct node_message m = NODE_MESSAGE(publish, .generation = p->ch->generation, .network = (uint8_t)rights->network,
+                                         .any_port_out = rights->any_port_out, .ports = node_rights_ports(rights));
+    m.fds[m.fds_count++] = fd;
+    node_control_tell(c, &m);
+    close(fd);
+    return ERR_OK;
+}
+
+static err publish(struct control *c, struct control_change *ch, struct diag *d) {
+    struct publication p = {.c = c, .ch = ch, .scratch = arena_new(0)};
+    ch->generation = ++c->generation;
+    write_snapshot(&p);
+    err e = send_publication(&p, d);
+    buf_free(&p.b);
+    arena_free(p.scratch);
+    return e;
+}
+
+/* ---- hosts ---- */
+
+static err taken(struct diag *d, str host, str by) {
+    return diag_set(d, ERR_BUSY, DIAG_NOWHERE,
+                    "the host " STR_FMT " belongs to the app " STR_FMT ": take another, or delete that app first", STR_ARG(host),
+                    STR_ARG(by));
+}
+
+static err check_two(const struct control_served *s, const struct control_served *other, str by, struct diag *d) {
+    if (!other) return ERR_OK;
+    if (s->is_default && other->is_default)
+        return diag_set(d, ERR_BUSY, DIAG_NOWHERE,
+                        "the host * belongs to the app " STR_FMT ": leave it out, or delete that app first", STR_ARG(by));
+    for (uint32_t i = 0; i < s->hosts.n; i++)
+        for (uint32_t k = 0; k < other->hosts.n; k++)
+            if (str_eq(s->hosts.p[i], other->hosts.p[k])) return taken(d, s->hosts.p[i], by);
+    return ERR_OK;
+}
+
+static err check_hosts(const struct control *c, const struct control_change *ch, struct diag *d) {
+    const struct control_served *const all[] = {ch->to.live, ch->to.canary};
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
+        if (!all[i] || (!all[i]->hosts.n && !all[i]->is_default)) continue;
+        for (const struct control_app *other = c->apps; other; other = other->next) {
+            if (other->id == ch->id) continue;
+            TRY(check_two(all[i], other->state.live, other->name, d));
+            TRY(check_two(all[i], other->state.canary, other->name, d));
+        }
+    }
+    return ERR_OK;
+}
+
+/* ---- one after the other ---- */
+
+static void end(struct control *c, struct control_change *ch, err e, const struct diag *d) {
+    node_served_free(ch->to.live);
+    node_served_free(ch->to.canary);
+    ch->to = (struct control_state){0};
+    if (ch->over) ch->over(c, ch, e, d);
+}
+
+static void put_in_place(struct control *c, struct control_change *ch) {
+    struct control_app *app = node_control_app_numbered(c, ch->id);
+    if (ch->drops && app) node_control_app_remove(c, app);
+    if (!ch->to.live) return;
+    node_control_app_put(c, ch->id, ch->app, &ch->to);
+    ch->to = (struct control_state){0};
+}
+
+static err keep(struct control *c, struct control_change *ch, struct diag *d) {
+    if (ch->app.n) node_images_sweep(c);
+    err e = ch->keep ? ch->keep(c, ch, d) : ERR_OK;
+    if (e == ERR_OK) put_in_place(c, ch);
+    return e;
+}
+
+/* Staged, and then published, or kept at once. False: it is over. */
+static bool start(struct control *c, struct control_change *ch) {
+    struct diag d = DIAG_INIT;
+    err e = ch->stage ? ch->stage(c, ch, &d) : ERR_OK;
+    bool staged = e == ERR_OK;
+    if (e == ERR_OK) e = check_hosts(c, ch, &d);
+    if (e == ERR_OK && !ch->quiet) e = publish(c, ch, &d);
+    if (e == ERR_OK && !ch->quiet) return true;
+    if (e == ERR_OK) e = keep(c, ch, &d);
+    if (e != ERR_OK && staged && ch->undo) ch->undo(c, ch);
+    end(c, ch, e, &d);
+    return false;
+}
+
+static void start_next(struct control *c) {
+    while (!c->publishing && c->changes) {
+        struct control_change *ch = c->changes;
+        c->changes = ch->next;
+        ch->next = NULL;
+        if (start(c, ch)) c->publishing = ch;
+    }
+}
+
+static void on_due(void *arg) {
+    struct control *c = arg;
+    c->changes_due = false;
+    start_next(c);
+}
+
+static void start_soon(struct control *c) {
+    if (c->changes_due || c->publishing || !c->changes) return;
+    c->changes_due = true;
+    net_loop_post(c->loop, on_due, c);
+}
+
+void node_change_begin(struct control *c, struct control_change *ch) {
+    struct control_change **at = &c->changes;
+    while (*at) at = &(*at)->next;
+    *at = ch;
+    start_soon(c);
+}
+
+bool node_change_published(struct control *c, const struct node_msg_published *m) {
+    struct control_change *ch = c->publishing;
+    struct diag d = DIAG_INIT;
+    if (!ch || ch->generation != m->generation) return false;
+    err e = node_diag_of(&d, m->err, m->offset, m->text);
+    if (e == ERR_OK) {
+        e = keep(c, ch, &d);
+        if (e != ERR_OK) {
+            log_event(LOG_ERROR, "app-not-kept", LF_STR("app", ch->app), LF_CSTR("reason", d.text));
+            node_control_end(c);
+        }
+    } else if (ch->undo) {
+        ch->undo(c, ch);
+    }
+    c->publishing = NULL;
+    end(c, ch, e, &d);
+    start_next(c);
+    return true;
+}
+
+/* ---- all as they are ---- */
+
+static void over_again(struct control *c, struct control_change *ch, err e, const struct diag *d) {
+    if (e != ERR_OK) log_event(LOG_ERROR, "apps-not-served", LF_CSTR("reason", d->text));
+    free(ch);
+}
+
+static struct control_change *again(void) {
+    struct control_change *ch = calloc(1, sizeof *ch);
+    ENSURE(ch);
+    ch->over = over_again;
+    return ch;
+}
+
+err node_control_publish_all(struct control *c, struct diag *d) {
+    struct control_change *ch = again();
+    err e = publish(c, ch, d);
+    if (e == ERR_OK) c->publishing = ch;
+    else free(ch);
+    return e;
+}
+
+void node_control_publish_again(struct control *c) { node_change_begin(c, again()); }
