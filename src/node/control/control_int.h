@@ -183,6 +183,7 @@ bool node_control_read_file(arena *out, int folder, const char *name, size_t byt
 /* Takes the descriptor, of a sealed memory file. */
 void node_images_put(struct control *c, const uint8_t digest[APP_DIGEST_BYTES], const struct abi_key_public *key, int fd);
 bool node_images_have(struct control *c, const uint8_t digest[APP_DIGEST_BYTES], uint64_t *bytes); /* bytes may be NULL */
+void node_images_forget(struct control *c, const uint8_t digest[APP_DIGEST_BYTES]);                /* it is not what it was */
 /* What an image of a module goes by besides the module. */
 void node_images_how(const struct app_function *f, uint8_t how[APP_DIGEST_BYTES]);
 /* An image, or a pack. */

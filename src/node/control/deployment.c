@@ -43,7 +43,7 @@ struct deployment {
     uint32_t at;                       /* function */
     int module, image;                 /* of that function; -1 */
     uint64_t module_bytes;
-    bool is_image;
+    bool is_image, image_fits, again;
     struct abi_image_signed sign;
     struct abi_key_public key;
     VEC(struct control_held) held;
@@ -223,8 +223,20 @@ static void undo(struct control *c, struct control_change *ch) {
     node_store_unstage(c, ch->id, dep->record.version);
 }
 
+/* Images that were here already are of a key that this node has no more: they are made again, once. */
+static bool again(struct control *c, struct deployment *dep, err e) {
+    if (e != ERR_SIGNATURE || dep->again || dep->compiled == dep->record.functions.n || dep->cancelled) return false;
+    for (uint32_t i = 0; i < dep->record.functions.n; i++) node_images_forget(c, dep->record.functions.p[i].digest);
+    dep->again = true;
+    dep->held.n = dep->at = dep->compiled = 0;
+    dep->state = WAITING;
+    start_waiting(c);
+    return true;
+}
+
 static void over(struct control *c, struct control_change *ch, err e, const struct diag *d) {
     struct deployment *dep = ch->arg;
+    if (!dep->files_count && again(c, dep, e)) return;
     if (e == ERR_OK && c->db)
         log_event(LOG_INFO, "app-deployed", LF_STR("app", dep->record.name), LF_U64("version", dep->record.version),
                   LF_BOOL("live", !dep->not_live));
@@ -292,21 +304,44 @@ static err take_image(struct control *c, struct deployment *dep, struct diag *d)
 }
 
 static err compile(struct control *c, struct deployment *dep, struct diag *d) {
-    struct app_function *f = &dep->record.functions.p[dep->at];
-    uint8_t how[APP_DIGEST_BYTES];
-    node_images_how(f, how);
-    if (node_store_image(c, f->module, how, f->digest, &f->kind) && node_images_have(c, f->digest, NULL)) {
-        function_done(c, dep);
-        return ERR_OK;
-    }
     dep->image = memfd_create("orlo-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (dep->image < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: there are too many open");
     want_job(c, dep, dep->module, (struct node_msg_compile_want){.bytes = dep->module_bytes});
     return ERR_OK;
 }
 
-static void hashed(struct control *c, struct deployment *dep) {
+/* On a disk bytes change; one that is not what it was is made again. */
+static void check_image(struct deployment *dep) {
+    char name[NODE_DIGEST_NAME_BYTES];
     struct diag d = DIAG_INIT;
+    const uint8_t *digest = dep->record.functions.p[dep->at].digest;
+    node_digest_name(digest, name);
+    int fd = openat(dep->control->state.images, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    dep->image_fits =
+        fd >= 0 && abi_image_to_sign(fd, &dep->sign, &d) == ERR_OK && !memcmp(dep->sign.digest, digest, APP_DIGEST_BYTES);
+    close_fd(&fd);
+}
+
+static void image_checked(struct control *c, struct deployment *dep) {
+    struct diag d = DIAG_INIT;
+    if (dep->image_fits) {
+        function_done(c, dep);
+        return;
+    }
+    node_images_forget(c, dep->record.functions.p[dep->at].digest);
+    err e = compile(c, dep, &d);
+    if (e != ERR_OK) fail(c, dep, e, &d);
+}
+
+static void hashed(struct control *c, struct deployment *dep) {
+    struct app_function *f = &dep->record.functions.p[dep->at];
+    uint8_t how[APP_DIGEST_BYTES];
+    struct diag d = DIAG_INIT;
+    node_images_how(f, how);
+    if (!dep->is_image && node_store_image(c, f->module, how, f->digest, &f->kind)) {
+        send_errand(dep, check_image, image_checked);
+        return;
+    }
     err e = dep->is_image ? take_image(c, dep, &d) : compile(c, dep, &d);
     if (e != ERR_OK) fail(c, dep, e, &d);
 }

@@ -119,6 +119,14 @@ bool node_images_have(struct control *c, const uint8_t digest[APP_DIGEST_BYTES],
     return there;
 }
 
+void node_images_forget(struct control *c, const uint8_t digest[APP_DIGEST_BYTES]) {
+    char name[NODE_DIGEST_NAME_BYTES];
+    struct control_image *im = find(c, digest);
+    node_digest_name(digest, name);
+    if (keeps(c)) unlinkat(c->state.images, name, 0);
+    if (im) forget(c, im);
+}
+
 /* What makes another image of the same module: another program, another processor, what the function may have of memory. */
 void node_images_how(const struct app_function *f, uint8_t how[APP_DIGEST_BYTES]) {
     struct buf b = {0};
