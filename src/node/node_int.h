@@ -283,7 +283,7 @@ uint32_t node_kind_of_plan(const struct plan *plan); /* wasi_kind, of a plan tha
 
 /* ---- machine.c ---- */
 
-str node_build_id(void); /* of this very program: another build has another */
+str node_build_id(void);            /* of this very program: another build has another */
 uint64_t node_machine_memory(void); /* bytes there are for this process: the machine's, or its control group's */
 
 /* ---- kinds, limits ---- */

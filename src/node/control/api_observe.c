@@ -156,7 +156,7 @@ void node_api_logs(struct api_call *call) {
     struct logs_call *l = arena_make(call->mem, struct logs_call);
     *l = (struct logs_call){.call = call};
     if (e == ERR_OK) {
-        q.app = app->record.id;
+        q.app = app->id;
         l->reader = node_reader_new(call->control, &q, &(struct node_reader_config){on_line, on_end, l});
         if (!l->reader) e = diag_set(&d, ERR_UNSUPPORTED, DIAG_NOWHERE, "this node keeps no logs: it has no state folder");
     }
