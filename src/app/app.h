@@ -22,6 +22,7 @@
 
 #include "app/grants.h"
 #include "app/settings.h"
+#include "app/trace.h"
 #include "host/host.h"
 
 struct app_data;
@@ -54,6 +55,7 @@ struct app_request {
     struct app_out out, err;       /* what is printed for it */
     struct engine_meter meter;     /* of what its guest computes; the owner says how much that may be, and whom to tell */
     uint32_t fetches_left;         /* requests that its guest may still make */
+    struct app_trace trace;        /* the owner says */
     /* private: */
     uint32_t refs;
     void (*gone)(struct app_request *rq);
@@ -75,6 +77,16 @@ uint32_t app_request_hops(const struct net_exchange *x);
 struct app_request *app_request_of(const struct host_call *call);
 struct app_request *app_request_in(struct host_instance *in); /* the same, where there is no call */
 
+/* A request to others that was made for one, when it has ended, or its answer's head has come. */
+struct app_outgoing {
+    uint64_t started_ns; /* of clock_mono_ns */
+    uint8_t span[8];     /* of its own, if the request is traced */
+    str method, scheme, authority;
+    uint16_t status;   /* 0: none came */
+    const char *error; /* why; NULL: there is a status */
+    bool denied;       /* it was not granted, and not sent */
+};
+
 /* ---- apps ---- */
 
 struct app_notices { /* what was said of it within a minute: once is enough, and no more than these */
@@ -91,8 +103,9 @@ struct app {
     struct engine_share *share;
     struct engine *engine; /* the share's: app_init sets it */
     struct net_loop *loop;
-    struct app_data *data;         /* what keeps its stores and databases; NULL: nobody */
-    struct net_party *party;       /* its part of the process's pools; NULL: the process's own */
+    struct app_data *data;   /* what keeps its stores and databases; NULL: nobody */
+    struct net_party *party; /* its part of the process's pools; NULL: the process's own */
+    void (*outgoing)(struct app_request *rq, const struct app_outgoing *o); /* NULL: nobody wants to know */
     void (*news)(struct app *app); /* an image of it has something to report in its next turn; NULL: the loop is woken */
     struct app_notices notices;
     struct app_request nobody; /* what is of no request: its lines are the app's own */

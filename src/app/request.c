@@ -42,6 +42,7 @@ struct app_request *app_request_ref(struct app_request *rq) {
 void app_request_unref(struct app_request *rq) {
     if (!rq || --rq->refs) return;
     free((void *)(uintptr_t)rq->loop.p);
+    app_trace_end(&rq->trace);
     if (rq->gone) rq->gone(rq);
 }
 

@@ -92,6 +92,13 @@ static enum net_error count(struct wasi_instance *i, struct app_request *rq) {
     return NET_CONNECTION_LIMIT_REACHED;
 }
 
+static void tell_denied(struct app_request *rq, str scheme, str authority) {
+    struct app_outgoing o = {.started_ns = clock_mono_ns(), .scheme = scheme, .authority = authority, .denied = true};
+    o.error = net_error_wit(NET_HTTP_REQUEST_DENIED);
+    app_trace_id(o.span, sizeof o.span);
+    if (rq->app->outgoing) rq->app->outgoing(rq, &o);
+}
+
 enum net_error wasi_outgoing_refuse(struct wasi_instance *i, struct app_request *rq, str scheme, str authority) {
     struct wasi_net_host host;
     uint16_t port;
@@ -105,6 +112,7 @@ enum net_error wasi_outgoing_refuse(struct wasi_instance *i, struct app_request 
     } else if (!wasi_image_client(i->image)) e = NET_CONFIGURATION_ERROR;
     else e = count(i, rq);
     arena_free(scratch);
+    if (e == NET_HTTP_REQUEST_DENIED) tell_denied(rq, scheme, authority);
     return e;
 }
 
@@ -148,13 +156,58 @@ void wasi_outgoing_failed(struct wasi_instance *i, const struct app_request *rq,
     arena_free(scratch);
 }
 
+/* ---- who watches ---- */
+
+void wasi_outgoing_begin(struct wasi_outgoing *o, const struct app_request *rq, str method) {
+    *o = (struct wasi_outgoing){.started_ns = clock_mono_ns()};
+    snprintf(o->method, sizeof o->method, STR_FMT, STR_ARG(method));
+    if (rq->trace.on) app_trace_id(o->span, sizeof o->span);
+}
+
+static void tell(struct wasi_outgoing *o, struct app_request *rq, const struct net_fetch *f, const char *error) {
+    const struct net_response *response = net_fetch_response(f);
+    struct app_outgoing seen = {.started_ns = o->started_ns,
+                                .method = str_c(o->method),
+                                .scheme = net_fetch_scheme(f),
+                                .authority = net_fetch_authority(f),
+                                .status = response ? response->status : 0,
+                                .error = error};
+    memcpy(seen.span, o->span, sizeof seen.span);
+    o->told = true;
+    if (rq->app->outgoing) rq->app->outgoing(rq, &seen);
+}
+
+void wasi_outgoing_tell(struct wasi_outgoing *o, struct app_request *rq, const struct net_fetch *f) {
+    if (o->told || !o->started_ns) return;
+    if (net_fetch_response(f)) tell(o, rq, f, NULL);
+    else if (net_fetch_error(f) != NET_OK) tell(o, rq, f, net_error_wit(net_fetch_error(f)));
+}
+
+void wasi_outgoing_end(struct wasi_outgoing *o, struct app_request *rq, const struct net_fetch *f) {
+    if (!o->told && o->started_ns) tell(o, rq, f, "cancelled");
+}
+
 /* ---- what is sent besides ---- */
 
-uint32_t wasi_outgoing_fields(arena *out, const struct app_request *rq, struct net_field *fields, uint32_t count) {
+static bool has_field(const struct net_field *fields, uint32_t n, str name) {
+    for (uint32_t i = 0; i < n; i++)
+        if (str_eq_nocase(fields[i].name, name)) return true;
+    return false;
+}
+
+uint32_t wasi_outgoing_fields(arena *out, const struct wasi_outgoing *o, const struct app_request *rq, struct net_field *fields,
+                              uint32_t count) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < count; i++)
         if (!app_hops_field(fields[i].name)) fields[n++] = fields[i];
+    bool own = has_field(fields, n, STR("traceparent"));
     fields[n++] = (struct net_field){STR("cdn-loop"), app_hops_next(out, app_request_loop(out, rq))};
+    if (!rq->trace.on || own) return n;
+    char *parent = arena_alloc(out, APP_TRACEPARENT_BYTES + 1, 1);
+    app_traceparent_write(&rq->trace, o->span, parent);
+    fields[n++] = (struct net_field){STR("traceparent"), str_c(parent)};
+    if (rq->trace.state.n && !has_field(fields, n, STR("tracestate")))
+        fields[n++] = (struct net_field){STR("tracestate"), arena_str(out, rq->trace.state)};
     return n;
 }
 

@@ -20,8 +20,23 @@ bool wasi_outgoing_may_forward(void *app, str authority, const struct net_addr *
 void wasi_outgoing_failed(struct wasi_instance *i, const struct app_request *rq, const struct net_fetch *f);
 /* The same of one that --forward sends on. */
 enum net_error wasi_outgoing_forward(struct wasi_instance *i, struct app_request *rq);
-/* What is sent of these fields and besides: there is room for one more. How many there are then. */
-uint32_t wasi_outgoing_fields(arena *out, const struct app_request *rq, struct net_field *fields, uint32_t count);
+/* One of them on its way, for who watches. */
+struct wasi_outgoing {
+    uint64_t started_ns; /* 0: it was not sent */
+    bool told;
+    uint8_t span[8];
+    char method[16]; /* cut */
+};
+void wasi_outgoing_begin(struct wasi_outgoing *o, const struct app_request *rq, str method);
+/* Its head has come, or never will: once. */
+void wasi_outgoing_tell(struct wasi_outgoing *o, struct app_request *rq, const struct net_fetch *f);
+/* Nobody waits for it any more. */
+void wasi_outgoing_end(struct wasi_outgoing *o, struct app_request *rq, const struct net_fetch *f);
+enum { WASI_OUTGOING_FIELDS = 3 };
+/* What is sent of these fields and besides: there is room for WASI_OUTGOING_FIELDS more. A trace that the guest names itself stays. How many
+ * there are then. */
+uint32_t wasi_outgoing_fields(arena *out, const struct wasi_outgoing *o, const struct app_request *rq, struct net_field *fields,
+                              uint32_t count);
 /* Nanoseconds of an option, else `otherwise` milliseconds, as net takes them. */
 uint32_t wasi_outgoing_ms(bool some, uint64_t ns, uint64_t otherwise);
 

@@ -137,12 +137,14 @@ enum abi_trap wasi_http_types_outgoing_request_headers(struct host_call *call, s
 static void on_change(void *arg) {
     struct wasi_p2_fetch *f = arg;
     if (f->fetch) wasi_outgoing_failed(wasi_instance_of(f->in), f->served, f->fetch);
+    if (f->fetch) wasi_outgoing_tell(&f->seen, f->served, f->fetch);
     if (f->waiter) engine_ready(f->waiter);
 }
 
 static void fetch_destroy(struct host_instance *in, void *self) {
     struct wasi_p2_fetch *f = self;
     if (f->body) f->body->wants_out = NULL;
+    if (f->fetch) wasi_outgoing_end(&f->seen, f->served, f->fetch);
     if (f->fetch) net_fetch_free(f->fetch);
     app_object_unref(in, f->request);
     app_object_unref(in, f->body);
@@ -155,14 +157,14 @@ static str scheme_of(const struct wasi_http_types_outgoing_request *r) {
     return r->has_scheme && r->scheme.tag == WASI_HTTP_TYPES_SCHEME_HTTP ? STR("http") : STR("https");
 }
 
-/* The fields to send: the guest's, the length of a body that is whole, and CDN-Loop. */
+/* The fields to send: the guest's, the length of a body that is whole, and what all have. */
 static uint32_t fields_to_send(struct wasi_p2_fetch *f, arena *scratch, bool whole, struct net_field *to) {
     const struct wasi_http_types_fields *headers = f->request->headers;
     uint32_t n = 0;
     for (; n < headers->f.count; n++) to[n] = headers->f.list[n].f;
     if (whole && !f->body->has_length)
         to[n++] = (struct net_field){STR("content-length"), arena_fmt(scratch, "%zu", f->body->pending.n)};
-    return wasi_outgoing_fields(scratch, f->served, to, n);
+    return wasi_outgoing_fields(scratch, &f->seen, f->served, to, n);
 }
 
 static void send_fetch(struct wasi_p2_fetch *f) {
@@ -177,7 +179,8 @@ static void send_fetch(struct wasi_p2_fetch *f) {
     uint64_t otherwise = i->base.app->limits->outgoing_timeout_ms;
     struct wasi_http_types_request_options none = {.o.refs = 1}, *o = f->options ? f->options : &none;
     arena *scratch = arena_new(0);
-    struct net_field *fields = arena_array(scratch, struct net_field, r->headers->f.count + 2);
+    struct net_field *fields = arena_array(scratch, struct net_field, r->headers->f.count + 1 + WASI_OUTGOING_FIELDS);
+    wasi_outgoing_begin(&f->seen, f->served, r->method);
     bool empty = f->body && f->body->finished && !f->body->pending.n && !f->body->trailer_fields;
     bool needs_length = !(str_eqc(r->method, "GET") || str_eqc(r->method, "HEAD") || str_eqc(r->method, "DELETE"));
     bool has_body = f->body && !(empty && !needs_length && !f->body->has_length);

@@ -178,7 +178,8 @@ struct wasi_p2_fetch {
     enum net_error error;                             /* it could not even be sent */
     struct engine_fiber *waiter;
     struct app_request *served; /* for which it is sent, referenced */
-    bool taken;                 /* its response was handed out */
+    struct wasi_outgoing seen;
+    bool taken; /* its response was handed out */
 };
 struct net_source *wasi_p2_fetch_source(struct wasi_p2_fetch *f);
 

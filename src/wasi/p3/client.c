@@ -13,7 +13,8 @@ struct wasi_p3_fetch {
     struct app_object o;  /* held by the pending call, then by the response and its body */
     struct app_late late; /* while there is a fetch */
     struct host_instance *in;
-    struct app_request *served;   /* for which it is sent, referenced */
+    struct app_request *served; /* for which it is sent, referenced */
+    struct wasi_outgoing seen;
     struct net_fetch *fetch;      /* NULL: gone */
     struct host_pending *pending; /* NULL: answered */
     send_result *result;          /* while it pends */
@@ -30,6 +31,7 @@ static void cut(struct wasi_p3_fetch *f) {
     wasi_p3_outlet_stop(&f->outlet, NET_CONNECTION_TERMINATED);
     wasi_p3_outlet_sent(&f->outlet, NET_CONNECTION_TERMINATED, NULL);
     wasi_p3_inlet_detach(&f->inlet);
+    wasi_outgoing_end(&f->seen, f->served, fetch);
     net_fetch_free(fetch);
 }
 
@@ -67,6 +69,7 @@ static void on_change(void *arg) {
     struct wasi_p3_fetch *f = arg;
     struct host_pending *p = f->pending;
     if (f->fetch) wasi_outgoing_failed(wasi_instance_of(f->in), f->served, f->fetch);
+    if (f->fetch) wasi_outgoing_tell(&f->seen, f->served, f->fetch);
     if (!p) return;
     const struct net_response *response = net_fetch_response(f->fetch);
     if (!response) {
@@ -115,14 +118,14 @@ struct target {
     bool forwards; /* to where --forward says */
 };
 
-/* The fields to send: the guest's, and CDN-Loop. */
+/* The fields to send: the guest's, and what all have. */
 static uint32_t fields_to_send(arena *scratch, const struct wasi3_http_types_request *r, const struct target *target,
-                               const struct app_request *served, struct net_field *to) {
+                               const struct wasi_p3_fetch *f, struct net_field *to) {
     uint32_t n = 0;
     const struct wasi_http_fields *own = r->headers ? &r->headers->f : NULL;
     for (; own && n < own->count; n++) to[n] = own->list[n].f;
     if (target->host.n) to[n++] = (struct net_field){STR("host"), target->host};
-    return wasi_outgoing_fields(scratch, served, to, n);
+    return wasi_outgoing_fields(scratch, &f->seen, f->served, to, n);
 }
 
 static bool has_body(const struct wasi3_http_types_request *r) {
@@ -137,15 +140,17 @@ static enum net_error start(struct wasi_p3_fetch *f, struct wasi3_http_types_req
     arena *scratch = arena_new(0);
     if (!r->headers && r->net)
         r->headers = wasi_http_fields_of(f->in, sizeof *r->headers, r->net->fields, r->net->fields_count, NULL);
-    struct net_field *fields = arena_array(scratch, struct net_field, (r->headers ? r->headers->f.count : 0) + 3);
+    struct net_field *fields =
+        arena_array(scratch, struct net_field, (r->headers ? r->headers->f.count : 0) + 1 + WASI_OUTGOING_FIELDS);
     bool body = has_body(r);
+    wasi_outgoing_begin(&f->seen, f->served, r->method);
     struct net_fetch_request rq = {
         .method = r->method,
         .scheme = to->scheme,
         .authority = to->authority,
         .path = r->has_path ? r->path : (str){},
         .fields = fields,
-        .fields_count = fields_to_send(scratch, r, to, f->served, fields),
+        .fields_count = fields_to_send(scratch, r, to, f, fields),
         .has_body = body,
         .connect_ms_max = wasi_outgoing_ms(o->connect.some, o->connect.value, otherwise),
         .first_byte_ms_max = wasi_outgoing_ms(o->first_byte.some, o->first_byte.value, otherwise),
