@@ -174,7 +174,7 @@ static void write_rule(struct buf *to, const struct app_net_rule *r) {
     write_str(to, r->name);
     write_u32(to, r->prefix.v6);
     buf_put(to, r->prefix.ip, sizeof r->prefix.ip);
-    write_u32(to, r->bits);
+    write_u32(to, r->bits | (uint32_t)r->scheme << 8);
     write_u32(to, (uint32_t)r->port_from << 16 | r->port_to);
 }
 
@@ -218,8 +218,10 @@ static struct app_net_rule read_rule(struct rd *from) {
     str ip = rd_bytes(from, sizeof r.prefix.ip);
     if (ip.n) memcpy(r.prefix.ip, ip.p, ip.n);
     uint32_t bits = rd_u32le(from), ports = rd_u32le(from);
-    if (r.uses >> APP_NET_USES || bits > (r.prefix.v6 ? 128 : 32)) rd_fail(from, "no rule of the network");
+    r.scheme = (uint8_t)(bits >> 8);
     r.bits = (uint8_t)bits;
+    if (r.uses >> APP_NET_USES || bits >> 16 || r.bits > (r.prefix.v6 ? 128 : 32) || r.scheme >= APP_SCHEMES)
+        rd_fail(from, "no rule of the network");
     r.port_from = (uint16_t)(ports >> 16);
     r.port_to = (uint16_t)ports;
     if (r.port_from > r.port_to || !plain(r.name, "/?#@")) rd_fail(from, "no rule of the network");

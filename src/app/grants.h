@@ -25,12 +25,15 @@ enum app_net_use {
     APP_NET_USES
 };
 const char *app_net_use_text(enum app_net_use use); /* "tcp", "listen-udp" */
+enum app_scheme { APP_SCHEME_ANY, APP_SCHEME_HTTP, APP_SCHEME_HTTPS, APP_SCHEMES };
+str app_scheme_text(uint8_t scheme); /* "https://"; of any, empty */
 struct app_net_rule {
     unsigned uses; /* 1 << enum app_net_use */
     bool any;      /* every host but those that must be named: wasi's net_rules.h */
     str name;      /* as net_name_ascii gives it; "*.example.org" any name below it; empty: the prefix */
     struct net_addr prefix;
     uint8_t bits;                /* of the prefix; 32 or 128 for one address */
+    uint8_t scheme;              /* of requests: enum app_scheme */
     uint16_t port_from, port_to; /* 0 in the range: a guest may leave the choice of its own port to the system */
 };
 /* A secret of the app's, in the function's environment. */
@@ -64,7 +67,8 @@ struct app_grants {
 [[nodiscard]] err app_grant_env(arena *out, struct app_grants *g, str arg, struct diag *d);
 /* "HOST::GUEST", "HOST" (the guest sees the same path: absolute, or "."), either with ":ro" at the end. */
 [[nodiscard]] err app_grant_dir(arena *out, struct app_grants *g, str arg, struct diag *d);
-/* "HOST", "HOST:PORT"; HOST a name, *.NAME, address, ADDRESS/BITS or *. */
+/* "HOST", "HOST:PORT", "https://HOST[:PORT]", "http://…" (then its usual port, where none stands there); HOST a name, *.NAME, address,
+ * ADDRESS/BITS or *. */
 [[nodiscard]] err app_grant_http(arena *out, struct app_grants *g, str arg, struct diag *d);
 /* "tcp:HOST:PORT" and the like: grants_net.c has the forms. */
 [[nodiscard]] err app_grant_net(arena *out, struct app_grants *g, str arg, struct diag *d);

@@ -144,29 +144,55 @@ static bool is_path(str arg) {
     return slash < arg.n && (slash + 1 == arg.n || arg.p[slash + 1] < '0' || arg.p[slash + 1] > '9');
 }
 
-err app_grant_http(arena *out, struct app_grants *g, str arg, struct diag *d) {
-    struct app_net_rule rule = {.uses = 1u << APP_NET_TCP, .port_to = UINT16_MAX};
-    str scheme, authority, host, port;
-    if (cut_url(arg, &scheme, &authority))
-        return app_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT], no URL",
-                               authority.n ? authority : STR("api.example.org"));
-    if (is_path(arg)) {
-        str_cut(arg, '/', &authority, &host);
-        return app_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT], without a path",
-                               authority.n ? authority : STR("api.example.org"));
-    }
-    if (!app_cut_host_port(arg, &host, &port) || !host.n)
-        return app_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT]", STR("api.example.org:443"));
+str app_scheme_text(uint8_t scheme) {
+    return scheme == APP_SCHEME_HTTPS ? STR("https://") : scheme == APP_SCHEME_HTTP ? STR("http://") : STR("");
+}
+
+/* Takes "https://" off, and the one slash that a URL may end with. */
+static void cut_scheme(str *arg, struct app_net_rule *rule) {
+    for (uint8_t s = APP_SCHEME_HTTP; s < APP_SCHEMES; s++)
+        if (str_starts(*arg, app_scheme_text(s))) {
+            *arg = str_sub(*arg, app_scheme_text(s).n, arg->n);
+            if (arg->n && arg->p[arg->n - 1] == '/') arg->n--;
+            rule->scheme = s;
+            return;
+        }
+}
+
+/* "https://" and what was better. */
+static str with_scheme(arena *out, const struct app_net_rule *rule, str better) {
+    return arena_fmt(out, STR_FMT STR_FMT, STR_ARG(app_scheme_text(rule->scheme)), STR_ARG(better));
+}
+
+static err add_http(arena *out, struct app_grants *g, str arg, str rest, struct app_net_rule rule, struct diag *d) {
+    str host, port;
+    if (!app_cut_host_port(rest, &host, &port) || !host.n)
+        return app_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT]", with_scheme(out, &rule, STR("api.example.org:443")));
     if (!parse_ports(port, &rule) || (port.n && !str_eqc(port, "*") && !rule.port_from))
         return app_flag_refuse(d, "allow-http", arg, "a port is a number from 1 to 65535, FROM-TO or *",
                                with_port(out, str_sub(arg, 0, arg.n - port.n), port));
+    if (rule.scheme && !port.n) rule.port_from = rule.port_to = rule.scheme == APP_SCHEME_HTTPS ? 443 : 80;
     if (str_eqc(host, "*")) rule.any = true;
     else if (!parse_prefix(host, &rule) && !parse_name(out, host, &rule))
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
                         "--allow-http '" STR_FMT "': its host is no name, *.name, address or address/bits", STR_ARG(arg));
     if (!rule.any && !rule.name.n && rule.bits >= 32 && net_addr_class(&rule.prefix) == NET_ADDR_UNSPECIFIED)
-        return app_flag_refuse(d, "allow-http", arg, "it is no address to connect to",
-                               arena_fmt(out, port.n ? "127.0.0.1:" STR_FMT : "127.0.0.1", STR_ARG(port)));
+        return app_flag_refuse(
+            d, "allow-http", arg, "it is no address to connect to",
+            with_scheme(out, &rule, arena_fmt(out, port.n ? "127.0.0.1:" STR_FMT : "127.0.0.1", STR_ARG(port))));
     vec_push(out, &g->allow_http, rule);
     return ERR_OK;
+}
+
+err app_grant_http(arena *out, struct app_grants *g, str arg, struct diag *d) {
+    struct app_net_rule rule = {.uses = 1u << APP_NET_TCP, .port_to = UINT16_MAX};
+    str scheme, authority, path, rest = arg;
+    cut_scheme(&rest, &rule);
+    if (cut_url(rest, &scheme, &authority))
+        return app_flag_refuse(d, "allow-http", arg, "its scheme is http:// or https://, or it has none",
+                               authority.n ? authority : STR("api.example.org"));
+    if (!is_path(rest)) return add_http(out, g, arg, rest, rule, d);
+    str_cut(rest, '/', &authority, &path);
+    return app_flag_refuse(d, "allow-http", arg, "it takes HOST[:PORT], without a path",
+                           with_scheme(out, &rule, authority.n ? authority : STR("api.example.org")));
 }

@@ -86,7 +86,7 @@ static void test_suggestions(void **state) {
     assert_says(mem, "serve a.wasm --host 127.0.0.1:3000", "; write --listen 127.0.0.1:3000");
     assert_says(mem, "serve a.wasm --host ::1", "; write --listen ::1");
     assert_says(mem, "serve a.wasm --bind http://127.0.0.1:3000", "; write --listen 127.0.0.1:3000");
-    assert_says(mem, "serve a.wasm --allow-outbound https://x.example/y", "; write --allow-http x.example");
+    assert_says(mem, "serve a.wasm --allow-outbound https://x.example/y", "; write --allow-http https://x.example");
     assert_says(mem, "run a.wasm -p 3000", "there is no flag '-p'");
     assert_says(mem, "run a.wasm -l", "there is no flag '-l'; see: orlo run --help; what is for the guest comes behind --");
     assert_says(mem, "run a.wasm --all x", "what is for the guest comes behind --");

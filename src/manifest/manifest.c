@@ -33,6 +33,7 @@ void manifest_defaults(struct manifest *m, const struct app_limits *defaults) {
 err manifest_read(arena *mem, str text, enum manifest_format format, str name, struct manifest *out, struct diag *d) {
     static void (*const readers[MANIFEST_FORMATS])(struct reader *, const struct toml *) = {
         [MANIFEST_ORLO] = manifest_read_orlo,
+        [MANIFEST_SPIN] = manifest_read_spin,
         [MANIFEST_CONFIG] = manifest_read_config,
     };
     struct manifest_note wrong;

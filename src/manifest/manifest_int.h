@@ -87,12 +87,13 @@ void manifest_finish(struct reader *r, const struct toml *root);
 /* ---- a file of each kind ---- */
 
 void manifest_read_orlo(struct reader *r, const struct toml *root);
+void manifest_read_spin(struct reader *r, const struct toml *root);
 void manifest_read_config(struct reader *r, const struct toml *root);
 struct manifest_shapes {
     const char *title;                   /* of a document */
     const struct manifest_shape *shapes; /* the first is the file's own */
     size_t count;
 };
-extern const struct manifest_shapes manifest_orlo_shapes, manifest_config_shapes;
+extern const struct manifest_shapes manifest_orlo_shapes, manifest_config_shapes, manifest_spin_shapes;
 
 #endif

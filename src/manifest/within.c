@@ -64,6 +64,7 @@ static bool name_in(str name, str pattern) { return pattern.n && host_in(name, p
 
 static bool rule_in(const struct app_net_rule *r, const struct app_net_rule *of) {
     if ((r->uses & ~of->uses) || r->port_from < of->port_from || r->port_to > of->port_to) return false;
+    if (of->scheme && of->scheme != r->scheme) return false;
     if (of->any) return true;
     if (r->any) return false;
     if (r->name.n || of->name.n) return r->name.n && name_in(r->name, of->name);
@@ -83,6 +84,7 @@ static str rule_text(arena *out, const struct app_net_rule *r) {
     char text[NET_ADDR_TEXT_MAX];
     str host = r->any ? STR("*") : r->name.n ? r->name : str_c(net_addr_text(&r->prefix, false, text));
     if (!r->any && !r->name.n) host = arena_fmt(out, STR_FMT "/%u", STR_ARG(host), r->bits);
+    host = arena_fmt(out, STR_FMT STR_FMT, STR_ARG(app_scheme_text(r->scheme)), STR_ARG(host));
     if (r->port_from == r->port_to) return arena_fmt(out, STR_FMT ":%u", STR_ARG(host), r->port_from);
     return r->port_from || r->port_to != UINT16_MAX ? arena_fmt(out, STR_FMT ":%u-%u", STR_ARG(host), r->port_from, r->port_to)
                                                     : arena_str(out, host);
@@ -106,7 +108,10 @@ static err check_forward(const struct checking *k, const struct app_grants *g) {
     bool https = str_eqc(g->forward_scheme, "https");
     if (!app_cut_host_port(g->forward_authority, &host, &port)) return deny(k, "forward", g->forward_authority, "is no host");
     str six = str_find(host, ':') < host.n ? arena_fmt(k->scratch, "[" STR_FMT "]", STR_ARG(host)) : host;
-    str arg = arena_fmt(k->scratch, STR_FMT ":" STR_FMT, STR_ARG(six), STR_ARG(port.n ? port : https ? STR("443") : STR("80")));
+    str arg = arena_fmt(k->scratch, STR_FMT "://" STR_FMT ":" STR_FMT, STR_ARG(g->forward_scheme), STR_ARG(six),
+                        STR_ARG(port.n  ? port
+                                : https ? STR("443")
+                                        : STR("80")));
     TRY(app_grant_http(k->scratch, &as_http, arg, k->d));
     return check_rule(k, "forward", &as_http.allow_http.p[0], k->c->allow.http_said, k->c->allow.http.p, k->c->allow.http.n);
 }

@@ -64,7 +64,12 @@ static void test_network(void **state) {
     may(some, &owner, "functions.f.allow_net = [\"db.lan:5432\"]", "functions.f.allow_net: db.lan:5432 is more than");
     may(some, &owner, "functions.f.allow_net = [\"*\"]", "functions.f.allow_net: * is more than");
     may(some, &owner, "functions.f.forward = \"https://x.example.org\"", NULL);
-    may(some, &owner, "functions.f.forward = \"http://x.example.org\"", "functions.f.forward: x.example.org:80 is more than");
+    may(some, &owner, "functions.f.forward = \"http://x.example.org\"",
+        "functions.f.forward: http://x.example.org:80 is more than");
+    may("allow.http = [\"https://*\"]", &owner, "functions.f.allow_http = [\"https://x.org\", \"https://10.0.0.1\"]", NULL);
+    may("allow.http = [\"https://*\"]", &owner, "functions.f.allow_http = [\"x.org:443\"]", "x.org:443 is more than");
+    may("allow.http = [\"https://*\"]", &owner, "functions.f.allow_http = [\"https://x.org:8443\"]",
+        "https://x.org:8443 is more than");
     may("allow.http = [\"*\"]", &stranger, "functions.f.allow_http = [\"*\", \"localhost\", \"127.0.0.1\"]", NULL);
 }
 
@@ -74,7 +79,8 @@ static void test_strangers_network(void **state) {
     may("", &stranger, "functions.f.allow_http = [\"10.0.0.1\"]", "10.0.0.1/32 is no public address");
     may("", &stranger, "functions.f.allow_http = [\"0.0.0.0/0\"]", "0.0.0.0/0 is no public address");
     may("", &stranger, "functions.f.allow_net = [\"listen:8080\"]", "functions.f.allow_net: localhost:8080 is no public");
-    may("", &stranger, "functions.f.forward = \"http://127.0.0.1:3000\"", "functions.f.forward: 127.0.0.1/32:3000 is no public");
+    may("", &stranger, "functions.f.forward = \"http://127.0.0.1:3000\"",
+        "functions.f.forward: http://127.0.0.1/32:3000 is no public");
     may("", &owner, "functions.f.allow_net = [\"*\"]\nfunctions.f.allow_http = [\"127.0.0.1\"]", NULL);
 }
 

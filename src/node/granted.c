@@ -41,7 +41,9 @@ void node_granted(arena *out, const struct app_grants *g, node_words *to) {
                  arena_fmt(out, "--dir " STR_FMT "::" STR_FMT "%s", STR_ARG(g->dirs.p[i].host), STR_ARG(g->dirs.p[i].guest),
                            g->dirs.p[i].read_only ? ":ro" : ""));
     for (uint32_t i = 0; i < g->allow_http.n; i++)
-        vec_push(out, to, arena_fmt(out, "--allow-http " STR_FMT, STR_ARG(rule_text(out, &g->allow_http.p[i]))));
+        vec_push(out, to,
+                 arena_fmt(out, "--allow-http " STR_FMT STR_FMT, STR_ARG(app_scheme_text(g->allow_http.p[i].scheme)),
+                           STR_ARG(rule_text(out, &g->allow_http.p[i]))));
     for (uint32_t i = 0; i < g->net.n; i++) add_net(out, &g->net.p[i], to);
     if (g->forward_authority.n)
         vec_push(out, to,

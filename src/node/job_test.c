@@ -396,7 +396,13 @@ static void test_grants(void **state) {
     assert_int_equal(app_grant_http(mem, &g, STR("10.0.0.0/8"), &d), ERR_OK);
     assert_true(g.allow_http.p[2].bits == 8 && g.allow_http.p[2].port_from == 0 && g.allow_http.p[2].port_to == 65535);
     assert_int_equal(app_grant_http(mem, &g, STR("*"), &d), ERR_OK);
-    assert_int_equal(app_grant_http(mem, &g, STR("http://x"), &d), ERR_USAGE);
+    assert_int_equal(app_grant_http(mem, &g, STR("https://x/"), &d), ERR_OK);
+    assert_true(g.allow_http.p[4].scheme == APP_SCHEME_HTTPS && g.allow_http.p[4].port_from == 443 &&
+                g.allow_http.p[4].port_to == 443);
+    assert_int_equal(app_grant_http(mem, &g, STR("http://*:8000-8010"), &d), ERR_OK);
+    assert_true(g.allow_http.p[5].scheme == APP_SCHEME_HTTP && g.allow_http.p[5].any && g.allow_http.p[5].port_to == 8010);
+    assert_int_equal(app_grant_http(mem, &g, STR("http://x/path"), &d), ERR_USAGE);
+    assert_int_equal(app_grant_http(mem, &g, STR("ftp://x"), &d), ERR_USAGE);
     assert_int_equal(app_grant_http(mem, &g, STR("x:0"), &d), ERR_USAGE);
     assert_int_equal(app_grant_http(mem, &g, STR("x:99999"), &d), ERR_USAGE);
     assert_int_equal(app_grant_forward(mem, &g, STR("https://next.example:8443/"), &d), ERR_OK);

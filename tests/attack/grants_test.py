@@ -79,6 +79,16 @@ def test_http_private_ranges_by_address():
                 eq(curl(f"{s.url}/http?other.internal:{port}").text, DENIED)
 
 
+def test_http_scheme():
+    """A grant with a scheme is of requests with that scheme alone, at its usual port unless another stands there."""
+    with upstream() as (server, port):
+        for wasm in FETCH:
+            for rules, text in (([f"http://127.0.0.1:{port}"], "status 204\n"), ([f"https://127.0.0.1:{port}"], DENIED),
+                                (["http://127.0.0.1"], DENIED), (["https://*", "http://127.0.0.1:*"], "status 204\n")):
+                with serving(wasm, *(w for r in rules for w in ("--allow-http", r)), "--workers", "1") as s:
+                    eq((rules, curl(f"{s.url}/http?127.0.0.1:{port}").text), (rules, text))
+
+
 def test_http_by_address_and_localhost():
     """What a newcomer grants for a server on the same machine works, whichever way the guest spells it."""
     with upstream() as (server, port):

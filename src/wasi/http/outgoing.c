@@ -38,6 +38,18 @@ static struct wasi_net_rules rules_of(const struct app *app) {
     return (struct wasi_net_rules){app->grants->allow_http.p, app->grants->allow_http.n};
 }
 
+/* Of those, the ones for a scheme. */
+static struct wasi_net_rules rules_for(arena *scratch, const struct app *app, str scheme) {
+    struct app_net_rule *rules = arena_array(scratch, struct app_net_rule, app->grants->allow_http.n);
+    uint8_t own = str_eqc(scheme, "https") ? APP_SCHEME_HTTPS : APP_SCHEME_HTTP;
+    size_t n = 0;
+    for (uint32_t i = 0; i < app->grants->allow_http.n; i++) {
+        const struct app_net_rule *rule = &app->grants->allow_http.p[i];
+        if (rule->scheme == APP_SCHEME_ANY || rule->scheme == own) rules[n++] = *rule;
+    }
+    return (struct wasi_net_rules){rules, n};
+}
+
 static uint16_t port_or_usual(uint16_t port, str scheme) { return port ? port : str_eqc(scheme, "http") ? 80 : 443; }
 
 /* The authority taken apart, in the arena. False: it is no host and port. */
@@ -106,7 +118,7 @@ enum net_error wasi_outgoing_refuse(struct wasi_instance *i, struct app_request 
     arena *scratch = arena_new(0);
     enum net_error e = NET_OK;
     if (!parse_authority(scratch, authority, &host, &port)) e = NET_HTTP_REQUEST_URI_INVALID;
-    else if (!wasi_net_rules_allow_host(rules_of(i->base.app), &host, port_or_usual(port, scheme))) {
+    else if (!wasi_net_rules_allow_host(rules_for(scratch, i->base.app, scheme), &host, port_or_usual(port, scheme))) {
         log_denied(i, rq, &host, port_or_usual(port, scheme), NULL);
         e = NET_HTTP_REQUEST_DENIED;
     } else if (!wasi_image_client(i->image)) e = NET_CONFIGURATION_ERROR;
