@@ -63,12 +63,13 @@ struct node_pack_writer *node_pack_begin(int fd) {
     return w;
 }
 
-static err copy(struct node_pack_writer *w, int from, uint64_t bytes, uint8_t digest[NODE_PACK_DIGEST_BYTES], struct diag *d) {
+static err copy(struct node_pack_writer *w, int from, uint64_t start, uint64_t bytes, uint8_t digest[NODE_PACK_DIGEST_BYTES],
+                struct diag *d) {
     struct crypto_sha256_stream *h = crypto_sha256_begin();
     uint64_t at = 0;
     err e = ERR_OK;
     while (e == ERR_OK && at < bytes) {
-        ssize_t n = pread(from, w->copy, (size_t)MIN(bytes - at, (uint64_t)COPY_BYTES), (off_t)at);
+        ssize_t n = pread(from, w->copy, (size_t)MIN(bytes - at, (uint64_t)COPY_BYTES), (off_t)(start + at));
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) {
             e = diag_set(d, ERR_IO, DIAG_NOWHERE, "a static file is shorter than it was, or cannot be read: %s",
@@ -101,10 +102,11 @@ static err may_add(const struct node_pack_writer *w, str path, struct diag *d) {
     return ERR_OK;
 }
 
-err node_pack_add(struct node_pack_writer *w, str path, int from, uint64_t bytes, uint64_t modified, struct diag *d) {
+err node_pack_add(struct node_pack_writer *w, str path, int from, uint64_t start, uint64_t bytes, uint64_t modified,
+                  struct diag *d) {
     uint8_t digest[NODE_PACK_DIGEST_BYTES];
     err e = may_add(w, path, d);
-    if (e == ERR_OK) e = w->failed = copy(w, from, bytes, digest, d);
+    if (e == ERR_OK) e = w->failed = copy(w, from, start, bytes, digest, d);
     TRY(e);
     put_u32(&w->index, (uint32_t)path.n);
     buf_puts(&w->index, path);
@@ -229,6 +231,12 @@ void node_pack_unref(struct node_pack *p) {
 }
 
 int node_pack_fd(const struct node_pack *p) { return p->fd; }
+
+const struct node_pack_file *node_pack_files(const struct node_pack *p, uint32_t *count) {
+    *count = p->count;
+    return p->files;
+}
+
 uint64_t node_pack_memory(const struct node_pack *p) { return p->memory; }
 
 /* The first that is not before path. */

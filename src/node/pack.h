@@ -22,9 +22,9 @@ bool node_pack_path_ok(str path);
 
 /* Writes to fd, which is empty and stays the caller's. Calls wait for the disk. */
 struct node_pack_writer *node_pack_begin(int fd);
-/* All of `from`, by offset, which has so many bytes. modified: seconds since 1970; 0: not known. ERR_USAGE (a path that cannot be, or not behind the one
+/* So many bytes of `from`, by offset, from start on. modified: seconds since 1970; 0: not known. ERR_USAGE (a path that cannot be, or not behind the one
  * before), ERR_LIMIT, ERR_IO. */
-[[nodiscard]] err node_pack_add(struct node_pack_writer *w, str path, int from, uint64_t bytes, uint64_t modified,
+[[nodiscard]] err node_pack_add(struct node_pack_writer *w, str path, int from, uint64_t start, uint64_t bytes, uint64_t modified,
                                 struct diag *d);
 /* Frees w in any case: after an error, too (d may be NULL then). ERR_IO. */
 [[nodiscard]] err node_pack_end(struct node_pack_writer *w, uint8_t digest[NODE_PACK_DIGEST_BYTES], struct diag *d);
@@ -42,7 +42,8 @@ struct node_pack; /* counted; begins with one reference. Not thread-safe but for
 struct node_pack *node_pack_ref(struct node_pack *p);
 void node_pack_unref(struct node_pack *p); /* NULL is fine */
 int node_pack_fd(const struct node_pack *p);
-uint64_t node_pack_memory(const struct node_pack *p);                             /* bytes that it holds */
+uint64_t node_pack_memory(const struct node_pack *p); /* bytes that it holds */
+const struct node_pack_file *node_pack_files(const struct node_pack *p, uint32_t *count);
 const struct node_pack_file *node_pack_find(const struct node_pack *p, str path); /* NULL: there is none */
 /* Whether some file's path begins with this folder's: "a/b" of "a/b/c.html". */
 bool node_pack_has_folder(const struct node_pack *p, str path);

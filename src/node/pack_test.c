@@ -16,7 +16,7 @@ static int memory_file(str bytes) {
 
 static err add(struct node_pack_writer *w, const char *path, str bytes, struct diag *d) {
     int fd = memory_file(bytes);
-    err e = node_pack_add(w, str_c(path), fd, bytes.n, 1700000000, d);
+    err e = node_pack_add(w, str_c(path), fd, 0, bytes.n, 1700000000, d);
     close(fd);
     return e;
 }
@@ -87,7 +87,7 @@ static void test_writing_refused(void **state) {
     assert_int_equal(add(w, "b", STR("1"), &d), ERR_USAGE);
     assert_non_null(strstr(d.text, "twice"));
     assert_int_equal(add(w, "../b", STR("1"), &d), ERR_USAGE);
-    assert_int_equal(node_pack_add(w, STR("c"), file, 4, 0, &d), ERR_IO); /* it is shorter than was said */
+    assert_int_equal(node_pack_add(w, STR("c"), file, 0, 4, 0, &d), ERR_IO); /* it is shorter than was said */
     assert_int_equal(add(w, "d", STR("1"), &d), ERR_IO);
     assert_int_equal(node_pack_end(w, digest, &d), ERR_IO);
     close(fd), close(file);

@@ -97,7 +97,7 @@ static err stage_promote(struct control *c, struct control_change *ch, struct di
 
 static err keep_now(struct control *c, struct control_change *ch, struct diag *d) {
     const struct action *a = ch->arg;
-    uint64_t versions_max = VERSIONS_MAX;
+    uint64_t versions_max = a->record.limits.versions_max;
     TRY(node_store_set(c, &a->now, versions_max ? versions_max : UINT32_MAX, d));
     if (a->now.canary)
         log_event(LOG_INFO, "app-canary", LF_STR("app", ch->app), LF_U64("version", a->now.canary),
@@ -203,7 +203,6 @@ static void refuse(control_done_fn done, void *arg) {
     err e = diag_set(&d, ERR_UNSUPPORTED, DIAG_NOWHERE, "this node keeps no secrets yet");
     done(arg, &(struct control_result){.err = e, .d = &d});
 }
-uint32_t node_control_deploy(struct control *c, const struct control_deploy *what) { return 0; }
 void node_control_secret_set(struct control *c, str app, str key, str value, control_done_fn done, void *arg) {
     refuse(done, arg);
 }

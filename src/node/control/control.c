@@ -198,6 +198,7 @@ static err begin(struct control *c, struct diag *d) {
         node_state_fds(&c->state)[i] = node_message_take(&m, i);
     node_message_drop(&m);
     fcntl(c->wire, F_SETFL, O_NONBLOCK);
+    if (c->state.db >= 0) snprintf(c->domain, sizeof c->domain, "localhost");
     TRY(node_store_enter(c, d));
     TRY(node_sandbox_control(&c->state, d));
     TRY(node_store_open(c, d));

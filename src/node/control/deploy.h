@@ -63,6 +63,11 @@ struct control_deploy {
     str manifest;      /* text; empty: `record` is */
     uint8_t format;    /* enum manifest_format */
     str manifest_name; /* for what is said about it: "orlo.toml" */
+    str folder; /* absolute, of this machine: where the manifest's folders (dirs) that are relative lie; empty: those are refused */
+    const str *hosts; /* besides the manifest's; "*": all that are no other app's */
+    uint32_t hosts_count;
+    const str *env; /* "KEY=VALUE": for every function, in place of what the manifest says */
+    uint32_t env_count;
     const struct control_file *files;
     uint32_t files_count;
     bool dry_run;  /* everything but a version: what is missing is said, and no error */

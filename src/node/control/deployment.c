@@ -12,47 +12,15 @@
  * 3. Nobody waits: steps go on when an answer comes, and what the disk may hold up is done by threads. Deployments of several apps are
  *    compiled at once, those of one app one after the other, so that who deploys much waits for himself; they go live one after the other.
  */
-#include "node/control/blobs.h"
-#include "node/control/control_int.h"
+#include "node/control/deployment_int.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RECORD_BYTES_MAX = 1 * MiB, DEPLOYMENTS_MAX = 64, DEPLOYMENTS_OF_APP_MAX = 4 };
+enum { RECORD_BYTES_MAX = 1 * MiB };
 static const uint64_t file_bytes_max = 1 * GiB;
-
-struct deployment {
-    struct deployment *next;
-    struct control *control;
-    uint32_t id;
-    struct control_client *client; /* NULL: gone, or nobody asked by messages */
-    control_done_fn done;          /* NULL: the same of who asked by a call */
-    control_progress_fn progress;
-    void *arg;
-    enum { READING, WAITING, HASHING, COMPILING, SIGNING, WRITING, PACKING, CHANGING } state;
-    bool cancelled, works; /* a thread is at it: it goes when that is over */
-    bool dry_run, not_live;
-    arena *mem;
-    struct control_who who;
-    VEC(struct control_file) bundle;   /* what the manifest may name */
-    struct app_record record;          /* as it is to be */
-    uint32_t kind;                     /* of the first function */
-    int files[FILES_MAX], files_count; /* of functions, where they came as descriptors */
-    uint32_t at;                       /* function */
-    int module, image;                 /* of that function; -1 */
-    uint64_t module_bytes;
-    bool is_image, image_fits, again;
-    struct abi_image_signed sign;
-    struct abi_key_public key;
-    VEC(struct control_held) held;
-    uint32_t compiled;
-    VEC(struct control_missing) missing;
-    err failed; /* of what a thread did */
-    struct diag d;
-    struct control_change change;
-};
 
 /* ---- ends ---- */
 
@@ -71,6 +39,8 @@ static void release(struct control *c, struct deployment *dep) {
     for (int i = 0; i < dep->files_count; i++) close_fd(&dep->files[i]);
     close_fd(&dep->module);
     close_fd(&dep->image);
+    close_fd(&dep->manifest);
+    node_bundle_close(dep);
     arena_free(dep->mem);
     start_waiting(c);
 }
@@ -84,6 +54,10 @@ static void answer(struct control *c, struct deployment *dep, err e, const struc
                                .record = e == ERR_OK ? &dep->record : NULL,
                                .missing = dep->missing.p,
                                .missing_count = dep->missing.n,
+                               .remarks = dep->remarks.p,
+                               .remarks_count = dep->remarks.n,
+                               .key = dep->wrong,
+                               .line = dep->line,
                                .compiled = dep->compiled};
     struct node_message m = NODE_MESSAGE(deployed, .err = e, .offset = d->offset, .text = str_c(d->text), .function = dep->at,
                                          .version = dep->record.version, .kind = dep->kind, .url = str_c(c->url));
@@ -91,19 +65,19 @@ static void answer(struct control *c, struct deployment *dep, err e, const struc
     if (dep->done) dep->done(dep->arg, &r);
 }
 
-static void finish(struct control *c, struct deployment *dep, err e, const struct diag *d) {
+void node_deployment_end(struct control *c, struct deployment *dep, err e, const struct diag *d) {
     answer(c, dep, e, d);
     release(c, dep);
 }
 
-static void tell_progress(struct control *c, const struct deployment *dep, const char *what, str of) {
+void node_deployment_tell(struct control *c, const struct deployment *dep, const char *what, str of) {
     char text[300];
     snprintf(text, sizeof text, "%s " STR_FMT, what, STR_ARG(str_sub(of, 0, 200)));
     if (dep->client) node_control_answer(c, dep->client, &NODE_MESSAGE(progress, .text = str_c(text)));
     if (dep->progress) dep->progress(dep->arg, str_c(text));
 }
 
-static struct deployment *new_deployment(struct control *c) {
+struct deployment *node_deployment_new(struct control *c) {
     arena *mem = arena_new(0);
     struct deployment *dep = arena_make(mem, struct deployment), **at = &c->deployments;
     *dep = (struct deployment){.control = c,
@@ -111,6 +85,8 @@ static struct deployment *new_deployment(struct control *c) {
                                .mem = mem,
                                .module = -1,
                                .image = -1,
+                               .manifest = -1,
+                               .ns = clock_mono_ns(),
                                .d = DIAG_INIT};
     while (*at) at = &(*at)->next;
     *at = dep;
@@ -119,7 +95,7 @@ static struct deployment *new_deployment(struct control *c) {
 
 /* ---- threads ---- */
 
-static void fail(struct control *c, struct deployment *dep, err e, const struct diag *d) { finish(c, dep, e, d); }
+static void fail(struct control *c, struct deployment *dep, err e, const struct diag *d) { node_deployment_end(c, dep, e, d); }
 
 /* fn sets dep->failed and dep->d there; then goes on here, unless it was given up meanwhile. */
 struct errand {
@@ -145,8 +121,8 @@ static void errand_done(void *arg, bool ran) {
     else then(c, dep);
 }
 
-static void send_errand(struct deployment *dep, void (*fn)(struct deployment *dep),
-                        void (*then)(struct control *c, struct deployment *dep)) {
+void node_deployment_send(struct deployment *dep, void (*fn)(struct deployment *dep),
+                          void (*then)(struct control *c, struct deployment *dep)) {
     struct errand *e = malloc(sizeof *e);
     ENSURE(e);
     *e = (struct errand){dep, fn, then};
@@ -178,7 +154,7 @@ static err check_dirs(const struct app_grants *g, struct diag *d) {
     return ERR_OK;
 }
 
-static err check_record(const struct control *c, const struct app_record *r, struct diag *d) {
+err node_deployment_check(const struct control *c, const struct app_record *r, struct diag *d) {
     TRY(app_name_check(r->name, d));
     if (!c->db) return ERR_OK;
     TRY(check_own_hosts(c, r, d));
@@ -215,7 +191,7 @@ static err keep(struct control *c, struct control_change *ch, struct diag *d) {
         TRY(node_store_now(c, dep->record.name, &now, NULL, d));
         now.kept = dep->record.version;
     }
-    return node_store_set(c, &now, VERSIONS_MAX, d);
+    return node_store_set(c, &now, dep->record.limits.versions_max, d);
 }
 
 static void undo(struct control *c, struct control_change *ch) {
@@ -240,15 +216,16 @@ static void over(struct control *c, struct control_change *ch, err e, const stru
     if (e == ERR_OK && c->db)
         log_event(LOG_INFO, "app-deployed", LF_STR("app", dep->record.name), LF_U64("version", dep->record.version),
                   LF_BOOL("live", !dep->not_live));
-    finish(c, dep, e, d);
+    if (e == ERR_OK && dep->bundle.n) node_bundle_sweep(c, dep->record.name);
+    node_deployment_end(c, dep, e, d);
 }
 
-static void change(struct control *c, struct deployment *dep) {
+void node_deployment_change(struct control *c, struct deployment *dep) {
     dep->state = CHANGING;
-    tell_progress(c, dep, "publishing", dep->record.name);
+    node_deployment_tell(c, dep, "publishing", dep->record.name);
     if (dep->dry_run) {
         struct diag d = DIAG_INIT;
-        finish(c, dep, ERR_OK, &d);
+        node_deployment_end(c, dep, ERR_OK, &d);
         return;
     }
     dep->change =
@@ -260,7 +237,8 @@ static void change(struct control *c, struct deployment *dep) {
 
 static void next_function(struct control *c, struct deployment *dep);
 
-static void hold(struct deployment *dep, enum control_file_kind kind, const uint8_t digest[APP_DIGEST_BYTES], uint64_t bytes) {
+void node_deployment_hold(struct deployment *dep, enum control_file_kind kind, const uint8_t digest[APP_DIGEST_BYTES],
+                          uint64_t bytes) {
     struct control_held *h = vec_add(dep->mem, &dep->held);
     *h = (struct control_held){.kind = kind, .bytes = bytes};
     memcpy(h->digest, digest, sizeof h->digest);
@@ -270,7 +248,7 @@ static void function_done(struct control *c, struct deployment *dep) {
     struct app_function *f = &dep->record.functions.p[dep->at];
     uint64_t bytes = 0;
     (void)node_images_have(c, f->digest, &bytes);
-    hold(dep, CONTROL_IMAGE, f->digest, bytes);
+    node_deployment_hold(dep, CONTROL_IMAGE, f->digest, bytes);
     if (!dep->at) dep->kind = f->kind;
     close_fd(&dep->module);
     dep->at++;
@@ -339,7 +317,7 @@ static void hashed(struct control *c, struct deployment *dep) {
     struct diag d = DIAG_INIT;
     node_images_how(f, how);
     if (!dep->is_image && node_store_image(c, f->module, how, f->digest, &f->kind)) {
-        send_errand(dep, check_image, image_checked);
+        node_deployment_send(dep, check_image, image_checked);
         return;
     }
     err e = dep->is_image ? take_image(c, dep, &d) : compile(c, dep, &d);
@@ -351,20 +329,14 @@ static void hash(struct deployment *dep) {
     uint8_t head[1 * KiB];
     ssize_t n = pread(dep->module, head, sizeof head, 0);
     dep->is_image = n > 0 && abi_image_is((str){head, (size_t)n});
-    if (dep->is_image || !dep->control->db) return;
+    if (dep->is_image || !dep->control->db || !dep->files_count) return;
     void *p = dep->module_bytes ? mmap(NULL, dep->module_bytes, PROT_READ, MAP_PRIVATE | MAP_POPULATE, dep->module, 0) : NULL;
     if (p == MAP_FAILED) {
         dep->failed = diag_set(&dep->d, ERR_IO, DIAG_NOWHERE, "it cannot be read");
         return;
     }
-    crypto_sha256((str){p, dep->module_bytes}, dep->record.functions.p[dep->at].module);
+    if (dep->files_count) crypto_sha256((str){p, dep->module_bytes}, dep->record.functions.p[dep->at].module);
     if (p) munmap(p, dep->module_bytes);
-}
-
-static const struct control_file *in_bundle(const struct deployment *dep, str path) {
-    for (uint32_t i = 0; i < dep->bundle.n; i++)
-        if (str_eq(dep->bundle.p[i].path, path)) return &dep->bundle.p[i];
-    return NULL;
 }
 
 /* The file of the next function: one that came with the message, or that was uploaded. */
@@ -379,14 +351,15 @@ static err open_module(struct control *c, struct deployment *dep, bool *hashes, 
         dep->module_bytes = (uint64_t)st.st_size;
     } else {
         struct app_function *f = &dep->record.functions.p[dep->at];
-        const struct control_file *file = in_bundle(dep, f->source);
+        const struct control_file *file = node_bundle_file(dep, f->source);
         ENSURE(file);
         memcpy(f->module, file->digest, sizeof f->module);
         dep->module = node_blob_open(c, dep->record.name, file->digest, &dep->module_bytes);
+        if (dep->module < 0 && dep->dry_run) return ERR_OK;
         if (dep->module < 0)
             return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "the file " STR_FMT " is not here any more: upload it again",
                             STR_ARG(f->source));
-        hold(dep, CONTROL_MODULE, file->digest, dep->module_bytes);
+        node_deployment_hold(dep, CONTROL_MODULE, file->digest, dep->module_bytes);
     }
     if (dep->module_bytes > file_bytes_max) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "it is larger than 1 GiB");
     return ERR_OK;
@@ -395,7 +368,8 @@ static err open_module(struct control *c, struct deployment *dep, bool *hashes, 
 static void next_function(struct control *c, struct deployment *dep) {
     bool hashes;
     if (dep->at == dep->record.functions.n) {
-        change(c, dep);
+        dep->state = PACKING;
+        node_bundle_pack(c, dep);
         return;
     }
     struct diag d = DIAG_INIT;
@@ -405,7 +379,13 @@ static void next_function(struct control *c, struct deployment *dep) {
         return;
     }
     dep->state = HASHING;
-    send_errand(dep, hash, hashed);
+    if (dep->module < 0) { /* of a dry run; it is said to be missing */
+        dep->at++;
+        dep->state = WAITING;
+        start_waiting(c);
+        return;
+    }
+    node_deployment_send(dep, hash, hashed);
 }
 
 static struct deployment *find(const struct control *c, uint32_t id, int state) {
@@ -440,7 +420,7 @@ static void image_written(struct control *c, struct deployment *dep) {
 
 static err keep_image(struct deployment *dep) {
     dep->state = WRITING;
-    send_errand(dep, write_image, image_written);
+    node_deployment_send(dep, write_image, image_written);
     return ERR_OK;
 }
 
@@ -456,10 +436,14 @@ static err ask_signature(struct control *c, struct deployment *dep, struct diag 
 
 /* False of both: nobody asked. One that was asked for may have been given up meanwhile. */
 bool node_deployment_compiled(struct control *c, const struct node_msg_compile_done *m) {
-    struct deployment *dep = find(c, m->id, COMPILING);
+    struct deployment *dep = find(c, m->id, COMPILING), *reads = find(c, m->id, READING);
     struct diag d = DIAG_INIT;
-    if (!dep) return m->id <= c->last_deployment;
+    if (!dep && !reads) return m->id <= c->last_deployment;
     err e = node_diag_of(&d, m->err, m->offset, m->text);
+    if (reads) {
+        node_bundle_read(c, reads, e, &d);
+        return true;
+    }
     if (e == ERR_OK && dep->is_image) e = abi_image_to_sign(dep->image, &dep->sign, &d); /* what it goes by */
     dep->record.functions.p[dep->at].kind = m->kind;
     if (e == ERR_OK) e = dep->is_image ? keep_image(dep) : ask_signature(c, dep, &d);
@@ -524,7 +508,7 @@ static void start_waiting(struct control *c) {
     net_loop_post(c->loop, on_waiting, c);
 }
 
-static void wait_for_turn(struct control *c, struct deployment *dep) {
+void node_deployment_go_on(struct control *c, struct deployment *dep) {
     dep->state = WAITING;
     start_waiting(c);
 }
@@ -538,20 +522,20 @@ static err read_record(struct deployment *dep, int fd, struct diag *d) {
     uint8_t *p = arena_alloc(dep->mem, (size_t)st.st_size + 1, 1);
     if (pread(fd, p, (size_t)st.st_size, 0) != st.st_size) return diag_set(d, ERR_IO, DIAG_NOWHERE, "the record cannot be read");
     TRY(app_record_decode(dep->mem, (str){p, (size_t)st.st_size}, &dep->record, d));
-    TRY(check_record(dep->control, &dep->record, d));
+    TRY(node_deployment_check(dep->control, &dep->record, d));
     if (dep->record.functions.n && dep->record.functions.n == (uint32_t)dep->files_count) return ERR_OK;
     return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "the record has %u functions, and %d files came", dep->record.functions.n,
                     dep->files_count);
 }
 
 void node_deployment_begin(struct control *c, struct control_client *client, struct node_message *m) {
-    struct deployment *dep = new_deployment(c);
+    struct deployment *dep = node_deployment_new(c);
     struct diag d = DIAG_INIT;
     dep->client = client;
     client->busy = dep;
     for (int i = 1; i < m->fds_count; i++) dep->files[dep->files_count++] = node_message_take(m, i);
     err e = read_record(dep, m->fds[0], &d);
-    if (e == ERR_OK) wait_for_turn(c, dep);
+    if (e == ERR_OK) node_deployment_go_on(c, dep);
     else fail(c, dep, e, &d);
 }
 

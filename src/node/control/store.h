@@ -17,7 +17,6 @@
 #include "db/db.h"
 
 struct control;
-enum { VERSIONS_MAX = 10 };
 enum control_file_kind { CONTROL_IMAGE, CONTROL_PACK, CONTROL_MODULE };
 struct control_held { /* a file that a version names */
     enum control_file_kind kind;

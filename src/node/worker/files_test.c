@@ -18,7 +18,7 @@ static int begin(void **state) {
     struct node_pack_writer *w = node_pack_begin(fd);
     if (write(file, "0123456789", 10) != 10) return 1;
     for (size_t i = 0; i < ARRAY_COUNT(paths); i++)
-        if (node_pack_add(w, str_c(paths[i]), file, 10, 784111777, &d) != ERR_OK) return 1;
+        if (node_pack_add(w, str_c(paths[i]), file, 0, 10, 784111777, &d) != ERR_OK) return 1;
     close(file);
     return node_pack_end(w, digest, &d) != ERR_OK || node_pack_open(fd, digest, &pack, &d) != ERR_OK;
 }
