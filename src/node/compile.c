@@ -12,6 +12,7 @@
 #include "wasi/wasi.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -64,6 +65,9 @@ void node_image_close(struct node_image *image) {
     if (image->opened.base) abi_image_close(&image->opened);
     node_pack_unref(image->pack);
     image->pack = NULL;
+    if (image->secrets.n) explicit_bzero((void *)(uintptr_t)image->secrets.p, image->secrets.n);
+    free((void *)(uintptr_t)image->secrets.p);
+    image->secrets = (str){0};
     if (image->fd >= 0) close(image->fd);
     image->fd = -1;
 }

@@ -104,6 +104,7 @@ struct node_pack;
 struct node_image {
     int fd;                 /* owned; -1: none */
     struct node_pack *pack; /* NULL: it is an image; else that alone, owned */
+    str secrets;            /* of its app, as worker/secrets.c has them; heap, owned */
     struct abi_key_public key;
     struct abi_image opened; /* checked and mapped already (node_image_open); base NULL: by whoever loads it */
 };

@@ -206,6 +206,7 @@ err node_part_load(struct node_part *part, struct node_image *image, const char 
     if (!image->pack != !part->files)
         return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "a pack in an image's place, or the other way round");
     if (part->files) return load_pack(part, image->pack, d);
+    node_part_secrets(part, image->secrets);
     TRY(node_image_take(image, &im, d));
     struct wasi_config wasi = {
         .args = arguments(part, args, count), .args_count = count + 1, .server_name = STR("orlo/" ORLO_VERSION)};

@@ -91,6 +91,8 @@ struct node_part { /* a function, or a static folder */
     uint64_t retry_ns; /* of a FAILED one: not before then is its image asked for again */
     struct wasi_image *image;
     struct node_pack *pack;
+    bool has_secrets;
+    str jwt_key, publishable, secret;  /* of a function that Supabase's clients call: what its callers are known by */
     struct node_request *first, *last; /* that wait */
     uint32_t waiting;
     struct node_part *next, *prev; /* of the parts where somebody waits */
@@ -137,6 +139,8 @@ struct node_app {
  * args (what a command is given) for the app's life. */
 [[nodiscard]] err node_part_load(struct node_part *part, struct node_image *image, const char *const *args, size_t count,
                                  struct diag *d);
+/* What its app's secrets say of it, in its environment and variables; once, before it is loaded. secrets: as secrets.c has them. */
+void node_part_secrets(struct node_part *part, str secrets);
 struct node_meters_call *node_part_meters(struct node_part *part); /* its row: node/meters.h */
 /* Nothing refers to it, and no instance of it is alive. */
 bool node_app_over(const struct node_app *app);

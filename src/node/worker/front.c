@@ -4,6 +4,9 @@
  *                                       ├─> static folder
  *                                       └─> redirect: answered here
  *
+ * Where there is a canary, who was led to a version once stays with it: by the header x-orlo-version, or the cookie orlo-version that its first answer
+ * set. Which it is the first time is left to chance, by the share that the canary has.
+ *
  * 1. Nothing of it depends on what the app's guest says or on its image: what is answered here is answered while there is none.
  */
 #include "node/worker/handler_int.h"
@@ -32,6 +35,7 @@ static void strip(struct node_request *r, size_t n) {
 }
 
 void node_front_forget(struct node_request *r) {
+    node_amend_forget(r);
     if (r->exchange && r->path.p) net_exchange_set_path(r->exchange, r->path);
     free(r->seen);
     r->seen = NULL;
@@ -66,30 +70,81 @@ static struct node_part *redirect(struct node_request *r, const struct app_redir
     return NULL;
 }
 
+/* ---- versions ---- */
+
+static str cookie(str cookies, const char *name) {
+    for (str one, key, value; cookies.n;) {
+        str_cut(cookies, ';', &one, &cookies);
+        if (str_cut(str_trim(one), '=', &key, &value) && str_eqc(key, name)) return value;
+    }
+    return (str){0};
+}
+
+/* The version that a header's or cookie's words mean. False: none of those there are. */
+static bool means(const struct node_entry *e, str said, enum node_version *v) {
+    uint64_t number;
+    for (*v = 0; *v < NODE_VERSIONS && str_to_u64(said, &number); ++*v)
+        if (e->of[*v].version == number) return true;
+    return false;
+}
+
+/* Of two. *new: who asks does not say. */
+static enum node_version choose(const struct node_request *r, const struct node_entry *e, bool *new) {
+    const struct net_request *rq = net_exchange_request(r->exchange);
+    enum node_version v;
+    str by_cookie = {0};
+    *new = false;
+    for (uint32_t i = 0; i < rq->fields_count; i++) {
+        if (str_eq_nocase(rq->fields[i].name, STR("x-orlo-version")) && means(e, rq->fields[i].value, &v)) return v;
+        if (str_eq_nocase(rq->fields[i].name, STR("cookie")) && !by_cookie.n)
+            by_cookie = cookie(rq->fields[i].value, "orlo-version");
+    }
+    if (means(e, by_cookie, &v)) return v;
+    *new = true;
+    uint64_t chance = 0; /* the id's bits are */
+    for (int i = 0; i < 12; i++) chance = chance << 4 | (uint64_t)((r->id[i] & 15) + (r->id[i] > '9' ? 9 : 0));
+    return chance % 1000 < e->canary_permille ? NODE_CANARY : NODE_LIVE;
+}
+
 /* ---- routes ---- */
 
-static struct node_part *to_function(struct node_request *r, uint32_t index, const struct node_route *route) {
-    const struct app_function *f = &r->app->record.functions.p[index];
-    static const char supabase[] = "/functions/v1";
-    if (route->strip) strip(r, r->matched);
-    else if (f->supabase && str_starts(route->path, STR("/functions/v1/"))) strip(r, sizeof supabase - 1);
-    return &r->app->parts[index];
+static const char supabase[] = "/functions/v1";
+
+static bool for_supabase(const struct node_request *r, const struct node_route *route) {
+    return route->to == APP_TO_FUNCTION && r->app->record.functions.p[route->index].supabase &&
+           str_starts(route->path, STR("/functions/v1/"));
+}
+
+static struct node_part *lead(struct node_request *r, const struct node_route *route) {
+    switch ((enum app_route_to)route->to) {
+    case APP_TO_FUNCTION:
+        if (route->strip) strip(r, r->matched);
+        else if (for_supabase(r, route)) strip(r, sizeof supabase - 1);
+        return &r->app->parts[route->index];
+    case APP_TO_FILES: return &r->app->parts[r->app->record.functions.n + route->index];
+    case APP_TO_REDIRECT: return redirect(r, &r->app->record.redirects.p[route->index]);
+    default: return answer(r, NODE_REFUSE_NO_ROUTE);
+    }
 }
 
 struct node_part *node_front_route(struct node_request *r) {
     struct node_apps *apps = r->handler->apps;
     const struct node_entry *e = node_apps_at(apps, net_exchange_request(r->exchange)->authority);
     if (!e) return answer(r, NODE_REFUSE_NO_HOST);
-    const struct node_route *route = node_apps_route(apps, e, NODE_LIVE, r->path);
+    bool new = false;
+    enum node_version v = LIKELY(!e->of[NODE_CANARY].record.n) ? NODE_LIVE : choose(r, e, &new);
+    const struct node_route *route = node_apps_route(apps, e, v, r->path);
+    if (new) node_amend_version(r, e->of[v].version);
     if (!route) return answer(r, NODE_REFUSE_NO_ROUTE);
-    r->app = node_apps_app(apps, e, NODE_LIVE);
+    r->app = node_apps_app(apps, e, v);
     if (!r->app) return answer(r, NODE_REFUSE_NO_APP);
-    if (!node_handler_admit(r)) return NULL;
     r->matched = node_route_matched(route, r->path);
-    switch ((enum app_route_to)route->to) {
-    case APP_TO_FUNCTION: return to_function(r, route->index, route);
-    case APP_TO_FILES: return &r->app->parts[r->app->record.functions.n + route->index];
-    case APP_TO_REDIRECT: return redirect(r, &r->app->record.redirects.p[route->index]);
-    default: return answer(r, NODE_REFUSE_NO_ROUTE);
+    bool by_supabase = for_supabase(r, route);
+    if (UNLIKELY(r->app->record.cors.origins.n || by_supabase)) node_amend_cors(r, &r->app->record.cors, by_supabase);
+    if (!node_handler_admit(r)) return NULL;
+    if (UNLIKELY(r->amend) && node_amend_preflight(r)) {
+        node_handler_answered(r);
+        return NULL;
     }
+    return lead(r, route);
 }

@@ -70,6 +70,7 @@ static void recycle(struct app_request *rq) {
     node_lines_end(&r->out);
     node_lines_end(&r->err);
     r->part->app->requests--;
+    free(r->who);
     r->next = r->handler->free;
     r->handler->free = r;
 }
@@ -203,6 +204,9 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
     r->part = NULL;
     r->path = net_exchange_request(x)->path;
     r->seen = NULL;
+    r->amend = NULL;
+    r->who = NULL;
+    r->who_known = false;
     r->exchange = x;
     r->run = NULL;
     r->sending = NULL;
@@ -267,12 +271,25 @@ static bool start(struct node_request *r) {
     return r->run;
 }
 
+/* Its function is there, and with it what says who may ask. False: he may not, and it has been answered. */
+static bool may_ask(struct node_request *r) {
+    const struct app_function *f = r->part->function;
+    bool asks =
+        !r->who_known && f && f->supabase && f->verify_jwt && !str_eqc(net_exchange_request(r->exchange)->method, "OPTIONS");
+    r->who_known = true;
+    return LIKELY(!asks) || node_who_asks(r);
+}
+
 /* It runs, or waits, or is turned away. */
 static void begin(struct node_request *r) {
     struct node_handler *h = r->handler;
     struct node_part *p = r->part;
     node_apps_want(h->apps, p);
     bool tried = p->state == NODE_PART_READY && !p->waiting; /* else somebody was here before */
+    if (tried && !may_ask(r)) {
+        node_handler_over(r);
+        return;
+    }
     if (tried && p->files) {
         node_files_serve(r);
         return;
@@ -364,9 +381,11 @@ static bool start_waiting(struct node_part *p) {
     if (p->state != NODE_PART_READY) return false;
     for (; n < BATCH && p->first; n++) {
         struct node_request *r = p->first;
-        if (!p->files && !start(r)) break;
+        bool may = may_ask(r);
+        if (may && !p->files && !start(r)) break;
         wait_no_more(r);
-        if (p->files) node_files_serve(r);
+        if (!may) node_handler_over(r);
+        else if (p->files) node_files_serve(r);
     }
     while (n < BATCH && p->first && hopeless(p)) {
         struct node_request *r = p->first;

@@ -7,11 +7,14 @@
 
 struct node_request {
     struct node_handler *handler;
-    struct node_app *app;   /* that it is for; NULL: nobody's */
-    struct node_part *part; /* its function; NULL: it is answered without a guest */
-    str path;               /* as it was asked for; its function may see another */
-    uint8_t *seen;          /* that; heap, or NULL: it is a part of path */
-    size_t matched;         /* so many bytes of path did the route match */
+    struct node_app *app;     /* that it is for; NULL: nobody's */
+    struct node_part *part;   /* its function; NULL: it is answered without a guest */
+    str path;                 /* as it was asked for; its function may see another */
+    uint8_t *seen;            /* that; heap, or NULL: it is a part of path */
+    size_t matched;           /* so many bytes of path did the route match */
+    struct node_amend *amend; /* what is said in its answer besides; NULL: nothing */
+    uint8_t *who;             /* the principal's words; heap, NULL: nobody's */
+    bool who_known;           /* who asks has been asked for what he has to bring */
     struct net_exchange *exchange;
     struct wasi_run *run;
     struct node_sending *sending; /* of a static file; NULL: none */
@@ -66,6 +69,19 @@ void node_files_gone(struct node_request *r); /* who asked: of one that is being
 struct node_part *node_front_route(struct node_request *r);
 /* It is over, or begins anew. */
 void node_front_forget(struct node_request *r);
+
+/* ---- amend.c: what is said in every answer to it ---- */
+
+void node_amend_version(struct node_request *r, uint32_t version); /* who comes back gets this one */
+/* The app's rules; without any, anybody's pages may where Supabase's clients ask. */
+void node_amend_cors(struct node_request *r, const struct app_cors *rules, bool supabase);
+bool node_amend_preflight(struct node_request *r); /* true: it is one that the rules answer, and has been */
+void node_amend_forget(struct node_request *r);
+
+/* ---- who.c ---- */
+
+/* Whether who asks brings what its function wants of him; then he is its principal. False: it has been answered, 401. */
+bool node_who_asks(struct node_request *r);
 
 /* ---- page.c ---- */
 
