@@ -5,7 +5,7 @@ import os, re, sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DOC = os.path.join(ROOT, "docs", "architecture.md")
-FILES = {"ALL": "what its user may", "FOLDER": "the folders of records and images", "DATA": "the folder of apps' data", "GRANTED": "what its apps were granted", "NONE": "none"}
+FILES = {"ALL": "what its user may", "FOLDER": "the folders of records and images", "DATA": "the folder of apps' data", "GRANTED": "what its apps were granted", "NAMES": "what name resolution and TLS read", "NONE": "none"}
 
 
 def read(name):

@@ -19,7 +19,7 @@ typedef VEC(const char *) cli_list;
 struct cli_options {
     enum cli_command command;
     bool help, version, no_access_log, json, wat, markdown, man, list;
-    const char *state_dir, *log_level, *log_format, *output, *forward, *target, *app;
+    const char *state_dir, *log_level, *log_format, *output, *forward, *target, *app, *otlp, *otlp_sample;
     cli_list listen, env, dir, allow_http, allow_net, host, route;
     struct node_limits limits;
     cli_list operands;   /* what is no flag: FILE, then the guest's arguments */

@@ -64,6 +64,27 @@ static err set_log(const struct cli_options *o, bool json, struct diag *d) {
     return ERR_OK;
 }
 
+/* "0.01", "1%": of a million. */
+static bool read_part(const char *text, uint32_t *ppm) {
+    char *end;
+    double v = strtod(text, &end);
+    if (*end == '%') v /= 100, end++;
+    *ppm = v >= 0 && v <= 1 ? (uint32_t)(v * 1e6 + 0.5) : 0;
+    return end != text && !*end && v >= 0 && v <= 1;
+}
+
+static err read_otlp(const struct cli_options *o, struct node_otlp *to, struct diag *d) {
+    str url = str_c(o->otlp);
+    to->endpoint = url;
+    to->sample_ppm = 10'000;
+    if (o->otlp &&
+        ((!str_starts(url, STR("http://")) && !str_starts(url, STR("https://"))) || url.n > 2048 || str_ends(url, STR("//"))))
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--otlp is an address such as http://127.0.0.1:4318, not '%s'", o->otlp);
+    if (o->otlp_sample && !read_part(o->otlp_sample, &to->sample_ppm))
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--otlp-sample is a part such as 0.01 or 1%%, not '%s'", o->otlp_sample);
+    return ERR_OK;
+}
+
 static int serve(arena *mem, const struct cli_options *o) {
     struct diag d = DIAG_INIT;
     struct node_serve_config config = {
@@ -78,6 +99,7 @@ static int serve(arena *mem, const struct cli_options *o) {
     config.listen = listen;
     config.listen_count = o->listen.n;
     if (e == ERR_OK) e = read_grants(mem, o, &config.grants, &d);
+    if (e == ERR_OK) e = read_otlp(o, &config.otlp, &d);
     if (e != ERR_OK) return complain(NULL, ERR_USAGE, &d);
     e = node_serve(&config, &d);
     if (e == ERR_OK) return EX_OK;

@@ -16,6 +16,9 @@
 
 #include "app/settings.h"
 
+/* Places that are no worker's. */
+#define NODE_METERS_COURIER (UINT32_MAX - 1)
+#define NODE_METERS_SUPERVISOR UINT32_MAX
 enum { NODE_METERS_APPS = 16384, NODE_METERS_CALLS = 16384, NODE_METERS_NAME = 63 };
 
 enum {

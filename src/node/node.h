@@ -52,6 +52,13 @@ struct node_cordon {
     uint32_t workers; /* 0: one */
     str data;         /* the folder of their data; empty: the node's */
 };
+struct node_otlp { /* where spans go */
+    str endpoint;  /* "http://127.0.0.1:4318", /v1/traces is added; empty: nowhere */
+    const struct app_env *headers;
+    size_t headers_count;
+    uint32_t sample_ppm; /* of a million requests without a parent */
+    bool json;           /* else protobuf */
+};
 struct node_serve_config {
     const char *file; /* .wasm or image, the one app; NULL: a node, whose apps are in the state folder */
     const struct node_listen *listen;
@@ -63,6 +70,7 @@ struct node_serve_config {
     struct node_listen admin; /* of a node; empty: 127.0.0.1:8089, if it is free. Loopback alone */
     bool no_admin;
     bool no_access_log;
+    struct node_otlp otlp;
     bool dev; /* its pages say to whoever asks what only who deploys may know elsewhere */
     const char
         *state_dir; /* where the node's key is, and all that it has; NULL: the default. With a file read only for an image */

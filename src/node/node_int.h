@@ -69,6 +69,11 @@ struct node_state; /* state.h */
 [[nodiscard]] err node_sandbox_control(const struct node_state *state, struct diag *d);
 /* Files in this folder (-1: none), memory files, and the sockets that are there. */
 [[nodiscard]] err node_sandbox_store(int data, struct diag *d);
+/* Connections to others, and what it takes to find them. */
+[[nodiscard]] err node_sandbox_courier(struct diag *d);
+enum { NODE_RESOLVER_PATHS_MAX = 32 };
+/* Opens what name resolution and TLS read; how many. guest.c */
+size_t node_resolver_paths(struct node_sandbox_path to[static NODE_RESOLVER_PATHS_MAX]);
 /* Every descriptor above stderr but those kept is closed. */
 void node_close_fds_except(const int *keep, size_t count);
 
@@ -267,6 +272,9 @@ struct node_worker_config {
     VEC(struct node_ear) ears;
     str shown;            /* the first address: "http://127.0.0.1:8080" */
     bool access_log, dev; /* dev: pages say all to whoever asks */
+    bool traces;          /* spans are sent, of so many requests of a million */
+    uint32_t sample_ppm;
+    bool logs_alone; /* lines of apps are in their own logs alone */
     uint32_t index, workers;
     uint32_t cordon; /* whose apps it serves (snapshot.h); 0: all that are in none */
 };
@@ -274,6 +282,7 @@ struct node_worker_config {
 int node_worker_main(void);
 int node_control_main(void);
 int node_store_main(void);
+int node_courier_main(void);
 
 /* ---- imports.c ---- */
 

@@ -179,6 +179,7 @@ void node_be(char **argv) {
     case NODE_ROLE_keys: _exit(node_keys_main());
     case NODE_ROLE_control: _exit(node_control_main());
     case NODE_ROLE_store: _exit(node_store_main());
+    case NODE_ROLE_courier: _exit(node_courier_main());
     default: return;
     }
 }

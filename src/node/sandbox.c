@@ -55,7 +55,7 @@ enum {
 };
 
 /* What each role may do at the least: its letters, and whether it has files besides what it was granted. */
-enum { ALL_FILES, FOLDER, DATA, GRANTED, NO_FILES };
+enum { ALL_FILES, FOLDER, DATA, GRANTED, NAMES, NO_FILES };
 #define ALL ALL_FILES
 #define NONE NO_FILES
 static const struct {
@@ -422,6 +422,19 @@ err node_sandbox_store(int data, struct diag *d) {
     TRY(lock_in(NODE_ROLE_store, &(struct node_sandbox){.paths = &path, .paths_count = data >= 0}, d));
     TRY(drop_capabilities(d));
     return install(roles[NODE_ROLE_store].calls, d);
+}
+
+err node_sandbox_courier(struct diag *d) {
+    struct node_sandbox_path paths[NODE_RESOLVER_PATHS_MAX];
+    struct node_rights rights = {.network = NODE_RIGHTS_CONNECT, .any_port_out = true};
+    size_t n = node_resolver_paths(paths);
+    if (!cap(RLIMIT_CORE, 0)) return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    err e = lock_in(NODE_ROLE_courier, &(struct node_sandbox){.paths = paths, .paths_count = n, .rights = &rights}, d);
+    for (size_t i = 0; i < n; i++) close(paths[i].fd);
+    TRY(e);
+    TRY(drop_capabilities(d));
+    return install(roles[NODE_ROLE_courier].calls, d);
 }
 
 static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }

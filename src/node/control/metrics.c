@@ -153,7 +153,7 @@ static struct control_worker *worker_of(struct summing *s, uint32_t slot) {
 static void add_head(struct summing *s, uint32_t slot, const struct node_meters *m) {
     ADD(&s->sums->node, &m->node);
     if (m->alive) ADD(&s->sums->node_now, &m->node_now);
-    if (slot == UINT32_MAX) return;
+    if (slot >= NODE_METERS_COURIER) return;
     struct control_worker *w = worker_of(s, slot);
     ADD(&w->counts, &m->worker);
     if (m->alive) ADD(&w->now, &m->worker_now);

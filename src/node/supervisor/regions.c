@@ -73,12 +73,24 @@ void node_regions_give(struct proc *p) {
     p->region = NULL;
 }
 
+static struct region *couriers(struct supervisor *s) {
+    struct region *r = s->regions;
+    while (r && r->slot != NODE_METERS_COURIER) r = r->next;
+    return r ? r : make(s, NODE_METERS_COURIER);
+}
+
+int node_regions_courier(struct supervisor *s, bool alive) {
+    struct region *r = couriers(s);
+    if (r) set_alive(r, alive);
+    return r ? r->fd : -1;
+}
+
 void node_regions_tell(struct supervisor *s) {
     for (const struct region *r = s->regions; r; r = r->next) tell(s, r);
 }
 
 void node_regions_open(struct supervisor *s) {
-    struct region *own = make(s, UINT32_MAX);
+    struct region *own = make(s, NODE_METERS_SUPERVISOR);
     if (!own) return; /* then nobody sees what is counted here */
     set_alive(own, true);
     node_meters = own->head;

@@ -84,11 +84,22 @@ static err take_cordons(struct setup *s, const struct node_serve_config *config,
     return ERR_OK;
 }
 
+static void take_otlp(struct setup *s, const struct node_otlp *o) {
+    s->otlp.endpoint = arena_str(s->mem, o->endpoint);
+    s->otlp.sample_ppm = o->sample_ppm;
+    s->otlp.json = o->json;
+    for (size_t i = 0; i < o->headers_count; i++) {
+        struct app_env *h = vec_add(s->mem, &s->otlp.headers);
+        *h = (struct app_env){.key = arena_str(s->mem, o->headers[i].key), .value = arena_str(s->mem, o->headers[i].value)};
+    }
+}
+
 err node_setup_new(const struct node_serve_config *config, const struct setup *before, struct setup **out, struct diag *d) {
     arena *mem = arena_new(0);
     struct setup *s = *out = arena_make(mem, struct setup);
     *s = (struct setup){.mem = mem, .limits = config->limits, .access_log = !config->no_access_log};
     node_limits_fill(&s->limits);
+    take_otlp(s, &config->otlp);
     s->workers = (uint32_t)MIN(s->limits.workers ? s->limits.workers : node_setup_cores(), (uint64_t)WORKERS_MAX);
     err e = take_cordons(s, config, before, d);
     if (e == ERR_OK) e = open_doors(s, config, before, d);

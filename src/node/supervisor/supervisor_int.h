@@ -9,6 +9,7 @@
  *   roles.c        processes of which there is one each, from a table; their channels to workers
  *   singles.c      what control and keys say and are told; jobs that control wants
  *   data.c         the same of the store
+ *   post.c         what the courier is told
  *   regions.c      what workers count, whichever process has the place
  *   serve.c        `orlo serve FILE`: what is asked of control for it, as a command would
  */
@@ -74,6 +75,12 @@ struct setup {
     str shown, also;  /* the first address, the others */
     uint32_t workers; /* that are in no cordon */
     VEC(struct setup_cordon) cordons;
+    struct {
+        str endpoint; /* empty: no spans are sent */
+        VEC(struct app_env) headers;
+        uint32_t sample_ppm;
+        bool json;
+    } otlp;
 };
 
 /* A set of workers that share memory with no others'; 0 is the one of all apps that are in none. */
@@ -280,6 +287,7 @@ void node_singles_end(struct supervisor *s);
 void node_regions_open(struct supervisor *s);                /* the supervisor's own */
 int node_regions_take(struct supervisor *s, struct proc *p); /* for a worker that starts; -1: errno. It stays the supervisor's */
 void node_regions_give(struct proc *p);                      /* it has ended */
+int node_regions_courier(struct supervisor *s, bool alive);  /* the courier's; -1: there is none */
 void node_regions_tell(struct supervisor *s);                /* control, which has started: of all */
 void node_regions_look(const struct supervisor *s);          /* what there is of the supervisor's own */
 void node_regions_close(struct supervisor *s);
@@ -288,6 +296,12 @@ void node_regions_close(struct supervisor *s);
 
 [[nodiscard]] err node_admin_open(struct supervisor *s, struct diag *d);
 void node_admin_tell(struct supervisor *s); /* control, where to listen */
+
+/* ---- post.c: the courier ---- */
+
+bool node_post_begin(struct supervisor *s);
+bool node_post_hear(struct supervisor *s, struct node_message *m);
+void node_post_lose(struct supervisor *s, int status);
 
 /* ---- serve.c ---- */
 

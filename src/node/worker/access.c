@@ -20,6 +20,7 @@ void node_access_end(struct node_request *r) {
     uint64_t ns = clock_mono_ns() - r->started_ns, us = ns / 1000;
     uint16_t status = r->killed == BY_CLIENT ? 499 : stats.status;
     count(r, &stats, status, ns);
+    node_trace_end(r, status, ns);
     if (!r->handler->access_log) return;
     const struct net_request *rq = net_exchange_request(r->exchange);
     log_event(LOG_INFO, "request", LF_CSTR("request", r->id), LF_CSTR("app", r->app ? r->app->name : ""),
@@ -68,6 +69,7 @@ static const char *limit_text(enum node_refusal limit) {
 }
 
 void node_access_failure(struct node_request *r, const struct wasi_outcome *o, bool head_sent) {
+    r->failure = r->killed == BY_LIMIT ? "the guest passed a limit" : end_text[o->end];
     node_meter_inc(failures_of(&node_part_meters(r->part)->counts, r, o->end));
     const char *why = r->killed == BY_LIMIT ? limit_text(r->limit) : end_text[o->end];
     const char *detail = o->text[0] ? o->text : o->trap ? (o->trap->text[0] ? o->trap->text : abi_trap_text(o->trap->trap)) : "";

@@ -44,6 +44,7 @@ static struct app app_of(struct node_app *app, const struct app_function *f) {
                         .loop = app->guest->loop,
                         .data = app->guest->data ? node_data_of(app->guest->data) : NULL,
                         .party = app->party,
+                        .outgoing = node_trace_outgoing,
                         .news = on_news};
 }
 

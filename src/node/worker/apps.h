@@ -48,6 +48,7 @@ struct node_guest {
     uint64_t turns_seen;        /* of the engine, when upkeep was last arranged for */
     VEC(struct node_folder) folders;
     struct node_log_pool log;
+    struct node_tracer *tracer;          /* trace.c; NULL: no spans are sent */
     struct node_applog *applog;          /* applog.c; NULL: apps have no logs of their own */
     struct pool under_way;               /* requests: gate.h */
     struct node_sample *sample;          /* sample.c; NULL: nobody wants to know */
@@ -192,6 +193,16 @@ void node_applog_channel(struct node_applog *l, int fd); /* takes it: to control
 void node_applog_flush(struct node_applog *l);           /* of a turn */
 void node_applog_forget(struct node_applog *l, struct node_app *app);
 void node_applog_free(struct node_applog *l); /* NULL is fine */
+
+/* ---- trace.c: spans on their way to the courier ---- */
+
+struct node_tracer;
+/* sample_ppm: of a million requests without a parent. want: a channel is to come. */
+struct node_tracer *node_tracer_new(struct node_guest *g, uint32_t sample_ppm, void (*want)(void *arg), void *arg);
+void node_tracer_channel(struct node_tracer *t, int fd);                        /* takes it */
+void node_tracer_flush(struct node_tracer *t);                                  /* of a turn */
+void node_tracer_free(struct node_tracer *t);                                   /* NULL is fine */
+void node_trace_outgoing(struct app_request *rq, const struct app_outgoing *o); /* of struct app */
 
 /* ---- sample.c: what a worker measures of itself ---- */
 

@@ -61,6 +61,7 @@ bool node_guest_turn(struct node_guest *g) {
     report_ends(g);
     log_flush();
     if (g->applog) node_applog_flush(g->applog);
+    if (g->tracer) node_tracer_flush(g->tracer);
     uint64_t turns = engine_turns(g->engine);
     if (!more && turns != g->turns_seen && (!g->idle_armed || g->idle_late)) {
         g->turns_seen = turns;
@@ -78,6 +79,7 @@ static void on_idle(void *arg) {
     g->idle_late = !engine_idle(g->engine);
     if (g->sample) node_sample_take(g->sample);
     if (g->applog) node_applog_flush(g->applog);
+    if (g->tracer) node_tracer_flush(g->tracer);
     log_flush(); /* lines that were lost are told once somebody reads again */
     uint32_t wait_ms = g->idle_late ? engine_idle_wait_ms(g->engine) : 1;
     g->idle_armed = wait_ms;
@@ -129,6 +131,15 @@ static err lock_up(struct node_guest *g, const struct node_guest_config *config,
     err e = node_sandbox_worker(&box, d);
     for (size_t i = box.granted_count; i < p.n; i++) close(p.of[i].fd);
     return e;
+}
+
+size_t node_resolver_paths(struct node_sandbox_path to[static NODE_RESOLVER_PATHS_MAX]) {
+    static_assert(ARRAY_COUNT(resolver_paths) + 2 <= NODE_RESOLVER_PATHS_MAX, "and two that variables name");
+    static struct paths p;
+    p.n = 0;
+    open_resolver_paths(&p);
+    memcpy(to, p.of, p.n * sizeof *to);
+    return p.n;
 }
 
 /* ---- memory ---- */

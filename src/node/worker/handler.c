@@ -216,6 +216,8 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
     r->redirect = NULL;
     r->redirect_n = r->redirects = 0;
     r->started_ns = clock_mono_ns();
+    r->ran_ns = 0;
+    r->failure = NULL;
     new_id(h, r->id);
     return r;
 }
@@ -236,6 +238,7 @@ static void give(struct node_request *r, struct node_part *part) {
     app_request_begin(&r->rq, &part->of, (str){(uint8_t *)r->id, NODE_ID_BYTES}, recycle);
     r->rq.deadline_ns = net_exchange_stats(r->exchange).started_ns + part->of.limits->handler_ms_max * 1'000'000;
     r->rq.exchange = r->exchange;
+    node_trace_begin(r);
     r->rq.fetches_left = (uint32_t)part->of.limits->fetches_max;
     r->rq.meter = (struct engine_meter){.max_ns = part->of.limits->cpu_ms_max * 1'000'000, .spent = on_spent, .arg = r};
     r->rq.out = (struct app_out){.fd = -1, .write = node_lines_put, .arg = &r->out};
@@ -267,6 +270,7 @@ static bool start(struct node_request *r) {
         .arg = r,
     };
     r->run = wasi_start(r->part->image, &config);
+    if (!r->ran_ns) r->ran_ns = clock_mono_ns();
     h->busy += r->run != NULL;
     return r->run;
 }
@@ -363,6 +367,7 @@ void node_handler_part_changed(struct node_handler *h, struct node_part *p) {
             continue;
         }
         node_pulse_end(r->pulse);
+        app_trace_end(&r->rq.trace);
         p->app->requests--;
         leave(r);
         r->app = NULL;

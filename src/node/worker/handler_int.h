@@ -21,10 +21,13 @@ struct node_request {
     struct node_request *next;    /* of the AFTER, the WAITING or the free list */
     struct node_request *prev;    /* of the WAITING list */
     enum { BY_NOBODY, BY_LIMIT, BY_CLIENT } killed;
-    enum node_refusal limit; /* that it met */
-    bool rated, admitted;    /* it was counted where it came; it counts among those of its app that are under way */
-    uint64_t started_ns;
-    uint32_t pulse; /* of node_pulse_begin */
+    enum node_refusal limit;     /* that it met */
+    bool rated, admitted;        /* it was counted where it came; it counts among those of its app that are under way */
+    uint64_t started_ns, ran_ns; /* ran: its function began; 0: it has none, or not yet */
+    const char *failure;         /* of its function; NULL: none */
+    uint8_t span[8];             /* of its own, if it is sampled; its function's is rq.trace.span */
+    char traceparent[APP_TRACEPARENT_BYTES + 1]; /* as its function sees it, if somebody sent one */
+    uint32_t pulse;                              /* of node_pulse_begin */
     struct app_request rq;
     char id[NODE_ID_BYTES + 1];
     uint8_t *redirect; /* where the run before redirected to; heap */
@@ -100,6 +103,13 @@ struct node_limit {
     uint64_t value;
 };
 struct node_limit node_limit_of(const struct node_request *r, enum node_refusal what);
+
+/* ---- trace.c ---- */
+
+/* It is its part's: is it traced? */
+void node_trace_begin(struct node_request *r);
+/* It has ended; before its exchange does. */
+void node_trace_end(struct node_request *r, uint16_t status, uint64_t took_ns);
 
 /* ---- access.c ---- */
 

@@ -133,6 +133,8 @@ static void say_want(void *arg, const uint8_t digest[APP_DIGEST_BYTES]) {
     say(arg, &m);
 }
 
+static void say_courier_want(void *arg) { say(arg, &NODE_MESSAGE(channel_want, .to = NODE_CHANNEL_courier)); }
+
 static void say_data_want(void *arg) { say(arg, &NODE_MESSAGE(channel_want, .to = NODE_CHANNEL_store)); }
 
 static void part_changed(void *arg, struct node_part *part) { node_handler_part_changed(((struct worker *)arg)->handler, part); }
@@ -204,6 +206,9 @@ static void image_came(struct worker *w, struct node_message *m) {
 static bool channel_came(struct worker *w, struct node_message *m) {
     switch (m->channel.to) {
     case NODE_CHANNEL_store: node_data_channel(w->guest.data, node_message_take(m, 0)); return true;
+    case NODE_CHANNEL_courier:
+        if (w->guest.tracer) node_tracer_channel(w->guest.tracer, node_message_take(m, 0));
+        return true;
     case NODE_CHANNEL_logs: node_applog_channel(w->guest.applog, node_message_take(m, 0)); return true;
     default: return false;
     }
@@ -256,6 +261,9 @@ static err started(struct worker *w, struct node_message *m, struct diag *d) {
     w->config = (struct node_worker_config){.limits = &w->limits,
                                             .access_log = m->start.access_log,
                                             .dev = m->start.dev,
+                                            .traces = m->start.traces,
+                                            .sample_ppm = m->start.sample_ppm,
+                                            .logs_alone = m->start.logs_alone,
                                             .index = m->start.index,
                                             .workers = m->start.workers};
     app_hops_key(m->start.hops_key);
@@ -303,7 +311,8 @@ static err open_worker(struct worker *w, struct diag *d) {
     net_loop_beat(w->guest.loop, &node_pulse->beats);
     w->guest.data = node_data_new(w->guest.loop, say_data_want, w);
     w->apps = node_apps_new(&(struct node_apps_config){&w->guest, say_want, say_applied, part_changed, w});
-    node_applog_new(&w->guest, false);
+    node_applog_new(&w->guest, c->logs_alone);
+    if (c->traces) node_tracer_new(&w->guest, c->sample_ppm, say_courier_want, w);
     node_sample_new(&w->guest, w->servers, &w->servers_count);
     w->handler = node_handler_new(&w->guest, w->apps, &w->limits, c->access_log, c->dev);
     w->inbox = node_inbox_new(&(struct node_inbox_config){w->guest.loop, c->cordon, generation_of, server_at, w});
@@ -311,6 +320,7 @@ static err open_worker(struct worker *w, struct diag *d) {
     net_loop_on_signal(w->guest.loop, SIGTERM, on_signal, w);
     fcntl(NODE_WIRE_FD, F_SETFL, O_NONBLOCK);
     w->wire = net_watch_new(w->guest.loop, NODE_WIRE_FD, NET_READABLE, on_wire, w);
+    if (w->guest.tracer) node_tracer_flush(w->guest.tracer); /* which asks for a courier */
     return ERR_OK;
 }
 
@@ -358,6 +368,7 @@ int node_worker_main(void) {
     node_apps_free(w.apps);
     node_guest_close(&w.guest);
     node_applog_free(w.guest.applog);
+    node_tracer_free(w.guest.tracer);
     node_handler_free(w.handler); /* what went on after a response referred to the request */
     arena_free(w.mem);
     return 0;

@@ -1,0 +1,25 @@
+/* post: what the courier is told. That it is there is the affair of roles.c. */
+#include "node/supervisor/supervisor_int.h"
+
+bool node_post_begin(struct supervisor *s) {
+    const struct setup *setup = s->setup;
+    struct log_style log = log_style();
+    struct buf headers = {0};
+    if (!setup || !setup->otlp.endpoint.n) return false; /* a worker of before, which has not heard yet */
+    for (uint32_t i = 0; i < setup->otlp.headers.n; i++) {
+        buf_puts(&headers, setup->otlp.headers.p[i].key), buf_putc(&headers, '\n');
+        buf_puts(&headers, setup->otlp.headers.p[i].value), buf_putc(&headers, '\n');
+    }
+    struct node_message m =
+        NODE_MESSAGE(courier_open, .log_json = log.json, .log_min = (uint8_t)log.min, .endpoint = setup->otlp.endpoint,
+                     .headers = buf_str(&headers), .json = setup->otlp.json, .timeout_ms = 10'000);
+    m.fds[m.fds_count++] = node_regions_courier(s, true);
+    err e = m.fds[0] >= 0 ? node_wire_send(s->singles[NODE_ROLE_courier].process.wire, &m) : ERR_IO;
+    buf_free(&headers);
+    return e == ERR_OK;
+}
+
+bool node_post_hear(struct supervisor *s, struct node_message *m) { return false; }
+
+/* Workers see it by their channels. */
+void node_post_lose(struct supervisor *s, int status) { (void)node_regions_courier(s, false); }
