@@ -314,7 +314,8 @@ static str desc_interface(const struct host_export_desc *desc, char *buf, size_t
     struct diag text = DIAG_INIT;
     struct host_version v = desc->interface->version;
     if (v.major || v.minor || v.patch)
-        (void)diag_set(&text, ERR_OK, 0, "%s@%u.%u.%u", desc->interface->name, v.major, v.minor, v.patch);
+        (void)diag_set(&text, ERR_OK, 0, "%s@%u.%u.%u%s%s", desc->interface->name, v.major, v.minor, v.patch, v.pre ? "-" : "",
+                       v.pre ? v.pre : "");
     else (void)diag_set(&text, ERR_OK, 0, "%s", desc->interface->name);
     size_t len = MIN(strlen(text.text), n);
     memcpy(buf, text.text, len);

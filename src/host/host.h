@@ -150,6 +150,7 @@ struct host_func {
 };
 struct host_version {
     uint16_t major, minor, patch;
+    const char *pre; /* of a pre-release: "draft2"; NULL: it is none */
 };
 struct host_interface_resource {
     const char *name;

@@ -345,9 +345,9 @@ static void test_missing(void **s) {
     struct host_interface in = acme_test_counters_interface;
     check_missing(NULL,
                   (const char *[]){"imports what is not offered here", "acme:test/counters@1.1.0: no such interface", NULL});
-    in.version = (struct host_version){2, 0, 0};
+    in.version = (struct host_version){2, 0, 0, NULL};
     check_missing(&in, (const char *[]){"acme:test/counters@1.1.0: not this version; acme:test/counters@2.0.0 is offered", NULL});
-    in.version = (struct host_version){1, 9, 0};
+    in.version = (struct host_version){1, 9, 0, NULL};
     in.name = "acme:test/counter";
     check_missing(&in, (const char *[]){"no such interface; the nearest is acme:test/counter@1.9.0", NULL});
     in.name = "acme:test/counters";
@@ -367,9 +367,10 @@ static void test_missing(void **s) {
     check_missing(&in, (const char *[]){"no resource \"counter\"", NULL});
 }
 static void test_names(void **s) {
-    const struct host_interface v02 = {.name = "wasi:io/poll", .version = {0, 2, 12}},
-                                v1 = {.name = "a:b/c", .version = {1, 2, 0}}, v001 = {.name = "a:b/c", .version = {0, 0, 3}},
-                                none = {.name = "a:b/c"};
+    const struct host_interface v02 = {.name = "wasi:io/poll", .version = {0, 2, 12, NULL}},
+                                v1 = {.name = "a:b/c", .version = {1, 2, 0, NULL}},
+                                v001 = {.name = "a:b/c", .version = {0, 0, 3, NULL}}, none = {.name = "a:b/c"},
+                                draft = {.name = "a:b/c", .version = {0, 2, 0, "draft2"}};
     assert_true(host_name_matches(STR("wasi:io/poll@0.2.0"), &v02));
     assert_true(host_name_matches(STR("wasi:io/poll@0.2.99"), &v02));
     assert_false(host_name_matches(STR("wasi:io/poll@0.3.0"), &v02));
@@ -381,6 +382,9 @@ static void test_names(void **s) {
     assert_true(host_name_matches(STR("a:b/c@0.0.3"), &v001));
     assert_false(host_name_matches(STR("a:b/c@0.0.4"), &v001));
     assert_true(host_name_matches(STR("a:b/c"), &none));
+    assert_true(host_name_matches(STR("a:b/c@0.2.0-draft2"), &draft));
+    assert_false(host_name_matches(STR("a:b/c@0.2.0-draft"), &draft));
+    assert_false(host_name_matches(STR("a:b/c@0.2.0"), &draft));
 }
 static void test_exports(void **s) {
     struct host_component *c = load_guest(NULL);

@@ -10,7 +10,8 @@ bool host_name_matches(str imported, const struct host_interface *offered) {
     component_name_split(imported, &n);
     if (!str_eqc(n.bare, offered->name)) return false;
     struct host_version v = offered->version;
-    struct component_version o = {.present = v.major || v.minor || v.patch, .major = v.major, .minor = v.minor, .patch = v.patch};
+    struct component_version o = {
+        .present = v.major || v.minor || v.patch, .major = v.major, .minor = v.minor, .patch = v.patch, .pre = str_c(v.pre)};
     return component_version_same_track(&n.version, &o);
 }
 
@@ -144,7 +145,7 @@ static void line(struct report *r, const char *fmt, ...) {
 
 static str show_version(struct report *r, struct host_version v) {
     if (!v.major && !v.minor && !v.patch) return STR("");
-    return arena_fmt(r->scratch, "@%u.%u.%u", v.major, v.minor, v.patch);
+    return arena_fmt(r->scratch, "@%u.%u.%u%s%s", v.major, v.minor, v.patch, v.pre ? "-" : "", v.pre ? v.pre : "");
 }
 
 static void no_interface(struct report *r, const struct host_offer *offer, str name) {

@@ -169,8 +169,9 @@ static str func_row(struct wit_gen *g, const struct wit_func *f, str c) {
 static str interface_row(struct wit_gen *g, const struct wit_interface *i) {
     struct component_name n;
     component_name_split(i->full_name, &n);
-    return arena_fmt(g->a, "\"" STR_FMT "\", {%u, %u, %u}", STR_ARG(n.bare), (unsigned)n.version.major, (unsigned)n.version.minor,
-                     (unsigned)n.version.patch);
+    str pre = n.version.pre.n ? arena_fmt(g->a, ", \"" STR_FMT "\"", STR_ARG(n.version.pre)) : STR(", NULL");
+    return arena_fmt(g->a, "\"" STR_FMT "\", {%u, %u, %u" STR_FMT "}", STR_ARG(n.bare), (unsigned)n.version.major,
+                     (unsigned)n.version.minor, (unsigned)n.version.patch, STR_ARG(pre));
 }
 
 static void put_import_tables(struct wit_gen *g, const struct wit_interface *i) {
