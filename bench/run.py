@@ -2,7 +2,7 @@
 """Measurements with their bars, peers measured in the same run: ./dev bench [NAME…] [--json]
 
 Names: js-start compile hello routes guests p3 lifecycle kernels exceptions collected echo idle hostile; none means all of these. By its name
-alone: hardening and lto, which build the program a second time. A row is a figure, its bar, where it must end,
+alone: hardening and lto, which build the program a second time, and node, which takes a quarter of an hour (bench/node.py has its parts). A row is a figure, its bar, where it must end,
 and a verdict; rows without a bar are there to be read. Times are processor time where requests are counted: other work on the
 machine then disturbs least; rounds of ours and the peer's alternate, and the median of their ratios counts. Servers run on the
 first core, what loads them on the last. Peers (nginx, wasmtime, clang) are measured when on PATH. Nothing here fails a build.
@@ -676,7 +676,17 @@ def hardening():
     row("hardening", "the program's file, × without", sizes[0] / sizes[1], "×", note=f"{sizes[0] >> 10} to {sizes[1] >> 10} KiB")
 
 
-BY_NAME = {"hardening": hardening, "lto": lto}
+def node(name):
+    def measure():
+        import node as parts
+
+        parts.run(name)
+
+    return measure
+
+
+NODE = ["node", *("node-" + part for part in ("neighbour", "apps", "idle", "suspended", "routing", "hello", "deploy", "observe"))]
+BY_NAME = {"hardening": hardening, "lto": lto, **{name: node(name) for name in NODE}}
 BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "routes": routes, "share": share, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "collected": collected, "echo": echo, "idle": idle, "hostile": hostile}
 
 

@@ -98,6 +98,7 @@ static bool all_serve(const struct supervisor *s) {
 void node_serve_announce(struct supervisor *s) {
     if (s->announced || !all_serve(s) || (s->config->file && s->deploying)) return;
     s->announced = true;
+    node_notify_ready(s);
     struct log_field f[8] = {LF_STR("url", s->setup->shown)};
     size_t n = 1;
     if (s->setup->also.n) f[n++] = LF_STR("also", s->setup->also);

@@ -60,6 +60,7 @@ static void begin_drain(struct supervisor *s, const char *why) {
     }
     node_publish_forget_next(s);
     s->draining = true;
+    node_notify_stopping(s);
     /* The workers have a deadline of their own; this one is for a worker that does not get there. */
     s->kill_at_ns = clock_mono_ns() + (s->setup->limits.drain_ms_max + 1000) * 1000000u;
     if (s->announced) log_event(LOG_INFO, "draining", LF_CSTR("signal", why), LF_U64("ms_max", s->setup->limits.drain_ms_max));
@@ -108,7 +109,7 @@ static bool catch_signals(struct supervisor *s) {
 
 static int until_due(const struct supervisor *s, uint64_t now) {
     uint64_t due = s->draining ? s->kill_at_ns : MIN(MIN(s->sample_at_ns, node_singles_due_ns(s)), node_jobs_due_ns(&s->jobs));
-    due = MIN(due, node_roles_due_ns(s));
+    due = MIN(due, MIN(node_roles_due_ns(s), node_notify_due_ns(s)));
     for (uint32_t i = 0; i < s->slots_count && !s->draining && (s->now.generation || s->next.generation); i++) {
         const struct slot *slot = &s->slots[i];
         if (slot->used && slot->rest_at_ns) due = MIN(due, slot->rest_at_ns);
@@ -175,6 +176,7 @@ static void reap(struct supervisor *s) {
 static void act(struct supervisor *s) {
     uint64_t now = clock_mono_ns();
     if (s->failed != ERR_OK && !s->draining) begin_drain(s, "failure");
+    node_notify_act(s, now);
     node_cordons_act(s, now);
     node_workers_act(s, now);
     node_regions_look(s);
@@ -226,6 +228,7 @@ static void log_said(const char *text, size_t n) {
 static err supervise(struct supervisor *s) {
     prctl(PR_SET_NAME, "orlo");
     node_relay_open(&s->relay);
+    node_notify_open(s);
     for (act(s); !s->draining || s->procs; act(s)) {
         node_relay_flush(&s->relay);
         wait_turn(s);
@@ -236,6 +239,7 @@ static err supervise(struct supervisor *s) {
     node_jobs_end(&s->jobs);
     if (!s->announced) node_jobs_show(&s->jobs); /* wiped */
     if (s->failed == ERR_OK) log_event(LOG_INFO, "stopped");
+    node_notify_close(s);
     node_relay_close(&s->relay);
     return s->failed;
 }
@@ -250,6 +254,7 @@ err node_serve(const struct node_serve_config *config, struct diag *d) {
                             .client_fd = -1,
                             .signal_fd = -1,
                             .terminal_fd = -1,
+                            .notify_fd = -1,
                             .d = d,
                             .started_ns = clock_mono_ns()};
     node_state_none(&s.state);

@@ -11,6 +11,7 @@
  *   data.c         the same of the store
  *   post.c         what the courier is told
  *   regions.c      what workers count, whichever process has the place
+ *   notify.c       what systemd is told
  *   serve.c        `orlo serve FILE`: what is asked of control for it, as a command would
  */
 #ifndef ORLO_NODE_SUPERVISOR_INT_H
@@ -171,6 +172,8 @@ struct supervisor {
     struct node_causes causes;
     struct node_relay relay;
     int signal_fd, terminal_fd; /* -1: it has no terminal */
+    int notify_fd;              /* -1: nobody wants to know */
+    uint64_t watchdog_ns, watchdog_at_ns; /* how often it is told; 0: not at all */
     bool announced, draining;
     uint64_t started_ns, kill_at_ns, sample_at_ns;
     uint64_t logs_at_ns; /* not before then are workers' lines taken in again: many at once cost less */
@@ -302,6 +305,17 @@ void node_admin_tell(struct supervisor *s); /* control, where to listen */
 bool node_post_begin(struct supervisor *s);
 bool node_post_hear(struct supervisor *s, struct node_message *m);
 void node_post_lose(struct supervisor *s, int status);
+
+/* ---- notify.c ---- */
+
+void node_notify_open(struct supervisor *s);
+void node_notify_ready(const struct supervisor *s);
+void node_notify_reloading(const struct supervisor *s); /* then ready, whatever came of it */
+void node_notify_stopping(const struct supervisor *s);
+void node_notify_status(const struct supervisor *s, const char *status);
+void node_notify_act(struct supervisor *s, uint64_t now);
+uint64_t node_notify_due_ns(const struct supervisor *s);
+void node_notify_close(struct supervisor *s);
 
 /* ---- serve.c ---- */
 

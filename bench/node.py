@@ -1,0 +1,223 @@
+"""What a node does for many apps at once: ./dev bench node [--minutes N], or one part: node-neighbour node-apps node-idle node-suspended node-routing node-hello node-deploy
+node-observe. Called by run.py, whose rows these are.
+
+A neighbour is judged by what another app's client sees: 8 connections that ask for half of what they could have, p99, alone and beside a flood, in turns. The client that measures has
+a real-time priority where that may be had, and who makes the flood the lowest: they share a core, and it is the node that is measured."""
+import contextlib, ctypes, http.client, json, math, os, platform, random, re, shutil, signal, socket, statistics, struct, subprocess, sys, threading, time
+
+bench = sys.modules["__main__"]
+VICTIM, NOISY, CONNECTIONS = "victim", "noisy", 8
+
+
+def at_once():
+    """What else this machine does is not to be measured: before all of it, and with the shortest of slices (sched_setattr, Linux 6.12)."""
+    attr = struct.pack("<IIQiIQQQ", 48, 0, 0, -19, 0, 100_000, 0, 0)
+    if os.geteuid() == 0 and platform.machine() in ("x86_64", "aarch64"):
+        ctypes.CDLL(None).syscall({"x86_64": 314, "aarch64": 274}[platform.machine()], 0, attr, 0)
+
+
+# ---- a node ------------------------------------------------------------------------------------------------------------------------------------
+
+
+class Node(bench.Server):
+    """On the first core, with apps: (name, file, flags of orlo deploy) each."""
+
+    def __init__(self, name, apps, *flags, workers=1, access_log=False, pin=True):
+        self.state, port = os.path.join(bench.WORK, "state-" + name), bench.free_port()
+        quiet = [] if access_log else ["--no-access-log"]
+        command = [bench.ORLO, "node", "--state", self.state, "--listen", f"127.0.0.1:{port}", "--workers", str(workers), *quiet, *flags]
+        self.log = open(os.path.join(bench.WORK, name + ".log"), "wb")
+        self.name, self.port = name, port
+        pinned = ["taskset", "-c", bench.SERVER_CORE] if pin and shutil.which("taskset") else []
+        self.started = time.monotonic()
+        self.proc = subprocess.Popen([*pinned, *command], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True, preexec_fn=at_once)
+        while not self.listens():
+            if self.proc.poll() is not None or time.monotonic() - self.started > 60:
+                self.stop()
+                raise RuntimeError(f"{name} does not start: " + open(self.log.name, errors="replace").read()[-600:])
+            time.sleep(0.002)
+        self.ready_ms = (time.monotonic() - self.started) * 1000
+        for app, file, *more in apps:
+            self.deploy(app, file, *more)
+
+    def listens(self):
+        return b'"serving"' in open(self.log.name, "rb").read() or b" serving " in open(self.log.name, "rb").read()
+
+    def deploy(self, app, file, *flags):
+        for _ in range(50):
+            p = subprocess.run([bench.ORLO, "deploy", file, "--app", app, "--state", self.state, *flags], capture_output=True, text=True)
+            if not p.returncode:
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"{app} cannot be deployed: {p.stderr}")
+
+    def workers(self):
+        return [p for p in self.pids() if open(f"/proc/{p}/comm").read().strip() == "orlo-worker"]
+
+    def ask(self, app, path="/", timeout=30):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        c.request("GET", path, headers={"Host": app + ".localhost"})
+        r = c.getresponse()
+        return r.status, r.read()
+
+
+def first(priority, *command):
+    """Before others on the core that loads, or after all of them."""
+    pinned = ["taskset", "-c", bench.LOAD_CORE] if shutil.which("taskset") else []
+    if priority and shutil.which("chrt") and subprocess.run(["chrt", "-f", "10", "true"], capture_output=True).returncode == 0:
+        return [*pinned, "chrt", "-f", "10", *command]
+    return [*pinned, *(["nice", "-n", "19"] if not priority else []), *command]
+
+
+def wrk(server, app, connections, seconds, *more, path="/"):
+    out = subprocess.run(first(True, "wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-H", f"Host: {app}.localhost", *more, f"http://127.0.0.1:{server.port}{path}"),
+                         capture_output=True, text=True, check=True).stdout
+    percentile = lambda p: (lambda m: float(m.group(1)) * {"us": 1, "ms": 1000, "s": 1e6}[m.group(2)])(re.search(rf"{p}%\s+([\d.]+)(us|ms|s)", out))
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    return {"rps": float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)), "p50": percentile(50), "p99": percentile(99), "bad": int(bad.group(1)) if bad else 0}
+
+
+def at_half(server, full, connections=CONNECTIONS):
+    """wrk's flags with which it asks for about half of that."""
+    script, rests = os.path.join(bench.WORK, "half-node.lua"), 0.5
+    for _ in range(8):
+        with open(script, "w", encoding="utf-8") as f:
+            f.write(f"function delay() return math.random() < {rests:.4f} and 1 or 0 end\n")
+        got = wrk(server, VICTIM, connections, 1, "-s", script)["rps"]
+        if abs(got / full - 0.5) < 0.03:
+            break
+        gap = connections / got - connections / full
+        rests = min(max(rests * (connections / (full / 2) - connections / full) / max(gap, 1e-9), 0.001), 1.0)
+    return "-s", script
+
+
+# ---- floods: each a thing to start, and to end ---------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def process(*command):
+    p = subprocess.Popen(first(False, *command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        p.kill()
+        p.wait()
+
+
+def flood_requests(s):
+    return process("wrk", "-t1", "-c128", "-d600", "-H", f"Host: {NOISY}.localhost", f"http://127.0.0.1:{s.port}/")
+
+
+ASKS_AGAIN = """
+import socket, sys, threading
+port, host, path, count = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+request = f"GET {path} HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: close\\r\\n\\r\\n".encode()
+def ask():
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port)) as c:
+                c.sendall(request)
+                while c.recv(65536): pass
+        except OSError: pass
+for _ in range(count): threading.Thread(target=ask, daemon=True).start()
+threading.Event().wait()
+"""
+
+
+def flood_of(path, count=16):
+    return lambda s: process(sys.executable, "-c", ASKS_AGAIN, str(s.port), NOISY + ".localhost", path, str(count))
+
+
+CONNECTS = """
+import socket, sys
+port, held = int(sys.argv[1]), []
+while True:
+    try:
+        c = socket.create_connection(("127.0.0.1", port))
+        c.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n")
+        held.append(c)
+    except OSError: pass
+    if len(held) > 2000: held.pop(0).close()
+"""
+
+
+def flood_connections(s):
+    return process(sys.executable, "-c", CONNECTS, str(s.port))
+
+
+@contextlib.contextmanager
+def flood_deployments(s):
+    enough = threading.Event()
+
+    def on():
+        file, n = guest_of("flood"), 0
+        while not enough.is_set():
+            n += 1
+            subprocess.run(first(False, bench.ORLO, "deploy", file, "--app", NOISY, "--state", s.state, "--env", f"N={n}"), capture_output=True)
+
+    t = threading.Thread(target=on)
+    t.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        t.join()
+
+
+def guest_of(kind):
+    here = os.path.join(bench.ROOT, "tests", "guests")
+    if kind == "flood":
+        out = os.path.join(bench.WORK, "tenant.wasm")
+        if not os.path.exists(out):
+            subprocess.run(["clang", "--target=wasm32", "-O2", "-nostdlib", "-Wl,--no-entry", "-o", out, os.path.join(here, "tenant.c")], check=True)
+        return out
+    wasm = os.path.join(bench.GUESTS, "c-raw-p2.wasm")
+    return wasm if os.path.exists(wasm) else bench.HTTP_GUEST
+
+
+FLOODS = {
+    "requests": ("raw", flood_requests, ()),
+    "endless loops": ("http", flood_of("/loop", 64), ("--timeout", "2s")),
+    "memory growth": ("flood", flood_of("/grow"), ()),
+    "log lines": ("flood", flood_of("/flood"), ()),
+    "connections": ("raw", flood_connections, ()),
+    "outgoing requests": ("http", None, ()),
+    "deployments": ("flood", flood_deployments, ()),
+}
+
+
+def neighbour():
+    bench.need("wrk")
+    rounds, seconds = int(os.environ.get("ORLO_BENCH_ROUNDS", "5")), 2
+    only = os.environ.get("ORLO_BENCH_FLOOD")
+    for name, (kind, flood, flags) in FLOODS.items():
+        if flood is None or (only and only not in name):
+            continue
+        file = {"raw": guest_of("raw"), "http": bench.HTTP_GUEST, "flood": guest_of("flood")}[kind]
+        with Node("neighbour-" + name.split()[0], [(VICTIM, guest_of("raw")), (NOISY, file, *flags)]) as s:
+            wrk(s, VICTIM, CONNECTIONS, 1)
+            full = wrk(s, VICTIM, CONNECTIONS, 1)["rps"]
+            half = at_half(s, full)
+            alone, beside = [], []
+            for _ in range(rounds):
+                alone.append(wrk(s, VICTIM, CONNECTIONS, seconds, *half))
+                with flood(s):
+                    time.sleep(0.5)
+                    beside.append(wrk(s, VICTIM, CONNECTIONS, seconds, *half))
+                time.sleep(0.3)
+            mid = lambda rs, key: statistics.median(r[key] for r in rs)
+            bench.row("node", f"victim's p99 beside a flood of {name}, × alone", statistics.median(b["p99"] / a["p99"] for a, b in zip(alone, beside)), "×", 2,
+                      note=f"{mid(alone, 'p99'):.0f} to {mid(beside, 'p99'):.0f} µs; p50 {mid(alone, 'p50'):.0f} to {mid(beside, 'p50'):.0f}; "
+                           f"{mid(alone, 'rps'):.0f} to {mid(beside, 'rps'):.0f} requests/s, {sum(r['bad'] for r in beside)} refused")
+
+
+PARTS = {"neighbour": neighbour}
+
+
+def run(name):
+    for part, fn in PARTS.items():
+        if name in ("node", "node-" + part):
+            try:
+                fn()
+            except bench.Absent as e:
+                bench.skipped("node", part, str(e))
