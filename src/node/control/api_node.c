@@ -1,6 +1,7 @@
 /* api_node: the node as a whole. */
 #include "node/control/api_int.h"
 #include "node/control/blobs.h"
+#include "node/control/places.h"
 
 void node_api_openapi(struct api_call *call) {
     static struct buf document; /* as long as the process */
@@ -26,6 +27,14 @@ void node_api_status(struct api_call *call) {
     json_put_u64(&call->w, "deployments", node_api_deployments_count());
     json_put_u64(&call->w, "uploads", node_uploads_count(c));
     json_put_array(&call->w, "notes");
+    for (const struct control_app *app = c->apps; app; app = app->next) {
+        const char *note = call->who.node || str_eq(call->who.app, app->name) ? node_places_note(c, call->mem, app) : NULL;
+        if (!note) continue;
+        json_put_object(&call->w, NULL);
+        json_put_str(&call->w, "app", app->name);
+        json_put_cstr(&call->w, "text", note);
+        json_put_end(&call->w);
+    }
     json_put_end(&call->w);
     json_put_end(&call->w);
     node_api_reply(call);
@@ -38,4 +47,17 @@ static void not_here(struct api_call *call) {
 }
 
 void node_api_reload(struct api_call *call) { not_here(call); }
-void node_api_release(struct api_call *call) { not_here(call); }
+
+void node_api_release(struct api_call *call) {
+    struct control *c = call->control;
+    const struct control_app *app = node_control_app_named(c, call->params[0]);
+    struct diag d = DIAG_INIT;
+    if (app && node_places_lift(c, app->id)) {
+        node_control_publish_again(c);
+        node_api_empty(call);
+        return;
+    }
+    err e = diag_set(&d, ERR_NOT_FOUND, DIAG_NOWHERE,
+                     app ? "the app has no worker of its own: it is where it was configured to be" : "there is no such app");
+    node_api_fail(call, e, &d);
+}

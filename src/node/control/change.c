@@ -4,7 +4,7 @@
  * 1. What is served and could not be kept ends this control: the next one serves what is kept.
  * 2. No host is two apps', whether live or a canary's.
  */
-#include "node/control/control_int.h"
+#include "node/control/places.h"
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -18,9 +18,10 @@ struct publication {
     struct node_rights rights;
 };
 
-static void add_app(struct publication *p, const struct control_state *s, bool eager) {
+/* free: of an app that is another from now on, and in no quarantine for what it did before. */
+static void add_app(struct publication *p, uint32_t id, str name, const struct control_state *s, bool eager, bool free) {
     struct app_record live, canary;
-    struct node_live app = {.record = &live, .canary_permille = s->permille};
+    struct node_live app = {.record = &live, .canary_permille = s->permille, .cordon = node_places_of(p->c, id, name, free)};
     node_rights_join(p->scratch, &p->rights, &s->live->rights);
     if (s->canary) node_rights_join(p->scratch, &p->rights, &s->canary->rights);
     if (!eager) {
@@ -44,10 +45,10 @@ static void write_snapshot(struct publication *p) {
     bool put = !ch->to.live;
     for (const struct control_app *app = p->c->apps; app; app = app->next) {
         bool replaced = app->id == ch->id && (ch->drops || ch->to.live);
-        if (!put && app->id >= ch->id) add_app(p, &ch->to, ch->eager), put = true;
-        if (!replaced) add_app(p, &app->state, !p->c->db);
+        if (!put && app->id >= ch->id) add_app(p, ch->id, ch->app, &ch->to, ch->eager, true), put = true;
+        if (!replaced) add_app(p, app->id, app->name, &app->state, !p->c->db, false);
     }
-    if (!put) add_app(p, &ch->to, ch->eager);
+    if (!put) add_app(p, ch->id, ch->app, &ch->to, ch->eager, true);
 }
 
 static err send_publication(struct publication *p, struct diag *d) {
@@ -66,7 +67,8 @@ static err send_publication(struct publication *p, struct diag *d) {
     for (uint32_t i = 0; i < rights->dirs.n; i++)
         node_control_tell(c, &NODE_MESSAGE(right, .path = rights->dirs.p[i].path, .write = rights->dirs.p[i].write));
     struct node_message m = NODE_MESSAGE(publish, .generation = p->ch->generation, .network = (uint8_t)rights->network,
-                                         .any_port_out = rights->any_port_out, .ports = node_rights_ports(rights));
+                                         .any_port_out = rights->any_port_out, .ports = node_rights_ports(rights),
+                                         .quarantines = node_places_quarantines(c, p->ch->app.n ? p->ch->id : 0));
     m.fds[m.fds_count++] = fd;
     node_control_tell(c, &m);
     close(fd);
@@ -136,6 +138,7 @@ static err keep(struct control *c, struct control_change *ch, struct diag *d) {
     if (ch->app.n) node_images_sweep(c);
     err e = ch->keep ? ch->keep(c, ch, d) : ERR_OK;
     if (e == ERR_OK) put_in_place(c, ch);
+    if (e == ERR_OK && ch->app.n && !ch->quiet) node_places_lift(c, ch->id);
     return e;
 }
 

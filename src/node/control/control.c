@@ -9,7 +9,7 @@
  */
 #include "node/control/api_int.h"
 #include "node/control/blobs.h"
-#include "node/control/control_int.h"
+#include "node/control/places.h"
 #include "node/control/logs.h"
 #include "node/control/metrics.h"
 #include <errno.h>
@@ -163,6 +163,8 @@ static bool hear_supervisor(struct control *c, struct node_message *m) {
     case NODE_MSG_compile_done: return node_deployment_compiled(c, &m->compile_done);
     case NODE_MSG_sign_done: return on_sign_done(c, &m->sign_done);
     case NODE_MSG_published: return node_change_published(c, &m->published);
+    case NODE_MSG_places: return node_places_hear(c, &m->places);
+    case NODE_MSG_isolate: node_places_isolate(c, &m->isolate); return true;
     case NODE_MSG_meters: return node_metrics_add(c, m->meters.slot, node_message_take(m, 0));
     case NODE_MSG_logs_peer: return node_logs_peer(c, node_message_take(m, 0));
     case NODE_MSG_image_ask: node_images_ask(c, m->image_ask.id, m->image_ask.digest); return true;
@@ -197,11 +199,17 @@ static err begin(struct control *c, struct diag *d) {
     for (int i = 0; i < NODE_STATE_OF_CONTROL && m.fds_count == NODE_STATE_OF_CONTROL; i++)
         node_state_fds(&c->state)[i] = node_message_take(&m, i);
     node_message_drop(&m);
+    if (node_wire_await(c->wire, NODE_ROLE_supervisor, NODE_ROLE_control, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_places) {
+        node_control_end(c);
+        return diag_set(d, ERR_CLOSED, DIAG_NOWHERE, "the supervisor is gone");
+    }
+    node_places_hear(c, &m.places);
     fcntl(c->wire, F_SETFL, O_NONBLOCK);
     if (c->state.db >= 0) snprintf(c->domain, sizeof c->domain, "localhost");
     TRY(node_store_enter(c, d));
     TRY(node_sandbox_control(&c->state, d));
     TRY(node_store_open(c, d));
+    TRY(node_places_load(c, d));
     node_store_sweep(c);
     node_blobs_load(c);
     TRY(node_tokens_load(c, d));

@@ -111,6 +111,7 @@ struct control {
     VEC(struct control_held) retired; /* files of versions that are no more: workers may ask for them still */
     struct net_timer *sweep_timer;
     struct control_region *regions; /* metrics.c */
+    struct control_places *places;  /* places.c */
     struct control_labels *labels;  /* metrics_text.c */
     struct control_logs *logs;      /* logs.c; NULL: none are kept */
     struct control_client *clients;

@@ -36,6 +36,21 @@ void node_cordons_tell(struct supervisor *s, struct proc *p) {
         if (s->cordons[i].used) tell_of(p, &s->cordons[i], s->cordons[i].id == own);
 }
 
+static void put(struct buf *b, uint32_t id, str pattern) {
+    uint32_t n = (uint32_t)pattern.n;
+    buf_put(b, &id, sizeof id), buf_put(b, &n, sizeof n); /* both machines are little-endian */
+    buf_puts(b, pattern);
+}
+
+void node_cordons_tell_control(struct supervisor *s, const struct setup *setup, bool again) {
+    struct buf table = {.max = 60'000};
+    for (uint32_t i = 0; i < setup->cordons.n; i++)
+        for (uint32_t k = 0; k < setup->cordons.p[i].apps.n; k++)
+            put(&table, setup->cordons.p[i].id, setup->cordons.p[i].apps.p[k]);
+    node_singles_tell(s, &NODE_MESSAGE(places, .again = again, .table = buf_str(&table)));
+    buf_free(&table);
+}
+
 /* One way alone. */
 static bool open_inbox(int inbox[2]) {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, inbox)) return false;

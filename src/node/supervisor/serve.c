@@ -115,6 +115,9 @@ void node_serve_announce(struct supervisor *s) {
 }
 
 void node_serve_app_kills(struct supervisor *s, uint32_t app) {
+    if (!s->config->file)
+        node_singles_tell(s,
+                          &NODE_MESSAGE(isolate, .app = app, .reason = STR("its requests ended workers twice within a minute")));
     log_event(LOG_WARN, "app-kills-workers", s->config->file ? LF_CSTR("file", s->config->file) : LF_U64("app", app),
               LF_CSTR("reason", "twice within a minute"));
 }

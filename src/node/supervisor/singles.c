@@ -291,6 +291,7 @@ bool node_singles_begin_control(struct supervisor *s) {
     for (int i = 0; i < NODE_STATE_OF_CONTROL && s->state.lock >= 0; i++) m.fds[m.fds_count++] = node_state_fds(&s->state)[i];
     node_singles_tell(s, &m);
     buf_free(&settings);
+    node_cordons_tell_control(s, s->setup, false);
     node_regions_tell(s);
     node_admin_tell(s);
     if (!s->config->file || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return true;

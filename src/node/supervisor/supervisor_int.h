@@ -171,8 +171,8 @@ struct supervisor {
     struct region *regions;
     struct node_causes causes;
     struct node_relay relay;
-    int signal_fd, terminal_fd; /* -1: it has no terminal */
-    int notify_fd;              /* -1: nobody wants to know */
+    int signal_fd, terminal_fd;           /* -1: it has no terminal */
+    int notify_fd;                        /* -1: nobody wants to know */
     uint64_t watchdog_ns, watchdog_at_ns; /* how often it is told; 0: not at all */
     bool announced, draining;
     uint64_t started_ns, kill_at_ns, sample_at_ns;
@@ -216,6 +216,7 @@ uint32_t node_setup_cores(void); /* that this process may use */
 void node_cordons_settle(struct supervisor *s);               /* that is live: who was to leave leaves, who joins stays */
 void node_cordons_forget(struct supervisor *s);               /* it came to nothing */
 void node_cordons_tell(struct supervisor *s, struct proc *p); /* a worker that has started, of all inboxes */
+void node_cordons_tell_control(struct supervisor *s, const struct setup *setup, bool again); /* which apps are of which */
 void node_cordons_act(struct supervisor *s, uint64_t now);
 void node_cordons_end(struct supervisor *s);
 

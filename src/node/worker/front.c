@@ -10,11 +10,22 @@
  * 1. Nothing of it depends on what the app's guest says or on its image: what is answered here is answered while there is none.
  */
 #include "node/worker/handler_int.h"
+#include "node/worker/inbox.h"
 #include <stdlib.h>
 
 static struct node_part *answer(struct node_request *r, enum node_refusal what) {
     node_refuse(r, what);
     node_handler_answered(r);
+    return NULL;
+}
+
+/* It is for workers of another cordon, to whom its connection goes. */
+static struct node_part *pass_on(struct node_request *r, uint32_t cordon) {
+    net_exchange_listen(r->exchange, NULL, NULL);
+    err e = node_inbox_pass(r->handler->inbox, r->exchange, cordon);
+    if (e != ERR_OK && e != ERR_CLOSED) return answer(r, NODE_REFUSE_NO_WORKER);
+    if (e == ERR_CLOSED) net_exchange_end(r->exchange);
+    node_handler_passed(r);
     return NULL;
 }
 
@@ -131,6 +142,7 @@ struct node_part *node_front_route(struct node_request *r) {
     struct node_apps *apps = r->handler->apps;
     const struct node_entry *e = node_apps_at(apps, net_exchange_request(r->exchange)->authority);
     if (!e) return answer(r, NODE_REFUSE_NO_HOST);
+    if (UNLIKELY(e->cordon != r->handler->cordon) && r->handler->inbox) return pass_on(r, e->cordon);
     bool new = false;
     enum node_version v = LIKELY(!e->of[NODE_CANARY].record.n) ? NODE_LIVE : choose(r, e, &new);
     const struct node_route *route = node_apps_route(apps, e, v, r->path);

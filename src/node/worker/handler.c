@@ -247,6 +247,16 @@ static void give(struct node_request *r, struct node_part *part) {
     app->counts.requests++;
 }
 
+void node_handler_passed(struct node_request *r) {
+    struct node_handler *h = r->handler;
+    r->exchange = NULL;
+    leave(r);
+    net_loop_wake(h->guest->loop);
+    node_front_forget(r);
+    r->next = h->free;
+    h->free = r;
+}
+
 void node_handler_answered(struct node_request *r) {
     struct node_handler *h = r->handler;
     node_access_end(r);

@@ -57,6 +57,8 @@ void node_handler_answered(struct node_request *r);
 
 void node_handler_over(struct node_request *r); /* the same of one that is a part's */
 
+/* Another process answers it. */
+void node_handler_passed(struct node_request *r);
 /* Whether its app takes one more. False: it was answered. */
 bool node_handler_admit(struct node_request *r);
 
