@@ -142,7 +142,8 @@ struct node_log_pool {
 struct node_log_part {
     struct node_log_pool *of;
     struct pool_part part;
-    uint64_t turn; /* of the pool, in which it was taken */
+    uint64_t turn;     /* of the pool, in which it was taken */
+    uint64_t *dropped; /* where lines that are too many are counted; NULL: nowhere */
 };
 void node_log_part_open(struct node_log_part *p, struct node_log_pool *of,
                         uint64_t bytes_max); /* of its own, in a second; 0: no cap */

@@ -154,6 +154,7 @@ err node_app_new(struct node_guest *g, arena *mem, const struct app_record *r, s
                                    .bytes_max = (uint32_t)r->limits.log_bytes_max};
     app->sampled = node_app_sampled_of(g, app);
     app->meters = node_meters_app(r->id, r->name);
+    app->log.dropped = &app->meters->counts.log_lines_dropped;
     make_parts(app);
     join(app);
     *out = app;

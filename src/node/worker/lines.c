@@ -2,6 +2,7 @@
  * lines of a request and stream, or bytes_max bytes as they are logged (log_kb), the rest is counted and the counts are logged. From
  * then on only the end of what it prints is looked at line by line, for the event of a failure. What is of no request has as much in
  * a minute. Nor can an app, by many requests: what all apps of a process may have logged in a second is a pool, of which each has a part. */
+#include "node/meters.h"
 #include "node/node_int.h"
 
 enum { LINES_MAX = 1000, LINE_MAX = 8192 };
@@ -61,6 +62,7 @@ static bool has_part(struct node_log_part *p, uint64_t bytes) {
 /* ---- lines ---- */
 
 static void say_dropped(struct node_lines *l) {
+    if (l->dropped && l->part && l->part->dropped) node_meter_add(l->part->dropped, l->dropped);
     if (l->dropped)
         log_event(LOG_WARN, "guest-lines-dropped", LF_CSTR("request", l->request_id), LF_CSTR("app", l->app),
                   LF_CSTR("stream", l->stream), LF_U64("lines", l->dropped));
