@@ -171,6 +171,14 @@ static int delete (const struct cli_options *o) {
     return e == ERR_OK ? EX_OK : complain(NULL, e, &d);
 }
 
+static int check(const struct cli_options *o) {
+    struct diag d = DIAG_INIT;
+    struct node_check_config config = {.path = o->operands.n ? o->operands.p[0] : ".", .json = o->json, .limits = o->limits};
+    uint32_t errors = 0;
+    err e = node_check(&config, stdout, &errors, &d);
+    return e != ERR_OK ? complain(NULL, e, &d) : errors ? EX_DATAERR : EX_OK;
+}
+
 static int new (arena *mem, const struct cli_options *o) {
     struct diag d = DIAG_INIT;
     str name;
@@ -264,6 +272,7 @@ static int dispatch(arena *mem, struct cli_options *o) {
     case CLI_apps: return apps(o);
     case CLI_delete: return delete (o);
     case CLI_new: return new (mem, o);
+    case CLI_check: return check(o);
     case CLI_run: return run(mem, o);
     case CLI_inspect: return inspect(o);
     case CLI_compile: return compile(o);

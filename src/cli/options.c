@@ -14,6 +14,7 @@ enum {
     APPS = 1 << CLI_apps,
     DELETE = 1 << CLI_delete,
     NEW = 1 << CLI_new,
+    CHECK = 1 << CLI_check,
 };
 
 static const struct flag {

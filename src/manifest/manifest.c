@@ -34,6 +34,7 @@ err manifest_read(arena *mem, str text, enum manifest_format format, str name, s
     static void (*const readers[MANIFEST_FORMATS])(struct reader *, const struct toml *) = {
         [MANIFEST_ORLO] = manifest_read_orlo,
         [MANIFEST_SPIN] = manifest_read_spin,
+        [MANIFEST_SUPABASE] = manifest_read_supabase,
         [MANIFEST_CONFIG] = manifest_read_config,
     };
     struct manifest_note wrong;

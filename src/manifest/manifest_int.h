@@ -77,7 +77,8 @@ str manifest_bundle_path(struct reader *r, const struct toml *v);
 
 /* ---- orlo.c: what manifests have in common ---- */
 
-bool manifest_name_ok(str name, size_t most); /* letters, digits, _, and inside - and . */
+str manifest_host_label(arena *out, str name); /* "My App_2" → "my-app-2"; empty: nothing is left */
+bool manifest_name_ok(str name, size_t most);  /* letters, digits, _, and inside - and . */
 /* What limits do not say is as it is of others; 0 of both stays 0. */
 void manifest_limits_below(struct app_limits *limits, const struct app_limits *of);
 void manifest_add_supabase_route(struct reader *r, const struct app_function *f, uint32_t index);
@@ -88,12 +89,13 @@ void manifest_finish(struct reader *r, const struct toml *root);
 
 void manifest_read_orlo(struct reader *r, const struct toml *root);
 void manifest_read_spin(struct reader *r, const struct toml *root);
+void manifest_read_supabase(struct reader *r, const struct toml *root);
 void manifest_read_config(struct reader *r, const struct toml *root);
 struct manifest_shapes {
     const char *title;                   /* of a document */
     const struct manifest_shape *shapes; /* the first is the file's own */
     size_t count;
 };
-extern const struct manifest_shapes manifest_orlo_shapes, manifest_config_shapes, manifest_spin_shapes;
+extern const struct manifest_shapes manifest_orlo_shapes, manifest_config_shapes, manifest_spin_shapes, manifest_supabase_shapes;
 
 #endif

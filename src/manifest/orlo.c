@@ -105,6 +105,19 @@ static void build_watch(struct reader *r, void *to, const struct toml *v) {
     manifest_each(r, v, MANIFEST_WATCH_MAX, one_glob, to);
 }
 
+/* "My App_2" → "my-app-2" */
+str manifest_host_label(arena *out, str name) {
+    char *to = arena_cstr(out, str_sub(name, 0, APP_NAME_MAX));
+    size_t n = 0;
+    for (const char *c = to; *c; c++) {
+        bool ok = (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9'), upper = *c >= 'A' && *c <= 'Z';
+        char as = ok ? *c : upper ? (char)(*c + 32) : '-';
+        if (as != '-' || (n && to[n - 1] != '-')) to[n++] = as;
+    }
+    while (n && to[n - 1] == '-') n--;
+    return (str){(uint8_t *)to, n};
+}
+
 bool manifest_name_ok(str name, size_t most) {
     bool ok = name.n && name.n <= most;
     for (size_t i = 0; ok && i < name.n; i++) {

@@ -8,11 +8,22 @@
  * Components that no HTTP trigger names, and that no other may call, are left out, with a remark. */
 #include "manifest/manifest_int.h"
 
+/* Components that everybody takes from their makers' release pages, and whose work the node does itself. */
+enum stands_for { ITSELF, STATIC_FILES, REDIRECT };
+static const struct {
+    const char *file;
+    enum stands_for what;
+} known[] = {{"spin_static_fs.wasm", STATIC_FILES}, {"spin-fileserver.wasm", STATIC_FILES}, {"redirect.wasm", REDIRECT}};
+
 struct component {
     str name;
     const struct toml *at;
     struct app_function f;
     bool is_wanted; /* by a trigger, or by another component */
+    enum stands_for stands_for;
+    str folder;     /* of files at "/" */
+    uint32_t index; /* of those, or of redirects */
+    bool has_index;
 };
 struct route {
     const struct toml *at;
@@ -94,6 +105,9 @@ WITHOUT_EFFECT(component_profile)
 
 /* ---- the application ---- */
 
+static void spin_spin_version(struct reader *r, void *to, const struct toml *v) {
+    manifest_error(r, v, "it is a manifest of Spin 1: `spin doctor` of Spin 2 turns it into one of version 2");
+}
 static void spin_spin_manifest_version(struct reader *r, void *to, const struct toml *v) {
     if (v->type == TOML_INTEGER && v->i == 2) return;
     bool first = (v->type == TOML_INTEGER && v->i == 1) || (v->type == TOML_STRING && str_eqc(v->s, "1"));
@@ -101,22 +115,9 @@ static void spin_spin_manifest_version(struct reader *r, void *to, const struct 
                    first ? "it is a manifest of Spin 1: `spin doctor` of Spin 2 turns it into one of version 2" : "it takes 2");
 }
 
-/* "My App_2" → "my-app-2" */
-static str host_label(arena *out, str name) {
-    char *to = arena_cstr(out, str_sub(name, 0, APP_NAME_MAX));
-    size_t n = 0;
-    for (const char *c = to; *c; c++) {
-        bool ok = (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9'), upper = *c >= 'A' && *c <= 'Z';
-        char as = ok ? *c : upper ? (char)(*c + 32) : '-';
-        if (as != '-' || (n && to[n - 1] != '-')) to[n++] = as;
-    }
-    while (n && to[n - 1] == '-') n--;
-    return (str){(uint8_t *)to, n};
-}
-
 static void application_name(struct reader *r, void *to, const struct toml *v) {
     struct app_record *record = &((struct spin *)to)->to->record;
-    str name = host_label(r->mem, v->s);
+    str name = manifest_host_label(r->mem, v->s);
     if (!name.n) manifest_error(r, v, "a name has letters and digits");
     else if (!record->name.n && !str_eq(name, v->s))
         manifest_remark(r, v, "the app is called " STR_FMT " here, for that is part of its host", STR_ARG(name));
@@ -353,12 +354,9 @@ static void one_file(struct reader *r, void *to, const struct toml *v) {
     }
 }
 static void component_files(struct reader *r, void *to, const struct toml *v) {
+    struct component *c = ((struct reading *)to)->c;
     manifest_each(r, v, APP_DIRS_MAX, one_file, to);
-    if (grants_of(to)->dirs.n)
-        manifest_remark(r, v,
-                        "the component reads these folders where they are, so the node has to be on this machine; for files that "
-                        "are only served, "
-                        "[[files]] of orlo.toml makes them part of a version");
+    if (c->f.grants.dirs.n == 1 && v->n == 1 && str_eqc(c->f.grants.dirs.p[0].guest, "/")) c->folder = c->f.grants.dirs.p[0].host;
 }
 static void component_exclude_files(struct reader *r, void *to, const struct toml *v) {
     ((struct reading *)to)->excludes |= v->n > 0;
@@ -386,7 +384,7 @@ static bool port_text(arena *out, str port, str *to) {
 }
 
 static void grant_internal(struct reader *r, struct app_grants *g, str host) {
-    vec_push(r->mem, &g->functions, host_label(r->mem, host).n ? host_label(r->mem, host) : STR("*"));
+    vec_push(r->mem, &g->functions, manifest_host_label(r->mem, host).n ? manifest_host_label(r->mem, host) : STR("*"));
 }
 
 static void grant_host(struct reader *r, struct app_grants *g, const struct toml *v, str scheme, str host, str port) {
@@ -496,6 +494,29 @@ static void component_build(struct reader *r, void *to, const struct toml *v) {
     if (b.command.n) vec_push(r->mem, &r->to->builds, b);
 }
 
+static str env_of(const struct component *c, const char *key) {
+    for (uint32_t i = 0; i < c->f.grants.env.n; i++)
+        if (str_eqc(c->f.grants.env.p[i].key, key)) return c->f.grants.env.p[i].value;
+    return (str){0};
+}
+
+/* By its file's name, and by that it is used as its makers mean it. */
+static enum stands_for stands_for(const struct reader *r, const struct component *c) {
+    const struct manifest *m = r->to;
+    str file = c->f.source, destination = env_of(c, "DESTINATION");
+    for (uint32_t i = 0; i < m->fetches.n; i++)
+        if (str_eq(m->fetches.p[i].function, c->name)) file = m->fetches.p[i].url;
+    for (size_t i = 0; i < file.n; i++)
+        if (file.p[i] == '/') file = str_sub(file, i + 1, file.n), i = SIZE_MAX;
+    enum stands_for what = ITSELF;
+    for (size_t i = 0; i < ARRAY_COUNT(known); i++)
+        if (str_eqc(file, known[i].file)) what = known[i].what;
+    bool place = destination.n && destination.n <= APP_URL_MAX;
+    for (size_t i = 0; place && i < destination.n; i++) place = destination.p[i] > ' ' && destination.p[i] < 0x7f;
+    if (what == STATIC_FILES && !c->folder.n) return ITSELF;
+    return what == REDIRECT && !place ? ITSELF : what;
+}
+
 static struct component *read_component(struct reader *r, struct spin *s, const struct toml *v, str name) {
     struct component *c = arena_make(r->mem, struct component);
     struct reading reading = {.s = s, .c = c};
@@ -508,12 +529,20 @@ static struct component *read_component(struct reader *r, struct spin *s, const 
                         "files cannot be excluded from a folder, so none are there for the component");
         memset(&c->f.grants.dirs, 0, sizeof c->f.grants.dirs);
     }
+    c->stands_for = stands_for(r, c);
+    if (c->stands_for != ITSELF)
+        manifest_remark(r, v, "what the component " STR_FMT " does, the node does itself", STR_ARG(name));
+    else if (c->f.grants.dirs.n)
+        manifest_remark(
+            r, manifest_toml_get(v, "files"),
+            "the component reads these folders where they are, so the node has to be on this machine; for files that are only "
+            "served, [[files]] of orlo.toml makes them part of a version");
     vec_push(r->mem, &s->components, c);
     return c;
 }
 
 static void one_component(struct reader *r, void *to, const struct toml *v) {
-    str name = host_label(r->mem, v->key);
+    str name = manifest_host_label(r->mem, v->key);
     if (!manifest_is(r, v, MANIFEST_TABLE)) return;
     if (!name.n || v->key.n > APP_NAME_MAX)
         manifest_error(r, v, "a component's name has up to %d letters, digits and hyphens", APP_NAME_MAX);
@@ -538,7 +567,7 @@ static void trigger_route(struct reader *r, void *to, const struct toml *v) {
 }
 static void trigger_component(struct reader *r, void *to, const struct toml *v) {
     struct trigger *t = to;
-    if (v->type == TOML_STRING) t->route.component = host_label(r->mem, v->s);
+    if (v->type == TOML_STRING) t->route.component = manifest_host_label(r->mem, v->s);
     else t->route.own = read_component(r, t->s, v, arena_fmt(r->mem, "trigger-%u", t->s->routes.n));
 }
 static void trigger_components(struct reader *r, void *to, const struct toml *v) {
@@ -635,11 +664,36 @@ static void add_functions(struct reader *r, const struct spin *s) {
         check_callees(r, s, c);
         if (app_record_function(record, c->name) != UINT32_MAX)
             manifest_error(r, c->at, "two components are called " STR_FMT, STR_ARG(c->name));
+        if (c->stands_for != ITSELF) continue;
         if (c->is_wanted) vec_push(r->mem, &record->functions, c->f);
         else
             manifest_remark(r, c->at, "no HTTP trigger names the component " STR_FMT ", and none calls it: it is left out",
                             STR_ARG(c->name));
     }
+}
+
+/* Once for all routes that lead there. */
+static void stand_in(struct reader *r, struct component *c, struct app_route *to) {
+    struct app_record *record = &r->to->record;
+    bool files = c->stands_for == STATIC_FILES;
+    str fallback = env_of(c, "FALLBACK_PATH");
+    uint64_t status = 302;
+    to->to = files ? APP_TO_FILES : APP_TO_REDIRECT;
+    if (!c->has_index) c->index = files ? record->files.n : record->redirects.n;
+    to->index = c->index;
+    if (c->has_index) return;
+    c->has_index = true;
+    if (files) {
+        vec_push(r->mem, &record->files,
+                 ((struct app_files){.name = c->folder,
+                                     .folder = c->folder,
+                                     .index = fallback.n ? fallback : STR("index.html"),
+                                     .not_found = env_of(c, "CUSTOM_404_PATH"),
+                                     .spa = fallback.n > 0}));
+        return;
+    }
+    if (!str_to_u64(env_of(c, "STATUSCODE"), &status) || status < 301 || status > 308) status = 302;
+    vec_push(r->mem, &record->redirects, ((struct app_redirect){env_of(c, "DESTINATION"), (uint16_t)status}));
 }
 
 static void add_route(struct reader *r, const struct spin *s, const struct route *route) {
@@ -650,16 +704,24 @@ static void add_route(struct reader *r, const struct spin *s, const struct route
         to.to = APP_TO_REDIRECT, to.index = record->redirects.n;
         vec_push(r->mem, &record->redirects, ((struct app_redirect){route->location, route->status}));
     } else {
-        to.index = app_record_function(record, route->own ? route->own->name : route->component);
-        if (to.index == UINT32_MAX) return; /* it has been told */
+        struct component *c = route->own ? route->own : component_named(s, route->component);
+        if (!c) return; /* it has been told */
+        if (c->stands_for != ITSELF) stand_in(r, c, &to);
+        else to.index = app_record_function(record, c->name);
     }
     vec_push(r->mem, &record->routes, to);
 }
 
-static void drop_unbuilt(struct manifest *m) {
+/* Of components that are left out; the builds of those that the node stands in for are the app's. */
+static void drop_unbuilt(struct manifest *m, const struct spin *s) {
     uint32_t builds = 0, fetches = 0;
-    for (uint32_t i = 0; i < m->builds.n; i++)
-        if (app_record_function(&m->record, m->builds.p[i].function) != UINT32_MAX) m->builds.p[builds++] = m->builds.p[i];
+    for (uint32_t i = 0; i < m->builds.n; i++) {
+        const struct component *c = component_named(s, m->builds.p[i].function);
+        if (!c || !c->is_wanted) continue;
+        m->builds.p[builds] = m->builds.p[i];
+        if (c->stands_for != ITSELF) m->builds.p[builds].function = STR("");
+        builds++;
+    }
     for (uint32_t i = 0; i < m->fetches.n; i++)
         if (app_record_function(&m->record, m->fetches.p[i].function) != UINT32_MAX) m->fetches.p[fetches++] = m->fetches.p[i];
     m->builds.n = builds, m->fetches.n = fetches;
@@ -687,7 +749,7 @@ void manifest_read_spin(struct reader *r, const struct toml *root) {
     }
     add_functions(r, &s);
     for (uint32_t i = 0; i < s.routes.n; i++) add_route(r, &s, &s.routes.p[i]);
-    drop_unbuilt(r->to);
+    drop_unbuilt(r->to, &s);
     manifest_check_routes(r, root);
     manifest_finish(r, root);
 }

@@ -128,15 +128,35 @@ static void test_component(void **state) {
     assert_true(m->notes.n == ARRAY_COUNT(told));
 }
 
-/* A public one: a file server from its release page, before an API. */
+#define DIGEST "\"sha256:ef88708817e107bf49985c7cefe4dd1f199bf26f6727819183d5c996baa3d148\""
+
 static void test_remote(void **state) {
     const struct manifest *m = read_app(HEAD ROUTE(
-        "/static/...",
-        "fileserver") "[component.fileserver]\nsource = { url = \"https://example.org/v0.3.0/static_fs.wasm\", digest = "
-                      "\"sha256:ef88708817e107bf49985c7cefe4dd1f199bf26f6727819183d5c996baa3d148\" }\nfiles = [{ source = "
-                      "\"assets\", destination = \"/\" }]\n");
-    assert_true(m->fetches.n == 1 && str_eqc(m->fetches.p[0].function, "fileserver") && m->fetches.p[0].digest[0] == 0xef);
-    assert_true(str_eqc(m->record.functions.p[0].source, "fileserver.wasm") && m->record.functions.p[0].module[31] == 0x48);
+        "/x/...", "x") "[component.x]\nsource = { url = \"https://example.org/v0.3.0/x.wasm\", digest = " DIGEST " }\n");
+    assert_true(m->fetches.n == 1 && str_eqc(m->fetches.p[0].function, "x") && m->fetches.p[0].digest[0] == 0xef);
+    assert_true(str_eqc(m->record.functions.p[0].source, "x.wasm") && m->record.functions.p[0].module[31] == 0x48);
+}
+
+/* What half of the public ones have: a file server and a redirect from their release pages, before an API. The node does that itself. */
+static void test_stands_for(void **state) {
+    const struct manifest *m = read_app(HEAD ROUTE("/", "home") ROUTE("/...", "site") ROUTE("/app/...", "spa") ROUTE(
+        "/api", "api") "[component.home]\nsource = { url = \"https://example.org/v0.1.0/redirect.wasm\", digest = " DIGEST
+                       " }\nenvironment = { DESTINATION = \"/index.html\" }\n"
+                       "[component.site]\nsource = { url = \"https://example.org/v0.3.0/spin_static_fs.wasm\", digest = " DIGEST
+                       " }\n"
+                       "files = [{ source = \"site/dist\", destination = \"/\" }]\nenvironment = { CUSTOM_404_PATH = "
+                       "\"404.html\" }\n[component.site.build]\ncommand = \"make\"\n"
+                       "[component.spa]\nsource = \"modules/spin_static_fs.wasm\"\nfiles = [{ source = \"web\", destination = "
+                       "\"/\" }]\nenvironment = { FALLBACK_PATH = \"index.html\" }\n"
+                       "[component.api]\nsource = \"api.wasm\"\n");
+    const struct app_record *r = &m->record;
+    assert_true(r->functions.n == 1 && r->files.n == 2 && r->redirects.n == 1 && m->fetches.n == 0 && r->routes.n == 4);
+    assert_true(str_eqc(r->files.p[0].folder, "site/dist") && str_eqc(r->files.p[0].not_found, "404.html") &&
+                !r->files.p[0].spa && r->files.p[1].spa);
+    assert_true(str_eqc(r->redirects.p[0].to, "/index.html") && r->redirects.p[0].status == 302 &&
+                r->routes.p[0].to == APP_TO_REDIRECT);
+    assert_true(r->routes.p[1].to == APP_TO_FILES && r->routes.p[2].index == 1 && r->routes.p[3].to == APP_TO_FUNCTION);
+    assert_true(m->builds.n == 1 && !m->builds.p[0].function.n && m->notes.n == 3);
 }
 
 static void says(const char *text, const char *what) {
@@ -154,7 +174,8 @@ static void test_mistakes(void **state) {
         {"", "it has no triggers"},
         {"spin_manifest_version = \"1\"", "it is a manifest of Spin 1: `spin doctor`"},
         {"spin_manifest_version = 3", "spin_manifest_version: it takes 2"},
-        {"spin_version = 2", "unknown key `spin_version` at line 1"},
+        {"spin_version = \"1\"", "spin_version: it is a manifest of Spin 1"},
+        {"spin_versoin = 2", "unknown key `spin_versoin` at line 1, did you mean `spin_version`?"},
         {"application.name = \"--\"", "application.name: a name has letters and digits"},
         {"application.nmae = \"a\"", "unknown key `nmae` at line 1, did you mean `name`?"},
         {"application.trigger.http.base = \"x\"", "the base of routes is a path"},
@@ -222,9 +243,13 @@ static int end(void **state) { return arena_free(mem), 0; }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_new, begin, end),       cmocka_unit_test_setup_teardown(test_all_routes, begin, end),
-        cmocka_unit_test_setup_teardown(test_component, begin, end), cmocka_unit_test_setup_teardown(test_remote, begin, end),
-        cmocka_unit_test_setup_teardown(test_mistakes, begin, end),  cmocka_unit_test_setup_teardown(test_old, begin, end),
+        cmocka_unit_test_setup_teardown(test_new, begin, end),
+        cmocka_unit_test_setup_teardown(test_all_routes, begin, end),
+        cmocka_unit_test_setup_teardown(test_stands_for, begin, end),
+        cmocka_unit_test_setup_teardown(test_component, begin, end),
+        cmocka_unit_test_setup_teardown(test_remote, begin, end),
+        cmocka_unit_test_setup_teardown(test_mistakes, begin, end),
+        cmocka_unit_test_setup_teardown(test_old, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,6 +96,32 @@ static err compile_to_memfd(const struct node_input *in, const char *name, uint3
     return e;
 }
 
+static void on_tried(void *arg, const struct node_job_result *result) { *(struct node_job_result *)arg = *result; }
+
+err node_compile_try(const struct node_input *in, const char *name, const struct node_limits *limits, uint32_t *kind,
+                     struct diag *d) {
+    struct node_jobs jobs = {.running_max = 1};
+    struct node_job_result result;
+    int image = new_memfd("orlo-image");
+    if (image < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: %s", strerror(errno));
+    struct node_message what = NODE_MESSAGE(compile, .bytes = in->bytes, .memory_bytes_max = limits->app.memory_bytes_max,
+                                            .image_bytes_max = limits->image_bytes_max);
+    struct node_job_config config = {.what = &what,
+                                     .in = in->fd,
+                                     .out = image,
+                                     .memory_bytes_max = limits->compile_memory_bytes_max,
+                                     .file_bytes_max = limits->image_bytes_max,
+                                     .cpu_s_max = (limits->compile_ms_max + 999) / 1000,
+                                     .title = name,
+                                     .done = on_tried,
+                                     .arg = &result};
+    ENSURE(node_jobs_add(&jobs, &config));
+    for (node_jobs_turn(&jobs); jobs.first; node_jobs_show(&jobs)) node_jobs_wait(&jobs, 200);
+    close(image);
+    *kind = result.kind;
+    return node_diag_of(d, result.err, result.diag.offset, str_c(result.diag.text));
+}
+
 static err copy_all(int from, int to, uint64_t bytes, struct diag *d) {
     off_t at = 0;
     while ((uint64_t)at < bytes) {

@@ -125,7 +125,8 @@ err node_manifest(arena *out, const char *path, str name, struct manifest *m, co
     bool folder = S_ISDIR(st.st_mode);
     for (int f = MANIFEST_ORLO; f < MANIFEST_CONFIG && fd < 0; f++) {
         str called = str_c(manifest_format_file((enum manifest_format)f));
-        str at = folder ? arena_fmt(out, "%s/" STR_FMT, path, STR_ARG(called)) : str_c(path);
+        const char *slash = str_ends(str_c(path), STR("/")) ? "" : "/";
+        str at = folder ? arena_fmt(out, "%s%s" STR_FMT, path, slash, STR_ARG(called)) : str_c(path);
         if (!folder && !str_ends(at, called)) continue;
         *file = arena_cstr(out, at);
         fd = open(*file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -136,9 +137,15 @@ err node_manifest(arena *out, const char *path, str name, struct manifest *m, co
         close(fd);
         return e;
     }
+    if (!folder && str_ends(str_c(path), STR(".toml"))) { /* of another name: a node's */
+        *file = path;
+        TRY(open_file(path, &fd, d));
+        err e = node_manifest_read(out, fd, MANIFEST_CONFIG, STR(""), m, d);
+        close(fd);
+        return e;
+    }
     if (!folder)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s is called neither orlo.toml nor spin.toml nor supabase/config.toml",
-                        path);
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s is no manifest: orlo.toml, spin.toml or supabase/config.toml", path);
     return diag_set(
         d, ERR_NOT_FOUND, DIAG_NOWHERE,
         "%s has no orlo.toml (nor spin.toml, nor supabase/config.toml): orlo new makes one, docs/manifest.md tells what it says",

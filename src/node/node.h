@@ -150,6 +150,14 @@ struct manifest_config;
 /* A node's configuration. ERR_INVALID: d has the first error with its line. */
 [[nodiscard]] err node_config_read(arena *out, const char *path, struct manifest_config **config, struct diag *d);
 
+struct node_check_config {
+    const char *path; /* an app's folder, its manifest, or a node's configuration */
+    bool json;
+    struct node_limits limits;
+};
+/* Writes all that is wrong to `to`; *errors: how much of it. Not ERR_OK: there is nothing to check, as node_manifest. */
+[[nodiscard]] err node_check(const struct node_check_config *config, FILE *to, uint32_t *errors, struct diag *d);
+
 enum node_inspect_format { NODE_INSPECT_TEXT, NODE_INSPECT_JSON, NODE_INSPECT_WAT };
 struct node_inspect_config {
     const char *file;

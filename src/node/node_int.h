@@ -104,6 +104,11 @@ int node_job_main(const struct node_trial *trials);
 
 /* ---- compile.c ---- */
 
+/* Whether it can be compiled, and all that it imports is offered; *kind: what it is. */
+struct node_input;
+[[nodiscard]] err node_compile_try(const struct node_input *in, const char *name, const struct node_limits *limits,
+                                   uint32_t *kind, struct diag *d);
+
 /* A sealed memfd with a signed image, and the key that must have signed it: whoever maps it checks. */
 struct node_pack;
 struct node_image {

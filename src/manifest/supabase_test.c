@@ -1,0 +1,85 @@
+/* supabase/config.toml: functions that are WebAssembly files are deployed, all else has a remark. */
+#include "manifest/manifest_int.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+static arena *mem;
+
+static const char *notes_of(const struct manifest *m) {
+    struct buf b = {0};
+    for (uint32_t k = 0; k < m->notes.n; k++) buf_puts(&b, manifest_note_text(mem, "f", &m->notes.p[k])), buf_putc(&b, '\n');
+    const char *text = arena_cstr(mem, buf_str(&b));
+    buf_free(&b);
+    return text;
+}
+
+static void test_project(void **state) {
+    struct manifest m;
+    struct diag d = DIAG_INIT;
+    const char *text = "project_id = \"My_Shop\"\n[api]\nenabled = true\nport = 54321\n[api.tls]\nenabled = false\n[db]\nport = "
+                       "54322\n[auth]\nenabled = true\n"
+                       "[edge_runtime]\nenabled = true\npolicy = \"per_worker\"\ndeno_version = 2\n[edge_runtime.secrets]\nTOKEN "
+                       "= \"env(TOKEN)\"\n"
+                       "[functions.hello]\nimport_map = \"./functions/hello/deno.json\"\n[functions.off]\nenabled = false\n"
+                       "[functions.pay]\nentrypoint = \"./functions/pay/app.wasm\"\n"
+                       "[functions.hook]\nentrypoint = \"../dist/hook.wasm\"\nverify_jwt = false\nenv = { MODE = \"live\", KEY = "
+                       "\"env(STRIPE_KEY)\" }\n";
+    if (manifest_read(mem, str_c(text), MANIFEST_SUPABASE, STR(""), &m, &d) != ERR_OK) fail_msg("%s", notes_of(&m));
+    const struct app_record *r = &m.record;
+    assert_true(str_eqc(r->name, "my-shop") && r->functions.n == 2 && r->routes.n == 2 &&
+                str_eqc(r->routes.p[1].path, "/functions/v1/hook"));
+    assert_true(str_eqc(r->functions.p[0].source, "supabase/functions/pay/app.wasm") && r->functions.p[0].verify_jwt &&
+                r->functions.p[0].supabase);
+    assert_true(str_eqc(r->functions.p[1].source, "dist/hook.wasm") && !r->functions.p[1].verify_jwt);
+    assert_true(r->functions.p[1].grants.env.n == 1 && r->functions.p[1].grants.secrets.n == 2 &&
+                r->functions.p[0].grants.secrets.n == 1);
+    assert_true(r->secrets.n == 2 && str_eqc(r->functions.p[1].grants.secrets.p[0].secret, "STRIPE_KEY"));
+    static const char *const told[] = {"the app is called my-shop here",
+                                       "f:2:1: api: not honoured (3 keys): there is no REST",
+                                       "db: not honoured (1 key)",
+                                       "auth: not honoured (1 key)",
+                                       "edge_runtime.secrets: their values are not taken from here",
+                                       "functions.hello: it is a function of Deno's (supabase/functions/hello/index.ts)"};
+    for (size_t i = 0; i < ARRAY_COUNT(told); i++)
+        if (!strstr(notes_of(&m), told[i])) fail_msg("%s\nlacks %s", notes_of(&m), told[i]);
+    assert_true(m.notes.n == ARRAY_COUNT(told));
+}
+
+static void test_mistakes(void **state) {
+    static const struct {
+        const char *text, *says;
+    } cases[] = {
+        {"project_id = \"a\"", "it names no function that runs here"},
+        {"project_id = \"__\"", "project_id: a project's id has letters and digits"},
+        {"porject_id = \"a\"", "unknown key `porject_id` at line 1, did you mean `project_id`?"},
+        {"functions.a = 1", "functions.a: it takes a table, not a number"},
+        {"functions.a.verify_jwt = 1", "functions.a.verify_jwt: it takes true or false, not a number"},
+        {"functions.a.entrypoint = \"/etc/a.wasm\"", "functions.a.entrypoint: it takes a path below"},
+        {"functions.a.entrypoint = \"../../a.wasm\"", "functions.a.entrypoint: it takes a path below"},
+        {"functions.a.verfy_jwt = true", "unknown key `verfy_jwt` at line 1, did you mean `verify_jwt`?"},
+        {"functions.a.env = { \"a b\" = \"\" }", "functions.a.env.a b: a variable's name has"},
+        {"edge_runtime.secrets = { \"a b\" = \"\" }", "edge_runtime.secrets.a b: a secret's name has"},
+        {"functions.a.entrypoint = \"a.wasm\"", "it lacks a name: the app's"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct manifest m;
+        struct diag d = DIAG_INIT;
+        if (manifest_read(mem, str_c(cases[i].text), MANIFEST_SUPABASE, STR(""), &m, &d) != ERR_INVALID)
+            fail_msg("%s\nis taken", cases[i].text);
+        if (!strstr(notes_of(&m), cases[i].says)) fail_msg("%s\nsays: %s\nnot: %s", cases[i].text, notes_of(&m), cases[i].says);
+    }
+}
+
+static int begin(void **state) { return mem = arena_new(0), 0; }
+static int end(void **state) { return arena_free(mem), 0; }
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_project, begin, end),
+        cmocka_unit_test_setup_teardown(test_mistakes, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,90 @@
+"""What `orlo check` says of an app before anybody deploys it: its manifest, the files that it names, what its functions import."""
+from harness import *
+from nodes import *
+
+GUESTS = os.path.join(ROOT, "tests", "guests")
+
+
+@contextlib.contextmanager
+def app(manifest, name="orlo.toml", **files):
+    """A folder with a manifest, and files by their paths: text, or a guest of ours."""
+    with tempfile.TemporaryDirectory(prefix="app-", dir=WORK) as folder:
+        for path, content in {name: manifest, **files}.items():
+            path = os.path.join(folder, path)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            if isinstance(content, tuple):
+                shutil.copy(os.path.join(GUESTS, content[0]), path)
+            else:
+                with open(path, "w") as f:
+                    f.write(content)
+        yield folder
+
+
+def problems(folder, *flags):
+    """(error?, key, text) of each, and the status."""
+    code, out, error = orlo("check", folder, "--json", *flags, timeout=120)
+    check(out, code, error)
+    told = json.loads(out)
+    eq(told["ok"], code == 0)
+    return [(p["error"], p["key"], p["text"]) for p in told["problems"]], told, code
+
+
+def test_check_good():
+    manifest = ('name = "shop"\n[functions.api]\nsource = "api.wasm"\nroutes = ["/api"]\nfunctions = ["job"]\n'
+                '[functions.job]\nsource = "job.wasm"\n[[files]]\nfolder = "public"\nnot_found = "404.html"\n')
+    with app(manifest, **{"api.wasm": ("http3.wasm",), "job.wasm": ("http.wasm",), "public/404.html": "no", "public/index.html": "yes"}) as folder:
+        found, told, code = problems(folder)
+        eq((found, code, told["app"]), ([], 0, "shop"))
+        eq([(f["name"], bool(f["kind"])) for f in told["functions"]], [("api", True), ("job", True)])
+        code, out, error = orlo("check", os.path.join(folder, "orlo.toml"))
+        eq((code, error), (0, ""))
+        check("the app shop: 2 routes" in out, out)
+
+
+def test_check_what_it_names():
+    """Files, folders and imports: all that is wrong at once."""
+    manifest = ('name = "shop"\nbuild = "true"\n[functions.gone]\nsource = "gone.wasm"\nroutes = ["/gone"]\n'
+                '[functions.text]\nsource = "text.wasm"\nroutes = ["/text"]\n[functions.core]\nsource = "core.wasm"\nroutes = ["/core"]\n'
+                '[functions.ok]\nsource = "ok.wasm"\nroutes = ["/ok"]\ndirs = ["nowhere::/data"]\n[[files]]\nroute = "/s"\nfolder = "public"\nspa = true\n')
+    with app(manifest, **{"text.wasm": "not wasm", "core.wasm": "\0asm\1\0\0\0", "ok.wasm": ("http.wasm",), "public/x": ""}) as folder:
+        found, _, code = problems(folder)
+        eq(code, 65)
+        told = {key: (error, text) for error, key, text in found}
+        eq(told["functions.gone.source"], (False, "gone.wasm is not there yet; its build makes it: true"))
+        check(told["functions.text.source"][0] and told["functions.text.source"][1].startswith("text.wasm:"), told)
+        check(told["functions.core.source"][0], told)
+        check(told["functions.ok.dirs"][0] and "there is none; make it first" in told["functions.ok.dirs"][1], told)
+        eq(told["files.0"], (True, "the folder public has no index.html, which answers what is not there"))
+
+
+def test_check_lines():
+    with app('name = "shop"\n\n[functions.api.limits]\nmemroy_mb = 64\n') as folder:
+        code, out, _ = orlo("check", folder)
+        eq(code, 65)
+        check(f"{folder}/orlo.toml:4:1: error: functions.api.limits: unknown key `memroy_mb` at line 4, did you mean `memory_mb`?" in out, out)
+        check("functions.api: it lacks a source" in out, out)
+    with app("x = [\n") as folder:
+        code, out, _ = orlo("check", folder)
+        check(code == 65 and "orlo.toml:" in out, code, out)
+
+
+def test_check_other_formats():
+    spin = 'spin_manifest_version = 2\n[application]\nname = "s"\n[[trigger.http]]\nroute = "/..."\ncomponent = "c"\n[component.c]\nsource = "c.wasm"\n'
+    with app(spin, "spin.toml", **{"c.wasm": ("http.wasm",)}) as folder:
+        eq(problems(folder)[0], [])
+    supabase = 'project_id = "p"\n[functions.pay]\nentrypoint = "functions/pay/app.wasm"\n'
+    with app(supabase, "supabase/config.toml", **{"supabase/functions/pay/app.wasm": ("http.wasm",), "supabase/functions/deno/index.ts": ""}) as folder:
+        eq(problems(folder)[0], [(False, "functions.deno", "supabase/functions/deno/index.ts is a function of Deno's, which does not run here yet")])
+    with app("wrokers = 1\n", "node.toml") as folder:
+        code, out, _ = orlo("check", os.path.join(folder, "node.toml"))
+        check(code == 65 and "did you mean `workers`?" in out, code, out)
+        code, _, error = orlo("check", folder)
+        check(code == 66 and "has no orlo.toml" in error, code, error)
+
+
+def test_check_hostile():
+    """A manifest that is too much is refused by the job, and says so; nothing hangs."""
+    for text in ("x = " + "[" * 100000, "a" + ".a" * 100000 + " = 1", "#" * 300000, "x = \"\0\"", "a = 1\n" * 20000):
+        with app(text) as folder:
+            code, out, error = orlo("check", folder, timeout=60)
+            check(code == 65 and "error" in out, code, out[:300], error[:300])
