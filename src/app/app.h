@@ -46,6 +46,24 @@ struct app_principal {
     str subject; /* empty then */
 };
 
+/* What its guest lacked: for whoever develops it. Each once, as many as there is room for. */
+enum app_lack {
+#define X(name, key, what) APP_LACK_##name,
+#include "app/lack.def"
+#undef X
+    APP_LACK_KINDS
+};
+struct app_lacks {
+    struct {
+        enum app_lack kind;
+        uint32_t n;
+        char value[240]; /* as the key takes it: "api.example.org", "tcp:10.0.0.1:5432" */
+    } of[8];
+    uint32_t count;
+};
+const char *app_lack_key(enum app_lack kind);  /* "allow_http" */
+const char *app_lack_what(enum app_lack kind); /* "a request to a host" */
+
 struct app_request {
     struct app *app;
     str id; /* as in logs and the answer's x-request-id; empty: nobody's, a command's. It lives as long as the owner's memory */
@@ -56,6 +74,7 @@ struct app_request {
     struct engine_meter meter;     /* of what its guest computes; the owner says how much that may be, and whom to tell */
     uint32_t fetches_left;         /* requests that its guest may still make */
     struct app_trace trace;        /* the owner says */
+    struct app_lacks *lacks;       /* NULL: nobody wants to know */
     /* private: */
     uint32_t refs;
     void (*gone)(struct app_request *rq);
@@ -68,6 +87,8 @@ struct app_request *app_request_ref(struct app_request *rq); /* gives it back */
 void app_request_unref(struct app_request *rq);              /* NULL is fine */
 /* Its exchange is about to end: what is needed of it later is kept. */
 void app_request_over(struct app_request *rq);
+/* A guest was refused something that a grant would give it. */
+void app_request_lacks(struct app_request *rq, enum app_lack kind, str value);
 /* The CDN-Loop (app/hops.h) that it came with; empty: none. */
 str app_request_loop(arena *out, const struct app_request *rq);
 /* How often it has been here before. */

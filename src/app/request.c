@@ -46,6 +46,31 @@ void app_request_unref(struct app_request *rq) {
     if (rq->gone) rq->gone(rq);
 }
 
+/* ---- what was lacking ---- */
+
+static const struct {
+    const char *key, *what;
+} lacks[APP_LACK_KINDS] = {
+#define X(name, key, what) {key, what},
+#include "app/lack.def"
+#undef X
+};
+const char *app_lack_key(enum app_lack kind) { return lacks[kind].key; }
+const char *app_lack_what(enum app_lack kind) { return lacks[kind].what; }
+
+void app_request_lacks(struct app_request *rq, enum app_lack kind, str value) {
+    struct app_lacks *l = rq->lacks;
+    if (LIKELY(!l) || l->count == ARRAY_COUNT(l->of)) return;
+    value.n = MIN(value.n, sizeof l->of[0].value);
+    for (uint32_t i = 0; i < l->count; i++)
+        if (l->of[i].kind == kind && str_eq((str){(uint8_t *)l->of[i].value, l->of[i].n}, value)) return;
+    l->of[l->count].kind = kind;
+    l->of[l->count].n = (uint32_t)value.n;
+    memcpy(l->of[l->count++].value, value.p, value.n);
+}
+
+/* ---- hops ---- */
+
 /* All fields of that name, as one. */
 static str loop_of(arena *out, const struct net_exchange *x) {
     const struct net_request *r = net_exchange_request(x);

@@ -71,7 +71,10 @@ str app_setting_said(arena *out, enum app_setting_id id, uint64_t value) {
     const struct app_setting *s = &app_settings[id];
     str key = str_c(s->key);
     uint64_t unit = str_ends(key, STR("_mb")) ? MiB : str_ends(key, STR("_kb")) ? KiB : 1;
-    if (value % unit) return arena_fmt(out, "%s=" STR_FMT, s->key, STR_ARG(app_value_text(out, s->type, value)));
+    if (value % unit) { /* "body_kb=1025B" */
+        str text = app_value_text(out, s->type, value);
+        return arena_fmt(out, "%s=" STR_FMT "%s", s->key, STR_ARG(text), value % KiB ? "B" : "");
+    }
     return arena_fmt(out, "%s=%llu", s->key, (unsigned long long)(value / unit));
 }
 

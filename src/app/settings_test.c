@@ -64,6 +64,7 @@ static void test_said(void **state) {
     assert_said(APP_SETTING_memory_bytes_max, 64 * MiB, "memory_mb=64");
     assert_said(APP_SETTING_memory_bytes_max, 65 * MiB / 2, "memory_mb=33280K");
     assert_said(APP_SETTING_body_bytes_max, 3 * MiB, "body_kb=3072");
+    assert_said(APP_SETTING_body_bytes_max, 1025, "body_kb=1025B");
     assert_said(APP_SETTING_instances_max, 7, "instances=7");
 }
 

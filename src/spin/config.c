@@ -35,6 +35,7 @@ enum spin_variable spin_variable_get(struct host_call *call, str name, str *to) 
         *to = g->variables.p[i].secret ? STR("its secret is not there") : g->variables.p[i].value;
         return g->variables.p[i].secret ? SPIN_VARIABLE_WITHHELD : SPIN_VARIABLE_THERE;
     }
+    app_request_lacks(app_request_of(call), APP_LACK_VARIABLE, name);
     *to = why(call, "no variable ", name, " is given to this function");
     return SPIN_VARIABLE_UNDEFINED;
 }

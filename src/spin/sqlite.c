@@ -41,6 +41,7 @@ static enum abi_trap open_connection(struct host_call *call, str database, sql_o
     str place;
     result->is_err = !spin_granted(app->grants->sqlite.p, app->grants->sqlite.n, database, &place);
     if (result->is_err) {
+        app_request_lacks(app_request_of(call), APP_LACK_SQLITE, database);
         result->err.tag = SPIN_SQLITE_SQLITE_ERROR_ACCESS_DENIED;
         return ABI_TRAP_NONE;
     }

@@ -21,7 +21,9 @@ struct spin_wasi_keyvalue_store_bucket {
 static const struct app_grants *grants(const struct host_call *call) { return app_instance_of(call->instance)->app->grants; }
 
 static bool granted(const struct host_call *call, str label, str *place) {
-    return spin_granted(grants(call)->stores.p, grants(call)->stores.n, label, place);
+    if (spin_granted(grants(call)->stores.p, grants(call)->stores.n, label, place)) return true;
+    app_request_lacks(app_request_of(call), APP_LACK_STORE, label);
+    return false;
 }
 
 static struct app_question one_key(enum app_data_op op, str place, const struct app_value *values, uint32_t count) {

@@ -17,11 +17,15 @@ static void say_env(struct wasi_image *image, const struct app_request *rq) {
               LF_CSTR("grant", "--env KEY=VALUE"));
 }
 
-void wasi_notice_env(struct wasi_instance *i) { i->sought_env = !i->base.app->grants->env.n; }
+void wasi_notice_env(struct wasi_instance *i) {
+    i->sought_env = !i->base.app->grants->env.n;
+    if (i->sought_env) app_request_lacks(app_request_in(i->base.in), APP_LACK_ENV, (str){0});
+}
 
 void wasi_notice_folder(struct wasi_instance *i) {
     if (i->base.app->grants->dirs.n) return;
     i->sought_folder = true;
+    app_request_lacks(app_request_in(i->base.in), APP_LACK_DIR, STR("./data::/data"));
     bool program = i->image->ops->program, serves = !i->run || i->run->request->exchange;
     if (!program && serves) say_folder(i->image, app_request_in(i->base.in));
 }

@@ -68,11 +68,18 @@ static const char *limit_text(enum node_refusal limit) {
                                          : "the guest's response is larger than it may be";
 }
 
+const char *node_access_why(const struct node_request *r, const struct wasi_outcome *o) {
+    return r->killed == BY_LIMIT ? limit_text(r->limit) : end_text[o->end];
+}
+
+const char *node_access_detail(const struct wasi_outcome *o) {
+    return o->text[0] ? o->text : o->trap ? (o->trap->text[0] ? o->trap->text : abi_trap_text(o->trap->trap)) : "";
+}
+
 void node_access_failure(struct node_request *r, const struct wasi_outcome *o, bool head_sent) {
     r->failure = r->killed == BY_LIMIT ? "the guest passed a limit" : end_text[o->end];
     node_meter_inc(failures_of(&node_part_meters(r->part)->counts, r, o->end));
-    const char *why = r->killed == BY_LIMIT ? limit_text(r->limit) : end_text[o->end];
-    const char *detail = o->text[0] ? o->text : o->trap ? (o->trap->text[0] ? o->trap->text : abi_trap_text(o->trap->trap)) : "";
+    const char *why = node_access_why(r, o), *detail = node_access_detail(o);
     struct buf trace = {.max = 16 * KiB};
     struct node_limit limit = node_limit_of(r, node_refusal_of(r, o));
     arena *scratch = arena_new(0);

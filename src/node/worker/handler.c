@@ -44,8 +44,10 @@ static void failed(struct node_request *r, const struct wasi_outcome *o) {
     if (bad_body) node_handler_refused(net_exchange_peer(r->exchange), bad_body, node_refusal_text(what), r->handler);
     if (!bad_body || o->trap) node_access_failure(r, o, head_sent);
     r->app->counts.failed++;
+    r->outcome = o;
     if (!head_sent) node_refuse(r, what);
     else node_refusal_count(r, what);
+    r->outcome = NULL;
 }
 
 /* Another run for the same request, in an instance of its own. False: there were too many. */
@@ -69,6 +71,7 @@ static void recycle(struct app_request *rq) {
     struct node_request *r = container_of(rq, struct node_request, rq);
     node_lines_end(&r->out);
     node_lines_end(&r->err);
+    free(r->lacks);
     r->part->app->requests--;
     free(r->who);
     r->next = r->handler->free;
@@ -212,6 +215,8 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
     r->sending = NULL;
     r->next = NULL;
     r->killed = BY_NOBODY;
+    r->outcome = NULL;
+    r->lacks = NULL;
     r->rated = r->admitted = false;
     r->redirect = NULL;
     r->redirect_n = r->redirects = 0;
@@ -239,6 +244,7 @@ static void give(struct node_request *r, struct node_part *part) {
     r->rq.deadline_ns = net_exchange_stats(r->exchange).started_ns + part->of.limits->handler_ms_max * 1'000'000;
     r->rq.exchange = r->exchange;
     node_trace_begin(r);
+    if (UNLIKELY(r->handler->dev)) r->rq.lacks = r->lacks = r->lacks ? r->lacks : calloc(1, sizeof *r->lacks);
     r->rq.fetches_left = (uint32_t)part->of.limits->fetches_max;
     r->rq.meter = (struct engine_meter){.max_ns = part->of.limits->cpu_ms_max * 1'000'000, .spent = on_spent, .arg = r};
     r->rq.out = (struct app_out){.fd = -1, .write = node_lines_put, .arg = &r->out};
@@ -266,6 +272,7 @@ void node_handler_answered(struct node_request *r) {
     leave(r);
     net_loop_wake(h->guest->loop);
     node_front_forget(r);
+    free(r->lacks);
     r->next = h->free;
     h->free = r;
 }

@@ -21,11 +21,13 @@ struct node_request {
     struct node_request *next;    /* of the AFTER, the WAITING or the free list */
     struct node_request *prev;    /* of the WAITING list */
     enum { BY_NOBODY, BY_LIMIT, BY_CLIENT } killed;
-    enum node_refusal limit;     /* that it met */
-    bool rated, admitted;        /* it was counted where it came; it counts among those of its app that are under way */
-    uint64_t started_ns, ran_ns; /* ran: its function began; 0: it has none, or not yet */
-    const char *failure;         /* of its function; NULL: none */
-    uint8_t span[8];             /* of its own, if it is sampled; its function's is rq.trace.span */
+    enum node_refusal limit;            /* that it met */
+    const struct wasi_outcome *outcome; /* of its run, while it is told what became of it */
+    struct app_lacks *lacks;            /* heap; NULL: nobody wants to know */
+    bool rated, admitted;               /* it was counted where it came; it counts among those of its app that are under way */
+    uint64_t started_ns, ran_ns;        /* ran: its function began; 0: it has none, or not yet */
+    const char *failure;                /* of its function; NULL: none */
+    uint8_t span[8];                    /* of its own, if it is sampled; its function's is rq.trace.span */
     char traceparent[APP_TRACEPARENT_BYTES + 1]; /* as its function sees it, if somebody sent one */
     uint32_t pulse;                              /* of node_pulse_begin */
     struct app_request rq;
@@ -112,8 +114,15 @@ struct node_limit node_limit_of(const struct node_request *r, enum node_refusal 
 void node_trace_begin(struct node_request *r);
 /* It has ended; before its exchange does. */
 void node_trace_end(struct node_request *r, uint16_t status, uint64_t took_ns);
+/* ---- report.c: for who develops ---- */
+
+struct node_dev_report;
+void node_dev_report_of(arena *out, const struct node_request *r, struct node_dev_report *to); /* all but what the page says */
 
 /* ---- access.c ---- */
+
+const char *node_access_why(const struct node_request *r, const struct wasi_outcome *o); /* "the guest trapped" */
+const char *node_access_detail(const struct wasi_outcome *o);                            /* the trap, or what it said; or empty */
 
 /* It is about to end: it is counted, and logged if that is asked for. */
 void node_access_end(struct node_request *r);

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "node/meters.h"
 #include "node/worker/handler_int.h"
+#include "node/worker/report.h"
 
 static const struct refusal {
     enum app_setting_id setting;
@@ -75,12 +76,31 @@ static const char *put_page(const struct node_request *r, struct buf *to, const 
     return "text/plain; charset=utf-8";
 }
 
+/* Of a node that is developed on: all that is known. */
+static const char *put_report(const struct node_request *r, struct buf *to, const struct page *p) {
+    arena *scratch = arena_new(0);
+    struct node_dev_report report = {.status = p->status,
+                                     .reason = net_status_text(p->status),
+                                     .sentence = p->sentence,
+                                     .limit = p->limit,
+                                     .advice = p->advice};
+    node_dev_report_of(scratch, r, &report);
+    bool html = wants(report.request, "text/html");
+    if (html) node_dev_page(to, &report);
+    else node_dev_report_text(&report, to);
+    arena_free(scratch);
+    return html ? "text/html; charset=utf-8" : "text/plain; charset=utf-8";
+}
+
+static const char *put_body(const struct node_request *r, struct buf *to, const struct page *p) {
+    bool report = r->handler->dev && !wants(net_exchange_request(r->exchange), "json");
+    return report ? put_report(r, to, p) : put_page(r, to, p);
+}
+
 static void reply(struct node_request *r, const struct page *p, uint64_t retry_s) {
-    uint8_t storage[2048];
     char seconds[24];
-    struct buf body = BUF_FIXED(storage);
-    const char *type = put_page(r, &body, p);
-    ENSURE(!body.full);
+    struct buf body = {.max = 256 * KiB};
+    const char *type = put_body(r, &body, p);
     struct net_field fields[5] = {
         {STR("content-type"), str_c(type)}, {STR("x-request-id"), str_c(r->id)}, {STR("cache-control"), STR("no-store")}};
     uint32_t n = 3;
@@ -88,6 +108,7 @@ static void reply(struct node_request *r, const struct page *p, uint64_t retry_s
     if (retry_s) fields[n++] = (struct net_field){STR("retry-after"), str_c(seconds)};
     if (p->limit.n) fields[n++] = (struct net_field){STR("x-orlo-limit"), p->limit};
     err e = net_exchange_reply(r->exchange, p->status, fields, n, buf_str(&body));
+    buf_free(&body);
     if (e != ERR_OK) log_event(LOG_DEBUG, "error-page-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
 }
 

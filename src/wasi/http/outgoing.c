@@ -68,7 +68,7 @@ static str grant_for(arena *out, const struct wasi_net_host *host, const struct 
     return arena_fmt(out, "--allow-http " STR_FMT ":%u", STR_ARG(host->name), port);
 }
 
-static void log_denied(struct wasi_instance *i, const struct app_request *rq, const struct wasi_net_host *host, uint16_t port,
+static void log_denied(struct wasi_instance *i, struct app_request *rq, const struct wasi_net_host *host, uint16_t port,
                        const struct net_addr *a) {
     arena *scratch = arena_new(0);
     char text[NET_ADDR_TEXT_MAX];
@@ -82,6 +82,7 @@ static void log_denied(struct wasi_instance *i, const struct app_request *rq, co
     if (a) fields[n++] = LF_CSTR("reason", "a name opens public addresses only");
     if (nowhere) fields[n++] = LF_CSTR("reason", "it is no address to connect to; this machine is 127.0.0.1");
     fields[n++] = LF_STR("grant", grant);
+    app_request_lacks(rq, APP_LACK_HTTP, str_sub(grant, sizeof "--allow-http", grant.n));
     if (app_notice_due(&i->base, grant)) log_emit(LOG_WARN, "outgoing-request-denied", fields, n);
     arena_free(scratch);
 }
@@ -151,7 +152,7 @@ bool wasi_outgoing_may_forward(void *app, str authority, const struct net_addr *
     return split_authority(authority, &host, &port) && net_addr_parse(host, &named) && net_addr_same_ip(&named, a);
 }
 
-void wasi_outgoing_failed(struct wasi_instance *i, const struct app_request *rq, const struct net_fetch *f) {
+void wasi_outgoing_failed(struct wasi_instance *i, struct app_request *rq, const struct net_fetch *f) {
     enum net_error e = net_fetch_error(f);
     str scheme = net_fetch_scheme(f), authority = net_fetch_authority(f), name;
     struct wasi_net_host host;

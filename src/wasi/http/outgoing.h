@@ -17,7 +17,7 @@ enum net_error wasi_outgoing_refuse(struct wasi_instance *i, struct app_request 
 bool wasi_outgoing_may_reach(void *app, str authority, const struct net_addr *a);
 bool wasi_outgoing_may_forward(void *app, str authority, const struct net_addr *a);
 /* Logs why the fetch that was sent for rq failed, if it did. */
-void wasi_outgoing_failed(struct wasi_instance *i, const struct app_request *rq, const struct net_fetch *f);
+void wasi_outgoing_failed(struct wasi_instance *i, struct app_request *rq, const struct net_fetch *f);
 /* The same of one that --forward sends on. */
 enum net_error wasi_outgoing_forward(struct wasi_instance *i, struct app_request *rq);
 /* One of them on its way, for who watches. */

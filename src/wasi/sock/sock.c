@@ -91,8 +91,9 @@ enum net_sock_error wasi_sock_new(struct host_instance *in, size_t size, enum ne
 static void log_denial(struct host_instance *in, const char *use, const char *what) {
     char grant[320];
     snprintf(grant, sizeof grant, "--allow-net %s:%s", use, what);
+    struct app_request *rq = app_request_in(in);
+    app_request_lacks(rq, APP_LACK_NET, str_c(grant + sizeof "--allow-net"));
     if (!app_notice_due(app_instance_of(in), str_c(grant))) return;
-    const struct app_request *rq = app_request_in(in);
     log_event(LOG_WARN, "network-denied", LF_STR("request", rq->id), LF_STR("app", rq->app->name), LF_CSTR("use", use),
               LF_CSTR("address", what), LF_CSTR("grant", grant));
 }
