@@ -234,6 +234,7 @@ def test_node_is_killed():
         n.delete("a")
         put(n, "a")  # another app that bears its name has not
         eq(ask(n, "a", "keys3", "default", "get", "k"), "None")
+        until(lambda: len(os.listdir(os.path.join(state, "data"))) == 1)  # what that one kept is gone from the disk
 
 
 def test_nobody_holds_others():

@@ -144,6 +144,7 @@ static err keep_drop(struct control *c, struct control_change *ch, struct diag *
     if (c->db) {
         node_blob_drop(c, ch->app);
         node_logs_forget(c, ch->id);
+        node_control_tell(c, &NODE_MESSAGE(data_forget, .app = ch->id, .name = ch->app));
         log_event(LOG_INFO, "app-removed", LF_STR("app", ch->app));
     }
     return ERR_OK;

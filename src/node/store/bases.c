@@ -11,9 +11,13 @@
  * 4. A transaction that goes on over several statements holds its database for its own connection, and for so long as a statement may take.
  */
 #include "node/store/store_int.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     THREADS_MAX = 64,
@@ -123,7 +127,7 @@ static bool is_holders(const struct store_base *base, const struct store_ask *as
 }
 
 static bool has_something(const struct store_base *base) {
-    if ((base->close || base->undo) && base->open) return true;
+    if (base->forget || ((base->close || base->undo) && base->open)) return true;
     for (const struct store_ask *ask = base->first; ask; ask = ask->next)
         if (is_holders(base, ask)) return true;
     return false;
@@ -211,12 +215,35 @@ static void close_it(struct store_base *base) {
     all.open--;
 }
 
+/* All that is in it: files that are open go with whoever has them open. */
+static void remove_folder(const struct store_base *base) {
+    char name[sizeof base->name];
+    memcpy(name, base->name, sizeof name);
+    *strchr(name, '/') = 0;
+    int fd = openat(AT_FDCWD, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    if (fd >= 0 && !folder) close(fd);
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) unlinkat(fd, entry->d_name, 0);
+    if (folder) closedir(folder);
+    if (unlinkat(AT_FDCWD, name, AT_REMOVEDIR) && errno != ENOENT)
+        log_event(LOG_ERROR, "data-failed", LF_CSTR("app", base->app->name), LF_CSTR("reason", strerror(errno)));
+}
+
+static void forget_app(struct store_base *base) {
+    base->forget = false;
+    pthread_mutex_unlock(&all.lock);
+    if (all.config.keeps) remove_folder(base);
+    pthread_mutex_lock(&all.lock);
+}
+
 static void serve(struct store_base *base) {
     struct store_ask *asks[STORE_BATCH_MAX];
     if (base->undo && base->db) db_rollback(base->db);
     if (base->undo) base->holder = NULL;
     base->undo = false;
     if (base->close && base->open) close_it(base);
+    if (base->forget) forget_app(base);
     uint32_t n = take(base, asks), did = 0;
     if (!n) return;
     if (!base->open) {
@@ -384,6 +411,19 @@ void node_store_bases_peer_gone(struct store_peer *peer) {
     pthread_mutex_lock(&all.lock);
     for (struct store_base *base = all.all; base; base = base->next) cancel(base, peer, NULL);
     peer->gone = true;
+    pthread_mutex_unlock(&all.lock);
+}
+
+void node_store_bases_forget(uint32_t id, str name) {
+    if (!is_name(name)) return;
+    pthread_mutex_lock(&all.lock);
+    struct store_app *app = app_of(id, name);
+    base_of(app, false, STR(""))->forget = true;
+    for (struct store_base *base = app->bases; base; base = base->next_of_app) {
+        base->close |= base->open;
+        settle(base);
+        wake();
+    }
     pthread_mutex_unlock(&all.lock);
 }
 

@@ -61,6 +61,7 @@ struct store_base {
     struct store_ask *const *taken;  /* * what its thread has of it */
     uint32_t taken_count;
     bool busy, open;             /* * a thread has it; its file is open */
+    bool forget;                 /* * its app's folder goes */
     bool close, undo;            /* * it is to be closed; its transaction has gone on for too long */
     uint64_t used_ns;            /* * when a thread had it last */
     struct store_peer *holder;   /* * whose transaction goes on; NULL: nobody's */
@@ -85,6 +86,7 @@ void node_store_bases_init(const struct store_config *config);
 /* Takes ask, whose op, place and values are set. False: too many wait; its outcome is set, and it is not taken. */
 bool node_store_bases_ask(uint32_t app, str name, struct store_ask *ask);
 void node_store_bases_cancel(struct store_peer *peer, uint32_t id);
+void node_store_bases_forget(uint32_t app, str name);     /* its folder goes */
 void node_store_bases_peer_gone(struct store_peer *peer); /* nobody waits for what it asked */
 struct store_ask *node_store_bases_done(void);            /* those that are answered, or NULL; in order */
 /* Closes what is idle, ends what takes too long. When to call it again, at the latest; 0: never. */

@@ -262,6 +262,18 @@ static void test_nonsense(void **state) {
     assert_int_equal(access("shop.12/sql-%2e%2e%2f%2e%2e%2f%58%20y.db", F_OK), 0);
 }
 
+static void test_forget(void **state) {
+    assert_string_equal(ASK(13, KV_SET, "s", T("k"), B("v")), "ok");
+    (void)SQL(13, "create table t (n)");
+    assert_int_equal(access("shop.13/sql-default.db", F_OK), 0);
+    node_store_bases_forget(13, STR("shop"));
+    for (int i = 0; i < 1000 && access("shop.13", F_OK) == 0; i++) usleep(10000);
+    assert_int_not_equal(access("shop.13", F_OK), 0);
+    assert_string_equal(ASK(13, KV_GET, "s", T("k")), "ok null"); /* whoever comes after */
+    node_store_bases_forget(14, STR("shop"));                     /* there is nothing of it */
+    assert_string_equal(ASK(1, KV_EXISTS, "default", T("b")), "ok 1");
+}
+
 static void test_alone(void **state) {
     static const char *const those[] = {"begin",           "BEGIN immediate", ";;commit",    "--x\nend",
                                         "/* a */rollback", "/**/ pragma x",   "savepoint a", "vacuum"};
@@ -290,7 +302,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keys),    cmocka_unit_test(test_swap),         cmocka_unit_test(test_quotas),
         cmocka_unit_test(test_sql),     cmocka_unit_test(test_transactions), cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_endless), cmocka_unit_test(test_nonsense),     cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_endless), cmocka_unit_test(test_nonsense),     cmocka_unit_test(test_forget),
+        cmocka_unit_test(test_alone),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -325,6 +325,7 @@ bool node_singles_hear_control(struct supervisor *s, struct node_message *m) {
     case NODE_MSG_right: return node_publish_right(s, &m->right);
     case NODE_MSG_publish: return node_publish_begin(s, m);
     case NODE_MSG_image_give: return on_image_give(s, m);
+    case NODE_MSG_data_forget: node_data_forget(s, &m->data_forget); return true;
     default: return false;
     }
 }

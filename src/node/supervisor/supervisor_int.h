@@ -140,6 +140,7 @@ struct supervisor {
     bool anew;                    /* the next publication is by new workers, whatever it needs */
 
     struct single singles[NODE_ROLES]; /* by their role */
+    struct forgotten *forgotten;       /* apps of which the store has not been told yet (data.c) */
     bool governs;                      /* control has read its state */
     struct node_state state;
     struct node_jobs jobs;
@@ -275,6 +276,7 @@ void node_singles_lose_keys(struct supervisor *s, int status);
 bool node_data_begin(struct supervisor *s);
 bool node_data_hear(struct supervisor *s, struct node_message *m);
 void node_data_lose(struct supervisor *s, int status);
+void node_data_forget(struct supervisor *s, const struct node_msg_data_forget *m); /* what an app kept */
 
 /* ---- singles.c ---- */
 
