@@ -88,3 +88,26 @@ def test_check_hostile():
         with app(text) as folder:
             code, out, error = orlo("check", folder, timeout=60)
             check(code == 65 and "error" in out, code, out[:300], error[:300])
+
+
+def test_schemas_for_editors():
+    """They are schemas, and take what the parser takes: all manifests of ours that are right."""
+    try:
+        import jsonschema, tomllib
+    except ImportError:
+        raise Skip("needs the Python packages jsonschema and tomllib")
+    for name, format in (("orlo", "0"), ("node", "3")):
+        with open(os.path.join(ROOT, "docs", name + ".schema.json")) as f:
+            schema = json.load(f)
+        jsonschema.Draft202012Validator.check_schema(schema)
+        v = jsonschema.Draft202012Validator(schema)
+        corpus = os.path.join(ROOT, "tests", "corpus", "manifest")
+        seen = 0
+        for file in os.listdir(corpus):
+            with open(os.path.join(corpus, file), encoding="utf-8") as f:
+                text = f.read()
+            if text[0] == format and "wrong" not in file and "broken" not in file:
+                eq((file, [e.message for e in v.iter_errors(tomllib.loads(text[1:]))]), (file, []))
+                seen += 1
+        check(seen, name)
+        check(list(v.iter_errors({"nmae": 1})), "an unknown key is none")
