@@ -110,6 +110,13 @@ struct app_outgoing {
 
 /* ---- apps ---- */
 
+struct net_local; /* net/local.h */
+enum app_local {
+    APP_LOCAL_NO,     /* of the network */
+    APP_LOCAL_DENIED, /* a function of the same app, which it may not call */
+    APP_LOCAL_YES,    /* one that it may */
+};
+
 struct app_notices { /* what was said of it within a minute: once is enough, and no more than these */
     struct {
         uint64_t hash, until_ns;
@@ -126,6 +133,9 @@ struct app {
     struct net_loop *loop;
     struct app_data *data;   /* what keeps its stores and databases; NULL: nobody */
     struct net_party *party; /* its part of the process's pools; NULL: the process's own */
+    /* What http://AUTHORITY is to a request that is made because of rq. to, if it may be asked: how; it holds as long as rq does. NULL: an address of the
+     * network's, whatever it says. */
+    enum app_local (*local)(struct app_request *rq, str authority, struct net_local *to);
     void (*outgoing)(struct app_request *rq, const struct app_outgoing *o); /* NULL: nobody wants to know */
     void (*news)(struct app *app); /* an image of it has something to report in its next turn; NULL: the loop is woken */
     struct app_notices notices;

@@ -45,6 +45,7 @@ static struct app app_of(struct node_app *app, const struct app_function *f) {
                         .data = app->guest->data ? node_data_of(app->guest->data) : NULL,
                         .party = app->party,
                         .outgoing = node_trace_outgoing,
+                        .local = node_internal,
                         .news = on_news};
 }
 

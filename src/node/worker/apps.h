@@ -29,6 +29,7 @@ enum node_refusal {
 struct node_meters_app;
 struct node_meters_call;
 struct node_request; /* handler_int.h */
+struct node_handler;
 
 /* ---- guest.c: a process that runs guests: a worker, and `orlo run` ---- */
 
@@ -55,6 +56,7 @@ struct node_guest {
     struct node_data *data;              /* of apps; NULL: there is none */
     struct node_app *apps, *news, *told; /* all; those that want a turn; those that are having it */
     bool (*turn)(void *arg);             /* before the engine runs; may be NULL */
+    struct node_handler *handler;        /* of its requests; NULL: it has none */
     void *turn_arg;
 };
 struct node_guest_config {
@@ -125,6 +127,7 @@ struct node_app {
     struct node_log_part log;   /* of what all its guests have logged */
     struct node_lines out, err; /* of guests, where no request is known */
     uint32_t requests;          /* that refer to it: waiting, running, and what goes on after their responses */
+    uint32_t running, blocked;  /* of them: have an instance; of those, wait for another function of the app (internal.c) */
     bool served, retired;       /* a snapshot that was served had it; none has it any more */
     bool has_news;              /* a part of it */
     struct node_app *next, **prev, *next_news;
@@ -146,6 +149,11 @@ struct node_meters_call *node_part_meters(struct node_part *part); /* its row: n
 /* Nothing refers to it, and no instance of it is alive. */
 bool node_app_over(const struct node_app *app);
 void node_app_free(struct node_app *app); /* which is over, or the process ends */
+
+/* ---- internal.c ---- */
+
+struct net_local;
+enum app_local node_internal(struct app_request *rq, str authority, struct net_local *to); /* app.local */
 
 /* ---- apps.c: the apps of a worker ---- */
 

@@ -50,6 +50,10 @@ void node_front_forget(struct node_request *r) {
     if (r->exchange && r->path.p) net_exchange_set_path(r->exchange, r->path);
     free(r->seen);
     r->seen = NULL;
+    if (!r->mem) return;
+    if (r->exchange) net_exchange_set_fields(r->exchange, r->fields, r->fields_count);
+    arena_free(r->mem);
+    r->mem = NULL;
 }
 
 /* ---- redirects ---- */
@@ -131,6 +135,7 @@ static struct node_part *lead(struct node_request *r, const struct node_route *r
     case APP_TO_FUNCTION:
         if (route->strip) strip(r, r->matched);
         else if (for_supabase(r, route)) strip(r, sizeof supabase - 1);
+        if (UNLIKELY(r->app->record.functions.p[route->index].spin)) node_spin_fields(r, route);
         return &r->app->parts[route->index];
     case APP_TO_FILES: return &r->app->parts[r->app->record.functions.n + route->index];
     case APP_TO_REDIRECT: return redirect(r, &r->app->record.redirects.p[route->index]);

@@ -61,6 +61,7 @@ static bool redirect(struct node_request *r, str to) {
     wasi_run_free(r->run);
     r->run = NULL;
     r->handler->busy--;
+    r->app->running--;
     if (!start(r)) wait_at_part(r);
     net_loop_wake(r->handler->guest->loop);
     return true;
@@ -79,11 +80,14 @@ static void recycle(struct app_request *rq) {
 }
 
 static void done_with(struct node_request *r) {
+    struct node_request *caller = r->caller;
     free(r->redirect);
     r->redirect = NULL;
+    r->caller = NULL;
     node_front_forget(r);
     node_pulse_end(r->pulse);
     app_request_unref(&r->rq);
+    if (caller) app_request_unref(&caller->rq);
 }
 
 /* It is under way no more, as far as its app's limit of those goes. */
@@ -127,10 +131,12 @@ static void on_done(void *arg, const struct wasi_outcome *o) {
 static void wait_at_part(struct node_request *r) {
     struct node_handler *h = r->handler;
     struct node_part *p = r->part;
-    r->prev = p->last;
-    r->next = NULL;
-    *(p->last ? &p->last->next : &p->first) = r;
-    p->last = r;
+    bool first = r->internal; /* what is under way already */
+    r->prev = first ? NULL : p->last;
+    r->next = first ? p->first : NULL;
+    *(r->prev ? &r->prev->next : &p->first) = r;
+    *(r->next ? &r->next->prev : &p->last) = r;
+    node_internal_waits(r);
     if (p->waiting++) return;
     p->prev = NULL;
     p->next = h->waiting;
@@ -138,8 +144,17 @@ static void wait_at_part(struct node_request *r) {
     h->waiting = p;
 }
 
+/* Behind all others, whoever it is: it has been looked at. */
+static void wait_behind(struct node_request *r) {
+    bool internal = r->internal;
+    r->internal = false;
+    wait_at_part(r);
+    r->internal = internal;
+}
+
 static void wait_no_more(struct node_request *r) {
     struct node_part *p = r->part;
+    node_internal_waits_no_more(r);
     *(r->prev ? &r->prev->next : &p->first) = r->next;
     *(r->next ? &r->next->prev : &p->last) = r->prev;
     if (--p->waiting) return;
@@ -187,7 +202,8 @@ static void on_spent(void *arg) {
 }
 
 /* Nothing is to come back that the app could start an instance with: its own memory, or all, is out. */
-static bool hopeless(const struct node_part *p) {
+static bool hopeless(const struct node_part *p, const struct node_request *r) {
+    if (r->caller && node_internal_stuck(r)) return true;
     const struct node_guest *g = p->app->guest;
     const struct engine_refusal *why = engine_last_refusal(g->engine);
     struct engine_share *share = p->app->share;
@@ -208,8 +224,11 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
     r->path = net_exchange_request(x)->path;
     r->seen = NULL;
     r->amend = NULL;
+    r->mem = NULL;
     r->who = NULL;
-    r->who_known = false;
+    r->who_known = r->internal = false;
+    r->caller = NULL;
+    r->calls_waiting = 0;
     r->exchange = x;
     r->run = NULL;
     r->sending = NULL;
@@ -289,6 +308,7 @@ static bool start(struct node_request *r) {
     r->run = wasi_start(r->part->image, &config);
     if (!r->ran_ns) r->ran_ns = clock_mono_ns();
     h->busy += r->run != NULL;
+    r->app->running += r->run != NULL;
     return r->run;
 }
 
@@ -316,7 +336,7 @@ static void begin(struct node_request *r) {
         return;
     }
     if (tried && start(r)) return;
-    if (p->state == NODE_PART_FAILED || p->waiting >= h->waiting_max || (tried && hopeless(p))) turn_away(r);
+    if (p->state == NODE_PART_FAILED || p->waiting >= h->waiting_max || (tried && hopeless(p, r))) turn_away(r);
     else wait_at_part(r);
 }
 
@@ -370,6 +390,24 @@ void node_handler_request(struct net_exchange *x, void *handler) {
     if (++h->batch >= BATCH) node_guest_turn(h->guest);
 }
 
+void node_handler_internal(struct node_handler *h, struct net_exchange *x, struct node_part *part, struct node_request *caller) {
+    struct node_request *r = new_request(h, x);
+    net_exchange_own_field(x, STR("x-request-id"), (str){(uint8_t *)r->id, NODE_ID_BYTES});
+    r->app = part->app;
+    r->internal = r->who_known = true;
+    if (!node_handler_admit(r)) return;
+    if (part->function->spin) node_spin_fields(r, NULL);
+    give(r, part);
+    if (caller) {
+        r->caller = container_of(app_request_ref(&caller->rq), struct node_request, rq);
+        r->rq.deadline_ns = MIN(r->rq.deadline_ns, caller->rq.deadline_ns);
+    }
+    if (!bound(r)) return;
+    net_exchange_listen(x, on_event, r);
+    begin(r);
+    net_loop_wake(h->guest->loop);
+}
+
 /* Those that wait at a part that will not be: of an app that another version has taken the place of, they are the other's. */
 void node_handler_part_changed(struct node_handler *h, struct node_part *p) {
     net_loop_wake(h->guest->loop);
@@ -379,8 +417,12 @@ void node_handler_part_changed(struct node_handler *h, struct node_part *p) {
         r = p->first;
         more = r != last;
         wait_no_more(r);
-        if (!p->app->retired) {
+        if (!p->app->retired || (r->internal && p->state == NODE_PART_FAILED)) {
             turn_away(r);
+            continue;
+        }
+        if (r->internal) { /* it is that version's, whatever came after it */
+            wait_behind(r);
             continue;
         }
         node_pulse_end(r->pulse);
@@ -389,6 +431,7 @@ void node_handler_part_changed(struct node_handler *h, struct node_part *p) {
         leave(r);
         r->app = NULL;
         r->part = NULL;
+        r->who_known = false;
         node_front_forget(r);
         struct node_part *other = node_front_route(r);
         if (!other) continue;
@@ -409,7 +452,7 @@ static bool start_waiting(struct node_part *p) {
         if (!may) node_handler_over(r);
         else if (p->files) node_files_serve(r);
     }
-    while (n < BATCH && p->first && hopeless(p)) {
+    while (n < BATCH && p->first && hopeless(p, p->first)) {
         struct node_request *r = p->first;
         wait_no_more(r);
         turn_away(r);
@@ -427,6 +470,7 @@ static bool handler_turn(void *arg) {
     while ((r = h->after) && wasi_run_wind_down(r->run, &objects)) {
         h->after = r->next;
         wasi_run_free(r->run);
+        r->app->running--;
         done_with(r);
         h->busy--;
     }
@@ -453,7 +497,7 @@ struct node_handler *node_handler_new(struct node_guest *g, struct node_apps *ap
     h->waiting_max = (uint32_t)MIN(limits->connections_max, UINT32_MAX);
     log_hold(true); /* the lines of one turn are written at once, at its end */
     g->turn = handler_turn;
-    g->turn_arg = h;
+    g->turn_arg = g->handler = h;
     return h;
 }
 

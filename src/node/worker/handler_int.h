@@ -13,8 +13,15 @@ struct node_request {
     uint8_t *seen;            /* that; heap, or NULL: it is a part of path */
     size_t matched;           /* so many bytes of path did the route match */
     struct node_amend *amend; /* what is said in its answer besides; NULL: nothing */
-    uint8_t *who;             /* the principal's words; heap, NULL: nobody's */
-    bool who_known;           /* who asks has been asked for what he has to bring */
+    arena *mem;               /* of fields that it was given besides; NULL: none */
+    struct net_field *fields; /* and those that it came with */
+    uint32_t fields_count;
+    uint8_t *who;   /* the principal's words; heap, NULL: nobody's */
+    bool who_known; /* who asks has been asked for what he has to bring */
+    struct node_request
+        *caller;            /* because of which another function of its app makes it, referenced; NULL: it came from outside */
+    uint32_t calls_waiting; /* that were made because of it, and wait */
+    bool internal;
     struct net_exchange *exchange;
     struct wasi_run *run;
     struct node_sending *sending; /* of a static file; NULL: none */
@@ -61,8 +68,17 @@ void node_handler_over(struct node_request *r); /* the same of one that is a par
 
 /* Another process answers it. */
 void node_handler_passed(struct node_request *r);
+/* One that another function of the app makes; caller: because of which, or NULL: it is not known. */
+void node_handler_internal(struct node_handler *h, struct net_exchange *x, struct node_part *part, struct node_request *caller);
 /* Whether its app takes one more. False: it was answered. */
 bool node_handler_admit(struct node_request *r);
+
+/* ---- internal.c ---- */
+
+void node_internal_waits(struct node_request *r); /* at its part; of one from outside it is nothing */
+void node_internal_waits_no_more(struct node_request *r);
+/* It has a caller, and if it waited for an instance none would come back but by those who wait, too. */
+bool node_internal_stuck(const struct node_request *r);
 
 /* ---- files.c ---- */
 
@@ -76,6 +92,10 @@ void node_files_gone(struct node_request *r); /* who asked: of one that is being
 struct node_part *node_front_route(struct node_request *r);
 /* It is over, or begins anew. */
 void node_front_forget(struct node_request *r);
+
+/* ---- spin.c ---- */
+
+void node_spin_fields(struct node_request *r, const struct node_route *route); /* route NULL: of an internal one */
 
 /* ---- amend.c: what is said in every answer to it ---- */
 

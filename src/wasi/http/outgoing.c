@@ -1,5 +1,6 @@
 /* outgoing: grants, loops and texts of a guest's requests (http/outgoing.h). */
 #include "wasi/http/outgoing.h"
+#include "net/local.h"
 #include "app/hops.h"
 #include "wasi/sock/net_rules.h"
 #include <stdio.h>
@@ -112,21 +113,50 @@ static void tell_denied(struct app_request *rq, str scheme, str authority) {
     if (rq->app->outgoing) rq->app->outgoing(rq, &o);
 }
 
-enum net_error wasi_outgoing_refuse(struct wasi_instance *i, struct app_request *rq, str scheme, str authority) {
+static enum app_local local(struct app_request *rq, str scheme, str authority, struct net_local *to) {
+    return rq->app->local && str_eqc(scheme, "http") ? rq->app->local(rq, authority, to) : APP_LOCAL_NO;
+}
+
+/* A function of the same app that was not granted. */
+static void log_denied_function(struct wasi_instance *i, const struct app_request *rq, str authority) {
+    arena *scratch = arena_new(0);
+    str grant = arena_fmt(scratch, "functions = [\"" STR_FMT "\"]", STR_ARG(str_sub(authority, 0, str_find(authority, '.'))));
+    if (app_notice_due(&i->base, grant))
+        log_event(LOG_WARN, "outgoing-request-denied", LF_STR("request", rq->id), LF_STR("app", rq->app->name),
+                  LF_STR("host", authority), LF_CSTR("reason", "a function of the same app, which this one may not call"),
+                  LF_STR("grant", grant));
+    arena_free(scratch);
+}
+
+static enum net_error refuse_host(struct wasi_instance *i, struct app_request *rq, str scheme, str authority, arena *scratch) {
     struct wasi_net_host host;
     uint16_t port;
-    if (!str_eqc(scheme, "http") && !str_eqc(scheme, "https")) return NET_HTTP_PROTOCOL_ERROR;
-    arena *scratch = arena_new(0);
-    enum net_error e = NET_OK;
-    if (!parse_authority(scratch, authority, &host, &port)) e = NET_HTTP_REQUEST_URI_INVALID;
-    else if (!wasi_net_rules_allow_host(rules_for(scratch, i->base.app, scheme), &host, port_or_usual(port, scheme))) {
+    if (!parse_authority(scratch, authority, &host, &port)) return NET_HTTP_REQUEST_URI_INVALID;
+    if (!wasi_net_rules_allow_host(rules_for(scratch, i->base.app, scheme), &host, port_or_usual(port, scheme))) {
         log_denied(i, rq, &host, port_or_usual(port, scheme), NULL);
-        e = NET_HTTP_REQUEST_DENIED;
-    } else if (!wasi_image_client(i->image)) e = NET_CONFIGURATION_ERROR;
-    else e = count(i, rq);
+        return NET_HTTP_REQUEST_DENIED;
+    }
+    return wasi_image_client(i->image) ? count(i, rq) : NET_CONFIGURATION_ERROR;
+}
+
+enum net_error wasi_outgoing_refuse(struct wasi_instance *i, struct app_request *rq, str scheme, str authority) {
+    if (!str_eqc(scheme, "http") && !str_eqc(scheme, "https")) return NET_HTTP_PROTOCOL_ERROR;
+    enum net_error e = NET_HTTP_REQUEST_DENIED;
+    enum app_local own = local(rq, scheme, authority, NULL);
+    arena *scratch = arena_new(0);
+    if (own == APP_LOCAL_DENIED) log_denied_function(i, rq, authority);
+    else e = own == APP_LOCAL_YES ? count(i, rq) : refuse_host(i, rq, scheme, authority, scratch);
     arena_free(scratch);
     if (e == NET_HTTP_REQUEST_DENIED) tell_denied(rq, scheme, authority);
     return e;
+}
+
+enum net_error wasi_outgoing_send(struct wasi_instance *i, struct app_request *rq, const struct net_fetch_request *what,
+                                  void (*on_change)(void *arg), void *arg, struct net_fetch **out) {
+    struct net_local to;
+    if (local(rq, what->scheme, what->authority, &to) == APP_LOCAL_YES)
+        return net_fetch_local(i->base.app->loop, what, &to, on_change, arg, out);
+    return net_fetch_new(wasi_image_client(i->image), what, on_change, arg, out);
 }
 
 enum net_error wasi_outgoing_forward(struct wasi_instance *i, struct app_request *rq) {

@@ -12,6 +12,9 @@
 
 /* NET_OK, and it counts; or why no request may go there for rq. */
 enum net_error wasi_outgoing_refuse(struct wasi_instance *i, struct app_request *rq, str scheme, str authority);
+/* Sends one that was not refused, for rq: over the network, or to another function of the app. As net_fetch_new. */
+enum net_error wasi_outgoing_send(struct wasi_instance *i, struct app_request *rq, const struct net_fetch_request *what,
+                                  void (*on_change)(void *arg), void *arg, struct net_fetch **out);
 /* net_fetch_request's allow_address; the arg is the struct app. For requests of a guest, and for those that --forward sends on: the
  * operator named that host, so its name may mean any address but a link-local one. */
 bool wasi_outgoing_may_reach(void *app, str authority, const struct net_addr *a);

@@ -200,7 +200,7 @@ static void send_fetch(struct wasi_p2_fetch *f) {
         .allow_address = wasi_outgoing_may_reach,
         .allow_address_arg = i->base.app,
     };
-    f->error = net_fetch_new(wasi_image_client(i->image), &rq, on_change, f, &f->fetch);
+    f->error = wasi_outgoing_send(i, f->served, &rq, on_change, f, &f->fetch);
     arena_free(scratch);
     if (f->error == NET_OK && has_body) wasi_p2_body_attach(f->body, net_fetch_sink(f->fetch), f);
     if (f->body) f->body->wants_out = NULL;

@@ -160,7 +160,8 @@ static enum net_error start(struct wasi_p3_fetch *f, struct wasi3_http_types_req
         .allow_address = to->forwards ? wasi_outgoing_may_forward : wasi_outgoing_may_reach,
         .allow_address_arg = i->base.app,
     };
-    enum net_error e = net_fetch_new(wasi_image_client(i->image), &rq, on_change, f, &f->fetch);
+    enum net_error e = to->forwards ? net_fetch_new(wasi_image_client(i->image), &rq, on_change, f, &f->fetch)
+                                    : wasi_outgoing_send(i, f->served, &rq, on_change, f, &f->fetch);
     arena_free(scratch);
     if (e != NET_OK) return e;
     app_late_add(&i->base, &f->late, on_instance_gone);
