@@ -1,19 +1,29 @@
-/* key: the node's Ed25519 key, a file of 32 bytes in the state folder that only its owner may read.
+/* key: the node's keys, files of 32 bytes in the state folder that only its owner may read: one that signs images (Ed25519), and one that
+ * secrets are sealed with (AES-256-GCM), which may be a file of the operator's instead.
  *
- *   starter ── open_key ──> keys: loads or makes the key, gives up all rights, says the public half
+ *   starter ── open_key ──> keys: loads or makes the keys, gives up all rights, says the public half
  *           ── sign ──────>       signs what it is told, as often as it is asked
+ *           ── secret ────>       seals a secret; authenticates a message with one
+ *           ── unseal ────>       opens an app's secrets, into a file that the worker gets
  *
  * 1. A secret key is in the memory of such a process and nowhere else: it started by exec, and whoever started it asks by message.
- * 2. It parses nothing: it reads a file of 32 bytes, and fixed numbers of bytes that it signs.
+ * 2. It parses nothing that a stranger wrote: files of 32 bytes, fixed numbers of bytes that it signs, and what control has sealed by it.
+ * 3. A sealed secret is about its app and its name: put in another's place, it is refused.
  */
 #include "node/node_int.h"
 #include "node/role.h"
+#include "node/secrets.h"
 #include "node/state.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { KEY_BYTES = 32, KEY_FILE_MAX = 256 };
+static_assert((int)CRYPTO_ED25519_SECRET_BYTES == KEY_BYTES && (int)CRYPTO_SEAL_KEY_BYTES == KEY_BYTES, "of one length");
 
 /* Written aside and linked into place, so that two processes that start together agree on one key. */
 static err make_key(arena *scratch, char *dir, const char *path, struct diag *d) {
@@ -26,92 +36,268 @@ static err make_key(arena *scratch, char *dir, const char *path, struct diag *d)
     if (fd < 0)
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "the state folder %s cannot be written to: %s; name another with --state", dir,
                         strerror(errno));
-    struct crypto_ed25519 key;
-    crypto_ed25519_new(&key);
-    bool ok = write(fd, key.secret, sizeof key.secret) == (ssize_t)sizeof key.secret && fsync(fd) == 0;
+    uint8_t key[KEY_BYTES];
+    crypto_random(key, sizeof key);
+    bool ok = write(fd, key, sizeof key) == (ssize_t)sizeof key && fsync(fd) == 0;
     close(fd);
     if (ok && link(aside, path) != 0 && errno != EEXIST) ok = false;
-    int why = errno;
+    int why = errno, folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     unlink(aside);
-    explicit_bzero(&key, sizeof key);
+    if (folder >= 0) fsync(folder), close(folder); /* what is sealed with it must not outlive it */
+    explicit_bzero(key, sizeof key);
     return ok ? ERR_OK : diag_set(d, ERR_IO, DIAG_NOWHERE, "%s cannot be written: %s", path, strerror(why));
 }
 
-static err read_key(const char *path, struct crypto_ed25519 *out, struct diag *d) {
+/* "01ab…": 64 digits, and perhaps a newline. */
+static bool of_digits(const uint8_t *text, size_t n, uint8_t key[KEY_BYTES]) {
+    if (n == 2 * KEY_BYTES + 1 && text[n - 1] == '\n') n--;
+    if (n != 2 * KEY_BYTES) return false;
+    for (size_t i = 0; i < KEY_BYTES; i++) {
+        unsigned byte;
+        char two[3] = {(char)text[2 * i], (char)text[2 * i + 1], 0};
+        if (strspn(two, "0123456789abcdefABCDEF") != 2 || sscanf(two, "%2x", &byte) != 1) return false;
+        key[i] = (uint8_t)byte;
+    }
+    return true;
+}
+
+/* what: "the node's key". digits: it may be written in them. */
+static err read_key(const char *path, const char *what, bool digits, uint8_t key[KEY_BYTES], struct diag *d) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* whatever it is, nobody waits for it */
     if (fd < 0)
-        return diag_set(d, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, DIAG_NOWHERE, "the node's key %s cannot be read: %s", path,
+        return diag_set(d, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, DIAG_NOWHERE, "%s %s cannot be read: %s", what, path,
                         strerror(errno));
     struct stat st;
-    uint8_t seed[CRYPTO_ED25519_SECRET_BYTES + 1];
+    uint8_t bytes[KEY_FILE_MAX];
     bool known = fstat(fd, &st) == 0, private = known && !(st.st_mode & 077);
-    ssize_t got = known && S_ISREG(st.st_mode) ? read(fd, seed, sizeof seed) : -1;
+    ssize_t got = known && S_ISREG(st.st_mode) ? read(fd, bytes, sizeof bytes) : -1;
     close(fd);
     err e = ERR_OK;
     if (known && !S_ISREG(st.st_mode))
         e = diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "%s is no node key: it is no regular file", path);
-    else if (!private)
-        e = diag_set(d, ERR_DENIED, DIAG_NOWHERE, "the node's key %s is open to others; run: chmod 600 %s", path, path);
-    else if (got != CRYPTO_ED25519_SECRET_BYTES)
-        e = diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "%s is no node key: it must hold 32 bytes", path);
-    else crypto_ed25519_of_seed(seed, out);
+    else if (!private) e = diag_set(d, ERR_DENIED, DIAG_NOWHERE, "%s %s is open to others; run: chmod 600 %s", what, path, path);
+    else if (got == KEY_BYTES) memcpy(key, bytes, KEY_BYTES);
+    else if (!digits || got < 0 || !of_digits(bytes, (size_t)got, key))
+        e = diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "%s is no node key: it must hold 32 bytes%s", path,
+                     digits ? ", or 64 hexadecimal digits" : "");
+    explicit_bzero(bytes, sizeof bytes);
+    return e;
+}
+
+struct keyring {
+    struct crypto_ed25519 sign;
+    uint8_t seal[KEY_BYTES];
+    err no_seal; /* why there is none */
+    struct diag no_seal_d;
+};
+
+static err load(str dir, const char *name, bool make, uint8_t key[KEY_BYTES], const char *what, struct diag *d) {
+    arena *scratch = arena_new(0);
+    char *folder = arena_cstr(scratch, dir), *path = arena_cstr(scratch, arena_fmt(scratch, "%s/%s", folder, name));
+    err e = ERR_OK;
+    if (make && access(path, F_OK) != 0) e = make_key(scratch, folder, path, d);
+    if (e == ERR_OK) e = read_key(path, what, false, key, d);
+    arena_free(scratch);
+    return e;
+}
+
+static err load_sign(str dir, bool make, struct crypto_ed25519 *out, struct diag *d) {
+    uint8_t seed[KEY_BYTES];
+    err e = load(dir, "node.key", make, seed, "the node's key", d);
+    if (e == ERR_OK) crypto_ed25519_of_seed(seed, out);
     explicit_bzero(seed, sizeof seed);
     return e;
 }
 
-static err load_key(str dir, bool make, struct crypto_ed25519 *out, struct diag *d) {
-    arena *scratch = arena_new(0);
-    char *folder = arena_cstr(scratch, dir);
-    char *path = arena_cstr(scratch, arena_fmt(scratch, "%s/node.key", folder));
-    err e = ERR_OK;
-    if (make && access(path, F_OK) != 0) e = make_key(scratch, folder, path, d);
-    if (e == ERR_OK) e = read_key(path, out, d);
-    arena_free(scratch);
-    return e;
+/* One that cannot be had is said when it is wanted: images are signed without it. */
+static void load_seal(const struct node_msg_open_key *m, struct keyring *k) {
+    static const char what[] = "the key that secrets are sealed with,";
+    char path[4097];
+    snprintf(path, sizeof path, STR_FMT, STR_ARG(m->seal_file));
+    k->no_seal_d = (struct diag)DIAG_INIT;
+    if (m->seal_file.n) k->no_seal = read_key(path, what, true, k->seal, &k->no_seal_d);
+    else if (m->folder.n) k->no_seal = load(m->folder, "seal.key", m->make, k->seal, what, &k->no_seal_d);
+    else k->no_seal = diag_set(&k->no_seal_d, ERR_NOT_FOUND, DIAG_NOWHERE, "nothing is kept here, and so no secrets");
 }
 
 /* ---- the process that holds it ---- */
 
 /* Whose memory the key is in: of nobody who reads the file named /proc/PID/mem, or a core. */
-static err open_key(const struct node_msg_open_key *m, struct crypto_ed25519 *key, struct diag *d) {
+static err open_keys(const struct node_msg_open_key *m, struct keyring *k, struct diag *d) {
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if (m->folder.n) TRY(load_key(m->folder, m->make, key, d));
-    else crypto_ed25519_new(key);
+    if (m->folder.n) TRY(load_sign(m->folder, m->make, &k->sign, d));
+    else crypto_ed25519_new(&k->sign);
+    load_seal(m, k);
     if (!node_role_drop(NODE_ROLE_keys))
         log_event(LOG_WARN, "role-as-root", LF_CSTR("role", "keys"), LF_CSTR("reason", strerror(errno)));
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* again: who changes his user is dumpable anew */
     return node_sandbox_keys(d);
 }
 
-static err be_opened(struct crypto_ed25519 *key) {
+static err be_opened(struct keyring *k) {
     struct node_message m;
     struct diag d = DIAG_INIT;
     if (node_wire_await(NODE_WIRE_FD, NODE_ROLE_supervisor, NODE_ROLE_keys, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_open_key)
         return ERR_CLOSED;
-    struct node_message opened = NODE_MESSAGE(key, .err = open_key(&m.open_key, key, &d), .text = str_c(d.text));
-    if (opened.key.err == ERR_OK) memcpy(opened.key.public, key->public, sizeof key->public);
+    struct node_message opened = NODE_MESSAGE(key, .err = open_keys(&m.open_key, k, &d), .text = str_c(d.text));
+    if (opened.key.err == ERR_OK) memcpy(opened.key.public, k->sign.public, sizeof k->sign.public);
     TRY(node_wire_send(NODE_WIRE_FD, &opened));
     return opened.key.err;
 }
 
-static err sign_next(const struct crypto_ed25519 *key) {
-    struct node_message m;
+static err sign(const struct crypto_ed25519 *key, const struct node_msg_sign *m) {
     struct abi_image_signed sign;
-    if (node_wire_await(NODE_WIRE_FD, NODE_ROLE_supervisor, NODE_ROLE_keys, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_sign)
-        return ERR_CLOSED;
-    memcpy(sign.purpose, m.sign.purpose, sizeof sign.purpose);
-    memcpy(sign.digest, m.sign.digest, sizeof sign.digest);
-    struct node_message answer = NODE_MESSAGE(signature, .id = m.sign.id);
+    memcpy(sign.purpose, m->purpose, sizeof sign.purpose);
+    memcpy(sign.digest, m->digest, sizeof sign.digest);
+    struct node_message answer = NODE_MESSAGE(signature, .id = m->id);
     memcpy(answer.signature.public, key->public, sizeof key->public);
     crypto_ed25519_sign(key, (str){(const uint8_t *)&sign, sizeof sign}, answer.signature.signature);
     return node_wire_send(NODE_WIRE_FD, &answer);
 }
 
+/* ---- secrets ---- */
+
+/* What a sealed secret is about. */
+static str about(uint32_t app, str key, uint8_t to[static 256]) {
+    struct buf b = {.p = to, .cap = 256, .max = 256};
+    buf_put(&b, "orlo secret", 12);
+    buf_put(&b, &app, sizeof app);
+    buf_puts(&b, key);
+    ENSURE(!b.full);
+    return buf_str(&b);
+}
+
+static err open_one(const struct keyring *k, uint32_t app, str key, str sealed, uint8_t *to, struct diag *d) {
+    uint8_t scratch[256];
+    if (k->no_seal != ERR_OK) return diag_set(d, k->no_seal, DIAG_NOWHERE, "%s", k->no_seal_d.text);
+    if (crypto_unseal(k->seal, about(app, key, scratch), sealed, to)) return ERR_OK;
+    return diag_set(d, ERR_DENIED, DIAG_NOWHERE,
+                    "the secret " STR_FMT
+                    " was sealed with another key: start the node with that one (--key-file), or set it again",
+                    STR_ARG(key));
+}
+
+/* To its end; whoever has the memory next finds nothing. */
+struct work {
+    uint8_t in[NODE_SECRET_SEALED_MAX], out[NODE_SECRET_SEALED_MAX];
+};
+
+static err do_secret(const struct keyring *k, const struct node_msg_secret *m, struct work *w, str *out, struct diag *d) {
+    uint8_t scratch[256];
+    if (k->no_seal != ERR_OK) return diag_set(d, k->no_seal, DIAG_NOWHERE, "%s", k->no_seal_d.text);
+    if (m->does == NODE_SECRET_SIGNS) {
+        if (m->value.n < CRYPTO_SEAL_MORE_BYTES) return ERR_MALFORMED;
+        TRY(open_one(k, m->app, m->key, m->value, w->in, d));
+        crypto_hmac_sha256((str){w->in, m->value.n - CRYPTO_SEAL_MORE_BYTES}, m->message, w->out);
+        *out = (str){w->out, CRYPTO_SHA256_BYTES};
+        return ERR_OK;
+    }
+    str plain = m->value;
+    if (m->does == NODE_SECRET_MAKES) crypto_random(w->in, KEY_BYTES), plain = (str){w->in, KEY_BYTES};
+    if (plain.n > sizeof w->out - CRYPTO_SEAL_MORE_BYTES) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "the secret is too long");
+    crypto_seal(k->seal, about(m->app, m->key, scratch), plain, w->out);
+    *out = (str){w->out, plain.n + CRYPTO_SEAL_MORE_BYTES};
+    return ERR_OK;
+}
+
+static err answer_secret(const struct keyring *k, const struct node_msg_secret *m) {
+    static struct work w;
+    struct diag d = DIAG_INIT;
+    str out = {0};
+    err e = do_secret(k, m, &w, &out, &d);
+    e = node_wire_send(NODE_WIRE_FD, &NODE_MESSAGE(secret_said, .id = m->id, .err = e, .text = str_c(d.text), .value = out));
+    explicit_bzero(&w, sizeof w);
+    return e;
+}
+
+struct opening {
+    const struct keyring *k;
+    uint32_t app;
+    struct buf out;
+    uint8_t jwt[256];
+    size_t jwt_n;
+};
+
+static void put_opened(struct opening *o, str key, str value) {
+    buf_put(&o->out, &(uint32_t){(uint32_t)key.n}, 4);
+    buf_puts(&o->out, key);
+    buf_put(&o->out, &(uint32_t){(uint32_t)value.n}, 4);
+    buf_puts(&o->out, value);
+}
+
+static void put_token(struct opening *o, str key, str message) {
+    uint8_t mac[CRYPTO_SHA256_BYTES];
+    struct buf token = {0};
+    crypto_hmac_sha256((str){o->jwt, o->jwt_n}, message, mac);
+    buf_puts(&token, message);
+    buf_putc(&token, '.');
+    node_base64url(&token, (str){mac, sizeof mac});
+    put_opened(o, key, buf_str(&token));
+    buf_free(&token);
+}
+
+static err open_entry(struct opening *o, struct rd *from, struct diag *d) {
+    static uint8_t plain[NODE_SECRET_SEALED_MAX];
+    uint32_t kind = rd_u32le(from);
+    str key = rd_bytes(from, rd_u32le(from)), bytes = rd_bytes(from, rd_u32le(from));
+    if (from->fail || kind >= NODE_SECRET_KINDS || key.n > 128 || bytes.n > sizeof plain) return ERR_MALFORMED;
+    if (kind == NODE_SECRET_PLAIN) put_opened(o, key, bytes);
+    if (kind == NODE_SECRET_TOKEN) put_token(o, key, bytes);
+    if (kind != NODE_SECRET_SEALED) return ERR_OK;
+    if (bytes.n < CRYPTO_SEAL_MORE_BYTES) return ERR_MALFORMED;
+    TRY(open_one(o->k, o->app, key, bytes, plain, d));
+    str value = {plain, bytes.n - CRYPTO_SEAL_MORE_BYTES};
+    put_opened(o, key, value);
+    if (str_eqc(key, "_jwt") && value.n <= sizeof o->jwt) memcpy(o->jwt, value.p, value.n), o->jwt_n = value.n;
+    explicit_bzero(plain, sizeof plain);
+    return ERR_OK;
+}
+
+static err open_all(struct opening *o, int in, int out, struct diag *d) {
+    uint8_t *sealed = malloc(NODE_SECRETS_FILE_MAX);
+    ssize_t n = sealed ? pread(in, sealed, NODE_SECRETS_FILE_MAX, 0) : -1;
+    err e = n < 0 || n == NODE_SECRETS_FILE_MAX ? ERR_LIMIT : ERR_OK;
+    n = MAX(n, 0);
+    for (struct rd from = rd_of((str){sealed, (size_t)n}); e == ERR_OK && rd_left(&from);) e = open_entry(o, &from, d);
+    for (size_t at = 0; e == ERR_OK && at < o->out.n;) {
+        ssize_t put = write(out, o->out.p + at, o->out.n - at);
+        if (put <= 0) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "the app's secrets cannot be handed on: %s", strerror(errno));
+        else at += (size_t)put;
+    }
+    free(sealed);
+    return e;
+}
+
+static err answer_unseal(const struct keyring *k, struct node_message *m) {
+    struct opening o = {.k = k, .app = m->unseal.app};
+    struct diag d = DIAG_INIT;
+    struct node_message answer = NODE_MESSAGE(unsealed, .id = m->unseal.id);
+    answer.unsealed.err = open_all(&o, m->fds[0], m->fds[1], &d);
+    answer.unsealed.text = str_c(d.text);
+    explicit_bzero(o.jwt, sizeof o.jwt);
+    if (o.out.p) explicit_bzero(o.out.p, o.out.cap);
+    buf_free(&o.out);
+    return node_wire_send(NODE_WIRE_FD, &answer);
+}
+
+/* ---- its life ---- */
+
+static err do_next(const struct keyring *k) {
+    struct node_message m;
+    if (node_wire_await(NODE_WIRE_FD, NODE_ROLE_supervisor, NODE_ROLE_keys, &m) != NODE_WIRE_GOT) return ERR_CLOSED;
+    err e = m.type == NODE_MSG_sign     ? sign(&k->sign, &m.sign)
+            : m.type == NODE_MSG_secret ? answer_secret(k, &m.secret)
+            : m.type == NODE_MSG_unseal ? answer_unseal(k, &m)
+                                        : ERR_USAGE;
+    node_message_drop(&m);
+    return e;
+}
+
 int node_keys_main(void) {
-    struct crypto_ed25519 key = {0};
-    err e = be_opened(&key);
-    while (e == ERR_OK) e = sign_next(&key);
-    explicit_bzero(&key, sizeof key);
+    static struct keyring k;
+    err e = be_opened(&k);
+    while (e == ERR_OK) e = do_next(&k);
+    explicit_bzero(&k, sizeof k);
     return 0;
 }
 

@@ -71,7 +71,8 @@ struct node_serve_config {
     bool no_admin;
     bool no_access_log;
     struct node_otlp otlp;
-    bool dev; /* its pages say to whoever asks what only who deploys may know elsewhere */
+    bool dev;             /* its pages say to whoever asks what only who deploys may know elsewhere */
+    const char *key_file; /* with the key that secrets are sealed with; NULL: systemd's credential, or the state folder's */
     const char
         *state_dir; /* where the node's key is, and all that it has; NULL: the default. With a file read only for an image */
 };

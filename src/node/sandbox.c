@@ -8,6 +8,7 @@
  */
 #include "node/node_int.h"
 #include "node/rights.h"
+#include "node/secrets.h"
 #include "node/state.h"
 #include "node/wire.h"
 #include "wasi/wasi.h"
@@ -397,7 +398,7 @@ err node_sandbox_job(uint64_t memory_bytes_max, uint64_t file_bytes_max, uint64_
 }
 
 err node_sandbox_keys(struct diag *d) {
-    if (!cap(RLIMIT_CORE, 0) || !cap(RLIMIT_FSIZE, 0))
+    if (!cap(RLIMIT_CORE, 0) || !cap(RLIMIT_FSIZE, NODE_SECRETS_FILE_MAX))
         return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
     TRY(lock_in(NODE_ROLE_keys, &(struct node_sandbox){0}, d));
     TRY(drop_capabilities(d));

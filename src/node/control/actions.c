@@ -196,20 +196,3 @@ err node_control_versions(struct control *c, arena *out, str app, struct control
     *count = l.all.n;
     return e == ERR_OK ? ended : e;
 }
-
-/* ---- secrets ---- */
-
-static void refuse(control_done_fn done, void *arg) {
-    struct diag d = DIAG_INIT;
-    err e = diag_set(&d, ERR_UNSUPPORTED, DIAG_NOWHERE, "this node keeps no secrets yet");
-    done(arg, &(struct control_result){.err = e, .d = &d});
-}
-void node_control_secret_set(struct control *c, str app, str key, str value, control_done_fn done, void *arg) {
-    refuse(done, arg);
-}
-void node_control_secret_remove(struct control *c, str app, str key, control_done_fn done, void *arg) { refuse(done, arg); }
-err node_control_secrets(struct control *c, arena *out, str app, struct control_secret **secrets, uint32_t *count,
-                         struct diag *d) {
-    return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "this node keeps no secrets yet");
-}
-void node_control_token(struct control *c, str app, str role, control_done_fn done, void *arg) { refuse(done, arg); }

@@ -286,6 +286,19 @@ static void files_known(struct control *c, struct deployment *dep) {
     node_deployment_go_on(c, dep);
 }
 
+/* The app has to be there before they can be set from a console; what lacks them says so when it is asked. */
+static err note_secrets(struct control *c, struct deployment *dep, struct diag *d) {
+    struct control_keys missing = {0};
+    if (!c->db) return ERR_OK;
+    TRY(node_secrets_missing(c, &dep->record, dep->mem, &missing, d));
+    for (uint32_t i = 0; i < missing.n; i++)
+        *vec_add(dep->mem, &dep->remarks) = (struct control_remark){
+            .key = STR("secrets"),
+            .text = arena_fmt(dep->mem, "the secret " STR_FMT " is not set yet: orlo secrets set " STR_FMT " " STR_FMT,
+                              STR_ARG(missing.p[i]), STR_ARG(dep->record.name), STR_ARG(missing.p[i]))};
+    return ERR_OK;
+}
+
 static err read_all(struct control *c, struct deployment *dep, struct diag *d) {
     struct manifest m;
     TRY(read_manifest(dep, &m, d));
@@ -295,6 +308,7 @@ static err read_all(struct control *c, struct deployment *dep, struct diag *d) {
     TRY(add_what_was_asked(dep, d));
     TRY(check_within(c, dep, d));
     TRY(check_sources(dep, d));
+    TRY(note_secrets(c, dep, d));
     return list_packs(c, dep, d);
 }
 

@@ -58,6 +58,8 @@ struct control_app *node_control_app_named(const struct control *c, str name);
 struct control_app *node_control_app_numbered(const struct control *c, uint32_t id);
 /* What is live of it; borrows it. */
 const struct app_record *node_control_app_record(arena *out, const struct control_app *app);
+/* "http://shop.example.org:8080", as the world sees it; in out. */
+str node_control_app_url(arena *out, const struct control *c, str app);
 /* Makes it, or puts another state in place; takes what is in state. */
 void node_control_app_put(struct control *c, uint32_t id, str name, const struct control_state *state);
 void node_control_app_remove(struct control *c, struct control_app *app);
@@ -97,12 +99,8 @@ struct control {
     struct control_image *images;
     uint64_t images_used; /* a clock of their use */
     bool key_known, key_asked;
-    struct abi_key_public key; /* the node's public half */
-    VEC(struct control_ask {
-        uint32_t id;
-        uint8_t digest[APP_DIGEST_BYTES];
-    })
-    asks; /* for images, that wait for the key */
+    struct abi_key_public key;           /* the node's public half */
+    VEC(struct node_msg_image_ask) asks; /* that wait for the key */
     arena *asks_mem;
     uint64_t generation;
     char url[257], domain[256];
@@ -119,6 +117,8 @@ struct control {
     uint32_t last_deployment;
     struct control_change *changes, *publishing; /* in the order in which they came; publishing is not one of them */
     bool changes_due, deployments_due;
+    struct secret_op *secret_ops;
+    uint32_t last_secret;
     bool done; /* node_control_end */
 };
 
@@ -167,6 +167,22 @@ bool node_deployment_signed(struct control *c, const struct node_msg_sign_done *
 /* Whether one that is under way has made, or found, that file. */
 bool node_deployment_holds(const struct control *c, enum control_file_kind kind, const uint8_t digest[APP_DIGEST_BYTES]);
 
+/* ---- secrets.c ---- */
+
+bool node_secrets_said(struct control *c, const struct node_msg_secret_done *m); /* false: nobody asked */
+bool node_secrets_for_supabase(const struct app_record *r);                      /* it has tokens of its own */
+/* The key that its tokens are signed with is made, where there is none: done. False: nothing is to be waited for. */
+bool node_secrets_need_key(struct control *c, uint32_t app, control_done_fn done, void *arg);
+/* What keys is to open for a worker that serves that version; *fd -1: nothing. */
+[[nodiscard]] err node_secrets_file(struct control *c, uint32_t app, uint32_t version, int *fd, struct diag *d);
+/* Those that a version asks for, must have, and are not set. */
+struct control_keys {
+    str *p;
+    uint32_t n, cap;
+};
+[[nodiscard]] err node_secrets_missing(struct control *c, const struct app_record *r, arena *out, struct control_keys *missing,
+                                       struct diag *d);
+
 /* ---- files.c ---- */
 
 enum { NODE_DIGEST_NAME_BYTES = 2 * APP_DIGEST_BYTES + 1 };
@@ -189,7 +205,7 @@ void node_images_forget(struct control *c, const uint8_t digest[APP_DIGEST_BYTES
 /* What an image of a module goes by besides the module. */
 void node_images_how(const struct app_function *f, uint8_t how[APP_DIGEST_BYTES]);
 /* An image, or a pack. */
-void node_images_ask(struct control *c, uint32_t id, const uint8_t digest[APP_DIGEST_BYTES]);
+void node_images_ask(struct control *c, const struct node_msg_image_ask *ask);
 void node_images_key_known(struct control *c, err e, str text); /* or not to be had */
 /* A file that a version named which is no more: workers may ask for it for some seconds; then it goes, if nobody names it. */
 void node_images_retire(struct control *c, enum control_file_kind kind, const uint8_t digest[APP_DIGEST_BYTES]);

@@ -220,17 +220,37 @@ static void over(struct control *c, struct control_change *ch, err e, const stru
     node_deployment_end(c, dep, e, d);
 }
 
-void node_deployment_change(struct control *c, struct deployment *dep) {
+static void change(struct control *c, struct deployment *dep) {
     dep->state = CHANGING;
     node_deployment_tell(c, dep, "publishing", dep->record.name);
-    if (dep->dry_run) {
-        struct diag d = DIAG_INIT;
-        node_deployment_end(c, dep, ERR_OK, &d);
-        return;
-    }
     dep->change =
         (struct control_change){.app = dep->record.name, .stage = stage, .keep = keep, .undo = undo, .over = over, .arg = dep};
     node_change_begin(c, &dep->change);
+}
+
+static void key_made(void *arg, const struct control_result *r) {
+    struct deployment *dep = arg;
+    struct control *c = dep->control;
+    dep->works = false;
+    if (r->err != ERR_OK || dep->cancelled) node_store_unstage(c, dep->record.id, 0);
+    if (dep->cancelled) release(c, dep);
+    else if (r->err != ERR_OK) fail(c, dep, r->err, r->d);
+    else change(c, dep);
+}
+
+/* What Supabase's clients call has a key that their tokens are signed with, from the first such version on. */
+void node_deployment_change(struct control *c, struct deployment *dep) {
+    struct diag d = DIAG_INIT;
+    err e = ERR_OK;
+    if (dep->dry_run) {
+        node_deployment_end(c, dep, e, &d);
+        return;
+    }
+    bool keyed = c->db && node_secrets_for_supabase(&dep->record);
+    if (keyed) e = node_store_app(c, dep->record.name, &dep->record.id, &d);
+    dep->works = keyed && e == ERR_OK && node_secrets_need_key(c, dep->record.id, key_made, dep);
+    if (e != ERR_OK) fail(c, dep, e, &d);
+    else if (!dep->works) change(c, dep);
 }
 
 /* ---- functions ---- */

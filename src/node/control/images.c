@@ -164,36 +164,41 @@ static int open_pack(const struct control *c, const uint8_t digest[APP_DIGEST_BY
     return keeps(c) ? openat(c->state.packs, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
 }
 
-static void give(struct control *c, uint32_t id, const uint8_t digest[APP_DIGEST_BYTES]) {
+static void give_pack(struct control *c, const struct node_msg_image_ask *ask, int pack) {
+    struct node_message m = NODE_MESSAGE(image_give, .id = ask->id, .err = ERR_OK);
+    m.fds[m.fds_count++] = pack;
+    node_control_tell(c, &m);
+    node_message_drop(&m);
+}
+
+static void give(struct control *c, const struct node_msg_image_ask *ask) {
     struct diag d = DIAG_INIT;
-    struct control_image *im = find(c, digest);
-    int pack = im ? -1 : open_pack(c, digest);
+    struct control_image *im = find(c, ask->digest);
+    int pack = im ? -1 : open_pack(c, ask->digest), secrets = -1;
     if (pack >= 0) {
-        struct node_message m = NODE_MESSAGE(image_give, .id = id, .err = ERR_OK);
-        m.fds[m.fds_count++] = pack;
-        node_control_tell(c, &m);
-        node_message_drop(&m);
+        give_pack(c, ask, pack);
         return;
     }
-    err e = im ? ERR_OK : take_from_file(c, digest, &d);
-    if (e == ERR_OK) im = find(c, digest);
-    struct node_message m = NODE_MESSAGE(image_give, .id = id, .err = e, .text = str_c(d.text));
-    if (im) {
+    err e = im ? ERR_OK : take_from_file(c, ask->digest, &d);
+    if (e == ERR_OK && ask->app) e = node_secrets_file(c, ask->app, ask->version, &secrets, &d);
+    struct node_message m = NODE_MESSAGE(image_give, .id = ask->id, .app = ask->app, .err = e, .text = str_c(d.text));
+    if (e == ERR_OK) {
+        im = find(c, ask->digest);
         im->used = ++c->images_used;
         memcpy(m.image_give.key, im->key.bytes, sizeof m.image_give.key);
         m.fds[m.fds_count++] = im->fd;
+        if (secrets >= 0) m.fds[m.fds_count++] = secrets;
     }
     node_control_tell(c, &m);
+    if (secrets >= 0) close(secrets);
 }
 
-void node_images_ask(struct control *c, uint32_t id, const uint8_t digest[APP_DIGEST_BYTES]) {
-    if (find(c, digest) || c->key_known || !keeps(c)) {
-        give(c, id, digest);
+void node_images_ask(struct control *c, const struct node_msg_image_ask *ask) {
+    if (find(c, ask->digest) || c->key_known || !keeps(c)) {
+        give(c, ask);
         return;
     }
-    struct control_ask *ask = vec_add(c->asks_mem, &c->asks);
-    ask->id = id;
-    memcpy(ask->digest, digest, sizeof ask->digest);
+    vec_push(c->asks_mem, &c->asks, *ask);
     if (!c->key_asked) node_control_tell(c, &NODE_MESSAGE(sign_want, .id = 0, .public_alone = true));
     c->key_asked = true;
 }
@@ -202,8 +207,8 @@ void node_images_key_known(struct control *c, err e, str text) {
     c->key_asked = false;
     c->key_known = e == ERR_OK;
     for (uint32_t i = 0; i < c->asks.n; i++) {
-        const struct control_ask *ask = &c->asks.p[i];
-        if (e == ERR_OK) give(c, ask->id, ask->digest);
+        const struct node_msg_image_ask *ask = &c->asks.p[i];
+        if (e == ERR_OK) give(c, ask);
         else node_control_tell(c, &NODE_MESSAGE(image_give, .id = ask->id, .err = e, .text = text));
     }
     c->asks.n = 0;

@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,27 +25,37 @@ static const uint64_t second_ns = 1'000'000'000u;
 
 /* ---- keys ---- */
 
-static void answer_key_ask(struct supervisor *s, uint32_t i, const struct node_message *m) {
-    node_singles_tell(s, m);
+static void forget_key_ask(struct supervisor *s, uint32_t i) {
     s->key_asks[i] = s->key_asks[--s->key_asks_count];
     if (!s->key_asks_count) s->keys_idle_at_ns = clock_mono_ns() + node_role_idle_s(NODE_ROLE_keys) * second_ns;
 }
 
-static void refuse_signatures(struct supervisor *s, err e, str why) {
-    while (s->key_asks_count) answer_key_ask(s, 0, &NODE_MESSAGE(sign_done, .id = s->key_asks[0].id, .err = e, .text = why));
+static void give_secrets(struct supervisor *s, uint32_t id, err e, str text);
+
+static void refuse_key_ask(struct supervisor *s, uint32_t i, err e, str why) {
+    struct key_ask ask = s->key_asks[i];
+    forget_key_ask(s, i);
+    if (ask.what == UNSEALS) give_secrets(s, ask.id, e, why);
+    else if (ask.what == SEALS) node_singles_tell(s, &NODE_MESSAGE(secret_done, .id = ask.id, .err = e, .text = why));
+    else node_singles_tell(s, &NODE_MESSAGE(sign_done, .id = ask.id, .err = e, .text = why));
+}
+
+static void refuse_key_asks(struct supervisor *s, err e, str why) {
+    while (s->key_asks_count) refuse_key_ask(s, 0, e, why);
 }
 
 static void give_key(struct supervisor *s, uint32_t i, const uint8_t *signature) {
     struct node_message m = NODE_MESSAGE(sign_done, .id = s->key_asks[i].id, .err = ERR_OK);
     memcpy(m.sign_done.public, s->key.bytes, sizeof s->key.bytes);
     if (signature) memcpy(m.sign_done.signature, signature, sizeof m.sign_done.signature);
-    answer_key_ask(s, i, &m);
+    node_singles_tell(s, &m);
+    forget_key_ask(s, i);
 }
 
 /* Those who asked for the public half alone. */
 static void give_public(struct supervisor *s) {
     for (uint32_t i = s->key_asks_count; i-- > 0;)
-        if (s->key_opened && s->key_asks[i].public_alone) give_key(s, i, NULL);
+        if (s->key_opened && s->key_asks[i].what == SAYS_PUBLIC) give_key(s, i, NULL);
 }
 
 /* It holds nothing that is not kept elsewhere, so it is ended like that. Nobody waits for it to be gone. */
@@ -53,10 +64,19 @@ static void end_keys(struct supervisor *s) {
     s->key_opened = false;
 }
 
+/* The operator's, or what systemd hands over; empty: the state folder's own. */
+static str seal_file(const struct supervisor *s, arena *scratch) {
+    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+    if (s->config->key_file) return str_c(s->config->key_file);
+    str path = credentials && *credentials == '/' ? arena_fmt(scratch, "%s/orlo-seal-key", credentials) : (str){0};
+    return path.n && access((const char *)path.p, F_OK) == 0 ? path : (str){0};
+}
+
 bool node_singles_begin_keys(struct supervisor *s) {
     arena *scratch = arena_new(0);
     struct node_message m = NODE_MESSAGE(open_key, .make = s->key_made);
     if (s->key_kept) m.open_key.folder = node_state_folder(scratch, s->config->state_dir);
+    m.open_key.seal_file = seal_file(s, scratch);
     s->key_opened = false;
     err e = node_wire_send(s->singles[NODE_ROLE_keys].process.wire, &m);
     arena_free(scratch);
@@ -65,7 +85,7 @@ bool node_singles_begin_keys(struct supervisor *s) {
 
 void node_singles_lose_keys(struct supervisor *s, int status) {
     s->key_opened = false;
-    refuse_signatures(s, ERR_IO, STR("the process that holds the node's key died"));
+    refuse_key_asks(s, ERR_IO, STR("the process that holds the node's keys died"));
 }
 
 /* One that has closed its wire is about to end. */
@@ -78,24 +98,58 @@ static bool have_keys(struct supervisor *s) {
     return node_roles_start(s, NODE_ROLE_keys);
 }
 
-static bool on_sign_want(struct supervisor *s, const struct node_msg_sign_want *m) {
-    struct node_message ask = NODE_MESSAGE(sign, .id = m->id);
+/* False: it asks more than it may. m NULL: the public half alone. */
+static bool ask_keys(struct supervisor *s, uint32_t id, int what, const struct node_message *m) {
     if (s->key_asks_count == KEYS_ASKS_MAX) return false;
     bool there = have_keys(s);
-    s->key_asks[s->key_asks_count++] = (struct key_ask){m->id, m->public_alone};
+    s->key_asks[s->key_asks_count++] = (struct key_ask){id, what};
+    err e = there ? ERR_OK : ERR_IO;
+    if (there && m) e = node_wire_send(s->singles[NODE_ROLE_keys].process.wire, m);
+    if (e != ERR_OK) refuse_key_asks(s, ERR_IO, STR("there is no process that holds the node's keys"));
+    return true;
+}
+
+static bool on_sign_want(struct supervisor *s, const struct node_msg_sign_want *m) {
+    struct node_message ask = NODE_MESSAGE(sign, .id = m->id);
     memcpy(ask.sign.purpose, m->purpose, sizeof ask.sign.purpose);
     memcpy(ask.sign.digest, m->digest, sizeof ask.sign.digest);
-    err e = there ? ERR_OK : ERR_IO;
-    if (there && !m->public_alone) e = node_wire_send(s->singles[NODE_ROLE_keys].process.wire, &ask);
-    if (e != ERR_OK) refuse_signatures(s, ERR_IO, STR("there is no process that holds the node's key"));
+    if (!ask_keys(s, m->id, m->public_alone ? SAYS_PUBLIC : SIGNS, m->public_alone ? NULL : &ask)) return false;
     give_public(s);
+    return true;
+}
+
+static bool on_secret_want(struct supervisor *s, const struct node_msg_secret_want *m) {
+    struct node_message ask = NODE_MESSAGE(secret, .id = m->id, .does = m->does, .app = m->app, .key = m->key, .value = m->value,
+                                           .message = m->message);
+    return ask_keys(s, m->id, SEALS, &ask);
+}
+
+static uint32_t key_ask_of(const struct supervisor *s, uint32_t id, int what) {
+    uint32_t i = 0;
+    while (i < s->key_asks_count && !(s->key_asks[i].id == id && (int)s->key_asks[i].what == what)) i++;
+    return i;
+}
+
+static bool on_secret_said(struct supervisor *s, const struct node_msg_secret_said *m) {
+    uint32_t i = key_ask_of(s, m->id, SEALS);
+    if (i == s->key_asks_count || !s->key_opened) return false;
+    forget_key_ask(s, i);
+    node_singles_tell(s, &NODE_MESSAGE(secret_done, .id = m->id, .err = m->err, .text = m->text, .value = m->value));
+    return true;
+}
+
+static bool on_unsealed(struct supervisor *s, const struct node_msg_unsealed *m) {
+    uint32_t i = key_ask_of(s, m->id, UNSEALS);
+    if (i == s->key_asks_count || !s->key_opened) return false;
+    forget_key_ask(s, i);
+    give_secrets(s, m->id, m->err, m->text);
     return true;
 }
 
 static bool on_key(struct supervisor *s, const struct node_msg_key *m) {
     if (s->key_opened) return false;
     if (m->err != ERR_OK) { /* it ends now */
-        refuse_signatures(s, m->err, m->text);
+        refuse_key_asks(s, m->err, m->text);
         return true;
     }
     memcpy(s->key.bytes, m->public, sizeof s->key.bytes);
@@ -105,16 +159,20 @@ static bool on_key(struct supervisor *s, const struct node_msg_key *m) {
 }
 
 static bool on_signature(struct supervisor *s, const struct node_msg_signature *m) {
-    for (uint32_t i = 0; i < s->key_asks_count && s->key_opened; i++)
-        if (s->key_asks[i].id == m->id && !s->key_asks[i].public_alone) {
-            give_key(s, i, m->signature);
-            return true;
-        }
-    return false;
+    uint32_t i = key_ask_of(s, m->id, SIGNS);
+    if (i == s->key_asks_count || !s->key_opened) return false;
+    give_key(s, i, m->signature);
+    return true;
 }
 
 bool node_singles_hear_keys(struct supervisor *s, struct node_message *m) {
-    return m->type == NODE_MSG_key ? on_key(s, &m->key) : m->type == NODE_MSG_signature && on_signature(s, &m->signature);
+    switch (m->type) {
+    case NODE_MSG_key: return on_key(s, &m->key);
+    case NODE_MSG_signature: return on_signature(s, &m->signature);
+    case NODE_MSG_secret_said: return on_secret_said(s, &m->secret_said);
+    case NODE_MSG_unsealed: return on_unsealed(s, &m->unsealed);
+    default: return false;
+    }
 }
 
 void node_singles_use_key(struct supervisor *s, bool kept, bool made) {
@@ -228,7 +286,7 @@ enum { ASKS_SENT_MAX = 64 };
 static void send_asks(struct supervisor *s) {
     for (struct image_ask *ask = s->asks; s->governs && s->asks_sent < ASKS_SENT_MAX && ask < s->asks + ASKS_MAX; ask++) {
         if (!ask->id || ask->sent) continue;
-        struct node_message m = NODE_MESSAGE(image_ask, .id = ask->id);
+        struct node_message m = NODE_MESSAGE(image_ask, .id = ask->id, .app = ask->app, .version = ask->version);
         memcpy(m.image_ask.digest, ask->digest, sizeof ask->digest);
         ask->sent = true;
         s->asks_sent++;
@@ -236,42 +294,95 @@ static void send_asks(struct supervisor *s) {
     }
 }
 
+static void close_ask(struct image_ask *ask) {
+    if (ask->image >= 0) close(ask->image);
+    if (ask->secrets >= 0) close(ask->secrets);
+    ask->image = ask->secrets = -1;
+}
+
 /* False: it has no room for more, now. */
-static bool give_image(const struct proc *p, struct node_message *give, const uint8_t digest[32]) {
-    memcpy(give->image.digest, digest, sizeof give->image.digest);
-    err e = node_wire_send(p->process.wire, give);
+static bool give_image(struct supervisor *s, const struct image_ask *ask, err e, str why) {
+    struct proc *p = s->procs;
+    struct node_message give =
+        NODE_MESSAGE(image, .err = e, .text = why, .app = ask->app, .version = ask->version, .revision = ask->revision);
+    memcpy(give.image.digest, ask->digest, sizeof give.image.digest);
+    memcpy(give.image.key, ask->key, sizeof give.image.key);
+    if (e == ERR_OK && ask->image >= 0) give.fds[give.fds_count++] = ask->image;
+    if (give.fds_count && ask->secrets >= 0) give.fds[give.fds_count++] = ask->secrets;
+    while (p && p->process.pid != ask->pid) p = p->next;
+    if (!p || p->process.wire < 0) return true; /* it has died meanwhile */
+    e = node_wire_send(p->process.wire, &give);
     if (e != ERR_OK && e != ERR_AGAIN) node_process_signal(&p->process, SIGKILL);
     return e != ERR_AGAIN;
 }
 
+static void give(struct supervisor *s, struct image_ask *ask, err e, str why) {
+    bool done = give_image(s, ask, e, why);
+    close_ask(ask);
+    if (done) ask->id = 0;
+    else ask->sent = false, s->asks_at_ns = clock_mono_ns() + second_ns / 10;
+    if (done) send_asks(s);
+}
+
 void node_singles_image_want(struct supervisor *s, struct proc *p, const struct node_msg_image_want *m) {
-    struct image_ask *ask = ask_of(s, 0);
-    struct node_message full = NODE_MESSAGE(image, .err = ERR_BUSY, .text = STR("too many images are asked for at once"));
+    struct image_ask *ask = ask_of(s, 0), now = {.id = s->last_ask = s->last_ask % (UINT32_MAX - 1) + 1,
+                                                 .pid = p->process.pid,
+                                                 .app = m->app,
+                                                 .version = m->version,
+                                                 .revision = m->revision,
+                                                 .image = -1,
+                                                 .secrets = -1};
+    memcpy(now.digest, m->digest, sizeof now.digest);
     if (!ask) {
-        if (!give_image(p, &full, m->digest)) node_process_signal(&p->process, SIGKILL); /* it asks, and does not listen */
+        if (!give_image(s, &now, ERR_BUSY, STR("too many images are asked for at once")))
+            node_process_signal(&p->process, SIGKILL); /* it asks, and does not listen */
         return;
     }
-    *ask = (struct image_ask){.id = s->last_ask = s->last_ask % (UINT32_MAX - 1) + 1, .pid = p->process.pid};
-    memcpy(ask->digest, m->digest, sizeof ask->digest);
+    *ask = now;
     send_asks(s);
 }
 
-static bool on_image_give(struct supervisor *s, struct node_message *m) {
-    struct image_ask *ask = m->image_give.id ? ask_of(s, m->image_give.id) : NULL;
-    struct proc *p = s->procs;
-    if ((m->image_give.err == ERR_OK) != (m->fds_count == 1) || !s->asks_sent) return false;
-    s->asks_sent--;
-    while (ask && p && p->process.pid != ask->pid) p = p->next;
-    bool done = true;
-    if (ask && p && p->process.wire >= 0) {
-        struct node_message give = NODE_MESSAGE(image, .err = m->image_give.err, .text = m->image_give.text);
-        memcpy(give.image.key, m->image_give.key, sizeof give.image.key);
-        if (m->fds_count) give.fds[give.fds_count++] = m->fds[0];
-        done = give_image(p, &give, ask->digest);
+void node_singles_forget_asks(struct supervisor *s, pid_t pid) {
+    for (struct image_ask *ask = s->asks; ask < s->asks + ASKS_MAX; ask++) {
+        if (!ask->id || ask->pid != pid) continue;
+        close_ask(ask);
+        ask->id = 0;
     }
-    if (!done) ask->sent = false, s->asks_at_ns = clock_mono_ns() + second_ns / 10;
-    else if (ask) ask->id = 0; /* else its worker has died meanwhile */
-    if (done) send_asks(s);
+}
+
+/* What keys has written for the worker, or why it could not. */
+static void give_secrets(struct supervisor *s, uint32_t id, err e, str text) {
+    struct image_ask *ask = ask_of(s, id);
+    if (!ask || ask->secrets < 0) return;
+    if (e == ERR_OK && fcntl(ask->secrets, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)) e = ERR_IO;
+    give(s, ask, e, e != ERR_OK && !text.n ? STR("the app's secrets cannot be opened") : text);
+}
+
+static void unseal(struct supervisor *s, struct image_ask *ask, struct node_message *m) {
+    struct node_message open = NODE_MESSAGE(unseal, .id = ask->id, .app = ask->app);
+    ask->image = node_message_take(m, 0);
+    ask->secrets = memfd_create("orlo-secrets", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    open.fds[0] = m->fds[1], open.fds[1] = ask->secrets, open.fds_count = 2;
+    if (ask->secrets < 0) give(s, ask, ERR_IO, STR("no memory file for the app's secrets"));
+    else if (!ask_keys(s, ask->id, UNSEALS, &open))
+        give_secrets(s, ask->id, ERR_BUSY, STR("too many secrets are asked for at once"));
+}
+
+static bool on_image_give(struct supervisor *s, struct node_message *m) {
+    const struct node_msg_image_give *g = &m->image_give;
+    struct image_ask *ask = g->id ? ask_of(s, g->id) : NULL;
+    if ((g->err == ERR_OK) != (m->fds_count > 0) || !s->asks_sent) return false;
+    if (m->fds_count == 2 && ask && g->app != ask->app) return false;
+    s->asks_sent--;
+    if (!ask) send_asks(s);
+    if (!ask || ask->image >= 0) return true; /* asked again after control died, and answered twice */
+    memcpy(ask->key, g->key, sizeof ask->key);
+    if (m->fds_count == 2) {
+        unseal(s, ask, m);
+        return true;
+    }
+    if (m->fds_count) ask->image = node_message_take(m, 0);
+    give(s, ask, g->err, g->text);
     return true;
 }
 
@@ -311,7 +422,8 @@ static void on_governs(struct supervisor *s, const struct node_msg_governs *m) {
     if (!s->governs && !s->now.generation) node_supervisor_fail(s, m->err, &d);
     else if (!s->governs) log_event(LOG_ERROR, "control-failed", LF_CSTR("reason", d.text));
     s->asks_sent = 0;
-    for (struct image_ask *ask = s->asks; ask < s->asks + ASKS_MAX; ask++) ask->sent = false;
+    for (struct image_ask *ask = s->asks; ask < s->asks + ASKS_MAX; ask++)
+        if (ask->id && ask->image < 0) ask->sent = false; /* others wait for keys */
     send_asks(s);
 }
 
@@ -322,6 +434,7 @@ bool node_singles_hear_control(struct supervisor *s, struct node_message *m) {
     case NODE_MSG_manifest_want: on_manifest_want(s, m); return true;
     case NODE_MSG_compile_cancel: cancel_wanted(s, &m->compile_cancel.id); return true;
     case NODE_MSG_sign_want: return on_sign_want(s, &m->sign_want);
+    case NODE_MSG_secret_want: return on_secret_want(s, &m->secret_want);
     case NODE_MSG_right: return node_publish_right(s, &m->right);
     case NODE_MSG_publish: return node_publish_begin(s, m);
     case NODE_MSG_image_give: return on_image_give(s, m);
@@ -333,8 +446,8 @@ bool node_singles_hear_control(struct supervisor *s, struct node_message *m) {
 void node_singles_lose_control(struct supervisor *s, int status) {
     cancel_wanted(s, NULL);
     node_publish_forget_rights(s);
-    s->key_asks_count = 0;
-    end_keys(s); /* what it signs now, nobody waits for */
+    end_keys(s);                                     /* what it signs now, nobody waits for */
+    refuse_key_asks(s, ERR_IO, STR("control died")); /* workers hear it */
     node_supervisor_close(&s->client_fd);
     s->deploying = s->governs = false;
     s->asks_sent = 0;

@@ -122,7 +122,7 @@ struct single {
     uint64_t start_at_ns, pause_ns, started_ns;
 };
 
-enum { ASKS_MAX = 1024, KEYS_ASKS_MAX = 64 };
+enum { ASKS_MAX = 1024, KEYS_ASKS_MAX = 256 };
 struct supervisor {
     const struct node_serve_config *config;
     struct setup *setup, *coming_setup; /* NULL: none is to be */
@@ -150,12 +150,16 @@ struct supervisor {
         pid_t pid;
         bool sent; /* to control */
         uint8_t digest[32];
+        uint32_t app, version; /* whose secrets come with it; 0: nobody's */
+        uint64_t revision;
+        int image, secrets; /* that wait for keys; -1 */
+        uint8_t key[32];    /* of image */
     } asks[ASKS_MAX];
     uint32_t last_ask, asks_sent;
     uint64_t asks_at_ns; /* when those that are not sent are tried again */
-    struct key_ask {     /* of control, that keys has not answered */
-        uint32_t id;
-        bool public_alone;
+    struct key_ask {     /* that keys has not answered */
+        uint32_t id;     /* control's own; of UNSEALS an image_ask's */
+        enum { SIGNS, SAYS_PUBLIC, SEALS, UNSEALS } what;
     } key_asks[KEYS_ASKS_MAX];
     uint32_t key_asks_count;
     bool key_kept, key_made, key_opened; /* the node's, not one of this start; where there is none, it is made; it is there */
@@ -283,6 +287,7 @@ void node_data_forget(struct supervisor *s, const struct node_msg_data_forget *m
 void node_singles_act(struct supervisor *s, uint64_t now);
 uint64_t node_singles_due_ns(const struct supervisor *s);
 void node_singles_tell(struct supervisor *s, const struct node_message *m); /* control */
+void node_singles_forget_asks(struct supervisor *s, pid_t pid);             /* a worker that is gone */
 void node_singles_image_want(struct supervisor *s, struct proc *p, const struct node_msg_image_want *m);
 /* Which key: the node's, or one of this start; and whether the node's is made where there is none. */
 void node_singles_use_key(struct supervisor *s, bool kept, bool made);

@@ -220,8 +220,7 @@ static void died(struct supervisor *s, struct proc *p, int status) {
     }
     if (p->process.wire >= 0 && p->state == STARTING) node_workers_hear(s, p);
     if (!p->stuck && !p->dropped) lost(s, p, status);
-    for (struct image_ask *ask = s->asks; ask < s->asks + ASKS_MAX; ask++)
-        if (ask->id && ask->pid == pid) ask->id = 0;
+    node_singles_forget_asks(s, pid);
     for (struct proc **at = &s->procs; *at; at = &(*at)->next)
         if (*at == p) {
             *at = p->next;

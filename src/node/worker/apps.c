@@ -137,7 +137,7 @@ void node_apps_want(struct node_apps *a, struct node_part *part) {
     bool wait = part->state == NODE_PART_FAILED && clock_mono_ns() < part->retry_ns;
     if (part->state == NODE_PART_WANTED || part->state == NODE_PART_READY || wait) return;
     part->state = NODE_PART_WANTED;
-    a->c.want(a->c.arg, part->digest);
+    a->c.want(a->c.arg, part);
 }
 
 static err load_version(struct node_apps *a, struct generation *g, const struct node_entry *e, enum node_version v,
@@ -238,13 +238,27 @@ bool node_apps_want_pack(const struct node_apps *a, const uint8_t digest[APP_DIG
     return false;
 }
 
-void node_apps_image(struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES], struct node_image *image, str why) {
+struct node_owner node_part_owner(const struct node_part *part) {
+    const struct app_record *r = &part->app->record;
+    const struct app_function *f = part->files ? NULL : part->function;
+    if (!f || !(r->secrets.n || f->supabase || f->verify_jwt)) return (struct node_owner){0};
+    return (struct node_owner){r->id, r->version, r->secrets_revision};
+}
+
+static bool is_for(const struct node_part *part, const uint8_t digest[APP_DIGEST_BYTES], const struct node_owner *owner) {
+    struct node_owner own = node_part_owner(part);
+    return part->state == NODE_PART_WANTED && !memcmp(part->digest, digest, APP_DIGEST_BYTES) && own.app == owner->app &&
+           own.version == owner->version && own.revision == owner->revision;
+}
+
+void node_apps_image(struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES], const struct node_owner *owner,
+                     struct node_image *image, str why) {
     struct diag d = DIAG_INIT;
     err failed = ERR_OK;
     for (struct node_app *app = a->c.guest->apps; app; app = app->next)
         for (uint32_t i = 0; i < app->parts_count; i++) {
             struct node_part *part = &app->parts[i];
-            if (part->state != NODE_PART_WANTED || memcmp(part->digest, digest, APP_DIGEST_BYTES) != 0) continue;
+            if (!is_for(part, digest, owner)) continue;
             struct diag own = DIAG_INIT;
             err e = part_came(a, part, image, why, &own);
             if (e != ERR_OK && failed == ERR_OK) failed = e, d = own;

@@ -159,8 +159,8 @@ enum app_local node_internal(struct app_request *rq, str authority, struct net_l
 
 struct node_apps_config {
     struct node_guest *guest;
-    /* Ask for the image with that digest; node_apps_image is called some time later, not from within. */
-    void (*want)(void *arg, const uint8_t digest[APP_DIGEST_BYTES]);
+    /* Ask for the part's image, and for what is whose; node_apps_image is called some time later, not from within. */
+    void (*want)(void *arg, const struct node_part *part);
     /* What was prepared can be served, or cannot (e, d). */
     void (*applied)(void *arg, uint64_t generation, err e, const struct diag *d);
     /* A part is READY, or nobody is to wait for it any more: its image has not come, or its app is retired. */
@@ -178,8 +178,15 @@ bool node_apps_live(struct node_apps *a, uint64_t generation);
 uint64_t node_apps_generation(const struct node_apps *a); /* that is served; 0: none */
 /* What is wanted by that digest is a pack. */
 bool node_apps_want_pack(const struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES]);
+/* Whose secrets come with an image. app 0: nobody's, it is the same for whoever wants it. */
+struct node_owner {
+    uint32_t app, version;
+    uint64_t revision;
+};
+struct node_owner node_part_owner(const struct node_part *part);
 /* An image that was wanted, or why there is none (image NULL). */
-void node_apps_image(struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES], struct node_image *image, str why);
+void node_apps_image(struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES], const struct node_owner *owner,
+                     struct node_image *image, str why);
 /* Whose a request is: of what is served, until it turns again. NULL: nobody's, also while nothing is served. */
 const struct node_entry *node_apps_at(const struct node_apps *a, str authority);
 /* As node_snapshot_route. */

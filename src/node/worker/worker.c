@@ -10,6 +10,7 @@
 #include "app/hops.h"
 #include "node/meters.h"
 #include "node/pack.h"
+#include "node/secrets.h"
 #include "node/worker/gate.h"
 #include "node/worker/apps.h"
 #include "node/worker/inbox.h"
@@ -18,6 +19,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct worker {
@@ -127,9 +129,10 @@ static void say_applied(void *arg, uint64_t generation, err e, const struct diag
     say(arg, &NODE_MESSAGE(applied, .generation = generation, .err = e, .offset = d->offset, .text = str_c(d->text)));
 }
 
-static void say_want(void *arg, const uint8_t digest[APP_DIGEST_BYTES]) {
-    struct node_message m = NODE_MESSAGE(image_want);
-    memcpy(m.image_want.digest, digest, APP_DIGEST_BYTES);
+static void say_want(void *arg, const struct node_part *part) {
+    struct node_owner owner = node_part_owner(part);
+    struct node_message m = NODE_MESSAGE(image_want, .app = owner.app, .version = owner.version, .revision = owner.revision);
+    memcpy(m.image_want.digest, part->digest, APP_DIGEST_BYTES);
     say(arg, &m);
 }
 
@@ -160,6 +163,7 @@ static void go_live(struct worker *w, uint64_t generation) {
 struct opening {
     struct worker *worker;
     uint8_t digest[APP_DIGEST_BYTES];
+    struct node_owner owner;
     struct node_image image;
     bool is_pack; /* of static files */
     char why[800];
@@ -180,20 +184,33 @@ static void open_image(void *arg) {
 static void image_opened(void *arg, bool ran) {
     struct opening *o = arg;
     o->worker->opening--;
-    if (o->is_pack && !o->image.pack) node_apps_image(o->worker->apps, o->digest, NULL, str_c(o->why));
-    else node_apps_image(o->worker->apps, o->digest, &o->image, STR(""));
+    if (o->is_pack && !o->image.pack) node_apps_image(o->worker->apps, o->digest, &o->owner, NULL, str_c(o->why));
+    else node_apps_image(o->worker->apps, o->digest, &o->owner, &o->image, STR(""));
     node_image_close(&o->image);
     free(o);
 }
 
+/* False: they are not there whole. */
+static bool take_secrets(struct node_image *image, int fd) {
+    struct stat st;
+    uint8_t *p = fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size <= NODE_SECRETS_FILE_MAX ? malloc((size_t)st.st_size) : NULL;
+    ssize_t n = p ? pread(fd, p, (size_t)st.st_size, 0) : -1;
+    image->secrets = (str){p, n > 0 ? (size_t)n : 0};
+    return n == st.st_size;
+}
+
 static void image_came(struct worker *w, struct node_message *m) {
+    struct node_owner owner = {m->image.app, m->image.version, m->image.revision};
     if (m->image.err != ERR_OK || !m->fds_count) {
-        node_apps_image(w->apps, m->image.digest, NULL, m->image.text.n ? m->image.text : STR("there is no image"));
+        node_apps_image(w->apps, m->image.digest, &owner, NULL, m->image.text.n ? m->image.text : STR("there is no image"));
         return;
     }
     struct opening *o = calloc(1, sizeof *o);
     ENSURE(o);
     o->worker = w;
+    o->owner = owner;
+    if (m->fds_count == 2 && !take_secrets(&o->image, m->fds[1]))
+        log_event(LOG_ERROR, "secrets-not-read", LF_U64("app", owner.app));
     o->image.fd = node_message_take(m, 0);
     memcpy(o->image.key.bytes, m->image.key, sizeof o->image.key.bytes);
     memcpy(o->digest, m->image.digest, APP_DIGEST_BYTES);

@@ -1,0 +1,445 @@
+/* secrets: an app's, sealed by keys, in the database.
+ *
+ *   set ──value──> keys ──sealed──> a change: kept, then all workers get the app anew with it ──> answered      (or: as it was)
+ *
+ * 1. Whoever loads an app after a secret was kept gets it; who has loaded it before has the app anew once that is live. So it is kept first,
+ *    and taken back if the app cannot be served with it.
+ * 2. A value is gone from here once keys has it. Values that came sealed are opened by keys alone, into a file that is not read here.
+ * 3. Keys that begin with an underscore are the node's own: "_jwt" signs the tokens of an app's clients.
+ */
+#include "node/control/control_int.h"
+#include "node/secrets.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { OPS_MAX = 64, KEY_MAX = 128, ALL_BYTES_MAX = 1024 * 1024 };
+
+struct secret_op {
+    struct control_change change;
+    struct secret_op *next;
+    arena *mem;
+    uint32_t id, app;
+    str key;
+    bool removes;
+    str sealed, before; /* before: what it was; empty: it was not */
+    uint64_t before_s, revision_before;
+    control_done_fn done;
+    void *arg;
+    /* of what is no change: */
+    void (*said)(struct control *c, struct secret_op *op, err e, str value, const struct diag *d);
+    str message;
+};
+
+/* ---- asking keys ---- */
+
+static struct secret_op *new_op(struct control *c, str app, str key, control_done_fn done, void *arg) {
+    arena *mem = arena_new(0);
+    struct secret_op *op = arena_make(mem, struct secret_op);
+    *op = (struct secret_op){.mem = mem, .key = arena_str(mem, key), .done = done, .arg = arg};
+    op->change.app = arena_str(mem, app);
+    op->change.arg = op;
+    op->id = c->last_secret = c->last_secret % (UINT32_MAX - 1) + 1;
+    op->next = c->secret_ops;
+    c->secret_ops = op;
+    return op;
+}
+
+static void forget_op(struct control *c, struct secret_op *op) {
+    struct secret_op **at = &c->secret_ops;
+    while (*at != op) at = &(*at)->next;
+    *at = op->next;
+    arena_free(op->mem);
+}
+
+static void end_op(struct control *c, struct secret_op *op, err e, const struct diag *d, str text) {
+    if (op->done) op->done(op->arg, &(struct control_result){.err = e, .d = d, .app = op->change.app, .text = text});
+    forget_op(c, op);
+}
+
+static void ask_keys(struct control *c, const struct secret_op *op, uint8_t does, str value, str message) {
+    node_control_tell(c, &NODE_MESSAGE(secret_want, .id = op->id, .does = does, .app = op->app, .key = op->key, .value = value,
+                                       .message = message));
+}
+
+static err busy(const struct control *c, struct diag *d) {
+    uint32_t n = 0;
+    for (const struct secret_op *op = c->secret_ops; op; op = op->next) n++;
+    if (n < OPS_MAX) return ERR_OK;
+    return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "too many secrets are being set at once; try again");
+}
+
+bool node_secrets_said(struct control *c, const struct node_msg_secret_done *m) {
+    struct secret_op *op = c->secret_ops;
+    struct diag d = DIAG_INIT;
+    while (op && op->id != m->id) op = op->next;
+    if (!op || !op->said) return m->id <= c->last_secret;
+    void (*said)(struct control *, struct secret_op *, err, str, const struct diag *) = op->said;
+    op->said = NULL;
+    err e = node_diag_of(&d, m->err, DIAG_NOWHERE, m->text);
+    said(c, op, e, m->value, &d);
+    return true;
+}
+
+/* ---- a secret changes ---- */
+
+static err check_key(str key, struct diag *d) {
+    bool ok = key.n && key.n <= KEY_MAX && !(key.p[0] >= '0' && key.p[0] <= '9') && key.p[0] != '_';
+    for (size_t i = 0; ok && i < key.n; i++) {
+        uint8_t c = key.p[i];
+        ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    }
+    if (ok) return ERR_OK;
+    return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
+                    "a secret's key has up to %d letters, digits and underscores, and begins with a letter: not '" STR_FMT "'",
+                    KEY_MAX, STR_ARG(str_sub(key, 0, 100)));
+}
+
+static err check_value(str value, struct diag *d) {
+    if (value.n > NODE_SECRET_BYTES_MAX)
+        return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "a secret has at most %d KiB", NODE_SECRET_BYTES_MAX / 1024);
+    if (!value.n || !memchr(value.p, 0, value.n)) return ERR_OK;
+    return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "a secret is to be in an environment, and so has no NUL byte");
+}
+
+static err read_before(struct control *c, struct secret_op *op, struct diag *d) {
+    struct db_rows *rows;
+    TRY(db_query(c->db, &rows, d, "select sealed, changed from secrets where app = ? and key = ?", DB_I64(op->app),
+                 DB_TEXT(op->key)));
+    if (db_next(rows)) op->before = arena_str(op->mem, db_str(rows, 0)), op->before_s = (uint64_t)db_i64(rows, 1);
+    return db_end(rows, d);
+}
+
+static err put_value(struct control *c, const struct secret_op *op, str sealed, uint64_t changed_s, struct diag *d) {
+    if (!sealed.n) return db_run(c->db, d, "delete from secrets where app = ? and key = ?", DB_I64(op->app), DB_TEXT(op->key));
+    return db_run(c->db, d, "insert or replace into secrets (app, key, sealed, changed) values (?, ?, ?, ?)", DB_I64(op->app),
+                  DB_TEXT(op->key), DB_BLOB(sealed), DB_I64(changed_s));
+}
+
+static err put(struct control *c, const struct secret_op *op, str sealed, uint64_t changed_s, uint64_t revision, struct diag *d) {
+    TRY(db_begin(c->db, d));
+    err e = put_value(c, op, sealed, changed_s, d);
+    if (e == ERR_OK) e = db_run(c->db, d, "update apps set secrets_revision = ? where id = ?", DB_I64(revision), DB_I64(op->app));
+    if (e == ERR_OK) return db_commit(c->db, d);
+    db_rollback(c->db);
+    return e;
+}
+
+static err check_room(struct control *c, const struct secret_op *op, struct diag *d) {
+    struct db_rows *rows;
+    int64_t count = 0, bytes = 0;
+    TRY(db_query(c->db, &rows, d, "select count(*), coalesce(sum(length(sealed) + length(key)), 0) from secrets where app = ?",
+                 DB_I64(op->app)));
+    if (db_next(rows)) count = db_i64(rows, 0), bytes = db_i64(rows, 1);
+    TRY(db_end(rows, d));
+    if (op->before.n || op->removes) return ERR_OK;
+    if (count < NODE_SECRETS_MAX && bytes + (int64_t)op->sealed.n <= ALL_BYTES_MAX) return ERR_OK;
+    return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "an app has at most %d secrets, of %d KiB together", NODE_SECRETS_MAX,
+                    ALL_BYTES_MAX / 1024);
+}
+
+static struct control_served *served_anew(const struct control_served *old, uint64_t revision) {
+    if (!old) return NULL;
+    struct app_record r;
+    arena *scratch = arena_new(0);
+    node_served_record(scratch, old, &r);
+    r.secrets_revision = revision;
+    struct control_served *s = node_served_new(&r);
+    arena_free(scratch);
+    return s;
+}
+
+static err stage(struct control *c, struct control_change *ch, struct diag *d) {
+    struct secret_op *op = ch->arg;
+    struct control_now now;
+    uint64_t revision;
+    TRY(node_store_now(c, ch->app, &now, &revision, d));
+    if (now.app != op->app) return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "the app was deleted meanwhile");
+    TRY(read_before(c, op, d));
+    if (op->removes && !op->before.n)
+        return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "the app has no secret " STR_FMT, STR_ARG(str_sub(op->key, 0, KEY_MAX)));
+    TRY(check_room(c, op, d));
+    op->revision_before = revision;
+    TRY(put(c, op, op->sealed, clock_wall_ns() / 1'000'000'000u, revision + 1, d));
+    ch->id = op->app;
+    const struct control_app *app = node_control_app_numbered(c, op->app);
+    ch->quiet = !app;
+    ch->eager = true;
+    if (app)
+        ch->to = (struct control_state){.live = served_anew(app->state.live, revision + 1),
+                                        .canary = served_anew(app->state.canary, revision + 1),
+                                        .permille = app->state.permille,
+                                        .secrets_revision = revision + 1};
+    return ERR_OK;
+}
+
+static void undo(struct control *c, struct control_change *ch) {
+    const struct secret_op *op = ch->arg;
+    struct diag d = DIAG_INIT;
+    if (put(c, op, op->before, op->before_s, op->revision_before, &d) == ERR_OK) return;
+    log_event(LOG_ERROR, "app-not-kept", LF_STR("app", ch->app), LF_CSTR("reason", d.text));
+    node_control_end(c); /* what is kept is not what is served: the next control serves that */
+}
+
+static void over(struct control *c, struct control_change *ch, err e, const struct diag *d) {
+    struct secret_op *op = ch->arg;
+    if (e == ERR_OK)
+        log_event(LOG_INFO, "secret-changed", LF_STR("app", ch->app), LF_STR("key", op->key), LF_BOOL("removed", op->removes));
+    end_op(c, op, e, d, (str){0});
+}
+
+static void begin_change(struct control *c, struct secret_op *op) {
+    op->change.stage = stage;
+    op->change.undo = undo;
+    op->change.over = over;
+    node_change_begin(c, &op->change);
+}
+
+static void sealed(struct control *c, struct secret_op *op, err e, str value, const struct diag *d) {
+    if (e != ERR_OK) {
+        end_op(c, op, e, d, (str){0});
+        return;
+    }
+    op->sealed = arena_str(op->mem, value);
+    begin_change(c, op);
+}
+
+/* What was wrong at once is said later. */
+struct refusal {
+    control_done_fn done;
+    void *arg;
+    err e;
+    struct diag d;
+};
+
+static void say_refusal(void *arg) {
+    struct refusal *r = arg;
+    r->done(r->arg, &(struct control_result){.err = r->e, .d = &r->d});
+    free(r);
+}
+
+static void refuse(struct control *c, control_done_fn done, void *arg, err e, const struct diag *d) {
+    struct refusal *r = malloc(sizeof *r);
+    ENSURE(r);
+    *r = (struct refusal){done, arg, e, *d};
+    net_loop_post(c->loop, say_refusal, r);
+}
+
+static err keeps(const struct control *c, struct diag *d) {
+    return c->db ? ERR_OK : diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "nothing is kept here, and so no secrets");
+}
+
+void node_control_secret_set(struct control *c, str app, str key, str value, control_done_fn done, void *arg) {
+    struct diag d = DIAG_INIT;
+    uint32_t id = 0;
+    err e = keeps(c, &d);
+    if (e == ERR_OK) e = app_name_check(app, &d);
+    if (e == ERR_OK) e = check_key(key, &d);
+    if (e == ERR_OK) e = check_value(value, &d);
+    if (e == ERR_OK) e = busy(c, &d);
+    if (e == ERR_OK) e = node_store_app(c, app, &id, &d);
+    if (e != ERR_OK) {
+        refuse(c, done, arg, e, &d);
+        return;
+    }
+    struct secret_op *op = new_op(c, app, key, done, arg);
+    op->app = id;
+    op->said = sealed;
+    ask_keys(c, op, NODE_SECRET_SEALS, value, (str){0});
+}
+
+void node_control_secret_remove(struct control *c, str app, str key, control_done_fn done, void *arg) {
+    struct diag d = DIAG_INIT;
+    struct control_now now = {0};
+    err e = keeps(c, &d);
+    if (e == ERR_OK) e = check_key(key, &d);
+    if (e == ERR_OK) e = busy(c, &d);
+    if (e == ERR_OK) e = node_store_now(c, app, &now, NULL, &d);
+    if (e != ERR_OK) {
+        refuse(c, done, arg, e, &d);
+        return;
+    }
+    struct secret_op *op = new_op(c, app, key, done, arg);
+    op->app = now.app;
+    op->removes = true;
+    begin_change(c, op);
+}
+
+err node_control_secrets(struct control *c, arena *out, str app, struct control_secret **secrets, uint32_t *count,
+                         struct diag *d) {
+    struct control_now now;
+    struct db_rows *rows;
+    VEC(struct control_secret) all = {0};
+    TRY(keeps(c, d));
+    TRY(node_store_now(c, app, &now, NULL, d));
+    TRY(db_query(c->db, &rows, d, "select key, changed from secrets where app = ? and substr(key, 1, 1) <> '_' order by key",
+                 DB_I64(now.app)));
+    while (db_next(rows))
+        *vec_add(out, &all) =
+            (struct control_secret){.key = arena_str(out, db_str(rows, 0)), .changed_s = (uint64_t)db_i64(rows, 1)};
+    *secrets = all.p;
+    *count = all.n;
+    return db_end(rows, d);
+}
+
+/* ---- tokens of an app's clients ---- */
+
+/* ERR_NOT_FOUND without a word: it has none. */
+static err read_jwt(struct control *c, arena *out, uint32_t app, str *sealed_key, uint64_t *made_s, struct diag *d) {
+    struct db_rows *rows;
+    TRY(db_query(c->db, &rows, d, "select sealed, changed from secrets where app = ? and key = '_jwt'", DB_I64(app)));
+    bool there = db_next(rows);
+    if (there) *sealed_key = arena_str(out, db_str(rows, 0)), *made_s = (uint64_t)db_i64(rows, 1);
+    TRY(db_end(rows, d));
+    return there ? ERR_OK : ERR_NOT_FOUND;
+}
+
+static void jwt_made(struct control *c, struct secret_op *op, err e, str value, const struct diag *d) {
+    struct diag own = *d;
+    if (e == ERR_OK) e = put_value(c, op, value, clock_wall_ns() / 1'000'000'000u, &own);
+    end_op(c, op, e, &own, (str){0});
+}
+
+bool node_secrets_need_key(struct control *c, uint32_t app, control_done_fn done, void *arg) {
+    struct diag d = DIAG_INIT;
+    int64_t one;
+    if (!c->db ||
+        db_one_i64(c->db, &one, &d, "select 1 from secrets where app = ? and key = '_jwt'", DB_I64(app)) != ERR_NOT_FOUND)
+        return false;
+    struct secret_op *op = new_op(c, (str){0}, STR("_jwt"), done, arg);
+    op->app = app;
+    op->said = jwt_made;
+    ask_keys(c, op, NODE_SECRET_MAKES, (str){0}, (str){0});
+    return true;
+}
+
+static void token_signed(struct control *c, struct secret_op *op, err e, str mac, const struct diag *d) {
+    struct buf token = {0};
+    buf_puts(&token, op->message);
+    buf_putc(&token, '.');
+    node_base64url(&token, mac);
+    end_op(c, op, e, d, e == ERR_OK ? buf_str(&token) : (str){0});
+    buf_free(&token);
+}
+
+static err begin_token(struct control *c, str app, str role, control_done_fn done, void *arg, struct diag *d) {
+    struct control_now now;
+    uint64_t made_s;
+    str sealed_key;
+    TRY(keeps(c, d));
+    TRY(busy(c, d));
+    TRY(node_store_now(c, app, &now, NULL, d));
+    if (!str_eqc(role, "anon") && !str_eqc(role, "service_role"))
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "a token is for anon or service_role");
+    arena *scratch = arena_new(0);
+    err e = read_jwt(c, scratch, now.app, &sealed_key, &made_s, d);
+    if (e == ERR_NOT_FOUND)
+        diag_set(d, e, DIAG_NOWHERE,
+                 "the app " STR_FMT
+                 " has no keys: it has them once a version with a function for Supabase's clients was deployed",
+                 STR_ARG(str_sub(app, 0, APP_NAME_MAX)));
+    if (e == ERR_OK) {
+        struct buf message = {0};
+        struct secret_op *op = new_op(c, app, STR("_jwt"), done, arg);
+        node_token_unsigned(&message, app, role, made_s);
+        op->app = now.app;
+        op->message = arena_str(op->mem, buf_str(&message));
+        op->said = token_signed;
+        ask_keys(c, op, NODE_SECRET_SIGNS, sealed_key, op->message);
+        buf_free(&message);
+    }
+    arena_free(scratch);
+    return e;
+}
+
+void node_control_token(struct control *c, str app, str role, control_done_fn done, void *arg) {
+    struct diag d = DIAG_INIT;
+    err e = begin_token(c, app, role, done, arg, &d);
+    if (e != ERR_OK) refuse(c, done, arg, e, &d);
+}
+
+/* ---- what a worker gets ---- */
+
+static const struct control_served *served_in(const struct control_state *s, uint32_t version) {
+    if (s->live && s->live->version == version) return s->live;
+    return s->canary && s->canary->version == version ? s->canary : NULL;
+}
+
+/* Of a version that is served, or is about to be. */
+static bool find_record(struct control *c, arena *scratch, uint32_t id, uint32_t version, struct app_record *r) {
+    const struct control_app *app = node_control_app_numbered(c, id);
+    const struct control_served *s = c->publishing && c->publishing->id == id ? served_in(&c->publishing->to, version) : NULL;
+    if (!s && app) s = served_in(&app->state, version);
+    if (s) node_served_record(scratch, s, r);
+    return s;
+}
+
+static bool for_supabase(const struct app_record *r) {
+    for (uint32_t i = 0; i < r->functions.n; i++)
+        if (r->functions.p[i].supabase || r->functions.p[i].verify_jwt) return true;
+    return false;
+}
+
+bool node_secrets_for_supabase(const struct app_record *r) { return for_supabase(r); }
+
+static err put_supabase(struct control *c, arena *scratch, const struct app_record *r, struct buf *to, struct diag *d) {
+    str sealed_key = {0};
+    uint64_t made_s = 0;
+    err e = read_jwt(c, scratch, r->id, &sealed_key, &made_s, d);
+    node_secret_put(to, NODE_SECRET_PLAIN, STR("SUPABASE_URL"), node_control_app_url(scratch, c, r->name));
+    if (e == ERR_NOT_FOUND) return ERR_OK;
+    TRY(e);
+    node_secret_put(to, NODE_SECRET_SEALED, STR("_jwt"), sealed_key);
+    static const char *const tokens[][2] = {{"SUPABASE_ANON_KEY", "anon"}, {"SUPABASE_SERVICE_ROLE_KEY", "service_role"}};
+    for (size_t i = 0; i < ARRAY_COUNT(tokens); i++) {
+        struct buf message = {0};
+        node_token_unsigned(&message, r->name, str_c(tokens[i][1]), made_s);
+        node_secret_put(to, NODE_SECRET_TOKEN, str_c(tokens[i][0]), buf_str(&message));
+        buf_free(&message);
+    }
+    return ERR_OK;
+}
+
+static bool asks_for(const struct app_record *r, str key) {
+    for (uint32_t i = 0; i < r->secrets.n; i++)
+        if (str_eq(r->secrets.p[i].key, key)) return true;
+    return false;
+}
+
+static err put_all(struct control *c, arena *scratch, const struct app_record *r, struct buf *to, struct diag *d) {
+    struct db_rows *rows;
+    TRY(db_query(c->db, &rows, d, "select key, sealed from secrets where app = ? and substr(key, 1, 1) <> '_'", DB_I64(r->id)));
+    while (db_next(rows))
+        if (asks_for(r, db_str(rows, 0))) node_secret_put(to, NODE_SECRET_SEALED, db_str(rows, 0), db_str(rows, 1));
+    TRY(db_end(rows, d));
+    return for_supabase(r) ? put_supabase(c, scratch, r, to, d) : ERR_OK;
+}
+
+err node_secrets_file(struct control *c, uint32_t app, uint32_t version, int *fd, struct diag *d) {
+    arena *scratch = arena_new(0);
+    struct buf b = {0};
+    struct app_record r;
+    *fd = -1;
+    err e = c->db && find_record(c, scratch, app, version, &r) ? put_all(c, scratch, &r, &b, d) : ERR_OK;
+    if (e == ERR_OK && b.n) {
+        *fd = memfd_create("orlo-sealed", MFD_CLOEXEC);
+        if (*fd < 0 || write(*fd, b.p, b.n) != (ssize_t)b.n) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file for secrets");
+    }
+    if (e != ERR_OK && *fd >= 0) close(*fd), *fd = -1;
+    buf_free(&b);
+    arena_free(scratch);
+    return e;
+}
+
+err node_secrets_missing(struct control *c, const struct app_record *r, arena *out, struct control_keys *missing,
+                         struct diag *d) {
+    int64_t one;
+    for (uint32_t i = 0; i < r->secrets.n; i++) {
+        err e = db_one_i64(c->db, &one, d, "select 1 from secrets s join apps a on a.id = s.app where a.name = ? and s.key = ?",
+                           DB_TEXT(r->name), DB_TEXT(r->secrets.p[i].key));
+        if (e == ERR_NOT_FOUND && r->secrets.p[i].required) vec_push(out, missing, r->secrets.p[i].key);
+        else if (e != ERR_OK && e != ERR_NOT_FOUND) return e;
+    }
+    return ERR_OK;
+}

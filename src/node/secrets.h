@@ -1,0 +1,32 @@
+/* secrets: what control keeps sealed of an app, and what a worker gets of it.
+ *
+ *   set:    command ──value──> control ──secret_want──> keys: AES-256-GCM, about the app's number and the secret's key ──> STATE/db
+ *   used:   STATE/db ──> control: a file of entries ──image_give──> supervisor ──unseal──> keys ──a sealed memory file──> worker
+ *
+ * 1. A value is in control for as long as it takes to be sealed, and nowhere in it afterwards: nobody gets it back from there.
+ * 2. What the supervisor hands on it does not read.
+ * 3. It is in no snapshot, no answer and no line of the log. */
+#ifndef ORLO_NODE_SECRETS_H
+#define ORLO_NODE_SECRETS_H
+
+#include "base/base.h"
+
+enum { NODE_SECRET_SEALS, NODE_SECRET_MAKES /* 32 random bytes, sealed */, NODE_SECRET_SIGNS /* HMAC-SHA-256 of a message */ };
+enum { NODE_SECRETS_FILE_MAX = 2 << 20, NODE_SECRET_SEALED_MAX = 40960 };
+
+/* An entry of control's file: kind, key's length, key, length, bytes; numbers of 4 bytes, little-endian. Of the worker's the same without
+ * the kind. */
+enum node_secret_kind {
+    NODE_SECRET_PLAIN,  /* as it is: a URL */
+    NODE_SECRET_SEALED, /* as keys sealed it */
+    NODE_SECRET_TOKEN,  /* a JWT without its signature, which is made with the entry "_jwt" before it */
+    NODE_SECRET_KINDS,
+};
+void node_secret_put(struct buf *to, enum node_secret_kind kind, str key, str bytes);
+
+/* RFC 4648 §5, without padding. */
+void node_base64url(struct buf *to, str bytes);
+/* "HEADER.CLAIMS" of an app's token for a role ("anon", "service_role"), to be signed with its key: HS256. */
+void node_token_unsigned(struct buf *to, str app, str role, uint64_t issued_s);
+
+#endif
