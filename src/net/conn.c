@@ -108,6 +108,11 @@ static void on_ready(void *arg) {
     c->protocol->ready(c);
 }
 
+static void on_turn(struct net_lane_entry *e) {
+    struct net_conn *c = container_of(e, struct net_conn, lane);
+    if (c->stream) net_stream_tell(c->stream);
+}
+
 struct net_conn *net_conn_new(struct net_server *s, const void *peer, socklen_t peer_n) {
     const struct net_protocol *protocol = &net_http1_protocol; /* until a client can ask for another by ALPN */
     struct net_conn *c = s->spare;
@@ -121,6 +126,7 @@ struct net_conn *net_conn_new(struct net_server *s, const void *peer, socklen_t 
     memset(c, 0, protocol->bytes);
     c->server = s;
     c->protocol = protocol;
+    c->lane.fn = on_turn;
     memcpy(&c->peer, peer, MIN(peer_n, sizeof c->peer));
     return c;
 }
@@ -177,6 +183,7 @@ void net_conn_close(struct net_conn *c, bool reset) {
 void net_conn_bury(struct net_conn *c) {
     net_conn_serve(c);
     net_job_cancel(&c->job);
+    net_lane_drop(&c->lane);
     net_bytes_release(&c->in);
     c->prev->next = c->next;
     c->next->prev = c->prev;

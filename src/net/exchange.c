@@ -146,6 +146,10 @@ err net_exchange_upgrade(struct net_exchange *x, const struct net_upgrade *to, c
     return ERR_OK;
 }
 
+void net_exchange_serve_for(struct net_exchange *x, struct net_party *party) {
+    if (x->ops->serve_for) x->ops->serve_for(x, party);
+}
+
 err net_exchange_pass(struct net_exchange *x, const struct net_pass *to) {
     ENSURE(x->live);
     if (!x->ops->pass) return ERR_UNSUPPORTED;

@@ -5,6 +5,7 @@
 #include "net/flow.h"
 
 struct net_exchange;
+struct net_party; /* party.h */
 
 /* A request's head. Borrows until net_exchange_end. */
 struct net_request {
@@ -86,6 +87,8 @@ struct net_upgrade {
 };
 [[nodiscard]] err net_exchange_upgrade(struct net_exchange *x, const struct net_upgrade *to, const struct net_field *fields,
                                        uint32_t count);
+/* On whose behalf it is answered: what comes on its connection waits from now on with that party's, in turn with others'. */
+void net_exchange_serve_for(struct net_exchange *x, struct net_party *party);
 /* Another process is to answer this request: its connection goes there, with all that came on it and was not read. In place of an answer, and
  * before anything of the body is read; x is over with the call, as with net_exchange_end. give is called from the loop, when all that was
  * answered before has left: h is borrowed, and its descriptor closed after it. False: nobody takes it; the client gets 503, and the connection

@@ -39,7 +39,8 @@ struct net_exchange_ops {
     err (*limits)(struct net_exchange *x, uint32_t handler_ms_max, uint64_t body_bytes_max);
     /* h: its status may become another. ERR_UNSUPPORTED, ERR_USAGE: see net_exchange_upgrade. */
     err (*upgrade)(struct net_exchange *x, struct net_head *h, const struct net_upgrade *to);
-    err (*pass)(struct net_exchange *x, const struct net_pass *to); /* ERR_USAGE; NULL: not of this kind */
+    void (*serve_for)(struct net_exchange *x, struct net_party *party); /* NULL: it is nothing to this kind */
+    err (*pass)(struct net_exchange *x, const struct net_pass *to);     /* ERR_USAGE; NULL: not of this kind */
     str (*peer)(const struct net_exchange *x, uint16_t *port);
     void (*end)(struct net_exchange *x);
 };

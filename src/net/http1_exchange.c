@@ -1,5 +1,6 @@
 /* http1_exchange: an exchange on a connection of HTTP/1.1: how its bodies come and go. The picture of the queue is in http1_conn.h. */
 #include "net/http1_conn.h"
+#include "net/party_int.h"
 
 static struct http1_conn *conn_of(const struct net_exchange *x) {
     return container_of((struct net_exchange *)(uintptr_t)x, struct http1_conn, x);
@@ -427,6 +428,10 @@ static void exchange_end(struct net_exchange *x) {
     http1_conn_after_exchange(h);
 }
 
+static void exchange_serve_for(struct net_exchange *x, struct net_party *party) {
+    net_lane_choose(&conn_of(x)->c.lane, net_party_lane(party));
+}
+
 static err exchange_pass(struct net_exchange *x, const struct net_pass *to) {
     struct http1_conn *h = conn_of(x);
     bool untouched = h->c.in.off == h->head_at + h->head.bytes && !h->body.base && !h->o.continued;
@@ -456,6 +461,7 @@ static const struct net_exchange_ops ops = {.respond = exchange_respond,
                                             .retract = exchange_retract,
                                             .limits = exchange_limits,
                                             .upgrade = exchange_upgrade,
+                                            .serve_for = exchange_serve_for,
                                             .pass = exchange_pass,
                                             .peer = exchange_peer,
                                             .end = exchange_end};

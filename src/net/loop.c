@@ -6,7 +6,7 @@
  * 2. The idle handle is active exactly while something waits for the next check; libuv then polls without sleeping.
  *    prepare looks last before the poll, so that a wake from a timer or a closing callback is not slept over.
  */
-#include "net/loop_int.h"
+#include "net/lane.h"
 #include <poll.h>
 
 static void on_idle(uv_idle_t *h) { (void)h; }
@@ -24,6 +24,13 @@ static void on_prepare(uv_prepare_t *h) {
     if (!(*l->beats & 1)) return;
     if (l->rest) l->rest(l->rest_arg, clock_mono_ns() - l->awake_ns);
     __atomic_store_n(l->beats, *l->beats + 1, __ATOMIC_RELAXED);
+}
+
+/* They had more than there was time for. */
+static void on_lanes(struct net_job *job) {
+    struct net_loop *l = container_of(job, struct net_loop, lanes_job);
+    if (l->lanes_ran) net_job_queue(l, job); /* and have had it just now: the loop looks for news first */
+    else net_lanes_run(l);
 }
 
 static void run_jobs(struct net_loop *l) {
@@ -51,6 +58,7 @@ static void on_check(uv_check_t *h) {
         l->wake = false;
     }
     run_jobs(l);
+    l->lanes_ran = false;
     arm_idle(l);
 }
 
@@ -83,6 +91,9 @@ struct net_loop *net_loop_new(void) {
     uv_unref((uv_handle_t *)&l->check);
     uv_unref((uv_handle_t *)&l->async);
     l->jobs.next = l->jobs.prev = &l->jobs;
+    l->lanes.next = l->lanes.prev = &l->lanes;
+    l->lanes_job.fn = on_lanes;
+    l->nobodys.refs = 1;
     l->posts_end = &l->posts;
     l->wall_at_ms = UINT64_MAX;
     l->beats = &l->no_beats;

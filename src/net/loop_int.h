@@ -29,6 +29,14 @@ struct net_post {
     void *arg;
 };
 
+/* lane.h */
+struct net_lane_entry;
+struct net_lane {
+    struct net_lane *prev, *next; /* ring of those that have anything; NULL: it has nothing */
+    struct net_lane_entry *first, *last;
+    uint32_t refs;
+};
+
 struct net_loop {
     uv_loop_t uv;
     uv_prepare_t prepare;
@@ -44,6 +52,9 @@ struct net_loop {
     uint64_t *beats; /* of net_loop_beat */
     uint64_t no_beats;
     struct net_job jobs; /* ring */
+    struct net_lane lanes /* ring of those that have anything */, nobodys;
+    struct net_job lanes_job; /* while they have: the loop does not sleep */
+    bool lanes_ran;           /* in this turn */
     struct net_signal *signals;
     uv_mutex_t posts_lock;
     struct net_post *posts, **posts_end;

@@ -1,5 +1,6 @@
 /* party: see party.h. */
 #include "net/party_int.h"
+#include "net/lane.h"
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -32,6 +33,12 @@ struct net_quota *net_party_quota(struct net_party *p) {
     return &net_party_of(p)->quota;
 }
 
+struct net_lane *net_party_lane(struct net_party *p) {
+    p = net_party_of(p);
+    if (!p->lane) p->lane = net_lane_new();
+    return p->lane;
+}
+
 static bool out(const struct net_party *p) {
     uint64_t used = p->works;
     for (int i = 0; i < NET_PARTS; i++) used += p->parts[i].used;
@@ -42,6 +49,7 @@ void net_party_settle(struct net_party *p) {
     if (!p->left || out(p)) return;
     for (int i = 0; i < NET_PARTS; i++) pool_part_close(&p->parts[i]);
     for (int i = 0; i < NET_CREWS; i++) net_line_free(p->lines[i]);
+    net_lane_unref(p->lane);
     free(p);
 }
 

@@ -13,10 +13,12 @@ struct net_party {
     struct net_line *lines[NET_CREWS];
     struct pool_part parts[NET_PARTS];
     struct net_quota quota; /* of requests under way; all are over when it is left */
+    struct net_lane *lane;  /* of connections that are served for it; NULL: there was none yet */
     uint64_t works;         /* net_work and net_lookup that have not ended */
     bool left;              /* by its owner */
 };
 struct net_party *net_party_of(struct net_party *p); /* NULL: the process's own */
-void net_party_settle(struct net_party *p);          /* something of it has ended: the last thing takes it along */
+struct net_lane *net_party_lane(struct net_party *p);
+void net_party_settle(struct net_party *p); /* something of it has ended: the last thing takes it along */
 
 #endif

@@ -34,9 +34,8 @@ static bool make_way(struct net_server *s) {
     return fd >= 0;
 }
 
-static void accept_some(struct net_server *s) {
-    enum { BATCH = 64 };
-    for (int i = 0; i < BATCH; i++) {
+static void accept_some(struct net_server *s, int most) {
+    for (int i = 0; i < most; i++) {
         struct sockaddr_storage peer;
         socklen_t n = sizeof peer;
         if (s->stats.connections >= s->c.connections_max && net_conn_unread(s))
@@ -84,9 +83,15 @@ static void on_events(uv_poll_t *h, int status, int events) {
     net_conn_free_dead(s);
     int n = epoll_wait(s->epoll_fd, ev, BATCH, 0);
     for (int i = 0; i < n; i++) {
-        if (ev[i].data.ptr == s) accept_some(s);
-        else net_plain_events(ev[i].data.ptr, ev[i].events);
+        if (ev[i].data.ptr == s) {
+            accept_some(s, 8);
+            continue;
+        }
+        struct net_conn *c = container_of((struct net_plain *)ev[i].data.ptr, struct net_conn, plain);
+        net_plain_events(&c->plain, ev[i].events);
+        if (c->stream) net_lane_put(s->loop, &c->lane);
     }
+    net_lanes_run(s->loop);
     net_conn_free_dead(s);
 }
 
@@ -218,7 +223,7 @@ void net_server_drain(struct net_server *s, uint32_t ms_max, bool keep_idle, voi
     s->on_drained = on_drained;
     s->on_drained_arg = arg;
     if (s->draining) return;
-    if (s->listen_fd >= 0) accept_some(s); /* who was let in by the kernel is served */
+    if (s->listen_fd >= 0) accept_some(s, 4096); /* who was let in by the kernel is served */
     s->draining = true;
     stop_listening(s);
     if (!keep_idle) {

@@ -17,7 +17,7 @@
 
 #include "net/exchange_int.h"
 #include "net/http1.h"
-#include "net/loop_int.h"
+#include "net/lane.h"
 #include "net/server.h"
 #include "net/stream_int.h"
 
@@ -86,13 +86,14 @@ struct net_conn {
     struct net_ring unserved;
     struct net_server *server;
     const struct net_protocol *protocol;
-    struct net_stream *stream; /* NULL: it is closed */
-    struct net_plain plain;    /* what stream is, of a socket that was accepted */
-    struct net_job job;        /* the protocol's */
-    struct net_bytes in;       /* what came, and is not used up */
-    struct net_bytes out;      /* what is to leave */
-    void *taken;               /* by an upgrade: upgrade.c's */
-    uint32_t passes;           /* from process to process, since a response was given */
+    struct net_stream *stream;  /* NULL: it is closed */
+    struct net_plain plain;     /* what stream is, of a socket that was accepted */
+    struct net_job job;         /* the protocol's */
+    struct net_lane_entry lane; /* whose turn its news wait for */
+    struct net_bytes in;        /* what came, and is not used up */
+    struct net_bytes out;       /* what is to leave */
+    void *taken;                /* by an upgrade: upgrade.c's */
+    uint32_t passes;            /* from process to process, since a response was given */
     union {
         struct sockaddr any;
         struct sockaddr_in in4;

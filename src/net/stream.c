@@ -123,5 +123,4 @@ void net_plain_events(struct net_plain *p, uint32_t events) {
     if (events & EPOLLOUT) s->writable = true;
     if (events & EPOLLRDHUP) s->half_closed = true;
     if (events & EPOLLERR || (events & EPOLLHUP && !p->shut)) s->failed = true;
-    net_stream_tell(s);
 }

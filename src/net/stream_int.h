@@ -39,7 +39,7 @@ struct net_plain {
     bool shut; /* for sending */
 };
 void net_plain_init(struct net_plain *p, int fd);            /* takes fd */
-void net_plain_events(struct net_plain *p, uint32_t events); /* of epoll */
+void net_plain_events(struct net_plain *p, uint32_t events); /* of epoll; net_stream_tell is the caller's to call */
 
 /* Over a connected socket, watched by the loop. Takes it. */
 struct net_sock;

@@ -155,6 +155,7 @@ struct node_part *node_front_route(struct node_request *r) {
     if (!route) return answer(r, NODE_REFUSE_NO_ROUTE);
     r->app = node_apps_app(apps, e, v);
     if (!r->app) return answer(r, NODE_REFUSE_NO_APP);
+    net_exchange_serve_for(r->exchange, r->app->party);
     r->matched = node_route_matched(route, r->path);
     bool by_supabase = for_supabase(r, route);
     if (UNLIKELY(r->app->record.cors.origins.n || by_supabase)) node_amend_cors(r, &r->app->record.cors, by_supabase);
