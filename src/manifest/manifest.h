@@ -47,6 +47,7 @@ struct manifest_build {
 struct manifest_source { /* of a function, that is no file of the bundle yet */
     str function, url;
     uint8_t digest[APP_DIGEST_BYTES];
+    str path; /* where who fetched it has it; empty: nobody has */
 };
 struct manifest {
     enum manifest_format format;

@@ -1,4 +1,6 @@
 """What `orlo check` says of an app before anybody deploys it: its manifest, the files that it names, what its functions import."""
+import hashlib, http.server, threading
+
 from harness import *
 from nodes import *
 
@@ -80,6 +82,66 @@ def test_check_other_formats():
         check(code == 65 and "did you mean `workers`?" in out, code, out)
         code, _, error = orlo("check", folder)
         check(code == 66 and "has no orlo.toml" in error, code, error)
+
+
+class Released(http.server.BaseHTTPRequestHandler):
+    """A release page: /v1 leads to the file, /loop to itself."""
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        to = {"/v1": "/file", "/loop": "/loop"}.get(self.path)
+        body = self.server.file if self.path == "/file" else b""
+        self.send_response(302 if to else 200 if self.path == "/file" else 404)
+        if to:
+            self.send_header("Location", to)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_check_fetches():
+    """A component by URL and digest is fetched once, and is what the digest says, or refused."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Released)
+    server.asked = []
+    with open(os.path.join(GUESTS, "http.wasm"), "rb") as f:
+        server.file = f.read()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    digest = hashlib.sha256(server.file).hexdigest()
+    spin = ('spin_manifest_version = 2\n[application]\nname = "s"\n[[trigger.http]]\nroute = "/..."\ncomponent = "c"\n[component.c]\n'
+            'source = {{ url = "http://127.0.0.1:%d{}", digest = "sha256:{}" }}\n' % server.server_address[1])
+    with tempfile.TemporaryDirectory(prefix="cache-", dir=WORK) as cache:
+        env = {**os.environ, "XDG_CACHE_HOME": cache}
+
+        def checked(path, digest):
+            with app(spin.format(path, digest), "spin.toml") as folder:
+                p = subprocess.run([ORLO, "check", folder], capture_output=True, text=True, env=env, timeout=120)
+                return p.returncode, p.stdout
+
+        code, out = checked("/loop", digest)
+        check(code == 65 and "leads on and on" in out, code, out)
+        code, out = checked("/gone", digest)
+        check(code == 65 and "answers with status 404" in out, code, out)
+        code, out = checked("/v1", "0" * 64)
+        check(code == 65 and "is not what the manifest's digest says" in out, code, out)
+        eq(os.listdir(os.path.join(cache, "orlo")), [])
+        code, out = checked("/v1", digest)
+        check(code == 0 and "c: c.wasm" in out, code, out)
+        server.asked.clear()
+        eq(checked("/v1", digest)[0], 0)
+        eq(server.asked, [])
+        cached = os.path.join(cache, "orlo", digest + ".wasm")
+        with open(cached, "ab") as f:
+            f.write(b"x")
+        eq(checked("/v1", digest)[0], 0)
+        eq(server.asked, ["/v1", "/file"])
+        server.shutdown()
+        os.remove(cached)
+        server.server_close()
+        code, out = checked("/v1", digest)
+        check(code == 65 and "cannot be fetched" in out, code, out)
 
 
 def test_check_hostile():

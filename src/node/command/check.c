@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "manifest/config.h"
 #include "manifest/manifest.h"
+#include "node/command/download.h"
 #include "node/node_int.h"
 #include "node/snapshot.h"
 #include "node/wire.h"
@@ -55,12 +56,6 @@ static const struct manifest_build *build_of(const struct checking *k, str funct
     return found;
 }
 
-static bool is_fetched(const struct checking *k, str function) {
-    for (uint32_t i = 0; i < k->m.fetches.n; i++)
-        if (str_eq(k->m.fetches.p[i].function, function)) return true;
-    return false;
-}
-
 static void check_kind(struct checking *k, const struct app_function *f, uint32_t kind) {
     if (!wasi_kind_serves((enum wasi_kind)kind))
         note(k, true, key_of(k, f, "source"), STR_FMT " is a %s, and answers no requests", STR_ARG(f->source),
@@ -90,8 +85,7 @@ static void check_source(struct checking *k, uint32_t i) {
     struct node_input in;
     struct diag d = DIAG_INIT;
     struct stat st;
-    if (is_fetched(k, f->name)) return;
-    const char *path = path_of(k, f->source);
+    const char *path = node_manifest_source(k->mem, &k->m, k->folder, i);
     if (stat(path, &st) && errno == ENOENT) {
         if (build)
             note(k, false, key_of(k, f, "source"), STR_FMT " is not there yet; its build makes it: " STR_FMT, STR_ARG(f->source),
@@ -146,11 +140,20 @@ static void check_routes(struct checking *k) {
     if (node_routes_check(&k->m.record, &d) != ERR_OK) note(k, true, STR(""), "%s", d.text);
 }
 
+static bool is_fetched(const struct checking *k, str function) {
+    for (uint32_t i = 0; i < k->m.fetches.n; i++)
+        if (str_eq(k->m.fetches.p[i].function, function)) return true;
+    return false;
+}
+
 static void check_app(struct checking *k) {
     const struct app_record *r = &k->m.record;
+    struct diag d = DIAG_INIT;
     check_routes(k);
+    bool fetched = node_manifest_fetch(k->mem, &k->m, &d) == ERR_OK;
+    if (!fetched) note(k, true, STR(""), "%s", d.text);
     for (uint32_t i = 0; i < r->functions.n; i++) {
-        check_source(k, i);
+        if (fetched || !is_fetched(k, r->functions.p[i].name)) check_source(k, i);
         check_folders(k, &r->functions.p[i]);
     }
     for (uint32_t i = 0; i < r->files.n; i++) check_files(k, i);
