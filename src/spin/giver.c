@@ -1,9 +1,11 @@
-/* giver: what was answered, as a stream whose pages are asked for when the guest has read the one before, and the future that says how it ended.
+/* giver: what was answered, as a stream whose pages are asked for as the guest reads, and the future that says how it ended.
  *
- *   PAGE ──all of it read, and there is more──> ASKS ──answer──> PAGE
- *     └──all read, nobody reads, an error──> PROMISED (the stream is closed) ──who has the future has its value, or let go──> freed
+ *   the stream   PAGE ──all of it read, and there is more──> ASKS ──answer──> PAGE
+ *                  └──all read, nobody reads, an error──> closed
+ *   the future   not KNOWN ──the last page is there, an error, nobody reads──> KNOWN ──who has it has the value, or let go──> closed
  *
- * The instance may go at any time: both ends say so, each by its waker.
+ * 1. Who only waits for the future need not read: it is known as soon as all has been answered.
+ * 2. The instance may go at any time: both ends say so, each by its waker. With the second end the giver goes.
  */
 #include "spin/spin_int.h"
 #include <stdlib.h>
@@ -19,7 +21,7 @@ struct spin_giver {
     uint64_t charged;
     const uint8_t *elements;
     size_t at, n;
-    bool more, promised;
+    bool more, known;
     struct app_question q; /* for the next page; place is the app's, values are mem's */
     struct app_ask *ask;
     _Alignas(16) uint8_t result[RESULT_BYTES_MAX];
@@ -36,25 +38,34 @@ static void release(struct spin_giver *g) {
     free(g);
 }
 
-static void run_future(void *arg) {
-    struct spin_giver *g = arg;
-    if (!g->promised) {
-        if (!host_stream_writer_gone(as_stream(g->f))) return;
-        host_future_writer_close(g->f);
-        g->f = NULL;
-        return;
-    }
-    if (!host_future_writer_settle(g->f) && host_future_write(g->f, g->result) == HOST_COPY_BLOCKED) return;
-    release(g);
+/* With its second end it goes. */
+static void close_future(struct spin_giver *g) {
+    host_future_writer_close(g->f);
+    g->f = NULL;
+    if (!g->s) release(g);
 }
 
-/* The stream is over. */
-static void promise(struct spin_giver *g) {
+static void run_future(void *arg) {
+    struct spin_giver *g = arg;
+    if (!g->known && !host_stream_writer_gone(as_stream(g->f))) return;
+    bool done = !g->known || host_future_writer_settle(g->f) || host_future_write(g->f, g->result) != HOST_COPY_BLOCKED;
+    if (done) close_future(g);
+}
+
+static void know(struct spin_giver *g) {
+    if (g->known) return;
+    g->known = true;
+    if (g->f) host_stream_writer_wake(as_stream(g->f));
+}
+
+static void close_stream(struct spin_giver *g) {
     host_stream_writer_close(g->s);
     g->s = NULL;
-    g->promised = true;
-    if (g->f) run_future(g);
-    else release(g);
+    g->more = false;
+    if (g->ask) g->app->data->cancel(g->app->data, g->ask);
+    g->ask = NULL;
+    if (!g->f) release(g);
+    else know(g);
 }
 
 /* False: it does not fit. What the page takes is what its answer had, about. */
@@ -71,6 +82,7 @@ static bool take_page(struct spin_giver *g, const struct app_answer *a) {
     if (ok) g->charged = bytes;
     g->mem = ok ? mem : before;
     arena_free(ok ? before : mem);
+    if (ok && !g->more) know(g);
     return ok;
 }
 
@@ -86,6 +98,7 @@ static void on_told(void *arg, const struct app_answer *a) {
     g->more = false;
     if (!g->mem) g->mem = arena_new(0);
     g->ops->failed(a->outcome == APP_DATA_OK ? &full : a, g->mem, g->result);
+    know(g);
     host_stream_writer_wake(g->s);
 }
 
@@ -104,18 +117,19 @@ static void run_stream(void *arg) {
     for (int pieces = 0; pieces < PIECES_MAX; pieces++) {
         size_t given = 0;
         if (host_stream_writer_over(g->s)) {
-            promise(g);
+            close_stream(g);
             return;
         }
-        if (g->ask || !host_stream_writer_asked(g->s)) return;
+        if (g->ask) return;
         if (g->at == g->n && g->more) {
             ask_more(g);
             return;
         }
         if (g->at == g->n) {
-            if (!host_stream_writer_untold(g->s)) promise(g); /* else it will ask once more */
+            if (!host_stream_writer_untold(g->s)) close_stream(g); /* else it will ask once more */
             return;
         }
+        if (!host_stream_writer_asked(g->s)) return;
         if (host_stream_write(g->s, g->elements + g->at * g->ops->element_bytes, g->n - g->at, &given) == HOST_COPY_BLOCKED)
             return;
         g->at += given;
@@ -139,5 +153,7 @@ bool spin_giver_new(struct host_instance *in, const struct spin_giver_ops *ops, 
     }
     host_stream_writer_set_waker(g->s, run_stream, g);
     host_future_writer_set_waker(g->f, run_future, g);
+    host_stream_writer_wake(g->s);
+    if (g->known) host_stream_writer_wake(as_stream(g->f));
     return true;
 }
