@@ -1,5 +1,5 @@
 """What tests of a node with many apps share: one that runs, and a deployer who says what he likes."""
-import array, re, struct
+import hashlib, http.client, re
 
 from harness import *
 
@@ -10,12 +10,14 @@ from harness import *
 class Node(Server):
     def __init__(self, state, *flags, listen="127.0.0.1:0"):
         self.state = state
-        self.proc = subprocess.Popen([ORLO, "node", "--state", state, "--listen", listen, "--log-format", "json", *flags],
+        admin = () if "--admin" in flags else ("--admin", "127.0.0.1:0")
+        self.proc = subprocess.Popen([ORLO, "node", "--state", state, "--listen", listen, "--log-format", "json", *admin, *flags],
                                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.text, self.url, self.ended = bytearray(), None, False
         self.changed = threading.Condition()
         threading.Thread(target=self.read, daemon=True).start()
-        self.url = self.wait_event("serving", 60)["url"]
+        serving = self.wait_event("serving", 60)
+        self.url, self.admin = serving["url"], serving.get("admin")
         self.port = int(self.url.rsplit(":", 1)[1])
 
     def deploy(self, app, wasm, *flags):
@@ -38,6 +40,13 @@ class Node(Server):
     def processes(self):
         out = subprocess.run(["ps", "--ppid", str(self.proc.pid), "-o", "pid="], capture_output=True, text=True).stdout
         return [int(p) for p in out.split()]
+
+    def kill_control(self):
+        out = subprocess.run(["ps", "--ppid", str(self.proc.pid), "-o", "pid=,comm="], capture_output=True, text=True).stdout
+        before = len(self.events("role-died"))
+        for pid in [int(l.split()[0]) for l in out.splitlines() if l.split()[1] == "orlo-control"]:
+            os.kill(pid, signal.SIGKILL)
+        self.wait_event("role-died", count=before + 1)
 
     def kill(self):
         """As if the machine's power went: nobody has a word to say."""
@@ -69,77 +78,80 @@ def node(*flags, state=None):
             n.kill()
 
 
-# ---- a deployer by himself: records and messages as bytes -------------------------------------------------------------
+# ---- a deployer by himself: the admin API, by the node's socket ---------------------------------------------------------
 
 SRC = os.path.join(ROOT, "src")
-MESSAGES = re.findall(r"^MSG\((\w+),", open(os.path.join(SRC, "node", "wire.def")).read(), re.M)
-SETTINGS = dict(re.findall(r'^SETTING\(APP, (\w+), [^"]*"(\w+)"', open(os.path.join(SRC, "app", "settings.def")).read(), re.M))
 
 
-def u32(v):
-    return struct.pack("<I", v)
+class Socket(http.client.HTTPConnection):
+    """To a node's control.sock."""
+
+    def __init__(self, state):
+        super().__init__("node", timeout=60)
+        self.path = os.path.join(state, "control.sock")
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)  # as long as others stand in line
+        self.sock.settimeout(self.timeout)
 
 
-def name(s):
-    s = s.encode("utf-8", "surrogateescape") if isinstance(s, str) else s
-    return u32(len(s)) + s
+class Reply:
+    def __init__(self, r, body):
+        self.status, self.body, self.fields = r.status, body, {k.lower(): v for k, v in r.getheaders()}
+        self.text = body.decode("utf-8", "replace")
+        self.json = json.loads(body) if self.fields.get("content-type") == "application/json" and body else None
+
+    def code(self):
+        return (self.json or {}).get("error", {}).get("code")
 
 
-def limits(**others):
-    return u32(len(others)) + b"".join(name(SETTINGS[field]) + struct.pack("<Q", v) for field, v in others.items())
+def say(connection, method, path, body=None, **fields):
+    """What is answered to it."""
+    head = {k.replace("_", "-"): v for k, v in fields.items()}
+    if isinstance(body, (dict, list)):
+        body, head["content-type"] = json.dumps(body).encode(), "application/json"
+    connection.request(method, "/_orlo" + path, body, head)
+    r = connection.getresponse()
+    return Reply(r, r.read())
 
 
-def rule(uses=1, any=1, host="", bits=0, ports=(0, 65535)):
-    return u32(uses) + u32(any) + name(host) + u32(0) + bytes(16) + u32(bits) + u32(ports[0] << 16 | ports[1])
-
-
-def grants(env={}, dirs=(), http=(), net=(), forward=("", ""), stores=(), sqlite=(), variables={}):
-    """dirs: (host, guest, read only). stores, sqlite: labels."""
-    out = u32(len(env)) + b"".join(name(k) + name(v) for k, v in env.items())
-    out += u32(len(dirs)) + b"".join(name(h) + name(g) + u32(ro) for h, g, ro in dirs)
-    out += u32(len(http)) + b"".join(http) + u32(len(net)) + b"".join(net)
-    out += name(forward[0]) + name(forward[1]) + u32(0)
-    for labels in (stores, sqlite):
-        out += u32(len(labels)) + b"".join(name(label) * 2 for label in labels)
-    return out + u32(0) + u32(len(variables)) + b"".join(name(k) + name(v) + u32(0) for k, v in variables.items())
-
-
-def record(app, hosts=None, routes=(("/", 0, 0),), functions=("main",), granted=grants(), limited=limits(), behind=b""):
-    """routes: (path, exact, function)."""
-    hosts = [app + ".localhost"] if hosts is None else hosts
-    out = u32(2) + u32(0) + u32(0) + bytes(8) + name(app) + u32(0) + u32(1) + u32(len(functions)) + u32(0) + u32(0)
-    out += u32(len(hosts)) + b"".join(name(h) for h in hosts)
-    out += u32(len(routes)) + b"".join(name(p) + u32(exact) + u32(function) for p, exact, function in routes)
-    out += b"".join(name(f) + name("") + bytes(64) + u32(0) + granted + limited + u32(0) for f in functions)
-    return out + u32(0) + 6 * u32(0) + limited + u32(1) + behind
-
-
-def say(state, message, payload=b"", fds=()):
-    """The connection on which it was said to the node."""
-    c = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    c.settimeout(60)
-    c.connect(os.path.join(state, "control.sock"))
-    c.sendmsg([bytes([MESSAGES.index(message)]) + payload], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
-    return c
-
-
-def memory_file(data):
-    fd = os.memfd_create("told")
-    os.write(fd, data)
-    return fd
-
-
-def deploy_bytes(state, told, *modules):
-    """Deploys: a number, 0 if it is live, and the words; None: it was hung up on."""
-    fds = [memory_file(told), *(memory_file(m) for m in modules)]
+def deploy_manifest(state, app, manifest, files={}, **more):
+    """How it ended, as the API says it; what was refused at once is there as the answer's `error`. files: {path: bytes}."""
+    c = Socket(state)
     try:
-        c = say(state, "deploy", b"", fds)
+        listed = [{"path": p, "digest": hashlib.sha256(b).hexdigest(), "bytes": len(b)} for p, b in files.items()]
+        for f in listed:
+            say(c, "PUT", f"/v1/apps/{app}/blobs/{f['digest']}", files[f["path"]])
+        wanted = {"format": "orlo", "manifest": manifest, "files": listed, **more}
+        d = say(c, "POST", f"/v1/apps/{app}/deployments", wanted).json
+        while d.get("state") == "working":
+            d = say(c, "GET", f"/v1/apps/{app}/deployments/{d['id']}?wait_ms=20000&seen={d['seen']}").json
+        return d
     finally:
-        for fd in fds:
-            os.close(fd)
-    with c:
-        while answer := c.recv(1 << 16):
-            if MESSAGES[answer[0]] == "deployed":
-                status, _, n = struct.unpack_from("<IQI", answer, 1)
-                return status, answer[17 : 17 + n].decode("utf-8", "replace")
-    return None
+        c.close()
+
+
+SETTINGS = {field: (kind, key) for field, kind, key in re.findall(r'^SETTING\(APP, (\w+), (\w+), [^"]*"(\w+)"', open(os.path.join(SRC, "app", "settings.def")).read(), re.M)}
+
+
+def limits(**fields):
+    """As a manifest says them, by their fields in settings.def, whose units they have."""
+    unit = {"COUNT": "%d", "BYTES": '"%dB"', "MS": '"%dms"'}
+    return "limits = { " + ", ".join(f"{SETTINGS[f][1]} = {unit[SETTINGS[f][0]] % v}" for f, v in fields.items()) + " }\n"
+
+
+def grants(env={}, http=(), net=(), stores=(), sqlite=(), variables={}):
+    """As a manifest says them."""
+    table = lambda t: "{ " + ", ".join(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in t.items()) + " }"
+    said = (("allow_http", http), ("allow_net", net), ("stores", stores), ("sqlite", sqlite))
+    out = "".join(f"{key} = {json.dumps(list(v))}\n" for key, v in said if v)
+    return out + "".join(f"{key} = {table(v)}\n" for key, v in (("env", env), ("variables", variables)) if v)
+
+
+def deploy_function(n, app, wasm, *more):
+    """A component with all paths, and lines of its manifest."""
+    with open(wasm, "rb") as f:
+        of_app, own = ("".join(m for m in more if m.startswith("limits") == which) for which in (True, False))
+        d = deploy_manifest(n.state, app, f'{of_app}[functions.main]\nsource = "main.wasm"\n{own}', {"main.wasm": f.read()})
+    check(d.get("state") == "done", d, n.log()[-2000:])

@@ -19,6 +19,8 @@ typedef VEC(const char *) cli_list;
 struct cli_options {
     enum cli_command command;
     bool help, version, no_access_log, json, wat, markdown, man, list;
+    bool dry_run, no_build, not_live, read_only, follow, once;
+    const char *to, *token, *admin, *share, *lines, *expires, *sort;
     const char *state_dir, *log_level, *log_format, *output, *forward, *target, *app, *otlp, *otlp_sample;
     cli_list listen, env, dir, allow_http, allow_net, host, route;
     struct node_limits limits;
@@ -28,6 +30,25 @@ struct cli_options {
 
 /* Reads the command line. ERR_USAGE: d says what is wrong and the nearest thing there is. Strings are argv's. */
 [[nodiscard]] err cli_parse(arena *out, int argc, char **argv, struct cli_options *options, struct diag *d);
+
+/* "orlo: app.wasm: at byte 1234: what"; gives the exit status. */
+int cli_complain(const char *about, err e, const struct diag *d);
+[[nodiscard]] err cli_read_grants(arena *mem, const struct cli_options *o, struct app_grants *g, struct diag *d);
+
+/* admin.c: each gives the exit status. */
+int cli_deploy(arena *mem, const struct cli_options *o);
+int cli_apps(const struct cli_options *o);
+int cli_versions(const struct cli_options *o);
+int cli_rollback(const struct cli_options *o);
+int cli_promote(const struct cli_options *o);
+int cli_delete(const struct cli_options *o);
+int cli_secrets(const struct cli_options *o);
+int cli_keys(const struct cli_options *o);
+int cli_logs(const struct cli_options *o);
+int cli_status(const struct cli_options *o);
+int cli_top(const struct cli_options *o);
+int cli_reload(const struct cli_options *o);
+int cli_tokens(const struct cli_options *o);
 
 void cli_help(FILE *to);
 void cli_help_command(FILE *to, enum cli_command command);

@@ -8,45 +8,6 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-static int exit_status(err e) {
-    switch (e) {
-    case ERR_OK: return EX_OK;
-    case ERR_USAGE: return EX_USAGE;
-    case ERR_MALFORMED:
-    case ERR_INVALID:
-    case ERR_UNSUPPORTED:
-    case ERR_LINK:
-    case ERR_SIGNATURE:
-    case ERR_LIMIT: return EX_DATAERR;
-    case ERR_NOT_FOUND: return EX_NOINPUT;
-    case ERR_BUSY:
-    case ERR_NETWORK: return EX_UNAVAILABLE;
-    case ERR_IO: return EX_IOERR;
-    case ERR_DENIED: return EX_NOPERM;
-    case ERR_TRAP: return EX_SOFTWARE;
-    default: return EX_SOFTWARE;
-    }
-}
-
-/* "orlo: app.wasm: at byte 1234: what" */
-static int complain(const char *about, err e, const struct diag *d) {
-    const char *text = d->text[0] ? d->text : err_text(e);
-    fputs("orlo: ", stderr);
-    if (about) fprintf(stderr, "%s: ", about);
-    if (d->offset != DIAG_NOWHERE)
-        fprintf(stderr, "at byte %llu (0x%llx): ", (unsigned long long)d->offset, (unsigned long long)d->offset);
-    fprintf(stderr, "%s\n", text);
-    return exit_status(e);
-}
-
-static err read_grants(arena *mem, const struct cli_options *o, struct app_grants *g, struct diag *d) {
-    for (uint32_t i = 0; i < o->env.n; i++) TRY(app_grant_env(mem, g, str_c(o->env.p[i]), d));
-    for (uint32_t i = 0; i < o->dir.n; i++) TRY(app_grant_dir(mem, g, str_c(o->dir.p[i]), d));
-    for (uint32_t i = 0; i < o->allow_http.n; i++) TRY(app_grant_http(mem, g, str_c(o->allow_http.p[i]), d));
-    for (uint32_t i = 0; i < o->allow_net.n; i++) TRY(app_grant_net(mem, g, str_c(o->allow_net.p[i]), d));
-    return o->forward ? app_grant_forward(mem, g, str_c(o->forward), d) : ERR_OK;
-}
-
 static err set_log(const struct cli_options *o, bool json, struct diag *d) {
     static const char *const levels[] = {"debug", "info", "warn", "error"};
     enum log_level level = LOG_INFO;
@@ -96,79 +57,21 @@ static int serve(arena *mem, const struct cli_options *o) {
     struct node_listen *listen = arena_array(mem, struct node_listen, o->listen.n);
     err e = set_log(o, !isatty(STDERR_FILENO), &d);
     for (uint32_t i = 0; e == ERR_OK && i < o->listen.n; i++) e = node_listen_parse(mem, str_c(o->listen.p[i]), &listen[i], &d);
+    struct node_listen admin;
+    if (e == ERR_OK && o->admin && strcmp(o->admin, "off") != 0) {
+        e = node_listen_parse(mem, str_c(o->admin), &admin, &d);
+        config.admin = &admin;
+    }
+    config.no_admin = o->admin && !strcmp(o->admin, "off");
     config.listen = listen;
     config.listen_count = o->listen.n;
-    if (e == ERR_OK) e = read_grants(mem, o, &config.grants, &d);
+    if (e == ERR_OK) e = cli_read_grants(mem, o, &config.grants, &d);
     if (e == ERR_OK) e = read_otlp(o, &config.otlp, &d);
-    if (e != ERR_OK) return complain(NULL, ERR_USAGE, &d);
+    if (e != ERR_OK) return cli_complain(NULL, ERR_USAGE, &d);
     e = node_serve(&config, &d);
     if (e == ERR_OK) return EX_OK;
     bool about_file = e != ERR_BUSY && e != ERR_NETWORK && e != ERR_USAGE && e != ERR_DENIED;
-    return complain(about_file ? config.file : NULL, e, &d);
-}
-
-/* What the node has answered to, in words that could be typed again; values of the environment are nobody's to see. */
-static void print_grants(const struct cli_options *o) {
-    static const char nothing[] = "nothing: no environment, no folder, no outgoing host, no socket";
-    bool any = o->env.n || o->dir.n || o->allow_http.n || o->allow_net.n || o->forward;
-    printf("granted%s%s\n", any ? "" : " ", any ? "" : nothing);
-    for (uint32_t i = 0; i < o->env.n; i++) printf("  --env %.*s\n", (int)strcspn(o->env.p[i], "="), o->env.p[i]);
-    for (uint32_t i = 0; i < o->dir.n; i++) printf("  --dir %s\n", o->dir.p[i]);
-    for (uint32_t i = 0; i < o->allow_http.n; i++) printf("  --allow-http %s\n", o->allow_http.p[i]);
-    for (uint32_t i = 0; i < o->allow_net.n; i++) printf("  --allow-net %s\n", o->allow_net.p[i]);
-    if (o->forward) printf("  --forward %s\n", o->forward);
-}
-
-/* "http://127.0.0.1:8080", "/api" → "http://shop.localhost:8080/api" */
-static void print_url(const char *app, str url, str path) {
-    size_t colon = url.n;
-    while (colon && url.p[colon - 1] != ':') colon--;
-    str port = str_sub(url, colon, url.n);
-    bool usual = str_eqc(port, "80") || !str_to_u64(port, &(uint64_t){0});
-    printf("http://%s.localhost%s" STR_FMT STR_FMT, app, usual ? "" : ":", STR_ARG(usual ? (str){0} : port), STR_ARG(path));
-}
-
-static void print_hosts(const struct cli_options *o) {
-    for (uint32_t i = 0; i < o->host.n; i++)
-        printf("%s%s", i ? ", " : "also at ",
-               strcmp(o->host.p[i], "*") != 0 ? o->host.p[i] : "every host that is no other app's");
-    if (o->host.n) puts("");
-}
-
-static int deploy(arena *mem, const struct cli_options *o) {
-    struct diag d = DIAG_INIT;
-    struct node_deploy_config config = {
-        .file = o->operands.p[0],
-        .app = o->app,
-        .state_dir = o->state_dir,
-        .hosts = o->host.p,
-        .hosts_count = o->host.n,
-        .routes = o->route.p,
-        .routes_count = o->route.n,
-        .limits = o->limits.app,
-    };
-    struct node_deployed deployed;
-    err e = read_grants(mem, o, &config.grants, &d);
-    if (e != ERR_OK) return complain(NULL, ERR_USAGE, &d);
-    e = node_deploy(mem, &config, &deployed, &d);
-    if (e != ERR_OK) return complain(deployed.of_file ? config.file : NULL, e, &d);
-    print_url(config.app, deployed.url, deployed.path);
-    printf(" version %u, live after %.2f s\n", deployed.version, (double)deployed.ns / 1e9);
-    print_hosts(o);
-    print_grants(o);
-    return EX_OK;
-}
-
-static int apps(const struct cli_options *o) {
-    struct diag d = DIAG_INIT;
-    err e = node_list(o->state_dir, o->json, stdout, &d);
-    return e == ERR_OK ? EX_OK : complain(NULL, e, &d);
-}
-
-static int delete (const struct cli_options *o) {
-    struct diag d = DIAG_INIT;
-    err e = node_delete(o->state_dir, o->operands.p[0], &d);
-    return e == ERR_OK ? EX_OK : complain(NULL, e, &d);
+    return cli_complain(about_file ? config.file : NULL, e, &d);
 }
 
 static int check(const struct cli_options *o) {
@@ -176,7 +79,7 @@ static int check(const struct cli_options *o) {
     struct node_check_config config = {.path = o->operands.n ? o->operands.p[0] : ".", .json = o->json, .limits = o->limits};
     uint32_t errors = 0;
     err e = node_check(&config, stdout, &errors, &d);
-    return e != ERR_OK ? complain(NULL, e, &d) : errors ? EX_DATAERR : EX_OK;
+    return e != ERR_OK ? cli_complain(NULL, e, &d) : errors ? EX_DATAERR : EX_OK;
 }
 
 static int new (arena *mem, const struct cli_options *o) {
@@ -189,7 +92,7 @@ static int new (arena *mem, const struct cli_options *o) {
     }
     const char *dir = o->operands.p[two];
     err e = cli_new(mem, two ? o->operands.p[0] : NULL, dir, &name, &d);
-    if (e != ERR_OK) return complain(NULL, e, &d);
+    if (e != ERR_OK) return cli_complain(NULL, e, &d);
     printf("%s is there: the app " STR_FMT "; its README.md says how to build and serve it\n", dir, STR_ARG(name));
     return EX_OK;
 }
@@ -204,11 +107,11 @@ static int run(arena *mem, const struct cli_options *o) {
         .state_dir = o->state_dir,
     };
     err e = set_log(o, false, &d);
-    if (e == ERR_OK) e = read_grants(mem, o, &config.grants, &d);
-    if (e != ERR_OK) return complain(NULL, ERR_USAGE, &d);
+    if (e == ERR_OK) e = cli_read_grants(mem, o, &config.grants, &d);
+    if (e != ERR_OK) return cli_complain(NULL, ERR_USAGE, &d);
     int status = 0;
     e = node_run(&config, &status, &d);
-    return e == ERR_OK ? status : complain(config.file, e, &d);
+    return e == ERR_OK ? status : cli_complain(config.file, e, &d);
 }
 
 static int inspect(const struct cli_options *o) {
@@ -221,7 +124,7 @@ static int inspect(const struct cli_options *o) {
                                          .limits = o->limits,
                                          .state_dir = o->state_dir};
     err e = node_inspect(&config, &d);
-    return e == ERR_OK ? EX_OK : complain(config.file, e, &d);
+    return e == ERR_OK ? EX_OK : cli_complain(config.file, e, &d);
 }
 
 static int compile(const struct cli_options *o) {
@@ -230,8 +133,8 @@ static int compile(const struct cli_options *o) {
         .file = o->operands.p[0], .output = o->output, .limits = o->limits, .state_dir = o->state_dir, .target = o->target};
     struct node_compiled out;
     err e = node_compile(&config, &out, &d);
-    if (e == ERR_IO) return complain(NULL, e, &d), EX_CANTCREAT;
-    if (e != ERR_OK) return complain(e == ERR_USAGE ? NULL : config.file, e, &d);
+    if (e == ERR_IO) return cli_complain(NULL, e, &d), EX_CANTCREAT;
+    if (e != ERR_OK) return cli_complain(e == ERR_USAGE ? NULL : config.file, e, &d);
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "%s: %llu bytes of WebAssembly to %llu bytes in %.2f s\n", config.output,
                 (unsigned long long)out.wasm_bytes, (unsigned long long)out.image_bytes, (double)out.ns / 1e9);
@@ -255,7 +158,7 @@ static int help(arena *mem, const struct cli_options *o) {
     struct cli_options about;
     struct diag d = DIAG_INIT;
     err e = cli_parse(mem, 3, argv, &about, &d);
-    if (e != ERR_OK) return complain(NULL, e, &d);
+    if (e != ERR_OK) return cli_complain(NULL, e, &d);
     cli_help_command(stdout, about.command);
     return EX_OK;
 }
@@ -268,9 +171,19 @@ static int dispatch(arena *mem, struct cli_options *o) {
     switch (o->command) {
     case CLI_serve:
     case CLI_node: return serve(mem, o);
-    case CLI_deploy: return deploy(mem, o);
-    case CLI_apps: return apps(o);
-    case CLI_delete: return delete (o);
+    case CLI_deploy: return cli_deploy(mem, o);
+    case CLI_apps: return cli_apps(o);
+    case CLI_versions: return cli_versions(o);
+    case CLI_rollback: return cli_rollback(o);
+    case CLI_promote: return cli_promote(o);
+    case CLI_delete: return cli_delete(o);
+    case CLI_secrets: return cli_secrets(o);
+    case CLI_keys: return cli_keys(o);
+    case CLI_logs: return cli_logs(o);
+    case CLI_status: return cli_status(o);
+    case CLI_top: return cli_top(o);
+    case CLI_tokens: return cli_tokens(o);
+    case CLI_reload: return cli_reload(o);
     case CLI_new: return new (mem, o);
     case CLI_check: return check(o);
     case CLI_run: return run(mem, o);
@@ -295,7 +208,7 @@ int main(int argc, char **argv) {
     err e = cli_parse(mem, argc, argv, &options, &d);
     int status;
     if (e != ERR_OK) {
-        status = complain(NULL, e, &d);
+        status = cli_complain(NULL, e, &d);
     } else if (options.version) {
         puts("orlo " ORLO_VERSION);
         status = EX_OK;

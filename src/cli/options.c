@@ -15,6 +15,18 @@ enum {
     DELETE = 1 << CLI_delete,
     NEW = 1 << CLI_new,
     CHECK = 1 << CLI_check,
+    VERSIONS = 1 << CLI_versions,
+    ROLLBACK = 1 << CLI_rollback,
+    PROMOTE = 1 << CLI_promote,
+    SECRETS = 1 << CLI_secrets,
+    KEYS = 1 << CLI_keys,
+    LOGS = 1 << CLI_logs,
+    STATUS = 1 << CLI_status,
+    TOKENS = 1 << CLI_tokens,
+    TOP = 1 << CLI_top,
+    RELOAD = 1 << CLI_reload,
+    TALK = DEPLOY | APPS | DELETE | VERSIONS | ROLLBACK | PROMOTE | SECRETS | KEYS | LOGS | STATUS | TOP | TOKENS |
+           RELOAD, /* to a node */
 };
 
 static const struct flag {
@@ -224,6 +236,7 @@ static err unknown_flag(arena *out, const char *arg, const char *value, const st
 static err read_flag(arena *out, int argc, char **argv, int *i, struct cli_options *o, struct diag *d) {
     const char *arg = argv[*i];
     if (!strcmp(arg, "-h")) arg = "--help";
+    if (!strcmp(arg, "-f") && find_flag("follow", 6, o->command)) arg = "--follow";
     if (!strncmp(arg, "-o", 2)) { /* -o FILE, -oFILE */
         const struct flag *output = find_flag("output", 6, o->command);
         if (output && arg[2]) return set_value(out, output, arg + 2, o, d);
@@ -300,8 +313,7 @@ static err check_operands(const struct cli_options *o, struct diag *d) {
 
 static err check_flags(const struct cli_options *o, struct diag *d) {
     if (o->help) return ERR_OK;
-    if (o->command == CLI_deploy && !o->app)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "which app? orlo deploy FILE --app NAME");
+    if (o->to && o->state_dir) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--to or --state, not both");
     if (o->command == CLI_compile && !o->output)
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "where to? orlo compile FILE -o IMAGE");
     if (o->json && o->wat) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--json or --wat, not both");

@@ -100,8 +100,14 @@ static void test_suggestions(void **state) {
     assert_says(mem, "up a.wasm", "did you mean serve?");
     assert_says(mem, "validate a.wasm", "did you mean inspect?");
     assert_says(mem, "node a.wasm", "node takes no file; what is 'a.wasm'? A file is served by orlo serve");
-    assert_says(mem, "deploy a.wasm", "which app? orlo deploy FILE --app NAME");
-    assert_says(mem, "deploy --app a", "which file?");
+    assert_int_equal(parse(mem, "deploy"), ERR_OK);
+    assert_says(mem, "deploy a b", "deploy takes one folder or file; what is 'b'?");
+    assert_says(mem, "deploy --to http://x --state y", "--to or --state, not both");
+    assert_says(mem, "promote shop", "which app, and which version? orlo promote APP VERSION");
+    assert_says(mem, "logs shop --folow", "did you mean --follow?");
+    assert_int_equal(parse(mem, "logs shop -f"), ERR_OK);
+    assert_true(o.follow);
+    assert_says(mem, "secrets set", "which verb and app?");
     assert_says(mem, "deploy a.wasm --app", "--app needs a value: --app NAME");
     assert_says(mem, "deploy a.wasm --app a --listen :1", "deploy has no flag '--listen'; it is a flag of orlo serve, orlo node");
     assert_says(mem, "node --env A=b", "node has no flag '--env'; it is a flag of orlo serve, orlo run, orlo deploy");

@@ -67,7 +67,7 @@ struct node_serve_config {
     size_t cordons_count;
     struct app_grants grants;
     struct node_limits limits;
-    struct node_listen admin; /* of a node; empty: 127.0.0.1:8089, if it is free. Loopback alone */
+    const struct node_listen *admin; /* of a node; NULL: 127.0.0.1:8089, if it is free. Loopback alone */
     bool no_admin;
     bool no_access_log;
     struct node_otlp otlp;
@@ -99,31 +99,76 @@ struct node_run_config {
  * those it does not return. */
 void node_be(char **argv);
 
-/* ---- commands to a node that runs: over its state folder (NULL: the default) ---- */
+/* ---- commands to a node that runs: by the admin API (control/api.def) ----
+ *
+ * All of them: ERR_NOT_FOUND: there is no such app, or no node; ERR_DENIED: another user's node, a token that is none or for something else;
+ * ERR_NETWORK, ERR_CLOSED: nobody answers, or not to the end; ERR_UNSUPPORTED: that node cannot do it. What is printed goes to `to`: tables on a
+ * terminal, tabs elsewhere, or JSON. */
 
+struct node_where {
+    const char *state_dir; /* by its socket there; NULL: the default */
+    const char *url;       /* or there, with a token (NULL: $ORLO_TOKEN); NULL: by the socket */
+    const char *token;
+};
+
+struct json; /* base/json.h */
 struct node_deploy_config {
-    const char *file, *app, *state_dir;
+    struct node_where where;
+    const char *path; /* a folder with a manifest, a manifest, or a component, which needs an app; NULL: this folder */
+    const char *app;  /* NULL: the manifest says it */
+    bool dry_run, no_build, not_live;
+    /* Of a component all that it is to have; with a manifest hosts and env are added to what that says. */
     const char *const *hosts; /* besides APP.localhost: "HOST", "*.HOST"; "*": every host that is no other app's */
     size_t hosts_count;
     const char *const *routes; /* "/api", "=/health"; none: every path */
     size_t routes_count;
-    struct app_grants grants;
+    const char *const *allow_http, *const *allow_net;
+    size_t allow_http_count, allow_net_count;
+    const char *forward;
+    struct app_grants grants; /* the same, read: env and dirs are taken of it */
     struct app_limits limits;
 };
 struct node_deployed {
-    uint32_t version;
-    str url;  /* the node's first address; in out */
-    str path; /* of its first route; in out */
+    const struct json *result; /* control/schema.def's Deployment; in out. NULL: it came to none */
     uint64_t ns;
     bool of_file; /* where it is not ERR_OK: what is wrong is the file's, not what else was asked for */
 };
-/* ERR_OK: it is live, and stays. Else the app is as it was: as node_serve; ERR_NOT_FOUND also: no node runs; ERR_BUSY: another app has the
- * host. */
-[[nodiscard]] err node_deploy(arena *out, const struct node_deploy_config *config, struct node_deployed *to, struct diag *d);
-/* Writes a line an app, or a JSON array. */
-[[nodiscard]] err node_list(const char *state_dir, bool json, FILE *to, struct diag *d);
-/* ERR_NOT_FOUND: there is no such app, or no node. */
-[[nodiscard]] err node_delete(const char *state_dir, const char *app, struct diag *d);
+/* ERR_OK: it is live, and stays. Else the app is as it was: as node_serve; ERR_BUSY: another app has the host. */
+[[nodiscard]] err node_command_deploy(arena *out, const struct node_deploy_config *config, struct node_deployed *to,
+                                      struct diag *d);
+
+[[nodiscard]] err node_command_apps(const struct node_where *where, bool json, FILE *to, struct diag *d);
+[[nodiscard]] err node_command_delete(const struct node_where *where, const char *app, struct diag *d);
+[[nodiscard]] err node_command_versions(const struct node_where *where, const char *app, bool json, FILE *to, struct diag *d);
+/* version 0: the one that was served before. */
+[[nodiscard]] err node_command_rollback(const struct node_where *where, const char *app, uint32_t version, bool json, FILE *to,
+                                        struct diag *d);
+[[nodiscard]] err node_command_promote(const struct node_where *where, const char *app, uint32_t version, uint32_t permille,
+                                       bool json, FILE *to, struct diag *d);
+/* The value is what comes from standard input; from a terminal, a line that is not shown. */
+[[nodiscard]] err node_command_secret_set(const struct node_where *where, const char *app, const char *key, struct diag *d);
+[[nodiscard]] err node_command_secret_remove(const struct node_where *where, const char *app, const char *key, struct diag *d);
+[[nodiscard]] err node_command_secrets(const struct node_where *where, const char *app, bool json, FILE *to, struct diag *d);
+[[nodiscard]] err node_command_keys(const struct node_where *where, const char *app, bool json, FILE *to, struct diag *d);
+/* Until there is no more, or nobody to read it. */
+[[nodiscard]] err node_command_logs(const struct node_where *where, const char *app, bool follow, uint32_t lines, bool json,
+                                    FILE *to, struct diag *d);
+[[nodiscard]] err node_command_status(const struct node_where *where, bool json, FILE *to, struct diag *d);
+/* sort: "requests" (NULL), "errors", "p99", "cpu", "memory", "name". On a terminal until it is enough, unless once. */
+[[nodiscard]] err node_command_top(const struct node_where *where, const char *sort, bool once, bool json, FILE *to,
+                                   struct diag *d);
+[[nodiscard]] err node_command_reload(const struct node_where *where, FILE *to, struct diag *d);
+[[nodiscard]] err node_command_tokens(const struct node_where *where, bool json, FILE *to, struct diag *d);
+struct node_token_config {
+    const char *app; /* NULL: of the node */
+    const char *const *hosts;
+    size_t hosts_count;
+    bool read_only;
+    uint64_t expires_s; /* 0: never */
+};
+[[nodiscard]] err node_command_token_make(const struct node_where *where, const struct node_token_config *c, bool json, FILE *to,
+                                          struct diag *d);
+[[nodiscard]] err node_command_token_revoke(const struct node_where *where, const char *id, struct diag *d);
 
 /* ---- compile, inspect ---- */
 

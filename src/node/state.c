@@ -66,7 +66,7 @@ static bool address_in(int dir, struct sockaddr_un *a) {
 /* Whoever is there already has no node behind it: this one has the lock. */
 static int listen_in(int dir) {
     struct sockaddr_un a;
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     unlinkat(dir, "control.sock", 0);
     mode_t mask = umask(0177);
     bool ok =
@@ -151,7 +151,7 @@ err node_state_connect(str folder, int *fd, struct diag *d) {
     arena *scratch = arena_new(0);
     int dir = open(arena_cstr(scratch, folder), O_PATH | O_DIRECTORY | O_CLOEXEC);
     arena_free(scratch);
-    *fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool ok = dir >= 0 && *fd >= 0 && address_in(dir, &a) && connect(*fd, (struct sockaddr *)&a, sizeof a) == 0;
     int why = errno;
     struct ucred peer;

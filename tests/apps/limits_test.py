@@ -9,11 +9,9 @@ HERE = os.path.join(ROOT, "tests", "guests")
 HTTP, HTTP3, OPS = (os.path.join(HERE, name + ".wasm") for name in ("http", "http3", "httpops"))
 
 
-def limited(n, app, wasm, granted=grants(), **limits_):
+def limited(n, app, wasm, granted="", **limits_):
     """Deploys with limits that no flag sets, by their fields in settings.def."""
-    with open(wasm, "rb") as f:
-        told = deploy_bytes(n.state, record(app, granted=granted, limited=limits(**limits_)), f.read())
-    check(told is not None and told[0] == 0, told)
+    deploy_function(n, app, wasm, granted, limits(**limits_))
 
 
 def refused(a, status, limit=None, retry=False):
@@ -56,14 +54,6 @@ def upstream(answer=b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"):
     finally:
         server.shutdown()
         server.server_close()
-
-
-def loopback(authority):
-    """The grant of HTTP requests to an address of this machine."""
-    import ipaddress
-
-    host, port = authority.split(":")
-    return u32(1) + u32(0) + name("") + u32(0) + ipaddress.ip_address(host).packed + bytes(12) + u32(32) + u32(int(port) << 16 | int(port))
 
 
 # ---- time -----------------------------------------------------------------------------------------------------------
@@ -222,13 +212,13 @@ def test_limits_instances():
 def test_limits_outgoing():
     """So many requests of a request, then each is an error of wasi:http."""
     with upstream() as up, node("--workers", "1") as n:
-        limited(n, "a", OPS, grants(http=[loopback(up.authority)]), fetches_max=3)
+        limited(n, "a", OPS, grants(http=[up.authority]), fetches_max=3)
         a = get(n, "a", "/" + "+Q+f~f+r-r-f-Q" * 5 + "?" + up.authority)
         eq((a.status, len(up.heads)), (200, 3))
         eq(a.text.count("+r200"), 3)
         eq(n.wait_event("limit", app="a")["limit"], "outgoing_requests=3")
         eq(get(n, "a", "/+Q+f~f+r?" + up.authority).text.count("+r200"), 1)  # the next request has its own
-        limited(n, "b", OPS, grants(http=[loopback(up.authority)]), app_outgoing_max=1)
+        limited(n, "b", OPS, grants(http=[up.authority]), app_outgoing_max=1)
         a = get(n, "b", "/+Q+f~f+r?" + up.authority)
         eq(a.text.count("+r200"), 1)
 

@@ -127,7 +127,7 @@ def test_refused():
             ([guest("tenant"), "--app", "B!"], 64, "an app's name has"),
             ([guest("tenant"), "--app", "b", "--host", "x.example"], 69, "x.example"),
             ([guest("tenant"), "--app", "b", "--host", "http://x.example"], 64, "no URL"),
-            ([guest("tenant"), "--app", "b", "--route", "/a", "--route", "/a/"], 64, "--route /a/ stands there twice"),
+            ([guest("tenant"), "--app", "b", "--route", "/a", "--route", "/a/"], 64, "/a stands there twice"),
             ([guest("tenant"), "--app", "b", "--dir", "/no/such::/d"], 66, "/no/such"),
             (["/no/such.wasm", "--app", "b"], 66, "such.wasm"),
         ):

@@ -10,8 +10,9 @@
 #include <time.h>
 
 enum {
-    CALLS_MAX = 128,      /* at a time */
-    CONNECTIONS_MAX = 96, /* of a listener */
+    CALLS_MAX = 256, /* at a time */
+    CALLS_OF_TOKEN_MAX = 32,
+    CONNECTIONS_MAX = 192, /* of a listener */
     JSON_BYTES_MAX = 256 << 10,
     DEPLOYMENT_BYTES_MAX = 16 << 20, /* 65,536 files have about 14 MiB of names and digests */
     BODIES_BYTES_MAX = 48 << 20,     /* of all calls */
@@ -107,6 +108,7 @@ void node_api_put_problem(struct json_writer *w, const char *member, const struc
     json_put_text(w, "message", p->message.n ? p->message : STR("?"), 4000);
     if (p->key.n) json_put_text(w, "key", p->key, 4000);
     if (p->line) json_put_u64(w, "line", p->line);
+    if (p->offset) json_put_u64(w, "offset", p->offset - 1);
     if (p->limit.n) json_put_str(w, "limit", p->limit);
     json_put_end(w);
 }
@@ -150,6 +152,7 @@ struct api_problem node_api_problem(err e, const struct diag *d) {
         [ERR_USAGE] = {422, "usage", 0},
     };
     struct api_problem p = {.status = 500, .code = "failed", .message = str_c(d && d->text[0] ? d->text : err_text(e))};
+    if (d && d->offset != DIAG_NOWHERE) p.offset = d->offset + 1;
     if (e < ERR_COUNT && rows[e].status) p.status = rows[e].status, p.code = rows[e].code, p.retry_s = rows[e].retry_s;
     return p;
 }
@@ -500,6 +503,14 @@ static void no_row(struct api_call *call, str allow) {
     node_api_reply_with(call, 405, &field, 1);
 }
 
+/* Whoever has a token may not use up what there is for all. */
+static bool has_enough(const struct api_call *call) {
+    uint32_t n = 0;
+    for (const struct api_call *other = call->api->calls.next; other != &call->api->calls; other = other->next)
+        n += call->who.token && other->who.token == call->who.token;
+    return n > CALLS_OF_TOKEN_MAX;
+}
+
 static void on_request(struct net_exchange *x, void *arg) {
     struct api_listener *l = arg;
     const struct net_request *rq = net_exchange_request(x);
@@ -522,6 +533,13 @@ static void on_request(struct net_exchange *x, void *arg) {
         return;
     }
     if (!l->operator&& !node_api_admit(call, l->api->failures)) return;
+    if (has_enough(call)) {
+        node_api_refuse(call, &(struct api_problem){.status = 429,
+                                                    .code = "rate",
+                                                    .retry_s = 1,
+                                                    .message = STR("too many calls with this token at the moment; try again")});
+        return;
+    }
     const char *wrong = check_params(call);
     if (!wrong) wrong = read_query(call, query);
     if (wrong) refuse(call, 400, "invalid", wrong);

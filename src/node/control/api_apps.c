@@ -13,9 +13,10 @@ static str url_of(arena *out, const struct control *c, const struct app_record *
     size_t colon = url.n;
     while (colon && url.p[colon - 1] != ':') colon--;
     str port = str_sub(url, colon, url.n);
-    bool usual = str_eqc(port, "80") || !str_to_u64(port, &(uint64_t){0});
-    return arena_fmt(out, "http://" STR_FMT ".localhost%s" STR_FMT STR_FMT, STR_ARG(r->name), usual ? "" : ":",
-                     STR_ARG(usual ? (str){0} : port), STR_ARG(path));
+    bool usual = str_eqc(port, "80") || str_eqc(port, "443") || !str_to_u64(port, &(uint64_t){0});
+    bool secure = str_starts(url, STR("https://"));
+    return arena_fmt(out, "%s://" STR_FMT ".%s%s" STR_FMT STR_FMT, secure ? "https" : "http", STR_ARG(r->name), c->domain,
+                     usual ? "" : ":", STR_ARG(usual ? (str){0} : port), STR_ARG(path));
 }
 str node_api_app_url(arena *out, const struct control *c, const struct app_record *r) { return url_of(out, c, r); }
 
@@ -31,13 +32,23 @@ static void put_route(struct json_writer *w, const struct app_record *r, const s
     json_put_end(w);
 }
 
-static void put_app(struct api_call *call, const char *key, const struct app_record *r, uint32_t version) {
+static void put_canary(struct json_writer *w, const struct control_state *state) {
+    if (!state->canary) return;
+    json_put_object(w, "canary");
+    json_put_u64(w, "version", state->canary->version);
+    json_put_u64(w, "permille", state->permille);
+    json_put_end(w);
+}
+
+static void put_app(struct api_call *call, const struct control_app *app) {
     struct json_writer *w = &call->w;
-    json_put_object(w, key);
-    json_put_str(w, "name", r->name);
-    json_put_u64(w, "version", version);
+    const struct app_record *r = node_control_app_record(call->mem, app);
+    json_put_object(w, NULL);
+    json_put_str(w, "name", app->name);
+    json_put_u64(w, "version", app->state.live->version);
     json_put_bool(w, "default", r->is_default);
     json_put_array(w, "hosts");
+    json_put_str(w, NULL, arena_fmt(call->mem, STR_FMT ".%s", STR_ARG(app->name), call->control->domain));
     for (uint32_t i = 0; i < r->hosts.n; i++) json_put_str(w, NULL, r->hosts.p[i]);
     json_put_end(w);
     json_put_array(w, "routes");
@@ -52,6 +63,7 @@ static void put_app(struct api_call *call, const char *key, const struct app_rec
     }
     json_put_end(w);
     json_put_str(w, "url", url_of(call->mem, call->control, r));
+    put_canary(w, &app->state);
     json_put_end(w);
 }
 
@@ -67,7 +79,7 @@ void node_api_apps(struct api_call *call) {
     const struct control_app *app = call->control->apps;
     for (; app && n < APPS_MAX; app = app->next) {
         if (app->id <= after || !sees(call, app)) continue;
-        put_app(call, NULL, node_control_app_record(call->mem, app), app->state.live->version);
+        put_app(call, app);
         last = app->id, n++;
     }
     json_put_end(&call->w);
@@ -90,7 +102,7 @@ void node_api_app(struct api_call *call) {
         no_app(call);
         return;
     }
-    put_app(call, NULL, node_control_app_record(call->mem, app), app->state.live->version);
+    put_app(call, app);
     node_api_reply(call);
 }
 
@@ -119,7 +131,7 @@ static void on_app(void *arg, const struct control_result *result) {
     } else if (!app) {
         no_app(call); /* deleted meanwhile */
     } else {
-        put_app(call, NULL, node_control_app_record(call->mem, app), app->state.live->version);
+        put_app(call, app);
         node_api_reply(call);
     }
 }

@@ -119,8 +119,9 @@ static void put_remarks(struct json_writer *w, const struct control_result *resu
     json_put_end(w);
 }
 
-static void put_hosts(struct json_writer *w, const struct app_record *r) {
+static void put_hosts(struct api_deployment *dep, struct json_writer *w, const struct app_record *r) {
     json_put_array(w, "hosts");
+    json_put_str(w, NULL, arena_fmt(dep->mem, STR_FMT ".%s", STR_ARG(dep->app), dep->control->domain));
     for (uint32_t i = 0; i < MIN(r->hosts.n, (uint32_t)HOSTS_SHOWN_MAX); i++) json_put_str(w, NULL, r->hosts.p[i]);
     if (r->is_default) json_put_cstr(w, NULL, "*");
     json_put_end(w);
@@ -131,7 +132,7 @@ static void put_result(struct api_deployment *dep, struct json_writer *w, const 
     if (result->version) json_put_u64(w, "version", result->version);
     if (result->record) {
         json_put_str(w, "url", node_api_app_url(dep->mem, dep->control, result->record));
-        put_hosts(w, result->record);
+        put_hosts(dep, w, result->record);
         put_granted(dep->mem, w, result->record);
     }
     put_remarks(w, result);
@@ -256,6 +257,14 @@ static struct control_file *files_of(struct api_call *call, uint32_t *count) {
     return files;
 }
 
+static const str *strings_of(struct api_call *call, const char *key, uint32_t *count) {
+    const struct json *list = node_api_member(call, key);
+    str *strings = arena_array(call->mem, str, json_count(list));
+    *count = json_count(list);
+    for (uint32_t i = 0; i < *count; i++) strings[i] = json_str(json_item(list, i));
+    return strings;
+}
+
 static uint8_t format_of(const struct api_call *call) {
     static const char *const formats[] = {"orlo", "spin", "supabase"};
     str name = json_str(node_api_member(call, "format"));
@@ -280,6 +289,9 @@ void node_api_deploy(struct api_call *call) {
                                   .progress = on_progress,
                                   .done = on_done};
     what.files = files_of(call, &what.files_count);
+    what.folder = json_str(node_api_member(call, "folder"));
+    what.hosts = strings_of(call, "hosts", &what.hosts_count);
+    what.env = strings_of(call, "env", &what.env_count);
     snprintf(dep->progress, sizeof dep->progress, "reading the manifest");
     if (node_control_deploy(call->control, &what)) {
         answer(call, dep);
@@ -290,5 +302,5 @@ void node_api_deploy(struct api_call *call) {
     arena_free(dep->mem);
     node_api_refuse(
         call, &(struct api_problem){
-                  .status = 503, .code = "again", .retry_s = 2, .message = STR("too many deployments are under way; try again")});
+                  .status = 429, .code = "again", .retry_s = 2, .message = STR("too many deployments are under way; try again")});
 }

@@ -143,6 +143,7 @@ struct api_problem {
     const char *code; /* "not_found" */
     str message, key, limit;
     uint32_t line, retry_s; /* 0: none */
+    uint64_t offset;        /* plus 1; 0: none */
 };
 void node_api_refuse(struct api_call *call, const struct api_problem *p);
 /* Status and code of what e is; d says what a person reads. */

@@ -119,6 +119,7 @@ static bool load_one(struct control *c, const char *name) {
     if (!str_cut(whole, '.', &app, &rest) || app_name_check(app, &d) != ERR_OK || rest.n != HEX || !digest_of(rest, digest))
         return false;
     if (fstatat(c->state.blobs, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode)) return false;
+    if (!is_part && st.st_size < BLOB_SYNCED_BYTES) return false;
     if (is_part && (uint64_t)st.st_mtime + DAY_S < clock_wall_ns() / 1000000000u) return false;
     struct control_blob *b = find(c, app, digest);
     if (b && b->whole) return !is_part;
@@ -181,7 +182,8 @@ static void end_part(struct control_upload *u) {
     if (!u->fits) {
         unlinkat(u->folder, u->part, 0);
         u->e = diag_set(&u->d, ERR_INVALID, DIAG_NOWHERE, "what came has another SHA-256 than its name; it is thrown away");
-    } else if (fsync(u->fd) || renameat(u->folder, u->part, u->folder, u->name) || fsync(u->folder)) {
+    } else if ((u->total >= BLOB_SYNCED_BYTES && fsync(u->fd)) || renameat(u->folder, u->part, u->folder, u->name) ||
+               (u->total >= BLOB_SYNCED_BYTES && fsync(u->folder))) {
         failed(u, "kept");
     }
 }

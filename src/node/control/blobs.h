@@ -9,14 +9,16 @@
  *
  * 1. Who knows a digest gets nothing by it: an app's deployment finds what was uploaded for that app alone.
  * 2. Files are read, hashed, written and synced by threads. One thing at a time is done for an upload; its fn says when it is.
- * 3. There is one upload of a blob at a time. One from which nothing has come for two seconds makes room for the next.
+ * 3. A small file is not waited for until it is on the disk, and is not believed in after a restart: thousands of a static folder come as fast
+ *    as they can, and coming once more costs little.
+ * 4. There is one upload of a blob at a time. One from which nothing has come for two seconds makes room for the next.
  */
 #ifndef ORLO_NODE_CONTROL_BLOBS_H
 #define ORLO_NODE_CONTROL_BLOBS_H
 
 #include "node/control/control_int.h"
 
-enum { UPLOAD_PIECE_BYTES = 256 << 10, UPLOADS_MAX = 32, BLOBS_OF_APP_MAX = 65'536 };
+enum { UPLOAD_PIECE_BYTES = 256 << 10, UPLOADS_MAX = 32, BLOB_SYNCED_BYTES = 1 << 20, BLOBS_OF_APP_MAX = 65'536 };
 static const uint64_t blob_bytes_max = 1 * GiB;
 
 struct control_upload;

@@ -1,7 +1,7 @@
 /* control: what there is to serve. It holds the node's state, takes deployments from commands, and publishes snapshots.
  *
- *   command ── deploy, list, drop ──> control ── compile_want, sign_want, publish ──> supervisor ──> job, keys, workers
- *           <─ progress, deployed …           <─ compile_done, sign_done, published ──
+ *   command ── HTTP (api.c) ──> control ── compile_want, sign_want, publish ──> supervisor ──> job, keys, workers
+ *                                       <─ compile_done, sign_done, published ──
  *
  * 1. It holds no key, and parses nothing that a stranger wrote: a module goes to a job, and what comes back is hashed and signed.
  * 2. It touches the folders of records and of images, which it got as descriptors, and nothing else.
@@ -33,7 +33,7 @@ void node_control_tell(struct control *c, const struct node_message *m) {
     if (e != ERR_OK) node_control_end(c);
 }
 
-/* ---- who asks by messages: `orlo serve`, and commands ---- */
+/* ---- who asks by messages: the supervisor, for `orlo serve` ---- */
 
 static void drop_client(struct control *c, struct control_client *client) {
     struct control_client **at = &c->clients;
@@ -61,67 +61,12 @@ static void add_client(struct control *c, int fd) {
     if (!client->watch) drop_client(c, client);
 }
 
-/* Who has asked for nothing, for the longest. */
-static struct control_client *idle_client(const struct control *c) {
-    struct control_client *idle = NULL;
-    for (struct control_client *client = c->clients; client; client = client->next)
-        if (!client->busy) idle = client;
-    return idle;
-}
-
-static void on_connect(void *arg, unsigned events) {
-    struct control *c = arg;
-    uint32_t n = 0;
-    for (const struct control_client *client = c->clients; client; client = client->next) n++;
-    struct control_client *idle = n >= CLIENTS_MAX ? idle_client(c) : NULL;
-    int fd = accept4(c->state.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0) return;
-    if (idle) drop_client(c, idle);
-    if (n < CLIENTS_MAX || idle) add_client(c, fd);
-    else close(fd);
-}
-
-static void list(struct control *c, struct control_client *client) {
-    struct buf b = {0};
-    node_snapshot_begin(&b, c->generation, STR(""));
-    for (const struct control_app *app = c->apps; app; app = app->next)
-        node_snapshot_add_bytes(&b, app->state.live->bytes, (str){0}, 0, 0);
-    struct node_message m = NODE_MESSAGE(apps);
-    m.fds[m.fds_count++] = node_snapshot_seal(buf_str(&b));
-    if (m.fds[0] >= 0) node_control_answer(c, client, &m);
-    node_message_drop(&m);
-    buf_free(&b);
-}
-
-struct asked {
-    struct control *control;
-    int fd;
-};
-
-/* Who asked may be gone by now: his connection is looked for by its end here, which is this call's own. */
-static void dropped(void *arg, const struct control_result *r) {
-    struct asked *asked = arg;
-    (void)node_wire_send(asked->fd, &NODE_MESSAGE(dropped, .err = r->err, .text = str_c(r->d->text)));
-    close(asked->fd);
-    free(asked);
-}
-
-static void drop_app(struct control *c, struct control_client *client, str app) {
-    struct asked *asked = malloc(sizeof *asked);
-    ENSURE(asked);
-    *asked = (struct asked){c, fcntl(client->fd, F_DUPFD_CLOEXEC, 3)};
-    node_control_drop(c, app, &(struct control_who){.node = true}, dropped, asked);
-}
-
 /* False: nonsense. */
 static bool hear_client(struct control *c, struct control_client *client, struct node_message *m) {
     if (client->busy) return false;
-    switch (m->type) {
-    case NODE_MSG_deploy: node_deployment_begin(c, client, m); return true;
-    case NODE_MSG_drop: drop_app(c, client, m->drop.app); return true;
-    case NODE_MSG_list: list(c, client); return true;
-    default: return false;
-    }
+    if (m->type != NODE_MSG_deploy) return false;
+    node_deployment_begin(c, client, m);
+    return true;
 }
 
 static void on_client(void *arg, unsigned events) {
@@ -221,7 +166,8 @@ static err begin(struct control *c, struct diag *d) {
 /* Everything else it does because somebody said something. */
 static void listen_to_all(struct control *c) {
     ENSURE(net_watch_new(c->loop, c->wire, NET_READABLE, on_supervisor, c));
-    if (c->state.socket >= 0) ENSURE(net_watch_new(c->loop, c->state.socket, NET_READABLE, on_connect, c));
+    struct diag d = DIAG_INIT;
+    if (c->state.socket >= 0) ENSURE(node_api_listen(c->api, c->state.socket, true, &d) == ERR_OK);
 }
 
 int node_control_main(void) {

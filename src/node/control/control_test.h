@@ -44,6 +44,7 @@ static struct {
     bool full;          /* there is no room any more, once something was published */
     unsigned compiles, cancels, governs, rights;
     int client; /* a command's connection */
+    bool http;  /* it is one of the admin API */
     bool answered;
     struct node_msg_deployed deployed;
     char text[800];
@@ -100,16 +101,38 @@ static void hear(struct node_message *m) {
     }
 }
 
+/* Of the admin API: a status, and an error's words. */
+static void hear_http(void) {
+    char got[2000];
+    ssize_t n = recv(sup.client, got, sizeof got - 1, MSG_DONTWAIT);
+    if (n < 0) return;
+    got[n] = 0;
+    int status = n > 12 ? atoi(got + 9) : 0;
+    const char *words = strstr(got, "\"message\":\"");
+    snprintf(sup.text, sizeof sup.text, "%s", words ? words + 11 : "");
+    sup.deployed = (struct node_msg_deployed){.err = status == 204   ? ERR_OK
+                                                     : status == 404 ? ERR_NOT_FOUND
+                                                     : status == 403 ? ERR_DENIED
+                                                                     : ERR_IO};
+    sup.answered = n > 0;
+    close(sup.client);
+    sup.client = -1;
+    sup.http = false;
+}
+
 static void hear_answer(void) {
     struct node_message m;
+    if (sup.http) {
+        hear_http();
+        return;
+    }
     enum node_wire_got got = node_wire_receive(sup.client, NODE_ROLE_control, NODE_ROLE_command, &m);
     if (got == NODE_WIRE_CLOSED) close(sup.client), sup.client = -1;
     if (got != NODE_WIRE_GOT || m.type == NODE_MSG_progress) return;
     sup.answered = true;
     if (m.type == NODE_MSG_deployed) sup.deployed = m.deployed;
-    str text = m.type == NODE_MSG_deployed ? m.deployed.text : m.type == NODE_MSG_dropped ? m.dropped.text : (str){0};
+    str text = m.type == NODE_MSG_deployed ? m.deployed.text : (str){0};
     snprintf(sup.text, sizeof sup.text, STR_FMT, STR_ARG(text));
-    if (m.type == NODE_MSG_dropped) sup.deployed = (struct node_msg_deployed){.err = m.dropped.err};
     node_message_drop(&m);
 }
 
@@ -267,8 +290,15 @@ static void stop(void) {
 /* ---- a command ---- */
 
 static void connect_client(void) {
-    struct diag d = DIAG_INIT;
-    if (sup.client < 0) assert_int_equal(node_state_connect(str_c(folder), &sup.client, &d), ERR_OK);
+    int pair[2];
+    if (sup.client < 0) { /* as the supervisor has it for `orlo serve` */
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+        struct node_message m = NODE_MESSAGE(client);
+        m.fds[m.fds_count++] = pair[1];
+        tell(&m);
+        close(pair[1]);
+        sup.client = pair[0];
+    }
     fcntl(sup.client, F_SETFL, O_NONBLOCK);
 }
 
@@ -304,9 +334,14 @@ static err deploy(const char *app) {
 }
 
 static void send_drop(const char *app) {
-    connect_client();
+    struct diag d = DIAG_INIT;
+    char request[200];
+    if (sup.client >= 0) close(sup.client);
+    assert_int_equal(node_state_connect(str_c(folder), &sup.client, &d), ERR_OK);
+    int n = snprintf(request, sizeof request, "DELETE /_orlo/v1/apps/%s HTTP/1.1\r\nHost: node\r\n\r\n", app);
     sup.answered = false;
-    assert_int_equal(node_wire_send(sup.client, &NODE_MESSAGE(drop, .app = str_c(app))), ERR_OK);
+    sup.http = true;
+    assert_int_equal(send(sup.client, request, (size_t)n, 0), n);
 }
 
 static inline err drop(const char *app) {

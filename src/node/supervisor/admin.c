@@ -60,10 +60,10 @@ static str shown(arena *out, int fd) {
 }
 
 err node_admin_open(struct supervisor *s, struct diag *d) {
-    const struct node_listen *l = s->config->admin.host.n || s->config->admin.port ? &s->config->admin : &usual;
+    const struct node_listen *l = s->config->admin ? s->config->admin : &usual;
     struct sockaddr_storage a = {0};
     socklen_t n = 0;
-    if (s->config->file || s->config->no_admin || l == &usual) return ERR_OK;
+    if (s->config->file || s->config->no_admin) return ERR_OK;
     TRY(resolve(s->mem, l, &a, &n, d));
     s->admin_fd = bound(&a, n);
     if (s->admin_fd >= 0) {

@@ -1,0 +1,136 @@
+/* bundle: see bundle.h. */
+#include "node/command/bundle.h"
+#include "node/node_int.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PIECE_BYTES = 1 << 20, DEPTH_MAX = 32 };
+
+int node_bundle_open(const struct bundle_file *f) {
+    return open((const char *)f->disk.p, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+static str join(arena *out, str folder, str path) {
+    if (!folder.n || str_eqc(folder, ".")) return arena_str(out, path);
+    return arena_fmt(out, STR_FMT "/" STR_FMT, STR_ARG(folder), STR_ARG(path));
+}
+
+static err fault(struct bundle *b, str disk, err e, struct diag *d, const char *what) {
+    b->at_fault = disk;
+    return diag_set(d, e, DIAG_NOWHERE, STR_FMT ": %s", STR_ARG(disk), what);
+}
+
+static err no_file(struct bundle *b, str disk, struct diag *d) {
+    err e = errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : errno == EACCES ? ERR_DENIED : ERR_IO;
+    return fault(b, disk, e, d, strerror(errno));
+}
+
+static err add(struct bundle *b, str path, str disk, bool is_source, struct diag *d) {
+    struct stat st;
+    if (stat((const char *)disk.p, &st)) return no_file(b, disk, d);
+    if (!S_ISREG(st.st_mode)) return fault(b, disk, ERR_INVALID, d, "it is no regular file");
+    if (b->files.n == BUNDLE_FILES_MAX) return fault(b, disk, ERR_LIMIT, d, "a deployment has at most 65,536 files");
+    if (path.n > APP_PATH_MAX) return fault(b, disk, ERR_LIMIT, d, "its path is longer than 4096 bytes");
+    struct bundle_file *f = vec_add(b->mem, &b->files);
+    *f = (struct bundle_file){.path = path,
+                              .disk = disk,
+                              .bytes = (uint64_t)st.st_size,
+                              .modified_s = (uint64_t)MAX(st.st_mtime, (time_t)0),
+                              .is_source = is_source};
+    b->bytes += f->bytes;
+    return ERR_OK;
+}
+
+/* That it is WebAssembly at all is said before anything is uploaded. */
+static err add_source(struct bundle *b, str folder, str source, struct diag *d) {
+    struct node_input in;
+    str disk = join(b->mem, folder, source);
+    for (uint32_t i = 0; i < b->files.n; i++)
+        if (str_eq(b->files.p[i].path, source)) return ERR_OK;
+    b->at_fault = disk;
+    TRY(node_input_open((const char *)disk.p, &in, d));
+    close(in.fd);
+    b->at_fault = (str){0};
+    return add(b, source, disk, true, d);
+}
+
+static err add_folder(struct bundle *b, str path, str disk, int depth, struct diag *d);
+
+static err add_entry(struct bundle *b, str path, str disk, const struct dirent *entry, int depth, struct diag *d) {
+    struct stat st;
+    str name = str_c(entry->d_name), below = join(b->mem, disk, name),
+        called = path.n ? join(b->mem, path, name) : arena_str(b->mem, name);
+    if (name.p[0] == '.' && !str_eqc(name, ".well-known")) return ERR_OK;
+    if (!str_is_utf8(name)) return fault(b, below, ERR_INVALID, d, "its name is no UTF-8");
+    if (lstat((const char *)below.p, &st)) return errno == ENOENT ? ERR_OK : no_file(b, below, d);
+    if (S_ISDIR(st.st_mode)) return add_folder(b, called, below, depth + 1, d);
+    if (S_ISLNK(st.st_mode) && stat((const char *)below.p, &st)) return no_file(b, below, d);
+    if (!S_ISREG(st.st_mode))
+        return S_ISDIR(st.st_mode) ? fault(b, below, ERR_INVALID, d, "it is a link to a folder; name that folder instead")
+                                   : ERR_OK;
+    return add(b, called, below, false, d);
+}
+
+static err add_folder(struct bundle *b, str path, str disk, int depth, struct diag *d) {
+    if (depth > DEPTH_MAX) return fault(b, disk, ERR_LIMIT, d, "folders are nested deeper than 32");
+    DIR *dir = opendir((const char *)disk.p);
+    if (!dir) return no_file(b, disk, d);
+    err e = ERR_OK;
+    for (struct dirent *entry; e == ERR_OK && (entry = readdir(dir));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) e = add_entry(b, path, disk, entry, depth, d);
+    closedir(dir);
+    return e;
+}
+
+static int by_path(const void *a, const void *b) {
+    return str_cmp(((const struct bundle_file *)a)->path, ((const struct bundle_file *)b)->path);
+}
+
+err node_bundle_of(arena *mem, const struct manifest *m, str folder, struct bundle *out, struct diag *d) {
+    const struct app_record *r = &m->record;
+    *out = (struct bundle){.mem = mem};
+    for (uint32_t i = 0; i < r->functions.n; i++)
+        if (r->functions.p[i].source.n) TRY(add_source(out, folder, r->functions.p[i].source, d));
+    for (uint32_t i = 0; i < r->files.n; i++) {
+        str path = str_eqc(r->files.p[i].folder, ".") ? (str){0} : r->files.p[i].folder;
+        TRY(add_folder(out, path, path.n ? join(mem, folder, path) : folder.n ? folder : STR("."), 0, d));
+    }
+    qsort(out->files.p, out->files.n, sizeof *out->files.p, by_path);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < out->files.n; i++) /* a source may lie in a folder that is served */
+        if (!n || !str_eq(out->files.p[n - 1].path, out->files.p[i].path)) out->files.p[n++] = out->files.p[i];
+    out->files.n = n;
+    return ERR_OK;
+}
+
+static err hash(struct bundle *b, struct bundle_file *f, uint8_t *piece, struct diag *d) {
+    int fd = node_bundle_open(f);
+    if (fd < 0) return no_file(b, f->disk, d);
+    struct crypto_sha256_stream *h = crypto_sha256_begin();
+    uint64_t at = 0;
+    ssize_t n;
+    while ((n = read(fd, piece, PIECE_BYTES)) > 0) crypto_sha256_add(h, (str){piece, (size_t)n}), at += (uint64_t)n;
+    err e = n < 0 ? no_file(b, f->disk, d) : ERR_OK;
+    crypto_sha256_end(h, f->digest);
+    close(fd);
+    f->bytes = at;
+    return e;
+}
+
+err node_bundle_hash(struct bundle *b, void (*moved)(void *arg, uint64_t bytes), void *arg, struct diag *d) {
+    uint8_t *piece = malloc(PIECE_BYTES);
+    err e = ERR_OK;
+    ENSURE(piece);
+    b->bytes = 0;
+    for (uint32_t i = 0; i < b->files.n && e == ERR_OK; i++) {
+        e = hash(b, &b->files.p[i], piece, d);
+        b->bytes += b->files.p[i].bytes;
+        if (moved) moved(arg, b->bytes);
+    }
+    free(piece);
+    return e;
+}
