@@ -16,6 +16,7 @@ enum { APP_TRACEPARENT_BYTES = 55, APP_TRACESTATE_BYTES_MAX = 8192, APP_TRACESTA
 struct app_trace {
     bool on; /* it is part of one: what it sends says so */
     bool sampled, has_parent;
+    bool recorded;                         /* what is sent for it has spans of its own; else it goes on as it came */
     uint8_t trace[16], span[8], parent[8]; /* span: whose children are what it sends */
     str state;                             /* heap; empty: none */
 };

@@ -106,6 +106,8 @@ void net_loop_on_rest(struct net_loop *l, void (*fn)(void *arg, uint64_t busy_ns
     l->awake_ns = clock_mono_ns();
 }
 
+uint64_t net_loop_turn_ns(const struct net_loop *l) { return l->rest && *l->beats & 1 ? l->awake_ns : clock_mono_ns(); }
+
 void net_loop_beat(struct net_loop *l, uint64_t *beats) { l->beats = beats; }
 
 void net_loop_free(struct net_loop *l) {

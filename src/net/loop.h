@@ -25,6 +25,8 @@ void net_loop_beat(struct net_loop *l, uint64_t *beats);
 
 /* fn runs before the loop waits for events: what had come since the last time took it so long, and made others wait. Wakes nobody. */
 void net_loop_on_rest(struct net_loop *l, void (*fn)(void *arg, uint64_t busy_ns), void *arg);
+/* When this turn began, as clock_mono_ns has it: what it found had come by then. Free to call where somebody listens to rests. */
+uint64_t net_loop_turn_ns(const struct net_loop *l);
 
 /* The turn hook: fn runs once a turn, after the turn's I/O events were handled, when net_loop_wake was called since, or fn
  * returned true ("more to do") the last time. While it returns true the loop polls I/O without sleeping between calls. */

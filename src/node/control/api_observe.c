@@ -76,9 +76,9 @@ static void put_app(struct json_writer *w, const struct control_counts *a) {
     json_put_end(w);
 }
 
-/* A token of an app sees that one. */
+/* Those that have had a request; a token of an app sees that one. */
 static bool may_see(const struct api_call *call, const struct control_counts *a) {
-    return a->name.n && (call->who.node || str_eq(call->who.app, a->name));
+    return a->name.n && (requests_of(&a->all) || a->now.requests_now) && (call->who.node || str_eq(call->who.app, a->name));
 }
 
 void node_api_top(struct api_call *call) {

@@ -239,7 +239,7 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
     r->rated = r->admitted = false;
     r->redirect = NULL;
     r->redirect_n = r->redirects = 0;
-    r->started_ns = clock_mono_ns();
+    r->started_ns = net_loop_turn_ns(h->guest->loop);
     r->ran_ns = 0;
     r->failure = NULL;
     new_id(h, r->id);
@@ -306,7 +306,7 @@ static bool start(struct node_request *r) {
         .arg = r,
     };
     r->run = wasi_start(r->part->image, &config);
-    if (!r->ran_ns) r->ran_ns = clock_mono_ns();
+    if (r->rq.trace.recorded && !r->ran_ns) r->ran_ns = clock_mono_ns();
     h->busy += r->run != NULL;
     r->app->running += r->run != NULL;
     return r->run;

@@ -78,6 +78,7 @@ void node_trace_begin(struct node_request *r) {
     }
     if (!trace->on) app_trace_begin(trace, app_trace_random() % MILLION < t->sample_ppm);
     if (!trace->sampled) return;
+    trace->recorded = true;
     app_trace_id(r->span, sizeof r->span);
     if (!trace->has_parent) return;
     app_traceparent_write(trace, trace->span, r->traceparent); /* what its function sees, and may pass on itself */
@@ -129,7 +130,7 @@ static void add_function(struct node_tracer *t, const struct node_request *r, ui
 
 void node_trace_end(struct node_request *r, uint16_t status, uint64_t took_ns) {
     struct node_tracer *t = r->handler->guest->tracer;
-    if (!t || !r->part || !r->rq.trace.sampled) return;
+    if (!t || !r->part || !r->rq.trace.recorded) return;
     uint64_t now = clock_wall_ns(), start = now - took_ns;
     add_request(t, r, status, start, now);
     if (r->ran_ns) add_function(t, r, start + (r->ran_ns - r->started_ns), now);
@@ -152,7 +153,7 @@ void node_trace_outgoing(struct app_request *rq, const struct app_outgoing *o) {
     struct node_tracer *t = part->app->guest->tracer;
     uint64_t ns = clock_mono_ns() - o->started_ns, now;
     count(part->app, o, ns);
-    if (!t || !rq->trace.on || !rq->trace.sampled) return;
+    if (!t || !rq->trace.recorded) return;
     struct node_span s = {.kind = NODE_SPAN_CLIENT,
                           .app = str_c(part->app->name),
                           .version = part->app->record.version,

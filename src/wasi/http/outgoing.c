@@ -204,7 +204,8 @@ void wasi_outgoing_failed(struct wasi_instance *i, struct app_request *rq, const
 void wasi_outgoing_begin(struct wasi_outgoing *o, const struct app_request *rq, str method) {
     *o = (struct wasi_outgoing){.started_ns = clock_mono_ns()};
     snprintf(o->method, sizeof o->method, STR_FMT, STR_ARG(method));
-    if (rq->trace.on) app_trace_id(o->span, sizeof o->span);
+    if (rq->trace.recorded) app_trace_id(o->span, sizeof o->span);
+    else memcpy(o->span, rq->trace.span, sizeof o->span);
 }
 
 static void tell(struct wasi_outgoing *o, struct app_request *rq, const struct net_fetch *f, const char *error) {
