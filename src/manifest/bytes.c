@@ -187,6 +187,11 @@ void manifest_write(struct buf *to, const struct manifest *m) {
         put_str(to, b->function), put_str(to, b->command), put_str(to, b->dir), put(to, b->watch.n);
         for (uint32_t k = 0; k < b->watch.n; k++) put_str(to, b->watch.p[k]);
     }
+    put(to, m->places.n);
+    for (uint32_t i = 0; i < m->places.n; i++) {
+        put_str(to, m->places.p[i].key);
+        put(to, m->places.p[i].line), put(to, m->places.p[i].column);
+    }
     put(to, m->fetches.n);
     for (uint32_t i = 0; i < m->fetches.n; i++) {
         put_str(to, m->fetches.p[i].function), put_str(to, m->fetches.p[i].url);
@@ -226,6 +231,11 @@ static void get_content(arena *out, struct rd *from, struct manifest *m) {
     for (uint32_t n = get_count(from, 8); n && !from->fail; n--) get_limits(from, vec_add(out, &m->said));
     if (!from->fail && m->said.n != m->record.functions.n + 1) rd_fail(from, "limits of functions that are not there");
     for (uint32_t n = get_count(from, 32); n && !from->fail; n--) vec_push(out, &m->builds, get_build(out, from));
+    for (uint32_t n = get_count(from, 24); n && !from->fail; n--) {
+        struct manifest_place place = {.key = get_str(from)};
+        place.line = get_u32(from), place.column = get_u32(from);
+        vec_push(out, &m->places, place);
+    }
     for (uint32_t n = get_count(from, 48); n && !from->fail; n--) vec_push(out, &m->fetches, get_fetch(from));
 }
 

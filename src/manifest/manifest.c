@@ -21,6 +21,14 @@ static err refuse(const struct manifest *m, struct diag *d) {
                     n->column, STR_ARG(n->key), n->key.n ? ": " : "", STR_ARG(n->text), more);
 }
 
+const struct manifest_place *manifest_place_of(const struct manifest *m, str key) {
+    for (uint32_t i = 0; i < m->places.n; i++) {
+        str place = m->places.p[i].key;
+        if (str_starts(key, place) && (key.n == place.n || key.p[place.n] == '.')) return &m->places.p[i];
+    }
+    return NULL;
+}
+
 void manifest_defaults(struct manifest *m, const struct app_limits *defaults) {
     for (uint32_t i = 0; i < m->said.n; i++) {
         struct app_limits *to = i ? &m->record.functions.p[i - 1].limits : &m->record.limits;

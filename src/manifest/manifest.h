@@ -49,6 +49,10 @@ struct manifest_source { /* of a function, that is no file of the bundle yet */
     uint8_t digest[APP_DIGEST_BYTES];
     str path; /* where who fetched it has it; empty: nobody has */
 };
+struct manifest_place { /* where a function, or a folder of files, stands */
+    str key;            /* "functions.api" */
+    uint32_t line, column;
+};
 struct manifest {
     enum manifest_format format;
     struct app_record
@@ -58,6 +62,7 @@ struct manifest {
                                   * none). record has the defaults in their place: manifest_defaults puts a node's own there */
     VEC(struct manifest_build) builds;
     VEC(struct manifest_source) fetches;
+    VEC(struct manifest_place) places;
     VEC(struct manifest_note) notes;
     uint32_t errors;                /* so many of notes are; more are not kept than MANIFEST_NOTES_MAX */
     struct manifest_config *config; /* of MANIFEST_CONFIG; else NULL */
@@ -68,6 +73,9 @@ struct manifest {
                                 struct diag *d);
 /* "orlo.toml:7:3: unknown key `memroy_mb`, did you mean `memory_mb`?" */
 str manifest_note_text(arena *out, const char *file, const struct manifest_note *note);
+
+/* Of a key, or of what it is below: "functions.api.limits.memory_mb". NULL: that is nowhere. */
+const struct manifest_place *manifest_place_of(const struct manifest *m, str key);
 
 /* As bytes, from a job. */
 void manifest_write(struct buf *to, const struct manifest *m);

@@ -62,6 +62,8 @@ struct manifest_shape { /* a table, and what it may hold */
 #define MANIFEST_ROW(shape, key, type, sub, help, otherwise) {#key, MANIFEST_##type, shape##_##key, #sub, help, otherwise},
 void manifest_error(struct reader *r, const struct toml *at, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void manifest_remark(struct reader *r, const struct toml *at, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* What is read now stands there, for whoever finds something wrong with it later. */
+void manifest_place(struct reader *r, const struct toml *at);
 /* What went wrong as a flag's words, told of a key: "--allow-http 'x': …; write --allow-http y" → "'x': …; write \"y\"". */
 void manifest_error_of(struct reader *r, const struct toml *at, const struct diag *d);
 /* All entries of a table: those that the shape has to their readers, others are errors. */

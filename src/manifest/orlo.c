@@ -275,6 +275,7 @@ static void one_function(struct reader *r, void *to, const struct toml *v) {
     if (!function_name_ok(v->key))
         manifest_error(r, v, "a function's name has up to %d letters a-z, digits, -, _ and ., not \"" STR_FMT "\"", APP_NAME_MAX,
                        STR_ARG(str_sub(v->key, 0, 100)));
+    manifest_place(r, v);
     read_shape(r, v, SHAPE_function, &f);
     if (!manifest_toml_get(v, "source")) manifest_error(r, v, "it lacks a source: the WebAssembly file");
     if (f.says_verify && !f.f.supabase)
@@ -317,6 +318,7 @@ static void one_files(struct reader *r, void *to, const struct toml *v) {
     struct app *app = to;
     struct files f = {.f = {.index = STR("index.html")}, .route = {.path = STR("/")}};
     if (!manifest_is(r, v, MANIFEST_TABLE)) return;
+    manifest_place(r, v);
     read_shape(r, v, SHAPE_files, &f);
     if (!manifest_toml_get(v, "folder")) manifest_error(r, v, "it lacks a folder");
     f.f.name = f.f.folder;

@@ -81,6 +81,8 @@ static void test_function(void **state) {
     assert_true(m->builds.n == 2 && !m->builds.p[0].function.n && str_eqc(m->builds.p[0].command, "make"));
     assert_true(str_eqc(m->builds.p[1].function, "api") && str_eqc(m->builds.p[1].dir, "api") && m->builds.p[1].watch.n == 1);
     assert_int_equal(m->notes.n, 0);
+    assert_true(m->places.n == 4 && manifest_place_of(m, STR("functions.mail.source"))->line == 36 &&
+                !manifest_place_of(m, STR("functions.mailer")));
 }
 
 /* "=/health f0", a line a route: s strips, i is internal. */

@@ -57,6 +57,16 @@ void manifest_remark(struct reader *r, const struct toml *at, const char *fmt, .
     va_end(ap);
 }
 
+void manifest_place(struct reader *r, const struct toml *at) {
+    enum { MOST = APP_FUNCTIONS_MAX + APP_FILES_MAX };
+    struct buf key = {.max = 512};
+    if (r->to->places.n >= MOST) return;
+    put_path(&key, r->path);
+    vec_push(r->mem, &r->to->places,
+             ((struct manifest_place){arena_str(r->mem, buf_str(&key)), MAX(at->line, 1u), MAX(at->column, 1u)}));
+    buf_free(&key);
+}
+
 /* A flag's name is left out of what was said of it: "--dir 'x': why; write --dir y". */
 void manifest_error_of(struct reader *r, const struct toml *at, const struct diag *d) {
     struct buf b = {.max = sizeof d->text};

@@ -522,6 +522,7 @@ static struct component *read_component(struct reader *r, struct spin *s, const 
     struct reading reading = {.s = s, .c = c};
     c->name = name, c->at = v;
     c->f.name = name, c->f.spin = true;
+    manifest_place(r, v);
     read_shape(r, v, SHAPE_component, &reading);
     if (!manifest_toml_get(v, "source")) manifest_error(r, v, "it lacks a source: the WebAssembly file");
     if (reading.excludes && c->f.grants.dirs.n) {

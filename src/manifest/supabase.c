@@ -135,6 +135,7 @@ static void one_edge(struct reader *r, void *to, const struct toml *v) {
     if (!manifest_is(r, v, MANIFEST_TABLE)) return;
     if (!manifest_name_ok(v->key, APP_NAME_MAX))
         manifest_error(r, v, "a function's name has up to %d letters, digits, - and _", APP_NAME_MAX);
+    manifest_place(r, v);
     read_shape(r, v, SHAPE_edge, &e);
     if (!e.is_enabled) return;
     if (!str_ends(e.f.source, STR(".wasm"))) {

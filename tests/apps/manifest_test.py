@@ -56,6 +56,8 @@ def test_check_what_it_names():
         check(told["functions.text.source"][0] and told["functions.text.source"][1].startswith("text.wasm:"), told)
         check(told["functions.core.source"][0], told)
         check(told["functions.ok.dirs"][0] and "there is none; make it first" in told["functions.ok.dirs"][1], told)
+        code, out, _ = orlo("check", folder, timeout=120)
+        check(f"{folder}/orlo.toml:3:1: remark: functions.gone.source: gone.wasm is not there yet" in out, out)
         eq(told["files.0"], (True, "the folder public has no index.html, which answers what is not there"))
 
 

@@ -32,6 +32,8 @@ static void note(struct checking *k, bool is_error, str key, const char *fmt, ..
     va_start(ap, fmt);
     struct manifest_note n = {.is_error = is_error, .key = key, .text = arena_vfmt(k->mem, fmt, ap)};
     va_end(ap);
+    const struct manifest_place *at = manifest_place_of(&k->m, key);
+    if (at) n.line = at->line, n.column = at->column;
     text_tame((char *)(uintptr_t)n.text.p, n.text.n);
     vec_push(k->mem, &k->m.notes, n);
 }
