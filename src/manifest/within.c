@@ -103,7 +103,7 @@ static err check_rule(const struct checking *k, const char *key, const struct ap
 /* What a middleware passes on goes where its requests may. */
 static err check_forward(const struct checking *k, const struct app_grants *g) {
     struct app_grants as_http = {0};
-    if (!g->forward_authority.n) return ERR_OK;
+    if (!g->forward_authority.n || (!k->c->allow.http_said && k->who->owner)) return ERR_OK;
     str host, port;
     bool https = str_eqc(g->forward_scheme, "https");
     if (!app_cut_host_port(g->forward_authority, &host, &port)) return deny(k, "forward", g->forward_authority, "is no host");
@@ -112,7 +112,8 @@ static err check_forward(const struct checking *k, const struct app_grants *g) {
                         STR_ARG(port.n  ? port
                                 : https ? STR("443")
                                         : STR("80")));
-    TRY(app_grant_http(k->scratch, &as_http, arg, k->d));
+    if (app_grant_http(k->scratch, &as_http, arg, NULL) != ERR_OK)
+        return deny(k, "forward", g->forward_authority, "is no host to connect to");
     return check_rule(k, "forward", &as_http.allow_http.p[0], k->c->allow.http_said, k->c->allow.http.p, k->c->allow.http.n);
 }
 

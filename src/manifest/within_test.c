@@ -82,6 +82,9 @@ static void test_strangers_network(void **state) {
     may("", &stranger, "functions.f.forward = \"http://127.0.0.1:3000\"",
         "functions.f.forward: http://127.0.0.1/32:3000 is no public");
     may("", &owner, "functions.f.allow_net = [\"*\"]\nfunctions.f.allow_http = [\"127.0.0.1\"]", NULL);
+    may("", &stranger, "functions.f.forward = \"http://063.0.0.1:3000\"",
+        "functions.f.forward: 063.0.0.1:3000 is no host to connect to");
+    may("", &owner, "functions.f.forward = \"http://063.0.0.1:3000\"", NULL);
 }
 
 static void test_folders(void **state) {
