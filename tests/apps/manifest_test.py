@@ -175,3 +175,52 @@ def test_schemas_for_editors():
                 seen += 1
         check(seen, name)
         check(list(v.iter_errors({"nmae": 1})), "an unknown key is none")
+
+
+def test_spin_application():
+    """A Spin application's own manifest is deployed: a component from its release page, routes, variables, and files that the node serves itself."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Released)
+    server.asked = []
+    with open(os.path.join(GUESTS, "http.wasm"), "rb") as f:
+        server.file = f.read()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    spin = f"""
+spin_manifest_version = 2
+[application]
+name = "Spin_App"
+[variables]
+who = {{ default = "world" }}
+[[trigger.http]]
+route = "/api/..."
+component = "api"
+[component.api]
+source = {{ url = "http://127.0.0.1:{server.server_address[1]}/v1", digest = "sha256:{hashlib.sha256(server.file).hexdigest()}" }}
+allowed_outbound_hosts = ["https://{{{{ who }}}}.example.org"]
+variables = {{ who = "{{{{ who }}}}" }}
+[[trigger.http]]
+route = "/..."
+component = "site"
+[component.site]
+source = {{ url = "https://example.org/spin_static_fs.wasm", digest = "sha256:{"0" * 64}" }}
+files = [{{ source = "assets", destination = "/" }}]
+[[trigger.redis]]
+channel = "c"
+component = "api"
+"""
+    os.environ["XDG_CACHE_HOME"] = os.path.join(WORK, "cache-of-spin")
+    os.makedirs(os.environ["XDG_CACHE_HOME"], exist_ok=True)
+    try:
+        with app(spin, "spin.toml", **{"assets/a.txt": "an asset"}) as folder, node() as n:
+            code, out, error = orlo("deploy", folder, "--state", n.state, timeout=120)
+            eq(code, 0)
+            for told in ("spin.toml:4:8: application.name: the app is called spin-app here", "what the component site does, the node does itself",
+                         "nothing happens on redis"):
+                check(told in error, told, error)
+            check("--allow-http https://world.example.org:443" in out and "variable who" in out, out)
+            eq(n.get("spin-app", "/a.txt").text, "an asset")
+            eq(n.get("spin-app", "/api/x").status, 200)
+            eq(n.get("spin-app", "/nothing").status, 404)
+    finally:
+        del os.environ["XDG_CACHE_HOME"]
+        server.shutdown()
+        server.server_close()

@@ -46,9 +46,8 @@ static err add(struct bundle *b, str path, str disk, bool is_source, struct diag
 }
 
 /* That it is WebAssembly at all is said before anything is uploaded. */
-static err add_source(struct bundle *b, str folder, str source, struct diag *d) {
+static err add_source(struct bundle *b, str source, str disk, struct diag *d) {
     struct node_input in;
-    str disk = join(b->mem, folder, source);
     for (uint32_t i = 0; i < b->files.n; i++)
         if (str_eq(b->files.p[i].path, source)) return ERR_OK;
     b->at_fault = disk;
@@ -90,11 +89,19 @@ static int by_path(const void *a, const void *b) {
     return str_cmp(((const struct bundle_file *)a)->path, ((const struct bundle_file *)b)->path);
 }
 
+/* Where the file of a function is: in the folder, or where it was fetched to. */
+static str disk_of(arena *mem, const struct manifest *m, str folder, uint32_t function) {
+    const struct app_function *f = &m->record.functions.p[function];
+    for (uint32_t i = 0; i < m->fetches.n; i++)
+        if (str_eq(m->fetches.p[i].function, f->name) && m->fetches.p[i].path.n) return m->fetches.p[i].path;
+    return join(mem, folder, f->source);
+}
+
 err node_bundle_of(arena *mem, const struct manifest *m, str folder, struct bundle *out, struct diag *d) {
     const struct app_record *r = &m->record;
     *out = (struct bundle){.mem = mem};
     for (uint32_t i = 0; i < r->functions.n; i++)
-        if (r->functions.p[i].source.n) TRY(add_source(out, folder, r->functions.p[i].source, d));
+        if (r->functions.p[i].source.n) TRY(add_source(out, r->functions.p[i].source, disk_of(mem, m, folder, i), d));
     for (uint32_t i = 0; i < r->files.n; i++) {
         str path = str_eqc(r->files.p[i].folder, ".") ? (str){0} : r->files.p[i].folder;
         TRY(add_folder(out, path, path.n ? join(mem, folder, path) : folder.n ? folder : STR("."), 0, d));

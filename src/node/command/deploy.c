@@ -6,6 +6,7 @@
  */
 #include "node/command/ask.h"
 #include "node/command/bundle.h"
+#include "node/command/download.h"
 #include "node/command/flags.h"
 #include "node/command/table.h"
 #include "manifest/manifest.h"
@@ -409,7 +410,8 @@ static err deploy(struct job *j, struct diag *d) {
     TRY(is_manifest ? open_manifest(j, path, d) : make_manifest(j, d));
     TRY(build(j, d));
     j->to->of_file = !is_manifest;
-    err e = node_bundle_of(j->mem, &j->manifest, j->folder, &j->bundle, d);
+    err e = node_manifest_fetch(j->mem, &j->manifest, d);
+    if (e == ERR_OK) e = node_bundle_of(j->mem, &j->manifest, j->folder, &j->bundle, d);
     if (e != ERR_OK) return is_manifest ? name_file(j, e, d) : e;
     TRY(node_bundle_hash(&j->bundle, hashed, j, d));
     j->to->of_file = false;
