@@ -181,6 +181,8 @@ struct host_offer { /* borrowed for the life of the components loaded with it */
 
 /* What all of the parts offer, as one; arrays are out's. */
 struct host_offer host_offer_join(arena *out, const struct host_offer *const *parts, size_t n);
+/* The same interfaces, of another version: of a draft that did not change any more. Arrays are out's. */
+struct host_offer host_offer_as(arena *out, const struct host_offer *offer, struct host_version version);
 const struct host_core_func *host_offer_core(const struct host_offer *offer, str module, str name); /* NULL: none of that name */
 
 /* Whether an offered version serves an imported one: the same semver track (0.2.x; 1.x.y; 0.0.x only itself).

@@ -53,6 +53,17 @@ struct host_offer host_offer_join(arena *out, const struct host_offer *const *pa
     return all;
 }
 
+struct host_offer host_offer_as(arena *out, const struct host_offer *offer, struct host_version version) {
+    const struct host_interface **list = arena_array(out, const struct host_interface *, offer->interfaces_count);
+    for (uint32_t i = 0; i < offer->interfaces_count; i++) {
+        struct host_interface *as = arena_make(out, struct host_interface);
+        *as = *offer->interfaces[i];
+        as->version = version;
+        list[i] = as;
+    }
+    return (struct host_offer){.interfaces = list, .interfaces_count = offer->interfaces_count};
+}
+
 const struct host_core_func *host_offer_core(const struct host_offer *offer, str module, str name) {
     for (uint32_t i = 0; i < offer->core_count; i++)
         if (str_eqc(module, offer->core[i].module) && str_eqc(name, offer->core[i].name)) return &offer->core[i];

@@ -104,8 +104,33 @@ static void test_who_calls(void **state) {
     arena_free(mem);
 }
 
+/* Of each interface how many versions there are, and that a draft's name is its own. */
+static uint32_t versions_of(const char *name) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < node_offer()->interfaces_count; i++)
+        n += host_name_matches(str_c(name), node_offer()->interfaces[i]);
+    return n;
+}
+static void test_versions(void **state) {
+    static const char *const offered[] = {"wasi:http/types@0.2.0",
+                                          "wasi:http/types@0.3.0",
+                                          "wasi:http/types@0.3.0-rc-2026-03-15",
+                                          "wasi:cli/exit@0.3.0-rc-2026-03-15",
+                                          "wasi:keyvalue/store@0.2.0-draft2",
+                                          "fermyon:spin/key-value@2.0.0",
+                                          "fermyon:spin/key-value",
+                                          "spin:sqlite/sqlite@3.0.0",
+                                          "spin:postgres/postgres@3.0.0",
+                                          "spin:postgres/postgres@4.1.0"};
+    static const char *const others[] = {"wasi:http/types@0.3.0-rc-2026-01-01", "wasi:keyvalue/store@0.2.0",
+                                         "fermyon:spin/key-value@3.0.0", "wasi:io/poll@0.3.0-rc-2026-03-15"};
+    for (size_t i = 0; i < ARRAY_COUNT(offered); i++) assert_true(versions_of(offered[i]) >= 1);
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++) assert_int_equal(versions_of(others[i]), 0);
+}
+
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_who_calls)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_who_calls),
+                                       cmocka_unit_test(test_versions)};
     if (argc < 2) return 77;
     static uint8_t bytes[4096];
     FILE *f = fopen(argv[1], "rb");

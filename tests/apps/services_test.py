@@ -256,6 +256,41 @@ def test_nobody_holds_others():
         has(ask(n, "a", "sql3", "default", data="select 1"), "Integer(1)")
 
 
+def test_spin_toml():
+    """A Spin application's own manifest: labels, variables that are made of others, routes, and what it did not ask for."""
+    folder = tempfile.mkdtemp(prefix="spin-", dir=WORK)
+    shutil.copyfile(GUEST, os.path.join(folder, "guest.wasm"))
+    with open(os.path.join(folder, "spin.toml"), "w") as f:
+        f.write("""spin_manifest_version = 2
+[application]
+name = "notes"
+version = "0.1.0"
+[variables]
+who = { default = "you" }
+[[trigger.http]]
+route = "/..."
+component = "main"
+[[trigger.http]]
+route = "/poor/..."
+component = "poor"
+[component.main]
+source = "guest.wasm"
+key_value_stores = ["default"]
+sqlite_databases = ["default"]
+[component.main.variables]
+greeting = "hello {{ who }}"
+[component.poor]
+source = "guest.wasm"
+""")
+    with node("--workers", "1") as n:
+        code, out, error = orlo("deploy", folder, "--state", n.state, timeout=120)
+        check(code == 0, out, error)
+        eq(ask(n, "notes", "keys3", "default", "set", "k", "v"), "()")
+        has(ask(n, "notes", "sql3", "default", data="select 1"), "Integer(1)")
+        eq(ask(n, "notes", "variable", "greeting").split("\n")[0], '"hello you"')
+        has(ask(n, "notes", "keys3", "other", "get", "k"), "AccessDenied")
+
+
 def test_where_data_is():
     """In folders of the store's own, which no other process of the node may open; and a store has no network."""
     with node("--workers", "1") as n:

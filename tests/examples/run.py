@@ -10,6 +10,7 @@ import hashlib, http.server, os, re, subprocess, sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness import *
+from nodes import node
 
 DOC = open(os.path.join(ROOT, "docs", "getting-started.md")).read()
 EXAMPLES = os.path.join(ROOT, "examples")
@@ -138,6 +139,35 @@ def test_go():
 
 def test_rust():
     answers(make("rust", "cargo", "rustup"))
+
+
+def test_spin():
+    """Deployed by its own manifest, which has the build command."""
+    for tool in ("cargo", "rustup"):
+        if not shutil.which(tool):
+            raise Skip(f"needs {tool}")
+    source, work, state = os.path.join(EXAMPLES, "spin"), os.path.join(MADE, "spin"), os.path.join(WORK, "spin-state")
+    for n in files_of(source):
+        os.makedirs(os.path.dirname(os.path.join(work, n)), exist_ok=True)
+        shutil.copyfile(os.path.join(source, n), os.path.join(work, n))
+    try:
+        fetched = subprocess.run("rustup target add wasm32-wasip2 && cargo fetch --target wasm32-wasip2", shell=True, cwd=work, capture_output=True,
+                                 text=True, timeout=300)
+    except subprocess.TimeoutExpired:
+        raise Skip("its crates did not come within five minutes")
+    if fetched.returncode:
+        raise Skip("its crates cannot be fetched: " + (fetched.stderr.strip().splitlines() or ["?"])[-1][:200])
+    with node(state=state) as n:
+        code, out, error = orlo("deploy", work, "--state", state, timeout=1200)
+        check(code == 0, out, error)
+        for i in range(3):
+            eq(n.get("notes").text, f"Hello, visitor {i + 1}\n")
+        eq(n.get("notes", "/notes", data=b'{"text":"first"}').status, 201)
+        eq(n.get("notes", "/notes", data=b"text").status, 400)
+        eq(json.loads(n.get("notes", "/notes").text), [{"id": 1, "text": "first"}])
+        eq(n.get("notes", "/nowhere").status, 404)
+    with node(state=state) as n:
+        eq(json.loads(n.get("notes", "/notes").text), [{"id": 1, "text": "first"}])
 
 
 def test_c():
