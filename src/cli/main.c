@@ -53,6 +53,7 @@ static int serve(arena *mem, const struct cli_options *o) {
         .limits = o->limits,
         .no_access_log = o->no_access_log,
         .state_dir = o->state_dir,
+        .config_file = o->config_file,
     };
     struct node_listen *listen = arena_array(mem, struct node_listen, o->listen.n);
     err e = set_log(o, !isatty(STDERR_FILENO), &d);

@@ -67,6 +67,7 @@ struct node_serve_config {
     size_t cordons_count;
     struct app_grants grants;
     struct node_limits limits;
+    const char *config_file;         /* of a node: what it says, where flags say nothing; read again by SIGHUP. NULL: none */
     const struct node_listen *admin; /* of a node; NULL: 127.0.0.1:8089, if it is free. Loopback alone */
     bool no_admin;
     bool no_access_log;

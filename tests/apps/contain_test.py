@@ -170,3 +170,142 @@ def test_who_kills_workers_gets_his_own():
         until(lambda: len(n.workers()) == 1)
         eq(ended(bystander), [])
         eq(n.get("bad").text, "bad\n")
+
+
+# ---- cordons and configuration -------------------------------------------------------------------------------------------
+
+
+def configured(text, *flags, state=None):
+    path = file_of(f"node-{len(os.listdir(WORK))}.toml", text.encode())
+    n = node("--config", path, *flags, state=state)
+    return path, n
+
+
+def write(path, text):
+    with open(path + ".new", "w") as f:
+        f.write(text)
+    os.rename(path + ".new", path)
+
+
+def reload(n, ok=True):
+    event = "reloaded" if ok else "reload-failed"
+    before = len(n.events(event))
+    n.proc.send_signal(signal.SIGHUP)
+    return n.wait_event(event, 30, before + 1)
+
+
+def images_of(pid):
+    """The memory files with code of apps that a process has mapped."""
+    lines = [l.split() for l in open(f"/proc/{pid}/maps")]
+    return {l[4] for l in lines if len(l) > 5 and "memfd:" in l[5] and "image" in l[5]}
+
+
+def test_cordons_share_no_process():
+    another = file_of("tenant-of-b.wasm", open(guest("tenant"), "rb").read() + b"\0\x05\x01xabc")  # the same with a section more
+    path, running = configured('workers = 1\n[cordons.blue]\napps = ["b", "b-*"]\nworkers = 2\n')
+    with running as n:
+        for app in ("a", "b", "b-2", "c"):
+            n.deploy(app, another if app[0] == "b" else guest("tenant"), "--env", "APP=" + app)
+        eq(len(n.workers()), 3)
+        clients = [hammer(n, app) for app in ("a", "b", "b-2", "c", "b")]
+        until(lambda: all(c["asked"] > 50 for c in clients))
+        eq([w for c in clients for w in ended(c)], [])
+        listening_ones = [p for p in n.workers() if listening(p)]
+        eq(len(listening_ones), 1)  # the others take what that one hands on
+        general = images_of(listening_ones[0])
+        blue = set().union(*(images_of(p) for p in n.workers() if p not in listening_ones))
+        check(general and blue and not general & blue, general, blue)  # no page of the one's code or memory is mapped by the other
+        conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=30)
+        body = b"x" * 100_000
+        for i in range(60):
+            app = ("a", "b", "c", "b-2")[i % 4]
+            conn.request("POST" if i % 3 else "GET", "/", body=body if i % 3 else None, headers={"Host": app + ".localhost"})
+            r = conn.getresponse()
+            eq((r.status, r.read().decode()), (200, app + "\n"))
+        both = b"".join(f"GET / HTTP/1.1\r\nHost: {app}.localhost\r\n\r\n".encode() for app in ("a", "b", "a", "b-2", "c", "b") * 20)
+        got = raw(n.port, both + b"GET / HTTP/1.1\r\nHost: b.localhost\r\nConnection: close\r\n\r\n")
+        eq(re.findall(rb"\r\n\r\n([a-z0-9-]+)\n", got), [b"a", b"b", b"a", b"b-2", b"c", b"b"] * 20 + [b"b"])
+
+
+def test_a_cordon_that_is_killed():
+    path, running = configured('workers = 2\n[cordons.blue]\napps = ["b"]\n')
+    with running as n:
+        for app in ("a", "b"):
+            n.deploy(app, guest("tenant"), "--env", "APP=" + app)
+        general = [hammer(n, "a") for _ in range(3)]
+        until(lambda: all(c["asked"] > 20 for c in general))
+        for _ in range(10):
+            blue = next(p for p in n.workers() if not listening(p))
+            beside = [hammer(n, "b") for _ in range(4)]
+            until(lambda: all(c["asked"] > 20 for c in beside))
+            died = len(n.events("worker-died"))
+            os.kill(blue, signal.SIGKILL)
+            n.wait_event("worker-died", 10, died + 1)
+            until(lambda: all(c["asked"] > 40 for c in beside))
+            for c in beside:  # what it had, and no more: one request of each connection
+                check(len(ended(c)) <= 1, ended(c))
+        eq([w for c in general for w in ended(c)], [])
+        eq(n.get("b").text, "b\n")
+
+
+def test_configuration_that_changes():
+    with socket.socket() as s, socket.socket() as t:
+        s.bind(("127.0.0.1", 0)), t.bind(("127.0.0.1", 0))
+        first, second = s.getsockname()[1], t.getsockname()[1]
+    path = file_of("changes.toml", f'listen = ["127.0.0.1:{first}"]\nworkers = 1\n'.encode())
+    state = new_state()
+    n = Node.__new__(Node)
+    n.state = state
+    n.proc = subprocess.Popen([ORLO, "node", "--state", state, "--config", path, "--log-format", "json"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    n.text, n.url, n.ended = bytearray(), None, False
+    n.changed = threading.Condition()
+    threading.Thread(target=n.read, daemon=True).start()
+    n.url = n.wait_event("serving", 60)["url"]
+    n.port = first
+    try:
+        for app in ("a", "b"):
+            n.deploy(app, guest("tenant"), "--env", "APP=" + app)
+        clients = [hammer(n, app) for app in ("a", "b", "a", "b")]
+        until(lambda: all(c["asked"] > 20 for c in clients))
+        write(path, f'listen = ["127.0.0.1:{first}", "127.0.0.1:{second}"]\nworkers = 3\n[cordons.blue]\napps = ["b"]\n')
+        eq(reload(n)["workers"], 4)
+        until(lambda: len(n.workers()) == 4)
+        has(raw(second, b"GET / HTTP/1.1\r\nHost: b.localhost\r\nConnection: close\r\n\r\n").decode(), "b\n")
+        pids = sorted(n.workers())
+        for text, line in (('workers = 0\n', "1:"), ('workers = 2\nlisten = 7\nwrokers = 1\n', "3:"), ('= = =', "1:"), ('listen = ["127.0.0.1:1"]\n', "") if os.geteuid() else ('x = 1', "1:")):
+            write(path, text)
+            has(reload(n, ok=False)["reason"], line)
+            eq(sorted(n.workers()), pids)
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen(1)
+            write(path, f'listen = ["127.0.0.1:{first}", "127.0.0.1:{taken.getsockname()[1]}"]\n')
+            has(reload(n, ok=False)["reason"], "in use")
+        eq(sorted(n.workers()), pids)
+        write(path, f'listen = ["127.0.0.1:{first}"]\nworkers = 2\n[cordons.red]\napps = ["a"]\n')
+        before = len(n.events("reloaded"))
+        n.proc.send_signal(signal.SIGHUP)
+        n.proc.send_signal(signal.SIGHUP)  # two at once
+        n.wait_event("reloaded", 30, before + 1)
+        until(lambda: len(n.workers()) == 3, 60)
+        until(lambda: not any(second == port for p in n.workers() for _, port in listening(p)))
+        for control in [p for p in n.processes() if open(f"/proc/{p}/comm").read().strip() == "orlo-control"]:
+            os.kill(control, signal.SIGKILL)
+        n.wait_event("role-died", 10, role="control")
+        reload(n)
+        seen = [c["asked"] for c in clients]
+        until(lambda: all(c["asked"] > k + 20 for c, k in zip(clients, seen)))
+        eq([w for c in clients for w in ended(c)], [])
+        eq(n.stop(), 0)
+    finally:
+        if n.proc.poll() is None:
+            n.kill()
+
+
+def test_configuration_that_is_bad_at_the_start():
+    for text, said in (("workers = 0\n", "bad-0.toml:1:"), ("[cordons.x]\nworkers = 1\napps = 3\n", ":3:"), ("wrokers = 2\n", "workers")):
+        path = file_of("bad-0.toml", text.encode())
+        code, out, error = orlo("node", "--state", new_state(), "--config", path, "--listen", "127.0.0.1:0")
+        check(code and said in error, code, error)
+    code, _, error = orlo("node", "--state", new_state(), "--config", "/nowhere.toml")
+    check(code == 66, code, error)

@@ -170,6 +170,9 @@ struct api *node_api_new(struct control *c);
 [[nodiscard]] err node_api_listen(struct api *api, int fd, bool operator, struct diag * d);
 struct control *node_api_control(struct api *api);
 
+/* What became of a reload, to who asked for it first. */
+void node_api_reloaded(struct api *api, const struct node_msg_reloaded *m);
+
 /* ---- api_who.c ---- */
 
 struct api_failures; /* by where they come from */

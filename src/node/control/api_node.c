@@ -2,6 +2,7 @@
 #include "node/control/api_int.h"
 #include "node/control/blobs.h"
 #include "node/control/places.h"
+#include <stdlib.h>
 
 void node_api_openapi(struct api_call *call) {
     static struct buf document; /* as long as the process */
@@ -40,13 +41,47 @@ void node_api_status(struct api_call *call) {
     node_api_reply(call);
 }
 
-static void not_here(struct api_call *call) {
-    struct diag d = DIAG_INIT;
-    err e = diag_set(&d, ERR_UNSUPPORTED, DIAG_NOWHERE, "this node does not do that yet");
-    node_api_fail(call, e, &d);
+/* Who waits for a reload: answered in the order in which they asked. */
+static struct waiting {
+    struct waiting *next;
+    struct api_call *call; /* NULL: it is gone */
+} * reloads;
+
+static void reload_gone(struct api_call *call) {
+    struct waiting *w = call->state;
+    w->call = NULL;
+    node_api_end(call);
 }
 
-void node_api_reload(struct api_call *call) { not_here(call); }
+void node_api_reload(struct api_call *call) {
+    struct waiting *w = calloc(1, sizeof *w), **at = &reloads;
+    ENSURE(w);
+    w->call = call;
+    while (*at) at = &(*at)->next;
+    *at = w;
+    call->state = w;
+    call->on_gone = reload_gone;
+    node_control_tell(call->control, &NODE_MESSAGE(reload));
+}
+
+void node_api_reloaded(struct api *api, const struct node_msg_reloaded *m) {
+    struct waiting *w = reloads;
+    struct diag d = DIAG_INIT;
+    if (!w) return;
+    reloads = w->next;
+    struct api_call *call = w->call;
+    free(w);
+    if (!call) return;
+    call->on_gone = NULL;
+    if (node_diag_of(&d, m->err, DIAG_NOWHERE, m->text) != ERR_OK) {
+        node_api_fail(call, m->err, &d);
+        return;
+    }
+    json_put_object(&call->w, NULL);
+    json_put_cstr(&call->w, "text", "the configuration was read again, and is at work");
+    json_put_end(&call->w);
+    node_api_reply(call);
+}
 
 void node_api_release(struct api_call *call) {
     struct control *c = call->control;

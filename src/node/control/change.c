@@ -68,6 +68,7 @@ static err send_publication(struct publication *p, struct diag *d) {
         node_control_tell(c, &NODE_MESSAGE(right, .path = rights->dirs.p[i].path, .write = rights->dirs.p[i].write));
     struct node_message m = NODE_MESSAGE(publish, .generation = p->ch->generation, .network = (uint8_t)rights->network,
                                          .any_port_out = rights->any_port_out, .ports = node_rights_ports(rights),
+                                         .revision = node_places_revision(c),
                                          .quarantines = node_places_quarantines(c, p->ch->app.n ? p->ch->id : 0));
     m.fds[m.fds_count++] = fd;
     node_control_tell(c, &m);

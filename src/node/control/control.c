@@ -9,6 +9,7 @@
  */
 #include "node/control/api_int.h"
 #include "node/control/blobs.h"
+#include "manifest/config.h"
 #include "node/control/places.h"
 #include "node/control/logs.h"
 #include "node/control/metrics.h"
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void node_control_end(struct control *c) {
@@ -101,6 +103,28 @@ static bool listen_at(struct control *c, int fd) {
     return true;
 }
 
+/* What the operator says of apps, from now on. */
+static void take_config(struct control *c, struct node_message *m) {
+    arena *mem = arena_new(0);
+    struct manifest_config *config = arena_make(mem, struct manifest_config);
+    struct stat st;
+    uint8_t *p = NULL;
+    manifest_config_init(config);
+    if (m->fds_count && fstat(m->fds[0], &st) == 0) {
+        p = arena_alloc(mem, (size_t)st.st_size + 1, 1);
+        struct rd r = rd_of((str){p, pread(m->fds[0], p, (size_t)st.st_size, 0) == st.st_size ? (size_t)st.st_size : 0});
+        manifest_config_read(mem, &r, config);
+        if (r.fail) manifest_config_init(config);
+    }
+    if (c->state.db >= 0)
+        snprintf(c->domain, sizeof c->domain, STR_FMT, STR_ARG(config->domain.n ? config->domain : STR("localhost")));
+    if (config->url.n) snprintf(c->url, sizeof c->url, STR_FMT, STR_ARG(config->url));
+    arena *before = c->config_mem;
+    c->config = p ? config : NULL;
+    c->config_mem = mem;
+    arena_free(before);
+}
+
 static bool hear_supervisor(struct control *c, struct node_message *m) {
     switch (m->type) {
     case NODE_MSG_client: add_client(c, node_message_take(m, 0)); return true;
@@ -108,6 +132,8 @@ static bool hear_supervisor(struct control *c, struct node_message *m) {
     case NODE_MSG_compile_done: return node_deployment_compiled(c, &m->compile_done);
     case NODE_MSG_sign_done: return on_sign_done(c, &m->sign_done);
     case NODE_MSG_published: return node_change_published(c, &m->published);
+    case NODE_MSG_config: take_config(c, m); return true;
+    case NODE_MSG_reloaded: node_api_reloaded(c->api, &m->reloaded); return true;
     case NODE_MSG_places: return node_places_hear(c, &m->places);
     case NODE_MSG_isolate: node_places_isolate(c, &m->isolate); return true;
     case NODE_MSG_meters: return node_metrics_add(c, m->meters.slot, node_message_take(m, 0));
@@ -129,6 +155,12 @@ static void on_supervisor(void *arg, unsigned events) {
 
 /* ---- its life ---- */
 
+static err await(struct control *c, enum node_message_type type, struct node_message *m, struct diag *d) {
+    if (node_wire_await(c->wire, NODE_ROLE_supervisor, NODE_ROLE_control, m) == NODE_WIRE_GOT && m->type == type) return ERR_OK;
+    node_control_end(c);
+    return diag_set(d, ERR_CLOSED, DIAG_NOWHERE, "the supervisor is gone");
+}
+
 static err begin(struct control *c, struct diag *d) {
     struct node_message m;
     if (node_wire_await(c->wire, NODE_ROLE_supervisor, NODE_ROLE_control, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_govern) {
@@ -145,13 +177,12 @@ static err begin(struct control *c, struct diag *d) {
     for (int i = 0; i < NODE_STATE_OF_CONTROL && m.fds_count == NODE_STATE_OF_CONTROL; i++)
         node_state_fds(&c->state)[i] = node_message_take(&m, i);
     node_message_drop(&m);
-    if (node_wire_await(c->wire, NODE_ROLE_supervisor, NODE_ROLE_control, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_places) {
-        node_control_end(c);
-        return diag_set(d, ERR_CLOSED, DIAG_NOWHERE, "the supervisor is gone");
-    }
+    TRY(await(c, NODE_MSG_config, &m, d));
+    take_config(c, &m);
+    node_message_drop(&m);
+    TRY(await(c, NODE_MSG_places, &m, d));
     node_places_hear(c, &m.places);
     fcntl(c->wire, F_SETFL, O_NONBLOCK);
-    if (c->state.db >= 0) snprintf(c->domain, sizeof c->domain, "localhost");
     TRY(node_store_enter(c, d));
     TRY(node_sandbox_control(&c->state, d));
     TRY(node_store_open(c, d));

@@ -104,6 +104,7 @@ struct control {
     arena *asks_mem;
     uint64_t generation;
     char url[257], domain[256];
+    arena *config_mem;
     struct manifest_config *config; /* what the operator says of apps; NULL: nothing */
     arena *retired_mem;
     VEC(struct control_held) retired; /* files of versions that are no more: workers may ask for them still */

@@ -267,6 +267,7 @@ static err govern(void) {
     memcpy(m.fds, node_state_fds(&sup.state), NODE_STATE_OF_CONTROL * sizeof *m.fds);
     m.fds_count = NODE_STATE_OF_CONTROL;
     tell(&m);
+    tell(&NODE_MESSAGE(config));
     tell(&NODE_MESSAGE(places));
     buf_free(&settings);
     sup.governs = 0;

@@ -17,6 +17,7 @@ struct quarantined {
     char reason[REASON_MAX];
 };
 struct control_places {
+    uint32_t revision;
     struct buf table;
     struct quarantined *first;
 };
@@ -69,10 +70,10 @@ static uint32_t number_of(str table, str name) {
 
 bool node_places_hear(struct control *c, const struct node_msg_places *m) {
     struct control_places *p = places_of(c);
-    bool same = str_eq(buf_str(&p->table), m->table);
+    p->revision = m->revision;
     p->table.n = 0;
     buf_puts(&p->table, m->table);
-    if (!same && m->again) node_control_publish_again(c);
+    if (m->revision) node_control_publish_again(c);
     return true;
 }
 
@@ -115,6 +116,8 @@ bool node_places_lift(struct control *c, uint32_t app) {
 }
 
 /* ---- asking ---- */
+
+uint32_t node_places_revision(const struct control *c) { return c->places ? c->places->revision : 0; }
 
 uint32_t node_places_of(const struct control *c, uint32_t app, str name, bool free) {
     const struct quarantined *q = free ? NULL : find(c, app);

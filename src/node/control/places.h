@@ -6,12 +6,13 @@
 
 /* Who is in quarantine, as it is kept. */
 [[nodiscard]] err node_places_load(struct control *c, struct diag *d);
-/* What the operator says: false: nonsense. A table that is another than before is published. */
+/* What the operator says; with a revision it is published. False: nonsense. */
 bool node_places_hear(struct control *c, const struct node_msg_places *m);
 /* An app has killed workers: it is to have one of its own, until it is another version, or let go. */
 void node_places_isolate(struct control *c, const struct node_msg_isolate *m);
 /* The app's number in snapshots. free: out of quarantine, as it is once what is being published is live. */
 uint32_t node_places_of(const struct control *c, uint32_t app, str name, bool free);
+uint32_t node_places_revision(const struct control *c); /* for what is published */
 /* A bit for each quarantine that has an app, but for one that leaves it. */
 uint32_t node_places_quarantines(const struct control *c, uint32_t leaves);
 /* False: it was in none. */

@@ -42,12 +42,12 @@ static void put(struct buf *b, uint32_t id, str pattern) {
     buf_puts(b, pattern);
 }
 
-void node_cordons_tell_control(struct supervisor *s, const struct setup *setup, bool again) {
+void node_cordons_tell_control(struct supervisor *s, const struct setup *setup, uint32_t revision) {
     struct buf table = {.max = 60'000};
     for (uint32_t i = 0; i < setup->cordons.n; i++)
         for (uint32_t k = 0; k < setup->cordons.p[i].apps.n; k++)
             put(&table, setup->cordons.p[i].id, setup->cordons.p[i].apps.p[k]);
-    node_singles_tell(s, &NODE_MESSAGE(places, .again = again, .table = buf_str(&table)));
+    node_singles_tell(s, &NODE_MESSAGE(places, .revision = revision, .table = buf_str(&table)));
     buf_free(&table);
 }
 

@@ -214,6 +214,7 @@ void node_publish_settle(struct supervisor *s) {
     }
     if (done)
         node_singles_tell(s, &NODE_MESSAGE(published, .generation = s->now.generation, .err = ERR_OK, .offset = DIAG_NOWHERE));
+    if (done) node_config_live(s);
     node_serve_announce(s);
 }
 
@@ -236,6 +237,7 @@ bool node_publish_begin(struct supervisor *s, struct node_message *m) {
         close_reach(&reach);
         return false;
     }
+    (void)node_config_comes(s, m->publish.revision);
     bool more = s->anew || s->coming_setup || !node_rights_within(&reach.rights, &s->now.reach.rights);
     for (uint32_t i = 0; i < reach.rights.dirs.n && !more; i++) more = is_another(s, &reach.rights.dirs.p[i]);
     s->next = (struct publication){.generation = m->publish.generation,
@@ -312,6 +314,7 @@ void node_publish_fail(struct supervisor *s, err e, const struct diag *d) {
     node_publish_forget_next(s);
     node_singles_tell(s,
                       &NODE_MESSAGE(published, .generation = generation, .err = e, .offset = d->offset, .text = str_c(d->text)));
+    node_config_failed(s, e, d);
     node_publish_settle(s);
 }
 

@@ -61,6 +61,7 @@ void node_serve_deploy(struct supervisor *s) {
 }
 
 void node_serve_again(struct supervisor *s) {
+    if (!s->config->file && s->config->config_file) node_config_reload(s, false);
     if (!s->config->file || s->draining) return;
     s->deploy_again = true;
     if (s->deploying || !s->announced || s->client_fd < 0) return;

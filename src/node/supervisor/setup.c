@@ -6,6 +6,7 @@
  * 1. A setup is whole or is not there. What two of them have in common, doors, is the same in both.
  * 2. A cordon keeps its number for as long as its name is configured.
  */
+#include "manifest/config.h"
 #include "node/supervisor/supervisor_int.h"
 #include <sched.h>
 #include <fcntl.h>
@@ -94,12 +95,17 @@ static void take_otlp(struct setup *s, const struct node_otlp *o) {
     }
 }
 
-err node_setup_new(const struct node_serve_config *config, const struct setup *before, struct setup **out, struct diag *d) {
+err node_setup_new(const struct node_serve_config *config, const struct manifest_config *file, const struct setup *before,
+                   struct setup **out, struct diag *d) {
+    struct buf bytes = {0};
     arena *mem = arena_new(0);
     struct setup *s = *out = arena_make(mem, struct setup);
     *s = (struct setup){.mem = mem, .limits = config->limits, .access_log = !config->no_access_log};
     node_limits_fill(&s->limits);
     take_otlp(s, &config->otlp);
+    if (file) manifest_config_write(&bytes, file);
+    s->file = arena_str(mem, buf_str(&bytes));
+    buf_free(&bytes);
     s->workers = (uint32_t)MIN(s->limits.workers ? s->limits.workers : node_setup_cores(), (uint64_t)WORKERS_MAX);
     err e = take_cordons(s, config, before, d);
     if (e == ERR_OK) e = open_doors(s, config, before, d);

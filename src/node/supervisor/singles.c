@@ -402,7 +402,8 @@ bool node_singles_begin_control(struct supervisor *s) {
     for (int i = 0; i < NODE_STATE_OF_CONTROL && s->state.lock >= 0; i++) m.fds[m.fds_count++] = node_state_fds(&s->state)[i];
     node_singles_tell(s, &m);
     buf_free(&settings);
-    node_cordons_tell_control(s, s->setup, false);
+    node_config_tell(s, s->setup);
+    node_cordons_tell_control(s, s->setup, 0);
     node_regions_tell(s);
     node_admin_tell(s);
     if (!s->config->file || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return true;
@@ -437,6 +438,7 @@ bool node_singles_hear_control(struct supervisor *s, struct node_message *m) {
     case NODE_MSG_secret_want: return on_secret_want(s, &m->secret_want);
     case NODE_MSG_right: return node_publish_right(s, &m->right);
     case NODE_MSG_publish: return node_publish_begin(s, m);
+    case NODE_MSG_reload: node_config_reload(s, true); return true;
     case NODE_MSG_image_give: return on_image_give(s, m);
     case NODE_MSG_data_forget: node_data_forget(s, &m->data_forget); return true;
     default: return false;
@@ -454,6 +456,7 @@ void node_singles_lose_control(struct supervisor *s, int status) {
     struct diag d = DIAG_INIT; /* what it was publishing is taken back: it says anew what there is to be */
     diag_set(&d, ERR_IO, DIAG_NOWHERE, "control died");
     node_publish_fail(s, ERR_IO, &d);
+    node_config_failed(s, ERR_IO, &d);
 }
 
 /* ---- as the loop has them ---- */

@@ -191,6 +191,7 @@ static void act(struct supervisor *s) {
     if (!s->announced) node_jobs_show(&s->jobs);
     node_singles_act(s, now);
     node_publish_act(s, now);
+    node_config_act(s, now);
     if (now < s->sample_at_ns) return;
     s->sample_at_ns = now + NODE_WATCH_SAMPLE_MS * 1000000ull;
     node_workers_watch(s);
@@ -213,7 +214,7 @@ static err prepare(struct supervisor *s) {
         keeps ? node_state_open(node_state_folder(scratch, s->config->state_dir), &s->state, s->d) : node_serve_check(s, s->d);
     arena_free(scratch);
     TRY(e);
-    TRY(node_setup_new(s->config, NULL, &s->setup, s->d));
+    TRY(node_setup_new(s->config, s->file, NULL, &s->setup, s->d));
     if (!node_cordons_arrange(s, s->setup, 0)) return diag_set(s->d, ERR_IO, DIAG_NOWHERE, "no sockets: %s", strerror(errno));
     node_cordons_settle(s);
     TRY(node_admin_open(s, s->d));
@@ -244,9 +245,21 @@ static err supervise(struct supervisor *s) {
     return s->failed;
 }
 
-err node_serve(const struct node_serve_config *config, struct diag *d) {
+err node_serve(const struct node_serve_config *flags, struct diag *d) {
     static struct supervisor s;
-    s = (struct supervisor){.config = config,
+    static struct node_serve_config config;
+    struct manifest_config *file = NULL;
+    arena *mem = arena_new(0);
+    err e = flags->config_file ? node_config_read(mem, flags->config_file, &file, d) : ERR_OK;
+    if (e == ERR_OK) e = node_config_merge(mem, flags, file, &config, d);
+    if (e != ERR_OK) {
+        arena_free(mem);
+        return e;
+    }
+    s = (struct supervisor){.flags = flags,
+                            .config = &config,
+                            .file = file,
+                            .mem = mem,
                             .now.fd = -1,
                             .next.fd = -1,
                             .admin_fd = -1,
@@ -262,11 +275,10 @@ err node_serve(const struct node_serve_config *config, struct diag *d) {
     s.jobs = (struct node_jobs){.running_max = MIN(MAX(node_setup_cores() / 2, 1u), (uint32_t)NODE_JOBS_RUNNING_MAX),
                                 .memory_bytes_max = node_machine_memory() / 2,
                                 .said = log_said};
-    s.mem = arena_new(0);
     raise_files_limit();
     node_regions_open(&s);
     crypto_random(s.hops_key, sizeof s.hops_key);
-    err e = s.rates_fd < 0 ? diag_set(d, ERR_IO, DIAG_NOWHERE, "there is no memory file: %s", strerror(errno)) : prepare(&s);
+    e = s.rates_fd < 0 ? diag_set(d, ERR_IO, DIAG_NOWHERE, "there is no memory file: %s", strerror(errno)) : prepare(&s);
     if (e == ERR_OK) e = supervise(&s);
     node_publish_end(&s);
     node_regions_close(&s);

@@ -2,6 +2,8 @@
  *
  *   supervisor.c   start, signals, the loop, the end
  *   listen.c       doors: addresses, and the sockets that listen at them
+ *   config.c       the command line and the operator's file as one, and that file again while the node runs
+ *   config.c       the command line and the operator's file as one, and that file again while the node runs
  *   setup.c        what the configuration makes of all this: doors, limits, how many workers of which cordon
  *   cordons.c      sets of workers, their slots, and the inboxes at which connections for their apps come
  *   workers.c      slots and their workers: started, watched, replaced
@@ -74,6 +76,7 @@ struct setup {
     struct door *doors[NODE_LISTEN_MAX];
     uint32_t doors_count;
     str shown, also;  /* the first address, the others */
+    str file;         /* what the operator says, as manifest_config_write has it; empty: there is no file */
     uint32_t workers; /* that are in no cordon */
     VEC(struct setup_cordon) cordons;
     struct {
@@ -124,8 +127,18 @@ struct single {
 
 enum { ASKS_MAX = 1024, KEYS_ASKS_MAX = 256 };
 struct supervisor {
-    const struct node_serve_config *config;
-    struct setup *setup, *coming_setup; /* NULL: none is to be */
+    const struct node_serve_config *flags, *config; /* the command line's; and with what the operator's file said at the start */
+    const struct manifest_config *file;             /* NULL: there is none */
+    struct setup *setup, *coming_setup;             /* NULL: none is to be */
+    struct reload {                                 /* config.c */
+        enum { RELOAD_IDLE, RELOAD_READING, RELOAD_READ, RELOAD_TOLD, RELOAD_COMING } state;
+        bool again;                    /* somebody asked meanwhile, */
+        uint32_t askers, askers_again; /* and so many of control's wait */
+        int in, out;                   /* of the job */
+        struct setup *setup;
+        uint64_t since_ns, late_at_ns;
+    } reload;
+    uint32_t revision; /* of what control was told */
     arena *mem;
     struct slot slots[SLOTS_MAX];
     uint32_t slots_count; /* behind it none is used */
@@ -206,13 +219,27 @@ void node_door_leave(struct door *door); /* closed when no setup uses it any mor
 /* ---- setup.c ---- */
 
 /* Of what the command line and the operator's file say; doors that before has are the same ones. */
-[[nodiscard]] err node_setup_new(const struct node_serve_config *config, const struct setup *before, struct setup **out,
-                                 struct diag *d);
+struct manifest_config; /* manifest/config.h */
+[[nodiscard]] err node_setup_new(const struct node_serve_config *config, const struct manifest_config *file,
+                                 const struct setup *before, struct setup **out, struct diag *d);
 void node_setup_free(struct setup *setup);                                                     /* NULL is fine */
 const struct setup *node_setup_of(const struct supervisor *s, const struct publication *what); /* that goes with it */
 uint32_t node_setup_workers(const struct setup *setup);                                        /* of all cordons */
 void node_setup_close_doors(const struct setup *setup);
 uint32_t node_setup_cores(void); /* that this process may use */
+
+/* ---- config.c ---- */
+
+/* Flags and file as one; file NULL: flags alone. In out, or borrowed from both. ERR_USAGE. */
+[[nodiscard]] err node_config_merge(arena *out, const struct node_serve_config *flags, const struct manifest_config *file,
+                                    struct node_serve_config *to, struct diag *d);
+void node_config_tell(struct supervisor *s, const struct setup *setup); /* control, before the cordons */
+void node_config_reload(struct supervisor *s, bool asked);              /* asked: by control, who is told what came of it */
+void node_config_act(struct supervisor *s, uint64_t now);
+/* What is published was made by the file that was read again: it is that setup's. */
+bool node_config_comes(struct supervisor *s, uint32_t revision);
+void node_config_live(struct supervisor *s);                                /* what was published is */
+void node_config_failed(struct supervisor *s, err e, const struct diag *d); /* or is not to be */
 
 /* ---- cordons.c ---- */
 
@@ -221,7 +248,7 @@ uint32_t node_setup_cores(void); /* that this process may use */
 void node_cordons_settle(struct supervisor *s);               /* that is live: who was to leave leaves, who joins stays */
 void node_cordons_forget(struct supervisor *s);               /* it came to nothing */
 void node_cordons_tell(struct supervisor *s, struct proc *p); /* a worker that has started, of all inboxes */
-void node_cordons_tell_control(struct supervisor *s, const struct setup *setup, bool again); /* which apps are of which */
+void node_cordons_tell_control(struct supervisor *s, const struct setup *setup, uint32_t revision); /* which apps are of which */
 void node_cordons_act(struct supervisor *s, uint64_t now);
 void node_cordons_end(struct supervisor *s);
 

@@ -81,8 +81,10 @@ static struct node_app **at(const struct generation *g, const struct node_entry 
 }
 
 /* Where it has that record of an app; *v: as which version. NULL: nowhere. */
-static struct node_app **same_in(const struct generation *g, uint32_t id, str record, enum node_version *v) {
+static struct node_app **same_in(const struct node_apps *a, const struct generation *g, uint32_t id, str record,
+                                 enum node_version *v) {
     const struct node_entry *e = g->snapshot ? node_snapshot_app(g->snapshot, id) : NULL;
+    if (e && e->cordon != a->c.cordon) return NULL; /* others serve it */
     for (*v = 0; e && *v < NODE_VERSIONS; ++*v)
         if (e->of[*v].record.n && app_record_same(e->of[*v].record, record)) return at(g, e, *v);
     return NULL;
@@ -120,7 +122,7 @@ static struct node_app *app_at(struct node_apps *a, struct generation *g, const 
     }
     if (node_app_new(a->c.guest, mem, &r, app, d) != ERR_OK) return NULL;
     (*app)->served = g == &a->served;
-    if (g == &a->served && (next = same_in(&a->prepared, e->id, e->of[v].record, &v))) *next = *app; /* unchanged there */
+    if (g == &a->served && (next = same_in(a, &a->prepared, e->id, e->of[v].record, &v))) *next = *app; /* unchanged there */
     return *app;
 }
 
@@ -160,7 +162,7 @@ static err load_eager(struct node_apps *a, struct generation *g, struct diag *d)
     const struct node_entry *e = node_snapshot_entries(g->snapshot, &n);
     for (uint32_t i = 0; i < n; i++)
         for (enum node_version v = 0; v < NODE_VERSIONS; v++)
-            if (e[i].of[v].eager) TRY(load_version(a, g, &e[i], v, d));
+            if (e[i].of[v].eager && e[i].cordon == a->c.cordon) TRY(load_version(a, g, &e[i], v, d));
     return ERR_OK;
 }
 
@@ -173,9 +175,10 @@ void node_apps_prepare(struct node_apps *a, struct node_snapshot *s, bool proven
     *g = (struct generation){.snapshot = s, .of = calloc(NODE_VERSIONS * n + 1, sizeof *g->of)};
     ENSURE(g->of);
     for (uint32_t i = 0; i < NODE_VERSIONS * n; i++) { /* an app that has not changed goes on as it is */
-        str record = e[i / NODE_VERSIONS].of[i % NODE_VERSIONS].record;
+        const struct node_entry *own = &e[i / NODE_VERSIONS];
+        str record = own->of[i % NODE_VERSIONS].record;
         enum node_version v;
-        struct node_app **before = record.n ? same_in(&a->served, e[i / NODE_VERSIONS].id, record, &v) : NULL;
+        struct node_app **before = record.n && own->cordon == a->c.cordon ? same_in(a, &a->served, own->id, record, &v) : NULL;
         if (before) g->of[i] = *before;
     }
     g->proven = proven;

@@ -159,6 +159,7 @@ enum app_local node_internal(struct app_request *rq, str authority, struct net_l
 
 struct node_apps_config {
     struct node_guest *guest;
+    uint32_t cordon; /* apps of others are nobody's here */
     /* Ask for the part's image, and for what is whose; node_apps_image is called some time later, not from within. */
     void (*want)(void *arg, const struct node_part *part);
     /* What was prepared can be served, or cannot (e, d). */
