@@ -20,7 +20,7 @@ struct cli_options {
     enum cli_command command;
     bool help, version, no_access_log, json, wat, markdown, man, list;
     bool dry_run, no_build, not_live, read_only, follow, once;
-    const char *to, *token, *admin, *share, *lines, *expires, *sort;
+    const char *to, *token, *admin, *share, *lines, *expires, *sort, *key_file;
     const char *state_dir, *config_file, *log_level, *log_format, *output, *forward, *target, *app, *otlp, *otlp_sample;
     cli_list listen, env, dir, allow_http, allow_net, host, route;
     struct node_limits limits;

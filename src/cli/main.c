@@ -64,6 +64,7 @@ static int serve(arena *mem, const struct cli_options *o) {
         config.admin = &admin;
     }
     config.no_admin = o->admin && !strcmp(o->admin, "off");
+    config.key_file = o->key_file;
     config.listen = listen;
     config.listen_count = o->listen.n;
     if (e == ERR_OK) e = cli_read_grants(mem, o, &config.grants, &d);

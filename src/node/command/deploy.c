@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TRIES = 8, POLL_MS = 20'000 };
+enum { TRIES = 8, ROUNDS = 3, POLL_MS = 20'000 };
 
 struct job {
     const struct node_deploy_config *c;
@@ -400,6 +400,24 @@ static err name_file(const struct job *j, err e, struct diag *d) {
     return e;
 }
 
+static err upload_named(struct job *j, const struct json *paths, struct diag *d) {
+    JSON_EACH(item, paths)
+    for (uint32_t i = 0; i < j->bundle.files.n; i++)
+        if (str_eq(j->bundle.files.p[i].path, json_str(item))) TRY(upload(j, &j->bundle.files.p[i], 0, d));
+    return ERR_OK;
+}
+
+static err begin_and_follow(struct job *j, struct answer *answer, struct diag *d) {
+    for (int tries = 0;; tries++) { /* where too many are under way it was not even begun */
+        struct diag own = DIAG_INIT;
+        err e = begin(j, answer, &own);
+        if (e == ERR_OK) return follow(j, answer, d);
+        if (e != ERR_AGAIN || tries == TRIES) return diag_set(d, e, own.offset, "%s", own.text);
+        show(j, "waiting: %s", own.text);
+        poll(NULL, 0, 250 << MIN(tries, 4));
+    }
+}
+
 static err deploy(struct job *j, struct diag *d) {
     struct answer answer;
     struct stat st;
@@ -409,25 +427,22 @@ static err deploy(struct job *j, struct diag *d) {
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "which app? orlo deploy FILE --app NAME; or a folder with an orlo.toml");
     TRY(is_manifest ? open_manifest(j, path, d) : make_manifest(j, d));
     TRY(build(j, d));
+    if (j->manifest.fetches.n) {
+        show(j, "fetching what the manifest names by URL");
+        TRY(node_manifest_fetch(j->mem, &j->manifest, d));
+    }
     j->to->of_file = !is_manifest;
-    err e = node_manifest_fetch(j->mem, &j->manifest, d);
-    if (e == ERR_OK) e = node_bundle_of(j->mem, &j->manifest, j->folder, &j->bundle, d);
+    err e = node_bundle_of(j->mem, &j->manifest, j->folder, &j->bundle, d);
     if (e != ERR_OK) return is_manifest ? name_file(j, e, d) : e;
     TRY(node_bundle_hash(&j->bundle, hashed, j, d));
     j->to->of_file = false;
     TRY(node_ask_open(&j->c->where, &j->a, d));
     TRY(upload_all(j, d));
-    for (int tries = 0;; tries++) { /* where too many are under way it was not even begun */
-        struct diag own = DIAG_INIT;
-        e = begin(j, &answer, &own);
-        if (e != ERR_AGAIN || tries == TRIES) {
-            if (e != ERR_OK) return diag_set(d, e, own.offset, "%s", own.text);
-            break;
-        }
-        show(j, "waiting: %s", own.text);
-        poll(NULL, 0, 250 << MIN(tries, 4));
+    for (int rounds = 0; rounds < ROUNDS; rounds++) {
+        TRY(begin_and_follow(j, &answer, d));
+        if (!json_count(json_get(&answer.body, "missing")) || j->c->dry_run) break;
+        TRY(upload_named(j, json_get(&answer.body, "missing"), d)); /* what was there went away with another deployment */
     }
-    TRY(follow(j, &answer, d));
     e = read_result(j, &answer, d);
     j->to->of_file = !is_manifest && e != ERR_BUSY && e != ERR_DENIED && e != ERR_USAGE;
     return e;

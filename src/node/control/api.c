@@ -89,7 +89,18 @@ static void answer(struct api_call *call, uint16_t status, const char *type, con
     node_api_end(call);
 }
 
+/* Who has changed what; of files on their way what becomes of them is told. */
+static void note_change(const struct api_call *call, uint16_t status) {
+    enum api_access access = call->row->access;
+    bool brings = call->row->body == API_SCHEMA_BYTES || call->row->body == API_SCHEMA_Digests;
+    if ((access != API_WRITE_APP && access != API_WRITE_NODE) || call->row->method == API_HEAD || brings || status / 100 != 2)
+        return;
+    log_event(LOG_INFO, "admin-call", LF_CSTR("call", call->row->name), LF_STR("app", call->params[API_PARAM_app]),
+              LF_U64("token", call->who.token), LF_U64("status", status));
+}
+
 void node_api_reply_with(struct api_call *call, uint16_t status, const struct net_field *fields, uint32_t count) {
+    note_change(call, status);
     bool has = call->out.n;
     ENSURE(!has || json_done(&call->w));
     if (has) buf_putc(&call->out, '\n');
@@ -464,7 +475,7 @@ static void take_body(struct api_call *call) {
 static void on_event(void *arg, enum net_event event) {
     struct api_call *call = arg;
     if (event == NET_EVENT_GONE) call->gone = true;
-    if (call->working) return; /* it ends when the thread is done */
+    if (call->working) return; /* it goes on when the thread is done */
     if (call->on_gone) call->on_gone(call);
     else if (event == NET_EVENT_DEADLINE && call->in.n) refuse(call, 408, "timeout", "the body took too long");
 }

@@ -9,6 +9,9 @@
  */
 #include "node/control/api_int.h"
 #include "node/control/blobs.h"
+#include "node/control/store.h"
+#include "node/pack.h"
+#include <fcntl.h>
 
 enum { SLOWEST_BYTES_S = 16 << 10 }; /* who is slower begins again where he was cut off */
 
@@ -23,14 +26,53 @@ static bool digest_of(str hex, uint8_t digest[APP_DIGEST_BYTES]) {
 
 /* ---- what is here ---- */
 
-void node_api_missing(struct api_call *call) {
+struct missing {
+    int folder; /* of packs */
+    struct map packed, blobs;
+    VEC(struct pack_name { uint8_t digest[APP_DIGEST_BYTES]; }) packs; /* of the app's versions */
+};
+
+static err list_packs(struct api_call *call, struct missing *m, struct diag *d) {
+    struct db_rows *rows;
+    TRY(db_query(call->control->db, &rows, d,
+                 "select distinct f.digest from files f join apps a on a.id = f.app where a.name = ? and f.kind = ?",
+                 DB_TEXT(call->params[API_PARAM_app]), DB_I64(CONTROL_PACK)));
+    while (db_next(rows))
+        if (db_str(rows, 0).n == APP_DIGEST_BYTES)
+            memcpy(vec_add(call->mem, &m->packs)->digest, db_str(rows, 0).p, APP_DIGEST_BYTES);
+    return db_end(rows, d);
+}
+
+/* On a thread: what is in a version's static folders need not come again. */
+static void read_packs(void *arg) {
+    struct api_call *call = arg;
+    struct missing *m = call->state;
+    for (uint32_t i = 0; i < m->packs.n; i++) {
+        char name[NODE_DIGEST_NAME_BYTES];
+        struct node_pack *pack;
+        struct diag unused = DIAG_INIT;
+        uint32_t count;
+        node_digest_name(m->packs.p[i].digest, name);
+        int fd = openat(m->folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0 || node_pack_open(fd, m->packs.p[i].digest, &pack, &unused) != ERR_OK) continue;
+        const struct node_pack_file *files = node_pack_files(pack, &count);
+        for (uint32_t k = 0; k < count; k++)
+            map_put(call->mem, &m->packed, arena_str(call->mem, (str){files[k].digest, sizeof files[k].digest}), 1);
+        node_pack_unref(pack);
+    }
+}
+
+static void answer_missing(struct api_call *call) {
+    struct missing *m = call->state;
+    uint64_t at;
     json_put_object(&call->w, NULL);
     json_put_array(&call->w, "missing");
     JSON_EACH(item, node_api_member(call, "digests")) {
         uint8_t digest[APP_DIGEST_BYTES] = {0};
         ENSURE(digest_of(json_str(item), digest));
-        const struct control_blob *b = node_blob_find(call->control, call->params[API_PARAM_app], digest);
-        if (b && b->whole) continue;
+        str key = {digest, sizeof digest};
+        const struct control_blob *b = map_get(&m->blobs, key, &at) ? (const struct control_blob *)(uintptr_t)at : NULL;
+        if ((b && b->whole) || map_get(&m->packed, key, &at)) continue;
         json_put_object(&call->w, NULL);
         json_put_str(&call->w, "digest", json_str(item));
         json_put_u64(&call->w, "offset", b ? b->bytes : 0);
@@ -39,6 +81,30 @@ void node_api_missing(struct api_call *call) {
     json_put_end(&call->w);
     json_put_end(&call->w);
     node_api_reply(call);
+}
+
+static void packs_read(void *arg, bool ran) {
+    struct api_call *call = arg;
+    struct missing *m = call->state;
+    call->working = false;
+    for (const struct control_blob *b = call->control->blobs; b; b = b->next)
+        if (str_eqc(call->params[API_PARAM_app], b->app))
+            map_put(call->mem, &m->blobs, (str){b->digest, sizeof b->digest}, (uint64_t)(uintptr_t)b);
+    answer_missing(call);
+}
+
+void node_api_missing(struct api_call *call) {
+    struct missing *m = arena_make(call->mem, struct missing);
+    struct diag d = DIAG_INIT;
+    *m = (struct missing){.folder = call->control->state.packs};
+    call->state = m;
+    err e = list_packs(call, m, &d);
+    if (e != ERR_OK) {
+        node_api_fail(call, e, &d);
+        return;
+    }
+    call->working = true;
+    net_work_new(call->control->loop, NULL, read_packs, packs_read, call);
 }
 
 /* As the IETF's resumable uploads have them. */
