@@ -130,6 +130,14 @@ static void says(const char *text, const char *what) {
     if (!strstr(notes_of(&m), what)) fail_msg("%s\nsays: %s\nnot: %s", text, notes_of(&m), what);
 }
 
+/* What the library says nothing of has a line all the same. */
+static void test_unsure(void **state) {
+    says("name = \"a\"\n[env]\nA = \"1\"\nB = \"1\"\n[limits]\n[*x]\nz = 2\n", "f:6:1: this is no TOML");
+    says("[*x]", "f:1:1: this is no TOML");
+    says("[*x]\n\n\n\n\n", "f:1:1: this is no TOML");
+    says("\n\n\n\n\n[*x]", "f:6:1: this is no TOML");
+}
+
 static void test_mistakes(void **state) {
     static const struct {
         const char *text, *says;
@@ -304,7 +312,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_record, begin, end),   cmocka_unit_test_setup_teardown(test_function, begin, end),
         cmocka_unit_test_setup_teardown(test_routes, begin, end),   cmocka_unit_test_setup_teardown(test_others, begin, end),
         cmocka_unit_test_setup_teardown(test_mistakes, begin, end), cmocka_unit_test_setup_teardown(test_every_key, begin, end),
-        cmocka_unit_test_setup_teardown(test_hostile, begin, end),
+        cmocka_unit_test_setup_teardown(test_hostile, begin, end),  cmocka_unit_test_setup_teardown(test_unsure, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
