@@ -198,10 +198,7 @@ int cli_keys(const struct cli_options *o) {
 int cli_logs(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
     struct node_where where = where_of(o);
-    uint64_t lines = 100;
-    if (o->lines && (!str_to_u64(str_c(o->lines), &lines) || lines > 10'000))
-        return wrong("--lines takes a number up to 10000, not '%s'", o->lines);
-    return done(node_command_logs(&where, o->operands.p[0], o->follow, (uint32_t)lines, o->json, stdout, &d), &d);
+    return done(node_command_logs(&where, o->operands.p[0], o->follow, o->lines, o->since, o->level, o->json, stdout, &d), &d);
 }
 
 /* ---- the node ---- */

@@ -152,8 +152,9 @@ struct node_deployed {
 [[nodiscard]] err node_command_secrets(const struct node_where *where, const char *app, bool json, FILE *to, struct diag *d);
 [[nodiscard]] err node_command_keys(const struct node_where *where, const char *app, bool json, FILE *to, struct diag *d);
 /* Until there is no more, or nobody to read it. */
-[[nodiscard]] err node_command_logs(const struct node_where *where, const char *app, bool follow, uint32_t lines, bool json,
-                                    FILE *to, struct diag *d);
+/* since: "10m", "2026-01-31T10:00:00Z"; level: "warn" and above; NULL: all. */
+[[nodiscard]] err node_command_logs(const struct node_where *where, const char *app, bool follow, const char *lines,
+                                    const char *since, const char *level, bool json, FILE *to, struct diag *d);
 [[nodiscard]] err node_command_status(const struct node_where *where, bool json, FILE *to, struct diag *d);
 /* sort: "requests" (NULL), "errors", "p99", "cpu", "memory", "name". On a terminal until it is enough, unless once. */
 [[nodiscard]] err node_command_top(const struct node_where *where, const char *sort, bool once, bool json, FILE *to,

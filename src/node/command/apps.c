@@ -356,11 +356,29 @@ static void print_notes(FILE *to, const struct json *notes) {
     }
 }
 
+static void print_node(arena *mem, FILE *to, const struct json *n) {
+    if (!n) return;
+    fprintf(to, "workers      %lld, %lld died\nrequests     %lld so far, %lld connections\n", (long long)number(n, "workers"),
+            (long long)number(n, "worker_deaths"), (long long)number(n, "requests"), (long long)number(n, "connections"));
+    fprintf(to, "memory       " STR_FMT " of apps\nlogs         " STR_FMT "\n",
+            STR_ARG(node_table_bytes(mem, (uint64_t)number(n, "memory_bytes"))),
+            STR_ARG(node_table_bytes(mem, (uint64_t)number(n, "logs_bytes"))));
+    if (json_get(n, "disk_bytes"))
+        fprintf(to, "disk         " STR_FMT " free of " STR_FMT "\n",
+                STR_ARG(node_table_bytes(mem, (uint64_t)number(n, "disk_free_bytes"))),
+                STR_ARG(node_table_bytes(mem, (uint64_t)number(n, "disk_bytes"))));
+    fprintf(to, "jobs         %lld run, %lld wait\n", (long long)number(n, "jobs_running"), (long long)number(n, "jobs_waiting"));
+    if (!str_eqc(member(n, "collector"), "none"))
+        fprintf(to, "traces       collector " STR_FMT ", %lld spans sent, %lld lost\n", STR_ARG(member(n, "collector")),
+                (long long)number(n, "spans_exported"), (long long)number(n, "spans_lost"));
+}
+
 static void print_status(arena *mem, FILE *to, const struct json *v) {
     fprintf(to, "orlo " STR_FMT " at " STR_FMT ", up for " STR_FMT "\n", STR_ARG(member(v, "version")), STR_ARG(member(v, "url")),
             STR_ARG(node_table_age(mem, (uint64_t)number(v, "uptime_ms") / 1000)));
     fprintf(to, "apps         %lld\ndeployments  %lld under way, %lld uploads\n", (long long)number(v, "apps"),
             (long long)number(v, "deployments"), (long long)number(v, "uploads"));
+    print_node(mem, to, json_get(v, "node"));
     print_notes(to, json_get(v, "notes"));
 }
 

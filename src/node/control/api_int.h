@@ -180,6 +180,13 @@ struct api_failures *node_api_failures_new(void);
 /* False: who asks has been told why. */
 bool node_api_admit(struct api_call *call, struct api_failures *failures);
 
+/* ---- api_observe.c ---- */
+
+/* Members of a status: how the node does. */
+void node_api_put_node(struct api_call *call);
+void node_api_put_notes(struct api_call *call); /* elements of its notes */
+uint64_t node_api_uptime_ms(const struct control *c);
+
 /* ---- handlers ---- */
 
 uint32_t node_api_deployments_count(void); /* under way */

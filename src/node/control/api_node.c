@@ -24,10 +24,12 @@ void node_api_status(struct api_call *call) {
     json_put_cstr(&call->w, "url", c->url);
     json_put_u64(&call->w, "apps", apps_count(call));
     json_put_u64(&call->w, "generation", c->generation);
-    json_put_u64(&call->w, "uptime_ms", (clock_mono_ns() - c->started_ns) / 1000000u);
+    json_put_u64(&call->w, "uptime_ms", node_api_uptime_ms(c));
     json_put_u64(&call->w, "deployments", node_api_deployments_count());
     json_put_u64(&call->w, "uploads", node_uploads_count(c));
+    if (call->who.node) node_api_put_node(call);
     json_put_array(&call->w, "notes");
+    if (call->who.node) node_api_put_notes(call);
     for (const struct control_app *app = c->apps; app; app = app->next) {
         const char *note = call->who.node || str_eq(call->who.app, app->name) ? node_places_note(c, call->mem, app) : NULL;
         if (!note) continue;

@@ -6,6 +6,7 @@
 #include "node/control/logs.h"
 #include "node/control/metrics.h"
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 /* ---- metrics ---- */
 
@@ -93,6 +94,72 @@ void node_api_top(struct api_call *call) {
     json_put_end(&call->w);
     json_put_end(&call->w);
     node_api_reply(call);
+}
+
+/* ---- status ---- */
+
+uint64_t node_api_uptime_ms(const struct control *c) {
+    uint64_t began = node_metrics_started_ns(c), now = clock_wall_ns();
+    return began && now > began ? (now - began) / 1000000u : (clock_mono_ns() - c->started_ns) / 1000000u;
+}
+
+static uint64_t deaths_of(const struct control_sums *s) { return s->node.worker_deaths + s->node.worker_hangs; }
+
+static void put_disk(struct json_writer *w, const struct control *c) {
+    struct statvfs st;
+    if (c->state.db < 0 || fstatvfs(c->state.db, &st)) return;
+    json_put_u64(w, "disk_bytes", (uint64_t)st.f_blocks * st.f_frsize);
+    json_put_u64(w, "disk_free_bytes", (uint64_t)st.f_bavail * st.f_frsize);
+}
+
+void node_api_put_node(struct api_call *call) {
+    struct control_sums sums;
+    struct json_writer *w = &call->w;
+    uint64_t requests = 0, connections = 0, memory = 0;
+    node_metrics_sum(call->control, call->mem, &sums);
+    for (uint32_t i = 0; i < sums.apps.n; i++) requests += requests_of(&sums.apps.p[i].all);
+    for (uint32_t i = 0; i < sums.workers.n; i++)
+        connections += sums.workers.p[i].now.connections, memory += sums.workers.p[i].now.memory_bytes;
+    bool sent = sums.node.spans_exported || sums.node.spans_lost;
+    json_put_object(w, "node");
+    json_put_u64(w, "workers", sums.node_now.workers);
+    json_put_u64(w, "worker_deaths", deaths_of(&sums));
+    json_put_u64(w, "requests", requests);
+    json_put_u64(w, "connections", connections);
+    json_put_u64(w, "memory_bytes", memory);
+    json_put_u64(w, "jobs_running", sums.node_now.compiles_running);
+    json_put_u64(w, "jobs_waiting", sums.node_now.compiles_waiting);
+    json_put_u64(w, "logs_bytes", node_logs_bytes(call->control));
+    put_disk(w, call->control);
+    json_put_cstr(w, "collector", sums.node_now.collector_up ? "up" : sent || sums.node_now.collector_asked ? "down" : "none");
+    json_put_u64(w, "spans_exported", sums.node.spans_exported);
+    json_put_u64(w, "spans_lost", sums.node.spans_lost);
+    json_put_end(w);
+}
+
+static void put_note(struct api_call *call, str text) {
+    json_put_object(&call->w, NULL);
+    json_put_str(&call->w, "text", text);
+    json_put_end(&call->w);
+}
+
+void node_api_put_notes(struct api_call *call) {
+    struct control_sums sums;
+    node_metrics_sum(call->control, call->mem, &sums);
+    if (!sums.node_now.workers) put_note(call, STR("no worker serves; the node's log says why"));
+    if (deaths_of(&sums))
+        put_note(call,
+                 arena_fmt(call->mem,
+                           "%llu workers have ended by themselves since the node began: `worker-died` in its log says of what",
+                           (unsigned long long)deaths_of(&sums)));
+    if (sums.node_now.collector_asked && !sums.node_now.collector_up)
+        put_note(call, arena_fmt(call->mem,
+                                 "the collector of traces does not take them: %llu spans were lost so far; `collector-` in the "
+                                 "node's log says why",
+                                 (unsigned long long)sums.node.spans_lost));
+    if (sums.node.app_lines_lost)
+        put_note(call, arena_fmt(call->mem, "%llu lines of apps' logs could not be written: is the disk full?",
+                                 (unsigned long long)sums.node.app_lines_lost));
 }
 
 /* ---- logs ---- */

@@ -209,3 +209,8 @@ bool node_metrics_ready(const struct control *c, struct buf *why) {
         buf_puts(why, STR("no worker serves: they are starting, or cannot start; the log says why\n"));
     return !why->n;
 }
+
+uint64_t node_metrics_started_ns(const struct control *c) {
+    const struct node_meters *m = supervisors(c);
+    return m ? now_of(&m->node_now.started_ns) : 0;
+}

@@ -39,6 +39,8 @@ bool node_metrics_add(struct control *c, uint32_t slot, int fd); /* takes the de
 
 bool node_metrics_ready(const struct control *c, struct buf *why); /* does the node serve; why not, in words, lines */
 
+uint64_t node_metrics_started_ns(const struct control *c); /* when the node began, since 1970; 0: not known */
+
 /* ---- as text: metrics_text.c ---- */
 
 enum { NODE_METRICS_CALLS_MAX = 64 }; /* of an app that are shown, the latest versions; what others counted was shown before */

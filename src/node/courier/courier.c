@@ -235,6 +235,7 @@ static void on_change(void *arg) {
 static void send_batch(struct courier *c) {
     char length[24];
     if (!c->batch) make_batch(c);
+    node_meter_set(&node_meters->node_now.collector_asked, 1);
     c->written = 0;
     c->answer.n = 0;
     c->fields[0] =

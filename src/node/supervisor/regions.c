@@ -94,6 +94,7 @@ void node_regions_open(struct supervisor *s) {
     if (!own) return; /* then nobody sees what is counted here */
     set_alive(own, true);
     node_meters = own->head;
+    node_meter_set(&node_meters->node_now.started_ns, clock_wall_ns());
 }
 
 void node_regions_look(const struct supervisor *s) {
