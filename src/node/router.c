@@ -165,7 +165,7 @@ struct walk {
 /* The segment of that depth; n of one that no route has: SIZE_MAX. */
 static str segment_of(struct walk *w, uint32_t depth) {
     size_t from = depth ? w->ends[depth - 1] : 0, end;
-    if (depth < w->known) return str_sub(w->path, from + 1, w->ends[depth]);
+    if (depth < w->known) return str_sub(w->path, from + 1, w->ends[depth] - from - 1);
     str s = segment_at(w->path, from, &end);
     w->ends[depth] = (uint32_t)end;
     w->hashes[depth] = s.n <= w->r->segment_bytes ? hash(w->r->seed, s) : 0;

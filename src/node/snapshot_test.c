@@ -258,7 +258,8 @@ static void test_way_back(void **state) {
     struct node_snapshot *s = snapshot((const struct app_record *[]){&a}, 1, &d);
     leads(s, "", "/a/a/a/a/x", "a 1");
     leads(s, "", "/a/a/a/a/y", "a 2");
-    leads(s, "", "/a/a/a/a/z", "a -");
+    leads(s, "", "/a/a/a/a/z", "a 3");
+    leads(s, "", "/a/a/b/a/z", "a -");
     leads(s, "", "/a/b/a/c/z", "a 3");
     leads(s, "", "/a/b/a/c/y", "a 2");
     leads(s, "", "/a/a/a/a/a", "a -");

@@ -37,6 +37,11 @@ __attribute__((noinline)) static int recurse(int n) {
     return deeper + n;
 }
 
+static int ends(const char *s, const char *end) {
+    size_t n = length(s), m = length(end);
+    return n >= m && same(s + n - m, end);
+}
+
 /* /redirect?n redirects here n times, and then to /env?left=0; what it writes besides is not for the client. */
 static void redirect(const char *query) {
     put(1, "Location: ");
@@ -55,9 +60,9 @@ __attribute__((export_name("_start"))) void start(void) {
     load_environ();
     const char *path = variable("PATH_INFO");
     if (!path[0]) path = "/";
-    if (same(path, "/echo")) echo();
-    else if (same(path, "/env")) show_environ();
-    else if (same(path, "/status")) put(1, "Status: 418 I'm a teapot\nContent-Type: text/plain\n\nshort and stout\n");
+    if (ends(path, "/echo")) echo();
+    else if (ends(path, "/env")) show_environ();
+    else if (ends(path, "/status")) put(1, "Status: 418 I'm a teapot\nContent-Type: text/plain\n\nshort and stout\n");
     else if (same(path, "/trap")) __builtin_trap();
     else if (same(path, "/loop"))
         for (volatile int i = 0;; i++) {}

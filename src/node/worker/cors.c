@@ -36,7 +36,7 @@ static bool origin_matches(str rule, str origin) {
     if (star == rule.n) return str_eq_nocase(rule, origin);
     str before = str_sub(rule, 0, star), after = str_sub(rule, star + 1, rule.n);
     if (origin.n <= before.n + after.n || !str_eq_nocase(str_sub(origin, 0, before.n), before)) return false;
-    str middle = str_sub(origin, before.n, origin.n - after.n);
+    str middle = str_sub(origin, before.n, origin.n - before.n - after.n);
     return str_eq_nocase(str_sub(origin, origin.n - after.n, origin.n), after) && str_find(middle, '/') == middle.n &&
            str_find(middle, ':') == middle.n;
 }
@@ -91,7 +91,7 @@ static struct piece put_list(struct buf *own, const str *list, uint32_t n) {
     return p;
 }
 
-static str piece_of(const struct buf *own, struct piece p) { return str_sub(buf_str(own), p.from, p.to); }
+static str piece_of(const struct buf *own, struct piece p) { return str_sub(buf_str(own), p.from, p.to - p.from); }
 
 static void answer_preflight(const struct app_cors *rules, const struct node_cors_asked *asked, struct node_cors_fields *to) {
     struct piece age = {to->own.n, 0};

@@ -85,7 +85,7 @@ static void add_slash(struct node_request *r) {
     struct buf to = {0};
     while (from && r->path.p[from - 1] != '/') from--;
     buf_puts(&to, STR("./"));
-    buf_puts(&to, str_sub(r->path, from, query));
+    buf_puts(&to, str_sub(r->path, from, query - from));
     buf_putc(&to, '/');
     buf_puts(&to, str_sub(r->path, query, r->path.n));
     answer(r, 308, "location", buf_str(&to));
