@@ -279,7 +279,9 @@ const [url, key] = process.argv.slice(2)
 const call = async (key, name, options) => {
   const c = new FunctionsClient(url, { headers: { Authorization: `Bearer ${key}`, apikey: key } })
   const { data, error } = await c.invoke(name, options)
-  return error instanceof FunctionsHttpError ? [error.context.status, (await error.context.json()).message] : [data, error && String(error)]
+  if (!(error instanceof FunctionsHttpError)) return [data instanceof Blob ? await data.text() : data, error && String(error)]
+  const text = await error.context.text()
+  return [error.context.status, text.startsWith('{') ? JSON.parse(text).message : text]
 }
 console.log(JSON.stringify([await call(key, 'hello/echo', { body: { a: 1 } }), await call('wrong', 'hello/echo', { body: 'x' }), await call(key, 'hello/status')]))
 """
