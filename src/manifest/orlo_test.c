@@ -138,6 +138,13 @@ static void test_unsure(void **state) {
     says("\n\n\n\n\n[*x]", "f:6:1: this is no TOML");
 }
 
+static void test_letters(void **state) {
+    says("name = \"a\"\nx = \"\xd1\x93\x92\"", "f:2:1: it has bytes that are no UTF-8");
+    says("x = 1\xd1\x93", "f:1:6: Error while parsing decimal integer");
+    says("\xd1\x93 = 1", "f:1:1: Error while parsing");
+    says("\"\xd1\x93\" = 1", "f:1:1: unknown key `\xd1\x93` at line 1");
+}
+
 static void test_mistakes(void **state) {
     static const struct {
         const char *text, *says;
@@ -313,6 +320,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_routes, begin, end),   cmocka_unit_test_setup_teardown(test_others, begin, end),
         cmocka_unit_test_setup_teardown(test_mistakes, begin, end), cmocka_unit_test_setup_teardown(test_every_key, begin, end),
         cmocka_unit_test_setup_teardown(test_hostile, begin, end),  cmocka_unit_test_setup_teardown(test_unsure, begin, end),
+        cmocka_unit_test_setup_teardown(test_letters, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,6 +59,16 @@ static uint32_t long_key(str text) {
     return 0;
 }
 
+/* The line that is no UTF-8; 0: there is none. */
+static uint32_t foreign_line(str text) {
+    uint32_t at = 1;
+    if (str_is_utf8(text)) return 0;
+    for (str line, rest = text;; at++) {
+        str_cut(rest, '\n', &line, &rest);
+        if (!str_is_utf8(line) || !rest.n) return at;
+    }
+}
+
 /* ---- the tree ---- */
 
 struct growing {
@@ -112,7 +122,9 @@ const struct toml *manifest_toml(arena *out, str text, struct manifest_note *wro
     if (text.n > TOML_BYTES_MAX)
         return refuse(wrong, 1, 1, arena_fmt(out, "it has %zu bytes, and may have %d", text.n, TOML_BYTES_MAX));
     if (text.n && memchr(text.p, 0, text.n)) return refuse(wrong, 1, 1, STR("it has NUL bytes, and is no text"));
-    uint32_t line = long_key(text);
+    uint32_t line = foreign_line(text);
+    if (line) return refuse(wrong, line, 1, STR("it has bytes that are no UTF-8"));
+    line = long_key(text);
     if (line) return refuse(wrong, line, 1, arena_fmt(out, "a key has at most %d parts", TOML_KEY_PARTS_MAX));
     if (!manifest_toml_shim((const char *)text.p, text.n, on_event, &g, &why)) {
         text_tame(why.text, strlen(why.text));
