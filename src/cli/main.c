@@ -99,6 +99,20 @@ static int new (arena *mem, const struct cli_options *o) {
     return EX_OK;
 }
 
+static int dev(arena *mem, const struct cli_options *o) {
+    struct diag d = DIAG_INIT;
+    struct node_listen *listen = arena_array(mem, struct node_listen, o->listen.n);
+    struct node_dev_config config = {.dir = o->operands.n ? o->operands.p[0] : ".",
+                                     .listen = listen,
+                                     .listen_count = o->listen.n,
+                                     .limits = o->limits,
+                                     .colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR")};
+    for (uint32_t i = 0; i < o->listen.n; i++)
+        if (node_listen_parse(mem, str_c(o->listen.p[i]), &listen[i], &d) != ERR_OK) return complain(NULL, ERR_USAGE, &d);
+    err e = node_dev(&config, &d);
+    return e == ERR_OK ? EX_OK : complain(NULL, e, &d);
+}
+
 static int run(arena *mem, const struct cli_options *o) {
     struct diag d = DIAG_INIT;
     struct node_run_config config = {
@@ -188,6 +202,7 @@ static int dispatch(arena *mem, struct cli_options *o) {
     case CLI_reload: return cli_reload(o);
     case CLI_new: return new (mem, o);
     case CLI_check: return check(o);
+    case CLI_dev: return dev(mem, o);
     case CLI_run: return run(mem, o);
     case CLI_inspect: return inspect(o);
     case CLI_compile: return compile(o);

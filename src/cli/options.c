@@ -27,6 +27,7 @@ enum {
     RELOAD = 1 << CLI_reload,
     TALK = DEPLOY | APPS | DELETE | VERSIONS | ROLLBACK | PROMOTE | SECRETS | KEYS | LOGS | STATUS | TOP | TOKENS |
            RELOAD, /* to a node */
+    DEV = 1 << CLI_dev,
 };
 
 static const struct flag {

@@ -76,6 +76,7 @@ struct node_serve_config {
     const char *key_file; /* with the key that secrets are sealed with; NULL: systemd's credential, or the state folder's */
     const char
         *state_dir; /* where the node's key is, and all that it has; NULL: the default. With a file read only for an image */
+    bool dev;       /* of `orlo dev`: its error pages tell everything */
 };
 /* Runs until SIGTERM or SIGINT. ERR_OK after a drain. Otherwise d says what is wrong:
  * ERR_NOT_FOUND, ERR_IO (the file), ERR_MALFORMED, ERR_INVALID, ERR_UNSUPPORTED, ERR_LINK, ERR_SIGNATURE (its content),
@@ -95,6 +96,19 @@ struct node_run_config {
 /* Runs a command with this process's standard streams; *status is the guest's exit status. A guest's trap is printed to
  * stderr with its backtrace and gives ERR_TRAP. */
 [[nodiscard]] err node_run(const struct node_run_config *config, int *status, struct diag *d);
+
+/* ---- dev ---- */
+
+struct node_dev_config {
+    const char *dir; /* of the project: orlo.toml, spin.toml … */
+    const struct node_listen *listen;
+    size_t listen_count; /* 0: every address, port 8080 or the next that is free */
+    struct node_limits limits;
+    bool colour; /* of what is printed */
+};
+/* Builds, serves, and does so again whenever a file changes, until SIGTERM or SIGINT. What is wrong with the project is printed, and waited for to
+ * be mended; but with a manifest that cannot be read at the start: ERR_NOT_FOUND, ERR_MALFORMED, ERR_INVALID. ERR_IO, ERR_BUSY. */
+[[nodiscard]] err node_dev(const struct node_dev_config *config, struct diag *d);
 
 /* The first thing in main: processes of the node's own are this same program. In one of
  * those it does not return. */

@@ -1,6 +1,5 @@
 /* show: see show.h. */
 #include "node/dev/show.h"
-#include "base/json.h"
 #include <stdarg.h>
 
 static const char margin[] = "             ";
@@ -145,6 +144,7 @@ static const struct {
 
 static void show_event(struct node_dev_show *s, const struct json *e) {
     str event = text_of(e, "event"), level = text_of(e, "level");
+    if (s->event) s->event(s->event_arg, event, e);
     for (size_t i = 0; i < ARRAY_COUNT(forms); i++)
         if (str_eqc(event, forms[i].event)) {
             forms[i].show(s, e);

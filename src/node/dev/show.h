@@ -2,12 +2,14 @@
 #ifndef ORLO_NODE_DEV_SHOW_H
 #define ORLO_NODE_DEV_SHOW_H
 
-#include "base/base.h"
+#include "base/json.h"
 
 struct node_dev_show {
-    bool colour;        /* for a terminal */
-    struct buf pending; /* the beginning of a line */
-    struct buf out;     /* what is to be written; the owner empties it */
+    bool colour;                                              /* for a terminal */
+    struct buf pending;                                       /* the beginning of a line */
+    struct buf out;                                           /* what is to be written; the owner empties it */
+    void (*event)(void *arg, str name, const struct json *e); /* each of them; NULL: nobody wants to know */
+    void *event_arg;
 };
 /* Bytes of the node's standard error, whose log is JSON; what is no event of it is shown as it is. */
 void node_dev_show_put(struct node_dev_show *s, str bytes);
