@@ -139,17 +139,18 @@ static void begin(struct dev *v, uint64_t functions) {
     next_step(v);
 }
 
-static void read_project(struct dev *v) {
+static bool read_project(struct dev *v) {
     struct diag d = DIAG_INIT;
     struct node_dev_project fresh;
-    err e = node_dev_project_read(v->config->dir, &fresh, &d);
+    err e = node_dev_project_read(v->config->dir, &fresh, &v->show.out, &d);
     if (e != ERR_OK) {
         node_dev_show_complain(&v->show, "%s", d.text[0] ? d.text : err_text(e));
-        return;
+        return false;
     }
     node_dev_project_free(&v->project);
     v->project = fresh;
     v->shown = false;
+    return true;
 }
 
 /* What has changed, once it has been quiet for a moment and nothing is under way. */
@@ -160,7 +161,7 @@ static void act_on_changes(struct dev *v, uint64_t now) {
     v->due = NODE_DEV_NOTHING;
     v->due_functions = 0;
     if (due == NODE_DEV_READ) {
-        read_project(v);
+        if (!read_project(v)) return;
         functions = UINT64_MAX;
     }
     begin(v, functions);
@@ -343,7 +344,7 @@ err node_dev(const struct node_dev_config *said, struct diag *d) {
     if (!config->listen_count) config->listen = &free_port, config->listen_count = 1;
     struct dev v = {.config = config, .node.out = -1, .step.out = -1, .show = {.colour = config->colour, .event = on_event}};
     v.show.event_arg = &v;
-    TRY(node_dev_project_read(config->dir, &v.project, d));
+    TRY(node_dev_project_read(config->dir, &v.project, &v.show.out, d));
     err e = make_state(&v, d);
     if (e == ERR_OK) e = node_dev_watch_new(config->dir, &v.watch, d);
     if (e == ERR_OK) {

@@ -45,8 +45,8 @@ enum node_dev_due node_dev_due(const struct node_dev_project *p, str path,
 
 /* ---- project.c ---- */
 
-/* ERR_*: d says where and what. p is not touched then. */
-[[nodiscard]] err node_dev_project_read(const char *dir, struct node_dev_project *p, struct diag *d);
+/* Its remarks and errors, a line each, are appended to said. On failure p is not touched, and d says the first. */
+[[nodiscard]] err node_dev_project_read(const char *dir, struct node_dev_project *p, struct buf *said, struct diag *d);
 void node_dev_project_free(struct node_dev_project *p);
 
 /* ---- urls.c ---- */

@@ -1,4 +1,5 @@
 /* project: what orlo dev knows of a project's manifest, and what a change in its folder asks for. */
+#include "manifest/manifest.h"
 #include "node/dev/dev.h"
 
 static bool below(str folder, str path) {
@@ -33,6 +34,77 @@ enum node_dev_due node_dev_due(const struct node_dev_project *p, str path, uint6
     for (uint32_t i = 0; i < p->folders.n; i++)
         if (below(p->folders.p[i], path)) due = MAX(due, NODE_DEV_DEPLOY);
     return due;
+}
+
+/* ---- of the manifest ---- */
+
+/* "web" and "src/a.ts" are "web/src/a.ts" below the project's folder. */
+static str joined(arena *out, str folder, str path) {
+    while (folder.n && folder.p[folder.n - 1] == '/') folder.n--;
+    if (!folder.n || str_eqc(folder, ".")) return arena_str(out, path);
+    return arena_fmt(out, STR_FMT "/" STR_FMT, STR_ARG(folder), STR_ARG(path));
+}
+
+static const struct manifest_build *build_of(const struct manifest *m, str function) {
+    for (uint32_t i = 0; i < m->builds.n; i++)
+        if (str_eq(m->builds.p[i].function, function)) return &m->builds.p[i];
+    return NULL;
+}
+
+static void add_function(struct node_dev_project *p, str name, str source, const struct manifest_build *build) {
+    struct node_dev_function f = {.name = arena_str(p->mem, name.n ? name : STR("app")), .source = arena_str(p->mem, source)};
+    if (build) f.command = arena_cstr(p->mem, build->command);
+    if (build && build->dir.n) f.folder = arena_cstr(p->mem, build->dir);
+    for (uint32_t i = 0; build && i < build->watch.n; i++)
+        vec_push(p->mem, &f.watch, joined(p->mem, build->dir, build->watch.p[i]));
+    vec_push(p->mem, &p->functions, f);
+}
+
+static str target_text(arena *out, const struct app_record *r, const struct app_route *route) {
+    switch (route->to) {
+    case APP_TO_FILES: return arena_fmt(out, "files of " STR_FMT "/", STR_ARG(r->files.p[route->index].folder));
+    case APP_TO_REDIRECT: return arena_fmt(out, "→ " STR_FMT, STR_ARG(r->redirects.p[route->index].to));
+    default: return arena_str(out, r->functions.p[route->index].name);
+    }
+}
+
+static void take(struct node_dev_project *p, const struct manifest *m) {
+    const struct app_record *r = &m->record;
+    const struct manifest_build *whole = build_of(m, (str){0});
+    p->name = arena_str(p->mem, r->name);
+    if (whole) add_function(p, (str){0}, (str){0}, whole); /* the app's own comes first */
+    for (uint32_t i = 0; i < r->functions.n; i++)
+        add_function(p, r->functions.p[i].name, r->functions.p[i].source, build_of(m, r->functions.p[i].name));
+    for (uint32_t i = 0; i < r->files.n; i++) vec_push(p->mem, &p->folders, arena_str(p->mem, r->files.p[i].folder));
+    for (uint32_t i = 0; i < r->routes.n; i++) {
+        const struct app_route *route = &r->routes.p[i];
+        if (route->internal) continue;
+        struct node_dev_line line = {arena_str(p->mem, route->path), target_text(p->mem, r, route)};
+        vec_push(p->mem, &p->routes, line);
+    }
+}
+
+err node_dev_project_read(const char *dir, struct node_dev_project *p, struct buf *said, struct diag *d) {
+    struct node_dev_project fresh = {.mem = arena_new(0)};
+    struct manifest m;
+    const char *file = NULL;
+    err e = node_manifest(fresh.mem, dir, (str){0}, &m, &file, d);
+    for (uint32_t i = 0; e == ERR_OK && i < m.notes.n; i++) {
+        str text = manifest_note_text(fresh.mem, file, &m.notes.p[i]);
+        buf_printf(said, STR_FMT "\n", STR_ARG(text));
+    }
+    if (e == ERR_OK && m.errors) e = diag_set(d, ERR_INVALID, DIAG_NOWHERE, "%s says what cannot be, see above", file);
+    if (e != ERR_OK) {
+        arena_free(fresh.mem);
+        return e;
+    }
+    size_t n = strlen(dir);
+    while (n && dir[n - 1] == '/') n--;
+    bool inside = n && !strncmp(file, dir, n) && file[n] == '/';
+    fresh.manifest = arena_str(fresh.mem, str_c(inside ? file + n + 1 : file));
+    take(&fresh, &m);
+    *p = fresh;
+    return ERR_OK;
 }
 
 void node_dev_project_free(struct node_dev_project *p) {
