@@ -76,7 +76,6 @@ struct node_serve_config {
     const char *key_file; /* with the key that secrets are sealed with; NULL: systemd's credential, or the state folder's */
     const char
         *state_dir; /* where the node's key is, and all that it has; NULL: the default. With a file read only for an image */
-    bool dev;       /* of `orlo dev`: its error pages tell everything */
 };
 /* Runs until SIGTERM or SIGINT. ERR_OK after a drain. Otherwise d says what is wrong:
  * ERR_NOT_FOUND, ERR_IO (the file), ERR_MALFORMED, ERR_INVALID, ERR_UNSUPPORTED, ERR_LINK, ERR_SIGNATURE (its content),

@@ -213,25 +213,29 @@ static void step_ended(struct dev *v, int status) {
 
 /* ---- what is heard ---- */
 
+static void close_end(int *fd) {
+    close(*fd);
+    *fd = -1;
+}
+
+static str step_name(const struct dev *v) {
+    return v->state_now == BUILDING && v->at < v->project.functions.n ? v->project.functions.p[v->at].name : STR("deploy");
+}
+
 static void hear_step(struct dev *v) {
     uint8_t piece[8 * KiB];
     ssize_t n;
-    static const struct node_dev_function deployment = {.name = {(const uint8_t *)"deploy", 6}};
-    const struct node_dev_function *f = v->state_now == BUILDING ? &v->project.functions.p[v->at] : &deployment;
-    while ((n = read(v->step.out, piece, sizeof piece)) > 0) node_dev_show_of(&v->show, f->name, (str){piece, (size_t)n});
-    if (n == 0 || errno != EAGAIN) {
-        close(v->step.out);
-        v->step.out = -1;
-    }
+    while ((n = read(v->step.out, piece, sizeof piece)) > 0) node_dev_show_of(&v->show, step_name(v), (str){piece, (size_t)n});
+    if (n == 0 || errno != EAGAIN) close_end(&v->step.out);
 }
 
-static void hear_node(struct dev *v) {
+/* False: there is no more of it now. */
+static bool hear_node(struct dev *v) {
     uint8_t piece[32 * KiB];
     ssize_t n = read(v->node.out, piece, sizeof piece);
     if (n > 0) node_dev_show_put(&v->show, (str){piece, (size_t)n});
-    if (n > 0 || (n < 0 && errno == EAGAIN)) return;
-    close(v->node.out);
-    v->node.out = -1;
+    if (n == 0 || (n < 0 && errno != EAGAIN)) close_end(&v->node.out);
+    return n > 0;
 }
 
 static void on_event(void *arg, str event, const struct json *e) {
@@ -247,8 +251,9 @@ static void reap(struct dev *v) {
         struct child *c = pid == v->node.pid ? &v->node : pid == v->step.pid ? &v->step : NULL;
         if (!c) continue;
         if (c == &v->step && c->out >= 0) hear_step(v);
-        while (c == &v->node && c->out >= 0) hear_node(v);
-        if (c->out >= 0) close(c->out);
+        while (c == &v->node && c->out >= 0 && hear_node(v)) {}
+        if (c == &v->step) node_dev_show_of_end(&v->show, step_name(v));
+        if (c->out >= 0) close(c->out); /* whoever it left behind may have it still */
         *c = (struct child){0, -1};
         if (c == &v->step && !v->ending) step_ended(v, status);
         if (c == &v->node && !v->ending) v->failed = ERR_IO;

@@ -184,15 +184,28 @@ void node_dev_show_put(struct node_dev_show *s, str bytes) {
     buf_put(&s->pending, bytes.p, bytes.n);
 }
 
+static void show_step(struct node_dev_show *s, str function, str line) {
+    put(s, "         ");
+    put_name(s, function);
+    put_text(s, line, "");
+    buf_putc(&s->out, '\n');
+}
+
 void node_dev_show_of(struct node_dev_show *s, str function, str bytes) {
     str line, rest;
-    for (; bytes.n; bytes = rest) {
+    while (str_find(bytes, '\n') < bytes.n || s->step.n + bytes.n >= LINE_MAX_BYTES) {
         str_cut(bytes, '\n', &line, &rest);
-        put(s, "         ");
-        put_name(s, function);
-        put_text(s, line, "");
-        buf_putc(&s->out, '\n');
+        buf_put(&s->step, line.p, line.n);
+        show_step(s, function, buf_str(&s->step));
+        s->step.n = 0;
+        bytes = rest;
     }
+    buf_put(&s->step, bytes.p, bytes.n);
+}
+
+void node_dev_show_of_end(struct node_dev_show *s, str function) {
+    if (s->step.n) show_step(s, function, buf_str(&s->step));
+    s->step.n = 0;
 }
 
 /* ---- lines of our own ---- */
@@ -221,5 +234,6 @@ void node_dev_show_complain(struct node_dev_show *s, const char *format, ...) {
 
 void node_dev_show_free(struct node_dev_show *s) {
     buf_free(&s->pending);
+    buf_free(&s->step);
     buf_free(&s->out);
 }
