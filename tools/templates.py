@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes the C table of what `orlo new` writes: every folder of examples/ that has an orlo.toml, whole.
+"""Makes the C table of what `orlo new` writes: every folder of examples/ that has an orlo.toml or a spin.toml, whole.
 
-A file that several have (the interfaces of WASI) is there once. A template's description is the first line of its orlo.toml, a comment.
+A file that several have (the interfaces of WASI) is there once. A template's description is the first line of that, a comment.
 
 Usage: tools/templates.py EXAMPLES OUTPUT.c DEPFILE
 """
@@ -37,8 +37,9 @@ def main():
     examples, output, depfile = sys.argv[1:]
     seen, bodies, templates = [examples], {}, []
     for name in sorted(os.listdir(examples)):
-        manifest = os.path.join(examples, name, "orlo.toml")
-        if not os.path.exists(manifest):
+        manifests = [os.path.join(examples, name, m) for m in ("orlo.toml", "spin.toml")]
+        manifest = next((m for m in manifests if os.path.exists(m)), None)
+        if not manifest:
             continue
         what = re.match(r"# (.*)\n", open(manifest, encoding="utf-8").read())
         if not what:

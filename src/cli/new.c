@@ -77,24 +77,22 @@ static bool put(int fd, const char *p, size_t n) {
     return true;
 }
 
-/* In orlo.toml `name = "TEMPLATE"` is the app's. */
-static bool put_manifest(int fd, const struct cli_template *t, const struct cli_template_file *f, str name) {
-    char line[128];
-    snprintf(line, sizeof line, "\nname = \"%s\"\n", t->name);
-    const char *at = strstr(f->body, line);
-    if (!at) return put(fd, f->body, f->bytes);
-    const char *after = at + strlen(line);
-    char own[128];
-    snprintf(own, sizeof own, "\nname = \"" STR_FMT "\"\n", STR_ARG(name));
-    return put(fd, f->body, (size_t)(at - f->body)) && put(fd, own, strlen(own)) &&
-           put(fd, after, f->bytes - (size_t)(after - f->body));
+/* The first `name = "…"` of a manifest is the app's. */
+static bool put_manifest(int fd, const struct cli_template_file *f, str name) {
+    static const char line[] = "\nname = \"";
+    const char *at = strstr(f->body, line), *end = at ? strchr(at + strlen(line), '"') : NULL;
+    if (!end) return put(fd, f->body, f->bytes);
+    at += strlen(line);
+    return put(fd, f->body, (size_t)(at - f->body)) && put(fd, (const char *)name.p, name.n) &&
+           put(fd, end, f->bytes - (size_t)(end - f->body));
 }
 
-static err write_file(int dir, const struct cli_template *t, const struct cli_template_file *f, str name, struct diag *d) {
+static err write_file(int dir, const struct cli_template_file *f, str name, struct diag *d) {
     if (!make_folders(dir, f->path)) return cannot(d, f->path);
     int fd = openat(dir, f->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, f->executable ? 0777 : 0666);
     if (fd < 0) return cannot(d, f->path);
-    bool ok = !strcmp(f->path, "orlo.toml") ? put_manifest(fd, t, f, name) : put(fd, f->body, f->bytes);
+    bool manifest = !strcmp(f->path, "orlo.toml") || !strcmp(f->path, "spin.toml");
+    bool ok = manifest ? put_manifest(fd, f, name) : put(fd, f->body, f->bytes);
     err e = ok ? ERR_OK : cannot(d, f->path);
     if (close(fd) && e == ERR_OK) e = cannot(d, f->path);
     return e;
@@ -144,7 +142,7 @@ err cli_new(arena *out, const char *template, const char *dir, str *name, struct
     if (!name->n) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s is no name for an app: letters, digits and hyphens", dir);
     TRY(open_folder(dir, &fd, &made, d));
     err e = ERR_OK;
-    for (size_t i = 0; i < t->files_count && e == ERR_OK; i++) e = write_file(fd, t, &t->files[i], *name, d);
+    for (size_t i = 0; i < t->files_count && e == ERR_OK; i++) e = write_file(fd, &t->files[i], *name, d);
     if (e != ERR_OK) take_away(fd, t);
     close(fd);
     if (e != ERR_OK && made) rmdir(dir);
