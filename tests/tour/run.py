@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""docs/tour.md, followed literally: every line of its shell blocks is typed in, in order, and does what the text says.
+
+What is not typed: cloning and installing (./dev fresh does that). Ports are others, since those may be in use.
+Usage: tests/tour/run.py ORLO. Prints `ok|FAIL|SKIP NAME` lines, and 'N passed, N failed, N skipped'.
+"""
+import importlib.util, os, re, sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from harness import *
+
+TOUR = os.path.join(ROOT, "docs", "tour.md")
+NOT_TYPED = re.compile(r"git clone|\./dev |install -m|apt-get ")
+
+
+def examples():
+    spec = importlib.util.spec_from_file_location("examples", os.path.join(ROOT, "tests", "examples", "run.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Visitor:
+    """Somebody with a shell, whose working directory stays."""
+
+    def __init__(self):
+        self.at = os.path.join(WORK, "home")
+        bin = os.path.join(WORK, "bin")
+        os.makedirs(self.at)
+        os.makedirs(bin)
+        os.symlink(ORLO, os.path.join(bin, "orlo"))
+        self.ports = {"8080": str(free_port()), "8089": str(free_port())}
+        self.env = dict(os.environ, PATH=bin + ":" + os.environ["PATH"], HOME=self.at)
+        self.background = []
+
+    def words(self, line):
+        line = re.sub(r"\b(8080|8089)\b", lambda m: self.ports[m[1]], line)
+        return line + f" --admin 127.0.0.1:{self.ports['8089']}" if line.startswith("orlo node") else line
+
+    def type(self, line, *, fails=False):
+        p = subprocess.run(["bash", "-c", f"{self.words(line)}\ncode=$?; pwd > {WORK}/pwd; exit $code"], cwd=self.at, env=self.env, stdin=subprocess.DEVNULL,
+                           capture_output=True, text=True, timeout=600)
+        check(fails or p.returncode == 0, line, p.returncode, p.stdout[-2000:], p.stderr[-2000:])
+        with open(f"{WORK}/pwd") as f:
+            self.at = f.read().strip()
+        return p.stdout + p.stderr
+
+    def leave_running(self, line, until_printed):
+        log = open(os.path.join(WORK, f"log-{len(self.background)}"), "w+")
+        p = subprocess.Popen(["bash", "-c", "exec " + self.words(line)], cwd=self.at, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        self.background.append(p)
+        read = lambda: open(log.name).read()
+        until(lambda: until_printed in read() or p.poll() is not None, 300)
+        check(p.poll() is None, line, read()[-3000:])
+        return p, read
+
+    def end(self):
+        for p in self.background:
+            if p.poll() is None:
+                p.send_signal(signal.SIGINT)
+                p.wait(60)
+
+
+def lines_of(section):
+    """What is typed in a section of the tour."""
+    text = open(TOUR).read().split(f"\n## {section}.")[1].split("\n## ")[0]
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
+    lines = [l.split("  #")[0].strip() for b in blocks for l in b.splitlines()]
+    return [l for l in lines if l and not NOT_TYPED.match(l)]
+
+
+def test_tour():
+    made = examples().make("c", "clang", "wasm-ld", "node", "npm")
+    v = Visitor()
+    try:
+        follow(v, os.path.dirname(made))
+    finally:
+        v.end()
+
+
+def follow(v, made):
+    url = f"http://127.0.0.1:{v.ports['8080']}"
+    ask = lambda: json.loads(curl(url + "/hello/you", "-H", "Host: shop.localhost").text)
+    new, checks, dev = lines_of(2)
+    v.type(new)
+    os.symlink(os.path.join(made, "node_modules"), os.path.join(v.at, "node_modules"))  # what npm has fetched already
+    has(v.type(checks, fails=True), "app.wasm")
+    p, read = v.leave_running(dev + f" --listen 127.0.0.1:{v.ports['8080']}", "http://shop.localhost")
+    eq(ask(), {"greeting": "Moin", "name": "you"})
+    has(curl(url + "/fetch?url=http://127.0.0.1:9/", "-H", "accept: text/html").text, "allow_http", "127.0.0.1:9")
+    p.send_signal(signal.SIGINT)
+    eq(p.wait(60), 0)
+    node, deploy, get = lines_of(3)
+    p, read = v.leave_running(node, '"serving"')
+    has(read(), "first-token")
+    has(v.type(deploy), "http://shop.localhost", "version 1")
+    has(v.type(get), "Moin")
+    edit, deploy, versions, get, rollback, share, promote = lines_of(4)
+    v.type(edit)
+    has(v.type(deploy), "version 2")
+    eq([l.split()[0] for l in v.type(versions).splitlines() if l.split()[0].isdigit()], ["2", "1"])
+    has(v.type(get), "Servus")
+    v.type(rollback)
+    eq(ask()["greeting"], "Moin")
+    v.type(share)
+    got = [ask()["greeting"] for _ in range(200)]
+    check(set(got) == {"Moin", "Servus"} and 3 <= got.count("Servus") <= 60, got.count("Servus"))
+    v.type(promote)
+    eq({ask()["greeting"] for _ in range(20)}, {"Servus"})
+    give, list_ = lines_of(5)
+    v.type(give)
+    listed = v.type(list_)
+    check("GREETING" in listed and "s3cret" not in listed, listed)
+    (token,) = lines_of(6)
+    token = re.search(r"orlo_\w+", v.type(token))[0]
+    has(v.type(f"orlo deploy --to http://127.0.0.1:8089 --token {token}"), "version 3")
+    status, top, logs, health = lines_of(7)
+    has(v.type(status), "apps")
+    has(v.type(top), "shop")
+    has(v.type(logs), "/hello/you")
+    v.type(health)
+    (delete,) = lines_of(8)
+    v.type(delete)
+    eq(curl(url + "/", "-H", "Host: shop.localhost").status, 404)
+    p.send_signal(signal.SIGINT)
+    eq(p.wait(60), 0)
+    check("s3cret" not in read(), "a secret in the log")
+
+
+if __name__ == "__main__":
+    run(globals())
