@@ -78,7 +78,7 @@ def programs():
     yield "callgraph", [py, "tests/callgraph.py"], None
     yield "format", [os.path.join(ROOT, "dev"), "fmt", "--check"], None
     checked_orlo = os.path.join(ROOT, "build-test", "orlo")
-    for suite in ("build", "newcomer", "examples", "new", "tour"):
+    for suite in ("build", "newcomer", "examples", "new", "dev", "tour"):
         yield suite, [py, f"tests/{suite}/run.py", orlo], None
     for build, mark in ((orlo, ""), (checked_orlo, "/sanitized")):
         for suite in ("serve", "apps", "attack", "guests", "commands", "sockets"):

@@ -108,9 +108,9 @@ static int dev(arena *mem, const struct cli_options *o) {
                                      .limits = o->limits,
                                      .colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR")};
     for (uint32_t i = 0; i < o->listen.n; i++)
-        if (node_listen_parse(mem, str_c(o->listen.p[i]), &listen[i], &d) != ERR_OK) return complain(NULL, ERR_USAGE, &d);
+        if (node_listen_parse(mem, str_c(o->listen.p[i]), &listen[i], &d) != ERR_OK) return cli_complain(NULL, ERR_USAGE, &d);
     err e = node_dev(&config, &d);
-    return e == ERR_OK ? EX_OK : complain(NULL, e, &d);
+    return e == ERR_OK ? EX_OK : cli_complain(NULL, e, &d);
 }
 
 static int run(arena *mem, const struct cli_options *o) {

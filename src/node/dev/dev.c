@@ -32,7 +32,8 @@ struct dev {
     enum { STARTING, WAITING, BUILDING, DEPLOYING } state_now;
     uint32_t at;       /* function that is being built */
     uint64_t to_build; /* a bit each: of this run */
-    bool shown;        /* the table of routes */
+    bool shown;        /* the table of routes, of this manifest */
+    bool served;       /* a version is */
     enum node_dev_due due;
     uint64_t due_functions, due_at_ns;
     int signals;
@@ -95,6 +96,7 @@ static void start_node(struct dev *v) {
         .limits = v->config->limits,
         .state_dir = v->state,
         .dev = true,
+        .no_admin = true,
     };
     log_init(STDERR_FILENO, true, LOG_INFO);
     err e = node_serve(&config, &d);
@@ -197,7 +199,7 @@ static void step_ended(struct dev *v, int status) {
     bool built = v->state_now == BUILDING;
     if (!ok) {
         node_dev_show_complain(&v->show, "%s failed; %s", built ? "the build" : "the deployment",
-                               v->shown ? "what is served is the version before" : "nothing is served yet");
+                               v->served ? "what is served is the version before" : "nothing is served yet");
         v->state_now = WAITING;
         return;
     }
@@ -208,6 +210,7 @@ static void step_ended(struct dev *v, int status) {
         return;
     }
     v->state_now = WAITING;
+    v->served = true;
     show_table(v);
 }
 
@@ -349,8 +352,8 @@ err node_dev(const struct node_dev_config *said, struct diag *d) {
     if (!config->listen_count) config->listen = &free_port, config->listen_count = 1;
     struct dev v = {.config = config, .node.out = -1, .step.out = -1, .show = {.colour = config->colour, .event = on_event}};
     v.show.event_arg = &v;
-    TRY(node_dev_project_read(config->dir, &v.project, &v.show.out, d));
-    err e = make_state(&v, d);
+    err e = node_dev_project_read(config->dir, &v.project, &v.show.out, d);
+    if (e == ERR_OK) e = make_state(&v, d);
     if (e == ERR_OK) e = node_dev_watch_new(config->dir, &v.watch, d);
     if (e == ERR_OK) {
         take_signals(&v);

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""`orlo dev`: what is built, served and shown, what a change does, and that all ends when it does.
+
+Usage: tests/dev/run.py ORLO [FILTER]. Prints `ok|FAIL|SKIP NAME` lines, and 'N passed, N failed, N skipped'.
+"""
+import http.client, os, sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from harness import *
+
+HTTP, FETCH = (os.path.join(ROOT, "tests", "guests", n + ".wasm") for n in ("http", "fetch"))
+MANIFEST = """name = "shop"
+[functions.api]
+source = "app.wasm"
+routes = [{ path = "/api", strip = true }]
+build = { command = "echo made; cp next.wasm app.wasm", watch = ["*.txt", "next.wasm"] }
+[[files]]
+route = "/"
+folder = "public"
+"""
+
+
+def project(manifest=MANIFEST, wasm=HTTP):
+    folder = tempfile.mkdtemp(prefix="dev-", dir=WORK)
+    put(folder, "orlo.toml", manifest)
+    shutil.copyfile(wasm, os.path.join(folder, "next.wasm"))
+    os.mkdir(os.path.join(folder, "public"))
+    put(folder, "public/index.html", "first\n")
+    return folder
+
+
+def put(folder, name, text):
+    with open(os.path.join(folder, name), "w") as f:
+        f.write(text)
+
+
+def children(pid):
+    out = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in out.splitlines()]
+    found = [pid]
+    for p in found:
+        found += [child for child, parent in pairs if parent == p]
+    return found[1:]
+
+
+class Dev:
+    def __init__(self, folder, *flags):
+        self.log = open(os.path.join(folder, ".log"), "w+")
+        self.proc = subprocess.Popen([ORLO, "dev", folder, "--listen", "127.0.0.1:0", *flags], stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
+
+    def text(self):
+        return open(self.log.name).read()
+
+    def wait(self, said, times=1):
+        until(lambda: self.text().count(said) >= times or self.proc.poll() is not None, 60)
+        check(self.text().count(said) >= times, said, self.text()[-3000:])
+
+    @property
+    def port(self):
+        return int(re.search(r"without names +http://127\.0\.0\.1:(\d+)/", self.text())[1])
+
+    def get(self, path, *flags):
+        return curl(f"http://127.0.0.1:{self.port}{path}", *flags)
+
+
+@contextlib.contextmanager
+def developing(folder, *flags, wait="without names"):
+    d = Dev(folder, *flags)
+    try:
+        d.wait(wait)
+        yield d
+        d.proc.send_signal(signal.SIGINT)
+        check(d.proc.wait(30) == 0, d.text()[-2000:])
+    finally:
+        if d.proc.poll() is None:
+            d.proc.kill()
+            d.proc.wait()
+
+
+def test_serves():
+    folder = project()
+    with developing(folder) as d:
+        has(d.text(), "building api", "│ made", "http://shop.localhost:", "/api", "files of public/")
+        for host in ("shop.localhost", "192.168.0.7", "anything.example"):
+            eq(d.get("/", "-H", f"Host: {host}").text, "first\n")
+            eq(d.get("/api/x", "-H", f"Host: {host}").status, 200)
+        d.wait("GET /api/x")
+        eq(open(os.path.join(folder, ".orlo", ".gitignore")).read(), "*\n")
+
+
+def test_changes():
+    """A page, a source, the manifest: each is served when it was saved, on a connection that stays open."""
+    folder = project()
+    with developing(folder) as d:
+        c = http.client.HTTPConnection("127.0.0.1", d.port, timeout=30)
+
+        def ask(path):
+            c.request("GET", path)
+            return c.getresponse().read().decode()
+
+        eq(ask("/"), "first\n")
+        put(folder, "public/index.html", "second\n")
+        until(lambda: ask("/") == "second\n", 30)
+        eq(d.text().count("│ made"), 1)  # nothing was to be built
+        put(folder, "notes.txt", "a source")
+        d.wait("│ made", 2)
+        put(folder, "unrelated.md", "no source")
+        put(folder, "orlo.toml", MANIFEST.replace('"/api"', '"/v2"'))
+        d.wait("/v2")
+        until(lambda: ask("/v2/x") != "second\n", 30)
+        check(c.sock, "the connection was closed")
+        os.mkdir(os.path.join(folder, "public", "deep"))
+        put(folder, "public/deep/a.txt", "deep\n")
+        until(lambda: ask("/deep/a.txt") == "deep\n", 30)
+
+
+def test_failures_are_told_and_outlived():
+    folder = project()
+    with developing(folder) as d:
+        put(folder, "next.wasm", "no wasm")
+        d.wait("the deployment failed; what is served is the version before")
+        has(d.text(), "app.wasm")
+        eq(d.get("/api").status, 200)
+        put(folder, "orlo.toml", MANIFEST.replace("cp next.wasm app.wasm", "echo to no avail >&2; false"))
+        d.wait("the build failed; what is served is the version before")
+        has(d.text(), "to no avail")
+        put(folder, "orlo.toml", MANIFEST.replace("folder =", "fodler ="))
+        d.wait("did you mean `folder`")
+        eq(d.get("/").text, "first\n")
+        shutil.copyfile(HTTP, os.path.join(folder, "next.wasm"))
+        put(folder, "orlo.toml", MANIFEST.replace('"/api"', '"/again"'))
+        d.wait("/again")
+        until(lambda: d.get("/again").status == 200, 30)
+
+
+def test_not_even_a_first_version():
+    """It waits for what is wrong to be mended."""
+    folder = project(MANIFEST.replace("cp next", "cp nothing"))
+    with developing(folder, wait="nothing is served yet") as d:
+        put(folder, "orlo.toml", MANIFEST)
+        d.wait("without names")
+        eq(d.get("/").text, "first\n")
+    d = Dev(project("name = 3\n"))
+    check(d.proc.wait(30) == 65, d.text())
+    has(d.text(), "orlo.toml", "name")
+
+
+def test_error_page():
+    folder = project()
+    with developing(folder) as d:
+        a = d.get("/api/trap?<script>", "-H", "accept: text/html", "-H", "x-mine: <b>&")
+        eq(a.status, 500)
+        has(a.text, "unreachable", "Backtrace", "/api/trap?&lt;script&gt;", "x-mine: &lt;b&gt;&amp;", "function <code>api</code>")
+        check("<script>" not in a.text and "<b>&" not in a.text, a.text)
+        has(d.get("/api/trap").text, "unreachable", "Backtrace")
+        has(d.get("/api/stderr").text, "")
+        d.wait("the guest trapped")
+
+
+def test_error_page_says_what_was_not_granted():
+    folder = project(wasm=FETCH)
+    with developing(folder) as d:
+        a = d.get("/api/?http://127.0.0.1:9/", "-H", "accept: text/html")
+        if a.status >= 500:
+            has(a.text, "allow_http", "127.0.0.1:9")
+        d.wait("127.0.0.1:9")
+
+
+def test_ends_whole():
+    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        d = Dev(project(MANIFEST.replace("cp next.wasm app.wasm", "cp next.wasm app.wasm")))
+        d.wait("without names")
+        below = children(d.proc.pid)
+        check(len(below) >= 3, below)
+        d.proc.send_signal(how)
+        d.proc.wait(30)
+        until(lambda: not any(os.path.exists(f"/proc/{p}") for p in below), 30)
+
+
+def test_build_that_does_not_end_is_ended():
+    folder = project(MANIFEST.replace("cp next.wasm app.wasm", "echo; sleep 1000"))
+    d = Dev(folder)
+    until(lambda: any("sleep" in open(f"/proc/{p}/cmdline").read() for p in children(d.proc.pid) if os.path.exists(f"/proc/{p}")), 30)
+    below = children(d.proc.pid)
+    d.proc.send_signal(signal.SIGINT)
+    eq(d.proc.wait(30), 0)
+    until(lambda: not any(os.path.exists(f"/proc/{p}") for p in below), 30)
+
+
+def test_node_tells_nobody():
+    """The page of `orlo serve` and `orlo node` has nothing of the guest's insides."""
+    with serving(HTTP) as s:
+        a = curl(s.url + "/trap", "-H", "accept: text/html")
+        eq(a.status, 500)
+        check("unreachable" not in a.text and "Backtrace" not in a.text, a.text)
+    code, _, error = orlo("node", "--dev")
+    check(code == 64 and "no flag" in error, error)
+
+
+if __name__ == "__main__":
+    run(globals())
