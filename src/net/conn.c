@@ -221,6 +221,14 @@ str net_conn_peer(struct net_conn *c) {
     return str_c(c->peer_text);
 }
 
+void net_conn_set_peer(struct net_conn *c, const struct net_addr *a) {
+    struct sockaddr_storage sa;
+    uint32_t n = net_addr_sockaddr(a, &sa);
+    memset(&c->peer, 0, sizeof c->peer);
+    memcpy(&c->peer, &sa, MIN((size_t)n, sizeof c->peer));
+    c->peer_text[0] = 0;
+}
+
 uint16_t net_conn_peer_port(const struct net_conn *c) {
     return ntohs(c->peer.any.sa_family == AF_INET6 ? c->peer.in6.sin6_port : c->peer.in4.sin_port);
 }

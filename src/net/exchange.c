@@ -168,6 +168,21 @@ err net_exchange_limits(struct net_exchange *x, uint32_t handler_ms_max, uint64_
     return x->ops->limits(x, handler_ms_max, body_bytes_max);
 }
 
+void net_exchange_set_origin(struct net_exchange *x, str peer, str scheme, str authority) {
+    if (peer.n) x->peer = peer;
+    if (scheme.n) x->rq->scheme = scheme;
+    if (authority.n) x->rq->authority = authority;
+}
+
+void net_exchange_drop_fields(struct net_exchange *x, bool (*drop)(void *arg, str name), void *arg) {
+    struct net_request *rq = x->rq;
+    struct net_field *fields = (struct net_field *)(uintptr_t)rq->fields;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < rq->fields_count; i++)
+        if (!drop(arg, fields[i].name)) fields[n++] = fields[i];
+    rq->fields_count = n;
+}
+
 void net_exchange_own_field(struct net_exchange *x, str name, str value) {
     struct net_request *rq = x->rq;
     struct net_field *fields = (struct net_field *)(uintptr_t)rq->fields;
@@ -216,7 +231,7 @@ struct net_sink *net_exchange_sink(struct net_exchange *x) {
 bool net_exchange_responded(const struct net_exchange *x) { return x->responded; }
 str net_exchange_peer(const struct net_exchange *x) {
     uint16_t port;
-    return x->ops->peer(x, &port);
+    return x->peer.n ? x->peer : x->ops->peer(x, &port);
 }
 uint16_t net_exchange_peer_port(const struct net_exchange *x) {
     uint16_t port;

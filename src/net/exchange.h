@@ -23,6 +23,10 @@ const struct net_request *net_exchange_request(const struct net_exchange *x);
 str net_exchange_peer(const struct net_exchange *x); /* "203.0.113.7"; borrows until net_exchange_end */
 uint16_t net_exchange_peer_port(const struct net_exchange *x);
 uint16_t net_exchange_port(const struct net_exchange *x); /* where it came in */
+/* How a proxy before us was asked; each may be empty, and is as it was. They must outlive x. */
+void net_exchange_set_origin(struct net_exchange *x, str peer, str scheme, str authority);
+/* Fields go for which drop says true. */
+void net_exchange_drop_fields(struct net_exchange *x, bool (*drop)(void *arg, str name), void *arg);
 /* A field that is the gateway's: where the client sent one of that name, there is one, with this value, which must outlive x. */
 void net_exchange_own_field(struct net_exchange *x, str name, str value);
 /* The path as its owner, and who answers for it, see it from now on. It must outlive x. */

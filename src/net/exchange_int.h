@@ -55,6 +55,7 @@ struct net_exchange {
     void (*amend)(void *arg, struct net_answer *head); /* NULL: nobody does */
     void *amend_arg;
     uint64_t started_ns, deadline_ns, in_bytes, out_bytes;
+    str peer;         /* who asks, where that is known better than from the connection */
     uint64_t out_max; /* of the response's body; UINT64_MAX: any */
     uint64_t left;    /* of the declared content-length; UINT64_MAX: none declared */
     uint16_t status;

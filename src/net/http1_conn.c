@@ -5,6 +5,7 @@
  * 3. A connection that rests is not closed in the face of a client that has just begun to speak: with FIN, and then what still comes is read.
  */
 #include "net/http1_conn.h"
+#include "net/proxy.h"
 
 static void conn_job(struct net_job *job);
 static void parse_heads(struct http1_conn *h);
@@ -41,6 +42,7 @@ static void conn_start(struct net_conn *c) {
     net_conn_unserve(c, NET_UNSERVED_SILENT);
     h->rested_ns = net_loop_now_ns(c->server->loop);
     h->io_deadline_ns = after_ms(h, c->server->c.header_ms_max);
+    h->proxy_due = c->server->c.proxied;
 }
 
 /* The stream is gone; the memory too, unless an exchange still holds it. */
@@ -197,10 +199,30 @@ static void read_heads(struct http1_conn *h) {
     else if (h->c.in.base && h->fields) stash(h);
 }
 
+/* What a proxy says first, of where the connection comes from. False: it is not all there, or is none: then it is closed, as the protocol has it. */
+static bool take_proxy(struct http1_conn *h) {
+    struct net_proxy said;
+    struct net_bytes *in = &h->c.in;
+    enum net_proxy_result r = net_proxy_parse(in->p + in->off, net_bytes_left(in), &said);
+    if (r == NET_PROXY_MORE) return false;
+    if (r == NET_PROXY_ERROR) {
+        struct net_server *s = h->c.server;
+        s->stats.bad_requests++;
+        if (s->c.on_refused) s->c.on_refused(net_conn_peer(&h->c), 400, said.why, s->c.arg);
+        http1_conn_kill(h);
+        return false;
+    }
+    in->off += (uint32_t)said.bytes;
+    h->proxy_due = false;
+    if (said.known) net_conn_set_peer(&h->c, &said.peer);
+    return net_bytes_left(in);
+}
+
 /* All the heads that are complete in h->c.in, as long as each exchange ends within its on_request. */
 static void parse_heads(struct http1_conn *h) {
     h->parsing = true;
     while (h->state == HTTP1_READING && net_bytes_left(&h->c.in) && net_bytes_left(&h->c.out) <= HTTP1_HOLD_BYTES) {
+        if (UNLIKELY(h->proxy_due) && !take_proxy(h)) break;
         if (UNLIKELY(h->c.in.p[h->c.in.off] ==
                      0x16)) { /* RFC 8446 §5.1: a handshake record, so a client that was told https:// */
             http1_exchange_refuse(h, 400, "this port speaks plain HTTP, not TLS; use http://");
@@ -422,6 +444,7 @@ static void go_on_passing(struct http1_conn *h) {
 
 static void conn_adopt(struct net_conn *c, str bytes) {
     struct http1_conn *h = of(c);
+    h->proxy_due = false; /* it was said where it came in */
     if (!bytes.n || !has_memory(h)) return;
     c->server->stats.idle--;
     take_in(h, bytes.n);

@@ -34,6 +34,17 @@ static bool make_way(struct net_server *s) {
     return fd >= 0;
 }
 
+/* Who connects to where a proxy does is one. */
+static bool trusts(struct net_server *s, const struct sockaddr_storage *peer) {
+    struct net_addr a;
+    char text[NET_ADDR_TEXT_MAX];
+    net_addr_of((const struct sockaddr *)peer, &a);
+    if (net_prefix_has(s->c.trusted, s->c.trusted_count, &a)) return true;
+    if (s->c.on_refused)
+        s->c.on_refused(str_c(net_addr_text(&a, false, text)), 400, "it is none of the proxies that are trusted", s->c.arg);
+    return false;
+}
+
 static void accept_some(struct net_server *s, int most) {
     for (int i = 0; i < most; i++) {
         struct sockaddr_storage peer;
@@ -48,6 +59,11 @@ static void accept_some(struct net_server *s, int most) {
         }
         if (s->stats.connections >= s->c.connections_max && !net_conn_make_room(s)) {
             refuse(s, fd);
+            continue;
+        }
+        if (UNLIKELY(s->c.proxied) && !trusts(s, &peer)) {
+            s->stats.refused++;
+            close(fd);
             continue;
         }
         s->stats.accepted++;

@@ -3,6 +3,7 @@
 #define ORLO_NET_SERVER_H
 
 #include "net/exchange.h"
+#include "net/forwarded.h"
 #include "net/loop.h"
 
 struct net_server;
@@ -12,6 +13,11 @@ struct net_server_config {
     struct net_loop *loop;
     int fd;                      /* that listens; taken: closed with the server, or when it drains. -1: none, it only adopts */
     uint16_t port;               /* where connections came in that are adopted; with fd known by it */
+    /* Each connection begins with a PROXY header (proxy.h), which says where it comes from, within header_ms_max; who is not of `trusted`, or says
+     * none, is closed. */
+    bool proxied;
+    const struct net_prefix *trusted; /* borrowed */
+    size_t trusted_count;
     bool tls_upstream;           /* requests came by TLS to somebody before us: scheme is https */
     uint32_t connections_max;    /* 10,000; above, one on which nobody is served makes room; is there none: 503 and closed */
     uint32_t header_ms_max;      /* 10,000: from the first byte of a request to the end of its head */

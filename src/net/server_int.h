@@ -172,6 +172,7 @@ bool net_conn_make_memory(
     struct net_conn *c);                 /* ends others that have been sending a head for longer; false: that was not enough */
 void net_conn_later(struct net_conn *c); /* its job, at the end of the turn */
 str net_conn_peer(struct net_conn *c);   /* "203.0.113.7" */
+void net_conn_set_peer(struct net_conn *c, const struct net_addr *a); /* another than the socket's */
 uint16_t net_conn_peer_port(const struct net_conn *c);
 str net_conn_local(struct net_conn *c); /* "203.0.113.7:80": where it came in */
 
