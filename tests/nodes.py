@@ -11,7 +11,7 @@ class Node(Server):
     def __init__(self, state, *flags, listen="127.0.0.1:0"):
         self.state = state
         admin = () if "--admin" in flags else ("--admin", "127.0.0.1:0")
-        self.proc = subprocess.Popen([ORLO, "node", "--state", state, "--listen", listen, "--log-format", "json", *admin, *flags],
+        self.proc = subprocess.Popen([ORLO, "node", "--state", state, *(("--listen", listen) if listen else ()), "--log-format", "json", *admin, *flags],
                                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.text, self.url, self.ended = bytearray(), None, False
         self.changed = threading.Condition()

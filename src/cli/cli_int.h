@@ -18,12 +18,12 @@ typedef VEC(const char *) cli_list;
 
 struct cli_options {
     enum cli_command command;
-    bool help, version, no_access_log, json, wat, markdown, man, list;
+    bool help, version, no_access_log, proxy_protocol, json, wat, markdown, man, list;
     bool dry_run, no_build, not_live, read_only, follow, once;
     const char *to, *token, *admin, *share, *lines, *expires, *sort, *key_file;
     const char *state_dir, *config_file, *log_level, *log_format, *output, *forward, *target, *app, *otlp, *otlp_sample;
-    const char *since, *level;
-    cli_list listen, env, dir, allow_http, allow_net, host, route;
+    const char *since, *level, *url;
+    cli_list listen, env, dir, allow_http, allow_net, host, route, trusted_proxy;
     struct node_limits limits;
     cli_list operands;   /* what is no flag: FILE, then the guest's arguments */
     uint32_t guest_from; /* first of the operands that came after "--" */

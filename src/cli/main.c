@@ -46,6 +46,23 @@ static err read_otlp(const struct cli_options *o, struct node_otlp *to, struct d
     return ERR_OK;
 }
 
+static err read_proxies(arena *mem, const struct cli_options *o, struct node_serve_config *to, struct diag *d) {
+    struct net_prefix *trusted = arena_array(mem, struct net_prefix, o->trusted_proxy.n + 1);
+    str url = str_c(o->url);
+    for (uint32_t i = 0; i < o->trusted_proxy.n; i++)
+        if (!net_prefix_parse(str_c(o->trusted_proxy.p[i]), &trusted[i]))
+            return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
+                            "--trusted-proxy is an address or ADDRESS/BITS, such as 10.0.0.0/8, not '%s'", o->trusted_proxy.p[i]);
+    to->trusted = trusted;
+    to->trusted_count = o->trusted_proxy.n;
+    to->url = url.n && url.p[url.n - 1] == '/' ? str_sub(url, 0, url.n - 1) : url;
+    size_t scheme = str_starts(url, STR("https://")) ? 8 : str_starts(url, STR("http://")) ? 7 : 0;
+    if (!url.n || (scheme && to->url.n > scheme && to->url.n <= 255 &&
+                   str_find(str_sub(to->url, scheme, url.n), '/') == to->url.n - scheme))
+        return ERR_OK;
+    return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--url is a scheme and a host, such as https://example.org, not '%s'", o->url);
+}
+
 static int serve(arena *mem, const struct cli_options *o) {
     struct diag d = DIAG_INIT;
     struct node_serve_config config = {
@@ -65,10 +82,14 @@ static int serve(arena *mem, const struct cli_options *o) {
     }
     config.no_admin = o->admin && !strcmp(o->admin, "off");
     config.key_file = o->key_file;
+    static struct node_listen usual = {STR_INIT("127.0.0.1"), 8080, true};
+    for (uint32_t i = 0; i < o->listen.n; i++) listen[i].proxied = o->proxy_protocol;
+    if (o->proxy_protocol && !o->listen.n) listen = &usual;
     config.listen = listen;
-    config.listen_count = o->listen.n;
+    config.listen_count = o->listen.n ? o->listen.n : o->proxy_protocol;
     if (e == ERR_OK) e = cli_read_grants(mem, o, &config.grants, &d);
     if (e == ERR_OK) e = read_otlp(o, &config.otlp, &d);
+    if (e == ERR_OK) e = read_proxies(mem, o, &config, &d);
     if (e != ERR_OK) return cli_complain(NULL, ERR_USAGE, &d);
     e = node_serve(&config, &d);
     if (e == ERR_OK) return EX_OK;

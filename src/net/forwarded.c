@@ -90,8 +90,8 @@ static str last(str *list) {
     return element;
 }
 
-static void read_x(arena *out, const struct net_field *fields, uint32_t count, const struct net_prefix *trusted, size_t trusted_count,
-                   struct net_forwarded *to) {
+static void read_x(arena *out, const struct net_field *fields, uint32_t count, const struct net_prefix *trusted,
+                   size_t trusted_count, struct net_forwarded *to) {
     str list = all_of(out, fields, count, STR("x-forwarded-for")), proto = all_of(out, fields, count, STR("x-forwarded-proto")),
         host = all_of(out, fields, count, STR("x-forwarded-host")), port = all_of(out, fields, count, STR("x-forwarded-port"));
     for (int hops = 0; list.n && hops < HOPS_MAX; hops++) {
@@ -105,9 +105,8 @@ static void read_x(arena *out, const struct net_field *fields, uint32_t count, c
     to->host = host_of(last(&host));
     uint64_t number;
     port = last(&port);
-    bool https = str_eqc(to->scheme, "https"), bare = to->host.n && to->host.p[to->host.n - 1] != ']'
-                                                          ? str_find(to->host, ':') == to->host.n
-                                                          : to->host.n > 0;
+    bool https = str_eqc(to->scheme, "https"),
+         bare = to->host.n && to->host.p[to->host.n - 1] != ']' ? str_find(to->host, ':') == to->host.n : to->host.n > 0;
     if (bare && port.n < 6 && str_to_u64(port, &number) && number && number <= UINT16_MAX && number != (https ? 443 : 80))
         to->host = arena_fmt(out, STR_FMT ":%llu", STR_ARG(to->host), (unsigned long long)number);
 }
@@ -153,7 +152,8 @@ static bool take_element(arena *out, str s, size_t *at, struct element *e) {
         if (name.n) {
             if (*at == s.n || s.p[(*at)++] != '=' || !take_value(out, s, at, &value)) return false;
             str *to = str_eq_nocase(name, STR("for")) ? &e->node : str_eq_nocase(name, STR("proto")) ? &e->proto : &e->host;
-            if (str_eq_nocase(name, STR("for")) || str_eq_nocase(name, STR("proto")) || str_eq_nocase(name, STR("host"))) *to = value;
+            if (str_eq_nocase(name, STR("for")) || str_eq_nocase(name, STR("proto")) || str_eq_nocase(name, STR("host")))
+                *to = value;
         }
         skip_space(s, at);
         if (*at == s.n) return true;
@@ -163,7 +163,8 @@ static bool take_element(arena *out, str s, size_t *at, struct element *e) {
     }
 }
 
-static void read_forwarded(arena *out, str list, const struct net_prefix *trusted, size_t trusted_count, struct net_forwarded *to) {
+static void read_forwarded(arena *out, str list, const struct net_prefix *trusted, size_t trusted_count,
+                           struct net_forwarded *to) {
     struct element of[HOPS_MAX];
     size_t n = 0, at = 0;
     while (at < list.n) {
@@ -182,8 +183,8 @@ static void read_forwarded(arena *out, str list, const struct net_prefix *truste
     }
 }
 
-void net_forwarded_read(arena *out, const struct net_field *fields, uint32_t count, const struct net_prefix *trusted, size_t trusted_count,
-                        struct net_forwarded *to) {
+void net_forwarded_read(arena *out, const struct net_field *fields, uint32_t count, const struct net_prefix *trusted,
+                        size_t trusted_count, struct net_forwarded *to) {
     *to = (struct net_forwarded){0};
     bool itself = false;
     for (uint32_t i = 0; i < count; i++) {

@@ -18,15 +18,15 @@ bool net_prefix_parse(str text, struct net_prefix *out);
 bool net_prefix_has(const struct net_prefix *of, size_t count, const struct net_addr *a);
 
 struct net_forwarded {
-    bool said;              /* there were such fields */
-    bool by_x;              /* X-Forwarded-…; where those are there, Forwarded is not looked at: who sets the ones passes on the other */
+    bool said; /* there were such fields */
+    bool by_x; /* X-Forwarded-…; where those are there, Forwarded is not looked at: who sets the ones passes on the other */
     bool has_client;
     struct net_addr client; /* without a port */
     str scheme, host;       /* "http" or "https"; as in a Host field. Empty: not said, or nonsense. Borrow, or are in out */
 };
 /* Of a request that came from one of those that are trusted. */
-void net_forwarded_read(arena *out, const struct net_field *fields, uint32_t count, const struct net_prefix *trusted, size_t trusted_count,
-                        struct net_forwarded *to);
+void net_forwarded_read(arena *out, const struct net_field *fields, uint32_t count, const struct net_prefix *trusted,
+                        size_t trusted_count, struct net_forwarded *to);
 /* Whether a field is one of those: from nobody else they mean anything. */
 enum net_forwarded_field { NET_FORWARDED_NONE, NET_FORWARDED_ITSELF, NET_FORWARDED_X };
 enum net_forwarded_field net_forwarded_field(str name);

@@ -35,7 +35,8 @@ static enum net_proxy_result line_of(str line, struct net_proxy *out) {
     if (!v6 && !str_eqc(part[0], "TCP4")) return broken(out, "a PROXY line says TCP4, TCP6 or UNKNOWN");
     if (!address_of(part[1], v6, &out->peer) || !address_of(part[2], v6, &out->local))
         return broken(out, "an address of a PROXY line is none of its family");
-    if (!port_of(part[3], &out->peer.port) || !port_of(part[4], &out->local.port)) return broken(out, "a port of a PROXY line is none");
+    if (!port_of(part[3], &out->peer.port) || !port_of(part[4], &out->local.port))
+        return broken(out, "a port of a PROXY line is none");
     out->known = true;
     return NET_PROXY_DONE;
 }

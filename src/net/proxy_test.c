@@ -62,10 +62,12 @@ static void test_version_1(void **state) {
 
 static void test_version_2(void **state) {
     HEADER(SIGNATURE "\x21\x11\0\x0c\xc0\0\2\1\xc6\x33\x64\7\xc8\x22\1\xbb", "192.0.2.1:51234");
-    HEADER(SIGNATURE "\x21\x21\0\x24\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\2\0\1\0\2", "[2001:db8::1]:1");
-    HEADER(SIGNATURE "\x21\x21\0\x24\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\1\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\2\0\1\0\2", "192.0.2.1:1");
+    HEADER(SIGNATURE "\x21\x21\0\x24\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\2\0\1\0\2",
+           "[2001:db8::1]:1");
+    HEADER(SIGNATURE "\x21\x21\0\x24\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\1\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\2\0\1\0\2",
+           "192.0.2.1:1");
     HEADER(SIGNATURE "\x21\x11\0\x10\xc0\0\2\1\xc6\x33\x64\7\xc8\x22\1\xbb\3\0\1x", "192.0.2.1:51234"); /* one more thing */
-    HEADER(SIGNATURE "\x20\0\0\0", NULL);                                                             /* LOCAL */
+    HEADER(SIGNATURE "\x20\0\0\0", NULL);                                                               /* LOCAL */
     HEADER(SIGNATURE "\x20\x11\0\3xyz", NULL);
     HEADER(SIGNATURE "\x21\x12\0\x0c\xc0\0\2\1\xc6\x33\x64\7\xc8\x22\1\xbb", NULL); /* UDP */
     HEADER(SIGNATURE "\x21\x31\0\1/", NULL);
@@ -102,8 +104,10 @@ static void assert_said(const char *fields, const char *client, const char *sche
 static void test_forwarded(void **state) {
     const char *nets[] = {"10.0.0.0/8", "192.0.2.7", "2001:db8::/32"};
     for (size_t i = 0; i < ARRAY_COUNT(nets); i++) assert_true(net_prefix_parse(str_c(nets[i]), &trusted[i]));
-    assert_said("x-forwarded-for:203.0.113.9\nx-forwarded-proto:https\nX-Forwarded-Host:shop.example.org", "203.0.113.9", "https", "shop.example.org");
-    assert_said("x-forwarded-for:1.1.1.1, 203.0.113.9, 10.0.0.5", "203.0.113.9", "", ""); /* what a client wrote stands to the left */
+    assert_said("x-forwarded-for:203.0.113.9\nx-forwarded-proto:https\nX-Forwarded-Host:shop.example.org", "203.0.113.9", "https",
+                "shop.example.org");
+    assert_said("x-forwarded-for:1.1.1.1, 203.0.113.9, 10.0.0.5", "203.0.113.9", "",
+                ""); /* what a client wrote stands to the left */
     assert_said("x-forwarded-for:1.1.1.1\nx-forwarded-for:203.0.113.9,10.0.0.5", "203.0.113.9", "", "");
     assert_said("x-forwarded-for:10.0.0.1, 192.0.2.7", "10.0.0.1", "", ""); /* nobody but them */
     assert_said("x-forwarded-for:203.0.113.9, nonsense", "", "", "");
@@ -111,19 +115,22 @@ static void test_forwarded(void **state) {
     assert_said("x-forwarded-for:203.0.113.9:5123", "203.0.113.9", "", "");
     assert_said("x-forwarded-for:[2001:db9::1]:5123", "2001:db9::1", "", "");
     assert_said("x-forwarded-for:2001:db9::1", "2001:db9::1", "", "");
-    assert_said("x-forwarded-proto:http, HTTPS\nx-forwarded-port:8443\nx-forwarded-host:a.example", "", "https", "a.example:8443");
+    assert_said("x-forwarded-proto:http, HTTPS\nx-forwarded-port:8443\nx-forwarded-host:a.example", "", "https",
+                "a.example:8443");
     assert_said("x-forwarded-proto:https\nx-forwarded-port:443\nx-forwarded-host:a.example", "", "https", "a.example");
     assert_said("x-forwarded-port:99\nx-forwarded-host:a.example:1", "", "", "a.example:1");
     assert_said("x-forwarded-port:99\nx-forwarded-host:[::1]", "", "", "[::1]:99");
     assert_said("x-forwarded-proto:gopher\nx-forwarded-host:a/b", "", "", "");
     assert_said("forwarded:for=203.0.113.9;proto=https;host=a.example", "203.0.113.9", "https", "a.example");
-    assert_said("forwarded:for=1.1.1.1, for=\"[2001:db9::17]:4711\";Proto=HTTPS;host=\"a.example:8080\" , For=10.1.1.1;by=_x", "2001:db9::17", "https", "a.example:8080");
+    assert_said("forwarded:for=1.1.1.1, for=\"[2001:db9::17]:4711\";Proto=HTTPS;host=\"a.example:8080\" , For=10.1.1.1;by=_x",
+                "2001:db9::17", "https", "a.example:8080");
     assert_said("forwarded:for=1.1.1.1;host=evil, for=203.0.113.9", "203.0.113.9", "", "");
     assert_said("forwarded:for=_hidden;proto=https", "", "https", "");
     assert_said("forwarded:for=\"203.0.113.9\\\"\"", "", "", "");
     assert_said("forwarded:for=203.0.113.9, for=\"unfinished", "", "", "");
     assert_said("forwarded:for=203.0.113.9 for=10.0.0.1", "", "", "");
-    assert_said("forwarded:for=1.1.1.1\nx-forwarded-for:203.0.113.9", "203.0.113.9", "", ""); /* who sets the one passes on the other */
+    assert_said("forwarded:for=1.1.1.1\nx-forwarded-for:203.0.113.9", "203.0.113.9", "",
+                ""); /* who sets the one passes on the other */
     assert_said("cookie:a=b", "", "", "");
 }
 
@@ -137,7 +144,7 @@ static void test_prefixes(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_version_1), cmocka_unit_test(test_version_2), cmocka_unit_test(test_forwarded),
-                                       cmocka_unit_test(test_prefixes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_version_1), cmocka_unit_test(test_version_2),
+                                       cmocka_unit_test(test_forwarded), cmocka_unit_test(test_prefixes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,8 +11,8 @@ struct net_server;
 /* 0 means the default that stands behind each; NET_NO_LIMIT switches a deadline off. */
 struct net_server_config {
     struct net_loop *loop;
-    int fd;                      /* that listens; taken: closed with the server, or when it drains. -1: none, it only adopts */
-    uint16_t port;               /* where connections came in that are adopted; with fd known by it */
+    int fd;        /* that listens; taken: closed with the server, or when it drains. -1: none, it only adopts */
+    uint16_t port; /* where connections came in that are adopted; with fd known by it */
     /* Each connection begins with a PROXY header (proxy.h), which says where it comes from, within header_ms_max; who is not of `trusted`, or says
      * none, is closed. */
     bool proxied;

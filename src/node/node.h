@@ -16,6 +16,7 @@
 
 #include "app/grants.h"
 #include "app/settings.h"
+#include "net/forwarded.h"
 #include <stdio.h>
 
 /* ---- what bounds the process: app/settings.def ---- */
@@ -40,6 +41,7 @@ struct node_limits {       /* 0: not said, and so the default */
 struct node_listen {
     str host; /* name or address; empty: every address */
     uint16_t port;
+    bool proxied; /* connections begin with a PROXY header */
 };
 /* "HOST:PORT", ":PORT", "PORT", "[::1]:PORT", "HOST" (port 8080). */
 [[nodiscard]] err node_listen_parse(arena *out, str arg, struct node_listen *to, struct diag *d);
@@ -65,6 +67,9 @@ struct node_serve_config {
     size_t listen_count; /* 0: 127.0.0.1:8080 */
     const struct node_cordon *cordons;
     size_t cordons_count;
+    const struct net_prefix *trusted; /* proxies before us: what they say of where a request comes from is so */
+    size_t trusted_count;
+    str url; /* how the world sees the node: "https://example.org"; empty: as it listens */
     struct app_grants grants;
     struct node_limits limits;
     const char *config_file;         /* of a node: what it says, where flags say nothing; read again by SIGHUP. NULL: none */

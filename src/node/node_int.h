@@ -268,14 +268,17 @@ bool node_log_send(void *arg, str lines);          /* a worker's log_send_fn: it
 
 /* ---- worker.c ---- */
 
+enum { NODE_TRUSTED_MAX = 64 }; /* networks of proxies */
 enum { NODE_LISTEN_MAX = 16 /* addresses */, NODE_EARS_MAX = 64 /* sockets of a worker that listen at them */ };
 struct node_ear {
     int fd;        /* that listens; -1: what comes there comes by way of others' hands (inbox.c) */
     uint16_t port; /* where that is */
+    bool proxied;
 };
 struct node_worker_config {
     const struct node_limits *limits; /* defaults filled in */
     VEC(struct node_ear) ears;
+    VEC(struct net_prefix) trusted;
     str shown;            /* the first address: "http://127.0.0.1:8080" */
     bool access_log, dev; /* dev: pages say all to whoever asks */
     bool traces;          /* spans are sent, of so many requests of a million */

@@ -7,16 +7,15 @@ enum { APPS_MAX = 1000 }; /* in an answer */
 
 /* ---- an app ---- */
 
-/* "http://127.0.0.1:8080" and "shop": "http://shop.localhost:8080". */
+/* "http://127.0.0.1:8080" and "shop": "http://shop.localhost:8080"; "https://example.org" of the domain example.org: "https://shop.example.org". */
 static str url_of(arena *out, const struct control *c, const struct app_record *r) {
     str url = str_c(c->url), path = r->routes.n && !r->routes.p[0].exact ? r->routes.p[0].path : STR("/");
     size_t colon = url.n;
     while (colon && url.p[colon - 1] != ':') colon--;
-    str port = str_sub(url, colon, url.n);
-    bool usual = str_eqc(port, "80") || str_eqc(port, "443") || !str_to_u64(port, &(uint64_t){0});
-    bool secure = str_starts(url, STR("https://"));
-    return arena_fmt(out, "%s://" STR_FMT ".%s%s" STR_FMT STR_FMT, secure ? "https" : "http", STR_ARG(r->name), c->domain,
-                     usual ? "" : ":", STR_ARG(usual ? (str){0} : port), STR_ARG(path));
+    str port = str_sub(url, colon, url.n), scheme = str_starts(url, STR("https://")) ? STR("https") : STR("http");
+    bool usual = str_eqc(port, str_eqc(scheme, "https") ? "443" : "80") || !str_to_u64(port, &(uint64_t){0});
+    return arena_fmt(out, STR_FMT "://" STR_FMT ".%s%s" STR_FMT STR_FMT, STR_ARG(scheme), STR_ARG(r->name),
+                     c->domain[0] ? c->domain : "localhost", usual ? "" : ":", STR_ARG(usual ? (str){0} : port), STR_ARG(path));
 }
 str node_api_app_url(arena *out, const struct control *c, const struct app_record *r) { return url_of(out, c, r); }
 

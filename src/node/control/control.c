@@ -118,7 +118,7 @@ static void take_config(struct control *c, struct node_message *m) {
     }
     if (c->state.db >= 0)
         snprintf(c->domain, sizeof c->domain, STR_FMT, STR_ARG(config->domain.n ? config->domain : STR("localhost")));
-    if (config->url.n) snprintf(c->url, sizeof c->url, STR_FMT, STR_ARG(config->url));
+    if (m->config.url.n) snprintf(c->url, sizeof c->url, STR_FMT, STR_ARG(m->config.url));
     arena *before = c->config_mem;
     c->config = p ? config : NULL;
     c->config_mem = mem;

@@ -47,12 +47,25 @@ static void merge_limits(struct node_limits *to, const struct manifest_config *f
 static err merge_listens(arena *out, struct node_serve_config *to, const struct manifest_config *file, struct diag *d) {
     struct node_listen *listens = arena_array(out, struct node_listen, file->listen.n);
     for (uint32_t i = 0; i < file->listen.n; i++) TRY(node_listen_parse(out, file->listen.p[i].address, &listens[i], d));
+    for (uint32_t i = 0; i < file->listen.n; i++) listens[i].proxied = file->listen.p[i].proxy_protocol;
     if (!to->listen_count) to->listen = listens, to->listen_count = file->listen.n;
     if (!file->admin.n || to->admin || to->no_admin) return ERR_OK;
     struct node_listen *admin = arena_make(out, struct node_listen);
     TRY(node_listen_parse(out, file->admin, admin, d));
     to->admin = admin;
     return ERR_OK;
+}
+
+/* Those of both; the URL is the command line's, if it says one. */
+static void merge_proxies(arena *out, struct node_serve_config *to, const struct manifest_config *file) {
+    struct net_prefix *trusted = arena_array(out, struct net_prefix, to->trusted_count + file->trusted_proxies.n + 1);
+    size_t n = 0;
+    for (; n < to->trusted_count; n++) trusted[n] = to->trusted[n];
+    for (uint32_t i = 0; i < file->trusted_proxies.n; i++)
+        trusted[n++] = (struct net_prefix){file->trusted_proxies.p[i].prefix, file->trusted_proxies.p[i].bits};
+    to->trusted = trusted;
+    to->trusted_count = n;
+    if (!to->url.n) to->url = file->url;
 }
 
 static void merge_cordons(arena *out, struct node_serve_config *to, const struct manifest_config *file) {
@@ -72,6 +85,7 @@ err node_config_merge(arena *out, const struct node_serve_config *flags, const s
     merge_limits(&to->limits, file);
     TRY(merge_listens(out, to, file, d));
     merge_cordons(out, to, file);
+    merge_proxies(out, to, file);
     to->no_access_log = flags->no_access_log || file->access_log == 0;
     if (!flags->state_dir && file->state.n) to->state_dir = arena_cstr(out, file->state);
     if (!flags->key_file && file->key_file.n) to->key_file = arena_cstr(out, file->key_file);
@@ -84,7 +98,7 @@ err node_config_merge(arena *out, const struct node_serve_config *flags, const s
 /* ---- what control is told of it ---- */
 
 void node_config_tell(struct supervisor *s, const struct setup *setup) {
-    struct node_message m = NODE_MESSAGE(config);
+    struct node_message m = NODE_MESSAGE(config, .url = str_sub(setup->url, 0, 256));
     int fd = setup->file.n ? memfd_create("orlo-config", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
     if (fd >= 0 && write(fd, setup->file.p, setup->file.n) == (ssize_t)setup->file.n) m.fds[m.fds_count++] = fd;
     node_singles_tell(s, &m);

@@ -33,7 +33,7 @@ uint32_t node_setup_cores(void) {
 }
 
 static err open_doors(struct setup *s, const struct node_serve_config *config, const struct setup *before, struct diag *d) {
-    static const struct node_listen usual = {STR_INIT("127.0.0.1"), 8080};
+    static const struct node_listen usual = {STR_INIT("127.0.0.1"), 8080, false};
     const struct node_listen *listens = config->listen_count ? config->listen : &usual;
     size_t count = config->listen_count ? config->listen_count : 1;
     if (count > NODE_LISTEN_MAX)
@@ -44,6 +44,7 @@ static err open_doors(struct setup *s, const struct node_serve_config *config, c
                 return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "port %u of one address is listened at twice", listens[i].port);
         struct door *door;
         err e = node_door_open(&listens[i], s->workers, before, &door, d);
+        if (door) door->proxied = listens[i].proxied;
         if (door) s->doors[s->doors_count++] = door;
         TRY(e);
         str url = str_c(door->shown);
@@ -85,6 +86,19 @@ static err take_cordons(struct setup *s, const struct node_serve_config *config,
     return ERR_OK;
 }
 
+static err take_proxies(struct setup *s, const struct node_serve_config *config, struct diag *d) {
+    bool proxied = false;
+    if (config->trusted_count > NODE_TRUSTED_MAX)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "at most %d networks of proxies, not %zu", NODE_TRUSTED_MAX,
+                        config->trusted_count);
+    for (size_t i = 0; i < config->trusted_count; i++) *vec_add(s->mem, &s->trusted) = config->trusted[i];
+    for (size_t i = 0; i < config->listen_count; i++) proxied |= config->listen[i].proxied;
+    if (!proxied || config->trusted_count) return ERR_OK;
+    return diag_set(
+        d, ERR_USAGE, DIAG_NOWHERE,
+        "where connections begin with a PROXY header, nobody is believed who is not named: trusted_proxies (--trusted-proxy)");
+}
+
 static void take_otlp(struct setup *s, const struct node_otlp *o) {
     s->otlp.endpoint = arena_str(s->mem, o->endpoint);
     s->otlp.sample_ppm = o->sample_ppm;
@@ -107,8 +121,10 @@ err node_setup_new(const struct node_serve_config *config, const struct manifest
     s->file = arena_str(mem, buf_str(&bytes));
     buf_free(&bytes);
     s->workers = (uint32_t)MIN(s->limits.workers ? s->limits.workers : node_setup_cores(), (uint64_t)WORKERS_MAX);
-    err e = take_cordons(s, config, before, d);
+    err e = take_proxies(s, config, d);
+    if (e == ERR_OK) e = take_cordons(s, config, before, d);
     if (e == ERR_OK) e = open_doors(s, config, before, d);
+    s->url = config->url.n ? arena_str(s->mem, config->url) : s->shown;
     if (e == ERR_OK) return e;
     node_setup_free(s);
     *out = NULL;

@@ -398,7 +398,7 @@ bool node_singles_begin_control(struct supervisor *s) {
     node_settings_write(&settings, &s->setup->limits);
     struct node_message m =
         NODE_MESSAGE(govern, .log_json = log.json, .log_min = (uint8_t)log.min, .settings = buf_str(&settings),
-                     .generation = s->now.generation, .url = str_sub(s->setup->shown, 0, 256));
+                     .generation = s->now.generation, .url = str_sub(s->setup->url, 0, 256));
     for (int i = 0; i < NODE_STATE_OF_CONTROL && s->state.lock >= 0; i++) m.fds[m.fds_count++] = node_state_fds(&s->state)[i];
     node_singles_tell(s, &m);
     buf_free(&settings);

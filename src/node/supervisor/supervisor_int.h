@@ -57,7 +57,8 @@ struct door {
     uint16_t asked_port;
     struct sockaddr_storage address;
     uint32_t address_bytes;
-    bool both; /* families */
+    bool both;    /* families */
+    bool proxied; /* connections begin with a PROXY header */
     char shown[300];
     int *fds; /* heap */
     uint32_t count;
@@ -75,8 +76,10 @@ struct setup {
     bool access_log;
     struct door *doors[NODE_LISTEN_MAX];
     uint32_t doors_count;
-    str shown, also;  /* the first address, the others */
-    str file;         /* what the operator says, as manifest_config_write has it; empty: there is no file */
+    str shown, also; /* the first address, the others */
+    str file;        /* what the operator says, as manifest_config_write has it; empty: there is no file */
+    str url;         /* how the world sees the node */
+    VEC(struct net_prefix) trusted;
     uint32_t workers; /* that are in no cordon */
     VEC(struct setup_cordon) cordons;
     struct {

@@ -32,7 +32,7 @@ static err send_ears(struct supervisor *s, const struct proc *p, const struct se
     const struct slot *slot = &s->slots[p->slot];
     for (uint32_t i = 0; i < setup->doors_count; i++) {
         const struct door *door = setup->doors[i];
-        struct node_message m = NODE_MESSAGE(ear, .port = node_door_port(door));
+        struct node_message m = NODE_MESSAGE(ear, .port = node_door_port(door), .proxied = door->proxied);
         if (slot->cordon) TRY(node_wire_send(p->process.wire, &m));
         for (uint32_t k = slot->nth; k < door->count && !slot->cordon; k += setup->workers) {
             m.fds[0] = door->fds[k], m.fds_count = 1;
@@ -48,6 +48,16 @@ static uint32_t count_ears(const struct slot *slot, const struct setup *setup) {
     for (uint32_t i = 0; i < setup->doors_count && !slot->cordon; i++)
         for (uint32_t k = slot->nth; k < setup->doors[i]->count; k += setup->workers) n++;
     return n;
+}
+
+static str trusted_bytes(const struct setup *setup, uint8_t to[17 * NODE_TRUSTED_MAX]) {
+    uint32_t n = MIN(setup->trusted.n, (uint32_t)NODE_TRUSTED_MAX);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct net_prefix *p = &setup->trusted.p[i];
+        memcpy(to + 17 * i, p->prefix.ip, 16);
+        to[17 * i + 16] = (uint8_t)(p->prefix.v6 ? p->bits : p->bits + 129);
+    }
+    return (str){to, 17 * n};
 }
 
 static err send_start(struct supervisor *s, struct proc *p, const struct publication *what, int pulse_fd) {
@@ -67,6 +77,8 @@ static err send_start(struct supervisor *s, struct proc *p, const struct publica
     m.fds[m.fds_count++] = pulse_fd;
     m.fds[m.fds_count++] = node_regions_take(s, p);
     m.fds[m.fds_count++] = s->rates_fd;
+    uint8_t trusted[17 * NODE_TRUSTED_MAX];
+    m.start.trusted = trusted_bytes(setup, trusted);
     memcpy(m.start.hops_key, s->hops_key, sizeof s->hops_key);
     err e = p->region ? node_wire_send(p->process.wire, &m) : ERR_IO;
     buf_free(&settings);

@@ -236,6 +236,8 @@ void node_app_sampled_drop(struct node_app *app);
 struct node_handler;
 struct node_handler *node_handler_new(struct node_guest *g, struct node_apps *apps, const struct node_limits *limits,
                                       bool access_log, bool dev);
+void node_handler_trust(struct node_handler *h, const struct net_prefix *trusted,
+                        size_t count);                                                /* proxies before us: via.c. Borrowed */
 void node_handler_request(struct net_exchange *x, void *handler);                     /* on_request of a net_server */
 void node_handler_refused(str peer, uint16_t status, const char *why, void *handler); /* on_refused */
 /* Requests for apps of other cordons than this worker's go there. */

@@ -73,6 +73,7 @@ static void recycle(struct app_request *rq) {
     node_lines_end(&r->out);
     node_lines_end(&r->err);
     free(r->lacks);
+    node_via_forget(r);
     r->part->app->requests--;
     free(r->who);
     r->next = r->handler->free;
@@ -235,6 +236,7 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
     r->next = NULL;
     r->killed = BY_NOBODY;
     r->outcome = NULL;
+    r->via = NULL;
     r->lacks = NULL;
     r->rated = r->admitted = false;
     r->redirect = NULL;
@@ -278,6 +280,8 @@ void node_handler_passed(struct node_request *r) {
     leave(r);
     net_loop_wake(h->guest->loop);
     node_front_forget(r);
+    free(r->lacks);
+    node_via_forget(r);
     r->next = h->free;
     h->free = r;
 }
@@ -292,6 +296,7 @@ void node_handler_answered(struct node_request *r) {
     net_loop_wake(h->guest->loop);
     node_front_forget(r);
     free(r->lacks);
+    node_via_forget(r);
     r->next = h->free;
     h->free = r;
 }
@@ -380,6 +385,7 @@ void node_handler_request(struct net_exchange *x, void *handler) {
     struct node_handler *h = handler;
     struct node_request *r = new_request(h, x);
     net_exchange_own_field(x, STR("x-request-id"), (str){(uint8_t *)r->id, NODE_ID_BYTES});
+    node_via_read(r);
     struct node_part *part = node_front_route(r);
     if (!part) return;
     give(r, part);
@@ -499,6 +505,11 @@ struct node_handler *node_handler_new(struct node_guest *g, struct node_apps *ap
     g->turn = handler_turn;
     g->turn_arg = g->handler = h;
     return h;
+}
+
+void node_handler_trust(struct node_handler *h, const struct net_prefix *trusted, size_t count) {
+    h->trusted = trusted;
+    h->trusted_count = count;
 }
 
 void node_handler_use_inbox(struct node_handler *h, struct node_inbox *inbox, uint32_t cordon) {

@@ -29,6 +29,7 @@ struct node_request {
     struct node_request *prev;    /* of the WAITING list */
     enum { BY_NOBODY, BY_LIMIT, BY_CLIENT } killed;
     enum node_refusal limit;            /* that it met */
+    struct node_via *via;               /* where a proxy says that it comes from; heap, NULL: none does */
     const struct wasi_outcome *outcome; /* of its run, while it is told what became of it */
     struct app_lacks *lacks;            /* heap; NULL: nobody wants to know */
     bool rated, admitted;               /* it was counted where it came; it counts among those of its app that are under way */
@@ -48,6 +49,8 @@ struct node_handler {
     struct node_guest *guest;
     struct node_apps *apps;
     const struct node_limits *limits; /* the node's */
+    const struct net_prefix *trusted; /* proxies before us */
+    size_t trusted_count;
     bool access_log, dev;
     struct node_inbox *inbox; /* to workers of other cordons; NULL: there are none */
     uint32_t cordon;          /* this worker's */
@@ -109,6 +112,12 @@ void node_amend_forget(struct node_request *r);
 
 /* Whether who asks brings what its function wants of him; then he is its principal. False: it has been answered, 401. */
 bool node_who_asks(struct node_request *r);
+
+/* ---- via.c: what proxies say of it ---- */
+
+/* Before anything of it is looked at: from those that are trusted it is so, from others it is forgotten. */
+void node_via_read(struct node_request *r);
+void node_via_forget(struct node_request *r);
 
 /* ---- page.c ---- */
 

@@ -72,6 +72,9 @@ static err open_servers(struct worker *w, struct diag *d) {
             .loop = w->guest.loop,
             .fd = w->config.ears.p[i].fd,
             .port = w->config.ears.p[i].port,
+            .proxied = w->config.ears.p[i].proxied,
+            .trusted = w->config.trusted.p,
+            .trusted_count = w->config.trusted.n,
             .connections_max = ms_of(l->connections_max),
             .header_ms_max = ms_of(l->header_ms_max),
             .body_ms_max = ms_of(l->body_idle_ms_max),
@@ -284,6 +287,12 @@ static err started(struct worker *w, struct node_message *m, struct diag *d) {
                                             .index = m->start.index,
                                             .workers = m->start.workers};
     app_hops_key(m->start.hops_key);
+    for (str t = m->start.trusted; t.n >= 17; t = str_sub(t, 17, t.n)) {
+        struct net_prefix *p = vec_add(w->mem, &w->config.trusted);
+        bool v6 = t.p[16] <= 128;
+        *p = (struct net_prefix){.prefix.v6 = v6, .bits = v6 ? t.p[16] : (uint8_t)MIN(t.p[16] - 129, 32)};
+        memcpy(p->prefix.ip, t.p, 16);
+    }
     w->config.cordon = m->start.cordon;
     w->config.shown = str_c(arena_cstr(w->mem, m->start.shown));
     err e = node_pulse_map(m->fds[0], d);
@@ -300,7 +309,7 @@ static err take_ears(struct worker *w, uint32_t count, struct diag *d) {
     if (count > NODE_EARS_MAX) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "it has %u sockets to listen at", count);
     for (uint32_t i = 0; i < count; i++) {
         if (!await(&m, NODE_MSG_ear)) return closed(d);
-        struct node_ear ear = {m.fds_count ? node_message_take(&m, 0) : -1, (uint16_t)m.ear.port};
+        struct node_ear ear = {m.fds_count ? node_message_take(&m, 0) : -1, (uint16_t)m.ear.port, m.ear.proxied};
         vec_push(w->mem, &w->config.ears, ear);
     }
     return ERR_OK;
@@ -332,6 +341,7 @@ static err open_worker(struct worker *w, struct diag *d) {
     if (c->traces) node_tracer_new(&w->guest, c->sample_ppm, say_courier_want, w);
     node_sample_new(&w->guest, w->servers, &w->servers_count);
     w->handler = node_handler_new(&w->guest, w->apps, &w->limits, c->access_log, c->dev);
+    node_handler_trust(w->handler, c->trusted.p, c->trusted.n);
     w->inbox = node_inbox_new(&(struct node_inbox_config){w->guest.loop, c->cordon, generation_of, server_at, w});
     node_handler_use_inbox(w->handler, w->inbox, c->cordon);
     net_loop_on_signal(w->guest.loop, SIGTERM, on_signal, w);
