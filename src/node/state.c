@@ -43,18 +43,24 @@ static int open_below(int dir, const char *name) {
     return openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* What control and the store write is their own, and what root wrote there before it was. */
-static bool give_to(enum node_role role, int dir) {
-    struct node_user user = node_role_user(role);
-    struct stat st;
-    if (dir < 0 || !user.uid || (fstat(dir, &st) == 0 && st.st_uid == user.uid)) return true;
+static bool give_files(struct node_user user, int dir) {
     DIR *folder = fdopendir(fcntl(dir, F_DUPFD_CLOEXEC, 3));
     bool ok = folder;
+    if (folder) rewinddir(folder);
     for (struct dirent *entry; ok && (entry = readdir(folder));)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             ok = fchownat(dir, entry->d_name, user.uid, user.gid, AT_SYMLINK_NOFOLLOW) == 0;
     if (folder) closedir(folder);
-    return ok && fchown(dir, user.uid, user.gid) == 0;
+    return ok;
+}
+
+/* What control and the store write is their own, and what root wrote there before it was; and again and again where root may have put a
+ * database back. */
+static bool give_to(enum node_role role, int dir, bool again) {
+    struct node_user user = node_role_user(role);
+    struct stat st;
+    if (dir < 0 || !user.uid || (!again && fstat(dir, &st) == 0 && st.st_uid == user.uid)) return true;
+    return give_files(user, dir) && fchown(dir, user.uid, user.gid) == 0;
 }
 
 /* Bound by way of the folder's descriptor: a path as long as it may be does not fit into an address. */
@@ -108,7 +114,8 @@ static err take_lock(int dir, str folder, int *lock, struct diag *d) {
 static err open_folders(int dir, str folder, struct node_state *out, struct diag *d) {
 #define X(role, field, name)                                                                                                     \
     out->field = open_below(dir, name);                                                                                          \
-    if (out->field < 0 || !give_to(NODE_ROLE_##role, out->field)) return failed(d, folder, "cannot be written to");              \
+    if (out->field < 0 || !give_to(NODE_ROLE_##role, out->field, !strcmp(name, "db")))                                           \
+        return failed(d, folder, "cannot be written to");                                                                        \
     if (is_others(out->field, false)) return refuse_others(d, folder);
     NODE_STATE_FOLDERS(X)
 #undef X
