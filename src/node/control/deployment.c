@@ -215,7 +215,8 @@ static void over(struct control *c, struct control_change *ch, err e, const stru
     if (!dep->files_count && again(c, dep, e)) return;
     if (e == ERR_OK && c->db)
         log_event(LOG_INFO, "app-deployed", LF_STR("app", dep->record.name), LF_U64("version", dep->record.version),
-                  LF_BOOL("live", !dep->not_live));
+                  LF_BOOL("live", !dep->not_live), LF_U64("compiled", dep->compiled),
+                  LF_U64("ms", (clock_mono_ns() - dep->ns) / 1000000u));
     if (e == ERR_OK && dep->bundle.n) node_bundle_sweep(c, dep->record.name);
     node_deployment_end(c, dep, e, d);
 }
@@ -305,6 +306,10 @@ static err compile(struct control *c, struct deployment *dep, struct diag *d) {
     dep->image = memfd_create("orlo-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (dep->image < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file: there are too many open");
     want_job(c, dep, dep->module, (struct node_msg_compile_want){.bytes = dep->module_bytes});
+    if (c->db && !c->key_asked) { /* who signs it starts meanwhile */
+        c->key_asked = true;
+        node_control_tell(c, &NODE_MESSAGE(sign_want, .id = 0, .public_alone = true));
+    }
     return ERR_OK;
 }
 
@@ -438,20 +443,19 @@ static void image_written(struct control *c, struct deployment *dep) {
     else fail(c, dep, e, &d);
 }
 
-static err keep_image(struct deployment *dep) {
+static void keep_image(struct control *c, struct deployment *dep) {
     dep->state = WRITING;
     node_deployment_send(dep, write_image, image_written);
-    return ERR_OK;
 }
 
-static err ask_signature(struct control *c, struct deployment *dep, struct diag *d) {
+static void hash_image(struct deployment *dep) { dep->failed = abi_image_to_sign(dep->image, &dep->sign, &dep->d); }
+
+static void ask_signature(struct control *c, struct deployment *dep) {
     struct node_message ask = NODE_MESSAGE(sign_want, .id = dep->id);
-    TRY(abi_image_to_sign(dep->image, &dep->sign, d));
     memcpy(ask.sign_want.purpose, dep->sign.purpose, sizeof dep->sign.purpose);
     memcpy(ask.sign_want.digest, dep->sign.digest, sizeof dep->sign.digest);
     node_control_tell(c, &ask);
     dep->state = SIGNING;
-    return ERR_OK;
 }
 
 /* False of both: nobody asked. One that was asked for may have been given up meanwhile. */
@@ -464,10 +468,13 @@ bool node_deployment_compiled(struct control *c, const struct node_msg_compile_d
         node_bundle_read(c, reads, e, &d);
         return true;
     }
-    if (e == ERR_OK && dep->is_image) e = abi_image_to_sign(dep->image, &dep->sign, &d); /* what it goes by */
     dep->record.functions.p[dep->at].kind = m->kind;
-    if (e == ERR_OK) e = dep->is_image ? keep_image(dep) : ask_signature(c, dep, &d);
-    if (e != ERR_OK) fail(c, dep, e, &d);
+    if (e != ERR_OK) {
+        fail(c, dep, e, &d);
+        return true;
+    }
+    dep->state = HASHING; /* what it goes by */
+    node_deployment_send(dep, hash_image, dep->is_image ? keep_image : ask_signature);
     return true;
 }
 
@@ -490,7 +497,8 @@ static err take_signature(struct control *c, struct deployment *dep, const struc
     }
     TRY(abi_image_put_signature(dep->image, m->signature, d));
     TRY(node_images_seal(dep->image, d));
-    return keep_image(dep);
+    keep_image(c, dep);
+    return ERR_OK;
 }
 
 bool node_deployment_signed(struct control *c, const struct node_msg_sign_done *m) {
