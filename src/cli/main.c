@@ -37,7 +37,7 @@ static bool read_part(const char *text, uint32_t *ppm) {
 static err read_otlp(const struct cli_options *o, struct node_otlp *to, struct diag *d) {
     str url = str_c(o->otlp);
     to->endpoint = url;
-    to->sample_ppm = 10'000;
+    to->sample_ppm = NODE_OTLP_UNSAID;
     if (o->otlp &&
         ((!str_starts(url, STR("http://")) && !str_starts(url, STR("https://"))) || url.n > 2048 || str_ends(url, STR("//"))))
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--otlp is an address such as http://127.0.0.1:4318, not '%s'", o->otlp);

@@ -54,11 +54,12 @@ struct node_cordon {
     uint32_t workers; /* 0: one */
     str data;         /* the folder of their data; empty: the node's */
 };
+#define NODE_OTLP_UNSAID UINT32_MAX
 struct node_otlp { /* where spans go */
     str endpoint;  /* "http://127.0.0.1:4318", /v1/traces is added; empty: nowhere */
     const struct app_env *headers;
     size_t headers_count;
-    uint32_t sample_ppm; /* of a million requests without a parent */
+    uint32_t sample_ppm; /* of a million requests without a parent; NODE_OTLP_UNSAID: the default, 1 % */
     bool json;           /* else protobuf */
 };
 struct node_serve_config {
@@ -76,6 +77,7 @@ struct node_serve_config {
     const struct node_listen *admin; /* of a node; NULL: 127.0.0.1:8089, if it is free. Loopback alone */
     bool no_admin;
     bool no_access_log;
+    bool logs_alone; /* lines of apps are in their own logs, and not on standard error */
     struct node_otlp otlp;
     bool dev;             /* its pages say to whoever asks what only who deploys may know elsewhere */
     const char *key_file; /* with the key that secrets are sealed with; NULL: systemd's credential, or the state folder's */

@@ -580,5 +580,34 @@ def test_courier_dies():
         until(again)
 
 
+def test_operators_file():
+    """Where traces go and what standard error gets, as the file says; and when it says otherwise, the other collector gets what comes then."""
+    one, other = Collector(), Collector()
+    state = new_state()
+    path = os.path.join(WORK, f"observe-{os.path.basename(state)}.toml")
+
+    def write(c):
+        with open(path, "w") as f:
+            f.write(f'workers = 1\n[logs]\nstderr = false\n[otlp]\nendpoint = "{c.url}"\nsample = 1.0\nformat = "json"\nheaders = {{ "x-key" = "secret" }}\n')
+
+    write(one)
+    with node("--config", path, state=state) as n:
+        n.deploy("shop", guest("tenant"), "--env", "APP=shop")
+        eq(n.get("shop", "/one").status, 200)
+        one.wait(1, **{"url.path": "/one"})
+        head = {k.lower(): v for k, v in one.requests[0][1].items()}
+        eq((head["x-key"], head["content-type"]), ("secret", "application/json"))
+        until(lambda: [l for l in logs(n, "shop") if l.get("path") == "/one"])
+        eq([e for e in n.events("request")], [])
+        write(other)
+        eq(orlo("reload", "--state", state)[0], 0)
+
+        def arrives():
+            eq(n.get("shop", "/other").status, 200)
+            return [s for s in list(other.spans) if s["attrs"].get("url.path") == "/other"]
+
+        until(arrives)
+
+
 if __name__ == "__main__":
     run(globals())

@@ -89,9 +89,11 @@ err node_config_merge(arena *out, const struct node_serve_config *flags, const s
     to->no_access_log = flags->no_access_log || file->access_log == 0;
     if (!flags->state_dir && file->state.n) to->state_dir = arena_cstr(out, file->state);
     if (!flags->key_file && file->key_file.n) to->key_file = arena_cstr(out, file->key_file);
+    to->logs_alone = flags->logs_alone || file->logs_stderr == 0;
+    uint32_t said = flags->otlp.sample_ppm;
     if (!flags->otlp.endpoint.n && file->otlp.endpoint.n)
-        to->otlp = (struct node_otlp){file->otlp.endpoint, file->otlp.headers.p, file->otlp.headers.n, file->otlp.sample_ppm,
-                                      file->otlp.json};
+        to->otlp = (struct node_otlp){file->otlp.endpoint, file->otlp.headers.p, file->otlp.headers.n,
+                                      said == NODE_OTLP_UNSAID ? file->otlp.sample_ppm : said, file->otlp.json};
     return ERR_OK;
 }
 

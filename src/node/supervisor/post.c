@@ -23,3 +23,17 @@ bool node_post_hear(struct supervisor *s, struct node_message *m) { return false
 
 /* Workers see it by their channels. */
 void node_post_lose(struct supervisor *s, int status) { (void)node_regions_courier(s, false); }
+
+static bool same_otlp(const struct setup *a, const struct setup *b) {
+    bool same =
+        str_eq(a->otlp.endpoint, b->otlp.endpoint) && a->otlp.json == b->otlp.json && a->otlp.headers.n == b->otlp.headers.n;
+    for (uint32_t i = 0; same && i < a->otlp.headers.n; i++)
+        same = str_eq(a->otlp.headers.p[i].key, b->otlp.headers.p[i].key) &&
+               str_eq(a->otlp.headers.p[i].value, b->otlp.headers.p[i].value);
+    return same;
+}
+
+/* The courier of before knows another collector: workers find its channel closed, and ask for the next one. */
+void node_post_setup(struct supervisor *s, const struct setup *before) {
+    if (!same_otlp(s->setup, before)) node_roles_end(s, NODE_ROLE_courier);
+}

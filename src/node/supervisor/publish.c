@@ -194,9 +194,11 @@ static void switch_over(struct supervisor *s) {
     s->next = (struct publication){.fd = -1};
     s->early_deaths = 0;
     if (s->coming_setup) {
-        node_setup_free(s->setup);
+        struct setup *before = s->setup;
         s->setup = s->coming_setup;
         s->coming_setup = NULL;
+        node_post_setup(s, before);
+        node_setup_free(before);
     }
     node_cordons_settle(s);
 }

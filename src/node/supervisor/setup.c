@@ -101,7 +101,7 @@ static err take_proxies(struct setup *s, const struct node_serve_config *config,
 
 static void take_otlp(struct setup *s, const struct node_otlp *o) {
     s->otlp.endpoint = arena_str(s->mem, o->endpoint);
-    s->otlp.sample_ppm = o->sample_ppm;
+    s->otlp.sample_ppm = o->sample_ppm == NODE_OTLP_UNSAID ? 10'000 : o->sample_ppm;
     s->otlp.json = o->json;
     for (size_t i = 0; i < o->headers_count; i++) {
         struct app_env *h = vec_add(s->mem, &s->otlp.headers);
@@ -117,6 +117,7 @@ err node_setup_new(const struct node_serve_config *config, const struct manifest
     *s = (struct setup){.mem = mem, .limits = config->limits, .access_log = !config->no_access_log};
     node_limits_fill(&s->limits);
     take_otlp(s, &config->otlp);
+    s->logs_alone = config->logs_alone;
     if (file) manifest_config_write(&bytes, file);
     s->file = arena_str(mem, buf_str(&bytes));
     buf_free(&bytes);

@@ -73,7 +73,7 @@ struct setup_cordon {
 struct setup {
     arena *mem;
     struct node_limits limits;
-    bool access_log;
+    bool access_log, logs_alone;
     struct door *doors[NODE_LISTEN_MAX];
     uint32_t doors_count;
     str shown, also; /* the first address, the others */
@@ -343,6 +343,7 @@ void node_admin_tell(struct supervisor *s); /* control, where to listen */
 bool node_post_begin(struct supervisor *s);
 bool node_post_hear(struct supervisor *s, struct node_message *m);
 void node_post_lose(struct supervisor *s, int status);
+void node_post_setup(struct supervisor *s, const struct setup *before); /* another one is at work */
 
 /* ---- notify.c ---- */
 

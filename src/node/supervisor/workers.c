@@ -70,9 +70,9 @@ static err send_start(struct supervisor *s, struct proc *p, const struct publica
     struct node_message m = NODE_MESSAGE(
         start, .index = p->slot, .workers = node_setup_workers(setup), .cordon = slot->cordon, .log_json = log.json,
         .log_min = (uint8_t)log.min, .access_log = setup->access_log, .dev = s->config->dev, .traces = setup->otlp.endpoint.n,
-        .sample_ppm = setup->otlp.sample_ppm, .shown = str_sub(setup->shown, 0, 256), .network = (uint8_t)reach->rights.network,
-        .any_port_out = reach->rights.any_port_out, .ports = node_rights_ports(&reach->rights), .ears = count_ears(slot, setup),
-        .settings = buf_str(&settings));
+        .sample_ppm = setup->otlp.sample_ppm, .logs_alone = setup->logs_alone, .shown = str_sub(setup->shown, 0, 256),
+        .network = (uint8_t)reach->rights.network, .any_port_out = reach->rights.any_port_out,
+        .ports = node_rights_ports(&reach->rights), .ears = count_ears(slot, setup), .settings = buf_str(&settings));
     for (uint32_t i = 0; i < reach->dirs.n; i++) m.start.dirs += reach->dirs.p[i] >= 0;
     m.fds[m.fds_count++] = pulse_fd;
     m.fds[m.fds_count++] = node_regions_take(s, p);
