@@ -438,9 +438,9 @@ static err deploy(struct job *j, struct diag *d) {
     j->to->of_file = false;
     TRY(node_ask_open(&j->c->where, &j->a, d));
     TRY(upload_all(j, d));
-    for (int rounds = 0; rounds < ROUNDS; rounds++) {
+    for (int rounds = 0;; rounds++) {
         TRY(begin_and_follow(j, &answer, d));
-        if (!json_count(json_get(&answer.body, "missing")) || j->c->dry_run) break;
+        if (!json_count(json_get(&answer.body, "missing")) || j->c->dry_run || rounds == ROUNDS) break;
         TRY(upload_named(j, json_get(&answer.body, "missing"), d)); /* what was there went away with another deployment */
     }
     e = read_result(j, &answer, d);

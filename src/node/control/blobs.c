@@ -1,5 +1,7 @@
 /* blobs: see blobs.h. */
 #include "node/control/blobs.h"
+#include "node/control/deployment_int.h"
+#include "node/control/store.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -7,13 +9,52 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DAY_S = 86'400, TAKE_OVER_MS = 2000, HEX = 2 * APP_DIGEST_BYTES };
+enum { DAY_S = 86'400, RECENT_MS = 120'000, TAKE_OVER_MS = 2000, HEX = 2 * APP_DIGEST_BYTES };
 
 /* ---- what there is ---- */
 
+struct blob_owner { /* an app that has some */
+    struct blob_owner *next;
+    char app[APP_NAME_MAX + 1];
+    uint64_t bytes;
+    uint32_t count;
+    bool waits; /* something was too recent to be swept */
+};
+enum { BUCKETS = 4096, OWNERS = 1024 };
+struct control_blobs {
+    struct control_blob *like[BUCKETS];
+    struct blob_owner *owners[OWNERS];
+    uint32_t uploads;
+    struct net_timer *later;
+    bool waits; /* for the timer */
+};
+
+static uint32_t bucket_of(const uint8_t digest[APP_DIGEST_BYTES]) { return (digest[0] | (uint32_t)digest[1] << 8) % BUCKETS; }
+
+static struct control_blobs *index_of(struct control *c) {
+    if (!c->blobs_index) c->blobs_index = calloc(1, sizeof *c->blobs_index);
+    ENSURE(c->blobs_index);
+    return c->blobs_index;
+}
+
+static struct blob_owner *owner_of(struct control *c, str app) {
+    struct blob_owner **at = &index_of(c)->owners[str_hash(app) % OWNERS];
+    while (*at && !str_eqc(app, (*at)->app)) at = &(*at)->next;
+    if (*at) return *at;
+    *at = calloc(1, sizeof **at);
+    ENSURE(*at && app.n < sizeof(*at)->app);
+    memcpy((*at)->app, app.p, app.n);
+    return *at;
+}
+
+static void set_bytes(struct control_blob *b, uint64_t bytes) {
+    b->owner->bytes += bytes - b->bytes;
+    b->bytes = bytes;
+}
+
 static struct control_blob *find(const struct control *c, str app, const uint8_t digest[APP_DIGEST_BYTES]) {
-    struct control_blob *b = c->blobs;
-    while (b && (memcmp(b->digest, digest, APP_DIGEST_BYTES) != 0 || !str_eqc(app, b->app))) b = b->next;
+    struct control_blob *b = c->blobs_index ? c->blobs_index->like[bucket_of(digest)] : NULL;
+    while (b && (memcmp(b->digest, digest, APP_DIGEST_BYTES) != 0 || !str_eqc(app, b->app))) b = b->next_like;
     return b;
 }
 
@@ -22,19 +63,26 @@ const struct control_blob *node_blob_find(const struct control *c, str app, cons
 }
 
 static struct control_blob *add(struct control *c, str app, const uint8_t digest[APP_DIGEST_BYTES]) {
-    struct control_blob *b = calloc(1, sizeof *b);
+    struct control_blob *b = calloc(1, sizeof *b), **like = &index_of(c)->like[bucket_of(digest)];
     ENSURE(b && app.n < sizeof b->app);
-    *b = (struct control_blob){.next = c->blobs};
+    *b = (struct control_blob){.next = c->blobs, .next_like = *like, .owner = owner_of(c, app)};
     memcpy(b->app, app.p, app.n);
     memcpy(b->digest, digest, APP_DIGEST_BYTES);
-    c->blobs = b;
+    if (c->blobs) c->blobs->previous = b;
+    c->blobs = *like = b;
+    b->owner->count++;
     return b;
 }
 
 static void forget(struct control *c, struct control_blob *b) {
-    struct control_blob **at = &c->blobs;
-    while (*at != b) at = &(*at)->next;
-    *at = b->next;
+    struct control_blob **like = &index_of(c)->like[bucket_of(b->digest)];
+    while (*like != b) like = &(*like)->next_like;
+    *like = b->next_like;
+    if (b->next) b->next->previous = b->previous;
+    if (b->previous) b->previous->next = b->next;
+    else c->blobs = b->next;
+    set_bytes(b, 0);
+    b->owner->count--; /* its row stays: an app that had some has some again */
     free(b);
 }
 
@@ -51,35 +99,70 @@ static void remove_file(const struct control *c, const struct control_blob *b) {
     unlinkat(c->state.blobs, name, 0);
 }
 
-int node_blob_open(const struct control *c, str app, const uint8_t digest[APP_DIGEST_BYTES], uint64_t *bytes) {
+/* Of a small one. */
+static bool is_what_it_says(int fd, const struct control_blob *b) {
+    uint8_t digest[APP_DIGEST_BYTES], *bytes = malloc(BLOB_SYNCED_BYTES);
+    ssize_t n = bytes ? pread(fd, bytes, BLOB_SYNCED_BYTES, 0) : -1;
+    if (n >= 0) crypto_sha256((str){bytes, (size_t)n}, digest);
+    free(bytes);
+    return n >= 0 && !memcmp(digest, b->digest, sizeof digest);
+}
+
+int node_blob_open(struct control *c, str app, const uint8_t digest[APP_DIGEST_BYTES], uint64_t *bytes) {
     char name[APP_NAME_MAX + 80];
     struct stat st;
-    const struct control_blob *b = find(c, app, digest);
+    struct control_blob *b = find(c, app, digest);
     if (!b || !b->whole) return -1;
     name_of(b, name, sizeof name);
     int fd = openat(c->state.blobs, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     bool ok = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    if (ok && b->unsure) ok = is_what_it_says(fd, b);
+    b->unsure &= !ok;
     if (ok) *bytes = (uint64_t)st.st_size;
     else if (fd >= 0) close(fd);
     return ok ? fd : -1;
 }
 
+/* Who uploads it is told; what a thread of his still writes goes to a file without a name. */
 static void drop(struct control *c, struct control_blob *b) {
     struct control_upload *u = b->upload;
-    if (u && u->taken_over) {
-        void (*fn)(void *) = u->taken_over;
-        void *arg = u->arg;
+    void (*fn)(void *) = u && !u->left ? u->taken_over : NULL;
+    void *arg = u ? u->arg : NULL;
+    if (u) {
+        u->blob = NULL;
         node_upload_leave(u);
-        fn(arg);
     }
     remove_file(c, b);
     forget(c, b);
+    if (fn) fn(arg);
+}
+
+static void sweep_waiting(void *arg) {
+    struct control *c = arg;
+    c->blobs_index->waits = false;
+    for (uint32_t i = 0; i < OWNERS; i++)
+        for (struct blob_owner *o = c->blobs_index->owners[i]; o; o = o->next) {
+            if (!o->waits) continue;
+            o->waits = false;
+            node_bundle_sweep(c, str_c(o->app));
+        }
+}
+
+static void sweep_later(struct control *c, struct blob_owner *owner) {
+    struct control_blobs *index = index_of(c);
+    if (!index->later) index->later = net_timer_new(c->loop, sweep_waiting, c);
+    if (!index->waits) net_timer_start(index->later, RECENT_MS + 1000, 0);
+    index->waits = owner->waits = true;
 }
 
 void node_blob_sweep(struct control *c, str app, bool (*keep)(void *arg, const uint8_t digest[APP_DIGEST_BYTES]), void *arg) {
+    uint64_t now = net_loop_now_ns(c->loop);
+    struct blob_owner *owner = owner_of(c, app);
     for (struct control_blob *b = c->blobs, *next; b; b = next) {
         next = b->next;
-        if (b->whole && !b->upload && str_eqc(app, b->app) && !keep(arg, b->digest)) drop(c, b);
+        if (b->owner != owner || !b->whole || b->upload || keep(arg, b->digest)) continue;
+        if (!b->since_ns || now - b->since_ns > RECENT_MS * 1000000ull) drop(c, b);
+        else sweep_later(c, owner);
     }
 }
 
@@ -90,11 +173,7 @@ void node_blob_drop(struct control *c, str app) {
     }
 }
 
-uint32_t node_uploads_count(const struct control *c) {
-    uint32_t n = 0;
-    for (const struct control_blob *b = c->blobs; b; b = b->next) n += b->upload != NULL;
-    return n;
-}
+uint32_t node_uploads_count(const struct control *c) { return c->blobs_index ? c->blobs_index->uploads : 0; }
 
 /* ---- at the start ---- */
 
@@ -119,12 +198,14 @@ static bool load_one(struct control *c, const char *name) {
     if (!str_cut(whole, '.', &app, &rest) || app_name_check(app, &d) != ERR_OK || rest.n != HEX || !digest_of(rest, digest))
         return false;
     if (fstatat(c->state.blobs, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode)) return false;
-    if (!is_part && st.st_size < BLOB_SYNCED_BYTES) return false;
-    if (is_part && (uint64_t)st.st_mtime + DAY_S < clock_wall_ns() / 1000000000u) return false;
+    bool small = !is_part && st.st_size < BLOB_SYNCED_BYTES, old = (uint64_t)st.st_mtime + DAY_S < clock_wall_ns() / 1000000000u;
+    if (is_part && old) return false;
+    if ((small || old) && !node_store_named(c, CONTROL_MODULE, digest)) return false;
     struct control_blob *b = find(c, app, digest);
     if (b && b->whole) return !is_part;
     if (!b) b = add(c, app, digest);
-    b->bytes = (uint64_t)st.st_size, b->whole = !is_part;
+    set_bytes(b, (uint64_t)st.st_size);
+    b->whole = !is_part, b->unsure = small;
     return true;
 }
 
@@ -178,7 +259,7 @@ static void end_part(struct control_upload *u) {
     if (u->from + u->written < u->total) return; /* the rest comes later */
     crypto_sha256_end(u->hash, digest);
     u->hash = NULL;
-    u->fits = !memcmp(digest, u->blob->digest, sizeof digest);
+    u->fits = !memcmp(digest, u->digest, sizeof digest);
     if (!u->fits) {
         unlinkat(u->folder, u->part, 0);
         u->e = diag_set(&u->d, ERR_INVALID, DIAG_NOWHERE, "what came has another SHA-256 than its name; it is thrown away");
@@ -205,6 +286,7 @@ static void begin_work(struct control_upload *u, int state) {
 }
 
 static void release(struct control_upload *u) {
+    index_of(u->control)->uploads--;
     uint8_t unused[CRYPTO_SHA256_BYTES];
     if (u->hash) crypto_sha256_end(u->hash, unused);
     if (u->fd >= 0) close(u->fd);
@@ -222,7 +304,8 @@ static void ended(struct control_upload *u) {
     bool all = u->from + u->written == u->total;
     void (*fn)(void *, err, const struct diag *) = u->left ? NULL : u->fn;
     detach(u);
-    if (b && all && u->e == ERR_OK) b->whole = true;
+    if (!b && all && u->e == ERR_OK) unlinkat(u->folder, u->name, 0); /* it was dropped meanwhile */
+    if (b && all && u->e == ERR_OK) b->whole = true, b->since_ns = net_loop_now_ns(u->control->loop);
     if (b && all && !u->fits) forget(u->control, b);
     if (fn) fn(u->arg, u->e, &u->d);
     release(u);
@@ -230,7 +313,7 @@ static void ended(struct control_upload *u) {
 
 static void done(void *arg, bool ran) {
     struct control_upload *u = arg;
-    if (u->blob && u->e == ERR_OK) u->blob->bytes = u->from + u->written;
+    if (u->blob && u->e == ERR_OK) set_bytes(u->blob, u->from + u->written);
     u->news_ns = net_loop_now_ns(u->control->loop);
     if (u->state == UPLOAD_ENDS) {
         ended(u);
@@ -238,7 +321,7 @@ static void done(void *arg, bool ran) {
     }
     u->state = UPLOAD_RESTS;
     u->piece.n = 0;
-    if (u->left) release(u);
+    if (u->left) detach(u), release(u);
     else u->fn(u->arg, u->e, &u->d);
 }
 
@@ -248,9 +331,9 @@ void node_upload_finish(struct control_upload *u) { begin_work(u, UPLOAD_ENDS); 
 /* What is being ended goes on: it may be whole. */
 void node_upload_leave(struct control_upload *u) {
     u->left = true;
-    if (u->state == UPLOAD_ENDS) return;
+    if (u->state != UPLOAD_RESTS) return; /* until the thread is done */
     detach(u);
-    if (u->state == UPLOAD_RESTS) release(u);
+    release(u);
 }
 
 /* ---- beginning ---- */
@@ -265,13 +348,11 @@ static bool take_over(struct control_upload *u) {
     return true;
 }
 
-static err check_room(const struct control *c, const struct control_upload_want *want, struct diag *d) {
-    uint64_t bytes = 0;
-    uint32_t n = 0;
-    for (const struct control_blob *b = c->blobs; b; b = b->next)
-        if (str_eqc(want->app, b->app) && memcmp(b->digest, want->digest, APP_DIGEST_BYTES) != 0) bytes += b->bytes, n++;
+static err check_room(struct control *c, const struct control_upload_want *want, const struct control_blob *b, struct diag *d) {
+    const struct blob_owner *owner = owner_of(c, want->app);
+    uint64_t bytes = owner->bytes - (b ? b->bytes : 0);
     if (want->total > blob_bytes_max) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "a file has at most 1 GiB");
-    if (n >= BLOBS_OF_APP_MAX || bytes + want->total > 4 * blob_bytes_max)
+    if (owner->count >= BLOBS_OF_APP_MAX || bytes + want->total > 4 * blob_bytes_max)
         return diag_set(d, ERR_LIMIT, DIAG_NOWHERE,
                         "the files of an app that wait for a deployment have at most 4 GiB; deploy some first");
     if (node_uploads_count(c) >= UPLOADS_MAX)
@@ -283,7 +364,7 @@ err node_upload_begin(struct control *c, const struct control_upload_want *want,
     struct control_blob *b = find(c, want->app, want->digest);
     if (b && b->upload && !take_over(b->upload))
         return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "somebody else uploads this file at the moment");
-    TRY(check_room(c, want, d));
+    TRY(check_room(c, want, b, d));
     if (want->from && (!b || want->from != b->bytes || want->from > want->total))
         return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "of this file %llu bytes are here, and that piece begins at byte %llu",
                         (unsigned long long)(b ? b->bytes : 0), (unsigned long long)want->from);
@@ -301,10 +382,12 @@ err node_upload_begin(struct control *c, const struct control_upload_want *want,
                                  .from = want->from,
                                  .d = DIAG_INIT,
                                  .news_ns = net_loop_now_ns(c->loop)};
+    memcpy(u->digest, b->digest, sizeof u->digest);
     name_of(b, u->name, sizeof u->name);
     snprintf(u->part, sizeof u->part, "%s.part", u->name);
     b->upload = u;
-    b->bytes = want->from;
+    index_of(c)->uploads++;
+    set_bytes(b, want->from);
     *out = u;
     begin_work(u, UPLOAD_OPENS);
     return ERR_OK;

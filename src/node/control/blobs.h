@@ -9,9 +9,11 @@
  *
  * 1. Who knows a digest gets nothing by it: an app's deployment finds what was uploaded for that app alone.
  * 2. Files are read, hashed, written and synced by threads. One thing at a time is done for an upload; its fn says when it is.
- * 3. A small file is not waited for until it is on the disk, and is not believed in after a restart: thousands of a static folder come as fast
- *    as they can, and coming once more costs little.
- * 4. There is one upload of a blob at a time. One from which nothing has come for two seconds makes room for the next.
+ * 3. A small file is not waited for until it is on the disk, so that thousands of a static folder come as fast as they can. After a restart it is
+ *    gone, unless a version is made of it: then it is looked at once more before it is used.
+ * 4. What is whole has the digest of its name, whoever wrote meanwhile: a file has one writer at a time, and a thread that still writes for who has
+ *    left holds the next one up.
+ * 5. There is one upload of a blob at a time. One from which nothing has come for two seconds makes room for the next.
  */
 #ifndef ORLO_NODE_CONTROL_BLOBS_H
 #define ORLO_NODE_CONTROL_BLOBS_H
@@ -23,11 +25,14 @@ static const uint64_t blob_bytes_max = 1 * GiB;
 
 struct control_upload;
 struct control_blob {
-    struct control_blob *next;
+    struct control_blob *next, *previous, *next_like; /* of all; of those whose digest begins like this one's */
+    struct blob_owner *owner;
     char app[APP_NAME_MAX + 1];
     uint8_t digest[APP_DIGEST_BYTES];
-    uint64_t bytes; /* that are here */
+    uint64_t bytes;    /* that are here */
+    uint64_t since_ns; /* it became whole; 0: before this process */
     bool whole;
+    bool unsure;                   /* it was there before this process, and nobody waited until it was on the disk */
     struct control_upload *upload; /* NULL: nobody is at it */
 };
 
@@ -36,8 +41,9 @@ void node_blobs_load(struct control *c);
 /* NULL: nothing of it is here. */
 const struct control_blob *node_blob_find(const struct control *c, str app, const uint8_t digest[APP_DIGEST_BYTES]);
 /* Whole, to be read; -1: it is not. */
-int node_blob_open(const struct control *c, str app, const uint8_t digest[APP_DIGEST_BYTES], uint64_t *bytes);
-/* Removes what the app has and does not keep: keep(arg, digest) says what it does. Parts stay. */
+int node_blob_open(struct control *c, str app, const uint8_t digest[APP_DIGEST_BYTES], uint64_t *bytes);
+/* Removes what the app has and does not keep: keep(arg, digest) says what it does. Parts stay; what came just now does for two minutes, as somebody
+ * else may be about to name it. */
 void node_blob_sweep(struct control *c, str app, bool (*keep)(void *arg, const uint8_t digest[APP_DIGEST_BYTES]), void *arg);
 /* Parts too: it was deleted. */
 void node_blob_drop(struct control *c, str app);
@@ -55,6 +61,7 @@ struct control_upload {
     bool left, fits;
     int fd, folder;
     uint64_t from, written;
+    uint8_t digest[APP_DIGEST_BYTES];
     struct crypto_sha256_stream *hash;
     char name[APP_NAME_MAX + 80], part[APP_NAME_MAX + 88];
     err e;

@@ -87,6 +87,7 @@ struct control {
     struct control_token *tokens; /* by id: tokens.c */
     uint32_t tokens_count;
     struct net_timer *tokens_timer;
+    struct control_blobs *blobs_index;
     struct control_blob *blobs; /* blobs.c */
     uint64_t started_ns;
     int wire;
