@@ -156,6 +156,7 @@ void node_log_part_close(struct node_log_part *p);
 struct node_lines {
     const char *stream; /* "stdout", "stderr" */
     const char *request_id, *app;
+    str function;               /* empty: it is not known */
     struct node_log_part *part; /* its app's; NULL: not counted */
     uint32_t logged, bytes;     /* lines and bytes that became events */
     uint32_t bytes_max;

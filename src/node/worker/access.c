@@ -24,8 +24,8 @@ void node_access_end(struct node_request *r) {
     if (!r->handler->access_log) return;
     const struct net_request *rq = net_exchange_request(r->exchange);
     log_event(LOG_INFO, "request", LF_CSTR("request", r->id), LF_CSTR("app", r->app ? r->app->name : ""),
-              LF_STR("method", rq->method), LF_STR("path", r->path), LF_U64("status", status),
-              LF_U64("bytes_in", stats.body_bytes_in), LF_U64("bytes_out", stats.body_bytes_out),
+              LF_STR("function", r->part ? r->part->name : STR("")), LF_STR("method", rq->method), LF_STR("path", r->path),
+              LF_U64("status", status), LF_U64("bytes_in", stats.body_bytes_in), LF_U64("bytes_out", stats.body_bytes_out),
               LF_F64("ms", (double)us / 1000.0), LF_STR("client", net_exchange_peer(r->exchange)));
 }
 
@@ -83,9 +83,9 @@ void node_access_failure(struct node_request *r, const struct wasi_outcome *o, b
     struct buf trace = {.max = 16 * KiB};
     struct node_limit limit = node_limit_of(r, node_refusal_of(r, o));
     arena *scratch = arena_new(0);
-    struct log_field fields[9] = {LF_CSTR("request", r->id), LF_CSTR("app", r->app->name), LF_CSTR("reason", why),
-                                  LF_BOOL("head_sent", head_sent)};
-    size_t n = 4;
+    struct log_field fields[10] = {LF_CSTR("request", r->id), LF_CSTR("app", r->app->name), LF_STR("function", r->part->name),
+                                   LF_CSTR("reason", why), LF_BOOL("head_sent", head_sent)};
+    size_t n = 5;
     if (limit.id != APP_SETTING_NONE) fields[n++] = LF_STR("limit", app_setting_said(scratch, limit.id, limit.value));
     if (detail[0]) fields[n++] = LF_CSTR("detail", detail);
     if (o->end == WASI_END_EXIT) fields[n++] = LF_I64("exit_status", o->exit_status);

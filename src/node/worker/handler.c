@@ -257,6 +257,7 @@ static void give(struct node_request *r, struct node_part *part) {
     r->out.stream = "stdout", r->err.stream = "stderr";
     r->out.request_id = r->err.request_id = r->id;
     r->out.app = r->err.app = app->name;
+    r->out.function = r->err.function = part->name;
     r->out.part = r->err.part = &app->log;
     r->out.bytes_max = r->err.bytes_max = (uint32_t)part->of.limits->log_bytes_max;
     node_lines_begin(&r->out);

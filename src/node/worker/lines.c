@@ -80,8 +80,8 @@ static void emit(struct node_lines *l, str line) {
     }
     l->logged++;
     l->bytes += bytes;
-    log_event(LOG_INFO, "guest", LF_CSTR("request", l->request_id), LF_CSTR("app", l->app), LF_CSTR("stream", l->stream),
-              LF_STR("text", line));
+    log_event(LOG_INFO, "guest", LF_CSTR("request", l->request_id), LF_CSTR("app", l->app), LF_STR("function", l->function),
+              LF_CSTR("stream", l->stream), LF_STR("text", line));
 }
 
 /* Nothing is logged any more: all but the end of bytes is counted. */
