@@ -191,3 +191,32 @@ def test_state_of_others():
     shutil.copy(db + ".kept", db)
     with node("--workers", "1", state=state) as n:
         eq(n.get("a").text, "1\n")
+
+
+# ---- what Supabase's clients bring --------------------------------------------------------------------------------------
+
+
+def test_state_keys():
+    state = new_state()
+    manifest = '[functions.hello]\nsource = "main.wasm"\nroutes = ["/"]\nsupabase = true\nverify_jwt = true\n'
+    with node("--workers", "1", state=state) as n:
+        deployed(n, "a", MANIFEST)
+        eq(ask(n, "GET", "/v1/apps/a/keys").code(), "not_found")
+        deployed(n, "a", manifest)
+        deployed(n, "b", manifest)
+        keys = ask(n, "GET", "/v1/apps/a/keys").json
+        others = ask(n, "GET", "/v1/apps/b/keys").json
+        eq(keys["url"], n.url.replace("127.0.0.1", "a.localhost"))
+        call = lambda token: n.get("a", "/functions/v1/hello", "-H", "Authorization: Bearer " + token)
+        eq(n.get("a", "/functions/v1/hello").status, 401)
+        eq(call(others["anon"]).status, 401)
+        eq(call(keys["anon"][:-2] + "xx").status, 401)
+        for role in ("anon", "service_role"):
+            eq(call(keys[role]).status, 200)
+        env = n.get("a", "/env", "-H", "Authorization: Bearer " + keys["anon"]).text.splitlines()
+        for key, value in (("ANON_KEY", keys["anon"]), ("SERVICE_ROLE_KEY", keys["service_role"]), ("URL", keys["url"])):
+            check(f"SUPABASE_{key}={value}" in env, env)
+        deployed(n, "a", manifest)
+    with node("--workers", "1", state=state) as n:
+        eq(ask(n, "GET", "/v1/apps/a/keys").json["anon"], keys["anon"])
+        eq(n.get("a", "/functions/v1/hello", "-H", "Authorization: Bearer " + keys["anon"]).status, 200)

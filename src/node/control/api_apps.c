@@ -7,15 +7,10 @@ enum { APPS_MAX = 1000 }; /* in an answer */
 
 /* ---- an app ---- */
 
-/* "http://127.0.0.1:8080" and "shop": "http://shop.localhost:8080"; "https://example.org" of the domain example.org: "https://shop.example.org". */
+/* Where its first route is. */
 static str url_of(arena *out, const struct control *c, const struct app_record *r) {
-    str url = str_c(c->url), path = r->routes.n && !r->routes.p[0].exact ? r->routes.p[0].path : STR("/");
-    size_t colon = url.n;
-    while (colon && url.p[colon - 1] != ':') colon--;
-    str port = str_sub(url, colon, url.n), scheme = str_starts(url, STR("https://")) ? STR("https") : STR("http");
-    bool usual = str_eqc(port, str_eqc(scheme, "https") ? "443" : "80") || !str_to_u64(port, &(uint64_t){0});
-    return arena_fmt(out, STR_FMT "://" STR_FMT ".%s%s" STR_FMT STR_FMT, STR_ARG(scheme), STR_ARG(r->name),
-                     c->domain[0] ? c->domain : "localhost", usual ? "" : ":", STR_ARG(usual ? (str){0} : port), STR_ARG(path));
+    str path = r->routes.n && !r->routes.p[0].exact ? r->routes.p[0].path : STR("/"), url = node_control_app_url(out, c, r->name);
+    return arena_fmt(out, STR_FMT STR_FMT, STR_ARG(url), STR_ARG(path));
 }
 str node_api_app_url(arena *out, const struct control *c, const struct app_record *r) { return url_of(out, c, r); }
 
@@ -229,7 +224,7 @@ static void on_service_role(void *arg, const struct control_result *result) {
     }
     str *anon = call->state;
     json_put_object(&call->w, NULL);
-    json_put_str(&call->w, "url", app ? url_of(call->mem, call->control, node_control_app_record(call->mem, app)) : (str){0});
+    json_put_str(&call->w, "url", app ? node_control_app_url(call->mem, call->control, app->name) : (str){0});
     json_put_str(&call->w, "anon", *anon);
     json_put_str(&call->w, "service_role", result->text);
     json_put_end(&call->w);

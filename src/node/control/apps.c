@@ -118,13 +118,14 @@ void node_control_app_remove(struct control *c, struct control_app *app) {
 
 /* ---- where an app is ---- */
 
+/* "http://127.0.0.1:8080" and "shop": "http://shop.localhost:8080"; "https://example.org" of the domain example.org: "https://shop.example.org". */
 str node_control_app_url(arena *out, const struct control *c, str app) {
-    str url = str_c(c->url), scheme = STR("http"), port = {0};
+    str url = str_c(c->url), scheme = str_starts(url, STR("https:")) ? STR("https") : STR("http"), port = {0};
     size_t colon = url.n;
     uint64_t number;
-    if (str_starts(url, STR("https:"))) scheme = STR("https");
     while (colon && url.p[colon - 1] != ':') colon--;
-    if (str_to_u64(str_sub(url, colon, url.n), &number) && number != 80 && number != 443) port = str_sub(url, colon, url.n);
-    return arena_fmt(out, STR_FMT "://" STR_FMT ".%s%s" STR_FMT, STR_ARG(scheme), STR_ARG(app), c->domain, port.n ? ":" : "",
-                     STR_ARG(port));
+    if (str_to_u64(str_sub(url, colon, url.n), &number) && number != (scheme.n == 5 ? 443 : 80))
+        port = str_sub(url, colon, url.n);
+    return arena_fmt(out, STR_FMT "://" STR_FMT ".%s%s" STR_FMT, STR_ARG(scheme), STR_ARG(app),
+                     c->domain[0] ? c->domain : "localhost", port.n ? ":" : "", STR_ARG(port));
 }
