@@ -24,6 +24,45 @@ err app_grant_env(arena *out, struct app_grants *g, str arg, struct diag *d) {
     return ERR_OK;
 }
 
+/* ---- stores, databases, variables ---- */
+
+enum { LABEL_BYTES_MAX = 63 };
+static bool label_ok(str s) {
+    bool ok = s.n && s.n <= LABEL_BYTES_MAX;
+    for (size_t i = 0; ok && i < s.n; i++) {
+        uint8_t c = s.p[i] | 32;
+        ok = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || s.p[i] == '_' || s.p[i] == '-' || s.p[i] == '.';
+    }
+    return ok;
+}
+
+static err refuse_label(struct diag *d, const char *flag, str arg) {
+    return app_flag_refuse(d, flag, arg, "a label has up to 63 letters, digits, _, - and .", STR("default"));
+}
+
+err app_grant_store(arena *out, struct app_grants *g, str arg, struct diag *d) {
+    if (!label_ok(arg)) return refuse_label(d, "store", arg);
+    str label = arena_str(out, arg);
+    vec_push(out, &g->stores, ((struct app_store){label, label}));
+    return ERR_OK;
+}
+
+err app_grant_sqlite(arena *out, struct app_grants *g, str arg, struct diag *d) {
+    if (!label_ok(arg)) return refuse_label(d, "sqlite", arg);
+    str label = arena_str(out, arg);
+    vec_push(out, &g->sqlite, ((struct app_store){label, label}));
+    return ERR_OK;
+}
+
+err app_grant_variable(arena *out, struct app_grants *g, str arg, struct diag *d) {
+    str name, value;
+    if (!str_cut(arg, '=', &name, &value) || !label_ok(name))
+        return app_flag_refuse(d, "variable", arg, "it is a name and a value", STR("greeting=hello"));
+    struct app_variable v = {arena_str(out, name), arena_str(out, value), false};
+    vec_push(out, &g->variables, v);
+    return ERR_OK;
+}
+
 /* At the first "::"; false when there is none. */
 static bool cut_double_colon(str s, str *before, str *after) {
     for (size_t i = 0; i + 1 < s.n; i++)

@@ -72,6 +72,11 @@ struct app_grants {
 [[nodiscard]] err app_grant_http(arena *out, struct app_grants *g, str arg, struct diag *d);
 /* "tcp:HOST:PORT" and the like: grants_net.c has the forms. */
 [[nodiscard]] err app_grant_net(arena *out, struct app_grants *g, str arg, struct diag *d);
+/* "LABEL": letters, digits, _, - and . */
+[[nodiscard]] err app_grant_store(arena *out, struct app_grants *g, str arg, struct diag *d);
+[[nodiscard]] err app_grant_sqlite(arena *out, struct app_grants *g, str arg, struct diag *d);
+/* "NAME=VALUE" */
+[[nodiscard]] err app_grant_variable(arena *out, struct app_grants *g, str arg, struct diag *d);
 /* "http://HOST[:PORT]" or https: where what a middleware passes on goes. */
 [[nodiscard]] err app_grant_forward(arena *out, struct app_grants *g, str arg, struct diag *d);
 

@@ -38,5 +38,8 @@ err cli_read_grants(arena *mem, const struct cli_options *o, struct app_grants *
     for (uint32_t i = 0; i < o->dir.n; i++) TRY(app_grant_dir(mem, g, str_c(o->dir.p[i]), d));
     for (uint32_t i = 0; i < o->allow_http.n; i++) TRY(app_grant_http(mem, g, str_c(o->allow_http.p[i]), d));
     for (uint32_t i = 0; i < o->allow_net.n; i++) TRY(app_grant_net(mem, g, str_c(o->allow_net.p[i]), d));
+    for (uint32_t i = 0; i < o->store.n; i++) TRY(app_grant_store(mem, g, str_c(o->store.p[i]), d));
+    for (uint32_t i = 0; i < o->sqlite.n; i++) TRY(app_grant_sqlite(mem, g, str_c(o->sqlite.p[i]), d));
+    for (uint32_t i = 0; i < o->variable.n; i++) TRY(app_grant_variable(mem, g, str_c(o->variable.p[i]), d));
     return o->forward ? app_grant_forward(mem, g, str_c(o->forward), d) : ERR_OK;
 }

@@ -146,7 +146,7 @@ struct node_deploy_config {
     const char *const *allow_http, *const *allow_net;
     size_t allow_http_count, allow_net_count;
     const char *forward;
-    struct app_grants grants; /* the same, read: env and dirs are taken of it */
+    struct app_grants grants; /* the same, read: env, dirs, stores, sqlite and variables are taken of it */
     struct app_limits limits;
 };
 struct node_deployed {

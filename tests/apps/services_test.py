@@ -291,6 +291,24 @@ source = "guest.wasm"
         has(ask(n, "notes", "keys3", "other", "get", "k"), "AccessDenied")
 
 
+def test_serve():
+    """Served from a file, what its flags grant is kept in memory: over a reload, and no longer."""
+    for _ in range(2):
+        with serving(GUEST, "--workers", "2", "--store", "default", "--sqlite", "default", "--variable", "greeting=hi") as s:
+            get = lambda path, *args, **more: curl(f"{s.url}/{path}", *args, **more).text.strip()
+            eq(get("keys3?default&get&k"), "None")
+            eq(get("keys3?default&set&k&v"), "()")
+            eq(get("keys2?default&get&k"), 'Some("v")')
+            has(get("keys2?other&get&k"), "AccessDenied")
+            has(get("sql3?default", data=b"create table t (n)\ninsert into t values (42)\nselect n from t"), "Integer(42)")
+            eq(get("variable?greeting").split("\n")[0], '"hi"')
+            s.proc.send_signal(signal.SIGHUP)
+            s.wait_event("reloaded", 60)
+            eq(get("keys2?default&get&k"), 'Some("v")')
+    code, _, error = orlo("serve", GUEST, "--store", "a/b")
+    eq(code, 64), has(error, "--store 'a/b'", "letters, digits")
+
+
 def test_where_data_is():
     """In folders of the store's own, which no other process of the node may open; and a store has no network."""
     with node("--workers", "1") as n:

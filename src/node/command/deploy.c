@@ -86,8 +86,9 @@ static void print_notes(const struct job *j) {
 /* Of a manifest that was made of flags: the flag that was meant. */
 static err refuse_flag(const struct manifest_note *note, struct diag *d) {
     static const char *const flags[][2] = {
-        {"hosts", "--host"},          {"routes", "--route"},    {"dirs", "--dir"}, {"allow_http", "--allow-http"},
-        {"allow_net", "--allow-net"}, {"forward", "--forward"}, {"env", "--env"},  {"name", "--app"}};
+        {"hosts", "--host"},          {"routes", "--route"},    {"dirs", "--dir"},          {"allow_http", "--allow-http"},
+        {"allow_net", "--allow-net"}, {"forward", "--forward"}, {"env", "--env"},           {"name", "--app"},
+        {"stores", "--store"},        {"sqlite", "--sqlite"},   {"variables", "--variable"}};
     const char *flag = "";
     for (str key = note->key, part; key.n;) { /* "functions.api.routes.0" */
         str_cut(key, '.', &part, &key);

@@ -33,6 +33,28 @@ static void put_env(struct buf *to, const struct app_grants *g) {
     buf_puts(to, STR(" }\n"));
 }
 
+static void put_labels(struct buf *to, const char *key, const struct app_store *list, uint32_t n) {
+    if (!n) return;
+    buf_printf(to, "%s = [", key);
+    for (uint32_t i = 0; i < n; i++) {
+        if (i) buf_puts(to, STR(", "));
+        put_string(to, list[i].label);
+    }
+    buf_puts(to, STR("]\n"));
+}
+
+static void put_variables(struct buf *to, const struct app_grants *g) {
+    if (!g->variables.n) return;
+    buf_puts(to, STR("variables = { "));
+    for (uint32_t i = 0; i < g->variables.n; i++) {
+        if (i) buf_puts(to, STR(", "));
+        put_string(to, g->variables.p[i].name);
+        buf_puts(to, STR(" = "));
+        put_string(to, g->variables.p[i].value);
+    }
+    buf_puts(to, STR(" }\n"));
+}
+
 /* Folders as the node sees them, which may run elsewhere. */
 static err put_dirs(struct buf *to, const struct app_grants *g, struct diag *d) {
     if (!g->dirs.n) return ERR_OK;
@@ -113,6 +135,9 @@ err node_flags_manifest(const struct node_deploy_config *c, str source, struct b
     TRY(put_dirs(to, &c->grants, d));
     put_list(to, "allow_http", c->allow_http, c->allow_http_count);
     put_list(to, "allow_net", c->allow_net, c->allow_net_count);
+    put_labels(to, "stores", c->grants.stores.p, c->grants.stores.n);
+    put_labels(to, "sqlite", c->grants.sqlite.p, c->grants.sqlite.n);
+    put_variables(to, &c->grants);
     if (c->forward) {
         buf_puts(to, STR("forward = "));
         put_string(to, str_c(c->forward));
