@@ -432,9 +432,10 @@ err app_route_parse(arena *out, str arg, struct app_route *route, struct diag *d
                         "--route '" STR_FMT
                         "': a path has up to %d bytes, as they stand in a URL, without ? and #; :NAME is any one segment",
                         STR_ARG(str_sub(arg, 0, 200)), APP_ROUTE_BYTES_MAX);
-    if (str_ends(path, STR("/*")))
+    size_t star = str_ends(path, STR("/*")) ? 2 : str_ends(path, STR("/...")) ? 4 : 0;
+    if (star)
         return app_flag_refuse(d, "route", arg, "a path is answered with all below it",
-                               arena_fmt(out, STR_FMT, STR_ARG(str_sub(path, 0, MAX(path.n - 2, (size_t)1)))));
+                               arena_fmt(out, STR_FMT, STR_ARG(str_sub(path, 0, MAX(path.n - star, (size_t)1)))));
     while (!exact && path.n > 1 && path.p[path.n - 1] == '/') path.n--;
     *route = (struct app_route){.path = arena_str(out, path), .exact = exact};
     return ERR_OK;

@@ -184,6 +184,8 @@ static void test_names(void **state) {
     says(route_of, "=api", "write --route =/api");
     says(route_of, "/api/*", "with all below it; write --route /api");
     says(route_of, "/*", "write --route /");
+    says(route_of, "/api/...", "with all below it; write --route /api");
+    says(route_of, "/...", "write --route /");
     says(route_of, "/a?b", "without ? and #");
     says(route_of, "/a/:", ":NAME is any one segment");
     assert_int_equal(route_of(mem, "/a/:id_1/b:c", NULL), ERR_OK);
