@@ -325,3 +325,46 @@ def test_limits_floods():
             check(n.proc.poll() is None, name_)
         beside(n, *floods.values())
         eq(n.events("worker-died"), [])
+
+
+# ---- who develops is told -------------------------------------------------------------------------------------------
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def test_limits_dev_page():
+    """On a node that is developed on a page says all that is known, the grant that was lacking too; elsewhere nothing of it."""
+    folder, port = tempfile.mkdtemp(prefix="dev-", dir=WORK), free_port()
+    manifest = f'name = "d"\n[limits]\ncpu_ms = 200\n[functions.ops]\nsource = "{OPS}"\nroutes = [{{ path = "/ops", strip = true }}]\n'
+    manifest += f'[functions.http]\nsource = "{HTTP}"\nroutes = [{{ path = "/http", strip = true }}]\n'
+    for wasm in (OPS, HTTP):
+        shutil.copy(wasm, folder)
+        manifest = manifest.replace(wasm, os.path.basename(wasm))
+    file_of(os.path.join(folder, "orlo.toml"), manifest.encode())
+    p = subprocess.Popen([ORLO, "dev", folder, "--listen", f"127.0.0.1:{port}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL)
+    try:
+        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
+        while curl(url + "/http/").status != 200 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        a = fields_of(curl(url + "/http/loop"))
+        refused(a, 500, "cpu_ms=200")
+        has(a.text, "`cpu_ms` in [limits] of orlo.toml", "computed for longer than it may", "handle (", "function http")
+        a = fields_of(curl(url + "/http/stderr"))
+        a = fields_of(curl(url + "/ops/+Q+fxx?api.example.org", "-H", "Accept: text/html"))
+        eq(a.status, 500)
+        has(a.text, "<html", "allow_http", "api.example.org:80", "unreachable")
+        a = json.loads(curl(url + "/http/loop", "-H", "Accept: application/json").body)
+        eq((a["limit"], "orlo.toml" in a["advice"]), ("cpu_ms=200", True))
+    finally:
+        p.terminate()
+        p.wait()
+    with node("--workers", "1") as n:
+        n.deploy("ops", OPS)
+        a = get(n, "ops", "/+Q+fxx?api.example.org", "-H", "Accept: text/html")
+        eq(a.status, 500)
+        check("api.example.org" not in a.text and "unreachable" not in a.text and "allow_http" not in a.text, a.text)
