@@ -168,7 +168,7 @@ def test_schemas_for_editors():
         corpus = os.path.join(ROOT, "tests", "corpus", "manifest")
         seen = 0
         for file in os.listdir(corpus):
-            with open(os.path.join(corpus, file), encoding="utf-8") as f:
+            with open(os.path.join(corpus, file), encoding="utf-8", errors="replace") as f:
                 text = f.read()
             if text[0] == format and "wrong" not in file and "broken" not in file:
                 eq((file, [e.message for e in v.iter_errors(tomllib.loads(text[1:]))]), (file, []))
