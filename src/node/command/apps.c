@@ -311,6 +311,7 @@ err node_command_tokens(const struct node_where *where, bool json, FILE *to, str
     node_table_begin(&t, mem, heads);
     const struct json *tokens = e == ERR_OK ? json_get(&answer.body, "tokens") : NULL;
     if (e == ERR_OK && json) print_json(to, tokens);
+    if (e == ERR_OK && !json && !json_count(tokens)) fputs("no token; orlo tokens create makes one\n", stderr);
     JSON_EACH(token, tokens) put_token_row(&t, token);
     if (e == ERR_OK && !json) node_table_print(&t, to);
     arena_free(mem);
