@@ -400,6 +400,11 @@ static void grant_host(struct reader *r, struct app_grants *g, const struct toml
                         STR_ARG(str_sub(scheme, 0, 40)));
 }
 
+static void no_self(struct reader *r, const struct toml *v) {
+    manifest_remark(
+        r, v, "requests to the app itself are not granted: name the component that answers them, http://NAME.spin.internal");
+}
+
 static bool all_letters(str s) {
     for (size_t i = 0; i < s.n; i++)
         if (!((s.p[i] | 32) >= 'a' && (s.p[i] | 32) <= 'z')) return false;
@@ -430,7 +435,7 @@ static void read_host(struct reader *r, struct app_grants *g, const struct toml 
         if (str_eqc(scheme, services[i].scheme)) port = arena_fmt(r->mem, "%u", services[i].port);
     if (!port.n || !port_text(r->mem, port, &port)) manifest_error(r, v, "it takes a port: a number, FROM..TO, or * for any");
     else if (str_ends(host, STR(".spin.internal"))) grant_internal(r, g, str_sub(host, 0, host.n - 14));
-    else if (str_eqc(host, "self") || str_eqc(host, "self.alt")) vec_push(r->mem, &g->functions, STR("self"));
+    else if (str_eqc(host, "self") || str_eqc(host, "self.alt")) no_self(r, v);
     else grant_host(r, g, v, scheme, host, port);
 }
 
@@ -450,7 +455,7 @@ static void one_old_host(struct reader *r, void *to, const struct toml *v) {
     struct app_grants *g = grants_of(to);
     if (str_eqc(v->s, "insecure:allow-all"))
         manifest_error(r, v, "it takes hosts; all are allowed_outbound_hosts = [\"*://*:*\"]");
-    else if (str_eqc(v->s, "self")) vec_push(r->mem, &g->functions, STR("self"));
+    else if (str_eqc(v->s, "self")) no_self(r, v);
     else if (find_two(v->s, "//") < v->s.n) read_host(r, g, v, v->s);
     else {
         read_host(r, g, v, arena_fmt(r->mem, "https://" STR_FMT, STR_ARG(v->s)));
@@ -652,7 +657,7 @@ static void want(const struct spin *s, struct component *c) {
 static void check_callees(struct reader *r, const struct spin *s, const struct component *c) {
     for (uint32_t i = 0; i < c->f.grants.functions.n; i++) {
         str name = c->f.grants.functions.p[i];
-        if (!str_eqc(name, "*") && !str_eqc(name, "self") && !component_named(s, name))
+        if (!str_eqc(name, "*") && !component_named(s, name))
             manifest_error(r, manifest_toml_get(c->at, "allowed_outbound_hosts"),
                            "there is no component " STR_FMT ", which " STR_FMT " calls", STR_ARG(name), STR_ARG(c->name));
     }

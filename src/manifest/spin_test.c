@@ -111,7 +111,7 @@ static void test_component(void **state) {
                 g->allow_http.p[2].port_to == 8009);
     assert_true(str_eqc(g->allow_http.p[3].name, "*.example.org") && g->allow_http.p[3].port_to == UINT16_MAX);
     assert_true(g->net.n == 1 && g->net.p[0].uses == 1u << APP_NET_TCP && g->net.p[0].bits == 8);
-    assert_true(g->functions.n == 2 && str_eqc(g->functions.p[0], "mail") && str_eqc(g->functions.p[1], "self"));
+    assert_true(g->functions.n == 1 && str_eqc(g->functions.p[0], "mail"));
     assert_true(g->stores.n == 2 && g->sqlite.n == 1 && g->dirs.n == 2 && g->dirs.p[0].read_only &&
                 str_eqc(g->dirs.p[0].guest, "/assets"));
     assert_true(m->builds.n == 1 && str_eqc(m->builds.p[0].command, "npm install && npm run build") &&
@@ -119,6 +119,7 @@ static void test_component(void **state) {
     static const char *const told[] = {"there are no models here",
                                        "\"index.html\" is not there",
                                        "reads these folders where they are",
+                                       "requests to the app itself are not granted",
                                        "no client for redis://",
                                        "no client for postgres://",
                                        "nothing happens on redis",
@@ -234,7 +235,7 @@ static void test_old(void **state) {
         "/", "b") "[component.b]\nsource = \"b\"\nallowed_http_hosts = [\"example.org\", \"https://x.org:8443\", \"self\"]\n"
                   "files = [\"assets/*\"]\nexclude_files = [\"assets/secret\"]\n");
     const struct app_grants *g = &m->record.functions.p[0].grants;
-    assert_true(g->allow_http.n == 3 && g->allow_http.p[1].port_to == 80 && g->functions.n == 1 && !g->dirs.n);
+    assert_true(g->allow_http.n == 3 && g->allow_http.p[1].port_to == 80 && !g->functions.n && !g->dirs.n);
     assert_non_null(strstr(notes_of(m), "files cannot be excluded from a folder"));
 }
 
