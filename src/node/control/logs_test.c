@@ -21,8 +21,8 @@ struct world {
 };
 
 static void add_app(struct world *w, int i, const char *name) {
-    w->apps[i].record.id = (uint32_t)i + 5;
-    w->apps[i].record.name = str_c(name);
+    w->apps[i].id = (uint32_t)i + 5;
+    w->apps[i].name = str_c(name);
     if (i) w->apps[i - 1].next = &w->apps[i];
     else w->c.apps = &w->apps[0];
 }
