@@ -213,7 +213,45 @@ def neighbour():
                            f"{mid(alone, 'rps'):.0f} to {mid(beside, 'rps'):.0f} requests/s, {sum(r['bad'] for r in beside)} refused")
 
 
-PARTS = {"neighbour": neighbour}
+# ---- what it costs to be watched -------------------------------------------------------------------------------------------------------------------
+
+
+COLLECTOR = """
+import http.server
+class Takes(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+    def log_message(self, *args): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", %d), Takes).serve_forever()
+"""
+
+
+def worker_ns(server):
+    return sum(int(open(f"/proc/{p}/schedstat").read().split()[0]) for p in server.workers())
+
+
+def observe():
+    """Processor time of a worker for a request of hello, traced at 1 % beside not traced; both count, which cannot be switched off."""
+    bench.need("wrk")
+    port = bench.free_port()
+    with process(sys.executable, "-c", COLLECTOR % port), Node("plain", [(VICTIM, guest_of("raw"))]) as plain, \
+            Node("traced", [(VICTIM, guest_of("raw"))], "--otlp", f"http://127.0.0.1:{port}", "--otlp-sample", "1%") as traced:
+        spent = {plain: [], traced: []}
+        for round in range(10):
+            for s in (plain, traced) if round % 2 else (traced, plain):
+                before = worker_ns(s)
+                rps = wrk(s, VICTIM, 32, 1)["rps"]
+                spent[s].append((worker_ns(s) - before) / rps / 1000)
+        ratio = statistics.median(t / p for p, t in zip(spent[plain], spent[traced]))
+        bench.row("node", "hello traced at 1 %, processor time of the worker, × not traced", ratio, "×", 1.03,
+                  note=f"{statistics.median(spent[plain]):.2f} to {statistics.median(spent[traced]):.2f} µs a request; at best {min(spent[traced]) / min(spent[plain]):.3f} ×")
+
+
+PARTS = {"neighbour": neighbour, "observe": observe}
 
 
 def run(name):

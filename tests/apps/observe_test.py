@@ -93,6 +93,32 @@ def test_metrics():
                 check_histogram(name, of)
 
 
+def test_what_the_node_answers():
+    """Redirects and refusals are an app's requests, too."""
+    with node() as n:
+        text = f"""
+name = "shop"
+limits = {{ requests_per_second = 1, burst = 3 }}
+[functions.api]
+source = "api.wasm"
+routes = ["/"]
+env = {{ APP = "shop" }}
+[[redirects]]
+from = "/old"
+to = "/new"
+"""
+        d = deploy_manifest(n.state, "shop", text, {"api.wasm": open(guest("tenant"), "rb").read()})
+        eq(d["state"], "done")
+        statuses = [n.get("shop", p).status for p in ("/old", "/", *["/"] * 20)]
+        check(statuses[0] == 308 and statuses[1] == 200 and 429 in statuses, statuses)
+        t = metrics(n)
+        eq(total(t, "orlo_requests_total", app="shop", function="(node)", code="3xx"), 1)
+        eq(total(t, "orlo_requests_total", app="shop", function="(node)", code="4xx"), statuses.count(429))
+        eq(total(t, "orlo_limit_hits_total", app="shop", limit="requests_per_second"), statuses.count(429))
+        eq(total(t, "orlo_requests_total", app="shop"), len(statuses))
+        eq(total(t, "orlo_requests_for_nobody_total"), 0)
+
+
 def check_histogram(name, of):
     rows = {}
     for (n, labels), v in of.items():
@@ -427,6 +453,9 @@ class Collector(http.server.ThreadingHTTPServer):
     """answer: of a request, (status, fields, body)."""
 
     daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        pass  # who asked is gone
 
     def __init__(self, answer=lambda body: (200, {}, b"")):
         self.spans, self.requests, self.answer = [], [], answer

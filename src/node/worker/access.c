@@ -4,11 +4,11 @@
 #include "node/worker/handler_int.h"
 
 static void count(struct node_request *r, const struct net_exchange_stats *stats, uint16_t status, uint64_t ns) {
-    if (!r->part) {
+    if (!r->app) {
         node_meter_inc(&node_meters->worker.no_app);
         return;
     }
-    struct node_meter_call *m = &node_part_meters(r->part)->counts;
+    struct node_meter_call *m = &(r->part ? node_part_meters(r->part) : node_app_meters(r->app))->counts;
     node_meter_status(m, status);
     node_meter_time(&m->duration, ns);
     node_meter_add(&m->bytes_in, stats->body_bytes_in);

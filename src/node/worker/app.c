@@ -162,6 +162,11 @@ err node_app_new(struct node_guest *g, arena *mem, const struct app_record *r, s
     return ERR_OK;
 }
 
+struct node_meters_call *node_app_meters(struct node_app *app) {
+    if (!app->answered) app->answered = node_meters_call(app->meters, app->record.version, STR("(node)"));
+    return app->answered;
+}
+
 struct node_meters_call *node_part_meters(struct node_part *p) {
     if (!p->meters) p->meters = node_meters_call(p->app->meters, p->app->record.version, p->name);
     return p->meters;
@@ -254,6 +259,7 @@ void node_app_free(struct node_app *app) {
     node_app_sampled_drop(app);
     for (uint32_t i = 0; i < app->parts_count; i++)
         if (app->parts[i].meters) node_meters_call_drop(app->parts[i].meters);
+    if (app->answered) node_meters_call_drop(app->answered);
     node_meters_app_drop(app->meters);
     leave_share(app);
     leave(app);

@@ -110,6 +110,7 @@ struct node_app {
     struct node_part *parts; /* one a function, then one a folder */
     uint32_t parts_count;
     struct node_meters_app *meters;
+    struct node_meters_call *answered; /* node_app_meters; NULL: nothing was */
     struct node_app_sampled {
         uint64_t cpu_ns, resets, reset_bytes;
         uint32_t versions, requests; /* that have it */
@@ -146,6 +147,7 @@ struct node_app {
 /* What its app's secrets say of it, in its environment and variables; once, before it is loaded. secrets: as secrets.c has them. */
 void node_part_secrets(struct node_part *part, str secrets);
 struct node_meters_call *node_part_meters(struct node_part *part); /* its row: node/meters.h */
+struct node_meters_call *node_app_meters(struct node_app *app); /* of what the node answers in its place: redirects, refusals */
 /* Nothing refers to it, and no instance of it is alive. */
 bool node_app_over(const struct node_app *app);
 void node_app_free(struct node_app *app); /* which is over, or the process ends */
@@ -215,9 +217,9 @@ void node_applog_free(struct node_applog *l); /* NULL is fine */
 struct node_tracer;
 /* sample_ppm: of a million requests without a parent. want: a channel is to come. */
 struct node_tracer *node_tracer_new(struct node_guest *g, uint32_t sample_ppm, void (*want)(void *arg), void *arg);
-void node_tracer_channel(struct node_tracer *t, int fd);                        /* takes it */
-void node_tracer_flush(struct node_tracer *t);                                  /* of a turn */
-void node_tracer_free(struct node_tracer *t);                                   /* NULL is fine */
+void node_tracer_channel(struct node_tracer *t, int fd); /* takes it */
+void node_tracer_flush(struct node_tracer *t);           /* what waits is sent; where there is no courier, one is asked for */
+void node_tracer_free(struct node_tracer *t);            /* before its guest is closed; NULL is fine */
 void node_trace_outgoing(struct app_request *rq, const struct app_outgoing *o); /* of struct app */
 
 /* ---- sample.c: what a worker measures of itself ---- */

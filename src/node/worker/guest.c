@@ -61,7 +61,6 @@ bool node_guest_turn(struct node_guest *g) {
     report_ends(g);
     log_flush();
     if (g->applog) node_applog_flush(g->applog);
-    if (g->tracer) node_tracer_flush(g->tracer);
     uint64_t turns = engine_turns(g->engine);
     if (!more && turns != g->turns_seen && (!g->idle_armed || g->idle_late)) {
         g->turns_seen = turns;
@@ -79,7 +78,6 @@ static void on_idle(void *arg) {
     g->idle_late = !engine_idle(g->engine);
     if (g->sample) node_sample_take(g->sample);
     if (g->applog) node_applog_flush(g->applog);
-    if (g->tracer) node_tracer_flush(g->tracer);
     log_flush(); /* lines that were lost are told once somebody reads again */
     uint32_t wait_ms = g->idle_late ? engine_idle_wait_ms(g->engine) : 1;
     g->idle_armed = wait_ms;

@@ -2,7 +2,7 @@
  *
  *   request ── has a parent? its word on sampling holds │ else so many of a million ──> sampled ──ends──> its span, its function's span
  *                                                                                └── outgoing requests: a span each
- *   spans of a turn ── a message of the channel `courier` ──> courier        no room, no courier for long, too many in a second: counted
+ *   spans of a fifth of a second ── a message of the channel `courier` ──> courier        no room, no courier for long, too many in a second: counted
  *
  * 1. Nothing waits. A request that is not sampled costs a look for one field, and a random number.
  * 2. Where nothing is exported, a trace that comes in goes out as it is.
@@ -16,13 +16,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { BATCH_BYTES = 48 << 10, SPANS_SECOND_MAX = 5000, PATH_MAX_SHOWN = 256, MILLION = 1'000'000 };
+enum { BATCH_BYTES = 48 << 10, BATCH_MS = 200, SPANS_SECOND_MAX = 5000, PATH_MAX_SHOWN = 256, MILLION = 1'000'000 };
 
 struct node_tracer {
     struct node_guest *guest;
     uint32_t sample_ppm;
     int fd;           /* -1: there is no courier */
     uint64_t want_at; /* not before then is one asked for again */
+    struct net_timer *timer;
     void (*want)(void *arg);
     void *arg;
     struct buf batch;
@@ -51,19 +52,23 @@ static void add(struct node_tracer *t, const struct node_span *s) {
         return;
     }
     if (t->batch.n > BATCH_BYTES - NODE_SPAN_BYTES_MAX) send_batch(t);
+    if (!t->count) net_timer_start(t->timer, BATCH_MS, 0); /* each message wakes the courier, which may share this core */
     node_span_write(&t->batch, s);
     t->count++;
-    net_loop_wake(t->guest->loop);
 }
 
 /* Without a courier they are kept, as many as a message holds, until there is one again. */
 void node_tracer_flush(struct node_tracer *t) {
     uint64_t now = net_loop_now_ns(t->guest->loop);
     if (t->count && t->fd >= 0) send_batch(t);
-    if (t->fd >= 0 || now < t->want_at) return;
+    if (t->fd >= 0) return;
+    if (t->count) net_timer_start(t->timer, BATCH_MS, 0);
+    if (now < t->want_at) return;
     t->want_at = now + 1'000'000'000;
     t->want(t->arg);
 }
+
+static void on_timer(void *arg) { node_tracer_flush(arg); }
 
 /* ---- requests ---- */
 
@@ -180,6 +185,7 @@ struct node_tracer *node_tracer_new(struct node_guest *g, uint32_t sample_ppm, v
     struct node_tracer *t = calloc(1, sizeof *t);
     ENSURE(t);
     *t = (struct node_tracer){.guest = g, .sample_ppm = sample_ppm, .fd = -1, .want = want, .arg = arg};
+    t->timer = net_timer_new(g->loop, on_timer, t);
     g->tracer = t;
     return t;
 }
@@ -193,6 +199,7 @@ void node_tracer_free(struct node_tracer *t) {
     if (!t) return;
     if (t->count) send_batch(t);
     t->guest->tracer = NULL;
+    net_timer_free(t->timer);
     if (t->fd >= 0) close(t->fd);
     buf_free(&t->batch);
     free(t);

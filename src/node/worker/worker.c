@@ -393,9 +393,9 @@ int node_worker_main(void) {
     while (w.said) forget_said(&w);
     node_handler_end(w.handler);
     node_apps_free(w.apps);
+    node_tracer_free(w.guest.tracer);
     node_guest_close(&w.guest);
     node_applog_free(w.guest.applog);
-    node_tracer_free(w.guest.tracer);
     node_handler_free(w.handler); /* what went on after a response referred to the request */
     arena_free(w.mem);
     return 0;
