@@ -224,3 +224,22 @@ component = "api"
         del os.environ["XDG_CACHE_HOME"]
         server.shutdown()
         server.server_close()
+
+
+def test_operators_maxima():
+    """What the node's configuration allows at most is the most that anybody is granted; a Supabase project's function is where its clients ask."""
+    config = os.path.join(WORK, "maxima.toml")
+    with open(config, "w") as f:
+        f.write('domain = "apps.test"\n[max]\nmemory_mb = 600\n[allow]\nhttp = ["https://*.example.org"]\ndirs = []\n')
+    supabase = 'project_id = "proj"\n[auth]\nenabled = true\n[functions.pay]\nentrypoint = "./functions/pay/app.wasm"\n'
+    with node("--config", config) as n:
+        with app(supabase, "supabase/config.toml", **{"supabase/functions/pay/app.wasm": ("http.wasm",)}) as folder:
+            code, _, error = orlo("deploy", folder, "--state", n.state, timeout=120)
+            check(code == 0 and "auth: not honoured (1 key)" in error, code, error)
+            eq(curl(n.url + "/functions/v1/pay", "-H", "Host: proj.apps.test").status, 401)
+        for keys, told in (("limits = { memory_mb = 700 }", "functions.f.limits.memory_mb: 700M is more than this node's operator allows, 600M"),
+                           ('allow_http = ["https://evil.org"]', "functions.f.allow_http: https://evil.org:443 is more than"),
+                           (f'dirs = ["{WORK}::/data:ro"]', "functions.f.dirs: "), ('allow_http = ["https://a.example.org"]', None)):
+            with app(f'name = "big"\n[functions.f]\nsource = "a.wasm"\n{keys}\n', **{"a.wasm": ("http.wasm",)}) as folder:
+                code, _, error = orlo("deploy", folder, "--state", n.state, timeout=120)
+                check((code == 0) == (told is None) and (told is None or told in error), keys, code, error)
