@@ -41,7 +41,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const struct node_entry *e = node_snapshot_entries(s, &n);
     for (uint32_t i = 0; i < n; i++) {
         ENSURE(node_snapshot_app(s, e[i].id) == &e[i] && node_snapshot_named(s, e[i].name) == &e[i]);
-        for (enum node_version v = 0; v < NODE_VERSIONS; v++) check_record(e[i].of[v].record);
+        for (enum node_version v = 0; v < NODE_VERSIONS; v++)
+            if (e[i].of[v].record.n) check_record(e[i].of[v].record);
     }
     node_snapshot_free(s);
     return 0;
