@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -119,6 +120,7 @@ static _Noreturn void become(const int fds[static PLACES], struct node_user user
     if (user.uid && (!others_may || !become_user(user)))
         dprintf(STDERR_FILENO, "%s stays root: %s\n", argv[0],
                 others_may ? strerror(errno) : "the program is for root alone; chmod 755 would change that");
+    if (!strcmp(argv[0], names[NODE_ROLE_job])) setpriority(PRIO_PROCESS, 0, 10); /* who serves goes before who compiles */
     if (dies) prctl(PR_SET_PDEATHSIG, SIGKILL); /* after it has become who it is, which ends that */
     fexecve(keep[PLACES], argv, environment);
     dprintf(STDERR_FILENO, "orlo cannot start itself from /proc/self/exe: %s\n", strerror(errno));

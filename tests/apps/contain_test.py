@@ -309,3 +309,30 @@ def test_configuration_that_is_bad_at_the_start():
         check(code and said in error, code, error)
     code, _, error = orlo("node", "--state", new_state(), "--config", "/nowhere.toml")
     check(code == 66, code, error)
+
+
+# ---- a disk that is full -------------------------------------------------------------------------------------------------
+
+
+def test_full_disk_is_read_and_not_written():
+    state = new_state()
+    with node("--workers", "1", state=state) as n:
+        n.deploy("a", guest("tenant"), "--env", "APP=old")
+        n.deploy("a", guest("tenant"), "--env", "APP=a")
+        n.deploy("b", guest("tenant"), "--env", "APP=b")
+    path, running = configured("disk_percent = 1\nworkers = 1\n", state=state)  # every disk is fuller than that
+    with running as n:
+        eq(n.get("a").text, "a\n")
+        code, out, error = orlo("deploy", guest("tenant"), "--app", "a", "--state", state)
+        check(code and "disk_percent" in error and "full" in error, code, error)
+        code, out, error = orlo("secrets", "set", "a", "KEY", "--state", state, data=b"value\n")
+        check(code and "disk_percent" in error, code, error)
+        eq(set(n.apps()), {"a", "b"})
+        code, out, error = orlo("rollback", "a", "--state", state)
+        check(code == 0, code, error)
+        until(lambda: n.get("a").text == "old\n")
+        n.delete("b")
+        write(path, "disk_percent = 100\nworkers = 1\n")
+        reload(n)
+        n.deploy("c", guest("tenant"), "--env", "APP=c")
+        eq(n.get("c").text, "c\n")

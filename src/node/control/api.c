@@ -6,6 +6,7 @@
  *              else ────────────────────────────────────────────────────────────────────────────────────> handler
  */
 #include "node/control/api_int.h"
+#include "node/disk.h"
 #include <stdlib.h>
 #include <time.h>
 
@@ -522,6 +523,12 @@ static bool has_enough(const struct api_call *call) {
     return n > CALLS_OF_TOKEN_MAX;
 }
 
+/* What needs room: not what goes back, lets go or removes. */
+static bool adds(const struct api_row *row) {
+    return row->handler == node_api_upload || row->handler == node_api_deploy || row->handler == node_api_secret_set ||
+           row->handler == node_api_token_make;
+}
+
 static void on_request(struct net_exchange *x, void *arg) {
     struct api_listener *l = arg;
     const struct net_request *rq = net_exchange_request(x);
@@ -549,6 +556,11 @@ static void on_request(struct net_exchange *x, void *arg) {
                                                     .code = "rate",
                                                     .retry_s = 1,
                                                     .message = STR("too many calls with this token at the moment; try again")});
+        return;
+    }
+    char full[NODE_DISK_TEXT];
+    if (adds(call->row) && node_disk_full(full)) {
+        node_api_refuse(call, &(struct api_problem){.status = 507, .code = "disk_full", .message = str_c(full), .limit = STR("disk_percent")});
         return;
     }
     const char *wrong = check_params(call);

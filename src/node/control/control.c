@@ -11,6 +11,7 @@
 #include "node/control/blobs.h"
 #include "manifest/config.h"
 #include "node/control/places.h"
+#include "node/disk.h"
 #include "node/control/logs.h"
 #include "node/control/metrics.h"
 #include <errno.h>
@@ -109,6 +110,10 @@ static void take_config(struct control *c, struct node_message *m) {
     struct manifest_config *config = arena_make(mem, struct manifest_config);
     struct stat st;
     uint8_t *p = NULL;
+    struct rd settings = rd_of(m->config.settings);
+    node_settings_read(&settings, &c->limits);
+    ENSURE(!settings.fail);
+    if (c->state.db >= 0) node_disk_limit(c->limits.disk_percent_max);
     manifest_config_init(config);
     if (m->fds_count && fstat(m->fds[0], &st) == 0) {
         p = arena_alloc(mem, (size_t)st.st_size + 1, 1);

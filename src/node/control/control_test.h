@@ -272,7 +272,7 @@ static void begin_governing(bool traced) {
     sup.governs = 0;
     sup.governed = false;
     tell(&m);
-    tell(&NODE_MESSAGE(config));
+    tell(&NODE_MESSAGE(config, .settings = buf_str(&settings)));
     tell(&NODE_MESSAGE(places));
     buf_free(&settings);
 }

@@ -8,6 +8,7 @@
  * 2. One that fails harms none of the others, and if the commit fails each is tried by itself.
  * 3. Statements that begin or end transactions are done alone, and so is all that follows in such a transaction.
  */
+#include "node/disk.h"
 #include "node/store/store_int.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -73,6 +74,12 @@ void node_store_base_close(struct store_base *base) {
 static void do_one(struct store_base *base, struct store_ask *ask) {
     if (__atomic_load_n(&ask->cancelled, __ATOMIC_RELAXED)) {
         node_store_ask_fail(ask, APP_DATA_LOST, "nobody waits for it");
+        return;
+    }
+    char full[NODE_DISK_TEXT];
+    bool adds = ask->op == APP_KV_SET || ask->op == APP_KV_SET_MANY || ask->op == APP_KV_ADD || ask->op == APP_KV_SWAP;
+    if (adds && node_disk_full(full)) {
+        node_store_ask_fail(ask, APP_DATA_FULL, "%s", full);
         return;
     }
     base->now = ask;

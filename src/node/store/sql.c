@@ -1,5 +1,6 @@
 /* sql: statements of an app's in a database of its own, in SQLite's dialect. What they may do and how much they take, says db (a guest's
  * connection); how long, and which of them are one transaction, is said here and in batch.c. */
+#include "node/disk.h"
 #include "node/store/store_int.h"
 
 enum { ROW_BYTES = 32, VALUE_BYTES = 16 /* what a row and a value take of an answer besides their bytes */ };
@@ -69,6 +70,13 @@ static void answer_rows(struct store_base *base, struct store_ask *ask, struct d
     struct diag d = DIAG_INIT;
     uint32_t columns = db_columns(rows);
     uint64_t taken = 0;
+    char full[NODE_DISK_TEXT];
+    if (db_writes(rows) && node_disk_full(full)) {
+        node_store_ask_fail(ask, APP_DATA_FULL, "%s", full);
+        err ended = db_end(rows, &d);
+        (void)ended; /* it has not begun */
+        return;
+    }
     struct buf head = {0}, body;
     app_values_write(&head, &APP_I64(columns), 1);
     for (uint32_t i = 0; i < columns; i++) app_values_write(&head, &APP_TEXT(db_column_name(rows, i)), 1);

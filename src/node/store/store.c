@@ -8,6 +8,7 @@
  * 2. This thread touches no file: what is asked goes to others (bases.c), and comes back to be answered.
  * 3. Without a folder all is kept in memory, and it does not rest.
  */
+#include "node/disk.h"
 #include "node/store/store_int.h"
 #include "node/node_int.h"
 #include "node/role.h"
@@ -221,6 +222,7 @@ static err open_store(struct diag *d) {
     int folder = m.fds_count ? node_message_take(&m, 0) : -1;
     store.keeps = folder >= 0;
     if (settings.fail) return ERR_MALFORMED;
+    node_disk_limit(store.limits.disk_percent_max);
     if (store.keeps && fchdir(folder)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "the folder of data cannot be entered");
     return node_sandbox_store(folder, d);
 }

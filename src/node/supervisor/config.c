@@ -100,10 +100,13 @@ err node_config_merge(arena *out, const struct node_serve_config *flags, const s
 /* ---- what control is told of it ---- */
 
 void node_config_tell(struct supervisor *s, const struct setup *setup) {
-    struct node_message m = NODE_MESSAGE(config, .url = str_sub(setup->url, 0, 256));
+    struct buf settings = {0};
+    node_settings_write(&settings, &setup->limits);
+    struct node_message m = NODE_MESSAGE(config, .url = str_sub(setup->url, 0, 256), .settings = buf_str(&settings));
     int fd = setup->file.n ? memfd_create("orlo-config", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
     if (fd >= 0 && write(fd, setup->file.p, setup->file.n) == (ssize_t)setup->file.n) m.fds[m.fds_count++] = fd;
     node_singles_tell(s, &m);
+    buf_free(&settings);
     if (fd >= 0) close(fd);
 }
 
