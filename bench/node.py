@@ -1,5 +1,5 @@
-"""What a node does for many apps at once: ./dev bench node [--minutes N], or one part: node-neighbour node-apps node-idle node-suspended node-routing node-hello node-deploy
-node-observe. Called by run.py, whose rows these are.
+"""What a node does for many apps at once: ./dev bench node, or one part: node-neighbour node-idle
+node-hello node-deploy. Called by run.py, whose rows these are.
 
 A neighbour is judged by what another app's client sees: 8 connections that ask for half of what they could have, p99, alone and beside a flood, in turns. The client that measures has
 a real-time priority where that may be had, and who makes the flood the lowest: they share a core, and it is the node that is measured."""
@@ -183,7 +183,6 @@ FLOODS = {
     "memory growth": ("flood", flood_of("/grow"), ()),
     "log lines": ("flood", flood_of("/flood"), ()),
     "connections": ("raw", flood_connections, ()),
-    "outgoing requests": ("http", None, ()),
     "deployments": ("flood", flood_deployments, ()),
 }
 
@@ -211,6 +210,80 @@ def neighbour():
             bench.row("node", f"victim's p99 beside a flood of {name}, × alone", mid(beside, "p99") / mid(alone, "p99"), "×", 2,
                       note=f"{mid(alone, 'p99'):.0f} to {mid(beside, 'p99'):.0f} µs; p50 {mid(alone, 'p50'):.0f} to {mid(beside, 'p50'):.0f}; "
                            f"{mid(alone, 'rps'):.0f} to {mid(beside, 'rps'):.0f} requests/s, {sum(r['bad'] for r in beside)} refused")
+
+# ---- many apps of which nobody asks anything -------------------------------------------------------------------------------------------------------
+
+
+def pss_kib(pids):
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            total += int(re.search(r"^Pss:\s+(\d+)", open(f"/proc/{pid}/smaps_rollup").read(), re.M)[1])
+    return total
+
+
+def idle():
+    """--apps N of them, 1,000 by default: what they hold, what they make the node do, how long the first request to one takes, and how long a node with all of them needs to start."""
+    count, file = int(os.environ.get("ORLO_BENCH_APPS", "1000")), guest_of("raw")
+    with Node("idle", [("first", file)], pin=False) as s:
+        s.ask("first")
+        time.sleep(1)
+        before = pss_kib(s.pids())
+        todo = iter(range(count))
+        lock = threading.Lock()
+
+        def on():
+            while True:
+                with lock:
+                    i = next(todo, None)
+                if i is None:
+                    return
+                s.deploy(f"app{i}", file, "--host", f"app{i}.example.org")
+
+        threads = [threading.Thread(target=on) for _ in range(4)]
+        started = time.monotonic()
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        deployed = time.monotonic() - started
+        time.sleep(2)
+        bench.row("node", f"an idle app of {count}, resident", (pss_kib(s.pids()) - before) / count, "KiB", 64, note=f"deployed in {deployed:.0f} s")
+        spent = bench.cpu_ms_so_far(s.pids())
+        time.sleep(5)
+        bench.row("node", f"{count} idle apps, processor time", (bench.cpu_ms_so_far(s.pids()) - spent) / 5, "ms/s", 10)
+        ask = lambda app: (lambda t: (s.ask(app), (time.perf_counter() - t) * 1000)[1])(time.perf_counter())
+        cold = [ask(f"app{random.randrange(count)}") for _ in range(50)]
+        warm = [ask("first") for _ in range(50)]
+        bench.row("node", "first request to an idle app, more than a warm one, p50", statistics.median(cold) - statistics.median(warm), "ms", 1,
+                  note=f"{statistics.median(cold):.2f} to {statistics.median(warm):.2f} ms")
+        state = s.state
+    again = Node.__new__(Node)
+    again.__init__("idle", [], pin=False)
+    with again as s:
+        bench.row("node", f"ready after start, with {count} apps", s.ready_ms, "ms", 2000)
+
+
+def hello():
+    """Through a node, by the app's host, against nginx."""
+    bench.need("wrk"), bench.need("nginx")
+    with Node("hello", [("bench", guest_of("raw"), "--host", "*")]) as ours, bench.nginx() as peer:
+        ratio, us, them = bench.against(ours, peer, "/", 64, 1, 7)
+        bench.row("node", "hello through a node: processor time, × nginx return 200", ratio, "×", 1.5, 1.25,
+                  note=f"{bench.median(us, 'cpu'):.2f} µs to {bench.median(them, 'cpu'):.2f} µs a request")
+
+
+def deploy():
+    """From the command to the answer that it is live; the second version with the module compiled already."""
+    file = bench.guest("js-fetch")
+    with Node("deploy", [], pin=False) as s:
+        times = []
+        for i in range(2):
+            started = time.perf_counter()
+            s.deploy("js", file, "--env", f"N={i}")
+            times.append((time.perf_counter() - started) * 1000)
+        bench.row("node", "a deployment of js-fetch (14.4 MB), live", times[0], "ms", 1000)
+        bench.row("node", "its second version, live", times[1], "ms", 300)
 
 
 # ---- what it costs to be watched -------------------------------------------------------------------------------------------------------------------
@@ -251,7 +324,7 @@ def observe():
                   note=f"{statistics.median(spent[plain]):.2f} to {statistics.median(spent[traced]):.2f} µs a request; at best {min(spent[traced]) / min(spent[plain]):.3f} ×")
 
 
-PARTS = {"neighbour": neighbour, "observe": observe}
+PARTS = {"neighbour": neighbour, "idle": idle, "hello": hello, "deploy": deploy, "observe": observe}
 
 
 def run(name):

@@ -11,7 +11,7 @@ import contextlib, hashlib, json, os, re, shutil, signal, socket, statistics, su
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(ROOT, "build")
-ORLO = os.path.join(BUILD, "orlo")
+ORLO = os.environ.get("ORLO_BENCH_PROGRAM", os.path.join(BUILD, "orlo"))
 GUESTS = os.path.join(ROOT, "..", "shared", "guests")
 HTTP_GUEST = os.path.join(ROOT, "tests", "guests", "http.wasm")
 TARGETS = ["src/engine/lifecycle_bench", "bench/compile_bench"]  # that ./dev builds before
@@ -685,7 +685,7 @@ def node(name):
     return measure
 
 
-NODE = ["node", *("node-" + part for part in ("neighbour", "apps", "idle", "suspended", "routing", "hello", "deploy", "observe"))]
+NODE = ["node", *("node-" + part for part in ("neighbour", "idle", "hello", "deploy", "observe"))]
 BY_NAME = {"hardening": hardening, "lto": lto, **{name: node(name) for name in NODE}}
 BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "routes": routes, "share": share, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "collected": collected, "echo": echo, "idle": idle, "hostile": hostile}
 

@@ -55,6 +55,7 @@ struct net_loop {
     struct net_lane lanes /* ring of those that have anything */, nobodys;
     struct net_job lanes_job; /* while they have: the loop does not sleep */
     bool lanes_ran;           /* in this turn */
+    uint64_t shared_until_ns; /* several of them had something, not long ago */
     struct net_signal *signals;
     uv_mutex_t posts_lock;
     struct net_post *posts, **posts_end;

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <sys/statfs.h>
 
-static uint64_t limit = 100;   /* percent */
+static uint64_t limit = 100;     /* percent */
 static uint64_t looked_ns, used; /* when; percent. Both atomic: threads may look at the same time, and see the same */
 
 void node_disk_limit(uint64_t percent) { limit = percent; }
@@ -27,7 +27,8 @@ bool node_disk_full(char *text) {
     if (percent <= limit) return false;
     if (text)
         snprintf(text, NODE_DISK_TEXT,
-                 "the disk of the state folder is %llu %% full: above %llu %% (disk_percent) nothing is written any more, and what is there "
+                 "the disk of the state folder is %llu %% full: above %llu %% (disk_percent) nothing is written any more, and "
+                 "what is there "
                  "is served; make room, or raise it",
                  (unsigned long long)percent, (unsigned long long)limit);
     return true;

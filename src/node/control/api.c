@@ -560,7 +560,8 @@ static void on_request(struct net_exchange *x, void *arg) {
     }
     char full[NODE_DISK_TEXT];
     if (adds(call->row) && node_disk_full(full)) {
-        node_api_refuse(call, &(struct api_problem){.status = 507, .code = "disk_full", .message = str_c(full), .limit = STR("disk_percent")});
+        node_api_refuse(call, &(struct api_problem){
+                                  .status = 507, .code = "disk_full", .message = str_c(full), .limit = STR("disk_percent")});
         return;
     }
     const char *wrong = check_params(call);
