@@ -137,6 +137,7 @@ struct app {
      * network's, whatever it says. */
     enum app_local (*local)(struct app_request *rq, str authority, struct net_local *to);
     void (*outgoing)(struct app_request *rq, const struct app_outgoing *o); /* NULL: nobody wants to know */
+    void (*met)(struct app *app, enum app_setting_id limit);                /* a guest of it met a limit; NULL: nobody counts */
     void (*news)(struct app *app); /* an image of it has something to report in its next turn; NULL: the loop is woken */
     struct app_notices notices;
     struct app_request nobody; /* what is of no request: its lines are the app's own */

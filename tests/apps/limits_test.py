@@ -217,6 +217,8 @@ def test_limits_outgoing():
         eq((a.status, len(up.heads)), (200, 3))
         eq(a.text.count("+r200"), 3)
         eq(n.wait_event("limit", app="a")["limit"], "outgoing_requests=3")
+        counted = say(Socket(n.state), "GET", "/metrics").text
+        has(counted, 'orlo_limit_hits_total{app="a",limit="outgoing_requests"} 2')
         eq(get(n, "a", "/+Q+f~f+r?" + up.authority).text.count("+r200"), 1)  # the next request has its own
         limited(n, "b", OPS, grants(http=[up.authority]), app_outgoing_max=1)
         a = get(n, "b", "/+Q+f~f+r?" + up.authority)

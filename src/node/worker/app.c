@@ -8,6 +8,10 @@
 #include "node/worker/data.h"
 #include <fcntl.h>
 
+static void on_met(struct app *of, enum app_setting_id limit) {
+    node_meter_limit(container_of(of, struct node_part, of)->app->meters, limit);
+}
+
 static void on_news(struct app *of) {
     struct node_app *app = container_of(of, struct node_part, of)->app;
     net_loop_wake(app->guest->loop);
@@ -46,6 +50,7 @@ static struct app app_of(struct node_app *app, const struct app_function *f) {
                         .party = app->party,
                         .outgoing = node_trace_outgoing,
                         .local = node_internal,
+                        .met = on_met,
                         .news = on_news};
 }
 

@@ -342,6 +342,7 @@ static err open_worker(struct worker *w, struct diag *d) {
     node_sample_new(&w->guest, w->servers, &w->servers_count);
     w->handler = node_handler_new(&w->guest, w->apps, &w->limits, c->access_log, c->dev);
     node_handler_trust(w->handler, c->trusted.p, c->trusted.n);
+    w->guest.under_way.max *= MAX(c->ears.n, 1u); /* each has its own connections */
     w->inbox = node_inbox_new(&(struct node_inbox_config){w->guest.loop, c->cordon, generation_of, server_at, w});
     node_handler_use_inbox(w->handler, w->inbox, c->cordon);
     net_loop_on_signal(w->guest.loop, SIGTERM, on_signal, w);

@@ -88,6 +88,10 @@ static void log_denied(struct wasi_instance *i, struct app_request *rq, const st
     arena_free(scratch);
 }
 
+static void met(struct app *app, enum app_setting_id limit) {
+    if (app->met) app->met(app, limit);
+}
+
 static void log_denied_more(const struct app_request *rq) {
     arena *scratch = arena_new(0);
     log_event(LOG_WARN, "limit", LF_STR("request", rq->id), LF_STR("app", rq->app->name),
@@ -103,6 +107,7 @@ static enum net_error count(struct wasi_instance *i, struct app_request *rq) {
         return NET_OK;
     }
     if (app_notice_due(&i->base, STR("outgoing requests"))) log_denied_more(rq);
+    met(rq->app, APP_SETTING_fetches_max);
     return NET_CONNECTION_LIMIT_REACHED;
 }
 
@@ -118,8 +123,9 @@ static enum app_local local(struct app_request *rq, str scheme, str authority, s
 }
 
 /* A function of the same app that was not granted. */
-static void log_denied_function(struct wasi_instance *i, const struct app_request *rq, str authority) {
+static void log_denied_function(struct wasi_instance *i, struct app_request *rq, str authority) {
     arena *scratch = arena_new(0);
+    app_request_lacks(rq, APP_LACK_FUNCTION, str_sub(authority, 0, str_find(authority, '.')));
     str grant = arena_fmt(scratch, "functions = [\"" STR_FMT "\"]", STR_ARG(str_sub(authority, 0, str_find(authority, '.'))));
     if (app_notice_due(&i->base, grant))
         log_event(LOG_WARN, "outgoing-request-denied", LF_STR("request", rq->id), LF_STR("app", rq->app->name),
@@ -188,6 +194,8 @@ void wasi_outgoing_failed(struct wasi_instance *i, struct app_request *rq, const
     struct wasi_net_host host;
     uint16_t port;
     if (e == NET_OK || !split_authority(authority, &name, &port)) return;
+    if (e == NET_CONNECTION_LIMIT_REACHED)
+        met(rq->app, i->outgoing.used >= i->outgoing.max ? APP_SETTING_outgoing_max : APP_SETTING_app_outgoing_max);
     port = port_or_usual(port, scheme);
     arena *scratch = arena_new(0);
     const struct net_addr *prohibited = e == NET_DESTINATION_IP_PROHIBITED ? net_fetch_prohibited(f) : NULL;
