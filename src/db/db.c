@@ -40,6 +40,7 @@ err db_failed(struct db *db, int code, struct diag *d) {
     if (e == ERR_OK) return e;
     if (db->refused) e = ERR_DENIED;
     const char *name = db->options.name;
+    if (db->large) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "%s: the statement took too much memory", name);
     if (db->stopped) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "%s: the statement took too long", name);
     if ((code & 0xff) == SQLITE_FULL && db->options.bytes_max)
         return diag_set(d, e, DIAG_NOWHERE, "%s is full: it has %llu KiB at most, or the disk has no room", name,
@@ -116,7 +117,10 @@ void db_close(struct db *db) {
     free(db);
 }
 
-void db_memory_max(uint64_t bytes) { sqlite3_hard_heap_limit64((sqlite3_int64)MIN(bytes, (uint64_t)INT64_MAX)); }
+void db_memory_max(uint64_t bytes) {
+    (void)db_vfs_name(); /* before SQLite is used */
+    sqlite3_hard_heap_limit64((sqlite3_int64)MIN(bytes, (uint64_t)INT64_MAX));
+}
 
 /* ---- statements ---- */
 
@@ -209,7 +213,8 @@ static void give_back(struct db_rows *rows) {
 
 err db_query_values(struct db *db, str sql, const struct db_value *values, size_t n, struct db_rows **out, struct diag *d) {
     struct db_rows *rows;
-    db->stopped = db->refused = false;
+    db->stopped = db->refused = db->large = false;
+    db->taken = db_memory_taken();
     TRY(prepare(db, sql, &rows, d));
     int want = sqlite3_bind_parameter_count(rows->statement), code = SQLITE_OK;
     err e = ERR_OK;

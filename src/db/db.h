@@ -50,7 +50,8 @@ struct db_options {
     bool (*may)(void *arg, enum db_act act, str a, str b); /* false: refused (ERR_DENIED). NULL: what a guest may by default */
     bool (*goes_on)(void *arg);                            /* every `steps` of the machine; false: ends it (ERR_LIMIT) */
     uint32_t steps;                                        /* 0: 10,000 */
-    uint32_t value_bytes_max, sql_bytes_max;               /* a value or row, a statement's text; 0: 16 MiB, 1 MiB */
+    uint64_t memory_bytes_max;               /* that a statement takes while it runs, its sorts and tables in memory; 0: 64 MiB */
+    uint32_t value_bytes_max, sql_bytes_max; /* a value or row, a statement's text; 0: 16 MiB, 1 MiB */
     void *arg;
 };
 /* ERR_NOT_FOUND: it is not there, and is not to be made; ERR_MALFORMED: no database, or a damaged one; ERR_IO, ERR_LIMIT (the disk is full). */

@@ -22,11 +22,16 @@ struct db {
     uint32_t kept_count, kept_max;
     uint64_t used; /* a clock of statements' use */
     bool stopped;  /* goes_on said so, in the statement that runs */
+    bool large;    /* of that statement: it took too much memory */
+    int64_t taken; /* what its thread had when it began */
     bool refused;  /* may said so; SQLite has more than one code for that */
     bool own;      /* what runs is the caller's, not a guest's */
 };
 
-const char *db_vfs_name(void);
+const char *db_vfs_name(void); /* sets SQLite up, once, on whatever thread */
+/* memory.c: from now on, before SQLite is used; bytes that this thread has taken and not given back: negative, where others took them */
+void db_memory_count(void);
+int64_t db_memory_taken(void);
 /* guest.c: what holds on a connection for a stranger's statements */
 void db_guest_confine(struct db *db);
 /* SQLite's code as ours; d: what it was about, and what SQLite says of it. */

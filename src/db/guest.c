@@ -87,7 +87,9 @@ static int authorize(void *arg, int code, const char *a, const char *b, const ch
 static int progress(void *arg) {
     struct db *db = arg;
     if (db->own) return 0;
-    db->stopped |= !db->options.goes_on(db->options.arg);
+    uint64_t most = db->options.memory_bytes_max ? db->options.memory_bytes_max : 64 * MiB;
+    db->large |= db_memory_taken() - db->taken > (int64_t)most;
+    db->stopped |= db->large || !db->options.goes_on(db->options.arg);
     return db->stopped;
 }
 

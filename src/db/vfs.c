@@ -7,6 +7,7 @@
 #include "db/db_int.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <unistd.h>
 
 static sqlite3_vfs own;
@@ -43,8 +44,8 @@ static void *no_library(sqlite3_vfs *vfs, const char *name) { return NULL; }
 
 static int unlink_at(const char *path) { return unlinkat(AT_FDCWD, path, 0); }
 
-const char *db_vfs_name(void) {
-    if (own.zName) return own.zName;
+static void set_up(void) {
+    db_memory_count();
     sqlite3_vfs *base = sqlite3_vfs_find("unix-none");
     ENSURE(base);
     ENSURE(base->xSetSystemCall(base, "unlink", (sqlite3_syscall_ptr)unlink_at) == SQLITE_OK);
@@ -56,5 +57,11 @@ const char *db_vfs_name(void) {
     own.xFullPathname = full_path;
     own.xDlOpen = no_library;
     ENSURE(sqlite3_vfs_register(&own, 0) == SQLITE_OK);
+}
+
+/* Databases are opened on several threads at once. */
+const char *db_vfs_name(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_up);
     return own.zName;
 }

@@ -245,6 +245,11 @@ static void test_endless(void **state) {
     assert_string_equal(SQL(11, "select 1"), "ok 0 0 -1 1 '1' 1");
     for (int i = 0; i < MANY; i++) node_store_bases_cancel(&me, ids[i]);
     for (int i = 0; i < MANY; i++) assert_int_not_equal(strncmp(answer_text(await(ids[i])), "ok", 2), 0);
+    const char *greedy =
+        "with recursive r(n) as (select 1 union all select n + 1 from r) "
+        "select count(distinct hex(n) || 'much more text than there are numbers in it, so that it soon takes a lot') from r";
+    ms_max = 300000;
+    assert_string_equal(SQL(10, greedy), "large the statement took too much memory");
     ms_max = 20;
     assert_string_equal(SQL(10, endless), "late it took longer than 20 ms, and was undone (data_timeout_ms)");
     ms_max = 10000;
