@@ -183,7 +183,7 @@ def asked_of_one_that_goes(state):
         for p in filter(is_keys, n.processes()):
             os.kill(p, signal.SIGKILL)
         until(lambda: not [p for p in n.processes() if is_keys(p)])
-        stopped = stop_next(n)  # keys, without which no image is handed out that was deployed before
+        stopped = stop_next(n)  # keys, without which nobody gets the app's secret
         ask = lambda size: answers.append((size, n.get("goes", "/echo", data=b"x" * size).status))
         clients = [threading.Thread(target=ask, args=(size,)) for size in (500, 5000)]
         for t in clients:
@@ -203,7 +203,9 @@ def test_deployer_limits_of_who_answers():
     """A request that waited for an app that goes meanwhile is another's by then, whose limits hold for it."""
     state = new_state()
     with node("--workers", "1", state=state) as n:
-        n.deploy("goes", guest("tenant"), "--timeout", "20s")
+        deploy_function(n, "goes", guest("tenant"), 'secrets = ["WORD"]\nlimits = { timeout_ms = 20000 }\n')
+        code, _, error = orlo("secrets", "set", "goes", "WORD", "--state", state, data=b"open")
+        check(code == 0, error)
     for _ in range(20):
         if answers := asked_of_one_that_goes(state):
             eq(answers, [(500, 200), (5000, 413)])
