@@ -336,3 +336,53 @@ def test_full_disk_is_read_and_not_written():
         reload(n)
         n.deploy("c", guest("tenant"), "--env", "APP=c")
         eq(n.get("c").text, "c\n")
+
+
+# ---- a node that is killed again and again ----------------------------------------------------------------------------------
+
+
+def test_killed_fifty_times():
+    """Under requests and deployments; what was acknowledged is there, whole, after each start."""
+    guest("tenant")
+    state, kept, said = new_state(), {"a": 0, "b": 0}, []
+    times = 50 if not SANITIZED else 8
+    for i in range(times):
+        n = Node(state, "--workers", "2")
+        try:
+            there = {k: v["version"] for k, v in n.apps().items()}
+            for app, version in kept.items():
+                check(there.get(app, 0) >= version, app, there, kept)
+                if version:
+                    got = int(n.get(app).text)
+                    check(got >= version, app, got, kept)
+            enough = threading.Event()
+
+            def deploys(app):
+                while not enough.is_set():
+                    wanted = kept[app] + 1
+                    code, out, error = orlo("deploy", guest("tenant"), "--app", app, "--state", state, "--env", f"APP={wanted}")
+                    if code == 0:
+                        kept[app] = wanted
+
+            def asks(app):
+                while not enough.is_set():
+                    with contextlib.suppress(OSError, http.client.HTTPException):
+                        c = http.client.HTTPConnection("127.0.0.1", n.port, timeout=10)
+                        c.request("GET", "/", headers={"Host": app + ".localhost"})
+                        r = c.getresponse()
+                        said.append((r.status, r.read()))
+                        c.close()
+
+            threads = [threading.Thread(target=t, args=(app,), daemon=True) for t in (deploys, asks) for app in kept]
+            for t in threads:
+                t.start()
+            time.sleep(0.02 * (i % 12))
+            n.kill()
+            enough.set()
+            for t in threads:
+                t.join(60)
+        finally:
+            if n.proc.poll() is None:
+                n.kill()
+    check(kept["a"] + kept["b"] > 5, kept)
+    check({s for s, _ in said} <= {200, 404, 503}, {s for s, _ in said})
