@@ -57,7 +57,7 @@ const struct api_param_row node_api_params[API_PARAMS] = {
 #include "node/control/api.def"
 };
 
-const char *node_api_method_text(enum api_method m) {
+static const char *method_text(enum api_method m) {
     static const char *const text[] = {"GET", "HEAD", "PUT", "POST", "DELETE"};
     return text[m];
 }
@@ -300,7 +300,7 @@ static bool path_fits(const char *form, str path, str params[static API_PARAMS])
 }
 
 static bool method_fits(const struct api_row *row, str method) {
-    return str_eqc(method, node_api_method_text(row->method)) || (row->method == API_GET && str_eqc(method, "HEAD"));
+    return str_eqc(method, method_text(row->method)) || (row->method == API_GET && str_eqc(method, "HEAD"));
 }
 
 /* Which methods a path has; to is a text like "GET, HEAD, PUT". */
@@ -309,8 +309,7 @@ static void find_row(struct api_call *call, str path, str method, struct buf *al
         str params[API_PARAMS] = {0};
         const struct api_row *row = &node_api_rows[i];
         if (!path_fits(row->path, path, params)) continue;
-        buf_printf(allow, "%s%s%s", allow->n ? ", " : "", node_api_method_text(row->method),
-                   row->method == API_GET ? ", HEAD" : "");
+        buf_printf(allow, "%s%s%s", allow->n ? ", " : "", method_text(row->method), row->method == API_GET ? ", HEAD" : "");
         if (!method_fits(row, method)) continue;
         call->row = row;
         memcpy(call->params, params, sizeof params);

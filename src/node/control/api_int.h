@@ -66,7 +66,6 @@ struct api_query {
 extern const struct api_query node_api_queries[];
 extern const uint32_t node_api_queries_count;
 extern const struct api_param_row { const char *name, *pattern, *summary; } node_api_params[API_PARAMS];
-const char *node_api_method_text(enum api_method m);
 /* How a text has to look: a pattern as OpenAPI has it, or the values that there are, a space between them. NULL: neither. */
 struct api_form {
     const char *pattern, *values, *format;
@@ -168,7 +167,6 @@ const char *node_api_time(uint64_t unix_s, char to[static API_TIME_BYTES]);
 struct api *node_api_new(struct control *c);
 /* Takes the listening socket. operator: who connects may do all. */
 [[nodiscard]] err node_api_listen(struct api *api, int fd, bool operator, struct diag * d);
-struct control *node_api_control(struct api *api);
 
 /* What became of a reload, to who asked for it first. */
 void node_api_reloaded(struct api *api, const struct node_msg_reloaded *m);
