@@ -118,7 +118,7 @@ def test_state_secrets():
         f.write(os.urandom(32))
     with node("--workers", "1", state=state) as n:
         eq(n.get("a", "/env").status, 503)
-        check("sealed with another key" in n.log())
+        until(lambda: "sealed with another key" in n.log())
         eq(n.get("c").status, 200)
         eq(ask(n, "PUT", "/v1/apps/a/secrets/TOKEN", {"value": "again"}).status, 204)
         until(lambda: "TOKEN=again" in n.get("a", "/env").text)

@@ -143,18 +143,41 @@ static err keep(struct control *c, struct control_change *ch, struct diag *d) {
     return e;
 }
 
-/* Staged, and then published, or kept at once. False: it is over. */
-static bool start(struct control *c, struct control_change *ch) {
+/* It is live, or is not to be, and nothing of it is under way any more. */
+static void conclude(struct control *c, struct control_change *ch) {
+    struct diag d = ch->said_d;
+    err e = ch->said;
+    if (e == ERR_OK) {
+        e = keep(c, ch, &d);
+        if (e != ERR_OK && ch->quiet && ch->undo) ch->undo(c, ch);
+        if (e != ERR_OK && !ch->quiet) {
+            log_event(LOG_ERROR, "app-not-kept", LF_STR("app", ch->app), LF_CSTR("reason", d.text));
+            node_control_end(c);
+        }
+    } else if (ch->undo) {
+        ch->undo(c, ch);
+    }
+    c->publishing = NULL;
+    end(c, ch, e, &d);
+}
+
+/* Staged, and published unless workers have nothing to do with it. */
+static void start(struct control *c, struct control_change *ch) {
     struct diag d = DIAG_INIT;
     err e = ch->stage ? ch->stage(c, ch, &d) : ERR_OK;
     bool staged = e == ERR_OK;
     if (e == ERR_OK) e = check_hosts(c, ch, &d);
     if (e == ERR_OK && !ch->quiet) e = publish(c, ch, &d);
-    if (e == ERR_OK && !ch->quiet) return true;
-    if (e == ERR_OK) e = keep(c, ch, &d);
-    if (e != ERR_OK && staged && ch->undo) ch->undo(c, ch);
-    end(c, ch, e, &d);
-    return false;
+    if (e != ERR_OK) {
+        if (staged && ch->undo) ch->undo(c, ch);
+        end(c, ch, e, &d);
+        return;
+    }
+    c->publishing = ch;
+    ch->said_d = (struct diag)DIAG_INIT;
+    ch->told = ch->quiet;
+    if (ch->begun) ch->begun(c, ch);
+    if (ch->told && !ch->waits) conclude(c, ch);
 }
 
 static void start_next(struct control *c) {
@@ -162,7 +185,7 @@ static void start_next(struct control *c) {
         struct control_change *ch = c->changes;
         c->changes = ch->next;
         ch->next = NULL;
-        if (start(c, ch)) c->publishing = ch;
+        start(c, ch);
     }
 }
 
@@ -185,23 +208,23 @@ void node_change_begin(struct control *c, struct control_change *ch) {
     start_soon(c);
 }
 
+static void go_on(struct control *c, struct control_change *ch) {
+    if (!ch->told || ch->waits) return;
+    conclude(c, ch);
+    start_next(c);
+}
+
+void node_change_ready(struct control *c, struct control_change *ch) {
+    ch->waits = false;
+    go_on(c, ch);
+}
+
 bool node_change_published(struct control *c, const struct node_msg_published *m) {
     struct control_change *ch = c->publishing;
-    struct diag d = DIAG_INIT;
-    if (!ch || ch->generation != m->generation) return false;
-    err e = node_diag_of(&d, m->err, m->offset, m->text);
-    if (e == ERR_OK) {
-        e = keep(c, ch, &d);
-        if (e != ERR_OK) {
-            log_event(LOG_ERROR, "app-not-kept", LF_STR("app", ch->app), LF_CSTR("reason", d.text));
-            node_control_end(c);
-        }
-    } else if (ch->undo) {
-        ch->undo(c, ch);
-    }
-    c->publishing = NULL;
-    end(c, ch, e, &d);
-    start_next(c);
+    if (!ch || ch->generation != m->generation || ch->told) return false;
+    ch->said = node_diag_of(&ch->said_d, m->err, m->offset, m->text);
+    ch->told = true;
+    go_on(c, ch);
     return true;
 }
 
@@ -222,6 +245,7 @@ static struct control_change *again(void) {
 err node_control_publish_all(struct control *c, struct diag *d) {
     struct control_change *ch = again();
     err e = publish(c, ch, d);
+    ch->said_d = (struct diag)DIAG_INIT;
     if (e == ERR_OK) c->publishing = ch;
     else free(ch);
     return e;

@@ -130,7 +130,7 @@ void node_control_answer(struct control *c, struct control_client *client, const
 
 /* ---- change.c ----
  *
- *   WAITING ──its turn──> stage() ──published──> live in all workers ──> keep() ──> over(ERR_OK)
+ *   WAITING ──its turn──> stage() ──published, begun()──> live in all workers, and ready ──> keep() ──> over(ERR_OK)
  *                            └── cannot be staged ──> over   └── cannot be served ──> undo() ──> over
  */
 
@@ -145,6 +145,11 @@ struct control_change {
     struct control_state to; /* stage() fills it in; what is in it is the change's until it is the app's */
     uint64_t generation;
     err (*stage)(struct control *c, struct control_change *ch, struct diag *d); /* NULL: nothing to do; so the others */
+    void (*begun)(struct control *c, struct control_change *ch); /* it is on its way: what takes long besides. Sets waits if it does */
+    bool waits;                                                  /* for node_change_ready, before it is kept or undone */
+    bool told;                                                   /* by the supervisor: said, said_d */
+    err said;
+    struct diag said_d;
     err (*keep)(struct control *c, struct control_change *ch,
                 struct diag *d); /* an error: control ends, and the next one serves what is kept */
     void (*undo)(struct control *c, struct control_change *ch);
@@ -153,6 +158,7 @@ struct control_change {
 };
 /* What it calls it calls from the loop. */
 void node_change_begin(struct control *c, struct control_change *ch);
+void node_change_ready(struct control *c, struct control_change *ch); /* what begun() began is over */
 bool node_change_published(struct control *c, const struct node_msg_published *m); /* false: nobody asked */
 /* All apps, as they are: after a start. */
 [[nodiscard]] err node_control_publish_all(struct control *c, struct diag *d);
@@ -195,6 +201,11 @@ DIR *node_control_read_folder(int folder);
 /* Written whole under a name, or not at all: aside, synced, renamed, the folder synced. from: a descriptor, or -1: bytes. On any thread.
  * ERR_LIMIT: the disk is full; ERR_IO. */
 [[nodiscard]] err node_control_write_file(int folder, const char *name, int from, str bytes, struct diag *d);
+/* The same of a descriptor's, and not yet on the disk for good: whoever names it sees to that (sync_file, then sync_folder), and whoever finds
+ * it holds it against its digest. */
+[[nodiscard]] err node_control_copy_file(int folder, const char *name, int from, struct diag *d);
+[[nodiscard]] err node_control_sync_file(int folder, const char *name, struct diag *d);
+[[nodiscard]] err node_control_sync_folder(int folder, const char *name, struct diag *d);
 /* All of one that is no longer than it may be; bytes of out. False: it is none. */
 bool node_control_read_file(arena *out, int folder, const char *name, size_t bytes_max, str *bytes);
 

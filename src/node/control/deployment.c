@@ -183,8 +183,30 @@ static err stage(struct control *c, struct control_change *ch, struct diag *d) {
     return ERR_OK;
 }
 
+/* Images are on the disk for good before a version that is kept names them; that takes as long as workers take to load them. */
+static void sync_images(struct deployment *dep) {
+    char name[NODE_DIGEST_NAME_BYTES];
+    int folder = dep->control->state.images;
+    for (uint32_t i = 0; i < dep->held.n && dep->synced == ERR_OK; i++) {
+        if (dep->held.p[i].kind != CONTROL_IMAGE) continue;
+        node_digest_name(dep->held.p[i].digest, name);
+        dep->synced = node_control_sync_file(folder, name, &dep->d);
+    }
+    if (dep->synced == ERR_OK) dep->synced = node_control_sync_folder(folder, "images", &dep->d);
+}
+
+static void images_synced(struct control *c, struct deployment *dep) { node_change_ready(c, &dep->change); }
+
+static void begun(struct control *c, struct control_change *ch) {
+    struct deployment *dep = ch->arg;
+    dep->synced = ERR_OK;
+    ch->waits = c->db;
+    if (c->db) node_deployment_send(dep, sync_images, images_synced);
+}
+
 static err keep(struct control *c, struct control_change *ch, struct diag *d) {
     struct deployment *dep = ch->arg;
+    if (dep->synced != ERR_OK) return diag_set(d, dep->synced, DIAG_NOWHERE, "%s", dep->d.text);
     struct control_now now = {.app = ch->id, .live = dep->record.version};
     if (!c->db && node_control_app_numbered(c, ch->id)) node_images_retire_app(c, node_control_app_numbered(c, ch->id));
     if (ch->quiet) {
@@ -225,7 +247,7 @@ static void change(struct control *c, struct deployment *dep) {
     dep->state = CHANGING;
     node_deployment_tell(c, dep, "publishing", dep->record.name);
     dep->change =
-        (struct control_change){.app = dep->record.name, .stage = stage, .keep = keep, .undo = undo, .over = over, .arg = dep};
+        (struct control_change){.app = dep->record.name, .stage = stage, .begun = begun, .keep = keep, .undo = undo, .over = over, .arg = dep};
     node_change_begin(c, &dep->change);
 }
 
@@ -426,7 +448,7 @@ static void write_image(struct deployment *dep) {
     struct control *c = dep->control;
     node_digest_name(dep->sign.digest, name);
     if (!c->db || faccessat(c->state.images, name, F_OK, 0) == 0) return;
-    dep->failed = node_control_write_file(c->state.images, name, dep->image, (str){0}, &dep->d);
+    dep->failed = node_control_copy_file(c->state.images, name, dep->image, &dep->d);
 }
 
 static void image_written(struct control *c, struct deployment *dep) {

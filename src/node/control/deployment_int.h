@@ -46,7 +46,7 @@ struct deployment {
     str wrong; /* key of the manifest */
     uint32_t line;
     uint64_t ns; /* when it began */
-    err failed;  /* of what a thread did */
+    err failed, synced;  /* of what a thread did */
     struct diag d;
     struct control_change change;
 };

@@ -55,25 +55,44 @@ static err cannot(struct diag *d, const char *name) {
                     full ? "the disk is full" : strerror(errno));
 }
 
-static err write_part(int folder, const char *part, const char *name, int from, str bytes, struct diag *d) {
+static err write_part(int folder, const char *part, const char *name, int from, str bytes, bool syncs, struct diag *d) {
     unlinkat(folder, part, 0);
     int fd = openat(folder, part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    bool ok = fd >= 0 && (from >= 0 ? copy_all(fd, from) : put_all(fd, bytes)) && fsync(fd) == 0;
+    bool ok = fd >= 0 && (from >= 0 ? copy_all(fd, from) : put_all(fd, bytes)) && (!syncs || fsync(fd) == 0);
     err e = ok ? ERR_OK : cannot(d, name);
     if (fd >= 0) close(fd);
     if (!ok && fd >= 0) unlinkat(folder, part, 0);
     return e;
 }
 
-err node_control_write_file(int folder, const char *name, int from, str bytes, struct diag *d) {
+static err write_file(int folder, const char *name, int from, str bytes, bool syncs, struct diag *d) {
     static _Atomic unsigned last; /* two threads may write the same */
     char part[256];
     snprintf(part, sizeof part, "%.200s.%u.part", name, last++);
-    TRY(write_part(folder, part, name, from, bytes, d));
-    if (renameat(folder, part, folder, name) == 0 && fsync(folder) == 0) return ERR_OK;
+    TRY(write_part(folder, part, name, from, bytes, syncs, d));
+    if (renameat(folder, part, folder, name) == 0 && (!syncs || fsync(folder) == 0)) return ERR_OK;
     err e = cannot(d, name);
     unlinkat(folder, part, 0);
     return e;
+}
+
+err node_control_write_file(int folder, const char *name, int from, str bytes, struct diag *d) {
+    return write_file(folder, name, from, bytes, true, d);
+}
+
+err node_control_copy_file(int folder, const char *name, int from, struct diag *d) {
+    return write_file(folder, name, from, (str){0}, false, d);
+}
+
+err node_control_sync_file(int folder, const char *name, struct diag *d) {
+    int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    err e = fd >= 0 && fsync(fd) == 0 ? ERR_OK : cannot(d, name);
+    if (fd >= 0) close(fd);
+    return e;
+}
+
+err node_control_sync_folder(int folder, const char *name, struct diag *d) {
+    return fsync(folder) == 0 ? ERR_OK : cannot(d, name);
 }
 
 /* ---- reading ---- */
