@@ -145,9 +145,10 @@ struct control_change {
     struct control_state to; /* stage() fills it in; what is in it is the change's until it is the app's */
     uint64_t generation;
     err (*stage)(struct control *c, struct control_change *ch, struct diag *d); /* NULL: nothing to do; so the others */
-    void (*begun)(struct control *c, struct control_change *ch); /* it is on its way: what takes long besides. Sets waits if it does */
-    bool waits;                                                  /* for node_change_ready, before it is kept or undone */
-    bool told;                                                   /* by the supervisor: said, said_d */
+    void (*begun)(struct control *c,
+                  struct control_change *ch); /* it is on its way: what takes long besides. Sets waits if it does */
+    bool waits;                               /* for node_change_ready, before it is kept or undone */
+    bool told;                                /* by the supervisor: said, said_d */
     err said;
     struct diag said_d;
     err (*keep)(struct control *c, struct control_change *ch,
@@ -158,7 +159,7 @@ struct control_change {
 };
 /* What it calls it calls from the loop. */
 void node_change_begin(struct control *c, struct control_change *ch);
-void node_change_ready(struct control *c, struct control_change *ch); /* what begun() began is over */
+void node_change_ready(struct control *c, struct control_change *ch);              /* what begun() began is over */
 bool node_change_published(struct control *c, const struct node_msg_published *m); /* false: nobody asked */
 /* All apps, as they are: after a start. */
 [[nodiscard]] err node_control_publish_all(struct control *c, struct diag *d);

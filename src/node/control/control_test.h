@@ -455,12 +455,17 @@ static inline void change_store(const char *sql) {
     db_close(db);
 }
 
-/* Of control's, which is another one then. */
-static inline int64_t rows(const char *table) {
+/* How many there are, once control has ended. */
+static inline int64_t kept(const char *table) {
     char sql[128];
     node_process_end(&sup.control);
     snprintf(sql, sizeof sql, "select count(*) from %s", table);
-    int64_t n = ask_store(sql);
+    return ask_store(sql);
+}
+
+/* The same, and another one begins. */
+static inline int64_t rows(const char *table) {
+    int64_t n = kept(table);
     assert_int_equal(govern(), ERR_OK);
     return n;
 }

@@ -246,8 +246,8 @@ static void over(struct control *c, struct control_change *ch, err e, const stru
 static void change(struct control *c, struct deployment *dep) {
     dep->state = CHANGING;
     node_deployment_tell(c, dep, "publishing", dep->record.name);
-    dep->change =
-        (struct control_change){.app = dep->record.name, .stage = stage, .begun = begun, .keep = keep, .undo = undo, .over = over, .arg = dep};
+    dep->change = (struct control_change){
+        .app = dep->record.name, .stage = stage, .begun = begun, .keep = keep, .undo = undo, .over = over, .arg = dep};
     node_change_begin(c, &dep->change);
 }
 

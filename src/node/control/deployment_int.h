@@ -45,8 +45,8 @@ struct deployment {
     VEC(struct control_remark) remarks;
     str wrong; /* key of the manifest */
     uint32_t line;
-    uint64_t ns; /* when it began */
-    err failed, synced;  /* of what a thread did */
+    uint64_t ns;        /* when it began */
+    err failed, synced; /* of what a thread did */
     struct diag d;
     struct control_change change;
 };
