@@ -153,6 +153,7 @@ static inline void node_meter_limit(struct node_meters_app *a, enum app_setting_
 
 /* fd: of a region; stays the caller's. Gauges of whoever had it before are 0 again. ERR_IO. */
 [[nodiscard]] err node_meters_map(int fd, struct diag *d);
+void node_meters_unmap(void); /* no row is held any more */
 /* The row of an app, and that of what it answers with in a version: a function, or "files NAME". Each is held until it is let go, as
  * often; it may then become another's. Never NULL: row 0 where all are held. Names are cut. */
 struct node_meters_app *node_meters_app(uint32_t id, str name);

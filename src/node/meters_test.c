@@ -62,6 +62,7 @@ static void test_size_is_sealed(void **state) {
     int fd = node_meters_new();
     assert_int_equal(ftruncate(fd, 0), -1);
     assert_int_equal(errno, EPERM);
+    node_meters_unmap();
     close(fd);
 }
 
@@ -89,6 +90,7 @@ static void test_successor_counts_on(void **state) {
     assert_int_equal(seen->head.apps, 2);
     assert_int_equal(seen->head.calls, 3);
     node_meters_close(seen);
+    node_meters_unmap();
     close(fd);
 }
 
@@ -129,6 +131,7 @@ static void test_rows_run_out(void **state) {
     assert_true(r->apps[0].earlier.requests_2xx && r->apps[0].counts.limits[3]);
     assert_ptr_equal(node_meters_call(shop, 0, STR("api")), held);
     assert_false(r->head.moves & 1);
+    node_meters_unmap();
     close(fd);
 }
 
@@ -142,6 +145,7 @@ static void test_all_are_held(void **state) {
     assert_ptr_equal(node_meters_call(rest, 1, STR("f")), r->calls);
     node_meters_app_drop(rest);
     node_meters_call_drop(r->calls);
+    node_meters_unmap();
     close(fd);
 }
 
@@ -162,6 +166,7 @@ static void test_region_is_hearsay(void **state) {
         node_meters_app_drop(a);
     }
     node_meters_close(r);
+    node_meters_unmap();
     close(fd);
 }
 

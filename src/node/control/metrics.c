@@ -214,3 +214,13 @@ uint64_t node_metrics_started_ns(const struct control *c) {
     const struct node_meters *m = supervisors(c);
     return m ? now_of(&m->node_now.started_ns) : 0;
 }
+
+void node_metrics_close(struct control *c) {
+    while (c->regions) {
+        struct control_region *r = c->regions;
+        c->regions = r->next;
+        node_meters_close((struct node_meters_region *)(uintptr_t)r->of);
+        free(r);
+    }
+    node_metrics_forget_labels(c);
+}

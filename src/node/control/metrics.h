@@ -41,11 +41,14 @@ bool node_metrics_ready(const struct control *c, struct buf *why); /* does the n
 
 uint64_t node_metrics_started_ns(const struct control *c); /* when the node began, since 1970; 0: not known */
 
+void node_metrics_close(struct control *c);
+
 /* ---- as text: metrics_text.c ---- */
 
 enum { NODE_METRICS_CALLS_MAX = 64 }; /* of an app that are shown, the latest versions; what others counted was shown before */
 /* Prometheus' text format 0.0.4, or OpenMetrics 1.0. */
 void node_metrics_text(struct control *c, bool openmetrics, struct buf *to);
+void node_metrics_forget_labels(struct control *c);
 void node_metrics_rank_now(struct control *c);                   /* labels are looked over at the next one: for tests */
 extern const char node_metrics_type[], node_metrics_type_open[]; /* content-type of each */
 bool node_metrics_wants_open(str accept);                        /* by an Accept field */

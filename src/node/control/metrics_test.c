@@ -94,6 +94,7 @@ static void test_sums(void **state) {
                      0);
     assert_int_equal(value(t, "orlo_request_duration_seconds_count{app=\"shop\",function=\"api\",version=\"1\"}"), 12);
     free(t);
+    node_metrics_close(&c);
 }
 
 /* All of a text's requests. */
@@ -144,6 +145,7 @@ static void test_labels_are_bounded(void **state) {
     long long now = requests(t, "(other)", "", 0);
     assert_in_range(now, rest, rest + 2 + 1); /* neither back nor twice */
     free(t);
+    node_metrics_close(&c);
 }
 
 static void test_versions_are_bounded(void **state) {
@@ -154,6 +156,7 @@ static void test_versions_are_bounded(void **state) {
     assert_int_equal(requests(t, "shop", "f", 200), 1);
     assert_int_equal(requests(t, "shop", "f", 200 - NODE_METRICS_CALLS_MAX), -1);
     free(t);
+    node_metrics_close(&c);
 }
 
 static void test_region_is_hearsay(void **state) {
@@ -172,6 +175,7 @@ static void test_region_is_hearsay(void **state) {
     free(t);
     int fd = memfd_create("x", 0); /* too short */
     assert_false(node_metrics_add(&c, 0, fd));
+    node_metrics_close(&c);
 }
 
 static void write_text(const char *path, bool open) {
@@ -187,6 +191,7 @@ static void write_text(const char *path, bool open) {
     fputs(t, f);
     fclose(f);
     free(t);
+    node_metrics_close(&c);
 }
 
 int main(int argc, char **argv) {

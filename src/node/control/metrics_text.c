@@ -409,6 +409,14 @@ static void put_node(struct text *t, const struct control *c) {
     put_one(t, "orlo_apps_labelled", KIND_COUNT, "Apps that have series of their own here", c->labels->n);
 }
 
+void node_metrics_forget_labels(struct control *c) {
+    struct control_labels *l = c->labels;
+    while (l && l->first) drop_label(l, l->first);
+    if (l) arena_free(l->ranked_mem);
+    free(l);
+    c->labels = NULL;
+}
+
 void node_metrics_rank_now(struct control *c) { labels_of(c)->rank_at_ns = 1; }
 
 void node_metrics_text(struct control *c, bool openmetrics, struct buf *to) {

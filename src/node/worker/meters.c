@@ -215,7 +215,15 @@ static void look_over(void) {
     if (m->moves & 1) move_end();
 }
 
+void node_meters_unmap(void) {
+    if (rows.region) node_meters_close(rows.region);
+    free(rows.app_holds), free(rows.call_holds), free(rows.app_table), free(rows.call_table);
+    rows = (struct rows){0};
+    node_meters = node_meters_nobodys();
+}
+
 err node_meters_map(int fd, struct diag *d) {
+    node_meters_unmap();
     rows.region = node_meters_open(fd, true);
     if (!rows.region) return diag_set(d, ERR_IO, DIAG_NOWHERE, "the meters cannot be mapped: %s", strerror(errno));
     node_meters = &rows.region->head;
