@@ -539,6 +539,30 @@ def test_traces():
         eq(total(metrics(n), "orlo_outgoing_requests_total", app="shop", code="2xx") >= 5, True)
 
 
+def test_traces_within_an_app():
+    """A function that asks another of its app: one trace, the one's request below what the other sent."""
+    c = Collector()
+    text = """
+name = "shop"
+[functions.front]
+source = "front.wasm"
+routes = ["/"]
+functions = ["back"]
+[functions.back]
+source = "back.wasm"
+env = { APP = "back" }
+"""
+    with node("--otlp", c.url, "--otlp-sample", "1") as n:
+        files = {"front.wasm": open(component("fetch"), "rb").read(), "back.wasm": open(guest("tenant"), "rb").read()}
+        eq(deploy_manifest(n.state, "shop", text, files)["state"], "done")
+        has(n.get("shop", "/http?back.internal").text, "status 200")
+        until(lambda: len(c.spans) >= 5)
+        eq(len({s["trace"] for s in c.spans}), 1)
+        by = {(s["kind"], s["name"]): s for s in c.spans}
+        chain = [by[k] for k in ((2, "GET front"), (1, "front"), (3, "GET"), (2, "GET back"), (1, "back"))]
+        eq([s["parent"] for s in chain], ["", *(s["span"] for s in chain[:-1])])
+
+
 def test_traces_of_none():
     """Nothing is exported: a trace that comes in goes out as it is, and none begins here."""
     upstream = Collector()
