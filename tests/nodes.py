@@ -122,7 +122,8 @@ def deploy_manifest(state, app, manifest, files={}, **more):
     try:
         listed = [{"path": p, "digest": hashlib.sha256(b).hexdigest(), "bytes": len(b)} for p, b in files.items()]
         for f in listed:
-            say(c, "PUT", f"/v1/apps/{app}/blobs/{f['digest']}", files[f["path"]])
+            with contextlib.closing(Socket(state)) as each:  # of what is there already nothing is read, and the connection ends
+                say(each, "PUT", f"/v1/apps/{app}/blobs/{f['digest']}", files[f["path"]])
         wanted = {"format": "orlo", "manifest": manifest, "files": listed, **more}
         d = say(c, "POST", f"/v1/apps/{app}/deployments", wanted).json
         while d.get("state") == "working":
