@@ -126,7 +126,9 @@ static enum app_local local(struct app_request *rq, str scheme, str authority, s
 static void log_denied_function(struct wasi_instance *i, struct app_request *rq, str authority) {
     arena *scratch = arena_new(0);
     app_request_lacks(rq, APP_LACK_FUNCTION, str_sub(authority, 0, str_find(authority, '.')));
-    str grant = arena_fmt(scratch, "functions = [\"" STR_FMT "\"]", STR_ARG(str_sub(authority, 0, str_find(authority, '.'))));
+    str name = str_sub(authority, 0, str_find(authority, '.'));
+    str grant = arena_fmt(scratch, "functions = [\"" STR_FMT "\"]", STR_ARG(name));
+    app_request_lacks(rq, APP_LACK_FUNCTION, name);
     if (app_notice_due(&i->base, grant))
         log_event(LOG_WARN, "outgoing-request-denied", LF_STR("request", rq->id), LF_STR("app", rq->app->name),
                   LF_STR("host", authority), LF_CSTR("reason", "a function of the same app, which this one may not call"),
