@@ -42,6 +42,11 @@ err db_failed(struct db *db, int code, struct diag *d) {
     const char *name = db->options.name;
     if (db->large) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "%s: the statement took too much memory", name);
     if (db->stopped) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "%s: the statement took too long", name);
+    if (db_memory_wants() == DB_WANT_STACK)
+        return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "%s: the statement, with the views and triggers it needs, nests too deep",
+                        name);
+    if (db_memory_wants() == DB_WANT_MEMORY)
+        return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "%s: the statement takes more memory than there is for it", name);
     if ((code & 0xff) == SQLITE_FULL && db->options.bytes_max)
         return diag_set(d, e, DIAG_NOWHERE, "%s is full: it has %llu KiB at most, or the disk has no room", name,
                         (unsigned long long)(db->options.bytes_max / KiB));
@@ -115,11 +120,6 @@ void db_close(struct db *db) {
     }
     sqlite3_close_v2(db->raw);
     free(db);
-}
-
-void db_memory_max(uint64_t bytes) {
-    (void)db_vfs_name(); /* before SQLite is used */
-    sqlite3_hard_heap_limit64((sqlite3_int64)MIN(bytes, (uint64_t)INT64_MAX));
 }
 
 /* ---- statements ---- */
@@ -215,6 +215,7 @@ err db_query_values(struct db *db, str sql, const struct db_value *values, size_
     struct db_rows *rows;
     db->stopped = db->refused = db->large = false;
     db->taken = db_memory_taken();
+    db_memory_forgive();
     TRY(prepare(db, sql, &rows, d));
     int want = sqlite3_bind_parameter_count(rows->statement), code = SQLITE_OK;
     err e = ERR_OK;
@@ -297,6 +298,7 @@ uint64_t db_changed(const struct db *db) { return (uint64_t)sqlite3_changes64(db
 /* Of the caller's, whatever a guest's statements may do; so they are not kept, where a guest's text could find them. */
 static err run_own(struct db *db, const char *sql, struct diag *d) {
     db->own = true;
+    db_memory_forgive();
     err e = db_failed(db, sqlite3_exec(db->raw, sql, NULL, NULL, NULL), d);
     db->own = false;
     return e;

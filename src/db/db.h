@@ -57,8 +57,16 @@ struct db_options {
 /* ERR_NOT_FOUND: it is not there, and is not to be made; ERR_MALFORMED: no database, or a damaged one; ERR_IO, ERR_LIMIT (the disk is full). */
 [[nodiscard]] err db_open(const struct db_options *options, struct db **out, struct diag *d);
 void db_close(struct db *db); /* all rows have ended; NULL is fine */
-/* What all databases of this process may take of memory, together; 0: no limit. */
+/* What all databases of this process may take of memory, together; 0: no limit. Once, before anything is opened. */
 void db_memory_max(uint64_t bytes);
+
+/* Somebody's part of that: it may have as much as it leaves free. All that is done with his databases is done between begin and end, by one
+ * thread at a time for each, and takes no more of that thread's stack than stack_bytes and as much again three times. Else ERR_LIMIT. */
+struct db_account {
+    int64_t bytes; /* atomic, relaxed */
+};
+void db_account_begin(struct db_account *a, size_t stack_bytes);
+void db_account_end(void);
 
 /* ---- values ---- */
 

@@ -32,6 +32,12 @@ const char *db_vfs_name(void); /* sets SQLite up, once, on whatever thread */
 /* memory.c: from now on, before SQLite is used; bytes that this thread has taken and not given back: negative, where others took them */
 void db_memory_count(void);
 int64_t db_memory_taken(void);
+/* What a statement was refused. Each step of what nests asks whether it is too deep. */
+enum db_want { DB_WANT_NOTHING, DB_WANT_MEMORY, DB_WANT_STACK };
+enum db_want db_memory_wants(void);
+bool db_memory_too_deep(void);
+void db_memory_forgive(void);
+
 /* guest.c: what holds on a connection for a stranger's statements */
 void db_guest_confine(struct db *db);
 /* SQLite's code as ours; d: what it was about, and what SQLite says of it. */

@@ -73,6 +73,7 @@ static int authorize(void *arg, int code, const char *a, const char *b, const ch
     struct db *db = arg;
     enum db_act act = act_of(code);
     str first = str_c(a), second = str_c(b);
+    if (db_memory_too_deep()) return SQLITE_DENY;
     if (db->own) return SQLITE_OK;
     bool ok = act != DB_ACT_ATTACH;
     if (act == DB_ACT_PRAGMA) ok = pragma_ok(first, second);

@@ -25,7 +25,7 @@ enum {
     OPEN_MAX = 256,            /* files */
     WAITING_OF_APP_MAX = 2048, /* questions */
     WAITING_MAX = 65536,
-    STACK_BYTES = 512 << 10,
+    STACK_BYTES = 2 << 20, /* a quarter of it for what a statement nests (db_account_begin) */
     APPS_HASH = 1024,
 };
 static const uint64_t bytes_of_app_max = 64 * MiB, bytes_max = 512 * MiB, idle_ns = 30'000'000'000u, tick_ns = 1'000'000'000u;
@@ -38,6 +38,7 @@ struct store_app {
     uint64_t had_ns; /* of threads' time, beside the others' */
     uint32_t running, waiting;
     uint64_t bytes;
+    struct db_account memory; /* its databases' */
 };
 
 static struct {
@@ -206,9 +207,13 @@ static void make_room(void) {
     settle(oldest);
 }
 
+static void begin(struct store_base *base) { db_account_begin(&base->app->memory, STACK_BYTES / 4); }
+
 static void close_it(struct store_base *base) {
     pthread_mutex_unlock(&all.lock);
+    begin(base);
     node_store_base_close(base);
+    db_account_end();
     pthread_mutex_lock(&all.lock);
     base->close = base->open = false;
     base->holder = NULL;
@@ -239,7 +244,11 @@ static void forget_app(struct store_base *base) {
 
 static void serve(struct store_base *base) {
     struct store_ask *asks[STORE_BATCH_MAX];
-    if (base->undo && base->db) db_rollback(base->db);
+    if (base->undo && base->db) {
+        begin(base);
+        db_rollback(base->db);
+        db_account_end();
+    }
     if (base->undo) base->holder = NULL;
     base->undo = false;
     if (base->close && base->open) close_it(base);
@@ -255,7 +264,9 @@ static void serve(struct store_base *base) {
     base->taken_count = n;
     pthread_mutex_unlock(&all.lock);
     uint64_t start = clock_mono_ns();
+    begin(base);
     did = node_store_batch(base, asks, n);
+    db_account_end();
     uint64_t took = clock_mono_ns() - start;
     pthread_mutex_lock(&all.lock);
     base->app->had_ns += took;
