@@ -17,13 +17,21 @@ static err deny(const struct checking *k, const char *key, str what, const char 
 
 /* ---- limits ---- */
 
+/* Of what is not said: as many as there are; a burst is then a second's. */
+static uint64_t what_holds(const struct app_limits *limits, const uint64_t *said) {
+    if (said == &limits->burst_max && !*said) said = &limits->rate_max;
+    return said == &limits->rate_max && !*said ? UINT64_MAX : *said;
+}
+
 static err check_limits(const struct checking *k, const struct app_limits *limits) {
     for (int id = 0; id < APP_SETTINGS; id++) {
         const uint64_t *most = app_limits_at((struct app_limits *)(uintptr_t)&k->c->max, (enum app_setting_id)id);
-        const uint64_t *said = app_limits_at((struct app_limits *)(uintptr_t)limits, (enum app_setting_id)id);
-        if (!most || !*most || *said <= *most) continue;
+        const uint64_t *at = app_limits_at((struct app_limits *)(uintptr_t)limits, (enum app_setting_id)id);
+        if (!most || !*most || what_holds(limits, at) <= *most) continue;
+        uint64_t said = what_holds(limits, at);
         enum app_type type = app_settings[id].type;
-        str key = arena_fmt(k->scratch, "limits.%s", app_settings[id].key), is = app_value_text(k->scratch, type, *said),
+        str key = arena_fmt(k->scratch, "limits.%s", app_settings[id].key),
+            is = said == UINT64_MAX ? STR("no limit") : app_value_text(k->scratch, type, said),
             may = app_value_text(k->scratch, type, *most);
         return deny(k, arena_cstr(k->scratch, key), is,
                     arena_cstr(k->scratch,
@@ -150,8 +158,16 @@ static err check_grants(const struct checking *k, const struct app_grants *g) {
     return check_forward(k, g);
 }
 
+/* What one has more of the processor, others have less. */
+static err check_weight(const struct checking *k, const struct app_record *r) {
+    if (k->who->owner || r->weight <= 1) return ERR_OK;
+    return deny(k, "weight", arena_fmt(k->scratch, "%u", r->weight),
+                "is more than other apps have; only the node's operator gives that away");
+}
+
 static err check_all(struct checking *k, const struct app_record *r) {
     TRY(check_hosts(k, r));
+    TRY(check_weight(k, r));
     TRY(check_limits(k, &r->limits));
     for (uint32_t i = 0; i < r->functions.n; i++) {
         k->function = r->functions.p[i].name;

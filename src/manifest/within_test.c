@@ -35,6 +35,15 @@ static void test_limits(void **state) {
     may("max.memory_mb = 64", &owner, "", "limits.memory_mb: 512M is more than");
     may("max.timeout_ms = 5000", &owner, "limits.timeout_ms = 5000", NULL);
     may("", &stranger, "limits.memory_mb = 4096", NULL);
+    may("max.app_memory_mb = 64", &owner, "", "limits.app_memory_mb: no limit is more than");
+    may("max.requests_per_second = 5", &owner, "",
+        "limits.requests_per_second: no limit is more than this node's operator allows, 5");
+    may("max.requests_per_second = 5", &owner, "limits.requests_per_second = 5", NULL);
+    may("max.burst = 5", &owner, "limits.requests_per_second = 6", "limits.burst: 6 is more than");
+    may("max.burst = 5", &owner, "limits = { requests_per_second = 6, burst = 5 }", NULL);
+    may("", &owner, "weight = 10", NULL);
+    may("", &stranger, "weight = 1", NULL);
+    may("", &stranger, "weight = 2", "weight: 2 is more than other apps have");
 }
 
 static void test_hosts(void **state) {

@@ -1,5 +1,7 @@
 """A tenant, a deployer with a token and clients of a node against the node and against each other: the tenant's statements and keys in the store's
 process, names and numbers in manifests, what clients say of themselves. The guest is tests/guests/spin."""
+import http.client, urllib.parse
+
 from harness import *
 from nodes import *
 
@@ -56,3 +58,71 @@ def test_node_sql_of_one_takes_no_memory_from_others():
         out = sql(n, "good", "create table u (b)", "insert into u values (zeroblob(3000000))", "select length(b) from u order by b")
         check("error" not in out and "Integer(3000000)" in out, out)
         eq(said_of_store(n), [])
+
+
+# ---- what others are told ----------------------------------------------------------------------------------------------
+
+
+def test_node_sql_errors_are_text():
+    with node() as n:
+        put(n, "evil")
+        names = ["select x." + '"' + "a" * k + "é" * many + '"' for k in (0, 1) for many in (200, 400, 700)]
+        names += ["select '" + "é" * 400 + "' x" + "é" * 400 + " y z"]
+        for statement in (*names, "select json_extract('{}', cast(x'24ff' as text))", "select json_extract('{}', cast(x'2461ff62' as text))"):
+            has(sql(n, "evil", statement), "error Error::Io")
+        eq(n.events("guest-failed"), [])
+
+
+# ---- who deploys with a token of an app's, under an operator's maxima ------------------------------------------------------------
+
+
+class Deployer:
+    """By a token of its own app, at the admin port."""
+
+    def __init__(self, n, app, *hosts):
+        owner = Socket(n.state)
+        made = say(owner, "POST", "/v1/tokens", {"app": app, "hosts": list(hosts)})
+        owner.close()
+        self.app, self.place, self.token = app, urllib.parse.urlparse(n.admin).netloc, made.json["token"]
+
+    def say(self, method, path, body=None):
+        c = http.client.HTTPConnection(self.place, timeout=60)
+        try:
+            return say(c, method, path, body, authorization=f"Bearer {self.token}")
+        finally:
+            c.close()
+
+    def deploy(self, manifest, files):
+        listed = [{"path": p, "digest": hashlib.sha256(b).hexdigest(), "bytes": len(b)} for p, b in files.items()]
+        for f in listed:
+            self.say("PUT", f"/v1/apps/{self.app}/blobs/{f['digest']}", files[f["path"]])
+        d = self.say("POST", f"/v1/apps/{self.app}/deployments", {"format": "orlo", "manifest": manifest, "files": listed}).json
+        while d.get("state") == "working":
+            d = self.say("GET", f"/v1/apps/{self.app}/deployments/{d['id']}?wait_ms=20000&seen={d['seen']}").json
+        return d
+
+
+PAGE = '[[files]]\nroute = "/"\nfolder = "p"\n'
+PAGES = {"p/index.html": b"hello"}
+
+
+def test_node_token_takes_no_more_of_the_processor():
+    with node() as n:
+        d = Deployer(n, "evil")
+        eq(d.deploy(PAGE, PAGES)["state"], "done")
+        refused = d.deploy("weight = 10000\n" + PAGE, PAGES)
+        eq((refused["state"], refused["error"]["code"]), ("failed", "denied"))
+        has(refused["error"]["message"], "weight")
+        eq(deploy_manifest(n.state, "evil", "weight = 10\n" + PAGE, PAGES)["state"], "done")  # the operator may
+
+
+def test_node_maxima_hold_for_who_says_nothing():
+    config = os.path.join(new_state(), "node.toml")
+    with open(config, "w") as f:
+        f.write("[max]\nrequests_per_second = 3\nburst = 5\n")
+    with node("--config", config) as n:
+        refused = deploy_manifest(n.state, "evil", PAGE, PAGES)
+        has(refused["error"]["message"], "limits.requests_per_second", "no limit")
+        eq(deploy_manifest(n.state, "evil", "limits = { requests_per_second = 3, burst = 5 }\n" + PAGE, PAGES)["state"], "done")
+        said = [n.get("evil").status for _ in range(40)]
+        check(429 in said, said)

@@ -66,12 +66,23 @@ void node_store_ask_free(struct store_ask *ask) {
     arena_free(ask->mem); /* it is in there */
 }
 
+/* What SQLite says has words of the statement's in it, bytes of its data, and an end where there was no more room: a guest is told text. */
+static void make_text(char *text) {
+    size_t n = strlen(text), cut = n;
+    while (cut && n - cut < 4 && !str_is_utf8((str){(uint8_t *)text, cut})) cut--;
+    if (str_is_utf8((str){(uint8_t *)text, cut})) text[cut] = 0;
+    else
+        for (size_t i = 0; i < n; i++)
+            if ((uint8_t)text[i] >= 0x80) text[i] = '?';
+}
+
 void node_store_ask_fail(struct store_ask *ask, enum app_data_outcome outcome, const char *fmt, ...) {
     if (ask->outcome != APP_DATA_OK) return;
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(ask->text, sizeof ask->text, fmt, ap);
     va_end(ap);
+    make_text(ask->text);
     ask->outcome = outcome;
     buf_free(&ask->answer);
 }
