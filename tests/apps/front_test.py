@@ -134,7 +134,7 @@ def test_static_files_slowly():
     with node("--workers", "1") as n:
         put(n, "site", '[[files]]\nroute = "/"\nfolder = "public"\n', SITE)
         slow = socket.create_connection(("127.0.0.1", n.port))
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # a fraction of it
         slow.sendall(b"GET /large.bin HTTP/1.1\r\nHost: site.localhost\r\nConnection: close\r\n\r\n")
         for _ in range(20):
             gone = socket.create_connection(("127.0.0.1", n.port))
