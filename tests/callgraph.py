@@ -65,7 +65,11 @@ CYCLES = [
     (3, "tls_local taken_local", LAYERS),
     (3, "tls_shutdown taken_shutdown net_stream_shutdown", LAYERS),
     (3, "net_stream_tell on_ready on_below upgraded_ready", LAYERS),
-    (2, "put_all", "node/control/records.c: a file's pieces are memory's"),
+    (33, "add add_below", "node/dev/watch.c: DEPTH_MAX"),
+    (34, "add_entry add_folder", "node/command/bundle.c: DEPTH_MAX"),
+    (64, "write_at", "where in a JSON document: JSON_DEPTH_MAX"),
+    (64, "check_field check_items check_object", "JSON_DEPTH_MAX"),
+    (2, "over node_config_reload", "node/supervisor/config.c: who asks while it is read anew is answered by one more"),
     (64, "component name nested template_args type …", "node/demangle_int.h: DEMANGLE_DEPTH_MAX"),
     (64, "path type generic_args nested …", "node/demangle_int.h: DEMANGLE_DEPTH_MAX"),
 ]
@@ -85,14 +89,14 @@ TOLD = {
     "over": ("feed_over drain_over", r"wasi:(?!feed_|drain_|inlet_over|tell_)(\w+_over|inlet_fed)"),
     "await_run:fn": ("await_run", r"wasi:(outlet_trailers|forward_verdict|verdict_of_reader)"),
     "notify": ("net_source_tell net_sink_tell", None),
-    "event": ("report_gone on_deadline", None),
+    "event": ("report_gone on_deadline net_exchange_tell_over", None),
     "on_request": ("http1_exchange_begin begin", None),
-    "on_refused": ("http1_exchange_refuse", None),
+    "on_refused": ("http1_exchange_refuse take_proxy trusts", None),
     "net_upgrade_begin:fn": ("net_upgrade_begin", None),
     "report_no_upgrade:fn": ("report_no_upgrade", None),
     "net_stream_tell:ready": ("net_stream_tell", r"net:(on_ready|on_below|on_io|on_handshake)"),
     "on_change": ("http1_fetch_job tell_asker", None),
-    "on_accept": ("accept_some", None),
+    "on_accept": ("accept_some net_server_adopt", None),
 }
 # Public functions that get to one all the same, and say so.
 SAY_SO = {
@@ -101,6 +105,7 @@ SAY_SO = {
     "host_call_export": "runs the guest, on its fiber",
     "host_instance_start": "the same",
     "net_loop_run": "the loop itself",
+    "net_server_adopt": "the same, of a connection that another process accepted",
     "net_server_drain": "accepts whom the kernel let in: on_accept, which is told of a number",
     "net_server_free": "an upgrade whose 101 has not left: its owner hears that there is none",
     "net_client_free": "of fetches that were freed it runs the job, which then tells nobody",
@@ -136,6 +141,10 @@ OTHER = {
     "shutdown": r"net:(plain|taken|sock|tls)_shutdown", "net_fetch_free:free": r"net:(fetch|local)_free", "net_stream_close:close": r"net:(plain|taken|sock|tls)_close",
     "feed_peek:peek": r"wasi:(?!feed_)\w+_peek", "feed_consume:consume": r"wasi:(?!feed_)\w+_consume",
     "drain_room:room": r"wasi:(outlet|sender|output|writer)_room", "drain_write:write": r"wasi:(outlet|sender|output|writer)_write",
+    "later": r"net:exchange_later|net:local_abort", "adopt": r"net:conn_adopt", "pass": r"net:exchange_pass", "serve_for": r"net:exchange_serve_for",
+    "amend": r"node:on_answer", "met": r"node:on_met", "outgoing": r"node:node_trace_outgoing", "open": None, "go_on_passing:give": None,
+    # of node's own, called as others are
+    "end:over": None, "lose:gone": None, "show_event:event": None,
     # streams and pollables of 0.2
     "room": r"wasi:(out|response|file|body|tcp)_room", "write": r"wasi:(out|err|response|file|body|tcp)_write", "read": r"wasi:(request|file|body|fd|nothing|tcp)_read",
     "state": r"wasi:\w+_state", "readable": None, "wait_for:notify": None,

@@ -100,7 +100,7 @@ static bool listen_at(struct control *c, int fd) {
     if (e == ERR_OK) e = node_api_listen(c->api, fd, false, &d);
     if (e == ERR_OK) return true;
     close(fd);
-    log_event(LOG_ERROR, "admin-not-open", LF_CSTR("reason", d.text[0] ? d.text : err_text(e)));
+    log_event(LOG_WARN, "admin-not-open", LF_CSTR("reason", d.text[0] ? d.text : err_text(e)));
     return true;
 }
 

@@ -60,6 +60,8 @@ bool node_dev_watch_ignores(str name) {
 
 /* ---- folders ---- */
 
+enum { DEPTH_MAX = 32 };
+
 struct folder {
     int wd;
     char *path; /* below the root, with a slash at its end; "" is the root */
@@ -85,8 +87,16 @@ static struct folder *find(struct node_dev_watch *w, int wd) {
 
 static void add_below(struct node_dev_watch *w, int dir, const char *path);
 
+static uint32_t depth_of(const char *path) {
+    uint32_t n = 0;
+    for (; *path; path++) n += *path == '/';
+    return n;
+}
+
 static void add(struct node_dev_watch *w, const char *path) {
     char proc[64];
+    w->partial |= depth_of(path) > DEPTH_MAX;
+    if (depth_of(path) > DEPTH_MAX) return;
     int dir = openat(w->root, path[0] ? path : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0) return; /* gone again */
     snprintf(proc, sizeof proc, "/proc/self/fd/%d/.", dir);
