@@ -126,3 +126,22 @@ def test_node_maxima_hold_for_who_says_nothing():
         eq(deploy_manifest(n.state, "evil", "limits = { requests_per_second = 3, burst = 5 }\n" + PAGE, PAGES)["state"], "done")
         said = [n.get("evil").status for _ in range(40)]
         check(429 in said, said)
+
+
+def test_node_sql_names_of_columns_are_part_of_the_answer():
+    with node("--workers", "1") as n:
+        put(n, "evil")
+        put(n, "good")
+        wide = "select * from " + ", ".join(f"v a{i}" for i in range(60))
+        sql(n, "evil", f"create view v as select 1 as \"{'n' * 900000}\"")
+        sql(n, "good", "create table t (n)", "insert into t values (42)")
+        slow = "with recursive c (n) as (select 1 union all select n + 1 from c where n < 3000000) select max(n), 42 from c"
+        said = []
+        asks = [threading.Thread(target=lambda: said.append(sql(n, "good", slow))) for _ in range(4)]
+        for t in asks:
+            t.start()
+        for _ in range(6):
+            has(sql(n, "evil", wide), "error", "data_answer_kb")
+        for t in asks:
+            t.join()
+        eq(["error" in s for s in said], [False] * 4)

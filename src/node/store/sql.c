@@ -50,12 +50,18 @@ static struct app_value value_of(struct db_value v) {
     }
 }
 
+/* Whether it is no more than may be answered, with what else it takes. */
+static bool fits(struct store_ask *ask, uint64_t taken) {
+    if (ask->answer.n + taken > ask->answer_bytes_max)
+        node_store_ask_fail(ask, APP_DATA_TOO_LARGE, "the answer is larger than %u KiB: ask for fewer rows (data_answer_kb)",
+                            ask->answer_bytes_max / 1024);
+    return ask->outcome == APP_DATA_OK;
+}
+
 /* False: there are more than may be answered, or text that is none. */
 static bool answer_row(struct store_ask *ask, struct db_rows *rows, uint32_t columns, uint64_t *taken) {
     *taken += ROW_BYTES + columns * VALUE_BYTES;
-    if (ask->answer.n + *taken > ask->answer_bytes_max)
-        node_store_ask_fail(ask, APP_DATA_TOO_LARGE, "the answer is larger than %u KiB: ask for fewer rows (data_answer_kb)",
-                            ask->answer_bytes_max / 1024);
+    (void)fits(ask, *taken);
     for (uint32_t i = 0; i < columns && ask->outcome == APP_DATA_OK; i++) {
         struct app_value v = value_of(db_value(rows, i));
         if (v.kind == APP_VALUE_TEXT && !str_is_utf8(v.s))
@@ -69,7 +75,6 @@ static bool answer_row(struct store_ask *ask, struct db_rows *rows, uint32_t col
 static void answer_rows(struct store_base *base, struct store_ask *ask, struct db_rows *rows) {
     struct diag d = DIAG_INIT;
     uint32_t columns = db_columns(rows);
-    uint64_t taken = 0;
     char full[NODE_DISK_TEXT];
     if (db_writes(rows) && node_disk_full(full)) {
         node_store_ask_fail(ask, APP_DATA_FULL, "%s", full);
@@ -79,8 +84,11 @@ static void answer_rows(struct store_base *base, struct store_ask *ask, struct d
     }
     struct buf head = {0}, body;
     app_values_write(&head, &APP_I64(columns), 1);
-    for (uint32_t i = 0; i < columns; i++) app_values_write(&head, &APP_TEXT(db_column_name(rows, i)), 1);
-    while (db_next(rows) && answer_row(ask, rows, columns, &taken)) {}
+    for (uint32_t i = 0; i < columns && head.n <= ask->answer_bytes_max;
+         i++) /* a view's are as long as its owner likes, and as often */
+        app_values_write(&head, &APP_TEXT(db_column_name(rows, i)), 1);
+    uint64_t taken = head.n;
+    for (bool more = fits(ask, taken); more && db_next(rows);) more = answer_row(ask, rows, columns, &taken);
     int64_t changes = db_writes(rows) ? (int64_t)db_changed(base->db) : -1;
     err e = db_end(rows, &d);
     if (e != ERR_OK) node_store_ask_db_failed(ask, e, &d);
