@@ -338,6 +338,74 @@ def test_full_disk_is_read_and_not_written():
         eq(n.get("c").text, "c\n")
 
 
+def test_full_disk_of_stores():
+    """What apps keep: writes get their interface's error, whatever its version; reads and removals go on."""
+    state, spin = new_state(), os.path.join(ROOT, "tests", "guests", "spin.wasm")
+
+    def ask(n, path, *words, data=None):
+        query = "&".join(w.replace(" ", "%20") for w in words)
+        r = n.get("a", f"/{path}?{query}", data=None if data is None else data.encode())
+        check(r.status == 200, r.status, r.text, n.log()[-2000:])
+        return r.text.strip()
+
+    with node("--workers", "1", state=state) as n:
+        deploy_function(n, "a", spin, grants(stores=("default",), sqlite=("default",)))
+        for key in ("k", "gone"):
+            eq(ask(n, "keys3", "default", "set", key, "v"), "()")
+        ask(n, "sql3", "default", data="create table t (n)\ninsert into t values (7)")
+    _, running = configured("disk_percent = 1\nworkers = 1\n", state=state)
+    with running as n:
+        for path in ("keys3", "keys2", "keys1", "keys"):
+            has(ask(n, path, "default", "set", "k", "w"), "disk_percent")
+            eq(ask(n, path, "default", "exists", "new"), "false")
+        for words in (("set-many", "k", "w"), ("add", "n", "1"), ("swap", "k", "w")):
+            has(ask(n, "keys", "default", *words), "disk_percent")
+        eq(ask(n, "keys3", "default", "get", "k"), 'Some("v")')
+        eq(ask(n, "keys3", "default", "delete", "gone"), "()")
+        eq(ask(n, "keys3", "default", "exists", "gone"), "false")
+        for path in ("sql3", "sql2", "sql1"):
+            has(ask(n, path, "default", data="insert into t values (8)"), "DatabaseFull" if path != "sql1" else "rror")
+            has(ask(n, path, "default", data="select sum(n) as s from t"), "Integer(7)")
+
+
+# ---- hosts --------------------------------------------------------------------------------------------------------------
+
+
+def test_hosts_belong_to_one():
+    """To who has them in what is live, or in what is tried beside it; they are free once neither has them, whatever came between."""
+    def deployed(app, *hosts, live=True):
+        more = [] if live else ["--not-live"]
+        for h in hosts:
+            more += ["--host", h]
+        code, out, error = orlo("deploy", guest("tenant"), "--app", app, "--state", n.state, "--env", f"APP={app}", *more)
+        return "" if code == 0 else error
+
+    with node("--workers", "1") as n:
+        many = [f"h{i}.example" for i in range(60)]
+        eq(deployed("a", "a.example", *many), "")
+        for host in ("a.example", "h0.example", "h59.example"):
+            has(deployed("b", host), host, "belongs to the app a")
+        eq(deployed("b", "b.example", "*.b.example"), "")
+        eq(deployed("a", "a.example", "c.example", live=False), "")
+        code, out, error = orlo("promote", "a", "2", "--share", "5%", "--state", n.state)
+        check(code == 0, code, error)
+        has(deployed("b", "c.example"), "c.example", "belongs to the app a")  # the canary's
+        has(deployed("b", "h7.example"), "belongs to the app a")  # of what is live still
+        has(deployed("a", "*.b.example"), "belongs to the app b")
+        code, out, error = orlo("promote", "a", "2", "--state", n.state)
+        check(code == 0, code, error)
+        eq(deployed("b", "h7.example"), "")
+        has(deployed("b", "a.example"), "belongs to the app a")
+        eq(deployed("d", "*"), "")
+        has(deployed("b", "*"), "the host * belongs to the app d")
+        n.kill_control()  # the next one knows it from the database
+        has(deployed("b", "c.example"), "belongs to the app a")
+        has(deployed("b", "*"), "the host * belongs to the app d")
+        n.delete("a")
+        n.delete("d")
+        eq(deployed("b", "a.example", "c.example", "*"), "")
+
+
 # ---- a node that is killed again and again ----------------------------------------------------------------------------------
 
 

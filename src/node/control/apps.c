@@ -97,9 +97,11 @@ void node_control_app_put(struct control *c, uint32_t id, str name, const struct
         app->name = (str){app->own, name.n};
         link_app(c, app);
     }
+    node_hosts_remove(c, app);
     if (app->state.live != state->live) node_served_free(app->state.live);
     if (app->state.canary != state->canary) node_served_free(app->state.canary);
     app->state = *state;
+    node_hosts_add(c, app);
 }
 
 void node_control_app_remove(struct control *c, struct control_app *app) {
@@ -110,6 +112,7 @@ void node_control_app_remove(struct control *c, struct control_app *app) {
     *numbered = app->next_numbered;
     *(app->previous ? &app->previous->next : &c->apps) = app->next;
     *(app->next ? &app->next->previous : &c->last) = app->previous;
+    node_hosts_remove(c, app);
     node_served_free(app->state.live);
     node_served_free(app->state.canary);
     c->apps_count--;

@@ -86,38 +86,6 @@ static err publish(struct control *c, struct control_change *ch, struct diag *d)
     return e;
 }
 
-/* ---- hosts ---- */
-
-static err taken(struct diag *d, str host, str by) {
-    return diag_set(d, ERR_BUSY, DIAG_NOWHERE,
-                    "the host " STR_FMT " belongs to the app " STR_FMT ": take another, or delete that app first", STR_ARG(host),
-                    STR_ARG(by));
-}
-
-static err check_two(const struct control_served *s, const struct control_served *other, str by, struct diag *d) {
-    if (!other) return ERR_OK;
-    if (s->is_default && other->is_default)
-        return diag_set(d, ERR_BUSY, DIAG_NOWHERE,
-                        "the host * belongs to the app " STR_FMT ": leave it out, or delete that app first", STR_ARG(by));
-    for (uint32_t i = 0; i < s->hosts.n; i++)
-        for (uint32_t k = 0; k < other->hosts.n; k++)
-            if (str_eq(s->hosts.p[i], other->hosts.p[k])) return taken(d, s->hosts.p[i], by);
-    return ERR_OK;
-}
-
-static err check_hosts(const struct control *c, const struct control_change *ch, struct diag *d) {
-    const struct control_served *const all[] = {ch->to.live, ch->to.canary};
-    for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
-        if (!all[i] || (!all[i]->hosts.n && !all[i]->is_default)) continue;
-        for (const struct control_app *other = c->apps; other; other = other->next) {
-            if (other->id == ch->id) continue;
-            TRY(check_two(all[i], other->state.live, other->name, d));
-            TRY(check_two(all[i], other->state.canary, other->name, d));
-        }
-    }
-    return ERR_OK;
-}
-
 /* ---- one after the other ---- */
 
 static void end(struct control *c, struct control_change *ch, err e, const struct diag *d) {
@@ -166,7 +134,8 @@ static void start(struct control *c, struct control_change *ch) {
     struct diag d = DIAG_INIT;
     err e = ch->stage ? ch->stage(c, ch, &d) : ERR_OK;
     bool staged = e == ERR_OK;
-    if (e == ERR_OK) e = check_hosts(c, ch, &d);
+    if (e == ERR_OK) e = node_hosts_check(c, ch->to.live, ch->id, &d);
+    if (e == ERR_OK) e = node_hosts_check(c, ch->to.canary, ch->id, &d);
     if (e == ERR_OK && !ch->quiet) e = publish(c, ch, &d);
     if (e != ERR_OK) {
         if (staged && ch->undo) ch->undo(c, ch);

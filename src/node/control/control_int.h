@@ -64,6 +64,16 @@ str node_control_app_url(arena *out, const struct control *c, str app);
 void node_control_app_put(struct control *c, uint32_t id, str name, const struct control_state *state);
 void node_control_app_remove(struct control *c, struct control_app *app);
 
+struct control_hosts { /* hosts.c */
+    struct control_host **chains;
+    uint32_t cap, n; /* cap: a power of two, or 0 */
+};
+/* Of what is live of an app and of its canary; remove before either is freed. */
+void node_hosts_add(struct control *c, const struct control_app *app);
+void node_hosts_remove(struct control *c, const struct control_app *app);
+/* ERR_BUSY: another app than id has one of its hosts; d says which, and whose it is. served NULL is fine. */
+[[nodiscard]] err node_hosts_check(const struct control *c, const struct control_served *served, uint32_t id, struct diag *d);
+
 struct control_image {
     struct control_image *next;
     uint8_t digest[APP_DIGEST_BYTES]; /* of what is signed of it */
@@ -95,6 +105,7 @@ struct control {
     struct node_limits limits;
     struct control_app *apps, *last, *named[1024], *numbered[1024]; /* by id, from first to last */
     uint32_t apps_count;
+    struct control_hosts hosts;
     bool record_broken; /* an app's, so nobody knows which images it has */
     uint32_t next_id;   /* where nothing is kept */
     struct control_image *images;
