@@ -107,7 +107,14 @@ err net_exchange_respond(struct net_exchange *x, uint16_t status, const struct n
     return ERR_OK;
 }
 
+/* Who is answered all at once is read no further. */
+static bool leaves_body(const struct net_exchange *x) {
+    const struct net_request *rq = x->rq;
+    return rq->has_body && rq->content_length != UINT64_MAX && rq->content_length - x->in_bytes > NET_DISCARD_BYTES_MAX;
+}
+
 err net_exchange_reply(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count, str body) {
+    x->leaves_body = leaves_body(x);
     TRY(net_exchange_respond(x, status, fields, count));
     if (x->left != UINT64_MAX && !x->no_body) {
         if (body.n != x->left) return ERR_INVALID;

@@ -45,6 +45,7 @@ struct net_exchange_ops {
     void (*end)(struct net_exchange *x);
 };
 
+enum { NET_DISCARD_BYTES_MAX = 256 << 10 }; /* of an unread body, to keep a connection */
 struct net_exchange {
     const struct net_exchange_ops *ops;
     struct net_source source; /* whose ops are the kind's own */
@@ -68,6 +69,7 @@ struct net_exchange {
     bool aborted;         /* its owner gave the response up, so that it need not be told of its end */
     bool was_full;        /* room was refused: tell when there is some */
     bool over, over_told; /* the response is larger than out_max */
+    bool leaves_body;     /* of the request so much is left that the connection will not be kept for it */
 };
 void net_exchange_tell_over(struct net_exchange *x);
 /* From the loop: what the owner has to be told that is no event of the client's. */

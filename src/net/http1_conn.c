@@ -344,7 +344,7 @@ static void go_on_discarding(struct http1_conn *h) {
             next_request(h);
             return;
         }
-        if (r == HTTP1_ERROR || h->discarded > HTTP1_DISCARD_BYTES_MAX) break;
+        if (r == HTTP1_ERROR || h->discarded > NET_DISCARD_BYTES_MAX) break;
         if (net_bytes_left(b)) continue;
         if (!h->body.base) {
             h->body.base = h->body.p = net_pool_get(h->body.pool = &h->c.server->large);

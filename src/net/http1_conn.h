@@ -14,11 +14,10 @@
 #include "net/server_int.h"
 
 enum {
-    HTTP1_STASH_BYTES_MAX = 2 << 10,     /* a partial head no longer than this waits in a buffer of its size */
-    HTTP1_HOLD_BYTES = 16 << 10,         /* a response of unknown length is held back up to here, so that most get a length */
-    HTTP1_DIRECT_BYTES = 4 << 10,        /* a write from here on goes to the kernel without a copy */
-    HTTP1_DISCARD_BYTES_MAX = 256 << 10, /* of an unread body, to keep a connection */
-    HTTP1_TURN_BYTES = 128 << 10,        /* of a body received in a turn: in chunks of a byte each they take a millisecond */
+    HTTP1_STASH_BYTES_MAX = 2 << 10, /* a partial head no longer than this waits in a buffer of its size */
+    HTTP1_HOLD_BYTES = 16 << 10,     /* a response of unknown length is held back up to here, so that most get a length */
+    HTTP1_DIRECT_BYTES = 4 << 10,    /* a write from here on goes to the kernel without a copy */
+    HTTP1_TURN_BYTES = 128 << 10,    /* of a body received in a turn: in chunks of a byte each they take a millisecond */
     HTTP1_LINGER_MS = 2'000,
 };
 

@@ -346,8 +346,8 @@ static void exchange_respond(struct net_exchange *x, const struct net_head *r) {
     bool reset = r->status == 205 && !str_eq(x->rq->method, STR("HEAD")); /* no content, and yet framed (RFC 9110 §15.3.6) */
     bool old = x->rq->version_minor == 0;
     /* A client that was not asked for its body may send it or not (RFC 9110 §10.1.1): only a close is clear. */
-    h->o.close =
-        h->o.close || r->close || !h->head.keep_alive || h->c.server->draining || h->o.continue_due || h->eof || x->source.error;
+    h->o.close = h->o.close || r->close || !h->head.keep_alive || h->c.server->draining || h->o.continue_due || h->eof ||
+                 x->source.error || x->leaves_body;
     h->o.undecided = !x->no_body && r->content_length == UINT64_MAX;
     h->o.retractable = true;
     h->c.passes = 0;
