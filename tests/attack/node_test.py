@@ -145,3 +145,39 @@ def test_node_sql_names_of_columns_are_part_of_the_answer():
         for t in asks:
             t.join()
         eq(["error" in s for s in said], [False] * 4)
+
+
+def test_node_folders_within_folders_are_counted():
+    """One file that lies in many static folders is kept once for each."""
+    with node() as n:
+        d = Deployer(n, "evil")
+        folders = ["/".join(["d"] * k) for k in range(1, 120)]
+        page = lambda k, f: f'[[files]]\nroute = "/{k}"\nfolder = "{f}"\n'
+        small = "limits = { deployment_mb = 8 }\n"
+        refused = d.deploy(small + "".join(page(k, f) for k, f in enumerate(folders)), {folders[-1] + "/big.bin": b"x" * 1000000})
+        check((refused["state"], refused.get("error", {}).get("code")) == ("failed", "limit"), refused)
+        has(refused["error"]["message"], "deployment_mb")
+        eq(d.deploy(small + "".join(page(k, "d") for k in range(100)), {"d/big.bin": b"x" * 1000000})["state"], "done")  # it is there once
+        eq(n.get("evil", "/77/big.bin").status, 200)
+
+
+def test_node_what_did_not_go_live_leaves_nothing():
+    """What was compiled and packed for a deployment that failed, or was only tried, goes, however often there are others."""
+    with node() as n:
+        d = Deployer(n, "evil")
+        two = '[[files]]\nroute = "/a"\nfolder = "a"\n[[files]]\nroute = "/b"\nfolder = "a/b"\n[functions.main]\nsource = "main.wasm"\nroutes = ["/f"]\n'
+        files = lambda k: {"a/b/x": b"%d" % k * 700000, "main.wasm": open(guest("tenant"), "rb").read()}
+        left = lambda: sorted(os.listdir(os.path.join(n.state, "packs")) + os.listdir(os.path.join(n.state, "images")))
+        for k in range(3):
+            refused = d.deploy("limits = { deployment_mb = 1 }\n" + two, files(k))
+            eq(refused["error"]["code"], "limit")
+        tried = deploy_manifest(n.state, "evil", "limits = { memory_mb = 9 }\n" + two, files(9), dry_run=True)
+        eq(tried["state"], "done")
+        check(left())
+        large = lambda: [f for f in left() if any(os.path.getsize(p) > 10000 for p in [os.path.join(n.state, of, f) for of in ("packs", "images")] if os.path.exists(p))]
+        for k in range(60):  # another's come and go meanwhile
+            if not large():
+                break
+            eq(deploy_manifest(n.state, "good", "limits = { versions_kept = 1 }\n" + PAGE, {"p/index.html": b"%d" % k})["state"], "done")
+            time.sleep(1)
+        eq(large(), [])

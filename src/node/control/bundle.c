@@ -258,15 +258,20 @@ static err check_sources(const struct deployment *dep, struct diag *d) {
     return ERR_OK;
 }
 
-static err check_bytes(struct deployment *dep, struct diag *d) {
-    uint64_t bytes = 0, most = dep->record.limits.deployment_bytes_max;
-    for (uint32_t i = 0; i < dep->bundle.n && bytes <= most; i++) bytes += MIN(dep->bundle.p[i].bytes, most + 1);
+static err within_bytes(struct deployment *dep, uint64_t bytes, struct diag *d) {
+    uint64_t most = dep->record.limits.deployment_bytes_max;
     if (bytes <= most) return ERR_OK;
     dep->wrong = STR("limits.deployment_mb");
     return diag_set(d, ERR_LIMIT, DIAG_NOWHERE,
                     "its files have more than %llu MiB together, the most that a version may have "
                     "(limits.deployment_mb; the operator says how much that may be)",
                     (unsigned long long)(most / MiB));
+}
+
+static err check_bytes(struct deployment *dep, struct diag *d) {
+    uint64_t bytes = 0, most = dep->record.limits.deployment_bytes_max;
+    for (uint32_t i = 0; i < dep->bundle.n && bytes <= most; i++) bytes += MIN(dep->bundle.p[i].bytes, most + 1);
+    return within_bytes(dep, bytes, d);
 }
 
 static void files_known(struct control *c, struct deployment *dep) {
@@ -345,7 +350,9 @@ static err fill(struct deployment *dep, int fd, str folder, uint8_t digest[APP_D
     for (uint32_t i = 0; i < dep->bundle.n && e == ERR_OK && !dep->cancelled; i++) {
         size_t before;
         const struct control_file *file = &dep->bundle.p[i];
-        if (is_below(file->path, folder, &before)) e = add_file(dep, w, file, str_sub(file->path, before, file->path.n));
+        if (!is_below(file->path, folder, &before)) continue;
+        e = within_bytes(dep, dep->packed_bytes += file->bytes, &dep->d);
+        if (e == ERR_OK) e = add_file(dep, w, file, str_sub(file->path, before, file->path.n));
     }
     err ended = node_pack_end(w, digest, &dep->d);
     return e == ERR_OK ? ended : e;
@@ -362,6 +369,11 @@ static err pack_one(struct deployment *dep, uint32_t i) {
     struct app_files *files = &dep->record.files.p[i];
     int folder = dep->control->state.packs;
     struct stat st = {0};
+    for (uint32_t k = 0; k < i; k++) /* at another route */
+        if (str_eq(dep->record.files.p[k].folder, files->folder)) {
+            memcpy(files->digest, dep->record.files.p[k].digest, sizeof files->digest);
+            return ERR_OK;
+        }
     snprintf(part, sizeof part, "%u-%u.part", dep->id, i);
     unlinkat(folder, part, 0);
     int fd = openat(folder, part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);

@@ -120,6 +120,7 @@ struct control {
     struct manifest_config *config; /* what the operator says of apps; NULL: nothing */
     arena *retired_mem;
     VEC(struct control_held) retired; /* files of versions that are no more: workers may ask for them still */
+    uint32_t retired_due;             /* so many of them go when the timer rings */
     struct net_timer *sweep_timer;
     struct control_region *regions; /* metrics.c */
     struct control_places *places;  /* places.c */

@@ -35,6 +35,7 @@ static void release(struct control *c, struct deployment *dep) {
     struct deployment **at = &c->deployments;
     while (*at != dep) at = &(*at)->next;
     *at = dep->next;
+    for (uint32_t i = 0; i < dep->held.n; i++) node_images_retire(c, dep->held.p[i].kind, dep->held.p[i].digest);
     if (dep->client) dep->client->busy = NULL;
     for (int i = 0; i < dep->files_count; i++) close_fd(&dep->files[i]);
     close_fd(&dep->module);
@@ -240,6 +241,7 @@ static void over(struct control *c, struct control_change *ch, err e, const stru
                   LF_BOOL("live", !dep->not_live), LF_U64("compiled", dep->compiled),
                   LF_U64("ms", (clock_mono_ns() - dep->ns) / 1000000u));
     if (e == ERR_OK && dep->bundle.n) node_bundle_sweep(c, dep->record.name);
+    if (e == ERR_OK) dep->held.n = 0; /* else what was made for it is nobody's */
     node_deployment_end(c, dep, e, d);
 }
 

@@ -40,7 +40,8 @@ struct deployment {
     VEC(struct control_held) held;
     uint32_t compiled;
     VEC(struct bundle_pack) packs;
-    struct map packed; /* files in them, by digest */
+    struct map packed;     /* files in them, by digest */
+    uint64_t packed_bytes; /* of the packs that are made, together: a file may be in several */
     VEC(struct control_missing) missing;
     VEC(struct control_remark) remarks;
     str wrong; /* key of the manifest */

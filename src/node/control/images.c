@@ -232,7 +232,19 @@ void node_images_sweep(struct control *c) {
     if (c->retired_mem) arena_reset(c->retired_mem);
 }
 
-static void on_time(void *arg) { node_images_sweep(arg); }
+/* Those that were there when the timer began have waited long enough; who comes while it runs does not keep them. */
+static void on_time(void *arg) {
+    struct control *c = arg;
+    uint32_t due = MIN(c->retired_due, c->retired.n), left = c->retired.n - due;
+    for (uint32_t i = 0; i < due; i++) release(c, &c->retired.p[i]);
+    if (!left) {
+        node_images_sweep(c);
+        return;
+    }
+    memmove(c->retired.p, c->retired.p + due, left * sizeof *c->retired.p);
+    c->retired.n = c->retired_due = left;
+    net_timer_start(c->sweep_timer, SWEEP_MS, 0);
+}
 
 void node_images_retire(struct control *c, enum control_file_kind kind, const uint8_t digest[APP_DIGEST_BYTES]) {
     if (!c->retired_mem) c->retired_mem = arena_new(0);
@@ -240,7 +252,9 @@ void node_images_retire(struct control *c, enum control_file_kind kind, const ui
     held->kind = kind;
     memcpy(held->digest, digest, sizeof held->digest);
     if (!c->sweep_timer) c->sweep_timer = net_timer_new(c->loop, on_time, c);
+    if (c->retired.n > 1) return;
     net_timer_start(c->sweep_timer, SWEEP_MS, 0);
+    c->retired_due = 1;
 }
 
 void node_images_retire_app(struct control *c, const struct control_app *app) {
