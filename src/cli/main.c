@@ -116,7 +116,8 @@ static int new (arena *mem, const struct cli_options *o) {
     const char *dir = o->operands.p[two];
     err e = cli_new(mem, two ? o->operands.p[0] : NULL, dir, &name, &d);
     if (e != ERR_OK) return cli_complain(NULL, e, &d);
-    printf("%s is there: the app " STR_FMT "; its README.md says how to build and serve it\n", dir, STR_ARG(name));
+    printf("%s is there: the app " STR_FMT ", made from the template %s\nnext: orlo dev %s (README.md says what else there is)\n",
+           dir, STR_ARG(name), two ? o->operands.p[0] : "javascript", dir);
     return EX_OK;
 }
 

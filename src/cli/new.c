@@ -87,12 +87,23 @@ static bool put_manifest(int fd, const struct cli_template_file *f, str name) {
            put(fd, end, f->bytes - (size_t)(end - f->body));
 }
 
+/* The examples lie beside Orlo's source; a project of its own finds the program in its PATH. */
+static bool put_readme(int fd, const struct cli_template_file *f) {
+    static const char beside[] = "../../build/orlo";
+    const char *from = f->body;
+    for (const char *at; (at = strstr(from, beside)); from = at + strlen(beside))
+        if (!put(fd, from, (size_t)(at - from)) || !put(fd, "orlo", 4)) return false;
+    return put(fd, from, f->bytes - (size_t)(from - f->body));
+}
+
 static err write_file(int dir, const struct cli_template_file *f, str name, struct diag *d) {
     if (!make_folders(dir, f->path)) return cannot(d, f->path);
     int fd = openat(dir, f->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, f->executable ? 0777 : 0666);
     if (fd < 0) return cannot(d, f->path);
     bool manifest = !strcmp(f->path, "orlo.toml") || !strcmp(f->path, "spin.toml");
-    bool ok = manifest ? put_manifest(fd, f, name) : put(fd, f->body, f->bytes);
+    bool ok = manifest                        ? put_manifest(fd, f, name)
+              : !strcmp(f->path, "README.md") ? put_readme(fd, f)
+                                              : put(fd, f->body, f->bytes);
     err e = ok ? ERR_OK : cannot(d, f->path);
     if (close(fd) && e == ERR_OK) e = cannot(d, f->path);
     return e;
@@ -136,6 +147,8 @@ err cli_new(arena *out, const char *template, const char *dir, str *name, struct
     int fd = -1;
     bool made;
     if (!t) return no_template(template, d);
+    if (!template && find(dir))
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "%s is a template: in which folder? orlo new %s DIR", dir, dir);
     char *whole = !strcmp(dir, ".") ? getcwd(NULL, 0) : NULL;
     *name = name_of(out, whole ? whole : dir);
     free(whole);

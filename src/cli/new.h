@@ -20,7 +20,7 @@ extern const size_t cli_templates_count;
 
 void cli_new_list(FILE *to);
 /* Writes the template's files below dir, which is made where it is not there, and names the app after it (name, heap of out). A folder with
- * something in it is left alone. template NULL: javascript. ERR_USAGE: no such template, or dir is no name for an app; ERR_BUSY: dir is
+ * something in it is left alone. template NULL: javascript. ERR_USAGE: no such template, a template's name alone, or dir is no name for an app; ERR_BUSY: dir is
  * not empty; ERR_IO: d says which file; what was written is taken away again. */
 [[nodiscard]] err cli_new(arena *out, const char *template, const char *dir, str *name, struct diag *d);
 

@@ -358,9 +358,9 @@ void cli_help(FILE *to) {
         char left[64];
         snprintf(left, sizeof left, "%s %s", commands[c].name, commands[c].args);
         /* "…" is three bytes and one column */
-        fprintf(to, "  %-*s  %s\n", 24 + (strstr(left, "…") ? 2 : 0), left, commands[c].summary);
+        fprintf(to, "  %-*s  %s\n", 30 + (strstr(left, "…") ? 2 : 0), left, commands[c].summary);
     }
-    fputs("\n  orlo COMMAND --help       what it takes\n  orlo --version\n\n"
+    fputs("\n  orlo COMMAND --help             what it takes\n  orlo --version\n\n"
           "Start: orlo serve app.wasm, then open http://127.0.0.1:8080/\nExit status: ",
           to);
     fputs(exit_statuses, to);
