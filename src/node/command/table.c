@@ -47,7 +47,7 @@ void node_table_print(const struct table *t, FILE *to) {
     ENSURE(t->cells.n % t->columns == 0);
     for (uint32_t c = 0; c < t->columns; c++) heads[c] = str_c(t->heads[c]), widths[c] = width(heads[c]);
     for (uint32_t i = 0; i < t->cells.n; i++) widths[i % t->columns] = MAX(widths[i % t->columns], width(t->cells.p[i]));
-    if (aligned && t->cells.n) print_row(t, heads, widths, to);
+    if (t->cells.n) print_row(t, heads, aligned ? widths : NULL, to);
     for (uint32_t i = 0; i < t->cells.n; i += t->columns) print_row(t, t->cells.p + i, aligned ? widths : NULL, to);
 }
 

@@ -1,4 +1,4 @@
-/* table: rows of text on their way to a terminal, aligned and with a head; to anything else, tabs between columns and nothing besides. */
+/* table: rows of text with a head on their way to a terminal, aligned; to anything else, with tabs between columns. */
 #ifndef ORLO_NODE_COMMAND_TABLE_H
 #define ORLO_NODE_COMMAND_TABLE_H
 

@@ -219,7 +219,9 @@ void node_api_logs(struct api_call *call) {
     const struct control_app *app = node_control_app_named(call->control, call->params[API_PARAM_app]);
     err e = ERR_OK;
     if (!read_level(call, &q.level)) e = diag_set(&d, ERR_INVALID, DIAG_NOWHERE, "a level is debug, info, warn or error");
-    else if (!app) e = diag_set(&d, ERR_NOT_FOUND, DIAG_NOWHERE, "there is no app of that name here");
+    else if (!app)
+        e = diag_set(&d, ERR_NOT_FOUND, DIAG_NOWHERE, "there is no app " STR_FMT "; orlo apps lists those that there are",
+                     STR_ARG(call->params[API_PARAM_app]));
     struct logs_call *l = arena_make(call->mem, struct logs_call);
     *l = (struct logs_call){.call = call};
     if (e == ERR_OK) {
