@@ -94,7 +94,7 @@ class Deployer:
 
     def deploy(self, manifest, files):
         listed = [{"path": p, "digest": hashlib.sha256(b).hexdigest(), "bytes": len(b)} for p, b in files.items()]
-        for f in listed:
+        for f in {f["digest"]: f for f in listed}.values():
             self.say("PUT", f"/v1/apps/{self.app}/blobs/{f['digest']}", files[f["path"]])
         d = self.say("POST", f"/v1/apps/{self.app}/deployments", {"format": "orlo", "manifest": manifest, "files": listed}).json
         while d.get("state") == "working":
@@ -155,8 +155,11 @@ def test_node_folders_within_folders_are_counted():
         page = lambda k, f: f'[[files]]\nroute = "/{k}"\nfolder = "{f}"\n'
         small = "limits = { deployment_mb = 8 }\n"
         refused = d.deploy(small + "".join(page(k, f) for k, f in enumerate(folders)), {folders[-1] + "/big.bin": b"x" * 1000000})
-        check((refused["state"], refused.get("error", {}).get("code")) == ("failed", "limit"), refused)
+        eq((refused["state"], refused["error"]["code"]), ("failed", "limit"))
         has(refused["error"]["message"], "deployment_mb")
+        names = {f"{folders[-1]}/{k}": b"" for k in range(2000)}
+        refused = d.deploy(small + "".join(page(k, f) for k, f in enumerate(folders)), names)  # nothing but names
+        eq((refused["state"], refused["error"]["code"]), ("failed", "limit"))
         eq(d.deploy(small + "".join(page(k, "d") for k in range(100)), {"d/big.bin": b"x" * 1000000})["state"], "done")  # it is there once
         eq(n.get("evil", "/77/big.bin").status, 200)
 

@@ -35,7 +35,8 @@ struct missing {
 static err list_packs(struct api_call *call, struct missing *m, struct diag *d) {
     struct db_rows *rows;
     TRY(db_query(call->control->db, &rows, d,
-                 "select distinct f.digest from files f join apps a on a.id = f.app where a.name = ? and f.kind = ?",
+                 "select f.digest from files f join apps a on a.id = f.app where a.name = ? and f.kind = ? "
+                 "group by f.digest order by max(f.version) desc",
                  DB_TEXT(call->params[API_PARAM_app]), DB_I64(CONTROL_PACK)));
     while (db_next(rows))
         if (db_str(rows, 0).n == APP_DIGEST_BYTES)
@@ -47,7 +48,7 @@ static err list_packs(struct api_call *call, struct missing *m, struct diag *d) 
 static void read_packs(void *arg) {
     struct api_call *call = arg;
     struct missing *m = call->state;
-    for (uint32_t i = 0; i < m->packs.n; i++) {
+    for (uint32_t i = 0, known = 0; i < m->packs.n && known < CONTROL_PACKED_MAX; i++) {
         char name[NODE_DIGEST_NAME_BYTES];
         struct node_pack *pack;
         struct diag unused = DIAG_INIT;
@@ -56,6 +57,7 @@ static void read_packs(void *arg) {
         int fd = openat(m->folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0 || node_pack_open(fd, m->packs.p[i].digest, &pack, &unused) != ERR_OK) continue;
         const struct node_pack_file *files = node_pack_files(pack, &count);
+        known += count;
         for (uint32_t k = 0; k < count; k++)
             map_put(call->mem, &m->packed, arena_str(call->mem, (str){files[k].digest, sizeof files[k].digest}), 1);
         node_pack_unref(pack);

@@ -171,7 +171,8 @@ static err list_packs(struct control *c, struct deployment *dep, struct diag *d)
     dep->packs.n = 0;
     if (!c->db) return ERR_OK;
     TRY(db_query(c->db, &rows, d,
-                 "select distinct f.digest from files f join apps a on a.id = f.app where a.name = ? and f.kind = ?",
+                 "select f.digest from files f join apps a on a.id = f.app where a.name = ? and f.kind = ? "
+                 "group by f.digest order by max(f.version) desc",
                  DB_TEXT(dep->record.name), DB_I64(CONTROL_PACK)));
     while (db_next(rows))
         if (db_str(rows, 0).n == APP_DIGEST_BYTES)
@@ -182,7 +183,7 @@ static err list_packs(struct control *c, struct deployment *dep, struct diag *d)
 /* All files of those packs, by their digests: the value is pack << 32 | file. On a thread. */
 static void open_packs(struct deployment *dep) {
     char name[NODE_DIGEST_NAME_BYTES];
-    for (uint32_t i = 0; i < dep->packs.n; i++) {
+    for (uint32_t i = 0, known = 0; i < dep->packs.n && known < CONTROL_PACKED_MAX; i++) {
         struct bundle_pack *pack = &dep->packs.p[i];
         struct diag d = DIAG_INIT;
         uint32_t count;
@@ -192,6 +193,7 @@ static void open_packs(struct deployment *dep) {
         int fd = openat(dep->control->state.packs, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0 || node_pack_open(fd, pack->digest, &pack->open, &d) != ERR_OK) continue;
         files = node_pack_files(pack->open, &count);
+        known += count;
         for (uint32_t k = 0; k < count; k++)
             map_put(dep->mem, &dep->packed, (str){files[k].digest, sizeof files[k].digest}, (uint64_t)i << 32 | k);
     }
@@ -351,7 +353,7 @@ static err fill(struct deployment *dep, int fd, str folder, uint8_t digest[APP_D
         size_t before;
         const struct control_file *file = &dep->bundle.p[i];
         if (!is_below(file->path, folder, &before)) continue;
-        e = within_bytes(dep, dep->packed_bytes += file->bytes, &dep->d);
+        e = within_bytes(dep, dep->packed_bytes += file->bytes + file->path.n + NODE_PACK_DIGEST_BYTES, &dep->d);
         if (e == ERR_OK) e = add_file(dep, w, file, str_sub(file->path, before, file->path.n));
     }
     err ended = node_pack_end(w, digest, &dep->d);

@@ -25,6 +25,8 @@
 #include <dirent.h>
 
 enum { FILES_MAX = NODE_WIRE_FDS_MAX - 4, CLIENTS_MAX = 32 };
+/* Files of an app's static folders that are known to be here, the latest versions' first: in memory while they are looked for. */
+enum { CONTROL_PACKED_MAX = 262'144 };
 
 /* ---- apps.c: what is served ---- */
 
