@@ -44,7 +44,7 @@ struct manifest_otlp {
 enum { MANIFEST_UNSAID = -1 };
 struct manifest_config {
     VEC(struct manifest_listen) listen;
-    str admin;  /* "127.0.0.1:8089"; empty: none */
+    str admin;  /* "127.0.0.1:8089"; empty: not said */
     str domain; /* apps are at NAME.domain; empty: "localhost" */
     str url;    /* how the world sees the node: "https://example.org"; empty: as it listens */
     str state, key_file;

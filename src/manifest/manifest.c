@@ -29,12 +29,25 @@ const struct manifest_place *manifest_place_of(const struct manifest *m, str key
     return NULL;
 }
 
-void manifest_defaults(struct manifest *m, const struct app_limits *defaults) {
+/* Who says nothing has as much as he may. Without a word a rate has no limit, and a burst is what comes in a second. */
+static void bound(struct app_limits *to, const struct app_limits *said, const struct app_limits *max) {
+    for (int id = 0; id < APP_SETTINGS; id++) {
+        uint64_t *at = app_limits_at(to, (enum app_setting_id)id);
+        uint64_t most = at ? *app_limits_at((struct app_limits *)(uintptr_t)max, (enum app_setting_id)id) : 0;
+        if (!most || *app_limits_at((struct app_limits *)(uintptr_t)said, (enum app_setting_id)id)) continue;
+        bool is_rate = id == APP_SETTING_rate_max, is_burst = id == APP_SETTING_burst_max;
+        uint64_t has = is_burst && !*at ? to->rate_max : *at;
+        if (has > most || (!has && (is_rate || is_burst))) *at = most;
+    }
+}
+
+void manifest_defaults(struct manifest *m, const struct app_limits *defaults, const struct app_limits *max) {
     for (uint32_t i = 0; i < m->said.n; i++) {
         struct app_limits *to = i ? &m->record.functions.p[i - 1].limits : &m->record.limits;
         *to = m->said.p[i];
         manifest_limits_below(to, defaults);
         app_limits_fill(to);
+        bound(to, &m->said.p[i], max);
     }
 }
 
@@ -55,6 +68,6 @@ err manifest_read(arena *mem, str text, enum manifest_format format, str name, s
     } else {
         readers[format](&r, root);
     }
-    manifest_defaults(out, &(struct app_limits){0});
+    manifest_defaults(out, &(struct app_limits){0}, &(struct app_limits){0});
     return out->errors ? refuse(out, d) : ERR_OK;
 }

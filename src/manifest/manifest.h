@@ -82,8 +82,8 @@ void manifest_write(struct buf *to, const struct manifest *m);
 /* ERR_MALFORMED: it is none. Strings borrow bytes. */
 [[nodiscard]] err manifest_decode(arena *out, str bytes, struct manifest *m, struct diag *d);
 
-/* What is not said is as the node has it (manifest_config.defaults). */
-void manifest_defaults(struct manifest *m, const struct app_limits *defaults);
+/* What is not said is as the node has it (manifest_config.defaults), and no more than its operator lets anybody have (manifest_config.max). */
+void manifest_defaults(struct manifest *m, const struct app_limits *defaults, const struct app_limits *max);
 
 /* ---- of the tables (schema.c) ---- */
 

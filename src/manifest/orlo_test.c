@@ -117,10 +117,20 @@ static void test_others(void **state) {
     struct diag d = DIAG_INIT;
     assert_int_equal(manifest_read(mem, str_c(whole), MANIFEST_ORLO, STR("other"), &m, &d), ERR_OK);
     assert_true(str_eqc(m.record.name, "other"));
-    manifest_defaults(&m, &(struct app_limits){.handler_ms_max = 1, .memory_bytes_max = MiB, .files_max = 7});
+    const struct app_limits defaults = {.handler_ms_max = 1, .memory_bytes_max = MiB, .files_max = 7};
+    manifest_defaults(&m, &defaults, &(struct app_limits){0});
     assert_true(m.record.limits.files_max == 7 && m.record.limits.memory_bytes_max == 64 * MiB);
     assert_true(m.record.functions.p[0].limits.files_max == 7 && m.record.functions.p[0].limits.memory_bytes_max == 128 * MiB);
     assert_true(m.record.functions.p[1].limits.handler_ms_max == 5000);
+    /* of what nobody said, what the operator lets everybody have; what was said stays, and is refused elsewhere */
+    const struct app_limits max = {
+        .files_max = 3, .memory_bytes_max = MiB, .app_memory_bytes_max = 9, .burst_max = 5, .instance_requests = 2};
+    manifest_defaults(&m, &defaults, &max);
+    const struct app_limits *has = &m.record.limits;
+    assert_true(has->files_max == 3 && has->memory_bytes_max == 64 * MiB && has->app_memory_bytes_max == 9);
+    assert_true(has->rate_max == 0 && has->burst_max == 5 && has->instance_requests == 0);
+    manifest_defaults(&m, &defaults, &(struct app_limits){.rate_max = 4, .burst_max = 5});
+    assert_true(has->rate_max == 4 && has->burst_max == 0);
 }
 
 static void says(const char *text, const char *what) {

@@ -310,7 +310,7 @@ static err read_all(struct control *c, struct deployment *dep, struct diag *d) {
     struct manifest m;
     TRY(read_manifest(dep, &m, d));
     TRY(take_notes(dep, &m, d));
-    if (c->config) manifest_defaults(&m, &c->config->defaults);
+    if (c->config) manifest_defaults(&m, &c->config->defaults, &c->config->max);
     dep->record = m.record;
     TRY(add_what_was_asked(dep, d));
     TRY(check_within(c, dep, d));
