@@ -119,6 +119,7 @@ struct node_meters {
     uint64_t moves;       /* odd while rows change hands */
     uint32_t alive;       /* somebody writes it: the supervisor says so */
     uint32_t apps, calls; /* rows that were ever given out, row 0 included */
+    uint64_t began_ns;    /* the supervisor's: when the node began, by the clock that nobody sets */
     struct node_meter_worker worker;
     struct node_meter_worker_now worker_now;
     struct node_meter_node node;

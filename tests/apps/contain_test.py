@@ -1,5 +1,5 @@
 """What one app, one process or one machine's fault may cost others: crashes, cordons, configuration that changes, full disks, and who watches over it all."""
-import http.client, os, signal, socket, sys, threading, time
+import http.client, os, resource, signal, socket, sys, threading, time
 
 from harness import *
 from nodes import *
@@ -366,6 +366,34 @@ def test_full_disk_of_stores():
         for path in ("sql3", "sql2", "sql1"):
             has(ask(n, path, "default", data="insert into t values (8)"), "DatabaseFull" if path != "sql1" else "rror")
             has(ask(n, path, "default", data="select sum(n) as s from t"), "Integer(7)")
+
+
+# ---- the kernel's limits ------------------------------------------------------------------------------------------------
+
+
+def test_mappings_of_a_process():
+    """Instances that wait until the kernel gives a worker no more mappings: refused with the sysctl's name, there and in `orlo status`, and all goes on."""
+    limit = int(open("/proc/sys/vm/max_map_count").read())
+    count = limit // 4 * 3 // 8 + 600  # eight mappings are counted for an instance of this guest
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if count > 10_000 or hard < count + 500:
+        raise Skip(f"vm.max_map_count is {limit}, and a process may have {hard} files: it takes {count} connections to meet that")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with node("--workers", "1", "--node-memory", "64G", "--max-connections", "20000") as n, contextlib.ExitStack() as held:
+        wasm = open(os.path.join(ROOT, "tests", "guests", "http3wait.wasm"), "rb").read()
+        function = '[functions.{0}]\nsource = "m.wasm"\nroutes = ["/{0}"]\nlimits = {{ timeout_ms = "{1}s", instances = 20000 }}\n'
+        d = deploy_manifest(n.state, "waits", "[limits]\nconcurrency = 20000\ninstances = 20000\n" + function.format("long", 60) + function.format("short", 1), {"m.wasm": wasm})
+        eq(d.get("state"), "done")
+        for i in range(count):
+            c = held.enter_context(socket.create_connection(("127.0.0.1", n.port)))
+            c.sendall(f"GET /{'short' if i > count - 100 else 'long'} HTTP/1.1\r\nHost: waits.localhost\r\n\r\n".encode())
+        has(n.wait_event("no-instance", 60)["reason"], "vm.max_map_count")
+        code, out, error = orlo("status", "--state", n.state)
+        check(code == 0, code, error)
+        has(out, "vm.max_map_count", "Kernel limits")
+        held.close()
+        until(lambda: n.get("waits", "/short").status == 504)  # it had an instance, and its time
+        eq(n.events("worker-died"), [])
 
 
 # ---- hosts --------------------------------------------------------------------------------------------------------------

@@ -98,9 +98,10 @@ void node_api_top(struct api_call *call) {
 
 /* ---- status ---- */
 
+/* By the clock that nobody sets: when a node began is not changed by what the time is now. */
 uint64_t node_api_uptime_ms(const struct control *c) {
-    uint64_t began = node_metrics_started_ns(c), now = clock_wall_ns();
-    return began && now > began ? (now - began) / 1000000u : (clock_mono_ns() - c->started_ns) / 1000000u;
+    uint64_t began = node_metrics_began_ns(c);
+    return (clock_mono_ns() - (began ? began : c->started_ns)) / 1000000u;
 }
 
 static uint64_t deaths_of(const struct control_sums *s) { return s->node.worker_deaths + s->node.worker_hangs; }
@@ -157,6 +158,14 @@ void node_api_put_notes(struct api_call *call) {
                                  "the collector of traces does not take them: %llu spans were lost so far; `collector-` in the "
                                  "node's log says why",
                                  (unsigned long long)sums.node.spans_lost));
+    uint64_t mappings = 0;
+    for (uint32_t i = 0; i < sums.workers.n; i++) mappings += sums.workers.p[i].counts.mappings_refused;
+    if (mappings)
+        put_note(call,
+                 arena_fmt(call->mem,
+                           "%llu requests found no instance because a worker has as many mappings as the kernel lets it have: "
+                           "raise the sysctl vm.max_map_count, then restart (docs/operations.md, \"Kernel limits\")",
+                           (unsigned long long)mappings));
     if (sums.node.app_lines_lost)
         put_note(call, arena_fmt(call->mem, "%llu lines of apps' logs could not be written: is the disk full?",
                                  (unsigned long long)sums.node.app_lines_lost));

@@ -210,9 +210,9 @@ bool node_metrics_ready(const struct control *c, struct buf *why) {
     return !why->n;
 }
 
-uint64_t node_metrics_started_ns(const struct control *c) {
+uint64_t node_metrics_began_ns(const struct control *c) {
     const struct node_meters *m = supervisors(c);
-    return m ? now_of(&m->node_now.started_ns) : 0;
+    return m ? now_of(&m->began_ns) : 0;
 }
 
 void node_metrics_close(struct control *c) {

@@ -39,7 +39,7 @@ bool node_metrics_add(struct control *c, uint32_t slot, int fd); /* takes the de
 
 bool node_metrics_ready(const struct control *c, struct buf *why); /* does the node serve; why not, in words, lines */
 
-uint64_t node_metrics_started_ns(const struct control *c); /* when the node began, since 1970; 0: not known */
+uint64_t node_metrics_began_ns(const struct control *c); /* when the node began, as clock_mono_ns has it; 0: not known */
 
 void node_metrics_close(struct control *c);
 

@@ -95,6 +95,7 @@ void node_regions_open(struct supervisor *s) {
     set_alive(own, true);
     node_meters = own->head;
     node_meter_set(&node_meters->node_now.started_ns, clock_wall_ns());
+    node_meter_set(&node_meters->began_ns, clock_mono_ns());
 }
 
 void node_regions_look(const struct supervisor *s) {

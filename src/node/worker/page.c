@@ -225,6 +225,8 @@ void node_refuse_instance(struct node_request *r) {
     }
     struct buf why = {.max = 300};
     node_guest_refusal(r->handler->guest, &why);
-    refuse(r, refusal_of_engine(engine_last_refusal(r->handler->guest->engine)), 0, buf_str(&why));
+    const struct engine_refusal *of = engine_last_refusal(r->handler->guest->engine);
+    if (of->what == ENGINE_REFUSED_SYSTEM && of->max) node_meter_inc(&node_meters->worker.mappings_refused);
+    refuse(r, refusal_of_engine(of), 0, buf_str(&why));
     buf_free(&why);
 }
