@@ -1,9 +1,9 @@
 """What a node does for many apps at once: ./dev bench node, or one part: node-neighbour node-idle
-node-hello node-deploy. Called by run.py, whose rows these are.
+node-hello node-deploy node-observe node-suspended node-mixed (--minutes N, 1 by default). That 10,000 routes lead to its apps is ./dev bench routes. Called by run.py, whose rows these are.
 
 A neighbour is judged by what another app's client sees: 8 connections that ask for half of what they could have, p99, alone and beside a flood, in turns. The client that measures has
 a real-time priority where that may be had, and who makes the flood the lowest: they share a core, and it is the node that is measured."""
-import contextlib, ctypes, http.client, json, math, os, platform, random, re, shutil, signal, socket, statistics, struct, subprocess, sys, threading, time
+import contextlib, ctypes, http.client, json, math, os, platform, random, re, resource, shutil, signal, socket, statistics, struct, subprocess, sys, threading, time
 
 bench = sys.modules["__main__"]
 VICTIM, NOISY, CONNECTIONS = "victim", "noisy", 8
@@ -177,12 +177,45 @@ def guest_of(kind):
     return wasm if os.path.exists(wasm) else bench.HTTP_GUEST
 
 
+UPSTREAM = """
+import socket, sys, threading, time
+server = socket.socket()
+server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+server.bind(("127.0.0.1", int(sys.argv[1])))
+server.listen(4096)
+def answer(c):
+    try:
+        c.settimeout(5)
+        c.recv(65536)
+        time.sleep(0.2)
+        c.sendall(b"HTTP/1.1 200 OK\\r\\ncontent-length: 2\\r\\nconnection: close\\r\\n\\r\\nok")
+    except OSError: pass
+    c.close()
+while True: threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
+"""
+SLOW_PORT = bench.free_port()
+
+
+@contextlib.contextmanager
+def flood_outgoing(s):
+    """64 that ask an app which asks an upstream that takes its time, over and over."""
+    with process(sys.executable, "-c", UPSTREAM, str(SLOW_PORT)):
+        time.sleep(0.3)
+        with flood_of(f"/http?127.0.0.1:{SLOW_PORT}", 64)(s):
+            time.sleep(0.3)
+            status, body = s.ask(NOISY, f"/http?127.0.0.1:{SLOW_PORT}")
+            if body.strip() != b"status 200":
+                raise RuntimeError(f"the flood reaches no upstream: {status} {body[:80]}")
+            yield
+
+
 FLOODS = {
     "requests": ("raw", flood_requests, ()),
     "endless loops": ("http", flood_of("/loop", 64), ("--timeout", "2s")),
     "memory growth": ("flood", flood_of("/grow"), ()),
     "log lines": ("flood", flood_of("/flood"), ()),
     "connections": ("raw", flood_connections, ()),
+    "outgoing requests": ("fetch", flood_outgoing, ("--allow-http", f"127.0.0.1:{SLOW_PORT}")),
     "deployments": ("flood", flood_deployments, ()),
 }
 
@@ -194,7 +227,8 @@ def neighbour():
     for name, (kind, flood, flags) in FLOODS.items():
         if flood is None or (only and only not in name):
             continue
-        file = {"raw": guest_of("raw"), "http": bench.HTTP_GUEST, "flood": guest_of("flood")}[kind]
+        file = {"raw": guest_of("raw"), "http": bench.HTTP_GUEST, "flood": guest_of("flood"),
+                "fetch": os.path.join(bench.ROOT, "tests", "guests", "fetch.wasm")}[kind]
         with Node("neighbour-" + name.split()[0], [(VICTIM, guest_of("raw")), (NOISY, file, *flags)]) as s:
             wrk(s, VICTIM, CONNECTIONS, 1)
             full = wrk(s, VICTIM, CONNECTIONS, 1)["rps"]
@@ -286,6 +320,145 @@ def deploy():
         bench.row("node", "its second version, live", times[1], "ms", 300)
 
 
+# ---- instances that wait ---------------------------------------------------------------------------------------------------------------------------
+
+
+WANTED, MAPPINGS_EACH = 30_000, 8
+WAITS = """
+import resource, socket, sys, time
+port, count = int(sys.argv[1]), int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+held = []
+for i in range(count):
+    c = socket.socket()
+    c.bind((f"127.0.0.{1 + i // 20000}", 0)) # so many ports an address has
+    c.connect(("127.0.0.1", port))
+    c.sendall(b"GET /wait HTTP/1.1\\r\\nHost: waits.localhost\\r\\n\\r\\n")
+    held.append(c)
+print("all", flush=True)
+sys.stdin.read()
+"""
+
+
+def lies(pid):
+    """PSS in KiB: of the process's own heap, and of the anonymous mappings in which instances and their stacks are."""
+    heap = rest = 0
+    for block in re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", open(f"/proc/{pid}/smaps").read(), flags=re.M)[1:]:
+        head, kib = block.split("\n", 1)[0].split(), int(re.search(r"^Pss:\s+(\d+)", block, re.M)[1])
+        if head[5:] == ["[heap]"]:
+            heap += kib
+        elif not head[5:]:
+            rest += kib
+    return heap, rest
+
+
+def suspended():
+    """Guests that wait for a timer, one to a connection, in one worker; as many of the 30,000 as this kernel lets it have."""
+    mappings, files = int(open("/proc/sys/vm/max_map_count").read()), resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    may = min(WANTED, mappings // 4 * 3 // MAPPINGS_EACH - 50, files - 1000)
+    file = os.path.join(bench.ROOT, "tests", "guests", "http3wait.wasm")
+    with Node("suspended", [], "--max-connections", "40000", "--node-memory", "64G", pin=False) as s:
+        s.deploy("waits", file, "--timeout", "600s", "--max-instances", "40000", "--max-concurrency", "40000")
+        s.ask("waits")
+        worker = s.workers()[0]
+        before = lies(worker)
+        p = subprocess.Popen([sys.executable, "-c", WAITS, str(s.port), str(may)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            p.stdout.readline()
+            time.sleep(2)
+            after = lies(worker)
+            metrics = s.ask("waits")[0]
+        finally:
+            p.stdin.close()
+            p.wait()
+        heap, rest = ((a - b) / may for a, b in zip(after, before))
+        if s.workers() != [worker] or metrics not in (200, 503):
+            raise RuntimeError("the worker did not outlive it")
+        bench.row("node", f"a suspended instance and its stack, of {may}", rest, "KiB", 24, note=f"and {heap:.1f} KiB of its connection, request and host objects")
+        if may < WANTED:
+            bench.skipped("node", f"{WANTED:,} suspended in one worker", f"this kernel lets it have {may}: needs sysctl vm.max_map_count >= {WANTED * MAPPINGS_EACH * 4 // 3 + 10_000} (is {mappings}) "
+                          f"and a hard limit of {WANTED + 1000} open files (is {files}); docs/operations.md, Kernel limits")
+        else:
+            bench.row("node", "suspended in one worker", may, "instances", WANTED, least=True)
+
+
+# ---- apps of many languages, for a while -----------------------------------------------------------------------------------------------------------
+
+
+ASKS_ALL = """
+import asyncio, collections, json, random, sys, time
+port, apps, rate, seconds = int(sys.argv[1]), json.loads(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
+seen, odd = collections.Counter(), []
+async def one(r, w, app):
+    w.write(f"GET / HTTP/1.1\\r\\nHost: {app}.localhost\\r\\n\\r\\n".encode())
+    head = (await r.readuntil(b"\\r\\n\\r\\n")).decode("latin-1")
+    status, fields = int(head[9:12]), dict(l.lower().split(": ", 1) for l in head.split("\\r\\n")[1:] if ": " in l)
+    if fields.get("transfer-encoding") == "chunked":
+        while n := int(await r.readline(), 16): await r.readexactly(n + 2)
+        await r.readline()
+    else: await r.readexactly(int(fields.get("content-length", 0)))
+    named = "x-orlo-limit" in fields or "retry-after" in fields
+    seen[str(status) + (" by a limit" if named and status >= 400 else "")] += 1
+    if status >= 400 and not named and len(odd) < 5: odd.append(f"{app} {status}")
+    return fields.get("connection") != "close"
+async def client(until, gap):
+    r = w = None
+    due = time.monotonic() + random.random() * gap
+    while (now := time.monotonic()) < until:
+        if due > now: await asyncio.sleep(due - now)
+        due = max(due + gap, now) if gap else now
+        try:
+            if not w: r, w = await asyncio.open_connection("127.0.0.1", port)
+            if not await asyncio.wait_for(one(r, w, random.choice(apps)), 60): w.close(); w = None
+        except Exception as e:
+            seen["broken: " + type(e).__name__] += 1
+            w = None
+async def main():
+    until, started = time.monotonic() + seconds, time.monotonic()
+    await asyncio.gather(*(client(until, CLIENTS / rate if rate else 0) for _ in range(CLIENTS)))
+    print(json.dumps({"seen": seen, "odd": odd, "rate": sum(seen.values()) / (time.monotonic() - started)}))
+CLIENTS = 32
+asyncio.run(main())
+"""
+LANGUAGES = {"c-raw-p2": 40, "c-p2": 10, "c-raw-p3": 12, "as-cgi": 8, "zig-cgi": 8, "rust-p2": 8, "cpp-cgi": 4, "lua-cgi": 4, "rust-cgi": 3, "quickjs-cgi": 2, "js-fetch": 0.3, "go-cgi": 0.5, "py-p2": 0.2}
+
+
+def asked(s, apps, rate, seconds):
+    return subprocess.Popen(first(True, sys.executable, "-c", ASKS_ALL, str(s.port), json.dumps(apps), str(rate), str(seconds)), stdout=subprocess.PIPE, text=True)
+
+
+def mixed():
+    """ORLO_BENCH_APPS of them (1,000 by default), in languages by weight, each asked as often as the others, at 80 % of what the node can."""
+    count, seconds = int(os.environ.get("ORLO_BENCH_APPS", "1000")), 60 * float(os.environ.get("ORLO_BENCH_MINUTES", "1"))
+    there = {k: v for k, v in LANGUAGES.items() if os.path.exists(os.path.join(bench.GUESTS, k + ".wasm"))}
+    if not there:
+        raise bench.Absent("../shared/guests has no guests")
+    total, langs = sum(there.values()), []
+    for lang, weight in there.items():
+        langs += [lang] * max(1, round(count * weight / total))
+    langs, apps = langs[:count], [f"app{i}" for i in range(len(langs[:count]))]
+    with Node("mixed", [], workers=2, pin=False) as s:
+        for app, lang in zip(apps, langs):
+            s.deploy(app, bench.guest(lang))
+        for app in apps:  # each is loaded
+            status, _ = s.ask(app)
+            if status != 200:
+                raise RuntimeError(f"{app} ({langs[apps.index(app)]}) answers {status}")
+        full = json.loads(asked(s, apps, 0, min(10, seconds / 4)).communicate()[0])["rate"]
+        p, started, sizes = asked(s, apps, full * 0.8, seconds), time.monotonic(), {}
+        for part in (0.5, 0.98):
+            time.sleep(max(0.0, started + seconds * part - time.monotonic()))
+            sizes[part] = pss_kib(s.pids()) / 1024
+        got = json.loads(p.communicate()[0])
+        bad = sum(n for k, n in got["seen"].items() if k.startswith("broken") or (k.isdigit() and int(k) >= 400))
+        bench.row("node", f"{len(apps)} apps of {len(there)} languages: errors that no limit explains", bad, "requests", 0,
+                  note=f"{seconds / 60:g} min at {got['rate']:.0f}/s of {full:.0f}/s: {got['seen']} {' '.join(got['odd'])}")
+        bench.row("node", f"{len(apps)} mixed apps: memory at the end, more than at half", (sizes[0.98] / sizes[0.5] - 1) * 100, "%", 2,
+                  note=f"{sizes[0.5]:.0f} to {sizes[0.98]:.0f} MiB (PSS of the node)")
+        if len(s.workers()) != 2 or b"worker-died" in open(s.log.name, "rb").read():
+            raise RuntimeError("a worker died")
+
+
 # ---- what it costs to be watched -------------------------------------------------------------------------------------------------------------------
 
 
@@ -324,7 +497,7 @@ def observe():
                   note=f"{statistics.median(spent[plain]):.2f} to {statistics.median(spent[traced]):.2f} µs a request; at best {min(spent[traced]) / min(spent[plain]):.3f} ×")
 
 
-PARTS = {"neighbour": neighbour, "idle": idle, "hello": hello, "deploy": deploy, "observe": observe}
+PARTS = {"neighbour": neighbour, "idle": idle, "hello": hello, "deploy": deploy, "observe": observe, "suspended": suspended, "mixed": mixed}
 
 
 def run(name):

@@ -685,7 +685,7 @@ def node(name):
     return measure
 
 
-NODE = ["node", *("node-" + part for part in ("neighbour", "idle", "hello", "deploy", "observe"))]
+NODE = ["node", *("node-" + part for part in ("neighbour", "idle", "hello", "deploy", "observe", "suspended", "mixed"))]
 BY_NAME = {"hardening": hardening, "lto": lto, **{name: node(name) for name in NODE}}
 BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "routes": routes, "share": share, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "collected": collected, "echo": echo, "idle": idle, "hostile": hostile}
 
@@ -697,6 +697,10 @@ def main():
         print(" ".join(TARGETS))
         return 0
     JSON = "--json" in args
+    if "--minutes" in args[:-1]:  # of node-mixed
+        at = args.index("--minutes")
+        os.environ["ORLO_BENCH_MINUTES"] = args[at + 1]
+        del args[at : at + 2]
     names = [a for a in args if a != "--json"]
     unknown = [n for n in names if n not in {**BENCHES, **BY_NAME}]
     if unknown:
