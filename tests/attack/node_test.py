@@ -121,9 +121,9 @@ def test_node_maxima_hold_for_who_says_nothing():
     with open(config, "w") as f:
         f.write("[max]\nrequests_per_second = 3\nburst = 5\n")
     with node("--config", config) as n:
-        refused = deploy_manifest(n.state, "evil", PAGE, PAGES)
-        has(refused["error"]["message"], "limits.requests_per_second", "no limit")
-        eq(deploy_manifest(n.state, "evil", "limits = { requests_per_second = 3, burst = 5 }\n" + PAGE, PAGES)["state"], "done")
+        refused = deploy_manifest(n.state, "evil", "limits = { requests_per_second = 4 }\n" + PAGE, PAGES)
+        has(refused["error"]["message"], "limits.requests_per_second")
+        eq(deploy_manifest(n.state, "evil", PAGE, PAGES)["state"], "done")
         said = [n.get("evil").status for _ in range(40)]
         check(429 in said, said)
 
