@@ -35,7 +35,7 @@ static err err_of(int code) {
     }
 }
 
-err db_failed(struct db *db, int code, struct diag *d) {
+static err db_failed(struct db *db, int code, struct diag *d) {
     err e = err_of(code);
     if (e == ERR_OK) return e;
     if (db->refused) e = ERR_DENIED;

@@ -41,6 +41,5 @@ void db_memory_forgive(void);
 /* guest.c: what holds on a connection for a stranger's statements */
 void db_guest_confine(struct db *db);
 /* SQLite's code as ours; d: what it was about, and what SQLite says of it. */
-err db_failed(struct db *db, int code, struct diag *d);
 
 #endif

@@ -73,7 +73,6 @@ bool manifest_is(struct reader *r, const struct toml *v, enum manifest_type type
 /* Every entry of a table whose keys are anybody's, every item of an array; up to most. */
 void manifest_each(struct reader *r, const struct toml *v, uint32_t most,
                    void (*read)(struct reader *r, void *to, const struct toml *v), void *to);
-void manifest_setting(struct reader *r, const struct toml *v, enum app_setting_id id, uint64_t *to);
 /* A path of a file in the bundle: relative, without "..". Empty, and an error: it is none. */
 str manifest_bundle_path(struct reader *r, const struct toml *v);
 

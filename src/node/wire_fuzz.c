@@ -17,6 +17,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (canary) again.n--;
     ENSURE(str_eq(buf_str(&again), bytes));
     buf_free(&again);
-    ENSURE(!node_wire_decode(bytes, to, from, &other));
+    ENSURE(from == to || !node_wire_decode(bytes, to, from, &other));
     return 0;
 }

@@ -99,10 +99,11 @@ static err keep_now(struct control *c, struct control_change *ch, struct diag *d
     const struct action *a = ch->arg;
     uint64_t versions_max = a->record.limits.versions_max;
     TRY(node_store_set(c, &a->now, versions_max ? versions_max : UINT32_MAX, d));
-    if (a->now.canary)
-        log_event(LOG_INFO, "app-canary", LF_STR("app", ch->app), LF_U64("version", a->now.canary),
-                  LF_U64("permille", a->now.permille));
-    else log_event(LOG_INFO, "app-live", LF_STR("app", ch->app), LF_U64("version", a->now.live));
+    struct log_field fields[] = {LF_STR("app", ch->app), LF_U64("version", a->now.canary ? a->now.canary : a->now.live),
+                                 LF_U64("permille", a->now.permille)};
+    if (a->now.canary) log_emit(LOG_INFO, "app-canary", fields, 3);
+    else log_emit(LOG_INFO, "app-live", fields, 2);
+    node_logs_event(c, ch->id, LOG_INFO, a->now.canary ? "app-canary" : "app-live", fields, a->now.canary ? 3 : 2);
     return ERR_OK;
 }
 

@@ -77,10 +77,8 @@ struct control_deploy {
     control_progress_fn progress; /* NULL: nobody wants to know */
     control_done_fn done;
 };
-/* All is copied but what arg points to. 0: too many are under way (done is not called). Else a number for node_control_cancel. */
+/* All is copied but what arg points to. 0: too many are under way (done is not called). Else its number. */
 uint32_t node_control_deploy(struct control *c, const struct control_deploy *what);
-/* What is being published goes on; in any case done is not called any more. */
-void node_control_cancel(struct control *c, uint32_t deployment);
 
 /* version 0: the one that was live before this one. ERR_NOT_FOUND. */
 void node_control_rollback(struct control *c, str app, uint32_t version, const struct control_who *who, control_done_fn done,

@@ -13,6 +13,7 @@
  *    compiled at once, those of one app one after the other, so that who deploys much waits for himself; they go live one after the other.
  */
 #include "node/control/deployment_int.h"
+#include "node/control/logs.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -233,13 +234,19 @@ static bool again(struct control *c, struct deployment *dep, err e) {
     return true;
 }
 
+/* In the node's log, and in the app's own. */
+static void log_deployed(struct control *c, const struct deployment *dep) {
+    const struct log_field fields[] = {LF_STR("app", dep->record.name), LF_U64("version", dep->record.version),
+                                       LF_BOOL("live", !dep->not_live), LF_U64("compiled", dep->compiled),
+                                       LF_U64("ms", (clock_mono_ns() - dep->ns) / 1000000u)};
+    log_emit(LOG_INFO, "app-deployed", fields, ARRAY_COUNT(fields));
+    node_logs_event(c, dep->record.id, LOG_INFO, "app-deployed", fields, ARRAY_COUNT(fields));
+}
+
 static void over(struct control *c, struct control_change *ch, err e, const struct diag *d) {
     struct deployment *dep = ch->arg;
     if (!dep->files_count && again(c, dep, e)) return;
-    if (e == ERR_OK && c->db)
-        log_event(LOG_INFO, "app-deployed", LF_STR("app", dep->record.name), LF_U64("version", dep->record.version),
-                  LF_BOOL("live", !dep->not_live), LF_U64("compiled", dep->compiled),
-                  LF_U64("ms", (clock_mono_ns() - dep->ns) / 1000000u));
+    if (e == ERR_OK && c->db) log_deployed(c, dep);
     if (e == ERR_OK && dep->bundle.n) node_bundle_sweep(c, dep->record.name);
     if (e == ERR_OK) dep->held.n = 0; /* else what was made for it is nobody's */
     node_deployment_end(c, dep, e, d);
@@ -605,12 +612,6 @@ static void give_up(struct control *c, struct deployment *dep) {
 
 void node_deployment_client_gone(struct control *c, struct control_client *client) {
     if (client->busy) give_up(c, client->busy);
-}
-
-void node_control_cancel(struct control *c, uint32_t deployment) {
-    struct deployment *dep = c->deployments;
-    while (dep && dep->id != deployment) dep = dep->next;
-    if (dep) give_up(c, dep);
 }
 
 bool node_deployment_holds(const struct control *c, enum control_file_kind kind, const uint8_t digest[APP_DIGEST_BYTES]) {

@@ -50,7 +50,8 @@ bool node_dev_glob(str pattern, str path) {
     }
 }
 
-bool node_dev_watch_ignores(str name) {
+/* A folder that nobody writes sources into. */
+static bool ignores(str name) {
     static const char *const tools[] = {"node_modules", "target", "__pycache__", "dist", "build"};
     if (name.n && name.p[0] == '.') return true; /* .git, .venv, .orlo, an editor's own */
     for (size_t i = 0; i < ARRAY_COUNT(tools); i++)
@@ -115,7 +116,7 @@ static void add_below(struct node_dev_watch *w, int dir, const char *path) {
     for (struct dirent *e; (e = readdir(all));) {
         struct stat st;
         char below[PATH_MAX];
-        if (node_dev_watch_ignores(str_c(e->d_name))) continue;
+        if (ignores(str_c(e->d_name))) continue;
         if (fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISDIR(st.st_mode)) continue;
         int n = snprintf(below, sizeof below, "%s%s/", path, e->d_name);
         if (n > 0 && (size_t)n < sizeof below) add(w, below);
@@ -151,7 +152,7 @@ static bool said(struct node_dev_watch *w, const struct inotify_event *e, str *p
         *f = w->folders.p[--w->folders.n];
         return false;
     }
-    if (!f || !e->len || (e->mask & IN_ISDIR && node_dev_watch_ignores(str_c(e->name)))) return false;
+    if (!f || !e->len || (e->mask & IN_ISDIR && ignores(str_c(e->name)))) return false;
     bool folder = e->mask & IN_ISDIR;
     int n = snprintf(w->path, sizeof w->path, "%s%s%s", f->path, e->name, folder ? "/" : "");
     if (n < 0 || (size_t)n >= sizeof w->path) return false;

@@ -12,7 +12,6 @@
 /* Whether a path ("src/a/b.ts") is what a pattern names: `*` and `?` within a segment, `**` any number of segments; a pattern that names a folder
  * names all below it ("src", "src/"). */
 bool node_dev_glob(str pattern, str path);
-bool node_dev_watch_ignores(str name); /* a folder that nobody writes sources into */
 
 enum { NODE_DEV_WATCHES_MAX = 8192 };
 enum node_dev_watch_got { NODE_DEV_WATCH_NOTHING, NODE_DEV_WATCH_PATH, NODE_DEV_WATCH_LOST };

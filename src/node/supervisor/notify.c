@@ -66,14 +66,6 @@ void node_notify_reloading(const struct supervisor *s) {
 
 void node_notify_stopping(const struct supervisor *s) { say(s, "STOPPING=1\nSTATUS=finishing requests in progress\n"); }
 
-void node_notify_status(const struct supervisor *s, const char *status) {
-    char text[512];
-    snprintf(text, sizeof text, "STATUS=%.480s\n", status);
-    for (char *p = text; *p; p++)
-        if (*p == '\n' && p[1]) *p = ' ';
-    say(s, text);
-}
-
 void node_notify_act(struct supervisor *s, uint64_t now) {
     if (!s->watchdog_ns || now < s->watchdog_at_ns) return;
     say(s, "WATCHDOG=1\n");

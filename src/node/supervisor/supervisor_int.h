@@ -351,7 +351,6 @@ void node_notify_open(struct supervisor *s);
 void node_notify_ready(const struct supervisor *s);
 void node_notify_reloading(const struct supervisor *s); /* then ready, whatever came of it */
 void node_notify_stopping(const struct supervisor *s);
-void node_notify_status(const struct supervisor *s, const char *status);
 void node_notify_act(struct supervisor *s, uint64_t now);
 uint64_t node_notify_due_ns(const struct supervisor *s);
 void node_notify_close(struct supervisor *s);

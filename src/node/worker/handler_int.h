@@ -130,7 +130,6 @@ enum node_refusal node_refusal_of_body(uint16_t status); /* net_exchange_body_st
 /* Of a run that did not end well. */
 enum node_refusal node_refusal_of(const struct node_request *r, const struct wasi_outcome *o);
 const char *node_refusal_text(enum node_refusal what);
-uint16_t node_refusal_status(enum node_refusal what);
 struct node_limit {
     enum app_setting_id id; /* APP_SETTING_NONE: none */
     uint64_t value;

@@ -193,7 +193,6 @@ void node_refuse(struct node_request *r, enum node_refusal what) { refuse(r, wha
 void node_refuse_for(struct node_request *r, enum node_refusal what, uint64_t retry_ns) { refuse(r, what, retry_ns, (str){0}); }
 
 const char *node_refusal_text(enum node_refusal what) { return refusals[what].sentence; }
-uint16_t node_refusal_status(enum node_refusal what) { return refusals[what].status; }
 
 enum node_refusal node_refusal_of_body(uint16_t status) {
     return status == 413   ? NODE_REFUSE_LARGE_BODY
