@@ -321,6 +321,8 @@ def test_logs():
         check(len(out.splitlines()) == 1 and "guest-failed" in out, out)
         eq([json.loads(l)["event"] for l in orlo("logs", "blog", "--level", "error", "--json", "--state", n.state)[1].splitlines()], ["guest-failed"])
         eq(orlo("logs", "blog", "--since", "2100-01-01T00:00:00Z", "--state", n.state)[:2], (0, ""))
+        everything = orlo("logs", "blog", "--state", n.state)[1]
+        eq(orlo("logs", "blog", "--since", "36500d", "--state", n.state)[1], everything)  # before there was a clock
         for bad in (("--since", "yesterday"), ("--level", "loud"), ("--lines", "-1")):
             eq(orlo("logs", "blog", *bad, "--state", n.state)[0], 64)
         # What a guest floods is bounded, and said.

@@ -64,7 +64,7 @@ static bool since_ms(const char *text, uint64_t *ms) {
     const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
     *ms = clock_wall_ns() / 1000000u;
     if (end && (!*end || !strcmp(end, "Z"))) *ms = (uint64_t)MAX(timegm(&tm), 0) * 1000;
-    else if (n && text[n - 1] == 'd' && str_to_u64(number, &days) && days <= 36500) *ms -= days * 86'400'000;
+    else if (n && text[n - 1] == 'd' && str_to_u64(number, &days) && days <= 36500) *ms -= MIN(days * 86'400'000, *ms);
     else if (app_parse_ms(text, &ago)) *ms -= MIN(ago, *ms);
     else return false;
     return true;

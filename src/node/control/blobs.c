@@ -187,6 +187,9 @@ static bool digest_of(str hex, uint8_t digest[APP_DIGEST_BYTES]) {
     return true;
 }
 
+/* A file of a future further away than a day was written while the clock was wrong: nobody would ever see it grow old. */
+static bool is_old(int64_t modified_s, int64_t now_s) { return modified_s < now_s - DAY_S || modified_s > now_s + DAY_S; }
+
 /* False: it is no file of these. */
 static bool load_one(struct control *c, const char *name) {
     uint8_t digest[APP_DIGEST_BYTES];
@@ -198,7 +201,7 @@ static bool load_one(struct control *c, const char *name) {
     if (!str_cut(whole, '.', &app, &rest) || app_name_check(app, &d) != ERR_OK || rest.n != HEX || !digest_of(rest, digest))
         return false;
     if (fstatat(c->state.blobs, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode)) return false;
-    bool small = !is_part && st.st_size < BLOB_SYNCED_BYTES, old = (uint64_t)st.st_mtime + DAY_S < clock_wall_ns() / 1000000000u;
+    bool small = !is_part && st.st_size < BLOB_SYNCED_BYTES, old = is_old(st.st_mtime, (int64_t)(clock_wall_ns() / 1000000000u));
     if (is_part && old) return false;
     if ((small || old) && !node_store_named(c, CONTROL_MODULE, digest)) return false;
     struct control_blob *b = find(c, app, digest);

@@ -171,12 +171,42 @@ static void test_whose(void **state) {
     assert_int_equal(served("a"), 1);
 }
 
+static void write_blob(const char *app, const char *end, int64_t modified_s) {
+    char path[300];
+    snprintf(path, sizeof path, "%s/blobs/%s.%064d%s", folder, app, 7, end);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    struct timespec times[2] = {{.tv_sec = modified_s}, {.tv_sec = modified_s}};
+    assert_true(fd >= 0 && write(fd, "some", 4) == 4 && futimens(fd, times) == 0);
+    close(fd);
+}
+
+/* The clock was set forth and back meanwhile: what is of a wrong time is as old as what is of long ago, and tokens and versions are as they were. */
+static void test_clock_jumps(void **state) {
+    int64_t now = (int64_t)(clock_wall_ns() / 1'000'000'000u), day = 86'400;
+    assert_int_equal(deploy("a"), ERR_OK);
+    stop();
+    unsigned before = files_in("blobs", "");
+    write_blob("lately", ".part", now - day / 2);
+    write_blob("ahead", ".part", now + day / 2); /* by what a clock may be set back */
+    write_blob("old", ".part", now - 2 * day);
+    write_blob("future", ".part", now + 400 * day);
+    write_blob("ancient", ".part", -day);
+    change_store("update versions set created = created + 1000000000; update tokens set created = created + 1000000000, "
+                 "last_used = last_used + 1000000000");
+    start();
+    assert_int_equal(files_in("blobs", "") - before, 2);
+    assert_int_equal(served("a"), 1);
+    assert_int_equal(deploy("a"), ERR_OK); /* which one is the newer, numbers say */
+    stop(), start();
+    assert_int_equal(served("a"), 2);
+}
+
 int main(int argc, char **argv) {
     node_be(argv);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_kept),      TEST(test_comes_back), TEST(test_not_kept),      TEST(test_refused), TEST(test_clients),
-        TEST(test_two_nodes), TEST(test_broken),     TEST(test_compiled_once), TEST(test_whose),
+        TEST(test_two_nodes), TEST(test_broken),     TEST(test_compiled_once), TEST(test_whose),   TEST(test_clock_jumps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
