@@ -29,12 +29,13 @@ static void print(str s) {
     for (size_t i = 0; i < s.n; i++) fputc(s.p[i] < 32 || s.p[i] == 127 ? '?' : s.p[i], stdout);
 }
 
+/* The first is the app's own, NAME.DOMAIN, and in the URL. */
 static void print_hosts(const struct json *result) {
-    str own = json_str(json_get(result, "app"));
+    const struct json *own = json_item(json_get(result, "hosts"), 0);
     bool any = false;
     JSON_EACH(item, json_get(result, "hosts")) {
         str host = json_str(item);
-        if (host.n > own.n && str_starts(host, own) && str_eqc(str_sub(host, own.n, host.n), ".localhost")) continue;
+        if (item == own) continue;
         fputs(any ? ", " : "also at ", stdout);
         print(str_eqc(host, "*") ? STR("every host that is no other app's") : host);
         any = true;

@@ -42,8 +42,10 @@ static void put_app(struct api_call *call, const struct control_app *app) {
     json_put_u64(w, "version", app->state.live->version);
     json_put_bool(w, "default", r->is_default);
     json_put_array(w, "hosts");
-    json_put_str(w, NULL, arena_fmt(call->mem, STR_FMT ".%s", STR_ARG(app->name), call->control->domain));
-    for (uint32_t i = 0; i < r->hosts.n; i++) json_put_str(w, NULL, r->hosts.p[i]);
+    str own = arena_fmt(call->mem, STR_FMT ".%s", STR_ARG(app->name), call->control->domain);
+    json_put_str(w, NULL, own);
+    for (uint32_t i = 0; i < r->hosts.n; i++)
+        if (!str_eq(r->hosts.p[i], own)) json_put_str(w, NULL, r->hosts.p[i]);
     json_put_end(w);
     json_put_array(w, "routes");
     for (uint32_t i = 0; i < r->routes.n; i++) put_route(w, r, &r->routes.p[i]);

@@ -121,8 +121,10 @@ static void put_remarks(struct json_writer *w, const struct control_result *resu
 
 static void put_hosts(struct api_deployment *dep, struct json_writer *w, const struct app_record *r) {
     json_put_array(w, "hosts");
-    json_put_str(w, NULL, arena_fmt(dep->mem, STR_FMT ".%s", STR_ARG(dep->app), dep->control->domain));
-    for (uint32_t i = 0; i < MIN(r->hosts.n, (uint32_t)HOSTS_SHOWN_MAX); i++) json_put_str(w, NULL, r->hosts.p[i]);
+    str own = arena_fmt(dep->mem, STR_FMT ".%s", STR_ARG(dep->app), dep->control->domain);
+    json_put_str(w, NULL, own);
+    for (uint32_t i = 0; i < MIN(r->hosts.n, (uint32_t)HOSTS_SHOWN_MAX); i++)
+        if (!str_eq(r->hosts.p[i], own)) json_put_str(w, NULL, r->hosts.p[i]);
     if (r->is_default) json_put_cstr(w, NULL, "*");
     json_put_end(w);
 }
