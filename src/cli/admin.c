@@ -62,6 +62,12 @@ static void print_granted_nothing(const struct json *granted) {
     else print_granted(granted);
 }
 
+/* Those of a line are the manifest's own, and were told before anything was sent. */
+static void print_remarks(const struct json *result) {
+    JSON_EACH(remark, json_get(result, "remarks"))
+    if (!json_get(remark, "line")) fputs("remark: ", stdout), print(json_str(json_get(remark, "text"))), puts("");
+}
+
 static void print_deployed(const struct cli_options *o, const struct node_deployed *to) {
     const struct json *r = to->result;
     print(json_str(json_get(r, "url")));
@@ -72,6 +78,7 @@ static void print_deployed(const struct cli_options *o, const struct node_deploy
     else printf(" version %lld, live after %.2f s\n", (long long)json_i64(json_get(r, "version")), (double)to->ns / 1e9);
     print_hosts(r);
     print_granted_nothing(json_get(r, "granted"));
+    print_remarks(r);
 }
 
 static void print_json(const struct json *v) {
