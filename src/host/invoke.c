@@ -85,6 +85,7 @@ void host_invoke_with(struct host_invocation *inv, struct host_call *memory) {
     in->calls++;
     host_wait_without_fiber(&task->thread, HOST_WAIT_ENTER, NULL, true);
     host_schedule(in);
+    if (!inv->task) inv->stillborn = true; /* no stack could be had, of which the instance has died */
 }
 
 void host_invoke(struct host_invocation *inv, struct host_instance *in, const struct host_export *ex, const void *args,

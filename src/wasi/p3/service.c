@@ -345,6 +345,14 @@ static void start_main(void *arg) {
 
 static uint64_t capacity(const struct service *s) { return MAX(s->image->app->limits->instance_requests, (uint64_t)1); }
 
+/* There is room for the stack of a call, without which an instance that has begun would die. */
+static bool has_stack(struct home *h) {
+    struct engine_share *share = h->service->image->app->share;
+    if (!engine_pay(share, ENGINE_STACK_BYTES)) return false;
+    engine_unpay(share, ENGINE_STACK_BYTES);
+    return true;
+}
+
 static struct home *home_new(struct service *s) {
     struct home *h = s->free_homes;
     arena *mem = h ? h->of.base.mem : arena_new(0);
@@ -357,7 +365,7 @@ static struct home *home_new(struct service *s) {
     link_init(&h->calls);
     h->of.base.in = h->in = host_instance_acquire(s->image->component, &h->of);
     h->started = !s->starts;
-    if (h->in && (h->started || engine_spawn(host_instance_engine(h->in), start_main, h))) {
+    if (h->in && (h->started ? has_stack(h) : engine_spawn(host_instance_engine(h->in), start_main, h) != NULL)) {
         host_instance_on_death(h->in, on_death, h);
         link_first(&s->open, &h->open);
         return h;
