@@ -259,9 +259,9 @@ def pss_kib(pids):
 def idle():
     """--apps N of them, 1,000 by default: what they hold, what they make the node do, how long the first request to one takes, and how long a node with all of them needs to start."""
     count, file = int(os.environ.get("ORLO_BENCH_APPS", "1000")), guest_of("raw")
-    with Node("idle", [("first", file)], pin=False) as s:
+    with Node("idle", [("first", file)], "--app-idle", "2s", pin=False) as s:
         s.ask("first")
-        time.sleep(1)
+        time.sleep(4)
         before = pss_kib(s.pids())
         todo = iter(range(count))
         lock = threading.Lock()
@@ -281,16 +281,20 @@ def idle():
         for t in threads:
             t.join()
         deployed = time.monotonic() - started
-        time.sleep(2)
+        time.sleep(4)  # a version that is new is loaded, which is over then
         bench.row("node", f"an idle app of {count}, resident", (pss_kib(s.pids()) - before) / count, "KiB", 64, note=f"deployed in {deployed:.0f} s")
         spent = bench.cpu_ms_so_far(s.pids())
         time.sleep(5)
         bench.row("node", f"{count} idle apps, processor time", (bench.cpu_ms_so_far(s.pids()) - spent) / 5, "ms/s", 10)
         ask = lambda app: (lambda t: (s.ask(app), (time.perf_counter() - t) * 1000)[1])(time.perf_counter())
-        cold = [ask(f"app{random.randrange(count)}") for _ in range(50)]
+        cold = [ask(f"app{i}") for i in random.sample(range(count), 50)]
         warm = [ask("first") for _ in range(50)]
         bench.row("node", "first request to an idle app, more than a warm one, p50", statistics.median(cold) - statistics.median(warm), "ms", 1,
                   note=f"{statistics.median(cold):.2f} to {statistics.median(warm):.2f} ms")
+        for i in range(count):
+            s.ask(f"app{i}")
+        time.sleep(5)
+        bench.row("node", f"an app of {count} that was asked and is idle again, resident", (pss_kib(s.pids()) - before) / count, "KiB", 64)
         state = s.state
     again = Node.__new__(Node)
     again.__init__("idle", [], pin=False)

@@ -6,6 +6,7 @@
 #include "node/pack.h"
 #include "node/worker/apps.h"
 #include "node/worker/data.h"
+#include "node/worker/idle.h"
 #include <fcntl.h>
 
 static void on_met(struct app *of, enum app_setting_id limit) {
@@ -248,6 +249,12 @@ bool node_app_over(const struct node_app *app) {
     return !app->requests;
 }
 
+bool node_app_idle(const struct node_app *app) {
+    for (uint32_t i = 0; i < app->parts_count; i++)
+        if (app->parts[i].waiting || app->parts[i].state == NODE_PART_WANTED) return false;
+    return !app->requests && !app->under_way.used && !app->has_news && !app->kept.queued;
+}
+
 static void drop_part(struct node_part *part) {
     if (part->image) wasi_image_free(part->image);
     if (part->pack) engine_unpay(part->app->share, node_pack_memory(part->pack));
@@ -255,6 +262,7 @@ static void drop_part(struct node_part *part) {
 }
 
 void node_app_free(struct node_app *app) {
+    node_idle_leave(app);
     for (uint32_t i = 0; i < app->parts_count; i++) drop_part(&app->parts[i]);
     node_lines_end(&app->out);
     node_lines_end(&app->err);

@@ -3,11 +3,14 @@
  *   prepare ──> PREPARED: eager apps are loaded ──applied──> live ──> SERVED ──the next one──> apps that it does not have: retired
  *                  └── another is prepared: dropped
  */
+#include "engine/engine.h"
 #include "net/loop.h"
 #include "node/worker/apps.h"
+#include "node/worker/idle.h"
 #include <stdlib.h>
 
 static const uint64_t retry_ns = 1'000'000'000;
+enum { TRIES = 100 }; /* each takes a round of messages */
 
 struct generation {
     struct node_snapshot *snapshot; /* NULL: none */
@@ -19,21 +22,16 @@ struct generation {
 struct node_apps {
     struct node_apps_config c;
     struct generation served, prepared;
-    struct node_app **retired; /* heap */
-    uint32_t retired_count, retired_cap;
+    struct node_app **retired;                   /* heap */
+    uint32_t retired_count, retired_cap, coming; /* of them: given back, but for instances that are about to end */
+    struct node_idle idle;
 };
-
-struct node_apps *node_apps_new(const struct node_apps_config *config) {
-    struct node_apps *a = calloc(1, sizeof *a);
-    ENSURE(a);
-    a->c = *config;
-    return a;
-}
 
 /* ---- the end of apps ---- */
 
 static void retire(struct node_apps *a, struct node_app *app) {
     app->retired = true;
+    node_idle_leave(app);
     if (a->retired_count == a->retired_cap) {
         a->retired_cap = a->retired_cap ? 2 * a->retired_cap : 16;
         a->retired = realloc(a->retired, a->retired_cap * sizeof *a->retired);
@@ -51,17 +49,23 @@ static void log_over(const struct node_app *app) {
               LF_U64("refused", app->counts.refused));
 }
 
+/* Its kept instances are given back, and with them all that referred to it. */
+static bool rested(struct node_app *app) {
+    for (uint32_t i = 0; i < app->parts_count; i++)
+        if (app->parts[i].image) wasi_image_rest(app->parts[i].image);
+    return node_app_over(app);
+}
+
 void node_apps_turn(struct node_apps *a) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < a->retired_count; i++) {
         struct node_app *app = a->retired[i];
-        for (uint32_t k = 0; k < app->parts_count; k++)
-            if (app->parts[k].image) wasi_image_rest(app->parts[k].image);
-        if (!node_app_over(app)) {
+        if (!rested(app)) {
             a->retired[kept++] = app;
             continue;
         }
         if (app->served) log_over(app);
+        a->coming -= app->given_back;
         node_app_free(app);
     }
     a->retired_count = kept;
@@ -109,11 +113,48 @@ static void drop(struct node_apps *a, struct generation *g, const struct generat
     node_snapshot_free(old.snapshot);
 }
 
+/* It is a row of the snapshots again. */
+static void give_back(void *arg, struct node_app *app) {
+    struct node_apps *a = arg;
+    struct generation *const of[] = {&a->served, &a->prepared};
+    const struct node_entry *e;
+    enum node_version v;
+    for (size_t i = 0; i < ARRAY_COUNT(of); i++)
+        while ((e = entry_of(of[i], app, &v))) *at(of[i], e, v) = NULL;
+    log_event(LOG_DEBUG, "app-given-back", LF_CSTR("app", app->name), LF_U64("version", app->record.version),
+              LF_U64("requests", app->counts.requests));
+    app->served = false; /* it is not over: only this one's counts end here */
+    if (rested(app)) {
+        node_app_free(app);
+        return;
+    }
+    app->given_back = true;
+    a->coming++;
+    retire(a, app);
+}
+
+/* What it was refused the last time is the worker's, and not what others are to come back to while it has its part already. */
+static bool would_help(const struct node_app *app) {
+    const struct engine_refusal *why = engine_last_refusal(app->guest->engine);
+    return !why->share && why->what != ENGINE_REFUSED_INSTANCE && !(why->leaves && app->running);
+}
+
+uint32_t node_apps_make_room(struct node_apps *a, const struct node_app *app, uint32_t n) {
+    return would_help(app) && !a->coming ? node_idle_give_back(&a->idle, n) : 0;
+}
+
+bool node_apps_spare(struct node_apps *a, const struct node_app *app) {
+    return would_help(app) && (a->coming || node_idle_any(&a->idle));
+}
+
 /* The app of an entry, made at the first use. NULL: d says why not. */
 static struct node_app *app_at(struct node_apps *a, struct generation *g, const struct node_entry *e, enum node_version v,
                                struct diag *d) {
     struct node_app **app = at(g, e, v), **next;
-    if (*app) return *app;
+    if (*app) {
+        node_idle_used(*app);
+        return *app;
+    }
     arena *mem = arena_new(0);
     struct app_record r;
     if (app_record_decode(mem, arena_str(mem, e->of[v].record), &r, d) != ERR_OK) {
@@ -122,6 +163,7 @@ static struct node_app *app_at(struct node_apps *a, struct generation *g, const 
     }
     if (node_app_new(a->c.guest, mem, &r, app, d) != ERR_OK) return NULL;
     (*app)->served = g == &a->served;
+    node_idle_add(&a->idle, *app);
     if (g == &a->served && (next = same_in(a, &a->prepared, e->id, e->of[v].record, &v))) *next = *app; /* unchanged there */
     return *app;
 }
@@ -215,10 +257,28 @@ static err load(struct node_part *part, struct node_image *image, struct diag *d
     return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it is a %s, which cannot be served", wasi_kind_text(kind));
 }
 
+/* Before it is refused for want of room, idle apps go: each time twice as many, as it is not known how much that is. */
+static err load_somehow(struct node_apps *a, struct node_part *part, struct node_image *image, struct diag *d) {
+    struct diag said = DIAG_INIT;
+    err e = load(part, image, &said);
+    for (uint32_t n = 1u << MIN(part->tries, 8u); e == ERR_LIMIT && node_apps_make_room(a, part->app, n); n *= 2) {
+        said = (struct diag)DIAG_INIT;
+        e = load(part, image, &said);
+    }
+    if (e != ERR_OK) *d = said;
+    return e;
+}
+
 /* Of an eager app, about to be served, the failure is the snapshot's; of others it is logged. */
 static err part_came(struct node_apps *a, struct node_part *part, struct node_image *image, str why, struct diag *d) {
     struct generation *g = &a->prepared;
-    err e = image ? load(part, image, d) : diag_set(d, ERR_IO, DIAG_NOWHERE, STR_FMT, STR_ARG(why));
+    err e = image ? load_somehow(a, part, image, d) : diag_set(d, ERR_IO, DIAG_NOWHERE, STR_FMT, STR_ARG(why));
+    if (e == ERR_LIMIT && a->coming && part->tries++ < TRIES) { /* it is asked for again, while what has been given back comes */
+        part->state = NODE_PART_ABSENT;
+        node_apps_want(a, part);
+        return ERR_OK;
+    }
+    part->tries = 0;
     enum node_version v;
     const struct node_entry *entry = g->proven ? NULL : entry_of(g, part->app, &v);
     bool eager = entry && entry->of[v].eager;
@@ -269,7 +329,15 @@ void node_apps_image(struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES]
     if (a->prepared.snapshot && (failed != ERR_OK || !a->prepared.pending)) tell(a, failed, &d);
 }
 
-/* ---- asking ---- */
+/* ---- its life, and asking ---- */
+
+struct node_apps *node_apps_new(const struct node_apps_config *config) {
+    struct node_apps *a = calloc(1, sizeof *a);
+    ENSURE(a);
+    a->c = *config;
+    node_idle_open(&a->idle, a->c.guest->loop, a->c.idle_ms, give_back, a);
+    return a;
+}
 
 const struct node_entry *node_apps_at(const struct node_apps *a, str authority) {
     return a->served.snapshot ? node_snapshot_at(a->served.snapshot, authority) : NULL;
@@ -289,6 +357,7 @@ struct node_app *node_apps_app(struct node_apps *a, const struct node_entry *e, 
 void node_apps_free(struct node_apps *a) {
     drop(a, &a->prepared, &a->served);
     drop(a, &a->served, &a->prepared);
+    node_idle_close(&a->idle);
     free(a->retired); /* the guest frees what is not over */
     free(a);
 }

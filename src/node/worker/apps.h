@@ -10,6 +10,7 @@
  * 3. A version is served whole: a request that began under it ends under it, whatever is deployed meanwhile; with the last of
  *    them, what goes on after a response included, its memory goes.
  * 4. A new snapshot is prepared beside the one that is served, and takes its place in one step.
+ * 5. An app that nobody has asked for a while is a row of the snapshot again (idle.h).
  */
 #ifndef ORLO_NODE_APPS_H
 #define ORLO_NODE_APPS_H
@@ -92,6 +93,7 @@ struct node_part { /* a function, or a static folder */
     struct node_meters_call *meters;     /* NULL: it was not asked yet */
     enum node_part_state state;
     uint64_t retry_ns; /* of a FAILED one: not before then is its image asked for again */
+    uint32_t tries;    /* to load it, while idle apps make room */
     struct wasi_image *image;
     struct node_pack *pack;
     bool has_secrets;
@@ -130,8 +132,12 @@ struct node_app {
     uint32_t requests;          /* that refer to it: waiting, running, and what goes on after their responses */
     uint32_t running, blocked;  /* of them: have an instance; of those, wait for another function of the app (internal.c) */
     bool served, retired;       /* a snapshot that was served had it; none has it any more */
+    bool given_back;            /* retired, as it was idle */
     bool has_news;              /* a part of it */
     struct node_app *next, **prev, *next_news;
+    struct node_idle *idle; /* idle.h; NULL: it is on no list */
+    struct node_app *newer, *older;
+    uint64_t used_ns; /* when it was last asked, or its last request ended */
     struct {
         uint64_t requests, failed, refused; /* that came; whose guest failed; that met a limit */
     } counts;
@@ -150,6 +156,8 @@ struct node_meters_call *node_part_meters(struct node_part *part); /* its row: n
 struct node_meters_call *node_app_meters(struct node_app *app); /* of what the node answers in its place: redirects, refusals */
 /* Nothing refers to it, and no instance of it is alive. */
 bool node_app_over(const struct node_app *app);
+/* Nothing refers to it, and nothing is to come for it. Instances may be kept for its next request. */
+bool node_app_idle(const struct node_app *app);
 void node_app_free(struct node_app *app); /* which is over, or the process ends */
 
 /* ---- internal.c ---- */
@@ -161,7 +169,8 @@ enum app_local node_internal(struct app_request *rq, str authority, struct net_l
 
 struct node_apps_config {
     struct node_guest *guest;
-    uint32_t cordon; /* apps of others are nobody's here */
+    uint32_t cordon;  /* apps of others are nobody's here */
+    uint64_t idle_ms; /* unused for so long, an app is given back */
     /* Ask for the part's image, and for what is whose; node_apps_image is called some time later, not from within. */
     void (*want)(void *arg, const struct node_part *part);
     /* What was prepared can be served, or cannot (e, d). */
@@ -198,6 +207,10 @@ const struct node_route *node_apps_route(const struct node_apps *a, const struct
 struct node_app *node_apps_app(struct node_apps *a, const struct node_entry *e, enum node_version v);
 /* It is ABSENT, or FAILED long enough ago: its image is asked for. */
 void node_apps_want(struct node_apps *a, struct node_part *part);
+/* Memory, or places, for an instance or an image of the app were refused: idle apps go, the longest not asked first; n of them. How many
+ * there were: 0 if that is no help, as it was its own limit, it has its part already, or what was given back before is still to come. */
+uint32_t node_apps_make_room(struct node_apps *a, const struct node_app *app, uint32_t n);
+bool node_apps_spare(struct node_apps *a, const struct node_app *app); /* there is one that would go */
 /* Of a turn: what is over and no longer served goes. */
 void node_apps_turn(struct node_apps *a);
 

@@ -14,6 +14,7 @@
 #include "net/loop.h"
 #include "node/worker/gate.h"
 #include "node/worker/handler_int.h"
+#include "node/worker/idle.h"
 
 enum { BATCH = 8, REDIRECTS_MAX = 10, OBJECTS = 512 /* of guests that have ended, dropped in one turn */ };
 
@@ -75,6 +76,7 @@ static void recycle(struct app_request *rq) {
     free(r->lacks);
     node_via_forget(r);
     r->part->app->requests--;
+    node_idle_used(r->part->app);
     free(r->who);
     r->next = r->handler->free;
     r->handler->free = r;
@@ -209,7 +211,8 @@ static bool hopeless(const struct node_part *p, const struct node_request *r) {
     const struct engine_refusal *why = engine_last_refusal(g->engine);
     struct engine_share *share = p->app->share;
     bool own = why->share == share;
-    return own ? !engine_share_use(share).slots : !engine_holds(g->engine);
+    if (own) return !engine_share_use(share).slots;
+    return !engine_holds(g->engine) && !node_apps_spare(r->handler->apps, p->app);
 }
 
 /* ---- whose it is ---- */
@@ -447,6 +450,13 @@ void node_handler_part_changed(struct node_handler *h, struct node_part *p) {
     }
 }
 
+/* From the loop, where nothing of an app is on the stack: before there is no room for it, idle apps go. */
+static bool start_somehow(struct node_request *r) {
+    bool started = start(r);
+    for (uint32_t n = 1; !started && node_apps_make_room(r->handler->apps, r->app, n); n *= 2) started = start(r);
+    return started;
+}
+
 /* Those that wait at a part, as many as there is room for. True: there may be room for more. */
 static bool start_waiting(struct node_part *p) {
     uint32_t n = 0;
@@ -454,7 +464,7 @@ static bool start_waiting(struct node_part *p) {
     for (; n < BATCH && p->first; n++) {
         struct node_request *r = p->first;
         bool may = may_ask(r);
-        if (may && !p->files && !start(r)) break;
+        if (may && !p->files && !start_somehow(r)) break;
         wait_no_more(r);
         if (!may) node_handler_over(r);
         else if (p->files) node_files_serve(r);

@@ -336,7 +336,8 @@ static err open_worker(struct worker *w, struct diag *d) {
     TRY(node_guest_open(&w->guest, &guest, d));
     net_loop_beat(w->guest.loop, &node_pulse->beats);
     w->guest.data = node_data_new(w->guest.loop, say_data_want, w);
-    w->apps = node_apps_new(&(struct node_apps_config){&w->guest, c->cordon, say_want, say_applied, part_changed, w});
+    w->apps = node_apps_new(
+        &(struct node_apps_config){&w->guest, c->cordon, w->limits.app_idle_ms, say_want, say_applied, part_changed, w});
     node_applog_new(&w->guest, c->logs_alone);
     if (c->traces) node_tracer_new(&w->guest, c->sample_ppm, say_courier_want, w);
     node_sample_new(&w->guest, w->servers, &w->servers_count);
