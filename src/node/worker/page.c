@@ -132,8 +132,11 @@ struct node_limit node_limit_of(const struct node_request *r, enum node_refusal 
                                           : (struct node_limit){f->setting, value_of(r, f)};
 }
 
-static str advice_for(arena *out, const struct node_request *r, const struct node_limit *l) {
+/* A project that is developed answers every host, once it is built. */
+static str advice_for(arena *out, const struct node_request *r, enum node_refusal what, const struct node_limit *l) {
     const struct app_setting *s = &app_settings[l->id];
+    if (r->handler->dev && what == NODE_REFUSE_NO_HOST)
+        return STR("Nothing is built yet: the terminal of orlo dev says how far it is, or what failed.");
     if (!r->handler->dev || l->id == APP_SETTING_NONE) return (str){0};
     str now = app_setting_said(out, l->id, l->value);
     return s->scope == APP_SCOPE_APP
@@ -176,7 +179,7 @@ static void refuse(struct node_request *r, enum node_refusal what, uint64_t retr
     const struct refusal *f = &refusals[what];
     struct node_limit l = node_limit_of(r, what);
     arena *scratch = arena_new(0);
-    struct page p = {.status = f->status, .sentence = f->sentence, .advice = advice_for(scratch, r, &l)};
+    struct page p = {.status = f->status, .sentence = f->sentence, .advice = advice_for(scratch, r, what, &l)};
     bool tell = l.id != APP_SETTING_NONE && (r->handler->dev || app_settings[l.id].scope == APP_SCOPE_APP);
     if (tell) p.limit = app_setting_said(scratch, l.id, l.value);
     if (r->app) say(r, what, &l, why);
