@@ -229,7 +229,7 @@ def test_admin_tokens():
         eq([(t["id"], t["scope"], t.get("app"), t["hosts"], t["read_only"]) for t in listed],
            [(1, "node", None, [], False), (2, "app", "shop", ["shop.example.org"], False)])
         code, out, error = orlo("tokens", "--to", n.admin, env={"ORLO_TOKEN": first})
-        eq((code, len(out.splitlines())), (0, 2))
+        eq((code, len(out.splitlines())), (0, 3))  # with their head
         check("shop.example.org" in out and first not in out, out)
         # What is at rest is no token.
         for base, _, names in os.walk(n.state):
