@@ -95,6 +95,7 @@ err db_open(const struct db_options *options, struct db **out, struct diag *d) {
     if (options->create) flags |= SQLITE_OPEN_CREATE;
     int code = sqlite3_open_v2(options->name, &db->raw, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, db_vfs_name());
     if (code == SQLITE_OK) code = settle(db);
+    if (code == SQLITE_OK && options->guest) code = db_functions_add(db);
     if (code == SQLITE_OK && options->guest) db_guest_confine(db);
     if (code == SQLITE_OK) {
         *out = db;

@@ -40,6 +40,7 @@ void db_memory_forgive(void);
 
 /* guest.c: what holds on a connection for a stranger's statements */
 void db_guest_confine(struct db *db);
-/* SQLite's code as ours; d: what it was about, and what SQLite says of it. */
+/* functions.c: in place of SQLite's that cannot be stopped. SQLite's code. */
+[[nodiscard]] int db_functions_add(struct db *db);
 
 #endif

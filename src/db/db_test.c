@@ -257,9 +257,84 @@ static void test_guest(void **state) {
     assert_int_equal(access("y.db", F_OK), -1);
 }
 
+/* ---- functions.c against SQLite's own ---- */
+
+static uint64_t seed = 7;
+static uint32_t below(uint32_t n) {
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(seed >> 33) % n;
+}
+
+/* A value as SQL text: of few different characters, so that they meet; at times a blob, a number, null. */
+static void put_value(struct buf *b, uint32_t most) {
+    static const char *const bits[] = {"61", "62", "c3a9", "e282ac", "20", "61", "f09f9880"};
+    uint32_t kind = below(12), n = below(most);
+    if (kind == 0) {
+        buf_puts(b, STR("null"));
+        return;
+    }
+    if (kind == 1) {
+        buf_printf(b, "%u", below(200));
+        return;
+    }
+    buf_puts(b, kind < 4 ? STR("x'") : STR("cast(x'"));
+    for (uint32_t i = 0; i < n; i++) buf_puts(b, str_c(bits[below(ARRAY_COUNT(bits))]));
+    buf_puts(b, kind < 4 ? STR("'") : STR("' as text)"));
+}
+
+static void answer(struct db *db, const char *sql, char *to, size_t max) {
+    struct diag d = DIAG_INIT;
+    struct db_rows *rows;
+    to[0] = 0;
+    if (db_query(db, &rows, &d, sql) != ERR_OK) fail_msg("%s: %s", sql, d.text);
+    while (db_next(rows)) snprintf(to, max, STR_FMT, STR_ARG(db_str(rows, 0)));
+    assert_int_equal(db_end(rows, &d), ERR_OK);
+}
+
+static void test_functions(void **state) {
+    static const struct {
+        const char *name;
+        int arguments;
+    } rows[] = {{"instr", 2}, {"replace", 3}, {"trim", 1}, {"trim", 2}, {"ltrim", 1}, {"ltrim", 2}, {"rtrim", 1}, {"rtrim", 2}};
+    struct db *own, *theirs;
+    struct diag d = DIAG_INIT;
+    char a[4096], b[4096];
+    const struct db_options guest = {.name = ":memory:", .create = true, .guest = true},
+                            plain = {.name = ":memory:", .create = true};
+    assert_int_equal(db_open(&guest, &own, &d), ERR_OK);
+    assert_int_equal(db_open(&plain, &theirs, &d), ERR_OK);
+    for (int i = 0; i < 4000; i++) {
+        size_t row = below(ARRAY_COUNT(rows));
+        struct buf sql = {0};
+        buf_printf(&sql, "with v as (select %s(", rows[row].name);
+        for (int k = 0; k < rows[row].arguments; k++) {
+            if (k) buf_putc(&sql, ',');
+            put_value(&sql, k ? 4 : 20);
+        }
+        buf_puts(&sql, STR(") as x) select typeof(x) || ' ' || quote(x) from v"));
+        buf_putc(&sql, 0);
+        answer(own, (const char *)sql.p, a, sizeof a);
+        answer(theirs, (const char *)sql.p, b, sizeof b);
+        if (strcmp(a, b) != 0) fail_msg("%s: %s is not %s", (const char *)sql.p, a, b);
+        buf_free(&sql);
+    }
+    /* What takes SQLite's own hours. */
+    answer(own, "select cast(instr(zeroblob(4000000), zeroblob(2000000) || x'01') as text)", a, sizeof a);
+    assert_string_equal(a, "0");
+    answer(own, "select cast(length(replace(printf('%.*c', 4000000, 'a'), printf('%.*c', 1000000, 'a') || 'b', 'c')) as text)", a,
+           sizeof a);
+    assert_string_equal(a, "4000000");
+    answer(own, "select cast(length(trim(printf('%.*c', 2000000, 'a'), printf('%.*c', 1000000, 'b') || 'a')) as text)", a,
+           sizeof a);
+    assert_string_equal(a, "0");
+    db_close(own);
+    db_close(theirs);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {TEST(test_values),   TEST(test_errors), TEST(test_kept), TEST(test_transactions),
-                                       TEST(test_versions), TEST(test_killed), TEST(test_full), TEST(test_guest)};
+    const struct CMUnitTest tests[] = {TEST(test_values),       TEST(test_errors),   TEST(test_kept),
+                                       TEST(test_transactions), TEST(test_versions), TEST(test_killed),
+                                       TEST(test_full),         TEST(test_guest),    TEST(test_functions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
