@@ -106,6 +106,25 @@ PAGE = '[[files]]\nroute = "/"\nfolder = "p"\n'
 PAGES = {"p/index.html": b"hello"}
 
 
+def test_node_sql_that_nothing_stops():
+    """A call of SQLite's that takes minutes, and cannot be told to end, ends with the store's process: others go on with the next one, and have what they were
+    told is kept."""
+    rows = "with recursive c (i) as (select 1 union all select i + 1 from c limit 100000)"
+    patch = f"{rows} select length(json_patch(json_group_object('a' || i, 1), json_group_object('b' || i, 1))) from c"
+    with node("--workers", "1") as n:
+        put(n, "evil", limits(data_ms_max=2000, handler_ms_max=3000))
+        put(n, "good")
+        sql(n, "good", "create table t (n)", "insert into t values (42)")
+        n.get("evil", "/sql3?default", data=patch.encode())
+        has(sql(n, "good", "select n from t"), "42")  # another database's thread
+        e = n.wait_event("data-stuck", 40)
+        eq(e["app"], "evil")
+        until(lambda: "42" in n.get("good", "/sql3?default", data=b"select n from t").text)
+        has(n.get("evil", "/sql3?default", data=b"select 7").text, "7")
+        # what SQLite's own would take minutes for is no more than its length
+        has(sql(n, "evil", "select 40 + instr(zeroblob(4000000), zeroblob(2000000) || x'01')"), "40")
+
+
 def test_node_token_takes_no_more_of_the_processor():
     with node() as n:
         d = Deployer(n, "evil")

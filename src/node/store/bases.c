@@ -458,11 +458,22 @@ struct store_ask *node_store_bases_done(void) {
     return done;
 }
 
+/* A call of a function of SQLite's that nothing stops. Its thread cannot be taken back, but with the process: what was acknowledged is on the
+ * disk, who waits hears that it is lost, and another process goes on. */
+static void end_if_stuck(struct store_base *base, uint64_t now_ns) {
+    uint64_t stuck_ns = __atomic_load_n(&base->stuck_ns, __ATOMIC_RELAXED);
+    if (!base->busy || !stuck_ns || now_ns < stuck_ns) return;
+    log_event(LOG_ERROR, "data-stuck", LF_CSTR("app", base->app->name), LF_CSTR("database", base->name));
+    log_flush();
+    _exit(1);
+}
+
 uint64_t node_store_bases_tick(uint64_t now_ns) {
     bool any = false;
     pthread_mutex_lock(&all.lock);
     for (struct store_base *base = all.all; base; base = base->next) {
         any |= base->open || base->first;
+        end_if_stuck(base, now_ns);
         if (base->busy || !base->open) continue;
         bool idle = all.config.keeps && !base->first && !base->holder && now_ns - base->used_ns > idle_ns,
              late = base->holder && (base->holder->gone || now_ns >= base->holder_until_ns);

@@ -16,7 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const uint64_t batch_ns = 20'000'000; /* then it is committed, and the rest is the next one */
+static const uint64_t stuck_after_ns = 10'000'000'000; /* it was told to end: a disk may be as slow as that */
+static const uint64_t batch_ns = 20'000'000;           /* then it is committed, and the rest is the next one */
 
 /* ---- its file ---- */
 
@@ -85,8 +86,10 @@ static void do_one(struct store_base *base, struct store_ask *ask) {
     base->now = ask;
     base->late = false;
     base->until_ns = clock_mono_ns() + ask->ms_max * 1000000ull;
+    __atomic_store_n(&base->stuck_ns, base->until_ns + stuck_after_ns, __ATOMIC_RELAXED);
     if (base->sql) node_store_sql_do(base, ask);
     else node_store_keys_do(base, ask);
+    __atomic_store_n(&base->stuck_ns, 0, __ATOMIC_RELAXED);
     base->now = NULL;
 }
 

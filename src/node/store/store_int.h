@@ -70,6 +70,7 @@ struct store_base {
     struct db *db;               /* NULL: closed */
     const struct store_ask *now; /* what is being done */
     uint64_t until_ns;           /* and until when */
+    uint64_t stuck_ns;           /* long after that; 0: nothing is being done. Atomic: node_store_bases_tick reads it */
     bool alone;                  /* it is done by itself, so it may begin and end transactions */
     bool late;                   /* it took too long */
     uint64_t bytes, keys;        /* of key-value stores: what there is */
