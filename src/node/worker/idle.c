@@ -4,7 +4,13 @@
 #include "node/meters.h"
 #include "node/worker/apps.h"
 
-enum { LOOK_AT = 64, GIVE_BACK = 16 /* in one turn, each some 30 us */, BLOCKS = 128 /* of an app, for base_heap_freed */ };
+enum {
+    LOOK_AT = 64,
+    GIVE_BACK = 16 /* in one turn, each some 30 us */,
+    BLOCKS = 128,
+    ALL = 1 << 16 /* of an app, of many: for base_heap_freed */
+};
+static const uint64_t second_ns = 1'000'000'000;
 
 /* ---- the list ---- */
 
@@ -77,8 +83,8 @@ uint32_t node_idle_give_back(struct node_idle *i, uint32_t n) {
 }
 
 /* What its apps were made of lies between what is still in use: once all that were due have gone, the system has it back. */
-static void trim(struct node_idle *i) {
-    if (i->given) base_heap_freed(i->given * BLOCKS);
+static void trim(struct node_idle *i, bool last) {
+    if (i->given) base_heap_freed(last ? ALL : i->given * BLOCKS);
     i->given = 0;
 }
 
@@ -89,9 +95,9 @@ static void on_timer(void *arg) {
     uint32_t n = 0;
     i->armed = false;
     for (; n < GIVE_BACK && (app = oldest_idle(i)) && app->used_ns + after_ns <= now; n++) give_back(i, app);
-    if (n < GIVE_BACK) trim(i);
+    uint64_t due = i->oldest ? i->oldest->used_ns + after_ns : UINT64_MAX;
+    if (n < GIVE_BACK) trim(i, due > now + second_ns);
     if (!i->oldest) return;
-    uint64_t due = i->oldest->used_ns + after_ns;
     arm(i, n == GIVE_BACK || due <= now ? 1 : (due - now) / 1'000'000 + 1);
 }
 
