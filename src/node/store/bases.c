@@ -79,6 +79,7 @@ static void make_text(char *text) {
 void node_store_ask_fail(struct store_ask *ask, enum app_data_outcome outcome, const char *fmt, ...) {
     if (ask->outcome != APP_DATA_OK) return;
     va_list ap;
+    ENSURE(fmt); /* gcc with its sanitizers warns of a path on which there was none */
     va_start(ap, fmt);
     vsnprintf(ask->text, sizeof ask->text, fmt, ap);
     va_end(ap);
