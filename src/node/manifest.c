@@ -98,7 +98,8 @@ static err first_error(const struct manifest *m, const char *file, struct diag *
     for (uint32_t i = 0; i < m->notes.n && e == ERR_OK; i++)
         if (m->notes.p[i].is_error) {
             str text = manifest_note_text(scratch, file, &m->notes.p[i]);
-            e = diag_set(d, ERR_INVALID, DIAG_NOWHERE, STR_FMT, STR_ARG(text));
+            e = diag_set(d, ERR_INVALID, DIAG_NOWHERE, STR_FMT "%s", STR_ARG(text),
+                         m->errors > 1 ? "; there is more, which orlo check says" : "");
         }
     arena_free(scratch);
     return m->errors ? ERR_INVALID : ERR_OK;
