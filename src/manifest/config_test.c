@@ -32,7 +32,7 @@ static void test_all(void **state) {
         "log_level = \"warn\"\nworkers = 4\nidle_timeout_ms = \"2m\"\nimage_mb = 100\n"
         "[defaults]\ntimeout_ms = 5000\n[max]\nmemory_mb = 64\n"
         "[allow]\nhttp = [\"*.example.org:443\"]\nnet = []\ndirs = [\"/srv/data/\", \"/srv/www:ro\"]\n"
-        "[cordons.team]\napps = [\"a\", \"team-*\"]\nworkers = 2\ndata = \"/srv/team\"\n"
+        "[cordons.team]\napps = [\"a\", \"team-*\"]\nworkers = 2\n"
         "[logs]\nstderr = false\n"
         "[otlp]\nendpoint = \"http://127.0.0.1:4318\"\nheaders = { x-key = \"k\" }\nsample = 0.25\nformat = \"json\"\n");
     assert_true(c->listen.n == 2 && str_eqc(c->listen.p[0].address, ":80") && c->listen.p[1].proxy_protocol);
@@ -101,6 +101,7 @@ static void test_mistakes(void **state) {
         {"cordons.a.apps = [\"x\"]\ncordons.b.apps = [\"x\"]", "cordons: the app x stands there twice"},
         {"cordons.a.workers = 0", "cordons.a.workers: it takes a number from 1 to 256"},
         {"cordons.a.data = \"here\"", "cordons.a.data: it takes an absolute path"},
+        {"cordons.a.data = \"/srv/a\"", "cordons.a.data: no cordon has a folder of its own yet"},
         {"logs.stderr = 1", "logs.stderr: it takes true or false, not a number"},
         {"otlp = {}", "otlp: it lacks an endpoint"},
         {"otlp.endpoint = \"collector\"", "otlp.endpoint: it takes http://HOST[:PORT]"},
