@@ -58,6 +58,13 @@ def test_wrong_files_and_folders():
         has(errors, says)
 
 
+def test_refusal_is_said_once():
+    """Each worker finds for itself that it cannot serve a file: the first is believed, and nobody is told of the others."""
+    for _ in range(20):
+        code, out, errors = orlo("serve", file_of("bare.wasm", MODULE), "--workers", "8")
+        eq((code, out, errors.count("\n")), (65, "", 1))
+
+
 def test_port_that_needs_a_right():
     with open("/proc/sys/net/ipv4/ip_unprivileged_port_start") as f:
         if int(f.read()) <= 80:

@@ -158,6 +158,7 @@ void node_workers_hear(struct supervisor *s, struct proc *p) {
     case NODE_WIRE_NONSENSE: cut_off(p); return;
     case NODE_WIRE_GOT: break;
     }
+    if (p->dropped) return; /* it was ended together with what it speaks of */
     if (m.type == NODE_MSG_applied) node_publish_applied(s, p, &m.applied);
     else if (m.type == NODE_MSG_image_want) node_singles_image_want(s, p, &m.image_want);
     else if (m.type == NODE_MSG_channel_want) node_roles_channel_want(s, p, m.channel_want.to);
