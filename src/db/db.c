@@ -54,6 +54,8 @@ static err db_failed(struct db *db, int code, struct diag *d) {
     return diag_set(d, e, DIAG_NOWHERE, "%s: %s", name, db->raw ? sqlite3_errmsg(db->raw) : sqlite3_errstr(code));
 }
 
+err db_says(struct db *db, int code, struct diag *d) { return db_failed(db, code, d); }
+
 /* ---- opening ---- */
 
 static int settle(struct db *db) {

@@ -136,6 +136,80 @@ void db_part_undo(struct db *db);
 /* All is in the file itself, and nothing beside it: before it is copied. */
 [[nodiscard]] err db_checkpoint(struct db *db, struct diag *d);
 
+/* ---- what a connection has besides SQLite's own: functions, aggregates, collations, tables that are functions (extend.c) ----
+ *
+ * Each is of the connection that it was added to, and is named as SQLite finds it: without regard to case. What stands behind `arg` outlives the
+ * connection. They run between two instructions of a statement, on its thread and stack: what takes long asks db_call_goes_on from time to
+ * time, what grows with its input takes memory with db_take, which is the statement's, and nothing nests deeper than its own bound. */
+
+struct db_call; /* as long as a function runs */
+/* What it gives; the last one counts, none: NULL. Bytes are copied. */
+void db_answer(struct db_call *call, struct db_value v);
+/* It fails, with this text: the statement ends with ERR_USAGE. */
+void db_refuse(struct db_call *call, str text);
+/* false: whoever waits for the statement has had enough, or it took too much memory; it ends with ERR_LIMIT, whatever the function gives. */
+[[nodiscard]] bool db_call_goes_on(struct db_call *call);
+/* What a value may have of bytes on this connection; a longer answer is ERR_LIMIT. */
+size_t db_call_value_bytes_max(const struct db_call *call);
+/* Of the statement's memory, and counted as that: as realloc. NULL: it has none left (p is as it was). n is not 0. */
+void *db_take(void *p, size_t n);
+void db_give_back(void *p);
+
+enum db_function_flags {
+    DB_FN_DETERMINISTIC = 1, /* the same arguments, the same answer, as long as a statement runs: it may be called less often */
+    DB_FN_INNOCUOUS = 2,     /* harmless whoever wrote the schema: may be called by views, triggers, checks, defaults, indexes */
+    DB_FN_DIRECT_ONLY = 4,   /* never by those, whoever wrote them */
+};
+struct db_function {
+    const char *name;
+    int32_t arguments; /* -1: as many as there are, to 100 */
+    uint32_t flags;
+    void (*call)(struct db_call *call, void *arg, const struct db_value *args, uint32_t n);
+    void *arg;
+};
+[[nodiscard]] err db_add_function(struct db *db, const struct db_function *f, struct diag *d);
+
+/* state: so many bytes, zeroed at a group's begin; the same for all that follows of it. */
+struct db_aggregate {
+    const char *name;
+    int32_t arguments;
+    uint32_t flags;
+    size_t state_bytes;
+    void (*step)(struct db_call *call, void *arg, void *state, const struct db_value *args, uint32_t n);
+    /* The row that came first leaves the window. NULL: it is no window function, unless `value` alone is enough (frames that only grow). */
+    void (*inverse)(struct db_call *call, void *arg, void *state, const struct db_value *args, uint32_t n);
+    void (*value)(struct db_call *call, void *arg, void *state); /* of the rows so far; as often as there are rows in a window */
+    void (*end)(void *arg, void *state);                         /* once; NULL: it holds nothing */
+    void *arg;
+};
+[[nodiscard]] err db_add_aggregate(struct db *db, const struct db_aggregate *a, struct diag *d);
+
+/* A total order; it cannot fail, and takes no memory. */
+struct db_collation {
+    const char *name;
+    int (*compare)(void *arg, str a, str b);
+    void *arg;
+};
+[[nodiscard]] err db_add_collation(struct db *db, const struct db_collation *c, struct diag *d);
+
+/* select … from name(arguments): rows that are computed. The columns are named, and so many arguments may be given: those that are left out
+ * are NULL from the end on. */
+enum { DB_TABLE_COLUMNS_MAX = 8, DB_TABLE_ARGUMENTS_MAX = 8 };
+struct db_table_function {
+    const char *name;
+    const char *columns[DB_TABLE_COLUMNS_MAX + 1]; /* the first NULL ends them */
+    uint32_t arguments, arguments_min;
+    uint32_t flags; /* INNOCUOUS, DIRECT_ONLY */
+    size_t state_bytes;
+    /* args are borrowed until it returns. It may refuse. */
+    void (*begin)(struct db_call *call, void *arg, void *state, const struct db_value *args, uint32_t n);
+    /* The next row: as many values as there are columns, which last until the next one or the end. false: there are no more, or it refused. */
+    bool (*next)(struct db_call *call, void *arg, void *state, struct db_value *row);
+    void (*end)(void *arg, void *state); /* once for each begin; NULL: it holds nothing */
+    void *arg;
+};
+[[nodiscard]] err db_add_table_function(struct db *db, const struct db_table_function *f, struct diag *d);
+
 /* ---- the schema's version ----
  *
  * steps[i] takes a database from version i to i + 1. All that are missing are one transaction. ERR_UNSUPPORTED: it is of a newer version than

@@ -28,6 +28,9 @@ struct db {
     bool own;      /* what runs is the caller's, not a guest's */
 };
 
+/* db.c: db_failed, for SQLite's code of a call on this connection */
+err db_says(struct db *db, int code, struct diag *d);
+
 const char *db_vfs_name(void); /* sets SQLite up, once, on whatever thread */
 /* memory.c: from now on, before SQLite is used; bytes that this thread has taken and not given back: negative, where others took them */
 void db_memory_count(void);
@@ -40,6 +43,8 @@ void db_memory_forgive(void);
 
 /* guest.c: what holds on a connection for a stranger's statements */
 void db_guest_confine(struct db *db);
+/* May the statement that runs go on? Not where it took too much memory, or whoever waits for it says so. */
+[[nodiscard]] bool db_guest_goes_on(struct db *db);
 /* functions.c: in place of SQLite's that cannot be stopped. SQLite's code. */
 [[nodiscard]] int db_functions_add(struct db *db);
 

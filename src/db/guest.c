@@ -85,14 +85,15 @@ static int authorize(void *arg, int code, const char *a, const char *b, const ch
 
 /* ---- how long, how large ---- */
 
-static int progress(void *arg) {
-    struct db *db = arg;
-    if (db->own) return 0;
+bool db_guest_goes_on(struct db *db) {
+    if (db->own || !db->options.goes_on) return true;
     uint64_t most = db->options.memory_bytes_max ? db->options.memory_bytes_max : 64 * MiB;
     db->large |= db_memory_taken() - db->taken > (int64_t)most;
     db->stopped |= db->large || !db->options.goes_on(db->options.arg);
-    return db->stopped;
+    return !db->stopped;
 }
+
+static int progress(void *arg) { return !db_guest_goes_on(arg); }
 
 void db_guest_confine(struct db *db) {
     const struct db_options *o = &db->options;
