@@ -74,10 +74,11 @@ static int settle(struct db *db) {
     for (size_t i = 0; i < ARRAY_COUNT(config); i++) sqlite3_db_config(db->raw, config[i].what, config[i].on, NULL);
     sqlite3_extended_result_codes(db->raw, 1);
     snprintf(text, sizeof text,
-             "pragma locking_mode = exclusive; pragma temp_store = memory; pragma mmap_size = 0; pragma cell_size_check = on;"
+             "pragma locking_mode = %s; pragma temp_store = memory; pragma mmap_size = 0; pragma cell_size_check = on;"
              "pragma cache_size = -%u; pragma synchronous = %s; pragma journal_size_limit = 1048576;",
-             o->cache_kib ? o->cache_kib : 2048, o->quick ? "normal" : "full");
-    int code = sqlite3_exec(db->raw, text, NULL, NULL, NULL);
+             o->sharing == DB_ALONE ? "exclusive" : "normal", o->cache_kib ? o->cache_kib : 2048, o->quick ? "normal" : "full");
+    int code = db_shared_settle(db);
+    if (code == SQLITE_OK) code = sqlite3_exec(db->raw, text, NULL, NULL, NULL);
     if (code == SQLITE_OK && !o->read_only) code = sqlite3_exec(db->raw, "pragma journal_mode = wal", NULL, NULL, NULL);
     if (code != SQLITE_OK || !o->bytes_max) return code;
     sqlite3_stmt *page = NULL;
@@ -92,14 +93,20 @@ err db_open(const struct db_options *options, struct db **out, struct diag *d) {
     struct db *db = calloc(1, sizeof *db);
     ENSURE(db);
     db->options = *options;
+    if (options->files) db->options.name = db_files_begin(options->files);
+    db->options.read_only |= options->sharing == DB_READER;
+    options = &db->options;
+    memset(db->files, -1, sizeof db->files);
     db->kept_max = MIN(options->statements ? options->statements : 64, (uint32_t)DB_KEPT_MAX);
     int flags = options->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
     if (options->create) flags |= SQLITE_OPEN_CREATE;
-    int code = sqlite3_open_v2(options->name, &db->raw, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, db_vfs_name());
+    int code = sqlite3_open_v2(options->name, &db->raw, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
+                               db_vfs_name(options->sharing));
     if (code == SQLITE_OK) code = settle(db);
     if (code == SQLITE_OK && options->guest) code = db_functions_add(db);
     if (code == SQLITE_OK && options->guest) db_guest_confine(db);
     if (code == SQLITE_OK) {
+        db_guest_pace(db);
         *out = db;
         return ERR_OK;
     }
@@ -122,6 +129,7 @@ void db_close(struct db *db) {
         free_rows(db->kept[i]);
     }
     sqlite3_close_v2(db->raw);
+    db_shared_closed(db);
     free(db);
 }
 

@@ -11,7 +11,8 @@
  *   TRY(db_end(rows, d));                    what went wrong in between is said here
  *
  * 1. One process has a database open, and one connection: there are no locks on the file, and no shared memory beside it. What keeps a second
- *    process away is the caller's (the lock of a state folder, that there is one process of a role).
+ *    process away is the caller's (the lock of a state folder, that there is one process of a role). One that is shared is opened otherwise: by
+ *    one process that writes (DB_WRITER), and by others that read it by descriptors that they were given (DB_READER).
  * 2. Names are relative to the working directory, and stay as they are: nobody walks up to a root that he may not see.
  * 3. What was committed is on the disk (WAL, synchronous FULL) unless the options say otherwise.
  * 4. SQL of the node's own is text in its source; what varies is bound. SQL of a stranger's runs on a connection that was opened as a guest's:
@@ -38,18 +39,26 @@ enum db_act {
     DB_ACT_TRANSACTION, /* BEGIN, COMMIT, ROLLBACK, SAVEPOINT … (a) */
     DB_ACT_OTHER,
 };
+enum db_sharing {
+    DB_ALONE,
+    DB_WRITER, /* others may read it: "NAME-wal" and "NAME-shm" stay beside it, and what is in the log goes into the file when it is said alone */
+    DB_READER, /* `files`, in place of a name; nothing of them is ever written */
+};
+struct db_files;
 struct db_options {
     const char *name; /* below the working directory: "node.db", "shop/default.db"; ":memory:" */
     bool read_only, create;
+    enum db_sharing sharing;
+    struct db_files *files; /* of a DB_READER; borrowed until it is closed */
     bool quick;          /* a commit survives the process, and not the machine's loss of power (synchronous NORMAL) */
     uint64_t bytes_max;  /* of the file; 0: no limit. What would be more is refused with ERR_LIMIT, and undone */
     uint32_t cache_kib;  /* of pages; 0: 2048 */
     uint32_t statements; /* kept for the next time; 0: 64 */
+    bool (*goes_on)(void *arg); /* every `steps` of the machine; false: ends the statement (ERR_LIMIT). It may let others have the thread */
+    uint32_t steps;             /* 0: 10,000 */
     /* of a guest's: */
     bool guest;
     bool (*may)(void *arg, enum db_act act, str a, str b); /* false: refused (ERR_DENIED). NULL: what a guest may by default */
-    bool (*goes_on)(void *arg);                            /* every `steps` of the machine; false: ends it (ERR_LIMIT) */
-    uint32_t steps;                                        /* 0: 10,000 */
     uint64_t memory_bytes_max;               /* that a statement takes while it runs, its sorts and tables in memory; 0: 64 MiB */
     uint32_t value_bytes_max, sql_bytes_max; /* a value or row, a statement's text; 0: 16 MiB, 1 MiB */
     void *arg;
@@ -67,6 +76,36 @@ struct db_account {
 };
 void db_account_begin(struct db_account *a, size_t stack_bytes);
 void db_account_end(void);
+/* Where one thread does several things in turn, each on a stack of its own: what is counted for it goes with it. After db_seat_leave the thread works
+ * for nobody. */
+struct db_seat {
+    int64_t taken;
+    struct db_account *account;
+    uintptr_t top;
+    size_t stack_bytes;
+    int want;
+};
+void db_seat_leave(struct db_seat *seat);
+void db_seat_take(const struct db_seat *seat);
+
+/* ---- shared databases ---- */
+
+/* A database's three files, opened for reading by who may write them, and given away. Takes the descriptors. All connections of this process to it
+ * are by one such: a file that is closed takes the process's locks on it along. */
+struct db_files *db_files_new(int file, int log, int index);
+void db_files_free(struct db_files *files); /* no connection has it; NULL is fine */
+/* The three descriptors of a writer's, for such as may read it: opened once, they stay until it is closed (see there). -1: ERR_IO. */
+[[nodiscard]] err db_files_of(struct db *db, int to[static 3], struct diag *d);
+/* Where a read of a reader's would wait for the disk (its page is in no cache), this is called instead: it reads n bytes at `at` into p (pread), and
+ * may let others have the thread meanwhile. NULL: it waits. For the whole process. */
+void db_read_slow(ssize_t (*fn)(int fd, void *p, size_t n, int64_t at));
+
+struct db_wal {
+    uint32_t frames, done; /* pages in the log; of them in the file */
+};
+/* As many pages of the log into the file as nobody reads there any more: nobody waits, nor is kept waiting. On any connection of the writing process. */
+[[nodiscard]] err db_checkpoint_some(struct db *db, struct db_wal *out, struct diag *d);
+struct db_wal db_wal(const struct db *db); /* as of the last commit and checkpoint on this connection */
 
 /* ---- values ---- */
 
@@ -209,6 +248,20 @@ struct db_table_function {
     void *arg;
 };
 [[nodiscard]] err db_add_table_function(struct db *db, const struct db_table_function *f, struct diag *d);
+/* ---- rows as they change ----
+ *
+ * fn is told of each row of the main database before it changes, whoever changes it: statements, triggers, keys that cascade. It uses db for nothing
+ * else. Work that is undone was told of, too. */
+struct db_change {
+    enum db_change_kind { DB_ROW_NEW, DB_ROW_CHANGED, DB_ROW_GONE } kind;
+    const char *table;
+    uint32_t columns;
+    struct db *db; /* private */
+};
+void db_watch(struct db *db, void (*fn)(void *arg, const struct db_change *c), void *arg); /* fn NULL: nobody is told any more */
+/* A column's value before (not of a new row) and after (not of one that goes): borrowed until fn returns. */
+struct db_value db_change_before(const struct db_change *c, uint32_t column);
+struct db_value db_change_after(const struct db_change *c, uint32_t column);
 
 /* ---- the schema's version ----
  *

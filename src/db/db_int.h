@@ -3,6 +3,7 @@
 #define ORLO_DB_INT_H
 
 #include "db/db.h"
+#define SQLITE_ENABLE_PREUPDATE_HOOK /* Debian's has it */
 #include <sqlite3.h>
 
 struct db_rows { /* a statement, as long as it is kept */
@@ -26,12 +27,23 @@ struct db {
     int64_t taken; /* what its thread had when it began */
     bool refused;  /* may said so; SQLite has more than one code for that */
     bool own;      /* what runs is the caller's, not a guest's */
+    int files[3];  /* db_files_of; -1: not yet */
+    struct db_wal wal;
+    void (*watch)(void *arg, const struct db_change *c);
+    void *watch_arg;
 };
 
 /* db.c: db_failed, for SQLite's code of a call on this connection */
 err db_says(struct db *db, int code, struct diag *d);
 
-const char *db_vfs_name(void); /* sets SQLite up, once, on whatever thread */
+const char *db_vfs_name(enum db_sharing sharing); /* sets SQLite up, once, on whatever thread */
+/* shared.c */
+void db_shared_set_up(sqlite3_vfs *vfs);            /* of those that take locks */
+[[nodiscard]] int db_shared_settle(struct db *db);  /* of one that is shared, once it is open */
+const char *db_files_begin(struct db_files *files); /* the name that they are opened by, on this thread */
+void db_shared_closed(struct db *db);
+/* guest.c: every so many steps goes_on is asked */
+void db_guest_pace(struct db *db);
 /* memory.c: from now on, before SQLite is used; bytes that this thread has taken and not given back: negative, where others took them */
 void db_memory_count(void);
 int64_t db_memory_taken(void);

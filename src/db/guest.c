@@ -115,5 +115,9 @@ void db_guest_confine(struct db *db) {
     };
     for (size_t i = 0; i < ARRAY_COUNT(limits); i++) sqlite3_limit(db->raw, limits[i].what, limits[i].most);
     sqlite3_set_authorizer(db->raw, authorize, db);
+}
+
+void db_guest_pace(struct db *db) {
+    const struct db_options *o = &db->options;
     if (o->goes_on) sqlite3_progress_handler(db->raw, (int)(o->steps ? o->steps : 10'000), progress, db);
 }

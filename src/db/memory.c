@@ -12,13 +12,7 @@
 
 static sqlite3_mem_methods below; /* SQLite's own */
 static struct { int64_t max, taken; /* 0: no limit; atomic, relaxed */ } all;
-static _Thread_local struct {
-    int64_t taken;
-    struct db_account *account; /* NULL: of nobody who is counted */
-    uintptr_t top;
-    size_t stack_bytes;
-    enum db_want want;
-} here;
+static _Thread_local struct db_seat here; /* account NULL: of nobody who is counted; want: enum db_want */
 
 bool db_memory_too_deep(void) {
     intptr_t deeper = (intptr_t)(here.top - (uintptr_t)__builtin_frame_address(0));
@@ -27,7 +21,7 @@ bool db_memory_too_deep(void) {
     return deep;
 }
 
-enum db_want db_memory_wants(void) { return here.want; }
+enum db_want db_memory_wants(void) { return (enum db_want)here.want; }
 void db_memory_forgive(void) { here.want = DB_WANT_NOTHING; }
 
 void db_account_begin(struct db_account *a, size_t stack_bytes) {
@@ -38,6 +32,13 @@ void db_account_begin(struct db_account *a, size_t stack_bytes) {
 }
 
 void db_account_end(void) { here.account = NULL; }
+
+void db_seat_leave(struct db_seat *seat) {
+    *seat = here;
+    here = (struct db_seat){0};
+}
+
+void db_seat_take(const struct db_seat *seat) { here = *seat; }
 
 static bool may_take(int64_t bytes) {
     if (db_memory_too_deep()) return false;
@@ -86,7 +87,7 @@ void db_memory_count(void) {
 int64_t db_memory_taken(void) { return here.taken; }
 
 void db_memory_max(uint64_t bytes) {
-    (void)db_vfs_name(); /* before SQLite is used */
+    (void)db_vfs_name(DB_ALONE); /* before SQLite is used */
     all.max = (int64_t)MIN(bytes, (uint64_t)INT64_MAX);
     sqlite3_hard_heap_limit64(all.max);
 }

@@ -1,5 +1,5 @@
-/* vfs: SQLite's files. Its own "unix-none" (no locks) with three differences: a name's full path is the name, a file goes by unlinkat, and
- * a disk that turns out to be full when all is to be on it is full, not broken.
+/* vfs: SQLite's files. Its own "unix-none" (no locks), or of those that are shared "unix", with three differences: a name's full path is the name, a
+ * file goes by unlinkat, and a disk that turns out to be full when all is to be on it is full, not broken.
  *
  * 1. A process that may open files below one descriptor alone changes its working directory to that, and need not see what is above it.
  * 2. What SQLite would put into a temporary folder it keeps in memory (db.c says so); where it asks for one all the same, it is refused.
@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-static sqlite3_vfs own;
+static sqlite3_vfs own, shared;
 
 static int full_path(sqlite3_vfs *vfs, const char *name, int n, char *out) {
     size_t bytes = strlen(name) + 1;
@@ -19,13 +19,36 @@ static int full_path(sqlite3_vfs *vfs, const char *name, int n, char *out) {
     return SQLITE_OK;
 }
 
-/* As all files of this kind have them, but for one. */
-static const sqlite3_io_methods *base_methods;
-static sqlite3_io_methods methods;
+/* As all files of a kind have them, but for one; the one of a kind. */
+static struct kind {
+    const sqlite3_io_methods *base;
+    sqlite3_io_methods own;
+} alone, together;
+static pthread_mutex_t kinds = PTHREAD_MUTEX_INITIALIZER;
 
-static int sync_file(sqlite3_file *file, int flags) {
-    int code = base_methods->xSync(file, flags);
+static int sync_by(const struct kind *kind, sqlite3_file *file, int flags) {
+    int code = kind->base->xSync(file, flags);
     return code != SQLITE_OK && (errno == ENOSPC || errno == EDQUOT) ? SQLITE_FULL : code;
+}
+
+static int sync_alone(sqlite3_file *file, int flags) { return sync_by(&alone, file, flags); }
+static int sync_together(sqlite3_file *file, int flags) { return sync_by(&together, file, flags); }
+
+/* Files that take no locks (a log, what is beside a database) have methods of their own, in a database that is shared too. */
+static int adopt(sqlite3_file *file) {
+    static int (*const syncs[])(sqlite3_file *, int) = {sync_alone, sync_together};
+    struct kind *kinds_of[] = {&alone, &together};
+    int code = SQLITE_INTERNAL;
+    pthread_mutex_lock(&kinds);
+    for (size_t i = 0; code != SQLITE_OK && i < ARRAY_COUNT(kinds_of); i++) {
+        struct kind *kind = kinds_of[i];
+        if (!kind->base) kind->base = file->pMethods, kind->own = *kind->base, kind->own.xSync = syncs[i];
+        if (kind->base != file->pMethods) continue;
+        file->pMethods = &kind->own;
+        code = SQLITE_OK;
+    }
+    pthread_mutex_unlock(&kinds);
+    return code;
 }
 
 static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *given) {
@@ -33,35 +56,39 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
     if (!name) return SQLITE_CANTOPEN;
     sqlite3_vfs *base = vfs->pAppData;
     int code = base->xOpen(base, name, file, flags | SQLITE_OPEN_NOFOLLOW, given);
-    if (code != SQLITE_OK || !file->pMethods) return code;
-    if (!base_methods) base_methods = file->pMethods, methods = *base_methods, methods.xSync = sync_file;
-    ENSURE(file->pMethods == base_methods);
-    file->pMethods = &methods;
-    return code;
+    return code != SQLITE_OK || !file->pMethods ? code : adopt(file);
 }
 
 static void *no_library(sqlite3_vfs *vfs, const char *name) { return NULL; }
 
 static int unlink_at(const char *path) { return unlinkat(AT_FDCWD, path, 0); }
 
+static void derive(sqlite3_vfs *vfs, const char *name, const char *from) {
+    sqlite3_vfs *base = sqlite3_vfs_find(from);
+    ENSURE(base);
+    *vfs = *base;
+    vfs->pNext = NULL;
+    vfs->zName = name;
+    vfs->pAppData = base;
+    vfs->xOpen = open_file;
+    vfs->xFullPathname = full_path;
+    vfs->xDlOpen = no_library;
+    ENSURE(sqlite3_vfs_register(vfs, 0) == SQLITE_OK);
+}
+
+/* Pages that are kept for connections to come are 80 KiB for each that is open. */
 static void set_up(void) {
     db_memory_count();
-    sqlite3_vfs *base = sqlite3_vfs_find("unix-none");
-    ENSURE(base);
-    ENSURE(base->xSetSystemCall(base, "unlink", (sqlite3_syscall_ptr)unlink_at) == SQLITE_OK);
-    own = *base;
-    own.pNext = NULL;
-    own.zName = "orlo";
-    own.pAppData = base;
-    own.xOpen = open_file;
-    own.xFullPathname = full_path;
-    own.xDlOpen = no_library;
-    ENSURE(sqlite3_vfs_register(&own, 0) == SQLITE_OK);
+    ENSURE(sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0) == SQLITE_OK);
+    derive(&own, "orlo", "unix-none");
+    derive(&shared, "orlo-shared", "unix");
+    ENSURE(own.xSetSystemCall(own.pAppData, "unlink", (sqlite3_syscall_ptr)unlink_at) == SQLITE_OK);
+    db_shared_set_up(shared.pAppData);
 }
 
 /* Databases are opened on several threads at once. */
-const char *db_vfs_name(void) {
+const char *db_vfs_name(enum db_sharing sharing) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, set_up);
-    return own.zName;
+    return sharing == DB_ALONE ? own.zName : shared.zName;
 }
