@@ -50,12 +50,13 @@ struct db_options {
     bool read_only, create;
     enum db_sharing sharing;
     struct db_files *files; /* of a DB_READER; borrowed until it is closed */
-    bool quick;          /* a commit survives the process, and not the machine's loss of power (synchronous NORMAL) */
-    uint64_t bytes_max;  /* of the file; 0: no limit. What would be more is refused with ERR_LIMIT, and undone */
-    uint32_t cache_kib;  /* of pages; 0: 2048 */
-    uint32_t statements; /* kept for the next time; 0: 64 */
-    bool (*goes_on)(void *arg); /* every `steps` of the machine; false: ends the statement (ERR_LIMIT). It may let others have the thread */
-    uint32_t steps;             /* 0: 10,000 */
+    bool quick;             /* a commit survives the process, and not the machine's loss of power (synchronous NORMAL) */
+    uint64_t bytes_max;     /* of the file; 0: no limit. What would be more is refused with ERR_LIMIT, and undone */
+    uint32_t cache_kib;     /* of pages; 0: 2048 */
+    uint32_t statements;    /* kept for the next time; 0: 64 */
+    bool (*goes_on)(
+        void *arg); /* every `steps` of the machine; false: ends the statement (ERR_LIMIT). It may let others have the thread */
+    uint32_t steps; /* 0: 10,000 */
     /* of a guest's: */
     bool guest;
     bool (*may)(void *arg, enum db_act act, str a, str b); /* false: refused (ERR_DENIED). NULL: what a guest may by default */

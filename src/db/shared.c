@@ -124,8 +124,7 @@ void db_shared_set_up(sqlite3_vfs *vfs) {
                  {"access", (sqlite3_syscall_ptr)access_by},
                  {"stat", (sqlite3_syscall_ptr)stat_by},
                  {"pread64", (sqlite3_syscall_ptr)read_by}};
-    for (size_t i = 0; i < ARRAY_COUNT(calls); i++)
-        ENSURE(vfs->xSetSystemCall(vfs, calls[i].name, calls[i].fn) == SQLITE_OK);
+    for (size_t i = 0; i < ARRAY_COUNT(calls); i++) ENSURE(vfs->xSetSystemCall(vfs, calls[i].name, calls[i].fn) == SQLITE_OK);
 }
 
 /* ---- connections ---- */
@@ -163,7 +162,9 @@ void db_shared_closed(struct db *db) {
         if (db->files[i] >= 0) close(db->files[i]);
 }
 
-struct db_wal db_wal(const struct db *db) { return db->wal; }
+struct db_wal db_wal(const struct db *db) {
+    return db->wal;
+}
 
 err db_checkpoint_some(struct db *db, struct db_wal *out, struct diag *d) {
     int frames = 0, done = 0;

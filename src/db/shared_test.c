@@ -128,10 +128,10 @@ static void start_reader(void) {
     reader.pid = fork();
     if (reader.pid == 0) {
         int kept[3];
-        for (int i = 0; i < 3; i++) kept[i] = fcntl(files[i], F_DUPFD, 100);
-        for (int i = 0; i < 3; i++) dup2(kept[i], FILES_AT + i), close(kept[i]);
         dup2(to[0], STDIN_FILENO);
         dup2(from[1], STDOUT_FILENO);
+        for (int i = 0; i < 3; i++) kept[i] = fcntl(files[i], F_DUPFD, 100);
+        for (int i = 0; i < 3; i++) dup2(kept[i], FILES_AT + i), close(kept[i]);
         execl("/proc/self/exe", "reader", "reader", NULL);
         _exit(1);
     }
@@ -252,7 +252,7 @@ static void put(struct db_value v) {
 }
 
 static void see(void *arg, const struct db_change *c) {
-    buf_printf(&seen, "%c%s ", "+~-"[c->kind], c->table);
+    buf_printf(&seen, "%c%s ", "+~-"[c->kind], c -> table);
     for (uint32_t i = 0; i < c->columns; i++) put(db_change_before(c, i));
     for (uint32_t i = 0; i < c->columns; i++) put(db_change_after(c, i));
     buf_puts(&seen, STR("| "));
@@ -281,7 +281,7 @@ static void test_watch(void **state) {
     }
     buf_putc(&seen, 0);
     assert_string_equal((const char *)seen.p, "+p - - 1 a | +p - - 2 b | +c - - 1 1 | +c - - 2 1 | +c - - 3 2 | +k - - x y | "
-                                              "~p 2 b 2 c | -k x y - - | +k - - x z | -p 2 c - - | -c 3 2 - - | +p - - 3 c | "
+                                              "~p 2 b 2 c | ~k x y x z | -p 2 c - - | -c 3 2 - - | +p - - 3 c | "
                                               "-p 1 a - - | -c 1 1 - - | -c 2 1 - - | -k x z - - | ");
     buf_free(&seen);
     db_watch(db, NULL, NULL);

@@ -1,7 +1,8 @@
 /* watch: rows as they change, before they do (db_watch). */
 #include "db/db_int.h"
 
-static void before(void *arg, sqlite3 *raw, int op, const char *database, const char *table, sqlite3_int64 from, sqlite3_int64 to) {
+static void before(void *arg, sqlite3 *raw, int op, const char *database, const char *table, sqlite3_int64 from,
+                   sqlite3_int64 to) {
     struct db *db = arg;
     if (strcmp(database, "main") != 0) return;
     struct db_change c = {.kind = op == SQLITE_INSERT   ? DB_ROW_NEW
