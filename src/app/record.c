@@ -4,8 +4,15 @@
 
 /* ---- as bytes ---- */
 
-enum { LAYOUT_FIRST = 1, LAYOUT = APP_RECORD_LAYOUT };
+enum { LAYOUT_FIRST = 1, LAYOUT_DATABASE = 3, LAYOUT = APP_RECORD_LAYOUT };
 enum { FUNCTION_BYTES_MIN = 40, FILES_BYTES_MIN = 40, REDIRECT_BYTES_MIN = 8, SECRET_BYTES_MIN = 12, ROUTE_BYTES_MIN = 12 };
+
+static const char *const databases[] = {
+#define X(name, word) word,
+    APP_DATABASES_LIST(X)
+#undef X
+};
+const char *app_database_text(enum app_database_engine engine) { return databases[engine]; }
 
 static void write_u32(struct buf *to, uint64_t v) {
     ENSURE(v <= UINT32_MAX);
@@ -84,6 +91,7 @@ void app_record_write(struct buf *to, const struct app_record *r) {
     write_str(to, r->name);
     write_u32(to, r->is_default);
     write_u32(to, r->eager);
+    write_u32(to, r->database.engine);
     write_u32(to, r->functions.n);
     write_u32(to, r->files.n);
     write_u32(to, r->redirects.n);
@@ -102,6 +110,7 @@ void app_record_write(struct buf *to, const struct app_record *r) {
     write_cors(to, &r->cors);
     app_limits_write(to, &r->limits);
     write_u32(to, r->weight);
+    write_str(to, r->database.secret);
 }
 
 /* ---- reading: what routing needs ---- */
@@ -155,9 +164,9 @@ static void read_counts(struct rd *from, struct app_record *r, uint32_t layout) 
     r->functions.n = rd_u32le(from);
     r->files.n = layout == LAYOUT_FIRST ? 0 : rd_u32le(from);
     r->redirects.n = layout == LAYOUT_FIRST ? 0 : rd_u32le(from);
-    bool any = r->functions.n || r->files.n || r->redirects.n;
+    bool any = r->functions.n || r->files.n || r->redirects.n || r->database.engine;
     if (!any || r->functions.n > APP_FUNCTIONS_MAX || r->files.n > APP_FILES_MAX || r->redirects.n > APP_REDIRECTS_MAX)
-        rd_fail(from, "an app has a function, or files, and not so many");
+        rd_fail(from, "an app has a function, files or a database, and not so many");
 }
 
 static uint32_t read_routing(arena *out, struct rd *from, struct app_record *r) {
@@ -171,6 +180,9 @@ static uint32_t read_routing(arena *out, struct rd *from, struct app_record *r) 
     if (!from->fail && app_name_check(r->name, NULL) != ERR_OK) rd_fail(from, "no name of an app");
     r->is_default = rd_u32le(from) != 0;
     r->eager = rd_u32le(from) != 0;
+    uint32_t engine = layout < LAYOUT_DATABASE ? APP_DATABASE_NONE : rd_u32le(from);
+    if (engine >= APP_DATABASES) rd_fail(from, "no database");
+    r->database.engine = (enum app_database_engine)(engine < APP_DATABASES ? engine : APP_DATABASE_NONE);
     read_counts(from, r, layout);
     for (uint32_t n = read_count(from, 4, APP_HOSTS_MAX); n; n--) {
         str host = read_str(from, APP_HOST_MAX + 2);
@@ -249,7 +261,7 @@ static void read_cors(arena *out, struct rd *from, struct app_cors *c) {
     c->max_age_s = rd_u32le(from);
 }
 
-static void read_rest(arena *out, struct rd *from, struct app_record *r) {
+static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_t layout) {
     uint32_t functions = r->functions.n, files = r->files.n, redirects = r->redirects.n;
     r->functions.n = r->files.n = r->redirects.n = 0;
     uint64_t least = (uint64_t)functions * FUNCTION_BYTES_MIN + files * FILES_BYTES_MIN + redirects * REDIRECT_BYTES_MIN;
@@ -262,6 +274,9 @@ static void read_rest(arena *out, struct rd *from, struct app_record *r) {
     read_cors(out, from, &r->cors);
     app_limits_read(from, &r->limits);
     r->weight = rd_u32le(from);
+    if (layout >= LAYOUT_DATABASE) r->database.secret = read_plain(from, APP_FUNCTION_NAME_MAX);
+    if (!from->fail && (r->database.engine == APP_DATABASE_SERVER) != (r->database.secret.n > 0))
+        rd_fail(from, "a server without a secret, or a secret of none");
 }
 
 /* The first layout: one program, whose grants and limits were the app's. Its limits were all there, in this order. */
@@ -304,7 +319,7 @@ static void read_rest_first(arena *out, struct rd *from, struct app_record *r) {
 void app_record_read(arena *out, struct rd *from, struct app_record *r) {
     uint32_t layout = read_routing(out, from, r);
     if (layout == LAYOUT_FIRST) read_rest_first(out, from, r);
-    else read_rest(out, from, r);
+    else read_rest(out, from, r, layout);
 }
 
 err app_record_decode(arena *out, str bytes, struct app_record *r, struct diag *d) {

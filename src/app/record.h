@@ -1,11 +1,13 @@
 /* record: one version of an app, as it is deployed, after everything about it was checked.
  *
- *   layout  id  version  secrets' revision  name  default?  eager?  how many functions, files, redirects  hosts  routes   what routing reads
- *   functions  files  redirects  secrets  CORS  limits  weight                                                            the rest
+ *   layout  id  version  secrets' revision  name  default?  eager?  database  how many functions, files, redirects  hosts  routes   what routing reads
+ *   functions  files  redirects  secrets  CORS  limits  weight  the database's secret                                               the rest
  *
  * 1. Everything in it is plain values, all numbers little-endian: whoever has the bytes has the app, but for its images, packs and secrets.
  * 2. Reading is by a sticky reader, and refuses what could not have been said as text. No route leads to what there is not.
- * 3. The layout before this one is read too (app_record_read): its app's grants and limits are those of each of its functions.
+ * 3. The layouts before this one are read too (app_record_read): the first one's app's grants and limits are those of each of its functions; the
+ *    second one knew of no database.
+ * 4. What stands in it is no secret: a server's URL is the value of a secret of the app's, which is named here.
  */
 #ifndef ORLO_APP_RECORD_H
 #define ORLO_APP_RECORD_H
@@ -28,7 +30,7 @@ enum {
     APP_PATH_MAX = 4096, /* of a file in a bundle */
     APP_URL_MAX = 4096,  /* where a redirect leads */
     APP_DIGEST_BYTES = 32,
-    APP_RECORD_LAYOUT = 2, /* as app_record_write writes it */
+    APP_RECORD_LAYOUT = 3, /* as app_record_write writes it */
 };
 
 enum app_route_to { APP_TO_FUNCTION, APP_TO_FILES, APP_TO_REDIRECT, APP_ROUTE_TOS };
@@ -65,6 +67,23 @@ struct app_secret {
     str otherwise; /* where it is not set */
     bool required; /* it has to be */
 };
+/* X(name, word): what holds an app's tables. */
+#define APP_DATABASES_LIST(X)                                                                                                    \
+    X(NONE, "none")                                                                                                              \
+    X(SQLITE, "sqlite")     /* a file of the app's */                                                                            \
+    X(POSTGRES, "postgres") /* a server of the app's own, that the node runs */                                                  \
+    X(SERVER, "server")     /* somebody's server, by a URL */
+enum app_database_engine {
+#define X(name, word) APP_DATABASE_##name,
+    APP_DATABASES_LIST(X)
+#undef X
+        APP_DATABASES
+};
+const char *app_database_text(enum app_database_engine engine);
+struct app_database {
+    enum app_database_engine engine;
+    str secret; /* SERVER: the secret of the app's that is its URL; else empty */
+};
 struct app_cors {
     VEC(str) origins, methods, headers, expose; /* no origins: no rules; "*" any */
     bool credentials;
@@ -74,11 +93,12 @@ struct app_record {
     uint32_t id, version;      /* id: never given twice in a node's life; version: counts from 1 */
     uint64_t secrets_revision; /* of its secrets' values, which are elsewhere: counts their changes */
     str name;
-    bool is_default; /* it answers hosts that nobody else does */
-    bool eager;      /* a worker loads it before it says that it applied the snapshot */
-    VEC(str) hosts;  /* as app_host_normal has them, or "*." before one */
+    bool is_default;              /* it answers hosts that nobody else does */
+    bool eager;                   /* a worker loads it before it says that it applied the snapshot */
+    struct app_database database; /* for routing, its engine is there alone */
+    VEC(str) hosts;               /* as app_host_normal has them, or "*." before one */
     VEC(struct app_route) routes;
-    VEC(struct app_function) functions; /* an app has a function, or files, or redirects */
+    VEC(struct app_function) functions; /* an app has a function, or files, redirects or a database */
     VEC(struct app_files) files;
     VEC(struct app_redirect) redirects;
     VEC(struct app_secret) secrets; /* all that its functions ask for */

@@ -57,6 +57,7 @@ static struct app_record whole(void) {
     vec_push(mem, &r.cors.headers, STR("content-type"));
     vec_push(mem, &r.cors.expose, STR("etag"));
     r.cors.credentials = true, r.cors.max_age_s = 600;
+    r.database = (struct app_database){APP_DATABASE_SERVER, STR("DATABASE_URL")};
     return r;
 }
 
@@ -119,10 +120,24 @@ static void test_first_layout(void **state) {
     assert_int_equal(r.functions.p[0].limits.handler_ms_max, 7000);
     for (size_t n = 0; n < b.n; n++)
         assert_int_equal(app_record_decode(mem, str_sub(buf_str(&b), 0, n), &r, NULL), ERR_MALFORMED);
-    b.p[0] = 3;
+    b.p[0] = APP_RECORD_LAYOUT + 1;
     assert_int_equal(app_record_decode(mem, buf_str(&b), &r, &d), ERR_MALFORMED);
     assert_string_equal(d.text, "a record of another layout");
     buf_free(&b), buf_free(&again);
+}
+
+/* The second one: the same without a database. */
+static void test_second_layout(void **state) {
+    struct app_record a = whole(), r;
+    struct buf b = {0}, second = {0};
+    struct diag d = DIAG_INIT;
+    a.database = (struct app_database){0};
+    app_record_write(&b, &a);
+    size_t engine = 20 + 4 + a.name.n + 8; /* layout, id, version, revision; name; default, eager */
+    put(&second, 2), buf_put(&second, b.p + 4, engine - 4), buf_put(&second, b.p + engine + 4, b.n - engine - 8);
+    if (app_record_decode(mem, buf_str(&second), &r, &d) != ERR_OK) fail_msg("%s", d.text);
+    assert_true(!r.database.engine && !r.database.secret.n && r.weight == a.weight && r.functions.n == 2);
+    buf_free(&b), buf_free(&second);
 }
 
 /* What bytes may not say, though they have the form. */
@@ -147,6 +162,8 @@ static void test_refused(void **state) {
     r = whole(), r.redirects.p[0].to = STR("/a\r\nb: c"), refused(&r, "a name with control characters");
     r = whole(), r.files.p[0].index = STR("a\nb"), refused(&r, "a name with control characters");
     r = whole(), r.cors.origins.p[0] = STR("a\r\nb"), refused(&r, "a name with control characters");
+    r = whole(), r.database.secret = STR(""), refused(&r, "a server without a secret, or a secret of none");
+    r = whole(), r.database.engine = APP_DATABASES, refused(&r, "no database");
     r = whole(), r.secrets.p[0].key = STR(""), refused(&r, "a secret without a name");
     r = whole(), r.functions.p[1].grants.secrets.p[0].env = STR("A=B"), refused(&r, "no name");
     r = whole(), r.functions.p[1].grants.functions.p[0] = STR("a b"), refused(&r, "no name");
@@ -213,6 +230,8 @@ static void test_same(void **state) {
     assert_false(same(&a, &b));
     b = a, b.secrets_revision = 1;
     assert_false(same(&a, &b));
+    b = a, b.database.engine = APP_DATABASE_SQLITE;
+    assert_false(same(&a, &b));
     b = record(1, "b", 1);
     assert_false(same(&a, &b));
     assert_false(app_record_same(STR(""), STR("")));
@@ -244,9 +263,12 @@ static int write_corpus(const char *folder) {
 int main(int argc, char **argv) {
     if (argc == 3 && !strcmp(argv[1], "--write")) return write_corpus(argv[2]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_again, begin, end),   cmocka_unit_test_setup_teardown(test_first_layout, begin, end),
-        cmocka_unit_test_setup_teardown(test_refused, begin, end), cmocka_unit_test_setup_teardown(test_names, begin, end),
+        cmocka_unit_test_setup_teardown(test_again, begin, end),
+        cmocka_unit_test_setup_teardown(test_first_layout, begin, end),
+        cmocka_unit_test_setup_teardown(test_refused, begin, end),
+        cmocka_unit_test_setup_teardown(test_names, begin, end),
         cmocka_unit_test_setup_teardown(test_same, begin, end),
+        cmocka_unit_test_setup_teardown(test_second_layout, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,6 +192,9 @@ void manifest_write(struct buf *to, const struct manifest *m) {
         put_str(to, m->places.p[i].key);
         put(to, m->places.p[i].line), put(to, m->places.p[i].column);
     }
+    put_str(to, m->database.migrations), put_str(to, m->database.url);
+    put(to, m->database.migrations_said), put(to, m->database.seeds_said), put(to, m->database.seeds.n);
+    for (uint32_t i = 0; i < m->database.seeds.n; i++) put_str(to, m->database.seeds.p[i]);
     put(to, m->fetches.n);
     for (uint32_t i = 0; i < m->fetches.n; i++) {
         put_str(to, m->fetches.p[i].function), put_str(to, m->fetches.p[i].url);
@@ -236,6 +239,9 @@ static void get_content(arena *out, struct rd *from, struct manifest *m) {
         place.line = get_u32(from), place.column = get_u32(from);
         vec_push(out, &m->places, place);
     }
+    m->database.migrations = get_str(from), m->database.url = get_str(from);
+    m->database.migrations_said = rd_u64le(from) != 0, m->database.seeds_said = rd_u64le(from) != 0;
+    for (uint32_t n = get_count(from, 8); n && !from->fail; n--) vec_push(out, &m->database.seeds, get_str(from));
     for (uint32_t n = get_count(from, 48); n && !from->fail; n--) vec_push(out, &m->fetches, get_fetch(from));
 }
 

@@ -32,7 +32,7 @@ enum manifest_format {
 /* "orlo.toml": what a file of this format is called in an app's folder. */
 const char *manifest_format_file(enum manifest_format format);
 
-enum { MANIFEST_NOTES_MAX = 100, MANIFEST_WATCH_MAX = 64, MANIFEST_TEXT_MAX = 256 * 1024 };
+enum { MANIFEST_NOTES_MAX = 100, MANIFEST_WATCH_MAX = 64, MANIFEST_SEEDS_MAX = 64, MANIFEST_TEXT_MAX = 256 * 1024 };
 struct manifest_note {
     uint32_t line, column; /* from 1 */
     bool is_error;         /* else a remark: what is not honoured, and what to do about it */
@@ -53,6 +53,14 @@ struct manifest_place { /* where a function, or a folder of files, stands */
     str key;            /* "functions.api" */
     uint32_t line, column;
 };
+/* Of the app's database, what its record does not say: where its SQL is. Paths are of files in the bundle, seeds may be patterns (dev/watch.h). */
+struct manifest_database {
+    str migrations;       /* a folder; empty: there are none */
+    bool migrations_said; /* else the folder may be missing */
+    VEC(str) seeds;
+    bool seeds_said;
+    str url; /* as it stands in the manifest: it becomes the secret that the record names, and goes no further */
+};
 struct manifest {
     enum manifest_format format;
     struct app_record
@@ -62,6 +70,7 @@ struct manifest {
                                   * none). record has the defaults in their place: manifest_defaults puts a node's own there */
     VEC(struct manifest_build) builds;
     VEC(struct manifest_source) fetches;
+    struct manifest_database database;
     VEC(struct manifest_place) places;
     VEC(struct manifest_note) notes;
     uint32_t errors;                /* so many of notes are; more are not kept than MANIFEST_NOTES_MAX */

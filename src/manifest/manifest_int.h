@@ -84,6 +84,12 @@ bool manifest_name_ok(str name, size_t most);  /* letters, digits, _, and inside
 void manifest_limits_below(struct app_limits *limits, const struct app_limits *of);
 void manifest_add_supabase_route(struct reader *r, const struct app_function *f, uint32_t index);
 void manifest_check_routes(struct reader *r, const struct toml *root);
+/* The app's database: a word, or a server's URL, which becomes a secret. */
+void manifest_database_word(struct reader *r, const struct toml *v);
+/* Where its SQL is unless it is said: below a folder ("": the manifest's own), once all has been read. */
+void manifest_database_places(struct reader *r, const struct toml *root, const char *folder);
+/* A secret of the app's, that has to be set. */
+void manifest_need_secret(struct reader *r, str key);
 void manifest_finish(struct reader *r, const struct toml *root);
 
 /* ---- a file of each kind ---- */
@@ -97,6 +103,9 @@ struct manifest_shapes {
     const struct manifest_shape *shapes; /* the first is the file's own */
     size_t count;
 };
+/* database.c's reader of the key `migrations` and of seeds, for who has such keys. */
+void manifest_database_migrations(struct reader *r, const struct toml *v);
+void manifest_database_seed(struct reader *r, const struct toml *v, const char *below);
 extern const struct manifest_shapes manifest_orlo_shapes, manifest_config_shapes, manifest_spin_shapes, manifest_supabase_shapes;
 
 #endif

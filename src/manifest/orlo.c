@@ -412,6 +412,27 @@ static void app_cors(struct reader *r, void *to, const struct toml *v) {
             manifest_error(r, v, "credentials are not for every origin: name those that may send cookies");
 }
 
+/* ---- the database ---- */
+
+static void database_secret(struct reader *r, void *to, const struct toml *v) {
+    if (!manifest_name_ok(v->s, APP_NAME_MAX)) {
+        manifest_error(r, v, "a secret's name has letters, digits and _");
+        return;
+    }
+    r->to->record.database = (struct app_database){APP_DATABASE_SERVER, v->s};
+    manifest_need_secret(r, v->s);
+}
+static void app_database(struct reader *r, void *to, const struct toml *v) {
+    if (v->type == TOML_STRING) {
+        manifest_database_word(r, v);
+        return;
+    }
+    read_shape(r, v, SHAPE_database, to);
+    if (!manifest_toml_get(v, "secret")) manifest_error(r, v, "it lacks a secret: the name of the one that is its URL");
+}
+static void app_migrations(struct reader *r, void *to, const struct toml *v) { manifest_database_migrations(r, v); }
+static void app_seed(struct reader *r, void *to, const struct toml *v) { manifest_database_seed(r, v, ""); }
+
 /* ---- the app ---- */
 
 static void app_name(struct reader *r, void *to, const struct toml *v) {
@@ -543,8 +564,9 @@ static void join_all(struct reader *r, struct app *app, const struct toml *root)
 void manifest_finish(struct reader *r, const struct toml *root) {
     struct app_record *record = &r->to->record;
     if (!record->name.n) manifest_error(r, root, "it lacks a name: the app's");
-    if (!record->functions.n && !record->files.n && !record->redirects.n)
-        manifest_error(r, root, "it has neither functions nor files nor redirects: there is nothing to answer with");
+    if (!record->functions.n && !record->files.n && !record->redirects.n && !record->database.engine)
+        manifest_error(r, root,
+                       "it has neither functions nor files nor redirects, and no database: there is nothing to answer with");
     vec_push(r->mem, &r->to->said, record->limits);
     for (uint32_t i = 0; i < record->functions.n; i++) vec_push(r->mem, &r->to->said, record->functions.p[i].limits);
     if (record->secrets.n > APP_SECRETS_MAX) manifest_error(r, root, "an app has at most %d secrets", APP_SECRETS_MAX);
@@ -554,5 +576,6 @@ void manifest_read_orlo(struct reader *r, const struct toml *root) {
     struct app app = {.to = r->to};
     read_shape(r, root, SHAPE_app, &app);
     join_all(r, &app, root);
+    manifest_database_places(r, root, "");
     manifest_finish(r, root);
 }

@@ -228,6 +228,35 @@ static void test_mistakes(void **state) {
 
 /* ---- every key of the tables, and every type that it is not ---- */
 
+/* What holds the tables is in the record, a password is not. */
+static void test_database(void **state) {
+    const struct manifest *m = read_whole("name = \"a\"\ndatabase = \"sqlite\"\n");
+    assert_int_equal(m->record.database.engine, APP_DATABASE_SQLITE);
+    assert_true(str_eqc(m->database.migrations, "migrations") && !m->database.migrations_said);
+    assert_true(m->database.seeds.n == 1 && str_eqc(m->database.seeds.p[0], "seed.sql") && !m->database.seeds_said);
+    m = read_whole("name = \"a\"\ndatabase = \"postgres\"\nmigrations = \"./db/sql/\"\nseed = [\"a.sql\", \"seeds/*.sql\"]\n");
+    assert_int_equal(m->record.database.engine, APP_DATABASE_POSTGRES);
+    assert_true(str_eqc(m->database.migrations, "db/sql") && m->database.migrations_said && m->database.seeds.n == 2);
+    m = read_whole("name = \"a\"\ndatabase = { secret = \"PG\" }\nseed = []\n");
+    assert_true(m->record.database.engine == APP_DATABASE_SERVER && str_eqc(m->record.database.secret, "PG") &&
+                !m->database.seeds.n);
+    assert_true(m->record.secrets.n == 1 && str_eqc(m->record.secrets.p[0].key, "PG") && m->record.secrets.p[0].required);
+    m = read_whole("name = \"a\"\ndatabase = \"postgres://u:hunter2@db.example/x\"\n");
+    assert_true(str_eqc(m->record.database.secret, "DATABASE_URL") &&
+                str_eqc(m->database.url, "postgres://u:hunter2@db.example/x"));
+    struct buf b = {0};
+    app_record_write(&b, &m->record);
+    assert_null(memmem(b.p, b.n, "hunter2", 7));
+    buf_free(&b);
+    assert_null(strstr(notes_of(m), "hunter2"));
+    says("database = \"postgres:/u:hunter2@db.example\"", "database: it takes \"sqlite\", \"postgres\", a URL postgres://…");
+    says("database = {}", "database: it lacks a secret");
+    says("database = { secret = \"a b\" }", "database.secret: a secret's name has letters, digits and _");
+    says("migrations = \"m\"", "migrations is for an app with a database");
+    says("database = \"sqlite\"\nmigrations = \"../m\"", "migrations: it takes a path below");
+    says("database = \"sqlite\"\nseed = [\"/etc/x\"]", "seed: it takes a path below");
+}
+
 static const char *const values[] = {[TOML_STRING] = "\"x\"",    [TOML_INTEGER] = "1", [TOML_FLOAT] = "0.5", [TOML_BOOL] = "true",
                                      [TOML_DATE] = "1979-05-27", [TOML_ARRAY] = "[]",  [TOML_TABLE] = "{}"};
 static const struct {
@@ -242,6 +271,7 @@ static const struct {
     {"files", "[[files]]\n", "files.0.", ""},
     {"redirect", "[[redirects]]\n", "redirects.0.", ""},
     {"limits", "[limits]\n", "limits.", ""},
+    {"database", "[database]\n", "database.", ""},
 };
 
 static void wrong_types(size_t place, const char *key, enum manifest_type type) {
@@ -330,7 +360,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_routes, begin, end),   cmocka_unit_test_setup_teardown(test_others, begin, end),
         cmocka_unit_test_setup_teardown(test_mistakes, begin, end), cmocka_unit_test_setup_teardown(test_every_key, begin, end),
         cmocka_unit_test_setup_teardown(test_hostile, begin, end),  cmocka_unit_test_setup_teardown(test_unsure, begin, end),
-        cmocka_unit_test_setup_teardown(test_letters, begin, end),
+        cmocka_unit_test_setup_teardown(test_letters, begin, end),  cmocka_unit_test_setup_teardown(test_database, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

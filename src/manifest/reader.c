@@ -109,7 +109,7 @@ static bool in_range(struct reader *r, const struct toml *v, enum manifest_type 
 }
 
 bool manifest_is(struct reader *r, const struct toml *v, enum manifest_type type) {
-    static const enum manifest_type of_strings[] = {MANIFEST_STRINGS, MANIFEST_NAMES, MANIFEST_TEXTS};
+    static const enum manifest_type of_strings[] = {MANIFEST_STRINGS, MANIFEST_NAMES, MANIFEST_TEXTS, MANIFEST_STRING_OR_STRINGS};
     if (!(types[type].is >> v->type & 1)) {
         manifest_error(r, v, "it takes %s, not %s", types[type].what, toml_names[v->type]);
         return false;

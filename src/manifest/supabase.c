@@ -4,6 +4,7 @@
 
 struct project {
     struct manifest *to;
+    bool no_migrations, no_seed;
     VEC(str) secrets; /* of all functions */
 };
 struct edge {
@@ -97,13 +98,49 @@ static void runtime_secrets(struct reader *r, void *to, const struct toml *v) {
     if (v->n) manifest_remark(r, v, "their values are not taken from here: orlo secrets set APP KEY");
 }
 
+/* ---- the database ---- */
+
+static void project_db(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_db, to); }
+static void project_orlo(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_node, to); }
+static void node_database(struct reader *r, void *to, const struct toml *v) { manifest_database_word(r, v); }
+static void db_migrations(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_migrations, to); }
+static void db_seed(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_seed, to); }
+static void db_major_version(struct reader *r, void *to, const struct toml *v) {}
+static void db_port(struct reader *r, void *to, const struct toml *v) {}
+static void db_shadow_port(struct reader *r, void *to, const struct toml *v) {}
+static void db_health_timeout(struct reader *r, void *to, const struct toml *v) {}
+static void db_root_key(struct reader *r, void *to, const struct toml *v) {}
+static void db_pooler(struct reader *r, void *to, const struct toml *v) {}
+static void db_settings(struct reader *r, void *to, const struct toml *v) { tell(r, v, "they are of PostgreSQL's server"); }
+static void db_vault(struct reader *r, void *to, const struct toml *v) {
+    tell(r, v, "secrets are set by orlo secrets set APP KEY");
+}
+static void db_network_restrictions(struct reader *r, void *to, const struct toml *v) {}
+static void db_ssl_enforcement(struct reader *r, void *to, const struct toml *v) {}
+static void migrations_enabled(struct reader *r, void *to, const struct toml *v) {
+    ((struct project *)to)->no_migrations = !v->i;
+}
+static void migrations_schema_paths(struct reader *r, void *to, const struct toml *v) {
+    if (v->type == TOML_ARRAY && v->n)
+        manifest_remark(r, v, "not honoured: what makes the database are its migrations (supabase db diff writes them)");
+}
+static void seed_enabled(struct reader *r, void *to, const struct toml *v) { ((struct project *)to)->no_seed = !v->i; }
+static void seed_sql_paths(struct reader *r, void *to, const struct toml *v) { manifest_database_seed(r, v, "supabase/"); }
+
+/* A project has one, whatever its file says. */
+static void settle_database(struct reader *r, const struct project *p, const struct toml *root) {
+    struct manifest_database *db = &r->to->database;
+    if (!r->to->record.database.engine) r->to->record.database.engine = APP_DATABASE_SQLITE;
+    if (p->no_seed) db->seeds.n = 0, db->seeds_said = true;
+    manifest_database_places(r, root, "supabase/");
+    if (p->no_migrations) db->migrations = (str){0};
+}
+
 /* ---- functions ---- */
 
 static void add_secret(struct reader *r, struct app_grants *g, str env, str key) {
-    bool is_there = false;
     vec_push(r->mem, &g->secrets, ((struct app_secret_env){env, key}));
-    for (uint32_t i = 0; i < r->to->record.secrets.n; i++) is_there |= str_eq(r->to->record.secrets.p[i].key, key);
-    if (!is_there) vec_push(r->mem, &r->to->record.secrets, ((struct app_secret){.key = key, .required = true}));
+    manifest_need_secret(r, key);
 }
 
 static void edge_enabled(struct reader *r, void *to, const struct toml *v) { ((struct edge *)to)->is_enabled = v->i; }
@@ -161,10 +198,7 @@ void manifest_read_supabase(struct reader *r, const struct toml *root) {
     read_shape(r, root, SHAPE_project, &p);
     for (uint32_t i = 0; i < record->functions.n; i++)
         for (uint32_t k = 0; k < p.secrets.n; k++) add_secret(r, &record->functions.p[i].grants, p.secrets.p[k], p.secrets.p[k]);
-    if (!record->functions.n) {
-        manifest_error(r, root, "it names no function that runs here: one whose entrypoint is a WebAssembly file");
-        return;
-    }
+    settle_database(r, &p, root);
     manifest_check_routes(r, root);
     manifest_finish(r, root);
 }

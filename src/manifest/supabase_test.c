@@ -37,22 +37,37 @@ static void test_project(void **state) {
     assert_true(r->functions.p[1].grants.env.n == 1 && r->functions.p[1].grants.secrets.n == 2 &&
                 r->functions.p[0].grants.secrets.n == 1);
     assert_true(r->secrets.n == 2 && str_eqc(r->functions.p[1].grants.secrets.p[0].secret, "STRIPE_KEY"));
-    static const char *const told[] = {"the app is called my-shop here",
-                                       "f:2:1: api: not honoured (3 keys): there is no REST",
-                                       "db: not honoured (1 key)",
-                                       "auth: not honoured (1 key)",
-                                       "edge_runtime.secrets: their values are not taken from here",
+    static const char *const told[] = {"the app is called my-shop here", "f:2:1: api: not honoured (3 keys): there is no REST",
+                                       "auth: not honoured (1 key)", "edge_runtime.secrets: their values are not taken from here",
                                        "functions.hello: it is a function of Deno's (supabase/functions/hello/index.ts)"};
     for (size_t i = 0; i < ARRAY_COUNT(told); i++)
         if (!strstr(notes_of(&m), told[i])) fail_msg("%s\nlacks %s", notes_of(&m), told[i]);
     assert_true(m.notes.n == ARRAY_COUNT(told));
 }
 
+static void test_database(void **state) {
+    struct manifest m;
+    struct diag d = DIAG_INIT;
+    const char *text =
+        "project_id = \"a\"\n[db]\nport = 54322\nmajor_version = 15\n[db.migrations]\nschema_paths = [\"./schemas/*.sql\"]\n"
+        "[db.seed]\nsql_paths = [\"./seed.sql\", \"../seeds/*.sql\"]\n[orlo]\ndatabase = \"postgres\"\n";
+    if (manifest_read(mem, str_c(text), MANIFEST_SUPABASE, STR(""), &m, &d) != ERR_OK) fail_msg("%s", notes_of(&m));
+    assert_int_equal(m.record.database.engine, APP_DATABASE_POSTGRES);
+    assert_true(str_eqc(m.database.migrations, "supabase/migrations") && !m.database.migrations_said && m.database.seeds.n == 2);
+    assert_true(str_eqc(m.database.seeds.p[0], "supabase/seed.sql") && str_eqc(m.database.seeds.p[1], "seeds/*.sql"));
+    assert_true(m.notes.n == 1 && strstr(notes_of(&m), "db.migrations.schema_paths: not honoured") != NULL);
+    text = "project_id = \"a\"\n[db.seed]\nenabled = false\n[db.migrations]\nenabled = false\n";
+    if (manifest_read(mem, str_c(text), MANIFEST_SUPABASE, STR(""), &m, &d) != ERR_OK) fail_msg("%s", notes_of(&m));
+    assert_int_equal(m.record.database.engine, APP_DATABASE_SQLITE);
+    assert_true(!m.database.migrations.n && !m.database.seeds.n);
+}
+
 static void test_mistakes(void **state) {
     static const struct {
         const char *text, *says;
     } cases[] = {
-        {"project_id = \"a\"", "it names no function that runs here"},
+        {"project_id = \"a\"\norlo.database = \"mysql\"", "orlo.database: it takes \"sqlite\", \"postgres\""},
+        {"project_id = \"a\"\ndb.seed.sql_paths = [\"/etc/passwd\"]", "db.seed.sql_paths: it takes a path below"},
         {"project_id = \"__\"", "project_id: a project's id has letters and digits"},
         {"porject_id = \"a\"", "unknown key `porject_id` at line 1, did you mean `project_id`?"},
         {"functions.a = 1", "functions.a: it takes a table, not a number"},
@@ -79,6 +94,7 @@ static int end(void **state) { return arena_free(mem), 0; }
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_project, begin, end),
+        cmocka_unit_test_setup_teardown(test_database, begin, end),
         cmocka_unit_test_setup_teardown(test_mistakes, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
