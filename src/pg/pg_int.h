@@ -1,0 +1,50 @@
+/* Inside the pg room. */
+#ifndef ORLO_PG_INT_H
+#define ORLO_PG_INT_H
+
+#include "pg/pg.h"
+
+/* ---- text in and out, by type (io.def) ---- */
+
+typedef bool (*pg_in_fn)(struct pg_call *call, str text, int32_t typmod, struct db_value *out);
+typedef bool (*pg_out_fn)(struct pg_call *call, struct db_value v, struct buf *text);
+#define IO(name, json)                                                                                                           \
+    bool pg_##name##_in(struct pg_call *call, str text, int32_t typmod, struct db_value *out);                                   \
+    bool pg_##name##_out(struct pg_call *call, struct db_value v, struct buf *text);
+#define IO_NOT(name)
+#include "pg/io.def"
+/* arrays.c: type is the array's, or of an element */
+bool pg_array_in(struct pg_call *call, const struct pg_type *type, int32_t typmod, str text, struct db_value *out);
+bool pg_array_out(struct pg_call *call, const struct pg_type *type, struct db_value v, struct buf *text);
+bool pg_array_json(struct pg_call *call, const struct pg_type *type, struct db_value v, struct buf *json);
+bool pg_array_of_json(struct pg_call *call, const struct pg_type *type, int32_t typmod, const struct json *v,
+                      struct db_value *out);
+int pg_array_compare(str a, str b, const struct pg_type *type);
+
+/* Of a numeric's typmod that is not -1. */
+int32_t pg_numeric_typmod_scale(int32_t typmod);
+int32_t pg_numeric_typmod_precision(int32_t typmod);
+/* A built-in type, or one of the session's catalogue. NULL: raised (42704). */
+const struct pg_type *pg_call_type(struct pg_call *call, uint32_t id);
+/* A domain is what it is made of. */
+const struct pg_type *pg_call_base(struct pg_call *call, uint32_t id);
+
+/* All C functions that rows name. */
+#define FN(name, parameters, result, flags, how) how
+#define AGG(name, parameters, result, flags, how) how
+#define SRF(name, parameters, columns, flags, how) how
+#define OP(name, left, right, result, flags, how) how
+#define CAST(from, to, context, flags, how) how
+#define HELPER(fn, count, flags) void fn(struct pg_call *call, const struct db_value *args, uint32_t n, struct db_value *out);
+#define C(fn) void fn(struct pg_call *call, const struct db_value *args, uint32_t n, struct db_value *out);
+#define CT(fn) C(fn)
+#define CTS(fn) C(fn)
+#define CR(fn) C(fn)
+#define SQL(text)
+#define A(object) extern const struct pg_aggregate object;
+#define S(object) extern const struct pg_set object;
+#include "pg/rows.def"
+/* The head of one: PG_FN(pg_int4_add) { … } */
+#define PG_FN(name) void name(struct pg_call *call, const struct db_value *args, uint32_t n, struct db_value *out)
+
+#endif
