@@ -68,6 +68,14 @@ static void print_remarks(const struct json *result) {
     if (!json_get(remark, "line")) fputs("remark: ", stdout), print(json_str(json_get(remark, "text"))), puts("");
 }
 
+static void print_migrations(const struct json *result) {
+    JSON_EACH(item, json_get(result, "migrations")) {
+        fputs(json_bool(json_get(item, "applied")) ? "migrated " : "to be migrated ", stdout);
+        print(json_str(json_get(item, "name")));
+        puts("");
+    }
+}
+
 static void print_deployed(const struct cli_options *o, const struct node_deployed *to) {
     const struct json *r = to->result;
     print(json_str(json_get(r, "url")));
@@ -78,6 +86,7 @@ static void print_deployed(const struct cli_options *o, const struct node_deploy
     else printf(" version %lld, live after %.2f s\n", (long long)json_i64(json_get(r, "version")), (double)to->ns / 1e9);
     print_hosts(r);
     print_granted_nothing(json_get(r, "granted"));
+    print_migrations(r);
     print_remarks(r);
 }
 

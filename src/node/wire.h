@@ -13,6 +13,7 @@
 
 #include "app/data.h"
 #include "base/base.h"
+#include "node/migration.h"
 
 enum node_role {
 #define X(name, ...) NODE_ROLE_##name,

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -85,6 +86,50 @@ static err add_folder(struct bundle *b, str path, str disk, int depth, struct di
     return e;
 }
 
+/* ---- SQL ---- */
+
+/* What is in a folder, and not below it: "*.sql", or of a pattern. */
+static err add_matching(struct bundle *b, str path, str disk, str pattern, bool optional, struct diag *d) {
+    DIR *dir = opendir((const char *)disk.p);
+    if (!dir) return optional && errno == ENOENT ? ERR_OK : no_file(b, disk, d);
+    err e = ERR_OK;
+    for (struct dirent *entry; e == ERR_OK && (entry = readdir(dir));) {
+        str name = str_c(entry->d_name);
+        if (name.p[0] == '.' || fnmatch((const char *)pattern.p, entry->d_name, 0) != 0) continue;
+        str below = join(b->mem, disk, name);
+        if (!str_is_utf8(name)) e = fault(b, below, ERR_INVALID, d, "its name is no UTF-8");
+        else e = add(b, path.n ? join(b->mem, path, name) : arena_str(b->mem, name), below, false, d);
+    }
+    closedir(dir);
+    return e;
+}
+
+static err add_migrations(struct bundle *b, const struct manifest *m, str folder, struct diag *d) {
+    str path = m->database.migrations;
+    if (!path.n) return ERR_OK;
+    if (str_eqc(path, ".")) path = (str){0};
+    return add_matching(b, path,
+                        path.n     ? join(b->mem, folder, path)
+                        : folder.n ? folder
+                                   : STR("."),
+                        STR("*.sql"), !m->database.migrations_said, d);
+}
+
+/* A file, or a pattern in the last part of its path. */
+static err add_seed(struct bundle *b, str seed, str folder, bool optional, struct diag *d) {
+    size_t slash = seed.n;
+    struct stat st;
+    while (slash && seed.p[slash - 1] != '/') slash--;
+    str path = slash ? str_sub(seed, 0, slash - 1) : (str){0}, disk = path.n     ? join(b->mem, folder, path)
+                                                                      : folder.n ? folder
+                                                                                 : STR(".");
+    if (memchr(seed.p, '*', seed.n) || memchr(seed.p, '?', seed.n) || memchr(seed.p, '[', seed.n))
+        return add_matching(b, path, disk, arena_str(b->mem, str_sub(seed, slash, seed.n)), optional, d);
+    disk = join(b->mem, folder, seed);
+    if (optional && stat((const char *)disk.p, &st) && errno == ENOENT) return ERR_OK;
+    return add(b, arena_str(b->mem, seed), disk, false, d);
+}
+
 static int by_path(const void *a, const void *b) {
     return str_cmp(((const struct bundle_file *)a)->path, ((const struct bundle_file *)b)->path);
 }
@@ -106,11 +151,29 @@ err node_bundle_of(arena *mem, const struct manifest *m, str folder, struct bund
         str path = str_eqc(r->files.p[i].folder, ".") ? (str){0} : r->files.p[i].folder;
         TRY(add_folder(out, path, path.n ? join(mem, folder, path) : folder.n ? folder : STR("."), 0, d));
     }
+    TRY(add_migrations(out, m, folder, d));
     qsort(out->files.p, out->files.n, sizeof *out->files.p, by_path);
     uint32_t n = 0;
     for (uint32_t i = 0; i < out->files.n; i++) /* a source may lie in a folder that is served */
         if (!n || !str_eq(out->files.p[n - 1].path, out->files.p[i].path)) out->files.p[n++] = out->files.p[i];
     out->files.n = n;
+    return ERR_OK;
+}
+
+static void sort_from(struct bundle *b, uint32_t from) {
+    if (b->files.n > from + 1) qsort(b->files.p + from, b->files.n - from, sizeof *b->files.p, by_path);
+}
+
+err node_bundle_of_sql(arena *mem, const struct manifest *m, str folder, bool seeds, struct bundle *out, struct diag *d) {
+    *out = (struct bundle){.mem = mem};
+    TRY(add_migrations(out, m, folder, d));
+    sort_from(out, 0);
+    for (uint32_t i = 0; seeds && i < m->database.seeds.n; i++) {
+        uint32_t from = out->files.n;
+        TRY(add_seed(out, m->database.seeds.p[i], folder, !m->database.seeds_said, d));
+        sort_from(out, from);
+        for (uint32_t k = from; k < out->files.n; k++) out->files.p[k].is_seed = true;
+    }
     return ERR_OK;
 }
 

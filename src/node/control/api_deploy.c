@@ -119,6 +119,17 @@ static void put_remarks(struct json_writer *w, const struct control_result *resu
     json_put_end(w);
 }
 
+static void put_migrations(struct json_writer *w, const struct control_result *result) {
+    json_put_array(w, "migrations");
+    for (uint32_t i = 0; i < result->migrations_count; i++) {
+        json_put_object(w, NULL);
+        json_put_str(w, "name", result->migrations[i].name);
+        json_put_bool(w, "applied", result->migrations[i].applied);
+        json_put_end(w);
+    }
+    json_put_end(w);
+}
+
 static void put_hosts(struct api_deployment *dep, struct json_writer *w, const struct app_record *r) {
     json_put_array(w, "hosts");
     str own = arena_fmt(dep->mem, STR_FMT ".%s", STR_ARG(dep->app), dep->control->domain);
@@ -141,6 +152,7 @@ static void put_result(struct api_deployment *dep, struct json_writer *w, const 
     json_put_array(w, "missing");
     for (uint32_t i = 0; i < result->missing_count; i++) json_put_text(w, NULL, result->missing[i].path, 4000);
     json_put_end(w);
+    if (result->migrations_count) put_migrations(w, result);
     json_put_u64(w, "compiled", result->compiled);
     if (result->err != ERR_OK) {
         struct api_problem p = node_api_problem(result->err, result->d);

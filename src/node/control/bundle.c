@@ -239,6 +239,31 @@ static const struct node_pack_file *packed(const struct deployment *dep, const u
     return &node_pack_files(*pack, &count)[(uint32_t)at];
 }
 
+static bool is_sql(const struct deployment *dep, const struct control_file *file) {
+    for (uint32_t i = 0; i < dep->sql.n; i++)
+        if (!memcmp(dep->sql.p[i].digest, file->digest, APP_DIGEST_BYTES)) return true;
+    return false;
+}
+
+/* Migrations: what is in their folder, and not below it. In the order of their names, as the bundle is. */
+static err take_sql(struct deployment *dep, const struct manifest *m, struct diag *d) {
+    size_t before;
+    dep->migrations = m->database.migrations;
+    dep->url = m->database.url;
+    for (uint32_t i = 0; i < dep->bundle.n && dep->migrations.n; i++) {
+        const struct control_file *file = &dep->bundle.p[i];
+        if (!is_below(file->path, dep->migrations, &before) || !str_ends(file->path, STR(".sql"))) continue;
+        struct migration_file f = {.name = str_sub(file->path, before, file->path.n)};
+        if (memchr(f.name.p, '/', f.name.n)) continue;
+        if (f.name.n > MIGRATION_NAME_MAX || dep->sql.n == MIGRATION_FILES_MAX)
+            return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "an app has at most %d migrations, with names of %d bytes",
+                            MIGRATION_FILES_MAX, MIGRATION_NAME_MAX);
+        memcpy(f.digest, file->digest, sizeof f.digest);
+        vec_push(dep->mem, &dep->sql, f);
+    }
+    return ERR_OK;
+}
+
 /* Files that nothing in the manifest leads to need not be here. What is has as many bytes as it has, whatever was said of it. */
 static void look_for_files(struct control *c, struct deployment *dep) {
     arena *scratch = arena_new(0);
@@ -249,7 +274,7 @@ static void look_for_files(struct control *c, struct deployment *dep) {
         const struct node_pack *pack;
         const struct node_pack_file *there = packed(dep, file->digest, &pack);
         if (map_get(&here, (str){file->digest, sizeof file->digest}, &bytes)) file->bytes = bytes;
-        else if (is_module(dep, file)) miss(dep, file);
+        else if (is_module(dep, file) || is_sql(dep, file)) miss(dep, file);
         else if (there) file->bytes = there->bytes;
         else if (is_static(dep, file)) miss(dep, file);
     }
@@ -322,6 +347,7 @@ static err read_all(struct control *c, struct deployment *dep, struct diag *d) {
     TRY(add_what_was_asked(dep, d));
     TRY(check_within(c, dep, d));
     TRY(check_sources(dep, d));
+    TRY(take_sql(dep, &m, d));
     TRY(note_secrets(c, dep, d));
     return list_packs(c, dep, d);
 }
@@ -402,11 +428,11 @@ static void pack_all(struct deployment *dep) {
 
 void node_bundle_pack(struct control *c, struct deployment *dep) {
     if (!dep->record.files.n || dep->dry_run) {
-        node_deployment_change(c, dep);
+        node_deployment_migrate(c, dep);
         return;
     }
     node_deployment_tell(c, dep, "packing", dep->record.files.p[0].folder);
-    node_deployment_send(dep, pack_all, node_deployment_change);
+    node_deployment_send(dep, pack_all, node_deployment_migrate);
 }
 
 /* ---- what is not needed any more ---- */

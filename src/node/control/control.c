@@ -9,6 +9,7 @@
  */
 #include "node/control/api_int.h"
 #include "node/control/blobs.h"
+#include "node/control/data.h"
 #include "manifest/config.h"
 #include "node/control/places.h"
 #include "node/disk.h"
@@ -134,7 +135,8 @@ static bool hear_supervisor(struct control *c, struct node_message *m) {
     switch (m->type) {
     case NODE_MSG_client: add_client(c, node_message_take(m, 0)); return true;
     case NODE_MSG_admin: return listen_at(c, node_message_take(m, 0));
-    case NODE_MSG_compile_done: return node_deployment_compiled(c, &m->compile_done);
+    case NODE_MSG_compile_done: return node_migrate_planned(c, &m->compile_done) || node_deployment_compiled(c, &m->compile_done);
+    case NODE_MSG_data_done: return node_data_said(c, &m->data_done);
     case NODE_MSG_sign_done: return on_sign_done(c, &m->sign_done);
     case NODE_MSG_published: return node_change_published(c, &m->published);
     case NODE_MSG_config: take_config(c, m); return true;

@@ -9,6 +9,7 @@
  *   store.c       what is kept: a database; upgrade.c: what came before it
  *   logs.c        what apps have logged: files, and who reads them (logs.h)
  *   metrics.c     what all processes have counted (metrics.h); metrics_text.c: as Prometheus reads it
+ *   data.c        what is asked of apps' databases (data.h); migrate.c: files of SQL on their way there
  *   images.c      images: sealed memory files to hand out, and files
  */
 #ifndef ORLO_NODE_CONTROL_INT_H
@@ -133,6 +134,10 @@ struct control {
     uint32_t last_deployment;
     struct control_change *changes, *publishing; /* in the order in which they came; publishing is not one of them */
     bool changes_due, deployments_due;
+    struct control_data_ask *data_asks; /* data.c */
+    uint32_t last_data_ask;
+    struct migrating *migrating; /* migrate.c */
+    uint32_t last_migration;
     struct secret_op *secret_ops;
     uint32_t last_secret;
     bool done; /* node_control_end */

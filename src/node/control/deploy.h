@@ -2,10 +2,11 @@
  * done(), once, from the loop, never from inside of the function that asked.
  *
  *   node_control_deploy ──> manifest read in a job ──> within the operator's maxima ──> what is not compiled yet compiled, static folders packed
- *                       ──> a version, kept ──> published ──> live by one switch of all workers ──> done
+ *                       ──> migrations applied ──> a version, kept ──> published ──> live by one switch of all workers ──> done
  *
  * 1. done(ERR_OK) of whatever changed something: it is on the disk, and it is what all workers serve.
- * 2. done(anything else): all is as it was, but that files which were made on the way stay as long as there is room.
+ * 2. done(anything else): all is as it was, but that files which were made on the way stay as long as there is room, and migrations that were
+ *    applied, which it says.
  * 3. Who asks has the right to: the caller has looked at his token's scope. Which hosts an app may have is looked at here.
  */
 #ifndef ORLO_NODE_CONTROL_DEPLOY_H
@@ -44,6 +45,11 @@ struct control_result {
         uint8_t digest[32];
     } * missing; /* of the files named, those that are not here */
     uint32_t missing_count;
+    const struct control_migration { /* files of SQL that were new */
+        str name;
+        bool applied; /* and stay, whatever became of the rest */
+    } * migrations;
+    uint32_t migrations_count;
     uint32_t compiled; /* functions that had to be; the others were there */
     str text;          /* of node_control_token: the token */
 };

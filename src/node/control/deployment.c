@@ -4,10 +4,10 @@
  *   for each function:  HASHING ──it is known what the file is──> its image is here already, or
  *                       COMPILING ──a job──> SIGNING ──keys──> WRITING ──on the disk──> the next function
  *                       (an image: first keys, then a job that looks at it)
- *   then                PACKING ──static folders, each a file──> CHANGING ──change.c: staged, live in all workers, kept──> answered
+ *   then                PACKING ──static folders, each a file──> MIGRATING ──new migrations, each a transaction──> CHANGING ──change.c: staged, live in all workers, kept──> answered
  *
  * 1. Nothing is served or kept of a deployment that fails at whatever step; the app is as it was. Images that were made are files that the
- *    next deployment finds, or the next start sweeps.
+ *    next deployment finds, or the next start sweeps. Migrations that were applied stay, and the next deployment finds them applied.
  * 2. What was kept is what all workers serve, and is kept before anybody is told so.
  * 3. Nobody waits: steps go on when an answer comes, and what the disk may hold up is done by threads. Deployments of several apps are
  *    compiled at once, those of one app one after the other, so that who deploys much waits for himself; they go live one after the other.
@@ -60,6 +60,8 @@ static void answer(struct control *c, struct deployment *dep, err e, const struc
                                .remarks_count = dep->remarks.n,
                                .key = dep->wrong,
                                .line = dep->line,
+                               .migrations = dep->applied.p,
+                               .migrations_count = dep->applied.n,
                                .compiled = dep->compiled};
     struct node_message m = NODE_MESSAGE(deployed, .err = e, .offset = d->offset, .text = str_c(d->text), .function = dep->at,
                                          .version = dep->record.version, .kind = dep->kind, .url = str_c(c->url));
@@ -268,6 +270,71 @@ static void key_made(void *arg, const struct control_result *r) {
     if (dep->cancelled) release(c, dep);
     else if (r->err != ERR_OK) fail(c, dep, r->err, r->d);
     else change(c, dep);
+}
+
+/* ---- its database ---- */
+
+static void note_migrated(struct deployment *dep, const struct control_migrated *r) {
+    for (uint32_t i = 0; i < r->pending_count; i++)
+        *vec_add(dep->mem, &dep->applied) = (struct control_migration){arena_str(dep->mem, r->pending[i]), i < r->applied_count};
+    for (uint32_t i = 0; i < r->notes_count; i++) {
+        const struct migration_note *n = &r->notes[i];
+        if (n->is_error) continue;
+        *vec_add(dep->mem, &dep->remarks) =
+            (struct control_remark){.key = arena_fmt(dep->mem, STR_FMT "/" STR_FMT, STR_ARG(dep->migrations), STR_ARG(n->file)),
+                                    .text = arena_str(dep->mem, n->text),
+                                    .line = n->line};
+    }
+}
+
+static void migrated(void *arg, const struct control_migrated *r) {
+    struct deployment *dep = arg;
+    struct control *c = dep->control;
+    dep->works = false;
+    note_migrated(dep, r);
+    if (r->err != ERR_OK && !dep->dry_run) node_store_unstage(c, dep->record.id, 0);
+    if (r->err != ERR_OK && r->file.n) {
+        dep->wrong = arena_fmt(dep->mem, STR_FMT "/" STR_FMT, STR_ARG(dep->migrations), STR_ARG(r->file));
+        dep->line = r->line;
+    }
+    if (dep->cancelled) release(c, dep);
+    else if (r->err != ERR_OK) fail(c, dep, r->err, r->d);
+    else node_deployment_change(c, dep);
+}
+
+/* An app's first deployment tells what it would do to a database that is not there yet. */
+static err database_of(struct control *c, struct deployment *dep, struct diag *d) {
+    const struct control_app *there = node_control_app_named(c, dep->record.name);
+    if (!dep->dry_run) return node_store_app(c, dep->record.name, &dep->record.id, d);
+    dep->record.id = there ? there->id : 0;
+    return ERR_OK;
+}
+
+void node_deployment_migrate(struct control *c, struct deployment *dep) {
+    struct diag d = DIAG_INIT;
+    const struct app_record *r = &dep->record;
+    if (!c->db || !r->database.engine || !dep->sql.n) {
+        node_deployment_change(c, dep);
+        return;
+    }
+    err e = database_of(c, dep, &d);
+    if (e != ERR_OK) {
+        fail(c, dep, e, &d);
+        return;
+    }
+    for (uint32_t i = 0; i < dep->sql.n; i++) node_deployment_hold(dep, CONTROL_MODULE, dep->sql.p[i].digest, 0);
+    dep->state = MIGRATING;
+    dep->works = true;
+    node_deployment_tell(c, dep, "migrating", dep->migrations);
+    node_migrate_begin(c, &(struct control_migrate){.app = r->id,
+                                                    .name = r->name,
+                                                    .engine = r->database.engine,
+                                                    .limits = &r->limits,
+                                                    .files = dep->sql.p,
+                                                    .files_count = dep->sql.n,
+                                                    .dry_run = dep->dry_run,
+                                                    .done = migrated,
+                                                    .arg = dep});
 }
 
 /* What Supabase's clients call has a key that their tokens are signed with, from the first such version on. */

@@ -3,6 +3,7 @@
 #define ORLO_NODE_CONTROL_DEPLOYMENT_INT_H
 
 #include "node/control/blobs.h"
+#include "node/control/data.h"
 #include "node/control/control_int.h"
 
 struct node_pack;
@@ -18,7 +19,7 @@ struct deployment {
     control_done_fn done;          /* NULL: the same of who asked by a call */
     control_progress_fn progress;
     void *arg;
-    enum { READING, WAITING, HASHING, COMPILING, SIGNING, WRITING, PACKING, CHANGING } state;
+    enum { READING, WAITING, HASHING, COMPILING, SIGNING, WRITING, PACKING, MIGRATING, CHANGING } state;
     bool cancelled, works; /* a thread is at it: it goes when that is over */
     bool dry_run, not_live;
     arena *mem;
@@ -40,8 +41,11 @@ struct deployment {
     VEC(struct control_held) held;
     uint32_t compiled;
     VEC(struct bundle_pack) packs;
-    struct map packed;     /* files in them, by digest */
-    uint64_t packed_bytes; /* of the packs that are made, together: a file may be in several */
+    struct map packed;                     /* files in them, by digest */
+    uint64_t packed_bytes;                 /* of the packs that are made, together: a file may be in several */
+    str migrations, url;                   /* the folder; a server's, that is to be a secret */
+    VEC(struct migration_file) sql;        /* what of the bundle is in it */
+    VEC(struct control_migration) applied; /* what became of them */
     VEC(struct control_missing) missing;
     VEC(struct control_remark) remarks;
     str wrong; /* key of the manifest */
@@ -63,6 +67,8 @@ void node_deployment_go_on(struct control *c, struct deployment *dep);
 void node_deployment_hold(struct deployment *dep, enum control_file_kind kind, const uint8_t digest[APP_DIGEST_BYTES],
                           uint64_t bytes);
 void node_deployment_change(struct control *c, struct deployment *dep); /* all its files are there */
+/* Its migrations, and then that. */
+void node_deployment_migrate(struct control *c, struct deployment *dep);
 [[nodiscard]] err node_deployment_check(const struct control *c, const struct app_record *r, struct diag *d);
 
 /* ---- bundle.c ---- */

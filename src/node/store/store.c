@@ -240,6 +240,9 @@ static void hear_supervisor(void) {
     case NODE_WIRE_AGAIN: return;
     case NODE_WIRE_GOT:
         if (m.type == NODE_MSG_store_peer) add_peer(node_message_take(&m, 0));
+        if (m.type == NODE_MSG_store_do)
+            (void)node_wire_send(NODE_WIRE_FD, &NODE_MESSAGE(store_did, .id = m.store_do.id, .err = ERR_UNSUPPORTED,
+                                                             .text = STR("the store keeps no tables for apps yet")));
         if (m.type == NODE_MSG_store_forget) node_store_bases_forget(m.store_forget.app, m.store_forget.name);
         store.quiet_ns = clock_mono_ns();
         node_message_drop(&m);

@@ -1,6 +1,12 @@
-/* data: what the store is told, and says. That it is there is the affair of roles.c. */
+/* data: what the store is told, and says. That it is there is the affair of roles.c.
+ *
+ *   control ── data_want ──> waits ──the store is there──> sent ──store_did──> data_done ──> control
+ *                                                            └──the store is gone: data_done, ERR_CLOSED
+ *
+ * 1. Whatever control asks is answered once, as long as it is there itself; nothing is sent twice. */
 #include "node/supervisor/supervisor_int.h"
 #include <stdlib.h>
+#include <unistd.h>
 
 struct forgotten { /* an app that is no more */
     struct forgotten *next;
@@ -16,6 +22,81 @@ static void tell_forgotten(struct supervisor *s) {
     }
 }
 
+/* ---- what control asks ---- */
+
+enum { DATA_ASKS_MAX = 256 };
+struct data_ask {
+    struct data_ask *next;
+    struct node_msg_data_want want; /* its name is in own */
+    char own[64];
+    int fds[2]; /* until it is sent */
+    bool sent;
+};
+
+static void drop_ask(struct data_ask **at) {
+    struct data_ask *ask = *at;
+    *at = ask->next;
+    for (int i = 0; i < 2; i++)
+        if (ask->fds[i] >= 0) close(ask->fds[i]);
+    free(ask);
+}
+
+static void send_ask(struct supervisor *s, struct data_ask *ask) {
+    const struct node_msg_data_want *w = &ask->want;
+    struct node_message m = NODE_MESSAGE(store_do, .id = w->id, .does = w->does, .app = w->app, .name = str_c(ask->own),
+                                         .bytes = w->bytes, .bytes_max = w->bytes_max, .ms_max = w->ms_max);
+    m.fds[0] = ask->fds[0], m.fds[1] = ask->fds[1], m.fds_count = 2;
+    node_roles_tell(s, NODE_ROLE_store, &m);
+    close(ask->fds[0]), close(ask->fds[1]);
+    ask->fds[0] = ask->fds[1] = -1;
+    ask->sent = true;
+}
+
+static void tell_asks(struct supervisor *s) {
+    for (struct data_ask *ask = s->data_asks; ask; ask = ask->next)
+        if (!ask->sent) send_ask(s, ask);
+}
+
+static void refuse_ask(struct supervisor *s, uint32_t id, err e, const char *why) {
+    node_singles_tell(s, &NODE_MESSAGE(data_done, .id = id, .err = e, .offset = DIAG_NOWHERE, .text = str_c(why)));
+}
+
+bool node_data_want(struct supervisor *s, struct node_message *m) {
+    const struct single *store = &s->singles[NODE_ROLE_store];
+    struct data_ask **at = &s->data_asks;
+    uint32_t n = 0;
+    for (; *at; at = &(*at)->next, n++)
+        if ((*at)->want.id == m->data_want.id) return false;
+    if (n >= DATA_ASKS_MAX) {
+        refuse_ask(s, m->data_want.id, ERR_BUSY, "the store has enough to do: try again later");
+        return true;
+    }
+    struct data_ask *ask = calloc(1, sizeof *ask);
+    ENSURE(ask && m->data_want.name.n < sizeof ask->own);
+    ask->want = m->data_want;
+    memcpy(ask->own, m->data_want.name.p, m->data_want.name.n);
+    ask->fds[0] = node_message_take(m, 0), ask->fds[1] = node_message_take(m, 1);
+    *at = ask;
+    if (store->process.wire >= 0 && !store->rests) tell_asks(s);
+    else node_roles_want(s, NODE_ROLE_store);
+    return true;
+}
+
+void node_data_forget_asks(struct supervisor *s) {
+    while (s->data_asks) drop_ask(&s->data_asks);
+}
+
+/* Of one that control did not wait for, nothing is said: it was started anew. */
+static void on_did(struct supervisor *s, const struct node_msg_store_did *m) {
+    struct data_ask **at = &s->data_asks;
+    while (*at && ((*at)->want.id != m->id || !(*at)->sent)) at = &(*at)->next;
+    if (!*at) return;
+    node_singles_tell(s, &NODE_MESSAGE(data_done, .id = m->id, .err = m->err, .offset = m->offset, .text = m->text));
+    drop_ask(at);
+}
+
+/* ---- its life ---- */
+
 bool node_data_begin(struct supervisor *s) {
     struct log_style log = log_style();
     struct buf settings = {0};
@@ -25,18 +106,29 @@ bool node_data_begin(struct supervisor *s) {
     if (s->state.data >= 0) m.fds[m.fds_count++] = s->state.data;
     err e = node_wire_send(s->singles[NODE_ROLE_store].process.wire, &m);
     buf_free(&settings);
-    if (e == ERR_OK) tell_forgotten(s);
+    if (e == ERR_OK) tell_forgotten(s), tell_asks(s);
     return e == ERR_OK;
 }
 
 bool node_data_hear(struct supervisor *s, struct node_message *m) {
-    if (m->type != NODE_MSG_store_rests) return false;
-    node_roles_rest(s, NODE_ROLE_store);
+    if (m->type == NODE_MSG_store_did) on_did(s, &m->store_did);
+    else if (m->type == NODE_MSG_store_rests) node_roles_rest(s, NODE_ROLE_store);
+    else return false;
     return true;
 }
 
-/* Workers see it by their channels. */
-void node_data_lose(struct supervisor *s, int status) {}
+/* Workers see it by their channels. What was sent is answered; what was not waits for the next one. */
+void node_data_lose(struct supervisor *s, int status) {
+    for (struct data_ask **at = &s->data_asks; *at;) {
+        if (!(*at)->sent) {
+            at = &(*at)->next;
+            continue;
+        }
+        refuse_ask(s, (*at)->want.id, ERR_CLOSED, "the store ended meanwhile: it may be done, or not");
+        drop_ask(at);
+    }
+    if (s->data_asks) node_roles_want(s, NODE_ROLE_store);
+}
 
 void node_data_forget(struct supervisor *s, const struct node_msg_data_forget *m) {
     struct forgotten *f = calloc(1, sizeof *f);

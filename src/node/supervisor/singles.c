@@ -190,7 +190,7 @@ struct wanted {
     uint32_t id;
     int in, out;
     uint64_t since_ns;
-    bool is_manifest;
+    bool is_text; /* no image comes out */
 };
 
 static void forget_wanted(struct wanted *w) {
@@ -203,11 +203,11 @@ static void forget_wanted(struct wanted *w) {
 
 static void on_compiled(void *arg, const struct node_job_result *r) {
     struct wanted *w = arg;
-    if (!w->is_manifest) {
+    if (!w->is_text) {
         node_meter_inc(r->err == ERR_OK ? &node_meters->node.compiles : &node_meters->node.compiles_failed);
         node_meter_time(&node_meters->node.compile_duration, clock_mono_ns() - w->since_ns);
     }
-    if (r->err == ERR_OK && !w->is_manifest)
+    if (r->err == ERR_OK && !w->is_text)
         log_event(LOG_DEBUG, "image-ready", LF_U64("ms", (clock_mono_ns() - w->since_ns) / 1000000u));
     node_singles_tell(w->supervisor, &NODE_MESSAGE(compile_done, .id = w->id, .err = r->err, .offset = r->diag.offset,
                                                    .text = str_c(r->diag.text), .kind = r->kind));
@@ -258,8 +258,20 @@ static void on_manifest_want(struct supervisor *s, struct node_message *m) {
     struct wanted *w = new_wanted(s, m, want->id);
     struct node_message what = NODE_MESSAGE(manifest, .format = want->format, .name = want->name, .bytes = want->bytes);
     struct node_job_config config = {.what = &what, .title = "reading the manifest"};
-    w->is_manifest = true;
+    w->is_text = true;
     node_manifest_limits(&config);
+    begin_wanted(w, &config);
+}
+
+static void on_migrate_want(struct supervisor *s, struct node_message *m) {
+    const struct node_msg_migrate_want *want = &m->migrate_want;
+    struct wanted *w = new_wanted(s, m, want->id);
+    struct node_message what = NODE_MESSAGE(migrate, .bytes = want->bytes);
+    char title[128];
+    snprintf(title, sizeof title, "reading the migrations of " STR_FMT, STR_ARG(want->app));
+    struct node_job_config config = {.what = &what, .title = title};
+    w->is_text = true;
+    node_migrate_limits(&config);
     begin_wanted(w, &config);
 }
 
@@ -433,6 +445,8 @@ bool node_singles_hear_control(struct supervisor *s, struct node_message *m) {
     case NODE_MSG_governs: on_governs(s, &m->governs); return true;
     case NODE_MSG_compile_want: on_compile_want(s, m); return true;
     case NODE_MSG_manifest_want: on_manifest_want(s, m); return true;
+    case NODE_MSG_migrate_want: on_migrate_want(s, m); return true;
+    case NODE_MSG_data_want: return node_data_want(s, m);
     case NODE_MSG_compile_cancel: cancel_wanted(s, &m->compile_cancel.id); return true;
     case NODE_MSG_sign_want: return on_sign_want(s, &m->sign_want);
     case NODE_MSG_secret_want: return on_secret_want(s, &m->secret_want);
@@ -447,6 +461,7 @@ bool node_singles_hear_control(struct supervisor *s, struct node_message *m) {
 
 void node_singles_lose_control(struct supervisor *s, int status) {
     cancel_wanted(s, NULL);
+    node_data_forget_asks(s);
     node_publish_forget_rights(s);
     end_keys(s);                                     /* what it signs now, nobody waits for */
     refuse_key_asks(s, ERR_IO, STR("control died")); /* workers hear it */
@@ -477,5 +492,6 @@ uint64_t node_singles_due_ns(const struct supervisor *s) {
 
 void node_singles_end(struct supervisor *s) {
     cancel_wanted(s, NULL);
+    node_data_forget_asks(s);
     node_supervisor_close(&s->client_fd);
 }

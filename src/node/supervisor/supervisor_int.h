@@ -157,6 +157,7 @@ struct supervisor {
 
     struct single singles[NODE_ROLES]; /* by their role */
     struct forgotten *forgotten;       /* apps of which the store has not been told yet (data.c) */
+    struct data_ask *data_asks;        /* what control waits for (data.c), in the order in which it came */
     bool governs;                      /* control has read its state */
     struct node_state state;
     struct node_jobs jobs;
@@ -311,6 +312,8 @@ bool node_data_begin(struct supervisor *s);
 bool node_data_hear(struct supervisor *s, struct node_message *m);
 void node_data_lose(struct supervisor *s, int status);
 void node_data_forget(struct supervisor *s, const struct node_msg_data_forget *m); /* what an app kept */
+[[nodiscard]] bool node_data_want(struct supervisor *s, struct node_message *m);   /* false: nonsense */
+void node_data_forget_asks(struct supervisor *s);                                  /* control is gone */
 
 /* ---- singles.c ---- */
 

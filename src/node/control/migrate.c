@@ -1,0 +1,307 @@
+/* migrate: files of SQL on their way to an app's database. See data.h. */
+#include "crypto/crypto.h"
+#include "node/control/blobs.h"
+#include "node/control/data.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { PLANS_BIT = 1u << 31, APPLY_MS_MAX = 600'000, ASK_MS_MAX = 30'000 };
+
+struct migrating {
+    struct migrating *next;
+    struct control *c;
+    arena *mem;
+    uint32_t id; /* as a job's, with PLANS_BIT */
+    struct control_migrate what;
+    struct app_limits limits;
+    VEC(struct migration_file) files;
+    struct migration_state state;
+    bool known; /* state is */
+    uint32_t *pending, pending_count;
+    VEC(str) names; /* of what is pending */
+    int plan_fd;    /* what a job made; -1 */
+    struct migration_plan plan;
+    struct migration_done done;
+    bool again; /* it was begun a second time */
+    str file;   /* where it failed */
+    uint32_t line, column;
+    err e;
+    struct diag d;
+};
+
+/* ---- its end ---- */
+
+static void end(struct migrating *g, err e) {
+    struct control *c = g->c;
+    struct migrating **at = &c->migrating;
+    while (*at != g) at = &(*at)->next;
+    *at = g->next;
+    struct control_migrated r = {.err = e,
+                                 .d = &g->d,
+                                 .file = g->file,
+                                 .line = g->line,
+                                 .column = g->column,
+                                 .pending = g->names.p,
+                                 .pending_count = g->names.n,
+                                 .applied = g->names.p,
+                                 .applied_count = MIN(g->done.parts, g->names.n),
+                                 .notes = g->plan.notes.p,
+                                 .notes_count = g->plan.notes.n,
+                                 .state = g->known ? &g->state : NULL};
+    g->what.done(g->what.arg, &r);
+    if (g->plan_fd >= 0) close(g->plan_fd);
+    arena_free(g->mem);
+}
+
+static void ask_state(struct migrating *g);
+
+/* The store was another one when it was to be applied, or its database was. */
+static bool again(struct migrating *g, err e) {
+    if (g->again || (e != ERR_CLOSED && e != ERR_AGAIN)) return false;
+    g->again = true;
+    g->names.n = 0;
+    g->plan = (struct migration_plan){0};
+    g->done = (struct migration_done){0};
+    if (g->plan_fd >= 0) close(g->plan_fd);
+    g->plan_fd = -1;
+    ask_state(g);
+    return true;
+}
+
+/* ---- applying ---- */
+
+static err name_failed(struct migrating *g) {
+    uint32_t n = g->done.parts;
+    struct buf stay = {.max = 200};
+    for (uint32_t i = 0; i < n && i < g->names.n && !g->what.reset; i++)
+        buf_printf(&stay, "%s" STR_FMT, i ? ", " : "", STR_ARG(g->names.p[i]));
+    g->file = n < g->plan.parts.n ? g->plan.parts.p[n].name : STR("the migrations");
+    char what[400];
+    if (g->what.reset) snprintf(what, sizeof what, "nothing was changed");
+    else if (!n) snprintf(what, sizeof what, "nothing of it was applied");
+    else
+        snprintf(what, sizeof what, "nothing of it was applied; %u before it %s, and stay%s: " STR_FMT, n, n == 1 ? "is" : "are",
+                 n == 1 ? "s" : "", STR_ARG(buf_str(&stay)));
+    buf_free(&stay);
+    return diag_set(&g->d, ERR_INVALID, DIAG_NOWHERE, STR_FMT ", statement %u: " STR_FMT "%s" STR_FMT ". %s", STR_ARG(g->file),
+                    g->done.step, STR_ARG(g->done.state), g->done.state.n ? ": " : "", STR_ARG(str_sub(g->done.text, 0, 300)),
+                    what);
+}
+
+static void on_applied(void *arg, err e, const struct diag *d, int out) {
+    struct migrating *g = arg;
+    str bytes;
+    g->d = *d;
+    if (e == ERR_OK) e = node_fd_bytes(g->mem, out, MiB, &bytes, &g->d);
+    if (e == ERR_OK) e = node_migration_done_read(g->mem, bytes, &g->done, &g->d);
+    if (out >= 0) close(out);
+    if (again(g, e)) return;
+    if (e == ERR_OK && g->done.step) e = name_failed(g);
+    end(g, e);
+}
+
+static void apply(struct migrating *g) {
+    off_t bytes = lseek(g->plan_fd, 0, SEEK_END);
+    node_data_ask(g->c, &(struct control_data_want){.does = g->what.reset ? NODE_DATA_RESET : NODE_DATA_MIGRATE,
+                                                    .app = g->what.app,
+                                                    .name = g->what.name,
+                                                    .in = g->plan_fd,
+                                                    .bytes = (uint64_t)MAX(bytes, (off_t)0),
+                                                    .limits = &g->limits,
+                                                    .ms_max = APPLY_MS_MAX,
+                                                    .done = on_applied,
+                                                    .arg = g});
+}
+
+/* ---- what a job makes of it ---- */
+
+static err first_error(struct migrating *g) {
+    uint32_t i = 0;
+    while (i < g->plan.notes.n && !g->plan.notes.p[i].is_error) i++;
+    if (i == g->plan.notes.n)
+        return diag_set(&g->d, ERR_INVALID, DIAG_NOWHERE, "the migrations have %u mistakes", g->plan.errors);
+    const struct migration_note *n = &g->plan.notes.p[i];
+    char more[80] = "";
+    if (g->plan.errors > 1) snprintf(more, sizeof more, " (and %u more: orlo db check)", g->plan.errors - 1);
+    g->file = n->file, g->line = n->line, g->column = n->column;
+    return diag_set(&g->d, ERR_INVALID, DIAG_NOWHERE, STR_FMT ":%u:%u: " STR_FMT "%s", STR_ARG(n->file), n->line, n->column,
+                    STR_ARG(str_sub(n->text, 0, 500)), more);
+}
+
+/* A job may have gone astray: its parts are the files that were asked for. */
+static err check_parts(struct migrating *g) {
+    bool same = g->plan.parts.n == g->pending_count;
+    for (uint32_t i = 0; same && i < g->pending_count; i++) {
+        const struct migration_file *f = &g->files.p[g->pending[i]];
+        const struct migration_part *p = &g->plan.parts.p[i];
+        same = str_eq(f->name, p->name) && f->seed == p->seed && !memcmp(f->digest, p->digest, sizeof f->digest);
+    }
+    return same ? ERR_OK : diag_set(&g->d, ERR_INVALID, DIAG_NOWHERE, "the job that reads the migrations went astray");
+}
+
+static err take_plan(struct migrating *g) {
+    str bytes;
+    TRY(node_fd_bytes(g->mem, g->plan_fd, MIGRATION_PLAN_BYTES_MAX, &bytes, &g->d));
+    TRY(node_migration_plan_read(g->mem, bytes, &g->plan, &g->d));
+    if (g->plan.errors) return first_error(g);
+    return check_parts(g);
+}
+
+bool node_migrate_planned(struct control *c, const struct node_msg_compile_done *m) {
+    struct migrating *g = c->migrating;
+    if (!(m->id & PLANS_BIT)) return false;
+    while (g && g->id != m->id) g = g->next;
+    if (!g) return true;
+    err e = node_diag_of(&g->d, m->err, m->offset, m->text);
+    if (e == ERR_OK) e = take_plan(g);
+    if (e == ERR_OK && !g->what.dry_run) apply(g);
+    else end(g, e);
+    return true;
+}
+
+static err ask_job(struct migrating *g) {
+    struct migration_ask ask = {.engine = (uint8_t)g->what.engine, .catalog = g->what.reset ? (str){0} : g->state.catalog};
+    struct buf b = {0};
+    for (uint32_t i = 0; i < g->pending_count; i++) vec_push(g->mem, &ask.files, g->files.p[g->pending[i]]);
+    node_migration_ask_write(&b, &ask);
+    uint64_t bytes = b.n;
+    int in = node_bytes_fd("orlo-migrations", buf_str(&b));
+    buf_free(&b);
+    g->plan_fd = memfd_create("orlo-plan", MFD_CLOEXEC);
+    bool ok = in >= 0 && g->plan_fd >= 0;
+    struct node_message m = NODE_MESSAGE(migrate_want, .id = g->id, .app = g->what.name, .bytes = bytes);
+    m.fds[0] = in, m.fds[1] = g->plan_fd, m.fds_count = 2;
+    if (ok) node_control_tell(g->c, &m);
+    if (in >= 0) close(in);
+    return ok ? ERR_OK : diag_set(&g->d, ERR_IO, DIAG_NOWHERE, "no memory file for the migrations: %s", strerror(errno));
+}
+
+/* ---- what there is to do ---- */
+
+/* Of migrations those that are new; seeds, which are asked for by a reset alone, all. */
+static err settle(struct migrating *g) {
+    static const struct migration_state nothing;
+    uint32_t migrations = 0, *pending, count;
+    while (migrations < g->files.n && !g->files.p[migrations].seed) migrations++;
+    TRY(node_migration_pending(g->mem, g->files.p, migrations, g->what.reset ? &nothing : &g->state, &pending, &count, &g->d));
+    g->pending = arena_array(g->mem, uint32_t, g->files.n + 1);
+    g->pending_count = 0;
+    for (uint32_t i = 0; i < count; i++) g->pending[g->pending_count++] = pending[i];
+    for (uint32_t i = migrations; i < g->files.n && g->what.reset; i++) g->pending[g->pending_count++] = i;
+    for (uint32_t i = 0; i < g->pending_count; i++) vec_push(g->mem, &g->names, g->files.p[g->pending[i]].name);
+    for (uint32_t i = 0; i < g->pending_count; i++)
+        if (!g->files.p[g->pending[i]].text.p && !g->what.dry_run)
+            return diag_set(&g->d, ERR_NOT_FOUND, DIAG_NOWHERE, STR_FMT " is not here any more: upload it again",
+                            STR_ARG(g->names.p[i]));
+    return ERR_OK;
+}
+
+/* A dry run of files of which some were not uploaded says their names alone. */
+static bool has_texts(const struct migrating *g) {
+    for (uint32_t i = 0; i < g->pending_count; i++)
+        if (!g->files.p[g->pending[i]].text.p) return false;
+    return true;
+}
+
+static void go_on(struct migrating *g) {
+    err e = settle(g);
+    bool works = e == ERR_OK && (g->pending_count || g->what.reset) && has_texts(g);
+    if (works) e = ask_job(g);
+    if (!works || e != ERR_OK) end(g, e);
+}
+
+static void on_state(void *arg, err e, const struct diag *d, int out) {
+    struct migrating *g = arg;
+    str bytes;
+    g->d = *d;
+    if (e == ERR_OK) e = node_fd_bytes(g->mem, out, MIGRATION_PLAN_BYTES_MAX, &bytes, &g->d);
+    if (e == ERR_OK) e = node_migration_state_read(g->mem, bytes, &g->state, &g->d);
+    if (out >= 0) close(out);
+    if (again(g, e)) return;
+    g->known = e == ERR_OK;
+    if (e == ERR_OK) go_on(g);
+    else end(g, e);
+}
+
+static void ask_state(struct migrating *g) {
+    node_data_ask(g->c, &(struct control_data_want){.does = NODE_DATA_STATE,
+                                                    .app = g->what.app,
+                                                    .name = g->what.name,
+                                                    .in = -1,
+                                                    .limits = &g->limits,
+                                                    .ms_max = ASK_MS_MAX,
+                                                    .done = on_state,
+                                                    .arg = g});
+}
+
+/* ---- its beginning ---- */
+
+struct reading { /* of the texts, by a thread */
+    struct migrating *g;
+    int *fds; /* of each file; -1: it is not here */
+    uint64_t bytes;
+};
+
+static void read_texts(void *arg) {
+    struct reading *r = arg;
+    struct migrating *g = r->g;
+    for (uint32_t i = 0; i < g->files.n && g->e == ERR_OK; i++) {
+        struct migration_file *f = &g->files.p[i];
+        uint8_t digest[APP_DIGEST_BYTES];
+        if (r->fds[i] < 0) continue;
+        g->e = node_fd_bytes(g->mem, r->fds[i], MIGRATION_SQL_BYTES_MAX - r->bytes, &f->text, &g->d);
+        if (g->e == ERR_LIMIT)
+            diag_set(&g->d, ERR_LIMIT, DIAG_NOWHERE,
+                     "the migrations have more than %d MiB together: load data by a function, or orlo restore",
+                     MIGRATION_SQL_BYTES_MAX >> 20);
+        if (g->e != ERR_OK) return;
+        r->bytes += f->text.n;
+        crypto_sha256(f->text, digest);
+        if (memcmp(digest, f->digest, sizeof digest) != 0) f->text = (str){0}; /* cut off by a restart */
+    }
+}
+
+static void texts_read(void *arg, bool ran) {
+    struct reading *r = arg;
+    struct migrating *g = r->g;
+    for (uint32_t i = 0; i < g->files.n; i++)
+        if (r->fds[i] >= 0) close(r->fds[i]);
+    free(r->fds);
+    free(r);
+    if (g->e != ERR_OK) end(g, g->e);
+    else if (g->what.app) ask_state(g);
+    else go_on(g);
+}
+
+static void copy_files(struct migrating *g, struct reading *r) {
+    r->fds = calloc(g->what.files_count + 1, sizeof *r->fds);
+    ENSURE(r->fds);
+    for (uint32_t i = 0; i < g->what.files_count; i++) {
+        struct migration_file f = g->what.files[i];
+        uint64_t bytes;
+        f.name = arena_str(g->mem, f.name);
+        f.text = (str){0};
+        r->fds[i] = node_blob_open(g->c, g->what.name, f.digest, &bytes);
+        vec_push(g->mem, &g->files, f);
+    }
+}
+
+void node_migrate_begin(struct control *c, const struct control_migrate *what) {
+    arena *mem = arena_new(0);
+    struct migrating *g = arena_make(mem, struct migrating);
+    struct reading *r = calloc(1, sizeof *r);
+    ENSURE(r);
+    *g = (struct migrating){
+        .next = c->migrating, .c = c, .mem = mem, .what = *what, .limits = *what->limits, .plan_fd = -1, .d = DIAG_INIT};
+    c->last_migration = (c->last_migration + 1) % PLANS_BIT;
+    g->id = c->last_migration | PLANS_BIT;
+    g->what.name = arena_str(mem, what->name);
+    g->what.limits = &g->limits;
+    c->migrating = g;
+    r->g = g;
+    copy_files(g, r);
+    net_work_new(c->loop, NULL, read_texts, texts_read, r);
+}

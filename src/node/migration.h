@@ -1,0 +1,108 @@
+/* migration: how what changes an app's database travels.
+ *
+ *   control ──ask──> a job (sql) ──plan──> control ──plan──> the store ──done──> control
+ *   the store ──state──> control: what is there, before any of it
+ *
+ * 1. An ask is of one catalogue, as text; its plan says by a digest which that was, and is applied to no other.
+ * 2. A file is a part of the plan, and a transaction of its own: it is there altogether, with its row in _orlo_migrations and the catalogue
+ *    after it, or not at all.
+ * 3. All of these are bytes of a job or a process that may have gone astray: a sticky reader refuses nonsense whole. Strings borrow the bytes.
+ */
+#ifndef ORLO_NODE_MIGRATION_H
+#define ORLO_NODE_MIGRATION_H
+
+#include "app/record.h"
+
+/* X(name, what goes in, what comes out): what the store is asked of an app's database on its owner's behalf (data_want). */
+#define NODE_DATA_DOES_LIST(X)                                                                                                   \
+    X(STATE, "", "a state")                                                                                                      \
+    X(MIGRATE, "a plan", "a done")                                                                                               \
+    X(RESET, "a plan", "a done") /* what is there goes first; all of it is one transaction */                                    \
+    X(DUMP, "what of it", "SQL")                                                                                                 \
+    X(QUERY, "role, claims, JSON", "JSON")                                                                                       \
+    X(EXPLAIN, "role, claims, relation, command", "text")
+enum node_data_does {
+#define X(name, ...) NODE_DATA_##name,
+    NODE_DATA_DOES_LIST(X)
+#undef X
+        NODE_DATA_DOES
+};
+
+enum {
+    MIGRATION_FILES_MAX = 10'000,
+    MIGRATION_NAME_MAX = 255,
+    MIGRATION_SQL_BYTES_MAX = 64 << 20,   /* of all files of an ask */
+    MIGRATION_PLAN_BYTES_MAX = 512 << 20, /* a catalogue for each file, and all their steps */
+    MIGRATION_NOTES_MAX = 2'000,
+};
+
+struct migration_file {
+    str name, text; /* "20240101120000_notes.sql" */
+    uint8_t digest[APP_DIGEST_BYTES];
+    bool seed; /* it leaves no row behind: it fills, and is no part of what the database is */
+};
+struct migration_ask {
+    uint8_t engine; /* enum app_database_engine */
+    str catalog;    /* empty: there is none yet */
+    VEC(struct migration_file) files;
+};
+void node_migration_ask_write(struct buf *to, const struct migration_ask *ask);
+[[nodiscard]] err node_migration_ask_read(arena *out, str bytes, struct migration_ask *ask, struct diag *d);
+
+struct migration_note {
+    str file;
+    uint32_t line, column; /* from 1; 0: not of a place */
+    bool is_error;
+    str code, text; /* text: what, and what to write instead */
+};
+struct migration_part {
+    str name;
+    uint8_t digest[APP_DIGEST_BYTES];
+    bool seed;
+    VEC(str) steps; /* a statement each */
+    str catalog;    /* after it; empty: as before */
+};
+struct migration_plan {
+    uint8_t from[APP_DIGEST_BYTES]; /* SHA-256 of the ask's catalogue */
+    uint32_t errors;
+    VEC(struct migration_note) notes;
+    VEC(struct migration_part) parts; /* none where there are errors */
+};
+void node_migration_plan_write(struct buf *to, const struct migration_plan *plan);
+[[nodiscard]] err node_migration_plan_read(arena *out, str bytes, struct migration_plan *plan, struct diag *d);
+
+struct migration_applied {
+    str name;
+    uint8_t digest[APP_DIGEST_BYTES];
+    uint64_t at_s; /* since 1970 */
+};
+struct migration_state {
+    str catalog;                           /* empty: nothing was ever applied */
+    uint64_t bytes;                        /* of its file */
+    VEC(struct migration_applied) applied; /* in their order */
+};
+void node_migration_state_write(struct buf *to, const struct migration_state *state);
+[[nodiscard]] err node_migration_state_read(arena *out, str bytes, struct migration_state *state, struct diag *d);
+
+struct migration_done {
+    uint32_t parts; /* that are applied: the first ones */
+    uint32_t step;  /* of the next one that failed, from 1; 0: none did */
+    str state;      /* its SQLSTATE */
+    str text;
+};
+void node_migration_done_write(struct buf *to, const struct migration_done *done);
+[[nodiscard]] err node_migration_done_read(arena *out, str bytes, struct migration_done *done, struct diag *d);
+
+/* What a job makes of an ask, for who waits (migrate.c). */
+[[nodiscard]] err node_migrate(arena *out, const struct migration_ask *ask, struct migration_plan *plan, struct diag *d);
+/* A memory file that holds these bytes; -1. What such a file holds, in out. */
+int node_bytes_fd(const char *name, str bytes);
+[[nodiscard]] err node_fd_bytes(arena *out, int fd, size_t most, str *bytes, struct diag *d);
+
+/* What a folder has against what was applied: which are pending (in out), or why none may be. ERR_INVALID: d says which file and what to do
+ * about it. files: in the order of their names. */
+[[nodiscard]] err node_migration_pending(arena *out, const struct migration_file *files, uint32_t n,
+                                         const struct migration_state *state, uint32_t **pending, uint32_t *count,
+                                         struct diag *d);
+
+#endif
