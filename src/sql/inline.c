@@ -1,0 +1,444 @@
+/* inline: functions of language sql, taken into the query that calls them, and by themselves.
+ *
+ *   a body of one SELECT     its tree is read anew at each call, with the arguments' values in the place of its parameters: types, EXISTS and
+ *                            constants are seen as if it had been written there
+ *   other bodies             statements, run one after the other by who calls the function by itself (query, rpc)
+ *
+ * 1. An argument that is more than a name or a literal and is named more than once is put into a subquery: it is evaluated once.
+ * 2. A function reads tables with its owner's rights if it is SECURITY DEFINER or called by such a one; else with the caller's.
+ * 3. A function that calls itself, in however many steps, is refused; nesting is bounded by SQL_INLINE_MAX, text by SQL_TEXT_MAX.
+ */
+#include <pg_query.h>
+
+#include "sql/translate_int.h"
+
+struct sql_inline {
+    const struct sql_inline *outer;
+    uint32_t function;
+    uint32_t depth;
+};
+
+/* ---- a body's tree ---- */
+
+static void tree_free(void *tree) { pg_query__parse_result__free_unpacked(tree, NULL); }
+
+/* Text to trees, which live as long as cx->mem. */
+static err parse_body(struct sql_context *cx, str source, const PgQuery__ParseResult **out) {
+    PgQueryProtobufParseResult r = pg_query_parse_protobuf(arena_cstr(cx->mem, source));
+    err e = ERR_OK;
+    if (r.error) {
+        e = sql_refuse(cx, r.error->cursorpos > 0 ? r.error->cursorpos - 1 : -1, "42601", "%s", r.error->message);
+    } else {
+        PgQuery__ParseResult *tree = pg_query__parse_result__unpack(NULL, r.parse_tree.len, (const uint8_t *)r.parse_tree.data);
+        if (!tree) e = sql_refuse(cx, -1, "54001", "stack depth limit exceeded");
+        if (tree) arena_cleanup(cx->mem, tree_free, tree);
+        *out = tree;
+    }
+    pg_query_free_protobuf_parse_result(r);
+    return e;
+}
+
+/* ---- another context for the body ---- */
+
+struct outside {
+    struct sql_scope *scope;
+    const struct catalog_relation *row;
+    enum sql_row_kind row_kind;
+    const struct catalog_function *function;
+    const struct sql_argument_values *arguments;
+    const struct sql_inline *inlining;
+    const str *path;
+    uint32_t path_count, level_base;
+    bool definer, definer_function, condition, truth;
+};
+
+/* SET search_path = …: its schemas. */
+static void path_of(struct sql_context *cx, const struct catalog_function *f) {
+    for (uint32_t i = 0; i < f->settings.n; i++) {
+        str name, value, one;
+        if (!str_cut(f->settings.p[i], '=', &name, &value) || !str_eqc(name, "search_path")) continue;
+        VEC(str) path = {0};
+        while (value.n) {
+            str_cut(value, ',', &one, &value);
+            one = str_trim(one);
+            if (one.n > 1 && (one.p[0] == '"' || one.p[0] == '\'')) one = str_sub(one, 1, one.n - 2);
+            if (one.n && !str_eqc(one, "$user") && !str_eqc(one, "pg_temp") && !str_eqc(one, "pg_catalog"))
+                vec_push(cx->mem, &path, one);
+        }
+        cx->path = path.p;
+        cx->path_count = path.n;
+    }
+}
+
+static err go_in(struct sql_context *cx, const struct catalog_function *f, const struct sql_argument_values *arguments,
+                 struct sql_inline *here, int32_t location, struct outside *saved) {
+    for (const struct sql_inline *i = cx->inlining; i; i = i->outer)
+        if (i->function == f->id)
+            return sql_unsupported(cx, location,
+                                   (const char *)sql_fmt(cx, "a function that calls itself (" STR_FMT ")", STR_ARG(f->name)).p,
+                                   "Use WITH RECURSIVE.");
+    *here = (struct sql_inline){cx->inlining, f->id, cx->inlining ? cx->inlining->depth + 1 : 1};
+    if (here->depth > SQL_INLINE_MAX)
+        return sql_refuse(cx, location, "54001", "functions call functions more than %d deep", SQL_INLINE_MAX);
+    *saved = (struct outside){cx->scope, cx->row,        cx->row_kind,   cx->function, cx->arguments,        cx->inlining,
+                              cx->path,  cx->path_count, cx->level_base, cx->definer,  cx->definer_function, cx->condition,
+                              cx->truth};
+    cx->level_base = cx->scope ? cx->scope->level + 1 : cx->level_base;
+    cx->scope = NULL;
+    cx->row = NULL;
+    cx->row_kind = SQL_ROW_NONE;
+    cx->function = f;
+    cx->arguments = arguments;
+    cx->inlining = here;
+    cx->definer_function |= f->definer;
+    cx->definer = cx->definer_function || cx->migrates;
+    cx->condition = cx->truth = false;
+    path_of(cx, f);
+    if (!catalog_ids_have(&cx->calls, f->id)) vec_push(cx->mem, &cx->calls, f->id);
+    return ERR_OK;
+}
+
+static void go_out(struct sql_context *cx, const struct outside *saved, const struct catalog_function *f) {
+    cx->scope = saved->scope;
+    cx->row = saved->row;
+    cx->row_kind = saved->row_kind;
+    cx->function = saved->function;
+    cx->arguments = saved->arguments;
+    cx->inlining = saved->inlining;
+    cx->path = saved->path;
+    cx->path_count = saved->path_count;
+    cx->level_base = saved->level_base;
+    cx->definer = saved->definer;
+    cx->definer_function = saved->definer_function;
+    cx->condition = saved->condition;
+    cx->truth = saved->truth;
+    if (cx->problem.set && !cx->problem.in[0]) {
+        size_t n = MIN(f->name.n, sizeof cx->problem.in - 1);
+        memcpy(cx->problem.in, f->name.p, n);
+        cx->problem.in[n] = 0;
+    }
+}
+
+/* ---- what can be taken in ---- */
+
+static err check_callable(struct sql_context *cx, const struct catalog_function *f, int32_t location) {
+    if (!str_eqc(f->language, "sql")) {
+        err e =
+            sql_refuse(cx, location, "0A000", "function " STR_FMT " is written in " STR_FMT ", which is not there on SQLite yet",
+                       STR_ARG(f->name), STR_ARG(f->language));
+        sql_hint(cx, "Write it in language sql, or use database = \"postgres\".");
+        return e;
+    }
+    return ERR_OK;
+}
+
+static err only_select(struct sql_context *cx, const struct catalog_function *f, int32_t location,
+                       const PgQuery__SelectStmt **out) {
+    const PgQuery__ParseResult *tree;
+    TRY(check_callable(cx, f, location));
+    TRY(parse_body(cx, f->source, &tree));
+    if (tree->n_stmts != 1 || tree->stmts[0]->stmt->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) {
+        err e = sql_refuse(cx, location, "0A000",
+                           "function " STR_FMT " does more than one SELECT, and cannot be a part of a query on SQLite",
+                           STR_ARG(f->name));
+        sql_hint(cx, "Call it by itself, or make it one SELECT.");
+        return e;
+    }
+    *out = tree->stmts[0]->stmt->select_stmt;
+    return ERR_OK;
+}
+
+static bool is_cheap(const struct sql_value *v) {
+    return !v->row && !(v->flags & (SQL_VOLATILE | SQL_SUBQUERY)) && v->text.n <= 48;
+}
+
+/* Arguments that are to be evaluated once stand in a CTE of one row; *with: its text. */
+static struct sql_argument_values arguments_of(struct sql_context *cx, const struct sql_value *args, uint32_t n, str *with) {
+    struct sql_argument_values a = {.n = n, .values = arena_array(cx->mem, struct sql_value, n + 1)};
+    VEC(str) kept = {0};
+    str alias = {0};
+    for (uint32_t i = 0; i < n; i++) {
+        a.values[i] = args[i];
+        a.values[i].sides = NULL;
+        if (args[i].row || is_cheap(&args[i])) continue;
+        if (!alias.n) alias = sql_fmt(cx, "w%u", ++cx->aliases);
+        str column = sql_fmt(cx, STR_FMT " as c%u", STR_ARG(args[i].text), kept.n + 1);
+        vec_push(cx->mem, &kept, column);
+        a.values[i].text = sql_fmt(cx, "(select c%u from " STR_FMT ")", kept.n, STR_ARG(alias));
+        a.values[i].flags &= ~(uint32_t)(SQL_VOLATILE | SQL_CONSTANT);
+    }
+    *with = kept.n ? sql_fmt(cx, "with " STR_FMT " as materialized (select " STR_FMT ") ", STR_ARG(alias),
+                             STR_ARG(sql_joined(cx, kept.p, kept.n, ", ")))
+                   : (str){0};
+    return a;
+}
+
+/* ---- a value ---- */
+
+static bool is_bare_value(const PgQuery__SelectStmt *s) {
+    return s->n_target_list == 1 && !s->n_from_clause && !s->where_clause && !s->n_group_clause && !s->having_clause &&
+           !s->n_distinct_clause && !s->n_sort_clause && !s->limit_count && !s->limit_offset && !s->with_clause &&
+           !s->n_values_lists && s->op <= PG_QUERY__SET_OPERATION__SETOP_NONE && !sql_is_star(s->target_list[0]->res_target->val);
+}
+
+static err returns(struct sql_context *cx, const struct catalog_function *f, struct sql_value *v) {
+    bool can;
+    uint32_t from = v->type;
+    TRY(sql_coerce(cx, v, f->returns, -1, PG_ASSIGNMENT, &can));
+    if (can) return ERR_OK;
+    err e = sql_refuse(cx, v->location, "42P13", "return type mismatch in function declared to return " STR_FMT,
+                       STR_ARG(sql_type_name(cx, f->returns)));
+    sql_detail(cx, "Actual return type is " STR_FMT ".", STR_ARG(sql_type_name(cx, from)));
+    return e;
+}
+
+static err bare_value(struct sql_context *cx, const struct catalog_function *f, const PgQuery__SelectStmt *s, bool condition,
+                      struct sql_value *out) {
+    cx->condition = condition;
+    TRY(sql_expr(cx, s->target_list[0]->res_target->val, out));
+    cx->condition = false;
+    return returns(cx, f, out);
+}
+
+/* The first row of the query is the value. */
+static err query_value(struct sql_context *cx, const struct catalog_function *f, const PgQuery__SelectStmt *s,
+                       struct sql_value *out) {
+    struct sql_part p;
+    TRY(sql_part_read(cx, s, &p));
+    if (f->returns == PG_VOID) {
+        *out = sql_null_of(PG_TEXT);
+        return sql_unsupported(cx, -1, "a call of a function that returns void in a query", "Call it by itself.");
+    }
+    if (p.targets.n != 1) {
+        err e = sql_refuse(cx, -1, "42P13", "return type mismatch in function declared to return " STR_FMT,
+                           STR_ARG(sql_type_name(cx, f->returns)));
+        sql_detail(cx, "Final statement must return exactly one column.");
+        return e;
+    }
+    bool can;
+    uint32_t from = p.targets.p[0].type;
+    TRY(sql_part_column_to(cx, &p, 0, f->returns, -1, PG_ASSIGNMENT, &can));
+    if (!can) {
+        err e = sql_refuse(cx, -1, "42P13", "return type mismatch in function declared to return " STR_FMT,
+                           STR_ARG(sql_type_name(cx, f->returns)));
+        sql_detail(cx, "Actual return type is " STR_FMT ".", STR_ARG(sql_type_name(cx, from)));
+        return e;
+    }
+    *out = (struct sql_value){.type = f->returns, .typmod = -1, .levels = p.levels, .location = -1};
+    out->text = sql_fmt(cx, "(" STR_FMT ")", STR_ARG(sql_part_print(cx, &p, NULL)));
+    out->flags = (p.flags & (SQL_RAISES | SQL_VOLATILE | SQL_SESSION)) | SQL_SUBQUERY;
+    return ERR_OK;
+}
+
+static void add_strictness(struct sql_context *cx, const struct sql_value *args, uint32_t n, struct sql_value *out) {
+    VEC(str) nulls = {0};
+    for (uint32_t i = 0; i < n; i++)
+        if (!args[i].row && !(args[i].flags & SQL_NOT_NULL))
+            vec_push(cx->mem, &nulls, sql_fmt(cx, STR_FMT " is not null", STR_ARG(args[i].text)));
+    if (nulls.n)
+        out->text = sql_fmt(cx, "(case when " STR_FMT " then " STR_FMT " end)",
+                            STR_ARG(sql_joined(cx, nulls.p, nulls.n, " and ")), STR_ARG(out->text));
+}
+
+/* A function that gives rows of several columns, called for a value: a row of its first one is wanted. */
+static err row_function(struct sql_context *cx, const struct catalog_function *f, int32_t location) {
+    return sql_unsupported(cx, location,
+                           (const char *)sql_fmt(cx, "the row that function " STR_FMT " gives, as a value", STR_ARG(f->name)).p,
+                           "Call it in FROM.");
+}
+
+err sql_inline_scalar(struct sql_context *cx, const struct catalog_function *f, const struct sql_value *args, uint32_t n,
+                      bool condition, int32_t location, struct sql_value *out) {
+    const PgQuery__SelectStmt *s;
+    struct sql_inline here;
+    struct outside saved;
+    str with;
+    if (sql_is_row_type(cx, f->returns)) return row_function(cx, f, location);
+    struct sql_argument_values arguments = arguments_of(cx, args, n, &with);
+    TRY(go_in(cx, f, &arguments, &here, location, &saved));
+    err e = only_select(cx, f, location, &s);
+    if (e == ERR_OK) e = sql_enter(cx, location);
+    if (e == ERR_OK) {
+        e = is_bare_value(s) ? bare_value(cx, f, s, condition && !f->strict, out) : query_value(cx, f, s, out);
+        sql_leave(cx);
+    }
+    go_out(cx, &saved, f);
+    TRY(e);
+    out->sides = NULL;
+    for (uint32_t i = 0; i < n; i++) sql_inherit(out, &args[i]);
+    if (f->strict) add_strictness(cx, arguments.values, n, out);
+    if (with.n) {
+        out->text = sql_fmt(cx, "(" STR_FMT "select " STR_FMT ")", STR_ARG(with), STR_ARG(out->text));
+        out->flags |= SQL_SUBQUERY;
+    }
+    out->location = location;
+    out->flags &= ~(uint32_t)(SQL_NOT_NULL | SQL_CONSTANT);
+    return sql_check_size(cx, out->text, location);
+}
+
+/* ---- rows ---- */
+
+/* The columns that it says it gives. */
+static err declared(struct sql_context *cx, const struct catalog_function *f, catalog_fields *out) {
+    for (uint32_t i = 0; i < f->arguments.n; i++) {
+        const struct catalog_argument *a = &f->arguments.p[i];
+        if (a->mode == CATALOG_OUT || a->mode == CATALOG_INOUT || a->mode == CATALOG_TABLE_COLUMN)
+            vec_push(cx->mem, out, ((struct catalog_field){a->name, a->type, a->typmod}));
+    }
+    if (out->n) return ERR_OK;
+    const struct catalog_type *t = f->returns >= PG_OWN_MIN ? catalog_type_of(cx->catalog, f->returns) : NULL;
+    const struct catalog_relation *r =
+        t && t->kind == CATALOG_ROW && t->id == f->returns ? catalog_relation_of(cx->catalog, t->relation) : NULL;
+    if (r) {
+        for (uint32_t i = 0; i < r->columns.n; i++)
+            vec_push(cx->mem, out, ((struct catalog_field){r->columns.p[i].name, r->columns.p[i].type, r->columns.p[i].typmod}));
+    } else if (t && t->kind == CATALOG_COMPOSITE && t->id == f->returns) {
+        for (uint32_t i = 0; i < t->fields.n; i++) vec_push(cx->mem, out, t->fields.p[i]);
+    } else if (f->returns != PG_VOID) {
+        vec_push(cx->mem, out, ((struct catalog_field){{0}, f->returns, -1}));
+    }
+    return ERR_OK;
+}
+
+/* `select t from t`: the row's columns are the columns. */
+static void spread_row(struct sql_context *cx, struct sql_part *p) {
+    if (p->kind != SQL_PART_SELECT || p->targets.n != 1 || !p->targets.p[0].row || p->distinct || p->sorts.n) return;
+    const struct sql_row *row = p->targets.p[0].row;
+    p->targets.n = p->names.n = 0;
+    for (uint32_t i = 0; i < row->n; i++) {
+        vec_push(cx->mem, &p->targets, row->values[i]);
+        vec_push(cx->mem, &p->names, row->names[i]);
+    }
+}
+
+static err give_rows(struct sql_context *cx, const struct catalog_function *f, struct sql_part *p, const catalog_fields *fields) {
+    spread_row(cx, p);
+    if (p->targets.n != fields->n) {
+        err e = sql_refuse(cx, -1, "42P13", "return type mismatch in function declared to return " STR_FMT,
+                           STR_ARG(sql_type_name(cx, f->returns)));
+        sql_detail(cx, p->targets.n < fields->n ? "Final statement returns too few columns."
+                                                : "Final statement returns too many columns.");
+        return e;
+    }
+    for (uint32_t i = 0; i < fields->n; i++) {
+        bool can;
+        uint32_t from = p->targets.p[i].type;
+        TRY(sql_part_column_to(cx, p, i, fields->p[i].type, -1, PG_ASSIGNMENT, &can));
+        if (can) continue;
+        err e = sql_refuse(cx, -1, "42P13", "return type mismatch in function declared to return " STR_FMT,
+                           STR_ARG(sql_type_name(cx, f->returns)));
+        sql_detail(cx, "Final statement returns " STR_FMT " instead of " STR_FMT " at column %u.",
+                   STR_ARG(sql_type_name(cx, from)), STR_ARG(sql_type_name(cx, fields->p[i].type)), i + 1);
+        return e;
+    }
+    return ERR_OK;
+}
+
+static void item_columns(struct sql_context *cx, struct sql_item *item, const catalog_fields *fields) {
+    item->columns = arena_array(cx->mem, struct sql_column, fields->n + 1);
+    item->n = 0;
+    item->is_scalar = fields->n == 1 && !fields->p[0].name.n;
+    for (uint32_t i = 0; i < fields->n; i++) {
+        struct sql_value v = {.type = fields->p[i].type, .typmod = fields->p[i].typmod, .location = -1};
+        v.text = sql_fmt(cx, STR_FMT ".c%u", STR_ARG(item->alias), i + 1);
+        v.levels = cx->scope ? 1ull << cx->scope->level : 0;
+        item->columns[item->n++] = (struct sql_column){fields->p[i].name.n ? fields->p[i].name : item->name, v};
+    }
+}
+
+err sql_inline_set(struct sql_context *cx, const struct catalog_function *f, const struct sql_value *args, uint32_t n,
+                   int32_t location, struct sql_item *item, str *text) {
+    const PgQuery__SelectStmt *s;
+    struct sql_inline here;
+    struct outside saved;
+    struct sql_part p = {0};
+    catalog_fields fields = {0};
+    str with, body = {0};
+    struct sql_argument_values arguments = arguments_of(cx, args, n, &with);
+    if (!item->name.n) item->name = f->name;
+    TRY(go_in(cx, f, &arguments, &here, location, &saved));
+    err e = only_select(cx, f, location, &s);
+    if (e == ERR_OK) e = declared(cx, f, &fields);
+    if (e == ERR_OK) e = sql_part_read(cx, s, &p);
+    if (e == ERR_OK) e = give_rows(cx, f, &p, &fields);
+    if (e == ERR_OK) body = sql_part_print(cx, &p, NULL);
+    go_out(cx, &saved, f);
+    TRY(e);
+    item_columns(cx, item, &fields);
+    uint64_t levels = p.levels;
+    for (uint32_t i = 0; i < n; i++) levels |= args[i].levels;
+    if (with.n) body = sql_fmt(cx, STR_FMT "select * from (" STR_FMT ")", STR_ARG(with), STR_ARG(body));
+    if (p.flags & SQL_VOLATILE) body = sql_fmt(cx, "with v as materialized (" STR_FMT ") select * from v", STR_ARG(body));
+    if (cx->scope && levels & (1ull << cx->scope->level)) return sql_lateral_text(cx, &p, body, item, text);
+    *text = sql_fmt(cx, "(" STR_FMT ") as " STR_FMT, STR_ARG(body), STR_ARG(item->alias));
+    return ERR_OK;
+}
+
+/* ---- by itself ---- */
+
+static err push_statement(struct sql_context *cx, struct catalog_function *f, const PgQuery__Node *node,
+                          const catalog_fields *fields, bool is_last) {
+    struct catalog_fragment fragment;
+    if (is_last && fields->n && node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT) {
+        struct sql_part p;
+        TRY(sql_part_read(cx, node->select_stmt, &p));
+        TRY(give_rows(cx, f, &p, fields));
+        fragment = (struct catalog_fragment){.text = sql_part_print(cx, &p, NULL), .typmod = -1};
+        sql_fragment_flags(cx, p.flags, &fragment);
+    } else {
+        struct sql_columns columns = {0};
+        err e = sql_translate_statement(cx, node, &fragment, &columns);
+        if (e == ERR_USAGE)
+            return sql_unsupported(cx, -1, "this statement in a function", "Only SELECT, INSERT, UPDATE and DELETE run there.");
+        TRY(e);
+        bool alike = columns.n == fields->n;
+        for (uint32_t i = 0; alike && i < columns.n; i++)
+            alike = sql_base_type(cx, columns.p[i].type) == sql_base_type(cx, fields->p[i].type);
+        if (is_last && fields->n && !alike)
+            return sql_refuse(cx, -1, "42P13", "return type mismatch in function declared to return " STR_FMT,
+                              STR_ARG(sql_type_name(cx, f->returns)));
+    }
+    vec_push(cx->mem, &f->statements, fragment);
+    return ERR_OK;
+}
+
+static err statements_of(struct sql_context *cx, struct catalog_function *f) {
+    const PgQuery__ParseResult *tree;
+    TRY(parse_body(cx, f->source, &tree));
+    catalog_fields fields = {0};
+    TRY(declared(cx, f, &fields));
+    for (size_t i = 0; i < tree->n_stmts; i++) {
+        cx->reads = cx->calls = (catalog_ids){0};
+        TRY(push_statement(cx, f, tree->stmts[i]->stmt, &fields, i + 1 == tree->n_stmts));
+    }
+    if (!tree->n_stmts && fields.n)
+        return sql_refuse(cx, -1, "42P13", "return type mismatch in function declared to return " STR_FMT,
+                          STR_ARG(sql_type_name(cx, f->returns)));
+    f->columns = fields;
+    return ERR_OK;
+}
+
+static str why_not(struct sql_context *cx) {
+    const struct sql_problem *p = &cx->problem;
+    return p->hint[0] ? arena_fmt(cx->mem, "%s (%s)", p->message, p->hint) : arena_fmt(cx->mem, "%s", p->message);
+}
+
+err sql_translate_function(struct sql_context *cx, struct catalog_function *f) {
+    struct sql_inline here;
+    struct outside saved;
+    f->statements = (catalog_fragments){0};
+    f->columns = (catalog_fields){0};
+    f->why_not = (str){0};
+    if (!str_eqc(f->language, "sql")) {
+        f->why_not = arena_fmt(cx->mem, "language " STR_FMT " is not there on SQLite yet", STR_ARG(f->language));
+        return ERR_OK;
+    }
+    TRY(go_in(cx, f, NULL, &here, -1, &saved));
+    err e = statements_of(cx, f);
+    go_out(cx, &saved, f);
+    if (e != ERR_UNSUPPORTED && e != ERR_LIMIT) return e;
+    f->why_not = why_not(cx);
+    f->statements = (catalog_fragments){0};
+    cx->problem = (struct sql_problem){0};
+    return ERR_OK;
+}

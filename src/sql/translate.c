@@ -1,0 +1,99 @@
+/* translate: the doors of the translator: what comes in is a tree, what goes out is a fragment. */
+#include "sql/translate_int.h"
+
+void sql_fragment_flags(struct sql_context *cx, uint32_t flags, struct catalog_fragment *out) {
+    if (!(flags & (SQL_RAISES | SQL_VOLATILE))) out->flags |= CATALOG_SAFE;
+    if (flags & SQL_VOLATILE) out->flags |= CATALOG_VOLATILE;
+    if (flags & SQL_SESSION) out->flags |= CATALOG_SESSION;
+    if (flags & SQL_SUBQUERY) out->flags |= CATALOG_SUBQUERY;
+    if (flags & SQL_CONSTANT) out->flags |= CATALOG_CONSTANT;
+    out->reads = cx->reads;
+    out->calls = cx->calls;
+}
+
+/* Where something grew too much, or nested too deep, the text is of no use. */
+static err done(struct sql_context *cx) {
+    if (!cx->problem.set) return ERR_OK;
+    return !strcmp(cx->problem.state, "0A000") ? ERR_UNSUPPORTED : !strcmp(cx->problem.state, "54001") ? ERR_LIMIT : ERR_INVALID;
+}
+
+static err check_wanted(struct sql_context *cx, const struct sql_want *want, const struct sql_value *v) {
+    const char *clause = want->clause ? want->clause : "this expression";
+    if (v->row && !sql_is_row_type(cx, want->type))
+        return sql_unsupported(cx, v->location, "a row as a value", "Name its columns.");
+    if (v->row) return sql_unsupported(cx, v->location, "a row as a value", NULL);
+    if (want->no_subquery && v->flags & SQL_SUBQUERY && !cx->calls.n)
+        return sql_refuse(cx, v->location, "0A000", "cannot use subquery in %s", clause);
+    if (want->no_volatile && v->flags & SQL_VOLATILE) return sql_refuse(cx, v->location, "42P17", "%s must be immutable", clause);
+    return ERR_OK;
+}
+
+static err wanted_type(struct sql_context *cx, const struct sql_want *want, struct sql_value *v) {
+    if (want->type == PG_NO_TYPE) return sql_settle(cx, v);
+    bool can;
+    uint32_t from = v->type;
+    if (want->type == PG_BOOL && want->clause && !want->column.n) return sql_coerce_boolean(cx, v, want->clause);
+    TRY(sql_coerce(cx, v, want->type, want->typmod, want->context, &can));
+    if (can) return ERR_OK;
+    if (!want->column.n)
+        return sql_refuse(cx, v->location, "42846", "cannot cast type " STR_FMT " to " STR_FMT, STR_ARG(sql_type_name(cx, from)),
+                          STR_ARG(sql_type_name(cx, want->type)));
+    err e = sql_refuse(cx, v->location, "42804",
+                       "column \"" STR_FMT "\" is of type " STR_FMT " but default expression is of type " STR_FMT,
+                       STR_ARG(want->column), STR_ARG(sql_type_name(cx, want->type)), STR_ARG(sql_type_name(cx, from)));
+    sql_hint(cx, "You will need to rewrite or cast the expression.");
+    return e;
+}
+
+err sql_translate_expr(struct sql_context *cx, const PgQuery__Node *node, const struct sql_want *want,
+                       struct catalog_fragment *out) {
+    static const struct sql_want any = {.typmod = -1};
+    if (!want) want = &any;
+    struct sql_value v;
+    bool is_condition = want->clause && want->type == PG_BOOL && !want->column.n;
+    cx->truth = is_condition;
+    cx->condition = is_condition && (!strcmp(want->clause, "POLICY") || !strcmp(want->clause, "WHERE"));
+    err e = sql_expr(cx, node, &v);
+    cx->truth = cx->condition = false;
+    TRY(e);
+    if (!v.row) TRY(wanted_type(cx, want, &v));
+    TRY(check_wanted(cx, want, &v));
+    *out = (struct catalog_fragment){.text = v.text, .type = v.type, .typmod = v.typmod};
+    sql_fragment_flags(cx, v.flags, out);
+    return done(cx);
+}
+
+static void columns_out(struct sql_context *cx, const struct sql_part *p, struct sql_columns *columns) {
+    columns->n = p->targets.n;
+    columns->p = arena_array(cx->mem, struct sql_column_out, p->targets.n + 1);
+    for (uint32_t i = 0; i < p->targets.n; i++) {
+        const struct sql_value *v = &p->targets.p[i];
+        columns->p[i] = (struct sql_column_out){p->names.p[i], v->type, v->typmod, v->flags & SQL_NOT_NULL};
+    }
+}
+
+err sql_translate_query(struct sql_context *cx, const PgQuery__SelectStmt *select, const str *names, uint32_t names_count,
+                        struct catalog_fragment *out, struct sql_columns *columns) {
+    struct sql_part p;
+    TRY(sql_part_read(cx, select, &p));
+    TRY(sql_part_settle(cx, &p));
+    for (uint32_t i = 0; i < p.targets.n; i++)
+        if (p.targets.p[i].row)
+            return sql_unsupported(cx, p.targets.p[i].location, "a row as a column", "Name its columns, or use to_jsonb.");
+    if (names && names_count > p.targets.n)
+        return sql_refuse(cx, -1, "42601", "CREATE VIEW specifies more column names than columns");
+    str *all = arena_array(cx->mem, str, p.targets.n + 1);
+    for (uint32_t i = 0; i < p.targets.n; i++) all[i] = names && i < names_count ? names[i] : p.names.p[i];
+    *out = (struct catalog_fragment){.text = sql_part_print(cx, &p, all), .typmod = -1, .flags = CATALOG_SUBQUERY | CATALOG_SET};
+    if (p.targets.n == 1) out->type = p.targets.p[0].type;
+    sql_fragment_flags(cx, p.flags, out);
+    if (columns) columns_out(cx, &p, columns);
+    return done(cx);
+}
+
+err sql_translate_statement(struct sql_context *cx, const PgQuery__Node *statement, struct catalog_fragment *out,
+                            struct sql_columns *columns) {
+    if (statement->node_case == PG_QUERY__NODE__NODE_SELECT_STMT)
+        return sql_translate_query(cx, statement->select_stmt, NULL, 0, out, columns);
+    return sql_translate_dml(cx, statement, out, columns);
+}
