@@ -25,8 +25,9 @@ enum {
     TOKENS = 1 << CLI_tokens,
     TOP = 1 << CLI_top,
     RELOAD = 1 << CLI_reload,
-    TALK = DEPLOY | APPS | DELETE | VERSIONS | ROLLBACK | PROMOTE | SECRETS | KEYS | LOGS | STATUS | TOP | TOKENS |
-           RELOAD, /* to a node */
+    DB = 1 << CLI_db,
+    TALK = DEPLOY | APPS | DELETE | VERSIONS | ROLLBACK | PROMOTE | SECRETS | KEYS | LOGS | STATUS | TOP | TOKENS | RELOAD |
+           DB, /* to a node */
     DEV = 1 << CLI_dev,
 };
 

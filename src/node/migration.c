@@ -58,7 +58,7 @@ void node_migration_ask_write(struct buf *to, const struct migration_ask *ask) {
     put(to, ask->files.n);
     for (uint32_t i = 0; i < ask->files.n; i++) {
         const struct migration_file *f = &ask->files.p[i];
-        put_str(to, f->name), put_digest(to, f->digest), put(to, f->seed), put_str(to, f->text);
+        put_str(to, f->name), put_digest(to, f->digest), put(to, f->seed | f->mark << 1), put_str(to, f->text);
     }
 }
 
@@ -70,7 +70,9 @@ err node_migration_ask_read(arena *out, str bytes, struct migration_ask *ask, st
     for (uint32_t n = get_count(&from, 24 + APP_DIGEST_BYTES, MIGRATION_FILES_MAX); n && !from.fail; n--) {
         struct migration_file f = {.name = get_name(&from)};
         get_digest(&from, f.digest);
-        f.seed = rd_u64le(&from) != 0;
+        uint64_t flags = rd_u64le(&from);
+        if (flags > 2) rd_fail(&from, "no file");
+        f.seed = flags & 1, f.mark = flags & 2;
         f.text = get_str(&from, MIGRATION_SQL_BYTES_MAX);
         vec_push(out, &ask->files, f);
     }
@@ -83,6 +85,7 @@ void node_migration_plan_write(struct buf *to, const struct migration_plan *plan
     put(to, LAYOUT);
     put_digest(to, plan->from);
     put(to, plan->errors);
+    put(to, plan->foreign_keys_off);
     put(to, plan->notes.n);
     for (uint32_t i = 0; i < plan->notes.n; i++) {
         const struct migration_note *n = &plan->notes.p[i];
@@ -120,6 +123,7 @@ err node_migration_plan_read(arena *out, str bytes, struct migration_plan *plan,
     *plan = (struct migration_plan){0};
     get_digest(&from, plan->from);
     plan->errors = get_u32(&from);
+    plan->foreign_keys_off = rd_u64le(&from) != 0;
     for (uint32_t n = get_count(&from, 48, MIGRATION_NOTES_MAX); n && !from.fail; n--) {
         struct migration_note note = {.file = get_words(out, &from, MIGRATION_NAME_MAX)};
         note.line = get_u32(&from), note.column = get_u32(&from), note.is_error = rd_u64le(&from) != 0;

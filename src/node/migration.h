@@ -4,8 +4,8 @@
  *   the store ──state──> control: what is there, before any of it
  *
  * 1. An ask is of one catalogue, as text; its plan says by a digest which that was, and is applied to no other.
- * 2. A file is a part of the plan, and a transaction of its own: it is there altogether, with its row in _orlo_migrations and the catalogue
- *    after it, or not at all.
+ * 2. A file is a part of the plan: it is there altogether, with its row in _orlo_migrations and the catalogue after it, or not at all. Parts up
+ *    to one with a catalogue are one transaction.
  * 3. All of these are bytes of a job or a process that may have gone astray: a sticky reader refuses nonsense whole. Strings borrow the bytes.
  */
 #ifndef ORLO_NODE_MIGRATION_H
@@ -40,6 +40,7 @@ struct migration_file {
     str name, text; /* "20240101120000_notes.sql" */
     uint8_t digest[APP_DIGEST_BYTES];
     bool seed; /* it leaves no row behind: it fills, and is no part of what the database is */
+    bool mark; /* what it does is there already: only its row is missing */
 };
 struct migration_ask {
     uint8_t engine; /* enum app_database_engine */
@@ -59,12 +60,13 @@ struct migration_part {
     str name;
     uint8_t digest[APP_DIGEST_BYTES];
     bool seed;
-    VEC(str) steps; /* a statement each */
-    str catalog;    /* after it; empty: as before */
+    VEC(str) steps; /* a statement each; of a mark none */
+    str catalog;    /* after it; empty: that of the next one, with which it is one transaction */
 };
 struct migration_plan {
     uint8_t from[APP_DIGEST_BYTES]; /* SHA-256 of the ask's catalogue */
     uint32_t errors;
+    bool foreign_keys_off; /* while it is applied; they are looked at before it is kept */
     VEC(struct migration_note) notes;
     VEC(struct migration_part) parts; /* none where there are errors */
 };

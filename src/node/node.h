@@ -158,6 +158,28 @@ struct node_deployed {
 [[nodiscard]] err node_command_deploy(arena *out, const struct node_deploy_config *config, struct node_deployed *to,
                                       struct diag *d);
 
+/* ---- an app's database: orlo db ---- */
+
+struct node_db_config {
+    arena *mem;
+    struct node_where where;
+    const char *app;                   /* NULL: the manifest's */
+    const char *operand;               /* what follows the verb: a folder, a file, a table; NULL: nothing did */
+    const char *as, *claims, *command; /* NULL: not said */
+    FILE *to;
+    bool yes, json, dry_run, schema_only, data_only;
+};
+/* Mistakes of files are printed to stderr, a line each. ERR_INVALID: there are some, or a migration cannot be; ERR_USAGE: --yes is missing. */
+[[nodiscard]] err node_db_migrate(const struct node_db_config *c, struct diag *d);
+[[nodiscard]] err node_db_status(const struct node_db_config *c, struct diag *d);
+[[nodiscard]] err node_db_reset(const struct node_db_config *c, struct diag *d);
+[[nodiscard]] err node_db_diff(const struct node_db_config *c, struct diag *d);
+[[nodiscard]] err node_db_dump(const struct node_db_config *c, struct diag *d);
+[[nodiscard]] err node_db_restore(const struct node_db_config *c, struct diag *d);
+[[nodiscard]] err node_db_query(const struct node_db_config *c, struct diag *d);
+[[nodiscard]] err node_db_explain(const struct node_db_config *c, struct diag *d);
+[[nodiscard]] err node_db_types(const struct node_db_config *c, struct diag *d);
+
 [[nodiscard]] err node_command_apps(const struct node_where *where, bool json, FILE *to, struct diag *d);
 [[nodiscard]] err node_command_delete(const struct node_where *where, const char *app, struct diag *d);
 [[nodiscard]] err node_command_versions(const struct node_where *where, const char *app, bool json, FILE *to, struct diag *d);

@@ -26,6 +26,9 @@ struct bundle {
 [[nodiscard]] err node_bundle_of_sql(arena *mem, const struct manifest *m, str folder, bool seeds, struct bundle *out,
                                      struct diag *d);
 [[nodiscard]] err node_bundle_hash(struct bundle *b, void (*moved)(void *arg, uint64_t bytes), void *arg, struct diag *d);
+/* What of its files the node lacks, once they are hashed. shows: how it goes, on a terminal. deploy.c */
+struct ask;
+[[nodiscard]] err node_bundle_upload(struct ask *a, str app, struct bundle *b, bool shows, struct diag *d);
 /* To be read; -1. */
 int node_bundle_open(const struct bundle_file *f);
 

@@ -300,6 +300,13 @@ static err upload_all(struct job *j, struct diag *d) {
     return ERR_OK;
 }
 
+err node_bundle_upload(struct ask *a, str app, struct bundle *b, bool shows, struct diag *d) {
+    struct job j = {.mem = b->mem, .a = a, .app = app, .bundle = *b, .shows = shows};
+    err e = upload_all(&j, d);
+    show_nothing(&j);
+    return e;
+}
+
 /* ---- deploying ---- */
 
 static void put_files(struct job *j, struct json_writer *w) {

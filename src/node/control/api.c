@@ -453,8 +453,9 @@ static void take_body(struct api_call *call) {
         run(call); /* its own affair, limits included */
         return;
     }
-    uint64_t most = call->row->body == API_SCHEMA_DeploymentWanted || call->row->body == API_SCHEMA_Digests ? DEPLOYMENT_BYTES_MAX
-                                                                                                            : JSON_BYTES_MAX;
+    bool files = call->row->body == API_SCHEMA_DeploymentWanted || call->row->body == API_SCHEMA_Digests ||
+                 call->row->body == API_SCHEMA_MigrationsWanted;
+    uint64_t most = files ? DEPLOYMENT_BYTES_MAX : JSON_BYTES_MAX;
     bool fits = net_exchange_limits(call->x, call->row->answer == API_SCHEMA_LINES ? NET_NO_LIMIT : CALL_MS_MAX, most) == ERR_OK;
     if (!fits) {
         refuse(call, 413, "limit", "the body is larger than this call takes");

@@ -181,6 +181,8 @@ static err ask_job(struct migrating *g) {
 
 /* ---- what there is to do ---- */
 
+static bool is_here(const struct migration_file *f) { return f->mark || f->text.p; }
+
 /* Of migrations those that are new; seeds, which are asked for by a reset alone, all. */
 static err settle(struct migrating *g) {
     static const struct migration_state nothing;
@@ -193,7 +195,7 @@ static err settle(struct migrating *g) {
     for (uint32_t i = migrations; i < g->files.n && g->what.reset; i++) g->pending[g->pending_count++] = i;
     for (uint32_t i = 0; i < g->pending_count; i++) vec_push(g->mem, &g->names, g->files.p[g->pending[i]].name);
     for (uint32_t i = 0; i < g->pending_count; i++)
-        if (!g->files.p[g->pending[i]].text.p && !g->what.dry_run)
+        if (!is_here(&g->files.p[g->pending[i]]) && !g->what.dry_run)
             return diag_set(&g->d, ERR_NOT_FOUND, DIAG_NOWHERE, STR_FMT " is not here any more: upload it again",
                             STR_ARG(g->names.p[i]));
     return ERR_OK;
@@ -202,7 +204,7 @@ static err settle(struct migrating *g) {
 /* A dry run of files of which some were not uploaded says their names alone. */
 static bool has_texts(const struct migrating *g) {
     for (uint32_t i = 0; i < g->pending_count; i++)
-        if (!g->files.p[g->pending[i]].text.p) return false;
+        if (!is_here(&g->files.p[g->pending[i]])) return false;
     return true;
 }
 
@@ -251,7 +253,7 @@ static void read_texts(void *arg) {
     for (uint32_t i = 0; i < g->files.n && g->e == ERR_OK; i++) {
         struct migration_file *f = &g->files.p[i];
         uint8_t digest[APP_DIGEST_BYTES];
-        if (r->fds[i] < 0) continue;
+        if (r->fds[i] < 0 || f->mark) continue;
         g->e = node_fd_bytes(g->mem, r->fds[i], MIGRATION_SQL_BYTES_MAX - r->bytes, &f->text, &g->d);
         if (g->e == ERR_LIMIT)
             diag_set(&g->d, ERR_LIMIT, DIAG_NOWHERE,

@@ -4,7 +4,7 @@
 static const struct api_form form_APP = {.pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"},
                              form_DIGEST = {.pattern = "^[0-9a-f]{64}$"}, form_TIME = {.format = "date-time"},
                              form_FORMAT = {.values = "orlo spin supabase"}, form_STATE = {.values = "working done failed"},
-                             form_SCOPE = {.values = "node app"};
+                             form_SCOPE = {.values = "node app"}, form_COMMAND = {.values = "select insert update delete"};
 static const struct api_form *const form_ANY = NULL;
 
 /* The row's `of` is a schema or a form, as the type says. */
@@ -21,6 +21,7 @@ static const struct api_form *const form_ANY = NULL;
 #define FORM_FORMAT &form_FORMAT
 #define FORM_STATE &form_STATE
 #define FORM_SCOPE &form_SCOPE
+#define FORM_COMMAND &form_COMMAND
 enum { MAY, NEEDED };
 
 #define SCHEMA(name, what) static const struct api_field fields_##name[] = {

@@ -1,0 +1,509 @@
+/* db: what a person does to the database of an app, by the node that runs it. The folder's part is read here: its manifest and files, and what a job
+ * makes of them; what is in the database is asked of the node.
+ *
+ *   migrate, reset   manifest ──> files of SQL ──uploaded──> POST …/migrations ──> what was applied, what is wrong
+ *   restore          a dump: its head says which migrations it stands for; the rest is run as a seed of an empty database
+ *   status, diff     what is there, held against the folder
+ *   dump, types      the catalogue, as SQL or TypeScript (db_sql.c, db_types.c)
+ *   query, explain   as somebody
+ */
+#include "node/command/ask.h"
+#include "node/command/bundle.h"
+#include "node/command/db.h"
+#include "node/command/table.h"
+#include "node/migration.h"
+#include "node/node_int.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ROUNDS = 3, QUERY_BYTES_MAX = 192 << 10 };
+
+struct project {
+    const struct node_db_config *c;
+    arena *mem;
+    struct manifest manifest;
+    const char *file; /* NULL: no manifest was read */
+    str folder, app;
+    struct bundle files;
+    struct ask *a;
+};
+
+/* ---- which app ---- */
+
+static str folder_of(struct project *p) {
+    str path = str_c(p->file);
+    for (int up = p->manifest.format == MANIFEST_SUPABASE ? 2 : 1; up > 0; up--) {
+        while (path.n && path.p[path.n - 1] != '/') path.n--;
+        while (path.n > 1 && path.p[path.n - 1] == '/') path.n--;
+    }
+    return path.n ? arena_str(p->mem, path) : STR(".");
+}
+
+static err read_manifest(struct project *p, const char *dir, struct diag *d) {
+    TRY(node_manifest(p->mem, dir, str_c(p->c->app), &p->manifest, &p->file, d));
+    if (p->manifest.errors)
+        return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "%s has %u mistake%s: orlo check says which", p->file, p->manifest.errors,
+                        p->manifest.errors == 1 ? "" : "s");
+    p->app = p->manifest.record.name;
+    p->folder = folder_of(p);
+    return ERR_OK;
+}
+
+/* dir: NULL: where the app is named, no folder is looked at. */
+static err open_project(struct project *p, const struct node_db_config *c, const char *dir, struct diag *d) {
+    *p = (struct project){.c = c, .mem = c->mem};
+    if (!dir && c->app) p->app = str_c(c->app);
+    else TRY(read_manifest(p, dir ? dir : ".", d));
+    TRY(app_name_check(p->app, d));
+    return node_ask_open(&c->where, &p->a, d);
+}
+
+static err needs_database(const struct project *p, struct diag *d) {
+    if (p->manifest.record.database.engine) return ERR_OK;
+    return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "%s says nothing of a database: write database = \"sqlite\" there", p->file);
+}
+
+static err read_files(struct project *p, bool seeds, struct diag *d) {
+    TRY(needs_database(p, d));
+    TRY(node_bundle_of_sql(p->mem, &p->manifest, p->folder, seeds, &p->files, d));
+    return node_bundle_hash(&p->files, NULL, NULL, d);
+}
+
+/* What it is called below the folder of migrations; of a seed its whole path. */
+static str name_of(const struct bundle_file *f) {
+    size_t slash = f->path.n;
+    while (!f->is_seed && slash && f->path.p[slash - 1] != '/') slash--;
+    return f->is_seed ? f->path : str_sub(f->path, slash, f->path.n);
+}
+
+/* ---- asking ---- */
+
+static err ask_node(struct project *p, const char *method, const char *what, const struct json_writer *w, struct answer *to,
+                    struct diag *d) {
+    str path = node_ask_path(p->mem, "/apps/%s/database%s", arena_cstr(p->mem, p->app), what);
+    return node_ask(p->a, p->mem, &(struct ask_call){.method = method, .path = path, .w = w}, to, d);
+}
+
+static err must_agree(const struct node_db_config *c, const char *verb, struct diag *d) {
+    if (c->yes) return ERR_OK;
+    return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
+                    "orlo db %s empties the database first, and all its rows are gone: add --yes (orlo db dump keeps them)",
+                    verb);
+}
+
+static void print_tamed(FILE *to, str s) {
+    for (size_t i = 0; i < s.n; i++) fputc(s.p[i] < ' ' || s.p[i] == 127 ? '?' : s.p[i], to);
+}
+
+static void print_json(FILE *to, const struct json *v) {
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    json_put(&w, NULL, v);
+    fprintf(to, STR_FMT "\n", STR_ARG(buf_str(&b)));
+    buf_free(&b);
+}
+
+/* ---- migrations ---- */
+
+static void print_note(const struct project *p, str file, int64_t line, int64_t column, bool is_error, str text) {
+    str below = p->manifest.database.migrations;
+    if (below.n && !str_eqc(below, ".") && file.n && str_find(file, '/') == file.n)
+        print_tamed(stderr, below), fputc('/', stderr);
+    print_tamed(stderr, file);
+    if (line) fprintf(stderr, ":%lld:%lld", (long long)line, (long long)column);
+    fprintf(stderr, ": %s: ", is_error ? "error" : "remark");
+    print_tamed(stderr, text);
+    fputc('\n', stderr);
+}
+
+static err print_migrated(const struct project *p, const struct json *body, struct diag *d) {
+    const struct json *problem = json_get(body, "error"), *list = json_get(body, "migrations");
+    JSON_EACH(n, json_get(body, "notes"))
+    print_note(p, json_str(json_get(n, "file")), json_i64(json_get(n, "line")), json_i64(json_get(n, "column")),
+               json_bool(json_get(n, "error")), json_str(json_get(n, "text")));
+    if (p->c->json) print_json(p->c->to, body);
+    for (uint32_t i = 0; i < json_count(list) && !p->c->json; i++) {
+        const struct json *m = json_item(list, i);
+        if (problem && !json_bool(json_get(m, "applied"))) continue;
+        fputs(p->c->dry_run ? "would apply " : "applied ", p->c->to);
+        print_tamed(p->c->to, json_str(json_get(m, "name")));
+        fputc('\n', p->c->to);
+    }
+    if (!problem && !json_count(list) && !p->c->json) fputs("all migrations are applied\n", p->c->to);
+    if (!problem) return ERR_OK;
+    return diag_set(d, node_ask_code(json_str(json_get(problem, "code")), 422), DIAG_NOWHERE, STR_FMT,
+                    STR_ARG(json_str(json_get(problem, "message"))));
+}
+
+struct mark { /* a migration that a dump stands for */
+    str name, digest;
+};
+typedef VEC(struct mark) marks;
+
+static void put_wanted(const struct project *p, const marks *m, bool reset, struct json_writer *w) {
+    json_put_object(w, NULL);
+    json_put_array(w, "files");
+    for (uint32_t i = 0; m && i < m->n; i++) {
+        json_put_object(w, NULL);
+        json_put_str(w, "name", m->p[i].name);
+        json_put_str(w, "digest", m->p[i].digest);
+        json_put_bool(w, "mark", true);
+        json_put_end(w);
+    }
+    for (uint32_t i = 0; i < p->files.files.n; i++) {
+        const struct bundle_file *f = &p->files.files.p[i];
+        json_put_object(w, NULL);
+        json_put_str(w, "name", name_of(f));
+        json_put_hex(w, "digest", "", f->digest, sizeof f->digest);
+        if (f->is_seed) json_put_bool(w, "seed", true);
+        json_put_end(w);
+    }
+    json_put_end(w);
+    json_put_bool(w, "reset", reset);
+    json_put_bool(w, "dry_run", p->c->dry_run);
+    json_put_end(w);
+}
+
+/* What was uploaded may go with a deployment that ends meanwhile: then once more. */
+static err migrate(struct project *p, const marks *m, bool reset, struct diag *d) {
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    struct answer answer;
+    err e = ERR_OK;
+    put_wanted(p, m, reset, &w);
+    for (int round = 0; round < ROUNDS && e == ERR_OK; round++) {
+        e = node_bundle_upload(p->a, p->app, &p->files, isatty(STDERR_FILENO), d);
+        if (e == ERR_OK) e = ask_node(p, "POST", "/migrations", &w, &answer, d);
+        if (e == ERR_OK && !str_eqc(json_str(json_get(json_get(&answer.body, "error"), "code")), "not_found")) break;
+    }
+    buf_free(&b);
+    return e == ERR_OK ? print_migrated(p, &answer.body, d) : e;
+}
+
+err node_db_migrate(const struct node_db_config *c, struct diag *d) {
+    struct project p;
+    TRY(open_project(&p, c, c->operand ? c->operand : ".", d));
+    err e = read_files(&p, false, d);
+    if (e == ERR_OK) e = migrate(&p, NULL, false, d);
+    node_ask_close(p.a);
+    return e;
+}
+
+err node_db_reset(const struct node_db_config *c, struct diag *d) {
+    struct project p;
+    TRY(must_agree(c, "reset", d));
+    TRY(open_project(&p, c, c->operand ? c->operand : ".", d));
+    err e = read_files(&p, true, d);
+    if (e == ERR_OK) e = migrate(&p, NULL, true, d);
+    node_ask_close(p.a);
+    return e;
+}
+
+/* ---- what is there ---- */
+
+static const struct json *applied_named(const struct json *body, str name) {
+    JSON_EACH(m, json_get(body, "migrations"))
+    if (str_eq(json_str(json_get(m, "name")), name)) return m;
+    return NULL;
+}
+
+static const struct bundle_file *file_named(const struct project *p, str name) {
+    for (uint32_t i = 0; i < p->files.files.n; i++)
+        if (str_eq(name_of(&p->files.files.p[i]), name)) return &p->files.files.p[i];
+    return NULL;
+}
+
+static bool is_digest(const struct bundle_file *f, str hex) {
+    char text[2 * CRYPTO_SHA256_BYTES + 1];
+    for (size_t i = 0; i < sizeof f->digest; i++) snprintf(text + 2 * i, 3, "%02x", f->digest[i]);
+    return str_eq(hex, str_c(text));
+}
+
+static void print_status(struct project *p, const struct json *body) {
+    static const char *const heads[] = {"MIGRATION", "STATE", "SINCE", NULL};
+    struct table t;
+    node_table_begin(&t, p->mem, heads);
+    JSON_EACH(m, json_get(body, "migrations")) {
+        str name = json_str(json_get(m, "name"));
+        const struct bundle_file *f = file_named(p, name);
+        node_table_put(&t, name);
+        node_table_put(&t, !p->file                                         ? STR("applied")
+                           : !f                                             ? STR("applied, and missing here")
+                           : !is_digest(f, json_str(json_get(m, "digest"))) ? STR("applied, and edited since")
+                                                                            : STR("applied"));
+        node_table_put(&t, json_str(json_get(m, "at")));
+    }
+    for (uint32_t i = 0; i < p->files.files.n; i++) {
+        str name = name_of(&p->files.files.p[i]);
+        if (applied_named(body, name)) continue;
+        node_table_put(&t, name);
+        node_table_put(&t, STR("pending"));
+        node_table_put(&t, STR(""));
+    }
+    arena *scratch = arena_new(0);
+    fprintf(p->c->to, STR_FMT ": " STR_FMT ", " STR_FMT "\n", STR_ARG(p->app), STR_ARG(json_str(json_get(body, "engine"))),
+            STR_ARG(node_table_bytes(scratch, (uint64_t)json_i64(json_get(body, "bytes")))));
+    arena_free(scratch);
+    if (t.cells.n) node_table_print(&t, p->c->to);
+    else fputs("no migrations\n", p->c->to);
+}
+
+err node_db_status(const struct node_db_config *c, struct diag *d) {
+    struct project p;
+    struct answer answer;
+    TRY(open_project(&p, c, c->operand, d));
+    err e = p.file ? read_files(&p, false, d) : ERR_OK;
+    if (e == ERR_OK) e = ask_node(&p, "GET", "", NULL, &answer, d);
+    if (e == ERR_OK && c->json) print_json(c->to, &answer.body);
+    else if (e == ERR_OK) print_status(&p, &answer.body);
+    node_ask_close(p.a);
+    return e;
+}
+
+/* The catalogue of what is live; NULL: nothing was ever migrated. */
+static err ask_catalog(struct project *p, struct catalog **out, struct diag *d) {
+    struct answer answer;
+    *out = NULL;
+    TRY(ask_node(p, "GET", "/catalog", NULL, &answer, d));
+    return answer.text.n ? catalog_read(p->mem, answer.text, out, d) : ERR_OK;
+}
+
+/* What the folder's migrations make of an empty database. */
+static err folder_catalog(struct project *p, struct catalog **out, struct diag *d) {
+    struct migration_ask ask = {.engine = (uint8_t)p->manifest.record.database.engine};
+    struct migration_plan plan;
+    *out = NULL;
+    for (uint32_t i = 0; i < p->files.files.n; i++) {
+        const struct bundle_file *f = &p->files.files.p[i];
+        struct migration_file file = {.name = name_of(f)};
+        int fd = node_bundle_open(f);
+        err e = fd < 0 ? diag_set(d, ERR_IO, DIAG_NOWHERE, STR_FMT ": %s", STR_ARG(f->disk), strerror(errno))
+                       : node_fd_bytes(p->mem, fd, MIGRATION_SQL_BYTES_MAX, &file.text, d);
+        if (fd >= 0) close(fd);
+        TRY(e);
+        memcpy(file.digest, f->digest, sizeof file.digest);
+        vec_push(p->mem, &ask.files, file);
+    }
+    if (!ask.files.n) return ERR_OK;
+    TRY(node_migrate(p->mem, &ask, &plan, d));
+    for (uint32_t i = 0; i < plan.notes.n; i++)
+        if (plan.notes.p[i].is_error)
+            print_note(p, plan.notes.p[i].file, plan.notes.p[i].line, plan.notes.p[i].column, true, plan.notes.p[i].text);
+    if (plan.errors) return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "the migrations have %u mistakes", plan.errors);
+    str text = {0};
+    for (uint32_t i = 0; i < plan.parts.n; i++)
+        if (plan.parts.p[i].catalog.n) text = plan.parts.p[i].catalog;
+    return text.n ? catalog_read(p->mem, text, out, d) : ERR_OK;
+}
+
+err node_db_diff(const struct node_db_config *c, struct diag *d) {
+    struct project p;
+    struct catalog *live, *folder;
+    TRY(open_project(&p, c, c->operand ? c->operand : ".", d));
+    err e = read_files(&p, false, d);
+    if (e == ERR_OK) e = ask_catalog(&p, &live, d);
+    if (e == ERR_OK) e = folder_catalog(&p, &folder, d);
+    node_ask_close(p.a);
+    if (e == ERR_OK && !node_db_sql_diff(p.mem, live, folder, c->to)) fputs("the database is what the migrations make\n", c->to);
+    return e;
+}
+
+/* ---- dumps ---- */
+
+static void put_head(const struct project *p, const struct json *body, FILE *to) {
+    fprintf(to, "-- orlo dump 1: the database of " STR_FMT "\n", STR_ARG(p->app));
+    JSON_EACH(m, json_get(body, "migrations")) {
+        fputs("-- migration ", to);
+        print_tamed(to, json_str(json_get(m, "digest")));
+        fputc(' ', to);
+        print_tamed(to, json_str(json_get(m, "name")));
+        fputc('\n', to);
+    }
+    fputc('\n', to);
+}
+
+/* Before and after the rows the catalogue is the same: no migration came between. */
+static err dump(struct project *p, struct diag *d) {
+    struct answer status, rows = {0}, after;
+    struct catalog *live;
+    const struct node_db_config *c = p->c;
+    for (int round = 0; round < ROUNDS; round++) {
+        TRY(ask_node(p, "GET", "", NULL, &status, d));
+        TRY(ask_catalog(p, &live, d));
+        if (!c->schema_only) TRY(ask_node(p, "GET", "/rows", NULL, &rows, d));
+        TRY(ask_node(p, "GET", "", NULL, &after, d));
+        if (!json_equals(json_get(&status.body, "migrations"), json_get(&after.body, "migrations"))) continue;
+        struct buf before = {0}, behind = {0};
+        if (live && !c->data_only) node_db_sql(live, &before, &behind);
+        put_head(p, &status.body, c->to);
+        fwrite(before.p, 1, before.n, c->to);
+        fwrite(rows.text.p, 1, rows.text.n, c->to);
+        fwrite(behind.p, 1, behind.n, c->to);
+        buf_free(&before), buf_free(&behind);
+        return fflush(c->to) ? diag_set(d, ERR_IO, DIAG_NOWHERE, "the dump cannot be written: %s", strerror(errno)) : ERR_OK;
+    }
+    return diag_set(d, ERR_AGAIN, DIAG_NOWHERE, "the database is being migrated meanwhile: try again");
+}
+
+err node_db_dump(const struct node_db_config *c, struct diag *d) {
+    struct project p;
+    if (c->schema_only && c->data_only) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--schema-only or --data-only, not both");
+    TRY(open_project(&p, c, NULL, d));
+    err e = dump(&p, d);
+    node_ask_close(p.a);
+    return e;
+}
+
+/* "-- migration DIGEST NAME": what the head of a dump says. */
+static err read_marks(struct project *p, const char *path, marks *m, struct diag *d) {
+    FILE *f = fopen(path, "re");
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
+    bool is_dump = false;
+    if (!f) return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "%s: %s", path, strerror(errno));
+    while ((n = getline(&line, &cap, f)) > 1 && str_starts(str_c(line), STR("-- "))) {
+        str text = {(uint8_t *)line, (size_t)n - (line[n - 1] == '\n')}, word = STR("-- migration ");
+        is_dump |= str_starts(text, STR("-- orlo dump 1:"));
+        if (!str_starts(text, word) || text.n < word.n + 66) continue;
+        vec_push(p->mem, m,
+                 ((struct mark){.digest = arena_str(p->mem, str_sub(text, word.n, word.n + 64)),
+                                .name = arena_str(p->mem, str_sub(text, word.n + 65, text.n))}));
+    }
+    free(line);
+    fclose(f);
+    if (is_dump) return ERR_OK;
+    return diag_set(d, ERR_INVALID, DIAG_NOWHERE,
+                    "%s is no dump of orlo db dump (its first line says so): SQL of others is a migration, or a seed", path);
+}
+
+static int by_name(const void *a, const void *b) {
+    return str_cmp(((const struct mark *)a)->name, ((const struct mark *)b)->name);
+}
+
+err node_db_restore(const struct node_db_config *c, struct diag *d) {
+    struct project p;
+    marks m = {0};
+    struct stat st;
+    TRY(must_agree(c, "restore", d));
+    TRY(open_project(&p, c, NULL, d));
+    err e = read_marks(&p, c->operand, &m, d);
+    if (m.n) qsort(m.p, m.n, sizeof *m.p, by_name);
+    if (e == ERR_OK && stat(c->operand, &st)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", c->operand, strerror(errno));
+    if (e == ERR_OK) {
+        const char *slash = strrchr(c->operand, '/');
+        p.files = (struct bundle){.mem = p.mem};
+        vec_push(p.mem, &p.files.files,
+                 ((struct bundle_file){.path = str_c(slash ? slash + 1 : c->operand),
+                                       .disk = arena_str(p.mem, str_c(c->operand)),
+                                       .bytes = (uint64_t)st.st_size,
+                                       .is_seed = true}));
+        e = node_bundle_hash(&p.files, NULL, NULL, d);
+    }
+    if (e == ERR_OK) e = migrate(&p, &m, true, d);
+    node_ask_close(p.a);
+    return e;
+}
+
+/* ---- types ---- */
+
+err node_db_types(const struct node_db_config *c, struct diag *d) {
+    struct project p;
+    struct catalog *live;
+    struct buf b = {0};
+    if (c->operand && strcmp(c->operand, "typescript") != 0)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "types are written in typescript, not in '%s'", c->operand);
+    TRY(open_project(&p, c, NULL, d));
+    err e = ask_catalog(&p, &live, d);
+    if (e == ERR_OK && !live) e = diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "its database is empty: orlo db migrate fills it");
+    if (e == ERR_OK) node_db_typescript(live, &b);
+    fwrite(b.p, 1, b.n, c->to);
+    buf_free(&b);
+    node_ask_close(p.a);
+    return e;
+}
+
+/* ---- as somebody ---- */
+
+static bool is_user(str s) {
+    bool ok = s.n == 36;
+    for (size_t i = 0; ok && i < s.n; i++) {
+        uint8_t c = s.p[i];
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        ok = dash ? c == '-' : (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+    }
+    return ok;
+}
+
+/* A user is authenticated, and has his id as `sub`, besides what --claims says. */
+static void put_who(const struct node_db_config *c, struct json_writer *w) {
+    str as = c->as ? str_c(c->as) : STR("service_role");
+    bool user = is_user(as);
+    struct buf claims = {0};
+    struct json_writer own = json_writer_of(&claims);
+    json_put_str(w, "role", user ? STR("authenticated") : as);
+    json_put_object(&own, NULL);
+    if (user) json_put_str(&own, "sub", as);
+    json_put_str(&own, "role", user ? STR("authenticated") : as);
+    json_put_end(&own);
+    json_put_str(w, "claims", c->claims ? str_c(c->claims) : buf_str(&claims));
+    buf_free(&claims);
+}
+
+static err ask_as(struct project *p, const char *what, struct json_writer *w, struct diag *d) {
+    struct answer answer;
+    TRY(ask_node(p, "POST", what, w, &answer, d));
+    fwrite(answer.text.p, 1, answer.text.n, p->c->to);
+    if (answer.text.n && answer.text.p[answer.text.n - 1] != '\n') fputc('\n', p->c->to);
+    return ERR_OK;
+}
+
+static err read_query(const struct node_db_config *c, str *text, struct diag *d) {
+    int fd = c->operand && strcmp(c->operand, "-") != 0 ? open(c->operand, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+    uint8_t *p = arena_alloc(c->mem, QUERY_BYTES_MAX + 1, 1);
+    size_t n = 0;
+    ssize_t got = 1;
+    if (fd < 0) return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "%s: %s", c->operand, strerror(errno));
+    while (n <= QUERY_BYTES_MAX && (got = read(fd, p + n, QUERY_BYTES_MAX + 1 - n)) > 0) n += (size_t)got;
+    if (fd != STDIN_FILENO) close(fd);
+    if (got < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "the query cannot be read: %s", strerror(errno));
+    if (n > QUERY_BYTES_MAX) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "a query has at most %d KiB", QUERY_BYTES_MAX >> 10);
+    *text = (str){p, n};
+    return ERR_OK;
+}
+
+err node_db_query(const struct node_db_config *c, struct diag *d) {
+    struct project p;
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    str text;
+    TRY(read_query(c, &text, d));
+    TRY(open_project(&p, c, NULL, d));
+    json_put_object(&w, NULL);
+    put_who(c, &w);
+    json_put_str(&w, "query", text);
+    json_put_end(&w);
+    err e = ask_as(&p, "/query", &w, d);
+    buf_free(&b);
+    node_ask_close(p.a);
+    return e;
+}
+
+err node_db_explain(const struct node_db_config *c, struct diag *d) {
+    struct project p;
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    TRY(open_project(&p, c, NULL, d));
+    json_put_object(&w, NULL);
+    put_who(c, &w);
+    json_put_cstr(&w, "table", c->operand);
+    if (c->command) json_put_cstr(&w, "command", c->command);
+    json_put_end(&w);
+    err e = ask_as(&p, "/explain-policy", &w, d);
+    buf_free(&b);
+    node_ask_close(p.a);
+    return e;
+}

@@ -1,0 +1,17 @@
+/* db: a catalogue as text: SQL of PostgreSQL's, and types of TypeScript's. */
+#ifndef ORLO_NODE_COMMAND_DB_H
+#define ORLO_NODE_COMMAND_DB_H
+
+#include "base/json.h"
+#include "catalog/catalog.h"
+#include <stdio.h>
+
+/* What makes it: before rows are put in, and behind (foreign keys, indexes, views, functions, policies, grants). What is the platform's own is left
+ * out. In an order of its own, so that two catalogues that say the same have the same text. */
+void node_db_sql(const struct catalog *c, struct buf *before, struct buf *behind);
+/* Lines that one has and the other has not, as "-" and "+". False: there are none. NULL: an empty one. */
+bool node_db_sql_diff(arena *scratch, const struct catalog *from, const struct catalog *to, FILE *out);
+/* The shape that `supabase gen types typescript` gives: export type Database = { public: { Tables … } }. */
+void node_db_typescript(const struct catalog *c, struct buf *to);
+
+#endif
