@@ -8,8 +8,7 @@ bool pg_raise(struct pg_call *call, const char *state, const char *fmt, ...) {
     va_start(ap, fmt);
     vsnprintf(e->message, sizeof e->message, fmt, ap);
     va_end(ap);
-    memcpy(e->state, state, 5);
-    e->state[5] = 0;
+    snprintf(e->state, sizeof e->state, "%s", state);
     e->detail[0] = e->hint[0] = 0;
     e->set = true;
     return false;

@@ -55,8 +55,9 @@ static void templates_print(void **state) {
                  &(struct pg_print){.args = args, .count = 1, .result = PG_DATE, .typmod = -1});
     assert_true(str_eq(buf_str(&b), STR("pg_in(1082, -1, a)")));
     b.n = 0;
-    pg_how_print(&b, &pg_cast_find(PG_NUMERIC, PG_TEXT)->how, &(struct pg_print){.args = args, .count = 1, .result = PG_TEXT});
-    assert_true(str_eq(buf_str(&b), STR("pg_out(1700, a)")));
+    pg_how_print(&b, &pg_cast_find(PG_UUID, PG_TEXT)->how,
+                 &(struct pg_print){.args = (struct pg_print_arg[]){{STR("a"), PG_UUID, ""}}, .count = 1, .result = PG_TEXT});
+    assert_true(str_eq(buf_str(&b), STR("pg_out(2950, a)")));
     buf_free(&b);
 }
 

@@ -1,0 +1,14 @@
+/* floats: what others of the room need of doubles. */
+#ifndef ORLO_PG_FLOATS_H
+#define ORLO_PG_FLOATS_H
+
+#include "pg/pg_int.h"
+
+/* PostgreSQL's text, shorter than 32 bytes. Not of NaN. */
+size_t pg_float_print(double v, bool single, char *out, size_t n);
+static inline void fits_int4(struct pg_call *call, int64_t v, struct db_value *out) {
+    if (v < INT32_MIN || v > INT32_MAX) pg_raise(call, "22003", "integer out of range");
+    else *out = DB_I64(v);
+}
+
+#endif

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Asks a real PostgreSQL about the rows of the room pg that are C functions: each with random and edge arguments, the answers, or the
+SQLSTATEs and messages, compared as text.
+
+    tests/pg/oracle.py PG_EVAL [--count N] [--seed S] [--row REGEX] [-v]
+
+Where no PostgreSQL is installed it says so and ends with 77 (skipped). What is known to differ stands in KNOWN, with its reason."""
+import argparse, os, random, re, subprocess, sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import values
+from cluster import Cluster, folder_of_programs
+
+# (what PostgreSQL says, what we say, kind + name + types) as regular expressions: why
+KNOWN = [
+    (r"= NaN", r"! 22P02 NaN is not supported.*", r".*", "SQLite has no NaN: doubles that would be are refused"),
+    (r"= -0", r"= 0", r".*", "SQLite stores no negative zero"),
+]
+SKIPPED = re.compile(r"F (random|setseed|now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|current_date|localtime.*|current_time.*|auth\..*)\b.*")
+
+TRY = """
+create function try(e text) returns text language plpgsql as $f$
+declare r text;
+begin
+    execute e into r;
+    return coalesce('= ' || r, 'null');
+exception when others then
+    return '! ' || sqlstate || ' ' || sqlerrm;
+end $f$;
+create table q (n int, e text);
+"""
+
+
+def literal(v, type):
+    return f"null::{type}" if v is None else "'" + v.replace("'", "''") + f"'::{type}"
+
+
+def sql_of(case):
+    kind, name, types, args = case
+    said = [literal(v, t) for v, t in zip(args, types)]
+    if kind == "F":
+        name = name if re.fullmatch(r"[\w.]+", name) else f'"{name}"'
+        expression = f"pg_catalog.{name}({', '.join(said)})" if "." not in name else f"{name}({', '.join(said)})"
+        return "select (" + expression + ")::text"
+    if kind == "O":
+        return "select (" + (f"{said[0]} {name} {said[1]}" if len(said) > 1 else f"{name} {said[0]}") + ")::text"
+    return f"select ({said[0]}::{types[1]})::text"
+
+
+def escaped(v):
+    return v.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
+
+
+def line_of(case):
+    kind, name, types, args = case
+    return "\t".join([f"{kind} {name}", ",".join(types), *["\\N" if v is None else escaped(v) for v in args]])
+
+
+def rows_of(program):
+    """[(kind, name, types, how)] of what can be asked without SQLite"""
+    rows = []
+    for line in subprocess.run([program, "--rows"], capture_output=True, text=True, check=True).stdout.splitlines():
+        kind, name, types, result, flags, how, text = line.split("\t")
+        asked = how in "1234" or text == "$1"
+        types = types.split(",") if types else []
+        if asked and not SKIPPED.fullmatch(f"{kind} {name} {types}") and all(values.knows(t) for t in types):
+            rows.append((kind, name, types))
+    return rows
+
+
+def cases_of(rows, count, rng):
+    cases = []
+    for kind, name, types in rows:
+        taken = types[:1] if kind == "C" else types
+        for _ in range(count):
+            args = [None if rng.random() < 0.02 else values.of(rng, t, kind, name, i) for i, t in enumerate(taken)]
+            cases.append((kind, name, types, args))
+    cases += [("C", "", ["text", t], [v]) for t in values.TYPES_READ for v in values.texts(rng, t, count * 20)]
+    return cases
+
+
+def ask_postgres(pg, cases, settings):
+    lines = "".join(f"{i}\t{escaped(sql_of(c))}\n" for i, c in enumerate(cases))
+    pg.psql(f"truncate q;\n\\copy q from stdin\n{lines}\\.\n")
+    out = pg.psql(settings + "\n\\copy (select n, try(e) from q order by n) to stdout\n")
+    return [line.split("\t", 1)[1] for line in out.splitlines()]
+
+
+def ask_us(program, cases, now, zone):
+    text = "".join(line_of(c) + "\n" for c in cases)
+    out = subprocess.run([program, str(now), zone], input=text, capture_output=True, text=True)
+    if out.returncode:
+        sys.exit(f"FAIL pg_eval ended with {out.returncode}: {out.stderr[:2000]}\nafter {line_of(cases[len(out.stdout.splitlines())])}")
+    return out.stdout.splitlines()
+
+
+def known(case, theirs, ours):
+    what = f"{case[0]} {case[1]} {','.join(case[2])}"
+    return any(re.fullmatch(a, theirs) and re.fullmatch(b, ours) and re.fullmatch(c, what) for a, b, c, _ in KNOWN)
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("program")
+    p.add_argument("--count", type=int, default=40)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--row", default="")
+    p.add_argument("--zone", default="")
+    p.add_argument("-v", action="store_true")
+    o = p.parse_args()
+    if not folder_of_programs():
+        print("SKIP pg/oracle: no PostgreSQL is installed (Debian: postgresql)")
+        sys.exit(77)
+    seed = o.seed or random.randrange(1 << 32)
+    rng = random.Random(seed)
+    zone = o.zone or rng.choice(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"])
+    rows = [r for r in rows_of(o.program) if re.search(o.row, f"{r[0]} {r[1]} {','.join(r[2])}")]
+    cases = cases_of(rows, o.count, rng)
+    if o.row:
+        cases = [c for c in cases if re.search(o.row, f"{c[0]} {c[1]} {','.join(c[2])}")]
+    print(f"{len(rows)} rows, {len(cases)} cases, seed {seed}, zone {zone}")
+    with Cluster() as pg:
+        pg.psql(TRY)
+        theirs = ask_postgres(pg, cases, f"set timezone = '{zone}';")
+    ours = ask_us(o.program, cases, 820454400000000, zone)
+    bad, differs = 0, 0
+    for case, a, b in zip(cases, theirs, ours, strict=True):
+        if a == b:
+            continue
+        if known(case, a, b):
+            differs += 1
+            continue
+        bad += 1
+        if bad <= (1000 if o.v else 40):
+            print(f"FAIL {sql_of(case)}\n    PostgreSQL {a[:300]}\n    ours       {b[:300]}")
+    print(f"{len(cases) - bad - differs} passed, {bad} failed, 0 skipped; {differs} known differences")
+    sys.exit(bad > 0)
+
+
+if __name__ == "__main__":
+    main()
