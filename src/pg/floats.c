@@ -35,15 +35,44 @@ static bool bump(char *text) {
 
 static double read_as(const char *text, bool single) { return single ? (double)strtof(text, NULL) : strtod(text, NULL); }
 
+/* Of "1.500e+16": 1.5e+16 */
+static void trim_zeros(char *text) {
+    char *e = strchr(text, 'e'), *p = e;
+    while (p > text && p[-1] == '0') p--;
+    if (p > text && p[-1] == '.') p--;
+    if (p != text) memmove(p, e, strlen(e) + 1);
+}
+
+/* Is it exactly between v and a neighbour? Whoever reads it may round it to either. The middle of two doubles fits a long double. */
+static bool in_the_middle(const char *text, double v, bool single) {
+    char shown[128], middle[128];
+    for (int up = 0; up < 2; up++) {
+        double to = up ? INFINITY : 0;
+        long double other = single ? (long double)nextafterf((float)v, (float)to) : (long double)nextafter(v, to);
+        long double between = ((long double)v + other) / 2;
+        if (strtold(text, NULL) != between) continue;
+        snprintf(shown, sizeof shown, "%s", text);
+        snprintf(middle, sizeof middle, "%.60Le", between);
+        trim_zeros(shown), trim_zeros(middle);
+        if (!strcmp(shown, middle)) return true;
+    }
+    return false;
+}
+
+static bool is_it(const char *text, double v, bool single) {
+    return read_as(text, single) == v && !in_the_middle(text, v, single);
+}
+
 /* The shortest digits, as "d.ddde±x". The nearest of n digits is it, unless v is a power of two, below which numbers are denser: then the
  * next one above may be read as v where the nearest is not. */
 static void shortest(double v, bool single, char *text, size_t n) {
     int most = single ? 9 : 17;
     for (int digits = 0; digits < most; digits++) {
         snprintf(text, n, "%.*e", digits, v);
-        if (read_as(text, single) == v) return;
-        if (bump(text) && read_as(text, single) == v) return;
+        if (is_it(text, v, single)) return;
+        if (bump(text) && is_it(text, v, single)) return;
     }
+    snprintf(text, n, "%.*e", most - 1, v);
 }
 
 size_t pg_float_print(double v, bool single, char *out, size_t n) {
@@ -184,7 +213,7 @@ PG_FN(pg_float8_log10) {
 PG_FN(pg_float8_power) {
     if (X == 0 && Y < 0) {
         pg_raise(call, "2201F", "zero raised to a negative power is undefined");
-    } else if (X < 0 && !isinf(X) && floor(Y) != Y) {
+    } else if (X < 0 && floor(Y) != Y) {
         pg_raise(call, "2201F", "a negative number raised to a non-integer power yields a complex result");
     } else {
         bool infinite = isinf(X) || isinf(Y);
@@ -287,8 +316,8 @@ PG_FN(pg_width_bucket_float8) {
     } else {
         bool up = low < high;
         bool below = up ? X < low : X > low, above = up ? X >= high : X <= high;
-        double place = up ? (X - low) / (high - low) : (low - X) / (low - high);
-        int64_t bucket = below ? 0 : above ? count + 1 : MIN((int64_t)((double)count * place), count - 1) + 1;
+        double place = up ? (double)count * (X - low) / (high - low) : (double)count * (low - X) / (low - high);
+        int64_t bucket = below ? 0 : above ? count + 1 : (int64_t)place + 1;
         fits_int4(call, bucket, out);
     }
 }

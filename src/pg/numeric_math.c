@@ -207,11 +207,10 @@ static struct num power_by_squares(struct pg_call *call, struct num base, int64_
     return pg_num_div_to(call, small(call, 1), result, scale, true);
 }
 
-static struct num power_integer(struct pg_call *call, struct num base, int64_t exponent, int32_t exponent_dscale) {
+/* Always sixteen digits behind the point, or as many as the base shows. */
+static struct num power_integer(struct pg_call *call, struct num base, int64_t exponent) {
     double weight = base.n ? (double)exponent * log10_of(base) : 0;
-    if (weight > (double)(NUM_WEIGHT_MAX + 1) * NUM_DIGITS) return raised(call, "22003", "value overflows numeric format");
-    if (weight + 1 < -NUM_DISPLAY_MAX) return (struct num){.dscale = NUM_DISPLAY_MAX};
-    int32_t scale = clamped(NUM_SIGNIFICANT_MIN - (int)weight, base.dscale, exponent_dscale);
+    int32_t scale = clamped(NUM_SIGNIFICANT_MIN, base.dscale, 0);
     struct num one = small(call, 1);
     one.dscale = scale;
     if (!exponent) return one;
@@ -220,6 +219,8 @@ static struct num power_integer(struct pg_call *call, struct num base, int64_t e
     if (!base.n) return (struct num){.dscale = scale};
     if (exponent == -1) return pg_num_div_to(call, one, base, scale, true);
     if (exponent == 2) return pg_num_mul_to(call, base, base, scale);
+    if (weight > (double)(NUM_WEIGHT_MAX + 1) * NUM_DIGITS) return raised(call, "22003", "value overflows numeric format");
+    if (weight + 1 < -scale || weight + 1 < -NUM_DISPLAY_MAX) return (struct num){.dscale = scale};
     return power_by_squares(call, base, exponent, scale, weight);
 }
 
@@ -268,7 +269,7 @@ struct num pg_num_power(struct pg_call *call, struct num base, struct num expone
     if (num_is_zero(base) && exponent.minus) return raised(call, "2201F", "zero raised to a negative power is undefined");
     int64_t whole;
     if (num_is_integer(exponent) && pg_num_to_i64(exponent, &whole) && whole >= INT32_MIN && whole <= INT32_MAX)
-        return power_integer(call, base, whole, exponent.dscale);
+        return power_integer(call, base, whole);
     if (!base.n) return (struct num){.dscale = NUM_SIGNIFICANT_MIN};
     return power_real(call, base, exponent);
 }

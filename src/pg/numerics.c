@@ -126,9 +126,9 @@ PG_FN(pg_width_bucket_numeric) {
         bucket = count + 1;
     } else if (up ? from >= 0 : from <= 0) {
         struct num part = pg_num_mul(call, pg_num_sub(call, x, low), pg_num_of_i64(call, count));
-        struct num place = pg_num_div_to(call, part, pg_num_sub(call, high, low), 0, false);
+        struct num place = pg_num_cut(call, pg_num_div(call, part, pg_num_sub(call, high, low)), 0);
         if (!pg_num_to_i64(place, &bucket)) return;
-        bucket = MIN(bucket, count - 1) + 1;
+        bucket++;
     }
     fits_int4(call, bucket, out);
 }

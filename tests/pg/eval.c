@@ -83,7 +83,8 @@ static void put_escaped(str s) {
 
 static void put_answer(struct pg_call *call, uint32_t type, struct db_value v) {
     struct buf text = {0};
-    if (!pg_raised(call) && v.kind != DB_NULL && type != PG_VOID && !pg_value_out(call, type, v, &text)) v.kind = DB_NULL;
+    if (v.kind == DB_TEXTUAL && type == PG_TEXT) buf_puts(&text, v.s);
+    else if (!pg_raised(call) && v.kind != DB_NULL && type != PG_VOID && !pg_value_out(call, type, v, &text)) v.kind = DB_NULL;
     if (pg_raised(call)) {
         printf("! %s ", call->error->state);
         put_escaped(str_c(call->error->message));
@@ -120,12 +121,21 @@ static void run(struct pg_call *call, const struct row *row, const str *texts) {
             continue;
         }
         unescape(&s);
-        if (!pg_value_in(call, row->types[i], -1, s, &args[i])) break;
+        if (row->types[i] == PG_TEXT) args[i] = DB_TEXT(s);
+        else if (!pg_value_in(call, row->types[i], -1, s, &args[i])) break;
     }
     pg_fn fn = row->how->kind == PG_HOW_SQL ? NULL : c_named(row->how->text);
     if (!pg_raised(call) && row->how->kind == PG_HOW_SQL && !strcmp(row->how->text, "$1")) out = args[0];
     else if (!pg_raised(call) && !fn) pg_raise(call, "0A000", "the row is a template");
     else if (!pg_raised(call) && !(null && row->flags & PG_STRICT)) fn(call, all, with_hidden(row, args, all), &out);
+    put_answer(call, row->result, out);
+}
+
+/* The cast by the text form. */
+static void read_text(struct pg_call *call, const struct row *row, str text) {
+    struct db_value out = DB_NOTHING;
+    unescape(&text);
+    if (!str_eqc(text, "\\N") && !pg_value_in(call, row->result, -1, text, &out)) out = DB_NOTHING;
     put_answer(call, row->result, out);
 }
 
@@ -141,8 +151,13 @@ static void line_do(struct pg_call *call, str line) {
     }
     for (uint32_t i = 0; i < row.count; i++) str_cut(rest, '\t', &texts[i], &rest);
     bool found = line.p[0] == 'F' ? find_function(name, &row) : line.p[0] == 'O' ? find_operator(name, &row) : find_cast(&row);
-    if (found) run(call, &row, texts);
-    else puts("? no such row");
+    if (found && row.how->kind == PG_HOW_SQL && !strncmp(row.how->text, "pg_in(", 6)) {
+        read_text(call, &row, texts[0]);
+    } else if (found) {
+        run(call, &row, texts);
+    } else {
+        puts("? no such row");
+    }
 }
 
 static const char *type_name(uint32_t id) { return id ? pg_type_by_id(id)->name : ""; }
