@@ -1,0 +1,277 @@
+/* query: what REST, guests, storage and realtime ask a database for, as a tree; its JSON form (docs/query.md), what it means by a catalogue and who
+ * asks, its text for SQLite and for PostgreSQL, and running it on SQLite under the policies of whoever asks.
+ *
+ *   text ──query_read──> struct query ──query_resolve──> names found, rights checked, values typed ──┬─ query_run (SQLite)
+ *                                                                                                     └─ query_print (PostgreSQL)
+ *
+ * 1. Nothing that a client sent becomes SQL text. A statement's text is made of words of this room, of names that the catalogue has, quoted, and of
+ *    fragments that were made at deployment; whatever else varies is bound. The same shape has the same text.
+ * 2. No relation is read but through a view of the role's (policy.c), which only shows rows that the policies let through; what could raise runs on
+ *    those rows alone. A second wall (wall.c) refuses each read of a table that is not by such a view.
+ * 3. What goes wrong is an SQLSTATE with PostgreSQL's words, or one of PostgREST's codes (PGRST…) with its; the first one holds. A statement that failed
+ *    has changed nothing. What a message tells is what the role may see.
+ * 4. Sizes are bounded: of the tree (QUERY_…_MAX), of the answer (rows_max, bytes_max), of time (whoever opened the database).
+ */
+#ifndef ORLO_QUERY_H
+#define ORLO_QUERY_H
+
+#include "base/base.h"
+#include "base/json.h"
+#include "catalog/catalog.h"
+#include "db/db.h"
+#include "pg/pg.h"
+
+enum {
+    QUERY_BYTES_MAX = 16 << 20, /* of a tree's JSON */
+    QUERY_VALUES_MAX = 1 << 20, /* JSON values in it */
+    QUERY_DEPTH_MAX = 48,       /* levels of JSON, of a tree and of what it writes */
+    QUERY_EMBEDS_MAX = 8,       /* embeds in each other */
+    QUERY_ITEMS_MAX = 1600,     /* of a select list */
+    QUERY_PARAMS_MAX = 30'000,  /* bound values of a statement */
+    QUERY_BATCH_MAX = 1000,
+};
+
+/* ---- JSON as it was sent: numbers and documents keep their text, which a double would not ---- */
+
+struct query_json {
+    enum json_kind kind; /* JSON_KIND_F64 stands for every number */
+    uint32_t n;          /* items, members */
+    str raw;             /* its own text, from its first byte to its last: borrowed from what was read */
+    union {
+        bool b;
+        str s; /* of a string, its escapes undone */
+        struct query_json *items;
+        struct query_json_member *members;
+    };
+};
+struct query_json_member {
+    str key;
+    struct query_json v;
+};
+/* RFC 8259. Two members of a key: the later one counts, as PostgreSQL has it. False: 22P02 or 54000, with line and column. */
+[[nodiscard]] bool query_json_read(arena *out, str text, struct query_json *v, struct pg_error *error);
+const struct query_json *query_json_get(const struct query_json *object, const char *key); /* NULL: has none */
+
+/* ---- the tree ---- */
+
+enum query_kind { QUERY_SELECT, QUERY_INSERT, QUERY_UPDATE, QUERY_DELETE, QUERY_CALL };
+
+struct query_step { /* of a JSON path */
+    str key;
+    int64_t index;
+    bool is_index;
+};
+/* column, column->'a'->0, column->'a'->>'b' */
+struct query_field {
+    str column;
+    const struct query_step *steps;
+    uint32_t steps_count;
+    bool text; /* the last step gives text (->>) */
+    /* resolved */
+    const struct catalog_column *of;
+    uint32_t type;
+    int32_t typmod;
+};
+enum query_op {
+#define OP(id, name, operator, flags) QUERY_OP_##id,
+#include "query/ops.def"
+    QUERY_OP_COUNT
+};
+enum query_quantifier { QUERY_ONE, QUERY_ANY, QUERY_ALL };
+struct query_bound { /* one value, as it goes to either engine */
+    bool null;
+    str text;              /* PostgreSQL's text form: what PostgreSQL is sent */
+    struct db_value value; /* storage form: what SQLite is sent */
+    uint32_t type;
+};
+struct query_test {
+    struct query_field field;
+    enum query_op op;
+    enum query_quantifier quantifier;
+    str config; /* of text search; empty: the default one */
+    const struct query_json **values;
+    uint32_t values_count;
+    /* resolved */
+    struct query_bound *bound;
+};
+enum query_where_kind {
+    QUERY_AND,
+    QUERY_OR,
+    QUERY_NOT,
+    QUERY_TEST,
+    QUERY_HAS /* an embed has rows, or none: not.is.null, is.null */
+};
+struct query_where {
+    enum query_where_kind kind;
+    struct query_where *parts;
+    uint32_t parts_count;
+    struct query_test test;
+    str embed;
+    bool has; /* QUERY_HAS: rows are wanted */
+    struct query_embed *to;
+};
+enum query_nulls { QUERY_NULLS_DEFAULT, QUERY_NULLS_FIRST, QUERY_NULLS_LAST };
+struct query_order {
+    struct query_field field;
+    str embed; /* by a column of a to-one embed; empty: of the relation itself */
+    bool descending;
+    enum query_nulls nulls;
+    struct query_embed *to;
+};
+enum query_item_kind { QUERY_STAR, QUERY_FIELD, QUERY_AGGREGATE, QUERY_EMBED };
+struct query_item {
+    enum query_item_kind kind;
+    str alias; /* empty: as it is called */
+    struct query_field field;
+    bool whole; /* of an aggregate: count() */
+    str aggregate, cast /* of the field, before an aggregate */, cast_after;
+    struct query_embed *embed;
+    /* resolved */
+    str name; /* what it is called in the answer */
+    uint32_t cast_type, type;
+    int32_t typmod;
+    const struct pg_function *call; /* the aggregate */
+};
+/* From a relation, what of which rows: the request itself, and each embed. */
+struct query_select {
+    str schema, relation;
+    struct query_item *items;
+    uint32_t items_count;
+    struct query_where *where; /* NULL: all */
+    struct query_order *order;
+    uint32_t order_count;
+    int64_t limit, offset; /* limit -1: none */
+    bool has_items;        /* a select list was given; of a write: it answers rows */
+    /* resolved */
+    const struct catalog_relation *of;
+    struct query_item *list; /* the items without stars, in the answer's order */
+    uint32_t list_count;
+    bool grouped;
+};
+enum query_join { QUERY_LEFT, QUERY_INNER };
+enum query_cardinality { QUERY_TO_ONE, QUERY_TO_MANY, QUERY_THROUGH /* a junction table */ };
+struct query_embed {
+    str target, alias, hint;
+    enum query_join join;
+    bool spread;
+    struct query_select select;
+    /* resolved */
+    const struct catalog_relation *parent;
+    enum query_cardinality cardinality;
+    bool one;                                      /* an object and not an array */
+    const struct catalog_constraint *key, *second; /* second: the junction's key to the target */
+    const struct catalog_relation *junction;
+    bool key_is_theirs; /* the target holds the key */
+    str name;
+};
+enum query_conflict { QUERY_CONFLICT_NONE, QUERY_CONFLICT_MERGE, QUERY_CONFLICT_IGNORE };
+enum query_count { QUERY_COUNT_NONE, QUERY_COUNT_EXACT, QUERY_COUNT_PLANNED, QUERY_COUNT_ESTIMATED };
+struct query_row {
+    struct query_bound *cells; /* one for each of the query's columns */
+    bool *there;               /* false: its default */
+};
+struct query {
+    enum query_kind kind;
+    struct query_select select;
+    const struct query_json *rows; /* of an insert: an array of objects, of an update: one object, of a call: its arguments */
+    const str *columns;            /* that are taken from rows; none and !has_columns: what the rows have, all the same */
+    uint32_t columns_count;
+    bool has_columns;
+    bool missing_default; /* a column that a row lacks is its default, and not null */
+    enum query_conflict conflict;
+    const str *conflict_columns;
+    uint32_t conflict_count;
+    bool has_conflict_columns; /* else the primary key */
+    enum query_count count;
+    int64_t max_affected; /* -1: any number */
+    /* resolved */
+    uint32_t role;
+    const struct catalog_column **targets; /* one for each column */
+    const struct catalog_column **arbiter;
+    struct query_row *cells;
+    uint32_t cells_count;
+    const struct catalog_function *function;
+    struct query_bound *arguments;
+    bool *arguments_there;
+    bool reads; /* column privileges: the statement reads columns of the relation, so that SELECT policies hold too */
+};
+struct query_batch {
+    struct query *queries;
+    uint32_t count;
+    bool many;     /* {"batch": [ … ]}: the answer is an array of answers */
+    bool rollback; /* all is done, answered, and undone */
+};
+/* One tree. False: *error says what is wrong with it (PGRST100 and its kin). */
+[[nodiscard]] bool query_read(arena *out, str text, struct query *q, struct pg_error *error);
+/* {"query": tree, "tx": "rollback"} or {"batch": [tree, …]} */
+[[nodiscard]] bool query_read_batch(arena *out, str text, struct query_batch *b, struct pg_error *error);
+[[nodiscard]] bool query_of_json(arena *out, const struct query_json *v, struct query *q, struct pg_error *error);
+/* Does it change anything? Those go to whoever writes. Of a call it is known once it was resolved, and taken to be so before. */
+bool query_writes(const struct query *q);
+
+/* ---- what it means ---- */
+
+/* Of a catalogue, for session->types: made once, and lives as long as both. */
+const struct pg_types *query_types_new(arena *out, const struct catalog *c);
+/* Names become the catalogue's, rights of session->role are checked, values get types. session->types is set. False: 42501, 42703, 22P02,
+ * PGRST200 … */
+[[nodiscard]] bool query_resolve(arena *out, const struct catalog *c, struct pg_session *session, struct query *q,
+                                 struct pg_error *error);
+
+/* ---- PostgreSQL ---- */
+
+/* One statement; each row that it gives has one column: a row of the answer, as JSON text. values are sent as text, with their type where that is built
+ * in (else 0). count, if the tree asks for one of a select: a second statement with the same values, one row of one bigint. */
+struct query_text {
+    str text, count;
+    struct query_bound *values;
+    uint32_t values_count;
+    bool answers; /* rows are wanted: of a write without a select list none are */
+};
+[[nodiscard]] bool query_print_postgres(arena *out, const struct catalog *c, const struct pg_session *session,
+                                        const struct query *q, struct query_text *text, struct pg_error *error);
+
+/* ---- SQLite ---- */
+
+struct query_options {
+    uint64_t rows_max;  /* of an answer, silently; 0: any */
+    uint64_t bytes_max; /* of an answer; more is an error. 0: 64 MiB */
+    bool writer;        /* it may write, so that sequences count */
+};
+struct query_conn; /* a database, a catalogue, views by use. One thread at a time; begin to end of a statement */
+/* The connection's functions are registered with it, so there is one for each db, as long as that is open. The catalogue outlives it, or the next
+ * query_conn_catalog. */
+[[nodiscard]] err query_conn_new(struct db *db, const struct catalog *c, const struct query_options *options,
+                                 struct query_conn **out, struct diag *d);
+[[nodiscard]] err query_conn_catalog(struct query_conn *conn, const struct catalog *c,
+                                     struct diag *d); /* another one, from now on */
+void query_conn_free(struct query_conn *conn);        /* before the db is closed; NULL is fine */
+
+struct query_result {
+    struct buf
+        body; /* of a select, or a write with a list: a JSON array of rows; a plain value's call: the value. Freed by query_result_free */
+    bool has_body;
+    uint64_t rows;     /* in body */
+    uint64_t affected; /* of a write */
+    int64_t total;     /* that was asked for; -1: was not */
+    struct pg_error error;
+};
+void query_result_free(struct query_result *r);
+/* One statement, within whatever transaction is open; a write needs one, or is one of its own. session->types is the connection's own afterwards.
+ * False: result->error, and nothing was changed. q is resolved by it. */
+[[nodiscard]] bool query_run(struct query_conn *conn, const struct pg_session *session, struct query *q,
+                             struct query_result *result);
+/* All of them, or none: the first that fails is in its result, those behind it were not run. In the caller's transaction, which he undoes where this is
+ * false, and where b->rollback says so. results: b->count of them, zeroed. */
+[[nodiscard]] bool query_run_batch(struct query_conn *conn, const struct pg_session *session, struct query_batch *b,
+                                   struct query_result *results);
+/* The answer to a whole request: of one the rows, of many {"rows", "affected", "total"} each. */
+void query_batch_body(const struct query_batch *b, const struct query_result *results, struct buf *to);
+
+/* Which policies let the role have the rows of a relation by a command, and which do not, for the owner's eyes: JSON {"table", "role", "command",
+ * "rls", "policies": [{name, permissive, command, using, check, rows, passes}], "rows", "visible"}. key: a filter as in a tree, may be NULL. */
+[[nodiscard]] bool query_explain_policy(struct query_conn *conn, const struct pg_session *session, str schema, str relation,
+                                        enum catalog_command command, const struct query_json *key, struct buf *json,
+                                        struct pg_error *error);
+
+#endif

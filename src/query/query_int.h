@@ -1,0 +1,188 @@
+/* Inside the query room. */
+#ifndef ORLO_QUERY_INT_H
+#define ORLO_QUERY_INT_H
+
+#include "query/query.h"
+
+/* Sets what is not set yet; gives false. */
+bool query_fail(struct pg_error *e, const char *state, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void query_fail_detail(struct pg_error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void query_fail_hint(struct pg_error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+enum query_op_flags {
+    QUERY_IS_MANY = 1,
+    QUERY_IS_QUANTIFIED = 2,
+    QUERY_IS_TRUTH = 4,
+    QUERY_IS_SEARCH = 8,
+    QUERY_IS_STARS = 16,
+    QUERY_IS_BARE = 32,
+};
+struct query_op_row {
+    const char *name, *operator;
+    uint32_t flags;
+};
+extern const struct query_op_row query_ops[QUERY_OP_COUNT];
+
+/* ---- types and values ---- */
+
+struct query_values { /* whoever makes values */
+    arena *out;
+    struct pg_session *session;
+    struct pg_error *error;
+    enum catalog_engine engine;
+};
+const struct pg_type *query_type_of(const struct pg_types *types, uint32_t id); /* built in, or the catalogue's; NULL: neither */
+uint32_t query_type_base(const struct pg_types *types, uint32_t id);            /* of a domain: what it is made of */
+[[nodiscard]] bool query_value_of_text(struct query_values *q, uint32_t type, int32_t typmod, str text, struct query_bound *out);
+/* written: of a row that is written, else of a filter. NULL and null: null. */
+[[nodiscard]] bool query_value_of(struct query_values *q, uint32_t type, int32_t typmod, const struct query_json *v, bool written,
+                                  struct query_bound *out);
+
+/* ---- operators (overload.c) ---- */
+
+/* Does a value of the type go where one of `want` is expected, without a function? 0: no; the higher, the closer. */
+uint32_t query_fits(const struct pg_types *types, uint32_t type, uint32_t want);
+const struct pg_operator *query_operator_of(const struct pg_types *types, const char *name, uint32_t left, uint32_t right);
+/* The function of so many parameters whose first ones fit the types. */
+const struct pg_function *query_function_of(const struct pg_types *types, const struct pg_function *named, uint32_t count,
+                                            const uint32_t *args, uint32_t n);
+
+/* ---- relations by keys (relate.c) ---- */
+
+struct query_resolving {
+    arena *out;
+    const struct catalog *catalog;
+    struct pg_session *session;
+    struct pg_error *error;
+    struct query_values values;
+    uint32_t role;
+    struct query *query;
+};
+[[nodiscard]] bool query_relate(struct query_resolving *r, const struct catalog_relation *from, struct query_embed *e);
+const struct catalog_relation *query_relation_find(struct query_resolving *r, str schema, str name);
+[[nodiscard]] bool query_resolve_call(struct query_resolving *r);                       /* resolve.c */
+bool query_may_see(const struct query_resolving *r, const struct catalog_relation *of); /* has it any right on it? For hints */
+
+/* ---- a statement for SQLite (sqlite.c) ---- */
+
+struct query_member { /* of a row as it is answered */
+    str name;
+    uint32_t type; /* PG_NO_TYPE: it is JSON text already */
+};
+struct query_shape {
+    struct query_member *members;
+    uint32_t count;
+};
+struct query_conn;
+struct query_statement {
+    struct buf sql; /* on the heap: query_statement_free */
+    VEC(struct db_value) values;
+    VEC(struct query_shape)
+    shapes; /* 0: of the statement's own rows; others: of what is embedded, which query_row(shape, …) makes */
+};
+struct query_printing {
+    struct query_conn *conn;
+    struct query_statement *to;
+    const struct query *query;
+    arena *out;
+    struct pg_error *error;
+    uint32_t role, aliases;
+};
+void query_statement_free(struct query_statement *s);
+void query_put_name(struct buf *b, str name);                      /* quoted */
+void query_put_value(struct query_printing *p, struct db_value v); /* ?N */
+void query_put_column(struct query_printing *p, uint32_t alias, str storage);
+/* The select of a request, or of what is embedded. from: a view's name. */
+[[nodiscard]] bool query_put_select(struct query_printing *p, const struct query_select *s);
+[[nodiscard]] bool query_put_count(struct query_printing *p, const struct query_select *s);
+/* Is the text that follows WHERE; alias of the relation. Nothing is to be asked: 1. */
+[[nodiscard]] bool query_put_where(struct query_printing *p, const struct query_select *s, uint32_t alias);
+/* Makes shape 0 of the list; `alias.column` where alias is not NO_ALIAS. */
+enum { QUERY_NO_ALIAS = UINT32_MAX };
+[[nodiscard]] bool query_put_list(struct query_printing *p, const struct query_select *s, uint32_t alias);
+[[nodiscard]] bool query_put_groups(struct query_printing *p, const struct query_select *s, uint32_t alias);
+bool query_where_is_bare(const struct query_where *w);
+
+/* ---- what a role sees (policy.c) ---- */
+
+enum query_sight {
+    QUERY_SEES,         /* rows that it may read */
+    QUERY_UPDATES,      /* rows that it may update, read or not */
+    QUERY_UPDATES_READ, /* … and read */
+    QUERY_DELETES,
+    QUERY_DELETES_READ,
+};
+/* The name of a TEMP view of the relation as the role sees it, made by its first use. false: an error is set. */
+[[nodiscard]] bool query_view_of(struct query_conn *conn, const struct catalog_relation *of, uint32_t role,
+                                 enum query_sight sight, str *name, struct pg_error *error);
+/* What new rows are held against, as a TEMP trigger: its number, which is made to hold for a statement (conn->guards). 0: nothing. */
+enum query_check {
+    QUERY_CHECK_INSERT,
+    QUERY_CHECK_INSERT_READ,
+    QUERY_CHECK_UPDATE,
+    QUERY_CHECK_UPDATE_READ,
+    QUERY_CHECK_UPSERT /* its update arm */
+};
+[[nodiscard]] bool query_check_of(struct query_conn *conn, const struct catalog_relation *of, uint32_t role,
+                                  enum query_check check, uint32_t *guard, struct pg_error *error);
+/* A fragment's text with its references made SQL. row: what \x01C is of. */
+enum query_row_at { QUERY_AT_TABLE, QUERY_AT_NEW, QUERY_AT_OLD, QUERY_AT_VALUES };
+struct query_expanding {
+    struct query_conn *conn;
+    const struct catalog_relation *of; /* whose columns \x01C names; may be NULL */
+    enum query_row_at at;
+    uint32_t role, definer;              /* definer 0: of each relation its owner */
+    const struct query_bound *arguments; /* bound: the function's, as ?N from arguments_from on */
+    uint32_t arguments_from, arguments_count;
+    bool writes; /* a statement that changes rows: what follows INTO, UPDATE, FROM of DELETE is a table */
+};
+[[nodiscard]] bool query_expand(const struct query_expanding *x, str fragment, struct buf *to, struct pg_error *error);
+
+/* ---- a connection (conn.c) ---- */
+
+struct query_made { /* a view or a trigger */
+    str name, drop;
+};
+enum { QUERY_TOKEN = 33, QUERY_GUARDS = 2, QUERY_NESTING_MAX = 32 };
+struct query_refusal { /* what a trigger of ours refuses with */
+    const struct catalog_relation *of;
+    const struct catalog_policy *policy; /* NULL: no one in particular */
+    const struct catalog_constraint *check;
+    bool existing; /* the row that was there: (USING expression) */
+};
+struct query_conn {
+    struct db *db;
+    const struct catalog *catalog;
+    struct query_options options;
+    arena *mem; /* of what lasts as long as the catalogue holds */
+    const struct pg_types *types;
+    struct pg_session session; /* of the statement at hand */
+    struct pg_error raised;    /* by functions, in it */
+    char token[QUERY_TOKEN];   /* in the names of our views: nobody can know one */
+    struct map views, checks;  /* what is made, by relation, role and use */
+    VEC(struct query_made) made;
+    VEC(struct query_refusal) refusals;
+    uint32_t guards[QUERY_GUARDS]; /* that hold in the statement at hand */
+    uint32_t guards_made;
+    const struct query_statement *statement;                   /* at hand */
+    const struct catalog_relation *nesting[QUERY_NESTING_MAX]; /* whose views are being made */
+    uint32_t depth;
+    bool walled;
+    const struct catalog_relation *target; /* of a statement that writes */
+    VEC(str) touched;                      /* tables that it may read and write because of the keys that lead to it */
+    int64_t last_sequence;
+    uint32_t last_sequence_id;
+};
+/* conn.c: functions that statements call */
+[[nodiscard]] err query_functions_add(struct query_conn *conn, struct diag *d);
+/* wall.c */
+bool query_wall(void *arg, enum db_act act, str a, str b, str inner);
+void query_wall_target(struct query_conn *conn, const struct catalog_relation *of);
+/* answer.c */
+[[nodiscard]] bool query_put_row(struct query_conn *conn, const struct query_shape *shape, const struct db_value *values,
+                                 struct buf *to, arena *scratch);
+
+/* fail.c: what SQLite said, as PostgreSQL would */
+void query_failed(struct query_conn *conn, const struct query *q, err e, const struct diag *d, struct pg_error *error);
+
+#endif

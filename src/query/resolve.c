@@ -1,0 +1,523 @@
+/* resolve: a tree's names become the catalogue's columns and relations, each with the right that the role needs for it, and its values get types.
+ *
+ * What is refused is refused as PostgreSQL would: an unknown column 42703, a missing right 42501, a value that is none of the type's 22P02; and as
+ * PostgREST does what PostgreSQL has no word for (PGRST…).
+ */
+#include "query/query_int.h"
+#include <stdio.h>
+
+/* ---- rights ---- */
+
+static bool denied(struct query_resolving *r, const struct catalog_relation *of) {
+    const char *what = of->kind == CATALOG_VIEW ? "view" : of->kind == CATALOG_MATVIEW ? "materialized view" : "table";
+    return query_fail(r->error, "42501", "permission denied for %s " STR_FMT, what, STR_ARG(of->name));
+}
+
+static bool need_column(struct query_resolving *r, const struct catalog_relation *of, const struct catalog_column *c,
+                        uint32_t privilege) {
+    if (!of->id) return true; /* what a function gives */
+    return catalog_may_relation(r->catalog, r->role, of, privilege) ||
+           catalog_may_column(r->catalog, r->role, of, c, privilege) || denied(r, of);
+}
+
+static bool need_relation(struct query_resolving *r, const struct catalog_relation *of, uint32_t privilege) {
+    return catalog_may_relation(r->catalog, r->role, of, privilege) || denied(r, of);
+}
+
+static bool has_any_column(struct query_resolving *r, const struct catalog_relation *of, uint32_t privilege) {
+    for (uint32_t i = 0; i < of->columns.n; i++)
+        if (catalog_may_column(r->catalog, r->role, of, &of->columns.p[i], privilege)) return true;
+    return false;
+}
+
+static bool need_some(struct query_resolving *r, const struct catalog_relation *of, uint32_t privilege) {
+    return !of->id || catalog_may_relation(r->catalog, r->role, of, privilege) || has_any_column(r, of, privilege) ||
+           denied(r, of);
+}
+
+static bool need_schema(struct query_resolving *r, uint32_t schema) {
+    const struct catalog_schema *s = catalog_schema_of(r->catalog, schema);
+    if (!s || catalog_may_schema(r->catalog, r->role, schema, CATALOG_USAGE)) return true;
+    return query_fail(r->error, "42501", "permission denied for schema " STR_FMT, STR_ARG(s->name));
+}
+
+/* ---- fields ---- */
+
+static bool no_operator(struct query_resolving *r, uint32_t left, const char *op, const char *right) {
+    const struct pg_type *t = query_type_of(r->session->types, left);
+    query_fail(r->error, "42883", "operator does not exist: %s %s %s", t ? t->sql : "unknown", op, right);
+    query_fail_hint(r->error,
+                    "No operator matches the given name and argument types. You might need to add explicit type casts.");
+    return false;
+}
+
+static bool resolve_steps(struct query_resolving *r, struct query_field *f) {
+    uint32_t base = query_type_base(r->session->types, f->type);
+    if (!f->steps_count) return true;
+    if (base != PG_JSON && base != PG_JSONB)
+        return no_operator(r, f->type, f->text && f->steps_count == 1 ? "->>" : "->", "unknown");
+    f->type = f->text ? PG_TEXT : base;
+    f->typmod = -1;
+    return true;
+}
+
+static bool resolve_field(struct query_resolving *r, const struct catalog_relation *of, struct query_field *f) {
+    f->of = catalog_column_named(of, f->column);
+    if (!f->of)
+        return query_fail(r->error, "42703", "column " STR_FMT "." STR_FMT " does not exist", STR_ARG(of->name),
+                          STR_ARG(f->column));
+    if (!need_column(r, of, f->of, CATALOG_SELECT)) return false;
+    f->type = f->of->type;
+    f->typmod = f->of->typmod;
+    return resolve_steps(r, f);
+}
+
+/* ---- filters ---- */
+
+static uint32_t value_type(struct query_resolving *r, const struct query_test *t) {
+    uint32_t base = query_type_base(r->session->types, t->field.type);
+    const struct pg_type *type = query_type_of(r->session->types, t->field.type);
+    if (query_ops[t->op].flags & QUERY_IS_SEARCH) return PG_TEXT;
+    if (t->op == QUERY_OP_LIKE || t->op == QUERY_OP_ILIKE || t->op == QUERY_OP_MATCH || t->op == QUERY_OP_IMATCH)
+        return base == PG_CITEXT ? PG_CITEXT : PG_TEXT;
+    return type && type->kind == PG_KIND_DOMAIN ? base : t->field.type;
+}
+
+/* * stands for %, which URLs say with three characters */
+static void stars(struct query_resolving *r, struct query_bound *b) {
+    if (b->null || !memchr(b->text.p, '*', b->text.n)) return;
+    uint8_t *to = arena_alloc(r->out, b->text.n + 1, 1);
+    for (size_t i = 0; i < b->text.n; i++) to[i] = b->text.p[i] == '*' ? '%' : b->text.p[i];
+    b->text = (str){to, b->text.n};
+    b->value = DB_TEXT(b->text);
+}
+
+static bool truth_value(struct query_resolving *r, struct query_test *t) {
+    const struct query_json *v = t->values[0];
+    static const char *const words[] = {"null", "true", "false", "unknown", "not_null"};
+    struct query_bound *b = arena_make(r->out, struct query_bound);
+    t->bound = b;
+    for (size_t i = 0; i < ARRAY_COUNT(words); i++) {
+        if (v->kind == JSON_KIND_STR ? !str_eq_nocase(v->s, str_c(words[i]))
+                                     : v->kind == JSON_KIND_F64 || !str_eqc(v->raw, words[i]))
+            continue;
+        b->text = str_c(words[i]);
+        if (i == 0 || i == 4 || query_type_base(r->session->types, t->field.type) == PG_BOOL) return true;
+        const struct pg_type *type = query_type_of(r->session->types, t->field.type);
+        for (size_t k = 0; k < 1; k++)
+            return query_fail(r->error, "42804", "argument of IS %s must be type boolean, not type %s",
+                              i == 1   ? "TRUE"
+                              : i == 2 ? "FALSE"
+                                       : "UNKNOWN",
+                              type ? type->sql : "unknown");
+    }
+    return query_fail(r->error, "PGRST100", "\"is\" takes null, not_null, true, false or unknown");
+}
+
+/* Is there such an operator? What compares is there for each type but json. */
+static bool operator_there(struct query_resolving *r, const struct query_test *t) {
+    const struct query_op_row *op = &query_ops[t->op];
+    uint32_t base = query_type_base(r->session->types, t->field.type);
+    if (op->flags & QUERY_IS_BARE) return base != PG_JSON || no_operator(r, t->field.type, op->operator, "unknown");
+    if (op->flags & QUERY_IS_SEARCH)
+        return base == PG_TSVECTOR || query_fits(r->session->types, base, PG_TEXT) ||
+               no_operator(r, t->field.type, "@@", "tsquery");
+    if (r->values.engine == CATALOG_POSTGRES) return true;
+    return query_operator_of(r->session->types, op->operator, t->field.type, value_type(r, t)) != NULL ||
+           no_operator(r, t->field.type, op->operator, "unknown");
+}
+
+static bool resolve_test(struct query_resolving *r, const struct catalog_relation *of, struct query_test *t) {
+    if (!resolve_field(r, of, &t->field)) return false;
+    if (query_ops[t->op].flags & QUERY_IS_TRUTH) return truth_value(r, t);
+    if (!operator_there(r, t)) return false;
+    uint32_t type = value_type(r, t);
+    t->bound = arena_array(r->out, struct query_bound, t->values_count + 1);
+    for (uint32_t i = 0; i < t->values_count; i++) {
+        if (!query_value_of(&r->values, type, -1, t->values[i], false, &t->bound[i])) return false;
+        if (query_ops[t->op].flags & QUERY_IS_STARS) stars(r, &t->bound[i]);
+    }
+    return true;
+}
+
+static struct query_embed *embed_named(const struct query_select *s, str name) {
+    for (uint32_t i = 0; i < s->items_count; i++) {
+        struct query_embed *e = s->items[i].embed;
+        if (e && (str_eq(e->alias.n ? e->alias : e->target, name) || str_eq(e->target, name))) return e;
+    }
+    return NULL;
+}
+
+static bool not_embedded(struct query_resolving *r, str name) {
+    query_fail(r->error, "PGRST108", "'" STR_FMT "' is not an embedded resource in this request", STR_ARG(name));
+    query_fail_hint(r->error, "Verify that '" STR_FMT "' is included in the 'select' query parameter.", STR_ARG(name));
+    return false;
+}
+
+static bool resolve_where(struct query_resolving *r, struct query_select *s, struct query_where *w) {
+    if (w->kind == QUERY_TEST) return resolve_test(r, s->of, &w->test);
+    if (w->kind == QUERY_HAS) {
+        w->to = embed_named(s, w->embed);
+        return w->to || not_embedded(r, w->embed);
+    }
+    for (uint32_t i = 0; i < w->parts_count; i++)
+        if (!resolve_where(r, s, &w->parts[i])) return false;
+    return true;
+}
+
+static bool resolve_order(struct query_resolving *r, struct query_select *s, struct query_order *o) {
+    if (!o->embed.n) return resolve_field(r, s->of, &o->field);
+    o->to = embed_named(s, o->embed);
+    if (!o->to) return not_embedded(r, o->embed);
+    if (!o->to->one) {
+        query_fail(r->error, "PGRST118", "A related order on '" STR_FMT "' is not possible", STR_ARG(o->embed));
+        query_fail_detail(r->error, "'" STR_FMT "' and '" STR_FMT "' do not form a many-to-one or one-to-one relationship",
+                          STR_ARG(s->of->name), STR_ARG(o->embed));
+        return false;
+    }
+    return resolve_field(r, o->to->select.of, &o->field);
+}
+
+/* ---- select lists ---- */
+
+static bool type_named(struct query_resolving *r, str name, uint32_t *out) {
+    const struct pg_type *t = pg_type_by_name(name);
+    if (!t && r->session->types) t = r->session->types->by_name(r->session->types->arg, (str){0}, name);
+    if (!t) return query_fail(r->error, "42704", "type \"" STR_FMT "\" does not exist", STR_ARG(name));
+    if (t->storage == PG_STORED_NOT && r->values.engine == CATALOG_SQLITE)
+        return query_fail(r->error, "0A000", "the type %s is not there on SQLite", t->sql);
+    *out = t->id;
+    return true;
+}
+
+static bool resolve_cast(struct query_resolving *r, struct query_item *it) {
+    const struct pg_type *from = query_type_of(r->session->types, it->type), *to;
+    if (!type_named(r, it->cast, &it->cast_type)) return false;
+    to = query_type_of(r->session->types, it->cast_type);
+    if (it->cast_type != it->type && r->values.engine == CATALOG_SQLITE &&
+        !pg_cast_find(query_type_base(r->session->types, it->type), query_type_base(r->session->types, it->cast_type)))
+        return query_fail(r->error, "42846", "cannot cast type %s to %s", from ? from->sql : "unknown", to->sql);
+    it->type = it->cast_type;
+    it->typmod = -1;
+    return true;
+}
+
+static bool resolve_aggregate(struct query_resolving *r, struct query_item *it) {
+    uint32_t count, args[1] = {it->type};
+    it->name = it->alias.n ? it->alias : it->aggregate;
+    if (str_eqc(it->aggregate, "count")) return it->type = PG_INT8, it->typmod = -1, true;
+    const struct pg_function *named = pg_aggregates_named(it->aggregate, &count);
+    it->call = query_function_of(r->session->types, named, count, args, 1);
+    if (!it->call) {
+        const struct pg_type *t = query_type_of(r->session->types, it->type);
+        query_fail(r->error, "42883", "function " STR_FMT "(%s) does not exist", STR_ARG(it->aggregate), t ? t->sql : "unknown");
+        query_fail_hint(r->error,
+                        "No function matches the given name and argument types. You might need to add explicit type casts.");
+        return false;
+    }
+    uint32_t result = it->call->result;
+    if (result != PG_ANYELEMENT && result != PG_ANYARRAY && result != PG_ANYENUM) it->type = result;
+    it->typmod = -1;
+    return true;
+}
+
+static str field_name(const struct query_field *f) {
+    for (uint32_t i = f->steps_count; i--;)
+        if (!f->steps[i].is_index) return f->steps[i].key;
+    return f->column;
+}
+
+static bool resolve_select(struct query_resolving *r, struct query_select *s);
+
+static bool resolve_embed(struct query_resolving *r, struct query_select *s, struct query_item *it) {
+    if (s->of->id == 0) return query_fail(r->error, "PGRST127", "Embedding in what a function gives is not implemented");
+    if (!query_relate(r, s->of, it->embed)) return false;
+    it->name = it->embed->name;
+    if (!it->embed->select.has_items) it->embed->select.items_count = 0;
+    return resolve_select(r, &it->embed->select);
+}
+
+static bool resolve_item(struct query_resolving *r, struct query_select *s, struct query_item *it) {
+    if (it->kind == QUERY_EMBED) return resolve_embed(r, s, it);
+    if (!it->whole) {
+        if (!resolve_field(r, s->of, &it->field)) return false;
+        it->type = it->field.type;
+        it->typmod = it->field.typmod;
+        it->name = it->alias.n ? it->alias : field_name(&it->field);
+    }
+    if (it->cast.n && !resolve_cast(r, it)) return false;
+    if (it->kind == QUERY_AGGREGATE && !resolve_aggregate(r, it)) return false;
+    if (!it->cast_after.n) return true;
+    if (!type_named(r, it->cast_after, &it->cast_type)) return false;
+    it->type = it->cast_type;
+    return true;
+}
+
+static bool expand_star(struct query_resolving *r, struct query_select *s, uint32_t *n) {
+    for (uint32_t i = 0; i < s->of->columns.n; i++) {
+        const struct catalog_column *c = &s->of->columns.p[i];
+        struct query_item *it = &s->list[(*n)++];
+        if (!need_column(r, s->of, c, CATALOG_SELECT)) return false;
+        *it = (struct query_item){.kind = QUERY_FIELD, .name = c->name, .type = c->type, .typmod = c->typmod};
+        it->field = (struct query_field){.column = c->name, .of = c, .type = c->type, .typmod = c->typmod};
+    }
+    return true;
+}
+
+static bool resolve_list(struct query_resolving *r, struct query_select *s) {
+    uint32_t most = s->items_count, n = 0;
+    for (uint32_t i = 0; i < s->items_count; i++) most += s->items[i].kind == QUERY_STAR ? s->of->columns.n : 0;
+    if (most > QUERY_ITEMS_MAX) return query_fail(r->error, "54011", "target lists can have at most %d entries", QUERY_ITEMS_MAX);
+    s->list = arena_array(r->out, struct query_item, most + 1);
+    for (uint32_t i = 0; i < s->items_count; i++) {
+        struct query_item *it = &s->items[i];
+        if (it->kind == QUERY_STAR ? !expand_star(r, s, &n) : !resolve_item(r, s, it)) return false;
+        if (it->kind != QUERY_STAR) s->list[n++] = *it;
+        s->grouped |= it->kind == QUERY_AGGREGATE;
+    }
+    for (uint32_t i = 0; s->grouped && i < n; i++)
+        if (s->list[i].kind == QUERY_EMBED)
+            return query_fail(r->error, "PGRST127", "Aggregates beside embedded resources are not implemented");
+    s->list_count = n;
+    return true;
+}
+
+static bool resolve_select(struct query_resolving *r, struct query_select *s) {
+    if (!need_some(r, s->of, CATALOG_SELECT) || !resolve_list(r, s)) return false;
+    if (s->where && !resolve_where(r, s, s->where)) return false;
+    for (uint32_t i = 0; i < s->order_count; i++)
+        if (!resolve_order(r, s, &s->order[i])) return false;
+    return true;
+}
+
+/* ---- writes ---- */
+
+static bool no_column(struct query_resolving *r, str name) {
+    return query_fail(r->error, "PGRST204", "Could not find the '" STR_FMT "' column of '" STR_FMT "' in the schema cache",
+                      STR_ARG(name), STR_ARG(r->query->select.of->name));
+}
+
+static bool same_keys(const struct query_json *a, const struct query_json *b) {
+    if (a->n != b->n) return false;
+    for (uint32_t i = 0; i < a->n; i++)
+        if (!query_json_get(b, (const char *)a->members[i].key.p)) return false;
+    return true;
+}
+
+/* Which columns are written: those that were named, or what all rows have. */
+static bool find_columns(struct query_resolving *r) {
+    struct query *q = r->query;
+    const struct query_json *first = q->kind == QUERY_UPDATE ? q->rows : q->rows->n ? &q->rows->items[0] : NULL;
+    if (q->has_columns || !first) return true;
+    VEC(str) names = {0};
+    for (uint32_t i = 0; i < first->n; i++) {
+        str key = arena_str(r->out, first->members[i].key);
+        ((struct query_json_member *)(uintptr_t)first->members)[i].key = key; /* with a NUL behind it, for lookups */
+        bool again = false;
+        for (uint32_t k = 0; k < names.n; k++) again |= str_eq(names.p[k], key);
+        if (!again) vec_push(r->out, &names, key);
+    }
+    q->columns = names.p;
+    q->columns_count = names.n;
+    for (uint32_t i = 1; q->kind == QUERY_INSERT && i < q->rows->n; i++)
+        if (!same_keys(first, &q->rows->items[i])) return query_fail(r->error, "PGRST102", "All object keys must match");
+    return true;
+}
+
+static bool check_target(struct query_resolving *r, const struct catalog_column *c) {
+    bool update = r->query->kind == QUERY_UPDATE, always = c->identity == CATALOG_IDENTITY_ALWAYS;
+    if (!need_column(r, r->query->select.of, c, update ? CATALOG_UPDATE : CATALOG_INSERT)) return false;
+    if (r->query->conflict == QUERY_CONFLICT_MERGE && !need_column(r, r->query->select.of, c, CATALOG_UPDATE)) return false;
+    if (!c->generated && !always) return true;
+    query_fail(r->error, "428C9",
+               update ? "column \"" STR_FMT "\" can only be updated to DEFAULT"
+                      : "cannot insert a non-DEFAULT value into column \"" STR_FMT "\"",
+               STR_ARG(c->name));
+    query_fail_detail(r->error,
+                      c->generated ? "Column \"" STR_FMT "\" is a generated column."
+                                   : "Column \"" STR_FMT "\" is an identity column defined as GENERATED ALWAYS.",
+                      STR_ARG(c->name));
+    if (!c->generated && !update) query_fail_hint(r->error, "Use OVERRIDING SYSTEM VALUE to override.");
+    return false;
+}
+
+static bool resolve_targets(struct query_resolving *r) {
+    struct query *q = r->query;
+    q->targets = arena_array(r->out, const struct catalog_column *, q->columns_count + 1);
+    for (uint32_t i = 0; i < q->columns_count; i++) {
+        q->targets[i] = catalog_column_named(q->select.of, q->columns[i]);
+        if (!q->targets[i]) return no_column(r, q->columns[i]);
+        for (uint32_t k = 0; k < i; k++)
+            if (q->targets[k] == q->targets[i])
+                return query_fail(r->error, "42701", "column \"" STR_FMT "\" specified more than once", STR_ARG(q->columns[i]));
+        if (!check_target(r, q->targets[i])) return false;
+    }
+    return true;
+}
+
+static bool resolve_row(struct query_resolving *r, const struct query_json *from, struct query_row *row) {
+    struct query *q = r->query;
+    if (from->kind != JSON_KIND_OBJECT) return query_fail(r->error, "PGRST102", "All object keys must match");
+    row->cells = arena_array(r->out, struct query_bound, q->columns_count + 1);
+    row->there = arena_array(r->out, bool, q->columns_count + 1);
+    for (uint32_t i = 0; i < q->columns_count; i++) {
+        const struct catalog_column *c = q->targets[i];
+        const struct query_json *v = query_json_get(from, arena_cstr(r->out, q->columns[i]));
+        row->there[i] = v || !q->missing_default;
+        if (!query_value_of(&r->values, c->type, c->typmod, v, true, &row->cells[i])) return false;
+    }
+    return true;
+}
+
+static bool resolve_rows(struct query_resolving *r) {
+    struct query *q = r->query;
+    q->cells_count = q->kind == QUERY_UPDATE ? 1 : q->rows->n;
+    q->cells = arena_array(r->out, struct query_row, q->cells_count + 1);
+    for (uint32_t i = 0; i < q->cells_count; i++)
+        if (!resolve_row(r, q->kind == QUERY_UPDATE ? q->rows : &q->rows->items[i], &q->cells[i])) return false;
+    return true;
+}
+
+static bool resolve_conflict(struct query_resolving *r) {
+    struct query *q = r->query;
+    const struct catalog_relation *of = q->select.of;
+    const struct catalog_constraint *primary = catalog_primary_key(of);
+    if (q->conflict && !q->has_conflict_columns && !primary) q->conflict = QUERY_CONFLICT_NONE;
+    if (!q->conflict) return true;
+    if (!q->has_conflict_columns) q->conflict_count = primary->columns.n;
+    q->arbiter = arena_array(r->out, const struct catalog_column *, q->conflict_count + 1);
+    for (uint32_t i = 0; i < q->conflict_count; i++) {
+        q->arbiter[i] = q->has_conflict_columns ? catalog_column_named(of, q->conflict_columns[i])
+                                                : catalog_column_of(of, primary->columns.p[i]);
+        if (!q->arbiter[i])
+            return query_fail(r->error, "42703", "column \"" STR_FMT "\" does not exist", STR_ARG(q->conflict_columns[i]));
+        if (!need_column(r, of, q->arbiter[i], CATALOG_SELECT)) return false;
+    }
+    return true;
+}
+
+/* A view that PostgreSQL would write through is written through nowhere here. */
+static bool check_writable(struct query_resolving *r) {
+    const struct catalog_relation *of = r->query->select.of;
+    static const char *const verbs[] = {
+        [QUERY_INSERT] = "insert into", [QUERY_UPDATE] = "update", [QUERY_DELETE] = "delete from"};
+    if (of->kind == CATALOG_TABLE || r->values.engine == CATALOG_POSTGRES) return true;
+    if (of->kind == CATALOG_MATVIEW)
+        return query_fail(r->error, "42809", "cannot change materialized view \"" STR_FMT "\"", STR_ARG(of->name));
+    query_fail(r->error, "55000", "cannot %s view \"" STR_FMT "\"", verbs[r->query->kind], STR_ARG(of->name));
+    query_fail_detail(r->error, "On SQLite rows are written to tables alone.");
+    return false;
+}
+
+static bool resolve_write(struct query_resolving *r) {
+    struct query *q = r->query;
+    static const uint32_t privileges[] = {
+        [QUERY_INSERT] = CATALOG_INSERT, [QUERY_UPDATE] = CATALOG_UPDATE, [QUERY_DELETE] = CATALOG_DELETE};
+    const struct catalog_relation *of = q->select.of;
+    if (q->kind == QUERY_DELETE ? !need_relation(r, of, CATALOG_DELETE) : !need_some(r, of, privileges[q->kind])) return false;
+    if (!check_writable(r)) return false;
+    if (q->kind != QUERY_DELETE && (!find_columns(r) || !resolve_targets(r) || !resolve_rows(r))) return false;
+    if (!resolve_conflict(r)) return false;
+    if (q->select.where && !resolve_where(r, &q->select, q->select.where)) return false;
+    if (q->select.has_items && !(need_some(r, of, CATALOG_SELECT) && resolve_list(r, &q->select))) return false;
+    q->reads = q->select.has_items || q->conflict ||
+               (q->select.where && q->select.where->parts_count + (q->select.where->kind == QUERY_TEST));
+    return true;
+}
+
+/* ---- the whole ---- */
+
+bool query_resolve(arena *out, const struct catalog *c, struct pg_session *session, struct query *q, struct pg_error *error) {
+    struct query_resolving r = {out, c, session, error, {out, session, error, (enum catalog_engine)c->engine}, 0, q};
+    const struct catalog_role *role = catalog_role_named(c, session->role);
+    if (!role) return query_fail(error, "22023", "role \"" STR_FMT "\" does not exist", STR_ARG(session->role));
+    r.role = q->role = role->id;
+    if (q->kind == QUERY_CALL) return query_resolve_call(&r);
+    q->select.of = query_relation_find(&r, q->select.schema, q->select.relation);
+    if (!q->select.of || !need_schema(&r, q->select.of->schema)) return false;
+    if (q->kind != QUERY_SELECT) return resolve_write(&r);
+    static struct query_item star = {.kind = QUERY_STAR};
+    if (!q->select.has_items) q->select.items = &star, q->select.items_count = 1, q->select.has_items = true;
+    return resolve_select(&r, &q->select);
+}
+
+/* ---- calls ---- */
+
+/* Has it each argument that came, and a value for each that did not? */
+static bool takes(const struct catalog_function *f, const struct query_json *args) {
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < f->arguments.n; i++) {
+        const struct catalog_argument *a = &f->arguments.p[i];
+        if (a->mode != CATALOG_IN && a->mode != CATALOG_INOUT) continue;
+        bool given = false;
+        for (uint32_t k = 0; args && k < args->n; k++) given |= str_eq(args->members[k].key, a->name);
+        found += given;
+        if (!given && !a->default_value.source.n) return false;
+    }
+    return found == (args ? args->n : 0);
+}
+
+static bool no_function(struct query_resolving *r) {
+    const struct query *q = r->query;
+    struct buf names = {0};
+    for (uint32_t i = 0; q->rows && i < q->rows->n; i++)
+        buf_printf(&names, "%s" STR_FMT, i ? ", " : "", STR_ARG(q->rows->members[i].key));
+    query_fail(r->error, "PGRST202", "Could not find the function " STR_FMT "." STR_FMT "(" STR_FMT ") in the schema cache",
+               STR_ARG(q->select.schema), STR_ARG(q->select.relation), STR_ARG(buf_str(&names)));
+    buf_free(&names);
+    return false;
+}
+
+/* What it gives, as a relation's columns. */
+static void result_relation(struct query_resolving *r, const struct catalog_function *f) {
+    struct catalog_relation *of = arena_make(r->out, struct catalog_relation);
+    of->name = f->name;
+    of->kind = CATALOG_VIEW;
+    for (uint32_t i = 0; i < f->columns.n; i++) {
+        struct catalog_column c = {.number = (uint16_t)(i + 1), .type = f->columns.p[i].type, .typmod = f->columns.p[i].typmod};
+        c.name = f->columns.p[i].name.n ? f->columns.p[i].name : f->name;
+        c.storage = arena_fmt(r->out, "c%u", i + 1);
+        vec_push(r->out, &of->columns, c);
+    }
+    r->query->select.of = of;
+}
+
+static bool resolve_arguments(struct query_resolving *r, const struct catalog_function *f) {
+    struct query *q = r->query;
+    q->arguments = arena_array(r->out, struct query_bound, f->arguments.n + 1);
+    q->arguments_there = arena_array(r->out, bool, f->arguments.n + 1);
+    for (uint32_t i = 0; i < f->arguments.n; i++) {
+        const struct catalog_argument *a = &f->arguments.p[i];
+        const struct query_json *v = q->rows && a->name.n ? query_json_get(q->rows, arena_cstr(r->out, a->name)) : NULL;
+        q->arguments_there[i] = v != NULL;
+        if (v && !query_value_of(&r->values, a->type, a->typmod, v, true, &q->arguments[i])) return false;
+    }
+    return true;
+}
+
+bool query_resolve_call(struct query_resolving *r) {
+    struct query *q = r->query;
+    const struct catalog_function *f = NULL, *found = NULL;
+    while ((f = catalog_function_next(r->catalog, q->select.schema, q->select.relation, f))) {
+        if (!takes(f, q->rows)) continue;
+        if (found)
+            return query_fail(r->error, "PGRST203",
+                              "Could not choose the best candidate function between those named " STR_FMT "." STR_FMT,
+                              STR_ARG(q->select.schema), STR_ARG(q->select.relation));
+        found = f;
+    }
+    if (!found) return no_function(r);
+    if (!need_schema(r, found->schema)) return false;
+    if (!catalog_may_function(r->catalog, r->role, found))
+        return query_fail(r->error, "42501", "permission denied for function " STR_FMT, STR_ARG(found->name));
+    if (found->why_not.n && r->values.engine == CATALOG_SQLITE) {
+        query_fail(r->error, "0A000", "function " STR_FMT " cannot be called on SQLite", STR_ARG(found->name));
+        query_fail_detail(r->error, STR_FMT, STR_ARG(str_sub(found->why_not, 0, 400)));
+        return false;
+    }
+    q->function = found;
+    result_relation(r, found);
+    static struct query_item star = {.kind = QUERY_STAR};
+    if (!q->select.has_items) q->select.items = &star, q->select.items_count = 1;
+    return resolve_arguments(r, found) && resolve_select(r, &q->select);
+}

@@ -1,0 +1,62 @@
+/* values: what a tree says as JSON, as a type's value: PostgreSQL's text form, which a server is sent, and the storage form, which SQLite is.
+ *
+ * In rows that are written a string is text in of a column's type, except that a json column takes it as the JSON it is (json_populate_record); in a
+ * filter it is text in whatever the type, as a literal's would be.
+ */
+#include "query/query_int.h"
+
+/* ---- text forms ---- */
+
+static void quote_element(struct buf *b, str s) {
+    buf_putc(b, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '"' || s.p[i] == '\\') buf_putc(b, '\\');
+        buf_putc(b, s.p[i]);
+    }
+    buf_putc(b, '"');
+}
+
+/* [1,[2]] as {"1",{"2"}} */
+static void array_text(struct buf *b, const struct query_json *v, bool documents) {
+    buf_putc(b, '{');
+    for (uint32_t i = 0; i < v->n; i++) {
+        const struct query_json *item = &v->items[i];
+        if (i) buf_putc(b, ',');
+        if (item->kind == JSON_KIND_ARRAY && !documents) array_text(b, item, documents);
+        else if (item->kind == JSON_KIND_NULL) buf_puts(b, STR("NULL"));
+        else quote_element(b, item->kind == JSON_KIND_STR && !documents ? item->s : item->raw);
+    }
+    buf_putc(b, '}');
+}
+
+static bool is_document(uint32_t type) { return type == PG_JSON || type == PG_JSONB; }
+
+static str text_of(struct query_values *q, const struct pg_type *t, const struct query_json *v, bool written) {
+    if (v->kind == JSON_KIND_STR && !(written && is_document(query_type_base(q->session->types, t->id)))) return v->s;
+    if (v->kind != JSON_KIND_ARRAY || t->kind != PG_KIND_ARRAY) return v->raw;
+    struct buf b = {0};
+    array_text(&b, v, is_document(t->element));
+    str s = arena_str(q->out, buf_str(&b));
+    buf_free(&b);
+    return s;
+}
+
+/* ---- storage forms ---- */
+
+bool query_value_of_text(struct query_values *q, uint32_t type, int32_t typmod, str text, struct query_bound *out) {
+    struct pg_call call = {.mem = q->out, .session = q->session, .error = q->error};
+    *out = (struct query_bound){.text = text, .type = type};
+    if (q->engine == CATALOG_POSTGRES) return true;
+    if (!pg_value_in(&call, type, typmod, text, &out->value))
+        return q->error->set || query_fail(q->error, "XX000", "no value of a type");
+    return true;
+}
+
+bool query_value_of(struct query_values *q, uint32_t type, int32_t typmod, const struct query_json *v, bool written,
+                    struct query_bound *out) {
+    const struct pg_type *t = query_type_of(q->session->types, type);
+    *out = (struct query_bound){.null = true, .type = type, .value = DB_NOTHING};
+    if (!v || v->kind == JSON_KIND_NULL) return true;
+    if (!t) return query_fail(q->error, "0A000", "a value's type is not known");
+    return query_value_of_text(q, type, typmod, text_of(q, t, v, written), out);
+}
