@@ -1,0 +1,275 @@
+/* connection: one, and what is under way on it. States: postgres.h. */
+#include "postgres/postgres_int.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static void on_ready(void *arg, unsigned events);
+static void on_late(void *arg);
+
+/* ---- what is sent ---- */
+
+static void add_op(struct postgres_connection *c, enum op_kind kind, uint32_t statement, uint64_t hash) {
+    if (c->ops_count == c->ops_cap) {
+        c->ops_cap = c->ops_cap ? 2 * c->ops_cap : 16;
+        c->ops = realloc(c->ops, c->ops_cap * sizeof *c->ops);
+        ENSURE(c->ops);
+    }
+    c->ops[c->ops_count++] = (struct op){kind, statement, hash};
+}
+
+static bool send_own(struct postgres_connection *c, const char *text, enum op_kind kind) {
+    add_op(c, kind, 0, 0);
+    return PQsendQueryParams(c->raw, text, 0, NULL, NULL, NULL, NULL, 0) == 1;
+}
+
+static bool is_kept(const struct postgres_connection *c, uint64_t hash) {
+    for (uint32_t i = 0; i < c->kept_count; i++)
+        if (c->kept[i] == hash) return true;
+    return false;
+}
+
+struct parameters {
+    const Oid *types;
+    const char *const *values;
+    int count;
+};
+static struct parameters parameters_of(arena *mem, const struct postgres_statement *s) {
+    Oid *types = arena_array(mem, Oid, s->count + 1);
+    const char **values = arena_array(mem, const char *, s->count + 1);
+    for (uint32_t i = 0; i < s->count; i++) {
+        types[i] = s->values[i].type;
+        values[i] = s->values[i].null ? NULL : (const char *)s->values[i].text.p; /* a NUL follows it: copied by postgres_ask */
+    }
+    return (struct parameters){types, values, (int)s->count};
+}
+
+/* By its text and the types of its values, so that one name never stands for two statements. */
+static uint64_t hash_of(const struct postgres_statement *s, const struct parameters *p) {
+    uint64_t types = str_hash((str){(const uint8_t *)p->types, (size_t)p->count * sizeof(Oid)});
+    return str_hash(s->text) ^ (types * 0x9e3779b97f4a7c15u);
+}
+
+static bool send_statement(struct postgres_connection *c, struct postgres_ask *ask, uint32_t i) {
+    const struct postgres_statement *s = &ask->statements[i];
+    const struct parameters p = parameters_of(ask->mem, s);
+    const char *text = (const char *)s->text.p;
+    uint64_t hash = hash_of(s, &p);
+    char name[24];
+    bool known = is_kept(c, hash);
+    if (!s->kept || (!known && c->kept_count == POSTGRES_KEPT_MAX)) {
+        add_op(c, OP_STATEMENT, i, 0);
+        return PQsendQueryParams(c->raw, text, p.count, p.types, p.values, NULL, NULL, 0) == 1;
+    }
+    snprintf(name, sizeof name, "o%016llx", (unsigned long long)hash);
+    if (!known) {
+        add_op(c, OP_PREPARE, i, hash);
+        if (PQsendPrepare(c->raw, name, text, p.count, p.types) != 1) return false;
+    }
+    add_op(c, OP_STATEMENT, i, 0);
+    return PQsendQueryPrepared(c->raw, name, p.count, p.values, NULL, NULL, 0) == 1;
+}
+
+static bool send_sync(struct postgres_connection *c) {
+    add_op(c, OP_SYNC, 0, 0);
+    return PQpipelineSync(c->raw) == 1;
+}
+
+static bool send_ask(struct postgres_connection *c, struct postgres_ask *ask) {
+    bool ok = ask->bare || send_own(c, "begin", OP_OWN);
+    for (uint32_t i = 0; ok && i < ask->count; i++) ok = send_statement(c, ask, i);
+    if (!ask->bare) ok = ok && send_own(c, ask->undone ? "rollback" : "commit", OP_COMMIT);
+    return ok && send_sync(c);
+}
+
+/* ---- its life ---- */
+
+static void listen_to(struct postgres_connection *c, unsigned events) {
+    int fd = PQsocket(c->raw);
+    if (c->watch && c->fd == fd) {
+        net_watch_events(c->watch, events);
+        return;
+    }
+    if (c->watch) net_watch_free(c->watch);
+    c->fd = fd;
+    c->watch = fd >= 0 ? net_watch_new(c->db->options.loop, fd, events, on_ready, c) : NULL;
+}
+
+void postgres_connection_free(struct postgres_connection *c) {
+    if (c->watch) net_watch_free(c->watch);
+    net_timer_free(c->timer);
+    PQfinish(c->raw);
+    free(c->ops);
+    free(c);
+}
+
+/* It is no more. What was under way on it may be done, or not. */
+static void lose(struct postgres_connection *c, const char *why) {
+    struct postgres_ask *ask = c->ask;
+    struct postgres *db = c->db;
+    bool came = c->state >= POSTGRES_FREE;
+    if (!came) snprintf(db->why, sizeof db->why, "%s", why);
+    c->ask = NULL;
+    if (ask && c->state == POSTGRES_WORKING && ask->answer.outcome == POSTGRES_DONE)
+        postgres_answer_fail(&ask->answer, POSTGRES_LOST, why);
+    if (ask) postgres_ask_tell(ask);
+    postgres_gone(db, c, came);
+}
+
+/* libpq's words name hosts and users, which are the operator's; its first line is enough. */
+static void lose_by_server(struct postgres_connection *c) {
+    char why[200];
+    const char *text = PQerrorMessage(c->raw);
+    snprintf(why, sizeof why, "%.*s", (int)strcspn(text, "\n"), text);
+    lose(c, *why ? why : "the server closed the connection");
+}
+
+static void become_free(struct postgres_connection *c) {
+    c->state = POSTGRES_FREE;
+    c->ops_count = c->op = 0;
+    net_timer_stop(c->timer);
+    if (c->db->options.free_ms) net_timer_start(c->timer, c->db->options.free_ms, 0);
+    listen_to(c, NET_READABLE);
+    postgres_came(c->db);
+}
+
+static bool flush(struct postgres_connection *c) {
+    int left = PQflush(c->raw);
+    if (left >= 0) listen_to(c, left ? NET_READABLE | NET_WRITABLE : NET_READABLE);
+    return left >= 0;
+}
+
+static void begin_undo(struct postgres_connection *c) {
+    c->state = POSTGRES_UNDOING;
+    c->ops_count = c->op = 0;
+    if (!send_own(c, "rollback", OP_OWN) || !send_sync(c) || !flush(c)) lose_by_server(c);
+}
+
+/* All was heard. The ask is told before the connection is anybody else's. */
+static void end_ask(struct postgres_connection *c) {
+    struct postgres_ask *ask = c->ask;
+    bool open = PQtransactionStatus(c->raw) != PQTRANS_IDLE;
+    c->ask = NULL;
+    if (ask) postgres_ask_tell(ask);
+    if (open) begin_undo(c);
+    else become_free(c);
+}
+
+/* ---- what is heard ---- */
+
+static void hear_statement(struct postgres_connection *c, const struct op *op, PGresult *r) {
+    struct postgres_ask *ask = c->ask;
+    if (!ask || op->kind != OP_STATEMENT || ask->answer.results[op->statement]) PQclear(r);
+    else ask->answer.results[op->statement] = r;
+}
+
+static void hear_result(struct postgres_connection *c, const struct op *op, PGresult *r) {
+    switch (PQresultStatus(r)) {
+    case PGRES_COMMAND_OK:
+        if (op->kind == OP_PREPARE && c->kept_count < POSTGRES_KEPT_MAX) c->kept[c->kept_count++] = op->hash;
+        [[fallthrough]];
+    case PGRES_TUPLES_OK:
+    case PGRES_EMPTY_QUERY: hear_statement(c, op, r); return;
+    case PGRES_PIPELINE_ABORTED: break;
+    case PGRES_COPY_IN:
+    case PGRES_COPY_OUT:
+    case PGRES_COPY_BOTH: /* its rows have no place in a pipeline, and libpq finds no way out: the connection goes, and nothing is committed */
+        if (c->ask)
+            postgres_answer_refuse(&c->ask->answer, op->statement, "0A000",
+                                   "COPY has nowhere to go to here: write insert or select");
+        c->ended = true;
+        break;
+    default:
+        if (c->ask) postgres_answer_error(&c->ask->answer, op->kind == OP_COMMIT ? c->ask->count : op->statement, r);
+    }
+    PQclear(r);
+}
+
+/* False: nothing more is there yet. */
+static bool hear_one(struct postgres_connection *c) {
+    if (c->ended || c->op == c->ops_count || PQisBusy(c->raw)) return false;
+    const struct op op = c->ops[c->op];
+    PGresult *r = PQgetResult(c->raw);
+    if (!r) {
+        c->op++;
+        return true;
+    }
+    if (PQresultStatus(r) == PGRES_PIPELINE_SYNC) {
+        c->op = c->ops_count;
+        PQclear(r);
+    } else hear_result(c, &op, r);
+    return true;
+}
+
+static void hear(struct postgres_connection *c) {
+    if (!PQconsumeInput(c->raw) || PQstatus(c->raw) == CONNECTION_BAD) {
+        lose_by_server(c);
+        return;
+    }
+    while (hear_one(c)) {}
+    if (c->ended) {
+        lose(c, "");
+        return;
+    }
+    if (c->op < c->ops_count || c->state == POSTGRES_FREE) return;
+    if (c->state == POSTGRES_WORKING) end_ask(c);
+    else become_free(c);
+}
+
+static bool begin_setup(struct postgres_connection *c) {
+    c->state = POSTGRES_SETTING;
+    if (PQsetnonblocking(c->raw, 1) || PQenterPipelineMode(c->raw) != 1) return false;
+    return !c->db->setup || (send_own(c, c->db->setup, OP_OWN) && send_sync(c) && flush(c));
+}
+
+static void go_on_connecting(struct postgres_connection *c) {
+    switch (PQconnectPoll(c->raw)) {
+    case PGRES_POLLING_READING: listen_to(c, NET_READABLE); return;
+    case PGRES_POLLING_WRITING: listen_to(c, NET_WRITABLE); return;
+    case PGRES_POLLING_OK:
+        if (!begin_setup(c)) lose_by_server(c);
+        else if (!c->db->setup) become_free(c);
+        return;
+    default: lose_by_server(c);
+    }
+}
+
+static void on_ready(void *arg, unsigned events) {
+    struct postgres_connection *c = arg;
+    if (c->state == POSTGRES_CONNECTING) {
+        go_on_connecting(c);
+        return;
+    }
+    if (events & NET_WRITABLE && !flush(c)) {
+        lose_by_server(c);
+        return;
+    }
+    hear(c);
+}
+
+static void on_late(void *arg) {
+    struct postgres_connection *c = arg;
+    lose(c, c->state == POSTGRES_FREE ? "" : "the server does not answer");
+}
+
+void postgres_connection_take(struct postgres_connection *c, struct postgres_ask *ask) {
+    c->state = POSTGRES_WORKING;
+    c->ask = ask;
+    ask->on = c;
+    net_timer_stop(c->timer);
+    if (ask->ms_max) net_timer_start(c->timer, ask->ms_max, 0);
+    if (!send_ask(c, ask) || !flush(c)) lose_by_server(c);
+}
+
+struct postgres_connection *postgres_connection_new(struct postgres *db) {
+    struct postgres_connection *c = calloc(1, sizeof *c);
+    ENSURE(c);
+    c->db = db;
+    c->fd = -1;
+    c->state = POSTGRES_CONNECTING;
+    c->timer = net_timer_new(db->options.loop, on_late, c);
+    c->raw = PQconnectStart(db->where);
+    ENSURE(c->raw);
+    net_timer_start(c->timer, PQstatus(c->raw) == CONNECTION_BAD ? 1 : db->options.connect_ms, 0); /* told from the loop */
+    if (PQstatus(c->raw) != CONNECTION_BAD) listen_to(c, NET_WRITABLE);
+    return c;
+}

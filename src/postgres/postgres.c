@@ -1,0 +1,180 @@
+/* postgres: the pool. See postgres.h. */
+#include "postgres/postgres_int.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PAUSE_FIRST_MS = 100, PAUSE_MOST_MS = 5000 };
+
+/* ---- asks ---- */
+
+static void copy_statement(arena *mem, const struct postgres_statement *from, struct postgres_statement *to) {
+    struct postgres_value *values = arena_array(mem, struct postgres_value, from->count + 1);
+    for (uint32_t i = 0; i < from->count; i++) {
+        values[i] = from->values[i];
+        values[i].text = arena_str(mem, from->values[i].text);
+    }
+    *to = *from;
+    to->text = arena_str(mem, from->text);
+    to->values = values;
+}
+
+static struct postgres_ask *new_ask(struct postgres *db, const struct postgres_question *q) {
+    arena *mem = arena_new(0);
+    struct postgres_ask *ask = arena_make(mem, struct postgres_ask);
+    *ask =
+        (struct postgres_ask){.db = db, .mem = mem, .count = q->count, .ms_max = q->ms_max, .undone = q->undone, .bare = q->bare};
+    ask->statements = arena_array(mem, struct postgres_statement, q->count + 1);
+    for (uint32_t i = 0; i < q->count; i++) copy_statement(mem, &q->statements[i], &ask->statements[i]);
+    ask->answer = (struct postgres_answer){.count = q->count, .results = arena_array(mem, PGresult *, q->count + 1)};
+    return ask;
+}
+
+static void free_ask(struct postgres_ask *ask) {
+    for (uint32_t i = 0; i < ask->answer.count; i++) PQclear(ask->answer.results[i]);
+    arena_free(ask->mem);
+}
+
+void postgres_ask_tell(struct postgres_ask *ask) {
+    postgres_told told = ask->told;
+    ask->db->busy--;
+    if (told) told(ask->arg, &ask->answer);
+    free_ask(ask);
+}
+
+static struct postgres_ask *pop(struct postgres *db) {
+    struct postgres_ask *ask = db->first;
+    db->first = ask->next;
+    if (!db->first) db->last = &db->first;
+    db->waiting--;
+    ask->next = NULL;
+    return ask;
+}
+
+void postgres_cancel(struct postgres_ask *ask) { ask->told = NULL; }
+uint32_t postgres_busy(const struct postgres *db) { return db->busy; }
+
+/* ---- who gets a connection ---- */
+
+static void connect_more(struct postgres *db) {
+    uint32_t coming = 0;
+    for (struct postgres_connection *c = db->connections; c; c = c->next) coming += c->state != POSTGRES_WORKING;
+    if (db->pausing || db->waiting <= coming || db->connections_count == db->options.connections_max) return;
+    struct postgres_connection *c = postgres_connection_new(db);
+    c->next = db->connections;
+    db->connections = c;
+    db->connections_count++;
+}
+
+static void tell_refused(struct postgres *db) {
+    while (db->refused) {
+        struct postgres_ask *ask = db->refused;
+        db->refused = ask->next;
+        postgres_ask_tell(ask);
+    }
+}
+
+static void serve(void *arg) {
+    struct postgres *db = arg;
+    tell_refused(db);
+    struct postgres_connection *c = db->connections;
+    while (db->first && c) {
+        struct postgres_connection *next = c->next; /* taking may free c alone */
+        if (db->first && !db->first->told) free_ask(pop(db)), db->busy--;
+        else if (c->state == POSTGRES_FREE) postgres_connection_take(c, pop(db)), c = next;
+        else c = next;
+    }
+    connect_more(db);
+}
+
+void postgres_came(struct postgres *db) {
+    db->pause_ms = 0;
+    net_timer_start(db->turn, 0, 0);
+}
+
+/* Nobody is there: those that wait need not wait for it. */
+static void tell_waiting(struct postgres *db) {
+    while (db->first) {
+        struct postgres_ask *ask = pop(db);
+        postgres_answer_fail(&ask->answer, POSTGRES_AWAY, db->why);
+        postgres_ask_tell(ask);
+    }
+}
+
+void postgres_gone(struct postgres *db, struct postgres_connection *c, bool came) {
+    struct postgres_connection **at = &db->connections;
+    while (*at != c) at = &(*at)->next;
+    *at = c->next;
+    db->connections_count--;
+    postgres_connection_free(c);
+    if (came) {
+        net_timer_start(db->turn, 0, 0);
+        return;
+    }
+    db->pause_ms = db->pause_ms ? MIN(db->pause_ms * 2, (uint64_t)PAUSE_MOST_MS) : PAUSE_FIRST_MS;
+    db->pausing = true;
+    net_timer_start(db->timer, db->pause_ms, 0);
+    if (!db->connections) tell_waiting(db);
+}
+
+static void on_paused(void *arg) {
+    struct postgres *db = arg;
+    db->pausing = false;
+    serve(db);
+}
+
+struct postgres_ask *postgres_ask(struct postgres *db, const struct postgres_question *q, postgres_told told, void *arg) {
+    struct postgres_ask *ask = new_ask(db, q);
+    ask->told = told, ask->arg = arg;
+    db->busy++;
+    if (db->waiting >= db->options.waiting_max || (db->pausing && !db->connections)) {
+        bool away = db->waiting < db->options.waiting_max;
+        postgres_answer_fail(&ask->answer, away ? POSTGRES_AWAY : POSTGRES_BUSY,
+                             away ? db->why : "too many wait for the database");
+        ask->next = db->refused;
+        db->refused = ask;
+        net_timer_start(db->turn, 0, 0);
+        return ask;
+    }
+    *db->last = ask;
+    db->last = &ask->next;
+    db->waiting++;
+    net_timer_start(db->turn, 0, 0);
+    return ask;
+}
+
+/* ---- the whole ---- */
+
+struct postgres *postgres_new(const struct postgres_options *options) {
+    struct postgres *db = calloc(1, sizeof *db);
+    ENSURE(db);
+    db->options = *options;
+    db->where = strdup(options->where);
+    db->setup = options->setup ? strdup(options->setup) : NULL;
+    ENSURE(db->where && (db->setup || !options->setup));
+    db->last = &db->first;
+    db->timer = net_timer_new(options->loop, on_paused, db);
+    db->turn = net_timer_new(options->loop, serve, db);
+    return db;
+}
+
+static void drop_asks(struct postgres_ask *ask) {
+    while (ask) {
+        struct postgres_ask *next = ask->next;
+        free_ask(ask);
+        ask = next;
+    }
+}
+
+void postgres_free(struct postgres *db) {
+    if (!db) return;
+    while (db->connections) {
+        struct postgres_connection *c = db->connections;
+        db->connections = c->next;
+        if (c->ask) free_ask(c->ask);
+        postgres_connection_free(c);
+    }
+    drop_asks(db->first), drop_asks(db->refused);
+    net_timer_free(db->timer), net_timer_free(db->turn);
+    free(db->where), free(db->setup);
+    free(db);
+}

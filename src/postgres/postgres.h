@@ -1,0 +1,84 @@
+/* postgres: a few connections to one PostgreSQL database, on a loop. The one room that sees libpq.
+ *
+ *   struct postgres *db = postgres_new(&(struct postgres_options){.loop = loop, .where = "host=/run/x user=authenticator", …});
+ *   postgres_ask(db, &(struct postgres_question){.statements = s, .count = 2, .ms_max = 5000}, told, arg);      told(arg, &answer) later
+ *
+ *            ┌──────────── the pause of one that did not come is over ───────────┐
+ *            v                                                                   │
+ *   (none) ──an ask waits──> CONNECTING ──> FREE ──an ask──> BUSY ──committed──> FREE      CONNECTING ──> fails ──> AWAY
+ *                                                              └──an error──> UNDOING ──> FREE
+ *                                                   any of them ──the server is gone, is late──> (none)
+ *
+ * 1. An ask is one transaction and one round trip: begin, its statements, commit, in a pipeline. Nothing is answered POSTGRES_DONE that was not committed.
+ * 2. It is told once, whatever becomes of the server. POSTGRES_AWAY: nothing of it was sent. POSTGRES_LOST: nobody knows whether it was done.
+ * 3. Values go beside the text, never in it. A statement that is `kept` is parsed by the server once for each connection.
+ * 4. Nothing here blocks; a server that does not answer costs its asks their time, and its connections are given up.
+ */
+#ifndef ORLO_POSTGRES_H
+#define ORLO_POSTGRES_H
+
+#include "base/base.h"
+
+struct net_loop;
+struct postgres;
+
+struct postgres_options {
+    struct net_loop *loop;
+    const char *where; /* libpq's words: host, port, dbname, user, password … Copied; never in a message of this room's */
+    uint32_t connections_max, waiting_max;
+    uint32_t connect_ms; /* a connection that takes longer is given up */
+    uint32_t free_ms;    /* so long a connection without an ask stays; 0: for ever */
+    const char *setup;   /* a statement without an answer, first on each connection; NULL: none */
+};
+struct postgres *postgres_new(const struct postgres_options *options);
+void postgres_free(struct postgres *db); /* what waits or is under way is not told; not from a told; NULL is fine */
+
+struct postgres_value {
+    bool null;
+    str text;      /* PostgreSQL's text form, without NUL bytes */
+    uint32_t type; /* an oid; 0: the server finds out */
+};
+struct postgres_statement {
+    str text;
+    const struct postgres_value *values;
+    uint32_t count;
+    bool kept; /* the same text will come again */
+};
+struct postgres_question {
+    const struct postgres_statement *statements; /* all is copied */
+    uint32_t count;
+    uint32_t ms_max; /* from when it is sent; then its connection is given up. The server's statement_timeout is the kinder way */
+    bool undone;     /* rolled back at the end, whatever comes of it */
+    bool bare;       /* no transaction around it: one statement that cannot be in one */
+};
+
+enum postgres_outcome {
+    POSTGRES_DONE,
+    POSTGRES_ERROR /* an SQLSTATE; nothing was done */,
+    POSTGRES_BUSY,
+    POSTGRES_AWAY,
+    POSTGRES_LOST
+};
+struct postgres_error {
+    char state[6];
+    uint32_t statement; /* which one, from 0; the question's count: the commit */
+    uint32_t position;  /* in its text, in characters from 1; 0: not said */
+    char message[768], detail[512], hint[256], schema[64], table[64], column[64], constraint[64];
+};
+struct postgres_answer;
+typedef void (*postgres_told)(void *arg, const struct postgres_answer *answer); /* which lives as long as the call */
+enum postgres_outcome postgres_outcome(const struct postgres_answer *a);
+const struct postgres_error *
+postgres_error(const struct postgres_answer *a); /* ERROR: all of it; else message alone, fit to be shown */
+uint32_t postgres_rows(const struct postgres_answer *a, uint32_t statement);
+uint64_t postgres_affected(const struct postgres_answer *a, uint32_t statement); /* by an insert, update, delete */
+str postgres_value(const struct postgres_answer *a, uint32_t statement, uint32_t row, uint32_t column, bool *null);
+
+struct postgres_ask;
+/* Never NULL: where too many wait it is told POSTGRES_BUSY, from the loop like all others. */
+struct postgres_ask *postgres_ask(struct postgres *db, const struct postgres_question *q, postgres_told told, void *arg);
+void postgres_cancel(struct postgres_ask *ask); /* it is not told; it may be done all the same */
+/* How many ask or wait, and when something was last asked. */
+uint32_t postgres_busy(const struct postgres *db);
+
+#endif

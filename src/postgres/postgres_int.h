@@ -1,0 +1,81 @@
+/* Inside the room: what its files do for each other.
+ *
+ *   postgres.c     the pool: asks that wait, who gets a connection
+ *   connection.c   one connection: its states, and what is under way on it
+ *   answer.c       what the server said, as others read it
+ */
+#ifndef ORLO_POSTGRES_INT_H
+#define ORLO_POSTGRES_INT_H
+
+#include "net/loop.h"
+#include "postgres/postgres.h"
+#include <libpq-fe.h>
+
+struct postgres_answer {
+    enum postgres_outcome outcome;
+    struct postgres_error error;
+    PGresult **results; /* one for each statement; NULL: it was not reached */
+    uint32_t count;
+};
+void postgres_answer_fail(struct postgres_answer *a, enum postgres_outcome outcome, const char *why);
+void postgres_answer_refuse(struct postgres_answer *a, uint32_t statement, const char *state, const char *why);
+void postgres_answer_error(struct postgres_answer *a, uint32_t statement, const PGresult *r); /* the first one holds */
+
+struct postgres_ask {
+    struct postgres_ask *next;
+    struct postgres *db;
+    struct postgres_connection *on; /* NULL: it waits */
+    arena *mem;
+    struct postgres_statement *statements;
+    uint32_t count, ms_max;
+    bool undone, bare;
+    postgres_told told; /* NULL: cancelled */
+    void *arg;
+    struct postgres_answer answer;
+};
+void postgres_ask_tell(struct postgres_ask *ask); /* and frees it */
+
+enum { POSTGRES_KEPT_MAX = 256 };
+enum postgres_connection_state { POSTGRES_CONNECTING, POSTGRES_SETTING, POSTGRES_FREE, POSTGRES_WORKING, POSTGRES_UNDOING };
+struct postgres_connection {
+    struct postgres_connection *next;
+    struct postgres *db;
+    PGconn *raw;
+    struct net_watch *watch;
+    int fd; /* of watch */
+    struct net_timer *timer;
+    enum postgres_connection_state state;
+    bool ended; /* nothing more can be heard */
+    struct postgres_ask *ask;
+    /* What the server is to say, in order: each op's results end with a NULL, the sync is one result. */
+    struct op {
+        enum op_kind { OP_OWN, OP_PREPARE, OP_STATEMENT, OP_COMMIT, OP_SYNC } kind;
+        uint32_t statement;
+        uint64_t hash;
+    } * ops;
+    uint32_t ops_count, ops_cap, op; /* op: that is being heard */
+    uint64_t kept[POSTGRES_KEPT_MAX];
+    uint32_t kept_count;
+};
+/* NULL: there is no memory for it. */
+struct postgres_connection *postgres_connection_new(struct postgres *db);
+void postgres_connection_take(struct postgres_connection *c, struct postgres_ask *ask); /* of one that is FREE */
+void postgres_connection_free(struct postgres_connection *c);                           /* its ask is told before, or moved */
+
+struct postgres {
+    struct postgres_options options;
+    char *where, *setup;
+    struct postgres_connection *connections;
+    uint32_t connections_count, waiting, busy;
+    struct postgres_ask *first, **last; /* that wait */
+    struct postgres_ask *refused;       /* that are yet to be told so */
+    struct net_timer *turn;             /* asks and connections are brought together, from the loop */
+    struct net_timer *timer;            /* after a connection that did not come */
+    uint64_t pause_ms;
+    bool pausing;
+    char why[256]; /* the last one did not come */
+};
+void postgres_came(struct postgres *db);                                           /* a connection is FREE */
+void postgres_gone(struct postgres *db, struct postgres_connection *c, bool came); /* is no more; came: it had been there */
+
+#endif
