@@ -1,9 +1,9 @@
 /* call: what every function of the room has: errors, memory, time. */
 #include "pg/pg_int.h"
 
-bool pg_raise(struct pg_call *call, const char *state, const char *fmt, ...) {
+void pg_raise_as(struct pg_call *call, const char *state, const char *fmt, ...) {
     struct pg_error *e = call->error;
-    if (e->set) return false;
+    if (e->set) return;
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(e->message, sizeof e->message, fmt, ap);
@@ -11,7 +11,6 @@ bool pg_raise(struct pg_call *call, const char *state, const char *fmt, ...) {
     snprintf(e->state, sizeof e->state, "%s", state);
     e->detail[0] = e->hint[0] = 0;
     e->set = true;
-    return false;
 }
 
 void pg_raise_detail(struct pg_call *call, const char *fmt, ...) {

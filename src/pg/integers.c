@@ -24,14 +24,12 @@ static bool read_integer(struct pg_call *call, const char *type, str text, int64
     bool minus = s.n && s.p[0] == '-';
     if (s.n && (s.p[0] == '-' || s.p[0] == '+')) s = str_sub(s, 1, s.n);
     unsigned __int128 v = 0, most = minus ? (unsigned __int128)-(__int128)low : (unsigned __int128)high;
-    bool large = false;
-    for (size_t i = 0; i < s.n; i++) {
-        if (!isdigit(s.p[i])) return wrong(call, type, text);
-        if (!large) v = v * 10 + (unsigned)(s.p[i] - '0');
-        large = large || v > most;
-    }
     if (!s.n) return wrong(call, type, text);
-    if (large) return outside(call, type, text);
+    for (size_t i = 0; i < s.n; i++) { /* what is too large says so before what stands behind it is looked at */
+        if (!isdigit(s.p[i])) return wrong(call, type, text);
+        v = v * 10 + (unsigned)(s.p[i] - '0');
+        if (v > most) return outside(call, type, text);
+    }
     *out = DB_I64(minus ? (int64_t) - (__int128)v : (int64_t)v);
     return true;
 }

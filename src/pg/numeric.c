@@ -88,7 +88,6 @@ static const uint8_t *read_exponent(const uint8_t *p, const uint8_t *end, struct
     if (q >= end || !isdigit(*q)) return NULL;
     for (; q < end && isdigit(*q); q++)
         if (d->exponent < INT32_MAX / 2) d->exponent = d->exponent * 10 + (*q - '0');
-    if (d->exponent >= INT32_MAX / 2) return NULL;
     if (minus) d->exponent = -d->exponent;
     return q;
 }
@@ -110,6 +109,8 @@ static bool read_decimal(str s, struct decimal *d) {
 
 /* The digits, so that the point falls between two of ours. */
 static bool num_of_decimal(struct pg_call *call, const struct decimal *d, struct num *out) {
+    if (d->exponent >= INT32_MAX / 2 || d->exponent <= -(INT32_MAX / 2))
+        return pg_raise(call, "22003", "value overflows numeric format");
     int64_t whole = d->before + d->exponent; /* decimal digits before the point */
     int64_t weight = whole > 0 ? (whole + NUM_DIGITS - 1) / NUM_DIGITS - 1 : -((-whole) / NUM_DIGITS) - 1;
     int64_t lead = (weight + 1) * NUM_DIGITS - whole; /* zeros in front, 0 to 3 */

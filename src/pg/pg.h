@@ -121,7 +121,12 @@ struct pg_call {
 typedef void (*pg_fn)(struct pg_call *call, const struct db_value *args, uint32_t n, struct db_value *out);
 
 /* The first one holds. Gives false, so `return pg_raise(…)`. */
-bool pg_raise(struct pg_call *call, const char *state, const char *fmt, ...) PRINTF_LIKE(3, 4);
+#define pg_raise(call, ...)                                                                                                      \
+    ({                                                                                                                           \
+        pg_raise_as((call), __VA_ARGS__);                                                                                        \
+        false;                                                                                                                   \
+    })
+void pg_raise_as(struct pg_call *call, const char *state, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void pg_raise_detail(struct pg_call *call, const char *fmt, ...) PRINTF_LIKE(2, 3); /* of what was raised just now */
 void pg_raise_hint(struct pg_call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
 static inline bool pg_raised(const struct pg_call *call) { return call->error->set; }

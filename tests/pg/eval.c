@@ -83,7 +83,9 @@ static void put_escaped(str s) {
 
 static void put_answer(struct pg_call *call, uint32_t type, struct db_value v) {
     struct buf text = {0};
-    if (v.kind == DB_TEXTUAL && type == PG_TEXT) buf_puts(&text, v.s);
+    if (v.kind == DB_INTEGER && type == PG_BOOL) /* as its cast to text has it, which is what PostgreSQL is asked for */
+        buf_puts(&text, v.i ? STR("true") : STR("false"));
+    else if (v.kind == DB_TEXTUAL && type == PG_TEXT) buf_puts(&text, v.s);
     else if (!pg_raised(call) && v.kind != DB_NULL && type != PG_VOID && !pg_value_out(call, type, v, &text)) v.kind = DB_NULL;
     if (pg_raised(call)) {
         printf("! %s ", call->error->state);

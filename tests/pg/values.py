@@ -45,15 +45,125 @@ GENERATORS = {
     "text": lambda r: r.choice(["", "a", "abc", "12", " 7 ", "1.5", "true"]),
     **{t: (lambda r, b=b: str(integer(r, b))) for t, b in INTS.items()},
 }
+UNITS = """microsecond microseconds millisecond ms second sec s minute min hour h day d week month mon quarter year decade century millennium dow doy isodow isoyear
+epoch julian timezone timezone_hour timezone_minute us msec Years DAY foo weekz days dec cent mil""".split()
+ZONES = """UTC Europe/Berlin America/New_York Asia/Kolkata Australia/Lord_Howe america/los_angeles EST PST cet CEST MSK +02 -5 UTC+3 <+03>-3 EST5EDT Nowhere/City
+Asia/Tehran Africa/Casablanca Pacific/Apia zulu IST Europe/Dublin EST5EDT,M3.2.0,M11.1.0 GMT""".split()
+
+
+def unit(rng):
+    return rng.choice(UNITS)
+
+
+def zone(rng):
+    return rng.choice(ZONES)
+
+
 # (kind, name, index of the parameter): its words
-WORDS = {}
+WORDS = {
+    ("F", "extract", 0): unit, ("F", "date_part", 0): unit, ("F", "date_trunc", 0): unit, ("F", "date_trunc", 2): zone, ("F", "timezone", 0): None,
+    ("F", "make_timestamptz", 6): zone,
+}
 # a second parameter that is small, or PostgreSQL takes minutes
 SMALL = {("F", "round", 1): 30, ("F", "trunc", 1): 30, ("F", "factorial", 0): 60}
-TYPES_READ = ["bool", "int2", "int4", "int8", "oid", "float4", "float8", "numeric"]
+TYPES_READ = ["bool", "int2", "int4", "int8", "oid", "float4", "float8", "numeric", "date", "time", "timetz", "timestamp", "timestamptz", "interval"]
+DATES = ["1999-01-08", "January 8, 1999", "1/8/1999", "1/18/1999", "01/02/03", "1999-Jan-08", "Jan-08-1999", "08-Jan-1999", "99-Jan-08", "08-Jan-99", "Jan-08-99", "19990108",
+         "990108", "1999.008", "J2451187", "January 8, 99 BC", "8 January 1999", "Jan 8 1999", "8 Jan 1999", "1999 Jan 8", "1999-1-8", "1999-13-01", "1999-02-30", "0000-01-01", "2024-02-29", "2023-02-29",
+         "today", "epoch", "infinity", "-infinity", "Fri 8 Jan 1999", "1999-01", "1.8.1999", "jan8", "10000-01-01", "300000-01-01", "5874898-01-01", "Monday", "1999-01-08 BC", "-1999-01-08", "20240229T", "99999999999-01-01",
+         "2024-1", "2024-060", "2024/03/04", "2024/3/4", "3-4-2024", "July 4th 2020", "Sept 9 2001", "1-1-1", "12345-06-07", "2001-Feb-29"]
+CLOCKS = ["04:05:06.789", "04:05:06", "04:05", "040506", "04:05 AM", "04:05 PM", "12:00 am", "12:30 PM", "13:00 pm", "allballs", "24:00:00", "24:00:01", "25:00", "23:59:60", "23:59:61", "1:2:3", "04:05:06.7890123",
+          "040506.789", "0405", "4:5.6", "00:00", "T04:05:06", "T040506", "T04", "04", ":30", "04:60", "4 am", "04:05:06.9999999"]
+OFFSETS = ["Z", "z", "+02", "-8", "+05:30", "-0800", "+1:2:3", "+16", "-15:59", "PST", "pdt", "America/New_York", "europe/berlin", "UTC", "CET", "xyz", "+", "GMT", "EST5EDT", "zulu", "Asia/Kolkata", "PST DST", "-1530", "+99:00"]
+
+
+def stampish(rng):
+    parts = [rng.choice(DATES) if rng.random() < 0.6 else date(rng)]
+    if rng.random() < 0.7:
+        parts.append(rng.choice(CLOCKS) if rng.random() < 0.6 else clock(rng))
+    if rng.random() < 0.4:
+        parts.append(rng.choice(OFFSETS))
+    if rng.random() < 0.05:
+        parts.append(rng.choice(["BC", "AD", "foo", "at", "on", ",", "12", "AM"]))
+    if rng.random() < 0.05:
+        rng.shuffle(parts)
+    return rng.choice([" ", " ", " ", "T", "", "  "]).join(parts)
+
+
+def clockish(rng):
+    parts = [rng.choice(CLOCKS) if rng.random() < 0.7 else clock(rng)]
+    if rng.random() < 0.5:
+        parts.append(rng.choice(OFFSETS))
+    if rng.random() < 0.1:
+        parts.insert(0, rng.choice(DATES))
+    return rng.choice([" ", " ", ""]).join(parts)
+
+
+SPANS = ["1 year", "2 mons", "3 days", "4 hours", "5 minutes", "6 seconds", "7.5 sec", "-8 days", "1-2", "3 4:05:06", "-4:05:06", "P1Y2M10DT2H30M", "P1Y", "PT5.5S", "P-1Y", "P0001-02-03T04:05:06", "P1W",
+         "PT", "P", "1.5 years", "1.5 months", "0.1 days", "-0.5 hours", "2 weeks", "1 decade", "1 century", "1 millennium", "1 c", "1 mil", "100 ms", "50 us", "@ 1 minute", "1 ago", "ago", "1 day ago",
+         "1 day 2", "1", "1.5", "12:34", "12:34.5", "1:2:3", "999999999999 years", "2147483648 days", "1 fortnight", "1y2mon3d4h5m6s", "1 day 1 day", "1 hour 04:05", "1 mon -1 day", "+1 day", "1.1.1 day",
+         "P1Y2M", "P1.5Y", "PT36H", "P1DT", "PT1M30S", "1 quarter", "microseconds", "10 microseconds", "10 milliseconds", "- 1 day", "1 year -2 mons", ".5 day", "-.5 day", "1 week 0.5 day", "-1.5 months", "1e3 days"]
+
+
+def spanish(rng):
+    return " ".join(rng.choice(SPANS) for _ in range(rng.choice([1, 1, 1, 2, 3]))) + (" ago" if rng.random() < 0.1 else "")
+
+
+READ = {"date": stampish, "timestamp": stampish, "timestamptz": stampish, "time": clockish, "timetz": clockish, "interval": spanish}
 PIECES = {
     "numbers": ["1", "0", "-", "+", ".", "e", "E5", "e-3", " ", "nan", "inf", "infinity", "9", "12345678901234567890", "x", "1e400", "0x1", "5.", ".5", "1e-400", "e99999999999", "_"],
     "bool": ["t", "true", "f", "yes", "n", "on", "of", "off", "o", "1", "0", " ", "TRUE", "x", ""],
 }
+
+
+def year(rng):
+    return rng.choice([1, 44, 1000, 1582, 1883, 1899, 1900, 1901, 1950, 1969, 1970, 1980, 1999, 2000, 2001, 2004, 2020, 2023, 2024, 2037, 2038, 2039, 2100, 2400, 9999, 12345,
+                       294276, rng.randint(1900, 2100), rng.randint(1900, 2100), rng.randint(1, 4000)])
+
+
+def date(rng):
+    if rng.random() < 0.08:
+        return rng.choice(["infinity", "-infinity", "epoch", "4714-11-24 BC", "5874897-12-31", "0001-01-01", "0001-12-31 BC", "0044-03-15 BC", "2000-02-29", "1900-02-28"])
+    y, m = year(rng), rng.randint(1, 12)
+    return f"{y:04d}-{m:02d}-{rng.randint(1, 28) if rng.random() < 0.7 else [31, 29 if (y % 4 == 0 and y % 100) or y % 400 == 0 else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][m - 1]:02d}" + (" BC" if rng.random() < 0.03 and y < 4000 else "")
+
+
+def clock(rng):
+    if rng.random() < 0.2:
+        return rng.choice(["00:00:00", "24:00:00", "23:59:59.999999", "12:00", "02:30:00", "01:30:00", "02:59:59.5", "00:00:00.000001"])
+    return f"{rng.randint(0, 23):02d}:{rng.randint(0, 59):02d}:{rng.randint(0, 59):02d}" + (f".{digits(rng, rng.randint(1, 6))}" if rng.random() < 0.5 else "")
+
+
+def stamp(rng):
+    d = date(rng)
+    if "infinity" in d or d == "epoch":
+        return d
+    d, _, era = d.partition(" ")
+    y = int(d.split("-")[0])
+    if y > 294276:
+        d = "294276" + d[d.index("-"):]
+    return f"{d} {clock(rng)}" + (" BC" if era else "")
+
+
+def offset(rng):
+    return rng.choice(["+00", "-08", "+05:30", "+02", "-03:30", "+14", "-11:30", "+01:23:45"])
+
+
+def interval(rng):
+    edges = ["0", "1 day", "-1 day", "1 month", "-1 month", "1 year", "1 mon -1 day", "24:00:00", "-00:00:01", "1 hour", "30 days", "90 min", "1 year 2 mons 3 days 04:05:06.789",
+             "-1 year -2 mons +3 days -04:05:06", "178000000 years", "2147483647 days", "-2147483647 mons", "100000 hours", "0.5 seconds", "1 week"]
+    if rng.random() < 0.4:
+        return rng.choice(edges)
+    parts = [f"{rng.randint(-40, 40)} {u}" for u in ("years", "mons", "days") if rng.random() < 0.5]
+    if rng.random() < 0.6 or not parts:
+        parts.append(rng.choice(["", "-"]) + clock(rng))
+    return " ".join(parts)
+
+
+GENERATORS.update({
+    "date": date, "time": clock, "timestamp": stamp, "interval": interval,
+    "timestamptz": lambda r: stamp(r) if r.random() < 0.5 else (lambda s: s if "inf" in s or "epoch" in s else s.replace(" BC", "") + offset(r))(stamp(r)),
+    "timetz": lambda r: clock(r) + offset(r),
+})
 
 
 def knows(type):
@@ -61,6 +171,16 @@ def knows(type):
 
 
 def of(rng, type, kind, name, index):
+    if (kind, name, index) == ("F", "timezone", 0):
+        return zone(rng) if type == "text" else rng.choice(["01:00", "-05:30", "0", "1 day", "14 hours", interval(rng)])
+    if name.startswith("make_") and type == "int4":
+        if name == "make_interval":
+            return str(rng.randint(-50, 50)) if rng.random() < 0.9 else str(integer(rng, 31))
+        return str(year(rng) * (1 if rng.random() < 0.97 else -1) if index == 0 else rng.randint(-1, 13) if index == 1 else rng.randint(0, 31 if index == 2 else 60 if index == 4 else 25))
+    if name in ("make_time", "make_timestamp", "make_timestamptz") and type == "float8":
+        return str(rng.choice([0, 1.5, 59.999999, 60, 60.5, -1, rng.randint(0, 59), round(rng.uniform(0, 60), 7)]))
+    if name == "to_timestamp":
+        return rng.choice(["0", "1e9", "1234567890.123456", "-1e10", "1e15", "Infinity", "253402300799.999", repr(rng.uniform(-1e10, 1e10))])
     if (kind, name, index) in WORDS:
         return WORDS[kind, name, index](rng)
     if (kind, name, index) in SMALL:
@@ -76,5 +196,7 @@ def texts(rng, type, count):
     for _ in range(count):
         if rng.random() < 0.3:
             yield GENERATORS[type](rng)
+        elif type in READ:
+            yield READ[type](rng)
         else:
             yield "".join(rng.choice(pieces) for _ in range(rng.randint(0, 4)))
