@@ -1,0 +1,136 @@
+/* ddl_int: what the files that read statements share: the catalogue that is being made, what SQLite's tables look like meanwhile, and the report.
+ *
+ *   statement ─(statements.def)→ handler: sql_touch(relation), then the catalogue's structs are changed
+ *                                                       │
+ *   rows are looked at, or the end  ─→ physical.c: prints each touched table as it is now, against how it was printed when it was touched
+ */
+#ifndef ORLO_SQL_DDL_INT_H
+#define ORLO_SQL_DDL_INT_H
+
+#include "sql/parse.h"
+#include "sql/sql.h"
+#include "sql/translate.h"
+
+/* A table as SQLite has it, from when it was first touched until it is brought up to date. */
+struct sql_shape {
+    uint32_t relation;
+    str storage, table;  /* table: empty: there is none yet */
+    catalog_ids numbers; /* its columns */
+    catalog_names names; /* in SQLite */
+    catalog_names index_names, index_texts;
+};
+/* What a column's value becomes when rows are next copied: SQLite text over the old columns. */
+struct sql_fill {
+    uint32_t relation, column;
+    str text;
+};
+struct sql_ddl {
+    arena *mem;
+    struct catalog *c;
+    struct sql_plan *plan;
+    struct sql_report *report;
+    const struct sql_file *file;
+    struct sql_plan_file *out;
+    const struct sql_statement *statement;
+    enum catalog_engine engine;
+    bool platform; /* its own files are read */
+    str path[16];
+    uint32_t path_n;
+    VEC(struct sql_shape) shapes;
+    VEC(struct sql_fill) fills;
+    struct map storage;  /* names that SQLite has, in lower case → 1 */
+    struct map poisoned; /* relations and functions whose making was refused: what names them is not refused again */
+    catalog_ids changed_functions;
+    uint64_t statements;
+};
+
+/* ---- report.c: saying things ---- */
+
+/* location: in the tree, -1: the statement itself. Both give ERR_INVALID. instead may be NULL. */
+err sql_refuse_at(struct sql_ddl *d, int32_t location, const char *state, const char *instead, const char *fmt, ...)
+    PRINTF_LIKE(5, 6);
+/* PostgreSQL could; on that engine it is a remark, and ERR_OK. */
+err sql_needs_postgres(struct sql_ddl *d, int32_t location, const char *instead, const char *fmt, ...) PRINTF_LIKE(4, 5);
+void sql_remark(struct sql_ddl *d, int32_t location, const char *instead, const char *fmt, ...) PRINTF_LIKE(4, 5);
+err sql_refuse_problem(struct sql_ddl *d, const struct sql_context *cx);
+void sql_note_add(arena *mem, struct sql_report *report, struct sql_note note);
+err sql_no_relation(struct sql_ddl *d, const PgQuery__RangeVar *var);
+
+/* ---- names.c: finding what a statement names ---- */
+
+struct sql_context sql_context_of(struct sql_ddl *d);
+const struct catalog_schema *sql_schema_for(struct sql_ddl *d, const char *name,
+                                            int32_t location); /* where something new goes; NULL: said */
+struct catalog_relation *sql_relation_of(struct sql_ddl *d, const PgQuery__RangeVar *var); /* NULL: there is none, not said */
+struct catalog_relation *sql_relation_by(struct sql_ddl *d, str schema, str name);
+struct catalog_relation *sql_table_of(struct sql_ddl *d, const PgQuery__RangeVar *var, bool missing_ok,
+                                      err *e);                                 /* a table; NULL: *e */
+void sql_names(PgQuery__Node *const *nodes, size_t n, str *schema, str *name); /* of [schema.]name */
+struct catalog_type *sql_type_by(struct sql_ddl *d, PgQuery__Node *const *nodes, size_t n);
+struct catalog_sequence *sql_sequence_by(struct sql_ddl *d, str schema, str name);
+struct catalog_function *sql_function_by(struct sql_ddl *d, const PgQuery__ObjectWithArgs *o, bool *several);
+uint32_t sql_role_by(struct sql_ddl *d, const PgQuery__RoleSpec *role, err *e);
+struct catalog_column *sql_column_by(struct catalog_relation *r, str name);
+str sql_dotted(struct sql_ddl *d, str schema, str name);
+const PgQuery__DefElem *sql_option(PgQuery__Node *const *options, size_t n, const char *name);
+str sql_option_text(const PgQuery__DefElem *o);
+bool sql_option_true(const PgQuery__DefElem *o);
+int64_t sql_option_i64(const PgQuery__DefElem *o, int64_t otherwise);
+/* A name of SQLite's for what is `name` in the schema; nobody else's. */
+str sql_storage_name(struct sql_ddl *d, uint32_t schema, str name, uint32_t id);
+void sql_storage_note(struct sql_ddl *d, str storage);
+void sql_storage_free(struct sql_ddl *d, str storage);
+/* table_column_suffix, as PostgreSQL makes up a name; of no other constraint or relation. */
+str sql_made_name(struct sql_ddl *d, const struct catalog_relation *r, str column, const char *suffix);
+bool sql_name_taken(struct sql_ddl *d, uint32_t schema, str name); /* by a table, index, sequence, view */
+
+/* ---- expressions ---- */
+
+struct sql_expr_use {
+    const struct catalog_relation *row;
+    enum sql_row_kind kind;
+    uint32_t type; /* PG_NO_TYPE: any */
+    int32_t typmod;
+    enum pg_context context;
+    const char *clause;
+    str column;
+    bool no_subquery, no_volatile;
+};
+/* Text and fragment; what cannot be translated is refused, and the text stays. */
+err sql_expr_into(struct sql_ddl *d, const PgQuery__Node *node, const struct sql_expr_use *use, struct catalog_expr *out);
+
+/* ---- physical.c ---- */
+
+void sql_touch(struct sql_ddl *d, const struct catalog_relation *r); /* before it is changed */
+void sql_fill_add(struct sql_ddl *d, const struct catalog_relation *r, uint32_t column, const struct catalog_fragment *f);
+bool sql_filled(const struct sql_ddl *d, uint32_t relation,
+                uint32_t column);  /* it has one already: bring SQLite up to date first */
+void sql_flush(struct sql_ddl *d); /* SQLite's tables become what the catalogue says */
+void sql_step(struct sql_ddl *d, str text);
+/* Marks as SQLite's names: relations themselves, views as what they select. */
+str sql_expanded(struct sql_ddl *d, str fragment, const struct catalog_relation *row);
+
+/* ---- changes that several statements make ---- */
+
+struct catalog_relation *sql_relation_new(struct sql_ddl *d, const struct catalog_schema *s, str name,
+                                          enum catalog_relation_kind kind);
+void sql_relation_drop(struct sql_ddl *d, uint32_t id);
+err sql_column_add(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__ColumnDef *def);
+err sql_column_constraints(struct sql_ddl *d, uint32_t relation, const PgQuery__ColumnDef *def);
+err sql_constraint_add(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__Constraint *k, str column);
+void sql_constraint_drop(struct sql_ddl *d, struct catalog_relation *r, uint32_t id);
+void sql_grants_new(struct sql_ddl *d, uint32_t owner, uint32_t schema, enum catalog_object object, catalog_grants *grants);
+struct catalog_sequence *sql_sequence_new(struct sql_ddl *d, const struct catalog_schema *s, str name);
+err sql_sequence_options(struct sql_ddl *d, struct catalog_sequence *q, PgQuery__Node *const *options, size_t n);
+err sql_run_tree(struct sql_ddl *d, const PgQuery__Node *node); /* a query or DML of a migration */
+void sql_refresh(struct sql_ddl *d);                            /* what functions that changed are a part of */
+void sql_path_reset(struct sql_ddl *d);
+err sql_drop_referring(struct sql_ddl *d, const struct catalog_relation *r, bool cascade);
+err sql_statement_run(struct sql_ddl *d, const PgQuery__Node *node);
+
+/* The table of statements. */
+#define STATEMENT(node, member, handler, what, how) err sql_do_##handler(struct sql_ddl *d, const PgQuery__Node *node_);
+#include "sql/statements.def"
+#undef STATEMENT
+
+#endif

@@ -1,0 +1,212 @@
+/* ddl_view: views, which are queries of the catalogue's, and materialized ones, which are tables filled by them; rows that migrations change. */
+#include "sql/ddl_int.h"
+#include "sql/translate_int.h"
+
+/* ---- columns of a query ---- */
+
+static err translate(struct sql_ddl *d, const PgQuery__Node *query, bool definer, struct catalog_fragment *f,
+                     struct sql_columns *columns) {
+    struct sql_context cx = sql_context_of(d);
+    cx.definer = definer;
+    if (query->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
+        return sql_needs_postgres(d, -1, NULL, "a view of anything but a SELECT is not there on SQLite");
+    if (sql_translate_query(&cx, query->select_stmt, NULL, 0, f, columns) == ERR_OK) return ERR_OK;
+    return sql_refuse_problem(d, &cx);
+}
+
+static err name_columns(struct sql_ddl *d, struct catalog_relation *r, const struct sql_columns *columns,
+                        PgQuery__Node *const *aliases, size_t n) {
+    if (n > columns->n) return sql_refuse_at(d, -1, "42601", NULL, "CREATE VIEW specifies more column names than columns");
+    for (uint32_t i = 0; i < columns->n; i++) {
+        str name = i < n ? arena_str(d->mem, sql_name_of(aliases[i])) : columns->p[i].name;
+        if (catalog_column_named(r, name))
+            return sql_refuse_at(d, -1, "42701", "give it another name with as",
+                                 "column \"" STR_FMT "\" specified more than once", STR_ARG(name));
+        struct catalog_column *c = vec_add(d->mem, &r->columns);
+        *c = (struct catalog_column){.number = ++r->last_number,
+                                     .name = name,
+                                     .storage = name,
+                                     .type = columns->p[i].type,
+                                     .typmod = columns->p[i].typmod};
+        for (uint32_t j = 0; j + 1 < r->columns.n; j++)
+            if (str_eq_nocase(r->columns.p[j].storage, name))
+                c->storage = arena_fmt(d->mem, STR_FMT "#%u", STR_ARG(name), c->number);
+        c->default_value.fragment.typmod = -1;
+    }
+    return ERR_OK;
+}
+
+/* Again with the columns called by their storage names, as whoever reads the view calls them. */
+static err query_into(struct sql_ddl *d, uint32_t id, const PgQuery__Node *query, bool definer) {
+    struct catalog_relation *r = (struct catalog_relation *)catalog_relation_of(d->c, id);
+    struct sql_context cx = sql_context_of(d);
+    str *names = arena_array(d->mem, str, r->columns.n);
+    cx.definer = definer;
+    for (uint32_t i = 0; i < r->columns.n; i++) names[i] = r->columns.p[i].storage;
+    if (sql_translate_query(&cx, query->select_stmt, names, r->columns.n, &r->query.fragment, NULL) != ERR_OK)
+        return sql_refuse_problem(d, &cx);
+    r->query.source = sql_statement_text(d->mem, query);
+    r->depends = r->query.fragment.reads;
+    return ERR_OK;
+}
+
+/* ---- views ---- */
+
+static bool keeps_columns(const struct catalog_relation *old, const struct catalog_relation *now) {
+    for (uint32_t i = 0; i < old->columns.n; i++)
+        if (i >= now->columns.n || !str_eq(old->columns.p[i].name, now->columns.p[i].name) ||
+            old->columns.p[i].type != now->columns.p[i].type)
+            return false;
+    return true;
+}
+
+static err replace_view(struct sql_ddl *d, struct catalog_relation *old, uint32_t id) {
+    struct catalog_relation *now = (struct catalog_relation *)catalog_relation_of(d->c, id);
+    bool keeps = keeps_columns(old, now);
+    old->columns = now->columns, old->query = now->query, old->depends = now->depends, old->last_number = now->last_number;
+    old->security_invoker = now->security_invoker, old->security_barrier = now->security_barrier;
+    d->c->relations.n--; /* it is the last one */
+    return keeps ? ERR_OK
+                 : sql_refuse_at(d, -1, "42P16", "drop view first, then create it",
+                                 "CREATE OR REPLACE VIEW cannot drop, rename or change the type of columns of \"" STR_FMT "\"",
+                                 STR_ARG(old->name));
+}
+
+err sql_do_create_view(struct sql_ddl *d, const PgQuery__Node *node_) {
+    const PgQuery__ViewStmt *s = node_->view_stmt;
+    const struct catalog_schema *schema = sql_schema_for(d, s->view->schemaname, s->view->location);
+    if (!schema) return ERR_INVALID;
+    str name = arena_str(d->mem, str_c(s->view->relname));
+    const struct catalog_relation *old = catalog_relation_named(d->c, schema->name, name);
+    uint32_t old_id = old ? old->id : 0;
+    if (old ? old->kind != CATALOG_VIEW || !s->replace : sql_name_taken(d, schema->id, name))
+        return sql_refuse_at(d, s->view->location, "42P07", NULL, "relation \"" STR_FMT "\" already exists", STR_ARG(name));
+    bool invoker = sql_option_true(sql_option(s->options, s->n_options, "security_invoker"));
+    struct catalog_fragment f;
+    struct sql_columns columns = {0};
+    if (translate(d, s->query, !invoker, &f, &columns) != ERR_OK) return map_put(d->mem, &d->poisoned, name, 1), ERR_INVALID;
+    uint32_t id = sql_relation_new(d, schema, name, CATALOG_VIEW)->id;
+    struct catalog_relation *r = (struct catalog_relation *)catalog_relation_of(d->c, id);
+    r->security_invoker = invoker;
+    r->security_barrier = sql_option_true(sql_option(s->options, s->n_options, "security_barrier"));
+    TRY(name_columns(d, r, &columns, s->aliases, s->n_aliases));
+    TRY(query_into(d, id, s->query, !invoker));
+    return old_id ? replace_view(d, (struct catalog_relation *)catalog_relation_of(d->c, old_id), id) : ERR_OK;
+}
+
+/* ---- tables that a query fills ---- */
+
+static void fill(struct sql_ddl *d, uint32_t id) {
+    sql_flush(d);
+    const struct catalog_relation *r = catalog_relation_of(d->c, id);
+    struct buf names = {0};
+    for (uint32_t i = 0; i < r->columns.n; i++) {
+        if (i) buf_puts(&names, STR(", "));
+        buf_puts(&names, sql_quoted(d->mem, r->columns.p[i].storage));
+    }
+    str query = sql_expanded(d, r->query.fragment.text, NULL), table = sql_quoted(d->mem, r->storage);
+    sql_step(d, arena_fmt(d->mem, "INSERT INTO " STR_FMT " (" STR_FMT ") " STR_FMT, STR_ARG(table), STR_ARG(buf_str(&names)),
+                          STR_ARG(query)));
+    buf_free(&names);
+}
+
+err sql_do_create_table_as(struct sql_ddl *d, const PgQuery__Node *node_) {
+    const PgQuery__CreateTableAsStmt *s = node_->create_table_as_stmt;
+    const PgQuery__RangeVar *var = s->into->rel;
+    bool matview = s->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW;
+    const struct catalog_schema *schema = sql_schema_for(d, var->schemaname, var->location);
+    if (!schema) return ERR_INVALID;
+    str name = arena_str(d->mem, str_c(var->relname));
+    if (var->relpersistence[0] == 't') {
+        map_put(d->mem, &d->poisoned, name, 1);
+        return sql_needs_postgres(d, var->location, "use a subquery or a CTE", "temporary tables are not there on SQLite");
+    }
+    if (sql_name_taken(d, schema->id, name))
+        return s->if_not_exists
+                   ? ERR_OK
+                   : sql_refuse_at(d, var->location, "42P07", NULL, "relation \"" STR_FMT "\" already exists", STR_ARG(name));
+    struct catalog_fragment f;
+    struct sql_columns columns = {0};
+    if (translate(d, s->query, true, &f, &columns) != ERR_OK) return map_put(d->mem, &d->poisoned, name, 1), ERR_INVALID;
+    uint32_t id = sql_relation_new(d, schema, name, matview ? CATALOG_MATVIEW : CATALOG_TABLE)->id;
+    TRY(name_columns(d, (struct catalog_relation *)catalog_relation_of(d->c, id), &columns, s->into->col_names,
+                     s->into->n_col_names));
+    TRY(query_into(d, id, s->query, true));
+    if (!s->into->skip_data) fill(d, id);
+    struct catalog_relation *r = (struct catalog_relation *)catalog_relation_of(d->c, id);
+    r->unfilled = matview && s->into->skip_data;
+    if (!matview) r->query = (struct catalog_expr){.fragment.typmod = -1}, r->depends = (catalog_ids){0};
+    return ERR_OK;
+}
+
+err sql_do_refresh(struct sql_ddl *d, const PgQuery__Node *node_) {
+    const PgQuery__RefreshMatViewStmt *s = node_->refresh_mat_view_stmt;
+    struct catalog_relation *r = sql_relation_of(d, s->relation);
+    if (!r) return sql_no_relation(d, s->relation);
+    if (r->kind != CATALOG_MATVIEW)
+        return sql_refuse_at(d, s->relation->location, "42809", NULL, "\"" STR_FMT "\" is not a materialized view",
+                             STR_ARG(r->name));
+    sql_flush(d);
+    sql_step(d, arena_fmt(d->mem, "DELETE FROM " STR_FMT, STR_ARG(sql_quoted(d->mem, r->storage))));
+    r->unfilled = s->skip_data;
+    if (!s->skip_data) fill(d, r->id);
+    return ERR_OK;
+}
+
+/* ---- rows ---- */
+
+err sql_run_tree(struct sql_ddl *d, const PgQuery__Node *node) {
+    struct sql_context cx = sql_context_of(d);
+    struct catalog_fragment f;
+    cx.migrates = true;
+    sql_flush(d);
+    if (sql_translate_statement(&cx, node, &f, NULL) != ERR_OK) return sql_refuse_problem(d, &cx);
+    sql_step(d, sql_expanded(d, f.text, NULL));
+    return ERR_OK;
+}
+
+err sql_do_rows(struct sql_ddl *d, const PgQuery__Node *node_) {
+    if (node_->node_case == PG_QUERY__NODE__NODE_SELECT_STMT && node_->select_stmt->into_clause)
+        return sql_needs_postgres(d, -1, "write create table … as", "SELECT INTO is not there on SQLite");
+    return sql_run_tree(d, node_);
+}
+
+static void truncate_also(struct sql_ddl *d, catalog_ids *all, uint32_t id) {
+    if (!catalog_ids_have(all, id)) vec_push(d->mem, all, id);
+}
+
+static err truncate_all(struct sql_ddl *d, catalog_ids *all, bool cascade) {
+    for (uint32_t i = 0; i < all->n; i++) {
+        struct catalog_edge e = {0};
+        while (catalog_edge_next(d->c, all->p[i], &e)) {
+            if (e.key->reference != all->p[i] || catalog_ids_have(all, e.from->id)) continue;
+            if (!cascade)
+                return sql_refuse_at(d, -1, "0A000", "truncate both at once, or write cascade",
+                                     "cannot truncate a table referenced in a foreign key constraint: table \"" STR_FMT
+                                     "\" references \"" STR_FMT "\"",
+                                     STR_ARG(e.from->name), STR_ARG(e.to->name));
+            truncate_also(d, all, e.from->id);
+        }
+    }
+    return ERR_OK;
+}
+
+err sql_do_truncate(struct sql_ddl *d, const PgQuery__Node *node_) {
+    const PgQuery__TruncateStmt *s = node_->truncate_stmt;
+    catalog_ids all = {0};
+    for (size_t i = 0; i < s->n_relations; i++) {
+        const struct catalog_relation *r = sql_relation_of(d, s->relations[i]->range_var);
+        if (!r) return sql_no_relation(d, s->relations[i]->range_var);
+        truncate_also(d, &all, r->id);
+    }
+    TRY(truncate_all(d, &all, s->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE));
+    sql_flush(d);
+    for (uint32_t i = all.n; i-- > 0;) { /* those that refer first */
+        sql_step(d, arena_fmt(d->mem, "DELETE FROM " STR_FMT,
+                              STR_ARG(sql_quoted(d->mem, catalog_relation_of(d->c, all.p[i])->storage))));
+        for (uint32_t j = 0; s->restart_seqs && j < d->c->sequences.n; j++)
+            if (d->c->sequences.p[j].relation == all.p[i])
+                sql_step(d, arena_fmt(d->mem, "DELETE FROM \"_orlo_sequences\" WHERE id = %u", d->c->sequences.p[j].id));
+    }
+    return ERR_OK;
+}

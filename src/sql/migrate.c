@@ -1,0 +1,148 @@
+/* migrate: files in their order, each statement by the table, into a plan.
+ *
+ * 1. The platform's own schemas come first, where the catalogue that is there lacks them or has an older version.
+ * 2. What comes before a refusal is still read, and what comes after it too: the report is whole, and then there is no plan.
+ */
+#include "sql/ddl_int.h"
+#include "sql/translate_int.h"
+#include <stdio.h>
+
+/* ---- one statement ---- */
+
+static const struct {
+    PgQuery__Node__NodeCase node;
+    err (*fn)(struct sql_ddl *d, const PgQuery__Node *node);
+} handlers[] = {
+#define STATEMENT(node, member, handler, what, how) {PG_QUERY__NODE__NODE_##node, sql_do_##handler},
+#include "sql/statements.def"
+#undef STATEMENT
+};
+
+/* "CREATE_FDW_STMT" as a person would say it: of the tree's own field name. */
+static str kind_of(struct sql_ddl *d, const PgQuery__Node *node) {
+    const ProtobufCFieldDescriptor *f =
+        protobuf_c_message_descriptor_get_field(&pg_query__node__descriptor, (unsigned)node->node_case);
+    str name = arena_str(d->mem, str_c(f ? f->name : "statement"));
+    if (str_ends(name, STR("_stmt"))) name.n -= 5;
+    for (size_t i = 0; i < name.n; i++)
+        if (name.p[i] == '_') ((uint8_t *)(uintptr_t)name.p)[i] = ' ';
+    return name;
+}
+
+/* What reaches outside of the database, or above its owner. */
+static bool is_malicious(PgQuery__Node__NodeCase c) {
+    return c == PG_QUERY__NODE__NODE_COPY_STMT || c == PG_QUERY__NODE__NODE_LOAD_STMT ||
+           c == PG_QUERY__NODE__NODE_ALTER_SYSTEM_STMT || c == PG_QUERY__NODE__NODE_CREATE_FDW_STMT ||
+           c == PG_QUERY__NODE__NODE_CREATE_FOREIGN_SERVER_STMT || c == PG_QUERY__NODE__NODE_CREATEDB_STMT ||
+           c == PG_QUERY__NODE__NODE_DROPDB_STMT || c == PG_QUERY__NODE__NODE_CREATE_TABLE_SPACE_STMT ||
+           c == PG_QUERY__NODE__NODE_CREATE_SUBSCRIPTION_STMT;
+}
+
+err sql_statement_run(struct sql_ddl *d, const PgQuery__Node *node) {
+    for (size_t i = 0; i < ARRAY_COUNT(handlers); i++)
+        if (handlers[i].node == node->node_case) return handlers[i].fn(d, node);
+    if (is_malicious(node->node_case))
+        return sql_refuse_at(d, -1, "42501", "leave it out",
+                             "%s may not stand in a migration: it reaches outside of the database",
+                             (const char *)arena_cstr(d->mem, kind_of(d, node)));
+    return sql_needs_postgres(d, -1, NULL, "the statement \"" STR_FMT "\" is not there on SQLite", STR_ARG(kind_of(d, node)));
+}
+
+/* ---- one file ---- */
+
+void sql_path_reset(struct sql_ddl *d) {
+    static const str usual[] = {STR_INIT("public"), STR_INIT("extensions")};
+    d->path_n = ARRAY_COUNT(usual);
+    memcpy(d->path, usual, sizeof usual);
+}
+
+static void run_file(struct sql_ddl *d, const struct sql_file *file) {
+    sql_statements statements = {0};
+    d->file = file, d->statement = NULL;
+    struct sql_plan_file *out = vec_add(d->mem, &d->plan->files);
+    *out = (struct sql_plan_file){.name = d->platform ? (str){0} : file->name, .seed = file->seed};
+    d->out = out;
+    sql_path_reset(d);
+    sql_parse(d->mem, file->text, &statements);
+    for (uint32_t i = 0; i < statements.n; i++) {
+        d->statement = &statements.p[i];
+        if (!d->statement->node)
+            sql_refuse_at(d, (int32_t)(d->statement->at - d->statement->base), d->statement->state, NULL, STR_FMT,
+                          STR_ARG(d->statement->message));
+        else (void)sql_statement_run(d, d->statement->node); /* what it says is in the report */
+        d->statements++;
+    }
+    d->statement = NULL;
+    sql_refresh(d);
+    sql_flush(d);
+}
+
+/* ---- all of them ---- */
+
+static void note_storage(struct sql_ddl *d) {
+    struct catalog *c = d->c;
+    for (uint32_t i = 0; i < c->relations.n; i++) {
+        const struct catalog_relation *r = &c->relations.p[i];
+        sql_storage_note(d, r->storage);
+        for (uint32_t j = 0; j < r->indexes.n; j++) sql_storage_note(d, r->indexes.p[j].storage);
+        for (uint32_t j = 0; j < r->constraints.n; j++)
+            if (r->constraints.p[j].kind <= CATALOG_UNIQUE) sql_storage_note(d, r->constraints.p[j].storage);
+    }
+}
+
+static err copy_of(arena *out, const struct catalog *from, struct catalog **copy, struct diag *d) {
+    struct buf b = {0};
+    catalog_write(&b, from);
+    err e = catalog_read(out, buf_str(&b), copy, d);
+    buf_free(&b);
+    if (e == ERR_OK) (*copy)->names = NULL; /* it changes from here on */
+    return e;
+}
+
+static void first_owner(struct sql_ddl *d) {
+    if (d->c->owner) return;
+    struct catalog_role *r = vec_add(d->mem, &d->c->roles);
+    *r = (struct catalog_role){.id = d->c->next_id++,
+                               .name = STR("postgres"),
+                               .login = true,
+                               .create_role = true,
+                               .create_db = true,
+                               .platform = true,
+                               .bypass_rls = true};
+    d->c->owner = r->id;
+    struct catalog_schema s = {.id = d->c->next_id++, .owner = r->id, .name = STR("public"), .platform = true};
+    vec_push(d->mem, &s.grants, ((struct catalog_grant){CATALOG_PUBLIC, CATALOG_USAGE, 0}));
+    vec_push(d->mem, &s.grants, ((struct catalog_grant){r->id, CATALOG_ALL_SCHEMA, CATALOG_ALL_SCHEMA}));
+    vec_push(d->mem, &d->c->schemas, s);
+}
+
+static void run_platform(struct sql_ddl *d) {
+    uint32_t n;
+    const struct sql_file *files = sql_platform(false, &n);
+    if (d->c->platform >= SQL_PLATFORM) return;
+    d->platform = true;
+    for (uint32_t i = 0; i < n; i++) run_file(d, &files[i]);
+    d->platform = false;
+    d->c->platform = SQL_PLATFORM;
+}
+
+err sql_migrate(arena *out, const struct catalog *from, const struct sql_file *files, uint32_t n, enum catalog_engine engine,
+                struct sql_plan *plan, struct sql_report *report, struct diag *diag) {
+    struct sql_ddl d = {.mem = out, .plan = plan, .report = report, .engine = engine};
+    *plan = (struct sql_plan){0};
+    if (from) TRY(copy_of(out, from, &d.c, diag));
+    else d.c = catalog_new(out, engine);
+    d.c->engine = (uint8_t)engine;
+    note_storage(&d);
+    first_owner(&d);
+    run_platform(&d);
+    for (uint32_t i = 0; i < n; i++) run_file(&d, &files[i]);
+    d.c->version++;
+    struct diag check = DIAG_INIT;
+    struct catalog *whole;
+    if (!report->refused && copy_of(out, d.c, &whole, &check) != ERR_OK) /* our own fault, found before anybody relies on it */
+        sql_refuse_at(&d, -1, "XX000", "please report it", "what the migrations make does not hold together: %s", check.text);
+    if (!report->refused) catalog_ready(d.c);
+    plan->catalog = d.c;
+    return ERR_OK;
+}

@@ -1,0 +1,237 @@
+/* parse: the parser's edges: bounds before it, positions and printing after it. */
+#include "sql/parse.h"
+#include "sql/sql.h"
+#include <pg_query.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { STACK_BYTES = 256 << 20, LEVELS_MAX = 1000 };
+
+/* ---- a look at the words, before the parser ---- */
+
+/* Past what begins at i: a comment, a string, a quoted name, a word, or one other byte. */
+static size_t past_quoted(str t, size_t i, uint8_t quote, bool escapes) {
+    for (i++; i < t.n; i++) {
+        if (escapes && t.p[i] == '\\') i++;
+        else if (t.p[i] == quote && i + 1 < t.n && t.p[i + 1] == quote) i++;
+        else if (t.p[i] == quote) return i + 1;
+    }
+    return t.n;
+}
+
+static size_t past_comment(str t, size_t i) {
+    uint32_t depth = 0;
+    while (i + 1 < t.n) {
+        if (t.p[i] == '/' && t.p[i + 1] == '*') depth++, i += 2;
+        else if (t.p[i] == '*' && t.p[i + 1] == '/') {
+            i += 2;
+            if (!--depth) return i;
+        } else i++;
+    }
+    return t.n;
+}
+
+static bool is_word(uint8_t c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c >= 0x80;
+}
+
+/* $tag$ … $tag$; a $1 is none. */
+static size_t past_dollars(str t, size_t i) {
+    size_t j = i + 1;
+    while (j < t.n && is_word(t.p[j])) j++;
+    if (j >= t.n || t.p[j] != '$' || (j > i + 1 && t.p[i + 1] >= '0' && t.p[i + 1] <= '9')) return i + 1;
+    str tag = str_sub(t, i, j + 1 - i);
+    for (size_t k = j + 1; k + tag.n <= t.n; k++)
+        if (t.p[k] == '$' && !memcmp(t.p + k, tag.p, tag.n)) return k + tag.n;
+    return t.n;
+}
+
+static size_t past_token(str t, size_t i, bool *blank) {
+    uint8_t c = t.p[i], next = i + 1 < t.n ? t.p[i + 1] : 0;
+    *blank = true;
+    if (c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '\f' || c == '\v') return i + 1;
+    if (c == '-' && next == '-') return i + str_find(str_sub(t, i, t.n), '\n');
+    if (c == '/' && next == '*') return past_comment(t, i);
+    *blank = false;
+    if (c == '\'') return past_quoted(t, i, '\'', i && (t.p[i - 1] | 32) == 'e' && (i < 2 || !is_word(t.p[i - 2])));
+    if (c == '"') return past_quoted(t, i, '"', false);
+    if (c == '$' && !(i && is_word(t.p[i - 1]))) return past_dollars(t, i);
+    if (!is_word(c)) return i + 1;
+    if (((c | 32) == 'e') && next == '\'') return i + 1;
+    while (i < t.n && (is_word(t.p[i]) || t.p[i] == '$')) i++;
+    return i;
+}
+
+/* How many terms may stand inside of each other. */
+struct depth {
+    uint32_t terms[LEVELS_MAX], level;
+    uint64_t sum, most;
+};
+
+static void depth_token(struct depth *d, uint8_t c) {
+    if ((c == '(' || c == '[') && d->level + 1 < LEVELS_MAX) d->terms[++d->level] = 0;
+    else if ((c == ')' || c == ']') && d->level) d->sum -= d->terms[d->level--];
+    else if (c == ',') d->sum -= d->terms[d->level], d->terms[d->level] = 0;
+    d->terms[d->level]++, d->sum++;
+    d->most = MAX(d->most, d->sum);
+}
+
+/* From `from` to its semicolon; *end is past it. False: there is nothing but blanks. */
+static bool statement_end(str t, size_t from, size_t *begin, size_t *end, struct depth *depth) {
+    bool any = false, blank;
+    *depth = (struct depth){0};
+    for (size_t i = from, next; i < t.n; i = next) {
+        next = past_token(t, i, &blank);
+        if (blank) continue;
+        if (!any) *begin = i, any = true;
+        if (t.p[i] == ';' && !depth->level) return *end = next, true;
+        depth_token(depth, t.p[i]);
+    }
+    *end = t.n;
+    return any;
+}
+
+/* ---- the parser ---- */
+
+static void *arena_of(void *mem, size_t n) { return arena_alloc(mem, n ? n : 1, 16); }
+static void arena_keeps(void *mem, void *p) {}
+
+struct parsing {
+    arena *mem;
+    const char *text;
+    PgQuery__ParseResult *tree;
+    str message;
+    int cursor; /* in characters, from 1 */
+    PgQueryProtobuf printed;
+};
+
+static void *parse_thread(void *arg) {
+    struct parsing *p = arg;
+    PgQueryProtobufParseResult r = pg_query_parse_protobuf(p->text);
+    if (r.error) p->message = arena_str(p->mem, str_c(r.error->message)), p->cursor = r.error->cursorpos;
+    else {
+        ProtobufCAllocator a = {arena_of, arena_keeps, p->mem};
+        p->tree = pg_query__parse_result__unpack(&a, r.parse_tree.len, (const uint8_t *)r.parse_tree.data);
+        if (!p->tree) p->message = STR("statement is too complex");
+    }
+    pg_query_free_protobuf_parse_result(r);
+    return NULL;
+}
+
+static void on_deep_stack(void *(*fn)(void *), void *arg) {
+    pthread_attr_t attr;
+    pthread_t thread;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    if (!pthread_create(&thread, &attr, fn, arg)) pthread_join(thread, NULL);
+    else fn(arg);
+    pthread_attr_destroy(&attr);
+}
+
+static struct parsing parse_text(arena *mem, str text) {
+    struct parsing p = {.mem = mem, .text = arena_cstr(mem, text)};
+    on_deep_stack(parse_thread, &p);
+    return p;
+}
+
+static uint32_t offset_of_char(str text, int cursor) {
+    size_t i = 0;
+    for (int chars = 1; i < text.n; i++)
+        if ((text.p[i] & 0xc0) != 0x80 && chars++ >= cursor) break;
+    return (uint32_t)MIN(i, text.n);
+}
+
+static void refuse(struct sql_statement *s, const char *state, str message, uint32_t at) {
+    memcpy(s->state, state, 5);
+    s->message = message, s->at = at, s->node = NULL;
+}
+
+static void parse_one(arena *mem, str text, size_t begin, size_t end, const struct depth *depth, sql_statements *out) {
+    str one = str_sub(text, begin, end - begin);
+    struct sql_statement s = {.offset = (uint32_t)begin, .bytes = (uint32_t)one.n, .base = (uint32_t)begin};
+    if (one.n > SQL_STATEMENT_BYTES_MAX || depth->most > SQL_TERMS_MAX || depth->level + 1 >= LEVELS_MAX) {
+        refuse(&s, "54001",
+               arena_fmt(mem, "the statement is too long or nested too deeply (%u MiB, %u terms between commas)",
+                         SQL_STATEMENT_BYTES_MAX >> 20, SQL_TERMS_MAX),
+               s.offset);
+        vec_push(mem, out, s);
+        return;
+    }
+    struct parsing p = parse_text(mem, one);
+    if (!p.tree) refuse(&s, "42601", p.message, (uint32_t)begin + offset_of_char(one, p.cursor));
+    else if (p.tree->n_stmts) s.node = p.tree->stmts[0]->stmt;
+    else return;
+    vec_push(mem, out, s);
+}
+
+void sql_parse(arena *mem, str text, sql_statements *out) {
+    struct depth *depth = arena_make(mem, struct depth);
+    bool bounded = text.n <= SQL_FILE_BYTES_MAX;
+    size_t begin = 0, end = 0;
+    if (memchr(text.p ? text.p : (const uint8_t *)"", 0, text.n)) bounded = false;
+    if (!bounded) {
+        struct sql_statement s = {0};
+        refuse(&s, "54000", STR("the file is longer than 16 MiB, or holds a NUL byte"), 0);
+        vec_push(mem, out, s);
+        return;
+    }
+    for (size_t at = 0; statement_end(text, at, &begin, &end, depth); at = end) parse_one(mem, text, begin, end, depth, out);
+}
+
+void sql_place(str text, uint64_t offset, uint32_t *line, uint32_t *column) {
+    *line = *column = 1;
+    for (size_t i = 0; i < offset && i < text.n; i++) {
+        if (text.p[i] == '\n') ++*line, *column = 1;
+        else *column += (text.p[i] & 0xc0) != 0x80;
+    }
+}
+
+/* ---- printing ---- */
+
+static void *print_thread(void *arg) {
+    struct parsing *p = arg;
+    size_t n = pg_query__parse_result__get_packed_size(p->tree);
+    uint8_t *bytes = malloc(n);
+    if (!bytes) return NULL;
+    pg_query__parse_result__pack(p->tree, bytes);
+    PgQueryDeparseResult r = pg_query_deparse_protobuf((PgQueryProtobuf){n, (char *)bytes});
+    if (!r.error && r.query) p->message = arena_str(p->mem, str_c(r.query));
+    pg_query_free_deparse_result(r);
+    free(bytes);
+    return NULL;
+}
+
+str sql_statement_text(arena *mem, const PgQuery__Node *node) {
+    PgQuery__RawStmt raw = PG_QUERY__RAW_STMT__INIT, *stmts = &raw;
+    PgQuery__ParseResult tree = PG_QUERY__PARSE_RESULT__INIT;
+    raw.stmt = (PgQuery__Node *)node;
+    tree.version = PG_VERSION_NUM, tree.n_stmts = 1, tree.stmts = &stmts;
+    struct parsing p = {.mem = mem, .tree = &tree};
+    on_deep_stack(print_thread, &p);
+    return p.message;
+}
+
+str sql_expr_text(arena *mem, const PgQuery__Node *node) {
+    PgQuery__ResTarget target = PG_QUERY__RES_TARGET__INIT;
+    PgQuery__Node target_node = PG_QUERY__NODE__INIT, select_node = PG_QUERY__NODE__INIT, *targets = &target_node;
+    PgQuery__SelectStmt select = PG_QUERY__SELECT_STMT__INIT;
+    target.val = (PgQuery__Node *)node;
+    target_node.node_case = PG_QUERY__NODE__NODE_RES_TARGET, target_node.res_target = &target;
+    select.n_target_list = 1, select.target_list = &targets;
+    select.op = PG_QUERY__SET_OPERATION__SETOP_NONE, select.limit_option = PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_DEFAULT;
+    select_node.node_case = PG_QUERY__NODE__NODE_SELECT_STMT, select_node.select_stmt = &select;
+    str text = sql_statement_text(mem, &select_node);
+    return str_starts(text, STR("SELECT ")) ? str_sub(text, 7, text.n) : text;
+}
+
+const PgQuery__Node *sql_statement_tree(arena *mem, str text) {
+    struct parsing p = parse_text(mem, text);
+    return p.tree && p.tree->n_stmts == 1 ? p.tree->stmts[0]->stmt : NULL;
+}
+
+const PgQuery__Node *sql_expr_tree(arena *mem, str text) {
+    const PgQuery__Node *n = sql_statement_tree(mem, arena_fmt(mem, "SELECT " STR_FMT, STR_ARG(text)));
+    bool is = n && n->node_case == PG_QUERY__NODE__NODE_SELECT_STMT && n->select_stmt->n_target_list == 1;
+    return is ? n->select_stmt->target_list[0]->res_target->val : NULL;
+}

@@ -1,0 +1,34 @@
+/* parse: PostgreSQL's text as trees, by PostgreSQL's own parser (libpg_query).
+ *
+ * 1. What is given to the parser is bounded before: bytes of a statement, and how many terms stand between two commas on all levels together,
+ *    which is how deep a tree can get. It runs on a thread with a stack for that depth.
+ * 2. A statement that cannot be read does not hide the others: they are read one by one then.
+ */
+#ifndef ORLO_SQL_PARSE_H
+#define ORLO_SQL_PARSE_H
+
+#include <pg_query/pg_query.pb-c.h>
+
+#include "base/base.h"
+
+struct sql_statement {
+    const PgQuery__Node *node; /* NULL: it cannot be read */
+    uint32_t offset, bytes;    /* in the file */
+    uint32_t base;             /* added to a location in the tree, it is an offset in the file */
+    char state[6];             /* "42601", "54001"; with message, and where */
+    str message;
+    uint32_t at; /* offset in the file */
+};
+typedef VEC(struct sql_statement) sql_statements;
+void sql_parse(arena *mem, str text, sql_statements *out);
+
+/* Line and column, from 1, in characters. */
+void sql_place(str text, uint64_t offset, uint32_t *line, uint32_t *column);
+/* An expression or a query as PostgreSQL's text again; empty: it cannot be printed. */
+str sql_expr_text(arena *mem, const PgQuery__Node *node);
+str sql_statement_text(arena *mem, const PgQuery__Node *node);
+/* The tree of what sql_expr_text has printed; NULL: it is none. */
+const PgQuery__Node *sql_expr_tree(arena *mem, str text);
+const PgQuery__Node *sql_statement_tree(arena *mem, str text);
+
+#endif

@@ -1,0 +1,101 @@
+/* report: what is said of migrations: refusals, remarks, what only PostgreSQL can. All at once, each once. */
+#include "sql/ddl_int.h"
+#include <stdio.h>
+
+enum { NOTES_MAX = 1'000 };
+
+void sql_note_add(arena *mem, struct sql_report *report, struct sql_note note) {
+    if (note.severity == SQL_REFUSAL) report->refused++;
+    if (note.severity == SQL_NEEDS_POSTGRES) report->needs_postgres++;
+    if (report->notes.n >= NOTES_MAX) return;
+    for (uint32_t i = report->notes.n; i-- > 0 && i + 20 > report->notes.n;) { /* the same of the same place: once */
+        const struct sql_note *n = &report->notes.p[i];
+        if (n->line == note.line && n->column == note.column && str_eq(n->file, note.file) && str_eq(n->text, note.text)) return;
+    }
+    vec_push(mem, &report->notes, note);
+}
+
+static void say(struct sql_ddl *d, enum sql_severity severity, int32_t location, const char *code, str text,
+                const char *instead) {
+    struct sql_note n = {.severity = (uint8_t)severity, .code = arena_str(d->mem, str_c(code)), .text = text};
+    text_tame((char *)(uintptr_t)text.p, text.n);
+    if (instead) n.instead = arena_str(d->mem, str_c(instead));
+    if (d->file) {
+        n.file = d->file->name;
+        uint64_t at =
+            d->statement ? (location >= 0 ? (uint64_t)d->statement->base + (uint64_t)location : d->statement->offset) : 0;
+        if (d->statement) sql_place(d->file->text, at, &n.line, &n.column);
+    }
+    sql_note_add(d->mem, d->report, n);
+}
+
+err sql_refuse_at(struct sql_ddl *d, int32_t location, const char *state, const char *instead, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    str text = arena_vfmt(d->mem, fmt, ap);
+    va_end(ap);
+    say(d, SQL_REFUSAL, location, state, text, instead);
+    return ERR_INVALID;
+}
+
+/* With PostgreSQL behind it, it is nothing to refuse: the report says what keeps the project from SQLite. */
+static err only_postgres(struct sql_ddl *d, int32_t location, str text, const char *instead) {
+    say(d, d->engine == CATALOG_POSTGRES ? SQL_NEEDS_POSTGRES : SQL_REFUSAL, location, "0A000", text,
+        instead ? instead : "database = \"postgres\" runs it");
+    if (d->engine == CATALOG_SQLITE) d->report->needs_postgres++;
+    return ERR_INVALID;
+}
+
+err sql_needs_postgres(struct sql_ddl *d, int32_t location, const char *instead, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    str text = arena_vfmt(d->mem, fmt, ap);
+    va_end(ap);
+    return only_postgres(d, location, text, instead);
+}
+
+void sql_remark(struct sql_ddl *d, int32_t location, const char *instead, const char *fmt, ...) {
+    if (d->platform || d->engine == CATALOG_POSTGRES) return;
+    va_list ap;
+    va_start(ap, fmt);
+    str text = arena_vfmt(d->mem, fmt, ap);
+    va_end(ap);
+    say(d, SQL_REMARK, location, "01000", text, instead);
+}
+
+/* Is it about something whose making was refused before? That has been said. */
+static bool follows(struct sql_ddl *d, const char *message) {
+    const char *from = strchr(message, '"'), *to = from ? strchr(from + 1, '"') : NULL;
+    if (!to) return false;
+    str name = {(const uint8_t *)from + 1, (size_t)(to - from - 1)};
+    uint64_t there;
+    size_t dot = str_find(name, '.');
+    return map_get(&d->poisoned, name, &there) || (dot < name.n && map_get(&d->poisoned, str_sub(name, dot + 1, name.n), &there));
+}
+
+err sql_refuse_problem(struct sql_ddl *d, const struct sql_context *cx) {
+    const struct sql_problem *p = &cx->problem;
+    if (follows(d, p->message)) return ERR_INVALID;
+    str text =
+        arena_fmt(d->mem, "%s%s%s%s", p->message, p->detail[0] ? ": " : "", p->detail, p->in[0] ? " (in what it calls)" : "");
+    if (!strcmp(p->state, "0A000") || !strcmp(p->state, "54001"))
+        return only_postgres(d, p->location, text, p->hint[0] ? p->hint : NULL);
+    /* A function that is not known may be one of PostgreSQL's that is not there: on that engine it is PostgreSQL's to say. */
+    if (d->engine == CATALOG_POSTGRES && (!strcmp(p->state, "42883") || !strcmp(p->state, "42704")))
+        return only_postgres(d, p->location, text, NULL);
+    bool relation = !strcmp(p->state, "42P01") && strstr(p->message, "relation");
+    say(d, SQL_REFUSAL, p->location, p->state, text,
+        p->hint[0]                   ? p->hint
+        : relation                   ? "no migration creates it: was it made by hand? Write a migration that does"
+        : !strcmp(p->state, "42883") ? "if it is one of PostgreSQL's own, database = \"postgres\" has it"
+                                     : NULL);
+    return ERR_INVALID;
+}
+
+err sql_no_relation(struct sql_ddl *d, const PgQuery__RangeVar *var) {
+    str name = sql_dotted(d, str_c(var->schemaname), str_c(var->relname));
+    uint64_t there;
+    if (map_get(&d->poisoned, str_c(var->relname), &there)) return ERR_INVALID;
+    return sql_refuse_at(d, var->location, "42P01", "no migration creates it: was it made by hand? Write a migration that does",
+                         "relation \"" STR_FMT "\" does not exist", STR_ARG(name));
+}

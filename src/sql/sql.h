@@ -1,0 +1,69 @@
+/* sql: PostgreSQL's language, read at deployment, in a job: migrations become a catalogue and the statements that bring an app's SQLite database
+ * to it. Expressions and queries are translate.h's.
+ *
+ *   struct sql_plan plan;
+ *   struct sql_report report = {0};
+ *   TRY(sql_migrate(mem, from, files, n, CATALOG_SQLITE, &plan, &report, d));
+ *   if (!report.refused) … plan.catalog, plan.files …
+ *
+ * 1. Only what the table of statements (statements.def) names gets through, and only text that was printed here reaches SQLite: no byte of a
+ *    file does. ATTACH, PRAGMA, COPY, ALTER SYSTEM and their kin are not in the table.
+ * 2. Everything that is wrong is said at once, each with file, line, column, SQLSTATE and what to write instead. Where anything is, there is no
+ *    plan.
+ * 3. What a file did to a table is done to SQLite's when rows are next looked at, or at the end: a table that ten statements made is made once.
+ */
+#ifndef ORLO_SQL_H
+#define ORLO_SQL_H
+
+#include "catalog/catalog.h"
+
+enum {
+    SQL_FILE_BYTES_MAX = 16 << 20,
+    SQL_STATEMENT_BYTES_MAX = 4 << 20,
+    SQL_TERMS_MAX = 10'000,
+    SQL_PLATFORM = 1 /* version of platform/ */
+};
+
+struct sql_file {
+    str name, text;
+    bool seed; /* rows for a development database: no part of the history */
+};
+
+enum sql_severity { SQL_REFUSAL, SQL_NEEDS_POSTGRES /* a refusal on SQLite, a remark elsewhere */, SQL_REMARK, SQL_LINT };
+struct sql_note {
+    uint8_t severity;      /* enum sql_severity */
+    str file;              /* empty: of the whole */
+    uint32_t line, column; /* from 1, in characters; 0: not known */
+    str code;              /* SQLSTATE, or a lint's name */
+    str text, instead;     /* what; what to do about it (may be empty) */
+};
+struct sql_report {
+    VEC(struct sql_note) notes; /* in the order of files and lines */
+    uint32_t refused;           /* how many keep it from being deployed on the engine that was asked for */
+    uint32_t needs_postgres;
+};
+
+struct sql_plan_file {
+    str name;
+    bool seed;
+    VEC(str) steps; /* SQLite's statements, one each */
+};
+struct sql_plan {
+    VEC(struct sql_plan_file) files; /* the first may be the platform's own schemas, with an empty name */
+    struct catalog *catalog;         /* after all of them */
+    bool foreign_keys_off;           /* run with `pragma foreign_keys = off`, and `pragma foreign_key_check` before the commit */
+};
+
+/* from: what is there, NULL: nothing. ERR_LIMIT alone: too much altogether; all else stands in the report. Everything lives in out. */
+[[nodiscard]] err sql_migrate(arena *out, const struct catalog *from, const struct sql_file *files, uint32_t n,
+                              enum catalog_engine engine, struct sql_plan *plan, struct sql_report *report, struct diag *d);
+/* Lints of what a catalogue says, into the report; those of the platform's own objects are left out. */
+void sql_lint(arena *out, const struct catalog *c, struct sql_report *report);
+
+/* The platform's schemas in PostgreSQL's language, in the order they are run. postgres: what that alone needs too. */
+const struct sql_file *sql_platform(bool postgres, uint32_t *n);
+
+/* docs/sql.md's tables: types, statements, lints, functions, operators. */
+void sql_document(struct buf *to);
+
+#endif
