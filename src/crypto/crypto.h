@@ -35,6 +35,17 @@ void crypto_ed25519_sign(const struct crypto_ed25519 *key, str message, uint8_t 
 /* HMAC with SHA-256 (RFC 2104). */
 void crypto_hmac_sha256(str key, str message, uint8_t out[CRYPTO_SHA256_BYTES]);
 
+/* By name, without regard to case: md5 sha1 sha224 sha256 sha384 sha512. Bytes of out; 0: there is no such. For what others chose long ago: of
+ * our own, SHA-256. */
+enum { CRYPTO_DIGEST_BYTES_MAX = 64 };
+size_t crypto_digest(str name, str s, uint8_t out[CRYPTO_DIGEST_BYTES_MAX]);
+size_t crypto_hmac(str name, str key, str message, uint8_t out[CRYPTO_DIGEST_BYTES_MAX]);
+
+/* crypt(3): setting begins with its method's mark ($2a$08$…, $1$…). It takes as long as the setting says: what others chose is bounded before. False:
+ * it is none. */
+enum { CRYPTO_PASSWORD_BYTES_MAX = 384 };
+[[nodiscard]] bool crypto_password(const char *password, const char *setting, char out[CRYPTO_PASSWORD_BYTES_MAX]);
+
 /* AES-256-GCM (NIST SP 800-38D) with a random nonce: nonce (12 bytes), what was sealed, tag (16). Whoever unseals it has to say what it is
  * about, too: so it is of no use in another's place. */
 enum { CRYPTO_SEAL_KEY_BYTES = 32, CRYPTO_SEAL_MORE_BYTES = 12 + 16 };

@@ -178,8 +178,8 @@ void db_part_undo(struct db *db);
 
 /* ---- what a connection has besides SQLite's own: functions, aggregates, collations, tables that are functions (extend.c) ----
  *
- * Each is of the connection that it was added to, and is named as SQLite finds it: without regard to case. What stands behind `arg` outlives the
- * connection. They run between two instructions of a statement, on its thread and stack: what takes long asks db_call_goes_on from time to
+ * Each is of the connection that it was added to, and is named as SQLite finds it: without regard to case. Rows, and what stands behind `arg`,
+ * outlive the connection: one table serves them all, and what is of a connection alone is its context. They run between two instructions of a statement, on its thread and stack: what takes long asks db_call_goes_on from time to
  * time, what grows with its input takes memory with db_take, which is the statement's, and nothing nests deeper than its own bound. */
 
 struct db_call; /* as long as a function runs */
@@ -191,6 +191,10 @@ void db_refuse(struct db_call *call, str text);
 [[nodiscard]] bool db_call_goes_on(struct db_call *call);
 /* What a value may have of bytes on this connection; a longer answer is ERR_LIMIT. */
 size_t db_call_value_bytes_max(const struct db_call *call);
+/* What db_context_set gave; NULL: nothing. */
+void *db_call_context(const struct db_call *call);
+/* Once; drop is called when the connection has been closed. NULL: nothing to drop. */
+void db_context_set(struct db *db, void *context, void (*drop)(void *context));
 /* Of the statement's memory, and counted as that: as realloc. NULL: it has none left (p is as it was). n is not 0. */
 void *db_take(void *p, size_t n);
 void db_give_back(void *p);
@@ -207,7 +211,7 @@ struct db_function {
     void (*call)(struct db_call *call, void *arg, const struct db_value *args, uint32_t n);
     void *arg;
 };
-[[nodiscard]] err db_add_function(struct db *db, const struct db_function *f, struct diag *d);
+[[nodiscard]] err db_add_functions(struct db *db, const struct db_function *rows, uint32_t n, struct diag *d);
 
 /* state: so many bytes, zeroed at a group's begin; the same for all that follows of it. */
 struct db_aggregate {
@@ -222,7 +226,7 @@ struct db_aggregate {
     void (*end)(void *arg, void *state);                         /* once; NULL: it holds nothing */
     void *arg;
 };
-[[nodiscard]] err db_add_aggregate(struct db *db, const struct db_aggregate *a, struct diag *d);
+[[nodiscard]] err db_add_aggregates(struct db *db, const struct db_aggregate *rows, uint32_t n, struct diag *d);
 
 /* A total order; it cannot fail, and takes no memory. */
 struct db_collation {
@@ -230,7 +234,7 @@ struct db_collation {
     int (*compare)(void *arg, str a, str b);
     void *arg;
 };
-[[nodiscard]] err db_add_collation(struct db *db, const struct db_collation *c, struct diag *d);
+[[nodiscard]] err db_add_collations(struct db *db, const struct db_collation *rows, uint32_t n, struct diag *d);
 
 /* select … from name(arguments): rows that are computed. The columns are named, and so many arguments may be given: those that are left out
  * are NULL from the end on. */
@@ -248,7 +252,7 @@ struct db_table_function {
     void (*end)(void *arg, void *state); /* once for each begin; NULL: it holds nothing */
     void *arg;
 };
-[[nodiscard]] err db_add_table_function(struct db *db, const struct db_table_function *f, struct diag *d);
+[[nodiscard]] err db_add_table_functions(struct db *db, const struct db_table_function *rows, uint32_t n, struct diag *d);
 /* ---- rows as they change ----
  *
  * fn is told of each row of the main database before it changes, whoever changes it: statements, triggers, keys that cascade. It uses db for nothing

@@ -21,13 +21,16 @@ struct db {
     struct db_options options;
     struct db_rows *kept[DB_KEPT_MAX];
     uint32_t kept_count, kept_max;
-    uint64_t used; /* a clock of statements' use */
-    bool stopped;  /* goes_on said so, in the statement that runs */
-    bool large;    /* of that statement: it took too much memory */
-    int64_t taken; /* what its thread had when it began */
-    bool refused;  /* may said so; SQLite has more than one code for that */
-    bool own;      /* what runs is the caller's, not a guest's */
-    int files[3];  /* db_files_of; -1: not yet */
+    uint64_t used;          /* a clock of statements' use */
+    bool stopped;           /* goes_on said so, in the statement that runs */
+    bool large;             /* of that statement: it took too much memory */
+    int64_t taken;          /* what its thread had when it began */
+    bool refused;           /* may said so; SQLite has more than one code for that */
+    struct db_added *added; /* extend.c: what it has besides SQLite's own */
+    void *context;
+    void (*context_drop)(void *context);
+    bool own;     /* what runs is the caller's, not a guest's */
+    int files[3]; /* db_files_of; -1: not yet */
     struct db_wal wal;
     void (*watch)(void *arg, const struct db_change *c);
     void *watch_arg;
@@ -57,6 +60,8 @@ void db_memory_forgive(void);
 void db_guest_confine(struct db *db);
 /* May the statement that runs go on? Not where it took too much memory, or whoever waits for it says so. */
 [[nodiscard]] bool db_guest_goes_on(struct db *db);
+/* extend.c: gives back what was added, once the connection is closed */
+void db_extend_close(struct db *db);
 /* functions.c: in place of SQLite's that cannot be stopped. SQLite's code. */
 [[nodiscard]] int db_functions_add(struct db *db);
 

@@ -1,6 +1,6 @@
 /* extend: functions, aggregates, collations and tables that are functions, added to a connection.
  *
- * 1. What is added is copied, and freed with the connection; what its `arg` points to is the caller's.
+ * 1. What is added is borrowed as long as the connection is there: many connections have the same rows, and each takes but two words for one.
  * 2. A function sees values as rows have them (struct db_value), and answers by struct db_call: it sees nothing of SQLite.
  * 3. A call that was told not to go on ends its statement as the progress handler would, whatever it answers.
  * 4. An aggregate's state begins with its first row and ends once, also where a step failed. Of no rows, the value is that of a zeroed state.
@@ -83,22 +83,41 @@ size_t db_call_value_bytes_max(const struct db_call *call) {
 void *db_take(void *p, size_t n) { return sqlite3_realloc64(p, n); }
 void db_give_back(void *p) { sqlite3_free(p); }
 
-/* Who the connection is, to what was added to it; and what. Freed by SQLite with the connection. */
+void *db_call_context(const struct db_call *call) { return call->db->context; }
+
+void db_context_set(struct db *db, void *context, void (*drop)(void *context)) {
+    ENSURE(!db->context);
+    db->context = context;
+    db->context_drop = drop;
+}
+
+/* Who the connection is, to what was added to it; and what. */
 struct added {
     struct db *db;
     union {
-        struct db_function function;
-        struct db_aggregate aggregate;
-        struct db_collation collation;
-        struct db_table_function table;
+        const struct db_function *function;
+        const struct db_aggregate *aggregate;
+        const struct db_collation *collation;
+        const struct db_table_function *table;
     };
 };
+struct db_added {
+    struct db_added *older;
+    struct added rows[];
+};
 
-static struct added *added_new(struct db *db) {
-    struct added *a = calloc(1, sizeof *a);
-    ENSURE(a);
-    a->db = db;
-    return a;
+static struct added *added_new(struct db *db, uint32_t n) {
+    struct db_added *block = calloc(1, sizeof *block + n * sizeof *block->rows);
+    ENSURE(block);
+    block->older = db->added;
+    db->added = block;
+    for (uint32_t i = 0; i < n; i++) block->rows[i].db = db;
+    return block->rows;
+}
+
+void db_extend_close(struct db *db) {
+    for (struct db_added *a = db->added, *older; a; a = older) older = a->older, free(a);
+    if (db->context_drop) db->context_drop(db->context);
 }
 
 static int flags_of(uint32_t flags) {
@@ -117,15 +136,18 @@ static void call_function(sqlite3_context *to, int n, sqlite3_value **from) {
         return;
     }
     values_in(from, n, args);
-    a->function.call(&call, a->function.arg, args, (uint32_t)n);
+    a->function->call(&call, a->function->arg, args, (uint32_t)n);
 }
 
-err db_add_function(struct db *db, const struct db_function *f, struct diag *d) {
-    struct added *a = added_new(db);
-    a->function = *f;
-    return db_says(
-        db, sqlite3_create_function_v2(db->raw, f->name, f->arguments, flags_of(f->flags), a, call_function, NULL, NULL, free),
-        d);
+err db_add_functions(struct db *db, const struct db_function *rows, uint32_t n, struct diag *d) {
+    struct added *a = added_new(db, n);
+    int code = SQLITE_OK;
+    for (uint32_t i = 0; i < n && code == SQLITE_OK; i++) {
+        const struct db_function *f = a[i].function = &rows[i];
+        code = sqlite3_create_function_v2(db->raw, f->name, f->arguments, flags_of(f->flags), &a[i], call_function, NULL, NULL,
+                                          NULL);
+    }
+    return db_says(db, code, d);
 }
 
 /* ---- aggregates ---- */
@@ -146,15 +168,15 @@ static void step_or_inverse(sqlite3_context *to, int n, sqlite3_value **from, bo
     const struct added *a = sqlite3_user_data(to);
     struct db_value args[ARGUMENTS_MAX];
     struct db_call call = {.db = a->db, .to = to};
-    struct group *g = group_of(to, &a->aggregate);
+    struct group *g = group_of(to, a->aggregate);
     if (!g) return;
     if (n > ARGUMENTS_MAX) {
         db_refuse(&call, STR("too many arguments"));
         return;
     }
     values_in(from, n, args);
-    if (!inverse) a->aggregate.step(&call, a->aggregate.arg, g->state, args, (uint32_t)n);
-    else if (a->aggregate.inverse) a->aggregate.inverse(&call, a->aggregate.arg, g->state, args, (uint32_t)n);
+    if (!inverse) a->aggregate->step(&call, a->aggregate->arg, g->state, args, (uint32_t)n);
+    else if (a->aggregate->inverse) a->aggregate->inverse(&call, a->aggregate->arg, g->state, args, (uint32_t)n);
     else db_refuse(&call, STR("this aggregate has no windows whose begin moves"));
 }
 
@@ -164,8 +186,8 @@ static void call_inverse(sqlite3_context *to, int n, sqlite3_value **from) { ste
 static void call_value(sqlite3_context *to) {
     const struct added *a = sqlite3_user_data(to);
     struct db_call call = {.db = a->db, .to = to};
-    struct group *g = group_of(to, &a->aggregate);
-    if (g) a->aggregate.value(&call, a->aggregate.arg, g->state);
+    struct group *g = group_of(to, a->aggregate);
+    if (g) a->aggregate->value(&call, a->aggregate->arg, g->state);
 }
 
 /* Also of a group of no rows, and of one whose step failed: then its value is of no interest, and does no harm. */
@@ -173,15 +195,18 @@ static void call_final(sqlite3_context *to) {
     const struct added *a = sqlite3_user_data(to);
     call_value(to);
     struct group *g = sqlite3_aggregate_context(to, 0);
-    if (g && g->began && a->aggregate.end) a->aggregate.end(a->aggregate.arg, g->state);
+    if (g && g->began && a->aggregate->end) a->aggregate->end(a->aggregate->arg, g->state);
     if (g) g->began = false;
 }
 
-err db_add_aggregate(struct db *db, const struct db_aggregate *g, struct diag *d) {
-    struct added *a = added_new(db);
-    a->aggregate = *g;
-    int code = sqlite3_create_window_function(db->raw, g->name, g->arguments, flags_of(g->flags), a, call_step, call_final,
-                                              call_value, call_inverse, free);
+err db_add_aggregates(struct db *db, const struct db_aggregate *rows, uint32_t n, struct diag *d) {
+    struct added *a = added_new(db, n);
+    int code = SQLITE_OK;
+    for (uint32_t i = 0; i < n && code == SQLITE_OK; i++) {
+        const struct db_aggregate *g = a[i].aggregate = &rows[i];
+        code = sqlite3_create_window_function(db->raw, g->name, g->arguments, flags_of(g->flags), &a[i], call_step, call_final,
+                                              call_value, call_inverse, NULL);
+    }
     return db_says(db, code, d);
 }
 
@@ -189,14 +214,16 @@ err db_add_aggregate(struct db *db, const struct db_aggregate *g, struct diag *d
 
 static int call_collation(void *arg, int n, const void *p, int m, const void *q) {
     const struct added *a = arg;
-    return a->collation.compare(a->collation.arg, (str){p, (size_t)n}, (str){q, (size_t)m});
+    return a->collation->compare(a->collation->arg, (str){p, (size_t)n}, (str){q, (size_t)m});
 }
 
-err db_add_collation(struct db *db, const struct db_collation *c, struct diag *d) {
-    struct added *a = added_new(db);
-    a->collation = *c;
-    int code = sqlite3_create_collation_v2(db->raw, c->name, SQLITE_UTF8, a, call_collation, free);
-    if (code != SQLITE_OK) free(a); /* the one case in which SQLite does not */
+err db_add_collations(struct db *db, const struct db_collation *rows, uint32_t n, struct diag *d) {
+    struct added *a = added_new(db, n);
+    int code = SQLITE_OK;
+    for (uint32_t i = 0; i < n && code == SQLITE_OK; i++) {
+        a[i].collation = &rows[i];
+        code = sqlite3_create_collation_v2(db->raw, rows[i].name, SQLITE_UTF8, &a[i], call_collation, NULL);
+    }
     return db_says(db, code, d);
 }
 
@@ -225,13 +252,13 @@ static int connect_table(sqlite3 *raw, void *arg, int n, const char *const *word
     b.cap = b.max = sizeof text;
     uint32_t columns = 0;
     buf_puts(&b, STR("create table x("));
-    for (; a->table.columns[columns]; columns++) buf_printf(&b, "%s\"%s\"", columns ? "," : "", a->table.columns[columns]);
-    for (uint32_t i = 0; i < a->table.arguments; i++) buf_printf(&b, ",a%u hidden", i);
+    for (; a->table->columns[columns]; columns++) buf_printf(&b, "%s\"%s\"", columns ? "," : "", a->table->columns[columns]);
+    for (uint32_t i = 0; i < a->table->arguments; i++) buf_printf(&b, ",a%u hidden", i);
     buf_put(&b, ")", 2);
     int code = b.full ? SQLITE_TOOBIG : sqlite3_declare_vtab(raw, text);
     if (code != SQLITE_OK) return code;
-    if (a->table.flags & DB_FN_INNOCUOUS) sqlite3_vtab_config(raw, SQLITE_VTAB_INNOCUOUS);
-    if (a->table.flags & DB_FN_DIRECT_ONLY) sqlite3_vtab_config(raw, SQLITE_VTAB_DIRECTONLY);
+    if (a->table->flags & DB_FN_INNOCUOUS) sqlite3_vtab_config(raw, SQLITE_VTAB_INNOCUOUS);
+    if (a->table->flags & DB_FN_DIRECT_ONLY) sqlite3_vtab_config(raw, SQLITE_VTAB_DIRECTONLY);
     struct table *t = sqlite3_malloc64(sizeof *t);
     if (!t) return SQLITE_NOMEM;
     *t = (struct table){.of = a, .columns = columns};
@@ -257,7 +284,7 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
         mask |= 1u << argument;
         place[argument] = i;
     }
-    for (uint32_t i = 0; i < t->of->table.arguments; i++) {
+    for (uint32_t i = 0; i < t->of->table->arguments; i++) {
         if (!(mask & 1u << i)) continue;
         info->aConstraintUsage[place[i]].argvIndex = ++given;
         info->aConstraintUsage[place[i]].omit = 1;
@@ -270,7 +297,7 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
 
 static int open_cursor(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
     const struct table *t = container_of(base, struct table, base);
-    size_t bytes = sizeof(struct cursor) + t->of->table.state_bytes;
+    size_t bytes = sizeof(struct cursor) + t->of->table->state_bytes;
     struct cursor *c = sqlite3_malloc64(bytes);
     if (!c) return SQLITE_NOMEM;
     memset(c, 0, bytes);
@@ -279,7 +306,7 @@ static int open_cursor(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
 }
 
 static void end_rows(struct cursor *c) {
-    const struct db_table_function *f = &container_of(c->base.pVtab, struct table, base)->of->table;
+    const struct db_table_function *f = container_of(c->base.pVtab, struct table, base)->of->table;
     if (c->began && f->end) f->end(f->arg, c->state);
     c->began = false;
 }
@@ -301,7 +328,7 @@ static int next_row(sqlite3_vtab_cursor *base) {
     struct db_call call = {.db = a->db, .table = base->pVtab};
     c->at++;
     memset(c->row, 0, sizeof c->row);
-    c->ended = !a->table.next(&call, a->table.arg, c->state, c->row);
+    c->ended = !a->table->next(&call, a->table->arg, c->state, c->row);
     return code_of(&call);
 }
 
@@ -312,16 +339,16 @@ static int filter(sqlite3_vtab_cursor *base, int mask, const char *text, int n, 
     struct db_call call = {.db = a->db, .table = base->pVtab};
     uint32_t count = 0;
     end_rows(c);
-    for (uint32_t i = 0, given = 0; i < a->table.arguments; i++)
+    for (uint32_t i = 0, given = 0; i < a->table->arguments; i++)
         if ((uint32_t)mask & 1u << i && given < (uint32_t)n) args[i] = value_in(from[given++]), count = i + 1;
-    if (count < a->table.arguments_min) {
+    if (count < a->table->arguments_min) {
         db_refuse(&call, STR("a table function wants more arguments"));
         return SQLITE_ERROR;
     }
-    memset(c->state, 0, a->table.state_bytes);
+    memset(c->state, 0, a->table->state_bytes);
     c->began = true;
     c->at = 0;
-    a->table.begin(&call, a->table.arg, c->state, args, count);
+    a->table->begin(&call, a->table->arg, c->state, args, count);
     return code_of(&call) == SQLITE_OK ? next_row(base) : code_of(&call);
 }
 
@@ -353,9 +380,13 @@ static const sqlite3_module module = {
     .xRowid = rowid,
 };
 
-err db_add_table_function(struct db *db, const struct db_table_function *f, struct diag *d) {
-    ENSURE(f->arguments <= DB_TABLE_ARGUMENTS_MAX && f->arguments_min <= f->arguments);
-    struct added *a = added_new(db);
-    a->table = *f;
-    return db_says(db, sqlite3_create_module_v2(db->raw, f->name, &module, a, free), d);
+err db_add_table_functions(struct db *db, const struct db_table_function *rows, uint32_t n, struct diag *d) {
+    struct added *a = added_new(db, n);
+    int code = SQLITE_OK;
+    for (uint32_t i = 0; i < n && code == SQLITE_OK; i++) {
+        ENSURE(rows[i].arguments <= DB_TABLE_ARGUMENTS_MAX && rows[i].arguments_min <= rows[i].arguments);
+        a[i].table = &rows[i];
+        code = sqlite3_create_module_v2(db->raw, rows[i].name, &module, &a[i], NULL);
+    }
+    return db_says(db, code, d);
 }

@@ -74,13 +74,13 @@ static void forever(struct db_call *call, void *arg, const struct db_value *args
 static void test_functions(void **state) {
     static uint32_t second = 1;
     struct diag d = DIAG_INIT;
-    const struct db_function rows[] = {
+    static struct db_function rows[] = {
         {"echo", -1, DB_FN_DETERMINISTIC | DB_FN_INNOCUOUS, echo, &second},
         {"plain", 1, 0, echo, &second},
         {"direct", 1, DB_FN_DIRECT_ONLY, echo, &second},
         {"forever", 0, 0, forever, NULL},
     };
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) assert_int_equal(db_add_function(db, &rows[i], &d), ERR_OK);
+    assert_int_equal(db_add_functions(db, rows, ARRAY_COUNT(rows), &d), ERR_OK);
     says("select echo(1, 'two')", "two");
     says("select echo(1, x'4142')", "AB");
     says("select echo(1, 2.5)", "2.5");
@@ -135,12 +135,12 @@ static void hoard_step(struct db_call *call, void *arg, void *state, const struc
 
 static void test_aggregates(void **state) {
     struct diag d = DIAG_INIT;
-    const struct db_aggregate rows[] = {
+    static const struct db_aggregate rows[] = {
         {"total_of", 1, 0, sizeof(struct total), total_step, total_inverse, total_value, total_end, NULL},
         {"growing", 1, 0, sizeof(struct total), total_step, NULL, total_value, total_end, NULL},
         {"hoard", 1, 0, sizeof(struct total), hoard_step, NULL, total_value, total_end, NULL},
     };
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) assert_int_equal(db_add_aggregate(db, &rows[i], &d), ERR_OK);
+    assert_int_equal(db_add_aggregates(db, rows, ARRAY_COUNT(rows), &d), ERR_OK);
     ended = 0;
     says("select total_of(column1) from (values (1), (2), (4))", "7");
     assert_int_equal(ended, 1);
@@ -164,8 +164,8 @@ static int by_length(void *arg, str a, str b) { return (a.n > b.n) - (a.n < b.n)
 
 static void test_collations(void **state) {
     struct diag d = DIAG_INIT;
-    const struct db_collation rows[] = {{"by_length", by_length, NULL}, {"by_length", by_length, NULL}};
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) assert_int_equal(db_add_collation(db, &rows[i], &d), ERR_OK);
+    static const struct db_collation rows[] = {{"by_length", by_length, NULL}, {"by_length", by_length, NULL}};
+    assert_int_equal(db_add_collations(db, rows, ARRAY_COUNT(rows), &d), ERR_OK);
     says("select column1 from (values ('zz'), ('a'), ('bbb')) order by column1 collate by_length desc", "bbb,zz,a");
     says("select 'aa' = 'bb' collate by_length", "1");
     says("create table t (k text collate by_length unique)", "");
@@ -197,9 +197,9 @@ static void range_end(void *arg, void *state) { open_ranges--; }
 
 static void test_tables(void **state) {
     struct diag d = DIAG_INIT;
-    const struct db_table_function f = {"range",     {"value", "order"}, 2,         1,   DB_FN_INNOCUOUS, sizeof(struct range),
-                                        range_begin, range_next,         range_end, NULL};
-    assert_int_equal(db_add_table_function(db, &f, &d), ERR_OK);
+    static const struct db_table_function f = {
+        "range", {"value", "order"}, 2, 1, DB_FN_INNOCUOUS, sizeof(struct range), range_begin, range_next, range_end, NULL};
+    assert_int_equal(db_add_table_functions(db, &f, 1, &d), ERR_OK);
     says("select value from range(3, 5)", "3,4,5");
     says("select \"order\" from range(3, 4)", "x,x");
     says("select value from range(3) limit 2", "3,4");

@@ -51,3 +51,18 @@ struct db_value pg_call_text(struct pg_call *call, str s) {
     if (s.n) memcpy(p, s.p, s.n);
     return DB_TEXT(((str){p, s.n}));
 }
+
+static void free_buf(void *arg) { buf_free(arg); }
+
+struct buf *pg_call_buf(struct pg_call *call) {
+    struct buf *b = arena_make(call->mem, struct buf);
+    b->max = PG_VALUE_BYTES_MAX;
+    arena_cleanup(call->mem, free_buf, b);
+    return b;
+}
+
+struct db_value pg_call_built(struct pg_call *call, struct buf *b) {
+    if (!b->full) return pg_raised(call) ? DB_NOTHING : DB_TEXT(buf_str(b));
+    pg_raise(call, "54000", "a value would be larger than %d MiB", PG_VALUE_BYTES_MAX >> 20);
+    return DB_NOTHING;
+}

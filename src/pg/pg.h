@@ -117,6 +117,7 @@ struct pg_call {
     bool (*goes_on)(void *arg); /* false: the statement's time is over. NULL: it may go on */
     void *arg;
     uint32_t work; /* since goes_on was asked */
+    struct pg_regex_cache **regexes; /* of the connection; NULL: none are kept */
 };
 typedef void (*pg_fn)(struct pg_call *call, const struct db_value *args, uint32_t n, struct db_value *out);
 
@@ -187,7 +188,7 @@ enum pg_flags {
  *            $M         the typmod that is cast to (-1: none)           $E      1: the cast is explicit, 0: it is not
  * Operators and functions that compare say the collation themselves ($C1); ORDER BY, GROUP BY, DISTINCT and IN say the type's (struct pg_type).
  */
-enum pg_how_kind { PG_HOW_SQL, PG_HOW_C, PG_HOW_CT, PG_HOW_CTS, PG_HOW_CR, PG_HOW_AGGREGATE, PG_HOW_SET };
+enum pg_how_kind { PG_HOW_SQL, PG_HOW_C, PG_HOW_CT, PG_HOW_CTS, PG_HOW_CR, PG_HOW_AGGREGATE, PG_HOW_AGGREGATE_TYPED, PG_HOW_SET };
 struct pg_how {
     enum pg_how_kind kind;
     const char *text; /* the template, or the name in SQLite */
@@ -288,5 +289,15 @@ struct pg_c_set {
 const struct pg_c_function *pg_c_functions(uint32_t *count);
 const struct pg_c_aggregate *pg_c_aggregates(uint32_t *count);
 const struct pg_c_set *pg_c_sets(uint32_t *count);
+
+/* ---- onto a connection ----
+ *
+ * All C functions, aggregates, sets and collations, once for a connection. session is the caller's, as long as the connection is there; what it
+ * holds may change between two statements. What a function raises stands in session->error, which whoever runs a statement clears before, and
+ * looks into after it failed; in the database's own error is its message alone.
+ * An aggregate N is there as N_ordered(spec, keys …, arguments …), too: its rows are sorted by the keys before it sees them. spec has for each
+ * key "asc|desc first|last" (where nulls go) and the name of its collation, if it has one, with a comma between keys; "distinct;" before all
+ * that: of rows with equal keys the first alone. As SQLite counts them, an aggregate's own number of arguments is what is left. */
+[[nodiscard]] err pg_register(struct db *db, struct pg_session *session, struct diag *d);
 
 #endif

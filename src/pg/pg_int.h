@@ -29,6 +29,24 @@ const struct pg_type *pg_call_type(struct pg_call *call, uint32_t id);
 /* A domain is what it is made of. */
 const struct pg_type *pg_call_base(struct pg_call *call, uint32_t id);
 
+int pg_jsonb_compare(str a, str b);
+int pg_inet_compare(str a, str b);
+bool pg_varchar_sized(struct pg_call *call, str s, int32_t typmod, bool is_explicit, struct db_value *out);
+bool pg_bpchar_sized(struct pg_call *call, str s, int32_t typmod, bool is_explicit, struct db_value *out);
+
+/* A growing buffer of the call's, freed with it; no longer than a value may be. */
+struct buf *pg_call_buf(struct pg_call *call);
+/* What b has as a text that lasts as long as the call; NULL, and raised, where it was too long. */
+struct db_value pg_call_built(struct pg_call *call, struct buf *b);
+static inline struct db_value pg_bool(bool v) { return DB_I64(v); }
+
+/* ordered.c: an aggregate whose rows are sorted first (pg_register) */
+struct pg_ordered;
+void pg_ordered_step(struct pg_call *call, struct pg_ordered *o, const struct db_value *args, uint32_t n);
+void pg_ordered_value(struct pg_call *call, struct pg_ordered *o, const struct pg_c_aggregate *of, struct db_value *out);
+void pg_ordered_drop(struct pg_ordered *o);
+extern const size_t pg_ordered_bytes;
+
 /* All C functions that rows name. */
 #define FN(name, parameters, result, flags, how) how
 #define AGG(name, parameters, result, flags, how) how
@@ -42,6 +60,7 @@ const struct pg_type *pg_call_base(struct pg_call *call, uint32_t id);
 #define CR(fn) C(fn)
 #define SQL(text)
 #define A(object) extern const struct pg_aggregate object;
+#define AT(object) A(object)
 #define S(object) extern const struct pg_set object;
 #include "pg/rows.def"
 /* The head of one: PG_FN(pg_int4_add) { … } */

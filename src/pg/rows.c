@@ -34,6 +34,7 @@
 #define CR(fn) "R" #fn
 #define SQL(text) "S" text
 #define A(object) "A" #object
+#define AT(object) "Y" #object
 #define S(object) "E" #object
 static const char rows_text[] =
 #include "pg/rows.def"
@@ -73,6 +74,7 @@ static const pg_fn rows_fns[] = {
 #define HELPER(fn, count, flags)
 #define SQL(text)
 #define A(object) &object,
+#define AT(object) &object,
 static const struct pg_aggregate *const rows_aggregates[] = {
 #include "pg/rows.def"
     NULL};
@@ -140,7 +142,7 @@ static struct pg_how how_of(const char *text) {
         char letter;
         enum pg_how_kind kind;
     } kinds[] = {{'S', PG_HOW_SQL}, {'C', PG_HOW_C},         {'T', PG_HOW_CT}, {'M', PG_HOW_CTS},
-                 {'R', PG_HOW_CR},  {'A', PG_HOW_AGGREGATE}, {'E', PG_HOW_SET}};
+                 {'R', PG_HOW_CR},  {'A', PG_HOW_AGGREGATE}, {'Y', PG_HOW_AGGREGATE_TYPED}, {'E', PG_HOW_SET}};
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++)
         if (kinds[i].letter == text[0]) return (struct pg_how){kinds[i].kind, text + 1};
     ENSURE(!"a row's how");
@@ -150,6 +152,7 @@ static struct pg_how how_of(const char *text) {
 /* As SQLite counts them. */
 static int32_t arguments_of(const struct pg_how *how, uint32_t params, enum pg_flags flags) {
     if (how->kind == PG_HOW_CTS || flags & PG_VARIADIC) return -1;
+    if (how->kind == PG_HOW_AGGREGATE_TYPED) return 2 * (int32_t)params;
     return (int32_t)params + (how->kind == PG_HOW_CT || how->kind == PG_HOW_CR);
 }
 
@@ -174,7 +177,7 @@ static void function_row(struct reader *r, char kind, const char *name, const ch
     f.result = record ? PG_RECORD : type_named(str_c(result), name);
     f.columns = record ? result : "";
     int32_t args = arguments_of(&how, f.params_count, flags);
-    if (how.kind == PG_HOW_AGGREGATE)
+    if (how.kind == PG_HOW_AGGREGATE || how.kind == PG_HOW_AGGREGATE_TYPED)
         vec_push(all.mem, &all.c_aggregates, ((struct pg_c_aggregate){how.text, rows_aggregates[r->aggregate++], args, flags}));
     else if (how.kind == PG_HOW_SET)
         vec_push(all.mem, &all.c_sets, ((struct pg_c_set){how.text, rows_sets[r->set++], args, flags}));
@@ -341,7 +344,7 @@ static void put_call(struct buf *out, const struct pg_how *how, const struct pg_
     if (how->kind == PG_HOW_CT) buf_printf(out, "%u", with->count ? with->args[0].type : 0);
     if (how->kind == PG_HOW_CR) buf_printf(out, "%u", with->result);
     if ((how->kind == PG_HOW_CT || how->kind == PG_HOW_CR) && with->count) buf_puts(out, STR(", "));
-    put_arguments(out, with, how->kind == PG_HOW_CTS);
+    put_arguments(out, with, how->kind == PG_HOW_CTS || how->kind == PG_HOW_AGGREGATE_TYPED);
     buf_putc(out, ')');
 }
 
