@@ -15,7 +15,8 @@ def rooms():
 
 ROOMS = rooms()
 # third-party header prefix: the one room that may include it
-THIRD_PARTY = {"openssl/": "crypto", "jansson.h": "base", "uv.h": "net", "toml++/": "manifest", "sqlite3.h": "db", "libpq-fe.h": "postgres", "pg_query": "sql"}
+THIRD_PARTY = {"openssl/": "crypto", "jansson.h": "base", "uv.h": "net", "toml++/": "manifest", "sqlite3.h": "db", "libpq-fe.h": "postgres", "pg_query": "sql",
+               "pcre2.h": "pg", "crypt.h": "crypto"}
 
 # What a room's globals may be called besides room_…, and why.
 OTHER_NAMES = {
@@ -25,6 +26,7 @@ OTHER_NAMES = {
     "engine": (r"(heap_\w+|rt_[A-Z_]+)", "heap.h's; what rtcall.def names"),
     "net": (r"http1_\w+", "the codec, which knows nothing of net"),
     "node": (r"demangle_\w+", "a library of its own"),
+    "pg": (r"pj_\w+", "a JSON value of PostgreSQL's, a prefix a file"),
     "spin": (r"fermyon_spin_\w+", "bindings of the interfaces that bear that name"),
     "wasi": (r"wasi3_\w+", "bindings of WASI 0.3, as their generator calls them"),
     "wasm": (r"wv_\w+", "the validator's"),

@@ -27,7 +27,8 @@ size_t crypto_hmac(str name, str key, str message, uint8_t out[CRYPTO_DIGEST_BYT
     const EVP_MD *md = method(name);
     unsigned n = 0;
     if (!md) return 0;
-    ENSURE(HMAC(md, key.n ? key.p : (const uint8_t *)"", (int)key.n, message.n ? message.p : (const uint8_t *)"", message.n, out, &n));
+    ENSURE(HMAC(md, key.n ? key.p : (const uint8_t *)"", (int)key.n, message.n ? message.p : (const uint8_t *)"", message.n, out,
+                &n));
     return n;
 }
 

@@ -106,7 +106,8 @@ PG_FN(pg_array2) {
     }
     if (any && empty) return (void)ragged(call);
     a.items = items;
-    if (any && first.dimensions == PG_ARRAY_DIMENSIONS_MAX) return (void)pg_raise(call, "54000", "number of array dimensions exceeds the maximum allowed");
+    if (any && first.dimensions == PG_ARRAY_DIMENSIONS_MAX)
+        return (void)pg_raise(call, "54000", "number of array dimensions exceeds the maximum allowed");
     a.dimensions = any ? first.dimensions + 1 : 0;
     a.size[0] = n - 1;
     for (uint32_t d = 0; d < first.dimensions && any; d++) a.size[d + 1] = first.size[d];
@@ -136,7 +137,8 @@ PG_FN(pg_array_prepend) {
 static bool incompatible(struct pg_call *call, const struct pg_array *a, const struct pg_array *b) {
     pg_raise(call, "2202E", "cannot concatenate incompatible arrays");
     if (a->dimensions > b->dimensions + 1 || b->dimensions > a->dimensions + 1)
-        pg_raise_detail(call, "Arrays of %u and %u dimensions are not compatible for concatenation.", a->dimensions, b->dimensions);
+        pg_raise_detail(call, "Arrays of %u and %u dimensions are not compatible for concatenation.", a->dimensions,
+                        b->dimensions);
     else pg_raise_detail(call, "Arrays with differing element dimensions are not compatible for concatenation.");
     return false;
 }
@@ -175,13 +177,17 @@ PG_FN(pg_array_fill) {
     if (args[2].kind == DB_NULL) return (void)pg_raise(call, "22004", "dimension array or low bound array cannot be null");
     if (!pg_array_texts(call, args[2].s, &sizes)) return;
     uint64_t all = sizes.n ? 1 : 0;
-    if (sizes.n > PG_ARRAY_DIMENSIONS_MAX) return (void)pg_raise(call, "54000", "number of array dimensions (%u) exceeds the maximum allowed (%d)", sizes.n, PG_ARRAY_DIMENSIONS_MAX);
+    if (sizes.n > PG_ARRAY_DIMENSIONS_MAX)
+        return (void)pg_raise(call, "54000", "number of array dimensions (%u) exceeds the maximum allowed (%d)", sizes.n,
+                              PG_ARRAY_DIMENSIONS_MAX);
     for (uint32_t i = 0; i < sizes.n; i++) {
         if (sizes.items[i].kind == DB_NULL) return (void)pg_raise(call, "22004", "dimension values cannot be null");
-        if (sizes.items[i].i < 0 || sizes.items[i].i > PG_ARRAY_ITEMS_MAX) return (void)pg_raise(call, "54000", "array size exceeds the maximum allowed (%d)", PG_ARRAY_ITEMS_MAX);
+        if (sizes.items[i].i < 0 || sizes.items[i].i > PG_ARRAY_ITEMS_MAX)
+            return (void)pg_raise(call, "54000", "array size exceeds the maximum allowed (%d)", PG_ARRAY_ITEMS_MAX);
         a.size[i] = (uint32_t)sizes.items[i].i;
         all *= a.size[i];
-        if (all > PG_ARRAY_ITEMS_MAX) return (void)pg_raise(call, "54000", "array size exceeds the maximum allowed (%d)", PG_ARRAY_ITEMS_MAX);
+        if (all > PG_ARRAY_ITEMS_MAX)
+            return (void)pg_raise(call, "54000", "array size exceeds the maximum allowed (%d)", PG_ARRAY_ITEMS_MAX);
     }
     a.n = (uint32_t)all;
     a.dimensions = all ? sizes.n : 0;
@@ -231,7 +237,8 @@ PG_FN(pg_array_position) {
     struct pg_array a;
     if (args[1].kind == DB_NULL || !read(call, &args[0], args[1], &a)) return;
     const char *collation = collation_of(call, element_of(call, &args[0]));
-    if (a.dimensions > 1) return (void)pg_raise(call, "0A000", "searching for elements in multidimensional arrays is not supported");
+    if (a.dimensions > 1)
+        return (void)pg_raise(call, "0A000", "searching for elements in multidimensional arrays is not supported");
     if (n > 3 && args[3].kind == DB_NULL) return (void)pg_raise(call, "22004", "initial position must not be null");
     int64_t from = n > 3 ? MAX(args[3].i, 1) : 1;
     for (int64_t i = from - 1; i < a.n; i++)
@@ -244,7 +251,8 @@ PG_FN(pg_array_positions) {
     struct pg_array a;
     if (args[1].kind == DB_NULL || !read(call, &args[0], args[1], &a)) return;
     const char *collation = collation_of(call, element_of(call, &args[0]));
-    if (a.dimensions > 1) return (void)pg_raise(call, "0A000", "searching for elements in multidimensional arrays is not supported");
+    if (a.dimensions > 1)
+        return (void)pg_raise(call, "0A000", "searching for elements in multidimensional arrays is not supported");
     struct pg_array_writer w = pg_array_write(call);
     for (uint32_t i = 0; i < a.n; i++)
         if (equal(collation, &a.items[i], &args[2])) pg_array_put(&w, DB_I64(i + 1));
@@ -258,7 +266,8 @@ static bool holds(struct pg_call *call, const struct db_value *args, bool swap, 
     const char *collation = collation_of(call, element_of(call, &args[0]));
     for (uint32_t i = 0; i < b.n; i++) {
         bool found = false;
-        for (uint32_t k = 0; k < a.n && !found && b.items[i].kind != DB_NULL; k++) found = equal(collation, &a.items[k], &b.items[i]);
+        for (uint32_t k = 0; k < a.n && !found && b.items[i].kind != DB_NULL; k++)
+            found = equal(collation, &a.items[k], &b.items[i]);
         if (found == any) return any && found;
         if (!pg_call_works(call, a.n)) return false;
     }
@@ -286,7 +295,8 @@ PG_FN(pg_subscript) {
     *out = a.items[at];
 }
 
-static void copy_slice(const struct pg_array *a, const uint32_t *low, const uint32_t *size, uint32_t d, uint32_t at, struct pg_array *to) {
+static void copy_slice(const struct pg_array *a, const uint32_t *low, const uint32_t *size, uint32_t d, uint32_t at,
+                       struct pg_array *to) {
     for (uint32_t i = 0; i < size[d]; i++) {
         uint32_t place = at * a->size[d] + low[d] + i;
         if (d + 1 < a->dimensions) copy_slice(a, low, size, d + 1, place, to);
@@ -336,7 +346,6 @@ PG_FN(pg_array_to_string) {
     *out = pg_call_built(call, b);
 }
 
-size_t pg_text_find(str s, str what, size_t at);
 static void put_part(struct pg_array_writer *w, str part, const struct db_value *null) {
     if (null && null->kind != DB_NULL && str_eq(part, null->s)) pg_array_put_null(w);
     else pg_array_put_text(w, part);
@@ -354,7 +363,8 @@ PG_FN(pg_string_to_array) {
         }
     } else if (s.n) {
         size_t from = 0;
-        for (size_t at; args[1].s.n && (at = pg_text_find(s, args[1].s, from)) <= s.n && !pg_raised(call); from = at + args[1].s.n)
+        for (size_t at; args[1].s.n && (at = pg_text_find(s, args[1].s, from)) <= s.n && !pg_raised(call);
+             from = at + args[1].s.n)
             put_part(&w, str_sub(s, from, at - from), null);
         put_part(&w, str_sub(s, from, s.n), null);
     }
@@ -369,7 +379,8 @@ PG_FN(pg_array_cast) {
     for (uint32_t i = 0; i < a.n; i++) {
         struct buf *b = pg_call_buf(call);
         if (a.items[i].kind == DB_NULL) continue;
-        if (!pg_value_out(call, from, a.items[i], b) || !pg_value_in(call, to, (int32_t)args[2].i, buf_str(b), &a.items[i])) return;
+        if (!pg_value_out(call, from, a.items[i], b) || !pg_value_in(call, to, (int32_t)args[2].i, buf_str(b), &a.items[i]))
+            return;
     }
     *out = pg_array_stored(call, &a);
 }

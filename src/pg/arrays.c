@@ -45,7 +45,7 @@ struct db_value pg_array_done(struct pg_array_writer *w) {
 
 static void put_dimension(struct buf *b, const struct pg_array *a, uint32_t d, uint32_t *at) {
     buf_putc(b, '[');
-    for (uint32_t i = 0; i < a->size[d]; i++) {
+    for (uint32_t i = 0; d < PG_ARRAY_DIMENSIONS_MAX && i < a->size[d]; i++) {
         if (i) buf_putc(b, ',');
         if (d + 1 < a->dimensions) put_dimension(b, a, d + 1, at);
         else pg_array_put_item(b, a->items[(*at)++]);
@@ -78,7 +78,8 @@ static str hex_bytes(struct pg_call *call, str s) {
 static struct db_value item_of(struct pg_call *call, const struct pj *v, bool blobs) {
     char text[400];
     if (v->kind == PJ_STRING) return blobs ? DB_BLOB(hex_bytes(call, v->s)) : DB_TEXT(v->s);
-    if (v->kind != PJ_NUMBER || v->s.n >= sizeof text) return v->kind == PJ_TRUE ? DB_I64(1) : v->kind == PJ_FALSE ? DB_I64(0) : DB_NOTHING;
+    if (v->kind != PJ_NUMBER || v->s.n >= sizeof text)
+        return v->kind == PJ_TRUE ? DB_I64(1) : v->kind == PJ_FALSE ? DB_I64(0) : DB_NOTHING;
     memcpy(text, v->s.p, v->s.n);
     text[v->s.n] = 0;
     if (strpbrk(text, ".eE")) return DB_F64(strtod(text, NULL));
@@ -164,7 +165,8 @@ static bool add_item(struct in *r, struct db_value v) {
         r->items = more;
         r->cap = cap;
     }
-    if (r->out->n == PG_ARRAY_ITEMS_MAX) return pg_raise(r->call, "54000", "array size exceeds the maximum allowed (%d)", PG_ARRAY_ITEMS_MAX);
+    if (r->out->n == PG_ARRAY_ITEMS_MAX)
+        return pg_raise(r->call, "54000", "array size exceeds the maximum allowed (%d)", PG_ARRAY_ITEMS_MAX);
     r->items[r->out->n++] = v;
     return pg_call_works(r->call, 50);
 }
@@ -195,7 +197,6 @@ static bool element_text(struct in *r, struct buf *b, bool *quoted) {
             *quoted = true;
             buf_putc(b, c);
             if (r->i < r->s.n && at(r, '"')) return malformed(r, "Unexpected array element.");
-            while (false) {}
             continue;
         }
         buf_putc(b, c);
@@ -225,7 +226,8 @@ static bool dimension(struct in *r, uint32_t d) {
     uint32_t count = 0;
     bool inner = false;
     if (d >= PG_ARRAY_DIMENSIONS_MAX)
-        return pg_raise(r->call, "54000", "number of array dimensions (%d) exceeds the maximum allowed (%d)", (int)d + 1, PG_ARRAY_DIMENSIONS_MAX);
+        return pg_raise(r->call, "54000", "number of array dimensions (%d) exceeds the maximum allowed (%d)", (int)d + 1,
+                        PG_ARRAY_DIMENSIONS_MAX);
     r->i++;
     blanks(r);
     if (at(r, '}') && d == 0) {
@@ -236,7 +238,8 @@ static bool dimension(struct in *r, uint32_t d) {
         blanks(r);
         if (r->i >= r->s.n) return malformed(r, "Unexpected end of input.");
         bool sub = at(r, '{');
-        if (count && sub != inner) return sub ? malformed(r, "Unexpected \"{\" character.") : malformed(r, "Unexpected array element.");
+        if (count && sub != inner)
+            return sub ? malformed(r, "Unexpected \"{\" character.") : malformed(r, "Unexpected array element.");
         inner = sub;
         if (!sub && r->depth && r->depth != d + 1) return ragged(r);
         if (!sub) r->depth = d + 1;
@@ -310,7 +313,8 @@ static bool put_element(struct pg_call *call, uint32_t element, struct db_value 
     return buf_putc(text, '"');
 }
 
-static bool put_text(struct pg_call *call, uint32_t element, const struct pg_array *a, uint32_t d, uint32_t *at, struct buf *scratch, struct buf *text) {
+static bool put_text(struct pg_call *call, uint32_t element, const struct pg_array *a, uint32_t d, uint32_t *at,
+                     struct buf *scratch, struct buf *text) {
     buf_putc(text, '{');
     for (uint32_t i = 0; i < a->size[d] && a->n; i++) {
         if (i) buf_putc(text, ',');
@@ -332,11 +336,13 @@ bool pg_array_out(struct pg_call *call, const struct pg_type *type, struct db_va
 
 /* ---- JSON ---- */
 
-static bool put_json(struct pg_call *call, uint32_t element, const struct pg_array *a, uint32_t d, uint32_t *at, struct buf *json) {
+static bool put_json(struct pg_call *call, uint32_t element, const struct pg_array *a, uint32_t d, uint32_t *at,
+                     struct buf *json) {
     buf_putc(json, '[');
     for (uint32_t i = 0; i < a->size[d] && a->n; i++) {
         if (i) buf_putc(json, ',');
-        bool ok = d + 1 < a->dimensions ? put_json(call, element, a, d + 1, at, json) : pg_value_json(call, element, a->items[(*at)++], json);
+        bool ok = d + 1 < a->dimensions ? put_json(call, element, a, d + 1, at, json)
+                                        : pg_value_json(call, element, a->items[(*at)++], json);
         if (!ok) return false;
     }
     return buf_putc(json, ']') || pg_raise(call, "54000", "a value is too long");
@@ -349,7 +355,8 @@ bool pg_array_json(struct pg_call *call, const struct pg_type *type, struct db_v
 }
 
 static bool json_items(struct in *r, const struct json *v, uint32_t d) {
-    if (d >= PG_ARRAY_DIMENSIONS_MAX) return pg_raise(r->call, "54000", "number of array dimensions exceeds the maximum allowed (%d)", PG_ARRAY_DIMENSIONS_MAX);
+    if (d >= PG_ARRAY_DIMENSIONS_MAX)
+        return pg_raise(r->call, "54000", "number of array dimensions exceeds the maximum allowed (%d)", PG_ARRAY_DIMENSIONS_MAX);
     if (r->known[d] && r->out->size[d] != v->n) return pg_raise(r->call, "22P02", "malformed JSON array");
     r->known[d] = true;
     r->out->size[d] = v->n;
@@ -360,12 +367,15 @@ static bool json_items(struct in *r, const struct json *v, uint32_t d) {
         if (!sub && r->depth && r->depth != d + 1) return pg_raise(r->call, "22P02", "malformed JSON array");
         if (!sub) r->depth = d + 1;
         struct db_value item;
-        if (sub ? !json_items(r, one, d + 1) : !pg_value_of_json(r->call, r->element, r->typmod, one, &item) || !add_item(r, item)) return false;
+        if (sub ? !json_items(r, one, d + 1)
+                : !pg_value_of_json(r->call, r->element, r->typmod, one, &item) || !add_item(r, item))
+            return false;
     }
     return true;
 }
 
-bool pg_array_of_json(struct pg_call *call, const struct pg_type *type, int32_t typmod, const struct json *v, struct db_value *out) {
+bool pg_array_of_json(struct pg_call *call, const struct pg_type *type, int32_t typmod, const struct json *v,
+                      struct db_value *out) {
     struct pg_array a = {0};
     struct in r = {.call = call, .element = type->element, .typmod = typmod, .out = &a};
     if (v->kind == JSON_KIND_STR) return pg_array_in(call, type, typmod, v->s, out);
@@ -400,7 +410,9 @@ static int compare_flat(const struct pj *a, const struct pj *b, compare_fn by) {
     uint32_t n = MIN(a->n, b->n);
     for (uint32_t i = 0; i < n; i++) {
         bool x = a->items[i].kind == PJ_ARRAY, y = b->items[i].kind == PJ_ARRAY;
-        int c = x && y ? compare_flat(&a->items[i], &b->items[i], by) : x != y ? x - y : compare_items(&a->items[i], &b->items[i], by);
+        int c = x && y   ? compare_flat(&a->items[i], &b->items[i], by)
+                : x != y ? x - y
+                         : compare_items(&a->items[i], &b->items[i], by);
         if (c) return c;
     }
     return (a->n > b->n) - (a->n < b->n);
@@ -412,7 +424,8 @@ int pg_array_compare_by(str a, str b, compare_fn by) {
     struct pg_call call = {.mem = arena_new(0), .error = &error};
     struct pj x, y;
     int c = 0;
-    if (pj_read(&call, a, PJ_JSON, &x) && pj_read(&call, b, PJ_JSON, &y) && x.kind == PJ_ARRAY && y.kind == PJ_ARRAY) c = compare_flat(&x, &y, by);
+    if (pj_read(&call, a, PJ_JSON, &x) && pj_read(&call, b, PJ_JSON, &y) && x.kind == PJ_ARRAY && y.kind == PJ_ARRAY)
+        c = compare_flat(&x, &y, by);
     else c = str_cmp(a, b);
     arena_free(call.mem);
     return c;

@@ -22,9 +22,13 @@ static bool take_hex(struct pg_call *call, str s, struct buf *b) {
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] == ' ' || s.p[i] == '\n' || s.p[i] == '\t' || s.p[i] == '\r') continue;
         int high = hex_digit(s.p[i]), low = i + 1 < s.n ? hex_digit(s.p[i + 1]) : 0;
-        if (high < 0) return pg_raise(call, "22023", "invalid hexadecimal digit: \"%.*s\"", (int)pg_char_bytes(s, i), (const char *)s.p + i);
+        if (high < 0)
+            return pg_raise(call, "22023", "invalid hexadecimal digit: \"%.*s\"", (int)pg_char_bytes(s, i),
+                            (const char *)s.p + i);
         if (++i >= s.n) return pg_raise(call, "22023", "invalid hexadecimal data: odd number of digits");
-        if (low < 0) return pg_raise(call, "22023", "invalid hexadecimal digit: \"%.*s\"", (int)pg_char_bytes(s, i), (const char *)s.p + i);
+        if (low < 0)
+            return pg_raise(call, "22023", "invalid hexadecimal digit: \"%.*s\"", (int)pg_char_bytes(s, i),
+                            (const char *)s.p + i);
         buf_putc(b, (uint8_t)(high << 4 | low));
     }
     return true;
@@ -87,7 +91,8 @@ static void put_base64(struct buf *b, str s) {
     size_t column = 0;
     for (size_t i = 0; i < s.n; i += 3) {
         uint32_t v = (uint32_t)s.p[i] << 16 | (i + 1 < s.n ? (uint32_t)s.p[i + 1] << 8 : 0) | (i + 2 < s.n ? s.p[i + 2] : 0);
-        char four[4] = {base64_letters[v >> 18], base64_letters[v >> 12 & 63], base64_letters[v >> 6 & 63], base64_letters[v & 63]};
+        char four[4] = {base64_letters[v >> 18], base64_letters[v >> 12 & 63], base64_letters[v >> 6 & 63],
+                        base64_letters[v & 63]};
         if (i + 1 >= s.n) four[2] = '=';
         if (i + 2 >= s.n) four[3] = '=';
         buf_put(b, four, 4);
@@ -111,7 +116,8 @@ static bool take_base64(struct pg_call *call, str s, struct buf *b) {
         } else if (at) {
             v = v << 6 | (uint32_t)(at - base64_letters);
         } else {
-            return pg_raise(call, "22023", "invalid symbol \"%.*s\" found while decoding base64 sequence", (int)pg_char_bytes(s, i), (const char *)s.p + i);
+            return pg_raise(call, "22023", "invalid symbol \"%.*s\" found while decoding base64 sequence",
+                            (int)pg_char_bytes(s, i), (const char *)s.p + i);
         }
         if (++have < 4) continue;
         buf_putc(b, (uint8_t)(v >> 16));
@@ -162,7 +168,10 @@ static bool latin1_out(struct pg_call *call, str s, struct buf *b) {
         if (c > 0xff) {
             struct buf *hex = pg_call_buf(call);
             for (size_t j = 0; j < k; j++) buf_printf(hex, "%s0x%02x", j ? " " : "", s.p[i + j]);
-            return pg_raise(call, "22P05", "character with byte sequence " STR_FMT " in encoding \"UTF8\" has no equivalent in encoding \"LATIN1\"", STR_ARG(buf_str(hex)));
+            return pg_raise(call, "22P05",
+                            "character with byte sequence " STR_FMT
+                            " in encoding \"UTF8\" has no equivalent in encoding \"LATIN1\"",
+                            STR_ARG(buf_str(hex)));
         }
         buf_putc(b, (uint8_t)c);
     }
@@ -171,7 +180,8 @@ static bool latin1_out(struct pg_call *call, str s, struct buf *b) {
 PG_FN(pg_convert_to) {
     struct buf *b = pg_call_buf(call);
     if (is_utf8_name(args[1].s) || is_ascii_name(args[1].s)) buf_puts(b, args[0].s);
-    else if (!is_latin1_name(args[1].s)) return (void)pg_raise(call, "22023", "invalid destination encoding name \"" STR_FMT "\"", STR_ARG(args[1].s));
+    else if (!is_latin1_name(args[1].s))
+        return (void)pg_raise(call, "22023", "invalid destination encoding name \"" STR_FMT "\"", STR_ARG(args[1].s));
     else if (!latin1_out(call, args[0].s, b)) return;
     *out = built_bytes(call, b);
 }
@@ -205,12 +215,14 @@ PG_FN(pg_convert_from) {
 }
 PG_FN(pg_get_byte) {
     if (args[1].i < 0 || args[1].i >= (int64_t)args[0].s.n)
-        return (void)pg_raise(call, "2202E", "index %lld out of valid range, 0..%lld", (long long)args[1].i, (long long)args[0].s.n - 1);
+        return (void)pg_raise(call, "2202E", "index %lld out of valid range, 0..%lld", (long long)args[1].i,
+                              (long long)args[0].s.n - 1);
     *out = DB_I64(args[0].s.p[args[1].i]);
 }
 PG_FN(pg_set_byte) {
     if (args[1].i < 0 || args[1].i >= (int64_t)args[0].s.n)
-        return (void)pg_raise(call, "2202E", "index %lld out of valid range, 0..%lld", (long long)args[1].i, (long long)args[0].s.n - 1);
+        return (void)pg_raise(call, "2202E", "index %lld out of valid range, 0..%lld", (long long)args[1].i,
+                              (long long)args[0].s.n - 1);
     str s = arena_str(call->mem, args[0].s);
     ((uint8_t *)(uintptr_t)s.p)[args[1].i] = (uint8_t)args[2].i;
     *out = DB_BLOB(s);
@@ -273,8 +285,12 @@ PG_FN(pg_crypt) {
     char *to = (char *)arena_alloc(call->mem, CRYPTO_PASSWORD_BYTES_MAX, 1);
     bool bf = str_starts(salt, STR("$2a$")) || str_starts(salt, STR("$2x$"));
     if (bf && salt.n > 6 && (salt.p[4] - '0') * 10 + (salt.p[5] - '0') > ROUNDS_MAX) return (void)dear(call);
-    if (!bf && !str_starts(salt, STR("$1$"))) return (void)(salt.n >= 2 && salt.p[0] != '$' ? pg_raise(call, "0A000", "crypt() of des is not supported on SQLite: use gen_salt('bf')") : pg_raise(call, "39000", "invalid salt"));
-    if (!crypto_password(arena_cstr(call->mem, args[0].s), arena_cstr(call->mem, salt), to)) return (void)pg_raise(call, "39000", "invalid salt");
+    if (!bf && !str_starts(salt, STR("$1$")))
+        return (void)(salt.n >= 2 && salt.p[0] != '$'
+                          ? pg_raise(call, "0A000", "crypt() of des is not supported on SQLite: use gen_salt('bf')")
+                          : pg_raise(call, "39000", "invalid salt"));
+    if (!crypto_password(arena_cstr(call->mem, args[0].s), arena_cstr(call->mem, salt), to))
+        return (void)pg_raise(call, "39000", "invalid salt");
     if (pg_call_works(call, 1000000)) *out = DB_TEXT(str_c(to));
 }
 static const char radix64[] = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -392,7 +408,9 @@ static bool put_address(struct buf *b, const struct address *a, bool always) {
 static bool address_in(struct pg_call *call, str text, bool cidr, struct db_value *out) {
     struct address a;
     struct buf *b = pg_call_buf(call);
-    if (!read_address(text, &a)) return pg_raise(call, "22P02", "invalid input syntax for type %s: \"" STR_FMT "\"", cidr ? "cidr" : "inet", STR_ARG(str_sub(text, 0, 400)));
+    if (!read_address(text, &a))
+        return pg_raise(call, "22P02", "invalid input syntax for type %s: \"" STR_FMT "\"", cidr ? "cidr" : "inet",
+                        STR_ARG(str_sub(text, 0, 400)));
     for (uint32_t i = a.bits; cidr && i < (a.family == AF_INET ? 32u : 128u); i++)
         if (a.bytes[i / 8] & 0x80 >> i % 8) {
             pg_raise(call, "22P02", "invalid cidr value: \"" STR_FMT "\"", STR_ARG(str_sub(text, 0, 400)));
@@ -403,9 +421,13 @@ static bool address_in(struct pg_call *call, str text, bool cidr, struct db_valu
     *out = pg_call_built(call, b);
     return true;
 }
-bool pg_inet_in(struct pg_call *call, str text, int32_t typmod, struct db_value *out) { return (void)typmod, address_in(call, text, false, out); }
+bool pg_inet_in(struct pg_call *call, str text, int32_t typmod, struct db_value *out) {
+    return (void)typmod, address_in(call, text, false, out);
+}
 bool pg_inet_out(struct pg_call *call, struct db_value v, struct buf *text) { return (void)call, buf_puts(text, v.s), true; }
-bool pg_cidr_in(struct pg_call *call, str text, int32_t typmod, struct db_value *out) { return (void)typmod, address_in(call, text, true, out); }
+bool pg_cidr_in(struct pg_call *call, str text, int32_t typmod, struct db_value *out) {
+    return (void)typmod, address_in(call, text, true, out);
+}
 bool pg_cidr_out(struct pg_call *call, struct db_value v, struct buf *text) { return (void)call, buf_puts(text, v.s), true; }
 
 static int compare_bits(const struct address *a, const struct address *b, uint32_t bits) {

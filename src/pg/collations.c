@@ -3,6 +3,7 @@
 #include "pg/chars.h"
 #include "pg/jsons.h"
 #include "pg/numeric.h"
+#include "pg/times.h"
 
 /* citext: as lower() has them. Without memory: character by character. */
 static int compare_citext(str a, str b) {
@@ -20,8 +21,6 @@ static int compare_trimmed(str a, str b) {
     while (b.n && b.p[b.n - 1] == ' ') b.n--;
     return str_cmp(a, b);
 }
-
-int pg_array_compare_by(str a, str b, int (*by)(str a, str b));
 
 #define ARRAY_OF(name, by)                                                                                                       \
     static int compare_array_##name(str a, str b) { return pg_array_compare_by(a, b, by); }

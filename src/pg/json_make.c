@@ -27,7 +27,8 @@ PG_FN(pg_to_jsonb) {
 }
 
 /* A value as a key: its text. */
-static bool put_key(struct pg_call *call, struct buf *b, const struct db_value *type_and_value, uint32_t argument, bool aggregate) {
+static bool put_key(struct pg_call *call, struct buf *b, const struct db_value *type_and_value, uint32_t argument,
+                    bool aggregate) {
     uint32_t type = (uint32_t)type_and_value[0].i;
     struct buf *text = pg_call_buf(call);
     const struct pg_type *t = pg_call_base(call, type);
@@ -49,7 +50,8 @@ static bool put_key(struct pg_call *call, struct buf *b, const struct db_value *
 static bool object(struct pg_call *call, struct buf *b, const struct db_value *args, uint32_t n, bool jsonb) {
     if (n % 4) {
         pg_raise(call, "22023", "argument list must have even number of elements");
-        pg_raise_hint(call, "The arguments of %s must consist of alternating keys and values.", jsonb ? "jsonb_build_object()" : "json_build_object()");
+        pg_raise_hint(call, "The arguments of %s must consist of alternating keys and values.",
+                      jsonb ? "jsonb_build_object()" : "json_build_object()");
         return false;
     }
     buf_putc(b, '{');
@@ -165,7 +167,8 @@ bool pg_value_of_pj(struct pg_call *call, uint32_t type, int32_t typmod, const s
     if (t->id == PG_JSON) return *out = DB_TEXT(raw), true;
     if (t->id == PG_JSONB) return pg_jsonb_in(call, raw, -1, out);
     if (v->kind == PJ_NULL) return true;
-    if (t->element && v->kind == PJ_ARRAY && t->element != PG_JSON && t->element != PG_JSONB) return to_json(call, v, &j) && pg_value_of_json(call, type, typmod, &j, out);
+    if (t->element && v->kind == PJ_ARRAY && t->element != PG_JSON && t->element != PG_JSONB)
+        return to_json(call, v, &j) && pg_value_of_json(call, type, typmod, &j, out);
     if (v->kind == PJ_STRING) return pg_value_in(call, type, typmod, v->s, out);
     return pg_value_in(call, type, typmod, raw, out);
 }
@@ -174,10 +177,15 @@ bool pg_value_of_pj(struct pg_call *call, uint32_t type, int32_t typmod, const s
 PG_FN(pg_json_field) {
     struct pj v;
     if (args[2].kind == DB_NULL || !pj_read(call, args[2].s, PJ_JSON, &v)) return;
-    if (v.kind != PJ_OBJECT) return (void)pg_raise(call, "22023", v.kind == PJ_ARRAY ? "cannot call populate_composite on an array" : "cannot call populate_composite on a scalar");
+    if (v.kind != PJ_OBJECT)
+        return (void)pg_raise(call, "22023",
+                              v.kind == PJ_ARRAY ? "cannot call populate_composite on an array"
+                                                 : "cannot call populate_composite on a scalar");
     for (uint32_t i = v.n; i-- > 0;)
         if (str_eq(v.members[i].key, args[3].s)) {
-            if (v.members[i].v.kind != PJ_NULL && !pg_value_of_pj(call, (uint32_t)args[0].i, (int32_t)args[1].i, &v.members[i].v, args[2].s, out)) *out = DB_NOTHING;
+            if (v.members[i].v.kind != PJ_NULL &&
+                !pg_value_of_pj(call, (uint32_t)args[0].i, (int32_t)args[1].i, &v.members[i].v, args[2].s, out))
+                *out = DB_NOTHING;
             return;
         }
 }
@@ -193,7 +201,8 @@ struct grown {
 };
 
 static bool grown_put(struct pg_call *call, struct grown *g, str s) {
-    if (g->n + s.n > PG_VALUE_BYTES_MAX) return pg_raise(call, "54000", "a value would be larger than %d MiB", PG_VALUE_BYTES_MAX >> 20);
+    if (g->n + s.n > PG_VALUE_BYTES_MAX)
+        return pg_raise(call, "54000", "a value would be larger than %d MiB", PG_VALUE_BYTES_MAX >> 20);
     if (g->n + s.n > g->cap) {
         size_t cap = MAX(g->cap * 2, MAX(g->n + s.n, (size_t)64));
         void *p = db_take(g->p, cap);

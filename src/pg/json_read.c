@@ -18,20 +18,21 @@ struct reader {
 
 /* ---- what is wrong with it ---- */
 
-static const char *type_name(const struct reader *r) {
-    (void)r;
-    return "json";
+/* Of a word, as PostgreSQL's reader takes what is no JSON. */
+static bool is_word(uint8_t c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c >= 0x80;
 }
 
 static bool wrong(struct reader *r) {
     size_t from = r->i, to;
     if (!pg_raised(r->call)) {
-        pg_raise(r->call, "22P02", "invalid input syntax for type %s", type_name(r));
+        pg_raise(r->call, "22P02", "invalid input syntax for type %s", "json");
         if (from >= r->s.n) {
             pg_raise_detail(r->call, "The input string ended unexpectedly.");
         } else {
-            for (to = from; to < r->s.n && (pg_char_continues(r->s.p[to]) || (r->s.p[to] | 0x20) - 'a' < 26u || r->s.p[to] - '0' < 10u || r->s.p[to] >= 0x80 || r->s.p[to] == '_');) to++;
-            pg_raise_detail(r->call, "Token \"%.*s\" is invalid.", (int)MIN(MAX(to - from, (size_t)1), (size_t)200), (const char *)r->s.p + from);
+            for (to = from; to < r->s.n && is_word(r->s.p[to]);) to++;
+            pg_raise_detail(r->call, "Token \"%.*s\" is invalid.", (int)MIN(MAX(to - from, (size_t)1), (size_t)200),
+                            (const char *)r->s.p + from);
         }
     }
     return false;
@@ -97,7 +98,7 @@ static bool read_string(struct reader *r, str *raw, bool *escaped) {
     for (; r->i < r->s.n && r->s.p[r->i] != '"'; r->i++) {
         uint32_t c;
         if (r->s.p[r->i] < 0x20) {
-            pg_raise(r->call, "22P02", "invalid input syntax for type %s", type_name(r));
+            pg_raise(r->call, "22P02", "invalid input syntax for type %s", "json");
             pg_raise_detail(r->call, "Character with value 0x%02x must be escaped.", r->s.p[r->i]);
             return false;
         }
@@ -114,8 +115,9 @@ static bool read_string(struct reader *r, str *raw, bool *escaped) {
             if (!k && (hex4(r->s, r->i + 1) < 0 || r->as == PJ_JSONB)) return wrong(r);
             r->i += k ? k - 1 : 4;
         } else if (!r->s.p[r->i] || !strchr("\"\\/bfnrt", r->s.p[r->i])) {
-            pg_raise(r->call, "22P02", "invalid input syntax for type %s", type_name(r));
-            pg_raise_detail(r->call, "Escape sequence \"\\%.*s\" is invalid.", (int)pg_char_bytes(r->s, r->i), (const char *)r->s.p + r->i);
+            pg_raise(r->call, "22P02", "invalid input syntax for type %s", "json");
+            pg_raise_detail(r->call, "Escape sequence \"\\%.*s\" is invalid.", (int)pg_char_bytes(r->s, r->i),
+                            (const char *)r->s.p + r->i);
             return false;
         }
     }
@@ -127,7 +129,7 @@ static bool read_string(struct reader *r, str *raw, bool *escaped) {
 
 static bool digits(struct reader *r) {
     size_t from = r->i;
-    while (r->i < r->s.n && r->s.p[r->i] - '0' < 10u && r->s.p[r->i] >= '0') r->i++;
+    while (r->i < r->s.n && r->s.p[r->i] >= '0' && r->s.p[r->i] <= '9') r->i++;
     return r->i > from;
 }
 
@@ -161,7 +163,7 @@ static bool read_number(struct reader *r, struct pj *out) {
         if (r->i < r->s.n && (r->s.p[r->i] == '+' || r->s.p[r->i] == '-')) r->i++;
         if (!digits(r)) return r->i = from, wrong(r);
     }
-    if (r->i < r->s.n && ((r->s.p[r->i] | 0x20) - 'a' < 26u || r->s.p[r->i] - '0' < 10u || r->s.p[r->i] >= 0x80)) return r->i = from, wrong(r);
+    if (r->i < r->s.n && is_word(r->s.p[r->i])) return r->i = from, wrong(r);
     out->kind = PJ_NUMBER;
     out->s = str_sub(r->s, from, r->i - from);
     return r->as == PJ_JSON || canonical(r, &out->s, exponent);
@@ -175,7 +177,7 @@ static bool read_word(struct reader *r, struct pj *out) {
     for (size_t i = 0; i < ARRAY_COUNT(words); i++) {
         str w = words[i].word;
         uint8_t after = r->i + w.n < r->s.n ? r->s.p[r->i + w.n] : ' ';
-        if (!str_starts(str_sub(r->s, r->i, w.n), w) || (after | 0x20) - 'a' < 26u || after - '0' < 10u || after >= 0x80 || after == '_') continue;
+        if (!str_starts(str_sub(r->s, r->i, w.n), w) || is_word(after)) continue;
         r->i += w.n;
         out->kind = words[i].kind;
         return true;
@@ -283,7 +285,8 @@ static bool read_value(struct reader *r, struct pj *out) {
     *out = (struct pj){0};
     skip_space(r);
     if (r->i >= r->s.n) return wrong(r);
-    if (++r->values > PJ_VALUES_MAX) return pg_raise(r->call, "54000", "JSON of more than %d values is not supported on SQLite", PJ_VALUES_MAX);
+    if (++r->values > PJ_VALUES_MAX)
+        return pg_raise(r->call, "54000", "JSON of more than %d values is not supported on SQLite", PJ_VALUES_MAX);
     size_t from = r->i;
     uint8_t c = r->s.p[r->i];
     if (c == '{' || c == '[') {
@@ -303,7 +306,8 @@ static bool read_value(struct reader *r, struct pj *out) {
 
 bool pj_read(struct pg_call *call, str text, enum pj_as as, struct pj *out) {
     struct reader r = {.call = call, .s = text, .as = as};
-    if (text.n > 2ull * PG_VALUE_BYTES_MAX) return pg_raise(call, "54000", "a value would be larger than %d MiB", PG_VALUE_BYTES_MAX >> 20);
+    if (text.n > 2ull * PG_VALUE_BYTES_MAX)
+        return pg_raise(call, "54000", "a value would be larger than %d MiB", PG_VALUE_BYTES_MAX >> 20);
     if (!read_value(&r, out)) return false;
     skip_space(&r);
     return r.i == text.n || wrong(&r);
@@ -415,7 +419,9 @@ static int compare_within(const struct pj *a, const struct pj *b) {
     if (a->n != b->n) return a->n < b->n ? -1 : 1;
     for (uint32_t i = 0; i < a->n; i++) {
         int c = a->kind == PJ_OBJECT ? str_cmp(a->members[i].key, b->members[i].key) : 0;
-        if (!c) c = a->kind == PJ_OBJECT ? compare_within(&a->members[i].v, &b->members[i].v) : compare_within(&a->items[i], &b->items[i]);
+        if (!c)
+            c = a->kind == PJ_OBJECT ? compare_within(&a->members[i].v, &b->members[i].v)
+                                     : compare_within(&a->items[i], &b->items[i]);
         if (c) return c;
     }
     return 0;

@@ -55,12 +55,14 @@ PG_FN(pg_jsonb_number) {
         if (up && s.n < 20) {
             long long whole_part = strtoll((const char *)arena_cstr(call->mem, s), NULL, 10);
             bool negative = v.s.p[0] == '-';
-            s = str_c(arena_cstr(call->mem, str_c((snprintf(text, sizeof text, "%lld", whole_part + (negative ? -1 : 1)), text))));
+            s = str_c(
+                arena_cstr(call->mem, str_c((snprintf(text, sizeof text, "%lld", whole_part + (negative ? -1 : 1)), text))));
         }
     }
     struct db_value number;
     if (pg_value_in(call, t->id, -1, s, &number)) *out = number;
-    else if (whole && !strcmp(call->error->state, "22003")) snprintf(call->error->message, sizeof call->error->message, "%s out of range", t->sql);
+    else if (whole && !strcmp(call->error->state, "22003"))
+        snprintf(call->error->message, sizeof call->error->message, "%s out of range", t->sql);
 }
 
 /* ---- parts ---- */
@@ -146,7 +148,8 @@ static str trimmed(str s) {
     return s;
 }
 
-static void follow(struct pg_call *call, str s, const struct db_value *keys, uint32_t n, bool last, bool text, struct db_value *out) {
+static void follow(struct pg_call *call, str s, const struct db_value *keys, uint32_t n, bool last, bool text,
+                   struct db_value *out) {
     s = n ? trimmed(s) : s;
     for (uint32_t i = 0; i < n; i++)
         if (keys[i].kind == DB_NULL || !step(call, s, keys[i].s, last, &s)) return;
@@ -181,7 +184,8 @@ PG_FN(pg_json_typeof) {
 static bool want_array(struct pg_call *call, str s) {
     enum pj_kind kind = pj_kind_of(s);
     if (kind == PJ_ARRAY) return true;
-    return pg_raise(call, "22023", kind == PJ_OBJECT ? "cannot get array length of a non-array" : "cannot get array length of a scalar");
+    return pg_raise(call, "22023",
+                    kind == PJ_OBJECT ? "cannot get array length of a non-array" : "cannot get array length of a scalar");
 }
 PG_FN(pg_json_array_length) {
     struct pj_walk w;
@@ -210,7 +214,8 @@ static bool contains(struct pg_call *call, const struct pj *a, const struct pj *
         bool found = false;
         if (a->kind == PJ_OBJECT) {
             const struct pj_member *m = pj_find(a, b->members[i].key);
-            found = m && (m->v.kind < PJ_ARRAY ? b->members[i].v.kind < PJ_ARRAY && pj_equal(&m->v, &b->members[i].v) : contains(call, &m->v, &b->members[i].v, false));
+            found = m && (m->v.kind < PJ_ARRAY ? b->members[i].v.kind < PJ_ARRAY && pj_equal(&m->v, &b->members[i].v)
+                                               : contains(call, &m->v, &b->members[i].v, false));
         } else {
             for (uint32_t k = 0; k < a->n && !found && !pg_raised(call); k++)
                 found = a->items[k].kind == b->items[i].kind || (a->items[k].kind < PJ_ARRAY && b->items[i].kind < PJ_ARRAY)
@@ -372,7 +377,8 @@ static bool change_item(struct changing *c, struct pj *at, uint32_t depth, str k
     int64_t i;
     bool last = depth + 1 == c->n;
     if (!whole_number(key, &i))
-        return pg_raise(c->call, "22P02", "path element at position %u is not an integer: \"" STR_FMT "\"", depth + 1, STR_ARG(key));
+        return pg_raise(c->call, "22P02", "path element at position %u is not an integer: \"" STR_FMT "\"", depth + 1,
+                        STR_ARG(key));
     bool before = i < 0 && -i > (int64_t)at->n, there;
     if (i < 0) i = before ? 0 : i + at->n;
     there = !before && i < at->n;
@@ -403,7 +409,8 @@ static void changed(struct pg_call *call, str s, str keys_text, const struct db_
     struct changing c = {.call = call, .change = how};
     if (!read(call, s, &top) || !pg_array_texts(call, keys_text, &keys)) return;
     if (keys.dimensions > 1) return (void)pg_raise(call, "2202E", "wrong number of array subscripts");
-    if (top.kind < PJ_ARRAY) return (void)pg_raise(call, "22023", how == DELETE ? "cannot delete path in scalar" : "cannot set path in scalar");
+    if (top.kind < PJ_ARRAY)
+        return (void)pg_raise(call, "22023", how == DELETE ? "cannot delete path in scalar" : "cannot set path in scalar");
     if (v && !read(call, v->s, &c.v)) return;
     c.keys = keys.items;
     c.n = keys.n;
@@ -421,16 +428,22 @@ PG_FN(pg_jsonb_set_lax) {
     str treatment = n > 4 && args[4].kind == DB_TEXTUAL ? args[4].s : STR("use_json_null");
     bool create = n <= 3 || args[3].i;
     if (n > 4 && args[4].kind == DB_NULL)
-        return (void)pg_raise(call, "22004", "null_value_treatment must be \"delete_key\", \"return_target\", \"use_json_null\", or \"raise_exception\"");
+        return (void)pg_raise(
+            call, "22004",
+            "null_value_treatment must be \"delete_key\", \"return_target\", \"use_json_null\", or \"raise_exception\"");
     if (args[2].kind != DB_NULL) changed(call, args[0].s, args[1].s, &args[2], create ? SET : SET_ONLY, out);
     else if (str_eqc(treatment, "raise_exception")) {
         pg_raise(call, "22004", "JSON value must not be null");
         pg_raise_detail(call, "Exception was raised because null_value_treatment is \"raise_exception\".");
-        pg_raise_hint(call, "To avoid, either change the null_value_treatment argument or ensure that an SQL NULL is not passed.");
-    } else if (str_eqc(treatment, "use_json_null")) changed(call, args[0].s, args[1].s, &null_value, create ? SET : SET_ONLY, out);
+        pg_raise_hint(call,
+                      "To avoid, either change the null_value_treatment argument or ensure that an SQL NULL is not passed.");
+    } else if (str_eqc(treatment, "use_json_null"))
+        changed(call, args[0].s, args[1].s, &null_value, create ? SET : SET_ONLY, out);
     else if (str_eqc(treatment, "delete_key")) changed(call, args[0].s, args[1].s, NULL, DELETE, out);
     else if (str_eqc(treatment, "return_target")) *out = args[0];
-    else pg_raise(call, "22023", "null_value_treatment must be \"delete_key\", \"return_target\", \"use_json_null\", or \"raise_exception\"");
+    else
+        pg_raise(call, "22023",
+                 "null_value_treatment must be \"delete_key\", \"return_target\", \"use_json_null\", or \"raise_exception\"");
 }
 
 static void strip(struct pj *v) {
@@ -491,10 +504,15 @@ static bool open_walk(struct pg_call *call, struct each *e, const struct db_valu
     if (kind == (object ? PJ_OBJECT : PJ_ARRAY)) return pj_walk_begin(&e->w, args[0].s, object);
     e->w = (struct pj_walk){0};
     bool keys = strstr(function, "keys"), elements = !object;
-    if (elements) return pg_raise(call, "22023", kind == PJ_OBJECT ? "cannot extract elements from an object" : "cannot extract elements from a scalar");
-    if (keys) return pg_raise(call, "22023", kind == PJ_ARRAY ? "cannot call %s on an array" : "cannot call %s on a scalar", function);
-    return strstr(function, "jsonb") ? pg_raise(call, "22023", "cannot call %s on a non-object", function)
-                                     : pg_raise(call, "22023", kind == PJ_ARRAY ? "cannot deconstruct an array as an object" : "cannot deconstruct a scalar");
+    if (elements)
+        return pg_raise(call, "22023",
+                        kind == PJ_OBJECT ? "cannot extract elements from an object" : "cannot extract elements from a scalar");
+    if (keys)
+        return pg_raise(call, "22023", kind == PJ_ARRAY ? "cannot call %s on an array" : "cannot call %s on a scalar", function);
+    return strstr(function, "jsonb")
+               ? pg_raise(call, "22023", "cannot call %s on a non-object", function)
+               : pg_raise(call, "22023",
+                          kind == PJ_ARRAY ? "cannot deconstruct an array as an object" : "cannot deconstruct a scalar");
 }
 #define OPEN(name, object, function)                                                                                             \
     static void name(struct pg_call *call, void *state, const struct db_value *args, uint32_t n) {                               \

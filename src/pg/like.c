@@ -6,9 +6,7 @@
 #include "pg/chars.h"
 #include "pg/pg_int.h"
 
-static bool dangling(struct pg_call *call) {
-    return pg_raise(call, "22025", "LIKE pattern must not end with escape character");
-}
+static bool dangling(struct pg_call *call) { return pg_raise(call, "22025", "LIKE pattern must not end with escape character"); }
 
 struct match {
     struct pg_call *call;
@@ -138,7 +136,9 @@ static bool escaped(struct similar *s) {
     if (s->i >= s->p.n) return true; /* as PostgreSQL: a last escape is nothing */
     size_t k = pg_char_bytes(s->p, s->i);
     if (s->p.p[s->i] == '"' && !s->bracket) {
-        if (s->quotes >= 2) return pg_raise(s->call, "2200C", "SQL regular expression may not contain more than two escape-double-quote separators");
+        if (s->quotes >= 2)
+            return pg_raise(s->call, "2200C",
+                            "SQL regular expression may not contain more than two escape-double-quote separators");
         part_begins(s);
     } else {
         buf_putc(s->b, '\\');

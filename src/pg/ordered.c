@@ -47,7 +47,8 @@ static bool read_key(struct key *key, str text) {
     key->desc = str_eqc(direction, "desc");
     key->nulls_first = str_eqc(nulls, "first");
     if (str_eq_nocase(collation, STR("RTRIM"))) key->collation = &trimmed;
-    else if (collation.n && !str_eq_nocase(collation, STR("BINARY")) && !(key->collation = collation_named(collation))) return false;
+    else if (collation.n && !str_eq_nocase(collation, STR("BINARY")) && !(key->collation = collation_named(collation)))
+        return false;
     return true;
 }
 
@@ -146,7 +147,8 @@ static struct db_value **sort(struct pg_call *call, const struct pg_ordered *o, 
     return rows;
 }
 
-static void feed(struct pg_call *call, const struct pg_ordered *o, const struct pg_c_aggregate *of, struct db_value **rows, void *state) {
+static void feed(struct pg_call *call, const struct pg_ordered *o, const struct pg_c_aggregate *of, struct db_value **rows,
+                 void *state) {
     const struct db_value *before = NULL;
     for (size_t i = 0; i < o->rows && pg_call_works(call, 20); i++) {
         bool again = o->distinct && before && !compare_keys(o, before, rows[i]);

@@ -116,7 +116,7 @@ struct pg_call {
     struct pg_error *error;
     bool (*goes_on)(void *arg); /* false: the statement's time is over. NULL: it may go on */
     void *arg;
-    uint32_t work; /* since goes_on was asked */
+    uint32_t work;                   /* since goes_on was asked */
     struct pg_regex_cache **regexes; /* of the connection; NULL: none are kept */
 };
 typedef void (*pg_fn)(struct pg_call *call, const struct db_value *args, uint32_t n, struct db_value *out);
@@ -188,10 +188,11 @@ enum pg_flags {
  *            $M         the typmod that is cast to (-1: none)           $E      1: the cast is explicit, 0: it is not
  * Operators and functions that compare say the collation themselves ($C1); ORDER BY, GROUP BY, DISTINCT and IN say the type's (struct pg_type).
  */
-enum pg_how_kind { PG_HOW_SQL, PG_HOW_C, PG_HOW_CT, PG_HOW_CTS, PG_HOW_CR, PG_HOW_AGGREGATE, PG_HOW_AGGREGATE_TYPED, PG_HOW_SET };
+enum pg_how_kind { PG_HOW_SQL, PG_HOW_C, PG_HOW_CT, PG_HOW_CTS, PG_HOW_CR, PG_HOW_AGGREGATE, PG_HOW_SET };
 struct pg_how {
     enum pg_how_kind kind;
     const char *text; /* the template, or the name in SQLite */
+    bool typed; /* an aggregate: each argument has its type's id before it (as CTS); a set: the first one's before all (as CT) */
 };
 enum { PG_PARAMS_MAX = 12 };
 struct pg_param {

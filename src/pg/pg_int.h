@@ -34,6 +34,15 @@ int pg_inet_compare(str a, str b);
 bool pg_varchar_sized(struct pg_call *call, str s, int32_t typmod, bool is_explicit, struct db_value *out);
 bool pg_bpchar_sized(struct pg_call *call, str s, int32_t typmod, bool is_explicit, struct db_value *out);
 
+/* arrays.c: by the elements' order, NULL: the bytes' */
+int pg_array_compare_by(str a, str b, int (*by)(str a, str b));
+struct pj;
+bool pg_value_of_pj(struct pg_call *call, uint32_t type, int32_t typmod, const struct pj *v, str text, struct db_value *out);
+void pg_put_ident(struct buf *b, str s);
+void pg_put_literal(struct buf *b, str s);
+/* The byte at which `what` begins in s, at or after `at`; s.n + 1: nowhere. */
+size_t pg_text_find(str s, str what, size_t at);
+
 /* A growing buffer of the call's, freed with it; no longer than a value may be. */
 struct buf *pg_call_buf(struct pg_call *call);
 /* What b has as a text that lasts as long as the call; NULL, and raised, where it was too long. */
@@ -62,6 +71,7 @@ extern const size_t pg_ordered_bytes;
 #define A(object) extern const struct pg_aggregate object;
 #define AT(object) A(object)
 #define S(object) extern const struct pg_set object;
+#define ST(object) S(object)
 #include "pg/rows.def"
 /* The head of one: PG_FN(pg_int4_add) { … } */
 #define PG_FN(name) void name(struct pg_call *call, const struct db_value *args, uint32_t n, struct db_value *out)

@@ -5,7 +5,14 @@
 #include <pcre2.h>
 #include <stdlib.h>
 
-enum { KEPT_MAX = 16, STEPS_MAX = 2'000'000, DEPTH_STEPS_MAX = 200'000, HEAP_KIB_MAX = 16 << 10, WORKSPACE = 4096, WORKSPACE_MAX = 1 << 20 };
+enum {
+    KEPT_MAX = 16,
+    STEPS_MAX = 2'000'000,
+    DEPTH_STEPS_MAX = 200'000,
+    HEAP_KIB_MAX = 16 << 10,
+    WORKSPACE = 4096,
+    WORKSPACE_MAX = 1 << 20
+};
 struct pg_regex {
     uint8_t *pattern; /* what it was compiled of, and how: the key */
     size_t pattern_n;
@@ -43,7 +50,8 @@ static int nests_too_deep(uint32_t depth, void *arg) {
 static bool refused(struct pg_call *call, int code) {
     uint8_t text[160];
     if (pcre2_get_error_message(code, text, sizeof text) < 0) text[0] = 0;
-    if (code == PCRE2_ERROR_PATTERN_TOO_LARGE || code == PCRE2_ERROR_PARENTHESES_NEST_TOO_DEEP || code == PCRE2_ERROR_PARENTHESES_STACK_CHECK)
+    if (code == PCRE2_ERROR_PATTERN_TOO_LARGE || code == PCRE2_ERROR_PARENTHESES_NEST_TOO_DEEP ||
+        code == PCRE2_ERROR_PARENTHESES_STACK_CHECK)
         return pg_raise(call, "2201B", "invalid regular expression: regular expression is too complex");
     return pg_raise(call, "0A000", "this regular expression is not supported on SQLite: %s", text);
 }
@@ -54,8 +62,9 @@ static pcre2_code *compile(struct pg_call *call, const struct pg_regex_text *t) 
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
     pcre2_set_parens_nest_limit(context, 250);
     pcre2_set_compile_recursion_guard(context, nests_too_deep, NULL);
-    uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C | PCRE2_MATCH_INVALID_UTF |
-                       (t->flags.icase ? PCRE2_CASELESS : 0);
+    uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C |
+                       (t->flags.icase ? PCRE2_CASELESS : 0) |
+                       (t->lazy ? PCRE2_NO_AUTO_POSSESS : 0); /* which would leave nothing but the longest */
     pcre2_code *re = pcre2_compile(t->text.n ? t->text.p : (const uint8_t *)"", t->text.n, options, &code, &at, context);
     pcre2_compile_context_free(context);
     if (!re) refused(call, code);
@@ -126,7 +135,8 @@ uint32_t pg_regex_groups(const struct pg_regex *re) { return re->groups; }
 static bool matched(struct pg_call *call, int code) {
     if (code >= 0) return true;
     if (code == PCRE2_ERROR_NOMATCH || code == PCRE2_ERROR_PARTIAL) return false;
-    if (code == PCRE2_ERROR_MATCHLIMIT || code == PCRE2_ERROR_DEPTHLIMIT || code == PCRE2_ERROR_HEAPLIMIT || code == PCRE2_ERROR_NOMEMORY)
+    if (code == PCRE2_ERROR_MATCHLIMIT || code == PCRE2_ERROR_DEPTHLIMIT || code == PCRE2_ERROR_HEAPLIMIT ||
+        code == PCRE2_ERROR_NOMEMORY)
         return pg_raise(call, "2201B", "regular expression failed: it takes too many steps to match");
     return pg_raise(call, "2201B", "regular expression failed: error %d", code);
 }
@@ -136,7 +146,7 @@ static const uint8_t *bytes_of(str s) { return s.n ? s.p : (const uint8_t *)""; 
 /* The matcher's own, and what it took counts as work. */
 static bool first_match(struct pg_call *call, const struct pg_regex *re, str s, size_t at, uint32_t options) {
     uint64_t begin = clock_mono_ns();
-    int code = pcre2_match(re->code, bytes_of(s), s.n, at, options, re->data, re->limits);
+    int code = pcre2_match(re->code, bytes_of(s), s.n, at, options | PCRE2_NO_UTF_CHECK, re->data, re->limits);
     if (!pg_call_works(call, clock_mono_ns() - begin)) return false;
     return matched(call, code);
 }
@@ -147,7 +157,7 @@ static size_t best_end(struct pg_call *call, const struct pg_regex *re, str s, s
     int code = PCRE2_ERROR_DFA_WSSIZE;
     uint64_t begin = clock_mono_ns();
     pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-    uint32_t options = PCRE2_ANCHORED | (re->lazy ? PCRE2_DFA_SHORTEST : 0);
+    uint32_t options = PCRE2_NO_UTF_CHECK | PCRE2_ANCHORED | (re->lazy ? PCRE2_DFA_SHORTEST : 0);
     for (size_t n = WORKSPACE; code == PCRE2_ERROR_DFA_WSSIZE && n <= WORKSPACE_MAX; n *= 16) {
         int *workspace = malloc(n * sizeof *workspace);
         ENSURE(workspace);
@@ -160,7 +170,8 @@ static size_t best_end(struct pg_call *call, const struct pg_regex *re, str s, s
     return code >= 0 && ends[1] >= at ? ends[1] : otherwise;
 }
 
-bool pg_regex_match(struct pg_call *call, const struct pg_regex *re, str s, size_t at, struct pg_span spans[PG_REGEX_GROUPS_MAX + 1]) {
+bool pg_regex_match(struct pg_call *call, const struct pg_regex *re, str s, size_t at,
+                    struct pg_span spans[PG_REGEX_GROUPS_MAX + 1]) {
     if (at > s.n || !first_match(call, re, s, at, 0)) return false;
     size_t *v = pcre2_get_ovector_pointer(re->data), from = v[0];
     size_t to = re->back ? v[1] : best_end(call, re, s, from, v[1]);
@@ -177,4 +188,10 @@ bool pg_regex_match(struct pg_call *call, const struct pg_regex *re, str s, size
     return !pg_raised(call);
 }
 
-bool pg_regex_is(struct pg_call *call, const struct pg_regex *re, str s) { return first_match(call, re, s, 0, 0); }
+bool pg_regex_subject(struct pg_call *call, str s) {
+    return str_is_utf8(s) || pg_raise(call, "22021", "invalid byte sequence for encoding \"UTF8\"");
+}
+
+bool pg_regex_is(struct pg_call *call, const struct pg_regex *re, str s) {
+    return pg_regex_subject(call, s) && first_match(call, re, s, 0, 0);
+}

@@ -21,8 +21,8 @@ struct pg_regex_text {
     struct buf text; /* PCRE2's; freed by who made it */
     struct pg_regex_flags flags;
     uint32_t groups;
-    bool lazy;       /* the whole prefers the shortest */
-    bool back;       /* it has back references */
+    bool lazy; /* the whole prefers the shortest */
+    bool back; /* it has back references */
 };
 /* False: raised. */
 bool pg_regex_translate(struct pg_call *call, str pattern, struct pg_regex_flags flags, struct pg_regex_text *out);
@@ -37,8 +37,11 @@ uint32_t pg_regex_groups(const struct pg_regex *re);
 struct pg_span {
     size_t from, to; /* from SIZE_MAX: took no part */
 };
+/* May s be matched? Once before pg_regex_match, which takes its word. False: raised, it is no UTF-8. */
+bool pg_regex_subject(struct pg_call *call, str s);
 /* The first match at or after `at`: spans[0], and its groups'. False: none, or raised. */
-bool pg_regex_match(struct pg_call *call, const struct pg_regex *re, str s, size_t at, struct pg_span spans[PG_REGEX_GROUPS_MAX + 1]);
+bool pg_regex_match(struct pg_call *call, const struct pg_regex *re, str s, size_t at,
+                    struct pg_span spans[PG_REGEX_GROUPS_MAX + 1]);
 bool pg_regex_is(struct pg_call *call, const struct pg_regex *re, str s); /* is there a match? */
 void pg_regex_cache_free(struct pg_regex_cache *cache);
 

@@ -28,10 +28,11 @@ struct walk {
 };
 
 /* flags: of a function of that name. start: a character from 1. False: raised. */
-static bool walk_begin(struct walk *w, struct pg_call *call, str s, str pattern, str flags, bool g, const char *function, int64_t start) {
+static bool walk_begin(struct walk *w, struct pg_call *call, str s, str pattern, str flags, bool g, const char *function,
+                       int64_t start) {
     struct pg_regex_flags f = {0};
     *w = (struct walk){.call = call, .s = s};
-    if (!pg_regex_flags_read(call, flags, g, function, &f)) return false;
+    if (!pg_regex_flags_read(call, flags, g, function, &f) || !pg_regex_subject(call, s)) return false;
     w->global = f.global;
     w->at = pg_chars_skip(s, (uint64_t)(start - 1));
     if (w->at == s.n && start - 1 > (int64_t)pg_chars_count(s)) w->over = true;
@@ -48,7 +49,9 @@ static bool walk_next(struct walk *w) {
     return true;
 }
 
-static str walk_group(const struct walk *w, uint32_t i) { return str_sub(w->s, w->spans[i].from, w->spans[i].to - w->spans[i].from); }
+static str walk_group(const struct walk *w, uint32_t i) {
+    return str_sub(w->s, w->spans[i].from, w->spans[i].to - w->spans[i].from);
+}
 
 static bool positive(struct pg_call *call, const char *name, int64_t v, int64_t least) {
     return v >= least || pg_raise(call, "22023", "invalid value for parameter \"%s\": %lld", name, (long long)v);
@@ -98,11 +101,14 @@ PG_FN(pg_regexp_replace) {
     struct walk w;
     str flags = n > 3 ? args[3].s : (str){0};
     if (flags.n && flags.p[0] >= '0' && flags.p[0] <= '9') {
-        pg_raise(call, "22023", "invalid regular expression option: \"%.*s\"", (int)pg_char_bytes(flags, 0), (const char *)flags.p);
-        pg_raise_hint(call, "If you meant to use regexp_replace() with a start parameter, cast the fourth argument to integer explicitly.");
+        pg_raise(call, "22023", "invalid regular expression option: \"%.*s\"", (int)pg_char_bytes(flags, 0),
+                 (const char *)flags.p);
+        pg_raise_hint(
+            call, "If you meant to use regexp_replace() with a start parameter, cast the fourth argument to integer explicitly.");
         return;
     }
-    if (walk_begin(&w, call, args[0].s, args[1].s, flags, true, "regexp_replace()", 1)) replace(&w, args[2].s, w.global ? 0 : 1, out);
+    if (walk_begin(&w, call, args[0].s, args[1].s, flags, true, "regexp_replace()", 1))
+        replace(&w, args[2].s, w.global ? 0 : 1, out);
 }
 /* string, pattern, replacement, start [, nth [, flags]] */
 PG_FN(pg_regexp_replace_at) {
@@ -127,7 +133,8 @@ static void put_groups(const struct walk *w, struct pg_array_writer *a) {
 PG_FN(pg_regexp_match) {
     struct walk w;
     if (!walk_begin(&w, call, args[0].s, args[1].s, n > 2 ? args[2].s : (str){0}, false, "regexp_match()", 1)) {
-        if (pg_raised(call) && strstr(call->error->message, "global")) pg_raise_hint(call, "Use the regexp_matches function instead.");
+        if (pg_raised(call) && strstr(call->error->message, "global"))
+            pg_raise_hint(call, "Use the regexp_matches function instead.");
         return;
     }
     if (!walk_next(&w)) return;
@@ -172,7 +179,8 @@ PG_FN(pg_regexp_substr) {
 /* string, pattern [, start [, nth [, endoption [, flags [, subexpression]]]]] */
 PG_FN(pg_regexp_instr) {
     struct walk w;
-    int64_t start = n > 2 ? args[2].i : 1, nth = n > 3 ? args[3].i : 1, after = n > 4 ? args[4].i : 0, group = n > 6 ? args[6].i : 0;
+    int64_t start = n > 2 ? args[2].i : 1, nth = n > 3 ? args[3].i : 1, after = n > 4 ? args[4].i : 0,
+            group = n > 6 ? args[6].i : 0;
     if (!positive(call, "start", start, 1) || !positive(call, "n", nth, 1)) return;
     if (after != 0 && after != 1) {
         pg_raise(call, "22023", "invalid value for parameter \"%s\": %lld", "endoption", (long long)after);
@@ -254,7 +262,8 @@ const struct pg_set pg_regexp_split_to_table = {sizeof(struct matches), 1, split
 PG_FN(pg_regexp_split_to_array) {
     struct matches m = {0};
     str piece;
-    if (!walk_begin(&m.walk, call, args[0].s, args[1].s, n > 2 ? args[2].s : (str){0}, false, "regexp_split_to_array()", 1)) return;
+    if (!walk_begin(&m.walk, call, args[0].s, args[1].s, n > 2 ? args[2].s : (str){0}, false, "regexp_split_to_array()", 1))
+        return;
     struct pg_array_writer a = pg_array_write(call);
     while (next_piece(&m, &piece)) pg_array_put_text(&a, piece);
     *out = pg_array_done(&a);

@@ -40,16 +40,19 @@ static void put_char(struct reader *r, uint32_t c) { buf_printf(&r->to->text, "\
 /* What the C.UTF-8 locale calls a blank and a digit; PCRE2 has more of both. The rest is PCRE2's. */
 #define SPACES "\\x09-\\x0d\\x20\\x{1680}\\x{2000}-\\x{2006}\\x{2008}-\\x{200a}\\x{2028}\\x{2029}\\x{205f}\\x{3000}"
 #define NOT_SPACES                                                                                                               \
-    "\\x00-\\x08\\x0e-\\x1f\\x21-\\x{167f}\\x{1681}-\\x{1fff}\\x{2007}\\x{200b}-\\x{2027}\\x{202a}-\\x{205e}\\x{2060}-\\x{2fff}"                  \
+    "\\x00-\\x08\\x0e-\\x1f\\x21-\\x{167f}\\x{1681}-\\x{1fff}\\x{2007}\\x{200b}-\\x{2027}\\x{202a}-\\x{205e}\\x{2060}-\\x{2fff}" \
     "\\x{3001}-\\x{10ffff}"
 #define NOT_DIGITS "\\x00-\\x2f\\x3a-\\x{10ffff}"
 static const struct {
     const char *name, *text; /* within brackets */
 } classes[] = {
-    {"alnum", "[:alnum:]"}, {"alpha", "[:alpha:]"}, {"ascii", "\\x00-\\x7f"}, {"blank", "\\x09\\x20\\x{1680}\\x{2000}-\\x{2006}\\x{2008}-\\x{200a}\\x{205f}\\x{3000}"},
-    {"cntrl", "[:cntrl:]"}, {"digit", "0-9"},       {"graph", "[:graph:]"},   {"lower", "[:lower:]"},
-    {"print", "[:print:]"}, {"punct", "[:punct:]"}, {"space", SPACES},        {"upper", "[:upper:]"},
-    {"word", "\\w"},        {"xdigit", "0-9A-Fa-f"},
+    {"alnum", "[:alnum:]"},   {"alpha", "[:alpha:]"},
+    {"ascii", "\\x00-\\x7f"}, {"blank", "\\x09\\x20\\x{1680}\\x{2000}-\\x{2006}\\x{2008}-\\x{200a}\\x{205f}\\x{3000}"},
+    {"cntrl", "[:cntrl:]"},   {"digit", "0-9"},
+    {"graph", "[:graph:]"},   {"lower", "[:lower:]"},
+    {"print", "[:print:]"},   {"punct", "[:punct:]"},
+    {"space", SPACES},        {"upper", "[:upper:]"},
+    {"word", "\\w"},          {"xdigit", "0-9A-Fa-f"},
 };
 
 /* ---- escapes ---- */
@@ -175,7 +178,8 @@ static int bracket_item(struct reader *r, uint32_t *out) {
     if (c != '\\') return *out = pg_char_at(r->s, r->i, &k), r->i += k, 1;
     if (++r->i >= r->s.n) return wrong(r, "invalid escape \\ sequence") ? 0 : -1;
     c = r->s.p[r->i];
-    if (!((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && !(c >= '0' && c <= '9')) return *out = pg_char_at(r->s, r->i, &k), r->i += k, 1;
+    if (!((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && !(c >= '0' && c <= '9'))
+        return *out = pg_char_at(r->s, r->i, &k), r->i += k, 1;
     r->i++;
     if (c >= '1' && c <= '7') return *out = octal(r, c - '0', 2), 1;
     int one = escaped_char(r, c, out);
@@ -266,7 +270,8 @@ static bool group(struct reader *r, enum prefers *prefers, bool *constraint) {
 
 static bool number(struct reader *r, uint32_t *out) {
     size_t from = r->i;
-    for (*out = 0; !end(r) && r->s.p[r->i] >= '0' && r->s.p[r->i] <= '9'; r->i++) *out = MIN(*out * 10 + (r->s.p[r->i] - '0'), 1000u);
+    for (*out = 0; !end(r) && r->s.p[r->i] >= '0' && r->s.p[r->i] <= '9'; r->i++)
+        *out = MIN(*out * 10 + (r->s.p[r->i] - '0'), 1000u);
     if (r->i == from || *out > REPEAT_MAX) return wrong(r, "invalid repetition count(s)");
     return true;
 }
@@ -383,7 +388,8 @@ bool pg_regex_flags_read(struct pg_call *call, str text, bool g, const char *fun
                 return false;
             }
         } else if (c == 'b' || c == 'e') {
-            return pg_raise(call, "0A000", "basic and extended regular expressions (options \"b\" and \"e\") are not supported on SQLite");
+            return pg_raise(call, "0A000",
+                            "basic and extended regular expressions (options \"b\" and \"e\") are not supported on SQLite");
         } else if (!flag(out, c)) {
             return pg_raise(call, "22023", "invalid regular expression option: \"%.*s\"", (int)pg_char_bytes(text, i),
                             (const char *)text.p + i);
@@ -413,7 +419,8 @@ bool pg_regex_translate(struct pg_call *call, str pattern, struct pg_regex_flags
     *out = (struct pg_regex_text){.flags = flags, .text = {.max = 10 * PG_REGEX_BYTES_MAX}};
     struct reader r = {.call = call, .s = pattern, .to = out};
     enum prefers prefers = NOTHING;
-    if (pattern.n > PG_REGEX_BYTES_MAX) return pg_raise(call, "54000", "the regular expression is longer than %d KiB", PG_REGEX_BYTES_MAX >> 10);
+    if (pattern.n > PG_REGEX_BYTES_MAX)
+        return pg_raise(call, "54000", "the regular expression is longer than %d KiB", PG_REGEX_BYTES_MAX >> 10);
     if (!out->flags.literal && !directors(&r)) return false;
     if (out->flags.literal) literal(&r);
     else if (!expression(&r, &prefers)) return false;

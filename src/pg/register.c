@@ -59,6 +59,14 @@ static void call_function(struct db_call *call, void *arg, const struct db_value
     call_end(call, &with, &out);
 }
 
+/* pg_raise(state, message), as the translator writes it where a check failed */
+static void raise_it(struct pg_call *call, const struct db_value *args, uint32_t n, struct db_value *out) {
+    (void)n, (void)out;
+    char state[6] = "XX000";
+    if (args[0].s.n == 5) memcpy(state, args[0].s.p, 5);
+    pg_raise(call, state, STR_FMT, STR_ARG(args[1].s));
+}
+
 /* ---- aggregates ---- */
 
 static void call_step(struct db_call *call, void *arg, void *state, const struct db_value *args, uint32_t n) {
@@ -165,13 +173,17 @@ static uint32_t flags_of(enum pg_flags flags) { return DB_FN_INNOCUOUS | (flags 
 
 static void tell_functions(void) {
     const struct pg_c_function *rows = pg_c_functions(&told.functions_count);
-    told.functions = arena_array(told.mem, struct db_function, told.functions_count);
+    static const struct pg_c_function raise = {"pg_raise", raise_it, 2, PG_STRICT};
+    told.functions = arena_array(told.mem, struct db_function, told.functions_count + 1);
+    told.functions[told.functions_count] =
+        (struct db_function){"pg_raise", 2, DB_FN_INNOCUOUS, call_function, (void *)(uintptr_t)&raise};
     for (uint32_t i = 0; i < told.functions_count; i++)
         told.functions[i] = (struct db_function){.name = rows[i].name,
                                                  .arguments = rows[i].args,
                                                  .flags = flags_of(rows[i].flags),
                                                  .call = call_function,
                                                  .arg = (void *)(uintptr_t)&rows[i]};
+    told.functions_count++;
 }
 
 static void tell_aggregates(void) {

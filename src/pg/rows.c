@@ -36,6 +36,7 @@
 #define A(object) "A" #object
 #define AT(object) "Y" #object
 #define S(object) "E" #object
+#define ST(object) "Z" #object
 static const char rows_text[] =
 #include "pg/rows.def"
     ;
@@ -86,6 +87,7 @@ static const struct pg_aggregate *const rows_aggregates[] = {
 #define CAST(from, to, context, flags, how)
 #define HELPER(fn, count, flags)
 #define S(object) &object,
+#define ST(object) &object,
 static const struct pg_set *const rows_sets[] = {
 #include "pg/rows.def"
     NULL};
@@ -141,10 +143,10 @@ static struct pg_how how_of(const char *text) {
     static const struct {
         char letter;
         enum pg_how_kind kind;
-    } kinds[] = {{'S', PG_HOW_SQL}, {'C', PG_HOW_C},         {'T', PG_HOW_CT}, {'M', PG_HOW_CTS},
-                 {'R', PG_HOW_CR},  {'A', PG_HOW_AGGREGATE}, {'Y', PG_HOW_AGGREGATE_TYPED}, {'E', PG_HOW_SET}};
+    } kinds[] = {{'S', PG_HOW_SQL},       {'C', PG_HOW_C},         {'T', PG_HOW_CT},  {'M', PG_HOW_CTS}, {'R', PG_HOW_CR},
+                 {'A', PG_HOW_AGGREGATE}, {'Y', PG_HOW_AGGREGATE}, {'E', PG_HOW_SET}, {'Z', PG_HOW_SET}};
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++)
-        if (kinds[i].letter == text[0]) return (struct pg_how){kinds[i].kind, text + 1};
+        if (kinds[i].letter == text[0]) return (struct pg_how){kinds[i].kind, text + 1, text[0] == 'Y' || text[0] == 'Z'};
     ENSURE(!"a row's how");
     return (struct pg_how){0};
 }
@@ -152,8 +154,8 @@ static struct pg_how how_of(const char *text) {
 /* As SQLite counts them. */
 static int32_t arguments_of(const struct pg_how *how, uint32_t params, enum pg_flags flags) {
     if (how->kind == PG_HOW_CTS || flags & PG_VARIADIC) return -1;
-    if (how->kind == PG_HOW_AGGREGATE_TYPED) return 2 * (int32_t)params;
-    return (int32_t)params + (how->kind == PG_HOW_CT || how->kind == PG_HOW_CR);
+    if (how->typed && how->kind == PG_HOW_AGGREGATE) return 2 * (int32_t)params;
+    return (int32_t)params + (how->kind == PG_HOW_CT || how->kind == PG_HOW_CR || how->typed);
 }
 
 struct reader {
@@ -177,7 +179,7 @@ static void function_row(struct reader *r, char kind, const char *name, const ch
     f.result = record ? PG_RECORD : type_named(str_c(result), name);
     f.columns = record ? result : "";
     int32_t args = arguments_of(&how, f.params_count, flags);
-    if (how.kind == PG_HOW_AGGREGATE || how.kind == PG_HOW_AGGREGATE_TYPED)
+    if (how.kind == PG_HOW_AGGREGATE)
         vec_push(all.mem, &all.c_aggregates, ((struct pg_c_aggregate){how.text, rows_aggregates[r->aggregate++], args, flags}));
     else if (how.kind == PG_HOW_SET)
         vec_push(all.mem, &all.c_sets, ((struct pg_c_set){how.text, rows_sets[r->set++], args, flags}));
@@ -320,8 +322,8 @@ LIST(pg_c_sets, struct pg_c_set, c_sets)
 static bool is_text(uint32_t type) { return type == PG_TEXT || type == PG_VARCHAR || type == PG_BPCHAR || type == PG_NAME; }
 
 const struct pg_cast *pg_cast_find(uint32_t from, uint32_t to) {
-    static const struct pg_cast out = {PG_ANY, PG_TEXT, PG_ASSIGNMENT, PG_STRICT, {PG_HOW_CT, "pg_out"}},
-                                in = {PG_TEXT, PG_ANY, PG_EXPLICIT, PG_STRICT, {PG_HOW_SQL, "pg_in($R, $M, $1)"}};
+    static const struct pg_cast out = {PG_ANY, PG_TEXT, PG_ASSIGNMENT, PG_STRICT, {PG_HOW_CT, "pg_out", false}},
+                                in = {PG_TEXT, PG_ANY, PG_EXPLICIT, PG_STRICT, {PG_HOW_SQL, "pg_in($R, $M, $1)", false}};
     ready();
     struct pg_cast wanted = {.from = from, .to = to};
     const struct pg_cast *found = all.casts.n ? bsearch(&wanted, all.casts.p, all.casts.n, sizeof wanted, by_types) : NULL;
@@ -341,10 +343,11 @@ static void put_arguments(struct buf *out, const struct pg_print *with, bool typ
 
 static void put_call(struct buf *out, const struct pg_how *how, const struct pg_print *with) {
     buf_printf(out, "%s(", how->text);
-    if (how->kind == PG_HOW_CT) buf_printf(out, "%u", with->count ? with->args[0].type : 0);
+    bool first = how->kind == PG_HOW_CT || (how->typed && how->kind == PG_HOW_SET);
+    if (first) buf_printf(out, "%u", with->count ? with->args[0].type : 0);
     if (how->kind == PG_HOW_CR) buf_printf(out, "%u", with->result);
-    if ((how->kind == PG_HOW_CT || how->kind == PG_HOW_CR) && with->count) buf_puts(out, STR(", "));
-    put_arguments(out, with, how->kind == PG_HOW_CTS || how->kind == PG_HOW_AGGREGATE_TYPED);
+    if ((first || how->kind == PG_HOW_CR) && with->count) buf_puts(out, STR(", "));
+    put_arguments(out, with, how->kind == PG_HOW_CTS || (how->typed && how->kind == PG_HOW_AGGREGATE));
     buf_putc(out, ')');
 }
 

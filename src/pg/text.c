@@ -58,7 +58,9 @@ bool pg_bpchar_in(struct pg_call *call, str text, int32_t typmod, struct db_valu
     return pg_bpchar_sized(call, text, typmod, false, out);
 }
 bool pg_bpchar_out(struct pg_call *call, struct db_value v, struct buf *text) { return pg_text_out(call, v, text); }
-bool pg_citext_in(struct pg_call *call, str text, int32_t typmod, struct db_value *out) { return pg_text_in(call, text, typmod, out); }
+bool pg_citext_in(struct pg_call *call, str text, int32_t typmod, struct db_value *out) {
+    return pg_text_in(call, text, typmod, out);
+}
 bool pg_citext_out(struct pg_call *call, struct db_value v, struct buf *text) { return pg_text_out(call, v, text); }
 
 /* Cut to 63 bytes, between characters. */
@@ -171,7 +173,6 @@ PG_FN(pg_right) {
     *out = DB_TEXT(str_sub(args[0].s, pg_chars_skip(args[0].s, (uint64_t)k), args[0].s.n));
 }
 
-/* The byte at which what begins in s, at or after `at`; s.n + 1: nowhere. */
 size_t pg_text_find(str s, str what, size_t at) {
     const uint8_t *p = at <= s.n && what.n <= s.n - at ? (what.n ? memmem(s.p + at, s.n - at, what.p, what.n) : s.p + at) : NULL;
     return p ? (size_t)(p - s.p) : s.n + 1;
