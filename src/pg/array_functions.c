@@ -180,8 +180,9 @@ PG_FN(pg_array_fill) {
     if (sizes.n > PG_ARRAY_DIMENSIONS_MAX)
         return (void)pg_raise(call, "54000", "number of array dimensions (%u) exceeds the maximum allowed (%d)", sizes.n,
                               PG_ARRAY_DIMENSIONS_MAX);
-    for (uint32_t i = 0; i < sizes.n; i++) {
+    for (uint32_t i = 0; i < sizes.n; i++)
         if (sizes.items[i].kind == DB_NULL) return (void)pg_raise(call, "22004", "dimension values cannot be null");
+    for (uint32_t i = 0; i < sizes.n; i++) {
         if (sizes.items[i].i < 0 || sizes.items[i].i > PG_ARRAY_ITEMS_MAX)
             return (void)pg_raise(call, "54000", "array size exceeds the maximum allowed (%d)", PG_ARRAY_ITEMS_MAX);
         a.size[i] = (uint32_t)sizes.items[i].i;

@@ -145,6 +145,8 @@ struct in {
     struct db_value *items;
     uint32_t cap, depth;
     bool known[PG_ARRAY_DIMENSIONS_MAX];
+    struct buf *text;
+    uint32_t bounds, bound[PG_ARRAY_DIMENSIONS_MAX];
 };
 
 static bool malformed(struct in *r, const char *detail) {
@@ -205,15 +207,14 @@ static bool element_text(struct in *r, struct buf *b, bool *quoted) {
     return true;
 }
 
+/* Its text as yet: what is wrong with the whole is said before what is wrong with one. */
 static bool element(struct in *r) {
     bool quoted;
-    struct buf *b = pg_call_buf(r->call);
     struct db_value v = DB_NOTHING;
-    if (!element_text(r, b, &quoted)) return false;
-    if (!quoted && !b->n) return malformed(r, at(r, ',') ? "Unexpected \",\" character." : "Unexpected \"}\" character.");
-    if (quoted || !str_eq_nocase(buf_str(b), STR("null"))) {
-        if (!pg_value_in(r->call, r->element, r->typmod, buf_str(b), &v)) return false;
-    }
+    r->text->n = 0;
+    if (!element_text(r, r->text, &quoted)) return false;
+    if (!quoted && !r->text->n) return malformed(r, at(r, ',') ? "Unexpected \",\" character." : "Unexpected \"}\" character.");
+    if (quoted || !str_eq_nocase(buf_str(r->text), STR("null"))) v = DB_TEXT(arena_str(r->call->mem, buf_str(r->text)));
     return add_item(r, v);
 }
 
@@ -262,28 +263,42 @@ static bool dimension(struct in *r, uint32_t d) {
 /* [1:3][1:2]= before the braces */
 static bool bounds(struct in *r) {
     blanks(r);
-    if (!at(r, '[')) return true;
     while (at(r, '[')) {
-        if (!str_starts(str_sub(r->s, r->i, r->s.n), STR("[1:")))
+        uint64_t high = 0;
+        str one;
+        str_cut(str_sub(r->s, r->i + 1, r->s.n), ']', &one, &(str){0});
+        if (!str_starts(one, STR("1:")) || r->bounds == PG_ARRAY_DIMENSIONS_MAX)
             return pg_raise(r->call, "0A000", "arrays with a lower bound other than 1 are not supported on SQLite");
-        while (r->i < r->s.n && !at(r, ']')) r->i++;
-        r->i++;
+        if (!str_to_u64(str_sub(one, 2, one.n), &high) || high > PG_ARRAY_ITEMS_MAX)
+            return malformed(r, "Missing array dimension value.");
+        r->bound[r->bounds++] = (uint32_t)high;
+        r->i = MIN(r->i + one.n + 2, r->s.n);
     }
+    if (!r->bounds) return true;
     if (!at(r, '=')) return malformed(r, "Missing \"=\" after array dimensions.");
     r->i++;
     blanks(r);
     return true;
 }
 
+static bool bounds_hold(struct in *r) {
+    bool ok = !r->bounds || r->bounds == r->out->dimensions;
+    for (uint32_t d = 0; d < r->bounds && ok; d++) ok = r->bound[d] == r->out->size[d];
+    return ok || malformed(r, "Specified array dimensions do not match array contents.");
+}
+
 bool pg_array_in(struct pg_call *call, const struct pg_type *type, int32_t typmod, str text, struct db_value *out) {
     struct pg_array a = {0};
-    struct in r = {.call = call, .element = type->element, .typmod = typmod, .s = text, .out = &a};
+    struct in r = {.call = call, .element = type->element, .typmod = typmod, .s = text, .out = &a, .text = pg_call_buf(call)};
     if (!bounds(&r)) return false;
     if (!at(&r, '{')) return malformed(&r, "Array value must start with \"{\" or dimension information.");
     if (!dimension(&r, 0)) return false;
     blanks(&r);
     if (r.i < text.n) return malformed(&r, "Junk after closing right brace.");
+    if (!bounds_hold(&r)) return false;
     a.items = r.items;
+    for (uint32_t i = 0; i < a.n; i++)
+        if (a.items[i].kind != DB_NULL && !pg_value_in(call, type->element, typmod, a.items[i].s, &a.items[i])) return false;
     *out = pg_array_stored(call, &a);
     return !pg_raised(call);
 }
@@ -405,17 +420,43 @@ static int compare_items(const struct pj *a, const struct pj *b, compare_fn by) 
     return (a->kind > b->kind) - (a->kind < b->kind);
 }
 
-/* Of the elements, whatever the dimensions, until one ends. */
-static int compare_flat(const struct pj *a, const struct pj *b, compare_fn by) {
-    uint32_t n = MIN(a->n, b->n);
-    for (uint32_t i = 0; i < n; i++) {
-        bool x = a->items[i].kind == PJ_ARRAY, y = b->items[i].kind == PJ_ARRAY;
-        int c = x && y   ? compare_flat(&a->items[i], &b->items[i], by)
-                : x != y ? x - y
-                         : compare_items(&a->items[i], &b->items[i], by);
-        if (c) return c;
+/* The elements in turn, whatever the dimensions. */
+struct cursor {
+    const struct pj *at[PG_ARRAY_DIMENSIONS_MAX];
+    uint32_t place[PG_ARRAY_DIMENSIONS_MAX], depth;
+};
+static const struct pj *next_item(struct cursor *c) {
+    for (;;) {
+        const struct pj *in = c->at[c->depth];
+        if (c->place[c->depth] == in->n) {
+            if (!c->depth) return NULL;
+            c->depth--;
+            continue;
+        }
+        const struct pj *v = &in->items[c->place[c->depth]++];
+        if (v->kind != PJ_ARRAY || c->depth + 1 == PG_ARRAY_DIMENSIONS_MAX) return v;
+        c->at[++c->depth] = v;
+        c->place[c->depth] = 0;
     }
-    return (a->n > b->n) - (a->n < b->n);
+}
+
+/* Elements, how many there are, how many dimensions, of what sizes. */
+static int compare_arrays(const struct pj *a, const struct pj *b, compare_fn by) {
+    struct cursor x = {.at = {a}}, y = {.at = {b}};
+    for (;;) {
+        const struct pj *v = next_item(&x), *w = next_item(&y);
+        int c = v && w ? compare_items(v, w, by) : (v != NULL) - (w != NULL);
+        if (c) return c;
+        if (!v) break;
+    }
+    while (a->kind == PJ_ARRAY && b->kind == PJ_ARRAY && a->n && b->n) {
+        bool deeper = a->items->kind == PJ_ARRAY, other = b->items->kind == PJ_ARRAY;
+        if (deeper != other) return deeper ? 1 : -1;
+        if (!deeper) break;
+        if (a->n != b->n) return a->n < b->n ? -1 : 1;
+        a = a->items, b = b->items;
+    }
+    return 0;
 }
 
 int pg_array_compare_by(str a, str b, compare_fn by) {
@@ -425,7 +466,7 @@ int pg_array_compare_by(str a, str b, compare_fn by) {
     struct pj x, y;
     int c = 0;
     if (pj_read(&call, a, PJ_JSON, &x) && pj_read(&call, b, PJ_JSON, &y) && x.kind == PJ_ARRAY && y.kind == PJ_ARRAY)
-        c = compare_flat(&x, &y, by);
+        c = compare_arrays(&x, &y, by);
     else c = str_cmp(a, b);
     arena_free(call.mem);
     return c;

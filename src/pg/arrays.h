@@ -5,7 +5,7 @@
 
 #include "pg/pg_int.h"
 
-enum { PG_ARRAY_DIMENSIONS_MAX = 6, PG_ARRAY_ITEMS_MAX = 1'000'000 };
+enum { PG_ARRAY_DIMENSIONS_MAX = 6, PG_ARRAY_ITEMS_MAX = 400'000 };
 struct pg_array {
     uint32_t dimensions, n; /* 0 dimensions: empty */
     uint32_t size[PG_ARRAY_DIMENSIONS_MAX];

@@ -191,7 +191,7 @@ static bool check_utf8(struct pg_call *call, str s) {
         k = pg_char_bytes(s, i);
         if (s.p[i] && str_is_utf8(str_sub(s, i, k))) continue;
         struct buf *hex = pg_call_buf(call);
-        size_t want = s.p[i] >= 0xf0 ? 4 : s.p[i] >= 0xe0 ? 3 : s.p[i] >= 0xc0 ? 2 : 1;
+        size_t want = s.p[i] >= 0xf8 ? 1 : s.p[i] >= 0xf0 ? 4 : s.p[i] >= 0xe0 ? 3 : s.p[i] >= 0xc0 ? 2 : 1;
         for (size_t j = 0; j < want && i + j < s.n; j++) buf_printf(hex, "%s0x%02x", j ? " " : "", s.p[i + j]);
         return pg_raise(call, "22021", "invalid byte sequence for encoding \"UTF8\": " STR_FMT, STR_ARG(buf_str(hex)));
     }

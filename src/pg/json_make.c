@@ -27,16 +27,15 @@ PG_FN(pg_to_jsonb) {
 }
 
 /* A value as a key: its text. */
-static bool put_key(struct pg_call *call, struct buf *b, const struct db_value *type_and_value, uint32_t argument,
-                    bool aggregate) {
+static bool put_key(struct pg_call *call, struct buf *b, const struct db_value *type_and_value, uint32_t argument, bool jsonb) {
     uint32_t type = (uint32_t)type_and_value[0].i;
     struct buf *text = pg_call_buf(call);
     const struct pg_type *t = pg_call_base(call, type);
     if (!t) return false;
     if (type_and_value[1].kind == DB_NULL) {
-        if (aggregate) return pg_raise(call, "22023", "field name must not be null");
-        if (!argument) return pg_raise(call, "22004", "null value not allowed for object key");
-        return pg_raise(call, "22023", "argument %u: key must not be null", argument);
+        if (!argument) return pg_raise(call, "22023", "field name must not be null");
+        return jsonb ? pg_raise(call, "22023", "argument %u: key must not be null", argument)
+                     : pg_raise(call, "22023", "argument %u cannot be null", argument);
     }
     if (t->element || t->id == PG_JSON || t->id == PG_JSONB || t->kind == PG_KIND_COMPOSITE)
         return pg_raise(call, "22023", "key value must be scalar, not array, composite, or json");
@@ -57,7 +56,7 @@ static bool object(struct pg_call *call, struct buf *b, const struct db_value *a
     buf_putc(b, '{');
     for (uint32_t i = 0; i < n; i += 4) {
         if (i) buf_puts(b, STR(", "));
-        if (!put_key(call, b, args + i, jsonb ? i / 2 + 1 : 0, false)) return false;
+        if (!put_key(call, b, args + i, i / 2 + 1, jsonb)) return false;
         buf_puts(b, STR(" : "));
         if (!put_value(call, b, args + i + 2)) return false;
     }
@@ -93,7 +92,7 @@ PG_FN(pg_row_to_json) {
     buf_putc(b, '{');
     for (uint32_t i = 0; i + 3 < n; i += 4) {
         if (i) buf_putc(b, ',');
-        if (!put_key(call, b, args + i, 0, false)) return;
+        if (!put_key(call, b, args + i, 1, false)) return;
         buf_putc(b, ':');
         if (!put_value(call, b, args + i + 2)) return;
     }
@@ -108,7 +107,7 @@ static bool pairs(struct pg_call *call, const struct db_value *args, uint32_t n,
     buf_putc(b, '{');
     if (n > 1) {
         if (!pg_array_texts(call, args[1].s, &v)) return false;
-        if (k.dimensions > 1 || v.dimensions > 1) return pg_raise(call, "2202E", "wrong number of array subscripts");
+        if (k.dimensions > 1 || v.dimensions != k.dimensions) return pg_raise(call, "2202E", "wrong number of array subscripts");
         if (k.n != v.n) return pg_raise(call, "2202E", "mismatched array dimensions");
     } else {
         if (k.dimensions > 2) return pg_raise(call, "2202E", "wrong number of array subscripts");
@@ -286,7 +285,7 @@ const struct pg_aggregate pg_jsonb_agg = {sizeof(struct grown), json_step, json_
 static void member_step(struct pg_call *call, void *state, const struct db_value *args, uint32_t n) {
     struct buf *b = pg_call_buf(call);
     (void)n;
-    if (!put_key(call, b, args, 0, true)) return;
+    if (!put_key(call, b, args, 0, false)) return;
     buf_puts(b, STR(" : "));
     if (put_value(call, b, args + 2)) element_step(call, state, buf_str(b), STR(", "));
 }

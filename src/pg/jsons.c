@@ -137,6 +137,20 @@ PG_FN(pg_json_at) {
     str v;
     if (item(call, args[0].s, args[1].i, &v)) *out = DB_TEXT(v);
 }
+/* A scalar jsonb is an array of itself here. */
+static bool jsonb_item(struct pg_call *call, const struct db_value *args, str *out) {
+    if (pj_kind_of(args[0].s) >= PJ_ARRAY) return item(call, args[0].s, args[1].i, out);
+    *out = args[0].s;
+    return args[1].i == 0 || args[1].i == -1;
+}
+PG_FN(pg_jsonb_at) {
+    str v;
+    if (jsonb_item(call, args, &v)) *out = DB_TEXT(v);
+}
+PG_FN(pg_jsonb_at_text) {
+    str v;
+    if (jsonb_item(call, args, &v)) as_text(call, v, out);
+}
 PG_FN(pg_json_at_text) {
     str v;
     if (item(call, args[0].s, args[1].i, &v)) as_text(call, v, out);
@@ -497,22 +511,20 @@ PG_FN(pg_jsonb_pretty) {
 
 struct each {
     struct pj_walk w;
-    struct pj_member *members; /* of json with a key twice: as they come, and so without */
 };
 static bool open_walk(struct pg_call *call, struct each *e, const struct db_value *args, bool object, const char *function) {
     enum pj_kind kind = pj_kind_of(args[0].s);
     if (kind == (object ? PJ_OBJECT : PJ_ARRAY)) return pj_walk_begin(&e->w, args[0].s, object);
     e->w = (struct pj_walk){0};
-    bool keys = strstr(function, "keys"), elements = !object;
-    if (elements)
+    bool keys = strstr(function, "keys"), scalar = kind < PJ_ARRAY;
+    if (!object && strstr(function, "jsonb"))
         return pg_raise(call, "22023",
-                        kind == PJ_OBJECT ? "cannot extract elements from an object" : "cannot extract elements from a scalar");
-    if (keys)
-        return pg_raise(call, "22023", kind == PJ_ARRAY ? "cannot call %s on an array" : "cannot call %s on a scalar", function);
-    return strstr(function, "jsonb")
-               ? pg_raise(call, "22023", "cannot call %s on a non-object", function)
-               : pg_raise(call, "22023",
-                          kind == PJ_ARRAY ? "cannot deconstruct an array as an object" : "cannot deconstruct a scalar");
+                        scalar ? "cannot extract elements from a scalar" : "cannot extract elements from an object");
+    if (!object)
+        return pg_raise(call, "22023", scalar ? "cannot call %s on a scalar" : "cannot call %s on a non-array", function);
+    if (keys) return pg_raise(call, "22023", scalar ? "cannot call %s on a scalar" : "cannot call %s on an array", function);
+    if (strstr(function, "jsonb")) return pg_raise(call, "22023", "cannot call %s on a non-object", function);
+    return pg_raise(call, "22023", scalar ? "cannot deconstruct a scalar" : "cannot deconstruct an array as an object");
 }
 #define OPEN(name, object, function)                                                                                             \
     static void name(struct pg_call *call, void *state, const struct db_value *args, uint32_t n) {                               \
@@ -525,6 +537,8 @@ OPEN(open_each_text_jsonb, true, "jsonb_each_text")
 OPEN(open_keys_json, true, "json_object_keys")
 OPEN(open_keys_jsonb, true, "jsonb_object_keys")
 OPEN(open_elements, false, "json_array_elements")
+OPEN(open_elements_text, false, "json_array_elements_text")
+OPEN(open_elements_jsonb, false, "jsonb_array_elements")
 
 static bool next_each(struct pg_call *call, void *state, struct db_value *columns) {
     struct each *e = state;
@@ -569,4 +583,6 @@ const struct pg_set pg_jsonb_each_text = {sizeof(struct each), 2, open_each_text
 const struct pg_set pg_json_object_keys = {sizeof(struct each), 1, open_keys_json, next_key, NULL};
 const struct pg_set pg_jsonb_object_keys = {sizeof(struct each), 1, open_keys_jsonb, next_key, NULL};
 const struct pg_set pg_json_array_elements = {sizeof(struct each), 1, open_elements, next_element, NULL};
-const struct pg_set pg_json_array_elements_text = {sizeof(struct each), 1, open_elements, next_element_text, NULL};
+const struct pg_set pg_json_array_elements_text = {sizeof(struct each), 1, open_elements_text, next_element_text, NULL};
+const struct pg_set pg_jsonb_array_elements = {sizeof(struct each), 1, open_elements_jsonb, next_element, NULL};
+const struct pg_set pg_jsonb_array_elements_text = {sizeof(struct each), 1, open_elements_jsonb, next_element_text, NULL};

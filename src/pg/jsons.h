@@ -10,7 +10,7 @@
 #include "pg/numeric.h"
 #include "pg/pg_int.h"
 
-enum { PJ_DEPTH_MAX = 500, PJ_VALUES_MAX = 1'000'000 };
+enum { PJ_DEPTH_MAX = 500, PJ_VALUES_MAX = 500'000 };
 enum pj_kind { PJ_NULL, PJ_STRING, PJ_NUMBER, PJ_FALSE, PJ_TRUE, PJ_ARRAY, PJ_OBJECT }; /* in jsonb's order of kinds */
 struct pj {
     enum pj_kind kind;

@@ -84,7 +84,7 @@ PG_FN(pg_nilike) { *out = pg_bool(!ilike(call, args)); }
 /* ---- ESCAPE ---- */
 
 static bool bad_escape(struct pg_call *call) {
-    pg_raise(call, "22019", "invalid escape string");
+    pg_raise(call, "22025", "invalid escape string");
     pg_raise_hint(call, "Escape string must be empty or one character.");
     return false;
 }

@@ -422,6 +422,8 @@ bool pg_regex_translate(struct pg_call *call, str pattern, struct pg_regex_flags
     if (pattern.n > PG_REGEX_BYTES_MAX)
         return pg_raise(call, "54000", "the regular expression is longer than %d KiB", PG_REGEX_BYTES_MAX >> 10);
     if (!out->flags.literal && !directors(&r)) return false;
+    if (out->flags.literal && (out->flags.expanded || out->flags.dot_stops || out->flags.lines))
+        return wrong(&r, "invalid argument to regex function");
     if (out->flags.literal) literal(&r);
     else if (!expression(&r, &prefers)) return false;
     if (!end(&r)) return wrong(&r, "parentheses () not balanced");

@@ -106,7 +106,7 @@ PG_FN(pg_ascii) {
 PG_FN(pg_chr) {
     int64_t c = args[0].i;
     uint8_t *p = arena_alloc(call->mem, 4, 1);
-    if (c < 0) pg_raise(call, "54000", "character number must be positive");
+    if (c < 0) pg_raise(call, "22023", "character number must be positive");
     else if (!c) pg_raise(call, "54000", "null character not permitted");
     else if (c > 0x10ffff) pg_raise(call, "54000", "requested character too large for encoding: %u", (unsigned)c);
     else if (c >= 0xd800 && c <= 0xdfff) pg_raise(call, "54000", "requested character not valid for encoding: %u", (unsigned)c);

@@ -126,7 +126,10 @@ static err ordered(struct sql_context *cx, const PgQuery__FuncCall *call, struct
             vec_push(cx->mem, &values, p->fitted.p[i].text);
         }
     }
-    for (uint32_t i = 0; i < p->fitted.n; i++) vec_push(cx->mem, &values, p->fitted.p[i].text);
+    for (uint32_t i = 0; i < p->fitted.n; i++) {
+        if (f->how.typed) vec_push(cx->mem, &values, sql_fmt(cx, "%u", p->fitted.p[i].type));
+        vec_push(cx->mem, &values, p->fitted.p[i].text);
+    }
     struct pg_how how = f->how;
     how.text = (const char *)sql_fmt(cx, "%s_ordered", f->how.text).p;
     str spec = sql_fmt(cx, "%s" STR_FMT, call->agg_distinct ? "distinct;" : "", STR_ARG(sql_joined(cx, specs.p, specs.n, ",")));
