@@ -52,8 +52,8 @@ struct parts {
     struct sql_callee callee;
     sql_values args, fitted;
     sql_sorts sorts;
-    str filter;
-    struct sql_value sum; /* flags and levels of all */
+    str filter, condition; /* filter: with its words */
+    struct sql_value sum;  /* flags and levels of all */
 };
 
 static err read_arguments(struct sql_context *cx, const PgQuery__FuncCall *call, struct parts *p) {
@@ -81,6 +81,7 @@ static err read_filter(struct sql_context *cx, const PgQuery__FuncCall *call, st
     struct sql_value v;
     TRY(sql_condition(cx, call->agg_filter, "FILTER", &v));
     sql_inherit(&p->sum, &v);
+    p->condition = v.text;
     p->filter = sql_fmt(cx, " filter (where " STR_FMT ")", STR_ARG(v.text));
     return ERR_OK;
 }
@@ -109,6 +110,7 @@ static str key_spec(struct sql_context *cx, const struct sql_sort *s) {
 /* N_ordered('distinct; asc last binary, …', keys, arguments) */
 static err ordered(struct sql_context *cx, const PgQuery__FuncCall *call, struct parts *p, str *text) {
     const struct pg_function *f = p->callee.builtin;
+    bool typed = f->how.typed;
     if (f->how.kind != PG_HOW_AGGREGATE)
         return sql_unsupported(cx, call->location, "ORDER BY or DISTINCT in this aggregate", NULL);
     VEC(str) specs = {0}, values = {0};
@@ -127,7 +129,7 @@ static err ordered(struct sql_context *cx, const PgQuery__FuncCall *call, struct
         }
     }
     for (uint32_t i = 0; i < p->fitted.n; i++) {
-        if (f->how.typed) vec_push(cx->mem, &values, sql_fmt(cx, "%u", p->fitted.p[i].type));
+        if (typed) vec_push(cx->mem, &values, sql_fmt(cx, "%u", p->fitted.p[i].type));
         vec_push(cx->mem, &values, p->fitted.p[i].text);
     }
     struct pg_how how = f->how;
@@ -153,18 +155,31 @@ static err plain(struct sql_context *cx, const PgQuery__FuncCall *call, struct p
     return ERR_OK;
 }
 
+/* The last argument is what is sorted: an array of it, without nulls. */
+static err within_group(struct sql_context *cx, const PgQuery__FuncCall *call, struct parts *p, str *text) {
+    const struct pg_function *f = p->callee.builtin;
+    if (!(f->flags & PG_ORDERED))
+        return sql_refuse(cx, call->location, "42809", "%s is not an ordered-set aggregate, so it cannot have WITHIN GROUP",
+                          f->name);
+    if (call->agg_distinct) return sql_refuse(cx, call->location, "0A000", "cannot use DISTINCT with WITHIN GROUP");
+    struct sql_value *last = &p->fitted.p[p->fitted.n - 1], v;
+    struct sql_sort key = p->sorts.p[0];
+    key.type = last->type;
+    str spec = sql_literal_text(cx->mem, key_spec(cx, &key));
+    str there = p->condition.n ? sql_fmt(cx, STR_FMT " and ", STR_ARG(p->condition)) : (str){0};
+    last->text =
+        sql_fmt(cx, "pg_array_agg_ordered(" STR_FMT ", " STR_FMT ", " STR_FMT ") filter (where " STR_FMT STR_FMT " is not null)",
+                STR_ARG(spec), STR_ARG(last->text), STR_ARG(last->text), STR_ARG(there), STR_ARG(last->text));
+    TRY(sql_apply_how(cx, &f->how, f->flags, p->fitted.p, p->fitted.n, p->callee.result, -1, false, &v));
+    *text = v.text;
+    p->filter = (str){0};
+    return ERR_OK;
+}
+
 static err aggregate_text(struct sql_context *cx, const PgQuery__FuncCall *call, struct parts *p, str *text) {
     const struct pg_function *f = p->callee.builtin;
     if (!p->callee.aggregate || !f) return sql_refuse(cx, call->location, "42809", "it is not an aggregate function");
-    if (call->agg_within_group) {
-        if (!(f->flags & PG_ORDERED))
-            return sql_refuse(cx, call->location, "42809", "%s is not an ordered-set aggregate, so it cannot have WITHIN GROUP",
-                              f->name);
-        if (call->agg_distinct) return sql_refuse(cx, call->location, "0A000", "cannot use DISTINCT with WITHIN GROUP");
-        return p->sorts.p[0].descending ? sql_unsupported(cx, call->location, "WITHIN GROUP in descending order",
-                                                          "Take 1 - fraction, in ascending order.")
-                                        : plain(cx, call, p, text);
-    }
+    if (call->agg_within_group) return within_group(cx, call, p, text);
     if (f->flags & PG_ORDERED)
         return sql_refuse(cx, call->location, "42809", "WITHIN GROUP is required for ordered-set aggregate %s", f->name);
     if (call->agg_distinct) {

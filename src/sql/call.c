@@ -168,8 +168,11 @@ err sql_fit_arguments(struct sql_context *cx, const struct sql_callee *callee, c
         struct sql_value v;
         if (callee->filled[i] < 0) TRY(default_of(cx, callee, i, location, &v));
         else v = args[callee->filled[i]];
+        bool was_row = v.row;
         TRY(fit_row(cx, callee, &v));
-        if (callee->params[i] == PG_ANY) {
+        if (was_row && !v.row) {
+            /* it has become JSON */
+        } else if (callee->params[i] == PG_ANY) {
             TRY(sql_settle(cx, &v));
         } else {
             bool can;

@@ -185,7 +185,7 @@ static err check_domain(struct sql_context *cx, struct sql_value *v, const struc
     str value = sql_fmt(cx, STR_FMT ".c1", STR_ARG(alias));
     if (domain->not_null)
         arms = sql_fmt(
-            cx, " when " STR_FMT " is null then pg_raise('23502', " STR_FMT ")", STR_ARG(value),
+            cx, " when " STR_FMT " is null then pg_refuse('23502', " STR_FMT ")", STR_ARG(value),
             STR_ARG(sql_literal_text(cx->mem, sql_fmt(cx, "domain " STR_FMT " does not allow null values", STR_ARG(name)))));
     for (uint32_t i = 0; i < domain->checks.n; i++) {
         const struct catalog_check *k = &domain->checks.p[i];
@@ -193,7 +193,7 @@ static err check_domain(struct sql_context *cx, struct sql_value *v, const struc
         str message = sql_fmt(cx, "value for domain " STR_FMT " violates check constraint \"" STR_FMT "\"", STR_ARG(name),
                               STR_ARG(k->name));
         str condition = put_value(cx, k->expr.fragment.text, value);
-        arms = sql_fmt(cx, STR_FMT " when not coalesce((" STR_FMT "), 1) then pg_raise('23514', " STR_FMT ")", STR_ARG(arms),
+        arms = sql_fmt(cx, STR_FMT " when not coalesce((" STR_FMT "), 1) then pg_refuse('23514', " STR_FMT ")", STR_ARG(arms),
                        STR_ARG(condition), STR_ARG(sql_literal_text(cx->mem, message)));
     }
     if (arms.n) {
@@ -215,6 +215,10 @@ static const struct catalog_type *domain_of(struct sql_context *cx, uint32_t typ
 static err apply_cast(struct sql_context *cx, struct sql_value *v, const struct pg_cast *cast, uint32_t to, int32_t typmod,
                       bool is_explicit) {
     struct sql_value out, from = *v;
+    if (cast->how.kind == PG_HOW_SQL && !strcmp(cast->how.text, "$1")) { /* stored alike */
+        v->type = to;
+        return ERR_OK;
+    }
     TRY(sql_apply_how(cx, &cast->how, cast->flags, &from, 1, to, typmod, is_explicit, &out));
     out.flags |= v->flags & SQL_NOT_NULL;
     out.location = v->location;

@@ -44,6 +44,27 @@ static err wrong_type(struct sql_context *cx, const struct catalog_column *c, ui
     return e;
 }
 
+/* Is it SQLite's rowid, which would be made up for a null? */
+static bool is_rowid(struct sql_context *cx, const struct catalog_relation *r, const struct catalog_column *c) {
+    const struct catalog_constraint *key = catalog_primary_key(r);
+    const struct pg_type *t = sql_type_of(cx, c->type);
+    return key && key->columns.n == 1 && key->columns.p[0] == c->number && t && t->storage == PG_STORED_INTEGER;
+}
+
+static str not_null_text(struct sql_context *cx, const struct catalog_relation *r, const struct catalog_column *c) {
+    str message = sql_fmt(cx, "null value in column \"" STR_FMT "\" of relation \"" STR_FMT "\" violates not-null constraint",
+                          STR_ARG(c->name), STR_ARG(r->name));
+    return sql_fmt(cx, "pg_refuse('23502', " STR_FMT ")", STR_ARG(sql_literal_text(cx->mem, message)));
+}
+
+static str never_null(struct sql_context *cx, const struct catalog_relation *r, const struct catalog_column *c, str text,
+                      uint32_t flags) {
+    if (flags & SQL_NOT_NULL || !is_rowid(cx, r, c)) return text;
+    return str_eqc(text, "null")
+               ? not_null_text(cx, r, c)
+               : sql_fmt(cx, "coalesce(" STR_FMT ", " STR_FMT ")", STR_ARG(text), STR_ARG(not_null_text(cx, r, c)));
+}
+
 static err assign(struct sql_context *cx, const struct catalog_column *c, struct sql_value *v) {
     bool can;
     uint32_t from = v->type;
@@ -136,6 +157,7 @@ static err fill_defaults(struct sql_context *cx, struct insert *in) {
         str text;
         if (given) continue;
         TRY(default_text(cx, c, &text, &in->flags));
+        if (!text.n && is_rowid(cx, r, c)) text = not_null_text(cx, r, c);
         if (!text.n) continue;
         vec_push(cx->mem, &in->filled, c);
         vec_push(cx->mem, &in->defaults, text);
@@ -164,7 +186,7 @@ static err values_row(struct sql_context *cx, const PgQuery__List *list, struct 
             TRY(assign(cx, c, &v));
         }
         in->flags |= v.flags & SQL_INHERITED;
-        if (!c->generated) vec_push(cx->mem, &cells, v.text);
+        if (!c->generated) vec_push(cx->mem, &cells, never_null(cx, in->t.relation, c, v.text, v.flags));
     }
     for (uint32_t i = 0; i < in->defaults.n; i++) vec_push(cx->mem, &cells, in->defaults.p[i]);
     *out = sql_fmt(cx, "(" STR_FMT ")", STR_ARG(sql_joined(cx, cells.p, cells.n, ", ")));
@@ -202,7 +224,7 @@ static err insert_select(struct sql_context *cx, const PgQuery__InsertStmt *s, c
         TRY(check_given(cx, in, c, p.targets.p[i].location));
         if (can) TRY(sql_part_column_to(cx, &p, i, c->type, c->typmod, PG_ASSIGNMENT, &can));
         if (!can) return wrong_type(cx, c, from, p.targets.p[i].location);
-        vec_push(cx->mem, &cells, sql_fmt(cx, "c%u", i + 1));
+        vec_push(cx->mem, &cells, never_null(cx, in->t.relation, c, sql_fmt(cx, "c%u", i + 1), p.targets.p[i].flags));
     }
     for (uint32_t i = 0; i < in->defaults.n; i++) vec_push(cx->mem, &cells, in->defaults.p[i]);
     in->flags |= p.flags;
@@ -238,8 +260,8 @@ static str insert_list(struct sql_context *cx, const struct insert *in) {
 
 /* ---- SET ---- */
 
-static err set_value(struct sql_context *cx, const struct catalog_column *c, const PgQuery__Node *node, str *text,
-                     uint32_t *flags) {
+static err set_value(struct sql_context *cx, const struct catalog_relation *r, const struct catalog_column *c,
+                     const PgQuery__Node *node, str *text, uint32_t *flags) {
     struct sql_value v;
     bool is_default = node->node_case == PG_QUERY__NODE__NODE_SET_TO_DEFAULT;
     if ((c->generated || c->identity == CATALOG_IDENTITY_ALWAYS) && !is_default) {
@@ -258,7 +280,7 @@ static err set_value(struct sql_context *cx, const struct catalog_column *c, con
         TRY(assign(cx, c, &v));
     }
     *flags |= v.flags & SQL_INHERITED;
-    *text = v.text;
+    *text = never_null(cx, r, c, v.text, v.flags);
     return ERR_OK;
 }
 
@@ -310,7 +332,7 @@ static err set_one(struct sql_context *cx, const struct target *t, PgQuery__Node
         val = m->source->row_expr->args[part];
     }
     str value = {0};
-    TRY(set_value(cx, c, val, &value, flags));
+    TRY(set_value(cx, t->relation, c, val, &value, flags));
     *out = sql_fmt(cx, STR_FMT " = " STR_FMT, STR_ARG(storage_of(cx, c)), STR_ARG(value));
     ++*at;
     return ERR_OK;

@@ -617,8 +617,8 @@ err sql_array_of(struct sql_context *cx, struct sql_value *elements, uint32_t n,
         sql_inherit(out, &elements[i]);
     }
     if (nested) out->flags |= SQL_RAISES;
-    out->text = sql_fmt(cx, "%s(" STR_FMT ")", nested ? "pg_array_of_arrays" : "pg_array",
-                        STR_ARG(sql_joined(cx, parts.p, parts.n, ", ")));
+    out->text =
+        sql_fmt(cx, "%s(" STR_FMT ")", nested ? "pg_array2" : "pg_array", STR_ARG(sql_joined(cx, parts.p, parts.n, ", ")));
     return ERR_OK;
 }
 
@@ -704,7 +704,7 @@ static err array_subscripts(struct sql_context *cx, const PgQuery__AIndirection 
         vec_push(cx->mem, &parts, high);
     }
     v->text =
-        sql_fmt(cx, "%s(" STR_FMT ")", slice ? "pg_array_slice" : "pg_array_at", STR_ARG(sql_joined(cx, parts.p, parts.n, ", ")));
+        sql_fmt(cx, "%s(" STR_FMT ")", slice ? "pg_slice" : "pg_subscript", STR_ARG(sql_joined(cx, parts.p, parts.n, ", ")));
     v->type = slice ? array : element;
     v->flags &= ~(uint32_t)(SQL_NOT_NULL | SQL_CONSTANT | SQL_NULL);
     return ERR_OK;

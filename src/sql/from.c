@@ -157,8 +157,9 @@ static err set_columns(struct sql_context *cx, const struct pg_function *f, uint
     uint32_t count = 1;
     for (size_t i = 0; i < rest.n; i++) count += rest.p[i] == ' ';
     item->columns = arena_array(cx->mem, struct sql_column, count + 2);
-    if (!rest.n) {
-        add_column(cx, item, item->name, STR("value"), result, -1, false);
+    if (!rest.n) { /* json_array_elements and its kin name their column */
+        bool named = strstr(f->name, "array_elements");
+        add_column(cx, item, named ? STR("value") : item->name, STR("value"), result, -1, false);
         item->is_scalar = true;
         return ERR_OK;
     }
@@ -211,6 +212,8 @@ static err scalar_item(struct sql_context *cx, const struct sql_value *v, bool o
 static err record_columns(struct sql_context *cx, PgQuery__Node *const *definitions, size_t n, str value, struct sql_item *item,
                           bool not_null) {
     item->columns = arena_array(cx->mem, struct sql_column, n + 2);
+    item->n = 0;
+    item->is_scalar = false;
     for (size_t i = 0; i < n; i++) {
         const PgQuery__ColumnDef *d = definitions[i]->column_def;
         uint32_t type;

@@ -331,6 +331,16 @@ err sql_find_operator(struct sql_context *cx, str name, const struct sql_value *
     return ERR_OK;
 }
 
+/* text || anything: what is no text is cast to it. */
+static err to_text(struct sql_context *cx, const struct pg_operator *op, struct sql_value *args, uint32_t *types) {
+    for (uint32_t i = 0; i < 2; i++) {
+        if ((i ? op->right : op->left) != PG_ANYNONARRAY) continue;
+        TRY(sql_coerce_to(cx, &args[i], PG_TEXT, -1, PG_EXPLICIT));
+        types[i] = PG_TEXT;
+    }
+    return ERR_OK;
+}
+
 err sql_apply_operator(struct sql_context *cx, str name, const struct sql_value *left, const struct sql_value *right,
                        int32_t location, struct sql_value *out) {
     const struct pg_operator *op;
@@ -340,6 +350,10 @@ err sql_apply_operator(struct sql_context *cx, str name, const struct sql_value 
     uint32_t n = 0;
     if (left) args[n++] = *left;
     args[n++] = *right;
+    if (n == 2 && str_eqc(name, "||") && (op->left == PG_ANYNONARRAY || op->right == PG_ANYNONARRAY)) {
+        TRY(to_text(cx, op, args, types));
+        TRY(sql_find_operator(cx, name, &args[0], &args[1], location, &op, &types[0], &types[1], &result));
+    }
     for (uint32_t i = 0; i < n; i++) TRY(sql_coerce_to(cx, &args[i], types[n == 1 ? 1 : i], -1, PG_IMPLICIT));
     TRY(sql_apply_how(cx, &op->how, op->flags, args, n, result, -1, false, out));
     out->location = location;

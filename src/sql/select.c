@@ -392,10 +392,11 @@ static err limit_value(struct sql_context *cx, const PgQuery__Node *node, const 
         *text = v.text;
         return ERR_OK;
     }
-    *text = sql_fmt(cx,
-                    "(select case when c1 is null then %d when c1 < 0 then pg_raise('%s', '%s must not be negative') else c1 end "
-                    "from (select " STR_FMT " as c1))",
-                    is_limit ? -1 : 0, is_limit ? "2201W" : "2201X", clause, STR_ARG(v.text));
+    *text =
+        sql_fmt(cx,
+                "(select case when c1 is null then %d when c1 < 0 then pg_refuse('%s', '%s must not be negative') else c1 end "
+                "from (select " STR_FMT " as c1))",
+                is_limit ? -1 : 0, is_limit ? "2201W" : "2201X", clause, STR_ARG(v.text));
     return ERR_OK;
 }
 

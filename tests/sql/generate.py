@@ -1,0 +1,5 @@
+"""Statements that are made up: expressions of every type over the tables of schema.sql, and queries of them."""
+
+
+def statements(rng, count):
+    return []
