@@ -5,6 +5,7 @@
  */
 #include "pg/floats.h"
 #include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -114,32 +115,37 @@ static str trimmed(str s) {
     return s;
 }
 
+struct number {
+    double v;
+    size_t n;   /* bytes that it takes */
+    bool range; /* too large, or too small */
+};
+
 /* What strtod takes, decimal or hexadecimal. */
-static bool read_number(str s, bool single, double *out, bool *range) {
+static bool read_number(str s, bool single, struct number *out) {
     char text[512];
     if (!s.n || s.n >= sizeof text) return false;
     memcpy(text, s.p, s.n);
     text[s.n] = 0;
-    if (memchr(text, 0, s.n) || strchr(text, '(')) return false;
     char *end;
-    *out = read_as(text, single);
-    (void)(single ? (double)strtof(text, &end) : strtod(text, &end));
-    bool infinite = memchr(text, 'i', s.n) || memchr(text, 'I', s.n);
-    bool digits = strpbrk(text, "123456789") != NULL;
-    char *e = strpbrk(text, "eEpP");
-    if (digits && e && !memchr(text, 'x', s.n) && !memchr(text, 'X', s.n)) digits = strpbrk(text, "123456789") < e;
-    *range = (isinf(*out) && !infinite) || (*out == 0 && digits);
-    return *end == 0;
+    errno = 0;
+    double v = single ? (double)strtof(text, &end) : strtod(text, &end);
+    if (end == text || (isnan(v) && memchr(text, '(', (size_t)(end - text)))) return false;
+    bool range = errno == ERANGE && (v == 0 || isinf(v));
+    *out = (struct number){v, (size_t)(end - text), range};
+    return true;
 }
 
+/* Out of range is said before what stands behind the number is looked at; of a real with the whole text. */
 static bool read_float(struct pg_call *call, const char *type, bool single, str text, struct db_value *out) {
-    double v;
-    bool range;
+    struct number number;
     str s = trimmed(text);
-    if (!read_number(s, single, &v, &range)) return wrong(call, type, text);
-    if (isnan(v)) return no_nan(call, type);
-    if (range) return pg_raise(call, "22003", "\"" STR_FMT "\" is out of range for type %s", STR_ARG(s), type);
-    *out = DB_F64(v);
+    if (!read_number(s, single, &number)) return wrong(call, type, text);
+    str said = single ? text : str_sub(s, 0, number.n);
+    if (number.range) return pg_raise(call, "22003", "\"" STR_FMT "\" is out of range for type %s", STR_ARG(said), type);
+    if (number.n < s.n) return wrong(call, type, text);
+    if (isnan(number.v)) return no_nan(call, type);
+    *out = DB_F64(number.v);
     return true;
 }
 bool pg_float4_in(struct pg_call *call, str text, int32_t typmod, struct db_value *out) {

@@ -47,6 +47,13 @@ bool pg_int8_in(struct pg_call *call, str text, int32_t typmod, struct db_value 
 }
 /* Negative ones are those that wrap to it, as strtoul has it. */
 bool pg_oid_in(struct pg_call *call, str text, int32_t typmod, struct db_value *out) {
+    str s = trimmed(text);
+    unsigned __int128 v = 0;
+    for (size_t i = s.n && (s.p[0] == '-' || s.p[0] == '+'); i < s.n; i++) { /* of strtoul's range first, of an oid's last */
+        if (!isdigit(s.p[i])) return wrong(call, "oid", text);
+        v = v * 10 + (unsigned)(s.p[i] - '0');
+        if (v > UINT64_MAX) return outside(call, "oid", text);
+    }
     if (!read_integer(call, "oid", text, INT32_MIN, UINT32_MAX, out)) return false;
     out->i = (int64_t)(uint32_t)out->i;
     return true;

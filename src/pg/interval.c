@@ -156,6 +156,7 @@ struct field {
     str text;
 };
 struct fields {
+    char store[TEXT_MAX];
     struct field at[FIELDS_MAX];
     int count;
 };
@@ -184,12 +185,9 @@ static bool cut_field(struct fields *f, str s, size_t *i) {
         to->kind = WORD, n = span(s, from, is_alpha);
         to->text = str_sub(s, from, n);
     } else if (c == '+' || c == '-') {
-        size_t blanks = 1;
-        while (from + blanks < s.n && isspace(s.p[from + blanks])) blanks++;
-        n = span(s, from + blanks, is_signed);
-        if (!n || !(isdigit(s.p[from + blanks]) || (s.p[from + blanks] == '.' && blanks == 1))) return false;
-        if (blanks > 1) return false;
-        to->kind = SIGNED, to->text = str_sub(s, from, n + 1), n++;
+        n = span(s, from + 1, is_signed);
+        if (!n || (!isdigit(s.p[from + 1]) && s.p[from + 1] != '.')) return false;
+        to->kind = SIGNED, to->text = str_sub(s, from, ++n);
     } else if (ispunct(c)) {
         ++*i;
         return true;
@@ -201,8 +199,17 @@ static bool cut_field(struct fields *f, str s, size_t *i) {
     return true;
 }
 
+/* Without the blanks behind a sign. */
+static str joined(struct fields *f, str s) {
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++)
+        if (!isspace(s.p[i]) || !n || (f->store[n - 1] != '-' && f->store[n - 1] != '+')) f->store[n++] = (char)s.p[i];
+    return (str){(const uint8_t *)f->store, n};
+}
+
 static bool cut(struct fields *f, str s) {
     if (s.n > TEXT_MAX) return false;
+    s = joined(f, s);
     for (size_t i = 0; i < s.n;) {
         if (isspace(s.p[i])) {
             i++;
@@ -296,12 +303,17 @@ static enum trouble take_field(struct sum *s, const struct field *f, enum pg_uni
         return take_clock(s, str_sub(f->text, sign, f->text.n), sign && f->text.p[0] == '-');
     }
     case WORD:
-        if (str_eq_nocase(f->text, STR("ago"))) return *ago = true, FINE;
+        if (str_eq_nocase(f->text, STR("ago"))) { /* what stands before it needs a unit */
+            *ago = true, *unit = UNIT_NONE;
+            return FINE;
+        }
         *unit = unit_among(f->text, UNITS_OF_INTERVALS);
         return *unit ? FINE : BAD;
     case NUMBER: break;
     }
-    return take_number(s, f->text, *unit, known);
+    enum trouble t = take_number(s, f->text, *unit, known);
+    if (*unit == UNIT_HOUR) *unit = UNIT_DAY; /* "1 4 hours" */
+    return t;
 }
 
 /* Without a unit the last number is of what the typmod ends with: of seconds, without one. */

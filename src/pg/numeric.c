@@ -104,6 +104,7 @@ static bool read_decimal(str s, struct decimal *d) {
     d->end = p;
     if (!d->before && !d->behind) return false;
     if (p < end && (*p == 'e' || *p == 'E') && !(p = read_exponent(p, end, d))) return false;
+    if (d->exponent >= INT32_MAX / 2 || d->exponent <= -(INT32_MAX / 2)) return true; /* whatever stands behind it: too large */
     return p == end;
 }
 

@@ -165,6 +165,10 @@ static bool part_refused(struct pg_call *call, struct part p, str unit, const ch
 }
 
 static struct num num_of_part(struct pg_call *call, __int128 v, int scale) {
+    if (v > INT64_MAX || v < INT64_MIN) { /* PostgreSQL divides there, to sixteen digits */
+        struct num by = pg_num_shift(call, pg_num_of_i64(call, 1), scale);
+        return pg_num_round(call, pg_num_div(call, pg_num_of_i128(call, v), by), scale);
+    }
     struct num x = pg_num_shift(call, pg_num_of_i128(call, v), -scale);
     x.dscale = scale;
     return x;
@@ -202,7 +206,14 @@ static void give_double(struct pg_call *call, struct part p, str unit, const cha
 PARTS(timestamp, part_of_stamp(pg_unit_named(UNIT), args[1].i, args[1].i), "timestamp without time zone")
 PARTS(timestamptz, part_of_stamptz(call, pg_unit_named(UNIT), args[1].i), "timestamp with time zone")
 PARTS(time, part_of_clock(pg_unit_named(UNIT), args[1].i), "time without time zone")
-PARTS(timetz, part_of_timetz(pg_unit_named(UNIT), pg_timetz_of(args[1].s)), "time with time zone")
+PG_FN(pg_extract_timetz) {
+    give_numeric(call, part_of_timetz(pg_unit_named(UNIT), pg_timetz_of(args[1].s)), UNIT, "time with time zone", out);
+}
+PG_FN(pg_date_part_timetz) {
+    struct pg_timetz t = pg_timetz_of(args[1].s);
+    if (pg_unit_named(UNIT) == UNIT_EPOCH) *out = DB_F64((double)t.us / 1e6 - t.offset);
+    else give_double(call, part_of_timetz(pg_unit_named(UNIT), t), UNIT, "time with time zone", out);
+}
 PARTS(interval, part_of_interval(pg_unit_named(UNIT), pg_interval_of(call, args[1])), "interval")
 PG_FN(pg_extract_date) { give_numeric(call, part_of_date(pg_unit_named(UNIT), args[1].i), UNIT, "date", out); }
 

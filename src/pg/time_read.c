@@ -19,6 +19,8 @@ struct field {
 };
 enum { /* what is known */
        YEAR = 1,
+       ERA = 128,
+       JULIAN = 64,
        MONTH = 2,
        DAY = 4,
        DOY = 8,
@@ -26,7 +28,7 @@ enum { /* what is known */
        OFFSET = 32,
        DAYS = YEAR | MONTH | DAY,
 };
-enum trouble { FINE, BAD, OUTSIDE, OUTSIDE_MD, OUTSIDE_ZONE };
+enum trouble { FINE, BAD, OUTSIDE, OUTSIDE_MD, OUTSIDE_ZONE, NO_ZONE };
 enum special { NOT_SPECIAL, NOW, TODAY, TOMORROW, YESTERDAY, EPOCH, INFINITE, MINUS_INFINITE };
 
 struct reading {
@@ -41,6 +43,7 @@ struct reading {
     int64_t julian_day;
     double julian_rest; /* of a day */
     enum special special;
+    const char *no_zone;        /* of NO_ZONE: what is none */
     int32_t offset;             /* known OFFSET, unless: */
     const struct pg_zone *zone; /* a full zone's name, or an abbreviation that has changed: */
     char word[8];
@@ -81,12 +84,14 @@ static enum field_kind cut_number(char **to, const char **p, const char *end) {
 }
 
 static bool is_known_word(const char *word);
+static bool ends_token(const char *word);
 
 static enum field_kind cut_word(char **to, const char **p, const char *end) {
     char *start = *to;
     *to = take(*to, p, end, is_alpha);
     if (*p >= end) return WORD;
-    bool date = **p == '-' || **p == '/' || **p == '.';
+    **to = 0;
+    bool date = (**p == '-' || **p == '/' || **p == '.') && !ends_token(start);
     if (**p == '+' || isdigit((unsigned char)**p)) { /* a date's beginning ("jan8"), or a zone's with a number in it */
         **to = 0;
         date = !is_known_word(start) && **p == '+';
@@ -223,6 +228,11 @@ static const struct word *word_named(const char *text) {
     return NULL;
 }
 static bool is_known_word(const char *text) { return word_named(text) != NULL; }
+/* "pm-08" are two. */
+static bool ends_token(const char *text) {
+    const struct word *w = word_named(text);
+    return w && w->kind != IS_MONTH && w->kind != IS_WEEKDAY;
+}
 
 /* ---- numbers ---- */
 
@@ -270,8 +280,8 @@ static enum trouble take_clock(struct reading *r, const char *text) {
     }
     if (!know(r, CLOCK)) return BAD;
     r->p.hour = n[0], r->p.minute = n[1], r->p.second = n[2];
-    if (n[1] > 59 || n[2] > 60) return OUTSIDE;
-    return FINE;
+    bool beyond = n[0] > 24 || (n[0] == 24 && (n[1] || n[2] || r->p.us));
+    return beyond || n[1] > 59 || n[2] > 60 ? OUTSIDE : FINE;
 }
 
 /* ±hh, ±hhmm, ±hh:mm, ±hh:mm:ss */
@@ -279,21 +289,21 @@ static enum trouble take_offset(struct reading *r, const char *text) {
     const char *p = text + 1;
     size_t k = strspn(p, "0123456789");
     int h = 0, m = 0, s = 0;
-    if (p[k] == ':') {
-        if (!small_number(p, k, &h)) return BAD;
-        p += k + 1, k = strspn(p, "0123456789");
+    if (!small_number(p, k, &h)) return BAD;
+    p += k;
+    if (*p == ':') {
+        k = strspn(++p, "0123456789");
         if (!small_number(p, k, &m)) return BAD;
-        if (p[k] == ':') {
-            p += k + 1, k = strspn(p, "0123456789");
+        if (*(p += k) == ':') {
+            k = strspn(++p, "0123456789");
             if (!small_number(p, k, &s)) return BAD;
+            p += k;
         }
-    } else {
-        int whole;
-        if (!small_number(p, k, &whole)) return BAD;
-        h = k > 2 ? whole / 100 : whole, m = k > 2 ? whole % 100 : 0;
+    } else if (!*p && k > 2) {
+        m = h % 100, h /= 100;
     }
-    if (p[k]) return BAD;
     if (h > 15 || m > 59 || s > 59) return OUTSIDE_ZONE;
+    if (*p) return BAD;
     if (!know(r, OFFSET)) return BAD;
     r->offset = (h * 3600 + m * 60 + s) * (text[0] == '-' ? -1 : 1);
     return FINE;
@@ -310,6 +320,7 @@ static enum trouble take_run(struct reading *r, const char *text) {
     } else if (text[n]) {
         return BAD;
     } else if (!dated && n >= 6) {
+        if (r->known & DAYS) return BAD;
         if (!small_number(text + n - 2, 2, &r->p.day) || !small_number(text + n - 4, 2, &r->p.month) ||
             !small_number(text, n - 4, &v))
             return n > 13 ? OUTSIDE : BAD;
@@ -411,7 +422,10 @@ static enum trouble take_date(struct reading *r, char *text) {
     bool dated = (r->known & (MONTH | DAY)) == (MONTH | DAY) || r->time_only;
     if (r->julian) return BAD;
     if (dated || r->prefix_t) {
-        if (!isdigit((unsigned char)text[0])) return take_zone(r, text);
+        if (!isdigit((unsigned char)text[0])) {
+            r->no_zone = text;
+            return r->known & OFFSET ? BAD : take_zone(r, text) ? NO_ZONE : FINE;
+        }
         char *minus = strchr(text, '-');
         if (!minus) return BAD;
         char zone[16];
@@ -421,13 +435,7 @@ static enum trouble take_date(struct reading *r, char *text) {
         r->prefix_t = false;
         return t ? t : take_run(r, text);
     }
-    if (isalpha((unsigned char)text[0])) {
-        size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz");
-        char word[16];
-        snprintf(word, sizeof word, "%.*s", (int)MIN(n, sizeof word - 1), text);
-        const struct word *w = word_named(word);
-        if (!w || w->kind != IS_MONTH) return take_zone(r, text);
-    }
+    if (r->known & CLOCK) return BAD;
     return take_date_parts(r, text);
 }
 
@@ -445,10 +453,11 @@ static enum trouble take_known(struct reading *r, const struct word *w, const st
     case IS_WEEKDAY:
     case IS_IGNORED: return FINE;
     case IS_HALF: return r->half ? BAD : (r->half = w->value, FINE);
-    case IS_ERA: r->before_christ = w->value; return FINE;
+    case IS_ERA: r->before_christ = w->value; return know(r, ERA) ? FINE : BAD;
     case IS_SPECIAL:
         if (r->special || r->known & DAYS) return BAD;
         r->special = (enum special)w->value;
+        if (r->special >= TODAY && r->special <= YESTERDAY) r->known |= DAYS;
         return FINE;
     case IS_T: r->prefix_t = true; return next && (next->kind == NUMBER || next->kind == TIME || next->kind == DATE) ? FINE : BAD;
     case IS_J: r->julian = true; return next && (next->kind == NUMBER) ? FINE : BAD;
@@ -502,7 +511,7 @@ static enum trouble take_julian(struct reading *r, const char *text) {
     pg_parts_of_days(day + DATE_MIN, &p);
     r->p.year = p.year, r->p.month = p.month, r->p.day = p.day;
     r->julian_day = day;
-    r->known |= DAYS | 64;
+    r->known |= DAYS | JULIAN;
     return FINE;
 }
 
@@ -531,7 +540,7 @@ static enum trouble take_field(struct reading *r, int i) {
 /* ---- altogether ---- */
 
 static enum trouble check_date(struct reading *r) {
-    if (r->known & 64) return FINE; /* a Julian day is one */
+    if (r->known & JULIAN || r->special) return FINE; /* a Julian day is one */
     if (r->known & YEAR) {
         if (r->before_christ) {
             if (r->p.year <= 0) return OUTSIDE;
@@ -573,16 +582,17 @@ static enum trouble read_all(struct reading *r, str text) {
     enum trouble t = check_date(r);
     if (t || (t = check_clock(r))) return t;
     bool open = r->special == NOT_SPECIAL || r->special == TODAY || r->special == TOMORROW || r->special == YESTERDAY;
-    if (!open) return r->known & CLOCK ? BAD : FINE;
+    if (!open) return r->special == NOW && r->known & CLOCK ? BAD : FINE;
     if (r->special) return FINE;
     if (r->time_only) return r->known & CLOCK ? FINE : BAD;
     return (r->known & DAYS) == DAYS ? FINE : BAD;
 }
 
-static bool say(struct pg_call *call, enum trouble t, const char *type, str text) {
+static bool say(struct pg_call *call, const struct reading *r, enum trouble t, const char *type, str text) {
     switch (t) {
     case FINE: return true;
     case BAD: return pg_raise(call, "22007", "invalid input syntax for type %s: \"" STR_FMT "\"", type, STR_ARG(text));
+    case NO_ZONE: return pg_raise(call, "22023", "time zone \"%s\" not recognized", r->no_zone);
     case OUTSIDE_ZONE: return pg_raise(call, "22009", "time zone displacement out of range: \"" STR_FMT "\"", STR_ARG(text));
     default:
         pg_raise(call, "22008", "date/time field value out of range: \"" STR_FMT "\"", STR_ARG(text));
@@ -634,7 +644,7 @@ static bool stamp_in(struct pg_call *call, str text, int32_t typmod, bool zoned,
     struct reading r = {0};
     int64_t t;
     const char *type = zoned ? "timestamp with time zone" : "timestamp";
-    if (!say(call, read_all(&r, text), type, text) || !stamp_of(call, &r, zoned, text, &t)) return false;
+    if (!say(call, &r, read_all(&r, text), type, text) || !stamp_of(call, &r, zoned, text, &t)) return false;
     *out = DB_I64(pg_round_seconds(t, typmod));
     return true;
 }
@@ -647,7 +657,7 @@ bool pg_timestamptz_in(struct pg_call *call, str text, int32_t typmod, struct db
 
 bool pg_date_in(struct pg_call *call, str text, int32_t typmod, struct db_value *out) {
     struct reading r = {0};
-    if (!say(call, read_all(&r, text), "date", text)) return false;
+    if (!say(call, &r, read_all(&r, text), "date", text)) return false;
     place_special(call, &r);
     if (r.special == INFINITE || r.special == MINUS_INFINITE) {
         *out = DB_I64(r.special == INFINITE ? DATE_INFINITY : DATE_MINUS_INFINITY);
@@ -671,25 +681,25 @@ bool pg_date_in(struct pg_call *call, str text, int32_t typmod, struct db_value 
 static bool clock_in(struct pg_call *call, str text, const char *type, struct reading *r) {
     r->time_only = true;
     enum trouble t = read_all(r, text);
-    if (t == BAD) { /* a date may stand before it */
+    if (t && r->fields[0].kind == DATE) { /* a date may stand before it, with marks in it */
         *r = (struct reading){0};
-        enum trouble dated = read_all(r, text);
-        if (dated == FINE && ((r->known & CLOCK) || r->special == NOW)) t = FINE;
+        t = read_all(r, text);
+        if (!t && (r->known & ERA || r->count < 2 || r->fields[1].kind != TIME)) t = BAD;
     }
-    if (!say(call, t, type, text)) return false;
+    if (!say(call, r, t, type, text)) return false;
     if (r->special == NOW) {
         int64_t local = pg_stamp_local(call, call->session->now);
         pg_parts_of_stamp(local, &r->p);
         r->known |= CLOCK;
         return true;
     }
-    return (r->known & CLOCK) || say(call, BAD, type, text);
+    return ((r->known & CLOCK) && !r->special) || say(call, r, BAD, type, text);
 }
 
 bool pg_time_in(struct pg_call *call, str text, int32_t typmod, struct db_value *out) {
     struct reading r = {0};
     if (!clock_in(call, text, "time", &r)) return false;
-    if (r.zone && r.known == (CLOCK | OFFSET)) return say(call, BAD, "time", text);
+    if (r.zone && r.known == (CLOCK | OFFSET)) return say(call, &r, BAD, "time", text);
     *out = DB_I64(pg_round_seconds(pg_clock_of(&r.p), typmod));
     return true;
 }
@@ -701,9 +711,7 @@ bool pg_timetz_in(struct pg_call *call, str text, int32_t typmod, struct db_valu
     bool dated = (r.known & DAYS) == DAYS;
     const struct pg_zone *zone = r.zone ? r.zone : r.known & OFFSET ? NULL : pg_session_zone(call);
     if (r.zone && !dated && zone) {
-        struct pg_zone_at at;
-        pg_zone_at(zone, 0, &at);
-        if (at.until != INT64_MAX) return say(call, BAD, "time with time zone", text); /* which day's? */
+        if (!pg_zone_is_fixed(zone)) return say(call, &r, BAD, "time with time zone", text); /* which day's? */
     }
     int64_t local = pg_stamp_local(call, call->session->now);
     int64_t day = dated ? pg_days_of(r.p.year, r.p.month, r.p.day) : local / US_DAY;

@@ -59,6 +59,7 @@ struct pg_zone_at { /* of an instant */
 const struct pg_zone *
 pg_zone_named(str name); /* as IANA has it, in any case; NULL: none. Or POSIX's "EST5EDT,M3.2.0,M11.1.0" by pg_zone_of_rule */
 str pg_zone_name(const struct pg_zone *z);
+bool pg_zone_is_fixed(const struct pg_zone *z); /* its clock was never changed */
 void pg_zone_at(const struct pg_zone *z, int64_t unix_seconds, struct pg_zone_at *out);
 int32_t pg_zone_offset_of_local(const struct pg_zone *z, int64_t local_unix_seconds);
 /* A word: an abbreviation (offset), or one that a zone has (zone). */

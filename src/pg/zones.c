@@ -18,6 +18,12 @@ struct pg_zone {
 static const char *text_at(uint32_t at) { return (const char *)zone_texts + at; }
 str pg_zone_name(const struct pg_zone *z) { return str_c(text_at(z->name)); }
 
+bool pg_zone_is_fixed(const struct pg_zone *z) {
+    for (uint32_t i = 1; i < z->types_count; i++)
+        if (zone_types[z->types + i].offset != zone_types[z->types].offset) return false;
+    return true;
+}
+
 const struct pg_zone *pg_zone_named(str name) {
     size_t low = 0, high = ARRAY_COUNT(zones);
     while (low < high) {

@@ -1,5 +1,6 @@
 """Values of types, as text: edges first, random ones, and texts that are hardly any. For tests/pg/oracle.py; a function's parameters that take
 only certain words (formats, units, zones) are in WORDS."""
+import datetime
 import random
 
 INTS = {"int2": 15, "int4": 31, "int8": 63}
@@ -51,6 +52,35 @@ ZONES = """UTC Europe/Berlin America/New_York Asia/Kolkata Australia/Lord_Howe a
 Asia/Tehran Africa/Casablanca Pacific/Apia zulu IST Europe/Dublin EST5EDT,M3.2.0,M11.1.0 GMT""".split()
 
 
+KEYS = """YYYY YYY YY Y IYYY IY I Y,YYY CC MM MON Mon mon MONTH Month month RM rm Q DD DDD D ID IDDD DY Dy dy DAY Day day WW IW W J HH HH12 HH24 MI SS MS US FF1 FF3 FF6 SSSS SSSSS AM am PM
+P.M. a.m. AD BC a.d. B.C. TZ tz TZH TZM OF""".split()
+
+
+def picture(rng):
+    """Of times."""
+    if rng.random() < 0.3:
+        return rng.choice(["YYYY-MM-DD", "YYYY-MM-DD HH24:MI:SS", "DD/MM/YYYY", "Day, DD Month YYYY", "HH12:MI AM", "YYYY-MM-DD\"T\"HH24:MI:SS.MSOF", "IYYY-IW", "FMDay, FMDD FMMonth YYYY", "Mon DDth, YYYY", "YYYYMMDD", "HH24MISS", "J", "", "FMHH24:FMMI", "Q", "\"Q\"Q YYYY"])
+    parts = []
+    for _ in range(rng.randint(1, 6)):
+        parts.append(("FM" if rng.random() < 0.2 else "") + rng.choice(KEYS) + (rng.choice(["th", "TH"]) if rng.random() < 0.1 else ""))
+        parts.append(rng.choice(["-", " ", "/", ":", "", "\"text\"", ",", ".", " x ", "\\", "T"]))
+    return "".join(parts)
+
+
+def read_with(rng):
+    """(text, picture) for to_date, to_timestamp"""
+    pairs = [("%Y-%m-%d", "YYYY-MM-DD"), ("%d/%m/%Y", "DD/MM/YYYY"), ("%Y%m%d", "YYYYMMDD"), ("%d Mon %Y", "DD Mon YYYY"), ("%Y-%m-%d %H:%M:%S", "YYYY-MM-DD HH24:MI:SS"), ("%d.%m.%y", "DD.MM.YY"),
+             ("%B %d, %Y", "Month DD, YYYY"), ("%b %d %Y", "Mon DD YYYY"), ("%Y-%m-%d %I:%M %p", "YYYY-MM-DD HH12:MI AM"), ("%Y %j", "YYYY DDD"), ("%G-%V", "IYYY-IW"), ("%G-%V-%u", "IYYY-IW-ID"), ("%Y-%m-%dT%H:%M:%S.%f", 'YYYY-MM-DD"T"HH24:MI:SS.US'),
+             ("%H:%M", "HH24:MI"), ("%Y", "YYYY"), ("%Y-%m", "YYYY-MM"), ("%m/%d/%y", "MM/DD/YY"), ("%A %d %B %Y", "Day DD Month YYYY"), ("%Y-%m-%d %H:%M:%S+02", "YYYY-MM-DD HH24:MI:SSTZH"), ("%-d-%-m-%Y", "DD-MM-YYYY"), ("%H%M%S", "HH24MISS"), ("%Y-%m-%d", "FXYYYY-MM-DD"), ("%d%m%Y", "DDMMYYYY")]
+    text, format = rng.choice(pairs)
+    when = datetime.datetime(rng.randint(1900, 2100), rng.randint(1, 12), rng.randint(1, 28), rng.randint(0, 23), rng.randint(0, 59), rng.randint(0, 59), rng.randint(0, 999999))
+    text = when.strftime(text)
+    if rng.random() < 0.2:
+        at = rng.randrange(len(text) + 1)
+        text = text[:at] + rng.choice(["x", " ", "9", "-", "/", ""]) + text[at + rng.randint(0, 1):]
+    return text, format
+
+
 def unit(rng):
     return rng.choice(UNITS)
 
@@ -73,7 +103,7 @@ DATES = ["1999-01-08", "January 8, 1999", "1/8/1999", "1/18/1999", "01/02/03", "
          "2024-1", "2024-060", "2024/03/04", "2024/3/4", "3-4-2024", "July 4th 2020", "Sept 9 2001", "1-1-1", "12345-06-07", "2001-Feb-29"]
 CLOCKS = ["04:05:06.789", "04:05:06", "04:05", "040506", "04:05 AM", "04:05 PM", "12:00 am", "12:30 PM", "13:00 pm", "allballs", "24:00:00", "24:00:01", "25:00", "23:59:60", "23:59:61", "1:2:3", "04:05:06.7890123",
           "040506.789", "0405", "4:5.6", "00:00", "T04:05:06", "T040506", "T04", "04", ":30", "04:60", "4 am", "04:05:06.9999999"]
-OFFSETS = ["Z", "z", "+02", "-8", "+05:30", "-0800", "+1:2:3", "+16", "-15:59", "PST", "pdt", "America/New_York", "europe/berlin", "UTC", "CET", "xyz", "+", "GMT", "EST5EDT", "zulu", "Asia/Kolkata", "PST DST", "-1530", "+99:00"]
+OFFSETS = ["Z", "z", "+02", "-8", "+05:30", "-0800", "+1:2:3", "+16", "-15:59", "PST", "pdt", "America/New_York", "europe/berlin", "UTC", "CET", "xyz", "+", "GMT", "EST5EDT", "zulu", "Asia/Kolkata", "-1530", "+99:00"]
 
 
 def stampish(rng):
@@ -82,20 +112,26 @@ def stampish(rng):
         parts.append(rng.choice(CLOCKS) if rng.random() < 0.6 else clock(rng))
     if rng.random() < 0.4:
         parts.append(rng.choice(OFFSETS))
+    if parts[0] in ("today", "epoch", "infinity", "-infinity"):
+        return parts[0]
     if rng.random() < 0.05:
         parts.append(rng.choice(["BC", "AD", "foo", "at", "on", ",", "12", "AM"]))
     if rng.random() < 0.05:
         rng.shuffle(parts)
-    return rng.choice([" ", " ", " ", "T", "", "  "]).join(parts)
+    text = parts[0]
+    for part in parts[1:]:  # glued only where people do
+        mark = rng.choice([" ", " ", "  ", "T" if part[:1].isdigit() and text[-1].isdigit() else "" if part[:1] in "+-Z" and text[-1].isdigit() else " "])
+        text += mark + part
+    return text
 
 
 def clockish(rng):
     parts = [rng.choice(CLOCKS) if rng.random() < 0.7 else clock(rng)]
     if rng.random() < 0.5:
-        parts.append(rng.choice(OFFSETS))
+        parts.append(rng.choice([" ", ""] if parts[0][-1].isdigit() else [" "]) + rng.choice(OFFSETS[:17] + ["GMT", "zulu"]))
     if rng.random() < 0.1:
-        parts.insert(0, rng.choice(DATES))
-    return rng.choice([" ", " ", ""]).join(parts)
+        parts.insert(0, date(rng))
+    return rng.choice([" ", " ", "" if parts[-1][:1] in "+-Z" and len(parts) == 2 else " "]).join(parts)
 
 
 SPANS = ["1 year", "2 mons", "3 days", "4 hours", "5 minutes", "6 seconds", "7.5 sec", "-8 days", "1-2", "3 4:05:06", "-4:05:06", "P1Y2M10DT2H30M", "P1Y", "PT5.5S", "P-1Y", "P0001-02-03T04:05:06", "P1W",
@@ -181,6 +217,8 @@ def of(rng, type, kind, name, index):
         return str(rng.choice([0, 1.5, 59.999999, 60, 60.5, -1, rng.randint(0, 59), round(rng.uniform(0, 60), 7)]))
     if name == "to_timestamp":
         return rng.choice(["0", "1e9", "1234567890.123456", "-1e10", "1e15", "Infinity", "253402300799.999", repr(rng.uniform(-1e10, 1e10))])
+    if name == "to_char" and index == 1:
+        return picture(rng)
     if (kind, name, index) in WORDS:
         return WORDS[kind, name, index](rng)
     if (kind, name, index) in SMALL:
