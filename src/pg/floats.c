@@ -9,8 +9,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define X args[0].f
-#define Y args[1].f
+#define X pg_f64(args[0])
+#define Y pg_f64(args[1])
 
 static bool no_nan(struct pg_call *call, const char *type) {
     pg_raise(call, "22P02", "NaN is not supported for type %s on SQLite", type);
@@ -168,8 +168,6 @@ static void give(struct pg_call *call, double v, bool infinite_ok, bool zero_ok,
     else *out = DB_F64(v);
 }
 
-static double as_double(struct db_value v) { return v.kind == DB_INTEGER ? (double)v.i : v.f; }
-
 #define FLOATS(prefix, type)                                                                                                     \
     PG_FN(prefix##_add) { give(call, (type)X + (type)Y, isinf(X) || isinf(Y), true, out); }                                      \
     PG_FN(prefix##_sub) { give(call, (type)X - (type)Y, isinf(X) || isinf(Y), true, out); }                                      \
@@ -287,7 +285,8 @@ PG_FN(pg_setseed) {
         return;
     }
     uint64_t seed;
-    memcpy(&seed, &X, sizeof seed);
+    double from = X;
+    memcpy(&seed, &from, sizeof seed);
     call->session->random[0] = mixed(&seed), call->session->random[1] = mixed(&seed) | 1;
     *out = DB_TEXT(STR(""));
 }
@@ -311,7 +310,7 @@ PG_FN(pg_float4_of_float8) {
 
 /* As numeric's, of doubles. */
 PG_FN(pg_width_bucket_float8) {
-    double low = args[1].f, high = args[2].f;
+    double low = pg_f64(args[1]), high = pg_f64(args[2]);
     int64_t count = args[3].i;
     if (count <= 0) {
         pg_raise(call, "2201G", "count must be greater than zero");
@@ -337,21 +336,21 @@ struct sums {
 static void single_step(struct pg_call *call, void *state, const struct db_value *args, uint32_t n) {
     struct sums *s = state;
     if (args[0].kind == DB_NULL) return;
-    double v = as_double(args[0]), sum = s->n++ ? (double)((float)s->sum + (float)v) : v;
+    double v = pg_f64(args[0]), sum = s->n++ ? (double)((float)s->sum + (float)v) : v;
     if (isinf(sum) && !isinf(s->sum) && !isinf(v)) overflows(call);
     s->sum = sum;
 }
 static void double_step(struct pg_call *call, void *state, const struct db_value *args, uint32_t n) {
     struct sums *s = state;
     if (args[0].kind == DB_NULL) return;
-    double v = as_double(args[0]), sum = s->n++ ? s->sum + v : v;
+    double v = pg_f64(args[0]), sum = s->n++ ? s->sum + v : v;
     if (isinf(sum) && !isinf(s->sum) && !isinf(v)) overflows(call);
     s->sum = sum;
 }
 static void sums_step(struct pg_call *call, void *state, const struct db_value *args, uint32_t n) {
     struct sums *s = state;
     if (args[0].kind == DB_NULL) return;
-    double v = as_double(args[0]), before = s->sum;
+    double v = pg_f64(args[0]), before = s->sum;
     s->n++;
     s->sum += v;
     if (s->n > 1) {

@@ -245,6 +245,7 @@ static enum trouble take_clock(struct sum *s, str text, bool minus) {
     if (n[1] > 59 || n[2] > 60) return OUTSIDE;
     int sign = minus ? -1 : 1;
     us += n[1] * US_MINUTE + n[2] * US_SECOND;
+    s->us = 0; /* parts of days that stand behind it are lost, as they are in PostgreSQL */
     return add_i64(&s->us, sign * n[0], US_HOUR) && add_i64(&s->us, sign * us, 1) ? FINE : OUTSIDE;
 }
 

@@ -146,8 +146,8 @@ PG_FN(pg_int2_of_numeric) { to_int(call, X, "smallint", INT16_MIN, INT16_MAX, ou
 PG_FN(pg_int4_of_numeric) { to_int(call, X, "integer", INT32_MIN, INT32_MAX, out); }
 PG_FN(pg_int8_of_numeric) { to_int(call, X, "bigint", INT64_MIN, INT64_MAX, out); }
 PG_FN(pg_numeric_of_int) { GIVE(pg_num_of_i64(call, args[0].i)); }
-PG_FN(pg_numeric_of_float8) { GIVE(pg_num_of_f64(call, args[0].f, 15)); }
-PG_FN(pg_numeric_of_float4) { GIVE(pg_num_of_f64(call, args[0].f, 6)); }
+PG_FN(pg_numeric_of_float8) { GIVE(pg_num_of_f64(call, pg_f64(args[0]), 15)); }
+PG_FN(pg_numeric_of_float4) { GIVE(pg_num_of_f64(call, pg_f64(args[0]), 6)); }
 
 static void to_float(struct pg_call *call, struct db_value v, bool single, struct db_value *out) {
     const char *type = single ? "real" : "double precision";

@@ -90,8 +90,8 @@ static struct part zone_part(enum pg_unit unit, int32_t offset) {
 static struct part part_of_stamp(enum pg_unit unit, int64_t t, int64_t local) {
     struct part r;
     if (!unit) return (struct part){.kind = PART_UNKNOWN};
-    if (unit_of_zone(unit)) return (struct part){.kind = PART_REFUSED};
     if (stamp_is_infinite(t)) return part_of_infinity(unit, t < 0);
+    if (unit_of_zone(unit)) return (struct part){.kind = PART_REFUSED};
     int64_t days = floor_div(local, US_DAY);
     if (clock_part(unit, local - days * US_DAY, &r) || day_part(unit, days, &r)) return r;
     if (unit == UNIT_EPOCH) return scaled((__int128)t + UNIX_DAYS * (__int128)US_DAY, 6);

@@ -297,9 +297,9 @@ static void give_scaled(struct pg_call *call, struct pg_interval v, double f, bo
     if (divide && f == 0) pg_raise(call, "22012", "division by zero");
     else if (interval_scale(call, v, f, divide, &r)) GIVE_INTERVAL(r);
 }
-PG_FN(pg_interval_mul) { give_scaled(call, IX, args[1].f, false, out); }
-PG_FN(pg_interval_mul_by) { give_scaled(call, IY, args[0].f, false, out); }
-PG_FN(pg_interval_div) { give_scaled(call, IX, args[1].f, true, out); }
+PG_FN(pg_interval_mul) { give_scaled(call, IX, pg_f64(args[1]), false, out); }
+PG_FN(pg_interval_mul_by) { give_scaled(call, IY, pg_f64(args[0]), false, out); }
+PG_FN(pg_interval_div) { give_scaled(call, IX, pg_f64(args[1]), true, out); }
 
 static bool justify_hours(struct pg_call *call, struct pg_interval *v) {
     int64_t days = v->us / US_DAY;
@@ -476,7 +476,7 @@ static bool clock_parts(struct pg_call *call, int64_t h, int64_t m, double s, in
 }
 PG_FN(pg_make_time) {
     int64_t us = 0;
-    if (clock_parts(call, X, Y, args[2].f, &us)) *out = DB_I64(us);
+    if (clock_parts(call, X, Y, pg_f64(args[2]), &us)) *out = DB_I64(us);
 }
 
 static bool make_stamp(struct pg_call *call, const struct db_value *args, int64_t *t) {
@@ -486,11 +486,11 @@ static bool make_stamp(struct pg_call *call, const struct db_value *args, int64_
         return pg_raise(call, "22008", "date field value out of range: %d-%02d-%02d", (int)X, (int)Y, (int)args[2].i);
     int64_t days = pg_days_of(p.year, p.month, p.day);
     if (days < DATE_MIN) return pg_raise(call, "22008", "date out of range: %d-%02d-%02d", (int)X, (int)Y, (int)args[2].i);
-    if (!clock_parts(call, args[3].i, args[4].i, args[5].f, &us)) return false;
+    if (!clock_parts(call, args[3].i, args[4].i, pg_f64(args[5]), &us)) return false;
     *t = days > STAMP_END / US_DAY ? STAMP_END : days * US_DAY + us;
     if (stamp_in_range(*t)) return true;
     return pg_raise(call, "22008", "timestamp out of range: %d-%02d-%02d %d:%02d:%02g", (int)X, (int)Y, (int)args[2].i,
-                    (int)args[3].i, (int)args[4].i, args[5].f);
+                    (int)args[3].i, (int)args[4].i, pg_f64(args[5]));
 }
 PG_FN(pg_make_timestamp) {
     int64_t t = 0;
@@ -507,7 +507,7 @@ PG_FN(pg_make_timestamptz) {
     if (pg_zone_sane(call, args[6].s, &zone)) to_utc(call, &zone, t, out);
 }
 PG_FN(pg_make_interval) {
-    double seconds = args[6].f;
+    double seconds = pg_f64(args[6]);
     __int128 months = (__int128)X * 12 + Y, days = (__int128)args[2].i * 7 + args[3].i;
     __int128 us = (__int128)args[4].i * US_HOUR + (__int128)args[5].i * US_MINUTE;
     if (isinf(seconds) || fabs(seconds) > 9.3e12 || months > INT32_MAX || months < INT32_MIN || days > INT32_MAX ||
@@ -519,7 +519,7 @@ PG_FN(pg_make_interval) {
     GIVE_INTERVAL(((struct pg_interval){(int64_t)us, (int32_t)days, (int32_t)months}));
 }
 PG_FN(pg_to_timestamp_float8) {
-    double s = args[0].f;
+    double s = pg_f64(args[0]);
     if (isinf(s)) {
         *out = DB_I64(s < 0 ? STAMP_MINUS_INFINITY : STAMP_INFINITY);
         return;

@@ -48,8 +48,8 @@ GENERATORS = {
 }
 UNITS = """microsecond microseconds millisecond ms second sec s minute min hour h day d week month mon quarter year decade century millennium dow doy isodow isoyear
 epoch julian timezone timezone_hour timezone_minute us msec Years DAY foo weekz days dec cent mil""".split()
-ZONES = """UTC Europe/Berlin America/New_York Asia/Kolkata Australia/Lord_Howe america/los_angeles EST PST cet CEST MSK +02 -5 UTC+3 <+03>-3 EST5EDT Nowhere/City
-Asia/Tehran Africa/Casablanca Pacific/Apia zulu IST Europe/Dublin EST5EDT,M3.2.0,M11.1.0 GMT""".split()
+ZONES = """UTC Europe/Berlin America/New_York Asia/Kolkata Australia/Lord_Howe america/los_angeles EST PST cet CEST +02 -5 UTC+3 <+03>-3 EST5EDT Nowhere/City
+Asia/Tehran Africa/Casablanca Pacific/Apia zulu Europe/Dublin EST5EDT,M3.2.0,M11.1.0 GMT""".split()
 
 
 KEYS = """YYYY YYY YY Y IYYY IY I Y,YYY CC MM MON Mon mon MONTH Month month RM rm Q DD DDD D ID IDDD DY Dy dy DAY Day day WW IW W J HH HH12 HH24 MI SS MS US FF1 FF3 FF6 SSSS SSSSS AM am PM
