@@ -52,12 +52,7 @@ static err claims(struct check *k) {
         TRY(claim(k, t->id, TYPE, t->name));
         if (t->array) TRY(claim(k, t->array, TYPE, t->name));
     }
-    for (uint32_t i = 0; i < c->relations.n; i++) {
-        const struct catalog_relation *r = &c->relations.p[i];
-        TRY(claim(k, r->id, RELATION, r->name));
-        if (r->row_type) TRY(claim(k, r->row_type, TYPE, r->name));
-        if (r->row_array) TRY(claim(k, r->row_array, TYPE, r->name));
-    }
+    for (uint32_t i = 0; i < c->relations.n; i++) { TRY(claim(k, c->relations.p[i].id, RELATION, c->relations.p[i].name)); }
     for (uint32_t i = 0; i < c->sequences.n; i++) TRY(claim(k, c->sequences.p[i].id, SEQUENCE, c->sequences.p[i].name));
     for (uint32_t i = 0; i < c->functions.n; i++) TRY(claim(k, c->functions.p[i].id, FUNCTION, c->functions.p[i].name));
     return ERR_OK;
@@ -111,6 +106,7 @@ static err check_indexes(const struct check *k, const struct catalog_relation *r
 static err check_relation(const struct check *k, const struct catalog_relation *r) {
     if (!is(k, r->schema, SCHEMA) || r->kind > CATALOG_MATVIEW || !is(k, r->owner, ROLE))
         return bad(k, r->name, "has no schema, owner or kind");
+    if (r->row_type && (!is(k, r->row_type, TYPE) || !is(k, r->row_array, TYPE))) return bad(k, r->name, "has rows of no type");
     TRY(check_columns(k, r));
     TRY(check_constraints(k, r));
     TRY(check_indexes(k, r));

@@ -334,7 +334,28 @@ err sql_do_create_trigger(struct sql_ddl *d, const PgQuery__Node *node_) {
         "trigger \"" STR_FMT "\" would not run on SQLite yet, and rows would silently go without it", STR_ARG(trigger));
 }
 
+/* What the block would have made: what names it is not refused again. */
+static void poison_made(struct sql_ddl *d, str body) {
+    static const char *const words[] = {"create type",     "create table",  "create or replace function",
+                                        "create function", "create domain", "create or replace view",
+                                        "create view"};
+    for (size_t i = 0; i < body.n; i++)
+        for (size_t w = 0; w < ARRAY_COUNT(words); w++) {
+            size_t n = strlen(words[w]);
+            if (i + n >= body.n || !str_eq_nocase(str_sub(body, i, n), str_c(words[w]))) continue;
+            for (i += n; i < body.n && (body.p[i] == ' ' || body.p[i] == '\n'); i++) {}
+            if (str_eq_nocase(str_sub(body, i, 14), STR("if not exists "))) i += 14;
+            size_t end = i, from = i;
+            for (; end < body.n && !strchr(" \n\t(;", body.p[end]); end++)
+                if (body.p[end] == '.') from = end + 1;
+            str name = str_sub(body, from, end - from);
+            if (name.n > 1 && name.p[0] == '"') name = str_sub(name, 1, name.n - 2);
+            map_put(d->mem, &d->poisoned, arena_str(d->mem, name), 1);
+        }
+}
+
 err sql_do_do_block(struct sql_ddl *d, const PgQuery__Node *node_) {
+    poison_made(d, sql_option_text(sql_option(node_->do_stmt->args, node_->do_stmt->n_args, "as")));
     return sql_needs_postgres(
         d, -1, "write the statements themselves, with if [not] exists where they may have run before; or database = \"postgres\"",
         "a DO block is not there yet on SQLite");

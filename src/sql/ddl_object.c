@@ -46,7 +46,18 @@ void sql_relation_drop(struct sql_ddl *d, uint32_t id) {
     for (uint32_t i = 0; i < d->c->publications.n; i++)
         for (uint32_t j = 0; j < d->c->publications.p[i].relations.n; j++)
             if (d->c->publications.p[i].relations.p[j] == id) DROP_AT(&d->c->publications.p[i].relations, j), j--;
+    for (uint32_t i = 0; i < d->c->types.n; i++)
+        if (d->c->types.p[i].id == r->row_type) {
+            DROP_AT(&d->c->types, i);
+            break;
+        }
     DROP_AT(&d->c->relations, (uint32_t)(r - d->c->relations.p));
+}
+
+/* The type of its rows goes where it goes, by the name that it has. */
+static void row_type_follows(struct sql_ddl *d, const struct catalog_relation *r) {
+    struct catalog_type *t = (struct catalog_type *)catalog_type_of(d->c, r->row_type);
+    if (t) t->name = r->name, t->schema = r->schema;
 }
 
 static err drop_dependents(struct sql_ddl *d, uint32_t id, bool cascade, uint32_t depth) {
@@ -470,6 +481,7 @@ static err rename_of_relation(struct sql_ddl *d, const PgQuery__RenameStmt *s, s
         {
             const char *old = arena_cstr(d->mem, r->name);
             r->name = name;
+            row_type_follows(d, r);
             rename_texts(d, r->id, old, (const char *)name.p);
         }
         return ERR_OK;
@@ -567,7 +579,7 @@ err sql_do_set_schema(struct sql_ddl *d, const PgQuery__Node *node_) {
     if (r && sql_name_taken(d, to->id, r->name))
         return sql_refuse_at(d, -1, "42P07", NULL, "relation \"" STR_FMT "\" already exists in schema \"%s\"", STR_ARG(r->name),
                              s->newschema);
-    if (r) r->schema = to->id;
+    if (r) r->schema = to->id, row_type_follows(d, r);
     else if (f) f->schema = to->id;
     else if (t) t->schema = to->id;
     else if (s->object_type != PG_QUERY__OBJECT_TYPE__OBJECT_EXTENSION && !s->missing_ok)

@@ -15,6 +15,17 @@ struct catalog_relation *sql_relation_new(struct sql_ddl *d, const struct catalo
                                    .platform = d->platform,
                                    .name = arena_str(d->mem, name)};
     r->row_type = d->c->next_id++, r->row_array = d->c->next_id++;
+    struct catalog_type *row = vec_add(d->mem, &d->c->types);
+    *row = (struct catalog_type){.id = r->row_type,
+                                 .array = r->row_array,
+                                 .schema = s->id,
+                                 .owner = r->owner,
+                                 .kind = CATALOG_ROW,
+                                 .name = r->name,
+                                 .relation = r->id,
+                                 .typmod = -1,
+                                 .platform = d->platform};
+    row->default_value.fragment.typmod = -1;
     r->query.fragment.typmod = -1;
     if (kind != CATALOG_VIEW) {
         r->storage = sql_storage_name(d, s->id, r->name, r->id);
@@ -45,8 +56,12 @@ static err column_type(struct sql_ddl *d, const PgQuery__TypeName *name, uint32_
     if (*serial) return ERR_OK;
     struct sql_context cx = sql_context_of(d);
     err e = sql_type_named(&cx, name, type, typmod);
-    if (e != ERR_OK) *type = PG_TEXT, *typmod = -1, sql_refuse_problem(d, &cx);
-    return e;
+    if (e != ERR_OK) return *type = PG_TEXT, *typmod = -1, sql_refuse_problem(d, &cx);
+    const struct catalog_type *own = catalog_type_of(d->c, *type);
+    if (!own || own->kind < CATALOG_COMPOSITE) return ERR_OK;
+    *type = PG_TEXT;
+    return sql_needs_postgres(d, name->location, "use jsonb, or a table of its own",
+                              "a column of a composite type is not there on SQLite");
 }
 
 /* Of what the column owns: dropped with it. */

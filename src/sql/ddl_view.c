@@ -65,7 +65,7 @@ static err replace_view(struct sql_ddl *d, struct catalog_relation *old, uint32_
     bool keeps = keeps_columns(old, now);
     old->columns = now->columns, old->query = now->query, old->depends = now->depends, old->last_number = now->last_number;
     old->security_invoker = now->security_invoker, old->security_barrier = now->security_barrier;
-    d->c->relations.n--; /* it is the last one */
+    d->c->relations.n--, d->c->types.n--; /* it and the type of its rows are the last ones */
     return keeps ? ERR_OK
                  : sql_refuse_at(d, -1, "42P16", "drop view first, then create it",
                                  "CREATE OR REPLACE VIEW cannot drop, rename or change the type of columns of \"" STR_FMT "\"",

@@ -73,11 +73,27 @@ static bool follows(struct sql_ddl *d, const char *message) {
     return map_get(&d->poisoned, name, &there) || (dot < name.n && map_get(&d->poisoned, str_sub(name, dot + 1, name.n), &there));
 }
 
+/* Types that extensions of PostgreSQL's bring, which SQLite has nothing of. */
+static bool of_extension(const char *message) {
+    static const char *const types[] = {"vector", "halfvec", "sparsevec", "geography", "geometry",
+                                        "hstore", "ltree",   "cube",      "box2d",     "raster"};
+    char wanted[48];
+    for (size_t i = 0; i < ARRAY_COUNT(types); i++) {
+        snprintf(wanted, sizeof wanted, "type \"%s\" does", types[i]);
+        if (strstr(message, wanted)) return true;
+        snprintf(wanted, sizeof wanted, ".%s\" does", types[i]);
+        if (strstr(message, wanted)) return true;
+    }
+    return false;
+}
+
 err sql_refuse_problem(struct sql_ddl *d, const struct sql_context *cx) {
     const struct sql_problem *p = &cx->problem;
     if (follows(d, p->message)) return ERR_INVALID;
     str text =
         arena_fmt(d->mem, "%s%s%s%s", p->message, p->detail[0] ? ": " : "", p->detail, p->in[0] ? " (in what it calls)" : "");
+    if (!strcmp(p->state, "42704") && of_extension(p->message))
+        return only_postgres(d, p->location, text, "database = \"postgres\" with the extension installed");
     if (!strcmp(p->state, "0A000") || !strcmp(p->state, "54001"))
         return only_postgres(d, p->location, text, p->hint[0] ? p->hint : NULL);
     /* A function that is not known may be one of PostgreSQL's that is not there: on that engine it is PostgreSQL's to say. */
