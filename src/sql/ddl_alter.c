@@ -386,7 +386,7 @@ static bool has_pending(struct sql_ddl *d, const struct catalog_relation *r, con
     for (size_t i = 0; i < s->n_cmds; i++) {
         const PgQuery__AlterTableCmd *c = s->cmds[i]->alter_table_cmd;
         const struct catalog_column *k = c->subtype == AT(AlterColumnType) ? catalog_column_named(r, str_c(c->name)) : NULL;
-        if (k) return true;
+        if (k) return !sql_unmade(d, r->id);
     }
     return false;
 }

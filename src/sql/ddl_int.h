@@ -24,6 +24,11 @@ struct sql_fill {
     uint32_t relation, column;
     str text;
 };
+/* What foreign keys do when rows go, for a plan that is run with them off. */
+struct sql_action {
+    uint32_t file, step; /* behind that one */
+    str text;
+};
 struct sql_ddl {
     arena *mem;
     struct catalog *c;
@@ -38,6 +43,7 @@ struct sql_ddl {
     uint32_t path_n;
     VEC(struct sql_shape) shapes;
     VEC(struct sql_fill) fills;
+    VEC(struct sql_action) actions;
     struct map storage;  /* names that SQLite has, in lower case → 1 */
     struct map poisoned; /* relations and functions whose making was refused: what names them is not refused again */
     catalog_ids changed_functions;
@@ -103,8 +109,9 @@ err sql_expr_into(struct sql_ddl *d, const PgQuery__Node *node, const struct sql
 
 void sql_touch(struct sql_ddl *d, const struct catalog_relation *r); /* before it is changed */
 void sql_fill_add(struct sql_ddl *d, const struct catalog_relation *r, uint32_t column, const struct catalog_fragment *f);
-bool sql_filled(const struct sql_ddl *d, uint32_t relation,
-                uint32_t column);  /* it has one already: bring SQLite up to date first */
+bool sql_unmade(const struct sql_ddl *d, uint32_t relation); /* SQLite has no such table yet: it has no rows */
+void sql_actions_of(struct sql_ddl *d, const struct catalog_relation *r); /* rows of r went by the last step */
+void sql_actions_take(struct sql_ddl *d);
 void sql_flush(struct sql_ddl *d); /* SQLite's tables become what the catalogue says */
 void sql_step(struct sql_ddl *d, str text);
 /* Marks as SQLite's names: relations themselves, views as what they select. */

@@ -137,6 +137,7 @@ err sql_migrate(arena *out, const struct catalog *from, const struct sql_file *f
     first_owner(&d);
     run_platform(&d);
     for (uint32_t i = 0; i < n; i++) run_file(&d, &files[i]);
+    sql_actions_take(&d);
     d.c->version++;
     struct diag check = DIAG_INIT;
     struct catalog *whole;
