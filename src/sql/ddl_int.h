@@ -109,7 +109,7 @@ err sql_expr_into(struct sql_ddl *d, const PgQuery__Node *node, const struct sql
 
 void sql_touch(struct sql_ddl *d, const struct catalog_relation *r); /* before it is changed */
 void sql_fill_add(struct sql_ddl *d, const struct catalog_relation *r, uint32_t column, const struct catalog_fragment *f);
-bool sql_unmade(const struct sql_ddl *d, uint32_t relation); /* SQLite has no such table yet: it has no rows */
+bool sql_unmade(const struct sql_ddl *d, uint32_t relation);              /* SQLite has no such table yet: it has no rows */
 void sql_actions_of(struct sql_ddl *d, const struct catalog_relation *r); /* rows of r went by the last step */
 void sql_actions_take(struct sql_ddl *d);
 void sql_flush(struct sql_ddl *d); /* SQLite's tables become what the catalogue says */

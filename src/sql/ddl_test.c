@@ -22,9 +22,11 @@ static struct catalog *base(void) {
     struct catalog *c = catalog_new(mem, CATALOG_SQLITE);
     static const char *const roles[] = {"postgres", "anon", "authenticated", "service_role"};
     for (size_t i = 0; i < ARRAY_COUNT(roles); i++)
-        vec_push(mem, &c->roles, ((struct catalog_role){.id = c->next_id++, .name = str_c(roles[i]), .platform = true, .bypass_rls = i == 3}));
+        vec_push(mem, &c->roles,
+                 ((struct catalog_role){.id = c->next_id++, .name = str_c(roles[i]), .platform = true, .bypass_rls = i == 3}));
     c->owner = c->roles.p[0].id;
-    vec_push(mem, &c->schemas, ((struct catalog_schema){.id = c->next_id++, .owner = c->owner, .name = STR("public"), .platform = true}));
+    vec_push(mem, &c->schemas,
+             ((struct catalog_schema){.id = c->next_id++, .owner = c->owner, .name = STR("public"), .platform = true}));
     c->platform = SQL_PLATFORM;
     return c;
 }
@@ -39,7 +41,8 @@ static const struct catalog *migrate(const struct catalog *from, const char *tex
 
 static void apply(void) {
     struct diag off = DIAG_INIT;
-    assert_int_equal(db_script(db, plan.foreign_keys_off ? "pragma foreign_keys = off" : "pragma foreign_keys = on", &off), ERR_OK);
+    assert_int_equal(db_script(db, plan.foreign_keys_off ? "pragma foreign_keys = off" : "pragma foreign_keys = on", &off),
+                     ERR_OK);
     for (uint32_t f = 0; f < plan.files.n; f++)
         for (uint32_t i = 0; i < plan.files.p[f].steps.n; i++) {
             struct diag d = DIAG_INIT;
@@ -51,12 +54,14 @@ static void apply(void) {
 /* All is well, and SQLite takes it. */
 static const struct catalog *good(const struct catalog *from, const char *text) {
     const struct catalog *c = migrate(from, text, CATALOG_SQLITE);
-    if (report.refused) fail_msg("%s\n" STR_FMT ": " STR_FMT, text, STR_ARG(report.notes.p[0].code), STR_ARG(report.notes.p[0].text));
+    if (report.refused)
+        fail_msg("%s\n" STR_FMT ": " STR_FMT, text, STR_ARG(report.notes.p[0].code), STR_ARG(report.notes.p[0].text));
     apply();
     return c;
 }
 
-static void refused(const struct catalog *from, const char *text, const char *state, uint32_t line, uint32_t column, const char *part) {
+static void refused(const struct catalog *from, const char *text, const char *state, uint32_t line, uint32_t column,
+                    const char *part) {
     migrate(from, text, CATALOG_SQLITE);
     for (uint32_t i = 0; i < report.notes.n; i++) {
         const struct sql_note *n = &report.notes.p[i];
@@ -72,7 +77,10 @@ static str one(const char *query) {
     struct diag d = DIAG_INIT;
     struct db_rows *rows;
     if (db_query_values(db, str_c(query), NULL, 0, &rows, &d) != ERR_OK) fail_msg("%s: %s", query, d.text);
-    str s = db_next(rows) ? arena_str(mem, db_value(rows, 0).kind == DB_INTEGER ? arena_fmt(mem, "%lld", (long long)db_i64(rows, 0)) : db_str(rows, 0)) : STR("no row");
+    str s = db_next(rows)
+                ? arena_str(mem, db_value(rows, 0).kind == DB_INTEGER ? arena_fmt(mem, "%lld", (long long)db_i64(rows, 0))
+                                                                      : db_str(rows, 0))
+                : STR("no row");
     assert_int_equal(db_end(rows, &d), ERR_OK);
     return s;
 }
@@ -91,7 +99,8 @@ static const struct catalog_relation *table(const struct catalog *c, const char 
 /* ---- tables ---- */
 
 static void test_table(void **state) {
-    const struct catalog *c = good(NULL, "create table t (id integer primary key, title varchar(5) not null check (title <> ''), n numeric(4,1), ok boolean default true,"
+    const struct catalog *c = good(NULL, "create table t (id integer primary key, title varchar(5) not null check (title <> ''), "
+                                         "n numeric(4,1), ok boolean default true,"
                                          " u uuid, big bigint, at timestamptz(0), tags text[] default '{}', unique (title, n));"
                                          "insert into t (id, title, n) values (1, 'abc', 12.5)");
     const struct catalog_relation *t = table(c, "t");
@@ -117,7 +126,8 @@ static void test_table(void **state) {
 }
 
 static void test_names(void **state) {
-    const struct catalog *c = good(NULL, "create schema app; create table app.t (id int primary key, \"A\" int, a int); create table t (id int); create table \"T\" (id int);"
+    const struct catalog *c = good(NULL, "create schema app; create table app.t (id int primary key, \"A\" int, a int); create "
+                                         "table t (id int); create table \"T\" (id int);"
                                          "create table sqlite_x (id int); create table _orlo_x (id int)");
     assert_one("select count(*) from \"app.t\"", "0");
     assert_false(str_eq_nocase(table(c, "T")->storage, table(c, "t")->storage));
@@ -126,9 +136,12 @@ static void test_names(void **state) {
 }
 
 static void test_foreign_key(void **state) {
-    const struct catalog *c = good(NULL, "create table p (id int primary key, code text unique); create table c (id int primary key, p int not null references p on delete cascade,"
-                                         " code text references p (code) deferrable initially deferred);"
-                                         "insert into p values (1, 'a'), (2, 'b'); insert into c values (1, 1, 'a'), (2, 2, 'b'); delete from p where id = 1");
+    const struct catalog *c = good(
+        NULL,
+        "create table p (id int primary key, code text unique); create table c (id int primary key, p int not null references p "
+        "on delete cascade,"
+        " code text references p (code) deferrable initially deferred);"
+        "insert into p values (1, 'a'), (2, 'b'); insert into c values (1, 1, 'a'), (2, 2, 'b'); delete from p where id = 1");
     assert_one("select count(*) from c", "1");
     assert_int_equal(catalog_constraint_named(table(c, "c"), STR("c_p_fkey"))->on_delete, CATALOG_CASCADE);
     refused(c, "create table x (p int references nothing)", "42P01", 1, 34, "nothing");
@@ -142,13 +155,16 @@ static void test_foreign_key(void **state) {
 /* ---- ALTER TABLE ---- */
 
 static void test_alter(void **state) {
-    const struct catalog *c = good(NULL, "create table t (id int primary key, a text, b int); create table r (t int references t on delete cascade);"
-                                         "insert into t values (1, '10', 5), (2, '20', null); insert into r values (1), (2)");
+    const struct catalog *c =
+        good(NULL, "create table t (id int primary key, a text, b int); create table r (t int references t on delete cascade);"
+                   "insert into t values (1, '10', 5), (2, '20', null); insert into r values (1), (2)");
     c = good(c, "alter table t add column d int not null default 7; alter table t add e text");
     assert_one("select group_concat(d) from t", "7,7");
     c = good(c, "alter table t alter column a type int using a::int; alter table t alter b set default 3");
     assert_one("select sum(a) || typeof(a) from t", "30integer");
-    c = good(c, "alter table t rename column a to amount; alter table t rename to things; insert into things (id, amount) values (3, 9)");
+    c = good(
+        c,
+        "alter table t rename column a to amount; alter table t rename to things; insert into things (id, amount) values (3, 9)");
     assert_one("select b from t where id = 3", "3"); /* the name in SQLite stays */
     assert_true(plan.files.p[0].steps.n == 1);
     c = good(c, "alter table things drop column e, add constraint pos check (amount > 0), add unique (amount)");
@@ -158,15 +174,18 @@ static void test_alter(void **state) {
     refused(c, "alter table things add check (nothing > 0)", "42703", 0, 0, "nothing");
     refused(c, "alter table things drop column nothing", "42703", 0, 0, "nothing");
     refused(c, "alter table nothing add x int", "42P01", 1, 13, "nothing");
-    good(c, "alter table if exists nothing add x int; alter table things add column if not exists b int; alter table things drop constraint if exists q");
+    good(c, "alter table if exists nothing add x int; alter table things add column if not exists b int; alter table things drop "
+            "constraint if exists q");
     c = good(c, "update things set b = 0 where b is null; alter table things alter b set not null");
     assert_true(catalog_column_named(table(c, "things"), STR("b"))->not_null);
 }
 
 /* Rows that go while foreign keys are off, as a table's rows are copied in the same plan, take with them what refers to them. */
 static void test_actions(void **state) {
-    const struct catalog *c = good(NULL, "create table p (id int primary key, a text); create table c (id int primary key, p int references p on delete cascade); create table n (c int references c on delete set null);"
-                                         "insert into p values (1, '1'), (2, '2'); insert into c values (1, 1), (2, 2); insert into n values (1), (2)");
+    const struct catalog *c =
+        good(NULL, "create table p (id int primary key, a text); create table c (id int primary key, p int references p on "
+                   "delete cascade); create table n (c int references c on delete set null);"
+                   "insert into p values (1, '1'), (2, '2'); insert into c values (1, 1), (2, 2); insert into n values (1), (2)");
     good(c, "delete from p where id = 1; alter table p alter a type int using a::int");
     assert_true(plan.foreign_keys_off);
     assert_one("select group_concat(id) from c", "2");
@@ -176,15 +195,18 @@ static void test_actions(void **state) {
 
 /* A table that ten statements made is made once, and one that is gone by the end is never made. */
 static void test_once(void **state) {
-    good(NULL, "create table t (a int); alter table t add b int not null; alter table t add primary key (a); alter table t alter b type bigint;"
+    good(NULL, "create table t (a int); alter table t add b int not null; alter table t add primary key (a); alter table t alter "
+               "b type bigint;"
                "create index on t (b); alter table t add constraint u unique (b); create table gone (a int); drop table gone");
     assert_int_equal(plan.files.p[0].steps.n, 3);
     assert_false(plan.foreign_keys_off);
 }
 
 static void test_identity(void **state) {
-    const struct catalog *c = good(NULL, "create table t (id bigint generated always as identity primary key, s serial, a int generated always as (s + 1) stored);"
-                                         "create sequence q start 10 increment 5; alter sequence q owned by t.s");
+    const struct catalog *c = good(
+        NULL,
+        "create table t (id bigint generated always as identity primary key, s serial, a int generated always as (s + 1) stored);"
+        "create sequence q start 10 increment 5; alter sequence q owned by t.s");
     const struct catalog_relation *t = table(c, "t");
     assert_int_equal(catalog_column_named(t, STR("id"))->identity, CATALOG_IDENTITY_ALWAYS);
     assert_non_null(catalog_sequence_named(c, STR("public"), STR("t_id_seq")));
@@ -197,7 +219,8 @@ static void test_identity(void **state) {
 }
 
 static void test_index(void **state) {
-    const struct catalog *c = good(NULL, "create table t (a int, b text, c jsonb); create index on t (b) where a > 3; create unique index u on t (lower(b)); create index on t (a desc) include (b);"
+    const struct catalog *c = good(NULL, "create table t (a int, b text, c jsonb); create index on t (b) where a > 3; create "
+                                         "unique index u on t (lower(b)); create index on t (a desc) include (b);"
                                          "create index g on t using gin (c); create unique index nn on t (a) nulls not distinct");
     assert_int_equal(table(c, "t")->indexes.n, 5);
     assert_one("select count(*) from sqlite_schema where type = 'index'", "4"); /* gin is left out, and said */
@@ -215,8 +238,10 @@ static void test_index(void **state) {
 /* ---- types ---- */
 
 static void test_enum(void **state) {
-    const struct catalog *c = good(NULL, "create type mood as enum ('sad', 'ok'); alter type mood add value 'fine' before 'ok'; alter type mood rename value 'ok' to 'happy';"
-                                         "create table t (m mood not null default 'fine'); insert into t values ('happy'), (default)");
+    const struct catalog *c =
+        good(NULL, "create type mood as enum ('sad', 'ok'); alter type mood add value 'fine' before 'ok'; alter type mood rename "
+                   "value 'ok' to 'happy';"
+                   "create table t (m mood not null default 'fine'); insert into t values ('happy'), (default)");
     const struct catalog_type *t = catalog_type_named(c, STR("public"), STR("mood"));
     assert_true(catalog_label_named(t, STR("fine"))->sort < catalog_label_named(t, STR("happy"))->sort);
     assert_one("select group_concat(m) from (select m from t order by m)", "1536,2048");
@@ -227,7 +252,9 @@ static void test_enum(void **state) {
 }
 
 static void test_domain(void **state) {
-    const struct catalog *c = good(NULL, "create domain code as varchar(3) check (value <> ''); create type pair as (a int, b text); create table t (c code)");
+    const struct catalog *c = good(
+        NULL,
+        "create domain code as varchar(3) check (value <> ''); create type pair as (a int, b text); create table t (c code)");
     const struct catalog_type *t = catalog_type_named(c, STR("public"), STR("code"));
     assert_int_equal(t->base, PG_VARCHAR);
     assert_int_equal(t->checks.n, 1);
@@ -238,15 +265,18 @@ static void test_domain(void **state) {
 /* ---- views, functions ---- */
 
 static void test_views(void **state) {
-    const struct catalog *c = good(NULL, "create table t (id int primary key, n int); insert into t values (1, 5), (2, 6); create view v (x) as select n from t where id > 1;"
-                                         "create materialized view m as select n from t; create table k as select id, n as m from t");
+    const struct catalog *c =
+        good(NULL, "create table t (id int primary key, n int); insert into t values (1, 5), (2, 6); create view v (x) as select "
+                   "n from t where id > 1;"
+                   "create materialized view m as select n from t; create table k as select id, n as m from t");
     assert_int_equal(table(c, "v")->kind, CATALOG_VIEW);
     assert_true(str_eqc(table(c, "v")->columns.p[0].name, "x"));
     assert_one("select sum(n) from m", "11");
     assert_one("select sum(m) from k", "11");
     refused(c, "drop table t", "2BP01", 0, 0, "view v");
     refused(c, "create or replace view v as select id as y from t", "42P16", 0, 0, "cannot");
-    c = good(c, "insert into t values (3, 1); refresh materialized view m; create or replace view v (x, id) as select n, id from t");
+    c = good(c,
+             "insert into t values (3, 1); refresh materialized view m; create or replace view v (x, id) as select n, id from t");
     assert_one("select sum(n) from m", "12");
     c = good(c, "alter table t rename n to number");
     assert_non_null(memmem(table(c, "v")->query.source.p, table(c, "v")->query.source.n, "number", 6));
@@ -255,9 +285,11 @@ static void test_views(void **state) {
 }
 
 static void test_functions(void **state) {
-    const struct catalog *c = good(NULL, "create table t (id int); create function one(a int default 4) returns int language sql immutable set search_path = '' as 'select a + 1';"
+    const struct catalog *c = good(NULL, "create table t (id int); create function one(a int default 4) returns int language sql "
+                                         "immutable set search_path = '' as 'select a + 1';"
                                          "create function two() returns setof t language sql as 'select * from t';"
-                                         "create function three() returns int language plpgsql as 'begin return 1; end'; revoke all on function one(int) from public;"
+                                         "create function three() returns int language plpgsql as 'begin return 1; end'; revoke "
+                                         "all on function one(int) from public;"
                                          "grant execute on function one to anon; comment on function one(int) is 'adds'");
     const struct catalog_function *f = catalog_function_next(c, STR("public"), STR("one"), NULL);
     assert_true(f && !f->why_not.n && f->statements.n == 1 && f->volatility == CATALOG_IS_IMMUTABLE);
@@ -266,9 +298,13 @@ static void test_functions(void **state) {
     assert_true(catalog_function_next(c, STR("public"), STR("three"), NULL)->why_not.n);
     assert_true(report.notes.n == 1 && report.notes.p[0].severity == SQL_REMARK);
     refused(c, "create function one(b int) returns int language sql as 'select 1'", "42723", 0, 0, "already exists");
-    refused(c, "create or replace function one(b int) returns text language sql as $$ select 'a' $$", "42P13", 0, 0, "return type");
+    refused(c, "create or replace function one(b int) returns text language sql as $$ select 'a' $$", "42P13", 0, 0,
+            "return type");
     refused(c, "create function x() returns int language plpython3u as 'return 1'", "0A000", 0, 0, "plpython3u");
-    refused(c, "create function trg() returns trigger language plpgsql as 'begin return new; end'; create trigger g before insert on t for each row execute function trg()", "0A000", 0, 0, "trigger");
+    refused(c,
+            "create function trg() returns trigger language plpgsql as 'begin return new; end'; create trigger g before insert "
+            "on t for each row execute function trg()",
+            "0A000", 0, 0, "trigger");
     refused(c, "do $$ begin null; end $$", "0A000", 1, 1, "DO block");
     c = good(c, "drop function one; drop function if exists nothing(int)");
     assert_null(catalog_function_next(c, STR("public"), STR("one"), NULL));
@@ -276,7 +312,8 @@ static void test_functions(void **state) {
 
 /* A policy holds the function's text: when that changes, so does the policy. */
 static void test_refresh(void **state) {
-    const struct catalog *c = good(NULL, "create table t (id int); alter table t enable row level security; create function low() returns int language sql as 'select 3';"
+    const struct catalog *c = good(NULL, "create table t (id int); alter table t enable row level security; create function "
+                                         "low() returns int language sql as 'select 3';"
                                          "create policy p on t for select using (id < low())");
     c = good(c, "create or replace function low() returns int language sql as 'select 77'");
     str text = table(c, "t")->policies.p[0].using_expr.fragment.text;
@@ -286,9 +323,11 @@ static void test_refresh(void **state) {
 /* ---- policies and grants ---- */
 
 static void test_policies(void **state) {
-    const struct catalog *c = good(NULL, "create table t (id int, owner text); alter table t enable row level security, force row level security;"
-                                         "create policy b on t for select to anon, authenticated using (owner = 'x');"
-                                         "create policy a on t as restrictive for update using (id > 0) with check (id > 1); alter policy b on t to anon; alter policy b on t rename to z");
+    const struct catalog *c =
+        good(NULL, "create table t (id int, owner text); alter table t enable row level security, force row level security;"
+                   "create policy b on t for select to anon, authenticated using (owner = 'x');"
+                   "create policy a on t as restrictive for update using (id > 0) with check (id > 1); alter policy b on t to "
+                   "anon; alter policy b on t rename to z");
     const struct catalog_relation *t = table(c, "t");
     assert_true(t->rls && t->force_rls && t->policies.n == 2);
     assert_true(str_eqc(t->policies.p[0].name, "a") && !t->policies.p[0].permissive);
@@ -304,9 +343,12 @@ static void test_policies(void **state) {
 }
 
 static void test_grants(void **state) {
-    const struct catalog *c = good(NULL, "alter default privileges in schema public grant select on tables to anon; create table t (a int, b int); revoke select on t from anon;"
-                                         "grant select (a) on t to anon; grant insert, update on all tables in schema public to authenticated; grant usage on schema public to anon;"
-                                         "create role team; grant team to authenticated; grant delete on t to team; create table n (a int)");
+    const struct catalog *c =
+        good(NULL, "alter default privileges in schema public grant select on tables to anon; create table t (a int, b int); "
+                   "revoke select on t from anon;"
+                   "grant select (a) on t to anon; grant insert, update on all tables in schema public to authenticated; grant "
+                   "usage on schema public to anon;"
+                   "create role team; grant team to authenticated; grant delete on t to team; create table n (a int)");
     uint32_t anon = catalog_role_named(c, STR("anon"))->id, user = catalog_role_named(c, STR("authenticated"))->id;
     const struct catalog_relation *t = table(c, "t");
     assert_false(catalog_may_relation(c, anon, t, CATALOG_SELECT));
@@ -323,9 +365,12 @@ static void test_grants(void **state) {
 /* ---- the rest ---- */
 
 static void test_rest(void **state) {
-    const struct catalog *c = good(NULL, "begin; set statement_timeout = 0; set search_path to app, public; create schema app; create table t (id int); set search_path = public;"
-                                         "create extension if not exists pgcrypto with schema public; create extension pg_cron; comment on table app.t is 'it''s'; create publication p for table app.t;"
-                                         "notify pgrst, 'reload schema'; lock table app.t in exclusive mode; analyze; select 1; alter table app.t owner to postgres; commit");
+    const struct catalog *c = good(NULL, "begin; set statement_timeout = 0; set search_path to app, public; create schema app; "
+                                         "create table t (id int); set search_path = public;"
+                                         "create extension if not exists pgcrypto with schema public; create extension pg_cron; "
+                                         "comment on table app.t is 'it''s'; create publication p for table app.t;"
+                                         "notify pgrst, 'reload schema'; lock table app.t in exclusive mode; analyze; select 1; "
+                                         "alter table app.t owner to postgres; commit");
     const struct catalog_relation *t = catalog_relation_named(c, STR("app"), STR("t"));
     assert_true(t && str_eqc(t->comment, "it's"));
     assert_int_equal(c->publications.p[0].relations.n, 1);
@@ -339,11 +384,32 @@ static void test_rest(void **state) {
 /* Each of these may do harm somewhere; none gets as far as a step. */
 static void test_malicious(void **state) {
     static const char *const texts[] = {
-        "copy t from program 'id'", "copy t to '/etc/passwd'", "alter system set x = 1", "load 'x'", "create foreign data wrapper w", "create server s foreign data wrapper w",
-        "create database d", "create tablespace s location '/'", "create subscription s connection 'x' publication p", "attach database 'x' as y", "pragma journal_mode = off",
-        "select load_extension('x')", "select pg_read_file('/etc/passwd')", "select lo_import('/etc/passwd')", "select * from sqlite_schema", "create table x as select * from _orlo_meta",
-        "select pg_sleep(100)", "drop table _orlo_meta", "insert into _orlo_meta values (1)", "set role postgres", "create event trigger e on ddl_command_end execute function f()",
-        "create rule r as on insert to t do nothing", "prepare p as select 1", "execute p", "create language c", "select 1; \x01R1\x02",
+        "copy t from program 'id'",
+        "copy t to '/etc/passwd'",
+        "alter system set x = 1",
+        "load 'x'",
+        "create foreign data wrapper w",
+        "create server s foreign data wrapper w",
+        "create database d",
+        "create tablespace s location '/'",
+        "create subscription s connection 'x' publication p",
+        "attach database 'x' as y",
+        "pragma journal_mode = off",
+        "select load_extension('x')",
+        "select pg_read_file('/etc/passwd')",
+        "select lo_import('/etc/passwd')",
+        "select * from sqlite_schema",
+        "create table x as select * from _orlo_meta",
+        "select pg_sleep(100)",
+        "drop table _orlo_meta",
+        "insert into _orlo_meta values (1)",
+        "set role postgres",
+        "create event trigger e on ddl_command_end execute function f()",
+        "create rule r as on insert to t do nothing",
+        "prepare p as select 1",
+        "execute p",
+        "create language c",
+        "select 1; \x01R1\x02",
     };
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
         migrate(NULL, texts[i], CATALOG_SQLITE);
@@ -367,7 +433,10 @@ static void test_bombs(void **state) {
 }
 
 static void test_all_at_once(void **state) {
-    migrate(NULL, "create table a (x nothing);\n\nselect from where;\n  create policy p on a using (x = 'ü' and \"ö\" = 1);\ncreate table b (id int);\nalter table c enable row level security;", CATALOG_SQLITE);
+    migrate(NULL,
+            "create table a (x nothing);\n\nselect from where;\n  create policy p on a using (x = 'ü' and \"ö\" = 1);\ncreate "
+            "table b (id int);\nalter table c enable row level security;",
+            CATALOG_SQLITE);
     assert_int_equal(report.refused, 4);
     assert_int_equal(report.notes.p[0].line, 1);
     assert_int_equal(report.notes.p[1].line, 3);
@@ -391,29 +460,44 @@ static const struct {
     const char *name, *text;
 } lint_cases[] = {
     {"unindexed_foreign_keys", "create table p (id int primary key); create table c (id int primary key, p int references p)"},
-    {"auth_rls_initplan", "create function auth_role() returns text language sql as 'select 1::text'; create table t (id int primary key, o text); alter table t enable row level security; create policy p on t for select using (o = current_setting('x', true))"},
+    {"auth_rls_initplan",
+     "create function auth_role() returns text language sql as 'select 1::text'; create table t (id int primary key, o text); "
+     "alter table t enable row level security; create policy p on t for select using (o = current_setting('x', true))"},
     {"no_primary_key", "create table t (id int)"},
-    {"multiple_permissive_policies", "create table t (id int primary key); alter table t enable row level security; create policy a on t for select using (id > 1); create policy b on t for select using (id > 2)"},
+    {"multiple_permissive_policies", "create table t (id int primary key); alter table t enable row level security; create "
+                                     "policy a on t for select using (id > 1); create policy b on t for select using (id > 2)"},
     {"policy_exists_rls_disabled", "create table t (id int primary key); create policy a on t for select using (id > 1)"},
     {"rls_enabled_no_policy", "create table t (id int primary key); alter table t enable row level security"},
     {"duplicate_index", "create table t (id int primary key, a int); create index x on t (a); create index y on t (a)"},
-    {"security_definer_view", "create table t (id int primary key); create view v as select id from t; grant select on v to anon"},
+    {"security_definer_view",
+     "create table t (id int primary key); create view v as select id from t; grant select on v to anon"},
     {"function_search_path_mutable", "create function f() returns int language sql as 'select 1'"},
     {"rls_disabled_in_public", "create table t (id int primary key); grant select on t to anon"},
     {"extension_in_public", "create extension pgcrypto with schema public"},
-    {"rls_references_user_metadata", "create table t (id int primary key, user_metadata text); alter table t enable row level security; create policy a on t for select using (user_metadata = 'x')"},
-    {"materialized_view_in_api", "create table t (id int primary key); create materialized view v as select id from t; grant select on v to authenticated"},
+    {"rls_references_user_metadata", "create table t (id int primary key, user_metadata text); alter table t enable row level "
+                                     "security; create policy a on t for select using (user_metadata = 'x')"},
+    {"materialized_view_in_api",
+     "create table t (id int primary key); create materialized view v as select id from t; grant select on v to authenticated"},
     {"unsupported_reg_types", "create table t (id int primary key, r regclass)"},
-    {"insecure_queue_exposed_in_api", "create schema pgmq; create table pgmq.q_mail (id int primary key); grant select on pgmq.q_mail to anon"},
-    {"fkey_to_auth_unique", "create schema auth; create table auth.users (id int primary key, phone text unique); create table t (id int primary key, p text references auth.users (phone))"},
-    {"auth_users_exposed", "create schema auth; create table auth.users (id int primary key); create view v as select id from auth.users; grant select on v to anon"},
+    {"insecure_queue_exposed_in_api",
+     "create schema pgmq; create table pgmq.q_mail (id int primary key); grant select on pgmq.q_mail to anon"},
+    {"fkey_to_auth_unique", "create schema auth; create table auth.users (id int primary key, phone text unique); create table t "
+                            "(id int primary key, p text references auth.users (phone))"},
+    {"auth_users_exposed", "create schema auth; create table auth.users (id int primary key); create view v as select id from "
+                           "auth.users; grant select on v to anon"},
     {"sensitive_columns_exposed", "create table t (id int primary key, api_key text); grant select on t to anon"},
-    {"rls_policy_always_true", "create table t (id int primary key); alter table t enable row level security; create policy a on t for update using (true)"},
-    {"public_bucket_allows_listing", "create schema storage; create table storage.objects (id int primary key, bucket_id text); create policy a on storage.objects for select using (bucket_id = 'x')"},
-    {"pg_graphql_anon_table_exposed", "create extension pg_graphql; create table t (id int primary key); grant select on t to anon"},
-    {"pg_graphql_authenticated_table_exposed", "create extension pg_graphql; create table t (id int primary key); grant select on t to authenticated"},
-    {"anon_security_definer_function_executable", "create function f() returns int language sql security definer set search_path = '' as 'select 1'; grant execute on function f to anon"},
-    {"authenticated_security_definer_function_executable", "create function f() returns int language sql security definer set search_path = '' as 'select 1'"},
+    {"rls_policy_always_true", "create table t (id int primary key); alter table t enable row level security; create policy a on "
+                               "t for update using (true)"},
+    {"public_bucket_allows_listing", "create schema storage; create table storage.objects (id int primary key, bucket_id text); "
+                                     "create policy a on storage.objects for select using (bucket_id = 'x')"},
+    {"pg_graphql_anon_table_exposed",
+     "create extension pg_graphql; create table t (id int primary key); grant select on t to anon"},
+    {"pg_graphql_authenticated_table_exposed",
+     "create extension pg_graphql; create table t (id int primary key); grant select on t to authenticated"},
+    {"anon_security_definer_function_executable", "create function f() returns int language sql security definer set search_path "
+                                                  "= '' as 'select 1'; grant execute on function f to anon"},
+    {"authenticated_security_definer_function_executable",
+     "create function f() returns int language sql security definer set search_path = '' as 'select 1'"},
 };
 
 static bool has_lint(const char *name) {
@@ -429,8 +513,11 @@ static void test_lints(void **state) {
         sql_lint(mem, c, &report);
         if (!has_lint(lint_cases[i].name)) fail_msg("%s is not found", lint_cases[i].name);
     }
-    const struct catalog *clean = migrate(NULL, "create table t (id int primary key, owner text); alter table t enable row level security;"
-                                                "create policy a on t for select using (owner = (select current_setting('x', true))); grant select on t to anon", CATALOG_SQLITE);
+    const struct catalog *clean =
+        migrate(NULL,
+                "create table t (id int primary key, owner text); alter table t enable row level security;"
+                "create policy a on t for select using (owner = (select current_setting('x', true))); grant select on t to anon",
+                CATALOG_SQLITE);
     sql_lint(mem, clean, &report);
     if (report.notes.n) fail_msg(STR_FMT, STR_ARG(report.notes.p[0].text));
 }
@@ -440,15 +527,19 @@ static int setup(void **state) {
     mem = arena_new(0);
     error = (struct pg_error){0};
     session = (struct pg_session){.error = &error, .mem = mem};
-    if (db_open(&(struct db_options){.name = ":memory:", .create = true}, &db, &d) != ERR_OK || pg_register(db, &session, &d) != ERR_OK) fail_msg("%s", d.text);
-    return db_script(db, "create table _orlo_sequences (id integer primary key, last integer not null, called integer not null) strict", &d);
+    if (db_open(&(struct db_options){.name = ":memory:", .create = true}, &db, &d) != ERR_OK ||
+        pg_register(db, &session, &d) != ERR_OK)
+        fail_msg("%s", d.text);
+    return db_script(
+        db, "create table _orlo_sequences (id integer primary key, last integer not null, called integer not null) strict", &d);
 }
 
 static int teardown(void **state) { return db_close(db), arena_free(mem), 0; }
 
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 int main(void) {
-    const struct CMUnitTest tests[] = {T(table), T(names), T(foreign_key), T(alter), T(actions), T(once), T(identity), T(index), T(enum), T(domain), T(views), T(functions), T(refresh),
-                                       T(policies), T(grants), T(rest), T(malicious), T(bombs), T(all_at_once), T(engine), T(lints)};
+    const struct CMUnitTest tests[] = {T(table),  T(names), T(foreign_key), T(alter), T(actions),     T(once),    T(identity),
+                                       T(index),  T(enum),  T(domain),      T(views), T(functions),   T(refresh), T(policies),
+                                       T(grants), T(rest),  T(malicious),   T(bombs), T(all_at_once), T(engine),  T(lints)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,7 +162,8 @@ err sql_run_tree(struct sql_ddl *d, const PgQuery__Node *node) {
     sql_flush(d);
     if (sql_translate_statement(&cx, node, &f, NULL) != ERR_OK) return sql_refuse_problem(d, &cx);
     sql_step(d, sql_expanded(d, f.text, NULL));
-    const struct catalog_relation *from = node->node_case == PG_QUERY__NODE__NODE_DELETE_STMT ? sql_relation_of(d, node->delete_stmt->relation) : NULL;
+    const struct catalog_relation *from =
+        node->node_case == PG_QUERY__NODE__NODE_DELETE_STMT ? sql_relation_of(d, node->delete_stmt->relation) : NULL;
     if (from) sql_actions_of(d, from);
     return ERR_OK;
 }

@@ -434,7 +434,8 @@ static str orphaned(struct sql_ddl *d, const struct catalog_edge *e) {
 static str set_null(struct sql_ddl *d, const struct catalog_edge *e) {
     struct buf b = {0};
     for (uint32_t i = 0; i < e->key->columns.n; i++)
-        buf_printf(&b, "%s" STR_FMT " = NULL", i ? ", " : "", STR_ARG(quoted(d, catalog_column_of(e->from, e->key->columns.p[i])->storage)));
+        buf_printf(&b, "%s" STR_FMT " = NULL", i ? ", " : "",
+                   STR_ARG(quoted(d, catalog_column_of(e->from, e->key->columns.p[i])->storage)));
     str text = arena_str(d->mem, buf_str(&b));
     buf_free(&b);
     return text;
@@ -450,7 +451,8 @@ static void actions_of(struct sql_ddl *d, const struct catalog_relation *r, cata
         struct sql_action a = {.file = d->plan->files.n - 1, .step = d->out->steps.n};
         a.text = e.key->on_delete == CATALOG_CASCADE
                      ? arena_fmt(d->mem, "DELETE FROM " STR_FMT " AS c WHERE " STR_FMT, STR_ARG(table), STR_ARG(where))
-                     : arena_fmt(d->mem, "UPDATE " STR_FMT " AS c SET " STR_FMT " WHERE " STR_FMT, STR_ARG(table), STR_ARG(set_null(d, &e)), STR_ARG(where));
+                     : arena_fmt(d->mem, "UPDATE " STR_FMT " AS c SET " STR_FMT " WHERE " STR_FMT, STR_ARG(table),
+                                 STR_ARG(set_null(d, &e)), STR_ARG(where));
         vec_push(d->mem, &d->actions, a);
         if (e.key->on_delete == CATALOG_CASCADE && !catalog_ids_have(seen, e.from->id)) actions_of(d, e.from, seen);
     }
@@ -467,7 +469,8 @@ void sql_actions_take(struct sql_ddl *d) {
     for (uint32_t f = 0; d->plan->foreign_keys_off && f < d->plan->files.n; f++) {
         struct sql_plan_file *file = &d->plan->files.p[f], with = {.name = file->name, .seed = file->seed};
         for (uint32_t i = 0; i <= file->steps.n; i++) {
-            for (; at < d->actions.n && d->actions.p[at].file == f && d->actions.p[at].step == i; at++) vec_push(d->mem, &with.steps, d->actions.p[at].text);
+            for (; at < d->actions.n && d->actions.p[at].file == f && d->actions.p[at].step == i; at++)
+                vec_push(d->mem, &with.steps, d->actions.p[at].text);
             if (i < file->steps.n) vec_push(d->mem, &with.steps, file->steps.p[i]);
         }
         *file = with;

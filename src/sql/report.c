@@ -65,9 +65,13 @@ void sql_remark(struct sql_ddl *d, int32_t location, const char *instead, const 
 
 /* Is it about something whose making was refused before? That has been said. */
 static bool follows(struct sql_ddl *d, const char *message) {
-    const char *from = strchr(message, '"'), *to = from ? strchr(from + 1, '"') : NULL;
+    bool function = !strncmp(message, "function ", 9);
+    const char *from = function ? message + 9 : strchr(message, '"'), *to;
+    if (!from) return false;
+    from += !function;
+    to = strchr(from, function ? '(' : '"');
     if (!to) return false;
-    str name = {(const uint8_t *)from + 1, (size_t)(to - from - 1)};
+    str name = {(const uint8_t *)from, (size_t)(to - from)};
     uint64_t there;
     size_t dot = str_find(name, '.');
     return map_get(&d->poisoned, name, &there) || (dot < name.n && map_get(&d->poisoned, str_sub(name, dot + 1, name.n), &there));

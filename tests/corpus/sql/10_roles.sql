@@ -1,0 +1,23 @@
+-- The roles and schemas that projects for Supabase expect.
+create role anon nologin noinherit;
+create role authenticated nologin noinherit;
+create role service_role nologin noinherit bypassrls;
+create role authenticator login noinherit;
+create role supabase_admin login superuser createdb createrole replication bypassrls;
+create role supabase_auth_admin login noinherit createrole;
+create role supabase_storage_admin login noinherit createrole;
+create role supabase_realtime_admin nologin noinherit;
+create role supabase_replication_admin login replication;
+create role supabase_read_only_user login bypassrls;
+create role supabase_functions_admin login noinherit createrole;
+create role dashboard_user nologin createdb createrole replication;
+create role pgbouncer login;
+grant anon, authenticated, service_role to authenticator;
+grant anon, authenticated, service_role to postgres;
+grant usage on schema public to anon, authenticated, service_role, postgres;
+alter default privileges in schema public grant all on tables to postgres, anon, authenticated, service_role;
+alter default privileges in schema public grant all on functions to postgres, anon, authenticated, service_role;
+alter default privileges in schema public grant all on sequences to postgres, anon, authenticated, service_role;
+create schema extensions;
+grant usage on schema extensions to anon, authenticated, service_role, postgres;
+create publication supabase_realtime;
