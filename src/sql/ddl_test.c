@@ -461,7 +461,8 @@ static const struct {
 } lint_cases[] = {
     {"unindexed_foreign_keys", "create table p (id int primary key); create table c (id int primary key, p int references p)"},
     {"auth_rls_initplan",
-     "create function auth_role() returns text language sql as 'select 1::text'; create table t (id int primary key, o text); "
+     "create function current_setting(a text, b boolean) returns text language sql set search_path = '' as 'select a'; create "
+     "table t (id int primary key, o text); "
      "alter table t enable row level security; create policy p on t for select using (o = current_setting('x', true))"},
     {"no_primary_key", "create table t (id int)"},
     {"multiple_permissive_policies", "create table t (id int primary key); alter table t enable row level security; create "
@@ -515,7 +516,8 @@ static void test_lints(void **state) {
     }
     const struct catalog *clean =
         migrate(NULL,
-                "create table t (id int primary key, owner text); alter table t enable row level security;"
+                "create function current_setting(a text, b boolean) returns text language sql set search_path = '' as 'select "
+                "a'; create table t (id int primary key, owner text); alter table t enable row level security;"
                 "create policy a on t for select using (owner = (select current_setting('x', true))); grant select on t to anon",
                 CATALOG_SQLITE);
     sql_lint(mem, clean, &report);
