@@ -157,7 +157,7 @@ static bool to_json(struct pg_call *call, const struct pj *v, struct json *out) 
 }
 
 /* A value of a type, of what stands in JSON. */
-bool pg_value_of_pj(struct pg_call *call, uint32_t type, int32_t typmod, const struct pj *v, str text, struct db_value *out) {
+static bool value_of_pj(struct pg_call *call, uint32_t type, int32_t typmod, const struct pj *v, str text, struct db_value *out) {
     const struct pg_type *t = pg_call_base(call, type);
     struct json j;
     *out = DB_NOTHING;
@@ -183,7 +183,7 @@ PG_FN(pg_json_field) {
     for (uint32_t i = v.n; i-- > 0;)
         if (str_eq(v.members[i].key, args[3].s)) {
             if (v.members[i].v.kind != PJ_NULL &&
-                !pg_value_of_pj(call, (uint32_t)args[0].i, (int32_t)args[1].i, &v.members[i].v, args[2].s, out))
+                !value_of_pj(call, (uint32_t)args[0].i, (int32_t)args[1].i, &v.members[i].v, args[2].s, out))
                 *out = DB_NOTHING;
             return;
         }

@@ -428,7 +428,7 @@ static int compare_within(const struct pj *a, const struct pj *b) {
 }
 
 /* A scalar document is an array of one to PostgreSQL: less than another array of one, more than an empty one. */
-int pj_compare(const struct pj *a, const struct pj *b) {
+static int compare(const struct pj *a, const struct pj *b) {
     bool x = a->kind < PJ_ARRAY, y = b->kind < PJ_ARRAY;
     if (x == y || a->kind == PJ_OBJECT || b->kind == PJ_OBJECT) return compare_within(a, b);
     uint32_t n = x ? 1 : a->n, m = y ? 1 : b->n;
@@ -446,7 +446,7 @@ int pg_jsonb_compare(str a, str b) {
     bool left = pj_read(&call, a, PJ_JSONB, &x);
     error.set = false;
     bool right = pj_read(&call, b, PJ_JSONB, &y);
-    int c = left && right ? pj_compare(&x, &y) : left != right ? (left ? 1 : -1) : str_cmp(a, b);
+    int c = left && right ? compare(&x, &y) : left != right ? (left ? 1 : -1) : str_cmp(a, b);
     arena_free(call.mem);
     return c;
 }

@@ -34,12 +34,10 @@ enum pj_as { PJ_JSON, PJ_JSONB }; /* members as they come; or sorted, the last o
 void pj_put(struct buf *b, const struct pj *v); /* as jsonb prints it */
 void pj_put_string(struct buf *b, str s);       /* quoted as PostgreSQL does */
 void pj_pretty(struct buf *b, const struct pj *v);
-int pj_compare(const struct pj *a, const struct pj *b); /* of whole documents: jsonb's btree order */
 bool pj_equal(const struct pj *a, const struct pj *b);
 struct pj_member *pj_find(const struct pj *object, str key);       /* of a sorted object; NULL: none */
 void pj_sort(struct pg_call *call, struct pj *object);             /* keys in jsonb's order, the last of equal ones */
 struct db_value pj_text(struct pg_call *call, const struct pj *v); /* as jsonb's text, of the call's */
-int pg_jsonb_compare(str a, str b);                                /* the collation */
 /* Members and items of text that is JSON already, without a tree. kind, and where the next one begins; false: there are no more. */
 struct pj_walk {
     str s;

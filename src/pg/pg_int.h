@@ -36,10 +36,6 @@ bool pg_bpchar_sized(struct pg_call *call, str s, int32_t typmod, bool is_explic
 
 /* arrays.c: by the elements' order, NULL: the bytes' */
 int pg_array_compare_by(str a, str b, int (*by)(str a, str b));
-struct pj;
-bool pg_value_of_pj(struct pg_call *call, uint32_t type, int32_t typmod, const struct pj *v, str text, struct db_value *out);
-void pg_put_ident(struct buf *b, str s);
-void pg_put_literal(struct buf *b, str s);
 /* The byte at which `what` begins in s, at or after `at`; s.n + 1: nowhere. */
 size_t pg_text_find(str s, str what, size_t at);
 

@@ -178,12 +178,12 @@ static void put_doubled(struct buf *b, str s, uint8_t quote, bool slashes) {
     buf_putc(b, quote);
 }
 
-void pg_put_ident(struct buf *b, str s) {
+static void put_ident(struct buf *b, str s) {
     if (is_plain(s)) buf_puts(b, s);
     else put_doubled(b, s, '"', false);
 }
 
-void pg_put_literal(struct buf *b, str s) {
+static void put_literal(struct buf *b, str s) {
     bool slashes = s.n && memchr(s.p, '\\', s.n);
     if (slashes) buf_putc(b, 'E');
     put_doubled(b, s, '\'', slashes);
@@ -191,12 +191,12 @@ void pg_put_literal(struct buf *b, str s) {
 
 PG_FN(pg_quote_ident) {
     struct buf *b = pg_call_buf(call);
-    pg_put_ident(b, args[0].s);
+    put_ident(b, args[0].s);
     *out = pg_call_built(call, b);
 }
 PG_FN(pg_quote_literal) {
     struct buf *b = pg_call_buf(call);
-    pg_put_literal(b, args[0].s);
+    put_literal(b, args[0].s);
     *out = pg_call_built(call, b);
 }
 PG_FN(pg_quote_nullable) {
@@ -207,7 +207,7 @@ PG_FN(pg_quote_nullable) {
 static void quote_any(struct pg_call *call, const struct db_value *args, struct db_value *out) {
     struct buf *b = pg_call_buf(call), *text = pg_call_buf(call);
     if (!pg_value_out(call, (uint32_t)args[0].i, args[1], text)) return;
-    pg_put_literal(b, buf_str(text));
+    put_literal(b, buf_str(text));
     *out = pg_call_built(call, b);
 }
 PG_FN(pg_quote_literal_any) { quote_any(call, args, out); }
@@ -332,8 +332,8 @@ static bool put_argument(struct format *f, const struct directive *d, const stru
     }
     if (!pg_value_out(f->call, (uint32_t)v[0].i, v[1], text)) return false;
     if (d->letter == 's') buf_puts(to, buf_str(text));
-    else if (d->letter == 'I') pg_put_ident(to, buf_str(text));
-    else pg_put_literal(to, buf_str(text));
+    else if (d->letter == 'I') put_ident(to, buf_str(text));
+    else put_literal(to, buf_str(text));
     return true;
 }
 

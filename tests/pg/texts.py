@@ -231,6 +231,61 @@ for t, maker in (("jsonb", bad_json), ("json", bad_json), ("text[]", bad_array),
     STORED["read " + t] = "text"
 
 
+WORDS = ["the", "cat", "cats", "running", "fox", "quick", "jumps", "is", "a", "databases", "PostgreSQL", "ran", "don't", "x", "Äpfel", "foo-bar", "well-known-fact", "12", "3.14", "abc123", "-5", "me@example.com", "example.com", "of", "<b>", "&amp;", "1e5", "foo_bar", "it's", "v1.2.3", "generously", "happy", "happiness"]
+MAKERS["prose"] = lambda r: r.choice([" ", ", "]).join(r.choice(WORDS) for _ in range(r.randint(0, 7)))
+MAKERS["regconfig"] = lambda r: r.choice(["english", "simple", "pg_catalog.english", "nope"])
+MAKERS["tsvector"] = lambda r: " ".join(r.choice(["'a'", "b", "cat", "'x y'", "fox", "d"]) + r.choice(["", ":1", ":2A", ":3B,5", ":4,4C", ":1,2,3"]) for _ in range(r.randint(0, 5)))
+
+
+def query(r, depth=2):
+    k = r.random()
+    if depth == 0 or k < 0.4:
+        return r.choice(["cat", "fox", "a", "b", "'x y'", "the", "running", "d"]) + r.choice(["", "", "", ":*", ":A", ":*B", ":ab"])
+    if k < 0.5:
+        return "!" + query(r, depth - 1)
+    if k < 0.6:
+        return "(" + query(r, depth - 1) + ")"
+    return query(r, depth - 1) + r.choice([" & ", " | ", " <-> ", " <2> ", "&"]) + query(r, depth - 1)
+
+
+MAKERS["tsquery"] = query
+MAKERS["web"] = lambda r: " ".join(r.choice(['"quick fox"', "cat", "-fox", "or", "the", "running", '"the cat"', "OR", "foo-bar", "databases", '-"a b"', '"open']) for _ in range(r.randint(0, 5)))
+MAKERS["read tsvector"] = lambda r: MAKERS["tsvector"](r) + r.choice(["", "", ":", "'", ":0", "\\", ":1x"])
+MAKERS["read tsquery"] = lambda r: query(r) + r.choice(["", "", "&", "(", "<", "<x>", "'", "!", "a b"])
+STORED.update({"prose": "text", "web": "text", "read tsvector": "text", "read tsquery": "text", "regconfig": "regconfig", "weight": "char"})
+OIDS["regconfig"] = 3734
+for t in ("tsvector", "tsquery"):
+    F.append((f"({{0}})::{t}", f"pg_in({OIDS[t]}, -1, {{0}})", ["read " + t], t))
+for c in ("regconfig ", ""):
+    p, cfg = ("{0}, {1}", "") if c else ("'pg_catalog.english', {0}", "'english', ")
+    raw(f"to_tsvector({p})", "pg_to_tsvector_config({0}, {1})" if c else "pg_to_tsvector({0})", c + "prose", "tsvector")
+    raw(f"to_tsquery({p})", "pg_to_tsquery({0}, {1})" if c else "pg_to_tsquery({0})", c + "tsquerytext", "tsquery")
+    raw(f"plainto_tsquery({p})", "pg_plainto_tsquery({0}, {1})" if c else "pg_plainto_tsquery({0})", c + "prose", "tsquery")
+    raw(f"phraseto_tsquery({p})", "pg_phraseto_tsquery({0}, {1})" if c else "pg_phraseto_tsquery({0})", c + "prose", "tsquery")
+    raw(f"websearch_to_tsquery({p})", "pg_websearch_to_tsquery({0}, {1})" if c else "pg_websearch_to_tsquery({0})", c + "web", "tsquery")
+MAKERS["tsquerytext"] = query
+STORED["tsquerytext"] = "text"
+op("@@", "pg_ts_match_vq", "tsvector", "tsquery", "bool")
+op("||", "pg_tsvector_concat", "tsvector", "tsvector", "tsvector")
+op("&&", "pg_tsquery_and", "tsquery", "tsquery", "tsquery")
+op("||", "pg_tsquery_or", "tsquery", "tsquery", "tsquery")
+op("<->", "pg_tsquery_phrase", "tsquery", "tsquery", "tsquery")
+fn("numnode", "pg_numnode", "tsquery", "int4")
+fn("strip", "pg_strip", "tsvector", "tsvector")
+fn("length", "pg_tsvector_length", "tsvector", "int4")
+raw("setweight({0}, 'B')", "pg_setweight({0}, 'B')", "tsvector", "tsvector")
+fn("ts_rank", "pg_ts_rank", "tsvector tsquery", "float4")
+raw("ts_rank({0}, {1}, 7)", "pg_ts_rank({0}, {1}, 7)", "tsvector tsquery", "float4")
+raw("to_tsvector('english', {0}) @@ websearch_to_tsquery('english', {1})", "pg_ts_match_vq(pg_to_tsvector_config('english', {0}), pg_websearch_to_tsquery('english', {1}))", "prose web", "bool")
+fn("hashtext", "pg_hashtext", "text", "int4")
+fn("hashtextextended", "pg_hashtextextended", "text int4", "int8")
+raw("similarity({0}, {1})", "pg_similarity({0}, {1})", "text text", "float4")
+raw("digest({0}, {1})", "pg_digest({0}, {1})", "text method", "bytea")
+raw("hmac({0}, {1}, {2})", "pg_hmac({0}, {1}, {2})", "text text method", "bytea")
+raw("crypt({0}, '$1$abcdefgh')", "pg_crypt({0}, '$1$abcdefgh')", "text", "text")
+raw("crypt({0}, '$2a$04$abcdefghijklmnopqrstuu')", "pg_crypt({0}, '$2a$04$abcdefghijklmnopqrstuu')", "text", "text")
+
+
 def quoted(s):
     return "'" + s.replace("'", "''") + "'"
 
@@ -275,6 +330,7 @@ def main():
     print(f"{len(rows)} expressions, {len(cases)} cases, seed {seed}")
     with Cluster() as pg:
         pg.psql(TRY)
+        pg.psql("create extension pgcrypto; create extension pg_trgm")
         lines = "".join(f"{i}\t{escaped(c[0])}\n" for i, c in enumerate(cases))
         pg.psql(f"truncate q;\n\\copy q from stdin\n{lines}\\.\n")
         theirs = [l.split("\t", 1)[1] for l in pg.psql("set statement_timeout = '5min';\n\\copy (select n, try(e) from q order by n) to stdout\n").split("\n")[:-1]]
