@@ -21,7 +21,7 @@
 
 struct pg_error {
     bool set;
-    char state[6];
+    char state[12]; /* an SQLSTATE, or one of PostgREST's (PGRST…) */
     char message[512], detail[512], hint[256];
     char schema[64], table[64], column[64], constraint[64]; /* what it is about, where that has a name */
 };

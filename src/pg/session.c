@@ -1,0 +1,104 @@
+/* session: what is known of who asks: settings, and the claims of the token that came. A setting that set_config made comes before what the request
+ * says under the same name; PostgREST's names are kept ("request.jwt.claims", "request.jwt.claim.sub", "request.headers" …). */
+#include "pg/pg_int.h"
+
+enum { SETTINGS_MAX = 256, SETTING_BYTES_MAX = 64 << 10 };
+
+static str of_value(struct db_value v) { return v.kind == DB_TEXTUAL ? v.s : (str){0}; }
+
+/* ---- settings ---- */
+
+static struct pg_setting *setting_named(struct pg_session *s, str name) {
+    for (uint32_t i = 0; i < s->settings.n; i++)
+        if (str_eq_nocase(s->settings.p[i].name, name)) return &s->settings.p[i];
+    return NULL;
+}
+
+static str claim(const struct pg_session *s, const char *name) { return json_str(json_get(s->claims_json, name)); }
+
+/* False: the request says nothing under that name. */
+static bool of_request(struct pg_session *s, str name, str *value) {
+    static const char claims[] = "request.jwt.claim.";
+    const struct {
+        const char *name;
+        str value;
+    } known[] = {{"request.jwt.claims", s->claims},
+                 {"request.headers", s->headers},
+                 {"request.cookies", s->cookies},
+                 {"request.method", s->method},
+                 {"request.path", s->path},
+                 {"role", s->role},
+                 {"timezone", s->time_zone.n ? s->time_zone : STR("UTC")}};
+    for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
+        if (!str_eq_nocase(name, str_c(known[i].name))) continue;
+        *value = known[i].value;
+        return known[i].value.p;
+    }
+    if (!str_starts(name, str_c(claims)) || name.n > 100) return false;
+    char key[128];
+    snprintf(key, sizeof key, STR_FMT, STR_ARG(str_sub(name, strlen(claims), name.n)));
+    *value = claim(s, key);
+    return value->p;
+}
+
+/* What nobody has set is an error, or null where that may be. */
+PG_FN(pg_current_setting) {
+    str name = of_value(args[0]), value;
+    const struct pg_setting *set = setting_named(call->session, name);
+    bool may_miss = n > 1 && args[1].i;
+    if (set) *out = DB_TEXT(set->value);
+    else if (of_request(call->session, name, &value)) *out = DB_TEXT(value);
+    else if (may_miss) *out = DB_NOTHING;
+    else (void)pg_raise(call, "42704", "unrecognized configuration parameter \"" STR_FMT "\"", STR_ARG(str_sub(name, 0, 63)));
+}
+
+PG_FN(pg_set_config) {
+    struct pg_session *s = call->session;
+    str name = of_value(args[0]), value = of_value(args[1]);
+    struct pg_setting *set = setting_named(s, name);
+    if (args[0].kind == DB_NULL) {
+        (void)pg_raise(call, "22004", "SET requires parameter name");
+        return;
+    }
+    if (!memchr(name.p, '.', name.n)) {
+        (void)pg_raise(call, "42501", "permission denied to set parameter \"" STR_FMT "\"", STR_ARG(str_sub(name, 0, 63)));
+        return;
+    }
+    if (!s->mem || (!set && s->settings.n >= SETTINGS_MAX) || name.n > 200 || value.n > SETTING_BYTES_MAX) {
+        (void)pg_raise(call, "54000", "more settings than a session may have");
+        return;
+    }
+    if (!set) set = vec_add(s->mem, &s->settings), set->name = arena_str(s->mem, name);
+    set->value = arena_str(s->mem, value);
+    set->local = args[2].kind == DB_INTEGER && args[2].i;
+    *out = DB_TEXT(set->value);
+}
+
+/* ---- claims ---- */
+
+PG_FN(pg_auth_uid) {
+    str sub = claim(call->session, "sub");
+    if (!sub.n) *out = DB_NOTHING;
+    else (void)pg_value_in(call, PG_UUID, -1, sub, out);
+}
+PG_FN(pg_auth_jwt) {
+    str claims = call->session->claims;
+    if (!claims.n) *out = DB_NOTHING;
+    else (void)pg_value_in(call, PG_JSONB, -1, claims, out);
+}
+PG_FN(pg_auth_role) {
+    str role = claim(call->session, "role");
+    *out = role.n ? DB_TEXT(role) : DB_NOTHING;
+}
+PG_FN(pg_auth_email) {
+    str email = claim(call->session, "email");
+    *out = email.n ? DB_TEXT(email) : DB_NOTHING;
+}
+
+/* ---- names ---- */
+
+static struct db_value named(str name, const char *otherwise) { return DB_TEXT(name.n ? name : str_c(otherwise)); }
+
+PG_FN(pg_current_user) { *out = named(call->session->role, "postgres"); }
+PG_FN(pg_session_user) { *out = named(call->session->login, "authenticator"); }
+PG_FN(pg_current_database) { *out = named(call->session->database, "postgres"); }
