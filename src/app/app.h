@@ -44,6 +44,7 @@ struct app_out {
 struct app_principal {
     str role;    /* "anonymous": nobody has said who he is */
     str subject; /* empty then */
+    str claims;  /* of his token, JSON text; empty: he has shown none */
 };
 
 /* What its guest lacked: for whoever develops it. Each once, as many as there is room for. */

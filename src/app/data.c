@@ -2,19 +2,22 @@
 #include "app/data.h"
 
 static const struct {
-    bool writes, sql;
+    bool writes;
+    enum app_data_of of;
 } rows[] = {
-#define KEYS false
-#define SQL true
+#define KEYS APP_OF_KEYS
+#define SQL APP_OF_SQL
+#define APP APP_OF_APP
 #define X(name, of, writes, ...) {writes, of},
 #include "app/data.def"
 #undef X
 #undef KEYS
 #undef SQL
+#undef APP
 };
 
 bool app_data_writes(enum app_data_op op) { return rows[op].writes; }
-bool app_data_is_sql(enum app_data_op op) { return rows[op].sql; }
+enum app_data_of app_data_of(enum app_data_op op) { return rows[op].of; }
 
 void app_values_write(struct buf *to, const struct app_value *values, uint32_t count) {
     for (const struct app_value *v = values; v < values + count; v++) {

@@ -21,7 +21,8 @@ enum app_data_op {
     APP_DATA_OPS
 };
 bool app_data_writes(enum app_data_op op);
-bool app_data_is_sql(enum app_data_op op);
+enum app_data_of { APP_OF_KEYS, APP_OF_SQL, APP_OF_APP, APP_DATA_OFS };
+enum app_data_of app_data_of(enum app_data_op op);
 
 enum app_data_outcome {
     APP_DATA_OK,
@@ -32,6 +33,7 @@ enum app_data_outcome {
     APP_DATA_BUSY,      /* too many wait */
     APP_DATA_LOST,      /* who was to do it ended meanwhile */
     APP_DATA_FAILED,    /* the disk, a damaged file */
+    APP_DATA_ERROR,     /* an SQLSTATE: the values are state, message, detail, hint, schema, table, column, constraint */
     APP_DATA_OUTCOMES
 };
 
@@ -58,6 +60,7 @@ struct app_answer {
     str text; /* why not */
     const struct app_value *values;
     uint32_t count;
+    int *files; /* of APP_OPEN; who keeps one puts -1 in its place */
 };
 
 struct app_ask;

@@ -186,6 +186,20 @@ int cli_promote(const struct cli_options *o) {
     return done(node_command_promote(&where, o->operands.p[0], version, permille, o->json, stdout, &d), &d);
 }
 
+/* ---- backups ---- */
+
+int cli_backup(const struct cli_options *o) {
+    struct diag d = DIAG_INIT;
+    struct node_backup_config c = {.where = where_of(o),
+                                   .path = o->operands.p[0],
+                                   .at = o->at,
+                                   .app = o->app,
+                                   .to = stdout,
+                                   .keys = o->with_keys,
+                                   .no_verify = o->no_verify};
+    return done(o->command == CLI_backup ? node_command_backup(&c, &d) : node_command_restore(&c, &d), &d);
+}
+
 /* ---- secrets, keys, logs ---- */
 
 int cli_secrets(const struct cli_options *o) {

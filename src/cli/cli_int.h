@@ -19,11 +19,11 @@ typedef VEC(const char *) cli_list;
 struct cli_options {
     enum cli_command command;
     bool help, version, no_access_log, proxy_protocol, json, wat, markdown, man, list;
-    bool yes, schema_only, data_only;
+    bool yes, schema_only, data_only, with_keys, no_verify;
     bool dry_run, no_build, not_live, read_only, follow, once;
     const char *to, *token, *admin, *share, *lines, *expires, *sort, *key_file;
     const char *state_dir, *config_file, *log_level, *log_format, *output, *forward, *target, *app, *otlp, *otlp_sample;
-    const char *since, *level, *url, *as, *claims, *on;
+    const char *since, *level, *url, *as, *claims, *on, *at;
     cli_list listen, env, dir, allow_http, allow_net, host, route, trusted_proxy, store, sqlite, variable;
     struct node_limits limits;
     cli_list operands;   /* what is no flag: FILE, then the guest's arguments */
@@ -51,6 +51,7 @@ int cli_status(const struct cli_options *o);
 int cli_top(const struct cli_options *o);
 int cli_reload(const struct cli_options *o);
 int cli_tokens(const struct cli_options *o);
+int cli_backup(const struct cli_options *o);
 int cli_db(arena *mem, const struct cli_options *o); /* db.c */
 
 void cli_help(FILE *to);

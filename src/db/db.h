@@ -53,7 +53,8 @@ struct db_options {
     bool quick;             /* a commit survives the process, and not the machine's loss of power (synchronous NORMAL) */
     uint64_t bytes_max;     /* of the file; 0: no limit. What would be more is refused with ERR_LIMIT, and undone */
     uint32_t cache_kib;     /* of pages; 0: 2048 */
-    uint32_t statements;    /* kept for the next time; 0: 64 */
+    bool own_log; /* no checkpoint but those that are asked for, on closing neither; where it is shared that is so in any case */
+    uint32_t statements; /* kept for the next time; 0: 64 */
     bool (*goes_on)(
         void *arg); /* every `steps` of the machine; false: ends the statement (ERR_LIMIT). It may let others have the thread */
     uint32_t steps; /* 0: 10,000 */
@@ -102,7 +103,8 @@ void db_files_free(struct db_files *files); /* no connection has it; NULL is fin
 void db_read_slow(ssize_t (*fn)(int fd, void *p, size_t n, int64_t at));
 
 struct db_wal {
-    uint32_t frames, done; /* pages in the log; of them in the file */
+    uint32_t frames,
+        done; /* pages in the log; of them in the file, at the least. All of them: the next commit begins the log anew */
 };
 /* As many pages of the log into the file as nobody reads there any more: nobody waits, nor is kept waiting. On any connection of the writing process. */
 [[nodiscard]] err db_checkpoint_some(struct db *db, struct db_wal *out, struct diag *d);

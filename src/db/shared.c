@@ -132,17 +132,19 @@ void db_shared_set_up(sqlite3_vfs *vfs) {
 /* As a hook of the log, in place of SQLite's own that would bring it into the file. */
 static int committed(void *arg, sqlite3 *raw, const char *name, int frames) {
     struct db *db = arg;
-    if ((uint32_t)frames < db->wal.frames) db->wal.done = 0; /* it has begun anew */
+    if (db->wal.done == db->wal.frames || (uint32_t)frames < db->wal.frames) db->wal.done = 0; /* it may have begun anew */
     db->wal.frames = (uint32_t)frames;
     return SQLITE_OK;
 }
 
 int db_shared_settle(struct db *db) {
-    if (db->options.sharing == DB_ALONE) return SQLITE_OK;
+    bool alone = db->options.sharing == DB_ALONE;
+    if (alone && (!db->options.own_log || db->options.read_only)) return SQLITE_OK;
     int keep = 1;
     sqlite3_db_config(db->raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (db->options.sharing == DB_READER) return SQLITE_OK;
     sqlite3_wal_hook(db->raw, committed, db);
+    if (alone) return SQLITE_OK;
     return sqlite3_file_control(db->raw, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
 }
 

@@ -1,8 +1,10 @@
 /* migrate: what an app's migrations make of its database, worked out by a job; for a command, who waits for it. Control asks the supervisor
  * (migrate_want), and reads what came out with node_migration_plan_read as here. */
+#include "crypto/crypto.h"
 #include "node/migration.h"
 #include "node/node_int.h"
 #include "node/supervisor/jobs.h"
+#include "sql/sql.h"
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -10,8 +12,86 @@
 
 /* ---- in the job ---- */
 
+static err write_all(int fd, str s, struct diag *d) {
+    while (s.n) {
+        ssize_t n = write(fd, s.p, s.n);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "cannot write: %s", strerror(errno));
+        s = str_sub(s, (size_t)n, s.n);
+    }
+    return ERR_OK;
+}
+
+static void take_notes(arena *mem, const struct sql_report *report, struct migration_plan *plan) {
+    plan->errors = report->refused;
+    for (uint32_t i = 0; i < report->notes.n && plan->notes.n < MIGRATION_NOTES_MAX; i++) {
+        const struct sql_note *n = &report->notes.p[i];
+        bool refused = n->severity == SQL_REFUSAL || n->severity == SQL_NEEDS_POSTGRES;
+        str text = n->instead.n ? arena_fmt(mem, STR_FMT "; " STR_FMT, STR_ARG(n->text), STR_ARG(n->instead)) : n->text;
+        vec_push(mem, &plan->notes,
+                 ((struct migration_note){.file = str_sub(n->file, 0, MIGRATION_NAME_MAX),
+                                          .line = n->line,
+                                          .column = n->column,
+                                          .is_error = refused,
+                                          .code = str_sub(n->code, 0, 63),
+                                          .text = str_sub(text, 0, 4000)}));
+    }
+}
+
+/* The statements of a file are those of its part; the platform's own, which have no file, come with the first. Marks have none. */
+static void take_parts(arena *mem, const struct migration_ask *ask, const struct sql_plan *made, struct migration_plan *plan) {
+    uint32_t at = 0;
+    struct migration_part first = {0};
+    for (; at < made->files.n && !made->files.p[at].name.n; at++)
+        for (uint32_t k = 0; k < made->files.p[at].steps.n; k++) vec_push(mem, &first.steps, made->files.p[at].steps.p[k]);
+    for (uint32_t i = 0; i < ask->files.n; i++) {
+        const struct migration_file *f = &ask->files.p[i];
+        struct migration_part p = {.name = f->name, .seed = f->seed};
+        if (!i) p.steps.p = first.steps.p, p.steps.n = first.steps.n, p.steps.cap = first.steps.cap;
+        memcpy(p.digest, f->digest, sizeof p.digest);
+        const struct sql_plan_file *of = !f->mark && at < made->files.n ? &made->files.p[at++] : NULL;
+        ENSURE(!of || str_eq(of->name, f->name));
+        for (uint32_t k = 0; of && k < of->steps.n; k++) vec_push(mem, &p.steps, of->steps.p[k]);
+        vec_push(mem, &plan->parts, p);
+    }
+}
+
+static err make_plan(arena *mem, const struct migration_ask *ask, struct migration_plan *plan, struct diag *d) {
+    struct catalog *from = NULL;
+    struct sql_plan made = {0};
+    struct sql_report report = {0};
+    struct buf text = {0};
+    VEC(struct sql_file) files = {0};
+    enum catalog_engine engine = ask->engine == APP_DATABASE_SQLITE ? CATALOG_SQLITE : CATALOG_POSTGRES;
+    if (ask->catalog.n) TRY(catalog_read(mem, ask->catalog, &from, d));
+    for (uint32_t i = 0; i < ask->files.n; i++)
+        if (!ask->files.p[i].mark)
+            vec_push(mem, &files, ((struct sql_file){ask->files.p[i].name, ask->files.p[i].text, ask->files.p[i].seed}));
+    TRY(sql_migrate(mem, from, files.p, files.n, engine, &made, &report, d));
+    take_notes(mem, &report, plan);
+    if (plan->errors) return ERR_OK;
+    plan->foreign_keys_off = made.foreign_keys_off;
+    take_parts(mem, ask, &made, plan);
+    catalog_write(&text, made.catalog);
+    if (plan->parts.n) plan->parts.p[plan->parts.n - 1].catalog = arena_str(mem, buf_str(&text));
+    buf_free(&text);
+    return ERR_OK;
+}
+
+/* That the migrations are wrong is no failure of the job: its notes say so. */
 err node_migrate_job(const struct node_message *what, int in, int out, struct node_job_result *result) {
-    return diag_set(&result->diag, ERR_UNSUPPORTED, DIAG_NOWHERE, "migrations are not read yet");
+    struct diag *d = &result->diag;
+    arena *mem = arena_new(0);
+    struct migration_ask ask;
+    struct migration_plan plan = {0};
+    struct buf b = {0};
+    str bytes;
+    TRY(node_fd_bytes(mem, in, MIGRATION_PLAN_BYTES_MAX, &bytes, d));
+    TRY(node_migration_ask_read(mem, bytes, &ask, d));
+    crypto_sha256(ask.catalog, plan.from);
+    TRY(make_plan(mem, &ask, &plan, d));
+    node_migration_plan_write(&b, &plan);
+    return write_all(out, buf_str(&b), d);
 }
 
 /* ---- for who waits ---- */

@@ -64,7 +64,8 @@ void node_migration_ask_write(struct buf *to, const struct migration_ask *ask) {
 
 err node_migration_ask_read(arena *out, str bytes, struct migration_ask *ask, struct diag *d) {
     struct rd from = begin(bytes);
-    *ask = (struct migration_ask){.engine = (uint8_t)MIN(rd_u64le(&from), (uint64_t)APP_DATABASES)};
+    uint64_t engine = rd_u64le(&from);
+    *ask = (struct migration_ask){.engine = (uint8_t)MIN(engine, (uint64_t)APP_DATABASES)};
     if (ask->engine >= APP_DATABASES) rd_fail(&from, "no engine");
     ask->catalog = get_str(&from, SIZE_MAX);
     for (uint32_t n = get_count(&from, 24 + APP_DIGEST_BYTES, MIGRATION_FILES_MAX); n && !from.fail; n--) {

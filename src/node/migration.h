@@ -20,7 +20,9 @@
     X(RESET, "a plan", "a done") /* what is there goes first; all of it is one transaction */                                    \
     X(DUMP, "what of it", "SQL")                                                                                                 \
     X(QUERY, "role, claims, JSON", "JSON")                                                                                       \
-    X(EXPLAIN, "role, claims, relation, command", "text")
+    X(EXPLAIN, "role, claims, relation, command", "text")                                                                        \
+    X(HOLD, "", "a line of JSON for each database with a log") /* of no app: no log goes into its file from now on */            \
+    X(RELEASE, "", "")                                         /* that is over. ERR_CLOSED: nothing was held */
 enum node_data_does {
 #define X(name, ...) NODE_DATA_##name,
     NODE_DATA_DOES_LIST(X)

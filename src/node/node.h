@@ -158,6 +158,21 @@ struct node_deployed {
 [[nodiscard]] err node_command_deploy(arena *out, const struct node_deploy_config *config, struct node_deployed *to,
                                       struct diag *d);
 
+/* ---- backups: on the node's machine ---- */
+
+struct node_backup_config {
+    struct node_where where; /* its state folder */
+    const char *path;        /* of the backups' folder */
+    const char *at, *app;    /* of a restore: "2026-01-31T10:15:00Z", "2h"; NULL: the latest; all apps */
+    FILE *to;
+    bool keys;      /* the backup has them, too */
+    bool no_verify; /* it is not restored once */
+};
+/* ERR_BUSY: a backup is being made already. */
+[[nodiscard]] err node_command_backup(const struct node_backup_config *c, struct diag *d);
+/* ERR_BUSY: a node runs there, or the folder has a state already; ERR_NOT_FOUND, ERR_MALFORMED, ERR_UNSUPPORTED (of a newer format). */
+[[nodiscard]] err node_command_restore(const struct node_backup_config *c, struct diag *d);
+
 /* ---- an app's database: orlo db ---- */
 
 struct node_db_config {

@@ -211,7 +211,7 @@ static void test_refused(void **state) {
     r = record(1, "A", 1);
     refused(&r, &d2, "no name of an app");
     r = record(1, "a", 0);
-    refused(&r, &d2, "an app has a function, or files, and not so many");
+    refused(&r, &d2, "an app has a function, files or a database, and not so many");
     struct diag d = DIAG_INIT;
     struct node_snapshot *s;
     int fd = memfd_create("open", MFD_CLOEXEC | MFD_ALLOW_SEALING);

@@ -83,7 +83,8 @@ static str name_of(const struct bundle_file *f) {
 
 static err ask_node(struct project *p, const char *method, const char *what, const struct json_writer *w, struct answer *to,
                     struct diag *d) {
-    str path = node_ask_path(p->mem, "/apps/%s/database%s", arena_cstr(p->mem, p->app), what);
+    str path =
+        arena_fmt(p->mem, STR_FMT "%s", STR_ARG(node_ask_path(p->mem, "/apps/%s/database", arena_cstr(p->mem, p->app))), what);
     return node_ask(p->a, p->mem, &(struct ask_call){.method = method, .path = path, .w = w}, to, d);
 }
 

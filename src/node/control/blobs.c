@@ -93,6 +93,7 @@ static void name_of(const struct control_blob *b, char *to, size_t size) {
 
 static void remove_file(const struct control *c, const struct control_blob *b) {
     char name[APP_NAME_MAX + 88];
+    if (c->backup && b->whole) return; /* somebody copies it; the next start finds it */
     name_of(b, name, sizeof name);
     size_t n = strlen(name);
     if (!b->whole) snprintf(name + n, sizeof name - n, ".part");

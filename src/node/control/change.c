@@ -150,7 +150,7 @@ static void start(struct control *c, struct control_change *ch) {
 }
 
 static void start_next(struct control *c) {
-    while (!c->publishing && c->changes) {
+    while (!c->publishing && c->changes && !node_backup_waits(c)) {
         struct control_change *ch = c->changes;
         c->changes = ch->next;
         ch->next = NULL;
@@ -176,6 +176,8 @@ void node_change_begin(struct control *c, struct control_change *ch) {
     *at = ch;
     start_soon(c);
 }
+
+void node_change_go_on(struct control *c) { start_soon(c); }
 
 static void go_on(struct control *c, struct control_change *ch) {
     if (!ch->told || ch->waits) return;

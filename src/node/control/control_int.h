@@ -136,7 +136,8 @@ struct control {
     bool changes_due, deployments_due;
     struct control_data_ask *data_asks; /* data.c */
     uint32_t last_data_ask;
-    struct migrating *migrating; /* migrate.c */
+    struct migrating *migrating;   /* migrate.c */
+    struct control_backup *backup; /* api_backup.c; NULL: none is being made */
     uint32_t last_migration;
     struct secret_op *secret_ops;
     uint32_t last_secret;
@@ -178,6 +179,8 @@ struct control_change {
 };
 /* What it calls it calls from the loop. */
 void node_change_begin(struct control *c, struct control_change *ch);
+void node_change_go_on(struct control *c); /* what waited for a backup's moment */
+bool node_backup_waits(const struct control *c);
 void node_change_ready(struct control *c, struct control_change *ch);              /* what begun() began is over */
 bool node_change_published(struct control *c, const struct node_msg_published *m); /* false: nobody asked */
 /* All apps, as they are: after a start. */

@@ -171,6 +171,20 @@ static void give_pack(struct control *c, const struct node_msg_image_ask *ask, i
     node_message_drop(&m);
 }
 
+/* Of an app's door there is no image: what comes with it is all there is. */
+static void give_secrets(struct control *c, const struct node_msg_image_ask *ask) {
+    struct diag d = DIAG_INIT;
+    int secrets = -1, image = memfd_create("orlo-none", MFD_CLOEXEC);
+    err e = image < 0 ? diag_set(&d, ERR_IO, DIAG_NOWHERE, "no memory file")
+                      : node_secrets_file(c, ask->app, ask->version, &secrets, &d);
+    struct node_message m = NODE_MESSAGE(image_give, .id = ask->id, .app = ask->app, .err = e, .text = str_c(d.text));
+    if (e == ERR_OK) m.fds[m.fds_count++] = image;
+    if (e == ERR_OK && secrets >= 0) m.fds[m.fds_count++] = secrets;
+    node_control_tell(c, &m);
+    if (image >= 0) close(image);
+    if (secrets >= 0) close(secrets);
+}
+
 static void give(struct control *c, const struct node_msg_image_ask *ask) {
     struct diag d = DIAG_INIT;
     struct control_image *im = find(c, ask->digest);
@@ -194,6 +208,11 @@ static void give(struct control *c, const struct node_msg_image_ask *ask) {
 }
 
 void node_images_ask(struct control *c, const struct node_msg_image_ask *ask) {
+    static const uint8_t none[APP_DIGEST_BYTES];
+    if (ask->app && !memcmp(ask->digest, none, sizeof none)) {
+        give_secrets(c, ask);
+        return;
+    }
     if (find(c, ask->digest) || c->key_known || !keeps(c)) {
         give(c, ask);
         return;
@@ -227,6 +246,7 @@ static void release(struct control *c, const struct control_held *held) {
 }
 
 void node_images_sweep(struct control *c) {
+    if (c->backup) return; /* somebody copies them */
     for (uint32_t i = 0; i < c->retired.n; i++) release(c, &c->retired.p[i]);
     memset(&c->retired, 0, sizeof c->retired);
     if (c->retired_mem) arena_reset(c->retired_mem);
@@ -235,6 +255,10 @@ void node_images_sweep(struct control *c) {
 /* Those that were there when the timer began have waited long enough; who comes while it runs does not keep them. */
 static void on_time(void *arg) {
     struct control *c = arg;
+    if (c->backup) {
+        net_timer_start(c->sweep_timer, SWEEP_MS, 0);
+        return;
+    }
     uint32_t due = MIN(c->retired_due, c->retired.n), left = c->retired.n - due;
     for (uint32_t i = 0; i < due; i++) release(c, &c->retired.p[i]);
     if (!left) {

@@ -337,7 +337,7 @@ static err begin_token(struct control *c, str app, str role, control_done_fn don
     if (e == ERR_NOT_FOUND)
         diag_set(d, e, DIAG_NOWHERE,
                  "the app " STR_FMT
-                 " has no keys: it has them once a version with a function for Supabase's clients was deployed",
+                 " has no keys: it has them once a version with a database, or a function for Supabase's clients, was deployed",
                  STR_ARG(str_sub(app, 0, APP_NAME_MAX)));
     if (e == ERR_OK) {
         struct buf message = {0};
@@ -375,7 +375,9 @@ static bool find_record(struct control *c, arena *scratch, uint32_t id, uint32_t
     return s;
 }
 
+/* Those who ask for its tables do it with such tokens as well. */
 static bool for_supabase(const struct app_record *r) {
+    if (r->database.engine != APP_DATABASE_NONE) return true;
     for (uint32_t i = 0; i < r->functions.n; i++)
         if (r->functions.p[i].supabase || r->functions.p[i].verify_jwt) return true;
     return false;

@@ -61,7 +61,21 @@ void node_store_bases_init(const struct store_config *config) {
 
 /* ---- questions ---- */
 
+static void settle(struct store_base *base);
+static void wake(void);
+
+/* What it was given of its database is on its way, or is not wanted any more. */
+static void give_back(struct store_ask *ask) {
+    pthread_mutex_lock(&all.lock);
+    ask->base->given--;
+    settle(ask->base);
+    wake();
+    pthread_mutex_unlock(&all.lock);
+}
+
 void node_store_ask_free(struct store_ask *ask) {
+    if (ask->given) give_back(ask);
+    if (ask->errand) close(ask->errand->in), close(ask->errand->out);
     buf_free(&ask->answer);
     arena_free(ask->mem); /* it is in there */
 }
@@ -107,9 +121,8 @@ void node_store_ask_db_failed(struct store_ask *ask, err e, const struct diag *d
         if (base->late)
             node_store_ask_fail(ask, APP_DATA_LATE, "it took longer than %u ms, and was undone (data_timeout_ms)", ask->ms_max);
         else if (strstr(text, "full"))
-            node_store_ask_fail(ask, APP_DATA_FULL,
-                                "the database is full: it may have %llu KiB (sqlite_mb), or the disk has no room",
-                                (unsigned long long)(ask->bytes_max / KiB));
+            node_store_ask_fail(ask, APP_DATA_FULL, "the database is full: it may have %llu KiB (%s), or the disk has no room",
+                                (unsigned long long)(ask->bytes_max / KiB), base->of == APP_OF_APP ? "database_mb" : "sqlite_mb");
         else node_store_ask_fail(ask, APP_DATA_TOO_LARGE, "%s", text);
         return;
     default:
@@ -129,6 +142,7 @@ void node_store_ask_answer(struct store_ask *ask, struct app_value v) {
 
 void node_store_ask_anew(struct store_ask *ask) {
     ask->outcome = APP_DATA_OK;
+    ask->text[0] = 0;
     buf_free(&ask->answer);
 }
 
@@ -139,8 +153,11 @@ static bool is_holders(const struct store_base *base, const struct store_ask *as
                              ask->values[0].i == base->holder_connection);
 }
 
+/* Once it is told, and what is on its way of it has left. */
+static bool is_to_close(const struct store_base *base) { return base->close && base->open && !base->given; }
+
 static bool has_something(const struct store_base *base) {
-    if (base->forget || ((base->close || base->undo) && base->open)) return true;
+    if ((base->forget && !node_store_checkpoint_held()) || is_to_close(base) || (base->undo && base->open)) return true;
     for (const struct store_ask *ask = base->first; ask; ask = ask->next)
         if (is_holders(base, ask)) return true;
     return false;
@@ -199,6 +216,8 @@ static void finish(struct store_ask *const *asks, uint32_t n) {
     bool first = !all.done;
     for (uint32_t i = 0; i < n; i++) {
         struct store_app *app = asks[i]->base->app;
+        asks[i]->given = asks[i]->op == APP_OPEN;
+        asks[i]->base->given += asks[i]->given;
         app->waiting--, all.waiting--;
         app->bytes -= asks[i]->bytes, all.bytes -= asks[i]->bytes;
         asks[i]->next = NULL;
@@ -212,7 +231,8 @@ static void finish(struct store_ask *const *asks, uint32_t n) {
 static void make_room(void) {
     struct store_base *oldest = NULL;
     for (struct store_base *base = all.all; base && all.open >= OPEN_MAX; base = base->next)
-        if (base->open && !base->busy && !base->ready && !base->holder && (!oldest || base->used_ns < oldest->used_ns))
+        if (base->open && !base->busy && !base->ready && !base->holder && !base->given &&
+            (!oldest || base->used_ns < oldest->used_ns))
             oldest = base;
     if (!oldest) return;
     oldest->close = true;
@@ -254,6 +274,41 @@ static void forget_app(struct store_base *base) {
     pthread_mutex_lock(&all.lock);
 }
 
+/* ---- logs of apps' databases ---- */
+
+/* What its log has goes into its file: by another thread, which keeps nobody waiting; where that is never all, as more comes meanwhile, the rest by its own. */
+static void look_at_log(struct store_base *base) {
+    if (!base->db || !all.config.keeps) return;
+    struct db_wal wal = db_wal(base->db);
+    base->wrote |= wal.frames != base->wal.frames;
+    if (base->wrote && (base->wal.done == base->wal.frames || wal.frames < base->wal.frames))
+        base->wal.done = 0; /* begun anew, perhaps */
+    base->wal.frames = wal.frames;
+    if (base->checked || node_store_checkpoint_held()) return;
+    base->wrote = false;
+    if (base->wal.frames - base->wal.done < STORE_LOG_SOFT && base->wal.frames < STORE_LOG_HARD) return;
+    if (base->wal.done == base->wal.frames) return;
+    bool shared = base->of == APP_OF_APP; /* with another connection of this process */
+    if (!shared || (base->wal.frames >= STORE_LOG_HARD && base->wal.frames - base->wal.done < STORE_LOG_SOFT)) {
+        pthread_mutex_unlock(&all.lock);
+        begin(base);
+        node_store_checkpoint_own(base);
+        db_account_end();
+        pthread_mutex_lock(&all.lock);
+        base->wal = db_wal(base->db);
+        return;
+    }
+    base->checked = true;
+    node_store_checkpoint_start(base);
+}
+
+void node_store_bases_checked(struct store_base *base, const struct db_wal *wal) {
+    pthread_mutex_lock(&all.lock);
+    base->checked = false;
+    if (wal->frames) base->wal.done = base->wrote && wal->done >= base->wal.frames ? 0 : MIN(wal->done, base->wal.frames);
+    pthread_mutex_unlock(&all.lock);
+}
+
 static void serve(struct store_base *base) {
     struct store_ask *asks[STORE_BATCH_MAX];
     if (base->undo && base->db) {
@@ -263,8 +318,8 @@ static void serve(struct store_base *base) {
     }
     if (base->undo) base->holder = NULL;
     base->undo = false;
-    if (base->close && base->open) close_it(base);
-    if (base->forget) forget_app(base);
+    if (is_to_close(base)) close_it(base);
+    if (base->forget && !node_store_checkpoint_held()) forget_app(base);
     uint32_t n = take(base, asks), did = 0;
     if (!n) return;
     if (!base->open) {
@@ -286,6 +341,7 @@ static void serve(struct store_base *base) {
     base->taken_count = 0;
     put_back(base, asks + did, n - did);
     finish(asks, did);
+    look_at_log(base);
 }
 
 static void *work(void *arg) {
@@ -349,10 +405,11 @@ static struct store_app *app_of(uint32_t id, str name) {
 }
 
 /* "shop.17/sql-orders.db": of this app, and of no other that comes to bear its name. */
-static void name_file(const struct store_app *app, bool sql, str place, char *to, size_t size) {
+static void name_file(const struct store_app *app, enum app_data_of of, str place, char *to, size_t size) {
+    static const char *const names[APP_DATA_OFS] = {[APP_OF_KEYS] = "keys", [APP_OF_SQL] = "sql-", [APP_OF_APP] = "app"};
     struct buf name = {.p = (uint8_t *)to, .cap = size, .max = size - 1};
-    buf_printf(&name, "%s.%u/%s", app->name, app->id, sql ? "sql-" : "keys");
-    for (size_t i = 0; sql && i < place.n; i++) {
+    buf_printf(&name, "%s.%u/%s", app->name, app->id, names[of]);
+    for (size_t i = 0; of == APP_OF_SQL && i < place.n; i++) {
         uint8_t c = place.p[i];
         if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_') buf_putc(&name, c);
         else buf_printf(&name, "%%%02x", c);
@@ -362,14 +419,14 @@ static void name_file(const struct store_app *app, bool sql, str place, char *to
     to[name.n] = 0;
 }
 
-static struct store_base *base_of(struct store_app *app, bool sql, str place) {
+static struct store_base *base_of(struct store_app *app, enum app_data_of of, str place) {
     char name[sizeof((struct store_base){}).name];
-    name_file(app, sql, place, name, sizeof name);
+    name_file(app, of, place, name, sizeof name);
     for (struct store_base *base = app->bases; base; base = base->next_of_app)
         if (!strcmp(base->name, name)) return base;
     struct store_base *base = calloc(1, sizeof *base);
     ENSURE(base);
-    *base = (struct store_base){.app = app, .sql = sql, .last = NULL, .next_of_app = app->bases, .next = all.all};
+    *base = (struct store_base){.app = app, .of = of, .last = NULL, .next_of_app = app->bases, .next = all.all};
     base->last = &base->first;
     memcpy(base->name, name, sizeof name);
     app->bases = base;
@@ -400,7 +457,7 @@ bool node_store_bases_ask(uint32_t id, str name, struct store_ask *ask) {
     bool full = app->waiting >= WAITING_OF_APP_MAX || app->bytes + ask->bytes > bytes_of_app_max || all.waiting >= WAITING_MAX ||
                 all.bytes + ask->bytes > bytes_max;
     if (!full) {
-        struct store_base *base = base_of(app, app_data_is_sql(ask->op), ask->place);
+        struct store_base *base = base_of(app, app_data_of(ask->op), ask->place);
         ask->base = base;
         app->waiting++, all.waiting++;
         app->bytes += ask->bytes, all.bytes += ask->bytes;
@@ -441,7 +498,7 @@ void node_store_bases_forget(uint32_t id, str name) {
     if (!is_name(name)) return;
     pthread_mutex_lock(&all.lock);
     struct store_app *app = app_of(id, name);
-    base_of(app, false, STR(""))->forget = true;
+    base_of(app, APP_OF_KEYS, STR(""))->forget = true;
     for (struct store_base *base = app->bases; base; base = base->next_of_app) {
         base->close |= base->open;
         settle(base);
@@ -476,7 +533,7 @@ uint64_t node_store_bases_tick(uint64_t now_ns) {
         any |= base->open || base->first;
         end_if_stuck(base, now_ns);
         if (base->busy || !base->open) continue;
-        bool idle = all.config.keeps && !base->first && !base->holder && now_ns - base->used_ns > idle_ns,
+        bool idle = all.config.keeps && !base->first && !base->holder && !base->given && now_ns - base->used_ns > idle_ns,
              late = base->holder && (base->holder->gone || now_ns >= base->holder_until_ns);
         if (!idle && !late) continue;
         base->undo |= late;
@@ -486,6 +543,35 @@ uint64_t node_store_bases_tick(uint64_t now_ns) {
     }
     pthread_mutex_unlock(&all.lock);
     return any ? now_ns + tick_ns : 0;
+}
+
+/* ---- a backup's moment ---- */
+
+/* One that is open: what it has in its log, and not in its file. */
+static void tell_log(void *arg) {
+    struct buf *lines = arg;
+    pthread_mutex_lock(&all.lock);
+    for (struct store_base *base = all.all; base; base = base->next) {
+        if (!base->db) continue;
+        struct db_wal wal = db_wal(base->db);
+        uint32_t frames = wal.frames == base->wal.frames && base->wal.done >= wal.frames ? 0 : wal.frames;
+        if (frames) buf_printf(lines, "{\"database\":\"%s\",\"frames\":%u}\n", base->name, frames);
+    }
+    pthread_mutex_unlock(&all.lock);
+}
+
+void node_store_bases_hold(struct buf *lines) {
+    node_store_checkpoint_hold();
+    node_store_checkpoint_between(tell_log, lines);
+}
+
+bool node_store_bases_release(void) {
+    if (!node_store_checkpoint_held()) return false;
+    node_store_checkpoint_release();
+    pthread_mutex_lock(&all.lock);
+    for (struct store_base *base = all.all; base; base = base->next) settle(base), wake();
+    pthread_mutex_unlock(&all.lock);
+    return true;
 }
 
 bool node_store_bases_idle(void) {

@@ -21,7 +21,7 @@ static const uint64_t batch_ns = 20'000'000;           /* then it is committed, 
 
 /* ---- its file ---- */
 
-static bool goes_on(void *arg) {
+bool node_store_goes_on(void *arg) {
     struct store_base *base = arg;
     if (base->now && __atomic_load_n(&base->now->cancelled, __ATOMIC_RELAXED)) return false;
     base->late = clock_mono_ns() >= base->until_ns;
@@ -50,22 +50,35 @@ static err open_base(struct store_base *base, const struct store_ask *ask, struc
                                  .create = true,
                                  .cache_kib = 256,
                                  .statements = 24,
-                                 .bytes_max = base->sql ? ask->bytes_max : 0,
+                                 .own_log = true,
+                                 .bytes_max = base->of == APP_OF_KEYS ? 0 : ask->bytes_max,
                                  .value_bytes_max = ask->answer_bytes_max,
-                                 .guest = base->sql,
+                                 .guest = base->of == APP_OF_SQL,
+                                 .sharing = base->of == APP_OF_APP && node_store_bases_keep() ? DB_WRITER : DB_ALONE,
                                  .may = may,
-                                 .goes_on = goes_on,
+                                 .goes_on = base->of == APP_OF_KEYS ? NULL : node_store_goes_on,
                                  .arg = base};
     if (node_store_bases_keep() && !make_folder(base->name))
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "its folder cannot be made: %s", strerror(errno));
     TRY(db_open(&options, &base->db, d));
-    err e = base->sql ? ERR_OK : node_store_keys_open(base, d);
+    err e = base->of == APP_OF_KEYS  ? node_store_keys_open(base, d)
+            : base->of == APP_OF_APP ? node_store_own_open(base, d)
+                                     : ERR_OK;
     if (e != ERR_OK) node_store_base_close(base);
     return e;
 }
 
+/* So that there is nothing beside the file that somebody copies by hand. */
+static void empty_log(struct store_base *base) {
+    struct diag d = DIAG_INIT;
+    if (db_wal(base->db).frames && db_checkpoint(base->db, &d) != ERR_OK)
+        log_event(LOG_WARN, "data-log-not-merged", LF_CSTR("database", base->name), LF_CSTR("reason", d.text));
+}
+
 void node_store_base_close(struct store_base *base) {
     if (base->db) db_rollback(base->db);
+    if (base->own) node_store_own_close(base);
+    else if (base->db && node_store_bases_keep() && !node_store_checkpoint_held()) empty_log(base);
     db_close(base->db);
     base->db = NULL;
 }
@@ -78,7 +91,8 @@ static void do_one(struct store_base *base, struct store_ask *ask) {
         return;
     }
     char full[NODE_DISK_TEXT];
-    bool adds = ask->op == APP_KV_SET || ask->op == APP_KV_SET_MANY || ask->op == APP_KV_ADD || ask->op == APP_KV_SWAP;
+    bool adds = !ask->errand && (ask->op == APP_KV_SET || ask->op == APP_KV_SET_MANY || ask->op == APP_KV_ADD ||
+                                 ask->op == APP_KV_SWAP || ask->op == APP_QUERY);
     if (adds && node_disk_full(full)) {
         node_store_ask_fail(ask, APP_DATA_FULL, "%s", full);
         return;
@@ -87,7 +101,9 @@ static void do_one(struct store_base *base, struct store_ask *ask) {
     base->late = false;
     base->until_ns = clock_mono_ns() + ask->ms_max * 1000000ull;
     __atomic_store_n(&base->stuck_ns, base->until_ns + stuck_after_ns, __ATOMIC_RELAXED);
-    if (base->sql) node_store_sql_do(base, ask);
+    if (ask->errand) node_store_errand_do(base, ask);
+    else if (base->of == APP_OF_APP) node_store_own_do(base, ask);
+    else if (base->of == APP_OF_SQL) node_store_sql_do(base, ask);
     else node_store_keys_do(base, ask);
     __atomic_store_n(&base->stuck_ns, 0, __ATOMIC_RELAXED);
     base->now = NULL;
@@ -96,18 +112,22 @@ static void do_one(struct store_base *base, struct store_ask *ask) {
 static bool closes(const struct store_ask *ask) { return ask->op == APP_SQL_CLOSE; }
 
 static bool is_alone(const struct store_base *base, const struct store_ask *ask) {
-    return base->sql && (base->holder || closes(ask) ||
-                         (ask->count > 1 && ask->values[1].kind == APP_VALUE_TEXT && node_store_sql_is_alone(ask->values[1].s)));
+    if (ask->errand) return true;
+    return base->of == APP_OF_SQL &&
+           (base->holder || closes(ask) ||
+            (ask->count > 1 && ask->values[1].kind == APP_VALUE_TEXT && node_store_sql_is_alone(ask->values[1].s)));
 }
 
 /* It may begin a transaction, or end the one that goes on. */
 static void do_alone(struct store_base *base, struct store_ask *ask) {
     base->alone = true;
+    if (base->of == APP_OF_SQL) node_store_writes(true);
     if (closes(ask)) {
         if (base->holder) db_rollback(base->db);
     } else {
         do_one(base, ask);
     }
+    if (base->of == APP_OF_SQL) node_store_writes(false);
     base->alone = false;
     bool goes = db_in_transaction(base->db);
     base->holder = goes ? ask->peer : NULL;
@@ -143,8 +163,8 @@ static void do_part(struct store_base *base, struct store_ask *ask) {
 }
 
 static err commit(struct store_base *base, struct diag *d) {
-    if (!base->sql) TRY(node_store_keys_save(base, d));
-    return db_commit(base->db, d);
+    if (base->of == APP_OF_KEYS) TRY(node_store_keys_save(base, d));
+    return node_store_commit(base->db, d);
 }
 
 /* Each as a transaction of its own. */
@@ -204,8 +224,11 @@ uint32_t node_store_batch(struct store_base *base, struct store_ask *const *asks
         do_alone(base, asks[0]);
         return 1;
     }
-    if (base->sql && n == 1) do_one(base, asks[0]); /* it is a transaction anyway */
-    else if (any_writes(asks, n)) return do_together(base, asks, n);
+    if (base->of == APP_OF_SQL && n == 1) { /* it is a transaction anyway */
+        node_store_writes(true);
+        do_one(base, asks[0]);
+        node_store_writes(false);
+    } else if (any_writes(asks, n)) return do_together(base, asks, n);
     else
         for (uint32_t i = 0; i < n; i++) do_one(base, asks[i]);
     return n;

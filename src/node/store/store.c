@@ -21,7 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PEERS_MAX = 1024, INLINE_BYTES = 32 << 10, ASK_BYTES_MAX = 24 << 20 };
+enum { PEERS_MAX = 1024, INLINE_BYTES = 32 << 10, ASK_BYTES_MAX = 24 << 20, OWNER_BYTES_MAX = 64 << 20 };
 enum state { SERVES, RESTS, ENDS };
 static const uint64_t memory_bytes_max = 512 * MiB; /* of all databases' pages, sorts and values */
 
@@ -30,7 +30,8 @@ static struct store {
     enum state state;
     struct store_peer *peers[PEERS_MAX];
     uint32_t peers_count;
-    int news; /* eventfd: something is done */
+    struct store_peer owner; /* whoever asks on apps' owners' behalf: it is always there */
+    int news;                /* eventfd: something is done */
     bool keeps, done;
     uint64_t quiet_ns, tick_ns; /* since when nothing was asked; when bases are looked after */
 } store;
@@ -85,11 +86,19 @@ static int bytes_fd(str bytes) {
     return fd;
 }
 
+/* They stay the store's, too. */
+static err send_files(const struct store_peer *p, const struct store_ask *ask, struct node_message *m) {
+    for (size_t i = 0; i < ARRAY_COUNT(ask->files); i++) m->fds[m->fds_count++] = ask->files[i];
+    return node_wire_send(p->fd, m);
+}
+
 static err send_answer(const struct store_peer *p, const struct store_ask *ask) {
     struct node_message m = NODE_MESSAGE(store_told, .id = ask->id, .outcome = (uint8_t)ask->outcome, .text = str_c(ask->text));
-    str values = ask->outcome == APP_DATA_OK ? buf_str(&ask->answer) : (str){0};
+    bool tells = ask->outcome == APP_DATA_OK || ask->outcome == APP_DATA_ERROR;
+    str values = tells ? buf_str(&ask->answer) : (str){0};
     if (ask->outcome == APP_DATA_OK) m.store_told.text = (str){0};
     m.store_told.bytes = (uint32_t)values.n;
+    if (ask->op == APP_OPEN && ask->outcome == APP_DATA_OK) return send_files(p, ask, &m);
     if (values.n <= INLINE_BYTES) m.store_told.values = values;
     else if ((m.fds[0] = bytes_fd(values)) >= 0) m.fds_count = 1;
     else {
@@ -114,8 +123,30 @@ static void send_answers(struct store_peer *p) {
     }
 }
 
+/* What was refused before it was done, and what its end says of it. */
+static err send_did(uint32_t id, err e, const struct diag *d) {
+    return node_wire_send(NODE_WIRE_FD,
+                          &NODE_MESSAGE(store_did, .id = id, .err = e, .offset = d->offset, .text = str_c(d->text)));
+}
+
+static void answer_errand(struct store_ask *ask) {
+    struct store_errand *errand = ask->errand;
+    if (ask->outcome != APP_DATA_OK && errand->e == ERR_OK)
+        errand->e = diag_set(&errand->d,
+                             ask->outcome == APP_DATA_BUSY   ? ERR_BUSY
+                             : ask->outcome == APP_DATA_FULL ? ERR_LIMIT
+                                                             : ERR_IO,
+                             DIAG_NOWHERE, "%s", ask->text);
+    store.done |= send_did(errand->id, errand->e, &errand->d) != ERR_OK;
+    node_store_ask_free(ask);
+}
+
 static void answer(struct store_ask *ask) {
     struct store_peer *p = ask->peer;
+    if (ask->errand) {
+        answer_errand(ask);
+        return;
+    }
     ask->next = NULL;
     if (p->fd < 0) {
         node_store_ask_free(ask);
@@ -180,7 +211,9 @@ static bool on_ask(struct store_peer *p, struct node_message *m) {
                               .keys_max = a->keys_max,
                               .value_bytes_max = a->value_bytes_max,
                               .answer_bytes_max = a->answer_bytes_max,
-                              .ms_max = MAX(a->ms_max, 1u)};
+                              .ms_max = MAX(a->ms_max, 1u),
+                              .changes_max = a->changes_max,
+                              .changes_s = a->changes_s};
     if (!read_values(ask, m)) {
         node_store_ask_free(ask);
         return false;
@@ -206,6 +239,46 @@ static void hear_peer(struct store_peer *p) {
     }
     store.quiet_ns = clock_mono_ns();
     if (!sense) close_peer(p);
+}
+
+/* ---- what apps' owners ask, by way of the supervisor ---- */
+
+/* Of no app: files are held still. */
+static void hold(const struct node_msg_store_do *a, int out) {
+    struct buf lines = {0};
+    struct diag d = DIAG_INIT;
+    err e = ERR_OK;
+    if (a->does == NODE_DATA_HOLD) node_store_bases_hold(&lines);
+    else if (!node_store_bases_release()) e = diag_set(&d, ERR_CLOSED, DIAG_NOWHERE, "the store ended meanwhile: try again");
+    if (lines.n && pwrite(out, lines.p, lines.n, 0) != (ssize_t)lines.n)
+        e = diag_set(&d, ERR_IO, DIAG_NOWHERE, "there is no memory for the answer");
+    if (e != ERR_OK && a->does == NODE_DATA_HOLD) (void)node_store_bases_release();
+    buf_free(&lines);
+    store.done |= send_did(a->id, e, &d) != ERR_OK;
+}
+
+static void on_errand(struct node_message *m) {
+    const struct node_msg_store_do *a = &m->store_do;
+    int in = node_message_take(m, 0), out = node_message_take(m, 1);
+    if (a->does == NODE_DATA_HOLD || a->does == NODE_DATA_RELEASE) {
+        hold(a, out);
+        close(in), close(out);
+        return;
+    }
+    arena *mem = arena_new(0);
+    struct store_ask *ask = arena_make(mem, struct store_ask);
+    struct store_errand *errand = arena_make(mem, struct store_errand);
+    *errand = (struct store_errand){.id = a->id, .does = (enum node_data_does)a->does, .in = in, .out = out, .d = DIAG_INIT};
+    *ask = (struct store_ask){.peer = &store.owner,
+                              .id = a->id,
+                              .op = APP_QUERY,
+                              .mem = mem,
+                              .errand = errand,
+                              .bytes_max = a->bytes_max,
+                              .value_bytes_max = OWNER_BYTES_MAX,
+                              .answer_bytes_max = OWNER_BYTES_MAX,
+                              .ms_max = MAX(a->ms_max, 1u)};
+    if (!node_store_bases_ask(a->app, a->name, ask)) answer(ask);
 }
 
 /* ---- the supervisor ---- */
@@ -240,9 +313,7 @@ static void hear_supervisor(void) {
     case NODE_WIRE_AGAIN: return;
     case NODE_WIRE_GOT:
         if (m.type == NODE_MSG_store_peer) add_peer(node_message_take(&m, 0));
-        if (m.type == NODE_MSG_store_do)
-            (void)node_wire_send(NODE_WIRE_FD, &NODE_MESSAGE(store_did, .id = m.store_do.id, .err = ERR_UNSUPPORTED,
-                                                             .text = STR("the store keeps no tables for apps yet")));
+        if (m.type == NODE_MSG_store_do) on_errand(&m);
         if (m.type == NODE_MSG_store_forget) node_store_bases_forget(m.store_forget.app, m.store_forget.name);
         store.quiet_ns = clock_mono_ns();
         node_message_drop(&m);

@@ -6,7 +6,8 @@
 #include "node/store/store_int.h"
 #include <stdio.h>
 
-static struct store_base bases[] = {{.name = "f.1/keys.db"}, {.name = "f.1/sql.db", .sql = true}};
+static struct store_base bases[] = {
+    {.name = "f.1/keys.db"}, {.name = "f.1/sql.db", .of = APP_OF_SQL}, {.name = "f.1/app.db", .of = APP_OF_APP}};
 static struct store_peer peer = {.fd = -1};
 
 static int64_t count(const char *sql) {
@@ -41,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                               .answer_bytes_max = 64 << 10,
                               .ms_max = 50};
     ask->values = app_values_read(mem, &r, &ask->count);
-    struct store_base *base = &bases[app_data_is_sql(ask->op)];
+    struct store_base *base = &bases[app_data_of(ask->op)];
     ask->base = base;
     bool apart = r.fail || (ask->op == APP_SQL_CLOSE && (!ask->count || ask->values[0].kind != APP_VALUE_INTEGER));
     if (!apart) ENSURE(node_store_batch(base, &ask, 1) == 1);

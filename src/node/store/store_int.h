@@ -4,13 +4,18 @@
  *   bases.c   databases, what is asked of each, and the threads that do it
  *   batch.c   what was asked of one database meanwhile, as one transaction
  *   keys.c    what a key-value store answers
- *   sql.c     what a database answers
+ *   sql.c     what a database in SQLite's dialect answers
+ *   app.c     the app's own database: what it is made of, what is asked of it
+ *   feed.c    its changes, as they are kept for who follows them
+ *   errand.c   what its owner has done with it
+ *   checkpoint.c   what is in its log goes into its file
  */
 #ifndef ORLO_STORE_INT_H
 #define ORLO_STORE_INT_H
 
 #include "app/data.h"
 #include "db/db.h"
+#include "node/migration.h"
 #include <pthread.h>
 
 struct store_peer {                  /* a worker's channel. It stays when that is gone: what it asked may be under way */
@@ -18,6 +23,15 @@ struct store_peer {                  /* a worker's channel. It stays when that i
     bool over;                       /* the same: nothing more comes */
     bool gone;                       /* * nobody is there any more */
     struct store_ask *first, **last; /* store.c's: answers that its socket had no room for */
+};
+
+/* What the owner of an app has done with its database (errand.c). */
+struct store_errand {
+    uint32_t id;
+    enum node_data_does does;
+    int in, out; /* owned */
+    err e;
+    struct diag d;
 };
 
 /* What one app asked, from when it came until its answer is sent. */
@@ -34,15 +48,18 @@ struct store_ask {
     uint64_t bytes; /* that it takes */
     /* How much the app may have: */
     uint64_t bytes_max, keys_max;
-    uint32_t value_bytes_max, answer_bytes_max, ms_max;
+    uint32_t value_bytes_max, answer_bytes_max, ms_max, changes_max, changes_s;
     bool cancelled; /* atomic, relaxed: set by who reads messages, seen by who does it, soon */
     /* The answer: */
     enum app_data_outcome outcome;
     char text[512];
-    struct buf answer; /* values, as bytes */
+    struct buf answer;           /* values, as bytes */
+    struct store_errand *errand; /* NULL: it is an app's own question */
+    int files[3];                /* of APP_OPEN: its database's */
+    bool given;                  /* bases.c: which stays open until this one is freed */
 };
 void node_store_ask_free(struct store_ask *ask);
-/* Sets why it is not done; the first one holds, and no values are answered. */
+/* Sets why it is not done; the first one holds, and no values are answered, but by what sets them behind it (APP_DATA_ERROR). */
 void node_store_ask_fail(struct store_ask *ask, enum app_data_outcome outcome, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void node_store_ask_db_failed(struct store_ask *ask, err e, const struct diag *d);
 /* Appends one; fails it where that is more than may be answered. */
@@ -55,15 +72,17 @@ struct store_base {
     struct store_base *next_of_app, *next;  /* * of its app, of all */
     struct store_base *next_ready, **ready; /* * in the list of those that have something to do; NULL: in none */
     struct store_app *app;
-    bool sql;                        /* else all key-value stores of its app */
+    enum app_data_of of;             /* APP_OF_KEYS: all key-value stores of its app */
     char name[320];                  /* its file, below the folder of data */
     struct store_ask *first, **last; /* * what waits */
     struct store_ask *const *taken;  /* * what its thread has of it */
     uint32_t taken_count;
-    bool busy, open;             /* * a thread has it; its file is open */
-    bool forget;                 /* * its app's folder goes */
-    bool close, undo;            /* * it is to be closed; its transaction has gone on for too long */
-    uint64_t used_ns;            /* * when a thread had it last */
+    bool busy, open;     /* * a thread has it; its file is open */
+    bool forget;         /* * its app's folder goes */
+    bool close, undo;    /* * it is to be closed; its transaction has gone on for too long */
+    bool checked, wrote; /* * its log is being brought into its file by another thread (checkpoint.c); it has grown meanwhile */
+    uint32_t given;      /* * its files are on their way to a worker: it stays open */
+    uint64_t used_ns;    /* * when a thread had it last */
     struct store_peer *holder;   /* * whose transaction goes on; NULL: nobody's */
     int64_t holder_connection;   /* * of that one */
     uint64_t holder_until_ns;    /* * then it is undone */
@@ -74,6 +93,9 @@ struct store_base {
     bool alone;                  /* it is done by itself, so it may begin and end transactions */
     bool late;                   /* it took too long */
     uint64_t bytes, keys;        /* of key-value stores: what there is */
+    uint64_t bytes_max;          /* that its file may have now */
+    struct db_wal wal;           /* * of APP_OF_APP: its log, as its thread and who checks it last saw it */
+    struct store_own *own;       /* of APP_OF_APP: app.c; NULL: closed */
 };
 
 /* ---- bases.c ---- */
@@ -92,8 +114,11 @@ void node_store_bases_peer_gone(struct store_peer *peer); /* nobody waits for wh
 struct store_ask *node_store_bases_done(void);            /* those that are answered, or NULL; in order */
 /* Closes what is idle, ends what takes too long. When to call it again, at the latest; 0: never. */
 uint64_t node_store_bases_tick(uint64_t now_ns);
-bool node_store_bases_idle(void); /* nothing waits, nothing is done */
-bool node_store_bases_keep(void); /* whether files are kept */
+/* A backup's moment: a line of JSON for each database that has a log; from now on none goes into its file. */
+void node_store_bases_hold(struct buf *lines);
+bool node_store_bases_release(void); /* false: none was held */
+bool node_store_bases_idle(void);    /* nothing waits, nothing is done */
+bool node_store_bases_keep(void);    /* whether files are kept */
 
 /* ---- batch.c ---- */
 
@@ -101,6 +126,7 @@ enum { STORE_BATCH_MAX = 256 };
 /* Does some of them, the first ones, and says in each what came of it. How many: at least one. */
 uint32_t node_store_batch(struct store_base *base, struct store_ask *const *asks, uint32_t count);
 void node_store_base_close(struct store_base *base);
+bool node_store_goes_on(void *arg); /* db_options.goes_on of a base */
 /* The first word of a statement, where it begins or ends transactions or cannot be in one: it is done by itself. */
 bool node_store_sql_is_alone(str sql);
 
@@ -110,5 +136,50 @@ bool node_store_sql_is_alone(str sql);
 [[nodiscard]] err node_store_keys_save(struct store_base *base, struct diag *d); /* how much there is, before a commit */
 void node_store_keys_do(struct store_base *base, struct store_ask *ask);
 void node_store_sql_do(struct store_base *base, struct store_ask *ask);
+
+/* ---- app.c ---- */
+
+/* The database is open: what is the store's own in it is of this version, and its catalogue is read. */
+[[nodiscard]] err node_store_own_open(struct store_base *base, struct diag *d);
+void node_store_own_close(struct store_base *base);
+void node_store_own_do(struct store_base *base, struct store_ask *ask);
+
+/* ---- feed.c ----
+ *
+ * What a member of a batch changes is held back here until it is done, and then written as rows of _orlo_changes in the same savepoint: they are as
+ * durable as what they tell of. */
+
+struct store_feed;
+struct store_feed *node_store_feed_new(struct store_base *base, struct db *db);
+void node_store_feed_free(struct store_feed *feed);                               /* NULL is fine */
+void node_store_feed_begin(struct store_feed *feed, const struct store_ask *ask); /* a member, with what of it is kept */
+[[nodiscard]] err node_store_feed_write(struct store_feed *feed, struct diag *d); /* it is done; before its savepoint is */
+[[nodiscard]] err node_store_feed_trim(struct store_feed *feed,
+                                       struct diag *d); /* before a commit: some of what nobody waits for any more goes */
+void node_store_feed_read(struct store_feed *feed, struct store_ask *ask);
+
+/* ---- errand.c ---- */
+
+void node_store_errand_do(struct store_base *base, struct store_ask *ask);
+
+/* ---- checkpoint.c ---- */
+
+enum {
+    STORE_LOG_SOFT = 1000, /* pages that are not in the file: another thread brings them there */
+    STORE_LOG_HARD = 4000, /* pages in the log: its writer does the rest between two batches, so that it begins anew */
+};
+/* Its thread has it, and has nothing else of it under way. */
+void node_store_checkpoint_own(struct store_base *base);
+void node_store_checkpoint_start(
+    struct store_base *base); /* by another thread. The caller sees to it that it is not done yet (checked) */
+void node_store_bases_checked(struct store_base *base, const struct db_wal *wal); /* bases.c: that is over */
+/* While somebody holds, no log goes into its file: both are what they were, but for what is behind the log's end. Counts. */
+void node_store_checkpoint_hold(void);
+void node_store_checkpoint_release(void);
+bool node_store_checkpoint_held(void);
+/* Between two commits of all databases: nobody's is under way while fn runs, nor is any log going into its file. */
+void node_store_checkpoint_between(void (*fn)(void *arg), void *arg);
+[[nodiscard]] err node_store_commit(struct db *db, struct diag *d); /* db_commit, of one that others may be held back for */
+void node_store_writes(bool begins);                                /* a statement that commits by itself */
 
 #endif

@@ -55,23 +55,32 @@ static struct app app_of(struct node_app *app, const struct app_function *f) {
                         .news = on_news};
 }
 
+static const uint8_t no_digest[APP_DIGEST_BYTES];
+
 static void make_part(struct node_app *app, struct node_part *part, const struct app_function *f, const struct app_files *files) {
     *part = (struct node_part){.of = app_of(app, f),
                                .app = app,
                                .function = f,
                                .files = files,
-                               .name = f ? f->name : arena_fmt(app->mem, "files " STR_FMT, STR_ARG(files->name)),
-                               .digest = f ? f->digest : files->digest};
+                               .door = !f && !files,
+                               .name = f       ? f->name
+                                       : files ? arena_fmt(app->mem, "files " STR_FMT, STR_ARG(files->name))
+                                               : STR("data"),
+                               .digest = f       ? f->digest
+                                         : files ? files->digest
+                                                 : no_digest};
     app_init(&part->of, (struct app_out){.fd = -1, .write = node_lines_put, .arg = &app->out},
              (struct app_out){.fd = -1, .write = node_lines_put, .arg = &app->err});
 }
 
 static void make_parts(struct node_app *app) {
     const struct app_record *r = &app->record;
-    app->parts_count = r->functions.n + r->files.n;
+    bool door = r->database.engine != APP_DATABASE_NONE;
+    app->parts_count = r->functions.n + r->files.n + door;
     app->parts = arena_array(app->mem, struct node_part, app->parts_count);
     for (uint32_t i = 0; i < r->functions.n; i++) make_part(app, &app->parts[i], &r->functions.p[i], NULL);
     for (uint32_t i = 0; i < r->files.n; i++) make_part(app, &app->parts[r->functions.n + i], NULL, &r->files.p[i]);
+    if (door) make_part(app, &app->parts[r->functions.n + r->files.n], NULL, NULL);
 }
 
 static void join(struct node_app *app) {
@@ -221,6 +230,10 @@ err node_part_load(struct node_part *part, struct node_image *image, const char 
         return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "a pack in an image's place, or the other way round");
     if (part->files) return load_pack(part, image->pack, d);
     node_part_secrets(part, image->secrets);
+    if (part->door) {
+        part->state = NODE_PART_READY;
+        return ERR_OK;
+    }
     TRY(node_image_take(image, &im, d));
     struct wasi_config wasi = {
         .args = arguments(part, args, count), .args_count = count + 1, .server_name = STR("orlo/" ORLO_VERSION)};

@@ -249,7 +249,7 @@ uint64_t node_apps_generation(const struct node_apps *a) {
 /* It is served by requests: a command, say, is not. */
 static err load(struct node_part *part, struct node_image *image, struct diag *d) {
     TRY(node_part_load(part, image, NULL, 0, d));
-    if (part->files) return ERR_OK;
+    if (part->files || part->door) return ERR_OK;
     enum wasi_kind kind = wasi_image_kind(part->image);
     if (wasi_kind_serves(kind)) return ERR_OK;
     wasi_image_free(part->image);
@@ -297,14 +297,16 @@ static err part_came(struct node_apps *a, struct node_part *part, struct node_im
 bool node_apps_want_pack(const struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES]) {
     for (const struct node_app *app = a->c.guest->apps; app; app = app->next)
         for (uint32_t i = app->record.functions.n; i < app->parts_count; i++)
-            if (app->parts[i].state == NODE_PART_WANTED && !memcmp(app->parts[i].digest, digest, APP_DIGEST_BYTES)) return true;
+            if (app->parts[i].files && app->parts[i].state == NODE_PART_WANTED &&
+                !memcmp(app->parts[i].digest, digest, APP_DIGEST_BYTES))
+                return true;
     return false;
 }
 
 struct node_owner node_part_owner(const struct node_part *part) {
     const struct app_record *r = &part->app->record;
     const struct app_function *f = part->files ? NULL : part->function;
-    if (!f || !(r->secrets.n || f->supabase || f->verify_jwt)) return (struct node_owner){0};
+    if (!part->door && (!f || !(r->secrets.n || f->supabase || f->verify_jwt))) return (struct node_owner){0};
     return (struct node_owner){r->id, r->version, r->secrets_revision};
 }
 

@@ -41,7 +41,8 @@ struct node_folder {
     int fd;   /* owned; it stays open */
     bool write;
 };
-struct node_data; /* data.h */
+struct node_data;    /* data.h */
+struct node_readers; /* query.h */
 struct node_guest {
     struct net_loop *loop;
     struct engine *engine;
@@ -55,6 +56,7 @@ struct node_guest {
     struct pool under_way;               /* requests: gate.h */
     struct node_sample *sample;          /* sample.c; NULL: nobody wants to know */
     struct node_data *data;              /* of apps; NULL: there is none */
+    struct node_readers *readers;        /* query.h; NULL: there are none */
     struct node_app *apps, *news, *told; /* all; those that want a turn; those that are having it */
     bool (*turn)(void *arg);             /* before the engine runs; may be NULL */
     struct node_handler *handler;        /* of its requests; NULL: it has none */
@@ -83,13 +85,14 @@ void node_guest_refusal(const struct node_guest *g, struct buf *out);
 
 enum node_part_state { NODE_PART_ABSENT, NODE_PART_WANTED, NODE_PART_READY, NODE_PART_FAILED };
 struct node_pack;
-struct node_part { /* a function, or a static folder */
+struct node_part { /* a function, a static folder, or the door to the app's tables */
     struct app of; /* first: what guests' host functions know of it */
     struct node_app *app;
     const struct app_function *function; /* NULL: it is a folder */
     const struct app_files *files;       /* the other way round */
-    str name;                            /* the function's, or "files NAME" */
-    const uint8_t *digest;               /* of its image, or its pack */
+    bool door;                           /* neither: to the app's tables (door.c) */
+    str name;                            /* the function's, "files NAME", or "data" */
+    const uint8_t *digest;               /* of its image, or its pack; zeroes: it has none */
     struct node_meters_call *meters;     /* NULL: it was not asked yet */
     enum node_part_state state;
     uint64_t retry_ns; /* of a FAILED one: not before then is its image asked for again */
@@ -109,7 +112,7 @@ struct node_app {
     arena *mem;
     const char *name;
     struct app_record record;
-    struct node_part *parts; /* one a function, then one a folder */
+    struct node_part *parts; /* one a function, then one a folder; then, of one that has a database, the door to it */
     uint32_t parts_count;
     struct node_meters_app *meters;
     struct node_meters_call *answered; /* node_app_meters; NULL: nothing was */

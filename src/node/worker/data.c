@@ -146,7 +146,7 @@ static void close_channel(struct node_data *data) {
 
 static str values_of(struct node_message *m, arena *scratch) {
     const struct node_msg_store_told *told = &m->store_told;
-    if (!m->fds_count) return told->values;
+    if (m->fds_count != 1) return told->values;
     uint8_t *p = told->bytes <= ANSWER_BYTES_MAX ? arena_alloc(scratch, MAX(told->bytes, 1u), 1) : NULL;
     for (size_t at = 0; p && at < told->bytes;) {
         ssize_t n = pread(m->fds[0], p + at, told->bytes - at, (off_t)at);
@@ -164,7 +164,9 @@ static bool on_told(struct node_data *data, struct node_message *m) {
     arena *scratch = arena_new(0);
     str bytes = values_of(m, scratch);
     struct rd r = rd_of(bytes);
-    struct app_answer answer = {.outcome = (enum app_data_outcome)m->store_told.outcome, .text = m->store_told.text};
+    struct app_answer answer = {.outcome = (enum app_data_outcome)m->store_told.outcome,
+                                .text = m->store_told.text,
+                                .files = m->fds_count == 3 ? m->fds : NULL};
     bool ok = bytes.n == m->store_told.bytes;
     if (ask->told) answer.values = app_values_read(scratch, &r, &answer.count);
     if (!ok || r.fail) answer = (struct app_answer){.outcome = APP_DATA_FAILED, .text = STR("the answer cannot be read")};
@@ -228,13 +230,15 @@ static uint32_t u32_of(uint64_t v) { return (uint32_t)MIN(v, UINT32_MAX); }
 /* False: there is no room for its values. */
 static bool make_message(struct app_ask *ask, const struct app *app, const struct app_question *q) {
     const struct app_limits *l = app->limits;
-    bool sql = app_data_is_sql(q->op);
+    const uint64_t bytes_max[APP_DATA_OFS] = {
+        [APP_OF_KEYS] = l->store_bytes_max, [APP_OF_SQL] = l->sqlite_bytes_max, [APP_OF_APP] = l->database_bytes_max};
     struct buf b = {0};
     app_values_write(&b, q->values, q->count);
     ask->m = NODE_MESSAGE(store_ask, .id = ask->id, .app = app->id, .name = arena_str(ask->mem, app->name), .op = (uint8_t)q->op,
-                          .place = arena_str(ask->mem, q->place), .bytes_max = sql ? l->sqlite_bytes_max : l->store_bytes_max,
+                          .place = arena_str(ask->mem, q->place), .bytes_max = bytes_max[app_data_of(q->op)],
                           .keys_max = l->store_keys_max, .value_bytes_max = u32_of(l->store_value_bytes_max),
                           .answer_bytes_max = u32_of(l->data_answer_bytes_max), .ms_max = u32_of(l->data_ms_max),
+                          .changes_max = u32_of(l->changes_max), .changes_s = u32_of(l->changes_ms_max / 1000),
                           .bytes = (uint32_t)b.n);
     bool ok = true;
     if (b.n <= INLINE_BYTES) ask->m.store_ask.values = arena_str(ask->mem, buf_str(&b));

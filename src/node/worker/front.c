@@ -2,6 +2,7 @@
  *
  *   host ──> app ──> version ──> route ─┬─> function: its path is what the function is to see of it
  *                                       ├─> static folder
+ *                                       ├─> "/data/v1/" of an app that has a database: the door to its tables, before any route
  *                                       └─> redirect: answered here
  *
  * Where there is a canary, who was led to a version once stays with it: by the header x-orlo-version, or the cookie orlo-version that its first answer
@@ -143,6 +144,8 @@ static struct node_part *lead(struct node_request *r, const struct node_route *r
     }
 }
 
+static bool has_database(const struct node_app *app) { return app && app->record.database.engine != APP_DATABASE_NONE; }
+
 struct node_part *node_front_route(struct node_request *r) {
     struct node_apps *apps = r->handler->apps;
     const struct node_entry *e = node_apps_at(apps, net_exchange_request(r->exchange)->authority);
@@ -150,19 +153,20 @@ struct node_part *node_front_route(struct node_request *r) {
     if (UNLIKELY(e->cordon != r->handler->cordon) && r->handler->inbox) return pass_on(r, e->cordon);
     bool new = false;
     enum node_version v = LIKELY(!e->of[NODE_CANARY].record.n) ? NODE_LIVE : choose(r, e, &new);
-    const struct node_route *route = node_apps_route(apps, e, v, r->path);
+    bool data = UNLIKELY(str_starts(r->path, STR("/data/v1/"))) && has_database(node_apps_app(apps, e, v));
+    const struct node_route *route = data ? NULL : node_apps_route(apps, e, v, r->path);
     if (new) node_amend_version(r, e->of[v].version);
-    if (!route) return answer(r, NODE_REFUSE_NO_ROUTE);
+    if (!route && !data) return answer(r, NODE_REFUSE_NO_ROUTE);
     r->app = node_apps_app(apps, e, v);
     if (!r->app) return answer(r, NODE_REFUSE_NO_APP);
     net_exchange_serve_for(r->exchange, r->app->party);
-    r->matched = node_route_matched(route, r->path);
-    bool by_supabase = for_supabase(r, route);
+    if (route) r->matched = node_route_matched(route, r->path);
+    bool by_supabase = data || for_supabase(r, route);
     if (UNLIKELY(r->app->record.cors.origins.n || by_supabase)) node_amend_cors(r, &r->app->record.cors, by_supabase);
     if (!node_handler_admit(r)) return NULL;
     if (UNLIKELY(r->amend) && node_amend_preflight(r)) {
         node_handler_answered(r);
         return NULL;
     }
-    return lead(r, route);
+    return data ? &r->app->parts[r->app->parts_count - 1] : lead(r, route);
 }

@@ -6,6 +6,7 @@
 #include "net/loop.h"
 #include "node/worker/apps.h"
 #include "node/worker/data.h"
+#include "node/worker/query.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -220,6 +221,7 @@ void node_guest_close(struct node_guest *g) {
     for (uint32_t i = 0; i < g->folders.n; i++) close(g->folders.p[i].fd);
     net_timer_free(g->idle);
     engine_free(g->engine);
+    node_readers_free(g->readers);
     if (g->data) node_data_free(g->data);
     net_loop_free(g->loop);
 }

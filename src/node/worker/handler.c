@@ -185,6 +185,10 @@ static void on_event(void *arg, enum net_event event) {
         node_files_gone(r);
         return;
     }
+    if (r->visit) {
+        node_door_event(r);
+        return;
+    }
     if (!r->run) {
         wait_no_more(r);
         turn_away(r);
@@ -236,6 +240,7 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
     r->exchange = x;
     r->run = NULL;
     r->sending = NULL;
+    r->visit = NULL;
     r->next = NULL;
     r->killed = BY_NOBODY;
     r->outcome = NULL;
@@ -324,10 +329,16 @@ static bool start(struct node_request *r) {
 /* Its function is there, and with it what says who may ask. False: he may not, and it has been answered. */
 static bool may_ask(struct node_request *r) {
     const struct app_function *f = r->part->function;
-    bool asks =
-        !r->who_known && f && f->supabase && f->verify_jwt && !str_eqc(net_exchange_request(r->exchange)->method, "OPTIONS");
+    bool closed = r->part->door || (f && f->supabase && f->verify_jwt);
+    bool asks = !r->who_known && closed && !str_eqc(net_exchange_request(r->exchange)->method, "OPTIONS");
     r->who_known = true;
     return LIKELY(!asks) || node_who_asks(r);
+}
+
+/* Without a guest. */
+static void serve_itself(struct node_request *r) {
+    if (r->part->files) node_files_serve(r);
+    else node_door_serve(r);
 }
 
 /* It runs, or waits, or is turned away. */
@@ -340,8 +351,8 @@ static void begin(struct node_request *r) {
         node_handler_over(r);
         return;
     }
-    if (tried && p->files) {
-        node_files_serve(r);
+    if (tried && (p->files || p->door)) {
+        serve_itself(r);
         return;
     }
     if (tried && start(r)) return;
@@ -464,10 +475,11 @@ static bool start_waiting(struct node_part *p) {
     for (; n < BATCH && p->first; n++) {
         struct node_request *r = p->first;
         bool may = may_ask(r);
-        if (may && !p->files && !start_somehow(r)) break;
+        bool itself = p->files || p->door;
+        if (may && !itself && !start_somehow(r)) break;
         wait_no_more(r);
         if (!may) node_handler_over(r);
-        else if (p->files) node_files_serve(r);
+        else if (itself) serve_itself(r);
     }
     while (n < BATCH && p->first && hopeless(p, p->first)) {
         struct node_request *r = p->first;

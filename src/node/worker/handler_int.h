@@ -25,6 +25,7 @@ struct node_request {
     struct net_exchange *exchange;
     struct wasi_run *run;
     struct node_sending *sending; /* of a static file; NULL: none */
+    struct node_visit *visit;     /* of its app's tables; NULL: none */
     struct node_request *next;    /* of the AFTER, the WAITING or the free list */
     struct node_request *prev;    /* of the WAITING list */
     enum { BY_NOBODY, BY_LIMIT, BY_CLIENT } killed;
@@ -88,6 +89,13 @@ bool node_internal_stuck(const struct node_request *r);
 /* Answers it from its part's pack, now or bit by bit: it is over sooner or later. */
 void node_files_serve(struct node_request *r);
 void node_files_gone(struct node_request *r); /* who asked: of one that is being sent */
+
+/* ---- door.c ---- */
+
+/* Answers it from its app's tables: it is over sooner or later. */
+void node_door_serve(struct node_request *r);
+/* Who asks is gone, or it takes too long (r->killed): of one that is served. */
+void node_door_event(struct node_request *r);
 
 /* ---- front.c: whom it is for ---- */
 

@@ -71,7 +71,7 @@ static enum node_jwt_end check_claims(arena *out, str claims, int64_t now, struc
     if (!time_of(&v, "exp", &expires, &until) || !time_of(&v, "nbf", &begins, &from)) return NODE_JWT_MALFORMED;
     if (expires && !((double)now < until)) return NODE_JWT_EXPIRED;
     if (begins && !((double)now >= from)) return NODE_JWT_EARLY;
-    *jwt = (struct node_jwt){json_str(json_get(&v, "role")), json_str(json_get(&v, "sub"))};
+    *jwt = (struct node_jwt){json_str(json_get(&v, "role")), json_str(json_get(&v, "sub")), bytes};
     return NODE_JWT_GOOD;
 }
 

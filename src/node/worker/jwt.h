@@ -19,6 +19,7 @@ enum node_jwt_end {
 };
 struct node_jwt {
     str role, subject; /* "anon"; empty: it says none */
+    str claims;        /* all of them, JSON text */
 };
 /* now: seconds since 1970. jwt: strings in out; of a good one alone. */
 enum node_jwt_end node_jwt_verify(arena *out, str token, str key, int64_t now, struct node_jwt *jwt);

@@ -63,13 +63,7 @@ static void set_supabase(struct node_app *app, struct app_grants *g, str secrets
     }
 }
 
-void node_part_secrets(struct node_part *part, str secrets) {
-    struct node_app *app = part->app;
-    struct app_function *f = (struct app_function *)(uintptr_t)part->function; /* the app's own */
-    str *const own[] = {&part->jwt_key, &part->publishable, &part->secret};
-    static const char *const names[] = {"_jwt", "_publishable", "_secret"};
-    if (!f || part->has_secrets) return;
-    part->has_secrets = true;
+static void fill_function(struct node_app *app, struct app_function *f, str secrets) {
     for (uint32_t i = 0; i < f->grants.secrets.n; i++) {
         str value;
         if (find(secrets, f->grants.secrets.p[i].secret, &value)) set_env(app, &f->grants, f->grants.secrets.p[i].env, value);
@@ -78,8 +72,18 @@ void node_part_secrets(struct node_part *part, str secrets) {
         struct app_variable *v = &f->grants.variables.p[i];
         if (v->secret) v->value = filled(app, secrets, v->value), v->secret = false;
     }
-    if (!f->supabase) return;
-    set_supabase(app, &f->grants, secrets);
+    if (f->supabase) set_supabase(app, &f->grants, secrets);
+}
+
+void node_part_secrets(struct node_part *part, str secrets) {
+    struct node_app *app = part->app;
+    struct app_function *f = (struct app_function *)(uintptr_t)part->function; /* the app's own */
+    str *const own[] = {&part->jwt_key, &part->publishable, &part->secret};
+    static const char *const names[] = {"_jwt", "_publishable", "_secret"};
+    if ((!f && !part->door) || part->has_secrets) return;
+    part->has_secrets = true;
+    if (f) fill_function(app, f, secrets);
+    if (f && !f->supabase) return;
     for (size_t i = 0; i < ARRAY_COUNT(own); i++) {
         str value;
         if (find(secrets, str_c(names[i]), &value)) *own[i] = arena_str(app->mem, value);

@@ -48,22 +48,24 @@ static str key(const struct net_request *rq, str path) {
 /* Both are known to who calls: the length is no secret. */
 static bool same(str given, str own) { return own.n && given.n == own.n && crypto_equal(given.p, own.p, own.n); }
 
-static void is_role(struct node_request *r, str role, str subject) {
-    uint8_t *who = malloc(role.n + subject.n + 1);
+static void is_role(struct node_request *r, str role, str subject, str claims) {
+    uint8_t *who = malloc(role.n + subject.n + claims.n + 1);
     ENSURE(who);
     if (role.n) memcpy(who, role.p, role.n);
     if (subject.n) memcpy(who + role.n, subject.p, subject.n);
+    if (claims.n) memcpy(who + role.n + subject.n, claims.p, claims.n);
     free(r->who);
     r->who = who;
     if (role.n) r->rq.principal.role = (str){who, role.n};
     r->rq.principal.subject = (str){who + role.n, subject.n};
+    r->rq.principal.claims = (str){who + role.n + subject.n, claims.n};
 }
 
 static const struct refusal *check_opaque(struct node_request *r, str given) {
     const struct node_part *p = r->part;
     bool publishable = same(given, p->publishable), secret = same(given, p->secret);
     if (!publishable && !secret) return &wrong_key;
-    is_role(r, secret ? STR("service_role") : STR("anon"), STR(""));
+    is_role(r, secret ? STR("service_role") : STR("anon"), STR(""), STR(""));
     return NULL;
 }
 
@@ -79,7 +81,7 @@ static const struct refusal *check(struct node_request *r) {
     arena *scratch = arena_new(0);
     struct node_jwt jwt;
     enum node_jwt_end end = node_jwt_verify(scratch, token, r->part->jwt_key, (int64_t)time(NULL), &jwt);
-    if (end == NODE_JWT_GOOD) is_role(r, jwt.role, jwt.subject);
+    if (end == NODE_JWT_GOOD) is_role(r, jwt.role, jwt.subject, jwt.claims);
     arena_free(scratch);
     return end == NODE_JWT_GOOD ? NULL : &refusals[end];
 }

@@ -15,6 +15,7 @@
 #include "node/worker/apps.h"
 #include "node/worker/inbox.h"
 #include "node/worker/data.h"
+#include "node/worker/query.h"
 #include "node/role.h"
 #include <fcntl.h>
 #include <signal.h>
@@ -336,6 +337,7 @@ static err open_worker(struct worker *w, struct diag *d) {
     TRY(node_guest_open(&w->guest, &guest, d));
     net_loop_beat(w->guest.loop, &node_pulse->beats);
     w->guest.data = node_data_new(w->guest.loop, say_data_want, w);
+    w->guest.readers = node_readers_new(&w->guest);
     w->apps = node_apps_new(
         &(struct node_apps_config){&w->guest, c->cordon, w->limits.app_idle_ms, say_want, say_applied, part_changed, w});
     node_applog_new(&w->guest, c->logs_alone);

@@ -1,0 +1,417 @@
+/* backup: `orlo backup` and `orlo restore`, on the machine of the node. See backup.h.
+ *
+ *   a node runs: GET /v1/backup, which lasts as long as it holds still ──lines: each database that has a log, and how much of it counts──>
+ *                pieces ──POST /v1/backup/release: it held all the time──> the backup is written down ──> restored once, and looked at
+ *   none does:   the lock of the state folder says that none will */
+#include "base/json.h"
+#include "db/db.h"
+#include "node/command/ask.h"
+#include "node/command/backup.h"
+#include "node/command/table.h"
+#include "node/command/wal.h"
+#include "node/role.h"
+#include "node/state.h"
+#include "node/wire.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+struct log { /* of a database, at that moment */
+    str name;
+    uint32_t frames;
+};
+struct work {
+    const struct node_backup_config *c;
+    arena *mem;
+    str state;
+    int dir, folder; /* the state's, the backup's */
+    bool running, copied;
+    VEC(struct log) logs;
+    struct backup b;
+    uint8_t *piece;
+    uint64_t shown_ns;
+    bool shows;
+    err e;
+    struct diag d;
+};
+
+static void show(void *arg, uint64_t bytes) {
+    struct work *w = arg;
+    uint64_t now = clock_mono_ns();
+    if (!w->shows || now - w->shown_ns < 200'000'000u) return;
+    w->shown_ns = now;
+    fprintf(stderr, "\r%llu MiB \xe2\x80\xa6\x1b[K", (unsigned long long)(bytes >> 20));
+}
+
+/* ---- one file ---- */
+
+static uint32_t frames_of(const struct work *w, str path) {
+    for (uint32_t i = 0; i < w->logs.n; i++)
+        if (str_eq(w->logs.p[i].name, path)) return w->logs.p[i].frames;
+    return w->running ? 0 : WAL_ALL;
+}
+
+static err copy_pieces(struct work *w, struct backup_file *f, const struct wal_image *im, struct diag *d) {
+    for (uint64_t at = 0; at < f->bytes; at += BACKUP_PIECE_BYTES) {
+        size_t n = (size_t)MIN(f->bytes - at, (uint64_t)BACKUP_PIECE_BYTES);
+        uint8_t *digest = arena_alloc(w->mem, CRYPTO_SHA256_BYTES, 1);
+        TRY(node_wal_read(im, w->piece, n, at, d));
+        TRY(node_backup_put(w->folder, &w->b, w->piece, n, digest, d));
+        vec_push(w->mem, &f->pieces, digest);
+        show(w, w->b.bytes);
+    }
+    return ERR_OK;
+}
+
+static err copy_file(struct work *w, str path, bool database, struct diag *d) {
+    char *name = arena_cstr(w->mem, path), *log = arena_cstr(w->mem, arena_fmt(w->mem, STR_FMT "-wal", STR_ARG(path)));
+    int main = openat(w->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC),
+        wal = database ? openat(w->dir, log, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    struct backup_file *f = vec_add(w->mem, &w->b.files);
+    struct wal_image im = {.main = main, .wal = -1};
+    struct stat st;
+    *f = (struct backup_file){.path = arena_str(w->mem, path), .database = database};
+    err e = main < 0 || fstat(main, &st) ? diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", name, strerror(errno)) : ERR_OK;
+    if (e == ERR_OK && database) e = node_wal_image(w->mem, main, wal, frames_of(w, path), &im, d);
+    else if (e == ERR_OK) im.bytes = (uint64_t)st.st_size;
+    f->bytes = im.bytes;
+    if (e == ERR_OK) e = copy_pieces(w, f, &im, d);
+    if (e != ERR_OK && !memmem(d->text, strlen(d->text), name, strlen(name))) diag_prefix(d, "%s", name);
+    if (main >= 0) close(main);
+    if (wal >= 0) close(wal);
+    return e;
+}
+
+/* ---- all of them ---- */
+
+static bool is_database(const char *name) { return str_ends(str_c(name), STR(".db")); }
+
+/* Below a folder: its files, of `data` databases alone and one folder deep. */
+static err copy_folder(struct work *w, str path, bool databases, int depth, struct diag *d) {
+    int fd = openat(w->dir, arena_cstr(w->mem, path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    err e = ERR_OK;
+    if (!dir) return errno == ENOENT ? ERR_OK : diag_set(d, ERR_IO, DIAG_NOWHERE, STR_FMT ": %s", STR_ARG(path), strerror(errno));
+    for (struct dirent *entry; e == ERR_OK && (entry = readdir(dir));) {
+        struct stat st;
+        const char *name = entry->d_name;
+        if (name[0] == '.' || str_ends(str_c(name), STR(".part")) || fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW)) continue;
+        str below = arena_fmt(w->mem, STR_FMT "/%s", STR_ARG(path), name);
+        if (S_ISDIR(st.st_mode) && depth) e = copy_folder(w, below, databases, depth - 1, d);
+        else if (S_ISREG(st.st_mode) && (!databases || is_database(name))) e = copy_file(w, below, databases, d);
+    }
+    closedir(dir);
+    return e;
+}
+
+static err copy_keys(struct work *w, struct diag *d) {
+    static const char *const keys[] = {"node.key", "seal.key"};
+    for (size_t i = 0; i < ARRAY_COUNT(keys) && w->c->keys; i++)
+        if (faccessat(w->dir, keys[i], F_OK, 0) == 0) TRY(copy_file(w, str_c(keys[i]), false, d));
+    w->b.keys = w->c->keys;
+    return ERR_OK;
+}
+
+static err copy_all(struct work *w, struct diag *d) {
+    static const char *const folders[] = {"db", "data", "images", "packs", "blobs"};
+    for (size_t i = 0; i < ARRAY_COUNT(folders); i++) TRY(copy_folder(w, str_c(folders[i]), i < 2, i == 1, d));
+    return copy_keys(w, d);
+}
+
+/* ---- of a node that runs ---- */
+
+static err release(struct work *w, struct diag *d) {
+    struct ask *a;
+    struct answer answer;
+    TRY(node_ask_open(&w->c->where, &a, d));
+    err e = node_ask(a, w->mem, &(struct ask_call){.method = "POST", .path = STR("/backup/release")}, &answer, d);
+    node_ask_close(a);
+    return e;
+}
+
+/* The last line is there when all before it are: it holds still from now on. */
+static bool on_line(void *arg, str text) {
+    static const struct json_limits limits = {.bytes_max = 4096, .depth_max = 4, .values_max = 64};
+    struct work *w = arg;
+    struct json v;
+    w->e = json_read(w->mem, text, &limits, &v, &w->d);
+    if (w->e != ERR_OK) return false;
+    str name = json_str(json_get(&v, "database"));
+    if (name.n) {
+        vec_push(w->mem, &w->logs,
+                 ((struct log){arena_fmt(w->mem, "data/" STR_FMT, STR_ARG(name)), (uint32_t)json_i64(json_get(&v, "frames"))}));
+        return true;
+    }
+    w->b.at_ms = (uint64_t)json_i64(json_get(&v, "at_ms"));
+    w->e = copy_all(w, &w->d);
+    if (w->e == ERR_OK) w->e = release(w, &w->d);
+    w->copied = w->e == ERR_OK;
+    return false;
+}
+
+static err copy_running(struct work *w, struct ask *a, struct diag *d) {
+    w->running = true;
+    err e = node_ask_lines(a, w->mem, STR("/backup"), on_line, w, d);
+    if (w->e != ERR_OK) *d = w->d;
+    if (w->e != ERR_OK || e != ERR_OK) return w->e != ERR_OK ? w->e : e;
+    return w->copied ? ERR_OK : diag_set(d, ERR_CLOSED, DIAG_NOWHERE, "the node ended meanwhile: try again");
+}
+
+static uint64_t now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1'000'000;
+}
+
+static err lock_state(const struct work *w, int *lock, struct diag *d) {
+    *lock = openat(w->dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (*lock >= 0 && flock(*lock, LOCK_EX | LOCK_NB) == 0) return ERR_OK;
+    if (*lock >= 0) close(*lock);
+    return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "a node runs on the state folder " STR_FMT ": stop it first", STR_ARG(w->state));
+}
+
+static err copy_resting(struct work *w, struct diag *d) {
+    int lock;
+    TRY(lock_state(w, &lock, d));
+    w->b.at_ms = now_ms();
+    err e = copy_all(w, d);
+    close(lock);
+    return e;
+}
+
+/* ---- restored once ---- */
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at) { return remove(path); }
+static void remove_tree(const char *path) { nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
+
+static err verify(struct work *w, struct diag *d) {
+    struct backup again;
+    char *path = arena_cstr(w->mem, arena_fmt(w->mem, "%s/.verify-%d", w->c->path, (int)getpid()));
+    remove_tree(path);
+    if (mkdir(path, 0700)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", path, strerror(errno));
+    err e = node_backup_read(w->mem, w->folder, w->b.at_ms, &again, d);
+    if (e == ERR_OK) e = node_backup_into(w->folder, &again, path, STR(""), show, w, d);
+    remove_tree(path);
+    if (e != ERR_OK) diag_prefix(d, "the backup was made, and cannot be restored");
+    return e;
+}
+
+static void tell(const struct work *w, const char *name) {
+    arena *scratch = arena_new(0);
+    if (w->shows) fputs("\r\x1b[K", stderr);
+    fprintf(w->c->to, "backups/%s: %u files, " STR_FMT ", of which " STR_FMT " are new%s\n", name, w->b.files.n,
+            STR_ARG(node_table_bytes(scratch, w->b.bytes)), STR_ARG(node_table_bytes(scratch, w->b.new_bytes)),
+            w->c->no_verify ? "" : "; restored once, and whole");
+    if (!w->b.keys)
+        fprintf(w->c->to,
+                "the keys are not in it: keep " STR_FMT "/node.key and seal.key (or the --key-file) where the backup is not\n",
+                STR_ARG(w->state));
+    arena_free(scratch);
+}
+
+static err back_up(struct work *w, struct diag *d) {
+    struct ask *a = NULL;
+    char name[64];
+    TRY(node_ask_open(&w->c->where, &a, d));
+    err e = copy_running(w, a, d);
+    node_ask_close(a);
+    if (e == ERR_NOT_FOUND && !w->logs.n && !w->copied) *d = (struct diag)DIAG_INIT, w->running = false, e = copy_resting(w, d);
+    TRY(e);
+    TRY(node_backup_write(w->folder, &w->b, name, d));
+    if (!w->c->no_verify) TRY(verify(w, d));
+    tell(w, name);
+    return ERR_OK;
+}
+
+err node_command_backup(const struct node_backup_config *c, struct diag *d) {
+    struct work w = {.c = c, .mem = arena_new(0), .dir = -1, .folder = -1, .shows = isatty(STDERR_FILENO), .d = DIAG_INIT};
+    if (c->where.url) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "a backup is made on the node's machine: without --to");
+    w.state = node_state_folder(w.mem, c->where.state_dir);
+    w.b = (struct backup){
+        .mem = w.mem, .orlo = STR(ORLO_VERSION), .key_file = arena_fmt(w.mem, STR_FMT "/seal.key", STR_ARG(w.state))};
+    w.piece = malloc(BACKUP_PIECE_BYTES);
+    ENSURE(w.piece);
+    setpriority(PRIO_PROCESS, 0, 10);       /* who serves goes first, */
+    syscall(SYS_ioprio_set, 1, 0, 3 << 13); /* at the disk too */
+    w.dir = open(arena_cstr(w.mem, w.state), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    err e = w.dir < 0 ? diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "there is no state folder " STR_FMT ": name it with --state",
+                                 STR_ARG(w.state))
+                      : ERR_OK;
+    if (e == ERR_OK && (w.folder = node_backup_open(c->path, true, d)) < 0) e = ERR_IO;
+    if (e == ERR_OK) e = back_up(&w, d);
+    if (w.dir >= 0) close(w.dir);
+    if (w.folder >= 0) close(w.folder);
+    free(w.piece);
+    arena_free(w.mem);
+    return e;
+}
+
+/* ---- restoring ---- */
+
+/* "2026-01-31T10:15:00Z", "10m", "2h", "3d" ago. 0: it is none. */
+static uint64_t time_of(const char *text) {
+    static const struct {
+        char unit;
+        uint64_t s;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    struct tm tm = {0};
+    uint64_t n;
+    size_t len = strlen(text);
+    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+    if (rest && (!strcmp(rest, "Z") || !*rest)) return (uint64_t)timegm(&tm) * 1000 + 999;
+    for (size_t i = 0; i < ARRAY_COUNT(units) && len > 1; i++)
+        if (text[len - 1] == units[i].unit && str_to_u64((str){(const uint8_t *)text, len - 1}, &n))
+            return now_ms() - n * units[i].s * 1000;
+    return 0;
+}
+
+static bool is_key(const char *name) { return !strcmp(name, "node.key") || !strcmp(name, "seal.key"); }
+
+/* Nothing but keys, which the node needs that comes to be. */
+static err check_empty(const struct work *w, struct diag *d) {
+    DIR *dir = fdopendir(fcntl(w->dir, F_DUPFD_CLOEXEC, 3));
+    err e = ERR_OK;
+    for (struct dirent *entry; dir && e == ERR_OK && (entry = readdir(dir));) {
+        const char *name = entry->d_name;
+        if (!strcmp(name, ".") || !strcmp(name, "..") || is_key(name) || !strcmp(name, "lock")) continue;
+        e = diag_set(d, ERR_BUSY, DIAG_NOWHERE,
+                     "the state folder " STR_FMT " has a state in it already (%s): move it away, or name another with --state; "
+                     "--app NAME restores the data of one app",
+                     STR_ARG(w->state), name);
+    }
+    if (dir) closedir(dir);
+    return e;
+}
+
+static err check_keys(const struct work *w, struct diag *d) {
+    bool there = w->b.keys || (w->dir >= 0 && faccessat(w->dir, "node.key", F_OK, 0) == 0);
+    if (there) return ERR_OK;
+    return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE,
+                    "the keys are not in this backup: put node.key and seal.key of the node (they were in the folder of " STR_FMT
+                    ") into " STR_FMT " first, else no image is served and no secret read",
+                    STR_ARG(w->b.key_file), STR_ARG(w->state));
+}
+
+static void give_data(const char *path) {
+    struct node_user user = node_role_user(NODE_ROLE_store);
+    DIR *dir = opendir(path);
+    if (!user.uid) return;
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        char below[4096];
+        if (entry->d_name[0] == '.') continue;
+        snprintf(below, sizeof below, "%s/%s", path, entry->d_name);
+        if (lchown(below, user.uid, user.gid)) continue;
+        if (entry->d_type == DT_DIR) give_data(below);
+    }
+    if (dir) closedir(dir);
+}
+
+static err restore_all(struct work *w, struct diag *d) {
+    char *to = arena_cstr(w->mem, w->state),
+         *aside = arena_cstr(w->mem, arena_fmt(w->mem, STR_FMT ".restoring", STR_ARG(w->state)));
+    if (w->dir >= 0) TRY(check_empty(w, d));
+    TRY(check_keys(w, d));
+    remove_tree(aside);
+    if (!node_state_make_folder(aside)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", aside, strerror(errno));
+    err e = node_backup_into(w->folder, &w->b, aside, STR(""), show, w, d);
+    static const char *const keys[] = {"node.key", "seal.key", "lock"};
+    int fd = open(aside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < ARRAY_COUNT(keys) && e == ERR_OK && w->dir >= 0; i++)
+        if (faccessat(w->dir, keys[i], F_OK, 0) == 0 && renameat(w->dir, keys[i], fd, keys[i]))
+            e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", keys[i], strerror(errno));
+    if (fd >= 0) close(fd);
+    if (e == ERR_OK) give_data(arena_cstr(w->mem, arena_fmt(w->mem, "%s/data", aside)));
+    if (e == ERR_OK && ((rmdir(to) && errno != ENOENT) || rename(aside, to)))
+        e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));
+    if (e != ERR_OK) remove_tree(aside);
+    return e;
+}
+
+/* ---- one app ---- */
+
+/* "data/shop.17/": its number is higher than that of one that bore the name before. */
+static str folder_in_backup(struct work *w, str app) {
+    str best = {0}, prefix = arena_fmt(w->mem, "data/" STR_FMT ".", STR_ARG(app));
+    uint64_t most = 0, n;
+    for (uint32_t i = 0; i < w->b.files.n; i++) {
+        str path = w->b.files.p[i].path, rest = str_sub(path, prefix.n, path.n);
+        if (!str_starts(path, prefix) || !str_to_u64(str_sub(rest, 0, str_find(rest, '/')), &n) || n < most) continue;
+        most = n;
+        best = str_sub(path, 0, prefix.n + str_find(rest, '/') + 1);
+    }
+    return best;
+}
+
+static err app_number(struct work *w, str app, int64_t *id, struct diag *d) {
+    struct db *db;
+    int before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (before < 0 || fchdir(w->dir)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s", strerror(errno));
+    err e = db_open(&(struct db_options){.name = "db/node.db"}, &db, d);
+    if (e == ERR_OK) e = db_one_i64(db, id, d, "select id from apps where name = ?", DB_TEXT(app));
+    if (e == ERR_NOT_FOUND)
+        diag_set(d, e, DIAG_NOWHERE, "this node has no app " STR_FMT ": restore it whole, or deploy the app first", STR_ARG(app));
+    db_close(db);
+    if (fchdir(before)) e = ERR_IO;
+    close(before);
+    return e;
+}
+
+static err restore_app(struct work *w, str app, struct diag *d) {
+    int64_t id;
+    int lock;
+    str from = folder_in_backup(w, app);
+    if (w->dir < 0) return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "there is no state folder " STR_FMT, STR_ARG(w->state));
+    if (!from.n) return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "the backup has no data of an app " STR_FMT, STR_ARG(app));
+    TRY(lock_state(w, &lock, d));
+    err e = app_number(w, app, &id, d);
+    char *aside = arena_cstr(w->mem, arena_fmt(w->mem, STR_FMT "/restoring", STR_ARG(w->state)));
+    char *to = arena_cstr(w->mem, arena_fmt(w->mem, STR_FMT "/data/" STR_FMT ".%lld", STR_ARG(w->state), STR_ARG(app),
+                                            (long long)(e == ERR_OK ? id : 0)));
+    char *made = arena_cstr(w->mem, arena_fmt(w->mem, "%s/" STR_FMT, aside, STR_ARG(str_sub(from, 0, from.n - 1))));
+    char *old = arena_cstr(w->mem, arena_fmt(w->mem, "%s.before-%llu", to, (unsigned long long)now_ms()));
+    remove_tree(aside);
+    if (e == ERR_OK && mkdir(aside, 0700)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", aside, strerror(errno));
+    if (e == ERR_OK) e = node_backup_into(w->folder, &w->b, aside, from, show, w, d);
+    if (e == ERR_OK) give_data(arena_cstr(w->mem, arena_fmt(w->mem, "%s/data", aside)));
+    bool there = access(to, F_OK) == 0;
+    if (e == ERR_OK && ((there && rename(to, old)) || rename(made, to)))
+        e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));
+    remove_tree(aside);
+    close(lock);
+    if (e == ERR_OK && there) fprintf(w->c->to, "what it had before is in %s\n", old);
+    return e;
+}
+
+err node_command_restore(const struct node_backup_config *c, struct diag *d) {
+    struct work w = {.c = c, .mem = arena_new(0), .dir = -1, .folder = -1, .shows = isatty(STDERR_FILENO), .d = DIAG_INIT};
+    uint64_t at = c->at ? time_of(c->at) : 0;
+    w.state = node_state_folder(w.mem, c->where.state_dir);
+    w.dir = open(arena_cstr(w.mem, w.state), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    err e = c->at && !at
+                ? diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--at takes a time, such as 2026-01-31T10:15:00Z or 2h, not '%s'", c->at)
+                : ERR_OK;
+    if (e == ERR_OK && (w.folder = node_backup_open(c->path, false, d)) < 0) e = ERR_NOT_FOUND;
+    if (e == ERR_OK) e = node_backup_read(w.mem, w.folder, at, &w.b, d);
+    if (e == ERR_OK) e = c->app ? restore_app(&w, str_c(c->app), d) : restore_all(&w, d);
+    if (w.shows) fputs("\r\x1b[K", stderr);
+    if (e == ERR_OK) {
+        struct tm tm;
+        char text[32];
+        time_t s = (time_t)(w.b.at_ms / 1000);
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&s, &tm));
+        fprintf(c->to, "%s%s is as it was at %s; start the node\n", c->app ? "the data of " : "",
+                c->app ? c->app : (const char *)w.state.p, text);
+    }
+    if (w.dir >= 0) close(w.dir);
+    if (w.folder >= 0) close(w.folder);
+    arena_free(w.mem);
+    return e;
+}

@@ -1,0 +1,27 @@
+/* wal: a SQLite database as it was at one moment: its file, with the first so many frames of its log over it. Nobody is asked, and nothing is locked:
+ * whoever writes to it has promised not to touch the file meanwhile, nor those frames (node/store/checkpoint.c).
+ *
+ *   x.db       page 1 │ page 2 │ …
+ *   x.db-wal   head: magic, version, page size, sequence, salts, sum │ frame: page, pages after a commit or 0, salts, sum; the page │ …
+ *
+ * 1. A frame counts if its salts are the head's, its sums follow from all before it, and a commit comes at or behind it.
+ * 2. What comes out is the file as a checkpoint would have made it: it needs no log. */
+#ifndef ORLO_NODE_COMMAND_WAL_H
+#define ORLO_NODE_COMMAND_WAL_H
+
+#include "base/base.h"
+
+struct wal_image {
+    int main, wal; /* borrowed */
+    uint32_t page_bytes;
+    uint64_t bytes; /* of the whole */
+    uint32_t pages;
+    uint32_t *frames; /* of each page: the frame that has it, from 1; 0: the file. NULL: no frame counts */
+};
+enum { WAL_ALL = UINT32_MAX };
+/* wal -1: there is none. frames: that count, at most. ERR_MALFORMED: no database; ERR_IO. */
+[[nodiscard]] err node_wal_image(arena *mem, int main, int wal, uint32_t frames, struct wal_image *out, struct diag *d);
+/* n bytes from `at`; all of them are there. */
+[[nodiscard]] err node_wal_read(const struct wal_image *image, void *to, size_t n, uint64_t at, struct diag *d);
+
+#endif

@@ -1,0 +1,392 @@
+/* errand: what an app's owner has done with the app's database (data_want): not as a role that policies hold for, but as whose it is.
+ *
+ *   MIGRATE  a plan: for each part its statements, its row in _orlo_migrations; then the catalogue ──one transaction──> all of it is there, or none
+ *   RESET    the same, and before it all tables go, in the same transaction
+ *   DUMP     all rows as INSERT statements, tables that others refer to first
+ *   STATE    the catalogue, and what was applied
+ *
+ * 1. Each is done alone, by the database's own thread: what apps ask of it meanwhile waits.
+ * 2. A plan is of one catalogue, by its digest. Where another one is there by now, nothing is done (ERR_AGAIN).
+ * 3. It is told what became of it when that is on the disk; who dies before leaves what was. */
+#include "crypto/crypto.h"
+#include "node/disk.h"
+#include "node/migration.h"
+#include "node/store/own.h"
+#include "query/query.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { DUMP_BYTES_MAX = 64 << 20, DUMP_ROWS = 100 /* in a statement */ };
+
+struct work {
+    struct store_base *base;
+    struct store_ask *ask;
+    struct store_errand *errand;
+    arena *mem;
+};
+
+static err fail(struct work *w, err e, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static err fail(struct work *w, err e, const char *fmt, ...) {
+    va_list ap;
+    ENSURE(fmt);
+    va_start(ap, fmt);
+    str text = arena_vfmt(w->mem, fmt, ap);
+    va_end(ap);
+    return diag_set(&w->errand->d, e, DIAG_NOWHERE, STR_FMT, STR_ARG(text));
+}
+
+static err say(struct work *w, str bytes) {
+    for (size_t at = 0; at < bytes.n;) {
+        ssize_t n = pwrite(w->errand->out, bytes.p + at, bytes.n - at, (off_t)at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return fail(w, ERR_IO, "there is no memory for the answer: %s", strerror(errno));
+        at += (size_t)n;
+    }
+    return ERR_OK;
+}
+
+/* ---- what there is ---- */
+
+static err read_text(struct work *w, str *catalog) {
+    struct db_rows *rows;
+    struct diag *d = &w->errand->d;
+    *catalog = (str){0};
+    TRY(db_query(w->base->db, &rows, d, "select value from _orlo_meta where key = 'catalog'"));
+    if (db_next(rows)) *catalog = arena_str(w->mem, db_str(rows, 0));
+    return db_end(rows, d);
+}
+
+static bool digest_of(str hex, uint8_t digest[APP_DIGEST_BYTES]) {
+    bool ok = hex.n == 2 * APP_DIGEST_BYTES;
+    for (size_t i = 0; ok && i < hex.n; i++) {
+        uint8_t c = hex.p[i], v = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
+        ok = v < 16;
+        digest[i / 2] = (uint8_t)(i % 2 ? digest[i / 2] | v : v << 4);
+    }
+    return ok;
+}
+
+static err read_applied(struct work *w, struct migration_state *state) {
+    struct db_rows *rows;
+    struct diag *d = &w->errand->d;
+    TRY(db_query(w->base->db, &rows, d, "select name, sha256, applied_at from _orlo_migrations order by position"));
+    while (db_next(rows)) {
+        struct migration_applied a = {.name = arena_str(w->mem, db_str(rows, 0)), .at_s = (uint64_t)db_i64(rows, 2) / 1000};
+        if (digest_of(db_str(rows, 1), a.digest)) vec_push(w->mem, &state->applied, a);
+    }
+    return db_end(rows, d);
+}
+
+static err tell_state(struct work *w) {
+    struct migration_state state = {0};
+    struct buf b = {0};
+    int64_t bytes = 0;
+    struct diag *d = &w->errand->d;
+    TRY(read_text(w, &state.catalog));
+    TRY(read_applied(w, &state));
+    TRY(db_one_i64(w->base->db, &bytes, d, "select page_count * page_size from pragma_page_count(), pragma_page_size()"));
+    state.bytes = (uint64_t)bytes;
+    node_migration_state_write(&b, &state);
+    err e = say(w, buf_str(&b));
+    buf_free(&b);
+    return e;
+}
+
+/* ---- a plan ---- */
+
+static err read_plan(struct work *w, struct migration_plan *plan) {
+    str bytes;
+    struct diag *d = &w->errand->d;
+    TRY(node_fd_bytes(w->mem, w->errand->in, MIGRATION_PLAN_BYTES_MAX, &bytes, d));
+    TRY(node_migration_plan_read(w->mem, bytes, plan, d));
+    return plan->errors ? fail(w, ERR_INVALID, "a plan that has mistakes") : ERR_OK;
+}
+
+/* Of a reset it is made of nothing. */
+static err is_for_this(struct work *w, const struct migration_plan *plan) {
+    str catalog = {0};
+    uint8_t digest[APP_DIGEST_BYTES];
+    if (w->errand->does != NODE_DATA_RESET) TRY(read_text(w, &catalog));
+    crypto_sha256(catalog, digest);
+    if (!memcmp(digest, plan->from, sizeof digest)) return ERR_OK;
+    return fail(w, ERR_AGAIN, "the database was migrated meanwhile: try again");
+}
+
+/* What made it goes, but for the store's own tables. Foreign keys are off. */
+static err drop_all(struct work *w) {
+    struct db_rows *rows;
+    struct diag *d = &w->errand->d;
+    VEC(str) drops = {0};
+    TRY(db_query(
+        w->base->db, &rows, d,
+        "select type, name from sqlite_master where type in ('view', 'table') and name not like 'sqlite\\_%' escape '\\' and "
+        "name not in ('_orlo_meta', '_orlo_migrations', '_orlo_changes', '_orlo_consumers', '_orlo_sequences')"
+        "order by type desc, rowid desc"));
+    while (db_next(rows)) {
+        struct buf b = {0};
+        buf_printf(&b, "drop " STR_FMT " if exists \"", STR_ARG(db_str(rows, 0)));
+        str name = db_str(rows, 1);
+        for (size_t i = 0; i < name.n; i++) buf_printf(&b, "%s%c", name.p[i] == '"' ? "\"" : "", name.p[i]);
+        buf_putc(&b, '"');
+        vec_push(w->mem, &drops, arena_str(w->mem, buf_str(&b)));
+        buf_free(&b);
+    }
+    TRY(db_end(rows, d));
+    for (uint32_t i = 0; i < drops.n; i++) TRY(db_run_values(w->base->db, drops.p[i], NULL, 0, d));
+    TRY(db_run(w->base->db, d, "delete from _orlo_migrations"));
+    TRY(db_run(w->base->db, d, "delete from _orlo_changes"));
+    TRY(db_run(w->base->db, d, "delete from _orlo_sequences"));
+    return db_run(w->base->db, d, "delete from _orlo_meta where key = 'catalog'");
+}
+
+static uint64_t now_ms(void) { return clock_wall_ns() / 1'000'000u; }
+
+static err write_down(struct work *w, const struct migration_part *p) {
+    char hex[2 * APP_DIGEST_BYTES + 1];
+    if (p->seed) return ERR_OK;
+    for (size_t i = 0; i < APP_DIGEST_BYTES; i++) snprintf(hex + 2 * i, 3, "%02x", p->digest[i]);
+    return db_run(w->base->db, &w->errand->d,
+                  "insert into _orlo_migrations (position, name, sha256, applied_at, statements) "
+                  "values ((select coalesce(max(position), 0) + 1 from _orlo_migrations), ?, ?, ?, ?)",
+                  DB_TEXT(p->name), DB_TEXT(str_c(hex)), DB_I64(now_ms()), DB_I64(p->steps.n));
+}
+
+static err put_catalog(struct work *w, str text) {
+    struct catalog *c;
+    if (!text.n) return ERR_OK;
+    TRY(catalog_read(w->mem, text, &c, &w->errand->d));
+    return node_store_own_put_catalog(w->base, c, &w->errand->d);
+}
+
+static err check_keys(struct work *w) {
+    struct db_rows *rows;
+    struct diag *d = &w->errand->d;
+    char text[300] = "";
+    TRY(db_query(w->base->db, &rows, d, "select \"table\", parent from pragma_foreign_key_check limit 1"));
+    if (db_next(rows))
+        snprintf(text, sizeof text, "rows of " STR_FMT " refer to rows of " STR_FMT " that are not there",
+                 STR_ARG(str_sub(db_str(rows, 0), 0, 100)), STR_ARG(str_sub(db_str(rows, 1), 0, 100)));
+    TRY(db_end(rows, d));
+    return text[0] ? fail(w, ERR_BUSY, "%s", text) : ERR_OK;
+}
+
+/* A statement that fails is the file's fault, and told as that; done says where. */
+static err run_parts(struct work *w, const struct migration_plan *plan, struct migration_done *done) {
+    for (uint32_t i = 0; i < plan->parts.n; i++) {
+        const struct migration_part *p = &plan->parts.p[i];
+        for (uint32_t k = 0; k < p->steps.n; k++) {
+            err e = db_run_values(w->base->db, p->steps.p[k], NULL, 0, &w->errand->d);
+            if (e != ERR_OK) done->parts = i, done->step = k + 1;
+            TRY(e);
+        }
+        TRY(put_catalog(w, p->catalog));
+        TRY(write_down(w, p));
+    }
+    return ERR_OK;
+}
+
+static err in_transaction(struct work *w, const struct migration_plan *plan, struct migration_done *done) {
+    TRY(is_for_this(w, plan));
+    if (w->errand->does == NODE_DATA_RESET) TRY(drop_all(w));
+    TRY(run_parts(w, plan, done));
+    return plan->foreign_keys_off ? check_keys(w) : ERR_OK;
+}
+
+/* Whose fault it is: what a statement of the files did wrong is an answer; what else went wrong is none. */
+static bool is_answer(err e) { return e == ERR_USAGE || e == ERR_BUSY || e == ERR_DENIED || e == ERR_INVALID || e == ERR_LIMIT; }
+
+static err tell_done(struct work *w, const struct migration_done *done) {
+    struct buf b = {0};
+    node_migration_done_write(&b, done);
+    err e = say(w, buf_str(&b));
+    buf_free(&b);
+    return e;
+}
+
+static err migrate(struct work *w) {
+    struct migration_plan plan;
+    struct migration_done done = {0};
+    struct diag unused = DIAG_INIT, *d = &w->errand->d;
+    char full[NODE_DISK_TEXT];
+    struct db *db = w->base->db;
+    if (node_disk_full(full)) return fail(w, ERR_LIMIT, "%s", full);
+    TRY(read_plan(w, &plan));
+    bool off = plan.foreign_keys_off || w->errand->does == NODE_DATA_RESET;
+    if (off) TRY(db_run(db, d, "pragma foreign_keys = off"));
+    err e = db_begin(db, d);
+    if (e == ERR_OK) e = in_transaction(w, &plan, &done);
+    if (e == ERR_OK) e = node_store_commit(db, d);
+    if (e != ERR_OK) db_rollback(db);
+    if (off && db_run(db, &unused, "pragma foreign_keys = on") != ERR_OK) w->base->close = true;
+    if (node_store_own_reload(w->base, &unused) != ERR_OK) w->base->close = true;
+    if (e != ERR_OK && (e == ERR_AGAIN || !is_answer(e))) return e;
+    if (e == ERR_OK) done.parts = plan.parts.n;
+    else
+        done.text = arena_str(w->mem, str_c(d->text)), done.step = MAX(done.step, 1u), done.parts = MIN(done.parts, plan.parts.n);
+    *d = (struct diag)DIAG_INIT;
+    return tell_done(w, &done);
+}
+
+/* ---- rows as SQL ---- */
+
+struct dump {
+    struct work *w;
+    const struct catalog *c;
+    struct buf out;
+    struct pg_session session;
+    struct pg_error error;
+    arena *scratch;
+};
+
+static void put_quoted(struct buf *to, str s, uint8_t with) {
+    buf_putc(to, with);
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == with) buf_putc(to, with);
+        buf_putc(to, s.p[i]);
+    }
+    buf_putc(to, with);
+}
+static void put_relation(struct dump *u, const struct catalog_relation *r) {
+    const struct catalog_schema *s = catalog_schema_of(u->c, r->schema);
+    put_quoted(&u->out, s ? s->name : STR("public"), '"');
+    buf_putc(&u->out, '.');
+    put_quoted(&u->out, r->name, '"');
+}
+
+/* Backslashes stand for themselves: standard_conforming_strings. */
+static err put_value(struct dump *u, uint32_t type, struct db_value v) {
+    struct buf text = {0};
+    struct pg_call call = {.mem = u->scratch, .session = &u->session, .error = &u->error};
+    if (v.kind == DB_NULL) {
+        buf_puts(&u->out, STR("null"));
+        return ERR_OK;
+    }
+    bool ok = pg_value_out(&call, type, v, &text);
+    if (ok) put_quoted(&u->out, buf_str(&text), '\'');
+    buf_free(&text);
+    arena_reset(u->scratch);
+    return ok ? ERR_OK : fail(u->w, ERR_INVALID, "a value cannot be written as text: %s", u->error.message);
+}
+
+static bool is_written(const struct catalog_column *k) { return !k->generated; }
+
+static void put_head(struct dump *u, const struct catalog_relation *r) {
+    bool any = false, always = false;
+    buf_puts(&u->out, STR("insert into "));
+    put_relation(u, r);
+    for (uint32_t i = 0; i < r->columns.n; i++) {
+        if (!is_written(&r->columns.p[i])) continue;
+        buf_puts(&u->out, any ? STR(", ") : STR(" ("));
+        put_quoted(&u->out, r->columns.p[i].name, '"');
+        any = true;
+        always |= r->columns.p[i].identity == CATALOG_IDENTITY_ALWAYS;
+    }
+    buf_printf(&u->out, "%s%s values\n", any ? ")" : "", always ? " overriding system value" : "");
+}
+
+static err put_rows(struct dump *u, const struct catalog_relation *r, struct db_rows *rows) {
+    uint32_t n = 0;
+    while (db_next(rows)) {
+        uint32_t at = 0;
+        if (n % DUMP_ROWS == 0) buf_puts(&u->out, n ? STR(";\n") : STR("")), put_head(u, r);
+        buf_puts(&u->out, n++ % DUMP_ROWS ? STR(",\n(") : STR("("));
+        for (uint32_t i = 0; i < r->columns.n; i++) {
+            if (!is_written(&r->columns.p[i])) continue;
+            if (at) buf_puts(&u->out, STR(", "));
+            TRY(put_value(u, r->columns.p[i].type, db_value(rows, at++)));
+        }
+        buf_putc(&u->out, ')');
+        if (u->out.n > DUMP_BYTES_MAX)
+            return fail(u->w, ERR_LIMIT, "the rows are more than %d MiB as SQL: orlo backup keeps databases of any size",
+                        DUMP_BYTES_MAX >> 20);
+    }
+    if (n) buf_puts(&u->out, STR(";\n\n"));
+    return ERR_OK;
+}
+
+static err dump_table(struct dump *u, const struct catalog_relation *r) {
+    struct buf q = {0};
+    struct db_rows *rows;
+    struct diag *d = &u->w->errand->d;
+    bool any = false;
+    for (uint32_t i = 0; i < r->columns.n; i++) {
+        if (!is_written(&r->columns.p[i])) continue;
+        buf_puts(&q, any ? STR(", ") : STR("select ")), put_quoted(&q, r->columns.p[i].storage, '"'), any = true;
+    }
+    buf_puts(&q, any ? STR(" from ") : STR("select 1 from "));
+    put_quoted(&q, r->storage, '"');
+    err e = db_query_values(u->w->base->db, buf_str(&q), NULL, 0, &rows, d);
+    buf_free(&q);
+    TRY(e);
+    e = put_rows(u, r, rows);
+    struct diag unused = DIAG_INIT;
+    err ended = db_end(rows, e == ERR_OK ? d : &unused);
+    return e == ERR_OK ? ended : e;
+}
+
+/* Tables that others refer to come first, as far as they do not refer to each other. depth: of a chain of keys. */
+static err dump_after(struct dump *u, const struct catalog_relation *r, uint8_t *seen, uint32_t depth) {
+    size_t at = (size_t)(r - u->c->relations.p);
+    if (seen[at]) return ERR_OK;
+    seen[at] = 1;
+    for (uint32_t i = 0; i < r->constraints.n && depth < 200; i++) {
+        const struct catalog_relation *to =
+            r->constraints.p[i].kind == CATALOG_FOREIGN ? catalog_relation_of(u->c, r->constraints.p[i].reference) : NULL;
+        if (to) TRY(dump_after(u, to, seen, depth + 1));
+    }
+    return dump_table(u, r);
+}
+
+static err dump_sequences(struct dump *u) {
+    struct db_rows *rows;
+    struct diag *d = &u->w->errand->d;
+    TRY(db_query(u->w->base->db, &rows, d, "select id, last, called from _orlo_sequences order by id"));
+    while (db_next(rows)) {
+        const struct catalog_sequence *s = catalog_sequence_of(u->c, (uint32_t)db_i64(rows, 0));
+        const struct catalog_schema *schema = s ? catalog_schema_of(u->c, s->schema) : NULL;
+        if (!s || !schema || s->platform) continue;
+        struct buf name = {0};
+        put_quoted(&name, schema->name, '"'), buf_putc(&name, '.'), put_quoted(&name, s->name, '"');
+        buf_puts(&u->out, STR("select pg_catalog.setval("));
+        put_quoted(&u->out, buf_str(&name), '\'');
+        buf_printf(&u->out, ", %lld, %s);\n", (long long)db_i64(rows, 1), db_i64(rows, 2) ? "true" : "false");
+        buf_free(&name);
+    }
+    return db_end(rows, d);
+}
+
+static err dump(struct work *w) {
+    struct dump u = {.w = w, .c = node_store_own_catalog(w->base), .scratch = arena_new(0)};
+    if (!u.c) return ERR_OK;
+    uint8_t *seen = arena_alloc(w->mem, u.c->relations.n + 1, 1);
+    memset(seen, 0, u.c->relations.n + 1);
+    u.session =
+        (struct pg_session){.role = STR("postgres"), .mem = u.scratch, .error = &u.error, .types = query_types_new(w->mem, u.c)};
+    err e = db_begin(w->base->db, &w->errand->d);
+    for (uint32_t i = 0; i < u.c->relations.n && e == ERR_OK; i++)
+        if (u.c->relations.p[i].kind == CATALOG_TABLE) e = dump_after(&u, &u.c->relations.p[i], seen, 0);
+    if (e == ERR_OK) e = dump_sequences(&u);
+    db_rollback(w->base->db);
+    if (e == ERR_OK) e = say(w, buf_str(&u.out));
+    buf_free(&u.out);
+    arena_free(u.scratch);
+    return e;
+}
+
+/* ---- which ---- */
+
+void node_store_errand_do(struct store_base *base, struct store_ask *ask) {
+    static err (*const does[NODE_DATA_DOES])(struct work * w) = {
+        [NODE_DATA_STATE] = tell_state,
+        [NODE_DATA_MIGRATE] = migrate,
+        [NODE_DATA_RESET] = migrate,
+        [NODE_DATA_DUMP] = dump,
+    };
+    struct work w = {.base = base, .ask = ask, .errand = ask->errand, .mem = ask->mem};
+    w.errand->e = does[w.errand->does] ? does[w.errand->does](&w) : fail(&w, ERR_UNSUPPORTED, "the store cannot do that");
+    if (w.errand->e == ERR_LIMIT && base->late)
+        w.errand->e = fail(&w, ERR_LIMIT, "it took longer than %u ms, and was undone", ask->ms_max);
+}

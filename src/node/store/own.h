@@ -1,0 +1,36 @@
+/* Inside the store: an app's own database, what it is made of. */
+#ifndef ORLO_STORE_OWN_H
+#define ORLO_STORE_OWN_H
+
+#include "catalog/catalog.h"
+#include "node/store/store_int.h"
+
+struct store_column {                    /* of a table, as SQLite counts them */
+    const struct catalog_column *column; /* NULL: the catalogue does not know it */
+    str name_json;                       /* "\"title\":" */
+    bool is_key;
+};
+struct store_table {
+    uint32_t relation;
+    struct store_column *columns;
+    uint32_t columns_count;
+    bool has_key;
+};
+/* The table of that name in SQLite. NULL: it is none of the catalogue's. Inside of a hook of SQLite's: it runs no statement. */
+const struct store_table *node_store_own_table(struct store_base *base, str name);
+/* What a relation of the catalogue is called; empty: it is gone. */
+void node_store_own_relation(const struct store_base *base, uint32_t relation, str *schema, str *table);
+/* A value, as to_jsonb has it. */
+void node_store_own_json(struct store_base *base, uint32_t type, struct db_value v, struct buf *to);
+
+/* The catalogue that is kept from now on, in the transaction that is open: the rows `catalog` and `version` of _orlo_meta. */
+[[nodiscard]] err node_store_own_put_catalog(struct store_base *base, const struct catalog *c, struct diag *d);
+/* Reads it again: after a commit that changed it, or a rollback of one that did. */
+[[nodiscard]] err node_store_own_reload(struct store_base *base, struct diag *d);
+const struct catalog *node_store_own_catalog(const struct store_base *base); /* NULL: nothing was deployed yet */
+
+/* ---- feed.c ---- */
+
+void node_store_feed_undone(struct store_feed *feed); /* what it wrote was rolled back */
+
+#endif

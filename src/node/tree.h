@@ -1,0 +1,58 @@
+/* tree: queries of an app's database as they travel: from a body of JSON to trees (query/query.h), run on a connection for whoever asks, and what came of it
+ * as JSON. A worker, which only reads, and the store, which writes, do it alike. */
+#ifndef ORLO_NODE_TREE_H
+#define ORLO_NODE_TREE_H
+
+#include "app/data.h"
+#include "pg/pg.h"
+#include "query/query.h"
+
+enum { NODE_TREE_ASK_VALUES = 6 };
+
+/* Who asks what. */
+struct node_tree_ask {
+    str role, claims, headers, method, path; /* as struct pg_session has them; headers, claims: JSON */
+    str body;                                /* {"query": tree} or {"batch": [tree, …]}: docs/query.md */
+};
+void node_tree_ask_copy(arena *out, const struct node_tree_ask *from, struct node_tree_ask *to);
+/* As the values of a question (APP_QUERY), which borrow; and back. False: nonsense. */
+void node_tree_ask_values(const struct node_tree_ask *ask, struct app_value to[static NODE_TREE_ASK_VALUES]);
+[[nodiscard]] bool node_tree_ask_of_values(const struct app_value *values, uint32_t count, struct node_tree_ask *to);
+
+bool node_tree_writes(const struct query_batch *batch); /* one of them does */
+
+/* What a reader's connections to one database have in common: its catalogue, as one of them has read it. Counted; of one thread. */
+struct node_tree_made;
+void node_tree_made_unref(struct node_tree_made *made); /* NULL is fine */
+struct node_tree_conn;
+void node_tree_conn_free(struct node_tree_conn *conn); /* before its db is closed; NULL is fine */
+/* A batch that only reads, in a transaction of its own, on a connection that cannot write. *conn, *made: NULL at first; they are made anew where the
+ * catalogue is another. Where it fails, error says why. */
+struct node_tree_reading {
+    struct db *db;
+    struct node_tree_conn **conn;
+    struct node_tree_made **made;
+    const struct node_tree_ask *ask;
+    const struct query_batch *batch;
+    arena *mem;
+    uint32_t bytes_max; /* of the answer */
+};
+void node_tree_read(const struct node_tree_reading *what, struct buf *body, struct pg_error *error);
+/* The same where it may write: by a connection that is there, in a transaction that is open. False: error says why, and what it did is to be undone. */
+struct node_tree_running {
+    struct query_conn *conn;
+    const struct catalog *catalog;
+    const struct node_tree_ask *ask;
+    const struct query_batch *batch;
+    arena *mem;
+    uint32_t bytes_max;
+};
+[[nodiscard]] bool node_tree_run(const struct node_tree_running *what, struct buf *body, struct pg_error *error);
+void node_tree_late(struct pg_error *error); /* it took too long, whatever else it says */
+
+void node_tree_fail(struct pg_error *error, const char *state, const char *fmt, ...) PRINTF_LIKE(3, 4); /* the first one holds */
+/* As the values of an answer (APP_DATA_ERROR). */
+void node_tree_error_values(const struct pg_error *error, struct buf *to);
+void node_tree_error_of_values(const struct app_value *values, uint32_t count, struct pg_error *to);
+
+#endif

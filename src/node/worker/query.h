@@ -1,0 +1,55 @@
+/* query: what is asked of an app's database, by whoever it is: the door (door.c), and those to come.
+ *
+ *   node_data_query ─┬─ it only reads ──> READS here, on a connection that cannot write (reader.c)
+ *                    └─ it writes, or is large ──> ASKS the store (app/data.h)            ──> told, once, from the loop
+ *
+ * 1. Who asks, and as what, has been found out before: role and claims are taken as they are. The role must be one that callers may have.
+ * 2. A body is one query or a batch of them: a batch is one transaction, and where one fails there is nothing of it.
+ * 3. What took effect is on the disk when told.
+ */
+#ifndef ORLO_NODE_WORKER_QUERY_H
+#define ORLO_NODE_WORKER_QUERY_H
+
+#include "node/tree.h"
+#include "node/worker/apps.h"
+
+struct node_query;
+struct node_query_answer {
+    bool ok;
+    str body;                     /* JSON: as node_tree_run writes it */
+    const struct pg_error *error; /* where it is not ok */
+};
+typedef void (*node_query_told)(void *arg, const struct node_query_answer *answer); /* which lives as long as the call */
+/* All of ask is copied. It is told later, never from within; app must live until then, or until it is cancelled. */
+struct node_query *node_data_query(struct node_app *app, const struct node_tree_ask *ask, node_query_told told, void *arg);
+void node_data_query_cancel(struct node_query *q); /* told is not called; what writes may be done all the same */
+
+/* ---- reader.c: a worker's connections to databases ---- */
+
+struct node_readers;
+struct node_readers *node_readers_new(struct node_guest *g);
+void node_readers_free(struct node_readers *readers); /* nothing is asked; NULL is fine */
+/* Runs q's trees on a connection, sooner or later, and then calls node_query_read with what came of it. */
+void node_reader_ask(struct node_readers *readers, struct node_query *q);
+
+/* What reader.c sees of one. */
+struct node_query {
+    arena *mem;
+    struct node_app *app;
+    struct node_tree_ask ask;
+    struct query_batch batch;
+    node_query_told told; /* NULL: nobody wants to know */
+    void *arg;
+    enum { NODE_QUERY_WAITS, NODE_QUERY_READS, NODE_QUERY_ASKS, NODE_QUERY_DONE } state;
+    struct app_ask *asked;   /* of the store */
+    struct engine_post post; /* once it is done */
+    uint64_t until_ns;
+    bool cancelled;
+    struct node_query *next;
+    struct node_reader *reader; /* that it reads on */
+    struct buf body;
+    struct pg_error error;
+};
+void node_query_read(struct node_query *q); /* it has been read, or has failed */
+
+#endif
