@@ -276,7 +276,7 @@ PG_FN(pg_gen_random_bytes) {
  *
  * bf costs 2^rounds; what is dearer than a node may spend within one call is refused, since nothing can stop it meanwhile. */
 
-enum { ROUNDS_MAX = 12 };
+enum { ROUNDS_MAX = 10 };
 static bool dear(struct pg_call *call) {
     return pg_raise(call, "0A000", "crypt() with more than %d rounds of bf is not supported on SQLite", ROUNDS_MAX);
 }

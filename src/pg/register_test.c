@@ -226,6 +226,20 @@ static void test_bytes(void **state) {
          "10.0.0.1/24|::1|1|10.0.0.1/32");
 }
 
+static void test_search(void **state) {
+    (void)state;
+    says("select pg_to_tsvector_config('english', 'The quick brown foxes jumped, well-known')",
+         "'brown':3 'fox':4 'jump':5 'known':8 'quick':2 'well':7 'well-known':6");
+    says("select pg_to_tsquery('english', 'foxes & !(jump | the:*)'), pg_websearch_to_tsquery('english', '\"quick fox\" -cat or "
+         "dogs')",
+         "'fox' & !'jump'|'quick' <-> 'fox' & !'cat' | 'dog'");
+    says("select pg_ts_match_vq('quick:2 fox:4', 'quick <2> fox'), pg_ts_match_vq('fox:4A', 'fo:*A')", "1|1");
+    says("select pg_ts_match_vq('a:1 b:3', 'a <-> b')", "0");
+    says("select pg_to_tsquery('english', 'a &')", "42601 no operand in tsquery: \"a &\"");
+    says("select pg_to_tsvector_config('klingon', 'x')", "42704 text search configuration \"klingon\" does not exist");
+    says("select pg_hashtext('a'), pg_similarity('word', 'two words')", "1075015857|0.363636");
+}
+
 /* What takes long ends when whoever waits says so, and says 57014. */
 static void test_time(void **state) {
     (void)state;
@@ -236,7 +250,7 @@ static void test_time(void **state) {
 
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {T(test_texts),      T(test_patterns), T(test_json), T(test_arrays),
-                                       T(test_aggregates), T(test_bytes),    T(test_time)};
+    const struct CMUnitTest tests[] = {T(test_texts),      T(test_patterns), T(test_json),   T(test_arrays),
+                                       T(test_aggregates), T(test_bytes),    T(test_search), T(test_time)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
