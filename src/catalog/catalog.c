@@ -129,9 +129,6 @@ const struct catalog_sequence *catalog_sequence_named(const struct catalog *c, s
 const struct catalog_sequence *catalog_sequence_of(const struct catalog *c, uint32_t id) {
     return FIND_ID(c, 'q', sequences, id);
 }
-const struct catalog_function *catalog_function_of(const struct catalog *c, uint32_t id) {
-    return FIND_ID(c, 'f', functions, id);
-}
 
 const struct catalog_function *catalog_function_next(const struct catalog *c, str schema, str name,
                                                      const struct catalog_function *after) {
@@ -200,7 +197,8 @@ bool catalog_role_is(const struct catalog *c, uint32_t role, uint32_t of) {
     return of == CATALOG_PUBLIC || role_is(c, role, of, 0);
 }
 
-uint32_t catalog_may(const struct catalog *c, uint32_t role, uint32_t owner, const catalog_grants *grants, uint32_t wanted) {
+/* Which of the privileges wanted the role has: its own, by its memberships, as everybody. */
+static uint32_t privileges_of(const struct catalog *c, uint32_t role, const catalog_grants *grants, uint32_t wanted) {
     const struct catalog_role *r = catalog_role_of(c, role);
     if (r && r->superuser) return wanted;
     uint32_t has = 0;
@@ -211,21 +209,21 @@ uint32_t catalog_may(const struct catalog *c, uint32_t role, uint32_t owner, con
 }
 
 bool catalog_may_relation(const struct catalog *c, uint32_t role, const struct catalog_relation *r, uint32_t privilege) {
-    return catalog_may(c, role, r->owner, &r->grants, privilege) == privilege;
+    return privileges_of(c, role, &r->grants, privilege) == privilege;
 }
 
 bool catalog_may_column(const struct catalog *c, uint32_t role, const struct catalog_relation *r, const struct catalog_column *k,
                         uint32_t privilege) {
-    return catalog_may_relation(c, role, r, privilege) || catalog_may(c, role, r->owner, &k->grants, privilege) == privilege;
+    return catalog_may_relation(c, role, r, privilege) || privileges_of(c, role, &k->grants, privilege) == privilege;
 }
 
 bool catalog_may_function(const struct catalog *c, uint32_t role, const struct catalog_function *f) {
-    return catalog_may(c, role, f->owner, &f->grants, CATALOG_EXECUTE) == CATALOG_EXECUTE;
+    return privileges_of(c, role, &f->grants, CATALOG_EXECUTE) == CATALOG_EXECUTE;
 }
 
 bool catalog_may_schema(const struct catalog *c, uint32_t role, uint32_t schema, uint32_t privilege) {
     const struct catalog_schema *s = catalog_schema_of(c, schema);
-    return s && catalog_may(c, role, s->owner, &s->grants, privilege) == privilege;
+    return s && privileges_of(c, role, &s->grants, privilege) == privilege;
 }
 
 /* ---- policies ---- */

@@ -353,7 +353,6 @@ const struct catalog_type *catalog_type_named(const struct catalog *c, str schem
 const struct catalog_type *catalog_type_of(const struct catalog *c, uint32_t id); /* of an array type too: its element's */
 const struct catalog_sequence *catalog_sequence_named(const struct catalog *c, str schema, str name);
 const struct catalog_sequence *catalog_sequence_of(const struct catalog *c, uint32_t id);
-const struct catalog_function *catalog_function_of(const struct catalog *c, uint32_t id);
 /* The functions of a name, whatever their arguments: begin with NULL. */
 const struct catalog_function *catalog_function_next(const struct catalog *c, str schema, str name,
                                                      const struct catalog_function *after);
@@ -367,8 +366,6 @@ bool catalog_ids_have(const catalog_ids *ids, uint32_t id);
 
 /* Is role a member of `of`, itself or through others? Everybody is one of CATALOG_PUBLIC; a superuser of all. */
 bool catalog_role_is(const struct catalog *c, uint32_t role, uint32_t of);
-/* Which of the privileges wanted the role has, its own, by its memberships, as everybody, as the owner. */
-uint32_t catalog_may(const struct catalog *c, uint32_t role, uint32_t owner, const catalog_grants *grants, uint32_t wanted);
 bool catalog_may_relation(const struct catalog *c, uint32_t role, const struct catalog_relation *r, uint32_t privilege);
 bool catalog_may_column(const struct catalog *c, uint32_t role, const struct catalog_relation *r, const struct catalog_column *k,
                         uint32_t privilege);

@@ -129,8 +129,7 @@ void sql_constraint_drop(struct sql_ddl *d, struct catalog_relation *r, uint32_t
 void sql_grants_new(struct sql_ddl *d, uint32_t owner, uint32_t schema, enum catalog_object object, catalog_grants *grants);
 struct catalog_sequence *sql_sequence_new(struct sql_ddl *d, const struct catalog_schema *s, str name);
 err sql_sequence_options(struct sql_ddl *d, struct catalog_sequence *q, PgQuery__Node *const *options, size_t n);
-err sql_run_tree(struct sql_ddl *d, const PgQuery__Node *node); /* a query or DML of a migration */
-void sql_refresh(struct sql_ddl *d);                            /* what functions that changed are a part of */
+void sql_refresh(struct sql_ddl *d); /* what functions that changed are a part of */
 void sql_path_reset(struct sql_ddl *d);
 err sql_drop_referring(struct sql_ddl *d, const struct catalog_relation *r, bool cascade);
 err sql_statement_run(struct sql_ddl *d, const PgQuery__Node *node);

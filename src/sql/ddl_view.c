@@ -155,7 +155,7 @@ err sql_do_refresh(struct sql_ddl *d, const PgQuery__Node *node_) {
 
 /* ---- rows ---- */
 
-err sql_run_tree(struct sql_ddl *d, const PgQuery__Node *node) {
+static err run_tree(struct sql_ddl *d, const PgQuery__Node *node) {
     struct sql_context cx = sql_context_of(d);
     struct catalog_fragment f;
     cx.migrates = true;
@@ -171,7 +171,7 @@ err sql_run_tree(struct sql_ddl *d, const PgQuery__Node *node) {
 err sql_do_rows(struct sql_ddl *d, const PgQuery__Node *node_) {
     if (node_->node_case == PG_QUERY__NODE__NODE_SELECT_STMT && node_->select_stmt->into_clause)
         return sql_needs_postgres(d, -1, "write create table … as", "SELECT INTO is not there on SQLite");
-    return sql_run_tree(d, node_);
+    return run_tree(d, node_);
 }
 
 static void truncate_also(struct sql_ddl *d, catalog_ids *all, uint32_t id) {

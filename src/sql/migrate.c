@@ -126,24 +126,47 @@ static void run_platform(struct sql_ddl *d) {
     d->c->platform = SQL_PLATFORM;
 }
 
-err sql_migrate(arena *out, const struct catalog *from, const struct sql_file *files, uint32_t n, enum catalog_engine engine,
-                struct sql_plan *plan, struct sql_report *report, struct diag *diag) {
-    struct sql_ddl d = {.mem = out, .plan = plan, .report = report, .engine = engine};
-    *plan = (struct sql_plan){0};
-    if (from) TRY(copy_of(out, from, &d.c, diag));
-    else d.c = catalog_new(out, engine);
-    d.c->engine = (uint8_t)engine;
-    note_storage(&d);
-    first_owner(&d);
-    run_platform(&d);
-    for (uint32_t i = 0; i < n; i++) run_file(&d, &files[i]);
-    sql_actions_take(&d);
-    d.c->version++;
+struct migrating {
+    struct sql_ddl d;
+    const struct catalog *from;
+    const struct sql_file *files;
+    uint32_t n;
+    struct diag *diag;
+    err e;
+};
+
+static err migrate(struct migrating *m) {
+    struct sql_ddl *d = &m->d;
+    if (m->from) TRY(copy_of(d->mem, m->from, &d->c, m->diag));
+    else d->c = catalog_new(d->mem, d->engine);
+    d->c->engine = (uint8_t)d->engine;
+    note_storage(d);
+    first_owner(d);
+    run_platform(d);
+    for (uint32_t i = 0; i < m->n; i++) run_file(d, &m->files[i]);
+    sql_actions_take(d);
+    d->c->version++;
     struct diag check = DIAG_INIT;
     struct catalog *whole;
-    if (!report->refused && copy_of(out, d.c, &whole, &check) != ERR_OK) /* our own fault, found before anybody relies on it */
-        sql_refuse_at(&d, -1, "XX000", "please report it", "what the migrations make does not hold together: %s", check.text);
-    if (!report->refused) catalog_ready(d.c);
-    plan->catalog = d.c;
+    if (!d->report->refused &&
+        copy_of(d->mem, d->c, &whole, &check) != ERR_OK) /* our own fault, found before anybody relies on it */
+        sql_refuse_at(d, -1, "XX000", "please report it", "what the migrations make does not hold together: %s", check.text);
+    if (!d->report->refused) catalog_ready(d->c);
+    d->plan->catalog = d->c;
     return ERR_OK;
+}
+
+static void *on_stack(void *arg) {
+    struct migrating *m = arg;
+    m->e = migrate(m);
+    return NULL;
+}
+
+err sql_migrate(arena *out, const struct catalog *from, const struct sql_file *files, uint32_t n, enum catalog_engine engine,
+                struct sql_plan *plan, struct sql_report *report, struct diag *diag) {
+    struct migrating m = {
+        .d = {.mem = out, .plan = plan, .report = report, .engine = engine}, .from = from, .files = files, .n = n, .diag = diag};
+    *plan = (struct sql_plan){0};
+    sql_on_deep_stack(on_stack, &m);
+    return m.e;
 }

@@ -106,8 +106,7 @@ struct parsing {
     PgQueryProtobuf printed;
 };
 
-static void *parse_thread(void *arg) {
-    struct parsing *p = arg;
+static void parse(struct parsing *p) {
     PgQueryProtobufParseResult r = pg_query_parse_protobuf(p->text);
     if (r.error) p->message = arena_str(p->mem, str_c(r.error->message)), p->cursor = r.error->cursorpos;
     else {
@@ -116,10 +115,9 @@ static void *parse_thread(void *arg) {
         if (!p->tree) p->message = STR("statement is too complex");
     }
     pg_query_free_protobuf_parse_result(r);
-    return NULL;
 }
 
-static void on_deep_stack(void *(*fn)(void *), void *arg) {
+void sql_on_deep_stack(void *(*fn)(void *), void *arg) {
     pthread_attr_t attr;
     pthread_t thread;
     pthread_attr_init(&attr);
@@ -131,7 +129,7 @@ static void on_deep_stack(void *(*fn)(void *), void *arg) {
 
 static struct parsing parse_text(arena *mem, str text) {
     struct parsing p = {.mem = mem, .text = arena_cstr(mem, text)};
-    on_deep_stack(parse_thread, &p);
+    parse(&p);
     return p;
 }
 
@@ -189,17 +187,15 @@ void sql_place(str text, uint64_t offset, uint32_t *line, uint32_t *column) {
 
 /* ---- printing ---- */
 
-static void *print_thread(void *arg) {
-    struct parsing *p = arg;
+static void print(struct parsing *p) {
     size_t n = pg_query__parse_result__get_packed_size(p->tree);
     uint8_t *bytes = malloc(n);
-    if (!bytes) return NULL;
+    if (!bytes) return;
     pg_query__parse_result__pack(p->tree, bytes);
     PgQueryDeparseResult r = pg_query_deparse_protobuf((PgQueryProtobuf){n, (char *)bytes});
     if (!r.error && r.query) p->message = arena_str(p->mem, str_c(r.query));
     pg_query_free_deparse_result(r);
     free(bytes);
-    return NULL;
 }
 
 str sql_statement_text(arena *mem, const PgQuery__Node *node) {
@@ -208,7 +204,7 @@ str sql_statement_text(arena *mem, const PgQuery__Node *node) {
     raw.stmt = (PgQuery__Node *)node;
     tree.version = PG_VERSION_NUM, tree.n_stmts = 1, tree.stmts = &stmts;
     struct parsing p = {.mem = mem, .tree = &tree};
-    on_deep_stack(print_thread, &p);
+    print(&p);
     return p.message;
 }
 

@@ -1,7 +1,7 @@
 /* parse: PostgreSQL's text as trees, by PostgreSQL's own parser (libpg_query).
  *
  * 1. What is given to the parser is bounded before: bytes of a statement, and how many terms stand between two commas on all levels together,
- *    which is how deep a tree can get. It runs on a thread with a stack for that depth.
+ *    which is how deep a tree can get. All of it is called on a stack for that depth (sql_on_deep_stack).
  * 2. A statement that cannot be read does not hide the others: they are read one by one then.
  */
 #ifndef ORLO_SQL_PARSE_H
@@ -22,6 +22,8 @@ struct sql_statement {
 typedef VEC(struct sql_statement) sql_statements;
 void sql_parse(arena *mem, str text, sql_statements *out);
 
+/* Runs it on a thread of its own, and waits for its end. */
+void sql_on_deep_stack(void *(*fn)(void *), void *arg);
 /* Line and column, from 1, in characters. */
 void sql_place(str text, uint64_t offset, uint32_t *line, uint32_t *column);
 /* An expression or a query as PostgreSQL's text again; empty: it cannot be printed. */
