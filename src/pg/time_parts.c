@@ -196,7 +196,9 @@ static void give_double(struct pg_call *call, struct part p, str unit, const cha
         int64_t days = floor_div((int64_t)p.v, US_DAY);
         *out = DB_F64((double)(days - DATE_MIN) + (double)((int64_t)p.v - days * US_DAY) / (double)US_DAY);
     } else {
-        *out = DB_F64((double)p.v / tens[p.scale]);
+        double whole = pg_unit_named(unit) == UNIT_SECOND ? (double)(int64_t)(p.v / US_SECOND) : 0; /* added as PostgreSQL does */
+        if (pg_unit_named(unit) == UNIT_SECOND) p.v %= US_SECOND;
+        *out = DB_F64(whole + (double)p.v / tens[p.scale]);
     }
 }
 

@@ -393,7 +393,6 @@ static enum trouble take_date_parts(struct reading *r, char *text) {
         parts[count++] = p;
         bool digits = isdigit((unsigned char)*p);
         while (*p && (digits ? isdigit((unsigned char)*p) : isalpha((unsigned char)*p))) p++;
-        if (*p && isalnum((unsigned char)*p)) return BAD;
         if (*p) *p++ = 0;
     }
     for (int i = 0; i < count; i++) { /* a month in letters decides how the numbers are read */
@@ -435,7 +434,7 @@ static enum trouble take_date(struct reading *r, char *text) {
         r->prefix_t = false;
         return t ? t : take_run(r, text);
     }
-    if (r->known & CLOCK) return BAD;
+    if (r->known & CLOCK || r->half) return BAD;
     return take_date_parts(r, text);
 }
 
@@ -459,7 +458,9 @@ static enum trouble take_known(struct reading *r, const struct word *w, const st
         r->special = (enum special)w->value;
         if (r->special >= TODAY && r->special <= YESTERDAY) r->known |= DAYS;
         return FINE;
-    case IS_T: r->prefix_t = true; return next && (next->kind == NUMBER || next->kind == TIME || next->kind == DATE) ? FINE : BAD;
+    case IS_T: /* a time comes next, and a date was before */
+        r->prefix_t = true;
+        return (r->time_only || (r->known & DAYS) == DAYS) && next && isdigit((unsigned char)next->text[0]) ? FINE : BAD;
     case IS_J: r->julian = true; return next && (next->kind == NUMBER) ? FINE : BAD;
     case IS_Z:
         if (w->value) {
@@ -527,7 +528,8 @@ static enum trouble take_field(struct reading *r, int i) {
         if (r->julian) return take_julian(r, f->text);
         r->prefix_t = false;
         if (t) return take_run(r, f->text);
-        if (strchr(f->text, '.') && !(r->known & DAYS) && !r->time_only) return take_date_parts(r, f->text);
+        if (strchr(f->text, '.') && !(r->known & DAYS) && !r->time_only)
+            return r->known & CLOCK ? BAD : take_date_parts(r, f->text);
         if (!strchr(f->text, '.') && strlen(f->text) > 4) return take_run(r, f->text);
         if (r->time_only) return take_run(r, f->text);
         return take_number(r, f->text);
@@ -684,7 +686,8 @@ static bool clock_in(struct pg_call *call, str text, const char *type, struct re
     if (t && r->fields[0].kind == DATE) { /* a date may stand before it, with marks in it */
         *r = (struct reading){0};
         t = read_all(r, text);
-        if (!t && (r->known & ERA || r->count < 2 || r->fields[1].kind != TIME)) t = BAD;
+        if (!t && (r->known & ERA || r->count < 2 || (r->fields[1].kind != TIME && r->fields[r->count - 1].kind != DATE)))
+            t = BAD;
     }
     if (!say(call, r, t, type, text)) return false;
     if (r->special == NOW) {

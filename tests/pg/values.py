@@ -67,6 +67,19 @@ def picture(rng):
     return "".join(parts)
 
 
+def number_picture(rng):
+    if rng.random() < 0.6:
+        return rng.choice(["999", "FM999", "999.99", "FM999990.00", "FM999,999,990.00", "S999", "999S", "999MI", "MI999", "PL999", "SG999", "999PR", "FM999PR", "0999", "9,999.99", "FM9.99", "9.9", "0.99", "FM0.99", "9G999D99",
+                           "L999", "RN", "FMRN", "rn", "999th", "FM999TH", "99V99", "9.99EEEE", "999\"x\"9", "B999", "FM00000", "99999999999999999999", "FM99.00", "99.", ".99", "FM.99", "$999", "FM999%", "9 9", "000.000", "S9,999.9", "999.99S", "99.9MI", "", "FM9990.0099"])
+    return rng.choice(["", "FM", "S", "MI", "L", "SG"]) + "".join(rng.choice(["9", "9", "9", "0", ",", "G"]) for _ in range(rng.randint(1, 7))) + rng.choice(["", ".9", "D99", ".00", ".90"]) + rng.choice(["", "", "S", "MI", "PR", "TH"])
+
+
+def number_with(rng):
+    pairs = [("{:.2f}", "999999.99"), ("{:,.2f}", "999,999,999.99"), ("{:,.1f}", "FM999G999G999D9"), ("{:.0f}", "999999999"), ("{:+.2f}", "S999999.99"), ("${:.2f}", "$999999.99"), ("{:.2f}-", "999999.99S"), ("{:.3f}", "999999.9"), ("{:.0f}", "99999V99"), ("<{:.1f}>", "99999.9PR"), (" {:.2f} ", "99999.99")]
+    text, format = rng.choice(pairs)
+    return text.format(rng.uniform(0, 10 ** rng.randint(0, 6))), format
+
+
 def read_with(rng):
     """(text, picture) for to_date, to_timestamp"""
     pairs = [("%Y-%m-%d", "YYYY-MM-DD"), ("%d/%m/%Y", "DD/MM/YYYY"), ("%Y%m%d", "YYYYMMDD"), ("%d Mon %Y", "DD Mon YYYY"), ("%Y-%m-%d %H:%M:%S", "YYYY-MM-DD HH24:MI:SS"), ("%d.%m.%y", "DD.MM.YY"),
@@ -206,7 +219,7 @@ def knows(type):
     return type in GENERATORS
 
 
-def of(rng, type, kind, name, index):
+def of(rng, type, kind, name, index, first=None):
     if (kind, name, index) == ("F", "timezone", 0):
         return zone(rng) if type == "text" else rng.choice(["01:00", "-05:30", "0", "1 day", "14 hours", interval(rng)])
     if name.startswith("make_") and type == "int4":
@@ -218,7 +231,7 @@ def of(rng, type, kind, name, index):
     if name == "to_timestamp":
         return rng.choice(["0", "1e9", "1234567890.123456", "-1e10", "1e15", "Infinity", "253402300799.999", repr(rng.uniform(-1e10, 1e10))])
     if name == "to_char" and index == 1:
-        return picture(rng)
+        return picture(rng) if first in ("timestamp", "timestamptz", "interval") else number_picture(rng)
     if (kind, name, index) in WORDS:
         return WORDS[kind, name, index](rng)
     if (kind, name, index) in SMALL:
