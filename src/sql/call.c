@@ -23,6 +23,12 @@ static bool is_one_call(const char *t) {
 err sql_apply_how(struct sql_context *cx, const struct pg_how *how, uint32_t flags, const struct sql_value *args, uint32_t n,
                   uint32_t result, int32_t typmod, bool is_explicit, struct sql_value *out) {
     struct pg_print_arg print_args[SQL_ARGS_MAX + 1];
+    bool calls = how->kind != PG_HOW_AGGREGATE && how->kind != PG_HOW_SET;
+    for (uint32_t i = 0; calls && flags & PG_STRICT && i < n; i++)
+        if (args[i].flags & SQL_NULL) { /* as PostgreSQL's planner: nothing else of it is evaluated */
+            *out = sql_null_of(result);
+            return ERR_OK;
+        }
     *out = (struct sql_value){.type = result, .typmod = -1, .location = n ? args[0].location : -1};
     for (uint32_t i = 0; i < n; i++) {
         if (args[i].row)

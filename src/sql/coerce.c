@@ -215,7 +215,12 @@ static const struct catalog_type *domain_of(struct sql_context *cx, uint32_t typ
 static err apply_cast(struct sql_context *cx, struct sql_value *v, const struct pg_cast *cast, uint32_t to, int32_t typmod,
                       bool is_explicit) {
     struct sql_value out, from = *v;
-    if (cast->how.kind == PG_HOW_SQL && !strcmp(cast->how.text, "$1")) { /* stored alike */
+    if (cast->how.kind == PG_HOW_SQL && !strcmp(cast->how.text, "$1")) { /* stored alike, and perhaps in another order */
+        const char *before = sql_type_collation(cx, v->type), *after = sql_type_collation(cx, to);
+        if (strcmp(before, after)) {
+            v->text = sql_fmt(cx, "(" STR_FMT " collate %s)", STR_ARG(v->text), after[0] ? after : "binary");
+            v->flags &= ~(uint32_t)SQL_CONSTANT;
+        }
         v->type = to;
         return ERR_OK;
     }

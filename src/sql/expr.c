@@ -328,12 +328,13 @@ static err between(struct sql_context *cx, const struct sql_value *x, const stru
     return ERR_OK;
 }
 
-static err between_expr(struct sql_context *cx, const PgQuery__AExpr *e, bool negated, bool symmetric, struct sql_value *out) {
+static err between_expr(struct sql_context *cx, const PgQuery__AExpr *e, bool truth, bool negated, bool symmetric, struct sql_value *out) {
     sql_values ends = {0};
     struct sql_value x;
     TRY(sql_expr(cx, e->lexpr, &x));
     const PgQuery__List *list = e->rexpr->list;
     TRY(sql_exprs(cx, list->items, list->n_items, &ends));
+    cx->truth = truth;
     TRY(between(cx, &x, &ends.p[0], &ends.p[1], negated, e->location, out));
     if (!symmetric) return ERR_OK;
     struct sql_value other;
@@ -351,7 +352,7 @@ static err operands(struct sql_context *cx, const PgQuery__AExpr *e, struct sql_
     return sql_expr(cx, e->rexpr, right);
 }
 
-static err plain_operator(struct sql_context *cx, const PgQuery__AExpr *e, struct sql_value *out) {
+static err plain_operator(struct sql_context *cx, const PgQuery__AExpr *e, bool truth, struct sql_value *out) {
     struct sql_value left, right;
     TRY(operands(cx, e, &left, &right));
     str name = operator_name(e);
@@ -363,6 +364,7 @@ static err plain_operator(struct sql_context *cx, const PgQuery__AExpr *e, struc
         *out = right;
         return sql_coerce_to(cx, out, PG_NUMERIC, -1, PG_IMPLICIT);
     }
+    cx->truth = truth;
     if (e->lexpr && left.row && right.row) return sql_compare_rows(cx, name, &left, &right, e->location, out);
     return sql_apply_operator(cx, name, e->lexpr ? &left : NULL, &right, e->location, out);
 }
@@ -407,13 +409,13 @@ static err distinct_expr(struct sql_context *cx, const PgQuery__AExpr *e, bool n
     return ERR_OK;
 }
 
-static err a_expr(struct sql_context *cx, const PgQuery__AExpr *e, struct sql_value *out) {
+static err a_expr(struct sql_context *cx, const PgQuery__AExpr *e, bool truth, struct sql_value *out) {
     struct sql_value left, right;
     switch (e->kind) {
     case PG_QUERY__A__EXPR__KIND__AEXPR_OP:
     case PG_QUERY__A__EXPR__KIND__AEXPR_LIKE:
     case PG_QUERY__A__EXPR__KIND__AEXPR_ILIKE:
-    case PG_QUERY__A__EXPR__KIND__AEXPR_SIMILAR: return plain_operator(cx, e, out);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_SIMILAR: return plain_operator(cx, e, truth, out);
     case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ANY: return any_expr(cx, e, false, out);
     case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ALL: return any_expr(cx, e, true, out);
     case PG_QUERY__A__EXPR__KIND__AEXPR_DISTINCT: return distinct_expr(cx, e, false, out);
@@ -422,10 +424,10 @@ static err a_expr(struct sql_context *cx, const PgQuery__AExpr *e, struct sql_va
         TRY(operands(cx, e, &left, &right));
         return nullif_(cx, &left, &right, e->location, out);
     case PG_QUERY__A__EXPR__KIND__AEXPR_IN: return in_expr(cx, e, out);
-    case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN: return between_expr(cx, e, false, false, out);
-    case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN: return between_expr(cx, e, true, false, out);
-    case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN_SYM: return between_expr(cx, e, false, true, out);
-    case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM: return between_expr(cx, e, true, true, out);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN: return between_expr(cx, e, truth, false, false, out);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN: return between_expr(cx, e, truth, true, false, out);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN_SYM: return between_expr(cx, e, truth, false, true, out);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM: return between_expr(cx, e, truth, true, true, out);
     default: return sql_unsupported(cx, e->location, "this expression", NULL);
     }
 }
@@ -706,6 +708,10 @@ static err array_subscripts(struct sql_context *cx, const PgQuery__AIndirection 
     v->text =
         sql_fmt(cx, "%s(" STR_FMT ")", slice ? "pg_slice" : "pg_subscript", STR_ARG(sql_joined(cx, parts.p, parts.n, ", ")));
     v->type = slice ? array : element;
+    if (v->flags & SQL_NULL) { /* of no array, and its subscripts are not looked at */
+        *v = sql_null_of(v->type);
+        return ERR_OK;
+    }
     v->flags &= ~(uint32_t)(SQL_NOT_NULL | SQL_CONSTANT | SQL_NULL);
     return ERR_OK;
 }
@@ -819,7 +825,7 @@ static err dispatch(struct sql_context *cx, const PgQuery__Node *node, bool cond
     case PG_QUERY__NODE__NODE_COLUMN_REF: return sql_find_column(cx, node->column_ref, out);
     case PG_QUERY__NODE__NODE_PARAM_REF:
         return sql_find_argument(cx, (uint32_t)node->param_ref->number, node->param_ref->location, out);
-    case PG_QUERY__NODE__NODE_A_EXPR: return a_expr(cx, node->a_expr, out);
+    case PG_QUERY__NODE__NODE_A_EXPR: return a_expr(cx, node->a_expr, truth, out);
     case PG_QUERY__NODE__NODE_BOOL_EXPR: return bool_expr(cx, node->bool_expr, condition, truth, out);
     case PG_QUERY__NODE__NODE_NULL_TEST: return null_test(cx, node->null_test, out);
     case PG_QUERY__NODE__NODE_BOOLEAN_TEST: return boolean_test(cx, node->boolean_test, out);

@@ -254,6 +254,11 @@ err sql_inline_scalar(struct sql_context *cx, const struct catalog_function *f, 
     struct outside saved;
     str with;
     if (sql_is_row_type(cx, f->returns)) return row_function(cx, f, location);
+    for (uint32_t i = 0; f->strict && i < n; i++)
+        if (args[i].flags & SQL_NULL) {
+            *out = sql_null_of(f->returns);
+            return ERR_OK;
+        }
     struct sql_argument_values arguments = arguments_of(cx, args, n, &with);
     TRY(go_in(cx, f, &arguments, &here, location, &saved));
     err e = only_select(cx, f, location, &s);
