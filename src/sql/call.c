@@ -80,7 +80,7 @@ err sql_row_json(struct sql_context *cx, const struct sql_value *row, bool jsonb
         uint32_t n = MIN(PART, pairs.n - at);
         if (!jsonb && pairs.n > PART)
             return sql_unsupported(cx, row->location, "row_to_json of more than 24 columns", "Use to_jsonb.");
-        struct pg_how how = {PG_HOW_CTS, jsonb ? "pg_jsonb_build_object" : "pg_row_to_json"};
+        struct pg_how how = {.kind = PG_HOW_CTS, .text = "pg_row_to_json"};
         if (jsonb) TRY(sql_call_builtin(cx, "jsonb_build_object", pairs.p + at, n, row->location, &part));
         else TRY(sql_apply_how(cx, &how, PG_STABLE, pairs.p, n, PG_JSON, -1, false, &part));
         if (at) {

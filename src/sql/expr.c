@@ -328,7 +328,8 @@ static err between(struct sql_context *cx, const struct sql_value *x, const stru
     return ERR_OK;
 }
 
-static err between_expr(struct sql_context *cx, const PgQuery__AExpr *e, bool truth, bool negated, bool symmetric, struct sql_value *out) {
+static err between_expr(struct sql_context *cx, const PgQuery__AExpr *e, bool truth, bool negated, bool symmetric,
+                        struct sql_value *out) {
     sql_values ends = {0};
     struct sql_value x;
     TRY(sql_expr(cx, e->lexpr, &x));

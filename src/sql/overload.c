@@ -252,14 +252,16 @@ static struct candidate *match(struct sql_context *cx, const candidates *all, co
 static const struct pg_operator *native_enum(struct sql_context *cx, str name, uint32_t type) {
     const struct pg_type *t = sql_type_of(cx, sql_base_type(cx, type));
     if (!t || t->kind != PG_KIND_ENUM) return NULL;
-    static const struct pg_operator rows[] = {
 #define COMPARES(op)                                                                                                             \
     {                                                                                                                            \
-        op, PG_ANYENUM, PG_ANYENUM, PG_BOOL, PG_STRICT | PG_SAFE, { PG_HOW_SQL, "$1 " op " $2" }                                 \
+        .name = op, .left = PG_ANYENUM, .right = PG_ANYENUM, .result = PG_BOOL, .flags = PG_STRICT | PG_SAFE, .how = {           \
+            .kind = PG_HOW_SQL,                                                                                                  \
+            .text = "$1 " op " $2"                                                                                               \
+        }                                                                                                                        \
     }
-        COMPARES("="), COMPARES("<>"), COMPARES("<"), COMPARES("<="), COMPARES(">"), COMPARES(">="),
+    static const struct pg_operator rows[] = {COMPARES("="),  COMPARES("<>"), COMPARES("<"),
+                                              COMPARES("<="), COMPARES(">"),  COMPARES(">=")};
 #undef COMPARES
-    };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
         if (str_eqc(name, rows[i].name)) return &rows[i];
     return NULL;

@@ -42,13 +42,14 @@ static bool split(struct sql_context *cx, const struct sql_part *p, sql_values *
     return outer->n > 0;
 }
 
-static str list_of(struct sql_context *cx, const sql_values *values, const char *after, bool collated) {
+static str list_of(struct sql_context *cx, const sql_values *values, bool collated) {
     VEC(str) parts = {0};
     for (uint32_t i = 0; i < values->n; i++) {
-        str collate = collated ? sql_collate(cx, values->p[i].type) : (str){0};
-        vec_push(cx->mem, &parts, sql_fmt(cx, STR_FMT STR_FMT "%s", STR_ARG(values->p[i].text), STR_ARG(collate), after));
+        vec_push(cx->mem, &parts, values->p[i].text);
+        if (collated) vec_push(cx->mem, &parts, sql_collate(cx, values->p[i].type));
+        if (i + 1 < values->n) vec_push(cx->mem, &parts, STR(", "));
     }
-    return sql_joined(cx, parts.p, parts.n, *after ? " and " : ", ");
+    return sql_joined(cx, parts.p, parts.n, "");
 }
 
 static bool from_is_own(const struct sql_part *p) { return !p->with.n && p->reads_tables; }
@@ -60,7 +61,7 @@ static bool exists_as_in(struct sql_context *cx, const struct sql_part *p, struc
     VEC(str) texts = {0};
     for (uint32_t i = 0; i < rest.n; i++) vec_push(cx->mem, &texts, rest.p[i].text);
     str where = sql_joined(cx, texts.p, texts.n, " and ");
-    str list = list_of(cx, &inner, "", false), left = list_of(cx, &outer, "", true);
+    str list = list_of(cx, &inner, false), left = list_of(cx, &outer, true);
     str query = sql_part_print_bare(cx, p, (const char *)list.p, where);
     out->text = outer.n > 1 ? sql_fmt(cx, "((" STR_FMT ") in (" STR_FMT "))", STR_ARG(left), STR_ARG(query))
                             : sql_fmt(cx, "(" STR_FMT " in (" STR_FMT "))", STR_ARG(left), STR_ARG(query));
