@@ -135,7 +135,7 @@ static bool escape(struct reader *r, bool *constraint) {
     if (one) return put_char(r, v), one > 0;
     const char *class = class_of(c | 0x20);
     if (!class) return wrong(r, "invalid escape \\ sequence");
-    put(r, c & 0x20 ? "[" : r->to->flags.dot_stops ? "[^\\n" : "[^");
+    put(r, c & 0x20 ? "[" : "[^");
     put(r, class);
     put(r, "]");
     return true;
@@ -383,10 +383,6 @@ bool pg_regex_flags_read(struct pg_call *call, str text, bool g, const char *fun
         uint8_t c = text.p[i];
         if (c == 'g') {
             out->global = true;
-            if (!g) {
-                pg_raise(call, "22023", "%s does not support the \"global\" option", function);
-                return false;
-            }
         } else if (c == 'b' || c == 'e') {
             return pg_raise(call, "0A000",
                             "basic and extended regular expressions (options \"b\" and \"e\") are not supported on SQLite");
@@ -395,6 +391,7 @@ bool pg_regex_flags_read(struct pg_call *call, str text, bool g, const char *fun
                             (const char *)text.p + i);
         }
     }
+    if (out->global && !g) return pg_raise(call, "22023", "%s does not support the \"global\" option", function);
     return true;
 }
 

@@ -364,6 +364,10 @@ static uint32_t operands(const struct pg_ts_node *q, struct operand *out, uint32
     return n + 1;
 }
 
+static int by_operand(const void *a, const void *b) {
+    return str_cmp(((const struct operand *)a)->word->word, ((const struct operand *)b)->word->word);
+}
+
 static const struct pg_ts_place no_places[] = {{TS_PLACE_MAX - 1, 0}};
 static const struct pg_ts_place *places_of(const struct pg_ts_lexeme *l, uint32_t *n) {
     *n = l->n ? l->n : 1;
@@ -431,6 +435,7 @@ PG_FN(pg_ts_rank) {
     if (!pg_ts_vector_read(call, args[0].s, &v) || !pg_ts_query_read(call, args[1].s, &q)) return;
     struct operand *all = arena_array(call->mem, struct operand, TS_NODES_MAX);
     uint32_t count = operands(q, all, 0);
+    if (count) qsort(all, count, sizeof *all, by_operand); /* as PostgreSQL adds them up */
     float rank = 0;
     if (v.n && q)
         rank = q->kind == TS_AND || q->kind == TS_PHRASE ? rank_and(call, rank_weights, &v, all, count)
