@@ -68,6 +68,7 @@ static err make_plan(arena *mem, const struct migration_ask *ask, struct migrati
         if (!ask->files.p[i].mark)
             vec_push(mem, &files, ((struct sql_file){ask->files.p[i].name, ask->files.p[i].text, ask->files.p[i].seed}));
     TRY(sql_migrate(mem, from, files.p, files.n, engine, &made, &report, d));
+    if (ask->lint) sql_lint(mem, made.catalog, &report);
     take_notes(mem, &report, plan);
     if (plan->errors) return ERR_OK;
     plan->foreign_keys_off = made.foreign_keys_off;

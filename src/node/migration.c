@@ -54,6 +54,7 @@ static err end(struct rd *from, const char *what, struct diag *d) {
 void node_migration_ask_write(struct buf *to, const struct migration_ask *ask) {
     put(to, LAYOUT);
     put(to, ask->engine);
+    put(to, ask->lint);
     put_str(to, ask->catalog);
     put(to, ask->files.n);
     for (uint32_t i = 0; i < ask->files.n; i++) {
@@ -67,6 +68,7 @@ err node_migration_ask_read(arena *out, str bytes, struct migration_ask *ask, st
     uint64_t engine = rd_u64le(&from);
     *ask = (struct migration_ask){.engine = (uint8_t)MIN(engine, (uint64_t)APP_DATABASES)};
     if (ask->engine >= APP_DATABASES) rd_fail(&from, "no engine");
+    ask->lint = rd_u64le(&from) != 0;
     ask->catalog = get_str(&from, SIZE_MAX);
     for (uint32_t n = get_count(&from, 24 + APP_DIGEST_BYTES, MIGRATION_FILES_MAX); n && !from.fail; n--) {
         struct migration_file f = {.name = get_name(&from)};

@@ -46,6 +46,7 @@ struct migration_file {
 };
 struct migration_ask {
     uint8_t engine; /* enum app_database_engine */
+    bool lint;      /* say what is not wrong, and yet better otherwise */
     str catalog;    /* empty: there is none yet */
     VEC(struct migration_file) files;
 };
