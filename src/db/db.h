@@ -110,6 +110,10 @@ struct db_wal {
 [[nodiscard]] err db_checkpoint_some(struct db *db, struct db_wal *out, struct diag *d);
 struct db_wal db_wal(const struct db *db); /* as of the last commit and checkpoint on this connection */
 
+/* On a connection that is no guest's: fn is asked of all that a statement does when it is prepared; inner is the view or trigger that does it (empty:
+ * the statement itself). false: the statement is refused (ERR_DENIED). Statements that were kept are prepared anew. fn NULL: nobody is asked. */
+void db_guard(struct db *db, bool (*fn)(void *arg, enum db_act act, str a, str b, str inner), void *arg);
+
 /* ---- values ---- */
 
 enum db_kind { DB_NULL, DB_INTEGER, DB_REAL, DB_TEXTUAL, DB_BYTES };

@@ -29,6 +29,8 @@ struct db {
     struct db_added *added; /* extend.c: what it has besides SQLite's own */
     void *context;
     void (*context_drop)(void *context);
+    bool (*guard)(void *arg, enum db_act act, str a, str b, str inner);
+    void *guard_arg;
     bool own;     /* what runs is the caller's, not a guest's */
     int files[3]; /* db_files_of; -1: not yet */
     struct db_wal wal;

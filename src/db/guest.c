@@ -121,3 +121,20 @@ void db_guest_pace(struct db *db) {
     const struct db_options *o = &db->options;
     if (o->goes_on) sqlite3_progress_handler(db->raw, (int)(o->steps ? o->steps : 10'000), progress, db);
 }
+
+/* ---- a guard of the caller's own, on a connection of his ---- */
+
+static int guarded(void *arg, int code, const char *a, const char *b, const char *database, const char *inner) {
+    struct db *db = arg;
+    (void)database;
+    if (db->own || db->guard(db->guard_arg, act_of(code), str_c(a), str_c(b), str_c(inner))) return SQLITE_OK;
+    db->refused = true;
+    return SQLITE_DENY;
+}
+
+void db_guard(struct db *db, bool (*fn)(void *arg, enum db_act act, str a, str b, str inner), void *arg) {
+    ENSURE(!db->options.guest);
+    db->guard = fn;
+    db->guard_arg = arg;
+    sqlite3_set_authorizer(db->raw, fn ? guarded : NULL, db);
+}

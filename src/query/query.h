@@ -220,12 +220,12 @@ const struct pg_types *query_types_new(arena *out, const struct catalog *c);
 
 /* ---- PostgreSQL ---- */
 
-/* One statement; each row that it gives has one column: a row of the answer, as JSON text. values are sent as text, with their type where that is built
- * in (else 0). count, if the tree asks for one of a select: a second statement with the same values, one row of one bigint. */
+/* One statement; each row that it gives has one column: a row of the answer, as JSON text. values are sent as text and without a type (oid 0). count, if the
+ * tree asks for one of a select: a second statement, one row of one bigint; of a write it is the rows that were affected. */
 struct query_text {
-    str text, count;
-    struct query_bound *values;
-    uint32_t values_count;
+    str text, count; /* count empty: none */
+    struct query_bound *values, *count_values;
+    uint32_t values_count, count_values_count;
     bool answers; /* rows are wanted: of a write without a select list none are */
 };
 [[nodiscard]] bool query_print_postgres(arena *out, const struct catalog *c, const struct pg_session *session,

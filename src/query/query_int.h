@@ -94,6 +94,8 @@ void query_put_value(struct query_printing *p, struct db_value v); /* ?N */
 void query_put_column(struct query_printing *p, uint32_t alias, str storage);
 /* The select of a request, or of what is embedded. from: a view's name. */
 [[nodiscard]] bool query_put_select(struct query_printing *p, const struct query_select *s);
+/* A list and all that follows it, of a table that stands in the statement: what a function gives. */
+[[nodiscard]] bool query_put_from(struct query_printing *p, const struct query_select *s, str table);
 [[nodiscard]] bool query_put_count(struct query_printing *p, const struct query_select *s);
 /* Is the text that follows WHERE; alias of the relation. Nothing is to be asked: 1. */
 [[nodiscard]] bool query_put_where(struct query_printing *p, const struct query_select *s, uint32_t alias);
@@ -102,6 +104,15 @@ enum { QUERY_NO_ALIAS = UINT32_MAX };
 [[nodiscard]] bool query_put_list(struct query_printing *p, const struct query_select *s, uint32_t alias);
 [[nodiscard]] bool query_put_groups(struct query_printing *p, const struct query_select *s, uint32_t alias);
 bool query_where_is_bare(const struct query_where *w);
+
+/* write.c: rows from..from+n of an insert; all return what the tree's list says, or where that has more than columns, the rows' keys (a delete nothing) */
+[[nodiscard]] bool query_put_insert(struct query_printing *p, uint32_t from, uint32_t n);
+[[nodiscard]] bool query_put_update(struct query_printing *p);
+[[nodiscard]] bool query_put_delete(struct query_printing *p);
+[[nodiscard]] bool query_put_select_rows(struct query_printing *p,
+                                         str keys);          /* keys: a JSON array; of a delete: those that it will delete */
+[[nodiscard]] bool query_put_rows(struct query_printing *p); /* (select … ) of the keys of rows that an update or delete finds */
+bool query_list_is_plain(const struct query_select *s);
 
 /* ---- what a role sees (policy.c) ---- */
 
@@ -125,6 +136,7 @@ enum query_check {
 };
 [[nodiscard]] bool query_check_of(struct query_conn *conn, const struct catalog_relation *of, uint32_t role,
                                   enum query_check check, uint32_t *guard, struct pg_error *error);
+const char *query_rowid_of(const struct catalog_relation *of);
 /* A fragment's text with its references made SQL. row: what \x01C is of. */
 enum query_row_at { QUERY_AT_TABLE, QUERY_AT_NEW, QUERY_AT_OLD, QUERY_AT_VALUES };
 struct query_expanding {
@@ -164,10 +176,15 @@ struct query_conn {
     VEC(struct query_refusal) refusals;
     uint32_t guards[QUERY_GUARDS]; /* that hold in the statement at hand */
     uint32_t guards_made;
-    const struct query_statement *statement;                   /* at hand */
-    const struct catalog_relation *nesting[QUERY_NESTING_MAX]; /* whose views are being made */
+    const struct query_statement *statement; /* at hand */
+    struct query_nesting {
+        const struct catalog_relation *of;
+        uint32_t role, use;
+    } nesting[QUERY_NESTING_MAX]; /* whose views are being made */
     uint32_t depth;
     bool walled;
+    struct db_function functions[9]; /* the connection's own, as long as that is there */
+    struct db_aggregate aggregates[1];
     const struct catalog_relation *target; /* of a statement that writes */
     VEC(str) touched;                      /* tables that it may read and write because of the keys that lead to it */
     int64_t last_sequence;
@@ -177,8 +194,10 @@ struct query_conn {
 [[nodiscard]] err query_functions_add(struct query_conn *conn, struct diag *d);
 /* wall.c */
 bool query_wall(void *arg, enum db_act act, str a, str b, str inner);
+void query_wall_touch(struct query_conn *conn, const struct catalog_relation *of);
 void query_wall_target(struct query_conn *conn, const struct catalog_relation *of);
 /* answer.c */
+[[nodiscard]] bool query_put_json(struct query_conn *conn, uint32_t type, struct db_value v, struct buf *to, arena *scratch);
 [[nodiscard]] bool query_put_row(struct query_conn *conn, const struct query_shape *shape, const struct db_value *values,
                                  struct buf *to, arena *scratch);
 

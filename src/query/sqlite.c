@@ -516,3 +516,12 @@ bool query_put_count(struct query_printing *p, const struct query_select *s) {
     PUT(p, " where ");
     return query_put_where(p, s, alias) && put_tail(p, s, alias, false) && (!s->grouped || PUT(p, ")"));
 }
+
+bool query_put_from(struct query_printing *p, const struct query_select *s, str table) {
+    uint32_t alias = p->aliases++;
+    if (!query_put_list(p, s, alias)) return false;
+    PUT(p, " from (select *, 1 as \"_orlo_p\" from ");
+    query_put_name(&p->to->sql, table);
+    buf_printf(&p->to->sql, ") as a%u where ", alias);
+    return query_put_where(p, s, alias) && put_tail(p, s, alias, true);
+}

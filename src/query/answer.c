@@ -1,0 +1,71 @@
+/* answer: rows as JSON, as PostgreSQL's row_to_json says them: {"id":1,"title":"x"}, keys in the order of the list, values as to_json has them. */
+#include "query/query_int.h"
+
+static void put_text(struct buf *b, str s) {
+    buf_putc(b, '"');
+    for (size_t i = 0, from = 0; i <= s.n; i++) { /* as PostgreSQL's escape_json: what JSON must escape, and nothing else */
+        static const char *const short_ones[] = {
+            ['\b'] = "\\b", ['\f'] = "\\f", ['\n'] = "\\n", ['\r'] = "\\r", ['\t'] = "\\t", ['"'] = "\\\"", ['\\'] = "\\\\"};
+        uint8_t c = i < s.n ? s.p[i] : 0;
+        bool odd = i == s.n || c < 0x20 || c == '"' || c == '\\';
+        if (!odd) continue;
+        buf_put(b, s.p + from, i - from);
+        from = i + 1;
+        if (i == s.n) break;
+        if (c < ARRAY_COUNT(short_ones) && short_ones[c]) buf_puts(b, str_c(short_ones[c]));
+        else buf_printf(b, "\\u%04x", c);
+    }
+    buf_putc(b, '"');
+}
+
+bool query_put_json(struct query_conn *conn, uint32_t type, struct db_value v, struct buf *to, arena *scratch) {
+    struct pg_call call = {.mem = scratch, .session = &conn->session, .error = &conn->raised};
+    if (v.kind == DB_NULL) return buf_puts(to, STR("null"));
+    switch (type) { /* the most frequent ones, without a detour */
+    case PG_NO_TYPE: return buf_puts(to, v.s);
+    case PG_TEXT:
+    case PG_VARCHAR: return v.kind == DB_TEXTUAL ? (put_text(to, v.s), true) : pg_value_json(&call, type, v, to);
+    case PG_INT4:
+    case PG_INT8: return v.kind == DB_INTEGER ? buf_printf(to, "%lld", (long long)v.i) : pg_value_json(&call, type, v, to);
+    case PG_BOOL:
+        return v.kind == DB_INTEGER ? buf_puts(to, v.i ? STR("true") : STR("false")) : pg_value_json(&call, type, v, to);
+    default: return pg_value_json(&call, type, v, to);
+    }
+}
+
+bool query_put_row(struct query_conn *conn, const struct query_shape *shape, const struct db_value *values, struct buf *to,
+                   arena *scratch) {
+    buf_putc(to, '{');
+    for (uint32_t i = 0; i < shape->count; i++) {
+        if (i) buf_putc(to, ',');
+        put_text(to, shape->members[i].name);
+        buf_putc(to, ':');
+        if (!query_put_json(conn, shape->members[i].type, values[i], to, scratch)) return false;
+    }
+    return buf_putc(to, '}');
+}
+
+/* ---- a request's answer ---- */
+
+static void put_result(const struct query_result *r, struct buf *to) {
+    buf_puts(to, STR("{\"rows\":"));
+    buf_puts(to, r->has_body ? buf_str(&r->body) : STR("null"));
+    buf_printf(to, ",\"affected\":%llu", (unsigned long long)r->affected);
+    if (r->total >= 0) buf_printf(to, ",\"total\":%lld", (long long)r->total);
+    buf_putc(to, '}');
+}
+
+void query_batch_body(const struct query_batch *b, const struct query_result *results, struct buf *to) {
+    if (!b->many) {
+        if (results[0].has_body) buf_puts(to, buf_str(&results[0].body));
+        return;
+    }
+    buf_putc(to, '[');
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (i) buf_putc(to, ',');
+        put_result(&results[i], to);
+    }
+    buf_putc(to, ']');
+}
+
+void query_result_free(struct query_result *r) { buf_free(&r->body); }

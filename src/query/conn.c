@@ -1,0 +1,271 @@
+/* conn: a database, a catalogue, and what statements call.
+ *
+ *   query_row(shape, …)   a row of what is embedded, as JSON text     query_rows(x)     rows of them, as a JSON array; of none []
+ *   query_value(type, v)  a value as JSON text                        query_guard(n)    does trigger n hold in this statement?
+ *   query_refuse(n)       ends the statement with refusal n           pg_nextval(id) …  sequences, in the table _orlo_sequences
+ */
+#include "query/query_int.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+/* ---- JSON ---- */
+
+static void answer_json(struct query_conn *conn, struct db_call *call, struct buf *b, bool ok) {
+    if (!ok) db_refuse(call, STR("a value cannot be said"));
+    else db_answer(call, DB_TEXT(buf_str(b)));
+    buf_free(b);
+    (void)conn;
+}
+
+static void fn_row(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
+    struct query_conn *conn = arg;
+    uint64_t at = n && args[0].kind == DB_INTEGER ? (uint64_t)args[0].i : UINT64_MAX;
+    struct buf b = {.max = db_call_value_bytes_max(call)};
+    const struct query_statement *s = conn->statement;
+    bool ok = s && at < s->shapes.n && s->shapes.p[at].count <= n - 1;
+    arena *scratch = arena_new(0);
+    ok = ok && query_put_row(conn, &s->shapes.p[at], args + 1, &b, scratch);
+    arena_free(scratch);
+    answer_json(conn, call, &b, ok && !b.full);
+}
+
+static void fn_value(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
+    struct query_conn *conn = arg;
+    struct buf b = {.max = db_call_value_bytes_max(call)};
+    arena *scratch = arena_new(0);
+    bool ok = query_put_json(conn, (uint32_t)args[0].i, args[1], &b, scratch);
+    arena_free(scratch);
+    answer_json(conn, call, &b, ok && !b.full);
+    (void)n;
+}
+
+struct rows {
+    char *p;
+    size_t n, cap;
+};
+
+static bool rows_add(struct rows *r, str s) {
+    if (r->n + s.n > r->cap) {
+        size_t cap = MAX(r->cap * 2, r->n + s.n + 256);
+        char *p = db_take(r->p, cap);
+        if (!p) return false;
+        r->p = p, r->cap = cap;
+    }
+    if (s.n) memcpy(r->p + r->n, s.p, s.n);
+    r->n += s.n;
+    return true;
+}
+
+static void rows_step(struct db_call *call, void *arg, void *state, const struct db_value *args, uint32_t n) {
+    struct rows *r = state;
+    str s = args[0].kind == DB_TEXTUAL ? args[0].s : STR("null");
+    (void)arg, (void)n;
+    if (r->n + s.n + 2 > db_call_value_bytes_max(call) || !rows_add(r, r->n ? STR(",") : STR("[")) || !rows_add(r, s))
+        db_refuse(call, STR("an embedded answer is too large"));
+}
+
+static void rows_value(struct db_call *call, void *arg, void *state) {
+    struct rows *r = state;
+    (void)arg;
+    if (!r->n) db_answer(call, DB_TEXT(STR("[]")));
+    else if (rows_add(r, STR("]"))) db_answer(call, DB_TEXT(((str){(const uint8_t *)r->p, r->n--})));
+    else db_refuse(call, STR("an embedded answer is too large"));
+}
+
+static void rows_end(void *arg, void *state) {
+    (void)arg;
+    db_give_back(((struct rows *)state)->p);
+}
+
+/* ---- checks ---- */
+
+static void fn_guard(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
+    const struct query_conn *conn = arg;
+    bool up = false;
+    (void)n;
+    for (uint32_t i = 0; i < QUERY_GUARDS; i++)
+        up |= conn->guards[i] && args[0].kind == DB_INTEGER && args[0].i == conn->guards[i];
+    db_answer(call, DB_I64(up));
+}
+
+static void fn_refuse(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
+    struct query_conn *conn = arg;
+    (void)n;
+    if (args[0].i >= 0 && args[0].i < conn->refusals.n) {
+        const struct query_refusal *r = &conn->refusals.p[args[0].i];
+        str table = r->of->name;
+        if (r->check) {
+            query_fail(&conn->raised, "23514", "new row for relation \"" STR_FMT "\" violates check constraint \"" STR_FMT "\"",
+                       STR_ARG(table), STR_ARG(r->check->name));
+        } else if (r->policy) {
+            query_fail(&conn->raised, "42501",
+                       "new row violates row-level security policy \"" STR_FMT "\"%s for table \"" STR_FMT "\"",
+                       STR_ARG(r->policy->name), r->existing ? " (USING expression)" : "", STR_ARG(table));
+        } else {
+            query_fail(&conn->raised, "42501", "new row violates row-level security policy%s for table \"" STR_FMT "\"",
+                       r->existing ? " (USING expression)" : "", STR_ARG(table));
+        }
+    }
+    db_refuse(call, STR("refused"));
+}
+
+/* ---- sequences ---- */
+
+static bool sequence_row(struct query_conn *conn, int64_t id, int64_t *last, bool *called) {
+    struct db_rows *rows;
+    struct diag d = DIAG_INIT;
+    bool found = false;
+    if (db_query(conn->db, &rows, &d, "select last, called from main._orlo_sequences where id = ?", DB_I64(id)) != ERR_OK)
+        return false;
+    if (db_next(rows)) found = true, *last = db_i64(rows, 0), *called = db_i64(rows, 1) != 0;
+    return db_end(rows, &d) == ERR_OK && found;
+}
+
+static bool sequence_set(struct query_conn *conn, int64_t id, int64_t last, bool called) {
+    struct diag d = DIAG_INIT;
+    err e = db_run(conn->db, &d,
+                   "insert into main._orlo_sequences (id, last, called) values (?, ?, ?) on conflict (id) do update set last = "
+                   "excluded.last, called = excluded.called",
+                   DB_I64(id), DB_I64(last), DB_I64(called));
+    return e == ERR_OK || query_fail(&conn->raised, "55000", "a sequence cannot be written: %s", d.text);
+}
+
+/* What comes behind `last`. False: raised. */
+static bool sequence_next(struct query_conn *conn, const struct catalog_sequence *s, int64_t last, int64_t *out) {
+    bool up = s->increment > 0;
+    if (!__builtin_add_overflow(last, s->increment, out) && *out <= s->max && *out >= s->min) return true;
+    if (s->cycle) return *out = up ? s->min : s->max, true;
+    return query_fail(&conn->raised, "2200H", "nextval: reached %s value of sequence \"" STR_FMT "\" (%lld)",
+                      up ? "maximum" : "minimum", STR_ARG(s->name), (long long)(up ? s->max : s->min));
+}
+
+static const struct catalog_sequence *sequence_of(struct query_conn *conn, struct db_value v) {
+    const struct catalog_sequence *s = v.kind == DB_INTEGER ? catalog_sequence_of(conn->catalog, (uint32_t)v.i) : NULL;
+    if (!s) query_fail(&conn->raised, "42P01", "relation does not exist");
+    return s;
+}
+
+static bool step_sequence(struct query_conn *conn, struct db_value id, int64_t *value) {
+    const struct catalog_sequence *s = sequence_of(conn, id);
+    bool called = true, walled = conn->walled;
+    if (!s) return false;
+    conn->walled = false;
+    bool there = sequence_row(conn, id.i, value, &called), ok = true;
+    if (!there) *value = s->start;
+    else if (called) ok = sequence_next(conn, s, *value, value);
+    ok = ok && sequence_set(conn, id.i, *value, true);
+    conn->walled = walled;
+    conn->last_sequence = *value;
+    conn->last_sequence_id = s->id;
+    return ok;
+}
+
+static void fn_nextval(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
+    int64_t value;
+    (void)n;
+    if (step_sequence(arg, args[0], &value)) db_answer(call, DB_I64(value));
+    else db_refuse(call, STR("nextval"));
+}
+
+static void fn_lastval(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
+    struct query_conn *conn = arg;
+    if (!conn->last_sequence_id || (n && args[0].i != conn->last_sequence_id)) {
+        query_fail(&conn->raised, "55000", "%s is not yet defined in this session", n ? "currval" : "lastval");
+        db_refuse(call, STR("currval"));
+        return;
+    }
+    db_answer(call, DB_I64(conn->last_sequence));
+}
+
+static void fn_setval(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
+    struct query_conn *conn = arg;
+    bool walled = conn->walled, called = n < 3 || args[2].i;
+    const struct catalog_sequence *s = sequence_of(conn, args[0]);
+    conn->walled = false;
+    bool ok = s && args[1].kind == DB_INTEGER && sequence_set(conn, s->id, args[1].i, called);
+    conn->walled = walled;
+    if (ok) db_answer(call, args[1]);
+    else db_refuse(call, STR("setval"));
+}
+
+err query_functions_add(struct query_conn *conn, struct diag *d) {
+    const struct db_function functions[] = {
+        {"query_row", -1, DB_FN_DETERMINISTIC, fn_row, conn},
+        {"query_value", 2, DB_FN_DETERMINISTIC, fn_value, conn},
+        {"query_guard", 1, DB_FN_DETERMINISTIC, fn_guard, conn},
+        {"query_refuse", 1, 0, fn_refuse, conn},
+        {"pg_nextval", 1, 0, fn_nextval, conn},
+        {"pg_currval", 1, 0, fn_lastval, conn},
+        {"pg_lastval", 0, 0, fn_lastval, conn},
+        {"pg_setval", 2, 0, fn_setval, conn},
+        {"pg_setval", 3, 0, fn_setval, conn},
+    };
+    static_assert(sizeof functions == sizeof conn->functions);
+    memcpy(conn->functions, functions, sizeof functions);
+    conn->aggregates[0] =
+        (struct db_aggregate){"query_rows", 1, 0, sizeof(struct rows), rows_step, NULL, rows_value, rows_end, NULL};
+    TRY(db_add_functions(conn->db, conn->functions, ARRAY_COUNT(conn->functions), d));
+    return db_add_aggregates(conn->db, conn->aggregates, ARRAY_COUNT(conn->aggregates), d);
+}
+
+/* ---- a connection ---- */
+
+static void make_token(char *to) {
+    uint8_t bytes[(QUERY_TOKEN - 1) / 2];
+    ENSURE(getrandom(bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++) snprintf(to + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static err drop_made(struct query_conn *conn, struct diag *d) {
+    err e = ERR_OK;
+    for (uint32_t i = conn->made.n; i--;) {
+        err one = db_script(conn->db, arena_cstr(conn->mem, conn->made.p[i].drop), d);
+        if (e == ERR_OK) e = one;
+    }
+    return e;
+}
+
+static void begin_catalog(struct query_conn *conn, const struct catalog *c) {
+    conn->mem = arena_new(0);
+    conn->catalog = c;
+    conn->types = query_types_new(conn->mem, c);
+    conn->views = conn->checks = (struct map){0};
+    conn->made.p = NULL, conn->made.n = conn->made.cap = 0;
+    conn->refusals.p = NULL, conn->refusals.n = conn->refusals.cap = 0;
+    conn->touched.p = NULL, conn->touched.n = conn->touched.cap = 0;
+    conn->guards_made = 0;
+}
+
+err query_conn_new(struct db *db, const struct catalog *c, const struct query_options *options, struct query_conn **out,
+                   struct diag *d) {
+    struct query_conn *conn = calloc(1, sizeof *conn);
+    ENSURE(conn);
+    conn->db = db;
+    conn->options = *options;
+    if (!conn->options.bytes_max) conn->options.bytes_max = 64 * MiB;
+    conn->session.error = &conn->raised;
+    make_token(conn->token);
+    begin_catalog(conn, c);
+    err e = pg_register(db, &conn->session, d);
+    if (e == ERR_OK) e = query_functions_add(conn, d);
+    if (e == ERR_OK) db_guard(db, query_wall, conn);
+    if (e == ERR_OK) *out = conn;
+    else query_conn_free(conn);
+    return e;
+}
+
+err query_conn_catalog(struct query_conn *conn, const struct catalog *c, struct diag *d) {
+    err e = drop_made(conn, d);
+    arena_free(conn->mem);
+    make_token(conn->token); /* what could not be dropped is known no more */
+    begin_catalog(conn, c);
+    return e;
+}
+
+void query_conn_free(struct query_conn *conn) {
+    if (!conn) return;
+    db_guard(conn->db, NULL, NULL);
+    arena_free(conn->mem);
+    free(conn);
+}

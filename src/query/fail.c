@@ -1,0 +1,350 @@
+/* fail: what SQLite said went wrong, as PostgreSQL says it: SQLSTATE, message, constraint, and the key where the role may see it.
+ *
+ * 1. What a function of ours raised comes before what SQLite made of it.
+ * 2. A key's values, and whole rows, are told only where no policy holds for the role on the table (as PostgreSQL does): else they would tell of rows
+ *    that it may not see. That there is such a row is told all the same, by the error itself: docs/security.md.
+ * 3. SQLite names no foreign key: it is found by looking, with the rows' values, while nothing has changed any more.
+ */
+#include "query/query_int.h"
+#include <stdio.h>
+
+struct failing {
+    struct query_conn *conn;
+    const struct query *q;
+    struct pg_error *error;
+    const struct catalog_relation *of;
+    arena *mem;
+};
+
+static void name_table(struct pg_error *e, const struct catalog_relation *of, str constraint) {
+    snprintf(e->table, sizeof e->table, STR_FMT, STR_ARG(of->name));
+    snprintf(e->constraint, sizeof e->constraint, STR_FMT, STR_ARG(constraint));
+}
+
+static bool may_tell(const struct failing *f, const struct catalog_relation *of) {
+    return !catalog_policies_hold(f->conn->catalog, f->q->role, of) &&
+           catalog_may_relation(f->conn->catalog, f->q->role, of, CATALOG_SELECT);
+}
+
+/* ---- values of the row that was to be written ---- */
+
+/* Of an insert's row, or of what an update sets. False: it is not known. */
+static bool value_of(const struct failing *f, uint32_t row, const struct catalog_column *c, const struct query_bound **out) {
+    const struct query *q = f->q;
+    for (uint32_t i = 0; i < q->columns_count; i++) {
+        if (q->targets[i] != c) continue;
+        *out = &q->cells[row].cells[i];
+        return q->cells[row].there[i];
+    }
+    return false;
+}
+
+static bool put_value(const struct failing *f, uint32_t type, struct db_value v, struct buf *to) {
+    struct pg_error quiet = {0};
+    struct pg_call call = {.mem = f->mem, .session = &f->conn->session, .error = &quiet};
+    return pg_value_out(&call, type, v, to);
+}
+
+/* (a, b)=(1, x) */
+static bool put_key(const struct failing *f, const struct catalog_relation *of, const catalog_ids *columns,
+                    const struct db_value *values, struct buf *to) {
+    buf_putc(to, '(');
+    for (uint32_t i = 0; i < columns->n; i++) {
+        const struct catalog_column *c = catalog_column_of(of, columns->p[i]);
+        buf_printf(to, "%s" STR_FMT, i ? ", " : "", STR_ARG(c->name));
+    }
+    buf_puts(to, STR(")=("));
+    for (uint32_t i = 0; i < columns->n; i++) {
+        const struct catalog_column *c = catalog_column_of(of, columns->p[i]);
+        if (i) buf_puts(to, STR(", "));
+        if (!put_value(f, c->type, values[i], to)) return false;
+    }
+    return buf_putc(to, ')');
+}
+
+static bool row_values(const struct failing *f, uint32_t row, const struct catalog_relation *of, const catalog_ids *columns,
+                       struct db_value *values) {
+    for (uint32_t i = 0; i < columns->n; i++) {
+        const struct query_bound *b;
+        if (!value_of(f, row, catalog_column_of(of, columns->p[i]), &b) || b->null) return false;
+        values[i] = b->value;
+    }
+    return true;
+}
+
+/* Has a table a row with these? */
+static bool is_there(const struct failing *f, const struct catalog_relation *of, const catalog_ids *columns,
+                     const struct db_value *values) {
+    struct buf sql = {0};
+    struct diag d = DIAG_INIT;
+    struct db_rows *rows;
+    bool found = false;
+    buf_puts(&sql, STR("select 1 from main."));
+    query_put_name(&sql, of->storage);
+    for (uint32_t i = 0; i < columns->n; i++) {
+        buf_puts(&sql, i ? STR(" and ") : STR(" where "));
+        query_put_name(&sql, catalog_column_of(of, columns->p[i])->storage);
+        buf_puts(&sql, STR(" = ?"));
+    }
+    if (db_query_values(f->conn->db, buf_str(&sql), values, columns->n, &rows, &d) == ERR_OK) {
+        found = db_next(rows);
+        if (db_end(rows, &d) != ERR_OK) found = false;
+    }
+    buf_free(&sql);
+    return found;
+}
+
+/* ---- unique ---- */
+
+/* "t.a, t.b" or "index 'x'", as SQLite lists them: is it this one? */
+static bool is_said(str said, const struct catalog_relation *of, const catalog_ids *columns, str storage) {
+    struct buf b = {0};
+    bool same =
+        storage.n && str_starts(said, STR("index '")) && str_eq(str_sub(said, 7, said.n - MIN(said.n, (size_t)8)), storage);
+    for (uint32_t i = 0; i < columns->n; i++) {
+        const struct catalog_column *c = catalog_column_of(of, columns->p[i]);
+        buf_printf(&b, "%s" STR_FMT "." STR_FMT, i ? ", " : "", STR_ARG(of->storage), STR_ARG(c ? c->storage : (str){0}));
+    }
+    same |= columns->n && str_eq(buf_str(&b), said);
+    buf_free(&b);
+    return same;
+}
+
+static void tell_key(const struct failing *f, const catalog_ids *columns) {
+    struct db_value values[32];
+    if (!columns->n || columns->n > ARRAY_COUNT(values) || !may_tell(f, f->of) || f->q->kind == QUERY_CALL) return;
+    for (uint32_t row = 0; row < f->q->cells_count; row++) {
+        struct buf b = {0};
+        if (row_values(f, row, f->of, columns, values) && (f->q->cells_count == 1 || is_there(f, f->of, columns, values)) &&
+            put_key(f, f->of, columns, values, &b))
+            query_fail_detail(f->error, "Key " STR_FMT " already exists.", STR_ARG(buf_str(&b)));
+        buf_free(&b);
+        if (f->error->detail[0]) return;
+    }
+}
+
+static bool unique_failed(struct failing *f, str said) {
+    str name = {0};
+    const catalog_ids *columns = NULL;
+    catalog_ids keys = {0};
+    for (uint32_t i = 0; i < f->of->constraints.n && !columns; i++) {
+        const struct catalog_constraint *k = &f->of->constraints.p[i];
+        if ((k->kind == CATALOG_PRIMARY || k->kind == CATALOG_UNIQUE) && is_said(said, f->of, &k->columns, k->storage))
+            name = k->name, columns = &k->columns;
+    }
+    for (uint32_t i = 0; i < f->of->indexes.n && !columns; i++) {
+        const struct catalog_index *x = &f->of->indexes.p[i];
+        keys.n = 0;
+        for (uint32_t k = 0; k < x->keys.n; k++)
+            if (x->keys.p[k].column) vec_push(f->mem, &keys, x->keys.p[k].column);
+        if (x->unique && is_said(said, f->of, &keys, x->storage)) name = x->name, columns = &keys;
+    }
+    if (!columns) return query_fail(f->error, "23505", "duplicate key value violates unique constraint"), true;
+    query_fail(f->error, "23505", "duplicate key value violates unique constraint \"" STR_FMT "\"", STR_ARG(name));
+    name_table(f->error, f->of, name);
+    tell_key(f, columns);
+    return true;
+}
+
+/* ---- not null, check ---- */
+
+static void tell_row(const struct failing *f) {
+    struct buf b = {0};
+    if (f->q->kind != QUERY_INSERT || f->q->cells_count != 1 || !may_tell(f, f->of)) return;
+    for (uint32_t i = 0; i < f->of->columns.n; i++) {
+        const struct catalog_column *c = &f->of->columns.p[i];
+        const struct query_bound *v;
+        struct buf one = {0};
+        bool known = value_of(f, 0, c, &v);
+        if (!known && (c->default_value.fragment.text.n || c->sequence))
+            return buf_free(&b); /* what it was nobody knows any more */
+        if (!known || v->null) buf_puts(&one, STR("null"));
+        else if (!put_value(f, c->type, v->value, &one)) return buf_free(&one), buf_free(&b);
+        if (i) buf_puts(&b, STR(", "));
+        size_t n = MIN(one.n, (size_t)64);
+        while (n < one.n && n && (one.p[n] & 0xc0) == 0x80) n--;
+        buf_put(&b, one.p, n);
+        if (n < one.n) buf_puts(&b, STR("..."));
+        buf_free(&one);
+    }
+    query_fail_detail(f->error, "Failing row contains (" STR_FMT ").", STR_ARG(buf_str(&b)));
+    buf_free(&b);
+}
+
+static bool null_failed(struct failing *f, str said) {
+    str column = said.n > f->of->storage.n ? str_sub(said, f->of->storage.n + 1, said.n) : said;
+    for (uint32_t i = 0; i < f->of->columns.n; i++)
+        if (str_eq(f->of->columns.p[i].storage, column)) column = f->of->columns.p[i].name;
+    query_fail(f->error, "23502", "null value in column \"" STR_FMT "\" of relation \"" STR_FMT "\" violates not-null constraint",
+               STR_ARG(column), STR_ARG(f->of->name));
+    name_table(f->error, f->of, (str){0});
+    snprintf(f->error->column, sizeof f->error->column, STR_FMT, STR_ARG(column));
+    tell_row(f);
+    return true;
+}
+
+static bool check_failed(struct failing *f, str said) {
+    str name = said;
+    for (uint32_t i = 0; i < f->of->constraints.n; i++)
+        if (f->of->constraints.p[i].kind == CATALOG_CHECK && str_eq(f->of->constraints.p[i].storage, said))
+            name = f->of->constraints.p[i].name;
+    query_fail(f->error, "23514", "new row for relation \"" STR_FMT "\" violates check constraint \"" STR_FMT "\"",
+               STR_ARG(f->of->name), STR_ARG(name));
+    name_table(f->error, f->of, name);
+    tell_row(f);
+    return true;
+}
+
+/* ---- foreign keys ---- */
+
+static bool child_failed(struct failing *f, const struct catalog_relation *from, const struct catalog_constraint *k) {
+    struct db_value values[32];
+    const struct catalog_relation *to = catalog_relation_of(f->conn->catalog, k->reference);
+    if (!to || k->columns.n > ARRAY_COUNT(values)) return false;
+    for (uint32_t row = 0; row < f->q->cells_count; row++) {
+        if (!row_values(f, row, from, &k->columns, values) || is_there(f, to, &k->reference_columns, values)) continue;
+        struct buf b = {0};
+        query_fail(f->error, "23503", "insert or update on table \"" STR_FMT "\" violates foreign key constraint \"" STR_FMT "\"",
+                   STR_ARG(from->name), STR_ARG(k->name));
+        name_table(f->error, from, k->name);
+        if (may_tell(f, from) && put_key(f, from, &k->columns, values, &b))
+            query_fail_detail(f->error, "Key " STR_FMT " is not present in table \"" STR_FMT "\".", STR_ARG(buf_str(&b)),
+                              STR_ARG(to->name));
+        else query_fail_detail(f->error, "Key is not present in table \"" STR_FMT "\".", STR_ARG(to->name));
+        buf_free(&b);
+        return true;
+    }
+    return false;
+}
+
+/* Which rows of the target, as the statement finds them, are referred to by this key? The first one's values. */
+static bool referred(struct failing *f, const struct catalog_edge *g, struct db_value *values) {
+    struct query_statement st = {0};
+    struct query_printing p = {
+        .conn = f->conn, .to = &st, .query = f->q, .out = f->mem, .error = &(struct pg_error){0}, .role = f->q->role};
+    struct diag d = DIAG_INIT;
+    struct db_rows *rows;
+    bool found = false, ok;
+    buf_puts(&st.sql, STR("select "));
+    for (uint32_t i = 0; i < g->key->reference_columns.n; i++) {
+        if (i) buf_putc(&st.sql, ',');
+        buf_puts(&st.sql, STR("_orlo_t."));
+        query_put_name(&st.sql, catalog_column_of(g->to, g->key->reference_columns.p[i])->storage);
+    }
+    buf_puts(&st.sql, STR(" from main."));
+    query_put_name(&st.sql, g->to->storage);
+    buf_printf(&st.sql, " as _orlo_t where _orlo_t.%s in ", query_rowid_of(g->to));
+    ok = query_put_rows(&p);
+    buf_puts(&st.sql, STR(" and exists (select 1 from main."));
+    query_put_name(&st.sql, g->from->storage);
+    buf_puts(&st.sql, STR(" as _orlo_c where "));
+    for (uint32_t i = 0; i < g->key->columns.n; i++) {
+        buf_puts(&st.sql, i ? STR(" and _orlo_c.") : STR("_orlo_c."));
+        query_put_name(&st.sql, catalog_column_of(g->from, g->key->columns.p[i])->storage);
+        buf_puts(&st.sql, STR(" = _orlo_t."));
+        query_put_name(&st.sql, catalog_column_of(g->to, g->key->reference_columns.p[i])->storage);
+    }
+    buf_puts(&st.sql, STR(") limit 1"));
+    f->conn->statement = &st;
+    if (ok && db_query_values(f->conn->db, buf_str(&st.sql), st.values.p, st.values.n, &rows, &d) == ERR_OK) {
+        found = db_next(rows);
+        for (uint32_t i = 0; found && i < g->key->reference_columns.n; i++) {
+            values[i] = db_value(rows, i);
+            if (values[i].kind >= DB_TEXTUAL) values[i].s = arena_str(f->mem, values[i].s);
+        }
+        if (db_end(rows, &d) != ERR_OK) found = false;
+    }
+    f->conn->statement = NULL;
+    query_statement_free(&st);
+    return found;
+}
+
+static bool parent_failed(struct failing *f, const struct catalog_edge *g) {
+    struct db_value values[32];
+    struct buf b = {0};
+    uint8_t action = f->q->kind == QUERY_DELETE ? g->key->on_delete : g->key->on_update;
+    if (action != CATALOG_NO_ACTION && action != CATALOG_RESTRICT) return false;
+    if (g->key->columns.n > ARRAY_COUNT(values) || !referred(f, g, values)) return false;
+    query_fail(f->error, "23503",
+               "update or delete on table \"" STR_FMT "\" violates foreign key constraint \"" STR_FMT "\" on table \"" STR_FMT
+               "\"",
+               STR_ARG(g->to->name), STR_ARG(g->key->name), STR_ARG(g->from->name));
+    name_table(f->error, g->from, g->key->name);
+    if (may_tell(f, g->to) && put_key(f, g->to, &g->key->reference_columns, values, &b))
+        query_fail_detail(f->error, "Key " STR_FMT " is still referenced from table \"" STR_FMT "\".", STR_ARG(buf_str(&b)),
+                          STR_ARG(g->from->name));
+    else query_fail_detail(f->error, "Key is still referenced from table \"" STR_FMT "\".", STR_ARG(g->from->name));
+    buf_free(&b);
+    return true;
+}
+
+static bool foreign_failed(struct failing *f) {
+    struct catalog_edge g = {0};
+    bool found = false;
+    if (f->q->kind == QUERY_INSERT || f->q->kind == QUERY_UPDATE)
+        for (uint32_t i = 0; !found && i < f->of->constraints.n; i++)
+            if (f->of->constraints.p[i].kind == CATALOG_FOREIGN) found = child_failed(f, f->of, &f->of->constraints.p[i]);
+    if (f->q->kind == QUERY_UPDATE || f->q->kind == QUERY_DELETE)
+        while (!found && catalog_edge_next(f->conn->catalog, f->of->id, &g))
+            if (g.to == f->of) found = parent_failed(f, &g);
+    if (!found)
+        query_fail(f->error, "23503",
+                   "a foreign key constraint is violated by what follows from a change of table \"" STR_FMT "\"",
+                   STR_ARG(f->of->name));
+    return true;
+}
+
+/* ---- what was said ---- */
+
+static bool behind(str said, const char *mark, str *rest) {
+    const uint8_t *at = memmem(said.p, said.n, mark, strlen(mark));
+    if (at) *rest = str_sub(said, (size_t)(at - said.p) + strlen(mark), said.n);
+    return at != NULL;
+}
+
+static bool constraint_failed(struct failing *f, str said) {
+    str rest;
+    if (!f->of) return false;
+    if (behind(said, "UNIQUE constraint failed: ", &rest)) return unique_failed(f, rest);
+    if (behind(said, "NOT NULL constraint failed: ", &rest)) return null_failed(f, rest);
+    if (behind(said, "CHECK constraint failed: ", &rest)) return check_failed(f, rest);
+    return behind(said, "FOREIGN KEY constraint failed", &rest) && foreign_failed(f);
+}
+
+static const struct {
+    const char *said, *state, *message;
+} others[] = {
+    {"took too long", "57014", "canceling statement due to statement timeout"},
+    {"interrupted", "57014", "canceling statement due to statement timeout"},
+    {"ON CONFLICT clause does not match", "42P10",
+     "there is no unique or exclusion constraint matching the ON CONFLICT specification"},
+    {"integer overflow", "22003", "bigint out of range"},
+    {"too much memory", "53200", "out of memory"},
+    {"more memory than there is", "53200", "out of memory"},
+    {"nests too deep", "54001", "stack depth limit exceeded"},
+    {"full", "53100", "the database has no room left"},
+    {"string or blob too big", "54000", "a value is too large"},
+    {"too big", "54000", "a value is too large"},
+};
+
+void query_failed(struct query_conn *conn, const struct query *q, err e, const struct diag *d, struct pg_error *error) {
+    str said = str_c(d->text);
+    if (error->set) return;
+    if (conn->raised.set) {
+        *error = conn->raised;
+        return;
+    }
+    struct failing f = {conn, q, error, conn->target, arena_new(0)};
+    bool known = constraint_failed(&f, said);
+    arena_free(f.mem);
+    for (size_t i = 0; !known && i < ARRAY_COUNT(others); i++) {
+        str rest;
+        if (!behind(said, others[i].said, &rest)) continue;
+        query_fail(error, others[i].state, "%s", others[i].message);
+        known = true;
+    }
+    if (known) return;
+    if (e == ERR_IO || e == ERR_MALFORMED) query_fail(error, "58030", "the database cannot be read");
+    else query_fail(error, "XX000", "the statement could not be run");
+    log_event(LOG_ERROR, "query-failed", LF_CSTR("error", err_name(e)), LF_CSTR("text", d->text));
+}

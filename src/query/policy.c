@@ -1,0 +1,350 @@
+/* policy: what a role sees of a relation, as a TEMP view of a name that nobody can know, and what its new rows are held against, as a TEMP trigger. Both
+ * are made by their first use, and last as long as the catalogue does.
+ *
+ *   create temp view "v3f…_7" as select _orlo_t."id" as "id", …, _orlo_t.rowid as "_orlo_k", (policy) as "_orlo_p"
+ *          from main."notes" as _orlo_t where (policy)
+ *   create temp trigger "v3f…_8" before insert on main."notes" when query_guard(8)
+ *          begin select query_refuse(0) where not coalesce((check), 0); end
+ *
+ * 1. Permissive policies are joined by OR, restrictive ones by AND; no permissive one: no row (rowsecurity.c). WITH CHECK is USING where it is not given.
+ * 2. Where a statement reads columns, SELECT's policies hold for the rows that it changes, too: those that are there are not found, new ones are refused.
+ * 3. The existing row of an upsert is refused, and not left out.
+ * 4. A trigger is of one role and command: its guard is up only in such a statement, so that what cascades through keys passes.
+ * 5. Relations that a policy reads are seen as the role sees them; those of a view or a definer's function as their owner does.
+ */
+#include "query/query_int.h"
+
+/* ---- fragments ---- */
+
+struct reference {
+    char kind;
+    uint32_t id;
+};
+
+/* At a \x01: the reference behind it; gives its length, 0: none. */
+static size_t reference_at(str text, size_t at, struct reference *out) {
+    size_t i = at + 2;
+    if (at + 3 >= text.n) return 0;
+    *out = (struct reference){(char)text.p[at + 1], 0};
+    while (i < text.n && text.p[i] >= '0' && text.p[i] <= '9' && out->id < UINT32_MAX / 16)
+        out->id = out->id * 10 + (uint32_t)(text.p[i++] - '0');
+    return i < text.n && text.p[i] == 2 ? i + 1 - at : 0;
+}
+
+static bool expand_column(const struct query_expanding *x, const struct reference *r, struct buf *to, struct pg_error *error) {
+    static const char *const rows[] = {
+        [QUERY_AT_TABLE] = "_orlo_t.", [QUERY_AT_NEW] = "new.", [QUERY_AT_OLD] = "old.", [QUERY_AT_VALUES] = ""};
+    const struct catalog_column *c = x->of ? catalog_column_of(x->of, r->id) : NULL;
+    if (!c) return query_fail(error, "XX000", "an expression names a column that is not there");
+    buf_puts(to, str_c(r->kind == 'N' ? "new." : r->kind == 'O' ? "old." : rows[x->at]));
+    query_put_name(to, c->storage);
+    return true;
+}
+
+static bool ends_with_word(const struct buf *b, const char *word) {
+    str s = str_trim(buf_str(b));
+    while (s.n && (s.p[s.n - 1] == '\n' || s.p[s.n - 1] == ' ')) s.n--;
+    size_t n = strlen(word);
+    return s.n >= n && str_eq_nocase(str_sub(s, s.n - n, n), str_c(word)) &&
+           (s.n == n || s.p[s.n - n - 1] == ' ' || s.p[s.n - n - 1] == '(');
+}
+
+static bool is_target(const struct query_expanding *x, const struct buf *to) {
+    return x->writes && (ends_with_word(to, "insert into") || ends_with_word(to, "update") || ends_with_word(to, "delete from") ||
+                         ends_with_word(to, "update or rollback") || ends_with_word(to, "update or abort"));
+}
+
+static bool expand_relation(const struct query_expanding *x, const struct reference *r, struct buf *to, struct pg_error *error) {
+    const struct catalog_relation *of = catalog_relation_of(x->conn->catalog, r->id);
+    if (!of) return query_fail(error, "XX000", "an expression names a relation that is not there");
+    uint32_t role = r->kind == 'R' ? x->role : x->definer ? x->definer : of->owner;
+    if (is_target(x, to)) {
+        if (catalog_policies_hold(x->conn->catalog, role, of))
+            return query_fail(error, "0A000",
+                              "a function that runs with the rights of who calls it cannot write table \"" STR_FMT
+                              "\", which has policies, on SQLite",
+                              STR_ARG(of->name));
+        query_wall_touch(x->conn, of);
+        query_put_name(to, of->storage);
+        return true;
+    }
+    str name;
+    if (!query_view_of(x->conn, of, role, QUERY_SEES, &name, error)) return false;
+    query_put_name(to, name);
+    return true;
+}
+
+static bool expand_argument(const struct query_expanding *x, const struct reference *r, struct buf *to, struct pg_error *error) {
+    if (!r->id || r->id > x->arguments_count)
+        return query_fail(error, "XX000", "an expression names an argument that is not there");
+    buf_printf(to, "?%u", x->arguments_from + r->id);
+    return true;
+}
+
+bool query_expand(const struct query_expanding *x, str text, struct buf *to, struct pg_error *error) {
+    for (size_t i = 0, next; i < text.n; i = next) {
+        struct reference r;
+        size_t plain = str_find(str_sub(text, i, text.n), 1);
+        buf_put(to, text.p + i, plain);
+        next = i + plain;
+        if (next == text.n) break;
+        size_t n = reference_at(text, next, &r);
+        bool ok = n != 0;
+        if (ok && (r.kind == 'R' || r.kind == 'B')) ok = expand_relation(x, &r, to, error);
+        else if (ok && r.kind == 'A') ok = expand_argument(x, &r, to, error);
+        else if (ok) ok = expand_column(x, &r, to, error);
+        if (!ok) return query_fail(error, "XX000", "an expression is not understood");
+        next += n;
+    }
+    return true;
+}
+
+/* ---- a policy's expressions ---- */
+
+static bool put_expression(const struct query_expanding *x, const struct catalog_policy *p, bool check, struct buf *to,
+                           struct pg_error *error) {
+    const struct catalog_expr *e = check && p->check_expr.source.n ? &p->check_expr : &p->using_expr;
+    if (!e->fragment.text.n)
+        return query_fail(error, "0A000", "policy \"" STR_FMT "\" for table \"" STR_FMT "\" cannot run on SQLite",
+                          STR_ARG(p->name), STR_ARG(x->of->name));
+    buf_putc(to, '(');
+    return query_expand(x, e->fragment.text, to, error) && buf_putc(to, ')');
+}
+
+static bool has_expression(const struct catalog_policy *p, bool check) {
+    return p->using_expr.source.n || (check && p->check_expr.source.n);
+}
+
+/* (a or b), or 0. */
+static bool put_permissive(const struct query_expanding *x, enum catalog_command command, bool check, struct buf *to,
+                           struct pg_error *error) {
+    const struct catalog_policy *p = NULL;
+    bool any = false;
+    buf_putc(to, '(');
+    while ((p = catalog_policy_next(x->conn->catalog, x->of, x->role, command, true, p))) {
+        if (!has_expression(p, check)) continue;
+        if (any) buf_puts(to, STR(" or "));
+        any = true;
+        if (!put_expression(x, p, check, to, error)) return false;
+    }
+    if (!any) buf_putc(to, '0');
+    return buf_putc(to, ')');
+}
+
+/* What rows a command finds. */
+static bool put_filter(const struct query_expanding *x, enum catalog_command command, struct buf *to, struct pg_error *error) {
+    const struct catalog_policy *p = NULL;
+    if (!put_permissive(x, command, false, to, error)) return false;
+    while ((p = catalog_policy_next(x->conn->catalog, x->of, x->role, command, false, p))) {
+        if (!has_expression(p, false)) continue;
+        buf_puts(to, STR(" and "));
+        if (!put_expression(x, p, false, to, error)) return false;
+    }
+    return true;
+}
+
+static bool put_sight(const struct query_expanding *x, enum query_sight sight, struct buf *to, struct pg_error *error) {
+    static const enum catalog_command commands[] = {CATALOG_FOR_SELECT, CATALOG_FOR_UPDATE, CATALOG_FOR_UPDATE,
+                                                    CATALOG_FOR_DELETE, CATALOG_FOR_DELETE};
+    if (!put_filter(x, commands[sight], to, error)) return false;
+    if (sight != QUERY_UPDATES_READ && sight != QUERY_DELETES_READ) return true;
+    buf_puts(to, STR(" and "));
+    return put_filter(x, CATALOG_FOR_SELECT, to, error);
+}
+
+/* ---- making ---- */
+
+static str key_of(arena *mem, const struct catalog_relation *of, uint32_t role, uint32_t use) {
+    return arena_fmt(mem, "%u/%u/%u", of->id, role, use);
+}
+
+enum { CHECKS = 100 }; /* a check's use, beside a sight's */
+static str new_name(struct query_conn *conn) { return arena_fmt(conn->mem, "v%s_%u", conn->token, conn->made.n); }
+
+static bool make(struct query_conn *conn, const char *kind, str name, const struct buf *sql, struct pg_error *error) {
+    struct diag d = DIAG_INIT;
+    struct query_made m = {name, arena_fmt(conn->mem, "drop %s if exists temp.\"" STR_FMT "\"", kind, STR_ARG(name))};
+    const char *text = arena_cstr(conn->mem, buf_str(sql));
+    bool walled = conn->walled;
+    conn->walled = false;
+    err e = sql->full ? ERR_LIMIT : db_script(conn->db, text, &d);
+    conn->walled = walled;
+    if (e != ERR_OK) return query_fail(error, "XX000", "a policy's %s cannot be made: %s", kind, d.text);
+    vec_push(conn->mem, &conn->made, m);
+    return true;
+}
+
+/* A row's key, where it is no column of its own: of three names that SQLite has for it, one that no column has. */
+static const char *rowid_of(const struct catalog_relation *of) {
+    static const char *const names[] = {"_rowid_", "rowid", "oid"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        bool taken = false;
+        for (uint32_t k = 0; k < of->columns.n; k++) taken |= str_eq_nocase(of->columns.p[k].storage, str_c(names[i]));
+        if (!taken) return names[i];
+    }
+    return "_rowid_";
+}
+const char *query_rowid_of(const struct catalog_relation *of) { return rowid_of(of); }
+
+static void put_columns(struct buf *b, const struct catalog_relation *of) {
+    for (uint32_t i = 0; i < of->columns.n; i++) {
+        buf_puts(b, STR("_orlo_t."));
+        query_put_name(b, of->columns.p[i].storage);
+        buf_puts(b, STR(" as "));
+        query_put_name(b, of->columns.p[i].storage);
+        buf_puts(b, STR(", "));
+    }
+}
+
+static bool table_view(struct query_conn *conn, const struct catalog_relation *of, uint32_t role, enum query_sight sight,
+                       struct buf *b, struct pg_error *error) {
+    struct query_expanding x = {.conn = conn, .of = of, .at = QUERY_AT_TABLE, .role = role};
+    struct buf policy = {0};
+    bool hold = of->kind == CATALOG_TABLE && catalog_policies_hold(conn->catalog, role, of), ok = true;
+    if (hold) ok = put_sight(&x, sight, &policy, error);
+    else buf_putc(&policy, '1');
+    put_columns(b, of);
+    buf_printf(b, "_orlo_t.%s as \"_orlo_k\", (" STR_FMT ") as \"_orlo_p\" from main.", rowid_of(of), STR_ARG(buf_str(&policy)));
+    query_put_name(b, of->storage);
+    buf_puts(b, STR(" as _orlo_t"));
+    if (hold) buf_printf(b, " where " STR_FMT, STR_ARG(buf_str(&policy)));
+    buf_free(&policy);
+    return ok;
+}
+
+static bool view_view(struct query_conn *conn, const struct catalog_relation *of, struct buf *b, struct pg_error *error) {
+    const struct catalog_role *asks = catalog_role_named(conn->catalog, conn->session.role);
+    struct query_expanding x = {.conn = conn, .role = asks ? asks->id : of->owner, .definer = of->owner};
+    if (!of->security_invoker) x.role = of->owner;
+    if (!of->query.fragment.text.n)
+        return query_fail(error, "0A000", "view \"" STR_FMT "\" cannot run on SQLite", STR_ARG(of->name));
+    put_columns(b, of);
+    buf_puts(b, STR("null as \"_orlo_k\", 1 as \"_orlo_p\" from ("));
+    return query_expand(&x, of->query.fragment.text, b, error) && buf_puts(b, STR(") as _orlo_t"));
+}
+
+/* The role has some right to read it, as PostgreSQL asks of whoever a policy or view reads with. */
+static bool may_read(struct query_conn *conn, const struct catalog_relation *of, uint32_t role, struct pg_error *error) {
+    if (catalog_may_relation(conn->catalog, role, of, CATALOG_SELECT)) return true;
+    for (uint32_t i = 0; i < of->columns.n; i++)
+        if (catalog_may_column(conn->catalog, role, of, &of->columns.p[i], CATALOG_SELECT)) return true;
+    return query_fail(error, "42501", "permission denied for table " STR_FMT, STR_ARG(of->name));
+}
+
+/* What is being made for the same role and use, and needs itself. */
+static bool enter(struct query_conn *conn, const struct catalog_relation *of, uint32_t role, uint32_t use,
+                  struct pg_error *error) {
+    struct query_nesting mine = {of, role, use};
+    for (uint32_t i = 0; i < conn->depth; i++)
+        if (conn->nesting[i].of == of && conn->nesting[i].role == role && conn->nesting[i].use == use)
+            return query_fail(error, "42P17", "infinite recursion detected in policy for relation \"" STR_FMT "\"",
+                              STR_ARG(of->name));
+    if (conn->depth == QUERY_NESTING_MAX)
+        return query_fail(error, "54001", "policies and views nest deeper than %d", QUERY_NESTING_MAX);
+    conn->nesting[conn->depth++] = mine;
+    return true;
+}
+
+bool query_view_of(struct query_conn *conn, const struct catalog_relation *of, uint32_t role, enum query_sight sight, str *name,
+                   struct pg_error *error) {
+    uint64_t at;
+    uint32_t asks = 0; /* an invoker's view is another one for each who asks, though its owner reads through it */
+    const struct catalog_role *session = catalog_role_named(conn->catalog, conn->session.role);
+    bool view = of->kind == CATALOG_VIEW;
+    if (view && of->security_invoker && session) asks = session->id;
+    str key = key_of(conn->mem, of, view ? asks : role, sight);
+    if (sight == QUERY_SEES && !may_read(conn, of, role, error)) return false;
+    if (map_get(&conn->views, key, &at)) return *name = conn->made.p[at].name, true;
+    if (of->kind == CATALOG_VIEW && sight != QUERY_SEES)
+        return query_fail(error, "55000", "cannot write view \"" STR_FMT "\"", STR_ARG(of->name));
+    if (!enter(conn, of, role, sight, error)) return false;
+    struct buf b = {.max = 4 << 20};
+    struct buf body = {.max = 4 << 20};
+    bool ok = view ? view_view(conn, of, &body, error) : table_view(conn, of, role, sight, &body, error);
+    *name = new_name(conn); /* now: what it reads was made before it */
+    buf_printf(&b, "create temp view \"" STR_FMT "\" as select " STR_FMT, STR_ARG(*name), STR_ARG(buf_str(&body)));
+    conn->depth--;
+    ok = ok && make(conn, "view", *name, &b, error);
+    if (ok) map_put(conn->mem, &conn->views, key, conn->made.n - 1);
+    buf_free(&b), buf_free(&body);
+    return ok;
+}
+
+/* ---- what new rows are held against ---- */
+
+static void put_refusal(struct query_conn *conn, struct buf *b, const struct query_refusal *r) {
+    vec_push(conn->mem, &conn->refusals, *r);
+    buf_printf(b, "select query_refuse(%u) where not coalesce(", conn->refusals.n - 1);
+}
+
+/* One check of the permissive ones together, and one of each restrictive. */
+static bool put_checks(const struct query_expanding *x, enum catalog_command command, bool check, bool existing, struct buf *b,
+                       struct pg_error *error) {
+    const struct catalog_policy *p = NULL;
+    put_refusal(x->conn, b, &(struct query_refusal){.of = x->of, .existing = existing});
+    if (!put_permissive(x, command, check, b, error)) return false;
+    buf_puts(b, STR(", 0);"));
+    while ((p = catalog_policy_next(x->conn->catalog, x->of, x->role, command, false, p))) {
+        if (!has_expression(p, check)) continue;
+        put_refusal(x->conn, b, &(struct query_refusal){.of = x->of, .policy = p, .existing = existing});
+        if (!put_expression(x, p, check, b, error)) return false;
+        buf_puts(b, STR(", 0);"));
+    }
+    return true;
+}
+
+static bool put_policies(struct query_expanding *x, enum query_check check, struct buf *b, struct pg_error *error) {
+    bool insert = check == QUERY_CHECK_INSERT || check == QUERY_CHECK_INSERT_READ;
+    enum catalog_command command = insert ? CATALOG_FOR_INSERT : CATALOG_FOR_UPDATE;
+    bool reads = check != QUERY_CHECK_INSERT && check != QUERY_CHECK_UPDATE;
+    if (check == QUERY_CHECK_UPSERT) {
+        x->at = QUERY_AT_OLD;
+        if (!put_checks(x, CATALOG_FOR_UPDATE, false, true, b, error) ||
+            !put_checks(x, CATALOG_FOR_SELECT, false, true, b, error))
+            return false;
+        x->at = QUERY_AT_NEW;
+    }
+    return put_checks(x, command, true, false, b, error) && (!reads || put_checks(x, CATALOG_FOR_SELECT, false, false, b, error));
+}
+
+/* CHECKs that SQLite's cannot hold are true unless they are false. */
+static bool put_late(const struct query_expanding *x, struct buf *b, struct pg_error *error) {
+    for (uint32_t i = 0; i < x->of->constraints.n; i++) {
+        const struct catalog_constraint *k = &x->of->constraints.p[i];
+        if (k->kind != CATALOG_CHECK || !k->late || !k->check.fragment.text.n) continue;
+        put_refusal(x->conn, b, &(struct query_refusal){.of = x->of, .check = k});
+        buf_putc(b, '(');
+        if (!query_expand(x, k->check.fragment.text, b, error)) return false;
+        buf_puts(b, STR("), 1);"));
+    }
+    return true;
+}
+
+static bool make_check(struct query_conn *conn, const struct catalog_relation *of, uint32_t role, enum query_check check,
+                       uint32_t *guard, struct pg_error *error) {
+    struct query_expanding x = {.conn = conn, .of = of, .at = QUERY_AT_NEW, .role = role};
+    bool insert = check == QUERY_CHECK_INSERT || check == QUERY_CHECK_INSERT_READ, ok = true;
+    struct buf b = {.max = 4 << 20}, body = {.max = 4 << 20};
+    if (catalog_policies_hold(conn->catalog, role, of)) ok = put_policies(&x, check, &body, error);
+    ok = ok && put_late(&x, &body, error);
+    *guard = body.n ? ++conn->guards_made : 0;
+    str name = new_name(conn);
+    buf_printf(&b, "create temp trigger \"" STR_FMT "\" before %s on main.", STR_ARG(name), insert ? "insert" : "update");
+    query_put_name(&b, of->storage);
+    buf_printf(&b, " when query_guard(%u) begin " STR_FMT " end", *guard, STR_ARG(buf_str(&body)));
+    if (ok && *guard) ok = make(conn, "trigger", name, &b, error);
+    buf_free(&b), buf_free(&body);
+    return ok;
+}
+
+bool query_check_of(struct query_conn *conn, const struct catalog_relation *of, uint32_t role, enum query_check check,
+                    uint32_t *guard, struct pg_error *error) {
+    uint64_t known;
+    str key = key_of(conn->mem, of, role, check);
+    if (map_get(&conn->checks, key, &known)) return *guard = (uint32_t)known, true;
+    if (!enter(conn, of, role, CHECKS + check, error)) return false;
+    bool ok = make_check(conn, of, role, check, guard, error);
+    conn->depth--;
+    if (ok) map_put(conn->mem, &conn->checks, key, *guard);
+    return ok;
+}

@@ -1,0 +1,511 @@
+/* postgres: a resolved tree as PostgreSQL's text. Policies and rights are PostgreSQL's own there.
+ *
+ *   select $1::text||coalesce(to_json(r.c1)::text,'null')||$2::text||coalesce(r.c2,'null')||'}' from
+ *     (select a0."id" as c1, (select …) as c2 from "public"."todos" as a0 where a0."done" = $3 order by … limit $4) as r
+ *
+ * 1. Each row is made JSON by PostgreSQL itself, without blanks, as the SQLite side writes it. What members are called is bound, too.
+ * 2. Values are sent as text of no type, so that each takes the type of what it stands beside, as a literal would.
+ */
+#include "query/query_int.h"
+
+struct print {
+    arena *out;
+    const struct catalog *catalog;
+    const struct pg_types *types;
+    const struct query *q;
+    struct pg_error *error;
+    struct buf sql;
+    VEC(struct query_bound) values;
+    uint32_t aliases;
+};
+#define PUT(p, text) buf_puts(&(p)->sql, STR(text))
+
+static bool put_value(struct print *p, const struct query_bound *b) {
+    vec_push(p->out, &p->values, *b);
+    return buf_printf(&p->sql, "$%u", p->values.n);
+}
+
+static bool put_text(struct print *p, str s) {
+    struct query_bound b = {.text = s};
+    return put_value(p, &b) && PUT(p, "::text");
+}
+
+static bool put_number(struct print *p, int64_t v) {
+    struct query_bound b = {.text = arena_fmt(p->out, "%lld", (long long)v)};
+    return put_value(p, &b) && PUT(p, "::bigint");
+}
+
+static void put_relation(struct print *p, const struct catalog_relation *of) {
+    const struct catalog_schema *s = catalog_schema_of(p->catalog, of->schema);
+    query_put_name(&p->sql, s ? s->name : STR("public"));
+    PUT(p, ".");
+    query_put_name(&p->sql, of->name);
+}
+
+static bool put_column(struct print *p, uint32_t alias, const struct catalog_column *c) {
+    buf_printf(&p->sql, "a%u.", alias);
+    query_put_name(&p->sql, c->name);
+    return true;
+}
+
+static bool put_field(struct print *p, uint32_t alias, const struct query_field *f) {
+    if (f->steps_count) PUT(p, "(");
+    put_column(p, alias, f->of);
+    for (uint32_t i = 0; i < f->steps_count; i++) {
+        const struct query_step *s = &f->steps[i];
+        buf_puts(&p->sql, f->text && i + 1 == f->steps_count ? STR("->>") : STR("->"));
+        struct query_bound b = {.text = s->is_index ? arena_fmt(p->out, "%lld", (long long)s->index) : s->key};
+        put_value(p, &b);
+        buf_puts(&p->sql, s->is_index ? STR("::int") : STR("::text"));
+    }
+    return !f->steps_count || PUT(p, ")");
+}
+
+/* A type's name as the catalogue has it. */
+static void put_type(struct print *p, uint32_t id) {
+    const struct catalog_type *own = id >= PG_OWN_MIN ? catalog_type_of(p->catalog, id) : NULL;
+    const struct catalog_schema *s = own ? catalog_schema_of(p->catalog, own->schema) : NULL;
+    const struct pg_type *t = query_type_of(p->types, id);
+    if (s) {
+        query_put_name(&p->sql, s->name);
+        PUT(p, ".");
+        query_put_name(&p->sql, own->name);
+        if (own->id != id) PUT(p, "[]");
+    } else buf_puts(&p->sql, str_c(t ? t->sql : "text"));
+}
+
+/* ---- filters ---- */
+
+static bool put_search(struct print *p, const struct query_test *t, uint32_t alias) {
+    if (!put_field(p, alias, &t->field)) return false;
+    buf_printf(&p->sql, " @@ %s(", query_ops[t->op].operator);
+    if (t->config.n) {
+        struct query_bound b = {.text = t->config};
+        put_value(p, &b);
+        PUT(p, "::regconfig,");
+    }
+    return put_value(p, t->bound) && PUT(p, "::text)");
+}
+
+static bool put_in(struct print *p, const struct query_test *t, uint32_t alias) {
+    if (!t->values_count) return PUT(p, "false");
+    put_field(p, alias, &t->field);
+    PUT(p, " in (");
+    for (uint32_t i = 0; i < t->values_count; i++) {
+        if (i) PUT(p, ",");
+        put_value(p, &t->bound[i]);
+    }
+    return PUT(p, ")");
+}
+
+static bool put_is(struct print *p, const struct query_test *t, uint32_t alias) {
+    put_field(p, alias, &t->field);
+    str v = t->bound->text;
+    if (str_eqc(v, "not_null")) return PUT(p, " is not null");
+    if (str_eqc(v, "true")) return PUT(p, " is true");
+    if (str_eqc(v, "false")) return PUT(p, " is false");
+    return str_eqc(v, "unknown") ? PUT(p, " is unknown") : PUT(p, " is null");
+}
+
+static bool put_test(struct print *p, const struct query_test *t, uint32_t alias) {
+    uint32_t flags = query_ops[t->op].flags;
+    if (flags & QUERY_IS_TRUTH) return put_is(p, t, alias);
+    if (flags & QUERY_IS_MANY) return put_in(p, t, alias);
+    if (flags & QUERY_IS_SEARCH) return put_search(p, t, alias);
+    if (!t->values_count) return t->quantifier == QUERY_ALL ? PUT(p, "true") : PUT(p, "false");
+    for (uint32_t i = 0; i < t->values_count; i++) {
+        if (i) buf_puts(&p->sql, t->quantifier == QUERY_ALL ? STR(" and ") : STR(" or "));
+        put_field(p, alias, &t->field);
+        buf_printf(&p->sql, " %s ", query_ops[t->op].operator);
+        put_value(p, &t->bound[i]);
+    }
+    return true;
+}
+
+static bool put_exists(struct print *p, const struct query_embed *e, uint32_t above, bool has);
+
+static bool put_where(struct print *p, const struct query_where *w, uint32_t alias) {
+    if (!w) return PUT(p, "true");
+    if (w->kind == QUERY_TEST) return put_test(p, &w->test, alias);
+    if (w->kind == QUERY_HAS) return put_exists(p, w->to, alias, w->has);
+    if (w->kind == QUERY_NOT) return PUT(p, "not (") && put_where(p, w->parts, alias) && PUT(p, ")");
+    if (!w->parts_count) return w->kind == QUERY_AND ? PUT(p, "true") : PUT(p, "false");
+    for (uint32_t i = 0; i < w->parts_count; i++) {
+        if (i) buf_puts(&p->sql, w->kind == QUERY_AND ? STR(" and ") : STR(" or "));
+        if (!PUT(p, "(") || !put_where(p, &w->parts[i], alias) || !PUT(p, ")")) return false;
+    }
+    return true;
+}
+
+/* ---- embeds ---- */
+
+static bool put_key(struct print *p, const struct catalog_relation *holder, const catalog_ids *a, uint32_t one,
+                    const struct catalog_relation *held, const catalog_ids *b, uint32_t other) {
+    for (uint32_t i = 0; i < a->n; i++) {
+        if (i) PUT(p, " and ");
+        put_column(p, one, catalog_column_of(holder, a->p[i]));
+        PUT(p, " = ");
+        put_column(p, other, catalog_column_of(held, b->p[i]));
+    }
+    return true;
+}
+
+static bool put_related(struct print *p, const struct query_embed *e, uint32_t above, uint32_t alias) {
+    const struct query_select *s = &e->select;
+    PUT(p, " from ");
+    put_relation(p, s->of);
+    buf_printf(&p->sql, " as a%u", alias);
+    if (e->cardinality == QUERY_THROUGH) {
+        uint32_t j = p->aliases++;
+        PUT(p, " join ");
+        put_relation(p, e->junction);
+        buf_printf(&p->sql, " as a%u on ", j);
+        put_key(p, s->of, &e->second->reference_columns, alias, e->junction, &e->second->columns, j);
+        PUT(p, " where ");
+        put_key(p, e->junction, &e->key->columns, j, e->parent, &e->key->reference_columns, above);
+    } else {
+        PUT(p, " where ");
+        if (e->cardinality == QUERY_TO_ONE)
+            put_key(p, s->of, &e->key->reference_columns, alias, e->parent, &e->key->columns, above);
+        else put_key(p, s->of, &e->key->columns, alias, e->parent, &e->key->reference_columns, above);
+    }
+    return PUT(p, " and (") && put_where(p, s->where, alias) && PUT(p, ")");
+}
+
+static bool put_inner(struct print *p, const struct query_select *s, uint32_t alias) {
+    for (uint32_t i = 0; i < s->list_count; i++) {
+        const struct query_embed *e = s->list[i].embed;
+        if (e && e->join == QUERY_INNER && (!PUT(p, " and ") || !put_exists(p, e, alias, true))) return false;
+    }
+    return true;
+}
+
+static bool put_exists(struct print *p, const struct query_embed *e, uint32_t above, bool has) {
+    uint32_t alias = p->aliases++;
+    if (!has) PUT(p, "not ");
+    return PUT(p, "exists (select 1") && put_related(p, e, above, alias) && put_inner(p, &e->select, alias) && PUT(p, ")");
+}
+
+/* ---- lists: what rows are made of, as c1, c2 …; members says what each is called ---- */
+
+struct member {
+    str name;
+    bool json; /* it is JSON text already */
+};
+typedef VEC(struct member) members;
+
+static bool put_item(struct print *p, const struct query_item *it, uint32_t alias) {
+    if (it->kind == QUERY_AGGREGATE) {
+        buf_puts(&p->sql, it->aggregate);
+        PUT(p, "(");
+    }
+    if (it->whole) PUT(p, "*");
+    else put_field(p, alias, &it->field);
+    if (it->cast.n) {
+        PUT(p, "::");
+        put_type(p, it->kind == QUERY_AGGREGATE && it->cast_after.n ? PG_TEXT : it->cast_type);
+    }
+    if (it->kind == QUERY_AGGREGATE) PUT(p, ")");
+    if (it->cast_after.n) {
+        PUT(p, "::");
+        put_type(p, it->cast_type);
+    }
+    return true;
+}
+
+static bool put_row_select(struct print *p, const struct query_select *s, const struct query_embed *e, uint32_t above);
+
+static bool put_embed(struct print *p, const struct query_embed *e, uint32_t above) {
+    if (!e->one) PUT(p, "(select coalesce('['||string_agg(q.x,',')||']','[]') from (");
+    else PUT(p, "(");
+    if (!put_row_select(p, &e->select, e, above)) return false;
+    return e->one ? PUT(p, " limit 1)") : PUT(p, ") as q(x))");
+}
+
+static bool put_order(struct print *p, const struct query_select *s, uint32_t alias);
+static bool put_range(struct print *p, const struct query_select *s);
+
+static bool put_spread(struct print *p, const struct query_embed *e, uint32_t above, members *m) {
+    for (uint32_t i = 0; i < e->select.list_count; i++) {
+        const struct query_item *it = &e->select.list[i];
+        uint32_t alias = p->aliases++;
+        if (it->kind == QUERY_EMBED && it->embed->spread)
+            return query_fail(p->error, "PGRST127", "A spread within a spread is not implemented");
+        bool json = it->kind == QUERY_EMBED;
+        if (i) PUT(p, ",");
+        buf_puts(&p->sql,
+                 e->one ? STR("(select ") : STR("(select coalesce('['||string_agg(q.x,',')||']','[]') from (select coalesce("));
+        if (!e->one && !json) PUT(p, "to_json(");
+        if (json ? !put_embed(p, it->embed, alias) : !put_item(p, it, alias)) return false;
+        if (!e->one) buf_puts(&p->sql, json ? STR(",'null') as x") : STR(")::text,'null') as x"));
+        if (!put_related(p, e, above, alias) || !put_inner(p, &e->select, alias) || !put_order(p, &e->select, alias) ||
+            !put_range(p, &e->select))
+            return false;
+        buf_puts(&p->sql, e->one ? e->select.limit < 0 ? STR(" limit 1)") : STR(")") : STR(") as q)"));
+        struct member mine = {it->name, !e->one || json};
+        vec_push(p->out, m, mine);
+        buf_printf(&p->sql, " as c%u", m->n);
+    }
+    return true;
+}
+
+static bool put_list(struct print *p, const struct query_select *s, uint32_t alias, members *m) {
+    for (uint32_t i = 0; i < s->list_count; i++) {
+        const struct query_item *it = &s->list[i];
+        if (it->kind == QUERY_EMBED && !it->embed->select.list_count) continue;
+        if (m->n) PUT(p, ",");
+        if (it->kind == QUERY_EMBED && it->embed->spread) {
+            if (!put_spread(p, it->embed, alias, m)) return false;
+            continue;
+        }
+        if (it->kind == QUERY_EMBED ? !put_embed(p, it->embed, alias) : !put_item(p, it, alias)) return false;
+        struct member mine = {it->name, it->kind == QUERY_EMBED};
+        vec_push(p->out, m, mine);
+        buf_printf(&p->sql, " as c%u", m->n);
+    }
+    return m->n || PUT(p, "null as c0");
+}
+
+/* The text of a row of r.c1, r.c2 … */
+static bool put_row(struct print *p, const members *m) {
+    for (uint32_t i = 0; i < m->n; i++) {
+        struct buf key = {0};
+        if (i) PUT(p, "||");
+        struct json_writer w = json_writer_of(&key);
+        json_put_str(&w, NULL, m->p[i].name);
+        put_text(p, arena_fmt(p->out, "%s" STR_FMT ":", i ? "," : "{", STR_ARG(buf_str(&key))));
+        buf_free(&key);
+        buf_printf(&p->sql, m->p[i].json ? "||coalesce(r.c%u,'null')" : "||coalesce(to_json(r.c%u)::text,'null')", i + 1);
+    }
+    return m->n ? PUT(p, "||'}'") : PUT(p, "'{}'");
+}
+
+/* ---- order, range ---- */
+
+static bool put_order(struct print *p, const struct query_select *s, uint32_t alias) {
+    for (uint32_t i = 0; i < s->order_count; i++) {
+        const struct query_order *o = &s->order[i];
+        buf_puts(&p->sql, i ? STR(", ") : STR(" order by "));
+        if (!o->to) put_field(p, alias, &o->field);
+        else {
+            uint32_t other = p->aliases++;
+            PUT(p, "(select ");
+            if (!put_field(p, other, &o->field) || !put_related(p, o->to, alias, other) || !PUT(p, " limit 1)")) return false;
+        }
+        if (o->descending) PUT(p, " desc");
+        if (o->nulls) buf_puts(&p->sql, o->nulls == QUERY_NULLS_FIRST ? STR(" nulls first") : STR(" nulls last"));
+    }
+    return true;
+}
+
+static bool put_range(struct print *p, const struct query_select *s) {
+    if (s->limit >= 0) PUT(p, " limit "), put_number(p, s->limit);
+    if (s->offset) PUT(p, " offset "), put_number(p, s->offset);
+    return true;
+}
+
+static bool put_groups(struct print *p, const struct query_select *s) {
+    bool first = true;
+    for (uint32_t i = 0; s->grouped && i < s->list_count; i++) {
+        if (s->list[i].kind != QUERY_FIELD) continue;
+        buf_printf(&p->sql, "%s%u", first ? " group by " : ",", i + 1);
+        first = false;
+    }
+    return true;
+}
+
+/* The row's text comes first in the statement, and what it is made of is known last. */
+static bool put_around(struct print *p, struct buf inner, const members *m) {
+    p->sql = (struct buf){0};
+    bool ok = PUT(p, "select ") && put_row(p, m) && PUT(p, " from (") && buf_puts(&p->sql, buf_str(&inner)) && PUT(p, ") as r");
+    buf_free(&inner);
+    return ok;
+}
+
+static bool put_row_select(struct print *p, const struct query_select *s, const struct query_embed *e, uint32_t above) {
+    struct buf before = p->sql;
+    members m = {0};
+    uint32_t alias = p->aliases++;
+    p->sql = (struct buf){0};
+    bool ok = PUT(p, "select ") && put_list(p, s, alias, &m);
+    if (ok && e) ok = put_related(p, e, above, alias);
+    if (ok && !e) {
+        PUT(p, " from ");
+        put_relation(p, s->of);
+        buf_printf(&p->sql, " as a%u where ", alias);
+        ok = put_where(p, s->where, alias);
+    }
+    ok = ok && put_inner(p, s, alias) && put_groups(p, s) && put_order(p, s, alias) && put_range(p, s);
+    ok = put_around(p, p->sql, &m) && ok;
+    buf_puts(&before, buf_str(&p->sql));
+    buf_free(&p->sql);
+    p->sql = before;
+    return ok;
+}
+
+static bool put_count(struct print *p, const struct query_select *s) {
+    uint32_t alias = p->aliases++;
+    buf_puts(&p->sql, s->grouped ? STR("select count(*) from (select ") : STR("select count(*) from "));
+    members m = {0};
+    if (s->grouped && (!put_list(p, s, alias, &m) || !PUT(p, " from "))) return false;
+    put_relation(p, s->of);
+    buf_printf(&p->sql, " as a%u where ", alias);
+    return put_where(p, s->where, alias) && put_inner(p, s, alias) && put_groups(p, s) && (!s->grouped || PUT(p, ") as q"));
+}
+
+/* ---- writes ---- */
+
+static bool put_values(struct print *p) {
+    const struct query *q = p->q;
+    PUT(p, " (");
+    for (uint32_t i = 0; i < q->columns_count; i++) {
+        if (i) PUT(p, ",");
+        query_put_name(&p->sql, q->targets[i]->name);
+    }
+    PUT(p, ") values ");
+    for (uint32_t row = 0; row < q->cells_count; row++) {
+        buf_puts(&p->sql, row ? STR(",(") : STR("("));
+        for (uint32_t i = 0; i < q->columns_count; i++) {
+            if (i) PUT(p, ",");
+            if (!q->cells[row].there[i]) PUT(p, "default");
+            else put_value(p, &q->cells[row].cells[i]);
+        }
+        PUT(p, ")");
+    }
+    return true;
+}
+
+static bool put_conflict(struct print *p) {
+    const struct query *q = p->q;
+    if (!q->conflict) return true;
+    PUT(p, " on conflict");
+    for (uint32_t i = 0; i < q->conflict_count; i++) {
+        buf_puts(&p->sql, i ? STR(",") : STR(" ("));
+        query_put_name(&p->sql, q->arbiter[i]->name);
+    }
+    if (q->conflict_count) PUT(p, ")");
+    if (q->conflict == QUERY_CONFLICT_IGNORE || !q->columns_count) return PUT(p, " do nothing");
+    for (uint32_t i = 0; i < q->columns_count; i++) {
+        buf_puts(&p->sql, i ? STR(",") : STR(" do update set "));
+        query_put_name(&p->sql, q->targets[i]->name);
+        PUT(p, "=excluded.");
+        query_put_name(&p->sql, q->targets[i]->name);
+    }
+    return true;
+}
+
+/* returning a row's text: (select … from (select a0.x as c1) as r) */
+static bool put_returning(struct print *p, uint32_t alias) {
+    const struct query_select *s = &p->q->select;
+    members m = {0};
+    struct buf before = p->sql;
+    if (!s->has_items) return true;
+    if (s->grouped) return query_fail(p->error, "PGRST127", "Aggregates of rows that are written are not implemented");
+    p->sql = (struct buf){0};
+    bool ok = PUT(p, "select ") && put_list(p, s, alias, &m);
+    ok = put_around(p, p->sql, &m) && ok;
+    buf_puts(&before, STR(" returning ("));
+    buf_puts(&before, buf_str(&p->sql));
+    buf_putc(&before, ')');
+    buf_free(&p->sql);
+    p->sql = before;
+    return ok;
+}
+
+static bool put_write(struct print *p) {
+    const struct query *q = p->q;
+    static const char *const verbs[] = {
+        [QUERY_INSERT] = "insert into ", [QUERY_UPDATE] = "update ", [QUERY_DELETE] = "delete from "};
+    uint32_t alias = p->aliases++;
+    buf_puts(&p->sql, str_c(verbs[q->kind]));
+    put_relation(p, q->select.of);
+    buf_printf(&p->sql, " as a%u", alias);
+    if (q->kind == QUERY_INSERT) {
+        if (q->columns_count) put_values(p);
+        else PUT(p, " default values");
+        return put_conflict(p) && put_returning(p, alias);
+    }
+    for (uint32_t i = 0; q->kind == QUERY_UPDATE && i < q->columns_count; i++) {
+        buf_puts(&p->sql, i ? STR(",") : STR(" set "));
+        query_put_name(&p->sql, q->targets[i]->name);
+        PUT(p, "=");
+        put_value(p, &q->cells[0].cells[i]);
+    }
+    if (q->select.where) {
+        PUT(p, " where ");
+        if (!put_where(p, q->select.where, alias)) return false;
+    }
+    return put_returning(p, alias);
+}
+
+/* ---- calls ---- */
+
+static bool put_call(struct print *p) {
+    const struct query *q = p->q;
+    const struct catalog_function *f = q->function;
+    const struct catalog_schema *schema = catalog_schema_of(p->catalog, f->schema);
+    const struct query_select *s = &q->select;
+    uint32_t alias = p->aliases++, given = 0;
+    bool scalar = s->of->columns.n == 1 && !f->columns.p[0].name.n;
+    members m = {0};
+    PUT(p, "select ");
+    if (!put_list(p, s, alias, &m)) return false;
+    PUT(p, " from ");
+    query_put_name(&p->sql, schema ? schema->name : STR("public"));
+    PUT(p, ".");
+    query_put_name(&p->sql, f->name);
+    PUT(p, "(");
+    for (uint32_t i = 0; i < f->arguments.n; i++) {
+        if (!q->arguments_there[i]) continue;
+        if (given++) PUT(p, ",");
+        query_put_name(&p->sql, f->arguments.p[i].name);
+        PUT(p, " => ");
+        put_value(p, &q->arguments[i]);
+    }
+    buf_printf(&p->sql, ") as a%u", alias);
+    for (uint32_t i = 0; i < s->of->columns.n; i++) {
+        buf_puts(&p->sql, i ? STR(",") : STR("("));
+        query_put_name(&p->sql, s->of->columns.p[i].name);
+    }
+    if (s->of->columns.n) PUT(p, ")");
+    PUT(p, " where ");
+    bool ok = put_where(p, s->where, alias) && put_order(p, s, alias) && put_range(p, s);
+    if (!scalar) return put_around(p, p->sql, &m) && ok;
+    struct buf inner = p->sql;
+    p->sql = (struct buf){0};
+    PUT(p, "select coalesce(to_json(r.c1)::text,'null') from (");
+    buf_puts(&p->sql, buf_str(&inner));
+    buf_free(&inner);
+    return PUT(p, ") as r") && ok;
+}
+
+/* ---- the whole ---- */
+
+static str end_text(struct print *p) {
+    str s = arena_str(p->out, buf_str(&p->sql));
+    buf_free(&p->sql);
+    p->sql = (struct buf){0};
+    return s;
+}
+
+bool query_print_postgres(arena *out, const struct catalog *c, const struct pg_session *session, const struct query *q,
+                          struct query_text *text, struct pg_error *error) {
+    struct print p = {.out = out, .catalog = c, .types = session->types, .q = q, .error = error};
+    *text = (struct query_text){0};
+    bool ok = q->kind == QUERY_SELECT ? put_row_select(&p, &q->select, NULL, 0)
+              : q->kind == QUERY_CALL ? put_call(&p)
+                                      : put_write(&p);
+    text->text = end_text(&p);
+    text->values = p.values.p;
+    text->values_count = p.values.n;
+    text->answers = q->kind == QUERY_SELECT || q->select.has_items || (q->kind == QUERY_CALL && q->function->returns != PG_VOID);
+    if (ok && p.values.n > QUERY_PARAMS_MAX * 2)
+        return query_fail(error, "54023", "a statement has at most %d values", QUERY_PARAMS_MAX * 2);
+    if (!ok || q->kind != QUERY_SELECT || !q->count) return ok;
+    p.values.p = NULL, p.values.n = p.values.cap = 0;
+    ok = put_count(&p, &q->select);
+    text->count = end_text(&p);
+    text->count_values = p.values.p;
+    text->count_values_count = p.values.n;
+    return ok;
+}

@@ -1,0 +1,448 @@
+/* run: a tree on a database, for a role: resolved, printed, run, answered.
+ *
+ *   query_run ── select ──> rows                              ── call ──> the function's statements, the last one's rows
+ *            └── write ───> [rows to be deleted, as selected] -> the statement, guards up -> [rows that were written, as selected]
+ *
+ * 1. While a statement of ours is prepared and run the wall stands; it is down for whatever else the connection's owner does.
+ * 2. What functions raise (conn->raised) is what went wrong, before what SQLite says of it.
+ */
+#include "query/query_int.h"
+#include <stdio.h>
+
+struct run {
+    struct query_conn *conn;
+    struct query *q;
+    struct query_result *result;
+    arena *mem; /* of the run */
+    uint32_t role;
+};
+
+static struct query_printing printing(struct run *r, struct query_statement *to) {
+    return (struct query_printing){
+        .conn = r->conn, .to = to, .query = r->q, .out = r->mem, .error = &r->result->error, .role = r->role};
+}
+
+static bool too_large(struct run *r) {
+    return query_fail(&r->result->error, "54000", "the answer is larger than %llu bytes",
+                      (unsigned long long)r->conn->options.bytes_max);
+}
+
+/* ---- rows ---- */
+
+enum answer { ANSWER_ROWS, ANSWER_VALUES /* the first column alone */, ANSWER_KEYS /* integers */, ANSWER_NOTHING };
+
+static bool take_row(struct run *r, struct db_rows *rows, const struct query_shape *shape, enum answer how, struct buf *to,
+                     arena *scratch) {
+    uint32_t n = db_columns(rows);
+    struct db_value *values = arena_array(scratch, struct db_value, n + 1);
+    for (uint32_t i = 0; i < n; i++) values[i] = db_value(rows, i);
+    if (how == ANSWER_NOTHING) return true;
+    if (to->n > 1) buf_putc(to, ',');
+    if (how == ANSWER_KEYS) return buf_printf(to, "%lld", (long long)values[0].i);
+    if (how == ANSWER_VALUES) return query_put_json(r->conn, shape->members[0].type, values[0], to, scratch);
+    return query_put_row(r->conn, shape, values, to, scratch);
+}
+
+static bool take_rows(struct run *r, struct db_rows *rows, const struct query_statement *s, enum answer how, struct buf *to,
+                      uint64_t *count) {
+    arena *scratch = arena_new(0);
+    bool ok = true;
+    while (ok && db_next(rows)) {
+        ok = take_row(r, rows, s->shapes.n ? &s->shapes.p[0] : NULL, how, to, scratch);
+        if (ok && to->n > r->conn->options.bytes_max) ok = too_large(r);
+        if (count) ++*count;
+        arena_reset(scratch);
+    }
+    arena_free(scratch);
+    return ok;
+}
+
+/* One statement, to its end. */
+static bool run_statement(struct run *r, struct query_statement *s, enum answer how, struct buf *to, uint64_t *count) {
+    struct query_conn *conn = r->conn;
+    struct db_rows *rows;
+    struct diag d = DIAG_INIT;
+    const struct query_statement *above = conn->statement;
+    if (s->values.n > QUERY_PARAMS_MAX)
+        return query_fail(&r->result->error, "54023", "a statement has at most %d values", QUERY_PARAMS_MAX);
+    conn->statement = s;
+    conn->walled = true;
+    err e = db_query_values(conn->db, buf_str(&s->sql), s->values.p, s->values.n, &rows, &d);
+    if (e == ERR_OK) {
+        bool ok = take_rows(r, rows, s, how, to, count);
+        e = db_end(rows, &d);
+        if (e == ERR_OK && !ok) e = ERR_INVALID;
+    }
+    conn->walled = false;
+    conn->statement = above;
+    if (e != ERR_OK) query_failed(conn, r->q, e, &d, &r->result->error);
+    return e == ERR_OK;
+}
+
+static bool run_answer(struct run *r, struct query_statement *s, enum answer how) {
+    r->result->has_body = true;
+    buf_putc(&r->result->body, '[');
+    return run_statement(r, s, how, &r->result->body, &r->result->rows) && buf_putc(&r->result->body, ']');
+}
+
+/* ---- select ---- */
+
+static bool count_rows(struct run *r, const struct query_select *s) {
+    struct query_statement st = {0};
+    struct query_printing p = printing(r, &st);
+    struct buf n = {0};
+    bool ok = query_put_count(&p, s) && run_statement(r, &st, ANSWER_KEYS, &n, NULL);
+    if (ok && n.n) {
+        buf_putc(&n, 0);
+        uint64_t total = 0;
+        ok = str_to_u64((str){n.p, n.n - 1}, &total);
+        r->result->total = (int64_t)total;
+    }
+    buf_free(&n);
+    query_statement_free(&st);
+    return ok;
+}
+
+static bool run_select(struct run *r) {
+    struct query_select *s = &r->q->select;
+    struct query_statement st = {0};
+    struct query_printing p = printing(r, &st);
+    int64_t most = (int64_t)MIN(r->conn->options.rows_max, (uint64_t)INT64_MAX), asked = s->limit;
+    if (most && (asked < 0 || asked > most)) s->limit = most;
+    bool ok = query_put_select(&p, s) && run_answer(r, &st, ANSWER_ROWS);
+    bool whole = s->limit < 0 && !s->offset;
+    if (ok && r->q->count && whole) r->result->total = (int64_t)r->result->rows;
+    if (ok && r->q->count && !whole) ok = count_rows(r, s);
+    query_statement_free(&st);
+    return ok;
+}
+
+/* ---- writes ---- */
+
+static bool raise_guards(struct run *r) {
+    struct query_conn *conn = r->conn;
+    const struct query *q = r->q;
+    const struct catalog_relation *of = q->select.of;
+    struct pg_error *error = &r->result->error;
+    if (q->kind == QUERY_DELETE) return true;
+    if (q->kind == QUERY_UPDATE)
+        return query_check_of(conn, of, r->role, q->reads ? QUERY_CHECK_UPDATE_READ : QUERY_CHECK_UPDATE, &conn->guards[0],
+                              error);
+    if (!query_check_of(conn, of, r->role, q->reads ? QUERY_CHECK_INSERT_READ : QUERY_CHECK_INSERT, &conn->guards[0], error))
+        return false;
+    return q->conflict != QUERY_CONFLICT_MERGE || query_check_of(conn, of, r->role, QUERY_CHECK_UPSERT, &conn->guards[1], error);
+}
+
+static bool print_write(struct query_printing *p, uint32_t from, uint32_t n) {
+    switch (p->query->kind) {
+    case QUERY_INSERT: return query_put_insert(p, from, n);
+    case QUERY_UPDATE: return query_put_update(p);
+    default: return query_put_delete(p);
+    }
+}
+
+/* So many rows of an insert are one statement: as many as its values leave room for. */
+static uint32_t rows_at_once(const struct query *q) {
+    if (q->kind != QUERY_INSERT || !q->columns_count) return 1;
+    return MAX(1u, (uint32_t)QUERY_PARAMS_MAX / q->columns_count);
+}
+
+static bool write_some(struct run *r, uint32_t from, uint32_t n, enum answer how, struct buf *to) {
+    struct query_statement st = {0};
+    struct query_printing p = printing(r, &st);
+    bool ok = print_write(&p, from, n) && run_statement(r, &st, how, to, &r->result->rows);
+    if (ok) r->result->affected += db_changed(r->conn->db);
+    query_statement_free(&st);
+    return ok;
+}
+
+static bool write_all(struct run *r, enum answer how, struct buf *to) {
+    const struct query *q = r->q;
+    uint32_t step = rows_at_once(q), count = q->kind == QUERY_INSERT ? q->cells_count : 1;
+    for (uint32_t from = 0; from < count; from += step)
+        if (!write_some(r, from, MIN(step, count - from), how, to)) return false;
+    return true;
+}
+
+static bool select_written(struct run *r, str keys) {
+    struct query_statement st = {0};
+    struct query_printing p = printing(r, &st);
+    r->result->rows = 0;
+    bool ok = query_put_select_rows(&p, keys) && run_answer(r, &st, ANSWER_ROWS);
+    query_statement_free(&st);
+    return ok;
+}
+
+static bool check_affected(struct run *r) {
+    if (r->q->max_affected < 0 || r->result->affected <= (uint64_t)r->q->max_affected) return true;
+    query_fail(&r->result->error, "PGRST124", "Query result exceeds max-affected preference constraint");
+    query_fail_detail(&r->result->error, "The query affects %llu rows", (unsigned long long)r->result->affected);
+    return false;
+}
+
+static bool same_value(const struct query_bound *a, const struct query_bound *b) {
+    return !a->null && !b->null && str_eq(a->text, b->text);
+}
+
+/* Two rows of one upsert that are the same row. */
+static bool check_twice(struct run *r) {
+    const struct query *q = r->q;
+    uint32_t at[32], n = 0;
+    if (q->conflict != QUERY_CONFLICT_MERGE || q->cells_count < 2) return true;
+    for (uint32_t i = 0; i < q->columns_count; i++)
+        for (uint32_t k = 0; k < q->conflict_count && n < ARRAY_COUNT(at); k++)
+            if (q->targets[i] == q->arbiter[k]) at[n++] = i;
+    if (n != q->conflict_count) return true;
+    struct map seen = {0};
+    for (uint32_t i = 0; i < q->cells_count; i++) {
+        struct buf key = {0};
+        bool null = false;
+        for (uint32_t k = 0; k < n; k++) {
+            const struct query_bound *b = &q->cells[i].cells[at[k]];
+            null |= b->null || !q->cells[i].there[at[k]];
+            struct pg_call call = {.mem = r->mem, .session = &r->conn->session, .error = &r->conn->raised};
+            if (!null && !pg_value_out(&call, b->type, b->value, &key)) null = true;
+            buf_putc(&key, 0);
+        }
+        bool again = !null && !map_put(r->mem, &seen, arena_str(r->mem, buf_str(&key)), i);
+        buf_free(&key);
+        if (!again) continue;
+        query_fail(&r->result->error, "21000", "ON CONFLICT DO UPDATE command cannot affect row a second time");
+        query_fail_hint(&r->result->error,
+                        "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.");
+        return false;
+    }
+    return true;
+}
+
+/* A key of one integer column would be given a value by SQLite, where PostgreSQL refuses the null. */
+static bool check_key(struct run *r) {
+    const struct query *q = r->q;
+    const struct catalog_constraint *k = catalog_primary_key(q->select.of);
+    const struct catalog_column *c = k && k->columns.n == 1 ? catalog_column_of(q->select.of, k->columns.p[0]) : NULL;
+    if (q->kind != QUERY_INSERT || !c || c->default_value.fragment.text.n || c->sequence || c->generated) return true;
+    bool given = false;
+    for (uint32_t i = 0; i < q->columns_count && !given; i++) {
+        if (q->targets[i] != c) continue;
+        given = true;
+        for (uint32_t row = 0; row < q->cells_count; row++) given &= q->cells[row].there[i] && !q->cells[row].cells[i].null;
+    }
+    if (given || !q->cells_count) return true;
+    query_fail(&r->result->error, "23502",
+               "null value in column \"" STR_FMT "\" of relation \"" STR_FMT "\" violates not-null constraint", STR_ARG(c->name),
+               STR_ARG(q->select.of->name));
+    return false;
+}
+
+static bool run_guarded(struct run *r) {
+    const struct query_select *s = &r->q->select;
+    struct buf keys = {0}, *to = &r->result->body;
+    bool plain = query_list_is_plain(s), ok;
+    if (!s->has_items) return write_all(r, ANSWER_NOTHING, &keys);
+    r->result->has_body = plain;
+    if (plain) return buf_putc(to, '[') && write_all(r, ANSWER_ROWS, to) && buf_putc(to, ']');
+    if (r->q->kind == QUERY_DELETE) return select_written(r, (str){0}) && write_all(r, ANSWER_NOTHING, &keys);
+    buf_putc(&keys, '[');
+    ok = write_all(r, ANSWER_KEYS, &keys) && buf_putc(&keys, ']') && select_written(r, buf_str(&keys));
+    buf_free(&keys);
+    return ok;
+}
+
+static bool run_write(struct run *r) {
+    struct query_conn *conn = r->conn;
+    const struct query *q = r->q;
+    if (!check_twice(r) || !raise_guards(r)) return false;
+    query_wall_target(conn, q->select.of);
+    bool nothing = (q->kind == QUERY_UPDATE && !q->columns_count) || (q->kind == QUERY_INSERT && !q->cells_count);
+    bool ok = true;
+    if (nothing && q->select.has_items) buf_puts(&r->result->body, STR("[]")), r->result->has_body = true;
+    if (!nothing) ok = check_key(r) && run_guarded(r) && check_affected(r);
+    query_wall_target(conn, NULL);
+    if (ok && q->count) r->result->total = (int64_t)r->result->affected;
+    return ok;
+}
+
+/* ---- calls ---- */
+
+/* A default's value, before the call: what it says may be said once for all places that name it. */
+static bool argument_of(struct run *r, uint32_t i, struct query_bound *out) {
+    const struct catalog_argument *a = &r->q->function->arguments.p[i];
+    struct query_expanding x = {.conn = r->conn, .at = QUERY_AT_VALUES, .role = r->role};
+    struct diag d = DIAG_INIT;
+    struct buf b = {0};
+    struct db_rows *rows;
+    *out = (struct query_bound){.null = true, .type = a->type, .value = DB_NOTHING};
+    if (!a->default_value.fragment.text.n) return true;
+    buf_puts(&b, STR("select "));
+    bool ok = query_expand(&x, a->default_value.fragment.text, &b, &r->result->error);
+    r->conn->walled = true;
+    err e = ok ? db_query_values(r->conn->db, buf_str(&b), NULL, 0, &rows, &d) : ERR_INVALID;
+    if (e == ERR_OK) {
+        if (db_next(rows)) {
+            out->value = db_value(rows, 0);
+            out->null = out->value.kind == DB_NULL;
+            if (out->value.kind >= DB_TEXTUAL) out->value.s = arena_str(r->mem, out->value.s);
+        }
+        e = db_end(rows, &d);
+    }
+    r->conn->walled = false;
+    buf_free(&b);
+    if (ok && e != ERR_OK) query_failed(r->conn, r->q, e, &d, &r->result->error);
+    return e == ERR_OK;
+}
+
+static bool bind_arguments(struct run *r, struct query_statement *st) {
+    const struct catalog_function *f = r->q->function;
+    for (uint32_t i = 0; i < f->arguments.n; i++) {
+        struct query_bound *b = &r->q->arguments[i];
+        if (!r->q->arguments_there[i] && !argument_of(r, i, b)) return false;
+        r->q->arguments_there[i] = true;
+        struct db_value v = b->null ? DB_NOTHING : b->value;
+        vec_push(r->mem, &st->values, v);
+    }
+    return true;
+}
+
+static struct query_expanding body_of(struct run *r) {
+    const struct catalog_function *f = r->q->function;
+    uint32_t role = f->definer ? f->owner : r->role;
+    return (struct query_expanding){.conn = r->conn,
+                                    .at = QUERY_AT_VALUES,
+                                    .role = role,
+                                    .definer = f->definer ? f->owner : 0,
+                                    .arguments_count = f->arguments.n,
+                                    .writes = true};
+}
+
+/* A statement takes as many values as the highest place that it names: a body need not name all arguments. */
+static bool trim_values(struct query_statement *st) {
+    uint32_t most = 0;
+    uint8_t quote = 0;
+    for (size_t i = 0; i < st->sql.n; i++) {
+        uint8_t c = st->sql.p[i];
+        if (quote ? c == quote : c == '\'' || c == '"') quote = quote ? 0 : c;
+        if (quote || c != '?') continue;
+        uint32_t at = 0;
+        while (i + 1 < st->sql.n && st->sql.p[i + 1] >= '0' && st->sql.p[i + 1] <= '9')
+            at = at * 10 + (uint32_t)(st->sql.p[++i] - '0');
+        most = MAX(most, at);
+    }
+    st->values.n = MIN(st->values.n, most);
+    return true;
+}
+
+static bool run_body_statement(struct run *r, const struct catalog_fragment *f) {
+    struct query_statement st = {0};
+    struct query_expanding x = body_of(r);
+    bool ok = bind_arguments(r, &st) && query_expand(&x, f->text, &st.sql, &r->result->error);
+    ok = ok && trim_values(&st) && run_statement(r, &st, ANSWER_NOTHING, &r->result->body, NULL);
+    query_statement_free(&st);
+    return ok;
+}
+
+/* Its last statement writes, and gives rows: they are answered as they come. */
+static bool run_returning(struct run *r, const struct catalog_fragment *f) {
+    const struct catalog_function *fn = r->q->function;
+    struct query_statement st = {0};
+    struct query_expanding x = body_of(r);
+    struct query_shape shape = {arena_array(r->mem, struct query_member, fn->columns.n), fn->columns.n};
+    for (uint32_t i = 0; i < fn->columns.n; i++)
+        shape.members[i] = (struct query_member){r->q->select.of->columns.p[i].name, fn->columns.p[i].type};
+    vec_push(r->mem, &st.shapes, shape);
+    bool scalar = fn->columns.n == 1 && !fn->columns.p[0].name.n;
+    bool ok = bind_arguments(r, &st) && query_expand(&x, f->text, &st.sql, &r->result->error) && trim_values(&st) &&
+              run_answer(r, &st, scalar ? ANSWER_VALUES : ANSWER_ROWS);
+    query_statement_free(&st);
+    return ok;
+}
+
+/* with "f" ("c1", …) as not materialized (its last statement) select … from "f" as a0 */
+static bool run_last(struct run *r, const struct catalog_fragment *f) {
+    const struct query_select *s = &r->q->select;
+    struct query_statement st = {0};
+    struct query_printing p = printing(r, &st);
+    struct query_expanding x = body_of(r);
+    bool scalar = s->of->columns.n == 1 && !r->q->function->columns.p[0].name.n;
+    bool ok = bind_arguments(r, &st);
+    buf_puts(&st.sql, STR("with \"_orlo_f\" ("));
+    for (uint32_t i = 0; i < s->of->columns.n; i++) buf_printf(&st.sql, "%sc%u", i ? "," : "", i + 1);
+    buf_puts(&st.sql, STR(") as materialized ("));
+    ok = ok && query_expand(&x, f->text, &st.sql, &r->result->error) && buf_puts(&st.sql, STR(") select "));
+    ok = ok && query_put_from(&p, s, STR("_orlo_f")) && trim_values(&st) &&
+         run_answer(r, &st, scalar ? ANSWER_VALUES : ANSWER_ROWS);
+    query_statement_free(&st);
+    return ok;
+}
+
+/* Of one row the row, of a plain value the value. */
+static void unwrap(struct run *r) {
+    struct buf *b = &r->result->body;
+    if (r->q->function->set) return;
+    if (!r->result->rows) b->n = 0, buf_puts(b, STR("null"));
+    else buf_drop(b, 1), b->n--;
+}
+
+static bool run_call(struct run *r) {
+    const struct catalog_function *f = r->q->function;
+    bool ok = true, nothing = f->returns == PG_VOID || !f->columns.n;
+    query_wall_target(r->conn, NULL);
+    if (f->strict)
+        for (uint32_t i = 0; i < f->arguments.n; i++)
+            if (r->q->arguments_there[i] && r->q->arguments[i].null)
+                return r->result->has_body = !nothing, buf_puts(&r->result->body, f->set ? STR("[]") : STR("null"));
+    for (uint32_t i = 0; ok && i + 1 < f->statements.n; i++) ok = run_body_statement(r, &f->statements.p[i]);
+    if (ok && f->statements.n) {
+        const struct catalog_fragment *last = &f->statements.p[f->statements.n - 1];
+        if (nothing) ok = run_body_statement(r, last);
+        else if (!(last->flags & CATALOG_WRITES)) ok = run_last(r, last);
+        else if (r->q->select.where || r->q->select.order_count || r->q->select.limit >= 0)
+            ok = query_fail(&r->result->error, "0A000",
+                            "what a function returns of rows that it writes can be neither filtered nor ordered on SQLite");
+        else ok = run_returning(r, last);
+    }
+    query_wall_target(r->conn, NULL);
+    if (ok && !nothing) unwrap(r);
+    if (ok && r->q->count) r->result->total = (int64_t)r->result->rows;
+    return ok;
+}
+
+/* ---- the whole ---- */
+
+static void begin(struct query_conn *conn, const struct pg_session *session) {
+    struct pg_error *raised = &conn->raised;
+    conn->session = *session;
+    conn->session.error = raised;
+    conn->session.types = conn->types;
+    *raised = (struct pg_error){0};
+    memset(conn->guards, 0, sizeof conn->guards);
+    conn->depth = 0;
+}
+
+bool query_run(struct query_conn *conn, const struct pg_session *session, struct query *q, struct query_result *result) {
+    struct run r = {conn, q, result, arena_new(0), 0};
+    *result = (struct query_result){.total = -1};
+    begin(conn, session);
+    bool ok = query_resolve(r.mem, conn->catalog, &conn->session, q, &result->error);
+    r.role = q->role;
+    if (ok && q->kind != QUERY_SELECT && !conn->options.writer && query_writes(q))
+        ok = query_fail(&result->error, "25006", "cannot execute %s in a read-only transaction",
+                        q->kind == QUERY_INSERT   ? "INSERT"
+                        : q->kind == QUERY_UPDATE ? "UPDATE"
+                        : q->kind == QUERY_DELETE ? "DELETE"
+                                                  : "CALL");
+    if (ok) ok = q->kind == QUERY_SELECT ? run_select(&r) : q->kind == QUERY_CALL ? run_call(&r) : run_write(&r);
+    if (ok && result->body.full) ok = too_large(&r);
+    memset(conn->guards, 0, sizeof conn->guards);
+    conn->walled = false;
+    if (!ok) buf_free(&result->body), result->body = (struct buf){0}, result->has_body = false;
+    if (!ok && !result->error.set) query_fail(&result->error, "XX000", "internal error");
+    arena_free(r.mem);
+    return ok;
+}
+
+bool query_run_batch(struct query_conn *conn, const struct pg_session *session, struct query_batch *b,
+                     struct query_result *results) {
+    for (uint32_t i = 0; i < b->count; i++)
+        if (!query_run(conn, session, &b->queries[i], &results[i])) return false;
+    return true;
+}

@@ -1,0 +1,197 @@
+/* write: a resolved insert, update or delete as SQLite's text.
+ *
+ *   insert into main."t" ("a", "b") values (?1, now()), (?2, now()) on conflict ("a") do update set "a" = excluded."a" returning …
+ *   update main."t" set "a" = ?1 where rowid in (select a0."_orlo_k" from "v…" as a0 where …) returning …
+ *   delete from main."t" where rowid in (…) returning …
+ *
+ * 1. Which rows are changed says a view of those that the role may change (policy.c); new ones are held against its checks by triggers.
+ * 2. Never INSERT OR REPLACE: it would delete rows that nobody may see.
+ * 3. A column that is not given is its default, which stands in the catalogue; SQLite's own is not relied upon.
+ */
+#include "query/query_int.h"
+
+#define PUT(p, text) buf_puts(&(p)->to->sql, STR(text))
+
+static void put_table(struct query_printing *p, const struct catalog_relation *of) {
+    PUT(p, "main.");
+    query_put_name(&p->to->sql, of->storage);
+}
+
+/* ---- returning ---- */
+
+bool query_list_is_plain(const struct query_select *s) {
+    for (uint32_t i = 0; i < s->list_count; i++)
+        if (s->list[i].kind != QUERY_FIELD) return false;
+    return true;
+}
+
+static bool put_returning(struct query_printing *p, const struct query_select *s) {
+    if (!s->has_items) return true;
+    PUT(p, " returning ");
+    if (query_list_is_plain(s)) return query_put_list(p, s, QUERY_NO_ALIAS);
+    return buf_puts(&p->to->sql, str_c(query_rowid_of(s->of)));
+}
+
+/* ---- insert ---- */
+
+static bool is_target(const struct query *q, const struct catalog_column *c) {
+    for (uint32_t i = 0; i < q->columns_count; i++)
+        if (q->targets[i] == c) return true;
+    return false;
+}
+
+static bool has_default(const struct catalog_column *c) {
+    return !c->generated && (c->default_value.fragment.text.n || c->sequence);
+}
+
+static bool put_default(struct query_printing *p, const struct catalog_column *c) {
+    struct query_expanding x = {.conn = p->conn, .of = p->query->select.of, .at = QUERY_AT_VALUES, .role = p->role};
+    if (c->default_value.fragment.text.n) {
+        PUT(p, "(");
+        return query_expand(&x, c->default_value.fragment.text, &p->to->sql, p->error) && PUT(p, ")");
+    }
+    if (c->default_value.source.n && !c->sequence)
+        return query_fail(p->error, "0A000", "the default of column \"" STR_FMT "\" cannot run on SQLite", STR_ARG(c->name));
+    if (c->sequence) return buf_printf(&p->to->sql, "pg_nextval(%u)", c->sequence);
+    return PUT(p, "null");
+}
+
+static bool put_row(struct query_printing *p, const struct query_row *row) {
+    const struct query *q = p->query;
+    bool first = true;
+    PUT(p, "(");
+    for (uint32_t i = 0; i < q->columns_count; i++, first = false) {
+        if (!first) PUT(p, ",");
+        if (row->there[i]) query_put_value(p, row->cells[i].null ? DB_NOTHING : row->cells[i].value);
+        else if (!put_default(p, q->targets[i])) return false;
+    }
+    for (uint32_t i = 0; i < q->select.of->columns.n; i++) {
+        const struct catalog_column *c = &q->select.of->columns.p[i];
+        if (is_target(q, c) || !has_default(c)) continue;
+        if (!first) PUT(p, ",");
+        first = false;
+        if (!put_default(p, c)) return false;
+    }
+    return PUT(p, ")");
+}
+
+static uint32_t put_columns(struct query_printing *p) {
+    const struct query *q = p->query;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < q->columns_count; i++) {
+        buf_puts(&p->to->sql, n++ ? STR(",") : STR(" ("));
+        query_put_name(&p->to->sql, q->targets[i]->storage);
+    }
+    for (uint32_t i = 0; i < q->select.of->columns.n; i++) {
+        const struct catalog_column *c = &q->select.of->columns.p[i];
+        if (is_target(q, c) || !has_default(c)) continue;
+        buf_puts(&p->to->sql, n++ ? STR(",") : STR(" ("));
+        query_put_name(&p->to->sql, c->storage);
+    }
+    if (n) PUT(p, ")");
+    return n;
+}
+
+static bool put_conflict(struct query_printing *p) {
+    const struct query *q = p->query;
+    if (!q->conflict) return true;
+    PUT(p, " on conflict");
+    for (uint32_t i = 0; i < q->conflict_count; i++) {
+        buf_puts(&p->to->sql, i ? STR(",") : STR(" ("));
+        query_put_name(&p->to->sql, q->arbiter[i]->storage);
+    }
+    if (q->conflict_count) PUT(p, ")");
+    if (q->conflict == QUERY_CONFLICT_IGNORE || !q->columns_count) return PUT(p, " do nothing");
+    PUT(p, " do update set ");
+    for (uint32_t i = 0; i < q->columns_count; i++) {
+        if (i) PUT(p, ",");
+        query_put_name(&p->to->sql, q->targets[i]->storage);
+        PUT(p, "=excluded.");
+        query_put_name(&p->to->sql, q->targets[i]->storage);
+    }
+    return true;
+}
+
+bool query_put_insert(struct query_printing *p, uint32_t from, uint32_t n) {
+    const struct query *q = p->query;
+    PUT(p, "insert into ");
+    put_table(p, q->select.of);
+    if (!put_columns(p)) PUT(p, " default values");
+    else {
+        PUT(p, " values ");
+        for (uint32_t i = 0; i < n; i++) {
+            if (i) PUT(p, ",");
+            if (!put_row(p, &q->cells[from + i])) return false;
+        }
+    }
+    return put_conflict(p) && put_returning(p, &q->select);
+}
+
+/* ---- update, delete ---- */
+
+static bool put_rows(struct query_printing *p, enum query_sight sight) {
+    const struct query_select *s = &p->query->select;
+    uint32_t alias = p->aliases++;
+    str name;
+    if (!query_view_of(p->conn, s->of, p->role, sight, &name, p->error)) return false;
+    buf_printf(&p->to->sql, "(select a%u.\"_orlo_k\" from ", alias);
+    query_put_name(&p->to->sql, name);
+    buf_printf(&p->to->sql, " as a%u where ", alias);
+    return query_put_where(p, s, alias) && PUT(p, ")");
+}
+
+bool query_put_rows(struct query_printing *p) {
+    const struct query *q = p->query;
+    bool update = q->kind == QUERY_UPDATE;
+    return put_rows(p, update ? q->reads ? QUERY_UPDATES_READ : QUERY_UPDATES : q->reads ? QUERY_DELETES_READ : QUERY_DELETES);
+}
+
+static bool put_where(struct query_printing *p) {
+    buf_printf(&p->to->sql, " where %s in ", query_rowid_of(p->query->select.of));
+    return query_put_rows(p);
+}
+
+bool query_put_update(struct query_printing *p) {
+    const struct query *q = p->query;
+    PUT(p, "update ");
+    put_table(p, q->select.of);
+    PUT(p, " set ");
+    for (uint32_t i = 0; i < q->columns_count; i++) {
+        if (i) PUT(p, ",");
+        query_put_name(&p->to->sql, q->targets[i]->storage);
+        PUT(p, "=");
+        query_put_value(p, q->cells[0].cells[i].null ? DB_NOTHING : q->cells[0].cells[i].value);
+    }
+    return put_where(p) && put_returning(p, &q->select);
+}
+
+bool query_put_delete(struct query_printing *p) {
+    PUT(p, "delete from ");
+    put_table(p, p->query->select.of);
+    return put_where(p) && (!query_list_is_plain(&p->query->select) || put_returning(p, &p->query->select));
+}
+
+/* ---- answers with more than columns: a select of the rows that were written, or are about to be deleted ---- */
+
+bool query_put_select_rows(struct query_printing *p, str keys) {
+    const struct query_select *s = &p->query->select;
+    struct query_select plain = *s;
+    plain.where = NULL;
+    plain.limit = -1;
+    uint32_t alias = p->aliases++;
+    str name;
+    if (!query_view_of(p->conn, s->of, p->role, QUERY_SEES, &name, p->error)) return false;
+    PUT(p, "select ");
+    if (!query_put_list(p, &plain, alias)) return false;
+    PUT(p, " from ");
+    query_put_name(&p->to->sql, name);
+    buf_printf(&p->to->sql, " as a%u where a%u.\"_orlo_k\" in ", alias, alias);
+    if (p->query->kind == QUERY_DELETE) {
+        if (!put_rows(p, QUERY_DELETES_READ)) return false;
+    } else {
+        PUT(p, "(select value from json_each(");
+        query_put_value(p, DB_TEXT(keys));
+        PUT(p, "))");
+    }
+    return !s->grouped || query_put_groups(p, &plain, alias);
+}
