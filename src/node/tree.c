@@ -72,13 +72,153 @@ void node_tree_error_of_values(const struct app_value *values, uint32_t count, s
 
 /* ---- running ---- */
 
-/* What runs them is not here yet. */
-static void not_yet(struct pg_error *error) { node_tree_fail(error, "0A000", "queries are not run by this node yet"); }
-
-void node_tree_made_unref(struct node_tree_made *made) {}
-void node_tree_conn_free(struct node_tree_conn *conn) {}
-void node_tree_read(const struct node_tree_reading *what, struct buf *body, struct pg_error *error) { not_yet(error); }
-bool node_tree_run(const struct node_tree_running *what, struct buf *body, struct pg_error *error) {
-    not_yet(error);
+/* Whether it may become that one: being a member is enough, whether it inherits or not. */
+static bool may_become(const struct catalog *c, const struct catalog_role *login, uint32_t role) {
+    for (uint32_t i = 0; i < login->member_of.n; i++)
+        if (catalog_role_is(c, login->member_of.p[i], role)) return true;
     return false;
+}
+
+/* Callers come as a role that the authenticator may take: its members, as PostgREST has it. */
+static bool may_be(const struct catalog *c, str name, struct pg_error *error) {
+    const struct catalog_role *role = catalog_role_named(c, name), *login = catalog_role_named(c, STR("authenticator"));
+    if (!role) node_tree_fail(error, "22023", "role \"" STR_FMT "\" does not exist", STR_ARG(str_sub(name, 0, 63)));
+    else if (role->superuser || !login || !may_become(c, login, role->id))
+        node_tree_fail(error, "42501", "permission denied to set role \"" STR_FMT "\"", STR_ARG(str_sub(name, 0, 63)));
+    return !error->set;
+}
+
+int64_t node_tree_now_us(void) {
+    static const int64_t from_1970_to_2000_s = 946'684'800;
+    return (int64_t)(clock_wall_ns() / 1000u) - from_1970_to_2000_s * 1'000'000;
+}
+
+/* What came as claims is JSON, or there are none. */
+static void read_claims(arena *mem, const struct node_tree_ask *ask, struct pg_session *s) {
+    static const struct json_limits limits = {.bytes_max = 64 << 10, .depth_max = 32, .values_max = 4096};
+    struct json *v = arena_make(mem, struct json);
+    struct diag d = DIAG_INIT;
+    if (ask->claims.n && json_read(mem, ask->claims, &limits, v, &d) == ERR_OK) s->claims = ask->claims, s->claims_json = v;
+}
+
+static struct pg_session session_of(const struct node_tree_ask *ask, arena *mem) {
+    int64_t now = node_tree_now_us();
+    struct pg_session s = {.role = ask->role,
+                           .headers = ask->headers,
+                           .method = ask->method,
+                           .path = ask->path,
+                           .now = now,
+                           .statement_now = now,
+                           .mem = mem};
+    read_claims(mem, ask, &s);
+    return s;
+}
+
+bool node_tree_run(const struct node_tree_running *what, struct buf *body, struct pg_error *error) {
+    struct query_batch *batch = (struct query_batch *)(uintptr_t)what->batch;
+    struct query_result *results = arena_array(what->mem, struct query_result, batch->count + 1);
+    struct pg_session session = session_of(what->ask, what->mem);
+    memset(results, 0, sizeof *results * (batch->count + 1));
+    if (!may_be(what->catalog, what->ask->role, error)) return false;
+    bool ok = query_run_batch(what->conn, &session, batch, results);
+    for (uint32_t i = 0; i < batch->count && !ok && !error->set; i++)
+        if (results[i].error.set) *error = results[i].error;
+    if (ok) query_batch_body(batch, results, body);
+    for (uint32_t i = 0; i < batch->count; i++) query_result_free(&results[i]);
+    if (ok && body->n > what->bytes_max) node_tree_fail(error, "54000", "the answer is larger than %u bytes", what->bytes_max);
+    return ok && !error->set;
+}
+
+/* ---- readers ---- */
+
+struct node_tree_made {
+    uint32_t users;
+    int64_t version;
+    arena *mem;
+    struct catalog *catalog;
+};
+struct node_tree_conn {
+    struct query_conn *conn;
+    struct node_tree_made *made;
+};
+
+void node_tree_made_unref(struct node_tree_made *made) {
+    if (!made || --made->users) return;
+    arena_free(made->mem);
+    free(made);
+}
+
+void node_tree_conn_free(struct node_tree_conn *conn) {
+    if (!conn) return;
+    query_conn_free(conn->conn);
+    node_tree_made_unref(conn->made);
+    free(conn);
+}
+
+static void failed(struct pg_error *error, err e, const struct diag *d) {
+    node_tree_fail(error, e == ERR_LIMIT ? "53200" : "58030", "%s",
+                   e == ERR_LIMIT ? "out of memory" : "the database cannot be read");
+    log_event(LOG_WARN, "data-not-read", LF_CSTR("reason", d->text));
+}
+
+static err read_catalog(struct db *db, int64_t version, struct node_tree_made **out, struct diag *d) {
+    struct node_tree_made *made = calloc(1, sizeof *made);
+    struct db_rows *rows;
+    ENSURE(made);
+    *made = (struct node_tree_made){.users = 1, .version = version, .mem = arena_new(0)};
+    err e = db_query(db, &rows, d, "select value from _orlo_meta where key = 'catalog'");
+    if (e == ERR_OK) {
+        e = db_next(rows) ? catalog_read(made->mem, db_str(rows, 0), &made->catalog, d) : ERR_NOT_FOUND;
+        err ended = db_end(rows, d);
+        if (e == ERR_OK) e = ended;
+    }
+    if (e == ERR_OK) *out = made;
+    else node_tree_made_unref(made);
+    return e;
+}
+
+/* The catalogue as this transaction sees it. Other connections of the app have it, perhaps. */
+static err catch_up(const struct node_tree_reading *what, int64_t version, struct diag *d) {
+    struct node_tree_conn *conn = *what->conn;
+    if (conn && conn->made->version == version) return ERR_OK;
+    if (!*what->made || (*what->made)->version != version) {
+        struct node_tree_made *made;
+        TRY(read_catalog(what->db, version, &made, d));
+        node_tree_made_unref(*what->made);
+        *what->made = made;
+    }
+    if (!conn) {
+        conn = calloc(1, sizeof *conn);
+        ENSURE(conn);
+        err e = query_conn_new(what->db, (*what->made)->catalog, &(struct query_options){.bytes_max = what->bytes_max},
+                               &conn->conn, d);
+        if (e != ERR_OK) free(conn);
+        TRY(e);
+        *what->conn = conn;
+    } else {
+        TRY(query_conn_catalog(conn->conn, (*what->made)->catalog, d));
+        node_tree_made_unref(conn->made);
+    }
+    conn->made = *what->made;
+    conn->made->users++;
+    return ERR_OK;
+}
+
+void node_tree_read(const struct node_tree_reading *what, struct buf *body, struct pg_error *error) {
+    struct diag d = DIAG_INIT;
+    int64_t version = 0;
+    err e = db_begin(what->db, &d);
+    if (e == ERR_OK) e = db_one_i64(what->db, &version, &d, "select value from _orlo_meta where key = 'version'");
+    if (e == ERR_OK) e = catch_up(what, version, &d);
+    if (e == ERR_NOT_FOUND) node_tree_fail(error, "42P01", "nothing was migrated to this database yet");
+    else if (e != ERR_OK) failed(error, e, &d);
+    else
+        (void)node_tree_run(&(struct node_tree_running){.conn = (*what->conn)->conn,
+                                                        .catalog = (*what->conn)->made->catalog,
+                                                        .ask = what->ask,
+                                                        .batch = what->batch,
+                                                        .mem = what->mem,
+                                                        .bytes_max = what->bytes_max},
+                            body, error);
+    db_rollback(what->db);
 }

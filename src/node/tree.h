@@ -48,6 +48,7 @@ struct node_tree_running {
     uint32_t bytes_max;
 };
 [[nodiscard]] bool node_tree_run(const struct node_tree_running *what, struct buf *body, struct pg_error *error);
+int64_t node_tree_now_us(void);              /* since 2000, as PostgreSQL counts */
 void node_tree_late(struct pg_error *error); /* it took too long, whatever else it says */
 
 void node_tree_fail(struct pg_error *error, const char *state, const char *fmt, ...) PRINTF_LIKE(3, 4); /* the first one holds */

@@ -245,7 +245,9 @@ struct query_conn; /* a database, a catalogue, views by use. One thread at a tim
                                  struct query_conn **out, struct diag *d);
 [[nodiscard]] err query_conn_catalog(struct query_conn *conn, const struct catalog *c,
                                      struct diag *d); /* another one, from now on */
-void query_conn_free(struct query_conn *conn);        /* before the db is closed; NULL is fine */
+/* Who asks from now on: of what is run without a tree (migrations). */
+void query_conn_begin(struct query_conn *conn, const struct pg_session *session);
+void query_conn_free(struct query_conn *conn); /* before the db is closed; NULL is fine */
 
 struct query_result {
     struct buf

@@ -408,7 +408,7 @@ static bool run_call(struct run *r) {
 
 /* ---- the whole ---- */
 
-static void begin(struct query_conn *conn, const struct pg_session *session) {
+void query_conn_begin(struct query_conn *conn, const struct pg_session *session) {
     struct pg_error *raised = &conn->raised;
     conn->session = *session;
     conn->session.error = raised;
@@ -421,7 +421,7 @@ static void begin(struct query_conn *conn, const struct pg_session *session) {
 bool query_run(struct query_conn *conn, const struct pg_session *session, struct query *q, struct query_result *result) {
     struct run r = {conn, q, result, arena_new(0), 0};
     *result = (struct query_result){.total = -1};
-    begin(conn, session);
+    query_conn_begin(conn, session);
     bool ok = query_resolve(r.mem, conn->catalog, &conn->session, q, &result->error);
     r.role = q->role;
     if (ok && q->kind != QUERY_SELECT && !conn->options.writer && query_writes(q))

@@ -30,8 +30,9 @@ struct store_own {
     struct catalog *catalog;
     struct map tables; /* by their names in SQLite: struct store_table * */
     struct store_feed *feed;
-    struct query_conn *conn; /* NULL: nothing was deployed yet */
-    arena *scratch;          /* of one value's JSON */
+    struct query_conn *conn;
+    arena *empty;   /* of a catalogue of nothing */
+    arena *scratch; /* of one value's JSON */
     struct pg_session session;
     struct pg_error error;
 };
@@ -96,6 +97,16 @@ static err read_catalog(struct store_base *base, struct diag *d) {
     return e;
 }
 
+/* Before anything was deployed there is one of nothing, so that functions and sequences are there for what is. */
+static const struct catalog *catalog_of(struct store_own *own) {
+    if (own->catalog) return own->catalog;
+    if (!own->empty) own->empty = arena_new(0);
+    arena_reset(own->empty);
+    struct catalog *c = catalog_new(own->empty, CATALOG_SQLITE);
+    catalog_ready(c);
+    return c;
+}
+
 err node_store_own_reload(struct store_base *base, struct diag *d) {
     struct store_own *own = base->own;
     arena_free(own->mem);
@@ -103,7 +114,21 @@ err node_store_own_reload(struct store_base *base, struct diag *d) {
     own->catalog = NULL;
     own->tables = (struct map){0};
     node_store_feed_undone(own->feed);
-    return read_catalog(base, d);
+    TRY(read_catalog(base, d));
+    return query_conn_catalog(own->conn, catalog_of(own), d);
+}
+
+void node_store_own_as_owner(struct store_base *base) {
+    int64_t now = node_tree_now_us();
+    arena_reset(base->own->scratch);
+    query_conn_begin(
+        base->own->conn,
+        &(struct pg_session){
+            .role = STR("postgres"), .login = STR("postgres"), .now = now, .statement_now = now, .mem = base->own->scratch});
+}
+
+struct query_conn *node_store_own_conn(const struct store_base *base) {
+    return base->own->conn;
 }
 
 err node_store_own_put_catalog(struct store_base *base, const struct catalog *c, struct diag *d) {
@@ -157,6 +182,7 @@ static void do_query(struct store_base *base, struct store_ask *ask) {
         return;
     }
     bool ok = query_read_batch(ask->mem, who.body, &batch, &error);
+    if (ok && !own->catalog) node_tree_fail(&error, "42P01", "nothing was migrated to this database yet"), ok = false;
     if (ok)
         ok = node_tree_run(&(struct node_tree_running){.conn = own->conn,
                                                        .catalog = own->catalog,
@@ -202,12 +228,8 @@ err node_store_own_open(struct store_base *base, struct diag *d) {
     own->session = (struct pg_session){.role = STR("postgres"), .mem = own->scratch, .error = &own->error};
     own->feed = node_store_feed_new(base, base->db);
     TRY(db_upgrade(base->db, steps, ARRAY_COUNT(steps), d));
-    TRY(pg_register(base->db, &own->session, d));
-    TRY(db_script(base->db,
-                  "create table if not exists _orlo_sequences (id integer primary key, last integer not null, called integer not "
-                  "null) strict",
-                  d));
-    return read_catalog(base, d);
+    TRY(read_catalog(base, d));
+    return query_conn_new(base->db, catalog_of(own), &(struct query_options){.writer = true}, &own->conn, d);
 }
 
 void node_store_own_close(struct store_base *base) {
@@ -220,6 +242,8 @@ void node_store_own_close(struct store_base *base) {
             log_event(LOG_ERROR, "data-log-not-merged", LF_CSTR("database", base->name), LF_CSTR("reason", d.text));
     }
     node_store_feed_free(own->feed);
+    query_conn_free(own->conn);
+    arena_free(own->empty);
     arena_free(own->scratch);
     arena_free(own->mem);
     free(own);

@@ -206,6 +206,12 @@ static err tell_done(struct work *w, const struct migration_done *done) {
     return e;
 }
 
+/* What its file is called is nobody's business. */
+static str without_name(const struct work *w, str text) {
+    str name = str_c(w->base->name);
+    return str_starts(text, name) ? str_sub(text, MIN(name.n + 2, text.n), text.n) : text;
+}
+
 static err migrate(struct work *w) {
     struct migration_plan plan;
     struct migration_done done = {0};
@@ -216,6 +222,7 @@ static err migrate(struct work *w) {
     TRY(read_plan(w, &plan));
     bool off = plan.foreign_keys_off || w->errand->does == NODE_DATA_RESET;
     if (off) TRY(db_run(db, d, "pragma foreign_keys = off"));
+    node_store_own_as_owner(w->base);
     err e = db_begin(db, d);
     if (e == ERR_OK) e = in_transaction(w, &plan, &done);
     if (e == ERR_OK) e = node_store_commit(db, d);
