@@ -55,13 +55,15 @@ err sql_apply_how(struct sql_context *cx, const struct pg_how *how, uint32_t fla
 
 /* ---- rows as arguments ---- */
 
+static err row_json(struct sql_context *cx, const struct sql_value *row, bool jsonb, struct sql_value *out);
+
 static err json_pairs(struct sql_context *cx, const struct sql_value *row, sql_values *pairs, bool jsonb) {
     for (uint32_t i = 0; i < row->row->n; i++) {
         struct sql_value name = sql_constant(cx, PG_TEXT, DB_TEXT(row->row->names[i])), v = row->row->values[i];
         TRY(sql_settle(cx, &v));
         if (v.row) {
             struct sql_value inner;
-            TRY(sql_row_json(cx, &v, jsonb, &inner));
+            TRY(row_json(cx, &v, jsonb, &inner));
             v = inner;
         }
         vec_push(cx->mem, pairs, name);
@@ -71,7 +73,7 @@ static err json_pairs(struct sql_context *cx, const struct sql_value *row, sql_v
 }
 
 /* {"column": value, …}; null where there is no row. More columns than SQLite has arguments: in parts. */
-err sql_row_json(struct sql_context *cx, const struct sql_value *row, bool jsonb, struct sql_value *out) {
+static err row_json(struct sql_context *cx, const struct sql_value *row, bool jsonb, struct sql_value *out) {
     enum { PART = 48 };
     sql_values pairs = {0};
     TRY(json_pairs(cx, row, &pairs, jsonb));
@@ -109,7 +111,7 @@ static err fit_row(struct sql_context *cx, const struct sql_callee *callee, stru
         return ERR_OK;
     }
     if (!strstr(callee->builtin->name, "json")) return ERR_OK;
-    TRY(sql_row_json(cx, v, !wants_json(callee->builtin->name), &json));
+    TRY(row_json(cx, v, !wants_json(callee->builtin->name), &json));
     *v = json;
     return ERR_OK;
 }
@@ -291,7 +293,7 @@ err sql_call_builtin(struct sql_context *cx, const char *name, const struct sql_
 static err row_call(struct sql_context *cx, str name, const struct sql_value *v, struct sql_value *out, bool *done) {
     bool json = str_eqc(name, "row_to_json") || str_eqc(name, "to_json"), jsonb = str_eqc(name, "to_jsonb");
     *done = v->row && (json || jsonb);
-    return *done ? sql_row_json(cx, v, jsonb, out) : ERR_OK;
+    return *done ? row_json(cx, v, jsonb, out) : ERR_OK;
 }
 
 static err plain_arguments_only(struct sql_context *cx, const PgQuery__FuncCall *call, str name) {

@@ -224,6 +224,13 @@ static err apply_cast(struct sql_context *cx, struct sql_value *v, const struct 
         v->type = to;
         return ERR_OK;
     }
+    if (v->flags & SQL_CONSTANT && to == PG_NUMERIC && (v->type == PG_INT4 || v->type == PG_INT8)) { /* its digits are its text */
+        str digits = v->text.p[0] == '(' ? str_sub(v->text, 1, v->text.n - 2) : v->text;
+        out = sql_constant(cx, to, DB_TEXT(digits));
+        out.location = v->location;
+        *v = out;
+        return ERR_OK;
+    }
     TRY(sql_apply_how(cx, &cast->how, cast->flags, &from, 1, to, typmod, is_explicit, &out));
     out.flags |= v->flags & SQL_NOT_NULL;
     out.location = v->location;

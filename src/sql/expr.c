@@ -29,7 +29,7 @@ static bool is_bool_constant(const struct sql_value *v, bool value) {
     return v->flags & SQL_CONSTANT && v->text.n == 1 && v->text.p[0] == (value ? '1' : '0');
 }
 
-struct sql_value sql_both(struct sql_context *cx, bool is_and, struct sql_value a, struct sql_value b) {
+static struct sql_value both(struct sql_context *cx, bool is_and, struct sql_value a, struct sql_value b) {
     if (is_bool_constant(&a, is_and)) return b; /* true and b, false or b */
     if (is_bool_constant(&b, is_and)) return a;
     str text;
@@ -43,7 +43,7 @@ struct sql_value sql_both(struct sql_context *cx, bool is_and, struct sql_value 
     return out;
 }
 
-struct sql_value sql_not(struct sql_context *cx, struct sql_value a) {
+static struct sql_value negation(struct sql_context *cx, struct sql_value a) {
     struct sql_value out = sql_bool(cx, sql_fmt(cx, "(not " STR_FMT ")", STR_ARG(a.text)), &a, NULL);
     out.flags |= a.flags & SQL_NOT_NULL;
     return out;
@@ -122,10 +122,10 @@ static err bool_expr(struct sql_context *cx, const PgQuery__BoolExpr *b, bool co
         TRY(e);
         TRY(sql_coerce_boolean(cx, &v, name));
         cx->truth = truth;
-        *out = i ? sql_both(cx, is_and, *out, v) : v;
+        *out = i ? both(cx, is_and, *out, v) : v;
         cx->truth = false;
     }
-    if (is_not) *out = sql_not(cx, *out);
+    if (is_not) *out = negation(cx, *out);
     out->location = b->location;
     return ERR_OK;
 }
@@ -173,8 +173,8 @@ static err boolean_test(struct sql_context *cx, const PgQuery__BooleanTest *t, s
 
 /* ---- comparisons ---- */
 
-err sql_compare_rows(struct sql_context *cx, str name, const struct sql_value *a, const struct sql_value *b, int32_t location,
-                     struct sql_value *out) {
+static err compare_rows(struct sql_context *cx, str name, const struct sql_value *a, const struct sql_value *b, int32_t location,
+                        struct sql_value *out) {
     if (a->row->n != b->row->n) return sql_refuse(cx, location, "42601", "unequal number of entries in row expressions");
     if (!a->row->n) return sql_refuse(cx, location, "0A000", "cannot compare rows of zero length");
     bool equals = str_eqc(name, "="), differs = str_eqc(name, "<>") || str_eqc(name, "!=");
@@ -183,7 +183,7 @@ err sql_compare_rows(struct sql_context *cx, str name, const struct sql_value *a
         for (uint32_t i = 0; i < a->row->n; i++) {
             struct sql_value one;
             TRY(sql_apply_operator(cx, name, &a->row->values[i], &b->row->values[i], location, &one));
-            *out = first ? one : sql_both(cx, equals, *out, one);
+            *out = first ? one : both(cx, equals, *out, one);
             first = false;
         }
         return ERR_OK;
@@ -198,7 +198,7 @@ err sql_compare_rows(struct sql_context *cx, str name, const struct sql_value *a
         TRY(sql_apply_operator(cx, first ? name : strict, &a->row->values[i - 1], &b->row->values[i - 1], location, &less));
         if (!first) {
             TRY(sql_apply_operator(cx, STR("="), &a->row->values[i - 1], &b->row->values[i - 1], location, &same));
-            less = sql_both(cx, false, less, sql_both(cx, true, same, *out));
+            less = both(cx, false, less, both(cx, true, same, *out));
         }
         *out = less;
         first = false;
@@ -206,15 +206,15 @@ err sql_compare_rows(struct sql_context *cx, str name, const struct sql_value *a
     return ERR_OK;
 }
 
-err sql_same(struct sql_context *cx, const struct sql_value *a, const struct sql_value *b, int32_t location,
-             struct sql_value *out) {
+static err same(struct sql_context *cx, const struct sql_value *a, const struct sql_value *b, int32_t location,
+                struct sql_value *out) {
     if (a->row && b->row) {
         if (a->row->n != b->row->n) return sql_refuse(cx, location, "42601", "unequal number of entries in row expressions");
         *out = sql_constant(cx, PG_BOOL, DB_I64(1));
         for (uint32_t i = 0; i < a->row->n; i++) {
             struct sql_value one;
-            TRY(sql_same(cx, &a->row->values[i], &b->row->values[i], location, &one));
-            *out = sql_both(cx, true, *out, one);
+            TRY(same(cx, &a->row->values[i], &b->row->values[i], location, &one));
+            *out = both(cx, true, *out, one);
         }
         return ERR_OK;
     }
@@ -287,9 +287,9 @@ static err in_one_by_one(struct sql_context *cx, str op, const struct sql_value 
     bool negated = !str_eqc(op, "=");
     for (uint32_t i = 0; i < list->n; i++) {
         struct sql_value one;
-        if (x->row && list->p[i].row) TRY(sql_compare_rows(cx, op, x, &list->p[i], location, &one));
+        if (x->row && list->p[i].row) TRY(compare_rows(cx, op, x, &list->p[i], location, &one));
         else TRY(sql_apply_operator(cx, op, x, &list->p[i], location, &one));
-        *out = i ? sql_both(cx, negated, *out, one) : one;
+        *out = i ? both(cx, negated, *out, one) : one;
     }
     return ERR_OK;
 }
@@ -324,7 +324,7 @@ static err between(struct sql_context *cx, const struct sql_value *x, const stru
     struct sql_value a, b;
     TRY(sql_apply_operator(cx, negated ? STR("<") : STR(">="), x, low, location, &a));
     TRY(sql_apply_operator(cx, negated ? STR(">") : STR("<="), x, high, location, &b));
-    *out = sql_both(cx, !negated, a, b);
+    *out = both(cx, !negated, a, b);
     return ERR_OK;
 }
 
@@ -340,7 +340,7 @@ static err between_expr(struct sql_context *cx, const PgQuery__AExpr *e, bool tr
     if (!symmetric) return ERR_OK;
     struct sql_value other;
     TRY(between(cx, &x, &ends.p[1], &ends.p[0], negated, e->location, &other));
-    *out = sql_both(cx, negated, *out, other);
+    *out = both(cx, negated, *out, other);
     return ERR_OK;
 }
 
@@ -366,7 +366,7 @@ static err plain_operator(struct sql_context *cx, const PgQuery__AExpr *e, bool 
         return sql_coerce_to(cx, out, PG_NUMERIC, -1, PG_IMPLICIT);
     }
     cx->truth = truth;
-    if (e->lexpr && left.row && right.row) return sql_compare_rows(cx, name, &left, &right, e->location, out);
+    if (e->lexpr && left.row && right.row) return compare_rows(cx, name, &left, &right, e->location, out);
     return sql_apply_operator(cx, name, e->lexpr ? &left : NULL, &right, e->location, out);
 }
 
@@ -403,9 +403,9 @@ static err distinct_expr(struct sql_context *cx, const PgQuery__AExpr *e, bool n
         *out = x->row ? row_null_test(cx, x, "is null")
                       : sql_bool(cx, sql_fmt(cx, "(" STR_FMT " is null)", STR_ARG(x->text)), x, NULL);
     } else {
-        TRY(sql_same(cx, &left, &right, e->location, out));
+        TRY(same(cx, &left, &right, e->location, out));
     }
-    if (!negated) *out = sql_not(cx, *out);
+    if (!negated) *out = negation(cx, *out);
     out->flags |= SQL_NOT_NULL;
     return ERR_OK;
 }

@@ -52,7 +52,7 @@ struct sql_item *sql_item_of_relation(struct sql_context *cx, const struct catal
     return item;
 }
 
-err sql_name_columns(struct sql_context *cx, struct sql_item *item, PgQuery__Node *const *names, size_t n) {
+static err name_columns(struct sql_context *cx, struct sql_item *item, PgQuery__Node *const *names, size_t n) {
     if (n > item->n)
         return sql_refuse(cx, -1, "42P10", "table \"" STR_FMT "\" has %u columns available but %zu columns specified",
                           STR_ARG(item->name), item->n, n);
@@ -96,7 +96,7 @@ static err range_var(struct sql_context *cx, const PgQuery__RangeVar *var, struc
         *out = sql_item_of_relation(cx, r, alias, sql_alias(cx));
         *text = sql_fmt(cx, STR_FMT " as " STR_FMT, STR_ARG(sql_relation_mark(cx, r)), STR_ARG((*out)->alias));
     }
-    return var->alias ? sql_name_columns(cx, *out, var->alias->colnames, var->alias->n_colnames) : ERR_OK;
+    return var->alias ? name_columns(cx, *out, var->alias->colnames, var->alias->n_colnames) : ERR_OK;
 }
 
 /* ---- subqueries ---- */
@@ -127,7 +127,7 @@ static err subselect(struct sql_context *cx, const PgQuery__RangeSubselect *s, s
     } else {
         *text = sql_fmt(cx, "(" STR_FMT ") as " STR_FMT, STR_ARG(body), STR_ARG(item->alias));
     }
-    return sql_name_columns(cx, item, s->alias->colnames, s->alias->n_colnames);
+    return name_columns(cx, item, s->alias->colnames, s->alias->n_colnames);
 }
 
 /* A subquery that names items to its left gives its rows as an array of arrays of storage forms, which a table function takes apart: that may
@@ -275,8 +275,8 @@ static err callee_item(struct sql_context *cx, const struct sql_callee *callee, 
     return scalar_item(cx, &v, ordinality, item, text);
 }
 
-err sql_function_item(struct sql_context *cx, const PgQuery__FuncCall *call, bool ordinality, PgQuery__Node *const *definitions,
-                      size_t definitions_n, struct sql_item *item, str *text) {
+static err function_item(struct sql_context *cx, const PgQuery__FuncCall *call, bool ordinality,
+                         PgQuery__Node *const *definitions, size_t definitions_n, struct sql_item *item, str *text) {
     sql_values args = {0}, fitted = {0};
     str arg_names[SQL_ARGS_MAX] = {0}, names[3];
     uint32_t n = 0;
@@ -321,13 +321,13 @@ static err range_function(struct sql_context *cx, const PgQuery__RangeFunction *
         definitions_n = pair->items[1]->list->n_items;
     }
     err e = node->node_case == PG_QUERY__NODE__NODE_FUNC_CALL
-                ? sql_function_item(cx, node->func_call, f->ordinality, definitions, definitions_n, item, text)
+                ? function_item(cx, node->func_call, f->ordinality, definitions, definitions_n, item, text)
                 : value_item(cx, node, f->ordinality, item, text);
     cx->scope->lateral = false;
     TRY(e);
     *out = item;
     if (f->n_coldeflist) return ERR_OK;
-    return f->alias ? sql_name_columns(cx, item, f->alias->colnames, f->alias->n_colnames) : ERR_OK;
+    return f->alias ? name_columns(cx, item, f->alias->colnames, f->alias->n_colnames) : ERR_OK;
 }
 
 /* ---- joins ---- */
@@ -508,7 +508,7 @@ static err join_expr(struct sql_context *cx, const PgQuery__JoinExpr *j, items *
         columns_of(cx, &right, &u.right);
         struct sql_item *item = merged_item(cx, &u, name);
         hide(out, j->alias != NULL);
-        if (j->alias) TRY(sql_name_columns(cx, item, j->alias->colnames, j->alias->n_colnames));
+        if (j->alias) TRY(name_columns(cx, item, j->alias->colnames, j->alias->n_colnames));
         vec_push(cx->mem, out, item);
     }
     bool on = condition.n > 0;

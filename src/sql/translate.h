@@ -107,8 +107,6 @@ struct sql_columns {
 
 /* A type's name as it was written. ERR_INVALID: 42704, and the rest of PostgreSQL's words. serial and its kin are none. */
 [[nodiscard]] err sql_type_named(struct sql_context *cx, const PgQuery__TypeName *name, uint32_t *type, int32_t *typmod);
-/* As format_type prints it, "numeric(10,2)"; of any type, the catalogue's too. In cx->mem. */
-str sql_type_text(struct sql_context *cx, uint32_t type, int32_t typmod);
 /* Built in or the catalogue's (made in cx->mem); NULL: there is none. */
 const struct pg_type *sql_type_of(struct sql_context *cx, uint32_t id);
 /* Enough of the catalogue for pg_value_in and its kin, as long as cx lives. */

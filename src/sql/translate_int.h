@@ -260,18 +260,9 @@ err sql_exprs(struct sql_context *cx, PgQuery__Node *const *nodes, size_t n, sql
 err sql_condition(struct sql_context *cx, const PgQuery__Node *node, const char *clause, struct sql_value *out);
 /* flags and levels of an operand go into what is made of it. */
 void sql_inherit(struct sql_value *out, const struct sql_value *from);
-/* a AND b, a OR b, as values. */
-struct sql_value sql_both(struct sql_context *cx, bool is_and, struct sql_value a, struct sql_value b);
-struct sql_value sql_not(struct sql_context *cx, struct sql_value a);
 struct sql_value sql_bool(struct sql_context *cx, str text, const struct sql_value *a, const struct sql_value *b);
 err sql_array_of(struct sql_context *cx, struct sql_value *elements, uint32_t n, uint32_t array_type, int32_t location,
                  struct sql_value *out);
-/* a and b are equal, nulls too. */
-err sql_same(struct sql_context *cx, const struct sql_value *a, const struct sql_value *b, int32_t location,
-             struct sql_value *out);
-/* name is = <> < <= > >=; both are rows. */
-err sql_compare_rows(struct sql_context *cx, str name, const struct sql_value *a, const struct sql_value *b, int32_t location,
-                     struct sql_value *out);
 
 /* ---- select.c ---- */
 
@@ -302,11 +293,7 @@ err sql_from(struct sql_context *cx, PgQuery__Node *const *nodes, size_t n, str 
 err sql_relation_item(struct sql_context *cx, const PgQuery__RangeVar *var, const struct catalog_relation **relation);
 struct sql_item *sql_item_of_relation(struct sql_context *cx, const struct catalog_relation *r, str name, str alias);
 str sql_relation_mark(struct sql_context *cx, const struct catalog_relation *r);
-err sql_name_columns(struct sql_context *cx, struct sql_item *item, PgQuery__Node *const *names, size_t n);
 err sql_lateral_text(struct sql_context *cx, const struct sql_part *p, str body, struct sql_item *item, str *text);
-/* The columns of a set-returning or plain call, as a FROM item. name: as it is called by others; empty: by the function. */
-err sql_function_item(struct sql_context *cx, const PgQuery__FuncCall *call, bool ordinality, PgQuery__Node *const *definitions,
-                      size_t definitions_n, struct sql_item *item, str *text);
 err sql_builtin_set(struct sql_context *cx, const struct pg_function *f, const struct sql_value *args, uint32_t n,
                     uint32_t result, bool ordinality, struct sql_item *item, str *text);
 
@@ -343,7 +330,6 @@ err sql_call_arguments(struct sql_context *cx, const PgQuery__FuncCall *call, sq
 /* Makes them what the callee takes, with its defaults and its VARIADIC array. */
 err sql_fit_arguments(struct sql_context *cx, const struct sql_callee *callee, const struct sql_value *args, uint32_t n,
                       int32_t location, sql_values *out);
-err sql_row_json(struct sql_context *cx, const struct sql_value *row, bool jsonb, struct sql_value *out);
 
 /* By name with arguments that are values already, as f(args). */
 err sql_call_named(struct sql_context *cx, const str *names, uint32_t names_n, const struct sql_value *args, uint32_t n,

@@ -141,25 +141,6 @@ str sql_type_name(struct sql_context *cx, uint32_t type) {
     return type == own->id ? name : sql_fmt(cx, STR_FMT "[]", STR_ARG(name));
 }
 
-str sql_type_text(struct sql_context *cx, uint32_t type, int32_t typmod) {
-    str name = sql_type_name(cx, type);
-    if (typmod < 0) return name;
-    const struct pg_type *t = pg_type_by_id(type);
-    uint32_t of = t && t->element ? t->element : type;
-    struct buf b = {0};
-    str element = sql_type_name(cx, of);
-    /* timestamp(3) without time zone: the number stands in the middle */
-    size_t gap = str_find(element, ' ');
-    bool inside = (of == PG_TIMESTAMP || of == PG_TIMESTAMPTZ || of == PG_TIME || of == PG_TIMETZ) && gap < element.n;
-    buf_puts(&b, inside ? str_sub(element, 0, gap) : element);
-    pg_typmod_out(of, typmod, &b);
-    if (inside) buf_puts(&b, str_sub(element, gap, element.n));
-    if (of != type) buf_puts(&b, STR("[]"));
-    str out = arena_str(cx->mem, buf_str(&b));
-    buf_free(&b);
-    return out;
-}
-
 /* ---- by name ---- */
 
 /* Through the search path, pg_catalog first. */
