@@ -23,6 +23,7 @@ struct pg_regex {
     pcre2_match_data *data;
     pcre2_match_context *limits;
     uint64_t used;
+    bool heavy; /* the last match took long, and what it took of memory for it stays with data */
 };
 struct pg_regex_cache {
     struct pg_regex *kept[KEPT_MAX];
@@ -71,6 +72,8 @@ static pcre2_code *compile(struct pg_call *call, const struct pg_regex_text *t) 
     return re;
 }
 
+static pcre2_match_data *new_data(void) { return pcre2_match_data_create(PG_REGEX_GROUPS_MAX + 1, NULL); }
+
 static struct pg_regex *regex_new(struct pg_call *call, str pattern, struct pg_regex_flags flags) {
     struct pg_regex_text t;
     bool ok = pg_regex_translate(call, pattern, flags, &t);
@@ -84,7 +87,7 @@ static struct pg_regex *regex_new(struct pg_call *call, str pattern, struct pg_r
     ENSURE(re->pattern);
     if (pattern.n) memcpy(re->pattern, pattern.p, pattern.n);
     re->pattern_n = pattern.n;
-    re->data = pcre2_match_data_create(PG_REGEX_GROUPS_MAX + 1, NULL);
+    re->data = new_data();
     re->limits = pcre2_match_context_create(NULL);
     ENSURE(re->data && re->limits);
     pcre2_set_match_limit(re->limits, STEPS_MAX);
@@ -143,12 +146,25 @@ static bool matched(struct pg_call *call, int code) {
 
 static const uint8_t *bytes_of(str s) { return s.n ? s.p : (const uint8_t *)""; }
 
+/* After a match, when nothing of its data is needed: up to HEAP_KIB_MAX of memory is not kept for the next one. */
+static void relieve(const struct pg_regex *borrowed) {
+    struct pg_regex *re = (struct pg_regex *)(uintptr_t)borrowed;
+    if (!re->heavy) return;
+    pcre2_match_data_free(re->data);
+    re->data = new_data();
+    ENSURE(re->data);
+    re->heavy = false;
+}
+
+enum { HEAVY_NS = 100'000 };
 /* The matcher's own, and what it took counts as work. */
-static bool first_match(struct pg_call *call, const struct pg_regex *re, str s, size_t at, uint32_t options) {
+static bool first_match(struct pg_call *call, const struct pg_regex *borrowed, str s, size_t at, uint32_t options) {
+    struct pg_regex *re = (struct pg_regex *)(uintptr_t)borrowed;
     uint64_t begin = clock_mono_ns();
     int code = pcre2_match(re->code, bytes_of(s), s.n, at, options | PCRE2_NO_UTF_CHECK, re->data, re->limits);
-    if (!pg_call_works(call, clock_mono_ns() - begin)) return false;
-    return matched(call, code);
+    uint64_t took = clock_mono_ns() - begin;
+    re->heavy |= took > HEAVY_NS;
+    return pg_call_works(call, took) && matched(call, code);
 }
 
 /* Where the longest (or the shortest) match at `at` ends; `otherwise`, where that algorithm cannot say. */
@@ -170,8 +186,8 @@ static size_t best_end(struct pg_call *call, const struct pg_regex *re, str s, s
     return code >= 0 && ends[1] >= at ? ends[1] : otherwise;
 }
 
-bool pg_regex_match(struct pg_call *call, const struct pg_regex *re, str s, size_t at,
-                    struct pg_span spans[PG_REGEX_GROUPS_MAX + 1]) {
+static bool match(struct pg_call *call, const struct pg_regex *re, str s, size_t at,
+                  struct pg_span spans[PG_REGEX_GROUPS_MAX + 1]) {
     if (at > s.n || !first_match(call, re, s, at, 0)) return false;
     size_t *v = pcre2_get_ovector_pointer(re->data), from = v[0];
     size_t to = re->back ? v[1] : best_end(call, re, s, from, v[1]);
@@ -188,10 +204,19 @@ bool pg_regex_match(struct pg_call *call, const struct pg_regex *re, str s, size
     return !pg_raised(call);
 }
 
+bool pg_regex_match(struct pg_call *call, const struct pg_regex *re, str s, size_t at,
+                    struct pg_span spans[PG_REGEX_GROUPS_MAX + 1]) {
+    bool found = match(call, re, s, at, spans);
+    relieve(re);
+    return found;
+}
+
 bool pg_regex_subject(struct pg_call *call, str s) {
     return str_is_utf8(s) || pg_raise(call, "22021", "invalid byte sequence for encoding \"UTF8\"");
 }
 
 bool pg_regex_is(struct pg_call *call, const struct pg_regex *re, str s) {
-    return pg_regex_subject(call, s) && first_match(call, re, s, 0, 0);
+    bool found = pg_regex_subject(call, s) && first_match(call, re, s, 0, 0);
+    relieve(re);
+    return found;
 }

@@ -10,7 +10,7 @@
 #include "pg/regex.h"
 
 enum prefers { NOTHING, LONG, SHORT };
-enum { DEPTH_MAX = 100, REPEAT_MAX = 255 };
+enum { DEPTH_MAX = 50, REPEAT_MAX = 255 };
 struct reader {
     struct pg_call *call;
     str s;

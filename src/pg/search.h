@@ -10,7 +10,7 @@
 
 #include "pg/pg_int.h"
 
-enum { TS_NODES_MAX = 2000, TS_DEPTH_MAX = 200, TS_POSITIONS_MAX = 255, TS_PLACE_MAX = 16383, TS_WORD_BYTES_MAX = 2046 };
+enum { TS_NODES_MAX = 1000, TS_DEPTH_MAX = 200, TS_POSITIONS_MAX = 255, TS_PLACE_MAX = 16383, TS_WORD_BYTES_MAX = 2046 };
 struct pg_ts_place {
     uint16_t at;
     uint8_t weight; /* 0 D … 3 A */
