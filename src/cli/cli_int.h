@@ -23,7 +23,7 @@ struct cli_options {
     bool dry_run, no_build, not_live, read_only, follow, once;
     const char *to, *token, *admin, *share, *lines, *expires, *sort, *key_file;
     const char *state_dir, *config_file, *log_level, *log_format, *output, *forward, *target, *app, *otlp, *otlp_sample;
-    const char *since, *level, *url, *as, *claims, *on, *at;
+    const char *since, *level, *url, *as, *claims, *engine, *on, *at;
     cli_list listen, env, dir, allow_http, allow_net, host, route, trusted_proxy, store, sqlite, variable;
     struct node_limits limits;
     cli_list operands;   /* what is no flag: FILE, then the guest's arguments */

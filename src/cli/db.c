@@ -2,10 +2,10 @@
 #include "cli/cli_int.h"
 #include <sysexits.h>
 
-static int cli_db_migrate(struct node_db_config *c), cli_db_status(struct node_db_config *c),
-    cli_db_reset(struct node_db_config *c), cli_db_diff(struct node_db_config *c), cli_db_dump(struct node_db_config *c),
-    cli_db_restore(struct node_db_config *c), cli_db_query(struct node_db_config *c), cli_db_explain(struct node_db_config *c),
-    cli_db_types(struct node_db_config *c);
+static int cli_db_check(struct node_db_config *c), cli_db_migrate(struct node_db_config *c),
+    cli_db_status(struct node_db_config *c), cli_db_reset(struct node_db_config *c), cli_db_diff(struct node_db_config *c),
+    cli_db_dump(struct node_db_config *c), cli_db_restore(struct node_db_config *c), cli_db_query(struct node_db_config *c),
+    cli_db_explain(struct node_db_config *c), cli_db_types(struct node_db_config *c);
 
 static const struct verb {
     const char *name;
@@ -36,6 +36,13 @@ DO(reset, node_db_reset)
 DO(restore, node_db_restore)
 DO(types, node_db_types)
 
+static int cli_db_check(struct node_db_config *c) {
+    struct diag d = DIAG_INIT;
+    uint32_t errors = 0;
+    err e = node_db_check(c, &errors, &d);
+    return e == ERR_OK && errors ? EX_DATAERR : done(e, &d);
+}
+
 static const struct verb *verb_of(const char *word, struct diag *d) {
     const char *names[ARRAY_COUNT(verbs)];
     for (size_t i = 0; i < ARRAY_COUNT(verbs); i++) {
@@ -63,6 +70,7 @@ int cli_db(arena *mem, const struct cli_options *o) {
                                .operand = n ? o->operands.p[1] : NULL,
                                .as = o->as,
                                .claims = o->claims,
+                               .engine = o->engine,
                                .command = o->on,
                                .to = stdout,
                                .yes = o->yes,

@@ -26,7 +26,7 @@ static void take_notes(arena *mem, const struct sql_report *report, struct migra
     plan->errors = report->refused;
     for (uint32_t i = 0; i < report->notes.n && plan->notes.n < MIGRATION_NOTES_MAX; i++) {
         const struct sql_note *n = &report->notes.p[i];
-        bool refused = n->severity == SQL_REFUSAL || n->severity == SQL_NEEDS_POSTGRES;
+        bool refused = n->severity == SQL_REFUSAL;
         str text = n->instead.n ? arena_fmt(mem, STR_FMT "; " STR_FMT, STR_ARG(n->text), STR_ARG(n->instead)) : n->text;
         vec_push(mem, &plan->notes,
                  ((struct migration_note){.file = str_sub(n->file, 0, MIGRATION_NAME_MAX),

@@ -182,6 +182,7 @@ struct node_db_config {
     const char *operand;               /* what follows the verb: a folder, a file, a table; NULL: nothing did */
     const char *as, *claims, *command; /* NULL: not said */
     FILE *to;
+    const char *engine; /* of check: "sqlite", "postgres"; NULL: the former */
     bool yes, json, dry_run, schema_only, data_only;
 };
 /* Mistakes of files are printed to stderr, a line each. ERR_INVALID: there are some, or a migration cannot be; ERR_USAGE: --yes is missing. */
@@ -193,6 +194,7 @@ struct node_db_config {
 [[nodiscard]] err node_db_restore(const struct node_db_config *c, struct diag *d);
 [[nodiscard]] err node_db_query(const struct node_db_config *c, struct diag *d);
 [[nodiscard]] err node_db_explain(const struct node_db_config *c, struct diag *d);
+[[nodiscard]] err node_db_check(const struct node_db_config *c, uint32_t *errors, struct diag *d);
 [[nodiscard]] err node_db_types(const struct node_db_config *c, struct diag *d);
 
 [[nodiscard]] err node_command_apps(const struct node_where *where, bool json, FILE *to, struct diag *d);
