@@ -500,6 +500,7 @@ static bool is_number_key(int keyword) {
     case K_RM:
     case K_TZ:
     case K_OF:
+    case K_TZH:
     case K_FX: return false;
     default: return true;
     }
@@ -587,9 +588,9 @@ static bool get_key(struct pg_call *call, const struct format *f, uint32_t at, s
     int keyword = n->keyword, k = keyword & KEY, digits;
     if (k == K_FX) return true;
     if (k == K_RM) return get_roman(call, g, in, keyword);
-    if (!is_number_key(keyword)) return get_words(call, g, in, keyword);
     bool limited = next_is_digit(f, at) && !(n->flags & FORMAT_FILL);
     if (k == K_TZH) return get_zone_hours(call, g, in, limited);
+    if (!is_number_key(keyword)) return get_words(call, g, in, keyword);
     int most = k == K_FF ? keyword / DIGITS : places[k];
 
     int64_t v;

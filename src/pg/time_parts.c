@@ -196,9 +196,10 @@ static void give_double(struct pg_call *call, struct part p, str unit, const cha
         int64_t days = floor_div((int64_t)p.v, US_DAY);
         *out = DB_F64((double)(days - DATE_MIN) + (double)((int64_t)p.v - days * US_DAY) / (double)US_DAY);
     } else {
-        double whole = pg_unit_named(unit) == UNIT_SECOND ? (double)(int64_t)(p.v / US_SECOND) : 0; /* added as PostgreSQL does */
-        if (pg_unit_named(unit) == UNIT_SECOND) p.v %= US_SECOND;
-        *out = DB_F64(whole + (double)p.v / tens[p.scale]);
+        enum pg_unit which = pg_unit_named(unit); /* whole seconds and the rest are added as PostgreSQL does */
+        bool split = which == UNIT_SECOND || which == UNIT_MILLISECOND;
+        double whole = split ? (double)(int64_t)(p.v / US_SECOND) * (which == UNIT_SECOND ? 1 : 1000.0) : 0;
+        *out = DB_F64(whole + (double)(split ? p.v % US_SECOND : p.v) / tens[p.scale]);
     }
 }
 

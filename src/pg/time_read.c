@@ -20,6 +20,7 @@ struct field {
 enum { /* what is known */
        YEAR = 1,
        ERA = 128,
+       SUMMER = 256,
        JULIAN = 64,
        MONTH = 2,
        DAY = 4,
@@ -434,7 +435,7 @@ static enum trouble take_date(struct reading *r, char *text) {
         r->prefix_t = false;
         return t ? t : take_run(r, text);
     }
-    if (r->known & CLOCK || r->half) return BAD;
+    if (r->known & (CLOCK | SUMMER) || r->half) return BAD;
     return take_date_parts(r, text);
 }
 
@@ -488,6 +489,7 @@ static enum trouble take_word(struct reading *r, const char *text, const struct 
     if (pg_zone_word(str_c(text), &zone)) {
         if (!know(r, OFFSET)) return BAD;
         r->offset = zone.offset, r->zone = zone.zone;
+        if (zone.summer) r->known |= SUMMER;
         if (zone.zone) snprintf(r->word, sizeof r->word, "%.7s", text);
         return FINE;
     }
@@ -632,7 +634,8 @@ static bool stamp_of(struct pg_call *call, struct reading *r, bool zoned, str te
     case MINUS_INFINITE: *out = STAMP_MINUS_INFINITY; return true;
     default: break;
     }
-    if (!pg_stamp_of_parts(&r->p, out) && (r->p.year < -4713 || r->p.year > 294277 || !zoned || !stamp_in_range(*out)))
+    bool year = r->p.year >= -4713 && r->p.year <= 294277; /* zoned: the range is UTC's */
+    if (!pg_stamp_of_parts(&r->p, out) && (!year || !zoned))
         return pg_raise(call, "22008", "timestamp out of range: \"" STR_FMT "\"", STR_ARG(text));
     if (!zoned) return true;
     int64_t local = unix_of_stamp(*out);
@@ -686,8 +689,8 @@ static bool clock_in(struct pg_call *call, str text, const char *type, struct re
     if (t && r->fields[0].kind == DATE) { /* a date may stand before it, with marks in it */
         *r = (struct reading){0};
         t = read_all(r, text);
-        if (!t && (r->known & ERA || r->count < 2 || (r->fields[1].kind != TIME && r->fields[r->count - 1].kind != DATE)))
-            t = BAD;
+        bool zone = r->fields[r->count - 1].kind == DATE && r->count > 1, clock = r->count > 1 && r->fields[1].kind == TIME;
+        if (!t && !zone && (!clock || r->known & ERA)) t = BAD;
     }
     if (!say(call, r, t, type, text)) return false;
     if (r->special == NOW) {
