@@ -37,7 +37,8 @@ int64_t pg_clock_of(const struct pg_parts *p) {
 
 bool pg_stamp_of_parts(const struct pg_parts *p, int64_t *out) {
     if (p->year < -4713 || p->year > 294277) return false;
-    *out = pg_days_of(p->year, p->month, p->day) * US_DAY + pg_clock_of(p);
+    __int128 us = (__int128)pg_days_of(p->year, p->month, p->day) * US_DAY + pg_clock_of(p);
+    *out = us > STAMP_END + US_DAY ? STAMP_END + US_DAY : (int64_t)us; /* a zone moves it by less than a day */
     return stamp_in_range(*out);
 }
 

@@ -351,8 +351,9 @@ PG_FN(pg_justify_interval) {
 /* ---- differences ---- */
 
 PG_FN(pg_timestamp_sub) {
-    struct pg_interval v = {.us = X - Y};
+    struct pg_interval v = {0};
     if (stamp_is_infinite(X) || stamp_is_infinite(Y)) pg_raise(call, "22008", "cannot subtract infinite timestamps");
+    else if (__builtin_sub_overflow(X, Y, &v.us)) interval_overflows(call);
     else if (justify_hours(call, &v)) GIVE_INTERVAL(v);
 }
 

@@ -16,6 +16,7 @@ KNOWN = [
     (r"= NaN", r"! 22P02 NaN is not supported.*", r".*", "SQLite has no NaN: doubles that would be are refused"),
     (r"= -2147483648", r"! 22003 integer out of range", r"F width_bucket float8.*", "PostgreSQL 15 wraps around where a difference overflows"),
     (r".*", r"! 22008 interval out of range", r"F make_interval .*", "PostgreSQL 15 wraps around, later ones refuse"),
+    (r"= .*", r"! 22008 interval out of range", r"O - timestamp(tz)?,timestamp(tz)?", "PostgreSQL 15 wraps around, later ones refuse"),
     (r"= .*", r"! 22008 timestamp out of range", r"F age .*", "PostgreSQL 15 counts with infinity as if it were a time, later ones refuse"),
     (r"! 22[0-9A-Z]{3} .*", r"! 22[0-9A-Z]{3} .*", r"C  text,(date|time|timetz|timestamp|timestamptz|interval)", "which of several faults of one text is named"),
     (r"! 22[0-9A-Z]{3} .*", r"! 22[0-9A-Z]{3} .*", r"F to_(date|timestamp) text,text", "which of several faults of one text is named"),
