@@ -5,7 +5,7 @@
  *   a join              left join right on …
  *
  * 1. Items to the left may be named by functions and by LATERAL subqueries, as far as joins allow it. SQLite lets functions do that; a subquery
- *    that does is refused here.
+ *    that does is made the argument of one (sql_lateral_text).
  * 2. A relation's name never stands in the text: it is a mark, which whoever runs the statement expands to what the role may see.
  */
 #include "sql/translate_int.h"
@@ -130,19 +130,29 @@ static err subselect(struct sql_context *cx, const PgQuery__RangeSubselect *s, s
     return name_columns(cx, item, s->alias->colnames, s->alias->n_colnames);
 }
 
+/* A column as JSON holds it: as it is, or by a call. */
+static str cell_text(struct sql_context *cx, const char *call, uint32_t column) {
+    return call ? sql_fmt(cx, "case when c%u is not null then %sc%u) end", column, call, column) : sql_fmt(cx, "c%u", column);
+}
+
 /* A subquery that names items to its left gives its rows as an array of arrays of storage forms, which a table function takes apart: that may
- * name them. Bytes go as hexadecimal text. */
+ * name them. Bytes go as hexadecimal text, floats with all their digits. */
 err sql_lateral_text(struct sql_context *cx, const struct sql_part *p, str body, struct sql_item *item, str *text) {
     VEC(str) cells = {0};
     for (uint32_t i = 0; i < p->targets.n; i++) {
-        const struct pg_type *t = sql_type_of(cx, p->targets.p[i].type);
-        enum pg_storage storage = t ? t->storage : PG_STORED_TEXT;
-        if (storage == PG_STORED_BLOB || storage == PG_STORED_REAL)
-            return sql_unsupported(cx, p->targets.p[i].location,
-                                   "a LATERAL subquery with columns of uuid, bytea or floating point",
-                                   "Write it as a join, or cast them to text.");
-        vec_push(cx->mem, &cells, sql_fmt(cx, "c%u", i + 1));
-        item->columns[i].value.text = sql_fmt(cx, "(" STR_FMT ".value ->> %u)", STR_ARG(item->alias), i);
+        const struct pg_type *type = sql_type_of(cx, p->targets.p[i].type);
+        enum pg_storage storage = type ? type->storage : PG_STORED_TEXT;
+        str value = sql_fmt(cx, "(" STR_FMT ".value ->> %u)", STR_ARG(item->alias), i);
+        const char *as = NULL;
+        if (storage == PG_STORED_BLOB) {
+            as = "hex(";
+            value = sql_fmt(cx, "pg_decode(" STR_FMT ", 'hex')", STR_ARG(value));
+        } else if (storage == PG_STORED_REAL) {
+            as = "printf('%!.17g', ";
+            value = sql_fmt(cx, "cast(" STR_FMT " as real)", STR_ARG(value));
+        }
+        vec_push(cx->mem, &cells, cell_text(cx, as, i + 1));
+        item->columns[i].value.text = value;
     }
     *text = sql_fmt(cx, "json_each((select json_group_array(json_array(" STR_FMT ")) from (" STR_FMT "))) as " STR_FMT,
                     STR_ARG(sql_joined(cx, cells.p, cells.n, ", ")), STR_ARG(body), STR_ARG(item->alias));
