@@ -220,6 +220,7 @@ static void make_token(char *to) {
 static err drop_made(struct query_conn *conn, struct diag *d) {
     err e = ERR_OK;
     for (uint32_t i = conn->made.n; i--;) {
+        if (!conn->made.p[i].drop.n) continue;
         err one = db_script(conn->db, arena_cstr(conn->mem, conn->made.p[i].drop), d);
         if (e == ERR_OK) e = one;
     }

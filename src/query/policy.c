@@ -159,18 +159,66 @@ static str key_of(arena *mem, const struct catalog_relation *of, uint32_t role, 
 }
 
 enum { CHECKS = 100 }; /* a check's use, beside a sight's */
-static str new_name(struct query_conn *conn) { return arena_fmt(conn->mem, "v%s_%u", conn->token, conn->made.n); }
 
-static bool make(struct query_conn *conn, const char *kind, str name, const struct buf *sql, struct pg_error *error) {
+/* The place of what is to be made under a key: the one that it had, or a new one, with a name. */
+static uint32_t place_of(struct query_conn *conn, struct map *map, str key) {
+    uint64_t at;
+    if (map_get(map, key, &at)) return (uint32_t)at;
+    struct query_made *m = vec_add(conn->mem, &conn->made);
+    *m = (struct query_made){.name = arena_fmt(conn->mem, "v%s_%u", conn->token, conn->made.n - 1), .gone = true};
+    map_put(conn->mem, map, key, conn->made.n - 1);
+    return conn->made.n - 1;
+}
+
+static const struct query_made *made_of(const struct query_conn *conn, const struct map *map, str key) {
+    uint64_t at;
+    return map_get(map, key, &at) && !conn->made.p[at].gone ? &conn->made.p[at] : NULL;
+}
+
+static int64_t temp_version(struct query_conn *conn) {
+    int64_t v = 0;
+    bool walled = conn->walled;
+    conn->walled = false;
+    if (db_one_i64(conn->db, &v, NULL, "pragma temp.schema_version") != ERR_OK) v = -1;
+    conn->walled = walled;
+    return v;
+}
+
+static void mark_what_is_left(struct query_conn *conn) {
+    struct map there = {0};
+    arena *scratch = arena_new(0);
+    struct db_rows *rows;
+    if (db_query(conn->db, &rows, NULL, "select name from sqlite_temp_schema") == ERR_OK) {
+        while (db_next(rows)) map_put(scratch, &there, arena_str(scratch, db_str(rows, 0)), 1);
+        (void)db_end(rows, NULL);
+    }
+    for (uint32_t i = 0; i < conn->made.n; i++) {
+        uint64_t one;
+        conn->made.p[i].gone = !map_get(&there, conn->made.p[i].name, &one);
+    }
+    arena_free(scratch);
+}
+
+void query_made_look(struct query_conn *conn) {
+    if (!conn->made.n) return;
+    int64_t now = temp_version(conn);
+    if (now == conn->made_at) return;
+    mark_what_is_left(conn);
+    conn->made_at = now;
+}
+
+static bool make(struct query_conn *conn, const char *kind, uint32_t at, const struct buf *sql, struct pg_error *error) {
     struct diag d = DIAG_INIT;
-    struct query_made m = {name, arena_fmt(conn->mem, "drop %s if exists temp.\"" STR_FMT "\"", kind, STR_ARG(name))};
     const char *text = arena_cstr(conn->mem, buf_str(sql));
     bool walled = conn->walled;
     conn->walled = false;
     err e = sql->full ? ERR_LIMIT : db_script(conn->db, text, &d);
     conn->walled = walled;
     if (e != ERR_OK) return query_fail(error, "XX000", "a policy's %s cannot be made: %s", kind, d.text);
-    vec_push(conn->mem, &conn->made, m);
+    struct query_made *m = &conn->made.p[at];
+    if (!m->drop.n) m->drop = arena_fmt(conn->mem, "drop %s if exists temp.\"" STR_FMT "\"", kind, STR_ARG(m->name));
+    m->gone = false;
+    conn->made_at = temp_version(conn);
     return true;
 }
 
@@ -247,25 +295,25 @@ static bool enter(struct query_conn *conn, const struct catalog_relation *of, ui
 
 bool query_view_of(struct query_conn *conn, const struct catalog_relation *of, uint32_t role, enum query_sight sight, str *name,
                    struct pg_error *error) {
-    uint64_t at;
     uint32_t asks = 0; /* an invoker's view is another one for each who asks, though its owner reads through it */
     const struct catalog_role *session = catalog_role_named(conn->catalog, conn->session.role);
     bool view = of->kind == CATALOG_VIEW;
     if (view && of->security_invoker && session) asks = session->id;
     str key = key_of(conn->mem, of, view ? asks : role, sight);
     if (sight == QUERY_SEES && !may_read(conn, of, role, error)) return false;
-    if (map_get(&conn->views, key, &at)) return *name = conn->made.p[at].name, true;
+    const struct query_made *there = made_of(conn, &conn->views, key);
+    if (there) return *name = there->name, true;
     if (of->kind == CATALOG_VIEW && sight != QUERY_SEES)
         return query_fail(error, "55000", "cannot write view \"" STR_FMT "\"", STR_ARG(of->name));
     if (!enter(conn, of, role, sight, error)) return false;
     struct buf b = {.max = 4 << 20};
     struct buf body = {.max = 4 << 20};
     bool ok = view ? view_view(conn, of, &body, error) : table_view(conn, of, role, sight, &body, error);
-    *name = new_name(conn); /* now: what it reads was made before it */
+    uint32_t at = place_of(conn, &conn->views, key); /* now: what it reads was made before it */
+    *name = conn->made.p[at].name;
     buf_printf(&b, "create temp view \"" STR_FMT "\" as select " STR_FMT, STR_ARG(*name), STR_ARG(buf_str(&body)));
     conn->depth--;
-    ok = ok && make(conn, "view", *name, &b, error);
-    if (ok) map_put(conn->mem, &conn->views, key, conn->made.n - 1);
+    ok = ok && make(conn, "view", at, &b, error);
     buf_free(&b), buf_free(&body);
     return ok;
 }
@@ -320,31 +368,34 @@ static bool put_late(const struct query_expanding *x, struct buf *b, struct pg_e
     return true;
 }
 
-static bool make_check(struct query_conn *conn, const struct catalog_relation *of, uint32_t role, enum query_check check,
-                       uint32_t *guard, struct pg_error *error) {
+static bool make_check(struct query_conn *conn, const struct catalog_relation *of, uint32_t role, enum query_check check, str key,
+                       struct pg_error *error) {
     struct query_expanding x = {.conn = conn, .of = of, .at = QUERY_AT_NEW, .role = role};
     bool insert = check == QUERY_CHECK_INSERT || check == QUERY_CHECK_INSERT_READ, ok = true;
     struct buf b = {.max = 4 << 20}, body = {.max = 4 << 20};
     if (catalog_policies_hold(conn->catalog, role, of)) ok = put_policies(&x, check, &body, error);
     ok = ok && put_late(&x, &body, error);
-    *guard = body.n ? ++conn->guards_made : 0;
-    str name = new_name(conn);
+    uint32_t at = place_of(conn, &conn->checks, key);
+    struct query_made *m = &conn->made.p[at];
+    if (body.n && !m->guard) m->guard = ++conn->guards_made;
+    str name = m->name;
     buf_printf(&b, "create temp trigger \"" STR_FMT "\" before %s on main.", STR_ARG(name), insert ? "insert" : "update");
     query_put_name(&b, of->storage);
-    buf_printf(&b, " when query_guard(%u) begin " STR_FMT " end", *guard, STR_ARG(buf_str(&body)));
-    if (ok && *guard) ok = make(conn, "trigger", name, &b, error);
+    buf_printf(&b, " when query_guard(%u) begin " STR_FMT " end", m->guard, STR_ARG(buf_str(&body)));
+    if (ok && m->guard) ok = make(conn, "trigger", at, &b, error);
     buf_free(&b), buf_free(&body);
     return ok;
 }
 
 bool query_check_of(struct query_conn *conn, const struct catalog_relation *of, uint32_t role, enum query_check check,
                     uint32_t *guard, struct pg_error *error) {
-    uint64_t known;
+    uint64_t at;
     str key = key_of(conn->mem, of, role, check);
-    if (map_get(&conn->checks, key, &known)) return *guard = (uint32_t)known, true;
+    const struct query_made *there = made_of(conn, &conn->checks, key);
+    if (there) return *guard = there->guard, true;
     if (!enter(conn, of, role, CHECKS + check, error)) return false;
-    bool ok = make_check(conn, of, role, check, guard, error);
+    bool ok = make_check(conn, of, role, check, key, error);
     conn->depth--;
-    if (ok) map_put(conn->mem, &conn->checks, key, *guard);
+    *guard = map_get(&conn->checks, key, &at) ? conn->made.p[at].guard : 0;
     return ok;
 }

@@ -126,6 +126,8 @@ enum query_sight {
 /* The name of a TEMP view of the relation as the role sees it, made by its first use. false: an error is set. */
 [[nodiscard]] bool query_view_of(struct query_conn *conn, const struct catalog_relation *of, uint32_t role,
                                  enum query_sight sight, str *name, struct pg_error *error);
+/* What is made goes with the transaction, or the part of one, in which it was made: looks what is left, where something went. */
+void query_made_look(struct query_conn *conn);
 /* What new rows are held against, as a TEMP trigger: its number, which is made to hold for a statement (conn->guards). 0: nothing. */
 enum query_check {
     QUERY_CHECK_INSERT,
@@ -154,6 +156,8 @@ struct query_expanding {
 
 struct query_made { /* a view or a trigger */
     str name, drop;
+    uint32_t guard; /* of a trigger */
+    bool gone;      /* it went with the transaction in which it was made: its place and name wait for the next */
 };
 enum { QUERY_TOKEN = 33, QUERY_GUARDS = 2, QUERY_NESTING_MAX = 32 };
 struct query_refusal { /* what a trigger of ours refuses with */
@@ -173,6 +177,7 @@ struct query_conn {
     char token[QUERY_TOKEN];   /* in the names of our views: nobody can know one */
     struct map views, checks;  /* what is made, by relation, role and use */
     VEC(struct query_made) made;
+    int64_t made_at; /* the TEMP schema's version when the last one was made */
     VEC(struct query_refusal) refusals;
     uint32_t guards[QUERY_GUARDS]; /* that hold in the statement at hand */
     uint32_t guards_made;

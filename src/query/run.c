@@ -180,10 +180,6 @@ static bool check_affected(struct run *r) {
     return false;
 }
 
-static bool same_value(const struct query_bound *a, const struct query_bound *b) {
-    return !a->null && !b->null && str_eq(a->text, b->text);
-}
-
 /* Two rows of one upsert that are the same row. */
 static bool check_twice(struct run *r) {
     const struct query *q = r->q;
@@ -416,6 +412,7 @@ void query_conn_begin(struct query_conn *conn, const struct pg_session *session)
     *raised = (struct pg_error){0};
     memset(conn->guards, 0, sizeof conn->guards);
     conn->depth = 0;
+    query_made_look(conn);
 }
 
 bool query_run(struct query_conn *conn, const struct pg_session *session, struct query *q, struct query_result *result) {
