@@ -4,6 +4,6 @@
 #include "platform_files.h"
 
 const struct sql_file *sql_platform(bool postgres, uint32_t *n) {
-    *n = ARRAY_COUNT(platform_files);
+    *n = ARRAY_COUNT(platform_files) - !postgres; /* the last is PostgreSQL's alone */
     return platform_files;
 }
