@@ -44,7 +44,14 @@ class Cluster:
         self.run("pg_ctl", "-D", os.path.join(self.folder, "data"), "-m", "immediate", "-s", "stop")
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    @staticmethod
+    def installed():
+        return folder_of_programs() is not None
+
     def psql(self, sql, stop=True):
-        r = self.run("psql", "-X", "-q", "-A", "-t", "-h", self.folder, "-U", "postgres", "-v", f"ON_ERROR_STOP={int(stop)}", "-f", "-", input=sql)
+        return self.psql_in("postgres", sql, stop)
+
+    def psql_in(self, database, sql, stop=True):
+        r = self.run("psql", "-X", "-q", "-A", "-t", "-h", self.folder, "-U", "postgres", "-d", database, "-v", f"ON_ERROR_STOP={int(stop)}", "-f", "-", input=sql)
         assert r.returncode == 0, r.stderr[:2000]
         return r.stdout

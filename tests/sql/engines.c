@@ -1,0 +1,308 @@
+/* engines: the same migrations and the same requests, on SQLite and on a PostgreSQL that runs already.
+ *
+ *   engines --platform                          prints the platform's schemas, as PostgreSQL is given them
+ *   engines FOLDER DATABASE REQUESTS [WHERE]    FOLDER: *.sql; DATABASE: a file to be made; REQUESTS: a JSON document a line,
+ *                                               {"role", "claims", "query" or "batch", "tx"}; WHERE: libpq's words, of one that has FOLDER's
+ *
+ * For each line it prints what SQLite answered, then, where WHERE is given, what PostgreSQL did: "STATUS<TAB>BODY", STATUS ok or an SQLSTATE, BODY
+ * the answer, or {"message", "details", "hint"}. */
+#include "net/loop.h"
+#include "postgres/postgres.h"
+#include "query/query.h"
+#include "sql/sql.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static arena *mem;
+static struct diag diag = DIAG_INIT;
+
+static _Noreturn void fail(const char *what) {
+    fprintf(stderr, "engines: %s: %s\n", what, diag.text);
+    exit(2);
+}
+
+static str read_file(const char *path) {
+    FILE *f = fopen(path, "rb");
+    struct buf b = {0};
+    char chunk[65536];
+    size_t n;
+    if (!f) fail(path);
+    while ((n = fread(chunk, 1, sizeof chunk, f)) > 0) buf_put(&b, chunk, n);
+    fclose(f);
+    return buf_str(&b);
+}
+
+/* ---- the schema ---- */
+
+static int by_name(const void *a, const void *b) {
+    return str_cmp(((const struct sql_file *)a)->name, ((const struct sql_file *)b)->name);
+}
+
+typedef VEC(struct sql_file) files;
+static files files_of(const char *folder) {
+    files v = {0};
+    DIR *dir = opendir(folder);
+    if (!dir) fail(folder);
+    for (struct dirent *e; (e = readdir(dir));) {
+        str name = arena_str(mem, str_c(e->d_name));
+        if (!str_ends(name, STR(".sql"))) continue;
+        str text = read_file(arena_cstr(mem, arena_fmt(mem, "%s/" STR_FMT, folder, STR_ARG(name))));
+        vec_push(mem, &v, ((struct sql_file){.name = name, .text = text}));
+    }
+    closedir(dir);
+    qsort(v.p, v.n, sizeof *v.p, by_name);
+    return v;
+}
+
+static void say_report(const struct sql_report *report) {
+    for (uint32_t i = 0; i < report->notes.n; i++) {
+        const struct sql_note *n = &report->notes.p[i];
+        if (n->severity <= SQL_NEEDS_POSTGRES)
+            fprintf(stderr, STR_FMT ":%u:%u: " STR_FMT ": " STR_FMT " " STR_FMT "\n", STR_ARG(n->file), n->line, n->column,
+                    STR_ARG(n->code), STR_ARG(n->text), STR_ARG(n->instead));
+    }
+}
+
+static const struct catalog *migrate(struct db *db, const char *folder) {
+    files f = files_of(folder);
+    struct sql_plan plan = {0};
+    struct sql_report report = {0};
+    if (sql_migrate(mem, NULL, f.p, f.n, CATALOG_SQLITE, &plan, &report, &diag) != ERR_OK) fail("migrations");
+    if (report.refused) {
+        say_report(&report);
+        exit(3);
+    }
+    if (db_script(db,
+                  "create table if not exists _orlo_sequences (id integer primary key, last integer not null, called integer not "
+                  "null) strict",
+                  &diag) != ERR_OK)
+        fail("sequences");
+    if (db_begin(db, &diag) != ERR_OK) fail("begin");
+    for (uint32_t i = 0; i < plan.files.n; i++)
+        for (uint32_t k = 0; k < plan.files.p[i].steps.n; k++)
+            if (db_run_values(db, plan.files.p[i].steps.p[k], NULL, 0, &diag) != ERR_OK) {
+                fprintf(stderr, STR_FMT "\n", STR_ARG(plan.files.p[i].steps.p[k]));
+                fail("step");
+            }
+    if (db_commit(db, &diag) != ERR_OK) fail("commit");
+    catalog_ready(plan.catalog);
+    return plan.catalog;
+}
+
+/* ---- what is asked ---- */
+
+struct request {
+    struct pg_session session;
+    str text; /* of the batch */
+};
+
+static bool read_request(arena *out, str line, struct request *r) {
+    struct query_json v;
+    struct pg_error e = {0};
+    if (!query_json_read(out, line, &v, &e)) return false;
+    const struct query_json *role = query_json_get(&v, "role"), *claims = query_json_get(&v, "claims");
+    r->session = (struct pg_session){.role = role ? role->s : STR("anon"), .claims = claims ? claims->raw : (str){0}, .mem = out};
+    struct buf b = {0};
+    buf_puts(&b, STR("{"));
+    for (uint32_t i = 0; i < v.n; i++) {
+        struct query_json_member *m = &v.members[i];
+        if (str_eqc(m->key, "role") || str_eqc(m->key, "claims")) continue;
+        buf_printf(&b, "%s\"" STR_FMT "\":" STR_FMT, b.n > 1 ? "," : "", STR_ARG(m->key), STR_ARG(m->v.raw));
+    }
+    buf_puts(&b, STR("}"));
+    r->text = arena_str(out, buf_str(&b));
+    buf_free(&b);
+    return true;
+}
+
+static void print_error(const char *state, str message, str detail, str hint) {
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    json_put_object(&w, NULL);
+    json_put_str(&w, "message", message);
+    json_put_str(&w, "details", detail);
+    json_put_str(&w, "hint", hint);
+    json_put_end(&w);
+    printf("%s\t" STR_FMT "\n", state, STR_ARG(buf_str(&b)));
+    buf_free(&b);
+}
+
+static void print_pg_error(const struct pg_error *e) {
+    print_error(e->state, str_c(e->message), str_c(e->detail), str_c(e->hint));
+}
+
+static void print_results(const struct query_batch *b, const struct query_result *results) {
+    struct buf body = {0};
+    query_batch_body(b, results, &body);
+    printf("ok\t" STR_FMT "\n", STR_ARG(buf_str(&body)));
+    buf_free(&body);
+}
+
+static int64_t now_us(void) { return (int64_t)(clock_wall_ns() / 1000) - 946'684'800'000'000; }
+
+static void on_sqlite(struct db *db, struct query_conn *conn, const struct request *r, arena *out) {
+    struct query_batch b = {0};
+    struct pg_error e = {0};
+    if (!query_read_batch(out, r->text, &b, &e)) {
+        print_pg_error(&e);
+        return;
+    }
+    struct query_result *results = arena_array(out, struct query_result, b.count);
+    struct pg_session session = r->session;
+    session.now = session.statement_now = now_us();
+    if (db_begin(db, &diag) != ERR_OK) fail("begin");
+    bool ok = query_run_batch(conn, &session, &b, results);
+    if (!ok || b.rollback) db_rollback(db);
+    else if (db_commit(db, &diag) != ERR_OK) fail("commit");
+    const struct pg_error *first = NULL;
+    for (uint32_t i = 0; i < b.count && !first; i++)
+        if (results[i].error.set) first = &results[i].error;
+    if (ok) print_results(&b, results);
+    else print_pg_error(first ? first : &e);
+    for (uint32_t i = 0; i < b.count; i++) query_result_free(&results[i]);
+}
+
+/* ---- PostgreSQL ---- */
+
+struct asked {
+    struct net_loop *loop;
+    const struct query_batch *batch;
+    struct query_result *results;
+    const struct query_text *texts;
+    bool failed;
+};
+
+static void take_rows(const struct postgres_answer *a, uint32_t statement, struct query_result *r) {
+    r->has_body = true;
+    r->rows = postgres_rows(a, statement);
+    buf_puts(&r->body, STR("["));
+    for (uint32_t i = 0; i < r->rows; i++) {
+        if (i) buf_puts(&r->body, STR(","));
+        buf_puts(&r->body, postgres_value(a, statement, i, 0, NULL));
+    }
+    buf_puts(&r->body, STR("]"));
+}
+
+static void told(void *arg, const struct postgres_answer *a) {
+    struct asked *asked = arg;
+    const struct postgres_error *e = postgres_error(a);
+    net_loop_stop(asked->loop);
+    if (postgres_outcome(a) != POSTGRES_DONE) {
+        asked->failed = true;
+        print_error(*e->state ? e->state : "away", str_c(e->message), str_c(e->detail), str_c(e->hint));
+        return;
+    }
+    for (uint32_t i = 0, at = 1; i < asked->batch->count; i++) {
+        struct query_result *r = &asked->results[i];
+        const struct query_text *t = &asked->texts[i];
+        r->total = -1;
+        r->affected = asked->batch->queries[i].kind == QUERY_SELECT ? 0 : postgres_affected(a, at);
+        if (t->answers) take_rows(a, at, r);
+        at++;
+        if (t->count.n) r->total = strtoll((const char *)arena_str(mem, postgres_value(a, at++, 0, 0, NULL)).p, NULL, 10);
+    }
+}
+
+static struct postgres_statement statement_of(arena *out, str text, const struct query_bound *values, uint32_t n) {
+    struct postgres_value *v = arena_array(out, struct postgres_value, n + 1);
+    for (uint32_t i = 0; i < n; i++) v[i] = (struct postgres_value){values[i].null, values[i].text, 0};
+    return (struct postgres_statement){.text = text, .values = v, .count = n, .kept = true};
+}
+
+static void on_postgres(struct net_loop *loop, struct postgres *server, const struct catalog *c, const struct request *r,
+                        arena *out) {
+    struct query_batch b = {0};
+    struct pg_error e = {0};
+    if (!query_read_batch(out, r->text, &b, &e)) {
+        print_pg_error(&e);
+        return;
+    }
+    struct postgres_statement *s = arena_array(out, struct postgres_statement, 2 * b.count + 1);
+    struct query_text *texts = arena_array(out, struct query_text, b.count);
+    struct pg_session session = r->session;
+    struct postgres_value who[] = {{.text = session.role}, {.text = session.claims}};
+    uint32_t n = 0;
+    s[n++] = (struct postgres_statement){
+        .text = STR("select set_config('role', $1, true), set_config('request.jwt.claims', $2, true)"),
+        .values = who,
+        .count = 2,
+        .kept = true};
+    session.now = session.statement_now = now_us();
+    session.types = query_types_new(out, c);
+    for (uint32_t i = 0; i < b.count; i++) {
+        if (!query_resolve(out, c, &session, &b.queries[i], &e) ||
+            !query_print_postgres(out, c, &session, &b.queries[i], &texts[i], &e)) {
+            print_pg_error(&e);
+            return;
+        }
+        s[n++] = statement_of(out, texts[i].text, texts[i].values, texts[i].values_count);
+        if (texts[i].count.n) s[n++] = statement_of(out, texts[i].count, texts[i].count_values, texts[i].count_values_count);
+    }
+    struct asked asked = {loop, &b, arena_array(out, struct query_result, b.count), texts, false};
+    postgres_ask(server, &(struct postgres_question){.statements = s, .count = n, .ms_max = 20'000, .undone = b.rollback}, told,
+                 &asked);
+    net_loop_run(loop);
+    if (!asked.failed) print_results(&b, asked.results);
+    for (uint32_t i = 0; i < b.count; i++) query_result_free(&asked.results[i]);
+}
+
+/* ---- the whole ---- */
+
+static void print_platform(void) {
+    uint32_t n;
+    const struct sql_file *f = sql_platform(true, &n);
+    for (uint32_t i = 0; i < n; i++) printf(STR_FMT "\n", STR_ARG(f[i].text));
+}
+
+static struct db *open_database(const char *path) {
+    struct db *db;
+    char *folder = arena_cstr(mem, str_c(path)), *slash = strrchr(folder, '/');
+    if (slash) {
+        *slash = 0;
+        if (chdir(folder)) fail(folder);
+    }
+    if (db_open(&(struct db_options){.name = slash ? slash + 1 : folder, .create = true, .quick = true}, &db, &diag) != ERR_OK)
+        fail(path);
+    return db;
+}
+
+int main(int argc, char **argv) {
+    mem = arena_new(0);
+    if (argc == 2 && !strcmp(argv[1], "--platform")) {
+        print_platform();
+        return 0;
+    }
+    if (argc < 4) return 64;
+    str requests = read_file(argv[3]), line;
+    struct db *db = open_database(argv[2]);
+    struct query_conn *conn; /* what migrations call is registered by it */
+    if (query_conn_new(db, catalog_new(mem, CATALOG_SQLITE), &(struct query_options){.writer = true}, &conn, &diag) != ERR_OK)
+        fail("connection");
+    const struct catalog *c = migrate(db, argv[1]);
+    if (query_conn_catalog(conn, c, &diag) != ERR_OK) fail("catalogue");
+    struct net_loop *loop = argc > 4 ? net_loop_new() : NULL;
+    struct postgres *server =
+        loop ? postgres_new(&(struct postgres_options){
+                   .loop = loop, .where = argv[4], .connections_max = 1, .waiting_max = 1, .connect_ms = 20'000})
+             : NULL;
+    while (requests.n) {
+        str_cut(requests, '\n', &line, &requests);
+        if (!line.n) continue;
+        arena *out = arena_new(0);
+        struct request r;
+        if (!read_request(out, line, &r)) fail("a request is no JSON");
+        on_sqlite(db, conn, &r, out);
+        if (server) on_postgres(loop, server, c, &r, out);
+        fflush(stdout);
+        arena_free(out);
+    }
+    postgres_free(server);
+    if (loop) net_loop_free(loop);
+    query_conn_free(conn);
+    db_close(db);
+    return 0;
+}
