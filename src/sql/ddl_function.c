@@ -292,6 +292,15 @@ static uint32_t trigger_bits(const PgQuery__CreateTrigStmt *s) {
            (s->events & UPDATE_ ? CATALOG_TRIGGER_UPDATE : 0u) | (s->events & TRUNCATE_ ? CATALOG_TRIGGER_TRUNCATE : 0u);
 }
 
+/* Trigger functions that PostgreSQL or its extensions bring. */
+static bool of_extension(str name) {
+    static const char *const known[] = {"moddatetime", "http_request",    "tsvector_update_trigger",
+                                        "autoinc",     "insert_username", "suppress_redundant_updates_trigger"};
+    for (size_t i = 0; i < ARRAY_COUNT(known); i++)
+        if (str_eqc(name, known[i])) return true;
+    return false;
+}
+
 err sql_do_create_trigger(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__CreateTrigStmt *s = node_->create_trig_stmt;
     struct catalog_relation *r = sql_relation_of(d, s->relation);
@@ -304,6 +313,10 @@ err sql_do_create_trigger(struct sql_ddl *d, const PgQuery__Node *node_) {
     const struct catalog_function *f = sql_function_by(d, &o, &several);
     uint64_t there;
     if (!f && map_get(&d->poisoned, name, &there)) return ERR_INVALID;
+    if (!f && of_extension(name))
+        return sql_needs_postgres(
+            d, s->relation->location, "do what it does in the statement that writes; or database = \"postgres\"",
+            "trigger \"" STR_FMT "\" would not run on SQLite yet, and rows would silently go without it", STR_ARG(trigger));
     if (!f)
         return sql_refuse_at(d, s->relation->location, "42883", NULL, "function " STR_FMT "() does not exist",
                              STR_ARG(sql_dotted(d, schema, name)));

@@ -67,7 +67,12 @@ static err column_type(struct sql_ddl *d, const PgQuery__TypeName *name, uint32_
 /* Of what the column owns: dropped with it. */
 static err own_sequence(struct sql_ddl *d, struct catalog_relation *r, struct catalog_column *c, PgQuery__Node *const *options,
                         size_t n) {
-    struct catalog_sequence *q = sql_sequence_new(d, catalog_schema_of(d->c, r->schema), sql_made_name(d, r, c->name, "seq"));
+    const PgQuery__DefElem *named = sql_option(options, n, "sequence_name");
+    str schema, name = {0};
+    if (named && named->arg->node_case == PG_QUERY__NODE__NODE_LIST)
+        sql_names(named->arg->list->items, named->arg->list->n_items, &schema, &name);
+    if (!name.n || sql_name_taken(d, r->schema, name)) name = sql_made_name(d, r, c->name, "seq");
+    struct catalog_sequence *q = sql_sequence_new(d, catalog_schema_of(d->c, r->schema), name);
     q->type = c->type, q->relation = r->id, q->column = c->number;
     q->max = c->type == PG_INT2 ? INT16_MAX : c->type == PG_INT4 ? INT32_MAX : INT64_MAX;
     c->sequence = q->id;

@@ -63,6 +63,8 @@ err sql_do_alter_enum(struct sql_ddl *d, const PgQuery__Node *node_) {
     struct catalog_type *t = sql_type_by(d, s->type_name, s->n_type_name);
     str schema, name;
     sql_names(s->type_name, s->n_type_name, &schema, &name);
+    uint64_t there;
+    if (!t && map_get(&d->poisoned, name, &there)) return ERR_INVALID;
     if (!t || t->kind != CATALOG_ENUM)
         return sql_refuse_at(d, -1, "42704", NULL, "type \"" STR_FMT "\" does not exist, or is no enum", STR_ARG(name));
     struct catalog_label *old =

@@ -168,7 +168,32 @@ static err run_tree(struct sql_ddl *d, const PgQuery__Node *node) {
     return ERR_OK;
 }
 
+static const char *const_text(const PgQuery__Node *n) {
+    bool is = n->node_case == PG_QUERY__NODE__NODE_A_CONST && n->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL;
+    return is ? n->a_const->sval->sval : NULL;
+}
+
+/* select pg_catalog.set_config('search_path', '', false): how dumps begin, and what is otherwise a SET. */
+static bool is_setting(struct sql_ddl *d, const PgQuery__Node *node) {
+    const PgQuery__SelectStmt *s = node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT ? node->select_stmt : NULL;
+    const PgQuery__Node *value = s && s->n_target_list == 1 && !s->n_from_clause ? s->target_list[0]->res_target->val : NULL;
+    const PgQuery__FuncCall *call = value && value->node_case == PG_QUERY__NODE__NODE_FUNC_CALL ? value->func_call : NULL;
+    if (!call || call->n_args != 3 || !str_eqc(sql_name_of(call->funcname[call->n_funcname - 1]), "set_config")) return false;
+    const char *name = const_text(call->args[0]), *to = const_text(call->args[1]);
+    if (!name || !to) return false;
+    str rest = str_c(to), one;
+    if (!strcmp(name, "search_path"))
+        for (d->path_n = 0; rest.n && d->path_n < ARRAY_COUNT(d->path);) {
+            str_cut(rest, ',', &one, &rest);
+            while (one.n && (one.p[0] == ' ' || one.p[0] == '"')) one = str_sub(one, 1, one.n);
+            while (one.n && (one.p[one.n - 1] == ' ' || one.p[one.n - 1] == '"')) one.n--;
+            if (one.n && !str_eqc(one, "pg_catalog")) d->path[d->path_n++] = arena_str(d->mem, one);
+        }
+    return true;
+}
+
 err sql_do_rows(struct sql_ddl *d, const PgQuery__Node *node_) {
+    if (is_setting(d, node_)) return ERR_OK;
     if (node_->node_case == PG_QUERY__NODE__NODE_SELECT_STMT && node_->select_stmt->into_clause)
         return sql_needs_postgres(d, -1, "write create table … as", "SELECT INTO is not there on SQLite");
     return run_tree(d, node_);
