@@ -246,6 +246,8 @@ struct query_conn; /* a database, a catalogue, views by use. One thread at a tim
 [[nodiscard]] err query_conn_catalog(struct query_conn *conn, const struct catalog *c,
                                      struct diag *d); /* another one, from now on */
 /* Who asks from now on: of what is run without a tree (migrations). */
+/* What a function raised in the last statement; not set: nothing did. */
+const struct pg_error *query_conn_raised(const struct query_conn *conn);
 void query_conn_begin(struct query_conn *conn, const struct pg_session *session);
 void query_conn_free(struct query_conn *conn); /* before the db is closed; NULL is fine */
 

@@ -404,6 +404,8 @@ static bool run_call(struct run *r) {
 
 /* ---- the whole ---- */
 
+const struct pg_error *query_conn_raised(const struct query_conn *conn) { return &conn->raised; }
+
 void query_conn_begin(struct query_conn *conn, const struct pg_session *session) {
     struct pg_error *raised = &conn->raised;
     conn->session = *session;

@@ -371,7 +371,7 @@ static err read_marks(struct project *p, const char *path, marks *m, struct diag
         is_dump |= str_starts(text, STR("-- orlo dump 1:"));
         if (!str_starts(text, word) || text.n < word.n + 66) continue;
         vec_push(p->mem, m,
-                 ((struct mark){.digest = arena_str(p->mem, str_sub(text, word.n, word.n + 64)),
+                 ((struct mark){.digest = arena_str(p->mem, str_sub(text, word.n, 64)),
                                 .name = arena_str(p->mem, str_sub(text, word.n + 65, text.n))}));
     }
     free(line);

@@ -3,6 +3,8 @@
  *   MIGRATE  a plan: for each part its statements, its row in _orlo_migrations; then the catalogue ──one transaction──> all of it is there, or none
  *   RESET    the same, and before it all tables go, in the same transaction
  *   DUMP     all rows as INSERT statements, tables that others refer to first
+ *   QUERY    a query tree, as a role and with claims
+ *   EXPLAIN  which grants and policies hold for a role, as text
  *   STATE    the catalogue, and what was applied
  *
  * 1. Each is done alone, by the database's own thread: what apps ask of it meanwhile waits.
@@ -12,6 +14,7 @@
 #include "node/disk.h"
 #include "node/migration.h"
 #include "node/store/own.h"
+#include "node/tree.h"
 #include "query/query.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -154,11 +157,12 @@ static err write_down(struct work *w, const struct migration_part *p) {
                   DB_TEXT(p->name), DB_TEXT(str_c(hex)), DB_I64(now_ms()), DB_I64(p->steps.n));
 }
 
-static err put_catalog(struct work *w, str text) {
-    struct catalog *c;
-    if (!text.n) return ERR_OK;
-    TRY(catalog_read(w->mem, text, &c, &w->errand->d));
-    return node_store_own_put_catalog(w->base, c, &w->errand->d);
+/* What is to be there afterwards: statements of files use its sequences. A plan has it once, behind its last part. */
+static err use_catalog(struct work *w, const struct migration_plan *plan, struct catalog **out) {
+    *out = NULL;
+    for (uint32_t i = 0; i < plan->parts.n; i++)
+        if (plan->parts.p[i].catalog.n) TRY(catalog_read(w->mem, plan->parts.p[i].catalog, out, &w->errand->d));
+    return *out ? query_conn_catalog(node_store_own_conn(w->base), *out, &w->errand->d) : ERR_OK;
 }
 
 static err check_keys(struct work *w) {
@@ -182,16 +186,19 @@ static err run_parts(struct work *w, const struct migration_plan *plan, struct m
             if (e != ERR_OK) done->parts = i, done->step = k + 1;
             TRY(e);
         }
-        TRY(put_catalog(w, p->catalog));
         TRY(write_down(w, p));
     }
     return ERR_OK;
 }
 
 static err in_transaction(struct work *w, const struct migration_plan *plan, struct migration_done *done) {
+    struct catalog *made;
     TRY(is_for_this(w, plan));
     if (w->errand->does == NODE_DATA_RESET) TRY(drop_all(w));
+    TRY(use_catalog(w, plan, &made));
+    node_store_own_as_owner(w->base);
     TRY(run_parts(w, plan, done));
+    if (made) TRY(node_store_own_put_catalog(w->base, made, &w->errand->d));
     return plan->foreign_keys_off ? check_keys(w) : ERR_OK;
 }
 
@@ -212,6 +219,15 @@ static str without_name(const struct work *w, str text) {
     return str_starts(text, name) ? str_sub(text, MIN(name.n + 2, text.n), text.n) : text;
 }
 
+/* What a function raised says more than SQLite, which says that one did. */
+static void say_why(struct work *w, struct migration_done *done) {
+    const struct pg_error *raised = query_conn_raised(node_store_own_conn(w->base));
+    done->text = arena_str(w->mem, without_name(w, str_c(w->errand->d.text)));
+    if (!raised->set) return;
+    done->text = arena_fmt(w->mem, "%s%s%s", raised->message, raised->detail[0] ? "; " : "", raised->detail);
+    done->state = arena_str(w->mem, str_c(raised->state));
+}
+
 static err migrate(struct work *w) {
     struct migration_plan plan;
     struct migration_done done = {0};
@@ -222,17 +238,15 @@ static err migrate(struct work *w) {
     TRY(read_plan(w, &plan));
     bool off = plan.foreign_keys_off || w->errand->does == NODE_DATA_RESET;
     if (off) TRY(db_run(db, d, "pragma foreign_keys = off"));
-    node_store_own_as_owner(w->base);
     err e = db_begin(db, d);
     if (e == ERR_OK) e = in_transaction(w, &plan, &done);
     if (e == ERR_OK) e = node_store_commit(db, d);
-    if (e != ERR_OK) db_rollback(db);
+    if (e != ERR_OK) db_rollback(db), say_why(w, &done);
     if (off && db_run(db, &unused, "pragma foreign_keys = on") != ERR_OK) w->base->close = true;
     if (node_store_own_reload(w->base, &unused) != ERR_OK) w->base->close = true;
     if (e != ERR_OK && (e == ERR_AGAIN || !is_answer(e))) return e;
     if (e == ERR_OK) done.parts = plan.parts.n;
-    else
-        done.text = arena_str(w->mem, str_c(d->text)), done.step = MAX(done.step, 1u), done.parts = MIN(done.parts, plan.parts.n);
+    else done.step = MAX(done.step, 1u), done.parts = MIN(done.parts, plan.parts.n);
     *d = (struct diag)DIAG_INIT;
     return tell_done(w, &done);
 }
@@ -383,14 +397,114 @@ static err dump(struct work *w) {
     return e;
 }
 
+/* ---- as somebody ---- */
+
+static err say_answer(struct work *w) {
+    struct rd r = rd_of(buf_str(&w->ask->answer));
+    uint32_t count;
+    const struct app_value *values = app_values_read(w->mem, &r, &count);
+    if (w->ask->outcome == APP_DATA_OK) return count ? say(w, values[0].s) : ERR_OK;
+    struct pg_error error;
+    node_tree_error_of_values(values, count, &error);
+    if (w->ask->outcome != APP_DATA_ERROR) return fail(w, ERR_INVALID, "%s", w->ask->text);
+    return fail(w, ERR_INVALID, "%s: %s%s%s%s%s", error.state, error.message, error.detail[0] ? "; " : "", error.detail,
+                error.hint[0] ? "; " : "", error.hint);
+}
+
+/* As a client's, in a transaction of its own. */
+static err query(struct work *w) {
+    static const struct json_limits limits = {.bytes_max = 512 << 10, .depth_max = 8, .values_max = 64};
+    struct app_value values[NODE_TREE_ASK_VALUES];
+    struct json v;
+    str text;
+    struct diag *d = &w->errand->d;
+    TRY(node_fd_bytes(w->mem, w->errand->in, limits.bytes_max, &text, d));
+    TRY(json_read(w->mem, text, &limits, &v, d));
+    struct node_tree_ask who = {.role = json_str(json_get(&v, "role")),
+                                .claims = json_str(json_get(&v, "claims")),
+                                .body = json_str(json_get(&v, "query"))};
+    node_tree_ask_values(&who, values);
+    w->ask->values = values, w->ask->count = NODE_TREE_ASK_VALUES;
+    TRY(db_begin(w->base->db, d));
+    node_store_own_do(w->base, w->ask);
+    err e = w->ask->outcome == APP_DATA_OK ? node_store_commit(w->base->db, d) : ERR_OK;
+    if (e != ERR_OK || w->ask->outcome != APP_DATA_OK) db_rollback(w->base->db);
+    if (e == ERR_OK) e = say_answer(w);
+    w->ask->outcome = APP_DATA_OK, w->ask->values = NULL, w->ask->count = 0;
+    return e;
+}
+
+/* ---- policies, explained ---- */
+
+static void tell_policies(struct buf *b, const struct catalog *c, const struct catalog_relation *r, uint32_t role,
+                          enum catalog_command command, bool permissive) {
+    bool any = false;
+    for (const struct catalog_policy *p = NULL; (p = catalog_policy_next(c, r, role, command, permissive, p)); any = true) {
+        bool checks = command == CATALOG_FOR_INSERT || command == CATALOG_FOR_UPDATE;
+        const struct catalog_expr *check = p->check_expr.source.n ? &p->check_expr : &p->using_expr;
+        buf_printf(b, "  %s \"" STR_FMT "\"", permissive ? "allows:" : "and only if:", STR_ARG(p->name));
+        if (command != CATALOG_FOR_INSERT) buf_printf(b, " rows where " STR_FMT, STR_ARG(p->using_expr.source));
+        if (checks)
+            buf_printf(b, "%s new rows where " STR_FMT, command == CATALOG_FOR_UPDATE ? ", to" : "", STR_ARG(check->source));
+        buf_putc(b, '\n');
+    }
+    if (!any && permissive) buf_puts(b, STR("  no policy allows it: no row passes\n"));
+}
+
+static void tell_command(struct buf *b, const struct catalog *c, const struct catalog_relation *r, uint32_t role,
+                         enum catalog_command command) {
+    static const char *const names[] = {[CATALOG_FOR_SELECT] = "select",
+                                        [CATALOG_FOR_INSERT] = "insert",
+                                        [CATALOG_FOR_UPDATE] = "update",
+                                        [CATALOG_FOR_DELETE] = "delete"};
+    static const uint32_t rights[] = {[CATALOG_FOR_SELECT] = CATALOG_SELECT,
+                                      [CATALOG_FOR_INSERT] = CATALOG_INSERT,
+                                      [CATALOG_FOR_UPDATE] = CATALOG_UPDATE,
+                                      [CATALOG_FOR_DELETE] = CATALOG_DELETE};
+    bool granted = catalog_may_relation(c, role, r, rights[command]);
+    buf_printf(b, "%s: %s\n", names[command],
+               granted ? "granted" : "not granted for the whole table (42501, unless columns are)");
+    if (!catalog_policies_hold(c, role, r)) {
+        buf_puts(b, r->rls ? STR("  policies do not hold for this role: all rows\n")
+                           : STR("  row level security is off: all rows\n"));
+        return;
+    }
+    tell_policies(b, c, r, role, command, true);
+    tell_policies(b, c, r, role, command, false);
+}
+
+static err explain(struct work *w) {
+    static const struct json_limits limits = {.bytes_max = 512 << 10, .depth_max = 8, .values_max = 64};
+    static const char *const words[] = {"", "select", "insert", "update", "delete"};
+    struct json v;
+    str text, schema = STR("public"), table;
+    struct diag *d = &w->errand->d;
+    struct buf b = {0};
+    const struct catalog *c = node_store_own_catalog(w->base);
+    TRY(node_fd_bytes(w->mem, w->errand->in, limits.bytes_max, &text, d));
+    TRY(json_read(w->mem, text, &limits, &v, d));
+    table = json_str(json_get(&v, "table"));
+    size_t dot = str_find(table, '.');
+    if (dot < table.n) schema = str_sub(table, 0, dot), table = str_sub(table, dot + 1, table.n);
+    const struct catalog_relation *r = c ? catalog_relation_named(c, schema, table) : NULL;
+    const struct catalog_role *role = c ? catalog_role_named(c, json_str(json_get(&v, "role"))) : NULL;
+    if (!r) return fail(w, ERR_NOT_FOUND, "there is no table " STR_FMT "." STR_FMT, STR_ARG(schema), STR_ARG(table));
+    if (!role) return fail(w, ERR_NOT_FOUND, "there is no role " STR_FMT, STR_ARG(json_str(json_get(&v, "role"))));
+    str command = json_str(json_get(&v, "command"));
+    buf_printf(&b, STR_FMT "." STR_FMT " as " STR_FMT "\n", STR_ARG(schema), STR_ARG(table), STR_ARG(role->name));
+    for (uint32_t i = CATALOG_FOR_SELECT; i <= CATALOG_FOR_DELETE; i++)
+        if (!command.n || str_eqc(command, words[i])) tell_command(&b, c, r, role->id, (enum catalog_command)i);
+    err e = say(w, buf_str(&b));
+    buf_free(&b);
+    return e;
+}
+
 /* ---- which ---- */
 
 void node_store_errand_do(struct store_base *base, struct store_ask *ask) {
     static err (*const does[NODE_DATA_DOES])(struct work * w) = {
-        [NODE_DATA_STATE] = tell_state,
-        [NODE_DATA_MIGRATE] = migrate,
-        [NODE_DATA_RESET] = migrate,
-        [NODE_DATA_DUMP] = dump,
+        [NODE_DATA_STATE] = tell_state, [NODE_DATA_MIGRATE] = migrate, [NODE_DATA_RESET] = migrate,
+        [NODE_DATA_DUMP] = dump,        [NODE_DATA_QUERY] = query,     [NODE_DATA_EXPLAIN] = explain,
     };
     struct work w = {.base = base, .ask = ask, .errand = ask->errand, .mem = ask->mem};
     w.errand->e = does[w.errand->does] ? does[w.errand->does](&w) : fail(&w, ERR_UNSUPPORTED, "the store cannot do that");
