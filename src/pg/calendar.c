@@ -51,7 +51,7 @@ int pg_month_days(int64_t year, int month) {
 int pg_day_of_week(int64_t days) { return (int)(((days + 6) % 7 + 7) % 7); } /* 2000-01-01 was a Saturday */
 
 /* The Monday of the week that has January 4th is the first. */
-int64_t pg_iso_week_start(int64_t iso_year, int week) {
+int64_t pg_iso_week_start(int64_t iso_year, int64_t week) {
     int64_t fourth = pg_days_of(iso_year, 1, 4);
     return fourth - (pg_day_of_week(fourth) + 6) % 7 + (week - 1) * 7;
 }

@@ -415,8 +415,8 @@ PG_FN(pg_to_char_interval) {
 
 struct got {
     int64_t year, iso_year;
-    int month, day, doy, dow, hour, minute, second, us, week, week_of_month, iso_week, iso_dow, iso_doy, century, half,
-        offset_hours, offset_minutes;
+    int64_t week, week_of_month, century;
+    int month, day, doy, dow, hour, minute, second, us, iso_week, iso_dow, iso_doy, half, offset_hours, offset_minutes;
     int64_t julian, seconds_of_day;
     bool bc, twelve, has_offset, minus, short_year;
     unsigned known; /* bit of what was given, to find conflicts */
@@ -618,10 +618,10 @@ static bool get_key(struct pg_call *call, const struct format *f, uint32_t at, s
     case K_IDDD: g->iso_doy = (int)v, g->known |= G_ISO; break;
     case K_ID: g->iso_dow = v >= 1 && v <= 6 ? (int)v : 7, g->known |= G_ISO; break;
     case K_IW: g->iso_week = (int)v, g->known |= G_ISO; break;
-    case K_WW: g->week = (int)v, g->known |= G_WW; break;
-    case K_W: g->week_of_month = (int)v, g->known |= G_W; break;
+    case K_WW: g->week = v, g->known |= G_WW; break;
+    case K_W: g->week_of_month = v, g->known |= G_W; break;
     case K_D: g->dow = (int)v, g->known |= G_DOW; break;
-    case K_CC: g->century = (int)v, g->known |= G_CC; break;
+    case K_CC: g->century = v, g->known |= G_CC; break;
     case K_J: g->julian = v, g->known |= G_J; break;
     case K_HH24: g->hour = (int)v; break;
     case K_HH12: g->hour = (int)v, g->twelve = true; break;
@@ -741,8 +741,9 @@ static bool place_date(struct pg_call *call, struct got *g, str text, int64_t *o
         return true;
     }
     int64_t year = g->known & G_YEAR ? g->year : 0; /* none: 1 BC, as PostgreSQL has it */
-    if (g->known & G_WW) g->doy = (g->week - 1) * 7 + 1, g->known |= G_DOY;
-    if (g->known & G_W && !(g->known & G_DAY)) g->day = (g->week_of_month - 1) * 7 + 1, g->known |= G_DAY;
+    if (g->known & G_WW) g->doy = (int)MIN(MAX((g->week - 1) * 7 + 1, (int64_t)-1), (int64_t)999), g->known |= G_DOY;
+    if (g->known & G_W && !(g->known & G_DAY))
+        g->day = (int)MIN(MAX((g->week_of_month - 1) * 7 + 1, (int64_t)-1), (int64_t)999), g->known |= G_DAY;
     if (g->known & G_DOY && !(g->known & G_MONTH)) {
         if (!(g->known & G_YEAR)) return pg_raise(call, "22007", "cannot calculate day of year without year information");
         if (g->doy < 1 || g->doy > 365 + (pg_month_days(year, 2) == 29)) return out_of_range(call, text);

@@ -141,7 +141,7 @@ enum pg_unit {
 };
 enum pg_unit pg_unit_named(str word);
 int pg_iso_week(int64_t year, int month, int day, int64_t *iso_year);
-int64_t pg_iso_week_start(int64_t iso_year, int week); /* the day of its Monday */
-int pg_day_of_week(int64_t days);                      /* 0: Sunday */
+int64_t pg_iso_week_start(int64_t iso_year, int64_t week); /* the day of its Monday */
+int pg_day_of_week(int64_t days);                          /* 0: Sunday */
 
 #endif
