@@ -152,6 +152,30 @@ static void test_foreign_key(void **state) {
     assert_one("select count(*) from c", "1"); /* its rows are still there */
 }
 
+/* As PostgreSQL 15 makes them up (it was asked). */
+static void test_made_names(void **state) {
+    static const char *const made[] = {"a_very_long_table_name_that__a_very_long_column_name_that_check",
+                                       "a_very_long_table_name_that_g_a_very_long_column_name_that__key",
+                                       "a_very_long_table_name_that_g_a_very_long_column_name_that_fkey",
+                                       "a_very_long_table_name_that_goes_on_and_on_for_ever_x_check",
+                                       "a_very_long_table_name_that_goes_on_and_on_for_ever_x_check1"};
+    const struct catalog *c = good(
+        NULL,
+        "create table p (id serial primary key, a int, b int, check (a > b), check (b > 0)); create index on p (a, "
+        "lower(b::text), (a * b));"
+        "create table a_very_long_table_name_that_goes_on_and_on_for_ever (a_very_long_column_name_that_goes_on_as_well int "
+        "references p unique"
+        " check (a_very_long_column_name_that_goes_on_as_well > 1), x int check (x > 1) check (x < 100));"
+        "create index on p (a); create index on p (a); create index on p ((a + b)); alter table p add check (a > 1 and b > 1)");
+    const struct catalog_relation *t = table(c, "a_very_long_table_name_that_goes_on_and_on_for_ever"), *p = table(c, "p");
+    for (size_t i = 0; i < ARRAY_COUNT(made); i++)
+        if (!catalog_constraint_named(t, str_c(made[i]))) fail_msg("no %s", made[i]);
+    assert_true(catalog_constraint_named(p, STR("p_check")) && catalog_constraint_named(p, STR("p_b_check")) &&
+                catalog_constraint_named(p, STR("p_check1")));
+    assert_true(str_eqc(p->indexes.p[0].name, "p_a_lower_expr_idx") && str_eqc(p->indexes.p[2].name, "p_a_idx1") &&
+                str_eqc(p->indexes.p[3].name, "p_expr_idx"));
+}
+
 /* ---- ALTER TABLE ---- */
 
 static void test_alter(void **state) {
@@ -544,8 +568,9 @@ static int teardown(void **state) { return db_close(db), arena_free(mem), 0; }
 
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 int main(void) {
-    const struct CMUnitTest tests[] = {T(table),  T(names), T(foreign_key), T(alter), T(actions),     T(once),    T(identity),
-                                       T(index),  T(enum),  T(domain),      T(views), T(functions),   T(refresh), T(policies),
-                                       T(grants), T(rest),  T(malicious),   T(bombs), T(all_at_once), T(engine),  T(lints)};
+    const struct CMUnitTest tests[] = {T(table),     T(names),       T(made_names), T(foreign_key), T(alter),  T(actions),
+                                       T(once),      T(identity),    T(index),      T(enum),        T(domain), T(views),
+                                       T(functions), T(refresh),     T(policies),   T(grants),      T(rest),   T(malicious),
+                                       T(bombs),     T(all_at_once), T(engine),     T(lints)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -190,15 +190,19 @@ bool sql_name_taken(struct sql_ddl *d, uint32_t schema, str name) {
     return false;
 }
 
+static str shorter(str s) {
+    for (s.n--; s.n && (s.p[s.n] & 0xc0) == 0x80;) s.n--; /* no part of a character */
+    return s;
+}
+
 /* PostgreSQL's makeObjectName: 63 bytes in all, the longer part is cut first. */
 static str joined_name(arena *mem, str a, str b, const char *suffix, uint32_t pass) {
     char end[32];
     snprintf(end, sizeof end, pass ? "%s%u" : "%s", suffix, pass);
-    size_t over = 1 + strlen(end) + (b.n ? 1 + b.n : 0);
-    while (a.n + over > 63) {
-        if (b.n && b.n > a.n) b.n--, over--;
-        else if (a.n) a.n--;
-        else break;
+    size_t over = 1 + strlen(end) + (b.n ? 1 : 0);
+    while (a.n + b.n + over > 63) {
+        if (a.n > b.n) a = shorter(a);
+        else b = shorter(b);
     }
     return b.n ? arena_fmt(mem, STR_FMT "_" STR_FMT "_%s", STR_ARG(a), STR_ARG(b), end)
                : arena_fmt(mem, STR_FMT "_%s", STR_ARG(a), end);
