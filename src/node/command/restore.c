@@ -10,6 +10,7 @@
 #include "node/role.h"
 #include "node/state.h"
 #include "node/wire.h"
+#include "pg/pg.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -90,8 +91,10 @@ static err look_at(struct db *db, struct diag *d) {
 static err check_database(const struct backup *b, const struct backup_file *f, struct diag *d) {
     struct db *db = NULL;
     struct diag own = DIAG_INIT;
-    if (!f->bytes) return ERR_OK; /* it was made, and nothing was ever in it */
+    if (!f->bytes) return ERR_OK;     /* it was made, and nothing was ever in it */
+    static struct pg_session session; /* what its checks and indexes call is there, as in the store */
     err e = db_open(&(struct db_options){.name = arena_cstr(b->mem, f->path)}, &db, &own);
+    if (e == ERR_OK && str_ends(f->path, STR("/app.db"))) e = pg_register(db, &session, &own);
     if (e == ERR_OK) e = look_at(db, &own);
     db_close(db);
     if (e == ERR_OK) return ERR_OK;
