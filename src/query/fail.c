@@ -16,9 +16,16 @@ struct failing {
     arena *mem;
 };
 
+/* As much as there is room for, with a NUL. */
+static void put_name(char *to, size_t room, str name) {
+    size_t n = MIN(name.n, room - 1);
+    if (n) memcpy(to, name.p, n);
+    to[n] = 0;
+}
+
 static void name_table(struct pg_error *e, const struct catalog_relation *of, str constraint) {
-    snprintf(e->table, sizeof e->table, STR_FMT, STR_ARG(of->name));
-    snprintf(e->constraint, sizeof e->constraint, STR_FMT, STR_ARG(constraint));
+    put_name(e->table, sizeof e->table, of->name);
+    put_name(e->constraint, sizeof e->constraint, constraint);
 }
 
 static bool may_tell(const struct failing *f, const struct catalog_relation *of) {
