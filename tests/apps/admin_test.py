@@ -168,7 +168,7 @@ def call(n, row, token):
     name, method, path, access, body, status, answer = row
     for place, value in PARAMS.items():
         path = path.replace(place, value)
-    path = {"logs": path + "?lines=0", "deployment": path + "?wait_ms=0"}.get(name, path)
+    path = {"logs": path + "?lines=0", "deployment": path + "?wait_ms=0", "backup": path + "?hold=false"}.get(name, path)
     how = Tcp(n)
     try:
         return ask(n, method, path, BODIES[body], token or None, how=how)

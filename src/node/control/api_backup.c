@@ -87,7 +87,7 @@ void node_api_backup_release(struct api_call *call) {
     struct control_backup *b = c->backup;
     struct diag d = DIAG_INIT;
     if (!b || b->waits || b->lost || !b->call) {
-        err e = diag_set(&d, ERR_CLOSED, DIAG_NOWHERE, "the node did not hold still all the time: try again");
+        err e = diag_set(&d, ERR_BUSY, DIAG_NOWHERE, "the node did not hold still all the time: try again");
         node_api_fail(call, e, &d);
         return;
     }
@@ -112,7 +112,7 @@ static void tell(struct api_call *call, str lines, uint64_t at_ms) {
         str_cut(lines, '\n', &line, &lines);
         if (line.n) ok = node_api_line(call, line);
     }
-    ok = ok && node_api_line(call, last);
+    ok = ok && node_api_line(call, last) && node_api_number(call, "hold", 1);
     if (!ok && net_sink_finish(sink, NULL, 0) != ERR_OK) {}
     if (!ok) on_gone(call);
 }
