@@ -84,13 +84,28 @@ static void put_quoted(struct buf *json, str text) {
     json_put_str(&w, NULL, text);
 }
 
+/* Where an offset of whole hours ends, which JSON has with its minutes; 0: there is none. */
+static size_t hours_end(str text, size_t from) {
+    for (size_t i = from; i + 2 < text.n; i++)
+        if (text.p[i] == '+' || text.p[i] == '-') return i + 3 < text.n && text.p[i + 3] == ':' ? 0 : i + 3;
+    return 0;
+}
+
 /* A date or timestamp with the T of ISO 8601; infinities have none. */
 static void put_dated(struct buf *json, struct buf *text) {
     uint8_t *blank = memchr(text->p, ' ', text->n);
     if (blank && blank > text->p && blank[-1] >= '0' && blank[-1] <= '9' && blank + 1 < text->p + text->n && blank[1] >= '0' &&
         blank[1] <= '9')
         *blank = 'T';
-    put_quoted(json, buf_str(text));
+    size_t end = blank && *blank == 'T' ? hours_end(buf_str(text), (size_t)(blank - text->p)) : 0;
+    if (!end) {
+        put_quoted(json, buf_str(text));
+        return;
+    }
+    struct buf full = {0};
+    buf_put(&full, text->p, end), buf_puts(&full, STR(":00")), buf_put(&full, text->p + end, text->n - end);
+    put_quoted(json, buf_str(&full));
+    buf_free(&full);
 }
 
 static void put_as(struct buf *json, enum json_style style, struct buf *text) {
