@@ -286,6 +286,12 @@ static void test_domain(void **state) {
     assert_int_equal(t->base, PG_VARCHAR);
     assert_int_equal(t->checks.n, 1);
     assert_int_equal(catalog_type_named(c, STR("public"), STR("pair"))->fields.n, 2);
+    struct diag d = DIAG_INIT;
+    assert_int_equal(db_run(db, &d, "insert into t (c) values ('')"), ERR_BUSY);
+    assert_int_equal(db_run(db, &d, "insert into t (c) values ('ab')"), ERR_OK);
+    c = good(c, "alter domain code add constraint no_x check (value <> 'x')");
+    assert_int_equal(db_run(db, &d, "insert into t (c) values ('x')"), ERR_BUSY);
+    assert_one("select c from t", "ab");
     refused(c, "create table x (p pair)", "0A000", 0, 0, "composite");
 }
 

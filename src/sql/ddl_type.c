@@ -123,12 +123,22 @@ err sql_do_create_domain(struct sql_ddl *d, const PgQuery__Node *node_) {
     return e;
 }
 
+/* Tables whose columns are of it hold its checks. */
+static void touch_users(struct sql_ddl *d, uint32_t type) {
+    for (uint32_t i = 0; i < d->c->types.n; i++) /* domains over it */
+        if (d->c->types.p[i].kind == CATALOG_DOMAIN && d->c->types.p[i].base == type) touch_users(d, d->c->types.p[i].id);
+    for (uint32_t i = 0; i < d->c->relations.n; i++)
+        for (uint32_t j = 0; j < d->c->relations.p[i].columns.n; j++)
+            if (d->c->relations.p[i].columns.p[j].type == type) sql_touch(d, &d->c->relations.p[i]);
+}
+
 err sql_do_alter_domain(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__AlterDomainStmt *s = node_->alter_domain_stmt;
     struct catalog_type *t = sql_type_by(d, s->type_name, s->n_type_name);
     if (!t || t->kind != CATALOG_DOMAIN) return sql_refuse_at(d, -1, "42704", NULL, "there is no such domain");
     struct sql_expr_use plain = {
         .type = t->base, .typmod = t->typmod, .context = PG_ASSIGNMENT, .clause = "DEFAULT", .column = t->name};
+    touch_users(d, t->id);
     switch (s->subtype[0]) {
     case 'T':
         t->default_value = (struct catalog_expr){.fragment.typmod = -1};

@@ -111,6 +111,38 @@ static bool type_check(struct sql_ddl *d, const struct catalog_column *c, struct
                       STR_ARG(column), STR_ARG(column), -scale - 1, STR_ARG(column), MAX(precision - scale, 1) + 1 + scale);
 }
 
+static const struct catalog_type *domain_of(struct sql_ddl *d, uint32_t type) {
+    const struct catalog_type *t = catalog_type_of(d->c, type);
+    return t && t->kind == CATALOG_DOMAIN && t->id == type ? t : NULL;
+}
+
+/* A domain's check of the column: VALUE is column 0. */
+static str of_value(struct sql_ddl *d, const struct catalog_column *c, str fragment) {
+    struct catalog_column value = *c;
+    struct catalog_relation row = {.columns = {&value, 1, 1}};
+    value.number = 0;
+    return sql_expanded(d, fragment, &row);
+}
+
+static void domain_checks(struct sql_ddl *d, const struct catalog_column *c, struct buf *b) {
+    uint32_t depth = 0;
+    for (const struct catalog_type *t = domain_of(d, c->type); t && depth < 32; t = domain_of(d, t->base), depth++)
+        for (uint32_t i = 0; i < t->checks.n; i++) {
+            const struct catalog_fragment *f = &t->checks.p[i].expr.fragment;
+            if (!f->text.n || f->flags & CATALOG_SUBQUERY) continue;
+            buf_printf(b, ", CONSTRAINT " STR_FMT " CHECK (" STR_FMT ")", STR_ARG(quoted(d, t->checks.p[i].name)),
+                       STR_ARG(of_value(d, c, f->text)));
+        }
+}
+
+static bool never_null(struct sql_ddl *d, const struct catalog_column *c) {
+    bool never = c->not_null;
+    uint32_t depth = 0;
+    for (const struct catalog_type *t = domain_of(d, c->type); t && depth < 32; t = domain_of(d, t->base), depth++)
+        never |= t->not_null;
+    return never;
+}
+
 static bool is_rowid(struct sql_ddl *d, const struct catalog_relation *r, const struct catalog_column *c) {
     const struct catalog_constraint *p = catalog_primary_key(r);
     const struct pg_type *t = pg_type_by_id(c->type);
@@ -133,7 +165,7 @@ static void column_text(struct sql_ddl *d, const struct catalog_relation *r, con
     buf_puts(b, quoted(d, c->storage));
     buf_printf(b, " %s", stored[t->storage]);
     if (t->collation[0]) buf_printf(b, " COLLATE \"%s\"", t->collation);
-    if (c->not_null) buf_puts(b, STR(" NOT NULL"));
+    if (never_null(d, c)) buf_puts(b, STR(" NOT NULL"));
     if (is_rowid(d, r, c)) buf_puts(b, STR(" PRIMARY KEY"));
     if (set_to_default(r, c->number) && c->default_value.fragment.flags & CATALOG_CONSTANT)
         buf_printf(b, " DEFAULT (" STR_FMT ")", STR_ARG(sql_expanded(d, c->default_value.fragment.text, r)));
@@ -187,6 +219,7 @@ static str table_text(struct sql_ddl *d, const struct catalog_relation *r) {
         column_text(d, r, &r->columns.p[i], &b);
     }
     for (uint32_t i = 0; i < r->constraints.n; i++) constraint_text(d, r, &r->constraints.p[i], &b);
+    for (uint32_t i = 0; i < r->columns.n; i++) domain_checks(d, &r->columns.p[i], &b);
     for (uint32_t i = 0; i < r->columns.n; i++) {
         struct buf check = {0};
         if (type_check(d, &r->columns.p[i], &check))
@@ -319,7 +352,7 @@ static bool only_added(struct sql_ddl *d, const struct catalog_relation *r, cons
     as_was.columns.n = old->numbers.n;
     for (uint32_t i = old->numbers.n; i < r->columns.n; i++) {
         const struct catalog_column *c = &r->columns.p[i];
-        if (c->not_null || c->generated || fill_of(d, r->id, c->number)) return false;
+        if (never_null(d, c) || domain_of(d, c->type) || c->generated || fill_of(d, r->id, c->number)) return false;
         for (uint32_t j = 0; j < r->constraints.n; j++)
             if (r->constraints.p[j].kind != CATALOG_UNIQUE && (catalog_ids_have(&r->constraints.p[j].columns, c->number)))
                 return false;
