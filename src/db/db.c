@@ -129,6 +129,7 @@ void db_close(struct db *db) {
         free_rows(db->kept[i]);
     }
     sqlite3_close_v2(db->raw);
+    db_extend_close(db); /* after it: aggregates of statements end with it */
     db_shared_closed(db);
     free(db);
 }

@@ -154,7 +154,7 @@ err db_add_functions(struct db *db, const struct db_function *rows, uint32_t n, 
 
 struct group {
     bool began;
-    max_align_t state[];
+    uint64_t state[]; /* SQLite aligns to 8 */
 };
 
 static struct group *group_of(sqlite3_context *to, const struct db_aggregate *a) {
@@ -242,7 +242,7 @@ struct cursor {
     struct db_value row[DB_TABLE_COLUMNS_MAX];
     int64_t at;
     bool began, ended;
-    max_align_t state[];
+    uint64_t state[]; /* SQLite aligns to 8 */
 };
 
 static int connect_table(sqlite3 *raw, void *arg, int n, const char *const *words, sqlite3_vtab **out, char **error) {

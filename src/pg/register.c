@@ -119,7 +119,7 @@ static void ordered_end(void *arg, void *state) { pg_ordered_drop(state); }
 struct open_set {
     arena *mem, *row; /* as long as it is open; as long as a row */
     int64_t rows;
-    max_align_t state[];
+    uint64_t state[]; /* SQLite aligns to 8 */
 };
 
 static void set_begin(struct db_call *call, void *arg, void *state, const struct db_value *args, uint32_t n) {
