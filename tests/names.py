@@ -12,10 +12,13 @@ BUILD = os.path.join(ROOT, sys.argv[1] if len(sys.argv) > 1 else "build-test")
 NOT_OURS = re.compile(r"meson-generated|baseline_other|testrun")
 # What a room offers before anybody asks: who will. A name that somebody uses has no place here any more.
 AWAITED = {
-    "app_limits_at": "what reads a deployment's manifest", "app_setting_check": "what reads a deployment's manifest",
+    "query_read": "REST, which asks one thing", "query_of_json": "REST, which makes trees of requests", "query_run": "REST, the same",
+    "postgres_cancel": "the process that speaks to PostgreSQL", "pg_typmod_out": "what describes columns to people",
+    "node_store_feed_trim": "those who read the feed",
+    "SQLITE_ENABLE_PREUPDATE_HOOK": "sqlite3.h", "PCRE2_CODE_UNIT_WIDTH": "pcre2.h",
+    
     "engine_image_initial_bytes": "the router, to say what an app needs at least", "engine_share_user": "whoever is told of a share",
-    "net_exchange_peer_port": "a log of connections", "net_upgraded_protocol": "WebSocket",
-    "node_snapshot_add_bytes": "control, of records that it kept",
+    "net_upgraded_protocol": "WebSocket",
 }
 FUNCTION = r"^(?:\[\[nodiscard\]\] )?(?:static inline )?[a-z_][\w \*]*?\b(\w+)\([^;{]*\)[^;{]*[;{]"
 

@@ -31,8 +31,6 @@ struct any_vec {
     static const struct record name##_record = {name##_fields, ARRAY_COUNT(name##_fields), sizeof(struct T)};
 #define F(kind, member)                                                                                                          \
     { #member, offsetof(struct T, member), kind, NULL }
-#define FK(kind, key, member)                                                                                                    \
-    { key, offsetof(struct T, member), kind, NULL }
 #define R(kind, member, record)                                                                                                  \
     { #member, offsetof(struct T, member), kind, &record##_record }
 #define RK(kind, key, member, record)                                                                                            \

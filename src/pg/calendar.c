@@ -98,7 +98,7 @@ static size_t put_offset(int32_t offset, char *out, size_t n) {
 
 static size_t put_infinity(bool minus, char *out, size_t n) { return (size_t)snprintf(out, n, minus ? "-infinity" : "infinity"); }
 
-size_t pg_date_print(int64_t d, char *out, size_t n) {
+static size_t pg_date_print(int64_t d, char *out, size_t n) {
     struct pg_parts p;
     if (date_is_infinite(d)) return put_infinity(d < 0, out, n);
     pg_parts_of_days(d, &p);
@@ -106,7 +106,7 @@ size_t pg_date_print(int64_t d, char *out, size_t n) {
     return k + put_era(&p, out + k, n - k);
 }
 
-size_t pg_time_print(int64_t t, char *out, size_t n) {
+static size_t pg_time_print(int64_t t, char *out, size_t n) {
     struct pg_parts p = {0};
     clock_parts(t, &p);
     return put_clock(&p, out, n);
@@ -122,11 +122,11 @@ static size_t put_stamp(int64_t local, const int32_t *offset, char *out, size_t 
     return k + put_era(&p, out + k, n - k);
 }
 
-size_t pg_stamp_print(int64_t t, char *out, size_t n) {
+static size_t pg_stamp_print(int64_t t, char *out, size_t n) {
     return stamp_is_infinite(t) ? put_infinity(t < 0, out, n) : put_stamp(t, NULL, out, n);
 }
 
-size_t pg_stamptz_print(struct pg_call *call, int64_t t, char *out, size_t n) {
+static size_t pg_stamptz_print(struct pg_call *call, int64_t t, char *out, size_t n) {
     if (stamp_is_infinite(t)) return put_infinity(t < 0, out, n);
     struct pg_zone_at at;
     pg_zone_at(pg_session_zone(call), unix_of_stamp(t), &at);

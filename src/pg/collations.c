@@ -42,9 +42,3 @@ const struct pg_collation *pg_collations_all(uint32_t *count) {
     *count = ARRAY_COUNT(rows);
     return rows;
 }
-
-int pg_array_compare(str a, str b, const struct pg_type *type) {
-    for (size_t i = 0; type && i < ARRAY_COUNT(rows); i++)
-        if (!strcmp(rows[i].name, type->collation)) return rows[i].compare(a, b);
-    return pg_array_compare_by(a, b, NULL);
-}

@@ -76,7 +76,7 @@ static void shortest(double v, bool single, char *text, size_t n) {
     snprintf(text, n, "%.*e", most - 1, v);
 }
 
-size_t pg_float_print(double v, bool single, char *out, size_t n) {
+static size_t pg_float_print(double v, bool single, char *out, size_t n) {
     char text[64], digits[32];
     if (isinf(v)) return (size_t)snprintf(out, n, v < 0 ? "-Infinity" : "Infinity");
     if (v == 0) return (size_t)snprintf(out, n, signbit(v) ? "-0" : "0");

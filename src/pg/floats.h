@@ -5,7 +5,6 @@
 #include "pg/pg_int.h"
 
 /* PostgreSQL's text, shorter than 32 bytes. Not of NaN. */
-size_t pg_float_print(double v, bool single, char *out, size_t n);
 /* Of a double that SQLite may have as an integer. */
 static inline double pg_f64(struct db_value v) { return v.kind == DB_INTEGER ? (double)v.i : v.f; }
 static inline void fits_int4(struct pg_call *call, int64_t v, struct db_value *out) {

@@ -438,7 +438,7 @@ PG_FN(pg_interval_sized) { *out = pg_interval_value(call, sized(pg_interval_of(c
 
 /* ---- in and out ---- */
 
-bool pg_interval_read(struct pg_call *call, str text, int32_t typmod, struct pg_interval *out) {
+static bool pg_interval_read(struct pg_call *call, str text, int32_t typmod, struct pg_interval *out) {
     struct sum s = {0};
     enum trouble t = read_fields(text, typmod, &s);
     if (t == BAD) {
@@ -466,7 +466,7 @@ static void put_part(struct writing *w, int64_t v, const char *unit) {
     w->minus = v < 0;
 }
 
-size_t pg_interval_print(struct pg_interval v, char *out, size_t n) {
+static size_t pg_interval_print(struct pg_interval v, char *out, size_t n) {
     struct writing w = {out, 0, n, false};
     put_part(&w, v.months / 12, "year");
     put_part(&w, v.months % 12, "mon");

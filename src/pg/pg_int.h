@@ -19,13 +19,11 @@ bool pg_array_out(struct pg_call *call, const struct pg_type *type, struct db_va
 bool pg_array_json(struct pg_call *call, const struct pg_type *type, struct db_value v, struct buf *json);
 bool pg_array_of_json(struct pg_call *call, const struct pg_type *type, int32_t typmod, const struct json *v,
                       struct db_value *out);
-int pg_array_compare(str a, str b, const struct pg_type *type);
 
 /* Of a numeric's typmod that is not -1. */
 int32_t pg_numeric_typmod_scale(int32_t typmod);
 int32_t pg_numeric_typmod_precision(int32_t typmod);
 /* A built-in type, or one of the session's catalogue. NULL: raised (42704). */
-const struct pg_type *pg_call_type(struct pg_call *call, uint32_t id);
 /* A domain is what it is made of. */
 const struct pg_type *pg_call_base(struct pg_call *call, uint32_t id);
 

@@ -74,7 +74,7 @@ static void settle(struct pg_ts_lexeme *l) {
     l->n = MIN(kept, (uint32_t)TS_POSITIONS_MAX);
 }
 
-void pg_ts_vector_make(struct pg_call *call, struct pg_ts_lexeme *lexemes, uint32_t n, struct pg_ts_vector *out) {
+static void pg_ts_vector_make(struct pg_call *call, struct pg_ts_lexeme *lexemes, uint32_t n, struct pg_ts_vector *out) {
     uint32_t kept = 0;
     if (n) qsort(lexemes, n, sizeof *lexemes, by_lexeme);
     for (uint32_t i = 0, j; i < n; i = j) {
@@ -91,7 +91,7 @@ void pg_ts_vector_make(struct pg_call *call, struct pg_ts_lexeme *lexemes, uint3
     *out = (struct pg_ts_vector){kept, lexemes};
 }
 
-bool pg_ts_vector_read(struct pg_call *call, str text, struct pg_ts_vector *out) {
+static bool pg_ts_vector_read(struct pg_call *call, str text, struct pg_ts_vector *out) {
     struct pg_ts_lexeme *all = NULL;
     uint32_t n = 0, cap = 0;
     for (size_t i = 0;;) {
@@ -122,7 +122,7 @@ static void put_word(struct buf *b, str word) {
     buf_putc(b, '\'');
 }
 
-void pg_ts_vector_put(struct buf *b, const struct pg_ts_vector *v) {
+static void pg_ts_vector_put(struct buf *b, const struct pg_ts_vector *v) {
     for (uint32_t i = 0; i < v->n; i++) {
         if (i) buf_putc(b, ' ');
         put_word(b, v->lexemes[i].word);
@@ -330,7 +330,7 @@ static bool matches(const struct matching *m, const struct pg_ts_node *q) {
     }
     return false;
 }
-bool pg_ts_matches(struct pg_call *call, const struct pg_ts_vector *v, const struct pg_ts_node *q) {
+static bool pg_ts_matches(struct pg_call *call, const struct pg_ts_vector *v, const struct pg_ts_node *q) {
     return q && matches(&(struct matching){call, v}, q);
 }
 static void match_value(struct pg_call *call, str vector, str query, struct db_value *out) {

@@ -24,10 +24,7 @@ struct pg_ts_vector {
     uint32_t n;
     struct pg_ts_lexeme *lexemes;
 };
-bool pg_ts_vector_read(struct pg_call *call, str text, struct pg_ts_vector *out);
-void pg_ts_vector_put(struct buf *b, const struct pg_ts_vector *v);
 /* In order, equal ones together; of n lexemes of one place each, or none. */
-void pg_ts_vector_make(struct pg_call *call, struct pg_ts_lexeme *lexemes, uint32_t n, struct pg_ts_vector *out);
 
 enum pg_ts_kind { TS_WORD, TS_STOP, TS_NOT, TS_AND, TS_OR, TS_PHRASE };
 struct pg_ts_node {
@@ -40,10 +37,8 @@ struct pg_ts_node {
 };
 /* NULL in *out: an empty query. */
 bool pg_ts_query_read(struct pg_call *call, str text, struct pg_ts_node **out);
-void pg_ts_query_put(struct buf *b, const struct pg_ts_node *q);
 /* How words of a query become lexemes: to_tsquery's operators, or words alone joined by one. */
 enum pg_ts_form { TS_FORM_QUERY, TS_FORM_PLAIN, TS_FORM_PHRASE, TS_FORM_WEB };
-bool pg_ts_query_of(struct pg_call *call, str text, bool english, enum pg_ts_form form, struct pg_ts_node **out);
 
 /* The lexemes of a text, in its order; word of no bytes: a stop word, which has a place all the same. */
 struct pg_ts_word {
@@ -51,7 +46,6 @@ struct pg_ts_word {
     uint32_t at;
 };
 bool pg_ts_words(struct pg_call *call, str text, bool english, struct pg_ts_word **out, uint32_t *n);
-bool pg_ts_matches(struct pg_call *call, const struct pg_ts_vector *v, const struct pg_ts_node *q);
 /* "english", "pg_catalog.simple"; empty: english, as a new database has it. False: raised. */
 bool pg_ts_config(struct pg_call *call, str name, bool *english);
 

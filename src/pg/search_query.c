@@ -272,7 +272,7 @@ static struct pg_ts_node *web(struct reader *r) {
 
 /* ---- reading, making ---- */
 
-bool pg_ts_query_of(struct pg_call *call, str text, bool english, enum pg_ts_form form, struct pg_ts_node **out) {
+static bool pg_ts_query_of(struct pg_call *call, str text, bool english, enum pg_ts_form form, struct pg_ts_node **out) {
     struct reader r = {.call = call, .s = text, .lexemes = true, .english = english};
     uint32_t before, after;
     r.joined = form == TS_FORM_PLAIN || form == TS_FORM_WEB ? TS_AND : TS_PHRASE;
@@ -331,7 +331,7 @@ static void put_node(struct buf *b, const struct pg_ts_node *q, int outer, bool 
     }
     if (brackets) buf_puts(b, STR(" )"));
 }
-void pg_ts_query_put(struct buf *b, const struct pg_ts_node *q) {
+static void pg_ts_query_put(struct buf *b, const struct pg_ts_node *q) {
     if (q) put_node(b, q, 0, false);
 }
 

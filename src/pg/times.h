@@ -58,7 +58,6 @@ struct pg_zone_at { /* of an instant */
 };
 const struct pg_zone *
 pg_zone_named(str name); /* as IANA has it, in any case; NULL: none. Or POSIX's "EST5EDT,M3.2.0,M11.1.0" by pg_zone_of_rule */
-str pg_zone_name(const struct pg_zone *z);
 bool pg_zone_is_fixed(const struct pg_zone *z); /* its clock was never changed */
 void pg_zone_at(const struct pg_zone *z, int64_t unix_seconds, struct pg_zone_at *out);
 int32_t pg_zone_offset_of_local(const struct pg_zone *z, int64_t local_unix_seconds);
@@ -70,7 +69,6 @@ struct pg_zone_word {
 };
 bool pg_zone_word(str word, struct pg_zone_word *out); /* lower case */
 /* What an abbreviation meant in the zone at the time, or else when it was first used; else what holds there. */
-int32_t pg_zone_word_offset(const struct pg_zone *z, const char *word, int64_t unix_seconds);
 /* A zone as AT TIME ZONE takes it: abbreviation, name, POSIX rule; false: raised (22023). */
 struct pg_zone_given {
     const struct pg_zone *zone; /* NULL: offset */
@@ -92,8 +90,6 @@ int64_t pg_stamp_local(struct pg_call *call, int64_t t);              /* timesta
 bool pg_stamp_utc(struct pg_call *call, int64_t local, int64_t *out); /* the other way; false: raised */
 
 /* ---- text ---- */
-bool pg_interval_read(struct pg_call *call, str text, int32_t typmod, struct pg_interval *out);
-size_t pg_interval_print(struct pg_interval v, char *out, size_t n);
 struct db_value pg_interval_value(struct pg_call *call, struct pg_interval v);
 struct pg_interval pg_interval_of(struct pg_call *call, struct db_value v);
 int pg_interval_compare(struct pg_interval a, struct pg_interval b);
@@ -106,10 +102,6 @@ struct pg_timetz {
 struct pg_timetz pg_timetz_of(str text); /* of a stored one */
 struct db_value pg_timetz_value(struct pg_call *call, struct pg_timetz t);
 /* Without checks: of stored values, in a buffer of 64 bytes or more. */
-size_t pg_date_print(int64_t d, char *out, size_t n);
-size_t pg_time_print(int64_t t, char *out, size_t n);
-size_t pg_stamp_print(int64_t t, char *out, size_t n);
-size_t pg_stamptz_print(struct pg_call *call, int64_t t, char *out, size_t n);
 int64_t pg_round_seconds(int64_t us, int32_t typmod); /* to so many digits of a second */
 bool pg_stamp_out_of_range(struct pg_call *call);     /* raises; false */
 

@@ -82,7 +82,7 @@ const struct pg_type *pg_type_by_name(str name) {
     return NULL;
 }
 
-const struct pg_type *pg_call_type(struct pg_call *call, uint32_t id) {
+static const struct pg_type *pg_call_type(struct pg_call *call, uint32_t id) {
     const struct pg_type *t = pg_type_by_id(id);
     const struct pg_types *own = call->session ? call->session->types : NULL;
     if (!t && own && own->by_id) t = own->by_id(own->arg, id);

@@ -16,7 +16,6 @@ struct pg_zone {
 #include "zones_data.h"
 
 static const char *text_at(uint32_t at) { return (const char *)zone_texts + at; }
-str pg_zone_name(const struct pg_zone *z) { return str_c(text_at(z->name)); }
 
 bool pg_zone_is_fixed(const struct pg_zone *z) {
     for (uint32_t i = 1; i < z->types_count; i++)
@@ -229,7 +228,7 @@ bool pg_zone_word(str word, struct pg_zone_word *out) {
     return false;
 }
 
-int32_t pg_zone_word_offset(const struct pg_zone *z, const char *word, int64_t when) {
+static int32_t pg_zone_word_offset(const struct pg_zone *z, const char *word, int64_t when) {
     const struct zone_type *found = NULL;
     for (uint32_t i = 0; i < z->times_count; i++) {
         const struct zone_type *t = &zone_types[z->types + zone_types_of[z->times + i]];

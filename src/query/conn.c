@@ -189,7 +189,7 @@ static void fn_setval(struct db_call *call, void *arg, const struct db_value *ar
     else db_refuse(call, STR("setval"));
 }
 
-err query_functions_add(struct query_conn *conn, struct diag *d) {
+static err query_functions_add(struct query_conn *conn, struct diag *d) {
     const struct db_function functions[] = {
         {"query_row", -1, DB_FN_DETERMINISTIC, fn_row, conn},
         {"query_value", 2, DB_FN_DETERMINISTIC, fn_value, conn},

@@ -33,7 +33,6 @@ struct query_values { /* whoever makes values */
 };
 const struct pg_type *query_type_of(const struct pg_types *types, uint32_t id); /* built in, or the catalogue's; NULL: neither */
 uint32_t query_type_base(const struct pg_types *types, uint32_t id);            /* of a domain: what it is made of */
-[[nodiscard]] bool query_value_of_text(struct query_values *q, uint32_t type, int32_t typmod, str text, struct query_bound *out);
 /* written: of a row that is written, else of a filter. NULL and null: null. */
 [[nodiscard]] bool query_value_of(struct query_values *q, uint32_t type, int32_t typmod, const struct query_json *v, bool written,
                                   struct query_bound *out);
@@ -60,8 +59,6 @@ struct query_resolving {
 };
 [[nodiscard]] bool query_relate(struct query_resolving *r, const struct catalog_relation *from, struct query_embed *e);
 const struct catalog_relation *query_relation_find(struct query_resolving *r, str schema, str name);
-[[nodiscard]] bool query_resolve_call(struct query_resolving *r);                       /* resolve.c */
-bool query_may_see(const struct query_resolving *r, const struct catalog_relation *of); /* has it any right on it? For hints */
 
 /* ---- a statement for SQLite (sqlite.c) ---- */
 
@@ -91,7 +88,6 @@ struct query_printing {
 void query_statement_free(struct query_statement *s);
 void query_put_name(struct buf *b, str name);                      /* quoted */
 void query_put_value(struct query_printing *p, struct db_value v); /* ?N */
-void query_put_column(struct query_printing *p, uint32_t alias, str storage);
 /* The select of a request, or of what is embedded. from: a view's name. */
 [[nodiscard]] bool query_put_select(struct query_printing *p, const struct query_select *s);
 /* A list and all that follows it, of a table that stands in the statement: what a function gives. */
@@ -103,7 +99,6 @@ void query_put_column(struct query_printing *p, uint32_t alias, str storage);
 enum { QUERY_NO_ALIAS = UINT32_MAX };
 [[nodiscard]] bool query_put_list(struct query_printing *p, const struct query_select *s, uint32_t alias);
 [[nodiscard]] bool query_put_groups(struct query_printing *p, const struct query_select *s, uint32_t alias);
-bool query_where_is_bare(const struct query_where *w);
 
 /* write.c: rows from..from+n of an insert; all return what the tree's list says, or where that has more than columns, the rows' keys (a delete nothing) */
 [[nodiscard]] bool query_put_insert(struct query_printing *p, uint32_t from, uint32_t n);
@@ -196,7 +191,6 @@ struct query_conn {
     uint32_t last_sequence_id;
 };
 /* conn.c: functions that statements call */
-[[nodiscard]] err query_functions_add(struct query_conn *conn, struct diag *d);
 /* wall.c */
 bool query_wall(void *arg, enum db_act act, str a, str b, str inner);
 void query_wall_touch(struct query_conn *conn, const struct catalog_relation *of);

@@ -21,7 +21,7 @@ typedef VEC(struct candidate) candidates;
 
 /* ---- relations ---- */
 
-bool query_may_see(const struct query_resolving *r, const struct catalog_relation *of) {
+static bool query_may_see(const struct query_resolving *r, const struct catalog_relation *of) {
     static const uint32_t any[] = {CATALOG_SELECT, CATALOG_INSERT, CATALOG_UPDATE, CATALOG_DELETE};
     for (size_t i = 0; i < ARRAY_COUNT(any); i++)
         if (catalog_may_relation(r->catalog, r->role, of, any[i])) return true;

@@ -6,6 +6,8 @@
 #include "query/query_int.h"
 #include <stdio.h>
 
+static bool query_resolve_call(struct query_resolving *r);
+
 /* ---- rights ---- */
 
 static bool denied(struct query_resolving *r, const struct catalog_relation *of) {
@@ -495,7 +497,7 @@ static bool resolve_arguments(struct query_resolving *r, const struct catalog_fu
     return true;
 }
 
-bool query_resolve_call(struct query_resolving *r) {
+static bool query_resolve_call(struct query_resolving *r) {
     struct query *q = r->query;
     const struct catalog_function *f = NULL, *found = NULL;
     while ((f = catalog_function_next(r->catalog, q->select.schema, q->select.relation, f))) {

@@ -31,7 +31,7 @@ void query_put_value(struct query_printing *p, struct db_value v) {
     buf_printf(&p->to->sql, "?%u", p->to->values.n);
 }
 
-void query_put_column(struct query_printing *p, uint32_t alias, str storage) {
+static void query_put_column(struct query_printing *p, uint32_t alias, str storage) {
     if (alias != QUERY_NO_ALIAS) buf_printf(&p->to->sql, "a%u.", alias);
     query_put_name(&p->to->sql, storage);
 }
@@ -118,7 +118,7 @@ static bool put_cast(struct query_printing *p, str text, uint32_t from, uint32_t
 
 static bool is_bare(const struct query_test *t) { return (query_ops[t->op].flags & QUERY_IS_BARE) && !t->field.steps_count; }
 
-bool query_where_is_bare(const struct query_where *w) {
+static bool query_where_is_bare(const struct query_where *w) {
     if (!w || w->kind == QUERY_HAS) return true;
     if (w->kind == QUERY_TEST) return is_bare(&w->test);
     for (uint32_t i = 0; i < w->parts_count; i++)

@@ -43,7 +43,7 @@ static str text_of(struct query_values *q, const struct pg_type *t, const struct
 
 /* ---- storage forms ---- */
 
-bool query_value_of_text(struct query_values *q, uint32_t type, int32_t typmod, str text, struct query_bound *out) {
+static bool query_value_of_text(struct query_values *q, uint32_t type, int32_t typmod, str text, struct query_bound *out) {
     struct pg_call call = {.mem = q->out, .session = q->session, .error = q->error};
     *out = (struct query_bound){.text = text, .type = type};
     if (q->engine == CATALOG_POSTGRES) return true;

@@ -646,22 +646,21 @@ err sql_do_comment(struct sql_ddl *d, const PgQuery__Node *node_) {
 /* ---- extensions ---- */
 
 enum { THERE = CATALOG_EXT_THERE, IGNORED = CATALOG_EXT_IGNORED, REFUSED = 2 };
-const struct sql_extension {
+static const struct extension {
     const char *name;
     int how;
     const char *said;
-} sql_extensions[] = {
+} extensions[] = {
 #define EXTENSION(name, how, said) {name, how, said},
 #include "sql/extensions.def"
 #undef EXTENSION
 };
-const size_t sql_extensions_n = ARRAY_COUNT(sql_extensions);
 
 err sql_do_create_extension(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__CreateExtensionStmt *s = node_->create_extension_stmt;
-    const struct sql_extension *x = NULL;
-    for (size_t i = 0; i < ARRAY_COUNT(sql_extensions); i++)
-        if (!strcmp(sql_extensions[i].name, s->extname)) x = &sql_extensions[i];
+    const struct extension *x = NULL;
+    for (size_t i = 0; i < ARRAY_COUNT(extensions); i++)
+        if (!strcmp(extensions[i].name, s->extname)) x = &extensions[i];
     for (uint32_t i = 0; i < d->c->extensions.n; i++)
         if (str_eqc(d->c->extensions.p[i].name, s->extname)) return ERR_OK;
     if (!x || x->how == REFUSED)

@@ -20,6 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static void node_deployment_change(struct control *c, struct deployment *dep);
+
 enum { RECORD_BYTES_MAX = 1 * MiB };
 static const uint64_t file_bytes_max = 1 * GiB;
 
@@ -338,7 +340,7 @@ void node_deployment_migrate(struct control *c, struct deployment *dep) {
 }
 
 /* What Supabase's clients call has a key that their tokens are signed with, from the first such version on. */
-void node_deployment_change(struct control *c, struct deployment *dep) {
+static void node_deployment_change(struct control *c, struct deployment *dep) {
     struct diag d = DIAG_INIT;
     err e = ERR_OK;
     if (dep->dry_run) {

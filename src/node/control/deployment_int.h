@@ -66,7 +66,6 @@ void node_deployment_send(struct deployment *dep, void (*fn)(struct deployment *
 void node_deployment_go_on(struct control *c, struct deployment *dep);
 void node_deployment_hold(struct deployment *dep, enum control_file_kind kind, const uint8_t digest[APP_DIGEST_BYTES],
                           uint64_t bytes);
-void node_deployment_change(struct control *c, struct deployment *dep); /* all its files are there */
 /* Its migrations, and then that. */
 void node_deployment_migrate(struct control *c, struct deployment *dep);
 [[nodiscard]] err node_deployment_check(const struct control *c, const struct app_record *r, struct diag *d);

@@ -21,7 +21,7 @@ static const uint64_t batch_ns = 20'000'000;           /* then it is committed, 
 
 /* ---- its file ---- */
 
-bool node_store_goes_on(void *arg) {
+static bool node_store_goes_on(void *arg) {
     struct store_base *base = arg;
     if (base->now && __atomic_load_n(&base->now->cancelled, __ATOMIC_RELAXED)) return false;
     base->late = clock_mono_ns() >= base->until_ns;

@@ -126,7 +126,6 @@ enum { STORE_BATCH_MAX = 256 };
 /* Does some of them, the first ones, and says in each what came of it. How many: at least one. */
 uint32_t node_store_batch(struct store_base *base, struct store_ask *const *asks, uint32_t count);
 void node_store_base_close(struct store_base *base);
-bool node_store_goes_on(void *arg); /* db_options.goes_on of a base */
 /* The first word of a statement, where it begins or ends transactions or cannot be in one: it is done by itself. */
 bool node_store_sql_is_alone(str sql);
 
