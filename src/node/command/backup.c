@@ -300,7 +300,7 @@ static err check_keys(const struct work *w, struct diag *d) {
                     STR_ARG(w->b.key_file), STR_ARG(w->state));
 }
 
-static void give_data(const char *path) {
+static void give_data(const char *path, int depth) {
     struct node_user user = node_role_user(NODE_ROLE_store);
     DIR *dir = opendir(path);
     if (!user.uid) return;
@@ -309,7 +309,7 @@ static void give_data(const char *path) {
         if (entry->d_name[0] == '.') continue;
         snprintf(below, sizeof below, "%s/%s", path, entry->d_name);
         if (lchown(below, user.uid, user.gid)) continue;
-        if (entry->d_type == DT_DIR) give_data(below);
+        if (entry->d_type == DT_DIR && depth) give_data(below, depth - 1);
     }
     if (dir) closedir(dir);
 }
@@ -328,7 +328,7 @@ static err restore_all(struct work *w, struct diag *d) {
         if (faccessat(w->dir, keys[i], F_OK, 0) == 0 && renameat(w->dir, keys[i], fd, keys[i]))
             e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", keys[i], strerror(errno));
     if (fd >= 0) close(fd);
-    if (e == ERR_OK) give_data(arena_cstr(w->mem, arena_fmt(w->mem, "%s/data", aside)));
+    if (e == ERR_OK) give_data(arena_cstr(w->mem, arena_fmt(w->mem, "%s/data", aside)), 7);
     if (e == ERR_OK && ((rmdir(to) && errno != ENOENT) || rename(aside, to)))
         e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));
     if (e != ERR_OK) remove_tree(aside);
@@ -380,7 +380,7 @@ static err restore_app(struct work *w, str app, struct diag *d) {
     remove_tree(aside);
     if (e == ERR_OK && mkdir(aside, 0700)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", aside, strerror(errno));
     if (e == ERR_OK) e = node_backup_into(w->folder, &w->b, aside, from, show, w, d);
-    if (e == ERR_OK) give_data(arena_cstr(w->mem, arena_fmt(w->mem, "%s/data", aside)));
+    if (e == ERR_OK) give_data(arena_cstr(w->mem, arena_fmt(w->mem, "%s/data", aside)), 7);
     bool there = access(to, F_OK) == 0;
     if (e == ERR_OK && ((there && rename(to, old)) || rename(made, to)))
         e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));

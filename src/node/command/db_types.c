@@ -67,16 +67,21 @@ static void put_named(struct types *t, uint32_t schema, const char *kind, str na
         put(t, "]%s", part);
 }
 
-static void put_type(struct types *t, uint32_t id);
 static void put_catalog_type(struct types *t, const struct catalog_type *type) {
     const struct catalog_relation *r = type->kind == CATALOG_ROW ? catalog_relation_of(t->c, type->relation) : NULL;
     if (type->kind == CATALOG_ENUM) put_named(t, type->schema, "Enums", type->name, "");
     else if (type->kind == CATALOG_COMPOSITE) put_named(t, type->schema, "CompositeTypes", type->name, "");
-    else if (type->kind == CATALOG_DOMAIN) put_type(t, type->base);
     else if (r) put_named(t, r->schema, r->kind == CATALOG_TABLE ? "Tables" : "Views", r->name, "[\"Row\"]");
     else put(t, "unknown");
 }
-static void put_type(struct types *t, uint32_t id) {
+/* A domain is as what it is made of. */
+static uint32_t base_of(const struct catalog *c, uint32_t id) {
+    const struct catalog_type *type = catalog_type_of(c, id);
+    while (type && type->kind == CATALOG_DOMAIN && type->id == id) type = catalog_type_of(c, id = type->base);
+    return id;
+}
+static void put_type(struct types *t, uint32_t of) {
+    uint32_t id = base_of(t->c, of);
     const struct pg_type *own = pg_type_by_id(id);
     const struct catalog_type *type = catalog_type_of(t->c, id);
     for (size_t i = 0; i < ARRAY_COUNT(builtin); i++)
@@ -86,6 +91,7 @@ static void put_type(struct types *t, uint32_t id) {
         }
     if (own && own->category == 'A' && own->element) put_type(t, own->element), put(t, "[]");
     else if (own || !type) put(t, "unknown");
+    else if (type->kind == CATALOG_DOMAIN) put_type(t, type->base), put(t, "[]");
     else put_catalog_type(t, type), put(t, "%s", type->array == id ? "[]" : "");
 }
 
