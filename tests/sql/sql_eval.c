@@ -350,6 +350,7 @@ static void read_schema(const char *file) {
     PgQuery__ParseResult *tree = parse(text);
     if (!tree) die(file, "is no SQL");
     for (size_t i = 0; i < tree->n_stmts; i++) schema_statement(tree->stmts[i]->stmt);
+    pg_query__parse_result__free_unpacked(tree, NULL);
 }
 
 int main(int argc, char **argv) {

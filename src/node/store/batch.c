@@ -72,7 +72,7 @@ static err open_base(struct store_base *base, const struct store_ask *ask, struc
 static void empty_log(struct store_base *base) {
     struct diag d = DIAG_INIT;
     if (db_wal(base->db).frames && db_checkpoint(base->db, &d) != ERR_OK)
-        log_event(LOG_WARN, "data-log-not-merged", LF_CSTR("database", base->name), LF_CSTR("reason", d.text));
+        log_event(LOG_ERROR, "data-log-not-merged", LF_CSTR("database", base->name), LF_CSTR("reason", d.text));
 }
 
 void node_store_base_close(struct store_base *base) {

@@ -199,7 +199,7 @@ static bool open_reader(struct node_reader *c) {
                                        .memory_bytes_max = statement_bytes_max,
                                        .arg = c};
     if (c->db || db_open(&options, &c->db, &d) == ERR_OK) return true;
-    log_event(LOG_ERROR, "data-not-read", LF_CSTR("app", c->base->name), LF_CSTR("reason", d.text));
+    log_event(LOG_WARN, "data-not-read", LF_CSTR("app", c->base->name), LF_CSTR("reason", d.text));
     node_tree_fail(&c->now->error, "58030", "the database cannot be read");
     return false;
 }
