@@ -295,7 +295,7 @@ static err check_keys(const struct work *w, struct diag *d) {
     bool there = w->b.keys || (w->dir >= 0 && faccessat(w->dir, "node.key", F_OK, 0) == 0);
     if (there) return ERR_OK;
     return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE,
-                    "the keys are not in this backup: put node.key and seal.key of the node (they were in the folder of " STR_FMT
+                    "the keys are not in this backup: put node.key and seal.key of the node (the latter was " STR_FMT
                     ") into " STR_FMT " first, else no image is served and no secret read",
                     STR_ARG(w->b.key_file), STR_ARG(w->state));
 }
