@@ -37,10 +37,10 @@ def put(folder, name, text):
         f.write(text)
 
 
-def query(n, tree, who, code=0):
+def query(n, tree, who, code=0, **more):
     path = os.path.join(WORK, "query.json")
     with open(path, "w") as f:
-        json.dump({"query": tree}, f)
+        json.dump({"query": tree, **more}, f)
     out = cli(n, "db", "query", path, "--app", "notes", "--as", who, code=code)
     return json.loads(out or "null") if code == 0 else out
 
@@ -96,6 +96,9 @@ def test_database_rows():
         eq(titles(n, "anon"), [])
         query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "three"}]}, ANN)
         has(query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "x", "owner": BOB}]}, ANN, code=65), "42501")
+        eq(titles(n, ANN), ["it's one", "three"])
+        tried = query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "tried"}], "select": ["title"]}, ANN, tx="rollback")
+        eq(tried, [{"title": "tried"}])  # it is answered, and nothing of it stays
         eq(titles(n, ANN), ["it's one", "three"])
         has(cli(n, "db", "explain-policy", "notes", "--app", "notes", "--as", ANN), "own notes", "owner = auth.uid()")
         # What was dumped is there again, and the same is dumped.

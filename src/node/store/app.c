@@ -192,6 +192,7 @@ static void do_query(struct store_base *base, struct store_ask *ask) {
                                                        .bytes_max = ask->answer_bytes_max},
                            &body, &error);
     if (!ok && base->late) node_tree_late(&error);
+    ask->undone = ok && batch.rollback;
     if (ok) node_store_ask_answer(ask, APP_TEXT(buf_str(&body)));
     else answer_error(ask, &error);
     buf_free(&body);
@@ -213,7 +214,7 @@ void node_store_own_do(struct store_base *base, struct store_ask *ask) {
     }
     node_store_feed_begin(feed, ask);
     do_query(base, ask);
-    err e = ask->outcome == APP_DATA_OK ? node_store_feed_write(feed, &d) : ERR_OK;
+    err e = node_store_ask_stays(ask) ? node_store_feed_write(feed, &d) : ERR_OK;
     if (e != ERR_OK) node_store_ask_db_failed(ask, e, &d);
 }
 

@@ -142,6 +142,7 @@ void node_store_ask_answer(struct store_ask *ask, struct app_value v) {
 
 void node_store_ask_anew(struct store_ask *ask) {
     ask->outcome = APP_DATA_OK;
+    ask->undone = false;
     ask->text[0] = 0;
     buf_free(&ask->answer);
 }

@@ -155,9 +155,9 @@ static void do_part(struct store_base *base, struct store_ask *ask) {
     struct room room = room_of(base);
     err e = db_part_begin(base->db, &d);
     if (e == ERR_OK) do_one(base, ask);
-    if (e == ERR_OK && ask->outcome == APP_DATA_OK) e = db_part_keep(base->db, &d);
+    if (e == ERR_OK && node_store_ask_stays(ask)) e = db_part_keep(base->db, &d);
     if (e != ERR_OK) node_store_ask_db_failed(ask, e, &d);
-    if (ask->outcome == APP_DATA_OK) return;
+    if (node_store_ask_stays(ask)) return;
     db_part_undo(base->db);
     back_to(base, room);
 }
@@ -175,10 +175,10 @@ static void do_singly(struct store_base *base, struct store_ask *const *asks, ui
         node_store_ask_anew(asks[i]);
         err e = db_begin(base->db, &d);
         if (e == ERR_OK) do_one(base, asks[i]);
-        if (e == ERR_OK && asks[i]->outcome == APP_DATA_OK) e = commit(base, &d);
+        if (e == ERR_OK && node_store_ask_stays(asks[i])) e = commit(base, &d);
         if (e != ERR_OK) fail_all(asks + i, 1, e, &d);
         db_rollback(base->db);
-        if (asks[i]->outcome != APP_DATA_OK) back_to(base, room);
+        if (!node_store_ask_stays(asks[i])) back_to(base, room);
     }
 }
 

@@ -427,8 +427,8 @@ static err query(struct work *w) {
     w->ask->values = values, w->ask->count = NODE_TREE_ASK_VALUES;
     TRY(db_begin(w->base->db, d));
     node_store_own_do(w->base, w->ask);
-    err e = w->ask->outcome == APP_DATA_OK ? node_store_commit(w->base->db, d) : ERR_OK;
-    if (e != ERR_OK || w->ask->outcome != APP_DATA_OK) db_rollback(w->base->db);
+    err e = node_store_ask_stays(w->ask) ? node_store_commit(w->base->db, d) : ERR_OK;
+    if (e != ERR_OK || !node_store_ask_stays(w->ask)) db_rollback(w->base->db);
     if (e == ERR_OK) e = say_answer(w);
     w->ask->outcome = APP_DATA_OK, w->ask->values = NULL, w->ask->count = 0;
     return e;

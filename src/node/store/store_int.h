@@ -52,12 +52,15 @@ struct store_ask {
     bool cancelled; /* atomic, relaxed: set by who reads messages, seen by who does it, soon */
     /* The answer: */
     enum app_data_outcome outcome;
+    bool undone; /* it is answered, and nothing of it stays: that was asked for */
     char text[512];
     struct buf answer;           /* values, as bytes */
     struct store_errand *errand; /* NULL: it is an app's own question */
     int files[3];                /* of APP_OPEN: its database's */
     bool given;                  /* bases.c: which stays open until this one is freed */
 };
+/* Is it to be committed? */
+static inline bool node_store_ask_stays(const struct store_ask *ask) { return ask->outcome == APP_DATA_OK && !ask->undone; }
 void node_store_ask_free(struct store_ask *ask);
 /* Sets why it is not done; the first one holds, and no values are answered, but by what sets them behind it (APP_DATA_ERROR). */
 void node_store_ask_fail(struct store_ask *ask, enum app_data_outcome outcome, const char *fmt, ...) PRINTF_LIKE(3, 4);
