@@ -120,18 +120,22 @@ struct turn {
 };
 static void take_turn(void *arg) { ((struct turn *)arg)->at = atomic_fetch_add(&order_next, 1); }
 static void no_more(void *arg, bool ran) { assert_true(ran); }
+enum { IN_TURN = 200 + 2 * 10 };
+/* Keeps its thread until all turns were taken. */
+static void hold(void *arg) {
+    while (atomic_load(&order_next) < IN_TURN) pause_ms(1);
+}
+
 static void test_in_turn(void **state) {
     struct net_loop *l = net_loop_new();
-    struct net_party *p[3] = {net_party_new(), net_party_new(), net_party_new()};
-    static struct piece gates[3];
+    struct net_party *p[3] = {net_party_new(), net_party_new(), net_party_new()},
+                     *holders[3] = {net_party_new(), net_party_new(), net_party_new()};
     static struct turn many[200], few[2][10];
+    /* One thread of four takes all turns, so that none is taken and then left waiting by the system; it stands at the gate until all are in line. */
+    for (int i = 0; i < 3; i++) net_work_new(l, holders[i], hold, no_more, NULL);
     atomic_bool gate = false;
-    for (int i = 0; i < 3; i++) { /* until all stand in line */
-        gates[i] = (struct piece){.gate = &gate};
-        net_work_new(l, p[0], work, done, &gates[i]);
-    }
-    struct piece last = {.gate = &gate};
-    net_work_new(l, p[1], work, done, &last);
+    struct piece first = {.gate = &gate};
+    net_work_new(l, p[0], work, done, &first);
     for (int i = 0; i < 200; i++) net_work_new(l, p[0], take_turn, no_more, &many[i]);
     for (int k = 0; k < 2; k++)
         for (int i = 0; i < 10; i++) net_work_new(l, p[1 + k], take_turn, no_more, &few[k][i]);
@@ -139,7 +143,7 @@ static void test_in_turn(void **state) {
     net_loop_run(l);
     for (int k = 0; k < 2; k++)
         for (int i = 0; i < 10; i++) assert_true(few[k][i].at < 60);
-    for (int i = 0; i < 3; i++) net_party_free(p[i]);
+    for (int i = 0; i < 3; i++) net_party_free(p[i]), net_party_free(holders[i]);
     net_loop_free(l);
 }
 

@@ -337,11 +337,15 @@ def test_admin_schemathesis():
         for _ in range(99):
             token = make_token(n)
         n.wait_event("first-token")
-        p = subprocess.run([program, "run", n.admin + "/_orlo/v1/openapi.json", "-H", f"Authorization: Bearer {token}", "--no-color",
+        # A body too large is refused as such, whatever else is wrong with it.
+        rules = os.path.join(WORK, "schemathesis.toml")
+        with open(rules, "w") as out:
+            out.write("[checks]\nnegative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429]\n")
+        p = subprocess.run([program, "--config-file", rules, "run", n.admin + "/_orlo/v1/openapi.json", "-H", f"Authorization: Bearer {token}", "--no-color",
                             "--exclude-operation-id", "logs", "--exclude-operation-id", "backup", "--exclude-operation-id", "token_revoke", "--exclude-checks", "positive_data_acceptance,ignored_auth",
                             "--max-examples", os.environ.get("ORLO_SCHEMATHESIS_EXAMPLES", "8"), "--request-timeout", "30"],
                            capture_output=True, text=True, cwd=WORK, timeout=1200)
-        check(p.returncode == 0, p.stdout[-6000:] + p.stderr[-1000:])
+        check(p.returncode == 0, "\n".join(line[:400] for line in (p.stdout + p.stderr).splitlines()))
         has(p.stdout, "Test cases")
         eq(n.events("role-died"), [])
         eq(ask(n, "GET", "/v1/status", token=token).status, 200)
