@@ -227,6 +227,12 @@ static err drop_made(struct query_conn *conn, struct diag *d) {
     return e;
 }
 
+/* SQLite's own tables that are functions are made at their first use, and that would ask the wall about a schema that nobody sees: so they are used now. */
+static err begin_tables(struct db *db, struct diag *d) {
+    int64_t none;
+    return db_one_i64(db, &none, d, "select (select count(*) from json_each('[]')) + (select count(*) from json_tree('[]'))");
+}
+
 static void begin_catalog(struct query_conn *conn, const struct catalog *c) {
     conn->mem = arena_new(0);
     conn->catalog = c;
@@ -247,9 +253,11 @@ err query_conn_new(struct db *db, const struct catalog *c, const struct query_op
     if (!conn->options.bytes_max) conn->options.bytes_max = 64 * MiB;
     conn->session.error = &conn->raised;
     make_token(conn->token);
+    conn->seen_mem = arena_new(0);
     begin_catalog(conn, c);
     err e = pg_register(db, &conn->session, d);
     if (e == ERR_OK) e = query_functions_add(conn, d);
+    if (e == ERR_OK) e = begin_tables(db, d);
     if (e == ERR_OK) db_guard(db, query_wall, conn);
     if (e == ERR_OK) *out = conn;
     else query_conn_free(conn);
@@ -268,5 +276,6 @@ void query_conn_free(struct query_conn *conn) {
     if (!conn) return;
     db_guard(conn->db, NULL, NULL);
     arena_free(conn->mem);
+    arena_free(conn->seen_mem);
     free(conn);
 }

@@ -192,9 +192,15 @@ static bool null_failed(struct failing *f, str said) {
 
 static bool check_failed(struct failing *f, str said) {
     str name = said;
+    const struct catalog_check *check = NULL;
+    const struct catalog_type *domain;
+    bool own = false;
     for (uint32_t i = 0; i < f->of->constraints.n; i++)
         if (f->of->constraints.p[i].kind == CATALOG_CHECK && str_eq(f->of->constraints.p[i].storage, said))
-            name = f->of->constraints.p[i].name;
+            name = f->of->constraints.p[i].name, own = true;
+    for (uint32_t i = 0; !own && !check && i < f->of->columns.n; i++)
+        check = query_domain_check_named(f->conn, f->of->columns.p[i].type, said, &domain);
+    if (check) return query_domain_refuse(domain, check, f->error), true;
     query_fail(f->error, "23514", "new row for relation \"" STR_FMT "\" violates check constraint \"" STR_FMT "\"",
                STR_ARG(f->of->name), STR_ARG(name));
     name_table(f->error, f->of, name);

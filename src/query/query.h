@@ -237,6 +237,8 @@ struct query_options {
     uint64_t rows_max;  /* of an answer, silently; 0: any */
     uint64_t bytes_max; /* of an answer; more is an error. 0: 64 MiB */
     bool writer;        /* it may write, so that sequences count */
+    void (*told)(void *arg, str sql); /* of each statement's text, before it is prepared; NULL: nobody */
+    void *told_arg;
 };
 struct query_conn; /* a database, a catalogue, views by use. One thread at a time; begin to end of a statement */
 /* The connection's functions are registered with it, so there is one for each db, as long as that is open. The catalogue outlives it, or the next

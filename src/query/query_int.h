@@ -33,6 +33,7 @@ struct query_values { /* whoever makes values */
 };
 const struct pg_type *query_type_of(const struct pg_types *types, uint32_t id); /* built in, or the catalogue's; NULL: neither */
 uint32_t query_type_base(const struct pg_types *types, uint32_t id);            /* of a domain: what it is made of */
+int32_t query_type_typmod(const struct pg_types *types, uint32_t id, int32_t typmod); /* typmod, or a domain's own where that is -1 */
 /* written: of a row that is written, else of a filter. NULL and null: null. */
 [[nodiscard]] bool query_value_of(struct query_values *q, uint32_t type, int32_t typmod, const struct query_json *v, bool written,
                                   struct query_bound *out);
@@ -135,7 +136,7 @@ enum query_check {
                                   enum query_check check, uint32_t *guard, struct pg_error *error);
 const char *query_rowid_of(const struct catalog_relation *of);
 /* A fragment's text with its references made SQL. row: what \x01C is of. */
-enum query_row_at { QUERY_AT_TABLE, QUERY_AT_NEW, QUERY_AT_OLD, QUERY_AT_VALUES };
+enum query_row_at { QUERY_AT_TABLE, QUERY_AT_NEW, QUERY_AT_OLD, QUERY_AT_VALUES, QUERY_AT_ALONE /* of no row: VALUE is ?1 */ };
 struct query_expanding {
     struct query_conn *conn;
     const struct catalog_relation *of; /* whose columns \x01C names; may be NULL */
@@ -160,6 +161,10 @@ struct query_refusal { /* what a trigger of ours refuses with */
     const struct catalog_policy *policy; /* NULL: no one in particular */
     const struct catalog_constraint *check;
     bool existing; /* the row that was there: (USING expression) */
+};
+struct query_touch { /* a table that a statement writes */
+    const struct catalog_relation *of;
+    bool whole; /* it is named: any column is read. Else SQLite writes it, because of a key */
 };
 struct query_conn {
     struct db *db;
@@ -186,15 +191,25 @@ struct query_conn {
     struct db_function functions[9]; /* the connection's own, as long as that is there */
     struct db_aggregate aggregates[1];
     const struct catalog_relation *target; /* of a statement that writes */
-    VEC(str) touched;                      /* tables that it may read and write because of the keys that lead to it */
+    VEC(struct query_touch) touched;       /* it, and what changes with it because of keys */
+    struct map seen;                       /* tables that the statement reads by views of ours */
+    arena *seen_mem;
     int64_t last_sequence;
     uint32_t last_sequence_id;
 };
 /* conn.c: functions that statements call */
 /* wall.c */
 bool query_wall(void *arg, enum db_act act, str a, str b, str inner);
+void query_wall_up(struct query_conn *conn); /* before a statement is prepared */
 void query_wall_touch(struct query_conn *conn, const struct catalog_relation *of);
 void query_wall_target(struct query_conn *conn, const struct catalog_relation *of);
+/* domain.c: of a domain, and of no other type, the value is held against its checks */
+[[nodiscard]] bool query_domain_check(struct query_conn *conn, uint32_t type, uint32_t role, const struct query_bound *b,
+                                      struct pg_error *error);
+const struct catalog_check *query_domain_check_named(const struct query_conn *conn, uint32_t type, str name,
+                                                     const struct catalog_type **of);
+bool query_domain_refuse(const struct catalog_type *t, const struct catalog_check *check /* NULL: not null */,
+                         struct pg_error *error);
 /* answer.c */
 [[nodiscard]] bool query_put_json(struct query_conn *conn, uint32_t type, struct db_value v, struct buf *to, arena *scratch);
 [[nodiscard]] bool query_put_row(struct query_conn *conn, const struct query_shape *shape, const struct db_value *values,

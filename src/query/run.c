@@ -66,7 +66,8 @@ static bool run_statement(struct run *r, struct query_statement *s, enum answer 
     if (s->values.n > QUERY_PARAMS_MAX)
         return query_fail(&r->result->error, "54023", "a statement has at most %d values", QUERY_PARAMS_MAX);
     conn->statement = s;
-    conn->walled = true;
+    if (conn->options.told) conn->options.told(conn->options.told_arg, buf_str(&s->sql));
+    query_wall_up(conn);
     err e = db_query_values(conn->db, buf_str(&s->sql), s->values.p, s->values.n, &rows, &d);
     if (e == ERR_OK) {
         bool ok = take_rows(r, rows, s, how, to, count);
@@ -167,8 +168,11 @@ static bool write_all(struct run *r, enum answer how, struct buf *to) {
 static bool select_written(struct run *r, str keys) {
     struct query_statement st = {0};
     struct query_printing p = printing(r, &st);
+    uint32_t touched = r->conn->touched.n;
     r->result->rows = 0;
+    r->conn->touched.n = 0; /* it writes nothing */
     bool ok = query_put_select_rows(&p, keys) && run_answer(r, &st, ANSWER_ROWS);
+    r->conn->touched.n = touched;
     query_statement_free(&st);
     return ok;
 }
@@ -230,6 +234,16 @@ static bool check_key(struct run *r) {
     return false;
 }
 
+static bool check_values(struct run *r) {
+    const struct query *q = r->q;
+    for (uint32_t i = 0; q->kind != QUERY_DELETE && i < q->columns_count; i++)
+        for (uint32_t row = 0; row < q->cells_count; row++)
+            if (q->cells[row].there[i] &&
+                !query_domain_check(r->conn, q->targets[i]->type, r->role, &q->cells[row].cells[i], &r->result->error))
+                return false;
+    return true;
+}
+
 static bool run_guarded(struct run *r) {
     const struct query_select *s = &r->q->select;
     struct buf keys = {0}, *to = &r->result->body;
@@ -247,7 +261,7 @@ static bool run_guarded(struct run *r) {
 static bool run_write(struct run *r) {
     struct query_conn *conn = r->conn;
     const struct query *q = r->q;
-    if (!check_twice(r) || !raise_guards(r)) return false;
+    if (!check_values(r) || !check_twice(r) || !raise_guards(r)) return false;
     query_wall_target(conn, q->select.of);
     bool nothing = (q->kind == QUERY_UPDATE && !q->columns_count) || (q->kind == QUERY_INSERT && !q->cells_count);
     bool ok = true;
@@ -271,7 +285,7 @@ static bool argument_of(struct run *r, uint32_t i, struct query_bound *out) {
     if (!a->default_value.fragment.text.n) return true;
     buf_puts(&b, STR("select "));
     bool ok = query_expand(&x, a->default_value.fragment.text, &b, &r->result->error);
-    r->conn->walled = true;
+    query_wall_up(r->conn);
     err e = ok ? db_query_values(r->conn->db, buf_str(&b), NULL, 0, &rows, &d) : ERR_INVALID;
     if (e == ERR_OK) {
         if (db_next(rows)) {
@@ -382,6 +396,10 @@ static bool run_call(struct run *r) {
     const struct catalog_function *f = r->q->function;
     bool ok = true, nothing = f->returns == PG_VOID || !f->columns.n;
     query_wall_target(r->conn, NULL);
+    for (uint32_t i = 0; i < f->arguments.n; i++)
+        if (r->q->arguments_there[i] &&
+            !query_domain_check(r->conn, f->arguments.p[i].type, r->role, &r->q->arguments[i], &r->result->error))
+            return false;
     if (f->strict)
         for (uint32_t i = 0; i < f->arguments.n; i++)
             if (r->q->arguments_there[i] && r->q->arguments[i].null)

@@ -106,6 +106,16 @@ const struct pg_type *query_type_of(const struct pg_types *types, uint32_t id) {
     return t || !types ? t : types->by_id(types->arg, id);
 }
 
+int32_t query_type_typmod(const struct pg_types *types, uint32_t id, int32_t typmod) {
+    const struct pg_type *t = query_type_of(types, id);
+    for (int depth = 0; typmod < 0 && t && t->kind == PG_KIND_DOMAIN && depth < 16; depth++) {
+        const struct catalog_type *own = catalog_type_of(((struct types *)types->arg)->catalog, id);
+        if (own) typmod = own->typmod;
+        id = t->base, t = query_type_of(types, id);
+    }
+    return typmod;
+}
+
 uint32_t query_type_base(const struct pg_types *types, uint32_t id) {
     const struct pg_type *t = query_type_of(types, id);
     for (int depth = 0; t && t->kind == PG_KIND_DOMAIN && depth < 16; depth++) id = t->base, t = query_type_of(types, id);

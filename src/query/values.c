@@ -31,8 +31,9 @@ static void array_text(struct buf *b, const struct query_json *v, bool documents
 
 static bool is_document(uint32_t type) { return type == PG_JSON || type == PG_JSONB; }
 
+/* t: no domain */
 static str text_of(struct query_values *q, const struct pg_type *t, const struct query_json *v, bool written) {
-    if (v->kind == JSON_KIND_STR && !(written && is_document(query_type_base(q->session->types, t->id)))) return v->s;
+    if (v->kind == JSON_KIND_STR && !(written && is_document(t->id))) return v->s;
     if (v->kind != JSON_KIND_ARRAY || t->kind != PG_KIND_ARRAY) return v->raw;
     struct buf b = {0};
     array_text(&b, v, is_document(t->element));
@@ -47,14 +48,13 @@ static bool query_value_of_text(struct query_values *q, uint32_t type, int32_t t
     struct pg_call call = {.mem = q->out, .session = q->session, .error = q->error};
     *out = (struct query_bound){.text = text, .type = type};
     if (q->engine == CATALOG_POSTGRES) return true;
-    if (!pg_value_in(&call, type, typmod, text, &out->value))
-        return q->error->set || query_fail(q->error, "XX000", "no value of a type");
-    return true;
+    if (pg_value_in(&call, type, query_type_typmod(q->session->types, type, typmod), text, &out->value)) return true;
+    return query_fail(q->error, "XX000", "no value of a type"); /* unless it was said what is wrong */
 }
 
 bool query_value_of(struct query_values *q, uint32_t type, int32_t typmod, const struct query_json *v, bool written,
                     struct query_bound *out) {
-    const struct pg_type *t = query_type_of(q->session->types, type);
+    const struct pg_type *t = query_type_of(q->session->types, query_type_base(q->session->types, type));
     *out = (struct query_bound){.null = true, .type = type, .value = DB_NOTHING};
     if (!v || v->kind == JSON_KIND_NULL) return true;
     if (!t) return query_fail(q->error, "0A000", "a value's type is not known");

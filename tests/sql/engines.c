@@ -67,15 +67,20 @@ static void say_report(const struct sql_report *report) {
     }
 }
 
-static const struct catalog *migrate(struct db *db, const char *folder) {
-    files f = files_of(folder);
+static struct sql_plan plan_of(files f, enum catalog_engine engine) {
     struct sql_plan plan = {0};
     struct sql_report report = {0};
-    if (sql_migrate(mem, NULL, f.p, f.n, CATALOG_SQLITE, &plan, &report, &diag) != ERR_OK) fail("migrations");
+    if (sql_migrate(mem, NULL, f.p, f.n, engine, &plan, &report, &diag) != ERR_OK) fail("migrations");
     if (report.refused) {
         say_report(&report);
         exit(3);
     }
+    catalog_ready(plan.catalog);
+    return plan;
+}
+
+static const struct catalog *migrate(struct db *db, files f) {
+    struct sql_plan plan = plan_of(f, CATALOG_SQLITE);
     if (db_script(db,
                   "create table if not exists _orlo_sequences (id integer primary key, last integer not null, called integer not "
                   "null) strict",
@@ -89,7 +94,6 @@ static const struct catalog *migrate(struct db *db, const char *folder) {
                 fail("step");
             }
     if (db_commit(db, &diag) != ERR_OK) fail("commit");
-    catalog_ready(plan.catalog);
     return plan.catalog;
 }
 
@@ -106,6 +110,11 @@ static bool read_request(arena *out, str line, struct request *r) {
     if (!query_json_read(out, line, &v, &e)) return false;
     const struct query_json *role = query_json_get(&v, "role"), *claims = query_json_get(&v, "claims");
     r->session = (struct pg_session){.role = role ? role->s : STR("anon"), .claims = claims ? claims->raw : (str){0}, .mem = out};
+    static const struct json_limits limits = {.bytes_max = 64 << 10, .depth_max = 32, .values_max = 4096};
+    struct json *parsed = arena_make(out, struct json);
+    struct diag ignored = DIAG_INIT;
+    if (r->session.claims.n && json_read(out, r->session.claims, &limits, parsed, &ignored) == ERR_OK)
+        r->session.claims_json = parsed;
     struct buf b = {0};
     buf_puts(&b, STR("{"));
     for (uint32_t i = 0; i < v.n; i++) {
@@ -282,7 +291,8 @@ int main(int argc, char **argv) {
     struct query_conn *conn; /* what migrations call is registered by it */
     if (query_conn_new(db, catalog_new(mem, CATALOG_SQLITE), &(struct query_options){.writer = true}, &conn, &diag) != ERR_OK)
         fail("connection");
-    const struct catalog *c = migrate(db, argv[1]);
+    files f = files_of(argv[1]);
+    const struct catalog *c = migrate(db, f), *there = argc > 4 ? plan_of(f, CATALOG_POSTGRES).catalog : NULL;
     if (query_conn_catalog(conn, c, &diag) != ERR_OK) fail("catalogue");
     struct net_loop *loop = argc > 4 ? net_loop_new() : NULL;
     struct postgres *server =
@@ -296,7 +306,7 @@ int main(int argc, char **argv) {
         struct request r;
         if (!read_request(out, line, &r)) fail("a request is no JSON");
         on_sqlite(db, conn, &r, out);
-        if (server) on_postgres(loop, server, c, &r, out);
+        if (server) on_postgres(loop, server, there, &r, out);
         fflush(stdout);
         arena_free(out);
     }

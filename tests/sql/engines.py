@@ -350,7 +350,10 @@ def round_(program, cluster, seed, count):
     said = p.stdout.splitlines()
     if p.returncode or len(said) != 2 * len(lines):
         return [({"seed": seed}, f"exit {p.returncode} after {len(said)} of {2 * len(lines)} answers", p.stderr[-3000:])], 0
-    return compare(lines, said), len(lines)
+    found = compare(lines, said)
+    if any("XX000" in a for _, a, _ in found):
+        print("  the program says: " + p.stderr[-1500:])
+    return found, len(lines)
 
 
 def hide(r, tables, user):
@@ -373,6 +376,7 @@ def main():
     a.add_argument("--seed", type=int, default=1)
     a.add_argument("--count", type=int, default=150)
     a.add_argument("--show", type=int, default=10)
+    a.add_argument("--first", action="store_true", help="of a round, what differed first: what follows may follow from it")
     o = a.parse_args()
     from cluster import Cluster
     program = os.path.abspath(os.path.join(o.build, "tests", "sql", "engines"))
@@ -386,7 +390,7 @@ def main():
         cluster.psql_in("platform", subprocess.run([program, "--platform"], capture_output=True, text=True, check=True).stdout)
         while time.monotonic() - began < o.seconds:
             found, n = round_(program, cluster, seed, o.count)
-            for line, mine, theirs in found:
+            for line, mine, theirs in found[:1] if o.first else found:
                 if len(bad) < o.show:
                     print(f"FAIL seed {seed}: {json.dumps(line)}\n  SQLite:     {mine}\n  PostgreSQL: {theirs}")
                 bad.append(line)
