@@ -260,19 +260,40 @@ static bool dimension(struct in *r, uint32_t d) {
     return true;
 }
 
+/* Digits with a sign before them; too many are as large as may be. False: there are none. */
+static bool bound(struct in *r, int64_t *out) {
+    bool minus = at(r, '-');
+    size_t from = r->i;
+    r->i += minus || at(r, '+');
+    for (*out = 0; r->i < r->s.n && r->s.p[r->i] >= '0' && r->s.p[r->i] <= '9'; r->i++)
+        *out = MIN(*out * 10 + (r->s.p[r->i] - '0'), (int64_t)INT32_MAX);
+    if (minus) *out = -*out;
+    return r->i > from;
+}
+
 /* [1:3][1:2]= before the braces */
 static bool bounds(struct in *r) {
     blanks(r);
     while (at(r, '[')) {
-        uint64_t high = 0;
-        str one;
-        str_cut(str_sub(r->s, r->i + 1, r->s.n), ']', &one, &(str){0});
-        if (!str_starts(one, STR("1:")) || r->bounds == PG_ARRAY_DIMENSIONS_MAX)
-            return pg_raise(r->call, "0A000", "arrays with a lower bound other than 1 are not supported on SQLite");
-        if (!str_to_u64(str_sub(one, 2, one.n), &high) || high > PG_ARRAY_ITEMS_MAX)
-            return malformed(r, "Missing array dimension value.");
+        int64_t low = 1, high;
+        r->i++;
+        if (r->bounds == PG_ARRAY_DIMENSIONS_MAX)
+            return pg_raise(r->call, "54000", "number of array dimensions (%d) exceeds the maximum allowed (%d)",
+                            PG_ARRAY_DIMENSIONS_MAX + 1, PG_ARRAY_DIMENSIONS_MAX);
+        if (!bound(r, &high)) return malformed(r, "\"[\" must introduce explicitly-specified array dimensions.");
+        if (at(r, ':')) {
+            r->i++;
+            low = high;
+            if (!bound(r, &high)) return malformed(r, "Missing array dimension value.");
+        }
+        if (!at(r, ']')) return malformed(r, "Missing \"]\" after array dimensions.");
+        r->i++;
+        if (high < low) return pg_raise(r->call, "2202E", "upper bound cannot be less than lower bound");
+        if (low != 1) return pg_raise(r->call, "0A000", "arrays with a lower bound other than 1 are not supported on SQLite");
+        if (high > PG_ARRAY_ITEMS_MAX)
+            return pg_raise(r->call, "54000", "array size exceeds the maximum allowed (%d)", PG_ARRAY_ITEMS_MAX);
         r->bound[r->bounds++] = (uint32_t)high;
-        r->i = MIN(r->i + one.n + 2, r->s.n);
+        blanks(r);
     }
     if (!r->bounds) return true;
     if (!at(r, '=')) return malformed(r, "Missing \"=\" after array dimensions.");

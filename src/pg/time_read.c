@@ -322,9 +322,8 @@ static enum trouble take_run(struct reading *r, const char *text) {
         return BAD;
     } else if (!dated && n >= 6) {
         if (r->known & DAYS) return BAD;
-        if (!small_number(text + n - 2, 2, &r->p.day) || !small_number(text + n - 4, 2, &r->p.month) ||
-            !small_number(text, n - 4, &v))
-            return n > 13 ? OUTSIDE : BAD;
+        if (!small_number(text + n - 2, 2, &r->p.day) || !small_number(text + n - 4, 2, &r->p.month)) return BAD;
+        if (!small_number(text, n - 4, &v)) return n <= 13 ? BAD : r->p.month > 12 || r->p.day > 31 ? OUTSIDE_MD : OUTSIDE;
         r->p.year = v;
         r->two_digits = n == 6;
         r->known |= DAYS;

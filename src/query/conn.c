@@ -2,6 +2,7 @@
  *
  *   query_row(shape, …)   a row of what is embedded, as JSON text     query_rows(x)     rows of them, as a JSON array; of none []
  *   query_value(type, v)  a value as JSON text                        query_guard(n)    does trigger n hold in this statement?
+ *   query_seen(a, …)      a row that is about to be written (row.c)
  *   query_refuse(n)       ends the statement with refusal n           pg_nextval(id) …  sequences, in the table _orlo_sequences
  */
 #include "query/query_int.h"
@@ -110,6 +111,11 @@ static void fn_refuse(struct db_call *call, void *arg, const struct db_value *ar
     db_refuse(call, STR("refused"));
 }
 
+static void fn_seen(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
+    query_row_seen(arg, args, n);
+    db_answer(call, DB_NOTHING);
+}
+
 /* ---- sequences ---- */
 
 static bool sequence_row(struct query_conn *conn, int64_t id, int64_t *last, bool *called) {
@@ -147,6 +153,10 @@ static const struct catalog_sequence *sequence_of(struct query_conn *conn, struc
 }
 
 static bool step_sequence(struct query_conn *conn, struct db_value id, int64_t *value) {
+    if (conn->row_mem) { /* once more, and no sequence counts again */
+        *value = conn->drawn_again < conn->drawn.n ? conn->drawn.p[conn->drawn_again++] : 0;
+        return true;
+    }
     const struct catalog_sequence *s = sequence_of(conn, id);
     bool called = true, walled = conn->walled;
     if (!s) return false;
@@ -156,6 +166,7 @@ static bool step_sequence(struct query_conn *conn, struct db_value id, int64_t *
     else if (called) ok = sequence_next(conn, s, *value, value);
     ok = ok && sequence_set(conn, id.i, *value, true);
     conn->walled = walled;
+    if (ok) vec_push(conn->seen_mem, &conn->drawn, *value);
     conn->last_sequence = *value;
     conn->last_sequence_id = s->id;
     return ok;
@@ -195,6 +206,7 @@ static err query_functions_add(struct query_conn *conn, struct diag *d) {
         {"query_value", 2, DB_FN_DETERMINISTIC, fn_value, conn},
         {"query_guard", 1, DB_FN_DETERMINISTIC, fn_guard, conn},
         {"query_refuse", 1, 0, fn_refuse, conn},
+        {"query_seen", -1, 0, fn_seen, conn},
         {"pg_nextval", 1, 0, fn_nextval, conn},
         {"pg_currval", 1, 0, fn_lastval, conn},
         {"pg_lastval", 0, 0, fn_lastval, conn},

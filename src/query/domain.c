@@ -31,8 +31,8 @@ static bool holds(struct query_conn *conn, const struct catalog_expr *e, uint32_
     return failed == ERR_OK;
 }
 
-static bool check_type(struct query_conn *conn, const struct catalog_type *t, const struct catalog_type *outer, uint32_t role, const struct query_bound *b,
-                       struct pg_error *error) {
+static bool check_type(struct query_conn *conn, const struct catalog_type *t, const struct catalog_type *outer, uint32_t role,
+                       const struct query_bound *b, struct pg_error *error) {
     for (uint32_t i = 0; i < t->checks.n; i++) {
         bool ok = false;
         if (!t->checks.p[i].expr.fragment.text.n) continue; /* the deployment said so */

@@ -155,38 +155,19 @@ static bool unique_failed(struct failing *f, str said) {
 
 /* ---- not null, check ---- */
 
-static void tell_row(const struct failing *f) {
-    struct buf b = {0};
-    if (f->q->kind != QUERY_INSERT || f->q->cells_count != 1 || !may_tell(f, f->of)) return;
-    for (uint32_t i = 0; i < f->of->columns.n; i++) {
-        const struct catalog_column *c = &f->of->columns.p[i];
-        const struct query_bound *v;
-        struct buf one = {0};
-        bool known = value_of(f, 0, c, &v);
-        if (!known && (c->default_value.fragment.text.n || c->sequence))
-            return buf_free(&b); /* what it was nobody knows any more */
-        if (!known || v->null) buf_puts(&one, STR("null"));
-        else if (!put_value(f, c->type, v->value, &one)) return buf_free(&one), buf_free(&b);
-        if (i) buf_puts(&b, STR(", "));
-        size_t n = MIN(one.n, (size_t)64);
-        while (n < one.n && n && (one.p[n] & 0xc0) == 0x80) n--;
-        buf_put(&b, one.p, n);
-        if (n < one.n) buf_puts(&b, STR("..."));
-        buf_free(&one);
-    }
-    query_fail_detail(f->error, "Failing row contains (" STR_FMT ").", STR_ARG(buf_str(&b)));
-    buf_free(&b);
+void query_failed_null(const struct catalog_relation *of, const struct catalog_column *c, struct pg_error *error) {
+    *error = (struct pg_error){0};
+    query_fail(error, "23502", "null value in column \"" STR_FMT "\" of relation \"" STR_FMT "\" violates not-null constraint",
+               STR_ARG(c->name), STR_ARG(of->name));
+    name_table(error, of, (str){0});
+    put_name(error->column, sizeof error->column, c->name);
 }
 
 static bool null_failed(struct failing *f, str said) {
     str column = said.n > f->of->storage.n ? str_sub(said, f->of->storage.n + 1, said.n) : said;
     for (uint32_t i = 0; i < f->of->columns.n; i++)
         if (str_eq(f->of->columns.p[i].storage, column)) column = f->of->columns.p[i].name;
-    query_fail(f->error, "23502", "null value in column \"" STR_FMT "\" of relation \"" STR_FMT "\" violates not-null constraint",
-               STR_ARG(column), STR_ARG(f->of->name));
-    name_table(f->error, f->of, (str){0});
-    snprintf(f->error->column, sizeof f->error->column, STR_FMT, STR_ARG(column));
-    tell_row(f);
+    query_failed_null(f->of, &(struct catalog_column){.name = column}, f->error);
     return true;
 }
 
@@ -204,29 +185,44 @@ static bool check_failed(struct failing *f, str said) {
     query_fail(f->error, "23514", "new row for relation \"" STR_FMT "\" violates check constraint \"" STR_FMT "\"",
                STR_ARG(f->of->name), STR_ARG(name));
     name_table(f->error, f->of, name);
-    tell_row(f);
     return true;
 }
 
 /* ---- foreign keys ---- */
 
-static bool child_failed(struct failing *f, const struct catalog_relation *from, const struct catalog_constraint *k) {
+static bool child_failed(struct failing *f, const struct catalog_relation *from, const struct catalog_constraint *k,
+                         uint32_t row) {
     struct db_value values[32];
     const struct catalog_relation *to = catalog_relation_of(f->conn->catalog, k->reference);
     if (!to || k->columns.n > ARRAY_COUNT(values)) return false;
-    for (uint32_t row = 0; row < f->q->cells_count; row++) {
-        if (!row_values(f, row, from, &k->columns, values) || is_there(f, to, &k->reference_columns, values)) continue;
-        struct buf b = {0};
-        query_fail(f->error, "23503", "insert or update on table \"" STR_FMT "\" violates foreign key constraint \"" STR_FMT "\"",
-                   STR_ARG(from->name), STR_ARG(k->name));
-        name_table(f->error, from, k->name);
-        if (may_tell(f, from) && put_key(f, from, &k->columns, values, &b))
-            query_fail_detail(f->error, "Key " STR_FMT " is not present in table \"" STR_FMT "\".", STR_ARG(buf_str(&b)),
-                              STR_ARG(to->name));
-        else query_fail_detail(f->error, "Key is not present in table \"" STR_FMT "\".", STR_ARG(to->name));
-        buf_free(&b);
-        return true;
+    if (!row_values(f, row, from, &k->columns, values) || is_there(f, to, &k->reference_columns, values)) return false;
+    struct buf b = {0};
+    query_fail(f->error, "23503", "insert or update on table \"" STR_FMT "\" violates foreign key constraint \"" STR_FMT "\"",
+               STR_ARG(from->name), STR_ARG(k->name));
+    name_table(f->error, from, k->name);
+    if (may_tell(f, from) && put_key(f, from, &k->columns, values, &b))
+        query_fail_detail(f->error, "Key " STR_FMT " is not present in table \"" STR_FMT "\".", STR_ARG(buf_str(&b)),
+                          STR_ARG(to->name));
+    else query_fail_detail(f->error, "Key is not present in table \"" STR_FMT "\".", STR_ARG(to->name));
+    buf_free(&b);
+    return true;
+}
+
+/* PostgreSQL looks row by row, and at a row's keys in the order in which they were made. */
+static const struct catalog_constraint *next_key(const struct catalog_relation *of, const struct catalog_constraint *after) {
+    const struct catalog_constraint *next = NULL;
+    for (uint32_t i = 0; i < of->constraints.n; i++) {
+        const struct catalog_constraint *k = &of->constraints.p[i];
+        if (k->kind == CATALOG_FOREIGN && (!after || k->id > after->id) && (!next || k->id < next->id)) next = k;
     }
+    return next;
+}
+
+static bool children_failed(struct failing *f) {
+    const struct catalog_constraint *k = NULL;
+    for (uint32_t row = 0; row < f->q->cells_count; row++)
+        while ((k = next_key(f->of, k)))
+            if (child_failed(f, f->of, k, row)) return true;
     return false;
 }
 
@@ -291,15 +287,22 @@ static bool parent_failed(struct failing *f, const struct catalog_edge *g) {
     return true;
 }
 
+/* The keys that lead here, in the order in which they were made. */
+static bool parents_failed(struct failing *f) {
+    uint32_t after = 0;
+    for (;;) {
+        struct catalog_edge g = {0}, next = {0};
+        while (catalog_edge_next(f->conn->catalog, f->of->id, &g))
+            if (g.to == f->of && g.key->id > after && (!next.key || g.key->id < next.key->id)) next = g;
+        if (!next.key) return false;
+        if (parent_failed(f, &next)) return true;
+        after = next.key->id;
+    }
+}
+
 static bool foreign_failed(struct failing *f) {
-    struct catalog_edge g = {0};
-    bool found = false;
-    if (f->q->kind == QUERY_INSERT || f->q->kind == QUERY_UPDATE)
-        for (uint32_t i = 0; !found && i < f->of->constraints.n; i++)
-            if (f->of->constraints.p[i].kind == CATALOG_FOREIGN) found = child_failed(f, f->of, &f->of->constraints.p[i]);
-    if (f->q->kind == QUERY_UPDATE || f->q->kind == QUERY_DELETE)
-        while (!found && catalog_edge_next(f->conn->catalog, f->of->id, &g))
-            if (g.to == f->of) found = parent_failed(f, &g);
+    bool found = (f->q->kind == QUERY_INSERT || f->q->kind == QUERY_UPDATE) && children_failed(f);
+    if (!found && (f->q->kind == QUERY_UPDATE || f->q->kind == QUERY_DELETE)) found = parents_failed(f);
     if (!found)
         query_fail(f->error, "23503",
                    "a foreign key constraint is violated by what follows from a change of table \"" STR_FMT "\"",

@@ -234,9 +234,9 @@ struct query_text {
 /* ---- SQLite ---- */
 
 struct query_options {
-    uint64_t rows_max;  /* of an answer, silently; 0: any */
-    uint64_t bytes_max; /* of an answer; more is an error. 0: 64 MiB */
-    bool writer;        /* it may write, so that sequences count */
+    uint64_t rows_max;                /* of an answer, silently; 0: any */
+    uint64_t bytes_max;               /* of an answer; more is an error. 0: 64 MiB */
+    bool writer;                      /* it may write, so that sequences count */
     void (*told)(void *arg, str sql); /* of each statement's text, before it is prepared; NULL: nobody */
     void *told_arg;
 };

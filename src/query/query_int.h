@@ -33,7 +33,8 @@ struct query_values { /* whoever makes values */
 };
 const struct pg_type *query_type_of(const struct pg_types *types, uint32_t id); /* built in, or the catalogue's; NULL: neither */
 uint32_t query_type_base(const struct pg_types *types, uint32_t id);            /* of a domain: what it is made of */
-int32_t query_type_typmod(const struct pg_types *types, uint32_t id, int32_t typmod); /* typmod, or a domain's own where that is -1 */
+int32_t query_type_typmod(const struct pg_types *types, uint32_t id,
+                          int32_t typmod); /* typmod, or a domain's own where that is -1 */
 /* written: of a row that is written, else of a filter. NULL and null: null. */
 [[nodiscard]] bool query_value_of(struct query_values *q, uint32_t type, int32_t typmod, const struct query_json *v, bool written,
                                   struct query_bound *out);
@@ -49,6 +50,13 @@ const struct pg_function *query_function_of(const struct pg_types *types, const 
 
 /* ---- relations by keys (relate.c) ---- */
 
+struct query_want { /* a value that is taken once all names are found */
+    uint32_t type;
+    int32_t typmod;
+    const struct query_json *v;
+    bool written, stars;
+    struct query_bound *to;
+};
 struct query_resolving {
     arena *out;
     const struct catalog *catalog;
@@ -57,6 +65,9 @@ struct query_resolving {
     struct query_values values;
     uint32_t role;
     struct query *query;
+    VEC(struct query_want) wants; /* values, in the order of a statement's places */
+    struct pg_error denial;       /* a right that is missing, of the relation that is highest in the tree */
+    uint32_t depth, denial_depth;
 };
 [[nodiscard]] bool query_relate(struct query_resolving *r, const struct catalog_relation *from, struct query_embed *e);
 const struct catalog_relation *query_relation_find(struct query_resolving *r, str schema, str name);
@@ -101,6 +112,8 @@ enum { QUERY_NO_ALIAS = UINT32_MAX };
 [[nodiscard]] bool query_put_list(struct query_printing *p, const struct query_select *s, uint32_t alias);
 [[nodiscard]] bool query_put_groups(struct query_printing *p, const struct query_select *s, uint32_t alias);
 
+/* A key of one integer column, which is SQLite's rowid: it gives one to a row without, where PostgreSQL refuses the null. NULL: it has no such (run.c) */
+const struct catalog_column *query_key_of(const struct query *q);
 /* write.c: rows from..from+n of an insert; all return what the tree's list says, or where that has more than columns, the rows' keys (a delete nothing) */
 [[nodiscard]] bool query_put_insert(struct query_printing *p, uint32_t from, uint32_t n);
 [[nodiscard]] bool query_put_update(struct query_printing *p);
@@ -188,12 +201,17 @@ struct query_conn {
     } nesting[QUERY_NESTING_MAX]; /* whose views are being made */
     uint32_t depth;
     bool walled;
-    struct db_function functions[9]; /* the connection's own, as long as that is there */
+    struct db_function functions[10]; /* the connection's own, as long as that is there */
     struct db_aggregate aggregates[1];
     const struct catalog_relation *target; /* of a statement that writes */
     VEC(struct query_touch) touched;       /* it, and what changes with it because of keys */
     struct map seen;                       /* tables that the statement reads by views of ours */
     arena *seen_mem;
+    arena *row_mem, *row_values_mem; /* while a row is looked for */
+    struct db_value *row;
+    uint32_t row_count;
+    VEC(int64_t) drawn;   /* from sequences, by the statement at hand */
+    uint32_t drawn_again; /* of them, while a row is looked for */
     int64_t last_sequence;
     uint32_t last_sequence_id;
 };
@@ -210,12 +228,18 @@ const struct catalog_check *query_domain_check_named(const struct query_conn *co
                                                      const struct catalog_type **of);
 bool query_domain_refuse(const struct catalog_type *t, const struct catalog_check *check /* NULL: not null */,
                          struct pg_error *error);
+/* row.c: the detail of an error of a statement, of which nothing is left, as far as the role may see it. null_key: a column's number whose null SQLite would
+ * not keep; 0: none */
+void query_row_tell(struct query_conn *conn, const struct query *q, const struct query_statement *s, uint16_t null_key,
+                    struct pg_error *error);
+void query_row_seen(struct query_conn *conn, const struct db_value *values, uint32_t n);
 /* answer.c */
 [[nodiscard]] bool query_put_json(struct query_conn *conn, uint32_t type, struct db_value v, struct buf *to, arena *scratch);
 [[nodiscard]] bool query_put_row(struct query_conn *conn, const struct query_shape *shape, const struct db_value *values,
                                  struct buf *to, arena *scratch);
 
 /* fail.c: what SQLite said, as PostgreSQL would */
+void query_failed_null(const struct catalog_relation *of, const struct catalog_column *c, struct pg_error *error);
 void query_failed(struct query_conn *conn, const struct query *q, err e, const struct diag *d, struct pg_error *error);
 
 #endif

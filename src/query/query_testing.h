@@ -40,12 +40,16 @@ static UNUSED struct app *app_open(const char *sql) {
     assert_non_null(a);
     a->mem = arena_new(0);
     const struct query_options options = {.writer = true, .told = tell, .told_arg = a};
-    if (db_open(&(struct db_options){.name = ":memory:", .create = true, .quick = true}, &a->db, &d) != ERR_OK) fail_msg("%s", d.text);
+    if (db_open(&(struct db_options){.name = ":memory:", .create = true, .quick = true}, &a->db, &d) != ERR_OK)
+        fail_msg("%s", d.text);
     assert_int_equal(query_conn_new(a->db, catalog_new(a->mem, CATALOG_SQLITE), &options, &a->conn, &d), ERR_OK);
     assert_int_equal(sql_migrate(a->mem, NULL, &file, 1, CATALOG_SQLITE, &plan, &report, &d), ERR_OK);
     for (uint32_t i = 0; report.refused && i < report.notes.n; i++)
-        if (report.notes.p[i].severity <= SQL_NEEDS_POSTGRES) fail_msg(STR_FMT " (line %u, column %u)", STR_ARG(report.notes.p[i].text), report.notes.p[i].line, report.notes.p[i].column);
-    app_step(a, STR("create table _orlo_sequences (id integer primary key, last integer not null, called integer not null) strict"));
+        if (report.notes.p[i].severity <= SQL_NEEDS_POSTGRES)
+            fail_msg(STR_FMT " (line %u, column %u)", STR_ARG(report.notes.p[i].text), report.notes.p[i].line,
+                     report.notes.p[i].column);
+    app_step(a,
+             STR("create table _orlo_sequences (id integer primary key, last integer not null, called integer not null) strict"));
     for (uint32_t i = 0; i < plan.files.n; i++)
         for (uint32_t k = 0; k < plan.files.p[i].steps.n; k++) app_step(a, plan.files.p[i].steps.p[k]);
     catalog_ready(plan.catalog);
@@ -78,7 +82,8 @@ static UNUSED const char *ask(struct app *a, int user, const char *tree) {
     struct query_batch b = {0};
     struct pg_error e = {0};
     struct query_result results[8] = {0};
-    bool ok = query_read_batch(mem, arena_fmt(mem, strstr(tree, "\"batch\"") == tree + 1 ? "%s" : "{\"query\":%s}", tree), &b, &e);
+    bool ok =
+        query_read_batch(mem, arena_fmt(mem, strstr(tree, "\"batch\"") == tree + 1 ? "%s" : "{\"query\":%s}", tree), &b, &e);
     assert_in_range(b.count, 0, ARRAY_COUNT(results));
     assert_int_equal(db_begin(a->db, &d), ERR_OK);
     if (ok) ok = query_run_batch(a->conn, &session, &b, results);
@@ -91,7 +96,9 @@ static UNUSED const char *ask(struct app *a, int user, const char *tree) {
         query_result_free(&results[i]);
     }
     if (ok) snprintf(a->answer, sizeof a->answer, STR_FMT, STR_ARG(buf_str(&body)));
-    else snprintf(a->answer, sizeof a->answer, "%s %s%s%s%s%s", e.state, e.message, *e.detail ? " | " : "", e.detail, *e.hint ? " | " : "", e.hint);
+    else
+        snprintf(a->answer, sizeof a->answer, "%s %s%s%s%s%s", e.state, e.message, *e.detail ? " | " : "", e.detail,
+                 *e.hint ? " | " : "", e.hint);
     buf_free(&body), arena_free(mem);
     return a->answer;
 }

@@ -48,15 +48,7 @@ static str nearest_relation(struct query_resolving *r, str schema, str name) {
 
 const struct catalog_relation *query_relation_find(struct query_resolving *r, str schema, str name) {
     const struct catalog_relation *of = catalog_relation_named(r->catalog, schema, name);
-    if (of && query_may_see(r, of)) return of;
-    if (of) { /* it is there, and PostgreSQL says so too */
-        const struct catalog_schema *s = catalog_schema_of(r->catalog, of->schema);
-        if (s && !catalog_may_schema(r->catalog, r->role, s->id, CATALOG_USAGE))
-            query_fail(r->error, "42501", "permission denied for schema " STR_FMT, STR_ARG(s->name));
-        query_fail(r->error, "42501", "permission denied for %s " STR_FMT, of->kind == CATALOG_VIEW ? "view" : "table",
-                   STR_ARG(of->name));
-        return NULL;
-    }
+    if (of) return of;
     query_fail(r->error, "PGRST205", "Could not find the table '" STR_FMT "." STR_FMT "' in the schema cache", STR_ARG(schema),
                STR_ARG(name));
     str near = nearest_relation(r, schema, name);

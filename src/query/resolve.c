@@ -10,9 +10,14 @@ static bool query_resolve_call(struct query_resolving *r);
 
 /* ---- rights ---- */
 
+/* It is said later: PostgreSQL finds all names first, then takes the values, then asks for rights. */
 static bool denied(struct query_resolving *r, const struct catalog_relation *of) {
     const char *what = of->kind == CATALOG_VIEW ? "view" : of->kind == CATALOG_MATVIEW ? "materialized view" : "table";
-    return query_fail(r->error, "42501", "permission denied for %s " STR_FMT, what, STR_ARG(of->name));
+    if (r->denial.set && r->denial_depth <= r->depth) return true;
+    r->denial = (struct pg_error){0};
+    r->denial_depth = r->depth;
+    query_fail(&r->denial, "42501", "permission denied for %s " STR_FMT, what, STR_ARG(of->name));
+    return true;
 }
 
 static bool need_column(struct query_resolving *r, const struct catalog_relation *of, const struct catalog_column *c,
@@ -136,8 +141,8 @@ static bool resolve_test(struct query_resolving *r, const struct catalog_relatio
     uint32_t type = value_type(r, t);
     t->bound = arena_array(r->out, struct query_bound, t->values_count + 1);
     for (uint32_t i = 0; i < t->values_count; i++) {
-        if (!query_value_of(&r->values, type, -1, t->values[i], false, &t->bound[i])) return false;
-        if (query_ops[t->op].flags & QUERY_IS_STARS) stars(r, &t->bound[i]);
+        bool is_pattern = query_ops[t->op].flags & QUERY_IS_STARS;
+        vec_push(r->out, &r->wants, ((struct query_want){type, -1, t->values[i], false, is_pattern, &t->bound[i]}));
     }
     return true;
 }
@@ -285,11 +290,13 @@ static bool resolve_list(struct query_resolving *r, struct query_select *s) {
 }
 
 static bool resolve_select(struct query_resolving *r, struct query_select *s) {
-    if (!need_some(r, s->of, CATALOG_SELECT) || !resolve_list(r, s)) return false;
-    if (s->where && !resolve_where(r, s, s->where)) return false;
-    for (uint32_t i = 0; i < s->order_count; i++)
-        if (!resolve_order(r, s, &s->order[i])) return false;
-    return true;
+    bool ok = need_some(r, s->of, CATALOG_SELECT);
+    r->depth++;
+    ok = ok && resolve_list(r, s);
+    r->depth--;
+    ok = ok && (!s->where || resolve_where(r, s, s->where));
+    for (uint32_t i = 0; ok && i < s->order_count; i++) ok = resolve_order(r, s, &s->order[i]);
+    return ok;
 }
 
 /* ---- writes ---- */
@@ -366,7 +373,7 @@ static bool resolve_row(struct query_resolving *r, const struct query_json *from
         const struct catalog_column *c = q->targets[i];
         const struct query_json *v = query_json_get(from, arena_cstr(r->out, q->columns[i]));
         row->there[i] = v || !q->missing_default;
-        if (!query_value_of(&r->values, c->type, c->typmod, v, true, &row->cells[i])) return false;
+        vec_push(r->out, &r->wants, ((struct query_want){c->type, c->typmod, v, true, false, &row->cells[i]}));
     }
     return true;
 }
@@ -429,18 +436,35 @@ static bool resolve_write(struct query_resolving *r) {
 
 /* ---- the whole ---- */
 
+static bool resolve_names(struct query_resolving *r) {
+    struct query *q = r->query;
+    if (q->kind == QUERY_CALL) return query_resolve_call(r);
+    q->select.of = query_relation_find(r, q->select.schema, q->select.relation);
+    if (!q->select.of || !need_schema(r, q->select.of->schema)) return false;
+    if (q->kind != QUERY_SELECT) return resolve_write(r);
+    static struct query_item star = {.kind = QUERY_STAR};
+    if (!q->select.has_items) q->select.items = &star, q->select.items_count = 1, q->select.has_items = true;
+    return resolve_select(r, &q->select);
+}
+
+static bool take_values(struct query_resolving *r) {
+    for (uint32_t i = 0; i < r->wants.n; i++) {
+        const struct query_want *w = &r->wants.p[i];
+        if (!query_value_of(&r->values, w->type, w->typmod, w->v, w->written, w->to)) return false;
+        if (w->stars) stars(r, w->to);
+    }
+    return true;
+}
+
 bool query_resolve(arena *out, const struct catalog *c, struct pg_session *session, struct query *q, struct pg_error *error) {
-    struct query_resolving r = {out, c, session, error, {out, session, error, (enum catalog_engine)c->engine}, 0, q};
+    struct query_resolving r = {.out = out, .catalog = c, .session = session, .error = error, .query = q};
+    r.values = (struct query_values){out, session, error, (enum catalog_engine)c->engine};
     const struct catalog_role *role = catalog_role_named(c, session->role);
     if (!role) return query_fail(error, "22023", "role \"" STR_FMT "\" does not exist", STR_ARG(session->role));
     r.role = q->role = role->id;
-    if (q->kind == QUERY_CALL) return query_resolve_call(&r);
-    q->select.of = query_relation_find(&r, q->select.schema, q->select.relation);
-    if (!q->select.of || !need_schema(&r, q->select.of->schema)) return false;
-    if (q->kind != QUERY_SELECT) return resolve_write(&r);
-    static struct query_item star = {.kind = QUERY_STAR};
-    if (!q->select.has_items) q->select.items = &star, q->select.items_count = 1, q->select.has_items = true;
-    return resolve_select(&r, &q->select);
+    if (!resolve_names(&r) || !take_values(&r)) return false;
+    if (r.denial.set) *error = r.denial;
+    return !r.denial.set;
 }
 
 /* ---- calls ---- */
@@ -492,7 +516,7 @@ static bool resolve_arguments(struct query_resolving *r, const struct catalog_fu
         const struct catalog_argument *a = &f->arguments.p[i];
         const struct query_json *v = q->rows && a->name.n ? query_json_get(q->rows, arena_cstr(r->out, a->name)) : NULL;
         q->arguments_there[i] = v != NULL;
-        if (v && !query_value_of(&r->values, a->type, a->typmod, v, true, &q->arguments[i])) return false;
+        if (v) vec_push(r->out, &r->wants, ((struct query_want){a->type, a->typmod, v, true, false, &q->arguments[i]}));
     }
     return true;
 }
@@ -511,7 +535,7 @@ static bool query_resolve_call(struct query_resolving *r) {
     if (!found) return no_function(r);
     if (!need_schema(r, found->schema)) return false;
     if (!catalog_may_function(r->catalog, r->role, found))
-        return query_fail(r->error, "42501", "permission denied for function " STR_FMT, STR_ARG(found->name));
+        query_fail(&r->denial, "42501", "permission denied for function " STR_FMT, STR_ARG(found->name));
     if (found->why_not.n && r->values.engine == CATALOG_SQLITE) {
         query_fail(r->error, "0A000", "function " STR_FMT " cannot be called on SQLite", STR_ARG(found->name));
         query_fail_detail(r->error, STR_FMT, STR_ARG(str_sub(found->why_not, 0, 400)));

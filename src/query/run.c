@@ -148,20 +148,70 @@ static uint32_t rows_at_once(const struct query *q) {
     return MAX(1u, (uint32_t)QUERY_PARAMS_MAX / q->columns_count);
 }
 
+/* ---- a key of one integer column, which SQLite gives a value where PostgreSQL refuses the null ---- */
+
+const struct catalog_column *query_key_of(const struct query *q) {
+    const struct catalog_constraint *k = catalog_primary_key(q->select.of);
+    const struct catalog_column *c = k && k->columns.n == 1 ? catalog_column_of(q->select.of, k->columns.p[0]) : NULL;
+    return c && (c->type == PG_INT2 || c->type == PG_INT4 || c->type == PG_INT8) && !c->generated ? c : NULL;
+}
+
+/* The first row, from one on, that leaves it null. */
+static uint32_t next_keyless(const struct query *q, const struct catalog_column *key, uint32_t from) {
+    bool has_default = q->kind != QUERY_INSERT || (key && (key->default_value.fragment.text.n || key->sequence)), given = false;
+    for (uint32_t i = 0; key && i < q->columns_count; i++) {
+        if (q->targets[i] != key) continue;
+        given = true;
+        for (uint32_t row = from; row < q->cells_count; row++)
+            if (q->cells[row].there[i] ? q->cells[row].cells[i].null : !has_default) return row;
+    }
+    return key && !given && !has_default ? from : q->cells_count;
+}
+
+static uint32_t place_of(const struct catalog_relation *of, str column) {
+    uint32_t i = 0;
+    while (i < of->columns.n && !str_eq(of->columns.p[i].name, column)) i++;
+    return i;
+}
+
+/* The statement of such a row was run, so that policies could refuse it first; what constraints said comes behind the null's. */
+static bool refuse_keyless(struct run *r, struct query_statement *st, const struct catalog_column *key) {
+    struct pg_error *e = &r->result->error;
+    const struct catalog_relation *of = r->q->select.of;
+    if (e->set && strncmp(e->state, "23", 2) != 0) return false;
+    if (e->set && str_eqc(str_c(e->state), "23502") && place_of(of, str_c(e->column)) < place_of(of, key->name)) return false;
+    query_failed_null(of, key, e);
+    query_row_tell(r->conn, r->q, st, key->number, e);
+    return false;
+}
+
+static bool wants_row(const struct pg_error *e) {
+    return !e->detail[0] && e->table[0] && (str_eqc(str_c(e->state), "23502") || str_eqc(str_c(e->state), "23514"));
+}
+
 static bool write_some(struct run *r, uint32_t from, uint32_t n, enum answer how, struct buf *to) {
     struct query_statement st = {0};
     struct query_printing p = printing(r, &st);
-    bool ok = print_write(&p, from, n) && run_statement(r, &st, how, to, &r->result->rows);
+    const struct catalog_column *key = query_key_of(r->q);
+    bool ok = print_write(&p, from, n), ran = ok;
+    ok = ok && run_statement(r, &st, how, to, &r->result->rows);
     if (ok) r->result->affected += db_changed(r->conn->db);
+    bool keyless = ran && key && next_keyless(r->q, key, from) == from && r->q->kind != QUERY_DELETE;
+    if (keyless && (!ok || r->q->kind == QUERY_INSERT || db_changed(r->conn->db))) ok = refuse_keyless(r, &st, key);
+    else if (ran && !ok && wants_row(&r->result->error)) query_row_tell(r->conn, r->q, &st, 0, &r->result->error);
     query_statement_free(&st);
     return ok;
 }
 
 static bool write_all(struct run *r, enum answer how, struct buf *to) {
     const struct query *q = r->q;
-    uint32_t step = rows_at_once(q), count = q->kind == QUERY_INSERT ? q->cells_count : 1;
-    for (uint32_t from = 0; from < count; from += step)
-        if (!write_some(r, from, MIN(step, count - from), how, to)) return false;
+    uint32_t step = rows_at_once(q), count = q->kind == QUERY_INSERT ? q->cells_count : 1, n;
+    const struct catalog_column *key = query_key_of(q);
+    for (uint32_t from = 0; from < count; from += n) {
+        uint32_t keyless = key ? next_keyless(q, key, from) : count;
+        n = MIN(step, keyless > from ? keyless - from : 1);
+        if (!write_some(r, from, n, how, to)) return false;
+    }
     return true;
 }
 
@@ -215,25 +265,6 @@ static bool check_twice(struct run *r) {
     return true;
 }
 
-/* A key of one integer column would be given a value by SQLite, where PostgreSQL refuses the null. */
-static bool check_key(struct run *r) {
-    const struct query *q = r->q;
-    const struct catalog_constraint *k = catalog_primary_key(q->select.of);
-    const struct catalog_column *c = k && k->columns.n == 1 ? catalog_column_of(q->select.of, k->columns.p[0]) : NULL;
-    if (q->kind != QUERY_INSERT || !c || c->default_value.fragment.text.n || c->sequence || c->generated) return true;
-    bool given = false;
-    for (uint32_t i = 0; i < q->columns_count && !given; i++) {
-        if (q->targets[i] != c) continue;
-        given = true;
-        for (uint32_t row = 0; row < q->cells_count; row++) given &= q->cells[row].there[i] && !q->cells[row].cells[i].null;
-    }
-    if (given || !q->cells_count) return true;
-    query_fail(&r->result->error, "23502",
-               "null value in column \"" STR_FMT "\" of relation \"" STR_FMT "\" violates not-null constraint", STR_ARG(c->name),
-               STR_ARG(q->select.of->name));
-    return false;
-}
-
 static bool check_values(struct run *r) {
     const struct query *q = r->q;
     for (uint32_t i = 0; q->kind != QUERY_DELETE && i < q->columns_count; i++)
@@ -266,7 +297,7 @@ static bool run_write(struct run *r) {
     bool nothing = (q->kind == QUERY_UPDATE && !q->columns_count) || (q->kind == QUERY_INSERT && !q->cells_count);
     bool ok = true;
     if (nothing && q->select.has_items) buf_puts(&r->result->body, STR("[]")), r->result->has_body = true;
-    if (!nothing) ok = check_key(r) && run_guarded(r) && check_affected(r);
+    if (!nothing) ok = run_guarded(r) && check_affected(r);
     query_wall_target(conn, NULL);
     if (ok && q->count) r->result->total = (int64_t)r->result->affected;
     return ok;

@@ -3,16 +3,25 @@
 #include "query/query_testing.h"
 
 static const char schema[] =
-    "create type mood as enum ('sad', 'ok', 'happy'); create domain positive as integer check (value > 0); create domain words as text[]; create domain code as varchar(3) not null; create domain even as positive check (value % 2 = 0);"
-    "create table t (id bigint primary key, owner uuid default auth.uid(), who text default auth.role(), n numeric, p numeric(6,2), i integer, s smallint,"
-    "  b boolean, u uuid, d date, ts timestamptz, iv interval, j json, jb jsonb, m mood, pos positive, v varchar(3), by bytea, f double precision,"
+    "create type mood as enum ('sad', 'ok', 'happy'); create domain positive as integer check (value > 0); create domain words "
+    "as text[]; create domain code as varchar(3) not null; create domain even as positive check (value % 2 = 0);"
+    "create table t (id bigint primary key, owner uuid default auth.uid(), who text default auth.role(), n numeric, p "
+    "numeric(6,2), i integer, s smallint,"
+    "  b boolean, u uuid, d date, ts timestamptz, iv interval, j json, jb jsonb, m mood, pos positive, v varchar(3), by bytea, f "
+    "double precision,"
     "  a integer[], ta text[], ma mood[], na numeric[], w words);"
     "create table d (id integer primary key, c code, e even, f even);"
-    "create table keyed (id integer primary key, name text not null default 'n', at timestamptz default now(), token uuid default gen_random_uuid(), seq serial, check (name <> 'bad'));"
-    "create function echo(n numeric, b bigint default 9007199254740993, m mood default 'ok', a integer[] default '{1,2}') returns table (n2 numeric, b2 bigint, m2 mood, a2 integer[])"
+    "create table keyed (id integer primary key, name text not null default 'n', at timestamptz default now(), token uuid "
+    "default gen_random_uuid(), seq serial, check (name <> 'bad'));"
+    "create table closed (id integer primary key); revoke all on closed from anon, authenticated;"
+    "create table hushed (id integer primary key, n integer not null); alter table hushed enable row level security; create "
+    "policy p on hushed using (true); insert into hushed values (1, 1);"
+    "create function echo(n numeric, b bigint default 9007199254740993, m mood default 'ok', a integer[] default '{1,2}') "
+    "returns table (n2 numeric, b2 bigint, m2 mood, a2 integer[])"
     "  language sql stable as $$ select n, b, m, a $$;"
     "create function parts(a integer[]) returns setof integer language sql stable as $$ select unnest(a) $$;"
-    "create function steps(upto integer) returns setof integer language sql stable as $$ select g from generate_series(1, upto) g $$;"
+    "create function steps(upto integer) returns setof integer language sql stable as $$ select g from generate_series(1, upto) "
+    "g $$;"
     "create function keys_of(j jsonb) returns setof text language sql stable as $$ select k from jsonb_object_keys(j) k $$;"
     "create function halved(n even) returns integer language sql stable as $$ select n / 2 $$;"
     "create function whose() returns uuid language sql stable as $$ select auth.uid() $$;";
@@ -25,12 +34,14 @@ static void refused(struct app *a, const char *column, const char *value, const 
     static const char *const trees[] = {
         "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"%s\",\"op\":\"eq\",\"value\":%s}}",
         "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"not\":{\"column\":\"%s\",\"op\":\"in\",\"values\":[null,%s]}}}",
-        "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"or\":[{\"column\":\"id\",\"op\":\"is\",\"value\":null},{\"column\":\"%s\",\"op\":\"gt\",\"quantifier\":\"any\",\"values\":[%s]}]}}",
+        "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"or\":[{\"column\":\"id\",\"op\":\"is\",\"value\":null},{\"column\":\"%"
+        "s\",\"op\":\"gt\",\"quantifier\":\"any\",\"values\":[%s]}]}}",
         "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"%s\",\"op\":\"isdistinct\",\"value\":%s}}",
         "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":1,\"%s\":%s}]}",
         "{\"kind\":\"update\",\"from\":\"t\",\"set\":{\"%s\":%s}}",
         "{\"kind\":\"delete\",\"from\":\"t\",\"where\":{\"column\":\"%s\",\"op\":\"lte\",\"value\":%s}}",
-        "{\"from\":\"t\",\"select\":[\"id\"],\"order\":[\"id\"],\"limit\":0,\"where\":{\"column\":\"%s\",\"op\":\"neq\",\"value\":%s}}",
+        "{\"from\":\"t\",\"select\":[\"id\"],\"order\":[\"id\"],\"limit\":0,\"where\":{\"column\":\"%s\",\"op\":\"neq\","
+        "\"value\":%s}}",
     };
     for (size_t i = 0; i < ARRAY_COUNT(trees); i++) {
         char tree[512];
@@ -60,69 +71,162 @@ static void values_of_the_wrong_type(void **state) {
     refused(a, "by", "\"\\\\x0\"", "22023 invalid hexadecimal data: odd number of digits");
     refused(a, "a", "\"{1,x}\"", "22P02 invalid input syntax for type integer: \"x\"");
     refused(a, "a", "[1,\"x\"]", "22P02 invalid input syntax for type integer: \"x\"");
-    refused(a, "a", "\"1,2\"", "22P02 malformed array literal: \"1,2\" | Array value must start with \"{\" or dimension information.");
+    refused(a, "a", "\"1,2\"",
+            "22P02 malformed array literal: \"1,2\" | Array value must start with \"{\" or dimension information.");
     refused(a, "ma", "[\"ok\",\"glad\"]", "22P02 invalid input value for enum mood: \"glad\"");
-    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":1,\"pos\":0}]}", "23514 value for domain positive violates check constraint \"positive_check\"");
-    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":1,\"v\":\"long\"}]}", "22001 value too long for type character varying(3)");
+    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":1,\"pos\":0}]}",
+        "23514 value for domain positive violates check constraint \"positive_check\"");
+    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":1,\"v\":\"long\"}]}",
+        "22001 value too long for type character varying(3)");
     ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":1,\"p\":12345}]}",
         "22003 numeric field overflow | A field with precision 6, scale 2 must round to an absolute value less than 10^4.");
-    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":1,\"i\":\"7\"},{\"id\":2,\"i\":\"x\"}]}", "22P02 invalid input syntax for type integer: \"x\"");
-    ASK(a, -1, "{\"kind\":\"call\",\"function\":\"echo\",\"args\":{\"n\":\"x\"}}", "22P02 invalid input syntax for type numeric: \"x\"");
-    ASK(a, -1, "{\"kind\":\"call\",\"function\":\"echo\",\"args\":{\"n\":1,\"m\":\"glad\"}}", "22P02 invalid input value for enum mood: \"glad\"");
-    ASK(a, -1, "{\"kind\":\"call\",\"function\":\"echo\",\"args\":{\"n\":1,\"a\":[1,\"y\"]}}", "22P02 invalid input syntax for type integer: \"y\"");
+    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":1,\"i\":\"7\"},{\"id\":2,\"i\":\"x\"}]}",
+        "22P02 invalid input syntax for type integer: \"x\"");
+    ASK(a, -1, "{\"kind\":\"call\",\"function\":\"echo\",\"args\":{\"n\":\"x\"}}",
+        "22P02 invalid input syntax for type numeric: \"x\"");
+    ASK(a, -1, "{\"kind\":\"call\",\"function\":\"echo\",\"args\":{\"n\":1,\"m\":\"glad\"}}",
+        "22P02 invalid input value for enum mood: \"glad\"");
+    ASK(a, -1, "{\"kind\":\"call\",\"function\":\"echo\",\"args\":{\"n\":1,\"a\":[1,\"y\"]}}",
+        "22P02 invalid input syntax for type integer: \"y\"");
     ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"]}", "[]");
 }
 
 static void domains(void **state) {
     struct app *a = *state;
-    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"d\",\"rows\":[{\"id\":1,\"c\":\"long\",\"f\":2}]}", "22001 value too long for type character varying(3)");
-    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"d\",\"rows\":[{\"id\":1,\"c\":null,\"f\":2}]}", "23502 domain code does not allow null values");
-    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"d\",\"rows\":[{\"id\":1,\"c\":\"x\",\"e\":-2,\"f\":2}]}", "23514 value for domain even violates check constraint \"positive_check\"");
-    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"d\",\"rows\":[{\"id\":1,\"c\":\"x\",\"e\":3,\"f\":2}]}", "23514 value for domain even violates check constraint \"even_check\"");
-    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"d\",\"rows\":[{\"id\":1,\"c\":\"x\",\"e\":null,\"f\":4}],\"select\":[\"c\",\"e\",\"f\"]}", "[{\"c\":\"x\",\"e\":null,\"f\":4}]");
-    ASK(a, -1, "{\"kind\":\"update\",\"from\":\"d\",\"set\":{\"e\":7}}", "23514 value for domain even violates check constraint \"even_check\"");
+    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"d\",\"rows\":[{\"id\":1,\"c\":\"long\",\"f\":2}]}",
+        "22001 value too long for type character varying(3)");
+    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"d\",\"rows\":[{\"id\":1,\"c\":null,\"f\":2}]}",
+        "23502 domain code does not allow null values");
+    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"d\",\"rows\":[{\"id\":1,\"c\":\"x\",\"e\":-2,\"f\":2}]}",
+        "23514 value for domain even violates check constraint \"positive_check\"");
+    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"d\",\"rows\":[{\"id\":1,\"c\":\"x\",\"e\":3,\"f\":2}]}",
+        "23514 value for domain even violates check constraint \"even_check\"");
+    ASK(a, -1,
+        "{\"kind\":\"insert\",\"from\":\"d\",\"rows\":[{\"id\":1,\"c\":\"x\",\"e\":null,\"f\":4}],\"select\":[\"c\",\"e\",\"f\"]"
+        "}",
+        "[{\"c\":\"x\",\"e\":null,\"f\":4}]");
+    ASK(a, -1, "{\"kind\":\"update\",\"from\":\"d\",\"set\":{\"e\":7}}",
+        "23514 value for domain even violates check constraint \"even_check\"");
     ASK(a, -1, "{\"from\":\"d\",\"select\":[\"id\"],\"where\":{\"column\":\"f\",\"op\":\"gt\",\"value\":-3}}", "[{\"id\":1}]");
-    ASK(a, -1, "{\"kind\":\"call\",\"function\":\"halved\",\"args\":{\"n\":5}}", "23514 value for domain even violates check constraint \"even_check\"");
+    ASK(a, -1, "{\"kind\":\"call\",\"function\":\"halved\",\"args\":{\"n\":5}}",
+        "23514 value for domain even violates check constraint \"even_check\"");
     ASK(a, -1, "{\"kind\":\"call\",\"function\":\"halved\",\"args\":{\"n\":6}}", "3");
 }
 
 static void digits_are_kept(void **state) {
     struct app *a = *state;
-    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":9007199254740993,\"n\":123456789012345678901234567890.1234567890123456789,\"p\":1.005,\"jb\":{\"x\":12345678901234567890123},\"na\":[1.10,9007199254740993.5],\"f\":0.1}],"
-               "\"select\":[\"id\",\"n\",\"p\",\"jb\",\"na\",\"f\"]}",
-        "[{\"id\":9007199254740993,\"n\":123456789012345678901234567890.1234567890123456789,\"p\":1.01,\"jb\":{\"x\": 12345678901234567890123},\"na\":[1.10,9007199254740993.5],\"f\":0.1}]");
-    ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"n\",\"op\":\"eq\",\"value\":123456789012345678901234567890.12345678901234567890}}", "[{\"id\":9007199254740993}]");
-    ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"n\",\"op\":\"eq\",\"value\":123456789012345678901234567890.1234567890123456788}}", "[]");
-    ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"id\",\"op\":\"eq\",\"value\":9007199254740992}}", "[]");
-    ASK(a, -1, "{\"kind\":\"update\",\"from\":\"t\",\"set\":{\"n\":-9223372036854775809.50},\"select\":[\"n\"]}", "[{\"n\":-9223372036854775809.50}]");
-    ASK(a, -1, "{\"kind\":\"call\",\"function\":\"echo\",\"args\":{\"n\":0.10000000000000000000001}}", "[{\"n2\":0.10000000000000000000001,\"b2\":9007199254740993,\"m2\":\"ok\",\"a2\":[1,2]}]");
-    ASK(a, -1, "{\"kind\":\"call\",\"function\":\"echo\",\"args\":{\"n\":1e3,\"b\":-9223372036854775808,\"m\":null,\"a\":[]}}", "[{\"n2\":1000,\"b2\":-9223372036854775808,\"m2\":null,\"a2\":[]}]");
+    ASK(a, -1,
+        "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":9007199254740993,\"n\":123456789012345678901234567890."
+        "1234567890123456789,\"p\":1.005,\"jb\":{\"x\":12345678901234567890123},\"na\":[1.10,9007199254740993.5],\"f\":0.1}],"
+        "\"select\":[\"id\",\"n\",\"p\",\"jb\",\"na\",\"f\"]}",
+        "[{\"id\":9007199254740993,\"n\":123456789012345678901234567890.1234567890123456789,\"p\":1.01,\"jb\":{\"x\": "
+        "12345678901234567890123},\"na\":[1.10,9007199254740993.5],\"f\":0.1}]");
+    ASK(a, -1,
+        "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"n\",\"op\":\"eq\",\"value\":123456789012345678901234567890."
+        "12345678901234567890}}",
+        "[{\"id\":9007199254740993}]");
+    ASK(a, -1,
+        "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"n\",\"op\":\"eq\",\"value\":123456789012345678901234567890."
+        "1234567890123456788}}",
+        "[]");
+    ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"id\",\"op\":\"eq\",\"value\":9007199254740992}}",
+        "[]");
+    ASK(a, -1, "{\"kind\":\"update\",\"from\":\"t\",\"set\":{\"n\":-9223372036854775809.50},\"select\":[\"n\"]}",
+        "[{\"n\":-9223372036854775809.50}]");
+    ASK(a, -1, "{\"kind\":\"call\",\"function\":\"echo\",\"args\":{\"n\":0.10000000000000000000001}}",
+        "[{\"n2\":0.10000000000000000000001,\"b2\":9007199254740993,\"m2\":\"ok\",\"a2\":[1,2]}]");
+    ASK(a, -1, "{\"kind\":\"call\",\"function\":\"echo\",\"args\":{\"n\":1e3,\"b\":-9223372036854775808,\"m\":null,\"a\":[]}}",
+        "[{\"n2\":1000,\"b2\":-9223372036854775808,\"m2\":null,\"a2\":[]}]");
+}
+
+/* The row that was refused, with what its defaults came to; of a key that is null, too. */
+static void refused_rows_are_told(void **state) {
+    struct app *a = *state;
+    ASK(a, -1,
+        "{\"kind\":\"insert\",\"from\":\"keyed\",\"rows\":[{\"id\":1,\"name\":null,\"at\":\"2024-01-01T00:00:00Z\",\"token\":"
+        "null}]}",
+        "23502 null value in column \"name\" of relation \"keyed\" violates not-null constraint | Failing row contains (1, null, "
+        "2024-01-01 00:00:00+00, null, 1).");
+    ASK(a, -1,
+        "{\"kind\":\"insert\",\"from\":\"keyed\",\"rows\":[{\"id\":1,\"at\":null,\"token\":null,\"seq\":7},{\"id\":null,\"at\":"
+        "null,\"token\":null,\"seq\":8}]}",
+        "23502 null value in column \"id\" of relation \"keyed\" violates not-null constraint | Failing row contains (null, n, "
+        "null, null, 8).");
+    ASK(a, -1,
+        "{\"kind\":\"insert\",\"from\":\"keyed\",\"rows\":[{\"id\":1,\"name\":\"a\",\"at\":null,\"token\":null,\"seq\":9},{"
+        "\"id\":2,\"name\":\"bad\",\"at\":null,\"token\":null,\"seq\":10}]}",
+        "23514 new row for relation \"keyed\" violates check constraint \"keyed_name_check\" | Failing row contains (2, bad, "
+        "null, null, 10).");
+    ASK(a, -1,
+        "{\"kind\":\"insert\",\"from\":\"keyed\",\"rows\":[{\"id\":1,\"at\":null,\"token\":null,\"seq\":9}],\"select\":[\"name\"]"
+        "}",
+        "[{\"name\":\"n\"}]");
+    ASK(a, -1, "{\"kind\":\"update\",\"from\":\"keyed\",\"set\":{\"name\":\"bad\"}}",
+        "23514 new row for relation \"keyed\" violates check constraint \"keyed_name_check\" | Failing row contains (1, bad, "
+        "null, null, 9).");
+    ASK(a, -1, "{\"kind\":\"update\",\"from\":\"keyed\",\"set\":{\"id\":null}}",
+        "23502 null value in column \"id\" of relation \"keyed\" violates not-null constraint | Failing row contains (null, n, "
+        "null, null, 9).");
+    ASK(a, -1, "{\"from\":\"keyed\",\"select\":[\"id\",\"name\"]}", "[{\"id\":1,\"name\":\"n\"}]");
+    ASK(a, 1, "{\"kind\":\"update\",\"from\":\"hushed\",\"set\":{\"n\":null}}",
+        "23502 null value in column \"n\" of relation \"hushed\" violates not-null constraint");
+}
+
+/* Names are looked up before values are read, and values before rights. */
+static void what_is_wrong_first(void **state) {
+    struct app *a = *state;
+    ASK(a, 1,
+        "{\"from\":\"closed\",\"select\":[\"id\"],\"where\":[{\"column\":\"id\",\"op\":\"eq\",\"value\":\"x\"},{\"column\":"
+        "\"nope\",\"op\":\"eq\",\"value\":1}]}",
+        "42703 column closed.nope does not exist");
+    ASK(a, 1, "{\"from\":\"closed\",\"select\":[\"id\"],\"where\":[{\"column\":\"id\",\"op\":\"eq\",\"value\":\"x\"}]}",
+        "22P02 invalid input syntax for type integer: \"x\"");
+    ASK(a, 1, "{\"from\":\"closed\",\"select\":[\"id\"]}", "42501 permission denied for table closed");
 }
 
 static void enums_arrays_and_null(void **state) {
     struct app *a = *state;
-    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":1,\"m\":\"ok\",\"pos\":3,\"a\":[1,null,3],\"ta\":[\"a,b\",\"\\\"\",\"NULL\",null,\"\"],\"ma\":[\"happy\",null],\"w\":[\"x\"],\"j\":null,\"jb\":null},"
-               "{\"id\":2,\"m\":null,\"pos\":null,\"a\":[],\"ta\":null,\"ma\":\"{sad}\",\"w\":\"{y,z}\",\"j\":\"null\",\"jb\":\"null\"}]}", "");
+    ASK(a, -1,
+        "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":1,\"m\":\"ok\",\"pos\":3,\"a\":[1,null,3],\"ta\":[\"a,b\","
+        "\"\\\"\",\"NULL\",null,\"\"],\"ma\":[\"happy\",null],\"w\":[\"x\"],\"j\":null,\"jb\":null},"
+        "{\"id\":2,\"m\":null,\"pos\":null,\"a\":[],\"ta\":null,\"ma\":\"{sad}\",\"w\":\"{y,z}\",\"j\":\"null\",\"jb\":\"null\"}]"
+        "}",
+        "");
     ASK(a, -1, "{\"from\":\"t\",\"select\":[\"m\",\"pos\",\"a\",\"ta\",\"ma\",\"w\",\"j\",\"jb\"],\"order\":[\"id\"]}",
-        "[{\"m\":\"ok\",\"pos\":3,\"a\":[1,null,3],\"ta\":[\"a,b\",\"\\\"\",\"NULL\",null,\"\"],\"ma\":[\"happy\",null],\"w\":[\"x\"],\"j\":null,\"jb\":null},"
+        "[{\"m\":\"ok\",\"pos\":3,\"a\":[1,null,3],\"ta\":[\"a,b\",\"\\\"\",\"NULL\",null,\"\"],\"ma\":[\"happy\",null],\"w\":["
+        "\"x\"],\"j\":null,\"jb\":null},"
         "{\"m\":null,\"pos\":null,\"a\":[],\"ta\":null,\"ma\":[\"sad\"],\"w\":[\"y\",\"z\"],\"j\":\"null\",\"jb\":\"null\"}]");
-    ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"m\",\"op\":\"gte\",\"value\":\"sad\"}}", "[{\"id\":1}]");
-    ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"m\",\"op\":\"isdistinct\",\"value\":null}}", "[{\"id\":1}]");
+    ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"m\",\"op\":\"gte\",\"value\":\"sad\"}}",
+        "[{\"id\":1}]");
+    ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"m\",\"op\":\"isdistinct\",\"value\":null}}",
+        "[{\"id\":1}]");
     ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"m\",\"op\":\"eq\",\"value\":null}}", "[]");
-    ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"m\",\"op\":\"in\",\"values\":[\"ok\",null]}}", "[{\"id\":1}]");
-    ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"ma\",\"op\":\"cs\",\"value\":[\"happy\"]}}", "[{\"id\":1}]");
-    ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"w\",\"op\":\"ov\",\"value\":\"{z}\"}}", "[{\"id\":2}]");
+    ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"m\",\"op\":\"in\",\"values\":[\"ok\",null]}}",
+        "[{\"id\":1}]");
+    ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"ma\",\"op\":\"cs\",\"value\":[\"happy\"]}}",
+        "[{\"id\":1}]");
+    ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"w\",\"op\":\"ov\",\"value\":\"{z}\"}}",
+        "[{\"id\":2}]");
     ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"a\",\"op\":\"eq\",\"value\":[]}}", "[{\"id\":2}]");
-    ASK(a, -1, "{\"from\":\"t\",\"select\":[{\"column\":\"m\",\"aggregate\":\"max\"},{\"column\":\"pos\",\"aggregate\":\"sum\"}]}", "[{\"max\":\"ok\",\"sum\":3}]");
-    ASK(a, -1, "{\"from\":\"t\",\"select\":[{\"column\":\"m\",\"cast\":\"text\"},{\"column\":\"a\",\"cast\":\"text\",\"as\":\"x\"}],\"order\":[\"id\"]}", "[{\"m\":\"ok\",\"x\":\"{1,NULL,3}\"},{\"m\":null,\"x\":\"{}\"}]");
+    ASK(a, -1,
+        "{\"from\":\"t\",\"select\":[{\"column\":\"m\",\"aggregate\":\"max\"},{\"column\":\"pos\",\"aggregate\":\"sum\"}]}",
+        "[{\"max\":\"ok\",\"sum\":3}]");
+    ASK(a, -1,
+        "{\"from\":\"t\",\"select\":[{\"column\":\"m\",\"cast\":\"text\"},{\"column\":\"a\",\"cast\":\"text\",\"as\":\"x\"}],"
+        "\"order\":[\"id\"]}",
+        "[{\"m\":\"ok\",\"x\":\"{1,NULL,3}\"},{\"m\":null,\"x\":\"{}\"}]");
 }
 
 static void defaults_are_whose_who_asks(void **state) {
     struct app *a = *state;
-    ASK(a, 3, "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":1}],\"select\":[\"owner\",\"who\"]}", "[{\"owner\":\"00000000-0000-0000-0000-000000000003\",\"who\":\"authenticated\"}]");
-    ASK(a, 4, "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":2,\"owner\":null},{\"id\":3}],\"columns\":[\"id\",\"owner\"],\"missing\":\"default\",\"select\":[\"owner\"]}",
+    ASK(a, 3, "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":1}],\"select\":[\"owner\",\"who\"]}",
+        "[{\"owner\":\"00000000-0000-0000-0000-000000000003\",\"who\":\"authenticated\"}]");
+    ASK(a, 4,
+        "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":2,\"owner\":null},{\"id\":3}],\"columns\":[\"id\",\"owner\"],"
+        "\"missing\":\"default\",\"select\":[\"owner\"]}",
         "[{\"owner\":null},{\"owner\":\"00000000-0000-0000-0000-000000000004\"}]");
-    ASK(a, 0, "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":4}],\"select\":[\"owner\",\"who\"]}", "[{\"owner\":null,\"who\":\"anon\"}]");
+    ASK(a, 0, "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":4}],\"select\":[\"owner\",\"who\"]}",
+        "[{\"owner\":null,\"who\":\"anon\"}]");
     ASK(a, 5, "{\"kind\":\"call\",\"function\":\"whose\"}", "\"00000000-0000-0000-0000-000000000005\"");
 }
 
@@ -138,6 +242,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(values_of_the_wrong_type, start, stop),
         cmocka_unit_test_setup_teardown(domains, start, stop),
         cmocka_unit_test_setup_teardown(digits_are_kept, start, stop),
+        cmocka_unit_test_setup_teardown(refused_rows_are_told, start, stop),
+        cmocka_unit_test_setup_teardown(what_is_wrong_first, start, stop),
         cmocka_unit_test_setup_teardown(enums_arrays_and_null, start, stop),
         cmocka_unit_test_setup_teardown(defaults_are_whose_who_asks, start, stop),
         cmocka_unit_test_setup_teardown(tables_that_are_functions, start, stop),

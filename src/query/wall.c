@@ -31,6 +31,7 @@ static bool is_seen(const struct query_conn *conn, str table) {
 void query_wall_up(struct query_conn *conn) {
     arena_reset(conn->seen_mem);
     conn->seen = (struct map){0};
+    conn->drawn.p = NULL, conn->drawn.n = conn->drawn.cap = 0;
     conn->walled = true;
 }
 

@@ -3,14 +3,17 @@
 
 static const char schema[] =
     "create table teams (id integer primary key, name text unique, other integer check (other > 0));"
-    "create table notes (id integer primary key, team integer references teams (id) on delete cascade, body text, secret text default 's');"
-    "create table named (id uuid primary key, team text references teams (name) on update cascade on delete set null, n integer check (n < 10));"
+    "create table notes (id integer primary key, team integer references teams (id) on delete cascade, body text, secret text "
+    "default 's');"
+    "create table named (id uuid primary key, team text references teams (name) on update cascade on delete set null, n integer "
+    "check (n < 10));"
     "create table kept (id integer primary key, note integer references notes (id), twin integer references kept (id));"
     "create table pairs (a integer, b integer, primary key (a, b));"
     "create table of_pairs (a integer, b integer, c integer, foreign key (a, b) references pairs (a, b));"
     "alter table notes enable row level security;"
     "create policy own on notes for select to authenticated using (secret = 's');"
-    "insert into teams values (1, 'x', 1), (2, 'y', 1); insert into notes values (1, 1, 'a', 's'), (2, 1, 'b', 'hidden'), (3, 2, 'c', 's');"
+    "insert into teams values (1, 'x', 1), (2, 'y', 1); insert into notes values (1, 1, 'a', 's'), (2, 1, 'b', 'hidden'), (3, 2, "
+    "'c', 's');"
     "insert into named values ('00000000-0000-0000-0000-000000000001', 'x', 1); insert into kept values (1, 3, 1);"
     "insert into pairs values (1, 2);";
 
@@ -21,19 +24,28 @@ static void keys_are_seen_to(void **state) {
     struct app *a = *state;
     ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"notes\",\"rows\":[{\"id\":4,\"team\":2}],\"select\":[\"id\"]}", "[{\"id\":4}]");
     ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"notes\",\"rows\":[{\"id\":5,\"team\":9}]}",
-        "23503 insert or update on table \"notes\" violates foreign key constraint \"notes_team_fkey\" | Key (team)=(9) is not present in table \"teams\".");
+        "23503 insert or update on table \"notes\" violates foreign key constraint \"notes_team_fkey\" | Key (team)=(9) is not "
+        "present in table \"teams\".");
     ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"of_pairs\",\"rows\":[{\"a\":1,\"b\":2},{\"a\":1,\"b\":null}]}", "");
     ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"of_pairs\",\"rows\":[{\"a\":2,\"b\":2}]}",
-        "23503 insert or update on table \"of_pairs\" violates foreign key constraint \"of_pairs_a_b_fkey\" | Key (a, b)=(2, 2) is not present in table \"pairs\".");
+        "23503 insert or update on table \"of_pairs\" violates foreign key constraint \"of_pairs_a_b_fkey\" | Key (a, b)=(2, 2) "
+        "is not present in table \"pairs\".");
     ASK(a, -1, "{\"kind\":\"delete\",\"from\":\"pairs\"}",
-        "23503 update or delete on table \"pairs\" violates foreign key constraint \"of_pairs_a_b_fkey\" on table \"of_pairs\" | Key (a, b)=(1, 2) is still referenced from table \"of_pairs\".");
-    ASK(a, -1, "{\"kind\":\"update\",\"from\":\"teams\",\"set\":{\"name\":\"z\"},\"where\":{\"column\":\"id\",\"op\":\"eq\",\"value\":1},\"select\":[\"id\"]}", "[{\"id\":1}]");
+        "23503 update or delete on table \"pairs\" violates foreign key constraint \"of_pairs_a_b_fkey\" on table \"of_pairs\" | "
+        "Key (a, b)=(1, 2) is still referenced from table \"of_pairs\".");
+    ASK(a, -1,
+        "{\"kind\":\"update\",\"from\":\"teams\",\"set\":{\"name\":\"z\"},\"where\":{\"column\":\"id\",\"op\":\"eq\",\"value\":1}"
+        ",\"select\":[\"id\"]}",
+        "[{\"id\":1}]");
     ASK(a, -1, "{\"from\":\"named\",\"select\":[\"team\",\"n\"]}", "[{\"team\":\"z\",\"n\":1}]");
-    ASK(a, -1, "{\"kind\":\"delete\",\"from\":\"teams\",\"where\":{\"column\":\"id\",\"op\":\"eq\",\"value\":1},\"select\":[\"name\"]}", "[{\"name\":\"z\"}]");
+    ASK(a, -1,
+        "{\"kind\":\"delete\",\"from\":\"teams\",\"where\":{\"column\":\"id\",\"op\":\"eq\",\"value\":1},\"select\":[\"name\"]}",
+        "[{\"name\":\"z\"}]");
     ASK(a, -1, "{\"from\":\"named\",\"select\":[\"team\"]}", "[{\"team\":null}]");
     ASK(a, -1, "{\"from\":\"notes\",\"select\":[\"id\"],\"order\":[\"id\"]}", "[{\"id\":3},{\"id\":4}]");
     ASK(a, -1, "{\"kind\":\"delete\",\"from\":\"notes\",\"where\":{\"column\":\"id\",\"op\":\"eq\",\"value\":3}}",
-        "23503 update or delete on table \"notes\" violates foreign key constraint \"kept_note_fkey\" on table \"kept\" | Key (id)=(3) is still referenced from table \"kept\".");
+        "23503 update or delete on table \"notes\" violates foreign key constraint \"kept_note_fkey\" on table \"kept\" | Key "
+        "(id)=(3) is still referenced from table \"kept\".");
     ASK(a, -1, "{\"kind\":\"delete\",\"from\":\"kept\",\"select\":[\"id\",\"twin\"]}", "[{\"id\":1,\"twin\":1}]");
 }
 
@@ -42,9 +54,13 @@ static void no_column_is_read(void **state) {
     ASK(a, 1, "{\"from\":\"teams\",\"select\":[\"id\"],\"order\":[\"id\"]}", "[{\"id\":1},{\"id\":2}]");
     ASK(a, 1, "{\"from\":\"teams\",\"select\":[{\"aggregate\":\"count\"}]}", "[{\"count\":2}]");
     ASK(a, 1, "{\"from\":\"notes\",\"select\":[{\"aggregate\":\"count\"}]}", "[{\"count\":2}]");
-    ASK(a, 1, "{\"from\":\"teams\",\"select\":[\"id\",{\"embed\":\"notes\",\"select\":[\"id\"],\"order\":[\"id\"]}],\"order\":[\"id\"]}",
+    ASK(a, 1,
+        "{\"from\":\"teams\",\"select\":[\"id\",{\"embed\":\"notes\",\"select\":[\"id\"],\"order\":[\"id\"]}],\"order\":[\"id\"]"
+        "}",
         "[{\"id\":1,\"notes\":[{\"id\":1}]},{\"id\":2,\"notes\":[{\"id\":3}]}]");
-    ASK(a, 1, "{\"from\":\"teams\",\"select\":[\"name\",{\"embed\":\"notes\",\"select\":[]}],\"where\":{\"embed\":\"notes\",\"has\":true},\"order\":[\"id\"]}",
+    ASK(a, 1,
+        "{\"from\":\"teams\",\"select\":[\"name\",{\"embed\":\"notes\",\"select\":[]}],\"where\":{\"embed\":\"notes\",\"has\":"
+        "true},\"order\":[\"id\"]}",
         "[{\"name\":\"x\"},{\"name\":\"y\"}]");
     ASK(a, 1, "{\"batch\":[{\"from\":\"teams\",\"select\":[\"id\"],\"order\":[\"id\"],\"limit\":1,\"count\":\"exact\"}]}",
         "[{\"rows\":[{\"id\":1}],\"affected\":0,\"total\":2}]");
@@ -117,7 +133,7 @@ static void a_write_is_of_its_target(void **state) {
         {"notes", "insert into notes (body) select other from teams", true},
         {"notes", "insert into notes (body) select count(*) from teams", true},
         {"notes", "insert into notes (body) select n from named", true},
-        {"notes", "delete from kept", true}, /* refers to notes, but goes not with them */
+        {"notes", "delete from kept", true},   /* refers to notes, but goes not with them */
         {"teams", "delete from notes", false}, /* goes with them: SQLite does it */
         {"teams", "insert into teams (name) select body from notes", true},
         {"teams", "insert into teams (name) select secret from notes", true},

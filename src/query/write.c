@@ -160,6 +160,10 @@ bool query_put_update(struct query_printing *p) {
         if (i) PUT(p, ",");
         query_put_name(&p->to->sql, q->targets[i]->storage);
         PUT(p, "=");
+        if (q->targets[i] == query_key_of(q) && q->cells[0].cells[i].null) { /* run.c refuses it, behind the policies */
+            query_put_name(&p->to->sql, q->targets[i]->storage);
+            continue;
+        }
         query_put_value(p, q->cells[0].cells[i].null ? DB_NOTHING : q->cells[0].cells[i].value);
     }
     return put_where(p) && put_returning(p, &q->select);

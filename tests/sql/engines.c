@@ -245,17 +245,19 @@ static void on_postgres(struct net_loop *loop, struct postgres *server, const st
     for (uint32_t i = 0; i < b.count; i++) {
         if (!query_resolve(out, c, &session, &b.queries[i], &e) ||
             !query_print_postgres(out, c, &session, &b.queries[i], &texts[i], &e)) {
-            print_pg_error(&e);
-            return;
+            b.count = i; /* those before it come first, and what goes wrong with them */
+            break;
         }
         s[n++] = statement_of(out, texts[i].text, texts[i].values, texts[i].values_count);
         if (texts[i].count.n) s[n++] = statement_of(out, texts[i].count, texts[i].count_values, texts[i].count_values_count);
     }
-    struct asked asked = {loop, &b, arena_array(out, struct query_result, b.count), texts, false};
-    postgres_ask(server, &(struct postgres_question){.statements = s, .count = n, .ms_max = 20'000, .undone = b.rollback}, told,
+    struct asked asked = {loop, &b, arena_array(out, struct query_result, b.count + 1), texts, false};
+    bool undone = b.rollback || e.set;
+    postgres_ask(server, &(struct postgres_question){.statements = s, .count = n, .ms_max = 20'000, .undone = undone}, told,
                  &asked);
     net_loop_run(loop);
-    if (!asked.failed) print_results(&b, asked.results);
+    if (!asked.failed && e.set) print_pg_error(&e);
+    else if (!asked.failed) print_results(&b, asked.results);
     for (uint32_t i = 0; i < b.count; i++) query_result_free(&asked.results[i]);
 }
 
