@@ -45,7 +45,7 @@ def check_names(room):
 def check(path, room):
     bad = []
     inside = os.path.relpath(path, ROOT)
-    is_test = path.endswith(("_test.c", "_fuzz.c"))
+    is_test = path.endswith(("_test.c", "_test.h", "_fuzz.c"))
     for number, line in enumerate(open(path, encoding="utf-8"), 1):
         m = re.match(r'\s*#\s*include\s*([<"])([^>"]+)[>"]', line)
         if not m:

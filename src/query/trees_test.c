@@ -1,6 +1,6 @@
 /* Trees, asked of SQLite: values that are none of their type's are refused wherever they stand, digits are kept, defaults are whoever's who asks. What
  * answers must be is what PostgreSQL gives (tests/sql/engines.py asks it). */
-#include "query/query_testing.h"
+#include "query/app_test.h"
 
 static const char schema[] =
     "create type mood as enum ('sad', 'ok', 'happy'); create domain positive as integer check (value > 0); create domain words "

@@ -1,5 +1,5 @@
 /* The wall: what a write needs of SQLite's own reads is let through, and nothing else; no table is read but through the role's views. */
-#include "query/query_testing.h"
+#include "query/app_test.h"
 
 static const char schema[] =
     "create table teams (id integer primary key, name text unique, other integer check (other > 0));"

@@ -1,6 +1,6 @@
 /* For tests of this room: an app made of migrations in PostgreSQL's language, with the platform's schemas, in memory, that is asked trees. */
-#ifndef ORLO_QUERY_TESTING_H
-#define ORLO_QUERY_TESTING_H
+#ifndef ORLO_QUERY_APP_TEST_H
+#define ORLO_QUERY_APP_TEST_H
 
 #include "query/query_int.h"
 #include "sql/sql.h"
