@@ -13,7 +13,7 @@ NOT_OURS = re.compile(r"meson-generated|baseline_other|testrun")
 # What a room offers before anybody asks: who will. A name that somebody uses has no place here any more.
 AWAITED = {
     "query_read": "REST, which asks one thing", "query_of_json": "REST, which makes trees of requests", "query_run": "REST, the same",
-    "postgres_cancel": "the process that speaks to PostgreSQL", "pg_typmod_out": "what describes columns to people",
+    "pg_typmod_out": "what describes columns to people",
     "node_store_feed_trim": "those who read the feed",
     "SQLITE_ENABLE_PREUPDATE_HOOK": "sqlite3.h", "PCRE2_CODE_UNIT_WIDTH": "pcre2.h",
     

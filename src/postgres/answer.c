@@ -41,24 +41,75 @@ void postgres_answer_fail(struct postgres_answer *a, enum postgres_outcome outco
 enum postgres_outcome postgres_outcome(const struct postgres_answer *a) { return a->outcome; }
 const struct postgres_error *postgres_error(const struct postgres_answer *a) { return &a->error; }
 
-static const PGresult *result_of(const struct postgres_answer *a, uint32_t statement) {
-    return statement < a->count ? a->results[statement] : NULL;
+static const struct postgres_rows *rows_of(const struct postgres_answer *a, uint32_t statement) {
+    return statement < a->count ? &a->results[statement] : NULL;
 }
 
 uint32_t postgres_rows(const struct postgres_answer *a, uint32_t statement) {
-    const PGresult *r = result_of(a, statement);
-    return r ? (uint32_t)PQntuples(r) : 0;
+    const struct postgres_rows *r = rows_of(a, statement);
+    return r ? r->rows : 0;
 }
 
 uint64_t postgres_affected(const struct postgres_answer *a, uint32_t statement) {
-    const PGresult *r = result_of(a, statement);
-    return r ? strtoull(PQcmdTuples((PGresult *)(uintptr_t)r), NULL, 10) : 0;
+    const struct postgres_rows *r = rows_of(a, statement);
+    return r ? r->affected : 0;
 }
 
 str postgres_value(const struct postgres_answer *a, uint32_t statement, uint32_t row, uint32_t column, bool *null) {
-    const PGresult *r = result_of(a, statement);
-    bool there = r && row < (uint32_t)PQntuples(r) && column < (uint32_t)PQnfields(r) && !PQgetisnull(r, (int)row, (int)column);
+    const struct postgres_rows *r = rows_of(a, statement);
+    const struct postgres_cell *c =
+        r && row < r->rows && column < r->columns ? &r->cells[(size_t)row * r->columns + column] : NULL;
+    bool there = c && c->n != UINT32_MAX;
     if (null) *null = !there;
-    return there ? (str){(const uint8_t *)PQgetvalue(r, (int)row, (int)column), (size_t)PQgetlength(r, (int)row, (int)column)}
-                 : (str){0};
+    return there ? (str){r->text.p + c->at, c->n} : (str){0};
+}
+
+/* ---- rows, as they come ---- */
+
+enum { CELL_BYTES = 16 /* that a value takes beside its text */ };
+
+void postgres_answer_large(struct postgres_answer *a, uint32_t statement) {
+    char why[80];
+    snprintf(why, sizeof why, "the answer is larger than %llu bytes", (unsigned long long)a->bytes_max);
+    postgres_answer_refuse(a, statement, "54000", why);
+}
+
+static void put_cell(struct postgres_rows *rows, struct postgres_cell cell) {
+    if (rows->count == rows->cap) {
+        rows->cap = rows->cap ? 2 * rows->cap : 16;
+        rows->cells = realloc(rows->cells, rows->cap * sizeof *rows->cells);
+        ENSURE(rows->cells);
+    }
+    rows->cells[rows->count++] = cell;
+}
+
+bool postgres_answer_row(struct postgres_answer *a, uint32_t statement, const PGresult *r, int row) {
+    struct postgres_rows *rows = &a->results[statement];
+    int columns = PQnfields(r);
+    for (int i = 0; i < columns; i++) a->bytes += (uint64_t)PQgetlength(r, row, i) + CELL_BYTES;
+    if ((a->bytes_max && a->bytes > a->bytes_max) || rows->text.n + a->bytes > INT32_MAX) {
+        postgres_answer_large(a, statement);
+        return false;
+    }
+    rows->columns = (uint32_t)columns;
+    for (int i = 0; i < columns; i++) {
+        str text = {(const uint8_t *)PQgetvalue(r, row, i), (size_t)PQgetlength(r, row, i)};
+        put_cell(rows, PQgetisnull(r, row, i) ? (struct postgres_cell){0, UINT32_MAX}
+                                              : (struct postgres_cell){(uint32_t)rows->text.n, (uint32_t)text.n});
+        buf_puts(&rows->text, text);
+    }
+    rows->rows++;
+    return true;
+}
+
+void postgres_answer_end(struct postgres_answer *a, uint32_t statement, PGresult *r) {
+    struct postgres_rows *rows = &a->results[statement];
+    rows->affected = strtoull(PQcmdTuples(r), NULL, 10);
+}
+
+void postgres_answer_free(struct postgres_answer *a) {
+    for (uint32_t i = 0; i < a->count; i++) {
+        buf_free(&a->results[i].text);
+        free(a->results[i].cells);
+    }
 }

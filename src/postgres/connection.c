@@ -2,6 +2,9 @@
 #include "postgres/postgres_int.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+
+enum { LEAST_READ = 8 << 10, ROW_SLACK = 256 << 10 };
 
 static void on_ready(void *arg, unsigned events);
 static void on_late(void *arg);
@@ -77,7 +80,8 @@ static bool send_sync(struct postgres_connection *c) {
 static bool send_ask(struct postgres_connection *c, struct postgres_ask *ask) {
     bool ok = ask->bare || send_own(c, "begin", OP_OWN);
     for (uint32_t i = 0; ok && i < ask->count; i++) ok = send_statement(c, ask, i);
-    if (!ask->bare) ok = ok && send_own(c, ask->undone ? "rollback" : "commit", OP_COMMIT);
+    ask->commits = !ask->judge;
+    if (!ask->bare && !ask->judge) ok = ok && send_own(c, ask->undone ? "rollback" : "commit", OP_COMMIT);
     return ok && send_sync(c);
 }
 
@@ -103,17 +107,22 @@ void postgres_connection_free(struct postgres_connection *c) {
 }
 
 /* It is no more. What was under way on it may be done, or not. */
-static void lose(struct postgres_connection *c, const char *why) {
+static void lose_late(struct postgres_connection *c, const char *why, bool late) {
     struct postgres_ask *ask = c->ask;
     struct postgres *db = c->db;
     bool came = c->state >= POSTGRES_FREE;
     if (!came) snprintf(db->why, sizeof db->why, "%s", why);
     c->ask = NULL;
-    if (ask && c->state == POSTGRES_WORKING && ask->answer.outcome == POSTGRES_DONE)
-        postgres_answer_fail(&ask->answer, POSTGRES_LOST, why);
+    if (ask && c->state == POSTGRES_WORKING && ask->answer.outcome == POSTGRES_DONE) {
+        bool nothing = ask->undone || !ask->commits;
+        if (nothing && late) postgres_answer_refuse(&ask->answer, 0, "57014", "canceling statement due to statement timeout");
+        else postgres_answer_fail(&ask->answer, nothing ? POSTGRES_AWAY : POSTGRES_LOST, why);
+    }
     if (ask) postgres_ask_tell(ask);
     postgres_gone(db, c, came);
 }
+
+static void lose(struct postgres_connection *c, const char *why) { lose_late(c, why, false); }
 
 /* libpq's words name hosts and users, which are the operator's; its first line is enough. */
 static void lose_by_server(struct postgres_connection *c) {
@@ -144,9 +153,23 @@ static void begin_undo(struct postgres_connection *c) {
     if (!send_own(c, "rollback", OP_OWN) || !send_sync(c) || !flush(c)) lose_by_server(c);
 }
 
+static bool begin_commit(struct postgres_connection *c, struct postgres_ask *ask) {
+    c->ops_count = c->op = 0;
+    ask->commits = true;
+    return send_own(c, ask->undone || !ask->told ? "rollback" : "commit", OP_COMMIT) && send_sync(c) && flush(c);
+}
+
 /* All was heard. The ask is told before the connection is anybody else's. */
 static void end_ask(struct postgres_connection *c) {
     struct postgres_ask *ask = c->ask;
+    if (ask && ask->judge && !ask->commits && ask->answer.outcome == POSTGRES_DONE) {
+        struct postgres_error error = {.statement = ask->count};
+        if (!ask->told || ask->judge(ask->arg, &ask->answer, &error)) {
+            if (!begin_commit(c, ask)) lose_by_server(c);
+            return;
+        }
+        ask->answer.outcome = POSTGRES_ERROR, ask->answer.error = error;
+    }
     bool open = PQtransactionStatus(c->raw) != PQTRANS_IDLE;
     c->ask = NULL;
     if (ask) postgres_ask_tell(ask);
@@ -158,8 +181,12 @@ static void end_ask(struct postgres_connection *c) {
 
 static void hear_statement(struct postgres_connection *c, const struct op *op, PGresult *r) {
     struct postgres_ask *ask = c->ask;
-    if (!ask || op->kind != OP_STATEMENT || ask->answer.results[op->statement]) PQclear(r);
-    else ask->answer.results[op->statement] = r;
+    bool ours = ask && op->kind == OP_STATEMENT;
+    c->heard = 0;
+    for (int row = 0; ours && row < PQntuples(r) && !c->ended; row++)
+        c->ended = !postgres_answer_row(&ask->answer, op->statement, r, row);
+    if (ours && PQresultStatus(r) != PGRES_SINGLE_TUPLE) postgres_answer_end(&ask->answer, op->statement, r);
+    PQclear(r);
 }
 
 static void hear_result(struct postgres_connection *c, const struct op *op, PGresult *r) {
@@ -167,6 +194,7 @@ static void hear_result(struct postgres_connection *c, const struct op *op, PGre
     case PGRES_COMMAND_OK:
         if (op->kind == OP_PREPARE && c->kept_count < POSTGRES_KEPT_MAX) c->kept[c->kept_count++] = op->hash;
         [[fallthrough]];
+    case PGRES_SINGLE_TUPLE:
     case PGRES_TUPLES_OK:
     case PGRES_EMPTY_QUERY: hear_statement(c, op, r); return;
     case PGRES_PIPELINE_ABORTED: break;
@@ -191,6 +219,7 @@ static bool hear_one(struct postgres_connection *c) {
     PGresult *r = PQgetResult(c->raw);
     if (!r) {
         c->op++;
+        if (c->op < c->ops_count && c->ops[c->op].kind == OP_STATEMENT) (void)PQsetSingleRowMode(c->raw);
         return true;
     }
     if (PQresultStatus(r) == PGRES_PIPELINE_SYNC) {
@@ -200,12 +229,26 @@ static bool hear_one(struct postgres_connection *c) {
     return true;
 }
 
+/* libpq keeps what has come of a row until all of it is there: that is bounded, too. */
+static bool consume(struct postgres_connection *c) {
+    int before = 0, after = 0;
+    struct postgres_ask *ask = c->ask;
+    ioctl(c->fd, FIONREAD, &before);
+    if (!PQconsumeInput(c->raw) || PQstatus(c->raw) == CONNECTION_BAD) return false;
+    ioctl(c->fd, FIONREAD, &after);
+    c->heard += (uint64_t)MAX(before - after, MIN(before, LEAST_READ));
+    while (hear_one(c)) {}
+    if (!ask || c->ask != ask || !ask->answer.bytes_max || c->heard <= ask->answer.bytes_max + ROW_SLACK) return true;
+    postgres_answer_large(&ask->answer, c->ops[c->op].statement);
+    c->ended = true;
+    return true;
+}
+
 static void hear(struct postgres_connection *c) {
-    if (!PQconsumeInput(c->raw) || PQstatus(c->raw) == CONNECTION_BAD) {
+    if (!consume(c)) {
         lose_by_server(c);
         return;
     }
-    while (hear_one(c)) {}
     if (c->ended) {
         lose(c, "");
         return;
@@ -248,13 +291,14 @@ static void on_ready(void *arg, unsigned events) {
 
 static void on_late(void *arg) {
     struct postgres_connection *c = arg;
-    lose(c, c->state == POSTGRES_FREE ? "" : "the server does not answer");
+    lose_late(c, c->state == POSTGRES_FREE ? "" : "the server does not answer", true);
 }
 
 void postgres_connection_take(struct postgres_connection *c, struct postgres_ask *ask) {
     c->state = POSTGRES_WORKING;
     c->ask = ask;
     ask->on = c;
+    c->heard = 0;
     net_timer_stop(c->timer);
     if (ask->ms_max) net_timer_start(c->timer, ask->ms_max, 0);
     if (!send_ask(c, ask) || !flush(c)) lose_by_server(c);

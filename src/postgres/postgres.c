@@ -21,16 +21,18 @@ static void copy_statement(arena *mem, const struct postgres_statement *from, st
 static struct postgres_ask *new_ask(struct postgres *db, const struct postgres_question *q) {
     arena *mem = arena_new(0);
     struct postgres_ask *ask = arena_make(mem, struct postgres_ask);
-    *ask =
-        (struct postgres_ask){.db = db, .mem = mem, .count = q->count, .ms_max = q->ms_max, .undone = q->undone, .bare = q->bare};
+    *ask = (struct postgres_ask){
+        .db = db, .mem = mem, .count = q->count, .ms_max = q->ms_max, .undone = q->undone, .bare = q->bare, .judge = q->judge};
     ask->statements = arena_array(mem, struct postgres_statement, q->count + 1);
     for (uint32_t i = 0; i < q->count; i++) copy_statement(mem, &q->statements[i], &ask->statements[i]);
-    ask->answer = (struct postgres_answer){.count = q->count, .results = arena_array(mem, PGresult *, q->count + 1)};
+    ask->answer = (struct postgres_answer){
+        .count = q->count, .results = arena_array(mem, struct postgres_rows, q->count + 1), .bytes_max = q->bytes_max};
+    memset(ask->answer.results, 0, sizeof *ask->answer.results * (q->count + 1));
     return ask;
 }
 
 static void free_ask(struct postgres_ask *ask) {
-    for (uint32_t i = 0; i < ask->answer.count; i++) PQclear(ask->answer.results[i]);
+    postgres_answer_free(&ask->answer);
     arena_free(ask->mem);
 }
 
@@ -50,7 +52,17 @@ static struct postgres_ask *pop(struct postgres *db) {
     return ask;
 }
 
-void postgres_cancel(struct postgres_ask *ask) { ask->told = NULL; }
+/* The server notices that nobody is there, before it commits anything. */
+void postgres_cancel(struct postgres_ask *ask) {
+    struct postgres *db = ask->db;
+    struct postgres_connection *c = ask->on;
+    ask->told = NULL;
+    if (!c || (ask->commits && !ask->undone)) return;
+    c->ask = NULL;
+    db->busy--;
+    free_ask(ask);
+    postgres_gone(db, c, true);
+}
 uint32_t postgres_busy(const struct postgres *db) { return db->busy; }
 
 /* ---- who gets a connection ---- */

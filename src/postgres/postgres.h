@@ -7,12 +7,14 @@
  *            v                                                                   │
  *   (none) ──an ask waits──> CONNECTING ──> FREE ──an ask──> BUSY ──committed──> FREE      CONNECTING ──> fails ──> AWAY
  *                                                              └──an error──> UNDOING ──> FREE
- *                                                   any of them ──the server is gone, is late──> (none)
+ *                                                   any of them ──the server is gone, is late, is cancelled──> (none)
  *
- * 1. An ask is one transaction and one round trip: begin, its statements, commit, in a pipeline. Nothing is answered POSTGRES_DONE that was not committed.
- * 2. It is told once, whatever becomes of the server. POSTGRES_AWAY: nothing of it was sent. POSTGRES_LOST: nobody knows whether it was done.
+ * 1. An ask is one transaction and one round trip: begin, its statements, commit, in a pipeline. One that is judged has a second one: its commit is sent when
+ *    all else was heard and found good. Nothing is answered POSTGRES_DONE that was not committed.
+ * 2. It is told once, whatever becomes of the server. POSTGRES_AWAY: nothing of it is there. POSTGRES_LOST: its commit was sent, and nobody knows whether it was done.
  * 3. Values go beside the text, never in it. A statement that is `kept` is parsed by the server once for each connection.
  * 4. Nothing here blocks; a server that does not answer costs its asks their time, and its connections are given up.
+ * 5. Rows are taken one by one, and no more of them than an ask may have: then its connection is closed, and the server gives up what it was doing.
  */
 #ifndef ORLO_POSTGRES_H
 #define ORLO_POSTGRES_H
@@ -44,12 +46,19 @@ struct postgres_statement {
     uint32_t count;
     bool kept; /* the same text will come again */
 };
+struct postgres_answer;
+/* All but the commit is done: is it to be? False: it is undone, and told as the error that was filled in. */
+struct postgres_error;
+typedef bool (*postgres_judge)(void *arg, const struct postgres_answer *answer, struct postgres_error *error);
+
 struct postgres_question {
     const struct postgres_statement *statements; /* all is copied */
     uint32_t count;
     uint32_t ms_max; /* from when it is sent; then its connection is given up. The server's statement_timeout is the kinder way */
-    bool undone;     /* rolled back at the end, whatever comes of it */
-    bool bare;       /* no transaction around it: one statement that cannot be in one */
+    uint64_t bytes_max;   /* of all values that are answered; more is 54000. 0: any. Where there is a commit, it is judged */
+    bool undone;          /* rolled back at the end, whatever comes of it: nobody need ask whether it was done */
+    bool bare;            /* no transaction around it: one statement that cannot be in one */
+    postgres_judge judge; /* NULL: what succeeds is committed. arg is that of told */
 };
 
 enum postgres_outcome {
@@ -65,7 +74,6 @@ struct postgres_error {
     uint32_t position;  /* in its text, in characters from 1; 0: not said */
     char message[768], detail[512], hint[256], schema[64], table[64], column[64], constraint[64];
 };
-struct postgres_answer;
 typedef void (*postgres_told)(void *arg, const struct postgres_answer *answer); /* which lives as long as the call */
 enum postgres_outcome postgres_outcome(const struct postgres_answer *a);
 const struct postgres_error *
@@ -77,7 +85,8 @@ str postgres_value(const struct postgres_answer *a, uint32_t statement, uint32_t
 struct postgres_ask;
 /* Never NULL: where too many wait it is told POSTGRES_BUSY, from the loop like all others. */
 struct postgres_ask *postgres_ask(struct postgres *db, const struct postgres_question *q, postgres_told told, void *arg);
-void postgres_cancel(struct postgres_ask *ask); /* it is not told; it may be done all the same */
+/* It is not told. What is under way is given up with its connection, but where its commit was sent: that may be done all the same. Not from a told. */
+void postgres_cancel(struct postgres_ask *ask);
 /* How many ask or wait, and when something was last asked. */
 uint32_t postgres_busy(const struct postgres *db);
 

@@ -14,9 +14,23 @@
 struct postgres_answer {
     enum postgres_outcome outcome;
     struct postgres_error error;
-    PGresult **results; /* one for each statement; NULL: it was not reached */
+    struct postgres_rows { /* one for each statement */
+        uint32_t rows, columns;
+        uint64_t affected;
+        struct buf text;
+        struct postgres_cell {
+            uint32_t at, n; /* n UINT32_MAX: null */
+        } * cells;
+        size_t count, cap;
+    } * results;
     uint32_t count;
+    uint64_t bytes, bytes_max; /* 0: any */
 };
+void postgres_answer_free(struct postgres_answer *a);
+/* A row; false: that is more than may be answered, and it says so. */
+bool postgres_answer_row(struct postgres_answer *a, uint32_t statement, const PGresult *r, int row);
+void postgres_answer_end(struct postgres_answer *a, uint32_t statement, PGresult *r); /* of a statement's rows */
+void postgres_answer_large(struct postgres_answer *a, uint32_t statement);
 void postgres_answer_fail(struct postgres_answer *a, enum postgres_outcome outcome, const char *why);
 void postgres_answer_refuse(struct postgres_answer *a, uint32_t statement, const char *state, const char *why);
 void postgres_answer_error(struct postgres_answer *a, uint32_t statement, const PGresult *r); /* the first one holds */
@@ -28,7 +42,8 @@ struct postgres_ask {
     arena *mem;
     struct postgres_statement *statements;
     uint32_t count, ms_max;
-    bool undone, bare;
+    bool undone, bare, commits; /* commits: that was sent */
+    postgres_judge judge;
     postgres_told told; /* NULL: cancelled */
     void *arg;
     struct postgres_answer answer;
@@ -45,7 +60,8 @@ struct postgres_connection {
     int fd; /* of watch */
     struct net_timer *timer;
     enum postgres_connection_state state;
-    bool ended; /* nothing more can be heard */
+    bool ended;     /* nothing more can be heard */
+    uint64_t heard; /* bytes since the last row */
     struct postgres_ask *ask;
     /* What the server is to say, in order: each op's results end with a NULL, the sync is one result. */
     struct op {

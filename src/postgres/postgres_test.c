@@ -29,7 +29,8 @@ static void start_server(void) {
         snprintf(data, sizeof data, "%s/data", folder);
         snprintf(program, sizeof program, "%s/postgres", bin);
         if (!freopen("/dev/null", "w", stderr)) _exit(1);
-        execl(program, "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off", (char *)NULL);
+        execl(program, "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off", "-c",
+              "client_connection_check_interval=200", (char *)NULL);
         _exit(1);
     }
 }
@@ -207,9 +208,75 @@ static void test_hung(void **state) {
     struct said s;
     ask_text(db, "select pg_sleep(30)", NULL, &s, true, false, 200);
     net_loop_run(loop);
-    assert_int_equal(s.outcome, POSTGRES_LOST);
+    assert_int_equal(s.outcome, POSTGRES_LOST); /* its commit went with it */
+    ask_text(db, "select pg_sleep(30)", NULL, &s, true, true, 200);
+    net_loop_run(loop);
+    assert_int_equal(s.outcome, POSTGRES_ERROR);
+    assert_string_equal(s.error.state, "57014");
     one(db, "select 7", NULL, &s);
     assert_string_equal(s.value, "7");
+    postgres_free(db);
+}
+
+/* More than may be answered: of many rows, of one, and of one that is still to be made; and nothing of it is kept. */
+static void ask_bounded(struct postgres *db, const char *text, uint64_t bytes, postgres_judge judge, struct said *s) {
+    struct postgres_statement one = {.text = str_c(text)};
+    *s = (struct said){0};
+    open_asks++;
+    postgres_ask(
+        db, &(struct postgres_question){.statements = &one, .count = 1, .ms_max = 20'000, .bytes_max = bytes, .judge = judge},
+        told, s);
+    net_loop_run(loop);
+    assert_true(s->told);
+}
+static bool never_more_than_two(void *arg, const struct postgres_answer *a, struct postgres_error *error) {
+    if (postgres_affected(a, 0) <= 2) return true;
+    snprintf(error->state, sizeof error->state, "PX124");
+    return false;
+}
+static bool always(void *arg, const struct postgres_answer *a, struct postgres_error *error) { return true; }
+
+static void test_bounds(void **state) {
+    struct postgres *db = come();
+    struct said s;
+    one(db, "create table big (n int)", NULL, &s);
+    ask_bounded(db, "select repeat('x', 1000) from generate_series(1, 1000000)", 100'000, NULL, &s);
+    assert_int_equal(s.outcome, POSTGRES_ERROR);
+    assert_string_equal(s.error.state, "54000");
+    ask_bounded(db, "select repeat('x', 300000000)", 100'000, NULL, &s);
+    assert_string_equal(s.error.state, "54000");
+    ask_bounded(db, "insert into big select g from generate_series(1, 100000) g returning n", 1000, always, &s);
+    assert_string_equal(s.error.state, "54000");
+    ask_bounded(db, "insert into big values (1), (2), (3)", 0, never_more_than_two, &s);
+    assert_string_equal(s.error.state, "PX124");
+    one(db, "select count(*) from big", NULL, &s);
+    assert_string_equal(s.value, "0");
+    ask_bounded(db, "insert into big values (1), (2)", 0, never_more_than_two, &s);
+    assert_int_equal(s.outcome, POSTGRES_DONE);
+    one(db, "select count(*) from big", NULL, &s);
+    assert_string_equal(s.value, "2");
+    postgres_free(db);
+}
+
+/* Nobody waits any more: what is under way is given up, and its connection comes anew. */
+static void test_cancelled(void **state) {
+    struct postgres *db = come();
+    struct said s = {0}, other;
+    struct postgres_statement slow = {.text = STR("insert into big select 7 from pg_sleep(600)")};
+    open_asks++;
+    struct postgres_ask *ask =
+        postgres_ask(db, &(struct postgres_question){.statements = &slow, .count = 1, .judge = always}, told, &s);
+    open_asks--; /* the loop ends with the other one's answer, by when this one is at work */
+    one(db, "select pg_sleep(0.2)", NULL, &other);
+    postgres_cancel(ask);
+    for (int i = 0; i < 600; i++) {
+        one(db, "select count(*) from pg_stat_activity where query like 'insert into big select 7%'", NULL, &other);
+        if (!strcmp(other.value, "0")) break;
+        usleep(50'000);
+    }
+    assert_string_equal(other.value, "0");
+    assert_false(s.told);
+    assert_int_equal(postgres_busy(db), 0);
     postgres_free(db);
 }
 
@@ -237,6 +304,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_errors_undo, make, unmake),
         cmocka_unit_test_setup_teardown(test_many, make, unmake),
         cmocka_unit_test_setup_teardown(test_hung, make, unmake),
+        cmocka_unit_test_setup_teardown(test_bounds, make, unmake),
+        cmocka_unit_test_setup_teardown(test_cancelled, make, unmake),
         cmocka_unit_test_setup_teardown(test_killed_and_back, make, unmake),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
