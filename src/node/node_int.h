@@ -71,6 +71,11 @@ struct node_state; /* state.h */
 [[nodiscard]] err node_sandbox_store(int data, struct diag *d);
 /* Connections to others, and what it takes to find them. */
 [[nodiscard]] err node_sandbox_courier(struct diag *d);
+/* The same, and local sockets of databases. */
+[[nodiscard]] err node_sandbox_postgres(struct diag *d);
+/* Of a server that is no program of ours, between fork and exec: it writes to these folders alone, runs nothing but itself, and makes no connection.
+ * False: errno. */
+[[nodiscard]] bool node_sandbox_server(const int *folders, size_t n, const char *program);
 enum { NODE_RESOLVER_PATHS_MAX = 32 };
 /* Opens what name resolution and TLS read; how many. guest.c */
 size_t node_resolver_paths(struct node_sandbox_path to[static NODE_RESOLVER_PATHS_MAX]);
@@ -294,6 +299,7 @@ int node_worker_main(void);
 int node_control_main(void);
 int node_store_main(void);
 int node_courier_main(void);
+int node_postgres_main(void); /* postgres/broker.c */
 
 /* ---- imports.c ---- */
 

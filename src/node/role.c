@@ -78,6 +78,14 @@ static bool become_user(struct node_user user) {
 
 bool node_role_drop(enum node_role role) { return become_user(node_role_user(role)); }
 
+bool node_role_become(struct node_user user) { return become_user(user); }
+
+struct node_user node_role_app_user(uint32_t app) {
+    uid_t number = (uid_t)NODE_APP_USERS + app % 100'000'000;
+    if (geteuid() != 0) return (struct node_user){0};
+    return is_mapped(number) ? (struct node_user){number, number} : node_role_user(NODE_ROLE_postgres);
+}
+
 /* ---- starting ---- */
 
 unsigned node_role_idle_s(enum node_role role) {
@@ -182,6 +190,7 @@ void node_be(char **argv) {
     case NODE_ROLE_control: _exit(node_control_main());
     case NODE_ROLE_store: _exit(node_store_main());
     case NODE_ROLE_courier: _exit(node_courier_main());
+    case NODE_ROLE_postgres: _exit(node_postgres_main());
     default: return;
     }
 }

@@ -30,6 +30,11 @@ struct node_user {
     gid_t gid;
 };
 struct node_user node_role_user(enum node_role role);
+/* Whose the PostgreSQL of an app is: a user of its own for each app, where there may be so many. */
+enum { NODE_APP_USERS = 2'000'000'000 };
+struct node_user node_role_app_user(uint32_t app);
+/* Gives up all that root is more than that one. False: errno. uid 0: nothing. */
+[[nodiscard]] bool node_role_become(struct node_user user);
 /* From now on workers stay root, or not; for folders that only root reaches. */
 void node_role_stay_root(bool workers);
 /* For a role that becomes its user itself. False: it could not. */

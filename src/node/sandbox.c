@@ -47,7 +47,7 @@
 
 /* ---- seccomp ---- */
 
-enum { J = 1, W = 2, F = 4, D = 8, N = 16, L = 32, K = 64, O = 128 }; /* as sandbox.def says */
+enum { J = 1, W = 2, F = 4, D = 8, N = 16, L = 32, K = 64, O = 128, P = 256 }; /* as sandbox.def says */
 enum {
     SANDBOX_PAGEMAP_SCAN = (int)0xc0606610, /* _IOWR('f', 16, struct pm_scan_arg): Linux 6.7 */
     SANDBOX_TMPFILE = 020000000,            /* O_TMPFILE without O_DIRECTORY */
@@ -436,6 +436,83 @@ err node_sandbox_courier(struct diag *d) {
     TRY(e);
     TRY(drop_capabilities(d));
     return install(roles[NODE_ROLE_courier].calls, d);
+}
+
+err node_sandbox_postgres(struct diag *d) {
+    struct node_sandbox_path paths[NODE_RESOLVER_PATHS_MAX];
+    struct node_rights rights = {.network = NODE_RIGHTS_CONNECT, .any_port_out = true};
+    size_t n = node_resolver_paths(paths);
+    if (!cap(RLIMIT_CORE, 0)) return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    err e = lock_in(NODE_ROLE_postgres, &(struct node_sandbox){.paths = paths, .paths_count = n, .rights = &rights}, d);
+    for (size_t i = 0; i < n; i++) close(paths[i].fd);
+    TRY(e);
+    TRY(drop_capabilities(d));
+    return install(roles[NODE_ROLE_postgres].calls, d);
+}
+
+/* ---- programs that are not ours ---- */
+
+/* Not what it may do, which is long and another one's affair, but what it may not: sockets that lead out of its folder, and what is deadly above. */
+static void build_foreign(struct filter *f) {
+    load(f, offsetof(struct seccomp_data, arch));
+    jump(f, BPF_JEQ, OWN_ARCH, 1, 0);
+    answer(f, SECCOMP_RET_KILL_PROCESS);
+    load(f, offsetof(struct seccomp_data, nr));
+#ifdef __x86_64__
+    jump(f, BPF_JGE, 0x40000000, 0, 1);
+    answer(f, SECCOMP_RET_KILL_PROCESS);
+#endif
+    for (size_t i = 0; i < ARRAY_COUNT(deadly); i++)
+        if (deadly[i] != SYS_execve) rule(f, deadly[i], refuse(EPERM));
+    rule(f, SYS_connect, refuse(EACCES));
+    rule(f, SYS_io_uring_setup, refuse(ENOSYS));
+    jump(f, BPF_JEQ, SYS_socket, 0, 3);
+    load(f, offsetof(struct seccomp_data, args));
+    jump(f, BPF_JEQ, AF_UNIX, 1, 0);
+    answer(f, refuse(EAFNOSUPPORT));
+    answer(f, SECCOMP_RET_ALLOW);
+}
+
+static bool let(int rules, uint64_t fs, int fd, uint64_t rights) {
+    struct stat st;
+    if (fd < 0) return true; /* what is not there needs no right */
+    if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode)) rights &= files_of_a_file;
+    struct landlock_path_beneath_attr under = {.allowed_access = rights & fs, .parent_fd = fd};
+    return syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &under, 0) == 0;
+}
+
+static bool let_path(int rules, uint64_t fs, const char *path, uint64_t rights) {
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    bool ok = let(rules, fs, fd, rights);
+    if (fd >= 0) close(fd);
+    return ok;
+}
+
+bool node_sandbox_server(const int *folders, size_t n, const char *program) {
+    static const char *const read[] = {"/usr", "/lib", "/lib64", "/etc", "/proc", "/sys/devices/system"},
+                             *const devices[] = {"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"},
+                             *const loaders[] = {"/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"};
+    static struct filter f;
+    size_t size;
+    struct ruleset attr = handled(&size);
+    int rules = attr.fs ? (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0) : -1;
+    bool ok = !attr.fs || rules >= 0;
+    uint64_t all = attr.fs & ~(uint64_t)(LANDLOCK_ACCESS_FS_EXECUTE | FS_IOCTL_DEV);
+    for (size_t i = 0; ok && rules >= 0 && i < n; i++) ok = let(rules, attr.fs, folders[i], all);
+    for (size_t i = 0; ok && rules >= 0 && i < ARRAY_COUNT(read); i++) ok = let_path(rules, attr.fs, read[i], files_read);
+    for (size_t i = 0; ok && rules >= 0 && i < ARRAY_COUNT(devices); i++)
+        ok = let_path(rules, attr.fs, devices[i], files_read | LANDLOCK_ACCESS_FS_WRITE_FILE);
+    for (size_t i = 0; ok && rules >= 0 && i < ARRAY_COUNT(loaders); i++)
+        ok = let_path(rules, attr.fs, loaders[i], files_read | LANDLOCK_ACCESS_FS_EXECUTE);
+    ok = ok && (rules < 0 || let_path(rules, attr.fs, program, files_read | LANDLOCK_ACCESS_FS_EXECUTE));
+    f.n = 0;
+    build_foreign(&f);
+    struct sock_fprog filter = {.len = f.n, .filter = f.op};
+    ok = ok && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+    ok = ok && (rules < 0 || syscall(SYS_landlock_restrict_self, rules, 0) == 0);
+    if (rules >= 0) close(rules);
+    return ok && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
 }
 
 static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }

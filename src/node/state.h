@@ -10,6 +10,7 @@
  *   STATE/logs/…         what apps' guests said
  *   STATE/apps/NAME      what there was before node.db: a record each
  *   STATE/data           apps' data (store/)
+ *   STATE/clusters/APP   the PostgreSQL of an app, by its number (supervisor/cluster.c)
  */
 #ifndef ORLO_NODE_STATE_H
 #define ORLO_NODE_STATE_H
@@ -24,7 +25,8 @@
     X(control, blobs, "blobs")                                                                                                   \
     X(control, packs, "packs")                                                                                                   \
     X(control, logs, "logs")                                                                                                     \
-    X(store, data, "data")
+    X(store, data, "data")                                                                                                       \
+    X(supervisor, clusters, "clusters")
 struct node_state { /* -1: none */
     int lock, socket;
 #define X(role, field, name) int field;

@@ -80,7 +80,7 @@ static bool may_become(const struct catalog *c, const struct catalog_role *login
 }
 
 /* Callers come as a role that the authenticator may take: its members, as PostgREST has it. */
-static bool may_be(const struct catalog *c, str name, struct pg_error *error) {
+bool node_tree_may_be(const struct catalog *c, str name, struct pg_error *error) {
     const struct catalog_role *role = catalog_role_named(c, name), *login = catalog_role_named(c, STR("authenticator"));
     if (!role) node_tree_fail(error, "22023", "role \"" STR_FMT "\" does not exist", STR_ARG(str_sub(name, 0, 63)));
     else if (role->superuser || !login || !may_become(c, login, role->id))
@@ -101,7 +101,7 @@ static void read_claims(arena *mem, const struct node_tree_ask *ask, struct pg_s
     if (ask->claims.n && json_read(mem, ask->claims, &limits, v, &d) == ERR_OK) s->claims = ask->claims, s->claims_json = v;
 }
 
-static struct pg_session session_of(const struct node_tree_ask *ask, arena *mem) {
+struct pg_session node_tree_session(const struct node_tree_ask *ask, arena *mem) {
     int64_t now = node_tree_now_us();
     struct pg_session s = {.role = ask->role,
                            .headers = ask->headers,
@@ -117,9 +117,9 @@ static struct pg_session session_of(const struct node_tree_ask *ask, arena *mem)
 bool node_tree_run(const struct node_tree_running *what, struct buf *body, struct pg_error *error) {
     struct query_batch *batch = (struct query_batch *)(uintptr_t)what->batch;
     struct query_result *results = arena_array(what->mem, struct query_result, batch->count + 1);
-    struct pg_session session = session_of(what->ask, what->mem);
+    struct pg_session session = node_tree_session(what->ask, what->mem);
     memset(results, 0, sizeof *results * (batch->count + 1));
-    if (!may_be(what->catalog, what->ask->role, error)) return false;
+    if (!node_tree_may_be(what->catalog, what->ask->role, error)) return false;
     bool ok = query_run_batch(what->conn, &session, batch, results);
     for (uint32_t i = 0; i < batch->count && !ok && !error->set; i++)
         if (results[i].error.set) *error = results[i].error;

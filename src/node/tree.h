@@ -20,6 +20,10 @@ void node_tree_ask_values(const struct node_tree_ask *ask, struct app_value to[s
 [[nodiscard]] bool node_tree_ask_of_values(const struct app_value *values, uint32_t count, struct node_tree_ask *to);
 
 bool node_tree_writes(const struct query_batch *batch); /* one of them does */
+/* Whether callers may come as that role; else error says why. */
+[[nodiscard]] bool node_tree_may_be(const struct catalog *c, str role, struct pg_error *error);
+/* Who asks, as of now; claims that are no JSON are none. */
+struct pg_session node_tree_session(const struct node_tree_ask *ask, arena *mem);
 
 /* What a reader's connections to one database have in common: its catalogue, as one of them has read it. Counted; of one thread. */
 struct node_tree_made;
@@ -50,6 +54,9 @@ struct node_tree_running {
 [[nodiscard]] bool node_tree_run(const struct node_tree_running *what, struct buf *body, struct pg_error *error);
 int64_t node_tree_now_us(void);              /* since 2000, as PostgreSQL counts */
 void node_tree_late(struct pg_error *error); /* it took too long, whatever else it says */
+
+/* Of a question {"table", "role", "command"}: which grants and policies hold, as text. c NULL: there are no tables. ERR_NOT_FOUND, and what json_read gives. */
+[[nodiscard]] err node_explain(arena *mem, const struct catalog *c, str ask, struct buf *to, struct diag *d);
 
 void node_tree_fail(struct pg_error *error, const char *state, const char *fmt, ...) PRINTF_LIKE(3, 4); /* the first one holds */
 /* As the values of an answer (APP_DATA_ERROR). */

@@ -289,6 +289,8 @@ static void on_ready(void *arg, unsigned events) {
     hear(c);
 }
 
+void postgres_connection_lose(struct postgres_connection *c, const char *why) { lose(c, why); }
+
 static void on_late(void *arg) {
     struct postgres_connection *c = arg;
     lose_late(c, c->state == POSTGRES_FREE ? "" : "the server does not answer", true);
@@ -304,6 +306,9 @@ void postgres_connection_take(struct postgres_connection *c, struct postgres_ask
     if (!send_ask(c, ask) || !flush(c)) lose_by_server(c);
 }
 
+/* What statements raise for whoever sits there: nobody does. */
+static void let_go(void *arg, const char *notice) {}
+
 struct postgres_connection *postgres_connection_new(struct postgres *db) {
     struct postgres_connection *c = calloc(1, sizeof *c);
     ENSURE(c);
@@ -313,6 +318,7 @@ struct postgres_connection *postgres_connection_new(struct postgres *db) {
     c->timer = net_timer_new(db->options.loop, on_late, c);
     c->raw = PQconnectStart(db->where);
     ENSURE(c->raw);
+    PQsetNoticeProcessor(c->raw, let_go, NULL);
     net_timer_start(c->timer, PQstatus(c->raw) == CONNECTION_BAD ? 1 : db->options.connect_ms, 0); /* told from the loop */
     if (PQstatus(c->raw) != CONNECTION_BAD) listen_to(c, NET_WRITABLE);
     return c;

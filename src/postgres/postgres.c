@@ -169,6 +169,13 @@ struct postgres *postgres_new(const struct postgres_options *options) {
     return db;
 }
 
+void postgres_end(struct postgres *db, const char *why) {
+    snprintf(db->why, sizeof db->why, "%s", why);
+    tell_refused(db);
+    tell_waiting(db);
+    while (db->connections) postgres_connection_lose(db->connections, why);
+}
+
 static void drop_asks(struct postgres_ask *ask) {
     while (ask) {
         struct postgres_ask *next = ask->next;

@@ -33,6 +33,8 @@ struct postgres_options {
     const char *setup;   /* a statement without an answer, first on each connection; NULL: none */
 };
 struct postgres *postgres_new(const struct postgres_options *options);
+/* Whatever waits or is under way is told at once: the server is gone. Not from a told. */
+void postgres_end(struct postgres *db, const char *why);
 void postgres_free(struct postgres *db); /* what waits or is under way is not told; not from a told; NULL is fine */
 
 struct postgres_value {
@@ -69,7 +71,7 @@ enum postgres_outcome {
     POSTGRES_LOST
 };
 struct postgres_error {
-    char state[6];
+    char state[12];     /* one that a judge made up may be longer than an SQLSTATE */
     uint32_t statement; /* which one, from 0; the question's count: the commit */
     uint32_t position;  /* in its text, in characters from 1; 0: not said */
     char message[768], detail[512], hint[256], schema[64], table[64], column[64], constraint[64];

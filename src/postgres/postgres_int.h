@@ -75,6 +75,7 @@ struct postgres_connection {
 };
 /* NULL: there is no memory for it. */
 struct postgres_connection *postgres_connection_new(struct postgres *db);
+void postgres_connection_lose(struct postgres_connection *c, const char *why); /* its ask is told; the pool has one less */
 void postgres_connection_take(struct postgres_connection *c, struct postgres_ask *ask); /* of one that is FREE */
 void postgres_connection_free(struct postgres_connection *c);                           /* its ask is told before, or moved */
 

@@ -56,6 +56,18 @@ void sql_path_reset(struct sql_ddl *d) {
     memcpy(d->path, usual, sizeof usual);
 }
 
+/* With PostgreSQL behind it, a file's own statements are its steps; the platform's are there before. What begins and ends transactions is left out, as all
+ * pending files are one. */
+static void pass_through(struct sql_ddl *d, const struct sql_file *file, const sql_statements *statements,
+                         struct sql_plan_file *out) {
+    out->steps.n = 0;
+    for (uint32_t i = 0; i < statements->n && !d->platform; i++) {
+        const struct sql_statement *s = &statements->p[i];
+        if (s->node && s->node->node_case != PG_QUERY__NODE__NODE_TRANSACTION_STMT)
+            vec_push(d->mem, &out->steps, str_sub(file->text, s->offset, s->bytes));
+    }
+}
+
 static void run_file(struct sql_ddl *d, const struct sql_file *file) {
     sql_statements statements = {0};
     d->file = file, d->statement = NULL;
@@ -75,6 +87,7 @@ static void run_file(struct sql_ddl *d, const struct sql_file *file) {
     d->statement = NULL;
     sql_refresh(d);
     sql_flush(d);
+    if (d->engine == CATALOG_POSTGRES) pass_through(d, file, &statements, out);
 }
 
 /* ---- all of them ---- */

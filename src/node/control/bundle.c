@@ -149,8 +149,9 @@ static err add_what_was_asked(struct deployment *dep, struct diag *d) {
 
 /* What is not here yet is refused before anything is made of it. */
 static err check_database(const struct app_record *r, struct diag *d) {
-    if (r->database.engine <= APP_DATABASE_SQLITE) return ERR_OK;
-    return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "this node has no PostgreSQL for apps yet: write database = \"sqlite\"");
+    if (r->database.engine != APP_DATABASE_SERVER) return ERR_OK;
+    return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
+                    "a PostgreSQL of yours is not there yet: write database = \"postgres\", a server that the node runs");
 }
 
 static err check_within(struct control *c, struct deployment *dep, struct diag *d) {

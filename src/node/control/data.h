@@ -21,6 +21,7 @@ struct control_data_want {
     str name;
     int in; /* a memory file of so many bytes; borrowed. -1: nothing is told */
     uint64_t bytes;
+    bool postgres;                   /* its tables are there */
     const struct app_limits *limits; /* the app's */
     uint32_t ms_max;
     /* out: what it says, to be closed by who is told; -1 unless e is ERR_OK. */

@@ -1,4 +1,4 @@
-/* data: what the store is told, and says. That it is there is the affair of roles.c.
+/* data: what the store is told, and says; and what the role `postgres` is asked in its place. That they are there is the affair of roles.c.
  *
  *   control ── data_want ──> waits ──the store is there──> sent ──store_did──> data_done ──> control
  *                                                            └──the store is gone: data_done, ERR_CLOSED
@@ -41,20 +41,25 @@ static void drop_ask(struct data_ask **at) {
     free(ask);
 }
 
+static enum node_role role_of(const struct data_ask *ask) { return ask->want.postgres ? NODE_ROLE_postgres : NODE_ROLE_store; }
+
 static void send_ask(struct supervisor *s, struct data_ask *ask) {
     const struct node_msg_data_want *w = &ask->want;
     struct node_message m = NODE_MESSAGE(store_do, .id = w->id, .does = w->does, .app = w->app, .name = str_c(ask->own),
                                          .bytes = w->bytes, .bytes_max = w->bytes_max, .ms_max = w->ms_max);
+    if (w->postgres)
+        m = NODE_MESSAGE(postgres_do, .id = w->id, .does = w->does, .app = w->app, .name = str_c(ask->own), .bytes = w->bytes,
+                         .bytes_max = w->bytes_max, .ms_max = w->ms_max);
     m.fds[0] = ask->fds[0], m.fds[1] = ask->fds[1], m.fds_count = 2;
-    node_roles_tell(s, NODE_ROLE_store, &m);
+    node_roles_tell(s, role_of(ask), &m);
     close(ask->fds[0]), close(ask->fds[1]);
     ask->fds[0] = ask->fds[1] = -1;
     ask->sent = true;
 }
 
-static void tell_asks(struct supervisor *s) {
+void node_data_tell(struct supervisor *s, enum node_role role) {
     for (struct data_ask *ask = s->data_asks; ask; ask = ask->next)
-        if (!ask->sent) send_ask(s, ask);
+        if (!ask->sent && role_of(ask) == role) send_ask(s, ask);
 }
 
 static void refuse_ask(struct supervisor *s, uint32_t id, err e, const char *why) {
@@ -62,7 +67,6 @@ static void refuse_ask(struct supervisor *s, uint32_t id, err e, const char *why
 }
 
 bool node_data_want(struct supervisor *s, struct node_message *m) {
-    const struct single *store = &s->singles[NODE_ROLE_store];
     struct data_ask **at = &s->data_asks;
     uint32_t n = 0;
     for (; *at; at = &(*at)->next, n++)
@@ -77,8 +81,9 @@ bool node_data_want(struct supervisor *s, struct node_message *m) {
     memcpy(ask->own, m->data_want.name.p, m->data_want.name.n);
     ask->fds[0] = node_message_take(m, 0), ask->fds[1] = node_message_take(m, 1);
     *at = ask;
-    if (store->process.wire >= 0 && !store->rests) tell_asks(s);
-    else node_roles_want(s, NODE_ROLE_store);
+    const struct single *one = &s->singles[role_of(ask)];
+    if (one->process.wire >= 0 && !one->rests) node_data_tell(s, role_of(ask));
+    else node_roles_want(s, role_of(ask));
     return true;
 }
 
@@ -87,11 +92,11 @@ void node_data_forget_asks(struct supervisor *s) {
 }
 
 /* Of one that control did not wait for, nothing is said: it was started anew. */
-static void on_did(struct supervisor *s, const struct node_msg_store_did *m) {
+void node_data_did(struct supervisor *s, enum node_role role, uint32_t id, err e, uint64_t offset, str text) {
     struct data_ask **at = &s->data_asks;
-    while (*at && ((*at)->want.id != m->id || !(*at)->sent)) at = &(*at)->next;
+    while (*at && ((*at)->want.id != id || !(*at)->sent || role_of(*at) != role)) at = &(*at)->next;
     if (!*at) return;
-    node_singles_tell(s, &NODE_MESSAGE(data_done, .id = m->id, .err = m->err, .offset = m->offset, .text = m->text));
+    node_singles_tell(s, &NODE_MESSAGE(data_done, .id = id, .err = e, .offset = offset, .text = text));
     drop_ask(at);
 }
 
@@ -106,29 +111,32 @@ bool node_data_begin(struct supervisor *s) {
     if (s->state.data >= 0) m.fds[m.fds_count++] = s->state.data;
     err e = node_wire_send(s->singles[NODE_ROLE_store].process.wire, &m);
     buf_free(&settings);
-    if (e == ERR_OK) tell_forgotten(s), tell_asks(s);
+    if (e == ERR_OK) tell_forgotten(s), node_data_tell(s, NODE_ROLE_store);
     return e == ERR_OK;
 }
 
 bool node_data_hear(struct supervisor *s, struct node_message *m) {
-    if (m->type == NODE_MSG_store_did) on_did(s, &m->store_did);
+    if (m->type == NODE_MSG_store_did)
+        node_data_did(s, NODE_ROLE_store, m->store_did.id, m->store_did.err, m->store_did.offset, m->store_did.text);
     else if (m->type == NODE_MSG_store_rests) node_roles_rest(s, NODE_ROLE_store);
     else return false;
     return true;
 }
 
 /* Workers see it by their channels. What was sent is answered; what was not waits for the next one. */
-void node_data_lose(struct supervisor *s, int status) {
+void node_data_lost(struct supervisor *s, enum node_role role) {
     for (struct data_ask **at = &s->data_asks; *at;) {
-        if (!(*at)->sent) {
+        if (role_of(*at) != role || !(*at)->sent) {
+            if (role_of(*at) == role) node_roles_want(s, role);
             at = &(*at)->next;
             continue;
         }
         refuse_ask(s, (*at)->want.id, ERR_CLOSED, "the store ended meanwhile: it may be done, or not");
         drop_ask(at);
     }
-    if (s->data_asks) node_roles_want(s, NODE_ROLE_store);
 }
+
+void node_data_lose(struct supervisor *s, int status) { node_data_lost(s, NODE_ROLE_store); }
 
 void node_data_forget(struct supervisor *s, const struct node_msg_data_forget *m) {
     struct forgotten *f = calloc(1, sizeof *f);
@@ -140,4 +148,5 @@ void node_data_forget(struct supervisor *s, const struct node_msg_data_forget *m
     const struct single *store = &s->singles[NODE_ROLE_store];
     if (store->process.wire >= 0 && !store->rests) tell_forgotten(s);
     else if (s->state.data >= 0) node_roles_want(s, NODE_ROLE_store);
+    node_clusters_forget(s, m->app, m->name);
 }

@@ -30,6 +30,7 @@ static const struct life {
     [NODE_ROLE_control] = {node_singles_begin_control, node_singles_hear_control, node_singles_lose_control},
     [NODE_ROLE_keys] = {node_singles_begin_keys, node_singles_hear_keys, node_singles_lose_keys},
     [NODE_ROLE_store] = {node_data_begin, node_data_hear, node_data_lose},
+    [NODE_ROLE_postgres] = {node_clusters_begin, node_clusters_hear, node_clusters_lose},
     [NODE_ROLE_courier] = {node_post_begin, node_post_hear, node_post_lose},
 };
 

@@ -110,6 +110,7 @@ static bool catch_signals(struct supervisor *s) {
 static int until_due(const struct supervisor *s, uint64_t now) {
     uint64_t due = s->draining ? s->kill_at_ns : MIN(MIN(s->sample_at_ns, node_singles_due_ns(s)), node_jobs_due_ns(&s->jobs));
     due = MIN(due, MIN(node_roles_due_ns(s), node_notify_due_ns(s)));
+    due = MIN(due, node_clusters_due_ns(s));
     for (uint32_t i = 0; i < s->slots_count && !s->draining && (s->now.generation || s->next.generation); i++) {
         const struct slot *slot = &s->slots[i];
         if (slot->used && slot->rest_at_ns) due = MIN(due, slot->rest_at_ns);
@@ -170,7 +171,8 @@ static void reap(struct supervisor *s) {
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        if (!node_workers_reap(s, pid, status) && !node_jobs_reap(&s->jobs, pid, status)) (void)node_roles_reap(s, pid, status);
+        if (!node_workers_reap(s, pid, status) && !node_jobs_reap(&s->jobs, pid, status) && !node_roles_reap(s, pid, status))
+            (void)node_clusters_reap(s, pid, status);
 }
 
 static void act(struct supervisor *s) {
@@ -181,6 +183,7 @@ static void act(struct supervisor *s) {
     node_workers_act(s, now);
     node_regions_look(s);
     node_roles_act(s, now);
+    node_clusters_act(s, now);
     if (s->draining) {
         if (now < s->kill_at_ns) return;
         node_workers_signal(s, SIGKILL);
@@ -237,6 +240,7 @@ static err supervise(struct supervisor *s) {
     }
     node_singles_end(s);
     node_roles_end_all(s);
+    node_clusters_end(s);
     node_jobs_end(&s->jobs);
     if (!s->announced) node_jobs_show(&s->jobs); /* wiped */
     if (s->failed == ERR_OK) log_event(LOG_INFO, "stopped");

@@ -11,6 +11,7 @@
  *   roles.c        processes of which there is one each, from a table; their channels to workers
  *   singles.c      what control and keys say and are told; jobs that control wants
  *   data.c         the same of the store
+ *   cluster.c      the PostgreSQL of apps, and what the role postgres is told
  *   post.c         what the courier is told
  *   regions.c      what workers count, whichever process has the place
  *   notify.c       what systemd is told
@@ -158,6 +159,7 @@ struct supervisor {
     struct single singles[NODE_ROLES]; /* by their role */
     struct forgotten *forgotten;       /* apps of which the store has not been told yet (data.c) */
     struct data_ask *data_asks;        /* what control waits for (data.c), in the order in which it came */
+    struct cluster *clusters;          /* cluster.c */
     bool governs;                      /* control has read its state */
     struct node_state state;
     struct node_jobs jobs;
@@ -340,6 +342,22 @@ void node_regions_close(struct supervisor *s);
 
 [[nodiscard]] err node_admin_open(struct supervisor *s, struct diag *d);
 void node_admin_tell(struct supervisor *s); /* control, where to listen */
+
+/* Of either that does what control asks (data_want): what it has not been told yet; what it says; it is gone. */
+void node_data_tell(struct supervisor *s, enum node_role role);
+void node_data_did(struct supervisor *s, enum node_role role, uint32_t id, err e, uint64_t offset, str text);
+void node_data_lost(struct supervisor *s, enum node_role role);
+
+/* ---- cluster.c: apps' PostgreSQL ---- */
+
+bool node_clusters_begin(struct supervisor *s);
+bool node_clusters_hear(struct supervisor *s, struct node_message *m);
+void node_clusters_lose(struct supervisor *s, int status);
+void node_clusters_forget(struct supervisor *s, uint32_t app, str name);
+bool node_clusters_reap(struct supervisor *s, pid_t pid, int status); /* false: no program of theirs */
+void node_clusters_act(struct supervisor *s, uint64_t now);
+uint64_t node_clusters_due_ns(const struct supervisor *s);
+void node_clusters_end(struct supervisor *s);
 
 /* ---- post.c: the courier ---- */
 

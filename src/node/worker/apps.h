@@ -56,6 +56,7 @@ struct node_guest {
     struct pool under_way;               /* requests: gate.h */
     struct node_sample *sample;          /* sample.c; NULL: nobody wants to know */
     struct node_data *data;              /* of apps; NULL: there is none */
+    struct node_data *postgres;          /* the same, of those whose tables are PostgreSQL's */
     struct node_readers *readers;        /* query.h; NULL: there are none */
     struct node_app *apps, *news, *told; /* all; those that want a turn; those that are having it */
     bool (*turn)(void *arg);             /* before the engine runs; may be NULL */

@@ -23,6 +23,7 @@ struct app_ask {
 struct node_data {
     struct app_data base;
     struct net_loop *loop;
+    enum node_data_to to;
     void (*want)(void *arg);
     void *arg;
     struct net_watch *watch;
@@ -144,6 +145,15 @@ static void close_channel(struct node_data *data) {
     if (data->waiting) want(data);
 }
 
+/* What both of them say. */
+static void as_store(struct node_message *m) {
+    const struct node_msg_postgres_told t = m->postgres_told;
+    if (m->type != NODE_MSG_postgres_told) return;
+    m->type = NODE_MSG_store_told;
+    m->store_told =
+        (struct node_msg_store_told){.id = t.id, .outcome = t.outcome, .text = t.text, .bytes = t.bytes, .values = t.values};
+}
+
 static str values_of(struct node_message *m, arena *scratch) {
     const struct node_msg_store_told *told = &m->store_told;
     if (m->fds_count != 1) return told->values;
@@ -182,9 +192,11 @@ static bool hear(struct node_data *data, uint32_t most) {
     while (most--) {
         struct node_message m;
         bool sense = false;
-        switch (node_wire_receive(data->fd, NODE_ROLE_store, NODE_ROLE_worker, &m)) {
+        switch (node_wire_receive(data->fd, data->to == NODE_DATA_TO_STORE ? NODE_ROLE_store : NODE_ROLE_postgres,
+                                  NODE_ROLE_worker, &m)) {
         case NODE_WIRE_AGAIN: return true;
         case NODE_WIRE_GOT:
+            as_store(&m);
             sense = m.type == NODE_MSG_store_told && on_told(data, &m);
             node_message_drop(&m);
             break;
@@ -228,7 +240,7 @@ static int bytes_fd(str bytes) {
 static uint32_t u32_of(uint64_t v) { return (uint32_t)MIN(v, UINT32_MAX); }
 
 /* False: there is no room for its values. */
-static bool make_message(struct app_ask *ask, const struct app *app, const struct app_question *q) {
+static bool make_message(struct app_ask *ask, enum node_data_to to, const struct app *app, const struct app_question *q) {
     const struct app_limits *l = app->limits;
     const uint64_t bytes_max[APP_DATA_OFS] = {
         [APP_OF_KEYS] = l->store_bytes_max, [APP_OF_SQL] = l->sqlite_bytes_max, [APP_OF_APP] = l->database_bytes_max};
@@ -240,8 +252,13 @@ static bool make_message(struct app_ask *ask, const struct app *app, const struc
                           .answer_bytes_max = u32_of(l->data_answer_bytes_max), .ms_max = u32_of(l->data_ms_max),
                           .changes_max = u32_of(l->changes_max), .changes_s = u32_of(l->changes_ms_max / 1000),
                           .bytes = (uint32_t)b.n);
+    if (to == NODE_DATA_TO_POSTGRES)
+        ask->m = NODE_MESSAGE(postgres_ask, .id = ask->id, .app = app->id, .name = arena_str(ask->mem, app->name),
+                              .bytes_max = l->database_bytes_max, .answer_bytes_max = u32_of(l->data_answer_bytes_max),
+                              .ms_max = u32_of(l->data_ms_max), .bytes = (uint32_t)b.n);
     bool ok = true;
-    if (b.n <= INLINE_BYTES) ask->m.store_ask.values = arena_str(ask->mem, buf_str(&b));
+    str *values = to == NODE_DATA_TO_POSTGRES ? &ask->m.postgres_ask.values : &ask->m.store_ask.values;
+    if (b.n <= INLINE_BYTES) *values = arena_str(ask->mem, buf_str(&b));
     else ok = (ask->m.fds[0] = bytes_fd(buf_str(&b))) >= 0;
     ask->m.fds_count = ok && b.n > INLINE_BYTES;
     buf_free(&b);
@@ -255,7 +272,7 @@ static struct app_ask *ask(struct app_data *base, struct app *app, const struct 
     struct app_ask *a = arena_make(mem, struct app_ask);
     while (find(data, ++data->last_id)) {}
     *a = (struct app_ask){.id = data->last_id, .app = app->id, .told = told, .arg = arg, .mem = mem};
-    if (!make_message(a, app, q)) {
+    if (!make_message(a, data->to, app, q)) {
         count_down(data, app->id);
         arena_free(mem);
         return NULL;
@@ -279,16 +296,18 @@ static void cancel(struct app_data *base, struct app_ask *a) {
         free_ask(data, a);
         return;
     }
-    err e = data->fd >= 0 && !data->closing ? node_wire_send(data->fd, &NODE_MESSAGE(store_cancel, .id = a->id)) : ERR_OK;
+    struct node_message m = NODE_MESSAGE(store_cancel, .id = a->id);
+    if (data->to == NODE_DATA_TO_POSTGRES) m = NODE_MESSAGE(postgres_cancel, .id = a->id);
+    err e = data->fd >= 0 && !data->closing ? node_wire_send(data->fd, &m) : ERR_OK;
     (void)e; /* where there is no room for that, it is done for nobody */
 }
 
 /* ---- its life ---- */
 
-struct node_data *node_data_new(struct net_loop *loop, void (*want)(void *arg), void *arg) {
+struct node_data *node_data_new(struct net_loop *loop, enum node_data_to to, void (*want)(void *arg), void *arg) {
     struct node_data *data = calloc(1, sizeof *data);
     ENSURE(data);
-    *data = (struct node_data){.base = {ask, cancel}, .loop = loop, .want = want, .arg = arg, .fd = -1};
+    *data = (struct node_data){.base = {ask, cancel}, .loop = loop, .to = to, .want = want, .arg = arg, .fd = -1};
     data->last = &data->waiting;
     return data;
 }

@@ -14,7 +14,8 @@
 struct net_loop;
 struct node_data;
 /* want: a channel is wanted; it comes by node_data_channel, some time. */
-struct node_data *node_data_new(struct net_loop *loop, void (*want)(void *arg), void *arg);
+enum node_data_to { NODE_DATA_TO_STORE, NODE_DATA_TO_POSTGRES /* asks of APP_QUERY alone */ };
+struct node_data *node_data_new(struct net_loop *loop, enum node_data_to to, void (*want)(void *arg), void *arg);
 void node_data_free(struct node_data *data);
 struct app_data *node_data_of(struct node_data *data);  /* what apps ask */
 void node_data_channel(struct node_data *data, int fd); /* takes it */

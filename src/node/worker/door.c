@@ -22,12 +22,15 @@ struct node_visit {
 
 /* ---- answers ---- */
 
+/* 503 is of something that passes: a server that comes back, a queue that empties. */
 static void reply(struct node_request *r, uint16_t status, str body) {
     struct net_field fields[] = {{STR("content-type"), STR("application/json; charset=utf-8")},
                                  {STR("x-request-id"), str_c(r->id)},
                                  {STR("cache-control"), STR("no-store")},
-                                 {STR("allow"), STR("POST, OPTIONS")}};
-    err e = net_exchange_reply(r->exchange, status, fields, ARRAY_COUNT(fields) - (status != 405), body);
+                                 {STR("retry-after"), STR("1")}};
+    if (status == 405) fields[ARRAY_COUNT(fields) - 1] = (struct net_field){STR("allow"), STR("POST, OPTIONS")};
+    err e =
+        net_exchange_reply(r->exchange, status, fields, (uint32_t)ARRAY_COUNT(fields) - (status != 405 && status != 503), body);
     if (e != ERR_OK) log_event(LOG_DEBUG, "answer-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
 }
 

@@ -223,5 +223,6 @@ void node_guest_close(struct node_guest *g) {
     engine_free(g->engine);
     node_readers_free(g->readers);
     if (g->data) node_data_free(g->data);
+    if (g->postgres) node_data_free(g->postgres);
     net_loop_free(g->loop);
 }

@@ -54,15 +54,23 @@ static void on_told(void *arg, const struct app_answer *a) {
     done(q);
 }
 
+/* Who has its tables. */
+static struct app_data *data_of(const struct node_query *q) {
+    const struct node_guest *g = q->app->guest;
+    struct node_data *data = q->app->record.database.engine > APP_DATABASE_SQLITE ? g->postgres : g->data;
+    return data ? node_data_of(data) : NULL;
+}
+
 static void ask_store(struct node_query *q) {
+    struct app_data *data = data_of(q);
     struct app *of = &q->app->parts[q->app->parts_count - 1].of;
     struct app_value values[NODE_TREE_ASK_VALUES];
     node_tree_ask_values(&q->ask, values);
     struct app_question question = {.op = APP_QUERY, .place = STR("app"), .values = values, .count = ARRAY_COUNT(values)};
     q->state = NODE_QUERY_ASKS;
-    q->asked = of->data ? of->data->ask(of->data, of, &question, on_told, q) : NULL;
+    q->asked = data ? data->ask(data, of, &question, on_told, q) : NULL;
     if (q->asked) return;
-    store_failed(q, &(struct app_answer){.outcome = of->data ? APP_DATA_BUSY : APP_DATA_FAILED});
+    store_failed(q, &(struct app_answer){.outcome = data ? APP_DATA_BUSY : APP_DATA_FAILED});
     done(q);
 }
 
@@ -74,7 +82,7 @@ void node_query_read(struct node_query *q) {
 }
 
 static void begin(struct node_query *q) {
-    if (q->ask.body.n > LARGE_BYTES) {
+    if (q->ask.body.n > LARGE_BYTES || q->app->record.database.engine > APP_DATABASE_SQLITE) {
         ask_store(q);
         return;
     }
@@ -95,7 +103,7 @@ struct node_query *node_data_query(struct node_app *app, const struct node_tree_
 }
 
 void node_data_query_cancel(struct node_query *q) {
-    struct app_data *data = node_data_of(q->app->guest->data);
+    struct app_data *data = data_of(q);
     q->told = NULL;
     q->cancelled = true;
     if (q->state == NODE_QUERY_ASKS) {

@@ -2,6 +2,7 @@
  *
  *   node_data_query ─┬─ it only reads ──> READS here, on a connection that cannot write (reader.c)
  *                    └─ it writes, or is large ──> ASKS the store (app/data.h)            ──> told, once, from the loop
+ *                    Where an app's tables are PostgreSQL's, all is asked of the role that speaks to it (postgres/broker.h).
  *
  * 1. Who asks, and as what, has been found out before: role and claims are taken as they are. The role must be one that callers may have.
  * 2. A body is one query or a batch of them: a batch is one transaction, and where one fails there is nothing of it.

@@ -1,0 +1,225 @@
+/* ask: a query on its way: read, resolved and printed; sent; its answer as JSON. See broker.h. */
+#include "node/postgres/broker.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SIZE_EVERY_MS = 1000, SIZE_EVERY_BYTES = 1 << 20, LATE_MS = 2000 /* after the server should have said so itself */ };
+static const uint64_t ms_ns = 1'000'000u;
+
+/* ---- what is sent ---- */
+
+/* Everything that policies and functions may ask for, then who it is: for the transaction alone. */
+static const char settings[] = "set_config('statement_timeout', $1, true), set_config('transaction_read_only', $2, true), "
+                               "set_config('request.jwt.claims', $3, true), set_config('request.headers', $4, true), "
+                               "set_config('request.method', $5, true), set_config('request.path', $6, true), set_config('role', $7, true)";
+static const char size_behind[] =
+    "select set_config('role', 'none', true), pg_catalog.pg_database_size(pg_catalog.current_database()), set_config('role', $1, true)";
+
+static struct postgres_statement statement(arena *mem, str text, const struct query_bound *values, uint32_t n) {
+    struct postgres_value *v = arena_array(mem, struct postgres_value, n + 1);
+    for (uint32_t i = 0; i < n; i++) v[i] = (struct postgres_value){.null = values[i].null, .text = values[i].text};
+    return (struct postgres_statement){.text = text, .values = v, .count = n, .kept = true};
+}
+
+/* The same for a whole batch. */
+static struct postgres_statement settings_of(struct broker_ask *a, const struct pg_session *s) {
+    struct postgres_value *v = arena_array(a->mem, struct postgres_value, 7);
+    uint64_t now = clock_mono_ns(), left_ms = a->until_ns > now ? (a->until_ns - now) / ms_ns : 0;
+    const str texts[] = {arena_fmt(a->mem, "%llu", (unsigned long long)MAX(left_ms, (uint64_t)1)), a->writes ? STR("off") : STR("on"),
+                         s->claims, s->headers, s->method, s->path, a->who.role};
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) v[i] = (struct postgres_value){.text = texts[i]};
+    return (struct postgres_statement){.text = arena_fmt(a->mem, "select %s%s",
+                                                         a->sized ? "pg_catalog.pg_database_size(pg_catalog.current_database()), " : "", settings),
+                                       .values = v,
+                                       .count = ARRAY_COUNT(texts),
+                                       .kept = true};
+}
+
+/* A value with a NUL would be cut off there. */
+static bool has_nul(const struct postgres_statement *s) {
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->values[i].text.n && memchr(s->values[i].text.p, 0, s->values[i].text.n)) return true;
+    return false;
+}
+
+static bool put(struct broker_ask *a, struct postgres_statement s) {
+    if (has_nul(&s)) {
+        node_tree_fail(&a->error, "22021", "invalid byte sequence for encoding \"UTF8\": 0x00");
+        return false;
+    }
+    a->statements[a->statements_count++] = s;
+    return true;
+}
+
+static bool is_growing(const struct query *q) { return q->kind != QUERY_SELECT && q->kind != QUERY_DELETE; }
+
+static bool print_all(struct broker_ask *a, struct pg_session *session) {
+    struct query_batch *b = &a->batch;
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (!query_resolve(a->mem, a->made->catalog, session, &b->queries[i], &a->error) ||
+            !query_print_postgres(a->mem, a->made->catalog, session, &b->queries[i], &a->texts[i], &a->error))
+            return false;
+        bool writes = query_writes(&b->queries[i]);
+        a->writes |= writes;
+        a->grows |= writes && is_growing(&b->queries[i]);
+    }
+    return true;
+}
+
+/* Which of the base's needs is looked at on the loop, before. */
+static void prepare(void *arg) {
+    struct broker_ask *a = arg;
+    if (!query_read_batch(a->mem, a->who.body, &a->batch, &a->error)) return;
+    if (!a->made) {
+        node_tree_fail(&a->error, "42P01", "nothing was migrated to this database yet");
+        return;
+    }
+    if (!node_tree_may_be(a->made->catalog, a->who.role, &a->error)) return;
+    struct pg_session session = node_tree_session(&a->who, a->mem);
+    session.types = a->made->types;
+    a->texts = arena_array(a->mem, struct query_text, a->batch.count + 1);
+    a->statements = arena_array(a->mem, struct postgres_statement, 2 * a->batch.count + 2);
+    memset(a->texts, 0, sizeof *a->texts * (a->batch.count + 1));
+    if (!print_all(a, &session)) return;
+    a->sized &= a->grows;
+    bool ok = put(a, settings_of(a, &session));
+    for (uint32_t i = 0; i < a->batch.count && ok; i++) {
+        const struct query_text *t = &a->texts[i];
+        ok = put(a, statement(a->mem, t->text, t->values, t->values_count)) &&
+             (!t->count.n || put(a, statement(a->mem, t->count, t->count_values, t->count_values_count)));
+    }
+    struct query_bound role = {.text = a->who.role};
+    if (ok && a->sized) (void)put(a, statement(a->mem, str_c(size_behind), &role, 1));
+}
+
+/* ---- what comes of it ---- */
+
+static int64_t number(str s) {
+    bool minus = s.n && s.p[0] == '-';
+    uint64_t v = 0;
+    return str_to_u64(str_sub(s, minus, s.n), &v) ? minus ? -(int64_t)v : (int64_t)v : 0;
+}
+
+static void refuse(struct postgres_error *to, const char *state, const char *message) {
+    snprintf(to->state, sizeof to->state, "%.*s", (int)sizeof to->state - 1, state);
+    snprintf(to->message, sizeof to->message, "%s", message);
+}
+
+/* As the SQLite side has it (query/run.c). */
+static bool affects_few(const struct broker_ask *a, const struct postgres_answer *answer, struct postgres_error *error) {
+    for (uint32_t i = 0, at = 1; i < a->batch.count; at += a->texts[i].count.n ? 2 : 1, i++) {
+        const struct query *q = &a->batch.queries[i];
+        uint64_t n = postgres_affected(answer, at);
+        if (q->max_affected < 0 || q->kind == QUERY_SELECT || q->kind == QUERY_CALL || n <= (uint64_t)q->max_affected) continue;
+        refuse(error, "PGRST124", "Query result exceeds max-affected preference constraint");
+        snprintf(error->detail, sizeof error->detail, "The query affects %llu rows", (unsigned long long)n);
+        return false;
+    }
+    return true;
+}
+
+static bool judge(void *arg, const struct postgres_answer *answer, struct postgres_error *error) {
+    struct broker_ask *a = arg;
+    if (!affects_few(a, answer, error)) return false;
+    if (!a->sized) return true;
+    int64_t before = number(postgres_value(answer, 0, 0, 0, NULL)), behind = number(postgres_value(answer, a->statements_count - 1, 0, 1, NULL));
+    a->base->sized_ns = clock_mono_ns(), a->base->written = 0;
+    if ((uint64_t)behind <= a->bytes_max || behind <= before) return true;
+    a->base->sized_ns = 0; /* the next one is looked at, too */
+    refuse(error, "53100", "could not extend file: the database is full");
+    snprintf(error->hint, sizeof error->hint, "It has %lld bytes, and may have %llu (database_mb).", (long long)behind,
+             (unsigned long long)a->bytes_max);
+    return false;
+}
+
+static void take_rows(const struct postgres_answer *answer, uint32_t at, const struct query *q, struct query_result *r) {
+    bool one = q->kind == QUERY_CALL && !q->function->set;
+    r->has_body = true;
+    r->rows = postgres_rows(answer, at);
+    if (one && !r->rows) buf_puts(&r->body, STR("null"));
+    if (!one) buf_putc(&r->body, '[');
+    for (uint32_t i = 0; i < (one ? MIN(r->rows, 1u) : r->rows); i++) {
+        if (i) buf_putc(&r->body, ',');
+        buf_puts(&r->body, postgres_value(answer, at, i, 0, NULL));
+    }
+    if (!one) buf_putc(&r->body, ']');
+}
+
+static void compose(struct broker_ask *a, const struct postgres_answer *answer) {
+    struct query_result *results = arena_array(a->mem, struct query_result, a->batch.count + 1);
+    memset(results, 0, sizeof *results * (a->batch.count + 1));
+    for (uint32_t i = 0, at = 1; i < a->batch.count; i++, at++) {
+        const struct query *q = &a->batch.queries[i];
+        struct query_result *r = &results[i];
+        bool writes = q->kind != QUERY_SELECT && q->kind != QUERY_CALL;
+        r->total = -1;
+        if (writes) r->affected = postgres_affected(answer, at);
+        if (a->texts[i].answers) take_rows(answer, at, q, r);
+        if (a->texts[i].count.n) r->total = number(postgres_value(answer, ++at, 0, 0, NULL));
+        else if (q->count) r->total = (int64_t)(writes ? r->affected : r->rows);
+    }
+    query_batch_body(&a->batch, results, &a->body);
+    for (uint32_t i = 0; i < a->batch.count; i++) query_result_free(&results[i]);
+    if (a->body.n > a->answer_bytes_max) node_tree_fail(&a->error, "54000", "the answer is larger than %u bytes", a->answer_bytes_max);
+}
+
+static void copy_error(const struct postgres_error *from, struct pg_error *to) {
+    *to = (struct pg_error){.set = true};
+#define COPY(field) snprintf(to->field, sizeof to->field, "%.*s", (int)sizeof to->field - 1, from->field)
+    COPY(state), COPY(message), COPY(detail), COPY(hint), COPY(schema), COPY(table), COPY(column), COPY(constraint);
+#undef COPY
+}
+
+static void on_told(void *arg, const struct postgres_answer *answer) {
+    struct broker_ask *a = arg;
+    a->asked = NULL;
+    switch (postgres_outcome(answer)) {
+    case POSTGRES_DONE: compose(a, answer); break;
+    case POSTGRES_ERROR: copy_error(postgres_error(answer), &a->error); break;
+    case POSTGRES_BUSY: node_tree_fail(&a->error, "53300", "too many queries of the app wait"); break;
+    case POSTGRES_AWAY: node_tree_fail(&a->error, "57P03", "the database system is not there at the moment"); break;
+    case POSTGRES_LOST: node_tree_fail(&a->error, "08007", "the database system ended meanwhile: it may be done, or not"); break;
+    }
+    node_ask_over(a);
+}
+
+static void send_it(struct broker_ask *a) {
+    uint64_t now = clock_mono_ns();
+    if (!a->error.set && now >= a->until_ns) node_tree_late(&a->error);
+    if (a->error.set || (!a->peer && !a->errand)) {
+        node_ask_over(a);
+        return;
+    }
+    a->base->written += a->bytes;
+    a->asked = postgres_ask(a->base->asks,
+                            &(struct postgres_question){.statements = a->statements,
+                                                        .count = a->statements_count,
+                                                        .ms_max = (uint32_t)((a->until_ns - now) / ms_ns) + LATE_MS,
+                                                        .bytes_max = a->answer_bytes_max,
+                                                        .undone = a->batch.rollback || !a->writes,
+                                                        .judge = a->writes ? judge : NULL},
+                            on_told, a);
+}
+
+static void on_prepared(void *arg, bool ran) {
+    struct broker_ask *a = arg;
+    a->reads = false;
+    if (!ran) node_tree_fail(&a->error, "53300", "too many queries wait");
+    if (a->base->asks) send_it(a);
+    else node_tree_fail(&a->error, "57P03", "the database system is not there at the moment"), node_ask_over(a);
+}
+
+void node_ask_begin(struct broker_ask *a) {
+    struct broker_base *b = a->base;
+    a->under_way = true;
+    a->made = b->made;
+    if (a->made) a->made->users++;
+    a->sized = clock_mono_ns() - b->sized_ns > SIZE_EVERY_MS * ms_ns || b->written > SIZE_EVERY_BYTES;
+    if (a->who.body.n > BROKER_LARGE_BYTES) {
+        a->reads = true;
+        net_work_new(node_broker.loop, NULL, prepare, on_prepared, a);
+        return;
+    }
+    prepare(a);
+    send_it(a);
+}

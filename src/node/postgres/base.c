@@ -1,0 +1,484 @@
+/* base: an app's database: its server, connections to it, its catalogue, and what waits for it. States: broker.h.
+ *
+ * What is the node's own in it: the schema _orlo, of the superuser orlo.
+ *   _orlo.meta (key, value)     platform: which of the platform's schemas it has; version, catalog: what it is made of, as text
+ *   _orlo.migrations            what was applied, as the store has it on SQLite (store/app.c)
+ * and the database _platform, which is as this one was before any migration: what a reset begins with.
+ */
+#include "node/postgres/broker.h"
+#include "sql/sql.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { ROOM_MS = 3'000, OPEN_AGAIN_MS = 100, OPEN_MS = 60'000, CONNECT_MS = 5'000, FREE_MS = 60'000, ADMIN_MS = 60'000 };
+static const uint64_t ms_ns = 1'000'000u;
+
+/* ---- catalogues ---- */
+
+void node_made_unref(struct broker_made *made) {
+    if (!made || --made->users) return;
+    arena_free(made->mem);
+    free(made);
+}
+
+err node_made_new(str catalog, struct broker_made **out, struct diag *d) {
+    struct broker_made *made = calloc(1, sizeof *made);
+    ENSURE(made);
+    *made = (struct broker_made){.users = 1, .mem = arena_new(0)};
+    err e = catalog_read(made->mem, catalog, &made->catalog, d);
+    if (e == ERR_OK) made->types = query_types_new(made->mem, made->catalog);
+    if (e == ERR_OK) *out = made;
+    else node_made_unref(made);
+    return e;
+}
+
+/* ---- what waits ---- */
+
+static struct broker_ask *pop(struct broker_base *b) {
+    struct broker_ask *a = b->first;
+    b->first = a->next;
+    if (!b->first) b->last = &b->first;
+    b->waiting--;
+    b->waiting_bytes -= a->bytes;
+    return a;
+}
+
+static void fail_waiting(struct broker_base *b, const char *message) {
+    while (b->first) {
+        struct broker_ask *a = pop(b);
+        node_tree_fail(&a->error, "57P03", "%s", message);
+        node_broker_answer(a);
+    }
+}
+
+static void fail_errands(struct broker_base *b, err e, const char *why, uint64_t before_ns) {
+    while (b->errands && !b->errands->begun && b->errands->came_ns <= before_ns) {
+        struct broker_errand *w = b->errands;
+        w->e = diag_set(&w->d, e, DIAG_NOWHERE, "%s", why);
+        node_base_errand_over(w);
+    }
+}
+
+/* ---- connections ---- */
+
+struct postgres *node_base_connect(struct broker_base *b, const char *role, const char *database, uint32_t most) {
+    char where[400];
+    snprintf(where, sizeof where, "host=/proc/self/fd/%d user=%s password=%s dbname=%s application_name=orlo", b->run, role, b->password,
+             database);
+    return postgres_new(&(struct postgres_options){.loop = node_broker.loop,
+                                                   .where = where,
+                                                   .connections_max = most,
+                                                   .waiting_max = BROKER_WAITING_MAX,
+                                                   .connect_ms = CONNECT_MS,
+                                                   .free_ms = FREE_MS});
+}
+
+static void close_one(struct postgres **db) {
+    if (*db) postgres_end(*db, "its server is gone");
+    postgres_free(*db);
+    *db = NULL;
+}
+
+/* Whoever is under way is told what became of it. */
+void node_base_close(struct broker_base *b) {
+    b->leaves = true;
+    close_one(&b->asks), close_one(&b->owner), close_one(&b->admin);
+    b->leaves = false;
+    b->again_ns = 0;
+}
+
+static void go_away(struct broker_base *b) {
+    b->state = BASE_AWAY;
+    node_base_close(b);
+    if (b->run >= 0) close(b->run);
+    b->run = -1;
+    node_made_unref(b->made);
+    b->made = NULL;
+}
+
+/* ---- opening: the platform's schemas, passwords, the catalogue ---- */
+
+static void open_again(struct broker_base *b, const char *why) {
+    uint64_t now = clock_mono_ns();
+    if (now - b->opens_ns < OPEN_MS * ms_ns) {
+        b->again_ns = now + OPEN_AGAIN_MS * ms_ns;
+        return;
+    }
+    log_event(LOG_ERROR, "postgres-not-reached", LF_CSTR("app", b->name), LF_CSTR("reason", why));
+    fail_waiting(b, "the database system does not answer");
+    fail_errands(b, ERR_AGAIN, why, now);
+    node_broker_say(&NODE_MESSAGE(cluster_rest, .app = b->app)); /* one that hangs is ended, and started anew when it is wanted */
+    b->gives_up = true; /* its connections are closed by the next turn: this is one of them */
+    node_broker_later();
+}
+
+static void ask_admin(struct broker_base *b, const struct postgres_statement *s, uint32_t n, bool bare, postgres_told told) {
+    (void)postgres_ask(b->admin, &(struct postgres_question){.statements = s, .count = n, .ms_max = ADMIN_MS, .bare = bare}, told, b);
+}
+static void ask_admin_text(struct broker_base *b, str text, bool bare, postgres_told told) {
+    ask_admin(b, &(struct postgres_statement){.text = text}, 1, bare, told);
+}
+
+/* False: it is tried again. */
+static bool went_well(struct broker_base *b, const struct postgres_answer *a) {
+    if (b->leaves) return false;
+    if (postgres_outcome(a) == POSTGRES_DONE) return true;
+    const struct postgres_error *e = postgres_error(a);
+    char why[300];
+    snprintf(why, sizeof why, "%s%s%.250s", e->state, *e->state ? ": " : "", e->message);
+    if (*e->state && strncmp(e->state, "57P", 3) != 0)
+        log_event(LOG_ERROR, "postgres-not-opened", LF_CSTR("app", b->name), LF_CSTR("reason", why));
+    open_again(b, why);
+    return false;
+}
+
+static void read_made(struct broker_base *b);
+
+static void on_made(void *arg, const struct postgres_answer *a) {
+    struct broker_base *b = arg;
+    struct diag d = DIAG_INIT;
+    if (b->state != BASE_OPENS && b->state != BASE_HERE) return;
+    if (!went_well(b, a)) return;
+    node_made_unref(b->made);
+    b->made = NULL;
+    str text = postgres_value(a, 0, 0, 0, NULL);
+    err e = text.n ? node_made_new(text, &b->made, &d) : ERR_OK;
+    if (e != ERR_OK) log_event(LOG_ERROR, "postgres-not-opened", LF_CSTR("app", b->name), LF_CSTR("reason", d.text));
+    if (!b->asks) b->asks = node_base_connect(b, "authenticator", "postgres", (uint32_t)node_broker.limits.postgres_connections_max);
+    b->state = BASE_HERE;
+    b->used_ns = clock_mono_ns();
+    node_broker_later();
+}
+
+static void read_made(struct broker_base *b) {
+    ask_admin_text(b, STR("select value from _orlo.meta where key = 'catalog'"), false, on_made);
+}
+
+void node_base_reload(struct broker_base *b) {
+    b->opens_ns = clock_mono_ns();
+    read_made(b);
+}
+
+static void on_let_in(void *arg, const struct postgres_answer *a) {
+    struct broker_base *b = arg;
+    if (went_well(b, a)) read_made(b);
+}
+
+/* The roles that the broker comes as: their owner may have given them another password. What a reset left that did not come to its end goes. */
+static void let_in(struct broker_base *b) {
+    char text[2][300];
+    snprintf(text[0], sizeof text[0], "alter role authenticator with login noinherit password '%s'", b->password);
+    snprintf(text[1], sizeof text[1], "alter role postgres with login password '%s'", b->password);
+    const struct postgres_statement s[] = {{.text = str_c(text[0])}, {.text = str_c(text[1])}};
+    ask_admin(b, s, ARRAY_COUNT(s), false, on_let_in);
+}
+
+static void on_template(void *arg, const struct postgres_answer *a) {
+    struct broker_base *b = arg;
+    if (went_well(b, a)) let_in(b);
+}
+
+/* Of a database that nothing was migrated to yet. */
+static void make_template(struct broker_base *b) {
+    ask_admin_text(b, STR("create database _platform template postgres is_template true allow_connections false"), true, on_template);
+}
+
+static void on_platform(void *arg, const struct postgres_answer *a) {
+    struct broker_base *b = arg;
+    if (went_well(b, a)) make_template(b);
+}
+
+/* A file has many statements, and an ask takes one: a block that runs them. */
+static str block_of(arena *mem, str text) {
+    return arena_fmt(mem, "do $orlo_do$ begin execute $orlo_file$" STR_FMT "$orlo_file$; end $orlo_do$", STR_ARG(text));
+}
+
+static void make_platform(struct broker_base *b) {
+    static const char *const before[] = {"create role postgres with login createrole bypassrls", "alter database postgres owner to postgres"},
+                             *const between[] =
+                                 {"alter schema extensions owner to postgres", "alter publication supabase_realtime owner to postgres",
+                                  "alter default privileges for role postgres in schema public grant all on tables to postgres, anon, "
+                                  "authenticated, service_role",
+                                  "alter default privileges for role postgres in schema public grant all on functions to postgres, anon, "
+                                  "authenticated, service_role",
+                                  "alter default privileges for role postgres in schema public grant all on sequences to postgres, anon, "
+                                  "authenticated, service_role",
+                                  "set local role postgres"},
+                             *const behind[] = {"reset role",
+                                                "grant connect on database postgres to authenticator",
+                                                "create schema _orlo",
+                                                "create table _orlo.meta (key text primary key, value text not null)",
+                                                "create table _orlo.migrations (position bigint primary key, name text not null unique, "
+                                                "sha256 text not null, applied_at bigint not null, statements bigint not null)",
+                                                "grant usage on schema _orlo to postgres",
+                                                "grant select, insert, update, delete on _orlo.meta, _orlo.migrations to postgres",
+                                                "insert into _orlo.meta values ('version', '0')",
+                                                "insert into _orlo.meta select 'roles', string_agg(quote_literal(rolname), ', ') from pg_roles"};
+    arena *mem = arena_new(0);
+    VEC(struct postgres_statement) s = {0};
+    uint32_t n;
+    const struct sql_file *files = sql_platform(true, &n);
+    for (size_t i = 0; i < ARRAY_COUNT(before); i++) vec_push(mem, &s, ((struct postgres_statement){.text = str_c(before[i])}));
+    for (uint32_t k = 0; k < n; k++) { /* the first makes roles: above anybody but the superuser */
+        vec_push(mem, &s, ((struct postgres_statement){.text = block_of(mem, files[k].text)}));
+        for (size_t i = 0; !k && i < ARRAY_COUNT(between); i++)
+            vec_push(mem, &s, ((struct postgres_statement){.text = str_c(between[i])}));
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(behind); i++) vec_push(mem, &s, ((struct postgres_statement){.text = str_c(behind[i])}));
+    vec_push(mem, &s,
+             ((struct postgres_statement){.text = arena_fmt(mem, "insert into _orlo.meta values ('platform', '%d')", SQL_PLATFORM)}));
+    ask_admin(b, s.p, s.n, false, on_platform);
+    arena_free(mem);
+}
+
+static void on_looked(void *arg, const struct postgres_answer *a) {
+    struct broker_base *b = arg;
+    if (!went_well(b, a)) return;
+    bool platform = str_eqc(postgres_value(a, 0, 0, 0, NULL), "t"), template = str_eqc(postgres_value(a, 0, 0, 1, NULL), "t");
+    if (!platform) make_platform(b);
+    else if (!template) make_template(b);
+    else let_in(b);
+}
+
+static void open_base(struct broker_base *b) {
+    b->again_ns = 0;
+    if (b->state == BASE_COMES) b->state = BASE_OPENS, b->opens_ns = clock_mono_ns();
+    if (!b->admin) b->admin = node_base_connect(b, "orlo", "postgres", 1);
+    ask_admin_text(b,
+                   STR("select to_regclass('_orlo.meta') is not null, exists (select from pg_database where datname = '_platform')"),
+                   false, on_looked);
+}
+
+void node_base_open(struct broker_base *b) {
+    b->state = BASE_COMES;
+    open_base(b);
+}
+
+/* ---- its server ---- */
+
+static void want(struct broker_base *b) {
+    b->state = BASE_COMES;
+    b->opens_ns = clock_mono_ns();
+    node_broker_say(&NODE_MESSAGE(cluster_want, .app = b->app, .name = str_c(b->name)));
+}
+
+/* As many are up as may be: the one that has not been asked for longest makes room. False: all are busy. */
+static bool make_room(struct broker_base *wanted) {
+    static uint64_t made_ns;
+    struct broker_base *oldest = NULL;
+    if (made_ns && clock_mono_ns() - made_ns < ROOM_MS * ms_ns) return true; /* that one has not gone yet */
+    for (struct broker_base *b = node_broker.bases; b; b = b->next)
+        if (b != wanted && b->state == BASE_HERE && !b->first && !b->running && !b->errands && (!oldest || b->used_ns < oldest->used_ns))
+            oldest = b;
+    if (!oldest) return false;
+    made_ns = clock_mono_ns();
+    go_away(oldest);
+    node_broker_say(&NODE_MESSAGE(cluster_rest, .app = oldest->app));
+    return true;
+}
+
+void node_base_cluster(const struct node_msg_cluster *m, int run) {
+    struct broker_base *b = node_broker.bases;
+    while (b && b->app != m->app) b = b->next;
+    if (!b && run >= 0) { /* up since before this process: it rests, if nobody asks */
+        b = node_base_of(m->app, (str){0});
+    }
+    if (!b) return;
+    if (m->err == ERR_OK && run >= 0) {
+        go_away(b);
+        b->run = run;
+        snprintf(b->password, sizeof b->password, STR_FMT, STR_ARG(m->password));
+        b->state = BASE_COMES;
+        open_base(b);
+        return;
+    }
+    if (run >= 0) close(run);
+    if (m->err == ERR_BUSY && make_room(b)) {
+        b->state = BASE_AWAY; /* wanted again by the next tick */
+        return;
+    }
+    bool later = m->err == ERR_AGAIN || m->err == ERR_BUSY;
+    char why[NODE_TEXT_MAX + 1];
+    snprintf(why, sizeof why, STR_FMT, STR_ARG(m->text));
+    fail_waiting(b, later ? "the database system is starting up" : why);
+    if (!later) fail_errands(b, m->err, why, UINT64_MAX);
+    go_away(b);
+}
+
+/* ---- asks ---- */
+
+void node_ask_free(struct broker_ask *a) {
+    if (a->at_of) {
+        *a->at_of = a->next_of;
+        if (a->next_of) a->next_of->at_of = a->at_of;
+    }
+    node_broker.bytes -= a->bytes;
+    node_made_unref(a->made);
+    buf_free(&a->body);
+    arena_free(a->mem); /* it is in there */
+}
+
+void node_ask_over(struct broker_ask *a) {
+    struct broker_base *b = a->base;
+    b->running--;
+    b->used_ns = clock_mono_ns();
+    if (a->errand) node_errand_asked(a->errand, a);
+    else node_broker_answer(a);
+    node_broker_later();
+}
+
+void node_ask_cancel(struct broker_ask *a) {
+    struct broker_base *b = a->base;
+    a->peer = NULL;
+    if (a->at_of) {
+        *a->at_of = a->next_of;
+        if (a->next_of) a->next_of->at_of = a->at_of;
+        a->at_of = NULL;
+    }
+    if (a->reads) return; /* a thread has it */
+    if (a->under_way) {
+        if (a->asked) postgres_cancel(a->asked);
+        b->running--;
+    } else {
+        struct broker_ask **at = &b->first;
+        while (*at != a) at = &(*at)->next;
+        *at = a->next;
+        if (!a->next) b->last = at;
+        b->waiting--;
+        b->waiting_bytes -= a->bytes;
+    }
+    node_ask_free(a);
+    node_broker_later();
+}
+
+void node_base_turn(struct broker_base *b) {
+    if (b->leaves) return;
+    if (b->gives_up) b->gives_up = false, go_away(b);
+    if (b->state == BASE_AWAY && (b->first || (b->errands && !b->errands->begun))) want(b);
+    if (b->state != BASE_HERE || !b->asks) return;
+    while (b->first && !b->held && b->running < node_broker.limits.postgres_connections_max) {
+        struct broker_ask *a = pop(b);
+        b->running++;
+        node_ask_begin(a);
+    }
+    struct broker_errand *w = b->errands;
+    if (!w || w->begun) return;
+    close_one(&b->owner); /* whatever the last one set there */
+    w->begun = true;
+    node_errand_begin(w);
+}
+
+void node_base_ask(struct broker_ask *a) {
+    struct broker_base *b = a->base;
+    node_broker.bytes += a->bytes;
+    b->used_ns = a->came_ns;
+    bool many = b->waiting >= BROKER_WAITING_MAX || b->waiting_bytes + a->bytes > BROKER_WAITING_BYTES || node_broker.bytes > BROKER_BYTES;
+    if (many && !a->errand) {
+        node_tree_fail(&a->error, "53300", "too many queries of the app wait");
+        node_broker_answer(a);
+        return;
+    }
+    a->next = NULL;
+    *b->last = a;
+    b->last = &a->next;
+    b->waiting++;
+    b->waiting_bytes += a->bytes;
+    node_base_turn(b);
+}
+
+/* ---- errands ---- */
+
+void node_base_errand(struct broker_errand *w) {
+    struct broker_base *b = w->base;
+    b->used_ns = clock_mono_ns();
+    if (b->forgotten) {
+        w->e = diag_set(&w->d, ERR_NOT_FOUND, DIAG_NOWHERE, "the app is no more");
+        node_broker_did(w);
+        return;
+    }
+    w->came_ns = b->used_ns;
+    *b->last_errand = w;
+    b->last_errand = &w->next;
+    node_base_turn(b);
+}
+
+void node_base_errand_over(struct broker_errand *w) {
+    struct broker_base *b = w->base;
+    struct broker_errand **at = &b->errands;
+    while (*at != w) at = &(*at)->next;
+    *at = w->next;
+    if (!w->next) b->last_errand = at;
+    b->used_ns = clock_mono_ns();
+    b->held = false;
+    node_broker_did(w);
+    node_broker_later();
+}
+
+/* ---- all of them ---- */
+
+struct broker_base *node_base_of(uint32_t app, str name) {
+    struct broker_base *b = node_broker.bases;
+    while (b && b->app != app) b = b->next;
+    if (!b) {
+        b = calloc(1, sizeof *b);
+        ENSURE(b);
+        *b = (struct broker_base){.next = node_broker.bases, .app = app, .run = -1, .used_ns = clock_mono_ns()};
+        b->last = &b->first;
+        b->last_errand = &b->errands;
+        node_broker.bases = b;
+    }
+    if (name.n && name.n < sizeof b->name) snprintf(b->name, sizeof b->name, STR_FMT, STR_ARG(name));
+    return b;
+}
+
+void node_base_forget(uint32_t app) {
+    struct broker_base *b = node_base_of(app, (str){0});
+    b->forgotten = true;
+    fail_waiting(b, "the app is no more");
+    fail_errands(b, ERR_NOT_FOUND, "the app is no more", UINT64_MAX);
+}
+
+static void free_base(struct broker_base **at) {
+    struct broker_base *b = *at;
+    *at = b->next;
+    free(b);
+}
+
+/* Who waits for a server that does not come is told so. */
+static void tell_late(struct broker_base *b, uint64_t now) {
+    while (b->first && b->state != BASE_HERE &&
+           now > MIN(b->first->until_ns, b->first->came_ns + (uint64_t)BROKER_PATIENCE_MS * ms_ns)) {
+        struct broker_ask *a = pop(b);
+        node_tree_fail(&a->error, "57P03", "the database system is starting up");
+        node_broker_answer(a);
+    }
+    if (b->state != BASE_HERE && now > OPEN_MS * ms_ns)
+        fail_errands(b, ERR_AGAIN, "the database system does not come up", now - OPEN_MS * ms_ns);
+}
+
+static void rest(struct broker_base *b, uint64_t now) {
+    uint64_t idle = b->forgotten ? 0 : node_broker.limits.postgres_idle_ms * ms_ns;
+    if (b->state != BASE_HERE || b->first || b->running || b->errands || now - b->used_ns < idle) return;
+    go_away(b);
+    node_broker_say(&NODE_MESSAGE(cluster_rest, .app = b->app));
+}
+
+void node_base_tick(uint64_t now) {
+    for (struct broker_base **at = &node_broker.bases; *at;) {
+        struct broker_base *b = *at;
+        if (b->again_ns && now >= b->again_ns && b->state == BASE_OPENS) open_base(b);
+        tell_late(b, now);
+        if (b->errands && b->errands->begun) node_errand_tick(b->errands);
+        rest(b, now);
+        if (b->state == BASE_AWAY || b->gives_up) node_base_turn(b);
+        if (b->state == BASE_AWAY && !b->first && !b->running && !b->errands && b->run < 0) free_base(at);
+        else at = &b->next;
+    }
+}
+
+bool node_bases_idle(void) { return !node_broker.bases; }
+
+void node_bases_refuse(void) {
+    for (struct broker_base *b = node_broker.bases; b; b = b->next) fail_waiting(b, "the database system is starting up");
+}

@@ -1,0 +1,286 @@
+/* broker: see broker.h. */
+#include "node/postgres/broker.h"
+#include "node/role.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { PACKETS_TURN = 32, PEERS_MAX = 1024, INLINE_BYTES = 32 << 10, ASK_BYTES_MAX = 24 << 20, TICK_MS = 100 };
+
+struct broker_answer {
+    struct broker_answer *next;
+    struct node_message m; /* its strings behind it */
+};
+
+struct broker node_broker;
+static struct process {
+    struct net_watch *wire;
+    struct net_timer *timer, *turn;
+    struct broker_peer *peers;
+    uint32_t peers_count;
+    bool rests;
+} process;
+
+void node_broker_say(const struct node_message *m) {
+    if (node_wire_send(NODE_WIRE_FD, m) != ERR_OK) net_loop_stop(node_broker.loop); /* the node is gone, or does not listen */
+}
+
+void node_broker_later(void) { net_timer_start(process.turn, 0, 0); }
+
+/* ---- answers ---- */
+
+static void on_peer(void *arg, unsigned events);
+
+static void send_answers(struct broker_peer *p) {
+    err e = ERR_OK;
+    while (p->first && (e = node_wire_send(p->fd, &p->first->m)) != ERR_AGAIN) {
+        struct broker_answer *answer = p->first;
+        p->first = answer->next;
+        node_message_drop(&answer->m);
+        free(answer);
+    }
+    if (!p->first) p->last = &p->first;
+    net_watch_events(p->watch, NET_READABLE | (p->first ? NET_WRITABLE : 0));
+}
+
+static void put_answer(struct broker_peer *p, struct node_message *m) {
+    str values = m->postgres_told.values, text = m->postgres_told.text;
+    struct broker_answer *answer = malloc(sizeof *answer + values.n + text.n);
+    ENSURE(answer);
+    uint8_t *at = (uint8_t *)(answer + 1);
+    answer->next = NULL;
+    answer->m = *m;
+    if (values.n) memcpy(at, values.p, values.n);
+    if (text.n) memcpy(at + values.n, text.p, text.n);
+    answer->m.postgres_told.values.p = at, answer->m.postgres_told.text.p = at + values.n;
+    *p->last = answer;
+    p->last = &answer->next;
+    send_answers(p);
+}
+
+static void write_values(struct broker_ask *a, struct buf *to) {
+    if (a->error.set) node_tree_error_values(&a->error, to);
+    else if (a->outcome == APP_DATA_OK) app_values_write(to, &APP_TEXT(buf_str(&a->body)), 1);
+}
+
+void node_broker_answer(struct broker_ask *a) {
+    struct buf values = {0};
+    if (!a->peer) {
+        node_ask_free(a);
+        return;
+    }
+    write_values(a, &values);
+    struct node_message m = NODE_MESSAGE(postgres_told, .id = a->id, .outcome = (uint8_t)(a->error.set ? APP_DATA_ERROR : a->outcome),
+                                         .bytes = (uint32_t)values.n);
+    if (values.n <= INLINE_BYTES) m.postgres_told.values = buf_str(&values);
+    else if ((m.fds[0] = node_bytes_fd("orlo-values", buf_str(&values))) >= 0) m.fds_count = 1;
+    else m.postgres_told.outcome = APP_DATA_FAILED, m.postgres_told.text = STR("no memory file for the answer"), m.postgres_told.bytes = 0;
+    put_answer(a->peer, &m);
+    buf_free(&values);
+    node_ask_free(a);
+}
+
+void node_broker_did(struct broker_errand *w) {
+    node_broker_say(&NODE_MESSAGE(postgres_did, .id = w->id, .err = w->e, .offset = w->d.offset, .text = str_c(w->d.text)));
+    if (w->in >= 0) close(w->in);
+    if (w->out >= 0) close(w->out);
+    arena_free(w->mem); /* it is in there */
+}
+
+/* ---- workers ---- */
+
+static str values_of(struct node_message *m, arena *mem) {
+    const struct node_msg_postgres_ask *a = &m->postgres_ask;
+    if (!m->fds_count) return arena_str(mem, a->values);
+    uint8_t *p = arena_alloc(mem, MAX(a->bytes, 1u), 1);
+    for (size_t at = 0; at < a->bytes;) {
+        ssize_t n = pread(m->fds[0], p + at, a->bytes - at, (off_t)at);
+        if (n <= 0) return (str){0};
+        at += (size_t)n;
+    }
+    return (str){p, a->bytes};
+}
+
+/* False: nonsense. */
+static bool on_ask(struct broker_peer *p, struct node_message *m) {
+    const struct node_msg_postgres_ask *q = &m->postgres_ask;
+    if (q->bytes > ASK_BYTES_MAX) return false;
+    arena *mem = arena_new(0);
+    struct broker_ask *a = arena_make(mem, struct broker_ask);
+    str bytes = values_of(m, mem);
+    struct rd r = rd_of(bytes);
+    uint32_t count;
+    const struct app_value *values = app_values_read(mem, &r, &count);
+    *a = (struct broker_ask){.peer = p, .mem = mem, .id = q->id, .answer_bytes_max = q->answer_bytes_max, .bytes = bytes.n + sizeof *a,
+                             .bytes_max = q->bytes_max, .came_ns = clock_mono_ns()};
+    a->until_ns = a->came_ns + q->ms_max * 1'000'000ull;
+    if (r.fail || bytes.n != q->bytes || !node_tree_ask_of_values(values, count, &a->who)) {
+        arena_free(mem);
+        return false;
+    }
+    a->base = node_base_of(q->app, q->name);
+    a->next_of = p->asks;
+    a->at_of = &p->asks;
+    if (p->asks) p->asks->at_of = &a->next_of;
+    p->asks = a;
+    node_base_ask(a);
+    return true;
+}
+
+static void on_cancel(struct broker_peer *p, uint32_t id) {
+    struct broker_ask *a = p->asks;
+    while (a && a->id != id) a = a->next_of;
+    if (a) node_ask_cancel(a);
+}
+
+static void drop_peer(struct broker_peer *p) {
+    struct broker_peer **at = &process.peers;
+    while (*at != p) at = &(*at)->next;
+    *at = p->next;
+    process.peers_count--;
+    while (p->asks) node_ask_cancel(p->asks);
+    for (struct broker_answer *answer; (answer = p->first);) {
+        p->first = answer->next;
+        node_message_drop(&answer->m);
+        free(answer);
+    }
+    if (p->watch) net_watch_free(p->watch);
+    close(p->fd);
+    free(p);
+}
+
+/* False: it is gone, or sends nonsense. */
+static bool hear_peer(struct broker_peer *p) {
+    struct node_message m;
+    for (int i = 0; i < PACKETS_TURN; i++) {
+        bool sense = false;
+        switch (node_wire_receive(p->fd, NODE_ROLE_worker, NODE_ROLE_postgres, &m)) {
+        case NODE_WIRE_AGAIN: return true;
+        case NODE_WIRE_CLOSED: return false;
+        case NODE_WIRE_NONSENSE: break;
+        case NODE_WIRE_GOT:
+            sense = m.type == NODE_MSG_postgres_ask ? on_ask(p, &m) : m.type == NODE_MSG_postgres_cancel;
+            if (m.type == NODE_MSG_postgres_cancel) on_cancel(p, m.postgres_cancel.id);
+            node_message_drop(&m);
+        }
+        if (sense) continue;
+        log_event(LOG_ERROR, "role-cut-off", LF_CSTR("role", "worker"), LF_CSTR("channel", "postgres"));
+        return false;
+    }
+    return true;
+}
+
+static void on_peer(void *arg, unsigned events) {
+    struct broker_peer *p = arg;
+    node_broker.quiet_ns = clock_mono_ns();
+    if (events & NET_WRITABLE) send_answers(p);
+    if (!hear_peer(p)) drop_peer(p);
+}
+
+static void add_peer(int fd) {
+    struct broker_peer *p = calloc(1, sizeof *p);
+    ENSURE(p);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    *p = (struct broker_peer){.fd = fd, .next = process.peers};
+    p->last = &p->first;
+    process.peers = p;
+    process.peers_count++;
+    p->watch = net_watch_new(node_broker.loop, fd, NET_READABLE, on_peer, p);
+    if (!p->watch) drop_peer(p);
+}
+
+/* ---- the supervisor ---- */
+
+static void on_do(struct node_message *m) {
+    const struct node_msg_postgres_do *q = &m->postgres_do;
+    arena *mem = arena_new(0);
+    struct broker_errand *w = arena_make(mem, struct broker_errand);
+    *w = (struct broker_errand){.mem = mem, .id = q->id, .does = (enum node_data_does)q->does, .bytes_max = q->bytes_max,
+                                .ms_max = MAX(q->ms_max, 1u), .d = DIAG_INIT};
+    w->in = node_message_take(m, 0), w->out = node_message_take(m, 1);
+    w->base = node_base_of(q->app, q->name);
+    node_base_errand(w);
+}
+
+/* Whatever came on the channels by now is answered: nobody has begun it. */
+static void end(void) {
+    if (process.rests)
+        for (struct broker_peer *p = process.peers; p; p = p->next) (void)hear_peer(p);
+    node_bases_refuse();
+    net_loop_stop(node_broker.loop);
+}
+
+static void on_wire(void *arg, unsigned events) {
+    struct node_message m;
+    bool sense = true;
+    enum node_wire_got got = node_wire_receive(NODE_WIRE_FD, NODE_ROLE_supervisor, NODE_ROLE_postgres, &m);
+    if (got == NODE_WIRE_AGAIN) return;
+    if (got != NODE_WIRE_GOT) {
+        net_watch_events(process.wire, 0);
+        end();
+        return;
+    }
+    node_broker.quiet_ns = clock_mono_ns();
+    switch (m.type) {
+    case NODE_MSG_postgres_peer: add_peer(node_message_take(&m, 0)); break;
+    case NODE_MSG_postgres_do: on_do(&m); break;
+    case NODE_MSG_postgres_forget: node_base_forget(m.postgres_forget.app); break;
+    case NODE_MSG_cluster: node_base_cluster(&m.cluster, m.fds_count ? node_message_take(&m, 0) : -1); break;
+    default: sense = false;
+    }
+    node_message_drop(&m);
+    if (!sense) net_loop_stop(node_broker.loop);
+}
+
+/* ---- its life ---- */
+
+static void on_turn(void *arg) {
+    for (struct broker_base *b = node_broker.bases; b; b = b->next) node_base_turn(b);
+}
+
+static void on_tick(void *arg) {
+    uint64_t now = clock_mono_ns();
+    node_base_tick(now);
+    if (!node_bases_idle()) node_broker.quiet_ns = now;
+    if (process.rests || now - node_broker.quiet_ns < node_role_idle_s(NODE_ROLE_postgres) * 1'000'000'000ull) return;
+    process.rests = true;
+    node_broker_say(&NODE_MESSAGE(postgres_rests));
+}
+
+static err begin(struct diag *d) {
+    struct node_message m;
+    if (node_wire_await(NODE_WIRE_FD, NODE_ROLE_supervisor, NODE_ROLE_postgres, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_postgres_open)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "this is started by orlo itself");
+    log_init(STDERR_FILENO, m.postgres_open.log_json, (enum log_level)m.postgres_open.log_min);
+    log_to(node_log_send, NULL);
+    struct rd settings = rd_of(m.postgres_open.settings);
+    node_settings_read(&settings, &node_broker.limits);
+    bool bad = settings.fail;
+    node_message_drop(&m);
+    if (bad) return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "settings that are none");
+    TRY(node_sandbox_postgres(d));
+    fcntl(NODE_WIRE_FD, F_SETFL, O_NONBLOCK);
+    process.wire = net_watch_new(node_broker.loop, NODE_WIRE_FD, NET_READABLE, on_wire, NULL);
+    process.turn = net_timer_new(node_broker.loop, on_turn, NULL);
+    process.timer = net_timer_new(node_broker.loop, on_tick, NULL);
+    net_timer_start(process.timer, TICK_MS, TICK_MS);
+    node_broker.quiet_ns = clock_mono_ns();
+    return ERR_OK;
+}
+
+int node_postgres_main(void) {
+    struct diag d = DIAG_INIT;
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    setenv("UV_USE_IO_URING", "0", 1); /* the sandbox has no rings */
+    node_broker.loop = net_loop_new();
+    err e = begin(&d);
+    if (e != ERR_OK) log_event(LOG_ERROR, "postgres-failed", LF_CSTR("reason", d.text[0] ? d.text : err_text(e)));
+    else net_loop_run(node_broker.loop);
+    return e != ERR_OK; /* the system takes back what it holds: servers undo what was under way */
+}

@@ -1,0 +1,161 @@
+/* broker: what speaks to the PostgreSQL of apps, in one process that touches no file of theirs.
+ *
+ *   worker ── postgres_ask ──> [ the app's queue ] ── a connection is free: tree → query → PostgreSQL's text ──> its server ── rows ──> postgres_told
+ *   control ── postgres_do ──> [ its errands ]     ── one at a time, as its owner ──────────────────────────────> its server ── postgres_did
+ *
+ *   base: AWAY ──somebody asks: cluster_want──> COMES ──cluster──> OPENS ──the platform's schemas are there, its catalogue is read──> HERE
+ *          ^                                      └──it cannot be──┐  └──its server does not let in: again and again                  │
+ *          └──who waits is answered 57P03──────────────────────────┴──its server is gone, or nobody has asked for long: cluster_rest──┘
+ *
+ *   broker.c   the process: peers, messages, answers, the end
+ *   base.c     an app's database: its server, connections, catalogue, queue
+ *   ask.c      a query on its way: tree, text, answer
+ *   errand.c   what its owner has done with it: migrations, dumps
+ *
+ * 1. Everything that is asked is answered once. What was written is on the server's disk when it is told; where nobody knows, it is told so (08007).
+ * 2. An app has so many connections, so many asks that wait and bytes of them; all apps together so many bytes. More is 53300.
+ * 3. Policies and rights are PostgreSQL's: a connection is the role authenticator's, which becomes whoever asks in the transaction. Migrations run as the
+ *    role postgres, which owns the database and is no superuser. What is the node's own (schema _orlo) is the superuser's, who is nobody's but the broker's.
+ * 4. A write commits when its answer has been looked at: its size, the rows that it may affect, the bytes that the database may have.
+ */
+#ifndef ORLO_NODE_BROKER_H
+#define ORLO_NODE_BROKER_H
+
+#include "net/loop.h"
+#include "node/migration.h"
+#include "node/node_int.h"
+#include "node/tree.h"
+#include "node/wire.h"
+#include "postgres/postgres.h"
+#include "query/query.h"
+
+enum {
+    BROKER_WAITING_MAX = 512, /* asks of an app */
+    BROKER_WAITING_BYTES = 64 << 20,
+    BROKER_BYTES = 256 << 20, /* of all apps */
+    BROKER_LARGE_BYTES = 64 << 10, /* a tree that is read by a thread: the loop would stand still */
+    BROKER_PATIENCE_MS = 20'000,   /* that an ask waits for a server that comes */
+};
+
+struct broker_peer { /* a worker */
+    struct broker_peer *next;
+    struct net_watch *watch;
+    int fd;
+    struct broker_ask *asks;             /* all of its own */
+    struct broker_answer *first, **last; /* that its socket had no room for */
+};
+
+struct broker_made { /* a catalogue; counted, as asks under way may be of an older one */
+    uint32_t users;
+    arena *mem;
+    struct catalog *catalog;
+    const struct pg_types *types;
+};
+
+struct broker_ask {
+    struct broker_ask *next;               /* of its base's queue */
+    struct broker_ask *next_of, **at_of;   /* of its peer's; at_of NULL: nobody's */
+    struct broker_peer *peer;              /* NULL: it is an errand's, or nobody waits any more */
+    struct broker_base *base;
+    arena *mem;
+    uint32_t id, answer_bytes_max;
+    uint64_t bytes, bytes_max, came_ns, until_ns;
+    bool under_way, reads; /* reads: by a thread */
+    struct node_tree_ask who;
+    struct query_batch batch;
+    struct query_text *texts;
+    struct postgres_statement *statements;
+    uint32_t statements_count;
+    bool writes, grows; /* grows: not by deleting alone */
+    bool sized;         /* what the database has is asked for before and behind it */
+    struct broker_made *made;
+    struct postgres_ask *asked;
+    enum app_data_outcome outcome;
+    struct pg_error error;
+    struct buf body;
+    struct broker_errand *errand;
+};
+
+struct broker_errand {
+    struct broker_errand *next;
+    struct broker_base *base;
+    arena *mem;
+    uint32_t id, ms_max;
+    uint64_t came_ns;
+    enum node_data_does does;
+    uint64_t bytes_max;
+    int in, out;
+    bool begun;
+    err e;
+    struct diag d;
+    void *work; /* errand.c's */
+};
+
+struct broker_base {
+    struct broker_base *next;
+    uint32_t app;
+    char name[64], password[129];
+    enum { BASE_AWAY, BASE_COMES, BASE_OPENS, BASE_HERE } state;
+    bool leaves, gives_up; /* its connections are being closed; are to be */
+    bool forgotten, held; /* held: no ask is begun, an errand is about to change everything */
+    int run;              /* the folder of its server's socket; -1 */
+    struct postgres *admin, *owner, *asks; /* connections as orlo, postgres, authenticator; NULL: none */
+    struct broker_made *made;              /* NULL: nothing was migrated yet */
+    struct broker_ask *first, **last;      /* that wait */
+    uint32_t waiting, running;
+    uint64_t waiting_bytes;
+    struct broker_errand *errands, **last_errand;
+    uint64_t used_ns, again_ns; /* again_ns: when its opening is tried again; 0: it is under way */
+    uint64_t sized_ns, written; /* when its size was asked for last, and bytes of asks since */
+    uint64_t opens_ns;
+};
+
+/* ---- broker.c ---- */
+
+struct broker {
+    struct net_loop *loop;
+    struct node_limits limits;
+    struct broker_base *bases;
+    uint64_t bytes; /* of all asks */
+    uint64_t quiet_ns;
+};
+extern struct broker node_broker;
+void node_broker_later(void); /* a turn of all bases, from the loop */
+void node_broker_say(const struct node_message *m); /* to the supervisor */
+void node_broker_answer(struct broker_ask *a);      /* and frees it */
+void node_broker_did(struct broker_errand *w);      /* likewise */
+
+/* ---- base.c ---- */
+
+struct broker_base *node_base_of(uint32_t app, str name);
+void node_base_ask(struct broker_ask *a); /* takes it */
+void node_base_errand(struct broker_errand *w);
+void node_base_cluster(const struct node_msg_cluster *m, int run);
+void node_base_forget(uint32_t app);
+void node_base_turn(struct broker_base *b); /* what can be begun is */
+void node_base_tick(uint64_t now);
+bool node_bases_idle(void);
+void node_bases_refuse(void); /* the end: whoever waits is told */
+void node_ask_free(struct broker_ask *a);
+void node_base_errand_over(struct broker_errand *w);
+/* Connections to a database of its server's, as a role of it. */
+struct postgres *node_base_connect(struct broker_base *b, const char *role, const char *database, uint32_t most);
+void node_base_close(struct broker_base *b); /* its connections; not from a told of theirs */
+void node_base_open(struct broker_base *b);  /* them again, and the catalogue */
+void node_base_reload(struct broker_base *b); /* its catalogue is another one */
+void node_made_unref(struct broker_made *made);
+[[nodiscard]] err node_made_new(str catalog, struct broker_made **out, struct diag *d);
+
+/* ---- ask.c ---- */
+
+void node_ask_begin(struct broker_ask *a);
+void node_ask_over(struct broker_ask *a);   /* ask.c is done with it: base.c */
+void node_ask_cancel(struct broker_ask *a); /* nobody waits any more */
+
+/* ---- errand.c ---- */
+
+void node_errand_begin(struct broker_errand *w);
+void node_errand_asked(struct broker_errand *w, struct broker_ask *a); /* its query was answered */
+void node_errand_tick(struct broker_errand *w);                        /* it has begun, and may wait for nobody to be at work */
+
+#endif

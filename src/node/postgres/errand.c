@@ -1,0 +1,324 @@
+/* errand: what an app's owner has done with the app's database, where that is PostgreSQL's: as the store does it on SQLite (store/errand.c).
+ *
+ *   MIGRATE  a plan: for each part its statements, as the role postgres, its row in _orlo.migrations; then the catalogue ──one transaction──> all of it, or none
+ *   RESET    the same in a new database, made of _platform; then the two change places: 1, a copy; 2, its migrations; 3, nobody is at work; 4, both are renamed in one
+ *            transaction; 5, the old one goes
+ *   DUMP     all rows as INSERT statements, tables that others refer to first
+ *   QUERY    a query tree, as a role and with claims: an ask like all others (ask.c)
+ *
+ * 1. Each is done alone; what apps ask of the database meanwhile goes on, and PostgreSQL's locks say who waits.
+ * 2. A plan is of one catalogue, by its digest, which is looked at in its own transaction. Where another one is there by now, nothing is done (ERR_AGAIN).
+ * 3. A statement that a file has is sent by itself, so that none of it can be two; what it sets is its connection's, which is closed behind it.
+ */
+#include "crypto/crypto.h"
+#include "node/postgres/broker.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { DUMP_BYTES_MAX = 64 << 20, DUMP_ROWS = 100 /* in a statement */, OWN_MS = 60'000, CUT_ATTEMPTS = 50 };
+
+struct owed { /* a statement that is sent: of which part and step; step 0: our own */
+    uint32_t part, step;
+};
+struct work {
+    struct broker_errand *errand;
+    struct migration_plan plan;
+    struct migration_done done;
+    str catalog; /* that is to be there afterwards; empty: the same */
+    VEC(struct postgres_statement) s;
+    VEC(struct owed) of;
+    char digest[2 * APP_DIGEST_BYTES + 1];
+    bool other; /* the catalogue is not that of the plan */
+    /* RESET */
+    struct postgres *next, *template; /* connections to _next, to template1 */
+    bool waits;                       /* for nobody to be at work */
+    bool failed;
+    uint32_t attempts;
+    /* DUMP */
+    struct buf out;
+    VEC(const struct catalog_relation *) tables;
+};
+
+static struct work *work_of(struct broker_errand *w) { return w->work; }
+
+static err say(struct broker_errand *w, str bytes) {
+    for (size_t at = 0; at < bytes.n;) {
+        ssize_t n = pwrite(w->out, bytes.p + at, bytes.n - at, (off_t)at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return diag_set(&w->d, ERR_IO, DIAG_NOWHERE, "there is no memory for the answer: %s", strerror(errno));
+        at += (size_t)n;
+    }
+    return ERR_OK;
+}
+
+static void over(struct broker_errand *w, err e) {
+    struct work *k = work_of(w);
+    w->e = e;
+    buf_free(&k->out);
+    node_base_errand_over(w);
+}
+
+/* What went wrong with a statement of our own. */
+static err failed(struct broker_errand *w, const struct postgres_answer *a) {
+    const struct postgres_error *e = postgres_error(a);
+    switch (postgres_outcome(a)) {
+    case POSTGRES_LOST:
+        return diag_set(&w->d, ERR_CLOSED, DIAG_NOWHERE, "the database system ended meanwhile: it may be done, or not");
+    case POSTGRES_ERROR: return diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "%s: %.600s", e->state, e->message);
+    default: return diag_set(&w->d, ERR_CLOSED, DIAG_NOWHERE, "the database system is not there at the moment: nothing was done");
+    }
+}
+
+static str text_of(struct broker_errand *w, const struct postgres_answer *a, uint32_t s, uint32_t row, uint32_t column) {
+    return arena_str(w->mem, postgres_value(a, s, row, column, NULL));
+}
+
+static uint64_t number(str s) {
+    uint64_t v = 0;
+    return str_to_u64(s, &v) ? v : 0;
+}
+
+static void ask_admin(struct broker_errand *w, struct postgres *db, const struct postgres_statement *s, uint32_t n, bool bare, postgres_told told) {
+    (void)postgres_ask(db, &(struct postgres_question){.statements = s, .count = n, .ms_max = OWN_MS, .bare = bare}, told, w);
+}
+
+/* ---- what there is ---- */
+
+static bool digest_of(str hex, uint8_t digest[APP_DIGEST_BYTES]) {
+    bool ok = hex.n == 2 * APP_DIGEST_BYTES;
+    for (size_t i = 0; ok && i < hex.n; i++) {
+        uint8_t c = hex.p[i], v = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
+        ok = v < 16;
+        digest[i / 2] = (uint8_t)(i % 2 ? digest[i / 2] | v : v << 4);
+    }
+    return ok;
+}
+
+static void on_state(void *arg, const struct postgres_answer *a) {
+    struct broker_errand *w = arg;
+    struct migration_state state = {0};
+    struct buf b = {0};
+    if (postgres_outcome(a) != POSTGRES_DONE) {
+        over(w, failed(w, a));
+        return;
+    }
+    state.catalog = text_of(w, a, 0, 0, 0);
+    state.bytes = number(postgres_value(a, 2, 0, 0, NULL));
+    for (uint32_t i = 0; i < postgres_rows(a, 1); i++) {
+        struct migration_applied m = {.name = text_of(w, a, 1, i, 0), .at_s = number(postgres_value(a, 1, i, 2, NULL)) / 1000};
+        if (digest_of(postgres_value(a, 1, i, 1, NULL), m.digest)) vec_push(w->mem, &state.applied, m);
+    }
+    node_migration_state_write(&b, &state);
+    err e = say(w, buf_str(&b));
+    buf_free(&b);
+    over(w, e);
+}
+
+static void tell_state(struct broker_errand *w) {
+    static const struct postgres_statement s[] = {
+        {.text = STR_INIT("select value from _orlo.meta where key = 'catalog'")},
+        {.text = STR_INIT("select name, sha256, applied_at from _orlo.migrations order by position")},
+        {.text = STR_INIT("select pg_catalog.pg_database_size(pg_catalog.current_database())")}};
+    ask_admin(w, w->base->admin, s, ARRAY_COUNT(s), false, on_state);
+}
+
+/* ---- a plan ---- */
+
+static void push(struct work *k, str text, const struct postgres_value *values, uint32_t n, struct owed of) {
+    arena *mem = k->errand->mem;
+    vec_push(mem, &k->s, ((struct postgres_statement){.text = text, .values = values, .count = n}));
+    vec_push(mem, &k->of, of);
+}
+static void push_own(struct work *k, const char *text) { push(k, str_c(text), NULL, 0, (struct owed){UINT32_MAX, 0}); }
+
+static void push_values(struct work *k, const char *text, const str *values, uint32_t n) {
+    struct postgres_value *v = arena_array(k->errand->mem, struct postgres_value, n);
+    for (uint32_t i = 0; i < n; i++) v[i] = (struct postgres_value){.text = values[i]};
+    push(k, str_c(text), v, n, (struct owed){UINT32_MAX, 0});
+}
+
+static void hex_of(const uint8_t digest[APP_DIGEST_BYTES], char to[static 2 * APP_DIGEST_BYTES + 1]) {
+    for (size_t i = 0; i < APP_DIGEST_BYTES; i++) snprintf(to + 2 * i, 3, "%02x", digest[i]);
+}
+
+static void push_part(struct work *k, uint32_t i) {
+    const struct migration_part *p = &k->plan.parts.p[i];
+    arena *mem = k->errand->mem;
+    char hex[2 * APP_DIGEST_BYTES + 1];
+    for (uint32_t step = 0; step < p->steps.n; step++) push(k, p->steps.p[step], NULL, 0, (struct owed){i, step + 1});
+    push_own(k, "reset session authorization");
+    push_own(k, "reset role");
+    push_own(k, "reset search_path");
+    if (p->seed) return;
+    hex_of(p->digest, hex);
+    const str values[] = {p->name, arena_str(mem, str_c(hex)), arena_fmt(mem, "%llu", (unsigned long long)(clock_wall_ns() / 1'000'000u)),
+                          arena_fmt(mem, "%u", p->steps.n)};
+    push_values(k,
+                "insert into _orlo.migrations (position, name, sha256, applied_at, statements) values "
+                "((select coalesce(max(position), 0) + 1 from _orlo.migrations), $1, $2, $3::bigint, $4::bigint)",
+                values, ARRAY_COUNT(values));
+}
+
+/* The first says what is there, the last what it has become. */
+static void push_plan(struct work *k) {
+    char limit[80];
+    snprintf(limit, sizeof limit, "set local statement_timeout = %u", k->errand->ms_max);
+    push_own(k, "select pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce((select value from _orlo.meta where key = 'catalog'), ''), "
+                "'UTF8')), 'hex'), pg_catalog.pg_database_size(pg_catalog.current_database()), pg_advisory_xact_lock(20260101)");
+    push(k, arena_str(k->errand->mem, str_c(limit)), NULL, 0, (struct owed){UINT32_MAX, 0});
+    for (uint32_t i = 0; i < k->plan.parts.n; i++) {
+        push_part(k, i);
+        if (k->plan.parts.p[i].catalog.n) k->catalog = k->plan.parts.p[i].catalog;
+    }
+    if (k->catalog.n)
+        push_values(k, "insert into _orlo.meta values ('catalog', $1) on conflict (key) do update set value = excluded.value", &k->catalog, 1);
+    push_own(k, "update _orlo.meta set value = (value::bigint + 1)::text where key = 'version'");
+    push_own(k, "select pg_catalog.pg_database_size(pg_catalog.current_database())");
+}
+
+static bool judge(void *arg, const struct postgres_answer *a, struct postgres_error *error) {
+    struct broker_errand *w = arg;
+    struct work *k = work_of(w);
+    uint64_t before = number(postgres_value(a, 0, 0, 1, NULL)), behind = number(postgres_value(a, k->s.n - 1, 0, 0, NULL));
+    k->other = w->does == NODE_DATA_MIGRATE && !str_eqc(postgres_value(a, 0, 0, 0, NULL), k->digest);
+    snprintf(error->state, sizeof error->state, "53100");
+    snprintf(error->message, sizeof error->message, "the database would have %llu bytes, and may have %llu (database_mb)",
+             (unsigned long long)behind, (unsigned long long)w->bytes_max);
+    return !k->other && (behind <= w->bytes_max || behind <= before);
+}
+
+static err tell_done(struct broker_errand *w) {
+    struct buf b = {0};
+    node_migration_done_write(&b, &work_of(w)->done);
+    err e = say(w, buf_str(&b));
+    buf_free(&b);
+    return e;
+}
+
+/* A statement of a file, or what it left to be checked at the commit: the file's fault, and an answer. */
+static void name_failed(struct work *k, const struct postgres_error *e) {
+    struct owed of = e->statement < k->of.n ? k->of.p[e->statement] : (struct owed){UINT32_MAX, 0};
+    bool ours = !of.step;
+    k->done.parts = ours ? MAX(k->plan.parts.n, 1u) - 1 : of.part;
+    k->done.step = ours ? 1 : of.step;
+    k->done.state = arena_str(k->errand->mem, str_c(e->state));
+    k->done.text = arena_fmt(k->errand->mem, "%s%s%s%s%s%s", e->message, e->detail[0] ? "; " : "", e->detail, e->hint[0] ? "; " : "",
+                             e->hint,
+                             strcmp(e->state, "25001") ? "" : "; all that is pending is one transaction: write it without CONCURRENTLY");
+}
+
+static void take_outcome(struct broker_errand *w, const struct postgres_answer *a) {
+    struct work *k = work_of(w);
+    if (postgres_outcome(a) == POSTGRES_DONE) {
+        k->done.parts = k->plan.parts.n;
+        w->e = ERR_OK;
+    } else if (k->other) {
+        w->e = diag_set(&w->d, ERR_AGAIN, DIAG_NOWHERE, "the database was migrated meanwhile: try again");
+    } else if (postgres_outcome(a) == POSTGRES_ERROR) {
+        name_failed(k, postgres_error(a));
+        w->e = ERR_OK;
+    } else {
+        w->e = failed(w, a);
+    }
+    if (w->e == ERR_OK) w->e = tell_done(w);
+}
+
+static void on_migrated(void *arg, const struct postgres_answer *a) {
+    struct broker_errand *w = arg;
+    struct broker_base *b = w->base;
+    take_outcome(w, a);
+    bool changed = postgres_outcome(a) == POSTGRES_DONE;
+    over(w, w->e);
+    if (changed && b->admin) node_base_reload(b);
+}
+
+static err read_plan(struct broker_errand *w) {
+    struct work *k = work_of(w);
+    str bytes;
+    TRY(node_fd_bytes(w->mem, w->in, MIGRATION_PLAN_BYTES_MAX, &bytes, &w->d));
+    TRY(node_migration_plan_read(w->mem, bytes, &k->plan, &w->d));
+    if (k->plan.errors) return diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "a plan that has mistakes");
+    hex_of(k->plan.from, k->digest);
+    push_plan(k);
+    return ERR_OK;
+}
+
+static void ask_plan(struct broker_errand *w, struct postgres *db, postgres_told told) {
+    struct work *k = work_of(w);
+    (void)postgres_ask(db,
+                       &(struct postgres_question){.statements = k->s.p,
+                                                   .count = k->s.n,
+                                                   .bytes_max = 64 << 20, /* of selects in files, which nobody reads */
+                                                   .judge = judge},
+                       told, w);
+}
+
+static void migrate(struct broker_errand *w) {
+    struct broker_base *b = w->base;
+    err e = read_plan(w);
+    if (e != ERR_OK) {
+        over(w, e);
+        return;
+    }
+    b->owner = node_base_connect(b, "postgres", "postgres", 1);
+    ask_plan(w, b->owner, on_migrated);
+}
+
+/* ---- as somebody ---- */
+
+static void query(struct broker_errand *w) {
+    static const struct json_limits limits = {.bytes_max = 512 << 10, .depth_max = 8, .values_max = 64};
+    struct json v;
+    str text;
+    err e = node_fd_bytes(w->mem, w->in, limits.bytes_max, &text, &w->d);
+    if (e == ERR_OK) e = json_read(w->mem, text, &limits, &v, &w->d);
+    if (e != ERR_OK) {
+        over(w, e);
+        return;
+    }
+    arena *mem = arena_new(0);
+    struct broker_ask *a = arena_make(mem, struct broker_ask);
+    uint64_t now = clock_mono_ns();
+    *a = (struct broker_ask){.mem = mem, .base = w->base, .errand = w, .answer_bytes_max = DUMP_BYTES_MAX, .bytes = text.n + sizeof *a,
+                             .bytes_max = w->bytes_max, .came_ns = now, .until_ns = now + w->ms_max * 1'000'000ull};
+    const struct node_tree_ask who = {.role = json_str(json_get(&v, "role")), .claims = json_str(json_get(&v, "claims")),
+                                      .body = json_str(json_get(&v, "query"))};
+    node_tree_ask_copy(mem, &who, &a->who);
+    node_base_ask(a);
+}
+
+void node_errand_asked(struct broker_errand *w, struct broker_ask *a) {
+    const struct pg_error *e = &a->error;
+    err how = e->set ? diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "%s: %s%s%s%s%s", e->state, e->message, e->detail[0] ? "; " : "", e->detail,
+                                e->hint[0] ? "; " : "", e->hint)
+                     : say(w, buf_str(&a->body));
+    node_ask_free(a);
+    over(w, how);
+}
+
+static void explain(struct broker_errand *w) {
+    str text;
+    struct buf b = {0};
+    err e = node_fd_bytes(w->mem, w->in, MiB, &text, &w->d);
+    if (e == ERR_OK) e = node_explain(w->mem, w->base->made ? w->base->made->catalog : NULL, text, &b, &w->d);
+    if (e == ERR_OK) e = say(w, buf_str(&b));
+    buf_free(&b);
+    over(w, e);
+}
+
+/* ---- which ---- */
+
+void node_errand_tick(struct broker_errand *w) {}
+
+void node_errand_begin(struct broker_errand *w) {
+    static void (*const does[NODE_DATA_DOES])(struct broker_errand *w) = {
+        [NODE_DATA_STATE] = tell_state, [NODE_DATA_MIGRATE] = migrate, [NODE_DATA_QUERY] = query, [NODE_DATA_EXPLAIN] = explain};
+    struct work *k = arena_make(w->mem, struct work);
+    *k = (struct work){.errand = w};
+    w->work = k;
+    if (does[w->does]) does[w->does](w);
+    else over(w, diag_set(&w->d, ERR_UNSUPPORTED, DIAG_NOWHERE, "that is not there yet for a PostgreSQL of the app's"));
+}
