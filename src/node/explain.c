@@ -50,7 +50,8 @@ err node_explain(arena *mem, const struct catalog *c, str ask, struct buf *b, st
     const struct catalog_relation *r = c ? catalog_relation_named(c, schema, table) : NULL;
     const struct catalog_role *role = c ? catalog_role_named(c, json_str(json_get(&v, "role"))) : NULL;
     if (!r)
-        return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "there is no table " STR_FMT "." STR_FMT, STR_ARG(schema), STR_ARG(table));
+        return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "there is no table " STR_FMT "." STR_FMT, STR_ARG(schema),
+                        STR_ARG(table));
     if (!role)
         return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "there is no role " STR_FMT, STR_ARG(json_str(json_get(&v, "role"))));
     str command = json_str(json_get(&v, "command"));

@@ -9,11 +9,12 @@ static const uint64_t ms_ns = 1'000'000u;
 /* ---- what is sent ---- */
 
 /* Everything that policies and functions may ask for, then who it is: for the transaction alone. */
-static const char settings[] = "set_config('statement_timeout', $1, true), set_config('transaction_read_only', $2, true), "
-                               "set_config('request.jwt.claims', $3, true), set_config('request.headers', $4, true), "
-                               "set_config('request.method', $5, true), set_config('request.path', $6, true), set_config('role', $7, true)";
-static const char size_behind[] =
-    "select set_config('role', 'none', true), pg_catalog.pg_database_size(pg_catalog.current_database()), set_config('role', $1, true)";
+static const char settings[] =
+    "set_config('statement_timeout', $1, true), set_config('transaction_read_only', $2, true), "
+    "set_config('request.jwt.claims', $3, true), set_config('request.headers', $4, true), "
+    "set_config('request.method', $5, true), set_config('request.path', $6, true), set_config('role', $7, true)";
+static const char size_behind[] = "select set_config('role', 'none', true), "
+                                  "pg_catalog.pg_database_size(pg_catalog.current_database()), set_config('role', $1, true)";
 
 static struct postgres_statement statement(arena *mem, str text, const struct query_bound *values, uint32_t n) {
     struct postgres_value *v = arena_array(mem, struct postgres_value, n + 1);
@@ -25,14 +26,20 @@ static struct postgres_statement statement(arena *mem, str text, const struct qu
 static struct postgres_statement settings_of(struct broker_ask *a, const struct pg_session *s) {
     struct postgres_value *v = arena_array(a->mem, struct postgres_value, 7);
     uint64_t now = clock_mono_ns(), left_ms = a->until_ns > now ? (a->until_ns - now) / ms_ns : 0;
-    const str texts[] = {arena_fmt(a->mem, "%llu", (unsigned long long)MAX(left_ms, (uint64_t)1)), a->writes ? STR("off") : STR("on"),
-                         s->claims, s->headers, s->method, s->path, a->who.role};
+    const str texts[] = {arena_fmt(a->mem, "%llu", (unsigned long long)MAX(left_ms, (uint64_t)1)),
+                         a->writes ? STR("off") : STR("on"),
+                         s->claims,
+                         s->headers,
+                         s->method,
+                         s->path,
+                         a->who.role};
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++) v[i] = (struct postgres_value){.text = texts[i]};
-    return (struct postgres_statement){.text = arena_fmt(a->mem, "select %s%s",
-                                                         a->sized ? "pg_catalog.pg_database_size(pg_catalog.current_database()), " : "", settings),
-                                       .values = v,
-                                       .count = ARRAY_COUNT(texts),
-                                       .kept = true};
+    return (struct postgres_statement){
+        .text = arena_fmt(a->mem, "select %s%s", a->sized ? "pg_catalog.pg_database_size(pg_catalog.current_database()), " : "",
+                          settings),
+        .values = v,
+        .count = ARRAY_COUNT(texts),
+        .kept = true};
 }
 
 /* A value with a NUL would be cut off there. */
@@ -122,7 +129,8 @@ static bool judge(void *arg, const struct postgres_answer *answer, struct postgr
     struct broker_ask *a = arg;
     if (!affects_few(a, answer, error)) return false;
     if (!a->sized) return true;
-    int64_t before = number(postgres_value(answer, 0, 0, 0, NULL)), behind = number(postgres_value(answer, a->statements_count - 1, 0, 1, NULL));
+    int64_t before = number(postgres_value(answer, 0, 0, 0, NULL)),
+            behind = number(postgres_value(answer, a->statements_count - 1, 0, 1, NULL));
     a->base->sized_ns = clock_mono_ns(), a->base->written = 0;
     if ((uint64_t)behind <= a->bytes_max || behind <= before) return true;
     a->base->sized_ns = 0; /* the next one is looked at, too */
@@ -160,7 +168,8 @@ static void compose(struct broker_ask *a, const struct postgres_answer *answer) 
     }
     query_batch_body(&a->batch, results, &a->body);
     for (uint32_t i = 0; i < a->batch.count; i++) query_result_free(&results[i]);
-    if (a->body.n > a->answer_bytes_max) node_tree_fail(&a->error, "54000", "the answer is larger than %u bytes", a->answer_bytes_max);
+    if (a->body.n > a->answer_bytes_max)
+        node_tree_fail(&a->error, "54000", "the answer is larger than %u bytes", a->answer_bytes_max);
 }
 
 static void copy_error(const struct postgres_error *from, struct pg_error *to) {

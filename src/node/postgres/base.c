@@ -16,20 +16,20 @@ static const uint64_t ms_ns = 1'000'000u;
 
 /* ---- catalogues ---- */
 
-void node_made_unref(struct broker_made *made) {
+static void unref_made(struct broker_made *made) {
     if (!made || --made->users) return;
     arena_free(made->mem);
     free(made);
 }
 
-err node_made_new(str catalog, struct broker_made **out, struct diag *d) {
+static err new_made(str catalog, struct broker_made **out, struct diag *d) {
     struct broker_made *made = calloc(1, sizeof *made);
     ENSURE(made);
     *made = (struct broker_made){.users = 1, .mem = arena_new(0)};
     err e = catalog_read(made->mem, catalog, &made->catalog, d);
     if (e == ERR_OK) made->types = query_types_new(made->mem, made->catalog);
     if (e == ERR_OK) *out = made;
-    else node_made_unref(made);
+    else unref_made(made);
     return e;
 }
 
@@ -64,8 +64,8 @@ static void fail_errands(struct broker_base *b, err e, const char *why, uint64_t
 
 struct postgres *node_base_connect(struct broker_base *b, const char *role, const char *database, uint32_t most) {
     char where[400];
-    snprintf(where, sizeof where, "host=/proc/self/fd/%d user=%s password=%s dbname=%s application_name=orlo", b->run, role, b->password,
-             database);
+    snprintf(where, sizeof where, "host=/proc/self/fd/%d user=%s password=%s dbname=%s application_name=orlo", b->run, role,
+             b->password, database);
     return postgres_new(&(struct postgres_options){.loop = node_broker.loop,
                                                    .where = where,
                                                    .connections_max = most,
@@ -81,7 +81,7 @@ static void close_one(struct postgres **db) {
 }
 
 /* Whoever is under way is told what became of it. */
-void node_base_close(struct broker_base *b) {
+static void close_all(struct broker_base *b) {
     b->leaves = true;
     close_one(&b->asks), close_one(&b->owner), close_one(&b->admin);
     b->leaves = false;
@@ -90,10 +90,10 @@ void node_base_close(struct broker_base *b) {
 
 static void go_away(struct broker_base *b) {
     b->state = BASE_AWAY;
-    node_base_close(b);
+    close_all(b);
     if (b->run >= 0) close(b->run);
     b->run = -1;
-    node_made_unref(b->made);
+    unref_made(b->made);
     b->made = NULL;
 }
 
@@ -114,7 +114,8 @@ static void open_again(struct broker_base *b, const char *why) {
 }
 
 static void ask_admin(struct broker_base *b, const struct postgres_statement *s, uint32_t n, bool bare, postgres_told told) {
-    (void)postgres_ask(b->admin, &(struct postgres_question){.statements = s, .count = n, .ms_max = ADMIN_MS, .bare = bare}, told, b);
+    (void)postgres_ask(b->admin, &(struct postgres_question){.statements = s, .count = n, .ms_max = ADMIN_MS, .bare = bare}, told,
+                       b);
 }
 static void ask_admin_text(struct broker_base *b, str text, bool bare, postgres_told told) {
     ask_admin(b, &(struct postgres_statement){.text = text}, 1, bare, told);
@@ -140,12 +141,13 @@ static void on_made(void *arg, const struct postgres_answer *a) {
     struct diag d = DIAG_INIT;
     if (b->state != BASE_OPENS && b->state != BASE_HERE) return;
     if (!went_well(b, a)) return;
-    node_made_unref(b->made);
+    unref_made(b->made);
     b->made = NULL;
     str text = postgres_value(a, 0, 0, 0, NULL);
-    err e = text.n ? node_made_new(text, &b->made, &d) : ERR_OK;
+    err e = text.n ? new_made(text, &b->made, &d) : ERR_OK;
     if (e != ERR_OK) log_event(LOG_ERROR, "postgres-not-opened", LF_CSTR("app", b->name), LF_CSTR("reason", d.text));
-    if (!b->asks) b->asks = node_base_connect(b, "authenticator", "postgres", (uint32_t)node_broker.limits.postgres_connections_max);
+    if (!b->asks)
+        b->asks = node_base_connect(b, "authenticator", "postgres", (uint32_t)node_broker.limits.postgres_connections_max);
     b->state = BASE_HERE;
     b->used_ns = clock_mono_ns();
     node_broker_later();
@@ -181,7 +183,8 @@ static void on_template(void *arg, const struct postgres_answer *a) {
 
 /* Of a database that nothing was migrated to yet. */
 static void make_template(struct broker_base *b) {
-    ask_admin_text(b, STR("create database _platform template postgres is_template true allow_connections false"), true, on_template);
+    ask_admin_text(b, STR("create database _platform template postgres is_template true allow_connections false"), true,
+                   on_template);
 }
 
 static void on_platform(void *arg, const struct postgres_answer *a) {
@@ -195,26 +198,28 @@ static str block_of(arena *mem, str text) {
 }
 
 static void make_platform(struct broker_base *b) {
-    static const char *const before[] = {"create role postgres with login createrole bypassrls", "alter database postgres owner to postgres"},
-                             *const between[] =
-                                 {"alter schema extensions owner to postgres", "alter publication supabase_realtime owner to postgres",
-                                  "alter default privileges for role postgres in schema public grant all on tables to postgres, anon, "
-                                  "authenticated, service_role",
-                                  "alter default privileges for role postgres in schema public grant all on functions to postgres, anon, "
-                                  "authenticated, service_role",
-                                  "alter default privileges for role postgres in schema public grant all on sequences to postgres, anon, "
-                                  "authenticated, service_role",
-                                  "set local role postgres"},
-                             *const behind[] = {"reset role",
-                                                "grant connect on database postgres to authenticator",
-                                                "create schema _orlo",
-                                                "create table _orlo.meta (key text primary key, value text not null)",
-                                                "create table _orlo.migrations (position bigint primary key, name text not null unique, "
-                                                "sha256 text not null, applied_at bigint not null, statements bigint not null)",
-                                                "grant usage on schema _orlo to postgres",
-                                                "grant select, insert, update, delete on _orlo.meta, _orlo.migrations to postgres",
-                                                "insert into _orlo.meta values ('version', '0')",
-                                                "insert into _orlo.meta select 'roles', string_agg(quote_literal(rolname), ', ') from pg_roles"};
+    static const char *const
+        before[] = {"create role postgres with login createrole bypassrls", "alter database postgres owner to postgres"},
+        *const between[] =
+            {"alter schema extensions owner to postgres",
+             "alter publication supabase_realtime owner to postgres",
+             "alter default privileges for role postgres in schema public grant all on tables to postgres, anon, "
+             "authenticated, service_role",
+             "alter default privileges for role postgres in schema public grant all on functions to postgres, anon, "
+             "authenticated, service_role",
+             "alter default privileges for role postgres in schema public grant all on sequences to postgres, anon, "
+             "authenticated, service_role",
+             "set local role postgres"},
+        *const behind[] = {"reset role",
+                           "grant connect on database postgres to authenticator",
+                           "create schema _orlo",
+                           "create table _orlo.meta (key text primary key, value text not null)",
+                           "create table _orlo.migrations (position bigint primary key, name text not null unique, "
+                           "sha256 text not null, applied_at bigint not null, statements bigint not null)",
+                           "grant usage on schema _orlo to postgres",
+                           "grant select, insert, update, delete on _orlo.meta, _orlo.migrations to postgres",
+                           "insert into _orlo.meta values ('version', '0')",
+                           "insert into _orlo.meta select 'roles', string_agg(quote_literal(rolname), ', ') from pg_roles"};
     arena *mem = arena_new(0);
     VEC(struct postgres_statement) s = {0};
     uint32_t n;
@@ -226,8 +231,9 @@ static void make_platform(struct broker_base *b) {
             vec_push(mem, &s, ((struct postgres_statement){.text = str_c(between[i])}));
     }
     for (size_t i = 0; i < ARRAY_COUNT(behind); i++) vec_push(mem, &s, ((struct postgres_statement){.text = str_c(behind[i])}));
-    vec_push(mem, &s,
-             ((struct postgres_statement){.text = arena_fmt(mem, "insert into _orlo.meta values ('platform', '%d')", SQL_PLATFORM)}));
+    vec_push(
+        mem, &s,
+        ((struct postgres_statement){.text = arena_fmt(mem, "insert into _orlo.meta values ('platform', '%d')", SQL_PLATFORM)}));
     ask_admin(b, s.p, s.n, false, on_platform);
     arena_free(mem);
 }
@@ -245,14 +251,9 @@ static void open_base(struct broker_base *b) {
     b->again_ns = 0;
     if (b->state == BASE_COMES) b->state = BASE_OPENS, b->opens_ns = clock_mono_ns();
     if (!b->admin) b->admin = node_base_connect(b, "orlo", "postgres", 1);
-    ask_admin_text(b,
-                   STR("select to_regclass('_orlo.meta') is not null, exists (select from pg_database where datname = '_platform')"),
-                   false, on_looked);
-}
-
-void node_base_open(struct broker_base *b) {
-    b->state = BASE_COMES;
-    open_base(b);
+    ask_admin_text(
+        b, STR("select to_regclass('_orlo.meta') is not null, exists (select from pg_database where datname = '_platform')"),
+        false, on_looked);
 }
 
 /* ---- its server ---- */
@@ -269,7 +270,8 @@ static bool make_room(struct broker_base *wanted) {
     struct broker_base *oldest = NULL;
     if (made_ns && clock_mono_ns() - made_ns < ROOM_MS * ms_ns) return true; /* that one has not gone yet */
     for (struct broker_base *b = node_broker.bases; b; b = b->next)
-        if (b != wanted && b->state == BASE_HERE && !b->first && !b->running && !b->errands && (!oldest || b->used_ns < oldest->used_ns))
+        if (b != wanted && b->state == BASE_HERE && !b->first && !b->running && !b->errands &&
+            (!oldest || b->used_ns < oldest->used_ns))
             oldest = b;
     if (!oldest) return false;
     made_ns = clock_mono_ns();
@@ -314,7 +316,7 @@ void node_ask_free(struct broker_ask *a) {
         if (a->next_of) a->next_of->at_of = a->at_of;
     }
     node_broker.bytes -= a->bytes;
-    node_made_unref(a->made);
+    unref_made(a->made);
     buf_free(&a->body);
     arena_free(a->mem); /* it is in there */
 }
@@ -373,7 +375,8 @@ void node_base_ask(struct broker_ask *a) {
     struct broker_base *b = a->base;
     node_broker.bytes += a->bytes;
     b->used_ns = a->came_ns;
-    bool many = b->waiting >= BROKER_WAITING_MAX || b->waiting_bytes + a->bytes > BROKER_WAITING_BYTES || node_broker.bytes > BROKER_BYTES;
+    bool many = b->waiting >= BROKER_WAITING_MAX || b->waiting_bytes + a->bytes > BROKER_WAITING_BYTES ||
+                node_broker.bytes > BROKER_BYTES;
     if (many && !a->errand) {
         node_tree_fail(&a->error, "53300", "too many queries of the app wait");
         node_broker_answer(a);
@@ -469,7 +472,6 @@ void node_base_tick(uint64_t now) {
         struct broker_base *b = *at;
         if (b->again_ns && now >= b->again_ns && b->state == BASE_OPENS) open_base(b);
         tell_late(b, now);
-        if (b->errands && b->errands->begun) node_errand_tick(b->errands);
         rest(b, now);
         if (b->state == BASE_AWAY || b->gives_up) node_base_turn(b);
         if (b->state == BASE_AWAY && !b->first && !b->running && !b->errands && b->run < 0) free_base(at);

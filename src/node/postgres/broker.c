@@ -74,11 +74,14 @@ void node_broker_answer(struct broker_ask *a) {
         return;
     }
     write_values(a, &values);
-    struct node_message m = NODE_MESSAGE(postgres_told, .id = a->id, .outcome = (uint8_t)(a->error.set ? APP_DATA_ERROR : a->outcome),
-                                         .bytes = (uint32_t)values.n);
+    struct node_message m =
+        NODE_MESSAGE(postgres_told, .id = a->id, .outcome = (uint8_t)(a->error.set ? APP_DATA_ERROR : a->outcome),
+                     .bytes = (uint32_t)values.n);
     if (values.n <= INLINE_BYTES) m.postgres_told.values = buf_str(&values);
     else if ((m.fds[0] = node_bytes_fd("orlo-values", buf_str(&values))) >= 0) m.fds_count = 1;
-    else m.postgres_told.outcome = APP_DATA_FAILED, m.postgres_told.text = STR("no memory file for the answer"), m.postgres_told.bytes = 0;
+    else
+        m.postgres_told.outcome = APP_DATA_FAILED, m.postgres_told.text = STR("no memory file for the answer"),
+        m.postgres_told.bytes = 0;
     put_answer(a->peer, &m);
     buf_free(&values);
     node_ask_free(a);
@@ -115,8 +118,13 @@ static bool on_ask(struct broker_peer *p, struct node_message *m) {
     struct rd r = rd_of(bytes);
     uint32_t count;
     const struct app_value *values = app_values_read(mem, &r, &count);
-    *a = (struct broker_ask){.peer = p, .mem = mem, .id = q->id, .answer_bytes_max = q->answer_bytes_max, .bytes = bytes.n + sizeof *a,
-                             .bytes_max = q->bytes_max, .came_ns = clock_mono_ns()};
+    *a = (struct broker_ask){.peer = p,
+                             .mem = mem,
+                             .id = q->id,
+                             .answer_bytes_max = q->answer_bytes_max,
+                             .bytes = bytes.n + sizeof *a,
+                             .bytes_max = q->bytes_max,
+                             .came_ns = clock_mono_ns()};
     a->until_ns = a->came_ns + q->ms_max * 1'000'000ull;
     if (r.fail || bytes.n != q->bytes || !node_tree_ask_of_values(values, count, &a->who)) {
         arena_free(mem);
@@ -199,8 +207,12 @@ static void on_do(struct node_message *m) {
     const struct node_msg_postgres_do *q = &m->postgres_do;
     arena *mem = arena_new(0);
     struct broker_errand *w = arena_make(mem, struct broker_errand);
-    *w = (struct broker_errand){.mem = mem, .id = q->id, .does = (enum node_data_does)q->does, .bytes_max = q->bytes_max,
-                                .ms_max = MAX(q->ms_max, 1u), .d = DIAG_INIT};
+    *w = (struct broker_errand){.mem = mem,
+                                .id = q->id,
+                                .does = (enum node_data_does)q->does,
+                                .bytes_max = q->bytes_max,
+                                .ms_max = MAX(q->ms_max, 1u),
+                                .d = DIAG_INIT};
     w->in = node_message_take(m, 0), w->out = node_message_take(m, 1);
     w->base = node_base_of(q->app, q->name);
     node_base_errand(w);
@@ -253,7 +265,8 @@ static void on_tick(void *arg) {
 
 static err begin(struct diag *d) {
     struct node_message m;
-    if (node_wire_await(NODE_WIRE_FD, NODE_ROLE_supervisor, NODE_ROLE_postgres, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_postgres_open)
+    if (node_wire_await(NODE_WIRE_FD, NODE_ROLE_supervisor, NODE_ROLE_postgres, &m) != NODE_WIRE_GOT ||
+        m.type != NODE_MSG_postgres_open)
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "this is started by orlo itself");
     log_init(STDERR_FILENO, m.postgres_open.log_json, (enum log_level)m.postgres_open.log_min);
     log_to(node_log_send, NULL);

@@ -32,7 +32,7 @@
 enum {
     BROKER_WAITING_MAX = 512, /* asks of an app */
     BROKER_WAITING_BYTES = 64 << 20,
-    BROKER_BYTES = 256 << 20, /* of all apps */
+    BROKER_BYTES = 256 << 20,      /* of all apps */
     BROKER_LARGE_BYTES = 64 << 10, /* a tree that is read by a thread: the loop would stand still */
     BROKER_PATIENCE_MS = 20'000,   /* that an ask waits for a server that comes */
 };
@@ -53,9 +53,9 @@ struct broker_made { /* a catalogue; counted, as asks under way may be of an old
 };
 
 struct broker_ask {
-    struct broker_ask *next;               /* of its base's queue */
-    struct broker_ask *next_of, **at_of;   /* of its peer's; at_of NULL: nobody's */
-    struct broker_peer *peer;              /* NULL: it is an errand's, or nobody waits any more */
+    struct broker_ask *next;             /* of its base's queue */
+    struct broker_ask *next_of, **at_of; /* of its peer's; at_of NULL: nobody's */
+    struct broker_peer *peer;            /* NULL: it is an errand's, or nobody waits any more */
     struct broker_base *base;
     arena *mem;
     uint32_t id, answer_bytes_max;
@@ -96,9 +96,9 @@ struct broker_base {
     uint32_t app;
     char name[64], password[129];
     enum { BASE_AWAY, BASE_COMES, BASE_OPENS, BASE_HERE } state;
-    bool leaves, gives_up; /* its connections are being closed; are to be */
-    bool forgotten, held; /* held: no ask is begun, an errand is about to change everything */
-    int run;              /* the folder of its server's socket; -1 */
+    bool leaves, gives_up;                 /* its connections are being closed; are to be */
+    bool forgotten, held;                  /* held: no ask is begun, an errand is about to change everything */
+    int run;                               /* the folder of its server's socket; -1 */
     struct postgres *admin, *owner, *asks; /* connections as orlo, postgres, authenticator; NULL: none */
     struct broker_made *made;              /* NULL: nothing was migrated yet */
     struct broker_ask *first, **last;      /* that wait */
@@ -120,7 +120,7 @@ struct broker {
     uint64_t quiet_ns;
 };
 extern struct broker node_broker;
-void node_broker_later(void); /* a turn of all bases, from the loop */
+void node_broker_later(void);                       /* a turn of all bases, from the loop */
 void node_broker_say(const struct node_message *m); /* to the supervisor */
 void node_broker_answer(struct broker_ask *a);      /* and frees it */
 void node_broker_did(struct broker_errand *w);      /* likewise */
@@ -140,11 +140,7 @@ void node_ask_free(struct broker_ask *a);
 void node_base_errand_over(struct broker_errand *w);
 /* Connections to a database of its server's, as a role of it. */
 struct postgres *node_base_connect(struct broker_base *b, const char *role, const char *database, uint32_t most);
-void node_base_close(struct broker_base *b); /* its connections; not from a told of theirs */
-void node_base_open(struct broker_base *b);  /* them again, and the catalogue */
 void node_base_reload(struct broker_base *b); /* its catalogue is another one */
-void node_made_unref(struct broker_made *made);
-[[nodiscard]] err node_made_new(str catalog, struct broker_made **out, struct diag *d);
 
 /* ---- ask.c ---- */
 
@@ -156,6 +152,5 @@ void node_ask_cancel(struct broker_ask *a); /* nobody waits any more */
 
 void node_errand_begin(struct broker_errand *w);
 void node_errand_asked(struct broker_errand *w, struct broker_ask *a); /* its query was answered */
-void node_errand_tick(struct broker_errand *w);                        /* it has begun, and may wait for nobody to be at work */
 
 #endif

@@ -1,9 +1,6 @@
 /* errand: what an app's owner has done with the app's database, where that is PostgreSQL's: as the store does it on SQLite (store/errand.c).
  *
  *   MIGRATE  a plan: for each part its statements, as the role postgres, its row in _orlo.migrations; then the catalogue ──one transaction──> all of it, or none
- *   RESET    the same in a new database, made of _platform; then the two change places: 1, a copy; 2, its migrations; 3, nobody is at work; 4, both are renamed in one
- *            transaction; 5, the old one goes
- *   DUMP     all rows as INSERT statements, tables that others refer to first
  *   QUERY    a query tree, as a role and with claims: an ask like all others (ask.c)
  *
  * 1. Each is done alone; what apps ask of the database meanwhile goes on, and PostgreSQL's locks say who waits.
@@ -18,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DUMP_BYTES_MAX = 64 << 20, DUMP_ROWS = 100 /* in a statement */, OWN_MS = 60'000, CUT_ATTEMPTS = 50 };
+enum { ANSWER_BYTES_MAX = 64 << 20, OWN_MS = 60'000 };
 
 struct owed { /* a statement that is sent: of which part and step; step 0: our own */
     uint32_t part, step;
@@ -32,14 +29,6 @@ struct work {
     VEC(struct owed) of;
     char digest[2 * APP_DIGEST_BYTES + 1];
     bool other; /* the catalogue is not that of the plan */
-    /* RESET */
-    struct postgres *next, *template; /* connections to _next, to template1 */
-    bool waits;                       /* for nobody to be at work */
-    bool failed;
-    uint32_t attempts;
-    /* DUMP */
-    struct buf out;
-    VEC(const struct catalog_relation *) tables;
 };
 
 static struct work *work_of(struct broker_errand *w) { return w->work; }
@@ -55,9 +44,7 @@ static err say(struct broker_errand *w, str bytes) {
 }
 
 static void over(struct broker_errand *w, err e) {
-    struct work *k = work_of(w);
     w->e = e;
-    buf_free(&k->out);
     node_base_errand_over(w);
 }
 
@@ -81,7 +68,8 @@ static uint64_t number(str s) {
     return str_to_u64(s, &v) ? v : 0;
 }
 
-static void ask_admin(struct broker_errand *w, struct postgres *db, const struct postgres_statement *s, uint32_t n, bool bare, postgres_told told) {
+static void ask_admin(struct broker_errand *w, struct postgres *db, const struct postgres_statement *s, uint32_t n, bool bare,
+                      postgres_told told) {
     (void)postgres_ask(db, &(struct postgres_question){.statements = s, .count = n, .ms_max = OWN_MS, .bare = bare}, told, w);
 }
 
@@ -154,7 +142,8 @@ static void push_part(struct work *k, uint32_t i) {
     push_own(k, "reset search_path");
     if (p->seed) return;
     hex_of(p->digest, hex);
-    const str values[] = {p->name, arena_str(mem, str_c(hex)), arena_fmt(mem, "%llu", (unsigned long long)(clock_wall_ns() / 1'000'000u)),
+    const str values[] = {p->name, arena_str(mem, str_c(hex)),
+                          arena_fmt(mem, "%llu", (unsigned long long)(clock_wall_ns() / 1'000'000u)),
                           arena_fmt(mem, "%u", p->steps.n)};
     push_values(k,
                 "insert into _orlo.migrations (position, name, sha256, applied_at, statements) values "
@@ -166,7 +155,8 @@ static void push_part(struct work *k, uint32_t i) {
 static void push_plan(struct work *k) {
     char limit[80];
     snprintf(limit, sizeof limit, "set local statement_timeout = %u", k->errand->ms_max);
-    push_own(k, "select pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce((select value from _orlo.meta where key = 'catalog'), ''), "
+    push_own(k, "select pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce((select value from _orlo.meta where "
+                "key = 'catalog'), ''), "
                 "'UTF8')), 'hex'), pg_catalog.pg_database_size(pg_catalog.current_database()), pg_advisory_xact_lock(20260101)");
     push(k, arena_str(k->errand->mem, str_c(limit)), NULL, 0, (struct owed){UINT32_MAX, 0});
     for (uint32_t i = 0; i < k->plan.parts.n; i++) {
@@ -174,7 +164,8 @@ static void push_plan(struct work *k) {
         if (k->plan.parts.p[i].catalog.n) k->catalog = k->plan.parts.p[i].catalog;
     }
     if (k->catalog.n)
-        push_values(k, "insert into _orlo.meta values ('catalog', $1) on conflict (key) do update set value = excluded.value", &k->catalog, 1);
+        push_values(k, "insert into _orlo.meta values ('catalog', $1) on conflict (key) do update set value = excluded.value",
+                    &k->catalog, 1);
     push_own(k, "update _orlo.meta set value = (value::bigint + 1)::text where key = 'version'");
     push_own(k, "select pg_catalog.pg_database_size(pg_catalog.current_database())");
 }
@@ -205,9 +196,9 @@ static void name_failed(struct work *k, const struct postgres_error *e) {
     k->done.parts = ours ? MAX(k->plan.parts.n, 1u) - 1 : of.part;
     k->done.step = ours ? 1 : of.step;
     k->done.state = arena_str(k->errand->mem, str_c(e->state));
-    k->done.text = arena_fmt(k->errand->mem, "%s%s%s%s%s%s", e->message, e->detail[0] ? "; " : "", e->detail, e->hint[0] ? "; " : "",
-                             e->hint,
-                             strcmp(e->state, "25001") ? "" : "; all that is pending is one transaction: write it without CONCURRENTLY");
+    k->done.text = arena_fmt(
+        k->errand->mem, "%s%s%s%s%s%s", e->message, e->detail[0] ? "; " : "", e->detail, e->hint[0] ? "; " : "", e->hint,
+        strcmp(e->state, "25001") ? "" : "; all that is pending is one transaction: write it without CONCURRENTLY");
 }
 
 static void take_outcome(struct broker_errand *w, const struct postgres_answer *a) {
@@ -282,9 +273,16 @@ static void query(struct broker_errand *w) {
     arena *mem = arena_new(0);
     struct broker_ask *a = arena_make(mem, struct broker_ask);
     uint64_t now = clock_mono_ns();
-    *a = (struct broker_ask){.mem = mem, .base = w->base, .errand = w, .answer_bytes_max = DUMP_BYTES_MAX, .bytes = text.n + sizeof *a,
-                             .bytes_max = w->bytes_max, .came_ns = now, .until_ns = now + w->ms_max * 1'000'000ull};
-    const struct node_tree_ask who = {.role = json_str(json_get(&v, "role")), .claims = json_str(json_get(&v, "claims")),
+    *a = (struct broker_ask){.mem = mem,
+                             .base = w->base,
+                             .errand = w,
+                             .answer_bytes_max = ANSWER_BYTES_MAX,
+                             .bytes = text.n + sizeof *a,
+                             .bytes_max = w->bytes_max,
+                             .came_ns = now,
+                             .until_ns = now + w->ms_max * 1'000'000ull};
+    const struct node_tree_ask who = {.role = json_str(json_get(&v, "role")),
+                                      .claims = json_str(json_get(&v, "claims")),
                                       .body = json_str(json_get(&v, "query"))};
     node_tree_ask_copy(mem, &who, &a->who);
     node_base_ask(a);
@@ -292,8 +290,8 @@ static void query(struct broker_errand *w) {
 
 void node_errand_asked(struct broker_errand *w, struct broker_ask *a) {
     const struct pg_error *e = &a->error;
-    err how = e->set ? diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "%s: %s%s%s%s%s", e->state, e->message, e->detail[0] ? "; " : "", e->detail,
-                                e->hint[0] ? "; " : "", e->hint)
+    err how = e->set ? diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "%s: %s%s%s%s%s", e->state, e->message,
+                                e->detail[0] ? "; " : "", e->detail, e->hint[0] ? "; " : "", e->hint)
                      : say(w, buf_str(&a->body));
     node_ask_free(a);
     over(w, how);
@@ -311,10 +309,8 @@ static void explain(struct broker_errand *w) {
 
 /* ---- which ---- */
 
-void node_errand_tick(struct broker_errand *w) {}
-
 void node_errand_begin(struct broker_errand *w) {
-    static void (*const does[NODE_DATA_DOES])(struct broker_errand *w) = {
+    static void (*const does[NODE_DATA_DOES])(struct broker_errand * w) = {
         [NODE_DATA_STATE] = tell_state, [NODE_DATA_MIGRATE] = migrate, [NODE_DATA_QUERY] = query, [NODE_DATA_EXPLAIN] = explain};
     struct work *k = arena_make(w->mem, struct work);
     *k = (struct work){.errand = w};

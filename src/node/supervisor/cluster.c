@@ -222,7 +222,9 @@ static _Noreturn void become(const struct program *p) {
     _exit(1);
 }
 
-static int open_log(int folder) { return openat(folder, "log", O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600); }
+static int open_log(int folder) {
+    return openat(folder, "log", O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
 
 static bool run(struct cluster *c, const struct program *p) {
     pid_t pid = fork();
@@ -253,8 +255,19 @@ static bool start_initdb(struct cluster *c, int folder, struct node_user user) {
     const char program[] = "initdb";
     char path[300];
     snprintf(path, sizeof path, "%s/%s", c->bin, program);
-    const char *argv[] = {path,           "-D",           "/proc/self/fd/3",  "-U",           "orlo", "--pwfile=/proc/self/fd/0",
-                          "--auth=scram-sha-256", "--locale=C.UTF-8", "-E", "UTF8", "--wal-segsize=1", "--data-checksums", NULL};
+    const char *argv[] = {path,
+                          "-D",
+                          "/proc/self/fd/3",
+                          "-U",
+                          "orlo",
+                          "--pwfile=/proc/self/fd/0",
+                          "--auth=scram-sha-256",
+                          "--locale=C.UTF-8",
+                          "-E",
+                          "UTF8",
+                          "--wal-segsize=1",
+                          "--data-checksums",
+                          NULL};
     int log = open_log(folder), password = password_file(c), data = own_folder(folder, "new", user.uid, user.gid, 0700);
     bool ok = log >= 0 && password >= 0 && data >= 0 &&
               run(c, &(struct program){.fds = {password, log, log, data, -1}, .user = user, .argv = argv, .dies = SIGKILL});
@@ -309,17 +322,43 @@ static bool start_server(struct supervisor *s, struct cluster *c, int folder) {
     snprintf(path, sizeof path, "%s/postgres", c->bin);
     snprintf(most, sizeof most, "max_connections=%u", (unsigned)s->setup->limits.postgres_connections_max + 8);
     /* By the command line, which no file of the folder gets around. Small: 22 MB with what it reads. */
-    const char *argv[] = {path, "-D", "/proc/self/fd/3",
+    const char *argv[] = {path,
+                          "-D",
+                          "/proc/self/fd/3",
 #define C(setting) "-c", setting
-                          C("listen_addresses="), C("unix_socket_directories=/proc/self/fd/4"), C("unix_socket_permissions=0777"), C(most),
-                          C("superuser_reserved_connections=3"), C("shared_buffers=8MB"), C("huge_pages=off"), C("dynamic_shared_memory_type=mmap"),
-                          C("max_worker_processes=0"), C("max_parallel_workers=0"), C("autovacuum_max_workers=1"), C("max_wal_senders=0"),
-                          C("wal_level=minimal"), C("min_wal_size=2MB"), C("max_wal_size=64MB"), C("wal_buffers=256kB"), C("jit=off"),
-                          C("fsync=on"), C("synchronous_commit=on"), C("full_page_writes=on"), C("log_destination=stderr"),
-                          C("logging_collector=off"), C("log_min_messages=fatal"), C("log_min_error_statement=panic"),
-                          C("client_connection_check_interval=500ms"), C("password_encryption=scram-sha-256"), C("ssl=off"),
-                          C("idle_in_transaction_session_timeout=60s"), C("temp_file_limit=256MB"), C("shared_preload_libraries="),
-                          C("archive_mode=off"), C("hba_file=/proc/self/fd/3/pg_hba.conf"), C("max_prepared_transactions=0"),
+                          C("listen_addresses="),
+                          C("unix_socket_directories=/proc/self/fd/4"),
+                          C("unix_socket_permissions=0777"),
+                          C(most),
+                          C("superuser_reserved_connections=3"),
+                          C("shared_buffers=8MB"),
+                          C("huge_pages=off"),
+                          C("dynamic_shared_memory_type=mmap"),
+                          C("max_worker_processes=0"),
+                          C("max_parallel_workers=0"),
+                          C("autovacuum_max_workers=1"),
+                          C("max_wal_senders=0"),
+                          C("wal_level=minimal"),
+                          C("min_wal_size=2MB"),
+                          C("max_wal_size=64MB"),
+                          C("wal_buffers=256kB"),
+                          C("jit=off"),
+                          C("fsync=on"),
+                          C("synchronous_commit=on"),
+                          C("full_page_writes=on"),
+                          C("log_destination=stderr"),
+                          C("logging_collector=off"),
+                          C("log_min_messages=fatal"),
+                          C("log_min_error_statement=panic"),
+                          C("client_connection_check_interval=500ms"),
+                          C("password_encryption=scram-sha-256"),
+                          C("ssl=off"),
+                          C("idle_in_transaction_session_timeout=60s"),
+                          C("temp_file_limit=256MB"),
+                          C("shared_preload_libraries="),
+                          C("archive_mode=off"),
+                          C("hba_file=/proc/self/fd/3/pg_hba.conf"),
+                          C("max_prepared_transactions=0"),
 #undef C
                           NULL};
     int log = open_log(folder), data = openat(folder, "data", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -369,10 +408,12 @@ static void start(struct supervisor *s, struct cluster *c) {
     struct found found = find_programs(version);
     snprintf(c->bin, sizeof c->bin, "%s", found.bin);
     if (!found.version && version) {
-        snprintf(why, sizeof why, "its database is of PostgreSQL %u, which is not installed: apt install postgresql-%u", version, version);
+        snprintf(why, sizeof why, "its database is of PostgreSQL %u, which is not installed: apt install postgresql-%u", version,
+                 version);
         refuse(s, c, ERR_UNSUPPORTED, why);
     } else if (!found.version) {
-        snprintf(why, sizeof why, "database = \"postgres\" takes PostgreSQL %d or newer on the node's machine: apt install postgresql", OLDEST);
+        snprintf(why, sizeof why,
+                 "database = \"postgres\" takes PostgreSQL %d or newer on the node's machine: apt install postgresql", OLDEST);
         refuse(s, c, ERR_UNSUPPORTED, why);
     } else if (version) {
         serve(s, c, folder);
@@ -529,7 +570,8 @@ bool node_clusters_begin(struct supervisor *s) {
     struct log_style log = log_style();
     struct buf settings = {0};
     node_settings_write(&settings, &s->setup->limits);
-    struct node_message m = NODE_MESSAGE(postgres_open, .log_json = log.json, .log_min = (uint8_t)log.min, .settings = buf_str(&settings));
+    struct node_message m =
+        NODE_MESSAGE(postgres_open, .log_json = log.json, .log_min = (uint8_t)log.min, .settings = buf_str(&settings));
     err e = node_wire_send(s->singles[NODE_ROLE_postgres].process.wire, &m);
     buf_free(&settings);
     if (e == ERR_OK) node_data_tell(s, NODE_ROLE_postgres);
@@ -544,7 +586,8 @@ bool node_clusters_hear(struct supervisor *s, struct node_message *m) {
     case NODE_MSG_cluster_rest: on_rest(s, &m->cluster_rest); return true;
     case NODE_MSG_postgres_rests: node_roles_rest(s, NODE_ROLE_postgres); return true;
     case NODE_MSG_postgres_did:
-        node_data_did(s, NODE_ROLE_postgres, m->postgres_did.id, m->postgres_did.err, m->postgres_did.offset, m->postgres_did.text);
+        node_data_did(s, NODE_ROLE_postgres, m->postgres_did.id, m->postgres_did.err, m->postgres_did.offset,
+                      m->postgres_did.text);
         return true;
     default: return false;
     }
