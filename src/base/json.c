@@ -145,6 +145,11 @@ void json_put_cstr(struct json_writer *w, const char *key, const char *v) {
     else json_put_null(w, key);
 }
 
+void json_put_raw(struct json_writer *w, const char *key, str json) {
+    lead(w, key);
+    put(w->b, json);
+}
+
 void json_put_text(struct json_writer *w, const char *key, str v, size_t bytes_max) {
     lead(w, key);
     put1(w->b, '"');

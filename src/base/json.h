@@ -45,6 +45,7 @@ void json_put_f64(struct json_writer *w, const char *key, double v); /* so that 
 void json_put_ms(struct json_writer *w, const char *key, double v);  /* with three decimals, for people; quick */
 void json_put_bool(struct json_writer *w, const char *key, bool v);
 void json_put_null(struct json_writer *w, const char *key);
+void json_put_raw(struct json_writer *w, const char *key, str json); /* that was read as JSON, as it stands */
 [[nodiscard]] bool json_done(const struct json_writer *w); /* is there one whole document? Everything is closed and had room */
 
 /* The inside of a JSON string, as it is written above; for text that is no JSON and yet is one line of what a terminal can show. */

@@ -55,8 +55,59 @@ static void put_result(const struct query_result *r, struct buf *to) {
     buf_putc(to, '}');
 }
 
+/* rows affected updated total flags */
+static void put_head(const struct query *q, const struct query_result *r, struct buf *to) {
+    const struct catalog_function *f = q->kind == QUERY_CALL ? q->function : NULL;
+    uint32_t flags = r->has_body ? QUERY_HEAD_BODY : 0;
+    if (f && !f->set) flags |= QUERY_HEAD_VALUE;
+    if (q->kind == QUERY_DESCRIBE) flags |= QUERY_HEAD_VALUE;
+    if (f && f->returns == PG_VOID) flags |= QUERY_HEAD_VOID;
+    if (q->conflict) flags |= QUERY_HEAD_RESOLVED;
+    buf_printf(to, "%llu %llu %llu %lld %u\n", (unsigned long long)r->rows, (unsigned long long)r->affected,
+               (unsigned long long)r->updated, (long long)r->total, flags);
+}
+
+bool query_head_of(str answer, struct query_head *head, str *body) {
+    str line, word;
+    uint64_t v[5];
+    if (!str_cut(answer, '\n', &line, body)) return false;
+    for (size_t i = 0; i < ARRAY_COUNT(v); i++) {
+        str_cut(line, ' ', &word, &line);
+        bool none = i == 3 && str_eqc(word, "-1");
+        if (none) v[i] = UINT64_MAX;
+        else if (!str_to_u64(word, &v[i])) return false;
+    }
+    *head = (struct query_head){v[0], v[1], v[2], (int64_t)v[3], (uint32_t)v[4]};
+    return true;
+}
+
+bool query_check_result(const struct query *q, struct query_result *result) {
+    bool writes = q->kind == QUERY_INSERT || q->kind == QUERY_UPDATE || q->kind == QUERY_DELETE;
+    uint64_t n = writes ? result->affected : result->rows, all = writes && result->has_body ? result->rows : n;
+    bool list = q->kind != QUERY_DESCRIBE && !(q->kind == QUERY_CALL && !q->function->set);
+    if (q->single && list && all != 1) {
+        query_fail(&result->error, "PGRST116", "Cannot coerce the result to a single JSON object");
+        query_fail_detail(&result->error, "The result contains %llu rows", (unsigned long long)all);
+        return false;
+    }
+    if (q->max_affected < 0 || n <= (uint64_t)q->max_affected) return true;
+    query_fail(&result->error, "PGRST124", "Query result exceeds max-affected preference constraint");
+    query_fail_detail(&result->error, "The query affects %llu rows", (unsigned long long)n);
+    return false;
+}
+
+bool query_take_result(const struct query *q, struct query_result *r) {
+    bool value = q->kind == QUERY_DESCRIBE || (q->kind == QUERY_CALL && q->function && !q->function->set);
+    if (value && r->has_body) {
+        if (r->body.n >= 2 && r->rows) buf_drop(&r->body, 1), r->body.n--;
+        else r->body.n = 0, buf_puts(&r->body, STR("null"));
+    }
+    return query_check_result(q, r);
+}
+
 void query_batch_body(const struct query_batch *b, const struct query_result *results, struct buf *to) {
     if (!b->many) {
+        if (b->counted) put_head(&b->queries[0], &results[0], to);
         if (results[0].has_body) buf_puts(to, buf_str(&results[0].body));
         return;
     }

@@ -488,10 +488,21 @@ static str end_text(struct print *p) {
     return s;
 }
 
+/* It is known here; that the server says it again keeps all that is asked one thing. */
+static bool put_description(struct print *p, struct query_text *text) {
+    struct buf b = {0};
+    query_describe(p->catalog, p->types, p->q, &b);
+    put_text(p, arena_str(p->out, (PUT(p, "select "), buf_str(&b))));
+    buf_free(&b);
+    *text = (struct query_text){.text = end_text(p), .values = p->values.p, .values_count = p->values.n, .answers = true};
+    return true;
+}
+
 bool query_print_postgres(arena *out, const struct catalog *c, const struct pg_session *session, const struct query *q,
                           struct query_text *text, struct pg_error *error) {
     struct print p = {.out = out, .catalog = c, .types = session->types, .q = q, .error = error};
     *text = (struct query_text){0};
+    if (q->kind == QUERY_DESCRIBE) return put_description(&p, text);
     bool ok = q->kind == QUERY_SELECT ? put_row_select(&p, &q->select, NULL, 0)
               : q->kind == QUERY_CALL ? put_call(&p)
                                       : put_write(&p);

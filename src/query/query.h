@@ -24,7 +24,7 @@
 enum {
     QUERY_BYTES_MAX = 16 << 20, /* of a tree's JSON */
     QUERY_VALUES_MAX = 1 << 20, /* JSON values in it */
-    QUERY_DEPTH_MAX = 48,       /* levels of JSON, of a tree and of what it writes */
+    QUERY_DEPTH_MAX = 56,       /* levels of JSON, of a tree and of what it writes */
     QUERY_EMBEDS_MAX = 8,       /* embeds in each other */
     QUERY_ITEMS_MAX = 1600,     /* of a select list */
     QUERY_PARAMS_MAX = 30'000,  /* bound values of a statement */
@@ -54,7 +54,14 @@ const struct query_json *query_json_get(const struct query_json *object, const c
 
 /* ---- the tree ---- */
 
-enum query_kind { QUERY_SELECT, QUERY_INSERT, QUERY_UPDATE, QUERY_DELETE, QUERY_CALL };
+enum query_kind {
+    QUERY_SELECT,
+    QUERY_INSERT,
+    QUERY_UPDATE,
+    QUERY_DELETE,
+    QUERY_CALL,
+    QUERY_DESCRIBE /* what there is in a schema, or of one relation or function in it, that the role may use: JSON (describe.c) */
+};
 
 struct query_step { /* of a JSON path */
     str key;
@@ -118,7 +125,7 @@ struct query_order {
     enum query_nulls nulls;
     struct query_embed *to;
 };
-enum query_item_kind { QUERY_STAR, QUERY_FIELD, QUERY_AGGREGATE, QUERY_EMBED };
+enum query_item_kind { QUERY_STAR, QUERY_FIELD, QUERY_AGGREGATE, QUERY_EMBED, QUERY_KEY /* the primary key's columns */ };
 struct query_item {
     enum query_item_kind kind;
     str alias; /* empty: as it is called */
@@ -166,6 +173,8 @@ struct query_embed {
 };
 enum query_conflict { QUERY_CONFLICT_NONE, QUERY_CONFLICT_MERGE, QUERY_CONFLICT_IGNORE };
 enum query_count { QUERY_COUNT_NONE, QUERY_COUNT_EXACT, QUERY_COUNT_PLANNED, QUERY_COUNT_ESTIMATED };
+/* A call's body as it came, for a function whose one parameter has no name and is of such a type. Text in of that type. */
+enum query_raw { QUERY_RAW_NONE, QUERY_RAW_JSON, QUERY_RAW_TEXT, QUERY_RAW_XML, QUERY_RAW_BYTES };
 struct query_row {
     struct query_bound *cells; /* one for each of the query's columns */
     bool *there;               /* false: its default */
@@ -184,8 +193,15 @@ struct query {
     bool has_conflict_columns; /* else the primary key */
     enum query_count count;
     int64_t max_affected; /* -1: any number */
+    bool single;          /* of one row, or an error (PGRST116) */
+    bool put;             /* an insert of one row whose primary key where says too (PGRST105, PGRST115) */
+    bool reads_only;      /* of a call: what it calls may not write */
+    bool args_text;       /* of a call: its arguments are text, whatever they are of */
+    enum query_raw raw;
+    str raw_body;
     /* resolved */
     uint32_t role;
+    const struct query_where *put_where;   /* of put: what where said */
     const struct catalog_column **targets; /* one for each column */
     const struct catalog_column **arbiter;
     struct query_row *cells;
@@ -200,7 +216,10 @@ struct query_batch {
     uint32_t count;
     bool many;     /* {"batch": [ … ]}: the answer is an array of answers */
     bool rollback; /* all is done, answered, and undone */
+    bool counted;  /* a head stands before the answer: query_head_of */
 };
+/* As JSON, which query_read_batch reads as the same. Of what was read or made, not of what was resolved. */
+void query_put_batch(struct buf *to, const struct query_batch *b);
 /* One tree. False: *error says what is wrong with it (PGRST100 and its kin). */
 [[nodiscard]] bool query_read(arena *out, str text, struct query *q, struct pg_error *error);
 /* {"query": tree, "tx": "rollback"} or {"batch": [tree, …]} */
@@ -259,9 +278,26 @@ struct query_result {
     bool has_body;
     uint64_t rows;     /* in body */
     uint64_t affected; /* of a write */
+    uint64_t updated;  /* of an upsert: those of them that had been there */
     int64_t total;     /* that was asked for; -1: was not */
     struct pg_error error;
 };
+/* For whoever runs a tree elsewhere, once result has what came: [row, …], rows, affected. False: result->error, and it is to be undone. */
+[[nodiscard]] bool query_take_result(const struct query *q, struct query_result *result);
+
+/* What stands before a counted answer: a line of numbers. */
+enum query_head_flags {
+    QUERY_HEAD_BODY = 1,     /* it has one */
+    QUERY_HEAD_VALUE = 2,    /* that is a value, and no list of rows */
+    QUERY_HEAD_VOID = 4,     /* of a function that gives nothing */
+    QUERY_HEAD_RESOLVED = 8, /* conflicts were resolved: there was a key for that */
+};
+struct query_head {
+    uint64_t rows, affected, updated;
+    int64_t total;
+    uint32_t flags;
+};
+[[nodiscard]] bool query_head_of(str answer, struct query_head *head, str *body); /* false: it is none */
 void query_result_free(struct query_result *r);
 /* One statement, within whatever transaction is open; a write needs one, or is one of its own. session->types is the connection's own afterwards.
  * False: result->error, and nothing was changed. q is resolved by it. */

@@ -116,6 +116,8 @@ enum { QUERY_NO_ALIAS = UINT32_MAX };
 const struct catalog_column *query_key_of(const struct query *q);
 /* write.c: rows from..from+n of an insert; all return what the tree's list says, or where that has more than columns, the rows' keys (a delete nothing) */
 [[nodiscard]] bool query_put_insert(struct query_printing *p, uint32_t from, uint32_t n);
+/* How many rows of the table have the keys (columns at[0..n) of the query's) of rows from..from+rows of an insert. */
+[[nodiscard]] bool query_put_there(struct query_printing *p, const uint32_t *at, uint32_t n, uint32_t from, uint32_t rows);
 [[nodiscard]] bool query_put_update(struct query_printing *p);
 [[nodiscard]] bool query_put_delete(struct query_printing *p);
 [[nodiscard]] bool query_put_select_rows(struct query_printing *p,
@@ -237,6 +239,11 @@ void query_row_seen(struct query_conn *conn, const struct db_value *values, uint
 [[nodiscard]] bool query_put_json(struct query_conn *conn, uint32_t type, struct db_value v, struct buf *to, arena *scratch);
 [[nodiscard]] bool query_put_row(struct query_conn *conn, const struct query_shape *shape, const struct db_value *values,
                                  struct buf *to, arena *scratch);
+
+[[nodiscard]] bool query_check_result(const struct query *q,
+                                      struct query_result *result); /* what it says of the number of rows */
+/* describe.c */
+void query_describe(const struct catalog *c, const struct pg_types *types, const struct query *q, struct buf *to);
 
 /* fail.c: what SQLite said, as PostgreSQL would */
 void query_failed_null(const struct catalog_relation *of, const struct catalog_column *c, struct pg_error *error);

@@ -404,7 +404,13 @@ static bool read_embed(struct from *f, const struct query_json *v, struct query_
     return true;
 }
 
+static bool item_key(struct from *f, const struct query_json *v, void *to) {
+    (void)f, (void)to;
+    return v->kind == JSON_KIND_BOOL && v->b;
+}
+
 static bool read_item(struct from *f, const struct query_json *v, struct query_item *to) {
+    static const struct member keys[] = {{"key", item_key}};
     static const struct member table[] = {
         {"column", item_column}, {"path", item_path},           {"text", item_text},           {"as", item_as},
         {"cast", item_cast},     {"aggregate", item_aggregate}, {"castAfter", item_cast_after}};
@@ -413,6 +419,7 @@ static bool read_item(struct from *f, const struct query_json *v, struct query_i
         return name_of(v, &to->field.column);
     }
     if (query_json_get(v, "embed")) return read_embed(f, v, to);
+    if (query_json_get(v, "key")) return to->kind = QUERY_KEY, MEMBERS(f, v, "select", keys, to);
     struct reading r = {0};
     if (!MEMBERS(f, v, "select", table, &r)) return false;
     *to = r.item;
@@ -465,7 +472,7 @@ QUERY_MEMBER(offset)
 static bool query_kind_of(struct from *f, const struct query_json *v, void *to) {
     (void)f;
     uint32_t at;
-    bool ok = WORD_OF(v, &at, "select", "insert", "update", "delete", "call");
+    bool ok = WORD_OF(v, &at, "select", "insert", "update", "delete", "call", "describe");
     ((struct query *)to)->kind = (enum query_kind)at;
     return ok;
 }
@@ -508,30 +515,71 @@ static bool query_max_affected(struct from *f, const struct query_json *v, void 
     return count_of(v, &((struct query *)to)->max_affected);
 }
 
+#define QUERY_FLAG(name, member)                                                                                                 \
+    static bool query_##name(struct from *f, const struct query_json *v, void *to) {                                             \
+        (void)f;                                                                                                                 \
+        return flag_of(v, &((struct query *)to)->member);                                                                        \
+    }
+QUERY_FLAG(single, single)
+QUERY_FLAG(put, put)
+QUERY_FLAG(reads_only, reads_only)
+QUERY_FLAG(args_text, args_text)
+
+static bool raw_type(struct from *f, const struct query_json *v, void *to) {
+    (void)f;
+    uint32_t at;
+    if (!WORD_OF(v, &at, "json", "text", "xml", "bytea")) return false;
+    ((struct query *)to)->raw = (enum query_raw)(at + QUERY_RAW_JSON);
+    return true;
+}
+static bool raw_body(struct from *f, const struct query_json *v, void *to) {
+    (void)f;
+    ((struct query *)to)->raw_body = v->s;
+    return v->kind == JSON_KIND_STR;
+}
+static bool query_raw_of(struct from *f, const struct query_json *v, void *to) {
+    static const struct member table[] = {{"type", raw_type}, {"body", raw_body}};
+    return MEMBERS(f, v, "raw", table, to) && (((struct query *)to)->raw || wrong(f, "raw", "\"type\" is missing"));
+}
+
 /* What each kind may have, besides what all have. */
-enum { HAS_ROWS = 1, HAS_SET = 2, HAS_WHERE = 4, HAS_RANGE = 8, HAS_CONFLICT = 16, HAS_AFFECTED = 32, HAS_FUNCTION = 64 };
+enum {
+    HAS_ROWS = 1,
+    HAS_SET = 2,
+    HAS_WHERE = 4,
+    HAS_RANGE = 8,
+    HAS_CONFLICT = 16,
+    HAS_AFFECTED = 32,
+    HAS_FUNCTION = 64,
+    HAS_ORDER = 128,
+    HAS_PUT = 256
+};
 static const uint32_t kind_has[] = {
-    [QUERY_SELECT] = HAS_WHERE | HAS_RANGE,
-    [QUERY_INSERT] = HAS_ROWS | HAS_CONFLICT | HAS_AFFECTED,
-    [QUERY_UPDATE] = HAS_SET | HAS_WHERE | HAS_AFFECTED,
-    [QUERY_DELETE] = HAS_WHERE | HAS_AFFECTED,
-    [QUERY_CALL] = HAS_FUNCTION | HAS_WHERE | HAS_RANGE,
+    [QUERY_SELECT] = HAS_WHERE | HAS_RANGE | HAS_ORDER,
+    [QUERY_INSERT] = HAS_ROWS | HAS_CONFLICT | HAS_AFFECTED | HAS_ORDER | HAS_PUT,
+    [QUERY_UPDATE] = HAS_SET | HAS_WHERE | HAS_AFFECTED | HAS_ORDER,
+    [QUERY_DELETE] = HAS_WHERE | HAS_AFFECTED | HAS_ORDER,
+    [QUERY_CALL] = HAS_FUNCTION | HAS_WHERE | HAS_RANGE | HAS_ORDER | HAS_AFFECTED,
+    [QUERY_DESCRIBE] = 0,
 };
 static const struct {
     const char *key;
     uint32_t of;
 } belongs[] = {{"rows", HAS_ROWS},         {"set", HAS_SET},
                {"where", HAS_WHERE},       {"limit", HAS_RANGE},
-               {"offset", HAS_RANGE},      {"order", HAS_RANGE},
+               {"offset", HAS_RANGE},      {"order", HAS_ORDER},
                {"conflict", HAS_CONFLICT}, {"maxAffected", HAS_AFFECTED},
                {"missing", HAS_ROWS},      {"columns", HAS_ROWS | HAS_SET},
-               {"function", HAS_FUNCTION}, {"args", HAS_FUNCTION}};
+               {"function", HAS_FUNCTION}, {"args", HAS_FUNCTION},
+               {"put", HAS_PUT},           {"readOnly", HAS_FUNCTION},
+               {"textArgs", HAS_FUNCTION}, {"raw", HAS_FUNCTION}};
 
 static bool check_kind(struct from *f, const struct query_json *v, const struct query *q) {
     for (size_t i = 0; i < ARRAY_COUNT(belongs); i++)
-        if (query_json_get(v, belongs[i].key) && !(kind_has[q->kind] & belongs[i].of))
+        if (query_json_get(v, belongs[i].key) && !(kind_has[q->kind] & belongs[i].of) && !(q->put && belongs[i].of == HAS_WHERE))
             return wrong(f, belongs[i].key, "a query of this kind has none");
-    if (!q->select.relation.n) return wrong(f, "from", q->kind == QUERY_CALL ? "\"function\" is missing" : "\"from\" is missing");
+    if (!q->select.relation.n && q->kind != QUERY_DESCRIBE)
+        return wrong(f, "from", q->kind == QUERY_CALL ? "\"function\" is missing" : "\"from\" is missing");
     if (q->kind == QUERY_INSERT && !q->rows) return wrong(f, "rows", "it is missing");
     if (q->kind == QUERY_UPDATE && !q->rows) return wrong(f, "set", "it is missing");
     if (q->kind == QUERY_CALL && query_json_get(v, "from")) return wrong(f, "from", "a call has a function");
@@ -555,7 +603,12 @@ bool query_of_json(arena *out, const struct query_json *v, struct query *q, stru
                                           {"missing", query_missing},
                                           {"conflict", query_conflict},
                                           {"count", query_count_of},
-                                          {"maxAffected", query_max_affected}};
+                                          {"maxAffected", query_max_affected},
+                                          {"single", query_single},
+                                          {"put", query_put},
+                                          {"readOnly", query_reads_only},
+                                          {"textArgs", query_args_text},
+                                          {"raw", query_raw_of}};
     struct from f = {out, error, 0, 0};
     *q = (struct query){.max_affected = -1, .select = {.schema = STR("public"), .limit = -1}};
     return MEMBERS(&f, v, "query", table, q) && check_kind(&f, v, q);
@@ -594,8 +647,14 @@ static bool batch_many(struct from *f, const struct query_json *v, void *to) {
     return true;
 }
 
+static bool batch_counted(struct from *f, const struct query_json *v, void *to) {
+    (void)f;
+    return flag_of(v, &((struct query_batch *)to)->counted);
+}
+
 bool query_read_batch(arena *out, str text, struct query_batch *b, struct pg_error *error) {
-    static const struct member table[] = {{"query", batch_one}, {"batch", batch_many}, {"tx", batch_tx}};
+    static const struct member table[] = {
+        {"query", batch_one}, {"batch", batch_many}, {"tx", batch_tx}, {"counted", batch_counted}};
     struct from f = {out, error, 0, 0};
     struct query_json *v = arena_make(out, struct query_json);
     *b = (struct query_batch){0};
@@ -604,6 +663,7 @@ bool query_read_batch(arena *out, str text, struct query_batch *b, struct pg_err
 }
 
 bool query_writes(const struct query *q) {
-    if (q->kind != QUERY_CALL) return q->kind != QUERY_SELECT;
+    if (q->kind != QUERY_CALL) return q->kind != QUERY_SELECT && q->kind != QUERY_DESCRIBE;
+    if (!q->function && q->reads_only) return false;
     return !q->function || q->function->volatility == CATALOG_IS_VOLATILE;
 }

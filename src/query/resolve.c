@@ -260,9 +260,14 @@ static bool resolve_item(struct query_resolving *r, struct query_select *s, stru
     return true;
 }
 
-static bool expand_star(struct query_resolving *r, struct query_select *s, uint32_t *n) {
+/* All columns, or those of the primary key. */
+static bool is_several(const struct query_item *it) { return it->kind == QUERY_STAR || it->kind == QUERY_KEY; }
+
+static bool expand_star(struct query_resolving *r, struct query_select *s, bool key, uint32_t *n) {
+    const struct catalog_constraint *primary = catalog_primary_key(s->of);
     for (uint32_t i = 0; i < s->of->columns.n; i++) {
         const struct catalog_column *c = &s->of->columns.p[i];
+        if (key && !(primary && catalog_ids_have(&primary->columns, c->number))) continue;
         struct query_item *it = &s->list[(*n)++];
         if (!need_column(r, s->of, c, CATALOG_SELECT)) return false;
         *it = (struct query_item){.kind = QUERY_FIELD, .name = c->name, .type = c->type, .typmod = c->typmod};
@@ -273,13 +278,13 @@ static bool expand_star(struct query_resolving *r, struct query_select *s, uint3
 
 static bool resolve_list(struct query_resolving *r, struct query_select *s) {
     uint32_t most = s->items_count, n = 0;
-    for (uint32_t i = 0; i < s->items_count; i++) most += s->items[i].kind == QUERY_STAR ? s->of->columns.n : 0;
+    for (uint32_t i = 0; i < s->items_count; i++) most += is_several(&s->items[i]) ? s->of->columns.n : 0;
     if (most > QUERY_ITEMS_MAX) return query_fail(r->error, "54011", "target lists can have at most %d entries", QUERY_ITEMS_MAX);
     s->list = arena_array(r->out, struct query_item, most + 1);
     for (uint32_t i = 0; i < s->items_count; i++) {
         struct query_item *it = &s->items[i];
-        if (it->kind == QUERY_STAR ? !expand_star(r, s, &n) : !resolve_item(r, s, it)) return false;
-        if (it->kind != QUERY_STAR) s->list[n++] = *it;
+        if (is_several(it) ? !expand_star(r, s, it->kind == QUERY_KEY, &n) : !resolve_item(r, s, it)) return false;
+        if (!is_several(it)) s->list[n++] = *it;
         s->grouped |= it->kind == QUERY_AGGREGATE;
     }
     for (uint32_t i = 0; s->grouped && i < n; i++)
@@ -418,6 +423,40 @@ static bool check_writable(struct query_resolving *r) {
     return false;
 }
 
+static bool same_value(const struct db_value *a, const struct db_value *b) {
+    if (a->kind != b->kind) return false;
+    if (a->kind == DB_INTEGER) return a->i == b->i;
+    if (a->kind == DB_REAL) return a->f == b->f;
+    return str_eq(a->s, b->s);
+}
+
+/* PUT: the key's columns are asked for by eq, and nothing else, and say what the row says. */
+static bool check_put(struct query_resolving *r) {
+    struct query *q = r->query;
+    const struct query_where *w = q->put_where;
+    const struct catalog_constraint *key = catalog_primary_key(q->select.of);
+    bool ok = key && w && w->kind == QUERY_AND && w->parts_count == key->columns.n, same = q->cells_count == 1;
+    for (uint32_t i = 0; ok && i < w->parts_count; i++) {
+        const struct query_where *part = &w->parts[i];
+        ok = part->kind == QUERY_TEST && part->test.op == QUERY_OP_EQ && !part->test.quantifier && !part->test.field.steps_count;
+        const struct catalog_column *c = ok ? catalog_column_named(q->select.of, part->test.field.column) : NULL;
+        ok = ok && c && catalog_ids_have(&key->columns, c->number);
+        for (uint32_t k = 0; ok && k < i; k++) ok = !str_eq(w->parts[k].test.field.column, part->test.field.column);
+        bool found = false;
+        for (uint32_t k = 0; ok && same && k < q->columns_count; k++) {
+            if (q->targets[k] != c) continue;
+            struct query_bound asked;
+            if (!query_value_of(&r->values, c->type, c->typmod, part->test.values[0], false, &asked)) return false;
+            const struct query_bound *given = &q->cells[0].cells[k];
+            found = !given->null && (r->values.engine == CATALOG_POSTGRES ? str_eq(asked.text, given->text)
+                                                                          : same_value(&asked.value, &given->value));
+        }
+        same &= found;
+    }
+    if (!ok) return query_fail(r->error, "PGRST105", "Filters must include all and only primary key columns with 'eq' operators");
+    return same || query_fail(r->error, "PGRST115", "Payload values do not match URL in primary key column(s)");
+}
+
 static bool resolve_write(struct query_resolving *r) {
     struct query *q = r->query;
     static const uint32_t privileges[] = {
@@ -427,8 +466,11 @@ static bool resolve_write(struct query_resolving *r) {
     if (!check_writable(r)) return false;
     if (q->kind != QUERY_DELETE && (!find_columns(r) || !resolve_targets(r) || !resolve_rows(r))) return false;
     if (!resolve_conflict(r)) return false;
+    if (q->put) q->put_where = q->select.where, q->select.where = NULL;
     if (q->select.where && !resolve_where(r, &q->select, q->select.where)) return false;
     if (q->select.has_items && !(need_some(r, of, CATALOG_SELECT) && resolve_list(r, &q->select))) return false;
+    for (uint32_t i = 0; q->select.has_items && i < q->select.order_count; i++)
+        if (!resolve_order(r, &q->select, &q->select.order[i])) return false;
     q->reads = q->select.has_items || q->conflict ||
                (q->select.where && q->select.where->parts_count + (q->select.where->kind == QUERY_TEST));
     return true;
@@ -436,9 +478,17 @@ static bool resolve_write(struct query_resolving *r) {
 
 /* ---- the whole ---- */
 
+/* What is described, where it is one relation, is there. */
+static bool resolve_describe(struct query_resolving *r) {
+    struct query *q = r->query;
+    return !q->select.relation.n || catalog_function_next(r->catalog, q->select.schema, q->select.relation, NULL) ||
+           query_relation_find(r, q->select.schema, q->select.relation);
+}
+
 static bool resolve_names(struct query_resolving *r) {
     struct query *q = r->query;
     if (q->kind == QUERY_CALL) return query_resolve_call(r);
+    if (q->kind == QUERY_DESCRIBE) return resolve_describe(r);
     q->select.of = query_relation_find(r, q->select.schema, q->select.relation);
     if (!q->select.of || !need_schema(r, q->select.of->schema)) return false;
     if (q->kind != QUERY_SELECT) return resolve_write(r);
@@ -462,7 +512,7 @@ bool query_resolve(arena *out, const struct catalog *c, struct pg_session *sessi
     const struct catalog_role *role = catalog_role_named(c, session->role);
     if (!role) return query_fail(error, "22023", "role \"" STR_FMT "\" does not exist", STR_ARG(session->role));
     r.role = q->role = role->id;
-    if (!resolve_names(&r) || !take_values(&r)) return false;
+    if (!resolve_names(&r) || !take_values(&r) || (q->put && !check_put(&r))) return false;
     if (r.denial.set) *error = r.denial;
     return !r.denial.set;
 }
@@ -516,7 +566,7 @@ static bool resolve_arguments(struct query_resolving *r, const struct catalog_fu
         const struct catalog_argument *a = &f->arguments.p[i];
         const struct query_json *v = q->rows && a->name.n ? query_json_get(q->rows, arena_cstr(r->out, a->name)) : NULL;
         q->arguments_there[i] = v != NULL;
-        if (v) vec_push(r->out, &r->wants, ((struct query_want){a->type, a->typmod, v, true, false, &q->arguments[i]}));
+        if (v) vec_push(r->out, &r->wants, ((struct query_want){a->type, a->typmod, v, !q->args_text, false, &q->arguments[i]}));
     }
     return true;
 }

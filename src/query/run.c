@@ -227,13 +227,6 @@ static bool select_written(struct run *r, str keys) {
     return ok;
 }
 
-static bool check_affected(struct run *r) {
-    if (r->q->max_affected < 0 || r->result->affected <= (uint64_t)r->q->max_affected) return true;
-    query_fail(&r->result->error, "PGRST124", "Query result exceeds max-affected preference constraint");
-    query_fail_detail(&r->result->error, "The query affects %llu rows", (unsigned long long)r->result->affected);
-    return false;
-}
-
 /* Two rows of one upsert that are the same row. */
 static bool check_twice(struct run *r) {
     const struct query *q = r->q;
@@ -275,6 +268,30 @@ static bool check_values(struct run *r) {
     return true;
 }
 
+/* How many of the rows that an upsert is given are there: those it will update. Whatever policies say, as it is said by what the writer may change. */
+static bool count_there(struct run *r) {
+    const struct query *q = r->q;
+    uint32_t at[32], n = 0;
+    for (uint32_t k = 0; k < q->conflict_count && n < ARRAY_COUNT(at); k++)
+        for (uint32_t i = 0; i < q->columns_count; i++)
+            if (q->targets[i] == q->arbiter[k]) at[n++] = i;
+    if (q->conflict != QUERY_CONFLICT_MERGE || !n || n != q->conflict_count) return true;
+    uint32_t step = MAX(1u, (uint32_t)QUERY_PARAMS_MAX / n);
+    for (uint32_t from = 0; from < q->cells_count; from += step) {
+        struct query_statement st = {0};
+        struct query_printing p = printing(r, &st);
+        struct buf found = {0};
+        uint64_t there = 0;
+        bool ok = query_put_there(&p, at, n, from, MIN(step, q->cells_count - from)) &&
+                  run_statement(r, &st, ANSWER_KEYS, &found, NULL);
+        if (ok && str_to_u64(buf_str(&found), &there)) r->result->updated += there;
+        buf_free(&found);
+        query_statement_free(&st);
+        if (!ok) return false;
+    }
+    return true;
+}
+
 static bool run_guarded(struct run *r) {
     const struct query_select *s = &r->q->select;
     struct buf keys = {0}, *to = &r->result->body;
@@ -297,7 +314,7 @@ static bool run_write(struct run *r) {
     bool nothing = (q->kind == QUERY_UPDATE && !q->columns_count) || (q->kind == QUERY_INSERT && !q->cells_count);
     bool ok = true;
     if (nothing && q->select.has_items) buf_puts(&r->result->body, STR("[]")), r->result->has_body = true;
-    if (!nothing) ok = run_guarded(r) && check_affected(r);
+    if (!nothing) ok = count_there(r) && run_guarded(r);
     query_wall_target(conn, NULL);
     if (ok && q->count) r->result->total = (int64_t)r->result->affected;
     return ok;
@@ -451,6 +468,12 @@ static bool run_call(struct run *r) {
     return ok;
 }
 
+static bool run_describe(struct run *r) {
+    r->result->has_body = true;
+    query_describe(r->conn->catalog, r->conn->types, r->q, &r->result->body);
+    return true;
+}
+
 /* ---- the whole ---- */
 
 const struct pg_error *query_conn_raised(const struct query_conn *conn) { return &conn->raised; }
@@ -472,13 +495,20 @@ bool query_run(struct query_conn *conn, const struct pg_session *session, struct
     query_conn_begin(conn, session);
     bool ok = query_resolve(r.mem, conn->catalog, &conn->session, q, &result->error);
     r.role = q->role;
-    if (ok && q->kind != QUERY_SELECT && !conn->options.writer && query_writes(q))
+    if (ok && !conn->options.writer && query_writes(q))
         ok = query_fail(&result->error, "25006", "cannot execute %s in a read-only transaction",
                         q->kind == QUERY_INSERT   ? "INSERT"
                         : q->kind == QUERY_UPDATE ? "UPDATE"
                         : q->kind == QUERY_DELETE ? "DELETE"
                                                   : "CALL");
-    if (ok) ok = q->kind == QUERY_SELECT ? run_select(&r) : q->kind == QUERY_CALL ? run_call(&r) : run_write(&r);
+    if (ok && q->kind == QUERY_CALL && q->reads_only && query_writes(q) && conn->options.writer)
+        ok = query_fail(&result->error, "25006", "cannot execute CALL in a read-only transaction");
+    if (ok)
+        ok = q->kind == QUERY_SELECT     ? run_select(&r)
+             : q->kind == QUERY_CALL     ? run_call(&r)
+             : q->kind == QUERY_DESCRIBE ? run_describe(&r)
+                                         : run_write(&r);
+    if (ok) ok = query_check_result(q, result);
     if (ok && result->body.full) ok = too_large(&r);
     memset(conn->guards, 0, sizeof conn->guards);
     conn->walled = false;

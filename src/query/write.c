@@ -127,6 +127,28 @@ bool query_put_insert(struct query_printing *p, uint32_t from, uint32_t n) {
     return put_conflict(p) && put_returning(p, &q->select);
 }
 
+bool query_put_there(struct query_printing *p, const uint32_t *at, uint32_t n, uint32_t from, uint32_t rows) {
+    const struct query *q = p->query;
+    PUT(p, "select count(*) from ");
+    put_table(p, q->select.of);
+    PUT(p, " where (");
+    for (uint32_t k = 0; k < n; k++) {
+        if (k) PUT(p, ",");
+        query_put_name(&p->to->sql, q->targets[at[k]]->storage);
+    }
+    PUT(p, ") in (values ");
+    for (uint32_t i = 0; i < rows; i++) {
+        buf_puts(&p->to->sql, i ? STR(",(") : STR("("));
+        for (uint32_t k = 0; k < n; k++) {
+            const struct query_row *row = &q->cells[from + i];
+            if (k) PUT(p, ",");
+            query_put_value(p, row->there[at[k]] && !row->cells[at[k]].null ? row->cells[at[k]].value : DB_NOTHING);
+        }
+        PUT(p, ")");
+    }
+    return PUT(p, ")");
+}
+
 /* ---- update, delete ---- */
 
 static bool put_rows(struct query_printing *p, enum query_sight sight) {
