@@ -1,4 +1,5 @@
-/* door: POST /data/v1/query at the app's own host: a query tree, or a batch of them, for whoever has a token of the app's (who.c).
+/* door: the app's database at its own host, for whoever has a token of the app's (who.c): POST /data/v1/query, a query tree or a batch of them; and
+ * /rest/v1/…, PostgREST's way (rest/rest.h), which becomes one tree.
  *
  *   serve ──> READS its body ──> ASKS (query.h) ──> answered
  *                │                  └─ the client is gone, or it takes too long: nobody waits for it any more
@@ -10,12 +11,16 @@
 #include "base/json.h"
 #include "node/worker/handler_int.h"
 #include "node/worker/query.h"
+#include "rest/rest.h"
 #include <stdlib.h>
 
-enum { BODY_BYTES_MAX = 16 << 20, HEADERS_BYTES_MAX = 32 << 10 };
+enum { BODY_BYTES_MAX = 16 << 20, HEADERS_BYTES_MAX = 32 << 10, ROWS_MAX = 1000 /* of a list, as Supabase has it */ };
+static const str rest_at = STR_INIT("/rest/v1");
 
 struct node_visit {
     struct node_request *r;
+    arena *mem;             /* of plan; NULL: it is no REST */
+    struct rest_plan *plan; /* what is asked for, once that is known */
     struct buf body;
     struct node_query *query; /* NULL: its body is still to come */
 };
@@ -52,24 +57,11 @@ static void reply_error(struct node_request *r, uint16_t status, const struct pg
     buf_free(&b);
 }
 
-static uint16_t status_of(const struct pg_error *error, bool nobody) {
-    static const struct {
-        const char *state;
-        uint16_t status;
-    } rows[] = {
-#define X(state, status) {state, status},
-#include "node/worker/sqlstate.def"
-#undef X
-    };
-    size_t i = 0;
-    while (!str_starts(str_c(error->state), str_c(rows[i].state))) i++;
-    return nobody && !strcmp(error->state, "42501") ? 401 : rows[i].status;
-}
-
 static void over(struct node_visit *v) {
     struct node_request *r = v->r;
     net_source_notify(net_exchange_source(r->exchange), NULL, NULL);
     buf_free(&v->body);
+    arena_free(v->mem);
     free(v);
     r->visit = NULL;
     r->handler->busy--;
@@ -100,20 +92,84 @@ static str headers_of(const struct node_request *r, struct buf *b) {
     return buf_str(b);
 }
 
+/* ---- REST ---- */
+
+static void respond(struct node_request *r, const struct rest_response *x) {
+    struct net_field fields[REST_FIELDS_MAX + 3];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < x->fields_count; i++) {
+        if (!net_field_value_ok(x->fields[i].value)) continue; /* it echoes what was asked, as a header cannot say it */
+        fields[n++] = (struct net_field){x->fields[i].name, x->fields[i].value};
+    }
+    fields[n++] = (struct net_field){STR("x-request-id"), str_c(r->id)};
+    fields[n++] = (struct net_field){STR("cache-control"), STR("no-store")};
+    fields[n++] = (struct net_field){STR("vary"), STR("Accept, Prefer, Range")};
+    err e = net_exchange_reply(r->exchange, x->status, fields, n, x->body);
+    if (e != ERR_OK) log_event(LOG_DEBUG, "answer-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
+}
+
+static bool is_nobody(const struct node_request *r) { return !has_role(r) || str_eqc(r->rq.principal.role, "anon"); }
+
+/* The request's own fields and path, as the REST room takes them. False: *error. */
+static bool plan(struct node_visit *v, struct pg_error *error) {
+    struct node_request *r = v->r;
+    const struct net_request *rq = net_exchange_request(r->exchange);
+    static const str schemas[] = {STR_INIT("public"), STR_INIT("graphql_public")};
+    static const struct rest_options options = {
+        .schemas = schemas, .schemas_count = ARRAY_COUNT(schemas), .undo = true, .target_names = true, .rows_max = ROWS_MAX};
+    size_t end = str_find(r->path, '?');
+    struct rest_field *fields = arena_array(v->mem, struct rest_field, rq->fields_count + 1);
+    for (uint32_t i = 0; i < rq->fields_count; i++) fields[i] = (struct rest_field){rq->fields[i].name, rq->fields[i].value};
+    const struct rest_request asked = {.method = rq->method,
+                                       .path = str_sub(r->path, rest_at.n, end - rest_at.n),
+                                       .query = str_sub(r->path, end + 1, r->path.n),
+                                       .body = arena_str(v->mem, buf_str(&v->body)),
+                                       .fields = fields,
+                                       .fields_count = rq->fields_count};
+    v->plan = arena_make(v->mem, struct rest_plan);
+    return rest_plan_of(v->mem, &options, &asked, v->plan, error);
+}
+
+static void rest_told(struct node_visit *v, const struct node_query_answer *a) {
+    struct rest_response x;
+    struct query_head head;
+    struct pg_error error = {.set = true, .state = "XX000", .message = "the answer has no head"};
+    str body;
+    if (a->ok && query_head_of(a->body, &head, &body)) rest_answer(v->mem, v->plan, &head, body, &x);
+    else rest_refuse(v->mem, a->ok ? &error : a->error, is_nobody(v->r), &x);
+    respond(v->r, &x);
+}
+
 /* ---- asking ---- */
 
 static void on_told(void *arg, const struct node_query_answer *a) {
     struct node_visit *v = arg;
     struct node_request *r = v->r;
-    if (a->ok) reply(r, 200, a->body);
-    else reply_error(r, status_of(a->error, !has_role(r) || str_eqc(r->rq.principal.role, "anon")), a->error);
+    if (v->mem) rest_told(v, a);
+    else if (a->ok) reply(r, 200, a->body);
+    else reply_error(r, rest_status_of(a->error, is_nobody(r)), a->error);
     over(v);
+}
+
+static bool refuse_plan(struct node_visit *v) {
+    struct pg_error error = {0};
+    struct rest_response x;
+    if (plan(v, &error)) return false;
+    rest_refuse(v->mem, &error, is_nobody(v->r), &x);
+    respond(v->r, &x);
+    over(v);
+    return true;
 }
 
 static void ask(struct node_visit *v) {
     struct node_request *r = v->r;
     const struct net_request *rq = net_exchange_request(r->exchange);
     struct buf headers = {0};
+    if (v->mem) {
+        if (refuse_plan(v)) return;
+        v->body.n = 0;
+        query_put_batch(&v->body, &v->plan->batch);
+    }
     const struct node_tree_ask to = {.role = has_role(r) ? r->rq.principal.role : STR("anon"),
                                      .claims = r->rq.principal.claims,
                                      .headers = headers_of(r, &headers),
@@ -149,10 +205,11 @@ static void read_body(void *arg) {
         }
 }
 
-static void begin(struct node_request *r) {
+static void begin(struct node_request *r, bool rest) {
     struct node_visit *v = calloc(1, sizeof *v);
     ENSURE(v);
     v->r = r;
+    if (rest) v->mem = arena_new(0);
     r->visit = v;
     r->handler->busy++;
     net_source_notify(net_exchange_source(r->exchange), read_body, v);
@@ -167,8 +224,9 @@ void node_door_serve(struct node_request *r) {
     static const struct pg_error nothing = {.state = "PGRST125", .message = "Invalid path specified in request URL"},
                                  method = {.state = "PGRST117", .message = "Unsupported HTTP method: a query is a POST"};
     bool here = str_eqc(path, "/data/v1/query"), post = str_eqc(rq->method, "POST");
-    if (here && post) {
-        begin(r);
+    bool rest = str_starts(path, rest_at) && (path.n == rest_at.n || path.p[rest_at.n] == '/');
+    if (rest || (here && post)) {
+        begin(r, rest);
         return;
     }
     reply_error(r, here ? 405 : 404, here ? &method : &nothing);

@@ -2,7 +2,7 @@
  *
  *   host ──> app ──> version ──> route ─┬─> function: its path is what the function is to see of it
  *                                       ├─> static folder
- *                                       ├─> "/data/v1/" of an app that has a database: the door to its tables, before any route
+ *                                       ├─> "/data/v1/" and "/rest/v1" of an app that has a database: the door to its tables, before any route
  *                                       └─> redirect: answered here
  *
  * Where there is a canary, who was led to a version once stays with it: by the header x-orlo-version, or the cookie orlo-version that its first answer
@@ -144,7 +144,12 @@ static struct node_part *lead(struct node_request *r, const struct node_route *r
     }
 }
 
-static bool has_database(const struct node_app *app) { return app && app->record.database.engine != APP_DATABASE_NONE; }
+/* The door's paths, of an app that has a database. */
+static bool is_data(str path, const struct node_app *app) {
+    return UNLIKELY(str_starts(path, STR("/data/v1/")) || str_starts(path, STR("/rest/v1"))) && app &&
+           app->record.database.engine != APP_DATABASE_NONE &&
+           (path.p[1] == 'd' || path.n == 8 || path.p[8] == '/' || path.p[8] == '?');
+}
 
 struct node_part *node_front_route(struct node_request *r) {
     struct node_apps *apps = r->handler->apps;
@@ -153,7 +158,7 @@ struct node_part *node_front_route(struct node_request *r) {
     if (UNLIKELY(e->cordon != r->handler->cordon) && r->handler->inbox) return pass_on(r, e->cordon);
     bool new = false;
     enum node_version v = LIKELY(!e->of[NODE_CANARY].record.n) ? NODE_LIVE : choose(r, e, &new);
-    bool data = UNLIKELY(str_starts(r->path, STR("/data/v1/"))) && has_database(node_apps_app(apps, e, v));
+    bool data = is_data(r->path, node_apps_app(apps, e, v));
     const struct node_route *route = data ? NULL : node_apps_route(apps, e, v, r->path);
     if (new) node_amend_version(r, e->of[v].version);
     if (!route && !data) return answer(r, NODE_REFUSE_NO_ROUTE);

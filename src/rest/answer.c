@@ -1,0 +1,271 @@
+/* answer: what came of a plan, as PostgREST says it: status, Content-Range, Location, Preference-Applied, Content-Profile, the body in the form that was
+ * accepted; and what went wrong.
+ *
+ *   read, call   200, 206 where not all of a known number is there, 416 behind it; void 204
+ *   create       201; 200 where rows were merged and none was new         put   201, 200; 204 without a body
+ *   update, delete   200 with rows, 204 without
+ */
+#include "rest/rest_int.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct {
+    const char *type, *charset;
+} media[] = {
+#define X(id, name, type, charset) {type, charset},
+#include "rest/media.def"
+#undef X
+};
+
+static void add(struct rest_response *r, const char *name, str value) {
+    ENSURE(r->fields_count < REST_FIELDS_MAX);
+    r->fields[r->fields_count++] = (struct rest_field){str_c(name), value};
+}
+
+/* ---- errors ---- */
+
+static uint16_t own_status(const char *state) { /* PT404 */
+    char *end;
+    long v = strtol(state + 2, &end, 10);
+    return *end || v < 100 || v > 599 ? 500 : (uint16_t)v;
+}
+
+uint16_t rest_status_of(const struct pg_error *e, bool nobody) {
+    static const struct {
+        const char *state;
+        uint16_t status;
+    } rows[] = {
+#define X(state, status) {state, status},
+#include "rest/status.def"
+#undef X
+    };
+    str message = str_c(e->message), state = str_c(e->state);
+    size_t i = 0;
+    if (str_starts(state, STR("PT"))) return own_status(e->state);
+    if (!strcmp(e->state, "42501") && nobody) return 401;
+    if (!strcmp(e->state, "21000") && str_ends(message, STR("requires a WHERE clause"))) return 400;
+    if (!strcmp(e->state, "22023") && str_starts(message, STR("role")) && str_ends(message, STR("does not exist"))) return 401;
+    while (!str_starts(state, str_c(rows[i].state))) i++;
+    return rows[i].status;
+}
+
+static void put_or_null(struct json_writer *w, const char *key, const char *text) {
+    if (text[0]) json_put_cstr(w, key, text);
+    else json_put_null(w, key);
+}
+
+static str error_body(arena *out, const struct pg_error *e) {
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    json_put_object(&w, NULL);
+    json_put_cstr(&w, "code", e->state);
+    json_put_cstr(&w, "message", e->message);
+    if (!strcmp(e->state, "PGRST201") && e->detail[0] == '[') json_put_raw(&w, "details", str_c(e->detail));
+    else put_or_null(&w, "details", e->detail);
+    put_or_null(&w, "hint", e->hint);
+    json_put_end(&w);
+    str s = arena_str(out, buf_str(&b));
+    buf_free(&b);
+    return s;
+}
+
+void rest_refuse(arena *out, const struct pg_error *e, bool nobody, struct rest_response *r) {
+    *r = (struct rest_response){.status = rest_status_of(e, nobody), .has_body = true};
+    r->body = error_body(out, e);
+    add(r, "Content-Type", STR("application/json; charset=utf-8"));
+    add(r, "Proxy-Status", arena_fmt(out, "PostgREST; error=%s", e->state));
+    if (r->status == 401) add(r, "WWW-Authenticate", STR("Bearer"));
+    if (r->status == 503) add(r, "Retry-After", STR("1"));
+}
+
+/* ---- fields ---- */
+
+static str applied(arena *out, const struct rest_plan *plan, const struct query_head *head) {
+    const struct rest_prefer *p = &plan->prefer;
+    struct rest_prefer heeded = *p;
+    enum rest_action a = plan->action;
+    struct buf b = {0};
+    bool writes = a >= REST_CREATE && a <= REST_DELETE;
+    if (a != REST_CREATE || !(head->flags & QUERY_HEAD_RESOLVED)) heeded.resolution = 0;
+    if (!writes) heeded.returns = 0;
+    if (a != REST_CREATE && a != REST_UPDATE) heeded.missing = 0;
+#define P(member, named, ...)                                                                                                    \
+    if (heeded.member) {                                                                                                         \
+        static const char *const words[] = {__VA_ARGS__};                                                                        \
+        buf_printf(&b, "%s%s=%s", b.n ? ", " : "", named, words[heeded.member - 1]);                                             \
+    }
+#include "rest/prefer.def"
+#undef P
+    if (p->max_affected.n && p->handling == REST_STRICT && (a == REST_UPDATE || a == REST_DELETE || a == REST_CALL))
+        buf_printf(&b, "%smax-affected=" STR_FMT, b.n ? ", " : "", STR_ARG(p->max_affected));
+    str s = arena_str(out, buf_str(&b));
+    buf_free(&b);
+    return s;
+}
+
+static void add_applied(arena *out, const struct rest_plan *plan, const struct query_head *head, struct rest_response *r) {
+    str s = applied(out, plan, head);
+    if (s.n) add(r, "Preference-Applied", s);
+}
+
+/* lo-hi/total */
+static str content_range(arena *out, int64_t from, int64_t to, int64_t total) {
+    str of = total < 0 ? STR("*") : arena_fmt(out, "%lld", (long long)total);
+    if (total == 0 || from > to) return arena_fmt(out, "*/" STR_FMT, STR_ARG(of));
+    return arena_fmt(out, "%lld-%lld/" STR_FMT, (long long)from, (long long)to, STR_ARG(of));
+}
+
+static void add_type(arena *out, const struct rest_plan *plan, struct rest_response *r) {
+    add(r, "Content-Type", arena_fmt(out, "%s%s", media[plan->media].type, media[plan->media].charset));
+    if (plan->negotiated) add(r, "Content-Profile", plan->schema);
+}
+
+/* ---- bodies ---- */
+
+static bool is_object(enum rest_media m) { return m == REST_OBJECT || m == REST_OBJECT_SHORT || m == REST_OBJECT_STRIPPED; }
+
+/* body: a list of rows, or a value. */
+static str in_form(arena *out, const struct rest_plan *plan, const struct query_head *head, str body) {
+    str s = body;
+    if (!(head->flags & QUERY_HEAD_BODY)) return (str){0};
+    if (is_object(plan->media) && !(head->flags & QUERY_HEAD_VALUE) && body.n >= 2) s = str_sub(body, 1, body.n - 2);
+    if (plan->media == REST_CSV && !rest_csv_write(out, body, &s)) s = body;
+    if ((plan->media == REST_ARRAY_STRIPPED || plan->media == REST_OBJECT_STRIPPED) && !rest_strip_nulls(out, s, &s)) s = body;
+    return s;
+}
+
+/* [{"id":11}] as ?id=eq.11 */
+static str location(arena *out, const struct rest_plan *plan, const struct query_head *head, str body) {
+    struct query_json v;
+    struct pg_error error = {0};
+    struct buf b = {0};
+    if (head->rows != 1 || !query_json_read(out, body, &v, &error) || v.kind != JSON_KIND_ARRAY || v.n != 1 || !v.items[0].n)
+        return (str){0};
+    buf_putc(&b, '/');
+    rest_escape(&b, plan->relation);
+    for (uint32_t i = 0; i < v.items[0].n; i++) {
+        const struct query_json_member *m = &v.items[0].members[i];
+        buf_putc(&b, i ? '&' : '?');
+        rest_escape(&b, m->key);
+        if (m->v.kind == JSON_KIND_NULL) {
+            buf_puts(&b, STR("=is.null"));
+            continue;
+        }
+        buf_puts(&b, STR("=eq."));
+        rest_escape(&b, m->v.kind == JSON_KIND_STR ? m->v.s : m->v.raw);
+    }
+    str s = arena_str(out, buf_str(&b));
+    buf_free(&b);
+    return s;
+}
+
+/* ---- each kind of request ---- */
+
+static void out_of_range(arena *out, const struct rest_plan *plan, const struct query_head *head, struct rest_response *r) {
+    struct pg_error e = {0};
+    rest_fail(&e, "PGRST103", "Requested range not satisfiable");
+    rest_fail_detail(&e, "An offset of %lld was requested, but there are only %lld rows.", (long long)plan->offset,
+                     (long long)head->total);
+    r->status = 416;
+    r->body = error_body(out, &e);
+}
+
+static void answer_read(arena *out, const struct rest_plan *plan, const struct query_head *head, str body,
+                        struct rest_response *r) {
+    int64_t rows = (int64_t)head->rows;
+    add(r, "Content-Range", content_range(out, plan->offset, plan->offset + rows - 1, head->total));
+    if (plan->action == REST_READ) {
+        struct buf b = {0};
+        buf_putc(&b, '/');
+        rest_escape(&b, plan->relation);
+        add(r, "Content-Location",
+            arena_fmt(out, STR_FMT "%s" STR_FMT, STR_ARG(buf_str(&b)), plan->canonical.n ? "?" : "", STR_ARG(plan->canonical)));
+        buf_free(&b);
+    }
+    add_applied(out, plan, head, r);
+    if (head->flags & QUERY_HEAD_VOID) {
+        r->status = 204;
+        return;
+    }
+    if (head->total >= 0 && plan->offset > head->total) out_of_range(out, plan, head, r);
+    else {
+        r->status = head->total >= 0 && rows < head->total ? 206 : 200;
+        r->body = in_form(out, plan, head, body);
+    }
+    r->has_body = !plan->head;
+    if (plan->head) r->body = (str){0};
+    add_type(out, plan, r);
+}
+
+static void answer_write(arena *out, const struct rest_plan *plan, const struct query_head *head, str body,
+                         struct rest_response *r) {
+    bool full = plan->prefer.returns == REST_FULL,
+         counts = plan->prefer.count == REST_EXACT || plan->prefer.count == REST_ESTIMATED;
+    int64_t n = (int64_t)(full ? head->rows : head->affected), total = counts ? n : -1;
+    bool fresh = head->affected > head->updated;
+    switch (plan->action) {
+    case REST_CREATE: {
+        str at = plan->prefer.returns == REST_HEADERS ? location(out, plan, head, body) : (str){0};
+        if (at.n) add(r, "Location", at);
+        add(r, "Content-Range", content_range(out, 1, 0, total));
+        r->status = plan->prefer.resolution == REST_MERGE && !fresh ? 200 : 201;
+        r->has_body = true;
+        break;
+    }
+    case REST_UPDATE:
+    case REST_DELETE:
+        add(r, "Content-Range",
+            content_range(out, plan->action == REST_UPDATE ? 0 : 1, plan->action == REST_UPDATE ? n - 1 : 0, total));
+        r->status = full ? 200 : 204;
+        r->has_body = full;
+        break;
+    default: r->status = !full ? 204 : fresh ? 201 : 200; r->has_body = full;
+    }
+    add_applied(out, plan, head, r);
+    if (!full) return;
+    r->body = in_form(out, plan, head, body);
+    add_type(out, plan, r);
+}
+
+/* ---- what there is ---- */
+
+static void answer_allow(arena *out, const struct rest_plan *plan, str body, struct rest_response *r) {
+    struct query_json v;
+    struct pg_error error = {0};
+    struct buf b = {0};
+    r->status = 200;
+    r->has_body = true;
+    buf_puts(&b, STR("OPTIONS,GET,HEAD"));
+    if (!query_json_read(out, body, &v, &error)) v = (struct query_json){0};
+    const struct query_json *list = query_json_get(&v, plan->called ? "functions" : "tables");
+    const struct query_json *of = plan->relation.n && list && list->n ? &list->items[0] : NULL;
+    if (of && plan->called) {
+        const struct query_json *is_volatile = query_json_get(of, "volatile");
+        b.n = 0;
+        buf_puts(&b, is_volatile && is_volatile->b ? STR("OPTIONS,POST") : STR("OPTIONS,GET,HEAD,POST"));
+    } else if (of) {
+        bool insert = query_json_get(of, "insert")->b, update = query_json_get(of, "update")->b;
+        if (insert) buf_puts(&b, STR(",POST"));
+        if (insert && update && query_json_get(of, "key")->b) buf_puts(&b, STR(",PUT"));
+        if (update) buf_puts(&b, STR(",PATCH"));
+        if (query_json_get(of, "delete")->b) buf_puts(&b, STR(",DELETE"));
+    }
+    add(r, "Access-Control-Allow-Origin", STR("*"));
+    add(r, "Allow", arena_str(out, buf_str(&b)));
+    buf_free(&b);
+}
+
+void rest_answer(arena *out, const struct rest_plan *plan, const struct query_head *head, str body, struct rest_response *r) {
+    *r = (struct rest_response){.status = 200};
+    switch (plan->action) {
+    case REST_READ:
+    case REST_CALL: answer_read(out, plan, head, body, r); break;
+    case REST_ALLOW: answer_allow(out, plan, body, r); break;
+    case REST_DESCRIBE:
+        r->body = plan->head ? (str){0} : rest_openapi(out, plan, body);
+        r->has_body = !plan->head;
+        add_type(out, plan, r);
+        break;
+    default: answer_write(out, plan, head, body, r);
+    }
+}

@@ -1,0 +1,331 @@
+/* openapi: the root document: what query's describe says of a schema, as Swagger 2.0, with a path for each relation and function, a definition for each
+ * relation, and the parameters that all of them have. What it is made of names only what the role may use. */
+#include "rest/rest_int.h"
+
+static bool has(const struct query_json *v, const char *key) {
+    const struct query_json *m = query_json_get(v, key);
+    return m && m->kind == JSON_KIND_BOOL && m->b;
+}
+
+static str text(const struct query_json *v, const char *key) {
+    const struct query_json *m = query_json_get(v, key);
+    return m && m->kind == JSON_KIND_STR ? m->s : (str){0};
+}
+
+#define EACH(item, list)                                                                                                         \
+    for (const struct query_json *item = (list) && (list)->kind == JSON_KIND_ARRAY ? (list)->items : NULL,                       \
+                                 *item##_end = item ? item + (list)->n : NULL;                                                   \
+         item < item##_end; item++)
+
+/* What a type of PostgreSQL's is in a schema. */
+static const char *json_type(str type) {
+    static const struct {
+        const char *sql, *json;
+    } rows[] = {{"boolean", "boolean"}, {"smallint", "integer"}, {"integer", "integer"},        {"bigint", "integer"},
+                {"numeric", "number"},  {"real", "number"},      {"double precision", "number"}};
+    if (str_ends(type, STR("[]"))) return "array";
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        if (str_eqc(type, rows[i].sql)) return rows[i].json;
+    return str_eqc(type, "json") || str_eqc(type, "jsonb") ? NULL : "string";
+}
+
+static void put_type(struct json_writer *w, const struct query_json *of) {
+    str type = text(of, "type");
+    const char *json = json_type(type);
+    const struct query_json *labels = query_json_get(of, "enum");
+    json_put_str(w, "format", text(of, "format"));
+    if (json) json_put_cstr(w, "type", json);
+    if (json && str_eqc(str_c(json), "array")) {
+        const char *item = json_type(str_sub(type, 0, type.n - 2));
+        json_put_object(w, "items");
+        json_put_cstr(w, "type", item ? item : "string");
+        json_put_end(w);
+    }
+    if (labels) json_put_raw(w, "enum", labels->raw);
+}
+
+/* ---- definitions ---- */
+
+static void put_column(arena *out, struct json_writer *w, const struct query_json *c) {
+    const struct query_json *refers = query_json_get(c, "references"), *max = query_json_get(c, "max");
+    str comment = text(c, "comment");
+    json_put_object(w, arena_cstr(out, text(c, "name")));
+    struct buf b = {0};
+    buf_puts(&b, comment);
+    if (has(c, "key")) buf_printf(&b, "%sNote:\nThis is a Primary Key.<pk/>", b.n ? "\n\n" : "");
+    if (refers)
+        buf_printf(&b, "%sThis is a Foreign Key to `" STR_FMT "." STR_FMT "`.<fk table='" STR_FMT "' column='" STR_FMT "'/>",
+                   has(c, "key") ? "\n"
+                   : b.n         ? "\n\nNote:\n"
+                                 : "Note:\n",
+                   STR_ARG(text(refers, "table")), STR_ARG(text(refers, "column")), STR_ARG(text(refers, "table")),
+                   STR_ARG(text(refers, "column")));
+    if (b.n) json_put_str(w, "description", buf_str(&b));
+    buf_free(&b);
+    put_type(w, c);
+    if (max) json_put_raw(w, "maxLength", max->raw);
+    json_put_end(w);
+}
+
+static void put_definition(arena *out, struct json_writer *w, const struct query_json *t) {
+    const struct query_json *columns = query_json_get(t, "columns");
+    bool any = false;
+    json_put_object(w, arena_cstr(out, text(t, "name")));
+    if (text(t, "comment").n) json_put_str(w, "description", text(t, "comment"));
+    EACH(c, columns) any |= !has(c, "nullable");
+    if (any) {
+        json_put_array(w, "required");
+        EACH(c, columns) if (!has(c, "nullable")) json_put_str(w, NULL, text(c, "name"));
+        json_put_end(w);
+    }
+    json_put_object(w, "properties");
+    EACH(c, columns) put_column(out, w, c);
+    json_put_end(w);
+    json_put_cstr(w, "type", "object");
+    json_put_end(w);
+}
+
+/* ---- parameters ---- */
+
+static const struct {
+    const char *name, *in, *key, *description;
+} shared[] = {
+    {"select", "query", "select", "Filtering Columns"},
+    {"order", "query", "order", "Ordering"},
+    {"on_conflict", "query", "on_conflict", "On Conflict"},
+    {"limit", "query", "limit", "Limiting and Pagination"},
+    {"offset", "query", "offset", "Limiting and Pagination"},
+    {"Range", "header", "range", "Limiting and Pagination"},
+    {"Range-Unit", "header", "rangeUnit", "Limiting and Pagination"},
+    {"Prefer", "header", "preferParams", "Preference"},
+    {"Prefer", "header", "preferReturn", "Preference"},
+    {"Prefer", "header", "preferCount", "Preference"},
+    {"Prefer", "header", "preferPost", "Preference"},
+};
+
+static void put_parameters(arena *out, struct json_writer *w, const struct query_json *tables) {
+    json_put_object(w, "parameters");
+    for (size_t i = 0; i < ARRAY_COUNT(shared); i++) {
+        json_put_object(w, shared[i].key);
+        json_put_cstr(w, "name", shared[i].name);
+        json_put_cstr(w, "description", shared[i].description);
+        json_put_bool(w, "required", false);
+        json_put_cstr(w, "in", shared[i].in);
+        json_put_cstr(w, "type", "string");
+        json_put_end(w);
+    }
+    EACH(t, tables) {
+        str name = text(t, "name");
+        json_put_object(w, arena_cstr(out, arena_fmt(out, "body." STR_FMT, STR_ARG(name))));
+        json_put_str(w, "name", name);
+        if (text(t, "comment").n) json_put_str(w, "description", text(t, "comment"));
+        json_put_bool(w, "required", false);
+        json_put_cstr(w, "in", "body");
+        json_put_object(w, "schema");
+        json_put_str(w, "$ref", arena_fmt(out, "#/definitions/" STR_FMT, STR_ARG(name)));
+        json_put_end(w);
+        json_put_end(w);
+        EACH(c, query_json_get(t, "columns")) {
+            json_put_object(
+                w, arena_cstr(out, arena_fmt(out, "rowFilter." STR_FMT "." STR_FMT, STR_ARG(name), STR_ARG(text(c, "name")))));
+            json_put_str(w, "name", text(c, "name"));
+            if (text(c, "comment").n) json_put_str(w, "description", text(c, "comment"));
+            json_put_bool(w, "required", false);
+            json_put_cstr(w, "in", "query");
+            json_put_cstr(w, "type", "string");
+            json_put_end(w);
+        }
+    }
+    json_put_end(w);
+}
+
+/* ---- paths ---- */
+
+static void put_refs(arena *out, struct json_writer *w, const struct query_json *t, bool filters, bool body,
+                     const char *const *keys, size_t n) {
+    str name = text(t, "name");
+    json_put_array(w, "parameters");
+    for (const struct query_json *c = filters ? query_json_get(t, "columns")->items : NULL,
+                                 *end = c ? c + query_json_get(t, "columns")->n : NULL;
+         c < end; c++) {
+        json_put_object(w, NULL);
+        json_put_str(w, "$ref",
+                     arena_fmt(out, "#/parameters/rowFilter." STR_FMT "." STR_FMT, STR_ARG(name), STR_ARG(text(c, "name"))));
+        json_put_end(w);
+    }
+    if (body) {
+        json_put_object(w, NULL);
+        json_put_str(w, "$ref", arena_fmt(out, "#/parameters/body." STR_FMT, STR_ARG(name)));
+        json_put_end(w);
+    }
+    for (size_t i = 0; i < n; i++) {
+        json_put_object(w, NULL);
+        json_put_str(w, "$ref", arena_fmt(out, "#/parameters/%s", keys[i]));
+        json_put_end(w);
+    }
+    json_put_end(w);
+}
+
+static void put_response(struct json_writer *w, const char *status, const char *description) {
+    json_put_object(w, status);
+    json_put_cstr(w, "description", description);
+}
+
+static void put_tags(struct json_writer *w, str tag) {
+    json_put_array(w, "tags");
+    json_put_str(w, NULL, tag);
+    json_put_end(w);
+}
+
+static void put_method(arena *out, struct json_writer *w, const struct query_json *t, const char *method) {
+    static const char *const get[] = {"select", "order", "range", "rangeUnit", "offset", "limit", "preferCount"},
+                             *const post[] = {"select", "preferPost"}, *const change[] = {"preferReturn"};
+    bool reads = method[0] == 'g', creates = method[1] == 'o', patches = method[1] == 'a';
+    json_put_object(w, method);
+    put_tags(w, text(t, "name"));
+    if (text(t, "comment").n) json_put_str(w, "summary", text(t, "comment"));
+    put_refs(out, w, t, !creates, creates || patches,
+             reads     ? get
+             : creates ? post
+                       : change,
+             reads     ? ARRAY_COUNT(get)
+             : creates ? ARRAY_COUNT(post)
+                       : 1);
+    json_put_object(w, "responses");
+    if (reads) {
+        put_response(w, "200", "OK");
+        json_put_object(w, "schema");
+        json_put_object(w, "items");
+        json_put_str(w, "$ref", arena_fmt(out, "#/definitions/" STR_FMT, STR_ARG(text(t, "name"))));
+        json_put_end(w);
+        json_put_cstr(w, "type", "array");
+        json_put_end(w);
+        json_put_end(w);
+        put_response(w, "206", "Partial Content");
+        json_put_end(w);
+    } else {
+        put_response(w, creates ? "201" : "204", creates ? "Created" : "No Content");
+        json_put_end(w);
+    }
+    json_put_end(w);
+    json_put_end(w);
+}
+
+static void put_relation(arena *out, struct json_writer *w, const struct query_json *t) {
+    json_put_object(w, arena_cstr(out, arena_fmt(out, "/" STR_FMT, STR_ARG(text(t, "name")))));
+    if (has(t, "select")) put_method(out, w, t, "get");
+    if (has(t, "insert")) put_method(out, w, t, "post");
+    if (has(t, "delete")) put_method(out, w, t, "delete");
+    if (has(t, "update")) put_method(out, w, t, "patch");
+    json_put_end(w);
+}
+
+static void put_arguments(arena *out, struct json_writer *w, const struct query_json *f) {
+    const struct query_json *arguments = query_json_get(f, "arguments");
+    bool any = false;
+    json_put_array(w, "parameters");
+    json_put_object(w, NULL);
+    json_put_bool(w, "required", true);
+    json_put_cstr(w, "in", "body");
+    json_put_cstr(w, "name", "args");
+    json_put_object(w, "schema");
+    if (text(f, "comment").n) json_put_str(w, "description", text(f, "comment"));
+    EACH(a, arguments) any |= has(a, "required") && text(a, "name").n;
+    if (any) {
+        json_put_array(w, "required");
+        EACH(a, arguments) if (has(a, "required") && text(a, "name").n) json_put_str(w, NULL, text(a, "name"));
+        json_put_end(w);
+    }
+    json_put_cstr(w, "type", "object");
+    json_put_object(w, "properties");
+    EACH(a, arguments) {
+        if (!text(a, "name").n) continue;
+        json_put_object(w, arena_cstr(out, text(a, "name")));
+        put_type(w, a);
+        json_put_end(w);
+    }
+    json_put_end(w);
+    json_put_end(w);
+    json_put_end(w);
+    json_put_object(w, NULL);
+    json_put_cstr(w, "$ref", "#/parameters/preferParams");
+    json_put_end(w);
+    json_put_end(w);
+}
+
+static void put_function(arena *out, struct json_writer *w, const struct query_json *f) {
+    json_put_object(w, arena_cstr(out, arena_fmt(out, "/rpc/" STR_FMT, STR_ARG(text(f, "name")))));
+    json_put_object(w, "post");
+    put_tags(w, arena_fmt(out, "(rpc) " STR_FMT, STR_ARG(text(f, "name"))));
+    if (text(f, "comment").n) json_put_str(w, "summary", text(f, "comment"));
+    json_put_array(w, "produces");
+    json_put_cstr(w, NULL, "application/json");
+    json_put_cstr(w, NULL, "application/vnd.pgrst.object+json");
+    json_put_end(w);
+    put_arguments(out, w, f);
+    json_put_object(w, "responses");
+    put_response(w, "200", "OK");
+    json_put_end(w);
+    json_put_end(w);
+    json_put_end(w);
+    json_put_end(w);
+}
+
+static void put_paths(arena *out, struct json_writer *w, const struct query_json *v) {
+    const struct query_json *functions = query_json_get(v, "functions");
+    json_put_object(w, "paths");
+    json_put_object(w, "/");
+    json_put_object(w, "get");
+    put_tags(w, STR("Introspection"));
+    json_put_cstr(w, "summary", "OpenAPI description (this document)");
+    json_put_array(w, "produces");
+    json_put_cstr(w, NULL, "application/openapi+json");
+    json_put_cstr(w, NULL, "application/json");
+    json_put_end(w);
+    json_put_object(w, "responses");
+    put_response(w, "200", "OK");
+    json_put_end(w);
+    json_put_end(w);
+    json_put_end(w);
+    json_put_end(w);
+    EACH(t, query_json_get(v, "tables")) put_relation(out, w, t);
+    EACH(f, functions) {
+        bool again = false; /* of several that are called alike, the first */
+        for (const struct query_json *k = functions->items; k < f; k++) again |= str_eq(text(k, "name"), text(f, "name"));
+        if (!again) put_function(out, w, f);
+    }
+    json_put_end(w);
+}
+
+str rest_openapi(arena *out, const struct rest_plan *plan, str description) {
+    struct query_json v;
+    struct pg_error error = {0};
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    if (!query_json_read(out, description, &v, &error)) return STR("{}");
+    json_put_object(&w, NULL);
+    json_put_cstr(&w, "swagger", "2.0");
+    json_put_object(&w, "info");
+    json_put_str(&w, "title",
+                 arena_fmt(out, "%s API", text(&v, "comment").n ? arena_cstr(out, text(&v, "comment")) : "Orlo REST"));
+    json_put_str(&w, "description", arena_fmt(out, "the schema " STR_FMT, STR_ARG(plan->schema)));
+    json_put_cstr(&w, "version", "1");
+    json_put_end(&w);
+    put_paths(out, &w, &v);
+    json_put_object(&w, "definitions");
+    EACH(t, query_json_get(&v, "tables")) put_definition(out, &w, t);
+    json_put_end(&w);
+    put_parameters(out, &w, query_json_get(&v, "tables"));
+    static const char *const types[] = {"application/json", "application/vnd.pgrst.object+json;nulls=stripped",
+                                        "application/vnd.pgrst.object+json", "text/csv"};
+    static const char *const members[] = {"consumes", "produces"};
+    for (size_t k = 0; k < 2; k++) {
+        json_put_array(&w, members[k]);
+        for (size_t i = 0; i < ARRAY_COUNT(types); i++) json_put_cstr(&w, NULL, types[i]);
+        json_put_end(&w);
+    }
+    json_put_end(&w);
+    str s = arena_str(out, buf_str(&b));
+    buf_free(&b);
+    return s;
+}

@@ -1,0 +1,94 @@
+/* rest: PostgREST's way to ask over HTTP: a request's parts become a query tree (query/query.h), and the tree's answer becomes status, fields and body.
+ *
+ *   method, path, query string, fields, body ──rest_plan_of──> struct rest_plan ──(whoever runs plan->batch)──> rest_answer ──> status, fields, body
+ *                                       └─ refused ──> rest_refuse ──────────────────────────────────────────────────────────┘
+ *
+ * 1. No sockets, no catalogue, no clock: bytes in, bytes out. What needs a catalogue is said in the tree, and found out by whoever resolves it.
+ * 2. Nothing that a client sent is dropped in silence: what is not understood is refused with its place (PGRST100), but for preferences and fields,
+ *    which PostgREST ignores unless handling=strict.
+ * 3. Sizes are bounded before anything is made of them: REST_…_MAX, and those of the tree.
+ * 4. Operators, preferences, media types and statuses are rows of tables (query/ops.def, prefer.def, media.def, status.def).
+ */
+#ifndef ORLO_REST_H
+#define ORLO_REST_H
+
+#include "base/base.h"
+#include "query/query.h"
+
+enum {
+    REST_QUERY_BYTES_MAX = 64 << 10, /* of a query string */
+    REST_PARAMS_MAX = 1000,          /* name=value in it */
+    REST_FILTERS_MAX = 1000,         /* all in all */
+    REST_DEPTH_MAX = 10,             /* of and and or in each other */
+    REST_STEPS_MAX = 32,             /* of a JSON path */
+    REST_FIELDS_MAX = 10,            /* of an answer */
+    REST_SCHEMAS_MAX = 32,
+};
+
+struct rest_field {
+    str name, value;
+};
+struct rest_request {
+    str method, path /* behind /rest/v1, as sent */, query /* behind ?, as sent */, body;
+    const struct rest_field *fields;
+    uint32_t fields_count;
+};
+struct rest_options {
+    const str *schemas; /* that are exposed; the first one is asked where no other is */
+    uint32_t schemas_count;
+    bool aggregates;   /* are let through */
+    bool undo;         /* Prefer: tx=rollback counts */
+    bool target_names; /* an embed with an alias may be filtered by its target's name */
+    uint32_t rows_max; /* of each list; 0: any */
+};
+
+enum rest_action { REST_READ, REST_CREATE, REST_PUT, REST_UPDATE, REST_DELETE, REST_CALL, REST_DESCRIBE, REST_ALLOW };
+enum rest_media {
+#define X(id, name, type, charset) REST_##id,
+#include "rest/media.def"
+#undef X
+    REST_MEDIA_COUNT
+};
+/* What was preferred: 0, or 1 + its place in prefer.def's row. */
+struct rest_prefer {
+    uint8_t resolution, returns, count, tx, missing, handling;
+    str max_affected; /* as it was said; empty: was not */
+    str unknown;      /* all that mean nothing, with ", " between them */
+};
+enum { REST_MERGE = 1, REST_IGNORE };
+enum { REST_FULL = 1, REST_MINIMAL, REST_HEADERS };
+enum { REST_EXACT = 1, REST_PLANNED, REST_ESTIMATED };
+enum { REST_COMMIT = 1, REST_ROLLBACK };
+enum { REST_DEFAULT = 1, REST_NULL };
+enum { REST_STRICT = 1, REST_LENIENT };
+
+struct rest_plan {
+    enum rest_action action;
+    bool head; /* no body is wanted */
+    struct query_batch batch;
+    struct rest_prefer prefer;
+    enum rest_media media;
+    str schema, relation;
+    bool negotiated; /* which schema: it is said in the answer */
+    str canonical;   /* the query string, sorted */
+    int64_t offset;
+    bool called; /* it is a function */
+};
+/* All that it holds stands in out, or in the request. False: *error. */
+[[nodiscard]] bool rest_plan_of(arena *out, const struct rest_options *o, const struct rest_request *rq, struct rest_plan *plan,
+                                struct pg_error *error);
+
+struct rest_response {
+    uint16_t status;
+    struct rest_field fields[REST_FIELDS_MAX];
+    uint32_t fields_count;
+    str body;
+    bool has_body; /* content-length is its length; else the answer has none at all */
+};
+/* head, body: as query_batch_read_head gives them of a counted batch's answer. */
+void rest_answer(arena *out, const struct rest_plan *plan, const struct query_head *head, str body, struct rest_response *r);
+/* nobody: who asked has shown no token. */
+void rest_refuse(arena *out, const struct pg_error *error, bool nobody, struct rest_response *r);
+uint16_t rest_status_of(const struct pg_error *error, bool nobody);
+
+#endif
