@@ -1,14 +1,20 @@
 /* engines: the same migrations and the same requests, on SQLite and on a PostgreSQL that runs already.
  *
  *   engines --platform                          prints the platform's schemas, as PostgreSQL is given them
- *   engines FOLDER DATABASE REQUESTS [WHERE]    FOLDER: *.sql; DATABASE: a file to be made; REQUESTS: a JSON document a line,
- *                                               {"role", "claims", "query" or "batch", "tx"}; WHERE: libpq's words, of one that has FOLDER's
+ *   engines FOLDER DATABASE REQUESTS [WHERE [SERVERS]]
+ *                                               FOLDER: *.sql; DATABASE: a file to be made; REQUESTS: a JSON document a line,
+ *                                               {"role", "claims", "query" or "batch", "tx"}; WHERE: libpq's words, of one that has FOLDER's, or those of
+ *                                               SERVERS
+ *
+ * A request may be one over HTTP instead: {"role", "claims", "nobody", "method", "path", "query", "fields": [[name, value], …], "body", "schemas", "aggregates",
+ * "rowsMax", "targetNames"}. What is printed then is {"status", "fields", "body"}, and what asks for no tx=commit is undone.
  *
  * For each line it prints what SQLite answered, then, where WHERE is given, what PostgreSQL did: "STATUS<TAB>BODY", STATUS ok or an SQLSTATE, BODY
  * the answer, or {"message", "details", "hint"}. */
 #include "net/loop.h"
 #include "postgres/postgres.h"
 #include "query/query.h"
+#include "rest/rest.h"
 #include "sql/sql.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -79,13 +85,14 @@ static struct sql_plan plan_of(files f, enum catalog_engine engine) {
     return plan;
 }
 
-static const struct catalog *migrate(struct db *db, files f) {
+static const struct catalog *migrate(struct db *db, struct query_conn *conn, files f) {
     struct sql_plan plan = plan_of(f, CATALOG_SQLITE);
     if (db_script(db,
                   "create table if not exists _orlo_sequences (id integer primary key, last integer not null, called integer not "
                   "null) strict",
                   &diag) != ERR_OK)
         fail("sequences");
+    if (query_conn_catalog(conn, plan.catalog, &diag) != ERR_OK) fail("catalogue"); /* what sequences are called */
     if (db_begin(db, &diag) != ERR_OK) fail("begin");
     for (uint32_t i = 0; i < plan.files.n; i++)
         for (uint32_t k = 0; k < plan.files.p[i].steps.n; k++)
@@ -101,20 +108,65 @@ static const struct catalog *migrate(struct db *db, files f) {
 
 struct request {
     struct pg_session session;
-    str text; /* of the batch */
+    str text;                /* of the batch */
+    bool http, nobody;       /* over HTTP; without a token */
+    struct rest_plan plan;   /* of such a one */
+    struct pg_error refused; /* by the REST room */
 };
+
+static bool flag_of(const struct query_json *v, const char *key) {
+    const struct query_json *m = query_json_get(v, key);
+    return m && m->kind == JSON_KIND_BOOL && m->b;
+}
+
+static str text_of(const struct query_json *v, const char *key) {
+    const struct query_json *m = query_json_get(v, key);
+    return m && m->kind == JSON_KIND_STR ? m->s : (str){0};
+}
+
+static void read_http(arena *out, const struct query_json *v, struct request *r) {
+    struct rest_request *rq = arena_make(out, struct rest_request);
+    struct rest_options *o = arena_make(out, struct rest_options);
+    const struct query_json *fields = query_json_get(v, "fields"), *schemas = query_json_get(v, "schemas"),
+                            *most = query_json_get(v, "rowsMax");
+    *rq = (struct rest_request){
+        .method = text_of(v, "method"), .path = text_of(v, "path"), .query = text_of(v, "query"), .body = text_of(v, "body")};
+    struct rest_field *f = arena_array(out, struct rest_field, fields ? fields->n + 1 : 1);
+    str *names = arena_array(out, str, schemas ? schemas->n + 1 : 1);
+    for (uint32_t i = 0; fields && i < fields->n; i++)
+        f[i] = (struct rest_field){fields->items[i].items[0].s, fields->items[i].items[1].s};
+    for (uint32_t i = 0; schemas && i < schemas->n; i++) names[i] = schemas->items[i].s;
+    rq->fields = f;
+    rq->fields_count = fields ? fields->n : 0;
+    *o = (struct rest_options){.schemas = names,
+                               .schemas_count = schemas ? schemas->n : 0,
+                               .aggregates = flag_of(v, "aggregates"),
+                               .undo = true,
+                               .target_names = flag_of(v, "targetNames"),
+                               .rows_max = most ? (uint32_t)atoi(arena_cstr(out, most->raw)) : 0};
+    r->http = true;
+    r->nobody = flag_of(v, "nobody");
+    if (!rest_plan_of(out, o, rq, &r->plan, &r->refused)) return;
+    struct buf b = {0};
+    r->plan.batch.rollback = r->plan.prefer.tx != REST_COMMIT;
+    query_put_batch(&b, &r->plan.batch);
+    r->text = arena_str(out, buf_str(&b));
+    buf_free(&b);
+}
 
 static bool read_request(arena *out, str line, struct request *r) {
     struct query_json v;
     struct pg_error e = {0};
     if (!query_json_read(out, line, &v, &e)) return false;
     const struct query_json *role = query_json_get(&v, "role"), *claims = query_json_get(&v, "claims");
+    *r = (struct request){0};
     r->session = (struct pg_session){.role = role ? role->s : STR("anon"), .claims = claims ? claims->raw : (str){0}, .mem = out};
     static const struct json_limits limits = {.bytes_max = 64 << 10, .depth_max = 32, .values_max = 4096};
     struct json *parsed = arena_make(out, struct json);
     struct diag ignored = DIAG_INIT;
     if (r->session.claims.n && json_read(out, r->session.claims, &limits, parsed, &ignored) == ERR_OK)
         r->session.claims_json = parsed;
+    if (query_json_get(&v, "method")) return read_http(out, &v, r), true;
     struct buf b = {0};
     buf_puts(&b, STR("{"));
     for (uint32_t i = 0; i < v.n; i++) {
@@ -144,9 +196,49 @@ static void print_pg_error(const struct pg_error *e) {
     print_error(e->state, str_c(e->message), str_c(e->detail), str_c(e->hint));
 }
 
-static void print_results(const struct query_batch *b, const struct query_result *results) {
+static void print_response(const struct rest_response *x) {
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    json_put_object(&w, NULL);
+    json_put_u64(&w, "status", x->status);
+    json_put_array(&w, "fields");
+    for (uint32_t i = 0; i < x->fields_count; i++) {
+        json_put_array(&w, NULL);
+        json_put_str(&w, NULL, x->fields[i].name);
+        json_put_str(&w, NULL, x->fields[i].value);
+        json_put_end(&w);
+    }
+    json_put_end(&w);
+    if (x->has_body) json_put_u64(&w, "length", x->body.n);
+    json_put_str(&w, "body", x->body);
+    json_put_end(&w);
+    printf(STR_FMT "\n", STR_ARG(buf_str(&b)));
+    buf_free(&b);
+}
+
+static void say_error(const struct request *r, const struct pg_error *e, arena *out) {
+    struct rest_response x;
+    if (!r->http) {
+        print_pg_error(e);
+        return;
+    }
+    rest_refuse(out, e, r->nobody, &x);
+    print_response(&x);
+}
+
+static void say_results(const struct request *r, const struct query_batch *b, const struct query_result *results, arena *out) {
     struct buf body = {0};
+    struct rest_response x;
+    struct query_head head;
+    str rest;
     query_batch_body(b, results, &body);
+    if (r->http) {
+        if (!query_head_of(buf_str(&body), &head, &rest)) fail("head");
+        rest_answer(out, &r->plan, &head, rest, &x);
+        print_response(&x);
+        buf_free(&body);
+        return;
+    }
     printf("ok\t" STR_FMT "\n", STR_ARG(buf_str(&body)));
     buf_free(&body);
 }
@@ -156,8 +248,8 @@ static int64_t now_us(void) { return (int64_t)(clock_wall_ns() / 1000) - 946'684
 static void on_sqlite(struct db *db, struct query_conn *conn, const struct request *r, arena *out) {
     struct query_batch b = {0};
     struct pg_error e = {0};
-    if (!query_read_batch(out, r->text, &b, &e)) {
-        print_pg_error(&e);
+    if (r->refused.set || !query_read_batch(out, r->text, &b, &e)) {
+        say_error(r, r->refused.set ? &r->refused : &e, out);
         return;
     }
     struct query_result *results = arena_array(out, struct query_result, b.count);
@@ -170,8 +262,8 @@ static void on_sqlite(struct db *db, struct query_conn *conn, const struct reque
     const struct pg_error *first = NULL;
     for (uint32_t i = 0; i < b.count && !first; i++)
         if (results[i].error.set) first = &results[i].error;
-    if (ok) print_results(&b, results);
-    else print_pg_error(first ? first : &e);
+    if (ok) say_results(r, &b, results, out);
+    else say_error(r, first ? first : &e, out);
     for (uint32_t i = 0; i < b.count; i++) query_result_free(&results[i]);
 }
 
@@ -182,6 +274,8 @@ struct asked {
     const struct query_batch *batch;
     struct query_result *results;
     const struct query_text *texts;
+    const struct request *request;
+    arena *out;
     bool failed;
 };
 
@@ -201,8 +295,13 @@ static void told(void *arg, const struct postgres_answer *a) {
     const struct postgres_error *e = postgres_error(a);
     net_loop_stop(asked->loop);
     if (postgres_outcome(a) != POSTGRES_DONE) {
+        struct pg_error said = {.set = true};
         asked->failed = true;
-        print_error(*e->state ? e->state : "away", str_c(e->message), str_c(e->detail), str_c(e->hint));
+        snprintf(said.state, sizeof said.state, "%s", *e->state ? e->state : "away");
+        snprintf(said.message, sizeof said.message, "%.500s", e->message);
+        snprintf(said.detail, sizeof said.detail, "%s", e->detail);
+        snprintf(said.hint, sizeof said.hint, "%s", e->hint);
+        say_error(asked->request, &said, asked->out);
         return;
     }
     for (uint32_t i = 0, at = 1; i < asked->batch->count; i++) {
@@ -212,6 +311,11 @@ static void told(void *arg, const struct postgres_answer *a) {
         r->affected = asked->batch->queries[i].kind == QUERY_SELECT ? 0 : postgres_affected(a, at);
         if (t->answers) take_rows(a, at, r);
         at++;
+        if (!query_take_result(&asked->batch->queries[i], r)) {
+            asked->failed = true;
+            say_error(asked->request, &r->error, asked->out);
+            return;
+        }
         if (t->count.n) r->total = strtoll((const char *)arena_str(mem, postgres_value(a, at++, 0, 0, NULL)).p, NULL, 10);
     }
 }
@@ -226,8 +330,8 @@ static void on_postgres(struct net_loop *loop, struct postgres *server, const st
                         arena *out) {
     struct query_batch b = {0};
     struct pg_error e = {0};
-    if (!query_read_batch(out, r->text, &b, &e)) {
-        print_pg_error(&e);
+    if (r->refused.set || !query_read_batch(out, r->text, &b, &e)) {
+        say_error(r, r->refused.set ? &r->refused : &e, out);
         return;
     }
     struct postgres_statement *s = arena_array(out, struct postgres_statement, 2 * b.count + 1);
@@ -251,13 +355,13 @@ static void on_postgres(struct net_loop *loop, struct postgres *server, const st
         s[n++] = statement_of(out, texts[i].text, texts[i].values, texts[i].values_count);
         if (texts[i].count.n) s[n++] = statement_of(out, texts[i].count, texts[i].count_values, texts[i].count_values_count);
     }
-    struct asked asked = {loop, &b, arena_array(out, struct query_result, b.count + 1), texts, false};
+    struct asked asked = {loop, &b, arena_array(out, struct query_result, b.count + 1), texts, r, out, false};
     bool undone = b.rollback || e.set;
     postgres_ask(server, &(struct postgres_question){.statements = s, .count = n, .ms_max = 20'000, .undone = undone}, told,
                  &asked);
     net_loop_run(loop);
-    if (!asked.failed && e.set) print_pg_error(&e);
-    else if (!asked.failed) print_results(&b, asked.results);
+    if (!asked.failed && e.set) say_error(r, &e, out);
+    else if (!asked.failed) say_results(r, &b, asked.results, out);
     for (uint32_t i = 0; i < b.count; i++) query_result_free(&asked.results[i]);
 }
 
@@ -294,8 +398,8 @@ int main(int argc, char **argv) {
     if (query_conn_new(db, catalog_new(mem, CATALOG_SQLITE), &(struct query_options){.writer = true}, &conn, &diag) != ERR_OK)
         fail("connection");
     files f = files_of(argv[1]);
-    const struct catalog *c = migrate(db, f), *there = argc > 4 ? plan_of(f, CATALOG_POSTGRES).catalog : NULL;
-    if (query_conn_catalog(conn, c, &diag) != ERR_OK) fail("catalogue");
+    (void)migrate(db, conn, f);
+    const struct catalog *there = argc > 4 ? plan_of(argc > 5 ? files_of(argv[5]) : f, CATALOG_POSTGRES).catalog : NULL;
     struct net_loop *loop = argc > 4 ? net_loop_new() : NULL;
     struct postgres *server =
         loop ? postgres_new(&(struct postgres_options){

@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""PostgREST's own specification, as data: each request, and the status, fields and body that it must have, on PostgreSQL and on SQLite.
+
+    suite.py BUILD SUITE [--engine sqlite|postgres] [--only TEXT] [--show N] [--diff] [--list]
+
+SUITE is a folder with cases.jsonl and the schema's *.sql. What SQLite refuses of the schema is left out of it, and so are the statements that need it;
+what differs and is known is a row of known.py, with its reason. Each case is undone, but for those that ask for tx=commit."""
+import argparse, base64, collections, json, os, re, subprocess, sys, tempfile, urllib.parse
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "pg")]
+from split import statements  # noqa: E402
+import known  # noqa: E402
+
+FILES = ["roles.sql", "schema.sql", "jwt.sql", "jsonschema.sql", "privileges.sql", "data.sql"]
+ANON = "postgrest_test_anonymous"
+# What is of the server's set-up in that suite, and has no part in what a database is made of.
+NEVER = re.compile(r"^\s*(drop schema|drop role|drop type if exists jwt_token|begin|commit|grant .* to :\"?pguser|alter database|create extension if not exists plpgsql|create schema public)", re.I)
+
+# ---- the schema -------------------------------------------------------------------------------------
+
+
+COPY = re.compile(r"^COPY (\S.*?) FROM STDIN CSV DELIMITER '\|';\n(.*?)^\\\.$", re.S | re.M)
+
+
+def insert_of(m):
+    """Rows that psql would send are an INSERT."""
+    rows = ", ".join("(" + ", ".join("'" + v.replace("'", "''") + "'" for v in line.split("|")) + ")" for line in m[2].splitlines())
+    return f"INSERT INTO {m[1]} VALUES {rows};"
+
+
+def schema_of(folder):
+    """[(file, statement)]"""
+    out = []
+    for name in FILES:
+        with open(os.path.join(folder, name), encoding="utf-8") as f:
+            text = COPY.sub(insert_of, f.read())
+        out += [(name, s) for _, s in statements(text) if not NEVER.match(s)]
+    return out
+
+
+def write_schema(all_, left_out, folder, owner):
+    """One file a file of the suite, a statement a line at least; gives {(file, line): statement's place}."""
+    os.makedirs(folder, exist_ok=True)
+    lines, texts, at = {}, collections.defaultdict(str), collections.Counter()
+    for i, (name, s) in enumerate(all_):
+        if i in left_out:
+            continue
+        file = f"{FILES.index(name) + 1}_{name}"
+        n = s.count("\n") + 1
+        for k in range(n):
+            lines[file, at[file] + k + 1] = i
+        texts[file] += s + "\n"
+        at[file] += n
+    for file, text in texts.items():
+        with open(os.path.join(folder, file), "w", encoding="utf-8") as f:
+            f.write(text)
+    return lines
+
+
+def deploy(program, all_, folder, which, log):
+    """Leaves out what is refused, until nothing is. [(statement, why)]"""
+    left_out = {}
+    for _ in range(60):
+        where = os.path.join(folder, which)
+        subprocess.run(["rm", "-rf", where], check=True)
+        lines = write_schema(all_, left_out, where, ANON)
+        db = os.path.join(folder, f"{which}.db")
+        for f in (db, db + "-wal", db + "-shm"):
+            if os.path.exists(f):
+                os.remove(f)
+        empty = os.path.join(folder, "none")
+        open(empty, "w").close()
+        args = [program, where, db, empty] if which == "sqlite" else [program, os.path.join(folder, "void"), db, empty, "host=nowhere", where]
+        os.makedirs(os.path.join(folder, "void"), exist_ok=True)
+        p = subprocess.run(args, capture_output=True, text=True)
+        if p.returncode == 0:
+            return left_out
+        found = 0
+        for m in re.finditer(r"^(\d_\w+\.sql):(\d+):\d+: (.*)$", p.stderr, re.M):
+            i = lines.get((m[1], int(m[2])))
+            if i is not None and i not in left_out:
+                left_out[i] = m[3]
+                found += 1
+        if not found:
+            sys.exit(f"{which}: nothing is left out any more, and it still fails:\n{p.stderr[-3000:]}")
+    sys.exit("too many rounds")
+
+
+# ---- cases ------------------------------------------------------------------------------------------
+
+
+def claims_of(case):
+    for name, value in case["headers"]:
+        if name.lower() == "authorization" and value.lower().startswith("bearer "):
+            part = value.split(" ", 1)[1].split(".")
+            if part[1] == "eyJpZCI6M30":  # what stands for a token that the specification makes as it runs
+                return {"role": "postgrest_test_author", "id": "jdoe"}
+            try:
+                return json.loads(base64.urlsafe_b64decode(part[1] + "=" * (-len(part[1]) % 4)))
+            except (IndexError, ValueError):
+                return {}
+    return None
+
+
+def schemas_of(config):
+    m = re.search(r"configDbSchemas = fromList \[(.*?)\]\s*\}", config or "")
+    return [json.loads(f'"{s}"') for s in re.findall(r'"((?:[^"\\]|\\.)*)"', m[1])] if m else ["test"]
+
+
+def plain_json(text):
+    """The specification writes JSON whose keys need no quotes; what is sent has them."""
+    quoted = re.sub(r'([{,]\s*)([A-Za-z_]\w*)\s*:', r'\1"\2":', text)
+    for t in (text, quoted):
+        try:
+            json.loads(t)
+            return t
+        except ValueError:
+            pass
+    return text
+
+
+def request_of(case):
+    config = case.get("config") or ""
+    claims = claims_of(case)
+    url, _, query = case["url"].partition("?")
+    line = {"role": (claims or {}).get("role", ANON), "nobody": claims is None, "method": case["method"], "path": url, "query": query,
+            "fields": case["headers"], "body": plain_json(case.get("body") or ""), "schemas": schemas_of(config), "aggregates": "configDbAggregates = True" in config,
+            "targetNames": "configUrlUseLegacyTargetNames = False" not in config}
+    if claims:
+        line["claims"] = claims
+    m = re.search(r"configDbMaxRows = Just (\d+)", config)
+    if m:
+        line["rowsMax"] = int(m[1])
+    return line
+
+
+FIELD = {"hContentType": "content-type", "hContentLength": "content-length", "hLocation": "location"}
+
+
+def wrong_with(case, got):
+    """None, or what differs."""
+    want = case["expect"]
+    fields = {n.lower(): v for n, v in got["fields"]}
+    if "length" in got:
+        fields["content-length"] = str(got["length"])
+    if got["status"] != want["status"]:
+        return f"status {got['status']} for {want['status']}"
+    body = want.get("body")
+    if want.get("body_kind") == "json" and body is not None:
+        try:
+            if json.loads(got["body"] or "null") != json.loads(plain_json(body)):
+                return "body"
+        except ValueError:
+            return "body is no JSON"
+    elif want.get("body_kind") and body is not None and got["body"] != body:
+        return "body"
+    for name, value in want.get("headers") or []:
+        key = FIELD.get(name, name).lower()
+        if value is None:
+            if key in fields:
+                return f"field {key} is there"
+        elif fields.get(key) != value:
+            return f"field {key}: {fields.get(key)!r} for {value!r}"
+    return None
+
+
+# What is not of REST over a database: tokens' signatures, the server's own fields.
+ELSEWHERE = ["Auth/AsymmetricJwtSpec", "Auth/AudienceJwtSecretSpec", "Auth/BinaryJwtSecretSpec", "Auth/NoJwtSecretSpec", "CorsSpec", "ServerTimingSpec",
+             "ObservabilitySpec"]
+
+
+def main():
+    a = argparse.ArgumentParser()
+    a.add_argument("build")
+    a.add_argument("suite")
+    a.add_argument("--engine", default="both")
+    a.add_argument("--only", default="")
+    a.add_argument("--show", type=int, default=0)
+    a.add_argument("--list", action="store_true", help="what of the schema is left out")
+    a.add_argument("--keep", default="")
+    o = a.parse_args()
+    from cluster import Cluster
+    program = os.path.abspath(os.path.join(o.build, "tests", "sql", "engines"))
+    with open(os.path.join(o.suite, "cases.jsonl"), encoding="utf-8") as f:
+        cases = [json.loads(line) for line in f]
+    cases = [c for c in cases if not any(e in c["file"] for e in ELSEWHERE)]
+    all_ = schema_of(o.suite)
+    folder = o.keep or tempfile.mkdtemp(prefix="orlo-rest-")
+    os.makedirs(folder, exist_ok=True)
+    left = {e: deploy(program, all_, folder, e, o.list) for e in ("sqlite", "postgres")}
+    for e in left:
+        print(f"{e}: {len(left[e])} of {len(all_)} statements are left out")
+        if o.list:
+            for i, why in sorted(left[e].items()):
+                print(f"  {' '.join(all_[i][1].split())[:100]}\n      {why[:200]}")
+    with open(os.path.join(folder, "requests"), "w", encoding="utf-8") as f:
+        for c in cases:
+            f.write(json.dumps(request_of(c)) + "\n")
+    bad = []
+    with Cluster() as cluster:
+        cluster.psql("create database suite")
+        cluster.psql_in("suite", subprocess.run([program, "--platform"], capture_output=True, text=True, check=True).stdout)
+        cluster.psql_in("suite", "".join(s + "\n" for _, s in all_), stop=False)
+        db = os.path.join(folder, "sqlite.db")
+        for f in (db, db + "-wal", db + "-shm"):
+            if os.path.exists(f):
+                os.remove(f)
+        p = subprocess.run([program, os.path.join(folder, "sqlite"), db, os.path.join(folder, "requests"),
+                            f"host={cluster.folder} user=postgres dbname=suite options='-c search_path=test,public'", os.path.join(folder, "postgres")],
+                           capture_output=True, text=True)
+    said = p.stdout.splitlines()
+    if p.returncode or len(said) != 2 * len(cases):
+        print(p.stderr[-3000:])
+        sys.exit(f"exit {p.returncode} after {len(said)} of {2 * len(cases)} answers: {cases[len(said) // 2]['url'] if len(said) // 2 < len(cases) else ''}")
+    for at, engine in enumerate(("sqlite", "postgres")):
+        passed = 0
+        for i, c in enumerate(cases):
+            got = json.loads(said[2 * i + at])
+            why = wrong_with(c, got)
+            if not why:
+                passed += 1
+            else:
+                bad.append((engine, c, got, why))
+        print(f"{engine}: {passed} of {len(cases)} pass")
+    shown = 0
+    for engine, c, got, why in bad:
+        if o.engine in (engine, "both") and o.only in json.dumps([c["file"], c["title"], c["url"], why, got["body"]]):
+            shown += 1
+            if shown > o.show:
+                continue
+            print(f"--- {engine} {c['file'].split('/')[-1]}:{c['line']} {c['title']}: {why}\n{c['method']} {c['url']} {c['headers']} {(c.get('body') or '')[:300]}")
+            print(f"  want {c['expect']['status']} {(c['expect'].get('body') or '')[:400]}\n  got  {got['status']} {got['body'][:400]}")
+
+
+if __name__ == "__main__":
+    main()
