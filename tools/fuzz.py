@@ -7,6 +7,7 @@ checked-in corpus and what earlier runs added in build-fuzz/corpus/. What fails 
 that replays it. Exit status 1 when anything did.
 
 ./dev fuzz diff [--seconds N] [--seed S] runs random modules on Orlo and on Wasmtime instead: see tests/diff/run.py.
+./dev fuzz store-kill [--seconds N] [--kills N] [--seed S] kills the store, workers and the node while clients write: see tests/apps/kills.py.
 ./dev fuzz clients|calls|upstreams [--seconds N] [--seed S] attacks a sanitized orlo that serves: see tests/fuzz/run.py.
 """
 import json, os, shutil, subprocess, sys, time
@@ -87,6 +88,15 @@ def diff(args):
     sys.exit(subprocess.run([sys.executable, os.path.join(ROOT, "tests", "diff", "run.py"), program, *args]).returncode)
 
 
+def kills(args):
+    """As it is built for people: deaths are found at the speed of use."""
+    build = os.path.join(ROOT, "build")
+    if not os.path.exists(os.path.join(build, "build.ninja")):
+        subprocess.run(["meson", "setup", build], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", build, "--quiet", "orlo"], check=True)
+    sys.exit(subprocess.run([sys.executable, os.path.join(ROOT, "tests", "apps", "kills.py"), os.path.join(build, "orlo"), *args]).returncode)
+
+
 SERVED = ("clients", "calls", "upstreams")
 
 
@@ -104,6 +114,8 @@ def main():
     wanted, seconds, args = [], 60, sys.argv[1:]
     if args[:1] == ["diff"]:
         diff(args[1:])
+    if args[:1] == ["store-kill"]:
+        kills(args[1:])
     if args and args[0] in SERVED:
         served(args)
     while args:

@@ -58,6 +58,14 @@ err db_says(struct db *db, int code, struct diag *d) { return db_failed(db, code
 
 /* ---- opening ---- */
 
+static int limit_pages(struct db *db) {
+    enum { PAGES_MAX = 0x7ffffffe };
+    char text[64];
+    uint64_t most = db->options.bytes_max ? db->options.bytes_max / db->page_bytes : PAGES_MAX;
+    snprintf(text, sizeof text, "pragma max_page_count = %llu", (unsigned long long)MIN(MAX(most, 1u), (uint64_t)PAGES_MAX));
+    return sqlite3_exec(db->raw, text, NULL, NULL, NULL);
+}
+
 static int settle(struct db *db) {
     const struct db_options *o = &db->options;
     char text[512];
@@ -80,13 +88,28 @@ static int settle(struct db *db) {
     int code = db_shared_settle(db);
     if (code == SQLITE_OK) code = sqlite3_exec(db->raw, text, NULL, NULL, NULL);
     if (code == SQLITE_OK && !o->read_only) code = sqlite3_exec(db->raw, "pragma journal_mode = wal", NULL, NULL, NULL);
-    if (code != SQLITE_OK || !o->bytes_max) return code;
+    if (code != SQLITE_OK) return code;
     sqlite3_stmt *page = NULL;
     code = sqlite3_prepare_v2(db->raw, "pragma page_size", -1, &page, NULL);
-    int64_t bytes = code == SQLITE_OK && sqlite3_step(page) == SQLITE_ROW ? sqlite3_column_int64(page, 0) : 4096;
+    db->page_bytes = code == SQLITE_OK && sqlite3_step(page) == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(page, 0) : 4096;
     sqlite3_finalize(page);
-    snprintf(text, sizeof text, "pragma max_page_count = %llu", (unsigned long long)(o->bytes_max / (uint64_t)bytes));
-    return code == SQLITE_OK ? sqlite3_exec(db->raw, text, NULL, NULL, NULL) : code;
+    return code == SQLITE_OK && o->bytes_max ? limit_pages(db) : code;
+}
+
+err db_limit(struct db *db, uint64_t bytes_max, struct diag *d) {
+    db->options.bytes_max = bytes_max;
+    db->own = true;
+    err e = db_failed(db, limit_pages(db), d);
+    db->own = false;
+    return e;
+}
+
+err db_size(struct db *db, struct db_size *out, struct diag *d) {
+    int64_t pages = 0, unused = 0;
+    TRY(db_one_i64(db, &pages, d, "pragma page_count"));
+    TRY(db_one_i64(db, &unused, d, "pragma freelist_count"));
+    *out = (struct db_size){db->page_bytes, (uint64_t)pages, (uint64_t)unused};
+    return ERR_OK;
 }
 
 err db_open(const struct db_options *options, struct db **out, struct diag *d) {

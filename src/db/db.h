@@ -68,6 +68,13 @@ struct db_options {
 /* ERR_NOT_FOUND: it is not there, and is not to be made; ERR_MALFORMED: no database, or a damaged one; ERR_IO, ERR_LIMIT (the disk is full). */
 [[nodiscard]] err db_open(const struct db_options *options, struct db **out, struct diag *d);
 void db_close(struct db *db); /* all rows have ended; NULL is fine */
+/* How large the file may be from now on, as bytes_max; it stays what it is, where it is larger. */
+[[nodiscard]] err db_limit(struct db *db, uint64_t bytes_max, struct diag *d);
+/* As the transaction sees it that is open. */
+struct db_size {
+    uint64_t page_bytes, pages, unused; /* unused: of pages, for what comes next */
+};
+[[nodiscard]] err db_size(struct db *db, struct db_size *out, struct diag *d);
 /* What all databases of this process may take of memory, together; 0: no limit. Once, before anything is opened. */
 void db_memory_max(uint64_t bytes);
 

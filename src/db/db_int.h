@@ -31,6 +31,7 @@ struct db {
     void (*context_drop)(void *context);
     bool (*guard)(void *arg, enum db_act act, str a, str b, str inner);
     void *guard_arg;
+    uint64_t page_bytes;
     bool own;     /* what runs is the caller's, not a guest's */
     int files[3]; /* db_files_of; -1: not yet */
     struct db_wal wal;

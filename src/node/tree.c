@@ -180,7 +180,7 @@ static err read_catalog(struct db *db, int64_t version, struct node_tree_made **
 /* The catalogue as this transaction sees it. Other connections of the app have it, perhaps. */
 static err catch_up(const struct node_tree_reading *what, int64_t version, struct diag *d) {
     struct node_tree_conn *conn = *what->conn;
-    if (conn && conn->made->version == version) return ERR_OK;
+    if (conn && conn->made->version == version && !query_conn_worn(conn->conn)) return ERR_OK;
     if (!*what->made || (*what->made)->version != version) {
         struct node_tree_made *made;
         TRY(read_catalog(what->db, version, &made, d));
@@ -220,5 +220,6 @@ void node_tree_read(const struct node_tree_reading *what, struct buf *body, stru
                                                         .mem = what->mem,
                                                         .bytes_max = what->bytes_max},
                             body, error);
-    db_rollback(what->db);
+    /* Nothing of the database's was written: what stays are the connection's own views, for the next one. */
+    if (db_in_transaction(what->db) && db_commit(what->db, &d) != ERR_OK) failed(error, ERR_IO, &d);
 }

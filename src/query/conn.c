@@ -253,7 +253,7 @@ static void begin_catalog(struct query_conn *conn, const struct catalog *c) {
     conn->made.p = NULL, conn->made.n = conn->made.cap = 0;
     conn->refusals.p = NULL, conn->refusals.n = conn->refusals.cap = 0;
     conn->touched.p = NULL, conn->touched.n = conn->touched.cap = 0;
-    conn->guards_made = 0;
+    conn->guards_made = conn->remade = 0;
 }
 
 err query_conn_new(struct db *db, const struct catalog *c, const struct query_options *options, struct query_conn **out,
@@ -282,6 +282,11 @@ err query_conn_catalog(struct query_conn *conn, const struct catalog *c, struct 
     make_token(conn->token); /* what could not be dropped is known no more */
     begin_catalog(conn, c);
     return e;
+}
+
+bool query_conn_worn(const struct query_conn *conn) {
+    enum { REMADE_MAX = 1000 };
+    return conn->remade > REMADE_MAX;
 }
 
 void query_conn_free(struct query_conn *conn) {

@@ -13,6 +13,7 @@
  * 5. Relations that a policy reads are seen as the role sees them; those of a view or a definer's function as their owner does.
  */
 #include "query/query_int.h"
+#include <stdio.h>
 
 /* ---- fragments ---- */
 
@@ -158,8 +159,10 @@ static bool put_sight(const struct query_expanding *x, enum query_sight sight, s
 
 /* ---- making ---- */
 
-static str key_of(arena *mem, const struct catalog_relation *of, uint32_t role, uint32_t use) {
-    return arena_fmt(mem, "%u/%u/%u", of->id, role, use);
+enum { KEY = 40 };
+static str key_of(char to[static KEY], const struct catalog_relation *of, uint32_t role, uint32_t use) {
+    snprintf(to, KEY, "%u/%u/%u", of->id, role, use);
+    return str_c(to);
 }
 
 enum { CHECKS = 100 }; /* a check's use, beside a sight's */
@@ -170,7 +173,7 @@ static uint32_t place_of(struct query_conn *conn, struct map *map, str key) {
     if (map_get(map, key, &at)) return (uint32_t)at;
     struct query_made *m = vec_add(conn->mem, &conn->made);
     *m = (struct query_made){.name = arena_fmt(conn->mem, "v%s_%u", conn->token, conn->made.n - 1), .gone = true};
-    map_put(conn->mem, map, key, conn->made.n - 1);
+    map_put(conn->mem, map, arena_str(conn->mem, key), conn->made.n - 1);
     return conn->made.n - 1;
 }
 
@@ -220,6 +223,7 @@ static bool make(struct query_conn *conn, const char *kind, uint32_t at, const s
     conn->walled = walled;
     if (e != ERR_OK) return query_fail(error, "XX000", "a policy's %s cannot be made: %s", kind, d.text);
     struct query_made *m = &conn->made.p[at];
+    conn->remade += m->drop.n != 0;
     if (!m->drop.n) m->drop = arena_fmt(conn->mem, "drop %s if exists temp.\"" STR_FMT "\"", kind, STR_ARG(m->name));
     m->gone = false;
     conn->made_at = temp_version(conn);
@@ -303,7 +307,8 @@ bool query_view_of(struct query_conn *conn, const struct catalog_relation *of, u
     const struct catalog_role *session = catalog_role_named(conn->catalog, conn->session.role);
     bool view = of->kind == CATALOG_VIEW;
     if (view && of->security_invoker && session) asks = session->id;
-    str key = key_of(conn->mem, of, view ? asks : role, sight);
+    char room[KEY];
+    str key = key_of(room, of, view ? asks : role, sight);
     if (sight == QUERY_SEES && !may_read(conn, of, role, error)) return false;
     const struct query_made *there = made_of(conn, &conn->views, key);
     if (there) return *name = there->name, true;
@@ -394,7 +399,8 @@ static bool make_check(struct query_conn *conn, const struct catalog_relation *o
 bool query_check_of(struct query_conn *conn, const struct catalog_relation *of, uint32_t role, enum query_check check,
                     uint32_t *guard, struct pg_error *error) {
     uint64_t at;
-    str key = key_of(conn->mem, of, role, check);
+    char room[KEY];
+    str key = key_of(room, of, role, check);
     const struct query_made *there = made_of(conn, &conn->checks, key);
     if (there) return *guard = there->guard, true;
     if (!enter(conn, of, role, CHECKS + check, error)) return false;

@@ -270,6 +270,9 @@ struct query_conn; /* a database, a catalogue, views by use. One thread at a tim
 /* What a function raised in the last statement; not set: nothing did. */
 const struct pg_error *query_conn_raised(const struct query_conn *conn);
 void query_conn_begin(struct query_conn *conn, const struct pg_session *session);
+/* So many of its views were undone and made again that what was left of them takes memory: query_conn_catalog with the same one, outside of a transaction,
+ * gives that back. */
+bool query_conn_worn(const struct query_conn *conn);
 void query_conn_free(struct query_conn *conn); /* before the db is closed; NULL is fine */
 
 struct query_result {

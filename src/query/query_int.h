@@ -194,8 +194,8 @@ struct query_conn {
     VEC(struct query_made) made;
     int64_t made_at; /* the TEMP schema's version when the last one was made */
     VEC(struct query_refusal) refusals;
-    uint32_t guards[QUERY_GUARDS]; /* that hold in the statement at hand */
-    uint32_t guards_made;
+    uint32_t guards[QUERY_GUARDS];           /* that hold in the statement at hand */
+    uint32_t guards_made, remade;            /* remade: views and checks that were undone, and made again */
     const struct query_statement *statement; /* at hand */
     struct query_nesting {
         const struct catalog_relation *of;

@@ -9,6 +9,7 @@
  * 1. The catalogue that is used is the one that is committed: whoever changes it reads it anew then. Readers in other processes look at `version`.
  * 2. A query runs as the role and with the claims that its ask says; a worker has checked who that is.
  */
+#include "node/disk.h"
 #include "node/store/own.h"
 #include "node/tree.h"
 #include "pg/pg.h"
@@ -170,6 +171,21 @@ static void answer_error(struct store_ask *ask, const struct pg_error *error) {
     node_tree_error_values(error, &ask->answer);
 }
 
+static bool deletes_alone(const struct query_batch *batch) {
+    for (uint32_t i = 0; i < batch->count; i++)
+        if (batch->queries[i].kind != QUERY_DELETE) return false;
+    return true;
+}
+
+/* What has been done leaves it no larger than it may be. */
+static bool fits(struct store_base *base, uint64_t before, struct pg_error *error) {
+    uint64_t after = 0;
+    struct diag d = DIAG_INIT;
+    if (node_store_room_used(base, &after, &d) != ERR_OK) node_tree_fail(error, "58030", "the database cannot be read");
+    else if (node_store_room_exceeded(base, before, after)) node_store_room_say(base, error);
+    return !error->set;
+}
+
 /* In the transaction of its batch, or its own; where it fails, that is undone by who began it. */
 static void do_query(struct store_base *base, struct store_ask *ask) {
     struct store_own *own = base->own;
@@ -177,11 +193,20 @@ static void do_query(struct store_base *base, struct store_ask *ask) {
     struct node_tree_ask who;
     struct query_batch batch;
     struct buf body = {0};
+    struct diag d = DIAG_INIT;
+    char full[NODE_DISK_TEXT];
+    uint64_t before = 0;
     if (!node_tree_ask_of_values(ask->values, ask->count, &who)) {
         node_store_ask_fail(ask, APP_DATA_REFUSED, "no query");
         return;
     }
     bool ok = query_read_batch(ask->mem, who.body, &batch, &error);
+    if (ok && !deletes_alone(&batch) && node_disk_full(full)) {
+        node_store_ask_fail(ask, APP_DATA_FULL, "%s", full);
+        return;
+    }
+    if (ok && node_store_room_used(base, &before, &d) != ERR_OK)
+        node_tree_fail(&error, "58030", "the database cannot be read"), ok = false;
     if (ok && !own->catalog) node_tree_fail(&error, "42P01", "nothing was migrated to this database yet"), ok = false;
     if (ok)
         ok = node_tree_run(&(struct node_tree_running){.conn = own->conn,
@@ -191,11 +216,19 @@ static void do_query(struct store_base *base, struct store_ask *ask) {
                                                        .mem = ask->mem,
                                                        .bytes_max = ask->answer_bytes_max},
                            &body, &error);
+    if (ok) ok = fits(base, before, &error);
+    else if (!strcmp(error.state, "53100")) node_store_room_say(base, &error);
     if (!ok && base->late) node_tree_late(&error);
     ask->undone = ok && batch.rollback;
     if (ok) node_store_ask_answer(ask, APP_TEXT(buf_str(&body)));
     else answer_error(ask, &error);
     buf_free(&body);
+}
+
+void node_store_own_rest(struct store_base *base) {
+    struct store_own *own = base->own;
+    struct diag d = DIAG_INIT;
+    if (query_conn_worn(own->conn) && query_conn_catalog(own->conn, catalog_of(own), &d) != ERR_OK) base->close = true;
 }
 
 static void do_open(struct store_base *base, struct store_ask *ask) {

@@ -51,7 +51,6 @@ static err open_base(struct store_base *base, const struct store_ask *ask, struc
                                  .cache_kib = 256,
                                  .statements = 24,
                                  .own_log = true,
-                                 .bytes_max = base->of == APP_OF_KEYS ? 0 : ask->bytes_max,
                                  .value_bytes_max = ask->answer_bytes_max,
                                  .guest = base->of == APP_OF_SQL,
                                  .sharing = base->of == APP_OF_APP && node_store_bases_keep() ? DB_WRITER : DB_ALONE,
@@ -61,6 +60,7 @@ static err open_base(struct store_base *base, const struct store_ask *ask, struc
     if (node_store_bases_keep() && !make_folder(base->name))
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "its folder cannot be made: %s", strerror(errno));
     TRY(db_open(&options, &base->db, d));
+    base->bytes_max = 0;
     err e = base->of == APP_OF_KEYS  ? node_store_keys_open(base, d)
             : base->of == APP_OF_APP ? node_store_own_open(base, d)
                                      : ERR_OK;
@@ -91,10 +91,16 @@ static void do_one(struct store_base *base, struct store_ask *ask) {
         return;
     }
     char full[NODE_DISK_TEXT];
-    bool adds = !ask->errand && (ask->op == APP_KV_SET || ask->op == APP_KV_SET_MANY || ask->op == APP_KV_ADD ||
-                                 ask->op == APP_KV_SWAP || ask->op == APP_QUERY);
+    bool adds =
+        !ask->errand && (ask->op == APP_KV_SET || ask->op == APP_KV_SET_MANY || ask->op == APP_KV_ADD || ask->op == APP_KV_SWAP);
     if (adds && node_disk_full(full)) {
         node_store_ask_fail(ask, APP_DATA_FULL, "%s", full);
+        return;
+    }
+    struct diag d = DIAG_INIT;
+    err e = node_store_room_hold(base, ask, &d);
+    if (e != ERR_OK) {
+        node_store_ask_db_failed(ask, e, &d);
         return;
     }
     base->now = ask;
@@ -211,13 +217,7 @@ static bool any_writes(struct store_ask *const *asks, uint32_t n) {
     return false;
 }
 
-uint32_t node_store_batch(struct store_base *base, struct store_ask *const *asks, uint32_t count) {
-    struct diag d = DIAG_INIT;
-    err e = open_base(base, asks[0], &d);
-    if (e != ERR_OK) {
-        fail_all(asks, count, e, &d);
-        return count;
-    }
+static uint32_t do_some(struct store_base *base, struct store_ask *const *asks, uint32_t count) {
     uint32_t n = 0;
     while (n < count && !is_alone(base, asks[n])) n++;
     if (!n) {
@@ -232,4 +232,16 @@ uint32_t node_store_batch(struct store_base *base, struct store_ask *const *asks
     else
         for (uint32_t i = 0; i < n; i++) do_one(base, asks[i]);
     return n;
+}
+
+uint32_t node_store_batch(struct store_base *base, struct store_ask *const *asks, uint32_t count) {
+    struct diag d = DIAG_INIT;
+    err e = open_base(base, asks[0], &d);
+    if (e != ERR_OK) {
+        fail_all(asks, count, e, &d);
+        return count;
+    }
+    uint32_t did = do_some(base, asks, count);
+    if (base->own) node_store_own_rest(base);
+    return did;
 }

@@ -191,15 +191,27 @@ static err run_parts(struct work *w, const struct migration_plan *plan, struct m
     return ERR_OK;
 }
 
+static err would_be_full(struct work *w) {
+    w->errand->d = (struct diag)DIAG_INIT; /* whatever SQLite said */
+    return fail(w, ERR_LIMIT, "the database would be full: it may have %llu KiB (database_mb)",
+                (unsigned long long)(w->base->bytes_max / KiB));
+}
+
 static err in_transaction(struct work *w, const struct migration_plan *plan, struct migration_done *done) {
     struct catalog *made;
+    uint64_t before = 0, after = 0;
     TRY(is_for_this(w, plan));
+    TRY(node_store_room_used(w->base, &before, &w->errand->d));
     if (w->errand->does == NODE_DATA_RESET) TRY(drop_all(w));
     TRY(use_catalog(w, plan, &made));
     node_store_own_as_owner(w->base);
-    TRY(run_parts(w, plan, done));
+    err e = run_parts(w, plan, done);
+    if (e == ERR_LIMIT && !w->base->late && strstr(w->errand->d.text, "is full")) return would_be_full(w);
+    TRY(e);
     if (made) TRY(node_store_own_put_catalog(w->base, made, &w->errand->d));
-    return plan->foreign_keys_off ? check_keys(w) : ERR_OK;
+    if (plan->foreign_keys_off) TRY(check_keys(w));
+    TRY(node_store_room_used(w->base, &after, &w->errand->d));
+    return node_store_room_exceeded(w->base, before, after) ? would_be_full(w) : ERR_OK;
 }
 
 /* Whose fault it is: what a statement of the files did wrong is an answer; what else went wrong is none. */
@@ -216,7 +228,9 @@ static err tell_done(struct work *w, const struct migration_done *done) {
 /* What its file is called is nobody's business. */
 static str without_name(const struct work *w, str text) {
     str name = str_c(w->base->name);
-    return str_starts(text, name) ? str_sub(text, MIN(name.n + 2, text.n), text.n) : text;
+    if (!str_starts(text, name)) return text;
+    str rest = str_sub(text, name.n, text.n);
+    return str_starts(rest, STR(": ")) ? str_sub(rest, 2, rest.n) : arena_fmt(w->mem, "the database" STR_FMT, STR_ARG(rest));
 }
 
 /* What a function raised says more than SQLite, which says that one did. */

@@ -8,6 +8,7 @@
  *   app.c     the app's own database: what it is made of, what is asked of it
  *   feed.c    its changes, as they are kept for who follows them
  *   errand.c   what its owner has done with it
+ *   room.c     how large it may be
  *   checkpoint.c   what is in its log goes into its file
  */
 #ifndef ORLO_STORE_INT_H
@@ -96,7 +97,8 @@ struct store_base {
     bool alone;                  /* it is done by itself, so it may begin and end transactions */
     bool late;                   /* it took too long */
     uint64_t bytes, keys;        /* of key-value stores: what there is */
-    uint64_t bytes_max;          /* that its file may have now */
+    uint64_t bytes_max;          /* that it may have now, as the last ask said */
+    uint64_t file_bytes_max;     /* of APP_OF_APP: and its file with the reserve */
     struct db_wal wal;           /* * of APP_OF_APP: its log, as its thread and who checks it last saw it */
     struct store_own *own;       /* of APP_OF_APP: app.c; NULL: closed */
 };
@@ -145,6 +147,7 @@ void node_store_sql_do(struct store_base *base, struct store_ask *ask);
 [[nodiscard]] err node_store_own_open(struct store_base *base, struct diag *d);
 void node_store_own_close(struct store_base *base);
 void node_store_own_do(struct store_base *base, struct store_ask *ask);
+void node_store_own_rest(struct store_base *base); /* between two batches */
 
 /* ---- feed.c ----
  *
@@ -159,6 +162,17 @@ void node_store_feed_begin(struct store_feed *feed, const struct store_ask *ask)
 [[nodiscard]] err node_store_feed_trim(struct store_feed *feed,
                                        struct diag *d); /* before a commit: some of what nobody waits for any more goes */
 void node_store_feed_read(struct store_feed *feed, struct store_ask *ask);
+
+/* ---- room.c: how large a database may be ---- */
+
+/* What this ask says holds from now on. */
+[[nodiscard]] err node_store_room_hold(struct store_base *base, const struct store_ask *ask, struct diag *d);
+[[nodiscard]] err node_store_room_used(struct store_base *base, uint64_t *bytes, struct diag *d);
+uint64_t node_store_room_left(struct store_base *base); /* bytes, those of the reserve too */
+/* Whether that is more than it may have, and more than it was. */
+bool node_store_room_exceeded(const struct store_base *base, uint64_t before, uint64_t after);
+struct pg_error;
+void node_store_room_say(const struct store_base *base, struct pg_error *error); /* 53100, and what to do */
 
 /* ---- errand.c ---- */
 
