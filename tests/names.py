@@ -14,7 +14,6 @@ NOT_OURS = re.compile(r"meson-generated|baseline_other|testrun")
 AWAITED = {
     "query_read": "REST, which asks one thing", "query_of_json": "REST, which makes trees of requests", "query_run": "REST, the same",
     "pg_typmod_out": "what describes columns to people",
-    "node_store_feed_trim": "those who read the feed",
     "SQLITE_ENABLE_PREUPDATE_HOOK": "sqlite3.h", "PCRE2_CODE_UNIT_WIDTH": "pcre2.h",
     
     "engine_image_initial_bytes": "the router, to say what an app needs at least", "engine_share_user": "whoever is told of a share",

@@ -24,6 +24,7 @@ static const char *const steps[] = {
     " old text, new text) strict;"
     "create table _orlo_sequences (id integer primary key, last integer not null, called integer not null) strict;"
     "create table _orlo_consumers (name text primary key, seq integer not null, seen integer not null) strict, without rowid;",
+    "alter table _orlo_changes add column upto integer not null default 0;",
 };
 
 struct store_own {
@@ -91,6 +92,7 @@ static err read_catalog(struct store_base *base, struct diag *d) {
     err e = db_next(rows) ? catalog_read(own->mem, db_str(rows, 0), &own->catalog, d) : ERR_OK;
     err ended = db_end(rows, d);
     if (e == ERR_OK) e = ended;
+    own->session.types = e == ERR_OK && own->catalog ? query_types_new(own->mem, own->catalog) : NULL;
     for (uint32_t i = 0; e == ERR_OK && own->catalog && i < own->catalog->relations.n; i++) {
         const struct catalog_relation *r = &own->catalog->relations.p[i];
         if (r->kind == CATALOG_TABLE) e = read_table(base, r, d);
@@ -114,6 +116,7 @@ err node_store_own_reload(struct store_base *base, struct diag *d) {
     own->mem = arena_new(0);
     own->catalog = NULL;
     own->tables = (struct map){0};
+    own->session.types = NULL;
     node_store_feed_undone(own->feed);
     TRY(read_catalog(base, d));
     return query_conn_catalog(own->conn, catalog_of(own), d);
@@ -223,6 +226,16 @@ static void do_query(struct store_base *base, struct store_ask *ask) {
     if (ok) node_store_ask_answer(ask, APP_TEXT(buf_str(&body)));
     else answer_error(ask, &error);
     buf_free(&body);
+}
+
+err node_store_own_save(struct store_base *base, struct diag *d) {
+    err e = node_store_feed_trim(base->own->feed, d);
+    return e;
+}
+
+void node_store_own_undone(struct store_base *base) { node_store_feed_undone(base->own->feed); }
+struct store_feed *node_store_own_feed(struct store_base *base) {
+    return base->own->feed;
 }
 
 void node_store_own_rest(struct store_base *base) {

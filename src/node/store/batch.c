@@ -147,7 +147,10 @@ struct room {
     uint64_t keys, bytes;
 };
 static struct room room_of(const struct store_base *base) { return (struct room){base->keys, base->bytes}; }
-static void back_to(struct store_base *base, struct room room) { base->keys = room.keys, base->bytes = room.bytes; }
+static void back_to(struct store_base *base, struct room room) {
+    base->keys = room.keys, base->bytes = room.bytes;
+    if (base->own) node_store_own_undone(base);
+}
 
 static void fail_all(struct store_ask *const *asks, uint32_t n, err e, const struct diag *d) {
     for (uint32_t i = 0; i < n; i++) {
@@ -170,6 +173,7 @@ static void do_part(struct store_base *base, struct store_ask *ask) {
 
 static err commit(struct store_base *base, struct diag *d) {
     if (base->of == APP_OF_KEYS) TRY(node_store_keys_save(base, d));
+    if (base->own) TRY(node_store_own_save(base, d));
     return node_store_commit(base->db, d);
 }
 

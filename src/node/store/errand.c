@@ -140,7 +140,6 @@ static err drop_all(struct work *w) {
     TRY(db_end(rows, d));
     for (uint32_t i = 0; i < drops.n; i++) TRY(db_run_values(w->base->db, drops.p[i], NULL, 0, d));
     TRY(db_run(w->base->db, d, "delete from _orlo_migrations"));
-    TRY(db_run(w->base->db, d, "delete from _orlo_changes"));
     TRY(db_run(w->base->db, d, "delete from _orlo_sequences"));
     return db_run(w->base->db, d, "delete from _orlo_meta where key = 'catalog'");
 }
@@ -202,6 +201,7 @@ static err in_transaction(struct work *w, const struct migration_plan *plan, str
     uint64_t before = 0, after = 0;
     TRY(is_for_this(w, plan));
     TRY(node_store_room_used(w->base, &before, &w->errand->d));
+    node_store_feed_stop(node_store_own_feed(w->base));
     if (w->errand->does == NODE_DATA_RESET) TRY(drop_all(w));
     TRY(use_catalog(w, plan, &made));
     node_store_own_as_owner(w->base);
@@ -210,6 +210,7 @@ static err in_transaction(struct work *w, const struct migration_plan *plan, str
     TRY(e);
     if (made) TRY(node_store_own_put_catalog(w->base, made, &w->errand->d));
     if (plan->foreign_keys_off) TRY(check_keys(w));
+    TRY(node_store_feed_anew(node_store_own_feed(w->base), &w->errand->d));
     TRY(node_store_room_used(w->base, &after, &w->errand->d));
     return node_store_room_exceeded(w->base, before, after) ? would_be_full(w) : ERR_OK;
 }
@@ -442,7 +443,7 @@ static err query(struct work *w) {
     TRY(db_begin(w->base->db, d));
     node_store_own_do(w->base, w->ask);
     err e = node_store_ask_stays(w->ask) ? node_store_commit(w->base->db, d) : ERR_OK;
-    if (e != ERR_OK || !node_store_ask_stays(w->ask)) db_rollback(w->base->db);
+    if (e != ERR_OK || !node_store_ask_stays(w->ask)) db_rollback(w->base->db), node_store_own_undone(w->base);
     if (e == ERR_OK) e = say_answer(w);
     w->ask->outcome = APP_DATA_OK, w->ask->values = NULL, w->ask->count = 0;
     return e;

@@ -34,6 +34,10 @@ const struct catalog *node_store_own_catalog(const struct store_base *base); /* 
 
 /* ---- feed.c ---- */
 
-void node_store_feed_undone(struct store_feed *feed); /* what it wrote was rolled back */
+struct store_feed *node_store_own_feed(struct store_base *base);
+void node_store_feed_undone(struct store_feed *feed); /* what it wrote was rolled back, perhaps */
+void node_store_feed_stop(struct store_feed *feed);   /* what changes now is not told row by row */
+/* Whoever follows reads anew: in the transaction that is open. */
+[[nodiscard]] err node_store_feed_anew(struct store_feed *feed, struct diag *d);
 
 #endif

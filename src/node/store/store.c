@@ -277,7 +277,9 @@ static void on_errand(struct node_message *m) {
                               .bytes_max = a->bytes_max,
                               .value_bytes_max = OWNER_BYTES_MAX,
                               .answer_bytes_max = OWNER_BYTES_MAX,
-                              .ms_max = MAX(a->ms_max, 1u)};
+                              .ms_max = MAX(a->ms_max, 1u),
+                              .changes_max = UINT32_MAX, /* what an owner changes is told, too */
+                              .changes_s = UINT32_MAX};
     if (!node_store_bases_ask(a->app, a->name, ask)) answer(ask);
 }
 

@@ -5,6 +5,8 @@
  *                │                  └─ the client is gone, or it takes too long: nobody waits for it any more
  *                └─ too large, malformed: refused
  *
+ * GET /data/v1/changes tells the service_role what changed (query.h, node_data_changes).
+ *
  * Answered is {"body", "count", "affected"…} as query_result_write has it, or {"code", "message", "details", "hint"} with the status that
  * PostgREST gives for such an SQLSTATE.
  */
@@ -216,6 +218,49 @@ static void begin(struct node_request *r, bool rest) {
     read_body(v);
 }
 
+/* ---- changes ---- */
+
+/* A value of the query, as it is written: names and numbers need no escapes. */
+static str value_of(str query, str name) {
+    while (query.n) {
+        str one = str_sub(query, 0, str_find(query, '&'));
+        query = str_sub(query, MIN(one.n + 1, query.n), query.n);
+        size_t at = str_find(one, '=');
+        if (at < one.n && str_eq(str_sub(one, 0, at), name)) return str_sub(one, at + 1, one.n);
+    }
+    return (str){0};
+}
+
+static bool number_of(str s, int64_t other, int64_t *out) {
+    uint64_t n = 0;
+    bool minus = s.n && s.p[0] == '-', ok = !s.n || (str_to_u64(str_sub(s, minus, s.n), &n) && n <= INT64_MAX);
+    *out = !s.n ? other : minus ? -(int64_t)n : (int64_t)n;
+    return ok;
+}
+
+/* GET /data/v1/changes?after=N&limit=M&consumer=NAME: for whoever has a key that no policy holds for. */
+static void ask_changes(struct node_request *r) {
+    static const struct pg_error denied = {.state = "42501",
+                                           .message = "permission denied for changes of the database",
+                                           .hint = "They tell of all rows: they are for the service_role alone."},
+                                 wrong = {.state = "22023", .message = "after and limit are numbers"};
+    str query = str_sub(r->path, MIN(str_find(r->path, '?') + 1, r->path.n), r->path.n);
+    struct node_changes_ask ask = {.consumer = value_of(query, STR("consumer"))};
+    bool may = str_eqc(r->rq.principal.role, "service_role");
+    if (!may || !number_of(value_of(query, STR("after")), -1, &ask.after) ||
+        !number_of(value_of(query, STR("limit")), 100, &ask.most)) {
+        reply_error(r, may ? 400 : has_role(r) && !str_eqc(r->rq.principal.role, "anon") ? 403 : 401, may ? &wrong : &denied);
+        node_handler_over(r);
+        return;
+    }
+    struct node_visit *v = calloc(1, sizeof *v);
+    ENSURE(v);
+    v->r = r;
+    r->visit = v;
+    r->handler->busy++;
+    v->query = node_data_changes(r->app, &ask, on_told, v);
+}
+
 /* ---- who comes ---- */
 
 void node_door_serve(struct node_request *r) {
@@ -227,6 +272,10 @@ void node_door_serve(struct node_request *r) {
     bool rest = str_starts(path, rest_at) && (path.n == rest_at.n || path.p[rest_at.n] == '/');
     if (rest || (here && post)) {
         begin(r, rest);
+        return;
+    }
+    if (str_eqc(path, "/data/v1/changes") && str_eqc(rq->method, "GET")) {
+        ask_changes(r);
         return;
     }
     reply_error(r, here ? 405 : 404, here ? &method : &nothing);

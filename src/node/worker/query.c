@@ -1,9 +1,19 @@
 /* query: see query.h. */
 #include "node/worker/query.h"
 #include "app/data.h"
+#include "base/json.h"
 #include "node/worker/data.h"
 
 enum { LARGE_BYTES = 64 << 10 /* that is not looked at here: the loop would stand still */ };
+
+static struct node_query *new_query(struct node_app *app, node_query_told told, void *arg) {
+    arena *mem = arena_new(0);
+    struct node_query *q = arena_make(mem, struct node_query);
+    *q = (struct node_query){.mem = mem, .app = app, .told = told, .arg = arg};
+    q->until_ns = clock_mono_ns() + app->record.limits.data_ms_max * 1'000'000;
+    app->requests++; /* it stays until q is over, whoever still waits */
+    return q;
+}
 
 static void free_query(struct node_query *q) {
     engine_post_cancel(&q->post);
@@ -61,17 +71,97 @@ static struct app_data *data_of(const struct node_query *q) {
     return data ? node_data_of(data) : NULL;
 }
 
-static void ask_store(struct node_query *q) {
+static void ask_about(struct node_query *q, enum app_data_op op, const struct app_value *values, uint32_t count, app_told told) {
     struct app_data *data = data_of(q);
     struct app *of = &q->app->parts[q->app->parts_count - 1].of;
-    struct app_value values[NODE_TREE_ASK_VALUES];
-    node_tree_ask_values(&q->ask, values);
-    struct app_question question = {.op = APP_QUERY, .place = STR("app"), .values = values, .count = ARRAY_COUNT(values)};
+    struct app_question question = {.op = op, .place = STR("app"), .values = values, .count = count};
     q->state = NODE_QUERY_ASKS;
-    q->asked = data ? data->ask(data, of, &question, on_told, q) : NULL;
+    q->asked = data ? data->ask(data, of, &question, told, q) : NULL;
     if (q->asked) return;
     store_failed(q, &(struct app_answer){.outcome = data ? APP_DATA_BUSY : APP_DATA_FAILED});
     done(q);
+}
+
+static void ask_store(struct node_query *q) {
+    struct app_value values[NODE_TREE_ASK_VALUES];
+    node_tree_ask_values(&q->ask, values);
+    ask_about(q, APP_QUERY, values, ARRAY_COUNT(values), on_told);
+}
+
+/* ---- changes ---- */
+
+enum { HEAD = 2, SEQ = 0, AT, SCHEMA, TABLE, OP, KEY, OLD, NEW, OF_CHANGE };
+
+static void put_raw(struct json_writer *w, const char *key, const struct app_value *v) {
+    if (v->kind == APP_VALUE_TEXT) json_put_raw(w, key, v->s);
+    else json_put_null(w, key);
+}
+
+static str type_of(str op) {
+    if (str_eqc(op, "I")) return STR("INSERT");
+    if (str_eqc(op, "U")) return STR("UPDATE");
+    return str_eqc(op, "D") ? STR("DELETE") : STR("ALL");
+}
+
+static void put_change(struct json_writer *w, const struct app_value *v) {
+    json_put_object(w, NULL);
+    json_put_i64(w, "seq", v[SEQ].i);
+    json_put_i64(w, "at", v[AT].i);
+    json_put_str(w, "schema", v[SCHEMA].s);
+    json_put_str(w, "table", v[TABLE].s);
+    json_put_str(w, "type", type_of(v[OP].s));
+    put_raw(w, "key", &v[KEY]);
+    put_raw(w, "old", &v[OLD]);
+    put_raw(w, "new", &v[NEW]);
+    json_put_end(w);
+}
+
+/* What the store says is hearsay, too. */
+static bool is_change(const struct app_value *v) {
+    bool ok = v[SEQ].kind == APP_VALUE_INTEGER && v[AT].kind == APP_VALUE_INTEGER;
+    for (int i = SCHEMA; i <= OP; i++) ok &= v[i].kind == APP_VALUE_TEXT;
+    for (int i = KEY; i <= NEW; i++) ok &= v[i].kind == APP_VALUE_TEXT || v[i].kind == APP_VALUE_NULL;
+    return ok;
+}
+
+static bool put_changes(const struct app_answer *a, struct buf *to) {
+    const struct app_value *v = a->values;
+    if (a->count < HEAD || (a->count - HEAD) % OF_CHANGE || v[0].kind != APP_VALUE_INTEGER || v[1].kind != APP_VALUE_INTEGER)
+        return false;
+    struct json_writer w = json_writer_of(to);
+    json_put_object(&w, NULL);
+    json_put_i64(&w, "first", v[0].i);
+    json_put_i64(&w, "last", v[1].i);
+    json_put_array(&w, "changes");
+    for (uint32_t i = HEAD; i < a->count; i += OF_CHANGE) {
+        if (!is_change(v + i)) return false;
+        put_change(&w, v + i);
+    }
+    json_put_end(&w);
+    json_put_end(&w);
+    return true;
+}
+
+static void on_changes(void *arg, const struct app_answer *a) {
+    struct node_query *q = arg;
+    q->asked = NULL;
+    if (a->outcome == APP_DATA_REFUSED) node_tree_fail(&q->error, "22023", STR_FMT, STR_ARG(a->text));
+    else if (a->outcome != APP_DATA_OK) store_failed(q, a);
+    else if (!put_changes(a, &q->body)) node_tree_fail(&q->error, "XX000", "the store's answer cannot be read");
+    done(q);
+}
+
+struct node_query *node_data_changes(struct node_app *app, const struct node_changes_ask *ask, node_query_told told, void *arg) {
+    struct node_query *q = new_query(app, told, arg);
+    if (app->record.database.engine > APP_DATABASE_SQLITE) {
+        node_tree_fail(&q->error, "0A000", "changes of a PostgreSQL database are not kept");
+        done(q);
+        return q;
+    }
+    struct app_value values[] = {ask->consumer.n ? APP_TEXT(ask->consumer) : (struct app_value){APP_VALUE_NULL, {0}},
+                                 APP_I64(ask->after), APP_I64(ask->most)};
+    ask_about(q, APP_FEED, values, ARRAY_COUNT(values), on_changes);
+    return q;
 }
 
 /* ---- here ---- */
@@ -92,12 +182,8 @@ static void begin(struct node_query *q) {
 }
 
 struct node_query *node_data_query(struct node_app *app, const struct node_tree_ask *ask, node_query_told told, void *arg) {
-    arena *mem = arena_new(0);
-    struct node_query *q = arena_make(mem, struct node_query);
-    *q = (struct node_query){.mem = mem, .app = app, .told = told, .arg = arg};
-    app->requests++; /* it stays until q is over, whoever still waits */
-    node_tree_ask_copy(mem, ask, &q->ask);
-    q->until_ns = clock_mono_ns() + app->record.limits.data_ms_max * 1'000'000;
+    struct node_query *q = new_query(app, told, arg);
+    node_tree_ask_copy(q->mem, ask, &q->ask);
     begin(q);
     return q;
 }

@@ -23,6 +23,17 @@ struct node_query_answer {
 typedef void (*node_query_told)(void *arg, const struct node_query_answer *answer); /* which lives as long as the call */
 /* All of ask is copied. It is told later, never from within; app must live until then, or until it is cancelled. */
 struct node_query *node_data_query(struct node_app *app, const struct node_tree_ask *ask, node_query_told told, void *arg);
+/* What changed in the app's database, from its feed (node/store/feed.c), in the order of commits. body: {"first", "last", "changes": [{"seq", "at" (ms since
+ * 1970), "schema", "table", "type": INSERT UPDATE DELETE, "key", "old", "new"}]}, values as PostgreSQL's to_jsonb has them.
+ *
+ * consumer: who is waited for: what he has not dealt with stays, as long as the app's limits allow. Empty: nobody. after: the last number that he has dealt
+ * with; -1: the newest there is. As many as fit come, most at the most: he asks again, from the last one on. Where `first` is more than after + 1, or a type
+ * is ALL (of a table, or of all where that is empty), there was more than is kept: he reads anew what he wants to know. most -1: he follows no more. */
+struct node_changes_ask {
+    str consumer;
+    int64_t after, most;
+};
+struct node_query *node_data_changes(struct node_app *app, const struct node_changes_ask *ask, node_query_told told, void *arg);
 void node_data_query_cancel(struct node_query *q); /* told is not called; what writes may be done all the same */
 
 /* ---- reader.c: a worker's connections to databases ---- */
