@@ -18,6 +18,7 @@ static const char schema[] = "create table notes (id bigint primary key, owner u
 static const char ann[] = "{\"sub\":\"6f1c0a52-9d5e-4f0c-8f57-0d7b8b0a7a11\",\"role\":\"authenticated\"}";
 
 static arena *mem;
+static struct query_conn *writing;
 static struct catalog *catalog;
 
 static void run(struct db *db, const char *sql) {
@@ -45,12 +46,13 @@ static struct db *writer(void) {
     assert_int_equal(sql_migrate(mem, NULL, &file, 1, CATALOG_SQLITE, &plan, &report, &d), ERR_OK);
     assert_int_equal(report.refused, 0);
     assert_int_equal(db_open(&(struct db_options){.name = "app.db", .create = true, .sharing = DB_WRITER}, &db, &d), ERR_OK);
+    catalog = plan.catalog;
+    catalog_ready(catalog);
+    assert_int_equal(query_conn_new(db, catalog, &(struct query_options){.writer = true}, &writing, &d), ERR_OK);
     run(db, "create table _orlo_meta (key text primary key, value any) strict, without rowid;"
             "create table _orlo_sequences (id integer primary key, last integer not null, called integer not null) strict;");
     for (uint32_t i = 0; i < plan.files.n; i++)
         for (uint32_t k = 0; k < plan.files.p[i].steps.n; k++) run(db, arena_cstr(mem, plan.files.p[i].steps.p[k]));
-    catalog = plan.catalog;
-    catalog_ready(catalog);
     put_version(db, 1);
     run(db, "insert into notes values (1, x'6f1c0a529d5e4f0c8f570d7b8b0a7a11', 3), (2, x'00000000000000000000000000000000', 4)");
     return db;
@@ -139,16 +141,16 @@ static void test_views_stay(void **state) {
     node_tree_made_unref(r.made);
     db_close(r.db);
     db_files_free(set);
+    query_conn_free(writing);
     db_close(from);
 }
 
 /* In a part of a transaction that is undone, over and over, as a client does that inserts what is refused. */
 static void test_undone_for_ever(void **state) {
     struct db *db = writer();
-    struct query_conn *conn;
+    struct query_conn *conn = writing;
     struct diag d = DIAG_INIT;
     int renewed = 0;
-    assert_int_equal(query_conn_new(db, catalog, &(struct query_options){.writer = true}, &conn, &d), ERR_OK);
     for (int i = 0; i < 5000; i++) {
         arena *scratch = arena_new(0);
         struct query_batch batch;

@@ -258,3 +258,98 @@ def test_store_consumers():
         write(1)
         eq(c.changes(more["last"])["changes"][0]["seq"], more["last"] + 1)
         eq(n.events("role-died"), [])
+
+
+# ---- time, size, and a store that is not there -----------------------------------------------------------------------
+
+ENDLESS = ITEMS + """create view endless as with recursive r(n) as (select 1::bigint union all select n + 1 from r) select max(n) as n from r;
+create function for_ever() returns bigint language sql stable as $$ select n from endless $$;
+create table slow (id bigint primary key, n bigint default for_ever());
+"""
+
+
+def test_store_time():
+    """57014, by whoever runs it; others go on meanwhile, and nothing of it stays."""
+    with node("--workers", "1") as n:
+        app(n, sql=ENDLESS, limits="data_timeout_ms = 700")
+        app(n, "other")
+        c, o = Client(n), Client(n, "other")
+        gone = []
+
+        def late(ask):
+            status, answer = ask(Client(n))
+            gone.append((status, answer["code"], answer["message"]))
+
+        asks = [lambda c: c.ask({"query": {"from": "endless", "select": ["n"]}}), lambda c: c.ask({"query": {"kind": "call", "function": "for_ever"}}),
+                lambda c: c.ask({"batch": [{"kind": "insert", "from": "items", "rows": [{"body": "x"}]}, {"kind": "insert", "from": "slow", "rows": [{"id": 1}]}]})]
+        threads = [threading.Thread(target=late, args=(ask,)) for ask in asks]
+        for t in threads:
+            t.start()
+        while any(t.is_alive() for t in threads):
+            o.insert({"body": "y"})
+            check(o.count() > 0)
+        eq(set(gone), {(504, "57014", "canceling statement due to statement timeout")})
+        eq((len(gone), c.count()), (3, 0))
+        # Who goes away before it ends has it ended: the database is there for the next one.
+        again(n, app(n, "third", sql=ENDLESS), "third", limits="data_timeout_ms = 60000")
+        t = Client(n, "third", timeout=0.5)
+        for tree in ({"kind": "call", "function": "for_ever"}, {"from": "endless", "select": ["n"]}):
+            try:
+                check(False, t.ask({"query": tree}))
+            except OSError:
+                pass
+        t.timeout = 60
+        t.insert({"body": "z"})
+        eq(t.count(), 1)
+
+
+def test_store_size():
+    """An answer has its limit, by whoever it is made, and what it would have done is undone."""
+    with node("--workers", "1") as n:
+        app(n, limits="data_answer_kb = 64")
+        c = Client(n)
+        for _ in range(10):
+            c.insert({"body": "x" * 9000})
+        tree = {"from": "items", "select": ["id", "body"]}
+        status, answer = c.ask({"query": tree})
+        eq((status, answer["code"]), (500, "54000"))
+        eq(len(c.query(dict(tree, limit=5))), 5)
+        status, answer = c.ask({"query": {"kind": "delete", "from": "items", "select": ["body"]}})
+        eq((status, answer["code"], c.count()), (500, "54000", 10))
+
+
+def store_pid(n):
+    for p in n.processes():
+        with contextlib.suppress(OSError):
+            if open(f"/proc/{p}/comm").read() == "orlo-store\n":
+                return p
+
+
+def test_store_hangs():
+    """One that stops: nobody is without an answer, who waits is told when to come again, and reads go on."""
+    with node("--workers", "1") as n:
+        app(n, limits="data_timeout_ms = 300")
+        c, r = Client(n), Client(n)
+        c.insert({"body": "x"})
+        eq(r.count(), 1)
+        os.kill(store_pid(n), signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            eq(r.count(), 1)
+            status, answer = c.ask({"query": {"kind": "insert", "from": "items", "rows": [{"body": "y"}]}})
+            eq((status, answer["code"], c.fields.get("retry-after")), (503, "08007", "1"))
+            check(time.monotonic() - began > 5)  # it was given time
+        finally:
+            os.kill(store_pid(n), signal.SIGCONT)
+        until(lambda: c.ask({"query": {"kind": "insert", "from": "items", "rows": [{"body": "z"}]}})[0] == 200)
+        # One that dies while it is asked: told at once.
+        threads, seen = [], []
+        for _ in range(8):
+            threads.append(threading.Thread(target=lambda: seen.append(Client(n).ask({"query": {"kind": "insert", "from": "items", "rows": [{"body": "w" * 100}]}})[0])))
+        for t in threads:
+            t.start()
+        os.kill(store_pid(n), signal.SIGKILL)
+        for t in threads:
+            t.join(60)
+        eq((len(seen), set(seen) <= {200, 503}), (8, True))
+        eq(n.events("request-lost"), [])

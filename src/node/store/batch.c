@@ -159,6 +159,15 @@ static void fail_all(struct store_ask *const *asks, uint32_t n, err e, const str
     }
 }
 
+/* Where the disk failed, what was to be committed may be in the log all the same, whole: whoever opens it next finds it there, or does not. */
+static void fail_commit(struct store_ask *const *asks, uint32_t n, err e, const struct diag *d) {
+    fail_all(asks, n, e, d);
+    for (uint32_t i = 0; i < n && e == ERR_IO; i++) {
+        node_store_ask_anew(asks[i]);
+        node_store_ask_fail(asks[i], APP_DATA_LOST, "the disk failed in its commit: it may be done, or not");
+    }
+}
+
 static void do_part(struct store_base *base, struct store_ask *ask) {
     struct diag d = DIAG_INIT;
     struct room room = room_of(base);
@@ -185,8 +194,8 @@ static void do_singly(struct store_base *base, struct store_ask *const *asks, ui
         node_store_ask_anew(asks[i]);
         err e = db_begin(base->db, &d);
         if (e == ERR_OK) do_one(base, asks[i]);
-        if (e == ERR_OK && node_store_ask_stays(asks[i])) e = commit(base, &d);
         if (e != ERR_OK) fail_all(asks + i, 1, e, &d);
+        else if (node_store_ask_stays(asks[i]) && (e = commit(base, &d)) != ERR_OK) fail_commit(asks + i, 1, e, &d);
         db_rollback(base->db);
         if (!node_store_ask_stays(asks[i])) back_to(base, room);
     }
@@ -206,12 +215,15 @@ static uint32_t do_together(struct store_base *base, struct store_ask *const *as
         do_singly(base, asks, done - 1);
         return done;
     }
-    if (e == ERR_OK) e = commit(base, &d);
-    if (e == ERR_OK) return done;
+    if (e != ERR_OK) {
+        fail_all(asks, done = 1, e, &d);
+        return done;
+    }
+    if ((e = commit(base, &d)) == ERR_OK) return done;
     db_rollback(base->db);
     back_to(base, room);
     if (done > 1) do_singly(base, asks, done);
-    else fail_all(asks, done = 1, e, &d);
+    else fail_commit(asks, done, e, &d);
     return done;
 }
 

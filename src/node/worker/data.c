@@ -1,4 +1,8 @@
-/* data: see data.h. */
+/* data: see data.h.
+ *
+ * Who answers may hang (stopped, a disk that does not return): nobody waits for ever. What was not answered by its own time, those that may have been
+ * before it, and what a disk may take, is answered here, as lost.
+ */
 #include "node/worker/data.h"
 #include "app/app.h"
 #include "net/loop.h"
@@ -8,12 +12,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { OF_APP_MAX = 512, INLINE_BYTES = 32 << 10, ANSWER_BYTES_MAX = 24 << 20, HASH = 256 };
+enum { OF_APP_MAX = 512, INLINE_BYTES = 32 << 10, ANSWER_BYTES_MAX = 24 << 20, HASH = 256, LOOK_MS = 500 };
+static const uint64_t slow_disk_ns = 10'000'000'000, slow_start_ns = 60'000'000'000; /* a PostgreSQL may have to be made first */
 
 struct app_ask {
     struct app_ask *next, **at;       /* among those that were not sent, in order */
     struct app_ask *next_id, **at_id; /* among those whose id has the same hash */
     uint32_t id, app;
+    uint64_t until_ns;
     bool sent;
     app_told told; /* NULL: nobody wants to know */
     void *arg;
@@ -27,6 +33,8 @@ struct node_data {
     void (*want)(void *arg);
     void *arg;
     struct net_watch *watch;
+    struct net_timer *timer;
+    uint32_t asked;       /* under way: the timer runs while there are any */
     int fd;               /* -1: none */
     bool wanted, closing; /* closing: what is sent does not arrive, answers may come yet */
     struct app_ask *waiting, **last;
@@ -84,6 +92,7 @@ static void free_ask(struct node_data *data, struct app_ask *ask) {
     if (ask->next_id) ask->next_id->at_id = ask->at_id;
     node_message_drop(&ask->m);
     count_down(data, ask->app);
+    if (!--data->asked) net_timer_stop(data->timer);
     arena_free(ask->mem); /* it is in there */
 }
 
@@ -237,6 +246,32 @@ static int bytes_fd(str bytes) {
     return fd;
 }
 
+/* The first one of a line that has waited for too long. */
+static struct app_ask *find_late(struct app_ask *ask, uint64_t now) {
+    while (ask && now < ask->until_ns) ask = ask->next_id;
+    return ask;
+}
+
+static void cancel_sent(struct node_data *data, const struct app_ask *a) {
+    struct node_message m = NODE_MESSAGE(store_cancel, .id = a->id);
+    if (data->to == NODE_DATA_TO_POSTGRES) m = NODE_MESSAGE(postgres_cancel, .id = a->id);
+    err e = data->fd >= 0 && !data->closing ? node_wire_send(data->fd, &m) : ERR_OK;
+    (void)e; /* where there is no room for that, it is done for nobody */
+}
+
+static void look(void *arg) {
+    struct node_data *data = arg;
+    uint64_t now = clock_mono_ns();
+    for (size_t i = 0; i < HASH; i++)
+        for (struct app_ask *ask; (ask = find_late(data->by_id[i], now));) {
+            struct app_answer a = {.outcome = ask->sent ? APP_DATA_LOST : APP_DATA_BUSY,
+                                   .text = STR("what keeps the app's data does not answer; it may be done, or not")};
+            if (ask->sent) cancel_sent(data, ask);
+            else a.text = STR("what keeps the app's data does not answer");
+            tell(data, ask, &a);
+        }
+}
+
 static uint32_t u32_of(uint64_t v) { return (uint32_t)MIN(v, UINT32_MAX); }
 
 /* False: there is no room for its values. */
@@ -272,11 +307,14 @@ static struct app_ask *ask(struct app_data *base, struct app *app, const struct 
     struct app_ask *a = arena_make(mem, struct app_ask);
     while (find(data, ++data->last_id)) {}
     *a = (struct app_ask){.id = data->last_id, .app = app->id, .told = told, .arg = arg, .mem = mem};
+    a->until_ns = clock_mono_ns() + 2 * app->limits->data_ms_max * 1'000'000 +
+                  (data->to == NODE_DATA_TO_STORE ? slow_disk_ns : slow_start_ns);
     if (!make_message(a, data->to, app, q)) {
         count_down(data, app->id);
         arena_free(mem);
         return NULL;
     }
+    if (!data->asked++) net_timer_start(data->timer, LOOK_MS, LOOK_MS);
     struct app_ask **list = &data->by_id[a->id % HASH];
     a->next_id = *list;
     if (*list) (*list)->at_id = &a->next_id;
@@ -296,10 +334,7 @@ static void cancel(struct app_data *base, struct app_ask *a) {
         free_ask(data, a);
         return;
     }
-    struct node_message m = NODE_MESSAGE(store_cancel, .id = a->id);
-    if (data->to == NODE_DATA_TO_POSTGRES) m = NODE_MESSAGE(postgres_cancel, .id = a->id);
-    err e = data->fd >= 0 && !data->closing ? node_wire_send(data->fd, &m) : ERR_OK;
-    (void)e; /* where there is no room for that, it is done for nobody */
+    cancel_sent(data, a);
 }
 
 /* ---- its life ---- */
@@ -309,6 +344,7 @@ struct node_data *node_data_new(struct net_loop *loop, enum node_data_to to, voi
     ENSURE(data);
     *data = (struct node_data){.base = {ask, cancel}, .loop = loop, .to = to, .want = want, .arg = arg, .fd = -1};
     data->last = &data->waiting;
+    data->timer = net_timer_new(loop, look, data);
     return data;
 }
 
@@ -319,5 +355,6 @@ void node_data_free(struct node_data *data) {
     }
     for (size_t i = 0; i < HASH; i++)
         while (data->by_id[i]) free_ask(data, data->by_id[i]);
+    net_timer_free(data->timer);
     free(data);
 }
