@@ -14,7 +14,7 @@ BUILD = os.path.join(ROOT, "build")
 ORLO = os.environ.get("ORLO_BENCH_PROGRAM", os.path.join(BUILD, "orlo"))
 GUESTS = os.path.join(ROOT, "..", "shared", "guests")
 HTTP_GUEST = os.path.join(ROOT, "tests", "guests", "http.wasm")
-TARGETS = ["src/engine/lifecycle_bench", "bench/compile_bench"]  # that ./dev builds before
+TARGETS = ["src/engine/lifecycle_bench", "bench/compile_bench", "bench/store_peer", "bench/store_read"]  # that ./dev builds before
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = str(CORES[0]), str(CORES[-1])
 TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
@@ -686,7 +686,17 @@ def node(name):
 
 
 NODE = ["node", *("node-" + part for part in ("neighbour", "idle", "hello", "deploy", "observe", "suspended", "mixed"))]
-BY_NAME = {"hardening": hardening, "lto": lto, **{name: node(name) for name in NODE}}
+def store(name):
+    def measure():
+        import store as parts
+
+        parts.measure(name)
+
+    return measure
+
+
+STORE = ["store", *("store-" + part for part in ("writes", "reads", "idle", "many", "migrate", "backup"))]
+BY_NAME = {"hardening": hardening, "lto": lto, **{name: node(name) for name in NODE}, **{name: store(name) for name in STORE}}
 BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "routes": routes, "share": share, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "collected": collected, "echo": echo, "idle": idle, "hostile": hostile}
 
 
