@@ -309,8 +309,16 @@ static err alter_replica(struct sql_ddl *d, struct catalog_relation *r, const Pg
 static err alter_owner(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__AlterTableCmd *c) {
     err e;
     uint32_t role = sql_role_by(d, c->newowner, &e);
-    if (e == ERR_OK) r->owner = role;
-    return e;
+    if (e != ERR_OK) return e;
+    sql_grants_follow(d, &r->grants, r->owner, role);
+    for (uint32_t i = 0; i < r->columns.n; i++) sql_grants_follow(d, &r->columns.p[i].grants, r->owner, role);
+    for (uint32_t i = 0; i < d->c->sequences.n; i++)
+        if (d->c->sequences.p[i].relation == r->id) {
+            sql_grants_follow(d, &d->c->sequences.p[i].grants, r->owner, role);
+            d->c->sequences.p[i].owner = role;
+        }
+    r->owner = role;
+    return ERR_OK;
 }
 
 static err alter_options(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__AlterTableCmd *c) {

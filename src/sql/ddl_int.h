@@ -126,6 +126,7 @@ err sql_column_add(struct sql_ddl *d, struct catalog_relation *r, const PgQuery_
 err sql_column_constraints(struct sql_ddl *d, uint32_t relation, const PgQuery__ColumnDef *def);
 err sql_constraint_add(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__Constraint *k, str column);
 void sql_constraint_drop(struct sql_ddl *d, struct catalog_relation *r, uint32_t id);
+void sql_grants_follow(struct sql_ddl *d, catalog_grants *g, uint32_t from, uint32_t to); /* an object's, with its owner */
 void sql_grants_new(struct sql_ddl *d, uint32_t owner, uint32_t schema, enum catalog_object object, catalog_grants *grants);
 struct catalog_sequence *sql_sequence_new(struct sql_ddl *d, const struct catalog_schema *s, str name);
 err sql_sequence_options(struct sql_ddl *d, struct catalog_sequence *q, PgQuery__Node *const *options, size_t n);

@@ -559,8 +559,8 @@ err sql_do_owner(struct sql_ddl *d, const PgQuery__Node *node_) {
     struct catalog_function *f = s->object && s->object->node_case == PG_QUERY__NODE__NODE_OBJECT_WITH_ARGS
                                      ? sql_function_by(d, s->object->object_with_args, &several)
                                      : NULL;
-    if (r) r->owner = role;
-    if (f) f->owner = role;
+    if (r) sql_grants_follow(d, &r->grants, r->owner, role), r->owner = role;
+    if (f) sql_grants_follow(d, &f->grants, f->owner, role), f->owner = role;
     return ERR_OK;
 }
 

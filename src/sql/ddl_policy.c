@@ -133,6 +133,17 @@ static void take(catalog_grants *from, uint32_t role, uint32_t bits, bool option
     }
 }
 
+/* What the old owner had, the new one has. */
+void sql_grants_follow(struct sql_ddl *d, catalog_grants *g, uint32_t from, uint32_t to) {
+    struct catalog_grant had = {0};
+    for (uint32_t i = 0; i < g->n; i++)
+        if (g->p[i].role == from) had = g->p[i];
+    if (from == to || !had.privileges) return;
+    take(g, from, had.privileges, false);
+    give(d, g, to, had.privileges, false);
+    give(d, g, to, had.options, true);
+}
+
 static err change(struct sql_ddl *d, const PgQuery__GrantStmt *s, catalog_grants *g, uint32_t bits) {
     err e;
     for (size_t i = 0; i < s->n_grantees; i++) {

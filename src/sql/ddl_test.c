@@ -389,6 +389,12 @@ static void test_grants(void **state) {
     assert_false(catalog_may_column(c, anon, t, &t->columns.p[1], CATALOG_SELECT));
     assert_true(catalog_may_relation(c, user, t, CATALOG_INSERT | CATALOG_UPDATE | CATALOG_DELETE));
     assert_true(catalog_may_relation(c, anon, table(c, "n"), CATALOG_SELECT));
+    c = good(c, "alter table t owner to team; create function f() returns int language sql as 'select 1'; alter function f() "
+                "owner to team");
+    uint32_t team = catalog_role_named(c, STR("team"))->id; /* an owner's rights go with what he owns */
+    assert_true(catalog_may_relation(c, team, table(c, "t"), CATALOG_SELECT | CATALOG_TRUNCATE));
+    assert_false(catalog_may_relation(c, c->owner, table(c, "t"), CATALOG_SELECT));
+    assert_true(catalog_may_relation(c, c->owner, table(c, "n"), CATALOG_SELECT));
     refused(c, "grant select on nothing to anon", "42P01", 0, 0, "nothing");
     refused(c, "create role boss superuser", "42501", 0, 0, "above the rules");
     refused(c, "grant service_role to anon", "42501", 0, 0, "service_role");
