@@ -417,6 +417,8 @@ static bool put_write(struct print *p) {
     static const char *const verbs[] = {
         [QUERY_INSERT] = "insert into ", [QUERY_UPDATE] = "update ", [QUERY_DELETE] = "delete from "};
     uint32_t alias = p->aliases++;
+    if (q->kind == QUERY_UPDATE && !q->columns_count)
+        return PUT(p, "select null::text where false"); /* nothing is set of no row */
     buf_puts(&p->sql, str_c(verbs[q->kind]));
     put_relation(p, q->select.of);
     buf_printf(&p->sql, " as a%u", alias);

@@ -172,8 +172,16 @@ static bool resolve_where(struct query_resolving *r, struct query_select *s, str
     return true;
 }
 
+static bool resolve_order_field(struct query_resolving *r, const struct catalog_relation *of, struct query_field *f) {
+    if (!resolve_field(r, of, f)) return false;
+    if (query_type_base(r->session->types, f->type) != PG_JSON) return true;
+    query_fail(r->error, "42883", "could not identify an ordering operator for type json");
+    query_fail_hint(r->error, "Use an explicit ordering operator or modify the query.");
+    return false;
+}
+
 static bool resolve_order(struct query_resolving *r, struct query_select *s, struct query_order *o) {
-    if (!o->embed.n) return resolve_field(r, s->of, &o->field);
+    if (!o->embed.n) return resolve_order_field(r, s->of, &o->field);
     o->to = embed_named(s, o->embed);
     if (!o->to) return not_embedded(r, o->embed);
     if (!o->to->one) {
@@ -182,7 +190,7 @@ static bool resolve_order(struct query_resolving *r, struct query_select *s, str
                           STR_ARG(s->of->name), STR_ARG(o->embed));
         return false;
     }
-    return resolve_field(r, o->to->select.of, &o->field);
+    return resolve_order_field(r, o->to->select.of, &o->field);
 }
 
 /* ---- select lists ---- */
