@@ -1,0 +1,21 @@
+-- What the tables are made of. Users are auth.users: rows of them come with the seeds.
+create type public.member_role as enum ('guest', 'member', 'admin', 'owner');
+create type order_state as enum ('cart', 'placed', 'paid', 'shipped', 'cancelled');
+create type visibility as enum ('private', 'members', 'public');
+create domain email as citext check (value ~ '^[^@\s]+@[^@\s]+\.[^@\s]+$');
+create domain cents as bigint not null check (value >= 0);
+create domain percent as numeric(5,2) check (value between 0 and 100);
+create domain slug as text check (value ~ '^[a-z0-9]+(-[a-z0-9]+)*$');
+create sequence invoice_numbers start 1000 increment 10;
+create schema private;
+create schema shop;
+grant usage on schema shop to anon, authenticated, service_role;
+create role auditor nologin;
+create role moderator nologin;
+create role keeper nologin;
+grant auditor to authenticator;
+grant moderator to authenticator;
+grant usage on schema public to auditor, moderator;
+grant create, usage on schema public to keeper;
+grant usage on schema shop, private to auditor;
+comment on type member_role is 'what somebody is in an organisation';

@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""One project, the same files on both engines, and the same answers: app/ is a project of thirty tables, asked.py what is asked of it.
+
+    run.py ORLO BUILD [FILTER…] [--show]      ORLO: the program; BUILD: where tests/sql/engines is
+
+Each request is asked of SQLite and of PostgreSQL by the room that both share (engines), and of a node by POST /data/v1/query, in the same order, so that what
+one changes the next one sees. Status, SQLSTATE, message, details and body have to be the same, byte for byte; PostgreSQL is who is right."""
+import json, os, re, subprocess, sys, tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "pg")]
+import asked
+from cluster import Cluster
+
+# What is answered differently and known to be: (regular expression over the request's name, reason).
+KNOWN = {}
+
+
+def flat(folder, seeds):
+    """migrations/*.sql and seed.sql as one folder, in their order."""
+    out = tempfile.mkdtemp(prefix="orlo-project-")
+    os.chmod(out, 0o755)
+    names = sorted(os.listdir(os.path.join(folder, "migrations")))
+    for name in names:
+        os.symlink(os.path.join(folder, "migrations", name), os.path.join(out, name))
+    if seeds:
+        os.symlink(os.path.join(folder, "seed.sql"), os.path.join(out, "zzz_seed.sql"))
+    return out
+
+
+def sql_of(folder):
+    return "".join(open(os.path.join(folder, n)).read() + "\n" for n in sorted(os.listdir(folder)))
+
+
+class Engines:
+    """Asks a list of requests of both engines; None where there is no PostgreSQL."""
+
+    def __init__(self, build, folder, cluster):
+        self.program, self.folder, self.cluster, self.count = os.path.join(build, "tests", "sql", "engines"), folder, cluster, 0
+        if cluster and not cluster.psql("select 1 from pg_database where datname = 'platform'"):
+            cluster.psql("create database platform")
+            cluster.psql_in("platform", subprocess.run([self.program, "--platform"], capture_output=True, text=True, check=True).stdout)
+
+    def ask(self, lines):
+        """[(SQLite's answer, PostgreSQL's)], each (state, body)."""
+        with tempfile.TemporaryDirectory(prefix="orlo-project-") as work:
+            self.count += 1
+            name = f"project{self.count}"
+            if self.cluster:
+                self.cluster.psql(f"create database {name} template platform; alter database {name} set search_path = public, extensions")
+                self.cluster.psql_in(name, sql_of(self.folder))
+            with open(os.path.join(work, "requests"), "w") as f:
+                f.writelines(json.dumps(line) + "\n" for line in lines)
+            where = [f"host={self.cluster.folder} user=postgres dbname={name}"] if self.cluster else []
+            p = subprocess.run([self.program, self.folder, os.path.join(work, "app.db"), os.path.join(work, "requests"), *where],
+                               capture_output=True, text=True, timeout=600, errors="surrogateescape")
+            if self.cluster:
+                self.cluster.psql(f"drop database {name} with (force)")
+        said = [tuple(l.split("\t", 1)) for l in p.stdout.splitlines()]
+        each = 2 if self.cluster else 1
+        assert p.returncode == 0 and len(said) == each * len(lines), f"exit {p.returncode}, {len(said)} answers to {len(lines)}: {p.stderr[-3000:]}"
+        return [(said[i * each], said[i * each + each - 1]) for i in range(len(lines))]
+
+
+def line_of(who, body):
+    return {"role": who.role, "claims": who.claims, **body}
+
+
+class Report:
+    def __init__(self):
+        self.passed, self.failed = 0, 0
+
+    def same(self, name, mine, theirs, what="SQLite:    ", other="PostgreSQL:"):
+        if mine == theirs:
+            self.passed += 1
+            return
+        self.failed += 1
+        print(f"FAIL {name}\n  {what} {' '.join(map(str, mine))}\n  {other} {' '.join(map(str, theirs))}")
+
+
+def unordered(said):
+    """The rows that a write answers come in whatever order they were found in."""
+    state, body = said
+    if state != "ok":
+        return said
+    try:
+        v = json.loads(body)
+    except ValueError:
+        return said
+    return state, json.dumps(sorted(json.dumps(x) for x in v)) if isinstance(v, list) else body
+
+
+def expected_of(expected, said):
+    """Is what was said what the case expects?"""
+    if expected is None:
+        return True
+    state, body = expected
+    if state == "ok" and body is None:
+        return said[0] == "ok"
+    if isinstance(body, tuple):
+        return said[0] == state and json.loads(said[1]) == list(body)
+    return said[0].startswith(state) and (state or said[0] != "ok") and body in said[1]
+
+
+def run_cases(r, build, cluster, filters, show):
+    """All cases are one project: a file each."""
+    import cases
+    with tempfile.TemporaryDirectory(prefix="orlo-cases-") as folder:
+        os.chmod(folder, 0o755)
+        lines = []
+        for n, (name, sql, asks) in enumerate(cases.CASES):
+            with open(os.path.join(folder, f"{n:03}_{re.sub(r'[^a-z]+', '_', name.lower())}.sql"), "w") as f:
+                f.write(("create role moderator nologin;\n" if not n else "") + sql + "\n")
+            lines += [(f"{name}, {i + 1}", who, tree if "query" in tree or "batch" in tree else {"query": tree}, expected) for i, (who, tree, expected) in enumerate(asks)]
+        engines = Engines(build, folder, cluster)
+        for (name, who, body, expected), (mine, theirs) in zip(lines, engines.ask([line_of(who, body) for _, who, body, _ in lines])):
+            if filters and not any(f in name for f in filters):
+                continue
+            if show:
+                print(f"{name}: {' '.join(theirs)}")
+            good = expected_of(expected, theirs)
+            if not good:
+                print(f"  (the case expects {expected})")
+                r.same(name + ", PostgreSQL itself", theirs, expected)
+            r.same(f"{name} {json.dumps(body)}", mine, theirs)
+
+
+def run_requests(r, build, cluster, filters, show):
+    engines = Engines(build, flat(os.path.join(HERE, "app"), True), cluster)
+    chosen = [q for q in asked.ALL if not filters or any(f in q.name for f in filters)]
+    for q, (mine, theirs) in zip(chosen, engines.ask([line_of(q.who, q.body) for q in chosen])):
+        if show:
+            print(f"{q.name}: {' '.join(theirs)}")
+        if q.writes:
+            mine, theirs = unordered(mine), unordered(theirs)
+        r.same(q.name, mine, theirs)
+
+
+def main():
+    args = [a for a in sys.argv[1:] if not a.startswith("--")]
+    orlo, build, filters = os.path.abspath(args[0]), os.path.abspath(args[1]), args[2:]
+    if not Cluster.installed():
+        print("skipped: project: no PostgreSQL is installed")
+        sys.exit(77)
+    r = Report()
+    with Cluster() as cluster:
+        if "--cases" not in sys.argv:
+            run_requests(r, build, cluster, filters, "--show" in sys.argv)
+        run_cases(r, build, cluster, filters, "--show" in sys.argv)
+    print(f"{r.passed} passed, {r.failed} failed, 0 skipped")
+    sys.exit(1 if r.failed else 0)
+
+
+if __name__ == "__main__":
+    main()
