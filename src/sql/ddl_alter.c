@@ -399,6 +399,13 @@ static bool has_pending(struct sql_ddl *d, const struct catalog_relation *r, con
     return false;
 }
 
+/* Projects say so of storage.objects. */
+static bool changes_nothing(const PgQuery__AlterTableStmt *s, const struct catalog_relation *r) {
+    for (size_t i = 0; i < s->n_cmds; i++)
+        if (s->cmds[i]->alter_table_cmd->subtype != AT(EnableRowSecurity) || !r->rls) return false;
+    return true;
+}
+
 err sql_do_alter_table(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__AlterTableStmt *s = node_->alter_table_stmt;
     err e = ERR_OK, one;
@@ -410,6 +417,7 @@ err sql_do_alter_table(struct sql_ddl *d, const PgQuery__Node *node_) {
     struct catalog_relation *r = sql_table_of(d, s->relation, s->missing_ok, &e);
     if (!r) return e;
     uint32_t id = r->id;
+    if (!changes_nothing(s, r)) TRY(sql_must_own(d, r, s->relation->location));
     if (has_pending(d, r, s)) sql_flush(d); /* a new type is computed from rows as they are in SQLite */
     for (size_t i = 0; i < s->n_cmds; i++)
         if ((one = alter_one(d, id, s->cmds[i]->alter_table_cmd)) != ERR_OK) e = one;

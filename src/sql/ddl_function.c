@@ -186,7 +186,7 @@ err sql_do_create_function(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__CreateFunctionStmt *s = node_->create_function_stmt;
     str schema, name;
     sql_names(s->funcname, s->n_funcname, &schema, &name);
-    const struct catalog_schema *in = sql_schema_for(d, arena_cstr(d->mem, schema), -1);
+    const struct catalog_schema *in = sql_schema_to_fill(d, arena_cstr(d->mem, schema), -1);
     if (!in) return ERR_INVALID;
     struct catalog_function f = {.schema = in->id,
                                  .owner = d->c->owner,

@@ -112,6 +112,7 @@ err sql_do_create_index(struct sql_ddl *d, const PgQuery__Node *node_) {
     err e;
     struct catalog_relation *r = sql_table_of(d, s->relation, false, &e);
     if (!r) return e;
+    TRY(sql_must_own(d, r, s->relation->location));
     if (r->kind == CATALOG_VIEW)
         return sql_refuse_at(d, s->relation->location, "42809", NULL, "cannot create index on relation \"" STR_FMT "\"",
                              STR_ARG(r->name));

@@ -67,6 +67,9 @@ err sql_no_relation(struct sql_ddl *d, const PgQuery__RangeVar *var);
 struct sql_context sql_context_of(struct sql_ddl *d);
 const struct catalog_schema *sql_schema_for(struct sql_ddl *d, const char *name,
                                             int32_t location); /* where something new goes; NULL: said */
+/* The same, for what is to be made in it: not the platform's, but for public and extensions. NULL: refused */
+const struct catalog_schema *sql_schema_to_fill(struct sql_ddl *d, const char *name, int32_t location);
+err sql_must_own(struct sql_ddl *d, const struct catalog_relation *r, int32_t location);   /* 42501: the platform's */
 struct catalog_relation *sql_relation_of(struct sql_ddl *d, const PgQuery__RangeVar *var); /* NULL: there is none, not said */
 struct catalog_relation *sql_relation_by(struct sql_ddl *d, str schema, str name);
 struct catalog_relation *sql_table_of(struct sql_ddl *d, const PgQuery__RangeVar *var, bool missing_ok,

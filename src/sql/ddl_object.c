@@ -566,7 +566,7 @@ err sql_do_owner(struct sql_ddl *d, const PgQuery__Node *node_) {
 
 err sql_do_set_schema(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__AlterObjectSchemaStmt *s = node_->alter_object_schema_stmt;
-    const struct catalog_schema *to = sql_schema_for(d, s->newschema, -1);
+    const struct catalog_schema *to = sql_schema_to_fill(d, s->newschema, -1);
     bool several;
     if (!to) return ERR_INVALID;
     struct catalog_relation *r = s->relation ? sql_relation_of(d, s->relation) : NULL;
@@ -576,6 +576,7 @@ err sql_do_set_schema(struct sql_ddl *d, const PgQuery__Node *node_) {
     struct catalog_type *t = s->object && s->object->node_case == PG_QUERY__NODE__NODE_LIST
                                  ? sql_type_by(d, s->object->list->items, s->object->list->n_items)
                                  : NULL;
+    if (r) TRY(sql_must_own(d, r, s->relation->location));
     if (r && sql_name_taken(d, to->id, r->name))
         return sql_refuse_at(d, -1, "42P07", NULL, "relation \"" STR_FMT "\" already exists in schema \"%s\"", STR_ARG(r->name),
                              s->newschema);

@@ -45,12 +45,19 @@ static err policy_clauses(struct sql_ddl *d, enum catalog_command command, const
     return ERR_OK;
 }
 
+/* Who may have which files and channels is for the app to say. */
+static bool is_for_policies(const struct sql_ddl *d, const struct catalog_relation *r) {
+    str schema = catalog_schema_of(d->c, r->schema)->name;
+    return str_eqc(schema, "storage") || str_eqc(schema, "realtime");
+}
+
 err sql_do_create_policy(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__CreatePolicyStmt *s = node_->create_policy_stmt;
     struct catalog_relation *r = sql_relation_of(d, s->table);
     if (!r) return sql_no_relation(d, s->table);
     if (r->kind != CATALOG_TABLE)
         return sql_refuse_at(d, s->table->location, "42809", NULL, "\"" STR_FMT "\" is not a table", STR_ARG(r->name));
+    if (!is_for_policies(d, r)) TRY(sql_must_own(d, r, s->table->location));
     struct catalog_policy p = {
         .id = d->c->next_id++, .name = arena_str(d->mem, str_c(s->policy_name)), .permissive = s->permissive};
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++)

@@ -408,7 +408,7 @@ static err table_element(struct sql_ddl *d, uint32_t id, const PgQuery__Node *n,
 
 err sql_do_create_table(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__CreateStmt *s = node_->create_stmt;
-    const struct catalog_schema *schema = sql_schema_for(d, s->relation->schemaname, s->relation->location);
+    const struct catalog_schema *schema = sql_schema_to_fill(d, s->relation->schemaname, s->relation->location);
     if (!schema) return ERR_INVALID;
     str name = arena_str(d->mem, str_c(s->relation->relname));
     if (sql_name_taken(d, schema->id, name)) {

@@ -450,6 +450,7 @@ static void test_malicious(void **state) {
         "execute p",
         "create language c",
         "select 1; \x01R1\x02",
+        "set session authorization anon",
     };
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
         migrate(NULL, texts[i], CATALOG_SQLITE);

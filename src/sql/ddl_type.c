@@ -8,7 +8,7 @@ enum { ENUM_GAP = 1024 };
 static struct catalog_type *new_type(struct sql_ddl *d, PgQuery__Node *const *names, size_t n, enum catalog_type_kind kind) {
     str schema, name;
     sql_names(names, n, &schema, &name);
-    const struct catalog_schema *s = sql_schema_for(d, arena_cstr(d->mem, schema), -1);
+    const struct catalog_schema *s = sql_schema_to_fill(d, arena_cstr(d->mem, schema), -1);
     if (!s) return NULL;
     if (catalog_type_named(d->c, s->name, name)) {
         sql_refuse_at(d, -1, "42710", NULL, "type \"" STR_FMT "\" already exists", STR_ARG(name));
@@ -239,7 +239,7 @@ err sql_sequence_options(struct sql_ddl *d, struct catalog_sequence *q, PgQuery_
 
 err sql_do_create_sequence(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__CreateSeqStmt *s = node_->create_seq_stmt;
-    const struct catalog_schema *schema = sql_schema_for(d, s->sequence->schemaname, s->sequence->location);
+    const struct catalog_schema *schema = sql_schema_to_fill(d, s->sequence->schemaname, s->sequence->location);
     if (!schema) return ERR_INVALID;
     if (sql_name_taken(d, schema->id, str_c(s->sequence->relname)))
         return s->if_not_exists ? ERR_OK

@@ -74,7 +74,7 @@ static err replace_view(struct sql_ddl *d, struct catalog_relation *old, uint32_
 
 err sql_do_create_view(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__ViewStmt *s = node_->view_stmt;
-    const struct catalog_schema *schema = sql_schema_for(d, s->view->schemaname, s->view->location);
+    const struct catalog_schema *schema = sql_schema_to_fill(d, s->view->schemaname, s->view->location);
     if (!schema) return ERR_INVALID;
     str name = arena_str(d->mem, str_c(s->view->relname));
     const struct catalog_relation *old = catalog_relation_named(d->c, schema->name, name);
@@ -114,7 +114,7 @@ err sql_do_create_table_as(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__CreateTableAsStmt *s = node_->create_table_as_stmt;
     const PgQuery__RangeVar *var = s->into->rel;
     bool matview = s->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW;
-    const struct catalog_schema *schema = sql_schema_for(d, var->schemaname, var->location);
+    const struct catalog_schema *schema = sql_schema_to_fill(d, var->schemaname, var->location);
     if (!schema) return ERR_INVALID;
     str name = arena_str(d->mem, str_c(var->relname));
     if (var->relpersistence[0] == 't') {
@@ -180,7 +180,7 @@ static bool is_setting(struct sql_ddl *d, const PgQuery__Node *node) {
     const PgQuery__FuncCall *call = value && value->node_case == PG_QUERY__NODE__NODE_FUNC_CALL ? value->func_call : NULL;
     if (!call || call->n_args != 3 || !str_eqc(sql_name_of(call->funcname[call->n_funcname - 1]), "set_config")) return false;
     const char *name = const_text(call->args[0]), *to = const_text(call->args[1]);
-    if (!name || !to) return false;
+    if (!name || !to || !strcmp(name, "role") || !strcmp(name, "session_authorization")) return false;
     str rest = str_c(to), one;
     if (!strcmp(name, "search_path"))
         for (d->path_n = 0; rest.n && d->path_n < ARRAY_COUNT(d->path);) {

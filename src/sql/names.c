@@ -25,6 +25,21 @@ const struct catalog_schema *sql_schema_for(struct sql_ddl *d, const char *name,
     return s;
 }
 
+const struct catalog_schema *sql_schema_to_fill(struct sql_ddl *d, const char *name, int32_t location) {
+    const struct catalog_schema *s = sql_schema_for(d, name, location);
+    bool open = s && (d->platform || !s->platform || str_eqc(s->name, "public") || str_eqc(s->name, "extensions"));
+    if (!s || open) return s;
+    sql_refuse_at(d, location, "42501", "it is the platform's: make it in a schema of yours",
+                  "permission denied for schema " STR_FMT, STR_ARG(s->name));
+    return NULL;
+}
+
+err sql_must_own(struct sql_ddl *d, const struct catalog_relation *r, int32_t location) {
+    if (!r->platform || d->platform) return ERR_OK;
+    return sql_refuse_at(d, location, "42501", "it is the platform's: keep what is yours in a table of your own",
+                         "must be owner of table " STR_FMT, STR_ARG(r->name));
+}
+
 struct catalog_relation *sql_relation_by(struct sql_ddl *d, str schema, str name) {
     if (schema.n) return (struct catalog_relation *)catalog_relation_named(d->c, schema, name);
     for (uint32_t i = 0; i < d->path_n; i++) {
