@@ -12,8 +12,21 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "pg")]
 import asked
 from cluster import Cluster
 
-# What is answered differently and known to be: (regular expression over the request's name, reason).
-KNOWN = {}
+# What is answered differently and known to be: (regular expression over the request's name, what SQLite says of it, reason).
+KNOWN = [
+    (r"write (vote|tag|place)\b.* by call|write place", r"0A000 .*a function that runs with the rights of who calls it cannot write table", "its rows are checked by triggers that only a request's own statement raises"),
+    (r"write a view", r"55000 .*On SQLite rows are written to tables alone", "views are not updatable there"),
+    (r"filter .*'config'", r"0A000 .*to_tsquery is not there", "a configuration of text search cannot be named"),
+]
+
+
+def is_known(name, mine):
+    return any(re.search(k, name) and re.search(says, " ".join(mine), re.S) for k, says, _ in KNOWN)
+
+
+def numbered(said):
+    """Of a row that failed: a sequence's number, which SQLite gives back with the transaction that took it, and a uuid that was made up."""
+    return said[0], re.sub(r"(Failing row contains \()[0-9a-f-]+,", r"\1#,", said[1])
 
 
 def flat(folder, seeds):
@@ -34,9 +47,10 @@ def sql_of(folder):
 
 class Engines:
     """Asks a list of requests of both engines; None where there is no PostgreSQL."""
+    count = 0
 
     def __init__(self, build, folder, cluster):
-        self.program, self.folder, self.cluster, self.count = os.path.join(build, "tests", "sql", "engines"), folder, cluster, 0
+        self.program, self.folder, self.cluster = os.path.join(build, "tests", "sql", "engines"), folder, cluster
         if cluster and not cluster.psql("select 1 from pg_database where datname = 'platform'"):
             cluster.psql("create database platform")
             cluster.psql_in("platform", subprocess.run([self.program, "--platform"], capture_output=True, text=True, check=True).stdout)
@@ -44,8 +58,8 @@ class Engines:
     def ask(self, lines):
         """[(SQLite's answer, PostgreSQL's)], each (state, body)."""
         with tempfile.TemporaryDirectory(prefix="orlo-project-") as work:
-            self.count += 1
-            name = f"project{self.count}"
+            Engines.count += 1
+            name = f"project{Engines.count}"
             if self.cluster:
                 self.cluster.psql(f"create database {name} template platform; alter database {name} set search_path = public, extensions")
                 self.cluster.psql_in(name, sql_of(self.folder))
@@ -133,7 +147,8 @@ def run_requests(r, build, cluster, filters, show):
             print(f"{q.name}: {' '.join(theirs)}")
         if q.writes:
             mine, theirs = unordered(mine), unordered(theirs)
-        r.same(q.name, mine, theirs)
+        if not is_known(q.name, mine):
+            r.same(q.name, numbered(mine), numbered(theirs))
 
 
 def main():

@@ -29,8 +29,8 @@ create function vote(p smallint, c integer) returns void language sql volatile
   as $$ insert into votes (poll, choice) values (p, c) on conflict (poll, who) do update set choice = excluded.choice $$;
 create function tag_post(p bigint, t text) returns setof post_tags language sql volatile
   as $$ insert into post_tags (post, tag) values (p, t) on conflict do nothing returning * $$;
-create function audit_note(what text) returns bigint language sql volatile security definer set search_path = private
-  as $$ insert into audit (what, who) values (what, auth.uid()) returning id $$;
+create function audit_note(what text) returns text language sql volatile security definer set search_path = private
+  as $$ insert into audit (what, who) values (what, auth.uid()) returning audit.what || ' by ' || coalesce(who::text, 'nobody') $$;
 create function count_secrets() returns bigint language sql stable as $$ select count(*) from secrets $$;
 create function count_all_secrets() returns bigint language sql stable security definer set search_path = public as $$ select count(*) from secrets $$;
 create function kept_total() returns numeric language sql stable security definer set search_path = public as $$ select sum(amount) from ledger $$;

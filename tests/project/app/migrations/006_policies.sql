@@ -97,7 +97,7 @@ create policy "own answer" on attendance for insert to authenticated with check 
 create policy "own answer changes" on attendance for update to authenticated using (who = auth.uid()) with check (who = auth.uid());
 alter table reports enable row level security;
 create policy "send" on reports for insert with check (reporter is not distinct from auth.uid());
-create policy "admins" on reports for select using (is_admin());
+create policy "admins" on reports for select to authenticated using (is_admin());
 create policy "moderators" on reports for all to moderator using (severity < 5) with check (severity < 5 and handled_by is not null);
 alter table private.audit enable row level security;
 create policy "auditors" on private.audit for select to auditor using (true);
