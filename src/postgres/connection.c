@@ -25,7 +25,10 @@ static bool send_own(struct postgres_connection *c, const char *text, enum op_ki
     return PQsendQueryParams(c->raw, text, 0, NULL, NULL, NULL, NULL, 0) == 1;
 }
 
+/* It was prepared, or is about to be, by a statement before it of the same question. */
 static bool is_kept(const struct postgres_connection *c, uint64_t hash) {
+    for (uint32_t i = 0; i < c->ops_count; i++)
+        if (c->ops[i].kind == OP_PREPARE && c->ops[i].hash == hash) return true;
     for (uint32_t i = 0; i < c->kept_count; i++)
         if (c->kept[i] == hash) return true;
     return false;

@@ -318,8 +318,32 @@ static bool behind(str said, const char *mark, str *rest) {
     return at != NULL;
 }
 
+/* "t.a, …", "index 'x'", a check's name: whose is it? Of what a function's statements do. */
+static bool is_of(const struct catalog_relation *r, str said) {
+    if (str_starts(said, r->storage) && said.n > r->storage.n && said.p[r->storage.n] == '.') return r->storage.n;
+    for (uint32_t i = 0; i < r->constraints.n; i++)
+        if (r->constraints.p[i].kind == CATALOG_CHECK && str_eq(r->constraints.p[i].storage, said)) return true;
+    for (uint32_t i = 0; i < r->indexes.n; i++)
+        if (is_said(said, r, &(catalog_ids){0}, r->indexes.p[i].storage)) return true;
+    return false;
+}
+
+static const struct catalog_relation *relation_said(const struct catalog *c, str said) {
+    static const char failed[] = "constraint failed: ";
+    const struct catalog_relation *found = NULL;
+    str rest;
+    if (!behind(said, failed, &rest)) return NULL;
+    for (uint32_t i = 0; i < c->relations.n; i++)
+        if (is_of(&c->relations.p[i], rest) && (!found || c->relations.p[i].storage.n > found->storage.n))
+            found = &c->relations.p[i];
+    return found;
+}
+
 static bool constraint_failed(struct failing *f, str said) {
     str rest;
+    if (!f->of) f->of = relation_said(f->conn->catalog, said);
+    if (!f->of && behind(said, "FOREIGN KEY constraint failed", &rest))
+        return query_fail(f->error, "23503", "a foreign key constraint is violated by what a function changes"), true;
     if (!f->of) return false;
     if (behind(said, "UNIQUE constraint failed: ", &rest)) return unique_failed(f, rest);
     if (behind(said, "NOT NULL constraint failed: ", &rest)) return null_failed(f, rest);
