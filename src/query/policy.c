@@ -284,7 +284,11 @@ static bool may_read(struct query_conn *conn, const struct catalog_relation *of,
     if (catalog_may_relation(conn->catalog, role, of, CATALOG_SELECT)) return true;
     for (uint32_t i = 0; i < of->columns.n; i++)
         if (catalog_may_column(conn->catalog, role, of, &of->columns.p[i], CATALOG_SELECT)) return true;
-    return query_fail(error, "42501", "permission denied for table " STR_FMT, STR_ARG(of->name));
+    return query_fail(error, "42501", "permission denied for %s " STR_FMT,
+                      of->kind == CATALOG_VIEW      ? "view"
+                      : of->kind == CATALOG_MATVIEW ? "materialized view"
+                                                    : "table",
+                      STR_ARG(of->name));
 }
 
 /* What is being made for the same role and use, and needs itself. */
