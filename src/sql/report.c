@@ -15,8 +15,18 @@ void sql_note_add(arena *mem, struct sql_report *report, struct sql_note note) {
     vec_push(mem, &report->notes, note);
 }
 
+/* With PostgreSQL behind it, it says itself what is wrong, and knows what no migration says (what a DO block made): only what is no statement, what may not
+ * stand there, and what is too large is refused before. */
+static bool is_for_postgres(const struct sql_ddl *d, const char *code) {
+    static const char *const ours[] = {"42601", "42501", "54", "XX"};
+    for (size_t i = 0; i < ARRAY_COUNT(ours); i++)
+        if (!strncmp(code, ours[i], strlen(ours[i]))) return false;
+    return d->engine == CATALOG_POSTGRES && !d->platform;
+}
+
 static void say(struct sql_ddl *d, enum sql_severity severity, int32_t location, const char *code, str text,
                 const char *instead) {
+    if (severity == SQL_REFUSAL && is_for_postgres(d, code)) severity = SQL_NEEDS_POSTGRES;
     struct sql_note n = {.severity = (uint8_t)severity, .code = arena_str(d->mem, str_c(code)), .text = text};
     text_tame((char *)(uintptr_t)text.p, text.n);
     if (instead) n.instead = arena_str(d->mem, str_c(instead));

@@ -21,6 +21,8 @@ begin;
 create trigger shout before insert on notes for each row execute function shout();
 do $$ begin if not exists (select from pg_class where relname = 'made') then create table made (n int); end if; end $$;
 commit;
+create function twice(n int) returns int language plpgsql as $$ begin return n * 2; end $$;
+create function everybody() returns table (who text) language plpgsql as $$ begin return query select title from notes order by id; end $$;
 create function slow() returns void language sql volatile as $$ select pg_sleep(60) $$;
 create function many(n int) returns setof text language sql stable as $$ select repeat('x', 1000) from generate_series(1, n) $$;
 create function fill(n int) returns void language sql volatile as $$ insert into notes (owner, title, j) select gen_random_uuid(), 'x', to_jsonb(repeat(md5(g::text), 60)) from generate_series(1, n) g $$;
@@ -90,6 +92,10 @@ def test_postgres_deploy():
         eq(query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "tried"}], "select": ["title"]}, ANN, tx="rollback"), [{"title": "TRIED"}])
         eq(titles(n, ANN), ["ONE"])
         has(cli(n, "db", "explain-policy", "notes", "--app", "notes", "--as", ANN), "own notes", "owner = auth.uid()")
+        # What no migration's text says: a table of a DO block's, with its rights; what a function in PL/pgSQL gives.
+        eq(query(n, {"kind": "insert", "from": "made", "rows": [{"n": 1}], "select": ["n"]}, "anon"), [{"n": 1}])
+        eq(query(n, {"kind": "call", "function": "twice", "args": {"n": 4}}, "anon"), 8)
+        eq(query(n, {"kind": "call", "function": "everybody"}, "service_role"), [{"who": "ONE"}, {"who": "TWO"}])
         # Half of a deployment fails: none of it is there, and the app is as it was.
         put(folder, "migrations/003_more.sql", "create table more (id int primary key);\n")
         put(folder, "migrations/004_wrong.sql", "insert into more values (1);\ninsert into more values (1);\n")

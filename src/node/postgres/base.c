@@ -22,11 +22,12 @@ static void unref_made(struct broker_made *made) {
     free(made);
 }
 
-static err new_made(str catalog, struct broker_made **out, struct diag *d) {
+static err new_made(str catalog, const struct postgres_answer *live, struct broker_made **out, struct diag *d) {
     struct broker_made *made = calloc(1, sizeof *made);
     ENSURE(made);
     *made = (struct broker_made){.users = 1, .mem = arena_new(0)};
     err e = catalog_read(made->mem, catalog, &made->catalog, d);
+    if (e == ERR_OK && live) node_live_add(made->catalog, live, 1);
     if (e == ERR_OK) made->types = query_types_new(made->mem, made->catalog);
     if (e == ERR_OK) *out = made;
     else unref_made(made);
@@ -136,29 +137,48 @@ static bool went_well(struct broker_base *b, const struct postgres_answer *a) {
 
 static void read_made(struct broker_base *b);
 
-static void on_made(void *arg, const struct postgres_answer *a) {
-    struct broker_base *b = arg;
+/* False: it could not be read. */
+static bool take_made(struct broker_base *b, const struct postgres_answer *a) {
     struct diag d = DIAG_INIT;
-    if (b->state != BASE_OPENS && b->state != BASE_HERE) return;
-    if (!went_well(b, a)) return;
+    if (!went_well(b, a)) return false;
     unref_made(b->made);
     b->made = NULL;
     str text = postgres_value(a, 0, 0, 0, NULL);
-    err e = text.n ? new_made(text, &b->made, &d) : ERR_OK;
+    err e = text.n ? new_made(text, b->text_alone ? NULL : a, &b->made, &d) : ERR_OK;
     if (e != ERR_OK) log_event(LOG_ERROR, "postgres-not-opened", LF_CSTR("app", b->name), LF_CSTR("reason", d.text));
     if (!b->asks)
         b->asks = node_base_connect(b, "authenticator", "postgres", (uint32_t)node_broker.limits.postgres_connections_max);
     b->state = BASE_HERE;
     b->used_ns = clock_mono_ns();
     node_broker_later();
+    return true;
+}
+
+static void on_made(void *arg, const struct postgres_answer *a) {
+    struct broker_base *b = arg;
+    struct broker_errand *w = b->reloads;
+    if (!b->leaves && !b->text_alone && postgres_outcome(a) == POSTGRES_ERROR) {
+        log_event(LOG_ERROR, "postgres-not-opened", LF_CSTR("app", b->name), LF_CSTR("reason", postgres_error(a)->message));
+        b->text_alone = true;
+        read_made(b);
+        return;
+    }
+    if (b->state == BASE_OPENS || b->state == BASE_HERE) (void)take_made(b, a);
+    b->reloads = NULL;
+    if (w) node_base_errand_over(w);
 }
 
 static void read_made(struct broker_base *b) {
-    ask_admin_text(b, STR("select value from _orlo.meta where key = 'catalog'"), false, on_made);
+    struct postgres_statement s[1 + BROKER_LIVE] = {{.text = STR("select value from _orlo.meta where key = 'catalog'")}};
+    node_live_statements(s + 1);
+    ask_admin(b, s, b->text_alone ? 1 : ARRAY_COUNT(s), false, on_made);
 }
 
-void node_base_reload(struct broker_base *b) {
+void node_base_reload(struct broker_errand *w) {
+    struct broker_base *b = w->base;
+    b->text_alone = false;
     b->opens_ns = clock_mono_ns();
+    b->reloads = w;
     read_made(b);
 }
 

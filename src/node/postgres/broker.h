@@ -10,6 +10,7 @@
  *   broker.c   the process: peers, messages, answers, the end
  *   base.c     an app's database: its server, connections, catalogue, queue
  *   ask.c      a query on its way: tree, text, answer
+ *   live.c     what PostgreSQL says of a database beside its migrations' text
  *   errand.c   what its owner has done with it: migrations, dumps
  *
  * 1. Everything that is asked is answered once. What was written is on the server's disk when it is told; where nobody knows, it is told so (08007).
@@ -96,6 +97,8 @@ struct broker_base {
     uint32_t app;
     char name[64], password[129];
     enum { BASE_AWAY, BASE_COMES, BASE_OPENS, BASE_HERE } state;
+    struct broker_errand *reloads;         /* that is told when the catalogue was read again */
+    bool text_alone;                       /* what PostgreSQL says of it could not be read */
     bool leaves, gives_up;                 /* its connections are being closed; are to be */
     bool forgotten, held;                  /* held: no ask is begun, an errand is about to change everything */
     int run;                               /* the folder of its server's socket; -1 */
@@ -140,13 +143,21 @@ void node_ask_free(struct broker_ask *a);
 void node_base_errand_over(struct broker_errand *w);
 /* Connections to a database of its server's, as a role of it. */
 struct postgres *node_base_connect(struct broker_base *b, const char *role, const char *database, uint32_t most);
-void node_base_reload(struct broker_base *b); /* its catalogue is another one */
+/* Its catalogue is another one: when it has been read again, the errand is over. */
+void node_base_reload(struct broker_errand *w);
 
 /* ---- ask.c ---- */
 
 void node_ask_begin(struct broker_ask *a);
 void node_ask_over(struct broker_ask *a);   /* ask.c is done with it: base.c */
 void node_ask_cancel(struct broker_ask *a); /* nobody waits any more */
+
+/* ---- live.c ---- */
+
+enum { BROKER_LIVE = 4 };
+void node_live_statements(struct postgres_statement to[static BROKER_LIVE]);
+/* What they say, from that statement of the answer on, is added to a catalogue that nobody uses yet. */
+void node_live_add(struct catalog *c, const struct postgres_answer *a, uint32_t first);
 
 /* ---- errand.c ---- */
 

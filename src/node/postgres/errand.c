@@ -219,11 +219,9 @@ static void take_outcome(struct broker_errand *w, const struct postgres_answer *
 
 static void on_migrated(void *arg, const struct postgres_answer *a) {
     struct broker_errand *w = arg;
-    struct broker_base *b = w->base;
     take_outcome(w, a);
-    bool changed = postgres_outcome(a) == POSTGRES_DONE;
-    over(w, w->e);
-    if (changed && b->admin) node_base_reload(b);
+    if (postgres_outcome(a) == POSTGRES_DONE && !w->base->leaves && w->base->admin) node_base_reload(w);
+    else over(w, w->e);
 }
 
 static err read_plan(struct broker_errand *w) {
