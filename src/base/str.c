@@ -83,7 +83,7 @@ static size_t utf8_sequence_length(const uint8_t *p, size_t left) {
     return n;
 }
 
-bool str_is_utf8(str s) {
+size_t str_utf8_prefix(str s) {
     size_t i = 0;
     while (i < s.n) {
         uint64_t eight;
@@ -92,11 +92,12 @@ bool str_is_utf8(str s) {
             continue;
         }
         size_t n = utf8_sequence_length(s.p + i, s.n - i);
-        if (n == 0) return false;
+        if (n == 0) break;
         i += n;
     }
-    return true;
+    return i;
 }
+bool str_is_utf8(str s) { return str_utf8_prefix(s) == s.n; }
 
 /* FNV-1a with a final mix: keys are short, and none comes from a client without a cap on their number. */
 uint64_t str_hash(str s) {

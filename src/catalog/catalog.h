@@ -33,7 +33,7 @@ CATALOG_VEC(catalog_names, str);
  *   \x01C3\x02    column number 3 of the row at hand                         \x01A2\x02    argument 2 of the function
  *   \x01N3\x02    column number 3 of NEW                                     \x01O3\x02    … of OLD
  *
- * Byte \x01 stands nowhere else: literals that hold control characters are written as cast(x'…' as text). */
+ * Names and literals stand in quotes, and what stands in quotes is never a reference, whatever its bytes are (fragment.c). */
 enum catalog_fragment_flags {
     CATALOG_SAFE = 1,      /* can neither raise nor call: may run on rows that a policy hides */
     CATALOG_VOLATILE = 2,  /* may give another value for each row: random(), gen_random_uuid(), nextval() */
@@ -52,6 +52,16 @@ struct catalog_fragment {
     catalog_ids calls; /* functions of the catalogue */
 };
 CATALOG_VEC(catalog_fragments, struct catalog_fragment);
+struct catalog_mark {
+    char kind; /* 'R', 'B', 'C', 'A', 'N', 'O'; 0: it is damaged */
+    uint32_t id;
+    size_t at, end; /* in the text */
+};
+/* The first one at or behind `from`, which is 0 or another's end. false: there is none. */
+bool catalog_mark_next(str text, size_t from, struct catalog_mark *out);
+/* Is there one of these kinds, with that id? */
+bool catalog_mentions(const struct catalog_fragment *f, const char *kinds, uint32_t id);
+
 /* An expression of a default, check, policy, index. */
 struct catalog_expr {
     str source; /* PostgreSQL's text; empty: no expression */

@@ -226,6 +226,19 @@ static err prepare(struct db *db, str sql, struct db_rows **out, struct diag *d)
     return ERR_OK;
 }
 
+bool db_can_read(struct db *db, str sql) {
+    static const char *const limits[] = {"parser stack overflow", "Expression tree is too large", "too many terms in compound",
+                                         "too many FROM clause terms"};
+    sqlite3_stmt *statement = NULL;
+    bool can = true;
+    int code = sqlite3_prepare_v2(db->raw, (const char *)sql.p, (int)sql.n, &statement, NULL);
+    if (code == SQLITE_TOOBIG || code == SQLITE_NOMEM) can = false;
+    for (size_t i = 0; can && code != SQLITE_OK && i < ARRAY_COUNT(limits); i++)
+        can = !strstr(sqlite3_errmsg(db->raw), limits[i]);
+    sqlite3_finalize(statement);
+    return can;
+}
+
 static int bind(sqlite3_stmt *statement, int at, const struct db_value *v) {
     const char *p = v->kind >= DB_TEXTUAL && v->s.n ? (const char *)v->s.p : "";
     switch (v->kind) {

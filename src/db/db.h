@@ -159,6 +159,9 @@ struct db_value {
 /* Several statements, without parameters: a schema's. */
 [[nodiscard]] err db_script(struct db *db, const char *sql, struct diag *d);
 
+/* Would its parser take it, whatever it names? false: it nests too deep, or has too many parts, for any connection. */
+bool db_can_read(struct db *db, str sql);
+
 bool db_next(struct db_rows *rows);                             /* false: there are no more, or it failed: db_end says which */
 [[nodiscard]] err db_end(struct db_rows *rows, struct diag *d); /* at any time, once */
 uint32_t db_columns(const struct db_rows *rows);

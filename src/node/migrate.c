@@ -5,6 +5,7 @@
 #include "node/node_int.h"
 #include "node/supervisor/jobs.h"
 #include "sql/sql.h"
+#include "sql/translate.h"
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -38,12 +39,16 @@ static void take_notes(arena *mem, const struct sql_report *report, struct migra
     }
 }
 
+static void take_steps(arena *mem, const struct sql_plan_file *from, struct migration_part *to) {
+    for (uint32_t i = 0; i < from->steps.n; i++)
+        vec_push(mem, &to->steps, ((struct migration_step){from->steps.p[i].text, from->steps.p[i].line}));
+}
+
 /* The statements of a file are those of its part; the platform's own, which have no file, come with the first. Marks have none. */
 static void take_parts(arena *mem, const struct migration_ask *ask, const struct sql_plan *made, struct migration_plan *plan) {
     uint32_t at = 0;
     struct migration_part first = {0};
-    for (; at < made->files.n && !made->files.p[at].name.n; at++)
-        for (uint32_t k = 0; k < made->files.p[at].steps.n; k++) vec_push(mem, &first.steps, made->files.p[at].steps.p[k]);
+    for (; at < made->files.n && !made->files.p[at].name.n; at++) take_steps(mem, &made->files.p[at], &first);
     for (uint32_t i = 0; i < ask->files.n; i++) {
         const struct migration_file *f = &ask->files.p[i];
         struct migration_part p = {.name = f->name, .seed = f->seed};
@@ -51,10 +56,12 @@ static void take_parts(arena *mem, const struct migration_ask *ask, const struct
         memcpy(p.digest, f->digest, sizeof p.digest);
         const struct sql_plan_file *of = !f->mark && at < made->files.n ? &made->files.p[at++] : NULL;
         ENSURE(!of || str_eq(of->name, f->name));
-        for (uint32_t k = 0; of && k < of->steps.n; k++) vec_push(mem, &p.steps, of->steps.p[k]);
+        if (of) take_steps(mem, of, &p);
         vec_push(mem, &plan->parts, p);
     }
 }
+
+static bool can_read(void *db, str text) { return db_can_read(db, text); }
 
 static err make_plan(arena *mem, const struct migration_ask *ask, struct migration_plan *plan, struct diag *d) {
     struct catalog *from = NULL;
@@ -67,7 +74,12 @@ static err make_plan(arena *mem, const struct migration_ask *ask, struct migrati
     for (uint32_t i = 0; i < ask->files.n; i++)
         if (!ask->files.p[i].mark)
             vec_push(mem, &files, ((struct sql_file){ask->files.p[i].name, ask->files.p[i].text, ask->files.p[i].seed}));
-    TRY(sql_migrate(mem, from, files.p, files.n, engine, &made, &report, d));
+    struct db *db;
+    TRY(db_open(&(struct db_options){.name = ":memory:", .create = true}, &db, d));
+    struct sql_reader reader = {.reads = can_read, .arg = db};
+    err e = sql_migrate(mem, from, files.p, files.n, engine, &reader, &made, &report, d);
+    db_close(db);
+    TRY(e);
     if (ask->lint) sql_lint(mem, made.catalog, &report);
     take_notes(mem, &report, plan);
     if (plan->errors) return ERR_OK;

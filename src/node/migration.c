@@ -2,7 +2,7 @@
 #include "node/migration.h"
 #include "crypto/crypto.h"
 
-enum { LAYOUT = 1, STEPS_MAX = 1 << 20 };
+enum { LAYOUT = 2, STEPS_MAX = 1 << 20 };
 
 /* ---- small things ---- */
 
@@ -99,7 +99,7 @@ void node_migration_plan_write(struct buf *to, const struct migration_plan *plan
     for (uint32_t i = 0; i < plan->parts.n; i++) {
         const struct migration_part *p = &plan->parts.p[i];
         put_str(to, p->name), put_digest(to, p->digest), put(to, p->seed), put(to, p->steps.n);
-        for (uint32_t k = 0; k < p->steps.n; k++) put_str(to, p->steps.p[k]);
+        for (uint32_t k = 0; k < p->steps.n; k++) put_str(to, p->steps.p[k].text), put(to, p->steps.p[k].line);
         put_str(to, p->catalog);
     }
 }
@@ -116,7 +116,11 @@ static struct migration_part get_part(arena *out, struct rd *from) {
     struct migration_part p = {.name = get_name(from)};
     get_digest(from, p.digest);
     p.seed = rd_u64le(from) != 0;
-    for (uint32_t n = get_count(from, 8, STEPS_MAX); n && !from->fail; n--) vec_push(out, &p.steps, get_str(from, SIZE_MAX));
+    for (uint32_t n = get_count(from, 16, STEPS_MAX); n && !from->fail; n--) {
+        struct migration_step step = {.text = get_str(from, SIZE_MAX)};
+        step.line = get_u32(from);
+        vec_push(out, &p.steps, step);
+    }
     p.catalog = get_str(from, SIZE_MAX);
     return p;
 }

@@ -59,12 +59,16 @@ struct migration_note {
     bool is_error;
     str code, text; /* text: what, and what to write instead */
 };
+struct migration_step {
+    str text;      /* a statement of SQLite's */
+    uint32_t line; /* where it stands in the file; 0: it is of several statements */
+};
 struct migration_part {
     str name;
     uint8_t digest[APP_DIGEST_BYTES];
     bool seed;
-    VEC(str) steps; /* a statement each; of a mark none */
-    str catalog;    /* after it; empty: that of the next one, with which it is one transaction */
+    VEC(struct migration_step) steps; /* of a mark none */
+    str catalog;                      /* after it; empty: that of the next one, with which it is one transaction */
 };
 struct migration_plan {
     uint8_t from[APP_DIGEST_BYTES]; /* SHA-256 of the ask's catalogue */

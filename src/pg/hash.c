@@ -84,7 +84,8 @@ static struct trigrams trigrams_of(struct pg_call *call, str s) {
     return t;
 }
 static float similarity(struct pg_call *call, str a, str b) {
-    struct trigrams x = trigrams_of(call, a), y = trigrams_of(call, b);
+    struct trigrams x = trigrams_of(call, a), y = {0};
+    if (!pg_raised(call)) y = trigrams_of(call, b);
     size_t i = 0, j = 0, both = 0;
     while (i < x.n && j < y.n) {
         both += x.p[i] == y.p[j];

@@ -178,11 +178,6 @@ PG_FN(pg_json_path) { path(call, args, true, false, out); }
 PG_FN(pg_json_path_text) { path(call, args, true, true, out); }
 PG_FN(pg_jsonb_path) { path(call, args, false, false, out); }
 PG_FN(pg_jsonb_path_text) { path(call, args, false, true, out); }
-/* the keys one by one */
-PG_FN(pg_json_extract) { follow(call, args[0].s, args + 1, n - 1, true, false, out); }
-PG_FN(pg_json_extract_text) { follow(call, args[0].s, args + 1, n - 1, true, true, out); }
-PG_FN(pg_jsonb_extract) { follow(call, args[0].s, args + 1, n - 1, false, false, out); }
-PG_FN(pg_jsonb_extract_text) { follow(call, args[0].s, args + 1, n - 1, false, true, out); }
 /* jsonb, subscripts as text: of an array a number */
 PG_FN(pg_jsonb_subscript) {
     for (uint32_t i = 1; i < n; i++)

@@ -206,7 +206,8 @@ PG_FN(pg_quote_nullable) {
 /* type, value: of any type */
 static void quote_any(struct pg_call *call, const struct db_value *args, struct db_value *out) {
     struct buf *b = pg_call_buf(call), *text = pg_call_buf(call);
-    if (!pg_value_out(call, (uint32_t)args[0].i, args[1], text)) return;
+    if (args[0].i == PG_BOOL) buf_puts(text, args[1].i ? STR("true") : STR("false")); /* as its cast to text, not as it is sent */
+    else if (!pg_value_out(call, (uint32_t)args[0].i, args[1], text)) return;
     put_literal(b, buf_str(text));
     *out = pg_call_built(call, b);
 }

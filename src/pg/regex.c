@@ -10,6 +10,8 @@ enum {
     STEPS_MAX = 2'000'000,
     DEPTH_STEPS_MAX = 200'000,
     HEAP_KIB_MAX = 16 << 10,
+    SHORT_BYTES = 256,   /* of a text that is matched without being watched, */
+    SHORT_STEPS = 2'000, /* as long as it takes no more at each of its places */
     WORKSPACE = 4096,
     WORKSPACE_MAX = 1 << 20
 };
@@ -20,6 +22,8 @@ struct pg_regex {
     uint32_t groups;
     bool lazy, back;
     pcre2_code *code;
+    pcre2_code *watched; /* the same, which asks at each of its parts whether it is to go on; NULL: not needed yet */
+    struct buf text;     /* what both are compiled of */
     pcre2_match_data *data;
     pcre2_match_context *limits;
     uint64_t used;
@@ -38,6 +42,8 @@ static void regex_free(void *arg) {
     pcre2_match_context_free(re->limits);
     pcre2_match_data_free(re->data);
     pcre2_code_free(re->code);
+    pcre2_code_free(re->watched);
+    buf_free(&re->text);
     free(re->pattern);
     free(re);
 }
@@ -57,13 +63,13 @@ static bool refused(struct pg_call *call, int code) {
     return pg_raise(call, "0A000", "this regular expression is not supported on SQLite: %s", text);
 }
 
-static pcre2_code *compile(struct pg_call *call, const struct pg_regex_text *t) {
+static pcre2_code *compile(struct pg_call *call, const struct pg_regex_text *t, uint32_t more) {
     int code;
     size_t at;
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
     pcre2_set_parens_nest_limit(context, 250);
     pcre2_set_compile_recursion_guard(context, nests_too_deep, NULL);
-    uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C |
+    uint32_t options = more | PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C |
                        (t->flags.icase ? PCRE2_CASELESS : 0) |
                        (t->lazy ? PCRE2_NO_AUTO_POSSESS : 0); /* which would leave nothing but the longest */
     pcre2_code *re = pcre2_compile(t->text.n ? t->text.p : (const uint8_t *)"", t->text.n, options, &code, &at, context);
@@ -77,12 +83,12 @@ static pcre2_match_data *new_data(void) { return pcre2_match_data_create(PG_REGE
 static struct pg_regex *regex_new(struct pg_call *call, str pattern, struct pg_regex_flags flags) {
     struct pg_regex_text t;
     bool ok = pg_regex_translate(call, pattern, flags, &t);
-    pcre2_code *code = ok ? compile(call, &t) : NULL;
-    buf_free(&t.text);
-    if (!code) return NULL;
+    pcre2_code *code = ok ? compile(call, &t, 0) : NULL;
+    if (!code) return buf_free(&t.text), NULL;
     struct pg_regex *re = calloc(1, sizeof *re);
     ENSURE(re);
-    *re = (struct pg_regex){.flags = t.flags, .given = flags, .groups = t.groups, .lazy = t.lazy, .back = t.back, .code = code};
+    *re = (struct pg_regex){
+        .flags = t.flags, .given = flags, .groups = t.groups, .lazy = t.lazy, .back = t.back, .code = code, .text = t.text};
     re->pattern = malloc(pattern.n + 1);
     ENSURE(re->pattern);
     if (pattern.n) memcpy(re->pattern, pattern.p, pattern.n);
@@ -90,7 +96,6 @@ static struct pg_regex *regex_new(struct pg_call *call, str pattern, struct pg_r
     re->data = new_data();
     re->limits = pcre2_match_context_create(NULL);
     ENSURE(re->data && re->limits);
-    pcre2_set_match_limit(re->limits, STEPS_MAX);
     pcre2_set_depth_limit(re->limits, DEPTH_STEPS_MAX);
     pcre2_set_heap_limit(re->limits, HEAP_KIB_MAX);
     return re;
@@ -156,28 +161,57 @@ static void relieve(const struct pg_regex *borrowed) {
     re->heavy = false;
 }
 
+/* A part of a pattern may run over all of a text before the next one asks. */
+static int watch(pcre2_callout_block *at, void *arg) {
+    return pg_call_works(arg, 100 + at->subject_length / 16) ? 0 : PCRE2_ERROR_CALLOUT;
+}
+
+/* PCRE2's limit of steps is one for each place where a match may begin, and a step may take as long as the text is: so it alone bounds nothing. */
+static const pcre2_code *watched(struct pg_call *call, struct pg_regex *re) {
+    const struct pg_regex_text t = {.text = re->text, .flags = re->flags, .lazy = re->lazy};
+    if (!re->watched) re->watched = compile(call, &t, PCRE2_AUTO_CALLOUT);
+    pcre2_set_callout(re->limits, watch, call);
+    pcre2_set_match_limit(re->limits, STEPS_MAX);
+    return re->watched;
+}
+
+/* Most texts are short, and match or do not in a few steps. */
+static int match_short(struct pg_regex *re, str s, size_t at, uint32_t options) {
+    if (s.n > SHORT_BYTES) return PCRE2_ERROR_MATCHLIMIT;
+    pcre2_set_callout(re->limits, NULL, NULL);
+    pcre2_set_match_limit(re->limits, SHORT_STEPS);
+    return pcre2_match(re->code, bytes_of(s), s.n, at, options, re->data, re->limits);
+}
+
 enum { HEAVY_NS = 100'000 };
 /* The matcher's own, and what it took counts as work. */
 static bool first_match(struct pg_call *call, const struct pg_regex *borrowed, str s, size_t at, uint32_t options) {
     struct pg_regex *re = (struct pg_regex *)(uintptr_t)borrowed;
     uint64_t begin = clock_mono_ns();
-    int code = pcre2_match(re->code, bytes_of(s), s.n, at, options | PCRE2_NO_UTF_CHECK, re->data, re->limits);
+    options |= PCRE2_NO_UTF_CHECK;
+    int code = match_short(re, s, at, options);
+    if (code == PCRE2_ERROR_MATCHLIMIT) {
+        const pcre2_code *of = watched(call, re);
+        code = of ? pcre2_match(of, bytes_of(s), s.n, at, options, re->data, re->limits) : PCRE2_ERROR_NOMEMORY;
+    }
     uint64_t took = clock_mono_ns() - begin;
     re->heavy |= took > HEAVY_NS;
     return pg_call_works(call, took) && matched(call, code);
 }
 
 /* Where the longest (or the shortest) match at `at` ends; `otherwise`, where that algorithm cannot say. */
-static size_t best_end(struct pg_call *call, const struct pg_regex *re, str s, size_t at, size_t otherwise) {
+static size_t best_end(struct pg_call *call, const struct pg_regex *borrowed, str s, size_t at, size_t otherwise) {
+    struct pg_regex *re = (struct pg_regex *)(uintptr_t)borrowed;
     size_t ends[2];
     int code = PCRE2_ERROR_DFA_WSSIZE;
     uint64_t begin = clock_mono_ns();
     pcre2_match_data *data = pcre2_match_data_create(1, NULL);
     uint32_t options = PCRE2_NO_UTF_CHECK | PCRE2_ANCHORED | (re->lazy ? PCRE2_DFA_SHORTEST : 0);
-    for (size_t n = WORKSPACE; code == PCRE2_ERROR_DFA_WSSIZE && n <= WORKSPACE_MAX; n *= 16) {
+    const pcre2_code *of = watched(call, re);
+    for (size_t n = WORKSPACE; of && code == PCRE2_ERROR_DFA_WSSIZE && n <= WORKSPACE_MAX; n *= 16) {
         int *workspace = malloc(n * sizeof *workspace);
         ENSURE(workspace);
-        code = pcre2_dfa_match(re->code, bytes_of(s), s.n, at, options, data, re->limits, workspace, n);
+        code = pcre2_dfa_match(of, bytes_of(s), s.n, at, options, data, re->limits, workspace, n);
         free(workspace);
     }
     memcpy(ends, pcre2_get_ovector_pointer(data), sizeof ends);

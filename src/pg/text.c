@@ -375,9 +375,10 @@ PG_FN(pg_bytea_overlay) { overlay(call, args, n, true, out); }
 
 PG_FN(pg_textcat) {
     struct buf *b = pg_call_buf(call);
-    buf_reserve(b, args[0].s.n + args[1].s.n);
-    buf_puts(b, args[0].s);
-    buf_puts(b, args[1].s);
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < n; i++) bytes += args[i].s.n;
+    if (bytes <= PG_VALUE_BYTES_MAX) buf_reserve(b, bytes);
+    for (uint32_t i = 0; i < n; i++) buf_puts(b, args[i].s);
     *out = pg_call_built(call, b);
     if (args[0].kind == DB_BYTES && out->kind == DB_TEXTUAL) out->kind = DB_BYTES;
 }

@@ -43,7 +43,7 @@ static UNUSED struct app *app_open(const char *sql) {
     if (db_open(&(struct db_options){.name = ":memory:", .create = true, .quick = true}, &a->db, &d) != ERR_OK)
         fail_msg("%s", d.text);
     assert_int_equal(query_conn_new(a->db, catalog_new(a->mem, CATALOG_SQLITE), &options, &a->conn, &d), ERR_OK);
-    assert_int_equal(sql_migrate(a->mem, NULL, &file, 1, CATALOG_SQLITE, &plan, &report, &d), ERR_OK);
+    assert_int_equal(sql_migrate(a->mem, NULL, &file, 1, CATALOG_SQLITE, NULL, &plan, &report, &d), ERR_OK);
     for (uint32_t i = 0; report.refused && i < report.notes.n; i++)
         if (report.notes.p[i].severity <= SQL_NEEDS_POSTGRES)
             fail_msg(STR_FMT " (line %u, column %u)", STR_ARG(report.notes.p[i].text), report.notes.p[i].line,
@@ -51,7 +51,7 @@ static UNUSED struct app *app_open(const char *sql) {
     app_step(a,
              STR("create table _orlo_sequences (id integer primary key, last integer not null, called integer not null) strict"));
     for (uint32_t i = 0; i < plan.files.n; i++)
-        for (uint32_t k = 0; k < plan.files.p[i].steps.n; k++) app_step(a, plan.files.p[i].steps.p[k]);
+        for (uint32_t k = 0; k < plan.files.p[i].steps.n; k++) app_step(a, plan.files.p[i].steps.p[k].text);
     catalog_ready(plan.catalog);
     a->catalog = plan.catalog;
     assert_int_equal(query_conn_catalog(a->conn, plan.catalog, &d), ERR_OK);

@@ -17,22 +17,7 @@
 
 /* ---- fragments ---- */
 
-struct reference {
-    char kind;
-    uint32_t id;
-};
-
-/* At a \x01: the reference behind it; gives its length, 0: none. */
-static size_t reference_at(str text, size_t at, struct reference *out) {
-    size_t i = at + 2;
-    if (at + 3 >= text.n) return 0;
-    *out = (struct reference){(char)text.p[at + 1], 0};
-    while (i < text.n && text.p[i] >= '0' && text.p[i] <= '9' && out->id < UINT32_MAX / 16)
-        out->id = out->id * 10 + (uint32_t)(text.p[i++] - '0');
-    return i < text.n && text.p[i] == 2 ? i + 1 - at : 0;
-}
-
-static bool expand_column(const struct query_expanding *x, const struct reference *r, struct buf *to, struct pg_error *error) {
+static bool expand_column(const struct query_expanding *x, const struct catalog_mark *r, struct buf *to, struct pg_error *error) {
     static const char *const rows[] = {[QUERY_AT_TABLE] = "_orlo_t.",
                                        [QUERY_AT_NEW] = "new.",
                                        [QUERY_AT_OLD] = "old.",
@@ -59,7 +44,8 @@ static bool is_target(const struct query_expanding *x, const struct buf *to) {
                          ends_with_word(to, "update or rollback") || ends_with_word(to, "update or abort"));
 }
 
-static bool expand_relation(const struct query_expanding *x, const struct reference *r, struct buf *to, struct pg_error *error) {
+static bool expand_relation(const struct query_expanding *x, const struct catalog_mark *r, struct buf *to,
+                            struct pg_error *error) {
     const struct catalog_relation *of = catalog_relation_of(x->conn->catalog, r->id);
     if (!of) return query_fail(error, "XX000", "an expression names a relation that is not there");
     uint32_t role = r->kind == 'R' ? x->role : x->definer ? x->definer : of->owner;
@@ -79,7 +65,8 @@ static bool expand_relation(const struct query_expanding *x, const struct refere
     return true;
 }
 
-static bool expand_argument(const struct query_expanding *x, const struct reference *r, struct buf *to, struct pg_error *error) {
+static bool expand_argument(const struct query_expanding *x, const struct catalog_mark *r, struct buf *to,
+                            struct pg_error *error) {
     if (!r->id || r->id > x->arguments_count)
         return query_fail(error, "XX000", "an expression names an argument that is not there");
     buf_printf(to, "?%u", x->arguments_from + r->id);
@@ -87,20 +74,17 @@ static bool expand_argument(const struct query_expanding *x, const struct refere
 }
 
 bool query_expand(const struct query_expanding *x, str text, struct buf *to, struct pg_error *error) {
-    for (size_t i = 0, next; i < text.n; i = next) {
-        struct reference r;
-        size_t plain = str_find(str_sub(text, i, text.n), 1);
-        buf_put(to, text.p + i, plain);
-        next = i + plain;
-        if (next == text.n) break;
-        size_t n = reference_at(text, next, &r);
-        bool ok = n != 0;
+    struct catalog_mark r = {0};
+    size_t from = 0;
+    for (; catalog_mark_next(text, from, &r); from = r.end) {
+        bool ok = r.kind != 0;
+        buf_puts(to, str_sub(text, from, r.at - from));
         if (ok && (r.kind == 'R' || r.kind == 'B')) ok = expand_relation(x, &r, to, error);
         else if (ok && r.kind == 'A') ok = expand_argument(x, &r, to, error);
         else if (ok) ok = expand_column(x, &r, to, error);
         if (!ok) return query_fail(error, "XX000", "an expression is not understood");
-        next += n;
     }
+    buf_puts(to, str_sub(text, from, text.n));
     return true;
 }
 

@@ -62,10 +62,11 @@ static err read_arguments(struct sql_context *cx, const PgQuery__FuncCall *call,
     TRY(sql_call_arguments(cx, call, &p->args, arg_names));
     if (call->agg_within_group) { /* the order is the last argument */
         TRY(sql_order_by(cx, call->agg_order, call->n_agg_order, NULL, NULL, true, &p->sorts));
-        if (call->n_agg_order != 1 || p->sorts.n != 1)
-            return sql_unsupported(cx, call->location, "WITHIN GROUP with other than one column", NULL);
+        if (call->n_agg_order != 1) return sql_unsupported(cx, call->location, "WITHIN GROUP with other than one column", NULL);
         struct sql_value v;
         TRY(sql_expr(cx, call->agg_order[0]->sort_by->node, &v));
+        TRY(sql_settle(cx, &v));
+        if (!p->sorts.n) vec_push(cx->mem, &p->sorts, ((struct sql_sort){.text = v.text, .type = v.type})); /* a constant */
         vec_push(cx->mem, &p->args, v);
     } else {
         TRY(sql_order_by(cx, call->agg_order, call->n_agg_order, NULL, NULL, true, &p->sorts));
@@ -149,7 +150,7 @@ static err plain(struct sql_context *cx, const PgQuery__FuncCall *call, struct p
             return sql_refuse(cx, call->location, "42883", "could not identify an equality operator for type json");
         args[0].text = sql_fmt(cx, "distinct " STR_FMT STR_FMT, STR_ARG(args[0].text), STR_ARG(sql_collate(cx, args[0].type)));
     }
-    TRY(sql_apply_how(cx, &f->how, f->flags, args, p->fitted.n, p->callee.result, -1, false, &v));
+    TRY(sql_apply_how(cx, &f->how, f->flags & ~(uint32_t)PG_STRICT, args, p->fitted.n, p->callee.result, -1, false, &v));
     *text = v.text;
     if (text->n > 1 && text->p[0] == '(') *text = str_sub(*text, 1, text->n - 2); /* FILTER and OVER follow */
     return ERR_OK;
@@ -170,7 +171,7 @@ static err within_group(struct sql_context *cx, const PgQuery__FuncCall *call, s
     last->text =
         sql_fmt(cx, "pg_array_agg_ordered(" STR_FMT ", " STR_FMT ", " STR_FMT ") filter (where " STR_FMT STR_FMT " is not null)",
                 STR_ARG(spec), STR_ARG(last->text), STR_ARG(last->text), STR_ARG(there), STR_ARG(last->text));
-    TRY(sql_apply_how(cx, &f->how, f->flags, p->fitted.p, p->fitted.n, p->callee.result, -1, false, &v));
+    TRY(sql_apply_how(cx, &f->how, f->flags & ~(uint32_t)PG_STRICT, p->fitted.p, p->fitted.n, p->callee.result, -1, false, &v));
     *text = v.text;
     p->filter = (str){0};
     return ERR_OK;

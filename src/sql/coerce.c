@@ -165,15 +165,14 @@ err sql_settle(struct sql_context *cx, struct sql_value *v) {
 /* ---- domains ---- */
 
 static str put_value(struct sql_context *cx, str check, str value) {
-    static const uint8_t mark[] = {1, 'C', '0', 2};
     VEC(str) parts = {0};
+    struct catalog_mark m = {0};
     size_t from = 0;
-    for (size_t i = 0; i + sizeof mark <= check.n; i++) {
-        if (memcmp(check.p + i, mark, sizeof mark)) continue;
-        vec_push(cx->mem, &parts, str_sub(check, from, i - from));
+    while (catalog_mark_next(check, m.end, &m)) {
+        if (m.kind != 'C' || m.id) continue;
+        vec_push(cx->mem, &parts, str_sub(check, from, m.at - from));
         vec_push(cx->mem, &parts, value);
-        from = i + sizeof mark;
-        i = from - 1;
+        from = m.end;
     }
     vec_push(cx->mem, &parts, str_sub(check, from, check.n - from));
     return sql_joined(cx, parts.p, parts.n, "");
@@ -208,6 +207,17 @@ static err check_domain(struct sql_context *cx, struct sql_value *v, const struc
 static const struct catalog_type *domain_of(struct sql_context *cx, uint32_t type) {
     const struct catalog_type *t = type >= PG_OWN_MIN && cx->catalog ? catalog_type_of(cx->catalog, type) : NULL;
     return t && t->id == type && t->kind == CATALOG_DOMAIN ? t : NULL;
+}
+
+/* What a column holds is looked at by the column's own CHECKs. */
+err sql_coerce_column(struct sql_context *cx, struct sql_value *v, uint32_t type, int32_t typmod, enum pg_context context,
+                      bool *can) {
+    const struct catalog_type *domain;
+    uint32_t to = type;
+    for (; !v->row && v->type != to && (domain = domain_of(cx, to)); typmod = domain->typmod) to = domain->base;
+    TRY(sql_coerce(cx, v, to, typmod, context, can));
+    if (*can) v->type = type;
+    return ERR_OK;
 }
 
 /* ---- casts ---- */

@@ -32,24 +32,15 @@ static err alter_add_column(struct sql_ddl *d, struct catalog_relation *r, const
     return e != ERR_OK ? e : f;
 }
 
-static bool mentions(const struct catalog_fragment *f, uint32_t number, const char *marks) {
-    for (size_t i = 0; i + 2 < f->text.n; i++) {
-        if (f->text.p[i] != 1 || !strchr(marks, f->text.p[i + 1])) continue;
-        uint32_t n = 0;
-        for (i += 2; i < f->text.n && f->text.p[i] != 2; i++) n = n * 10 + (uint32_t)(f->text.p[i] - '0');
-        if (n == number) return true;
-    }
-    return false;
-}
-
 static bool constraint_has(const struct catalog_constraint *k, uint32_t number) {
-    return catalog_ids_have(&k->columns, number) || (k->kind == CATALOG_CHECK && mentions(&k->check.fragment, number, "C"));
+    return catalog_ids_have(&k->columns, number) ||
+           (k->kind == CATALOG_CHECK && catalog_mentions(&k->check.fragment, "C", number));
 }
 
 static bool index_has(const struct catalog_index *x, uint32_t number) {
     for (uint32_t i = 0; i < x->keys.n; i++)
-        if (x->keys.p[i].column == number || mentions(&x->keys.p[i].expr.fragment, number, "C")) return true;
-    return catalog_ids_have(&x->include, number) || mentions(&x->where.fragment, number, "C");
+        if (x->keys.p[i].column == number || catalog_mentions(&x->keys.p[i].expr.fragment, "C", number)) return true;
+    return catalog_ids_have(&x->include, number) || catalog_mentions(&x->where.fragment, "C", number);
 }
 
 /* Views name columns by their storage, in the text of the relation's rows: a name that stands there counts. */
@@ -89,7 +80,8 @@ static err drop_referring(struct sql_ddl *d, const struct catalog_relation *r, c
 static err policies_that_read(struct sql_ddl *d, struct catalog_relation *r, const struct catalog_column *c, bool cascade) {
     for (uint32_t i = 0; i < r->policies.n; i++) {
         struct catalog_policy *p = &r->policies.p[i];
-        if (!mentions(&p->using_expr.fragment, c->number, "CNO") && !mentions(&p->check_expr.fragment, c->number, "CNO"))
+        if (!catalog_mentions(&p->using_expr.fragment, "CNO", c->number) &&
+            !catalog_mentions(&p->check_expr.fragment, "CNO", c->number))
             continue;
         if (!cascade)
             return sql_refuse_at(d, -1, "2BP01", "drop or change the policy first, or write cascade behind it",

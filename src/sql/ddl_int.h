@@ -26,8 +26,9 @@ struct sql_fill {
 };
 /* What foreign keys do when rows go, for a plan that is run with them off. */
 struct sql_action {
-    uint32_t file, step; /* behind that one */
-    str text;
+    uint32_t file; /* behind that one's step */
+    uint32_t step;
+    struct sql_plan_step does;
 };
 struct sql_ddl {
     arena *mem;
@@ -38,6 +39,7 @@ struct sql_ddl {
     struct sql_plan_file *out;
     const struct sql_statement *statement;
     enum catalog_engine engine;
+    const struct sql_reader *reader;
     bool platform; /* its own files are read */
     str path[16];
     uint32_t path_n;
@@ -48,6 +50,7 @@ struct sql_ddl {
     struct map poisoned; /* relations and functions whose making was refused: what names them is not refused again */
     catalog_ids changed_functions;
     uint64_t statements;
+    bool flushing; /* steps are no one statement's */
 };
 
 /* ---- report.c: saying things ---- */
@@ -117,7 +120,7 @@ void sql_actions_of(struct sql_ddl *d, const struct catalog_relation *r); /* row
 void sql_actions_take(struct sql_ddl *d);
 void sql_flush(struct sql_ddl *d); /* SQLite's tables become what the catalogue says */
 void sql_step(struct sql_ddl *d, str text);
-/* Marks as SQLite's names: relations themselves, views as what they select. */
+/* Marks as SQLite's names: relations themselves, views as what they select. Empty: that is too much. */
 str sql_expanded(struct sql_ddl *d, str fragment, const struct catalog_relation *row);
 
 /* ---- changes that several statements make ---- */

@@ -270,12 +270,12 @@ static str made_from(struct sql_ddl *d, const struct catalog_relation *r, const 
 
 /* A check that is a table's and speaks of one column alone is named after that one. */
 static str only_column(const struct catalog_relation *r, const struct catalog_fragment *f) {
-    uint32_t number = 0, n;
-    for (size_t i = 0; i + 2 < f->text.n; i++) {
-        if (f->text.p[i] != 1 || f->text.p[i + 1] != 'C') continue;
-        for (n = 0, i += 2; i < f->text.n && f->text.p[i] != 2; i++) n = n * 10 + (uint32_t)(f->text.p[i] - '0');
-        if (number && number != n) return (str){0};
-        number = n;
+    uint32_t number = 0;
+    struct catalog_mark m = {0};
+    while (catalog_mark_next(f->text, m.end, &m)) {
+        if (m.kind != 'C') continue;
+        if (number && number != m.id) return (str){0};
+        number = m.id;
     }
     const struct catalog_column *c = number ? catalog_column_of(r, number) : NULL;
     return c ? c->name : (str){0};

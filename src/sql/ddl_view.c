@@ -96,7 +96,12 @@ err sql_do_create_view(struct sql_ddl *d, const PgQuery__Node *node_) {
 
 /* ---- tables that a query fills ---- */
 
-static void fill(struct sql_ddl *d, uint32_t id) {
+static err too_complex(struct sql_ddl *d) {
+    return sql_refuse_at(d, -1, "54001", "fill a table with a part of it first",
+                         "statement is too complex, with the views that it reads");
+}
+
+static err fill(struct sql_ddl *d, uint32_t id) {
     sql_flush(d);
     const struct catalog_relation *r = catalog_relation_of(d->c, id);
     struct buf names = {0};
@@ -105,9 +110,12 @@ static void fill(struct sql_ddl *d, uint32_t id) {
         buf_puts(&names, sql_quoted(d->mem, r->columns.p[i].storage));
     }
     str query = sql_expanded(d, r->query.fragment.text, NULL), table = sql_quoted(d->mem, r->storage);
-    sql_step(d, arena_fmt(d->mem, "INSERT INTO " STR_FMT " (" STR_FMT ") " STR_FMT, STR_ARG(table), STR_ARG(buf_str(&names)),
-                          STR_ARG(query)));
+    bool fits = query.n && (d->engine == CATALOG_POSTGRES || sql_reads(d->reader, d->mem, query));
+    if (fits)
+        sql_step(d, arena_fmt(d->mem, "INSERT INTO " STR_FMT " (" STR_FMT ") " STR_FMT, STR_ARG(table), STR_ARG(buf_str(&names)),
+                              STR_ARG(query)));
     buf_free(&names);
+    return fits ? ERR_OK : too_complex(d);
 }
 
 err sql_do_create_table_as(struct sql_ddl *d, const PgQuery__Node *node_) {
@@ -132,11 +140,11 @@ err sql_do_create_table_as(struct sql_ddl *d, const PgQuery__Node *node_) {
     TRY(name_columns(d, (struct catalog_relation *)catalog_relation_of(d->c, id), &columns, s->into->col_names,
                      s->into->n_col_names));
     TRY(query_into(d, id, s->query, true));
-    if (!s->into->skip_data) fill(d, id);
+    err e = s->into->skip_data ? ERR_OK : fill(d, id);
     struct catalog_relation *r = (struct catalog_relation *)catalog_relation_of(d->c, id);
     r->unfilled = matview && s->into->skip_data;
     if (!matview) r->query = (struct catalog_expr){.fragment.typmod = -1}, r->depends = (catalog_ids){0};
-    return ERR_OK;
+    return e;
 }
 
 err sql_do_refresh(struct sql_ddl *d, const PgQuery__Node *node_) {
@@ -149,8 +157,7 @@ err sql_do_refresh(struct sql_ddl *d, const PgQuery__Node *node_) {
     sql_flush(d);
     sql_step(d, arena_fmt(d->mem, "DELETE FROM " STR_FMT, STR_ARG(sql_quoted(d->mem, r->storage))));
     r->unfilled = s->skip_data;
-    if (!s->skip_data) fill(d, r->id);
-    return ERR_OK;
+    return s->skip_data ? ERR_OK : fill(d, r->id);
 }
 
 /* ---- rows ---- */
@@ -161,7 +168,9 @@ static err run_tree(struct sql_ddl *d, const PgQuery__Node *node) {
     cx.migrates = true;
     sql_flush(d);
     if (sql_translate_statement(&cx, node, &f, NULL) != ERR_OK) return sql_refuse_problem(d, &cx);
-    sql_step(d, sql_expanded(d, f.text, NULL));
+    str text = sql_expanded(d, f.text, NULL);
+    if (d->engine == CATALOG_SQLITE && (!text.n || !sql_reads(d->reader, d->mem, text))) return too_complex(d);
+    sql_step(d, text);
     const struct catalog_relation *from =
         node->node_case == PG_QUERY__NODE__NODE_DELETE_STMT ? sql_relation_of(d, node->delete_stmt->relation) : NULL;
     if (from) sql_actions_of(d, from);

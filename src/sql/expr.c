@@ -29,18 +29,48 @@ static bool is_bool_constant(const struct sql_value *v, bool value) {
     return v->flags & SQL_CONSTANT && v->text.n == 1 && v->text.p[0] == (value ? '1' : '0');
 }
 
+bool sql_chain_goes_on(const struct sql_value *v, uint8_t kind) {
+    return v->chain.links && v->chain.links < SQL_CHAIN_MAX && v->chain.kind == kind && v->chain.of == v->text.p;
+}
+void sql_chain_add(struct sql_value *v, const struct sql_value *before, uint8_t kind) {
+    v->chain.of = v->text.p;
+    v->chain.kind = kind;
+    v->chain.links = sql_chain_goes_on(before, kind) ? before->chain.links + 1 : 2;
+}
+
 static struct sql_value both(struct sql_context *cx, bool is_and, struct sql_value a, struct sql_value b) {
     if (is_bool_constant(&a, is_and)) return b; /* true and b, false or b */
     if (is_bool_constant(&b, is_and)) return a;
-    str text;
-    if (cx->truth || !(b.flags & SQL_RAISES))
-        text = sql_fmt(cx, "(" STR_FMT " %s " STR_FMT ")", STR_ARG(a.text), is_and ? "and" : "or", STR_ARG(b.text));
+    str text, first = a.text;
+    uint8_t kind = is_and ? SQL_CHAIN_AND : SQL_CHAIN_OR;
+    bool plain = cx->truth || !(b.flags & SQL_RAISES);
+    if (plain && sql_chain_goes_on(&a, kind)) first = str_sub(a.text, 1, a.text.n - 2);
+    if (plain) text = sql_fmt(cx, "(" STR_FMT " %s " STR_FMT ")", STR_ARG(first), is_and ? "and" : "or", STR_ARG(b.text));
     else
         text = sql_fmt(cx, "(case " STR_FMT " when %d then %d when %d then " STR_FMT " else (null %s " STR_FMT ") end)",
                        STR_ARG(a.text), !is_and, !is_and, is_and, STR_ARG(b.text), is_and ? "and" : "or", STR_ARG(b.text));
     struct sql_value out = sql_bool(cx, text, &a, &b);
     if (a.flags & b.flags & SQL_NOT_NULL) out.flags |= SQL_NOT_NULL;
+    if (plain) sql_chain_add(&out, &a, kind);
     return out;
+}
+
+/* SQLite's trees are no deeper than a thousand: so those of many are made of groups, and these of groups. */
+static struct sql_value all_of(struct sql_context *cx, bool is_and, struct sql_value *values, uint32_t n) {
+    enum { GROUP = SQL_CHAIN_MAX / 2 };
+    while (n > GROUP) {
+        uint32_t groups = 0;
+        for (uint32_t i = 0; i < n; i += GROUP) {
+            struct sql_value all = values[i];
+            for (uint32_t j = i + 1; j < n && j < i + GROUP; j++) all = both(cx, is_and, all, values[j]);
+            all.chain.links = 0;
+            values[groups++] = all;
+        }
+        n = groups;
+    }
+    struct sql_value all = values[0];
+    for (uint32_t i = 1; i < n; i++) all = both(cx, is_and, all, values[i]);
+    return all;
 }
 
 static struct sql_value negation(struct sql_context *cx, struct sql_value a) {
@@ -113,6 +143,7 @@ static err constant(struct sql_context *cx, const PgQuery__AConst *c, struct sql
 static err bool_expr(struct sql_context *cx, const PgQuery__BoolExpr *b, bool condition, bool truth, struct sql_value *out) {
     bool is_not = b->boolop == PG_QUERY__BOOL_EXPR_TYPE__NOT_EXPR, is_and = b->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR;
     const char *name = is_not ? "NOT" : is_and ? "AND" : "OR";
+    sql_values values = {0};
     for (size_t i = 0; i < b->n_args; i++) {
         struct sql_value v;
         cx->condition = condition && !is_not;
@@ -121,10 +152,11 @@ static err bool_expr(struct sql_context *cx, const PgQuery__BoolExpr *b, bool co
         cx->condition = cx->truth = false;
         TRY(e);
         TRY(sql_coerce_boolean(cx, &v, name));
-        cx->truth = truth;
-        *out = i ? both(cx, is_and, *out, v) : v;
-        cx->truth = false;
+        vec_push(cx->mem, &values, v);
     }
+    cx->truth = truth;
+    *out = all_of(cx, is_and, values.p, values.n);
+    cx->truth = false;
     if (is_not) *out = negation(cx, *out);
     out->location = b->location;
     return ERR_OK;
@@ -358,7 +390,7 @@ static err plain_operator(struct sql_context *cx, const PgQuery__AExpr *e, bool 
     TRY(operands(cx, e, &left, &right));
     str name = operator_name(e);
     if (!e->lexpr && str_eqc(name, "-") && right.flags & SQL_CONSTANT && right.type == PG_NUMERIC && right.text.n > 2 &&
-        right.text.p[1] != '-') {
+        right.text.p[0] == '\'' && right.text.p[1] != '-') {
         right.literal = sql_fmt(cx, "-" STR_FMT, STR_ARG(str_sub(right.text, 1, right.text.n - 2)));
         right.flags = SQL_UNTYPED | SQL_CONSTANT | SQL_NOT_NULL; /* -1.5 is a literal too */
         right.type = PG_UNKNOWN;

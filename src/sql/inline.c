@@ -24,6 +24,9 @@ static void tree_free(void *tree) { pg_query__parse_result__free_unpacked(tree, 
 
 /* Text to trees, which live as long as cx->mem. */
 static err parse_body(struct sql_context *cx, str source, const PgQuery__ParseResult **out) {
+    enum { TREE_BYTES = 32 /* for one of a text's */, TREE_LEAST = 4096 };
+    cx->work += TREE_LEAST + TREE_BYTES * source.n;
+    TRY(sql_check_work(cx, -1));
     PgQueryProtobufParseResult r = pg_query_parse_protobuf(arena_cstr(cx->mem, source));
     err e = ERR_OK;
     if (r.error) {
@@ -390,6 +393,7 @@ static err push_statement(struct sql_context *cx, struct catalog_function *f, co
         TRY(give_rows(cx, f, &p, fields));
         fragment = (struct catalog_fragment){.text = sql_part_print(cx, &p, NULL), .typmod = -1};
         sql_fragment_flags(cx, p.flags, &fragment);
+        TRY(sql_fragment_done(cx, fragment.text));
     } else {
         struct sql_columns columns = {0};
         err e = sql_translate_statement(cx, node, &fragment, &columns);

@@ -63,8 +63,10 @@ static void pass_through(struct sql_ddl *d, const struct sql_file *file, const s
     out->steps.n = 0;
     for (uint32_t i = 0; i < statements->n && !d->platform; i++) {
         const struct sql_statement *s = &statements->p[i];
-        if (s->node && s->node->node_case != PG_QUERY__NODE__NODE_TRANSACTION_STMT)
-            vec_push(d->mem, &out->steps, str_sub(file->text, s->offset, s->bytes));
+        struct sql_plan_step step = {.text = str_sub(file->text, s->offset, s->bytes)};
+        uint32_t column;
+        sql_place(file->text, s->offset, &step.line, &column);
+        if (s->node && s->node->node_case != PG_QUERY__NODE__NODE_TRANSACTION_STMT) vec_push(d->mem, &out->steps, step);
     }
 }
 
@@ -176,9 +178,12 @@ static void *on_stack(void *arg) {
 }
 
 err sql_migrate(arena *out, const struct catalog *from, const struct sql_file *files, uint32_t n, enum catalog_engine engine,
-                struct sql_plan *plan, struct sql_report *report, struct diag *diag) {
-    struct migrating m = {
-        .d = {.mem = out, .plan = plan, .report = report, .engine = engine}, .from = from, .files = files, .n = n, .diag = diag};
+                const struct sql_reader *reader, struct sql_plan *plan, struct sql_report *report, struct diag *diag) {
+    struct migrating m = {.d = {.mem = out, .plan = plan, .report = report, .engine = engine, .reader = reader},
+                          .from = from,
+                          .files = files,
+                          .n = n,
+                          .diag = diag};
     *plan = (struct sql_plan){0};
     sql_on_deep_stack(on_stack, &m);
     return m.e;

@@ -3,7 +3,12 @@
 #include <stdio.h>
 
 struct sql_context sql_context_of(struct sql_ddl *d) {
-    return (struct sql_context){.mem = d->mem, .catalog = d->c, .path = d->path, .path_count = d->path_n, .definer = true};
+    return (struct sql_context){.mem = d->mem,
+                                .catalog = d->c,
+                                .path = d->path,
+                                .path_count = d->path_n,
+                                .definer = true,
+                                .reader = d->engine == CATALOG_SQLITE ? d->reader : NULL};
 }
 
 str sql_dotted(struct sql_ddl *d, str schema, str name) {

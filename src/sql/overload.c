@@ -13,17 +13,27 @@
 
 enum { CANDIDATES_MAX = 256 };
 struct candidate {
-    uint32_t params[SQL_ARGS_MAX]; /* one for each argument of the call, defaults behind them */
-    uint32_t n;                    /* with defaults */
+    uint32_t *params; /* one for each argument of the call, defaults behind them */
+    uint32_t n;       /* with defaults */
     const struct pg_function *builtin;
     const struct catalog_function *own;
     const struct pg_operator *operator_;
     bool aggregate;
     uint32_t result;
-    int32_t filled[SQL_ARGS_MAX];
-    uint32_t slots[SQL_ARGS_MAX];
+    int32_t *filled;
+    uint32_t *slots;
     uint32_t variadic_from, variadic_element, defaults;
 };
+/* One that is being looked at. There are many of them, and of an expression many more: those that are kept take what they need alone. */
+struct looked_at {
+    struct candidate c;
+    uint32_t params[SQL_ARGS_MAX], slots[SQL_ARGS_MAX];
+    int32_t filled[SQL_ARGS_MAX];
+};
+static struct candidate *look_at(struct looked_at *l) {
+    l->c = (struct candidate){.params = l->params, .slots = l->slots, .filled = l->filled};
+    return &l->c;
+}
 
 /* ---- polymorphic families ---- */
 
@@ -273,6 +283,7 @@ static void operators_of(struct sql_context *cx, str name, bool prefix, candidat
     for (uint32_t i = 0; i < count && all->n < CANDIDATES_MAX; i++) {
         if ((rows[i].left == PG_NO_TYPE) != prefix) continue;
         struct candidate *c = arena_make(cx->mem, struct candidate);
+        c->params = arena_array(cx->mem, uint32_t, 2);
         c->operator_ = &rows[i];
         c->result = rows[i].result;
         c->n = prefix ? 1 : 2;
@@ -343,6 +354,16 @@ static err to_text(struct sql_context *cx, const struct pg_operator *op, struct 
     return ERR_OK;
 }
 
+/* a || b || c is one call. */
+static void concat(struct sql_context *cx, const struct sql_value *args, struct sql_value *out) {
+    static const str head = STR_INIT("pg_textcat(");
+    if (!str_starts(out->text, head)) return;
+    if (sql_chain_goes_on(&args[0], SQL_CHAIN_CONCAT) && str_starts(args[0].text, head))
+        out->text =
+            sql_fmt(cx, STR_FMT ", " STR_FMT ")", STR_ARG(str_sub(args[0].text, 0, args[0].text.n - 1)), STR_ARG(args[1].text));
+    sql_chain_add(out, &args[0], SQL_CHAIN_CONCAT);
+}
+
 err sql_apply_operator(struct sql_context *cx, str name, const struct sql_value *left, const struct sql_value *right,
                        int32_t location, struct sql_value *out) {
     const struct pg_operator *op;
@@ -359,6 +380,7 @@ err sql_apply_operator(struct sql_context *cx, str name, const struct sql_value 
     for (uint32_t i = 0; i < n; i++) TRY(sql_coerce_to(cx, &args[i], types[n == 1 ? 1 : i], -1, PG_IMPLICIT));
     TRY(sql_apply_how(cx, &op->how, op->flags, args, n, result, -1, false, out));
     out->location = location;
+    if (n == 2 && str_eqc(name, "||") && (result == PG_TEXT || result == PG_BYTEA)) concat(cx, args, out);
     if (n == 2 && str_eqc(name, "=") && types[0] == types[1]) {
         struct sql_value *sides = arena_array(cx->mem, struct sql_value, 2);
         memcpy(sides, args, sizeof args);
@@ -462,6 +484,13 @@ static bool candidate_of(struct sql_context *cx, const struct signature *s, cons
     return true;
 }
 
+static void keep(struct sql_context *cx, struct candidate *kept, const struct candidate *c) {
+    *kept = *c;
+    kept->params = memcpy(arena_array(cx->mem, uint32_t, c->n + 1), c->params, c->n * sizeof *c->params);
+    kept->slots = memcpy(arena_array(cx->mem, uint32_t, c->n + 1), c->slots, c->n * sizeof *c->slots);
+    kept->filled = memcpy(arena_array(cx->mem, int32_t, c->n + 1), c->filled, c->n * sizeof *c->filled);
+}
+
 static void add_candidate(struct sql_context *cx, candidates *all, struct candidate *c, uint32_t n) {
     for (uint32_t i = 0; i < all->n; i++) {
         struct candidate *have = all->p[i];
@@ -469,12 +498,12 @@ static void add_candidate(struct sql_context *cx, candidates *all, struct candid
         /* the same to the caller: fewer defaults hold, then what was found first */
         bool better = have->defaults > c->defaults ||
                       (have->defaults == c->defaults && have->variadic_from != UINT32_MAX && c->variadic_from == UINT32_MAX);
-        if (better) *have = *c;
+        if (better) keep(cx, have, c);
         return;
     }
     if (all->n < CANDIDATES_MAX) {
         struct candidate *kept = arena_make(cx->mem, struct candidate);
-        *kept = *c;
+        keep(cx, kept, c);
         vec_push(cx->mem, all, kept);
     }
 }
@@ -484,8 +513,10 @@ static void builtins_of(struct sql_context *cx, const struct pg_function *rows, 
     for (uint32_t i = 0; i < count; i++) {
         struct signature s;
         signature_of_builtin(&rows[i], &s);
-        struct candidate c = {.builtin = &rows[i], .aggregate = aggregate, .result = rows[i].result};
-        if (candidate_of(cx, &s, arg_names, n, variadic, &c)) add_candidate(cx, all, &c, n);
+        struct looked_at l;
+        struct candidate *c = look_at(&l);
+        c->builtin = &rows[i], c->aggregate = aggregate, c->result = rows[i].result;
+        if (candidate_of(cx, &s, arg_names, n, variadic, c)) add_candidate(cx, all, c, n);
     }
 }
 
@@ -496,8 +527,10 @@ static void own_of(struct sql_context *cx, str schema, str name, const str *arg_
         if (f->procedure) continue;
         struct signature s;
         signature_of_own(f, &s);
-        struct candidate c = {.own = f, .result = f->returns};
-        if (candidate_of(cx, &s, arg_names, n, variadic, &c)) add_candidate(cx, all, &c, n);
+        struct looked_at l;
+        struct candidate *c = look_at(&l);
+        c->own = f, c->result = f->returns;
+        if (candidate_of(cx, &s, arg_names, n, variadic, c)) add_candidate(cx, all, c, n);
     }
 }
 

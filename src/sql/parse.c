@@ -145,6 +145,17 @@ static void refuse(struct sql_statement *s, const char *state, str message, uint
     s->message = message, s->at = at, s->node = NULL;
 }
 
+/* The parser tells words alone. */
+static const char *state_of(str message) {
+    static const struct {
+        const char *begins, *state;
+    } rows[] = {{"invalid byte sequence", "22021"}, {"invalid Unicode", "22025"},          {"stack depth", "54001"},
+                {"memory exhausted", "54001"},      {"statement is too complex", "54001"}, {"out of memory", "53200"}};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        if (str_starts(message, str_c(rows[i].begins))) return rows[i].state;
+    return "42601";
+}
+
 static void parse_one(arena *mem, str text, size_t begin, size_t end, const struct depth *depth, sql_statements *out) {
     str one = str_sub(text, begin, end - begin);
     struct sql_statement s = {.offset = (uint32_t)begin, .bytes = (uint32_t)one.n, .base = (uint32_t)begin};
@@ -157,23 +168,33 @@ static void parse_one(arena *mem, str text, size_t begin, size_t end, const stru
         return;
     }
     struct parsing p = parse_text(mem, one);
-    if (!p.tree) refuse(&s, "42601", p.message, (uint32_t)begin + offset_of_char(one, p.cursor));
+    if (!p.tree) refuse(&s, state_of(p.message), p.message, (uint32_t)begin + offset_of_char(one, p.cursor));
     else if (p.tree->n_stmts) s.node = p.tree->stmts[0]->stmt;
     else return;
     vec_push(mem, out, s);
 }
 
+/* A file that is no text is refused as a whole, at the first byte which is none: what comes after it may be anything. */
+static bool is_text(arena *mem, str text, sql_statements *out) {
+    struct sql_statement s = {0};
+    size_t at = str_utf8_prefix(text);
+    const uint8_t *nul = text.n ? memchr(text.p, 0, text.n) : NULL;
+    if (nul) at = MIN(at, (size_t)(nul - text.p));
+    if (text.n > SQL_FILE_BYTES_MAX)
+        refuse(&s, "54000", arena_fmt(mem, "the file is longer than %u MiB", SQL_FILE_BYTES_MAX >> 20), 0);
+    else if (at < text.n)
+        refuse(&s, "22021",
+               arena_fmt(mem, "invalid byte sequence for encoding \"UTF8\": 0x%02x (byte %zu of the file)", text.p[at], at),
+               (uint32_t)at);
+    else return true;
+    vec_push(mem, out, s);
+    return false;
+}
+
 void sql_parse(arena *mem, str text, sql_statements *out) {
     struct depth *depth = arena_make(mem, struct depth);
-    bool bounded = text.n <= SQL_FILE_BYTES_MAX;
     size_t begin = 0, end = 0;
-    if (memchr(text.p ? text.p : (const uint8_t *)"", 0, text.n)) bounded = false;
-    if (!bounded) {
-        struct sql_statement s = {0};
-        refuse(&s, "54000", STR("the file is longer than 16 MiB, or holds a NUL byte"), 0);
-        vec_push(mem, out, s);
-        return;
-    }
+    if (!is_text(mem, text, out)) return;
     for (size_t at = 0; statement_end(text, at, &begin, &end, depth); at = end) parse_one(mem, text, begin, end, depth, out);
 }
 

@@ -20,13 +20,16 @@
 
 /* ---- marks ---- */
 
+enum { EXPANDED_DEPTH_MAX = 32 };
+
 static str quoted(struct sql_ddl *d, str name) { return sql_quoted(d->mem, name); }
 
 static void expand(struct sql_ddl *d, str f, const struct catalog_relation *row, uint32_t depth, struct buf *out);
 
 static void expand_relation(struct sql_ddl *d, uint32_t id, uint32_t depth, struct buf *out) {
     const struct catalog_relation *r = catalog_relation_of(d->c, id);
-    if (!r || depth > 32) return (void)buf_puts(out, STR("(select null where 0)"));
+    if (depth > EXPANDED_DEPTH_MAX) out->full = true; /* sql_expanded says so */
+    if (!r || out->full) return;
     if (r->kind != CATALOG_VIEW) return (void)buf_puts(out, quoted(d, r->storage));
     buf_putc(out, '(');
     expand(d, r->query.fragment.text, NULL, depth + 1, out);
@@ -34,30 +37,34 @@ static void expand_relation(struct sql_ddl *d, uint32_t id, uint32_t depth, stru
 }
 
 static void expand(struct sql_ddl *d, str f, const struct catalog_relation *row, uint32_t depth, struct buf *out) {
-    for (size_t i = 0; i < f.n; i++) {
-        if (f.p[i] != 1 || i + 1 >= f.n) {
-            buf_putc(out, f.p[i]);
-            continue;
-        }
-        uint8_t kind = f.p[i + 1];
-        uint32_t id = 0;
-        for (i += 2; i < f.n && f.p[i] != 2; i++) id = id * 10 + (uint32_t)(f.p[i] - '0');
-        const struct catalog_column *c = row && (kind == 'C' || kind == 'N') ? catalog_column_of(row, id) : NULL;
-        if (kind == 'R' || kind == 'B') expand_relation(d, id, depth, out);
+    struct catalog_mark m = {0};
+    size_t from = 0;
+    for (; !out->full && catalog_mark_next(f, from, &m); from = m.end) {
+        const struct catalog_column *c = row && (m.kind == 'C' || m.kind == 'N') ? catalog_column_of(row, m.id) : NULL;
+        buf_puts(out, str_sub(f, from, m.at - from));
+        if (m.kind == 'R' || m.kind == 'B') expand_relation(d, m.id, depth, out);
         else if (c) buf_puts(out, quoted(d, c->storage));
         else buf_puts(out, STR("null"));
     }
+    buf_puts(out, str_sub(f, from, f.n));
 }
 
 str sql_expanded(struct sql_ddl *d, str fragment, const struct catalog_relation *row) {
-    struct buf b = {.max = 16 << 20};
+    struct buf b = {.max = SQL_TEXT_MAX};
     expand(d, fragment, row, 0, &b);
-    str s = arena_str(d->mem, buf_str(&b));
+    str s = b.full ? (str){0} : arena_str(d->mem, buf_str(&b));
     buf_free(&b);
     return s;
 }
 
-void sql_step(struct sql_ddl *d, str text) { vec_push(d->mem, &d->out->steps, text); }
+static struct sql_plan_step step_of(struct sql_ddl *d, str text) {
+    struct sql_plan_step step = {.text = text};
+    uint32_t column;
+    if (d->statement && !d->flushing && !d->platform) sql_place(d->file->text, d->statement->offset, &step.line, &column);
+    return step;
+}
+
+void sql_step(struct sql_ddl *d, str text) { vec_push(d->mem, &d->out->steps, step_of(d, text)); }
 
 /* ---- a table as text ---- */
 
@@ -359,14 +366,8 @@ static bool only_added(struct sql_ddl *d, const struct catalog_relation *r, cons
     }
     for (uint32_t i = 0; i < r->constraints.n; i++) /* a check of a new column: table_text would find no column for it */
         if (r->constraints.p[i].kind == CATALOG_CHECK)
-            for (uint32_t j = old->numbers.n; j < r->columns.n; j++) {
-                str mark = arena_fmt(d->mem,
-                                     "\x01"
-                                     "C%u\x02",
-                                     r->columns.p[j].number);
-                str text = r->constraints.p[i].check.fragment.text;
-                if (memmem(text.p, text.n, mark.p, mark.n)) return false;
-            }
+            for (uint32_t j = old->numbers.n; j < r->columns.n; j++)
+                if (catalog_mentions(&r->constraints.p[i].check.fragment, "C", r->columns.p[j].number)) return false;
     return str_eq(table_text(d, &as_was), old->table);
 }
 
@@ -438,6 +439,7 @@ static void bring(struct sql_ddl *d, const struct catalog_relation *r, const str
 
 /* Tables that went make room for the names of those that come. */
 void sql_flush(struct sql_ddl *d) {
+    d->flushing = true;
     for (uint32_t i = 0; i < d->shapes.n; i++)
         if (!catalog_relation_of(d->c, d->shapes.p[i].relation)) drop_shape(d, &d->shapes.p[i]);
     for (uint32_t i = 0; i < d->shapes.n; i++) {
@@ -445,6 +447,7 @@ void sql_flush(struct sql_ddl *d) {
         if (r) bring(d, r, &d->shapes.p[i]);
     }
     d->shapes.n = d->fills.n = 0;
+    d->flushing = false;
 }
 
 /* ---- foreign keys' actions ---- */
@@ -482,10 +485,11 @@ static void actions_of(struct sql_ddl *d, const struct catalog_relation *r, cata
         if (e.key->reference != r->id || !acts || (e.from->id != r->id && sql_unmade(d, e.from->id))) continue;
         str table = quoted(d, e.from->storage), where = orphaned(d, &e);
         struct sql_action a = {.file = d->plan->files.n - 1, .step = d->out->steps.n};
-        a.text = e.key->on_delete == CATALOG_CASCADE
-                     ? arena_fmt(d->mem, "DELETE FROM " STR_FMT " AS c WHERE " STR_FMT, STR_ARG(table), STR_ARG(where))
-                     : arena_fmt(d->mem, "UPDATE " STR_FMT " AS c SET " STR_FMT " WHERE " STR_FMT, STR_ARG(table),
-                                 STR_ARG(set_null(d, &e)), STR_ARG(where));
+        str text = e.key->on_delete == CATALOG_CASCADE
+                       ? arena_fmt(d->mem, "DELETE FROM " STR_FMT " AS c WHERE " STR_FMT, STR_ARG(table), STR_ARG(where))
+                       : arena_fmt(d->mem, "UPDATE " STR_FMT " AS c SET " STR_FMT " WHERE " STR_FMT, STR_ARG(table),
+                                   STR_ARG(set_null(d, &e)), STR_ARG(where));
+        a.does = step_of(d, text);
         vec_push(d->mem, &d->actions, a);
         if (e.key->on_delete == CATALOG_CASCADE && !catalog_ids_have(seen, e.from->id)) actions_of(d, e.from, seen);
     }
@@ -503,7 +507,7 @@ void sql_actions_take(struct sql_ddl *d) {
         struct sql_plan_file *file = &d->plan->files.p[f], with = {.name = file->name, .seed = file->seed};
         for (uint32_t i = 0; i <= file->steps.n; i++) {
             for (; at < d->actions.n && d->actions.p[at].file == f && d->actions.p[at].step == i; at++)
-                vec_push(d->mem, &with.steps, d->actions.p[at].text);
+                vec_push(d->mem, &with.steps, d->actions.p[at].does);
             if (i < file->steps.n) vec_push(d->mem, &with.steps, file->steps.p[i]);
         }
         *file = with;

@@ -49,8 +49,8 @@ err sql_refuse_at(struct sql_ddl *d, int32_t location, const char *state, const 
 }
 
 /* With PostgreSQL behind it, it is nothing to refuse: the report says what keeps the project from SQLite. */
-static err only_postgres(struct sql_ddl *d, int32_t location, str text, const char *instead) {
-    say(d, d->engine == CATALOG_POSTGRES ? SQL_NEEDS_POSTGRES : SQL_REFUSAL, location, "0A000", text,
+static err only_postgres(struct sql_ddl *d, int32_t location, const char *code, str text, const char *instead) {
+    say(d, d->engine == CATALOG_POSTGRES ? SQL_NEEDS_POSTGRES : SQL_REFUSAL, location, code, text,
         instead ? instead : "database = \"postgres\" runs it");
     if (d->engine == CATALOG_SQLITE) d->report->needs_postgres++;
     return ERR_INVALID;
@@ -61,7 +61,7 @@ err sql_needs_postgres(struct sql_ddl *d, int32_t location, const char *instead,
     va_start(ap, fmt);
     str text = arena_vfmt(d->mem, fmt, ap);
     va_end(ap);
-    return only_postgres(d, location, text, instead);
+    return only_postgres(d, location, "0A000", text, instead);
 }
 
 void sql_remark(struct sql_ddl *d, int32_t location, const char *instead, const char *fmt, ...) {
@@ -107,12 +107,15 @@ err sql_refuse_problem(struct sql_ddl *d, const struct sql_context *cx) {
     str text =
         arena_fmt(d->mem, "%s%s%s%s", p->message, p->detail[0] ? ": " : "", p->detail, p->in[0] ? " (in what it calls)" : "");
     if (!strcmp(p->state, "42704") && of_extension(p->message))
-        return only_postgres(d, p->location, text, "database = \"postgres\" with the extension installed");
+        return only_postgres(d, p->location, "0A000", text, "database = \"postgres\" with the extension installed");
     if (!strcmp(p->state, "0A000") || !strcmp(p->state, "54001"))
-        return only_postgres(d, p->location, text, p->hint[0] ? p->hint : NULL);
+        return only_postgres(d, p->location, p->state, text,
+                             p->hint[0]           ? p->hint
+                             : p->state[0] == '5' ? "take a part of it into a function, a view or a WITH query"
+                                                  : NULL);
     /* A function that is not known may be one of PostgreSQL's that is not there: on that engine it is PostgreSQL's to say. */
     if (d->engine == CATALOG_POSTGRES && (!strcmp(p->state, "42883") || !strcmp(p->state, "42704")))
-        return only_postgres(d, p->location, text, NULL);
+        return only_postgres(d, p->location, p->state, text, NULL);
     bool relation = !strcmp(p->state, "42P01") && strstr(p->message, "relation");
     say(d, SQL_REFUSAL, p->location, p->state, text,
         p->hint[0]                   ? p->hint

@@ -3,7 +3,7 @@
  *
  *   struct sql_plan plan;
  *   struct sql_report report = {0};
- *   TRY(sql_migrate(mem, from, files, n, CATALOG_SQLITE, &plan, &report, d));
+ *   TRY(sql_migrate(mem, from, files, n, CATALOG_SQLITE, NULL, &plan, &report, d));
  *   if (!report.refused) … plan.catalog, plan.files …
  *
  * 1. Only what the table of statements (statements.def) names gets through, and only text that was printed here reaches SQLite: no byte of a
@@ -16,6 +16,8 @@
 #define ORLO_SQL_H
 
 #include "catalog/catalog.h"
+
+struct sql_reader; /* translate.h; NULL: what SQLite cannot read is found out when it is to */
 
 enum {
     SQL_FILE_BYTES_MAX = 16 << 20,
@@ -43,10 +45,14 @@ struct sql_report {
     uint32_t needs_postgres;
 };
 
+struct sql_plan_step {
+    str text;      /* a statement of SQLite's */
+    uint32_t line; /* of the file's statement that it is; 0: of several */
+};
 struct sql_plan_file {
     str name;
     bool seed;
-    VEC(str) steps; /* SQLite's statements, one each */
+    VEC(struct sql_plan_step) steps;
 };
 struct sql_plan {
     VEC(struct sql_plan_file) files; /* the first may be the platform's own schemas, with an empty name */
@@ -56,7 +62,8 @@ struct sql_plan {
 
 /* from: what is there, NULL: nothing. ERR_LIMIT alone: too much altogether; all else stands in the report. Everything lives in out. */
 [[nodiscard]] err sql_migrate(arena *out, const struct catalog *from, const struct sql_file *files, uint32_t n,
-                              enum catalog_engine engine, struct sql_plan *plan, struct sql_report *report, struct diag *d);
+                              enum catalog_engine engine, const struct sql_reader *reader, struct sql_plan *plan,
+                              struct sql_report *report, struct diag *d);
 /* Lints of what a catalogue says, into the report; those of the platform's own objects are left out. */
 void sql_lint(arena *out, const struct catalog *c, struct sql_report *report);
 

@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct catalog *from = catalog_new(mem, CATALOG_SQLITE), *again;
     struct buf text = {0};
     from->platform = SQL_PLATFORM;
-    ENSURE(sql_migrate(mem, from, &file, 1, CATALOG_SQLITE, &plan, &report, &d) == ERR_OK);
+    ENSURE(sql_migrate(mem, from, &file, 1, CATALOG_SQLITE, NULL, &plan, &report, &d) == ERR_OK);
     ENSURE(!report.refused || report.notes.n);
     for (uint32_t i = 0; i < report.notes.n; i++) ENSURE(report.notes.p[i].text.n && report.notes.p[i].code.n);
     if (!report.refused) {

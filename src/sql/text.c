@@ -65,21 +65,25 @@ static err too_much(struct sql_context *cx, int32_t location) {
 }
 
 str sql_fmt(struct sql_context *cx, const char *fmt, ...) {
-    if (cx->work > SQL_WORK_MAX) {
-        too_much(cx, -1);
-        return STR("null");
-    }
+    if (cx->work > SQL_WORK_MAX) too_much(cx, -1);
+    if (cx->problem.set) return STR("null"); /* nothing will be made of it */
     va_list ap;
     va_start(ap, fmt);
     str s = arena_vfmt(cx->mem, fmt, ap);
     va_end(ap);
     cx->work += s.n;
+    if (s.n > SQL_TEXT_MAX) too_much(cx, -1);
     return s;
 }
 
 err sql_check_size(struct sql_context *cx, str text, int32_t location) {
     if (cx->problem.set) return err_of_state(cx->problem.state);
     return text.n > SQL_TEXT_MAX ? too_much(cx, location) : ERR_OK;
+}
+
+err sql_check_work(struct sql_context *cx, int32_t location) {
+    if (cx->problem.set) return err_of_state(cx->problem.state);
+    return cx->work > SQL_WORK_MAX ? too_much(cx, location) : ERR_OK;
 }
 
 err sql_enter(struct sql_context *cx, int32_t location) {

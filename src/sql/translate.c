@@ -11,8 +11,30 @@ void sql_fragment_flags(struct sql_context *cx, uint32_t flags, struct catalog_f
     out->calls = cx->calls;
 }
 
+/* In the middle of what it is going to be a part of: a policy's view, a trigger, a join. Marks stand for names. */
+bool sql_reads(const struct sql_reader *reader, arena *mem, str text) {
+    enum { AROUND = 24 };
+    struct buf b = {0};
+    struct catalog_mark m = {0};
+    size_t from = 0;
+    if (!reader || !text.n) return true;
+    bool is_query = !str_starts(text, STR("insert")) && !str_starts(text, STR("update")) && !str_starts(text, STR("delete"));
+    for (uint32_t i = 0; i < AROUND && is_query; i++) buf_puts(&b, i ? STR("(") : STR("select "));
+    for (; catalog_mark_next(text, from, &m); from = m.end)
+        buf_puts(&b, str_sub(text, from, m.at - from)), buf_puts(&b, STR("x.x"));
+    buf_puts(&b, str_sub(text, from, text.n));
+    for (uint32_t i = 0; i + 1 < AROUND && is_query; i++) buf_putc(&b, ')');
+    bool reads = reader->reads(reader->arg, arena_str(mem, buf_str(&b)));
+    buf_free(&b);
+    return reads;
+}
+
 /* Where something grew too much, or nested too deep, the text is of no use. */
-static err done(struct sql_context *cx) {
+err sql_fragment_done(struct sql_context *cx, str text) {
+    if (!cx->problem.set && !sql_reads(cx->reader, cx->mem, text)) {
+        sql_refuse(cx, -1, "54001", "statement is too complex");
+        sql_hint(cx, "Take a part of it into a function, a view or a WITH query.");
+    }
     if (!cx->problem.set) return ERR_OK;
     return !strcmp(cx->problem.state, "0A000") ? ERR_UNSUPPORTED : !strcmp(cx->problem.state, "54001") ? ERR_LIMIT : ERR_INVALID;
 }
@@ -33,7 +55,8 @@ static err wanted_type(struct sql_context *cx, const struct sql_want *want, stru
     bool can;
     uint32_t from = v->type;
     if (want->type == PG_BOOL && want->clause && !want->column.n) return sql_coerce_boolean(cx, v, want->clause);
-    TRY(sql_coerce(cx, v, want->type, want->typmod, want->context, &can));
+    if (want->column.n && want->no_subquery) TRY(sql_coerce_column(cx, v, want->type, want->typmod, want->context, &can));
+    else TRY(sql_coerce(cx, v, want->type, want->typmod, want->context, &can));
     if (can) return ERR_OK;
     if (!want->column.n)
         return sql_refuse(cx, v->location, "42846", "cannot cast type " STR_FMT " to " STR_FMT, STR_ARG(sql_type_name(cx, from)),
@@ -60,7 +83,7 @@ err sql_translate_expr(struct sql_context *cx, const PgQuery__Node *node, const 
     TRY(check_wanted(cx, want, &v));
     *out = (struct catalog_fragment){.text = v.text, .type = v.type, .typmod = v.typmod};
     sql_fragment_flags(cx, v.flags, out);
-    return done(cx);
+    return sql_fragment_done(cx, out->text);
 }
 
 static void columns_out(struct sql_context *cx, const struct sql_part *p, struct sql_columns *columns) {
@@ -88,7 +111,7 @@ err sql_translate_query(struct sql_context *cx, const PgQuery__SelectStmt *selec
     if (p.targets.n == 1) out->type = p.targets.p[0].type;
     sql_fragment_flags(cx, p.flags, out);
     if (columns) columns_out(cx, &p, columns);
-    return done(cx);
+    return sql_fragment_done(cx, out->text);
 }
 
 err sql_translate_statement(struct sql_context *cx, const PgQuery__Node *statement, struct catalog_fragment *out,

@@ -7,7 +7,7 @@
  * 1. Names, types and overloads are resolved as PostgreSQL does (its chapter "Type Conversion"), and what it refuses is refused with its
  *    SQLSTATE and words. What it accepts and is not there on SQLite is 0A000, and says what.
  * 2. Nothing of the text of a name or a literal reaches SQLite unquoted. Every identifier is quoted, every FROM item has an alias of ours.
- * 3. Work and text are bounded: nesting (SQL_DEPTH_MAX), what functions and views expand to (SQL_TEXT_MAX, SQL_INLINE_MAX): 54001.
+ * 3. Work and text are bounded: what SQLite's parser does not take (struct sql_reader), nesting (SQL_DEPTH_MAX), what functions and views expand to (SQL_TEXT_MAX, SQL_INLINE_MAX): 54001.
  * 4. What PostgreSQL would not evaluate is not evaluated where that could raise: CASE, COALESCE, AND, OR. Volatile functions are called once a row.
  */
 #ifndef ORLO_SQL_TRANSLATE_H
@@ -42,6 +42,12 @@ struct sql_inline; /* internal: functions that are being taken in */
 struct sql_scope;
 struct sql_argument_values;
 
+/* What SQLite's parser says of a text: it has limits of its own, which are not to be found out by the first who asks for a row. */
+struct sql_reader {
+    bool (*reads)(void *arg, str text); /* false: it is too complex */
+    void *arg;
+};
+
 struct sql_context {
     arena *mem; /* results and what is made on the way */
     const struct catalog *catalog;
@@ -55,6 +61,7 @@ struct sql_context {
     bool definer;  /* relations are \x01B (views without security_invoker, security definer functions, migrations), else \x01R */
     bool migrates; /* what runs at deployment: statements of migration files and seeds */
     struct sql_problem problem;
+    const struct sql_reader *reader; /* NULL: nobody is asked */
 
     /* internal from here; zeroes at first */
     struct sql_scope *scope;

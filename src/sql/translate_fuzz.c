@@ -76,10 +76,10 @@ static void set_up(void) {
         ENSURE(db_add_functions(db, &(struct db_function){.name = sequences[i], .arguments = -1, .call = nothing}, 1, &d) ==
                ERR_OK);
     run(STR("create table _orlo_sequences (id integer primary key, last integer, called integer) strict"));
-    ENSURE(sql_migrate(mem, NULL, &file, 1, CATALOG_SQLITE, &plan, &report, &d) == ERR_OK && !report.refused);
+    ENSURE(sql_migrate(mem, NULL, &file, 1, CATALOG_SQLITE, NULL, &plan, &report, &d) == ERR_OK && !report.refused);
     cat = plan.catalog;
     for (uint32_t i = 0; i < plan.files.n; i++)
-        for (uint32_t k = 0; k < plan.files.p[i].steps.n; k++) run(plan.files.p[i].steps.p[k]);
+        for (uint32_t k = 0; k < plan.files.p[i].steps.n; k++) run(plan.files.p[i].steps.p[k].text);
     make_views(mem);
 }
 

@@ -37,7 +37,13 @@ struct sql_value {
     const struct sql_row *row;     /* of several fields: type is record or a row's */
     const struct sql_value *sides; /* of an equality: its two sides, as they are compared */
     int32_t location;
+    struct {
+        const uint8_t *of; /* the text's: else it is no chain any more */
+        uint32_t links;    /* 0: it is none */
+        uint8_t kind;
+    } chain; /* of one operator's operands, side by side: the next one joins them, and nests no deeper */
 };
+enum { SQL_CHAIN_AND, SQL_CHAIN_OR, SQL_CHAIN_CONCAT, SQL_CHAIN_MAX = 90 };
 struct sql_row {
     uint32_t n;
     str *names;
@@ -162,11 +168,17 @@ err sql_unsupported(struct sql_context *cx, int32_t location, const char *what, 
 
 /* ---- text ---- */
 
+/* translate.c: a fragment is whole: what went wrong on the way, or is too much of it. */
+err sql_fragment_done(struct sql_context *cx, str text);
+/* Would SQLite's parser take it? */
+bool sql_reads(const struct sql_reader *reader, arena *mem, str text);
+
 /* As arena_fmt, in cx->mem, counted against SQL_WORK_MAX. %.*s with STR_ARG. */
 str sql_fmt(struct sql_context *cx, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* ERR_LIMIT: what was made so far is too much. To be asked where text may grow by much. */
 err sql_check_size(struct sql_context *cx, str text, int32_t location);
-err sql_enter(struct sql_context *cx, int32_t location); /* one level deeper; sql_leave in any case when it was ERR_OK */
+err sql_check_work(struct sql_context *cx, int32_t location); /* … what was done so far */
+err sql_enter(struct sql_context *cx, int32_t location);      /* one level deeper; sql_leave in any case when it was ERR_OK */
 void sql_leave(struct sql_context *cx);
 str sql_alias(struct sql_context *cx); /* "a1", "a2" …: never the same twice */
 str sql_joined(struct sql_context *cx, const str *parts, uint32_t n, const char *between);
@@ -191,6 +203,9 @@ str sql_collate(struct sql_context *cx, uint32_t type);
 bool sql_can_coerce(struct sql_context *cx, uint32_t from, uint32_t to, enum pg_context context);
 /* Makes v one of the type. false in *can: there is no such cast (nothing is recorded). */
 err sql_coerce(struct sql_context *cx, struct sql_value *v, uint32_t type, int32_t typmod, enum pg_context context, bool *can);
+/* … whose checks are somebody else's, where it is a domain. */
+err sql_coerce_column(struct sql_context *cx, struct sql_value *v, uint32_t type, int32_t typmod, enum pg_context context,
+                      bool *can);
 /* … or 42804/42846 with these words: "%s" is v's type. */
 err sql_coerce_to(struct sql_context *cx, struct sql_value *v, uint32_t type, int32_t typmod, enum pg_context context);
 err sql_coerce_boolean(struct sql_context *cx, struct sql_value *v, const char *clause);
@@ -253,6 +268,9 @@ const struct sql_cte *sql_find_cte(struct sql_context *cx, str name);
 void sql_forget_mentions(struct sql_context *cx, str grouped_text, const uint32_t *marks);
 
 /* ---- expr.c ---- */
+
+bool sql_chain_goes_on(const struct sql_value *v, uint8_t kind);
+void sql_chain_add(struct sql_value *v, const struct sql_value *before, uint8_t kind); /* v's text has before's, and one more */
 
 err sql_expr(struct sql_context *cx, const PgQuery__Node *node, struct sql_value *out);
 err sql_exprs(struct sql_context *cx, PgQuery__Node *const *nodes, size_t n, sql_values *out);

@@ -30,7 +30,7 @@ static int set_up(void **state) {
     struct sql_plan plan;
     struct sql_report report = {0};
     mem = arena_new(0);
-    if (sql_migrate(mem, NULL, &file, 1, CATALOG_SQLITE, &plan, &report, &d) != ERR_OK || report.refused)
+    if (sql_migrate(mem, NULL, &file, 1, CATALOG_SQLITE, NULL, &plan, &report, &d) != ERR_OK || report.refused)
         fail_msg("%s " STR_FMT, d.text, STR_ARG(report.notes.n ? report.notes.p[0].text : STR("")));
     cat = plan.catalog;
     return 0;

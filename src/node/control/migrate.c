@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { PLANS_BIT = 1u << 31, APPLY_MS_MAX = 600'000, ASK_MS_MAX = 30'000 };
+enum { PLANS_BIT = 1u << 31, ASK_MS_MAX = 30'000 };
 
 struct migrating {
     struct migrating *next;
@@ -79,16 +79,18 @@ static err name_failed(struct migrating *g) {
     for (uint32_t i = 0; i < n && i < g->names.n && !g->what.reset; i++)
         buf_printf(&stay, "%s" STR_FMT, i ? ", " : "", STR_ARG(g->names.p[i]));
     g->file = n < g->plan.parts.n ? g->plan.parts.p[n].name : STR("the migrations");
-    char what[400];
+    char what[400], where[40];
+    const struct migration_part *p = n < g->plan.parts.n ? &g->plan.parts.p[n] : NULL;
+    uint32_t line = p && g->done.step && g->done.step <= p->steps.n ? p->steps.p[g->done.step - 1].line : 0;
+    snprintf(where, sizeof where, line ? ":%u" : ", statement %u", line ? line : g->done.step);
     if (g->what.reset) snprintf(what, sizeof what, "nothing was changed");
     else if (!n) snprintf(what, sizeof what, "nothing of it was applied");
     else
         snprintf(what, sizeof what, "nothing of it was applied; %u before it %s, and stay%s: " STR_FMT, n, n == 1 ? "is" : "are",
                  n == 1 ? "s" : "", STR_ARG(buf_str(&stay)));
     buf_free(&stay);
-    return diag_set(&g->d, ERR_INVALID, DIAG_NOWHERE, STR_FMT ", statement %u: " STR_FMT "%s" STR_FMT ". %s", STR_ARG(g->file),
-                    g->done.step, STR_ARG(g->done.state), g->done.state.n ? ": " : "", STR_ARG(str_sub(g->done.text, 0, 300)),
-                    what);
+    return diag_set(&g->d, ERR_INVALID, DIAG_NOWHERE, STR_FMT "%s: " STR_FMT "%s" STR_FMT ". %s", STR_ARG(g->file), where,
+                    STR_ARG(g->done.state), g->done.state.n ? ": " : "", STR_ARG(str_sub(g->done.text, 0, 300)), what);
 }
 
 static void on_applied(void *arg, err e, const struct diag *d, int out) {
@@ -112,7 +114,7 @@ static void apply(struct migrating *g) {
                                                     .in = g->plan_fd,
                                                     .bytes = (uint64_t)MAX(bytes, (off_t)0),
                                                     .limits = &g->limits,
-                                                    .ms_max = APPLY_MS_MAX,
+                                                    .ms_max = (uint32_t)MIN(g->limits.migration_ms_max, (uint64_t)UINT32_MAX),
                                                     .done = on_applied,
                                                     .arg = g});
 }

@@ -136,7 +136,7 @@ static void push_part(struct work *k, uint32_t i) {
     const struct migration_part *p = &k->plan.parts.p[i];
     arena *mem = k->errand->mem;
     char hex[2 * APP_DIGEST_BYTES + 1];
-    for (uint32_t step = 0; step < p->steps.n; step++) push(k, p->steps.p[step], NULL, 0, (struct owed){i, step + 1});
+    for (uint32_t step = 0; step < p->steps.n; step++) push(k, p->steps.p[step].text, NULL, 0, (struct owed){i, step + 1});
     push_own(k, "reset session authorization");
     push_own(k, "reset role");
     push_own(k, "reset search_path");

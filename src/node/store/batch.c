@@ -85,6 +85,12 @@ void node_store_base_close(struct store_base *base) {
 
 /* ---- one ---- */
 
+void node_store_statement_begins(struct store_base *base, const struct store_ask *ask) {
+    base->late = false;
+    base->until_ns = clock_mono_ns() + ask->ms_max * 1000000ull;
+    __atomic_store_n(&base->stuck_ns, base->until_ns + stuck_after_ns, __ATOMIC_RELAXED);
+}
+
 static void do_one(struct store_base *base, struct store_ask *ask) {
     if (__atomic_load_n(&ask->cancelled, __ATOMIC_RELAXED)) {
         node_store_ask_fail(ask, APP_DATA_LOST, "nobody waits for it");
@@ -104,9 +110,7 @@ static void do_one(struct store_base *base, struct store_ask *ask) {
         return;
     }
     base->now = ask;
-    base->late = false;
-    base->until_ns = clock_mono_ns() + ask->ms_max * 1000000ull;
-    __atomic_store_n(&base->stuck_ns, base->until_ns + stuck_after_ns, __ATOMIC_RELAXED);
+    node_store_statement_begins(base, ask);
     if (ask->errand) node_store_errand_do(base, ask);
     else if (base->of == APP_OF_APP) node_store_own_do(base, ask);
     else if (base->of == APP_OF_SQL) node_store_sql_do(base, ask);

@@ -9,7 +9,8 @@
  *
  * 1. Each is done alone, by the database's own thread: what apps ask of it meanwhile waits.
  * 2. A plan is of one catalogue, by its digest. Where another one is there by now, nothing is done (ERR_AGAIN).
- * 3. It is told what became of it when that is on the disk; who dies before leaves what was. */
+ * 3. A migration's statement has its time each, as those that apps ask have; of all else what is asked has it whole.
+ * 4. It is told what became of it when that is on the disk; who dies before leaves what was. */
 #include "crypto/crypto.h"
 #include "node/disk.h"
 #include "node/migration.h"
@@ -181,7 +182,8 @@ static err run_parts(struct work *w, const struct migration_plan *plan, struct m
     for (uint32_t i = 0; i < plan->parts.n; i++) {
         const struct migration_part *p = &plan->parts.p[i];
         for (uint32_t k = 0; k < p->steps.n; k++) {
-            err e = db_run_values(w->base->db, p->steps.p[k], NULL, 0, &w->errand->d);
+            node_store_statement_begins(w->base, w->ask);
+            err e = db_run_values(w->base->db, p->steps.p[k].text, NULL, 0, &w->errand->d);
             if (e != ERR_OK) done->parts = i, done->step = k + 1;
             TRY(e);
         }
@@ -234,10 +236,38 @@ static str without_name(const struct work *w, str text) {
     return str_starts(rest, STR(": ")) ? str_sub(rest, 2, rest.n) : arena_fmt(w->mem, "the database" STR_FMT, STR_ARG(rest));
 }
 
+static const char *state_of(err e, str said) {
+    static const struct {
+        const char *said, *state;
+    } rows[] = {{"UNIQUE constraint failed", "23505"},
+                {"NOT NULL constraint failed", "23502"},
+                {"CHECK constraint failed", "23514"},
+                {"FOREIGN KEY constraint failed", "23503"},
+                {"refer to rows of", "23503"},
+                {"integer overflow", "22003"},
+                {"too much memory", "53200"},
+                {"more memory than there is", "53200"},
+                {"nests too deep", "54001"},
+                {"Expression tree is too large", "54001"},
+                {"parser stack overflow", "54001"},
+                {"is full", "53100"},
+                {"disk is full", "53100"},
+                {"too big", "54000"},
+                {"too many terms in compound", "54001"}};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        if (memmem(said.p, said.n, rows[i].said, strlen(rows[i].said))) return rows[i].state;
+    return e == ERR_LIMIT ? "53000" : "XX000";
+}
+
 /* What a function raised says more than SQLite, which says that one did. */
-static void say_why(struct work *w, struct migration_done *done) {
+static void say_why(struct work *w, err e, struct migration_done *done) {
     const struct pg_error *raised = query_conn_raised(node_store_own_conn(w->base));
     done->text = arena_str(w->mem, without_name(w, str_c(w->errand->d.text)));
+    if (w->base->late) {
+        done->state = STR("57014"), done->text = STR("canceling statement due to statement timeout (migration_timeout_ms)");
+        return;
+    }
+    done->state = arena_str(w->mem, str_c(state_of(e, done->text)));
     if (!raised->set) return;
     done->text = arena_fmt(w->mem, "%s%s%s", raised->message, raised->detail[0] ? "; " : "", raised->detail);
     done->state = arena_str(w->mem, str_c(raised->state));
@@ -256,7 +286,8 @@ static err migrate(struct work *w) {
     err e = db_begin(db, d);
     if (e == ERR_OK) e = in_transaction(w, &plan, &done);
     if (e == ERR_OK) e = node_store_commit(db, d);
-    if (e != ERR_OK) db_rollback(db), say_why(w, &done);
+    if (e != ERR_OK) db_rollback(db), say_why(w, e, &done);
+    node_store_statement_begins(w->base, w->ask);
     if (off && db_run(db, &unused, "pragma foreign_keys = on") != ERR_OK) w->base->close = true;
     if (node_store_own_reload(w->base, &unused) != ERR_OK) w->base->close = true;
     if (e != ERR_OK && (e == ERR_AGAIN || !is_answer(e))) return e;

@@ -130,6 +130,8 @@ bool node_store_bases_keep(void);    /* whether files are kept */
 enum { STORE_BATCH_MAX = 256 };
 /* Does some of them, the first ones, and says in each what came of it. How many: at least one. */
 uint32_t node_store_batch(struct store_base *base, struct store_ask *const *asks, uint32_t count);
+/* From now on it has the time that a statement has. */
+void node_store_statement_begins(struct store_base *base, const struct store_ask *ask);
 void node_store_base_close(struct store_base *base);
 /* The first word of a statement, where it begins or ends transactions or cannot be in one: it is done by itself. */
 bool node_store_sql_is_alone(str sql);

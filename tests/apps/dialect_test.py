@@ -1,0 +1,62 @@
+"""Migrations that are malicious or too much: each is refused or stopped with its SQLSTATE, its file and its line, and nothing of it is there."""
+from nodes import *
+from admin_test import cli
+from database_test import project, put
+
+LIMITS = 'name = "bombs"\ndatabase = "sqlite"\n[limits]\nmigration_timeout_ms = 1000\n'
+ENDLESS = "with recursive r(n) as (select 1 union all select n + 0 from r) "
+# A statement of a migration, and the state that it ends with.
+BOMBS = [
+    (f"insert into sink {ENDLESS} select count(*)::text from r;", "57014"),
+    (f"update sink set t = 'x' where exists ({ENDLESS} select 1 from r where n = 2);", "57014"),
+    (f"delete from sink where t in ({ENDLESS} select n::text from r where n = 2);", "57014"),
+    (f"create table made as {ENDLESS} select n from r;", "57014|53100|53200"),
+    ("insert into sink select sum(a * b)::text from generate_series(1, 1000000000) a, generate_series(1, 1000000000) b;", "57014"),
+    ("insert into sink select count(*)::text from generate_series(now(), now() + interval '1000000 years', interval '1 microsecond');", "57014|22008"),
+    ("insert into sink select regexp_replace(repeat('a', 1000000), '(a+)+$|(a+)+b', 'x', 'g');", "57014|ok"),
+    ("insert into sink select regexp_replace(repeat('a', 1000000), '((?=a*b?)a)*$', 'x');", "57014"),
+    ("insert into sink select substring(repeat('a', 1000000) from '(a+)+$');", "57014|ok"),
+    ("insert into sink select (repeat('a', 10000000) ilike '%b%c%d')::text;", "57014|ok"),
+    ("insert into sink select position(repeat('a', 1000000) || 'b' in repeat('a', 8000000))::text;", "57014|ok"),
+    ("insert into sink select (repeat('9', 100000)::numeric * repeat('9', 100000)::numeric)::text;", "57014|ok"),
+    ("insert into sink select to_tsvector(repeat('word ', 1000000))::text;", "57014|ok"),
+    ("insert into sink select ((select jsonb_agg(i) from generate_series(1, 200000) i) @> (select jsonb_agg(-i) from generate_series(1, 200000) i))::text;", "57014|ok"),
+    ("insert into sink select crypt('x', gen_salt('bf', 31));", "0A000"),
+    ("insert into sink select repeat('x', 2000000000);", "54000"),
+    ("insert into sink select lpad('x', 2000000000, 'y');", "54000"),
+    ("insert into sink select rpad('x', 2000000000);", "54000"),
+    ("insert into sink select array_fill(1, array[100000, 100000])::text;", "54000"),
+    ("insert into sink select array_length(string_to_array(repeat(',', 900000000), ','), 1)::text;", "54000"),
+    ("insert into sink select format('%2000000000s', 'x');", "54000|22023"),
+    ("insert into sink select (10.0 ^ 1000000000)::text;", "22003"),
+    ("insert into sink select exp(100000000.0)::text;", "22003"),
+    ("insert into sink select power(repeat('9', 1000)::numeric, 120)::text;", "57014|ok"),
+    ("insert into sink select factorial(1000000)::text;", "22003|57014"),
+    ("insert into sink select ('1e' || '131072')::numeric::text;", "22003"),
+    ("insert into sink select to_char(1, repeat('9', 1000000));", "22023"),
+    ("insert into sink select repeat('[', 1000000)::jsonb::text;", "54001"),
+    ("insert into sink with recursive d(s) as (select 'xxxxxxxxxxxxxxxx' union all select s || s from d) select max(length(s))::text from d;", "54000|53200|57014"),
+    ("insert into sink select string_agg(repeat('x', 10000000), '') from generate_series(1, 1000);", "54000|53200|57014"),
+    ("insert into sink select array_agg(repeat('x', 1000000))::text from generate_series(1, 10000);", "54000|53200|57014"),
+    ("insert into sink select jsonb_agg(repeat('x', 1000000))::text from generate_series(1, 10000);", "54000|53200|57014"),
+    ("insert into sink select replace(repeat('x', 1000000), 'x', repeat('y', 1000000));", "54000"),
+    ("insert into sink select count(distinct repeat(i::text, 1000))::text from generate_series(1, 100000000) i;", "57014|53200"),
+]
+
+
+def test_dialect_bombs():
+    folder = project({"migrations/001_sink.sql": "create table sink (t text);\ninsert into sink values ('a');\n"}, LIMITS)
+    with node() as n:
+        cli(n, "deploy", folder)
+        for i, (bomb, states) in enumerate(BOMBS):
+            name = f"{i + 100}_bomb.sql"
+            put(folder, "migrations/" + name, "-- one\n\n" + bomb + "\n")
+            got, out, error = orlo("db", "migrate", folder, "--state", n.state, timeout=120)
+            if got == 0 and "ok" in states:
+                continue
+            check(got == 65 and any(f"{name}:3: {state}" in error for state in states.split("|")), bomb, states, out, error, n.log()[-1500:])
+            has(cli(n, "db", "status", folder), name, "pending")
+            os.remove(os.path.join(folder, "migrations", name))
+        put(folder, "seed.sql", "insert into sink values ('a');\n" + BOMBS[0][0] + "\n")
+        has(cli(n, "db", "reset", folder, "--yes", code=65), "seed.sql:2: 57014", "nothing was changed")
+        eq(n.events("role-died"), [])
