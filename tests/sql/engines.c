@@ -76,7 +76,7 @@ static void say_report(const struct sql_report *report) {
 static struct sql_plan plan_of(files f, enum catalog_engine engine) {
     struct sql_plan plan = {0};
     struct sql_report report = {0};
-    if (sql_migrate(mem, NULL, f.p, f.n, engine, &plan, &report, &diag) != ERR_OK) fail("migrations");
+    if (sql_migrate(mem, NULL, f.p, f.n, engine, NULL, &plan, &report, &diag) != ERR_OK) fail("migrations");
     if (report.refused) {
         say_report(&report);
         exit(3);
@@ -96,8 +96,8 @@ static const struct catalog *migrate(struct db *db, struct query_conn *conn, fil
     if (db_begin(db, &diag) != ERR_OK) fail("begin");
     for (uint32_t i = 0; i < plan.files.n; i++)
         for (uint32_t k = 0; k < plan.files.p[i].steps.n; k++)
-            if (db_run_values(db, plan.files.p[i].steps.p[k], NULL, 0, &diag) != ERR_OK) {
-                fprintf(stderr, STR_FMT "\n", STR_ARG(plan.files.p[i].steps.p[k]));
+            if (db_run_values(db, plan.files.p[i].steps.p[k].text, NULL, 0, &diag) != ERR_OK) {
+                fprintf(stderr, STR_FMT "\n", STR_ARG(plan.files.p[i].steps.p[k].text));
                 fail("step");
             }
     if (db_commit(db, &diag) != ERR_OK) fail("commit");

@@ -25,8 +25,21 @@ static void die(const char *what, const char *why) {
     exit(2);
 }
 
+/* A line, whatever the values in it have. */
+static void say_error(const char *state, const char *text) {
+    printf("error\t%s\t", state);
+    for (; *text; text++) putchar(*text == '\n' ? ' ' : *text);
+    putchar('\n');
+}
+
+static bool reads(void *arg, str text) {
+    (void)arg;
+    return db_can_read(db, text);
+}
+static const struct sql_reader reader = {.reads = reads};
+
 static struct sql_context context(arena *a) {
-    return (struct sql_context){.mem = a, .catalog = cat, .path = path, .path_count = 1, .definer = true};
+    return (struct sql_context){.reader = &reader, .mem = a, .catalog = cat, .path = path, .path_count = 1, .definer = true};
 }
 
 /* ---- a schema ---- */
@@ -305,7 +318,7 @@ static void answer(arena *a, str sql, const struct sql_columns *columns) {
         put_rows(a, rows, columns, &b);
         e = db_end(rows, &d);
     }
-    if (e != ERR_OK) printf("error\t%s\t%s\n", error.set ? error.state : state_of(d.text), error.set ? error.message : d.text);
+    if (e != ERR_OK) say_error(error.set ? error.state : state_of(d.text), error.set ? error.message : d.text);
     else printf("ok\t" STR_FMT "\n", STR_ARG(buf_str(&b)));
     buf_free(&b);
 }
@@ -322,7 +335,7 @@ static void statement(const PgQuery__Node *node) {
         answer(a, expand(a, f.text), &columns);
         db_rollback(db);
     } else {
-        printf("error\t%s\t%s\n", cx.problem.set ? cx.problem.state : "?????", cx.problem.message);
+        say_error(cx.problem.set ? cx.problem.state : "?????", cx.problem.message);
     }
     arena_free(a);
 }
