@@ -117,12 +117,29 @@ static bool is_said(str said, const struct catalog_relation *of, const catalog_i
     return same;
 }
 
+static bool same_value(struct db_value a, struct db_value b) {
+    if (a.kind != b.kind) return false;
+    return a.kind == DB_REAL ? a.f <= b.f && a.f >= b.f : a.kind == DB_INTEGER ? a.i == b.i : str_eq(a.s, b.s);
+}
+
+/* Has a row before it the same key? */
+static bool comes_again(const struct failing *f, uint32_t row, const catalog_ids *columns, const struct db_value *values) {
+    struct db_value other[32];
+    for (uint32_t i = 0; i < row; i++) {
+        bool same = row_values(f, i, f->of, columns, other);
+        for (uint32_t k = 0; same && k < columns->n; k++) same = same_value(values[k], other[k]);
+        if (same) return true;
+    }
+    return false;
+}
+
 static void tell_key(const struct failing *f, const catalog_ids *columns) {
     struct db_value values[32];
     if (!columns->n || columns->n > ARRAY_COUNT(values) || !may_tell(f, f->of) || f->q->kind == QUERY_CALL) return;
     for (uint32_t row = 0; row < f->q->cells_count; row++) {
         struct buf b = {0};
-        if (row_values(f, row, f->of, columns, values) && (f->q->cells_count == 1 || is_there(f, f->of, columns, values)) &&
+        if (row_values(f, row, f->of, columns, values) &&
+            (f->q->cells_count == 1 || comes_again(f, row, columns, values) || is_there(f, f->of, columns, values)) &&
             put_key(f, f->of, columns, values, &b))
             query_fail_detail(f->error, "Key " STR_FMT " already exists.", STR_ARG(buf_str(&b)));
         buf_free(&b);
@@ -190,12 +207,78 @@ static bool check_failed(struct failing *f, str said) {
 
 /* ---- foreign keys ---- */
 
+/* The first row's columns. */
+static bool first_row(const struct failing *f, const struct query_statement *st, struct db_value *values, uint32_t n) {
+    struct diag d = DIAG_INIT;
+    struct db_rows *rows;
+    bool found = false;
+    f->conn->statement = st;
+    if (db_query_values(f->conn->db, buf_str(&st->sql), st->values.p, st->values.n, &rows, &d) == ERR_OK) {
+        found = db_next(rows);
+        for (uint32_t i = 0; found && i < n; i++) {
+            values[i] = db_value(rows, i);
+            if (values[i].kind >= DB_TEXTUAL) values[i].s = arena_str(f->mem, values[i].s);
+        }
+        if (db_end(rows, &d) != ERR_OK) found = false;
+    }
+    f->conn->statement = NULL;
+    return found;
+}
+
+/* Of an update: a row that it finds, as it would be, whose key leads nowhere. */
+static bool find_orphan(struct failing *f, const struct catalog_constraint *k, const struct catalog_relation *to,
+                        struct db_value *values) {
+    struct query_statement st = {0};
+    struct query_printing p = {
+        .conn = f->conn, .to = &st, .query = f->q, .out = f->mem, .error = &(struct pg_error){0}, .role = f->q->role};
+    struct buf where = {0};
+    buf_puts(&st.sql, STR("select "));
+    for (uint32_t i = 0; i < k->columns.n; i++) {
+        const struct catalog_column *c = catalog_column_of(f->of, k->columns.p[i]);
+        const struct query_bound *b;
+        if (i) buf_puts(&st.sql, STR(",")), buf_puts(&where, STR(" and "));
+        buf_puts(&where, STR("_orlo_p."));
+        query_put_name(&where, catalog_column_of(to, k->reference_columns.p[i])->storage);
+        if (value_of(f, 0, c, &b)) {
+            query_put_value(&p, b->null ? DB_NOTHING : b->value);
+            buf_printf(&where, " = ?%u", st.values.n);
+            continue;
+        }
+        buf_puts(&st.sql, STR("_orlo_t.")), buf_puts(&where, STR(" = _orlo_t."));
+        query_put_name(&st.sql, c->storage), query_put_name(&where, c->storage);
+    }
+    buf_puts(&st.sql, STR(" from main."));
+    query_put_name(&st.sql, f->of->storage);
+    buf_printf(&st.sql, " as _orlo_t where _orlo_t.%s in ", query_rowid_of(f->of));
+    bool ok = query_put_rows(&p);
+    buf_puts(&st.sql, STR(" and not exists (select 1 from main."));
+    query_put_name(&st.sql, to->storage);
+    buf_printf(&st.sql, " as _orlo_p where " STR_FMT ")", STR_ARG(buf_str(&where)));
+    for (uint32_t i = 0; i < k->columns.n; i++) {
+        const struct query_bound *b;
+        if (value_of(f, 0, catalog_column_of(f->of, k->columns.p[i]), &b)) {
+            ok = ok && !b->null;
+            continue;
+        }
+        buf_puts(&st.sql, STR(" and _orlo_t."));
+        query_put_name(&st.sql, catalog_column_of(f->of, k->columns.p[i])->storage);
+        buf_puts(&st.sql, STR(" is not null"));
+    }
+    buf_puts(&st.sql, STR(" limit 1"));
+    ok = ok && first_row(f, &st, values, k->columns.n);
+    buf_free(&where);
+    query_statement_free(&st);
+    return ok;
+}
+
 static bool child_failed(struct failing *f, const struct catalog_relation *from, const struct catalog_constraint *k,
                          uint32_t row) {
     struct db_value values[32];
     const struct catalog_relation *to = catalog_relation_of(f->conn->catalog, k->reference);
     if (!to || k->columns.n > ARRAY_COUNT(values)) return false;
-    if (!row_values(f, row, from, &k->columns, values) || is_there(f, to, &k->reference_columns, values)) return false;
+    if (f->q->kind == QUERY_UPDATE ? !find_orphan(f, k, to, values)
+                                   : !row_values(f, row, from, &k->columns, values) || is_there(f, to, &k->reference_columns, values))
+        return false;
     struct buf b = {0};
     query_fail(f->error, "23503", "insert or update on table \"" STR_FMT "\" violates foreign key constraint \"" STR_FMT "\"",
                STR_ARG(from->name), STR_ARG(k->name));
@@ -231,9 +314,7 @@ static bool referred(struct failing *f, const struct catalog_edge *g, struct db_
     struct query_statement st = {0};
     struct query_printing p = {
         .conn = f->conn, .to = &st, .query = f->q, .out = f->mem, .error = &(struct pg_error){0}, .role = f->q->role};
-    struct diag d = DIAG_INIT;
-    struct db_rows *rows;
-    bool found = false, ok;
+    bool found, ok;
     buf_puts(&st.sql, STR("select "));
     for (uint32_t i = 0; i < g->key->reference_columns.n; i++) {
         if (i) buf_putc(&st.sql, ',');
@@ -254,16 +335,7 @@ static bool referred(struct failing *f, const struct catalog_edge *g, struct db_
         query_put_name(&st.sql, catalog_column_of(g->to, g->key->reference_columns.p[i])->storage);
     }
     buf_puts(&st.sql, STR(") limit 1"));
-    f->conn->statement = &st;
-    if (ok && db_query_values(f->conn->db, buf_str(&st.sql), st.values.p, st.values.n, &rows, &d) == ERR_OK) {
-        found = db_next(rows);
-        for (uint32_t i = 0; found && i < g->key->reference_columns.n; i++) {
-            values[i] = db_value(rows, i);
-            if (values[i].kind >= DB_TEXTUAL) values[i].s = arena_str(f->mem, values[i].s);
-        }
-        if (db_end(rows, &d) != ERR_OK) found = false;
-    }
-    f->conn->statement = NULL;
+    found = ok && first_row(f, &st, values, g->key->reference_columns.n);
     query_statement_free(&st);
     return found;
 }

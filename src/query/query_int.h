@@ -66,6 +66,7 @@ struct query_resolving {
     uint32_t role;
     struct query *query;
     VEC(struct query_want) wants; /* values, in the order of a statement's places */
+    struct pg_error no_plan;      /* what PostgreSQL says when it plans: behind values, before rights */
     struct pg_error denial;       /* a right that is missing, of the relation that is highest in the tree */
     uint32_t depth, denial_depth;
 };

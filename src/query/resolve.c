@@ -13,7 +13,7 @@ static bool query_resolve_call(struct query_resolving *r);
 /* It is said later: PostgreSQL finds all names first, then takes the values, then asks for rights. */
 static bool denied(struct query_resolving *r, const struct catalog_relation *of) {
     const char *what = of->kind == CATALOG_VIEW ? "view" : of->kind == CATALOG_MATVIEW ? "materialized view" : "table";
-    if (r->denial.set && r->denial_depth <= r->depth) return true;
+    if (r->values.engine == CATALOG_POSTGRES || (r->denial.set && r->denial_depth <= r->depth)) return true; /* it asks itself */
     r->denial = (struct pg_error){0};
     r->denial_depth = r->depth;
     query_fail(&r->denial, "42501", "permission denied for %s " STR_FMT, what, STR_ARG(of->name));
@@ -44,7 +44,7 @@ static bool need_some(struct query_resolving *r, const struct catalog_relation *
 
 static bool need_schema(struct query_resolving *r, uint32_t schema) {
     const struct catalog_schema *s = catalog_schema_of(r->catalog, schema);
-    if (!s || catalog_may_schema(r->catalog, r->role, schema, CATALOG_USAGE)) return true;
+    if (!s || r->values.engine == CATALOG_POSTGRES || catalog_may_schema(r->catalog, r->role, schema, CATALOG_USAGE)) return true;
     return query_fail(r->error, "42501", "permission denied for schema " STR_FMT, STR_ARG(s->name));
 }
 
@@ -209,8 +209,8 @@ static bool resolve_cast(struct query_resolving *r, struct query_item *it) {
     const struct pg_type *from = query_type_of(r->session->types, it->type), *to;
     if (!type_named(r, it->cast, &it->cast_type)) return false;
     to = query_type_of(r->session->types, it->cast_type);
-    if (it->cast_type != it->type && r->values.engine == CATALOG_SQLITE &&
-        !pg_cast_find(query_type_base(r->session->types, it->type), query_type_base(r->session->types, it->cast_type)))
+    uint32_t base = query_type_base(r->session->types, it->type), cast = query_type_base(r->session->types, it->cast_type);
+    if (base != cast && r->values.engine == CATALOG_SQLITE && !pg_cast_find(base, cast))
         return query_fail(r->error, "42846", "cannot cast type %s to %s", from ? from->sql : "unknown", to->sql);
     it->type = it->cast_type;
     it->typmod = -1;
@@ -400,6 +400,29 @@ static bool resolve_rows(struct query_resolving *r) {
     return true;
 }
 
+static bool same_columns(const struct query *q, const catalog_ids *ids) {
+    bool same = ids->n == q->conflict_count;
+    for (uint32_t i = 0; same && i < q->conflict_count; i++) same = catalog_ids_have(ids, q->arbiter[i]->number);
+    return same;
+}
+
+/* Is there something unique of these columns? */
+static bool has_arbiter(struct query_resolving *r) {
+    const struct query *q = r->query;
+    const struct catalog_relation *of = q->select.of;
+    for (uint32_t i = 0; i < of->constraints.n; i++) {
+        const struct catalog_constraint *k = &of->constraints.p[i];
+        if ((k->kind == CATALOG_PRIMARY || k->kind == CATALOG_UNIQUE) && same_columns(q, &k->columns)) return true;
+    }
+    for (uint32_t i = 0; i < of->indexes.n; i++) {
+        const struct catalog_index *x = &of->indexes.p[i];
+        catalog_ids columns = {0};
+        for (uint32_t k = 0; k < x->keys.n; k++) vec_push(r->out, &columns, x->keys.p[k].column);
+        if (x->unique && !x->where.source.n && same_columns(q, &columns)) return true;
+    }
+    return false;
+}
+
 static bool resolve_conflict(struct query_resolving *r) {
     struct query *q = r->query;
     const struct catalog_relation *of = q->select.of;
@@ -415,6 +438,8 @@ static bool resolve_conflict(struct query_resolving *r) {
             return query_fail(r->error, "42703", "column \"" STR_FMT "\" does not exist", STR_ARG(q->conflict_columns[i]));
         if (!need_column(r, of, q->arbiter[i], CATALOG_SELECT)) return false;
     }
+    if (q->has_conflict_columns && r->values.engine == CATALOG_SQLITE && !has_arbiter(r))
+        query_fail(&r->no_plan, "42P10", "there is no unique or exclusion constraint matching the ON CONFLICT specification");
     return true;
 }
 
@@ -521,8 +546,9 @@ bool query_resolve(arena *out, const struct catalog *c, struct pg_session *sessi
     if (!role) return query_fail(error, "22023", "role \"" STR_FMT "\" does not exist", STR_ARG(session->role));
     r.role = q->role = role->id;
     if (!resolve_names(&r) || !take_values(&r) || (q->put && !check_put(&r))) return false;
-    if (r.denial.set) *error = r.denial;
-    return !r.denial.set;
+    if (r.no_plan.set) *error = r.no_plan;
+    else if (r.denial.set) *error = r.denial;
+    return !error->set;
 }
 
 /* ---- calls ---- */
@@ -592,7 +618,7 @@ static bool query_resolve_call(struct query_resolving *r) {
     }
     if (!found) return no_function(r);
     if (!need_schema(r, found->schema)) return false;
-    if (!catalog_may_function(r->catalog, r->role, found))
+    if (r->values.engine == CATALOG_SQLITE && !catalog_may_function(r->catalog, r->role, found))
         query_fail(&r->denial, "42501", "permission denied for function " STR_FMT, STR_ARG(found->name));
     if (found->why_not.n && r->values.engine == CATALOG_SQLITE) {
         query_fail(r->error, "0A000", "function " STR_FMT " cannot be called on SQLite", STR_ARG(found->name));

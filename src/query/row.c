@@ -85,8 +85,8 @@ static void put_detail(struct query_conn *conn, const struct query *q, const str
     for (uint32_t i = 0; i < of->columns.n; i++) {
         const struct catalog_column *c = &of->columns.p[i];
         if (!all && !is_given(q, c) && !catalog_may_column(conn->catalog, q->role, of, c, CATALOG_SELECT)) continue;
+        if (names.n) buf_puts(&values, STR(", "));
         buf_printf(&names, "%s" STR_FMT, names.n ? ", " : "", STR_ARG(c->name));
-        if (values.n) buf_puts(&values, STR(", "));
         put_value(conn, c->type, c->number == null_key ? DB_NOTHING : conn->row[i], &values, conn->row_mem);
     }
     if (all) query_fail_detail(error, "Failing row contains (" STR_FMT ").", STR_ARG(buf_str(&values)));

@@ -15,6 +15,7 @@ struct run {
     struct query_result *result;
     arena *mem; /* of the run */
     uint32_t role;
+    uint32_t twice; /* of an upsert: its first row that is an earlier one again */
 };
 
 static struct query_printing printing(struct run *r, struct query_statement *to) {
@@ -185,6 +186,54 @@ static bool refuse_keyless(struct run *r, struct query_statement *st, const stru
     return false;
 }
 
+/* ---- two rows of one upsert that are the same row ---- */
+
+/* Which of the columns written are the arbiter's; 0: not all of its are given. */
+static uint32_t arbiter_places(const struct query *q, uint32_t *at, uint32_t max) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < q->columns_count; i++)
+        for (uint32_t k = 0; k < q->conflict_count && n < max; k++)
+            if (q->targets[i] == q->arbiter[k]) at[n++] = i;
+    return n == q->conflict_count ? n : 0;
+}
+
+/* False: a part of it is null, or a default. */
+static bool put_key(struct run *r, uint32_t row, const uint32_t *at, uint32_t n, struct buf *key) {
+    for (uint32_t k = 0; k < n; k++) {
+        const struct query_bound *b = &r->q->cells[row].cells[at[k]];
+        struct pg_call call = {.mem = r->mem, .session = &r->conn->session, .error = &r->conn->raised};
+        if (b->null || !r->q->cells[row].there[at[k]] || !pg_value_out(&call, b->type, b->value, key)) return false;
+        buf_putc(key, 0);
+    }
+    return true;
+}
+
+/* The first one that is a row before it; cells_count: none. */
+static uint32_t find_twice(struct run *r) {
+    const struct query *q = r->q;
+    uint32_t at[32], row = 0;
+    if (q->kind != QUERY_INSERT || q->conflict != QUERY_CONFLICT_MERGE || q->cells_count < 2) return q->cells_count;
+    uint32_t n = arbiter_places(q, at, ARRAY_COUNT(at));
+    struct map seen = {0};
+    for (bool again = false; n && row < q->cells_count; row++) {
+        struct buf key = {0};
+        again = put_key(r, row, at, n, &key) && !map_put(r->mem, &seen, arena_str(r->mem, buf_str(&key)), row);
+        buf_free(&key);
+        if (again) return row;
+    }
+    return q->cells_count;
+}
+
+/* The row was run as one to be inserted alone, so that what is wrong with it by itself is said first. */
+static bool refuse_twice(struct run *r) {
+    struct pg_error *e = &r->result->error;
+    if (e->set && !str_eqc(str_c(e->state), "23505")) return false;
+    *e = (struct pg_error){0};
+    query_fail(e, "21000", "ON CONFLICT DO UPDATE command cannot affect row a second time");
+    query_fail_hint(e, "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.");
+    return false;
+}
+
 static bool wants_row(const struct pg_error *e) {
     return !e->detail[0] && e->table[0] && (str_eqc(str_c(e->state), "23502") || str_eqc(str_c(e->state), "23514"));
 }
@@ -194,10 +243,13 @@ static bool write_some(struct run *r, uint32_t from, uint32_t n, enum answer how
     struct query_printing p = printing(r, &st);
     const struct catalog_column *key = query_key_of(r->q);
     bool ok = print_write(&p, from, n), ran = ok;
+    bool twice = r->q->kind == QUERY_INSERT && from == r->twice;
+    if (twice) r->conn->guards[1] = 0; /* its update arm is not come to */
     ok = ok && run_statement(r, &st, how, to, &r->result->rows);
     if (ok) r->result->affected += db_changed(r->conn->db);
     bool keyless = ran && key && next_keyless(r->q, key, from) == from && r->q->kind != QUERY_DELETE;
     if (keyless && (!ok || r->q->kind == QUERY_INSERT || db_changed(r->conn->db))) ok = refuse_keyless(r, &st, key);
+    else if (ran && twice) ok = refuse_twice(r);
     else if (ran && !ok && wants_row(&r->result->error)) query_row_tell(r->conn, r->q, &st, 0, &r->result->error);
     query_statement_free(&st);
     return ok;
@@ -208,8 +260,8 @@ static bool write_all(struct run *r, enum answer how, struct buf *to) {
     uint32_t step = rows_at_once(q), count = q->kind == QUERY_INSERT ? q->cells_count : 1, n;
     const struct catalog_column *key = query_key_of(q);
     for (uint32_t from = 0; from < count; from += n) {
-        uint32_t keyless = key ? next_keyless(q, key, from) : count;
-        n = MIN(step, keyless > from ? keyless - from : 1);
+        uint32_t keyless = key ? next_keyless(q, key, from) : count, alone = MIN(keyless, q->kind == QUERY_INSERT ? r->twice : count);
+        n = MIN(step, alone > from ? alone - from : 1);
         if (!write_some(r, from, n, how, to)) return false;
     }
     return true;
@@ -225,37 +277,6 @@ static bool select_written(struct run *r, str keys) {
     r->conn->touched.n = touched;
     query_statement_free(&st);
     return ok;
-}
-
-/* Two rows of one upsert that are the same row. */
-static bool check_twice(struct run *r) {
-    const struct query *q = r->q;
-    uint32_t at[32], n = 0;
-    if (q->conflict != QUERY_CONFLICT_MERGE || q->cells_count < 2) return true;
-    for (uint32_t i = 0; i < q->columns_count; i++)
-        for (uint32_t k = 0; k < q->conflict_count && n < ARRAY_COUNT(at); k++)
-            if (q->targets[i] == q->arbiter[k]) at[n++] = i;
-    if (n != q->conflict_count) return true;
-    struct map seen = {0};
-    for (uint32_t i = 0; i < q->cells_count; i++) {
-        struct buf key = {0};
-        bool null = false;
-        for (uint32_t k = 0; k < n; k++) {
-            const struct query_bound *b = &q->cells[i].cells[at[k]];
-            null |= b->null || !q->cells[i].there[at[k]];
-            struct pg_call call = {.mem = r->mem, .session = &r->conn->session, .error = &r->conn->raised};
-            if (!null && !pg_value_out(&call, b->type, b->value, &key)) null = true;
-            buf_putc(&key, 0);
-        }
-        bool again = !null && !map_put(r->mem, &seen, arena_str(r->mem, buf_str(&key)), i);
-        buf_free(&key);
-        if (!again) continue;
-        query_fail(&r->result->error, "21000", "ON CONFLICT DO UPDATE command cannot affect row a second time");
-        query_fail_hint(&r->result->error,
-                        "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.");
-        return false;
-    }
-    return true;
 }
 
 static bool check_values(struct run *r) {
@@ -309,7 +330,8 @@ static bool run_guarded(struct run *r) {
 static bool run_write(struct run *r) {
     struct query_conn *conn = r->conn;
     const struct query *q = r->q;
-    if (!check_values(r) || !check_twice(r) || !raise_guards(r)) return false;
+    if (!check_values(r) || !raise_guards(r)) return false;
+    r->twice = find_twice(r);
     query_wall_target(conn, q->select.of);
     bool nothing = (q->kind == QUERY_UPDATE && !q->columns_count) || (q->kind == QUERY_INSERT && !q->cells_count);
     bool ok = true;
@@ -490,7 +512,7 @@ void query_conn_begin(struct query_conn *conn, const struct pg_session *session)
 }
 
 bool query_run(struct query_conn *conn, const struct pg_session *session, struct query *q, struct query_result *result) {
-    struct run r = {conn, q, result, arena_new(0), 0};
+    struct run r = {.conn = conn, .q = q, .result = result, .mem = arena_new(0)};
     *result = (struct query_result){.total = -1};
     query_conn_begin(conn, session);
     bool ok = query_resolve(r.mem, conn->catalog, &conn->session, q, &result->error);
