@@ -290,8 +290,6 @@ static bool bounds(struct in *r) {
         r->i++;
         if (high < low) return pg_raise(r->call, "2202E", "upper bound cannot be less than lower bound");
         if (low != 1) return pg_raise(r->call, "0A000", "arrays with a lower bound other than 1 are not supported on SQLite");
-        if (high > PG_ARRAY_ITEMS_MAX)
-            return pg_raise(r->call, "54000", "array size exceeds the maximum allowed (%d)", PG_ARRAY_ITEMS_MAX);
         r->bound[r->bounds++] = (uint32_t)high;
         blanks(r);
     }

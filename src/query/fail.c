@@ -276,8 +276,9 @@ static bool child_failed(struct failing *f, const struct catalog_relation *from,
     struct db_value values[32];
     const struct catalog_relation *to = catalog_relation_of(f->conn->catalog, k->reference);
     if (!to || k->columns.n > ARRAY_COUNT(values)) return false;
-    if (f->q->kind == QUERY_UPDATE ? !find_orphan(f, k, to, values)
-                                   : !row_values(f, row, from, &k->columns, values) || is_there(f, to, &k->reference_columns, values))
+    if (f->q->kind == QUERY_UPDATE
+            ? !find_orphan(f, k, to, values)
+            : !row_values(f, row, from, &k->columns, values) || is_there(f, to, &k->reference_columns, values))
         return false;
     struct buf b = {0};
     query_fail(f->error, "23503", "insert or update on table \"" STR_FMT "\" violates foreign key constraint \"" STR_FMT "\"",

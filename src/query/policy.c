@@ -308,6 +308,7 @@ bool query_view_of(struct query_conn *conn, const struct catalog_relation *of, u
     bool ok = view ? view_view(conn, of, &body, error) : table_view(conn, of, role, sight, &body, error);
     uint32_t at = place_of(conn, &conn->views, key); /* now: what it reads was made before it */
     *name = conn->made.p[at].name;
+    if (!view) conn->made.p[at].of = of, conn->made.p[at].role = role;
     buf_printf(&b, "create temp view \"" STR_FMT "\" as select " STR_FMT, STR_ARG(*name), STR_ARG(buf_str(&body)));
     conn->depth--;
     ok = ok && make(conn, "view", at, &b, error);

@@ -168,6 +168,8 @@ struct query_expanding {
 
 struct query_made { /* a view or a trigger */
     str name, drop;
+    const struct catalog_relation *of; /* of a view of a table's: which, and who sees it */
+    uint32_t role;
     uint32_t guard; /* of a trigger */
     bool gone;      /* it went with the transaction in which it was made: its place and name wait for the next */
 };

@@ -349,7 +349,9 @@ static bool find_columns(struct query_resolving *r) {
 static bool check_target(struct query_resolving *r, const struct catalog_column *c) {
     bool update = r->query->kind == QUERY_UPDATE, always = c->identity == CATALOG_IDENTITY_ALWAYS;
     if (!need_column(r, r->query->select.of, c, update ? CATALOG_UPDATE : CATALOG_INSERT)) return false;
-    if (r->query->conflict == QUERY_CONFLICT_MERGE && !need_column(r, r->query->select.of, c, CATALOG_UPDATE)) return false;
+    if (r->query->conflict == QUERY_CONFLICT_MERGE &&
+        !(need_column(r, r->query->select.of, c, CATALOG_UPDATE) && need_column(r, r->query->select.of, c, CATALOG_SELECT)))
+        return false; /* excluded.c is read */
     if (!c->generated && !always) return true;
     query_fail(r->error, "428C9",
                update ? "column \"" STR_FMT "\" can only be updated to DEFAULT"
@@ -490,6 +492,13 @@ static bool check_put(struct query_resolving *r) {
     return same || query_fail(r->error, "PGRST115", "Payload values do not match URL in primary key column(s)");
 }
 
+/* {"not": {"or": []}} does not. */
+static bool names_column(const struct query_where *w) {
+    bool names = w->kind == QUERY_TEST || w->kind == QUERY_HAS;
+    for (uint32_t i = 0; !names && i < w->parts_count; i++) names = names_column(&w->parts[i]);
+    return names;
+}
+
 static bool resolve_write(struct query_resolving *r) {
     struct query *q = r->query;
     static const uint32_t privileges[] = {
@@ -504,8 +513,7 @@ static bool resolve_write(struct query_resolving *r) {
     if (q->select.has_items && !(need_some(r, of, CATALOG_SELECT) && resolve_list(r, &q->select))) return false;
     for (uint32_t i = 0; q->select.has_items && i < q->select.order_count; i++)
         if (!resolve_order(r, &q->select, &q->select.order[i])) return false;
-    q->reads = q->select.has_items || q->conflict ||
-               (q->select.where && q->select.where->parts_count + (q->select.where->kind == QUERY_TEST));
+    q->reads = q->select.has_items || q->conflict || (q->select.where && names_column(q->select.where));
     return true;
 }
 

@@ -227,7 +227,7 @@ static uint32_t find_twice(struct run *r) {
 /* The row was run as one to be inserted alone, so that what is wrong with it by itself is said first. */
 static bool refuse_twice(struct run *r) {
     struct pg_error *e = &r->result->error;
-    if (e->set && !str_eqc(str_c(e->state), "23505")) return false;
+    if (e->set && !str_eqc(str_c(e->state), "23505") && !str_eqc(str_c(e->state), "23503")) return false;
     *e = (struct pg_error){0};
     query_fail(e, "21000", "ON CONFLICT DO UPDATE command cannot affect row a second time");
     query_fail_hint(e, "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.");
@@ -250,7 +250,7 @@ static bool write_some(struct run *r, uint32_t from, uint32_t n, enum answer how
     bool keyless = ran && key && next_keyless(r->q, key, from) == from && r->q->kind != QUERY_DELETE;
     if (keyless && (!ok || r->q->kind == QUERY_INSERT || db_changed(r->conn->db))) ok = refuse_keyless(r, &st, key);
     else if (ran && twice) ok = refuse_twice(r);
-    else if (ran && !ok && wants_row(&r->result->error)) query_row_tell(r->conn, r->q, &st, 0, &r->result->error);
+    if (ran && !ok && !keyless && wants_row(&r->result->error)) query_row_tell(r->conn, r->q, &st, 0, &r->result->error);
     query_statement_free(&st);
     return ok;
 }
@@ -260,9 +260,16 @@ static bool write_all(struct run *r, enum answer how, struct buf *to) {
     uint32_t step = rows_at_once(q), count = q->kind == QUERY_INSERT ? q->cells_count : 1, n;
     const struct catalog_column *key = query_key_of(q);
     for (uint32_t from = 0; from < count; from += n) {
-        uint32_t keyless = key ? next_keyless(q, key, from) : count, alone = MIN(keyless, q->kind == QUERY_INSERT ? r->twice : count);
+        uint32_t keyless = key ? next_keyless(q, key, from) : count,
+                 alone = MIN(keyless, q->kind == QUERY_INSERT ? r->twice : count);
         n = MIN(step, alone > from ? alone - from : 1);
-        if (!write_some(r, from, n, how, to)) return false;
+        if (write_some(r, from, n, how, to)) continue;
+        if (from + n == alone && alone < count && str_eqc(str_c(r->result->error.state), "23503")) {
+            r->result->error = r->conn->raised =
+                (struct pg_error){0}; /* keys are looked at last: the row that is refused comes first */
+            return write_some(r, alone, 1, how, to);
+        }
+        return false;
     }
     return true;
 }

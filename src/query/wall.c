@@ -7,7 +7,8 @@
  *    written that has the key or that the key refers to.
  * 4. SQLite takes our views apart where it can, and then asks once more for each table of which it needs no column, or none but the key that is its
  *    rowid (count(*), exists): column "", of nobody. That is let through if this statement reads the table by one of our views, for that is what was taken apart.
- * 5. No statement of ours changes the schema, attaches, or sets anything.
+ * 5. Columns of a table's view are read with the role's rights to them, whoever names them: a policy, an invoker's view, a function's body, a key.
+ * 6. No statement of ours changes the schema, attaches, or sets anything.
  * It holds while statements of this room are prepared (walled): what else runs on the connection is its owner's.
  */
 #include "query/query_int.h"
@@ -90,6 +91,25 @@ void query_wall_target(struct query_conn *conn, const struct catalog_relation *o
     if (of) query_wall_touch(conn, of);
 }
 
+/* ---- rights ---- */
+
+static const struct query_made *made_named(const struct query_conn *conn, str name) {
+    uint64_t at;
+    bool ok = str_to_u64(str_sub(name, MIN(name.n, (size_t)QUERY_TOKEN + 1), name.n), &at) && at < conn->made.n;
+    return ok ? &conn->made.p[at] : NULL;
+}
+
+static bool has_right(struct query_conn *conn, str view, str column) {
+    const struct query_made *m = made_named(conn, view);
+    const struct catalog_relation *of = m ? m->of : NULL;
+    if (!of || catalog_may_relation(conn->catalog, m->role, of, CATALOG_SELECT)) return true;
+    for (uint32_t i = 0; i < of->columns.n; i++)
+        if (str_eq(of->columns.p[i].storage, column) &&
+            !catalog_may_column(conn->catalog, m->role, of, &of->columns.p[i], CATALOG_SELECT))
+            return query_fail(&conn->raised, "42501", "permission denied for table " STR_FMT, STR_ARG(of->name));
+    return true;
+}
+
 /* ---- the wall ---- */
 
 /* Tables that are functions, of SQLite's and of the pg room's. */
@@ -99,7 +119,8 @@ static bool is_function(const struct query_conn *conn, str table) {
 }
 
 static bool may_read(struct query_conn *conn, str table, str column, str inner) {
-    if (!table.n || is_ours(conn, table)) return true;
+    if (is_ours(conn, table)) return has_right(conn, table, column);
+    if (!table.n) return true;
     if (is_ours(conn, inner)) return see(conn, table), true;
     if (str_starts(table, STR("sqlite_")) || str_starts(table, STR("_orlo"))) return false;
     if (is_function(conn, table) || (!column.n && is_seen(conn, table))) return true;

@@ -315,7 +315,9 @@ static void told(void *arg, const struct postgres_answer *a) {
         struct query_result *r = &asked->results[i];
         const struct query_text *t = &asked->texts[i];
         r->total = -1;
-        r->affected = asked->batch->queries[i].kind == QUERY_SELECT || asked->batch->queries[i].kind == QUERY_CALL ? 0 : postgres_affected(a, at);
+        r->affected = asked->batch->queries[i].kind == QUERY_SELECT || asked->batch->queries[i].kind == QUERY_CALL
+                          ? 0
+                          : postgres_affected(a, at);
         if (t->answers) take_rows(a, at, r);
         if (t->answers && asked->batch->queries[i].kind == QUERY_CALL) unwrap(&asked->batch->queries[i], r);
         at++;
