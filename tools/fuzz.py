@@ -7,6 +7,8 @@ checked-in corpus and what earlier runs added in build-fuzz/corpus/. What fails 
 that replays it. Exit status 1 when anything did.
 
 ./dev fuzz diff [--seconds N] [--seed S] runs random modules on Orlo and on Wasmtime instead: see tests/diff/run.py.
+./dev fuzz sql|twins [--seconds N] [--seed S] asks SQLite and PostgreSQL random trees, or two databases that differ in what is hidden: see
+tests/sql/engines.py.
 ./dev fuzz store-kill [--seconds N] [--kills N] [--seed S] kills the store, workers and the node while clients write: see tests/apps/kills.py.
 ./dev fuzz clients|calls|upstreams [--seconds N] [--seed S] attacks a sanitized orlo that serves: see tests/fuzz/run.py.
 """
@@ -88,6 +90,15 @@ def diff(args):
     sys.exit(subprocess.run([sys.executable, os.path.join(ROOT, "tests", "diff", "run.py"), program, *args]).returncode)
 
 
+def engines(args):
+    """The same trees on SQLite and on PostgreSQL, or on twins (tests/sql/engines.py); as it is built for people."""
+    build = os.path.join(ROOT, "build")
+    if not os.path.exists(os.path.join(build, "build.ninja")):
+        subprocess.run(["meson", "setup", build], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", build, "--quiet", "tests/sql/engines"], check=True)
+    sys.exit(subprocess.run([sys.executable, os.path.join(ROOT, "tests", "sql", "engines.py"), build, *args]).returncode)
+
+
 def kills(args):
     """As it is built for people: deaths are found at the speed of use."""
     build = os.path.join(ROOT, "build")
@@ -114,6 +125,10 @@ def main():
     wanted, seconds, args = [], 60, sys.argv[1:]
     if args[:1] == ["diff"]:
         diff(args[1:])
+    if args[:1] == ["sql"]:
+        engines(args[1:])
+    if args[:1] == ["twins"]:
+        engines(["--twins", *args[1:]])
     if args[:1] == ["store-kill"]:
         kills(args[1:])
     if args and args[0] in SERVED:

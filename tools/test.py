@@ -89,6 +89,10 @@ def programs():
         fuzz = [py, "tests/fuzz/run.py", checked_orlo, target, "--seed", "1", "--seconds"]
         yield f"fuzz/{target}", [*fuzz, str(seconds)], None
         yield f"fuzz/{target}/canary", [*fuzz, "10", "--canary"], None
+    for target, more in (("sql", []), ("twins", ["--twins"])):
+        engines = [py, "tests/sql/engines.py", os.path.join(ROOT, "build"), *more, "--seed", "1"]
+        yield f"fuzz/{target}", [*engines, "--rounds", "12", "--count", "60"], None
+        yield f"fuzz/{target}/canary", [*engines, "--rounds", "40", "--count", "60", "--canary"], None
     suites = [p for p in (os.path.join(conformance.FOLDER, s) for s in ("core", "component")) if os.path.exists(p)]
     yield "spec/canary", [py, "tests/spec/canary.py", spec, *suites, "--count", "50"], None
     for suite in conformance.SUITES:

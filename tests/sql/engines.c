@@ -290,13 +290,6 @@ static void take_rows(const struct postgres_answer *a, uint32_t statement, struc
     buf_puts(&r->body, STR("]"));
 }
 
-/* Of a call that gives no set, the one row. */
-static void unwrap(const struct query *q, struct query_result *r) {
-    if (q->function->set) return;
-    if (!r->rows) r->body.n = 0, buf_puts(&r->body, STR("null"));
-    else buf_drop(&r->body, 1), r->body.n--;
-}
-
 static void told(void *arg, const struct postgres_answer *a) {
     struct asked *asked = arg;
     const struct postgres_error *e = postgres_error(a);
@@ -319,7 +312,6 @@ static void told(void *arg, const struct postgres_answer *a) {
                           ? 0
                           : postgres_affected(a, at);
         if (t->answers) take_rows(a, at, r);
-        if (t->answers && asked->batch->queries[i].kind == QUERY_CALL) unwrap(&asked->batch->queries[i], r);
         at++;
         if (!query_take_result(&asked->batch->queries[i], r)) {
             asked->failed = true;
