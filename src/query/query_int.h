@@ -99,7 +99,8 @@ struct query_printing {
     uint32_t role, aliases;
 };
 void query_statement_free(struct query_statement *s);
-void query_put_name(struct buf *b, str name);                      /* quoted */
+void query_put_name(struct buf *b, str name); /* quoted */
+void query_put_next_value(struct query_printing *p, struct db_value v);
 void query_put_value(struct query_printing *p, struct db_value v); /* ?N */
 /* The select of a request, or of what is embedded. from: a view's name. */
 [[nodiscard]] bool query_put_select(struct query_printing *p, const struct query_select *s);

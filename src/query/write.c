@@ -1,6 +1,6 @@
 /* write: a resolved insert, update or delete as SQLite's text.
  *
- *   insert into main."t" ("a", "b") values (?1, now()), (?2, now()) on conflict ("a") do update set "a" = excluded."a" returning …
+ *   insert into main."t" ("a", "b") values (?, now()), (?, now()) on conflict ("a") do update set "a" = excluded."a" returning …
  *   update main."t" set "a" = ?1 where rowid in (select a0."_orlo_k" from "v…" as a0 where …) returning …
  *   delete from main."t" where rowid in (…) returning …
  *
@@ -62,7 +62,7 @@ static bool put_row(struct query_printing *p, const struct query_row *row) {
     PUT(p, "(");
     for (uint32_t i = 0; i < q->columns_count; i++, first = false) {
         if (!first) PUT(p, ",");
-        if (row->there[i]) query_put_value(p, row->cells[i].null ? DB_NOTHING : row->cells[i].value);
+        if (row->there[i]) query_put_next_value(p, row->cells[i].null ? DB_NOTHING : row->cells[i].value);
         else if (!put_default(p, q->targets[i])) return false;
     }
     for (uint32_t i = 0; i < q->select.of->columns.n; i++) {
