@@ -4,6 +4,7 @@
  * Each kind of object is a table of its members (struct member), which one loop reads: a reader a member, by its name.
  */
 #include "query/query_int.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -68,7 +69,8 @@ static bool members(struct from *f, const struct query_json *v, const char *what
                        STR_ARG(str_sub(v->members[i].key, 0, 100)));
             return false;
         }
-        if (!m->read(f, &v->members[i].v, to)) return wrong(f, m->key, "a value of another kind was expected");
+        if (!m->read(f, &v->members[i].v, to))
+            return f->error->set ? false : wrong(f, m->key, "a value of another kind was expected");
     }
     return true;
 }
@@ -83,16 +85,18 @@ static bool count_of(const struct query_json *v, int64_t *out) {
     char text[24], *end;
     if (v->kind != JSON_KIND_F64 || v->raw.n >= sizeof text) return false;
     snprintf(text, sizeof text, STR_FMT, STR_ARG(v->raw));
+    errno = 0;
     *out = strtoll(text, &end, 10);
-    return !*end && *out >= 0;
+    return !*end && !errno && *out >= 0;
 }
 
 static bool index_of(const struct query_json *v, int64_t *out) {
     char text[12], *end;
     if (v->kind != JSON_KIND_F64 || v->raw.n >= sizeof text) return false;
     snprintf(text, sizeof text, STR_FMT, STR_ARG(v->raw));
+    errno = 0;
     *out = strtoll(text, &end, 10);
-    return !*end;
+    return !*end && !errno;
 }
 
 static bool names_of(struct from *f, const struct query_json *v, const str **out, uint32_t *count) {
@@ -639,7 +643,8 @@ static bool batch_one(struct from *f, const struct query_json *v, void *to) {
 
 static bool batch_many(struct from *f, const struct query_json *v, void *to) {
     struct query_batch *b = to;
-    if (b->count || v->kind != JSON_KIND_ARRAY || !v->n || v->n > QUERY_BATCH_MAX) return false;
+    if (b->count || v->kind != JSON_KIND_ARRAY || !v->n) return false;
+    if (v->n > QUERY_BATCH_MAX) return query_fail(f->error, "PGRST100", "a batch has at most %d queries", QUERY_BATCH_MAX);
     b->queries = arena_array(f->out, struct query, v->n);
     b->many = true;
     for (; b->count < v->n; b->count++)

@@ -118,12 +118,19 @@ static bool is_function(const struct query_conn *conn, str table) {
     return str_starts(table, STR("pg_")) && !catalog_relation_named(conn->catalog, STR("public"), table);
 }
 
+/* A part of the statement itself (with "r" as …), of which it needs no column either: no table is called so. */
+static bool is_part(const struct query_conn *conn, str name) {
+    for (uint32_t i = 0; i < conn->catalog->relations.n; i++)
+        if (str_eq_nocase(conn->catalog->relations.p[i].storage, name)) return false;
+    return true;
+}
+
 static bool may_read(struct query_conn *conn, str table, str column, str inner) {
     if (is_ours(conn, table)) return has_right(conn, table, column);
     if (!table.n) return true;
     if (is_ours(conn, inner)) return see(conn, table), true;
     if (str_starts(table, STR("sqlite_")) || str_starts(table, STR("_orlo"))) return false;
-    if (is_function(conn, table) || (!column.n && is_seen(conn, table))) return true;
+    if (is_function(conn, table) || (!column.n && (is_seen(conn, table) || is_part(conn, table)))) return true;
     const struct query_touch *t = touched(conn, table);
     return (t && t->whole) || is_key(conn, table, column);
 }

@@ -279,3 +279,20 @@ create policy own on eb using (owner = auth.uid());""" % (A, B, A, B, A),
 
 case("roles", "create role ro_reader nologin;\ngrant ro_reader to moderator;\ngrant usage on schema public to ro_reader;\ncreate table ro (id int primary key);\n" + RLS.format("ro") + "insert into ro values (1), (2);\nrevoke all on ro from anon, authenticated;\ngrant select on ro to ro_reader;\ncreate policy r on ro to ro_reader using (id = 1);\ncreate policy p on ro to public using (id = 3);",
      (MODERATOR, select("ro", "id"), ok({"id": 1})), (ANN, select("ro", "id"), ("42501", "permission denied for table ro")), (MODERATOR, insert("ro", {"id": 5}), ("42501", "permission denied for table ro")))
+
+case("functions that count", """create table fi (id int primary key, owner uuid);
+""" + RLS.format("fi") + """insert into fi values (1, '%s'), (2, '%s'), (3, '%s');
+create policy own on fi using (owner = auth.uid());
+create function fi_deep(n int) returns bigint language sql stable as $$ with recursive r (i) as (select 1 union all select i + 1 from r where i < n) select count(*) from r $$;
+create function fi_two() returns bigint language sql stable as $$ with fi as (select 1 from fi), g as (select 2) select count(*) from fi, g $$;
+create function fi_none() returns bigint language sql stable as $$ select count(*) from fi where exists (select from fi as b) $$;
+create function fi_values() returns bigint language sql stable as $$ select count(*) from (values (1), (2)) as v, generate_series(1, 3) as g, (select 1 from fi) as s $$;""" % (A, B, B),
+     (ANN, call("fi_deep", n=100), ("ok", "100")), (ANN, call("fi_two"), ("ok", "1")), (BOB, call("fi_two"), ("ok", "2")), (BOB, call("fi_none"), ("ok", "2")), (ANON, call("fi_none"), ("ok", "0")), (BOB, call("fi_values"), ("ok", "12")))
+
+case("functions that break a rule", """create table fj (id int primary key, n int not null check (n > 0), u text unique);
+create table fk (id int primary key, j int references fj);
+insert into fj values (1, 1, 'x');
+create function fj_put(i int, m int, w text) returns void language sql as $$ insert into fj values (i, m, w) $$;
+create function fk_put(i int, w int) returns void language sql as $$ insert into fk values (i, w) $$;""",
+     (SERVICE, call("fj_put", i=1, m=1, w="y"), ("23505", 'duplicate key value violates unique constraint \\"fj_pkey\\"')), (SERVICE, call("fj_put", i=2, m=1, w="x"), ("23505", "fj_u_key")), (SERVICE, call("fj_put", i=2, m=None, w="y"), ("23502", 'null value in column \\"n\\" of relation \\"fj\\"')),
+     (SERVICE, call("fj_put", i=2, m=0, w="y"), ("23514", 'new row for relation \\"fj\\" violates check constraint \\"fj_n_check\\"')), (SERVICE, call("fk_put", i=1, w=9), ("23503", "")), (SERVICE, call("fj_put", i=2, m=2, w="y"), ("ok", None)), (SERVICE, select("fj", "id", order=["id"]), ok({"id": 1}, {"id": 2})))
