@@ -223,6 +223,8 @@ err sql_do_alter_function(struct sql_ddl *d, const PgQuery__Node *node_) {
 static bool calls_changed(const struct sql_ddl *d, const struct catalog_fragment *f) {
     for (uint32_t i = 0; i < f->calls.n; i++)
         if (catalog_ids_have(&d->changed_functions, f->calls.p[i])) return true;
+    for (uint32_t i = 0; i < f->reads.n; i++) /* how a subquery is put goes by the keys that there are */
+        if (catalog_ids_have(&d->changed_keys, f->reads.p[i])) return true;
     return false;
 }
 
@@ -263,7 +265,8 @@ static void refresh_view(struct sql_ddl *d, struct catalog_relation *r) {
 }
 
 void sql_refresh(struct sql_ddl *d) {
-    for (uint32_t round = 0; d->changed_functions.n && round < 16; round++) { /* functions that call functions */
+    for (uint32_t round = 0; (d->changed_functions.n || d->changed_keys.n) && round < 16;
+         round++) { /* functions that call functions */
         uint32_t before = d->changed_functions.n;
         for (uint32_t i = 0; i < d->c->functions.n; i++) {
             struct catalog_function *f = &d->c->functions.p[i];
@@ -275,9 +278,9 @@ void sql_refresh(struct sql_ddl *d) {
         }
         if (before == d->changed_functions.n) break;
     }
-    for (uint32_t i = 0; d->changed_functions.n && i < d->c->relations.n; i++)
+    for (uint32_t i = 0; (d->changed_functions.n || d->changed_keys.n) && i < d->c->relations.n; i++)
         refresh_relation(d, &d->c->relations.p[i]), refresh_view(d, &d->c->relations.p[i]);
-    d->changed_functions.n = 0;
+    d->changed_functions.n = d->changed_keys.n = 0;
 }
 
 /* ---- triggers ---- */

@@ -48,7 +48,7 @@ struct sql_ddl {
     VEC(struct sql_action) actions;
     struct map storage;  /* names that SQLite has, in lower case → 1 */
     struct map poisoned; /* relations and functions whose making was refused: what names them is not refused again */
-    catalog_ids changed_functions;
+    catalog_ids changed_functions, changed_keys; /* changed_keys: relations, of whose keys some may have come or gone */
     uint64_t statements;
     bool flushing; /* steps are no one statement's */
 };

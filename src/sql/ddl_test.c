@@ -472,6 +472,26 @@ static void test_refresh(void **state) {
     assert_non_null(memmem(text.p, text.n, "77", 2));
 }
 
+static bool policy_has(const struct catalog *c, const char *part) {
+    str text = table(c, "rooms")->policies.p[0].using_expr.fragment.text;
+    return memmem(text.p, text.n, part, strlen(part));
+}
+
+/* EXISTS goes from the row to its members where a key leads there; it is a set of rooms where that set is found by an index. */
+static void test_exists(void **state) {
+    const struct catalog *c = good(
+        NULL, "create table rooms (id int primary key); create table members (room int, member int, primary key (room, member));"
+              "alter table rooms enable row level security; create policy p on rooms using (exists (select 1 from members m "
+              "where m.room = rooms.id and m.member = 7));");
+    assert_true(policy_has(c, "(exists (select 1") && !policy_has(c, " in (select"));
+    c = good(c, "create index by_member on members (member)");
+    assert_true(policy_has(c, " in (select") && !policy_has(c, "exists"));
+    c = good(c, "drop index by_member; create index on members (member) where room > 1");
+    assert_true(policy_has(c, "(exists (select 1"));
+    c = good(c, "alter table members drop constraint members_pkey");
+    assert_true(policy_has(c, " in (select"));
+}
+
 /* ---- policies and grants ---- */
 
 static void test_policies(void **state) {
@@ -701,8 +721,8 @@ static int teardown(void **state) { return db_close(db), arena_free(mem), 0; }
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
-        T(table),    T(names),  T(made_names), T(foreign_key), T(alter),   T(actions),     T(once),     T(identity), T(index),
-        T(enum),     T(domain), T(views),      T(functions),   T(refresh), T(no_text),     T(doubling), T(complex),  T(marks),
-        T(policies), T(grants), T(rest),       T(malicious),   T(bombs),   T(all_at_once), T(engine),   T(lints)};
+        T(table), T(names),    T(made_names), T(foreign_key), T(alter),     T(actions), T(once),        T(identity), T(index),
+        T(enum),  T(domain),   T(views),      T(functions),   T(refresh),   T(no_text), T(exists),      T(doubling), T(complex),
+        T(marks), T(policies), T(grants),     T(rest),        T(malicious), T(bombs),   T(all_at_once), T(engine),   T(lints)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

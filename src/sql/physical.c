@@ -313,6 +313,7 @@ static struct sql_shape shape_of(struct sql_ddl *d, const struct catalog_relatio
 
 void sql_touch(struct sql_ddl *d, const struct catalog_relation *r) {
     if (r->kind == CATALOG_VIEW) return;
+    if (!catalog_ids_have(&d->changed_keys, r->id)) vec_push(d->mem, &d->changed_keys, r->id);
     for (uint32_t i = 0; i < d->shapes.n; i++)
         if (d->shapes.p[i].relation == r->id) return;
     vec_push(d->mem, &d->shapes, shape_of(d, r));

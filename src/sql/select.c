@@ -859,12 +859,15 @@ static str print_side(struct sql_context *cx, const struct sql_part *p, bool on_
 
 /* The rows of a side, each with its number among its equals: then a set of them is a bag. */
 static str print_counted(struct sql_context *cx, const struct sql_part *p) {
-    VEC(str) columns = {0};
-    for (uint32_t i = 0; i < p->targets.n; i++)
-        vec_push(cx->mem, &columns, sql_fmt(cx, "c%u" STR_FMT, i + 1, STR_ARG(sql_collate(cx, p->targets.p[i].type))));
+    VEC(str) columns = {0}, named = {0};
+    for (uint32_t i = 0; i < p->targets.n; i++) {
+        str column = sql_fmt(cx, "c%u" STR_FMT, i + 1, STR_ARG(sql_collate(cx, p->targets.p[i].type)));
+        vec_push(cx->mem, &columns, column);
+        vec_push(cx->mem, &named, sql_fmt(cx, STR_FMT " as c%u", STR_ARG(column), i + 1));
+    }
     str list = sql_joined(cx, columns.p, columns.n, ", ");
-    return sql_fmt(cx, "select *, row_number() over (partition by " STR_FMT ") as rn from (" STR_FMT ")", STR_ARG(list),
-                   STR_ARG(sql_part_print(cx, p, NULL)));
+    return sql_fmt(cx, "select " STR_FMT ", row_number() over (partition by " STR_FMT ") as rn from (" STR_FMT ")",
+                   STR_ARG(sql_joined(cx, named.p, named.n, ", ")), STR_ARG(list), STR_ARG(sql_part_print(cx, p, NULL)));
 }
 
 static str print_kind(struct sql_context *cx, const struct sql_part *p, const str *names, bool collated);

@@ -1,7 +1,8 @@
 /* sublink: subqueries in expressions, and arrays where a subquery might stand.
  *
  * 1. EXISTS whose conditions tie an inner column to an outer value by `=` becomes `outer in (select inner …)` where null is as good as false:
- *    SQLite then looks the outer row up in a set that it made once, or the other way round, instead of running the query for each row.
+ *    SQLite then looks the outer row up in a set that it made once, or the other way round, instead of running the query for each row. Where
+ *    that set could only be made by reading a whole table, and a key of it leads from the outer row to its rows, it stays EXISTS.
  * 2. A scalar subquery that could give several rows is counted while it runs: a second one is 21000. Where a key, LIMIT 1 or an aggregate says
  *    that there is one at most, it stands as it is.
  */
@@ -54,10 +55,76 @@ static str list_of(struct sql_context *cx, const sql_values *values, bool collat
 
 static bool from_is_own(const struct sql_part *p) { return !p->with.n && p->reads_tables; }
 
+/* A column of the one table that p reads; NULL: it is something else. */
+static const struct catalog_column *column_of(struct sql_context *cx, const struct catalog_relation *r, str alias, str text) {
+    for (uint32_t i = 0; i < r->columns.n; i++) {
+        const struct catalog_column *c = &r->columns.p[i];
+        str is = sql_fmt(cx, STR_FMT "." STR_FMT, STR_ARG(alias), STR_ARG(sql_quoted(cx->mem, c->storage)));
+        if (str_eq(is, text)) return c;
+    }
+    return NULL;
+}
+
+/* The table, where there is one alone: its mark, " as a2". */
+static const struct catalog_relation *only_table(const struct sql_context *cx, const struct sql_part *p, str *alias) {
+    struct catalog_mark m;
+    if (!catalog_mark_next(p->from, 0, &m) || m.at || (m.kind != 'R' && m.kind != 'B')) return NULL;
+    str rest = str_sub(p->from, m.end, p->from.n);
+    if (!str_starts(rest, STR(" as "))) return NULL;
+    *alias = str_sub(rest, 4, rest.n);
+    return str_find(*alias, ' ') == alias->n ? catalog_relation_of(cx->catalog, m.id) : NULL;
+}
+
+struct bound { /* columns that have one value: of the outer row, or of what is of no row */
+    catalog_ids by_row, by_itself;
+};
+
+/* Of an index's columns: does it begin with one that is bound by itself, so that the set is made by it? Does it lead from the outer row to its rows? */
+static void look_at_index(const struct bound *b, const catalog_ids *columns, bool *set, bool *row) {
+    uint32_t n = 0, rows = 0;
+    while (n < columns->n && (catalog_ids_have(&b->by_row, columns->p[n]) || catalog_ids_have(&b->by_itself, columns->p[n])))
+        rows += catalog_ids_have(&b->by_row, columns->p[n++]);
+    *set |= n && catalog_ids_have(&b->by_itself, columns->p[0]);
+    *row |= n && rows == b->by_row.n;
+}
+
+static bool bound_by(struct sql_context *cx, const struct catalog_relation *r, str alias, const sql_values *inner,
+                     const sql_values *rest, struct bound *b) {
+    const struct catalog_column *c;
+    for (uint32_t i = 0; i < inner->n; i++) {
+        if (!(c = column_of(cx, r, alias, inner->p[i].text))) return false;
+        if (!catalog_ids_have(&b->by_row, c->number)) vec_push(cx->mem, &b->by_row, c->number);
+    }
+    for (uint32_t i = 0; i < rest->n; i++)
+        for (int side = 0; rest->p[i].sides && side < 2; side++)
+            if (!rest->p[i].sides[!side].levels && (c = column_of(cx, r, alias, rest->p[i].sides[side].text)))
+                vec_push(cx->mem, &b->by_itself, c->number);
+    return true;
+}
+
+static bool better_by_row(struct sql_context *cx, const struct sql_part *p, const sql_values *inner, const sql_values *rest) {
+    str alias;
+    bool set = false, row = false;
+    struct bound b = {0};
+    const struct catalog_relation *r = only_table(cx, p, &alias);
+    if (!r || r->kind != CATALOG_TABLE || !bound_by(cx, r, alias, inner, rest, &b)) return false;
+    for (uint32_t i = 0; i < r->constraints.n; i++)
+        if (r->constraints.p[i].kind <= CATALOG_UNIQUE) look_at_index(&b, &r->constraints.p[i].columns, &set, &row);
+    for (uint32_t i = 0; i < r->indexes.n; i++) {
+        catalog_ids columns = {0};
+        const struct catalog_index *x = &r->indexes.p[i];
+        for (uint32_t j = 0; j < x->keys.n && x->keys.p[j].column && !x->ignored.n && !x->where.source.n; j++)
+            vec_push(cx->mem, &columns, x->keys.p[j].column);
+        look_at_index(&b, &columns, &set, &row);
+    }
+    return row && !set;
+}
+
 /* outer in (select inner from … where rest): null where EXISTS is false, so only where that is the same. */
 static bool exists_as_in(struct sql_context *cx, const struct sql_part *p, struct sql_value *out) {
     sql_values inner = {0}, outer = {0}, rest = {0};
     if (!from_is_own(p) || p->flags & SQL_VOLATILE || !split(cx, p, &inner, &outer, &rest)) return false;
+    if (better_by_row(cx, p, &inner, &rest)) return false;
     VEC(str) texts = {0};
     for (uint32_t i = 0; i < rest.n; i++) vec_push(cx->mem, &texts, rest.p[i].text);
     str where = sql_joined(cx, texts.p, texts.n, " and ");
