@@ -71,6 +71,7 @@ bool str_cut(str s, uint8_t sep, str *before, str *after); /* at the first sep; 
 str str_trim(str s);                                       /* spaces and tabs at both ends */
 bool str_to_u64(str s, uint64_t *out);                     /* decimal digits only, all of s */
 size_t str_utf8_prefix(str s);                             /* so many bytes of it are well-formed UTF-8; s.n: all */
+bool str_to_bytes(str hex, uint8_t *to, size_t n);         /* two digits a byte, and no others */
 bool str_is_utf8(str s);                                   /* well-formed UTF-8, no surrogates (Unicode 15, D92) */
 uint64_t str_hash(str s);
 

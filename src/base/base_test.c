@@ -23,6 +23,10 @@ static void test_str(void **state) {
     uint64_t v;
     assert_true(str_to_u64(STR("18446744073709551615"), &v) && v == UINT64_MAX);
     assert_false(str_to_u64(STR("18446744073709551616"), &v));
+    uint8_t bytes[2];
+    assert_true(str_to_bytes(STR("0fa9"), bytes, 2) && bytes[0] == 0x0f && bytes[1] == 0xa9);
+    assert_false(str_to_bytes(STR("0fa"), bytes, 2) || str_to_bytes(STR("0fag"), bytes, 2) ||
+                 str_to_bytes(STR("0FA9"), bytes, 2));
     assert_false(str_to_u64(STR(""), &v) || str_to_u64(STR("-1"), &v) || str_to_u64(STR("1 "), &v));
 }
 

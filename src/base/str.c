@@ -57,6 +57,16 @@ str str_trim(str s) {
     return s;
 }
 
+bool str_to_bytes(str hex, uint8_t *to, size_t n) {
+    bool ok = hex.n == 2 * n;
+    for (size_t i = 0; ok && i < hex.n; i++) {
+        uint8_t c = hex.p[i], v = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
+        ok = v < 16;
+        to[i / 2] = (uint8_t)(i % 2 ? to[i / 2] | v : v << 4);
+    }
+    return ok;
+}
+
 bool str_to_u64(str s, uint64_t *out) {
     uint64_t v = 0;
     for (size_t i = 0; i < s.n; i++) {

@@ -111,7 +111,8 @@ void db_read_slow(ssize_t (*fn)(int fd, void *p, size_t n, int64_t at));
 
 struct db_wal {
     uint32_t frames,
-        done; /* pages in the log; of them in the file, at the least. All of them: the next commit begins the log anew */
+        done;         /* pages in the log; of them in the file, at the least. All of them: the next commit begins the log anew */
+    uint32_t commits; /* on this connection; 0: what was in the log before is not known yet */
 };
 /* As many pages of the log into the file as nobody reads there any more: nobody waits, nor is kept waiting. On any connection of the writing process. */
 [[nodiscard]] err db_checkpoint_some(struct db *db, struct db_wal *out, struct diag *d);

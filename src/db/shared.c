@@ -134,6 +134,7 @@ static int committed(void *arg, sqlite3 *raw, const char *name, int frames) {
     struct db *db = arg;
     if (db->wal.done == db->wal.frames || (uint32_t)frames < db->wal.frames) db->wal.done = 0; /* it may have begun anew */
     db->wal.frames = (uint32_t)frames;
+    db->wal.commits++;
     return SQLITE_OK;
 }
 
@@ -172,7 +173,7 @@ err db_checkpoint_some(struct db *db, struct db_wal *out, struct diag *d) {
     int frames = 0, done = 0;
     int code = sqlite3_wal_checkpoint_v2(db->raw, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &done);
     if ((code & 0xff) == SQLITE_BUSY) code = SQLITE_OK; /* another one is at it */
-    else if (code == SQLITE_OK) db->wal = (struct db_wal){(uint32_t)MAX(frames, 0), (uint32_t)MAX(done, 0)};
+    else if (code == SQLITE_OK) db->wal.frames = (uint32_t)MAX(frames, 0), db->wal.done = (uint32_t)MAX(done, 0);
     *out = db->wal;
     return db_says(db, code, d);
 }

@@ -1,5 +1,5 @@
 """Databases of apps: migrations at deployment and without one, what is refused, dumps, queries as somebody, backups."""
-import shutil
+import glob, http.client, shutil, threading
 
 from nodes import *
 from admin_test import cli
@@ -144,3 +144,101 @@ def test_database_backup():
     check(got != 0, got, out, error)
     has(error, "damaged")
     eq(sorted(os.listdir(empty)), sorted(keys))
+
+
+def keys_of(state):
+    return {name: open(os.path.join(state, name), "rb").read() for name in ("node.key", "seal.key") if os.path.exists(os.path.join(state, name))}
+
+
+def restored(kept, keys, *flags):
+    """A state folder that a backup was made into."""
+    state = tempfile.mkdtemp(prefix="restored-", dir=WORK)
+    for name, text in keys.items():
+        with open(os.path.join(state, name), "wb") as f:
+            f.write(text)
+    got, out, error = orlo("restore", kept, "--state", state, *flags, timeout=60)
+    check(got == 0, got, out, error)
+    return state
+
+
+def titles_restored(kept, keys, *flags):
+    with node(state=restored(kept, keys, *flags)) as n:
+        return titles(n, "service_role")
+
+
+def add(n, title):
+    query(n, {"kind": "insert", "from": "notes", "rows": [{"title": title}]}, ANN)
+
+
+def logs_of(state):
+    return [path for path in glob.glob(os.path.join(state, "data", "*", "*.db-wal")) if os.path.getsize(path)]
+
+
+def test_database_backup_after_a_crash():
+    """What a crash left in a log is in a backup: of a database that nobody has opened since, that was opened and not written, and without a node."""
+    folder, state = project(ALL), new_state()
+    n = Node(state)
+    try:
+        cli(n, "deploy", folder)
+        cli(n, "db", "reset", folder, "--yes")
+        add(n, "last")
+    finally:
+        n.kill()
+    keys, all_of_it = keys_of(state), ["it's one", "two", "last"]
+    check(logs_of(state), "nothing is in a log: this tests nothing")
+    kept = [tempfile.mkdtemp(prefix="backup-", dir=WORK) for _ in range(4)]
+    got, out, error = orlo("backup", kept[0], "--state", state, timeout=60)
+    check(got == 0, got, out, error)
+    check(logs_of(state))
+    with node(state=state) as n:
+        has(cli(n, "backup", kept[1]), "restored once, and whole")
+        check(logs_of(state), "the log is gone: the store has opened it")
+        eq(titles(n, "service_role"), all_of_it)
+        cli(n, "backup", kept[2])
+        add(n, "more")
+        cli(n, "backup", kept[3])
+    for folder in kept[:3]:
+        eq(titles_restored(folder, keys), all_of_it)
+    eq(titles_restored(kept[3], keys), all_of_it + ["more"])
+
+
+def test_database_backup_is_one_moment():
+    """While rows are written that only make sense together, in two apps' databases: each backup has both of a pair, or the second is missing at the most."""
+    folder = project(ALL)
+    with node() as n:
+        cli(n, "deploy", folder)
+        keys, kept, enough, wrote = keys_of(n.state), tempfile.mkdtemp(prefix="backup-", dir=WORK), threading.Event(), []
+        env = dict(line.removeprefix("export ").split("=", 1) for line in cli(n, "keys", "notes").splitlines() if "=" in line)
+        key = next(v for k, v in env.items() if "SERVICE" in k).strip("'\"")
+
+        def write():
+            c = http.client.HTTPConnection("127.0.0.1", n.port, timeout=60)
+            for i in range(100_000):
+                if enough.is_set():
+                    return
+                tree = {"query": {"kind": "insert", "from": "notes", "rows": [{"title": f"{i}a", "owner": ANN}, {"title": f"{i}b", "owner": ANN}]}}
+                c.request("POST", "/data/v1/query", json.dumps(tree), {"Host": "notes.localhost", "apikey": key, "content-type": "application/json"})
+                r = c.getresponse()
+                body = r.read()
+                if r.status not in (200, 201):
+                    wrote.append((r.status, body))
+                    return
+                wrote.append(i)
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        seen = []
+        for _ in range(4):
+            while len(wrote) < (seen[-1][0] if seen else 0) + 200 and thread.is_alive():
+                time.sleep(0.01)
+            before = len(wrote)
+            cli(n, "backup", kept)
+            seen.append((before, len(wrote), sorted(os.listdir(os.path.join(kept, "backups")))[-1]))
+        enough.set()
+        thread.join(60)
+        check(all(isinstance(w, int) for w in wrote), wrote[-1:])
+    for before, after, name in seen:
+        at = f"{name[:4]}-{name[4:6]}-{name[6:11]}:{name[11:13]}:{name[13:19]}Z"
+        there = titles_restored(kept, keys, "--at", at)
+        eq(there, [f"{i}{half}" for i in range(len(there) // 2) for half in "ab"])
+        check(2 * before <= len(there) <= 2 * after + 2, before, len(there), after)

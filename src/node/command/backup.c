@@ -8,7 +8,7 @@
 #include "node/command/ask.h"
 #include "node/command/backup.h"
 #include "node/command/table.h"
-#include "node/command/wal.h"
+#include "node/wal.h"
 #include "node/role.h"
 #include "node/state.h"
 #include "node/wire.h"
@@ -27,6 +27,7 @@
 struct log { /* of a database, at that moment */
     str name;
     uint32_t frames;
+    uint8_t salts[8];
 };
 struct work {
     const struct node_backup_config *c;
@@ -53,10 +54,15 @@ static void show(void *arg, uint64_t bytes) {
 
 /* ---- one file ---- */
 
-static uint32_t frames_of(const struct work *w, str path) {
+static const struct log *log_of(const struct work *w, str path) {
     for (uint32_t i = 0; i < w->logs.n; i++)
-        if (str_eq(w->logs.p[i].name, path)) return w->logs.p[i].frames;
-    return w->running ? 0 : WAL_ALL;
+        if (str_eq(w->logs.p[i].name, path)) return &w->logs.p[i];
+    return NULL;
+}
+
+static err image_of(struct work *w, str path, int main, int wal, struct wal_image *im, struct diag *d) {
+    const struct log *log = log_of(w, path);
+    return node_wal_image(w->mem, main, wal, log ? log->frames : w->running ? 0 : WAL_ALL, log ? log->salts : NULL, im, d);
 }
 
 static err copy_pieces(struct work *w, struct backup_file *f, const struct wal_image *im, struct diag *d) {
@@ -80,7 +86,7 @@ static err copy_file(struct work *w, str path, bool database, struct diag *d) {
     struct stat st;
     *f = (struct backup_file){.path = arena_str(w->mem, path), .database = database};
     err e = main < 0 || fstat(main, &st) ? diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", name, strerror(errno)) : ERR_OK;
-    if (e == ERR_OK && database) e = node_wal_image(w->mem, main, wal, frames_of(w, path), &im, d);
+    if (e == ERR_OK && database) e = image_of(w, path, main, wal, &im, d);
     else if (e == ERR_OK) im.bytes = (uint64_t)st.st_size;
     f->bytes = im.bytes;
     if (e == ERR_OK) e = copy_pieces(w, f, &im, d);
@@ -137,6 +143,14 @@ static err release(struct work *w, struct diag *d) {
     return e;
 }
 
+static bool take_log(struct work *w, str name, const struct json *v) {
+    struct log *log = vec_add(w->mem, &w->logs);
+    *log = (struct log){arena_fmt(w->mem, "data/" STR_FMT, STR_ARG(name)), (uint32_t)json_i64(json_get(v, "frames")), {0}};
+    bool ok = str_to_bytes(json_str(json_get(v, "salts")), log->salts, sizeof log->salts);
+    if (!ok) w->e = diag_set(&w->d, ERR_MALFORMED, DIAG_NOWHERE, "the node is of another version: use its own orlo");
+    return ok;
+}
+
 /* The last line is there when all before it are: it holds still from now on. */
 static bool on_line(void *arg, str text) {
     static const struct json_limits limits = {.bytes_max = 4096, .depth_max = 4, .values_max = 64};
@@ -145,11 +159,7 @@ static bool on_line(void *arg, str text) {
     w->e = json_read(w->mem, text, &limits, &v, &w->d);
     if (w->e != ERR_OK) return false;
     str name = json_str(json_get(&v, "database"));
-    if (name.n) {
-        vec_push(w->mem, &w->logs,
-                 ((struct log){arena_fmt(w->mem, "data/" STR_FMT, STR_ARG(name)), (uint32_t)json_i64(json_get(&v, "frames"))}));
-        return true;
-    }
+    if (name.n) return take_log(w, name, &v);
     w->b.at_ms = (uint64_t)json_i64(json_get(&v, "at_ms"));
     w->e = copy_all(w, &w->d);
     if (w->e == ERR_OK) w->e = release(w, &w->d);
@@ -256,6 +266,22 @@ err node_command_backup(const struct node_backup_config *c, struct diag *d) {
 
 /* ---- restoring ---- */
 
+/* What follows the seconds: ".250", then "Z", "+02:00", or nothing, which is UTC too. Without a fraction it is the end of that second. */
+static bool rest_of_time(const char *rest, uint64_t *ms, int64_t *offset_s) {
+    *ms = 999, *offset_s = 0;
+    if (*rest == '.') {
+        unsigned scale = 100;
+        *ms = 0;
+        for (rest++; *rest >= '0' && *rest <= '9'; rest++, scale /= 10) *ms += (uint64_t)(*rest - '0') * scale;
+    }
+    if (!*rest || !strcmp(rest, "Z")) return true;
+    unsigned hours, minutes;
+    int n = 0;
+    if ((*rest != '+' && *rest != '-') || sscanf(rest + 1, "%2u:%2u%n", &hours, &minutes, &n) != 2 || rest[1 + n]) return false;
+    *offset_s = (int64_t)(hours * 3600 + minutes * 60) * (*rest == '+' ? 1 : -1);
+    return true;
+}
+
 /* "2026-01-31T10:15:00Z", "10m", "2h", "3d" ago. 0: it is none. */
 static uint64_t time_of(const char *text) {
     static const struct {
@@ -265,8 +291,11 @@ static uint64_t time_of(const char *text) {
     struct tm tm = {0};
     uint64_t n;
     size_t len = strlen(text);
+    uint64_t ms;
+    int64_t offset_s;
     const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-    if (rest && (!strcmp(rest, "Z") || !*rest)) return (uint64_t)timegm(&tm) * 1000 + 999;
+    if (!rest) rest = strptime(text, "%Y-%m-%d %H:%M:%S", &tm);
+    if (rest && rest_of_time(rest, &ms, &offset_s)) return (uint64_t)(timegm(&tm) - offset_s) * 1000 + ms;
     for (size_t i = 0; i < ARRAY_COUNT(units) && len > 1; i++)
         if (text[len - 1] == units[i].unit && str_to_u64((str){(const uint8_t *)text, len - 1}, &n))
             return now_ms() - n * units[i].s * 1000;

@@ -167,12 +167,7 @@ static bool path_ok(str path) {
 
 static bool take_digest(arena *mem, str hex, struct backup_file *f) {
     uint8_t *to = arena_alloc(mem, CRYPTO_SHA256_BYTES, 1);
-    if (hex.n != 2 * CRYPTO_SHA256_BYTES) return false;
-    for (size_t i = 0; i < hex.n; i++) {
-        uint8_t c = hex.p[i], v = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
-        if (v > 15) return false;
-        to[i / 2] = (uint8_t)(i % 2 ? to[i / 2] | v : v << 4);
-    }
+    if (!str_to_bytes(hex, to, CRYPTO_SHA256_BYTES)) return false;
     vec_push(mem, &f->pieces, to);
     return true;
 }

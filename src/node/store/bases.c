@@ -11,12 +11,14 @@
  * 4. A transaction that goes on over several statements holds its database for its own connection, and for so long as a statement may take.
  */
 #include "node/store/store_int.h"
+#include "node/wal.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -250,6 +252,7 @@ static void close_it(struct store_base *base) {
     pthread_mutex_lock(&all.lock);
     base->close = base->open = false;
     base->holder = NULL;
+    base->wal = (struct db_wal){0};
     all.open--;
 }
 
@@ -268,11 +271,15 @@ static void remove_folder(const struct store_base *base) {
         log_event(LOG_ERROR, "data-failed", LF_CSTR("app", base->app->name), LF_CSTR("reason", strerror(errno)));
 }
 
+/* Somebody may begin to hold meanwhile: then it stays until he has copied what is there. */
 static void forget_app(struct store_base *base) {
-    base->forget = false;
     pthread_mutex_unlock(&all.lock);
-    if (all.config.keeps) remove_folder(base);
+    node_store_writes(true);
+    bool held = node_store_checkpoint_held();
+    if (!held && all.config.keeps) remove_folder(base);
+    node_store_writes(false);
     pthread_mutex_lock(&all.lock);
+    base->forget = held;
 }
 
 /* ---- logs of apps' databases ---- */
@@ -284,7 +291,7 @@ static void look_at_log(struct store_base *base) {
     base->wrote |= wal.frames != base->wal.frames;
     if (base->wrote && (base->wal.done == base->wal.frames || wal.frames < base->wal.frames))
         base->wal.done = 0; /* begun anew, perhaps */
-    base->wal.frames = wal.frames;
+    base->wal.frames = wal.frames, base->wal.commits = wal.commits;
     if (base->checked || node_store_checkpoint_held()) return;
     base->wrote = false;
     if (base->wal.frames - base->wal.done < STORE_LOG_SOFT && base->wal.frames < STORE_LOG_HARD) return;
@@ -548,22 +555,92 @@ uint64_t node_store_bases_tick(uint64_t now_ns) {
 
 /* ---- a backup's moment ---- */
 
-/* One that is open: what it has in its log, and not in its file. */
-static void tell_log(void *arg) {
-    struct buf *lines = arg;
-    pthread_mutex_lock(&all.lock);
-    for (struct store_base *base = all.all; base; base = base->next) {
-        if (!base->db) continue;
-        struct db_wal wal = db_wal(base->db);
-        uint32_t frames = wal.frames == base->wal.frames && base->wal.done >= wal.frames ? 0 : wal.frames;
-        if (frames) buf_printf(lines, "{\"database\":\"%s\",\"frames\":%u}\n", base->name, frames);
+/* Whoever has it open knows where its log ends. That of one that nobody has open, as a crash left it or a reader that held it, or that was opened and
+ * not written since, is counted: before the moment, and again in it if it has become another one. */
+struct counted {
+    str name; /* of the log */
+    int64_t bytes, at_ns;
+    struct wal_end end;
+};
+struct holding {
+    arena *mem;
+    struct buf *lines; /* NULL: before the moment */
+    VEC(struct counted) counted;
+};
+
+static void count_log(struct holding *h, int fd, const char *name, struct wal_end *end) {
+    struct stat st;
+    if (fstat(fd, &st)) return;
+    int64_t at_ns = (int64_t)st.st_mtim.tv_sec * 1'000'000'000 + st.st_mtim.tv_nsec;
+    for (uint32_t i = 0; i < h->counted.n; i++) {
+        const struct counted *k = &h->counted.p[i];
+        if (!str_eqc(k->name, name) || k->bytes != st.st_size || k->at_ns != at_ns) continue;
+        *end = k->end;
+        return;
     }
+    if (!node_wal_end(fd, end)) *end = (struct wal_end){0};
+    vec_push(h->mem, &h->counted, ((struct counted){arena_str(h->mem, str_c(name)), st.st_size, at_ns, *end}));
+}
+
+/* "shop.17/app.db": there is one, or nobody has asked it anything. */
+static const struct store_base *base_named(const char *name) {
+    const char *dot = memrchr(name, '.', (size_t)str_find(str_c(name), '/'));
+    struct store_app *app = dot ? all.apps[strtoul(dot + 1, NULL, 10) % APPS_HASH] : NULL;
+    for (; app; app = app->next)
+        for (struct store_base *base = app->bases; base; base = base->next_of_app)
+            if (!strcmp(base->name, name)) return base;
+    return NULL;
+}
+
+static void tell_log(struct holding *h, int folder, const char *of, const char *entry) {
+    char name[sizeof((struct store_base){}).name];
+    if (snprintf(name, sizeof name, "%s/%.*s", of, (int)(strlen(entry) - 4), entry) >= (int)sizeof name) return;
+    pthread_mutex_lock(&all.lock);
+    const struct store_base *base = base_named(name);
+    struct db_wal known = base ? base->wal : (struct db_wal){0}, wal = known;
+    if (h->lines && base) wal = base->db ? db_wal(base->db) : (struct db_wal){0}; /* nobody opens or closes it now */
     pthread_mutex_unlock(&all.lock);
+    int fd = wal.commits && !h->lines ? -1 : openat(folder, entry, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    struct wal_end end = {.frames = wal.frames == known.frames && known.done >= wal.frames ? 0 : wal.frames};
+    if (fd < 0) return;
+    if (!wal.commits) count_log(h, fd, name, &end);
+    else if (!node_wal_salts(fd, end.salts)) end.frames = 0;
+    close(fd);
+    if (!end.frames || !h->lines) return;
+    buf_printf(h->lines, "{\"database\":\"%s\",\"frames\":%u,\"salts\":\"", name, end.frames);
+    for (size_t i = 0; i < sizeof end.salts; i++) buf_printf(h->lines, "%02x", end.salts[i]);
+    buf_puts(h->lines, STR("\"}\n"));
+}
+
+static void tell_logs_of(struct holding *h, int above, const char *name) {
+    int fd = openat(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    if (fd >= 0 && !folder) close(fd);
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        struct stat st;
+        if (!str_ends(str_c(entry->d_name), STR(".db-wal")) || fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW)) continue;
+        if (st.st_size) tell_log(h, fd, name, entry->d_name);
+    }
+    if (folder) closedir(folder);
+}
+
+static void tell_logs(void *arg) {
+    struct holding *h = arg;
+    int fd = openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    if (fd >= 0 && !folder) close(fd);
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        if (entry->d_name[0] != '.') tell_logs_of(h, fd, entry->d_name);
+    if (folder) closedir(folder);
 }
 
 void node_store_bases_hold(struct buf *lines) {
+    struct holding h = {.mem = arena_new(0)};
     node_store_checkpoint_hold();
-    node_store_checkpoint_between(tell_log, lines);
+    if (all.config.keeps) tell_logs(&h);
+    h.lines = lines;
+    if (all.config.keeps) node_store_checkpoint_between(tell_logs, &h);
+    arena_free(h.mem);
 }
 
 bool node_store_bases_release(void) {

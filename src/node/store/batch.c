@@ -59,11 +59,12 @@ static err open_base(struct store_base *base, const struct store_ask *ask, struc
                                  .arg = base};
     if (node_store_bases_keep() && !make_folder(base->name))
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "its folder cannot be made: %s", strerror(errno));
-    TRY(db_open(&options, &base->db, d));
+    node_store_writes(true); /* what it is made of, too, is there before a backup's moment or after it */
+    err e = db_open(&options, &base->db, d);
     base->bytes_max = 0;
-    err e = base->of == APP_OF_KEYS  ? node_store_keys_open(base, d)
-            : base->of == APP_OF_APP ? node_store_own_open(base, d)
-                                     : ERR_OK;
+    if (e == ERR_OK && base->of == APP_OF_KEYS) e = node_store_keys_open(base, d);
+    if (e == ERR_OK && base->of == APP_OF_APP) e = node_store_own_open(base, d);
+    node_store_writes(false);
     if (e != ERR_OK) node_store_base_close(base);
     return e;
 }
@@ -75,12 +76,15 @@ static void empty_log(struct store_base *base) {
         log_event(LOG_ERROR, "data-log-not-merged", LF_CSTR("database", base->name), LF_CSTR("reason", d.text));
 }
 
+/* Whoever begins to hold waits for it, so the log that it empties is not one that is being copied. */
 void node_store_base_close(struct store_base *base) {
+    node_store_writes(true);
     if (base->db) db_rollback(base->db);
     if (base->own) node_store_own_close(base);
     else if (base->db && node_store_bases_keep() && !node_store_checkpoint_held()) empty_log(base);
     db_close(base->db);
     base->db = NULL;
+    node_store_writes(false);
 }
 
 /* ---- one ---- */

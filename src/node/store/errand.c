@@ -63,23 +63,13 @@ static err read_text(struct work *w, str *catalog) {
     return db_end(rows, d);
 }
 
-static bool digest_of(str hex, uint8_t digest[APP_DIGEST_BYTES]) {
-    bool ok = hex.n == 2 * APP_DIGEST_BYTES;
-    for (size_t i = 0; ok && i < hex.n; i++) {
-        uint8_t c = hex.p[i], v = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
-        ok = v < 16;
-        digest[i / 2] = (uint8_t)(i % 2 ? digest[i / 2] | v : v << 4);
-    }
-    return ok;
-}
-
 static err read_applied(struct work *w, struct migration_state *state) {
     struct db_rows *rows;
     struct diag *d = &w->errand->d;
     TRY(db_query(w->base->db, &rows, d, "select name, sha256, applied_at from _orlo_migrations order by position"));
     while (db_next(rows)) {
         struct migration_applied a = {.name = arena_str(w->mem, db_str(rows, 0)), .at_s = (uint64_t)db_i64(rows, 2) / 1000};
-        if (digest_of(db_str(rows, 1), a.digest)) vec_push(w->mem, &state->applied, a);
+        if (str_to_bytes(db_str(rows, 1), a.digest, sizeof a.digest)) vec_push(w->mem, &state->applied, a);
     }
     return db_end(rows, d);
 }

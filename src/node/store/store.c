@@ -328,7 +328,9 @@ static void hear_supervisor(void) {
 
 static void rest(uint64_t now) {
     uint64_t idle_ns = node_role_idle_s(NODE_ROLE_store) * 1'000'000'000ull;
-    if (store.state != SERVES || !store.keeps || now - store.quiet_ns < idle_ns || !node_store_bases_idle()) return;
+    if (store.state != SERVES || !store.keeps || now - store.quiet_ns < idle_ns || !node_store_bases_idle() ||
+        node_store_checkpoint_held())
+        return;
     if (node_wire_send(NODE_WIRE_FD, &NODE_MESSAGE(store_rests)) == ERR_OK) store.state = RESTS;
 }
 

@@ -6,8 +6,8 @@
  *
  * 1. A frame counts if its salts are the head's, its sums follow from all before it, and a commit comes at or behind it.
  * 2. What comes out is the file as a checkpoint would have made it: it needs no log. */
-#ifndef ORLO_NODE_COMMAND_WAL_H
-#define ORLO_NODE_COMMAND_WAL_H
+#ifndef ORLO_NODE_WAL_H
+#define ORLO_NODE_WAL_H
 
 #include "base/base.h"
 
@@ -18,9 +18,20 @@ struct wal_image {
     uint32_t pages;
     uint32_t *frames; /* of each page: the frame that has it, from 1; 0: the file. NULL: no frame counts */
 };
+/* Where a log ends: of which beginning it is, by its salts, and how many frames of it count. */
+struct wal_end {
+    uint8_t salts[8];
+    uint32_t frames;
+};
+/* False: there is nothing in it that counts. It reads all of it. */
+bool node_wal_end(int wal, struct wal_end *out);
+bool node_wal_salts(int wal, uint8_t salts[static 8]); /* of its head; false: it has none */
+
 enum { WAL_ALL = UINT32_MAX };
-/* wal -1: there is none. frames: that count, at most. ERR_MALFORMED: no database; ERR_IO. */
-[[nodiscard]] err node_wal_image(arena *mem, int main, int wal, uint32_t frames, struct wal_image *out, struct diag *d);
+/* wal -1: there is none. frames: that count, at most; salts: of that log (NULL: whichever is there). Where it has begun anew since, all of them were in the
+ * file by then, and nothing has touched that (see above). ERR_MALFORMED: no database; ERR_IO. */
+[[nodiscard]] err node_wal_image(arena *mem, int main, int wal, uint32_t frames, const uint8_t *salts, struct wal_image *out,
+                                 struct diag *d);
 /* n bytes from `at`; all of them are there. */
 [[nodiscard]] err node_wal_read(const struct wal_image *image, void *to, size_t n, uint64_t at, struct diag *d);
 

@@ -1,5 +1,5 @@
 /* wal: see wal.h. The format is SQLite's (fileformat2.html, 4: The Write-Ahead Log). */
-#include "node/command/wal.h"
+#include "node/wal.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -35,6 +35,8 @@ static void add_sums(struct sums *s, const uint8_t *p, size_t n) {
 }
 static bool sums_are(const struct sums *s, const uint8_t *p) { return be32(p) == s->a && be32(p + 4) == s->b; }
 
+static bool page_ok(uint32_t bytes) { return bytes >= PAGE_MIN && bytes <= PAGE_MAX && !(bytes & (bytes - 1)); }
+
 /* False: it is empty, or another database's. */
 static bool read_head(const struct wal_image *im, uint8_t head[WAL_HEAD], struct sums *s) {
     uint64_t magic;
@@ -45,6 +47,8 @@ static bool read_head(const struct wal_image *im, uint8_t head[WAL_HEAD], struct
     uint32_t page = be32(head + 8);
     return (magic & ~1u) == 0x377f0682 && page == im->page_bytes && sums_are(s, head + WAL_HEAD - 8);
 }
+
+bool node_wal_salts(int wal, uint8_t salts[static 8]) { return pread(wal, salts, 8, 16) == 8; }
 
 /* pages: of the file at the least; grows with the pages that frames name. */
 static bool note_page(struct wal_image *im, uint32_t *cap, uint32_t page, uint32_t frame) {
@@ -79,6 +83,18 @@ static uint32_t last_commit(const struct wal_image *im, uint32_t most, uint32_t 
     return last;
 }
 
+bool node_wal_end(int wal, struct wal_end *out) {
+    uint8_t head[WAL_HEAD];
+    struct wal_image im = {.wal = wal};
+    uint32_t pages;
+    if (pread(wal, head, sizeof head, 0) != (ssize_t)sizeof head) return false;
+    im.page_bytes = be32(head + 8);
+    if (!page_ok(im.page_bytes)) return false;
+    out->frames = last_commit(&im, WAL_ALL, &pages);
+    memcpy(out->salts, head + 16, sizeof out->salts);
+    return out->frames;
+}
+
 static err take_frames(struct wal_image *im, uint32_t last, uint32_t pages, struct diag *d) {
     uint32_t cap = pages;
     im->frames = calloc(cap, sizeof *im->frames);
@@ -104,19 +120,20 @@ static err read_db_head(struct wal_image *im, struct diag *d) {
     TRY(read_all(im->main, head, sizeof head, 0, d));
     im->page_bytes = (uint32_t)head[16] << 8 | head[17];
     if (im->page_bytes == 1) im->page_bytes = PAGE_MAX;
-    bool ok = !memcmp(head, "SQLite format 3", 16) && im->page_bytes >= PAGE_MIN && !(im->page_bytes & (im->page_bytes - 1));
+    bool ok = !memcmp(head, "SQLite format 3", 16) && page_ok(im->page_bytes);
     return ok ? ERR_OK : diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "it is no database of SQLite's");
 }
 
 static void free_frames(void *arg) { free(*(uint32_t **)arg); }
 
-err node_wal_image(arena *mem, int main, int wal, uint32_t frames, struct wal_image *out, struct diag *d) {
+err node_wal_image(arena *mem, int main, int wal, uint32_t frames, const uint8_t *salts, struct wal_image *out, struct diag *d) {
     struct wal_image im = {.main = main, .wal = wal};
-    uint8_t head[WAL_HEAD];
+    uint8_t head[WAL_HEAD], has[8];
     uint32_t pages = 0, last;
     TRY(read_db_head(&im, d));
+    if (salts && wal >= 0 && (!node_wal_salts(wal, has) || memcmp(has, salts, sizeof has) != 0)) frames = 0;
     if (!im.bytes && wal >= 0 && pread(wal, head, sizeof head, 0) == (ssize_t)sizeof head) im.page_bytes = be32(head + 8);
-    if (im.page_bytes < PAGE_MIN || im.page_bytes > PAGE_MAX) im.page_bytes = 0;
+    if (!page_ok(im.page_bytes)) im.page_bytes = 0;
     last = wal >= 0 && frames && im.page_bytes ? last_commit(&im, frames, &pages) : 0;
     if (last && frames != WAL_ALL && last != frames)
         return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "its log has %u frames of %u that were to be there", last, frames);
