@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum { WAL_HEAD = 32, FRAME_HEAD = 24, DB_HEAD = 100, PAGE_MIN = 512, PAGE_MAX = 65536 };
@@ -37,18 +38,46 @@ static bool sums_are(const struct sums *s, const uint8_t *p) { return be32(p) ==
 
 static bool page_ok(uint32_t bytes) { return bytes >= PAGE_MIN && bytes <= PAGE_MAX && !(bytes & (bytes - 1)); }
 
-/* False: it is empty, or another database's. */
-static bool read_head(const struct wal_image *im, uint8_t head[WAL_HEAD], struct sums *s) {
-    uint64_t magic;
-    if (pread(im->wal, head, WAL_HEAD, 0) != WAL_HEAD) return false;
-    magic = be32(head);
-    *s = (struct sums){.big = magic & 1};
-    add_sums(s, head, WAL_HEAD - 8);
-    uint32_t page = be32(head + 8);
-    return (magic & ~1u) == 0x377f0682 && page == im->page_bytes && sums_are(s, head + WAL_HEAD - 8);
+bool node_wal_salts(int wal, uint8_t salts[static 8]) { return pread(wal, salts, 8, 16) == 8; }
+
+/* False: it is empty, or none. */
+bool node_wal_begin(int wal, struct wal_cursor *c) {
+    uint8_t head[WAL_HEAD];
+    if (pread(wal, head, WAL_HEAD, 0) != WAL_HEAD) return false;
+    uint32_t magic = be32(head);
+    struct sums s = {.big = magic & 1};
+    add_sums(&s, head, WAL_HEAD - 8);
+    if ((magic & ~1u) != 0x377f0682 || !page_ok(be32(head + 8)) || !sums_are(&s, head + WAL_HEAD - 8)) return false;
+    *c = (struct wal_cursor){.page_bytes = be32(head + 8), .sums = {s.a, s.b}, .big = s.big};
+    memcpy(c->salts, head + 16, sizeof c->salts);
+    return true;
 }
 
-bool node_wal_salts(int wal, uint8_t salts[static 8]) { return pread(wal, salts, 8, 16) == 8; }
+static uint64_t place_of(uint32_t page_bytes, uint32_t frame) {
+    return WAL_HEAD + (uint64_t)(frame - 1) * (FRAME_HEAD + page_bytes);
+}
+
+bool node_wal_next(int wal, struct wal_cursor *c, uint8_t *page, uint32_t *number, uint32_t *commit) {
+    uint8_t head[FRAME_HEAD];
+    struct iovec to[] = {{head, sizeof head}, {page, c->page_bytes}};
+    struct sums s = {.a = c->sums[0], .b = c->sums[1], .big = c->big};
+    ssize_t n = (ssize_t)(sizeof head + c->page_bytes);
+    if (preadv(wal, to, ARRAY_COUNT(to), (off_t)place_of(c->page_bytes, c->frames + 1)) != n) return false;
+    add_sums(&s, head, 8);
+    add_sums(&s, page, c->page_bytes);
+    if (memcmp(head + 8, c->salts, sizeof c->salts) != 0 || !sums_are(&s, head + 16) || !be32(head)) return false;
+    c->frames++, c->sums[0] = s.a, c->sums[1] = s.b;
+    *number = be32(head), *commit = be32(head + 4);
+    return true;
+}
+
+bool node_wal_frame(int wal, uint32_t page_bytes, uint32_t frame, uint32_t *number, uint8_t *page) {
+    uint8_t head[FRAME_HEAD];
+    struct iovec to[] = {{head, sizeof head}, {page, page_bytes}};
+    bool ok = preadv(wal, to, ARRAY_COUNT(to), (off_t)place_of(page_bytes, frame)) == (ssize_t)(sizeof head + page_bytes);
+    *number = be32(head);
+    return ok && *number;
+}
 
 /* pages: of the file at the least; grows with the pages that frames name. */
 static bool note_page(struct wal_image *im, uint32_t *cap, uint32_t page, uint32_t frame) {
@@ -64,35 +93,23 @@ static bool note_page(struct wal_image *im, uint32_t *cap, uint32_t page, uint32
     return true;
 }
 
-/* The last frame that counts: 0: none. */
-static uint32_t last_commit(const struct wal_image *im, uint32_t most, uint32_t *pages) {
-    uint8_t head[WAL_HEAD], *frame = malloc(FRAME_HEAD + im->page_bytes);
-    struct sums s;
-    uint32_t last = 0;
-    ENSURE(frame);
-    bool goes = read_head(im, head, &s);
-    for (uint32_t i = 0; goes && i < most; i++) {
-        uint64_t at = WAL_HEAD + (uint64_t)i * (FRAME_HEAD + im->page_bytes);
-        if (pread(im->wal, frame, FRAME_HEAD + im->page_bytes, (off_t)at) != (ssize_t)(FRAME_HEAD + im->page_bytes)) break;
-        add_sums(&s, frame, 8);
-        add_sums(&s, frame + FRAME_HEAD, im->page_bytes);
-        if (memcmp(frame + 8, head + 16, 8) != 0 || !sums_are(&s, frame + 16)) break;
-        if (be32(frame + 4)) last = i + 1, *pages = be32(frame + 4);
-    }
-    free(frame);
+/* The last frame that counts, of `most`, and ends a commit; 0: none. */
+static uint32_t last_commit(int wal, uint32_t page_bytes, uint32_t most, uint32_t *pages) {
+    struct wal_cursor c;
+    uint32_t last = 0, page, commit;
+    uint8_t *p = malloc(PAGE_MAX);
+    ENSURE(p);
+    bool goes = node_wal_begin(wal, &c) && (!page_bytes || c.page_bytes == page_bytes);
+    while (goes && c.frames < most && node_wal_next(wal, &c, p, &page, &commit))
+        if (commit) last = c.frames, *pages = commit;
+    free(p);
     return last;
 }
 
 bool node_wal_end(int wal, struct wal_end *out) {
-    uint8_t head[WAL_HEAD];
-    struct wal_image im = {.wal = wal};
     uint32_t pages;
-    if (pread(wal, head, sizeof head, 0) != (ssize_t)sizeof head) return false;
-    im.page_bytes = be32(head + 8);
-    if (!page_ok(im.page_bytes)) return false;
-    out->frames = last_commit(&im, WAL_ALL, &pages);
-    memcpy(out->salts, head + 16, sizeof out->salts);
-    return out->frames;
+    out->frames = last_commit(wal, 0, WAL_ALL, &pages);
+    return out->frames && node_wal_salts(wal, out->salts);
 }
 
 static err take_frames(struct wal_image *im, uint32_t last, uint32_t pages, struct diag *d) {
@@ -101,7 +118,7 @@ static err take_frames(struct wal_image *im, uint32_t last, uint32_t pages, stru
     ENSURE(im->frames);
     for (uint32_t i = 0; i < last; i++) {
         uint8_t head[4];
-        TRY(read_all(im->wal, head, sizeof head, WAL_HEAD + (uint64_t)i * (FRAME_HEAD + im->page_bytes), d));
+        TRY(read_all(im->wal, head, sizeof head, place_of(im->page_bytes, i + 1), d));
         if (!note_page(im, &cap, be32(head), i + 1)) return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "its log names no page");
     }
     im->pages = pages;
@@ -134,7 +151,7 @@ err node_wal_image(arena *mem, int main, int wal, uint32_t frames, const uint8_t
     if (salts && wal >= 0 && (!node_wal_salts(wal, has) || memcmp(has, salts, sizeof has) != 0)) frames = 0;
     if (!im.bytes && wal >= 0 && pread(wal, head, sizeof head, 0) == (ssize_t)sizeof head) im.page_bytes = be32(head + 8);
     if (!page_ok(im.page_bytes)) im.page_bytes = 0;
-    last = wal >= 0 && frames && im.page_bytes ? last_commit(&im, frames, &pages) : 0;
+    last = wal >= 0 && frames && im.page_bytes ? last_commit(wal, im.page_bytes, frames, &pages) : 0;
     if (last && frames != WAL_ALL && last != frames)
         return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "its log has %u frames of %u that were to be there", last, frames);
     err e = last ? take_frames(&im, last, pages, d) : ERR_OK;
@@ -151,8 +168,7 @@ err node_wal_read(const struct wal_image *im, void *to, size_t n, uint64_t at, s
         uint64_t page = (at + done) / im->page_bytes, within = (at + done) % im->page_bytes;
         size_t part = MIN(n - done, (size_t)(im->page_bytes - within));
         uint32_t frame = page < im->pages ? im->frames[page] : 0;
-        uint64_t where = WAL_HEAD + (uint64_t)(frame - 1) * (FRAME_HEAD + im->page_bytes) + FRAME_HEAD + within;
-        if (frame) TRY(read_all(im->wal, (uint8_t *)to + done, part, where, d));
+        if (frame) TRY(read_all(im->wal, (uint8_t *)to + done, part, place_of(im->page_bytes, frame) + FRAME_HEAD + within, d));
         else TRY(read_all(im->main, (uint8_t *)to + done, part, page * im->page_bytes + within, d));
         done += part;
     }

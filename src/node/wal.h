@@ -27,6 +27,17 @@ struct wal_end {
 bool node_wal_end(int wal, struct wal_end *out);
 bool node_wal_salts(int wal, uint8_t salts[static 8]); /* of its head; false: it has none */
 
+/* A log's frames one after the other, as far as they count. page: of 64 KiB. */
+struct wal_cursor {
+    uint8_t salts[8];
+    uint32_t page_bytes, frames, sums[2]; /* frames: that it is behind */
+    bool big;
+};
+bool node_wal_begin(int wal, struct wal_cursor *c); /* false: it has no head that counts */
+/* commit: pages of the database, where the frame ends one; 0. False: it does not count, and c is as it was. */
+bool node_wal_next(int wal, struct wal_cursor *c, uint8_t *page, uint32_t *number, uint32_t *commit);
+bool node_wal_frame(int wal, uint32_t page_bytes, uint32_t frame, uint32_t *number, uint8_t *page); /* from 1 */
+
 enum { WAL_ALL = UINT32_MAX };
 /* wal -1: there is none. frames: that count, at most; salts: of that log (NULL: whichever is there). Where it has begun anew since, all of them were in the
  * file by then, and nothing has touched that (see above). ERR_MALFORMED: no database; ERR_IO. */

@@ -242,3 +242,72 @@ def test_database_backup_is_one_moment():
         there = titles_restored(kept, keys, "--at", at)
         eq(there, [f"{i}{half}" for i in range(len(there) // 2) for half in "ab"])
         check(2 * before <= len(there) <= 2 * after + 2, before, len(there), after)
+
+
+def now():
+    """A moment that is over."""
+    time.sleep(0.003)
+    t = time.time()
+    time.sleep(0.003)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(t)) + f".{int(t * 1000) % 1000:03}Z"
+
+
+def test_database_point_in_time():
+    """Any moment after a backup: by the state's own history, by that in a later backup, across a checkpoint, a stop, a kill, and another app's restore."""
+    folder, kept = project(ALL), tempfile.mkdtemp(prefix="backup-", dir=WORK)
+    moments, state = [], new_state()
+
+    def stamp(n):
+        moments.append((now(), titles(n, "service_role")))
+
+    with node(state=state) as n:
+        cli(n, "deploy", folder)
+        cli(n, "db", "reset", folder, "--yes")
+        add(n, "before")
+        cli(n, "backup", kept)
+        early = now()
+        for title in ("a", "b"):
+            add(n, title)
+            stamp(n)
+        query(n, {"kind": "update", "from": "notes", "set": {"title": "changed"}, "where": {"column": "title", "op": "eq", "value": "a"}}, ANN)
+        stamp(n)
+    n = Node(state)
+    try:
+        add(n, "after a stop")
+        stamp(n)
+        # More than a log may have: it goes into the file meanwhile, and begins anew.
+        for i in range(60):
+            query(n, {"kind": "insert", "from": "notes", "rows": [{"title": f"{i}-{k}", "j": "x" * 2000} for k in range(80)]}, ANN)
+        stamp(n)
+        put(folder, "migrations/003_more.sql", "alter table notes add column more text default 'm';\n")
+        cli(n, "db", "migrate", folder)
+        stamp(n)
+        query(n, {"kind": "delete", "from": "notes"}, "service_role")
+        deleted = now()
+        eq(n.events("history-gap"), [])
+    finally:
+        n.kill()
+    keys = keys_of(state)
+
+    def at_of_app(moment):
+        copy = tempfile.mkdtemp(prefix="copied-", dir=WORK)
+        shutil.copytree(state, copy, dirs_exist_ok=True, symlinks=True, ignore=lambda d, names: [x for x in names if x == "control.sock"])
+        got, out, error = orlo("restore", kept, "--state", copy, "--app", "notes", "--at", moment, timeout=60)
+        check(got == 0, got, out, error)
+        with node(state=copy) as n:
+            return out, titles(n, "service_role")
+
+    for moment, there in moments:
+        out, got = at_of_app(moment)
+        check(got == there, moment, len(got), len(there), got[-2:], there[-2:], out)
+        has(out, f"notes is as it was at {moment}")
+    eq(at_of_app(deleted)[1], [])
+    eq(at_of_app(early)[1], ["it's one", "two", "before"])
+    # Everything of a node, by what a later backup has of histories. Before that there is none: it says so.
+    other = restored(kept, keys, "--at", moments[1][0])
+    with node(state=other) as n:
+        eq(titles(n, "service_role"), ["it's one", "two", "before"])
+    with node(state=state) as n:
+        cli(n, "backup", kept)
+    for moment, there in moments[:2] + moments[-1:]:
+        eq(titles_restored(kept, keys, "--at", moment), there)

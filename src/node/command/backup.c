@@ -15,7 +15,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -26,8 +25,12 @@
 
 struct log { /* of a database, at that moment */
     str name;
-    uint32_t frames;
+    uint32_t frames, end; /* that are to be copied; that the image has */
     uint8_t salts[8];
+};
+struct place { /* of a database's history, before that moment */
+    str name;
+    struct history_position at;
 };
 struct work {
     const struct node_backup_config *c;
@@ -36,7 +39,10 @@ struct work {
     int dir, folder; /* the state's, the backup's */
     bool running, copied;
     VEC(struct log) logs;
+    VEC(struct place) places;
     struct backup b;
+    struct backup_restore r;
+    uint64_t until_ms; /* of --at */
     uint8_t *piece;
     uint64_t shown_ns;
     bool shows;
@@ -58,6 +64,15 @@ static const struct log *log_of(const struct work *w, str path) {
     for (uint32_t i = 0; i < w->logs.n; i++)
         if (str_eq(w->logs.p[i].name, path)) return &w->logs.p[i];
     return NULL;
+}
+
+static void put_position(struct work *w, str path, struct backup_file *f) {
+    const struct log *log = log_of(w, path);
+    for (uint32_t i = 0; i < w->places.n && !f->has_history; i++) {
+        if (!str_eq(w->places.p[i].name, path)) continue;
+        f->has_history = true, f->history = w->places.p[i].at;
+    }
+    if (log) f->history.frames = log->end, memcpy(f->history.salts, log->salts, sizeof log->salts);
 }
 
 static err image_of(struct work *w, str path, int main, int wal, struct wal_image *im, struct diag *d) {
@@ -85,6 +100,7 @@ static err copy_file(struct work *w, str path, bool database, struct diag *d) {
     struct wal_image im = {.main = main, .wal = -1};
     struct stat st;
     *f = (struct backup_file){.path = arena_str(w->mem, path), .database = database};
+    if (database) put_position(w, path, f);
     err e = main < 0 || fstat(main, &st) ? diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", name, strerror(errno)) : ERR_OK;
     if (e == ERR_OK && database) e = image_of(w, path, main, wal, &im, d);
     else if (e == ERR_OK) im.bytes = (uint64_t)st.st_size;
@@ -100,7 +116,35 @@ static err copy_file(struct work *w, str path, bool database, struct diag *d) {
 
 static bool is_database(const char *name) { return str_ends(str_c(name), STR(".db")); }
 
-/* Below a folder: its files, of `data` databases alone and one folder deep. */
+/* The oldest may go while it is looked at. */
+static err copy_segment(struct work *w, str path, struct diag *d) {
+    uint32_t before = w->b.files.n;
+    err e = copy_file(w, path, false, d);
+    if (e == ERR_OK || faccessat(w->dir, arena_cstr(w->mem, path), F_OK, 0) == 0) return e;
+    w->b.files.n = before;
+    *d = (struct diag)DIAG_INIT;
+    return ERR_OK;
+}
+
+/* Where each history ends: no image of a moment to come is before that. */
+static void find_places(struct work *w) {
+    int fd = openat(w->dir, "data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (fd >= 0 && !dir) close(fd);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        int below = entry->d_name[0] == '.' ? -1 : openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        DIR *files = below >= 0 ? fdopendir(below) : NULL;
+        if (below >= 0 && !files) close(below);
+        for (struct dirent *file; files && (file = readdir(files));) {
+            struct place p = {.name = arena_fmt(w->mem, "data/%s/%s", entry->d_name, file->d_name)};
+            if (str_ends(p.name, STR(".db")) && node_history_end(below, file->d_name, &p.at)) vec_push(w->mem, &w->places, p);
+        }
+        if (files) closedir(files);
+    }
+    if (dir) closedir(dir);
+}
+
+/* Below a folder: its files, of `data` databases and their histories alone and one folder deep. */
 static err copy_folder(struct work *w, str path, bool databases, int depth, struct diag *d) {
     int fd = openat(w->dir, arena_cstr(w->mem, path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -111,7 +155,9 @@ static err copy_folder(struct work *w, str path, bool databases, int depth, stru
         const char *name = entry->d_name;
         if (name[0] == '.' || str_ends(str_c(name), STR(".part")) || fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW)) continue;
         str below = arena_fmt(w->mem, STR_FMT "/%s", STR_ARG(path), name);
+        bool segment = databases && node_history_is_segment(name);
         if (S_ISDIR(st.st_mode) && depth) e = copy_folder(w, below, databases, depth - 1, d);
+        else if (S_ISREG(st.st_mode) && segment) e = copy_segment(w, below, d);
         else if (S_ISREG(st.st_mode) && (!databases || is_database(name))) e = copy_file(w, below, databases, d);
     }
     closedir(dir);
@@ -145,7 +191,9 @@ static err release(struct work *w, struct diag *d) {
 
 static bool take_log(struct work *w, str name, const struct json *v) {
     struct log *log = vec_add(w->mem, &w->logs);
-    *log = (struct log){arena_fmt(w->mem, "data/" STR_FMT, STR_ARG(name)), (uint32_t)json_i64(json_get(v, "frames")), {0}};
+    *log = (struct log){.name = arena_fmt(w->mem, "data/" STR_FMT, STR_ARG(name)),
+                        .frames = (uint32_t)json_i64(json_get(v, "frames")),
+                        .end = (uint32_t)json_i64(json_get(v, "end"))};
     bool ok = str_to_bytes(json_str(json_get(v, "salts")), log->salts, sizeof log->salts);
     if (!ok) w->e = diag_set(&w->d, ERR_MALFORMED, DIAG_NOWHERE, "the node is of another version: use its own orlo");
     return ok;
@@ -169,6 +217,7 @@ static bool on_line(void *arg, str text) {
 
 static err copy_running(struct work *w, struct ask *a, struct diag *d) {
     w->running = true;
+    find_places(w);
     err e = node_ask_lines(a, w->mem, STR("/backup"), on_line, w, d);
     if (w->e != ERR_OK) *d = w->d;
     if (w->e != ERR_OK || e != ERR_OK) return w->e != ERR_OK ? w->e : e;
@@ -191,6 +240,7 @@ static err lock_state(const struct work *w, int *lock, struct diag *d) {
 static err copy_resting(struct work *w, struct diag *d) {
     int lock;
     TRY(lock_state(w, &lock, d));
+    find_places(w);
     w->b.at_ms = now_ms();
     err e = copy_all(w, d);
     close(lock);
@@ -199,17 +249,15 @@ static err copy_resting(struct work *w, struct diag *d) {
 
 /* ---- restored once ---- */
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at) { return remove(path); }
-static void remove_tree(const char *path) { nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
-
 static err verify(struct work *w, struct diag *d) {
     struct backup again;
     char *path = arena_cstr(w->mem, arena_fmt(w->mem, "%s/.verify-%d", w->c->path, (int)getpid()));
-    remove_tree(path);
+    node_backup_remove(path);
     if (mkdir(path, 0700)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", path, strerror(errno));
     err e = node_backup_read(w->mem, w->folder, w->b.at_ms, &again, d);
-    if (e == ERR_OK) e = node_backup_into(w->folder, &again, path, STR(""), show, w, d);
-    remove_tree(path);
+    struct backup_restore r = {.folder = w->folder, .b = &again, .to = path, .moved = show, .arg = w};
+    if (e == ERR_OK) e = node_backup_into(&r, d);
+    node_backup_remove(path);
     if (e != ERR_OK) diag_prefix(d, "the backup was made, and cannot be restored");
     return e;
 }
@@ -348,9 +396,11 @@ static err restore_all(struct work *w, struct diag *d) {
          *aside = arena_cstr(w->mem, arena_fmt(w->mem, STR_FMT ".restoring", STR_ARG(w->state)));
     if (w->dir >= 0) TRY(check_empty(w, d));
     TRY(check_keys(w, d));
-    remove_tree(aside);
+    node_backup_remove(aside);
     if (!node_state_make_folder(aside)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", aside, strerror(errno));
-    err e = node_backup_into(w->folder, &w->b, aside, STR(""), show, w, d);
+    w->r = (struct backup_restore){
+        .folder = w->folder, .b = &w->b, .to = aside, .until_ms = w->c->at ? w->until_ms : 0, .moved = show, .arg = w};
+    err e = node_backup_into(&w->r, d);
     static const char *const keys[] = {"node.key", "seal.key", "lock"};
     int fd = open(aside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (size_t i = 0; i < ARRAY_COUNT(keys) && e == ERR_OK && w->dir >= 0; i++)
@@ -360,7 +410,7 @@ static err restore_all(struct work *w, struct diag *d) {
     if (e == ERR_OK) give_data(arena_cstr(w->mem, arena_fmt(w->mem, "%s/data", aside)), 7);
     if (e == ERR_OK && ((rmdir(to) && errno != ENOENT) || rename(aside, to)))
         e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));
-    if (e != ERR_OK) remove_tree(aside);
+    if (e != ERR_OK) node_backup_remove(aside);
     return e;
 }
 
@@ -406,17 +456,51 @@ static err restore_app(struct work *w, str app, struct diag *d) {
                                             (long long)(e == ERR_OK ? id : 0)));
     char *made = arena_cstr(w->mem, arena_fmt(w->mem, "%s/" STR_FMT, aside, STR_ARG(str_sub(from, 0, from.n - 1))));
     char *old = arena_cstr(w->mem, arena_fmt(w->mem, "%s.before-%llu", to, (unsigned long long)now_ms()));
-    remove_tree(aside);
+    node_backup_remove(aside);
     if (e == ERR_OK && mkdir(aside, 0700)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", aside, strerror(errno));
-    if (e == ERR_OK) e = node_backup_into(w->folder, &w->b, aside, from, show, w, d);
+    w->r = (struct backup_restore){.folder = w->folder,
+                                   .b = &w->b,
+                                   .to = aside,
+                                   .state = arena_cstr(w->mem, w->state),
+                                   .below = from,
+                                   .until_ms = w->c->at ? w->until_ms : 0,
+                                   .moved = show,
+                                   .arg = w};
+    if (e == ERR_OK) e = node_backup_into(&w->r, d);
     if (e == ERR_OK) give_data(arena_cstr(w->mem, arena_fmt(w->mem, "%s/data", aside)), 7);
     bool there = access(to, F_OK) == 0;
     if (e == ERR_OK && ((there && rename(to, old)) || rename(made, to)))
         e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));
-    remove_tree(aside);
+    node_backup_remove(aside);
     close(lock);
     if (e == ERR_OK && there) fprintf(w->c->to, "what it had before is in %s\n", old);
     return e;
+}
+
+static void time_text(uint64_t at_ms, char to[static 40]) {
+    struct tm tm;
+    time_t s = (time_t)(at_ms / 1000);
+    size_t n = strftime(to, 40, "%Y-%m-%dT%H:%M:%S", gmtime_r(&s, &tm));
+    snprintf(to + n, 40 - n, ".%03uZ", (unsigned)(at_ms % 1000));
+}
+
+/* Which moment it is: that of the backup, or the one that was asked for, by the histories of what was written since. */
+static void tell_restored(struct work *w) {
+    const struct node_backup_config *c = w->c;
+    char backup[40], asked[40], last[40];
+    time_text(w->b.at_ms, backup), time_text(w->until_ms, asked), time_text(w->r.reached_ms, last);
+    const char *what = c->app ? c->app : (const char *)w->state.p, *data = c->app ? "the data of " : "";
+    if (!c->at || !w->r.until_ms) fprintf(c->to, "%s%s is as it was at %s; start the node\n", data, what, backup);
+    else if (!w->r.behind)
+        fprintf(c->to, "%s%s is as it was at %s: the backup of %s, and what was written until then%s%s; start the node\n", data,
+                what, asked, backup, w->r.reached_ms ? ", the last of it at " : ", which is nothing",
+                w->r.reached_ms ? last : "");
+    else
+        fprintf(c->to,
+                "%s%s is as it was at %s, in the backup: of %u database%s no history goes on to %s (orlo backup keeps it, and "
+                "the state folder "
+                "for --app); start the node\n",
+                data, what, backup, w->r.behind, w->r.behind == 1 ? "" : "s", asked);
 }
 
 err node_command_restore(const struct node_backup_config *c, struct diag *d) {
@@ -428,17 +512,11 @@ err node_command_restore(const struct node_backup_config *c, struct diag *d) {
                 ? diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--at takes a time, such as 2026-01-31T10:15:00Z or 2h, not '%s'", c->at)
                 : ERR_OK;
     if (e == ERR_OK && (w.folder = node_backup_open(c->path, false, d)) < 0) e = ERR_NOT_FOUND;
+    w.until_ms = at;
     if (e == ERR_OK) e = node_backup_read(w.mem, w.folder, at, &w.b, d);
     if (e == ERR_OK) e = c->app ? restore_app(&w, str_c(c->app), d) : restore_all(&w, d);
     if (w.shows) fputs("\r\x1b[K", stderr);
-    if (e == ERR_OK) {
-        struct tm tm;
-        char text[32];
-        time_t s = (time_t)(w.b.at_ms / 1000);
-        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&s, &tm));
-        fprintf(c->to, "%s%s is as it was at %s; start the node\n", c->app ? "the data of " : "",
-                c->app ? c->app : (const char *)w.state.p, text);
-    }
+    if (e == ERR_OK) tell_restored(&w);
     if (w.dir >= 0) close(w.dir);
     if (w.folder >= 0) close(w.folder);
     arena_free(w.mem);

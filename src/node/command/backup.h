@@ -6,6 +6,9 @@
  *   state ──the node holds still──> databases: their files with their logs over them (wal.h), all at one moment; images, packs, uploads ──> pieces
  *   PATH  ──each piece against its name──> a folder beside the state ──each database looked at──> renamed: the state
  *
+ *   a moment between two backups: the first one's databases, with what their histories (node/history.h) have of later commits over them. Those are in the
+ *   state itself, as long as it is there, and in every later backup, as they were then.
+ *
  * 1. A backup is there when its file in backups/ is; that comes last. What was cut off leaves pieces, which the next one uses.
  * 2. Nothing is believed that has not the digest it is named by, and no path leads out of the folder.
  * 3. What secrets are encrypted with, and what images are signed with (seal.key, node.key), is not in it unless it is asked for: who has a backup alone
@@ -14,15 +17,19 @@
 #define ORLO_NODE_COMMAND_BACKUP_H
 
 #include "crypto/crypto.h"
+#include "node/history.h"
 #include "node/node.h"
 
 enum { BACKUP_PIECE_BYTES = 1 << 20, BACKUP_FORMAT = 1, BACKUP_FILES_MAX = 1'000'000, BACKUP_HEAD_BYTES_MAX = 512 << 20 };
 struct backup_file {
     str path; /* below the state folder */
     uint64_t bytes;
-    bool database;
-    VEC(uint8_t *) pieces; /* digests of CRYPTO_SHA256_BYTES */
+    bool database, has_history;
+    struct history_position history; /* of a database that has one: where it was */
+    VEC(uint8_t *) pieces;           /* digests of CRYPTO_SHA256_BYTES */
 };
+bool node_backup_is_segment(
+    const struct backup_file *f); /* of a history: no part of a state, and what goes on from an earlier backup */
 struct backup {
     arena *mem;
     uint64_t at_ms; /* since 1970: the moment that it is of */
@@ -43,10 +50,27 @@ int node_backup_open(const char *path, bool make, struct diag *d);
 /* The latest that is not after at_ms (0: the latest). ERR_NOT_FOUND; ERR_UNSUPPORTED: of a newer format; ERR_MALFORMED: damaged, or none of ours. */
 [[nodiscard]] err node_backup_read(arena *mem, int folder, uint64_t at_ms, struct backup *b, struct diag *d);
 
+uint64_t node_backup_time(const char *name); /* of a backup, by its file's name, ms since 1970; 0: it is none */
+void node_backup_remove(const char *path);   /* a folder, and all in it */
+
 /* ---- restore.c ---- */
 
-/* All files of it, or those below a folder, into one that is empty. Databases are opened there and looked at. moved: so many bytes are there. */
-[[nodiscard]] err node_backup_into(int folder, const struct backup *b, const char *to, str below,
-                                   void (*moved)(void *arg, uint64_t bytes), void *arg, struct diag *d);
+struct backup_restore {
+    int folder;
+    const struct backup *b;
+    const char *to;                           /* a folder that is empty */
+    const char *state;                        /* a state folder, on which no node runs: its histories go on from it; NULL */
+    str below;                                /* only what is there: "data/shop.17/" */
+    uint64_t until_ms;                        /* 0: as it is in the backup */
+    void (*moved)(void *arg, uint64_t bytes); /* so many are there */
+    void *arg;
+    uint64_t reached_ms; /* of the last commit that was found in a history; 0: none */
+    uint32_t behind;     /* databases that no history goes on from */
+};
+/* Databases are opened there and looked at. */
+[[nodiscard]] err node_backup_into(struct backup_restore *r, struct diag *d);
+/* The names of all of them, the oldest first; in mem. */
+uint32_t node_backup_list(arena *mem, int folder, char ***names);
+[[nodiscard]] err node_backup_named(arena *mem, int folder, const char *name, struct backup *b, struct diag *d);
 
 #endif

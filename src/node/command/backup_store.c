@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -104,6 +105,12 @@ static void put_file_row(struct json_writer *w, const struct backup_file *f) {
     json_put_str(w, "path", f->path);
     json_put_u64(w, "bytes", f->bytes);
     if (f->database) json_put_bool(w, "database", true);
+    if (f->has_history) {
+        json_put_hex(w, "generation", "", f->history.generation, sizeof f->history.generation);
+        json_put_u64(w, "commit", f->history.commit);
+        json_put_hex(w, "salts", "", f->history.salts, sizeof f->history.salts);
+        json_put_u64(w, "frames", f->history.frames);
+    }
     json_put_array(w, "pieces");
     for (uint32_t i = 0; i < f->pieces.n; i++) json_put_hex(w, NULL, "", f->pieces.p[i], CRYPTO_SHA256_BYTES);
     json_put_end(w);
@@ -177,7 +184,14 @@ static bool take_file(struct backup *b, const struct json *row) {
     int64_t bytes = json_i64(json_get(row, "bytes"));
     *f = (struct backup_file){
         .path = json_str(json_get(row, "path")), .bytes = (uint64_t)bytes, .database = json_bool(json_get(row, "database"))};
+    str generation = json_str(json_get(row, "generation"));
+    f->has_history = generation.n;
+    f->history.commit = (uint64_t)json_i64(json_get(row, "commit"));
+    f->history.frames = (uint32_t)json_i64(json_get(row, "frames"));
     bool ok = path_ok(f->path) && bytes >= 0;
+    if (f->has_history)
+        ok = ok && str_to_bytes(generation, f->history.generation, sizeof f->history.generation) &&
+             str_to_bytes(json_str(json_get(row, "salts")), f->history.salts, sizeof f->history.salts);
     JSON_EACH(piece, json_get(row, "pieces")) ok = ok && take_digest(b->mem, json_str(piece), f);
     return ok && f->pieces.n == (f->bytes + BACKUP_PIECE_BYTES - 1) / BACKUP_PIECE_BYTES;
 }
@@ -209,19 +223,6 @@ static err parse(struct backup *b, str whole, const char *name, struct diag *d) 
     return b->files.n ? ERR_OK : damaged(d, name);
 }
 
-/* "20260131T101500.000Z.orlo" sorts as it was made. */
-static char *latest(arena *mem, int backups, const char *not_after) {
-    DIR *dir = fdopendir(fcntl(backups, F_DUPFD_CLOEXEC, 3));
-    char *best = NULL;
-    for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        const char *name = entry->d_name;
-        if (name[0] == '.' || !str_ends(str_c(name), STR("Z.orlo")) || (not_after && strcmp(name, not_after) > 0)) continue;
-        if (!best || strcmp(name, best) > 0) best = arena_cstr(mem, str_c(name));
-    }
-    if (dir) closedir(dir);
-    return best;
-}
-
 static err read_text(arena *mem, int folder, const char *name, str *whole, struct diag *d) {
     struct stat st;
     int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -237,16 +238,58 @@ static err read_text(arena *mem, int folder, const char *name, str *whole, struc
     return ERR_OK;
 }
 
-err node_backup_read(arena *mem, int folder, uint64_t at_ms, struct backup *b, struct diag *d) {
-    char limit[64];
+err node_backup_named(arena *mem, int folder, const char *name, struct backup *b, struct diag *d) {
     str whole;
     *b = (struct backup){.mem = mem};
     int backups = openat(folder, "backups", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (backups < 0) return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "there is no backup of orlo's: it has no folder backups");
-    if (at_ms) name_backup(at_ms, limit);
-    char *name = latest(mem, backups, at_ms ? limit : NULL);
-    err e = name ? read_text(mem, backups, name, &whole, d)
-                 : diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "there is no backup%s", at_ms ? " as old as that" : " in it");
+    err e = read_text(mem, backups, name, &whole, d);
     close(backups);
     return e == ERR_OK ? parse(b, whole, name, d) : e;
 }
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* "20260131T101500.000Z.orlo" sorts as it was made. */
+uint32_t node_backup_list(arena *mem, int folder, char ***names) {
+    VEC(char *) all = {0};
+    int fd = openat(folder, "backups", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (fd >= 0 && !dir) close(fd);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        const char *name = entry->d_name;
+        if (name[0] != '.' && str_ends(str_c(name), STR("Z.orlo"))) vec_push(mem, &all, arena_cstr(mem, str_c(name)));
+    }
+    if (dir) closedir(dir);
+    if (all.n) qsort(all.p, all.n, sizeof *all.p, by_name);
+    *names = all.p;
+    return all.n;
+}
+
+bool node_backup_is_segment(const struct backup_file *f) {
+    char path[4096];
+    snprintf(path, sizeof path, STR_FMT, STR_ARG(f->path));
+    return !f->database && str_starts(f->path, STR("data/")) && node_history_is_segment(path);
+}
+
+err node_backup_read(arena *mem, int folder, uint64_t at_ms, struct backup *b, struct diag *d) {
+    char limit[64], **names;
+    uint32_t n = node_backup_list(mem, folder, &names);
+    if (at_ms) name_backup(at_ms, limit);
+    while (n && at_ms && strcmp(names[n - 1], limit) > 0) n--;
+    if (n) return node_backup_named(mem, folder, names[n - 1], b, d);
+    return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "there is no backup of orlo's%s", at_ms ? " as old as that" : " in it");
+}
+
+/* Of a backup's name; 0: it is none. */
+uint64_t node_backup_time(const char *name) {
+    struct tm tm = {0};
+    const char *rest = strptime(name, "%Y%m%dT%H%M%S", &tm);
+    unsigned ms = 0;
+    if (!rest) return 0;
+    if (*rest == '.') sscanf(rest + 1, "%3u", &ms);
+    return (uint64_t)timegm(&tm) * 1000 + ms;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at) { return remove(path); }
+void node_backup_remove(const char *path) { nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS); }

@@ -101,26 +101,159 @@ static err check_database(const struct backup *b, const struct backup_file *f, s
     return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "the database " STR_FMT " is damaged: %s", STR_ARG(f->path), own.text);
 }
 
-static err check_databases(const struct backup *b, int to, str below, struct diag *d) {
+static bool is_of(const struct backup_restore *r, const struct backup_file *f) { return str_starts(f->path, r->below); }
+
+static err check_databases(const struct backup_restore *r, int to, struct diag *d) {
+    const struct backup *b = r->b;
     int before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     err e = before < 0 || fchdir(to) ? diag_set(d, ERR_IO, DIAG_NOWHERE, "%s", strerror(errno)) : ERR_OK;
     for (uint32_t i = 0; i < b->files.n && e == ERR_OK; i++)
-        if (b->files.p[i].database && str_starts(b->files.p[i].path, below)) e = check_database(b, &b->files.p[i], d);
+        if (b->files.p[i].database && is_of(r, &b->files.p[i])) e = check_database(b, &b->files.p[i], d);
     if (before >= 0 && fchdir(before) && e == ERR_OK) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s", strerror(errno));
     if (before >= 0) close(before);
     return e;
 }
 
-err node_backup_into(int folder, const struct backup *b, const char *to, str below, void (*moved)(void *arg, uint64_t bytes),
-                     void *arg, struct diag *d) {
-    struct into t = {.folder = folder, .b = b, .piece = malloc(BACKUP_PIECE_BYTES), .moved = moved, .arg = arg};
+/* ---- what was written since ---- */
+
+struct since { /* segments of all databases that are restored, by which of them */
+    struct backup_restore *r;
+    arena *mem;
+    int aside; /* where those of backups are put */
+    char *path;
+    VEC(struct segment {
+        str of;
+        char *path;
+    })
+    segments;
+    uint64_t covers_ms; /* the latest moment that any of them knows of */
+};
+
+static str database_of(str path) {
+    const char *at = memmem(path.p, path.n, ".db-history-", 12);
+    return at ? str_sub(path, 0, (size_t)((const uint8_t *)at - path.p) + 3) : path;
+}
+
+/* Those of one later backup; of the same name as an earlier one has it is longer. */
+static err take_backup(struct since *s, const char *name, uint32_t number, struct diag *d) {
+    struct backup later;
+    struct into t = {.folder = s->r->folder, .to = s->aside, .b = &later, .piece = malloc(BACKUP_PIECE_BYTES)};
     ENSURE(t.piece);
-    t.to = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    err e = t.to < 0 ? diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno)) : ERR_OK;
-    for (uint32_t i = 0; i < b->files.n && e == ERR_OK; i++)
-        if (str_starts(b->files.p[i].path, below)) e = write_file(&t, &b->files.p[i], d);
-    if (e == ERR_OK) e = check_databases(b, t.to, below, d);
-    if (e == ERR_OK && syncfs(t.to)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));
+    err e = node_backup_named(s->mem, s->r->folder, name, &later, d);
+    if (e == ERR_OK) s->covers_ms = MAX(s->covers_ms, later.at_ms);
+    for (uint32_t i = 0; e == ERR_OK && i < later.files.n; i++) {
+        struct backup_file f = later.files.p[i];
+        if (!node_backup_is_segment(&f) || !is_of(s->r, &f)) continue;
+        str of = database_of(f.path);
+        f.path = arena_fmt(s->mem, "%u/" STR_FMT, number, STR_ARG(f.path));
+        e = write_file(&t, &f, d);
+        vec_push(s->mem, &s->segments,
+                 ((struct segment){of, arena_cstr(s->mem, arena_fmt(s->mem, "%s/" STR_FMT, s->path, STR_ARG(f.path)))}));
+    }
+    free(t.piece);
+    return e;
+}
+
+/* What its logs have yet, too: what was committed before the node ended goes into the histories first. */
+static void take_rest(const char *folder, const char *file) {
+    char name[320];
+    struct diag d = DIAG_INIT;
+    struct history *h;
+    int before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (before < 0) return;
+    snprintf(name, sizeof name, "%s", file);
+    struct history_options o = {.name = name, .main = -1, .wal = -1, .bytes_max = UINT64_MAX, .ms_max = UINT32_MAX * 1000ull};
+    if (!chdir(folder) && node_history_open(&o, &h, &d) == ERR_OK) {
+        if (node_history_take(h, true, &d) != ERR_OK)
+            log_event(LOG_WARN, "history-gap", LF_CSTR("database", name), LF_CSTR("reason", d.text));
+        node_history_close(h);
+    }
+    if (fchdir(before)) {}
+    close(before);
+}
+
+/* Those of the state that is there. */
+static void take_state(struct since *s) {
+    char *folder =
+        arena_cstr(s->mem, arena_fmt(s->mem, "%s/" STR_FMT, s->r->state, STR_ARG(str_sub(s->r->below, 0, s->r->below.n - 1))));
+    for (int round = 0; round < 2; round++) {
+        DIR *dir = opendir(folder);
+        for (struct dirent *entry; dir && (entry = readdir(dir));) {
+            str name = str_c(entry->d_name);
+            bool database = str_ends(name, STR(".db")), segment = node_history_is_segment(entry->d_name);
+            if (!round && database) take_rest(folder, entry->d_name);
+            if (!round || !segment) continue;
+            str of = database_of(arena_fmt(s->mem, STR_FMT STR_FMT, STR_ARG(s->r->below), STR_ARG(name)));
+            char *path = arena_cstr(s->mem, arena_fmt(s->mem, "%s/" STR_FMT, folder, STR_ARG(name)));
+            vec_push(s->mem, &s->segments, ((struct segment){of, path}));
+            s->covers_ms = UINT64_MAX;
+        }
+        if (dir) closedir(dir);
+    }
+}
+
+static err go_on(struct since *s, const struct backup_file *f, struct diag *d) {
+    const char **paths = arena_array(s->mem, const char *, s->segments.n + 1);
+    uint32_t n = 0;
+    uint64_t reached = 0;
+    for (uint32_t i = 0; i < s->segments.n; i++)
+        if (str_eq(s->segments.p[i].of, f->path)) paths[n++] = s->segments.p[i].path;
+    char *path = arena_cstr(s->mem, arena_fmt(s->mem, "%s/" STR_FMT, s->r->to, STR_ARG(f->path)));
+    int fd = f->has_history ? open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC) : -1;
+    err e = f->has_history && fd < 0 ? cannot(d, f->path) : ERR_OK;
+    bool whole = false;
+    if (e == ERR_OK && fd >= 0) e = node_history_apply(fd, &f->history, paths, n, s->r->until_ms, &reached, &whole, d);
+    if (e != ERR_OK) diag_prefix(d, STR_FMT, STR_ARG(f->path));
+    if (fd >= 0) close(fd);
+    s->r->reached_ms = MAX(s->r->reached_ms, reached);
+    s->r->behind += !whole || s->covers_ms < s->r->until_ms;
+    return e;
+}
+
+/* The backups after it, until one that was made after the moment; and the state. */
+static err go_on_all(struct backup_restore *r, struct diag *d) {
+    struct since s = {.r = r, .mem = arena_new(0)};
+    char **names;
+    uint32_t n = node_backup_list(s.mem, r->folder, &names);
+    err e = ERR_OK;
+    s.path = arena_cstr(s.mem, arena_fmt(s.mem, "%s/.since", r->to));
+    if (mkdir(s.path, 0700) || (s.aside = open(s.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+        e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", s.path, strerror(errno));
+    for (uint32_t i = 0; i < n && e == ERR_OK && s.covers_ms < r->until_ms; i++) {
+        uint64_t before = r->b->at_ms;
+        if (node_backup_time(names[i]) >= before) e = take_backup(&s, names[i], i, d);
+    }
+    if (e == ERR_OK && r->state) take_state(&s);
+    for (uint32_t i = 0; i < r->b->files.n && e == ERR_OK; i++)
+        if (r->b->files.p[i].database && str_starts(r->b->files.p[i].path, STR("data/")) && is_of(r, &r->b->files.p[i]))
+            e = go_on(&s, &r->b->files.p[i], d);
+    if (s.aside > 0) close(s.aside);
+    node_backup_remove(s.path);
+    arena_free(s.mem);
+    return e;
+}
+
+/* What is no part of a state is looked at all the same: who restores learns here that a later moment could not be reached. */
+static err check_pieces(struct into *t, const struct backup_file *f, struct diag *d) {
+    for (uint32_t i = 0; i < f->pieces.n; i++) {
+        size_t n;
+        TRY(node_backup_get(t->folder, f->pieces.p[i], t->piece, &n, d));
+    }
+    return ERR_OK;
+}
+
+err node_backup_into(struct backup_restore *r, struct diag *d) {
+    struct into t = {.folder = r->folder, .b = r->b, .piece = malloc(BACKUP_PIECE_BYTES), .moved = r->moved, .arg = r->arg};
+    ENSURE(t.piece);
+    t.to = open(r->to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    err e = t.to < 0 ? diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", r->to, strerror(errno)) : ERR_OK;
+    for (uint32_t i = 0; i < r->b->files.n && e == ERR_OK; i++) {
+        const struct backup_file *f = &r->b->files.p[i];
+        if (is_of(r, f)) e = node_backup_is_segment(f) ? check_pieces(&t, f, d) : write_file(&t, f, d);
+    }
+    if (e == ERR_OK && r->until_ms) e = go_on_all(r, d);
+    if (e == ERR_OK) e = check_databases(r, t.to, d);
+    if (e == ERR_OK && syncfs(t.to)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", r->to, strerror(errno));
     if (t.to >= 0) close(t.to);
     free(t.piece);
     return e;

@@ -58,6 +58,7 @@ bool node_store_bases_keep(void) { return all.config.keeps; }
 
 void node_store_bases_init(const struct store_config *config) {
     all.config = *config;
+    node_store_past_init(config->history_bytes_max, config->history_ms_max);
     all.done_last = &all.done;
 }
 
@@ -307,7 +308,7 @@ static void look_at_log(struct store_base *base) {
         return;
     }
     base->checked = true;
-    node_store_checkpoint_start(base);
+    node_store_checkpoint_start(base, false);
 }
 
 void node_store_bases_checked(struct store_base *base, const struct db_wal *wal) {
@@ -341,6 +342,7 @@ static void serve(struct store_base *base) {
     uint64_t start = clock_mono_ns();
     begin(base);
     did = node_store_batch(base, asks, n);
+    node_store_past_note(base);
     db_account_end();
     uint64_t took = clock_mono_ns() - start;
     pthread_mutex_lock(&all.lock);
@@ -434,7 +436,8 @@ static struct store_base *base_of(struct store_app *app, enum app_data_of of, st
         if (!strcmp(base->name, name)) return base;
     struct store_base *base = calloc(1, sizeof *base);
     ENSURE(base);
-    *base = (struct store_base){.app = app, .of = of, .last = NULL, .next_of_app = app->bases, .next = all.all};
+    *base = (struct store_base){
+        .app = app, .of = of, .last = NULL, .next_of_app = app->bases, .next = all.all, .taking = PTHREAD_MUTEX_INITIALIZER};
     base->last = &base->first;
     memcpy(base->name, name, sizeof name);
     app->bases = base;
@@ -540,6 +543,10 @@ uint64_t node_store_bases_tick(uint64_t now_ns) {
     for (struct store_base *base = all.all; base; base = base->next) {
         any |= base->open || base->first;
         end_if_stuck(base, now_ns);
+        if (base->open && !base->checked && node_store_past_behind(base)) {
+            base->checked = true;
+            node_store_checkpoint_start(base, true);
+        }
         if (base->busy || !base->open) continue;
         bool idle = all.config.keeps && !base->first && !base->holder && !base->given && now_ns - base->used_ns > idle_ns,
              late = base->holder && (base->holder->gone || now_ns >= base->holder_until_ns);
@@ -601,13 +608,15 @@ static void tell_log(struct holding *h, int folder, const char *of, const char *
     if (h->lines && base) wal = base->db ? db_wal(base->db) : (struct db_wal){0}; /* nobody opens or closes it now */
     pthread_mutex_unlock(&all.lock);
     int fd = wal.commits && !h->lines ? -1 : openat(folder, entry, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    struct wal_end end = {.frames = wal.frames == known.frames && known.done >= wal.frames ? 0 : wal.frames};
+    bool in_file = wal.frames == known.frames && known.done >= wal.frames; /* all of it: none has to be copied */
+    struct wal_end end = {.frames = wal.frames};
     if (fd < 0) return;
-    if (!wal.commits) count_log(h, fd, name, &end);
+    if (!wal.commits) count_log(h, fd, name, &end), in_file = false;
     else if (!node_wal_salts(fd, end.salts)) end.frames = 0;
     close(fd);
     if (!end.frames || !h->lines) return;
-    buf_printf(h->lines, "{\"database\":\"%s\",\"frames\":%u,\"salts\":\"", name, end.frames);
+    buf_printf(h->lines, "{\"database\":\"%s\",\"frames\":%u,\"end\":%u,\"salts\":\"", name, in_file ? 0 : end.frames,
+               end.frames);
     for (size_t i = 0; i < sizeof end.salts; i++) buf_printf(h->lines, "%02x", end.salts[i]);
     buf_puts(h->lines, STR("\"}\n"));
 }

@@ -64,6 +64,7 @@ static err open_base(struct store_base *base, const struct store_ask *ask, struc
     base->bytes_max = 0;
     if (e == ERR_OK && base->of == APP_OF_KEYS) e = node_store_keys_open(base, d);
     if (e == ERR_OK && base->of == APP_OF_APP) e = node_store_own_open(base, d);
+    if (e == ERR_OK) node_store_past_open(base);
     node_store_writes(false);
     if (e != ERR_OK) node_store_base_close(base);
     return e;
@@ -80,8 +81,10 @@ static void empty_log(struct store_base *base) {
 void node_store_base_close(struct store_base *base) {
     node_store_writes(true);
     if (base->db) db_rollback(base->db);
+    if (base->history) node_store_past_take(base, true);
     if (base->own) node_store_own_close(base);
     else if (base->db && node_store_bases_keep() && !node_store_checkpoint_held()) empty_log(base);
+    if (base->history) node_store_past_close(base);
     db_close(base->db);
     base->db = NULL;
     node_store_writes(false);

@@ -5,6 +5,8 @@
  *             ── 4,000 pages, all but few of them done ──> the rest by the writer between two batches: the next commit begins the log anew
  *             ── the database is closed ──> all of it, and the log is empty
  *
+ * What is to go into the file is in the history first (past.c).
+ *
  * 1. Nobody waits for a reader: what one still reads stays in the log until next time.
  * 2. While somebody holds (a backup copies files), nothing is done at all, and the log grows.
  */
@@ -18,6 +20,7 @@ enum { THREADS_MAX = 4, STACK_BYTES = 256 << 10 };
 struct due {
     struct due *next;
     struct store_base *base;
+    bool takes;
     char name[320];
 };
 static struct {
@@ -88,18 +91,31 @@ static void failed(const struct store_base *base, const struct diag *d) {
 void node_store_checkpoint_own(struct store_base *base) {
     struct db_wal wal;
     struct diag d = DIAG_INIT;
+    node_store_past_take(base, true);
     pthread_rwlock_rdlock(&all.commits);
     if (!node_store_checkpoint_held() && db_checkpoint_some(base->db, &wal, &d) != ERR_OK) failed(base, &d);
     pthread_rwlock_unlock(&all.commits);
 }
 
-/* On a connection of this thread's, which is gone before the base is told. */
+/* On connections of this thread's, which are gone before the base is told. One of them reads: as long as it does, nothing goes into the file that came
+ * after it began, and the log does not begin anew. So all that goes there is in the history, and on the disk. */
 static struct db_wal bring(const struct due *due) {
-    struct db *db = NULL;
+    struct db *db = NULL, *reader = NULL;
+    struct db_rows *rows = NULL;
     struct db_wal wal = {0};
     struct diag d = DIAG_INIT;
-    err e = db_open(&(struct db_options){.name = due->name, .sharing = DB_WRITER, .cache_kib = 16, .statements = 1}, &db, &d);
-    if (e == ERR_OK) e = db_checkpoint_some(db, &wal, &d);
+    struct db_options o = {.name = due->name, .sharing = DB_WRITER, .cache_kib = 16, .statements = 1};
+    err e = db_open(&o, &db, &d);
+    if (e == ERR_OK) e = db_open(&o, &reader, &d);
+    if (e == ERR_OK) e = db_query(reader, &rows, &d, "select 1 from sqlite_schema");
+    if (e == ERR_OK) {
+        (void)db_next(rows);
+        node_store_past_take(due->base, true);
+        e = db_checkpoint_some(db, &wal, &d);
+        struct diag unused = DIAG_INIT;
+        if (db_end(rows, &unused) != ERR_OK) {} /* it was read for its time alone */
+    }
+    db_close(reader);
     db_close(db);
     if (e != ERR_OK && e != ERR_NOT_FOUND) failed(due->base, &d); /* not there: its app is no more */
     return e == ERR_OK ? wal : (struct db_wal){0};
@@ -110,9 +126,10 @@ static void *work(void *arg) {
     for (struct due *due; (due = all.first);) {
         all.first = due->next;
         if (!all.first) all.last = &all.first;
-        bool held = all.holds;
+        bool held = all.holds || due->takes;
         all.running += !held;
         pthread_mutex_unlock(&all.lock);
+        if (due->takes) node_store_past_take(due->base, false);
         struct db_wal wal = held ? (struct db_wal){0} : bring(due);
         node_store_bases_checked(due->base, &wal);
         free(due);
@@ -140,10 +157,10 @@ static bool start_thread(void) {
 }
 
 /* The caller has the lock of bases.c; this one's is below it. */
-void node_store_checkpoint_start(struct store_base *base) {
+void node_store_checkpoint_start(struct store_base *base, bool takes) {
     struct due *due = calloc(1, sizeof *due);
     ENSURE(due);
-    *due = (struct due){.base = base};
+    *due = (struct due){.base = base, .takes = takes};
     memcpy(due->name, base->name, sizeof due->name);
     pthread_mutex_lock(&all.lock);
     if (!all.last) all.last = &all.first;

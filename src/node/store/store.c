@@ -394,7 +394,10 @@ int node_store_main(void) {
         return 1;
     }
     db_memory_max(memory_bytes_max);
-    node_store_bases_init(&(struct store_config){.keeps = store.keeps, .done = on_done});
+    node_store_bases_init(&(struct store_config){.keeps = store.keeps,
+                                                 .history_bytes_max = store.limits.history_bytes_max,
+                                                 .history_ms_max = store.limits.history_ms_max,
+                                                 .done = on_done});
     fcntl(NODE_WIRE_FD, F_SETFL, O_NONBLOCK);
     serve();
     return 0; /* what is open is on the disk: nothing waits */

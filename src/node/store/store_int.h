@@ -10,6 +10,7 @@
  *   errand.c   what its owner has done with it
  *   room.c     how large it may be
  *   checkpoint.c   what is in its log goes into its file
+ *   past.c     before it does, into its history
  */
 #ifndef ORLO_STORE_INT_H
 #define ORLO_STORE_INT_H
@@ -101,13 +102,17 @@ struct store_base {
     uint64_t file_bytes_max;     /* of APP_OF_APP: and its file with the reserve */
     struct db_wal wal;           /* * of APP_OF_APP: its log, as its thread and who checks it last saw it */
     struct store_own *own;       /* of APP_OF_APP: app.c; NULL: closed */
+    pthread_mutex_t taking;      /* history.c's: of history, below all other locks */
+    struct history *history;     /* NULL: closed, or none is kept */
+    uint32_t noted;              /* commits */
 };
 
 /* ---- bases.c ---- */
 
 struct store_config {
-    bool keeps;              /* else all is in memory */
-    void (*done)(void *arg); /* on some thread: node_store_bases_done has something */
+    bool keeps;                                 /* else all is in memory */
+    uint64_t history_bytes_max, history_ms_max; /* of each database */
+    void (*done)(void *arg);                    /* on some thread: node_store_bases_done has something */
     void *arg;
 };
 void node_store_bases_init(const struct store_config *config);
@@ -184,14 +189,24 @@ void node_store_errand_do(struct store_base *base, struct store_ask *ask);
 
 /* ---- checkpoint.c ---- */
 
+/* ---- past.c: what a database was (node/history.h) ---- */
+
+enum { STORE_HISTORY_MS = 1000 }; /* then what was committed is in it */
+void node_store_past_init(uint64_t bytes_max, uint64_t ms_max);
+void node_store_past_open(struct store_base *base);
+void node_store_past_note(struct store_base *base); /* its thread has done something */
+bool node_store_past_behind(struct store_base *base);
+void node_store_past_take(struct store_base *base, bool sync);
+void node_store_past_close(struct store_base *base);
+
 enum {
     STORE_LOG_SOFT = 1000, /* pages that are not in the file: another thread brings them there */
     STORE_LOG_HARD = 4000, /* pages in the log: its writer does the rest between two batches, so that it begins anew */
 };
 /* Its thread has it, and has nothing else of it under way. */
 void node_store_checkpoint_own(struct store_base *base);
-void node_store_checkpoint_start(
-    struct store_base *base); /* by another thread. The caller sees to it that it is not done yet (checked) */
+/* By another thread. The caller sees to it that it is not done yet (checked). takes: into its history alone. */
+void node_store_checkpoint_start(struct store_base *base, bool takes);
 void node_store_bases_checked(struct store_base *base, const struct db_wal *wal); /* bases.c: that is over */
 /* While somebody holds, no log goes into its file: both are what they were, but for what is behind the log's end. Counts. */
 void node_store_checkpoint_hold(void);

@@ -1,0 +1,315 @@
+/* A database with a history is written to at random, its log goes into its file, it is closed, and killed; then an image of any moment is made what it
+ * was at any later one, and is that byte by byte. Damage, gaps and other databases' histories are told. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include "db/db.h"
+#include "node/history.h"
+#include "node/wal.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[64];
+static struct db *db;
+static struct history *history;
+static uint64_t bytes_max, seed;
+static arena *mem;
+
+static uint32_t any(uint32_t n) {
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(seed >> 33) % n;
+}
+
+static uint64_t now_ms(void) { return clock_wall_ns() / 1'000'000u; }
+
+static void open_all(void) {
+    struct diag d = DIAG_INIT;
+    int fds[3];
+    assert_int_equal(
+        db_open(&(struct db_options){.name = "x/app.db", .create = true, .quick = true, .sharing = DB_WRITER}, &db, &d), ERR_OK);
+    assert_int_equal(db_script(db, "create table if not exists t (id integer primary key, v blob) strict", &d), ERR_OK);
+    assert_int_equal(db_files_of(db, fds, &d), ERR_OK);
+    struct history_options o = {"x/app.db", fds[0], fds[1], bytes_max, 3'600'000};
+    assert_int_equal(node_history_open(&o, &history, &d), ERR_OK);
+    assert_int_equal(node_history_take(history, false, &d), ERR_OK);
+}
+
+static int set_up(void **state) {
+    snprintf(folder, sizeof folder, "/tmp/orlo-history-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chdir(folder), 0);
+    assert_int_equal(mkdir("x", 0700), 0);
+    mem = arena_new(0);
+    bytes_max = 1 * GiB;
+    open_all();
+    return 0;
+}
+
+static int tear_down(void **state) {
+    char command[128];
+    node_history_close(history);
+    db_close(db);
+    history = NULL, db = NULL;
+    arena_free(mem);
+    assert_int_equal(chdir("/"), 0);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+/* ---- what it is now ---- */
+
+struct moment {
+    str image;
+    uint64_t at_ms;
+    struct history_position position;
+};
+
+static struct moment moment_now(void) {
+    struct diag d = DIAG_INIT;
+    struct moment m = {.at_ms = now_ms()};
+    struct wal_image im;
+    struct wal_end end;
+    int main = open("x/app.db", O_RDONLY), wal = open("x/app.db-wal", O_RDONLY), dir = open("x", O_RDONLY | O_DIRECTORY);
+    assert_true(main >= 0 && wal >= 0 && dir >= 0);
+    assert_true(node_history_end(dir, "app.db", &m.position));
+    if (node_wal_end(wal, &end)) m.position.frames = end.frames, memcpy(m.position.salts, end.salts, sizeof end.salts);
+    assert_int_equal(node_wal_image(mem, main, wal, WAL_ALL, NULL, &im, &d), ERR_OK);
+    m.image = (str){arena_alloc(mem, im.bytes, 1), im.bytes};
+    assert_int_equal(node_wal_read(&im, (uint8_t *)(uintptr_t)m.image.p, im.bytes, 0, &d), ERR_OK);
+    close(dir); /* a descriptor of the file's is not closed: its locks would go */
+    return m;
+}
+
+/* ---- what is done to it ---- */
+
+static void write_something(void) {
+    struct diag d = DIAG_INIT;
+    uint8_t bytes[9000];
+    assert_int_equal(db_begin(db, &d), ERR_OK);
+    for (uint32_t n = 1 + any(any(8) ? 3 : 200); n; n--) {
+        memset(bytes, (int)any(256), sizeof bytes);
+        str v = {bytes, any(any(4) ? 100 : sizeof bytes)};
+        uint32_t id = any(500);
+        if (any(5)) assert_int_equal(db_run(db, &d, "insert or replace into t values (?, ?)", DB_I64(id), DB_BLOB(v)), ERR_OK);
+        else assert_int_equal(db_run(db, &d, "delete from t where id between ? and ? + 20", DB_I64(id), DB_I64(id)), ERR_OK);
+    }
+    if (!any(10)) {
+        db_rollback(db);
+        return;
+    }
+    assert_int_equal(db_commit(db, &d), ERR_OK);
+    node_history_note(history, db_wal(db).frames);
+    poll(NULL, 0, 2); /* each has a time of its own */
+}
+
+static void take(void) {
+    struct diag d = DIAG_INIT;
+    assert_int_equal(node_history_take(history, any(2), &d), ERR_OK);
+    assert_false(node_history_behind(history));
+}
+
+static void checkpoint(void) {
+    struct diag d = DIAG_INIT;
+    struct db_wal wal;
+    take();
+    assert_int_equal(db_checkpoint_some(db, &wal, &d), ERR_OK);
+}
+
+static void close_and_open(void) {
+    struct diag d = DIAG_INIT;
+    take();
+    assert_int_equal(db_checkpoint(db, &d), ERR_OK);
+    node_history_close(history);
+    db_close(db);
+    open_all();
+}
+
+/* What was not taken is in the log, and is taken by the next one. */
+static void die(void) {
+    node_history_close(history);
+    db_close(db);
+    open_all();
+}
+
+/* ---- going back ---- */
+
+static char **segments_of(uint32_t *n) {
+    VEC(char *) all = {0};
+    DIR *dir = opendir("x");
+    for (struct dirent *e; (e = readdir(dir));)
+        if (node_history_is_segment(e->d_name)) vec_push(mem, &all, arena_cstr(mem, arena_fmt(mem, "x/%s", e->d_name)));
+    closedir(dir);
+    *n = all.n;
+    return all.p;
+}
+
+static bool whole;
+static err go(const struct moment *from, uint64_t until_ms, str *image, uint64_t *reached, struct diag *d) {
+    uint32_t n;
+    char **segments = segments_of(&n);
+    int fd = open("back.db", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(write(fd, from->image.p, from->image.n), from->image.n);
+    err e = node_history_apply(fd, &from->position, (const char *const *)segments, n, until_ms, reached, &whole, d);
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    uint8_t *p = arena_alloc(mem, (size_t)st.st_size + 1, 1);
+    assert_int_equal(pread(fd, p, (size_t)st.st_size, 0), st.st_size);
+    *image = (str){p, (size_t)st.st_size};
+    close(fd);
+    return e;
+}
+
+static bool same_generation(const struct moment *a, const struct moment *b) {
+    return !memcmp(a->position.generation, b->position.generation, HISTORY_GENERATION_BYTES);
+}
+
+static void write_at_random(struct moment *moments, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        write_something();
+        switch (any(12)) {
+        case 0:
+        case 1:
+        case 2: take(); break;
+        case 3:
+        case 4: checkpoint(); break;
+        case 5: close_and_open(); break;
+        case 6: die(); break;
+        default: break;
+        }
+        moments[i] = moment_now();
+        poll(NULL, 0, 2);
+    }
+    take();
+}
+
+enum { MOMENTS = 120 };
+static void test_any_moment(void **state) {
+    static struct moment moments[MOMENTS];
+    uint32_t went = 0, n;
+    seed = getenv("ORLO_SEED") ? strtoul(getenv("ORLO_SEED"), NULL, 10) : clock_mono_ns();
+    print_message("             seed %llu\n", (unsigned long long)seed);
+    write_at_random(moments, MOMENTS);
+    segments_of(&n);
+    for (uint32_t i = 0; i < 200; i++) {
+        struct diag d = DIAG_INIT;
+        str image;
+        uint64_t reached;
+        uint32_t from = any(MOMENTS), to = from + any(MOMENTS - from);
+        assert_int_equal(go(&moments[from], moments[to].at_ms, &image, &reached, &d), ERR_OK);
+        assert_true(reached <= moments[to].at_ms);
+        assert_true(whole);
+        if (!str_eq(image, moments[to].image)) fail_msg("from %u to %u it is another database", from, to);
+        went++;
+    }
+    print_message("             %u segments, %u times back\n", n, went);
+    assert_int_equal(went, 200); /* nothing of it begins another generation */
+}
+
+/* An hour later: all there is. */
+static void test_to_its_end(void **state) {
+    static struct moment moments[8];
+    struct diag d = DIAG_INIT;
+    str image;
+    uint64_t reached;
+    seed = 3;
+    struct moment first = moment_now();
+    write_at_random(moments, 8);
+    assert_int_equal(go(&first, now_ms() + 3'600'000, &image, &reached, &d), ERR_OK);
+    assert_true(str_eq(image, moments[7].image));
+}
+
+static void test_too_much_is_kept(void **state) {
+    static struct moment moments[60];
+    uint32_t n = 0, before;
+    seed = 5;
+    write_at_random(moments, 60);
+    segments_of(&before);
+    assert_int_equal(before, 1);
+    node_history_close(history);
+    db_close(db);
+    bytes_max = 6 * MiB;
+    open_all();
+    for (uint32_t i = 0; i < 400 && n < 3; i++) {
+        for (int k = 0; k < 10; k++) write_something();
+        take();
+        segments_of(&n);
+        assert_true(n <= 3);
+    }
+    struct diag d = DIAG_INIT;
+    str image;
+    uint64_t reached;
+    while (n > 1) { /* the first one goes */
+        write_something(), take();
+        uint32_t now;
+        char **names = segments_of(&now);
+        bool has_first = false;
+        for (uint32_t i = 0; i < now; i++) has_first |= str_ends(str_c(names[i]), STR("-000000000001"));
+        if (!has_first) break;
+    }
+    /* What has gone is not made up: nothing is applied. */
+    assert_int_equal(go(&moments[3], now_ms(), &image, &reached, &d), ERR_OK);
+    assert_int_equal(reached, 0);
+    assert_false(whole);
+    assert_true(str_eq(image, moments[3].image));
+}
+
+static void test_damage(void **state) {
+    static struct moment moments[20];
+    struct diag d = DIAG_INIT;
+    str image;
+    uint64_t reached;
+    uint32_t n;
+    seed = 7;
+    struct moment first = moment_now();
+    write_at_random(moments, 20);
+    char **segments = segments_of(&n);
+    assert_int_equal(n, 1);
+    int fd = open(segments[0], O_RDWR);
+    off_t half = lseek(fd, 0, SEEK_END) / 2;
+    uint8_t b;
+    assert_int_equal(pread(fd, &b, 1, half), 1);
+    b ^= 1;
+    assert_int_equal(pwrite(fd, &b, 1, half), 1);
+    close(fd);
+    assert_int_equal(go(&first, now_ms(), &image, &reached, &d), ERR_MALFORMED);
+    assert_non_null(strstr(d.text, "damaged"));
+}
+
+/* Exchanged under it, or written without it: no record says what became of it, and none is applied across that. */
+static void test_written_without_it(void **state) {
+    struct diag d = DIAG_INIT;
+    str image;
+    uint64_t reached;
+    seed = 9;
+    write_something(), take();
+    struct moment first = moment_now();
+    assert_int_equal(db_checkpoint(db, &d), ERR_OK);
+    node_history_close(history);
+    assert_int_equal(db_run(db, &d, "delete from t"), ERR_OK);
+    assert_int_equal(db_checkpoint(db, &d), ERR_OK);
+    db_close(db);
+    open_all();
+    write_something(), take();
+    struct moment last = moment_now();
+    assert_false(same_generation(&first, &last));
+    assert_int_equal(go(&first, now_ms(), &image, &reached, &d), ERR_OK);
+    assert_true(str_eq(image, first.image));
+    assert_false(whole);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_any_moment, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_to_its_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_too_much_is_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_written_without_it, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
