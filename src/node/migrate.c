@@ -23,11 +23,14 @@ static err write_all(int fd, str s, struct diag *d) {
     return ERR_OK;
 }
 
-static void take_notes(arena *mem, const struct sql_report *report, struct migration_plan *plan) {
+/* What keeps a project from SQLite is said by who asks what it needs (orlo db check); where it has PostgreSQL, it is nothing. */
+static void take_notes(arena *mem, const struct migration_ask *ask, const struct sql_report *report,
+                       struct migration_plan *plan) {
     plan->errors = report->refused;
     for (uint32_t i = 0; i < report->notes.n && plan->notes.n < MIGRATION_NOTES_MAX; i++) {
         const struct sql_note *n = &report->notes.p[i];
         bool refused = n->severity == SQL_REFUSAL;
+        if (n->severity == SQL_NEEDS_POSTGRES && ask->engine != APP_DATABASE_SQLITE && !ask->lint) continue;
         str text = n->instead.n ? arena_fmt(mem, STR_FMT "; " STR_FMT, STR_ARG(n->text), STR_ARG(n->instead)) : n->text;
         vec_push(mem, &plan->notes,
                  ((struct migration_note){.file = str_sub(n->file, 0, MIGRATION_NAME_MAX),
@@ -81,7 +84,7 @@ static err make_plan(arena *mem, const struct migration_ask *ask, struct migrati
     db_close(db);
     TRY(e);
     if (ask->lint) sql_lint(mem, made.catalog, &report);
-    take_notes(mem, &report, plan);
+    take_notes(mem, ask, &report, plan);
     if (plan->errors) return ERR_OK;
     plan->foreign_keys_off = made.foreign_keys_off;
     take_parts(mem, ask, &made, plan);

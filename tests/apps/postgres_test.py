@@ -78,7 +78,9 @@ def test_postgres_deploy():
     folder = project(ALL, MANIFEST)
     with node() as n:
         has(cli(n, "deploy", folder, "--dry-run"), "to be migrated 001_notes.sql", "to be migrated 002_shout.sql")
-        has(cli(n, "deploy", folder), "migrated 001_notes.sql", "migrated 002_shout.sql", "version 1")
+        said = cli(n, "deploy", folder)
+        has(said, "migrated 001_notes.sql", "migrated 002_shout.sql", "version 1")
+        check("SQLite" not in said, said)
         check("migrated" not in cli(n, "deploy", folder))
         has(cli(n, "db", "status", folder), "notes: postgres", "001_notes.sql", "applied")
         query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "one"}]}, ANN)
@@ -116,6 +118,33 @@ def test_postgres_deploy():
         put(folder, "migrations/001_notes.sql", NOTES + "-- and a word\n")
         has(cli(n, "deploy", folder, code=65), "001_notes.sql", "edited since")
         eq(n.events("role-died") + n.events("postgres-died") + n.events("role-said"), [])
+
+
+@needs
+def test_postgres_reset():
+    """All anew, in one step, with roles that migrations made; one that fails changes nothing; rows as SQL, and back."""
+    seed = f"insert into notes (owner, title, price, j, a, at) values ('{ANN}', 'it''s \\one', 1.50, '{{\"a\": [1]}}', '{{p,\"q r\"}}', '2024-01-01T00:00:00Z'), ('{BOB}', 'two', null, null, null, null);\n"
+    role = "create role clerk nologin;\ngrant clerk to authenticator;\ngrant select on notes to clerk;\n"
+    folder = project({**ALL, "migrations/003_role.sql": role, "seed.sql": seed}, MANIFEST)
+    with node() as n:
+        cli(n, "deploy", folder)
+        query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "goes"}]}, ANN)
+        has(cli(n, "db", "reset", folder, "--yes"), "applied seed.sql", "applied 003_role.sql")
+        eq(titles(n, "service_role"), ["IT'S \\ONE", "TWO"])
+        eq(titles(n, "clerk"), [])  # his policies let nothing through, and he may ask
+        has(cli(n, "db", "types", "--app", "notes"), "notes: {")
+        dump = cli(n, "db", "dump", "--app", "notes")
+        has(dump, "1.50", "it''s".upper(), "insert into")
+        put(folder, "seed.sql", seed + f"insert into notes (id, owner, title) values (1, '{ANN}', 'again');\n")
+        has(cli(n, "db", "reset", folder, "--yes", code=65), "23505", "nothing was changed")
+        eq(titles(n, "service_role"), ["IT'S \\ONE", "TWO"])
+        eq(titles(n, "clerk"), [])
+        query(n, {"kind": "delete", "from": "notes"}, "service_role")
+        path = file_of("dump.sql", dump.encode())
+        has(cli(n, "db", "restore", path, "--app", "notes", "--yes"), "applied 003_role.sql")
+        eq(titles(n, "service_role"), ["IT'S \\ONE", "TWO"])
+        eq(cli(n, "db", "dump", "--app", "notes"), dump)
+        eq(n.events("role-died") + n.events("postgres-died") + n.events("postgres-not-opened"), [])
 
 
 @needs

@@ -16,7 +16,7 @@ static const uint64_t ms_ns = 1'000'000u;
 
 /* ---- catalogues ---- */
 
-static void unref_made(struct broker_made *made) {
+void node_made_unref(struct broker_made *made) {
     if (!made || --made->users) return;
     arena_free(made->mem);
     free(made);
@@ -30,7 +30,7 @@ static err new_made(str catalog, const struct postgres_answer *live, struct brok
     if (e == ERR_OK && live) node_live_add(made->catalog, live, 1);
     if (e == ERR_OK) made->types = query_types_new(made->mem, made->catalog);
     if (e == ERR_OK) *out = made;
-    else unref_made(made);
+    else node_made_unref(made);
     return e;
 }
 
@@ -65,8 +65,9 @@ static void fail_errands(struct broker_base *b, err e, const char *why, uint64_t
 
 struct postgres *node_base_connect(struct broker_base *b, const char *role, const char *database, uint32_t most) {
     char where[400];
-    snprintf(where, sizeof where, "host=/proc/self/fd/%d user=%s password=%s dbname=%s application_name=orlo", b->run, role,
-             b->password, database);
+    bool above = !strcmp(role, "orlo"); /* what it calls is PostgreSQL's own, whatever the app has made of that name */
+    snprintf(where, sizeof where, "host=/proc/self/fd/%d user=%s password=%s dbname=%s application_name=orlo%s", b->run, role,
+             b->password, database, above ? " options='-c search_path=pg_catalog'" : "");
     return postgres_new(&(struct postgres_options){.loop = node_broker.loop,
                                                    .where = where,
                                                    .connections_max = most,
@@ -82,7 +83,7 @@ static void close_one(struct postgres **db) {
 }
 
 /* Whoever is under way is told what became of it. */
-static void close_all(struct broker_base *b) {
+void node_base_close(struct broker_base *b) {
     b->leaves = true;
     close_one(&b->asks), close_one(&b->owner), close_one(&b->admin);
     b->leaves = false;
@@ -91,11 +92,14 @@ static void close_all(struct broker_base *b) {
 
 static void go_away(struct broker_base *b) {
     b->state = BASE_AWAY;
-    close_all(b);
+    node_base_close(b);
     if (b->run >= 0) close(b->run);
     b->run = -1;
-    unref_made(b->made);
+    node_made_unref(b->made);
     b->made = NULL;
+    struct broker_errand *w = b->reloads;
+    b->reloads = NULL;
+    if (w) node_base_errand_over(w); /* what it did is done, or is told so */
 }
 
 /* ---- opening: the platform's schemas, passwords, the catalogue ---- */
@@ -141,7 +145,7 @@ static void read_made(struct broker_base *b);
 static bool take_made(struct broker_base *b, const struct postgres_answer *a) {
     struct diag d = DIAG_INIT;
     if (!went_well(b, a)) return false;
-    unref_made(b->made);
+    node_made_unref(b->made);
     b->made = NULL;
     str text = postgres_value(a, 0, 0, 0, NULL);
     err e = text.n ? new_made(text, b->text_alone ? NULL : a, &b->made, &d) : ERR_OK;
@@ -219,7 +223,8 @@ static str block_of(arena *mem, str text) {
 
 static void make_platform(struct broker_base *b) {
     static const char *const
-        before[] = {"create role postgres with login createrole bypassrls", "alter database postgres owner to postgres"},
+        before[] = {"set local search_path = public, extensions", "create role postgres with login createrole bypassrls",
+                    "alter database postgres owner to postgres"},
         *const between[] =
             {"alter schema extensions owner to postgres",
              "alter publication supabase_realtime owner to postgres",
@@ -258,12 +263,35 @@ static void make_platform(struct broker_base *b) {
     arena_free(mem);
 }
 
+/* ---- what a reset left that did not come to its end ---- */
+
+static void open_base(struct broker_base *b);
+
+static void on_healed(void *arg, const struct postgres_answer *a) {
+    struct broker_base *b = arg;
+    if (went_well(b, a)) open_base(b);
+}
+
+static void on_rest_gone(void *arg, const struct postgres_answer *a) {
+    struct broker_base *b = arg;
+    if (went_well(b, a)) ask_admin_text(b, str_c(b->swapped ? node_roles_drop : node_roles_back), false, on_healed);
+}
+
+static void heal(struct broker_base *b, bool swapped) {
+    b->swapped = swapped;
+    ask_admin_text(b,
+                   swapped ? STR("drop database if exists _old with (force)") : STR("drop database if exists _next with (force)"),
+                   true, on_rest_gone);
+}
+
 static void on_looked(void *arg, const struct postgres_answer *a) {
     struct broker_base *b = arg;
     if (!went_well(b, a)) return;
-    bool platform = str_eqc(postgres_value(a, 0, 0, 0, NULL), "t"), template = str_eqc(postgres_value(a, 0, 0, 1, NULL), "t");
-    if (!platform) make_platform(b);
-    else if (!template) make_template(b);
+    bool is[5];
+    for (uint32_t i = 0; i < ARRAY_COUNT(is); i++) is[i] = str_eqc(postgres_value(a, 0, 0, i, NULL), "t");
+    if (!is[0]) make_platform(b);
+    else if (!is[1]) make_template(b);
+    else if (is[2] || is[3] || is[4]) heal(b, is[2]);
     else let_in(b);
 }
 
@@ -272,8 +300,16 @@ static void open_base(struct broker_base *b) {
     if (b->state == BASE_COMES) b->state = BASE_OPENS, b->opens_ns = clock_mono_ns();
     if (!b->admin) b->admin = node_base_connect(b, "orlo", "postgres", 1);
     ask_admin_text(
-        b, STR("select to_regclass('_orlo.meta') is not null, exists (select from pg_database where datname = '_platform')"),
+        b,
+        STR("select to_regclass('_orlo.meta') is not null, exists (select from pg_database where datname = '_platform'), "
+            "exists (select from pg_database where datname = '_old'), exists (select from pg_database where datname = '_next'), "
+            "exists (select from pg_roles where rolname like '\\_before\\_%')"),
         false, on_looked);
+}
+
+void node_base_open(struct broker_base *b) {
+    b->state = BASE_COMES;
+    open_base(b);
 }
 
 /* ---- its server ---- */
@@ -336,7 +372,7 @@ void node_ask_free(struct broker_ask *a) {
         if (a->next_of) a->next_of->at_of = a->at_of;
     }
     node_broker.bytes -= a->bytes;
-    unref_made(a->made);
+    node_made_unref(a->made);
     buf_free(&a->body);
     arena_free(a->mem); /* it is in there */
 }
@@ -492,6 +528,8 @@ void node_base_tick(uint64_t now) {
         struct broker_base *b = *at;
         if (b->again_ns && now >= b->again_ns && b->state == BASE_OPENS) open_base(b);
         tell_late(b, now);
+        if (b->errands && b->errands->begun) node_errand_tick(b->errands);
+        if (b->errands && b->errands->begun) node_errand_tick(b->errands);
         rest(b, now);
         if (b->state == BASE_AWAY || b->gives_up) node_base_turn(b);
         if (b->state == BASE_AWAY && !b->first && !b->running && !b->errands && b->run < 0) free_base(at);

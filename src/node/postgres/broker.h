@@ -98,6 +98,7 @@ struct broker_base {
     char name[64], password[129];
     enum { BASE_AWAY, BASE_COMES, BASE_OPENS, BASE_HERE } state;
     struct broker_errand *reloads;         /* that is told when the catalogue was read again */
+    bool swapped;                          /* a reset that did not come to its end had: what is left of it is to go */
     bool text_alone;                       /* what PostgreSQL says of it could not be read */
     bool leaves, gives_up;                 /* its connections are being closed; are to be */
     bool forgotten, held;                  /* held: no ask is begun, an errand is about to change everything */
@@ -142,6 +143,9 @@ void node_bases_refuse(void); /* the end: whoever waits is told */
 void node_ask_free(struct broker_ask *a);
 void node_base_errand_over(struct broker_errand *w);
 /* Connections to a database of its server's, as a role of it. */
+void node_made_unref(struct broker_made *made); /* NULL is fine */
+void node_base_close(struct broker_base *b);    /* them; whoever is under way is told. Not from a told of theirs */
+void node_base_open(struct broker_base *b);     /* them again, and the catalogue */
 struct postgres *node_base_connect(struct broker_base *b, const char *role, const char *database, uint32_t most);
 /* Its catalogue is another one: when it has been read again, the errand is over. */
 void node_base_reload(struct broker_errand *w);
@@ -161,7 +165,10 @@ void node_live_add(struct catalog *c, const struct postgres_answer *a, uint32_t 
 
 /* ---- errand.c ---- */
 
+/* Roles that migrations made, as a reset has them: there again, gone. */
+extern const char node_roles_back[], node_roles_drop[];
 void node_errand_begin(struct broker_errand *w);
 void node_errand_asked(struct broker_errand *w, struct broker_ask *a); /* its query was answered */
+void node_errand_tick(struct broker_errand *w);                        /* it has begun: what may not be done in a told */
 
 #endif

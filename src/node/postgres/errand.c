@@ -1,6 +1,9 @@
 /* errand: what an app's owner has done with the app's database, where that is PostgreSQL's: as the store does it on SQLite (store/errand.c).
  *
  *   MIGRATE  a plan: for each part its statements, as the role postgres, its row in _orlo.migrations; then the catalogue ──one transaction──> all of it, or none
+ *   RESET    the same in a new database, made of _platform; then the two change places: nobody is at work, all are cut off, both are renamed in one transaction,
+ *            and the old one goes. What is left of one that did not come to its end goes when the base is opened again
+ *   DUMP     all rows as INSERT statements, tables that others refer to first
  *   QUERY    a query tree, as a role and with claims: an ask like all others (ask.c)
  *
  * 1. Each is done alone; what apps ask of the database meanwhile goes on, and PostgreSQL's locks say who waits.
@@ -15,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ANSWER_BYTES_MAX = 64 << 20, OWN_MS = 60'000 };
+enum { DUMP_ROWS = 100 /* in a statement */, SWAP_ATTEMPTS = 100, ANSWER_BYTES_MAX = 64 << 20, OWN_MS = 60'000 };
 
 struct owed { /* a statement that is sent: of which part and step; step 0: our own */
     uint32_t part, step;
@@ -29,6 +32,14 @@ struct work {
     VEC(struct owed) of;
     char digest[2 * APP_DIGEST_BYTES + 1];
     bool other; /* the catalogue is not that of the plan */
+    /* RESET */
+    struct postgres *next, *template;                                /* connections to _next, to template1 */
+    enum { RESET_WORKS, RESET_WAITS, RESET_CUTS, RESET_ENDS } reset; /* what it is to do where it is not told: node_errand_tick */
+    uint32_t attempts;
+    /* DUMP */
+    struct broker_made *made;
+    struct buf out;
+    VEC(const struct catalog_relation *) tables;
 };
 
 static struct work *work_of(struct broker_errand *w) { return w->work; }
@@ -44,7 +55,10 @@ static err say(struct broker_errand *w, str bytes) {
 }
 
 static void over(struct broker_errand *w, err e) {
+    struct work *k = work_of(w);
     w->e = e;
+    buf_free(&k->out);
+    node_made_unref(k->made);
     node_base_errand_over(w);
 }
 
@@ -256,6 +270,258 @@ static void migrate(struct broker_errand *w) {
     ask_plan(w, b->owner, on_migrated);
 }
 
+/* ---- all anew ---- */
+
+static const char roles_aside[] =
+    "do $$ declare r record; begin for r in select rolname from pg_catalog.pg_roles where rolname !~ '^(pg_|_before_)' and "
+    "rolname <> 'orlo' and "
+    "not quote_literal(rolname) = any (string_to_array((select value from _orlo.meta where key = 'roles'), ', ')) loop "
+    "execute format('alter role %I rename to %I', r.rolname, '_before_' || r.rolname); end loop; end $$";
+const char node_roles_back[] =
+    "do $$ declare r record; begin for r in select rolname from pg_catalog.pg_roles where rolname like '\\_before\\_%' loop "
+    "execute format('alter role %I rename to %I', r.rolname, substr(r.rolname, 9)); end loop; end $$";
+const char node_roles_drop[] =
+    "do $$ declare r record; begin for r in select rolname from pg_catalog.pg_roles where rolname like '\\_before\\_%' loop "
+    "execute format('drop role %I', r.rolname); end loop; end $$";
+
+static void ask_text(struct broker_errand *w, struct postgres *db, const char *text, bool bare, postgres_told told) {
+    ask_admin(w, db, &(struct postgres_statement){.text = str_c(text)}, 1, bare, told);
+}
+
+/* False: it is over, or ends. What is left of it is taken away when the base is opened again. */
+static bool goes_well(struct broker_errand *w, const struct postgres_answer *a) {
+    struct work *k = work_of(w);
+    if (postgres_outcome(a) == POSTGRES_DONE) return true;
+    w->e = failed(w, a);
+    k->reset = RESET_ENDS;
+    return false;
+}
+
+static void on_old_roles_gone(void *arg, const struct postgres_answer *a) { work_of(arg)->reset = RESET_ENDS; }
+
+static void on_old_gone(void *arg, const struct postgres_answer *a) {
+    struct broker_errand *w = arg;
+    ask_text(w, work_of(w)->template, node_roles_drop, false,
+             on_old_roles_gone); /* what of this fails is done at the next opening */
+}
+
+/* It has been tried so often; somebody may come between again. */
+static void cut_off(struct broker_errand *w, postgres_told told) {
+    ask_text(w, work_of(w)->template,
+             "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname in ('postgres', '_next') and pid <> "
+             "pg_backend_pid()",
+             false, told);
+}
+
+static void on_swapped(void *arg, const struct postgres_answer *a) {
+    struct broker_errand *w = arg;
+    struct work *k = work_of(w);
+    bool used = postgres_outcome(a) == POSTGRES_ERROR && !strcmp(postgres_error(a)->state, "55006");
+    if (used && k->attempts++ < SWAP_ATTEMPTS) k->reset = RESET_CUTS;
+    else if (goes_well(w, a)) ask_text(w, k->template, "drop database if exists _old with (force)", true, on_old_gone);
+}
+
+static void on_cut_off(void *arg, const struct postgres_answer *a) {
+    static const struct postgres_statement s[] = {{.text = STR_INIT("alter database postgres rename to _old")},
+                                                  {.text = STR_INIT("alter database _next rename to postgres")}};
+    struct broker_errand *w = arg;
+    if (goes_well(w, a)) ask_admin(w, work_of(w)->template, s, ARRAY_COUNT(s), false, on_swapped);
+}
+
+static void on_filled(void *arg, const struct postgres_answer *a) {
+    struct broker_errand *w = arg;
+    struct work *k = work_of(w);
+    take_outcome(w, a);
+    k->reset = postgres_outcome(a) == POSTGRES_DONE ? RESET_WAITS : RESET_ENDS;
+    w->base->held = k->reset == RESET_WAITS;
+}
+
+static void on_aside(void *arg, const struct postgres_answer *a) {
+    struct broker_errand *w = arg;
+    struct work *k = work_of(w);
+    if (!goes_well(w, a)) return;
+    k->next = node_base_connect(w->base, "postgres", "_next", 1);
+    ask_plan(w, k->next, on_filled);
+}
+
+static void on_copied(void *arg, const struct postgres_answer *a) {
+    struct broker_errand *w = arg;
+    if (goes_well(w, a)) ask_text(w, w->base->admin, roles_aside, false, on_aside);
+}
+
+static void on_none_left(void *arg, const struct postgres_answer *a) {
+    struct broker_errand *w = arg;
+    if (goes_well(w, a)) ask_text(w, w->base->admin, "create database _next template _platform owner postgres", true, on_copied);
+}
+
+static void reset(struct broker_errand *w) {
+    err e = read_plan(w);
+    if (e != ERR_OK) over(w, e);
+    else ask_text(w, w->base->admin, "drop database if exists _next with (force)", true, on_none_left);
+}
+
+static void close_own(struct postgres **db) {
+    if (*db) postgres_end(*db, "it is done");
+    postgres_free(*db);
+    *db = NULL;
+}
+
+static void end_reset(struct broker_errand *w) {
+    struct work *k = work_of(w);
+    struct broker_base *b = w->base;
+    k->reset = RESET_ENDS;
+    close_own(&k->next), close_own(&k->template);
+    if (b->run < 0) {
+        if (w->e == ERR_OK)
+            w->e = diag_set(&w->d, ERR_CLOSED, DIAG_NOWHERE, "the database system ended meanwhile: it may be done, or not");
+        over(w, w->e);
+        return;
+    }
+    b->reloads = w;
+    node_base_close(b);
+    node_base_open(b);
+}
+
+void node_errand_tick(struct broker_errand *w) {
+    struct work *k = work_of(w);
+    struct broker_base *b = w->base;
+    if (w->does != NODE_DATA_RESET || b->reloads == w) return;
+    if (k->reset == RESET_ENDS || b->run < 0) {
+        end_reset(w);
+    } else if (k->reset == RESET_CUTS) {
+        k->reset = RESET_WORKS;
+        cut_off(w, on_cut_off);
+    } else if (k->reset == RESET_WAITS && b->running == 0) {
+        k->reset = RESET_WORKS;
+        node_base_close(b);
+        close_own(&k->next);
+        k->template = node_base_connect(b, "orlo", "template1", 1);
+        cut_off(w, on_cut_off);
+    }
+}
+
+/* ---- rows as SQL ---- */
+
+static void put_quoted(struct buf *to, str s) {
+    buf_putc(to, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '"') buf_putc(to, '"');
+        buf_putc(to, s.p[i]);
+    }
+    buf_putc(to, '"');
+}
+
+static void put_relation(const struct catalog *c, const struct catalog_relation *r, struct buf *to) {
+    const struct catalog_schema *s = catalog_schema_of(c, r->schema);
+    put_quoted(to, s ? s->name : STR("public"));
+    buf_putc(to, '.');
+    put_quoted(to, r->name);
+}
+
+/* select '(' || quote_nullable("a"::text) || … || ')' from t: a row as it stands in an INSERT. */
+static str select_of(struct broker_errand *w, const struct catalog *c, const struct catalog_relation *r) {
+    struct buf b = {0};
+    bool any = false;
+    buf_puts(&b, STR("select '('"));
+    for (uint32_t i = 0; i < r->columns.n; i++) {
+        if (r->columns.p[i].generated) continue;
+        buf_puts(&b, any ? STR(" || ', ' || pg_catalog.quote_nullable(") : STR(" || pg_catalog.quote_nullable("));
+        put_quoted(&b, r->columns.p[i].name);
+        buf_puts(&b, STR("::pg_catalog.text)"));
+        any = true;
+    }
+    buf_puts(&b, STR(" || ')' from only "));
+    put_relation(c, r, &b);
+    str text = arena_str(w->mem, buf_str(&b));
+    buf_free(&b);
+    return any ? text : (str){0};
+}
+
+/* Those that others refer to come first, as far as they do not refer to each other. depth: of a chain of keys. */
+static void list_after(struct work *k, const struct catalog *c, const struct catalog_relation *r, uint8_t *seen, uint32_t depth) {
+    size_t at = (size_t)(r - c->relations.p);
+    if (seen[at] || r->kind != CATALOG_TABLE) return;
+    seen[at] = 1;
+    for (uint32_t i = 0; i < r->constraints.n && depth < 200; i++) {
+        const struct catalog_relation *to =
+            r->constraints.p[i].kind == CATALOG_FOREIGN ? catalog_relation_of(c, r->constraints.p[i].reference) : NULL;
+        if (to) list_after(k, c, to, seen, depth + 1);
+    }
+    str text = select_of(k->errand, c, r);
+    if (!text.n) return;
+    push(k, text, NULL, 0, (struct owed){UINT32_MAX, 0});
+    vec_push(k->errand->mem, &k->tables, r);
+}
+
+static void put_head(struct buf *to, const struct catalog *c, const struct catalog_relation *r) {
+    bool any = false, always = false;
+    buf_puts(to, STR("insert into "));
+    put_relation(c, r, to);
+    for (uint32_t i = 0; i < r->columns.n; i++) {
+        if (r->columns.p[i].generated) continue;
+        buf_puts(to, any ? STR(", ") : STR(" ("));
+        put_quoted(to, r->columns.p[i].name);
+        any = true;
+        always |= r->columns.p[i].identity == CATALOG_IDENTITY_ALWAYS;
+    }
+    buf_puts(to, always ? STR(") overriding system value values\n") : STR(") values\n"));
+}
+
+static void put_rows(struct work *k, const struct catalog *c, const struct catalog_relation *r, const struct postgres_answer *a,
+                     uint32_t s) {
+    uint32_t n = postgres_rows(a, s);
+    for (uint32_t row = 0; row < n; row++) {
+        if (row % DUMP_ROWS == 0) buf_puts(&k->out, row ? STR(";\n") : STR("")), put_head(&k->out, c, r);
+        if (row % DUMP_ROWS) buf_puts(&k->out, STR(",\n"));
+        buf_puts(&k->out, postgres_value(a, s, row, 0, NULL));
+    }
+    if (n) buf_puts(&k->out, STR(";\n\n"));
+}
+
+static void on_dumped(void *arg, const struct postgres_answer *a) {
+    struct broker_errand *w = arg;
+    struct work *k = work_of(w);
+    uint32_t last = 1 + k->tables.n;
+    if (postgres_outcome(a) != POSTGRES_DONE) {
+        bool large = postgres_outcome(a) == POSTGRES_ERROR && !strcmp(postgres_error(a)->state, "54000");
+        over(w, large ? diag_set(&w->d, ERR_LIMIT, DIAG_NOWHERE, "the rows are more than %d MiB as SQL", ANSWER_BYTES_MAX >> 20)
+                      : failed(w, a));
+        return;
+    }
+    for (uint32_t i = 0; i < k->tables.n; i++) put_rows(k, k->made->catalog, k->tables.p[i], a, 1 + i);
+    for (uint32_t i = 0; i < postgres_rows(a, last); i++) {
+        buf_puts(&k->out, postgres_value(a, last, i, 0, NULL));
+        buf_putc(&k->out, '\n');
+    }
+    over(w, say(w, buf_str(&k->out)));
+}
+
+/* As the owner: what he made is run by nobody above him. */
+static void dump(struct broker_errand *w) {
+    struct work *k = work_of(w);
+    struct broker_base *b = w->base;
+    if (!b->made) {
+        over(w, ERR_OK);
+        return;
+    }
+    k->made = b->made;
+    k->made->users++;
+    const struct catalog *c = k->made->catalog;
+    uint8_t *seen = arena_alloc(w->mem, c->relations.n + 1, 1);
+    memset(seen, 0, c->relations.n + 1);
+    push_own(k, "set transaction isolation level repeatable read, read only");
+    for (uint32_t i = 0; i < c->relations.n; i++) list_after(k, c, &c->relations.p[i], seen, 0);
+    push_own(
+        k,
+        "select pg_catalog.format('select pg_catalog.setval(%L, %s, %L);', pg_catalog.format('%I.%I', schemaname, sequencename), "
+        "coalesce(last_value, start_value), last_value is not null) from pg_catalog.pg_sequences order by 1");
+    b->owner = node_base_connect(b, "postgres", "postgres", 1);
+    (void)postgres_ask(
+        b->owner,
+        &(struct postgres_question){.statements = k->s.p, .count = k->s.n, .bytes_max = ANSWER_BYTES_MAX, .undone = true},
+        on_dumped, w);
+}
+
 /* ---- as somebody ---- */
 
 static void query(struct broker_errand *w) {
@@ -309,7 +575,8 @@ static void explain(struct broker_errand *w) {
 
 void node_errand_begin(struct broker_errand *w) {
     static void (*const does[NODE_DATA_DOES])(struct broker_errand * w) = {
-        [NODE_DATA_STATE] = tell_state, [NODE_DATA_MIGRATE] = migrate, [NODE_DATA_QUERY] = query, [NODE_DATA_EXPLAIN] = explain};
+        [NODE_DATA_STATE] = tell_state, [NODE_DATA_MIGRATE] = migrate, [NODE_DATA_RESET] = reset,
+        [NODE_DATA_DUMP] = dump,        [NODE_DATA_QUERY] = query,     [NODE_DATA_EXPLAIN] = explain};
     struct work *k = arena_make(w->mem, struct work);
     *k = (struct work){.errand = w};
     w->work = k;
