@@ -197,5 +197,45 @@ def test_node_tells_nobody():
     check(code == 64 and "no flag" in error, error)
 
 
+
+def test_a_database():
+    """The template with a database: its tables and seeds are there at once, a new migration when it is saved, and an edited one is told kindly."""
+    folder = os.path.join(tempfile.mkdtemp(prefix="dev-", dir=WORK), "book")
+    check(orlo("new", "database", folder)[0] == 0)
+    with developing(folder) as d:
+        d.wait("SUPABASE_SERVICE_ROLE_KEY=")
+        key = re.search(r"SUPABASE_ANON_KEY=(\S+)", d.text())[1]
+
+        def ask(method, path, body=None):
+            c = http.client.HTTPConnection("127.0.0.1", d.port, timeout=60)
+            c.request(method, "/rest/v1/" + path, json.dumps(body) if body else None, {"apikey": key, "content-type": "application/json"})
+            r = c.getresponse()
+            return r.status, json.loads(r.read() or "null")
+
+        eq(ask("GET", "entries?select=name"), (200, [{"name": "Ada"}]))
+        eq(ask("POST", "entries", {"name": "Grace", "message": "Hello."})[0], 201)
+        eq(ask("POST", "entries", {"name": "Eve", "message": "I hide.", "hidden": True})[1]["code"], "42501")
+        eq(ask("GET", "entries?select=name&order=id"), (200, [{"name": "Ada"}, {"name": "Grace"}]))
+        put(folder, "migrations/002_likes.sql", "alter table entries add column likes int not null default 7;\n")
+        d.wait("migrated 002_likes.sql")
+        eq(ask("GET", "entries?select=name,likes&limit=1"), (200, [{"name": "Ada", "likes": 7}]))
+        put(folder, "migrations/003_wrong.sql", "create table t (\n  id nosuchtype);\n")
+        d.wait("003_wrong.sql:2:")
+        os.remove(os.path.join(folder, "migrations", "003_wrong.sql"))
+        with open(os.path.join(folder, "migrations", "001_entries.sql"), "a") as f:
+            f.write("-- edited\n")
+        d.wait("was applied, and has been edited since")
+        d.wait("orlo db reset")
+        put(folder, "seed.sql", "insert into entries (name, message) values ('Joan', 'Anew.');\n")
+        d.wait("the seeds have changed")
+        code, out, error = orlo("db", "reset", folder, "--yes", "--state", os.path.join(folder, ".orlo"))
+        check(code == 0, out, error)
+        eq(ask("GET", "entries?select=name"), (200, [{"name": "Joan"}]))
+    with developing(folder) as d:  # the database is there: its rows stay
+        d.wait("SUPABASE_SERVICE_ROLE_KEY=")
+        eq(ask("GET", "entries?select=name"), (200, [{"name": "Joan"}]))
+        check("seeds" not in d.text(), d.text())
+
+
 if __name__ == "__main__":
     run(globals())

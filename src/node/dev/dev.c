@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -29,7 +30,9 @@ struct dev {
     char *state; /* folder */
     char url[256];
     struct child node, step;
-    enum { STARTING, WAITING, BUILDING, DEPLOYING } state_now;
+    enum { STARTING, WAITING, BUILDING, DEPLOYING, SEEDING, TELLING } state_now;
+    bool fresh;              /* the database was not there when this began, and no seeds have filled it yet */
+    bool edited;             /* a migration that was applied is not what it was */
     uint32_t at;       /* function that is being built */
     uint64_t to_build; /* a bit each: of this run */
     bool shown;        /* the table of routes, of this manifest */
@@ -122,12 +125,31 @@ static void start_deployment(struct dev *v) {
     _exit(127);
 }
 
+static void start_command(struct dev *v, const char *const *words) {
+    if (start(&v->step) != 0) return;
+    execv("/proc/self/exe", (char *const *)(uintptr_t)words);
+    _exit(127);
+}
+
+/* All at once, as `db reset` has it: whatever fails, the database is as it was. */
+static void start_seeding(struct dev *v) {
+    node_dev_show_say(&v->show, "the database is new: its seeds are run");
+    start_command(v, (const char *const[]){"orlo", "db", "reset", v->config->dir, "--yes", "--state", v->state, NULL});
+}
+
+static void start_telling(struct dev *v) {
+    arena *scratch = arena_new(0);
+    start_command(v, (const char *const[]){"orlo", "keys", arena_cstr(scratch, v->project.name), "--state", v->state, NULL});
+    arena_free(scratch);
+}
+
 /* ---- steps ---- */
 
 static void next_step(struct dev *v) {
     uint32_t n = v->project.functions.n;
     while (v->at < n && !(v->project.functions.p[v->at].command && (v->at >= 64 || v->to_build >> v->at & 1))) v->at++;
     v->state_now = v->at < n ? BUILDING : DEPLOYING;
+    v->edited = false;
     if (v->at < n) start_build(v);
     else start_deployment(v);
     if (v->step.pid > 0) return;
@@ -155,6 +177,11 @@ static bool read_project(struct dev *v) {
     return true;
 }
 
+static void say_reset(struct dev *v, const char *why) {
+    node_dev_show_say(&v->show, "%s: `orlo db reset %s --yes --state %s` empties the database, applies all migrations and runs the seeds", why,
+                      v->config->dir, v->state);
+}
+
 /* What has changed, once it has been quiet for a moment and nothing is under way. */
 static void act_on_changes(struct dev *v, uint64_t now) {
     if (v->due == NODE_DEV_NOTHING || v->state_now != WAITING || now < v->due_at_ns) return;
@@ -162,6 +189,10 @@ static void act_on_changes(struct dev *v, uint64_t now) {
     uint64_t functions = v->due_functions;
     v->due = NODE_DEV_NOTHING;
     v->due_functions = 0;
+    if (due == NODE_DEV_SEEDS) {
+        say_reset(v, "the seeds have changed");
+        return;
+    }
     if (due == NODE_DEV_READ) {
         if (!read_project(v)) return;
         functions = UINT64_MAX;
@@ -194,13 +225,49 @@ static void show_table(struct dev *v) {
     buf_putc(&v->show.out, '\n');
 }
 
+/* Where the app has a database, and this is the first time: how it is asked. */
+static void tell_database(struct dev *v) {
+    str url = str_c(v->url);
+    size_t colon = url.n;
+    while (colon && url.p[colon - 1] != ':') colon--;
+    node_dev_show_say(&v->show, "the database is asked at http://" STR_FMT ".localhost:" STR_FMT "/rest/v1, with a key:",
+                      STR_ARG(v->project.name), STR_ARG(str_sub(url, colon, url.n)));
+    v->state_now = TELLING;
+    start_telling(v);
+    if (v->step.pid <= 0) v->state_now = WAITING;
+}
+
+static void deployed(struct dev *v) {
+    bool first = !v->served;
+    v->served = true;
+    show_table(v);
+    v->state_now = WAITING;
+    if (!v->project.has_database) return;
+    if (v->fresh && v->project.seeds.n) {
+        v->state_now = SEEDING;
+        start_seeding(v);
+        if (v->step.pid <= 0) v->state_now = WAITING;
+    } else if (first) tell_database(v);
+}
+
 static void step_ended(struct dev *v, int status) {
     bool ok = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     bool built = v->state_now == BUILDING;
+    if (v->state_now == SEEDING) {
+        if (ok) v->fresh = false;
+        else node_dev_show_complain(&v->show, "the seeds failed: the database has its tables, and no rows of theirs");
+        tell_database(v);
+        return;
+    }
+    if (v->state_now == TELLING) {
+        v->state_now = WAITING;
+        return;
+    }
     if (!ok) {
         node_dev_show_complain(&v->show, "%s failed; %s", built ? "the build" : "the deployment",
                                v->served ? "what is served is the version before" : "nothing is served yet");
         v->state_now = WAITING;
+        if (v->edited) say_reset(v, "if nobody has this migration but you");
         return;
     }
     if (built) {
@@ -209,9 +276,7 @@ static void step_ended(struct dev *v, int status) {
         next_step(v);
         return;
     }
-    v->state_now = WAITING;
-    v->served = true;
-    show_table(v);
+    deployed(v);
 }
 
 /* ---- what is heard ---- */
@@ -222,13 +287,17 @@ static void close_end(int *fd) {
 }
 
 static str step_name(const struct dev *v) {
-    return v->state_now == BUILDING && v->at < v->project.functions.n ? v->project.functions.p[v->at].name : STR("deploy");
+    if (v->state_now == BUILDING && v->at < v->project.functions.n) return v->project.functions.p[v->at].name;
+    return v->state_now == SEEDING ? STR("seeds") : v->state_now == TELLING ? STR("keys") : STR("deploy");
 }
 
 static void hear_step(struct dev *v) {
     uint8_t piece[8 * KiB];
     ssize_t n;
-    while ((n = read(v->step.out, piece, sizeof piece)) > 0) node_dev_show_of(&v->show, step_name(v), (str){piece, (size_t)n});
+    while ((n = read(v->step.out, piece, sizeof piece)) > 0) {
+        node_dev_show_of(&v->show, step_name(v), (str){piece, (size_t)n});
+        v->edited |= memmem(piece, (size_t)n, " was applied, and ", 18) != NULL; /* node_migration_pending */
+    }
     if (n == 0 || errno != EAGAIN) close_end(&v->step.out);
 }
 
@@ -314,6 +383,17 @@ static err make_state(struct dev *v, struct diag *d) {
     return ERR_OK;
 }
 
+/* DIR/.orlo/data/NAME.N/app.db is there once anything was migrated. */
+static bool has_data(const struct dev *v) {
+    arena *scratch = arena_new(0);
+    glob_t found;
+    str pattern = arena_fmt(scratch, "%s/data/" STR_FMT ".*/app.db", v->state, STR_ARG(v->project.name));
+    int code = glob(arena_cstr(scratch, pattern), GLOB_NOSORT, NULL, &found);
+    if (code == 0) globfree(&found);
+    arena_free(scratch);
+    return code == 0;
+}
+
 /* Whether a port is free on every address. */
 static bool is_free(uint16_t port) {
     int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), off = 0, on = 1;
@@ -354,6 +434,7 @@ err node_dev(const struct node_dev_config *said, struct diag *d) {
     v.show.event_arg = &v;
     err e = node_dev_project_read(config->dir, &v.project, &v.show.out, d);
     if (e == ERR_OK) e = make_state(&v, d);
+    if (e == ERR_OK) v.fresh = !has_data(&v);
     if (e == ERR_OK) e = node_dev_watch_new(config->dir, &v.watch, d);
     if (e == ERR_OK) {
         take_signals(&v);

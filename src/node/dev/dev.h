@@ -6,6 +6,7 @@
  *
  *                       ┌──────────── a file that a function's `watch` names ────────────┐
  *   manifest read ──> BUILDING ──each function in turn──> DEPLOYING ──live──> WAITING ───┤
+ *        ^                │                                    └─a database that is new──> SEEDING ─> ^
  *        ^                └──────── failed: said ─────────────┴──────────────────> ^     │
  *        └──────────────────────── the manifest itself ──────────────────────────────────┘
  *
@@ -36,10 +37,13 @@ struct node_dev_project {
     str name, manifest; /* the manifest's file name */
     VEC(struct node_dev_function) functions;
     VEC(str) folders; /* of static files */
+    str migrations;   /* a folder of SQL; empty: the app has no database, or none that files make */
+    VEC(str) seeds;   /* patterns */
+    bool has_database;
     VEC(struct node_dev_line) routes;
 };
 /* What is to be done about a path that changed. */
-enum node_dev_due { NODE_DEV_NOTHING, NODE_DEV_DEPLOY, NODE_DEV_BUILD, NODE_DEV_READ /* the manifest, and then all */ };
+enum node_dev_due { NODE_DEV_NOTHING, NODE_DEV_SEEDS /* they are said, and not run */, NODE_DEV_DEPLOY, NODE_DEV_BUILD, NODE_DEV_READ /* the manifest, and then all */ };
 enum node_dev_due node_dev_due(const struct node_dev_project *p, str path,
                                uint64_t *functions /* a bit each of those to be built, of the first 64 */);
 

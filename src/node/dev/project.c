@@ -33,6 +33,10 @@ enum node_dev_due node_dev_due(const struct node_dev_project *p, str path, uint6
     }
     for (uint32_t i = 0; i < p->folders.n; i++)
         if (below(p->folders.p[i], path)) due = MAX(due, NODE_DEV_DEPLOY);
+    bool sql = str_ends(path, STR(".sql"));
+    if (sql && p->migrations.n && below(p->migrations, path)) due = MAX(due, NODE_DEV_DEPLOY);
+    for (uint32_t i = 0; i < p->seeds.n; i++)
+        if (sql && node_dev_glob(p->seeds.p[i], path)) due = MAX(due, NODE_DEV_SEEDS);
     return due;
 }
 
@@ -71,6 +75,9 @@ static str target_text(arena *out, const struct app_record *r, const struct app_
 static void take(struct node_dev_project *p, const struct manifest *m) {
     const struct app_record *r = &m->record;
     const struct manifest_build *whole = build_of(m, (str){0});
+    p->has_database = r->database.engine;
+    if (p->has_database) p->migrations = arena_str(p->mem, m->database.migrations);
+    for (uint32_t i = 0; i < m->database.seeds.n; i++) vec_push(p->mem, &p->seeds, arena_str(p->mem, m->database.seeds.p[i]));
     p->name = arena_str(p->mem, r->name);
     if (whole) add_function(p, (str){0}, (str){0}, whole); /* the app's own comes first */
     for (uint32_t i = 0; i < r->functions.n; i++)
