@@ -19,7 +19,7 @@ typedef VEC(const char *) cli_list;
 struct cli_options {
     enum cli_command command;
     bool help, version, no_access_log, proxy_protocol, json, wat, markdown, man, list;
-    bool yes, schema_only, data_only, with_keys, no_verify;
+    bool yes, csv, schema_only, data_only, with_keys, no_verify;
     bool dry_run, no_build, not_live, read_only, follow, once;
     const char *to, *token, *admin, *share, *lines, *expires, *sort, *key_file;
     const char *state_dir, *config_file, *log_level, *log_format, *output, *forward, *target, *app, *otlp, *otlp_sample;

@@ -76,6 +76,7 @@ int cli_db(arena *mem, const struct cli_options *o) {
                                .yes = o->yes,
                                .json = o->json,
                                .dry_run = o->dry_run,
+                               .csv = o->csv,
                                .schema_only = o->schema_only,
                                .data_only = o->data_only};
     return v->fn(&c);

@@ -21,8 +21,9 @@
     X(DUMP, "what of it", "SQL")                                                                                                 \
     X(QUERY, "role, claims, JSON", "JSON")                                                                                       \
     X(EXPLAIN, "role, claims, relation, command", "text")                                                                        \
-    X(HOLD, "", "a line of JSON for each database with a log") /* of no app: no log goes into its file from now on */            \
-    X(RELEASE, "", "")                                         /* that is over. ERR_CLOSED: nothing was held */
+    X(HOLD, "", "a line of JSON for each database with a log")        /* of no app: no log goes into its file from now on */     \
+    X(RELEASE, "", "")                                                /* that is over. ERR_CLOSED: nothing was held */           \
+    X(SQL, "role, claims, JSON, behind their length; a plan", "JSON") /* asked of what the plan makes; then none of it is there */
 enum node_data_does {
 #define X(name, ...) NODE_DATA_##name,
     NODE_DATA_DOES_LIST(X)

@@ -114,6 +114,38 @@ def test_database_rows():
         has(cli(n, "db", "types", "--app", "notes"), "how_many", 'mood: "good" | "bad"', 'foreignKeyName: "tags_note_fkey"')
 
 
+def test_database_sql():
+    """A select as text: whose it is, how it is shown, and that nothing else is one."""
+    import pty
+    folder = project(ALL)
+    with node() as n:
+        cli(n, "deploy", folder)
+        cli(n, "db", "reset", folder, "--yes")
+        ask = lambda sql, *flags, code=0: cli(n, "db", "query", sql, "--app", "notes", *flags, code=code)
+        eq(json.loads(ask("select title, price from notes order by id")), [{"title": "it's one", "price": 1.5}, {"title": "two", "price": None}])
+        eq(json.loads(ask("select title from notes", "--as", BOB)), [{"title": "two"}])
+        eq(json.loads(ask("select count(*) from notes", "--as", "anon")), [{"count": 0}])
+        eq(json.loads(ask("with a as (select 1 as x union all values (2)) select sum(x) as s from a;")), [{"s": 3}])
+        eq(ask("select 12345678901234567890.10::numeric as n, null as x, 'a,b\"c' as s", "--csv"), 'n,x,s\r\n12345678901234567890.10,,"a,b""c"\r\n')
+        has(ask("select nope from notes", code=65), "line 1, column 8", "42703")
+        has(ask("select 1,\n  'x'::int", code=65), "line 2, column 3", "22P02")
+        dump = cli(n, "db", "dump", "--app", "notes")
+        for sql in ("insert into notes (title) values ('x')", "delete from notes", "update notes set title = 'x'", "drop table tags", "select 1; drop table tags",
+                    "with d as (delete from notes returning *) select * from d", "select nextval('notes_id_seq'); commit", "attach database 'x' as y", "", "pragma x"):
+            ask(sql, code=65 if sql else 66)
+        ask("select 1) as x; drop table tags; select * from (select 1")  # whoever asks owns them; and they stay
+        ask("select 1 as a) as x; delete from notes; select * from (select 1")
+        eq(cli(n, "db", "dump", "--app", "notes"), dump)
+        has(cli(n, "db", "diff", folder), "the database is what the migrations make")
+        # In a terminal it is a table.
+        ours, theirs = pty.openpty()
+        subprocess.run([ORLO, "db", "query", "select id, title from notes order by id", "--app", "notes", "--state", n.state], stdout=theirs, check=True)
+        os.close(theirs)
+        text = os.read(ours, 10000).decode()
+        os.close(ours)
+        eq([line.split() for line in text.splitlines()], [["id", "title"], ["1", "it's", "one"], ["2", "two"], ["(2", "rows)"]])
+
+
 def test_database_backup():
     folder, kept = project(ALL), tempfile.mkdtemp(prefix="backup-", dir=WORK)
     with node() as n:

@@ -13,13 +13,14 @@
 #include "node/command/table.h"
 #include "node/migration.h"
 #include "node/node_int.h"
+#include "query/query.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ROUNDS = 3, QUERY_BYTES_MAX = 192 << 10 };
+enum { ROUNDS = 3, ASKED_BYTES_MAX = 192 << 10 };
 
 struct project {
     const struct node_db_config *c;
@@ -463,32 +464,121 @@ static err ask_as(struct project *p, const char *what, struct json_writer *w, st
     return ERR_OK;
 }
 
-static err read_query(const struct node_db_config *c, str *text, struct diag *d) {
-    int fd = c->operand && strcmp(c->operand, "-") != 0 ? open(c->operand, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
-    uint8_t *p = arena_alloc(c->mem, QUERY_BYTES_MAX + 1, 1);
+static err read_file(const struct node_db_config *c, const char *path, str *text, struct diag *d) {
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+    uint8_t *p = arena_alloc(c->mem, ASKED_BYTES_MAX + 1, 1);
     size_t n = 0;
     ssize_t got = 1;
-    if (fd < 0) return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "%s: %s", c->operand, strerror(errno));
-    while (n <= QUERY_BYTES_MAX && (got = read(fd, p + n, QUERY_BYTES_MAX + 1 - n)) > 0) n += (size_t)got;
+    if (fd < 0) return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "%s: %s", path, strerror(errno));
+    while (n <= ASKED_BYTES_MAX && (got = read(fd, p + n, ASKED_BYTES_MAX + 1 - n)) > 0) n += (size_t)got;
     if (fd != STDIN_FILENO) close(fd);
     if (got < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "the query cannot be read: %s", strerror(errno));
-    if (n > QUERY_BYTES_MAX) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "a query has at most %d KiB", QUERY_BYTES_MAX >> 10);
     *text = (str){p, n};
     return ERR_OK;
 }
 
+/* A file's name, "-", a tree or SQL itself: those have what no file's name begins with or a space. */
+static err read_query(const struct node_db_config *c, str *text, struct diag *d) {
+    const char *said = c->operand && strcmp(c->operand, "-") != 0 ? c->operand : NULL;
+    bool itself = said && access(said, F_OK) != 0 && (said[0] == '{' || strpbrk(said, " \n\t("));
+    if (itself) *text = str_c(said);
+    else TRY(read_file(c, said, text, d));
+    while (text->n && memchr(" \t\r\n;", text->p[text->n - 1], 5)) text->n--;
+    while (text->n && memchr(" \t\r\n", text->p[0], 4)) *text = str_sub(*text, 1, text->n);
+    if (text->n > ASKED_BYTES_MAX)
+        return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "a query has at most %d KiB", ASKED_BYTES_MAX >> 10);
+    return text->n ? ERR_OK : diag_set(d, ERR_USAGE, DIAG_NOWHERE, "there is no query: a tree (docs/query.md), or SQL");
+}
+
+/* ---- its rows ---- */
+
+/* As it was answered: a number keeps its digits. */
+static str cell_of(const struct query_json *row, uint32_t i) {
+    const struct query_json *v = &row->members[i].v;
+    return v->kind == JSON_KIND_NULL ? STR("") : v->kind == JSON_KIND_STR ? v->s : v->raw;
+}
+
+static void print_csv_cell(FILE *to, str s, bool first) {
+    bool quote = false;
+    for (size_t i = 0; i < s.n; i++) quote |= s.p[i] == ',' || s.p[i] == '"' || s.p[i] == '\n' || s.p[i] == '\r';
+    if (!first) fputc(',', to);
+    if (quote) fputc('"', to);
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '"') fputc('"', to);
+        fputc(s.p[i], to);
+    }
+    if (quote) fputc('"', to);
+}
+
+/* RFC 4180; null is nothing. */
+static void print_csv(const struct query_json *rows, FILE *to) {
+    for (uint32_t k = 0; k < rows->n; k++) {
+        const struct query_json *row = &rows->items[k];
+        for (uint32_t i = 0; !k && i < row->n; i++) print_csv_cell(to, row->members[i].key, !i);
+        if (!k) fputs("\r\n", to);
+        for (uint32_t i = 0; i < row->n; i++) print_csv_cell(to, cell_of(row, i), !i);
+        fputs("\r\n", to);
+    }
+}
+
+/* Where there are more columns than a table has, each row is a list. */
+static void print_table(arena *mem, const struct query_json *rows, FILE *to) {
+    const char *heads[TABLE_COLUMNS_MAX + 1] = {0};
+    struct table t;
+    uint32_t n = rows->n ? rows->items[0].n : 0;
+    for (uint32_t i = 0; i < n && i < TABLE_COLUMNS_MAX; i++) {
+        char *name = arena_cstr(mem, rows->items[0].members[i].key);
+        text_tame(name, strlen(name));
+        heads[i] = name;
+    }
+    bool list = n > TABLE_COLUMNS_MAX;
+    if (n && !list) node_table_begin(&t, mem, heads);
+    for (uint32_t k = 0; k < rows->n; k++) {
+        const struct query_json *row = &rows->items[k];
+        for (uint32_t i = 0; i < row->n && !list; i++) node_table_put(&t, cell_of(row, i));
+        for (uint32_t i = 0; i < row->n && list; i++) {
+            print_tamed(to, row->members[i].key), fputs(": ", to);
+            print_tamed(to, cell_of(row, i)), fputc('\n', to);
+        }
+        if (list) fputc('\n', to);
+    }
+    if (n && !list) node_table_print(&t, to);
+    fprintf(to, "(%u row%s)\n", rows->n, rows->n == 1 ? "" : "s");
+}
+
+/* A write without a select answers nothing, and a batch no rows: those are shown as they came. */
+static void print_rows(struct project *p, str text) {
+    const struct node_db_config *c = p->c;
+    struct query_json v;
+    struct pg_error error = {0};
+    bool table = !c->json && !c->csv && isatty(fileno(c->to));
+    bool rows = (table || c->csv) && query_json_read(p->mem, text, &v, &error) && v.kind == JSON_KIND_ARRAY;
+    for (uint32_t i = 0; rows && i < v.n; i++) rows = v.items[i].kind == JSON_KIND_OBJECT && v.items[i].n == v.items[0].n;
+    if (rows && c->csv) print_csv(&v, c->to);
+    else if (rows) print_table(p->mem, &v, c->to);
+    else {
+        fwrite(text.p, 1, text.n, c->to);
+        if (text.n && text.p[text.n - 1] != '\n') fputc('\n', c->to);
+    }
+}
+
+/* SQL is the owner's unless it is said whose. */
 err node_db_query(const struct node_db_config *c, struct diag *d) {
     struct project p;
     struct buf b = {0};
     struct json_writer w = json_writer_of(&b);
+    struct answer answer;
     str text;
     TRY(read_query(c, &text, d));
+    bool sql = text.p[0] != '{';
     TRY(open_project(&p, c, NULL, d));
     json_put_object(&w, NULL);
     put_who(c, &w);
-    json_put_str(&w, "query", text);
+    json_put_str(&w, sql ? "sql" : "query", text);
+    if (sql && !c->as) json_put_bool(&w, "owner", true);
     json_put_end(&w);
-    err e = ask_as(&p, "/query", &w, d);
+    err e = ask_node(&p, "POST", "/query", &w, &answer, d);
+    if (e == ERR_OK) print_rows(&p, answer.text);
     buf_free(&b);
     node_ask_close(p.a);
     return e;

@@ -123,7 +123,50 @@ static void ask_as(struct api_call *call, enum node_data_does does) {
     ask_store(call, does, buf_str(&b), on_text);
     buf_free(&b);
 }
-void node_api_query(struct api_call *call) { ask_as(call, NODE_DATA_QUERY); }
+static void on_selected(void *arg, const struct control_migrated *r) {
+    struct api_call *call = arg;
+    if (r->err == ERR_OK) {
+        node_api_text(call, "text/plain; charset=utf-8", arena_str(call->mem, r->answer));
+        return;
+    }
+    node_api_fail(call, r->err, r->d);
+}
+
+/* A select is a view for as long as it is asked, and nothing but a select is one. What it reads holds for who asks, or all of it is the owner's. */
+static void ask_sql(struct api_call *call, str sql) {
+    bool owner = json_bool(node_api_member(call, "owner"));
+    struct app_record r;
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    const struct control_app *app = app_of(call, &r);
+    if (!app) return;
+    json_put_object(&w, NULL);
+    json_put_str(&w, "role", json_str(node_api_member(call, "role")));
+    json_put_str(&w, "claims", json_str(node_api_member(call, "claims")));
+    json_put_cstr(&w, "query", "{\"query\":{\"from\":\"_orlo_query\",\"select\":[\"*\"]}}");
+    json_put_end(&w);
+    str view = arena_fmt(call->mem,
+                         "create view public._orlo_query with (security_invoker = %s) as select * from (\n" STR_FMT
+                         "\n) as _orlo_query; grant select on public._orlo_query to public;",
+                         owner ? "false" : "true", STR_ARG(sql));
+    node_migrate_begin(call->control, &(struct control_migrate){.app = app->id,
+                                                                .name = app->name,
+                                                                .engine = r.database.engine,
+                                                                .limits = &r.limits,
+                                                                .sql = view,
+                                                                .asked = buf_str(&b),
+                                                                .done = on_selected,
+                                                                .arg = call});
+    buf_free(&b);
+}
+
+void node_api_query(struct api_call *call) {
+    str sql = json_str(node_api_member(call, "sql"));
+    struct diag d = DIAG_INIT;
+    if (sql.n) ask_sql(call, sql);
+    else if (json_str(node_api_member(call, "query")).n) ask_as(call, NODE_DATA_QUERY);
+    else node_api_fail(call, diag_set(&d, ERR_INVALID, DIAG_NOWHERE, "query, or sql: one of them is needed"), &d);
+}
 void node_api_explain_policy(struct api_call *call) { ask_as(call, NODE_DATA_EXPLAIN); }
 
 /* ---- migrations ---- */

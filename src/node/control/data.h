@@ -44,6 +44,7 @@ struct control_migrated {
     const struct migration_note *notes;
     uint32_t notes_count;
     const struct migration_state *state; /* before; NULL: not known */
+    str answer;                          /* to asked */
 };
 typedef void (*control_migrated_fn)(void *arg, const struct control_migrated *result); /* strings live until it returns */
 struct control_migrate {
@@ -53,8 +54,9 @@ struct control_migrate {
     const struct app_limits *limits;
     const struct migration_file *files; /* by name; seeds behind. Texts are read from what was uploaded */
     uint32_t files_count;
-    bool dry_run; /* nothing is applied */
-    bool reset;   /* all that is there goes first, in the same transaction */
+    bool dry_run;   /* nothing is applied */
+    bool reset;     /* all that is there goes first, in the same transaction */
+    str sql, asked; /* in place of files: SQL, and what is asked of what it makes (who, and a tree: JSON); then that goes again */
     control_migrated_fn done;
     void *arg;
 };

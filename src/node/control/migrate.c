@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { PLANS_BIT = 1u << 31, ASK_MS_MAX = 30'000 };
+enum { PLANS_BIT = 1u << 31, ASK_MS_MAX = 30'000, ANSWER_BYTES_MAX = 128 << 20 };
 
 struct migrating {
     struct migrating *next;
@@ -26,7 +26,8 @@ struct migrating {
     struct migration_plan plan;
     struct migration_done done;
     bool again; /* it was begun a second time */
-    str file;   /* where it failed */
+    str answer;
+    str file; /* where it failed */
     uint32_t line, column;
     err e;
     struct diag d;
@@ -50,7 +51,8 @@ static void end(struct migrating *g, err e) {
                                  .applied_count = MIN(g->done.parts, g->names.n),
                                  .notes = g->plan.notes.p,
                                  .notes_count = g->plan.notes.n,
-                                 .state = g->known ? &g->state : NULL};
+                                 .state = g->known ? &g->state : NULL,
+                                 .answer = g->answer};
     g->what.done(g->what.arg, &r);
     if (g->plan_fd >= 0) close(g->plan_fd);
     arena_free(g->mem);
@@ -105,6 +107,43 @@ static void on_applied(void *arg, err e, const struct diag *d, int out) {
     end(g, e);
 }
 
+static void on_answered(void *arg, err e, const struct diag *d, int out) {
+    struct migrating *g = arg;
+    g->d = *d;
+    if (e == ERR_OK) e = node_fd_bytes(g->mem, out, ANSWER_BYTES_MAX, &g->answer, &g->d);
+    if (out >= 0) close(out);
+    if (!again(g, e)) end(g, e);
+}
+
+/* What is asked, and the plan of what it is asked of, in one. */
+static void ask_of_it(struct migrating *g) {
+    struct buf b = {0};
+    str plan;
+    uint64_t n = g->what.asked.n;
+    err e = node_fd_bytes(g->mem, g->plan_fd, MIGRATION_PLAN_BYTES_MAX, &plan, &g->d);
+    buf_put(&b, &n, sizeof n), buf_puts(&b, g->what.asked);
+    if (e == ERR_OK) buf_puts(&b, plan);
+    int in = e == ERR_OK ? node_bytes_fd("orlo-asked", buf_str(&b)) : -1;
+    uint64_t bytes = b.n;
+    buf_free(&b);
+    if (in < 0) {
+        if (e == ERR_OK) e = diag_set(&g->d, ERR_IO, DIAG_NOWHERE, "no memory file for the query: %s", strerror(errno));
+        end(g, e);
+        return;
+    }
+    node_data_ask(g->c, &(struct control_data_want){.does = NODE_DATA_SQL,
+                                                    .app = g->what.app,
+                                                    .name = g->what.name,
+                                                    .postgres = g->what.engine > APP_DATABASE_SQLITE,
+                                                    .in = in,
+                                                    .bytes = bytes,
+                                                    .limits = &g->limits,
+                                                    .ms_max = ASK_MS_MAX,
+                                                    .done = on_answered,
+                                                    .arg = g});
+    close(in);
+}
+
 static void apply(struct migrating *g) {
     off_t bytes = lseek(g->plan_fd, 0, SEEK_END);
     node_data_ask(g->c, &(struct control_data_want){.does = g->what.reset ? NODE_DATA_RESET : NODE_DATA_MIGRATE,
@@ -128,6 +167,12 @@ static err first_error(struct migrating *g) {
         return diag_set(&g->d, ERR_INVALID, DIAG_NOWHERE, "the migrations have %u mistakes", g->plan.errors);
     const struct migration_note *n = &g->plan.notes.p[i];
     char more[80] = "";
+    if (g->what.sql.n && n->line > 1) /* a line of ours is above it */
+        return diag_set(&g->d, ERR_INVALID, DIAG_NOWHERE, "line %u, column %u: " STR_FMT ": " STR_FMT, n->line - 1, n->column,
+                        STR_ARG(n->code), STR_ARG(str_sub(n->text, 0, 500)));
+    if (g->what.sql.n)
+        return diag_set(&g->d, ERR_INVALID, DIAG_NOWHERE, STR_FMT ": " STR_FMT, STR_ARG(n->code),
+                        STR_ARG(str_sub(n->text, 0, 500)));
     if (g->plan.errors > 1) snprintf(more, sizeof more, " (and %u more: orlo db check)", g->plan.errors - 1);
     g->file = n->file, g->line = n->line, g->column = n->column;
     return diag_set(&g->d, ERR_INVALID, DIAG_NOWHERE, STR_FMT ":%u:%u: " STR_FMT "%s", STR_ARG(n->file), n->line, n->column,
@@ -160,7 +205,8 @@ bool node_migrate_planned(struct control *c, const struct node_msg_compile_done 
     if (!g) return true;
     err e = node_diag_of(&g->d, m->err, m->offset, m->text);
     if (e == ERR_OK) e = take_plan(g);
-    if (e == ERR_OK && !g->what.dry_run) apply(g);
+    if (e == ERR_OK && g->what.sql.n) ask_of_it(g);
+    else if (e == ERR_OK && !g->what.dry_run) apply(g);
     else end(g, e);
     return true;
 }
@@ -189,6 +235,11 @@ static bool is_here(const struct migration_file *f) { return f->mark || f->text.
 /* Of migrations those that are new; seeds, which are asked for by a reset alone, all. */
 static err settle(struct migrating *g) {
     static const struct migration_state nothing;
+    if (g->what.sql.n) {
+        g->pending = arena_array(g->mem, uint32_t, 1);
+        g->pending_count = 1;
+        return ERR_OK;
+    }
     uint32_t migrations = 0, *pending, count;
     while (migrations < g->files.n && !g->files.p[migrations].seed) migrations++;
     TRY(node_migration_pending(g->mem, g->files.p, migrations, g->what.reset ? &nothing : &g->state, &pending, &count, &g->d));
@@ -307,6 +358,15 @@ void node_migrate_begin(struct control *c, const struct control_migrate *what) {
     g->what.name = arena_str(mem, what->name);
     g->what.limits = &g->limits;
     c->migrating = g;
+    if (what->sql.n) {
+        struct migration_file f = {.name = STR("query.sql"), .text = arena_str(mem, what->sql)};
+        crypto_sha256(f.text, f.digest);
+        g->what.sql = f.text, g->what.asked = arena_str(mem, what->asked);
+        vec_push(mem, &g->files, f);
+        free(r);
+        ask_state(g);
+        return;
+    }
     r->g = g;
     copy_files(g, r);
     net_work_new(c->loop, NULL, read_texts, texts_read, r);

@@ -31,8 +31,8 @@ struct dev {
     char url[256];
     struct child node, step;
     enum { STARTING, WAITING, BUILDING, DEPLOYING, SEEDING, TELLING } state_now;
-    bool fresh;              /* the database was not there when this began, and no seeds have filled it yet */
-    bool edited;             /* a migration that was applied is not what it was */
+    bool fresh;        /* the database was not there when this began, and no seeds have filled it yet */
+    bool edited;       /* a migration that was applied is not what it was */
     uint32_t at;       /* function that is being built */
     uint64_t to_build; /* a bit each: of this run */
     bool shown;        /* the table of routes, of this manifest */
@@ -178,8 +178,9 @@ static bool read_project(struct dev *v) {
 }
 
 static void say_reset(struct dev *v, const char *why) {
-    node_dev_show_say(&v->show, "%s: `orlo db reset %s --yes --state %s` empties the database, applies all migrations and runs the seeds", why,
-                      v->config->dir, v->state);
+    node_dev_show_say(&v->show,
+                      "%s: `orlo db reset %s --yes --state %s` empties the database, applies all migrations and runs the seeds",
+                      why, v->config->dir, v->state);
 }
 
 /* What has changed, once it has been quiet for a moment and nothing is under way. */

@@ -43,7 +43,13 @@ struct node_dev_project {
     VEC(struct node_dev_line) routes;
 };
 /* What is to be done about a path that changed. */
-enum node_dev_due { NODE_DEV_NOTHING, NODE_DEV_SEEDS /* they are said, and not run */, NODE_DEV_DEPLOY, NODE_DEV_BUILD, NODE_DEV_READ /* the manifest, and then all */ };
+enum node_dev_due {
+    NODE_DEV_NOTHING,
+    NODE_DEV_SEEDS /* they are said, and not run */,
+    NODE_DEV_DEPLOY,
+    NODE_DEV_BUILD,
+    NODE_DEV_READ /* the manifest, and then all */
+};
 enum node_dev_due node_dev_due(const struct node_dev_project *p, str path,
                                uint64_t *functions /* a bit each of those to be built, of the first 64 */);
 

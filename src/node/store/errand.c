@@ -4,6 +4,7 @@
  *   RESET    the same, and before it all tables go, in the same transaction
  *   DUMP     all rows as INSERT statements, tables that others refer to first
  *   QUERY    a query tree, as a role and with claims
+ *   SQL      a query tree of what a plan makes, in a transaction of which nothing stays: a select of SQL's is a view for so long
  *   EXPLAIN  which grants and policies hold for a role, as text
  *   STATE    the catalogue, and what was applied
  *
@@ -23,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DUMP_BYTES_MAX = 64 << 20, DUMP_ROWS = 100 /* in a statement */ };
+enum { DUMP_BYTES_MAX = 64 << 20, DUMP_ROWS = 100 /* in a statement */, ASKED_BYTES_MAX = 512 << 10 };
 
 struct work {
     struct store_base *base;
@@ -447,27 +448,59 @@ static err say_answer(struct work *w) {
                 error.hint[0] ? "; " : "", error.hint);
 }
 
-/* As a client's, in a transaction of its own. */
-static err query(struct work *w) {
-    static const struct json_limits limits = {.bytes_max = 512 << 10, .depth_max = 8, .values_max = 64};
-    struct app_value values[NODE_TREE_ASK_VALUES];
+/* In the transaction that is open; what came of it is in w->ask. */
+static err do_query(struct work *w, str text) {
+    static const struct json_limits limits = {.bytes_max = ASKED_BYTES_MAX, .depth_max = 8, .values_max = 64};
     struct json v;
-    str text;
-    struct diag *d = &w->errand->d;
-    TRY(node_fd_bytes(w->mem, w->errand->in, limits.bytes_max, &text, d));
-    TRY(json_read(w->mem, text, &limits, &v, d));
+    struct app_value *values = arena_array(w->mem, struct app_value, NODE_TREE_ASK_VALUES);
+    TRY(json_read(w->mem, text, &limits, &v, &w->errand->d));
     struct node_tree_ask who = {.role = json_str(json_get(&v, "role")),
                                 .claims = json_str(json_get(&v, "claims")),
                                 .body = json_str(json_get(&v, "query"))};
     node_tree_ask_values(&who, values);
     w->ask->values = values, w->ask->count = NODE_TREE_ASK_VALUES;
-    TRY(db_begin(w->base->db, d));
     node_store_own_do(w->base, w->ask);
-    err e = node_store_ask_stays(w->ask) ? node_store_commit(w->base->db, d) : ERR_OK;
-    if (e != ERR_OK || !node_store_ask_stays(w->ask)) db_rollback(w->base->db), node_store_own_undone(w->base);
+    return ERR_OK;
+}
+
+static err end_query(struct work *w, err e) {
     if (e == ERR_OK) e = say_answer(w);
     w->ask->outcome = APP_DATA_OK, w->ask->values = NULL, w->ask->count = 0;
     return e;
+}
+
+/* As a client's, in a transaction of its own. */
+static err query(struct work *w) {
+    str text;
+    struct diag *d = &w->errand->d;
+    TRY(node_fd_bytes(w->mem, w->errand->in, ASKED_BYTES_MAX, &text, d));
+    TRY(db_begin(w->base->db, d));
+    err e = do_query(w, text);
+    if (e == ERR_OK && node_store_ask_stays(w->ask)) e = node_store_commit(w->base->db, d);
+    if (e != ERR_OK || !node_store_ask_stays(w->ask)) db_rollback(w->base->db), node_store_own_undone(w->base);
+    return end_query(w, e);
+}
+
+/* A plan, and what is asked of what it makes: in one transaction, of which nothing stays. */
+static err select_sql(struct work *w) {
+    struct migration_plan plan;
+    struct migration_done done = {0};
+    struct diag unused = DIAG_INIT, *d = &w->errand->d;
+    str bytes;
+    TRY(node_fd_bytes(w->mem, w->errand->in, MIGRATION_PLAN_BYTES_MAX, &bytes, d));
+    struct rd from = rd_of(bytes);
+    uint64_t n = rd_u64le(&from);
+    if (n > rd_left(&from)) return fail(w, ERR_MALFORMED, "no query");
+    str asked = rd_bytes(&from, (size_t)n);
+    TRY(node_migration_plan_read(w->mem, rd_bytes(&from, rd_left(&from)), &plan, d));
+    if (plan.errors) return fail(w, ERR_INVALID, "a plan that has mistakes");
+    TRY(db_begin(w->base->db, d));
+    err e = in_transaction(w, &plan, &done);
+    if (e == ERR_OK) e = node_store_own_reload(w->base, d);
+    if (e == ERR_OK) e = do_query(w, asked);
+    db_rollback(w->base->db), node_store_own_undone(w->base);
+    if (node_store_own_reload(w->base, &unused) != ERR_OK) w->base->close = true;
+    return end_query(w, e);
 }
 
 static err explain(struct work *w) {
@@ -485,8 +518,8 @@ static err explain(struct work *w) {
 
 void node_store_errand_do(struct store_base *base, struct store_ask *ask) {
     static err (*const does[NODE_DATA_DOES])(struct work * w) = {
-        [NODE_DATA_STATE] = tell_state, [NODE_DATA_MIGRATE] = migrate, [NODE_DATA_RESET] = migrate,
-        [NODE_DATA_DUMP] = dump,        [NODE_DATA_QUERY] = query,     [NODE_DATA_EXPLAIN] = explain,
+        [NODE_DATA_STATE] = tell_state, [NODE_DATA_MIGRATE] = migrate, [NODE_DATA_RESET] = migrate,  [NODE_DATA_DUMP] = dump,
+        [NODE_DATA_QUERY] = query,      [NODE_DATA_EXPLAIN] = explain, [NODE_DATA_SQL] = select_sql,
     };
     struct work w = {.base = base, .ask = ask, .errand = ask->errand, .mem = ask->mem};
     w.errand->e = does[w.errand->does] ? does[w.errand->does](&w) : fail(&w, ERR_UNSUPPORTED, "the store cannot do that");
