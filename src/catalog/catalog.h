@@ -163,8 +163,10 @@ struct catalog_column {
     int32_t typmod;
     bool not_null;
     uint8_t identity;
-    bool generated;                    /* stored; its expression stands in default_value */
-    uint32_t sequence;                 /* of an identity or a serial: the sequence's id */
+    bool generated;    /* stored; its expression stands in default_value */
+    uint32_t sequence; /* of an identity or a serial: the sequence's id */
+    uint32_t from;     /* of a view: the table whose column it is, and that column's number; 0: it is made of more */
+    uint16_t from_number;
     struct catalog_expr default_value; /* put in by whoever inserts: SQLite's own default is not relied upon */
     catalog_grants grants;
 };

@@ -72,8 +72,8 @@ RECORD(type, F(U32, id), F(U32, array), F(U32, schema), F(U32, owner), F(STRING,
 #undef T
 #define T catalog_column
 RECORD(column, F(U16, number), F(STRING, name), F(STRING, comment), F(STRING, storage), F(U32, type), F(TYPMOD, typmod),
-       F(BOOL, not_null), F(U8, identity), F(BOOL, generated), F(U32, sequence), RK(ONE, "default", default_value, expr),
-       R(MANY, grants, grant))
+       F(BOOL, not_null), F(U8, identity), F(BOOL, generated), F(U32, sequence), F(U32, from), F(U16, from_number),
+       RK(ONE, "default", default_value, expr), R(MANY, grants, grant))
 #undef T
 #define T catalog_constraint
 RECORD(constraint, F(U32, id), F(U8, kind), F(STRING, name), F(STRING, comment), F(STRING, storage), F(IDS, columns),

@@ -27,7 +27,9 @@ static err name_columns(struct sql_ddl *d, struct catalog_relation *r, const str
                                      .name = name,
                                      .storage = name,
                                      .type = columns->p[i].type,
-                                     .typmod = columns->p[i].typmod};
+                                     .typmod = columns->p[i].typmod,
+                                     .from = columns->p[i].origin.relation,
+                                     .from_number = columns->p[i].origin.number};
         for (uint32_t j = 0; j + 1 < r->columns.n; j++)
             if (str_eq_nocase(r->columns.p[j].storage, name))
                 c->storage = arena_fmt(d->mem, STR_FMT "#%u", STR_ARG(name), c->number);
@@ -143,6 +145,7 @@ err sql_do_create_table_as(struct sql_ddl *d, const PgQuery__Node *node_) {
     err e = s->into->skip_data ? ERR_OK : fill(d, id);
     struct catalog_relation *r = (struct catalog_relation *)catalog_relation_of(d->c, id);
     r->unfilled = matview && s->into->skip_data;
+    for (uint32_t i = 0; !matview && i < r->columns.n; i++) r->columns.p[i].from = r->columns.p[i].from_number = 0;
     if (!matview) r->query = (struct catalog_expr){.fragment.typmod = -1}, r->depends = (catalog_ids){0};
     return e;
 }

@@ -508,7 +508,8 @@ static err returning(struct sql_context *cx, const struct target *t, PgQuery__No
     for (uint32_t i = 0; i < list.n; i++) {
         const struct sql_value *v = &list.p[i].value;
         *flags |= v->flags & SQL_INHERITED;
-        columns->p[columns->n++] = (struct sql_column_out){list.p[i].name, v->type, v->typmod, v->flags & SQL_NOT_NULL};
+        columns->p[columns->n++] =
+            (struct sql_column_out){list.p[i].name, v->type, v->typmod, v->flags & SQL_NOT_NULL, sql_value_origin(v)};
         vec_push(cx->mem, &parts,
                  sql_fmt(cx, STR_FMT " as " STR_FMT, STR_ARG(v->text), STR_ARG(sql_quoted(cx->mem, list.p[i].name))));
     }

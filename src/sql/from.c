@@ -29,6 +29,12 @@ static void add_column(struct sql_context *cx, struct sql_item *item, str name, 
     item->columns[item->n++] = (struct sql_column){name, v};
 }
 
+/* The column that was added last. */
+static void came_from(struct sql_item *item, uint32_t relation, uint16_t number) {
+    struct sql_value *v = &item->columns[item->n - 1].value;
+    if (relation) v->origin = (struct sql_origin){relation, number, v->text.p};
+}
+
 str sql_relation_mark(struct sql_context *cx, const struct catalog_relation *r) {
     if (!catalog_ids_have(&cx->reads, r->id)) vec_push(cx->mem, &cx->reads, r->id);
     return sql_fmt(cx,
@@ -48,6 +54,8 @@ struct sql_item *sql_item_of_relation(struct sql_context *cx, const struct catal
     for (uint32_t i = 0; i < r->columns.n; i++) {
         const struct catalog_column *c = &r->columns.p[i];
         add_column(cx, item, c->name, sql_quoted(cx->mem, c->storage.n ? c->storage : c->name), c->type, c->typmod, c->not_null);
+        if (r->kind == CATALOG_TABLE) came_from(item, r->id, c->number);
+        else if (c->from) came_from(item, c->from, c->from_number);
     }
     return item;
 }
@@ -77,9 +85,11 @@ err sql_relation_item(struct sql_context *cx, const PgQuery__RangeVar *var, cons
 
 static err cte_item(struct sql_context *cx, const struct sql_cte *cte, str name, struct sql_item **out, str *text) {
     struct sql_item *item = item_new(cx, name, cte->n);
-    for (uint32_t i = 0; i < cte->n; i++)
+    for (uint32_t i = 0; i < cte->n; i++) {
         add_column(cx, item, cte->columns[i].name, sql_fmt(cx, "c%u", i + 1), cte->columns[i].type, cte->columns[i].typmod,
                    cte->columns[i].not_null);
+        came_from(item, cte->columns[i].origin.relation, cte->columns[i].origin.number);
+    }
     *text = sql_fmt(cx, STR_FMT " as " STR_FMT, STR_ARG(cte->alias), STR_ARG(item->alias));
     *out = item;
     return ERR_OK;
@@ -119,6 +129,8 @@ static err subselect(struct sql_context *cx, const PgQuery__RangeSubselect *s, s
             return sql_unsupported(cx, p.targets.p[i].location, "a row as a column of a subquery", "Name its columns.");
         add_column(cx, item, p.names.p[i], sql_fmt(cx, "c%u", i + 1), p.targets.p[i].type, p.targets.p[i].typmod,
                    p.targets.p[i].flags & SQL_NOT_NULL);
+        struct sql_origin origin = sql_value_origin(&p.targets.p[i]);
+        came_from(item, origin.relation, origin.number);
     }
     *out = item;
     if (p.flags & SQL_VOLATILE) body = sql_fmt(cx, "with v as materialized (" STR_FMT ") select * from v", STR_ARG(body));

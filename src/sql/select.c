@@ -938,8 +938,8 @@ static err cte_columns(struct sql_context *cx, const PgQuery__CommonTableExpr *c
     for (uint32_t i = 0; i < cte->n; i++) {
         str name = i < c->n_aliascolnames ? sql_name_of(c->aliascolnames[i]) : p->names.p[i];
         if (p->targets.p[i].row) return sql_unsupported(cx, c->location, "a row as a column of a subquery", "Name its columns.");
-        cte->columns[i] =
-            (struct sql_column_out){name, p->targets.p[i].type, p->targets.p[i].typmod, p->targets.p[i].flags & SQL_NOT_NULL};
+        cte->columns[i] = (struct sql_column_out){name, p->targets.p[i].type, p->targets.p[i].typmod,
+                                                  p->targets.p[i].flags & SQL_NOT_NULL, sql_value_origin(&p->targets.p[i])};
     }
     return ERR_OK;
 }

@@ -91,7 +91,7 @@ static void columns_out(struct sql_context *cx, const struct sql_part *p, struct
     columns->p = arena_array(cx->mem, struct sql_column_out, p->targets.n + 1);
     for (uint32_t i = 0; i < p->targets.n; i++) {
         const struct sql_value *v = &p->targets.p[i];
-        columns->p[i] = (struct sql_column_out){p->names.p[i], v->type, v->typmod, v->flags & SQL_NOT_NULL};
+        columns->p[i] = (struct sql_column_out){p->names.p[i], v->type, v->typmod, v->flags & SQL_NOT_NULL, sql_value_origin(v)};
     }
 }
 

@@ -84,11 +84,18 @@ struct sql_want {
     bool no_subquery, no_set, no_volatile; /* refused: cannot use subquery in check constraint … */
 };
 
+/* Which table's column a value is, and nothing else. */
+struct sql_origin {
+    uint32_t relation; /* 0: none's */
+    uint16_t number;
+    const uint8_t *text; /* the value's, as it was made */
+};
 struct sql_column_out {
     str name; /* as PostgreSQL names it */
     uint32_t type;
     int32_t typmod;
     bool not_null;
+    struct sql_origin origin;
 };
 struct sql_columns {
     struct sql_column_out *p;

@@ -36,6 +36,7 @@ struct sql_value {
     str literal;                   /* SQL_UNTYPED: what was written */
     const struct sql_row *row;     /* of several fields: type is record or a row's */
     const struct sql_value *sides; /* of an equality: its two sides, as they are compared */
+    struct sql_origin origin;      /* holds as long as the text is its own */
     int32_t location;
     struct {
         const uint8_t *of; /* the text's: else it is no chain any more */
@@ -44,6 +45,10 @@ struct sql_value {
     } chain; /* of one operator's operands, side by side: the next one joins them, and nests no deeper */
 };
 enum { SQL_CHAIN_AND, SQL_CHAIN_OR, SQL_CHAIN_CONCAT, SQL_CHAIN_MAX = 90 };
+/* None: it is more than a column. */
+static inline struct sql_origin sql_value_origin(const struct sql_value *v) {
+    return v->origin.relation && v->origin.text == v->text.p ? v->origin : (struct sql_origin){0};
+}
 struct sql_row {
     uint32_t n;
     str *names;
