@@ -49,8 +49,11 @@ static bool put_column(struct print *p, uint32_t alias, const struct catalog_col
 }
 
 static bool put_field(struct print *p, uint32_t alias, const struct query_field *f) {
-    if (f->steps_count) PUT(p, "(");
+    uint32_t base = query_type_base(p->types, f->of->type);
+    bool made = f->steps_count && base != PG_JSON && base != PG_JSONB;
+    if (f->steps_count) buf_puts(&p->sql, made ? STR("(to_jsonb(") : STR("("));
     put_column(p, alias, f->of);
+    if (made) PUT(p, ")");
     for (uint32_t i = 0; i < f->steps_count; i++) {
         const struct query_step *s = &f->steps[i];
         buf_puts(&p->sql, f->text && i + 1 == f->steps_count ? STR("->>") : STR("->"));
@@ -203,12 +206,12 @@ static bool put_item(struct print *p, const struct query_item *it, uint32_t alia
     else put_field(p, alias, &it->field);
     if (it->cast.n) {
         PUT(p, "::");
-        put_type(p, it->kind == QUERY_AGGREGATE && it->cast_after.n ? PG_TEXT : it->cast_type);
+        put_type(p, it->cast_type);
     }
     if (it->kind == QUERY_AGGREGATE) PUT(p, ")");
     if (it->cast_after.n) {
         PUT(p, "::");
-        put_type(p, it->cast_type);
+        put_type(p, it->cast_after_type);
     }
     return true;
 }
@@ -225,24 +228,52 @@ static bool put_embed(struct print *p, const struct query_embed *e, uint32_t abo
 static bool put_order(struct print *p, const struct query_select *s, uint32_t alias);
 static bool put_range(struct print *p, const struct query_select *s);
 
-static bool put_spread(struct print *p, const struct query_embed *e, uint32_t above, members *m) {
+/* As sqlite.c has it. */
+struct way {
+    const struct query_embed *steps[QUERY_EMBEDS_MAX];
+    uint32_t count;
+    const struct query_item *item;
+};
+
+static bool way_is_json(const struct way *w, uint32_t i) {
+    if (w->item->kind == QUERY_EMBED) return true;
+    for (; i < w->count; i++)
+        if (!w->steps[i]->one) return true;
+    return false;
+}
+
+static bool put_way(struct print *p, const struct way *w, uint32_t i, uint32_t above) {
+    const struct query_embed *e = w->steps[i];
+    uint32_t alias = p->aliases++;
+    bool last = i + 1 == w->count, json = last ? w->item->kind == QUERY_EMBED : way_is_json(w, i + 1), ok;
+    buf_puts(&p->sql,
+             e->one ? STR("(select ") : STR("(select coalesce('['||string_agg(q.x,',')||']','[]') from (select coalesce("));
+    if (!e->one && !json) PUT(p, "to_json(");
+    if (!last) ok = put_way(p, w, i + 1, alias);
+    else ok = w->item->kind == QUERY_EMBED ? put_embed(p, w->item->embed, alias) : put_item(p, w->item, alias);
+    if (!e->one) buf_puts(&p->sql, json ? STR(",'null') as x") : STR(")::text,'null') as x"));
+    if (!ok || !put_related(p, e, above, alias) || !put_inner(p, &e->select, alias) || !put_order(p, &e->select, alias) ||
+        !put_range(p, &e->select))
+        return false;
+    return buf_puts(&p->sql, e->one ? e->select.limit < 0 ? STR(" limit 1)") : STR(")") : STR(") as q)"));
+}
+
+static bool put_spread(struct print *p, struct way *w, uint32_t above, members *m) {
+    const struct query_embed *e = w->steps[w->count - 1];
     for (uint32_t i = 0; i < e->select.list_count; i++) {
         const struct query_item *it = &e->select.list[i];
-        uint32_t alias = p->aliases++;
-        if (it->kind == QUERY_EMBED && it->embed->spread)
-            return query_fail(p->error, "PGRST127", "A spread within a spread is not implemented");
-        bool json = it->kind == QUERY_EMBED;
-        if (i) PUT(p, ",");
-        buf_puts(&p->sql,
-                 e->one ? STR("(select ") : STR("(select coalesce('['||string_agg(q.x,',')||']','[]') from (select coalesce("));
-        if (!e->one && !json) PUT(p, "to_json(");
-        if (json ? !put_embed(p, it->embed, alias) : !put_item(p, it, alias)) return false;
-        if (!e->one) buf_puts(&p->sql, json ? STR(",'null') as x") : STR(")::text,'null') as x"));
-        if (!put_related(p, e, above, alias) || !put_inner(p, &e->select, alias) || !put_order(p, &e->select, alias) ||
-            !put_range(p, &e->select))
-            return false;
-        buf_puts(&p->sql, e->one ? e->select.limit < 0 ? STR(" limit 1)") : STR(")") : STR(") as q)"));
-        struct member mine = {it->name, !e->one || json};
+        if (it->kind == QUERY_EMBED && it->embed->spread) {
+            if (w->count == QUERY_EMBEDS_MAX)
+                return query_fail(p->error, "54001", "embeds of more than %d levels", QUERY_EMBEDS_MAX);
+            w->steps[w->count++] = it->embed;
+            if (!put_spread(p, w, above, m)) return false;
+            w->count--;
+            continue;
+        }
+        w->item = it;
+        if (m->n) PUT(p, ",");
+        if (!put_way(p, w, 0, above)) return false;
+        struct member mine = {it->name, way_is_json(w, 0)};
         vec_push(p->out, m, mine);
         buf_printf(&p->sql, " as c%u", m->n);
     }
@@ -252,12 +283,13 @@ static bool put_spread(struct print *p, const struct query_embed *e, uint32_t ab
 static bool put_list(struct print *p, const struct query_select *s, uint32_t alias, members *m) {
     for (uint32_t i = 0; i < s->list_count; i++) {
         const struct query_item *it = &s->list[i];
-        if (it->kind == QUERY_EMBED && !it->embed->select.list_count) continue;
-        if (m->n) PUT(p, ",");
+        if (query_is_silent(it)) continue;
         if (it->kind == QUERY_EMBED && it->embed->spread) {
-            if (!put_spread(p, it->embed, alias, m)) return false;
+            struct way w = {{it->embed}, 1, NULL};
+            if (!put_spread(p, &w, alias, m)) return false;
             continue;
         }
+        if (m->n) PUT(p, ",");
         if (it->kind == QUERY_EMBED ? !put_embed(p, it->embed, alias) : !put_item(p, it, alias)) return false;
         struct member mine = {it->name, it->kind == QUERY_EMBED};
         vec_push(p->out, m, mine);
@@ -394,25 +426,50 @@ static bool put_conflict(struct print *p) {
     return true;
 }
 
-/* returning a row's text: (select … from (select a0.x as c1) as r) */
+/* The columns that the list, the embeds and the order may need: those that the role may read, and no other. */
 static bool put_returning(struct print *p, uint32_t alias) {
     const struct query_select *s = &p->q->select;
-    members m = {0};
-    struct buf before = p->sql;
+    uint32_t n = 0;
     if (!s->has_items) return true;
-    if (s->grouped) return query_fail(p->error, "PGRST127", "Aggregates of rows that are written are not implemented");
+    PUT(p, " returning ");
+    for (uint32_t i = 0; i < s->of->columns.n; i++) {
+        const struct catalog_column *c = &s->of->columns.p[i];
+        if (!catalog_may_relation(p->catalog, p->q->role, s->of, CATALOG_SELECT) &&
+            !catalog_may_column(p->catalog, p->q->role, s->of, c, CATALOG_SELECT))
+            continue;
+        if (n++) PUT(p, ",");
+        put_column(p, alias, c);
+    }
+    return n || PUT(p, "1");
+}
+
+static bool put_write_alone(struct print *p);
+
+/* with w as (insert … returning …) select the rows' text from w */
+static bool put_write(struct print *p) {
+    const struct query *q = p->q;
+    const struct query_select *s = &q->select;
+    bool nothing = q->kind == QUERY_UPDATE ? !q->columns_count : q->kind == QUERY_INSERT && !q->cells_count;
+    if (nothing) return PUT(p, "select null::text where false");
+    if (!s->has_items) return put_write_alone(p);
+    members m = {0};
+    PUT(p, "with w as (");
+    if (!put_write_alone(p)) return false;
+    PUT(p, ") ");
+    struct buf before = p->sql;
+    uint32_t alias = p->aliases++;
     p->sql = (struct buf){0};
     bool ok = PUT(p, "select ") && put_list(p, s, alias, &m);
+    buf_printf(&p->sql, " from w as a%u where true", alias);
+    ok = ok && put_inner(p, s, alias) && put_groups(p, s) && put_order(p, s, alias);
     ok = put_around(p, p->sql, &m) && ok;
-    buf_puts(&before, STR(" returning ("));
     buf_puts(&before, buf_str(&p->sql));
-    buf_putc(&before, ')');
     buf_free(&p->sql);
     p->sql = before;
     return ok;
 }
 
-static bool put_write(struct print *p) {
+static bool put_write_alone(struct print *p) {
     const struct query *q = p->q;
     static const char *const verbs[] = {
         [QUERY_INSERT] = "insert into ", [QUERY_UPDATE] = "update ", [QUERY_DELETE] = "delete from "};
@@ -431,7 +488,8 @@ static bool put_write(struct print *p) {
         buf_puts(&p->sql, i ? STR(",") : STR(" set "));
         query_put_name(&p->sql, q->targets[i]->name);
         PUT(p, "=");
-        put_value(p, &q->cells[0].cells[i]);
+        if (q->cells[0].there[i]) put_value(p, &q->cells[0].cells[i]);
+        else PUT(p, "default");
     }
     if (q->select.where) {
         PUT(p, " where ");
@@ -442,36 +500,57 @@ static bool put_write(struct print *p) {
 
 /* ---- calls ---- */
 
-static bool put_call(struct print *p) {
+static bool put_called(struct print *p) {
     const struct query *q = p->q;
     const struct catalog_function *f = q->function;
     const struct catalog_schema *schema = catalog_schema_of(p->catalog, f->schema);
-    const struct query_select *s = &q->select;
-    uint32_t alias = p->aliases++, given = 0;
-    bool scalar = s->of->columns.n == 1 && !f->columns.p[0].name.n;
-    members m = {0};
-    PUT(p, "select ");
-    if (!put_list(p, s, alias, &m)) return false;
-    PUT(p, " from ");
+    uint32_t given = 0;
     query_put_name(&p->sql, schema ? schema->name : STR("public"));
     PUT(p, ".");
     query_put_name(&p->sql, f->name);
     PUT(p, "(");
     for (uint32_t i = 0; i < f->arguments.n; i++) {
-        if (!q->arguments_there[i]) continue;
+        const struct catalog_argument *a = &f->arguments.p[i];
+        if (!q->arguments_there[i] || a->mode == CATALOG_OUT || a->mode == CATALOG_TABLE_COLUMN) continue;
         if (given++) PUT(p, ",");
-        query_put_name(&p->sql, f->arguments.p[i].name);
-        PUT(p, " => ");
+        if (a->mode == CATALOG_VARIADIC) PUT(p, "variadic ");
+        if (a->name.n) {
+            query_put_name(&p->sql, a->name);
+            PUT(p, " => ");
+        }
         put_value(p, &q->arguments[i]);
     }
-    buf_printf(&p->sql, ") as a%u", alias);
+    return PUT(p, ")");
+}
+
+static bool put_from_call(struct print *p, uint32_t alias) {
+    const struct query_select *s = &p->q->select;
+    PUT(p, " from ");
+    put_called(p);
+    buf_printf(&p->sql, " as a%u", alias);
     for (uint32_t i = 0; i < s->of->columns.n; i++) {
         buf_puts(&p->sql, i ? STR(",") : STR("("));
         query_put_name(&p->sql, s->of->columns.p[i].name);
     }
     if (s->of->columns.n) PUT(p, ")");
     PUT(p, " where ");
-    bool ok = put_where(p, s->where, alias) && put_order(p, s, alias) && put_range(p, s);
+    return put_where(p, s->where, alias) && put_inner(p, s, alias);
+}
+
+static bool put_call(struct print *p) {
+    const struct query *q = p->q;
+    const struct catalog_function *f = q->function;
+    const struct query_select *s = &q->select;
+    uint32_t alias = p->aliases++;
+    bool scalar = s->of->columns.n == 1 && !f->columns.p[0].name.n;
+    members m = {0};
+    if (!f->columns.n) { /* what it gives is not known here */
+        PUT(p, "select coalesce(to_json(");
+        return put_called(p) && PUT(p, ")::text,'null')");
+    }
+    PUT(p, "select ");
+    if (!put_list(p, s, alias, &m)) return false;
+    bool ok = put_from_call(p, alias) && put_groups(p, s) && put_order(p, s, alias) && put_range(p, s);
     if (!scalar) return put_around(p, p->sql, &m) && ok;
     struct buf inner = p->sql;
     p->sql = (struct buf){0};
@@ -479,6 +558,20 @@ static bool put_call(struct print *p) {
     buf_puts(&p->sql, buf_str(&inner));
     buf_free(&inner);
     return PUT(p, ") as r") && ok;
+}
+
+/* How many rows there are without a range. What writes is not called twice. */
+static bool put_call_count(struct print *p) {
+    uint32_t alias = p->aliases++;
+    PUT(p, "select count(*)");
+    return put_from_call(p, alias);
+}
+
+static bool is_counted(const struct query *q) {
+    if (!q->count) return false;
+    if (q->kind == QUERY_SELECT) return true;
+    return q->kind == QUERY_CALL && q->function->set && q->function->columns.n && (q->select.limit >= 0 || q->select.offset) &&
+           (q->reads_only || q->function->volatility != CATALOG_IS_VOLATILE);
 }
 
 /* ---- the whole ---- */
@@ -514,9 +607,9 @@ bool query_print_postgres(arena *out, const struct catalog *c, const struct pg_s
     text->answers = q->kind == QUERY_SELECT || q->select.has_items || (q->kind == QUERY_CALL && q->function->returns != PG_VOID);
     if (ok && p.values.n > QUERY_PARAMS_MAX * 2)
         return query_fail(error, "54023", "a statement has at most %d values", QUERY_PARAMS_MAX * 2);
-    if (!ok || q->kind != QUERY_SELECT || !q->count) return ok;
+    if (!ok || !is_counted(q)) return ok;
     p.values.p = NULL, p.values.n = p.values.cap = 0;
-    ok = put_count(&p, &q->select);
+    ok = q->kind == QUERY_CALL ? put_call_count(&p) : put_count(&p, &q->select);
     text->count = end_text(&p);
     text->count_values = p.values.p;
     text->count_values_count = p.values.n;

@@ -135,7 +135,7 @@ struct query_item {
     struct query_embed *embed;
     /* resolved */
     str name; /* what it is called in the answer */
-    uint32_t cast_type, type;
+    uint32_t cast_type, cast_after_type, type;
     int32_t typmod;
     const struct pg_function *call; /* the aggregate */
 };
@@ -207,6 +207,7 @@ struct query {
     struct query_row *cells;
     uint32_t cells_count;
     const struct catalog_function *function;
+    const struct catalog_relation *gives; /* whose rows the function gives; NULL: nobody's */
     struct query_bound *arguments;
     bool *arguments_there;
     bool reads; /* column privileges: the statement reads columns of the relation, so that SELECT policies hold too */
@@ -285,7 +286,9 @@ struct query_result {
     int64_t total;     /* that was asked for; -1: was not */
     struct pg_error error;
 };
-/* For whoever runs a tree elsewhere, once result has what came: [row, …], rows, affected. False: result->error, and it is to be undone. */
+/* For whoever runs a tree elsewhere: what it says of the number of rows, which result has. False: result->error, and it is to be undone. */
+[[nodiscard]] bool query_check_result(const struct query *q, struct query_result *result);
+/* The same, and a value that came as a list of one row becomes what it is. */
 [[nodiscard]] bool query_take_result(const struct query *q, struct query_result *result);
 
 /* What stands before a counted answer: a line of numbers. */

@@ -71,6 +71,7 @@ struct query_resolving {
     uint32_t depth, denial_depth;
 };
 [[nodiscard]] bool query_relate(struct query_resolving *r, const struct catalog_relation *from, struct query_embed *e);
+uint32_t query_likeness(str a, str b); /* of two words, from 0 to 100 */
 const struct catalog_relation *query_relation_find(struct query_resolving *r, str schema, str name);
 
 /* ---- a statement for SQLite (sqlite.c) ---- */
@@ -104,15 +105,18 @@ void query_put_next_value(struct query_printing *p, struct db_value v);
 void query_put_value(struct query_printing *p, struct db_value v); /* ?N */
 /* The select of a request, or of what is embedded. from: a view's name. */
 [[nodiscard]] bool query_put_select(struct query_printing *p, const struct query_select *s);
-/* A list and all that follows it, of a table that stands in the statement: what a function gives. */
-[[nodiscard]] bool query_put_from(struct query_printing *p, const struct query_select *s, str table);
+/* A list and all that follows it, of a table that stands in the statement: what a function gives. count: how many rows there are without a range. */
+[[nodiscard]] bool query_put_from(struct query_printing *p, const struct query_select *s, str table, bool count);
 [[nodiscard]] bool query_put_count(struct query_printing *p, const struct query_select *s);
 /* Is the text that follows WHERE; alias of the relation. Nothing is to be asked: 1. */
 [[nodiscard]] bool query_put_where(struct query_printing *p, const struct query_select *s, uint32_t alias);
 /* Makes shape 0 of the list; `alias.column` where alias is not NO_ALIAS. */
 enum { QUERY_NO_ALIAS = UINT32_MAX };
 [[nodiscard]] bool query_put_list(struct query_printing *p, const struct query_select *s, uint32_t alias);
-[[nodiscard]] bool query_put_groups(struct query_printing *p, const struct query_select *s, uint32_t alias);
+/* An embed that joins, and is not in the answer: its list is empty, or holds such ones alone. */
+bool query_is_silent(const struct query_item *it);
+/* What stands behind where: inner embeds, groups, order, range. */
+[[nodiscard]] bool query_put_tail(struct query_printing *p, const struct query_select *s, uint32_t alias);
 
 /* A key of one integer column, which is SQLite's rowid: it gives one to a row without, where PostgreSQL refuses the null. NULL: it has no such (run.c) */
 const struct catalog_column *query_key_of(const struct query *q);
@@ -244,8 +248,6 @@ void query_row_seen(struct query_conn *conn, const struct db_value *values, uint
 [[nodiscard]] bool query_put_row(struct query_conn *conn, const struct query_shape *shape, const struct db_value *values,
                                  struct buf *to, arena *scratch);
 
-[[nodiscard]] bool query_check_result(const struct query *q,
-                                      struct query_result *result); /* what it says of the number of rows */
 /* describe.c */
 void query_describe(const struct catalog *c, const struct pg_types *types, const struct query *q, struct buf *to);
 

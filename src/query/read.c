@@ -569,14 +569,22 @@ static const uint32_t kind_has[] = {
 static const struct {
     const char *key;
     uint32_t of;
-} belongs[] = {{"rows", HAS_ROWS},         {"set", HAS_SET},
-               {"where", HAS_WHERE},       {"limit", HAS_RANGE},
-               {"offset", HAS_RANGE},      {"order", HAS_ORDER},
-               {"conflict", HAS_CONFLICT}, {"maxAffected", HAS_AFFECTED},
-               {"missing", HAS_ROWS},      {"columns", HAS_ROWS | HAS_SET},
-               {"function", HAS_FUNCTION}, {"args", HAS_FUNCTION},
-               {"put", HAS_PUT},           {"readOnly", HAS_FUNCTION},
-               {"textArgs", HAS_FUNCTION}, {"raw", HAS_FUNCTION}};
+} belongs[] = {{"rows", HAS_ROWS},
+               {"set", HAS_SET},
+               {"where", HAS_WHERE},
+               {"limit", HAS_RANGE},
+               {"offset", HAS_RANGE},
+               {"order", HAS_ORDER},
+               {"conflict", HAS_CONFLICT},
+               {"maxAffected", HAS_AFFECTED},
+               {"missing", HAS_ROWS | HAS_SET},
+               {"columns", HAS_ROWS | HAS_SET},
+               {"function", HAS_FUNCTION},
+               {"args", HAS_FUNCTION},
+               {"put", HAS_PUT},
+               {"readOnly", HAS_FUNCTION},
+               {"textArgs", HAS_FUNCTION},
+               {"raw", HAS_FUNCTION}};
 
 static bool check_kind(struct from *f, const struct query_json *v, const struct query *q) {
     for (size_t i = 0; i < ARRAY_COUNT(belongs); i++)
@@ -669,6 +677,6 @@ bool query_read_batch(arena *out, str text, struct query_batch *b, struct pg_err
 
 bool query_writes(const struct query *q) {
     if (q->kind != QUERY_CALL) return q->kind != QUERY_SELECT && q->kind != QUERY_DESCRIBE;
-    if (!q->function && q->reads_only) return false;
+    if (q->reads_only) return false; /* its transaction sees to that */
     return !q->function || q->function->volatility == CATALOG_IS_VOLATILE;
 }

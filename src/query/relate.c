@@ -16,6 +16,7 @@ struct candidate {
     bool one;
     const struct catalog_constraint *key, *second;
     const struct catalog_relation *junction, *to;
+    bool unique; /* the key's columns are, where they are held */
 };
 typedef VEC(struct candidate) candidates;
 
@@ -37,13 +38,15 @@ static str schema_name(const struct query_resolving *r, const struct catalog_rel
 
 /* The relation of the schema that is called most alike, of those that the role knows. */
 static str nearest_relation(struct query_resolving *r, str schema, str name) {
-    VEC(const char *) names = {0};
+    str best = {0};
+    uint32_t most = 74;
     for (uint32_t i = 0; i < r->catalog->relations.n; i++) {
         const struct catalog_relation *of = &r->catalog->relations.p[i];
         if (!str_eq(schema_name(r, of), schema) || !query_may_see(r, of)) continue;
-        vec_push(r->out, &names, arena_cstr(r->out, of->name));
+        uint32_t l = query_likeness(of->name, name);
+        if (l > most) most = l, best = of->name;
     }
-    return str_c(text_nearest(arena_cstr(r->out, name), names.p, names.n));
+    return best;
 }
 
 const struct catalog_relation *query_relation_find(struct query_resolving *r, str schema, str name) {
@@ -102,49 +105,106 @@ static bool hinted(const struct query_embed *e, const struct catalog_relation *h
            has_column(held, &key->reference_columns, e->hint);
 }
 
+/* The numbers that a relation has for columns of a table: its own, or those of a view's columns that are they. False: it lacks one. */
+static bool mapped(struct query_resolving *r, const struct catalog_relation *of, const struct catalog_relation *table,
+                   const catalog_ids *columns, catalog_ids *to) {
+    if (of == table) return *to = *columns, true;
+    *to = (catalog_ids){0};
+    if (of->kind == CATALOG_TABLE) return false;
+    for (uint32_t i = 0; i < columns->n; i++) {
+        uint32_t found = 0;
+        for (uint32_t k = 0; k < of->columns.n && !found; k++)
+            if (of->columns.p[k].from == table->id && of->columns.p[k].from_number == columns->p[i])
+                found = of->columns.p[k].number;
+        if (!found) return false;
+        vec_push(r->out, to, found);
+    }
+    return columns->n > 0;
+}
+
+/* A key between two relations, each of which may be a view of its table: with their own columns. NULL: there is none. */
+static const struct catalog_constraint *key_between(struct query_resolving *r, const struct catalog_edge *g,
+                                                    const struct catalog_relation *holder, const struct catalog_relation *held) {
+    catalog_ids columns, reference;
+    if (!mapped(r, holder, g->from, &g->key->columns, &columns) ||
+        !mapped(r, held, g->to, &g->key->reference_columns, &reference))
+        return NULL;
+    if (holder == g->from && held == g->to) return g->key;
+    struct catalog_constraint *k = arena_make(r->out, struct catalog_constraint);
+    *k = *g->key;
+    k->columns = columns;
+    k->reference_columns = reference;
+    return k;
+}
+
+struct searching {
+    struct query_resolving *r;
+    const struct catalog_relation *from, *named; /* named: what is called like the target, in from's schema; may be NULL */
+    const struct query_embed *e;
+    candidates *all;
+};
+
+static bool same_schema(const struct searching *s, const struct catalog_relation *of) { return of->schema == s->from->schema; }
+
+static void add_candidate(struct searching *s, struct candidate c) { vec_push(s->r->out, s->all, c); }
+
 /* from holds the key. */
-static void try_parent(struct query_resolving *r, const struct catalog_edge *g, const struct query_embed *e, candidates *all) {
-    bool by_name = str_eq(g->to->name, e->target) && g->to != g->from && hinted(e, g->from, g->key, g->to);
-    bool by_self =
-        str_eq(g->to->name, e->target) && g->to == g->from && e->hint.n && has_column(g->from, &g->key->columns, e->hint);
-    bool by_key = !e->hint.n && (str_eq(g->key->name, e->target) || has_column(g->from, &g->key->columns, e->target));
-    if (!by_name && !by_self && !by_key) return;
-    struct candidate c = {QUERY_TO_ONE, true, g->key, NULL, NULL, g->to};
-    vec_push(r->out, all, c);
+static void try_parent(struct searching *s, const struct catalog_edge *g) {
+    const struct query_embed *e = s->e;
+    const struct catalog_constraint *key = s->named ? key_between(s->r, g, s->from, s->named) : NULL;
+    bool self = s->named == s->from, one = is_unique(g->from, &g->key->columns);
+    if (key && !self && hinted(e, s->from, key, s->named))
+        add_candidate(s, (struct candidate){QUERY_TO_ONE, true, key, NULL, NULL, s->named, one});
+    if (e->hint.n || !same_schema(s, g->to)) return;
+    key = key_between(s->r, g, s->from, g->to);
+    if (key && (str_eq(key->name, e->target) || has_column(s->from, &key->columns, e->target)) && g->to != s->named)
+        add_candidate(s, (struct candidate){QUERY_TO_ONE, true, key, NULL, NULL, g->to, one});
 }
 
 /* to holds the key. */
-static void try_children(struct query_resolving *r, const struct catalog_edge *g, const struct query_embed *e, candidates *all) {
-    bool self = g->to == g->from;
-    bool by_name = str_eq(g->from->name, e->target) && hinted(e, g->from, g->key, g->to) &&
-                   !(self && e->hint.n && has_column(g->from, &g->key->columns, e->hint));
-    bool by_key = !e->hint.n && !self && str_eq(g->key->name, e->target);
-    if (!by_name && !by_key) return;
-    struct candidate c = {QUERY_TO_MANY, is_unique(g->from, &g->key->columns), g->key, NULL, NULL, g->from};
-    vec_push(r->out, all, c);
+static void try_children(struct searching *s, const struct catalog_edge *g) {
+    const struct query_embed *e = s->e;
+    const struct catalog_constraint *key = s->named ? key_between(s->r, g, s->named, s->from) : NULL;
+    bool self = s->named == s->from, one = is_unique(g->from, &g->key->columns);
+    if (key && (self ? !e->hint.n || has_column(s->named, &key->columns, e->hint) : hinted(e, s->named, key, s->from)))
+        add_candidate(s, (struct candidate){QUERY_TO_MANY, one, key, NULL, NULL, s->named, one});
+    if (e->hint.n || !same_schema(s, g->from) || g->from == s->named) return;
+    key = key_between(s->r, g, g->from, s->from);
+    if (key && g->from != s->from && str_eq(key->name, e->target))
+        add_candidate(s, (struct candidate){QUERY_TO_MANY, one, key, NULL, NULL, g->from, one});
 }
 
 /* A third relation holds a key to each. */
-static void try_junction(struct query_resolving *r, const struct catalog_edge *g, const struct query_embed *e, candidates *all) {
+static void try_junction(struct searching *s, const struct catalog_edge *g) {
     struct catalog_edge other = {0};
     const struct catalog_relation *j = g->from;
-    if (!in_primary(j, &g->key->columns)) return;
-    while (catalog_edge_next(r->catalog, j->id, &other)) {
-        if (other.from != j || other.key == g->key || !str_eq(other.to->name, e->target) || !in_primary(j, &other.key->columns))
+    const struct query_embed *e = s->e;
+    const struct catalog_constraint *key = key_between(s->r, g, j, s->from);
+    if (!key || !s->named || !same_schema(s, j) || !in_primary(j, &g->key->columns)) return;
+    while (catalog_edge_next(s->r->catalog, j->id, &other)) {
+        const struct catalog_constraint *second = other.from == j && other.key != g->key && in_primary(j, &other.key->columns)
+                                                      ? key_between(s->r, &other, j, s->named)
+                                                      : NULL;
+        if (!second || (e->hint.n && !str_eq(e->hint, j->name) && !str_eq(e->hint, key->name) && !str_eq(e->hint, second->name)))
             continue;
-        if (e->hint.n && !str_eq(e->hint, j->name) && !str_eq(e->hint, g->key->name) && !str_eq(e->hint, other.key->name))
-            continue;
-        struct candidate c = {QUERY_THROUGH, false, g->key, other.key, j, other.to};
-        vec_push(r->out, all, c);
+        add_candidate(s, (struct candidate){QUERY_THROUGH, false, key, second, j, s->named, false});
     }
 }
 
+/* Each key of each table that from is, or that its columns are of. */
 static void find(struct query_resolving *r, const struct catalog_relation *from, const struct query_embed *e, candidates *all) {
-    struct catalog_edge g = {0};
-    while (catalog_edge_next(r->catalog, from->id, &g)) {
-        if (g.from == from) try_parent(r, &g, e, all);
-        if (g.to == from) try_children(r, &g, e, all);
-        if (g.to == from) try_junction(r, &g, e, all);
+    struct searching s = {r, from, catalog_relation_named(r->catalog, schema_name(r, from), e->target), e, all};
+    catalog_ids tables = {0};
+    if (from->kind == CATALOG_TABLE) vec_push(r->out, &tables, from->id);
+    for (uint32_t i = 0; from->kind != CATALOG_TABLE && i < from->columns.n; i++)
+        if (from->columns.p[i].from && !catalog_ids_have(&tables, from->columns.p[i].from))
+            vec_push(r->out, &tables, from->columns.p[i].from);
+    for (uint32_t i = 0; i < tables.n; i++) {
+        struct catalog_edge g = {0};
+        while (catalog_edge_next(r->catalog, tables.p[i], &g)) {
+            if (g.from->id == tables.p[i]) try_parent(&s, &g);
+            if (g.to->id == tables.p[i]) try_children(&s, &g), try_junction(&s, &g);
+        }
     }
 }
 
@@ -208,7 +268,7 @@ static void relationship_text(struct buf *b, const struct candidate *c, const st
 
 static const char *cardinality_name(const struct candidate *c) {
     if (c->cardinality == QUERY_THROUGH) return "many-to-many";
-    if (c->cardinality == QUERY_TO_ONE) return "many-to-one";
+    if (c->cardinality == QUERY_TO_ONE) return c->unique ? "one-to-one" : "many-to-one";
     return c->one ? "one-to-one" : "one-to-many";
 }
 

@@ -5,6 +5,7 @@
  */
 #include "query/query_int.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 static bool query_resolve_call(struct query_resolving *r);
 
@@ -61,8 +62,9 @@ static bool no_operator(struct query_resolving *r, uint32_t left, const char *op
 static bool resolve_steps(struct query_resolving *r, struct query_field *f) {
     uint32_t base = query_type_base(r->session->types, f->type);
     if (!f->steps_count) return true;
-    if (base != PG_JSON && base != PG_JSONB)
-        return no_operator(r, f->type, f->text && f->steps_count == 1 ? "->>" : "->", "unknown");
+    bool made = base != PG_JSON && base != PG_JSONB;
+    if (made && r->values.engine == CATALOG_POSTGRES) base = PG_JSONB; /* it is made of whatever it is */
+    else if (made) return no_operator(r, f->type, f->text && f->steps_count == 1 ? "->>" : "->", "unknown");
     f->type = f->text ? PG_TEXT : base;
     f->typmod = -1;
     return true;
@@ -196,7 +198,20 @@ static bool resolve_order(struct query_resolving *r, struct query_select *s, str
 /* ---- select lists ---- */
 
 static bool type_named(struct query_resolving *r, str name, uint32_t *out) {
+    static const char *const words[][2] = {{"int", "int4"},
+                                           {"integer", "int4"},
+                                           {"bigint", "int8"},
+                                           {"smallint", "int2"},
+                                           {"decimal", "numeric"},
+                                           {"float", "float8"},
+                                           {"real", "float4"},
+                                           {"boolean", "bool"},
+                                           {"character varying", "varchar"},
+                                           {"double precision", "float8"},
+                                           {"timestamp with time zone", "timestamptz"}};
     const struct pg_type *t = pg_type_by_name(name);
+    for (size_t i = 0; !t && i < ARRAY_COUNT(words); i++)
+        if (str_eq_nocase(name, str_c(words[i][0]))) t = pg_type_by_name(str_c(words[i][1]));
     if (!t && r->session->types) t = r->session->types->by_name(r->session->types->arg, (str){0}, name);
     if (!t) return query_fail(r->error, "42704", "type \"" STR_FMT "\" does not exist", STR_ARG(name));
     if (t->storage == PG_STORED_NOT && r->values.engine == CATALOG_SQLITE)
@@ -245,8 +260,11 @@ static str field_name(const struct query_field *f) {
 static bool resolve_select(struct query_resolving *r, struct query_select *s);
 
 static bool resolve_embed(struct query_resolving *r, struct query_select *s, struct query_item *it) {
-    if (s->of->id == 0) return query_fail(r->error, "PGRST127", "Embedding in what a function gives is not implemented");
-    if (!query_relate(r, s->of, it->embed)) return false;
+    const struct catalog_relation *from = s->of->id ? s->of : r->query->gives;
+    if (!from)
+        return query_fail(r->error, "PGRST127", "Embedding in what a function gives that is no table's is not implemented");
+    if (!query_relate(r, from, it->embed)) return false;
+    if (!s->of->id) it->embed->parent = s->of; /* the same numbers name its columns */
     it->name = it->embed->name;
     if (!it->embed->select.has_items) it->embed->select.items_count = 0;
     return resolve_select(r, &it->embed->select);
@@ -263,8 +281,8 @@ static bool resolve_item(struct query_resolving *r, struct query_select *s, stru
     if (it->cast.n && !resolve_cast(r, it)) return false;
     if (it->kind == QUERY_AGGREGATE && !resolve_aggregate(r, it)) return false;
     if (!it->cast_after.n) return true;
-    if (!type_named(r, it->cast_after, &it->cast_type)) return false;
-    it->type = it->cast_type;
+    if (!type_named(r, it->cast_after, &it->cast_after_type)) return false;
+    it->type = it->cast_after_type;
     return true;
 }
 
@@ -294,6 +312,14 @@ static bool resolve_list(struct query_resolving *r, struct query_select *s) {
         if (is_several(it) ? !expand_star(r, s, it->kind == QUERY_KEY, &n) : !resolve_item(r, s, it)) return false;
         if (!is_several(it)) s->list[n++] = *it;
         s->grouped |= it->kind == QUERY_AGGREGATE;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const struct query_embed *e = s->list[i].embed;
+        if (!e || !e->spread || !e->select.grouped) continue;
+        query_fail(r->error, "PGRST127", "Feature not implemented");
+        query_fail_detail(r->error, e->one ? "Aggregates are not implemented for spreads."
+                                           : "Aggregates are not implemented for one-to-many or many-to-many spreads.");
+        return false;
     }
     for (uint32_t i = 0; s->grouped && i < n; i++)
         if (s->list[i].kind == QUERY_EMBED)
@@ -575,14 +601,133 @@ static bool takes(const struct catalog_function *f, const struct query_json *arg
     return found == (args ? args->n : 0);
 }
 
+/* How alike two words are, from 0 to 100: what is left when those letters are counted that one would have to change. */
+uint32_t query_likeness(str a, str b) {
+    enum { MOST = 64 };
+    uint32_t row[MOST + 1];
+    if (a.n > MOST || b.n > MOST || !a.n || !b.n) return 0;
+    for (uint32_t k = 0; k <= b.n; k++) row[k] = k;
+    for (uint32_t i = 1; i <= a.n; i++) {
+        uint32_t before = row[0];
+        row[0] = i;
+        for (uint32_t k = 1; k <= b.n; k++) {
+            uint32_t change = before + (a.p[i - 1] != b.p[k - 1]);
+            before = row[k];
+            row[k] = MIN(change, MIN(row[k], row[k - 1]) + 1);
+        }
+    }
+    return (uint32_t)(100 - 100 * row[b.n] / MAX(a.n, b.n));
+}
+
+static int by_text(const void *a, const void *b) { return str_cmp(*(const str *)a, *(const str *)b); }
+
+/* a, b, c: sorted, as PostgREST says them. */
+static str argument_list(struct query_resolving *r, str *names, uint32_t n) {
+    struct buf b = {0};
+    if (n) qsort(names, n, sizeof *names, by_text);
+    for (uint32_t i = 0; i < n; i++) buf_printf(&b, "%s" STR_FMT, i ? ", " : "", STR_ARG(names[i]));
+    str s = arena_str(r->out, buf_str(&b));
+    buf_free(&b);
+    return s;
+}
+
+static str given_list(struct query_resolving *r, uint32_t *n) {
+    const struct query_json *args = r->query->rows;
+    str *names = arena_array(r->out, str, args ? args->n + 1 : 1);
+    *n = args ? args->n : 0;
+    for (uint32_t i = 0; i < *n; i++) names[i] = args->members[i].key;
+    return argument_list(r, names, *n);
+}
+
+/* The function, or the arguments of one that is called so, that was meant, perhaps. */
+static void hint_function(struct query_resolving *r, str given) {
+    const struct query *q = r->query;
+    const struct catalog *c = r->catalog;
+    const struct catalog_schema *schema = catalog_schema_named(c, q->select.schema);
+    const struct catalog_function *f = catalog_function_next(c, q->select.schema, q->select.relation, NULL);
+    str best = {0};
+    uint32_t most = f ? 33 : 74;
+    for (uint32_t i = 0; !f && schema && i < c->functions.n; i++) {
+        const struct catalog_function *other = &c->functions.p[i];
+        uint32_t l = other->schema == schema->id && catalog_may_function(c, r->role, other)
+                         ? query_likeness(other->name, q->select.relation)
+                         : 0;
+        if (l > most) most = l, best = other->name;
+    }
+    for (; f; f = catalog_function_next(c, q->select.schema, q->select.relation, f)) {
+        str *names = arena_array(r->out, str, f->arguments.n + 1);
+        uint32_t n = 0;
+        for (uint32_t i = 0; i < f->arguments.n; i++)
+            if (f->arguments.p[i].mode != CATALOG_OUT && f->arguments.p[i].mode != CATALOG_TABLE_COLUMN)
+                names[n++] = f->arguments.p[i].name;
+        str list = argument_list(r, names, n);
+        uint32_t l = query_likeness(list, given);
+        if (n && l > most)
+            most = l, best = arena_fmt(r->out, STR_FMT "(" STR_FMT ")", STR_ARG(q->select.relation), STR_ARG(list));
+    }
+    if (best.n)
+        query_fail_hint(r->error, "Perhaps you meant to call the function " STR_FMT "." STR_FMT, STR_ARG(q->select.schema),
+                        STR_ARG(best));
+}
+
 static bool no_function(struct query_resolving *r) {
     const struct query *q = r->query;
-    struct buf names = {0};
-    for (uint32_t i = 0; q->rows && i < q->rows->n; i++)
-        buf_printf(&names, "%s" STR_FMT, i ? ", " : "", STR_ARG(q->rows->members[i].key));
-    query_fail(r->error, "PGRST202", "Could not find the function " STR_FMT "." STR_FMT "(" STR_FMT ") in the schema cache",
-               STR_ARG(q->select.schema), STR_ARG(q->select.relation), STR_ARG(buf_str(&names)));
-    buf_free(&names);
+    static const char *const raws[] = {[QUERY_RAW_TEXT] = "a single unnamed text",
+                                       [QUERY_RAW_XML] = "a single unnamed xml",
+                                       [QUERY_RAW_BYTES] = "a single unnamed bytea"};
+    uint32_t n;
+    str given = given_list(r, &n),
+        name = arena_fmt(r->out, STR_FMT "." STR_FMT, STR_ARG(q->select.schema), STR_ARG(q->select.relation));
+    str with = n ? arena_fmt(r->out, "(" STR_FMT ")", STR_ARG(given)) : STR(" without parameters");
+    if (q->raw > QUERY_RAW_JSON) {
+        query_fail(r->error, "PGRST202", "Could not find the function " STR_FMT " in the schema cache", STR_ARG(name));
+        query_fail_detail(
+            r->error, "Searched for the function " STR_FMT " with %s parameter, but no matches were found in the schema cache.",
+            STR_ARG(name), raws[q->raw]);
+        return false;
+    }
+    query_fail(r->error, "PGRST202", "Could not find the function " STR_FMT STR_FMT " in the schema cache", STR_ARG(name),
+               STR_ARG(with));
+    if (n) with = arena_fmt(r->out, " with parameter%s " STR_FMT, n > 1 ? "s" : "", STR_ARG(given));
+    query_fail_detail(r->error, "Searched for the function " STR_FMT STR_FMT "%s, but no matches were found in the schema cache.",
+                      STR_ARG(name), STR_ARG(with),
+                      q->raw == QUERY_RAW_JSON ? " or with a single unnamed json/jsonb parameter" : "");
+    hint_function(r, given);
+    return false;
+}
+
+/* Is its only parameter one without a name, for a body such as this? */
+static bool takes_raw(const struct query_resolving *r, const struct catalog_function *f) {
+    enum { XML = 142 };
+    if (f->arguments.n != 1 || f->arguments.p[0].name.n) return false;
+    uint32_t type = f->arguments.p[0].type;
+    switch (r->query->raw) {
+    case QUERY_RAW_JSON: return type == PG_JSON || type == PG_JSONB;
+    case QUERY_RAW_TEXT: return type == PG_TEXT;
+    case QUERY_RAW_XML: return type == XML;
+    case QUERY_RAW_BYTES: return type == PG_BYTEA;
+    default: return false;
+    }
+}
+
+/* PGRST203 names all of them. */
+static bool several_functions(struct query_resolving *r, bool raw) {
+    const struct query *q = r->query;
+    const struct catalog_function *f = NULL;
+    struct buf b = {0};
+    while ((f = catalog_function_next(r->catalog, q->select.schema, q->select.relation, f))) {
+        if (raw ? !takes_raw(r, f) : !takes(f, q->rows)) continue;
+        buf_printf(&b, "%s" STR_FMT "." STR_FMT "(", b.n ? ", " : "", STR_ARG(q->select.schema), STR_ARG(f->name));
+        for (uint32_t i = 0; i < f->arguments.n; i++) {
+            const struct pg_type *t = query_type_of(r->session->types, f->arguments.p[i].type);
+            buf_printf(&b, "%s" STR_FMT " => %s", i ? ", " : "", STR_ARG(f->arguments.p[i].name), t ? t->sql : "unknown");
+        }
+        buf_putc(&b, ')');
+    }
+    query_fail(r->error, "PGRST203", "Could not choose the best candidate function between: " STR_FMT, STR_ARG(buf_str(&b)));
+    query_fail_hint(r->error,
+                    "Try renaming the parameters or the function itself in the database so function overloading can be resolved");
+    buf_free(&b);
     return false;
 }
 
@@ -591,8 +736,14 @@ static void result_relation(struct query_resolving *r, const struct catalog_func
     struct catalog_relation *of = arena_make(r->out, struct catalog_relation);
     of->name = f->name;
     of->kind = CATALOG_VIEW;
+    const struct catalog_type *row = catalog_type_of(r->catalog, f->returns);
+    const struct catalog_relation *table =
+        row && row->kind == CATALOG_ROW ? catalog_relation_of(r->catalog, row->relation) : NULL;
+    bool whole = table && table->columns.n == f->columns.n; /* its rows are that table's: numbers of columns are the same */
+    r->query->gives = whole ? table : NULL;
     for (uint32_t i = 0; i < f->columns.n; i++) {
-        struct catalog_column c = {.number = (uint16_t)(i + 1), .type = f->columns.p[i].type, .typmod = f->columns.p[i].typmod};
+        uint16_t number = whole ? table->columns.p[i].number : (uint16_t)(i + 1);
+        struct catalog_column c = {.number = number, .type = f->columns.p[i].type, .typmod = f->columns.p[i].typmod};
         c.name = f->columns.p[i].name.n ? f->columns.p[i].name : f->name;
         c.storage = arena_fmt(r->out, "c%u", i + 1);
         vec_push(r->out, &of->columns, c);
@@ -613,15 +764,30 @@ static bool resolve_arguments(struct query_resolving *r, const struct catalog_fu
     return true;
 }
 
+/* The body is its one argument. */
+static void take_raw(struct query_resolving *r, const struct catalog_function *f) {
+    struct query *q = r->query;
+    struct query_json *v = arena_make(r->out, struct query_json);
+    const struct catalog_argument *a = &f->arguments.p[0];
+    *v = (struct query_json){.kind = JSON_KIND_STR, .raw = q->raw_body, .s = q->raw_body};
+    q->arguments = arena_array(r->out, struct query_bound, 1);
+    q->arguments_there = arena_array(r->out, bool, 1);
+    q->arguments_there[0] = true;
+    vec_push(r->out, &r->wants, ((struct query_want){a->type, a->typmod, v, false, false, &q->arguments[0]}));
+}
+
 static bool query_resolve_call(struct query_resolving *r) {
     struct query *q = r->query;
     const struct catalog_function *f = NULL, *found = NULL;
     while ((f = catalog_function_next(r->catalog, q->select.schema, q->select.relation, f))) {
-        if (!takes(f, q->rows)) continue;
-        if (found)
-            return query_fail(r->error, "PGRST203",
-                              "Could not choose the best candidate function between those named " STR_FMT "." STR_FMT,
-                              STR_ARG(q->select.schema), STR_ARG(q->select.relation));
+        if (!takes(f, q->rows) || (q->raw > QUERY_RAW_JSON)) continue;
+        if (found) return several_functions(r, false);
+        found = f;
+    }
+    bool raw = !found;
+    while (raw && (f = catalog_function_next(r->catalog, q->select.schema, q->select.relation, f))) {
+        if (!takes_raw(r, f)) continue;
+        if (found) return several_functions(r, true);
         found = f;
     }
     if (!found) return no_function(r);
@@ -637,5 +803,6 @@ static bool query_resolve_call(struct query_resolving *r) {
     result_relation(r, found);
     static struct query_item star = {.kind = QUERY_STAR};
     if (!q->select.has_items) q->select.items = &star, q->select.items_count = 1;
-    return resolve_arguments(r, found) && resolve_select(r, &q->select);
+    if (raw) take_raw(r, found);
+    return (raw || resolve_arguments(r, found)) && resolve_select(r, &q->select);
 }

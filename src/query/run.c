@@ -443,8 +443,17 @@ static bool run_returning(struct run *r, const struct catalog_fragment *f) {
     return ok;
 }
 
-/* with "f" ("c1", …) as not materialized (its last statement) select … from "f" as a0 */
-static bool run_last(struct run *r, const struct catalog_fragment *f) {
+static bool take_total(struct run *r, struct query_statement *st) {
+    struct buf n = {0};
+    uint64_t total = 0;
+    bool ok = run_statement(r, st, ANSWER_KEYS, &n, NULL) && str_to_u64(buf_str(&n), &total);
+    if (ok) r->result->total = (int64_t)total;
+    buf_free(&n);
+    return ok;
+}
+
+/* with "f" ("c1", …) as not materialized (its last statement) select … from "f" as a0; or how many rows there are without a range */
+static bool run_last(struct run *r, const struct catalog_fragment *f, bool count) {
     const struct query_select *s = &r->q->select;
     struct query_statement st = {0};
     struct query_printing p = printing(r, &st);
@@ -455,8 +464,8 @@ static bool run_last(struct run *r, const struct catalog_fragment *f) {
     for (uint32_t i = 0; i < s->of->columns.n; i++) buf_printf(&st.sql, "%sc%u", i ? "," : "", i + 1);
     buf_puts(&st.sql, STR(") as materialized ("));
     ok = ok && query_expand(&x, f->text, &st.sql, &r->result->error) && buf_puts(&st.sql, STR(") select "));
-    ok = ok && query_put_from(&p, s, STR("_orlo_f")) && trim_values(&st) &&
-         run_answer(r, &st, scalar ? ANSWER_VALUES : ANSWER_ROWS);
+    ok = ok && query_put_from(&p, s, STR("_orlo_f"), count) && trim_values(&st);
+    ok = ok && (count ? take_total(r, &st) : run_answer(r, &st, scalar ? ANSWER_VALUES : ANSWER_ROWS));
     query_statement_free(&st);
     return ok;
 }
@@ -472,6 +481,7 @@ static void unwrap(struct run *r) {
 static bool run_call(struct run *r) {
     const struct catalog_function *f = r->q->function;
     bool ok = true, nothing = f->returns == PG_VOID || !f->columns.n;
+    bool counts = r->q->count && f->set && (r->q->select.limit >= 0 || r->q->select.offset);
     query_wall_target(r->conn, NULL);
     for (uint32_t i = 0; i < f->arguments.n; i++)
         if (r->q->arguments_there[i] &&
@@ -485,7 +495,7 @@ static bool run_call(struct run *r) {
     if (ok && f->statements.n) {
         const struct catalog_fragment *last = &f->statements.p[f->statements.n - 1];
         if (nothing) ok = run_body_statement(r, last);
-        else if (!(last->flags & CATALOG_WRITES)) ok = run_last(r, last);
+        else if (!(last->flags & CATALOG_WRITES)) ok = run_last(r, last, false) && (!counts || run_last(r, last, true));
         else if (r->q->select.where || r->q->select.order_count || r->q->select.limit >= 0)
             ok = query_fail(&r->result->error, "0A000",
                             "what a function returns of rows that it writes can be neither filtered nor ordered on SQLite");
@@ -493,7 +503,7 @@ static bool run_call(struct run *r) {
     }
     query_wall_target(r->conn, NULL);
     if (ok && !nothing) unwrap(r);
-    if (ok && r->q->count) r->result->total = (int64_t)r->result->rows;
+    if (ok && r->q->count && r->result->total < 0) r->result->total = (int64_t)r->result->rows;
     return ok;
 }
 
@@ -518,20 +528,26 @@ void query_conn_begin(struct query_conn *conn, const struct pg_session *session)
     query_made_look(conn);
 }
 
+/* Of a function: what it was made of says so, whatever it is said to be. */
+static bool will_write(const struct query *q) {
+    if (q->kind != QUERY_CALL) return query_writes(q);
+    for (uint32_t i = 0; i < q->function->statements.n; i++)
+        if (q->function->statements.p[i].flags & CATALOG_WRITES) return true;
+    return false;
+}
+
 bool query_run(struct query_conn *conn, const struct pg_session *session, struct query *q, struct query_result *result) {
     struct run r = {.conn = conn, .q = q, .result = result, .mem = arena_new(0)};
     *result = (struct query_result){.total = -1};
     query_conn_begin(conn, session);
     bool ok = query_resolve(r.mem, conn->catalog, &conn->session, q, &result->error);
     r.role = q->role;
-    if (ok && !conn->options.writer && query_writes(q))
+    if (ok && (!conn->options.writer || q->reads_only) && will_write(q))
         ok = query_fail(&result->error, "25006", "cannot execute %s in a read-only transaction",
                         q->kind == QUERY_INSERT   ? "INSERT"
                         : q->kind == QUERY_UPDATE ? "UPDATE"
                         : q->kind == QUERY_DELETE ? "DELETE"
                                                   : "CALL");
-    if (ok && q->kind == QUERY_CALL && q->reads_only && query_writes(q) && conn->options.writer)
-        ok = query_fail(&result->error, "25006", "cannot execute CALL in a read-only transaction");
     if (ok)
         ok = q->kind == QUERY_SELECT     ? run_select(&r)
              : q->kind == QUERY_CALL     ? run_call(&r)

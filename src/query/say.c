@@ -118,7 +118,7 @@ static void put_names(struct json_writer *w, const char *key, const str *names, 
 static void put_write(struct json_writer *w, const struct query *q) {
     if (q->rows) put_json(w, q->kind == QUERY_INSERT ? "rows" : q->kind == QUERY_UPDATE ? "set" : "args", q->rows);
     if (q->has_columns) put_names(w, "columns", q->columns, q->columns_count);
-    if (q->missing_default && q->kind == QUERY_INSERT) json_put_cstr(w, "missing", "default");
+    if (q->missing_default && q->kind != QUERY_DELETE && q->kind != QUERY_CALL) json_put_cstr(w, "missing", "default");
     if (q->put) json_put_bool(w, "put", true);
     if (!q->conflict) return;
     json_put_object(w, "conflict");

@@ -330,10 +330,12 @@ static bool put_inner(struct query_printing *p, const struct query_select *s, ui
 static bool put_order(struct query_printing *p, const struct query_select *s, uint32_t alias);
 static bool put_members(struct query_printing *p, const struct query_select *s, uint32_t alias, uint32_t shape);
 
+static bool put_groups(struct query_printing *p, const struct query_select *s, uint32_t alias);
+
 /* Every path through a select ends here: where, order, range. */
 static bool put_tail(struct query_printing *p, const struct query_select *s, uint32_t alias, bool ranged) {
     if (!put_inner(p, s, alias)) return false;
-    if (s->grouped && !query_put_groups(p, s, alias)) return false;
+    if (s->grouped && !put_groups(p, s, alias)) return false;
     if (!ranged) return true;
     if (!put_order(p, s, alias)) return false;
     if (s->limit < 0 && !s->offset) return true;
@@ -342,6 +344,10 @@ static bool put_tail(struct query_printing *p, const struct query_select *s, uin
     PUT(p, " offset ");
     query_put_value(p, DB_I64(s->offset));
     return true;
+}
+
+bool query_put_tail(struct query_printing *p, const struct query_select *s, uint32_t alias) {
+    return put_tail(p, s, alias, true);
 }
 
 /* query_row(shape, a, b, …); a call takes so many arguments, and what is wider is made in parts. */
@@ -405,7 +411,15 @@ static bool put_item(struct query_printing *p, const struct query_item *it, uint
     if (!ok) return false;
     if (it->cast.n && it->kind == QUERY_FIELD) return put_cast(p, text, type, it->type);
     if (it->kind == QUERY_FIELD) return buf_puts(&p->to->sql, text);
-    struct aside a = begin_aside(p);
+    struct aside a;
+    if (it->cast.n) { /* what is cast is what the aggregate is of */
+        a = begin_aside(p);
+        ok = put_cast(p, text, type, it->cast_type);
+        text = end_aside(p, a);
+        if (!ok) return false;
+        type = it->cast_type;
+    }
+    a = begin_aside(p);
     ok = put_aggregate(p, it, text, type);
     text = end_aside(p, a);
     if (it->cast_after.n) return ok && put_cast(p, text, it->call ? it->call->result : PG_INT8, it->type);
@@ -422,48 +436,85 @@ static void add_member(struct query_printing *p, uint32_t shape, str name, uint3
     s->members[s->count++] = (struct query_member){name, type};
 }
 
-/* The columns of what is embedded, as columns of the row itself: of one row each its value, of many an array each. */
-static bool put_spread(struct query_printing *p, const struct query_embed *e, uint32_t above, uint32_t shape) {
+/* The columns of what is embedded, as columns of the row itself: of one row each its value, of many an array each. A spread in a spread is a longer way: a
+ * select in a select. */
+struct way {
+    const struct query_embed *steps[QUERY_EMBEDS_MAX];
+    uint32_t count;
+    const struct query_item *item; /* at its end */
+};
+
+/* Is what step i of it gives JSON text, and no value? */
+static bool way_is_json(const struct way *w, uint32_t i) {
+    if (w->item->kind == QUERY_EMBED) return true;
+    for (; i < w->count; i++)
+        if (!w->steps[i]->one) return true;
+    return false;
+}
+
+static bool put_way(struct query_printing *p, const struct way *w, uint32_t i, uint32_t above) {
+    const struct query_embed *e = w->steps[i];
+    uint32_t alias = p->aliases++;
+    bool last = i + 1 == w->count, json = last ? w->item->kind == QUERY_EMBED : way_is_json(w, i + 1), ok;
+    buf_puts(&p->to->sql, e->one ? STR("(select ") : STR("(select query_rows(x) from (select "));
+    if (!e->one) buf_printf(&p->to->sql, "query_value(%u,", json ? 0 : w->item->type);
+    if (!last) ok = put_way(p, w, i + 1, alias);
+    else if (w->item->kind != QUERY_EMBED) ok = put_item(p, w->item, alias);
+    else ok = w->item->embed->one ? put_embed_one(p, w->item->embed, alias) : put_embed_many(p, w->item->embed, alias);
+    if (!ok) return false;
+    if (!e->one) PUT(p, ") as x");
+    if (!put_related(p, e, above, alias) || !put_tail(p, &e->select, alias, true)) return false;
+    return buf_puts(&p->to->sql, e->one ? e->select.limit < 0 ? STR(" limit 1)") : STR(")") : STR("))"));
+}
+
+static bool put_spread(struct query_printing *p, struct way *w, uint32_t above, uint32_t shape, bool *first) {
+    const struct query_embed *e = w->steps[w->count - 1];
     for (uint32_t i = 0; i < e->select.list_count; i++) {
         const struct query_item *it = &e->select.list[i];
-        uint32_t alias = p->aliases++;
-        if (it->kind == QUERY_EMBED && it->embed->spread)
-            return query_fail(p->error, "PGRST127", "A spread within a spread is not implemented");
-        if (i) PUT(p, ",");
-        buf_puts(&p->to->sql, e->one ? STR("(select ") : STR("(select query_rows(x) from (select "));
-        if (!e->one) buf_printf(&p->to->sql, "query_value(%u,", it->kind == QUERY_EMBED ? 0 : it->type);
-        if (it->kind == QUERY_EMBED) {
-            bool ok = it->embed->one ? put_embed_one(p, it->embed, alias) : put_embed_many(p, it->embed, alias);
-            if (!ok) return false;
-        } else if (!put_item(p, it, alias)) return false;
-        if (!e->one) PUT(p, ") as x");
-        if (!put_related(p, e, above, alias) || !put_tail(p, &e->select, alias, true)) return false;
-        buf_puts(&p->to->sql, e->one ? e->select.limit < 0 ? STR(" limit 1)") : STR(")") : STR("))"));
-        add_member(p, shape, it->name, e->one && it->kind != QUERY_EMBED ? it->type : PG_NO_TYPE);
+        if (it->kind == QUERY_EMBED && it->embed->spread) {
+            if (w->count == QUERY_EMBEDS_MAX)
+                return query_fail(p->error, "54001", "embeds of more than %d levels", QUERY_EMBEDS_MAX);
+            w->steps[w->count++] = it->embed;
+            if (!put_spread(p, w, above, shape, first)) return false;
+            w->count--;
+            continue;
+        }
+        w->item = it;
+        if (!*first) PUT(p, ",");
+        *first = false;
+        if (!put_way(p, w, 0, above)) return false;
+        add_member(p, shape, it->name, way_is_json(w, 0) ? PG_NO_TYPE : it->type);
     }
     return true;
 }
 
-static bool put_member(struct query_printing *p, const struct query_item *it, uint32_t alias, uint32_t shape) {
+static bool put_member(struct query_printing *p, const struct query_item *it, uint32_t alias, uint32_t shape, bool *first) {
+    if (it->kind == QUERY_EMBED && it->embed->spread) {
+        struct way w = {{it->embed}, 1, NULL};
+        return put_spread(p, &w, alias, shape, first);
+    }
+    if (!*first) PUT(p, ",");
+    *first = false;
     if (it->kind != QUERY_EMBED) {
         add_member(p, shape, it->name, it->type);
         return put_item(p, it, alias);
     }
-    if (it->embed->spread) return put_spread(p, it->embed, alias, shape);
     add_member(p, shape, it->name, PG_NO_TYPE);
     return it->embed->one ? put_embed_one(p, it->embed, alias) : put_embed_many(p, it->embed, alias);
 }
 
 /* An embed with an empty list joins, and is not in the answer. */
-static bool is_silent(const struct query_item *it) { return it->kind == QUERY_EMBED && !it->embed->select.list_count; }
+bool query_is_silent(const struct query_item *it) {
+    bool silent = it->kind == QUERY_EMBED;
+    for (uint32_t i = 0; silent && i < it->embed->select.list_count; i++) silent = query_is_silent(&it->embed->select.list[i]);
+    return silent;
+}
 
 static bool put_members(struct query_printing *p, const struct query_select *s, uint32_t alias, uint32_t shape) {
     bool first = true;
     for (uint32_t i = 0; i < s->list_count; i++) {
-        if (is_silent(&s->list[i])) continue;
-        if (!first) PUT(p, ",");
-        first = false;
-        if (!put_member(p, &s->list[i], alias, shape)) return false;
+        if (query_is_silent(&s->list[i])) continue;
+        if (!put_member(p, &s->list[i], alias, shape, &first)) return false;
     }
     return !first || PUT(p, "null");
 }
@@ -472,7 +523,7 @@ bool query_put_list(struct query_printing *p, const struct query_select *s, uint
     return put_members(p, s, alias, shape_of(p));
 }
 
-bool query_put_groups(struct query_printing *p, const struct query_select *s, uint32_t alias) {
+static bool put_groups(struct query_printing *p, const struct query_select *s, uint32_t alias) {
     bool first = true;
     for (uint32_t i = 0; i < s->list_count; i++) {
         if (s->list[i].kind != QUERY_FIELD) continue;
@@ -527,11 +578,12 @@ bool query_put_count(struct query_printing *p, const struct query_select *s) {
     return query_put_where(p, s, alias) && put_tail(p, s, alias, false) && (!s->grouped || PUT(p, ")"));
 }
 
-bool query_put_from(struct query_printing *p, const struct query_select *s, str table) {
+bool query_put_from(struct query_printing *p, const struct query_select *s, str table, bool count) {
     uint32_t alias = p->aliases++;
-    if (!query_put_list(p, s, alias)) return false;
+    if (count) PUT(p, "count(*)");
+    else if (!query_put_list(p, s, alias)) return false;
     PUT(p, " from (select *, 1 as \"_orlo_p\" from ");
     query_put_name(&p->to->sql, table);
     buf_printf(&p->to->sql, ") as a%u where ", alias);
-    return query_put_where(p, s, alias) && put_tail(p, s, alias, true);
+    return query_put_where(p, s, alias) && put_tail(p, s, alias, !count);
 }

@@ -20,6 +20,7 @@ static void put_table(struct query_printing *p, const struct catalog_relation *o
 /* ---- returning ---- */
 
 bool query_list_is_plain(const struct query_select *s) {
+    if (s->order_count) return false;
     for (uint32_t i = 0; i < s->list_count; i++)
         if (s->list[i].kind != QUERY_FIELD) return false;
     return true;
@@ -186,7 +187,8 @@ bool query_put_update(struct query_printing *p) {
             query_put_name(&p->to->sql, q->targets[i]->storage);
             continue;
         }
-        query_put_value(p, q->cells[0].cells[i].null ? DB_NOTHING : q->cells[0].cells[i].value);
+        if (q->cells[0].there[i]) query_put_value(p, q->cells[0].cells[i].null ? DB_NOTHING : q->cells[0].cells[i].value);
+        else if (!put_default(p, q->targets[i])) return false;
     }
     return put_where(p) && put_returning(p, &q->select);
 }
@@ -219,5 +221,5 @@ bool query_put_select_rows(struct query_printing *p, str keys) {
         query_put_value(p, DB_TEXT(keys));
         PUT(p, "))");
     }
-    return !s->grouped || query_put_groups(p, &plain, alias);
+    return query_put_tail(p, &plain, alias);
 }

@@ -197,6 +197,15 @@ bool rest_test_read(struct rest_text *t, const struct query_field *f, bool logic
 
 /* ---- logic ---- */
 
+/* [not.](and|or) ( */
+static bool begins_logic(const struct rest_text *t) {
+    struct rest_text ahead = *t;
+    rest_is(&ahead, "not.");
+    if (!rest_is(&ahead, "and") && !rest_is(&ahead, "or")) return false;
+    rest_blanks(&ahead);
+    return rest_see(&ahead, "(");
+}
+
 static bool read_part(struct rest_text *t, struct query_where *to) {
     struct rest_text saved = *t;
     struct query_field f = {0};
@@ -209,8 +218,7 @@ static bool read_part(struct rest_text *t, struct query_where *to) {
     size_t at = t->at;
     t->at = saved.at;
     rest_blanks(t);
-    if (rest_see(t, "and(") || rest_see(t, "or(") || rest_see(t, "not.and(") || rest_see(t, "not.or("))
-        return rest_logic_read(t, to);
+    if (begins_logic(t)) return rest_logic_read(t, to);
     if (at == saved.at) {
         rest_expected(t, "negation operator (not)");
         rest_expected(t, "logic operator (and, or)");

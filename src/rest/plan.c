@@ -294,6 +294,7 @@ static bool take_range_field(struct making *m) {
 static bool take_select(struct making *m) {
     const str *select = param_named(m, "select");
     if (!select && is_writing(m) && m->plan->prefer.returns != REST_FULL) return true;
+    if (select && !str_trim(*select).n) select = NULL;
     struct rest_text t = rest_text_of(m->out, select ? *select : STR("*"));
     return rest_select_read(&t, &m->q->select) || rest_unread(&t, "select parameter", *select, m->error);
 }
@@ -454,6 +455,15 @@ static void want_key(struct making *m) {
 
 /* ---- calls ---- */
 
+/* As bytea's text has it. */
+static str hex_of_bytes(arena *out, str s) {
+    static const char digits[] = "0123456789abcdef";
+    uint8_t *p = arena_alloc(out, 2 * s.n + 2, 1);
+    p[0] = '\\', p[1] = 'x';
+    for (size_t i = 0; i < s.n; i++) p[2 * i + 2] = (uint8_t)digits[s.p[i] >> 4], p[2 * i + 3] = (uint8_t)digits[s.p[i] & 15];
+    return (str){p, 2 * s.n + 2};
+}
+
 static bool make_call(struct making *m, struct buf *args) {
     struct query *q = m->q;
     struct query_json *v = arena_make(m->out, struct query_json);
@@ -475,7 +485,8 @@ static bool make_call(struct making *m, struct buf *args) {
     q->raw = raws[in];
     if (q->raw && q->raw != QUERY_RAW_JSON && !str_is_utf8(m->rq->body) && q->raw != QUERY_RAW_BYTES)
         return rest_fail(m->error, "22021", "invalid byte sequence for encoding \"UTF8\"");
-    if (q->raw) q->raw_body = m->rq->body;
+    if (q->raw == QUERY_RAW_BYTES) q->raw_body = hex_of_bytes(m->out, m->rq->body);
+    else if (q->raw) q->raw_body = m->rq->body;
     if (v->kind == JSON_KIND_ARRAY && v->n && v->items[0].kind == JSON_KIND_OBJECT) v = &v->items[0];
     static const struct query_json empty = {.kind = JSON_KIND_OBJECT, .raw = STR_INIT("{}")};
     q->rows = v->kind == JSON_KIND_OBJECT ? v : &empty;

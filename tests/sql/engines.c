@@ -290,6 +290,21 @@ static void take_rows(const struct postgres_answer *a, uint32_t statement, struc
     buf_puts(&r->body, STR("]"));
 }
 
+/* Before the commit: what the trees say of the number of rows. */
+static bool judge(void *arg, const struct postgres_answer *a, struct postgres_error *error) {
+    struct asked *asked = arg;
+    for (uint32_t i = 0, at = 1; i < asked->batch->count; at += asked->texts[i].count.n ? 2 : 1, i++) {
+        struct query_result r = {
+            .rows = postgres_rows(a, at), .affected = postgres_affected(a, at), .has_body = asked->texts[i].answers};
+        if (query_check_result(&asked->batch->queries[i], &r)) continue;
+        snprintf(error->state, sizeof error->state, "%.*s", (int)sizeof error->state - 1, r.error.state);
+        snprintf(error->message, sizeof error->message, "%s", r.error.message);
+        snprintf(error->detail, sizeof error->detail, "%s", r.error.detail);
+        return false;
+    }
+    return true;
+}
+
 static void told(void *arg, const struct postgres_answer *a) {
     struct asked *asked = arg;
     const struct postgres_error *e = postgres_error(a);
@@ -359,8 +374,9 @@ static void on_postgres(struct net_loop *loop, struct postgres *server, const st
     }
     struct asked asked = {loop, &b, arena_array(out, struct query_result, b.count + 1), texts, r, out, false};
     bool undone = b.rollback || e.set;
-    postgres_ask(server, &(struct postgres_question){.statements = s, .count = n, .ms_max = 20'000, .undone = undone}, told,
-                 &asked);
+    postgres_ask(server,
+                 &(struct postgres_question){.statements = s, .count = n, .ms_max = 20'000, .undone = undone, .judge = judge},
+                 told, &asked);
     net_loop_run(loop);
     if (!asked.failed && e.set) say_error(r, &e, out);
     else if (!asked.failed) say_results(r, &b, asked.results, out);

@@ -58,7 +58,7 @@ static bool put(struct broker_ask *a, struct postgres_statement s) {
     return true;
 }
 
-static bool is_growing(const struct query *q) { return q->kind != QUERY_SELECT && q->kind != QUERY_DELETE; }
+static bool is_growing(const struct query *q) { return query_writes(q) && q->kind != QUERY_DELETE; }
 
 static bool print_all(struct broker_ask *a, struct pg_session *session) {
     struct query_batch *b = &a->batch;
@@ -112,14 +112,14 @@ static void refuse(struct postgres_error *to, const char *state, const char *mes
     snprintf(to->message, sizeof to->message, "%s", message);
 }
 
-/* As the SQLite side has it (query/run.c). */
-static bool affects_few(const struct broker_ask *a, const struct postgres_answer *answer, struct postgres_error *error) {
+/* What the trees say of how many rows there may be. */
+static bool are_few(const struct broker_ask *a, const struct postgres_answer *answer, struct postgres_error *error) {
     for (uint32_t i = 0, at = 1; i < a->batch.count; at += a->texts[i].count.n ? 2 : 1, i++) {
-        const struct query *q = &a->batch.queries[i];
-        uint64_t n = postgres_affected(answer, at);
-        if (q->max_affected < 0 || q->kind == QUERY_SELECT || q->kind == QUERY_CALL || n <= (uint64_t)q->max_affected) continue;
-        refuse(error, "PGRST124", "Query result exceeds max-affected preference constraint");
-        snprintf(error->detail, sizeof error->detail, "The query affects %llu rows", (unsigned long long)n);
+        struct query_result r = {
+            .rows = postgres_rows(answer, at), .affected = postgres_affected(answer, at), .has_body = a->texts[i].answers};
+        if (query_check_result(&a->batch.queries[i], &r)) continue;
+        refuse(error, r.error.state, r.error.message);
+        snprintf(error->detail, sizeof error->detail, "%s", r.error.detail);
         return false;
     }
     return true;
@@ -127,7 +127,7 @@ static bool affects_few(const struct broker_ask *a, const struct postgres_answer
 
 static bool judge(void *arg, const struct postgres_answer *answer, struct postgres_error *error) {
     struct broker_ask *a = arg;
-    if (!affects_few(a, answer, error)) return false;
+    if (!are_few(a, answer, error)) return false;
     if (!a->sized) return true;
     int64_t before = number(postgres_value(answer, 0, 0, 0, NULL)),
             behind = number(postgres_value(answer, a->statements_count - 1, 0, 1, NULL));
@@ -140,17 +140,15 @@ static bool judge(void *arg, const struct postgres_answer *answer, struct postgr
     return false;
 }
 
-static void take_rows(const struct postgres_answer *answer, uint32_t at, const struct query *q, struct query_result *r) {
-    bool one = q->kind == QUERY_CALL && !q->function->set;
+static void take_rows(const struct postgres_answer *answer, uint32_t at, struct query_result *r) {
     r->has_body = true;
     r->rows = postgres_rows(answer, at);
-    if (one && !r->rows) buf_puts(&r->body, STR("null"));
-    if (!one) buf_putc(&r->body, '[');
-    for (uint32_t i = 0; i < (one ? MIN(r->rows, 1u) : r->rows); i++) {
+    buf_putc(&r->body, '[');
+    for (uint32_t i = 0; i < r->rows; i++) {
         if (i) buf_putc(&r->body, ',');
         buf_puts(&r->body, postgres_value(answer, at, i, 0, NULL));
     }
-    if (!one) buf_putc(&r->body, ']');
+    buf_putc(&r->body, ']');
 }
 
 static void compose(struct broker_ask *a, const struct postgres_answer *answer) {
@@ -159,12 +157,13 @@ static void compose(struct broker_ask *a, const struct postgres_answer *answer) 
     for (uint32_t i = 0, at = 1; i < a->batch.count; i++, at++) {
         const struct query *q = &a->batch.queries[i];
         struct query_result *r = &results[i];
-        bool writes = q->kind != QUERY_SELECT && q->kind != QUERY_CALL;
+        bool writes = query_writes(q) && q->kind != QUERY_CALL;
         r->total = -1;
         if (writes) r->affected = postgres_affected(answer, at);
-        if (a->texts[i].answers) take_rows(answer, at, q, r);
+        if (a->texts[i].answers) take_rows(answer, at, r);
         if (a->texts[i].count.n) r->total = number(postgres_value(answer, ++at, 0, 0, NULL));
         else if (q->count) r->total = (int64_t)(writes ? r->affected : r->rows);
+        if (!query_take_result(q, r) && !a->error.set) a->error = r->error; /* which the judge had said */
     }
     query_batch_body(&a->batch, results, &a->body);
     for (uint32_t i = 0; i < a->batch.count; i++) query_result_free(&results[i]);
