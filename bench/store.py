@@ -55,10 +55,11 @@ def script(name, body, key, token=None):
 
 
 def wrk(s, name, connections, seconds, path):
-    got = nodes.wrk(s, name, connections, seconds, "-s", path, path="/data/v1/query")
-    if got["bad"]:
-        raise RuntimeError(f"{name}: {got['bad']} answers were none")
-    return got
+    """Requests a second. With the priority that all of this has."""
+    out = run("wrk", "-t1", f"-c{connections}", f"-d{seconds}", "-H", f"Host: {name}.localhost", "-s", path, f"http://127.0.0.1:{s.port}/data/v1/query")
+    if "Non-2xx" in out:
+        raise RuntimeError(f"{name}: {out}")
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
 
 
 # ---- writes ---------------------------------------------------------------------------------------------------------
@@ -72,27 +73,32 @@ def writes():
     tree = {"query": {"kind": "insert", "from": "items", "rows": [{"owner": "6f1c0a52-9d5e-4f0c-8f57-0d7b8b0a7a11", "body": "x" * 200}], "select": ["id", "owner"]}}
     data = os.path.join(bench.WORK, "peer")
     os.makedirs(data, exist_ok=True)
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))  # all of them alike: what else this machine does is not to be measured
     with Node("writes", [], pin=False) as s:
         s.put("items", sql)
         s.put("quiet", sql, "database_changes = 1")
         paths = {name: script(name, tree, s.key(name)["SUPABASE_SERVICE_ROLE_KEY"]) for name in ("items", "quiet")}
         rounds = {name: [] for name in ("items", "quiet", "each", "batch")}
         sizes = []
-        for i in range(7):
+        for i in range(9):
             for name in paths:
-                rounds[name].append(wrk(s, name, CLIENTS, 2, paths[name])["rps"])
+                rounds[name].append(wrk(s, name, CLIENTS, 1, paths[name]))
             for name in ("each", "batch"):
-                got = json.loads(run(peer, os.path.join(data, f"{name}{i}.db"), str(CLIENTS), "2", *(["--each"] if name == "each" else [])))
+                got = json.loads(run(peer, os.path.join(data, f"{name}{i}.db"), str(CLIENTS), "1", *(["--each"] if name == "each" else [])))
                 rounds[name].append(got["rows"] / got["seconds"])
                 if name == "batch":
                     sizes.append(got["rows"] / got["commits"])
         ratio = lambda a, b: statistics.median(x / y for x, y in zip(rounds[a], rounds[b]))
+        best = lambda a, b: max(rounds[a]) / max(rounds[b])
         mid = {k: statistics.median(v) for k, v in rounds.items()}
         note = f"{mid['items']:.0f} to {mid['each']:.0f} creates a second"
         bench.row("store", f"{CLIENTS} clients' durable creates, × one sync for each", ratio("items", "each"), "×", 10, least=True, note=note)
         bench.row("store", f"{CLIENTS} clients' durable creates, × SQLite's own of the same batches", ratio("items", "batch"), "×", 0.8, least=True,
-                  note=f"to {mid['batch']:.0f} a second, {statistics.median(sizes):.0f} a batch; with HTTP, JSON and the feed")
+                  note=f"to {mid['batch']:.0f} a second, {statistics.median(sizes):.0f} a batch; with HTTP, JSON and the feed; at best {best('items', 'batch'):.2f} ×")
         bench.row("store", "the same where no changes are kept", ratio("quiet", "batch"), "×", note=f"{mid['quiet']:.0f} a second")
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 # ---- reads ----------------------------------------------------------------------------------------------------------
@@ -102,6 +108,12 @@ READS = """create table plain (id bigint primary key, owner uuid, room int, body
 create table owned (id bigint primary key, owner uuid, room int, body text);
 create table shared (id bigint primary key, owner uuid, room int, body text);
 create table members (room int, member uuid, primary key (room, member));
+create table loose (room int, member uuid, primary key (room, member));
+create index on members (member);
+create table other (id bigint primary key, owner uuid, room int, body text);
+create index on other (room);
+alter table other enable row level security;
+create policy of_room on other for select to authenticated using (exists (select 1 from loose m where m.room = other.room and m.member = auth.uid()));
 create index on plain (owner); create index on owned (owner); create index on shared (owner);
 create index on plain (room); create index on owned (room); create index on shared (room);
 alter table owned enable row level security; alter table shared enable row level security;
@@ -136,22 +148,25 @@ def reads():
         db = fill(s, "reads")
         uuid = lambda i: bytes.fromhex(user(i).replace("-", ""))
         db.execute("begin")
-        for table in ("plain", "owned", "shared"):
+        for table in ("plain", "owned", "shared", "other"):
             db.executemany(f"insert into {table} values (?, ?, ?, ?)", ((i, uuid(i % OWNERS), i % ROOMS, f"row {i} " + "x" * 80) for i in range(ROWS)))
-        db.executemany("insert into members values (?, ?)", ((r, uuid((r + k) % OWNERS)) for r in range(ROOMS) for k in range(20)))
+        for table in ("members", "loose"):
+            db.executemany(f"insert into {table} values (?, ?)", ((r, uuid((r + k) % OWNERS)) for r in range(ROOMS) for k in range(20)))
         db.execute("commit")
         db.close()
         folder = os.path.dirname(database_of(s, "reads"))
     items = ["id", "owner", "room", "body"]
     where = lambda c, v: {"column": c, "op": "eq", "value": v}
     trees = {"by owner": {"from": "plain", "select": items, "where": where("owner", user(7)), "limit": 20}, "owned": {"from": "owned", "select": items, "limit": 20},
-             "by room": {"from": "plain", "select": items, "where": where("room", 7), "limit": 20}, "shared": {"from": "shared", "select": items, "where": where("room", 7), "limit": 20}}
+             "by room": {"from": "plain", "select": items, "where": where("room", 7), "limit": 20}, "shared": {"from": "shared", "select": items, "where": where("room", 7), "limit": 20},
+             "other": {"from": "other", "select": items, "where": where("room", 7), "limit": 20}}
     out = run(os.path.join(bench.BUILD, "bench", "store_read"), folder, user(7), *(json.dumps({"query": t}) for t in trees.values()))
     spent = dict(zip(trees, map(json.loads, out.splitlines())))
     ratio = lambda a, b: statistics.median(x / y for x, y in zip(spent[a], spent[b]))
     at = lambda a, b: f"{statistics.median(spent[b]):.0f} to {statistics.median(spent[a]):.0f} µs a read"
     bench.row("store", "a read of 20 rows, owner = auth.uid(), × without", ratio("owned", "by owner"), "×", 1.2, note=at("owned", "by owner"))
     bench.row("store", "a read of 20 rows, exists on a membership, × without", ratio("shared", "by room"), "×", 1.5, note=at("shared", "by room"))
+    bench.row("store", "the same where no index begins with the member", ratio("other", "by room"), "×", note=at("other", "by room"))
 
 
 # ---- many apps ------------------------------------------------------------------------------------------------------

@@ -151,6 +151,7 @@ void db_close(struct db *db) {
         ENSURE(!db->kept[i]->busy);
         free_rows(db->kept[i]);
     }
+    for (size_t i = 0; i < ARRAY_COUNT(db->owns); i++) sqlite3_finalize(db->owns[i]);
     sqlite3_close_v2(db->raw);
     db_extend_close(db); /* after it: aggregates of statements end with it */
     db_shared_closed(db);
@@ -343,31 +344,41 @@ uint64_t db_changed(const struct db *db) { return (uint64_t)sqlite3_changes64(db
 
 /* ---- transactions ---- */
 
-/* Of the caller's, whatever a guest's statements may do; so they are not kept, where a guest's text could find them. */
-static err run_own(struct db *db, const char *sql, struct diag *d) {
+/* Of the caller's, whatever a guest's statements may do: prepared once, and kept where no guest's text finds them. */
+static const char *const own_texts[DB_OWN_STATEMENTS] = {
+    [DB_OWN_BEGIN] = "begin immediate", [DB_OWN_COMMIT] = "commit",     [DB_OWN_ROLLBACK] = "rollback",
+    [DB_OWN_PART] = "savepoint part",   [DB_OWN_KEEP] = "release part", [DB_OWN_UNDO] = "rollback to part",
+};
+
+static err run_own(struct db *db, enum db_own which, struct diag *d) {
+    sqlite3_stmt **s = &db->owns[which];
+    int code = SQLITE_OK;
     db->own = true;
     db_memory_forgive();
-    err e = db_failed(db, sqlite3_exec(db->raw, sql, NULL, NULL, NULL), d);
+    if (!*s) code = sqlite3_prepare_v3(db->raw, own_texts[which], -1, SQLITE_PREPARE_PERSISTENT, s, NULL);
+    if (code == SQLITE_OK) code = sqlite3_step(*s);
+    err e = db_failed(db, code, d);
+    sqlite3_reset(*s);
     db->own = false;
     return e;
 }
 
-err db_begin(struct db *db, struct diag *d) { return run_own(db, "begin immediate", d); }
+err db_begin(struct db *db, struct diag *d) { return run_own(db, DB_OWN_BEGIN, d); }
 
 err db_commit(struct db *db, struct diag *d) {
-    err e = run_own(db, "commit", d);
+    err e = run_own(db, DB_OWN_COMMIT, d);
     if (e != ERR_OK) db_rollback(db);
     return e;
 }
 
 void db_rollback(struct db *db) {
-    if (db_in_transaction(db)) (void)run_own(db, "rollback", NULL);
+    if (db_in_transaction(db)) (void)run_own(db, DB_OWN_ROLLBACK, NULL);
 }
 
-err db_part_begin(struct db *db, struct diag *d) { return run_own(db, "savepoint part", d); }
-err db_part_keep(struct db *db, struct diag *d) { return run_own(db, "release part", d); }
+err db_part_begin(struct db *db, struct diag *d) { return run_own(db, DB_OWN_PART, d); }
+err db_part_keep(struct db *db, struct diag *d) { return run_own(db, DB_OWN_KEEP, d); }
 void db_part_undo(struct db *db) {
-    if (db_in_transaction(db)) (void)run_own(db, "rollback to part; release part", NULL);
+    if (db_in_transaction(db) && run_own(db, DB_OWN_UNDO, NULL) == ERR_OK) (void)run_own(db, DB_OWN_KEEP, NULL);
 }
 
 bool db_in_transaction(const struct db *db) { return !sqlite3_get_autocommit(db->raw); }

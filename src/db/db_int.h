@@ -15,6 +15,8 @@ struct db_rows { /* a statement, as long as it is kept */
     int code;            /* what the last step said */
 };
 
+enum db_own { DB_OWN_BEGIN, DB_OWN_COMMIT, DB_OWN_ROLLBACK, DB_OWN_PART, DB_OWN_KEEP, DB_OWN_UNDO, DB_OWN_STATEMENTS };
+
 enum { DB_KEPT_MAX = 256 };
 struct db {
     sqlite3 *raw;
@@ -32,6 +34,7 @@ struct db {
     bool (*guard)(void *arg, enum db_act act, str a, str b, str inner);
     void *guard_arg;
     uint64_t page_bytes;
+    sqlite3_stmt *owns[DB_OWN_STATEMENTS];
     bool own;     /* what runs is the caller's, not a guest's */
     int files[3]; /* db_files_of; -1: not yet */
     struct db_wal wal;

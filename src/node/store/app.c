@@ -184,6 +184,7 @@ static bool deletes_alone(const struct query_batch *batch) {
 static bool fits(struct store_base *base, uint64_t before, struct pg_error *error) {
     uint64_t after = 0;
     struct diag d = DIAG_INIT;
+    if (!base->nearly_full) return true;
     if (node_store_room_used(base, &after, &d) != ERR_OK) node_tree_fail(error, "58030", "the database cannot be read");
     else if (node_store_room_exceeded(base, before, after)) node_store_room_say(base, error);
     return !error->set;
@@ -208,7 +209,7 @@ static void do_query(struct store_base *base, struct store_ask *ask) {
         node_store_ask_fail(ask, APP_DATA_FULL, "%s", full);
         return;
     }
-    if (ok && node_store_room_used(base, &before, &d) != ERR_OK)
+    if (ok && base->nearly_full && node_store_room_used(base, &before, &d) != ERR_OK)
         node_tree_fail(&error, "58030", "the database cannot be read"), ok = false;
     if (ok && !own->catalog) node_tree_fail(&error, "42P01", "nothing was migrated to this database yet"), ok = false;
     if (ok)

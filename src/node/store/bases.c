@@ -379,12 +379,13 @@ static void *work(void *arg) {
 
 /* Somebody for what is ready. */
 static void wake(void) {
+    if (!all.ready) return; /* it waits for who has its database already */
     if (all.resting) {
         all.resting--, all.calls++;
         pthread_cond_signal(&all.more);
         return;
     }
-    if (!all.ready || all.threads == THREADS_MAX) return;
+    if (all.threads == THREADS_MAX) return;
     pthread_t thread;
     pthread_attr_t how;
     sigset_t every, before;

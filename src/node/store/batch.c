@@ -268,6 +268,10 @@ uint32_t node_store_batch(struct store_base *base, struct store_ask *const *asks
         fail_all(asks, count, e, &d);
         return count;
     }
+    if (base->own && (e = node_store_room_look(base, &d)) != ERR_OK) {
+        fail_all(asks, count, e, &d);
+        return count;
+    }
     uint32_t did = do_some(base, asks, count);
     if (base->own) node_store_own_rest(base);
     return did;

@@ -156,6 +156,7 @@ static err write_one(struct store_feed *f, int64_t at, const struct held *h, str
 
 static bool is_room(struct store_feed *f) {
     uint64_t wants = ROOM_BYTES + f->text.n + f->count * (uint64_t)ROW_BYTES * 2;
+    if (!f->base->nearly_full && wants < f->base->bytes_max / 16) return true;
     for (uint32_t i = 0; i < f->count; i++) wants += f->held[i].end - f->held[i].key > PAGE_BYTES / 4 ? PAGE_BYTES : 0;
     return wants <= node_store_room_left(f->base);
 }

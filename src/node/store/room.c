@@ -6,7 +6,8 @@
  * 1. What leaves more in use than it found, and more than the app may have, is undone: 53100. So who is full, or has been given less, can read, change
  *    and delete.
  * 2. What is kept of changes (feed.c) is in the file, and counts. It may take of the reserve, so that a full database can be emptied.
- * 3. Databases in SQLite's dialect have no feed, and no reserve: SQLite holds them to what they may have.
+ * 3. Where less than three quarters are in use, nobody looks: SQLite itself goes no further than what it may have.
+ * 4. Databases in SQLite's dialect have no feed, and no reserve: SQLite holds them to what they may have.
  */
 #include "node/store/store_int.h"
 #include "node/tree.h"
@@ -17,18 +18,26 @@ enum { RESERVE_BYTES_MIN = 256 << 10, DISK_BYTES_MIN = 1 << 20 };
 
 static uint64_t bytes_of(const struct db_size *size) { return (size->pages - size->unused) * size->page_bytes; }
 
-err node_store_room_hold(struct store_base *base, const struct store_ask *ask, struct diag *d) {
-    if (base->of == APP_OF_KEYS || base->bytes_max == ask->bytes_max) return ERR_OK;
-    uint64_t most = ask->bytes_max;
-    if (base->of == APP_OF_APP) {
-        struct db_size size;
-        TRY(db_size(base->db, &size, d));
-        most = MAX(most, size.pages * size.page_bytes) + MAX(most / 16, (uint64_t)RESERVE_BYTES_MIN);
-    }
+/* Near its end each ask is looked at; before that SQLite's own limit is enough. The reserve is added once: it does not grow with what was put into it. */
+static err look(struct store_base *base, bool anew, struct diag *d) {
+    struct db_size size;
+    TRY(db_size(base->db, &size, d));
+    bool near = bytes_of(&size) / 3 > base->bytes_max / 4;
+    uint64_t most = MAX(base->bytes_max, size.pages * size.page_bytes);
+    if (!anew && near == base->nearly_full) return ERR_OK;
+    if (near) most += MAX(most / 16, (uint64_t)RESERVE_BYTES_MIN);
     TRY(db_limit(base->db, most, d));
     base->file_bytes_max = most;
-    base->bytes_max = ask->bytes_max;
+    base->nearly_full = near;
     return ERR_OK;
+}
+
+err node_store_room_look(struct store_base *base, struct diag *d) { return base->bytes_max ? look(base, false, d) : ERR_OK; }
+
+err node_store_room_hold(struct store_base *base, const struct store_ask *ask, struct diag *d) {
+    if (base->of == APP_OF_KEYS || base->bytes_max == ask->bytes_max) return ERR_OK;
+    base->bytes_max = ask->bytes_max;
+    return base->of == APP_OF_APP ? look(base, true, d) : db_limit(base->db, ask->bytes_max, d);
 }
 
 err node_store_room_used(struct store_base *base, uint64_t *bytes, struct diag *d) {

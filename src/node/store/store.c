@@ -222,15 +222,16 @@ static bool on_ask(struct store_peer *p, struct node_message *m) {
     return true;
 }
 
-static void hear_peer(struct store_peer *p) {
+/* False: there is no more. */
+static bool hear_one(struct store_peer *p) {
     struct node_message m;
     bool sense = false;
     switch (node_wire_receive(p->fd, NODE_ROLE_worker, NODE_ROLE_store, &m)) {
-    case NODE_WIRE_AGAIN: return;
+    case NODE_WIRE_AGAIN: return false;
     case NODE_WIRE_CLOSED:
         if (store.state == ENDS) p->over = true; /* it still reads */
         else close_peer(p);
-        return;
+        return false;
     case NODE_WIRE_NONSENSE: break;
     case NODE_WIRE_GOT:
         sense = m.type == NODE_MSG_store_ask ? on_ask(p, &m) : m.type == NODE_MSG_store_cancel;
@@ -239,6 +240,12 @@ static void hear_peer(struct store_peer *p) {
     }
     store.quiet_ns = clock_mono_ns();
     if (!sense) close_peer(p);
+    return sense;
+}
+
+static void hear_peer(struct store_peer *p) {
+    enum { AT_A_TIME = 32 /* others have their turn */ };
+    for (int i = 0; i < AT_A_TIME && hear_one(p); i++) {}
 }
 
 /* ---- what apps' owners ask, by way of the supervisor ---- */

@@ -99,12 +99,13 @@ struct store_base {
     bool late;                   /* it took too long */
     uint64_t bytes, keys;        /* of key-value stores: what there is */
     uint64_t bytes_max;          /* that it may have now, as the last ask said */
-    uint64_t file_bytes_max;     /* of APP_OF_APP: and its file with the reserve */
-    struct db_wal wal;           /* * of APP_OF_APP: its log, as its thread and who checks it last saw it */
-    struct store_own *own;       /* of APP_OF_APP: app.c; NULL: closed */
-    pthread_mutex_t taking;      /* history.c's: of history, below all other locks */
-    struct history *history;     /* NULL: closed, or none is kept */
-    uint32_t noted;              /* commits */
+    uint64_t file_bytes_max;     /* of APP_OF_APP: and its file, with the reserve where it is nearly full */
+    bool nearly_full;
+    struct db_wal wal;       /* * of APP_OF_APP: its log, as its thread and who checks it last saw it */
+    struct store_own *own;   /* of APP_OF_APP: app.c; NULL: closed */
+    pthread_mutex_t taking;  /* history.c's: of history, below all other locks */
+    struct history *history; /* NULL: closed, or none is kept */
+    uint32_t noted;          /* commits */
 };
 
 /* ---- bases.c ---- */
@@ -176,6 +177,7 @@ void node_store_feed_read(struct store_feed *feed, struct store_ask *ask);
 
 /* What this ask says holds from now on. */
 [[nodiscard]] err node_store_room_hold(struct store_base *base, const struct store_ask *ask, struct diag *d);
+[[nodiscard]] err node_store_room_look(struct store_base *base, struct diag *d); /* before a batch */
 [[nodiscard]] err node_store_room_used(struct store_base *base, uint64_t *bytes, struct diag *d);
 uint64_t node_store_room_left(struct store_base *base); /* bytes, those of the reserve too */
 /* Whether that is more than it may have, and more than it was. */

@@ -36,6 +36,7 @@ struct node_data {
     struct net_timer *timer;
     uint32_t asked;       /* under way: the timer runs while there are any */
     int fd;               /* -1: none */
+    bool full;            /* its socket has no room: more is sent when it has */
     bool wanted, closing; /* closing: what is sent does not arrive, answers may come yet */
     struct app_ask *waiting, **last;
     struct app_ask *by_id[HASH];
@@ -126,7 +127,9 @@ static void send_waiting(struct node_data *data) {
         ask->sent = true;
     }
     if (e != ERR_OK && e != ERR_AGAIN) data->closing = true; /* answers that are on their way come all the same */
-    if (data->watch) net_watch_events(data->watch, NET_READABLE | (data->waiting && e == ERR_AGAIN ? NET_WRITABLE : 0));
+    bool full = data->waiting && e == ERR_AGAIN;
+    if (data->watch && full != data->full) net_watch_events(data->watch, NET_READABLE | (full ? NET_WRITABLE : 0));
+    data->full = full;
     if (data->waiting && data->fd < 0) want(data);
 }
 
@@ -227,6 +230,7 @@ void node_data_channel(struct node_data *data, int fd) {
     close_channel(data);
     data->wanted = false;
     data->fd = fd;
+    data->full = false;
     data->watch = net_watch_new(data->loop, fd, NET_READABLE, on_events, data);
     send_waiting(data);
 }
