@@ -50,7 +50,8 @@ struct sql_ddl {
     struct map poisoned; /* relations and functions whose making was refused: what names them is not refused again */
     catalog_ids changed_functions, changed_keys; /* changed_keys: relations, of whose keys some may have come or gone */
     uint64_t statements;
-    bool flushing; /* steps are no one statement's */
+    uint32_t rows_kept; /* tables of ddl_with.c's */
+    bool flushing;      /* steps are no one statement's */
 };
 
 /* ---- report.c: saying things ---- */
@@ -120,6 +121,9 @@ void sql_actions_of(struct sql_ddl *d, const struct catalog_relation *r); /* row
 void sql_actions_take(struct sql_ddl *d);
 void sql_flush(struct sql_ddl *d); /* SQLite's tables become what the catalogue says */
 void sql_step(struct sql_ddl *d, str text);
+err sql_row_step(struct sql_ddl *d, str fragment); /* expanded; 54001: that is too much */
+bool sql_writes_in_with(const PgQuery__Node *node);
+err sql_run_writing_with(struct sql_ddl *d, const PgQuery__Node *node);
 /* Marks as SQLite's names: relations themselves, views as what they select. Empty: that is too much. */
 str sql_expanded(struct sql_ddl *d, str fragment, const struct catalog_relation *row);
 

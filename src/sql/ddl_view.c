@@ -165,15 +165,21 @@ err sql_do_refresh(struct sql_ddl *d, const PgQuery__Node *node_) {
 
 /* ---- rows ---- */
 
+err sql_row_step(struct sql_ddl *d, str fragment) {
+    str text = sql_expanded(d, fragment, NULL);
+    if (d->engine == CATALOG_SQLITE && (!text.n || !sql_reads(d->reader, d->mem, text))) return too_complex(d);
+    sql_step(d, text);
+    return ERR_OK;
+}
+
 static err run_tree(struct sql_ddl *d, const PgQuery__Node *node) {
     struct sql_context cx = sql_context_of(d);
     struct catalog_fragment f;
+    if (sql_writes_in_with(node)) return sql_run_writing_with(d, node);
     cx.migrates = true;
     sql_flush(d);
     if (sql_translate_statement(&cx, node, &f, NULL) != ERR_OK) return sql_refuse_problem(d, &cx);
-    str text = sql_expanded(d, f.text, NULL);
-    if (d->engine == CATALOG_SQLITE && (!text.n || !sql_reads(d->reader, d->mem, text))) return too_complex(d);
-    sql_step(d, text);
+    TRY(sql_row_step(d, f.text));
     const struct catalog_relation *from =
         node->node_case == PG_QUERY__NODE__NODE_DELETE_STMT ? sql_relation_of(d, node->delete_stmt->relation) : NULL;
     if (from) sql_actions_of(d, from);

@@ -488,8 +488,8 @@ static err returning_column(struct sql_context *cx, const struct sql_scope *scop
     return ERR_OK;
 }
 
-static err returning(struct sql_context *cx, const struct target *t, PgQuery__Node *const *nodes, size_t n, str *text,
-                     struct sql_columns *columns, uint32_t *flags) {
+static err returning(struct sql_context *cx, const struct target *t, PgQuery__Node *const *nodes, size_t n, bool numbered,
+                     str *text, struct sql_columns *columns, uint32_t *flags) {
     *text = (str){0};
     if (!n) return ERR_OK;
     struct sql_scope scope = {.no_aggregates = true, .no_windows = true, .clause = "RETURNING"};
@@ -511,7 +511,8 @@ static err returning(struct sql_context *cx, const struct target *t, PgQuery__No
         columns->p[columns->n++] =
             (struct sql_column_out){list.p[i].name, v->type, v->typmod, v->flags & SQL_NOT_NULL, sql_value_origin(v)};
         vec_push(cx->mem, &parts,
-                 sql_fmt(cx, STR_FMT " as " STR_FMT, STR_ARG(v->text), STR_ARG(sql_quoted(cx->mem, list.p[i].name))));
+                 sql_fmt(cx, STR_FMT " as " STR_FMT, STR_ARG(v->text),
+                         STR_ARG(numbered ? sql_fmt(cx, "c%u", i + 1) : sql_quoted(cx->mem, list.p[i].name))));
     }
     *text = sql_fmt(cx, " returning " STR_FMT, STR_ARG(sql_joined(cx, parts.p, parts.n, ", ")));
     return ERR_OK;
@@ -533,7 +534,7 @@ static err insert(struct sql_context *cx, const PgQuery__InsertStmt *s, str *tex
     TRY(insert_columns(cx, s, &in));
     TRY(insert_source(cx, s, &in, &body));
     TRY(on_conflict(cx, s->on_conflict_clause, &in, &conflict));
-    TRY(returning(cx, &in.t, s->returning_list, s->n_returning_list, &back, columns, &in.flags));
+    TRY(returning(cx, &in.t, s->returning_list, s->n_returning_list, false, &back, columns, &in.flags));
     bool nothing = str_eqc(body, "default values");
     *text = sql_fmt(cx, STR_FMT "insert into " STR_FMT " as " STR_FMT STR_FMT " " STR_FMT STR_FMT STR_FMT, STR_ARG(with),
                     STR_ARG(in.t.mark), STR_ARG(in.t.item->alias), STR_ARG(nothing ? (str){0} : insert_list(cx, &in)),
@@ -569,7 +570,7 @@ static err update(struct sql_context *cx, const PgQuery__UpdateStmt *s, str *tex
     TRY(set_list(cx, &t, s->target_list, s->n_target_list, &set, flags));
     TRY(sql_where(cx, s->where_clause, &conjuncts, &where));
     for (uint32_t i = 0; i < conjuncts.n; i++) *flags |= conjuncts.p[i].flags & SQL_INHERITED;
-    TRY(returning(cx, &t, s->returning_list, s->n_returning_list, &back, columns, flags));
+    TRY(returning(cx, &t, s->returning_list, s->n_returning_list, false, &back, columns, flags));
     *text = sql_fmt(cx, STR_FMT "update " STR_FMT " as " STR_FMT " set " STR_FMT "%s" STR_FMT "%s" STR_FMT STR_FMT, STR_ARG(with),
                     STR_ARG(t.mark), STR_ARG(t.item->alias), STR_ARG(set), from.n ? " from " : "", STR_ARG(from),
                     where.n ? " where " : "", STR_ARG(where), STR_ARG(back));
@@ -590,9 +591,25 @@ static err delete (struct sql_context *cx, const PgQuery__DeleteStmt *s, str *te
     if (from.n)
         where = sql_fmt(cx, "exists (select 1 from " STR_FMT "%s" STR_FMT ")", STR_ARG(from), where.n ? " where " : "",
                         STR_ARG(where));
-    TRY(returning(cx, &t, s->returning_list, s->n_returning_list, &back, columns, flags));
+    TRY(returning(cx, &t, s->returning_list, s->n_returning_list, false, &back, columns, flags));
     *text = sql_fmt(cx, STR_FMT "delete from " STR_FMT " as " STR_FMT "%s" STR_FMT STR_FMT, STR_ARG(with), STR_ARG(t.mark),
                     STR_ARG(t.item->alias), where.n ? " where " : "", STR_ARG(where), STR_ARG(back));
+    return ERR_OK;
+}
+
+err sql_translate_returning(struct sql_context *cx, const PgQuery__RangeVar *var, PgQuery__Node *const *nodes, size_t n,
+                            str *list, struct sql_columns *columns) {
+    static const char head[] = " returning ";
+    struct sql_scope scope = {0};
+    struct target t;
+    uint32_t flags = 0;
+    *columns = (struct sql_columns){0};
+    sql_scope_open(cx, &scope);
+    err e = open_target(cx, var, &t);
+    if (e == ERR_OK) e = returning(cx, &t, nodes, n, true, list, columns, &flags);
+    sql_scope_close(cx, &scope);
+    TRY(e);
+    *list = str_sub(*list, sizeof head - 1, list->n);
     return ERR_OK;
 }
 

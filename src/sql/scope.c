@@ -24,6 +24,8 @@ const struct sql_cte *sql_find_cte(struct sql_context *cx, str name) {
     for (struct sql_scope *s = cx->scope; s; s = s->parent)
         for (uint32_t i = s->ctes.n; i > 0; i--)
             if (str_eq(s->ctes.p[i - 1]->name, name)) return s->ctes.p[i - 1];
+    for (uint32_t i = cx->inlining ? 0 : cx->given_n; i > 0; i--) /* a function's body sees none of them */
+        if (str_eq(cx->given[i - 1]->name, name)) return cx->given[i - 1];
     return NULL;
 }
 

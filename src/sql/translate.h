@@ -40,6 +40,7 @@ enum sql_row_kind {
 };
 struct sql_inline; /* internal: functions that are being taken in */
 struct sql_scope;
+struct sql_cte;
 struct sql_argument_values;
 
 /* What SQLite's parser says of a text: it has limits of its own, which are not to be found out by the first who asks for a row. */
@@ -67,6 +68,8 @@ struct sql_context {
     struct sql_scope *scope;
     const struct sql_inline *inlining;
     const struct sql_argument_values *arguments;
+    const struct sql_cte *const *given; /* names in front of all others: rows that an earlier statement left */
+    uint32_t given_n;
     uint32_t depth, aliases, flags, level_base;
     uint64_t work;
     catalog_ids reads, calls;

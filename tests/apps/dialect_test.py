@@ -1,7 +1,7 @@
 """Migrations that are malicious or too much: each is refused or stopped with its SQLSTATE, its file and its line, and nothing of it is there."""
 from nodes import *
 from admin_test import cli
-from database_test import project, put
+from database_test import project, put, query
 
 LIMITS = 'name = "bombs"\ndatabase = "sqlite"\n[limits]\nmigration_timeout_ms = 1000\n'
 ENDLESS = "with recursive r(n) as (select 1 union all select n + 0 from r) "
@@ -60,3 +60,21 @@ def test_dialect_bombs():
         put(folder, "seed.sql", "insert into sink values ('a');\n" + BOMBS[0][0] + "\n")
         has(cli(n, "db", "reset", folder, "--yes", code=65), "seed.sql:2: 57014", "nothing was changed")
         eq(n.events("role-died"), [])
+
+
+def test_dialect_with():
+    """Parts of WITH that write are statements of their own, with triggers and tables for a moment, in the node's own connection."""
+    text = """create table orders (id int primary key, total numeric(8,2), at timestamptz default now());
+create table archive (id int, total numeric(8,2));
+alter table archive enable row level security;
+insert into orders values (1, 1.50), (2, 20), (3, 7);
+with old as (delete from orders where id < 3 returning id, total) insert into archive select * from old;
+with more as (insert into orders (id, total) values (9, 2.5) returning id, total * 2 as twice) insert into archive select id, twice from more where twice = 5;
+"""
+    folder = project({"migrations/001_orders.sql": text}, 'name = "notes"\ndatabase = "sqlite"\n')
+    with node() as n:
+        cli(n, "deploy", folder)
+        rows = query(n, {"from": "archive", "select": ["id", "total"], "order": [{"column": "id"}]}, "service_role")
+        eq([(r["id"], float(r["total"])) for r in rows], [(1, 1.5), (2, 20.0), (9, 5.0)])
+        query(n, {"kind": "insert", "from": "orders", "rows": [{"id": 4, "total": 1}]}, "service_role")  # nothing is left that listens
+        eq(len(query(n, {"from": "archive", "select": ["id"]}, "service_role")), 3)
