@@ -78,3 +78,15 @@ with more as (insert into orders (id, total) values (9, 2.5) returning id, total
         eq([(r["id"], float(r["total"])) for r in rows], [(1, 1.5), (2, 20.0), (9, 5.0)])
         query(n, {"kind": "insert", "from": "orders", "rows": [{"id": 4, "total": 1}]}, "service_role")  # nothing is left that listens
         eq(len(query(n, {"from": "archive", "select": ["id"]}, "service_role")), 3)
+
+
+def test_dialect_quota():
+    folder = project({"migrations/001_big.sql": "create table big (id int generated always as identity primary key, t text);\n"}, 'name = "notes"\ndatabase = "sqlite"\n[limits]\ndatabase_mb = "1mb"\n')
+    with node() as n:
+        cli(n, "deploy", folder)
+        put(folder, "migrations/002_full.sql", "\ninsert into big (t) select repeat('x', 10000) from generate_series(1, 500);\n")
+        has(cli(n, "db", "migrate", folder, code=65), "002_full.sql:2: 53100: ", "(database_mb). nothing of it was applied")
+        put(folder, "migrations/002_full.sql", "insert into big (t) values (null);\ninsert into big (t) values ('a');\nalter table big alter t set not null;\n")
+        has(cli(n, "db", "migrate", folder, code=65), "002_full.sql", "23502")
+        put(folder, "migrations/002_full.sql", "insert into big (id, t) overriding system value values (1, 'a');\ninsert into big (id, t) overriding system value values (1, 'a');\n")
+        has(cli(n, "db", "migrate", folder, code=65), "002_full.sql:2: 23505")

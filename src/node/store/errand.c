@@ -241,7 +241,7 @@ static const char *state_of(err e, str said) {
                 {"nests too deep", "54001"},
                 {"Expression tree is too large", "54001"},
                 {"parser stack overflow", "54001"},
-                {"is full", "53100"},
+                {"would be full", "53100"},
                 {"disk is full", "53100"},
                 {"too big", "54000"},
                 {"too many terms in compound", "54001"}};
