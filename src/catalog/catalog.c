@@ -152,6 +152,17 @@ const struct catalog_column *catalog_column_of(const struct catalog_relation *r,
     return NULL;
 }
 
+const struct catalog_expr *catalog_default_of(const struct catalog *c, const struct catalog_column *column) {
+    const struct catalog_expr *d = &column->default_value;
+    uint32_t type = column->type;
+    for (uint32_t depth = 0; !d->source.n && !column->sequence && !column->generated && depth < 32; depth++) {
+        const struct catalog_type *t = type >= CATALOG_FIRST_ID ? catalog_type_of(c, type) : NULL;
+        if (!t || t->kind != CATALOG_DOMAIN || t->id != type) break; /* catalog_type_of gives an array's type, too */
+        d = &t->default_value, type = t->base;
+    }
+    return d;
+}
+
 const struct catalog_constraint *catalog_constraint_named(const struct catalog_relation *r, str name) {
     for (uint32_t i = 0; i < r->constraints.n; i++)
         if (str_eq(r->constraints.p[i].name, name)) return &r->constraints.p[i];

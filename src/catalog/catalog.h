@@ -370,6 +370,8 @@ const struct catalog_function *catalog_function_next(const struct catalog *c, st
                                                      const struct catalog_function *after);
 const struct catalog_column *catalog_column_named(const struct catalog_relation *r, str name);
 const struct catalog_column *catalog_column_of(const struct catalog_relation *r, uint32_t number);
+/* What the column is where nothing is given: its own default, or its domain's. source may be empty: null, or the column's sequence. */
+const struct catalog_expr *catalog_default_of(const struct catalog *c, const struct catalog_column *column);
 const struct catalog_constraint *catalog_constraint_named(const struct catalog_relation *r, str name);
 const struct catalog_constraint *catalog_primary_key(const struct catalog_relation *r);
 const struct catalog_label *catalog_label_named(const struct catalog_type *t, str name);

@@ -41,26 +41,27 @@ static bool is_target(const struct query *q, const struct catalog_column *c) {
     return false;
 }
 
-static bool has_default(const struct catalog_column *c) {
-    return !c->generated && (c->default_value.fragment.text.n || c->sequence);
+static bool has_default(const struct query_printing *p, const struct catalog_column *c) {
+    return !c->generated && (catalog_default_of(p->conn->catalog, c)->fragment.text.n || c->sequence);
 }
 
 static bool put_default(struct query_printing *p, const struct catalog_column *c) {
     struct query_expanding x = {.conn = p->conn, .of = p->query->select.of, .at = QUERY_AT_VALUES, .role = p->role};
-    if (c->default_value.fragment.text.n) {
+    const struct catalog_expr *d = catalog_default_of(p->conn->catalog, c);
+    if (d->fragment.text.n) {
         PUT(p, "(");
-        return query_expand(&x, c->default_value.fragment.text, &p->to->sql, p->error) && PUT(p, ")");
+        return query_expand(&x, d->fragment.text, &p->to->sql, p->error) && PUT(p, ")");
     }
-    if (c->default_value.source.n && !c->sequence)
+    if (d->source.n && !c->sequence)
         return query_fail(p->error, "0A000", "the default of column \"" STR_FMT "\" cannot run on SQLite", STR_ARG(c->name));
     if (c->sequence) return buf_printf(&p->to->sql, "pg_nextval(%u)", c->sequence);
     return PUT(p, "null");
 }
 
-static bool put_row(struct query_printing *p, const struct query_row *row) {
+static bool put_row(struct query_printing *p, const struct query_row *row, bool alone) {
     const struct query *q = p->query;
     bool first = true;
-    PUT(p, "(");
+    buf_puts(&p->to->sql, alone ? STR("select ") : STR("("));
     for (uint32_t i = 0; i < q->columns_count; i++, first = false) {
         if (!first) PUT(p, ",");
         if (row->there[i]) query_put_next_value(p, row->cells[i].null ? DB_NOTHING : row->cells[i].value);
@@ -68,12 +69,12 @@ static bool put_row(struct query_printing *p, const struct query_row *row) {
     }
     for (uint32_t i = 0; i < q->select.of->columns.n; i++) {
         const struct catalog_column *c = &q->select.of->columns.p[i];
-        if (is_target(q, c) || !has_default(c)) continue;
+        if (is_target(q, c) || !has_default(p, c)) continue;
         if (!first) PUT(p, ",");
         first = false;
         if (!put_default(p, c)) return false;
     }
-    return PUT(p, ")");
+    return buf_puts(&p->to->sql, alone ? STR(" where true") : STR(")"));
 }
 
 static uint32_t put_columns(struct query_printing *p) {
@@ -85,7 +86,7 @@ static uint32_t put_columns(struct query_printing *p) {
     }
     for (uint32_t i = 0; i < q->select.of->columns.n; i++) {
         const struct catalog_column *c = &q->select.of->columns.p[i];
-        if (is_target(q, c) || !has_default(c)) continue;
+        if (is_target(q, c) || !has_default(p, c)) continue;
         buf_puts(&p->to->sql, n++ ? STR(",") : STR(" ("));
         query_put_name(&p->to->sql, c->storage);
     }
@@ -113,16 +114,31 @@ static bool put_conflict(struct query_printing *p) {
     return true;
 }
 
+/* SQLite evaluates a single row of VALUES again for each BEFORE trigger, which a check of a policy is: of a default that is another value each time,
+ * one would be checked and another one written. Of a select it is not so. */
+static bool changes_by_itself(const struct query_printing *p, const struct query_row *row) {
+    const struct query *q = p->query;
+    for (uint32_t i = 0; i < q->select.of->columns.n; i++) {
+        const struct catalog_column *c = &q->select.of->columns.p[i];
+        bool given = false;
+        for (uint32_t k = 0; k < q->columns_count; k++) given |= q->targets[k] == c && row->there[k];
+        if (given || !has_default(p, c)) continue;
+        if (c->sequence || catalog_default_of(p->conn->catalog, c)->fragment.flags & CATALOG_VOLATILE) return true;
+    }
+    return false;
+}
+
 bool query_put_insert(struct query_printing *p, uint32_t from, uint32_t n) {
     const struct query *q = p->query;
     PUT(p, "insert into ");
     put_table(p, q->select.of);
     if (!put_columns(p)) PUT(p, " default values");
     else {
-        PUT(p, " values ");
+        bool alone = n == 1 && changes_by_itself(p, &q->cells[from]);
+        buf_puts(&p->to->sql, alone ? STR(" ") : STR(" values "));
         for (uint32_t i = 0; i < n; i++) {
             if (i) PUT(p, ",");
-            if (!put_row(p, &q->cells[from + i])) return false;
+            if (!put_row(p, &q->cells[from + i], alone)) return false;
         }
     }
     return put_conflict(p) && put_returning(p, &q->select);

@@ -28,7 +28,8 @@ static err alter_add_column(struct sql_ddl *d, struct catalog_relation *r, const
     if (k && !k->generated && k->identity) {
         struct catalog_fragment next = {.text = arena_fmt(d->mem, "pg_nextval(%u)", k->sequence)};
         sql_fill_add(d, r, k->number, &next);
-    } else if (k && !k->generated && k->default_value.fragment.text.n) sql_fill_add(d, r, k->number, &k->default_value.fragment);
+    } else if (k && !k->generated && catalog_default_of(d->c, k)->fragment.text.n)
+        sql_fill_add(d, r, k->number, &catalog_default_of(d->c, k)->fragment);
     return e != ERR_OK ? e : f;
 }
 

@@ -16,10 +16,10 @@
 
 struct parts {
     struct sql_ddl *d;
-    VEC(const struct sql_cte *) given;     /* what parts that wrote give back */
-    VEC(PgQuery__Node *) queries;          /* WITH's queries that only read, so far */
-    catalog_ids written;                   /* relations */
-    VEC(str) dropped;                      /* steps at the end */
+    VEC(const struct sql_cte *) given; /* what parts that wrote give back */
+    VEC(PgQuery__Node *) queries;      /* WITH's queries that only read, so far */
+    catalog_ids written;               /* relations */
+    VEC(str) dropped;                  /* steps at the end */
 };
 
 static PgQuery__WithClause **with_of(PgQuery__Node *n) {
@@ -41,7 +41,9 @@ bool sql_writes_in_with(const PgQuery__Node *node) {
 
 /* ---- a statement with what it uses of WITH ---- */
 
-static bool is_of_name(uint8_t c) { return c == '_' || c == '$' || c >= 0x80 || ((c | 32) >= 'a' && (c | 32) <= 'z') || (c >= '0' && c <= '9'); }
+static bool is_of_name(uint8_t c) {
+    return c == '_' || c == '$' || c >= 0x80 || ((c | 32) >= 'a' && (c | 32) <= 'z') || (c >= '0' && c <= '9');
+}
 
 static bool names(str text, const char *name) {
     size_t n = strlen(name);
@@ -97,8 +99,9 @@ static err run(struct parts *p, PgQuery__Node *node, const struct catalog_relati
     bool late = target && catalog_ids_have(&p->written, target->id);
     for (uint32_t i = 0; i < f.reads.n && !late; i++) late = was_written(p, f.reads.p[i], 0);
     if (late)
-        return sql_needs_postgres(p->d, -1, "write the parts as statements of their own, in the order in which they are to be done",
-                                  "a part of a statement that reads or writes what another part in WITH writes is not there on SQLite");
+        return sql_needs_postgres(
+            p->d, -1, "write the parts as statements of their own, in the order in which they are to be done",
+            "a part of a statement that reads or writes what another part in WITH writes is not there on SQLite");
     return sql_row_step(p->d, f.text);
 }
 
@@ -119,7 +122,8 @@ static PgQuery__Node *part_of(struct parts *p, const PgQuery__Node *node, bool r
     if (node->node_case == case_) {                                                                                              \
         copy->member = arena_make(p->d->mem, type);                                                                              \
         *copy->member = *node->member;                                                                                           \
-        *w = (struct writing){copy->member->relation, copy->member->returning_list, copy->member->n_returning_list, __VA_ARGS__}; \
+        *w =                                                                                                                     \
+            (struct writing){copy->member->relation, copy->member->returning_list, copy->member->n_returning_list, __VA_ARGS__}; \
         copy->member->n_returning_list = 0;                                                                                      \
     }
     bool upserts = node->node_case == PG_QUERY__NODE__NODE_INSERT_STMT && node->insert_stmt->on_conflict_clause;
@@ -143,8 +147,9 @@ static void keep_rows(struct parts *p, const struct catalog_relation *r, const s
     }
     sql_step(d, arena_fmt(d->mem, "CREATE TEMP TABLE " STR_FMT " (" STR_FMT ")", STR_ARG(rows), STR_ARG(buf_str(&columns))));
     for (size_t i = 0; i < ARRAY_COUNT(w->events) && w->events[i]; i++)
-        sql_step(d, arena_fmt(d->mem, "CREATE TEMP TRIGGER \"%s_" STR_FMT " AFTER %s ON main." STR_FMT
-                                      " BEGIN INSERT INTO " STR_FMT " VALUES (" STR_FMT "); END",
+        sql_step(d, arena_fmt(d->mem,
+                              "CREATE TEMP TRIGGER \"%s_" STR_FMT " AFTER %s ON main." STR_FMT " BEGIN INSERT INTO " STR_FMT
+                              " VALUES (" STR_FMT "); END",
                               w->events[i], STR_ARG(str_sub(rows, 1, rows.n)), w->events[i],
                               STR_ARG(sql_quoted(d->mem, r->storage)), STR_ARG(rows), STR_ARG(buf_str(&values))));
     buf_free(&columns), buf_free(&values);
